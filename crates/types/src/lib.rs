@@ -1,0 +1,29 @@
+//! The words that every other crate of Kalmind speaks: times, samples, intents, cursors, states and ticks.
+//!
+//! *Invariant:* plain data. This crate knows no thread, clock, file, socket or algorithm; everything in it can be
+//! copied or serialised, and whatever travels through a tick has a fixed size.
+
+mod block;
+mod cursor;
+mod event;
+mod feature;
+mod intent;
+mod publication;
+mod state;
+mod stream;
+mod tick;
+mod time;
+
+pub use block::{NumberFormat, SampleBlock, SampleRows, Samples};
+pub use cursor::{Click, Position, Velocity};
+pub use event::{Event, EventKind, EventTag, Target};
+pub use feature::{Binning, StreamFeatures};
+pub use intent::{Component, Intent, MAX_COMPONENTS, MAX_COVARIANCE, lower_triangle_index};
+pub use publication::{Heartbeat, Publication, StageTimes, TickPublication};
+pub use state::{Actor, Cause, Mode, OutputState, Reason};
+pub use stream::{ClockOffset, StreamCounts, StreamDescription, StreamHealth, StreamStatus};
+pub use tick::{
+    BinClose, ChannelMask, Command, CursorDrive, IndexRange, MAX_COMMANDS, MAX_RANGES, MAX_STREAMS, ModelId,
+    StreamTick, TaskState, TickInput, TickOutput,
+};
+pub use time::{LslTime, Seconds, StreamTime};

@@ -1,0 +1,127 @@
+//! What a stream says of itself, and what acquisition found out about it.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{NumberFormat, Seconds};
+
+/// What an LSL stream's header says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamDescription {
+    /// Name.
+    pub name: String,
+    /// Content type (`EEG`, `Features`, `Markers`).
+    #[serde(rename = "type")]
+    pub content_type: String,
+    /// Number of channels.
+    pub channels: usize,
+    /// Number format; `None` for string streams.
+    pub format: Option<NumberFormat>,
+    /// Nominal rate in Hz; 0 for irregular streams.
+    pub nominal_rate_hz: f64,
+    /// The sender's own identifier of the source; may be empty.
+    pub source_id: String,
+    /// Host that sends it.
+    pub hostname: String,
+    /// LSL's unique identifier of this outlet instance.
+    pub uid: String,
+    /// LSL session identifier.
+    pub session_id: String,
+    /// Channel labels where the header names every one of them.
+    pub labels: Option<Vec<String>>,
+    /// Channel units where the header names every one of them.
+    pub units: Option<Vec<String>>,
+}
+
+/// What users see of a stream. Documented in the order of a stream's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum StreamHealth {
+    /// Not connected yet.
+    Waiting = 0,
+    /// Samples arrive as promised.
+    Live = 1,
+    /// Nothing for longer than the stall limit.
+    Stalled = 2,
+    /// The outlet is gone; searching for it.
+    Lost = 3,
+    /// It came back, or runs, with another count, format, labels or rate; its samples are refused.
+    Mismatch = 4,
+    /// Data older than the backlog limit arrive; they are dropped and counted.
+    Backlog = 5,
+    /// Its stamps are on a clock that has nothing to do with this machine's.
+    BadClock = 6,
+}
+
+impl StreamHealth {
+    /// The name by which messages and tables show it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Live => "live",
+            Self::Stalled => "stalled",
+            Self::Lost => "lost",
+            Self::Mismatch => "mismatch",
+            Self::Backlog => "backlog",
+            Self::BadClock => "bad_clock",
+        }
+    }
+}
+
+impl fmt::Display for StreamHealth {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// The measured offset of a sender's clock: add it to a raw stamp to get a time on this machine's LSL clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClockOffset {
+    /// Offset.
+    pub offset: Seconds,
+    /// Half the round trip of the best probe: how wrong the offset may be. Zero before the first measurement.
+    pub uncertainty: Seconds,
+}
+
+/// What became of a stream's samples since the start. Every sample received is in exactly one of the rows of the
+/// identity `received = decoded + dropped + late + waiting`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamCounts {
+    /// Samples that LSL delivered.
+    pub received: u64,
+    /// Samples that the stamps say were never delivered.
+    pub missing: u64,
+    /// Samples delivered and dropped: full ring, backlog, refused by a mismatch or bad clock, before the first bin.
+    pub dropped: u64,
+    /// Samples for a bin that was closed already.
+    pub late: u64,
+    /// Times the stream was connected anew.
+    pub reconnects: u64,
+}
+
+/// A stream as `/v1/status`, `/metrics` and the console show it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamStatus {
+    /// The name under which the configuration knows the stream.
+    pub key: String,
+    /// Its header, once resolved.
+    pub description: Option<StreamDescription>,
+    /// What the monitor says.
+    pub health: StreamHealth,
+    /// One sentence for people when the health is not `live`: what is wrong and what to do.
+    pub detail: Option<String>,
+    /// Counters.
+    #[serde(flatten)]
+    pub counts: StreamCounts,
+    /// Time since the newest sample's stamp, in milliseconds.
+    pub age_ms: Option<f64>,
+    /// Measured rate in Hz, over the last seconds.
+    pub measured_rate_hz: Option<f64>,
+    /// Measured clock offset in milliseconds.
+    pub clock_offset_ms: Option<f64>,
+    /// Its uncertainty in milliseconds.
+    pub clock_uncertainty_ms: Option<f64>,
+}

@@ -1,0 +1,216 @@
+//! The tick: everything that goes into one, and everything that comes out.
+
+use arrayvec::ArrayVec;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Actor, Click, Intent, LslTime, Mode, OutputState, Position, Reason, Seconds, StreamHealth, Target,
+    Velocity,
+};
+
+/// The most streams that one daemon decodes from.
+pub const MAX_STREAMS: usize = 8;
+/// The most commands that one tick takes; more wait for the next tick.
+pub const MAX_COMMANDS: usize = 16;
+/// The most separate runs of sample indices of one stream in one bin; samples past them count as late.
+pub const MAX_RANGES: usize = 4;
+
+/// Why a bin was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BinClose {
+    /// Every required stream delivered a sample past its end.
+    Passed,
+    /// Every required stream delivered all samples that its rate promises (or passed the end).
+    Filled,
+    /// The leading stream of `sample` mode delivered its sample.
+    Sample,
+    /// `max_wait_ms` went by: incomplete.
+    Deadline,
+    /// Stands for a sample that `sample` mode's stream skipped: incomplete.
+    Skipped,
+    /// The input ended.
+    End,
+}
+
+/// A run of consecutive sample indices, half-open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexRange {
+    /// First index.
+    pub first: u64,
+    /// Index past the last.
+    pub end: u64,
+}
+
+/// What one stream contributes to one bin. Replay reads this and never recomputes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamTick {
+    /// Which samples belong to the bin.
+    pub ranges: ArrayVec<IndexRange, MAX_RANGES>,
+    /// The clock offset in force, slewed: added to raw stamps.
+    pub offset: Seconds,
+    /// What the monitor said.
+    pub health: StreamHealth,
+    /// Samples lost (ring or backlog) since the tick before.
+    pub lost: u64,
+    /// Samples that came too late for their bin since the tick before.
+    pub late: u64,
+}
+
+impl StreamTick {
+    /// Samples in the bin.
+    #[must_use]
+    pub fn samples(&self) -> u64 {
+        self.ranges.iter().map(|range| range.end - range.first).sum()
+    }
+}
+
+/// Features that the operator has switched off: bit `i` masks feature `i`. Holds 1024 of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ChannelMask(pub [u64; 16]);
+
+impl ChannelMask {
+    /// Features that a mask can name.
+    pub const CAPACITY: usize = 1024;
+
+    /// Masks `feature`; one past the capacity is refused with `false`.
+    pub fn mask(&mut self, feature: usize) -> bool {
+        match self.0.get_mut(feature / 64) {
+            Some(word) => {
+                *word |= 1 << (feature % 64);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether `feature` is masked.
+    #[must_use]
+    pub fn is_masked(&self, feature: usize) -> bool {
+        self.0.get(feature / 64).is_some_and(|word| word & (1 << (feature % 64)) != 0)
+    }
+}
+
+/// A fitted model's identity: the SHA-256 of its file's bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ModelId(pub [u8; 32]);
+
+impl ModelId {
+    /// The hash in lower-case hexadecimal.
+    #[must_use]
+    pub fn to_hex(self) -> String {
+        use core::fmt::Write as _;
+        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
+            let _infallible = write!(text, "{byte:02x}");
+            text
+        })
+    }
+}
+
+/// What moves the cursor while the state is `calibrating`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CursorDrive {
+    /// The decoder, as in `control`.
+    #[default]
+    Decoder,
+    /// The label law toward the target: open loop.
+    Label,
+}
+
+/// What the task wants of the cursor, as far as a tick needs to know it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskState {
+    /// The target shown, if any.
+    pub target: Option<Target>,
+    /// What moves the cursor while `calibrating`.
+    pub drive: CursorDrive,
+}
+
+/// Something that a person, a task or the daemon wants done at the start of a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Latch `hold`.
+    Stop {
+        /// Who.
+        by: Actor,
+    },
+    /// Ask for a mode, and where `resume` is set clear `hold`, `stale` and `fault` (authenticated requests only).
+    Request {
+        /// The mode.
+        mode: Mode,
+        /// Whether latched states are cleared.
+        resume: bool,
+        /// Who.
+        by: Actor,
+    },
+    /// The task's state from this tick on.
+    Task(TaskState),
+    /// Put the cursor there.
+    PlaceCursor(Position),
+    /// Decode with the staged model of this identity from this tick on.
+    SwapModel(ModelId),
+    /// Go back to the model before the last swap.
+    UndoModel,
+}
+
+/// Everything that goes into one tick, apart from the samples that it names by index. Recorded with the tick; all that
+/// depends on a local clock or on a person enters here. Fixed size, no heap.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TickInput {
+    /// Counts ticks from 0, without holes.
+    pub seq: u64,
+    /// Counts jumps of the time base.
+    pub epoch: u32,
+    /// Start of the bin.
+    pub start: LslTime,
+    /// End of the bin (in `sample` mode the sample's stamp): the tick's time. Strictly increasing.
+    pub time: LslTime,
+    /// Why it was closed.
+    pub closed_by: BinClose,
+    /// Whether a required stream is short of what it promised; then the decoder does a time update only.
+    pub incomplete: bool,
+    /// What each configured stream contributes, in the configuration's order.
+    pub streams: ArrayVec<StreamTick, MAX_STREAMS>,
+    /// Features that the operator has switched off.
+    pub masked: ChannelMask,
+    /// What to do before decoding, in order.
+    pub commands: ArrayVec<Command, MAX_COMMANDS>,
+}
+
+/// Everything that comes out of one tick. Fixed size, no heap.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TickOutput {
+    /// See [`TickInput::seq`].
+    pub seq: u64,
+    /// See [`TickInput::epoch`].
+    pub epoch: u32,
+    /// See [`TickInput::time`].
+    pub time: LslTime,
+    /// Stamp of the newest sample used, on the LSL clock; none in a bin without samples.
+    pub newest: Option<LslTime>,
+    /// Whether the decoder did a time update only.
+    pub incomplete: bool,
+    /// What clients may do with the cursor.
+    pub state: OutputState,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// Cursor position.
+    pub position: Position,
+    /// What moved the cursor.
+    pub velocity: Velocity,
+    /// What the decoder gives, in every state; none without a model.
+    pub intent: Option<Intent>,
+    /// What the click decoder gives; none without one.
+    pub click: Option<Click>,
+    /// Features masked in this bin (not finite, no valid sample, or switched off).
+    pub masked_features: u32,
+    /// Non-finite values left out of this bin.
+    pub nonfinite_values: u32,
+    /// Whether the decoder started at row one.
+    pub row_one: bool,
+    /// Whether the filter fell back to another form in this step (DKF.md, section 2).
+    pub fallback: bool,
+}
