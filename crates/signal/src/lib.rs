@@ -1,1 +1,16 @@
-//! Placeholder.
+//! Samples to features: what a bin's samples become before the decoder sees them.
+//!
+//! [`FeatureExtractor`] turns the rows of each stream that fall into a bin into one raw feature vector, and
+//! [`Preparation`] makes of it what a decoder takes: missing and masked features replaced by their training mean, then
+//! z-scored where the model asks for it. [`FeatureStatistics`] measures the means and deviations that both need.
+//!
+//! *Invariant:* pure and real-time. After construction nothing here allocates, panics, locks, reads a clock or depends on
+//! anything but its arguments; the order of summation is the order of the rows, so equal rows give equal bits.
+
+mod extractor;
+mod preparation;
+mod statistics;
+
+pub use extractor::{AcceptError, FeatureExtractor, LayoutError, RawFeatures};
+pub use preparation::{Preparation, PreparationError, Prepared};
+pub use statistics::FeatureStatistics;
