@@ -1,1 +1,26 @@
-//! Placeholder.
+//! Features to intent: the discriminative Kalman filter, the baselines it is compared with, and their fitting.
+//!
+//! *Invariant:* pure. This crate knows no clock, file, socket or thread on the way of a tick (fitting uses rayon); what
+//! comes out depends on what goes in and on the kernel path alone.
+
+mod build;
+mod cholesky;
+mod decoder;
+mod fit;
+mod label;
+mod model;
+mod parameters;
+mod spec;
+mod training;
+mod validate;
+
+pub use decoder::{Decoder, FilterState, StepReport};
+pub use fit::{FitError, FitProgress, FitReport, FitSettings, Fitted, fit};
+pub use label::{LabelKind, LabelLaw};
+pub use model::{Model, ModelError, ZScore};
+pub use parameters::{
+    DkfParameters, Form, KalmanParameters, Noise, Parameters, Regressor, Start, StateModel, StationarySource,
+    WienerParameters,
+};
+pub use spec::{Choice, DecoderName, DecoderSpec, NoiseKind, Options, SpecError};
+pub use training::TrainingData;

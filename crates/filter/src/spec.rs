@@ -1,0 +1,493 @@
+//! Which decoder with which options, as written on the command line and in the configuration:
+//! `dkf-nw:lags=3,form=robust,q=kernel,state-order=2`.
+
+use core::fmt;
+use core::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::parameters::{Form, Start, StationarySource};
+
+/// The decoders of this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DecoderName {
+    /// Kalman filter, gain computed in every step.
+    Kalman,
+    /// Kalman filter with the gain it converges to.
+    KalmanSteady,
+    /// Linear regression on a window of bins.
+    Wiener,
+    /// Discriminative Kalman filter with linear f.
+    DkfLinear,
+    /// Discriminative Kalman filter with Nadaraya-Watson f.
+    DkfNw,
+}
+
+/// A number that fitting finds by itself or that the user gives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Choice {
+    /// Found from the training rows.
+    Auto,
+    /// As given.
+    Given(f64),
+}
+
+/// What kind of conditional covariance a discriminative filter has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoiseKind {
+    /// One matrix for all features.
+    Constant,
+    /// Kernel regression of held-out residual products.
+    Kernel,
+}
+
+/// The options of a decoder: `None` where nothing was written, so that the default applies.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Options {
+    /// `lags`: bins in the window, the current one included, 1..=100.
+    pub lags: Option<usize>,
+    /// `form`: the measurement update.
+    pub form: Option<Form>,
+    /// `q`: the kind of conditional covariance.
+    pub noise: Option<NoiseKind>,
+    /// `state-order`: order of the state's autoregression, 1..=10.
+    pub state_order: Option<usize>,
+    /// `stationary`: where S comes from.
+    pub stationary: Option<StationarySource>,
+    /// `start`: the belief at row one.
+    pub start: Option<Start>,
+    /// `intercept`: whether linear models have one.
+    pub intercept: Option<bool>,
+    /// `ridge`: penalty of a regression, relative to the mean variance of its inputs, >= 0.
+    pub ridge: Option<f64>,
+    /// `bandwidth`: kernel width of f, in features; `auto` for leave-one-out.
+    pub bandwidth: Option<Choice>,
+    /// `q-scale`: factor on Q; `auto` to choose it inside the training rows.
+    pub noise_scale: Option<Choice>,
+    /// `covariance-scale`: factor on the published covariance; `auto` from held-out rows.
+    pub covariance_scale: Option<Choice>,
+}
+
+/// A decoder with its options.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DecoderSpec {
+    /// Which decoder.
+    pub decoder: DecoderName,
+    /// Its options.
+    pub options: Options,
+}
+
+/// Why a text is not a decoder with options.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// No decoder has this name.
+    #[error("there is no decoder `{name}`; did you mean `{nearest}`? Known: {known}")]
+    UnknownDecoder {
+        /// What was written.
+        name: String,
+        /// The known name most like it.
+        nearest: &'static str,
+        /// All names.
+        known: String,
+    },
+    /// The decoder has no such option.
+    #[error("`{decoder}` has no option `{option}`; did you mean `{nearest}`? Known: {known}")]
+    UnknownOption {
+        /// The decoder.
+        decoder: &'static str,
+        /// What was written.
+        option: String,
+        /// The known option most like it.
+        nearest: &'static str,
+        /// All options of the decoder.
+        known: String,
+    },
+    /// An option's value does not fit.
+    #[error("option `{option}` of `{decoder}` cannot be `{value}`: write {expected}")]
+    BadValue {
+        /// The decoder.
+        decoder: &'static str,
+        /// The option.
+        option: &'static str,
+        /// What was written.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// An option was written twice.
+    #[error("option `{option}` of `{decoder}` is written twice")]
+    Twice {
+        /// The decoder.
+        decoder: &'static str,
+        /// The option.
+        option: &'static str,
+    },
+    /// An option stands before any decoder, or without a value.
+    #[error("`{text}` is not `NAME` or `NAME:option=value,..`")]
+    Malformed {
+        /// What was written.
+        text: String,
+    },
+}
+
+/// An option's name in text; the order is that of the canonical text.
+const OPTION_NAMES: [&str; 11] = [
+    "lags",
+    "form",
+    "q",
+    "state-order",
+    "stationary",
+    "start",
+    "intercept",
+    "ridge",
+    "bandwidth",
+    "q-scale",
+    "covariance-scale",
+];
+
+impl DecoderName {
+    /// All decoders of this version.
+    pub const ALL: [Self; 5] = [Self::Kalman, Self::KalmanSteady, Self::Wiener, Self::DkfLinear, Self::DkfNw];
+
+    /// The name in text.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kalman => "kalman",
+            Self::KalmanSteady => "kalman-steady",
+            Self::Wiener => "wiener",
+            Self::DkfLinear => "dkf-linear",
+            Self::DkfNw => "dkf-nw",
+        }
+    }
+
+    /// The names of the options that it takes.
+    #[must_use]
+    pub fn option_names(self) -> &'static [&'static str] {
+        match self {
+            Self::Kalman => &["state-order", "stationary", "start", "intercept"],
+            Self::KalmanSteady => &["stationary", "start", "intercept"],
+            Self::Wiener => &["lags", "intercept", "ridge"],
+            Self::DkfLinear => &[
+                "lags",
+                "form",
+                "q",
+                "state-order",
+                "stationary",
+                "start",
+                "intercept",
+                "ridge",
+                "q-scale",
+                "covariance-scale",
+            ],
+            Self::DkfNw => &[
+                "lags",
+                "form",
+                "q",
+                "state-order",
+                "stationary",
+                "start",
+                "bandwidth",
+                "q-scale",
+                "covariance-scale",
+            ],
+        }
+    }
+}
+
+impl fmt::Display for DecoderName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl FromStr for DecoderName {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        Self::ALL.into_iter().find(|name| name.as_str() == text).ok_or_else(|| SpecError::UnknownDecoder {
+            name: text.to_owned(),
+            nearest: nearest(text, &Self::ALL.map(Self::as_str)),
+            known: Self::ALL.map(Self::as_str).join(", "),
+        })
+    }
+}
+
+impl DecoderSpec {
+    /// A decoder with its default options.
+    #[must_use]
+    pub fn new(decoder: DecoderName) -> Self {
+        Self { decoder, options: Options::default() }
+    }
+
+    /// Sets one option from text.
+    ///
+    /// # Errors
+    /// Where the decoder has no such option, it is set already, or the value does not fit.
+    pub fn set(&mut self, option: &str, value: &str) -> Result<(), SpecError> {
+        let decoder = self.decoder.as_str();
+        let names = self.decoder.option_names();
+        let Some(&option) = names.iter().find(|&&name| name == option) else {
+            return Err(SpecError::UnknownOption {
+                decoder,
+                option: option.to_owned(),
+                nearest: nearest(option, names),
+                known: names.join(", "),
+            });
+        };
+        if self.get(option).is_some() {
+            return Err(SpecError::Twice { decoder, option });
+        }
+        let bad = |expected| SpecError::BadValue { decoder, option, value: value.to_owned(), expected };
+        let options = &mut self.options;
+        match option {
+            "lags" => options.lags = Some(whole(value, 1, 100).ok_or(bad("a whole number from 1 to 100"))?),
+            "form" => {
+                options.form = Some(form(value).ok_or(bad("`standard`, `robust`, `clipped` or `augmented`"))?);
+            }
+            "q" => options.noise = Some(noise_kind(value).ok_or(bad("`constant` or `kernel`"))?),
+            "state-order" => {
+                options.state_order = Some(whole(value, 1, 10).ok_or(bad("a whole number from 1 to 10"))?);
+            }
+            "stationary" => {
+                options.stationary = Some(stationary(value).ok_or(bad("`training` or `lyapunov`"))?);
+            }
+            "start" => options.start = Some(start(value).ok_or(bad("`first` or `prior`"))?),
+            "intercept" => options.intercept = Some(switch(value).ok_or(bad("`on` or `off`"))?),
+            "ridge" => options.ridge = Some(number(value, 0.0).ok_or(bad("a number of at least 0"))?),
+            "bandwidth" => {
+                options.bandwidth = Some(choice(value).ok_or(bad("`auto` or a number above 0"))?);
+            }
+            "q-scale" => options.noise_scale = Some(choice(value).ok_or(bad("`auto` or a number above 0"))?),
+            _ => {
+                options.covariance_scale = Some(choice(value).ok_or(bad("`auto` or a number above 0"))?);
+            }
+        }
+        Ok(())
+    }
+
+    /// One option as text, where it was set.
+    #[must_use]
+    pub fn get(&self, option: &str) -> Option<String> {
+        let options = &self.options;
+        match option {
+            "lags" => options.lags.map(|value| value.to_string()),
+            "form" => options.form.map(|value| form_text(value).to_owned()),
+            "q" => options.noise.map(|value| match value {
+                NoiseKind::Constant => "constant".to_owned(),
+                NoiseKind::Kernel => "kernel".to_owned(),
+            }),
+            "state-order" => options.state_order.map(|value| value.to_string()),
+            "stationary" => options.stationary.map(|value| match value {
+                StationarySource::Training => "training".to_owned(),
+                StationarySource::Lyapunov => "lyapunov".to_owned(),
+            }),
+            "start" => options.start.map(|value| match value {
+                Start::First => "first".to_owned(),
+                Start::Prior => "prior".to_owned(),
+            }),
+            "intercept" => options.intercept.map(|value| if value { "on".to_owned() } else { "off".to_owned() }),
+            "ridge" => options.ridge.map(|value| value.to_string()),
+            "bandwidth" => options.bandwidth.map(choice_text),
+            "q-scale" => options.noise_scale.map(choice_text),
+            "covariance-scale" => options.covariance_scale.map(choice_text),
+            _ => None,
+        }
+    }
+
+    /// The options that were set, name and value, in canonical order.
+    pub fn set_options(&self) -> impl Iterator<Item = (&'static str, String)> + '_ {
+        OPTION_NAMES.iter().filter_map(|&name| Some((name, self.get(name)?)))
+    }
+
+    /// Reads a list `a,b:x=1,y=2,c`: an element with `=` and no `:` before it continues the options of the decoder
+    /// before it.
+    ///
+    /// # Errors
+    /// The first element that is not right.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, SpecError> {
+        let mut specs: Vec<Self> = Vec::new();
+        for element in text.split(',').map(str::trim) {
+            let continues = element
+                .find('=')
+                .is_some_and(|equals| element.find(':').is_none_or(|colon| colon > equals));
+            match (continues, specs.last_mut()) {
+                (true, Some(spec)) => spec.set_assignment(element)?,
+                (true, None) => return Err(SpecError::Malformed { text: element.to_owned() }),
+                (false, _) => specs.push(element.parse()?),
+            }
+        }
+        Ok(specs)
+    }
+
+    fn set_assignment(&mut self, text: &str) -> Result<(), SpecError> {
+        let (option, value) =
+            text.split_once('=').ok_or_else(|| SpecError::Malformed { text: text.to_owned() })?;
+        self.set(option.trim(), value.trim())
+    }
+}
+
+impl FromStr for DecoderSpec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let (name, options) = match text.split_once(':') {
+            Some((name, options)) => (name, Some(options)),
+            None => (text, None),
+        };
+        let mut spec = Self::new(name.trim().parse()?);
+        for assignment in options.into_iter().flat_map(|options| options.split(',')) {
+            spec.set_assignment(assignment)?;
+        }
+        Ok(spec)
+    }
+}
+
+impl fmt::Display for DecoderSpec {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.decoder.as_str())?;
+        for (index, (name, value)) in self.set_options().enumerate() {
+            write!(formatter, "{}{name}={value}", if index == 0 { ':' } else { ',' })?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for DecoderSpec {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DecoderSpec {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+fn nearest(text: &str, known: &[&'static str]) -> &'static str {
+    known.iter().copied().min_by_key(|name| strsim::damerau_levenshtein(text, name)).unwrap_or_default()
+}
+
+fn whole(text: &str, least: usize, most: usize) -> Option<usize> {
+    text.parse().ok().filter(|value| (least..=most).contains(value))
+}
+
+fn number(text: &str, least: f64) -> Option<f64> {
+    text.parse().ok().filter(|value: &f64| value.is_finite() && *value >= least)
+}
+
+fn choice(text: &str) -> Option<Choice> {
+    if text == "auto" {
+        return Some(Choice::Auto);
+    }
+    number(text, 0.0).filter(|&value| value > 0.0).map(Choice::Given)
+}
+
+fn choice_text(choice: Choice) -> String {
+    match choice {
+        Choice::Auto => "auto".to_owned(),
+        Choice::Given(value) => value.to_string(),
+    }
+}
+
+fn switch(text: &str) -> Option<bool> {
+    match text {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
+
+fn form(text: &str) -> Option<Form> {
+    [Form::Standard, Form::Robust, Form::Clipped, Form::Augmented]
+        .into_iter()
+        .find(|&form| form_text(form) == text)
+}
+
+fn form_text(form: Form) -> &'static str {
+    match form {
+        Form::Standard => "standard",
+        Form::Robust => "robust",
+        Form::Clipped => "clipped",
+        Form::Augmented => "augmented",
+    }
+}
+
+fn noise_kind(text: &str) -> Option<NoiseKind> {
+    match text {
+        "constant" => Some(NoiseKind::Constant),
+        "kernel" => Some(NoiseKind::Kernel),
+        _ => None,
+    }
+}
+
+fn stationary(text: &str) -> Option<StationarySource> {
+    match text {
+        "training" => Some(StationarySource::Training),
+        "lyapunov" => Some(StationarySource::Lyapunov),
+        _ => None,
+    }
+}
+
+fn start(text: &str) -> Option<Start> {
+    match text {
+        "first" => Some(Start::First),
+        "prior" => Some(Start::Prior),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_survives_the_way_through_text() {
+        let text = "dkf-nw:lags=3,form=robust,q=kernel,state-order=2,stationary=lyapunov,start=prior,\
+                    bandwidth=0.75,q-scale=auto,covariance-scale=1.5";
+        let spec: DecoderSpec = text.parse().unwrap();
+        assert_eq!(spec.to_string(), text);
+        assert_eq!(spec.options.state_order, Some(2));
+        assert_eq!(spec.options.bandwidth, Some(Choice::Given(0.75)));
+        let linear = "dkf-linear:intercept=off,ridge=0.01";
+        assert_eq!(linear.parse::<DecoderSpec>().unwrap().to_string(), linear);
+    }
+
+    #[test]
+    fn defaults_are_written_as_the_bare_name() {
+        for name in DecoderName::ALL {
+            let spec: DecoderSpec = name.as_str().parse().unwrap();
+            assert_eq!(spec.to_string(), name.as_str());
+            assert_eq!(spec.set_options().count(), 0);
+        }
+    }
+
+    #[test]
+    fn list_elements_with_an_assignment_continue_the_decoder_before_them() {
+        let specs = DecoderSpec::parse_list("kalman,dkf-nw:lags=3,q=kernel,wiener:lags=5, kalman-steady").unwrap();
+        let texts: Vec<String> = specs.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["kalman", "dkf-nw:lags=3,q=kernel", "wiener:lags=5", "kalman-steady"]);
+        assert!(matches!(DecoderSpec::parse_list("lags=3,kalman"), Err(SpecError::Malformed { .. })));
+    }
+
+    #[test]
+    fn unknown_names_are_answered_with_the_nearest_known_one() {
+        let Err(SpecError::UnknownDecoder { nearest, .. }) = "kalmann".parse::<DecoderSpec>() else { panic!() };
+        assert_eq!(nearest, "kalman");
+        let Err(SpecError::UnknownOption { nearest, .. }) = "dkf-nw:lag=3".parse::<DecoderSpec>() else { panic!() };
+        assert_eq!(nearest, "lags");
+        let Err(error) = "dkf-nw:lags=0".parse::<DecoderSpec>() else { panic!() };
+        assert_eq!(
+            error.to_string(),
+            "option `lags` of `dkf-nw` cannot be `0`: write a whole number from 1 to 100"
+        );
+    }
+
+    #[test]
+    fn an_option_written_twice_is_refused() {
+        assert!(matches!("wiener:lags=1,lags=2".parse::<DecoderSpec>(), Err(SpecError::Twice { .. })));
+        assert!(matches!("wiener:lags".parse::<DecoderSpec>(), Err(SpecError::Malformed { .. })));
+        assert!(matches!("wiener:ridge=nan".parse::<DecoderSpec>(), Err(SpecError::BadValue { .. })));
+    }
+}

@@ -1,0 +1,109 @@
+//! Paired features and intents to fit on, checked before anything is computed from them.
+
+use nalgebra::DMatrix;
+use sha2::{Digest, Sha256};
+
+use crate::FitError;
+
+/// Rows to fit on, in time order: one row a bin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingData {
+    /// Features as the decoder will see them (z-scored where the model says so), rows x n.
+    pub features: DMatrix<f64>,
+    /// Intents, rows x d.
+    pub states: DMatrix<f64>,
+    /// Which rows may train the measurement model (f, Q, H, R); all where `None`. The others train A and G only.
+    pub measurement: Option<Vec<bool>>,
+    /// First rows after a gap in time: no pair and no window reaches across. Row 0 may be listed or not.
+    pub segment_starts: Vec<usize>,
+}
+
+impl TrainingData {
+    /// Data without gaps whose every row may train everything.
+    #[must_use]
+    pub fn new(features: DMatrix<f64>, states: DMatrix<f64>) -> Self {
+        Self { features, states, measurement: None, segment_starts: Vec::new() }
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.features.nrows()
+    }
+
+    /// SHA-256, in hexadecimal, of shapes, values (row by row, little-endian f64), mask and gaps.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let mut hasher = Sha256::new();
+        for matrix in [&self.features, &self.states] {
+            hasher.update((matrix.nrows() as u64).to_le_bytes());
+            hasher.update((matrix.ncols() as u64).to_le_bytes());
+            for row in matrix.row_iter() {
+                for value in &row {
+                    hasher.update(value.to_le_bytes());
+                }
+            }
+        }
+        for row in 0..self.rows() {
+            hasher.update([u8::from(self.may_train_measurement(row)), u8::from(self.starts_segment(row))]);
+        }
+        hasher.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+            use core::fmt::Write as _;
+            let _infallible = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    /// Whether a row may train the measurement model.
+    pub(crate) fn may_train_measurement(&self, row: usize) -> bool {
+        self.measurement.as_ref().is_none_or(|mask| mask.get(row).copied().unwrap_or(false))
+    }
+
+    /// Whether there is a gap in time before a row.
+    pub(crate) fn starts_segment(&self, row: usize) -> bool {
+        row == 0 || self.segment_starts.contains(&row)
+    }
+
+    /// The half-open row ranges without a gap, in order.
+    pub(crate) fn segments(&self) -> Vec<core::ops::Range<usize>> {
+        let mut starts: Vec<usize> =
+            self.segment_starts.iter().copied().filter(|&start| start < self.rows()).chain([0]).collect();
+        starts.sort_unstable();
+        starts.dedup();
+        let ends = starts.iter().skip(1).copied().chain([self.rows()]).collect::<Vec<_>>();
+        starts.into_iter().zip(ends).map(|(start, end)| start..end).collect()
+    }
+
+    /// The rows that may train the measurement model, in order.
+    pub(crate) fn measurement_rows(&self) -> Vec<usize> {
+        (0..self.rows()).filter(|&row| self.may_train_measurement(row)).collect()
+    }
+
+    /// Refuses what nothing can be learnt from, naming the place.
+    pub(crate) fn check(&self) -> Result<(), FitError> {
+        let rows = self.rows();
+        if rows != self.states.nrows() {
+            return Err(FitError::RowsDiffer { features: rows, states: self.states.nrows() });
+        }
+        if let Some(mask) = &self.measurement
+            && mask.len() != rows
+        {
+            return Err(FitError::MaskLength { mask: mask.len(), rows });
+        }
+        let dimension = self.states.ncols();
+        if dimension == 0 || dimension > kalmind_types::MAX_COMPONENTS {
+            return Err(FitError::Dimension { found: dimension });
+        }
+        if self.features.ncols() == 0 {
+            return Err(FitError::NoFeatures);
+        }
+        for (table, matrix) in [("features", &self.features), ("states", &self.states)] {
+            for row in 0..rows {
+                if let Some(column) = (0..matrix.ncols()).find(|&column| !matrix[(row, column)].is_finite()) {
+                    return Err(FitError::NotFinite { table, row, column, value: matrix[(row, column)] });
+                }
+            }
+        }
+        Ok(())
+    }
+}
