@@ -1,1 +1,20 @@
-//! Placeholder.
+//! The tick: bins, features, decoder, cursor, output states.
+//!
+//! Two halves. [`Binner`] turns blocks of samples into [`TickInput`](kalmind_types::TickInput)s, looking at stamps and
+//! at the local time it is told. [`Engine`] turns a tick input and the samples it names into a
+//! [`TickOutput`](kalmind_types::TickOutput) and looks at nothing else; the live daemon, replay and `evaluate` all
+//! drive this one function.
+//!
+//! *Invariants:* no I/O, clock, thread, lock or log; nothing allocates after construction; the same inputs give the
+//! same outputs, bit for bit.
+
+mod binner;
+mod cursor;
+mod engine;
+mod states;
+mod window;
+
+pub use binner::{BinCounts, Binner, BinnerError, BinnerSettings, StreamBinning};
+pub use cursor::CursorSettings;
+pub use engine::{Engine, EngineError, EngineSettings, SampleSource, StagedModel};
+pub use states::OutputStates;

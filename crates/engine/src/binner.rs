@@ -1,0 +1,464 @@
+//! Samples into bins: which samples belong to which tick, and when a bin is closed.
+//!
+//! The binner is the live half of the tick: it looks at stamps and at the local time it is told, and writes what it
+//! decided into a [`TickInput`]. [`Engine::step`](crate::Engine::step) reads only that, so a recording of the inputs
+//! repeats the run whatever the clocks did.
+//!
+//! Bins of a fixed width start at t0, the latest first corrected stamp among the required streams, less half that
+//! stream's sample period; with a leading stream of [`Binning::Sample`] every sample of it is a bin.
+
+use kalmind_types::{
+    BinClose, Binning, ChannelMask, Command, LslTime, MAX_STREAMS, SampleBlock, SampleRows, Seconds,
+    StreamHealth, StreamTick, StreamTime, TickInput,
+};
+
+use crate::{SampleSource, window::StreamWindow};
+
+/// Clock offsets in force change by at most this much per second, so that corrected stamps never run backwards.
+const SLEW: f64 = 1e-3;
+/// A regular stream has filled a bin when its next sample is due at least this part of a period past the end.
+const FILL_MARGIN: f64 = 0.25;
+
+/// How one stream takes part in the bins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamBinning {
+    /// What its samples become.
+    pub binning: Binning,
+    /// Its rate in Hz; `None` for an irregular stream (not allowed with [`Binning::Sample`]).
+    pub rate_hz: Option<f64>,
+    /// Whether bins wait for it.
+    pub required: bool,
+    /// The most blocks that are ever under way for it.
+    pub blocks: usize,
+    /// The most samples in a block.
+    pub block_samples: usize,
+}
+
+/// How bins are made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BinnerSettings {
+    /// Width of a bin.
+    pub width: Seconds,
+    /// How long after its end, on the local clock, a bin waits for its streams.
+    pub max_wait: Seconds,
+    /// A change of the time base by more than this starts a new epoch.
+    pub epoch_jump: Seconds,
+    /// The streams, in the configuration's order.
+    pub streams: Vec<StreamBinning>,
+}
+
+/// Why a binner could not be made.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum BinnerError {
+    /// No stream, or more than [`MAX_STREAMS`].
+    #[error("{0} streams are configured; between 1 and {MAX_STREAMS} are possible")]
+    StreamCount(usize),
+    /// No stream is required, so nothing would ever close a bin.
+    #[error("no stream is required; at least one must be")]
+    NothingRequired,
+    /// Two streams with `sample` binning.
+    #[error("two streams have binning = \"sample\"; one at most may lead")]
+    TwoLeaders,
+    /// A leading stream that is not required or has no rate.
+    #[error("the stream with binning = \"sample\" must be required and needs a rate (rate_hz)")]
+    BadLeader,
+}
+
+/// Samples that found no bin, since the binner was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BinCounts {
+    /// Stamped inside a bin that was closed already.
+    pub late: u64,
+    /// Stamped before the first bin, or pending when a new epoch began.
+    pub dropped: u64,
+    /// Put into a bin.
+    pub binned: u64,
+}
+
+#[derive(Debug)]
+struct Intake {
+    settings: StreamBinning,
+    window: StreamWindow,
+    health: StreamHealth,
+    offset: Option<Seconds>,
+    first: Option<LslTime>,
+    newest: Option<LslTime>,
+    last_raw: Option<StreamTime>,
+    last_received: LslTime,
+    lost: u64,
+    late: u64,
+    counts: BinCounts,
+}
+
+/// Turns blocks of samples into [`TickInput`]s. Belongs to the tick thread; allocates at construction only.
+#[derive(Debug)]
+pub struct Binner {
+    settings: BinnerSettings,
+    leader: Option<usize>,
+    streams: Vec<Intake>,
+    masked: ChannelMask,
+    seq: u64,
+    epoch: u32,
+    /// Bins of fixed width: t0 and the number of the next bin.
+    origin: Option<(LslTime, u64)>,
+    /// With a leader: time of the newest tick of the epoch.
+    last_time: Option<LslTime>,
+}
+
+impl Binner {
+    /// A binner for these streams.
+    ///
+    /// # Errors
+    /// [`BinnerError`] where the streams cannot be binned together.
+    pub fn new(settings: BinnerSettings, masked: ChannelMask) -> Result<Self, BinnerError> {
+        let count = settings.streams.len();
+        if count == 0 || count > MAX_STREAMS {
+            return Err(BinnerError::StreamCount(count));
+        }
+        if !settings.streams.iter().any(|stream| stream.required) {
+            return Err(BinnerError::NothingRequired);
+        }
+        let mut leaders =
+            settings.streams.iter().enumerate().filter(|(_, stream)| stream.binning == Binning::Sample);
+        let leader = leaders.next();
+        if leaders.next().is_some() {
+            return Err(BinnerError::TwoLeaders);
+        }
+        if leader.is_some_and(|(_, stream)| !stream.required || stream.rate_hz.is_none_or(|rate| rate <= 0.0))
+        {
+            return Err(BinnerError::BadLeader);
+        }
+        let leader = leader.map(|(index, _)| index);
+        let streams = settings.streams.iter().cloned().map(Intake::new).collect();
+        Ok(Self { settings, leader, streams, masked, seq: 0, epoch: 0, origin: None, last_time: None })
+    }
+
+    /// Takes a block in. Its box comes back through [`Binner::release`] once no bin needs it.
+    pub fn accept(&mut self, stream: usize, block: Box<SampleBlock>) {
+        let Some(intake) = self.streams.get_mut(stream) else { return };
+        intake.lost += block.lost_before;
+        intake.health = block.health;
+        for row in 0..block.len() {
+            let Some(raw) = block.stamps.get(row).copied() else { break };
+            let index = block.first_index + row as u64;
+            self.accept_sample(stream, index, raw, &block);
+        }
+        if let Some(intake) = self.streams.get_mut(stream) {
+            intake.window.push_block(block);
+        }
+    }
+
+    fn accept_sample(&mut self, stream: usize, index: u64, raw: StreamTime, block: &SampleBlock) {
+        let jump = self.settings.epoch_jump.0;
+        let leads = self.leader == Some(stream);
+        let Some(intake) = self.streams.get_mut(stream) else { return };
+        let (stamp, jumped) = intake.correct(raw, block, jump, leads);
+        if jumped {
+            self.new_epoch();
+        }
+        let Some(intake) = self.streams.get_mut(stream) else { return };
+        intake.first.get_or_insert(stamp);
+        intake.newest =
+            Some(intake.newest.map_or(stamp, |newest| if stamp > newest { stamp } else { newest }));
+        let closed_until = if self.leader.is_some() {
+            self.last_time
+        } else {
+            self.origin.map(|(origin, next)| bin_start(origin, next, self.settings.width))
+        };
+        let too_late = closed_until.is_some_and(|end| if leads { stamp <= end } else { stamp < end });
+        if too_late {
+            intake.late += 1;
+            intake.counts.late += 1;
+        } else {
+            intake.window.push_pending(index, stamp);
+        }
+        self.find_origin();
+    }
+
+    /// t0 as soon as every required stream has shown its first stamp.
+    fn find_origin(&mut self) {
+        if self.origin.is_some() || self.leader.is_some() {
+            return;
+        }
+        let mut latest: Option<(LslTime, f64)> = None;
+        for intake in self.streams.iter().filter(|intake| intake.settings.required) {
+            let Some(first) = intake.first else { return };
+            if latest.is_none_or(|(time, _)| first > time) {
+                latest = Some((first, intake.period().unwrap_or(0.0)));
+            }
+        }
+        let Some((first, period)) = latest else { return };
+        let origin = first - Seconds(period / 2.0);
+        self.origin = Some((origin, 0));
+        for intake in &mut self.streams {
+            intake.counts.dropped += intake.window.forget_before(origin);
+        }
+    }
+
+    fn new_epoch(&mut self) {
+        self.epoch += 1;
+        self.origin = None;
+        self.last_time = None;
+        for intake in &mut self.streams {
+            intake.counts.dropped += intake.window.forget_pending();
+            intake.first = None;
+            intake.newest = None;
+        }
+    }
+
+    /// Notes what the monitor says of a stream when no block comes to tell it.
+    pub fn set_health(&mut self, stream: usize, health: StreamHealth) {
+        if let Some(intake) = self.streams.get_mut(stream) {
+            intake.health = health;
+        }
+    }
+
+    /// Closes the next bin if it can be closed at local time `now`, and writes it into `input`. Call until `false`.
+    /// After each `true`, step the engine, then [`Binner::release`].
+    pub fn close_next(&mut self, now: LslTime, commands: &[Command], input: &mut TickInput) -> bool {
+        match self.leader {
+            Some(leader) => self.close_sample(leader, now, commands, input),
+            None => self.close_fixed(now, commands, input),
+        }
+    }
+
+    fn close_fixed(&mut self, now: LslTime, commands: &[Command], input: &mut TickInput) -> bool {
+        let Some((origin, number)) = self.origin else { return false };
+        let start = bin_start(origin, number, self.settings.width);
+        let end = bin_start(origin, number + 1, self.settings.width);
+        let Some((closed_by, incomplete)) = self.closing(start, end, now, None) else { return false };
+        self.origin = Some((origin, number + 1));
+        self.write(start, end, closed_by, incomplete, commands, input, None);
+        true
+    }
+
+    fn close_sample(
+        &mut self,
+        leader: usize,
+        now: LslTime,
+        commands: &[Command],
+        input: &mut TickInput,
+    ) -> bool {
+        let Some(intake) = self.streams.get(leader) else { return false };
+        let Some(stamp) = intake.window.front() else { return false };
+        let period = intake.period().unwrap_or(self.settings.width.0);
+        let Some(last) = self.last_time else {
+            let start = stamp - self.settings.width;
+            for intake in &mut self.streams {
+                intake.counts.dropped += intake.window.forget_before(start);
+            }
+            return self.close_leading(leader, start, stamp, now, commands, input);
+        };
+        if stamp <= last {
+            // a stamp that ran backwards while it was waiting: nothing may be published out of order
+            let taken = self.streams.get_mut(leader).map(|intake| {
+                intake.late += 1;
+                intake.counts.late += 1;
+                intake.window.take_front()
+            });
+            return taken.is_some() && self.close_sample(leader, now, commands, input);
+        }
+        let skipped = ((stamp - last).0 / period).round() - 1.0;
+        if skipped >= 1.0 {
+            // a bin for a sample that never came, evenly between the neighbours; the next call sees one less
+            let time = last + Seconds((stamp - last).0 / (skipped + 1.0));
+            self.last_time = Some(time);
+            self.write(last, time, BinClose::Skipped, true, commands, input, None);
+            return true;
+        }
+        self.close_leading(leader, last, stamp, now, commands, input)
+    }
+
+    fn close_leading(
+        &mut self,
+        leader: usize,
+        start: LslTime,
+        stamp: LslTime,
+        now: LslTime,
+        commands: &[Command],
+        input: &mut TickInput,
+    ) -> bool {
+        let Some((closed_by, incomplete)) = self.closing(start, stamp, now, Some(leader)) else {
+            return false;
+        };
+        let closed_by = if closed_by == BinClose::Deadline { closed_by } else { BinClose::Sample };
+        self.last_time = Some(stamp);
+        self.write(start, stamp, closed_by, incomplete, commands, input, Some(leader));
+        true
+    }
+
+    /// Whether the bin `start..end` can be closed, why, and whether it is incomplete.
+    fn closing(
+        &self,
+        start: LslTime,
+        end: LslTime,
+        now: LslTime,
+        leader: Option<usize>,
+    ) -> Option<(BinClose, bool)> {
+        let mut filled = false;
+        let mut waiting = false;
+        for (index, intake) in self.streams.iter().enumerate() {
+            if !intake.settings.required || Some(index) == leader {
+                continue;
+            }
+            if intake.newest.is_some_and(|newest| newest >= end) {
+                continue;
+            }
+            if intake.has_filled(start, end) {
+                filled = true;
+            } else {
+                waiting = true;
+            }
+        }
+        if !waiting {
+            return Some((if filled { BinClose::Filled } else { BinClose::Passed }, false));
+        }
+        (now >= end + self.settings.max_wait).then_some((BinClose::Deadline, true))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one private place that fills a tick's input")]
+    fn write(
+        &mut self,
+        start: LslTime,
+        end: LslTime,
+        closed_by: BinClose,
+        incomplete: bool,
+        commands: &[Command],
+        input: &mut TickInput,
+        leader: Option<usize>,
+    ) {
+        input.seq = self.seq;
+        input.epoch = self.epoch;
+        input.start = start;
+        input.time = end;
+        input.closed_by = closed_by;
+        input.incomplete = incomplete;
+        input.masked = self.masked;
+        input.commands.clear();
+        for command in commands {
+            let _full_is_impossible = input.commands.try_push(*command);
+        }
+        input.streams.clear();
+        for (index, intake) in self.streams.iter_mut().enumerate() {
+            let taken = if leader == Some(index) {
+                intake.window.take_front()
+            } else if self.leader == Some(index) {
+                crate::window::Taken::default()
+            } else {
+                intake.window.take_before(end)
+            };
+            intake.late += taken.scattered;
+            intake.counts.late += taken.scattered;
+            let tick = StreamTick {
+                ranges: taken.ranges,
+                offset: intake.offset.unwrap_or_default(),
+                health: intake.health,
+                lost: core::mem::take(&mut intake.lost),
+                late: core::mem::take(&mut intake.late),
+            };
+            intake.counts.binned += tick.samples();
+            let _within_max_streams = input.streams.try_push(tick);
+        }
+        self.seq += 1;
+    }
+
+    /// When the open bin will be closed whatever comes, on the local clock; `None` while nothing waits.
+    pub fn next_deadline(&self) -> Option<LslTime> {
+        let end = match self.leader {
+            Some(leader) => self.streams.get(leader)?.window.front()?,
+            None => self.origin.map(|(origin, number)| bin_start(origin, number + 1, self.settings.width))?,
+        };
+        Some(end + self.settings.max_wait)
+    }
+
+    /// Gives back the blocks that are done with: `give_back(stream, block)`.
+    pub fn release(&mut self, mut give_back: impl FnMut(usize, Box<SampleBlock>)) {
+        for (index, intake) in self.streams.iter_mut().enumerate() {
+            intake.window.release(|block| give_back(index, block));
+        }
+    }
+
+    /// What became of a stream's samples so far.
+    pub fn counts(&self, stream: usize) -> BinCounts {
+        self.streams.get(stream).map(|intake| intake.counts).unwrap_or_default()
+    }
+
+    /// `seq` of the next tick.
+    pub fn next_seq(&self) -> u64 {
+        self.seq
+    }
+}
+
+impl SampleSource for Binner {
+    fn rows(&self, stream: usize, range: kalmind_types::IndexRange, visit: &mut dyn FnMut(SampleRows<'_>)) {
+        if let Some(intake) = self.streams.get(stream) {
+            intake.window.rows(range, visit);
+        }
+    }
+
+    fn stamp(&self, stream: usize, index: u64) -> Option<StreamTime> {
+        self.streams.get(stream)?.window.stamp(index)
+    }
+}
+
+impl Intake {
+    fn new(settings: StreamBinning) -> Self {
+        let window = StreamWindow::new(settings.blocks, settings.block_samples);
+        Self {
+            settings,
+            window,
+            health: StreamHealth::Waiting,
+            offset: None,
+            first: None,
+            newest: None,
+            last_raw: None,
+            last_received: LslTime::default(),
+            lost: 0,
+            late: 0,
+            counts: BinCounts::default(),
+        }
+    }
+
+    fn period(&self) -> Option<f64> {
+        self.settings.rate_hz.filter(|rate| *rate > 0.0).map(f64::recip)
+    }
+
+    /// The corrected stamp of a sample, and whether the time base jumped at it.
+    fn correct(&mut self, raw: StreamTime, block: &SampleBlock, jump: f64, leads: bool) -> (LslTime, bool) {
+        let measured = block.clock.offset;
+        let Some((offset, last_raw)) = self.offset.zip(self.last_raw) else {
+            self.note(raw, measured, block.received);
+            return (raw.corrected(measured), false);
+        };
+        let advance = (raw - last_raw).0;
+        let correction = measured.0 - offset.0;
+        let waited = (block.received - self.last_received).0.max(0.0);
+        let forward = if leads { advance } else { advance - waited };
+        if correction.abs() > jump || advance < -jump || forward > jump {
+            self.note(raw, measured, block.received);
+            return (raw.corrected(measured), true);
+        }
+        let most = SLEW * advance.max(0.0);
+        let slewed = Seconds(offset.0 + correction.clamp(-most, most));
+        self.note(raw, slewed, block.received);
+        (raw.corrected(slewed), false)
+    }
+
+    fn note(&mut self, raw: StreamTime, offset: Seconds, received: LslTime) {
+        self.last_raw = Some(raw);
+        self.offset = Some(offset);
+        self.last_received = received;
+    }
+
+    /// Whether all samples that the rate promises for the bin are here, and the next is due clearly past its end.
+    fn has_filled(&self, start: LslTime, end: LslTime) -> bool {
+        let Some((period, newest)) = self.period().zip(self.newest) else { return false };
+        let promised = ((end - start).0 / period * (1.0 + 1e-9)).floor() as usize;
+        newest.0 + (1.0 - FILL_MARGIN) * period >= end.0 && self.window.pending_before(end) >= promised
+    }
+}
+
+/// Start of bin `number`: always from t0, so that no error adds up.
+fn bin_start(origin: LslTime, number: u64, width: Seconds) -> LslTime {
+    LslTime(origin.0 + number as f64 * width.0)
+}

@@ -1,0 +1,366 @@
+//! One tick: samples named by a [`TickInput`] in, a [`TickOutput`] out.
+
+use core::fmt;
+
+use kalmind_filter::{Decoder, LabelLaw};
+use kalmind_signal::{FeatureExtractor, LayoutError, Preparation};
+use kalmind_types::{
+    Cause, Command, CursorDrive, IndexRange, Intent, LslTime, Mode, ModelId, OutputState, Position,
+    SampleRows, Seconds, StreamFeatures, StreamTime, TaskState, TickInput, TickOutput, Velocity,
+};
+
+use crate::{CursorSettings, OutputStates, cursor::Cursor};
+
+/// Where the engine finds the samples that a tick input names: the live binner, a recording, the rows of a table.
+pub trait SampleSource {
+    /// Shows the values of samples `range` of `stream`, in order, in one or more pieces.
+    fn rows(&self, stream: usize, range: IndexRange, visit: &mut dyn FnMut(SampleRows<'_>));
+    /// The raw stamp of sample `index` of `stream`.
+    fn stamp(&self, stream: usize, index: u64) -> Option<StreamTime>;
+}
+
+/// How the engine decodes and moves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EngineSettings {
+    /// The features each stream contributes, in the configuration's order.
+    pub features: Vec<StreamFeatures>,
+    /// The part of all features that may be masked before a bin counts as incomplete.
+    pub max_masked: f64,
+    /// After this long without a complete bin the next complete one is row one.
+    pub restart_after: Seconds,
+    /// After this long without a complete bin the state is `stale`.
+    pub stale_after: Seconds,
+    /// `stale` returns by itself if it was shorter than this.
+    pub auto_resume: Seconds,
+    /// The mode at start.
+    pub start: Mode,
+    /// The cursor.
+    pub cursor: CursorSettings,
+    /// The law that moves the cursor while the task drives it.
+    pub label_law: LabelLaw,
+}
+
+/// Why an engine could not be made, or a model not be staged.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum EngineError {
+    /// The model decodes another number of features than the streams give.
+    #[error("the model takes {model} features; the configured streams give {streams}")]
+    FeatureCount {
+        /// Features of the model.
+        model: usize,
+        /// Features of the streams.
+        streams: usize,
+    },
+    /// The streams' features cannot be laid out.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+}
+
+/// A model ready to decode: built on the slow side, handed to the engine, and handed back to be freed there.
+#[derive(Debug)]
+pub struct StagedModel {
+    /// Its identity.
+    pub id: ModelId,
+    /// What decodes.
+    pub decoder: Box<dyn Decoder>,
+    /// Training means and z-score.
+    pub preparation: Preparation,
+}
+
+/// The pure step of the tick. Owned by one thread; allocates at construction only.
+pub struct Engine {
+    settings: EngineSettings,
+    extractor: FeatureExtractor,
+    raw: Vec<f64>,
+    active: Option<Box<StagedModel>>,
+    staged: Option<Box<StagedModel>>,
+    previous: Option<Box<StagedModel>>,
+    retired: Option<Box<StagedModel>>,
+    states: OutputStates,
+    cursor: Cursor,
+    task: TaskState,
+    intent: Option<Intent>,
+    /// Time of the newest complete bin; before the first one, start of the first bin.
+    last_complete: Option<LslTime>,
+}
+
+/// What a bin's samples gave.
+struct Extracted {
+    newest: Option<LslTime>,
+    nonfinite: u32,
+    /// Rows of another width than the stream's: cannot come from a live stream, and must not be decoded.
+    misshapen: bool,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Engine")
+            .field("states", &self.states)
+            .field("model", &self.active.as_ref().map(|model| model.id.to_hex()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine without a model.
+    ///
+    /// # Errors
+    /// [`EngineError::Layout`] where the streams' features cannot be laid out.
+    pub fn new(settings: EngineSettings) -> Result<Self, EngineError> {
+        let extractor = FeatureExtractor::new(&settings.features)?;
+        Ok(Self {
+            raw: vec![f64::NAN; extractor.width()],
+            extractor,
+            active: None,
+            staged: None,
+            previous: None,
+            retired: None,
+            states: OutputStates::new(settings.start),
+            cursor: Cursor::new(settings.cursor.clone()),
+            task: TaskState::default(),
+            intent: None,
+            last_complete: None,
+            settings,
+        })
+    }
+
+    /// Takes a model that a later [`Command::SwapModel`] names. Returns one that was staged and never swapped in.
+    ///
+    /// # Errors
+    /// Gives the model back with [`EngineError::FeatureCount`] where it does not fit the streams.
+    pub fn stage(
+        &mut self,
+        model: Box<StagedModel>,
+    ) -> Result<Option<Box<StagedModel>>, (EngineError, Box<StagedModel>)> {
+        if model.decoder.features() != self.raw.len() {
+            let error =
+                EngineError::FeatureCount { model: model.decoder.features(), streams: self.raw.len() };
+            return Err((error, model));
+        }
+        Ok(self.staged.replace(model))
+    }
+
+    /// A model that a swap has put out of use, to be freed on the slow side.
+    pub fn take_retired(&mut self) -> Option<Box<StagedModel>> {
+        self.retired.take()
+    }
+
+    /// The model that decodes.
+    pub fn model(&self) -> Option<ModelId> {
+        self.active.as_ref().map(|model| model.id)
+    }
+
+    /// The output states after the newest tick.
+    pub fn states(&self) -> OutputStates {
+        self.states
+    }
+
+    /// The cursor's position after the newest tick.
+    pub fn position(&self) -> Position {
+        self.cursor.position()
+    }
+
+    /// The raw features of the newest tick, before masking and z-score; NaN where a channel had no valid sample.
+    pub fn raw_features(&self) -> &[f64] {
+        &self.raw
+    }
+
+    /// How long the input may be silent before the state is `stale`.
+    pub fn stale_after(&self) -> Seconds {
+        self.settings.stale_after
+    }
+
+    /// One tick. Real-time: no allocation, lock or I/O; the cost is that of the decoder.
+    pub fn step(&mut self, input: &TickInput, samples: &dyn SampleSource) -> TickOutput {
+        let Extracted { newest, nonfinite: nonfinite_values, misshapen } = self.extract(input, samples);
+        let masked = (0..self.raw.len())
+            .filter(|&feature| !self.raw[feature].is_finite() || input.masked.is_masked(feature))
+            .count();
+        let complete = !input.incomplete
+            && !misshapen
+            && masked as f64 <= self.settings.max_masked * self.raw.len() as f64;
+
+        let gap = Seconds((input.time - *self.last_complete.get_or_insert(input.start)).0.abs());
+        let moved_before = self.states.state().moves();
+        self.note_freshness(complete, gap);
+        for command in &input.commands {
+            self.obey(*command);
+        }
+        if self.active.is_none() {
+            self.states.no_model();
+        }
+
+        let restart = complete && gap.0 > self.settings.restart_after.0;
+        if restart || (!moved_before && self.states.state().moves()) {
+            self.cursor.ramp();
+        }
+        let (row_one, fallback) = self.decode(input, complete, restart);
+        if complete {
+            self.last_complete = Some(input.time);
+        }
+
+        let velocity = self.move_cursor(input.time - input.start);
+        let (state, reason) = self.states.shown();
+        TickOutput {
+            seq: input.seq,
+            epoch: input.epoch,
+            time: input.time,
+            newest,
+            incomplete: !complete,
+            state,
+            reason,
+            position: self.cursor.position(),
+            velocity,
+            intent: self.intent,
+            click: None,
+            masked_features: masked as u32,
+            nonfinite_values,
+            row_one,
+            fallback,
+        }
+    }
+
+    /// What a tick gives when the step before it panicked: fault, nothing moves, no intent.
+    pub fn fault(&mut self, input: &TickInput, cause: Cause) -> TickOutput {
+        self.states.fault(cause);
+        self.intent = None;
+        let velocity = self.cursor.rest();
+        let (state, reason) = self.states.shown();
+        TickOutput {
+            seq: input.seq,
+            epoch: input.epoch,
+            time: input.time,
+            newest: None,
+            incomplete: true,
+            state,
+            reason,
+            position: self.cursor.position(),
+            velocity,
+            intent: None,
+            click: None,
+            masked_features: 0,
+            nonfinite_values: 0,
+            row_one: false,
+            fallback: false,
+        }
+    }
+
+    fn extract(&mut self, input: &TickInput, samples: &dyn SampleSource) -> Extracted {
+        let extractor = &mut self.extractor;
+        extractor.reset();
+        let mut newest: Option<LslTime> = None;
+        let mut misshapen = false;
+        for (stream, tick) in input.streams.iter().enumerate() {
+            for range in &tick.ranges {
+                samples
+                    .rows(stream, *range, &mut |rows| misshapen |= extractor.accept(stream, rows).is_err());
+            }
+            let last = tick.ranges.last().map_or(0, |range| range.end);
+            if last > 0
+                && let Some(raw) = samples.stamp(stream, last - 1)
+            {
+                let stamp = raw.corrected(tick.offset);
+                newest = Some(newest.map_or(stamp, |known| if stamp > known { stamp } else { known }));
+            }
+        }
+        let raw = extractor.finish();
+        for (kept, value) in self.raw.iter_mut().zip(raw.values) {
+            *kept = *value;
+        }
+        Extracted { newest, nonfinite: raw.nonfinite, misshapen }
+    }
+
+    fn note_freshness(&mut self, complete: bool, gap: Seconds) {
+        let stale_for = gap.0 - self.settings.stale_after.0;
+        if stale_for > 0.0 {
+            self.states.input_not_fresh();
+        }
+        if complete {
+            self.states.input_fresh(stale_for < self.settings.auto_resume.0);
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Stop { by } => self.states.stop(by),
+            Command::Request { mode, resume, by } => {
+                let was_fault = self.states.state() == OutputState::Fault;
+                self.states.request(mode, resume, by);
+                if was_fault
+                    && resume
+                    && let Some(model) = &mut self.active
+                {
+                    model.decoder.restart();
+                    self.intent = None;
+                }
+            }
+            Command::Task(task) => self.task = task,
+            Command::PlaceCursor(position) => self.cursor.place(position),
+            Command::SwapModel(id) => {
+                if let Some(model) = self.staged.take_if(|staged| staged.id == id) {
+                    self.activate(model);
+                }
+            }
+            Command::UndoModel => {
+                if let Some(model) = self.previous.take() {
+                    self.activate(model);
+                }
+            }
+        }
+    }
+
+    /// Decodes with `model` from now on: mean and covariance carry over where they fit, else its next bin is row one.
+    fn activate(&mut self, mut model: Box<StagedModel>) {
+        model.decoder.restart();
+        let carried = self
+            .active
+            .as_ref()
+            .and_then(|active| active.decoder.state())
+            .is_some_and(|state| model.decoder.adopt(state));
+        if !carried {
+            self.intent = None;
+        }
+        let displaced = self.active.replace(model);
+        let retired = core::mem::replace(&mut self.previous, displaced);
+        if retired.is_some() {
+            self.retired = retired;
+        }
+    }
+
+    fn decode(&mut self, input: &TickInput, complete: bool, restart: bool) -> (bool, bool) {
+        let Some(model) = &mut self.active else {
+            self.intent = None;
+            return (false, false);
+        };
+        if restart {
+            model.decoder.restart();
+        }
+        let mut intent = Intent::zero(model.decoder.dimension());
+        let features =
+            if complete { Some(model.preparation.prepare(&self.raw, &input.masked).features) } else { None };
+        let report = model.decoder.step(features, &mut intent);
+        self.intent = report.valid.then_some(intent);
+        if self.intent.is_some_and(|intent| !intent.is_finite()) {
+            self.states.fault(Cause::NotFinite);
+            self.intent = None;
+        }
+        (report.row_one, report.fallback)
+    }
+
+    fn move_cursor(&mut self, duration: Seconds) -> Velocity {
+        match (self.states.state(), self.task.drive) {
+            (OutputState::Calibrating, CursorDrive::Label) => {
+                let wanted = self.task.target.map_or_else(Velocity::default, |target| {
+                    self.settings.label_law.label(self.cursor.position(), target.position)
+                });
+                self.cursor.advance(wanted, duration)
+            }
+            (OutputState::Calibrating | OutputState::Control, _) => match &self.intent {
+                Some(intent) => self.cursor.decode(intent.mean(), duration),
+                None => self.cursor.rest(),
+            },
+            _ => self.cursor.rest(),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The output states: what may move the cursor, and who must agree before it moves again.
+//!
+//! Three conditions lie over the mode that people ask for. Each is latched on its own, and the state shown is the one
+//! with the highest code among those that hold (`fault` 5, `stale` 4, `hold` 3, then the mode):
+//!
+//! | event | fault | stale | hold | mode |
+//! |---|---|---|---|---|
+//! | stop | - | - | set | - |
+//! | request, with resume | cleared | cleared if the input is fresh | cleared | as asked |
+//! | request, without resume (tasks) | - | - | - | as asked |
+//! | input not fresh for `stale_after` | - | set | - | - |
+//! | input fresh again, stale for less than `auto_resume` | - | cleared | - | - |
+//! | input fresh again, stale for longer | - | kept until a resume | - | - |
+//! | fault | set | - | - | - |
+//! | no model while `control` | - | - | - | idle |
+//!
+//! ("-" leaves the condition as it is.) So a stop during a fault is still in force after the fault was cleared by
+//! itself, and nothing but a resume by someone with the run's token clears `hold` or `fault`.
+
+use kalmind_types::{Actor, Cause, Mode, OutputState, Reason};
+use serde::{Deserialize, Serialize};
+
+/// Whether the input is fresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Freshness {
+    Fresh,
+    /// No complete bin for longer than `stale_after`.
+    NotFresh,
+    /// Fresh again, but it took so long that the operator must agree.
+    AwaitsResume,
+}
+
+/// The output's state with its latched conditions. Plain data: the live daemon copies it to see what a command would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputStates {
+    mode: Mode,
+    mode_reason: Option<Reason>,
+    hold: Option<Reason>,
+    freshness: Freshness,
+    fault: Option<Reason>,
+}
+
+impl OutputStates {
+    /// Starts in `mode`, nothing latched.
+    #[must_use]
+    pub fn new(mode: Mode) -> Self {
+        Self { mode, mode_reason: None, hold: None, freshness: Freshness::Fresh, fault: None }
+    }
+
+    /// The state shown and its reason: the condition with the highest code.
+    #[must_use]
+    pub fn shown(&self) -> (OutputState, Option<Reason>) {
+        if self.fault.is_some() {
+            (OutputState::Fault, self.fault)
+        } else if self.freshness != Freshness::Fresh {
+            (OutputState::Stale, Some(Reason { cause: Cause::InputNotFresh, by: Actor::Daemon }))
+        } else if self.hold.is_some() {
+            (OutputState::Hold, self.hold)
+        } else {
+            (self.mode.into(), self.mode_reason)
+        }
+    }
+
+    /// The state shown.
+    #[must_use]
+    pub fn state(&self) -> OutputState {
+        self.shown().0
+    }
+
+    /// The mode asked for, whatever lies over it.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Latches `hold`.
+    pub fn stop(&mut self, by: Actor) {
+        let cause = if by == Actor::Signal { Cause::ShuttingDown } else { Cause::Stopped };
+        self.hold = Some(Reason { cause, by });
+    }
+
+    /// Takes the mode asked for; with `resume` clears what is latched (an input that is not fresh stays so).
+    pub fn request(&mut self, mode: Mode, resume: bool, by: Actor) {
+        self.mode = mode;
+        self.mode_reason = Some(Reason { cause: Cause::Requested, by });
+        if resume {
+            self.hold = None;
+            self.fault = None;
+            if self.freshness == Freshness::AwaitsResume {
+                self.freshness = Freshness::Fresh;
+            }
+        }
+    }
+
+    /// `control` was asked for and there is nothing to control with: back to idle.
+    pub fn no_model(&mut self) {
+        if self.mode == Mode::Control {
+            self.mode = Mode::Idle;
+            self.mode_reason = Some(Reason { cause: Cause::NoModel, by: Actor::Daemon });
+        }
+    }
+
+    /// There was no complete bin for longer than `stale_after`.
+    pub fn input_not_fresh(&mut self) {
+        self.freshness = Freshness::NotFresh;
+    }
+
+    /// A complete bin came; `brief` says that the input was stale for less than `auto_resume`.
+    pub fn input_fresh(&mut self, brief: bool) {
+        if self.freshness == Freshness::NotFresh {
+            self.freshness = if brief { Freshness::Fresh } else { Freshness::AwaitsResume };
+        }
+    }
+
+    /// Something broke.
+    pub fn fault(&mut self, cause: Cause) {
+        self.fault = Some(Reason { cause, by: Actor::Daemon });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Stop,
+        Request(Mode, bool),
+        NoModel,
+        NotFresh,
+        Fresh(bool),
+        Fault,
+    }
+
+    const MODES: [Mode; 3] = [Mode::Idle, Mode::Calibrating, Mode::Control];
+    const FRESHNESS: [Freshness; 3] = [Freshness::Fresh, Freshness::NotFresh, Freshness::AwaitsResume];
+
+    fn steps() -> Vec<Step> {
+        let mut steps = vec![
+            Step::Stop,
+            Step::NoModel,
+            Step::NotFresh,
+            Step::Fresh(true),
+            Step::Fresh(false),
+            Step::Fault,
+        ];
+        for mode in MODES {
+            steps.push(Step::Request(mode, true));
+            steps.push(Step::Request(mode, false));
+        }
+        steps
+    }
+
+    fn every_state() -> Vec<OutputStates> {
+        let hold = Some(Reason { cause: Cause::Stopped, by: Actor::Operator });
+        let fault = Some(Reason { cause: Cause::Panicked, by: Actor::Daemon });
+        let mut all = Vec::new();
+        for mode in MODES {
+            for hold in [None, hold] {
+                for freshness in FRESHNESS {
+                    for fault in [None, fault] {
+                        all.push(OutputStates { mode, mode_reason: None, hold, freshness, fault });
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    fn apply(states: &mut OutputStates, step: Step) {
+        match step {
+            Step::Stop => states.stop(Actor::Client),
+            Step::Request(mode, resume) => states.request(mode, resume, Actor::Operator),
+            Step::NoModel => states.no_model(),
+            Step::NotFresh => states.input_not_fresh(),
+            Step::Fresh(brief) => states.input_fresh(brief),
+            Step::Fault => states.fault(Cause::NotFinite),
+        }
+    }
+
+    /// The table of the module's documentation, row by row, on (fault, freshness, hold, mode).
+    fn expected(before: (bool, u8, bool, Mode), step: Step) -> (bool, u8, bool, Mode) {
+        let (fault, stale, hold, mode) = before;
+        match step {
+            Step::Stop => (fault, stale, true, mode),
+            Step::Request(asked, true) => (false, if stale == 2 { 0 } else { stale }, false, asked),
+            Step::Request(asked, false) => (fault, stale, hold, asked),
+            Step::NoModel if mode == Mode::Control => (fault, stale, hold, Mode::Idle),
+            Step::NotFresh => (fault, 1, hold, mode),
+            Step::Fresh(true) if stale == 1 => (fault, 0, hold, mode),
+            Step::Fresh(false) if stale == 1 => (fault, 2, hold, mode),
+            Step::NoModel | Step::Fresh(_) => before,
+            Step::Fault => (true, stale, hold, mode),
+        }
+    }
+
+    fn facts(states: OutputStates) -> (bool, u8, bool, Mode) {
+        let stale = match states.freshness {
+            Freshness::Fresh => 0,
+            Freshness::NotFresh => 1,
+            Freshness::AwaitsResume => 2,
+        };
+        (states.fault.is_some(), stale, states.hold.is_some(), states.mode)
+    }
+
+    #[test]
+    fn every_step_from_every_state_follows_the_table() {
+        let states = every_state();
+        assert_eq!(states.len(), 36);
+        for before in states {
+            for step in steps() {
+                let mut after = before;
+                apply(&mut after, step);
+                assert_eq!(facts(after), expected(facts(before), step), "{before:?} {step:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_highest_code_wins() {
+        for states in every_state() {
+            let (fault, stale, hold, mode) = facts(states);
+            let mut codes = vec![OutputState::from(mode).code()];
+            if hold {
+                codes.push(OutputState::Hold.code());
+            }
+            if stale > 0 {
+                codes.push(OutputState::Stale.code());
+            }
+            if fault {
+                codes.push(OutputState::Fault.code());
+            }
+            assert_eq!(states.state().code(), codes.into_iter().max().expect("never empty"));
+        }
+    }
+
+    #[test]
+    fn only_a_resume_leads_out_of_hold_and_fault() {
+        for before in every_state() {
+            for step in steps() {
+                let mut after = before;
+                apply(&mut after, step);
+                let resumed = matches!(step, Step::Request(_, true));
+                assert!(resumed || before.hold.is_none() || after.hold.is_some(), "{before:?} {step:?}");
+                assert!(resumed || before.fault.is_none() || after.fault.is_some(), "{before:?} {step:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_reason_names_who_stopped_it() {
+        let mut states = OutputStates::new(Mode::Control);
+        states.stop(Actor::Client);
+        assert_eq!(states.shown().1.map(|reason| reason.to_string()).as_deref(), Some("stopped by client"));
+    }
+}
