@@ -1,0 +1,220 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Neural samples in over Lab Streaming Layer, a cursor out, in real time. Not a medical device.
+#[derive(Debug, Parser)]
+#[command(name = "kalmind", version, propagate_version = true)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Simulated participant, daemon and live page in one go: open loop, fit, closed loop.
+    #[command(after_help = "Example: kalmind demo --headless --seconds 60 --seed 1 --json")]
+    Demo(DemoArguments),
+    /// The daemon: decode the configured streams and publish the cursor.
+    #[command(after_help = "Example: kalmind run --config config/features.toml --wait 10")]
+    Run(RunArguments),
+    /// What is on the network, with measured rate and age.
+    #[command(after_help = "Example: kalmind streams --seconds 3 --json")]
+    Streams(StreamsArguments),
+    /// Fit a decoder and write a model file.
+    #[command(
+        after_help = "Example: kalmind fit --features x.csv --states z.csv --rate 10 --rows 0..5000 --decoder dkf-nw -o model.kalmind"
+    )]
+    Fit(FitArguments),
+    /// Compare decoders on held-out rows, as the live daemon would run them.
+    #[command(
+        after_help = "Example: kalmind evaluate --features x.csv --states z.csv --rate 10 --train 0..5000 --test 5000..6000 --decoders kalman,dkf-nw:form=robust"
+    )]
+    Evaluate(EvaluateArguments),
+    /// The simulated participant, as LSL streams.
+    #[command(after_help = "Example: kalmind simulate --seed 1 --instance Kalmind")]
+    Simulate(SimulateArguments),
+}
+
+/// Arguments of `kalmind demo`.
+#[derive(Args, Clone, Debug)]
+pub struct DemoArguments {
+    /// Seconds of closed loop after the fit [default: until Ctrl-C; with --headless 60].
+    #[arg(long, value_name = "N")]
+    pub seconds: Option<f64>,
+    /// Seconds of open loop before the fit.
+    #[arg(long, value_name = "N", default_value_t = 30.0)]
+    pub calibration_seconds: f64,
+    /// No page: print the result and end.
+    #[arg(long)]
+    pub headless: bool,
+    /// Seed of the participant and of the order of targets.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Decoder to fit, with options.
+    #[arg(long, value_name = "NAME", default_value = "kalman-steady")]
+    pub decoder: String,
+    /// Control experiment: fit on labels in random order, so that the model knows nothing.
+    #[arg(long)]
+    pub shuffled_labels: bool,
+    /// Configuration to start from [default: built in, the same as config/demo.toml].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `kalmind run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunArguments {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Seconds to wait for the configured streams before giving up.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    pub wait: f64,
+    /// Print the summary at the end as one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `kalmind streams`.
+#[derive(Args, Clone, Debug)]
+pub struct StreamsArguments {
+    /// Seconds to listen.
+    #[arg(long, value_name = "N", default_value_t = 2.0)]
+    pub seconds: f64,
+    /// Configuration whose `[lsl]` settings to use.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where features and states come from.
+#[derive(Args, Clone, Debug)]
+pub struct TableArguments {
+    /// Features, one row a bin.
+    #[arg(long, value_name = "X.csv")]
+    pub features: PathBuf,
+    /// States to decode, one row a bin, as many as there are features' rows.
+    #[arg(long, value_name = "Z.csv")]
+    pub states: PathBuf,
+    /// Rows per second, where the files have no `time` column.
+    #[arg(long, value_name = "HZ")]
+    pub rate: Option<f64>,
+    /// Task table (time, trial, target_x, target_y, cursor_x, cursor_y, hold).
+    #[arg(long, value_name = "T.csv")]
+    pub task: Option<PathBuf>,
+    /// Z-score the features with the training rows' mean and standard deviation.
+    #[arg(long)]
+    pub zscore: bool,
+}
+
+/// Arguments of `kalmind fit`.
+#[derive(Args, Clone, Debug)]
+pub struct FitArguments {
+    /// Tables.
+    #[command(flatten)]
+    pub tables: TableArguments,
+    /// Training rows, half-open, from 0 [default: all].
+    #[arg(long, value_name = "A..B")]
+    pub rows: Option<String>,
+    /// Decoder, with options after a colon.
+    #[arg(long, value_name = "NAME")]
+    pub decoder: String,
+    /// How the daemon makes features of a stream's samples: sample, mean or sum.
+    #[arg(long, value_name = "BINNING", default_value = "sample")]
+    pub binning: String,
+    /// Names of the intent's components, separated by commas [default: the states' header, else vx, vy, ...].
+    #[arg(long, value_name = "NAMES")]
+    pub components: Option<String>,
+    /// Unit of the intent's components.
+    #[arg(long, value_name = "UNIT", default_value = "")]
+    pub unit: String,
+    /// Participant code stored in the model.
+    #[arg(long, value_name = "CODE")]
+    pub participant: Option<String>,
+    /// Seed of whatever is random in the fit.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Model file to write.
+    #[arg(short = 'o', long = "output", value_name = "MODEL")]
+    pub output: PathBuf,
+    /// Print the report as one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `kalmind evaluate`.
+#[derive(Args, Clone, Debug)]
+pub struct EvaluateArguments {
+    /// Tables.
+    #[command(flatten)]
+    pub tables: TableArguments,
+    /// Training rows, half-open, from 0.
+    #[arg(long, value_name = "A..B", required_unless_present = "model", conflicts_with = "model")]
+    pub train: Option<String>,
+    /// Test rows, half-open, from 0.
+    #[arg(long, value_name = "C..D")]
+    pub test: String,
+    /// Decoders to compare, separated by commas; may be repeated.
+    #[arg(long, value_name = "LIST", required_unless_present = "model", conflicts_with = "model")]
+    pub decoders: Vec<String>,
+    /// A fitted model instead of decoders to fit.
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+    /// Seed of whatever is random in the fits.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Folder for one CSV a decoder: row, mean, covariance (lower triangle).
+    #[arg(long, value_name = "DIR")]
+    pub predictions: Option<PathBuf>,
+    /// Print one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `kalmind simulate`.
+#[derive(Args, Clone, Debug)]
+pub struct SimulateArguments {
+    /// Seed; the participant is a function of it and of the messages it receives.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Instance name of the daemon to watch.
+    #[arg(long, value_name = "NAME", default_value = "Kalmind")]
+    pub instance: String,
+    /// Name of the stream of counts.
+    #[arg(long, value_name = "NAME", default_value = "Kalmind-Participant")]
+    pub stream: String,
+    /// End after this many seconds [default: run until ended].
+    #[arg(long, value_name = "N")]
+    pub seconds: Option<f64>,
+    /// Strength of the tuning, as a factor.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    pub modulation: f64,
+    /// Tuning rotates and baselines move, per minute, as a factor of the standard drift.
+    #[arg(long, value_name = "RATE", default_value_t = 0.0)]
+    pub drift: f64,
+    /// Units that fall silent.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub drop: usize,
+    /// Offset on one channel, in standard deviations of its baseline counts.
+    #[arg(long, value_name = "CHANNEL:Z")]
+    pub offset: Vec<String>,
+    /// Further delay of what the participant sees, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 0.0)]
+    pub delay_ms: f64,
+    /// Standard deviation of Gaussian noise added to every count.
+    #[arg(long, value_name = "SD", default_value_t = 0.0)]
+    pub noise: f64,
+    /// End when the program that started this one ends.
+    #[arg(long, hide = true)]
+    pub end_with_parent: bool,
+}

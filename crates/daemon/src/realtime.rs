@@ -1,0 +1,146 @@
+//! Real-time settings: each thread applies them to itself, and what came of it is kept for people to read.
+
+use std::{fmt, sync::Mutex};
+
+use rustix::{
+    mm::{MlockAllFlags, mlockall},
+    thread::{CpuSet, sched_setaffinity},
+};
+use serde::Serialize;
+
+use crate::configuration::{Realtime, Wish};
+
+/// What came of one wish.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// What was asked for (`priority 60 for the tick thread`).
+    pub wish: String,
+    /// Whether it was granted.
+    pub granted: bool,
+    /// What the system said, and the remedy, where it was not.
+    pub detail: Option<String>,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.detail {
+            None => write!(formatter, "{}: granted", self.wish),
+            Some(detail) => write!(formatter, "{}: refused ({detail})", self.wish),
+        }
+    }
+}
+
+/// A required setting was refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; the configuration requires it (set it to \"try\" to run without)")]
+pub struct Refused(pub Outcome);
+
+/// The real-time settings of a run and what came of them. Shared by the threads that apply them.
+#[derive(Debug)]
+pub struct RealtimeSettings {
+    settings: Realtime,
+    outcomes: Mutex<Vec<Outcome>>,
+}
+
+/// Which thread asks: priorities fall from the tick to the inlets and outlets that feed it and are fed by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The tick thread: full priority, pinned where a core is configured.
+    Tick,
+    /// An inlet's or outlet's thread, and the threads that liblsl starts for it: one below.
+    Stream,
+}
+
+impl RealtimeSettings {
+    /// Nothing applied yet.
+    #[must_use]
+    pub fn new(settings: Realtime) -> Self {
+        Self { settings, outcomes: Mutex::new(Vec::new()) }
+    }
+
+    /// What came of the wishes so far.
+    pub fn outcomes(&self) -> Vec<Outcome> {
+        self.outcomes.lock().map(|outcomes| outcomes.clone()).unwrap_or_default()
+    }
+
+    /// Locks the process's memory, present and future. Call once, before the threads start.
+    ///
+    /// # Errors
+    /// [`Refused`] where the configuration requires it and the system refuses.
+    pub fn lock_memory(&self) -> Result<(), Refused> {
+        if self.settings.lock_memory == Wish::Off {
+            return Ok(());
+        }
+        let result = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE).map_err(|error| {
+            format!("{error}; raise RLIMIT_MEMLOCK (ulimit -l unlimited) or grant CAP_IPC_LOCK")
+        });
+        self.note("locked memory".to_owned(), self.settings.lock_memory, result)
+    }
+
+    /// Applies priority, timer slack and core to the calling thread.
+    ///
+    /// # Errors
+    /// [`Refused`] where the configuration requires a setting that the system refuses.
+    pub fn apply(&self, role: Role, name: &str) -> Result<(), Refused> {
+        if self.settings.priority != Wish::Off {
+            syscalls::shortest_timer_slack();
+            let level = self.settings.priority_level - i32::from(role == Role::Stream);
+            let result = syscalls::first_in_first_out(level)
+                .map_err(|error| format!("{error}; grant CAP_SYS_NICE or raise RLIMIT_RTPRIO (ulimit -r 99)"));
+            self.note(format!("real-time priority {level} for the {name} thread"), self.settings.priority, result)?;
+        }
+        if role == Role::Tick && self.settings.pin != Wish::Off {
+            let core = self.settings.core;
+            let mut set = CpuSet::new();
+            if core < CpuSet::MAX_CPU {
+                set.set(core);
+            }
+            let result = sched_setaffinity(None, &set)
+                .map_err(|error| format!("{error}; is there a core {core} on this machine?"));
+            self.note(format!("core {core} for the {name} thread"), self.settings.pin, result)?;
+        }
+        Ok(())
+    }
+
+    fn note(&self, wish: String, importance: Wish, result: Result<(), String>) -> Result<(), Refused> {
+        let outcome = Outcome { wish, granted: result.is_ok(), detail: result.err() };
+        if let Ok(mut outcomes) = self.outcomes.lock() {
+            outcomes.push(outcome.clone());
+        }
+        if !outcome.granted && importance == Wish::Require { Err(Refused(outcome)) } else { Ok(()) }
+    }
+}
+
+/// The two calls that have no safe wrapper.
+mod syscalls {
+    #![expect(unsafe_code, reason = "scheduling policy and timer slack have no safe wrapper in rustix")]
+
+    use std::io;
+
+    /// Puts the calling thread under SCHED_FIFO at `level`.
+    pub(super) fn first_in_first_out(level: i32) -> io::Result<()> {
+        let parameters = libc::sched_param { sched_priority: level };
+        // SAFETY: `parameters` lives through the call; thread 0 is the caller.
+        let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// Lets the calling thread's timers fire without the default 50 µs of slack; needs no privilege, cannot fail.
+    pub(super) fn shortest_timer_slack() {
+        let nanoseconds: libc::c_ulong = 1;
+        // SAFETY: PR_SET_TIMERSLACK takes one integer and touches no memory.
+        let _always_zero = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, nanoseconds) };
+    }
+
+    /// Has the kernel end the calling process when its parent ends.
+    pub(super) fn end_with_parent() {
+        let signal: libc::c_int = libc::SIGTERM;
+        // SAFETY: PR_SET_PDEATHSIG takes one integer and touches no memory.
+        let _always_zero = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) };
+    }
+}
+
+/// Has the kernel end this process (SIGTERM) when the process that started it ends.
+pub fn end_with_parent() {
+    syscalls::end_with_parent();
+}

@@ -1,0 +1,11 @@
+//! The tick thread and its queues: the one place where samples become cursor movement.
+
+mod lane;
+mod record;
+mod stop_latch;
+mod thread;
+
+pub use lane::{Lane, LaneSource, lane};
+pub use record::TickRecord;
+pub use stop_latch::StopLatch;
+pub use thread::{StreamInput, TickCounts, TickQueues, TickThread};

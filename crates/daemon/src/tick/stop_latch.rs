@@ -1,0 +1,51 @@
+//! STOP: one atomic word between whoever stops and the tick thread, so that no queue can be too full for it.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use kalmind_types::Actor;
+
+/// A stop on its way to the tick thread. Any thread sets it, the tick thread takes it; later stops before the take
+/// change nothing.
+#[derive(Debug, Default)]
+pub struct StopLatch(AtomicU8);
+
+const NOBODY: u8 = 0;
+
+impl StopLatch {
+    /// Asks for a stop on behalf of `by`. Wait-free.
+    pub fn set(&self, by: Actor) {
+        // the first one stays: it is the reason that people are shown
+        let _already_set = self.0.compare_exchange(NOBODY, by as u8 + 1, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Who asked for a stop since the last take. Wait-free.
+    pub fn take(&self) -> Option<Actor> {
+        match self.0.swap(NOBODY, Ordering::AcqRel) {
+            NOBODY => None,
+            1 => Some(Actor::Configuration),
+            2 => Some(Actor::Operator),
+            3 => Some(Actor::Client),
+            4 => Some(Actor::Task),
+            5 => Some(Actor::Signal),
+            _ => Some(Actor::Daemon),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_actor_comes_out_as_it_went_in_and_once() {
+        for by in
+            [Actor::Configuration, Actor::Operator, Actor::Client, Actor::Task, Actor::Signal, Actor::Daemon]
+        {
+            let latch = StopLatch::default();
+            latch.set(by);
+            latch.set(Actor::Client);
+            assert_eq!(latch.take(), Some(by));
+            assert_eq!(latch.take(), None);
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! The loop of the tick thread: take samples in, close bins, step the engine, hand the result over, park.
+//!
+//! *Invariant:* after start nothing here allocates, locks, logs or does I/O; waiting is `park_timeout`, waking others is
+//! a futex. A panic of the engine is caught and becomes `fault`.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arrayvec::ArrayVec;
+use kalmind_acquisition::{Consumer, PoolReader, PoolWriter, Producer, StreamMonitor, Waker, clock};
+use kalmind_engine::{Binner, Engine, OutputStates, StagedModel};
+use kalmind_types::{
+    BinClose, Cause, Command, Heartbeat, LslTime, MAX_COMMANDS, MAX_STREAMS, OutputState, Publication, Reason, SampleBlock,
+    Seconds, StageTimes, TickInput, TickOutput, TickPublication,
+};
+
+use super::{Lane, StopLatch, TickRecord, record::empty_input};
+
+/// A heartbeat goes out when nothing else did for so long.
+const HEARTBEAT: Seconds = Seconds(0.1);
+/// The longest park: how often the thread looks at the clock when nothing wakes it.
+const LONGEST_PARK: Seconds = Seconds(0.02);
+/// One place among a tick's commands is kept for a stop.
+const COMMANDS_PER_TICK: usize = MAX_COMMANDS - 1;
+
+/// One input stream, as the tick thread sees it.
+#[derive(Debug)]
+pub struct StreamInput {
+    /// Its blocks.
+    pub blocks: PoolReader<SampleBlock>,
+    /// Where its counters are kept.
+    pub monitor: Arc<StreamMonitor>,
+}
+
+/// The queues between the tick thread and the slow side.
+#[derive(Debug)]
+pub struct TickQueues {
+    /// Commands from the desk.
+    pub commands: Consumer<Command>,
+    /// Models built by the desk, each followed by the command that swaps it in.
+    pub models: Consumer<Box<StagedModel>>,
+    /// Models out of use, to be freed by the desk.
+    pub retired: Producer<Box<StagedModel>>,
+    /// Whole ticks for the desk.
+    pub records: PoolWriter<TickRecord>,
+    /// Wakes the desk.
+    pub desk: Waker,
+    /// To the publishers.
+    pub lanes: ArrayVec<Lane, 4>,
+}
+
+/// What the tick thread counts. Written by it alone, read by anyone.
+#[derive(Debug, Default)]
+pub struct TickCounts {
+    /// Ticks.
+    pub ticks: AtomicU64,
+    /// Ticks that were a time update only.
+    pub incomplete: AtomicU64,
+    /// Bins closed by `max_wait_ms`.
+    pub deadlines: AtomicU64,
+    /// Ticks that started more than a bin width after they could have.
+    pub late_ticks: AtomicU64,
+    /// Steps in which the filter fell back to another form.
+    pub fallbacks: AtomicU64,
+    /// Panics caught.
+    pub panics: AtomicU64,
+    /// Non-finite values left out of their bins.
+    pub nonfinite_values: AtomicU64,
+    /// Features masked, summed over the ticks.
+    pub masked_features: AtomicU64,
+    /// Ticks that found no free box for the slow side.
+    pub lost_records: AtomicU64,
+    /// Models refused at staging because they do not fit the streams.
+    pub models_refused: AtomicU64,
+}
+
+/// Everything the tick thread owns.
+#[derive(Debug)]
+pub struct TickThread {
+    /// The pure step.
+    pub engine: Engine,
+    /// Samples into bins.
+    pub binner: Binner,
+    /// The streams, in the binner's order.
+    pub streams: ArrayVec<StreamInput, MAX_STREAMS>,
+    /// Queues to and from the slow side.
+    pub queues: TickQueues,
+    /// STOP.
+    pub stop: Arc<StopLatch>,
+    /// Counters.
+    pub counts: Arc<TickCounts>,
+    /// Width of a bin: a tick that starts later than this is a late one.
+    pub width: Seconds,
+    /// Set to end the thread.
+    pub end: Arc<AtomicBool>,
+}
+
+/// What the loop remembers between rounds.
+struct Round {
+    input: TickInput,
+    pending: ArrayVec<Command, MAX_COMMANDS>,
+    /// When the pull that brought the newest block returned.
+    received: LslTime,
+    last_complete: LslTime,
+    last_sent: LslTime,
+    last_seq: Option<u64>,
+    shown: (OutputState, Option<Reason>),
+    lost_records: u64,
+}
+
+impl TickThread {
+    /// Runs until [`TickThread::end`] is set. The caller has attached the thread to the wakers of the streams.
+    pub fn run(mut self) {
+        let start = clock::now();
+        let mut round = Round {
+            input: empty_input(),
+            pending: ArrayVec::new(),
+            received: start,
+            last_complete: start,
+            last_sent: start,
+            last_seq: None,
+            shown: self.engine.states().shown(),
+            lost_records: 0,
+        };
+        while !self.end.load(Ordering::Acquire) {
+            self.take_in(&mut round);
+            let mut now = clock::now();
+            while self.binner.close_next(now, &round.pending, &mut round.input) {
+                round.pending.clear();
+                self.tick(&mut round, now);
+                self.take_in(&mut round);
+                now = clock::now();
+            }
+            self.note_counts();
+            self.show_signs_of_life(&mut round, now);
+            std::thread::park_timeout(self.park_time(now));
+        }
+    }
+
+    /// Blocks, commands, models and stops that wait.
+    fn take_in(&mut self, round: &mut Round) {
+        for (index, stream) in self.streams.iter_mut().enumerate() {
+            while let Some(block) = stream.blocks.receive() {
+                if block.received > round.received {
+                    round.received = block.received;
+                }
+                self.binner.accept(index, block);
+            }
+            self.binner.set_health(index, stream.monitor.health());
+        }
+        while round.pending.len() < COMMANDS_PER_TICK {
+            let Some(command) = self.queues.commands.pop() else { break };
+            round.pending.push(command);
+        }
+        if let Some(by) = self.stop.take() {
+            // the last place is kept for it; a stop that is already waiting there says the same
+            let _already_stopping = round.pending.try_push(Command::Stop { by });
+        }
+        while let Some(model) = self.queues.models.pop() {
+            let unused = match self.engine.stage(model) {
+                Ok(displaced) => displaced,
+                Err((_, refused)) => {
+                    self.counts.models_refused.fetch_add(1, Ordering::Relaxed);
+                    Some(refused)
+                }
+            };
+            self.retire(unused);
+        }
+    }
+
+    fn tick(&mut self, round: &mut Round, closed: LslTime) {
+        let TickThread { engine, binner, .. } = self;
+        let input = &round.input;
+        let stepped = catch_unwind(AssertUnwindSafe(|| engine.step(input, binner)));
+        let output = match stepped {
+            Ok(output) => output,
+            Err(_panic) => {
+                self.counts.panics.fetch_add(1, Ordering::Relaxed);
+                self.engine.fault(input, Cause::Panicked)
+            }
+        };
+        let decoded = clock::now();
+        let ready = match input.closed_by {
+            BinClose::Deadline => closed,
+            _ => round.received,
+        };
+        let late = (closed - ready).0 > self.width.0;
+        let times = StageTimes { received: ready, closed, decoded };
+        let age = decoded - output.newest.unwrap_or(output.time);
+        let publication = Publication::Tick(TickPublication { output, times, age, late });
+        for lane in &mut self.queues.lanes {
+            lane.publish(publication);
+        }
+        self.record(round, &output);
+        self.count(&output, round.input.closed_by, late);
+        if !output.incomplete {
+            round.last_complete = decoded;
+        }
+        round.last_sent = decoded;
+        round.last_seq = Some(output.seq);
+        round.shown = (output.state, output.reason);
+
+        let retired = self.engine.take_retired();
+        self.retire(retired);
+        let TickThread { binner, streams, .. } = self;
+        binner.release(|index, block| {
+            if let Some(stream) = streams.get_mut(index) {
+                stream.blocks.give_back(block);
+            }
+        });
+    }
+
+    fn record(&mut self, round: &mut Round, output: &TickOutput) {
+        let Some(mut record) = self.queues.records.claim() else {
+            round.lost_records += 1;
+            self.counts.lost_records.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        record.input.clone_from(&round.input);
+        record.output = *output;
+        for (kept, value) in record.features.iter_mut().zip(self.engine.raw_features()) {
+            *kept = *value;
+        }
+        record.lost_before = core::mem::take(&mut round.lost_records);
+        self.queues.records.send(record);
+        self.queues.desk.wake();
+    }
+
+    fn count(&self, output: &TickOutput, closed_by: BinClose, late: bool) {
+        let counts = &self.counts;
+        counts.ticks.fetch_add(1, Ordering::Relaxed);
+        counts.incomplete.fetch_add(u64::from(output.incomplete), Ordering::Relaxed);
+        counts.deadlines.fetch_add(u64::from(closed_by == BinClose::Deadline), Ordering::Relaxed);
+        counts.late_ticks.fetch_add(u64::from(late), Ordering::Relaxed);
+        counts.fallbacks.fetch_add(u64::from(output.fallback), Ordering::Relaxed);
+        counts.nonfinite_values.fetch_add(u64::from(output.nonfinite_values), Ordering::Relaxed);
+        counts.masked_features.fetch_add(u64::from(output.masked_features), Ordering::Relaxed);
+    }
+
+    fn note_counts(&self) {
+        for (index, stream) in self.streams.iter().enumerate() {
+            let counts = self.binner.counts(index);
+            stream.monitor.set_bin_counts(counts.late, counts.dropped);
+        }
+    }
+
+    /// Frees nothing here: the desk does. Where its queue is full the box waits in no place but this, so it is leaked
+    /// rather than freed on the tick; that takes more swaps than the queue holds without the desk running once.
+    fn retire(&mut self, model: Option<Box<StagedModel>>) {
+        if let Some(model) = model
+            && let Err(full) = self.queues.retired.push(model)
+        {
+            let _leaked: &'static mut StagedModel = Box::leak(full.0);
+        }
+    }
+
+    /// Without ticks: the state as pending commands and silence would make it, at once when it changes.
+    fn show_signs_of_life(&mut self, round: &mut Round, now: LslTime) {
+        let mut states: OutputStates = self.engine.states();
+        let silent = (now - round.last_complete).0 > self.engine.stale_after().0 + self.width.0;
+        if silent {
+            states.input_not_fresh();
+        }
+        for command in &round.pending {
+            match *command {
+                Command::Stop { by } => states.stop(by),
+                Command::Request { mode, resume, by } => states.request(mode, resume, by),
+                _ => {}
+            }
+        }
+        let shown = states.shown();
+        if shown == round.shown && (now - round.last_sent).0 < HEARTBEAT.0 {
+            return;
+        }
+        round.shown = shown;
+        round.last_sent = now;
+        let heartbeat = Heartbeat {
+            time: now,
+            state: shown.0,
+            reason: shown.1,
+            last_seq: round.last_seq,
+            position: self.engine.position(),
+        };
+        for lane in &mut self.queues.lanes {
+            lane.publish(Publication::Heartbeat(heartbeat));
+        }
+    }
+
+    fn park_time(&self, now: LslTime) -> Duration {
+        let until_deadline = self.binner.next_deadline().map_or(LONGEST_PARK.0, |deadline| (deadline - now).0);
+        Duration::from_secs_f64(until_deadline.clamp(0.0, LONGEST_PARK.0))
+    }
+}
