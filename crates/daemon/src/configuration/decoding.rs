@@ -1,0 +1,112 @@
+//! `[decoder]`, `[intent]`, `[cursor]`, `[safety]`: from features to a cursor.
+
+use std::path::PathBuf;
+
+use kalmind_types::Component;
+use toml::{Spanned, Value, de::DeValue};
+
+use super::{
+    reader::Reader,
+    rule::Rule,
+    setting::Setting,
+    table::{table, table_of},
+};
+
+table! {
+    /// The fitted model that decodes.
+    pub struct Decoder {
+        /// The model file; a relative path starts at the folder of this configuration. Without one Kalmind publishes
+        /// no intent until a model is fitted.
+        model: Option<PathBuf> = None, or "none";
+    }
+}
+
+table_of! {
+    /// A component of the intent, in the order of the decoder's state.
+    Component {
+        /// Its name, as clients and LSL channels show it.
+        name: String = String::new(), and required;
+        /// The unit it was fitted in.
+        unit: String = "workspace widths/s".to_owned();
+    }
+}
+
+table! {
+    /// What is decoded. It fixes the number of components before a model is there, so that clients and outlets know
+    /// their channels from the start; a model with other components is refused.
+    pub struct Intent {
+        /// The components, 1 to 8, no two of the same name.
+        components: Vec<Component> = vec![
+            Component { name: "vx".to_owned(), unit: "workspace widths/s".to_owned() },
+            Component { name: "vy".to_owned(), unit: "workspace widths/s".to_owned() },
+        ];
+    }
+}
+
+/// Cursor speed for one unit of intent, for x and y; one number in the file stands for both.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gain(pub [f64; 2]);
+
+impl Setting for Gain {
+    fn kind() -> String {
+        "number, or [x, y]".to_owned()
+    }
+
+    fn read(value: &Spanned<DeValue<'_>>, rule: &Rule, reader: &mut Reader) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Array(_) => <[f64; 2]>::read(value, rule, reader).map(Self),
+            DeValue::Integer(_) | DeValue::Float(_) => f64::read(value, rule, reader).map(|gain| Self([gain; 2])),
+            _ => reader.wrong_type(value, &Self::kind()),
+        }
+    }
+
+    fn write(&self) -> Option<Value> {
+        let [x, y] = self.0;
+        if x.to_bits() == y.to_bits() { x.write() } else { self.0.write() }
+    }
+}
+
+table! {
+    /// How intent moves the cursor. Lengths are in workspace widths.
+    pub struct Cursor {
+        /// Cursor speed in workspace widths per second for one unit of intent: one number, or one each for x and y; a
+        /// negative one turns the axis round.
+        gain: Gain = Gain([1.0; 2]), in Rule::Between(-1e6, 1e6);
+        /// Time constant of the low-pass over velocity, in milliseconds; 0 for none.
+        smoothing_ms: f64 = 0.0, in Rule::Between(0.0, 10_000.0);
+        /// Speed limit, in workspace widths per second.
+        max_speed: f64 = 1.0, in Rule::Between(0.001, 100.0);
+        /// Height of the workspace, in workspace widths.
+        height: f64 = 1.0, in Rule::Between(0.01, 100.0);
+        /// Where the cursor starts: [x, y] with x from 0 to 1 and y, upwards, from 0 to `height`.
+        start_position: Option<[f64; 2]> = None, in Rule::Between(0.0, 100.0), or "the centre of the workspace";
+        /// Names of the components of the intent that move x and y.
+        components: [String; 2] = ["vx".to_owned(), "vy".to_owned()];
+        /// Time that the gain takes from zero to full after a restart or a resume, in milliseconds.
+        ramp_ms: f64 = 300.0, in Rule::Between(0.0, 60_000.0);
+    }
+}
+
+impl Cursor {
+    /// Where the cursor starts, in workspace widths.
+    pub fn start_position(&self) -> [f64; 2] {
+        self.start_position.unwrap_or([0.5, 0.5 * self.height])
+    }
+}
+
+table! {
+    /// When the cursor stops by itself, and when it may go on by itself.
+    pub struct Safety {
+        /// Time without a complete bin after which the cursor stands still as `stale`, in milliseconds.
+        stale_after_ms: Option<f64> = None, in Rule::Between(1.0, 60_000.0), or "max(100, 3 bins)";
+        /// A `stale` state shorter than this ends by itself, in milliseconds; a longer one waits for the operator.
+        auto_resume_ms: f64 = 2000.0, in Rule::Between(0.0, 3_600_000.0);
+    }
+}
+
+impl Safety {
+    /// Time without a complete bin after which the cursor stands still, in milliseconds, given the bin width.
+    pub fn stale_after_ms(&self, bin_ms: f64) -> f64 {
+        self.stale_after_ms.unwrap_or_else(|| (3.0 * bin_ms).max(100.0))
+    }
+}

@@ -1,0 +1,221 @@
+//! The configuration: one TOML file in, plain structs out, or every problem of the file with its place.
+//!
+//! Each table is declared once (by `table!`): the declaration is the struct, its documentation, the defaults and
+//! ranges, the reader, and `docs/configuration.md`. [`parse`] reads values one by one, then looks for
+//! conflicts between them, and reports everything at once.
+//!
+//! *Invariant:* no environment variable is read here, and nothing but the named file is opened.
+
+mod check;
+mod decoding;
+mod input;
+mod problem;
+mod publishing;
+mod reader;
+mod reference;
+mod rule;
+mod running;
+mod setting;
+mod table;
+mod task;
+
+use std::{fs, path::Path};
+
+use kalmind_types::Binning;
+use sha2::{Digest as _, Sha256};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+pub use decoding::{Cursor, Decoder, Gain, Intent, Safety};
+pub use input::{Bins, ChannelReference, Lsl, Network, SampleClock, Selection, Stream};
+pub use problem::{ConfigurationErrors, Problem};
+pub use publishing::{CursorOutlet, EventsOutlet, Output, Server};
+pub use reference::{DocumentedKey, documented_keys, reference};
+pub use running::{Insistence, Instance, Log, LogFormat, LogLevel, Realtime, Sex, Start, Subject};
+pub use task::{LabelLaw, LawKind, Marker, MarkerKind, OperatorAction, Phase, Task, TrialResult};
+
+use reader::Reader;
+use setting::{Setting, Shape};
+
+/// The largest file that is read, in bytes; anything longer is no configuration.
+const MAX_BYTES: usize = 1 << 20;
+
+/// Where a configuration came from; recordings keep it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// The file's name, as it was given.
+    pub file_name: String,
+    /// Its text, unchanged.
+    pub text: String,
+    /// The SHA-256 of the text, in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+table::table! {
+    /// What the whole of Kalmind does.
+    pub struct Configuration {
+        /// What happens at start: `idle` waits until somebody asks for control, `control` moves the cursor at once.
+        start: Start = Start::Idle;
+        /// Which Kalmind this is.
+        instance: Instance = Instance::default();
+        /// The participant.
+        subject: Subject = Subject::default();
+        /// How streams are found.
+        lsl: Lsl = Lsl::default();
+        /// The streams to decode from.
+        stream: Vec<Stream> = Vec::new();
+        /// How stream time is cut.
+        bins: Bins = Bins::default();
+        /// The model.
+        decoder: Decoder = Decoder::default();
+        /// What is decoded.
+        intent: Intent = Intent::default();
+        /// How intent moves the cursor.
+        cursor: Cursor = Cursor::default();
+        /// When the cursor stops.
+        safety: Safety = Safety::default();
+        /// The server.
+        server: Server = Server::default();
+        /// The outlets.
+        output: Output = Output::default();
+        /// Terms with the operating system.
+        realtime: Realtime = Realtime::default();
+        /// A task by others.
+        task: Task = Task::default();
+        /// The log.
+        log: Log = Log::default();
+    }
+    beside {
+        /// Where it came from.
+        source: Source
+    }
+}
+
+impl Configuration {
+    /// The configuration in force as TOML, defaults included; [`parse`] reads it back as the same configuration.
+    pub fn to_toml(&self) -> String {
+        match self.write() {
+            Some(toml::Value::Table(table)) => table.to_string(),
+            _ => String::new(),
+        }
+    }
+
+    /// The labels of a cursor outlet's channels before selection, in their order.
+    pub fn cursor_channels(&self) -> Vec<String> {
+        check::cursor_channels(self)
+    }
+}
+
+/// Reads the configuration in a file.
+///
+/// A relative `decoder.model` comes back joined to the file's folder, and has to be a file.
+///
+/// # Errors
+/// Everything that is wrong with the file, with places: not readable, not UTF-8, not TOML, unknown keys, wrong values,
+/// conflicts.
+pub fn load(path: &Path) -> Result<Configuration, ConfigurationErrors> {
+    let file_name = path.display().to_string();
+    let bytes = fs::read(path).map_err(|error| ConfigurationErrors::unreadable(&file_name, &error.to_string()))?;
+    let text = text_of(&bytes, &file_name)?;
+    let (read, mut problems) = read(text, &file_name);
+    let (mut configuration, places) = read;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if let Some(model) = &mut configuration.decoder.model {
+        *model = folder.join(&*model);
+        if !model.is_file() {
+            let span = places.get("decoder.model").map_or(0..0, |place| place.value.clone());
+            let found = format!("there is no file {}", model.display());
+            let help = "a model file (`kalmind fit` writes one); a relative path starts at this file's folder";
+            problems.push(Problem::new(span, "`decoder.model` names no file", found, help));
+        }
+    }
+    if problems.is_empty() { Ok(configuration) } else { Err(ConfigurationErrors::new(&file_name, text, problems)) }
+}
+
+/// Reads a configuration from text; `file_name` is what errors show. Opens no file.
+///
+/// # Errors
+/// Everything that is wrong with the text, with places.
+pub fn parse(text: &str, file_name: &str) -> Result<Configuration, ConfigurationErrors> {
+    parse_bytes(text.as_bytes(), file_name)
+}
+
+/// As [`parse`], from bytes that may not be text at all.
+///
+/// # Errors
+/// As [`parse`]; bytes that are not UTF-8 are one problem at the first of them.
+pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Configuration, ConfigurationErrors> {
+    let text = text_of(bytes, file_name)?;
+    let ((configuration, _), problems) = read(text, file_name);
+    if problems.is_empty() { Ok(configuration) } else { Err(ConfigurationErrors::new(file_name, text, problems)) }
+}
+
+fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, ConfigurationErrors> {
+    if bytes.len() > MAX_BYTES {
+        let reason = format!("{} bytes are too many (at most {MAX_BYTES})", bytes.len());
+        return Err(ConfigurationErrors::unreadable(file_name, &reason));
+    }
+    str::from_utf8(bytes).map_err(|error| {
+        let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let text = format!("{}\u{fffd}", String::from_utf8_lossy(good));
+        let byte = bytes.get(good.len()).copied().unwrap_or_default();
+        let problem = Problem::new(
+            good.len()..text.len(),
+            "the file is not UTF-8 text",
+            format!("found the byte 0x{byte:02x}"),
+            "save it as UTF-8",
+        );
+        ConfigurationErrors::new(file_name, &text, vec![problem])
+    })
+}
+
+/// The configuration as far as it can be read, where its keys stand, and everything that is wrong with it.
+fn read(text: &str, file_name: &str) -> ((Configuration, reader::Places), Vec<Problem>) {
+    let (document, syntax_errors) = DeTable::parse_recoverable(text);
+    let mut problems: Vec<Problem> = syntax_errors
+        .iter()
+        .map(|error| {
+            let span = error.span().unwrap_or(text.len()..text.len());
+            Problem::new(span, "not valid TOML", error.message(), "correct the syntax (https://toml.io)")
+        })
+        .collect();
+    let (Shape::Table(root) | Shape::Tables(root) | Shape::Map(root)) = Configuration::shape() else {
+        return ((Configuration::default(), reader::Places::new()), problems);
+    };
+    let mut reader = Reader::new(root);
+    let span = document.span();
+    let document = Spanned::new(span, DeValue::Table(document.into_inner()));
+    let mut configuration = Configuration::read(&document, &rule::Rule::Any, &mut reader).unwrap_or_default();
+    let Reader { problems: found, places, .. } = reader;
+    let sound = problems.is_empty() && found.is_empty();
+    let broken: Vec<usize> = problems.iter().map(|problem| line_of(text, problem.span.start)).collect();
+    // what stands on a line that is no TOML was guessed by the parser, and says nothing about what was meant
+    problems.extend(found.into_iter().filter(|problem| !broken.contains(&line_of(text, problem.span.start))));
+    if broken.is_empty() {
+        follow_the_leader(&mut configuration, &places);
+        let conflicts = check::conflicts(&configuration, &places);
+        // where a value could not be read, only conflicts between values that stand in the file are certain
+        problems.extend(conflicts.into_iter().filter(|problem| sound || !problem.span.is_empty()));
+    }
+    let hash = Sha256::digest(text.as_bytes());
+    let sha256 = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    configuration.source = Source { file_name: file_name.to_owned(), text: text.to_owned(), sha256 };
+    ((configuration, places), problems)
+}
+
+/// The bin width follows from the rate of the stream whose samples are the bins, unless it is given.
+fn follow_the_leader(configuration: &mut Configuration, places: &reader::Places) {
+    let leader = configuration.stream.iter().find(|stream| stream.binning == Binning::Sample);
+    if let Some(rate_hz) = leader.and_then(|leader| leader.rate_hz)
+        && !places.contains_key("bins.bin_ms")
+    {
+        configuration.bins.bin_ms = 1000.0 / rate_hz;
+    }
+}
+
+/// The line that a byte stands on, counted from 0.
+fn line_of(text: &str, byte: usize) -> usize {
+    text.as_bytes().iter().take(byte).filter(|byte| **byte == b'\n').count()
+}

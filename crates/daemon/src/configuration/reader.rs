@@ -1,0 +1,211 @@
+//! Reads tables against their documented keys and gathers every problem on the way.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    problem::Problem,
+    rule::{Rule, unit_of},
+    setting::{KeyInfo, Setting, Shape, TableInfo},
+};
+
+/// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be offered in place of the other.
+const ALIKE: f64 = 0.78;
+
+/// Where a key stands in the file, in bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// The key, or the heading of a table.
+    pub(super) key: Range<usize>,
+    /// The value.
+    pub(super) value: Range<usize>,
+}
+
+/// Where every key that the file gives stands, by path (`bins.bin_ms`, `stream[0].rate_hz`).
+pub(super) type Places = BTreeMap<String, Place>;
+
+/// Gathers problems and places while the tables are read.
+#[derive(Debug)]
+pub(super) struct Reader {
+    root: &'static TableInfo,
+    pub(super) problems: Vec<Problem>,
+    pub(super) places: Places,
+    path: String,
+}
+
+impl Reader {
+    pub(super) fn new(root: &'static TableInfo) -> Self {
+        Self { root, problems: Vec::new(), places: Places::new(), path: String::new() }
+    }
+
+    /// Where in the configuration the reading stands (`stream[0].rate_hz`).
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The name of the key that is being read.
+    pub(super) fn key_name(&self) -> &'static str {
+        let name = self.path.rsplit('.').next().unwrap_or_default();
+        let name = name.split('[').next().unwrap_or_default();
+        known_keys(self.root, "").into_iter().find(|(_, key)| *key == name).map_or("", |(_, key)| key)
+    }
+
+    /// Goes one step down the path; [`leave`](Self::leave) takes what it returns.
+    pub(super) fn enter(&mut self, step: &str, key: Range<usize>, value: Range<usize>) -> usize {
+        let outer = self.path.len();
+        let step = if self.path.is_empty() { step.trim_start_matches('.') } else { step };
+        self.path.push_str(step);
+        self.places.insert(self.path.clone(), Place { key, value });
+        outer
+    }
+
+    /// Goes back up to where `enter` was called.
+    pub(super) fn leave(&mut self, outer: usize) {
+        self.path.truncate(outer);
+    }
+
+    /// The keys of a table, once the unknown ones among them are reported.
+    pub(super) fn open<'v, 'i>(
+        &mut self,
+        value: &'v Spanned<DeValue<'i>>,
+        info: &TableInfo,
+    ) -> Option<&'v DeTable<'i>> {
+        let DeValue::Table(table) = value.get_ref() else {
+            return self.wrong_type(value, "table");
+        };
+        self.report_unknown_keys(table, info);
+        Some(table)
+    }
+
+    /// Reports the keys of `table` that are not in `info`, each with the nearest one that is.
+    pub(super) fn report_unknown_keys(&mut self, table: &DeTable<'_>, info: &TableInfo) {
+        for key in table.keys() {
+            let name = key.get_ref().as_ref();
+            if !info.keys.iter().any(|known| known.name == name) {
+                let title = format!("unknown key {} in {}", quoted(name), heading(&self.path));
+                let help = self.help_for_unknown(name, info);
+                self.problems.push(Problem::new(key.span(), title, "not a key of this table", help));
+            }
+        }
+    }
+
+    fn help_for_unknown(&self, name: &str, info: &TableInfo) -> String {
+        if self.path == "subject" && name.contains("name") {
+            return "a recording never holds a name; use `code` for what the laboratory calls the participant"
+                .to_owned();
+        }
+        let nearest = info
+            .keys
+            .iter()
+            .map(|known| (strsim::jaro_winkler(known.name, name), known.name))
+            .max_by(|one, other| one.0.total_cmp(&other.0));
+        let elsewhere = known_keys(self.root, "").into_iter().find(|(_, key)| *key == name);
+        match (nearest, elsewhere) {
+            (Some((likeness, known)), _) if likeness >= 0.9 => format!("did you mean `{known}`?"),
+            (_, Some((table, key))) => format!("`{key}` belongs to {}", heading(&table)),
+            (Some((likeness, known)), None) if likeness >= ALIKE => format!("did you mean `{known}`?"),
+            (nearest, None) => {
+                let nearest = nearest.map_or("none", |(_, known)| known);
+                let all: Vec<&str> = info.keys.iter().map(|known| known.name).collect();
+                format!("the nearest key is `{nearest}`; known here: {}", all.join(", "))
+            }
+        }
+    }
+
+    /// The value of a key; none where it is left out, or wrong and reported.
+    pub(super) fn key<T: Setting>(&mut self, table: &DeTable<'_>, info: &KeyInfo) -> Option<T> {
+        let Some((key, value)) = table.iter().find(|(key, _)| key.get_ref() == info.name) else {
+            if info.required {
+                let span = self.places.get(&self.path).map_or(0..0, |place| place.key.clone());
+                let title = format!("missing key `{}` in {}", info.name, heading(&self.path));
+                let help = format!("add {} = ({})", info.name, (info.kind)());
+                self.problems.push(Problem::new(span, title, "it has to be given here", help));
+            }
+            return None;
+        };
+        let outer = self.enter(&format!(".{}", info.name), key.span(), value.span());
+        let read = T::read(value, &(info.rule)(), self);
+        self.leave(outer);
+        read
+    }
+
+    /// Reports a value of the wrong type; always none.
+    pub(super) fn wrong_type<T>(&mut self, value: &Spanned<DeValue<'_>>, wanted: &str) -> Option<T> {
+        let title = format!("{} has the wrong type", self.subject());
+        let found = format!("found {}", described(value.get_ref()));
+        self.problems.push(Problem::new(value.span(), title, found, format!("expected: {wanted}")));
+        None
+    }
+
+    /// Reports a value of the right type that is not allowed; always none.
+    pub(super) fn refuse<T>(&mut self, value: &Spanned<DeValue<'_>>, objection: &str, wanted: &str) -> Option<T> {
+        let title = format!("{} {objection}", self.subject());
+        let found = format!("found {}", described(value.get_ref()));
+        self.problems.push(Problem::new(value.span(), title, found, format!("expected: {wanted}")));
+        None
+    }
+
+    /// Whether the rule allows a number; one that it does not allow is reported.
+    pub(super) fn number_in_range(&mut self, value: &Spanned<DeValue<'_>>, rule: &Rule, number: f64) -> bool {
+        if rule.allows(number) {
+            return true;
+        }
+        let key = self.key_name();
+        let title = format!("{} is out of range", self.subject());
+        let found = format!("found {number}{}", unit_of(key));
+        let help = format!("expected: {}", rule.wanted(key));
+        self.problems.push(Problem::new(value.span(), title, found, help));
+        false
+    }
+
+    fn subject(&self) -> String {
+        if self.path.is_empty() { "the file".to_owned() } else { format!("`{}`", shortened(&self.path, 80)) }
+    }
+}
+
+/// Every known key as (path of its table, name), depth first.
+fn known_keys(table: &'static TableInfo, path: &str) -> Vec<(String, &'static str)> {
+    let mut known = Vec::new();
+    for key in table.keys {
+        known.push((path.to_owned(), key.name));
+        let (Shape::Table(inner) | Shape::Tables(inner) | Shape::Map(inner)) = (key.shape)() else { continue };
+        let inner_path = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
+        known.extend(known_keys(inner, &inner_path));
+    }
+    known
+}
+
+/// How a table is named to people.
+fn heading(path: &str) -> String {
+    if path.is_empty() { "the top of the file".to_owned() } else { format!("[{}]", shortened(path, 80)) }
+}
+
+/// A value, short enough for one line.
+fn described(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("the text {}", quoted(text)),
+        DeValue::Integer(integer) => format!("the whole number {}", shortened(&integer.to_string(), 40)),
+        DeValue::Float(float) => format!("the number {}", shortened(&float.to_string(), 40)),
+        DeValue::Boolean(flag) => format!("{flag}"),
+        DeValue::Datetime(_) => "a date or time".to_owned(),
+        DeValue::Array(elements) => format!("a list of {}", elements.len()),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+/// A text in quotes, with what cannot be printed escaped, and short.
+pub(super) fn quoted(text: &str) -> String {
+    format!("{:?}", shortened(text, 40))
+}
+
+/// At most `most` characters of a text.
+fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most.saturating_sub(3)).chain("...".chars()).collect()
+}

@@ -1,0 +1,108 @@
+//! The reference of all keys, written from the same declarations that read them.
+
+use std::fmt::Write as _;
+
+use super::{
+    Configuration,
+    setting::{KeyInfo, Setting, Shape, TableInfo},
+};
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+Kalmind reads one TOML file. Every key may be left out unless it says *required*; units stand in the names (`_ms`,
+`_hz`, `_us`). An unknown key, a value of the wrong type or out of range, and keys that contradict each other are
+errors; all of them are reported at once, each with line and column. No environment variable changes behaviour, except
+`LSLAPICFG`, which wins over `[lsl]` and is shown at start.
+
+`config/features.toml` holds every key as a comment with its default, ready to be changed.
+
+This page is written from the declarations that the program reads the file by, so the two cannot differ.
+";
+
+/// A key of the configuration, for whatever lists them all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentedKey {
+    /// The table's path (`output.lsl`); empty at the top of the file.
+    pub table: String,
+    /// The key's name.
+    pub name: String,
+    /// The default as it would stand in the file; none where it is not a constant.
+    pub default: Option<String>,
+}
+
+/// The text of `docs/configuration.md`: every table and key with its meaning, type, range and default.
+pub fn reference() -> String {
+    let mut text = INTRODUCTION.to_owned();
+    let Shape::Table(root) = Configuration::shape() else { return text };
+    section(&mut text, "", "## At the top of the file", root);
+    text
+}
+
+/// Every key that holds a value, in the order of the reference; keys of a free table (`[task.markers]`) under its path.
+pub fn documented_keys() -> Vec<DocumentedKey> {
+    let mut keys = Vec::new();
+    if let Shape::Table(root) = Configuration::shape() {
+        collect(&mut keys, "", root);
+    }
+    keys
+}
+
+fn collect(keys: &mut Vec<DocumentedKey>, path: &str, table: &TableInfo) {
+    for key in table.keys {
+        match (key.shape)() {
+            Shape::Value => keys.push(DocumentedKey {
+                table: path.to_owned(),
+                name: key.name.to_owned(),
+                default: (key.default)().map(|value| value.to_string()),
+            }),
+            Shape::Table(inner) | Shape::Tables(inner) | Shape::Map(inner) => {
+                collect(keys, &join(path, key.name), inner);
+            }
+        }
+    }
+}
+
+fn section(text: &mut String, path: &str, heading: &str, table: &TableInfo) {
+    let _infallible = write!(text, "\n{heading}\n\n{}\n", prose(table.about));
+    if table.keys.iter().any(|key| matches!((key.shape)(), Shape::Value)) {
+        text.push_str("\n| key | meaning | value | default |\n|---|---|---|---|\n");
+    }
+    for key in table.keys {
+        if matches!((key.shape)(), Shape::Value) {
+            row(text, key);
+        }
+    }
+    for key in table.keys {
+        let inner_path = join(path, key.name);
+        match (key.shape)() {
+            Shape::Value => {}
+            Shape::Table(inner) => section(text, &inner_path, &format!("## `[{inner_path}]`"), inner),
+            Shape::Tables(inner) => section(text, &inner_path, &format!("## `[[{inner_path}]]`"), inner),
+            Shape::Map(inner) => section(text, &inner_path, &format!("## `[{inner_path}]`"), inner),
+        }
+    }
+}
+
+fn row(text: &mut String, key: &KeyInfo) {
+    let mut value = (key.kind)();
+    if let Some(rule) = (key.rule)().documented(key.name) {
+        let _infallible = write!(value, ", {rule}");
+    }
+    let default = match ((key.default)(), key.otherwise) {
+        _ if key.required => "*required*".to_owned(),
+        (_, Some(otherwise)) => otherwise.to_owned(),
+        (Some(value), None) => format!("`{value}`"),
+        (None, None) => "none".to_owned(),
+    };
+    let cells = [format!("`{}`", key.name), prose(key.about), value, default];
+    let _infallible = writeln!(text, "| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | "));
+}
+
+fn prose(lines: &[&str]) -> String {
+    lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}

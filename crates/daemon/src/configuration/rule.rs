@@ -1,0 +1,166 @@
+//! Which values a key allows, beyond their type.
+
+/// Which values of a type are allowed; one rule a key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Rule {
+    /// Any finite number; any text of 1 to 1024 characters without control characters.
+    Any,
+    /// A number from the first to the second, both included.
+    Between(f64, f64),
+    /// Letters, digits, space, `-`, `_` and `.`, 1 to 64 characters: what may stand in the name of a file.
+    FileSafeName,
+    /// An age as an ISO 8601 duration (`P34Y`).
+    Age,
+    /// A secret of 16 to 256 letters, digits, `-` and `_`.
+    Token,
+    /// Scheme, host and, where it is not the scheme's own, port (`https://console.example:8443`).
+    Origin,
+    /// Host, and port where it is not 80 (`console.example:8765`).
+    Host,
+}
+
+impl Rule {
+    /// What would be right, with the unit that the key's name ends in.
+    pub(super) fn wanted(&self, key: &str) -> String {
+        match self {
+            Self::Any => "a finite number, or text of 1 to 1024 characters".to_owned(),
+            Self::Between(low, high) => format!("from {low} to {high}{}", unit_of(key)),
+            Self::FileSafeName => {
+                "1 to 64 letters, digits, spaces, '-', '_' and '.', the first a letter or a digit".to_owned()
+            }
+            Self::Age => {
+                "an ISO 8601 duration: P, a number and Y, M, W or D, as in \"P34Y\" or \"P18M\"".to_owned()
+            }
+            Self::Token => "16 to 256 letters, digits, '-' and '_'".to_owned(),
+            Self::Origin => "scheme and host, as in \"https://console.example:8443\", nothing after it".to_owned(),
+            Self::Host => "host and port, as in \"console.example:8765\", no scheme and no path".to_owned(),
+        }
+    }
+
+    /// The rule as the reference states it; none where the type says it all.
+    pub(super) fn documented(&self, key: &str) -> Option<String> {
+        (*self != Self::Any).then(|| self.wanted(key))
+    }
+
+    /// Whether a finite number is allowed.
+    pub(super) fn allows(&self, number: f64) -> bool {
+        match self {
+            Self::Between(low, high) => (*low..=*high).contains(&number),
+            _ => true,
+        }
+    }
+
+    /// What is wrong with a text, if anything.
+    pub(super) fn objection_to_text(&self, text: &str) -> Option<String> {
+        if text.is_empty() {
+            return Some("is empty".to_owned());
+        }
+        if let Some(control) = text.chars().find(|character| character.is_control()) {
+            return Some(format!("holds the control character {control:?}"));
+        }
+        if text.chars().count() > 1024 {
+            return Some("is longer than 1024 characters".to_owned());
+        }
+        let fits = match self {
+            Self::Any | Self::Between(..) => true,
+            Self::FileSafeName => is_file_safe(text),
+            Self::Age => is_age(text),
+            Self::Token => {
+                (16..=256).contains(&text.len())
+                    && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            }
+            Self::Origin => text.split_once("://").is_some_and(|(scheme, host)| {
+                !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) && is_host(host)
+            }),
+            Self::Host => is_host(text),
+        };
+        (!fits).then(|| "is not of the right form".to_owned())
+    }
+}
+
+/// The unit that a key's name ends in, with a space before it; empty where there is none.
+pub(super) fn unit_of(key: &str) -> &'static str {
+    const UNITS: [(&str, &str); 7] = [
+        ("_per_s", " per second"),
+        ("_ms", " ms"),
+        ("_us", " \u{b5}s"),
+        ("_hz", " Hz"),
+        ("_uv", " \u{b5}V"),
+        ("_bytes", " bytes"),
+        ("_s", " s"),
+    ];
+    UNITS.iter().find(|(suffix, _)| key.ends_with(suffix)).map_or("", |(_, unit)| unit)
+}
+
+fn is_file_safe(text: &str) -> bool {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || " -_.".contains(character);
+    text.len() <= 64
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.chars().all(allowed)
+        && !text.ends_with(' ')
+}
+
+fn is_age(text: &str) -> bool {
+    text.strip_prefix('P')
+        .and_then(|rest| rest.strip_suffix(['Y', 'M', 'W', 'D']))
+        .is_some_and(|number| (1..=4).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// A name or an IP address, and a port after a colon or none.
+fn is_host(text: &str) -> bool {
+    let (name, rest) = if let Some(bracketed) = text.strip_prefix('[') {
+        let Some((address, rest)) = bracketed.split_once(']') else { return false };
+        if address.parse::<std::net::Ipv6Addr>().is_err() {
+            return false;
+        }
+        (address, rest)
+    } else {
+        text.split_at(text.find(':').unwrap_or(text.len()))
+    };
+    let named = !name.is_empty()
+        && name.chars().all(|character| character.is_ascii_alphanumeric() || "-._:".contains(character));
+    let port = rest.is_empty()
+        || rest.strip_prefix(':').and_then(|port| port.parse::<u16>().ok()).is_some_and(|port| port > 0);
+    named && port
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_have_a_name_and_at_most_a_port() {
+        for good in ["localhost", "localhost:8765", "10.0.0.1:80", "[::1]:8765", "console.example"] {
+            assert!(is_host(good), "{good}");
+        }
+        for bad in ["", ":80", "a:0", "a:70000", "a/b", "http://a", "[::1", "[zz]:1", "a b", "a:1:2"] {
+            assert!(!is_host(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn origins_have_a_scheme_and_nothing_after_the_host() {
+        let objection = |text| Rule::Origin.objection_to_text(text);
+        assert_eq!(objection("https://console.example:8443"), None);
+        for bad in ["console.example", "https://", "https://a/", "://a", "ht tp://a"] {
+            assert!(objection(bad).is_some(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ages_are_durations() {
+        for good in ["P34Y", "P18M", "P3W", "P120D"] {
+            assert!(is_age(good), "{good}");
+        }
+        for bad in ["34", "P", "PY", "P34", "34Y", "P3.5Y", "P12345Y"] {
+            assert!(!is_age(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn units_come_from_the_end_of_the_name() {
+        assert_eq!(unit_of("bin_ms"), " ms");
+        assert_eq!(unit_of("max_messages_per_s"), " per second");
+        assert_eq!(unit_of("rate_tolerance"), "");
+    }
+}

@@ -1,0 +1,167 @@
+//! Declares a table once: its struct, documentation, defaults, rules, reading and writing.
+
+/// Declares a struct that is a table of the configuration. The documentation comments become both the struct's and
+/// the reference's; a field is a key of the same name, or of the one after `as`.
+///
+/// `field as "key": Type = default, in Rule, or "what holds without it", and required;`
+macro_rules! table {
+    (
+        $(#[doc = $about:literal])+
+        pub struct $Table:ident {
+            $(
+                $(#[doc = $doc:literal])+
+                $field:ident $(as $key:literal)?: $type:ty = $default:expr
+                    $(, in $rule:expr)? $(, or $otherwise:literal)? $(, and $required:ident)?;
+            )+
+        }
+        $(beside { $(#[doc = $beside_doc:literal])+ $beside:ident: $beside_type:ty })?
+    ) => {
+        $(#[doc = $about])+
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $Table {
+            $( $(#[doc = $doc])+ pub $field: $type, )+
+            $( $(#[doc = $beside_doc])+ pub $beside: $beside_type, )?
+        }
+
+        impl Default for $Table {
+            fn default() -> Self {
+                Self { $( $field: $default, )+ $( $beside: <$beside_type>::default(), )? }
+            }
+        }
+
+        $crate::configuration::table::table_of! {
+            $(#[doc = $about])+
+            $Table {
+                $(
+                    $(#[doc = $doc])+
+                    $field $(as $key)?: $type = $default $(, in $rule)? $(, or $otherwise)? $(, and $required)?;
+                )+
+            }
+            $(beside { $beside: $beside_type })?
+        }
+    };
+}
+
+/// As [`table!`], for a struct that exists already.
+macro_rules! table_of {
+    (
+        $(#[doc = $about:literal])+
+        $Table:ident {
+            $(
+                $(#[doc = $doc:literal])+
+                $field:ident $(as $key:literal)?: $type:ty = $default:expr
+                    $(, in $rule:expr)? $(, or $otherwise:literal)? $(, and $required:ident)?;
+            )+
+        }
+        $(beside { $beside:ident: $beside_type:ty })?
+    ) => {
+        impl $crate::configuration::setting::Setting for $Table {
+            fn kind() -> String {
+                "table".to_owned()
+            }
+
+            fn shape() -> $crate::configuration::setting::Shape {
+                const TABLE: &$crate::configuration::setting::TableInfo =
+                    &$crate::configuration::setting::TableInfo {
+                        about: &[$($about),+],
+                        keys: &[$(
+                            $crate::configuration::setting::KeyInfo {
+                                name: $crate::configuration::table::key_name!($field $(as $key)?),
+                                about: &[$($doc),+],
+                                kind: <$type as $crate::configuration::setting::Setting>::kind,
+                                rule: || $crate::configuration::table::rule!($($rule)?),
+                                default: || {
+                                    let default: $type = $default;
+                                    $crate::configuration::setting::Setting::write(&default)
+                                },
+                                otherwise: $crate::configuration::table::otherwise!($($otherwise)?),
+                                required: $crate::configuration::table::is_required!($($required)?),
+                                shape: <$type as $crate::configuration::setting::Setting>::shape,
+                            },
+                        )+],
+                    };
+                $crate::configuration::setting::Shape::Table(TABLE)
+            }
+
+            fn read(
+                value: &toml::Spanned<toml::de::DeValue<'_>>,
+                _rule: &$crate::configuration::rule::Rule,
+                reader: &mut $crate::configuration::reader::Reader,
+            ) -> Option<Self> {
+                let $crate::configuration::setting::Shape::Table(info) = Self::shape() else { return None };
+                let table = reader.open(value, info)?;
+                let mut keys = info.keys.iter();
+                Some(Self {
+                    $( $field: keys.next().and_then(|key| reader.key(table, key)).unwrap_or_else(|| $default), )+
+                    $( $beside: <$beside_type>::default(), )?
+                })
+            }
+
+            fn write(&self) -> Option<toml::Value> {
+                let mut table = toml::Table::new();
+                $(
+                    if let Some(value) = $crate::configuration::setting::Setting::write(&self.$field) {
+                        let key = $crate::configuration::table::key_name!($field $(as $key)?);
+                        table.insert(key.to_owned(), value);
+                    }
+                )+
+                Some(toml::Value::Table(table))
+            }
+        }
+    };
+}
+
+/// Declares how the variants of an enum are spelled in the file.
+macro_rules! choices {
+    ($type:ty { $($variant:ident => $name:literal),+ $(,)? }) => {
+        impl $crate::configuration::setting::Setting for $type {
+            fn kind() -> String {
+                [$(concat!("\"", $name, "\"")),+].join(" or ")
+            }
+
+            fn read(
+                value: &toml::Spanned<toml::de::DeValue<'_>>,
+                _rule: &$crate::configuration::rule::Rule,
+                reader: &mut $crate::configuration::reader::Reader,
+            ) -> Option<Self> {
+                let toml::de::DeValue::String(text) = value.get_ref() else {
+                    return reader.wrong_type(value, &Self::kind());
+                };
+                match text.as_ref() {
+                    $($name => Some(Self::$variant),)+
+                    _ => reader.refuse(value, "is not one of its choices", &Self::kind()),
+                }
+            }
+
+            fn write(&self) -> Option<toml::Value> {
+                let names = [$((Self::$variant, $name)),+];
+                names
+                    .into_iter()
+                    .find(|(variant, _)| variant == self)
+                    .map(|(_, name)| toml::Value::String(name.to_owned()))
+            }
+        }
+    };
+}
+
+macro_rules! key_name {
+    ($field:ident as $key:literal) => { $key };
+    ($field:ident) => { stringify!($field) };
+}
+
+macro_rules! rule {
+    () => { $crate::configuration::rule::Rule::Any };
+    ($rule:expr) => { $rule };
+}
+
+macro_rules! otherwise {
+    () => { None };
+    ($otherwise:literal) => { Some($otherwise) };
+}
+
+macro_rules! is_required {
+    () => { false };
+    (required) => { true };
+}
+
+pub(super) use {choices, is_required, key_name, otherwise, rule, table, table_of};

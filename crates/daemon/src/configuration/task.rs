@@ -1,0 +1,237 @@
+//! `[task]`: a task program by others, and the law by which its targets become labels.
+
+use std::collections::BTreeMap;
+
+use kalmind_types::EventKind;
+use serde_json::{Map, Value as Json, json};
+
+use super::{
+    input::Selection,
+    rule::Rule,
+    table::{choices, table},
+};
+
+/// What a marker stands for; the part of [`EventKind`] that a task may cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MarkerKind {
+    /// A target appears or is taken away.
+    #[default]
+    Target,
+    /// A trial starts or ends.
+    Trial,
+    /// A task block starts or ends.
+    TaskBlock,
+    /// The state of the cursor is asked for.
+    Operator,
+}
+
+choices!(MarkerKind {
+    Target => "target",
+    Trial => "trial",
+    TaskBlock => "task_block",
+    Operator => "operator",
+});
+
+impl From<MarkerKind> for EventKind {
+    fn from(kind: MarkerKind) -> Self {
+        match kind {
+            MarkerKind::Target => Self::Target,
+            MarkerKind::Trial => Self::Trial,
+            MarkerKind::TaskBlock => Self::TaskBlock,
+            MarkerKind::Operator => Self::Operator,
+        }
+    }
+}
+
+/// Which end of a trial or a task block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It starts.
+    Start,
+    /// It ends.
+    End,
+}
+
+choices!(Phase { Start => "start", End => "end" });
+
+/// How a trial ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrialResult {
+    /// The target was acquired.
+    Acquired,
+    /// The time was up.
+    Timeout,
+}
+
+choices!(TrialResult { Acquired => "acquired", Timeout => "timeout" });
+
+/// What a task asks of the cursor. A task never resumes what was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperatorAction {
+    /// STOP.
+    Stop,
+    /// `idle`.
+    Idle,
+    /// `calibrating`.
+    Calibrating,
+    /// `control`.
+    Control,
+}
+
+choices!(OperatorAction {
+    Stop => "stop",
+    Idle => "idle",
+    Calibrating => "calibrating",
+    Control => "control",
+});
+
+table! {
+    /// What each of the task program's own texts means: the text is the key, as in
+    /// `"go_left" = { kind = "target", position = [0.2, 0.5], radius = 0.06 }`. Texts that are JSON objects in Kalmind's own
+    /// schema need no entry.
+    pub struct Marker {
+        /// What happened.
+        kind: MarkerKind = MarkerKind::Target, and required;
+        /// `target`: its centre [x, y] in workspace widths; left out, the target is taken away.
+        position: Option<[f64; 2]> = None, in Rule::Between(-100.0, 100.0), or "no target";
+        /// `target`: its radius in workspace widths, needed with `position`.
+        radius: Option<f64> = None, in Rule::Between(0.000_001, 100.0), or "none";
+        /// `trial`: its number.
+        trial: Option<u32> = None, in Rule::Between(0.0, 4_294_967_295.0), or "not stated";
+        /// `trial` and `task_block`: whether it starts or ends.
+        phase: Option<Phase> = None, or "none; needed there";
+        /// `trial`: how it ended.
+        result: Option<TrialResult> = None, or "not stated";
+        /// `task_block`: which one, as in `open_loop`, `closed_loop`, `evaluation`, `typing`.
+        block: Option<String> = None, or "none; needed there";
+        /// `operator`: what is asked for.
+        action: Option<OperatorAction> = None, or "none; needed there";
+    }
+}
+
+impl Marker {
+    /// The event's `data`, in the schema that events have everywhere.
+    pub fn data(&self) -> Json {
+        let mut data = Map::new();
+        match self.kind {
+            MarkerKind::Target => {
+                data.insert("position".to_owned(), json!(self.position));
+                if let Some(radius) = self.radius {
+                    data.insert("radius".to_owned(), json!(radius));
+                }
+            }
+            MarkerKind::Trial => {
+                if let Some(trial) = self.trial {
+                    data.insert("trial".to_owned(), json!(trial));
+                }
+                data.insert("phase".to_owned(), json!(self.phase.map(Phase::name)));
+                data.insert("result".to_owned(), json!(self.result.map(TrialResult::name)));
+            }
+            MarkerKind::TaskBlock => {
+                data.insert("block".to_owned(), json!(self.block));
+                data.insert("phase".to_owned(), json!(self.phase.map(Phase::name)));
+            }
+            MarkerKind::Operator => {
+                data.insert("action".to_owned(), json!(self.action.map(OperatorAction::name)));
+            }
+        }
+        Json::Object(data)
+    }
+}
+
+impl Phase {
+    /// The name by which events state it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::End => "end",
+        }
+    }
+}
+
+impl TrialResult {
+    /// The name by which events state it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Acquired => "acquired",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+impl OperatorAction {
+    /// The name by which events state it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Idle => "idle",
+            Self::Calibrating => "calibrating",
+            Self::Control => "control",
+        }
+    }
+}
+
+/// How the vector from cursor to target becomes the velocity that the participant is taken to intend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LawKind {
+    /// The vector over the time constant, limited to `max_speed`.
+    #[default]
+    Limited,
+    /// Its direction alone: a vector of length one.
+    Unit,
+    /// The vector as it stands, in workspace widths.
+    Vector,
+}
+
+choices!(LawKind { Limited => "limited", Unit => "unit", Vector => "vector" });
+
+table! {
+    /// How targets become labels for fitting: what the participant is taken to intend in each bin.
+    pub struct LabelLaw {
+        /// `limited`: the vector from cursor to target over `time_constant_s`, no longer than `max_speed`; `unit`: its
+        /// direction, with length one; `vector`: as it stands, in workspace widths.
+        kind: LawKind = LawKind::Limited;
+        /// `limited`: time in which the intended velocity would reach the target, in seconds.
+        time_constant_s: f64 = 0.4, in Rule::Between(0.001, 60.0);
+        /// `limited`: intended speed at most, in workspace widths per second.
+        max_speed: f64 = 0.6, in Rule::Between(0.001, 100.0);
+        /// Beginning of each trial that is left out of fitting the measurement, in milliseconds: the time to react.
+        skip_ms: f64 = 250.0, in Rule::Between(0.0, 10_000.0);
+        /// Time by which features lag behind the label that they are paired with, in milliseconds.
+        lag_ms: f64 = 0.0, in Rule::Between(0.0, 2000.0);
+    }
+}
+
+table! {
+    /// A task program by others. Targets, trials, blocks and requests come from an LSL marker stream, which is read when at
+    /// least one of `name`, `type`, `source_id`, `hostname` and `predicate` says which, or from `POST /v1/events`.
+    pub struct Task {
+        /// The marker stream's name.
+        name: Option<String> = None, or "any";
+        /// The marker stream's content type.
+        content_type as "type": Option<String> = None, or "any";
+        /// The sender's own identifier of the source.
+        source_id: Option<String> = None, or "any";
+        /// The host that sends it.
+        hostname: Option<String> = None, or "any";
+        /// A condition on the stream's header in LSL's own language (XPath 1.0).
+        predicate: Option<String> = None, or "any";
+        /// What the program's own texts mean.
+        markers: BTreeMap<String, Marker> = BTreeMap::new();
+        /// How targets become labels.
+        label_law: LabelLaw = LabelLaw::default();
+    }
+}
+
+impl Task {
+    /// What the marker stream is found by; empty when there is none.
+    pub fn selection(&self) -> Selection {
+        Selection {
+            name: self.name.clone(),
+            content_type: self.content_type.clone(),
+            source_id: self.source_id.clone(),
+            hostname: self.hostname.clone(),
+            predicate: self.predicate.clone(),
+        }
+    }
+}
