@@ -1,0 +1,277 @@
+//! What a task leaves to fit a decoder on: features paired with what the participant is taken to have meant.
+
+use kalmind_filter::{LabelLaw, TrainingData, ZScore};
+use kalmind_signal::FeatureStatistics;
+use kalmind_types::{LslTime, Position, Target, TickOutput, Velocity};
+use nalgebra::DMatrix;
+use rand::{SeedableRng as _, seq::SliceRandom as _};
+use rand_chacha::ChaCha8Rng;
+
+/// Feature values kept at most (512 MiB); rows past it are refused and counted.
+const MAX_VALUES: usize = 1 << 26;
+/// What rounding of stamps may take from a trial's first bins, in seconds.
+const ROUNDING_S: f64 = 1e-6;
+/// Fewest rows to fit a decoder on.
+const FEWEST_ROWS: usize = 10;
+
+/// How calibration reads a task.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CalibrationOptions {
+    /// What the participant is taken to intend.
+    pub label_law: LabelLaw,
+    /// Bin width in milliseconds of stream time; counts `lag_ms` in bins.
+    pub bin_ms: f64,
+    /// Share of features without a valid value above which a row does not train the measurement model.
+    pub max_masked: f64,
+}
+
+impl Default for CalibrationOptions {
+    fn default() -> Self {
+        Self { label_law: LabelLaw::default(), bin_ms: 20.0, max_masked: 0.25 }
+    }
+}
+
+/// One tick as calibration sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct CalibrationTick<'a> {
+    /// What the engine gave.
+    pub output: &'a TickOutput,
+    /// The bin's raw features, NaN where there was no valid sample; of another length only in an incomplete bin.
+    pub features: &'a [f64],
+    /// The target in force at the bin's start.
+    pub target: Option<Target>,
+    /// The trial in force at the bin's start; without it a change of target begins a trial.
+    pub trial: Option<u64>,
+}
+
+/// Rows to fit on, with what a model has to carry of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CalibrationData {
+    /// Features (z-scored where asked for) and labels (vx, vy in workspace widths per second).
+    pub training: TrainingData,
+    /// Mean of the raw features over all valid values; 0 for a feature that never had one.
+    pub training_mean: Vec<f64>,
+    /// The z-score used, if asked for.
+    pub zscore: Option<ZScore>,
+    /// The law behind the labels.
+    pub label_law: LabelLaw,
+    /// Rows that train the measurement model.
+    pub measurement_rows: usize,
+    /// Features without a single valid value.
+    pub dead_features: Vec<usize>,
+}
+
+/// Why there is nothing to fit on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CalibrationError {
+    /// Too few rows train the measurement model.
+    #[error(
+        "{rows} bins with a target, of which {measurement_rows} can train the decoder; at least {FEWEST_ROWS} are \
+         needed: run a longer open loop, or see why bins were incomplete"
+    )]
+    TooFewRows {
+        /// Rows with a label.
+        rows: usize,
+        /// Those that may train the measurement model.
+        measurement_rows: usize,
+    },
+}
+
+/// The tick before, as far as the next one needs it.
+#[derive(Clone, Copy, Debug)]
+struct Previous {
+    epoch: u32,
+    seq: u64,
+    time: LslTime,
+    position: Position,
+}
+
+/// The trial that runs.
+#[derive(Clone, Copy, Debug)]
+struct RunningTrial {
+    number: Option<u64>,
+    target: Target,
+    start: LslTime,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    label: Velocity,
+    /// Complete, few features masked, past the trial's first moments.
+    measures: bool,
+    starts_segment: bool,
+}
+
+/// Gathers rows tick by tick. Lives off the tick thread (it allocates).
+///
+/// A tick becomes a row when a target was in force at its bin's start, its output state let the cursor move, and the tick
+/// before is known (its position is the cursor as displayed at the bin's start). Any other tick, a hole in `seq` and a new
+/// epoch end a segment. Rows in the first `skip_ms` of a trial, of incomplete bins, and with more than `max_masked` of
+/// their features invalid train the state model only; single invalid features take the mean of the valid ones.
+#[derive(Clone, Debug)]
+pub struct Calibration {
+    options: CalibrationOptions,
+    width: usize,
+    features: Vec<f64>,
+    rows: Vec<Row>,
+    previous: Option<Previous>,
+    trial: Option<RunningTrial>,
+    segment_open: bool,
+    refused: u64,
+}
+
+impl Calibration {
+    /// Nothing gathered yet, for vectors of `features` features.
+    pub fn new(options: CalibrationOptions, features: usize) -> Self {
+        Self {
+            options,
+            width: features,
+            features: Vec::new(),
+            rows: Vec::new(),
+            previous: None,
+            trial: None,
+            segment_open: false,
+            refused: 0,
+        }
+    }
+
+    /// Rows gathered.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Rows refused because the memory set aside for calibration was full.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Sees a tick. Call it with every tick, in order.
+    pub fn observe(&mut self, tick: CalibrationTick<'_>) {
+        let output = tick.output;
+        let previous = self.previous.replace(Previous {
+            epoch: output.epoch,
+            seq: output.seq,
+            time: output.time,
+            position: output.position,
+        });
+        let follows =
+            previous.filter(|previous| previous.epoch == output.epoch && previous.seq + 1 == output.seq);
+        let (Some(before), Some(target)) = (follows, tick.target) else {
+            self.segment_open = false;
+            self.trial = None;
+            return;
+        };
+        let trial = match self.trial {
+            Some(trial) if trial.number == tick.trial && trial.target == target => trial,
+            _ => RunningTrial { number: tick.trial, target, start: before.time },
+        };
+        self.trial = Some(trial);
+        if !output.state.moves() {
+            self.segment_open = false;
+            return;
+        }
+        if self.features.len() + self.width > MAX_VALUES {
+            self.segment_open = false;
+            self.refused += 1;
+            return;
+        }
+        let usable = !output.incomplete && tick.features.len() == self.width;
+        let invalid = tick.features.iter().filter(|value| !value.is_finite()).count();
+        let skipped = (before.time - trial.start).0 < self.options.label_law.skip_ms / 1e3 - ROUNDING_S;
+        let measures = usable && !skipped && invalid as f64 <= self.options.max_masked * self.width as f64;
+        if usable {
+            self.features.extend_from_slice(tick.features);
+        } else {
+            self.features.extend(core::iter::repeat_n(f64::NAN, self.width));
+        }
+        self.rows.push(Row {
+            label: self.options.label_law.label(before.position, target.position),
+            measures,
+            starts_segment: !self.segment_open,
+        });
+        self.segment_open = true;
+    }
+
+    /// What was gathered so far, for fitting.
+    ///
+    /// # Errors
+    /// When too few rows train the measurement model.
+    pub fn data(&self, zscore: bool) -> Result<CalibrationData, CalibrationError> {
+        let pairs = self.lagged_pairs();
+        let measurement: Vec<bool> = pairs.iter().map(|pair| self.rows[pair.features].measures).collect();
+        let measurement_rows = measurement.iter().filter(|measures| **measures).count();
+        if measurement_rows < FEWEST_ROWS {
+            return Err(CalibrationError::TooFewRows { rows: self.rows.len(), measurement_rows });
+        }
+        let FeatureStatistics { mean, deviation } = FeatureStatistics::measure(&self.features, self.width);
+        let zscore = zscore.then(|| ZScore { mean: mean.clone(), standard_deviation: deviation });
+        let features = DMatrix::from_fn(pairs.len(), self.width, |row, column| {
+            let raw = self.features[pairs[row].features * self.width + column];
+            let value = if raw.is_finite() { raw } else { mean[column] };
+            match &zscore {
+                Some(zscore) => {
+                    let deviation = zscore.standard_deviation[column];
+                    (value - zscore.mean[column]) / if deviation > 0.0 { deviation } else { 1.0 }
+                }
+                None => value,
+            }
+        });
+        let states =
+            DMatrix::from_fn(pairs.len(), 2, |row, column| self.rows[pairs[row].label].label.0[column]);
+        let segment_starts =
+            pairs.iter().enumerate().filter(|(_, pair)| pair.starts_segment).map(|(row, _)| row).collect();
+        let dead_features = (0..self.width)
+            .filter(|&column| {
+                self.features.iter().skip(column).step_by(self.width).all(|value| !value.is_finite())
+            })
+            .collect();
+        Ok(CalibrationData {
+            training: TrainingData { features, states, measurement: Some(measurement), segment_starts },
+            training_mean: mean,
+            zscore,
+            label_law: self.options.label_law,
+            measurement_rows,
+            dead_features,
+        })
+    }
+
+    /// Rows whose features meet the label of `lag_ms` before, both in one segment.
+    fn lagged_pairs(&self) -> Vec<Pair> {
+        let lag = (self.options.label_law.lag_ms / self.options.bin_ms).round() as isize;
+        let starts = (0..self.rows.len()).filter(|&row| self.rows[row].starts_segment);
+        let ends = starts.clone().skip(1).chain([self.rows.len()]);
+        let mut pairs = Vec::with_capacity(self.rows.len());
+        for (start, end) in starts.zip(ends) {
+            let mut starts_segment = true;
+            for features in start..end {
+                let label = features.checked_add_signed(-lag).filter(|row| (start..end).contains(row));
+                if let Some(label) = label {
+                    pairs.push(Pair { features, label, starts_segment });
+                    starts_segment = false;
+                }
+            }
+        }
+        pairs
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    features: usize,
+    label: usize,
+    starts_segment: bool,
+}
+
+impl CalibrationData {
+    /// The same rows with the labels dealt out anew: a control in which nothing can be learnt. Fitted on it, a decoder
+    /// has to fail; where it does not, the task is too easy or the labels leak.
+    #[must_use]
+    pub fn with_shuffled_labels(mut self, seed: u64) -> Self {
+        let mut order: Vec<usize> = (0..self.training.rows()).collect();
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+        let states = &self.training.states;
+        self.training.states =
+            DMatrix::from_fn(states.nrows(), states.ncols(), |row, column| states[(order[row], column)]);
+        self
+    }
+}

@@ -1,0 +1,323 @@
+//! Markers of a laboratory's own task program, read as task events.
+//!
+//! Two kinds of text are understood, no longer than [`MAX_MARKER_BYTES`]:
+//!
+//! - **Kalmind's JSON**: `{"kind": .., "data": ..}` with optional `"type": "event"`, `"time"` (LSL seconds; without it the
+//!   marker's own stamp counts) and `"event_seq"` (read and ignored: whoever publishes the event numbers it anew).
+//! - **Texts of a table**: the configuration's `[task.markers]` maps a text, compared whole after trimming, to such an
+//!   object: `"GO_LEFT" = { kind = "target", data = { position = [0.2, 0.5], radius = 0.06 } }`.
+//!
+//! | kind | data | meaning |
+//! |---|---|---|
+//! | `target` | `{"position": [x, y], "radius": r}` or `{"position": null}` | shows a target (workspace widths; the radius is `DEFAULT_RADIUS` unless given), or takes it away |
+//! | `trial` | `{"trial": n, "phase": "start" \| "end", "result": "acquired" \| "timeout" \| null}` | a trial begins or ends |
+//! | `task_block` | `{"block": "signal_check" \| "open_loop" \| "closed_loop" \| "evaluation" \| "typing", "phase": "start" \| "end"}` | a block begins or ends; its name says what moves the cursor |
+//! | `operator` | `{"action": "stop" \| "idle" \| "calibrating" \| "control"}` | latches a stop, or asks for a mode; never clears a latched hold |
+//!
+//! Any other kind or key is an error: a task program learns at once that it was not understood.
+
+use std::collections::BTreeMap;
+
+use kalmind_types::{LslTime, Position, Target};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{OperatorAction, Phase, TaskBlock, TaskEventContent, TrialResult};
+
+/// The longest marker that is read, in bytes.
+pub const MAX_MARKER_BYTES: usize = 4096;
+/// Radius of a target that states none, in workspace widths.
+const DEFAULT_RADIUS: f64 = 0.06;
+/// Positions and radii beyond this many workspace widths are a mistake, most likely pixels.
+const FARTHEST: f64 = 10.0;
+/// Characters of a text that an error quotes.
+const QUOTED: usize = 60;
+
+/// A marker, understood.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Marker {
+    /// When it says it happened; the marker's own stamp counts where it does not say.
+    pub time: Option<LslTime>,
+    /// What it says.
+    pub content: TaskEventContent,
+}
+
+/// Why a marker was not understood.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum MarkerError {
+    /// Longer than [`MAX_MARKER_BYTES`].
+    #[error("a marker of {bytes} bytes, more than the {MAX_MARKER_BYTES} that are read: {text:?}")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// Its beginning.
+        text: String,
+    },
+    /// Neither JSON nor a text of the table.
+    #[error("marker {text:?} is neither a JSON object nor in the table [task.markers]")]
+    Unknown {
+        /// Its beginning.
+        text: String,
+    },
+    /// JSON that is no task event.
+    #[error("marker {text:?}: {problem}")]
+    Malformed {
+        /// Its beginning.
+        text: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+}
+
+/// Why a table of markers is refused.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("[task.markers] {text:?}: {problem}")]
+pub struct MarkerTableError {
+    /// The text whose event is wrong.
+    pub text: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// The configuration's table from texts to events.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MarkerTable {
+    events: BTreeMap<String, Marker>,
+}
+
+impl MarkerTable {
+    /// A table of texts and the event objects that they stand for.
+    ///
+    /// # Errors
+    /// For the first entry that is no task event.
+    pub fn new(entries: impl IntoIterator<Item = (String, Value)>) -> Result<Self, MarkerTableError> {
+        let mut events = BTreeMap::new();
+        for (text, value) in entries {
+            let marker =
+                from_json(value).map_err(|problem| MarkerTableError { text: shortened(&text), problem })?;
+            events.insert(text.trim().to_owned(), marker);
+        }
+        Ok(Self { events })
+    }
+}
+
+/// Reads a marker: a text of `table`, or else our JSON. Slow side; bounded work, never panics.
+///
+/// # Errors
+/// When it is neither, or the event in it makes no sense.
+pub fn parse_marker(text: &str, table: &MarkerTable) -> Result<Marker, MarkerError> {
+    if text.len() > MAX_MARKER_BYTES {
+        return Err(MarkerError::TooLong { bytes: text.len(), text: shortened(text) });
+    }
+    let text = text.trim();
+    if let Some(marker) = table.events.get(text) {
+        return Ok(marker.clone());
+    }
+    if !text.starts_with('{') {
+        return Err(MarkerError::Unknown { text: shortened(text) });
+    }
+    let value = serde_json::from_str(text).map_err(|error| error.to_string());
+    value.and_then(from_json).map_err(|problem| MarkerError::Malformed { text: shortened(text), problem })
+}
+
+fn shortened(text: &str) -> String {
+    let mut quoted: String = text.chars().take(QUOTED).collect();
+    if quoted.len() < text.len() {
+        quoted.push_str("..");
+    }
+    quoted
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventObject {
+    #[serde(rename = "type", default)]
+    message_type: Option<String>,
+    #[serde(default)]
+    time: Option<f64>,
+    #[serde(default, rename = "event_seq")]
+    _event_seq: Option<u64>,
+    kind: String,
+    data: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TargetData {
+    #[serde(deserialize_with = "Option::deserialize")]
+    position: Option<[f64; 2]>,
+    #[serde(default)]
+    radius: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TrialData {
+    trial: u64,
+    phase: Phase,
+    #[serde(default)]
+    result: Option<TrialResult>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TaskBlockData {
+    block: TaskBlock,
+    phase: Phase,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OperatorData {
+    action: OperatorAction,
+    #[serde(default, rename = "by")]
+    _by: Option<String>,
+}
+
+fn from_json(value: Value) -> Result<Marker, String> {
+    let event: EventObject = serde_json::from_value(value).map_err(|error| error.to_string())?;
+    if let Some(other) = event.message_type.filter(|message_type| message_type != "event") {
+        return Err(format!("type {:?}, but only \"event\" is read here", shortened(&other)));
+    }
+    if let Some(time) = event.time.filter(|time| !time.is_finite() || *time <= 0.0) {
+        return Err(format!("time {time} is no LSL time"));
+    }
+    let content = match event.kind.as_str() {
+        "target" => target(&from_data(event.data, "position and radius")?)?,
+        "trial" => {
+            let TrialData { trial, phase, result } = from_data(event.data, "trial, phase and result")?;
+            TaskEventContent::Trial { trial, phase, result }
+        }
+        "task_block" => {
+            let TaskBlockData { block, phase } = from_data(event.data, "block and phase")?;
+            TaskEventContent::TaskBlock { block, phase }
+        }
+        "operator" => {
+            let OperatorData { action, .. } = from_data(event.data, "action")?;
+            TaskEventContent::Operator(action)
+        }
+        other => {
+            return Err(format!(
+                "kind {:?}; a task may send \"target\", \"trial\", \"task_block\" and \"operator\"",
+                shortened(other)
+            ));
+        }
+    };
+    Ok(Marker { time: event.time.map(LslTime), content })
+}
+
+fn from_data<T: for<'de> Deserialize<'de>>(data: Value, expected: &str) -> Result<T, String> {
+    serde_json::from_value(data).map_err(|error| format!("data: {error} (expected {expected})"))
+}
+
+fn target(data: &TargetData) -> Result<TaskEventContent, String> {
+    let Some(position) = data.position else {
+        return Ok(TaskEventContent::Target(None));
+    };
+    let radius = data.radius.unwrap_or(DEFAULT_RADIUS);
+    if let Some(far) = position.iter().find(|value| value.is_nan() || value.abs() > FARTHEST) {
+        return Err(format!("data: position {far} is far outside; the workspace is one unit wide"));
+    }
+    if radius.is_nan() || radius <= 0.0 || radius > FARTHEST {
+        return Err(format!("data: radius {radius}; it is a positive number of workspace widths"));
+    }
+    Ok(TaskEventContent::Target(Some(Target { position: Position(position), radius })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parse(text: &str) -> Result<Marker, MarkerError> {
+        parse_marker(text, &MarkerTable::default())
+    }
+
+    #[test]
+    fn our_json_is_understood_with_and_without_its_envelope() {
+        let content = TaskEventContent::Target(Some(Target { position: Position([0.2, 0.5]), radius: 0.1 }));
+        let bare = parse(r#"{"kind":"target","data":{"position":[0.2,0.5],"radius":0.1}}"#).unwrap();
+        assert_eq!(bare, Marker { time: None, content: content.clone() });
+        let full = r#" {"type":"event","time":12.5,"event_seq":7,"kind":"target","data":{"position":[0.2,0.5],"radius":0.1}}"#;
+        assert_eq!(parse(full).unwrap(), Marker { time: Some(LslTime(12.5)), content });
+        let gone = parse(r#"{"kind":"target","data":{"position":null}}"#).unwrap();
+        assert_eq!(gone.content, TaskEventContent::Target(None));
+    }
+
+    #[test]
+    fn what_the_task_tells_comes_back_as_it_was() {
+        for content in [
+            TaskEventContent::Target(None),
+            TaskEventContent::Trial { trial: 3, phase: Phase::End, result: Some(TrialResult::Timeout) },
+            TaskEventContent::TaskBlock { block: TaskBlock::OpenLoop, phase: Phase::Start },
+            TaskEventContent::Operator(OperatorAction::Stop),
+        ] {
+            let event = crate::TaskEvent { time: LslTime(1.0), content: content.clone() }.into_event(4);
+            let marker = parse(&serde_json::to_string(&event).unwrap()).unwrap();
+            assert_eq!(marker, Marker { time: Some(LslTime(1.0)), content });
+        }
+    }
+
+    #[test]
+    fn texts_of_the_table_stand_for_their_event() {
+        let table = MarkerTable::new([
+            ("HALT".to_owned(), json!({"kind": "operator", "data": {"action": "stop"}})),
+            ("{odd".to_owned(), json!({"kind": "target", "data": {"position": [0.5, 0.5]}})),
+        ])
+        .unwrap();
+        let stop = parse_marker("HALT\n", &table).unwrap();
+        assert_eq!(stop.content, TaskEventContent::Operator(OperatorAction::Stop));
+        assert!(matches!(parse_marker("{odd", &table).unwrap().content, TaskEventContent::Target(Some(_))));
+        let unknown = parse_marker("halt", &table).unwrap_err();
+        assert_eq!(unknown, MarkerError::Unknown { text: "halt".to_owned() });
+    }
+
+    #[test]
+    fn a_table_with_a_wrong_event_is_refused_with_its_text() {
+        let error = MarkerTable::new([("GO".to_owned(), json!({"kind": "trail", "data": {}}))]).unwrap_err();
+        assert_eq!(error.text, "GO");
+        assert!(error.problem.contains("\"task_block\""), "{error}");
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_what_is_wrong() {
+        for (text, expected) in [
+            (r#"{"kind":"target","data":{}}"#, "missing field `position`"),
+            (r#"{"kind":"target","data":{"position":[1]}}"#, "expected position and radius"),
+            (r#"{"kind":"target","data":{"position":[0.5,512]}}"#, "one unit wide"),
+            (r#"{"kind":"target","data":{"position":[0.5,1e999]}}"#, "out of range"),
+            (r#"{"kind":"target","data":{"position":[0.5,0.5],"radius":0}}"#, "positive"),
+            (r#"{"kind":"target","data":{"position":[0.5,0.5],"size":1}}"#, "unknown field `size`"),
+            (r#"{"kind":"trial","data":{"trial":-1,"phase":"start"}}"#, "invalid value"),
+            (r#"{"kind":"task_block","data":{"block":"lunch","phase":"start"}}"#, "unknown variant `lunch`"),
+            (r#"{"kind":"operator","data":{"action":"resume"}}"#, "unknown variant `resume`"),
+            (r#"{"kind":"model","data":{}}"#, "a task may send"),
+            (r#"{"type":"state","kind":"target","data":{"position":null}}"#, "only \"event\""),
+            (r#"{"time":-3,"kind":"target","data":{"position":null}}"#, "no LSL time"),
+            ("{", "EOF"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.to_string().contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn long_markers_are_refused_and_quoted_briefly() {
+        let text = "\u{e4}".repeat(MAX_MARKER_BYTES);
+        let error = parse(&text).unwrap_err();
+        assert!(matches!(&error, MarkerError::TooLong { bytes: 8192, .. }));
+        assert!(error.to_string().len() < 300);
+        let deep = format!("{{\"kind\":\"target\",\"data\":{}", "[".repeat(4000));
+        assert!(matches!(parse(&deep), Err(MarkerError::Malformed { .. })));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in ".*") {
+            let table = MarkerTable::default();
+            if let Err(error) = parse_marker(&text, &table) {
+                proptest::prop_assert!(!error.to_string().is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! How well a block went.
+
+use serde::Serialize;
+
+use crate::TrialResult;
+
+/// Trials of one block that ended, and how.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TaskScore {
+    presented: u64,
+    acquired: u64,
+    times_to_target: Vec<f64>,
+}
+
+impl TaskScore {
+    /// Counts a trial that ended after `seconds` (of time in which the cursor could move).
+    pub fn record(&mut self, result: TrialResult, seconds: f64) {
+        self.presented += 1;
+        if result == TrialResult::Acquired {
+            self.acquired += 1;
+            self.times_to_target.push(seconds);
+        }
+    }
+
+    /// Targets that were acquired or timed out. The one still shown when the block ended is not among them.
+    pub fn presented(&self) -> u64 {
+        self.presented
+    }
+
+    /// Targets acquired.
+    pub fn acquired(&self) -> u64 {
+        self.acquired
+    }
+
+    /// Seconds from each acquired target's presentation to the end of the hold in it, in order.
+    pub fn times_to_target(&self) -> &[f64] {
+        &self.times_to_target
+    }
+
+    /// Their median (the mean of the middle two of an even number); none without an acquired target.
+    pub fn median_time_to_target(&self) -> Option<f64> {
+        let mut times = self.times_to_target.clone();
+        times.sort_by(f64::total_cmp);
+        let middle = times.len() / 2;
+        match times.len() {
+            0 => None,
+            even if even % 2 == 0 => Some(f64::midpoint(times[middle - 1], times[middle])),
+            _ => Some(times[middle]),
+        }
+    }
+}
+
+/// Achieved bit rate of selecting among `choices` equally likely ones (one of which corrects), in bit/s:
+/// `log2(N - 1) max(correct - incorrect, 0) / t` (Nuyujukian et al., IEEE Trans. Biomed. Eng. 62, 2015). Zero where it
+/// has no meaning: fewer than two choices, or no time.
+pub fn bit_rate(choices: u64, correct: u64, incorrect: u64, seconds: f64) -> f64 {
+    if choices < 2 || seconds.is_nan() || seconds <= 0.0 {
+        return 0.0;
+    }
+    ((choices - 1) as f64).log2() * correct.saturating_sub(incorrect) as f64 / seconds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_bit_rates_come_out() {
+        // net correct selections a minute on a 30 x 30 grid, and the rates stated with them
+        assert!((bit_rate(900, 49, 0, 60.0) - 8.01).abs() < 0.005);
+        assert!((bit_rate(900, 80, 8, 60.0) - 11.77).abs() < 0.005);
+    }
+
+    #[test]
+    fn more_wrong_than_right_is_no_information() {
+        assert_eq!(bit_rate(36, 3, 5, 60.0), 0.0);
+        assert_eq!(bit_rate(1, 3, 0, 60.0), 0.0);
+        assert_eq!(bit_rate(36, 3, 0, 0.0), 0.0);
+    }
+
+    #[test]
+    fn the_median_is_of_acquired_targets_only() {
+        let mut score = TaskScore::default();
+        assert_eq!(score.median_time_to_target(), None);
+        for seconds in [3.0, 1.0, 2.0] {
+            score.record(TrialResult::Acquired, seconds);
+        }
+        score.record(TrialResult::Timeout, 5.0);
+        assert_eq!(score.median_time_to_target(), Some(2.0));
+        score.record(TrialResult::Acquired, 2.5);
+        assert_eq!(score.median_time_to_target(), Some(2.25));
+        assert_eq!((score.presented(), score.acquired()), (5, 4));
+    }
+}

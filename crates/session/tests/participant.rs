@@ -1,0 +1,231 @@
+//! The simulated participant, seen from outside.
+
+use kalmind_session::{Drift, Offset, Participant, ParticipantError, ParticipantOptions};
+use kalmind_types::{LslTime, Position, Seconds, Target};
+
+const BIN_S: f64 = 0.02;
+
+fn target(x: f64, y: f64) -> Option<Target> {
+    Some(Target { position: Position([x, y]), radius: 0.06 })
+}
+
+fn participant(options: ParticipantOptions) -> Participant {
+    Participant::new(options).unwrap()
+}
+
+fn bin_time(bin: u32) -> LslTime {
+    LslTime(10.0 + f64::from(bin) * BIN_S)
+}
+
+/// Counts of the next `bins` bins, from bin `first` on.
+fn run(participant: &mut Participant, first: u32, bins: u32) -> Vec<Vec<f64>> {
+    let mut counts = vec![0.0; participant.options().units];
+    (first..first + bins)
+        .map(|bin| {
+            participant.counts(bin_time(bin), &mut counts);
+            counts.clone()
+        })
+        .collect()
+}
+
+/// Mean count per unit.
+fn means(counts: &[Vec<f64>]) -> Vec<f64> {
+    (0..counts[0].len())
+        .map(|unit| counts.iter().map(|row| row[unit]).sum::<f64>() / counts.len() as f64)
+        .collect()
+}
+
+#[test]
+fn the_same_messages_give_the_same_counts_in_whatever_order_they_arrive() {
+    let messages: Vec<(LslTime, Position)> = (0..500_u32)
+        .map(|bin| (bin_time(bin), Position([0.5 + 1e-4 * f64::from(bin), 0.5 - 2e-4 * f64::from(bin)])))
+        .collect();
+    let mut ordered = participant(ParticipantOptions::default());
+    let mut reversed = ordered.clone();
+    let mut twice = ordered.clone();
+    for (time, position) in &messages {
+        ordered.observe_state(*time, *position);
+        twice.observe_state(*time, *position);
+        twice.observe_state(*time, *position);
+    }
+    for (time, position) in messages.iter().rev() {
+        reversed.observe_state(*time, *position);
+    }
+    for participant in [&mut ordered, &mut reversed, &mut twice] {
+        participant.observe_target(bin_time(100), target(0.8, 0.5));
+        participant.observe_target(bin_time(0), target(0.2, 0.5));
+    }
+    let expected = run(&mut ordered, 0, 400);
+    assert_eq!(run(&mut reversed, 0, 400), expected);
+    assert_eq!(run(&mut twice, 0, 400), expected);
+    let total: f64 = expected.iter().flatten().sum();
+    assert!(total > 1000.0, "the counts are alive: {total}");
+}
+
+#[test]
+fn messages_that_come_while_it_runs_change_only_what_their_stamps_say() {
+    let mut early = participant(ParticipantOptions::default());
+    let mut late = early.clone();
+    early.observe_state(bin_time(0), Position([0.5, 0.5]));
+    early.observe_target(bin_time(0), target(0.2, 0.5));
+    early.observe_target(bin_time(50), target(0.8, 0.5));
+    late.observe_state(bin_time(0), Position([0.5, 0.5]));
+    late.observe_target(bin_time(0), target(0.2, 0.5));
+    let expected = run(&mut early, 0, 100);
+    let mut counts = run(&mut late, 0, 60);
+    late.observe_target(bin_time(50), target(0.8, 0.5));
+    counts.extend(run(&mut late, 60, 40));
+    assert_eq!(counts, expected);
+}
+
+#[test]
+fn other_seeds_are_other_participants() {
+    let counts =
+        |seed| run(&mut participant(ParticipantOptions { seed, ..ParticipantOptions::default() }), 0, 50);
+    assert_ne!(counts(1), counts(2));
+}
+
+#[test]
+fn the_reaction_comes_after_the_delay_of_its_kind() {
+    let mut participant = participant(ParticipantOptions::default());
+    participant.observe_state(bin_time(0), Position([0.5, 0.5]));
+    participant.observe_target(bin_time(0), None);
+    participant.observe_target(bin_time(100), target(0.9, 0.5));
+    run(&mut participant, 100, 12);
+    assert_eq!(participant.intent().speed(), 0.0, "bin 111 is 0.22 s after the target");
+    run(&mut participant, 112, 2);
+    assert!((participant.intent().speed() - 0.6).abs() < 1e-12, "bin 113 is 0.26 s after the target");
+    participant.observe_state(bin_time(120), Position([0.9, 0.5]));
+    run(&mut participant, 114, 15);
+    assert!(participant.intent().speed() > 0.5, "bin 128 is 0.16 s after the state");
+    run(&mut participant, 129, 2);
+    assert_eq!(participant.intent().speed(), 0.0, "bin 130 is 0.2 s after the state: the cursor is there");
+}
+
+#[test]
+fn the_oldest_message_counts_where_none_is_old_enough() {
+    let mut participant = participant(ParticipantOptions::default());
+    run(&mut participant, 0, 1);
+    assert_eq!(participant.intent().speed(), 0.0, "it has seen nothing yet");
+    participant.observe_state(bin_time(0), Position([0.5, 0.5]));
+    participant.observe_target(bin_time(0), target(0.5, 0.6));
+    run(&mut participant, 1, 1);
+    assert!((participant.intent().speed() - 0.25).abs() < 1e-12);
+}
+
+#[test]
+fn the_intended_direction_wanders_by_ten_degrees() {
+    let mut participant = participant(ParticipantOptions::default());
+    participant.observe_state(bin_time(0), Position([0.1, 0.5]));
+    participant.observe_target(bin_time(0), target(0.9, 0.5));
+    let angles: Vec<f64> = (0..50_000)
+        .map(|bin| {
+            run(&mut participant, bin, 1);
+            participant.intent().0[1].atan2(participant.intent().0[0]).to_degrees()
+        })
+        .collect();
+    let deviation = (angles.iter().map(|angle| angle * angle).sum::<f64>() / angles.len() as f64).sqrt();
+    assert!((deviation - 10.0).abs() < 1.0, "{deviation}");
+    let products: f64 =
+        angles.windows(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / (angles.len() - 1) as f64;
+    let correlation = products / (deviation * deviation);
+    assert!((correlation - (-BIN_S / 0.3_f64).exp()).abs() < 0.01, "{correlation}");
+}
+
+#[test]
+fn rates_at_rest_are_those_of_the_law() {
+    // log rates are ln 8 + 0.6 N + 0.1 N' N'' : their mean over units and seeds is close to ln 8
+    let mut log_rates = Vec::new();
+    for seed in 0..10 {
+        let mut participant = participant(ParticipantOptions { seed, ..ParticipantOptions::default() });
+        let counts = run(&mut participant, 0, 3000);
+        log_rates
+            .extend(means(&counts).into_iter().filter(|mean| *mean > 0.0).map(|mean| (mean / BIN_S).ln()));
+    }
+    let mean = log_rates.iter().sum::<f64>() / log_rates.len() as f64;
+    let variance = log_rates.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / log_rates.len() as f64;
+    assert!((mean - 8.0_f64.ln()).abs() < 0.06, "{mean}");
+    assert!((variance.sqrt() - 0.6).abs() < 0.04, "{}", variance.sqrt());
+}
+
+#[test]
+fn a_quarter_of_the_units_does_not_care_where_the_target_is() {
+    let options = ParticipantOptions { modulation: 10.0, units: 40, ..ParticipantOptions::default() };
+    let rate_towards = |x: f64, y: f64| {
+        let mut participant = participant(options.clone());
+        participant.observe_state(bin_time(0), Position([0.5, 0.5]));
+        participant.observe_target(bin_time(0), target(x, y));
+        means(&run(&mut participant, 0, 2000))
+    };
+    let rates: Vec<Vec<f64>> =
+        [(0.9, 0.5), (0.5, 0.9), (0.1, 0.5), (0.5, 0.1)].iter().map(|&(x, y)| rate_towards(x, y)).collect();
+    let steady = (0..40)
+        .filter(|&unit| {
+            let of_unit = || rates.iter().map(|rates| rates[unit]);
+            of_unit().fold(0.0, f64::max) < 1.5 * of_unit().fold(f64::INFINITY, f64::min)
+        })
+        .count();
+    assert!((10..=12).contains(&steady), "{steady} of 40 are steady");
+}
+
+#[test]
+fn harder_options_do_what_they_say() {
+    let base = ParticipantOptions::default();
+    let dropped = run(&mut participant(ParticipantOptions { drop: 10, ..base.clone() }), 0, 4000);
+    let silent = means(&dropped).into_iter().filter(|mean| *mean == 0.0).count();
+    assert_eq!(silent, 10);
+
+    let offset = vec![Offset { unit: 3, deviations: 5.0 }];
+    let plain = run(&mut participant(base.clone()), 0, 200);
+    let shifted = run(&mut participant(ParticipantOptions { offsets: offset, ..base.clone() }), 0, 200);
+    let shift = shifted[0][3] - plain[0][3];
+    assert!(shift > 0.1);
+    for (plain, shifted) in plain.iter().zip(&shifted) {
+        assert!((shifted[3] - plain[3] - shift).abs() < 1e-12 && shifted[4] == plain[4]);
+    }
+
+    let drift = Drift { rotation_deg_per_min: 0.0, baseline_per_min: 1.0 };
+    let mut drifting = participant(ParticipantOptions { drift, ..base.clone() });
+    let start = means(&run(&mut drifting, 0, 1000));
+    drifting.counts(bin_time(9000), &mut vec![0.0; 96]);
+    let later = means(&run(&mut drifting, 9001, 1000));
+    let moved = start
+        .iter()
+        .zip(&later)
+        .filter(|(start, later)| later.max(**start) > 3.0 * later.min(**start))
+        .count();
+    assert!(moved > 30, "{moved} of 96 baselines moved by more than a factor of 3 in 3 minutes");
+
+    let noisy = run(&mut participant(ParticipantOptions { noise: 1.0, ..base.clone() }), 0, 200);
+    assert_ne!(noisy, plain);
+    let slow = ParticipantOptions { state_delay: Seconds(0.5), ..base };
+    let mut slow = participant(slow);
+    slow.observe_state(bin_time(0), Position([0.5, 0.5]));
+    slow.observe_state(bin_time(10), Position([0.9, 0.5]));
+    slow.observe_target(bin_time(0), target(0.9, 0.5));
+    run(&mut slow, 11, 20);
+    assert!(slow.intent().speed() > 0.5, "0.4 s after the newest state it acts on the one before");
+}
+
+#[test]
+fn impossible_options_are_refused() {
+    let base = ParticipantOptions::default();
+    let refused = |options| Participant::new(options).unwrap_err();
+    assert!(matches!(
+        refused(ParticipantOptions { units: 0, ..base.clone() }),
+        ParticipantError::OutOfRange { setting: "units", .. }
+    ));
+    assert!(matches!(
+        refused(ParticipantOptions { modulation: f64::NAN, ..base.clone() }),
+        ParticipantError::OutOfRange { setting: "modulation", .. }
+    ));
+    assert!(matches!(
+        refused(ParticipantOptions { drop: 97, ..base.clone() }),
+        ParticipantError::OutOfRange { setting: "drop", .. }
+    ));
+    let offsets = vec![Offset { unit: 96, deviations: 1.0 }];
+    assert_eq!(
+        refused(ParticipantOptions { offsets, ..base }),
+        ParticipantError::NoSuchUnit { unit: 96, last: 95 }
+    );
+}
