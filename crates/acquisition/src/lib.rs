@@ -1,1 +1,41 @@
-//! Placeholder.
+//! Samples, markers and time from Lab Streaming Layer: everything that comes in, and what is known about how it came.
+//!
+//! One thread per stream pulls samples into pooled blocks and hands them to the tick thread through a wait-free ring;
+//! a second thread per stream measures the sender's clock and watches for a replacement, off the data path. Monitors
+//! judge each stream and say in one sentence what is wrong and what to do.
+//!
+//! *Invariants.* Nothing is lost in silence: every sample that LSL delivers is in a block or counted as dropped, and
+//! the gap stands in the next block. A stream is never reconnected to an outlet of another shape. The tick thread meets
+//! only [`ring`] and [`pool`], which take no lock and allocate nothing. Clocks are read in [`clock`] and nowhere else.
+
+pub mod clock;
+mod companion;
+mod delivery;
+mod health;
+mod inlet;
+mod markers;
+mod monitor;
+mod network;
+mod number;
+mod offset;
+pub mod pool;
+mod rate;
+mod resolve;
+pub mod ring;
+mod selector;
+mod sorting;
+mod survey;
+mod sync;
+mod waker;
+
+pub use delivery::{BlockSender, PullContext};
+pub use health::{Evidence, Fate, Link, MonitorLimits, judge};
+pub use inlet::{ClockSource, InletConfig, InletGuard, NumericInlet, SpawnError, ThreadStart};
+pub use markers::{Marker, MarkerConfig, MarkerInlet};
+pub use monitor::StreamMonitor;
+pub use network::{Network, NetworkConfig, NetworkError, lslapicfg};
+pub use rate::RateMeter;
+pub use resolve::{ResolveError, difference, find_one};
+pub use selector::{SelectorError, StreamSelector};
+pub use survey::{StreamSurvey, list_streams};
+pub use waker::Waker;

@@ -1,0 +1,364 @@
+//! Finds the stream that a selector means, and reads its whole header.
+
+use std::fmt::Write as _;
+
+use kalmind_types::{Seconds, StreamDescription};
+use lsl::{StreamInfo, StreamInlet};
+
+use crate::clock::Deadline;
+use crate::number::{format_name, number_format};
+use crate::selector::{SelectorError, StreamSelector};
+
+/// One search. Outlets on this machine answer within a millisecond, others within a few; a stream that appears between
+/// two searches is found by the next one.
+const SEARCH: f64 = 0.2;
+/// How long a second match may take to answer after the first.
+const SETTLE: f64 = 0.1;
+/// How long a search for everything takes.
+const SURVEY: f64 = 0.5;
+/// How long an outlet may take to send its whole header.
+const HEADER: f64 = 2.0;
+
+/// Why no single stream was found.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ResolveError {
+    /// The selector cannot be used.
+    #[error(transparent)]
+    Selector(#[from] SelectorError),
+    /// Nothing matched within the time given.
+    #[error("no stream with {selector}; {}", Seen(seen))]
+    NotFound {
+        /// What was searched for.
+        selector: StreamSelector,
+        /// What is there instead (short headers: no labels).
+        seen: Vec<StreamDescription>,
+    },
+    /// More than one stream matches.
+    #[error("{} streams match {selector}: {}; make the selector narrower (source_id tells two outlets apart)",
+            found.len(), List(found))]
+    Ambiguous {
+        /// What was searched for.
+        selector: StreamSelector,
+        /// All that match.
+        found: Vec<StreamDescription>,
+    },
+    /// It was found, and gone before it sent its header.
+    #[error("{} was found and vanished before it sent its header", Name(found))]
+    Vanished {
+        /// What was found (short header).
+        found: Box<StreamDescription>,
+    },
+    /// LSL itself failed.
+    #[error("LSL could not search: {reason}")]
+    Failed {
+        /// What it said.
+        reason: String,
+    },
+}
+
+struct Name<'a>(&'a StreamDescription);
+struct List<'a>(&'a [StreamDescription]);
+struct Seen<'a>(&'a [StreamDescription]);
+
+impl core::fmt::Display for Name<'_> {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let stream = self.0;
+        write!(
+            formatter,
+            "{:?} (type {:?}, {} x {}, {}, source_id {:?}, host {:?})",
+            stream.name,
+            stream.content_type,
+            stream.channels,
+            format_name(stream.format),
+            rate_name(stream.nominal_rate_hz),
+            stream.source_id,
+            stream.hostname,
+        )
+    }
+}
+
+impl core::fmt::Display for List<'_> {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        for (index, stream) in self.0.iter().enumerate() {
+            if index > 0 {
+                formatter.write_str(", ")?;
+            }
+            Name(stream).fmt(formatter)?;
+        }
+        Ok(())
+    }
+}
+
+impl core::fmt::Display for Seen<'_> {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        if self.0.is_empty() {
+            return formatter.write_str(
+                "no stream at all is visible (is the sender running, in the same LSL session and network?)",
+            );
+        }
+        write!(formatter, "what is there instead: {}", List(self.0))
+    }
+}
+
+/// One stream in one phrase, for messages.
+pub(crate) fn phrase(stream: &StreamDescription) -> String {
+    Name(stream).to_string()
+}
+
+fn rate_name(rate_hz: f64) -> String {
+    if rate_hz > 0.0 { format!("{rate_hz} Hz") } else { String::from("irregular") }
+}
+
+/// Finds the one stream that `selector` means and reads its whole header, waiting up to `timeout` for it to appear.
+///
+/// Blocks the calling thread; takes about 0.1 s where the stream is there, because a second match has to be given time
+/// to answer. A stream that is visible on two interfaces is one stream.
+///
+/// # Errors
+/// See [`ResolveError`]. Two matches are an error at once.
+pub fn find_one(selector: &StreamSelector, timeout: Seconds) -> Result<StreamDescription, ResolveError> {
+    let predicate = checked_predicate(selector)?;
+    let deadline = Deadline::after(timeout);
+    loop {
+        let found = search(&predicate, deadline.remaining().0.clamp(SETTLE, SEARCH))?;
+        match found.len() {
+            0 if deadline.passed() => {
+                return Err(ResolveError::NotFound { selector: selector.clone(), seen: visible()? });
+            }
+            0 => {}
+            1 => match open(&found[0]) {
+                Some((_, description)) => return Ok(description),
+                None if deadline.passed() => {
+                    return Err(ResolveError::Vanished { found: Box::new(short_description(&found[0])) });
+                }
+                None => {}
+            },
+            _ => {
+                let found = found.iter().map(short_description).collect();
+                return Err(ResolveError::Ambiguous { selector: selector.clone(), found });
+            }
+        }
+    }
+}
+
+/// The selector's predicate, proven to be XPath: of a valid predicate and its negation exactly one holds for any stream.
+pub(crate) fn checked_predicate(selector: &StreamSelector) -> Result<String, ResolveError> {
+    let predicate = selector.to_predicate()?;
+    if let Some(own) = &selector.predicate {
+        let any =
+            StreamInfo::new("any", "any", 1, 0.0, lsl::ChannelFormat::Float32, "any").map_err(failed)?;
+        if !any.matches_query(own) && !any.matches_query(&format!("not({own})")) {
+            return Err(SelectorError::Predicate { predicate: own.clone() }.into());
+        }
+    }
+    Ok(predicate)
+}
+
+/// All streams that match now. Empty after `wait` seconds without an answer; else `SETTLE` longer than the first answer.
+pub(crate) fn search(predicate: &str, wait: f64) -> Result<Vec<StreamInfo>, ResolveError> {
+    let first = lsl::resolve_bypred(predicate, 1, wait).map_err(failed)?;
+    if first.is_empty() {
+        return Ok(first);
+    }
+    // asks all outlets again; ends early at two, which is already one too many
+    let all = lsl::resolve_bypred(predicate, 2, SETTLE).map_err(failed)?;
+    Ok(unique(if all.is_empty() { first } else { all }))
+}
+
+/// All streams that answer within half a second, by short header.
+pub(crate) fn visible_infos(wait: f64) -> Result<Vec<StreamInfo>, ResolveError> {
+    lsl::resolve_streams(wait).map(unique).map_err(failed)
+}
+
+fn visible() -> Result<Vec<StreamDescription>, ResolveError> {
+    Ok(visible_infos(SURVEY)?.iter().map(short_description).collect())
+}
+
+fn unique(mut infos: Vec<StreamInfo>) -> Vec<StreamInfo> {
+    infos.sort_by_cached_key(StreamInfo::uid);
+    infos.dedup_by_key(|info| info.uid());
+    infos
+}
+
+fn failed(error: lsl::Error) -> ResolveError {
+    ResolveError::Failed { reason: error.to_string() }
+}
+
+/// An inlet that never reconnects by itself, and the whole header; `None` where the outlet is gone.
+pub(crate) fn open(info: &StreamInfo) -> Option<(StreamInlet, StreamDescription)> {
+    let inlet = StreamInlet::new(info, buffer_length(info.nominal_srate()), 0, false).ok()?;
+    let mut full = inlet.info(HEADER).ok()?;
+    let description = full_description(&mut full);
+    Some((inlet, description))
+}
+
+/// How much LSL may queue between its network thread and ours, in LSL's unit (seconds of a regular stream, hundreds of
+/// samples of an irregular one): a million samples, but 2 s at least and a minute at most.
+fn buffer_length(nominal_rate_hz: f64) -> i32 {
+    if nominal_rate_hz > 0.0 { (1e6 / nominal_rate_hz).clamp(2.0, 60.0) as i32 } else { 100 }
+}
+
+/// The header as an answer to a search carries it: no labels or units.
+pub(crate) fn short_description(info: &StreamInfo) -> StreamDescription {
+    StreamDescription {
+        name: info.stream_name(),
+        content_type: info.stream_type(),
+        channels: usize::try_from(info.channel_count()).unwrap_or(0),
+        format: number_format(info.channel_format()),
+        nominal_rate_hz: info.nominal_srate(),
+        source_id: info.source_id(),
+        hostname: info.hostname(),
+        uid: info.uid(),
+        session_id: info.session_id(),
+        labels: None,
+        units: None,
+    }
+}
+
+fn full_description(info: &mut StreamInfo) -> StreamDescription {
+    let mut description = short_description(info);
+    let mut labels = Vec::new();
+    let mut units = Vec::new();
+    let mut channel = info.desc().child("channels").child("channel");
+    while channel.is_valid() && labels.len() < description.channels {
+        labels.push(channel.child_value_named("label"));
+        units.push(channel.child_value_named("unit"));
+        channel = channel.next_sibling_named("channel");
+    }
+    let complete = |texts: Vec<String>| {
+        (texts.len() == description.channels && texts.iter().all(|text| !text.is_empty())).then_some(texts)
+    };
+    (description.labels, description.units) = (complete(labels), complete(units));
+    description
+}
+
+/// What tells `found` from the stream `expected`, in a sentence fragment; `None` where it is the same stream (which may
+/// run in another process, on another port or host).
+///
+/// Compared: number of channels, format, nominal rate, labels, name, type and the source's identifier.
+#[must_use]
+pub fn difference(expected: &StreamDescription, found: &StreamDescription) -> Option<String> {
+    let mut text = String::new();
+    let mut say = |what: &str, found: &dyn core::fmt::Display, expected: &dyn core::fmt::Display| {
+        let separator = if text.is_empty() { "" } else { "; " };
+        // writing into a String cannot fail
+        let _infallible = write!(text, "{separator}{what} {found} instead of {expected}");
+    };
+    if found.channels != expected.channels {
+        say("number of channels", &found.channels, &expected.channels);
+    }
+    if found.format != expected.format {
+        say("format", &format_name(found.format), &format_name(expected.format));
+    }
+    // the header carries the rate as decimal text
+    if (found.nominal_rate_hz - expected.nominal_rate_hz).abs() > 1e-6 * expected.nominal_rate_hz.abs() {
+        say("nominal rate", &rate_name(found.nominal_rate_hz), &rate_name(expected.nominal_rate_hz));
+    }
+    if found.channels == expected.channels && found.labels != expected.labels {
+        match (&found.labels, &expected.labels) {
+            (Some(found), Some(expected)) => {
+                if let Some(at) = found.iter().zip(expected).position(|(found, expected)| found != expected) {
+                    say(
+                        &format!("label of channel {at}"),
+                        &format!("{:?}", found[at]),
+                        &format!("{:?}", expected[at]),
+                    );
+                }
+            }
+            (found, _) => {
+                let (named, unnamed): (&str, &str) = ("labelled channels", "channels without labels");
+                let (found, expected) = if found.is_some() { (named, unnamed) } else { (unnamed, named) };
+                say("a header with", &found, &expected);
+            }
+        }
+    }
+    for (what, found, expected) in [
+        ("name", &found.name, &expected.name),
+        ("type", &found.content_type, &expected.content_type),
+        ("source_id", &found.source_id, &expected.source_id),
+    ] {
+        if found != expected {
+            say(what, &format!("{found:?}"), &format!("{expected:?}"));
+        }
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use kalmind_types::NumberFormat;
+
+    use super::*;
+
+    fn array() -> StreamDescription {
+        StreamDescription {
+            name: "Array".into(),
+            content_type: "Features".into(),
+            channels: 2,
+            format: Some(NumberFormat::Float32),
+            nominal_rate_hz: 50.0,
+            source_id: "amp-1".into(),
+            hostname: "lab".into(),
+            uid: "one".into(),
+            session_id: "default".into(),
+            labels: Some(vec!["a".into(), "b".into()]),
+            units: None,
+        }
+    }
+
+    #[test]
+    fn a_restarted_sender_is_the_same_stream() {
+        let found = StreamDescription { uid: "two".into(), hostname: "other".into(), ..array() };
+        assert_eq!(difference(&array(), &found), None);
+    }
+
+    #[test]
+    fn every_difference_is_named() {
+        let cases: [(StreamDescription, &str); 8] = [
+            (StreamDescription { channels: 3, labels: None, ..array() }, "number of channels 3 instead of 2"),
+            (
+                StreamDescription { format: Some(NumberFormat::Int16), ..array() },
+                "format int16 instead of float32",
+            ),
+            (StreamDescription { format: None, ..array() }, "format string instead of float32"),
+            (
+                StreamDescription { nominal_rate_hz: 0.0, ..array() },
+                "nominal rate irregular instead of 50 Hz",
+            ),
+            (
+                StreamDescription { labels: Some(vec!["a".into(), "c".into()]), ..array() },
+                "label of channel 1 \"c\" instead of \"b\"",
+            ),
+            (
+                StreamDescription { labels: None, ..array() },
+                "a header with channels without labels instead of labelled channels",
+            ),
+            (
+                StreamDescription { source_id: "amp-2".into(), ..array() },
+                "source_id \"amp-2\" instead of \"amp-1\"",
+            ),
+            (
+                StreamDescription { nominal_rate_hz: 100.0, name: "B".into(), ..array() },
+                "nominal rate 100 Hz instead of 50 Hz; name \"B\" instead of \"Array\"",
+            ),
+        ];
+        for (found, text) in cases {
+            assert_eq!(difference(&array(), &found).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn not_found_says_what_is_there_instead() {
+        let error = ResolveError::NotFound { selector: StreamSelector::by_name("Aray"), seen: vec![array()] };
+        assert_eq!(
+            error.to_string(),
+            "no stream with name = \"Aray\"; what is there instead: \"Array\" (type \"Features\", 2 x float32, 50 Hz, \
+             source_id \"amp-1\", host \"lab\")"
+        );
+    }
+
+    #[test]
+    fn the_queue_holds_a_million_samples_within_two_seconds_and_a_minute() {
+        assert_eq!([0.0, 50.0, 30_000.0, 1e7].map(buffer_length), [100, 60, 33, 2]);
+    }
+}
