@@ -1,5 +1,12 @@
 //! The configuration as its users meet it: the files in `config/`, and what is said of files that are wrong.
 
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::float_cmp,
+    reason = "a test ends by panicking, and what is read from text has to be exactly what stands there"
+)]
+
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use kalmind::configuration::{
@@ -35,12 +42,7 @@ fn problems(text: &str) -> Vec<(usize, usize, String)> {
 fn only_problem(text: &str) -> (usize, String, String, String) {
     let errors = refused(&format!("{STREAM}{text}"));
     let [problem] = errors.problems() else { panic!("not one problem: {errors}") };
-    (
-        problem.line() - 2,
-        problem.title().to_owned(),
-        problem.found().to_owned(),
-        problem.help().to_owned(),
-    )
+    (problem.line() - 2, problem.title().to_owned(), problem.found().to_owned(), problem.help().to_owned())
 }
 
 #[test]
@@ -62,7 +64,7 @@ fn key_lines(text: &str) -> Vec<(String, String, String, bool)> {
     let mut lines = Vec::new();
     for line in text.lines() {
         if line.starts_with('[') {
-            table = line.trim_matches(['[', ']']).to_owned();
+            line.trim_matches(['[', ']']).clone_into(&mut table);
             continue;
         }
         let (commented, line) = line.strip_prefix('#').map_or((false, line), |rest| (true, rest));
@@ -105,7 +107,9 @@ fn every_commented_line_of_the_features_file_is_accepted() {
     let commented = key_lines(&text).into_iter().filter(|line| line.3).count();
     let mut tried = 0;
     for (index, line) in text.lines().enumerate() {
-        let Some(setting) = line.strip_prefix('#').filter(|rest| key_lines(rest).len() == 1) else { continue };
+        let Some(setting) = line.strip_prefix('#').filter(|rest| key_lines(rest).len() == 1) else {
+            continue;
+        };
         let mut setting = setting.to_owned();
         // some keys need another one beside them
         match setting.split(' ').next().unwrap_or_default() {
@@ -138,7 +142,8 @@ fn the_reference_is_up_to_date() {
 #[test]
 #[ignore = "writes docs/configuration.md"]
 fn write_the_reference() {
-    fs::write(root().join("docs/configuration.md"), configuration::reference()).expect("docs/ can be written");
+    fs::write(root().join("docs/configuration.md"), configuration::reference())
+        .expect("docs/ can be written");
 }
 
 #[test]
@@ -265,7 +270,16 @@ fn a_problem_is_shown_with_its_place_a_caret_and_what_would_be_right() {
     assert_eq!(shown, SHOWN);
 }
 
-const SHOWN: &str = "SHOWN_TEXT";
+const SHOWN: &str = "\
+error: `bins.bin_ms` is out of range
+ --> test.toml:4:10
+  |
+4 | bin_ms = 500
+  |          ^^^ found 500 ms
+  |
+  = help: expected: from 1 to 200 ms
+
+1 problem in test.toml";
 
 #[test]
 fn unknown_keys_name_the_nearest_known_one() {
@@ -281,7 +295,10 @@ fn unknown_keys_name_the_nearest_known_one() {
         assert!(given.starts_with(help), "{text}: {given}");
     }
     let (.., given) = only_problem("[log]\nxyzzy = 1\n");
-    assert!(given.starts_with("the nearest key is") && given.ends_with("known here: level, format"), "{given}");
+    assert!(
+        given.starts_with("the nearest key is") && given.ends_with("known here: level, format"),
+        "{given}"
+    );
 }
 
 #[test]
@@ -296,9 +313,17 @@ fn wrong_types_say_what_was_found_and_what_is_expected() {
         ("[cursor]\ngain = \"x\"\n", "found the text \"x\"", "expected: number, or [x, y]"),
         ("[cursor]\ngain = [1, 2, 3]\n", "found a list of 3", "expected: exactly two values, as in [x, y]"),
         ("[log]\nlevel = 3\n", "found the whole number 3", "expected: \"error\" or \"warn\""),
-        ("[server]\nbind = \"localhost\"\n", "found the text \"localhost\"", "expected: an IP address, a colon and a port"),
+        (
+            "[server]\nbind = \"localhost\"\n",
+            "found the text \"localhost\"",
+            "expected: an IP address, a colon and a port",
+        ),
         ("[task]\nmarkers = 3\n", "found the whole number 3", "expected: table"),
-        ("[output.lsl]\nname = \"a\"\n", "found a table", "expected: double brackets, because there may be several: [[output.lsl]]"),
+        (
+            "[output.lsl]\nname = \"a\"\n",
+            "found a table",
+            "expected: double brackets, because there may be several: [[output.lsl]]",
+        ),
     ] {
         let (line, _, given, right) = only_problem(text);
         assert_eq!(given, found, "{text}");
@@ -345,10 +370,28 @@ fn texts_of_the_wrong_form_are_refused() {
 
 #[test]
 fn missing_keys_are_named_where_they_belong() {
-    let (line, title, _, help) = only_problem("[[intent.components]]\nunit = \"N\"\n[cursor]\ncomponents = [\"\", \"b\"]\n");
+    let (line, title, _, help) = only_problem("[[intent.components]]\nunit = \"N\"\n");
     assert_eq!((line, title.as_str()), (1, "missing key `name` in [intent.components[0]]"), "{help}");
     let errors = refused("[log]\n");
     assert_eq!(errors.problems()[0].title(), "no [[stream]] is configured");
+}
+
+#[test]
+fn nothing_is_concluded_from_values_that_could_not_be_read() {
+    for (text, title) in [
+        ("[[streem]]\ntype = \"Features\"\n", "unknown key \"streem\""),
+        ("[[stream]]\nnmae = \"Features\"\n", "unknown key \"nmae\""),
+        ("[[stream]]\ntype = 3\n", "`stream[0].type` has the wrong type"),
+        ("stream = 3\n", "`stream` has the wrong type"),
+        (
+            "[[stream]]\ntype = \"F\"\n[realtime]\npin = \"try\"\ncore = \"1\"\n",
+            "`realtime.core` has the wrong type",
+        ),
+    ] {
+        let found = problems(text);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].2.starts_with(title), "{found:?}");
+    }
 }
 
 #[test]
@@ -367,19 +410,39 @@ fn conflicts_are_reported_at_the_key_that_conflicts() {
         ("[realtime]\npin = \"try\"\n", 2, "`realtime.pin` is on, but no `core` is given"),
         ("[realtime]\ncore = 1\n", 2, "`realtime.core` is given, but `pin` is \"off\""),
         ("[cursor]\nstart_position = [0.5, 1.5]\n", 2, "`cursor.start_position` lies outside"),
-        ("[cursor]\ncomponents = [\"vx\", \"vx\"]\n", 2, "`cursor.components` names the same component twice"),
+        (
+            "[cursor]\ncomponents = [\"vx\", \"vx\"]\n",
+            2,
+            "`cursor.components` names the same component twice",
+        ),
         ("[cursor]\ncomponents = [\"vx\", \"vz\"]\n", 2, "`cursor.components` moves y by \"vz\""),
-        ("[intent]\ncomponents = [{ name = \"vx\" }, { name = \"vy\" }, { name = \"vy\" }]\n", 2, "two components are called \"vy\""),
+        (
+            "[intent]\ncomponents = [{ name = \"vx\" }, { name = \"vy\" }, { name = \"vy\" }]\n",
+            2,
+            "two components are called \"vy\"",
+        ),
         ("[server]\nbind = \"0.0.0.0:8765\"\n", 2, "`server.bind` listens on every address"),
         ("[[output.lsl]]\n[[output.lsl]]\n", 2, "two outlets are called \"Kalmind-Cursor\""),
-        ("[[output.lsl]]\nname = \"Kalmind-Events\"\n[output.events]\n", 3, "two outlets are called \"Kalmind-Events\""),
+        (
+            "[[output.lsl]]\nname = \"Kalmind-Events\"\n[output.events]\n",
+            3,
+            "two outlets are called \"Kalmind-Events\"",
+        ),
         ("[[output.lsl]]\nscale = 0\n", 2, "`output.lsl[0].scale` is 0"),
         ("[[output.lsl]]\nchannels = []\n", 2, "`output.lsl[0].channels` is empty"),
         ("[[output.lsl]]\nchannels = [\"x\", \"z\"]\n", 2, "\"z\" is not a channel of the cursor"),
         ("[[output.lsl]]\nchannels = [\"x\", \"x\"]\n", 2, "`output.lsl[0].channels` names \"x\" twice"),
-        ("[task.markers]\na = { kind = \"trial\", phase = \"end\", radius = 1 }\n", 2, "`radius` does not belong"),
+        (
+            "[task.markers]\na = { kind = \"trial\", phase = \"end\", radius = 1 }\n",
+            2,
+            "`radius` does not belong",
+        ),
         ("[task.markers]\na = { kind = \"trial\" }\n", 2, "the marker \"a\" needs `phase`"),
-        ("[task.markers]\na = { kind = \"target\", position = [0, 0] }\n", 2, "the marker \"a\" needs `radius`"),
+        (
+            "[task.markers]\na = { kind = \"target\", position = [0, 0] }\n",
+            2,
+            "the marker \"a\" needs `radius`",
+        ),
         ("[task.markers]\na = { kind = \"operator\" }\n", 2, "the marker \"a\" needs `action`"),
     ] {
         let (at, given, found, _) = only_problem(text);
@@ -390,15 +453,25 @@ fn conflicts_are_reported_at_the_key_that_conflicts() {
 
 #[test]
 fn too_many_streams_and_no_required_stream_are_refused() {
-    let many: String = (0..9).map(|index| format!("[[stream]]\nname = \"s{index}\"\nbinning = \"sum\"\n")).collect();
-    assert_eq!(problems(&many)[0].0, 25);
+    let many: Vec<String> = (0..9)
+        .map(|index| {
+            format!(
+                "[[stream]]
+name = \"s{index}\"
+binning = \"sum\"
+"
+            )
+        })
+        .collect();
+    assert_eq!(problems(&many.concat())[0].0, 25);
     let none = "[[stream]]\nname = \"a\"\nbinning = \"sum\"\nrequired = false\n";
     assert_eq!(problems(none), [(4, 1, "no [[stream]] is required".to_owned())]);
 }
 
 #[test]
 fn syntax_errors_are_located_and_other_problems_beside_them_too() {
-    let found = problems("[[stream]]\ntype = \"Features\"\n[bins]\nbin_ms = \nmax_wait = 3\nmax_wait_ms = = 3\n");
+    let found =
+        problems("[[stream]]\ntype = \"Features\"\n[bins]\nbin_ms = \nmax_wait = 3\nmax_wait_ms = = 3\n");
     assert_eq!(found.iter().map(|(line, ..)| *line).collect::<BTreeSet<_>>(), BTreeSet::from([4, 5, 6]));
     let twice = problems("start = \"idle\"\nstart = \"idle\"\n[[stream]]\ntype = \"F\"\n");
     assert_eq!((twice.len(), twice[0].0), (1, 2), "{twice:?}");
@@ -406,7 +479,10 @@ fn syntax_errors_are_located_and_other_problems_beside_them_too() {
 
 #[test]
 fn columns_count_characters_not_bytes() {
-    assert_eq!(problems("log = { \"\u{e4}\u{f6}\" = 1, levle = \"info\" }\n[[stream]]\ntype = \"F\"\n")[1].1, 19);
+    assert_eq!(
+        problems("log = { \"\u{e4}\u{f6}\" = 1, levle = \"info\" }\n[[stream]]\ntype = \"F\"\n")[1].1,
+        19
+    );
 }
 
 #[test]

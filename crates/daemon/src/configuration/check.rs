@@ -1,6 +1,9 @@
 //! What only shows when keys are seen together: conflicts, duplicates, and what needs something else.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use kalmind_types::{Binning, MAX_COMPONENTS, MAX_STREAMS};
 
@@ -10,9 +13,14 @@ use super::{
     reader::{Places, quoted},
 };
 
-/// Every conflict of a configuration whose values are right one by one.
-pub(super) fn conflicts(configuration: &Configuration, places: &Places) -> Vec<Problem> {
-    let mut conflicts = Conflicts { places, problems: Vec::new() };
+/// Every conflict between values that are right one by one. Values at or under a path in `spoiled` are not known, and
+/// nothing is concluded from them.
+pub(super) fn conflicts(
+    configuration: &Configuration,
+    places: &Places,
+    spoiled: &BTreeSet<String>,
+) -> Vec<Problem> {
+    let mut conflicts = Conflicts { places, spoiled, problems: Vec::new() };
     conflicts.network(configuration);
     conflicts.streams(configuration);
     conflicts.bins(configuration);
@@ -26,6 +34,7 @@ pub(super) fn conflicts(configuration: &Configuration, places: &Places) -> Vec<P
 
 struct Conflicts<'a> {
     places: &'a Places,
+    spoiled: &'a BTreeSet<String>,
     problems: Vec<Problem>,
 }
 
@@ -48,6 +57,15 @@ impl Conflicts<'_> {
         self.places.contains_key(path)
     }
 
+    /// Whether everything at and under these paths could be read.
+    fn known(&self, paths: &[&str]) -> bool {
+        let under = |spoiled: &str, path: &str| {
+            spoiled.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+                || path.strip_prefix(spoiled).is_some_and(|rest| rest.starts_with(['.', '[']))
+        };
+        !self.spoiled.iter().any(|spoiled| paths.iter().any(|path| under(spoiled, path)))
+    }
+
     fn at(&mut self, span: Range<usize>, title: impl Into<String>, found: &str, help: impl Into<String>) {
         self.problems.push(Problem::new(span, title, found, help));
     }
@@ -65,7 +83,7 @@ impl Conflicts<'_> {
 
     fn network(&mut self, configuration: &Configuration) {
         let lsl = &configuration.lsl;
-        if lsl.network == Network::Loopback && !lsl.known_peers.is_empty() {
+        if self.known(&["lsl.network"]) && lsl.network == Network::Loopback && !lsl.known_peers.is_empty() {
             self.at(
                 self.key("lsl.known_peers"),
                 "`lsl.known_peers` has no meaning with network = \"loopback\"",
@@ -74,7 +92,7 @@ impl Conflicts<'_> {
             );
         }
         let last = u32::from(lsl.base_port) + u32::from(lsl.port_range) - 1;
-        if last > 65535 {
+        if last > 65535 && self.known(&["lsl.base_port", "lsl.port_range"]) {
             let found = format!("the last port would be {last}");
             let path = if self.given("lsl.base_port") { "lsl.base_port" } else { "lsl.port_range" };
             self.at(
@@ -89,13 +107,16 @@ impl Conflicts<'_> {
     fn streams(&mut self, configuration: &Configuration) {
         let streams = &configuration.stream;
         if streams.is_empty() {
+            if !self.known(&["stream"]) {
+                return;
+            }
             self.at(
                 self.key("stream"),
                 "no [[stream]] is configured",
                 "nothing to decode from",
                 "add a table [[stream]] with, for instance, type = \"Features\"; `kalmind streams` lists what is there",
             );
-        } else if !streams.iter().any(|stream| stream.required) {
+        } else if self.known(&["stream"]) && !streams.iter().any(|stream| stream.required) {
             self.at(
                 self.key("stream[0].required"),
                 "no [[stream]] is required",
@@ -116,10 +137,15 @@ impl Conflicts<'_> {
                 (format!("stream[{index}].{key}"), stream.key().to_owned())
             })
             .collect();
-        self.duplicates("streams", &named, "give each stream a `key` of its own");
+        if self.known(&["stream"]) {
+            self.duplicates("streams", &named, "give each stream a `key` of its own");
+        }
         let mut leader: Option<usize> = None;
         for (index, stream) in streams.iter().enumerate() {
             let path = format!("stream[{index}]");
+            if !self.known(&[&path]) {
+                continue;
+            }
             if stream.selection().is_empty() {
                 self.at(
                     self.key(&path),
@@ -158,6 +184,9 @@ impl Conflicts<'_> {
             let (Binning::Sample, Some(rate_hz)) = (stream.binning, stream.rate_hz) else { continue };
             let path = format!("stream[{index}].rate_hz");
             let period_ms = 1000.0 / rate_hz;
+            if !self.known(&[&format!("stream[{index}]"), "bins.bin_ms"]) {
+                continue;
+            }
             if !(1.0..=200.0).contains(&period_ms) {
                 self.at(
                     self.value(&path),
@@ -177,6 +206,7 @@ impl Conflicts<'_> {
         }
         if let Some(stale_after_ms) = configuration.safety.stale_after_ms
             && stale_after_ms <= bins.bin_ms
+            && self.known(&["bins.bin_ms", "stream"])
         {
             self.at(
                 self.value("safety.stale_after_ms"),
@@ -185,7 +215,7 @@ impl Conflicts<'_> {
                 format!("more than bin_ms = {}; the default is max(100, 3 bins)", bins.bin_ms),
             );
         }
-        if configuration.realtime.spin_us >= bins.bin_ms * 1000.0 {
+        if configuration.realtime.spin_us >= bins.bin_ms * 1000.0 && self.known(&["bins.bin_ms", "stream"]) {
             self.at(
                 self.value("realtime.spin_us"),
                 "`realtime.spin_us` is not shorter than a bin",
@@ -197,6 +227,9 @@ impl Conflicts<'_> {
 
     fn intent_and_cursor(&mut self, configuration: &Configuration) {
         let components = &configuration.intent.components;
+        if !self.known(&["intent"]) {
+            return;
+        }
         if !(1..=MAX_COMPONENTS).contains(&components.len()) {
             let title = format!("`intent.components` has {} components", components.len());
             let help = format!("from 1 to {MAX_COMPONENTS} components");
@@ -210,6 +243,9 @@ impl Conflicts<'_> {
         self.duplicates("components", &named, "give each component a name of its own");
 
         let cursor = &configuration.cursor;
+        if !self.known(&["cursor"]) {
+            return;
+        }
         for (index, name) in cursor.components.iter().enumerate() {
             if !components.iter().any(|component| component.name == *name) {
                 let known: Vec<&str> = components.iter().map(|component| component.name.as_str()).collect();
@@ -243,7 +279,7 @@ impl Conflicts<'_> {
 
     fn server(&mut self, configuration: &Configuration) {
         let server = &configuration.server;
-        if server.bind.ip().is_unspecified() && server.allowed_hosts.is_empty() {
+        if server.bind.ip().is_unspecified() && server.allowed_hosts.is_empty() && self.known(&["server"]) {
             self.at(
                 self.value("server.bind"),
                 "`server.bind` listens on every address, but no `allowed_hosts` are given",
@@ -254,6 +290,9 @@ impl Conflicts<'_> {
     }
 
     fn outlets(&mut self, configuration: &Configuration) {
+        if !self.known(&["instance", "output", "intent"]) {
+            return;
+        }
         let instance = &configuration.instance.name;
         let outlets = &configuration.output.lsl;
         let mut named: Vec<(String, String)> = outlets
@@ -268,10 +307,8 @@ impl Conflicts<'_> {
             .enumerate()
             .map(|(index, outlet)| (format!("output.lsl[{index}].source_id"), outlet.source_id(instance)))
             .collect();
-        identified.push((
-            "output.events.source_id".to_owned(),
-            configuration.output.events.source_id(instance),
-        ));
+        identified
+            .push(("output.events.source_id".to_owned(), configuration.output.events.source_id(instance)));
         // outlets of the same name have been reported already
         identified.retain(|(path, _)| self.given(path));
         self.duplicates("source identifiers", &identified, "give each outlet a `source_id` of its own");
@@ -290,7 +327,12 @@ impl Conflicts<'_> {
             let place = format!("{path}.channels");
             if channels.is_empty() {
                 let help = "leave `channels` out for all of them, or name at least one";
-                self.at(self.value(&place), format!("`{place}` is empty"), "an outlet without channels", help);
+                self.at(
+                    self.value(&place),
+                    format!("`{place}` is empty"),
+                    "an outlet without channels",
+                    help,
+                );
             }
             for (number, channel) in channels.iter().enumerate() {
                 let element = format!("{place}[{number}]");
@@ -312,6 +354,9 @@ impl Conflicts<'_> {
 
     fn realtime(&mut self, configuration: &Configuration) {
         let realtime = &configuration.realtime;
+        if !self.known(&["realtime.pin", "realtime.core"]) {
+            return;
+        }
         match (realtime.pin, realtime.core) {
             (Insistence::Try | Insistence::Require, None) => self.at(
                 self.key("realtime.pin"),
@@ -332,6 +377,9 @@ impl Conflicts<'_> {
     fn markers(&mut self, markers: &BTreeMap<String, Marker>) {
         for (text, marker) in markers {
             let path = format!("task.markers.{text:?}");
+            if !self.known(&[&path]) {
+                continue;
+            }
             let kind = marker.kind;
             let fits = |allowed: &[MarkerKind]| allowed.contains(&kind);
             let parts = [
@@ -362,10 +410,7 @@ impl Conflicts<'_> {
                 MarkerKind::Operator if marker.action.is_none() => Some("action"),
                 _ => None,
             };
-            // a kind that is missing or wrong has been reported already
-            if let Some(missing) = missing
-                && self.given(&format!("{path}.kind"))
-            {
+            if let Some(missing) = missing {
                 let span = self.places.get(&path).map_or(0..0, |place| place.key.clone());
                 let title = format!("the marker {} needs `{missing}`", quoted(text));
                 self.at(span, title, "incomplete", format!("add {missing} = ... to it"));
@@ -383,17 +428,7 @@ pub(super) fn cursor_channels(configuration: &Configuration) -> Vec<String> {
     for (row, one) in names.iter().enumerate() {
         labels.extend(names.iter().take(row + 1).map(|other| format!("covariance_{one}_{other}")));
     }
-    let rest = [
-        "intent_valid",
-        "click",
-        "presses",
-        "state",
-        "incomplete",
-        "newest",
-        "age_ms",
-        "seq",
-        "run",
-    ];
+    let rest = ["intent_valid", "click", "presses", "state", "incomplete", "newest", "age_ms", "seq", "run"];
     labels.extend(rest.map(str::to_owned));
     labels
 }

@@ -55,7 +55,9 @@ impl Setting for Gain {
     fn read(value: &Spanned<DeValue<'_>>, rule: &Rule, reader: &mut Reader) -> Option<Self> {
         match value.get_ref() {
             DeValue::Array(_) => <[f64; 2]>::read(value, rule, reader).map(Self),
-            DeValue::Integer(_) | DeValue::Float(_) => f64::read(value, rule, reader).map(|gain| Self([gain; 2])),
+            DeValue::Integer(_) | DeValue::Float(_) => {
+                f64::read(value, rule, reader).map(|gain| Self([gain; 2]))
+            }
             _ => reader.wrong_type(value, &Self::kind()),
         }
     }

@@ -55,9 +55,7 @@ impl Setting for ChannelReference {
     fn read(value: &Spanned<DeValue<'_>>, rule: &Rule, reader: &mut Reader) -> Option<Self> {
         match value.get_ref() {
             DeValue::String(_) => String::read(value, rule, reader).map(Self::Label),
-            DeValue::Integer(_) => {
-                usize::read(value, &Rule::Between(0.0, 1023.0), reader).map(Self::Index)
-            }
+            DeValue::Integer(_) => usize::read(value, &Rule::Between(0.0, 1023.0), reader).map(Self::Index),
             _ => reader.wrong_type(value, &Self::kind()),
         }
     }
@@ -81,7 +79,7 @@ pub struct Selection {
     pub source_id: Option<String>,
     /// Host that sends it.
     pub hostname: Option<String>,
-    /// An LSL predicate (XPath 1.0 over the stream's header).
+    /// An LSL predicate (`XPath` 1.0 over the stream's header).
     pub predicate: Option<String>,
 }
 
@@ -99,9 +97,9 @@ table! {
         /// How far LSL looks for streams and is seen: the loopback interface, this machine, or the local network.
         network: Network = Network::Lab;
         /// Only programs with the same session identifier see each other.
-        session_id: String = "default".to_owned();
+        session_id: String = "default".to_owned(), in Rule::FileSafeName;
         /// Hosts to ask for streams where multicast does not reach.
-        known_peers: Vec<String> = Vec::new(), in Rule::Host;
+        known_peers: Vec<String> = Vec::new(), in Rule::Machine;
         /// First port that LSL listens on.
         base_port: u16 = 16572, in Rule::Between(1024.0, 65535.0);
         /// Number of ports from `base_port` on that LSL may use.
@@ -125,7 +123,7 @@ table! {
         source_id: Option<String> = None, or "any";
         /// The host that sends it.
         hostname: Option<String> = None, or "any";
-        /// A condition on the stream's header in LSL's own language (XPath 1.0), as in `starts-with(name,'BioSemi')`.
+        /// A condition on the stream's header in LSL's own language (`XPath` 1.0), as in `starts-with(name,'BioSemi')`.
         predicate: Option<String> = None, or "any";
         /// What its samples become: each sample a bin of its own (one such stream at most, and it leads), or the mean
         /// or the sum of the samples in a bin.

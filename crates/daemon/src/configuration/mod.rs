@@ -19,7 +19,7 @@ mod setting;
 mod table;
 mod task;
 
-use std::{fs, path::Path};
+use std::{fmt::Write as _, fs, path::Path};
 
 use kalmind_types::Binning;
 use sha2::{Digest as _, Sha256};
@@ -117,7 +117,8 @@ impl Configuration {
 /// conflicts.
 pub fn load(path: &Path) -> Result<Configuration, ConfigurationErrors> {
     let file_name = path.display().to_string();
-    let bytes = fs::read(path).map_err(|error| ConfigurationErrors::unreadable(&file_name, &error.to_string()))?;
+    let bytes =
+        fs::read(path).map_err(|error| ConfigurationErrors::unreadable(&file_name, &error.to_string()))?;
     let text = text_of(&bytes, &file_name)?;
     let (read, mut problems) = read(text, &file_name);
     let (mut configuration, places) = read;
@@ -127,11 +128,16 @@ pub fn load(path: &Path) -> Result<Configuration, ConfigurationErrors> {
         if !model.is_file() {
             let span = places.get("decoder.model").map_or(0..0, |place| place.value.clone());
             let found = format!("there is no file {}", model.display());
-            let help = "a model file (`kalmind fit` writes one); a relative path starts at this file's folder";
+            let help =
+                "a model file (`kalmind fit` writes one); a relative path starts at this file's folder";
             problems.push(Problem::new(span, "`decoder.model` names no file", found, help));
         }
     }
-    if problems.is_empty() { Ok(configuration) } else { Err(ConfigurationErrors::new(&file_name, text, problems)) }
+    if problems.is_empty() {
+        Ok(configuration)
+    } else {
+        Err(ConfigurationErrors::new(&file_name, text, problems))
+    }
 }
 
 /// Reads a configuration from text; `file_name` is what errors show. Opens no file.
@@ -149,7 +155,11 @@ pub fn parse(text: &str, file_name: &str) -> Result<Configuration, Configuration
 pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Configuration, ConfigurationErrors> {
     let text = text_of(bytes, file_name)?;
     let ((configuration, _), problems) = read(text, file_name);
-    if problems.is_empty() { Ok(configuration) } else { Err(ConfigurationErrors::new(file_name, text, problems)) }
+    if problems.is_empty() {
+        Ok(configuration)
+    } else {
+        Err(ConfigurationErrors::new(file_name, text, problems))
+    }
 }
 
 fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, ConfigurationErrors> {
@@ -188,19 +198,18 @@ fn read(text: &str, file_name: &str) -> ((Configuration, reader::Places), Vec<Pr
     let span = document.span();
     let document = Spanned::new(span, DeValue::Table(document.into_inner()));
     let mut configuration = Configuration::read(&document, &rule::Rule::Any, &mut reader).unwrap_or_default();
-    let Reader { problems: found, places, .. } = reader;
-    let sound = problems.is_empty() && found.is_empty();
+    let Reader { problems: found, places, spoiled, .. } = reader;
     let broken: Vec<usize> = problems.iter().map(|problem| line_of(text, problem.span.start)).collect();
     // what stands on a line that is no TOML was guessed by the parser, and says nothing about what was meant
     problems.extend(found.into_iter().filter(|problem| !broken.contains(&line_of(text, problem.span.start))));
     if broken.is_empty() {
         follow_the_leader(&mut configuration, &places);
-        let conflicts = check::conflicts(&configuration, &places);
-        // where a value could not be read, only conflicts between values that stand in the file are certain
-        problems.extend(conflicts.into_iter().filter(|problem| sound || !problem.span.is_empty()));
+        problems.extend(check::conflicts(&configuration, &places, &spoiled));
     }
-    let hash = Sha256::digest(text.as_bytes());
-    let sha256 = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = Sha256::digest(text.as_bytes()).iter().fold(String::with_capacity(64), |mut hash, byte| {
+        let _infallible = write!(hash, "{byte:02x}");
+        hash
+    });
     configuration.source = Source { file_name: file_name.to_owned(), text: text.to_owned(), sha256 };
     ((configuration, places), problems)
 }

@@ -113,7 +113,8 @@ impl ConfigurationErrors {
                 renderer.render(&[group])
             } else {
                 let caret = AnnotationKind::Primary.span(problem.span.clone()).label(problem.found.as_str());
-                let snippet = Snippet::source(self.text.as_str()).path(self.file_name.as_str()).annotation(caret);
+                let snippet =
+                    Snippet::source(self.text.as_str()).path(self.file_name.as_str()).annotation(caret);
                 let group = Level::ERROR
                     .primary_title(problem.title.as_str())
                     .element(snippet)
@@ -125,8 +126,7 @@ impl ConfigurationErrors {
         }
         let count = self.problems.len();
         let plural = if count == 1 { "problem" } else { "problems" };
-        text.push_str(&format!("{count} {plural} in {}", self.file_name));
-        text
+        text + &format!("{count} {plural} in {}", self.file_name)
     }
 }
 

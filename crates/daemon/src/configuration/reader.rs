@@ -1,6 +1,9 @@
 //! Reads tables against their documented keys and gathers every problem on the way.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use toml::{
     Spanned,
@@ -15,6 +18,8 @@ use super::{
 
 /// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be offered in place of the other.
 const ALIKE: f64 = 0.78;
+/// From here on it is offered even where the name as it stands belongs to another table.
+const SURELY_ALIKE: f64 = 0.9;
 
 /// Where a key stands in the file, in bytes.
 #[derive(Clone, Debug)]
@@ -34,12 +39,20 @@ pub(super) struct Reader {
     root: &'static TableInfo,
     pub(super) problems: Vec<Problem>,
     pub(super) places: Places,
+    /// Paths whose values are not known, because what stands there is wrong and reported.
+    pub(super) spoiled: BTreeSet<String>,
     path: String,
 }
 
 impl Reader {
     pub(super) fn new(root: &'static TableInfo) -> Self {
-        Self { root, problems: Vec::new(), places: Places::new(), path: String::new() }
+        Self {
+            root,
+            problems: Vec::new(),
+            places: Places::new(),
+            spoiled: BTreeSet::new(),
+            path: String::new(),
+        }
     }
 
     /// Where in the configuration the reading stands (`stream[0].rate_hz`).
@@ -88,6 +101,8 @@ impl Reader {
             if !info.keys.iter().any(|known| known.name == name) {
                 let title = format!("unknown key {} in {}", quoted(name), heading(&self.path));
                 let help = self.help_for_unknown(name, info);
+                let (_, meant) = nearest(name, info);
+                self.spoiled.extend([join(&self.path, name), join(&self.path, meant)]);
                 self.problems.push(Problem::new(key.span(), title, "not a key of this table", help));
             }
         }
@@ -98,18 +113,12 @@ impl Reader {
             return "a recording never holds a name; use `code` for what the laboratory calls the participant"
                 .to_owned();
         }
-        let nearest = info
-            .keys
-            .iter()
-            .map(|known| (strsim::jaro_winkler(known.name, name), known.name))
-            .max_by(|one, other| one.0.total_cmp(&other.0));
-        let elsewhere = known_keys(self.root, "").into_iter().find(|(_, key)| *key == name);
-        match (nearest, elsewhere) {
-            (Some((likeness, known)), _) if likeness >= 0.9 => format!("did you mean `{known}`?"),
-            (_, Some((table, key))) => format!("`{key}` belongs to {}", heading(&table)),
-            (Some((likeness, known)), None) if likeness >= ALIKE => format!("did you mean `{known}`?"),
-            (nearest, None) => {
-                let nearest = nearest.map_or("none", |(_, known)| known);
+        let (likeness, nearest) = nearest(name, info);
+        match known_keys(self.root, "").into_iter().find(|(_, key)| *key == name) {
+            _ if likeness >= SURELY_ALIKE => format!("did you mean `{nearest}`?"),
+            Some((table, key)) => format!("`{key}` belongs to {}", heading(&table)),
+            None if likeness >= ALIKE => format!("did you mean `{nearest}`?"),
+            None => {
                 let all: Vec<&str> = info.keys.iter().map(|known| known.name).collect();
                 format!("the nearest key is `{nearest}`; known here: {}", all.join(", "))
             }
@@ -124,6 +133,7 @@ impl Reader {
                 let title = format!("missing key `{}` in {}", info.name, heading(&self.path));
                 let help = format!("add {} = ({})", info.name, (info.kind)());
                 self.problems.push(Problem::new(span, title, "it has to be given here", help));
+                self.spoiled.insert(join(&self.path, info.name));
             }
             return None;
         };
@@ -137,15 +147,20 @@ impl Reader {
     pub(super) fn wrong_type<T>(&mut self, value: &Spanned<DeValue<'_>>, wanted: &str) -> Option<T> {
         let title = format!("{} has the wrong type", self.subject());
         let found = format!("found {}", described(value.get_ref()));
-        self.problems.push(Problem::new(value.span(), title, found, format!("expected: {wanted}")));
+        self.spoil(Problem::new(value.span(), title, found, format!("expected: {wanted}")));
         None
     }
 
     /// Reports a value of the right type that is not allowed; always none.
-    pub(super) fn refuse<T>(&mut self, value: &Spanned<DeValue<'_>>, objection: &str, wanted: &str) -> Option<T> {
+    pub(super) fn refuse<T>(
+        &mut self,
+        value: &Spanned<DeValue<'_>>,
+        objection: &str,
+        wanted: &str,
+    ) -> Option<T> {
         let title = format!("{} {objection}", self.subject());
         let found = format!("found {}", described(value.get_ref()));
-        self.problems.push(Problem::new(value.span(), title, found, format!("expected: {wanted}")));
+        self.spoil(Problem::new(value.span(), title, found, format!("expected: {wanted}")));
         None
     }
 
@@ -158,8 +173,14 @@ impl Reader {
         let title = format!("{} is out of range", self.subject());
         let found = format!("found {number}{}", unit_of(key));
         let help = format!("expected: {}", rule.wanted(key));
-        self.problems.push(Problem::new(value.span(), title, found, help));
+        self.spoil(Problem::new(value.span(), title, found, help));
         false
+    }
+
+    /// Reports that the value under the path is not known.
+    fn spoil(&mut self, problem: Problem) {
+        self.problems.push(problem);
+        self.spoiled.insert(self.path.clone());
     }
 
     fn subject(&self) -> String {
@@ -172,11 +193,23 @@ fn known_keys(table: &'static TableInfo, path: &str) -> Vec<(String, &'static st
     let mut known = Vec::new();
     for key in table.keys {
         known.push((path.to_owned(), key.name));
-        let (Shape::Table(inner) | Shape::Tables(inner) | Shape::Map(inner)) = (key.shape)() else { continue };
-        let inner_path = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
-        known.extend(known_keys(inner, &inner_path));
+        let (Shape::Table(inner) | Shape::Tables(inner) | Shape::Map(inner)) = (key.shape)() else {
+            continue;
+        };
+        known.extend(known_keys(inner, &join(path, key.name)));
     }
     known
+}
+
+/// The key of a table that is most like `name`, and how like it is, 0 to 1.
+fn nearest(name: &str, info: &TableInfo) -> (f64, &'static str) {
+    let likeness = |known: &KeyInfo| (strsim::jaro_winkler(known.name, name), known.name);
+    info.keys.iter().map(likeness).max_by(|one, other| one.0.total_cmp(&other.0)).unwrap_or((0.0, ""))
+}
+
+/// The path of a key in the table at `path`.
+pub(super) fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 /// How a table is named to people.

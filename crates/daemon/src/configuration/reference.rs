@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Configuration,
+    reader::join,
     setting::{KeyInfo, Setting, Shape, TableInfo},
 };
 
@@ -77,9 +78,10 @@ fn section(text: &mut String, path: &str, heading: &str, table: &TableInfo) {
         let inner_path = join(path, key.name);
         match (key.shape)() {
             Shape::Value => {}
-            Shape::Table(inner) => section(text, &inner_path, &format!("## `[{inner_path}]`"), inner),
+            Shape::Table(inner) | Shape::Map(inner) => {
+                section(text, &inner_path, &format!("## `[{inner_path}]`"), inner);
+            }
             Shape::Tables(inner) => section(text, &inner_path, &format!("## `[[{inner_path}]]`"), inner),
-            Shape::Map(inner) => section(text, &inner_path, &format!("## `[{inner_path}]`"), inner),
         }
     }
 }
@@ -101,8 +103,4 @@ fn row(text: &mut String, key: &KeyInfo) {
 
 fn prose(lines: &[&str]) -> String {
     lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
-}
-
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }

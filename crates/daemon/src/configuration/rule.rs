@@ -15,6 +15,8 @@ pub(super) enum Rule {
     Token,
     /// Scheme, host and, where it is not the scheme's own, port (`https://console.example:8443`).
     Origin,
+    /// A name or an address of a machine, without a port.
+    Machine,
     /// Host, and port where it is not 80 (`console.example:8765`).
     Host,
 }
@@ -23,7 +25,7 @@ impl Rule {
     /// What would be right, with the unit that the key's name ends in.
     pub(super) fn wanted(&self, key: &str) -> String {
         match self {
-            Self::Any => "a finite number, or text of 1 to 1024 characters".to_owned(),
+            Self::Any => "a finite number".to_owned(),
             Self::Between(low, high) => format!("from {low} to {high}{}", unit_of(key)),
             Self::FileSafeName => {
                 "1 to 64 letters, digits, spaces, '-', '_' and '.', the first a letter or a digit".to_owned()
@@ -32,8 +34,19 @@ impl Rule {
                 "an ISO 8601 duration: P, a number and Y, M, W or D, as in \"P34Y\" or \"P18M\"".to_owned()
             }
             Self::Token => "16 to 256 letters, digits, '-' and '_'".to_owned(),
-            Self::Origin => "scheme and host, as in \"https://console.example:8443\", nothing after it".to_owned(),
+            Self::Origin => {
+                "scheme and host, as in \"https://console.example:8443\", nothing after it".to_owned()
+            }
+            Self::Machine => "a machine's name or address, without a port".to_owned(),
             Self::Host => "host and port, as in \"console.example:8765\", no scheme and no path".to_owned(),
+        }
+    }
+
+    /// What would be right for a text.
+    pub(super) fn wanted_of_text(&self) -> String {
+        match self {
+            Self::Any => "text of 1 to 1024 characters without control characters".to_owned(),
+            _ => self.wanted(""),
         }
     }
 
@@ -72,6 +85,7 @@ impl Rule {
             Self::Origin => text.split_once("://").is_some_and(|(scheme, host)| {
                 !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) && is_host(host)
             }),
+            Self::Machine => is_machine(text),
             Self::Host => is_host(text),
         };
         (!fits).then(|| "is not of the right form".to_owned())
@@ -101,9 +115,9 @@ fn is_file_safe(text: &str) -> bool {
 }
 
 fn is_age(text: &str) -> bool {
-    text.strip_prefix('P')
-        .and_then(|rest| rest.strip_suffix(['Y', 'M', 'W', 'D']))
-        .is_some_and(|number| (1..=4).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit()))
+    text.strip_prefix('P').and_then(|rest| rest.strip_suffix(['Y', 'M', 'W', 'D'])).is_some_and(|number| {
+        (1..=4).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// A name or an IP address, and a port after a colon or none.
@@ -117,11 +131,14 @@ fn is_host(text: &str) -> bool {
     } else {
         text.split_at(text.find(':').unwrap_or(text.len()))
     };
-    let named = !name.is_empty()
-        && name.chars().all(|character| character.is_ascii_alphanumeric() || "-._:".contains(character));
     let port = rest.is_empty()
         || rest.strip_prefix(':').and_then(|port| port.parse::<u16>().ok()).is_some_and(|port| port > 0);
-    named && port
+    is_machine(name) && port
+}
+
+fn is_machine(text: &str) -> bool {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || "-._:".contains(character);
+    !text.is_empty() && text.chars().all(allowed)
 }
 
 #[cfg(test)]

@@ -122,7 +122,7 @@ impl Setting for f64 {
 
     fn write(&self) -> Option<Value> {
         let whole = *self as i64;
-        let exact = whole as Self == *self && self.abs() < 1e15;
+        let exact = self.fract().abs().to_bits() == 0 && self.abs() < 1e15;
         Some(if exact { Value::Integer(whole) } else { Value::Float(*self) })
     }
 }
@@ -164,7 +164,7 @@ impl Setting for String {
             return reader.wrong_type(value, &Self::kind());
         };
         match rule.objection_to_text(text) {
-            Some(objection) => reader.refuse(value, &objection, &rule.wanted(reader.key_name())),
+            Some(objection) => reader.refuse(value, &objection, &rule.wanted_of_text()),
             None => Some(text.clone().into_owned()),
         }
     }

@@ -145,23 +145,39 @@ macro_rules! choices {
 }
 
 macro_rules! key_name {
-    ($field:ident as $key:literal) => { $key };
-    ($field:ident) => { stringify!($field) };
+    ($field:ident as $key:literal) => {
+        $key
+    };
+    ($field:ident) => {
+        stringify!($field)
+    };
 }
 
 macro_rules! rule {
-    () => { $crate::configuration::rule::Rule::Any };
-    ($rule:expr) => { $rule };
+    () => {
+        $crate::configuration::rule::Rule::Any
+    };
+    ($rule:expr) => {
+        $rule
+    };
 }
 
 macro_rules! otherwise {
-    () => { None };
-    ($otherwise:literal) => { Some($otherwise) };
+    () => {
+        None
+    };
+    ($otherwise:literal) => {
+        Some($otherwise)
+    };
 }
 
 macro_rules! is_required {
-    () => { false };
-    (required) => { true };
+    () => {
+        false
+    };
+    (required) => {
+        true
+    };
 }
 
 pub(super) use {choices, is_required, key_name, otherwise, rule, table, table_of};

@@ -214,7 +214,7 @@ table! {
         source_id: Option<String> = None, or "any";
         /// The host that sends it.
         hostname: Option<String> = None, or "any";
-        /// A condition on the stream's header in LSL's own language (XPath 1.0).
+        /// A condition on the stream's header in LSL's own language (`XPath` 1.0).
         predicate: Option<String> = None, or "any";
         /// What the program's own texts mean.
         markers: BTreeMap<String, Marker> = BTreeMap::new();
