@@ -1,1 +1,49 @@
-//! Placeholder.
+//! Publishers: everything by which other programs and people get what the tick thread makes.
+//!
+//! ```text
+//! tick thread --queue--> LSL publisher thread --> cursor outlets, events outlet, latency ledger
+//!            '--queue--> bridge thread --> hub --> server thread --> WebSocket clients, HTTP, console
+//! ```
+//!
+//! *Invariants:* nothing here runs on the tick thread, and nothing that a client does can make it wait: queues are
+//! bounded, and the tick thread never blocks on one. A message is serialised once, whatever the number of clients. No
+//! number that is not finite leaves. This crate knows neither engine nor acquisition: publications come through a
+//! [`PublicationSource`], requests go to [`Controls`], time comes from a [`Clock`].
+
+mod access;
+mod assets;
+mod bridge;
+mod client;
+mod clock;
+mod connection;
+mod continuity;
+mod controls;
+mod counters;
+mod hub;
+mod ledger;
+mod message;
+mod metrics;
+mod outlet;
+mod publisher;
+mod rate;
+mod request;
+mod routes;
+mod server;
+mod source;
+mod status;
+mod token;
+
+use access::{Access, Credentials, Denied};
+pub use bridge::Bridge;
+pub use clock::Clock;
+pub use controls::{ControlRefused, Controls, DecoderInfo};
+pub use counters::ClientCounts;
+use counters::Counters;
+pub use hub::{Hub, SessionInfo};
+pub use ledger::{Ledger, LedgerSnapshot, LedgerWriter, Stage, StageSummary};
+pub use message::{PROTOCOL, Workspace};
+pub use outlet::{CursorLayout, CursorOutletConfig, NO_NEWEST, cursor_channel_labels};
+pub use publisher::{EventsOutletConfig, LslCounts, LslError, LslPublisher, spawn_lsl_publisher};
+pub use server::{Limits, Server, ServerConfig, ServerError, start_server};
+pub use source::PublicationSource;
+pub use token::{Token, TokenError};

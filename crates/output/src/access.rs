@@ -1,0 +1,255 @@
+//! Who may ask: Host and Origin on every request, the run's token where one is needed.
+//!
+//! A page of another site can make a browser send requests to this port, and DNS rebinding can make such a page look
+//! like ours; so the Host header and, where a browser sends one, the Origin header must be exactly ones that we expect.
+
+use core::net::SocketAddr;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+
+use crate::Token;
+
+/// Before the token in a WebSocket subprotocol, which is the only header that a page can set on an upgrade.
+const TOKEN_SUBPROTOCOL: &str = "kalmind.token.";
+
+/// The rules of one server.
+#[derive(Debug)]
+pub(crate) struct Access {
+    hosts: Vec<String>,
+    origins: Vec<String>,
+    token: Token,
+    reading_needs_token: bool,
+}
+
+/// Why a request is turned away before anything looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// The Host header.
+    Host,
+    /// The Origin header, or another site's page.
+    Origin,
+}
+
+/// What a request shows of the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    /// No token.
+    Absent,
+    /// The run's token.
+    Right,
+    /// Another one.
+    Wrong,
+}
+
+impl Access {
+    /// The rules of a server bound to `bound`: its own names, and those that the configuration adds (hosts as
+    /// `name:port`, origins as `http://name:port`).
+    pub(crate) fn new(bound: SocketAddr, hosts: &[String], origins: &[String], token: Token) -> Self {
+        let port = bound.port();
+        let mut names: Vec<String> = Vec::new();
+        if bound.ip().is_loopback() || bound.ip().is_unspecified() {
+            names.extend(["127.0.0.1", "localhost", "[::1]"].map(String::from));
+        }
+        if !bound.ip().is_unspecified() {
+            names.push(match bound {
+                SocketAddr::V4(address) => address.ip().to_string(),
+                SocketAddr::V6(address) => format!("[{}]", address.ip()),
+            });
+        }
+        let mut own: Vec<String> = names.iter().map(|name| format!("{name}:{port}")).collect();
+        if port == 80 {
+            own.extend(names);
+        }
+        own.extend(hosts.iter().map(|host| host.to_ascii_lowercase()));
+        let mut origins: Vec<String> = origins.iter().map(|origin| origin.to_ascii_lowercase()).collect();
+        origins.extend(own.iter().map(|host| format!("http://{host}")));
+        Self { hosts: own, origins, token, reading_needs_token: !bound.ip().is_loopback() }
+    }
+
+    /// Whether a request comes from where it may come from.
+    pub(crate) fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Denied> {
+        let host = only(headers, &header::HOST).ok_or(Denied::Host)?;
+        let named_in_target = uri.authority().map(axum::http::uri::Authority::as_str);
+        if !contains(&self.hosts, host) || named_in_target.is_some_and(|name| !contains(&self.hosts, name)) {
+            return Err(Denied::Host);
+        }
+        if headers.contains_key(header::ORIGIN) {
+            let origin = only(headers, &header::ORIGIN).ok_or(Denied::Origin)?;
+            if !contains(&self.origins, origin) {
+                return Err(Denied::Origin);
+            }
+        } else if sent_by_another_site(method, headers) {
+            return Err(Denied::Origin);
+        }
+        Ok(())
+    }
+
+    /// What the request's `Authorization` header or WebSocket subprotocol shows.
+    pub(crate) fn credentials(&self, headers: &HeaderMap) -> Credentials {
+        let authorization = headers.get(header::AUTHORIZATION).map(|value| {
+            value.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default().trim()
+        });
+        let subprotocol = headers
+            .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .find_map(|protocol| protocol.trim().strip_prefix(TOKEN_SUBPROTOCOL));
+        match (authorization, subprotocol) {
+            (None, None) => Credentials::Absent,
+            (header, protocol) => {
+                let right = header.into_iter().chain(protocol).all(|shown| self.token.matches(shown));
+                if right { Credentials::Right } else { Credentials::Wrong }
+            }
+        }
+    }
+
+    /// Whether `shown` is the run's token.
+    pub(crate) fn is_token(&self, shown: &str) -> bool {
+        self.token.matches(shown)
+    }
+
+    /// Whether reading needs the token too.
+    pub(crate) fn reading_needs_token(&self) -> bool {
+        self.reading_needs_token
+    }
+
+    /// The WebSocket addresses that our page may connect to.
+    pub(crate) fn websocket_sources(&self) -> String {
+        self.hosts.iter().flat_map(|host| [" ws://", host]).collect()
+    }
+}
+
+/// What browsers say of themselves where they send no Origin (pictures, scripts). Following a link to the console
+/// is fine: its page cannot be framed, and the site that linked to it cannot read it.
+fn sent_by_another_site(method: &Method, headers: &HeaderMap) -> bool {
+    const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+    const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+    let Some(site) = headers.get(SITE) else { return false };
+    let ours = site == HeaderValue::from_static("same-origin") || site == HeaderValue::from_static("none");
+    let navigation =
+        method == Method::GET && headers.get(MODE) == Some(&HeaderValue::from_static("navigate"));
+    !ours && !navigation
+}
+
+/// The value of a header that may occur once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        _ => None,
+    }
+}
+
+fn contains(names: &[String], name: &str) -> bool {
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "0123456789abcdef";
+
+    fn access(bound: &str) -> Access {
+        Access::new(
+            bound.parse().unwrap(),
+            &[String::from("Decoder.lab:8765")],
+            &[String::from("http://tasks.lab")],
+            Token::new(TOKEN).unwrap(),
+        )
+    }
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    fn check(pairs: &[(&'static str, &'static str)]) -> Result<(), Denied> {
+        access("127.0.0.1:8765").check(&Method::GET, &Uri::from_static("/v1/status"), &headers(pairs))
+    }
+
+    #[test]
+    fn own_names_with_the_own_port_pass() {
+        for host in ["127.0.0.1:8765", "localhost:8765", "LocalHost:8765", "[::1]:8765", "decoder.lab:8765"] {
+            assert_eq!(check(&[("host", host)]), Ok(()), "{host}");
+        }
+    }
+
+    #[test]
+    fn other_names_ports_and_repeated_or_missing_hosts_do_not() {
+        for host in
+            ["evil.example:8765", "127.0.0.1", "127.0.0.1:80", "localhost.:8765", "localhost:8765.evil", ""]
+        {
+            assert_eq!(check(&[("host", host)]), Err(Denied::Host), "{host}");
+        }
+        assert_eq!(check(&[]), Err(Denied::Host));
+        assert_eq!(check(&[("host", "localhost:8765"), ("host", "localhost:8765")]), Err(Denied::Host));
+        let absolute = Uri::from_static("http://evil.example/v1/status");
+        let denied =
+            access("127.0.0.1:8765").check(&Method::GET, &absolute, &headers(&[("host", "localhost:8765")]));
+        assert_eq!(denied, Err(Denied::Host));
+    }
+
+    #[test]
+    fn origins_are_compared_whole() {
+        let host = ("host", "localhost:8765");
+        for origin in ["http://localhost:8765", "http://127.0.0.1:8765", "http://tasks.lab"] {
+            assert_eq!(check(&[host, ("origin", origin)]), Ok(()), "{origin}");
+        }
+        for origin in [
+            "null",
+            "https://localhost:8765",
+            "http://localhost",
+            "http://localhost:8765.evil",
+            "http://evil",
+            "",
+        ] {
+            assert_eq!(check(&[host, ("origin", origin)]), Err(Denied::Origin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn pictures_and_scripts_of_other_sites_are_refused_and_links_followed() {
+        let host = ("host", "localhost:8765");
+        assert_eq!(check(&[host, ("sec-fetch-site", "cross-site")]), Err(Denied::Origin));
+        assert_eq!(check(&[host, ("sec-fetch-site", "same-site")]), Err(Denied::Origin));
+        assert_eq!(check(&[host, ("sec-fetch-site", "same-origin")]), Ok(()));
+        assert_eq!(check(&[host, ("sec-fetch-site", "none")]), Ok(()));
+        assert_eq!(check(&[host, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")]), Ok(()));
+    }
+
+    #[test]
+    fn token_is_read_from_header_and_subprotocol() {
+        let access = access("127.0.0.1:8765");
+        let shown = |pairs| access.credentials(&headers(pairs));
+        assert_eq!(shown(&[]), Credentials::Absent);
+        assert_eq!(shown(&[("authorization", "Bearer 0123456789abcdef")]), Credentials::Right);
+        assert_eq!(shown(&[("authorization", "Basic 0123456789abcdef")]), Credentials::Wrong);
+        assert_eq!(shown(&[("authorization", "Bearer nonsense")]), Credentials::Wrong);
+        assert_eq!(
+            shown(&[("sec-websocket-protocol", "kalmind.v1, kalmind.token.0123456789abcdef")]),
+            Credentials::Right
+        );
+        assert_eq!(shown(&[("sec-websocket-protocol", "kalmind.v1, kalmind.token.x")]), Credentials::Wrong);
+        assert_eq!(shown(&[("sec-websocket-protocol", "kalmind.v1")]), Credentials::Absent);
+        assert_eq!(
+            shown(&[
+                ("authorization", "Bearer 0123456789abcdef"),
+                ("sec-websocket-protocol", "kalmind.token.x")
+            ]),
+            Credentials::Wrong
+        );
+    }
+
+    #[test]
+    fn any_address_but_loopback_needs_a_token_for_reading() {
+        assert!(!access("127.0.0.1:8765").reading_needs_token());
+        assert!(!access("[::1]:8765").reading_needs_token());
+        assert!(access("0.0.0.0:8765").reading_needs_token());
+        assert!(access("192.168.1.5:8765").reading_needs_token());
+    }
+}

@@ -1,0 +1,64 @@
+//! What clients may ask of the daemon.
+
+use kalmind_types::{Actor, EventKind, LslTime, Mode, StreamStatus};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// Which decoder runs, as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DecoderInfo {
+    /// Decoder name (`dkf-nw`).
+    pub name: String,
+    /// SHA-256 of the model file, hexadecimal.
+    pub model: String,
+}
+
+/// Why a request was not carried out. The text is shown to whoever asked: what is wrong and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ControlRefused {
+    /// The request makes no sense as it stands (HTTP 422).
+    #[error("{0}")]
+    Invalid(String),
+    /// The request is in order, but not in the present state (HTTP 409).
+    #[error("{0}")]
+    NotNow(String),
+    /// The daemon has no room for it right now; asking again may help (HTTP 503).
+    #[error("{0}")]
+    Busy(String),
+}
+
+/// The daemon, as the server steers and describes it.
+///
+/// Called on the server's thread, which serves every client: an implementation must not block (hand the request over
+/// and return).
+pub trait Controls: Send + Sync {
+    /// Latches `hold` on behalf of `by`. Cannot be refused: the implementation wakes the tick thread, which publishes
+    /// a heartbeat with state `hold` at once, with or without ticks.
+    fn stop(&self, by: Actor);
+
+    /// Asks for `mode`, and clears `hold`, `stale` and `fault`: only called for requests that showed the run's token.
+    ///
+    /// # Errors
+    /// See [`ControlRefused`].
+    fn request(&self, mode: Mode, by: Actor) -> Result<(), ControlRefused>;
+
+    /// Takes an event from outside (a target, a trial, a task block, an operator's remark) that happened at `time`
+    /// (now, if none). Gives the `event_seq` it will be published under.
+    ///
+    /// # Errors
+    /// See [`ControlRefused`].
+    fn event(&self, kind: EventKind, time: Option<LslTime>, data: Value) -> Result<u64, ControlRefused>;
+
+    /// The decoder that runs, if any.
+    fn decoder(&self) -> Option<DecoderInfo>;
+
+    /// The input streams, in the configuration's order.
+    fn streams(&self) -> Vec<StreamStatus>;
+
+    /// Further members of `/v1/status` (real-time outcome, configuration, bins). A name that the server uses itself
+    /// is not overwritten.
+    fn status(&self) -> Map<String, Value>;
+
+    /// Further lines of `/metrics` in Prometheus text format, each ending in a line break; may be empty.
+    fn metrics_extra(&self) -> String;
+}

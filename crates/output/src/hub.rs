@@ -1,0 +1,217 @@
+//! The hub: the newest state, and every message to every client, serialised once.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::ws::Utf8Bytes;
+use kalmind_types::{
+    Component, Event, EventKind, Heartbeat, OutputState, Position, Publication, Reason, TickPublication,
+};
+use tokio::sync::broadcast;
+
+use crate::{
+    Clock,
+    message::{HeartbeatMessage, State, Workspace, to_json},
+};
+
+/// Messages that a client may fall behind before it is sent the newest instead.
+const QUEUE: usize = 256;
+
+/// What stays the same for a whole session and is told to every client in `hello`.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    /// The session's UUID.
+    pub session: String,
+    /// Start of the run, in Unix seconds.
+    pub run: u64,
+    /// Instance name.
+    pub instance: String,
+    /// Participant code; never a name.
+    pub participant: String,
+    /// Kalmind's version.
+    pub version: String,
+    /// Bin width in milliseconds.
+    pub bin_ms: f64,
+    /// Components of the intent.
+    pub components: Vec<Component>,
+    /// Sides of the workspace.
+    pub workspace: Workspace,
+}
+
+/// The newest state and every message to every client, serialised once and broadcast.
+///
+/// Any thread but the tick thread may use it (it takes a lock for the length of a copy); cloning gives another handle
+/// to the same hub. A subscriber that is more than 256 messages behind loses the oldest and is told how many.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    info: SessionInfo,
+    clock: Clock,
+    sender: broadcast::Sender<Outgoing>,
+    newest: Mutex<Newest>,
+}
+
+/// A serialised message and what a client's session needs to know of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) kind: Kind,
+    pub(crate) text: Utf8Bytes,
+}
+
+/// What an [`Outgoing`] is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kind {
+    State { seq: u64, shown: Shown },
+    Heartbeat { shown: Shown },
+    Event { event_seq: u64 },
+}
+
+/// State and reason, as a client shows them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Shown {
+    pub(crate) state: OutputState,
+    pub(crate) reason: Option<Reason>,
+}
+
+/// What is known at this moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Newest {
+    /// State and reason.
+    pub(crate) shown: Shown,
+    /// The newest tick's message.
+    pub(crate) state: Option<Outgoing>,
+    /// The newest heartbeat's message, where it is newer than the tick's.
+    pub(crate) heartbeat: Option<Outgoing>,
+    /// `seq` of the newest tick.
+    pub(crate) last_seq: Option<u64>,
+    /// Where the cursor is.
+    pub(crate) position: Position,
+    /// The newest target event.
+    pub(crate) target: Option<Event>,
+    /// `event_seq` of the newest event.
+    pub(crate) event_seq: Option<u64>,
+    /// Ticks published.
+    pub(crate) ticks: u64,
+    /// Ticks that never came through the queue, by the holes in `seq`.
+    pub(crate) ticks_missed: u64,
+}
+
+/// A place in the stream of messages, with what was known when it was taken: every message after that comes out of
+/// the receiver, none twice.
+pub(crate) struct Subscription {
+    pub(crate) newest: Newest,
+    pub(crate) receiver: broadcast::Receiver<Outgoing>,
+}
+
+impl Hub {
+    /// A hub that knows no tick yet; `start` is the state until the first publication says otherwise.
+    #[must_use]
+    pub fn new(info: SessionInfo, start: OutputState, clock: Clock) -> Self {
+        let newest = Newest {
+            shown: Shown { state: start, reason: None },
+            state: None,
+            heartbeat: None,
+            last_seq: None,
+            position: Position([info.workspace.width / 2.0, info.workspace.height / 2.0]),
+            target: None,
+            event_seq: None,
+            ticks: 0,
+            ticks_missed: 0,
+        };
+        let (sender, _) = broadcast::channel(QUEUE);
+        Self { shared: Arc::new(Shared { info, clock, sender, newest: Mutex::new(newest) }) }
+    }
+
+    /// What stays the same for the session.
+    #[must_use]
+    pub fn info(&self) -> &SessionInfo {
+        &self.shared.info
+    }
+
+    /// The clocks it stamps with.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    /// Sends a publication to every client. One thread (the bridge) calls this, in order.
+    pub fn publish(&self, publication: &Publication) {
+        match publication {
+            Publication::Tick(tick) => self.publish_tick(tick),
+            Publication::Heartbeat(heartbeat) => self.publish_heartbeat(heartbeat),
+        }
+    }
+
+    /// Sends an event to every client, at once. Callers see to it that `event_seq` rises.
+    pub fn publish_event(&self, event: &Event) {
+        let outgoing =
+            Outgoing { kind: Kind::Event { event_seq: event.event_seq }, text: to_json(event).into() };
+        let mut newest = self.lock();
+        newest.event_seq = newest.event_seq.max(Some(event.event_seq));
+        if event.kind == EventKind::Target {
+            newest.target = Some(event.clone());
+        }
+        self.send(outgoing);
+    }
+
+    /// The newest state and its reason.
+    #[must_use]
+    pub fn state(&self) -> (OutputState, Option<Reason>) {
+        let shown = self.lock().shown;
+        (shown.state, shown.reason)
+    }
+
+    /// A place in the stream of messages from now on.
+    pub(crate) fn subscribe(&self) -> Subscription {
+        let newest = self.lock();
+        let receiver = self.shared.sender.subscribe();
+        Subscription { newest: newest.clone(), receiver }
+    }
+
+    /// What is known at this moment.
+    pub(crate) fn newest(&self) -> Newest {
+        self.lock().clone()
+    }
+
+    fn publish_tick(&self, tick: &TickPublication) {
+        let output = &tick.output;
+        let shown = Shown { state: output.state, reason: output.reason };
+        let message = State::new(&self.shared.info.session, tick, self.shared.clock.lsl());
+        let outgoing =
+            Outgoing { kind: Kind::State { seq: output.seq, shown }, text: to_json(&message).into() };
+        let mut newest = self.lock();
+        let expected = newest.last_seq.map_or(output.seq, |last| last + 1);
+        newest.ticks += 1;
+        newest.ticks_missed += output.seq.saturating_sub(expected);
+        newest.last_seq = Some(output.seq);
+        newest.shown = shown;
+        newest.position = output.position;
+        newest.state = Some(outgoing.clone());
+        newest.heartbeat = None;
+        self.send(outgoing);
+    }
+
+    fn publish_heartbeat(&self, heartbeat: &Heartbeat) {
+        let shown = Shown { state: heartbeat.state, reason: heartbeat.reason };
+        let message = HeartbeatMessage::new(&self.shared.info.session, heartbeat, self.shared.clock.lsl());
+        let outgoing = Outgoing { kind: Kind::Heartbeat { shown }, text: to_json(&message).into() };
+        let mut newest = self.lock();
+        newest.shown = shown;
+        newest.position = heartbeat.position;
+        newest.heartbeat = Some(outgoing.clone());
+        self.send(outgoing);
+    }
+
+    /// Broadcasts; called under the lock, so that subscribers' snapshots and receivers agree.
+    fn send(&self, outgoing: Outgoing) {
+        // an error only says that nobody listens
+        drop(self.shared.sender.send(outgoing));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Newest> {
+        self.shared.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,445 @@
+//! The cursor as an LSL stream: which channels a sample has, and what stands in them.
+
+use kalmind_types::{Component, Intent, NumberFormat, TickOutput, lower_triangle_index};
+use lsl::{ChannelFormat, ExPushable as _, StreamInfo, StreamOutlet};
+
+use crate::LslError;
+
+/// Stands in the channel `newest` of a tick without samples: LSL stamps are positive.
+pub const NO_NEWEST: f64 = -1.0;
+/// How many seconds an outlet keeps for a reader that is slow.
+const KEPT_SECONDS: i32 = 360;
+
+/// What every cursor outlet of a run has in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CursorLayout {
+    /// Bin width in milliseconds; the nominal rate is 1000 over it.
+    pub bin_ms: f64,
+    /// Components of the intent.
+    pub components: Vec<Component>,
+    /// Start of the run, in Unix seconds.
+    pub run: u64,
+    /// The session's UUID.
+    pub session: String,
+    /// Instance name.
+    pub instance: String,
+    /// Participant code.
+    pub participant: String,
+    /// Kalmind's version.
+    pub version: String,
+    /// Height of the workspace over its width.
+    pub height: f64,
+}
+
+/// One outlet with the cursor in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CursorOutletConfig {
+    /// Stream name.
+    pub name: String,
+    /// Content type.
+    pub content_type: String,
+    /// The identity by which readers find it again after a restart; must not be empty.
+    pub source_id: String,
+    /// `Float32` or `Double64`. In `Float32` the channels `newest`, `seq` and `run` lose digits.
+    pub format: NumberFormat,
+    /// Multiplies x, y, vx and vy (a screen's width in pixels, say).
+    pub scale: f64,
+    /// The channels by label, in this order; all of them in the usual order where none are named.
+    pub channels: Option<Vec<String>>,
+}
+
+impl Default for CursorOutletConfig {
+    fn default() -> Self {
+        Self {
+            name: String::from("Kalmind-Cursor"),
+            content_type: String::from("Cursor"),
+            source_id: String::from("kalmind-cursor"),
+            format: NumberFormat::Double64,
+            scale: 1.0,
+            channels: None,
+        }
+    }
+}
+
+/// What stands in a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    Position(usize),
+    Velocity(usize),
+    Mean(usize),
+    Covariance(usize),
+    IntentValid,
+    Click,
+    Presses,
+    State,
+    Incomplete,
+    Newest,
+    AgeMs,
+    Seq,
+    Run,
+}
+
+/// A channel of the cursor stream.
+#[derive(Clone, Debug, PartialEq)]
+struct Channel {
+    label: String,
+    unit: String,
+    content: Content,
+}
+
+/// Every channel, in the usual order: x, y, vx, vy, `intent_<name>`, the covariance's lower triangle row by row as
+/// `covariance_<row>_<column>`, `intent_valid`, click, presses, state, incomplete, newest, `age_ms`, seq, run.
+fn all_channels(components: &[Component]) -> Vec<Channel> {
+    let channel = |label: &str, unit: &str, content| Channel {
+        label: label.to_owned(),
+        unit: unit.to_owned(),
+        content,
+    };
+    let mut channels = vec![
+        channel("x", "workspace widths", Content::Position(0)),
+        channel("y", "workspace widths", Content::Position(1)),
+        channel("vx", "workspace widths/s", Content::Velocity(0)),
+        channel("vy", "workspace widths/s", Content::Velocity(1)),
+    ];
+    for (index, component) in components.iter().enumerate() {
+        channels.push(channel(&format!("intent_{}", component.name), &component.unit, Content::Mean(index)));
+    }
+    for (row, a) in components.iter().enumerate() {
+        for (column, b) in components.iter().enumerate().take(row + 1) {
+            let unit = match (a.unit.as_str(), b.unit.as_str()) {
+                ("", _) | (_, "") => String::new(),
+                (a, b) => format!("({a})*({b})"),
+            };
+            let label = format!("covariance_{}_{}", a.name, b.name);
+            channels.push(Channel {
+                label,
+                unit,
+                content: Content::Covariance(lower_triangle_index(row, column)),
+            });
+        }
+    }
+    channels.extend([
+        channel("intent_valid", "boolean", Content::IntentValid),
+        channel("click", "boolean", Content::Click),
+        channel("presses", "count", Content::Presses),
+        channel("state", "code", Content::State),
+        channel("incomplete", "boolean", Content::Incomplete),
+        channel("newest", "s", Content::Newest),
+        channel("age_ms", "ms", Content::AgeMs),
+        channel("seq", "count", Content::Seq),
+        channel("run", "s", Content::Run),
+    ]);
+    channels
+}
+
+/// Labels of every channel, in the usual order: what [`CursorOutletConfig::channels`] may name.
+#[must_use]
+pub fn cursor_channel_labels(components: &[Component]) -> Vec<String> {
+    all_channels(components).into_iter().map(|channel| channel.label).collect()
+}
+
+/// A cursor outlet in operation. Stays in the thread that made it.
+pub(crate) struct CursorOutlet {
+    outlet: StreamOutlet,
+    row: RowWriter,
+    values: Values,
+}
+
+/// One sample, in the outlet's number format; allocated once.
+enum Values {
+    Float32(Vec<f32>),
+    Double64(Vec<f64>),
+}
+
+impl CursorOutlet {
+    /// Makes the outlet; from then on readers can find it.
+    pub(crate) fn new(config: &CursorOutletConfig, layout: &CursorLayout) -> Result<Self, LslError> {
+        let row = RowWriter::new(config, layout)?;
+        let (format, values) = match config.format {
+            NumberFormat::Float32 => (ChannelFormat::Float32, Values::Float32(vec![0.0; row.channels.len()])),
+            NumberFormat::Double64 => {
+                (ChannelFormat::Double64, Values::Double64(vec![0.0; row.channels.len()]))
+            }
+            other => return Err(LslError::Format { outlet: config.name.clone(), format: other }),
+        };
+        let created = |source| LslError::Create { outlet: config.name.clone(), source };
+        let mut info = StreamInfo::new(
+            &config.name,
+            &config.content_type,
+            row.channels.len() as u32,
+            1000.0 / layout.bin_ms,
+            format,
+            &config.source_id,
+        )
+        .map_err(created)?;
+        describe(&mut info, layout, config.scale, &row.channels);
+        let outlet = StreamOutlet::new(&info, 0, KEPT_SECONDS).map_err(created)?;
+        Ok(Self { outlet, row, values })
+    }
+
+    /// Pushes a tick, stamped with its time. Does not wait for readers.
+    pub(crate) fn push(&mut self, output: &TickOutput, age_ms: f64) -> Result<(), lsl::Error> {
+        let stamp = output.time.0;
+        match &mut self.values {
+            Values::Double64(values) => {
+                self.row.write(output, age_ms, |index, value| values[index] = value);
+                self.outlet.push_sample_ex(values, stamp, true)
+            }
+            Values::Float32(values) => {
+                self.row.write(output, age_ms, |index, value| {
+                    values[index] = value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32;
+                });
+                self.outlet.push_sample_ex(values, stamp, true)
+            }
+        }
+    }
+}
+
+/// The stream's header: labels and units, that samples may be missing, and where it comes from.
+fn describe(info: &mut StreamInfo, layout: &CursorLayout, scale: f64, channels: &[Channel]) {
+    let mut desc = info.desc();
+    let mut list = desc.append_child("channels");
+    for channel in channels {
+        let scaled = matches!(channel.content, Content::Position(_) | Content::Velocity(_));
+        let unit = if scaled && scale.to_bits() != 1.0_f64.to_bits() {
+            format!("{} * {scale}", channel.unit)
+        } else {
+            channel.unit.clone()
+        };
+        let mut entry = list.append_child("channel");
+        entry.append_child_value("label", &channel.label);
+        entry.append_child_value("unit", &unit);
+    }
+    desc.append_child("synchronization").append_child_value("can_drop_samples", "true");
+    describe_session(info, layout);
+}
+
+/// Who made the stream, in which session.
+pub(crate) fn describe_session(info: &mut StreamInfo, layout: &CursorLayout) {
+    let mut desc = info.desc();
+    desc.append_child("acquisition").append_child_value("manufacturer", "Kalmind");
+    let mut session = desc.append_child("kalmind");
+    for (name, value) in [
+        ("version", layout.version.as_str()),
+        ("session", &layout.session),
+        ("run", &layout.run.to_string()),
+        ("instance", &layout.instance),
+        ("participant", &layout.participant),
+        ("bin_ms", &layout.bin_ms.to_string()),
+        ("workspace_height", &layout.height.to_string()),
+    ] {
+        session.append_child_value(name, value);
+    }
+}
+
+/// Writes ticks as rows of numbers, every one of them finite.
+#[derive(Clone, Debug)]
+struct RowWriter {
+    channels: Vec<Channel>,
+    components: usize,
+    scale: f64,
+    run: f64,
+    /// Where the cursor was last seen at a place that is a number.
+    position: [f64; 2],
+}
+
+impl RowWriter {
+    fn new(config: &CursorOutletConfig, layout: &CursorLayout) -> Result<Self, LslError> {
+        let all = all_channels(&layout.components);
+        let channels = match &config.channels {
+            None => all,
+            Some(labels) => labels
+                .iter()
+                .map(|label| {
+                    all.iter().find(|channel| channel.label == *label).cloned().ok_or_else(|| {
+                        LslError::UnknownChannel {
+                            outlet: config.name.clone(),
+                            label: label.clone(),
+                            known: cursor_channel_labels(&layout.components).join(", "),
+                        }
+                    })
+                })
+                .collect::<Result<Vec<_>, _>>()?,
+        };
+        if channels.is_empty() {
+            return Err(LslError::NoChannels { outlet: config.name.clone() });
+        }
+        if !config.scale.is_finite() {
+            return Err(LslError::Scale { outlet: config.name.clone(), scale: config.scale });
+        }
+        let position = [0.5, layout.height / 2.0];
+        let components = layout.components.len();
+        Ok(Self { channels, components, scale: config.scale, run: layout.run as f64, position })
+    }
+
+    /// Hands every channel's value to `put`. Values that are not finite never leave: the position stays where it was,
+    /// the velocity is zero, an intent of another dimension or with such a number in it is no intent.
+    fn write(&mut self, output: &TickOutput, age_ms: f64, mut put: impl FnMut(usize, f64)) {
+        if output.position.0.iter().all(|value| value.is_finite()) {
+            self.position = output.position.0;
+        }
+        let velocity = if output.velocity.0.iter().all(|value| value.is_finite()) {
+            output.velocity.0
+        } else {
+            [0.0; 2]
+        };
+        let intent = output
+            .intent
+            .as_ref()
+            .filter(|intent| intent.dimension() == self.components && intent.is_finite());
+        let click = output.click.unwrap_or_default();
+        for (index, channel) in self.channels.iter().enumerate() {
+            let value = match channel.content {
+                Content::Position(axis) => self.position[axis] * self.scale,
+                Content::Velocity(axis) => velocity[axis] * self.scale,
+                Content::Mean(component) => entry(intent, Intent::mean, component),
+                Content::Covariance(place) => entry(intent, Intent::covariance, place),
+                Content::IntentValid => f64::from(u8::from(intent.is_some())),
+                Content::Click => f64::from(u8::from(click.pressed)),
+                Content::Presses => click.presses as f64,
+                Content::State => f64::from(output.state.code()),
+                Content::Incomplete => f64::from(u8::from(output.incomplete)),
+                Content::Newest => output.newest.map_or(NO_NEWEST, |newest| newest.0),
+                Content::AgeMs => age_ms,
+                Content::Seq => output.seq as f64,
+                Content::Run => self.run,
+            };
+            put(index, if value.is_finite() { value } else { 0.0 });
+        }
+    }
+}
+
+fn entry(intent: Option<&Intent>, part: impl Fn(&Intent) -> &[f64], index: usize) -> f64 {
+    intent.and_then(|intent| part(intent).get(index).copied()).unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use kalmind_types::{Click, LslTime, OutputState, Position, Velocity};
+
+    use super::*;
+
+    fn layout() -> CursorLayout {
+        let component = |name: &str| Component { name: name.to_owned(), unit: String::from("cm/s") };
+        CursorLayout {
+            bin_ms: 20.0,
+            components: vec![component("vx"), component("vy")],
+            run: 1_700_000_000,
+            session: String::from("session"),
+            instance: String::new(),
+            participant: String::from("P1"),
+            version: String::from("0"),
+            height: 0.5,
+        }
+    }
+
+    fn output() -> TickOutput {
+        let mut intent = Intent::zero(2);
+        intent.mean_mut().copy_from_slice(&[1.0, 2.0]);
+        intent.covariance_mut().copy_from_slice(&[3.0, 4.0, 5.0]);
+        TickOutput {
+            seq: 7,
+            epoch: 0,
+            time: LslTime(100.0),
+            newest: Some(LslTime(99.5)),
+            incomplete: true,
+            state: OutputState::Hold,
+            reason: None,
+            position: Position([0.25, 0.125]),
+            velocity: Velocity([0.5, -0.5]),
+            intent: Some(intent),
+            click: Some(Click { pressed: true, presses: 3, ..Click::default() }),
+            masked_features: 0,
+            nonfinite_values: 0,
+            row_one: false,
+            fallback: false,
+        }
+    }
+
+    fn row(config: &CursorOutletConfig, output: &TickOutput) -> Vec<f64> {
+        let mut writer = RowWriter::new(config, &layout()).unwrap();
+        let mut values = vec![f64::NAN; writer.channels.len()];
+        writer.write(output, 3.5, |index, value| values[index] = value);
+        values
+    }
+
+    #[test]
+    fn channels_stand_in_the_documented_order() {
+        let labels = cursor_channel_labels(&layout().components);
+        assert_eq!(
+            labels.join(" "),
+            "x y vx vy intent_vx intent_vy covariance_vx_vx covariance_vy_vx covariance_vy_vy intent_valid click \
+             presses state incomplete newest age_ms seq run"
+        );
+        assert_eq!(
+            row(&CursorOutletConfig::default(), &output()),
+            [
+                0.25,
+                0.125,
+                0.5,
+                -0.5,
+                1.0,
+                2.0,
+                3.0,
+                4.0,
+                5.0,
+                1.0,
+                1.0,
+                3.0,
+                3.0,
+                1.0,
+                99.5,
+                3.5,
+                7.0,
+                1_700_000_000.0
+            ]
+        );
+    }
+
+    #[test]
+    fn chosen_channels_come_in_the_chosen_order_and_scaled() {
+        let config = CursorOutletConfig {
+            channels: Some(["vy", "x", "state"].map(String::from).to_vec()),
+            scale: 100.0,
+            ..CursorOutletConfig::default()
+        };
+        assert_eq!(row(&config, &output()), [-50.0, 25.0, 3.0]);
+    }
+
+    #[test]
+    fn a_channel_that_does_not_exist_is_an_error_that_lists_those_that_do() {
+        let config =
+            CursorOutletConfig { channels: Some(vec![String::from("z")]), ..CursorOutletConfig::default() };
+        let text = RowWriter::new(&config, &layout()).unwrap_err().to_string();
+        assert!(text.contains("\"z\"") && text.contains("covariance_vy_vx"), "{text}");
+    }
+
+    #[test]
+    fn without_an_intent_its_channels_are_zero_and_say_so() {
+        let values = row(
+            &CursorOutletConfig::default(),
+            &TickOutput { intent: None, newest: None, click: None, ..output() },
+        );
+        assert_eq!(values[4..12], [0.0; 8]);
+        assert_eq!(values[14].to_bits(), NO_NEWEST.to_bits());
+    }
+
+    #[test]
+    fn an_intent_of_another_dimension_is_none() {
+        let values =
+            row(&CursorOutletConfig::default(), &TickOutput { intent: Some(Intent::zero(3)), ..output() });
+        assert_eq!(values[4..10], [0.0; 6]);
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_never_leave() {
+        let mut broken = output();
+        broken.position = Position([f64::NAN, 0.1]);
+        broken.velocity = Velocity([f64::INFINITY, 0.1]);
+        broken.newest = Some(LslTime(f64::NAN));
+        broken.intent.as_mut().unwrap().covariance_mut()[1] = f64::NAN;
+        let values = row(&CursorOutletConfig::default(), &broken);
+        assert!(values.iter().all(|value| value.is_finite()), "{values:?}");
+        assert_eq!(values[..10], [0.5, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+}

@@ -1,0 +1,297 @@
+//! The LSL publisher: the thread that owns the outlets and pushes every tick and event.
+
+use core::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc,
+    },
+    thread::{self, JoinHandle, Thread},
+};
+
+use crossbeam_channel::Receiver;
+use kalmind_types::{Event, NumberFormat, Publication, TickPublication};
+use lsl::{ChannelFormat, ExPushable as _, IRREGULAR_RATE, StreamInfo, StreamOutlet};
+
+use crate::{
+    Clock, CursorLayout, CursorOutletConfig, Ledger, LedgerWriter, PublicationSource,
+    outlet::{CursorOutlet, describe_session},
+};
+
+/// How long an event may wait when nobody unparks the thread for it.
+const LONGEST_PARK: Duration = Duration::from_millis(20);
+/// How many samples (in hundreds) the events outlet keeps for a reader that is slow.
+const KEPT_EVENTS: i32 = 360;
+
+/// The outlet with the events, as JSON strings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventsOutletConfig {
+    /// Stream name.
+    pub name: String,
+    /// Content type.
+    pub content_type: String,
+    /// The identity by which readers find it again after a restart; must not be empty.
+    pub source_id: String,
+}
+
+impl Default for EventsOutletConfig {
+    fn default() -> Self {
+        Self {
+            name: String::from("Kalmind-Events"),
+            content_type: String::from("Markers"),
+            source_id: String::from("kalmind-events"),
+        }
+    }
+}
+
+/// Why the outlets could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum LslError {
+    /// liblsl refused (an empty name, or no sockets and threads to be had).
+    #[error("the LSL outlet {outlet:?} could not be made: {source}")]
+    Create {
+        /// Which.
+        outlet: String,
+        /// What liblsl says.
+        source: lsl::Error,
+    },
+    /// Only floating-point formats can carry a cursor.
+    #[error("the LSL outlet {outlet:?} cannot have the number format {format:?}: use float32 or double64")]
+    Format {
+        /// Which.
+        outlet: String,
+        /// The format asked for.
+        format: NumberFormat,
+    },
+    /// A channel was named that there is not.
+    #[error("the LSL outlet {outlet:?} cannot have a channel {label:?}: there are {known}")]
+    UnknownChannel {
+        /// Which.
+        outlet: String,
+        /// The label asked for.
+        label: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// An empty list of channels.
+    #[error(
+        "the LSL outlet {outlet:?} has an empty list of channels: name some, or leave the list out for all"
+    )]
+    NoChannels {
+        /// Which.
+        outlet: String,
+    },
+    /// A scale that is not a number.
+    #[error("the LSL outlet {outlet:?} has the scale {scale}: use a finite number")]
+    Scale {
+        /// Which.
+        outlet: String,
+        /// The scale asked for.
+        scale: f64,
+    },
+    /// The system gave no thread.
+    #[error("the LSL publisher's thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The thread ended before its outlets were made.
+    #[error("the LSL publisher's thread ended before it was ready")]
+    Ended,
+}
+
+/// What the publisher counts. Any thread may read.
+#[derive(Debug, Default)]
+struct Counts {
+    ticks: AtomicU64,
+    missed: AtomicU64,
+    events: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// What the publisher counted so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct LslCounts {
+    /// Ticks pushed.
+    pub ticks: u64,
+    /// Publications that the full queue refused.
+    pub missed: u64,
+    /// Events pushed.
+    pub events: u64,
+    /// Pushes that liblsl refused.
+    pub refused: u64,
+}
+
+/// The thread that owns the LSL outlets. Dropping it stops the thread; the outlets end with it.
+#[derive(Debug)]
+pub struct LslPublisher {
+    stop: Arc<AtomicBool>,
+    counts: Arc<Counts>,
+    handle: Option<JoinHandle<()>>,
+}
+
+/// Makes the outlets and starts the thread that pushes every tick of `source` and every event of `events`.
+///
+/// The outlets exist when this returns, so readers can connect before the first tick. The thread parks while there is
+/// nothing to do: unpark [`LslPublisher::thread`] after filling `source` or `events` (an event is noticed within 20 ms
+/// even so). Each tick is one sample, stamped with the tick's time; pushing never waits for a reader. Latencies go into
+/// `ledger`, whose only writer this thread is. Heartbeats are not pushed: the stream is regular and repeats nothing.
+///
+/// # Errors
+/// See [`LslError`].
+pub fn spawn_lsl_publisher(
+    outlets: Vec<CursorOutletConfig>,
+    events_outlet: EventsOutletConfig,
+    layout: CursorLayout,
+    source: Box<dyn PublicationSource>,
+    events: Receiver<Event>,
+    ledger: Arc<Ledger>,
+    clock: Clock,
+) -> Result<LslPublisher, LslError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let counts = Arc::new(Counts::default());
+    // liblsl's objects stay in the thread that made them
+    let (ready, made) = mpsc::sync_channel(1);
+    let handle = thread::Builder::new().name(String::from("kalmind-lsl")).spawn({
+        let (stop, counts) = (Arc::clone(&stop), Arc::clone(&counts));
+        move || {
+            let outlets = match Outlets::new(&outlets, &events_outlet, &layout) {
+                Ok(outlets) => outlets,
+                Err(error) => return drop(ready.send(Err(error))),
+            };
+            if ready.send(Ok(())).is_ok() {
+                Pusher { outlets, source, events, counts: &counts, clock }.run(&ledger, &stop);
+            }
+        }
+    })?;
+    let publisher = LslPublisher { stop, counts, handle: Some(handle) };
+    made.recv().map_err(|mpsc::RecvError| LslError::Ended)??;
+    Ok(publisher)
+}
+
+impl LslPublisher {
+    /// The thread to unpark when there is something to push. `None` only while it is being stopped.
+    #[must_use]
+    pub fn thread(&self) -> Option<&Thread> {
+        self.handle.as_ref().map(JoinHandle::thread)
+    }
+
+    /// What it counted so far.
+    #[must_use]
+    pub fn counts(&self) -> LslCounts {
+        LslCounts {
+            ticks: self.counts.ticks.load(Ordering::Relaxed),
+            missed: self.counts.missed.load(Ordering::Relaxed),
+            events: self.counts.events.load(Ordering::Relaxed),
+            refused: self.counts.refused.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Pushes what waits, then ends the thread and the outlets. Gives the final counts.
+    #[must_use]
+    pub fn stop(mut self) -> LslCounts {
+        self.end();
+        self.counts()
+    }
+
+    fn end(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(handle) = self.handle.take() {
+            handle.thread().unpark();
+            if handle.join().is_err() {
+                tracing::error!("the LSL publisher's thread had panicked");
+            }
+        }
+    }
+}
+
+impl Drop for LslPublisher {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// All outlets of a run.
+struct Outlets {
+    cursors: Vec<CursorOutlet>,
+    events: StreamOutlet,
+}
+
+impl Outlets {
+    fn new(
+        cursors: &[CursorOutletConfig],
+        events: &EventsOutletConfig,
+        layout: &CursorLayout,
+    ) -> Result<Self, LslError> {
+        let cursors =
+            cursors.iter().map(|config| CursorOutlet::new(config, layout)).collect::<Result<_, _>>()?;
+        let created = |source| LslError::Create { outlet: events.name.clone(), source };
+        let mut info = StreamInfo::new(
+            &events.name,
+            &events.content_type,
+            1,
+            IRREGULAR_RATE,
+            ChannelFormat::String,
+            &events.source_id,
+        )
+        .map_err(created)?;
+        describe_session(&mut info, layout);
+        let events = StreamOutlet::new(&info, 0, KEPT_EVENTS).map_err(created)?;
+        Ok(Self { cursors, events })
+    }
+}
+
+/// The thread's own state.
+struct Pusher<'a> {
+    outlets: Outlets,
+    source: Box<dyn PublicationSource>,
+    events: Receiver<Event>,
+    counts: &'a Counts,
+    clock: Clock,
+}
+
+impl Pusher<'_> {
+    fn run(mut self, ledger: &Ledger, stop: &AtomicBool) {
+        let mut writer = LedgerWriter::new(ledger);
+        loop {
+            let last_round = stop.load(Ordering::Acquire);
+            while let Some(publication) = self.source.next() {
+                if let Publication::Tick(tick) = publication {
+                    self.push_tick(&tick);
+                    writer.record(&tick, self.clock.lsl());
+                }
+            }
+            while let Ok(event) = self.events.try_recv() {
+                self.push_event(&event);
+            }
+            self.counts.missed.store(self.source.missed(), Ordering::Relaxed);
+            if last_round {
+                return;
+            }
+            thread::park_timeout(LONGEST_PARK);
+        }
+    }
+
+    fn push_tick(&mut self, tick: &TickPublication) {
+        for outlet in &mut self.outlets.cursors {
+            if let Err(error) = outlet.push(&tick.output, tick.age.as_millis()) {
+                note_refusal(self.counts, error);
+            }
+        }
+        self.counts.ticks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn push_event(&self, event: &Event) {
+        let text = vec![crate::message::to_json(event)];
+        // an event's own time, unless it is one that LSL reads as "now" or "deduced"
+        let stamp = if event.time.0 > 0.0 { event.time.0 } else { self.clock.lsl().0 };
+        if let Err(error) = self.outlets.events.push_sample_ex(&text, stamp, true) {
+            note_refusal(self.counts, error);
+        }
+        self.counts.events.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn note_refusal(counts: &Counts, error: lsl::Error) {
+    if counts.refused.fetch_add(1, Ordering::Relaxed) == 0 {
+        tracing::error!(%error, "liblsl refused a push; further refusals are counted only");
+    }
+}
