@@ -61,18 +61,19 @@ impl Cholesky {
     }
 }
 
-/// The inner product, summed in four lanes.
+/// The inner product, summed in eight lanes.
 pub(crate) fn dot(left: &[f64], right: &[f64]) -> f64 {
-    let mut lanes = [0.0; 4];
-    let (left_chunks, left_rest) = left.as_chunks::<4>();
-    let (right_chunks, right_rest) = right.as_chunks::<4>();
+    let mut lanes = [0.0; 8];
+    let (left_chunks, left_rest) = left.as_chunks::<8>();
+    let (right_chunks, right_rest) = right.as_chunks::<8>();
     for (left, right) in left_chunks.iter().zip(right_chunks) {
-        for lane in 0..4 {
+        for lane in 0..8 {
             lanes[lane] += left[lane] * right[lane];
         }
     }
     let rest: f64 = left_rest.iter().zip(right_rest).map(|(left, right)| left * right).sum();
-    (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]) + rest
+    let pairs = [lanes[0] + lanes[4], lanes[1] + lanes[5], lanes[2] + lanes[6], lanes[3] + lanes[7]];
+    (pairs[0] + pairs[2]) + (pairs[1] + pairs[3]) + rest
 }
 
 #[cfg(test)]
@@ -81,7 +82,9 @@ mod tests {
 
     #[test]
     fn solving_gives_back_what_was_multiplied() {
-        let half = DMatrix::from_fn(7, 9, |row, column| ((row * 5 + column * 3) as f64).sin());
+        let half = DMatrix::from_fn(7, 9, |row, column| {
+            ((row * row * 5 + column * column * 3 + row * column) as f64).sin()
+        });
         let matrix = &half * half.transpose();
         let truth = DMatrix::from_fn(7, 2, |row, column| row as f64 - 2.5 * column as f64);
         let solved = Cholesky::new(&matrix, 1e-14).unwrap().solve_columns(&(&matrix * &truth));
@@ -92,7 +95,7 @@ mod tests {
     fn a_repeated_column_is_named() {
         let half = DMatrix::from_fn(5, 8, |row, column| {
             let row = if row == 3 { 1 } else { row };
-            ((row * 5 + column * 3) as f64).sin()
+            ((row * row * 5 + column * column * 3 + row * column) as f64).sin()
         });
         assert_eq!(Cholesky::new(&(&half * half.transpose()), 1e-12).unwrap_err(), 3);
     }

@@ -3,21 +3,35 @@
 //! *Invariant:* pure. This crate knows no clock, file, socket or thread on the way of a tick (fitting uses rayon); what
 //! comes out depends on what goes in and on the kernel path alone.
 
+mod belief;
 mod build;
 mod cholesky;
 mod decoder;
+mod discriminative;
+mod dkf;
+mod exponential;
 mod fit;
+mod kalman;
 mod label;
 mod model;
+mod panel;
 mod parameters;
+mod regression;
+mod small_matrix;
 mod spec;
+mod stacked;
+mod steady;
 mod training;
 mod validate;
+mod wiener;
+mod window;
 
 pub use decoder::{Decoder, FilterState, StepReport};
+pub use discriminative::DiscriminativeFilter;
 pub use fit::{FitError, FitProgress, FitReport, FitSettings, Fitted, fit};
 pub use label::{LabelKind, LabelLaw};
 pub use model::{Model, ModelError, ZScore};
+pub use panel::kernel_path;
 pub use parameters::{
     DkfParameters, Form, KalmanParameters, Noise, Parameters, Regressor, Start, StateModel, StationarySource,
     WienerParameters,

@@ -192,7 +192,9 @@ impl ZScore {
     pub fn apply(&self, raw: &[f64]) -> Vec<f64> {
         raw.iter()
             .zip(self.mean.iter().zip(&self.standard_deviation))
-            .map(|(value, (mean, deviation))| (value - mean) / if *deviation > 0.0 { *deviation } else { 1.0 })
+            .map(|(value, (mean, deviation))| {
+                (value - mean) / if *deviation > 0.0 { *deviation } else { 1.0 }
+            })
             .collect()
     }
 }

@@ -166,7 +166,7 @@ impl DecoderName {
     pub fn option_names(self) -> &'static [&'static str] {
         match self {
             Self::Kalman => &["state-order", "stationary", "start", "intercept"],
-            Self::KalmanSteady => &["stationary", "start", "intercept"],
+            Self::KalmanSteady => &["stationary", "intercept"],
             Self::Wiener => &["lags", "intercept", "ridge"],
             Self::DkfLinear => &[
                 "lags",
@@ -243,7 +243,8 @@ impl DecoderSpec {
         match option {
             "lags" => options.lags = Some(whole(value, 1, 100).ok_or(bad("a whole number from 1 to 100"))?),
             "form" => {
-                options.form = Some(form(value).ok_or(bad("`standard`, `robust`, `clipped` or `augmented`"))?);
+                options.form =
+                    Some(form(value).ok_or(bad("`standard`, `robust`, `clipped` or `augmented`"))?);
             }
             "q" => options.noise = Some(noise_kind(value).ok_or(bad("`constant` or `kernel`"))?),
             "state-order" => {
@@ -286,7 +287,9 @@ impl DecoderSpec {
                 Start::First => "first".to_owned(),
                 Start::Prior => "prior".to_owned(),
             }),
-            "intercept" => options.intercept.map(|value| if value { "on".to_owned() } else { "off".to_owned() }),
+            "intercept" => {
+                options.intercept.map(|value| if value { "on".to_owned() } else { "off".to_owned() })
+            }
             "ridge" => options.ridge.map(|value| value.to_string()),
             "bandwidth" => options.bandwidth.map(choice_text),
             "q-scale" => options.noise_scale.map(choice_text),
@@ -308,9 +311,8 @@ impl DecoderSpec {
     pub fn parse_list(text: &str) -> Result<Vec<Self>, SpecError> {
         let mut specs: Vec<Self> = Vec::new();
         for element in text.split(',').map(str::trim) {
-            let continues = element
-                .find('=')
-                .is_some_and(|equals| element.find(':').is_none_or(|colon| colon > equals));
+            let continues =
+                element.find('=').is_some_and(|equals| element.find(':').is_none_or(|colon| colon > equals));
             match (continues, specs.last_mut()) {
                 (true, Some(spec)) => spec.set_assignment(element)?,
                 (true, None) => return Err(SpecError::Malformed { text: element.to_owned() }),
@@ -465,7 +467,8 @@ mod tests {
 
     #[test]
     fn list_elements_with_an_assignment_continue_the_decoder_before_them() {
-        let specs = DecoderSpec::parse_list("kalman,dkf-nw:lags=3,q=kernel,wiener:lags=5, kalman-steady").unwrap();
+        let specs =
+            DecoderSpec::parse_list("kalman,dkf-nw:lags=3,q=kernel,wiener:lags=5, kalman-steady").unwrap();
         let texts: Vec<String> = specs.iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["kalman", "dkf-nw:lags=3,q=kernel", "wiener:lags=5", "kalman-steady"]);
         assert!(matches!(DecoderSpec::parse_list("lags=3,kalman"), Err(SpecError::Malformed { .. })));
@@ -473,9 +476,13 @@ mod tests {
 
     #[test]
     fn unknown_names_are_answered_with_the_nearest_known_one() {
-        let Err(SpecError::UnknownDecoder { nearest, .. }) = "kalmann".parse::<DecoderSpec>() else { panic!() };
+        let Err(SpecError::UnknownDecoder { nearest, .. }) = "kalmann".parse::<DecoderSpec>() else {
+            panic!()
+        };
         assert_eq!(nearest, "kalman");
-        let Err(SpecError::UnknownOption { nearest, .. }) = "dkf-nw:lag=3".parse::<DecoderSpec>() else { panic!() };
+        let Err(SpecError::UnknownOption { nearest, .. }) = "dkf-nw:lag=3".parse::<DecoderSpec>() else {
+            panic!()
+        };
         assert_eq!(nearest, "lags");
         let Err(error) = "dkf-nw:lags=0".parse::<DecoderSpec>() else { panic!() };
         assert_eq!(

@@ -68,7 +68,9 @@ pub struct FitReport {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum FitError {
     /// Features and states pair row by row.
-    #[error("{features} rows of features but {states} rows of states: give one state row for every feature row")]
+    #[error(
+        "{features} rows of features but {states} rows of states: give one state row for every feature row"
+    )]
     RowsDiffer {
         /// Rows of features.
         features: usize,
@@ -101,7 +103,9 @@ pub enum FitError {
         features: usize,
     },
     /// A value is NaN or infinite.
-    #[error("{table}: {value} in row {row}, column {column} (counted from 0); leave the row out or repair it")]
+    #[error(
+        "{table}: {value} in row {row}, column {column} (counted from 0); leave the row out or repair it"
+    )]
     NotFinite {
         /// `features` or `states`.
         table: &'static str,
@@ -113,7 +117,9 @@ pub enum FitError {
         value: f64,
     },
     /// Too little to learn from.
-    #[error("{found} {what}, but this decoder needs at least {needed}: record longer, or use fewer features or lags")]
+    #[error(
+        "{found} {what}, but this decoder needs at least {needed}: record longer, or use fewer features or lags"
+    )]
     TooFewRows {
         /// What there is too little of.
         what: &'static str,
@@ -165,7 +171,9 @@ pub enum FitError {
         column: usize,
     },
     /// No kernel width works.
-    #[error("no kernel width predicts held-out rows: the features never move; check the streams and the columns")]
+    #[error(
+        "no kernel width predicts held-out rows: the features never move; check the streams and the columns"
+    )]
     NoBandwidth,
     /// Nothing is left over on held-out rows, so the noise is no covariance.
     #[error(

@@ -1,0 +1,92 @@
+//! `dkf-linear`, `dkf-nw`: the discriminative Kalman filter (Burkhart et al., Neural Computation 2020; Burkhart, thesis,
+//! 2019).
+//!
+//! Model: `z_t | z_{t-1} ~ N(A z_{t-1}, G)`, stationary with covariance S, and `z_t | x_t ~ N(f(x_t), Q(x_t))`. One step
+//! with a window of features `w = [x_t, .., x_{t-l+1}]`, exactly:
+//!
+//! ```text
+//! f = f(w)    Q = noise_scale * Q(w)                    (see Regressor and Noise for the two functions)
+//! M = A Sigma A' + G
+//! Sigma' = (J + M^-1)^-1    mu' = A mu + Sigma' (h - J A mu)      J, h from f, Q, S by the form (see Form)
+//! published: mean mu', covariance covariance_scale * Sigma'
+//! ```
+//!
+//! Row one: `first` takes `mu = f`, `Sigma = Q` (the authors' code); `prior` updates N(0, S) by f and Q. Without
+//! features: `mu = A mu`, `Sigma = M`, and the bin enters the window as the background. An order p > 1 stacks p states
+//! in companion form; f and Q speak of the newest, and row one gives the older ones their stationary distribution given
+//! the newest. Cost: that of f and Q, n l d multiplications (linear) or m (n l + a constant) for m points, and d^3.
+
+use kalmind_types::Intent;
+
+use crate::build::{Measurement, StateFilter, state_filter};
+use crate::regression::{Regression, regression};
+use crate::wiener::triangle;
+use crate::window::Window;
+use crate::{Decoder, DkfParameters, FilterState, ModelError, Noise, StepReport};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct DkfDecoder {
+    dimension: usize,
+    window: Window,
+    regression: Box<dyn Regression>,
+    filter: Box<dyn StateFilter>,
+    covariance_scale: f64,
+}
+
+impl DkfDecoder {
+    pub(crate) fn new(dkf: &DkfParameters, background: &[f64]) -> Result<Self, ModelError> {
+        let mut filter = state_filter(&dkf.state, Some(dkf.form), dkf.start)?;
+        if let Noise::Constant { covariance } = &dkf.noise
+            && !filter.set_noise(&triangle(&(covariance * dkf.noise_scale)))
+        {
+            return Err(ModelError::NotPositive { tensor: "noise_covariance", strict: true });
+        }
+        Ok(Self {
+            dimension: dkf.state.dimension(),
+            window: Window::new(background, dkf.lags),
+            regression: regression(dkf),
+            filter,
+            covariance_scale: dkf.covariance_scale,
+        })
+    }
+}
+
+impl Decoder for DkfDecoder {
+    fn features(&self) -> usize {
+        self.window.features()
+    }
+
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn restart(&mut self) {
+        self.window.clear();
+        self.regression.restart();
+        self.filter.restart();
+    }
+
+    fn step(&mut self, features: Option<&[f64]>, intent: &mut Intent) -> StepReport {
+        if !self.window.push(features) {
+            let report = self.filter.step(None, self.covariance_scale, intent);
+            return StepReport { fallback: features.is_some(), ..report };
+        }
+        let conditional = self.regression.condition(self.window.values());
+        let d = self.dimension;
+        let measurement = Measurement::Conditional {
+            mean: &conditional.mean[..d],
+            covariance: conditional.covariance.as_ref().map(|triangle| &triangle[..d * (d + 1) / 2]),
+        };
+        let report = self.filter.step(Some(measurement), self.covariance_scale, intent);
+        StepReport { effective_samples: conditional.effective_samples, ..report }
+    }
+
+    fn state(&self) -> Option<FilterState<'_>> {
+        self.filter.state()
+    }
+
+    fn adopt(&mut self, state: FilterState<'_>) -> bool {
+        self.filter.adopt(state)
+    }
+}

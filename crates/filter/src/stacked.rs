@@ -1,0 +1,265 @@
+//! The belief of an autoregressive state of order p: p stacked blocks, the newest first, in companion form.
+//!
+//! The process noise of the stacked state is singular, so its inverses do not exist. With E = `[I 0 .. 0]`, P = E M E'
+//! and information J, h about the newest block,
+//!
+//! ```text
+//! K = M E' (I + J P)^-1        mu' = A mu + K (h - J E A mu)        Sigma' = M - K J E M
+//! ```
+//!
+//! The covariance is computed in Joseph's form, `(I - K J E) M (I - K J E)' + K J K'`, which is the same and cannot
+//! become indefinite by rounding. Order 1 equals the plain belief.
+
+use crate::belief::{Belief, square_of};
+use crate::small_matrix::{
+    Square, Vector, add_scaled, apply, identity, inverse, product, solve_general, zeros,
+};
+use crate::{FilterState, StateModel};
+
+/// A belief over p stacked blocks of D components. All buffers are allocated at construction.
+#[derive(Clone, Debug)]
+pub(crate) struct StackedBelief<const D: usize> {
+    order: usize,
+    /// A_1 .. A_p.
+    transition: Vec<Square<D>>,
+    process_noise: Square<D>,
+    /// The stacked stationary covariance, (D p)^2, row-major.
+    stationary: Vec<f64>,
+    /// Regression of every block on the newest one under the stationary distribution, p blocks.
+    regression: Vec<Square<D>>,
+    /// Stationary covariance left when the newest block is known, (D p)^2.
+    left_over: Vec<f64>,
+    mean: Vec<f64>,
+    covariance: Vec<f64>,
+    scratch: Vec<f64>,
+    /// K J and K, each D p rows of D.
+    weighted_gain: Vec<Vector<D>>,
+    gain: Vec<Vector<D>>,
+}
+
+impl<const D: usize> StackedBelief<D> {
+    /// At the stationary distribution of `state`, whose dimension is D and whose marginal covariance is positive
+    /// definite; `None` where it is not.
+    pub(crate) fn new(state: &StateModel) -> Option<Self> {
+        let order = state.order;
+        let size = D * order;
+        let mut stationary = vec![0.0; size * size];
+        for row in 0..size {
+            for column in 0..size {
+                stationary[row * size + column] = state.stationary_covariance[(row, column)];
+            }
+        }
+        let marginal_inverse = inverse(&square_of::<D>(&state.stationary_covariance))?;
+        let block_of = |matrix: &nalgebra::DMatrix<f64>, row: usize, column: usize| {
+            square_of::<D>(&matrix.view((row * D, column * D), (D, D)).into_owned())
+        };
+        let mut regression: Vec<Square<D>> = (0..order)
+            .map(|block| product(&block_of(&state.stationary_covariance, block, 0), &marginal_inverse))
+            .collect();
+        regression[0] = identity();
+        let mut left_over = vec![0.0; size * size];
+        for row in D..size {
+            for column in D..size {
+                // (B S)_{row, :} is the stacked covariance's own first block column.
+                let explained: f64 = (0..D)
+                    .map(|inner| stationary[row * size + inner] * regression[column / D][column % D][inner])
+                    .sum();
+                left_over[row * size + column] = stationary[row * size + column] - explained;
+            }
+        }
+        make_symmetric(&mut left_over, size);
+        Some(Self {
+            order,
+            transition: (0..order).map(|block| block_of(&state.transition, 0, block)).collect(),
+            process_noise: square_of(&state.process_noise),
+            covariance: stationary.clone(),
+            stationary,
+            regression,
+            left_over,
+            mean: vec![0.0; size],
+            scratch: vec![0.0; size * size],
+            weighted_gain: vec![[0.0; D]; size],
+            gain: vec![[0.0; D]; size],
+        })
+    }
+
+    fn size(&self) -> usize {
+        D * self.order
+    }
+
+    /// `sum_b A_b value_b`, where `value` gives entry `inner` of block b.
+    fn through_transition(&self, row: usize, value: impl Fn(usize) -> f64) -> f64 {
+        let mut sum = 0.0;
+        for (block, coefficients) in self.transition.iter().enumerate() {
+            for inner in 0..D {
+                sum += coefficients[row][inner] * value(block * D + inner);
+            }
+        }
+        sum
+    }
+}
+
+impl<const D: usize> Belief<D> for StackedBelief<D> {
+    fn start_at(&mut self, mean: &Vector<D>, covariance: &Square<D>) {
+        let size = self.size();
+        for block in 0..self.order {
+            self.mean[block * D..(block + 1) * D].copy_from_slice(&apply(&self.regression[block], mean));
+        }
+        for row_block in 0..self.order {
+            let left = product(&self.regression[row_block], covariance);
+            for column_block in 0..self.order {
+                for row in 0..D {
+                    for column in 0..D {
+                        let mut value = 0.0;
+                        for inner in 0..D {
+                            value += left[row][inner] * self.regression[column_block][column][inner];
+                        }
+                        let at = (row_block * D + row) * size + column_block * D + column;
+                        self.covariance[at] = value + self.left_over[at];
+                    }
+                }
+            }
+        }
+        make_symmetric(&mut self.covariance, size);
+    }
+
+    fn start_stationary(&mut self) {
+        self.mean.fill(0.0);
+        self.covariance.copy_from_slice(&self.stationary);
+    }
+
+    fn predict(&mut self) {
+        let size = self.size();
+        let mut newest = [0.0; D];
+        for (row, value) in newest.iter_mut().enumerate() {
+            *value = self.through_transition(row, |at| self.mean[at]);
+        }
+        self.mean.copy_within(..size - D, D);
+        self.mean[..D].copy_from_slice(&newest);
+
+        // `scratch` receives A Sigma in its first D rows, then the whole prediction.
+        for row in 0..D {
+            for column in 0..size {
+                self.scratch[row * size + column] =
+                    self.through_transition(row, |at| self.covariance[at * size + column]);
+            }
+        }
+        let mut newest = self.process_noise;
+        for row in 0..D {
+            for column in 0..D {
+                newest[row][column] += self.through_transition(column, |at| self.scratch[row * size + at]);
+            }
+        }
+        for row in (D..size).rev() {
+            for column in (D..size).rev() {
+                self.covariance[row * size + column] = self.covariance[(row - D) * size + column - D];
+            }
+        }
+        for row in 0..D {
+            for column in D..size {
+                let value = self.scratch[row * size + column - D];
+                self.covariance[row * size + column] = value;
+                self.covariance[column * size + row] = value;
+            }
+            for column in 0..D {
+                self.covariance[row * size + column] = 0.5 * (newest[row][column] + newest[column][row]);
+            }
+        }
+    }
+
+    fn update(&mut self, information: &Square<D>, vector: &Vector<D>) {
+        let size = self.size();
+        let predicted = self.newest_covariance();
+        let weight = add_scaled(&identity(), 1.0, &product(information, &predicted));
+        let Some(inverse) = solve_general(&weight, &identity()) else { return };
+        for row in 0..size {
+            let mut gain = [0.0; D];
+            for (inner, weights) in inverse.iter().enumerate() {
+                let entry = self.covariance[row * size + inner];
+                for column in 0..D {
+                    gain[column] += entry * weights[column];
+                }
+            }
+            let mut weighted = [0.0; D];
+            for (inner, weights) in information.iter().enumerate() {
+                for column in 0..D {
+                    weighted[column] += gain[inner] * weights[column];
+                }
+            }
+            self.gain[row] = gain;
+            self.weighted_gain[row] = weighted;
+        }
+        let mut innovation = apply(information, &self.newest_mean());
+        for (entry, value) in innovation.iter_mut().zip(vector) {
+            *entry = value - *entry;
+        }
+        for (mean, gain) in self.mean.iter_mut().zip(&self.gain) {
+            for (gain, innovation) in gain.iter().zip(&innovation) {
+                *mean += gain * innovation;
+            }
+        }
+        // scratch = (I - K J E) M; then Sigma' = scratch - scratch E' (K J)' + K J K'
+        for row in 0..size {
+            for column in 0..size {
+                let mut value = self.covariance[row * size + column];
+                for inner in 0..D {
+                    value -= self.weighted_gain[row][inner] * self.covariance[inner * size + column];
+                }
+                self.scratch[row * size + column] = value;
+            }
+        }
+        for row in 0..size {
+            for column in 0..size {
+                let mut value = self.scratch[row * size + column];
+                for inner in 0..D {
+                    value -= self.scratch[row * size + inner] * self.weighted_gain[column][inner];
+                    value += self.weighted_gain[row][inner] * self.gain[column][inner];
+                }
+                self.covariance[row * size + column] = value;
+            }
+        }
+        make_symmetric(&mut self.covariance, size);
+    }
+
+    fn newest_mean(&self) -> Vector<D> {
+        let mut mean = [0.0; D];
+        mean.copy_from_slice(&self.mean[..D]);
+        mean
+    }
+
+    fn newest_covariance(&self) -> Square<D> {
+        let size = self.size();
+        let mut block = zeros();
+        for row in 0..D {
+            block[row].copy_from_slice(&self.covariance[row * size..row * size + D]);
+        }
+        block
+    }
+
+    fn state(&self) -> FilterState<'_> {
+        FilterState { dimension: D, order: self.order, mean: &self.mean, covariance: &self.covariance }
+    }
+
+    fn adopt(&mut self, state: FilterState<'_>) -> bool {
+        if state.dimension != D
+            || state.order != self.order
+            || state.mean.len() != self.mean.len()
+            || state.covariance.len() != self.covariance.len()
+        {
+            return false;
+        }
+        self.mean.copy_from_slice(state.mean);
+        self.covariance.copy_from_slice(state.covariance);
+        true
+    }
+}
+
+fn make_symmetric(matrix: &mut [f64], size: usize) {
+    for row in 0..size {
+        for column in 0..row {
+            let mean = 0.5 * (matrix[row * size + column] + matrix[column * size + row]);
+            matrix[row * size + column] = mean;
+            matrix[column * size + row] = mean;
+        }
+    }
+}

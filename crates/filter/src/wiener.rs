@@ -1,0 +1,88 @@
+//! `wiener`: linear regression of the intent on a window of bins (Wiener 1949; Carmena et al. 2003 for neural decoding).
+//!
+//! `z_t = W [x_t, .., x_{t-l+1}] + intercept`; no state model, so nothing is carried from bin to bin but the features.
+//! The covariance is that of residuals on held-out training rows. A bin without features enters the window as the
+//! background; its output is what the aged window gives, with the covariance of the training states, which bounds what
+//! a bin without features can be wrong by. Before row one there is no output. Cost: n l d multiplications.
+
+use kalmind_types::Intent;
+
+use crate::cholesky::dot;
+use crate::window::Window;
+use crate::{Decoder, FilterState, StepReport, WienerParameters};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct WienerDecoder {
+    /// d rows of n l.
+    weights: Vec<f64>,
+    intercept: Vec<f64>,
+    /// Lower triangles.
+    residual_covariance: Vec<f64>,
+    state_covariance: Vec<f64>,
+    window: Window,
+    started: bool,
+}
+
+impl WienerDecoder {
+    pub(crate) fn new(wiener: &WienerParameters, background: &[f64]) -> Self {
+        Self {
+            weights: wiener.weights.transpose().as_slice().to_vec(),
+            intercept: wiener.intercept.as_slice().to_vec(),
+            residual_covariance: triangle(&wiener.residual_covariance),
+            state_covariance: triangle(&wiener.state_covariance),
+            window: Window::new(background, wiener.lags),
+            started: false,
+        }
+    }
+}
+
+/// The lower triangle of a matrix, row by row.
+pub(crate) fn triangle(matrix: &nalgebra::DMatrix<f64>) -> Vec<f64> {
+    (0..matrix.nrows()).flat_map(|row| (0..=row).map(move |column| matrix[(row, column)])).collect()
+}
+
+impl Decoder for WienerDecoder {
+    fn features(&self) -> usize {
+        self.window.features()
+    }
+
+    fn dimension(&self) -> usize {
+        self.intercept.len()
+    }
+
+    fn restart(&mut self) {
+        self.window.clear();
+        self.started = false;
+    }
+
+    fn step(&mut self, features: Option<&[f64]>, intent: &mut Intent) -> StepReport {
+        let measured = self.window.push(features);
+        let fallback = features.is_some() && !measured;
+        if !measured && !self.started {
+            return StepReport { fallback, ..StepReport::default() };
+        }
+        let row_one = !self.started;
+        self.started = true;
+        if intent.dimension() != self.intercept.len() {
+            *intent = Intent::zero(self.intercept.len());
+        }
+        let window = self.window.values();
+        for ((mean, weights), intercept) in
+            intent.mean_mut().iter_mut().zip(self.weights.chunks_exact(window.len())).zip(&self.intercept)
+        {
+            *mean = dot(weights, window) + intercept;
+        }
+        let covariance = if measured { &self.residual_covariance } else { &self.state_covariance };
+        intent.covariance_mut().copy_from_slice(covariance);
+        StepReport { valid: true, row_one, fallback, effective_samples: None }
+    }
+
+    fn state(&self) -> Option<FilterState<'_>> {
+        None
+    }
+
+    fn adopt(&mut self, _state: FilterState<'_>) -> bool {
+        false
+    }
+}
