@@ -4,23 +4,38 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+if ! command -v cargo >/dev/null; then
+    echo "setup: cargo was not found. Install Rust 1.95 or newer (https://rustup.rs), then run make again." >&2
+    exit 1
+fi
+
 need_packages=()
-command -v cc >/dev/null || need_packages+=(gcc libc6-dev)
-probe=$(mktemp -d)
-trap 'rm -rf "$probe"' EXIT
-python3 -m venv "$probe/venv" >/dev/null 2>&1 || need_packages+=(python3-venv)
-ldconfig -p | grep -q 'libstdc++.so.6' || need_packages+=(libstdc++6)
+command -v python3 >/dev/null || need_packages+=(python3)
+# a linker that can make a program
+if ! echo 'int main(void) { return 0; }' | cc -x c -o /dev/null - 2>/dev/null; then
+    need_packages+=(gcc libc6-dev)
+fi
+python3 -c 'import ensurepip, venv' 2>/dev/null || need_packages+=(python3-venv)
+ldconfig="$(command -v ldconfig || echo /sbin/ldconfig)"
+"$ldconfig" -p | grep -q 'libstdc++\.so\.6' || need_packages+=(libstdc++6)
 [ ${#need_packages[@]} -eq 0 ] || setup/packages.sh "${need_packages[@]}"
 
-[ -x .venv/bin/python ] || python3 -m venv .venv
+# an environment that was left half made is made anew
+if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    rm -rf .venv
+    python3 -m venv .venv
+fi
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
     --only-binary=:all: -r setup/requirements.txt || {
     echo "setup: pylsl 1.18.6 could not be installed. It carries liblsl for x86-64 Linux with glibc 2.35 or newer;" >&2
-    echo "setup: on another machine build liblsl 1.17 or newer, and put liblsl.so.2 and a link liblsl.so into .liblsl/." >&2
+    echo "setup: on another machine build liblsl 1.17 or newer, put liblsl.so.2 and a link liblsl.so into .liblsl/," >&2
+    echo "setup: and say that it is there with: touch .liblsl/ready" >&2
     exit 1
 }
 library=$(.venv/bin/python -c 'import importlib.util as u, pathlib as p; print(p.Path(u.find_spec("pylsl").origin).parent / "lib" / "liblsl.so.2")')
 mkdir -p .liblsl
-cp -f "$library" .liblsl/liblsl.so.2
-ln -sf liblsl.so.2 .liblsl/liblsl.so
+# a running program may have the old file open: a new one takes its place instead of being written into it
+cp "$library" .liblsl/liblsl.so.2.new
+mv -f .liblsl/liblsl.so.2.new .liblsl/liblsl.so.2
+ln -sfn liblsl.so.2 .liblsl/liblsl.so
 touch .liblsl/ready

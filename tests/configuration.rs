@@ -190,6 +190,8 @@ fn a_full_configuration_comes_out_as_it_was_written() {
         required = false
         [bins]
         bin_ms = 50
+        [decoder]
+        model = "m.safetensors"
         [intent]
         components = [{ name = "a" }, { name = "b", unit = "N" }, { name = "c" }]
         [cursor]
@@ -449,6 +451,20 @@ fn conflicts_are_reported_at_the_key_that_conflicts() {
         assert!(given.starts_with(title), "{text}: {given} ({found})");
         assert_eq!(at, line, "{text}: {given}");
     }
+}
+
+#[test]
+fn control_from_the_start_needs_a_model() {
+    let text = format!("start = \"control\"\n{STREAM}");
+    assert_eq!(problems(&text), [(1, 9, "`start` = \"control\" needs a model".to_owned())]);
+    assert_eq!(accepted(&format!("{text}[decoder]\nmodel = \"m\"\n")).start, Start::Control);
+}
+
+#[test]
+fn components_that_only_the_model_knows_are_left_to_it() {
+    let names = "[cursor]\ncomponents = [\"a\", \"b\"]\n[[output.lsl]]\nchannels = [\"x\", \"intent_a\"]\n";
+    accepted(&format!("{STREAM}[decoder]\nmodel = \"m\"\n{names}"));
+    assert_eq!(problems(&format!("{STREAM}{names}")).len(), 3);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
 use kalmind_types::{Binning, MAX_COMPONENTS, MAX_STREAMS};
 
 use super::{
-    Configuration, Insistence, Marker, MarkerKind, Network,
+    Configuration, Insistence, Marker, MarkerKind, Network, Start,
     problem::Problem,
     reader::{Places, quoted},
 };
@@ -21,6 +21,7 @@ pub(super) fn conflicts(
     spoiled: &BTreeSet<String>,
 ) -> Vec<Problem> {
     let mut conflicts = Conflicts { places, spoiled, problems: Vec::new() };
+    conflicts.start(configuration);
     conflicts.network(configuration);
     conflicts.streams(configuration);
     conflicts.bins(configuration);
@@ -70,6 +71,11 @@ impl Conflicts<'_> {
         self.problems.push(Problem::new(span, title, found, help));
     }
 
+    /// Whether the components of the intent are the model's, which is not read here.
+    fn model_decides(&self, configuration: &Configuration) -> bool {
+        configuration.decoder.model.is_some() && !self.given("intent.components")
+    }
+
     /// Reports every name that stands in `named` (path, name) a second time.
     fn duplicates(&mut self, what: &str, named: &[(String, String)], help: &str) {
         for (index, (path, name)) in named.iter().enumerate() {
@@ -78,6 +84,20 @@ impl Conflicts<'_> {
                 let found = format!("the same as `{first}`");
                 self.at(self.value(path), title, &found, help);
             }
+        }
+    }
+
+    fn start(&mut self, configuration: &Configuration) {
+        if configuration.start == Start::Control
+            && configuration.decoder.model.is_none()
+            && self.known(&["start", "decoder"])
+        {
+            self.at(
+                self.value("start"),
+                "`start` = \"control\" needs a model",
+                "nothing could move the cursor",
+                "add model = \"FILE\" under [decoder], or set start = \"idle\"",
+            );
         }
     }
 
@@ -247,7 +267,9 @@ impl Conflicts<'_> {
             return;
         }
         for (index, name) in cursor.components.iter().enumerate() {
-            if !components.iter().any(|component| component.name == *name) {
+            if !self.model_decides(configuration)
+                && !components.iter().any(|component| component.name == *name)
+            {
                 let known: Vec<&str> = components.iter().map(|component| component.name.as_str()).collect();
                 let axis = ["x", "y"][index];
                 self.at(
@@ -336,7 +358,9 @@ impl Conflicts<'_> {
             }
             for (number, channel) in channels.iter().enumerate() {
                 let element = format!("{place}[{number}]");
-                if !known.contains(channel) {
+                let of_intent = channel.starts_with("intent_") || channel.starts_with("covariance_");
+                let exists = known.contains(channel) || (of_intent && self.model_decides(configuration));
+                if !exists {
                     let help = format!("one of: {}", known.join(", "));
                     self.at(
                         self.value(&element),

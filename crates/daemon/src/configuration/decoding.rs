@@ -32,10 +32,10 @@ table_of! {
 }
 
 table! {
-    /// What is decoded. It fixes the number of components before a model is there, so that clients and outlets know
-    /// their channels from the start; a model with other components is refused.
+    /// What is decoded. It fixes the components before a model is there, so that clients and outlets know their channels
+    /// from the start. A model whose components differ from those given here is refused.
     pub struct Intent {
-        /// The components, 1 to 8, no two of the same name.
+        /// The components, 1 to 8, no two of the same name. Left out, they are the model's; without a model, vx and vy.
         components: Vec<Component> = vec![
             Component { name: "vx".to_owned(), unit: "workspace widths/s".to_owned() },
             Component { name: "vy".to_owned(), unit: "workspace widths/s".to_owned() },
@@ -82,7 +82,8 @@ table! {
         height: f64 = 1.0, in Rule::Between(0.01, 100.0);
         /// Where the cursor starts: [x, y] with x from 0 to 1 and y, upwards, from 0 to `height`.
         start_position: Option<[f64; 2]> = None, in Rule::Between(0.0, 100.0), or "the centre of the workspace";
-        /// Names of the components of the intent that move x and y.
+        /// Names of the components of the intent that move x and y. Left out, and with a model that has no vx and vy, its
+        /// first two.
         components: [String; 2] = ["vx".to_owned(), "vy".to_owned()];
         /// Time that the gain takes from zero to full after a restart or a resume, in milliseconds.
         ramp_ms: f64 = 300.0, in Rule::Between(0.0, 60_000.0);

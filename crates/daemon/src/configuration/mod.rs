@@ -19,7 +19,7 @@ mod setting;
 mod table;
 mod task;
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
 
 use kalmind_types::Binning;
 use sha2::{Digest as _, Sha256};
@@ -51,6 +51,8 @@ pub struct Source {
     pub text: String,
     /// The SHA-256 of the text, in lower-case hexadecimal.
     pub sha256: String,
+    /// The keys and tables that the file gives, by path (`bins.bin_ms`); all others hold their defaults.
+    pub given: BTreeSet<String>,
 }
 
 table::table! {
@@ -100,6 +102,11 @@ impl Configuration {
             Some(toml::Value::Table(table)) => table.to_string(),
             _ => String::new(),
         }
+    }
+
+    /// Whether the file gives the key or table at `path` (as in `bins.bin_ms`), so that its value is no default.
+    pub fn gives(&self, path: &str) -> bool {
+        self.source.given.contains(path)
     }
 
     /// The labels of a cursor outlet's channels before selection, in their order.
@@ -210,7 +217,8 @@ fn read(text: &str, file_name: &str) -> ((Configuration, reader::Places), Vec<Pr
         let _infallible = write!(hash, "{byte:02x}");
         hash
     });
-    configuration.source = Source { file_name: file_name.to_owned(), text: text.to_owned(), sha256 };
+    let given = places.keys().cloned().collect();
+    configuration.source = Source { file_name: file_name.to_owned(), text: text.to_owned(), sha256, given };
     ((configuration, places), problems)
 }
 

@@ -1,0 +1,70 @@
+# What one does with Kalmind. `make help` lists it.
+#
+# Setting up is done by files that depend on what they were made from, so a second run does nothing. Nothing outside
+# this folder is changed, except that missing distribution packages are installed (as root, or through sudo).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+# A RUSTFLAGS variable would replace the flags that link liblsl (.cargo/config.toml), and another target folder would
+# be out of reach of the run path that finds it.
+unexport RUSTFLAGS
+unexport CARGO_ENCODED_RUSTFLAGS
+unexport CARGO_BUILD_RUSTFLAGS
+unexport CARGO_TARGET_DIR
+unexport CARGO_BUILD_TARGET_DIR
+unexport CARGO_BUILD_TARGET
+
+CARGO ?= cargo
+
+LIBLSL := .liblsl/ready
+PYTHON_PEERS := .venv/peers-ready
+BROWSER := tests/browser/node_modules/ready
+
+.PHONY: help build demo test test-rust test-ring test-browser bench lint clean
+
+help: ## what there is
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@echo "Options of the demo: make demo DEMO='--headless --seconds 60 --seed 2 --json'"
+
+build: $(LIBLSL) ## build target/release/kalmind
+	$(CARGO) build --locked --release
+
+demo: build ## run a simulated participant, the daemon and the live page in one go
+	target/release/kalmind demo $(DEMO)
+
+test: test-rust test-ring test-browser ## set up and run every test
+
+test-rust: $(LIBLSL) $(PYTHON_PEERS) ## unit, property and end-to-end tests
+	$(CARGO) test --locked --workspace
+
+test-ring: $(LIBLSL) ## model checking of the lock-free ring
+	$(CARGO) test --locked -p kalmind-acquisition --features loom --test ring_loom --release
+
+test-browser: $(LIBLSL) $(BROWSER) ## the live page in Chromium
+	$(CARGO) build --locked -p kalmind-output --example fake_session
+	setup/test-browser.sh
+
+bench: $(LIBLSL) ## measure the speed of every stage
+	$(CARGO) bench --locked
+
+lint: $(LIBLSL) ## formatting, lints, documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+clean: ## remove everything that make put into this folder
+	rm -rf target .liblsl .venv tests/browser/node_modules
+
+$(LIBLSL): setup/liblsl.sh setup/packages.sh setup/requirements.txt
+	setup/liblsl.sh
+
+$(PYTHON_PEERS): setup/python-peers.sh tests/requirements.txt $(LIBLSL)
+	setup/python-peers.sh
+
+$(BROWSER): setup/browser.sh setup/packages.sh tests/browser/package.json tests/browser/package-lock.json
+	setup/browser.sh
