@@ -33,7 +33,7 @@ impl Continuity {
     pub(crate) fn step(&mut self, kind: Kind) -> Step {
         match kind {
             Kind::State { seq, shown } => {
-                let missed = self.last_seq.map_or(0, |last| self.wanted_between(last, seq));
+                let missed = self.wanted_before(seq);
                 let changed = self.shown.replace(shown) != Some(shown);
                 // a repeated tick would be presented as new
                 let fresh = self.last_seq.is_none_or(|last| seq > last);
@@ -60,10 +60,10 @@ impl Continuity {
         skipped
     }
 
-    /// Ticks that this client wants strictly between `last` and `seq`.
-    fn wanted_between(&self, last: u64, seq: u64) -> u64 {
-        let before = seq.saturating_sub(1);
-        (before / self.every).saturating_sub(last / self.every)
+    /// Ticks that this client wants after the last one that it knows of (`seq` starts from 0) and before `seq`.
+    fn wanted_before(&self, seq: u64) -> u64 {
+        let first = self.last_seq.map_or(0, |last| last + 1);
+        seq.div_ceil(self.every).saturating_sub(first.div_ceil(self.every))
     }
 }
 
@@ -85,8 +85,15 @@ mod tests {
     }
 
     #[test]
+    fn ticks_before_the_first_one_seen_are_missed_unless_they_were_before_its_time() {
+        assert_eq!(client(1).step(state(3, CONTROL)).missed, 3);
+        assert_eq!(client(2).step(state(3, CONTROL)).missed, 2);
+        assert_eq!(Continuity::new(1, Some(2), None, CONTROL).step(state(3, CONTROL)).missed, 0);
+    }
+
+    #[test]
     fn every_tick_is_sent_and_holes_are_counted() {
-        let mut client = client(1);
+        let mut client = Continuity::new(1, Some(39), None, CONTROL);
         assert_eq!(client.step(state(40, CONTROL)), Step { send: true, ..Step::default() });
         assert_eq!(client.step(state(41, CONTROL)), Step { send: true, ..Step::default() });
         assert_eq!(client.step(state(45, CONTROL)), Step { missed: 3, missed_events: 0, send: true });
@@ -94,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_tick_is_never_sent_twice() {
-        let mut client = client(1);
+        let mut client = Continuity::new(1, Some(6), None, CONTROL);
         assert!(client.step(state(7, CONTROL)).send);
         assert_eq!(client.step(state(7, CONTROL)), Step::default());
         assert_eq!(client.step(state(6, CONTROL)), Step::default());

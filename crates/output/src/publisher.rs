@@ -135,8 +135,15 @@ pub struct LslPublisher {
 /// even so). Each tick is one sample, stamped with the tick's time; pushing never waits for a reader. Latencies go into
 /// `ledger`, whose only writer this thread is. Heartbeats are not pushed: the stream is regular and repeats nothing.
 ///
+/// `on_start` is run by the thread on itself before it makes the outlets: what it does to its own scheduling, the
+/// threads that liblsl starts for the outlets inherit.
+///
 /// # Errors
 /// See [`LslError`].
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the one call that wires the publisher; a struct would only rename them"
+)]
 pub fn spawn_lsl_publisher(
     outlets: Vec<CursorOutletConfig>,
     events_outlet: EventsOutletConfig,
@@ -145,6 +152,7 @@ pub fn spawn_lsl_publisher(
     events: Receiver<Event>,
     ledger: Arc<Ledger>,
     clock: Clock,
+    on_start: Option<Box<dyn FnOnce() + Send>>,
 ) -> Result<LslPublisher, LslError> {
     let stop = Arc::new(AtomicBool::new(false));
     let counts = Arc::new(Counts::default());
@@ -153,6 +161,9 @@ pub fn spawn_lsl_publisher(
     let handle = thread::Builder::new().name(String::from("kalmind-lsl")).spawn({
         let (stop, counts) = (Arc::clone(&stop), Arc::clone(&counts));
         move || {
+            if let Some(on_start) = on_start {
+                on_start();
+            }
             let outlets = match Outlets::new(&outlets, &events_outlet, &layout) {
                 Ok(outlets) => outlets,
                 Err(error) => return drop(ready.send(Err(error))),

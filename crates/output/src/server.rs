@@ -1,7 +1,11 @@
 //! The server: one port for the WebSocket, HTTP and the console, on a thread of its own.
 
 use core::{net::SocketAddr, time::Duration};
-use std::{io, sync::Arc, thread};
+use std::{
+    io,
+    sync::{Arc, Mutex, atomic::AtomicU64, mpsc},
+    thread,
+};
 
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -114,6 +118,12 @@ pub enum ServerError {
         /// The address asked for.
         address: SocketAddr,
     },
+    /// The server's thread ended before it listened.
+    #[error("the server at {address} ended before it listened")]
+    Ended {
+        /// The address asked for.
+        address: SocketAddr,
+    },
     /// Anything else.
     #[error("the server at {address} could not start: {source}")]
     Other {
@@ -132,8 +142,8 @@ pub(crate) struct App {
     pub(crate) access: Access,
     pub(crate) limits: Limits,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) requests: std::sync::Mutex<RateLimit>,
-    pub(crate) open_websockets: std::sync::atomic::AtomicU64,
+    pub(crate) requests: Mutex<RateLimit>,
+    pub(crate) open_websockets: AtomicU64,
     pub(crate) ending: watch::Receiver<bool>,
 }
 
@@ -171,32 +181,43 @@ pub fn start_server(
     ledger: Arc<Ledger>,
 ) -> Result<Server, ServerError> {
     let address = config.bind;
-    let other = |source| ServerError::Other { address, source };
-    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(other)?;
-    let listener = {
-        let _context = runtime.enter();
-        bind(address, &config.limits).map_err(|source| explain(address, source))?
-    };
-    let local_addr = listener.local_addr().map_err(other)?;
     let counters = Arc::new(Counters::default());
     let (ending, ends) = watch::channel(false);
-    let now = hub.clock().lsl();
-    let rate = config.limits.requests_per_second;
-    let app = Arc::new(App {
-        access: Access::new(local_addr, &config.allowed_hosts, &config.allowed_origins, config.token),
-        hub,
-        controls,
-        ledger,
-        limits: config.limits,
-        counters: Arc::clone(&counters),
-        requests: std::sync::Mutex::new(RateLimit::new(rate, rate, now)),
-        open_websockets: std::sync::atomic::AtomicU64::new(0),
-        ending: ends,
-    });
+    // the runtime is made and dropped in its own thread, so that a caller may itself be asynchronous
+    let (ready, bound) = mpsc::sync_channel(1);
     let handle = thread::Builder::new()
         .name(String::from("kalmind-server"))
-        .spawn(move || runtime.block_on(connection::accept(listener, routes::router(&app), &app)))
-        .map_err(other)?;
+        .spawn({
+            let counters = Arc::clone(&counters);
+            move || match open(address, &config.limits) {
+                Ok((runtime, listener, local_addr)) => {
+                    let now = hub.clock().lsl();
+                    let rate = config.limits.requests_per_second;
+                    let app = Arc::new(App {
+                        access: Access::new(
+                            local_addr,
+                            &config.allowed_hosts,
+                            &config.allowed_origins,
+                            config.token,
+                        ),
+                        hub,
+                        controls,
+                        ledger,
+                        limits: config.limits,
+                        counters,
+                        requests: Mutex::new(RateLimit::new(rate, rate, now)),
+                        open_websockets: AtomicU64::new(0),
+                        ending: ends,
+                    });
+                    if ready.send(Ok(local_addr)).is_ok() {
+                        runtime.block_on(connection::accept(listener, routes::router(&app), &app));
+                    }
+                }
+                Err(source) => drop(ready.send(Err(explain(address, source)))),
+            }
+        })
+        .map_err(|source| ServerError::Other { address, source })?;
+    let local_addr = bound.recv().map_err(|mpsc::RecvError| ServerError::Ended { address })??;
     Ok(Server { local_addr, counters, ending, handle: Some(handle) })
 }
 
@@ -232,6 +253,17 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// A runtime and a listener on it.
+fn open(address: SocketAddr, limits: &Limits) -> io::Result<(runtime::Runtime, TcpListener, SocketAddr)> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = {
+        let _context = runtime.enter();
+        bind(address, limits)?
+    };
+    let local_addr = listener.local_addr()?;
+    Ok((runtime, listener, local_addr))
 }
 
 /// Listens at `address`. Accepted sockets inherit the small send buffer and `TCP_NODELAY`.

@@ -1,0 +1,533 @@
+//! The WebSocket, message by message, through an independent client library.
+
+use core::time::Duration;
+
+use fake::{FakeDaemon, TOKEN, config};
+use futures_util::{SinkExt as _, StreamExt as _};
+use kalmind_output::{Limits, ServerConfig};
+use kalmind_types::{Actor, EventKind, Mode};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Error, Message, client::IntoClientRequest as _, http::Request, protocol::CloseFrame},
+};
+
+mod fake;
+
+struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+fn request(daemon: &FakeDaemon, query: &str, headers: &[(&'static str, &str)]) -> Request<()> {
+    let url = format!("ws://{}/v1/state{query}", daemon.server.local_addr());
+    let mut request = url.into_client_request().unwrap();
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    request
+}
+
+impl Client {
+    async fn connect(daemon: &FakeDaemon, query: &str) -> Self {
+        Self::with_headers(daemon, query, &[]).await
+    }
+
+    async fn with_headers(daemon: &FakeDaemon, query: &str, headers: &[(&'static str, &str)]) -> Self {
+        Self(connect_async(request(daemon, query, headers)).await.unwrap().0)
+    }
+
+    /// The next message of the server.
+    async fn next(&mut self) -> Value {
+        match self.frame().await {
+            Message::Text(text) => serde_json::from_str(&text).unwrap(),
+            other => panic!("not a message: {other:?}"),
+        }
+    }
+
+    /// The next frame that is not a ping.
+    async fn frame(&mut self) -> Message {
+        loop {
+            match self.0.next().await.unwrap().unwrap() {
+                Message::Ping(_) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// The next message of `kind`; others are skipped.
+    async fn next_of(&mut self, kind: &str) -> Value {
+        loop {
+            let message = self.next().await;
+            if message["type"] == kind {
+                return message;
+            }
+        }
+    }
+
+    async fn send(&mut self, message: &Value) {
+        self.send_text(message.to_string()).await;
+    }
+
+    async fn send_text(&mut self, text: String) {
+        self.0.send(Message::text(text)).await.unwrap();
+    }
+
+    /// Reads until the server closes.
+    async fn closed(&mut self) -> CloseFrame {
+        loop {
+            if let Message::Close(frame) = self.frame().await {
+                return frame.unwrap();
+            }
+        }
+    }
+}
+
+/// The HTTP status with which an upgrade is refused.
+async fn refused(request: Request<()>) -> u16 {
+    match connect_async(request).await {
+        Err(Error::Http(response)) => response.status().as_u16(),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("the upgrade was not refused"),
+    }
+}
+
+fn with_limits(limits: Limits) -> ServerConfig {
+    ServerConfig { limits, ..config() }
+}
+
+#[tokio::test]
+async fn hello_comes_first_and_says_everything() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    daemon.controls.emit(EventKind::Target, json!({"position": [0.25, 0.5], "radius": 0.06}));
+    let hello = Client::connect(&daemon, "").await.next().await;
+    assert_eq!(hello["type"], "hello");
+    assert_eq!(hello["protocol"], 1);
+    assert_eq!(hello["session"], fake::session().session);
+    assert_eq!(hello["run"], 1_700_000_000);
+    assert_eq!(hello["instance"], "fake");
+    assert_eq!(hello["participant"], "P0");
+    assert_eq!(hello["bin_ms"], 20.0);
+    assert_eq!(hello["decoder"]["name"], "dkf-nw");
+    assert_eq!(hello["intent"][1], json!({"name": "vy", "unit": "workspace widths/s"}));
+    assert_eq!(hello["workspace"], json!({"width": 1.0, "height": 1.0}));
+    assert_eq!(hello["streams"][0]["health"], "live");
+    assert_eq!(hello["target"]["data"]["position"], json!([0.25, 0.5]));
+    assert_eq!(hello["target"]["event_seq"], 0);
+    assert_eq!(hello["state"], "control");
+    assert!(hello["clock"]["lsl"].as_f64().unwrap() > 0.0);
+    assert!(hello["clock"]["unix"].as_f64().unwrap() > 1.7e9);
+}
+
+#[tokio::test]
+async fn a_tick_is_one_state_message() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let mut client = Client::connect(&daemon, "").await;
+    client.next_of("hello").await;
+    daemon.controls.tick();
+    let state = client.next_of("state").await;
+    let sent = fake::tick(0, kalmind_types::LslTime(0.0), kalmind_types::OutputState::Control, None);
+    assert_eq!(state["session"], fake::session().session);
+    assert_eq!((&state["seq"], &state["epoch"]), (&json!(0), &json!(0)));
+    assert_eq!(state["state"], "control");
+    assert_eq!(state["reason"], Value::Null);
+    assert_eq!(state["incomplete"], false);
+    assert_eq!(state["position"], json!(sent.output.position.0));
+    assert_eq!(state["velocity"], json!(sent.output.velocity.0));
+    let intent = sent.output.intent.unwrap();
+    assert_eq!(state["intent"]["mean"], json!(intent.mean()));
+    let triangle = intent.covariance();
+    assert_eq!(
+        state["intent"]["covariance"],
+        json!([[triangle[0], triangle[1]], [triangle[1], triangle[2]]])
+    );
+    assert_eq!(
+        state["click"],
+        json!({"probability": 0.02, "pressed": false, "presses": 0, "releases": 0, "last_press_seq": null})
+    );
+    assert_eq!(state["age_ms"], 3.0);
+    let (time, newest) = (state["time"].as_f64().unwrap(), state["newest"].as_f64().unwrap());
+    assert!(newest < time && time < state["sent"].as_f64().unwrap());
+    // from the clock readings that the tick carried: 2.7 ms, 0.1 ms and 0.2 ms
+    for (stage, expected) in [("receive", 2700.0), ("close", 100.0), ("decode", 200.0)] {
+        let found = state["latency_us"][stage].as_f64().unwrap();
+        assert!((found - expected).abs() < 0.01, "{stage}: {found}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_keeps_up_sees_ten_thousand_fast_ticks_without_a_hole() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let mut client = Client::connect(&daemon, "").await;
+    client.next_of("hello").await;
+    // half the hub's queue is on its way at any time
+    for _ in 0..128 {
+        daemon.controls.tick();
+    }
+    for expected in 0..10_000_u64 {
+        let message = loop {
+            let message = client.next().await;
+            if message["type"] != "heartbeat" {
+                break message;
+            }
+        };
+        assert_eq!(message["type"], "state", "{message}");
+        assert_eq!(message["seq"], expected);
+        if expected + 128 < 10_000 {
+            daemon.controls.tick();
+        }
+    }
+    assert_eq!(daemon.server.counts().gaps, 0);
+}
+
+#[tokio::test]
+async fn a_reader_that_falls_behind_is_told_how_much_it_missed_and_gets_the_newest() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let mut client = Client::connect(&daemon, "").await;
+    client.next_of("hello").await;
+    // fill the client's own receive buffer, the socket's and the hub's queue: some 20 MB
+    let (mut ticks, mut events) = (0_u64, 0_u64);
+    while daemon.hub.state().0 == kalmind_types::OutputState::Control && ticks < 40_000 {
+        daemon.controls.tick();
+        ticks += 1;
+        if ticks.is_multiple_of(100) {
+            daemon.controls.emit(EventKind::Trial, json!({"trial": events, "phase": "start"}));
+            events += 1;
+        }
+    }
+    let (mut states, mut missed, mut seen_events, mut missed_events) = (0, 0, 0, 0);
+    let (mut last, mut gaps) = (None, 0);
+    while last != Some(ticks - 1) || seen_events + missed_events < events {
+        let message = client.next().await;
+        match message["type"].as_str().unwrap() {
+            "state" => {
+                let seq = message["seq"].as_u64().unwrap();
+                assert!(last.is_none_or(|last| seq > last), "{seq} after {last:?}");
+                last = Some(seq);
+                states += 1;
+            }
+            "gap" => {
+                gaps += 1;
+                missed += message["missed"].as_u64().unwrap();
+                missed_events += message["missed_events"].as_u64().unwrap();
+            }
+            "event" => seen_events += 1,
+            "heartbeat" => {}
+            other => panic!("{other}"),
+        }
+    }
+    assert!(gaps > 0, "40,000 ticks fitted into the buffers");
+    assert_eq!(states + missed, ticks);
+    assert_eq!(seen_events + missed_events, events);
+    assert_eq!(daemon.server.counts().gaps, gaps);
+}
+
+#[tokio::test]
+async fn ticks_that_the_queue_refused_are_a_gap_too() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let mut client = Client::connect(&daemon, "").await;
+    client.next_of("hello").await;
+    daemon.controls.tick();
+    daemon.controls.skip(7);
+    daemon.controls.tick();
+    client.next_of("state").await;
+    assert_eq!(client.next_of("gap").await, json!({"type": "gap", "missed": 7, "missed_events": 0}));
+    assert_eq!(client.next_of("state").await["seq"], 8);
+}
+
+#[tokio::test]
+async fn every_thins_ticks_and_never_events_or_changes_of_state() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let mut client = Client::connect(&daemon, "?every=5").await;
+    client.next_of("hello").await;
+    for _ in 0..8 {
+        daemon.controls.tick();
+    }
+    assert_eq!(client.next_of("state").await["seq"], 0);
+    assert_eq!(client.next_of("state").await["seq"], 5);
+    daemon.controls.emit(EventKind::Trial, json!({"trial": 1, "phase": "start"}));
+    assert_eq!(client.next_of("event").await["data"]["trial"], 1);
+    client.send(&json!({"type": "stop"})).await;
+    loop {
+        let message = client.next_of("heartbeat").await;
+        if message["state"] == "hold" {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_takes_whole_numbers_from_one_and_the_query_takes_nothing_else() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    for query in
+        ["?every=0", "?every=-1", "?every=x", "?every=1.5", "?token=0123456789abcdef0123456789abcdef"]
+    {
+        assert_eq!(refused(request(&daemon, query, &[])).await, 400, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn stop_reaches_every_client_at_once_without_ticks() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        let mut client = Client::connect(&daemon, "").await;
+        client.next_of("hello").await;
+        clients.push(client);
+    }
+    clients[0].send(&json!({"type": "stop"})).await;
+    for client in &mut clients {
+        let heartbeat = loop {
+            let message = client.next_of("heartbeat").await;
+            if message["state"] == "hold" {
+                break message;
+            }
+        };
+        assert_eq!(heartbeat["reason"], "stopped by client");
+    }
+    assert_eq!(daemon.controls.stopped_by(), [Actor::Client]);
+}
+
+#[tokio::test]
+async fn without_ticks_heartbeats_come_and_a_silent_tick_thread_becomes_a_fault() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let mut client = Client::connect(&daemon, "").await;
+    client.next_of("hello").await;
+    let first = client.next_of("heartbeat").await;
+    assert_eq!(first["state"], "control");
+    assert_eq!(first["last_seq"], Value::Null);
+    let fault = loop {
+        let message = client.next_of("heartbeat").await;
+        if message["state"] != "control" {
+            break message;
+        }
+    };
+    assert_eq!(fault["state"], "fault");
+    assert_eq!(fault["reason"], "tick thread silent by daemon");
+    // a tick is a sign of life
+    daemon.controls.tick();
+    assert_eq!(client.next_of("state").await["state"], "control");
+}
+
+#[tokio::test]
+async fn ping_is_answered_with_the_daemons_times() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let mut client = Client::connect(&daemon, "").await;
+    let before = daemon.hub.clock().lsl().0;
+    client.send(&json!({"type": "ping", "t": 12.25})).await;
+    let pong = client.next_of("pong").await;
+    let after = daemon.hub.clock().lsl().0;
+    assert_eq!(pong["t"], 12.25);
+    let (received, sent) = (pong["received"].as_f64().unwrap(), pong["sent"].as_f64().unwrap());
+    assert!(before <= received && received <= sent && sent <= after);
+}
+
+#[tokio::test]
+async fn control_needs_the_token_by_message_header_or_subprotocol() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let control = json!({"type": "control", "state": "control"});
+    let accepted = json!({"type": "accepted", "request": "control"});
+
+    let mut client = Client::connect(&daemon, "").await;
+    client.send(&control).await;
+    assert_eq!(client.next_of("error").await["code"], "unauthorized");
+    client.send(&json!({"type": "control", "state": "control", "token": "wrong"})).await;
+    assert_eq!(client.next_of("error").await["code"], "unauthorized");
+    client.send(&json!({"type": "auth", "token": "wrong"})).await;
+    assert_eq!(client.next_of("error").await["code"], "unauthorized");
+    assert_eq!(daemon.controls.requested(), []);
+    client.send(&json!({"type": "auth", "token": TOKEN})).await;
+    assert_eq!(client.next_of("accepted").await["request"], "auth");
+    client.send(&control).await;
+    assert_eq!(client.next_of("accepted").await, accepted);
+
+    let mut client = Client::connect(&daemon, "").await;
+    client.send(&json!({"type": "control", "state": "idle", "token": TOKEN})).await;
+    assert_eq!(client.next_of("accepted").await, accepted);
+
+    let bearer = format!("Bearer {TOKEN}");
+    let mut client = Client::with_headers(&daemon, "", &[("authorization", &bearer)]).await;
+    client.send(&control).await;
+    assert_eq!(client.next_of("accepted").await, accepted);
+
+    let protocols = format!("kalmind.v1, kalmind.token.{TOKEN}");
+    let (socket, response) =
+        connect_async(request(&daemon, "", &[("sec-websocket-protocol", &protocols)])).await.unwrap();
+    assert_eq!(response.headers()["sec-websocket-protocol"], "kalmind.v1");
+    let mut client = Client(socket);
+    client.send(&control).await;
+    assert_eq!(client.next_of("accepted").await, accepted);
+
+    assert_eq!(daemon.controls.requested(), [Mode::Control, Mode::Idle, Mode::Control, Mode::Control]);
+    assert_eq!(daemon.server.counts().unauthorized, 3);
+}
+
+#[tokio::test]
+async fn hold_is_a_stop_and_a_refusal_says_why() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let mut client = Client::connect(&daemon, "").await;
+    client.send(&json!({"type": "control", "state": "hold", "token": TOKEN})).await;
+    client.next_of("accepted").await;
+    assert_eq!(daemon.controls.stopped_by(), [Actor::Operator]);
+    client.send(&json!({"type": "control", "state": "calibrating"})).await;
+    let refused = client.next_of("error").await;
+    assert_eq!(refused["code"], "not_now");
+    assert_eq!(refused["message"], "no task is loaded: name one under [task]");
+}
+
+#[tokio::test]
+async fn a_wrong_token_origin_or_host_refuses_the_upgrade() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    for (headers, status) in [
+        (("authorization", "Bearer wrong"), 401),
+        (("sec-websocket-protocol", "kalmind.v1, kalmind.token.wrong"), 401),
+        (("origin", "http://evil.example"), 403),
+        (("origin", "null"), 403),
+        (("host", "evil.example"), 403),
+    ] {
+        assert_eq!(refused(request(&daemon, "", &[headers])).await, status, "{headers:?}");
+    }
+    let counts = daemon.server.counts();
+    assert_eq!((counts.hosts_rejected, counts.origins_rejected, counts.unauthorized), (1, 2, 2));
+    let own = format!("http://{}", daemon.server.local_addr());
+    let hello = Client::with_headers(&daemon, "", &[("origin", &own)]).await.next().await;
+    assert_eq!(hello["type"], "hello");
+}
+
+#[tokio::test]
+async fn malformed_messages_get_an_error_and_are_counted() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let mut client = Client::connect(&daemon, "").await;
+    for text in ["{", "[]", "{\"type\":\"resume\"}", "{\"type\":\"ping\",\"t\":null}", ""] {
+        client.send_text(String::from(text)).await;
+        assert_eq!(client.next_of("error").await["code"], "malformed", "{text}");
+    }
+    client.0.send(Message::binary(vec![1, 2, 3])).await.unwrap();
+    assert_eq!(client.next_of("error").await["code"], "malformed");
+    assert_eq!(daemon.server.counts().malformed, 6);
+    // and the connection lives on
+    client.send(&json!({"type": "ping", "t": 1.0})).await;
+    client.next_of("pong").await;
+}
+
+#[tokio::test]
+async fn an_oversized_message_ends_the_connection() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let mut client = Client::connect(&daemon, "").await;
+    client.send_text(format!("{{\"type\":\"auth\",\"token\":\"{}\"}}", "x".repeat(5000))).await;
+    assert_eq!(u16::from(client.closed().await.code), 1009);
+    assert_eq!(daemon.server.counts().oversized, 1);
+}
+
+#[tokio::test]
+async fn too_many_messages_end_the_connection_but_a_stop_among_them_counts() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let mut client = Client::connect(&daemon, "").await;
+    for _ in 0..60 {
+        // the server may have closed already
+        if client.0.feed(Message::text(r#"{"type":"ping","t":1}"#)).await.is_err() {
+            break;
+        }
+    }
+    drop(client.0.flush().await);
+    assert_eq!(u16::from(client.closed().await.code), 1008);
+    assert_eq!(daemon.server.counts().too_frequent, 1);
+
+    let mut client = Client::connect(&daemon, "").await;
+    for _ in 0..50 {
+        client.0.feed(Message::text(r#"{"type":"ping","t":1}"#)).await.unwrap();
+    }
+    client.0.feed(Message::text(r#"{"type":"stop"}"#)).await.unwrap();
+    client.0.flush().await.unwrap();
+    assert_eq!(u16::from(client.closed().await.code), 1008);
+    assert_eq!(daemon.controls.stopped_by(), [Actor::Client]);
+}
+
+#[tokio::test]
+async fn a_client_that_never_answers_pings_is_disconnected() {
+    let limits = Limits {
+        ping_every: Duration::from_millis(20),
+        pong_within: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let daemon = FakeDaemon::start(with_limits(limits)).unwrap();
+    let silent = Client::connect(&daemon, "").await;
+    // a client that reads, and so answers, stays; it sees the other one go
+    let mut lively = Client::connect(&daemon, "").await;
+    while daemon.server.counts().silent_disconnected == 0 {
+        lively.next().await;
+    }
+    lively.send(&json!({"type": "ping", "t": 1.0})).await;
+    lively.next_of("pong").await;
+    assert_eq!(daemon.server.counts().silent_disconnected, 1);
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_can_still_stop() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let mut client = Client::connect(&daemon, "").await;
+    client.next_of("hello").await;
+    let mut watcher = Client::connect(&daemon, "").await;
+    watcher.next_of("hello").await;
+    // until the server cannot write to it any more
+    for _ in 0..40_000 {
+        daemon.controls.tick();
+    }
+    while daemon.server.counts().gaps == 0 {
+        watcher.next().await;
+    }
+    client.send(&json!({"type": "stop"})).await;
+    loop {
+        if watcher.next().await["state"] == "hold" {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn events_arrive_in_order_with_one_schema() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let mut client = Client::connect(&daemon, "").await;
+    client.next_of("hello").await;
+    let data = [
+        (EventKind::Target, json!({"position": [0.1, 0.2], "radius": 0.05})),
+        (EventKind::Trial, json!({"trial": 3, "phase": "start", "result": null})),
+        (EventKind::TaskBlock, json!({"block": "closed loop", "phase": "start"})),
+        (EventKind::Operator, json!({"action": "stop", "by": "client"})),
+        (EventKind::Model, json!({"action": "swapped", "hash": "ab"})),
+        (EventKind::Fault, json!({"state": "fault", "reason": "panic on the tick"})),
+    ];
+    for (kind, data) in data.clone() {
+        daemon.controls.emit(kind, data);
+    }
+    for (event_seq, (kind, data)) in (0_u64..).zip(data) {
+        let event = client.next_of("event").await;
+        assert_eq!(event["event_seq"], event_seq);
+        assert_eq!(event["kind"], serde_json::to_value(kind).unwrap());
+        assert_eq!(event["data"], data);
+        assert!(event["time"].as_f64().unwrap() > 0.0);
+    }
+}
+
+#[tokio::test]
+async fn any_address_but_loopback_needs_the_token_for_reading_and_stops_without() {
+    let limits = Limits { request_within: Duration::from_millis(300), ..Limits::default() };
+    let open = ServerConfig { bind: "0.0.0.0:0".parse().unwrap(), ..with_limits(limits) };
+    let mut daemon = FakeDaemon::start(open).unwrap();
+    let port = daemon.server.local_addr().port();
+    let url = format!("ws://127.0.0.1:{port}/v1/state");
+
+    // nothing but answers before the token, and goodbye if it does not come
+    let mut client = Client(connect_async(url.as_str()).await.unwrap().0);
+    client.send(&json!({"type": "stop"})).await;
+    assert_eq!(client.next().await, json!({"type": "accepted", "request": "stop"}));
+    assert_eq!(u16::from(client.closed().await.code), 4401);
+    assert_eq!(daemon.controls.stopped_by(), [Actor::Client]);
+
+    let mut client = Client(connect_async(url.as_str()).await.unwrap().0);
+    client.send(&json!({"type": "auth", "token": TOKEN})).await;
+    assert_eq!(client.next().await["type"], "accepted");
+    assert_eq!(client.next().await["type"], "hello");
+
+    daemon.server = FakeDaemon::start(config()).unwrap().server;
+    assert_eq!(u16::from(client.closed().await.code), 1001, "the server said goodbye when it ended");
+}
