@@ -1,8 +1,8 @@
 //! A thread beside each data thread: measures the sender's clock and looks for a replacement, off the data path.
 //!
 //! LSL's first clock measurement blocks for 0.6 s and a search for 0.3 s; neither may hold up samples. The companion
-//! opens a second inlet to the same outlet, never for data. It knows the outlet by its header, sent over as XML,
-//! because LSL's handles cannot move between threads.
+//! opens a second inlet to the same outlet, never for data. It finds the outlet anew by its identifier, because LSL's
+//! handles cannot move between threads.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -15,13 +15,15 @@ use lsl::{StreamInfo, StreamInlet};
 
 use crate::monitor::StreamMonitor;
 use crate::offset::SharedOffset;
+use crate::resolve::find_uid;
 
 /// How often the companion looks up while nothing is ordered. LSL itself measures every 2 s.
 const LOOK_UP: Duration = Duration::from_millis(500);
 /// How long one clock measurement may block the companion, and so its end.
 const MEASURE: f64 = 0.5;
-/// How long a search may take; outlets on the local network answer in a few milliseconds.
-const SEARCH: f64 = 0.3;
+/// How long a search may take. Outlets answer in a few milliseconds, but with LSL's own settings some of this machine are
+/// asked only after half a second.
+const SEARCH: f64 = 0.8;
 /// An outlet that does not answer this many searches in a row is taken for dead.
 const SILENT_SEARCHES: u32 = 2;
 
@@ -42,8 +44,6 @@ pub(crate) struct Watch {
 enum Order {
     /// Another outlet is connected.
     Follow {
-        /// Its short header.
-        xml: String,
         /// Its identifier.
         uid: String,
         /// Its host, which owns the clock.
@@ -82,8 +82,7 @@ impl Companion {
     /// Measures the clock of this outlet from now on.
     pub(crate) fn follow(&self, info: &StreamInfo, passed_over: Vec<String>) {
         self.quiet();
-        let Ok(xml) = info.to_xml() else { return };
-        self.order(Order::Follow { xml, uid: info.uid(), hostname: info.hostname(), passed_over });
+        self.order(Order::Follow { uid: info.uid(), hostname: info.hostname(), passed_over });
     }
 
     /// The outlet is gone.
@@ -120,7 +119,8 @@ impl Drop for Companion {
 
 /// The outlet that is followed.
 struct Followed {
-    inlet: StreamInlet,
+    /// Never opened for data; `None` until it was found.
+    inlet: Option<StreamInlet>,
     uid: String,
     passed_over: Vec<String>,
     silent_searches: u32,
@@ -157,23 +157,25 @@ impl Follower {
 
     fn obey(&mut self, order: Order) {
         self.followed = None;
-        let Order::Follow { xml, uid, hostname, passed_over } = order else { return };
+        let Order::Follow { uid, hostname, passed_over } = order else { return };
         if self.hostname.as_ref() != Some(&hostname) {
             self.publish(None);
             self.hostname = Some(hostname);
         }
-        // no recovery: LSL would follow a stranger of the same name
-        let inlet = StreamInfo::from_xml(&xml).and_then(|info| StreamInlet::new(&info, 1, 0, false));
-        match inlet {
-            Ok(inlet) => self.followed = Some(Followed { inlet, uid, passed_over, silent_searches: 0 }),
-            Err(error) => tracing::warn!(stream = self.monitor.key(), %error, "its clock cannot be measured"),
-        }
+        // tried again with every look-up until it is found
+        self.followed = Some(Followed { inlet: None, uid, passed_over, silent_searches: 0 });
     }
 
     fn measure(&mut self) {
-        let Some(followed) = &self.followed else { return };
+        let Some(followed) = &mut self.followed else { return };
+        if followed.inlet.is_none() {
+            // no recovery: LSL would follow a stranger of the same name
+            followed.inlet =
+                find_uid(&followed.uid, SEARCH).and_then(|info| StreamInlet::new(&info, 1, 0, false).ok());
+        }
+        let Some(inlet) = &followed.inlet else { return };
         // a timeout or a lost outlet keeps what was measured before; LSL goes on probing in the background
-        if let Ok((offset, _, round_trip)) = followed.inlet.time_correction_ex(MEASURE) {
+        if let Ok((offset, _, round_trip)) = inlet.time_correction_ex(MEASURE) {
             self.publish(Some(ClockOffset {
                 offset: Seconds(offset),
                 uncertainty: Seconds((round_trip / 2.0).max(0.0)),

@@ -28,6 +28,8 @@ use crate::waker::Waker;
 const PATIENCE: f64 = 0.02;
 /// One search for a lost stream, and so how long the thread may take to end.
 const SEARCH: f64 = 0.2;
+/// Every fifth search takes longer, for outlets that LSL's own settings ask only after half a second.
+const LONG_SEARCH: f64 = 0.8;
 /// How long an outlet may take to accept a connection for data.
 const OPEN: f64 = 2.0;
 /// A stream that is silent for this long is searched for; a shorter pause is left alone.
@@ -132,7 +134,7 @@ struct Running {
 }
 
 impl NumericInlet {
-    /// Starts receiving; `waker` is woken after each block.
+    /// Starts receiving; `waker` is woken after each block and each change of state.
     ///
     /// Returns at once: the connection is made by the new thread, and its progress shows in `status`.
     ///
@@ -301,8 +303,12 @@ impl Receiver {
 
     /// Searches until there is an outlet to connect to; `None` when the inlet is to end.
     fn choose(&mut self) -> Option<Chosen> {
-        while !self.stopped() {
-            let infos = match search(&self.predicate, SEARCH) {
+        for round in 1_u64.. {
+            if self.stopped() {
+                break;
+            }
+            let wait = if round.is_multiple_of(5) { LONG_SEARCH } else { SEARCH };
+            let infos = match search(&self.predicate, wait) {
                 Ok(infos) => infos,
                 Err(error) => {
                     self.searching(Some(error.to_string()));
@@ -368,6 +374,9 @@ impl Receiver {
             tracing::info!(stream = %self.config.key, %before, now = %health, detail, "stream state");
         }
         self.monitor.set_health(health, detail);
+        if before != health {
+            self.waker.wake();
+        }
     }
 
     fn connected(&self, chosen: &Chosen, link: Link, number: u32) -> Connection {

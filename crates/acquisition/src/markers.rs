@@ -16,7 +16,8 @@ use crate::resolve::{checked_predicate, open, phrase, search};
 use crate::selector::StreamSelector;
 
 const PATIENCE: f64 = 0.05;
-const SEARCH: f64 = 0.2;
+/// Long enough for outlets that LSL's own settings ask only after half a second; an answer ends it at once.
+const SEARCH: f64 = 0.8;
 const OPEN: f64 = 2.0;
 /// How long the clock of another machine may take to be measured before its markers are passed on as they are.
 const MEASURE: Seconds = Seconds(3.0);
@@ -57,15 +58,15 @@ impl MarkerInlet {
     /// # Errors
     /// [`SpawnError::Selector`] and [`SpawnError::Thread`].
     pub fn spawn(config: MarkerConfig, sink: Sender<Marker>) -> Result<Self, SpawnError> {
-        let predicate = checked_predicate(&config.selector)?;
+        // numbers under the same name are another stream
+        let predicate = format!("channel_format='string' and ({})", checked_predicate(&config.selector)?);
         let status = Arc::new(StreamMonitor::new(config.key.clone()));
         let companion = Companion::spawn(&config.key, predicate.clone(), Arc::clone(&status))?;
         let stop = Arc::new(AtomicBool::new(false));
         let receiver = Receiver {
             key: Arc::from(config.key.as_str()),
             selector: config.selector,
-            // numbers under the same name are another stream
-            predicate: format!("channel_format='string' and ({predicate})"),
+            predicate,
             monitor: Arc::clone(&status),
             companion,
             stop: Arc::clone(&stop),

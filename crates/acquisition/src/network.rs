@@ -113,7 +113,7 @@ pub fn lslapicfg(config: &NetworkConfig) -> String {
         text.push_str("[multicast]\nResolveScope = machine\n");
     }
     let mut peers = config.known_peers.clone();
-    if config.network == Network::Loopback && !peers.iter().any(|peer| peer == "127.0.0.1") {
+    if config.network != Network::Lab && !peers.iter().any(|peer| peer == "127.0.0.1") {
         peers.insert(0, String::from("127.0.0.1"));
     }
     text.push_str("[lab]\n");
@@ -122,6 +122,11 @@ pub fn lslapicfg(config: &NetworkConfig) -> String {
     }
     if let Some(session) = &config.session_id {
         let _infallible = writeln!(text, "SessionID = {session}");
+    }
+    if config.network != Network::Lab {
+        // of all outlets on a machine, a search sent to 127.0.0.1 reaches the newest alone; the others answer on ports of
+        // their own, which LSL asks half a second later unless it is told that nobody is far away
+        text.push_str("[tuning]\nMulticastMinRTT = 0.02\nUnicastMinRTT = 0.1\n");
     }
     // errors only: what happens to a stream is told by its monitor
     text.push_str("[log]\nlevel = -2\n");
@@ -145,7 +150,7 @@ mod tests {
             lslapicfg(&config),
             "; written by Kalmind\n[ports]\nIPv6 = disable\nBasePort = 20000\nPortRange = 64\nMulticastPort = 19999\n\
              [multicast]\nResolveScope = machine\n[lab]\nKnownPeers = {127.0.0.1}\nSessionID = test-1\n\
-             [log]\nlevel = -2\n"
+             [tuning]\nMulticastMinRTT = 0.02\nUnicastMinRTT = 0.1\n[log]\nlevel = -2\n"
         );
     }
 

@@ -12,10 +12,13 @@ use crate::selector::{SelectorError, StreamSelector};
 /// One search. Outlets on this machine answer within a millisecond, others within a few; a stream that appears between
 /// two searches is found by the next one.
 const SEARCH: f64 = 0.2;
-/// How long a second match may take to answer after the first.
-const SETTLE: f64 = 0.1;
+/// How long a second match may take to answer after the first, when a stream is chosen for the first time. With LSL's own
+/// settings some outlets of this machine are asked only after half a second.
+const SETTLE: f64 = 0.7;
+/// The same when a known stream is searched again, and time counts.
+const SETTLE_AGAIN: f64 = 0.1;
 /// How long a search for everything takes.
-const SURVEY: f64 = 0.5;
+const SURVEY: f64 = 0.8;
 /// How long an outlet may take to send its whole header.
 const HEADER: f64 = 2.0;
 
@@ -111,7 +114,7 @@ fn rate_name(rate_hz: f64) -> String {
 
 /// Finds the one stream that `selector` means and reads its whole header, waiting up to `timeout` for it to appear.
 ///
-/// Blocks the calling thread; takes about 0.1 s where the stream is there, because a second match has to be given time
+/// Blocks the calling thread; takes about 0.7 s where the stream is there, because a second match has to be given time
 /// to answer. A stream that is visible on two interfaces is one stream.
 ///
 /// # Errors
@@ -120,9 +123,15 @@ pub fn find_one(selector: &StreamSelector, timeout: Seconds) -> Result<StreamDes
     let predicate = checked_predicate(selector)?;
     let deadline = Deadline::after(timeout);
     loop {
-        let found = search(&predicate, deadline.remaining().0.clamp(SETTLE, SEARCH))?;
+        let found = search_for(&predicate, SEARCH, SETTLE)?;
         match found.len() {
             0 if deadline.passed() => {
+                let found = search_for(&predicate, SETTLE, SETTLE)?;
+                if let [info] = found.as_slice()
+                    && let Some((_, description)) = open(info)
+                {
+                    return Ok(description);
+                }
                 return Err(ResolveError::NotFound { selector: selector.clone(), seen: visible()? });
             }
             0 => {}
@@ -154,18 +163,29 @@ pub(crate) fn checked_predicate(selector: &StreamSelector) -> Result<String, Res
     Ok(predicate)
 }
 
-/// All streams that match now. Empty after `wait` seconds without an answer; else `SETTLE` longer than the first answer.
+/// All streams that match now, for a stream that is known. Empty after `wait` seconds without an answer.
 pub(crate) fn search(predicate: &str, wait: f64) -> Result<Vec<StreamInfo>, ResolveError> {
+    search_for(predicate, wait, SETTLE_AGAIN)
+}
+
+/// All streams that match: those that answer within `settle` after the first, which may take `wait` to answer.
+fn search_for(predicate: &str, wait: f64, settle: f64) -> Result<Vec<StreamInfo>, ResolveError> {
     let first = lsl::resolve_bypred(predicate, 1, wait).map_err(failed)?;
     if first.is_empty() {
         return Ok(first);
     }
     // asks all outlets again; ends early at two, which is already one too many
-    let all = lsl::resolve_bypred(predicate, 2, SETTLE).map_err(failed)?;
+    let all = lsl::resolve_bypred(predicate, 2, settle).map_err(failed)?;
     Ok(unique(if all.is_empty() { first } else { all }))
 }
 
-/// All streams that answer within half a second, by short header.
+/// The outlet of this identifier, for a thread that knows of it from another one. (A header cannot be sent over as XML:
+/// the address is not in it.)
+pub(crate) fn find_uid(uid: &str, wait: f64) -> Option<StreamInfo> {
+    lsl::resolve_bypred(&format!("uid='{uid}'"), 1, wait).ok()?.pop()
+}
+
+/// All streams that answer within `wait` seconds, by short header.
 pub(crate) fn visible_infos(wait: f64) -> Result<Vec<StreamInfo>, ResolveError> {
     lsl::resolve_streams(wait).map(unique).map_err(failed)
 }

@@ -1,13 +1,16 @@
 //! What is on the network, with rates and ages as measured.
 
 use kalmind_types::{Seconds, StreamDescription};
-use lsl::{Pullable, StreamInfo, StreamInlet};
+use lsl::{Pullable, StreamInlet};
 use serde::Serialize;
 
 use crate::clock::{self, Deadline};
 use crate::number::Number;
 use crate::rate::RateMeter;
-use crate::resolve::{ResolveError, open, short_description, visible_infos};
+use crate::resolve::{ResolveError, find_uid, open, short_description, visible_infos};
+
+/// How long the search takes; with LSL's own settings some outlets of this machine are asked only after half a second.
+const SEARCH: f64 = 0.8;
 
 /// One stream as `kalmind streams` shows it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -36,17 +39,15 @@ pub struct StreamSurvey {
 /// # Errors
 /// [`ResolveError::Failed`] when LSL cannot search at all. A stream that cannot be opened is listed with its `problem`.
 pub fn list_streams(watch: Seconds) -> Result<Vec<StreamSurvey>, ResolveError> {
-    let infos = visible_infos(watch.0.clamp(0.5, 1.0))?;
-    let streams: Vec<_> = infos.iter().map(|info| (info.to_xml(), short_description(info))).collect();
+    let infos = visible_infos(SEARCH)?;
+    // LSL's handles cannot move between threads
+    let streams: Vec<_> = infos.iter().map(short_description).collect();
     let mut surveys: Vec<_> = std::thread::scope(|scope| {
         let watchers: Vec<_> = streams
             .into_iter()
-            .map(|(xml, short)| {
+            .map(|short| {
                 let fallback = unwatched(short.clone(), "the thread that watched it failed");
-                let watcher = scope.spawn(move || match xml {
-                    Ok(xml) => survey(&xml, short, watch),
-                    Err(error) => unwatched(short, &error.to_string()),
-                });
+                let watcher = scope.spawn(move || survey(short, watch));
                 (watcher, fallback)
             })
             .collect();
@@ -74,9 +75,8 @@ fn unwatched(description: StreamDescription, problem: &str) -> StreamSurvey {
     }
 }
 
-fn survey(xml: &str, short: StreamDescription, watch: Seconds) -> StreamSurvey {
-    let opened = StreamInfo::from_xml(xml).ok().and_then(|info| open(&info));
-    let Some((inlet, description)) = opened else {
+fn survey(short: StreamDescription, watch: Seconds) -> StreamSurvey {
+    let Some((inlet, description)) = find_uid(&short.uid, SEARCH).and_then(|info| open(&info)) else {
         return unwatched(short, "it vanished, or its machine cannot be reached");
     };
     let numeric = description.format.is_some();

@@ -1,0 +1,157 @@
+//! Finding the stream that is meant, and saying what is there instead.
+
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+use kalmind_acquisition::{
+    MarkerConfig, MarkerInlet, ResolveError, SelectorError, StreamSelector, clock, find_one, list_streams,
+};
+use kalmind_types::{Seconds, StreamHealth};
+use serde_json::json;
+
+use crate::harness::{Outlet, PATIENCE, in_own_session, stream, with, write_settings};
+
+#[test]
+fn two_matches_are_an_error_that_lists_both() {
+    in_own_session("selection::two_matches_are_an_error_that_lists_both", || {
+        let _first = Outlet::start(&with(stream("Array"), &json!({ "source_id": "left" })));
+        let _second = Outlet::start(&with(stream("Array"), &json!({ "source_id": "right" })));
+        let error = find_one(&StreamSelector::by_name("Array"), PATIENCE).unwrap_err();
+        assert!(matches!(&error, ResolveError::Ambiguous { found, .. } if found.len() == 2), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("\"left\"") && text.contains("\"right\""), "{text}");
+        let narrower = StreamSelector { source_id: Some("right".into()), ..StreamSelector::by_name("Array") };
+        assert_eq!(find_one(&narrower, PATIENCE).unwrap().source_id, "right");
+    });
+}
+
+#[test]
+fn no_stream_is_an_error_that_says_what_is_there() {
+    in_own_session("selection::no_stream_is_an_error_that_says_what_is_there", || {
+        let selector = StreamSelector::by_name("Aray");
+        let error = find_one(&selector, Seconds(0.3)).unwrap_err();
+        assert!(error.to_string().contains("no stream at all is visible"), "{error}");
+        let _outlet = Outlet::start(&stream("Array"));
+        let error = find_one(&selector, Seconds(0.3)).unwrap_err();
+        assert!(matches!(&error, ResolveError::NotFound { seen, .. } if seen.len() == 1), "{error}");
+        assert!(error.to_string().contains("\"Array\" (type \"Features\", 2 x float32, 50 Hz"), "{error}");
+    });
+}
+
+#[test]
+fn a_stream_that_appears_late_is_found() {
+    in_own_session("selection::a_stream_that_appears_late_is_found", || {
+        let searching = std::thread::spawn(|| {
+            let found = find_one(&StreamSelector::by_name("Late"), PATIENCE);
+            (found, clock::now())
+        });
+        let _outlet = Outlet::start(&stream("Late"));
+        let there = clock::now();
+        let (found, at) = searching.join().unwrap();
+        assert_eq!(found.unwrap().name, "Late");
+        println!("measured: found {:.0} ms after the outlet was there", (at - there).as_millis());
+    });
+}
+
+#[test]
+fn every_field_of_a_selector_counts() {
+    in_own_session("selection::every_field_of_a_selector_counts", || {
+        let name = "it's \"quoted\"";
+        let _outlet = Outlet::start(&with(stream(name), &json!({ "type": "EEG", "source_id": "amp" })));
+        let all = StreamSelector {
+            name: Some(name.into()),
+            content_type: Some("EEG".into()),
+            source_id: Some("amp".into()),
+            hostname: None,
+            predicate: Some("channel_count=2 or channel_count=7".into()),
+        };
+        let found = find_one(&all, PATIENCE).unwrap();
+        let all = StreamSelector { hostname: Some(found.hostname.clone()), ..all };
+        assert_eq!(find_one(&all, PATIENCE).unwrap(), found);
+        for wrong in [
+            StreamSelector { name: Some("x".into()), ..all.clone() },
+            StreamSelector { content_type: Some("x".into()), ..all.clone() },
+            StreamSelector { source_id: Some("x".into()), ..all.clone() },
+            StreamSelector { hostname: Some("x".into()), ..all.clone() },
+            StreamSelector { predicate: Some("channel_count=3".into()), ..all.clone() },
+        ] {
+            let error = find_one(&wrong, Seconds(0.2)).unwrap_err();
+            assert!(matches!(error, ResolveError::NotFound { .. }), "{wrong}: {error}");
+        }
+    });
+}
+
+#[test]
+fn a_predicate_that_is_no_xpath_is_refused() {
+    in_own_session("selection::a_predicate_that_is_no_xpath_is_refused", || {
+        let selector = StreamSelector { predicate: Some("name='A".into()), ..StreamSelector::default() };
+        let error = find_one(&selector, PATIENCE).unwrap_err();
+        assert!(matches!(error, ResolveError::Selector(SelectorError::Predicate { .. })), "{error}");
+    });
+}
+
+#[test]
+fn sessions_do_not_see_each_other() {
+    in_own_session("selection::sessions_do_not_see_each_other", || {
+        // the same ports, another session
+        let ours = std::fs::read_to_string(std::env::var("LSLAPICFG").unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let other = write_settings(folder.path(), "other");
+        let session = ours.lines().find(|line| line.starts_with("SessionID")).unwrap();
+        std::fs::write(&other, ours.replace(session, "SessionID = other")).unwrap();
+        let _theirs = Outlet::start_with(&stream("Theirs"), Some(&other));
+        let _ours = Outlet::start(&stream("Ours"));
+        assert_eq!(find_one(&StreamSelector::by_name("Ours"), PATIENCE).unwrap().name, "Ours");
+        let error = find_one(&StreamSelector::by_name("Theirs"), Seconds(1.0)).unwrap_err();
+        assert!(matches!(&error, ResolveError::NotFound { seen, .. } if seen.len() == 1), "{error}");
+    });
+}
+
+#[test]
+fn a_survey_lists_numbers_and_texts_with_rates() {
+    in_own_session("selection::a_survey_lists_numbers_and_texts_with_rates", || {
+        let mut array = Outlet::start(&with(stream("Array"), &json!({ "rate": 200.0 })));
+        let texts =
+            json!({ "name": "Texts", "type": "Markers", "channels": 1, "rate": 0.0, "format": "string" });
+        let _texts = Outlet::start(&texts);
+        array.order("run 2000");
+        let surveys = list_streams(Seconds(2.0)).unwrap();
+        let names: Vec<_> = surveys.iter().map(|survey| survey.description.name.as_str()).collect();
+        assert_eq!(names, ["Array", "Texts"]);
+        let array = &surveys[0];
+        assert!((array.measured_rate_hz.unwrap() / 200.0 - 1.0).abs() < 0.25, "{array:?}");
+        assert!(array.age_ms.unwrap() < 1000.0 && array.problem.is_none(), "{array:?}");
+        assert!(array.clock_offset_ms.unwrap().abs() < 50.0);
+        assert_eq!(array.description.labels, Some(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!((surveys[1].samples, surveys[1].description.format), (0, None));
+        let json = serde_json::to_value(&surveys).unwrap();
+        assert_eq!(json[0]["name"], "Array");
+    });
+}
+
+#[test]
+fn markers_arrive_with_their_time_and_again_after_a_restart() {
+    in_own_session("selection::markers_arrive_with_their_time_and_again_after_a_restart", || {
+        let settings =
+            json!({ "name": "Task", "type": "Markers", "channels": 1, "rate": 0.0, "format": "string" });
+        let (sink, markers) = bounded(16);
+        let config = MarkerConfig { key: "task".into(), selector: StreamSelector::by_name("Task") };
+        let inlet = MarkerInlet::spawn(config, sink).unwrap();
+        // numbers under the same name are another stream
+        let _numbers = Outlet::start(&stream("Task"));
+        for text in ["{\"kind\": \"target\"}", "plain text, ünïcode"] {
+            let mut outlet = Outlet::start(&settings);
+            outlet.wait_for_consumer();
+            let before = clock::now();
+            outlet.order(&format!("text {text}"));
+            outlet.expect("pushed");
+            let marker = markers.recv_timeout(Duration::from_secs_f64(PATIENCE.0)).unwrap();
+            assert_eq!((marker.text.as_str(), &*marker.stream), (text, "task"));
+            assert!(((marker.time - before).0).abs() < 5.0, "{marker:?}");
+            outlet.kill();
+        }
+        let status = inlet.status.status(clock::now());
+        assert_eq!((status.counts.received, status.counts.dropped, status.counts.reconnects), (2, 0, 1));
+        assert_ne!(status.health, StreamHealth::Waiting);
+    });
+}
