@@ -1,1 +1,27 @@
-//! Placeholder.
+//! Files: tables of features and states as CSV, and the model file.
+//!
+//! [`read_table`] and [`read_task_table`] read what `fit` and `evaluate` are given, [`parse_rows`] the row ranges that go
+//! with it, and [`write_model`] and [`read_model`] keep a fitted decoder (docs/model.md).
+//!
+//! *Invariant:* whatever stands in a file, reading it ends in a value that was checked whole or in an error that says
+//! where and what; it never panics and its memory is bounded by the size limits here. Nothing here knows a clock, a
+//! thread or a decoder's mathematics.
+
+mod decoder_parameters;
+mod header;
+mod model_file;
+mod rows;
+mod segments;
+mod table;
+mod task_table;
+mod tensors;
+
+pub use model_file::{
+    MAX_MODEL_BYTES, MODEL_VERSION, ModelFileError, model_from_bytes, model_to_bytes, read_model, write_model,
+};
+pub use rows::{RowsError, parse_rows};
+pub use segments::segment_starts;
+pub use table::{
+    MAX_TABLE_BYTES, RowCountMismatch, Table, TableError, read_table, require_same_rows, table_from_bytes,
+};
+pub use task_table::{TaskRow, TaskTable, read_task_table, task_table_from_bytes};

@@ -1,0 +1,85 @@
+//! The JSON header of a model file: everything of a model that is no tensor.
+
+use kalmind_filter::{DecoderSpec, Form, LabelLaw, Start, StationarySource};
+use kalmind_types::{Component, StreamFeatures};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The header, as `docs/model.schema.json` describes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Header {
+    pub(crate) version: u64,
+    pub(crate) decoder: DecoderSpec,
+    pub(crate) streams: Vec<StreamFeatures>,
+    pub(crate) bin_ms: f64,
+    pub(crate) components: Vec<Component>,
+    pub(crate) parameters: Value,
+    #[serde(default)]
+    pub(crate) label_law: Option<LabelLaw>,
+    #[serde(default)]
+    pub(crate) participant: Option<String>,
+    #[serde(default)]
+    pub(crate) training_hash: Option<String>,
+    #[serde(default)]
+    pub(crate) report: Option<Value>,
+}
+
+/// The header's `parameters` of `kalman` and `kalman-steady`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KalmanHeader {
+    #[serde(default = "one_bin")]
+    pub(crate) state_order: usize,
+    #[serde(default)]
+    pub(crate) stationary_source: StationarySource,
+    #[serde(default)]
+    pub(crate) start: Start,
+}
+
+/// The header's `parameters` of `wiener`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WienerHeader {
+    #[serde(default = "one_bin")]
+    pub(crate) lags: usize,
+}
+
+/// The header's `parameters` of `dkf-linear` and `dkf-nw`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DkfHeader {
+    #[serde(default = "one_bin")]
+    pub(crate) state_order: usize,
+    #[serde(default)]
+    pub(crate) stationary_source: StationarySource,
+    #[serde(default)]
+    pub(crate) start: Start,
+    #[serde(default)]
+    pub(crate) form: Form,
+    #[serde(default = "one_bin")]
+    pub(crate) lags: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bandwidth: Option<f64>,
+    pub(crate) noise: NoiseHeader,
+    #[serde(default = "unscaled")]
+    pub(crate) noise_scale: f64,
+    #[serde(default = "unscaled")]
+    pub(crate) covariance_scale: f64,
+}
+
+/// Which Q a discriminative filter has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum NoiseHeader {
+    Constant {},
+    Kernel { bandwidth: f64, prior_samples: f64 },
+}
+
+fn one_bin() -> usize {
+    1
+}
+
+fn unscaled() -> f64 {
+    1.0
+}

@@ -1,0 +1,289 @@
+//! The model file, version 1: safetensors whose one metadata entry, `kalmind`, holds a JSON header (docs/model.md).
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+
+use kalmind_filter::{Model, ModelError, ZScore};
+use kalmind_types::{ChannelMask, MAX_COMPONENTS, MAX_STREAMS, ModelId};
+use safetensors::SafeTensors;
+use sha2::{Digest as _, Sha256};
+
+use crate::decoder_parameters;
+use crate::header::Header;
+use crate::tensors::{TensorReader, TensorWriter};
+
+/// The version of the format that is written, and the newest that is read.
+pub const MODEL_VERSION: u64 = 1;
+/// The largest model file that is read or written, in bytes.
+pub const MAX_MODEL_BYTES: u64 = 512 << 20;
+/// The longest JSON part that is read, in bytes.
+const MAX_HEADER_BYTES: u64 = 16 << 20;
+/// The metadata entry with the header.
+const METADATA_KEY: &str = "kalmind";
+
+/// Why a model file cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelFileError {
+    /// The file cannot be opened, read or written.
+    #[error("{file}: {source}")]
+    Io {
+        /// The file.
+        file: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It is larger than [`MAX_MODEL_BYTES`].
+    #[error("a model of {bytes} bytes, more than the {MAX_MODEL_BYTES} that a model may have")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+    },
+    /// It ends before the header or the tensors do.
+    #[error("the file is cut off: it has {bytes} bytes and needs {needed}; copy it anew")]
+    Truncated {
+        /// Its size.
+        bytes: u64,
+        /// The size that it states.
+        needed: u64,
+    },
+    /// It is not in the safetensors format.
+    #[error("not a safetensors file: {problem}")]
+    NotSafetensors {
+        /// What is wrong.
+        problem: String,
+    },
+    /// It is a safetensors file of another program.
+    #[error("a safetensors file, but no Kalmind model: its metadata has no `{METADATA_KEY}` entry")]
+    NotKalmind,
+    /// It was written by a later Kalmind.
+    #[error(
+        "a model of version {found}; this program reads versions up to {MODEL_VERSION}: use a newer Kalmind"
+    )]
+    FutureVersion {
+        /// The file's version.
+        found: u64,
+    },
+    /// The JSON header is wrong.
+    #[error("model header: {problem}")]
+    Header {
+        /// What is wrong.
+        problem: String,
+    },
+    /// A tensor is missing.
+    #[error("no tensor `{tensor}`; expected F64 {expected}")]
+    MissingTensor {
+        /// Its name.
+        tensor: &'static str,
+        /// Its shape.
+        expected: String,
+    },
+    /// There is a tensor that the decoder does not have.
+    #[error("tensor `{tensor}` is not one that this decoder has")]
+    UnknownTensor {
+        /// Its name.
+        tensor: String,
+    },
+    /// A tensor has another number type or shape.
+    #[error("tensor `{tensor}` is {found}; expected {expected}")]
+    WrongTensor {
+        /// Its name.
+        tensor: &'static str,
+        /// Its type and shape.
+        found: String,
+        /// What they should be.
+        expected: String,
+    },
+    /// The state model grows without bound.
+    #[error(
+        "the transition is unstable (spectral radius {radius}, which has to be below 1); fit it on more data, or \
+         shrink it"
+    )]
+    Unstable {
+        /// Its spectral radius.
+        radius: f64,
+    },
+    /// The parts do not make a model.
+    #[error(transparent)]
+    Invalid(#[from] ModelError),
+}
+
+/// The bytes of a model's file. Equal models give equal bytes.
+///
+/// # Errors
+/// When the model is not valid, or larger than [`MAX_MODEL_BYTES`].
+pub fn model_to_bytes(model: &Model) -> Result<Vec<u8>, ModelFileError> {
+    model.validate()?;
+    let mut tensors = TensorWriter::default();
+    tensors.vector("training_mean", &model.training_mean);
+    if let Some(zscore) = &model.zscore {
+        tensors.vector("zscore_mean", &zscore.mean);
+        tensors.vector("zscore_standard_deviation", &zscore.standard_deviation);
+    }
+    let unwritable = |error: serde_json::Error| ModelFileError::Header { problem: error.to_string() };
+    let header = Header {
+        version: MODEL_VERSION,
+        decoder: model.decoder,
+        streams: model.streams.clone(),
+        bin_ms: model.bin_ms,
+        components: model.components.clone(),
+        parameters: decoder_parameters::write(&model.parameters, &mut tensors).map_err(unwritable)?,
+        label_law: model.label_law,
+        participant: model.participant.clone(),
+        training_hash: model.training_hash.clone(),
+        report: model.report.clone(),
+    };
+    let bytes = tensors.into_bytes(METADATA_KEY, serde_json::to_string(&header).map_err(unwritable)?)?;
+    if bytes.len() as u64 > MAX_MODEL_BYTES {
+        return Err(ModelFileError::TooLarge { bytes: bytes.len() as u64 });
+    }
+    Ok(bytes)
+}
+
+/// Reads a model, checked whole: it can be run as it stands. Its identity is the SHA-256 of the bytes.
+///
+/// # Errors
+/// See [`ModelFileError`]; whatever the bytes are, nothing panics.
+pub fn model_from_bytes(bytes: &[u8]) -> Result<(Model, ModelId), ModelFileError> {
+    check_frame(bytes)?;
+    let foreign =
+        |error: safetensors::SafeTensorError| ModelFileError::NotSafetensors { problem: error.to_string() };
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(foreign)?;
+    let header = metadata
+        .metadata()
+        .as_ref()
+        .and_then(|entries| entries.get(METADATA_KEY))
+        .ok_or(ModelFileError::NotKalmind)?;
+    let header = parse_header(header)?;
+    let n: usize = header.streams.iter().map(|stream| stream.channels).sum();
+    let d = header.components.len();
+    let mut tensors = TensorReader::new(&SafeTensors::deserialize(bytes).map_err(foreign)?);
+    let training_mean = tensors.vector("training_mean", n)?;
+    let zscore = if tensors.has("zscore_mean") || tensors.has("zscore_standard_deviation") {
+        let mean = tensors.vector("zscore_mean", n)?;
+        Some(ZScore { mean, standard_deviation: tensors.vector("zscore_standard_deviation", n)? })
+    } else {
+        None
+    };
+    let parameters = decoder_parameters::read(header.decoder.decoder, header.parameters, &mut tensors, n, d)?;
+    tensors.finish()?;
+    let model = Model {
+        decoder: header.decoder,
+        streams: header.streams,
+        bin_ms: header.bin_ms,
+        components: header.components,
+        training_mean,
+        zscore,
+        label_law: header.label_law,
+        participant: header.participant,
+        training_hash: header.training_hash,
+        report: header.report,
+        parameters,
+    };
+    model.validate()?;
+    Ok((model, ModelId(Sha256::digest(bytes).into())))
+}
+
+/// Reads a model file; see [`model_from_bytes`].
+///
+/// # Errors
+/// See [`ModelFileError`].
+pub fn read_model(path: &Path) -> Result<(Model, ModelId), ModelFileError> {
+    let io = |source| ModelFileError::Io { file: path.display().to_string(), source };
+    let mut bytes = Vec::new();
+    // one byte more than allowed tells a file that is too large, also one that grows while it is read
+    File::open(path).map_err(io)?.take(MAX_MODEL_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > MAX_MODEL_BYTES {
+        return Err(ModelFileError::TooLarge { bytes: bytes.len() as u64 });
+    }
+    model_from_bytes(&bytes)
+}
+
+/// Writes a model file and gives its identity. The file appears whole or not at all: it is written beside its place,
+/// synced, and renamed.
+///
+/// # Errors
+/// When the model is not valid or the file cannot be written.
+pub fn write_model(path: &Path, model: &Model) -> Result<ModelId, ModelFileError> {
+    let bytes = model_to_bytes(model)?;
+    let io = |source| ModelFileError::Io { file: path.display().to_string(), source };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let part = path.with_file_name(name);
+    let written = File::create(&part)
+        .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&part, path));
+    if let Err(error) = written {
+        drop(std::fs::remove_file(&part));
+        return Err(io(error));
+    }
+    Ok(ModelId(Sha256::digest(&bytes).into()))
+}
+
+/// Tells a file that is cut off from one that is none of ours, before anything is parsed.
+fn check_frame(bytes: &[u8]) -> Result<(), ModelFileError> {
+    let size = bytes.len() as u64;
+    let Some(length) = bytes.first_chunk::<8>().map(|length| u64::from_le_bytes(*length)) else {
+        return Err(ModelFileError::NotSafetensors {
+            problem: format!("{size} bytes are no file of that format"),
+        });
+    };
+    if bytes.get(8).is_some_and(|first| *first != b'{') || length > MAX_HEADER_BYTES {
+        return Err(ModelFileError::NotSafetensors {
+            problem: "it does not begin with a JSON header".to_owned(),
+        });
+    }
+    let needed = length + 8;
+    if size < needed {
+        return Err(ModelFileError::Truncated { bytes: size, needed });
+    }
+    let offsets = |header: serde_json::Value| -> Option<u64> {
+        let ends =
+            header.as_object()?.values().filter_map(|tensor| tensor.get("data_offsets")?.get(1)?.as_u64());
+        ends.max()
+    };
+    let header = bytes.get(8..).and_then(|rest| rest.get(..length as usize)).unwrap_or_default();
+    let data = serde_json::from_slice(header).ok().and_then(offsets).unwrap_or(0);
+    let needed = needed.saturating_add(data);
+    if size < needed {
+        return Err(ModelFileError::Truncated { bytes: size, needed });
+    }
+    Ok(())
+}
+
+fn parse_header(text: &str) -> Result<Header, ModelFileError> {
+    let problem = |problem: String| ModelFileError::Header { problem };
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| problem(error.to_string()))?;
+    // the version is looked at first: a later one may have other keys
+    match value.get("version").and_then(serde_json::Value::as_u64) {
+        Some(MODEL_VERSION) => {}
+        Some(found) if found > MODEL_VERSION => return Err(ModelFileError::FutureVersion { found }),
+        _ => return Err(problem(format!("`version` has to be {MODEL_VERSION}"))),
+    }
+    let header: Header = serde_json::from_value(value).map_err(|error| problem(error.to_string()))?;
+    // before sizes are computed from them
+    let within = |name: &str, value: usize, most: usize| {
+        if (1..=most).contains(&value) {
+            Ok(())
+        } else {
+            Err(problem(format!("{name}: {value}, but 1 to {most} are possible")))
+        }
+    };
+    within("streams", header.streams.len(), MAX_STREAMS)?;
+    for stream in &header.streams {
+        within("channels of a stream", stream.channels, ChannelMask::CAPACITY)?;
+        if let Some(labels) = &stream.labels
+            && labels.len() != stream.channels
+        {
+            return Err(problem(format!(
+                "a stream of {} channels has {} labels",
+                stream.channels,
+                labels.len()
+            )));
+        }
+    }
+    let n = header.streams.iter().map(|stream| stream.channels).sum();
+    within("channels of all streams", n, ChannelMask::CAPACITY)?;
+    within("components", header.components.len(), MAX_COMPONENTS)?;
+    Ok(header)
+}
