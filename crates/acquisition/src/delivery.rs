@@ -77,6 +77,13 @@ impl BlockSender {
         self.block.as_ref().is_some_and(|block| block.len() >= self.samples_per_block)
     }
 
+    /// Whether the reader has yet to read more than half of the blocks. Then it pays to fill blocks before sending them:
+    /// a slow reader loses nothing before the pool's whole room, in samples, is used up.
+    #[must_use]
+    pub fn reader_lags(&self) -> bool {
+        self.pool.waiting() * 2 > self.pool.items()
+    }
+
     /// Sends what was taken, if anything; whether a block was sent.
     pub fn flush(&mut self, context: PullContext) -> bool {
         let Some(mut block) = self.block.take() else { return false };

@@ -53,6 +53,12 @@ impl<T> PoolWriter<T> {
     pub fn waiting(&self) -> usize {
         self.full.len()
     }
+
+    /// Items in all.
+    #[must_use]
+    pub fn items(&self) -> usize {
+        self.full.capacity()
+    }
 }
 
 impl<T> PoolReader<T> {
