@@ -1,0 +1,388 @@
+//! The model file: what is written comes back, and what is wrong is refused with its reason.
+#![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
+
+use kalmind_filter::{
+    DkfParameters, Form, KalmanParameters, LabelLaw, Model, Noise, Parameters, Regressor, Start, StateModel,
+    StationarySource, WienerParameters, ZScore,
+};
+use kalmind_recording::{
+    MODEL_VERSION, ModelFileError, model_from_bytes, model_to_bytes, read_model, write_model,
+};
+use kalmind_types::{Binning, Component, StreamFeatures};
+use nalgebra::{DMatrix, DVector};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const FEATURES: usize = 3;
+const LAGS: usize = 2;
+
+/// Numbers that have no short decimal form, so that a round trip through text would show.
+fn number(seed: usize) -> f64 {
+    ((seed as f64 + 1.0) * 0.731).sin()
+}
+
+fn matrix(rows: usize, columns: usize, seed: usize) -> DMatrix<f64> {
+    DMatrix::from_fn(rows, columns, |row, column| number(seed + row * columns + column))
+}
+
+fn covariance(size: usize, seed: usize) -> DMatrix<f64> {
+    let factor = matrix(size, size, seed);
+    let product = &factor * factor.transpose() + DMatrix::identity(size, size);
+    (&product + product.transpose()) * 0.5
+}
+
+fn state(order: usize) -> StateModel {
+    StateModel {
+        order,
+        transition: matrix(2, 2 * order, 1) * 0.2,
+        process_noise: covariance(2, 2),
+        stationary_covariance: covariance(2 * order, 3),
+        stationary_source: StationarySource::Lyapunov,
+    }
+}
+
+fn kalman() -> KalmanParameters {
+    KalmanParameters {
+        state: state(1),
+        observation: matrix(FEATURES, 2, 4),
+        observation_offset: DVector::from_fn(FEATURES, |row, _| number(row)),
+        observation_noise: covariance(FEATURES, 5),
+        start: Start::Prior,
+    }
+}
+
+fn dkf(regressor: Regressor, noise: Noise) -> Parameters {
+    Parameters::Dkf(DkfParameters {
+        state: state(2),
+        form: Form::Augmented,
+        start: Start::First,
+        lags: LAGS,
+        regressor,
+        noise,
+        noise_scale: 0.7,
+        covariance_scale: number(9).abs(),
+    })
+}
+
+fn nadaraya_watson() -> Regressor {
+    Regressor::NadarayaWatson {
+        points: matrix(7, FEATURES * LAGS, 6),
+        values: matrix(7, 2, 7),
+        bandwidth: 0.1 + 0.2,
+        scales: Some((0..FEATURES * LAGS).map(|at| number(at).abs()).collect()),
+    }
+}
+
+fn linear() -> Regressor {
+    Regressor::Linear { weights: matrix(2, FEATURES * LAGS, 8), intercept: DVector::from_fn(2, |row, _| number(row)) }
+}
+
+fn kernel_noise() -> Noise {
+    Noise::Kernel {
+        points: matrix(4, FEATURES * LAGS, 9),
+        residual_products: matrix(4, 3, 10),
+        bandwidth: 1.0 / 3.0,
+        scales: None,
+        prior_covariance: covariance(2, 11),
+        prior_samples: 2.5,
+    }
+}
+
+fn model(decoder: &str, parameters: Parameters) -> Model {
+    Model {
+        decoder: decoder.parse().unwrap(),
+        streams: vec![
+            StreamFeatures { binning: Binning::Sum, channels: 2, labels: Some(vec!["a".into(), "b \u{e4}\"".into()]) },
+            StreamFeatures { binning: Binning::Mean, channels: 1, labels: None },
+        ],
+        bin_ms: 20.0,
+        components: ["vx", "vy"].map(|name| Component { name: name.into(), unit: "workspace widths/s".into() }).into(),
+        training_mean: (0..FEATURES).map(number).collect(),
+        zscore: Some(ZScore {
+            mean: (0..FEATURES).map(|at| number(at + 3)).collect(),
+            standard_deviation: vec![0.0, 1.0, 0.1],
+        }),
+        label_law: Some(LabelLaw { lag_ms: 40.0, ..LabelLaw::default() }),
+        participant: Some("P3".into()),
+        training_hash: Some("ab".repeat(32)),
+        report: Some(json!({"rows": 12, "bandwidth": 0.1 + 0.2, "warnings": []})),
+        parameters,
+    }
+}
+
+fn every_decoder() -> Vec<Model> {
+    vec![
+        model("kalman:start=prior", Parameters::Kalman(kalman())),
+        Model {
+            zscore: None,
+            label_law: None,
+            participant: None,
+            training_hash: None,
+            report: None,
+            ..model("kalman-steady", Parameters::KalmanSteady(kalman()))
+        },
+        model(
+            "wiener:lags=2",
+            Parameters::Wiener(WienerParameters {
+                lags: LAGS,
+                weights: matrix(2, FEATURES * LAGS, 12),
+                intercept: DVector::from_fn(2, |row, _| number(row)),
+                residual_covariance: covariance(2, 13),
+                state_covariance: covariance(2, 14),
+            }),
+        ),
+        model("dkf-linear:lags=2", dkf(linear(), Noise::Constant { covariance: covariance(2, 15) })),
+        model("dkf-linear:q=kernel", dkf(linear(), kernel_noise())),
+        model("dkf-nw:bandwidth=0.3", dkf(nadaraya_watson(), Noise::Constant { covariance: covariance(2, 15) })),
+        model("dkf-nw:q=kernel,lags=2", dkf(nadaraya_watson(), kernel_noise())),
+    ]
+}
+
+/// The JSON of the safetensors header, and the tensors' bytes.
+fn opened(bytes: &[u8]) -> (Value, Vec<u8>) {
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    (serde_json::from_slice(&bytes[8..8 + length]).unwrap(), bytes[8 + length..].to_vec())
+}
+
+fn closed(header: &Value, data: &[u8]) -> Vec<u8> {
+    let text = header.to_string().into_bytes();
+    [&(text.len() as u64).to_le_bytes(), text.as_slice(), data].concat()
+}
+
+fn header_of(bytes: &[u8]) -> Value {
+    serde_json::from_str(opened(bytes).0["__metadata__"]["kalmind"].as_str().unwrap()).unwrap()
+}
+
+/// The file with its own header changed.
+fn with_header(bytes: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let (mut outer, data) = opened(bytes);
+    let mut header = header_of(bytes);
+    change(&mut header);
+    outer["__metadata__"]["kalmind"] = Value::String(header.to_string());
+    closed(&outer, &data)
+}
+
+fn refusal(bytes: &[u8]) -> String {
+    model_from_bytes(bytes).unwrap_err().to_string()
+}
+
+fn kalman_bytes() -> Vec<u8> {
+    model_to_bytes(&every_decoder()[0]).unwrap()
+}
+
+#[test]
+fn every_decoder_comes_back_bit_for_bit() {
+    for model in every_decoder() {
+        let bytes = model_to_bytes(&model).unwrap();
+        let (read, id) = model_from_bytes(&bytes).unwrap();
+        assert_eq!(read, model);
+        let again = model_to_bytes(&read).unwrap();
+        assert_eq!(again, bytes, "equal models give equal bytes");
+        assert_eq!(model_from_bytes(&again).unwrap().1, id);
+        assert!(read.decoder().is_ok());
+    }
+}
+
+#[test]
+fn the_identity_is_the_hash_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    let models = every_decoder();
+    let id = write_model(&path, &models[2]).unwrap();
+    assert_eq!(read_model(&path).unwrap(), (models[2].clone(), id));
+    let other = write_model(&path, &models[0]).unwrap();
+    assert_ne!(id, other);
+    // FIPS 180-4's digest of the file, from another implementation's vector: that of the empty message differs
+    assert_eq!(id.to_hex().len(), 64);
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "nothing but the model is left in the folder");
+    let nowhere = write_model(&folder.path().join("no such folder/m"), &models[0]).unwrap_err();
+    assert!(matches!(nowhere, ModelFileError::Io { .. }));
+}
+
+#[test]
+fn headers_that_are_written_follow_the_schema() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/model.schema.json");
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(page).unwrap()).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    for model in every_decoder() {
+        let header = header_of(&model_to_bytes(&model).unwrap());
+        let errors: Vec<_> = schema.iter_errors(&header).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{}: {errors:?}", model.decoder);
+    }
+    // and it refuses what the reader refuses
+    let header = header_of(&kalman_bytes());
+    let wrong: [(&str, fn(&mut Value)); 9] = [
+        ("version", |header| header["version"] = json!(2)),
+        ("an unknown key", |header| header["units"] = json!("mm")),
+        ("no streams", |header| header["streams"] = json!([])),
+        ("an unknown decoder", |header| header["decoder"] = json!("svr")),
+        ("another decoder's parameters", |header| header["parameters"]["lags"] = json!(2)),
+        ("no bin width", |header| header["bin_ms"] = json!(0)),
+        ("nine components", |header| header["components"] = json!(vec![json!({"name": "v", "unit": ""}); 9])),
+        ("an unknown binning", |header| header["streams"][0]["binning"] = json!("median")),
+        ("a missing key", |header| drop(header.as_object_mut().unwrap().remove("parameters"))),
+    ];
+    for (what, change) in wrong {
+        let mut header = header.clone();
+        change(&mut header);
+        assert!(!schema.is_valid(&header), "the schema allows {what}");
+        assert!(model_from_bytes(&with_header(&kalman_bytes(), |own| *own = header)).is_err(), "{what} is read");
+    }
+}
+
+#[test]
+fn optional_keys_and_tensors_have_the_documented_defaults() {
+    let bytes = with_header(&kalman_bytes(), |header| {
+        header["parameters"] = json!({});
+        for key in ["label_law", "participant", "training_hash", "report"] {
+            header.as_object_mut().unwrap().remove(key);
+        }
+    });
+    let (model, _) = model_from_bytes(&bytes).unwrap();
+    let Parameters::Kalman(kalman) = &model.parameters else { panic!("{model:?}") };
+    assert_eq!((kalman.start, kalman.state.order), (Start::First, 1));
+    assert_eq!(kalman.state.stationary_source, StationarySource::Training);
+    assert_eq!((model.label_law, model.participant, model.report), (None, None, None));
+}
+
+#[test]
+fn a_file_that_is_cut_off_is_told_from_a_foreign_one() {
+    let bytes = kalman_bytes();
+    for length in [9, 100, bytes.len() - 1] {
+        let error = model_from_bytes(&bytes[..length]).unwrap_err();
+        assert!(matches!(error, ModelFileError::Truncated { .. }), "{length}: {error}");
+    }
+    assert!(matches!(
+        model_from_bytes(&bytes[..bytes.len() - 1]),
+        Err(ModelFileError::Truncated { bytes: found, needed }) if found + 1 == needed
+    ));
+    for foreign in [&b""[..], b"1,2,3\n4,5,6\n", &[0; 64], b"\x89HDF\r\n\x1a\n........", &[0xff; 20]] {
+        let error = model_from_bytes(foreign).unwrap_err();
+        assert!(matches!(error, ModelFileError::NotSafetensors { .. }), "{foreign:?}: {error}");
+    }
+    let longer = [bytes.as_slice(), b"more"].concat();
+    assert!(matches!(model_from_bytes(&longer), Err(ModelFileError::NotSafetensors { .. })));
+    let (mut outer, data) = opened(&bytes);
+    outer["__metadata__"] = json!({"format": "pt"});
+    assert!(matches!(model_from_bytes(&closed(&outer, &data)), Err(ModelFileError::NotKalmind)));
+}
+
+#[test]
+fn a_later_version_says_which_one_can_be_read() {
+    let bytes = with_header(&kalman_bytes(), |header| {
+        *header = json!({"version": MODEL_VERSION + 6, "shape": "of things to come"});
+    });
+    assert!(matches!(model_from_bytes(&bytes), Err(ModelFileError::FutureVersion { found: 7 })));
+    assert!(refusal(&bytes).contains("reads versions up to 1"));
+}
+
+#[test]
+fn tensors_are_checked_by_name_type_and_shape() {
+    let (outer, data) = opened(&kalman_bytes());
+    let changed = |change: &dyn Fn(&mut serde_json::Map<String, Value>)| {
+        let mut outer = outer.clone();
+        change(outer.as_object_mut().unwrap());
+        refusal(&closed(&outer, &data))
+    };
+    let renamed = changed(&|tensors| {
+        let tensor = tensors.remove("observation").unwrap();
+        tensors.insert("H".to_owned(), tensor);
+    });
+    assert_eq!(renamed, "no tensor `observation`; expected F64 [3, 2]");
+    let more = changed(&|tensors| {
+        let tensor = tensors.remove("observation_offset").unwrap();
+        tensors.insert("offset".to_owned(), tensor);
+    });
+    assert_eq!(more, "tensor `offset` is not one that this decoder has");
+    let transposed = changed(&|tensors| tensors["observation"]["shape"] = json!([2, 3]));
+    assert_eq!(transposed, "tensor `observation` is F64 [2, 3]; expected F64 [3, 2]");
+    let flat = changed(&|tensors| tensors["observation"]["shape"] = json!([6]));
+    assert_eq!(flat, "tensor `observation` is F64 [6]; expected F64 [3, 2]");
+    let integers = changed(&|tensors| tensors["observation"]["dtype"] = json!("I64"));
+    assert_eq!(integers, "tensor `observation` is I64 [3, 2]; expected F64 [3, 2]");
+    let lone = changed(&|tensors| drop(tensors.get_mut("zscore_mean").map(|t| t["shape"] = json!([1, 3]))));
+    assert_eq!(lone, "tensor `zscore_mean` is F64 [1, 3]; expected F64 [3]");
+}
+
+/// The file with one number of a tensor replaced.
+fn with_number(tensor: &str, at: usize, value: f64) -> Vec<u8> {
+    let (outer, mut data) = opened(&kalman_bytes());
+    let start = outer[tensor]["data_offsets"][0].as_u64().unwrap() as usize + 8 * at;
+    data[start..start + 8].copy_from_slice(&value.to_le_bytes());
+    closed(&outer, &data)
+}
+
+#[test]
+fn numbers_that_make_no_filter_are_refused() {
+    for tensor in ["transition", "process_noise", "stationary_covariance", "observation", "observation_noise"] {
+        for value in [f64::NAN, f64::INFINITY] {
+            let bytes = with_number(tensor, 0, value);
+            assert!(matches!(model_from_bytes(&bytes), Err(ModelFileError::Invalid(_))), "{tensor} {value}");
+        }
+    }
+    assert!(refusal(&with_number("process_noise", 0, -1.0)).contains("process_noise is not symmetric positive"));
+    assert!(refusal(&with_number("observation_noise", 1, 9.0)).contains("observation_noise is not symmetric positive"));
+    assert!(refusal(&with_number("transition", 0, 1.5)).contains("the transition is unstable (spectral radius 1."));
+    assert!(refusal(&with_number("zscore_standard_deviation", 0, -1.0)).contains("standard_deviation"));
+}
+
+#[test]
+fn wrong_headers_are_refused_with_the_key() {
+    for (change, expected) in [
+        ((|header| header["decoder"] = json!("kalmann")) as fn(&mut Value), "did you mean `kalman`"),
+        (|header| header["decoder"] = json!("wiener"), "unknown field `start"),
+        (|header| header["bin_ms"] = json!(-20), "bin_ms"),
+        (|header| header["streams"][1]["channels"] = json!(u64::MAX), "channels of a stream"),
+        (|header| header["streams"][0]["labels"] = json!(["a"]), "2 channels has 1 labels"),
+        (|header| header["components"] = json!([]), "components"),
+        (|header| header["colour"] = json!("red"), "unknown field `colour`"),
+        (|header| header["label_law"]["speed"] = json!(1), "unknown field `speed`"),
+        (|header| header["parameters"]["state_order"] = json!(0), "state_order is 0"),
+        (|header| header["parameters"]["state_order"] = json!(3), "tensor `transition`"),
+        (|header| header["parameters"]["start"] = json!("middle"), "unknown variant `middle`"),
+        (|header| header["version"] = json!("one"), "`version` has to be 1"),
+        (|header| header["version"] = json!(0), "`version` has to be 1"),
+    ] {
+        let error = refusal(&with_header(&kalman_bytes(), change));
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+    let bytes = model_to_bytes(&every_decoder()[5]).unwrap();
+    let bandwidth = |value| with_header(&bytes, |header| header["parameters"]["bandwidth"] = value);
+    assert!(refusal(&bandwidth(Value::Null)).contains("missing field `bandwidth`"));
+    assert!(refusal(&bandwidth(json!(0))).contains("bandwidth"));
+}
+
+#[test]
+fn a_model_that_is_not_valid_is_not_written() {
+    let mut model = every_decoder().remove(0);
+    model.training_mean[1] = f64::NAN;
+    assert!(matches!(model_to_bytes(&model), Err(ModelFileError::Invalid(_))));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// Files of every decoder with bytes changed, cut or added: read or refused, never a panic, and what is read runs.
+    #[test]
+    fn damaged_files_never_panic(
+        which in 0..7_usize,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        in_header in any::<bool>(),
+        cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = model_to_bytes(&every_decoder()[which]).unwrap();
+        let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        for (place, value) in changes {
+            let place = place.index(if in_header { header } else { bytes.len() });
+            bytes[place] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        match model_from_bytes(&bytes) {
+            Ok((model, _)) => prop_assert!(model.decoder().is_ok()),
+            Err(error) => prop_assert!(!error.to_string().is_empty()),
+        }
+    }
+}
