@@ -216,6 +216,8 @@ table! {
         hostname: Option<String> = None, or "any";
         /// A condition on the stream's header in LSL's own language (`XPath` 1.0).
         predicate: Option<String> = None, or "any";
+        /// What is fitted when an `open_loop` block ends, as on the command line (`dkf-nw:form=robust`).
+        decoder: String = "kalman-steady".to_owned();
         /// What the program's own texts mean.
         markers: BTreeMap<String, Marker> = BTreeMap::new();
         /// How targets become labels.
