@@ -65,7 +65,8 @@ pub(crate) fn publish<const D: usize>(
     intent.mean_mut().copy_from_slice(mean);
     let mut entries = intent.covariance_mut().iter_mut();
     for (row, values) in covariance.iter().enumerate() {
-        for (to, from) in entries.by_ref().zip(&values[..=row]) {
+        // The short side first: `zip` would take one entry too many from the long one.
+        for (from, to) in values[..=row].iter().zip(entries.by_ref()) {
             *to = scale * from;
         }
     }

@@ -3,6 +3,7 @@
 //! *Invariant:* pure. This crate knows no clock, file, socket or thread on the way of a tick (fitting uses rayon); what
 //! comes out depends on what goes in and on the kernel path alone.
 
+pub mod accuracy;
 mod belief;
 mod build;
 mod cholesky;

@@ -53,8 +53,6 @@ pub fn kernel_path() -> &'static str {
 #[derive(Clone, Debug)]
 pub(crate) struct PanelPoints {
     path: KernelPath,
-    points: usize,
-    inputs: usize,
     centre: Vec<f64>,
     scales: Vec<f64>,
     /// Panel by panel, feature by feature, 32 points.
@@ -98,8 +96,6 @@ impl PanelPoints {
         }
         Self {
             path,
-            points: count,
-            inputs,
             centre,
             scales,
             panels,
@@ -108,11 +104,6 @@ impl PanelPoints {
             similarities: vec![[f64::NEG_INFINITY; PANEL]; panel_count],
             greatest: f64::NEG_INFINITY,
         }
-    }
-
-    /// Number of inputs n l.
-    pub(crate) fn inputs(&self) -> usize {
-        self.inputs
     }
 
     /// Computes the similarity of `query` to every point, for [`PanelValues::smooth`].

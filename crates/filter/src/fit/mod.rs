@@ -1,8 +1,21 @@
 //! Fitting: training rows in, tensors and a report out. Slow side; uses both cores; the same seed gives the same model.
 
+mod discriminative;
+mod kalman;
+mod linear;
+mod nadaraya_watson;
+mod state_model;
+mod windows;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{DecoderSpec, Parameters, TrainingData};
+use crate::steady::steady_iterations;
+use crate::{DecoderName, DecoderSpec, Parameters, TrainingData, WienerParameters};
+
+/// Default `lags` of `wiener`.
+const WIENER_LAGS: usize = 9;
+/// Default `ridge` of `wiener`, relative to the mean variance of an input.
+const WIENER_RIDGE: f64 = 1e-3;
 
 /// What fitting needs beside the decoder and the data.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -199,6 +212,80 @@ pub fn fit(
     progress: &mut dyn FnMut(FitProgress),
 ) -> Result<Fitted, FitError> {
     data.check()?;
-    let _unused = (spec, settings, progress);
-    Err(FitError::NoBandwidth)
+    let n = data.features.ncols();
+    let background = match &settings.background {
+        Some(background) if background.len() != n => {
+            return Err(FitError::Background { found: background.len(), features: n });
+        }
+        Some(background) => background.clone(),
+        None => windows::column_means(&data.features),
+    };
+    let mut report = FitReport {
+        decoder: spec.to_string(),
+        rows: data.rows(),
+        measurement_rows: data.measurement_rows().len(),
+        ..FitReport::default()
+    };
+    progress(FitProgress { stage: "start", done: 0.0 });
+    let parameters = match spec.decoder {
+        DecoderName::Kalman => Parameters::Kalman(kalman::fit_kalman(data, &spec.options, &mut report)?),
+        DecoderName::KalmanSteady => {
+            let kalman = kalman::fit_kalman(data, &spec.options, &mut report)?;
+            report.steady_iterations = steady_iterations(&kalman).unwrap_or_default();
+            if report.steady_iterations.is_none() {
+                report.warnings.push(
+                    "the steady-state gain does not converge; the decoder runs as `kalman` and reports every step as a \
+                     fallback"
+                        .to_owned(),
+                );
+            }
+            Parameters::KalmanSteady(kalman)
+        }
+        DecoderName::Wiener => Parameters::Wiener(fit_wiener(spec, data, &background)?),
+        DecoderName::DkfLinear | DecoderName::DkfNw => Parameters::Dkf(discriminative::fit_discriminative(
+            spec,
+            data,
+            &background,
+            &mut report,
+            progress,
+        )?),
+    };
+    progress(FitProgress { stage: "done", done: 1.0 });
+    Ok(Fitted { parameters, report })
+}
+
+fn fit_wiener(
+    spec: &DecoderSpec,
+    data: &TrainingData,
+    background: &[f64],
+) -> Result<WienerParameters, FitError> {
+    let options = &spec.options;
+    let lags = options.lags.unwrap_or(WIENER_LAGS);
+    let rows = data.measurement_rows();
+    let needed = 20.max(2 * data.states.ncols());
+    if rows.len() < needed {
+        return Err(FitError::TooFewRows {
+            what: "rows for the measurement model",
+            found: rows.len(),
+            needed,
+        });
+    }
+    let inputs = windows::windows(data, &rows, lags, background);
+    let states = windows::states_at(data, &rows);
+    let ridge = options.ridge.unwrap_or(WIENER_RIDGE);
+    let fit = linear::fit_linear(&inputs, &states, ridge, options.intercept.unwrap_or(true))?;
+    let mut centred = states.clone();
+    for (mut column, mean) in centred.column_iter_mut().zip(windows::column_means(&states)) {
+        column.add_scalar_mut(-mean);
+    }
+    if let Some(column) = centred.column_iter().position(|column| column.amax() == 0.0) {
+        return Err(FitError::CollinearStates { column });
+    }
+    Ok(WienerParameters {
+        lags,
+        weights: fit.weights,
+        intercept: fit.intercept,
+        residual_covariance: windows::second_moment(&(&states - fit.held_out)),
+        state_covariance: windows::second_moment(&centred),
+    })
 }

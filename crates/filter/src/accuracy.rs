@@ -1,0 +1,311 @@
+//! How good intents are against the truth: errors, angles, correlations, and whether the covariance is honest.
+//!
+//! Truths are matrices of one row a bin; estimates are intents of as many components. All are pure functions of their
+//! arguments, for the slow side.
+
+use kalmind_types::Intent;
+use nalgebra::DMatrix;
+use serde::{Deserialize, Serialize};
+
+use crate::cholesky::Cholesky;
+
+/// All figures of one decoder on one set of rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Accuracy {
+    /// Root of the sum of squared errors over the sum of squared truth, pooled over components.
+    pub nrmse: f64,
+    /// Mean angle between estimate and truth in radians, rows with zero truth left out.
+    pub maae: f64,
+    /// How many rows were left out of the angle because the truth is zero.
+    pub rows_left_out: usize,
+    /// The mean angle over rows whose true speed is above `least_speed` (the training median); `None` without such rows.
+    pub maae_moving: Option<f64>,
+    /// Correlation of each component; NaN where one side never moves.
+    pub correlation: Vec<f64>,
+    /// Mean normalised estimation error squared, `e' Sigma^-1 e / d`: 1 where the covariance is honest.
+    pub nees: f64,
+    /// How much of the truth lies within the ellipsoids of 50, 90 and 99 %.
+    pub coverage: Coverage,
+}
+
+/// Parts of the truth within the ellipsoids that the covariance says hold 50, 90 and 99 %.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Within the 50 % ellipsoid.
+    #[serde(rename = "50")]
+    pub half: f64,
+    /// Within the 90 % ellipsoid.
+    #[serde(rename = "90")]
+    pub ninety: f64,
+    /// Within the 99 % ellipsoid.
+    #[serde(rename = "99")]
+    pub ninety_nine: f64,
+}
+
+/// A mean angle and the rows behind it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AngularError {
+    /// Mean angle in radians; NaN without rows.
+    pub mean: f64,
+    /// Rows that it is the mean of.
+    pub rows: usize,
+    /// Rows left out because the truth is zero.
+    pub left_out: usize,
+}
+
+impl Accuracy {
+    /// Every figure of `estimates` against the rows of `truth`; `least_speed` is the training rows' median speed.
+    #[must_use]
+    pub fn of(truth: &DMatrix<f64>, estimates: &[Intent], least_speed: f64) -> Self {
+        let angle = maae(truth, estimates);
+        let moving = maae_moving(truth, estimates, least_speed);
+        Self {
+            nrmse: nrmse(truth, estimates),
+            maae: angle.mean,
+            rows_left_out: angle.left_out,
+            maae_moving: (moving.rows > 0).then_some(moving.mean),
+            correlation: correlation(truth, estimates),
+            nees: nees(truth, estimates),
+            coverage: coverage(truth, estimates),
+        }
+    }
+}
+
+fn rows<'a>(
+    truth: &'a DMatrix<f64>,
+    estimates: &'a [Intent],
+) -> impl Iterator<Item = (Vec<f64>, &'a Intent)> {
+    truth.row_iter().map(|row| row.iter().copied().collect()).zip(estimates)
+}
+
+/// Root of the sum of squared errors over the sum of squared truth, pooled over all components.
+#[must_use]
+pub fn nrmse(truth: &DMatrix<f64>, estimates: &[Intent]) -> f64 {
+    let (mut errors, mut power) = (0.0, 0.0);
+    for (truth, estimate) in rows(truth, estimates) {
+        for (truth, mean) in truth.iter().zip(estimate.mean()) {
+            errors += (truth - mean) * (truth - mean);
+            power += truth * truth;
+        }
+    }
+    (errors / power).sqrt()
+}
+
+/// Mean absolute angle between estimate and truth, in radians. Rows with zero truth have no angle and are left out; an
+/// estimate of zero counts as a right angle.
+#[must_use]
+pub fn maae(truth: &DMatrix<f64>, estimates: &[Intent]) -> AngularError {
+    mean_angle(truth, estimates, 0.0)
+}
+
+/// [`maae`] over the rows whose true speed is above `least_speed`.
+#[must_use]
+pub fn maae_moving(truth: &DMatrix<f64>, estimates: &[Intent], least_speed: f64) -> AngularError {
+    mean_angle(truth, estimates, least_speed)
+}
+
+fn mean_angle(truth: &DMatrix<f64>, estimates: &[Intent], least_speed: f64) -> AngularError {
+    let mut angle = AngularError { mean: 0.0, rows: 0, left_out: 0 };
+    for (truth, estimate) in rows(truth, estimates) {
+        let length = norm(&truth);
+        if length == 0.0 {
+            angle.left_out += 1;
+        } else if length > least_speed {
+            let both = length * norm(estimate.mean());
+            let inner: f64 = truth.iter().zip(estimate.mean()).map(|(truth, mean)| truth * mean).sum();
+            let cosine = if both > 0.0 { (inner / both).clamp(-1.0, 1.0) } else { 0.0 };
+            angle.mean += libm::acos(cosine);
+            angle.rows += 1;
+        }
+    }
+    angle.mean /= angle.rows as f64;
+    angle
+}
+
+/// The median length of the rows: what [`maae_moving`] takes as least speed, of the training rows.
+#[must_use]
+pub fn median_speed(truth: &DMatrix<f64>) -> f64 {
+    let mut speeds: Vec<f64> = truth.row_iter().map(|row| row.norm()).collect();
+    quantile(&mut speeds, 0.5)
+}
+
+/// Pearson's correlation of each component; NaN where one side never moves.
+#[must_use]
+pub fn correlation(truth: &DMatrix<f64>, estimates: &[Intent]) -> Vec<f64> {
+    let count = truth.nrows().min(estimates.len()) as f64;
+    (0..truth.ncols())
+        .map(|component| {
+            let pairs: Vec<(f64, f64)> = rows(truth, estimates)
+                .map(|(truth, estimate)| (truth[component], estimate.mean()[component]))
+                .collect();
+            let mean_truth = pairs.iter().map(|pair| pair.0).sum::<f64>() / count;
+            let mean_estimate = pairs.iter().map(|pair| pair.1).sum::<f64>() / count;
+            let (mut both, mut truths, mut estimates) = (0.0, 0.0, 0.0);
+            for (truth, estimate) in pairs {
+                both += (truth - mean_truth) * (estimate - mean_estimate);
+                truths += (truth - mean_truth).powi(2);
+                estimates += (estimate - mean_estimate).powi(2);
+            }
+            both / (truths * estimates).sqrt()
+        })
+        .collect()
+}
+
+/// Mean of `e' Sigma^-1 e / d`; rows whose covariance is not positive definite count as infinite.
+#[must_use]
+pub fn nees(truth: &DMatrix<f64>, estimates: &[Intent]) -> f64 {
+    let distances: Vec<f64> = distances(truth, estimates);
+    distances.iter().sum::<f64>() / (distances.len() * truth.ncols()) as f64
+}
+
+/// Parts of the truth within the ellipsoids of 50, 90 and 99 %.
+#[must_use]
+pub fn coverage(truth: &DMatrix<f64>, estimates: &[Intent]) -> Coverage {
+    let distances = distances(truth, estimates);
+    let within = |probability: f64| {
+        let limit = chi_square_quantile(truth.ncols(), probability);
+        distances.iter().filter(|&&distance| distance <= limit).count() as f64 / distances.len() as f64
+    };
+    Coverage { half: within(0.5), ninety: within(0.9), ninety_nine: within(0.99) }
+}
+
+fn distances(truth: &DMatrix<f64>, estimates: &[Intent]) -> Vec<f64> {
+    rows(truth, estimates)
+        .map(|(truth, estimate)| squared_distance(&truth, estimate).unwrap_or(f64::INFINITY))
+        .collect()
+}
+
+/// `(z - mu)' Sigma^-1 (z - mu)`; `None` where the covariance is not positive definite.
+pub(crate) fn squared_distance(truth: &[f64], estimate: &Intent) -> Option<f64> {
+    let d = estimate.dimension();
+    let covariance = DMatrix::from_fn(d, d, |row, column| {
+        estimate.covariance()[kalmind_types::lower_triangle_index(row, column)]
+    });
+    let error: Vec<f64> = truth.iter().zip(estimate.mean()).map(|(truth, mean)| truth - mean).collect();
+    let mut solved = error.clone();
+    Cholesky::new(&covariance, 0.0).ok()?.solve(&mut solved);
+    Some(error.iter().zip(&solved).map(|(error, solved)| error * solved).sum())
+}
+
+/// The factor on a covariance that makes its ellipsoids hold what they say: the geometric mean of the factors that are
+/// right at 50 and at 90 % (errors have heavier tails than a Gaussian, so no factor is right at all). 1 without rows.
+pub(crate) fn covariance_scale(squared_distances: &[f64], dimension: usize) -> f64 {
+    let mut distances = squared_distances.to_vec();
+    let factors = [0.5, 0.9].map(|probability| {
+        quantile(&mut distances, probability) / chi_square_quantile(dimension, probability)
+    });
+    let scale = (factors[0] * factors[1]).sqrt();
+    if scale.is_finite() && scale > 0.0 { scale } else { 1.0 }
+}
+
+fn norm(values: &[f64]) -> f64 {
+    values.iter().map(|value| value * value).sum::<f64>().sqrt()
+}
+
+/// The value below which a part `probability` of the values lies, between neighbours; NaN without values.
+fn quantile(values: &mut [f64], probability: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let Some(last) = values.len().checked_sub(1) else { return f64::NAN };
+    let place = probability * last as f64;
+    let below = place.floor() as usize;
+    let above = (below + 1).min(last);
+    values[below] + (place - below as f64) * (values[above] - values[below])
+}
+
+/// The chi-square distribution's quantile for 1 to 8 (or more) degrees of freedom: the squared radius of the ellipsoid that
+/// holds `probability`.
+#[must_use]
+pub fn chi_square_quantile(degrees: usize, probability: f64) -> f64 {
+    let (mut low, mut high) = (0.0, 1.0);
+    while chi_square_probability(degrees, high) < probability && high < 1e6 {
+        high *= 2.0;
+    }
+    for _halving in 0..100 {
+        let middle = 0.5 * (low + high);
+        if chi_square_probability(degrees, middle) < probability {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    0.5 * (low + high)
+}
+
+/// `P(chi^2_d <= x)`, by the recurrence `P_{d+2} = P_d - (x/2)^(d/2) e^(-x/2) / Gamma(d/2 + 1)`.
+fn chi_square_probability(degrees: usize, x: f64) -> f64 {
+    let half = 0.5 * x;
+    let decay = libm::exp(-half);
+    let (mut done, mut probability, mut term) = if degrees % 2 == 0 {
+        (2, 1.0 - decay, half * decay)
+    } else {
+        // Gamma(3/2) = sqrt(pi) / 2
+        (1, libm::erf(half.sqrt()), half.sqrt() * decay * core::f64::consts::FRAC_2_SQRT_PI)
+    };
+    while done < degrees {
+        probability -= term;
+        done += 2;
+        term *= half / (0.5 * done as f64);
+    }
+    probability
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn intents(rows: &[[f64; 2]], variance: f64) -> Vec<Intent> {
+        rows.iter()
+            .map(|row| {
+                let mut intent = Intent::zero(2);
+                intent.mean_mut().copy_from_slice(row);
+                intent.covariance_mut().copy_from_slice(&[variance, 0.0, variance]);
+                intent
+            })
+            .collect()
+    }
+
+    #[test]
+    fn chi_square_quantiles_are_the_published_ones() {
+        // Abramowitz and Stegun, table 26.8.
+        for (degrees, probability, expected) in [
+            (1, 0.5, 0.454_936),
+            (1, 0.9, 2.705_54),
+            (2, 0.5, 1.386_29),
+            (2, 0.9, 4.605_17),
+            (2, 0.99, 9.210_34),
+            (3, 0.99, 11.344_9),
+            (4, 0.5, 3.356_69),
+            (5, 0.9, 9.236_35),
+            (8, 0.5, 7.344_12),
+            (8, 0.99, 20.090_2),
+        ] {
+            let found = chi_square_quantile(degrees, probability);
+            assert!((found / expected - 1.0).abs() < 1e-5, "{degrees} {probability}: {found}");
+        }
+    }
+
+    #[test]
+    fn angles_leave_zero_truth_out_and_count_it() {
+        let truth = DMatrix::from_row_slice(3, 2, &[1.0, 0.0, 0.0, 0.0, 0.0, 2.0]);
+        let estimates = intents(&[[1.0, 1.0], [5.0, 5.0], [0.0, -1.0]], 1.0);
+        let angle = maae(&truth, &estimates);
+        let expected = f64::midpoint(core::f64::consts::FRAC_PI_4, core::f64::consts::PI);
+        assert!((angle.mean - expected).abs() < 1e-12);
+        assert_eq!((angle.rows, angle.left_out), (2, 1));
+        let moving = maae_moving(&truth, &estimates, 1.5);
+        assert!((moving.mean - core::f64::consts::PI).abs() < 1e-12 && moving.rows == 1);
+    }
+
+    #[test]
+    fn pooled_error_and_calibration_follow_their_definitions() {
+        let truth = DMatrix::from_row_slice(2, 2, &[3.0, 0.0, 0.0, 4.0]);
+        let estimates = intents(&[[3.0, 1.0], [2.0, 4.0]], 0.5);
+        assert!((nrmse(&truth, &estimates) - (5.0_f64 / 25.0).sqrt()).abs() < 1e-15);
+        assert!((nees(&truth, &estimates) - (2.0 + 8.0) / 4.0).abs() < 1e-12);
+        let coverage = coverage(&truth, &estimates);
+        assert!(coverage.half == 0.0 && (coverage.ninety - 0.5).abs() < 1e-15);
+        assert!((coverage.ninety_nine - 1.0).abs() < 1e-15);
+        let correlation = correlation(&truth, &estimates);
+        assert!((correlation[0] - 1.0).abs() < 1e-12);
+    }
+}

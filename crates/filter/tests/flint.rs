@@ -1,0 +1,109 @@
+//! The real recording (Flint et al. 2012, first run, as published with the DKF): the figures that others measured on the same rows.
+
+use kalmind_filter::accuracy::{Accuracy, median_speed};
+use kalmind_filter::{DecoderSpec, FitSettings, Model, TrainingData, fit};
+use kalmind_types::{Binning, Component, Intent, StreamFeatures};
+use nalgebra::DMatrix;
+
+fn table(path: &std::path::Path) -> DMatrix<f64> {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let rows: Vec<Vec<f64>> =
+        text.lines().map(|line| line.split(',').map(|value| value.parse().unwrap()).collect()).collect();
+    DMatrix::from_fn(rows.len(), rows[0].len(), |row, column| rows[row][column])
+}
+
+/// Features and hand velocities, or `None`, said plainly, where the data folder is not named.
+fn recording() -> Option<(DMatrix<f64>, DMatrix<f64>)> {
+    let Some(data) = std::env::var_os("KALMIND_DATA").map(std::path::PathBuf::from) else {
+        println!("SKIPPED: KALMIND_DATA is not set, so the recording is not there");
+        return None;
+    };
+    Some((table(&data.join("flint/x.csv")), table(&data.join("flint/z.csv"))))
+}
+
+/// Trained on rows 0..5000, cold start at row 5000, judged on rows 5000..6000.
+fn evaluated(spec: &str, features: &DMatrix<f64>, states: &DMatrix<f64>) -> (Accuracy, Model) {
+    let spec: DecoderSpec = spec.parse().unwrap();
+    let data = TrainingData::new(features.rows(0, 5000).into_owned(), states.rows(0, 5000).into_owned());
+    let fitted = fit(&spec, &data, &FitSettings::default(), &mut |_progress| ()).unwrap();
+    let model = Model {
+        decoder: spec,
+        streams: vec![StreamFeatures { binning: Binning::Sample, channels: 10, labels: None }],
+        bin_ms: 100.0,
+        components: ["vx", "vy"]
+            .map(|name| Component { name: name.to_owned(), unit: String::new() })
+            .to_vec(),
+        training_mean: data.features.row_mean().iter().copied().collect(),
+        zscore: None,
+        label_law: None,
+        participant: None,
+        training_hash: Some(data.hash()),
+        report: Some(serde_json::to_value(&fitted.report).unwrap()),
+        parameters: fitted.parameters,
+    };
+    let mut decoder = model.decoder().unwrap();
+    let mut intents = Vec::new();
+    for row in 5000..6000 {
+        let features: Vec<f64> = features.row(row).iter().copied().collect();
+        let mut intent = Intent::zero(2);
+        let report = decoder.step(Some(&features), &mut intent);
+        assert!(report.valid && report.row_one == (row == 5000));
+        intents.push(intent);
+    }
+    let accuracy = Accuracy::of(&states.rows(5000, 1000).into_owned(), &intents, median_speed(&data.states));
+    println!(
+        "{}: nRMSE {:.4} MAAE {:.4} NEES {:.3} {:?} {:?}",
+        model.decoder, accuracy.nrmse, accuracy.maae, accuracy.nees, accuracy.coverage, model.report
+    );
+    (accuracy, model)
+}
+
+#[test]
+fn kalman_reaches_the_figures_that_five_other_implementations_agree_on() {
+    let Some((features, states)) = recording() else { return };
+    let (accuracy, _model) = evaluated("kalman", &features, &states);
+    assert!((accuracy.nrmse - 0.7647).abs() <= 0.0005, "{}", accuracy.nrmse);
+    assert!((accuracy.maae - 0.888).abs() <= 0.002, "{}", accuracy.maae);
+    assert_eq!(accuracy.rows_left_out, 1);
+}
+
+#[test]
+fn the_steady_gain_costs_no_accuracy() {
+    let Some((features, states)) = recording() else { return };
+    let (accuracy, _model) = evaluated("kalman-steady", &features, &states);
+    assert!((accuracy.nrmse - 0.7647).abs() <= 0.0005, "{}", accuracy.nrmse);
+}
+
+#[test]
+fn wiener_reaches_the_figures_of_others() {
+    let Some((features, states)) = recording() else { return };
+    let (accuracy, _model) = evaluated("wiener", &features, &states);
+    assert!((accuracy.nrmse - 0.659).abs() <= 0.005, "{}", accuracy.nrmse);
+    assert!((accuracy.maae - 0.818).abs() <= 0.01, "{}", accuracy.maae);
+}
+
+#[test]
+fn dkf_nw_reaches_its_figures_with_default_options() {
+    let Some((features, states)) = recording() else { return };
+    let (accuracy, _model) = evaluated("dkf-nw", &features, &states);
+    assert!(accuracy.nrmse <= 0.605, "{}", accuracy.nrmse);
+    assert!(accuracy.maae <= 0.77, "{}", accuracy.maae);
+}
+
+#[test]
+fn other_options_of_the_discriminative_filter_stay_in_its_neighbourhood() {
+    let Some((features, states)) = recording() else { return };
+    for spec in [
+        "dkf-linear",
+        "dkf-nw:state-order=2",
+        "dkf-nw:q-scale=auto",
+        "dkf-nw:lags=3,state-order=3,q-scale=auto",
+        "dkf-nw:q=kernel",
+        "dkf-nw:q=kernel,form=augmented",
+        "dkf-nw:q=kernel,form=clipped",
+        "dkf-nw:form=robust,stationary=lyapunov,start=prior",
+    ] {
+        let (accuracy, _model) = evaluated(spec, &features, &states);
+        assert!(accuracy.nrmse < 0.74, "{spec}: {}", accuracy.nrmse);
+    }
+}
