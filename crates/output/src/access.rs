@@ -114,9 +114,10 @@ impl Access {
         self.reading_needs_token
     }
 
-    /// The WebSocket addresses that our page may connect to.
+    /// The WebSocket addresses that our page may connect to, for browsers that do not take `'self'` for them. A content
+    /// policy cannot name IPv6 addresses.
     pub(crate) fn websocket_sources(&self) -> String {
-        self.hosts.iter().flat_map(|host| [" ws://", host]).collect()
+        self.hosts.iter().filter(|host| !host.starts_with('[')).flat_map(|host| [" ws://", host]).collect()
     }
 }
 

@@ -56,6 +56,14 @@ pub enum LslError {
         /// What liblsl says.
         source: lsl::Error,
     },
+    /// liblsl refused a sample.
+    #[error("the LSL outlet {outlet:?} refused a sample: {source}")]
+    Push {
+        /// Which.
+        outlet: String,
+        /// What liblsl says.
+        source: lsl::Error,
+    },
     /// Only floating-point formats can carry a cursor.
     #[error("the LSL outlet {outlet:?} cannot have the number format {format:?}: use float32 or double64")]
     Format {

@@ -272,12 +272,7 @@ impl FakeDaemon {
             bridge: OnceLock::new(),
         });
         let ledger = Arc::new(Ledger::new().unwrap());
-        let server = start_server(
-            config,
-            hub.clone(),
-            Arc::clone(&controls) as Arc<dyn Controls>,
-            Arc::clone(&ledger),
-        )?;
+        let server = start_server(config, hub.clone(), controls.clone(), Arc::clone(&ledger))?;
         let bridge = hub.spawn_bridge(Box::new(ChannelSource(receiver))).unwrap();
         controls.bridge.set(bridge.thread().unwrap().clone()).unwrap();
         Ok(Self { server, controls, hub, ledger, bridge })

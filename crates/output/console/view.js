@@ -1,0 +1,156 @@
+// Everything on the page beside the canvas: texts, tables, badge.
+
+const SPEAK_EVERY_MS = 2000; // how often the canvas is described to a screen reader
+const STAGES = {
+  receive: "sample to received",
+  close: "to the tick's start",
+  decode: "decoding",
+  publish: "publishing",
+  total: "in all",
+};
+const HEALTH = {
+  waiting: "waiting",
+  live: "live",
+  stalled: "stalled",
+  lost: "lost",
+  mismatch: "does not match",
+  backlog: "too far behind",
+  bad_clock: "clock unknown",
+};
+const LINK = {
+  connecting: "Connecting …",
+  live: "Connected",
+  quiet: "No message from the daemon: what you see is old",
+  lost: "Connection lost: what you see is old. Trying again …",
+};
+
+const find = (id) => document.getElementById(id);
+const put = (id, text) => {
+  const element = find(id);
+  if (element.textContent !== text) element.textContent = text;
+};
+const decimal = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+const millis = (micros) => {
+  const value = micros / 1000;
+  return value < 10 ? value.toFixed(3) : value.toFixed(0);
+};
+
+function element(name, text, attributes = {}) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  for (const [attribute, value] of Object.entries(attributes)) made.setAttribute(attribute, value);
+  return made;
+}
+
+// Pairs of a name and a value as a definition list.
+function facts(id, pairs) {
+  find(id).replaceChildren(
+    ...pairs.map(([name, value]) => {
+      const pair = document.createElement("div");
+      pair.append(element("dt", name), element("dd", String(value)));
+      return pair;
+    }),
+  );
+}
+
+export class View {
+  #missed = 0;
+  #missedEvents = 0;
+  #spoken = 0;
+
+  // Whether what the page shows is of this moment.
+  link(link) {
+    document.body.dataset.link = link;
+    put("link", LINK[link]);
+    if (link === "lost") put("age", "–");
+  }
+
+  begin(hello) {
+    this.#missed = 0;
+    this.#missedEvents = 0;
+    facts("session", [
+      ["participant", hello.participant || "–"],
+      ["instance", hello.instance || "–"],
+      ["decoder", hello.decoder ? `${hello.decoder.name} ${hello.decoder.model.slice(0, 8)}` : "none"],
+      ["bin", `${hello.bin_ms} ms`],
+      ["version", hello.version],
+    ]);
+    this.state(hello.state, hello.reason);
+  }
+
+  state(state, reason) {
+    const badge = find("state");
+    if (badge.dataset.state !== state) badge.dataset.state = state;
+    put("state-name", state);
+    put("state-reason", reason ?? "");
+  }
+
+  tick(message) {
+    this.state(message.state, message.reason);
+    put("age", decimal(message.age_ms, 1));
+    const [x, y] = message.position;
+    const place = `${decimal(x, 3)}, ${decimal(y, 3)}`;
+    put("place", place);
+    const now = performance.now();
+    if (now - this.#spoken > SPEAK_EVERY_MS) {
+      this.#spoken = now;
+      find("workspace").setAttribute("aria-label", `Workspace: cursor at ${place}, state ${message.state}`);
+    }
+  }
+
+  gap(message) {
+    this.#missed += message.missed;
+    this.#missedEvents += message.missed_events;
+  }
+
+  status(status) {
+    find("stages").replaceChildren(
+      ...Object.entries(STAGES).map(([stage, name]) => {
+        const row = document.createElement("tr");
+        const { p50, p99, max, count } = status.latency_us[stage];
+        row.append(element("th", name, { scope: "row" }));
+        for (const value of [p50, p99, max]) row.append(element("td", count ? millis(value) : "–"));
+        return row;
+      }),
+    );
+    const { ticks } = status;
+    facts("counts", [
+      ["newest", status.seq ?? "–"],
+      ["late", ticks.late],
+      ["incomplete", ticks.incomplete],
+      ["missed", ticks.missed + this.#missed],
+      ["events missed", this.#missedEvents],
+      ["hypervisor", status.steal_ms === null ? "–" : `${status.steal_ms} ms`],
+    ]);
+    this.streams(status.streams);
+  }
+
+  streams(streams) {
+    find("streams").replaceChildren(
+      ...streams.map((stream) => {
+        const entry = document.createElement("li");
+        entry.dataset.health = stream.health;
+        const head = document.createElement("p");
+        head.append(element("strong", stream.key), element("span", HEALTH[stream.health] ?? stream.health, { class: "health" }));
+        entry.append(head);
+        if (stream.detail) entry.append(element("p", stream.detail, { class: "detail" }));
+        const figures = [
+          `${decimal(stream.measured_rate_hz, 2)} Hz`,
+          `${decimal(stream.age_ms, 1)} ms old`,
+          `${stream.received} received`,
+          ...["missing", "dropped", "late", "reconnects"].filter((name) => stream[name] > 0).map((name) => `${stream[name]} ${name}`),
+        ];
+        entry.append(element("p", figures.join(" · "), { class: "figures" }));
+        return entry;
+      }),
+    );
+  }
+
+  steerable(yes) {
+    find("steer").hidden = !yes;
+  }
+
+  notice(text) {
+    put("notice", text);
+  }
+}

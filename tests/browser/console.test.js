@@ -1,0 +1,150 @@
+// The console in a real browser, on a session that runs.
+//
+// KALMIND_URL is the address that the daemon printed, with its token in the fragment
+// (http://127.0.0.1:8765/#token=...); KALMIND_CHROMIUM the browser, /usr/bin/chromium if not set;
+// KALMIND_SCREENSHOT a file for a picture of the page, if wanted.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import { chromium } from "playwright-core";
+
+const url = process.env.KALMIND_URL;
+const WITHIN_MS = 10_000;
+
+let browser;
+let page;
+const complaints = [];
+
+before(async () => {
+  assert.ok(url, "set KALMIND_URL to the address that the daemon printed");
+  browser = await chromium.launch({
+    executablePath: process.env.KALMIND_CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu"],
+  });
+  page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+  page.setDefaultTimeout(WITHIN_MS);
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  await page.goto(url);
+});
+
+after(async () => {
+  if (process.env.KALMIND_SCREENSHOT) await page?.screenshot({ path: process.env.KALMIND_SCREENSHOT });
+  await browser?.close();
+});
+
+const cursor = () => page.$eval("#workspace", (canvas) => ({ ...canvas.dataset }));
+const state = (name) => page.waitForSelector(`#state[data-state="${name}"]`);
+
+test("the cursor moves, ticks go on, and the page says it is connected", async () => {
+  await page.waitForSelector("#workspace[data-seq]");
+  const first = await cursor();
+  await page.waitForFunction(
+    ([x, y]) => {
+      const { dataset } = document.getElementById("workspace");
+      return dataset.x !== x && dataset.y !== y;
+    },
+    [first.x, first.y],
+  );
+  const later = await cursor();
+  assert.ok(Number(later.seq) > Number(first.seq), `${later.seq} after ${first.seq}`);
+  for (const value of [later.x, later.y]) assert.ok(value >= 0 && value <= 1, `the cursor is at ${value}`);
+  assert.equal(await page.getAttribute("body", "data-link"), "live");
+});
+
+test("something is drawn: cursor blue where the cursor is", async () => {
+  // the page draws on the next frame, so the picture is compared with the cursor until both agree
+  await page.waitForFunction(() => {
+    const canvas = document.getElementById("workspace");
+    const { x, y } = canvas.dataset;
+    const at = [Math.round(x * canvas.width), Math.round(canvas.height - y * canvas.width)];
+    const [red, green, blue] = canvas.getContext("2d").getImageData(...at, 1, 1).data;
+    return red === 0x1f && green === 0x5f && blue === 0xa8;
+  });
+});
+
+test("latency and streams are shown", async () => {
+  await page.waitForFunction(() => document.querySelectorAll("#stages tr").length === 5);
+  await page.waitForFunction(() => Number(document.getElementById("age").textContent) > 0);
+  await page.waitForSelector("#streams li[data-health]");
+});
+
+test("the token leaves the address", async () => {
+  assert.equal(await page.evaluate(() => location.hash), "");
+});
+
+test("space stops, and with the token the page resumes", async () => {
+  await page.keyboard.press("Space");
+  await state("hold");
+  assert.match(await page.textContent("#state"), /hold\s+stopped by/);
+  if (!url.includes("#token=")) return;
+  await page.click("#steer [data-state=control]");
+  await state("control");
+  await page.focus("#steer [data-state=idle]");
+  await page.keyboard.press("Space");
+  await state("hold");
+  await page.click("#steer [data-state=control]");
+  await state("control");
+});
+
+test("the page is accessible", async () => {
+  const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+  // evaluated over the debugger, which the page's content policy does not hold up
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run());
+  assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`), []);
+});
+
+test("a page without a connection says so and shows nothing as live", async () => {
+  // a server that never answers the WebSocket: everything else is the real page
+  const cut = await browser.newPage();
+  await cut.routeWebSocket(/v1\/state/, (socket) => socket.close());
+  await cut.goto(url);
+  await cut.waitForSelector('body[data-link="lost"]');
+  assert.match(await cut.textContent("#link"), /lost/);
+  const opacity = await cut.$eval("#workspace", (canvas) => Number(getComputedStyle(canvas).opacity));
+  assert.ok(opacity < 0.5, `the workspace's opacity is ${opacity}`);
+  await cut.close();
+});
+
+test("a daemon that falls silent turns the page grey, and its return turns it back", async () => {
+  const muted = await browser.newPage();
+  let mute = false;
+  await muted.routeWebSocket(/v1\/state/, (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage((message) => mute || socket.send(message));
+  });
+  await muted.goto(url);
+  await muted.waitForSelector('body[data-link="live"]');
+  mute = true;
+  await muted.waitForSelector('body[data-link="quiet"]');
+  mute = false;
+  await muted.waitForSelector('body[data-link="live"]');
+  await muted.close();
+});
+
+test("another site's page can neither read nor stop", async () => {
+  const base = new URL(url).origin;
+  const stranger = await browser.newPage();
+  await stranger.route("http://stranger.example/", (route) => route.fulfill({ contentType: "text/html", body: "<p>hello" }));
+  await stranger.goto("http://stranger.example/");
+  const outcome = await stranger.evaluate(async (base) => {
+    const read = await fetch(`${base}/v1/status`).then(() => "read", () => "refused");
+    const listen = await new Promise((resolve) => {
+      const socket = new WebSocket(`${base.replace("http", "ws")}/v1/state`);
+      socket.onopen = () => resolve("open");
+      socket.onerror = () => resolve("refused");
+    });
+    await fetch(`${base}/v1/stop`, { method: "POST", mode: "no-cors" }).catch(() => {});
+    return { read, listen };
+  }, base);
+  assert.deepEqual(outcome, { read: "refused", listen: "refused" });
+  await stranger.close();
+  await state(url.includes("#token=") ? "control" : "hold");
+});
+
+test("nothing was complained about", () => {
+  assert.deepEqual(complaints, []);
+});
