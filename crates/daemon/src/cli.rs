@@ -196,12 +196,12 @@ pub struct SimulateArguments {
     /// End after this many seconds [default: run until ended].
     #[arg(long, value_name = "N")]
     pub seconds: Option<f64>,
-    /// Strength of the tuning, as a factor.
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    /// Strength of the tuning; the standard is 0.5, less is harder.
+    #[arg(long, value_name = "SCALE", default_value_t = 0.5)]
     pub modulation: f64,
-    /// Tuning rotates and baselines move, per minute, as a factor of the standard drift.
-    #[arg(long, value_name = "RATE", default_value_t = 0.0)]
-    pub drift: f64,
+    /// Slow changes a minute: degrees by which tuning rotates, and log units by which baselines move (standard deviations).
+    #[arg(long, value_name = "DEGREES[:LOG]")]
+    pub drift: Option<String>,
     /// Units that fall silent.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub drop: usize,
@@ -211,7 +211,7 @@ pub struct SimulateArguments {
     /// Further delay of what the participant sees, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 0.0)]
     pub delay_ms: f64,
-    /// Standard deviation of Gaussian noise added to every count.
+    /// Standard deviation of further noise on every log rate.
     #[arg(long, value_name = "SD", default_value_t = 0.0)]
     pub noise: f64,
     /// End when the program that started this one ends.

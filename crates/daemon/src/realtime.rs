@@ -8,7 +8,7 @@ use rustix::{
 };
 use serde::Serialize;
 
-use crate::configuration::{Realtime, Wish};
+use crate::configuration::{Insistence, Realtime};
 
 /// What came of one wish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -68,7 +68,7 @@ impl RealtimeSettings {
     /// # Errors
     /// [`Refused`] where the configuration requires it and the system refuses.
     pub fn lock_memory(&self) -> Result<(), Refused> {
-        if self.settings.lock_memory == Wish::Off {
+        if self.settings.lock_memory == Insistence::Off {
             return Ok(());
         }
         let result = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE).map_err(|error| {
@@ -82,15 +82,21 @@ impl RealtimeSettings {
     /// # Errors
     /// [`Refused`] where the configuration requires a setting that the system refuses.
     pub fn apply(&self, role: Role, name: &str) -> Result<(), Refused> {
-        if self.settings.priority != Wish::Off {
+        if self.settings.priority != Insistence::Off {
             syscalls::shortest_timer_slack();
-            let level = self.settings.priority_level - i32::from(role == Role::Stream);
-            let result = syscalls::first_in_first_out(level)
-                .map_err(|error| format!("{error}; grant CAP_SYS_NICE or raise RLIMIT_RTPRIO (ulimit -r 99)"));
-            self.note(format!("real-time priority {level} for the {name} thread"), self.settings.priority, result)?;
+            let below = u32::from(role == Role::Stream);
+            let level = self.settings.priority_level.saturating_sub(below).max(1);
+            let result = syscalls::first_in_first_out(level).map_err(|error| {
+                format!("{error}; grant CAP_SYS_NICE or raise RLIMIT_RTPRIO (ulimit -r 99)")
+            });
+            self.note(
+                format!("real-time priority {level} for the {name} thread"),
+                self.settings.priority,
+                result,
+            )?;
         }
-        if role == Role::Tick && self.settings.pin != Wish::Off {
-            let core = self.settings.core;
+        if role == Role::Tick && self.settings.pin != Insistence::Off {
+            let core = self.settings.core.unwrap_or(0);
             let mut set = CpuSet::new();
             if core < CpuSet::MAX_CPU {
                 set.set(core);
@@ -102,12 +108,12 @@ impl RealtimeSettings {
         Ok(())
     }
 
-    fn note(&self, wish: String, importance: Wish, result: Result<(), String>) -> Result<(), Refused> {
+    fn note(&self, wish: String, importance: Insistence, result: Result<(), String>) -> Result<(), Refused> {
         let outcome = Outcome { wish, granted: result.is_ok(), detail: result.err() };
         if let Ok(mut outcomes) = self.outcomes.lock() {
             outcomes.push(outcome.clone());
         }
-        if !outcome.granted && importance == Wish::Require { Err(Refused(outcome)) } else { Ok(()) }
+        if !outcome.granted && importance == Insistence::Require { Err(Refused(outcome)) } else { Ok(()) }
     }
 }
 
@@ -118,8 +124,8 @@ mod syscalls {
     use std::io;
 
     /// Puts the calling thread under SCHED_FIFO at `level`.
-    pub(super) fn first_in_first_out(level: i32) -> io::Result<()> {
-        let parameters = libc::sched_param { sched_priority: level };
+    pub(super) fn first_in_first_out(level: u32) -> io::Result<()> {
+        let parameters = libc::sched_param { sched_priority: level.cast_signed() };
         // SAFETY: `parameters` lives through the call; thread 0 is the caller.
         let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use kalmind_acquisition::{Consumer, Producer, Waker, ring};
+use kalmind_acquisition::{
+    Waker,
+    ring::{Consumer, Producer, ring},
+};
 use kalmind_output::PublicationSource;
 use kalmind_types::Publication;
 
@@ -56,7 +59,7 @@ impl Lane {
 impl PublicationSource for LaneSource {
     fn next(&mut self) -> Option<Publication> {
         // the publisher's own thread asks: the first call makes it the one that is woken
-        self.waker.attach();
+        let _attached_before = self.waker.attach();
         self.queue.pop()
     }
 

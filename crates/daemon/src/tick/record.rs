@@ -1,9 +1,7 @@
 //! What the slow side learns of a tick: its input, its output and the features in between.
 
 use arrayvec::ArrayVec;
-use kalmind_types::{
-    BinClose, ChannelMask, LslTime, OutputState, Position, TickInput, TickOutput, Velocity,
-};
+use kalmind_types::{BinClose, ChannelMask, LslTime, OutputState, Position, TickInput, TickOutput, Velocity};
 
 /// A whole tick, in a pooled box. Made once, filled by the tick thread, read by the desk (and by a recorder).
 #[derive(Clone, Debug)]
@@ -22,7 +20,12 @@ impl TickRecord {
     /// An empty record for so many features.
     #[must_use]
     pub fn empty(features: usize) -> Self {
-        Self { input: empty_input(), output: EMPTY_OUTPUT, features: vec![f64::NAN; features], lost_before: 0 }
+        Self {
+            input: empty_input(),
+            output: EMPTY_OUTPUT,
+            features: vec![f64::NAN; features],
+            lost_before: 0,
+        }
     }
 }
 

@@ -13,11 +13,15 @@ use std::{
 };
 
 use arrayvec::ArrayVec;
-use kalmind_acquisition::{Consumer, PoolReader, PoolWriter, Producer, StreamMonitor, Waker, clock};
-use kalmind_engine::{Binner, Engine, OutputStates, StagedModel};
+use kalmind_acquisition::{
+    StreamMonitor, Waker, clock,
+    pool::{PoolReader, PoolWriter},
+    ring::{Consumer, Producer},
+};
+use kalmind_engine::{BinCounts, Binner, Engine, OutputStates, StagedModel};
 use kalmind_types::{
-    BinClose, Cause, Command, Heartbeat, LslTime, MAX_COMMANDS, MAX_STREAMS, OutputState, Publication, Reason, SampleBlock,
-    Seconds, StageTimes, TickInput, TickOutput, TickPublication,
+    BinClose, Cause, Command, Heartbeat, LslTime, MAX_COMMANDS, MAX_STREAMS, OutputState, Publication,
+    Reason, SampleBlock, Seconds, StageTimes, TickInput, TickOutput, TickPublication,
 };
 
 use super::{Lane, StopLatch, TickRecord, record::empty_input};
@@ -112,6 +116,8 @@ struct Round {
     last_seq: Option<u64>,
     shown: (OutputState, Option<Reason>),
     lost_records: u64,
+    /// What the binner had counted when the monitors were last told.
+    told: [BinCounts; MAX_STREAMS],
 }
 
 impl TickThread {
@@ -127,6 +133,7 @@ impl TickThread {
             last_seq: None,
             shown: self.engine.states().shown(),
             lost_records: 0,
+            told: [BinCounts::default(); MAX_STREAMS],
         };
         while !self.end.load(Ordering::Acquire) {
             self.take_in(&mut round);
@@ -137,7 +144,7 @@ impl TickThread {
                 self.take_in(&mut round);
                 now = clock::now();
             }
-            self.note_counts();
+            self.note_counts(&mut round);
             self.show_signs_of_life(&mut round, now);
             std::thread::park_timeout(self.park_time(now));
         }
@@ -243,10 +250,16 @@ impl TickThread {
         counts.masked_features.fetch_add(u64::from(output.masked_features), Ordering::Relaxed);
     }
 
-    fn note_counts(&self) {
-        for (index, stream) in self.streams.iter().enumerate() {
+    fn note_counts(&self, round: &mut Round) {
+        for (index, (stream, told)) in self.streams.iter().zip(&mut round.told).enumerate() {
             let counts = self.binner.counts(index);
-            stream.monitor.set_bin_counts(counts.late, counts.dropped);
+            if counts.late > told.late {
+                stream.monitor.count_late(counts.late - told.late);
+            }
+            if counts.dropped > told.dropped {
+                stream.monitor.count_dropped(counts.dropped - told.dropped);
+            }
+            *told = counts;
         }
     }
 
@@ -293,7 +306,8 @@ impl TickThread {
     }
 
     fn park_time(&self, now: LslTime) -> Duration {
-        let until_deadline = self.binner.next_deadline().map_or(LONGEST_PARK.0, |deadline| (deadline - now).0);
+        let until_deadline =
+            self.binner.next_deadline().map_or(LONGEST_PARK.0, |deadline| (deadline - now).0);
         Duration::from_secs_f64(until_deadline.clamp(0.0, LONGEST_PARK.0))
     }
 }

@@ -1,0 +1,126 @@
+//! The daemon as the server steers and describes it.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use kalmind_acquisition::{StreamMonitor, Waker, clock};
+use kalmind_output::{ControlRefused, Controls, DecoderInfo, Hub};
+use kalmind_session::{MarkerTable, parse_marker};
+use kalmind_types::{Actor, EventKind, LslTime, Mode, StreamStatus};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    desk::{DeskHandle, Message},
+    event_bus::EventBus,
+    realtime::RealtimeSettings,
+    tick::{StopLatch, TickCounts},
+};
+
+/// Everything that requests and status pages touch.
+#[derive(Debug)]
+pub struct DaemonControls {
+    /// STOP.
+    pub stop: Arc<StopLatch>,
+    /// Wakes the tick thread.
+    pub tick: Waker,
+    /// The desk.
+    pub desk: DeskHandle,
+    /// Events.
+    pub events: Arc<EventBus>,
+    /// The newest state.
+    pub hub: Hub,
+    /// The streams' monitors, in the configuration's order, the task stream last.
+    pub monitors: Vec<Arc<StreamMonitor>>,
+    /// What the tick thread counts.
+    pub counts: Arc<TickCounts>,
+    /// What came of the real-time settings.
+    pub realtime: Arc<RealtimeSettings>,
+    /// File name and SHA-256 of the configuration.
+    pub configuration: Value,
+    /// The network settings in force.
+    pub network: Value,
+}
+
+impl Controls for DaemonControls {
+    fn stop(&self, by: Actor) {
+        self.stop.set(by);
+        self.tick.wake();
+        self.events.publish(clock::now(), EventKind::Operator, json!({ "action": "stop", "by": by }));
+    }
+
+    fn request(&self, mode: Mode, by: Actor) -> Result<(), ControlRefused> {
+        if mode == Mode::Control && self.decoder().is_none() {
+            return Err(ControlRefused::NotNow(
+                "there is no model to control with: configure [decoder] model, or calibrate first".to_owned(),
+            ));
+        }
+        if !self.desk.send(Message::Request { mode, resume: true, by }) {
+            return Err(ControlRefused::Busy("too many requests wait; ask again".to_owned()));
+        }
+        self.events.publish(clock::now(), EventKind::Operator, json!({ "action": mode, "by": by }));
+        Ok(())
+    }
+
+    fn event(&self, kind: EventKind, time: Option<LslTime>, data: Value) -> Result<u64, ControlRefused> {
+        let object = json!({ "kind": kind, "data": data, "time": time });
+        let marker = parse_marker(&object.to_string(), &MarkerTable::default())
+            .map_err(|error| ControlRefused::Invalid(error.to_string()))?;
+        let time = marker.time.unwrap_or_else(clock::now);
+        let (kind, data) = (marker.content.kind(), marker.content.data());
+        if !self.desk.send(Message::Task { time, content: marker.content }) {
+            return Err(ControlRefused::Busy("too many events wait; send it again".to_owned()));
+        }
+        Ok(self.events.publish(time, kind, data))
+    }
+
+    fn decoder(&self) -> Option<DecoderInfo> {
+        self.desk.progress().decoder
+    }
+
+    fn streams(&self) -> Vec<StreamStatus> {
+        let now = clock::now();
+        self.monitors.iter().map(|monitor| monitor.status(now)).collect()
+    }
+
+    fn status(&self) -> Map<String, Value> {
+        let counts: Map<String, Value> =
+            self.tick_counts().into_iter().map(|(name, _, value)| (name.to_owned(), json!(value))).collect();
+        let mut status = Map::new();
+        status.insert("tick".to_owned(), Value::Object(counts));
+        status.insert("realtime".to_owned(), json!(self.realtime.outcomes()));
+        status.insert("configuration".to_owned(), self.configuration.clone());
+        status.insert("network".to_owned(), self.network.clone());
+        status.insert("kernel_path".to_owned(), json!(kalmind_filter::kernel_path()));
+        status
+    }
+
+    fn metrics_extra(&self) -> String {
+        use std::fmt::Write as _;
+        self.tick_counts().into_iter().fold(String::new(), |mut text, (name, help, value)| {
+            let _infallible = writeln!(
+                text,
+                "# HELP kalmind_tick_{name}_total {help}\n# TYPE kalmind_tick_{name}_total counter\nkalmind_tick_{name}_total {value}"
+            );
+            text
+        })
+    }
+}
+
+impl DaemonControls {
+    /// What the tick thread and the desk count: name, help, value.
+    pub fn tick_counts(&self) -> [(&'static str, &'static str, u64); 10] {
+        let counts = &self.counts;
+        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        [
+            ("ticks", "Ticks.", read(&counts.ticks)),
+            ("incomplete", "Ticks that were a time update only.", read(&counts.incomplete)),
+            ("deadlines", "Bins closed by max_wait_ms.", read(&counts.deadlines)),
+            ("late", "Ticks that began more than a bin width late.", read(&counts.late_ticks)),
+            ("fallbacks", "Steps in which the filter took another form.", read(&counts.fallbacks)),
+            ("panics", "Panics caught.", read(&counts.panics)),
+            ("nonfinite_values", "Values left out of bins as not finite.", read(&counts.nonfinite_values)),
+            ("masked_features", "Features masked, summed over ticks.", read(&counts.masked_features)),
+            ("lost_records", "Ticks that the slow side never saw.", read(&counts.lost_records)),
+            ("refused_requests", "Requests refused because too many waited.", self.desk.refused()),
+        ]
+    }
+}

@@ -1,0 +1,458 @@
+//! One run of the daemon: every thread and queue, made and wired in one place, ended in order.
+
+use std::{
+    net::SocketAddr,
+    os::{linux::net::SocketAddrExt as _, unix::net},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread::JoinHandle,
+};
+
+use arrayvec::ArrayVec;
+use kalmind_acquisition::{
+    InletGuard, Marker, MarkerConfig, MarkerInlet, NumericInlet, ThreadStart, Waker, clock, pool::pool,
+    ring::ring,
+};
+use kalmind_engine::{Binner, Engine};
+use kalmind_filter::DecoderSpec;
+use kalmind_output::{
+    Bridge, Clock, Controls as _, CursorLayout, CursorOutletConfig, DecoderInfo, EventsOutletConfig, Hub,
+    Ledger, LedgerSnapshot, Limits, LslPublisher, Server, ServerConfig, SessionInfo, Token, Workspace,
+    spawn_lsl_publisher, start_server,
+};
+use kalmind_session::{MarkerTable, parse_marker};
+use kalmind_types::{Actor, Command, EventKind, StreamStatus};
+use serde_json::json;
+
+use crate::{
+    configuration::Configuration,
+    controls::DaemonControls,
+    desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Message, Program},
+    event_bus::EventBus,
+    failure::{OrFail as _, Outcome},
+    network::NetworkInForce,
+    plan::{Plan, label_law, selector},
+    realtime::{RealtimeSettings, Role},
+    tick::{StopLatch, StreamInput, TickCounts, TickQueues, TickRecord, TickThread, lane},
+};
+
+/// Publications that may wait for the LSL publisher or the hub: five seconds at 200 Hz.
+const LANE: usize = 1024;
+/// Ticks that may wait for the desk.
+const RECORDS: usize = 512;
+/// Commands that may wait for the tick thread.
+const COMMANDS: usize = 256;
+/// Models that may wait, either way.
+const MODELS: usize = 8;
+/// Events that may wait for the LSL publisher.
+const EVENTS: usize = 4096;
+/// Markers that may wait to be understood.
+const MARKERS: usize = 256;
+
+/// What a run adds to its plan.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// A task of the daemon's own.
+    pub program: Option<Program>,
+    /// What is fitted after an open loop.
+    pub calibrate: Option<DecoderSpec>,
+}
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    controls: Arc<DaemonControls>,
+    ledger: Arc<Ledger>,
+    token: Token,
+    server: Server,
+    publisher: LslPublisher,
+    bridge: Bridge,
+    end: Arc<AtomicBool>,
+    tick: JoinHandle<()>,
+    desk: JoinHandle<()>,
+    inlets: Vec<InletGuard>,
+    markers: Option<(MarkerInlet, JoinHandle<()>)>,
+    _instance: net::UnixListener,
+}
+
+/// What a run did, for the summary at its end.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// What the tick thread counted: name, help, value.
+    pub counts: Vec<(&'static str, &'static str, u64)>,
+    /// The streams as they stood.
+    pub streams: Vec<StreamStatus>,
+    /// Latencies.
+    pub latency: LedgerSnapshot,
+    /// Events published.
+    pub events: u64,
+}
+
+impl Daemon {
+    /// Starts everything. Outlets and server exist when this returns; ticks begin with the first samples.
+    ///
+    /// # Errors
+    /// What cannot be had: another daemon of this name, a port in use, a refused real-time setting that is required.
+    pub fn start(plan: Plan, network: &NetworkInForce, options: RunOptions) -> Outcome<Self> {
+        let configuration = plan.configuration.clone();
+        let instance = claim_instance(&configuration.instance.name).or_work()?;
+        let realtime = Arc::new(RealtimeSettings::new(configuration.realtime.clone()));
+        realtime.lock_memory().or_work()?;
+
+        let session = uuid::Uuid::new_v4().to_string();
+        let run = clock::clock_pair().unix as u64;
+        let clock = Clock::new(clock::now, || clock::clock_pair().unix);
+        let engine_settings = plan.engine();
+        let mut engine = Engine::new(engine_settings).or_usage()?;
+        let hub = Hub::new(session_info(&plan, &session, run), engine.states().state(), clock.clone());
+        let ledger = Arc::new(Ledger::new().or_work()?);
+
+        // publishers first: no client shall miss the first tick
+        let (lsl_lane, lsl_source) = lane(LANE);
+        let (hub_lane, hub_source) = lane(LANE);
+        let (events_to_lsl, lsl_events) = crossbeam_channel::bounded(EVENTS);
+        let publisher = {
+            let (outlets, events_outlet, layout) = outlets(&plan, &session, run);
+            let realtime = Arc::clone(&realtime);
+            let on_start = move || drop(realtime.apply(Role::Stream, "LSL outlet"));
+            spawn_lsl_publisher(
+                outlets,
+                events_outlet,
+                layout,
+                Box::new(lsl_source),
+                lsl_events,
+                Arc::clone(&ledger),
+                clock.clone(),
+                Some(Box::new(on_start)),
+            )
+            .or_work()?
+        };
+        let bridge = hub.spawn_bridge(Box::new(hub_source)).or_work()?;
+        let events = Arc::new(EventBus::new(hub.clone(), events_to_lsl));
+
+        // the model that the configuration names decodes from the first tick on
+        let (models_in, models) = ring(MODELS);
+        let (mut commands_in, commands) = ring(COMMANDS);
+        let (retired, retired_out) = ring(MODELS);
+        let decoder = plan
+            .model
+            .as_ref()
+            .map(|model| DecoderInfo { name: model.model.decoder.to_string(), model: model.id.to_hex() });
+        if let Some(model) = &plan.model {
+            let staged = model.stage().or_usage()?;
+            if let Err((error, _)) = engine.stage(staged) {
+                return Err(error).or_usage();
+            }
+            let _empty_ring_has_room = commands_in.push(Command::SwapModel(model.id));
+        }
+        let features = plan.demand.streams.iter().map(|stream| stream.channels).sum();
+        let (records, records_out) = pool(RECORDS, || TickRecord::empty(features));
+
+        let stop = Arc::new(StopLatch::default());
+        let counts = Arc::new(TickCounts::default());
+        let tick_waker = Waker::new();
+        let (handle, messages) = DeskHandle::new(decoder);
+        let desk = Desk::new(
+            DeskSettings {
+                demand: plan.demand.clone(),
+                label_law: label_law(&configuration),
+                calibrate: options.calibrate,
+                program: options.program,
+                max_masked: configuration.bins.max_masked,
+            },
+            DeskQueues {
+                commands: commands_in,
+                models: models_in,
+                retired: retired_out,
+                records: records_out,
+                tick: tick_waker.clone(),
+            },
+            handle.clone(),
+            messages,
+            Arc::clone(&events),
+            Arc::clone(&stop),
+        );
+
+        let mut monitors = Vec::new();
+        let mut inlets = Vec::new();
+        let mut streams = ArrayVec::new();
+        let binner = Binner::new(plan.binner(), plan.masked).or_usage()?;
+        for planned in &plan.streams {
+            let mut inlet = planned.inlet.clone();
+            let realtime = Arc::clone(&realtime);
+            let name = inlet.key.clone();
+            inlet.on_start = Some(ThreadStart(Arc::new(move || drop(realtime.apply(Role::Stream, &name)))));
+            let (blocks, monitor, guard) =
+                NumericInlet::spawn(inlet, tick_waker.clone()).or_stream()?.into_parts();
+            monitors.push(Arc::clone(&monitor));
+            inlets.push(guard);
+            streams.push(StreamInput { blocks, monitor });
+        }
+        let markers = follow_task(&configuration, &handle, &events)?;
+        monitors.extend(markers.iter().map(|(inlet, _)| Arc::clone(&inlet.status)));
+
+        let controls = Arc::new(DaemonControls {
+            stop: Arc::clone(&stop),
+            tick: tick_waker.clone(),
+            desk: handle.clone(),
+            events: Arc::clone(&events),
+            hub: hub.clone(),
+            monitors,
+            counts: Arc::clone(&counts),
+            realtime: Arc::clone(&realtime),
+            configuration: json!({
+                "file": configuration.source.file_name,
+                "sha256": configuration.source.sha256,
+            }),
+            network: network.status(),
+        });
+        let token = match &configuration.server.token {
+            Some(token) => Token::new(token.clone()).or_usage()?,
+            None => Token::random().or_work()?,
+        };
+        let server_config = server_config(&configuration, token.clone());
+        let server = start_server(server_config, hub, Arc::clone(&controls) as Arc<_>, Arc::clone(&ledger))
+            .or_work()?;
+
+        let end = Arc::new(AtomicBool::new(false));
+        let mut lanes = ArrayVec::new();
+        lanes.push(lsl_lane);
+        lanes.push(hub_lane);
+        let thread = TickThread {
+            engine,
+            binner,
+            streams,
+            queues: TickQueues { commands, models, retired, records, desk: handle.waker(), lanes },
+            stop,
+            counts,
+            width: kalmind_types::Seconds::from_millis(plan.bin_ms),
+            end: Arc::clone(&end),
+        };
+        let tick = spawn_tick(thread, tick_waker, realtime)?;
+        let desk = desk.spawn().or_work()?;
+        Ok(Self {
+            controls,
+            ledger,
+            token,
+            server,
+            publisher,
+            bridge,
+            end,
+            tick,
+            desk,
+            inlets,
+            markers,
+            _instance: instance,
+        })
+    }
+
+    /// What requests go through.
+    #[must_use]
+    pub fn controls(&self) -> &Arc<DaemonControls> {
+        &self.controls
+    }
+
+    /// Where the server listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// The page's address with the token that lets it steer.
+    #[must_use]
+    pub fn page(&self) -> String {
+        format!("http://{}/#token={}", self.address(), self.token.reveal())
+    }
+
+    /// What came of the real-time settings.
+    #[must_use]
+    pub fn realtime(&self) -> Vec<crate::realtime::Outcome> {
+        self.controls.realtime.outcomes()
+    }
+
+    /// What the run did so far.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        Summary {
+            counts: self.controls.tick_counts().to_vec(),
+            streams: self.controls.streams(),
+            latency: self.ledger.snapshot(),
+            events: self.controls.events.count(),
+        }
+    }
+
+    /// Whether the tick thread still runs.
+    #[must_use]
+    pub fn ticks(&self) -> bool {
+        !self.tick.is_finished()
+    }
+
+    /// Stops the cursor, lets every client know, and ends every thread. Takes a second or two.
+    pub fn shut_down(mut self, by: Actor) -> Summary {
+        self.controls.stop(by);
+        // the tick thread answers a stop with a heartbeat at once; two rounds of its longest park are ample
+        std::thread::park_timeout(std::time::Duration::from_millis(60));
+        drop(self.markers.take());
+        self.inlets.clear();
+        self.controls.desk.send(Message::End);
+        self.end.store(true, Ordering::Release);
+        self.controls.tick.wake();
+        let ended = [("tick", self.tick.join()), ("desk", self.desk.join())];
+        for (name, result) in ended {
+            if result.is_err() {
+                tracing::error!(thread = name, "a thread had panicked");
+            }
+        }
+        let _counts = self.publisher.stop();
+        self.bridge.stop();
+        let summary = Summary {
+            counts: self.controls.tick_counts().to_vec(),
+            streams: self.controls.streams(),
+            latency: self.ledger.snapshot(),
+            events: self.controls.events.count(),
+        };
+        self.server.shutdown();
+        summary
+    }
+}
+
+/// Starts the tick thread and waits until its real-time settings are applied.
+fn spawn_tick(thread: TickThread, waker: Waker, realtime: Arc<RealtimeSettings>) -> Outcome<JoinHandle<()>> {
+    let (ready, applied) = mpsc::sync_channel(1);
+    let handle = std::thread::Builder::new()
+        .name("kalmind-tick".to_owned())
+        .spawn(move || {
+            let result = realtime.apply(Role::Tick, "tick");
+            let go_on = result.is_ok();
+            if ready.send(result).is_ok() && go_on {
+                let _only_this_thread_attaches = waker.attach();
+                thread.run();
+            }
+        })
+        .or_work()?;
+    applied.recv().or_work()?.or_work()?;
+    Ok(handle)
+}
+
+/// One daemon an instance name: an abstract socket, which the system frees whatever way the process ends.
+fn claim_instance(name: &str) -> anyhow::Result<net::UnixListener> {
+    let address = net::SocketAddr::from_abstract_name(format!("kalmind-{name}"))?;
+    net::UnixListener::bind_addr(&address).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "another daemon named \"{name}\" runs on this machine; end it, or give this one another [instance] name"
+        ),
+        _ => error.into(),
+    })
+}
+
+fn session_info(plan: &Plan, session: &str, run: u64) -> SessionInfo {
+    let configuration = &plan.configuration;
+    SessionInfo {
+        session: session.to_owned(),
+        run,
+        instance: configuration.instance.name.clone(),
+        participant: configuration.subject.code.clone().unwrap_or_default(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        bin_ms: plan.bin_ms,
+        components: plan.demand.components.clone(),
+        workspace: Workspace { width: 1.0, height: configuration.cursor.height },
+    }
+}
+
+fn outlets(
+    plan: &Plan,
+    session: &str,
+    run: u64,
+) -> (Vec<CursorOutletConfig>, EventsOutletConfig, CursorLayout) {
+    let configuration = &plan.configuration;
+    let instance = &configuration.instance.name;
+    let outlets = configuration
+        .output
+        .lsl
+        .iter()
+        .map(|outlet| CursorOutletConfig {
+            name: outlet.name(instance),
+            content_type: outlet.content_type.clone(),
+            source_id: outlet.source_id(instance),
+            format: outlet.format,
+            scale: outlet.scale,
+            channels: outlet.channels.clone(),
+        })
+        .collect();
+    let events = EventsOutletConfig {
+        name: configuration.output.events.name(instance),
+        source_id: configuration.output.events.source_id(instance),
+        ..EventsOutletConfig::default()
+    };
+    let info = session_info(plan, session, run);
+    let layout = CursorLayout {
+        bin_ms: info.bin_ms,
+        components: info.components,
+        run,
+        session: info.session,
+        instance: info.instance,
+        participant: info.participant,
+        version: info.version,
+        height: info.workspace.height,
+    };
+    (outlets, events, layout)
+}
+
+fn server_config(configuration: &Configuration, token: Token) -> ServerConfig {
+    let server = &configuration.server;
+    ServerConfig {
+        allowed_hosts: server.allowed_hosts.clone(),
+        allowed_origins: server.allowed_origins.clone(),
+        limits: Limits {
+            connections: server.max_connections,
+            message_bytes: server.max_message_bytes,
+            messages_per_second: server.max_messages_per_s,
+            ..Limits::default()
+        },
+        ..ServerConfig::new(server.bind, token)
+    }
+}
+
+/// Follows the task's marker stream, where one is configured: every marker becomes an event and a message to the desk.
+fn follow_task(
+    configuration: &Configuration,
+    desk: &DeskHandle,
+    events: &Arc<EventBus>,
+) -> Outcome<Option<(MarkerInlet, JoinHandle<()>)>> {
+    let selection = configuration.task.selection();
+    if selection.is_empty() {
+        return Ok(None);
+    }
+    let entries = configuration.task.markers.iter().map(|(text, marker)| {
+        let kind = EventKind::from(marker.kind);
+        (text.clone(), json!({ "kind": kind, "data": marker.data() }))
+    });
+    let table = MarkerTable::new(entries).or_usage()?;
+    let (sink, received) = crossbeam_channel::bounded::<Marker>(MARKERS);
+    let inlet =
+        MarkerInlet::spawn(MarkerConfig { key: "task".to_owned(), selector: selector(selection) }, sink)
+            .or_stream()?;
+    let (desk, events) = (desk.clone(), Arc::clone(events));
+    let thread = std::thread::Builder::new().name("kalmind-task".to_owned()).spawn(move || {
+        for received in received {
+            match parse_marker(&received.text, &table) {
+                Ok(marker) => {
+                    let time = marker.time.unwrap_or(received.time);
+                    events.publish(time, marker.content.kind(), marker.content.data());
+                    if !desk.send(Message::Task { time, content: marker.content }) {
+                        tracing::warn!("a task marker was refused: too many wait");
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a marker of the task stream was not understood");
+                    let data = json!({ "state": "task", "reason": error.to_string() });
+                    events.publish(received.time, EventKind::Fault, data);
+                }
+            }
+        }
+    });
+    Ok(Some((inlet, thread.or_work()?)))
+}

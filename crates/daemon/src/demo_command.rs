@@ -1,0 +1,189 @@
+//! `kalmind demo`: simulated participant, daemon and page in one go: open loop, fit, closed loop.
+
+use std::{
+    io::Write as _,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use kalmind_filter::DecoderSpec;
+use kalmind_types::{Actor, Seconds};
+use serde_json::json;
+
+use crate::{
+    cli::DemoArguments,
+    configuration::Configuration,
+    daemon::{Daemon, RunOptions, Summary},
+    desk::{Program, Progress, Stage},
+    failure::{OrFail as _, Outcome},
+    network::{self, NetworkInForce},
+    plan,
+    signals::EndSignals,
+};
+
+/// The demonstration's configuration.
+pub const CONFIGURATION: &str = include_str!("../../../config/demo.toml");
+/// Seconds of closed loop without a page, unless said otherwise.
+const HEADLESS_SECONDS: f64 = 60.0;
+/// How long the participant's stream may take to appear.
+const WAIT: Seconds = Seconds(15.0);
+/// How often progress is looked at.
+const ROUND: Duration = Duration::from_millis(100);
+
+/// Gives the demonstration a session (and without a page a name and a port) of its own where the configuration leaves
+/// them open, so that several run side by side.
+#[must_use]
+pub fn alone(mut configuration: Configuration, arguments: &DemoArguments) -> Configuration {
+    let process = std::process::id();
+    if !configuration.gives("lsl.session_id") {
+        configuration.lsl.session_id = format!("kalmind-demo-{process}");
+    }
+    if arguments.headless {
+        if arguments.config.is_none() {
+            configuration.instance.name = format!("{}-{process}", configuration.instance.name);
+        }
+        if !configuration.gives("server.bind") {
+            configuration.server.bind.set_port(0);
+        }
+    }
+    configuration
+}
+
+/// A child process that ends when this is dropped.
+struct Participant(Child);
+
+impl Drop for Participant {
+    fn drop(&mut self) {
+        // it may have ended already; either way it is waited for
+        let _ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Exit code 1 when a part does not start or the fit fails.
+pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &NetworkInForce) -> Outcome<()> {
+    let calibrate: DecoderSpec = arguments.decoder.parse().or_usage()?;
+    let positive = |option: &str, value: f64| {
+        anyhow::ensure!(
+            value.is_finite() && value > 0.0,
+            "{option} {value}: a positive number of seconds is expected"
+        );
+        Ok(())
+    };
+    positive("--calibration-seconds", arguments.calibration_seconds).or_usage()?;
+    arguments.seconds.map_or(Ok(()), |seconds| positive("--seconds", seconds)).or_usage()?;
+    let signals = EndSignals::install().or_work()?;
+    let closed_loop = arguments.seconds.or(arguments.headless.then_some(HEADLESS_SECONDS));
+    let stream = configuration.stream.first().and_then(|stream| stream.name.clone()).unwrap_or_default();
+    let mut child = Command::new(std::env::current_exe().or_work()?);
+    child
+        .args(["simulate", "--end-with-parent", "--seed", &arguments.seed.to_string()])
+        .args(["--instance", &configuration.instance.name, "--stream", &stream])
+        .stdin(Stdio::null());
+    let participant = Participant(child.spawn().or_work()?);
+
+    let plan = plan::plan(configuration, WAIT)?;
+    let program = Program {
+        seed: arguments.seed,
+        open_loop: Seconds(arguments.calibration_seconds),
+        closed_loop: closed_loop.map(Seconds),
+        shuffled_labels: arguments.shuffled_labels,
+    };
+    let options = RunOptions { program: Some(program), calibrate: Some(calibrate) };
+    let daemon = Daemon::start(plan, network, options)?;
+    if !arguments.headless {
+        eprint(&format!(
+            "Kalmind demo. Open this page in a browser on this machine:\n\n    {}\n",
+            daemon.page()
+        ));
+    }
+    let stage = follow(arguments, &daemon, &signals);
+    let progress = daemon.controls().desk.progress();
+    drop(participant);
+    let summary = daemon.shut_down(Actor::Signal);
+    network::clean_up(network);
+    if let Stage::Failed(problem) = stage {
+        return Err(anyhow::anyhow!("the fit failed: {problem}")).or_work();
+    }
+    report(arguments, closed_loop, &progress, &summary)
+}
+
+/// Shows progress until the closed loop is over or a signal comes.
+fn follow(arguments: &DemoArguments, daemon: &Daemon, signals: &EndSignals) -> Stage {
+    let style =
+        ProgressStyle::with_template("{bar:32} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(1000).with_style(style);
+    loop {
+        let progress = daemon.controls().desk.progress();
+        let share =
+            |seconds: f64, of: Option<f64>| of.map_or(0.0, |of| (1000.0 * seconds / of).min(1000.0)) as u64;
+        match &progress.stage {
+            Stage::None | Stage::Waiting => bar.set_message("waiting for the participant"),
+            Stage::OpenLoop(seconds) => {
+                bar.set_position(share(*seconds, Some(arguments.calibration_seconds)));
+                bar.set_message(format!("open loop {seconds:.0} of {:.0} s", arguments.calibration_seconds));
+            }
+            Stage::Fitting => bar.set_message("fitting"),
+            Stage::ClosedLoop(seconds) => {
+                bar.set_position(share(*seconds, arguments.seconds.or(Some(HEADLESS_SECONDS))));
+                let (acquired, presented) = (progress.score.acquired(), progress.score.presented());
+                bar.set_message(format!("closed loop {seconds:.0} s, {acquired} of {presented} targets"));
+            }
+            Stage::Failed(_) | Stage::Done => {
+                bar.finish_and_clear();
+                return progress.stage;
+            }
+        }
+        if signals.wait(ROUND) || !daemon.ticks() {
+            bar.finish_and_clear();
+            return progress.stage;
+        }
+    }
+}
+
+fn report(
+    arguments: &DemoArguments,
+    closed_loop: Option<f64>,
+    progress: &Progress,
+    summary: &Summary,
+) -> Outcome<()> {
+    let (decoder, train_bins) = progress.fit.clone().unzip();
+    let score = &progress.score;
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        let document = json!({
+            "seconds": closed_loop,
+            "ticks": summary.count("ticks"),
+            "incomplete_bins": summary.count("incomplete"),
+            "fit": { "decoder": decoder, "train_bins": train_bins },
+            "targets": { "presented": score.presented(), "acquired": score.acquired() },
+            "time_to_target_s": { "p50": score.median_time_to_target() },
+            "latency_us": summary.latency_us(),
+            "lost_samples": summary.lost_samples(),
+        });
+        return writeln!(out, "{document}").or_work();
+    }
+    let fitted = match (decoder, train_bins) {
+        (Some(decoder), Some(bins)) => format!("{decoder} fitted on {bins} bins of open loop"),
+        _ => "ended before the fit".to_owned(),
+    };
+    let time =
+        score.median_time_to_target().map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.2} s"));
+    writeln!(
+        out,
+        "{fitted}\nclosed loop: {} of {} targets acquired, median time to target {time}\n{}",
+        score.acquired(),
+        score.presented(),
+        summary.text()
+    )
+    .or_work()
+}
+
+#[expect(clippy::print_stderr, reason = "the page's address is for the person who started the program")]
+fn eprint(text: &str) {
+    eprintln!("{text}");
+}

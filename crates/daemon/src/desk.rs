@@ -1,0 +1,533 @@
+//! The desk: the one thread on the slow side that steers the tick. Tasks, calibration, fits, model swaps and requests
+//! all pass over it, so that the tick thread has one sender of commands and everything happens in one order.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, Sender};
+use kalmind_acquisition::{
+    Waker, clock,
+    pool::PoolReader,
+    ring::{Consumer, Producer},
+};
+use kalmind_engine::StagedModel;
+use kalmind_filter::{DecoderSpec, LabelLaw};
+use kalmind_output::DecoderInfo;
+use kalmind_session::{
+    Calibration, CalibrationOptions, CalibrationTick, Phase, Radial8, Radial8Options, Radial8Tick, TaskBlock,
+    TaskEventContent, TaskScore, TaskStep,
+};
+use kalmind_types::{
+    Actor, Command, CursorDrive, EventKind, LslTime, Mode, OutputState, Seconds, Target, TaskState,
+    TickOutput,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    calibration_fit::{CalibrationFit, fit_calibration},
+    event_bus::EventBus,
+    model::Demand,
+    tick::{StopLatch, TickRecord},
+};
+
+/// How long the desk waits when nothing wakes it.
+const LONGEST_PARK: Duration = Duration::from_millis(100);
+/// Messages that may wait for the desk; more are refused.
+pub const MESSAGES: usize = 256;
+
+/// What the desk is asked to do.
+#[derive(Debug)]
+pub enum Message {
+    /// Somebody with the right to do so asks for a mode.
+    Request {
+        /// The mode.
+        mode: Mode,
+        /// Whether latched states are cleared.
+        resume: bool,
+        /// Who.
+        by: Actor,
+    },
+    /// A task by others tells something (already published as an event).
+    Task {
+        /// When.
+        time: LslTime,
+        /// What.
+        content: TaskEventContent,
+    },
+    /// A fit ended.
+    Fitted(Result<CalibrationFit, String>),
+    /// The program ends.
+    End,
+}
+
+/// A task that the daemon itself presents: open loop, fit, closed loop.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Seed of the order of targets.
+    pub seed: u64,
+    /// Length of the open loop.
+    pub open_loop: Seconds,
+    /// Length of the closed loop; without one it goes on until the end.
+    pub closed_loop: Option<Seconds>,
+    /// Control experiment: labels in random order.
+    pub shuffled_labels: bool,
+}
+
+/// Where a [`Program`] stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    /// No program.
+    None,
+    /// Waiting for ticks.
+    Waiting,
+    /// Open loop; seconds so far.
+    OpenLoop(f64),
+    /// Fitting.
+    Fitting,
+    /// Closed loop; seconds so far.
+    ClosedLoop(f64),
+    /// The fit failed.
+    Failed(String),
+    /// All done.
+    Done,
+}
+
+/// What others may know of the desk's work.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Where the program stands.
+    pub stage: Stage,
+    /// Score of the newest block.
+    pub score: TaskScore,
+    /// Decoder and training bins of the newest fit.
+    pub fit: Option<(String, usize)>,
+    /// The model that decodes.
+    pub decoder: Option<DecoderInfo>,
+}
+
+/// The desk as the rest of the daemon sees it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct DeskHandle {
+    messages: Sender<Message>,
+    waker: Waker,
+    progress: Arc<Mutex<Progress>>,
+    /// Messages refused because the queue was full.
+    refused: Arc<AtomicU64>,
+}
+
+impl DeskHandle {
+    /// A handle without a desk yet, and the end that the desk takes.
+    #[must_use]
+    pub fn new(decoder: Option<DecoderInfo>) -> (Self, Receiver<Message>) {
+        let (messages, received) = crossbeam_channel::bounded(MESSAGES);
+        let progress = Progress { stage: Stage::None, score: TaskScore::default(), fit: None, decoder };
+        let handle = Self {
+            messages,
+            waker: Waker::new(),
+            progress: Arc::new(Mutex::new(progress)),
+            refused: Arc::new(AtomicU64::new(0)),
+        };
+        (handle, received)
+    }
+
+    /// Hands a message over; `false` (and counted) when too many wait.
+    pub fn send(&self, message: Message) -> bool {
+        let sent = self.messages.try_send(message).is_ok();
+        if !sent {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        self.waker.wake();
+        sent
+    }
+
+    /// Messages refused so far.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// What wakes the desk's thread.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// Where the work stands.
+    pub fn progress(&self) -> Progress {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// The desk's ends of the tick thread's queues.
+#[derive(Debug)]
+pub struct DeskQueues {
+    /// Commands to the tick thread.
+    pub commands: Producer<Command>,
+    /// Models to the tick thread.
+    pub models: Producer<Box<StagedModel>>,
+    /// Models back from it.
+    pub retired: Consumer<Box<StagedModel>>,
+    /// Whole ticks.
+    pub records: PoolReader<TickRecord>,
+    /// Wakes the tick thread.
+    pub tick: Waker,
+}
+
+/// Everything the desk needs to know of the run.
+#[derive(Debug)]
+pub struct DeskSettings {
+    /// What a model has to match.
+    pub demand: Demand,
+    /// The law that labels are made by.
+    pub label_law: LabelLaw,
+    /// What is fitted after an open loop; `None` fits nothing.
+    pub calibrate: Option<DecoderSpec>,
+    /// A task of the daemon's own.
+    pub program: Option<Program>,
+    /// Share of features without a valid value above which a bin does not train the decoder.
+    pub max_masked: f64,
+}
+
+/// The desk.
+#[derive(Debug)]
+pub struct Desk {
+    settings: DeskSettings,
+    queues: DeskQueues,
+    handle: DeskHandle,
+    messages: Receiver<Message>,
+    events: Arc<EventBus>,
+    stop: Arc<StopLatch>,
+    ended: Arc<AtomicBool>,
+    waiting: std::collections::VecDeque<Command>,
+    radial8: Option<Radial8>,
+    calibration: Option<Calibration>,
+    block: Option<TaskBlock>,
+    target: Option<Target>,
+    trial: Option<u64>,
+    /// Target and trial before the newest change of target, and when that was: bins that started earlier had them.
+    before: Option<(LslTime, Option<Target>, Option<u64>)>,
+    wanted: Option<Mode>,
+    newest: LslTime,
+    shown: Option<(OutputState, Option<kalmind_types::Reason>)>,
+}
+
+impl Desk {
+    /// A desk that has not started.
+    #[must_use]
+    pub fn new(
+        settings: DeskSettings,
+        queues: DeskQueues,
+        handle: DeskHandle,
+        messages: Receiver<Message>,
+        events: Arc<EventBus>,
+        stop: Arc<StopLatch>,
+    ) -> Self {
+        if settings.program.is_some() {
+            handle.update(|progress| progress.stage = Stage::Waiting);
+        }
+        Self {
+            settings,
+            queues,
+            handle,
+            messages,
+            events,
+            stop,
+            ended: Arc::new(AtomicBool::new(false)),
+            waiting: std::collections::VecDeque::new(),
+            radial8: None,
+            calibration: None,
+            block: None,
+            target: None,
+            trial: None,
+            before: None,
+            wanted: None,
+            newest: LslTime::default(),
+            shown: None,
+        }
+    }
+
+    /// Starts the desk's thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn spawn(self) -> std::io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name("kalmind-desk".to_owned()).spawn(move || self.run())
+    }
+
+    fn run(mut self) {
+        let _only_this_thread_attaches = self.handle.waker.attach();
+        while !self.ended.load(Ordering::Relaxed) {
+            while let Ok(message) = self.messages.try_recv() {
+                self.handle_message(message);
+            }
+            while let Some(record) = self.queues.records.receive() {
+                self.handle_record(&record);
+                self.queues.records.give_back(record);
+            }
+            // models that the tick is done with are freed here
+            while self.queues.retired.pop().is_some() {}
+            self.send_waiting();
+            std::thread::park_timeout(LONGEST_PARK);
+        }
+    }
+
+    fn handle_message(&mut self, message: Message) {
+        match message {
+            Message::Request { mode, resume, by } => {
+                self.wanted = Some(mode);
+                self.command(Command::Request { mode, resume, by });
+            }
+            Message::Task { time, content } => self.follow_task(time, content),
+            Message::Fitted(Ok(fit)) => self.take_fit(fit),
+            Message::Fitted(Err(problem)) => {
+                tracing::error!(problem, "the fit failed");
+                self.events.publish(
+                    clock::now(),
+                    EventKind::Model,
+                    json!({ "action": "fit_failed", "problem": problem }),
+                );
+                self.handle.update(|progress| progress.stage = Stage::Failed(problem));
+            }
+            Message::End => self.ended.store(true, Ordering::Relaxed),
+        }
+    }
+
+    /// A task by others: its targets, blocks and requests. It never clears a latched hold.
+    fn follow_task(&mut self, time: LslTime, content: TaskEventContent) {
+        match content {
+            TaskEventContent::Target(target) => self.show_target(time, target),
+            TaskEventContent::Trial { trial, phase, .. } => {
+                self.trial = (phase == Phase::Start).then_some(trial);
+            }
+            TaskEventContent::TaskBlock { block, phase: Phase::Start } => self.begin_block(block),
+            TaskEventContent::TaskBlock { block, phase: Phase::End } => self.end_block(block),
+            TaskEventContent::Operator(action) => match action.mode() {
+                None => {
+                    self.stop.set(Actor::Task);
+                    self.queues.tick.wake();
+                }
+                Some(mode) => {
+                    self.wanted = Some(mode);
+                    self.command(Command::Request { mode, resume: false, by: Actor::Task });
+                }
+            },
+        }
+    }
+
+    fn show_target(&mut self, time: LslTime, target: Option<Target>) {
+        self.before = Some((time, self.target, self.trial));
+        self.target = target;
+        let drive = self.block.map_or(CursorDrive::Decoder, TaskBlock::drive);
+        self.command(Command::Task(TaskState { target, drive }));
+    }
+
+    fn begin_block(&mut self, block: TaskBlock) {
+        self.block = Some(block);
+        if block == TaskBlock::OpenLoop {
+            let demand = &self.settings.demand;
+            let options = CalibrationOptions {
+                label_law: self.settings.label_law,
+                bin_ms: demand.bin_ms,
+                max_masked: self.settings.max_masked,
+            };
+            let features = demand.streams.iter().map(|stream| stream.channels).sum();
+            self.calibration = Some(Calibration::new(options, features));
+        }
+        self.command(Command::Task(TaskState { target: self.target, drive: block.drive() }));
+        self.wanted = Some(block.mode());
+        self.command(Command::Request { mode: block.mode(), resume: false, by: Actor::Task });
+    }
+
+    fn end_block(&mut self, block: TaskBlock) {
+        if self.block == Some(block) {
+            self.block = None;
+            self.wanted = Some(Mode::Idle);
+            self.command(Command::Request { mode: Mode::Idle, resume: false, by: Actor::Task });
+        }
+        if block == TaskBlock::OpenLoop {
+            self.start_fit();
+        }
+    }
+
+    fn start_fit(&mut self) {
+        let Some(spec) = self.settings.calibrate.clone() else { return };
+        let Some(calibration) = self.calibration.take() else { return };
+        let demand = self.settings.demand.clone();
+        let shuffle = self
+            .settings
+            .program
+            .as_ref()
+            .filter(|program| program.shuffled_labels)
+            .map(|program| program.seed);
+        let desk = self.handle.clone();
+        self.handle.update(|progress| {
+            if progress.stage != Stage::None {
+                progress.stage = Stage::Fitting;
+            }
+        });
+        let fit = move || {
+            let fitted = fit_calibration(&calibration, &spec, &demand, shuffle);
+            desk.send(Message::Fitted(fitted.map_err(|error| error.to_string())));
+        };
+        if let Err(error) = std::thread::Builder::new().name("kalmind-fit".to_owned()).spawn(fit) {
+            self.handle_message(Message::Fitted(Err(format!("no thread for the fit: {error}"))));
+        }
+    }
+
+    fn take_fit(&mut self, fit: CalibrationFit) {
+        let CalibrationFit { model, staged, rows } = fit;
+        let name = model.model.decoder.to_string();
+        let hash = model.id.to_hex();
+        let id = model.id;
+        if self.queues.models.push(staged).is_err() {
+            let problem = "a model is still on its way to the tick".to_owned();
+            return self.handle_message(Message::Fitted(Err(problem)));
+        }
+        self.command(Command::SwapModel(id));
+        self.handle.update(|progress| {
+            progress.fit = Some((name.clone(), rows));
+            progress.decoder = Some(DecoderInfo { name: name.clone(), model: hash.clone() });
+        });
+        self.events.publish(
+            clock::now(),
+            EventKind::Model,
+            json!({ "action": "swapped", "decoder": name, "hash": hash, "train_bins": rows }),
+        );
+        if let Some(program) = &self.settings.program {
+            let duration = program.closed_loop.unwrap_or(Seconds(f64::INFINITY));
+            let time = self.newest;
+            if let Some(radial8) = &mut self.radial8 {
+                let step = radial8.start(TaskBlock::ClosedLoop, duration, time);
+                self.block = Some(TaskBlock::ClosedLoop);
+                self.carry_out(step);
+            }
+            self.command(Command::Request { mode: Mode::Control, resume: false, by: Actor::Task });
+        } else if let Some(mode @ Mode::Control) = self.wanted {
+            // asked for while there was no model yet
+            self.command(Command::Request { mode, resume: false, by: Actor::Task });
+        }
+    }
+
+    fn handle_record(&mut self, record: &TickRecord) {
+        let output = &record.output;
+        self.newest = output.time;
+        self.note_state(output);
+        if let Some(calibration) = &mut self.calibration {
+            let (target, trial) = match self.before {
+                Some((changed, target, trial)) if changed > record.input.start => (target, trial),
+                _ => (self.target, self.trial),
+            };
+            calibration.observe(CalibrationTick { output, features: &record.features, target, trial });
+        }
+        self.run_program(output);
+    }
+
+    fn run_program(&mut self, output: &TickOutput) {
+        let Some(program) = self.settings.program.clone() else { return };
+        let Some(radial8) = &mut self.radial8 else {
+            return self.start_program(&program, output.time);
+        };
+        let running = radial8.block();
+        let tick = Radial8Tick { time: output.time, position: output.position, state: output.state };
+        let step = radial8.step(tick);
+        let (elapsed, score, now) = (radial8.elapsed().0, radial8.score().clone(), radial8.block());
+        self.carry_out(step);
+        self.handle.update(|progress| {
+            progress.score = score;
+            match now {
+                Some(TaskBlock::OpenLoop) => progress.stage = Stage::OpenLoop(elapsed),
+                Some(_) => progress.stage = Stage::ClosedLoop(elapsed),
+                None => {}
+            }
+        });
+        match (running, now) {
+            (Some(TaskBlock::OpenLoop), None) => self.end_block(TaskBlock::OpenLoop),
+            (Some(_), None) => {
+                self.block = None;
+                self.command(Command::Request { mode: Mode::Idle, resume: false, by: Actor::Task });
+                self.handle.update(|progress| progress.stage = Stage::Done);
+            }
+            _ => {}
+        }
+    }
+
+    fn start_program(&mut self, program: &Program, time: LslTime) {
+        let options = Radial8Options { seed: program.seed, ..Radial8Options::default() };
+        match Radial8::new(options) {
+            Ok(mut radial8) => {
+                let step = radial8.start(TaskBlock::OpenLoop, program.open_loop, time);
+                self.radial8 = Some(radial8);
+                self.begin_block(TaskBlock::OpenLoop);
+                self.carry_out(step);
+            }
+            Err(error) => {
+                let problem = error.to_string();
+                self.handle.update(|progress| progress.stage = Stage::Failed(problem));
+            }
+        }
+    }
+
+    /// What a step of the daemon's own task wants told and done.
+    fn carry_out(&mut self, step: TaskStep) {
+        for event in step.events {
+            match event.content {
+                TaskEventContent::Target(target) => {
+                    self.before = Some((event.time, self.target, self.trial));
+                    self.target = target;
+                }
+                TaskEventContent::Trial { trial, phase, .. } => {
+                    self.trial = (phase == Phase::Start).then_some(trial);
+                }
+                _ => {}
+            }
+            self.events.publish(event.time, event.content.kind(), event.content.data());
+        }
+        for command in step.commands {
+            self.command(command);
+        }
+    }
+
+    /// Tells clients of faults, stale input and recoveries: states that nobody asked for.
+    fn note_state(&mut self, output: &TickOutput) {
+        let shown = (output.state, output.reason);
+        let before = self.shown.replace(shown);
+        let unasked = |state: OutputState| matches!(state, OutputState::Stale | OutputState::Fault);
+        if let Some((before, _)) = before
+            && before != output.state
+            && (unasked(before) || unasked(output.state))
+        {
+            let reason: Value = output.reason.map_or(Value::Null, |reason| Value::String(reason.to_string()));
+            let data =
+                json!({ "state": output.state, "before": before, "reason": reason, "seq": output.seq });
+            self.events.publish(output.time, EventKind::Fault, data);
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        self.waiting.push_back(command);
+        self.send_waiting();
+    }
+
+    /// Hands commands over in order; what finds no room waits here for the next round.
+    fn send_waiting(&mut self) {
+        let mut sent = false;
+        while let Some(command) = self.waiting.pop_front() {
+            if let Err(full) = self.queues.commands.push(command) {
+                self.waiting.push_front(full.0);
+                break;
+            }
+            sent = true;
+        }
+        if sent {
+            self.queues.tick.wake();
+        }
+    }
+}

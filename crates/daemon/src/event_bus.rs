@@ -1,0 +1,47 @@
+//! One place where events get their numbers, so that every client sees them in one order.
+
+use std::sync::{Mutex, PoisonError};
+
+use crossbeam_channel::Sender;
+use kalmind_output::Hub;
+use kalmind_types::{Event, EventKind, LslTime};
+use serde_json::Value;
+
+/// Numbers events and hands them to the WebSocket clients and the LSL outlet. Slow side only: takes a lock.
+#[derive(Debug)]
+pub struct EventBus {
+    next: Mutex<u64>,
+    hub: Hub,
+    outlet: Sender<Event>,
+}
+
+impl EventBus {
+    /// A bus whose first event is number 0.
+    #[must_use]
+    pub fn new(hub: Hub, outlet: Sender<Event>) -> Self {
+        Self { next: Mutex::new(0), hub, outlet }
+    }
+
+    /// Publishes an event and says which number it got.
+    pub fn publish(&self, time: LslTime, kind: EventKind, data: Value) -> u64 {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let event_seq = *next;
+        *next += 1;
+        let event = Event::new(time, event_seq, kind, data);
+        tracing::info!(event_seq, kind = ?event.kind, data = %event.data, "event");
+        // in the order of the numbers, so under the lock
+        self.hub.publish_event(&event);
+        if self.outlet.try_send(event).is_err() {
+            tracing::warn!(
+                event_seq,
+                "the LSL publisher cannot keep up; the event went to WebSocket clients only"
+            );
+        }
+        event_seq
+    }
+
+    /// Events published so far.
+    pub fn count(&self) -> u64 {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,138 @@
+//! Models on their way to the tick: read, checked against the run, built, staged.
+
+use std::path::Path;
+
+use kalmind_engine::StagedModel;
+use kalmind_filter::{Model, ModelError};
+use kalmind_recording::{ModelFileError, model_from_bytes, model_to_bytes, read_model};
+use kalmind_signal::{FeatureStatistics, Preparation, PreparationError};
+use kalmind_types::{Component, ModelId, StreamFeatures};
+
+/// A model with its identity.
+#[derive(Clone, Debug)]
+pub struct IdentifiedModel {
+    /// The model.
+    pub model: Model,
+    /// SHA-256 of its file's bytes.
+    pub id: ModelId,
+}
+
+/// Why a model cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The decoder cannot be built of it.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Its feature statistics do not fit together.
+    #[error(transparent)]
+    Preparation(#[from] PreparationError),
+}
+
+/// What the run gives a decoder, and a model has to match.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Demand {
+    /// The streams' features, in order.
+    pub streams: Vec<StreamFeatures>,
+    /// Bin width in milliseconds.
+    pub bin_ms: f64,
+    /// The intent's components.
+    pub components: Vec<Component>,
+    /// The participant's code, where the configuration states one.
+    pub participant: Option<String>,
+}
+
+/// Reads a model file.
+///
+/// # Errors
+/// What [`read_model`] finds.
+pub fn load(path: &Path) -> Result<IdentifiedModel, ModelFileError> {
+    let (model, id) = read_model(path)?;
+    Ok(IdentifiedModel { model, id })
+}
+
+impl IdentifiedModel {
+    /// A model with the identity that it has once it is written to a file.
+    ///
+    /// # Errors
+    /// [`ModelFileError`] where it could not be written and read again.
+    pub fn of(model: Model) -> Result<Self, ModelFileError> {
+        let (model, id) = model_from_bytes(&model_to_bytes(&model)?)?;
+        Ok(Self { model, id })
+    }
+
+    /// Builds what the tick runs. Slow side: allocates, and may invert large matrices.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn stage(&self) -> Result<Box<StagedModel>, BuildError> {
+        let zscore = self.model.zscore.as_ref().map(|zscore| FeatureStatistics {
+            mean: zscore.mean.clone(),
+            deviation: zscore.standard_deviation.clone(),
+        });
+        let preparation = Preparation::new(self.model.training_mean.clone(), zscore)?;
+        Ok(Box::new(StagedModel { id: self.id, decoder: self.model.decoder()?, preparation }))
+    }
+
+    /// Every difference between the model and what the run gives, one sentence each; empty where it fits.
+    #[must_use]
+    pub fn differences(&self, demand: &Demand) -> Vec<String> {
+        let model = &self.model;
+        let mut differences = Vec::new();
+        let channels =
+            |streams: &[StreamFeatures]| streams.iter().map(|stream| stream.channels).collect::<Vec<_>>();
+        if channels(&model.streams) == channels(&demand.streams) {
+            let pairs = model.streams.iter().zip(&demand.streams).enumerate();
+            for (index, (expected, found)) in pairs {
+                if expected.binning != found.binning {
+                    differences.push(format!(
+                        "stream {index}: the model was fitted with binning {:?}, the configuration says {:?}",
+                        expected.binning, found.binning
+                    ));
+                }
+                if let Some((channel, (expected, found))) = first_difference(expected, found) {
+                    differences.push(format!(
+                        "stream {index}: channel {channel} is \"{expected}\" in the model and \"{found}\" in the stream"
+                    ));
+                }
+            }
+        } else {
+            differences.push(format!(
+                "the model was fitted on streams with {:?} channels, the configured streams have {:?}",
+                channels(&model.streams),
+                channels(&demand.streams)
+            ));
+        }
+        if (model.bin_ms - demand.bin_ms).abs() > 1e-6 * demand.bin_ms {
+            differences.push(format!(
+                "the model was fitted with bins of {} ms, the configuration makes bins of {} ms",
+                model.bin_ms, demand.bin_ms
+            ));
+        }
+        let names = |components: &[Component]| {
+            components.iter().map(|c| c.name.clone()).collect::<Vec<_>>().join(", ")
+        };
+        if names(&model.components) != names(&demand.components) {
+            differences.push(format!(
+                "the model decodes {}, the configuration's [intent] says {}",
+                names(&model.components),
+                names(&demand.components)
+            ));
+        }
+        if let (Some(fitted), Some(present)) = (&model.participant, &demand.participant)
+            && fitted != present
+        {
+            differences
+                .push(format!("the model belongs to participant {fitted}, the configuration says {present}"));
+        }
+        differences
+    }
+}
+
+/// The first channel whose label differs, where both sides know labels.
+fn first_difference<'a>(
+    expected: &'a StreamFeatures,
+    found: &'a StreamFeatures,
+) -> Option<(usize, (&'a String, &'a String))> {
+    let (expected, found) = expected.labels.as_ref().zip(found.labels.as_ref())?;
+    expected.iter().zip(found).enumerate().find(|(_, (expected, found))| expected != found)
+}

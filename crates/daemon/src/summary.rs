@@ -1,0 +1,99 @@
+//! The end of a run, for people and for programs.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use crate::daemon::Summary;
+
+impl Summary {
+    /// A count by name.
+    #[must_use]
+    pub fn count(&self, name: &str) -> u64 {
+        self.counts.iter().find(|(known, _, _)| *known == name).map_or(0, |(_, _, value)| *value)
+    }
+
+    /// Samples that arrived and were not decoded: missing, dropped and late ones of all streams.
+    #[must_use]
+    pub fn lost_samples(&self) -> u64 {
+        self.streams
+            .iter()
+            .map(|stream| stream.counts.missing + stream.counts.dropped + stream.counts.late)
+            .sum()
+    }
+
+    /// Latencies by stage, in microseconds.
+    #[must_use]
+    pub fn latency_us(&self) -> Value {
+        let stages: Map<String, Value> = self
+            .latency
+            .stages
+            .iter()
+            .map(|stage| {
+                (
+                    stage.stage.name().to_owned(),
+                    json!({ "p50": stage.p50, "p99": stage.p99, "max": stage.max }),
+                )
+            })
+            .collect();
+        Value::Object(stages)
+    }
+
+    /// The whole summary as JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let counts: Map<String, Value> =
+            self.counts.iter().map(|(name, _, value)| ((*name).to_owned(), json!(value))).collect();
+        json!({
+            "tick": counts,
+            "events": self.events,
+            "streams": self.streams,
+            "latency_us": self.latency_us(),
+            "steal_ms": self.latency.steal_ms,
+            "lost_samples": self.lost_samples(),
+        })
+    }
+
+    /// The whole summary as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "{} ticks, {} incomplete, {} late, {} by deadline; {} events; {} samples lost\n",
+            self.count("ticks"),
+            self.count("incomplete"),
+            self.count("late"),
+            self.count("deadlines"),
+            self.events,
+            self.lost_samples()
+        );
+        for stream in &self.streams {
+            let counts = stream.counts;
+            let _infallible = writeln!(
+                text,
+                "  {:<24} {:<9} {} received, {} missing, {} dropped, {} late, {} reconnects",
+                stream.key,
+                stream.health,
+                counts.received,
+                counts.missing,
+                counts.dropped,
+                counts.late,
+                counts.reconnects
+            );
+        }
+        let _infallible = writeln!(text, "  latency, µs {:>14} {:>10} {:>10}", "p50", "p99", "max");
+        for stage in &self.latency.stages {
+            let _infallible = writeln!(
+                text,
+                "    {:<10} {:>11.1} {:>10.1} {:>10.1}",
+                stage.stage.name(),
+                stage.p50,
+                stage.p99,
+                stage.max
+            );
+        }
+        if let Some(steal) = self.latency.steal_ms {
+            let _infallible = writeln!(text, "  processor time taken by the hypervisor: {steal} ms");
+        }
+        text
+    }
+}

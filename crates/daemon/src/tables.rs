@@ -1,0 +1,140 @@
+//! Tables of features and states from CSV, put together for fitting and evaluation.
+
+use std::ops::Range;
+
+use kalmind_filter::{TrainingData, ZScore};
+use kalmind_recording::{
+    RowCountMismatch, RowsError, Table, TableError, TaskTable, read_table, read_task_table, require_same_rows,
+};
+use kalmind_signal::FeatureStatistics;
+use nalgebra::DMatrix;
+
+use crate::cli::TableArguments;
+
+/// Why tables cannot be used together.
+#[derive(Debug, thiserror::Error)]
+pub enum TablesError {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// Lengths differ.
+    #[error(transparent)]
+    Rows(#[from] RowCountMismatch),
+    /// A range of rows is no range, or not in the file.
+    #[error("{option} {source}")]
+    Range {
+        /// The option.
+        option: &'static str,
+        /// What is wrong.
+        source: RowsError,
+    },
+    /// No time and no rate.
+    #[error("{file} has no `time` column: say how many rows there are per second with --rate HZ")]
+    NoRate {
+        /// The features' file.
+        file: String,
+    },
+    /// A rate that is none.
+    #[error("--rate {0}: a positive number of rows per second is expected")]
+    BadRate(f64),
+}
+
+/// Features and states of the same rows.
+#[derive(Debug)]
+pub struct Tables {
+    /// Features.
+    pub features: Table,
+    /// States.
+    pub states: Table,
+    /// Task, where given.
+    pub task: Option<TaskTable>,
+    /// Milliseconds from row to row.
+    pub bin_ms: f64,
+    /// Time of each row in seconds.
+    pub time: Vec<f64>,
+}
+
+impl Tables {
+    /// Reads the files and checks them against each other.
+    ///
+    /// # Errors
+    /// [`TablesError`].
+    pub fn read(arguments: &TableArguments) -> Result<Self, TablesError> {
+        let features = read_table(&arguments.features)?;
+        let states = read_table(&arguments.states)?;
+        let name = |path: &std::path::Path| path.display().to_string();
+        let features_name = name(&arguments.features);
+        require_same_rows((&features_name, features.rows), (&name(&arguments.states), states.rows))?;
+        let task = arguments.task.as_deref().map(read_task_table).transpose()?;
+        if let (Some(path), Some(task)) = (&arguments.task, &task) {
+            require_same_rows((&features_name, features.rows), (&name(path), task.rows.len()))?;
+        }
+        if let Some(rate) = arguments.rate
+            && !(rate.is_finite() && rate > 0.0)
+        {
+            return Err(TablesError::BadRate(rate));
+        }
+        let time = features.time.clone().or_else(|| states.time.clone());
+        let period = arguments.rate.map(f64::recip).or_else(|| time.as_deref().and_then(median_step));
+        let Some(period) = period else { return Err(TablesError::NoRate { file: features_name }) };
+        let time = time.unwrap_or_else(|| (0..features.rows).map(|row| row as f64 * period).collect());
+        Ok(Self { features, states, task, bin_ms: period * 1e3, time })
+    }
+
+    /// A range of rows from the command line.
+    ///
+    /// # Errors
+    /// [`TablesError::Range`].
+    pub fn range(&self, option: &'static str, text: &str) -> Result<Range<usize>, TablesError> {
+        kalmind_recording::parse_rows(text, self.features.rows)
+            .map_err(|source| TablesError::Range { option, source })
+    }
+
+    /// Mean and standard deviation of the features over `rows`.
+    #[must_use]
+    pub fn statistics(&self, rows: Range<usize>) -> FeatureStatistics {
+        let width = self.features.width;
+        let values = self.features.values.get(rows.start * width..rows.end * width).unwrap_or_default();
+        FeatureStatistics::measure(values, width)
+    }
+
+    /// The rows to fit on, z-scored where asked for. A gap in time separates segments; rows in the first `skip_ms` of a
+    /// trial train the state model only.
+    #[must_use]
+    pub fn training(&self, rows: Range<usize>, zscore: Option<&ZScore>, skip_ms: f64) -> TrainingData {
+        let raw: Vec<f64> = rows
+            .clone()
+            .flat_map(|row| {
+                let values = self.features.row(row);
+                zscore.map_or_else(|| values.to_vec(), |zscore| zscore.apply(values))
+            })
+            .collect();
+        let states: Vec<f64> = rows.clone().flat_map(|row| self.states.row(row).to_vec()).collect();
+        TrainingData {
+            features: DMatrix::from_row_slice(rows.len(), self.features.width, &raw),
+            states: DMatrix::from_row_slice(rows.len(), self.states.width, &states),
+            measurement: self.task.as_ref().map(|task| self.past_reaction(task, rows.clone(), skip_ms)),
+            segment_starts: kalmind_recording::segment_starts(self.time.get(rows).unwrap_or_default()),
+        }
+    }
+
+    /// Which rows lie at least `skip_ms` into their trial.
+    fn past_reaction(&self, task: &TaskTable, rows: Range<usize>, skip_ms: f64) -> Vec<bool> {
+        let mut trial = None;
+        let mut start = 0.0;
+        rows.map(|row| {
+            if trial != Some(task.rows[row].trial) {
+                trial = Some(task.rows[row].trial);
+                start = self.time[row];
+            }
+            self.time[row] - start >= skip_ms / 1e3 - 1e-6
+        })
+        .collect()
+    }
+}
+
+fn median_step(time: &[f64]) -> Option<f64> {
+    let mut steps: Vec<f64> = time.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    steps.sort_by(f64::total_cmp);
+    steps.get(steps.len() / 2).copied()
+}
