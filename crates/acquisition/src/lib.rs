@@ -10,6 +10,7 @@
 
 pub mod clock;
 mod companion;
+mod connection;
 mod delivery;
 mod health;
 mod inlet;
@@ -20,6 +21,7 @@ mod number;
 mod offset;
 pub mod pool;
 mod rate;
+mod receiver;
 mod resolve;
 pub mod ring;
 mod selector;

@@ -12,7 +12,7 @@ use crate::clock::Deadline;
 use crate::companion::Companion;
 use crate::inlet::SpawnError;
 use crate::monitor::StreamMonitor;
-use crate::resolve::{checked_predicate, open, phrase, search};
+use crate::resolve::{checked_predicate, open, phrase, search, short_description, this_host};
 use crate::selector::StreamSelector;
 
 const PATIENCE: f64 = 0.05;
@@ -119,8 +119,7 @@ impl Receiver {
                 }
                 Ok(found) if found.is_empty() => self.searching(None),
                 Ok(found) => {
-                    let names: Vec<_> =
-                        found.iter().map(|info| phrase(&crate::resolve::short_description(info))).collect();
+                    let names: Vec<_> = found.iter().map(|info| phrase(&short_description(info))).collect();
                     self.searching(Some(format!(
                         "{} streams match {}: {}; make the selector narrower",
                         names.len(),
@@ -147,7 +146,7 @@ impl Receiver {
         if inlet.open_stream(OPEN).is_err() {
             return true;
         }
-        let here = crate::inlet::this_host().is_some_and(|host| host == description.hostname);
+        let here = this_host().is_some_and(|host| host == description.hostname);
         self.monitor.set_description(description);
         self.monitor.count_connection();
         self.was_connected = true;

@@ -32,7 +32,7 @@ pub enum ResolveError {
     #[error("no stream with {selector}; {}", Seen(seen))]
     NotFound {
         /// What was searched for.
-        selector: StreamSelector,
+        selector: Box<StreamSelector>,
         /// What is there instead (short headers: no labels).
         seen: Vec<StreamDescription>,
     },
@@ -41,7 +41,7 @@ pub enum ResolveError {
             found.len(), List(found))]
     Ambiguous {
         /// What was searched for.
-        selector: StreamSelector,
+        selector: Box<StreamSelector>,
         /// All that match.
         found: Vec<StreamDescription>,
     },
@@ -132,7 +132,10 @@ pub fn find_one(selector: &StreamSelector, timeout: Seconds) -> Result<StreamDes
                 {
                     return Ok(description);
                 }
-                return Err(ResolveError::NotFound { selector: selector.clone(), seen: visible()? });
+                return Err(ResolveError::NotFound {
+                    selector: Box::new(selector.clone()),
+                    seen: visible()?,
+                });
             }
             0 => {}
             1 => match open(&found[0]) {
@@ -144,13 +147,13 @@ pub fn find_one(selector: &StreamSelector, timeout: Seconds) -> Result<StreamDes
             },
             _ => {
                 let found = found.iter().map(short_description).collect();
-                return Err(ResolveError::Ambiguous { selector: selector.clone(), found });
+                return Err(ResolveError::Ambiguous { selector: Box::new(selector.clone()), found });
             }
         }
     }
 }
 
-/// The selector's predicate, proven to be XPath: of a valid predicate and its negation exactly one holds for any stream.
+/// The selector's predicate, proven to be `XPath`: of a valid predicate and its negation exactly one holds for any stream.
 pub(crate) fn checked_predicate(selector: &StreamSelector) -> Result<String, ResolveError> {
     let predicate = selector.to_predicate()?;
     if let Some(own) = &selector.predicate {
@@ -304,6 +307,12 @@ pub fn difference(expected: &StreamDescription, found: &StreamDescription) -> Op
     (!text.is_empty()).then_some(text)
 }
 
+/// This machine's name as LSL writes it into headers; `None` where it cannot be told, and then every clock is measured
+/// before its samples are used.
+pub(crate) fn this_host() -> Option<String> {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use kalmind_types::NumberFormat;
@@ -369,7 +378,10 @@ mod tests {
 
     #[test]
     fn not_found_says_what_is_there_instead() {
-        let error = ResolveError::NotFound { selector: StreamSelector::by_name("Aray"), seen: vec![array()] };
+        let error = ResolveError::NotFound {
+            selector: Box::new(StreamSelector::by_name("Aray")),
+            seen: vec![array()],
+        };
         assert_eq!(
             error.to_string(),
             "no stream with name = \"Aray\"; what is there instead: \"Array\" (type \"Features\", 2 x float32, 50 Hz, \

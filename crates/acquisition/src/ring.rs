@@ -44,7 +44,7 @@ impl<T> Drop for Shared<T> {
             self.slots[next & self.mask].with_mut(|slot| {
                 // SAFETY: both ends are gone, so nobody else touches the slot, and a counter in popped..pushed names an
                 // initialised one.
-                unsafe { (*slot).assume_init_drop() }
+                unsafe { slot.cast::<T>().drop_in_place() }
             });
             next = next.wrapping_add(1);
         }
@@ -107,7 +107,7 @@ impl<T> Producer<T> {
         self.shared.slots[self.pushed & self.shared.mask].with_mut(|slot| {
             // SAFETY: the slot is free: the consumer has popped what was in it (acquire load above) and will not look at
             // it again before the release store below.
-            unsafe { (*slot).write(value) };
+            unsafe { slot.cast::<T>().write(value) };
         });
         self.pushed = self.pushed.wrapping_add(1);
         self.shared.pushed.0.store(self.pushed, Ordering::Release);
@@ -145,7 +145,7 @@ impl<T> Consumer<T> {
         let value = self.shared.slots[self.popped & self.shared.mask].with_mut(|slot| {
             // SAFETY: the slot holds a value: its counter is below `pushed` (acquire load), and the producer will not
             // write it again before the release store below.
-            unsafe { (*slot).assume_init_read() }
+            unsafe { slot.cast::<T>().read() }
         });
         self.popped = self.popped.wrapping_add(1);
         self.shared.popped.0.store(self.popped, Ordering::Release);

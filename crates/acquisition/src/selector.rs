@@ -17,7 +17,7 @@ pub struct StreamSelector {
     pub source_id: Option<String>,
     /// The host that sends it.
     pub hostname: Option<String>,
-    /// An XPath 1.0 predicate over the stream's short header, as LSL takes it: `starts-with(name,'Bio') and
+    /// An `XPath` 1.0 predicate over the stream's short header, as LSL takes it: `starts-with(name,'Bio') and
     /// channel_count>32`.
     pub predicate: Option<String>,
 }
@@ -34,7 +34,7 @@ pub enum SelectorError {
         /// The field's name.
         field: &'static str,
     },
-    /// The predicate is no XPath 1.0 expression.
+    /// The predicate is no `XPath` 1.0 expression.
     #[error("predicate `{predicate}` is not a valid XPath 1.0 expression (example: starts-with(name,'Bio'))")]
     Predicate {
         /// The predicate.
@@ -62,7 +62,7 @@ impl StreamSelector {
     /// The LSL predicate of this selector. Quotes in values cannot change its meaning.
     ///
     /// # Errors
-    /// [`SelectorError::Empty`] and [`SelectorError::ControlCharacter`]; whether `predicate` is valid XPath is found out
+    /// [`SelectorError::Empty`] and [`SelectorError::ControlCharacter`]; whether `predicate` is valid `XPath` is found out
     /// by [`find_one`](crate::find_one).
     pub fn to_predicate(&self) -> Result<String, SelectorError> {
         let mut terms = Vec::new();
@@ -98,7 +98,7 @@ impl fmt::Display for StreamSelector {
     }
 }
 
-/// `text` as an XPath 1.0 string. XPath has no escapes, so a text with both kinds of quotes is put together from pieces.
+/// `text` as an `XPath` 1.0 string. `XPath` has no escapes, so a text with both kinds of quotes is put together from pieces.
 fn xpath_literal(text: &str) -> String {
     if !text.contains('\'') {
         return format!("'{text}'");

@@ -124,8 +124,8 @@ mod tests {
         Sorter::new(&MonitorLimits::default(), 50.0, source, same_machine)
     }
 
-    fn offset(seconds: f64) -> Option<ClockOffset> {
-        Some(ClockOffset { offset: Seconds(seconds), uncertainty: Seconds(1e-4) })
+    fn offset(seconds: f64) -> ClockOffset {
+        ClockOffset { offset: Seconds(seconds), uncertainty: Seconds(1e-4) }
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
     fn another_machine_has_to_be_measured_first() {
         let mut sorter = sorter(ClockSource::Sender, false);
         assert_eq!(sorter.sort(StreamTime(99.999), LslTime(100.0), None).fate, Fate::Unmeasured);
-        let sorted = sorter.sort(StreamTime(5000.0), LslTime(100.02), offset(-4900.0));
+        let sorted = sorter.sort(StreamTime(5000.0), LslTime(100.02), Some(offset(-4900.0)));
         assert_eq!(sorted.fate, Fate::Deliver);
         assert!((sorted.corrected.0 - 100.0).abs() < 1e-9);
     }
@@ -164,11 +164,11 @@ mod tests {
     #[test]
     fn arrival_takes_unix_stamps_and_still_sees_backlog() {
         let mut sorter = sorter(ClockSource::Arrival, true);
-        let first = sorter.sort(StreamTime(1.7e9), LslTime(100.0), offset(0.0));
+        let first = sorter.sort(StreamTime(1.7e9), LslTime(100.0), Some(offset(0.0)));
         assert_eq!((first.fate, first.corrected), (Fate::Deliver, LslTime(100.0)));
-        let old = sorter.sort(StreamTime(1.7e9 + 0.02), LslTime(101.0), offset(0.0));
+        let old = sorter.sort(StreamTime(1.7e9 + 0.02), LslTime(101.0), Some(offset(0.0)));
         assert_eq!(old.fate, Fate::Backlog);
-        let fresh = sorter.sort(StreamTime(1.7e9 + 1.0), LslTime(101.0), offset(0.0));
+        let fresh = sorter.sort(StreamTime(1.7e9 + 1.0), LslTime(101.0), Some(offset(0.0)));
         assert_eq!(fresh.fate, Fate::Deliver);
     }
 

@@ -71,7 +71,7 @@ fn lengths_never_exceed_the_capacity() {
         let (mut producer, mut consumer) = ring(1);
         let pushing = thread::spawn(move || {
             for value in 0..2 {
-                drop(producer.push(value));
+                let _full = producer.push(value);
                 assert!(producer.len() <= 1);
             }
         });

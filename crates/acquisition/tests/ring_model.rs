@@ -47,7 +47,7 @@ proptest! {
         let mut take = |block: &SampleBlock| {
             assert_eq!(block.first_index, end + block.lost_before);
             assert!(!block.is_empty() && block.len() <= room);
-            let expected: Vec<_> = (block.first_index..block.end_index()).map(|index| index as i64).collect();
+            let expected: Vec<_> = (block.first_index..block.end_index()).map(u64::cast_signed).collect();
             assert_eq!(&block.values, &Samples::Int64(expected));
             end = block.end_index();
             gaps += block.lost_before;

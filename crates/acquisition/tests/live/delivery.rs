@@ -1,10 +1,13 @@
 //! Every sample that is pushed comes out, in its own number type, once.
 
+use std::time::Duration;
+
 use kalmind_acquisition::ClockSource;
+use kalmind_acquisition::clock::Deadline;
 use kalmind_types::{NumberFormat, StreamHealth};
 use serde_json::json;
 
-use crate::harness::{Outlet, Reader, in_own_session, stream, with};
+use crate::harness::{Outlet, PATIENCE, Reader, in_own_session, stream, with};
 
 #[test]
 fn every_sample_of_every_format_is_delivered() {
@@ -93,12 +96,12 @@ fn a_reader_that_falls_behind_is_told_of_every_sample_it_missed() {
         outlet.wait_for_consumer();
         // nobody reads meanwhile
         outlet.burst(5000, 0.0);
-        reader.read_until("all arrived", |reader| {
-            reader.inlet.status.counts().received + reader.inlet.blocks.waiting() as u64 >= 1
-        });
+        let deadline = Deadline::after(PATIENCE);
         while reader.inlet.status.counts().received < 5000 {
-            std::thread::park_timeout(std::time::Duration::from_millis(5));
+            assert!(!deadline.passed(), "{:#?}", reader.status());
+            std::thread::park_timeout(Duration::from_millis(5));
         }
+        reader.read_until_received(5000);
         outlet.burst(10, 0.0);
         reader.read_until_received(5010);
         reader.check_accounts();

@@ -1,0 +1,407 @@
+//! The data thread of a numeric stream: connects, pulls, sorts, counts and hands on samples, and connects anew.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kalmind_types::{
+    ClockOffset, LslTime, NumberFormat, SampleBlock, Seconds, StreamDescription, StreamHealth, StreamTime,
+};
+use lsl::{Pullable, StreamInfo, StreamInlet};
+
+use crate::clock;
+use crate::companion::Companion;
+use crate::connection::Connection;
+use crate::delivery::{BlockSender, PullContext};
+use crate::health::{Evidence, Fate, Link, judge};
+use crate::inlet::InletConfig;
+use crate::monitor::StreamMonitor;
+use crate::number::Number;
+use crate::pool::PoolWriter;
+use crate::rate::RateMeter;
+use crate::resolve::{difference, open, phrase, search, this_host};
+use crate::sorting::Sorter;
+use crate::waker::Waker;
+
+/// How long a pull waits for a sample before the thread looks at its surroundings. A sample that comes ends the wait at
+/// once.
+const PATIENCE: f64 = 0.02;
+/// One search for a lost stream, and so how long the thread may take to end.
+const SEARCH: f64 = 0.2;
+/// Every fifth search takes longer, for outlets that LSL's own settings ask only after half a second.
+const LONG_SEARCH: f64 = 0.8;
+/// How long an outlet may take to accept a connection for data.
+const OPEN: f64 = 2.0;
+/// A stream that is silent for this long is searched for; a shorter pause is left alone.
+const SEARCH_AFTER: Seconds = Seconds(1.0);
+
+/// An outlet that was chosen.
+struct Chosen {
+    info: StreamInfo,
+    inlet: StreamInlet,
+    description: StreamDescription,
+    /// How it differs from what was expected, if it does.
+    difference: Option<String>,
+    /// Other outlets that matched and were not chosen.
+    passed_over: Vec<String>,
+}
+
+/// The outlet that was connected last.
+struct Last {
+    uid: String,
+    newest_stamp: Option<StreamTime>,
+}
+
+/// Why a connection ended.
+enum Ended {
+    Stopped,
+    Lost,
+    Replaced,
+}
+
+/// What one pull brought.
+#[derive(Default)]
+struct Batch {
+    received: u64,
+    dropped: u64,
+    missing: u64,
+    newest: Option<LslTime>,
+}
+
+/// The data thread.
+pub(crate) struct Receiver {
+    config: InletConfig,
+    predicate: String,
+    monitor: Arc<StreamMonitor>,
+    sender: BlockSender,
+    meter: RateMeter,
+    companion: Companion,
+    waker: Waker,
+    stop: Arc<AtomicBool>,
+    was_connected: bool,
+    last: Option<Last>,
+}
+
+impl Receiver {
+    pub(crate) fn new(
+        config: InletConfig,
+        predicate: String,
+        writer: PoolWriter<SampleBlock>,
+        monitor: Arc<StreamMonitor>,
+        companion: Companion,
+        waker: Waker,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            meter: RateMeter::new(Seconds::from_millis(config.limits.rate_window_ms)),
+            sender: BlockSender::new(writer, config.block_samples),
+            predicate,
+            monitor,
+            companion,
+            waker,
+            stop,
+            was_connected: false,
+            last: None,
+            config,
+        }
+    }
+
+    /// Receives until it is stopped. `format` is what the stream has to be.
+    pub(crate) fn run(mut self, format: NumberFormat) {
+        while let Some(chosen) = self.choose() {
+            self.companion.follow(&chosen.info, chosen.passed_over.clone());
+            self.monitor.set_description(chosen.description.clone());
+            let ended = match (&chosen.difference, format) {
+                (Some(_), _) => self.refuse(&chosen),
+                (None, NumberFormat::Float32) => self.receive::<f32>(chosen),
+                (None, NumberFormat::Double64) => self.receive::<f64>(chosen),
+                (None, NumberFormat::Int8) => self.receive::<i8>(chosen),
+                (None, NumberFormat::Int16) => self.receive::<i16>(chosen),
+                (None, NumberFormat::Int32) => self.receive::<i32>(chosen),
+                (None, NumberFormat::Int64) => self.receive::<i64>(chosen),
+            };
+            self.companion.forget();
+            self.meter.reset();
+            self.monitor.set_measured_rate(None);
+            match ended {
+                Ended::Stopped => return,
+                Ended::Lost => self.searching(None),
+                Ended::Replaced => {}
+            }
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Searches until there is an outlet to connect to; `None` when the inlet is to end.
+    fn choose(&mut self) -> Option<Chosen> {
+        for round in 1_u64.. {
+            if self.stopped() {
+                break;
+            }
+            let wait = if round.is_multiple_of(5) { LONG_SEARCH } else { SEARCH };
+            let infos = match search(&self.predicate, wait) {
+                Ok(infos) => infos,
+                Err(error) => {
+                    self.searching(Some(error.to_string()));
+                    std::thread::park_timeout(core::time::Duration::from_secs_f64(SEARCH));
+                    continue;
+                }
+            };
+            let uids: Vec<_> = infos.iter().map(StreamInfo::uid).collect();
+            let (mut same, mut other) = (Vec::new(), Vec::new());
+            for info in infos {
+                let Some((inlet, description)) = open(&info) else { continue };
+                let difference = difference(&self.config.description, &description);
+                let passed_over = uids.iter().filter(|uid| **uid != description.uid).cloned().collect();
+                let candidates = if difference.is_none() { &mut same } else { &mut other };
+                candidates.push(Chosen { info, inlet, description, difference, passed_over });
+            }
+            if same.len() > 1 {
+                let last = self.last.as_ref().map_or(&self.config.description.uid, |last| &last.uid);
+                if let Some(known) = same.iter().position(|chosen| chosen.description.uid == *last) {
+                    return Some(same.swap_remove(known));
+                }
+                let names: Vec<_> = same.iter().map(|chosen| phrase(&chosen.description)).collect();
+                self.searching(Some(format!(
+                    "{} outlets could be this stream: {}; close all but one, or give each its own source_id",
+                    names.len(),
+                    names.join(", ")
+                )));
+                continue;
+            }
+            if let Some(chosen) = same.pop().or_else(|| other.pop()) {
+                return Some(chosen);
+            }
+            self.searching(None);
+        }
+        None
+    }
+
+    /// Shows that no outlet is connected.
+    fn searching(&self, detail: Option<String>) {
+        let evidence = Evidence {
+            link: Link::Searching,
+            was_connected: self.was_connected,
+            silent_for: Seconds(0.0),
+            newest: None,
+            measured_rate_hz: None,
+            nominal_rate_hz: 0.0,
+        };
+        let health = judge(&evidence, &self.config.limits);
+        let detail = detail.unwrap_or_else(|| {
+            let selector = &self.config.selector;
+            match health {
+                StreamHealth::Lost => format!("the outlet is gone; searching for {selector}"),
+                _ => format!("searching for {selector}"),
+            }
+        });
+        self.show(health, Some(detail));
+    }
+
+    fn show(&self, health: StreamHealth, detail: Option<String>) {
+        let before = self.monitor.health();
+        if before != health {
+            let detail = detail.as_deref().unwrap_or_default();
+            tracing::info!(stream = %self.config.key, %before, now = %health, detail, "stream state");
+        }
+        self.monitor.set_health(health, detail);
+        if before != health {
+            self.waker.wake();
+        }
+    }
+
+    /// Pulls from the expected stream until it ends.
+    fn receive<T: Number>(&mut self, chosen: Chosen) -> Ended {
+        if chosen.inlet.open_stream(OPEN).is_err() {
+            return Ended::Lost;
+        }
+        let number = self.monitor.count_connection();
+        let mut connection = Connection::new(&chosen.description, None, number, clock::now());
+        self.was_connected = true;
+        let same_machine = this_host().is_some_and(|host| host == chosen.description.hostname);
+        let mut sorter = Sorter::new(
+            &self.config.limits,
+            chosen.description.nominal_rate_hz,
+            self.config.clock,
+            same_machine,
+        );
+        if let Some(last) = self.last.take()
+            && last.uid == chosen.description.uid
+        {
+            sorter = sorter.continues(last.newest_stamp);
+        }
+        let ended = self.pull_all::<T>(&chosen, &mut connection, &mut sorter);
+        self.flush(&connection, clock::now());
+        self.last = Some(Last { uid: chosen.description.uid, newest_stamp: sorter.newest_stamp() });
+        ended
+    }
+
+    fn pull_all<T: Number>(
+        &mut self,
+        chosen: &Chosen,
+        connection: &mut Connection,
+        sorter: &mut Sorter,
+    ) -> Ended {
+        let mut row = vec![T::default(); self.config.description.channels];
+        let mut measured = None;
+        loop {
+            if let Some(ended) = self.interrupted() {
+                return ended;
+            }
+            let stamp = match T::pull(&chosen.inlet, &mut row, PATIENCE) {
+                Ok(0.0) => {
+                    let now = clock::now();
+                    self.flush(connection, now);
+                    self.publish(connection, now);
+                    continue;
+                }
+                Ok(stamp) => stamp,
+                Err(_gone) => return Ended::Lost,
+            };
+            let arrival = clock::now();
+            connection.heard = arrival;
+            self.companion.watch().offset.refresh(&mut measured);
+            let mut batch = Batch::default();
+            let mut next = Ok(stamp);
+            while let Ok(stamp) = next
+                && stamp != 0.0
+            {
+                self.take::<T>(StreamTime(stamp), &row, arrival, measured, connection, sorter, &mut batch);
+                if self.sender.is_full() || batch.received >= self.config.block_samples as u64 {
+                    break;
+                }
+                next = T::pull(&chosen.inlet, &mut row, 0.0);
+            }
+            self.finish(connection, &batch);
+            if next.is_err() {
+                return Ended::Lost;
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the inner step of one loop, split off to be read")]
+    fn take<T: Number>(
+        &mut self,
+        stamp: StreamTime,
+        row: &[T],
+        arrival: LslTime,
+        measured: Option<ClockOffset>,
+        connection: &mut Connection,
+        sorter: &mut Sorter,
+        batch: &mut Batch,
+    ) {
+        let sorted = sorter.sort(stamp, arrival, measured);
+        batch.received += 1;
+        batch.missing += sorted.missing;
+        let delivered = if sorted.fate == Fate::Deliver {
+            self.sender.deliver(stamp, |samples| {
+                let fits = T::append(row, samples);
+                debug_assert!(fits, "blocks are built for the stream's format");
+            })
+        } else {
+            // what was taken before is sent with what was known then
+            if self.sender.lose(self.context(connection, arrival)) {
+                self.waker.wake();
+            }
+            false
+        };
+        batch.dropped += u64::from(!delivered);
+        connection.saw(&sorted, arrival);
+        if sorted.fate != Fate::BadClock {
+            batch.newest = Some(sorted.corrected);
+        }
+    }
+
+    /// Sends the block of a pull (full ones only to a reader that lags) and publishes what it told of the stream.
+    fn finish(&mut self, connection: &mut Connection, batch: &Batch) {
+        let now = clock::now();
+        connection.heard = now;
+        if self.sender.is_full() || !self.sender.reader_lags() {
+            self.flush(connection, now);
+        }
+        self.meter.observe(now, batch.received);
+        self.monitor.count_received(batch.received, batch.dropped, batch.missing);
+        if let Some(newest) = batch.newest {
+            self.monitor.set_newest(newest);
+        }
+        self.publish(connection, now);
+    }
+
+    fn flush(&mut self, connection: &Connection, now: LslTime) {
+        if self.sender.flush(self.context(connection, now)) {
+            self.waker.wake();
+        }
+    }
+
+    fn context(&self, connection: &Connection, received: LslTime) -> PullContext {
+        let health = judge(&self.evidence(connection, received), &self.config.limits);
+        PullContext { received, clock: connection.clock, health: Some(health), connection: connection.number }
+    }
+
+    fn evidence(&self, connection: &Connection, now: LslTime) -> Evidence {
+        let unanswered = self.companion.watch().unanswered.load(Ordering::Relaxed)
+            && (now - connection.heard).0 > SEARCH_AFTER.0;
+        connection.evidence(now, unanswered, self.meter.rate_hz())
+    }
+
+    /// Judges the stream and shows a state that has changed.
+    fn publish(&mut self, connection: &mut Connection, now: LslTime) {
+        let evidence = self.evidence(connection, now);
+        let health = connection.to_show(judge(&evidence, &self.config.limits), now);
+        let silent = matches!(health, StreamHealth::Stalled | StreamHealth::Lost | StreamHealth::Waiting)
+            && evidence.silent_for.0 > SEARCH_AFTER.0;
+        self.companion
+            .watch()
+            .search_wanted
+            .store(silent || evidence.link == Link::Refused, Ordering::Relaxed);
+        self.monitor.set_measured_rate(evidence.measured_rate_hz);
+        if connection.shown != Some(health) {
+            if !matches!(health, StreamHealth::Live | StreamHealth::Mismatch) {
+                self.meter.reset();
+            }
+            connection.shown = Some(health);
+            self.show(health, connection.sentence(health, &evidence, &self.config.limits));
+        }
+    }
+
+    /// Counts the samples of an outlet that is not the stream expected, until it ends or another one is there.
+    fn refuse(&mut self, chosen: &Chosen) -> Ended {
+        let mut connection = Connection::new(&chosen.description, chosen.difference.clone(), 0, clock::now());
+        self.publish(&mut connection, clock::now());
+        if chosen.inlet.open_stream(OPEN).is_err() {
+            return Ended::Lost;
+        }
+        let (mut numbers, mut texts) = (Vec::<f64>::new(), Vec::<String>::new());
+        loop {
+            if let Some(ended) = self.interrupted() {
+                return ended;
+            }
+            // LSL converts between number types
+            let pulled = match chosen.description.format {
+                Some(_) => f64::pull(&chosen.inlet, &mut numbers, PATIENCE),
+                None => chosen.inlet.pull_sample_buf(&mut texts, PATIENCE),
+            };
+            match pulled {
+                Ok(0.0) => self.publish(&mut connection, clock::now()),
+                Ok(_) => {
+                    let context = self.context(&connection, clock::now());
+                    self.sender.lose(context);
+                    self.monitor.count_received(1, 1, 0);
+                }
+                Err(_gone) => return Ended::Lost,
+            }
+        }
+    }
+
+    fn interrupted(&self) -> Option<Ended> {
+        if self.stopped() {
+            Some(Ended::Stopped)
+        } else if self.companion.watch().replacement_seen.swap(false, Ordering::Relaxed) {
+            Some(Ended::Replaced)
+        } else {
+            None
+        }
+    }
+}
