@@ -13,7 +13,7 @@ use std::time::Duration;
 use kalmind_acquisition::clock::{self, Deadline};
 use kalmind_acquisition::{InletConfig, NumericInlet, StreamSelector, Waker, find_one};
 use kalmind_types::Seconds;
-use lsl::{ChannelFormat, Pullable, Pushable, StreamInfo, StreamInlet, StreamOutlet};
+use lsl::{ChannelFormat, ExPushable, Pullable, StreamInfo, StreamInlet, StreamOutlet};
 
 fn main() {
     let arguments: Vec<f64> = std::env::args().skip(1).filter_map(|text| text.parse().ok()).collect();
