@@ -233,6 +233,8 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, TableError> {
 /// Cells row by row, every row as long as the first, with the place of each for errors.
 pub(crate) struct Cells<'a> {
     file: &'a str,
+    /// The whole text, without a byte order mark.
+    text: &'a [u8],
     reader: csv::Reader<&'a [u8]>,
     record: StringRecord,
     /// A first row of numbers that was read to see whether it is a header.
@@ -257,6 +259,7 @@ impl<'a> Cells<'a> {
             .from_reader(text);
         let mut cells = Self {
             file,
+            text,
             reader,
             record: StringRecord::new(),
             pending: false,
@@ -353,8 +356,15 @@ impl<'a> Cells<'a> {
         })
     }
 
+    /// The line that the current row starts on. The reader's own position is before the blank lines that it skipped.
     fn line(&self) -> u64 {
-        self.record.position().map_or(1, csv::Position::line)
+        let Some(position) = self.record.position() else {
+            return 1;
+        };
+        let rest = self.text.get(position.byte() as usize..).unwrap_or_default();
+        let skipped =
+            rest.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).filter(|byte| **byte == b'\n');
+        position.line() + skipped.count() as u64
     }
 
     /// The text of a cell; empty where there is none.

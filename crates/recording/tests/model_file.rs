@@ -74,7 +74,10 @@ fn nadaraya_watson() -> Regressor {
 }
 
 fn linear() -> Regressor {
-    Regressor::Linear { weights: matrix(2, FEATURES * LAGS, 8), intercept: DVector::from_fn(2, |row, _| number(row)) }
+    Regressor::Linear {
+        weights: matrix(2, FEATURES * LAGS, 8),
+        intercept: DVector::from_fn(2, |row, _| number(row)),
+    }
 }
 
 fn kernel_noise() -> Noise {
@@ -92,11 +95,17 @@ fn model(decoder: &str, parameters: Parameters) -> Model {
     Model {
         decoder: decoder.parse().unwrap(),
         streams: vec![
-            StreamFeatures { binning: Binning::Sum, channels: 2, labels: Some(vec!["a".into(), "b \u{e4}\"".into()]) },
+            StreamFeatures {
+                binning: Binning::Sum,
+                channels: 2,
+                labels: Some(vec!["a".into(), "b \u{e4}\"".into()]),
+            },
             StreamFeatures { binning: Binning::Mean, channels: 1, labels: None },
         ],
         bin_ms: 20.0,
-        components: ["vx", "vy"].map(|name| Component { name: name.into(), unit: "workspace widths/s".into() }).into(),
+        components: ["vx", "vy"]
+            .map(|name| Component { name: name.into(), unit: "workspace widths/s".into() })
+            .into(),
         training_mean: (0..FEATURES).map(number).collect(),
         zscore: Some(ZScore {
             mean: (0..FEATURES).map(|at| number(at + 3)).collect(),
@@ -133,7 +142,10 @@ fn every_decoder() -> Vec<Model> {
         ),
         model("dkf-linear:lags=2", dkf(linear(), Noise::Constant { covariance: covariance(2, 15) })),
         model("dkf-linear:q=kernel", dkf(linear(), kernel_noise())),
-        model("dkf-nw:bandwidth=0.3", dkf(nadaraya_watson(), Noise::Constant { covariance: covariance(2, 15) })),
+        model(
+            "dkf-nw:bandwidth=0.3",
+            dkf(nadaraya_watson(), Noise::Constant { covariance: covariance(2, 15) }),
+        ),
         model("dkf-nw:q=kernel,lags=2", dkf(nadaraya_watson(), kernel_noise())),
     ]
 }
@@ -227,7 +239,10 @@ fn headers_that_are_written_follow_the_schema() {
         let mut header = header.clone();
         change(&mut header);
         assert!(!schema.is_valid(&header), "the schema allows {what}");
-        assert!(model_from_bytes(&with_header(&kalman_bytes(), |own| *own = header)).is_err(), "{what} is read");
+        assert!(
+            model_from_bytes(&with_header(&kalman_bytes(), |own| *own = header)).is_err(),
+            "{what} is read"
+        );
     }
 }
 
@@ -315,15 +330,24 @@ fn with_number(tensor: &str, at: usize, value: f64) -> Vec<u8> {
 
 #[test]
 fn numbers_that_make_no_filter_are_refused() {
-    for tensor in ["transition", "process_noise", "stationary_covariance", "observation", "observation_noise"] {
+    for tensor in ["transition", "process_noise", "stationary_covariance", "observation", "observation_noise"]
+    {
         for value in [f64::NAN, f64::INFINITY] {
             let bytes = with_number(tensor, 0, value);
             assert!(matches!(model_from_bytes(&bytes), Err(ModelFileError::Invalid(_))), "{tensor} {value}");
         }
     }
-    assert!(refusal(&with_number("process_noise", 0, -1.0)).contains("process_noise is not symmetric positive"));
-    assert!(refusal(&with_number("observation_noise", 1, 9.0)).contains("observation_noise is not symmetric positive"));
-    assert!(refusal(&with_number("transition", 0, 1.5)).contains("the transition is unstable (spectral radius 1."));
+    assert!(
+        refusal(&with_number("process_noise", 0, -1.0)).contains("process_noise is not symmetric positive")
+    );
+    assert!(
+        refusal(&with_number("observation_noise", 1, 9.0))
+            .contains("observation_noise is not symmetric positive")
+    );
+    assert!(
+        refusal(&with_number("transition", 0, 1.5))
+            .contains("the transition is unstable (spectral radius 1.")
+    );
     assert!(refusal(&with_number("zscore_standard_deviation", 0, -1.0)).contains("standard_deviation"));
 }
 

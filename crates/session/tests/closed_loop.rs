@@ -1,0 +1,250 @@
+//! The yardstick: participant, Radial-8, calibration and a Kalman filter in a closed loop, 20 ms a tick, no input or
+//! output. An independent simulation of the same participant and task acquired, over the seeds 1 to 8, 27 targets (median;
+//! 20 to 29) of 28 in 60 s after 30 s of open loop, at 2.09 s a target; 59 of 60 with perfect decoding; and none with
+//! labels dealt out at random.
+#![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
+
+use kalmind_filter::{Decoder, FitSettings, LabelLaw, Model, fit};
+use kalmind_session::{
+    Calibration, CalibrationData, CalibrationOptions, CalibrationTick, Participant, ParticipantOptions,
+    Radial8, Radial8Options, Radial8Tick, TaskBlock, TaskEventContent, TaskScore, TaskStep,
+};
+use kalmind_signal::{FeatureStatistics, Preparation};
+use kalmind_types::{
+    Binning, ChannelMask, Command, Component, Intent, LslTime, OutputState, Position, Seconds,
+    StreamFeatures, TaskState, TickOutput, Velocity,
+};
+
+const BIN_S: f64 = 0.02;
+const UNITS: usize = 96;
+
+/// What turns a bin's counts into the cursor's velocity.
+enum Drive<'a> {
+    /// A fitted decoder.
+    Decoder(Box<dyn Decoder>, Preparation),
+    /// The participant's own intent.
+    Perfect,
+    /// Nothing moves.
+    Dead,
+    /// The label law, while calibration watches: open loop.
+    Calibration(&'a mut Calibration),
+}
+
+/// Everything between a participant and a screen, in one thread.
+struct Rig {
+    participant: Participant,
+    task: Radial8,
+    tick: u64,
+    position: Position,
+    in_force: TaskState,
+    pending: Vec<Command>,
+}
+
+impl Rig {
+    fn new(seed: u64) -> Self {
+        let participant =
+            Participant::new(ParticipantOptions { seed, ..ParticipantOptions::default() }).unwrap();
+        let task = Radial8::new(Radial8Options { seed, ..Radial8Options::default() }).unwrap();
+        let position = Position([0.5, 0.5]);
+        Self { participant, task, tick: 0, position, in_force: TaskState::default(), pending: Vec::new() }
+    }
+
+    fn time(&self) -> LslTime {
+        LslTime(self.tick as f64 * BIN_S)
+    }
+
+    /// Passes on what the task said: events to the participant, commands to the next tick.
+    fn follow(&mut self, step: TaskStep) {
+        for event in step.events {
+            if let TaskEventContent::Target(target) = event.content {
+                self.participant.observe_target(event.time, target);
+            }
+        }
+        self.pending.extend(step.commands);
+    }
+
+    /// Runs one block of `seconds` and gives its score.
+    fn block(&mut self, block: TaskBlock, seconds: f64, mut drive: Drive<'_>) -> TaskScore {
+        let step = self.task.start(block, Seconds(seconds), self.time());
+        self.follow(step);
+        let mut counts = vec![0.0; UNITS];
+        let mut intent = Intent::zero(2);
+        while self.task.block().is_some() {
+            let trial = self.task.trial();
+            for command in self.pending.drain(..) {
+                match command {
+                    Command::PlaceCursor(place) => self.position = place,
+                    Command::Task(state) => self.in_force = state,
+                    other => panic!("the task asked for {other:?}"),
+                }
+            }
+            self.tick += 1;
+            let time = self.time();
+            self.participant.counts(time, &mut counts);
+            let label = || match self.in_force.target {
+                Some(target) => LabelLaw::default().label(self.position, target.position),
+                None => Velocity::default(),
+            };
+            let velocity = match &mut drive {
+                Drive::Calibration(_) => label(),
+                Drive::Perfect => self.participant.intent(),
+                Drive::Dead => Velocity::default(),
+                Drive::Decoder(decoder, preparation) => {
+                    let prepared = preparation.prepare(&counts, &ChannelMask::default());
+                    decoder.step(Some(prepared.features), &mut intent);
+                    Velocity([intent.mean()[0], intent.mean()[1]])
+                }
+            };
+            let moved = [0, 1].map(|axis| (self.position.0[axis] + velocity.0[axis] * BIN_S).clamp(0.0, 1.0));
+            self.position = Position(moved);
+            let state = block.mode().into();
+            if let Drive::Calibration(calibration) = &mut drive {
+                calibration.observe(CalibrationTick {
+                    output: &tick_output(self.tick, time, state, self.position),
+                    features: &counts,
+                    target: self.in_force.target,
+                    trial,
+                });
+            }
+            self.participant.observe_state(time, self.position);
+            let step = self.task.step(Radial8Tick { time, position: self.position, state });
+            self.follow(step);
+        }
+        self.task.score().clone()
+    }
+
+    /// 30 s of open loop.
+    fn calibrated(seed: u64) -> (Self, CalibrationData) {
+        let mut rig = Self::new(seed);
+        let mut calibration = Calibration::new(CalibrationOptions::default(), UNITS);
+        rig.block(TaskBlock::OpenLoop, 30.0, Drive::Calibration(&mut calibration));
+        (rig, calibration.data(true).unwrap())
+    }
+}
+
+fn tick_output(seq: u64, time: LslTime, state: OutputState, position: Position) -> TickOutput {
+    TickOutput {
+        seq,
+        epoch: 0,
+        time,
+        newest: Some(time),
+        incomplete: false,
+        state,
+        reason: None,
+        position,
+        velocity: Velocity::default(),
+        intent: None,
+        click: None,
+        masked_features: 0,
+        nonfinite_values: 0,
+        row_one: false,
+        fallback: false,
+    }
+}
+
+/// A decoder fitted on calibration data, with the preparation that belongs to it.
+fn fitted(decoder: &str, data: &CalibrationData) -> Drive<'static> {
+    let spec = decoder.parse().unwrap();
+    let parameters = fit(&spec, &data.training, &FitSettings::default(), &mut |_| {}).unwrap().parameters;
+    let zscore = data.zscore.clone().unwrap();
+    let statistics =
+        FeatureStatistics { mean: zscore.mean.clone(), deviation: zscore.standard_deviation.clone() };
+    let model = Model {
+        decoder: spec,
+        streams: vec![StreamFeatures { binning: Binning::Sample, channels: UNITS, labels: None }],
+        bin_ms: BIN_S * 1e3,
+        components: ["vx", "vy"]
+            .map(|name| Component { name: name.into(), unit: "workspace widths/s".into() })
+            .into(),
+        training_mean: data.training_mean.clone(),
+        zscore: Some(zscore),
+        label_law: Some(data.label_law),
+        participant: None,
+        training_hash: None,
+        report: None,
+        parameters,
+    };
+    let preparation = Preparation::new(data.training_mean.clone(), Some(statistics)).unwrap();
+    Drive::Decoder(model.decoder().unwrap(), preparation)
+}
+
+/// 60 s of closed loop for the seeds 1 to 8, after calibration.
+fn closed_loops(mut drive: impl FnMut(&CalibrationData, u64) -> Drive<'static>) -> Vec<TaskScore> {
+    (1..=8)
+        .map(|seed| {
+            let (mut rig, data) = Rig::calibrated(seed);
+            rig.block(TaskBlock::ClosedLoop, 60.0, drive(&data, seed))
+        })
+        .collect()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
+}
+
+fn acquired(scores: &[TaskScore]) -> Vec<u64> {
+    scores.iter().map(TaskScore::acquired).collect()
+}
+
+#[test]
+fn a_steady_kalman_filter_acquires_what_the_independent_simulation_does() {
+    let scores = closed_loops(|data, _| fitted("kalman-steady", data));
+    let counts = acquired(&scores);
+    let presented: Vec<u64> = scores.iter().map(TaskScore::presented).collect();
+    let times: Vec<f64> = scores.iter().filter_map(TaskScore::median_time_to_target).collect();
+    println!("kalman-steady: acquired {counts:?} of {presented:?}; median time to target {times:.2?} s");
+    let middle = median(counts.iter().map(|count| *count as f64).collect());
+    assert!((24.0..=30.0).contains(&middle), "median {middle} of {counts:?}");
+    assert!(counts.iter().all(|count| (17..=32).contains(count)), "{counts:?}");
+    assert!((1.8..=2.4).contains(&median(times.clone())), "{times:?}");
+}
+
+#[test]
+fn labels_dealt_out_at_random_teach_nothing() {
+    let scores = closed_loops(|data, seed| fitted("kalman-steady", &data.clone().with_shuffled_labels(seed)));
+    println!("shuffled labels: acquired {:?}", acquired(&scores));
+    assert!(acquired(&scores).iter().all(|count| *count <= 2), "{:?}", acquired(&scores));
+}
+
+#[test]
+fn perfect_decoding_acquires_one_target_a_second() {
+    let scores = closed_loops(|_, _| Drive::Perfect);
+    let times: Vec<f64> = scores.iter().filter_map(TaskScore::median_time_to_target).collect();
+    println!("perfect decoding: acquired {:?}; median time to target {times:.2?} s", acquired(&scores));
+    assert!(acquired(&scores).iter().all(|count| (57..=61).contains(count)), "{:?}", acquired(&scores));
+    assert!(times.iter().all(|time| (time - 1.0).abs() < 0.06), "{times:?}");
+}
+
+#[test]
+fn a_dead_cursor_acquires_nothing() {
+    let scores = closed_loops(|_, _| Drive::Dead);
+    assert_eq!(acquired(&scores), [0; 8]);
+    assert!(scores.iter().all(|score| score.presented() == 12));
+}
+
+#[test]
+fn open_loop_trains_on_every_bin_and_measures_past_each_trials_start() {
+    let (rig, data) = Rig::calibrated(1);
+    let trials = rig.task.score().presented() as usize + 1;
+    let rows = data.training.rows();
+    // the first tick has no tick before it, so its cursor is not known
+    assert_eq!(rows, 1499);
+    assert_eq!(data.training.segment_starts, [0]);
+    // 250 ms are 12.5 bins: 13 of them start within
+    let skipped = rows - data.measurement_rows;
+    assert!((13 * (trials - 1)..=13 * trials).contains(&skipped), "{skipped} in {trials} trials");
+    assert!(data.dead_features.is_empty());
+    let speeds = data.training.states.row_iter().map(|state| state.norm());
+    assert!((speeds.fold(0.0, f64::max) - 0.6).abs() < 1e-12);
+}
+
+#[test]
+fn the_whole_loop_is_a_function_of_its_seed() {
+    let run = || {
+        let (mut rig, data) = Rig::calibrated(3);
+        let score = rig.block(TaskBlock::ClosedLoop, 20.0, fitted("kalman-steady", &data));
+        (score, rig.position, data.training.hash())
+    };
+    assert_eq!(run(), run());
+}
