@@ -35,7 +35,7 @@ fn main() {
         std::thread::spawn(move || bare(&name, &done))
     };
     let waker = Waker::new();
-    waker.attach();
+    assert!(waker.attach(), "nobody else waits");
     let config = InletConfig::new("hop", StreamSelector::by_name(name.as_str()), description);
     let mut inlet = NumericInlet::spawn(config, waker).expect("the inlet starts");
     let (mut hops, mut pulls, mut samples) = (Vec::new(), Vec::new(), 0);

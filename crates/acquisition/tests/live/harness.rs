@@ -225,10 +225,11 @@ impl Reader {
         self.read_until(&format!("{health}"), |reader| reader.inlet.status.health() == health);
     }
 
-    /// Reads until this many samples were received in all, dropped ones included.
+    /// Reads until this many samples were received in all, dropped ones included, and all of them have come out.
     pub(crate) fn read_until_received(&mut self, samples: u64) {
         self.read_until(&format!("{samples} samples"), |reader| {
-            reader.inlet.status.counts().received >= samples && reader.inlet.blocks.waiting() == 0
+            let counts = reader.inlet.status.counts();
+            counts.received >= samples && counts.received == reader.delivered() + counts.dropped
         });
     }
 
