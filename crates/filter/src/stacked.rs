@@ -263,3 +263,130 @@ fn make_symmetric(matrix: &mut [f64], size: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::DMatrix;
+    use rand::{RngExt as _, SeedableRng as _};
+
+    use super::*;
+    use crate::StationarySource;
+    use crate::belief::PlainBelief;
+    use crate::small_matrix::{cholesky, gram};
+
+    fn state(order: usize) -> StateModel {
+        let transition = match order {
+            1 => DMatrix::from_row_slice(2, 2, &[0.9, 0.05, -0.1, 0.85]),
+            _ => DMatrix::from_row_slice(2, 4, &[1.1, 0.05, -0.3, 0.0, -0.1, 1.0, 0.0, -0.25]),
+        };
+        let process_noise = DMatrix::from_row_slice(2, 2, &[0.2, 0.03, 0.03, 0.1]);
+        let size = 2 * order;
+        let companion = DMatrix::from_fn(size, size, |row, column| {
+            if row < 2 { transition[(row, column)] } else { f64::from(u8::from(column + 2 == row)) }
+        });
+        let mut noise = DMatrix::zeros(size, size);
+        noise.view_mut((0, 0), (2, 2)).copy_from(&process_noise);
+        let mut stationary_covariance = noise.clone();
+        for _ in 0..4000 {
+            stationary_covariance = &companion * &stationary_covariance * companion.transpose() + &noise;
+        }
+        StateModel {
+            order,
+            transition,
+            process_noise,
+            stationary_covariance,
+            stationary_source: StationarySource::Lyapunov,
+        }
+    }
+
+    fn random_information(random: &mut impl rand::Rng) -> (Square<2>, Vector<2>) {
+        let mut half = zeros();
+        for value in half.as_flattened_mut() {
+            *value = random.random_range(-2.0..2.0);
+        }
+        (gram::<2>(&half), [random.random_range(-3.0..3.0), random.random_range(-3.0..3.0)])
+    }
+
+    fn largest_difference(left: FilterState<'_>, right: FilterState<'_>) -> f64 {
+        let means = left.mean.iter().zip(right.mean);
+        means
+            .chain(left.covariance.iter().zip(right.covariance))
+            .map(|(l, r)| (l - r).abs())
+            .fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn order_one_equals_the_plain_belief() {
+        let state = state(1);
+        let mut plain = PlainBelief::<2>::new(&state);
+        let mut stacked = StackedBelief::<2>::new(&state).unwrap();
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(4);
+        let start = ([0.4, -0.2], [[0.3, 0.1], [0.1, 0.4]]);
+        plain.start_at(&start.0, &start.1);
+        stacked.start_at(&start.0, &start.1);
+        for step in 0..2000 {
+            plain.predict();
+            stacked.predict();
+            if step % 7 != 0 {
+                let (information, vector) = random_information(&mut random);
+                plain.update(&information, &vector);
+                stacked.update(&information, &vector);
+            }
+            assert!(largest_difference(plain.state(), stacked.state()) < 1e-12);
+        }
+    }
+
+    /// The same with the dense formulas of the module's documentation, nalgebra's inverse and no Joseph form.
+    #[test]
+    fn order_two_equals_the_dense_formulas() {
+        let state = state(2);
+        let mut stacked = StackedBelief::<2>::new(&state).unwrap();
+        stacked.start_stationary();
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+        let companion = DMatrix::from_fn(4, 4, |row, column| {
+            if row < 2 { state.transition[(row, column)] } else { f64::from(u8::from(column + 2 == row)) }
+        });
+        let mut noise = DMatrix::zeros(4, 4);
+        noise.view_mut((0, 0), (2, 2)).copy_from(&state.process_noise);
+        let newest = DMatrix::<f64>::identity(2, 4);
+        let mut mean = DMatrix::zeros(4, 1);
+        let mut covariance = state.stationary_covariance.clone();
+        for _ in 0..500 {
+            let (information, vector) = random_information(&mut random);
+            stacked.predict();
+            stacked.update(&information, &vector);
+            let j = DMatrix::from_row_slice(2, 2, information.as_flattened());
+            mean = &companion * mean;
+            covariance = &companion * covariance * companion.transpose() + &noise;
+            let p = &newest * &covariance * newest.transpose();
+            let gain =
+                &covariance * newest.transpose() * (DMatrix::identity(2, 2) + &j * p).try_inverse().unwrap();
+            let h = DMatrix::from_column_slice(2, 1, &vector);
+            mean = &mean + &gain * (h - &j * &newest * &mean);
+            covariance = &covariance - &gain * &j * &newest * &covariance;
+            let expected = FilterState {
+                dimension: 2,
+                order: 2,
+                mean: mean.as_slice(),
+                covariance: covariance.as_slice(),
+            };
+            assert!(largest_difference(stacked.state(), expected) < 1e-11);
+        }
+    }
+
+    #[test]
+    fn a_start_at_the_newest_block_gives_older_ones_their_stationary_distribution() {
+        let state = state(2);
+        let mut stacked = StackedBelief::<2>::new(&state).unwrap();
+        let marginal = square_of::<2>(&state.stationary_covariance);
+        stacked.start_at(&[0.0, 0.0], &marginal);
+        let at_marginal = stacked.state().covariance.to_vec();
+        for (entry, expected) in at_marginal.iter().zip(state.stationary_covariance.transpose().iter()) {
+            assert!((entry - expected).abs() < 1e-12);
+        }
+        let sharp = [[1e-6, 0.0], [0.0, 1e-6]];
+        stacked.start_at(&[1.0, 2.0], &sharp);
+        assert_eq!(stacked.newest_mean(), [1.0, 2.0]);
+        assert!(cholesky(&stacked.newest_covariance()).is_some());
+    }
+}

@@ -1,0 +1,417 @@
+//! Every decoder against its equations written down once more, with dense matrices and explicit inverses.
+
+use kalmind_filter::{
+    DecoderSpec, DiscriminativeFilter, DkfParameters, Form, KalmanParameters, Model, Noise, Parameters,
+    Regressor, Start, StateModel, StationarySource, WienerParameters,
+};
+use kalmind_types::{Binning, Component, Intent, StreamFeatures, lower_triangle_index};
+use nalgebra::{DMatrix, DVector};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+fn random(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed)
+}
+
+fn uniform(rows: usize, columns: usize, rng: &mut ChaCha8Rng) -> DMatrix<f64> {
+    DMatrix::from_fn(rows, columns, |_, _| rng.random_range(-1.0..1.0))
+}
+
+fn positive(size: usize, rng: &mut ChaCha8Rng) -> DMatrix<f64> {
+    let half = uniform(size, size + 2, rng);
+    &half * half.transpose() / size as f64 + DMatrix::identity(size, size) * 0.1
+}
+
+/// A stable first-order state model whose stationary covariance solves the Lyapunov equation.
+fn random_state(d: usize, rng: &mut ChaCha8Rng) -> StateModel {
+    let raw = uniform(d, d, rng);
+    let radius = raw.complex_eigenvalues().iter().map(|value| value.norm()).fold(0.0, f64::max);
+    let transition = raw * (0.9 / radius);
+    let process_noise = positive(d, rng);
+    let mut stationary_covariance = process_noise.clone();
+    for _ in 0..2000 {
+        stationary_covariance =
+            &transition * &stationary_covariance * transition.transpose() + &process_noise;
+    }
+    stationary_covariance = (&stationary_covariance + stationary_covariance.transpose()) / 2.0;
+    StateModel {
+        order: 1,
+        transition,
+        process_noise,
+        stationary_covariance,
+        stationary_source: StationarySource::Lyapunov,
+    }
+}
+
+fn model(decoder: &str, n: usize, d: usize, training_mean: Vec<f64>, parameters: Parameters) -> Model {
+    Model {
+        decoder: decoder.parse::<DecoderSpec>().unwrap(),
+        streams: vec![StreamFeatures { binning: Binning::Sample, channels: n, labels: None }],
+        bin_ms: 20.0,
+        components: (0..d).map(|at| Component { name: format!("c{at}"), unit: String::new() }).collect(),
+        training_mean,
+        zscore: None,
+        label_law: None,
+        participant: None,
+        training_hash: None,
+        report: None,
+        parameters,
+    }
+}
+
+fn inverse(matrix: &DMatrix<f64>) -> DMatrix<f64> {
+    matrix.clone().try_inverse().unwrap()
+}
+
+fn difference(intent: &Intent, mean: &DMatrix<f64>, covariance: &DMatrix<f64>) -> f64 {
+    let mut most = 0.0_f64;
+    let scale = covariance.amax().max(mean.amax());
+    for row in 0..mean.nrows() {
+        most = most.max((intent.mean()[row] - mean[row]).abs());
+        for column in 0..=row {
+            let entry = intent.covariance()[lower_triangle_index(row, column)];
+            most = most.max((entry - covariance[(row, column)]).abs());
+        }
+    }
+    most / scale
+}
+
+fn lower_triangle(matrix: &DMatrix<f64>) -> Vec<f64> {
+    (0..matrix.nrows()).flat_map(|row| (0..=row).map(move |column| matrix[(row, column)])).collect()
+}
+
+fn random_kalman(n: usize, d: usize, start: Start, rng: &mut ChaCha8Rng) -> KalmanParameters {
+    KalmanParameters {
+        state: random_state(d, rng),
+        observation: uniform(n, d, rng),
+        observation_offset: DVector::from_fn(n, |_, _| rng.random_range(-1.0..1.0)),
+        observation_noise: positive(n, rng),
+        start,
+    }
+}
+
+/// The covariance form, with the gain M H' (H M H' + R)^-1.
+struct TextbookKalman<'a> {
+    model: &'a KalmanParameters,
+    mean: DMatrix<f64>,
+    covariance: DMatrix<f64>,
+}
+
+impl TextbookKalman<'_> {
+    fn predict(&mut self) {
+        let state = &self.model.state;
+        self.mean = &state.transition * &self.mean;
+        self.covariance =
+            &state.transition * &self.covariance * state.transition.transpose() + &state.process_noise;
+    }
+
+    fn update(&mut self, features: &[f64]) {
+        let h = &self.model.observation;
+        let x = DMatrix::from_column_slice(features.len(), 1, features);
+        let offset = DMatrix::from_column_slice(features.len(), 1, self.model.observation_offset.as_slice());
+        let gain = &self.covariance
+            * h.transpose()
+            * inverse(&(h * &self.covariance * h.transpose() + &self.model.observation_noise));
+        self.mean = &self.mean + &gain * (x - offset - h * &self.mean);
+        self.covariance = &self.covariance - &gain * h * &self.covariance;
+    }
+}
+
+#[test]
+fn kalman_equals_the_textbook_filter_with_gaps_for_few_and_many_features() {
+    let mut rng = random(1);
+    for (n, d) in [(1, 1), (2, 4), (12, 2), (40, 5), (17, 8)] {
+        let kalman = random_kalman(n, d, Start::Prior, &mut rng);
+        let mut decoder =
+            model("kalman", n, d, vec![0.0; n], Parameters::Kalman(kalman.clone())).decoder().unwrap();
+        let mut textbook = TextbookKalman {
+            model: &kalman,
+            mean: DMatrix::zeros(d, 1),
+            covariance: kalman.state.stationary_covariance.clone(),
+        };
+        let mut intent = Intent::zero(d);
+        assert!(!decoder.step(None, &mut intent).valid);
+        for step in 0..300 {
+            let features: Vec<f64> = (0..n).map(|_| rng.random_range(-3.0..3.0)).collect();
+            let measured = step % 11 != 5;
+            let report = decoder.step(measured.then_some(features.as_slice()), &mut intent);
+            assert!(report.valid && report.row_one == (step == 0) && !report.fallback);
+            if step > 0 {
+                textbook.predict();
+            }
+            if measured {
+                textbook.update(&features);
+            }
+            let found = difference(&intent, &textbook.mean, &textbook.covariance);
+            assert!(found < 1e-10, "{n} {d} {step}: {found:e}");
+        }
+    }
+}
+
+#[test]
+fn steady_kalman_converges_to_the_kalman_filter_and_is_honest_on_the_way() {
+    let mut rng = random(2);
+    let kalman = random_kalman(10, 3, Start::Prior, &mut rng);
+    let mut varying =
+        model("kalman", 10, 3, vec![0.0; 10], Parameters::Kalman(kalman.clone())).decoder().unwrap();
+    let mut steady = model("kalman-steady", 10, 3, vec![0.0; 10], Parameters::KalmanSteady(kalman.clone()))
+        .decoder()
+        .unwrap();
+    let (mut expected, mut found) = (Intent::zero(3), Intent::zero(3));
+    for step in 0..400 {
+        let features: Vec<f64> = (0..10).map(|_| rng.random_range(-3.0..3.0)).collect();
+        let measured = (step != 200).then_some(features.as_slice());
+        varying.step(measured, &mut expected);
+        assert!(!steady.step(measured, &mut found).fallback);
+        // The fixed gain is never better than the optimal one, and the covariance says so.
+        for component in 0..3 {
+            let at = lower_triangle_index(component, component);
+            assert!(found.covariance()[at] >= expected.covariance()[at] * (1.0 - 1e-9), "{step}");
+        }
+    }
+    for (found, expected) in found.mean().iter().zip(expected.mean()) {
+        assert!((found - expected).abs() < 1e-9);
+    }
+    for (found, expected) in found.covariance().iter().zip(expected.covariance()) {
+        assert!((found - expected).abs() < 1e-12);
+    }
+}
+
+/// A = .95, S = H = L = 1: the published steady-state variance.
+#[test]
+fn the_scalar_steady_state_variance_is_the_published_one() {
+    let one = DMatrix::from_element(1, 1, 1.0);
+    let state = StateModel {
+        order: 1,
+        transition: &one * 0.95,
+        process_noise: &one * (1.0 - 0.95 * 0.95),
+        stationary_covariance: one.clone(),
+        stationary_source: StationarySource::Lyapunov,
+    };
+    let kalman = KalmanParameters {
+        state: state.clone(),
+        observation: one.clone(),
+        observation_offset: DVector::zeros(1),
+        observation_noise: one.clone(),
+        start: Start::Prior,
+    };
+    let mut intent = Intent::zero(1);
+    for (name, parameters) in
+        [("kalman", Parameters::Kalman(kalman.clone())), ("kalman-steady", Parameters::KalmanSteady(kalman))]
+    {
+        let mut decoder = model(name, 1, 1, vec![0.0], parameters).decoder().unwrap();
+        for _ in 0..500 {
+            decoder.step(Some(&[0.3]), &mut intent);
+        }
+        assert!((intent.covariance()[0] - 0.237_950).abs() < 1e-6, "{name}: {}", intent.covariance()[0]);
+    }
+    for (form, variance) in [(Form::Standard, 0.237_950), (Form::Robust, 0.165)] {
+        let mut filter = DiscriminativeFilter::new(&state, form, Start::First).unwrap();
+        for _ in 0..500 {
+            filter.step(Some((&[0.15], &[0.5])), &mut intent);
+        }
+        let tolerance = if form == Form::Robust { 1e-3 } else { 1e-6 };
+        assert!(
+            (intent.covariance()[0] - variance).abs() < tolerance,
+            "{form:?}: {}",
+            intent.covariance()[0]
+        );
+    }
+}
+
+/// With x | z ~ N(H z, L): Q = (S^-1 + H' L^-1 H)^-1 and f = Q H' L^-1 x make the standard form the Kalman filter
+/// (Neural Computation 2020, sec. 2).
+#[test]
+fn the_standard_form_equals_the_kalman_filter_on_twenty_random_systems() {
+    let mut most = 0.0_f64;
+    for system in 0..20 {
+        let mut rng = random(100 + system);
+        let d = 1 + (system as usize) % 8;
+        // As many features as components at least, or Q^-1 - S^-1 is not definite.
+        let n = d + 2 + (system as usize) % 14;
+        let mut kalman = random_kalman(n, d, Start::Prior, &mut rng);
+        kalman.observation_offset.fill(0.0);
+        let precision = inverse(&kalman.observation_noise);
+        let h = &kalman.observation;
+        let q = inverse(&(inverse(&kalman.state.stationary_covariance) + h.transpose() * &precision * h));
+        let f_of = &q * h.transpose() * &precision;
+        let q_triangle = lower_triangle(&q);
+        let mut filter = DiscriminativeFilter::new(&kalman.state, Form::Standard, Start::First).unwrap();
+        let mut decoder =
+            model("kalman", n, d, vec![0.0; n], Parameters::Kalman(kalman.clone())).decoder().unwrap();
+        let (mut found, mut expected) = (Intent::zero(d), Intent::zero(d));
+        for step in 0..200 {
+            let features = DMatrix::from_fn(n, 1, |_, _| rng.random_range(-3.0..3.0));
+            let f = &f_of * &features;
+            let report = filter.step(Some((f.as_slice(), &q_triangle)), &mut found);
+            assert!(!report.fallback, "system {system}, step {step}");
+            decoder.step(Some(features.as_slice()), &mut expected);
+            let covariance = DMatrix::from_fn(d, d, |row, column| {
+                expected.covariance()[lower_triangle_index(row, column)]
+            });
+            let mean = DMatrix::from_column_slice(d, 1, expected.mean());
+            most = most.max(difference(&found, &mean, &covariance));
+        }
+    }
+    println!("largest relative difference {most:e}");
+    assert!(most < 1e-10, "{most:e}");
+}
+
+#[test]
+fn clipped_equals_its_definition_by_dense_eigenvalues() {
+    let mut rng = random(6);
+    let state = random_state(3, &mut rng);
+    let root = state.stationary_covariance.clone().cholesky().unwrap().l();
+    let mut filter = DiscriminativeFilter::new(&state, Form::Clipped, Start::First).unwrap();
+    let mut intent = Intent::zero(3);
+    let mut mean = DMatrix::zeros(3, 1);
+    let mut covariance = DMatrix::zeros(3, 3);
+    let mut clipped = 0;
+    for step in 0..200 {
+        let q = positive(3, &mut rng) * rng.random_range(0.2..6.0);
+        let f = uniform(3, 1, &mut rng);
+        let report = filter.step(Some((f.as_slice(), &lower_triangle(&q))), &mut intent);
+        if step == 0 {
+            (mean, covariance) = (f, q);
+        } else {
+            let whitened = inverse(&root) * &q * inverse(&root).transpose();
+            let eigen = ((&whitened + whitened.transpose()) / 2.0).symmetric_eigen();
+            let values = eigen.eigenvalues.map(|value| value.min(1.0 - 1e-3));
+            let rebuilt =
+                &eigen.eigenvectors * DMatrix::from_diagonal(&values) * eigen.eigenvectors.transpose();
+            let precision = inverse(&(&root * rebuilt * root.transpose()));
+            let predicted =
+                &state.transition * &covariance * state.transition.transpose() + &state.process_noise;
+            let prior = inverse(&predicted);
+            covariance = inverse(&(&precision + &prior - inverse(&state.stationary_covariance)));
+            mean = &covariance * (precision * f + prior * &state.transition * mean);
+            clipped += usize::from(report.fallback);
+            assert_eq!(report.fallback, eigen.eigenvalues.max() > 1.0 - 1e-3);
+        }
+        assert!(difference(&intent, &mean, &covariance) < 1e-9, "step {step}");
+    }
+    assert!((20..180).contains(&clipped), "{clipped}");
+}
+
+fn kernel_weights(points: &DMatrix<f64>, bandwidth: f64, window: &[f64]) -> Vec<f64> {
+    let logs: Vec<f64> = points
+        .row_iter()
+        .map(|point| {
+            let squared: f64 = point.iter().zip(window).map(|(point, x)| (x - point) * (x - point)).sum();
+            -squared / (2.0 * bandwidth * bandwidth)
+        })
+        .collect();
+    let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    logs.iter().map(|log| (log - most).exp()).collect()
+}
+
+#[test]
+fn dkf_nw_with_lags_gaps_and_kernel_noise_equals_its_equations() {
+    let mut rng = random(7);
+    let (n, d, lags, m) = (4, 2, 3, 150);
+    let state = random_state(d, &mut rng);
+    let points = uniform(m, n * lags, &mut rng) * 2.0;
+    let values = uniform(m, d, &mut rng);
+    let residuals = uniform(m, d, &mut rng);
+    let products = DMatrix::from_fn(m, 3, |row, entry| {
+        let (left, right) = [(0, 0), (1, 0), (1, 1)][entry];
+        residuals[(row, left)] * residuals[(row, right)]
+    });
+    let prior_covariance = positive(d, &mut rng);
+    let background: Vec<f64> = (0..n).map(|_| rng.random_range(-1.0..1.0)).collect();
+    for shared in [true, false] {
+        let noise_points = if shared { points.clone() } else { uniform(m, n * lags, &mut rng) };
+        let dkf = DkfParameters {
+            state: state.clone(),
+            form: Form::Robust,
+            start: Start::First,
+            lags,
+            regressor: Regressor::NadarayaWatson {
+                points: points.clone(),
+                values: values.clone(),
+                bandwidth: 0.9,
+                scales: None,
+            },
+            noise: Noise::Kernel {
+                points: noise_points.clone(),
+                residual_products: products.clone(),
+                bandwidth: 1.4,
+                scales: None,
+                prior_covariance: prior_covariance.clone(),
+                prior_samples: 3.0,
+            },
+            noise_scale: 0.7,
+            covariance_scale: 1.3,
+        };
+        let mut decoder = model("dkf-nw", n, d, background.clone(), Parameters::Dkf(dkf)).decoder().unwrap();
+        let mut bins: Vec<Vec<f64>> = vec![background.clone(); lags];
+        let mut intent = Intent::zero(d);
+        let (mut mean, mut covariance) = (DMatrix::zeros(d, 1), DMatrix::zeros(d, d));
+        for step in 0..120 {
+            let features: Vec<f64> = (0..n).map(|_| rng.random_range(-2.0..2.0)).collect();
+            let measured = step % 13 != 6;
+            let report = decoder.step(measured.then_some(features.as_slice()), &mut intent);
+            bins.insert(0, if measured { features } else { background.clone() });
+            bins.truncate(lags);
+            if step > 0 {
+                mean = &state.transition * mean;
+                covariance =
+                    &state.transition * covariance * state.transition.transpose() + &state.process_noise;
+            }
+            if measured {
+                let window = bins.concat();
+                let weights = kernel_weights(&points, 0.9, &window);
+                let all: f64 = weights.iter().sum();
+                let f = DMatrix::from_fn(d, 1, |row, _| {
+                    weights.iter().enumerate().map(|(at, weight)| weight * values[(at, row)]).sum::<f64>()
+                        / all
+                });
+                let weights = kernel_weights(&noise_points, 1.4, &window);
+                let all: f64 = weights.iter().sum();
+                let effective = all * all / weights.iter().map(|weight| weight * weight).sum::<f64>();
+                let q = DMatrix::from_fn(d, d, |row, column| {
+                    let entry = lower_triangle_index(row, column);
+                    let kernel =
+                        weights.iter().enumerate().map(|(at, weight)| weight * products[(at, entry)]);
+                    0.7 * (effective * kernel.sum::<f64>() / all + 3.0 * prior_covariance[(row, column)])
+                        / (effective + 3.0)
+                });
+                if step == 0 {
+                    (mean, covariance) = (f, q);
+                } else {
+                    let prior = inverse(&covariance);
+                    covariance = inverse(&(inverse(&q) + &prior));
+                    mean = &covariance * (inverse(&q) * f + prior * mean);
+                }
+                assert!(report.effective_samples.unwrap() >= 1.0);
+            }
+            let found = difference(&intent, &mean, &(&covariance * 1.3));
+            assert!(found < 1e-12, "shared {shared}, step {step}: {found:e}");
+        }
+    }
+}
+
+#[test]
+fn wiener_is_linear_in_its_window_and_ages_missing_bins() {
+    let mut rng = random(8);
+    let weights = uniform(2, 6, &mut rng);
+    let wiener = WienerParameters {
+        lags: 3,
+        weights: weights.clone(),
+        intercept: DVector::from_column_slice(&[0.5, -0.5]),
+        residual_covariance: positive(2, &mut rng),
+        state_covariance: positive(2, &mut rng) * 10.0,
+    };
+    let background = vec![0.25, -0.75];
+    let mut decoder =
+        model("wiener", 2, 2, background.clone(), Parameters::Wiener(wiener.clone())).decoder().unwrap();
+    let mut intent = Intent::zero(2);
+    assert!(!decoder.step(None, &mut intent).valid);
+    decoder.step(Some(&[1.0, 2.0]), &mut intent);
+    let report = decoder.step(None, &mut intent);
+    assert!(report.valid && decoder.state().is_none());
+    let window = DVector::from_column_slice(&[0.25, -0.75, 1.0, 2.0, 0.25, -0.75]);
+    let expected = &weights * window + &wiener.intercept;
+    assert!((intent.mean()[0] - expected[0]).abs() < 1e-14 && (intent.mean()[1] - expected[1]).abs() < 1e-14);
+    assert_eq!(intent.covariance(), lower_triangle(&wiener.state_covariance));
+}
