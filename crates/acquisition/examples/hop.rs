@@ -1,7 +1,9 @@
 //! Measures one hop: from the push of a sample in this process to the block at the inlet's reader, through LSL's network
 //! threads, the data thread, the ring and the wake.
 //!
-//! `cargo run --release -p kalmind-acquisition --example hop -- [RATE_HZ] [CHANNELS] [SECONDS]`
+//! `cargo run --release -p kalmind-acquisition --example hop -- [RATE_HZ] [CHANNELS] [SECONDS] [CHUNK]`
+//!
+//! `CHUNK` samples are sent together, as amplifiers do at high rates.
 //!
 //! The inlet is compared with the floor: a bare `pull_sample_buf` loop on the same outlet in the same run.
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a program that reports to a terminal")]
@@ -19,13 +21,14 @@ fn main() {
     let arguments: Vec<f64> = std::env::args().skip(1).filter_map(|text| text.parse().ok()).collect();
     let given = |index: usize, default| arguments.get(index).copied().unwrap_or(default);
     let (rate, channels, seconds) = (given(0, 50.0), given(1, 192.0) as u32, given(2, 10.0));
+    let chunk = given(3, 1.0) as usize;
     let name = format!("hop-{}", std::process::id());
 
     let ready = Arc::new(AtomicBool::new(false));
     let done = Arc::new(AtomicBool::new(false));
     let pushing = {
         let (ready, done, name) = (Arc::clone(&ready), Arc::clone(&done), name.clone());
-        std::thread::spawn(move || push(&name, rate, channels, &ready, &done))
+        std::thread::spawn(move || push(&name, rate, channels, chunk, &ready, &done))
     };
     let description =
         find_one(&StreamSelector::by_name(name.as_str()), Seconds(10.0)).expect("the outlet is found");
@@ -63,7 +66,7 @@ fn main() {
     pushing.join().expect("the outlet ends");
 }
 
-fn push(name: &str, rate: f64, channels: u32, ready: &AtomicBool, done: &AtomicBool) {
+fn push(name: &str, rate: f64, channels: u32, chunk: usize, ready: &AtomicBool, done: &AtomicBool) {
     let info = StreamInfo::new(name, "Test", channels, rate, ChannelFormat::Float32, name).expect("a header");
     let outlet = StreamOutlet::new(&info, 0, 10).expect("an outlet");
     let row = vec![1.0_f32; channels as usize];
@@ -72,12 +75,14 @@ fn push(name: &str, rate: f64, channels: u32, ready: &AtomicBool, done: &AtomicB
     }
     let mut due = clock::now();
     while !done.load(Ordering::Relaxed) {
-        due = due + Seconds(1.0 / rate);
+        due = due + Seconds(chunk as f64 / rate);
         let wait = (due - clock::now()).0;
         if wait > 0.0 {
             std::thread::park_timeout(Duration::from_secs_f64(wait));
         }
-        outlet.push_sample_ex(&row, clock::now().0, true).expect("pushed");
+        for index in 1..=chunk {
+            outlet.push_sample_ex(&row, clock::now().0, index == chunk).expect("pushed");
+        }
     }
 }
 

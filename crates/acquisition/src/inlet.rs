@@ -36,7 +36,7 @@ pub struct InletConfig {
     /// What it is searched by.
     pub selector: StreamSelector,
     /// What it has to be: the header as [`find_one`](crate::find_one) gave it. An outlet whose header differs (see
-    /// [`difference`]) is refused.
+    /// [`difference`](crate::difference)) is refused.
     pub description: StreamDescription,
     /// When it counts as stalled, behind, foreign or off its rate.
     pub limits: MonitorLimits,

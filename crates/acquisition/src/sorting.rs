@@ -10,7 +10,7 @@ use crate::offset::ArrivalOffset;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Sorted {
     pub(crate) fate: Fate,
-    /// Samples that its stamp says were never delivered before it.
+    /// Samples that, as is certain now, were never delivered before it.
     pub(crate) missing: u64,
     /// Its stamp on the LSL clock.
     pub(crate) corrected: LslTime,
@@ -32,7 +32,18 @@ pub(crate) struct Sorter {
     /// Whether a sample of this connection was on a good clock: from then on a stamp far in the past is old data.
     good_clock_seen: bool,
     newest_stamp: Option<StreamTime>,
+    /// Samples, in fractions, that gaps have left open and nothing has made up for yet.
+    owed: f64,
+    /// The end of the first gap that left them open.
+    owed_since: StreamTime,
 }
+
+/// A stamp that is later by at least this many periods than the regular one leaves a gap.
+const GAP: f64 = 0.5;
+/// A stamp that is earlier by more than this many periods makes up for one; less is jitter or a rate a little off.
+const EARLY: f64 = -0.25;
+/// For how long after a gap samples may make up for it.
+const MAY_CATCH_UP: Seconds = Seconds(1.0);
 
 impl Sorter {
     pub(crate) fn new(
@@ -50,6 +61,8 @@ impl Sorter {
             same_machine,
             good_clock_seen: false,
             newest_stamp: None,
+            owed: 0.0,
+            owed_since: StreamTime::default(),
         }
     }
 
@@ -87,7 +100,7 @@ impl Sorter {
         };
         let corrected = stamp.corrected(clock.offset);
         let fate = self.fate(arrival - corrected, measured.is_some());
-        let missing = self.missing_before(stamp);
+        let missing = self.missing_until(stamp);
         self.newest_stamp = Some(self.newest_stamp.map_or(stamp, |newest| StreamTime(newest.0.max(stamp.0))));
         Sorted { fate, missing, corrected, clock }
     }
@@ -105,14 +118,24 @@ impl Sorter {
         if age.0 > self.backlog.0 { Fate::Backlog } else { Fate::Deliver }
     }
 
-    /// round(dt * rate) - 1, for regular streams.
-    fn missing_before(&self, stamp: StreamTime) -> u64 {
-        match self.newest_stamp {
-            Some(newest) if self.nominal_rate_hz > 0.0 => {
-                ((stamp - newest).0 * self.nominal_rate_hz - 1.0).round().max(0.0) as u64
+    /// Samples that turn out never to have been delivered, for regular streams: round(dt * rate) - 1 for each gap, less
+    /// what comes early within a second after it. A sender that was held up and catches up, or that gives a whole chunk
+    /// one stamp, misses nothing.
+    fn missing_until(&mut self, stamp: StreamTime) -> u64 {
+        let Some(newest) = self.newest_stamp.filter(|_| self.nominal_rate_hz > 0.0) else { return 0 };
+        let late = ((stamp - newest).0 * self.nominal_rate_hz - 1.0).max(-1.0);
+        if late >= GAP {
+            if self.owed <= 0.0 {
+                self.owed_since = stamp;
             }
-            _ => 0,
+            self.owed += late;
+        } else if late < EARLY {
+            self.owed = (self.owed + late).max(0.0);
         }
+        if self.owed <= 0.0 || (stamp - self.owed_since).0 < MAY_CATCH_UP.0 {
+            return 0;
+        }
+        core::mem::take(&mut self.owed).round() as u64
     }
 }
 
@@ -185,14 +208,49 @@ mod tests {
         }
     }
 
+    /// What is missing in all after a stream of 50 Hz with these stamps.
+    fn missing(stamps: impl IntoIterator<Item = f64>) -> u64 {
+        let mut sorter = sorter(ClockSource::Sender, true);
+        stamps.into_iter().map(|stamp| sorter.sort(StreamTime(stamp), LslTime(stamp), None).missing).sum()
+    }
+
+    /// Two hundred regular stamps, so that every gap before them is decided.
+    fn afterwards(from: f64) -> impl Iterator<Item = f64> {
+        (1..200).map(move |index| from + f64::from(index) * 0.02)
+    }
+
     #[test]
     fn skipped_samples_are_counted_as_missing() {
-        let mut sorter = sorter(ClockSource::Sender, true);
-        let missing: Vec<_> = [0.0, 0.02, 0.041, 0.10, 0.12, 0.11, 0.14, 1.14]
-            .into_iter()
-            .map(|at| sorter.sort(StreamTime(100.0 + at), LslTime(100.0 + at), None).missing)
-            .collect();
-        assert_eq!(missing, [0, 0, 0, 2, 0, 0, 0, 49]);
+        assert_eq!(missing([10.0, 10.02, 10.041, 10.10, 10.12].into_iter().chain(afterwards(10.12))), 2);
+        assert_eq!(missing([10.0, 11.0].into_iter().chain(afterwards(11.0))), 49);
+        assert_eq!(missing([10.0, 10.06, 10.12, 10.16].into_iter().chain(afterwards(10.16))), 5);
+    }
+
+    #[test]
+    fn a_gap_counts_only_when_nothing_made_up_for_it_within_a_second() {
+        assert_eq!(missing([10.0, 10.10].into_iter().chain(afterwards(10.10).take(40))), 0);
+        assert_eq!(missing([10.0, 10.10].into_iter().chain(afterwards(10.10).take(60))), 4);
+    }
+
+    #[test]
+    fn a_sender_that_catches_up_misses_nothing() {
+        // held up for four periods, then four at once
+        let caught_up = [10.0, 10.10, 10.1001, 10.1002, 10.1003, 10.1004];
+        assert_eq!(missing(caught_up.into_iter().chain(afterwards(10.10))), 0);
+        // chunks of ten under one stamp
+        assert_eq!(missing((0..500).map(|index| 10.0 + f64::from(index / 10) * 0.2)), 0);
+        // stamped by a busy machine: a third of a period early or late, in turn
+        assert_eq!(
+            missing((0..500).map(|index| 10.0 + f64::from(index) * 0.02 + f64::from(index % 2) * 0.0066)),
+            0
+        );
+    }
+
+    #[test]
+    fn a_crystal_that_is_off_misses_nothing() {
+        for rate in [49.5, 50.5] {
+            assert_eq!(missing((0..5000).map(|index| 10.0 + f64::from(index) / rate)), 0, "{rate} Hz");
+        }
     }
 
     #[test]

@@ -137,11 +137,11 @@ fn samples_that_were_never_sent_are_missing() {
         let mut outlet = Outlet::start(&stream("Array"));
         let mut reader = Reader::with("Array", |config| config.limits.backlog_ms = f64::INFINITY);
         outlet.wait_for_consumer();
-        // ten samples, then ten more whose stamps begin 0.5 s = 25 periods after the last of those
-        outlet.burst(10, 1.0);
+        outlet.burst(10, 5.0);
         reader.read_until_received(10);
-        outlet.burst(10, 0.0);
-        reader.read_until_received(20);
+        // 3 s of stamps, ending now: the second before them was never sent, and nothing made up for it afterwards
+        outlet.burst(150, 0.0);
+        reader.read_until_received(160);
         let stamps: Vec<_> =
             reader.blocks.iter().flat_map(|block| block.stamps.iter().map(|stamp| stamp.0)).collect();
         let expected = ((stamps[10] - stamps[9]) * 50.0).round() - 1.0;
