@@ -16,6 +16,9 @@ use serde_json::{Value, json};
 const FEATURES: usize = 3;
 const LAGS: usize = 2;
 
+/// How a test makes a header wrong.
+type Change = fn(&mut Value);
+
 /// Numbers that have no short decimal form, so that a round trip through text would show.
 fn number(seed: usize) -> f64 {
     ((seed as f64 + 1.0) * 0.731).sin()
@@ -204,8 +207,6 @@ fn the_identity_is_the_hash_of_the_file() {
     assert_eq!(read_model(&path).unwrap(), (models[2].clone(), id));
     let other = write_model(&path, &models[0]).unwrap();
     assert_ne!(id, other);
-    // FIPS 180-4's digest of the file, from another implementation's vector: that of the empty message differs
-    assert_eq!(id.to_hex().len(), 64);
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "nothing but the model is left in the folder");
     let nowhere = write_model(&folder.path().join("no such folder/m"), &models[0]).unwrap_err();
@@ -224,7 +225,7 @@ fn headers_that_are_written_follow_the_schema() {
     }
     // and it refuses what the reader refuses
     let header = header_of(&kalman_bytes());
-    let wrong: [(&str, fn(&mut Value)); 9] = [
+    let wrong: [(&str, Change); 9] = [
         ("version", |header| header["version"] = json!(2)),
         ("an unknown key", |header| header["units"] = json!("mm")),
         ("no streams", |header| header["streams"] = json!([])),
@@ -316,7 +317,7 @@ fn tensors_are_checked_by_name_type_and_shape() {
     assert_eq!(flat, "tensor `observation` is F64 [6]; expected F64 [3, 2]");
     let integers = changed(&|tensors| tensors["observation"]["dtype"] = json!("I64"));
     assert_eq!(integers, "tensor `observation` is I64 [3, 2]; expected F64 [3, 2]");
-    let lone = changed(&|tensors| drop(tensors.get_mut("zscore_mean").map(|t| t["shape"] = json!([1, 3]))));
+    let lone = changed(&|tensors| tensors["zscore_mean"]["shape"] = json!([1, 3]));
     assert_eq!(lone, "tensor `zscore_mean` is F64 [1, 3]; expected F64 [3]");
 }
 
@@ -353,8 +354,8 @@ fn numbers_that_make_no_filter_are_refused() {
 
 #[test]
 fn wrong_headers_are_refused_with_the_key() {
-    for (change, expected) in [
-        ((|header| header["decoder"] = json!("kalmann")) as fn(&mut Value), "did you mean `kalman`"),
+    let wrong: [(Change, &str); 13] = [
+        (|header| header["decoder"] = json!("kalmann"), "did you mean `kalman`"),
         (|header| header["decoder"] = json!("wiener"), "unknown field `start"),
         (|header| header["bin_ms"] = json!(-20), "bin_ms"),
         (|header| header["streams"][1]["channels"] = json!(u64::MAX), "channels of a stream"),
@@ -367,7 +368,8 @@ fn wrong_headers_are_refused_with_the_key() {
         (|header| header["parameters"]["start"] = json!("middle"), "unknown variant `middle`"),
         (|header| header["version"] = json!("one"), "`version` has to be 1"),
         (|header| header["version"] = json!(0), "`version` has to be 1"),
-    ] {
+    ];
+    for (change, expected) in wrong {
         let error = refusal(&with_header(&kalman_bytes(), change));
         assert!(error.contains(expected), "{expected}: {error}");
     }

@@ -1,4 +1,4 @@
-//! Models that numpy wrote, decoded here: fixtures/models, made by tests/python/write_models.py, which docs/model.md
+//! Models that numpy wrote, decoded here: fixtures/models, made by `tests/python/write_models.py`, which docs/model.md
 //! shows in full.
 #![expect(clippy::unwrap_used, reason = "a test whose fixtures are not there has failed")]
 
@@ -40,6 +40,12 @@ fn a_kalman_model_of_numpy_decodes_as_numpy_does() {
 #[test]
 fn a_dkf_model_of_numpy_decodes_as_numpy_does() {
     reproduces("dkf-nw");
+}
+
+#[test]
+fn a_models_identity_is_what_sha256sum_says_of_its_file() {
+    let (_, id) = read_model(&root().join("fixtures/models/kalman.safetensors")).unwrap();
+    assert_eq!(id.to_hex(), "c7c678712bc9a24dea2b6c5337c7b7cb76de2df1ce045b4b6c662d173c368dbc");
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl Rig {
                 match command {
                     Command::PlaceCursor(place) => self.position = place,
                     Command::Task(state) => self.in_force = state,
-                    other => panic!("the task asked for {other:?}"),
+                    other => unreachable!("the task asked for {other:?}"),
                 }
             }
             self.tick += 1;

@@ -1,12 +1,14 @@
 //! The simulated participant, seen from outside.
+#![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
+#![expect(clippy::float_cmp, reason = "an intent of nothing is exactly zero, and equal draws are equal")]
 
 use kalmind_session::{Drift, Offset, Participant, ParticipantError, ParticipantOptions};
 use kalmind_types::{LslTime, Position, Seconds, Target};
 
 const BIN_S: f64 = 0.02;
 
-fn target(x: f64, y: f64) -> Option<Target> {
-    Some(Target { position: Position([x, y]), radius: 0.06 })
+fn target(x: f64, y: f64) -> Target {
+    Target { position: Position([x, y]), radius: 0.06 }
 }
 
 fn participant(options: ParticipantOptions) -> Participant {
@@ -52,8 +54,8 @@ fn the_same_messages_give_the_same_counts_in_whatever_order_they_arrive() {
         reversed.observe_state(*time, *position);
     }
     for participant in [&mut ordered, &mut reversed, &mut twice] {
-        participant.observe_target(bin_time(100), target(0.8, 0.5));
-        participant.observe_target(bin_time(0), target(0.2, 0.5));
+        participant.observe_target(bin_time(100), Some(target(0.8, 0.5)));
+        participant.observe_target(bin_time(0), Some(target(0.2, 0.5)));
     }
     let expected = run(&mut ordered, 0, 400);
     assert_eq!(run(&mut reversed, 0, 400), expected);
@@ -67,13 +69,13 @@ fn messages_that_come_while_it_runs_change_only_what_their_stamps_say() {
     let mut early = participant(ParticipantOptions::default());
     let mut late = early.clone();
     early.observe_state(bin_time(0), Position([0.5, 0.5]));
-    early.observe_target(bin_time(0), target(0.2, 0.5));
-    early.observe_target(bin_time(50), target(0.8, 0.5));
+    early.observe_target(bin_time(0), Some(target(0.2, 0.5)));
+    early.observe_target(bin_time(50), Some(target(0.8, 0.5)));
     late.observe_state(bin_time(0), Position([0.5, 0.5]));
-    late.observe_target(bin_time(0), target(0.2, 0.5));
+    late.observe_target(bin_time(0), Some(target(0.2, 0.5)));
     let expected = run(&mut early, 0, 100);
     let mut counts = run(&mut late, 0, 60);
-    late.observe_target(bin_time(50), target(0.8, 0.5));
+    late.observe_target(bin_time(50), Some(target(0.8, 0.5)));
     counts.extend(run(&mut late, 60, 40));
     assert_eq!(counts, expected);
 }
@@ -90,7 +92,7 @@ fn the_reaction_comes_after_the_delay_of_its_kind() {
     let mut participant = participant(ParticipantOptions::default());
     participant.observe_state(bin_time(0), Position([0.5, 0.5]));
     participant.observe_target(bin_time(0), None);
-    participant.observe_target(bin_time(100), target(0.9, 0.5));
+    participant.observe_target(bin_time(100), Some(target(0.9, 0.5)));
     run(&mut participant, 100, 12);
     assert_eq!(participant.intent().speed(), 0.0, "bin 111 is 0.22 s after the target");
     run(&mut participant, 112, 2);
@@ -108,7 +110,7 @@ fn the_oldest_message_counts_where_none_is_old_enough() {
     run(&mut participant, 0, 1);
     assert_eq!(participant.intent().speed(), 0.0, "it has seen nothing yet");
     participant.observe_state(bin_time(0), Position([0.5, 0.5]));
-    participant.observe_target(bin_time(0), target(0.5, 0.6));
+    participant.observe_target(bin_time(0), Some(target(0.5, 0.6)));
     run(&mut participant, 1, 1);
     assert!((participant.intent().speed() - 0.25).abs() < 1e-12);
 }
@@ -117,7 +119,7 @@ fn the_oldest_message_counts_where_none_is_old_enough() {
 fn the_intended_direction_wanders_by_ten_degrees() {
     let mut participant = participant(ParticipantOptions::default());
     participant.observe_state(bin_time(0), Position([0.1, 0.5]));
-    participant.observe_target(bin_time(0), target(0.9, 0.5));
+    participant.observe_target(bin_time(0), Some(target(0.9, 0.5)));
     let angles: Vec<f64> = (0..50_000)
         .map(|bin| {
             run(&mut participant, bin, 1);
@@ -154,7 +156,7 @@ fn a_quarter_of_the_units_does_not_care_where_the_target_is() {
     let rate_towards = |x: f64, y: f64| {
         let mut participant = participant(options.clone());
         participant.observe_state(bin_time(0), Position([0.5, 0.5]));
-        participant.observe_target(bin_time(0), target(x, y));
+        participant.observe_target(bin_time(0), Some(target(x, y)));
         means(&run(&mut participant, 0, 2000))
     };
     let rates: Vec<Vec<f64>> =
@@ -202,7 +204,7 @@ fn harder_options_do_what_they_say() {
     let mut slow = participant(slow);
     slow.observe_state(bin_time(0), Position([0.5, 0.5]));
     slow.observe_state(bin_time(10), Position([0.9, 0.5]));
-    slow.observe_target(bin_time(0), target(0.9, 0.5));
+    slow.observe_target(bin_time(0), Some(target(0.9, 0.5)));
     run(&mut slow, 11, 20);
     assert!(slow.intent().speed() > 0.5, "0.4 s after the newest state it acts on the one before");
 }

@@ -1,0 +1,244 @@
+//! What calibration makes of ticks that are not all as they should be.
+#![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
+
+use kalmind_filter::LabelLaw;
+use kalmind_session::{Calibration, CalibrationData, CalibrationError, CalibrationOptions, CalibrationTick};
+use kalmind_types::{LslTime, OutputState, Position, Target, TickOutput, Velocity};
+
+const BIN_S: f64 = 0.02;
+
+fn target(x: f64) -> Target {
+    Target { position: Position([x, 0.5]), radius: 0.06 }
+}
+
+/// A tick of a cursor that stays on the centre; tests change what they are about.
+fn tick(seq: u64) -> TickOutput {
+    TickOutput {
+        seq,
+        epoch: 0,
+        time: LslTime(100.0 + seq as f64 * BIN_S),
+        newest: None,
+        incomplete: false,
+        state: OutputState::Calibrating,
+        reason: None,
+        position: Position([0.5, 0.5]),
+        velocity: Velocity::default(),
+        intent: None,
+        click: None,
+        masked_features: 0,
+        nonfinite_values: 0,
+        row_one: false,
+        fallback: false,
+    }
+}
+
+/// The features of a tick: they name it.
+fn features(seq: u64) -> Vec<f64> {
+    (0..4).map(|feature| seq as f64 * 10.0 + f64::from(feature)).collect()
+}
+
+fn options(law: LabelLaw) -> CalibrationOptions {
+    CalibrationOptions { label_law: law, ..CalibrationOptions::default() }
+}
+
+/// Feeds the ticks 0..count, changed by `change`, with no first moments left out.
+fn gathered(
+    count: u64,
+    change: impl Fn(&mut TickOutput, &mut Vec<f64>, &mut Option<Target>),
+) -> CalibrationData {
+    gathered_by(LabelLaw { skip_ms: 0.0, ..LabelLaw::default() }, count, change)
+}
+
+fn gathered_by(
+    law: LabelLaw,
+    count: u64,
+    change: impl Fn(&mut TickOutput, &mut Vec<f64>, &mut Option<Target>),
+) -> CalibrationData {
+    let mut calibration = Calibration::new(options(law), 4);
+    for seq in 0..count {
+        let (mut output, mut values, mut shown) = (tick(seq), features(seq), Some(target(0.6)));
+        change(&mut output, &mut values, &mut shown);
+        calibration.observe(CalibrationTick {
+            output: &output,
+            features: &values,
+            target: shown,
+            trial: None,
+        });
+    }
+    calibration.data(false).unwrap()
+}
+
+fn column(data: &CalibrationData, column: usize) -> Vec<f64> {
+    data.training.features.column(column).iter().copied().collect()
+}
+
+fn left_out(data: &CalibrationData) -> Vec<usize> {
+    let mask = data.training.measurement.as_deref().unwrap();
+    (0..mask.len()).filter(|&row| !mask[row]).collect()
+}
+
+#[test]
+fn features_meet_the_label_of_the_cursor_displayed_at_the_bins_start() {
+    let data =
+        gathered(20, |output, _, _| output.position = Position([0.4 + 0.005 * output.seq as f64, 0.5]));
+    assert_eq!(column(&data, 0), (1..20).map(|seq| f64::from(seq) * 10.0).collect::<Vec<_>>());
+    for row in 0..19 {
+        let displayed = 0.4 + 0.005 * row as f64;
+        let expected = ((0.6 - displayed) / 0.4_f64).min(0.6);
+        assert!(
+            (data.training.states[(row, 0)] - expected).abs() < 1e-12
+                && data.training.states[(row, 1)] == 0.0
+        );
+    }
+    assert_eq!(data.training_mean, [100.0, 101.0, 102.0, 103.0]);
+}
+
+#[test]
+fn a_trials_first_moments_train_the_state_model_only() {
+    let data = gathered_by(LabelLaw::default(), 60, |output, _, shown| {
+        *shown = Some(target(if output.seq <= 30 { 0.6 } else { 0.4 }));
+    });
+    // 250 ms after the starts at ticks 0 and 30: the bins that start less than 12.5 bins later
+    assert_eq!(left_out(&data), (0..13).chain(30..43).collect::<Vec<_>>());
+    assert_eq!((data.training.rows(), data.measurement_rows), (59, 33));
+}
+
+#[test]
+fn a_trial_of_its_own_number_starts_anew_on_the_same_target() {
+    let mut calibration = Calibration::new(options(LabelLaw::default()), 4);
+    for seq in 0..60 {
+        let trial = Some(u64::from(seq > 30));
+        let output = tick(seq);
+        calibration.observe(CalibrationTick {
+            output: &output,
+            features: &features(seq),
+            target: Some(target(0.6)),
+            trial,
+        });
+    }
+    assert_eq!(left_out(&calibration.data(false).unwrap()), (0..13).chain(30..43).collect::<Vec<_>>());
+}
+
+#[test]
+fn single_invalid_features_take_the_mean_of_the_valid_ones() {
+    let data = gathered(30, |output, values, _| {
+        if output.seq == 5 {
+            values[1] = f64::NAN;
+        }
+    });
+    let valid = (1..30).filter(|seq| *seq != 5).map(|seq| f64::from(seq) * 10.0 + 1.0);
+    let mean = valid.sum::<f64>() / 28.0;
+    assert!((column(&data, 1)[4] - mean).abs() < 1e-12);
+    assert!(left_out(&data).is_empty());
+}
+
+#[test]
+fn rows_with_too_many_invalid_features_and_incomplete_bins_do_not_train_the_measurement() {
+    let data = gathered(30, |output, values, _| match output.seq {
+        5 => values[..2].fill(f64::INFINITY),
+        9 => output.incomplete = true,
+        12 => {
+            output.incomplete = true;
+            values.clear();
+        }
+        _ => {}
+    });
+    assert_eq!(left_out(&data), [4, 8, 11]);
+    assert_eq!((data.training.rows(), data.measurement_rows), (29, 26));
+    assert_eq!(data.training.segment_starts, [0], "the state model goes on through them");
+    assert!(data.training.features.iter().all(|value| value.is_finite()));
+}
+
+#[test]
+fn whatever_breaks_the_sequence_starts_a_segment() {
+    let data = gathered(80, |output, _, shown| match output.seq {
+        20 => *shown = None,
+        30 => output.state = OutputState::Hold,
+        40.. => {
+            output.epoch = 1;
+            output.seq += 10 * u64::from(output.seq >= 50);
+        }
+        _ => {}
+    });
+    // rows: ticks 1..=19, 21..=29, 31..=39, 41..=49, 51..=79
+    assert_eq!(data.training.segment_starts, [0, 19, 28, 37, 46]);
+    assert_eq!(data.training.rows(), 75);
+}
+
+#[test]
+fn lagging_features_meet_the_label_of_before_within_a_segment() {
+    let law = LabelLaw { skip_ms: 0.0, lag_ms: 60.0, ..LabelLaw::default() };
+    let data = gathered_by(law, 30, |output, _, shown| {
+        output.position = Position([0.4 + 0.005 * output.seq as f64, 0.5]);
+        if output.seq == 15 {
+            *shown = None;
+        }
+    });
+    // the first three rows of each segment have no label of 60 ms before
+    assert_eq!(column(&data, 0)[..2], [40.0, 50.0]);
+    assert_eq!(data.training.segment_starts, [0, 11]);
+    assert_eq!(column(&data, 0)[11..12], [190.0]);
+    let expected = ((0.6 - 0.4) / 0.4_f64).min(0.6);
+    assert!((data.training.states[(0, 0)] - expected).abs() < 1e-12);
+}
+
+#[test]
+fn z_scored_features_have_mean_zero_and_deviation_one_and_dead_ones_are_named() {
+    let mut calibration = Calibration::new(options(LabelLaw { skip_ms: 0.0, ..LabelLaw::default() }), 4);
+    for seq in 0..50 {
+        let mut values = features(seq * seq);
+        values[2] = 7.0;
+        values[3] = f64::NAN;
+        let output = tick(seq);
+        calibration.observe(CalibrationTick {
+            output: &output,
+            features: &values,
+            target: Some(target(0.6)),
+            trial: None,
+        });
+    }
+    let data = calibration.data(true).unwrap();
+    let first = column(&data, 0);
+    assert!(first.iter().sum::<f64>().abs() < 1e-9);
+    assert!((first.iter().map(|value| value * value).sum::<f64>() / 49.0 - 1.0).abs() < 1e-12);
+    assert!(
+        column(&data, 2).iter().chain(&column(&data, 3)).all(|value| *value == 0.0),
+        "constant, and dead"
+    );
+    assert_eq!(data.zscore.unwrap().standard_deviation[2..], [0.0, 0.0]);
+    assert_eq!(data.dead_features, [3]);
+}
+
+#[test]
+fn shuffled_labels_are_the_same_labels_in_another_order() {
+    let data =
+        gathered(200, |output, _, _| output.position = Position([0.4 + 0.001 * output.seq as f64, 0.5]));
+    let shuffled = data.clone().with_shuffled_labels(1);
+    let sorted = |data: &CalibrationData| {
+        let mut labels: Vec<f64> = data.training.states.column(0).iter().copied().collect();
+        labels.sort_by(f64::total_cmp);
+        labels
+    };
+    assert_eq!(sorted(&shuffled), sorted(&data));
+    assert_ne!(shuffled.training.states, data.training.states);
+    assert_eq!(shuffled.training.features, data.training.features);
+    assert_eq!(shuffled, data.clone().with_shuffled_labels(1));
+    assert_ne!(shuffled, data.with_shuffled_labels(2));
+}
+
+#[test]
+fn too_little_to_fit_on_is_said_with_numbers() {
+    let mut calibration = Calibration::new(options(LabelLaw::default()), 4);
+    assert_eq!(calibration.data(true), Err(CalibrationError::TooFewRows { rows: 0, measurement_rows: 0 }));
+    for seq in 0..20 {
+        let output = tick(seq);
+        calibration.observe(CalibrationTick {
+            output: &output,
+            features: &features(seq),
+            target: Some(target(0.6)),
+            trial: None,
+        });
+    }
+    assert_eq!(calibration.data(true), Err(CalibrationError::TooFewRows { rows: 19, measurement_rows: 6 }));
+    assert_eq!((calibration.rows(), calibration.refused()), (19, 0));
+}
