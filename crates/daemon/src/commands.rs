@@ -7,7 +7,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use crate::{
     cli::{Command, CommandLine},
     configuration::{self, Configuration, ConfigurationErrors, LogFormat, LogLevel},
-    demo_command,
+    demo_command, evaluate_command,
     failure::{Failure, OrFail as _, Outcome},
     fit_command, network, run_command, simulate_command, streams_command,
 };
@@ -54,8 +54,7 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
         }
         Command::Evaluate(arguments) => {
             start_log(&configuration::Log::default());
-            let _later = arguments;
-            Ok(())
+            evaluate_command::run(arguments)
         }
     }
 }

@@ -19,8 +19,8 @@ use kalmind_acquisition::{
 use kalmind_engine::{Binner, Engine};
 use kalmind_filter::DecoderSpec;
 use kalmind_output::{
-    Bridge, Clock, Controls as _, CursorLayout, CursorOutletConfig, DecoderInfo, EventsOutletConfig, Hub,
-    Ledger, LedgerSnapshot, Limits, LslPublisher, Server, ServerConfig, SessionInfo, Token, Workspace,
+    Bridge, Clock, Controls, CursorLayout, CursorOutletConfig, DecoderInfo, EventsOutletConfig, Hub, Ledger,
+    LedgerSnapshot, Limits, LslPublisher, Server, ServerConfig, SessionInfo, Token, Workspace,
     spawn_lsl_publisher, start_server,
 };
 use kalmind_session::{MarkerTable, parse_marker};
@@ -214,8 +214,8 @@ impl Daemon {
             None => Token::random().or_work()?,
         };
         let server_config = server_config(&configuration, token.clone());
-        let server = start_server(server_config, hub, Arc::clone(&controls) as Arc<_>, Arc::clone(&ledger))
-            .or_work()?;
+        let steered: Arc<dyn Controls> = controls.clone();
+        let server = start_server(server_config, hub, steered, Arc::clone(&ledger)).or_work()?;
 
         let end = Arc::new(AtomicBool::new(false));
         let mut lanes = ArrayVec::new();

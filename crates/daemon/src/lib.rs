@@ -11,6 +11,7 @@ pub mod controls;
 pub mod daemon;
 pub mod demo_command;
 pub mod desk;
+pub mod evaluate_command;
 pub mod event_bus;
 pub mod failure;
 pub mod fit_command;

@@ -98,6 +98,13 @@ impl Tables {
         FeatureStatistics::measure(values, width)
     }
 
+    /// The states of `rows`, rows x d.
+    #[must_use]
+    pub fn states_of(&self, rows: Range<usize>) -> DMatrix<f64> {
+        let values: Vec<f64> = rows.clone().flat_map(|row| self.states.row(row).to_vec()).collect();
+        DMatrix::from_row_slice(rows.len(), self.states.width, &values)
+    }
+
     /// The rows to fit on, z-scored where asked for. A gap in time separates segments; rows in the first `skip_ms` of a
     /// trial train the state model only.
     #[must_use]
@@ -109,10 +116,9 @@ impl Tables {
                 zscore.map_or_else(|| values.to_vec(), |zscore| zscore.apply(values))
             })
             .collect();
-        let states: Vec<f64> = rows.clone().flat_map(|row| self.states.row(row).to_vec()).collect();
         TrainingData {
             features: DMatrix::from_row_slice(rows.len(), self.features.width, &raw),
-            states: DMatrix::from_row_slice(rows.len(), self.states.width, &states),
+            states: self.states_of(rows.clone()),
             measurement: self.task.as_ref().map(|task| self.past_reaction(task, rows.clone(), skip_ms)),
             segment_starts: kalmind_recording::segment_starts(self.time.get(rows).unwrap_or_default()),
         }
