@@ -1,8 +1,4 @@
 //! Tables of numbers: features and states as CSV.
-//!
-//! One row a bin. A header row is optional; without one every cell is a number. A column called `time` (seconds, strictly
-//! rising) is taken out of the values. Cells are separated by commas, or else by semicolons, tabs or single spaces (the
-//! first row decides); a byte order mark, CRLF, blank lines and quoted cells are fine. Decimal commas are not.
 
 use std::path::Path;
 
@@ -179,6 +175,10 @@ pub fn require_same_rows(first: (&str, usize), second: (&str, usize)) -> Result<
 }
 
 /// Reads a table of features or states.
+///
+/// One row a bin. A header row is optional; without one every cell is a number. A column called `time` (seconds, strictly
+/// rising) is taken out of the values. Cells are separated by commas, or else by semicolons, tabs or single spaces (the
+/// first row decides); a byte order mark, CRLF, blank lines and quoted cells are fine. Decimal commas are not.
 ///
 /// # Errors
 /// See [`TableError`].

@@ -1,20 +1,4 @@
 //! Markers of a laboratory's own task program, read as task events.
-//!
-//! Two kinds of text are understood, no longer than [`MAX_MARKER_BYTES`]:
-//!
-//! - **Kalmind's JSON**: `{"kind": .., "data": ..}` with optional `"type": "event"`, `"time"` (LSL seconds; without it the
-//!   marker's own stamp counts) and `"event_seq"` (read and ignored: whoever publishes the event numbers it anew).
-//! - **Texts of a table**: the configuration's `[task.markers]` maps a text, compared whole after trimming, to such an
-//!   object: `"GO_LEFT" = { kind = "target", data = { position = [0.2, 0.5], radius = 0.06 } }`.
-//!
-//! | kind | data | meaning |
-//! |---|---|---|
-//! | `target` | `{"position": [x, y], "radius": r}` or `{"position": null}` | shows a target (workspace widths; the radius is `DEFAULT_RADIUS` unless given), or takes it away |
-//! | `trial` | `{"trial": n, "phase": "start" \| "end", "result": "acquired" \| "timeout" \| null}` | a trial begins or ends |
-//! | `task_block` | `{"block": "signal_check" \| "open_loop" \| "closed_loop" \| "evaluation" \| "typing", "phase": "start" \| "end"}` | a block begins or ends; its name says what moves the cursor |
-//! | `operator` | `{"action": "stop" \| "idle" \| "calibrating" \| "control"}` | latches a stop, or asks for a mode; never clears a latched hold |
-//!
-//! Any other kind or key is an error: a task program learns at once that it was not understood.
 
 use std::collections::BTreeMap;
 
@@ -102,6 +86,22 @@ impl MarkerTable {
 }
 
 /// Reads a marker: a text of `table`, or else our JSON. Slow side; bounded work, never panics.
+///
+/// Two kinds of text are understood, no longer than [`MAX_MARKER_BYTES`]:
+///
+/// - **Kalmind's JSON**: `{"kind": .., "data": ..}` with optional `"type": "event"`, `"time"` (LSL seconds; without it the
+///   marker's own stamp counts) and `"event_seq"` (read and ignored: whoever publishes the event numbers it anew).
+/// - **Texts of a table**: the configuration's `[task.markers]` maps a text, compared whole after trimming, to such an
+///   object: `"GO_LEFT" = { kind = "target", data = { position = [0.2, 0.5], radius = 0.06 } }`.
+///
+/// | kind | data | meaning |
+/// |---|---|---|
+/// | `target` | `{"position": [x, y], "radius": r}` or `{"position": null}` | shows a target (workspace widths; the radius is 0.06 unless given), or takes it away |
+/// | `trial` | `{"trial": n, "phase": "start" \| "end", "result": "acquired" \| "timeout" \| null}` | a trial begins or ends |
+/// | `task_block` | `{"block": "signal_check" \| "open_loop" \| "closed_loop" \| "evaluation" \| "typing", "phase": "start" \| "end"}` | a block begins or ends; its name says what moves the cursor |
+/// | `operator` | `{"action": "stop" \| "idle" \| "calibrating" \| "control"}` | latches a stop, or asks for a mode; never clears a latched hold |
+///
+/// Any other kind or key is an error: a task program learns at once that it was not understood.
 ///
 /// # Errors
 /// When it is neither, or the event in it makes no sense.
