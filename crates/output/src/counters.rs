@@ -13,7 +13,7 @@ macro_rules! counters {
             $($(#[doc = $doc])+ pub(crate) $name: AtomicU64,)+
         }
 
-        /// [`Counters`] at one moment, as `/v1/status` shows them under `clients`.
+        /// What the server counted so far, as `/v1/status` shows them under `clients`.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
         pub struct ClientCounts {
             $($(#[doc = $doc])+ pub $name: u64,)+

@@ -242,3 +242,126 @@ pub(crate) fn to_json(message: &impl Serialize) -> String {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use kalmind_types::{Actor, Cause, MAX_COMPONENTS, Publication, Seconds, StageTimes, TickOutput};
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Every number there is: zeros, subnormals, infinities, not-a-numbers.
+    fn number() -> impl Strategy<Value = f64> {
+        prop_oneof![proptest::num::f64::ANY, Just(f64::NAN), Just(f64::INFINITY), Just(f64::NEG_INFINITY)]
+    }
+
+    fn time() -> impl Strategy<Value = LslTime> {
+        number().prop_map(LslTime)
+    }
+
+    fn state() -> impl Strategy<Value = (OutputState, Option<Reason>)> {
+        let reason = Reason { cause: Cause::NotFinite, by: Actor::Daemon };
+        (proptest::sample::select(OutputState::ALL.to_vec()), proptest::option::of(Just(reason)))
+    }
+
+    fn intent() -> impl Strategy<Value = Intent> {
+        (1..=MAX_COMPONENTS, proptest::collection::vec(number(), 8), proptest::collection::vec(number(), 36))
+            .prop_map(|(dimension, mean, covariance)| {
+                let mut intent = Intent::zero(dimension);
+                intent.mean_mut().copy_from_slice(&mean[..dimension]);
+                let entries = dimension * (dimension + 1) / 2;
+                intent.covariance_mut().copy_from_slice(&covariance[..entries]);
+                intent
+            })
+    }
+
+    fn tick() -> impl Strategy<Value = TickPublication> {
+        let click = number().prop_map(|probability| Click { probability, ..Click::default() });
+        let output = (
+            any::<u64>(),
+            (time(), proptest::option::of(time())),
+            state(),
+            (number(), number(), number(), number()),
+            proptest::option::of(intent()),
+            proptest::option::of(click),
+        );
+        (output, (time(), time(), time(), number())).prop_map(
+            |((seq, (time, newest), (state, reason), (x, y, vx, vy), intent, click), stages)| {
+                TickPublication {
+                    output: TickOutput {
+                        seq,
+                        epoch: 0,
+                        time,
+                        newest,
+                        incomplete: false,
+                        state,
+                        reason,
+                        position: Position([x, y]),
+                        velocity: Velocity([vx, vy]),
+                        intent,
+                        click,
+                        masked_features: 0,
+                        nonfinite_values: 0,
+                        row_one: false,
+                        fallback: false,
+                    },
+                    times: StageTimes { received: stages.0, closed: stages.1, decoded: stages.2 },
+                    age: Seconds(stages.3),
+                    late: false,
+                }
+            },
+        )
+    }
+
+    fn publication() -> impl Strategy<Value = Publication> {
+        let heartbeat = (time(), state(), number(), number()).prop_map(|(time, (state, reason), x, y)| {
+            Publication::Heartbeat(Heartbeat {
+                time,
+                state,
+                reason,
+                last_seq: None,
+                position: Position([x, y]),
+            })
+        });
+        prop_oneof![tick().prop_map(Publication::Tick), heartbeat]
+    }
+
+    /// The numbers in a JSON value, in order.
+    fn numbers(value: &Value, into: &mut Vec<f64>) {
+        match value {
+            Value::Number(number) => into.extend(number.as_f64()),
+            Value::Array(items) => items.iter().for_each(|item| numbers(item, into)),
+            Value::Object(members) => members.values().for_each(|member| numbers(member, into)),
+            _ => {}
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_publication_holds_its_message_is_json_of_finite_numbers(
+            publication in publication(),
+            sent in time(),
+        ) {
+            let text = match &publication {
+                Publication::Tick(tick) => to_json(&State::new("session", tick, sent)),
+                Publication::Heartbeat(heartbeat) => to_json(&HeartbeatMessage::new("session", heartbeat, sent)),
+            };
+            for word in ["NaN", "nan", "inf", "Inf"] {
+                prop_assert!(!text.contains(word), "{text}");
+            }
+            let value: Value = serde_json::from_str(&text).unwrap();
+            let mut found = Vec::new();
+            numbers(&value, &mut found);
+            prop_assert!(found.iter().all(|number| number.is_finite()), "{text}");
+            let position = match &publication {
+                Publication::Tick(tick) => tick.output.position,
+                Publication::Heartbeat(heartbeat) => heartbeat.position,
+            };
+            for (axis, coordinate) in position.0.into_iter().enumerate() {
+                let written = value["position"][axis].as_f64();
+                prop_assert_eq!(written.map(f64::to_bits), coordinate.is_finite().then_some(coordinate.to_bits()));
+            }
+        }
+    }
+}

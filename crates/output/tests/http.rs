@@ -1,5 +1,7 @@
 //! HTTP by hand over TCP: what the browser, `curl`, another site's page and a hostile program would send.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 use core::time::Duration;
 
 use fake::{FakeDaemon, TOKEN, config};

@@ -3,6 +3,8 @@
 //! liblsl reads its network settings once per process, so each test runs itself again in a child with settings of its
 //! own: loopback only, and a session that no other program looks into.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::{
     env, fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -117,12 +119,14 @@ impl Fixture {
     }
 }
 
+/// Ticks that the reader in the other process waits for.
+const TICKS: u64 = 500;
+
 #[test]
 fn another_process_reads_every_tick_and_event_from_the_first() {
     if !on_a_network_of_its_own("another_process_reads_every_tick_and_event_from_the_first") {
         return;
     }
-    const TICKS: u64 = 500;
     let fixture = start(vec![CursorOutletConfig::default()]).unwrap();
     // both outlets are there before the first tick, so the reader misses nothing
     let (reader, output) = start_reader("Kalmind-Cursor", TICKS, 2);

@@ -127,7 +127,7 @@ pub struct FakeControls {
 
 impl FakeControls {
     fn heartbeat(&self, doing: &Doing) {
-        self.send(Publication::Heartbeat(Heartbeat {
+        self.send(&Publication::Heartbeat(Heartbeat {
             time: self.hub.clock().lsl(),
             state: doing.state,
             reason: doing.reason,
@@ -136,8 +136,8 @@ impl FakeControls {
         }));
     }
 
-    pub fn send(&self, publication: Publication) {
-        self.queue.send(publication).unwrap();
+    pub fn send(&self, publication: &Publication) {
+        self.queue.send(*publication).unwrap();
         if let Some(bridge) = self.bridge.get() {
             bridge.unpark();
         }
@@ -148,7 +148,7 @@ impl FakeControls {
         let mut doing = self.doing.lock().unwrap();
         let publication = tick(doing.next_seq, self.hub.clock().lsl(), doing.state, doing.reason);
         doing.next_seq += 1;
-        self.send(Publication::Tick(publication));
+        self.send(&Publication::Tick(publication));
     }
 
     /// Skips ticks, as if a full queue had refused them.
@@ -272,7 +272,8 @@ impl FakeDaemon {
             bridge: OnceLock::new(),
         });
         let ledger = Arc::new(Ledger::new().unwrap());
-        let server = start_server(config, hub.clone(), controls.clone(), Arc::clone(&ledger))?;
+        let steering: Arc<dyn Controls> = Arc::<FakeControls>::clone(&controls);
+        let server = start_server(config, hub.clone(), steering, Arc::clone(&ledger))?;
         let bridge = hub.spawn_bridge(Box::new(ChannelSource(receiver))).unwrap();
         controls.bridge.set(bridge.thread().unwrap().clone()).unwrap();
         Ok(Self { server, controls, hub, ledger, bridge })

@@ -1,0 +1,274 @@
+//! `docs/asyncapi.json` and `docs/openapi.json` against what a running server says and takes.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use fake::{FakeDaemon, TOKEN, config};
+use futures_util::{SinkExt as _, StreamExt as _};
+use jsonschema::Validator;
+use kalmind_types::EventKind;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_tungstenite::{connect_async, tungstenite::Message};
+
+mod fake;
+
+/// One of the documents.
+struct Document(Value);
+
+impl Document {
+    fn read(name: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+        Self(serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap())
+    }
+
+    /// A validator of `schema`, whose references point into the document.
+    fn validator(&self, schema: &Value) -> Validator {
+        let mut schema = schema.clone();
+        schema["components"] = self.0["components"].clone();
+        schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+        jsonschema::validator_for(&schema).unwrap()
+    }
+
+    fn named(&self, name: &str) -> Validator {
+        assert!(self.0["components"]["schemas"][name].is_object(), "no schema {name}");
+        self.validator(&json!({"$ref": format!("#/components/schemas/{name}")}))
+    }
+}
+
+fn check(validator: &Validator, value: &Value) {
+    let problems: Vec<String> =
+        validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(problems.is_empty(), "{value:#}\n{problems:#?}");
+}
+
+/// The schema of the server's message of each type, from the operation that lists them.
+fn messages(document: &Document, operation: &str) -> Vec<(String, Validator)> {
+    document.0["operations"][operation]["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|reference| {
+            let name = reference["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+            let message = &document.0["components"]["messages"][name];
+            (String::from(message["name"].as_str().unwrap()), document.validator(&message["payload"]))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn every_websocket_message_is_as_asyncapi_says() {
+    let document = Document::read("asyncapi.json");
+    let known = messages(&document, "receiveMessages");
+    let daemon = FakeDaemon::start(config()).unwrap();
+    daemon.controls.emit(EventKind::Target, json!({"position": [0.25, 0.5], "radius": 0.06}));
+    let url = format!("ws://{}/v1/state", daemon.server.local_addr());
+    let (mut socket, _) = connect_async(url).await.unwrap();
+
+    // each provokes one kind of message
+    daemon.controls.tick();
+    daemon.controls.skip(3);
+    daemon.controls.tick();
+    let requests = [
+        json!({"type": "ping", "t": 1}),
+        json!({"type": "auth", "token": TOKEN}),
+        json!({"type": "control", "state": "calibrating"}),
+        json!({"type": "control", "state": "idle", "token": TOKEN}),
+        json!({"type": "nonsense"}),
+        json!({"type": "stop"}),
+    ];
+    for request in &requests {
+        socket.send(Message::text(request.to_string())).await.unwrap();
+    }
+    let mut seen = BTreeSet::new();
+    let mut emitted = false;
+    let expected: BTreeSet<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+    while seen.len() < expected.len() {
+        let Message::Text(text) = socket.next().await.unwrap().unwrap() else { continue };
+        let message: Value = serde_json::from_str(&text).unwrap();
+        let kind = message["type"].as_str().unwrap();
+        let (_, validator) =
+            known.iter().find(|(name, _)| name == kind).unwrap_or_else(|| panic!("{message}"));
+        check(validator, &message);
+        // the client is in place by now: ticks and events that come later reach it for certain
+        if !emitted {
+            emitted = true;
+            daemon.controls.tick();
+            daemon.controls.skip(1);
+            daemon.controls.tick();
+            daemon.controls.emit(EventKind::Trial, json!({"trial": 1, "phase": "start", "result": null}));
+        }
+        seen.insert(String::from(kind));
+    }
+    assert_eq!(seen.iter().map(String::as_str).collect::<BTreeSet<_>>(), expected);
+}
+
+#[tokio::test]
+async fn what_asyncapi_lets_clients_say_is_understood_and_nothing_else() {
+    let document = Document::read("asyncapi.json");
+    let known = messages(&document, "sendMessages");
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let url = format!("ws://{}/v1/state", daemon.server.local_addr());
+    let (mut socket, _) = connect_async(url).await.unwrap();
+    let samples = [
+        json!({"type": "stop"}),
+        json!({"type": "stop", "by": "me"}),
+        json!({"type": "ping", "t": 3.5}),
+        json!({"type": "ping", "t": "3.5"}),
+        json!({"type": "auth", "token": TOKEN}),
+        json!({"type": "auth"}),
+        json!({"type": "control", "state": "control", "token": TOKEN}),
+        json!({"type": "control", "state": "hold"}),
+        json!({"type": "control", "state": "fault"}),
+        json!({"type": "control"}),
+        json!({"type": "resume"}),
+    ];
+    for sample in &samples {
+        let documented = known.iter().any(|(_, validator)| validator.is_valid(sample));
+        socket.send(Message::text(sample.to_string())).await.unwrap();
+        let answer: Value = loop {
+            if let Message::Text(text) = socket.next().await.unwrap().unwrap() {
+                let message: Value = serde_json::from_str(&text).unwrap();
+                if ["accepted", "pong", "error"].contains(&message["type"].as_str().unwrap()) {
+                    break message;
+                }
+            }
+        };
+        assert_eq!(documented, answer["code"] != "malformed", "{sample}: {answer}");
+    }
+    let named: BTreeSet<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(named, BTreeSet::from(["auth", "control", "ping", "stop"]));
+}
+
+/// Status and body of a request.
+async fn ask(daemon: &FakeDaemon, method: &str, path: &str, token: bool, body: &str) -> (u16, String) {
+    let address = daemon.server.local_addr();
+    let authorization = if token { format!("authorization: Bearer {TOKEN}\r\n") } else { String::new() };
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{authorization}content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), String::from(body))
+}
+
+#[tokio::test]
+async fn every_http_answer_is_as_openapi_says() {
+    let document = Document::read("openapi.json");
+    let daemon = FakeDaemon::start(config()).unwrap();
+    daemon.controls.emit(EventKind::Target, json!({"position": [0.25, 0.5], "radius": 0.06}));
+    let target = r#"{"kind":"target","time":12.5,"data":{"position":[0.1,0.2],"radius":0.1}}"#;
+    let requests = [
+        ("get", "/", false, "", 200),
+        ("get", "/v1/status", false, "", 200),
+        ("get", "/metrics", false, "", 200),
+        ("get", "/v1/state", false, "", 426),
+        ("get", "/v1/state?every=0", false, "", 400),
+        ("post", "/v1/stop", false, "", 200),
+        ("post", "/v1/control", false, r#"{"state":"idle"}"#, 401),
+        ("post", "/v1/control", true, r#"{"state":"idle"}"#, 200),
+        ("post", "/v1/control", true, r#"{"state":"hold"}"#, 200),
+        ("post", "/v1/control", true, r#"{"state":"calibrating"}"#, 409),
+        ("post", "/v1/control", true, r#"{"state":"fault"}"#, 400),
+        ("post", "/v1/events", false, target, 401),
+        ("post", "/v1/events", true, target, 200),
+        ("post", "/v1/events", true, r#"{"kind":"target","data":{}}"#, 422),
+        ("post", "/v1/events", true, r#"{"kind":"target"}"#, 400),
+    ];
+    let mut asked = BTreeSet::new();
+    for (method, path, token, body, expected) in requests {
+        let documented_path = path.split('?').next().unwrap();
+        let operation = &document.0["paths"][documented_path][method];
+        assert!(operation.is_object(), "{method} {path} is not documented");
+        asked.insert(format!("{method} {documented_path}"));
+        let (status, answer) = ask(&daemon, &method.to_ascii_uppercase(), path, token, body).await;
+        assert_eq!(status, expected, "{method} {path} {body}: {answer}");
+        let response = &operation["responses"][status.to_string()];
+        assert!(response.is_object(), "{method} {path}: {status} is not documented");
+        if let Some(schema) = response["content"]["application/json"].get("schema") {
+            check(&document.validator(schema), &serde_json::from_str(&answer).unwrap());
+        }
+        // a body that the document takes is never called malformed, and the other way round
+        if let Some(schema) = operation["requestBody"]["content"]["application/json"].get("schema")
+            && status != 401
+        {
+            let valid = document.validator(schema).is_valid(&serde_json::from_str(body).unwrap());
+            assert_eq!(valid, status != 400, "{method} {path} {body}");
+        }
+    }
+    let documented: BTreeSet<String> = document.0["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(move |method| format!("{method} {path}"))
+        })
+        .collect();
+    assert_eq!(asked, documented, "a documented request was not tried");
+}
+
+#[test]
+fn both_documents_agree_on_what_they_share() {
+    let (one, other) = (Document::read("asyncapi.json"), Document::read("openapi.json"));
+    let shared = ["State", "Component", "Decoder", "Workspace", "Stream", "Event", "Error", "Accepted"];
+    for name in shared {
+        let schema = |document: &Document| document.0["components"]["schemas"][name].clone();
+        assert_eq!(schema(&one), schema(&other), "{name}");
+    }
+}
+
+#[test]
+fn every_type_that_is_serialised_fits_its_schema() {
+    let document = Document::read("asyncapi.json");
+    for state in kalmind_types::OutputState::ALL {
+        check(&document.named("State"), &json!(state));
+    }
+    let kinds = [
+        EventKind::Target,
+        EventKind::Trial,
+        EventKind::TaskBlock,
+        EventKind::Operator,
+        EventKind::Model,
+        EventKind::Fault,
+    ];
+    for kind in kinds {
+        let event = kalmind_types::Event::new(kalmind_types::LslTime(1.0), 0, kind, json!({}));
+        check(&document.named("Event"), &json!(event));
+    }
+    let described = kalmind_types::StreamStatus {
+        key: String::from("features"),
+        description: Some(kalmind_types::StreamDescription {
+            name: String::from("Features"),
+            content_type: String::from("Features"),
+            channels: 2,
+            format: Some(kalmind_types::NumberFormat::Double64),
+            nominal_rate_hz: 50.0,
+            source_id: String::new(),
+            hostname: String::from("lab"),
+            uid: String::from("u"),
+            session_id: String::from("default"),
+            labels: Some(vec![String::from("a"), String::from("b")]),
+            units: None,
+        }),
+        health: kalmind_types::StreamHealth::BadClock,
+        detail: None,
+        counts: kalmind_types::StreamCounts::default(),
+        age_ms: None,
+        measured_rate_hz: None,
+        clock_offset_ms: None,
+        clock_uncertainty_ms: None,
+    };
+    check(&document.named("Stream"), &json!(described));
+    // and the schemas are not so wide that anything fits
+    assert!(!document.named("Stream").is_valid(&json!({"key": "features"})));
+    assert!(!document.named("State").is_valid(&json!("flying")));
+    assert!(!document.named("StateMessage").is_valid(&json!({"type": "state"})));
+}
