@@ -235,7 +235,7 @@ pub fn chi_square_quantile(degrees: usize, probability: f64) -> f64 {
 fn chi_square_probability(degrees: usize, x: f64) -> f64 {
     let half = 0.5 * x;
     let decay = libm::exp(-half);
-    let (mut done, mut probability, mut term) = if degrees % 2 == 0 {
+    let (mut done, mut probability, mut term) = if degrees.is_multiple_of(2) {
         (2, 1.0 - decay, half * decay)
     } else {
         // Gamma(3/2) = sqrt(pi) / 2

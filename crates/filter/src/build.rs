@@ -212,15 +212,12 @@ impl<const D: usize, B: Belief<D>> StateFilter for Filter<D, B> {
             (Some(observed), false) => {
                 report.row_one = true;
                 self.started = true;
-                match (self.start, observed.alone) {
-                    (Start::First, Some((mean, covariance))) => {
-                        self.belief.start_at(&mean, &covariance);
-                        report.fallback = false;
-                    }
-                    _ => {
-                        self.belief.start_stationary();
-                        self.belief.update(&observed.information, &observed.vector);
-                    }
+                if let (Start::First, Some((mean, covariance))) = (self.start, observed.alone) {
+                    self.belief.start_at(&mean, &covariance);
+                    report.fallback = false;
+                } else {
+                    self.belief.start_stationary();
+                    self.belief.update(&observed.information, &observed.vector);
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Row-major Cholesky factors of any size in plain loops, for what is computed once when a decoder is built: the same
 //! bits on every machine, which a matrix product that picks its kernel by processor would not give.
+#![expect(clippy::needless_range_loop, reason = "matrix algebra reads best by row and column")]
 
 use nalgebra::DMatrix;
 

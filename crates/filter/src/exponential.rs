@@ -7,8 +7,8 @@ const ROUNDING: f64 = 6_755_399_441_055_744.0;
 /// ln 2 in two parts: the first has zeros at its end, so that its product with a small whole number is exact.
 const LN_2_HIGH: f64 = 0.693_147_180_369_123_8;
 const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
-/// 1 / k! for k = 12, 11, .. 2: on |r| <= ln 2 / 2 the rest of the series is below 2e-16.
-const COEFFICIENTS: [f64; 11] = [
+/// 1 / k! for k = 12, 11, .. 0: on |r| <= ln 2 / 2 the rest of the series is below 2e-16.
+const COEFFICIENTS: [f64; 13] = [
     1.0 / 479_001_600.0,
     1.0 / 39_916_800.0,
     1.0 / 3_628_800.0,
@@ -20,33 +20,37 @@ const COEFFICIENTS: [f64; 11] = [
     1.0 / 24.0,
     1.0 / 6.0,
     0.5,
+    1.0,
+    1.0,
 ];
 
-/// e^x for x <= 0, within 1e-15 of its value; zero below -708. With `FUSED`, for processors that multiply and add in
-/// one rounding.
+/// e^x of every lane, x <= 0, within 1e-15 of its value; zero below -708. With `FUSED`, for processors that multiply and
+/// add in one rounding. One loop an operation, so that each becomes one instruction over the lanes.
+#[expect(clippy::inline_always, reason = "it has to be compiled into the loops of each kernel path")]
 #[inline(always)]
-pub(crate) fn exponential<const FUSED: bool>(x: f64) -> f64 {
+pub(crate) fn exponentials<const FUSED: bool, const LANES: usize>(x: &[f64; LANES]) -> [f64; LANES] {
     let multiply_add = |a: f64, b: f64, c: f64| if FUSED { a.mul_add(b, c) } else { a * b + c };
-    let limited = if x < LEAST { LEAST } else { x };
-    let shifted = multiply_add(limited, core::f64::consts::LOG2_E, ROUNDING);
-    let whole = shifted - ROUNDING;
-    let rest = multiply_add(whole, -LN_2_LOW, multiply_add(whole, -LN_2_HIGH, limited));
-    let mut series = COEFFICIENTS[0];
-    series = multiply_add(series, rest, COEFFICIENTS[1]);
-    series = multiply_add(series, rest, COEFFICIENTS[2]);
-    series = multiply_add(series, rest, COEFFICIENTS[3]);
-    series = multiply_add(series, rest, COEFFICIENTS[4]);
-    series = multiply_add(series, rest, COEFFICIENTS[5]);
-    series = multiply_add(series, rest, COEFFICIENTS[6]);
-    series = multiply_add(series, rest, COEFFICIENTS[7]);
-    series = multiply_add(series, rest, COEFFICIENTS[8]);
-    series = multiply_add(series, rest, COEFFICIENTS[9]);
-    series = multiply_add(series, rest, COEFFICIENTS[10]);
-    series = multiply_add(series, rest, 1.0);
-    series = multiply_add(series, rest, 1.0);
+    let limited = x.map(|x| if x < LEAST { LEAST } else { x });
+    let shifted = limited.map(|limited| multiply_add(limited, core::f64::consts::LOG2_E, ROUNDING));
+    let mut rest = [0.0; LANES];
+    for lane in 0..LANES {
+        let whole = shifted[lane] - ROUNDING;
+        rest[lane] = multiply_add(whole, -LN_2_LOW, multiply_add(whole, -LN_2_HIGH, limited[lane]));
+    }
+    let mut series = [COEFFICIENTS[0]; LANES];
+    for coefficient in &COEFFICIENTS[1..] {
+        for lane in 0..LANES {
+            series[lane] = multiply_add(series[lane], rest[lane], *coefficient);
+        }
+    }
     // 2^whole: the low bits of `shifted` hold the whole number, the exponent's bias is 1023.
-    let power = f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52);
-    if x < LEAST { 0.0 } else { series * power }
+    let power = shifted.map(|shifted| f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52));
+    let mut result = [0.0; LANES];
+    for lane in 0..LANES {
+        let value = series[lane] * power[lane];
+        result[lane] = if x[lane] < LEAST { 0.0 } else { value };
+    }
+    result
 }
 
 #[cfg(test)]
@@ -58,7 +62,7 @@ mod tests {
         let mut x = 0.0_f64;
         while x > -700.0 {
             let expected = libm::exp(x);
-            for value in [exponential::<false>(x), exponential::<true>(x)] {
+            for [value] in [exponentials::<false, 1>(&[x]), exponentials::<true, 1>(&[x])] {
                 assert!((value / expected - 1.0).abs() <= 1e-15, "{x}: {value} {expected}");
             }
             x -= 0.001_37;
@@ -67,9 +71,9 @@ mod tests {
 
     #[test]
     fn ends_are_exact() {
-        assert!(exponential::<false>(0.0).to_bits() == 1.0_f64.to_bits());
-        assert!(exponential::<false>(f64::NEG_INFINITY).to_bits() == 0.0_f64.to_bits());
-        assert!(exponential::<false>(-1e9).to_bits() == 0.0_f64.to_bits());
-        assert!(exponential::<false>(f64::NAN).is_nan());
+        let ends = exponentials::<false, 4>(&[0.0, f64::NEG_INFINITY, -1e9, f64::NAN]);
+        let bits = ends.map(f64::to_bits);
+        assert_eq!(bits[..3], [1.0_f64.to_bits(), 0, 0]);
+        assert!(ends[3].is_nan());
     }
 }

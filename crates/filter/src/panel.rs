@@ -1,6 +1,6 @@
 //! The Gaussian kernel over many points, fast: points in lanes, features along memory.
 //!
-//! A query x and points p_i, all relative to the points' mean and multiplied by per-feature scales, have
+//! A query x and points `p_i`, all relative to the points' mean and multiplied by per-feature scales, have
 //! `-|x - p_i|^2 / 2 = x . p_i - |p_i|^2 / 2 - |x|^2 / 2`. The last term is the same for all points and cancels in a
 //! weighted mean, so it is never computed: one multiplication and addition a feature, and no loss where a single feature
 //! is far off. Weights are `exp((s_i - max s) / bandwidth^2)` of the similarity `s_i = x . p_i - |p_i|^2 / 2`: never 0/0,
@@ -23,6 +23,7 @@ const NEGLIGIBLE: f64 = -45.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KernelPath {
     /// AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
     Avx2Fma,
     /// Any processor.
     Portable,
@@ -44,6 +45,7 @@ impl KernelPath {
 #[must_use]
 pub fn kernel_path() -> &'static str {
     match KernelPath::detect() {
+        #[cfg(target_arch = "x86_64")]
         KernelPath::Avx2Fma => "avx2+fma",
         KernelPath::Portable => "portable",
     }
@@ -174,9 +176,10 @@ fn lane_sum(lanes: &[f64; LANES]) -> f64 {
 }
 
 /// The loops, compiled for each path.
+#[expect(clippy::inline_always, reason = "the loops have to be compiled into each kernel path")]
 mod compiled {
     use super::{KernelPath, LANES, NEGLIGIBLE, PANEL};
-    use crate::exponential::exponential;
+    use crate::exponential::exponentials;
 
     /// `a b + c`, fused or not.
     #[inline(always)]
@@ -221,17 +224,18 @@ mod compiled {
         let [weight_sum, square_sum, sums @ ..] = sums else { return };
         for (similarities, values) in similarities.iter().zip(values.chunks_exact(columns)) {
             let mut weights = [0.0; LANES];
-            let mut nearest = f64::NEG_INFINITY;
             for lane in 0..LANES {
                 weights[lane] = (similarities[lane] - greatest) * precision;
-                nearest = if weights[lane] > nearest { weights[lane] } else { nearest };
             }
-            if nearest < NEGLIGIBLE {
+            let mut nearest = [0.0; LANES / 2];
+            for lane in 0..LANES / 2 {
+                let (low, high) = (weights[lane], weights[lane + LANES / 2]);
+                nearest[lane] = if low > high { low } else { high };
+            }
+            if nearest.iter().all(|&weight| weight < NEGLIGIBLE) {
                 continue;
             }
-            for weight in &mut weights {
-                *weight = exponential::<FUSED>(*weight);
-            }
+            let weights = exponentials::<FUSED, LANES>(&weights);
             for lane in 0..LANES {
                 weight_sum[lane] += weights[lane];
                 square_sum[lane] = multiply_add::<FUSED>(weights[lane], weights[lane], square_sum[lane]);
@@ -252,12 +256,11 @@ mod compiled {
         query: &[f64],
         similarities: &mut [[f64; PANEL]],
     ) -> f64 {
-        #[cfg(target_arch = "x86_64")]
-        if path == KernelPath::Avx2Fma {
-            return avx2::similarities(panels, half_norms, query, similarities);
+        match path {
+            #[cfg(target_arch = "x86_64")]
+            KernelPath::Avx2Fma => avx2::similarities(panels, half_norms, query, similarities),
+            KernelPath::Portable => similarities_with::<false>(panels, half_norms, query, similarities),
         }
-        let _only_path = path;
-        similarities_with::<false>(panels, half_norms, query, similarities)
     }
 
     /// Adds sum w, sum w^2 and sum w value of every column to `sums`.
@@ -270,12 +273,13 @@ mod compiled {
         columns: usize,
         sums: &mut [[f64; LANES]],
     ) {
-        #[cfg(target_arch = "x86_64")]
-        if path == KernelPath::Avx2Fma {
-            return avx2::smooth(similarities, greatest, precision, values, columns, sums);
+        match path {
+            #[cfg(target_arch = "x86_64")]
+            KernelPath::Avx2Fma => avx2::smooth(similarities, greatest, precision, values, columns, sums),
+            KernelPath::Portable => {
+                smooth_with::<false>(similarities, greatest, precision, values, columns, sums);
+            }
         }
-        let _only_path = path;
-        smooth_with::<false>(similarities, greatest, precision, values, columns, sums);
     }
 
     /// The same with AVX2 and FMA.

@@ -35,7 +35,7 @@ pub(crate) fn regression(dkf: &DkfParameters) -> Box<dyn Regression> {
         Regressor::Linear { weights, intercept } => Box::new(Linear {
             weights: weights.transpose().as_slice().to_vec(),
             intercept: intercept.as_slice().to_vec(),
-            noise: noise.map(|(noise, points)| (noise, points)),
+            noise,
         }),
         Regressor::NadarayaWatson { points, values, bandwidth, scales } => {
             let shared = matches!(&dkf.noise,

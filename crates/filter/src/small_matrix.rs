@@ -1,5 +1,6 @@
 //! Square matrices of the state's size, monomorphised for 1 to 8 components: plain loops, no heap, no dispatch by
 //! processor, the same bits everywhere.
+#![expect(clippy::needless_range_loop, reason = "matrix algebra reads best by row and column")]
 
 /// D rows of D numbers.
 pub(crate) type Square<const D: usize> = [[f64; D]; D];

@@ -12,6 +12,7 @@
 //! this gain, also in the steps after a start or a gap. Row one updates N(0, S) by x. Without features: `mu = A mu`,
 //! `Sigma = M`. Where the recursion does not converge (a component without noise or beyond the reach of the features
 //! that does not forget), the decoder runs as `kalman`, and every step reports `fallback`.
+#![expect(clippy::needless_range_loop, reason = "matrix algebra reads best by row and column")]
 
 use kalmind_types::{Intent, MAX_COMPONENTS};
 
@@ -224,7 +225,7 @@ impl<const D: usize> Decoder for SteadyDecoder<D> {
     }
 
     fn state(&self) -> Option<FilterState<'_>> {
-        self.started.then(|| FilterState {
+        self.started.then_some(FilterState {
             dimension: D,
             order: 1,
             mean: &self.mean,

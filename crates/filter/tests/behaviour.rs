@@ -1,4 +1,5 @@
 //! What decoders do at starts, gaps, swaps, bad numbers and in the long run.
+#![expect(clippy::unwrap_used, reason = "functions that several tests share fail like tests")]
 
 use kalmind_filter::{
     Decoder, DecoderSpec, DiscriminativeFilter, FitError, FitSettings, Form, KalmanParameters, Model,
@@ -7,7 +8,7 @@ use kalmind_filter::{
 use kalmind_types::{Binning, Component, Intent, StreamFeatures};
 use nalgebra::{DMatrix, DVector};
 use proptest::prelude::*;
-use rand::{RngExt as _, SeedableRng as _};
+use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 

@@ -1,4 +1,5 @@
 //! Every decoder against its equations written down once more, with dense matrices and explicit inverses.
+#![expect(clippy::unwrap_used, reason = "functions that several tests share fail like tests")]
 
 use kalmind_filter::{
     DecoderSpec, DiscriminativeFilter, DkfParameters, Form, KalmanParameters, Model, Noise, Parameters,

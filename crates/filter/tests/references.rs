@@ -1,5 +1,11 @@
 //! The measurement update on inputs and outputs of an independent implementation: f, Q, A, G, S in, means and
 //! covariances out, to 1e-9 relative.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "functions that several tests share fail like tests"
+)]
 
 use std::path::{Path, PathBuf};
 

@@ -160,7 +160,7 @@ mod tests {
     fn states_that_run_away_are_refused_with_their_radius() {
         let data = TrainingData::new(
             DMatrix::zeros(50, 1),
-            DMatrix::from_fn(50, 1, |row, _| 1.1_f64.powi(row as i32) + (row % 3) as f64),
+            DMatrix::from_fn(50, 1, |row, _| 1.1_f64.powf(row as f64) + (row % 3) as f64),
         );
         let error =
             fit_state_model(&data, 1, StationarySource::Training, &mut FitReport::default()).unwrap_err();
