@@ -1,0 +1,222 @@
+//! Real processes on a network of their own: the daemon, and peers that no part of Kalmind wrote.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Output, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
+
+use kalmind_acquisition::{NetworkConfig, lslapicfg};
+use serde_json::Value;
+
+/// How long anything may take before the test says that it never happened.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder and an LSL session of its own for one test.
+pub(crate) struct Laboratory {
+    pub(crate) folder: tempfile::TempDir,
+    settings: PathBuf,
+    /// Unique among tests: names streams and instances.
+    pub(crate) name: String,
+}
+
+impl Laboratory {
+    pub(crate) fn new(test: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let name = format!("{test}-{}", std::process::id());
+        let settings = folder.path().join("lsl_api.cfg");
+        fs::write(&settings, lslapicfg(&NetworkConfig::loopback(&name))).expect("settings are written");
+        Self { folder, settings, name }
+    }
+
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    pub(crate) fn write(&self, file: &str, text: &str) -> PathBuf {
+        let path = self.path(file);
+        fs::write(&path, text).expect("the file is written");
+        path
+    }
+
+    /// The program under test.
+    pub(crate) fn kalmind(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kalmind"));
+        command.env("LSLAPICFG", &self.settings).current_dir(self.folder.path());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.kalmind().args(arguments).stdin(Stdio::null()).output().expect("kalmind starts")
+    }
+
+    /// Runs the program to its end, which has to be a good one, and gives what it printed.
+    pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("stdout is text")
+    }
+
+    /// A script of `tests/python` as a running process.
+    pub(crate) fn python(&self, script: &str, arguments: &[&str]) -> Process {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let python = root.join(".venv/bin/python");
+        assert!(python.exists(), "{} is missing: `make test` sets it up", python.display());
+        let mut command = Command::new(python);
+        command.arg(root.join("tests/python").join(script)).args(arguments).env("LSLAPICFG", &self.settings);
+        command.current_dir(self.folder.path());
+        Process::start(command)
+    }
+
+    /// The daemon, running: it has printed its page's address.
+    pub(crate) fn daemon(&self, configuration: &Path, wait: &str) -> Daemon {
+        let mut command = self.kalmind();
+        command.args(["run", "--wait", wait, "--json", "--config"]).arg(configuration);
+        let process = Process::start(command);
+        let page = process.expect_line("page: http://");
+        let address = page.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
+        let token = page.split("#token=").nth(1).expect("a token").trim();
+        Daemon { address: address.to_owned(), token: token.to_owned(), process }
+    }
+}
+
+/// A child process whose lines (of stdout and stderr together) are read as they come. Killed when dropped.
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    stdin: Option<ChildStdin>,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Process {
+    fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the process starts");
+        let (sender, lines) = mpsc::channel();
+        let out = child.stdout.take().expect("piped");
+        let err = child.stderr.take().expect("piped");
+        for pipe in [Box::new(out) as Box<dyn std::io::Read + Send>, Box::new(err)] {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        let stdin = child.stdin.take();
+        Self { child, stdin, lines }
+    }
+
+    /// Waits for a line that holds `part`; everything before it is shown when it never comes.
+    pub(crate) fn expect_line(&self, part: &str) -> String {
+        let mut seen = Vec::new();
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(line) => seen.push(line),
+                Err(error) => panic!("never saw {part:?} ({error}); saw:\n{}", seen.join("\n")),
+            }
+        }
+    }
+
+    pub(crate) fn say(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("still open");
+        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("the process listens");
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let status = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
+        assert!(status.expect("kill starts").success());
+    }
+
+    /// Waits for the end; gives the exit code and the lines not read yet.
+    pub(crate) fn wait(mut self) -> (Option<i32>, Vec<String>) {
+        drop(self.stdin.take());
+        let mut lines = Vec::new();
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            lines.push(line);
+        }
+        (self.child.wait().expect("it ends").code(), lines)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _may_have_ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// A running daemon.
+pub(crate) struct Daemon {
+    pub(crate) address: String,
+    pub(crate) token: String,
+    pub(crate) process: Process,
+}
+
+impl Daemon {
+    /// One HTTP request: status code and body.
+    pub(crate) fn http(&self, method: &str, path: &str, body: Option<&Value>, token: bool) -> (u16, String) {
+        let mut socket = TcpStream::connect(&self.address).expect("the server accepts");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let authorization = if token { format!("Authorization: Bearer {}\r\n", self.token) } else { String::new() };
+        write!(
+            socket,
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{authorization}Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.address,
+            body.len()
+        )
+        .expect("the request is sent");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).expect("an answer");
+        let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        (status, body.to_owned())
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        let (code, body) = self.http("GET", "/v1/status", None, false);
+        assert_eq!(code, 200, "{body}");
+        serde_json::from_str(&body).expect("status is JSON")
+    }
+
+    /// Asks for the status until `holds`.
+    pub(crate) fn wait_until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let (_keep, pause) = mpsc::channel::<()>();
+        let mut status = self.status();
+        for _ in 0..600 {
+            if holds(&status) {
+                return status;
+            }
+            // waits, and never receives: the sender sends nothing
+            let _timeout = pause.recv_timeout(Duration::from_millis(100));
+            status = self.status();
+        }
+        panic!("never happened: {what}; the status is {status:#}");
+    }
+
+    /// Ends it with SIGTERM; gives the summary that it prints.
+    pub(crate) fn end(self) -> Value {
+        self.process.signal("-TERM");
+        let (code, lines) = self.process.wait();
+        assert_eq!(code, Some(0), "{lines:?}");
+        let summary = lines.iter().rev().find(|line| line.starts_with('{')).expect("a summary");
+        serde_json::from_str(summary).expect("the summary is JSON")
+    }
+}
+
+/// Reads a JSON file.
+pub(crate) fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).expect("the file is there")).expect("it is JSON")
+}

@@ -1,0 +1,4 @@
+//! The daemon as its users meet it: real processes, real LSL, peers that no part of Kalmind wrote.
+
+mod harness;
+mod round_trip;
