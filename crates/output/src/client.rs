@@ -147,15 +147,18 @@ impl Reader<'_> {
                 self.reply(&Reply::Pong { t, received, sent: self.app.hub.clock().lsl() });
             }
             Ok(ClientMessage::Auth { token }) => {
-                if self.authorise(&token) {
+                if self.is_token(&token) {
+                    // the answer first: `hello` follows at once where the token was waited for
                     self.reply(&Reply::Accepted { request: "auth" });
+                    self.authorise();
                 }
             }
             Ok(ClientMessage::Control { state, token }) => {
-                if let Some(token) = token
-                    && !self.authorise(&token)
-                {
-                    return;
+                if let Some(token) = token {
+                    if !self.is_token(&token) {
+                        return;
+                    }
+                    self.authorise();
                 }
                 if !self.authorised {
                     self.unauthorized(
@@ -191,14 +194,17 @@ impl Reader<'_> {
         }
     }
 
-    fn authorise(&mut self, token: &str) -> bool {
-        if !self.app.access.is_token(token) {
+    fn is_token(&self, token: &str) -> bool {
+        let right = self.app.access.is_token(token);
+        if !right {
             self.unauthorized("this is not the run's token, which the daemon printed at its start");
-            return false;
         }
+        right
+    }
+
+    fn authorise(&mut self) {
         self.authorised = true;
         self.allow.send_replace(true);
-        true
     }
 
     fn unauthorized(&self, message: &str) {
@@ -240,6 +246,7 @@ impl Writer<'_> {
         let mut too_late = pin!(time::sleep(self.app.limits.request_within));
         while !*may_read.borrow_and_update() {
             tokio::select! {
+                biased;
                 Some(reply) = self.inbox.recv() => self.send(reply).await?,
                 changed = may_read.changed() => if changed.is_err() { return Err(None) },
                 () = too_late.as_mut() => {
@@ -247,6 +254,9 @@ impl Writer<'_> {
                     return Err(end(close::UNAUTHORIZED, "the token did not come in time"));
                 }
             }
+        }
+        while let Ok(reply) = self.inbox.try_recv() {
+            self.send(reply).await?;
         }
         Ok(())
     }
