@@ -1,0 +1,134 @@
+//! The arrows between the crates, as ARCHITECTURE.md draws them, read from `cargo metadata`.
+
+use std::{collections::BTreeMap, process::Command};
+
+use serde_json::Value;
+
+/// Which of Kalmind's crates each one may use.
+const ALLOWED: [(&str, &[&str]); 9] = [
+    ("kalmind-types", &[]),
+    ("kalmind-acquisition", &["kalmind-types"]),
+    ("kalmind-signal", &["kalmind-types"]),
+    ("kalmind-filter", &["kalmind-types"]),
+    ("kalmind-engine", &["kalmind-types", "kalmind-signal", "kalmind-filter"]),
+    ("kalmind-session", &["kalmind-types", "kalmind-signal", "kalmind-filter"]),
+    ("kalmind-recording", &["kalmind-types", "kalmind-filter"]),
+    ("kalmind-output", &["kalmind-types"]),
+    (
+        "kalmind",
+        &[
+            "kalmind-types",
+            "kalmind-signal",
+            "kalmind-filter",
+            "kalmind-engine",
+            "kalmind-session",
+            "kalmind-recording",
+            "kalmind-output",
+            "kalmind-acquisition",
+        ],
+    ),
+];
+
+/// What the pure crates must not use, directly or through others.
+const IMPURE: [&str; 6] = ["tokio", "lsl", "lsl-sys", "mio", "tracing", "crossbeam-channel"];
+
+/// Normal dependencies by package name, for every package of the build.
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("metadata is JSON");
+    let names: BTreeMap<&str, &str> = metadata["packages"]
+        .as_array()
+        .expect("packages")
+        .iter()
+        .filter_map(|package| Some((package["id"].as_str()?, package["name"].as_str()?)))
+        .collect();
+    let name = |id: &Value| names[id.as_str().expect("an id")].to_owned();
+    metadata["resolve"]["nodes"]
+        .as_array()
+        .expect("nodes")
+        .iter()
+        .map(|node| {
+            let normal = node["deps"].as_array().expect("deps").iter().filter(|dependency| {
+                dependency["dep_kinds"].as_array().expect("kinds").iter().any(|kind| kind["kind"].is_null())
+            });
+            (name(&node["id"]), normal.map(|dependency| name(&dependency["pkg"])).collect())
+        })
+        .collect()
+}
+
+fn reachable<'a>(from: &'a str, dependencies: &'a BTreeMap<String, Vec<String>>, seen: &mut Vec<&'a str>) {
+    for dependency in &dependencies[from] {
+        if !seen.contains(&dependency.as_str()) {
+            seen.push(dependency);
+            reachable(dependency, dependencies, seen);
+        }
+    }
+}
+
+#[test]
+fn crates_use_only_what_the_house_allows() {
+    let dependencies = dependencies();
+    for (package, allowed) in ALLOWED {
+        for dependency in dependencies[package].iter().filter(|dependency| dependency.starts_with("kalmind"))
+        {
+            assert!(allowed.contains(&dependency.as_str()), "{package} must not use {dependency}");
+        }
+    }
+    let ours = dependencies.keys().filter(|name| name.starts_with("kalmind")).count();
+    assert_eq!(ours, ALLOWED.len(), "every crate stands in the table");
+}
+
+#[test]
+fn pure_crates_reach_no_runtime_no_lsl_and_no_log() {
+    let dependencies = dependencies();
+    for package in ["kalmind-types", "kalmind-signal", "kalmind-filter", "kalmind-engine", "kalmind-session"]
+    {
+        let mut seen = Vec::new();
+        reachable(package, &dependencies, &mut seen);
+        // rayon, for fitting, brings crossbeam's deque and epoch; neither is a channel
+        for impure in IMPURE {
+            assert!(!seen.contains(&impure), "{package} reaches {impure}");
+        }
+    }
+}
+
+#[test]
+fn nothing_but_acquisition_and_output_uses_lsl() {
+    for (package, used) in dependencies() {
+        if used.iter().any(|dependency| dependency == "lsl") {
+            assert!(
+                ["kalmind-acquisition", "kalmind-output"].contains(&package.as_str()),
+                "{package} uses lsl"
+            );
+        }
+    }
+}
+
+#[test]
+fn pure_crates_touch_no_clock_thread_or_file() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for package in ["types", "signal", "filter", "engine", "session"] {
+        let mut folders = vec![root.join("crates").join(package).join("src")];
+        while let Some(folder) = folders.pop() {
+            for entry in
+                std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path())
+            {
+                if entry.is_dir() {
+                    folders.push(entry);
+                    continue;
+                }
+                let text = std::fs::read_to_string(&entry).expect("source");
+                for forbidden in
+                    ["std::fs", "std::net", "std::thread", "std::time", "std::env", "std::process"]
+                {
+                    assert!(!text.contains(forbidden), "{} uses {forbidden}", entry.display());
+                }
+            }
+        }
+    }
+}
