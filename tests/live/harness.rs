@@ -79,7 +79,8 @@ impl Laboratory {
         command.args(["run", "--wait", wait, "--json", "--config"]).arg(configuration);
         let process = Process::start(command);
         let page = process.expect_line("page: http://");
-        let address = page.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
+        let address =
+            page.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
         let token = page.split("#token=").nth(1).expect("a token").trim();
         Daemon { address: address.to_owned(), token: token.to_owned(), process }
     }
@@ -170,7 +171,8 @@ impl Daemon {
         let mut socket = TcpStream::connect(&self.address).expect("the server accepts");
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let body = body.map(Value::to_string).unwrap_or_default();
-        let authorization = if token { format!("Authorization: Bearer {}\r\n", self.token) } else { String::new() };
+        let authorization =
+            if token { format!("Authorization: Bearer {}\r\n", self.token) } else { String::new() };
         write!(
             socket,
             "{method} {path} HTTP/1.1\r\nHost: {}\r\n{authorization}Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",

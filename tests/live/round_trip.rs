@@ -19,10 +19,12 @@ fn tables(laboratory: &Laboratory) -> (PathBuf, PathBuf, usize) {
     let mut state = 1_u64;
     let mut noise = || {
         // a sum of uniform numbers from a 64-bit congruential generator: near enough to a Gaussian
-        (0..6).map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
-        }).sum::<f64>()
+        (0..6)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
+            })
+            .sum::<f64>()
     };
     let (mut features, mut states) = (String::new(), String::new());
     let mut velocity = [0.0_f64; 2];
@@ -70,11 +72,35 @@ fn round_trip(test: &str, decoder: &str) {
     let rows = format!("0..{train}");
     let test_rows = format!("{train}..{}", train + ROWS);
     laboratory.succeed(&[
-        "fit", "--features", x, "--states", z, "--rate", "50", "--rows", &rows, "--decoder", decoder, "-o", "model.safetensors",
+        "fit",
+        "--features",
+        x,
+        "--states",
+        z,
+        "--rate",
+        "50",
+        "--rows",
+        &rows,
+        "--decoder",
+        decoder,
+        "-o",
+        "model.safetensors",
     ]);
     laboratory.succeed(&[
-        "evaluate", "--features", x, "--states", z, "--rate", "50", "--test", &test_rows, "--model",
-        "model.safetensors", "--predictions", "predictions", "--json",
+        "evaluate",
+        "--features",
+        x,
+        "--states",
+        z,
+        "--rate",
+        "50",
+        "--test",
+        &test_rows,
+        "--model",
+        "model.safetensors",
+        "--predictions",
+        "predictions",
+        "--json",
     ]);
     let file = format!("predictions/0-{}.csv", decoder.split(':').next().expect("a name"));
     let expected = predictions(&laboratory.path(&file));
@@ -106,9 +132,10 @@ fn round_trip(test: &str, decoder: &str) {
     let daemon = laboratory.daemon(&configuration, "30");
     let count = ROWS.to_string();
     let url = format!("ws://{}/v1/state", daemon.address);
-    let lsl = laboratory.python("read_lsl.py", &["--instance", name, "--samples", &count, "--out", "lsl.json"]);
-    let websocket =
-        laboratory.python("read_websocket.py", &["--url", &url, "--states", &count, "--out", "websocket.json"]);
+    let lsl =
+        laboratory.python("read_lsl.py", &["--instance", name, "--samples", &count, "--out", "lsl.json"]);
+    let websocket = laboratory
+        .python("read_websocket.py", &["--url", &url, "--states", &count, "--out", "websocket.json"]);
     lsl.expect_line("ready");
     websocket.expect_line("ready");
     pusher.say("go");
@@ -137,7 +164,8 @@ fn round_trip(test: &str, decoder: &str) {
 
     // over LSL
     let read = json(&laboratory.path("lsl.json"));
-    let labels: Vec<&str> = read["labels"].as_array().expect("labels").iter().filter_map(Value::as_str).collect();
+    let labels: Vec<&str> =
+        read["labels"].as_array().expect("labels").iter().filter_map(Value::as_str).collect();
     let column = |label: &str| labels.iter().position(|known| *known == label).expect("a label");
     let first = column("intent_vx");
     assert_eq!(read["rate"], 50.0);

@@ -301,7 +301,9 @@ fn with_model(
         demand.components.clone_from(&model.model.components);
         configuration.intent.components.clone_from(&model.model.components);
         let names: Vec<&str> = demand.components.iter().map(|component| component.name.as_str()).collect();
-        if !configuration.cursor.components.iter().all(|name| names.contains(&name.as_str()))
+        // what is written stands, and is checked against the model like everything else
+        if !configuration.gives("cursor.components")
+            && !configuration.cursor.components.iter().all(|name| names.contains(&name.as_str()))
             && let [x, y, ..] = names.as_slice()
         {
             configuration.cursor.components = [(*x).to_owned(), (*y).to_owned()];
