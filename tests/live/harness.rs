@@ -6,7 +6,10 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Output, Stdio},
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
@@ -16,7 +19,12 @@ use serde_json::Value;
 /// How long anything may take before the test says that it never happened.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A folder and an LSL session of its own for one test.
+/// Ports for searches and outlets, so that tests that run side by side do not fill each other's.
+const PORTS: u16 = 32;
+const FIRST_PORT: u32 = 20_000;
+static LABORATORIES: AtomicU32 = AtomicU32::new(0);
+
+/// A folder, and an LSL session and ports of its own, for one test.
 pub(crate) struct Laboratory {
     pub(crate) folder: tempfile::TempDir,
     settings: PathBuf,
@@ -29,7 +37,15 @@ impl Laboratory {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let name = format!("{test}-{}", std::process::id());
         let settings = folder.path().join("lsl_api.cfg");
-        fs::write(&settings, lslapicfg(&NetworkConfig::loopback(&name))).expect("settings are written");
+        let number = LABORATORIES.fetch_add(1, Ordering::Relaxed);
+        let slot = (std::process::id().wrapping_mul(7) + number) % 380;
+        let base = u16::try_from(FIRST_PORT + slot * u32::from(PORTS)).expect("below the system's own ports");
+        let network = NetworkConfig {
+            base_port: Some(base),
+            port_range: Some(PORTS),
+            ..NetworkConfig::loopback(&name)
+        };
+        fs::write(&settings, lslapicfg(&network)).expect("settings are written");
         Self { folder, settings, name }
     }
 
@@ -41,6 +57,33 @@ impl Laboratory {
         let path = self.path(file);
         fs::write(&path, text).expect("the file is written");
         path
+    }
+
+    /// A configuration file: a daemon in control with the `kalman` model of fixtures/models (6 channels, bins of 20 ms) on
+    /// one stream, which `stream` describes; `more` goes before the tables.
+    pub(crate) fn controlled(&self, stream: &str, more: &str) -> PathBuf {
+        let model = repository("fixtures/models/kalman.safetensors");
+        let text = format!(
+            "start = \"control\"\ninstance.name = \"{}\"\nserver.bind = \"127.0.0.1:0\"\ndecoder.model = {model:?}\n\
+             {more}\n[[stream]]\n{stream}\n",
+            self.name
+        );
+        self.write("kalmind.toml", &text)
+    }
+
+    /// An outlet of sine waves that can be disturbed (`outlet.py`), pushing already.
+    pub(crate) fn outlet(&self, name: &str, arguments: &[&str]) -> Process {
+        let outlet = self.python("outlet.py", &[&["--name", name], arguments].concat());
+        outlet.expect_line("ready");
+        outlet
+    }
+
+    /// A WebSocket client (`watch.py`) that has read hello.
+    pub(crate) fn watch(&self, daemon: &Daemon) -> (Process, Value) {
+        let url = format!("ws://{}/v1/state", daemon.address);
+        let watch = self.python("watch.py", &["--url", &url]);
+        let hello = watch.expect_json("hello", |line| line["type"] == "hello");
+        (watch, hello)
     }
 
     /// The program under test.
@@ -130,6 +173,38 @@ impl Process {
         }
     }
 
+    /// Waits for a line that is JSON and fits; a `violation` of the protocol ends the wait at once.
+    pub(crate) fn expect_json(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let mut seen = Vec::new();
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => {
+                    let value = serde_json::from_str::<Value>(&line).unwrap_or_default();
+                    assert_ne!(value["type"], "violation", "{line}");
+                    if fits(&value) {
+                        return value;
+                    }
+                    seen.push(line);
+                }
+                Err(error) => panic!("never saw {what} ({error}); saw:\n{}", seen.join("\n")),
+            }
+        }
+    }
+
+    /// Waits for the message that brought the daemon into `state`.
+    pub(crate) fn expect_state(&self, state: &str) -> Value {
+        let line =
+            self.expect_json(state, |line| line["type"] == "changed" && line["message"]["state"] == state);
+        line["message"].clone()
+    }
+
+    /// Says a command to `outlet.py` and waits until it is done; how many samples it has pushed by then.
+    pub(crate) fn disturb(&mut self, command: &str) -> u64 {
+        self.say(command);
+        let done = self.expect_line("done");
+        done.rsplit(' ').next().and_then(|count| count.parse().ok()).expect("a number of samples")
+    }
+
     pub(crate) fn say(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("still open");
         writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("the process listens");
@@ -149,6 +224,11 @@ impl Process {
         }
         (self.child.wait().expect("it ends").code(), lines)
     }
+}
+
+/// A file of the repository.
+pub(crate) fn repository(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
 }
 
 impl Drop for Process {

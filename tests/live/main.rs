@@ -1,4 +1,14 @@
 //! The daemon as its users meet it: real processes, real LSL, peers that no part of Kalmind wrote.
 
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test ends by panicking, and numbers that are sent as they are have to arrive as they are"
+)]
+
 mod harness;
+mod models;
+mod passage;
 mod round_trip;

@@ -2,9 +2,10 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use serde_json::Value;
-
-use crate::harness::{Laboratory, json};
+use crate::{
+    harness::Laboratory,
+    passage::{Passage, rows},
+};
 
 /// Rows pushed live.
 const ROWS: usize = 1000;
@@ -43,33 +44,12 @@ fn tables(laboratory: &Laboratory) -> (PathBuf, PathBuf, usize) {
     (laboratory.write("x.csv", &features), laboratory.write("z.csv", &states), 1500)
 }
 
-fn numbers(value: &Value) -> Vec<f64> {
-    value.as_array().expect("an array").iter().map(|number| number.as_f64().expect("a number")).collect()
-}
-
-/// Means and covariance triangles that `evaluate --model` predicts, one row each.
-fn predictions(path: &std::path::Path) -> Vec<Vec<f64>> {
-    let text = std::fs::read_to_string(path).expect("predictions are there");
-    text.lines()
-        .skip(1)
-        .map(|line| line.split(',').skip(1).map(|cell| cell.parse().expect("a number")).collect())
-        .collect()
-}
-
-fn assert_equal(found: &[f64], expected: &[f64], what: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    for (found, expected) in found.iter().zip(expected) {
-        let scale = expected.abs().max(1e-3);
-        assert!((found - expected).abs() <= 1e-12 * scale, "{what}: {found} instead of {expected}");
-    }
-}
-
 /// Pushes the last rows through the daemon and compares with `evaluate`.
 fn round_trip(test: &str, decoder: &str) {
     let laboratory = Laboratory::new(test);
     let (x, z, train) = tables(&laboratory);
     let (x, z) = (x.to_str().expect("a path"), z.to_str().expect("a path"));
-    let rows = format!("0..{train}");
+    let train_rows = format!("0..{train}");
     let test_rows = format!("{train}..{}", train + ROWS);
     laboratory.succeed(&[
         "fit",
@@ -80,7 +60,7 @@ fn round_trip(test: &str, decoder: &str) {
         "--rate",
         "50",
         "--rows",
-        &rows,
+        &train_rows,
         "--decoder",
         decoder,
         "-o",
@@ -103,94 +83,17 @@ fn round_trip(test: &str, decoder: &str) {
         "--json",
     ]);
     let file = format!("predictions/0-{}.csv", decoder.split(':').next().expect("a name"));
-    let expected = predictions(&laboratory.path(&file));
+    let text = std::fs::read_to_string(laboratory.path(&file)).expect("predictions are there");
+    let (_header, predicted) = text.split_once('\n').expect("a header and rows");
+    let expected = rows(predicted, 1);
     assert_eq!(expected.len(), ROWS);
 
-    let pushed: String = std::fs::read_to_string(x).expect("features").lines().skip(train).take(ROWS).fold(
-        String::new(),
-        |mut text, line| {
-            text.push_str(line);
-            text.push('\n');
-            text
-        },
-    );
-    laboratory.write("pushed.csv", &pushed);
-    let stream = format!("{test}-features");
-    let name = &laboratory.name;
-    let configuration = laboratory.write(
-        "kalmind.toml",
-        &format!(
-            "start = \"control\"\n[instance]\nname = \"{name}\"\n[decoder]\nmodel = \"model.safetensors\"\n\
-             [server]\nbind = \"127.0.0.1:0\"\n\
-             [bins]\nmax_wait_ms = 60000\n\
-             [[stream]]\nname = \"{stream}\"\nbinning = \"sample\"\nbacklog_ms = 60000\nstall_ms = 60000\n"
-        ),
-    );
-    let mut pusher =
-        laboratory.python("push_rows.py", &["--name", &stream, "--rows", "pushed.csv", "--rate", "50"]);
-    pusher.expect_line("ready");
-    let daemon = laboratory.daemon(&configuration, "30");
-    let count = ROWS.to_string();
-    let url = format!("ws://{}/v1/state", daemon.address);
-    let lsl =
-        laboratory.python("read_lsl.py", &["--instance", name, "--samples", &count, "--out", "lsl.json"]);
-    let websocket = laboratory
-        .python("read_websocket.py", &["--url", &url, "--states", &count, "--out", "websocket.json"]);
-    lsl.expect_line("ready");
-    websocket.expect_line("ready");
-    pusher.say("go");
-    pusher.expect_line("done");
-    assert_eq!(lsl.wait().0, Some(0));
-    assert_eq!(websocket.wait().0, Some(0));
-    let summary = daemon.end();
-
-    // over the WebSocket
-    let messages = json(&laboratory.path("websocket.json"));
-    let messages = messages.as_array().expect("an array");
-    assert_eq!(messages[0]["type"], "hello");
-    assert!(messages.iter().all(|message| message["type"] != "gap"));
-    let states: Vec<&Value> = messages.iter().filter(|message| message["type"] == "state").collect();
-    assert_eq!(states.len(), ROWS);
-    for (row, (state, expected)) in states.iter().zip(&expected).enumerate() {
-        assert_eq!(state["seq"], row);
-        assert_eq!(state["incomplete"], false, "row {row}");
-        assert_eq!(state["state"], "control", "row {row}");
-        let mut found = numbers(&state["intent"]["mean"]);
-        for (index, line) in state["intent"]["covariance"].as_array().expect("an array").iter().enumerate() {
-            found.extend(numbers(line).into_iter().take(index + 1));
-        }
-        assert_equal(&found, expected, &format!("WebSocket, row {row}"));
-    }
-
-    // over LSL
-    let read = json(&laboratory.path("lsl.json"));
-    let labels: Vec<&str> =
-        read["labels"].as_array().expect("labels").iter().filter_map(Value::as_str).collect();
-    let column = |label: &str| labels.iter().position(|known| *known == label).expect("a label");
-    let first = column("intent_vx");
-    assert_eq!(read["rate"], 50.0);
-    let samples = read["samples"].as_array().expect("samples");
-    let stamps = numbers(&read["stamps"]);
-    assert_eq!(samples.len(), ROWS);
-    for (row, (sample, expected)) in samples.iter().zip(&expected).enumerate() {
-        let sample = numbers(sample);
-        assert_eq!(sample[column("seq")] as usize, row);
-        assert_eq!(sample[column("incomplete")], 0.0, "row {row}");
-        assert_equal(&sample[first..first + 5], expected, &format!("LSL, row {row}"));
-        let time = states[row]["time"].as_f64().expect("a time");
-        assert!((stamps[row] - time).abs() < 1e-6, "row {row} is stamped with its time");
-    }
-
-    // nothing was lost on the way
-    let stream = &summary["streams"][0];
-    assert_eq!(stream["received"], ROWS);
-    for counter in ["missing", "dropped", "late", "reconnects"] {
-        assert_eq!(stream[counter], 0, "{counter}: {summary:#}");
-    }
-    assert_eq!(summary["tick"]["ticks"], ROWS);
-    for counter in ["incomplete", "deadlines", "panics", "lost_records"] {
-        assert_eq!(summary["tick"][counter], 0, "{counter}: {summary:#}");
-    }
+    let features = std::fs::read_to_string(x).expect("features");
+    let pushed: Vec<&str> = features.lines().skip(train).take(ROWS).collect();
+    let pushed = laboratory.write("pushed.csv", &pushed.join("\n"));
+    let model = laboratory.path("model.safetensors");
+    Passage { features: &pushed, model: &model, expected: &expected, floor: 1e-3 }
+        .assert_decodes(&laboratory);
 }
 
 #[test]
