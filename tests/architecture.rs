@@ -1,4 +1,5 @@
 //! The arrows between the crates, as ARCHITECTURE.md draws them, read from `cargo metadata`.
+#![expect(clippy::expect_used, reason = "a test that cannot read the metadata has failed")]
 
 use std::{collections::BTreeMap, process::Command};
 

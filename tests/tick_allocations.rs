@@ -1,6 +1,7 @@
 //! The tick thread allocates and frees nothing: counted by a global allocator over 10,000 ticks of every decoder, with
 //! stops, requests, targets, model swaps and an undo in between.
 #![expect(unsafe_code, reason = "a global allocator that counts can only be written with it")]
+#![expect(clippy::expect_used, reason = "a test that cannot build its subject has failed")]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -88,7 +89,7 @@ fn model(decoder: &str) -> IdentifiedModel {
         TrainingData::new(DMatrix::from_row_slice(400, FEATURES, &x), DMatrix::from_row_slice(400, 2, &z));
     let fitted = fit(&spec, &data, &FitSettings::default(), &mut |_| {}).expect("a fit");
     let component = |name: &str| Component { name: name.to_owned(), unit: String::new() };
-    IdentifiedModel::of(Model {
+    IdentifiedModel::of(&Model {
         decoder: spec,
         streams: features(),
         bin_ms: 20.0,
@@ -104,6 +105,7 @@ fn model(decoder: &str) -> IdentifiedModel {
     .expect("a model")
 }
 
+#[expect(clippy::too_many_lines, reason = "one run from wiring to count, in the order in which it happens")]
 /// Runs the tick thread over [`TICKS`] samples and says how often it touched the heap after its start.
 fn heap_touches(decoder: &str) -> u64 {
     let model = model(decoder);

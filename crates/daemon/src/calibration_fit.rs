@@ -63,7 +63,7 @@ pub fn fit_calibration(
         FitSettings { background: Some(vec![0.0; data.training_mean.len()]), ..FitSettings::default() };
     let fitted = fit(spec, &data.training, &settings, &mut |_| {})?;
     let model = Model {
-        decoder: spec.clone(),
+        decoder: *spec,
         streams: demand.streams.clone(),
         bin_ms: demand.bin_ms,
         components: demand.components.clone(),
@@ -75,7 +75,7 @@ pub fn fit_calibration(
         report: Some(json!(fitted.report)),
         parameters: fitted.parameters,
     };
-    let model = IdentifiedModel::of(model)?;
+    let model = IdentifiedModel::of(&model)?;
     let staged = model.stage()?;
     Ok(CalibrationFit { model, staged, rows })
 }

@@ -109,7 +109,7 @@ pub struct TableArguments {
     /// Rows per second, where the files have no `time` column.
     #[arg(long, value_name = "HZ")]
     pub rate: Option<f64>,
-    /// Task table (time, trial, target_x, target_y, cursor_x, cursor_y, hold).
+    /// Task table: `time,trial,target_x,target_y,cursor_x,cursor_y,hold`.
     #[arg(long, value_name = "T.csv")]
     pub task: Option<PathBuf>,
     /// Z-score the features with the training rows' mean and standard deviation.

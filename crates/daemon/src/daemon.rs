@@ -12,9 +12,11 @@ use std::{
 };
 
 use arrayvec::ArrayVec;
+use crossbeam_channel::Receiver;
 use kalmind_acquisition::{
-    InletGuard, Marker, MarkerConfig, MarkerInlet, NumericInlet, ThreadStart, Waker, clock, pool::pool,
-    ring::ring,
+    InletGuard, Marker, MarkerConfig, MarkerInlet, NumericInlet, StreamMonitor, ThreadStart, Waker, clock,
+    pool::pool,
+    ring::{Producer, ring},
 };
 use kalmind_engine::{Binner, Engine};
 use kalmind_filter::DecoderSpec;
@@ -24,7 +26,7 @@ use kalmind_output::{
     spawn_lsl_publisher, start_server,
 };
 use kalmind_session::{MarkerTable, parse_marker};
-use kalmind_types::{Actor, Command, EventKind, StreamStatus};
+use kalmind_types::{Actor, Command, Event, EventKind, MAX_STREAMS, StreamStatus};
 use serde_json::json;
 
 use crate::{
@@ -36,7 +38,7 @@ use crate::{
     network::NetworkInForce,
     plan::{Plan, label_law, selector},
     realtime::{RealtimeSettings, Role},
-    tick::{StopLatch, StreamInput, TickCounts, TickQueues, TickRecord, TickThread, lane},
+    tick::{LaneSource, StopLatch, StreamInput, TickCounts, TickQueues, TickRecord, TickThread, lane},
 };
 
 /// Publications that may wait for the LSL publisher or the hub: five seconds at 200 Hz.
@@ -96,8 +98,9 @@ impl Daemon {
     ///
     /// # Errors
     /// What cannot be had: another daemon of this name, a port in use, a refused real-time setting that is required.
-    pub fn start(plan: Plan, network: &NetworkInForce, options: RunOptions) -> Outcome<Self> {
-        let configuration = plan.configuration.clone();
+    #[expect(clippy::too_many_lines, reason = "the wiring of a run, in the order in which its parts are made")]
+    pub fn start(plan: &Plan, network: &NetworkInForce, options: RunOptions) -> Outcome<Self> {
+        let configuration = &plan.configuration;
         let instance = claim_instance(&configuration.instance.name).or_work()?;
         let realtime = Arc::new(RealtimeSettings::new(configuration.realtime.clone()));
         realtime.lock_memory().or_work()?;
@@ -107,29 +110,23 @@ impl Daemon {
         let clock = Clock::new(clock::now, || clock::clock_pair().unix);
         let engine_settings = plan.engine();
         let mut engine = Engine::new(engine_settings).or_usage()?;
-        let hub = Hub::new(session_info(&plan, &session, run), engine.states().state(), clock.clone());
+        let hub = Hub::new(session_info(plan, &session, run), engine.states().state(), clock.clone());
         let ledger = Arc::new(Ledger::new().or_work()?);
 
         // publishers first: no client shall miss the first tick
         let (lsl_lane, lsl_source) = lane(LANE);
         let (hub_lane, hub_source) = lane(LANE);
         let (events_to_lsl, lsl_events) = crossbeam_channel::bounded(EVENTS);
-        let publisher = {
-            let (outlets, events_outlet, layout) = outlets(&plan, &session, run);
-            let realtime = Arc::clone(&realtime);
-            let on_start = move || drop(realtime.apply(Role::Stream, "LSL outlet"));
-            spawn_lsl_publisher(
-                outlets,
-                events_outlet,
-                layout,
-                Box::new(lsl_source),
-                lsl_events,
-                Arc::clone(&ledger),
-                clock.clone(),
-                Some(Box::new(on_start)),
-            )
-            .or_work()?
-        };
+        let identity = (session.as_str(), run);
+        let publisher = start_publisher(
+            plan,
+            identity,
+            lsl_source,
+            lsl_events,
+            Arc::clone(&ledger),
+            clock,
+            Arc::clone(&realtime),
+        )?;
         let bridge = hub.spawn_bridge(Box::new(hub_source)).or_work()?;
         let events = Arc::new(EventBus::new(hub.clone(), events_to_lsl));
 
@@ -137,17 +134,7 @@ impl Daemon {
         let (models_in, models) = ring(MODELS);
         let (mut commands_in, commands) = ring(COMMANDS);
         let (retired, retired_out) = ring(MODELS);
-        let decoder = plan
-            .model
-            .as_ref()
-            .map(|model| DecoderInfo { name: model.model.decoder.to_string(), model: model.id.to_hex() });
-        if let Some(model) = &plan.model {
-            let staged = model.stage().or_usage()?;
-            if let Err((error, _)) = engine.stage(staged) {
-                return Err(error).or_usage();
-            }
-            let _empty_ring_has_room = commands_in.push(Command::SwapModel(model.id));
-        }
+        let decoder = first_model(plan, &mut engine, &mut commands_in)?;
         let features = plan.demand.streams.iter().map(|stream| stream.channels).sum();
         let (records, records_out) = pool(RECORDS, || TickRecord::empty(features));
 
@@ -155,43 +142,27 @@ impl Daemon {
         let counts = Arc::new(TickCounts::default());
         let tick_waker = Waker::new();
         let (handle, messages) = DeskHandle::new(decoder);
-        let desk = Desk::new(
-            DeskSettings {
-                demand: plan.demand.clone(),
-                label_law: label_law(&configuration),
-                calibrate: options.calibrate,
-                program: options.program,
-                max_masked: configuration.bins.max_masked,
-            },
-            DeskQueues {
-                commands: commands_in,
-                models: models_in,
-                retired: retired_out,
-                records: records_out,
-                tick: tick_waker.clone(),
-            },
-            handle.clone(),
-            messages,
-            Arc::clone(&events),
-            Arc::clone(&stop),
-        );
+        let settings = DeskSettings {
+            demand: plan.demand.clone(),
+            label_law: label_law(configuration),
+            calibrate: options.calibrate,
+            program: options.program,
+            max_masked: configuration.bins.max_masked,
+        };
+        let tick = tick_waker.clone();
+        let queues = DeskQueues {
+            commands: commands_in,
+            models: models_in,
+            retired: retired_out,
+            records: records_out,
+            tick,
+        };
+        let desk =
+            Desk::new(settings, queues, handle.clone(), messages, Arc::clone(&events), Arc::clone(&stop));
 
-        let mut monitors = Vec::new();
-        let mut inlets = Vec::new();
-        let mut streams = ArrayVec::new();
         let binner = Binner::new(plan.binner(), plan.masked).or_usage()?;
-        for planned in &plan.streams {
-            let mut inlet = planned.inlet.clone();
-            let realtime = Arc::clone(&realtime);
-            let name = inlet.key.clone();
-            inlet.on_start = Some(ThreadStart(Arc::new(move || drop(realtime.apply(Role::Stream, &name)))));
-            let (blocks, monitor, guard) =
-                NumericInlet::spawn(inlet, tick_waker.clone()).or_stream()?.into_parts();
-            monitors.push(Arc::clone(&monitor));
-            inlets.push(guard);
-            streams.push(StreamInput { blocks, monitor });
-        }
-        let markers = follow_task(&configuration, &handle, &events)?;
+        let Inlets { mut monitors, guards, streams } = Inlets::start(plan, &tick_waker, &realtime)?;
+        let markers = follow_task(configuration, &handle, &events)?;
         monitors.extend(markers.iter().map(|(inlet, _)| Arc::clone(&inlet.status)));
 
         let controls = Arc::new(DaemonControls {
@@ -213,14 +184,12 @@ impl Daemon {
             Some(token) => Token::new(token.clone()).or_usage()?,
             None => Token::random().or_work()?,
         };
-        let server_config = server_config(&configuration, token.clone());
-        let steered: Arc<dyn Controls> = controls.clone();
+        let server_config = server_config(configuration, token.clone());
+        let steered: Arc<dyn Controls> = Arc::<DaemonControls>::clone(&controls);
         let server = start_server(server_config, hub, steered, Arc::clone(&ledger)).or_work()?;
 
         let end = Arc::new(AtomicBool::new(false));
-        let mut lanes = ArrayVec::new();
-        lanes.push(lsl_lane);
-        lanes.push(hub_lane);
+        let lanes = ArrayVec::from_iter([lsl_lane, hub_lane]);
         let thread = TickThread {
             engine,
             binner,
@@ -243,7 +212,7 @@ impl Daemon {
             end,
             tick,
             desk,
-            inlets,
+            inlets: guards,
             markers,
             _instance: instance,
         })
@@ -317,6 +286,70 @@ impl Daemon {
         self.server.shutdown();
         summary
     }
+}
+
+/// The LSL outlets and their thread.
+fn start_publisher(
+    plan: &Plan,
+    (session, run): (&str, u64),
+    source: LaneSource,
+    events: Receiver<Event>,
+    ledger: Arc<Ledger>,
+    clock: Clock,
+    realtime: Arc<RealtimeSettings>,
+) -> Outcome<LslPublisher> {
+    let (outlets, events_outlet, layout) = outlets(plan, session, run);
+    let on_start = Box::new(move || drop(realtime.apply(Role::Stream, "LSL outlet")));
+    spawn_lsl_publisher(
+        outlets,
+        events_outlet,
+        layout,
+        Box::new(source),
+        events,
+        ledger,
+        clock,
+        Some(on_start),
+    )
+    .or_work()
+}
+
+/// The inlets of a run, taken apart: for status pages, for the end, for the tick thread.
+struct Inlets {
+    monitors: Vec<Arc<StreamMonitor>>,
+    guards: Vec<InletGuard>,
+    streams: ArrayVec<StreamInput, MAX_STREAMS>,
+}
+
+impl Inlets {
+    fn start(plan: &Plan, tick: &Waker, realtime: &Arc<RealtimeSettings>) -> Outcome<Self> {
+        let mut inlets = Self { monitors: Vec::new(), guards: Vec::new(), streams: ArrayVec::new() };
+        for planned in &plan.streams {
+            let mut inlet = planned.inlet.clone();
+            let realtime = Arc::clone(realtime);
+            let name = inlet.key.clone();
+            inlet.on_start = Some(ThreadStart(Arc::new(move || drop(realtime.apply(Role::Stream, &name)))));
+            let (blocks, monitor, guard) = NumericInlet::spawn(inlet, tick.clone()).or_stream()?.into_parts();
+            inlets.monitors.push(Arc::clone(&monitor));
+            inlets.guards.push(guard);
+            inlets.streams.push(StreamInput { blocks, monitor });
+        }
+        Ok(inlets)
+    }
+}
+
+/// Stages the model that the configuration names, to be swapped in at the first tick.
+fn first_model(
+    plan: &Plan,
+    engine: &mut Engine,
+    commands: &mut Producer<Command>,
+) -> Outcome<Option<DecoderInfo>> {
+    let Some(model) = &plan.model else { return Ok(None) };
+    let staged = model.stage().or_usage()?;
+    if let Err((error, _)) = engine.stage(staged) {
+        return Err(error).or_usage();
+    }
+    let _empty_ring_has_room = commands.push(Command::SwapModel(model.id));
+    Ok(Some(DecoderInfo { name: model.model.decoder.to_string(), model: model.id.to_hex() }))
 }
 
 /// Starts the tick thread and waits until its real-time settings are applied.

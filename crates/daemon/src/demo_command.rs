@@ -94,7 +94,7 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
         shuffled_labels: arguments.shuffled_labels,
     };
     let options = RunOptions { program: Some(program), calibrate: Some(calibrate) };
-    let daemon = Daemon::start(plan, network, options)?;
+    let daemon = Daemon::start(&plan, network, options)?;
     if !arguments.headless {
         eprint(&format!(
             "Kalmind demo. Open this page in a browser on this machine:\n\n    {}\n",

@@ -61,7 +61,7 @@ pub enum Message {
         content: TaskEventContent,
     },
     /// A fit ended.
-    Fitted(Result<CalibrationFit, String>),
+    Fitted(Result<Box<CalibrationFit>, String>),
     /// The program ends.
     End,
 }
@@ -285,8 +285,8 @@ impl Desk {
                 self.wanted = Some(mode);
                 self.command(Command::Request { mode, resume, by });
             }
-            Message::Task { time, content } => self.follow_task(time, content),
-            Message::Fitted(Ok(fit)) => self.take_fit(fit),
+            Message::Task { time, content } => self.follow_task(time, &content),
+            Message::Fitted(Ok(fit)) => self.take_fit(*fit),
             Message::Fitted(Err(problem)) => {
                 tracing::error!(problem, "the fit failed");
                 self.events.publish(
@@ -301,8 +301,8 @@ impl Desk {
     }
 
     /// A task by others: its targets, blocks and requests. It never clears a latched hold.
-    fn follow_task(&mut self, time: LslTime, content: TaskEventContent) {
-        match content {
+    fn follow_task(&mut self, time: LslTime, content: &TaskEventContent) {
+        match *content {
             TaskEventContent::Target(target) => self.show_target(time, target),
             TaskEventContent::Trial { trial, phase, .. } => {
                 self.trial = (phase == Phase::Start).then_some(trial);
@@ -358,7 +358,7 @@ impl Desk {
     }
 
     fn start_fit(&mut self) {
-        let Some(spec) = self.settings.calibrate.clone() else { return };
+        let Some(spec) = self.settings.calibrate else { return };
         let Some(calibration) = self.calibration.take() else { return };
         let demand = self.settings.demand.clone();
         let shuffle = self
@@ -375,7 +375,7 @@ impl Desk {
         });
         let fit = move || {
             let fitted = fit_calibration(&calibration, &spec, &demand, shuffle);
-            desk.send(Message::Fitted(fitted.map_err(|error| error.to_string())));
+            desk.send(Message::Fitted(fitted.map(Box::new).map_err(|error| error.to_string())));
         };
         if let Err(error) = std::thread::Builder::new().name("kalmind-fit".to_owned()).spawn(fit) {
             self.handle_message(Message::Fitted(Err(format!("no thread for the fit: {error}"))));

@@ -56,7 +56,7 @@ pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
         if let Some(folder) = &arguments.predictions {
             write_predictions(folder, &model.model, index, &decoded.intents, test.start).or_work()?;
         }
-        rows.push(Row { spec: model.model.decoder.clone(), figures, decoded, fit_seconds: *fit_seconds });
+        rows.push(Row { spec: model.model.decoder, figures, decoded, fit_seconds: *fit_seconds });
     }
     let mut out = std::io::stdout().lock();
     if arguments.json {
@@ -90,7 +90,7 @@ fn models(
     for spec in &specs {
         let (model, _, seconds) =
             fit_tables(tables, train.clone(), spec, arguments.tables.zscore, arguments.seed).or_work()?;
-        models.push((IdentifiedModel::of(model).or_work()?, Some(seconds)));
+        models.push((IdentifiedModel::of(&model).or_work()?, Some(seconds)));
     }
     Ok(models)
 }

@@ -82,7 +82,7 @@ pub fn fit_tables(
     let data = tables.training(rows, zscore.as_ref(), law.skip_ms);
     let background =
         zscore.as_ref().map_or_else(|| statistics.mean.clone(), |zscore| zscore.apply(&statistics.mean));
-    let settings = FitSettings { seed, background: Some(background), ..FitSettings::default() };
+    let settings = FitSettings { seed, background: Some(background) };
     let bar = progress_bar();
     let start = kalmind_acquisition::clock::now();
     let fitted = fit(spec, &data, &settings, &mut |progress| {
@@ -96,7 +96,7 @@ pub fn fit_tables(
         None => default_names(tables.states.width),
     };
     let model = Model {
-        decoder: spec.clone(),
+        decoder: *spec,
         streams: vec![StreamFeatures {
             binning: Binning::Sample,
             channels: tables.features.width,
@@ -134,7 +134,7 @@ fn name_components(components: &mut [Component], names: &str) -> anyhow::Result<
         components.len()
     );
     for (component, name) in components.iter_mut().zip(names) {
-        component.name = name.to_owned();
+        name.clone_into(&mut component.name);
     }
     Ok(())
 }

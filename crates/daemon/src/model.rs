@@ -55,8 +55,8 @@ impl IdentifiedModel {
     ///
     /// # Errors
     /// [`ModelFileError`] where it could not be written and read again.
-    pub fn of(model: Model) -> Result<Self, ModelFileError> {
-        let (model, id) = model_from_bytes(&model_to_bytes(&model)?)?;
+    pub fn of(model: &Model) -> Result<Self, ModelFileError> {
+        let (model, id) = model_from_bytes(&model_to_bytes(model)?)?;
         Ok(Self { model, id })
     }
 

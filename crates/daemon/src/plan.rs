@@ -87,7 +87,7 @@ pub enum PlanError {
         known: String,
     },
     /// The model does not fit the run.
-    #[error("the model {} does not fit this run:{}", .path.display(), .differences.iter().map(|line| format!("\n  - {line}")).collect::<String>())]
+    #[error("the model {} does not fit this run:{}", .path.display(), bullets(.differences))]
     Model {
         /// Its file.
         path: PathBuf,
@@ -97,6 +97,11 @@ pub enum PlanError {
     /// `start = "control"` and nothing to control with.
     #[error("start = \"control\" needs a model: set [decoder] model, or start = \"idle\"")]
     ControlWithoutModel,
+}
+
+/// One line each.
+fn bullets(lines: &[String]) -> String {
+    lines.iter().fold(String::new(), |text, line| text + "\n  - " + line)
 }
 
 /// A stream as configured and as found.

@@ -123,7 +123,7 @@ mod syscalls {
 
     use std::io;
 
-    /// Puts the calling thread under SCHED_FIFO at `level`.
+    /// Puts the calling thread under `SCHED_FIFO` at `level`.
     pub(super) fn first_in_first_out(level: u32) -> io::Result<()> {
         let parameters = libc::sched_param { sched_priority: level.cast_signed() };
         // SAFETY: `parameters` lives through the call; thread 0 is the caller.

@@ -37,7 +37,7 @@ pub fn run(arguments: &RunArguments, configuration: Configuration, network: &Net
     ));
     let plan = plan::plan(configuration, Seconds(arguments.wait))?;
     let banner = banner(&plan);
-    let daemon = Daemon::start(plan, network, RunOptions { program: None, calibrate: Some(calibrate) })?;
+    let daemon = Daemon::start(&plan, network, RunOptions { program: None, calibrate: Some(calibrate) })?;
     eprint(&banner);
     eprint(&started(&daemon));
     while daemon.ticks() {

@@ -108,9 +108,9 @@ fn options(arguments: &SimulateArguments) -> anyhow::Result<ParticipantOptions> 
         Some(text) => {
             let (rotation, baseline) = text.split_once(':').unwrap_or((text, "0"));
             let number = |part: &str| {
-                part.trim()
-                    .parse::<f64>()
-                    .map_err(|_| anyhow::anyhow!("--drift {text}: DEGREES[:LOG] is expected, as in 10:0.1"))
+                part.trim().parse::<f64>().map_err(|_no_number| {
+                    anyhow::anyhow!("--drift {text}: DEGREES[:LOG] is expected, as in 10:0.1")
+                })
             };
             Drift { rotation_deg_per_min: number(rotation)?, baseline_per_min: number(baseline)? }
         }

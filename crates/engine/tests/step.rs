@@ -1,4 +1,6 @@
 //! The pure step: what a tick input and its samples become.
+#![expect(clippy::expect_used, reason = "a test that cannot build its subject has failed")]
+#![expect(clippy::float_cmp, reason = "the values compared are copied, not computed, or are zero")]
 
 use arrayvec::ArrayVec;
 use kalmind_engine::{CursorSettings, Engine, EngineError, EngineSettings, SampleSource, StagedModel};
@@ -292,30 +294,32 @@ fn a_swap_carries_the_belief_over_and_an_undo_brings_the_old_model_back() {
     assert_eq!(bench.engine.model(), Some(ModelId([3; 32])), "a model that was never staged changes nothing");
 }
 
+/// A decoder that takes one feature more.
+#[derive(Debug)]
+struct Wide(Plain);
+impl Decoder for Wide {
+    fn features(&self) -> usize {
+        CHANNELS + 1
+    }
+    fn dimension(&self) -> usize {
+        2
+    }
+    fn restart(&mut self) {}
+    fn step(&mut self, _features: Option<&[f64]>, _intent: &mut Intent) -> StepReport {
+        StepReport::default()
+    }
+    fn state(&self) -> Option<FilterState<'_>> {
+        self.0.state()
+    }
+    fn adopt(&mut self, _state: FilterState<'_>) -> bool {
+        false
+    }
+}
+
 #[test]
 fn a_model_of_another_width_is_given_back() {
     let mut bench = Bench::new(Mode::Idle);
     let preparation = Preparation::new(vec![0.0; CHANNELS], None).expect("means are finite");
-    #[derive(Debug)]
-    struct Wide(Plain);
-    impl Decoder for Wide {
-        fn features(&self) -> usize {
-            CHANNELS + 1
-        }
-        fn dimension(&self) -> usize {
-            2
-        }
-        fn restart(&mut self) {}
-        fn step(&mut self, _features: Option<&[f64]>, _intent: &mut Intent) -> StepReport {
-            StepReport::default()
-        }
-        fn state(&self) -> Option<FilterState<'_>> {
-            self.0.state()
-        }
-        fn adopt(&mut self, _state: FilterState<'_>) -> bool {
-            false
-        }
-    }
     let model = StagedModel { id: ModelId([1; 32]), decoder: Box::new(Wide(Plain::new(1.0))), preparation };
     let (error, _model) = bench.engine.stage(Box::new(model)).expect_err("it does not fit");
     assert_eq!(error, EngineError::FeatureCount { model: CHANNELS + 1, streams: CHANNELS });

@@ -18,7 +18,7 @@ use kalmind_acquisition::{
     pool::{PoolReader, PoolWriter},
     ring::{Consumer, Producer},
 };
-use kalmind_engine::{BinCounts, Binner, Engine, OutputStates, StagedModel};
+use kalmind_engine::{BinCounts, Binner, Engine, StagedModel};
 use kalmind_types::{
     BinClose, Cause, Command, Heartbeat, LslTime, MAX_COMMANDS, MAX_STREAMS, OutputState, Publication,
     Reason, SampleBlock, Seconds, StageTimes, TickInput, TickOutput, TickPublication,
@@ -275,7 +275,7 @@ impl TickThread {
 
     /// Without ticks: the state as pending commands and silence would make it, at once when it changes.
     fn show_signs_of_life(&mut self, round: &mut Round, now: LslTime) {
-        let mut states: OutputStates = self.engine.states();
+        let mut states = self.engine.states();
         let silent = (now - round.last_complete).0 > self.engine.stale_after().0 + self.width.0;
         if silent {
             states.input_not_fresh();
