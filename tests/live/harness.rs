@@ -86,6 +86,13 @@ impl Laboratory {
         (watch, hello)
     }
 
+    /// A reader of the daemon's outlets (`watch_lsl.py`), connected.
+    pub(crate) fn watch_lsl(&self) -> Process {
+        let watch = self.python("watch_lsl.py", &["--instance", &self.name]);
+        watch.expect_json("ready", |line| line["type"] == "ready");
+        watch
+    }
+
     /// The program under test.
     pub(crate) fn kalmind(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kalmind"));
@@ -137,7 +144,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -171,6 +178,19 @@ impl Process {
                 Err(error) => panic!("never saw {part:?} ({error}); saw:\n{}", seen.join("\n")),
             }
         }
+    }
+
+    /// Waits for a line that holds `part`; one that begins with `failure` ends the wait at once.
+    pub(crate) fn expect_line_or(&self, part: &str, failure: &str) -> String {
+        let mut seen = Vec::new();
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            assert!(!line.starts_with(failure), "{line}, after:\n{}", seen.join("\n"));
+            if line.contains(part) {
+                return line;
+            }
+            seen.push(line);
+        }
+        panic!("never saw {part:?}; saw:\n{}", seen.join("\n"))
     }
 
     /// Waits for a line that is JSON and fits; a `violation` of the protocol ends the wait at once.

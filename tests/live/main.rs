@@ -8,7 +8,11 @@
     reason = "a test ends by panicking, and numbers that are sent as they are have to arrive as they are"
 )]
 
+mod faults;
 mod harness;
 mod models;
 mod passage;
 mod round_trip;
+mod side_by_side;
+mod stop;
+mod task;

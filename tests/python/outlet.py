@@ -57,6 +57,8 @@ def push(stamp):
         outlet.push_sample(["text"] * channels, stamp + shift)
     else:
         row = [math.sin(pushed / 9 + channel) for channel in range(channels)]
+        if "int" in form:
+            row = [round(100 * value) for value in row]
         row[:bad] = [bad_value] * bad
         outlet.push_sample(row, stamp + shift)
     pushed += 1

@@ -31,7 +31,7 @@ pub fn run(arguments: &RunArguments, configuration: Configuration, network: &Net
     let decoder = configuration.task.decoder.clone();
     let calibrate: DecoderSpec = decoder.parse().or_usage()?;
     eprint(&format!(
-        "kalmind {}: LSL on {}; looking for the streams",
+        "kalmind {}; LSL: {}; looking for the streams",
         env!("CARGO_PKG_VERSION"),
         network.text
     ));
