@@ -14,5 +14,6 @@ mod models;
 mod passage;
 mod round_trip;
 mod side_by_side;
+mod start;
 mod stop;
 mod task;

@@ -37,7 +37,18 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:#}", self.error)
+        // an error that shows its cause in its own text, as those of files do, is not said twice
+        let mut said = String::new();
+        for error in self.error.chain() {
+            let text = error.to_string();
+            if said.is_empty() {
+                said = text;
+            } else if !said.contains(&text) {
+                said.push_str(": ");
+                said.push_str(&text);
+            }
+        }
+        formatter.write_str(&said)
     }
 }
 

@@ -1,12 +1,12 @@
 //! Models on their way to the tick: read, checked against the run, built, staged.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kalmind_engine::StagedModel;
 use kalmind_filter::{Model, ModelError};
 use kalmind_recording::{ModelFileError, model_from_bytes, model_to_bytes, read_model};
 use kalmind_signal::{FeatureStatistics, Preparation, PreparationError};
-use kalmind_types::{Component, ModelId, StreamFeatures};
+use kalmind_types::{Binning, Component, ModelId, StreamFeatures};
 
 /// A model with its identity.
 #[derive(Clone, Debug)]
@@ -41,13 +41,25 @@ pub struct Demand {
     pub participant: Option<String>,
 }
 
+/// Why a model file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the model {}: {source}", .path.display())]
+pub struct LoadError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub source: ModelFileError,
+}
+
 /// Reads a model file.
 ///
 /// # Errors
-/// What [`read_model`] finds.
-pub fn load(path: &Path) -> Result<IdentifiedModel, ModelFileError> {
-    let (model, id) = read_model(path)?;
-    Ok(IdentifiedModel { model, id })
+/// What [`read_model`] finds, with the file's name.
+pub fn load(path: &Path) -> Result<IdentifiedModel, LoadError> {
+    match read_model(path) {
+        Ok((model, id)) => Ok(IdentifiedModel { model, id }),
+        Err(source) => Err(LoadError { path: path.to_owned(), source }),
+    }
 }
 
 impl IdentifiedModel {
@@ -84,9 +96,11 @@ impl IdentifiedModel {
             let pairs = model.streams.iter().zip(&demand.streams).enumerate();
             for (index, (expected, found)) in pairs {
                 if expected.binning != found.binning {
+                    let name = |binning: Binning| format!("{binning:?}").to_lowercase();
                     differences.push(format!(
-                        "stream {index}: the model was fitted with binning {:?}, the configuration says {:?}",
-                        expected.binning, found.binning
+                        "stream {index}: the model was fitted with binning = \"{}\", the configuration says \"{}\"",
+                        name(expected.binning),
+                        name(found.binning)
                     ));
                 }
                 if let Some((channel, (expected, found))) = first_difference(expected, found) {
@@ -96,10 +110,17 @@ impl IdentifiedModel {
                 }
             }
         } else {
+            let said = |streams: &[StreamFeatures]| {
+                let counts: Vec<String> = channels(streams).iter().map(ToString::to_string).collect();
+                match streams {
+                    [_] => format!("1 stream with {} channels", counts.concat()),
+                    _ => format!("{} streams with {} channels", streams.len(), counts.join(", ")),
+                }
+            };
             differences.push(format!(
-                "the model was fitted on streams with {:?} channels, the configured streams have {:?}",
-                channels(&model.streams),
-                channels(&demand.streams)
+                "the model was fitted on {}; configured and found: {}",
+                said(&model.streams),
+                said(&demand.streams)
             ));
         }
         if (model.bin_ms - demand.bin_ms).abs() > 1e-6 * demand.bin_ms {

@@ -21,7 +21,7 @@ pub enum TablesError {
     #[error(transparent)]
     Rows(#[from] RowCountMismatch),
     /// A range of rows is no range, or not in the file.
-    #[error("{option} {source}")]
+    #[error("{option}: {source}")]
     Range {
         /// The option.
         option: &'static str,

@@ -48,7 +48,7 @@ pub enum ModelFileError {
         needed: u64,
     },
     /// It is not in the safetensors format.
-    #[error("not a safetensors file: {problem}")]
+    #[error("not a model: a model file is in the safetensors format ({problem})")]
     NotSafetensors {
         /// What is wrong.
         problem: String,

@@ -141,6 +141,12 @@ pub enum FitError {
         /// How many it takes.
         needed: usize,
     },
+    /// Every feature is constant.
+    #[error(
+        "no feature column moves over the training rows, so there is nothing to decode from: check the sender, the \
+         columns and the rows"
+    )]
+    NothingMoves,
     /// A state never moves (or only together with others).
     #[error(
         "state column {column} is constant or a combination of the others, so nothing can be learnt of it: leave it \
@@ -178,7 +184,10 @@ pub enum FitError {
         column: usize,
     },
     /// A regression has no unique solution.
-    #[error("the regression has no unique solution at column {column} of its inputs: set `ridge` above 0")]
+    #[error(
+        "the regression has no unique solution: column {column} of its inputs is constant or follows from others; \
+         leave it out, or set `ridge` above 0"
+    )]
     SingularRegression {
         /// Column of the window, from 0.
         column: usize,
@@ -212,6 +221,10 @@ pub fn fit(
     progress: &mut dyn FnMut(FitProgress),
 ) -> Result<Fitted, FitError> {
     data.check()?;
+    let moves = |column: nalgebra::DVectorView<'_, f64>| column.iter().any(|value| *value != column[0]);
+    if data.rows() > 1 && !data.features.column_iter().any(moves) {
+        return Err(FitError::NothingMoves);
+    }
     let n = data.features.ncols();
     let background = match &settings.background {
         Some(background) if background.len() != n => {
