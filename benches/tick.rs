@@ -1,0 +1,325 @@
+//! What a tick costs from samples to cursor: the binner takes a bin's samples in, the engine extracts, decodes, moves.
+//!
+//! `cargo bench --bench tick [-- FILTER]`
+//!
+//! Two inputs: one sample a bin that carries features already, and 600 samples a bin (30 kHz) that are summed. The
+//! accuracy is that of the intent against the textbook's, over the first bins.
+#![expect(clippy::expect_used, reason = "a benchmark whose models do not build has nothing to measure")]
+
+#[path = "speed_table/measured.rs"]
+mod measured;
+mod speed_table;
+mod textbook;
+
+use std::hint::black_box;
+
+use criterion::Criterion;
+use kalmind::model::IdentifiedModel;
+use kalmind_engine::{Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, StreamBinning};
+use kalmind_filter::{
+    DecoderSpec, DkfParameters, Form, KalmanParameters, LabelLaw, Model, Noise, Parameters, Regressor, Start,
+    StateModel, StationarySource,
+};
+use kalmind_types::{
+    Binning, ChannelMask, Command, Component, LslTime, Mode, NumberFormat, SampleBlock, Samples, Seconds,
+    StreamFeatures, StreamHealth, StreamTime, TickInput, TickOutput,
+};
+use nalgebra::{DMatrix, DVector};
+use speed_table::Row;
+use textbook::{TextbookDkf, TextbookKalman, difference, nadaraya_watson, symmetric};
+
+/// Width of a bin in seconds.
+const WIDTH: f64 = 0.02;
+/// Samples of a block, as amplifiers send them.
+const BLOCK: usize = 32;
+/// Bins whose intents are compared with the textbook's.
+const COMPARED: usize = 64;
+/// Training points of the kernel regression, and its bandwidth.
+const POINTS: usize = 5000;
+const BANDWIDTH: f64 = 3.0;
+
+fn main() {
+    let mut criterion = measured::criterion();
+    let mut rows = Vec::new();
+    for (channels, samples) in [(96, 1), (192, 1), (96, 600)] {
+        for decoder in ["kalman-steady", "dkf-nw"] {
+            rows.push(measure(&mut criterion, decoder, channels, samples));
+        }
+    }
+    let title = "Tick: median time of a bin of 20 ms from samples to cursor, and its part of one core; largest relative \
+         difference of the intent from the textbook";
+    speed_table::print(title, &rows);
+}
+
+/// Reproducible numbers in -1..1 without structure.
+fn noise(rows: usize, columns: usize, seed: u64) -> DMatrix<f64> {
+    let mut state = seed;
+    DMatrix::from_fn(rows, columns, |_, _| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+    })
+}
+
+fn state() -> StateModel {
+    StateModel {
+        order: 1,
+        transition: DMatrix::identity(2, 2) * 0.95,
+        process_noise: DMatrix::identity(2, 2) * 0.0975,
+        stationary_covariance: DMatrix::identity(2, 2),
+        stationary_source: StationarySource::Training,
+    }
+}
+
+fn kalman(n: usize) -> KalmanParameters {
+    KalmanParameters {
+        state: state(),
+        observation: noise(n, 2, 1),
+        observation_offset: DVector::zeros(n),
+        observation_noise: DMatrix::identity(n, n) * 4.0,
+        start: Start::Prior,
+    }
+}
+
+fn dkf(n: usize) -> DkfParameters {
+    DkfParameters {
+        state: state(),
+        form: Form::Standard,
+        start: Start::Prior,
+        lags: 1,
+        regressor: Regressor::NadarayaWatson {
+            points: noise(POINTS, n, 7) * 1.7,
+            values: noise(POINTS, 2, 9),
+            bandwidth: BANDWIDTH,
+            scales: None,
+        },
+        noise: Noise::Constant { covariance: DMatrix::identity(2, 2) * 0.5 },
+        noise_scale: 1.0,
+        covariance_scale: 1.0,
+    }
+}
+
+/// Blocks, binner and engine of one stream, and the bins that are sent through them over and over.
+struct Rig {
+    binner: Binner,
+    engine: Engine,
+    input: TickInput,
+    free: Vec<Box<SampleBlock>>,
+    channels: usize,
+    samples: usize,
+    next_index: u64,
+    /// One bin's values, sample by sample, for each of [`COMPARED`] bins.
+    bins: Vec<Vec<f32>>,
+}
+
+impl Rig {
+    fn new(decoder: &str, channels: usize, samples: usize) -> Self {
+        let binning = if samples == 1 { Binning::Sample } else { Binning::Sum };
+        let features = vec![StreamFeatures { binning, channels, labels: None }];
+        let parameters = match decoder {
+            "kalman-steady" => Parameters::KalmanSteady(kalman(channels)),
+            _ => Parameters::Dkf(dkf(channels)),
+        };
+        let component = |name: &str| Component { name: name.to_owned(), unit: String::new() };
+        let model = IdentifiedModel::of(&Model {
+            decoder: decoder.parse::<DecoderSpec>().expect("a known decoder"),
+            streams: features.clone(),
+            bin_ms: WIDTH * 1e3,
+            components: vec![component("vx"), component("vy")],
+            training_mean: vec![0.0; channels],
+            zscore: None,
+            label_law: None,
+            participant: None,
+            training_hash: None,
+            report: None,
+            parameters,
+        })
+        .expect("a valid model");
+        let mut engine = Engine::new(EngineSettings {
+            features,
+            max_masked: 0.25,
+            restart_after: Seconds(0.5),
+            stale_after: Seconds(0.1),
+            auto_resume: Seconds(2.0),
+            start: Mode::Control,
+            cursor: CursorSettings::default(),
+            label_law: LabelLaw::default(),
+        })
+        .expect("an engine");
+        let staged = model.stage().expect("a decoder");
+        assert!(engine.stage(staged).is_ok(), "the model fits");
+        let blocks = samples.div_ceil(BLOCK) + 1;
+        let binner = Binner::new(
+            BinnerSettings {
+                width: Seconds(WIDTH),
+                max_wait: Seconds(10.0),
+                epoch_jump: Seconds(1.0),
+                streams: vec![StreamBinning {
+                    binning,
+                    rate_hz: Some(samples as f64 / WIDTH),
+                    required: true,
+                    blocks,
+                    block_samples: BLOCK,
+                }],
+            },
+            ChannelMask::default(),
+        )
+        .expect("a binner");
+        let values = noise(COMPARED * samples, channels, 3) * (1.7 / (samples as f64).sqrt());
+        let bins = (0..COMPARED)
+            .map(|bin| {
+                let rows = values.rows(bin * samples, samples);
+                rows.row_iter()
+                    .flat_map(|row| row.iter().map(|value| *value as f32).collect::<Vec<_>>())
+                    .collect()
+            })
+            .collect();
+        let mut rig = Self {
+            binner,
+            engine,
+            input: TickInput {
+                seq: 0,
+                epoch: 0,
+                start: LslTime(0.0),
+                time: LslTime(0.0),
+                closed_by: kalmind_types::BinClose::End,
+                incomplete: true,
+                streams: arrayvec::ArrayVec::new(),
+                masked: ChannelMask::default(),
+                commands: arrayvec::ArrayVec::new(),
+            },
+            free: (0..blocks)
+                .map(|_| Box::new(SampleBlock::with_capacity(NumberFormat::Float32, channels, BLOCK)))
+                .collect(),
+            channels,
+            samples,
+            next_index: 0,
+            bins,
+        };
+        rig.swap_in(model.id);
+        rig
+    }
+
+    /// The first bin swaps the model in; it is not among those that are compared.
+    fn swap_in(&mut self, model: kalmind_types::ModelId) {
+        self.fill_blocks(None);
+        let now = self.time(self.next_index);
+        assert!(
+            self.binner.close_next(now, &[Command::SwapModel(model)], &mut self.input),
+            "the bin is full"
+        );
+        // without features there is no row one yet
+        self.input.incomplete = true;
+        self.engine.step(&self.input, &self.binner);
+        self.release();
+    }
+
+    fn time(&self, index: u64) -> LslTime {
+        LslTime(1000.0 + index as f64 * WIDTH / self.samples as f64)
+    }
+
+    /// Sends the samples of a bin, block by block; zeros for `None`. What acquisition does to fill a block is a copy.
+    fn fill_blocks(&mut self, bin: Option<usize>) {
+        let mut sent = 0;
+        while sent < self.samples {
+            let count = BLOCK.min(self.samples - sent);
+            let mut block = self.free.pop().expect("as many blocks as a bin needs");
+            block.stamps.clear();
+            block.values.clear();
+            block.first_index = self.next_index;
+            block.health = StreamHealth::Live;
+            for at in 0..count as u64 {
+                block.stamps.push(StreamTime(self.time(self.next_index + at).0));
+            }
+            block.received = self.time(self.next_index + count as u64);
+            if let Samples::Float32(values) = &mut block.values {
+                match bin {
+                    Some(bin) => values.extend_from_slice(
+                        &self.bins[bin][sent * self.channels..(sent + count) * self.channels],
+                    ),
+                    None => values.resize(count * self.channels, 0.0),
+                }
+            }
+            self.next_index += count as u64;
+            sent += count;
+            self.binner.accept(0, block);
+        }
+    }
+
+    fn release(&mut self) {
+        let free = &mut self.free;
+        self.binner.release(|_, block| free.push(block));
+    }
+
+    /// One bin, from its samples to the output.
+    fn tick(&mut self, bin: usize) -> TickOutput {
+        self.fill_blocks(Some(bin));
+        let now = self.time(self.next_index);
+        assert!(self.binner.close_next(now, &[], &mut self.input), "the bin is full");
+        let output = self.engine.step(&self.input, &self.binner);
+        self.release();
+        output
+    }
+
+    /// The features of a bin, added up in 64 bits.
+    fn features(&self, bin: usize) -> Vec<f64> {
+        let mut sums = vec![0.0; self.channels];
+        for row in self.bins[bin].chunks(self.channels) {
+            for (sum, value) in sums.iter_mut().zip(row) {
+                *sum += f64::from(*value);
+            }
+        }
+        sums
+    }
+}
+
+/// The largest relative difference of the intent from the textbook's.
+fn accuracy(decoder: &str, channels: usize, samples: usize) -> f64 {
+    let mut rig = Rig::new(decoder, channels, samples);
+    let mut filter = TextbookKalman::new(&kalman(channels), true).expect("matrices with an inverse");
+    let mut dkf_filter = TextbookDkf::new(&state()).expect("S has an inverse");
+    let dkf = dkf(channels);
+    let Regressor::NadarayaWatson { points, values, .. } = &dkf.regressor else { return f64::NAN };
+    let mut most = 0.0_f64;
+    for bin in 0..COMPARED {
+        let output = rig.tick(bin);
+        assert!(!output.incomplete, "every sample of the bin is in it");
+        let intent = output.intent.expect("a decoder at work");
+        let features = rig.features(bin);
+        let found = if decoder == "kalman-steady" {
+            filter.step(&features).expect("matrices with an inverse");
+            difference(&intent, &filter.mean, &filter.covariance)
+        } else {
+            let (f, _) = nadaraya_watson(points, values, BANDWIDTH, &features);
+            dkf_filter.step(&f, &symmetric(&[0.5, 0.0, 0.5], 2)).expect("matrices with an inverse");
+            difference(&intent, &dkf_filter.mean, &dkf_filter.covariance)
+        };
+        most = most.max(found);
+    }
+    most
+}
+
+fn measure(criterion: &mut Criterion, decoder: &str, channels: usize, samples: usize) -> Row {
+    let input = if samples == 1 {
+        format!("{channels} features a sample")
+    } else {
+        format!("{channels} channels at {} kHz, sum", samples as f64 / WIDTH / 1e3)
+    };
+    let what = format!("{input}, {decoder}");
+    let mut rig = Rig::new(decoder, channels, samples);
+    let mut bin = 0;
+    measured::forget(&what);
+    criterion.bench_function(&what, |bencher| {
+        bencher.iter(|| {
+            bin = (bin + 1) % COMPARED;
+            black_box(rig.tick(bin))
+        });
+    });
+    let median = measured::median_us(&what);
+    let share = median.map_or_else(String::new, |us| format!(", {:.2} %", us / (WIDTH * 1e6) * 100.0));
+    Row {
+        what,
+        measured: format!("{}{share}", measured::shown(median)),
+        goal: if samples == 1 { String::new() } else { String::from("25 % with reception") },
+        accuracy: format!("{:.1e}", accuracy(decoder, channels, samples)),
+    }
+}
