@@ -15,7 +15,7 @@ use std::{
 use arrayvec::ArrayVec;
 use kalmind::{
     model::IdentifiedModel,
-    tick::{StopLatch, StreamInput, TickCounts, TickQueues, TickRecord, TickThread, lane},
+    tick::{QueuedCommand, StopLatch, StreamInput, TickCounts, TickQueues, TickRecord, TickThread, lane},
 };
 use kalmind_acquisition::{StreamMonitor, Waker, clock, pool::pool, ring::ring};
 use kalmind_engine::{Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, StreamBinning};
@@ -105,6 +105,11 @@ fn model(decoder: &str) -> IdentifiedModel {
     .expect("a model")
 }
 
+/// A command that no stop is newer than.
+fn now(command: Command) -> QueuedCommand {
+    QueuedCommand { command, stops: u64::MAX }
+}
+
 #[expect(clippy::too_many_lines, reason = "one run from wiring to count, in the order in which it happens")]
 /// Runs the tick thread over [`TICKS`] samples and says how often it touched the heap after its start.
 fn heap_touches(decoder: &str) -> u64 {
@@ -184,22 +189,22 @@ fn heap_touches(decoder: &str) -> u64 {
                 // the same model again under its own name: staged, swapped in, the one before last handed back
                 let staged = model.stage().expect("builds");
                 if models_in.push(staged).is_ok() {
-                    commands_in.push(Command::SwapModel(model.id)).expect("room");
+                    commands_in.push(now(Command::SwapModel(model.id))).expect("room");
                 }
             }
-            100 => commands_in.push(Command::UndoModel).expect("room"),
+            100 => commands_in.push(now(Command::UndoModel)).expect("room"),
             200 => stop.set(Actor::Client),
             210 => {
                 let request = Command::Request { mode: Mode::Calibrating, resume: true, by: Actor::Operator };
-                commands_in.push(request).expect("room");
+                commands_in.push(now(request)).expect("room");
                 let target = Target { position: Position([0.8, 0.2]), radius: 0.06 };
                 let task = TaskState { target: Some(target), drive: CursorDrive::Label };
-                commands_in.push(Command::Task(task)).expect("room");
+                commands_in.push(now(Command::Task(task))).expect("room");
             }
             300 => {
                 let request = Command::Request { mode: Mode::Control, resume: true, by: Actor::Operator };
-                commands_in.push(request).expect("room");
-                commands_in.push(Command::PlaceCursor(Position([0.5, 0.5]))).expect("room");
+                commands_in.push(now(request)).expect("room");
+                commands_in.push(now(Command::PlaceCursor(Position([0.5, 0.5])))).expect("room");
             }
             _ => {}
         }

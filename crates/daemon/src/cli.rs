@@ -44,10 +44,10 @@ pub enum Command {
 #[derive(Args, Clone, Debug)]
 pub struct DemoArguments {
     /// Seconds of closed loop after the fit [default: until Ctrl-C; with --headless 60].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seconds)]
     pub seconds: Option<f64>,
     /// Seconds of open loop before the fit.
-    #[arg(long, value_name = "N", default_value_t = 30.0)]
+    #[arg(long, value_name = "N", default_value_t = 30.0, value_parser = seconds)]
     pub calibration_seconds: f64,
     /// No page: print the result and end.
     #[arg(long)]
@@ -76,7 +76,7 @@ pub struct RunArguments {
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     /// Seconds to wait for the configured streams before giving up.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
     pub wait: f64,
     /// Print the summary at the end as one JSON document on stdout.
     #[arg(long)]
@@ -87,7 +87,7 @@ pub struct RunArguments {
 #[derive(Args, Clone, Debug)]
 pub struct StreamsArguments {
     /// Seconds to listen.
-    #[arg(long, value_name = "N", default_value_t = 2.0)]
+    #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = seconds)]
     pub seconds: f64,
     /// Configuration whose `[lsl]` settings to use.
     #[arg(long, value_name = "FILE")]
@@ -193,8 +193,11 @@ pub struct SimulateArguments {
     /// Name of the stream of counts.
     #[arg(long, value_name = "NAME", default_value = "Kalmind-Participant")]
     pub stream: String,
+    /// Configuration whose `[lsl]` settings to use, to meet a daemon that runs with it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// End after this many seconds [default: run until ended].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seconds)]
     pub seconds: Option<f64>,
     /// Strength of the tuning; the standard is 0.5, less is harder.
     #[arg(long, value_name = "SCALE", default_value_t = 0.5)]
@@ -217,4 +220,12 @@ pub struct SimulateArguments {
     /// End when the program that started this one ends.
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
+}
+
+/// A number of seconds from the command line: finite, zero or more.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
+        _ => Err("a number of seconds, zero or more, is expected".to_owned()),
+    }
 }

@@ -1,7 +1,12 @@
 //! From the command line to the command: configuration, log and network first, in that order.
 
-use std::{io::IsTerminal as _, path::Path};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::Path,
+    sync::Mutex,
+};
 
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{
@@ -26,13 +31,17 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
             start_log(&configuration.log);
             let configuration = demo_command::alone(configuration, arguments);
             let in_force = network::apply(&network::from_configuration(&configuration.lsl))?;
-            demo_command::run(arguments, configuration, &in_force)
+            let result = demo_command::run(arguments, configuration, &in_force);
+            network::clean_up(&in_force);
+            result
         }
         Command::Run(arguments) => {
             let configuration = load(&arguments.config)?;
             start_log(&configuration.log);
             let in_force = network::apply(&network::from_configuration(&configuration.lsl))?;
-            run_command::run(arguments, configuration, &in_force)
+            let result = run_command::run(arguments, configuration, &in_force);
+            network::clean_up(&in_force);
+            result
         }
         Command::Streams(arguments) => {
             start_log(&configuration::Log::default());
@@ -46,6 +55,12 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
         }
         Command::Simulate(arguments) => {
             start_log(&configuration::Log::default());
+            if let Some(path) = &arguments.config {
+                let in_force = network::apply(&network::from_configuration(&load(path)?.lsl))?;
+                let result = simulate_command::run(arguments);
+                network::clean_up(&in_force);
+                return result;
+            }
             simulate_command::run(arguments)
         }
         Command::Fit(arguments) => {
@@ -60,9 +75,14 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
 }
 
 /// Prints a failure to stderr.
-#[expect(clippy::print_stderr, reason = "the one place where the program says why it ends")]
 pub fn print_failure(failure: &Failure) {
-    eprintln!("kalmind: {failure}");
+    say(&format!("kalmind: {failure}"));
+}
+
+/// Says something to the person who started the program, on stderr.
+pub fn say(text: &str) {
+    // where nobody can hear it any more, the program goes on all the same
+    let _closed = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 fn load(path: &Path) -> Outcome<Configuration> {
@@ -77,7 +97,11 @@ fn rendered(result: Result<Configuration, ConfigurationErrors>) -> Outcome<Confi
         .or_usage()
 }
 
-/// Logs to stderr, so that stdout carries results alone.
+/// Keeps the log's writer until the program ends.
+static LOG_WRITER: Mutex<Option<WorkerGuard>> = Mutex::new(None);
+
+/// Logs to stderr, so that stdout carries results alone. The writing is done by a thread of its own: a terminal or a
+/// parent process that does not read holds up nothing; what finds no room is dropped (and that is counted there).
 fn start_log(log: &configuration::Log) {
     let level = match log.level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -86,12 +110,23 @@ fn start_log(log: &configuration::Log) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    if let Ok(mut kept) = LOG_WRITER.lock() {
+        *kept = Some(guard);
+    }
     let builder = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .with_env_filter(EnvFilter::default().add_directive(level.into()));
     // a second start in one process (tests) keeps the first log
     let _started = match log.format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
+}
+
+/// Writes out what the log still holds.
+pub fn finish_log() {
+    if let Ok(mut kept) = LOG_WRITER.lock() {
+        drop(kept.take());
+    }
 }

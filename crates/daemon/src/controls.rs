@@ -1,11 +1,14 @@
 //! The daemon as the server steers and describes it.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use kalmind_acquisition::{StreamMonitor, Waker, clock};
 use kalmind_output::{ControlRefused, Controls, DecoderInfo, Hub};
-use kalmind_session::{MarkerTable, parse_marker};
-use kalmind_types::{Actor, EventKind, LslTime, Mode, StreamStatus};
+use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
+use kalmind_types::{Actor, EventKind, LslTime, Mode, Seconds, StreamStatus};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -38,13 +41,26 @@ pub struct DaemonControls {
     pub configuration: Value,
     /// The network settings in force.
     pub network: Value,
+    /// Markers of the task stream that were not understood.
+    pub unknown_markers: Arc<AtomicU64>,
+    /// When a stop was last told of, and whose.
+    pub told_stop: Mutex<Option<(LslTime, Actor)>>,
 }
+
+/// Stops by one actor are told of no more often than this.
+const STOP_EVENTS: Seconds = Seconds(0.1);
 
 impl Controls for DaemonControls {
     fn stop(&self, by: Actor) {
         self.stop.set(by);
         self.tick.wake();
-        self.events.publish(clock::now(), EventKind::Operator, json!({ "action": "stop", "by": by }));
+        // the stop is in force; telling of it is limited, since nobody needs permission to ask for one
+        let now = clock::now();
+        let mut told = self.told_stop.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|(last, by_last)| by_last != by || (now - last).0 > STOP_EVENTS.0) {
+            *told = Some((now, by));
+            self.events.publish(now, EventKind::Operator, json!({ "action": "stop", "by": by }));
+        }
     }
 
     fn request(&self, mode: Mode, by: Actor) -> Result<(), ControlRefused> {
@@ -53,7 +69,7 @@ impl Controls for DaemonControls {
                 "there is no model to control with: configure [decoder] model, or calibrate first".to_owned(),
             ));
         }
-        if !self.desk.send(Message::Request { mode, resume: true, by }) {
+        if !self.desk.send(Message::Request { mode, resume: true, by, stops: self.stop.stops() }) {
             return Err(ControlRefused::Busy("too many requests wait; ask again".to_owned()));
         }
         self.events.publish(clock::now(), EventKind::Operator, json!({ "action": mode, "by": by }));
@@ -66,6 +82,11 @@ impl Controls for DaemonControls {
             .map_err(|error| ControlRefused::Invalid(error.to_string()))?;
         let time = marker.time.unwrap_or_else(clock::now);
         let (kind, data) = (marker.content.kind(), marker.content.data());
+        if marker.content == TaskEventContent::Operator(OperatorAction::Stop) {
+            // a stop waits in no queue
+            self.stop.set(Actor::Task);
+            self.tick.wake();
+        }
         if !self.desk.send(Message::Task { time, content: marker.content }) {
             return Err(ControlRefused::Busy("too many events wait; send it again".to_owned()));
         }
@@ -107,9 +128,9 @@ impl Controls for DaemonControls {
 
 impl DaemonControls {
     /// What the tick thread and the desk count: name, help, value.
-    pub fn tick_counts(&self) -> [(&'static str, &'static str, u64); 10] {
+    pub fn tick_counts(&self) -> [(&'static str, &'static str, u64); 12] {
         let counts = &self.counts;
-        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         [
             ("ticks", "Ticks.", read(&counts.ticks)),
             ("incomplete", "Ticks that were a time update only.", read(&counts.incomplete)),
@@ -120,6 +141,8 @@ impl DaemonControls {
             ("nonfinite_values", "Values left out of bins as not finite.", read(&counts.nonfinite_values)),
             ("masked_features", "Features masked, summed over ticks.", read(&counts.masked_features)),
             ("lost_records", "Ticks that the slow side never saw.", read(&counts.lost_records)),
+            ("models_refused", "Models that did not fit the streams.", read(&counts.models_refused)),
+            ("unknown_markers", "Markers of the task that were not understood.", read(&self.unknown_markers)),
             ("refused_requests", "Requests refused because too many waited.", self.desk.refused()),
         ]
     }

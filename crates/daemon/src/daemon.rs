@@ -4,8 +4,8 @@ use std::{
     net::SocketAddr,
     os::{linux::net::SocketAddrExt as _, unix::net},
     sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
     thread::JoinHandle,
@@ -25,8 +25,8 @@ use kalmind_output::{
     LedgerSnapshot, Limits, LslPublisher, Server, ServerConfig, SessionInfo, Token, Workspace,
     spawn_lsl_publisher, start_server,
 };
-use kalmind_session::{MarkerTable, parse_marker};
-use kalmind_types::{Actor, Command, Event, EventKind, MAX_STREAMS, StreamStatus};
+use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
+use kalmind_types::{Actor, Command, Event, MAX_STREAMS, StreamStatus};
 use serde_json::json;
 
 use crate::{
@@ -38,7 +38,10 @@ use crate::{
     network::NetworkInForce,
     plan::{Plan, label_law, selector},
     realtime::{RealtimeSettings, Role},
-    tick::{LaneSource, StopLatch, StreamInput, TickCounts, TickQueues, TickRecord, TickThread, lane},
+    tick::{
+        LaneSource, QueuedCommand, StopLatch, StreamInput, TickCounts, TickQueues, TickRecord, TickThread,
+        lane,
+    },
 };
 
 /// Publications that may wait for the LSL publisher or the hub: five seconds at 200 Hz.
@@ -98,7 +101,10 @@ impl Daemon {
     ///
     /// # Errors
     /// What cannot be had: another daemon of this name, a port in use, a refused real-time setting that is required.
-    #[expect(clippy::too_many_lines, reason = "the wiring of a run, in the order in which its parts are made")]
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the wiring of a run, in the order in which its parts are made"
+    )]
     pub fn start(plan: &Plan, network: &NetworkInForce, options: RunOptions) -> Outcome<Self> {
         let configuration = &plan.configuration;
         let instance = claim_instance(&configuration.instance.name).or_work()?;
@@ -147,7 +153,7 @@ impl Daemon {
             label_law: label_law(configuration),
             calibrate: options.calibrate,
             program: options.program,
-            max_masked: configuration.bins.max_masked,
+            max_masked: plan.calibration_mask(),
         };
         let tick = tick_waker.clone();
         let queues = DeskQueues {
@@ -162,7 +168,16 @@ impl Daemon {
 
         let binner = Binner::new(plan.binner(), plan.masked).or_usage()?;
         let Inlets { mut monitors, guards, streams } = Inlets::start(plan, &tick_waker, &realtime)?;
-        let markers = follow_task(configuration, &handle, &events)?;
+        let unknown_markers = Arc::new(AtomicU64::new(0));
+        let follower = TaskFollower {
+            table: plan.markers.clone(),
+            desk: handle.clone(),
+            events: Arc::clone(&events),
+            stop: Arc::clone(&stop),
+            tick: tick_waker.clone(),
+            unknown: Arc::clone(&unknown_markers),
+        };
+        let markers = follower.start(configuration)?;
         monitors.extend(markers.iter().map(|(inlet, _)| Arc::clone(&inlet.status)));
 
         let controls = Arc::new(DaemonControls {
@@ -179,6 +194,8 @@ impl Daemon {
                 "sha256": configuration.source.sha256,
             }),
             network: network.status(),
+            unknown_markers: Arc::clone(&unknown_markers),
+            told_stop: Mutex::new(None),
         });
         let token = match &configuration.server.token {
             Some(token) => Token::new(token.clone()).or_usage()?,
@@ -233,7 +250,12 @@ impl Daemon {
     /// The page's address with the token that lets it steer.
     #[must_use]
     pub fn page(&self) -> String {
-        format!("http://{}/#token={}", self.address(), self.token.reveal())
+        let mut address = self.address();
+        if address.ip().is_unspecified() {
+            // every address is this machine's; this one is sure to be answered
+            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        format!("http://{address}/#token={}", self.token.reveal())
     }
 
     /// What came of the real-time settings.
@@ -253,10 +275,10 @@ impl Daemon {
         }
     }
 
-    /// Whether the tick thread still runs.
+    /// Whether the threads that must not end still run.
     #[must_use]
-    pub fn ticks(&self) -> bool {
-        !self.tick.is_finished()
+    pub fn is_whole(&self) -> bool {
+        !self.tick.is_finished() && !self.desk.is_finished()
     }
 
     /// Stops the cursor, lets every client know, and ends every thread. Takes a second or two.
@@ -265,8 +287,13 @@ impl Daemon {
         // the tick thread answers a stop with a heartbeat at once; two rounds of its longest park are ample
         std::thread::park_timeout(std::time::Duration::from_millis(60));
         drop(self.markers.take());
-        self.inlets.clear();
-        self.controls.desk.send(Message::End);
+        // each may wait for a dead outlet: all at once, not one after the other
+        std::thread::scope(|scope| {
+            for inlet in self.inlets.drain(..) {
+                scope.spawn(move || drop(inlet));
+            }
+        });
+        self.controls.desk.end();
         self.end.store(true, Ordering::Release);
         self.controls.tick.wake();
         let ended = [("tick", self.tick.join()), ("desk", self.desk.join())];
@@ -341,14 +368,15 @@ impl Inlets {
 fn first_model(
     plan: &Plan,
     engine: &mut Engine,
-    commands: &mut Producer<Command>,
+    commands: &mut Producer<QueuedCommand>,
 ) -> Outcome<Option<DecoderInfo>> {
     let Some(model) = &plan.model else { return Ok(None) };
     let staged = model.stage().or_usage()?;
     if let Err((error, _)) = engine.stage(staged) {
         return Err(error).or_usage();
     }
-    let _empty_ring_has_room = commands.push(Command::SwapModel(model.id));
+    let _empty_ring_has_room =
+        commands.push(QueuedCommand { command: Command::SwapModel(model.id), stops: 0 });
     Ok(Some(DecoderInfo { name: model.model.decoder.to_string(), model: model.id.to_hex() }))
 }
 
@@ -449,43 +477,49 @@ fn server_config(configuration: &Configuration, token: Token) -> ServerConfig {
     }
 }
 
-/// Follows the task's marker stream, where one is configured: every marker becomes an event and a message to the desk.
-fn follow_task(
-    configuration: &Configuration,
-    desk: &DeskHandle,
-    events: &Arc<EventBus>,
-) -> Outcome<Option<(MarkerInlet, JoinHandle<()>)>> {
-    let selection = configuration.task.selection();
-    if selection.is_empty() {
-        return Ok(None);
-    }
-    let entries = configuration.task.markers.iter().map(|(text, marker)| {
-        let kind = EventKind::from(marker.kind);
-        (text.clone(), json!({ "kind": kind, "data": marker.data() }))
-    });
-    let table = MarkerTable::new(entries).or_usage()?;
-    let (sink, received) = crossbeam_channel::bounded::<Marker>(MARKERS);
-    let inlet =
-        MarkerInlet::spawn(MarkerConfig { key: "task".to_owned(), selector: selector(selection) }, sink)
-            .or_stream()?;
-    let (desk, events) = (desk.clone(), Arc::clone(events));
-    let thread = std::thread::Builder::new().name("kalmind-task".to_owned()).spawn(move || {
-        for received in received {
-            match parse_marker(&received.text, &table) {
-                Ok(marker) => {
-                    let time = marker.time.unwrap_or(received.time);
-                    events.publish(time, marker.content.kind(), marker.content.data());
-                    if !desk.send(Message::Task { time, content: marker.content }) {
-                        tracing::warn!("a task marker was refused: too many wait");
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a marker of the task stream was not understood");
-                    let data = json!({ "state": "task", "reason": error.to_string() });
-                    events.publish(received.time, EventKind::Fault, data);
-                }
-            }
+/// What follows the task's marker stream: every marker becomes an event and a message to the desk.
+struct TaskFollower {
+    table: MarkerTable,
+    desk: DeskHandle,
+    events: Arc<EventBus>,
+    stop: Arc<StopLatch>,
+    tick: Waker,
+    unknown: Arc<AtomicU64>,
+}
+
+impl TaskFollower {
+    /// Starts following, where a stream is configured.
+    fn start(self, configuration: &Configuration) -> Outcome<Option<(MarkerInlet, JoinHandle<()>)>> {
+        let selection = configuration.task.selection();
+        if selection.is_empty() {
+            return Ok(None);
         }
-    });
-    Ok(Some((inlet, thread.or_work()?)))
+        let (sink, received) = crossbeam_channel::bounded::<Marker>(MARKERS);
+        let config = MarkerConfig { key: "task markers".to_owned(), selector: selector(selection) };
+        let inlet = MarkerInlet::spawn(config, sink).or_stream()?;
+        let follow = move || received.iter().for_each(|marker| self.follow(&marker));
+        let thread = std::thread::Builder::new().name("kalmind-task".to_owned()).spawn(follow);
+        Ok(Some((inlet, thread.or_work()?)))
+    }
+
+    fn follow(&self, received: &Marker) {
+        let marker = match parse_marker(&received.text, &self.table) {
+            Ok(marker) => marker,
+            Err(error) => {
+                self.unknown.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%error, "a marker of the task stream was not understood");
+                return;
+            }
+        };
+        if marker.content == TaskEventContent::Operator(OperatorAction::Stop) {
+            // a stop waits in no queue
+            self.stop.set(Actor::Task);
+            self.tick.wake();
+        }
+        let time = marker.time.unwrap_or(received.time);
+        self.events.publish(time, marker.content.kind(), marker.content.data());
+        if !self.desk.send(Message::Task { time, content: marker.content }) {
+            tracing::warn!("a task marker was refused: too many wait");
+        }
+    }
 }

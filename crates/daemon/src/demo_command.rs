@@ -7,17 +7,19 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
+use kalmind_acquisition::clock::Deadline;
 use kalmind_filter::DecoderSpec;
 use kalmind_types::{Actor, Seconds};
 use serde_json::json;
 
 use crate::{
     cli::DemoArguments,
+    commands::say,
     configuration::Configuration,
     daemon::{Daemon, RunOptions, Summary},
     desk::{Program, Progress, Stage},
     failure::{OrFail as _, Outcome},
-    network::{self, NetworkInForce},
+    network::NetworkInForce,
     plan,
     signals::EndSignals,
 };
@@ -84,9 +86,12 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
         .args(["simulate", "--end-with-parent", "--seed", &arguments.seed.to_string()])
         .args(["--instance", &configuration.instance.name, "--stream", &stream])
         .stdin(Stdio::null());
-    let participant = Participant(child.spawn().or_work()?);
+    let mut participant = Participant(child.spawn().or_work()?);
 
-    let plan = plan::plan(configuration, WAIT)?;
+    let Some(plan) = signals.or_signal(move || plan::plan(configuration, WAIT)).or_work()? else {
+        return Ok(());
+    };
+    let plan = plan?;
     let program = Program {
         seed: arguments.seed,
         open_loop: Seconds(arguments.calibration_seconds),
@@ -96,27 +101,33 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
     let options = RunOptions { program: Some(program), calibrate: Some(calibrate) };
     let daemon = Daemon::start(&plan, network, options)?;
     if !arguments.headless {
-        eprint(&format!(
+        say(&format!(
             "Kalmind demo. Open this page in a browser on this machine:\n\n    {}\n",
             daemon.page()
         ));
     }
-    let stage = follow(arguments, &daemon, &signals);
+    let followed = follow(arguments, closed_loop, &daemon, &signals, &mut participant);
     let progress = daemon.controls().desk.progress();
     drop(participant);
     let summary = daemon.shut_down(Actor::Signal);
-    network::clean_up(network);
-    if let Stage::Failed(problem) = stage {
-        return Err(anyhow::anyhow!("the fit failed: {problem}")).or_work();
-    }
+    followed.or_work()?;
     report(arguments, closed_loop, &progress, &summary)
 }
 
 /// Shows progress until the closed loop is over or a signal comes.
-fn follow(arguments: &DemoArguments, daemon: &Daemon, signals: &EndSignals) -> Stage {
+fn follow(
+    arguments: &DemoArguments,
+    closed_loop: Option<f64>,
+    daemon: &Daemon,
+    signals: &EndSignals,
+    participant: &mut Participant,
+) -> anyhow::Result<()> {
     let style =
         ProgressStyle::with_template("{bar:32} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(1000).with_style(style);
+    // a machine that pauses makes it longer; a demo that never ends is a failed one
+    let patience = closed_loop.map(|seconds| 3.0 * (arguments.calibration_seconds + seconds) + 60.0);
+    let deadline = patience.map(|seconds| Deadline::after(Seconds(seconds)));
     loop {
         let progress = daemon.controls().desk.progress();
         let share =
@@ -129,20 +140,28 @@ fn follow(arguments: &DemoArguments, daemon: &Daemon, signals: &EndSignals) -> S
             }
             Stage::Fitting => bar.set_message("fitting"),
             Stage::ClosedLoop(seconds) => {
-                bar.set_position(share(*seconds, arguments.seconds.or(Some(HEADLESS_SECONDS))));
+                bar.set_position(share(*seconds, closed_loop));
                 let (acquired, presented) = (progress.score.acquired(), progress.score.presented());
                 bar.set_message(format!("closed loop {seconds:.0} s, {acquired} of {presented} targets"));
             }
-            Stage::Failed(_) | Stage::Done => {
-                bar.finish_and_clear();
-                return progress.stage;
-            }
+            Stage::Failed(problem) => anyhow::bail!("the fit failed: {problem}"),
+            Stage::Done => break,
         }
-        if signals.wait(ROUND) || !daemon.ticks() {
-            bar.finish_and_clear();
-            return progress.stage;
+        if signals.wait(ROUND) {
+            break;
         }
+        anyhow::ensure!(daemon.is_whole(), "a thread of the daemon ended by itself; the log says why");
+        if let Some(status) = participant.0.try_wait()? {
+            anyhow::bail!("the simulated participant ended ({status}) before the demo was over");
+        }
+        anyhow::ensure!(
+            deadline.as_ref().is_none_or(|deadline| !deadline.passed()),
+            "the demo did not get on (state {}): is the machine too busy?",
+            daemon.controls().hub.state().0
+        );
     }
+    bar.finish_and_clear();
+    Ok(())
 }
 
 fn report(
@@ -181,9 +200,4 @@ fn report(
         summary.text()
     )
     .or_work()
-}
-
-#[expect(clippy::print_stderr, reason = "the page's address is for the person who started the program")]
-fn eprint(text: &str) {
-    eprintln!("{text}");
 }

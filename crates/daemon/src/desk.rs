@@ -2,6 +2,7 @@
 //! all pass over it, so that the tick thread has one sender of commands and everything happens in one order.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -33,11 +34,15 @@ use crate::{
     calibration_fit::{CalibrationFit, fit_calibration},
     event_bus::EventBus,
     model::Demand,
-    tick::{StopLatch, TickRecord},
+    tick::{QueuedCommand, StopLatch, TickRecord},
 };
 
 /// How long the desk waits when nothing wakes it.
 const LONGEST_PARK: Duration = Duration::from_millis(100);
+/// Targets that may be announced ahead of their time.
+const ANNOUNCED: usize = 64;
+/// Commands that may wait for the tick thread beyond its ring; more are dropped and counted.
+const WAITING: usize = 256;
 /// Messages that may wait for the desk; more are refused.
 pub const MESSAGES: usize = 256;
 
@@ -52,6 +57,8 @@ pub enum Message {
         resume: bool,
         /// Who.
         by: Actor,
+        /// How many stops there had been when it was asked for.
+        stops: u64,
     },
     /// A task by others tells something (already published as an event).
     Task {
@@ -62,8 +69,6 @@ pub enum Message {
     },
     /// A fit ended.
     Fitted(Result<Box<CalibrationFit>, String>),
-    /// The program ends.
-    End,
 }
 
 /// A task that the daemon itself presents: open loop, fit, closed loop.
@@ -117,8 +122,9 @@ pub struct DeskHandle {
     messages: Sender<Message>,
     waker: Waker,
     progress: Arc<Mutex<Progress>>,
-    /// Messages refused because the queue was full.
+    /// Messages refused because the queue was full, and commands that waited too long for a tick.
     refused: Arc<AtomicU64>,
+    ended: Arc<AtomicBool>,
 }
 
 impl DeskHandle {
@@ -132,6 +138,7 @@ impl DeskHandle {
             waker: Waker::new(),
             progress: Arc::new(Mutex::new(progress)),
             refused: Arc::new(AtomicU64::new(0)),
+            ended: Arc::new(AtomicBool::new(false)),
         };
         (handle, received)
     }
@@ -144,6 +151,19 @@ impl DeskHandle {
         }
         self.waker.wake();
         sent
+    }
+
+    /// Hands a message over and waits for room: for the fit's own thread, whose result must not be lost.
+    fn send_patiently(&self, message: Message) {
+        // without a desk the daemon is ending, and nobody wants the result
+        let _desk_is_gone = self.messages.send(message);
+        self.waker.wake();
+    }
+
+    /// Ends the desk's thread.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.waker.wake();
     }
 
     /// Messages refused so far.
@@ -170,7 +190,7 @@ impl DeskHandle {
 #[derive(Debug)]
 pub struct DeskQueues {
     /// Commands to the tick thread.
-    pub commands: Producer<Command>,
+    pub commands: Producer<QueuedCommand>,
     /// Models to the tick thread.
     pub models: Producer<Box<StagedModel>>,
     /// Models back from it.
@@ -205,15 +225,18 @@ pub struct Desk {
     messages: Receiver<Message>,
     events: Arc<EventBus>,
     stop: Arc<StopLatch>,
-    ended: Arc<AtomicBool>,
-    waiting: std::collections::VecDeque<Command>,
+    waiting: VecDeque<QueuedCommand>,
     radial8: Option<Radial8>,
     calibration: Option<Calibration>,
     block: Option<TaskBlock>,
     target: Option<Target>,
     trial: Option<u64>,
-    /// Target and trial before the newest change of target, and when that was: bins that started earlier had them.
+    /// Target and trial before the newest change, and when that was: bins that started earlier had them.
     before: Option<(LslTime, Option<Target>, Option<u64>)>,
+    /// Targets of a task whose time is still to come.
+    announced: Vec<(LslTime, Option<Target>)>,
+    /// The features of a tick as calibration sees them.
+    features: Vec<f64>,
     wanted: Option<Mode>,
     newest: LslTime,
     shown: Option<(OutputState, Option<kalmind_types::Reason>)>,
@@ -240,14 +263,15 @@ impl Desk {
             messages,
             events,
             stop,
-            ended: Arc::new(AtomicBool::new(false)),
-            waiting: std::collections::VecDeque::new(),
+            waiting: VecDeque::new(),
             radial8: None,
             calibration: None,
             block: None,
             target: None,
             trial: None,
             before: None,
+            announced: Vec::new(),
+            features: Vec::new(),
             wanted: None,
             newest: LslTime::default(),
             shown: None,
@@ -264,7 +288,7 @@ impl Desk {
 
     fn run(mut self) {
         let _only_this_thread_attaches = self.handle.waker.attach();
-        while !self.ended.load(Ordering::Relaxed) {
+        while !self.handle.ended.load(Ordering::Acquire) {
             while let Ok(message) = self.messages.try_recv() {
                 self.handle_message(message);
             }
@@ -281,9 +305,9 @@ impl Desk {
 
     fn handle_message(&mut self, message: Message) {
         match message {
-            Message::Request { mode, resume, by } => {
+            Message::Request { mode, resume, by, stops } => {
                 self.wanted = Some(mode);
-                self.command(Command::Request { mode, resume, by });
+                self.queue(QueuedCommand { command: Command::Request { mode, resume, by }, stops });
             }
             Message::Task { time, content } => self.follow_task(time, &content),
             Message::Fitted(Ok(fit)) => self.take_fit(*fit),
@@ -296,15 +320,15 @@ impl Desk {
                 );
                 self.handle.update(|progress| progress.stage = Stage::Failed(problem));
             }
-            Message::End => self.ended.store(true, Ordering::Relaxed),
         }
     }
 
     /// A task by others: its targets, blocks and requests. It never clears a latched hold.
     fn follow_task(&mut self, time: LslTime, content: &TaskEventContent) {
         match *content {
-            TaskEventContent::Target(target) => self.show_target(time, target),
+            TaskEventContent::Target(target) => self.announce(time, target),
             TaskEventContent::Trial { trial, phase, .. } => {
+                self.changes_at(time);
                 self.trial = (phase == Phase::Start).then_some(trial);
             }
             TaskEventContent::TaskBlock { block, phase: Phase::Start } => self.begin_block(block),
@@ -322,8 +346,32 @@ impl Desk {
         }
     }
 
+    /// A target counts from its own time on; one that is announced ahead waits for it.
+    fn announce(&mut self, time: LslTime, target: Option<Target>) {
+        if (time - clock::now()).0 > 0.0 && self.announced.len() < ANNOUNCED {
+            self.announced.push((time, target));
+        } else {
+            self.show_target(time, target);
+        }
+    }
+
+    fn show_announced(&mut self, now: LslTime) {
+        self.announced.sort_by(|a, b| a.0.0.total_cmp(&b.0.0));
+        while self.announced.first().is_some_and(|(time, _)| *time <= now) {
+            let (time, target) = self.announced.remove(0);
+            self.show_target(time, target);
+        }
+    }
+
+    /// Remembers what was in force until `time`, once for all changes of that time.
+    fn changes_at(&mut self, time: LslTime) {
+        if self.before.is_none_or(|(changed, ..)| changed < time) {
+            self.before = Some((time, self.target, self.trial));
+        }
+    }
+
     fn show_target(&mut self, time: LslTime, target: Option<Target>) {
-        self.before = Some((time, self.target, self.trial));
+        self.changes_at(time);
         self.target = target;
         let drive = self.block.map_or(CursorDrive::Decoder, TaskBlock::drive);
         self.command(Command::Task(TaskState { target, drive }));
@@ -338,7 +386,7 @@ impl Desk {
                 bin_ms: demand.bin_ms,
                 max_masked: self.settings.max_masked,
             };
-            let features = demand.streams.iter().map(|stream| stream.channels).sum();
+            let features: usize = demand.streams.iter().map(|stream| stream.channels).sum();
             self.calibration = Some(Calibration::new(options, features));
         }
         self.command(Command::Task(TaskState { target: self.target, drive: block.drive() }));
@@ -375,7 +423,7 @@ impl Desk {
         });
         let fit = move || {
             let fitted = fit_calibration(&calibration, &spec, &demand, shuffle);
-            desk.send(Message::Fitted(fitted.map(Box::new).map_err(|error| error.to_string())));
+            desk.send_patiently(Message::Fitted(fitted.map(Box::new).map_err(|error| error.to_string())));
         };
         if let Err(error) = std::thread::Builder::new().name("kalmind-fit".to_owned()).spawn(fit) {
             self.handle_message(Message::Fitted(Err(format!("no thread for the fit: {error}"))));
@@ -420,12 +468,19 @@ impl Desk {
         let output = &record.output;
         self.newest = output.time;
         self.note_state(output);
+        self.show_announced(output.time);
         if let Some(calibration) = &mut self.calibration {
             let (target, trial) = match self.before {
                 Some((changed, target, trial)) if changed > record.input.start => (target, trial),
                 _ => (self.target, self.trial),
             };
-            calibration.observe(CalibrationTick { output, features: &record.features, target, trial });
+            // what is switched off when the decoder runs must not teach it either
+            self.features.clear();
+            let masked = record.input.masked;
+            let used =
+                |(feature, value): (usize, &f64)| if masked.is_masked(feature) { f64::NAN } else { *value };
+            self.features.extend(record.features.iter().enumerate().map(used));
+            calibration.observe(CalibrationTick { output, features: &self.features, target, trial });
         }
         self.run_program(output);
     }
@@ -480,10 +535,11 @@ impl Desk {
         for event in step.events {
             match event.content {
                 TaskEventContent::Target(target) => {
-                    self.before = Some((event.time, self.target, self.trial));
+                    self.changes_at(event.time);
                     self.target = target;
                 }
                 TaskEventContent::Trial { trial, phase, .. } => {
+                    self.changes_at(event.time);
                     self.trial = (phase == Phase::Start).then_some(trial);
                 }
                 _ => {}
@@ -512,7 +568,22 @@ impl Desk {
     }
 
     fn command(&mut self, command: Command) {
-        self.waiting.push_back(command);
+        let stops = self.stop.stops();
+        self.queue(QueuedCommand { command, stops });
+    }
+
+    fn queue(&mut self, queued: QueuedCommand) {
+        if let (Command::Task(_), Some(last)) = (&queued.command, self.waiting.back_mut())
+            && matches!(last.command, Command::Task(_))
+        {
+            // without ticks only the task's newest state matters
+            *last = queued;
+        } else if self.waiting.len() < WAITING {
+            self.waiting.push_back(queued);
+        } else {
+            self.handle.refused.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(command = ?queued.command, "a command was dropped: too many wait for a tick");
+        }
         self.send_waiting();
     }
 

@@ -18,9 +18,11 @@ use serde_json::json;
 
 use crate::{
     cli::EvaluateArguments,
+    configuration::Configuration,
     failure::{OrFail as _, Outcome},
     fit_command::fit_tables,
     model::IdentifiedModel,
+    plan::EPOCH_JUMP,
     tables::Tables,
 };
 
@@ -121,7 +123,7 @@ fn check_model(model: &IdentifiedModel, tables: &Tables) -> anyhow::Result<()> {
     }
     let (expected, found) = (model.model.bin_ms, tables.bin_ms);
     anyhow::ensure!(
-        (expected - found).abs() <= 1e-6 * expected,
+        (expected - found).abs() <= crate::model::SAME_WIDTH * expected,
         "the model was fitted with bins of {expected} ms, the rows are {found} ms apart (--rate)"
     );
     Ok(())
@@ -230,6 +232,8 @@ fn write_predictions(
 pub fn decode_rows(model: &IdentifiedModel, tables: &Tables, rows: Range<usize>) -> anyhow::Result<Decoded> {
     let width = tables.features.width;
     let bin = Seconds::from_millis(tables.bin_ms);
+    // rows further apart than any live bin have no live counterpart; gaps are then counted in rows
+    let live = crate::plan::BIN_MS.contains(&tables.bin_ms);
     let stream = StreamBinning {
         binning: Binning::Sample,
         rate_hz: Some(1e3 / tables.bin_ms),
@@ -240,14 +244,18 @@ pub fn decode_rows(model: &IdentifiedModel, tables: &Tables, rows: Range<usize>)
     let settings = BinnerSettings {
         width: bin,
         max_wait: Seconds(f64::INFINITY),
-        epoch_jump: Seconds(1.0_f64.max(10.0 * bin.0)),
+        epoch_jump: if live { EPOCH_JUMP } else { Seconds(10.0 * bin.0) },
         streams: vec![stream],
     };
     let mut binner = Binner::new(settings, ChannelMask::default())?;
     let mut engine = Engine::new(EngineSettings {
         features: vec![StreamFeatures { binning: Binning::Sample, channels: width, labels: None }],
         max_masked: 0.25,
-        restart_after: Seconds(0.5_f64.max(3.0 * bin.0)),
+        restart_after: Seconds::from_millis(if live {
+            Configuration::default().bins.restart_after_ms
+        } else {
+            3.0 * tables.bin_ms
+        }),
         stale_after: Seconds(f64::INFINITY),
         auto_resume: Seconds(f64::INFINITY),
         start: Mode::Idle,

@@ -106,7 +106,8 @@ pub fn fit_tables(
         components: components.into_iter().map(|name| Component { name, unit: String::new() }).collect(),
         training_mean: statistics.mean,
         zscore,
-        label_law: None,
+        // states come as data; with a task, the law says which rows were left out of the measurement
+        label_law: tables.task.is_some().then_some(law),
         participant: None,
         training_hash: Some(data.hash()),
         report: Some(json!(fitted.report)),

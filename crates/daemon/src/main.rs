@@ -6,11 +6,13 @@ use clap::Parser as _;
 use kalmind::cli::CommandLine;
 
 fn main() -> ExitCode {
-    match kalmind::commands::run(&CommandLine::parse()) {
+    let code = match kalmind::commands::run(&CommandLine::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             kalmind::commands::print_failure(&failure);
             ExitCode::from(failure.exit_code())
         }
-    }
+    };
+    kalmind::commands::finish_log();
+    code
 }

@@ -8,6 +8,9 @@ use kalmind_recording::{ModelFileError, model_from_bytes, model_to_bytes, read_m
 use kalmind_signal::{FeatureStatistics, Preparation, PreparationError};
 use kalmind_types::{Binning, Component, ModelId, StreamFeatures};
 
+/// Bin widths that differ by less than this part are the same: a width read off a recording's stamps is not exact.
+pub const SAME_WIDTH: f64 = 0.01;
+
 /// A model with its identity.
 #[derive(Clone, Debug)]
 pub struct IdentifiedModel {
@@ -92,8 +95,10 @@ impl IdentifiedModel {
         let mut differences = Vec::new();
         let channels =
             |streams: &[StreamFeatures]| streams.iter().map(|stream| stream.channels).collect::<Vec<_>>();
-        if channels(&model.streams) == channels(&demand.streams) {
-            let pairs = model.streams.iter().zip(&demand.streams).enumerate();
+        let split = split_like(&model.streams, &demand.streams);
+        let fitted = split.as_ref().unwrap_or(&model.streams);
+        if channels(fitted) == channels(&demand.streams) {
+            let pairs = fitted.iter().zip(&demand.streams).enumerate();
             for (index, (expected, found)) in pairs {
                 if expected.binning != found.binning {
                     let name = |binning: Binning| format!("{binning:?}").to_lowercase();
@@ -123,7 +128,7 @@ impl IdentifiedModel {
                 said(&demand.streams)
             ));
         }
-        if (model.bin_ms - demand.bin_ms).abs() > 1e-6 * demand.bin_ms {
+        if (model.bin_ms - demand.bin_ms).abs() > SAME_WIDTH * demand.bin_ms {
             differences.push(format!(
                 "the model was fitted with bins of {} ms, the configuration makes bins of {} ms",
                 model.bin_ms, demand.bin_ms
@@ -156,4 +161,25 @@ fn first_difference<'a>(
 ) -> Option<(usize, (&'a String, &'a String))> {
     let (expected, found) = expected.labels.as_ref().zip(found.labels.as_ref())?;
     expected.iter().zip(found).enumerate().find(|(_, (expected, found))| expected != found)
+}
+
+/// A model fitted on one table of features, cut where the streams end; `None` where that is not what it is.
+fn split_like(model: &[StreamFeatures], demand: &[StreamFeatures]) -> Option<Vec<StreamFeatures>> {
+    let [table] = model else { return None };
+    let total: usize = demand.iter().map(|stream| stream.channels).sum();
+    if demand.len() < 2 || table.channels != total {
+        return None;
+    }
+    let mut first = 0;
+    let parts = demand.iter().map(|stream| {
+        let labels = table.labels.as_ref().and_then(|labels| labels.get(first..first + stream.channels));
+        first += stream.channels;
+        // a table says one binning for all; what the streams' are is for the configuration to say
+        StreamFeatures {
+            binning: stream.binning,
+            channels: stream.channels,
+            labels: labels.map(<[String]>::to_vec),
+        }
+    });
+    Some(parts.collect())
 }

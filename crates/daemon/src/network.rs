@@ -1,14 +1,7 @@
 //! LSL's network settings: liblsl reads them from a file named by `LSLAPICFG` at the first call, so the program writes
 //! that file and starts itself anew with the variable set, before any LSL call.
 
-use std::{
-    env,
-    ffi::OsString,
-    fs,
-    os::unix::{fs::DirBuilderExt as _, process::CommandExt as _},
-    path::PathBuf,
-    process::Command,
-};
+use std::{env, ffi::OsString, fs, os::unix::process::CommandExt as _, path::PathBuf, process::Command};
 
 use kalmind_acquisition::{Network, NetworkConfig, lslapicfg};
 use serde_json::{Value, json};
@@ -54,15 +47,15 @@ pub fn apply(network: &NetworkConfig) -> Outcome<NetworkInForce> {
         return Ok(NetworkInForce { text, file });
     }
     network.validate().or_usage()?;
-    let folder = env::temp_dir().join(format!("kalmind-{}", std::process::id()));
-    if !folder.is_dir() {
-        fs::DirBuilder::new().mode(0o700).create(&folder).or_work()?;
-    }
-    let file = folder.join("lsl_api.cfg");
+    // a random name, made for this user alone: nobody else can have put a link there
+    let folder = tempfile::Builder::new().prefix("kalmind-").tempdir().or_work()?;
+    let file = folder.path().join("lsl_api.cfg");
     fs::write(&file, lslapicfg(network)).or_work()?;
     let program = env::current_exe().or_work()?;
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    // where the new process cannot be made, dropping the folder removes it; else the new process does at its end
     let error = Command::new(program).args(arguments).env(LSLAPICFG, &file).env(OURS, &file).exec();
+    drop(folder);
     Err(error).or_work()
 }
 

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use kalmind_acquisition::{ClockSource, InletConfig, MonitorLimits, ResolveError, StreamSelector, find_one};
 use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinning};
 use kalmind_filter::{LabelKind, LabelLaw};
-use kalmind_types::{Binning, ChannelMask, Position, Seconds, StreamDescription, StreamFeatures};
+use kalmind_session::MarkerTable;
+use kalmind_types::{Binning, ChannelMask, EventKind, Position, Seconds, StreamDescription, StreamFeatures};
+use serde_json::json;
 
 use crate::{
     configuration::{ChannelReference, Configuration, LawKind, SampleClock, Selection, Stream},
@@ -14,7 +16,13 @@ use crate::{
 };
 
 /// A change of the time base by more than this starts a new epoch.
-const EPOCH_JUMP: Seconds = Seconds(1.0);
+pub const EPOCH_JUMP: Seconds = Seconds(1.0);
+/// The part of a long wait whose samples are kept in blocks; the configuration's `ring_blocks` can ask for more.
+const LONGEST_HELD_MS: f64 = 500.0;
+/// Blocks of a stream at most, unless the configuration asks for more.
+const MOST_BLOCKS: usize = 8192;
+/// How wide bins may be, in milliseconds.
+pub const BIN_MS: std::ops::RangeInclusive<f64> = 1.0..=200.0;
 /// A leading stream's rate may differ from the bins' by this part.
 const RATE_MATCH: f64 = 0.01;
 
@@ -68,6 +76,20 @@ pub enum PlanError {
         /// The width configured.
         bin_ms: f64,
     },
+    /// A leading stream that is too fast or too slow for bins.
+    #[error(
+        "stream \"{key}\" sends {rate_hz} samples a second; with binning = \"sample\" each is a bin, and bins are 1 to \
+         200 ms wide (5 to 1000 samples a second): use binning = \"mean\" or \"sum\""
+    )]
+    Rate {
+        /// Its key.
+        key: String,
+        /// Its rate.
+        rate_hz: f64,
+    },
+    /// Every channel is switched off.
+    #[error("every channel of every stream is masked; there is nothing left to decode from")]
+    AllMasked,
     /// A masked channel that there is not.
     #[error("stream \"{key}\" has no channel {channel} to mask; it has {channels}")]
     NoSuchChannel {
@@ -130,6 +152,8 @@ pub struct Plan {
     pub demand: Demand,
     /// The model to start with.
     pub model: Option<IdentifiedModel>,
+    /// What the task program's own texts mean.
+    pub markers: MarkerTable,
 }
 
 /// The configuration's selection as acquisition takes it.
@@ -186,12 +210,13 @@ pub fn plan(mut configuration: Configuration, wait: Seconds) -> Outcome<Plan> {
     }
     let bin_ms = bin_width(&configuration, &found).or_usage()?;
     configuration.bins.bin_ms = bin_ms;
+    let max_wait_ms = configuration.bins.max_wait_ms();
     let several = configuration.stream.len() > 1;
     let streams: Vec<PlannedStream> = configuration
         .stream
         .iter()
         .zip(&found)
-        .map(|(stream, description)| planned(stream, description, bin_ms, several))
+        .map(|(stream, description)| planned(stream, description, (bin_ms, max_wait_ms), several))
         .collect();
     let masked = mask(&configuration, &streams).or_usage()?;
     let demand = Demand {
@@ -202,7 +227,11 @@ pub fn plan(mut configuration: Configuration, wait: Seconds) -> Outcome<Plan> {
     };
     let (configuration, demand, model) = with_model(configuration, demand)?;
     cursor_components(&configuration, &demand).or_usage()?;
-    Ok(Plan { configuration, streams, masked, bin_ms, demand, model })
+    let entries = configuration.task.markers.iter().map(|(text, marker)| {
+        (text.clone(), json!({ "kind": EventKind::from(marker.kind), "data": marker.data() }))
+    });
+    let markers = MarkerTable::new(entries).or_usage()?;
+    Ok(Plan { configuration, streams, masked, bin_ms, demand, model, markers })
 }
 
 /// The bin width: as configured, checked against the rate of a stream whose samples are bins.
@@ -218,12 +247,18 @@ fn bin_width(configuration: &Configuration, found: &[StreamDescription]) -> Resu
         Some(bin_ms) if (bin_ms - period_ms).abs() > RATE_MATCH * period_ms => {
             Err(PlanError::BinWidth { key, rate_hz, period_ms, bin_ms })
         }
+        _ if !BIN_MS.contains(&period_ms) => Err(PlanError::Rate { key, rate_hz }),
         Some(bin_ms) => Ok(bin_ms),
         None => Ok(period_ms),
     }
 }
 
-fn planned(stream: &Stream, description: &StreamDescription, bin_ms: f64, several: bool) -> PlannedStream {
+fn planned(
+    stream: &Stream,
+    description: &StreamDescription,
+    (bin_ms, max_wait_ms): (f64, f64),
+    several: bool,
+) -> PlannedStream {
     let key = stream.key().to_owned();
     let mut inlet = InletConfig::new(key.clone(), selector(stream.selection()), description.clone());
     inlet.limits = MonitorLimits {
@@ -237,7 +272,11 @@ fn planned(stream: &Stream, description: &StreamDescription, bin_ms: f64, severa
         SampleClock::Sender => ClockSource::Sender,
         SampleClock::Arrival => ClockSource::Arrival,
     };
-    inlet.blocks = stream.ring_blocks;
+    // one block a sample is the worst case: a bin and its wait must fit
+    let held = (description.nominal_rate_hz * (bin_ms + max_wait_ms.min(LONGEST_HELD_MS)) * 1.5e-3).ceil()
+        as usize
+        + 8;
+    inlet.blocks = stream.ring_blocks.max(held.min(MOST_BLOCKS));
     inlet.block_samples = stream.block_samples;
     let nominal = Some(description.nominal_rate_hz).filter(|rate| *rate > 0.0);
     let labels = description.labels.as_ref().map(|labels| {
@@ -287,6 +326,9 @@ fn mask(configuration: &Configuration, streams: &[PlannedStream]) -> Result<Chan
         }
         offset += channels;
     }
+    if (0..offset).all(|feature| masked.is_masked(feature)) {
+        return Err(PlanError::AllMasked);
+    }
     Ok(masked)
 }
 
@@ -329,11 +371,25 @@ fn cursor_components(configuration: &Configuration, demand: &Demand) -> Result<[
             PlanError::NoSuchComponent { name: name.clone(), known: known.join(", ") }
         })
     };
+    if demand.components.len() == 1 && !configuration.gives("cursor.components") {
+        // one component moves x; y has none
+        return Ok([0, usize::MAX]);
+    }
     let [x, y] = &configuration.cursor.components;
     Ok([place(x)?, place(y)?])
 }
 
 impl Plan {
+    /// Share of all features that may be without a valid value in a row that trains a decoder: those that are switched
+    /// off always are.
+    #[must_use]
+    pub fn calibration_mask(&self) -> f64 {
+        let features: usize = self.demand.streams.iter().map(|stream| stream.channels).sum();
+        let off = (0..features).filter(|&feature| self.masked.is_masked(feature)).count() as f64;
+        let features = features as f64;
+        (self.configuration.bins.max_masked * (features - off) + off) / features.max(1.0)
+    }
+
     /// Settings of the binner.
     #[must_use]
     pub fn binner(&self) -> BinnerSettings {

@@ -4,6 +4,7 @@ use std::{fmt, sync::Mutex};
 
 use rustix::{
     mm::{MlockAllFlags, mlockall},
+    process::{Resource, geteuid, getrlimit},
     thread::{CpuSet, sched_setaffinity},
 };
 use serde::Serialize;
@@ -71,9 +72,14 @@ impl RealtimeSettings {
         if self.settings.lock_memory == Insistence::Off {
             return Ok(());
         }
-        let result = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE).map_err(|error| {
-            format!("{error}; raise RLIMIT_MEMLOCK (ulimit -l unlimited) or grant CAP_IPC_LOCK")
-        });
+        let remedy = "raise RLIMIT_MEMLOCK (ulimit -l unlimited) or grant CAP_IPC_LOCK";
+        // under a finite limit the lock would be granted now, and threads and buffers be refused later
+        let limit = getrlimit(Resource::Memlock).current.filter(|_| !geteuid().is_root());
+        let result = match limit {
+            Some(bytes) => Err(format!("the limit is {bytes} bytes; {remedy}")),
+            None => mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE)
+                .map_err(|error| format!("{error}; {remedy}")),
+        };
         self.note("locked memory".to_owned(), self.settings.lock_memory, result)
     }
 

@@ -7,10 +7,11 @@ use kalmind_types::{Actor, Seconds};
 
 use crate::{
     cli::RunArguments,
+    commands::say,
     configuration::Configuration,
     daemon::{Daemon, RunOptions},
     failure::{OrFail as _, Outcome},
-    network::{self, NetworkInForce},
+    network::NetworkInForce,
     plan::{self, Plan},
     signals::EndSignals,
 };
@@ -30,34 +31,30 @@ pub fn run(arguments: &RunArguments, configuration: Configuration, network: &Net
     }
     let decoder = configuration.task.decoder.clone();
     let calibrate: DecoderSpec = decoder.parse().or_usage()?;
-    eprint(&format!(
-        "kalmind {}; LSL: {}; looking for the streams",
-        env!("CARGO_PKG_VERSION"),
-        network.text
-    ));
-    let plan = plan::plan(configuration, Seconds(arguments.wait))?;
+    say(&format!("kalmind {}; LSL: {}; looking for the streams", env!("CARGO_PKG_VERSION"), network.text));
+    let wait = Seconds(arguments.wait);
+    let Some(plan) = signals.or_signal(move || plan::plan(configuration, wait)).or_work()? else {
+        say("ended while it waited for the streams");
+        return Ok(());
+    };
+    let plan = plan?;
     let banner = banner(&plan);
     let daemon = Daemon::start(&plan, network, RunOptions { program: None, calibrate: Some(calibrate) })?;
-    eprint(&banner);
-    eprint(&started(&daemon));
-    while daemon.ticks() {
+    say(&banner);
+    say(&started(&daemon));
+    while daemon.is_whole() {
         if signals.wait(Duration::from_millis(500)) {
             break;
         }
     }
-    let died = !daemon.ticks();
+    let died = !daemon.is_whole();
     let summary = daemon.shut_down(Actor::Signal);
-    network::clean_up(network);
     if arguments.json {
         writeln!(std::io::stdout().lock(), "{}", summary.json()).or_work()?;
     } else {
-        eprint(&summary.text());
+        say(&summary.text());
     }
-    if died {
-        Err(anyhow::anyhow!("the tick thread ended by itself; the log says why")).or_work()
-    } else {
-        Ok(())
-    }
+    if died { Err(anyhow::anyhow!("a thread ended by itself; the log says why")).or_work() } else { Ok(()) }
 }
 
 /// Which streams, which model.
@@ -97,9 +94,4 @@ fn started(daemon: &Daemon) -> String {
     lines.push(format!("  page: {}", daemon.page()));
     lines.push("running; Ctrl-C ends it".to_owned());
     lines.join("\n")
-}
-
-#[expect(clippy::print_stderr, reason = "the banner is for the person who started the program")]
-fn eprint(text: &str) {
-    eprintln!("{text}");
 }

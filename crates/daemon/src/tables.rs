@@ -34,6 +34,35 @@ pub enum TablesError {
         /// The features' file.
         file: String,
     },
+    /// A rate and times that disagree.
+    #[error(
+        "--rate {rate} means {rate_ms} ms from row to row, but the `time` column has {time_ms} ms (in seconds?): leave \
+         --rate out, or correct the column"
+    )]
+    RateAgainstTime {
+        /// As given.
+        rate: f64,
+        /// What it means.
+        rate_ms: f64,
+        /// What the column says.
+        time_ms: f64,
+    },
+    /// Two files whose times are not those of the same rows.
+    #[error(
+        "row {row} is at {first_time} s in {first} and at {second_time} s in {second}; the rows must be the same bins"
+    )]
+    TimesDiffer {
+        /// The first row that differs.
+        row: usize,
+        /// A file.
+        first: String,
+        /// Its time.
+        first_time: f64,
+        /// The other file.
+        second: String,
+        /// Its time.
+        second_time: f64,
+    },
     /// A rate that is none.
     #[error("--rate {0}: a positive number of rows per second is expected")]
     BadRate(f64),
@@ -74,7 +103,33 @@ impl Tables {
         {
             return Err(TablesError::BadRate(rate));
         }
+        let task_time = task.as_ref().and_then(|task| task.time.clone());
+        let others = [
+            (&arguments.states, &states.time),
+            (arguments.task.as_ref().unwrap_or(&arguments.states), &task_time),
+        ];
         let time = features.time.clone().or_else(|| states.time.clone());
+        if let Some(step) = time.as_deref().and_then(median_step) {
+            if let Some(rate) = arguments.rate
+                && (step * rate - 1.0).abs() > crate::model::SAME_WIDTH
+            {
+                return Err(TablesError::RateAgainstTime { rate, rate_ms: 1e3 / rate, time_ms: step * 1e3 });
+            }
+            for (path, other) in others {
+                let pairs = time.iter().flatten().zip(other.iter().flatten()).enumerate();
+                for (row, (first_time, second_time)) in pairs {
+                    if (first_time - second_time).abs() > step / 2.0 {
+                        return Err(TablesError::TimesDiffer {
+                            row,
+                            first: features_name,
+                            first_time: *first_time,
+                            second: name(path),
+                            second_time: *second_time,
+                        });
+                    }
+                }
+            }
+        }
         let period = arguments.rate.map(f64::recip).or_else(|| time.as_deref().and_then(median_step));
         let Some(period) = period else { return Err(TablesError::NoRate { file: features_name }) };
         let time = time.unwrap_or_else(|| (0..features.rows).map(|row| row as f64 * period).collect());

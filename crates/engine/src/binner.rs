@@ -85,6 +85,7 @@ struct Intake {
     newest: Option<LslTime>,
     last_raw: Option<StreamTime>,
     last_received: LslTime,
+    connection: u32,
     lost: u64,
     late: u64,
     counts: BinCounts,
@@ -103,6 +104,8 @@ pub struct Binner {
     origin: Option<(LslTime, u64)>,
     /// With a leader: time of the newest tick of the epoch.
     last_time: Option<LslTime>,
+    /// When the bin closed last could have been closed.
+    ready: LslTime,
 }
 
 impl Binner {
@@ -130,7 +133,17 @@ impl Binner {
         }
         let leader = leader.map(|(index, _)| index);
         let streams = settings.streams.iter().cloned().map(Intake::new).collect();
-        Ok(Self { settings, leader, streams, masked, seq: 0, epoch: 0, origin: None, last_time: None })
+        Ok(Self {
+            settings,
+            leader,
+            streams,
+            masked,
+            seq: 0,
+            epoch: 0,
+            origin: None,
+            last_time: None,
+            ready: LslTime::default(),
+        })
     }
 
     /// Takes a block in. Its box comes back through [`Binner::release`] once no bin needs it.
@@ -339,6 +352,7 @@ impl Binner {
             let _full_is_impossible = input.commands.try_push(*command);
         }
         input.streams.clear();
+        self.ready = LslTime(f64::NEG_INFINITY);
         for (index, intake) in self.streams.iter_mut().enumerate() {
             let taken = if leader == Some(index) {
                 intake.window.take_front()
@@ -349,6 +363,17 @@ impl Binner {
             };
             intake.late += taken.scattered;
             intake.counts.late += taken.scattered;
+            if intake.settings.required {
+                // the sample that closed it: the first past the end, else the last inside
+                let decisive = intake.window.first_pending_from(end).filter(|_| leader != Some(index));
+                let last_inside = taken.ranges.last().map(|range| range.end.saturating_sub(1));
+                let received = decisive.or(last_inside).and_then(|index| intake.window.received(index));
+                if let Some(received) = received
+                    && received > self.ready
+                {
+                    self.ready = received;
+                }
+            }
             let tick = StreamTick {
                 ranges: taken.ranges,
                 offset: intake.offset.unwrap_or_default(),
@@ -359,7 +384,16 @@ impl Binner {
             intake.counts.binned += tick.samples();
             let _within_max_streams = input.streams.try_push(tick);
         }
+        if closed_by == BinClose::Deadline || !self.ready.0.is_finite() {
+            self.ready = end + self.settings.max_wait;
+        }
         self.seq += 1;
+    }
+
+    /// When the bin closed last could have been closed, on the local clock: when the sample that decided it was
+    /// received; for a deadline, when that passed.
+    pub fn ready(&self) -> LslTime {
+        self.ready
     }
 
     /// When the open bin will be closed whatever comes, on the local clock; `None` while nothing waits.
@@ -371,8 +405,25 @@ impl Binner {
         Some(end + self.settings.max_wait)
     }
 
-    /// Gives back the blocks that are done with: `give_back(stream, block)`.
+    /// Gives back the blocks that are done with: `give_back(stream, block)`. Call it once a round, with or without ticks:
+    /// while bins wait for a stream that is not there, samples of the others that are too old for any bin to come are
+    /// dropped and counted, so that their blocks do not run out.
     pub fn release(&mut self, mut give_back: impl FnMut(usize, Box<SampleBlock>)) {
+        let horizon = match self.leader {
+            Some(_) => Some(self.settings.epoch_jump.0),
+            None if self.origin.is_none() => Some(0.0),
+            None => None,
+        };
+        if let Some(horizon) = horizon {
+            let kept = Seconds(horizon + self.settings.width.0 + self.settings.max_wait.0);
+            for (index, intake) in self.streams.iter_mut().enumerate() {
+                if self.leader != Some(index)
+                    && let Some(newest) = intake.newest
+                {
+                    intake.counts.dropped += intake.window.forget_before(newest - kept);
+                }
+            }
+        }
         for (index, intake) in self.streams.iter_mut().enumerate() {
             intake.window.release(|block| give_back(index, block));
         }
@@ -413,6 +464,7 @@ impl Intake {
             newest: None,
             last_raw: None,
             last_received: LslTime::default(),
+            connection: 0,
             lost: 0,
             late: 0,
             counts: BinCounts::default(),
@@ -432,6 +484,15 @@ impl Intake {
         };
         let advance = (raw - last_raw).0;
         let correction = measured.0 - offset.0;
+        let fresh = core::mem::replace(&mut self.connection, block.connection) != block.connection;
+        if fresh
+            && correction.abs() <= jump
+            && self.newest.is_none_or(|newest| raw.corrected(measured) > newest)
+        {
+            // another connection may be another clock: nothing to slew from
+            self.note(raw, measured, block.received);
+            return (raw.corrected(measured), leads && advance.abs() > jump);
+        }
         let waited = (block.received - self.last_received).0.max(0.0);
         let forward = if leads { advance } else { advance - waited };
         if correction.abs() > jump || advance < -jump || forward > jump {

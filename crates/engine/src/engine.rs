@@ -171,19 +171,27 @@ impl Engine {
         self.settings.stale_after
     }
 
+    /// How long `stale` may last and still return by itself.
+    pub fn auto_resume(&self) -> Seconds {
+        self.settings.auto_resume
+    }
+
     /// One tick. Real-time: no allocation, lock or I/O; the cost is that of the decoder.
     pub fn step(&mut self, input: &TickInput, samples: &dyn SampleSource) -> TickOutput {
         let Extracted { newest, nonfinite: nonfinite_values, misshapen } = self.extract(input, samples);
-        let masked = (0..self.raw.len())
-            .filter(|&feature| !self.raw[feature].is_finite() || input.masked.is_masked(feature))
-            .count();
-        let complete = !input.incomplete
-            && !misshapen
-            && masked as f64 <= self.settings.max_masked * self.raw.len() as f64;
+        let switched_off = (0..self.raw.len()).filter(|&feature| input.masked.is_masked(feature)).count();
+        let valid_or_off =
+            |(feature, value): &(usize, &f64)| value.is_finite() || input.masked.is_masked(*feature);
+        let invalid = self.raw.len().saturating_sub(self.raw.iter().enumerate().filter(valid_or_off).count());
+        // what the operator has switched off is not missing
+        let in_use = self.raw.len().saturating_sub(switched_off);
+        let complete =
+            !input.incomplete && !misshapen && invalid as f64 <= self.settings.max_masked * in_use as f64;
 
         let gap = Seconds((input.time - *self.last_complete.get_or_insert(input.start)).0.abs());
         let moved_before = self.states.state().moves();
-        self.note_freshness(complete, gap);
+        let was_silent = input.commands.contains(&Command::InputWasSilent);
+        self.note_freshness(complete, gap, was_silent);
         for command in &input.commands {
             self.obey(*command);
         }
@@ -206,7 +214,7 @@ impl Engine {
             seq: input.seq,
             epoch: input.epoch,
             time: input.time,
-            newest,
+            newest: newest.filter(|_| complete),
             incomplete: !complete,
             state,
             reason,
@@ -214,7 +222,7 @@ impl Engine {
             velocity,
             intent: self.intent,
             click: None,
-            masked_features: masked as u32,
+            masked_features: invalid.saturating_add(switched_off) as u32,
             nonfinite_values,
             row_one,
             fallback,
@@ -223,6 +231,12 @@ impl Engine {
 
     /// What a tick gives when the step before it panicked: fault, nothing moves, no intent.
     pub fn fault(&mut self, input: &TickInput, cause: Cause) -> TickOutput {
+        for command in &input.commands {
+            // the step may have ended before it obeyed; a stop must be in force whatever happens
+            if let Command::Stop { by } = *command {
+                self.states.stop(by);
+            }
+        }
         self.states.fault(cause);
         self.intent = None;
         let velocity = self.cursor.rest();
@@ -271,13 +285,13 @@ impl Engine {
         Extracted { newest, nonfinite: raw.nonfinite, misshapen }
     }
 
-    fn note_freshness(&mut self, complete: bool, gap: Seconds) {
+    fn note_freshness(&mut self, complete: bool, gap: Seconds, was_silent: bool) {
         let stale_for = gap.0 - self.settings.stale_after.0;
-        if stale_for > 0.0 {
+        if stale_for > 0.0 || was_silent {
             self.states.input_not_fresh();
         }
         if complete {
-            self.states.input_fresh(stale_for < self.settings.auto_resume.0);
+            self.states.input_fresh(stale_for < self.settings.auto_resume.0 && !was_silent);
         }
     }
 
@@ -307,6 +321,9 @@ impl Engine {
                     self.activate(model);
                 }
             }
+            Command::Fault(cause) => self.states.fault(cause),
+            // judged with the gap between the stamps, before any command
+            Command::InputWasSilent => {}
         }
     }
 

@@ -3,32 +3,22 @@
 //! Three conditions lie over the mode that people ask for. Each is latched on its own, and the state shown is the one
 //! with the highest code among those that hold (`fault` 5, `stale` 4, `hold` 3, then the mode):
 //!
-//! | event | fault | stale | hold | mode |
-//! |---|---|---|---|---|
-//! | stop | - | - | set | - |
-//! | request, with resume | cleared | cleared if the input is fresh | cleared | as asked |
-//! | request, without resume (tasks) | - | - | - | as asked |
-//! | input not fresh for `stale_after` | - | set | - | - |
-//! | input fresh again, stale for less than `auto_resume` | - | cleared | - | - |
-//! | input fresh again, stale for longer | - | kept until a resume | - | - |
-//! | fault | set | - | - | - |
-//! | no model while `control` | - | - | - | idle |
+//! | event | fault | not fresh | awaits resume | hold | mode |
+//! |---|---|---|---|---|---|
+//! | stop | - | - | - | set | - |
+//! | request, with resume | cleared | - | cleared | cleared | as asked |
+//! | request, without resume (tasks) | - | - | - | - | as asked |
+//! | input not fresh for `stale_after` | - | set | - | - | - |
+//! | input fresh again, stale for less than `auto_resume` | - | cleared | - | - | - |
+//! | input fresh again, stale for longer | - | cleared | set if it was not fresh | - | - |
+//! | fault | set | - | - | - | - |
+//! | no model while `control` | - | - | - | - | idle |
 //!
-//! ("-" leaves the condition as it is.) So a stop during a fault is still in force after the fault was cleared by
+//! (`stale` is shown while the input is not fresh or awaits a resume; "-" leaves the condition as it is.) So a stop during a fault is still in force after the fault was cleared by
 //! itself, and nothing but a resume by someone with the run's token clears `hold` or `fault`.
 
 use kalmind_types::{Actor, Cause, Mode, OutputState, Reason};
 use serde::{Deserialize, Serialize};
-
-/// Whether the input is fresh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Freshness {
-    Fresh,
-    /// No complete bin for longer than `stale_after`.
-    NotFresh,
-    /// Fresh again, but it took so long that the operator must agree.
-    AwaitsResume,
-}
 
 /// The output's state with its latched conditions. Plain data: the live daemon copies it to see what a command would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +26,10 @@ pub struct OutputStates {
     mode: Mode,
     mode_reason: Option<Reason>,
     hold: Option<Reason>,
-    freshness: Freshness,
+    /// No complete bin for longer than `stale_after`.
+    not_fresh: bool,
+    /// The input was stale for so long that the operator must agree before it counts as fresh again.
+    awaits_resume: bool,
     fault: Option<Reason>,
 }
 
@@ -44,7 +37,7 @@ impl OutputStates {
     /// Starts in `mode`, nothing latched.
     #[must_use]
     pub fn new(mode: Mode) -> Self {
-        Self { mode, mode_reason: None, hold: None, freshness: Freshness::Fresh, fault: None }
+        Self { mode, mode_reason: None, hold: None, not_fresh: false, awaits_resume: false, fault: None }
     }
 
     /// The state shown and its reason: the condition with the highest code.
@@ -52,8 +45,13 @@ impl OutputStates {
     pub fn shown(&self) -> (OutputState, Option<Reason>) {
         if self.fault.is_some() {
             (OutputState::Fault, self.fault)
-        } else if self.freshness != Freshness::Fresh {
-            (OutputState::Stale, Some(Reason { cause: Cause::InputNotFresh, by: Actor::Daemon }))
+        } else if self.not_fresh || self.awaits_resume {
+            // a stop under a stale state has to be seen as well
+            let reason = match self.hold {
+                Some(stop) => Reason { cause: Cause::StoppedAndNotFresh, by: stop.by },
+                None => Reason { cause: Cause::InputNotFresh, by: Actor::Daemon },
+            };
+            (OutputState::Stale, Some(reason))
         } else if self.hold.is_some() {
             (OutputState::Hold, self.hold)
         } else {
@@ -86,9 +84,7 @@ impl OutputStates {
         if resume {
             self.hold = None;
             self.fault = None;
-            if self.freshness == Freshness::AwaitsResume {
-                self.freshness = Freshness::Fresh;
-            }
+            self.awaits_resume = false;
         }
     }
 
@@ -102,14 +98,13 @@ impl OutputStates {
 
     /// There was no complete bin for longer than `stale_after`.
     pub fn input_not_fresh(&mut self) {
-        self.freshness = Freshness::NotFresh;
+        self.not_fresh = true;
     }
 
     /// A complete bin came; `brief` says that the input was stale for less than `auto_resume`.
     pub fn input_fresh(&mut self, brief: bool) {
-        if self.freshness == Freshness::NotFresh {
-            self.freshness = if brief { Freshness::Fresh } else { Freshness::AwaitsResume };
-        }
+        self.awaits_resume |= self.not_fresh && !brief;
+        self.not_fresh = false;
     }
 
     /// Something broke.
@@ -133,8 +128,6 @@ mod tests {
     }
 
     const MODES: [Mode; 3] = [Mode::Idle, Mode::Calibrating, Mode::Control];
-    const FRESHNESS: [Freshness; 3] = [Freshness::Fresh, Freshness::NotFresh, Freshness::AwaitsResume];
-
     fn steps() -> Vec<Step> {
         let mut steps = vec![
             Step::Stop,
@@ -157,9 +150,17 @@ mod tests {
         let mut all = Vec::new();
         for mode in MODES {
             for hold in [None, hold] {
-                for freshness in FRESHNESS {
+                for (not_fresh, awaits_resume) in [(false, false), (false, true), (true, false), (true, true)]
+                {
                     for fault in [None, fault] {
-                        all.push(OutputStates { mode, mode_reason: None, hold, freshness, fault });
+                        all.push(OutputStates {
+                            mode,
+                            mode_reason: None,
+                            hold,
+                            not_fresh,
+                            awaits_resume,
+                            fault,
+                        });
                     }
                 }
             }
@@ -178,35 +179,34 @@ mod tests {
         }
     }
 
-    /// The table of the module's documentation, row by row, on (fault, freshness, hold, mode).
-    fn expected(before: (bool, u8, bool, Mode), step: Step) -> (bool, u8, bool, Mode) {
-        let (fault, stale, hold, mode) = before;
+    /// Fault, not fresh, awaits resume, hold, mode.
+    type Facts = (bool, bool, bool, bool, Mode);
+
+    /// The table of the module's documentation, row by row.
+    fn expected(before: Facts, step: Step) -> Facts {
+        let (fault, not_fresh, awaits, hold, mode) = before;
         match step {
-            Step::Stop => (fault, stale, true, mode),
-            Step::Request(asked, true) => (false, if stale == 2 { 0 } else { stale }, false, asked),
-            Step::Request(asked, false) => (fault, stale, hold, asked),
-            Step::NoModel if mode == Mode::Control => (fault, stale, hold, Mode::Idle),
-            Step::NotFresh => (fault, 1, hold, mode),
-            Step::Fresh(true) if stale == 1 => (fault, 0, hold, mode),
-            Step::Fresh(false) if stale == 1 => (fault, 2, hold, mode),
-            Step::NoModel | Step::Fresh(_) => before,
-            Step::Fault => (true, stale, hold, mode),
+            Step::Stop => (fault, not_fresh, awaits, true, mode),
+            Step::Request(asked, true) => (false, not_fresh, false, false, asked),
+            Step::Request(asked, false) => (fault, not_fresh, awaits, hold, asked),
+            Step::NoModel if mode == Mode::Control => (fault, not_fresh, awaits, hold, Mode::Idle),
+            Step::NoModel => before,
+            Step::NotFresh => (fault, true, awaits, hold, mode),
+            Step::Fresh(true) => (fault, false, awaits, hold, mode),
+            Step::Fresh(false) => (fault, false, awaits || not_fresh, hold, mode),
+            Step::Fault => (true, not_fresh, awaits, hold, mode),
         }
     }
 
-    fn facts(states: OutputStates) -> (bool, u8, bool, Mode) {
-        let stale = match states.freshness {
-            Freshness::Fresh => 0,
-            Freshness::NotFresh => 1,
-            Freshness::AwaitsResume => 2,
-        };
-        (states.fault.is_some(), stale, states.hold.is_some(), states.mode)
+    fn facts(states: OutputStates) -> Facts {
+        let OutputStates { mode, hold, not_fresh, awaits_resume, fault, .. } = states;
+        (fault.is_some(), not_fresh, awaits_resume, hold.is_some(), mode)
     }
 
     #[test]
     fn every_step_from_every_state_follows_the_table() {
         let states = every_state();
-        assert_eq!(states.len(), 36);
+        assert_eq!(states.len(), 48);
         for before in states {
             for step in steps() {
                 let mut after = before;
@@ -219,12 +219,12 @@ mod tests {
     #[test]
     fn the_highest_code_wins() {
         for states in every_state() {
-            let (fault, stale, hold, mode) = facts(states);
+            let (fault, not_fresh, awaits, hold, mode) = facts(states);
             let mut codes = vec![OutputState::from(mode).code()];
             if hold {
                 codes.push(OutputState::Hold.code());
             }
-            if stale > 0 {
+            if not_fresh || awaits {
                 codes.push(OutputState::Stale.code());
             }
             if fault {
@@ -245,6 +245,30 @@ mod tests {
                 assert!(resumed || before.fault.is_none() || after.fault.is_some(), "{before:?} {step:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_short_gap_does_not_clear_a_long_one_that_awaits_the_operator() {
+        let mut states = OutputStates::new(Mode::Control);
+        states.input_not_fresh();
+        states.input_fresh(false);
+        states.input_not_fresh();
+        states.input_fresh(true);
+        assert_eq!(states.state(), OutputState::Stale);
+        states.request(Mode::Control, true, Actor::Operator);
+        assert_eq!(states.state(), OutputState::Control);
+    }
+
+    #[test]
+    fn a_stop_under_a_stale_state_shows_in_its_reason() {
+        let mut states = OutputStates::new(Mode::Control);
+        states.input_not_fresh();
+        let before = states.shown();
+        states.stop(Actor::Client);
+        assert_ne!(states.shown(), before);
+        assert_eq!(states.state(), OutputState::Stale);
+        let reason = states.shown().1.map(|reason| reason.to_string());
+        assert_eq!(reason.as_deref(), Some("input not fresh, and stopped by client"));
     }
 
     #[test]

@@ -131,6 +131,18 @@ impl StreamWindow {
         }
     }
 
+    /// When the pull that brought sample `index` returned.
+    pub(crate) fn received(&self, index: u64) -> Option<LslTime> {
+        let block =
+            self.blocks.iter().rev().find(|block| (block.first_index..block.end_index()).contains(&index))?;
+        Some(block.received)
+    }
+
+    /// Index of the oldest pending sample stamped at or after `time`.
+    pub(crate) fn first_pending_from(&self, time: LslTime) -> Option<u64> {
+        self.pending.iter().find(|sample| sample.stamp >= time).map(|sample| sample.index)
+    }
+
     /// The raw stamp of sample `index`.
     pub(crate) fn stamp(&self, index: u64) -> Option<StreamTime> {
         let block =

@@ -228,6 +228,38 @@ fn a_measured_offset_is_slewed_and_stamps_never_run_backwards() {
 }
 
 #[test]
+fn blocks_come_back_while_another_stream_has_not_begun() {
+    let streams = vec![stream(Binning::Mean, Some(64.0)), stream(Binning::Mean, Some(64.0))];
+    let mut binner = binner(2.0 * PERIOD, streams);
+    let mut returned = 0;
+    for index in 0..640_u64 {
+        binner.accept(0, block(index, &[1.0 + index as f64 * PERIOD]));
+        assert!(close_all(&mut binner, 1.0 + index as f64 * PERIOD).is_empty());
+        binner.release(|_, _| returned += 1);
+    }
+    assert!(returned > 600, "{returned} of 640 blocks are free again");
+    assert_eq!(binner.counts(0).dropped, returned, "what was let go is counted");
+    binner.accept(1, block(0, &[1.0 + 639.0 * PERIOD, 1.0 + 640.0 * PERIOD]));
+    binner.accept(0, block(640, &[1.0 + 640.0 * PERIOD]));
+    assert_eq!(close_all(&mut binner, 11.0).len(), 1, "and the first bin is complete");
+}
+
+#[test]
+fn a_bin_knows_when_it_could_have_been_closed() {
+    let mut binner = binner(2.0 * PERIOD, vec![stream(Binning::Mean, Some(64.0))]);
+    let mut one = input();
+    binner.accept(0, block_with(0, &[1.0], 0.0, 1.25));
+    binner.accept(0, block_with(1, &[1.0 + PERIOD], 0.0, 1.5));
+    binner.accept(0, block_with(2, &[1.0 + 2.0 * PERIOD], 0.0, 1.75));
+    assert!(binner.close_next(LslTime(9.0), &[], &mut one));
+    assert_eq!(binner.ready(), LslTime(1.75), "the sample past the end had come");
+    binner.release(|_, _| {});
+    assert!(binner.close_next(LslTime(9.0), &[], &mut one));
+    assert_eq!(one.closed_by, BinClose::Deadline);
+    assert_eq!(binner.ready(), LslTime(one.time.0 + 0.05));
+}
+
+#[test]
 fn streams_that_cannot_be_binned_together_are_refused() {
     let make = |streams| {
         let settings = BinnerSettings {

@@ -217,6 +217,10 @@ fn a_masked_channel_takes_its_training_mean_and_more_than_a_quarter_is_an_incomp
     input.masked.mask(1);
     let operator = bench.engine.step(&input, &bench.rows);
     assert_eq!((operator.masked_features, mean(&operator)), (1, Some(vec![0.2, 0.25])));
+    let mut input = bench.input(Some(ROW), &[]);
+    (1..4).for_each(|feature| assert!(input.masked.mask(feature)));
+    let most_off = bench.engine.step(&input, &bench.rows);
+    assert_eq!((most_off.masked_features, most_off.incomplete), (3, false), "switched off is not missing");
 }
 
 #[test]
@@ -249,6 +253,17 @@ fn silence_is_stale_and_a_long_one_waits_for_the_operator() {
     assert_eq!(bench.tick(Some(ROW), &[]).state, OutputState::Stale);
     let task = Command::Request { mode: Mode::Control, resume: false, by: Actor::Task };
     assert_eq!(bench.tick(Some(ROW), &[task]).state, OutputState::Stale, "a task cannot resume");
+    let operator = Command::Request { mode: Mode::Control, resume: true, by: Actor::Operator };
+    assert_eq!(bench.tick(Some(ROW), &[operator]).state, OutputState::Control);
+}
+
+#[test]
+fn silence_on_the_local_clock_waits_for_the_operator_whatever_the_stamps_say() {
+    let mut bench = Bench::with_model(Mode::Control);
+    bench.tick(Some(ROW), &[SWAP]);
+    assert_eq!(bench.tick(Some(ROW), &[Command::InputWasSilent]).state, OutputState::Stale);
+    bench.silence(0.12);
+    assert_eq!(bench.tick(Some(ROW), &[]).state, OutputState::Stale, "a short gap does not clear it");
     let operator = Command::Request { mode: Mode::Control, resume: true, by: Actor::Operator };
     assert_eq!(bench.tick(Some(ROW), &[operator]).state, OutputState::Control);
 }
@@ -347,7 +362,7 @@ fn a_decoder_that_gives_infinity_is_a_fault_and_no_number_leaves() {
 fn a_panic_that_was_caught_is_a_fault_and_the_next_ticks_go_on() {
     let mut bench = Bench::with_model(Mode::Control);
     bench.tick(Some(ROW), &[SWAP]);
-    let input = bench.input(Some([666.0, 0.0, 0.0, 0.0]), &[]);
+    let input = bench.input(Some([666.0, 0.0, 0.0, 0.0]), &[Command::Stop { by: Actor::Client }]);
     let engine = &mut bench.engine;
     let rows = &bench.rows;
     let step = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| engine.step(&input, rows)));
@@ -356,6 +371,8 @@ fn a_panic_that_was_caught_is_a_fault_and_the_next_ticks_go_on() {
     assert_eq!((fault.seq, fault.state, fault.incomplete), (1, OutputState::Fault, true));
     let next = bench.tick(Some(ROW), &[]);
     assert_eq!((next.seq, next.state), (2, OutputState::Fault));
+    let task = Command::Request { mode: Mode::Control, resume: false, by: Actor::Task };
+    assert_eq!(bench.tick(Some(ROW), &[task]).state, OutputState::Fault);
 }
 
 #[test]

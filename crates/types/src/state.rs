@@ -122,6 +122,8 @@ pub enum Cause {
     ShuttingDown = 6,
     /// The tick thread has not been heard of for a second.
     TickSilent = 7,
+    /// STOP, and beside it the input is not fresh.
+    StoppedAndNotFresh = 8,
 }
 
 /// Why the state is what it is, and who caused it.
@@ -144,6 +146,7 @@ impl fmt::Display for Reason {
             Cause::NoModel => "no model loaded",
             Cause::ShuttingDown => "shutting down",
             Cause::TickSilent => "tick thread silent",
+            Cause::StoppedAndNotFresh => "input not fresh, and stopped",
         };
         let by = match self.by {
             Actor::Configuration => "configuration",

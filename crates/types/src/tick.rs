@@ -4,7 +4,7 @@ use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Actor, Click, Intent, LslTime, Mode, OutputState, Position, Reason, Seconds, StreamHealth, Target,
+    Actor, Cause, Click, Intent, LslTime, Mode, OutputState, Position, Reason, Seconds, StreamHealth, Target,
     Velocity,
 };
 
@@ -154,6 +154,11 @@ pub enum Command {
     SwapModel(ModelId),
     /// Go back to the model before the last swap.
     UndoModel,
+    /// On the local clock there was no complete bin for so long that the operator has to agree to go on, whatever the
+    /// stamps say.
+    InputWasSilent,
+    /// Something outside the step broke.
+    Fault(Cause),
 }
 
 /// Everything that goes into one tick, apart from the samples that it names by index. Recorded with the tick; all that

@@ -8,4 +8,4 @@ mod thread;
 pub use lane::{Lane, LaneSource, lane};
 pub use record::TickRecord;
 pub use stop_latch::StopLatch;
-pub use thread::{StreamInput, TickCounts, TickQueues, TickThread};
+pub use thread::{QueuedCommand, StreamInput, TickCounts, TickQueues, TickThread};

@@ -1,26 +1,39 @@
 //! STOP: one atomic word between whoever stops and the tick thread, so that no queue can be too full for it.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use kalmind_types::Actor;
 
 /// A stop on its way to the tick thread. Any thread sets it, the tick thread takes it; later stops before the take
-/// change nothing.
+/// change nothing but the count.
+///
+/// The count tells whether a resume was asked for before or after a stop: requests travel over queues and may arrive
+/// late, and an older resume must never undo a newer stop.
 #[derive(Debug, Default)]
-pub struct StopLatch(AtomicU8);
+pub struct StopLatch {
+    by: AtomicU8,
+    stops: AtomicU64,
+}
 
 const NOBODY: u8 = 0;
 
 impl StopLatch {
     /// Asks for a stop on behalf of `by`. Wait-free.
     pub fn set(&self, by: Actor) {
+        self.stops.fetch_add(1, Ordering::AcqRel);
         // the first one stays: it is the reason that people are shown
-        let _already_set = self.0.compare_exchange(NOBODY, by as u8 + 1, Ordering::AcqRel, Ordering::Acquire);
+        let _already_set =
+            self.by.compare_exchange(NOBODY, by as u8 + 1, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// How many stops there have been. Wait-free.
+    pub fn stops(&self) -> u64 {
+        self.stops.load(Ordering::Acquire)
     }
 
     /// Who asked for a stop since the last take. Wait-free.
     pub fn take(&self) -> Option<Actor> {
-        match self.0.swap(NOBODY, Ordering::AcqRel) {
+        match self.by.swap(NOBODY, Ordering::AcqRel) {
             NOBODY => None,
             1 => Some(Actor::Configuration),
             2 => Some(Actor::Operator),
@@ -46,6 +59,7 @@ mod tests {
             latch.set(Actor::Client);
             assert_eq!(latch.take(), Some(by));
             assert_eq!(latch.take(), None);
+            assert_eq!(latch.stops(), 2);
         }
     }
 }

@@ -30,8 +30,20 @@ use super::{Lane, StopLatch, TickRecord, record::empty_input};
 const HEARTBEAT: Seconds = Seconds(0.1);
 /// The longest park: how often the thread looks at the clock when nothing wakes it.
 const LONGEST_PARK: Seconds = Seconds(0.02);
-/// One place among a tick's commands is kept for a stop.
-const COMMANDS_PER_TICK: usize = MAX_COMMANDS - 1;
+/// Places among a tick's commands are kept for a stop and for what the thread itself notices.
+const COMMANDS_PER_TICK: usize = MAX_COMMANDS - 4;
+
+/// The tick thread was silent for so long that clients were told of a fault; then it is one.
+const SILENT: Seconds = Seconds(1.0);
+
+/// A command on its way to the tick thread.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct QueuedCommand {
+    /// What to do.
+    pub command: Command,
+    /// How many stops there had been when it was asked for: a resume that is older than the newest stop clears nothing.
+    pub stops: u64,
+}
 
 /// One input stream, as the tick thread sees it.
 #[derive(Debug)]
@@ -46,7 +58,7 @@ pub struct StreamInput {
 #[derive(Debug)]
 pub struct TickQueues {
     /// Commands from the desk.
-    pub commands: Consumer<Command>,
+    pub commands: Consumer<QueuedCommand>,
     /// Models built by the desk, each followed by the command that swaps it in.
     pub models: Consumer<Box<StagedModel>>,
     /// Models out of use, to be freed by the desk.
@@ -109,9 +121,11 @@ pub struct TickThread {
 struct Round {
     input: TickInput,
     pending: ArrayVec<Command, MAX_COMMANDS>,
-    /// When the pull that brought the newest block returned.
-    received: LslTime,
-    last_complete: LslTime,
+    /// When the newest complete bin was handled; none before the first.
+    last_complete: Option<LslTime>,
+    /// Whether a long silence has been entered for the tick that ends it.
+    silence_noted: bool,
+    last_round: LslTime,
     last_sent: LslTime,
     last_seq: Option<u64>,
     shown: (OutputState, Option<Reason>),
@@ -127,26 +141,63 @@ impl TickThread {
         let mut round = Round {
             input: empty_input(),
             pending: ArrayVec::new(),
-            received: start,
-            last_complete: start,
+            last_complete: None,
+            silence_noted: false,
+            last_round: start,
             last_sent: start,
             last_seq: None,
             shown: self.engine.states().shown(),
             lost_records: 0,
             told: [BinCounts::default(); MAX_STREAMS],
         };
+        panics::silence_here();
         while !self.end.load(Ordering::Acquire) {
-            self.take_in(&mut round);
-            let mut now = clock::now();
-            while self.binner.close_next(now, &round.pending, &mut round.input) {
-                round.pending.clear();
-                self.tick(&mut round, now);
-                self.take_in(&mut round);
-                now = clock::now();
+            if catch_unwind(AssertUnwindSafe(|| self.round(&mut round))).is_err() {
+                self.counts.panics.fetch_add(1, Ordering::Relaxed);
+                // enters through the next tick's input like everything else; a full list already holds a stop
+                let _full = round.pending.try_push(Command::Fault(Cause::Panicked));
             }
-            self.note_counts(&mut round);
-            self.show_signs_of_life(&mut round, now);
-            std::thread::park_timeout(self.park_time(now));
+            std::thread::park_timeout(self.park_time(clock::now()));
+        }
+    }
+
+    /// Everything that there is to do now.
+    fn round(&mut self, round: &mut Round) {
+        let mut now = clock::now();
+        if (now - round.last_round).0 > SILENT.0 {
+            let _full = round.pending.try_push(Command::Fault(Cause::TickSilent));
+        }
+        round.last_round = now;
+        self.take_in(round);
+        self.note_silence(round, now);
+        while self.binner.close_next(now, &round.pending, &mut round.input) {
+            round.pending.clear();
+            self.tick(round, now);
+            self.give_back_blocks();
+            self.take_in(round);
+            now = clock::now();
+            round.last_round = now;
+        }
+        self.give_back_blocks();
+        self.note_counts(round);
+        self.show_signs_of_life(round, now);
+    }
+
+    fn give_back_blocks(&mut self) {
+        let TickThread { binner, streams, .. } = self;
+        binner.release(|index, block| {
+            if let Some(stream) = streams.get_mut(index) {
+                stream.blocks.give_back(block);
+            }
+        });
+    }
+
+    /// A silence that is too long to end by itself goes into the input of the tick that ends it: stamps may not show it.
+    fn note_silence(&self, round: &mut Round, now: LslTime) {
+        let limit = self.engine.stale_after().0 + self.engine.auto_resume().0;
+        let long = round.last_complete.is_some_and(|last| (now - last).0 > limit);
+        if long && !round.silence_noted {
+            round.silence_noted = round.pending.try_push(Command::InputWasSilent).is_ok();
         }
     }
 
@@ -154,19 +205,17 @@ impl TickThread {
     fn take_in(&mut self, round: &mut Round) {
         for (index, stream) in self.streams.iter_mut().enumerate() {
             while let Some(block) = stream.blocks.receive() {
-                if block.received > round.received {
-                    round.received = block.received;
-                }
                 self.binner.accept(index, block);
             }
             self.binner.set_health(index, stream.monitor.health());
         }
         while round.pending.len() < COMMANDS_PER_TICK {
-            let Some(command) = self.queues.commands.pop() else { break };
-            round.pending.push(command);
+            let Some(queued) = self.queues.commands.pop() else { break };
+            round.pend(queued, self.stop.stops());
         }
         if let Some(by) = self.stop.take() {
-            // the last place is kept for it; a stop that is already waiting there says the same
+            round.forget_resumes();
+            // places are kept for it; where they are taken, a stop is among what waits
             let _already_stopping = round.pending.try_push(Command::Stop { by });
         }
         while let Some(model) = self.queues.models.pop() {
@@ -193,10 +242,7 @@ impl TickThread {
             }
         };
         let decoded = clock::now();
-        let ready = match input.closed_by {
-            BinClose::Deadline => closed,
-            _ => round.received,
-        };
+        let ready = self.binner.ready();
         let late = (closed - ready).0 > self.width.0;
         let times = StageTimes { received: ready, closed, decoded };
         let age = decoded - output.newest.unwrap_or(output.time);
@@ -207,7 +253,8 @@ impl TickThread {
         self.record(round, &output);
         self.count(&output, round.input.closed_by, late);
         if !output.incomplete {
-            round.last_complete = decoded;
+            round.last_complete = Some(decoded);
+            round.silence_noted = false;
         }
         round.last_sent = decoded;
         round.last_seq = Some(output.seq);
@@ -215,12 +262,6 @@ impl TickThread {
 
         let retired = self.engine.take_retired();
         self.retire(retired);
-        let TickThread { binner, streams, .. } = self;
-        binner.release(|index, block| {
-            if let Some(stream) = streams.get_mut(index) {
-                stream.blocks.give_back(block);
-            }
-        });
     }
 
     fn record(&mut self, round: &mut Round, output: &TickOutput) {
@@ -276,14 +317,15 @@ impl TickThread {
     /// Without ticks: the state as pending commands and silence would make it, at once when it changes.
     fn show_signs_of_life(&mut self, round: &mut Round, now: LslTime) {
         let mut states = self.engine.states();
-        let silent = (now - round.last_complete).0 > self.engine.stale_after().0 + self.width.0;
-        if silent {
+        let limit = self.engine.stale_after().0 + self.width.0;
+        if round.last_complete.is_some_and(|last| (now - last).0 > limit) {
             states.input_not_fresh();
         }
         for command in &round.pending {
             match *command {
                 Command::Stop { by } => states.stop(by),
                 Command::Request { mode, resume, by } => states.request(mode, resume, by),
+                Command::Fault(cause) => states.fault(cause),
                 _ => {}
             }
         }
@@ -309,5 +351,105 @@ impl TickThread {
         let until_deadline =
             self.binner.next_deadline().map_or(LONGEST_PARK.0, |deadline| (deadline - now).0);
         Duration::from_secs_f64(until_deadline.clamp(0.0, LONGEST_PARK.0))
+    }
+}
+
+impl Round {
+    /// Puts a command behind the others. A task's state replaces the one before it, so that a task that goes on while
+    /// there are no ticks fills nothing; a resume from before the newest stop clears nothing.
+    fn pend(&mut self, queued: QueuedCommand, stops: u64) {
+        let command = match queued.command {
+            Command::Request { mode, by, .. } if queued.stops < stops => {
+                Command::Request { mode, resume: false, by }
+            }
+            other => other,
+        };
+        if let (Command::Task(_), Some(last @ Command::Task(_))) = (&command, self.pending.last_mut()) {
+            *last = command;
+            return;
+        }
+        // the caller has made sure of a place
+        let _full = self.pending.try_push(command);
+    }
+
+    /// A stop is newer than every resume that waits.
+    fn forget_resumes(&mut self) {
+        for command in &mut self.pending {
+            if let Command::Request { resume, .. } = command {
+                *resume = false;
+            }
+        }
+    }
+}
+
+/// Panics on the tick thread print nothing: they are caught, counted and shown as `fault`.
+mod panics {
+    use std::{cell::Cell, panic, sync::Once};
+
+    thread_local! {
+        static SILENT: Cell<bool> = const { Cell::new(false) };
+    }
+    static HOOK: Once = Once::new();
+
+    /// From now on the calling thread's panics skip the hook that prints.
+    pub(super) fn silence_here() {
+        HOOK.call_once(|| {
+            let print = panic::take_hook();
+            panic::set_hook(Box::new(move |information| {
+                if !SILENT.get() {
+                    print(information);
+                }
+            }));
+        });
+        SILENT.set(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kalmind_types::{Actor, Mode, Position, Target, TaskState};
+
+    use super::*;
+
+    fn round() -> Round {
+        Round {
+            input: empty_input(),
+            pending: ArrayVec::new(),
+            last_complete: None,
+            silence_noted: false,
+            last_round: LslTime(0.0),
+            last_sent: LslTime(0.0),
+            last_seq: None,
+            shown: (OutputState::Idle, None),
+            lost_records: 0,
+            told: [BinCounts::default(); MAX_STREAMS],
+        }
+    }
+
+    fn resume() -> Command {
+        Command::Request { mode: Mode::Control, resume: true, by: Actor::Operator }
+    }
+
+    #[test]
+    fn a_resume_from_before_a_stop_clears_nothing() {
+        let mut round = round();
+        round.pend(QueuedCommand { command: resume(), stops: 3 }, 4);
+        let cleared = Command::Request { mode: Mode::Control, resume: false, by: Actor::Operator };
+        assert_eq!(round.pending.as_slice(), [cleared]);
+        round.pend(QueuedCommand { command: resume(), stops: 4 }, 4);
+        assert_eq!(round.pending.as_slice(), [cleared, resume()]);
+        round.forget_resumes();
+        assert_eq!(round.pending.as_slice(), [cleared, cleared]);
+    }
+
+    #[test]
+    fn targets_without_ticks_take_one_place() {
+        let mut round = round();
+        for number in 0..100 {
+            let target = Target { position: Position([0.01 * f64::from(number), 0.5]), radius: 0.1 };
+            let task = TaskState { target: Some(target), ..TaskState::default() };
+            round.pend(QueuedCommand { command: Command::Task(task), stops: 0 }, 0);
+        }
+        assert_eq!(round.pending.len(), 1);
     }
 }
