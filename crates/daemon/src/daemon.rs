@@ -40,7 +40,7 @@ use crate::{
     realtime::{RealtimeSettings, Role},
     tick::{
         LaneSource, QueuedCommand, StopLatch, StreamInput, TickCounts, TickQueues, TickRecord, TickThread,
-        lane,
+        lane, silence_panics_here,
     },
 };
 
@@ -389,6 +389,7 @@ fn spawn_tick(thread: TickThread, waker: Waker, realtime: Arc<RealtimeSettings>)
             let result = realtime.apply(Role::Tick, "tick");
             let go_on = result.is_ok();
             if ready.send(result).is_ok() && go_on {
+                silence_panics_here();
                 let _only_this_thread_attaches = waker.attach();
                 thread.run();
             }

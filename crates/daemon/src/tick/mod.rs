@@ -1,11 +1,13 @@
 //! The tick thread and its queues: the one place where samples become cursor movement.
 
 mod lane;
+mod panics;
 mod record;
 mod stop_latch;
 mod thread;
 
 pub use lane::{Lane, LaneSource, lane};
+pub use panics::silence_panics_here;
 pub use record::TickRecord;
 pub use stop_latch::StopLatch;
 pub use thread::{QueuedCommand, StreamInput, TickCounts, TickQueues, TickThread};

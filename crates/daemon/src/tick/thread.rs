@@ -125,7 +125,8 @@ struct Round {
     last_complete: Option<LslTime>,
     /// Whether a long silence has been entered for the tick that ends it.
     silence_noted: bool,
-    last_round: LslTime,
+    /// When the thread last looked around.
+    awake: LslTime,
     last_sent: LslTime,
     last_seq: Option<u64>,
     shown: (OutputState, Option<Reason>),
@@ -143,14 +144,13 @@ impl TickThread {
             pending: ArrayVec::new(),
             last_complete: None,
             silence_noted: false,
-            last_round: start,
+            awake: start,
             last_sent: start,
             last_seq: None,
             shown: self.engine.states().shown(),
             lost_records: 0,
             told: [BinCounts::default(); MAX_STREAMS],
         };
-        panics::silence_here();
         while !self.end.load(Ordering::Acquire) {
             if catch_unwind(AssertUnwindSafe(|| self.round(&mut round))).is_err() {
                 self.counts.panics.fetch_add(1, Ordering::Relaxed);
@@ -164,10 +164,10 @@ impl TickThread {
     /// Everything that there is to do now.
     fn round(&mut self, round: &mut Round) {
         let mut now = clock::now();
-        if (now - round.last_round).0 > SILENT.0 {
+        if (now - round.awake).0 > SILENT.0 {
             let _full = round.pending.try_push(Command::Fault(Cause::TickSilent));
         }
-        round.last_round = now;
+        round.awake = now;
         self.take_in(round);
         self.note_silence(round, now);
         while self.binner.close_next(now, &round.pending, &mut round.input) {
@@ -176,7 +176,7 @@ impl TickThread {
             self.give_back_blocks();
             self.take_in(round);
             now = clock::now();
-            round.last_round = now;
+            round.awake = now;
         }
         self.give_back_blocks();
         self.note_counts(round);
@@ -382,29 +382,6 @@ impl Round {
     }
 }
 
-/// Panics on the tick thread print nothing: they are caught, counted and shown as `fault`.
-mod panics {
-    use std::{cell::Cell, panic, sync::Once};
-
-    thread_local! {
-        static SILENT: Cell<bool> = const { Cell::new(false) };
-    }
-    static HOOK: Once = Once::new();
-
-    /// From now on the calling thread's panics skip the hook that prints.
-    pub(super) fn silence_here() {
-        HOOK.call_once(|| {
-            let print = panic::take_hook();
-            panic::set_hook(Box::new(move |information| {
-                if !SILENT.get() {
-                    print(information);
-                }
-            }));
-        });
-        SILENT.set(true);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use kalmind_types::{Actor, Mode, Position, Target, TaskState};
@@ -417,7 +394,7 @@ mod tests {
             pending: ArrayVec::new(),
             last_complete: None,
             silence_noted: false,
-            last_round: LslTime(0.0),
+            awake: LslTime(0.0),
             last_sent: LslTime(0.0),
             last_seq: None,
             shown: (OutputState::Idle, None),
