@@ -7,6 +7,15 @@
 //! Bins of a fixed width start at t0, the latest first corrected stamp among the required streams, less half that
 //! stream's sample period; with a leading stream of [`Binning::Sample`] every sample of it is a bin.
 
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this runs on the tick"
+)]
+
 use kalmind_types::{
     BinClose, Binning, ChannelMask, Command, LslTime, MAX_STREAMS, SampleBlock, SampleRows, Seconds,
     StreamHealth, StreamTick, StreamTime, TickInput,
@@ -149,11 +158,11 @@ impl Binner {
     /// Takes a block in. Its box comes back through [`Binner::release`] once no bin needs it.
     pub fn accept(&mut self, stream: usize, block: Box<SampleBlock>) {
         let Some(intake) = self.streams.get_mut(stream) else { return };
-        intake.lost += block.lost_before;
+        intake.lost = intake.lost.saturating_add(block.lost_before);
         intake.health = block.health;
         for row in 0..block.len() {
             let Some(raw) = block.stamps.get(row).copied() else { break };
-            let index = block.first_index + row as u64;
+            let index = block.first_index.saturating_add(row as u64);
             self.accept_sample(stream, index, raw, &block);
         }
         if let Some(intake) = self.streams.get_mut(stream) {
@@ -180,8 +189,8 @@ impl Binner {
         };
         let too_late = closed_until.is_some_and(|end| if leads { stamp <= end } else { stamp < end });
         if too_late {
-            intake.late += 1;
-            intake.counts.late += 1;
+            intake.late = intake.late.saturating_add(1);
+            intake.counts.late = intake.counts.late.saturating_add(1);
         } else {
             intake.window.push_pending(index, stamp);
         }
@@ -204,16 +213,16 @@ impl Binner {
         let origin = first - Seconds(period / 2.0);
         self.origin = Some((origin, 0));
         for intake in &mut self.streams {
-            intake.counts.dropped += intake.window.forget_before(origin);
+            intake.counts.dropped = intake.counts.dropped.saturating_add(intake.window.forget_before(origin));
         }
     }
 
     fn new_epoch(&mut self) {
-        self.epoch += 1;
+        self.epoch = self.epoch.saturating_add(1);
         self.origin = None;
         self.last_time = None;
         for intake in &mut self.streams {
-            intake.counts.dropped += intake.window.forget_pending();
+            intake.counts.dropped = intake.counts.dropped.saturating_add(intake.window.forget_pending());
             intake.first = None;
             intake.newest = None;
         }
@@ -238,9 +247,9 @@ impl Binner {
     fn close_fixed(&mut self, now: LslTime, commands: &[Command], input: &mut TickInput) -> bool {
         let Some((origin, number)) = self.origin else { return false };
         let start = bin_start(origin, number, self.settings.width);
-        let end = bin_start(origin, number + 1, self.settings.width);
+        let end = bin_start(origin, number.saturating_add(1), self.settings.width);
         let Some((closed_by, incomplete)) = self.closing(start, end, now, None) else { return false };
-        self.origin = Some((origin, number + 1));
+        self.origin = Some((origin, number.saturating_add(1)));
         self.write(start, end, closed_by, incomplete, commands, input, None);
         true
     }
@@ -258,15 +267,16 @@ impl Binner {
         let Some(last) = self.last_time else {
             let start = stamp - self.settings.width;
             for intake in &mut self.streams {
-                intake.counts.dropped += intake.window.forget_before(start);
+                intake.counts.dropped =
+                    intake.counts.dropped.saturating_add(intake.window.forget_before(start));
             }
             return self.close_leading(leader, start, stamp, now, commands, input);
         };
         if stamp <= last {
             // a stamp that ran backwards while it was waiting: nothing may be published out of order
             let taken = self.streams.get_mut(leader).map(|intake| {
-                intake.late += 1;
-                intake.counts.late += 1;
+                intake.late = intake.late.saturating_add(1);
+                intake.counts.late = intake.counts.late.saturating_add(1);
                 intake.window.take_front()
             });
             return taken.is_some() && self.close_sample(leader, now, commands, input);
@@ -361,8 +371,8 @@ impl Binner {
             } else {
                 intake.window.take_before(end)
             };
-            intake.late += taken.scattered;
-            intake.counts.late += taken.scattered;
+            intake.late = intake.late.saturating_add(taken.scattered);
+            intake.counts.late = intake.counts.late.saturating_add(taken.scattered);
             if intake.settings.required {
                 // the sample that closed it: the first past the end, else the last inside
                 let decisive = intake.window.first_pending_from(end).filter(|_| leader != Some(index));
@@ -381,13 +391,13 @@ impl Binner {
                 lost: core::mem::take(&mut intake.lost),
                 late: core::mem::take(&mut intake.late),
             };
-            intake.counts.binned += tick.samples();
+            intake.counts.binned = intake.counts.binned.saturating_add(tick.samples());
             let _within_max_streams = input.streams.try_push(tick);
         }
         if closed_by == BinClose::Deadline || !self.ready.0.is_finite() {
             self.ready = end + self.settings.max_wait;
         }
-        self.seq += 1;
+        self.seq = self.seq.saturating_add(1);
     }
 
     /// When the bin closed last could have been closed, on the local clock: when the sample that decided it was
@@ -400,7 +410,9 @@ impl Binner {
     pub fn next_deadline(&self) -> Option<LslTime> {
         let end = match self.leader {
             Some(leader) => self.streams.get(leader)?.window.front()?,
-            None => self.origin.map(|(origin, number)| bin_start(origin, number + 1, self.settings.width))?,
+            None => self
+                .origin
+                .map(|(origin, number)| bin_start(origin, number.saturating_add(1), self.settings.width))?,
         };
         Some(end + self.settings.max_wait)
     }
@@ -420,7 +432,8 @@ impl Binner {
                 if self.leader != Some(index)
                     && let Some(newest) = intake.newest
                 {
-                    intake.counts.dropped += intake.window.forget_before(newest - kept);
+                    intake.counts.dropped =
+                        intake.counts.dropped.saturating_add(intake.window.forget_before(newest - kept));
                 }
             }
         }

@@ -2,6 +2,14 @@
 //!
 //! *Invariant:* whatever comes in, position stays in the workspace, speed at most `max_speed`, and both are finite.
 
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this runs on the tick; an index here is an axis, 0 or 1, of arrays of two"
+)]
+
 use kalmind_types::{Position, Seconds, Velocity};
 use serde::{Deserialize, Serialize};
 

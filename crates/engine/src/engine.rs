@@ -1,5 +1,14 @@
 //! One tick: samples named by a [`TickInput`] in, a [`TickOutput`] out.
 
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this runs on the tick"
+)]
+
 use core::fmt;
 
 use kalmind_filter::{Decoder, LabelLaw};
@@ -272,7 +281,7 @@ impl Engine {
             }
             let last = tick.ranges.last().map_or(0, |range| range.end);
             if last > 0
-                && let Some(raw) = samples.stamp(stream, last - 1)
+                && let Some(raw) = samples.stamp(stream, last.saturating_sub(1))
             {
                 let stamp = raw.corrected(tick.offset);
                 newest = Some(newest.map_or(stamp, |known| if stamp > known { stamp } else { known }));

@@ -17,6 +17,15 @@
 //! (`stale` is shown while the input is not fresh or awaits a resume; "-" leaves the condition as it is.) So a stop during a fault is still in force after the fault was cleared by
 //! itself, and nothing but a resume by someone with the run's token clears `hold` or `fault`.
 
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this runs on the tick"
+)]
+
 use kalmind_types::{Actor, Cause, Mode, OutputState, Reason};
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,14 @@
 //! The samples of one stream that bins still need: whole blocks as received, and a note of each undecided sample.
 
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this runs on the tick"
+)]
+
 use std::collections::VecDeque;
 
 use arrayvec::ArrayVec;
@@ -35,7 +44,7 @@ impl StreamWindow {
     pub(crate) fn new(blocks: usize, samples: usize) -> Self {
         Self {
             blocks: VecDeque::with_capacity(blocks),
-            pending: VecDeque::with_capacity(blocks * samples),
+            pending: VecDeque::with_capacity(blocks.saturating_mul(samples)),
             disordered: false,
         }
     }
@@ -61,7 +70,7 @@ impl StreamWindow {
     pub(crate) fn forget_before(&mut self, time: LslTime) -> u64 {
         let before = self.pending.len();
         self.pending.retain(|sample| sample.stamp >= time);
-        (before - self.pending.len()) as u64
+        before.saturating_sub(self.pending.len()) as u64
     }
 
     /// Pending samples stamped before `end`.
@@ -125,7 +134,7 @@ impl StreamWindow {
             let first = range.first.max(block.first_index);
             let end = range.end.min(block.end_index());
             if first < end {
-                let row = |index: u64| (index - block.first_index) as usize;
+                let row = |index: u64| index.saturating_sub(block.first_index) as usize;
                 visit(block.values.rows(block.channels, row(first), row(end)));
             }
         }
@@ -147,7 +156,7 @@ impl StreamWindow {
     pub(crate) fn stamp(&self, index: u64) -> Option<StreamTime> {
         let block =
             self.blocks.iter().find(|block| (block.first_index..block.end_index()).contains(&index))?;
-        block.stamps.get((index - block.first_index) as usize).copied()
+        block.stamps.get(index.saturating_sub(block.first_index) as usize).copied()
     }
 }
 
@@ -156,9 +165,9 @@ impl Taken {
         if let Some(last) = self.ranges.last_mut()
             && last.end == index
         {
-            last.end += 1;
-        } else if self.ranges.try_push(IndexRange { first: index, end: index + 1 }).is_err() {
-            self.scattered += 1;
+            last.end = last.end.saturating_add(1);
+        } else if self.ranges.try_push(IndexRange { first: index, end: index.saturating_add(1) }).is_err() {
+            self.scattered = self.scattered.saturating_add(1);
         }
     }
 }

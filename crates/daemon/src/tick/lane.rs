@@ -1,5 +1,14 @@
 //! A bounded queue from the tick thread to one publisher thread.
 
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this runs on the tick"
+)]
+
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},

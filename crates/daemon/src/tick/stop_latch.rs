@@ -1,5 +1,14 @@
 //! STOP: one atomic word between whoever stops and the tick thread, so that no queue can be too full for it.
 
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this runs on the tick"
+)]
+
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use kalmind_types::Actor;
@@ -22,8 +31,12 @@ impl StopLatch {
     pub fn set(&self, by: Actor) {
         self.stops.fetch_add(1, Ordering::AcqRel);
         // the first one stays: it is the reason that people are shown
-        let _already_set =
-            self.by.compare_exchange(NOBODY, by as u8 + 1, Ordering::AcqRel, Ordering::Acquire);
+        let _already_set = self.by.compare_exchange(
+            NOBODY,
+            (by as u8).saturating_add(1),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
     }
 
     /// How many stops there have been. Wait-free.

@@ -3,6 +3,15 @@
 //! *Invariant:* after start nothing here allocates, locks, logs or does I/O; waiting is `park_timeout`, waking others is
 //! a futex. A panic of the engine is caught and becomes `fault`.
 
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this runs on the tick"
+)]
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -266,7 +275,7 @@ impl TickThread {
 
     fn record(&mut self, round: &mut Round, output: &TickOutput) {
         let Some(mut record) = self.queues.records.claim() else {
-            round.lost_records += 1;
+            round.lost_records = round.lost_records.saturating_add(1);
             self.counts.lost_records.fetch_add(1, Ordering::Relaxed);
             return;
         };
@@ -295,10 +304,10 @@ impl TickThread {
         for (index, (stream, told)) in self.streams.iter().zip(&mut round.told).enumerate() {
             let counts = self.binner.counts(index);
             if counts.late > told.late {
-                stream.monitor.count_late(counts.late - told.late);
+                stream.monitor.count_late(counts.late.saturating_sub(told.late));
             }
             if counts.dropped > told.dropped {
-                stream.monitor.count_dropped(counts.dropped - told.dropped);
+                stream.monitor.count_dropped(counts.dropped.saturating_sub(told.dropped));
             }
             *told = counts;
         }
