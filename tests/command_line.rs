@@ -8,6 +8,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use kalmind_acquisition::{NetworkConfig, lslapicfg};
@@ -27,16 +28,20 @@ struct Ended {
 }
 
 const ROWS: usize = 600;
+static FOLDERS: AtomicU32 = AtomicU32::new(0);
 
 impl Folder {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let settings = folder.path().join("lsl_api.cfg");
         // a session and ports of its own: nothing is found by accident
+        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
         let network = NetworkConfig {
-            base_port: Some(u16::try_from(44_000 + std::process::id() % 1000 * 16).expect("a port")),
+            base_port: Some(
+                u16::try_from(14_000 + (std::process::id() * 11 + number) % 150 * 16).expect("a port"),
+            ),
             port_range: Some(16),
-            ..NetworkConfig::loopback(format!("command-line-{}", std::process::id()))
+            ..NetworkConfig::loopback(format!("command-line-{}-{number}", std::process::id()))
         };
         fs::write(&settings, lslapicfg(&network)).expect("settings are written");
         let this = Self { folder, settings };
@@ -145,7 +150,8 @@ fn usage_that_is_wrong_is_code_2_and_names_the_nearest() {
     folder.refuses(&format!("{FIT} --decoder dkf-nw:form=robst"), 2, &["`robst`", "`robust`"]);
     folder.refuses(&format!("{FIT} --decoder kalman --binning max"), 2, &["--binning max", "`mean`"]);
     folder.refuses(&format!("{FIT} --decoder kalman --components a,b,c"), 2, &["3 components", "2 columns"]);
-    folder.refuses("demo --headless --seconds -1", 2, &["--seconds"]);
+    folder.refuses("demo --headless --seconds -1", 2, &["'-1'", "--seconds", "zero or more"]);
+    folder.refuses("run --config x --wait never", 2, &["'never'", "--wait", "zero or more"]);
     folder.refuses("demo --headless --decoder kalmann", 2, &["did you mean `kalman`"]);
     folder.refuses("simulate --offset 3", 2, &["--offset 3", "CHANNEL:Z"]);
 }

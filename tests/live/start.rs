@@ -99,7 +99,7 @@ fn a_model_that_does_not_fit_the_stream_is_refused_with_every_difference() {
         ("Right", "bins.bin_ms = 40", Some(2), &["50 samples a second", "bin_ms = 20"]),
         (
             "Right",
-            "intent.components = [{ name = \"speed\", unit = \"\" }, { name = \"vy\", unit = \"\" }]\n\
+            "intent.components = [{ name = \"speed\", unit = \"1\" }, { name = \"vy\", unit = \"1\" }]\n\
              cursor.components = [\"speed\", \"vy\"]",
             Some(2),
             &["the model decodes vx, vy", "[intent] says speed, vy"],

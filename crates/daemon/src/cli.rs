@@ -6,7 +6,12 @@ use clap::{Args, Parser, Subcommand};
 
 /// Neural samples in over Lab Streaming Layer, a cursor out, in real time. Not a medical device.
 #[derive(Debug, Parser)]
-#[command(name = "kalmind", version, propagate_version = true)]
+#[command(
+    name = "kalmind",
+    version,
+    propagate_version = true,
+    after_help = "Example: kalmind demo\nThe help of each command shows another."
+)]
 pub struct CommandLine {
     /// What to do.
     #[command(subcommand)]
@@ -44,10 +49,10 @@ pub enum Command {
 #[derive(Args, Clone, Debug)]
 pub struct DemoArguments {
     /// Seconds of closed loop after the fit [default: until Ctrl-C; with --headless 60].
-    #[arg(long, value_name = "N", value_parser = seconds)]
+    #[arg(long, value_name = "N", value_parser = seconds, allow_negative_numbers = true)]
     pub seconds: Option<f64>,
     /// Seconds of open loop before the fit.
-    #[arg(long, value_name = "N", default_value_t = 30.0, value_parser = seconds)]
+    #[arg(long, value_name = "N", default_value_t = 30.0, value_parser = seconds, allow_negative_numbers = true)]
     pub calibration_seconds: f64,
     /// No page: print the result and end.
     #[arg(long)]
@@ -76,7 +81,7 @@ pub struct RunArguments {
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     /// Seconds to wait for the configured streams before giving up.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds, allow_negative_numbers = true)]
     pub wait: f64,
     /// Print the summary at the end as one JSON document on stdout.
     #[arg(long)]
@@ -87,7 +92,7 @@ pub struct RunArguments {
 #[derive(Args, Clone, Debug)]
 pub struct StreamsArguments {
     /// Seconds to listen.
-    #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = seconds)]
+    #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = seconds, allow_negative_numbers = true)]
     pub seconds: f64,
     /// Configuration whose `[lsl]` settings to use.
     #[arg(long, value_name = "FILE")]
@@ -197,7 +202,7 @@ pub struct SimulateArguments {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// End after this many seconds [default: run until ended].
-    #[arg(long, value_name = "N", value_parser = seconds)]
+    #[arg(long, value_name = "N", value_parser = seconds, allow_negative_numbers = true)]
     pub seconds: Option<f64>,
     /// Strength of the tuning; the standard is 0.5, less is harder.
     #[arg(long, value_name = "SCALE", default_value_t = 0.5)]
