@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-coproc SESSION { exec target/debug/examples/fake_session 0; }
+coproc SESSION { exec "${CARGO_TARGET_DIR:-target}/debug/examples/fake_session" 0; }
 session=$SESSION_PID
 trap 'kill "$session" 2>/dev/null || true' EXIT
 if ! IFS= read -r -t 30 url <&"${SESSION[0]}"; then

@@ -118,11 +118,38 @@ test("a daemon that falls silent turns the page grey, and its return turns it ba
   });
   await muted.goto(url);
   await muted.waitForSelector('body[data-link="live"]');
+  await muted.waitForFunction(() => Number(document.getElementById("age").textContent) > 0);
   mute = true;
   await muted.waitForSelector('body[data-link="quiet"]');
+  assert.equal(await muted.textContent("#age"), "–");
   mute = false;
   await muted.waitForSelector('body[data-link="live"]');
   await muted.close();
+});
+
+test("without ticks no age is shown, and a new model is named", async () => {
+  const told = await browser.newPage();
+  let tell;
+  let ticks = true;
+  await told.routeWebSocket(/v1\/state/, (socket) => {
+    tell = (message) => socket.send(JSON.stringify(message));
+    const server = socket.connectToServer();
+    server.onMessage((message) => (ticks || JSON.parse(message).type !== "state") && socket.send(message));
+  });
+  await told.goto(url);
+  const age = (shown) => told.waitForFunction((shown) => (document.getElementById("age").textContent === "–") === !shown, shown);
+  await age(true);
+  ticks = false;
+  tell({ type: "heartbeat", state: "stale", reason: "input not fresh by daemon", position: [0.5, 0.5] });
+  await age(false);
+  await told.waitForSelector('#state[data-state="stale"]');
+  ticks = true;
+  await age(true);
+  const decoder = (named) => told.waitForFunction((named) => document.getElementById("session").textContent.includes(named), named);
+  await decoder("decoderdkf-nw abababab");
+  tell({ type: "event", kind: "model", event_seq: 99, time: 1, data: { action: "swapped", decoder: "kalman-steady", hash: "0123456789ef" } });
+  await decoder("decoderkalman-steady 01234567");
+  await told.close();
 });
 
 test("another site's page can neither read nor stop", async () => {

@@ -27,10 +27,11 @@ const connection = new Connection(takeToken(), {
         workspace.move(message);
         break;
       case "heartbeat":
-        view.state(message.state, message.reason);
+        view.heartbeat(message);
         break;
       case "event":
         if (message.kind === "target") workspace.place(message.data);
+        if (message.kind === "model" && message.data.action === "swapped") view.decoder(message.data.decoder, message.data.hash);
         break;
       case "gap":
         view.gap(message);

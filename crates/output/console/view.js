@@ -62,7 +62,7 @@ export class View {
   link(link) {
     document.body.dataset.link = link;
     put("link", LINK[link]);
-    if (link === "lost") put("age", "–");
+    if (link !== "live") this.#forgetAge();
   }
 
   begin(hello) {
@@ -71,11 +71,28 @@ export class View {
     facts("session", [
       ["participant", hello.participant || "–"],
       ["instance", hello.instance || "–"],
-      ["decoder", hello.decoder ? `${hello.decoder.name} ${hello.decoder.model.slice(0, 8)}` : "none"],
+      ["decoder", "none"],
       ["bin", `${hello.bin_ms} ms`],
       ["version", hello.version],
     ]);
+    this.decoder(hello.decoder?.name, hello.decoder?.model);
     this.state(hello.state, hello.reason);
+  }
+
+  // Which decoder runs; the hash is of its model file.
+  decoder(name, hash) {
+    const shown = [...find("session").children].find((pair) => pair.firstChild.textContent === "decoder");
+    if (shown) shown.lastChild.textContent = name ? `${name} ${(hash ?? "").slice(0, 8)}` : "none";
+  }
+
+  // A sign of life without a tick: there is no sample whose age could be shown.
+  heartbeat(message) {
+    this.state(message.state, message.reason);
+    this.#forgetAge();
+  }
+
+  #forgetAge() {
+    put("age", "–");
   }
 
   state(state, reason) {

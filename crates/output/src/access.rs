@@ -86,9 +86,9 @@ impl Access {
 
     /// What the request's `Authorization` header or WebSocket subprotocol shows.
     pub(crate) fn credentials(&self, headers: &HeaderMap) -> Credentials {
-        let authorization = headers.get(header::AUTHORIZATION).map(|value| {
-            value.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default().trim()
-        });
+        let authorization = headers
+            .get(header::AUTHORIZATION)
+            .map(|value| value.to_str().ok().and_then(bearer).unwrap_or_default());
         let subprotocol = headers
             .get_all(header::SEC_WEBSOCKET_PROTOCOL)
             .iter()
@@ -109,9 +109,16 @@ impl Access {
         self.token.matches(shown)
     }
 
-    /// Whether reading needs the token too.
-    pub(crate) fn reading_needs_token(&self) -> bool {
+    /// Whether reading needs the token too: on any address but a loopback one, and for pages that are not our own.
+    pub(crate) fn reading_needs_token(&self, headers: &HeaderMap) -> bool {
         self.reading_needs_token
+            || headers.get_all(header::ORIGIN).iter().any(|origin| !self.is_own_origin(origin))
+    }
+
+    /// Whether an Origin is one that our own page has.
+    fn is_own_origin(&self, origin: &HeaderValue) -> bool {
+        let host = origin.to_str().ok().and_then(|origin| without_prefix(origin, "http://"));
+        host.is_some_and(|host| contains(&self.hosts, host))
     }
 
     /// The WebSocket addresses that our page may connect to, for browsers that do not take `'self'` for them. A content
@@ -131,6 +138,17 @@ fn sent_by_another_site(method: &Method, headers: &HeaderMap) -> bool {
     let navigation =
         method == Method::GET && headers.get(MODE) == Some(&HeaderValue::from_static("navigate"));
     !ours && !navigation
+}
+
+/// The token of an `Authorization` header; the scheme's name is not case-sensitive (RFC 9110, 11.1).
+fn bearer(value: &str) -> Option<&str> {
+    without_prefix(value, "Bearer ").map(str::trim)
+}
+
+/// `text` after `prefix`, which may be in capitals or not.
+fn without_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let (start, rest) = text.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
 /// The value of a header that may occur once.
@@ -229,6 +247,9 @@ mod tests {
         let shown = |pairs| access.credentials(&headers(pairs));
         assert_eq!(shown(&[]), Credentials::Absent);
         assert_eq!(shown(&[("authorization", "Bearer 0123456789abcdef")]), Credentials::Right);
+        assert_eq!(shown(&[("authorization", "bearer 0123456789abcdef")]), Credentials::Right);
+        assert_eq!(shown(&[("authorization", "BEARER  0123456789abcdef")]), Credentials::Right);
+        assert_eq!(shown(&[("authorization", "Bearer0123456789abcdef")]), Credentials::Wrong);
         assert_eq!(shown(&[("authorization", "Basic 0123456789abcdef")]), Credentials::Wrong);
         assert_eq!(shown(&[("authorization", "Bearer nonsense")]), Credentials::Wrong);
         assert_eq!(
@@ -248,9 +269,22 @@ mod tests {
 
     #[test]
     fn any_address_but_loopback_needs_a_token_for_reading() {
-        assert!(!access("127.0.0.1:8765").reading_needs_token());
-        assert!(!access("[::1]:8765").reading_needs_token());
-        assert!(access("0.0.0.0:8765").reading_needs_token());
-        assert!(access("192.168.1.5:8765").reading_needs_token());
+        let needs = |bound| access(bound).reading_needs_token(&HeaderMap::new());
+        assert!(!needs("127.0.0.1:8765"));
+        assert!(!needs("[::1]:8765"));
+        assert!(needs("0.0.0.0:8765"));
+        assert!(needs("192.168.1.5:8765"));
+    }
+
+    #[test]
+    fn pages_of_others_need_a_token_for_reading_also_where_they_are_allowed() {
+        let access = access("127.0.0.1:8765");
+        let needs = |origin| access.reading_needs_token(&headers(&[("origin", origin)]));
+        for own in ["http://127.0.0.1:8765", "http://LocalHost:8765", "http://decoder.lab:8765"] {
+            assert!(!needs(own), "{own}");
+        }
+        for foreign in ["http://tasks.lab", "https://127.0.0.1:8765", "null"] {
+            assert!(needs(foreign), "{foreign}");
+        }
     }
 }

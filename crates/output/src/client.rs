@@ -20,6 +20,8 @@ use tokio::{
 };
 
 use crate::{
+    Credentials,
+    connection::took_nothing,
     continuity::Continuity,
     counters::count,
     hub::{Newest, Outgoing},
@@ -57,17 +59,29 @@ fn end(code: u16, reason: &'static str) -> End {
 }
 
 /// Serves one client until either side ends the connection.
-pub(crate) async fn talk(socket: WebSocket, app: &Arc<App>, every: u64, authorised: bool) {
+///
+/// `credentials` are what it showed when it connected; `reads_freely` says whether it may read without the token.
+pub(crate) async fn talk(
+    socket: WebSocket,
+    app: &Arc<App>,
+    every: u64,
+    credentials: Credentials,
+    reads_freely: bool,
+) {
+    let authorised = credentials == Credentials::Right;
     let (mut sink, stream) = socket.split();
     let (replies, inbox) = mpsc::channel(REPLIES);
-    let (allow, may_read) = watch::channel(authorised || !app.access.reading_needs_token());
+    // who need not show a token gets `hello` before any answer
+    let may_read = authorised || reads_freely;
+    let (allow, token) = watch::channel(may_read);
+    let awaited = (!may_read).then_some(token);
     let unanswered = AtomicU32::new(0);
     let reader = Reader { app, replies, allow, authorised, unanswered: &unanswered };
     let mut ending = app.ending.clone();
     let farewell = {
         let reading = pin!(reader.run(stream));
         let mut writer = Writer { app, sink: &mut sink, inbox, unanswered: &unanswered };
-        let writing = pin!(writer.run(may_read, every));
+        let writing = pin!(writer.run(awaited, every));
         tokio::select! {
             end = reading => end,
             end = writing => end,
@@ -233,15 +247,17 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    async fn run(&mut self, may_read: watch::Receiver<bool>, every: u64) -> End {
-        let problem = match self.wait_for_token(may_read).await {
-            Ok(()) => self.stream_states(every).await,
-            Err(problem) => Err(problem),
-        };
-        problem.err().flatten()
+    async fn run(&mut self, awaited: Option<watch::Receiver<bool>>, every: u64) -> End {
+        if let Some(token) = awaited
+            && let Err(end) = self.wait_for_token(token).await
+        {
+            return end;
+        }
+        self.stream_states(every).await.err().flatten()
     }
 
-    /// Answers, and nothing else, until the client may read.
+    /// Answers, and nothing else, until the client may read; then what is left to answer, so that the answer to `auth`
+    /// comes before `hello`.
     async fn wait_for_token(&mut self, mut may_read: watch::Receiver<bool>) -> Result<(), End> {
         let mut too_late = pin!(time::sleep(self.app.limits.request_within));
         while !*may_read.borrow_and_update() {
@@ -340,6 +356,7 @@ impl Writer<'_> {
     async fn put(&mut self, message: Message) -> Result<(), End> {
         match time::timeout(self.app.limits.pong_within, self.sink.send(message)).await {
             Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if took_nothing(&error) => Err(self.silent()),
             Ok(Err(_left)) => Err(None),
             Err(_elapsed) => Err(self.silent()),
         }

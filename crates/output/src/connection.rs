@@ -1,8 +1,10 @@
 //! Connections: how many, and how long a client may take to say what it wants.
 
 use core::{
+    error::Error,
+    iter::successors,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use std::{io, sync::Arc};
@@ -18,24 +20,21 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
-    time,
+    time::{self, Sleep},
 };
 
-use crate::{counters::count, server::App};
+use crate::{counters::count, routes, server::App};
 
-/// Clients that are being told that all places are taken, at once; more are dropped without a word.
+/// Clients without a place that are heard at once, since STOP always works; more are dropped without a word.
 const REFUSALS: usize = 16;
-/// How long a refusal may take.
+/// How long such a client may take.
 const REFUSAL_WITHIN: Duration = Duration::from_secs(1);
 /// How long the server waits for its clients when it ends.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
-/// What a client gets when all places are taken.
-const REFUSAL: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 107\r\n\
-                       connection: close\r\nretry-after: 5\r\n\r\n\
-                       {\"type\":\"error\",\"code\":\"too_many\",\"message\":\"all connections are taken: close one, then try again\"}        ";
 
 /// Accepts connections until the server ends.
-pub(crate) async fn accept(listener: TcpListener, router: Router, app: &Arc<App>) {
+pub(crate) async fn accept(listener: TcpListener, app: &Arc<App>) {
+    let (router, crowded) = (routes::router(app), routes::crowded_router(app));
     let places = Arc::new(Semaphore::new(app.limits.connections));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     let mut ending = app.ending.clone();
@@ -46,11 +45,12 @@ pub(crate) async fn accept(listener: TcpListener, router: Router, app: &Arc<App>
                 Ok((stream, _)) => {
                     if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
                         count(&app.counters.connections);
-                        connections.spawn(serve(Placed { stream, _place: place }, router.clone(), Arc::clone(app)));
+                        let stream = Placed::new(stream, place, app.limits.pong_within);
+                        connections.spawn(serve(stream, router.clone(), Arc::clone(app)));
                     } else {
                         count(&app.counters.connections_refused);
                         if let Ok(refusing) = Arc::clone(&refusals).try_acquire_owned() {
-                            connections.spawn(refuse(stream, refusing));
+                            connections.spawn(refuse(stream, refusing, crowded.clone()));
                         }
                     }
                 }
@@ -91,26 +91,64 @@ async fn serve(stream: Placed, router: Router, app: Arc<App>) {
         }
     };
     if let Err(error) = result {
+        if took_nothing(&error) {
+            count(&app.counters.silent_disconnected);
+        }
         tracing::debug!(%error, "a connection ended badly");
     }
 }
 
-/// Tells a client that all places are taken, and waits a little for it to have read that.
-async fn refuse(mut stream: TcpStream, _refusing: OwnedSemaphorePermit) {
-    let goodbye = async {
-        stream.write_all(REFUSAL.as_bytes()).await?;
+/// Answers one request of a client that has no place (STOP is carried out, everything else refused), and waits a little
+/// for it to have read that.
+async fn refuse(stream: TcpStream, _refusing: OwnedSemaphorePermit, crowded: Router) {
+    let answer = async {
+        let connection = http1::Builder::new()
+            .keep_alive(false)
+            .max_headers(64)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(crowded));
+        let Ok(served) = connection.without_shutdown().await else { return Ok(()) };
+        let mut stream = served.io.into_inner();
         stream.shutdown().await?;
         let mut scrap = [0_u8; 1024];
         while stream.read(&mut scrap).await? > 0 {}
         io::Result::Ok(())
     };
-    drop(time::timeout(REFUSAL_WITHIN, goodbye).await);
+    drop(time::timeout(REFUSAL_WITHIN, answer).await);
 }
 
-/// A connection with its place among those allowed at once; a WebSocket takes both along.
+/// Whether a connection ended because the client took nothing for too long.
+pub(crate) fn took_nothing(error: &(dyn Error + 'static)) -> bool {
+    successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source())
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
+/// A connection with its place among those allowed at once; a WebSocket takes both along. A write that makes no headway
+/// for `patience` fails as [`TimedOut`](io::ErrorKind::TimedOut), so that nobody keeps a place by not reading.
 struct Placed {
     stream: TcpStream,
     _place: OwnedSemaphorePermit,
+    patience: Duration,
+    /// Runs while a write makes no headway.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Placed {
+    fn new(stream: TcpStream, place: OwnedSemaphorePermit, patience: Duration) -> Self {
+        Self { stream, _place: place, patience, stalled: None }
+    }
+
+    /// What became of a write, once the patience with it is counted in.
+    fn judge<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(time::sleep(patience)));
+        ready!(stalled.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut)))
+    }
 }
 
 impl AsyncRead for Placed {
@@ -129,7 +167,8 @@ impl AsyncWrite for Placed {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.judge(context, written)
     }
 
     fn poll_write_vectored(
@@ -137,7 +176,8 @@ impl AsyncWrite for Placed {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.judge(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -150,18 +190,5 @@ impl AsyncWrite for Placed {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_refusal_is_as_long_as_it_says() {
-        let (head, body) = REFUSAL.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{}", body.len());
-        let value: serde_json::Value = serde_json::from_str(body).unwrap();
-        assert_eq!(value["code"], "too_many");
     }
 }

@@ -38,7 +38,7 @@ macro_rules! counters {
 counters! {
     /// Connections accepted.
     connections;
-    /// Connections refused because all places were taken.
+    /// Connections without a place because all were taken; they can stop, and nothing else.
     connections_refused;
     /// HTTP requests answered, refused ones included.
     requests;
@@ -58,13 +58,13 @@ counters! {
     states_missed;
     /// Events that those clients missed.
     events_missed;
-    /// Clients disconnected because no pong came.
+    /// Clients disconnected because no pong came or because they took nothing of what was written to them.
     silent_disconnected;
     /// Requests and messages that could not be understood.
     malformed;
     /// Clients disconnected for a message over the size limit, and requests refused for it.
     oversized;
-    /// Clients disconnected for too many messages, and requests refused for it.
+    /// Clients disconnected for too many messages, and requests refused because there were too many.
     too_frequent;
     /// Replies dropped because a client asked and did not read.
     replies_dropped;

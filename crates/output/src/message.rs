@@ -8,7 +8,7 @@ use kalmind_types::{
 };
 use serde::{Serialize, Serializer, ser::SerializeSeq as _};
 
-use crate::DecoderInfo;
+use crate::{DecoderInfo, request::PingMark};
 
 /// The version of the client protocol.
 pub const PROTOCOL: u32 = 1;
@@ -145,7 +145,7 @@ pub(crate) enum Reply<'a> {
     /// The client fell behind; the next state is the newest.
     Gap { missed: u64, missed_events: u64 },
     /// The answer to a ping.
-    Pong { t: f64, received: LslTime, sent: LslTime },
+    Pong { t: PingMark, received: LslTime, sent: LslTime },
     /// A request was handed to the daemon.
     Accepted { request: &'a str },
     /// A request was refused or not understood.
@@ -170,6 +170,8 @@ pub(crate) enum ErrorCode {
     TooLarge,
     /// Too often.
     TooFrequent,
+    /// All connections are taken.
+    TooMany,
     /// The request makes no sense as it stands.
     Invalid,
     /// Not in the present state.

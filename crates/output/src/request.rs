@@ -1,8 +1,11 @@
 //! What clients say: WebSocket messages and the bodies of POST requests.
 
-use kalmind_types::{EventKind, LslTime, Mode};
-use serde::Deserialize;
-use serde_json::Value;
+use kalmind_types::{EventKind, EventTag, LslTime, Mode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Number, Value};
+
+/// Characters of the text that a ping may carry.
+const PING_CHARACTERS: usize = 64;
 
 /// A message from a WebSocket client.
 #[derive(Debug, PartialEq, Deserialize)]
@@ -15,7 +18,27 @@ pub(crate) enum ClientMessage {
     /// Shows the run's token for the rest of the connection.
     Auth { token: String },
     /// Asks for the daemon's times; `t` comes back as it is.
-    Ping { t: f64 },
+    Ping { t: PingMark },
+}
+
+/// What a ping carries and its pong brings back unchanged: any number, or a short text.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Value", untagged)]
+pub(crate) enum PingMark {
+    Number(Number),
+    Text(String),
+}
+
+impl TryFrom<Value> for PingMark {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        match value {
+            Value::Number(number) => Ok(Self::Number(number)),
+            Value::String(text) if text.chars().count() <= PING_CHARACTERS => Ok(Self::Text(text)),
+            _ => Err(format!("`t` is a number, or a text of at most {PING_CHARACTERS} characters")),
+        }
+    }
 }
 
 /// The states that can be asked for.
@@ -47,10 +70,16 @@ pub(crate) struct ControlBody {
     pub(crate) state: WantedState,
 }
 
-/// The body of `POST /v1/events`.
+/// The body of `POST /v1/events`: an event as everyone else sees it, so that one that was received can be sent on.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EventBody {
+    /// `event`, where it is given.
+    #[serde(default, rename = "type")]
+    _message_type: EventTag,
+    /// Read and ignored: whoever publishes the event numbers it anew.
+    #[serde(default, rename = "event_seq")]
+    _event_seq: u64,
     pub(crate) kind: EventKind,
     #[serde(default)]
     pub(crate) time: Option<LslTime>,
@@ -65,10 +94,51 @@ mod tests {
         serde_json::from_str(text)
     }
 
+    fn number(text: &str) -> ClientMessage {
+        ClientMessage::Ping { t: PingMark::Number(serde_json::from_str(text).unwrap()) }
+    }
+
+    #[test]
+    fn whatever_a_ping_carries_comes_back_as_it_was() {
+        let longest = format!("\"{}\"", "\u{e4}".repeat(64));
+        for t in
+            ["0", "-3", "1.0", "-0.25", "1e300", "9007199254740993", "18446744073709551615", "\"\"", &longest]
+        {
+            let Ok(ClientMessage::Ping { t: mark }) = parse(&format!(r#"{{"type":"ping","t":{t}}}"#)) else {
+                panic!("{t} was not understood")
+            };
+            let (back, sent) =
+                (serde_json::to_value(&mark).unwrap(), serde_json::from_str::<Value>(t).unwrap());
+            assert_eq!(back, sent);
+        }
+    }
+
+    #[test]
+    fn events_are_taken_with_and_without_their_envelope() {
+        let parse = |text: &str| serde_json::from_str::<EventBody>(text);
+        let whole = r#"{"type":"event","time":12.5,"event_seq":7,"kind":"trial","data":{"trial":1}}"#;
+        let body = parse(whole).unwrap();
+        assert_eq!((body.kind, body.time), (EventKind::Trial, Some(LslTime(12.5))));
+        assert_eq!(parse(r#"{"kind":"trial","data":{}}"#).unwrap().time, None);
+        for text in [
+            r#"{"type":"state","kind":"trial","data":{}}"#,
+            r#"{"type":null,"kind":"trial","data":{}}"#,
+            r#"{"event_seq":-1,"kind":"trial","data":{}}"#,
+            r#"{"event_seq":"7","kind":"trial","data":{}}"#,
+            r#"{"session":"x","kind":"trial","data":{}}"#,
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
     #[test]
     fn messages_are_understood() {
         assert_eq!(parse(r#"{"type":"stop"}"#).unwrap(), ClientMessage::Stop {});
-        assert_eq!(parse(r#"{"type":"ping","t":1.5}"#).unwrap(), ClientMessage::Ping { t: 1.5 });
+        assert_eq!(parse(r#"{"type":"ping","t":1.5}"#).unwrap(), number("1.5"));
+        assert_eq!(
+            parse(r#"{"type":"ping","t":"a-7"}"#).unwrap(),
+            ClientMessage::Ping { t: PingMark::Text(String::from("a-7")) }
+        );
         assert_eq!(
             parse(r#"{"type":"control","state":"hold"}"#).unwrap(),
             ClientMessage::Control { state: WantedState::Hold, token: None }
@@ -89,7 +159,9 @@ mod tests {
             "{}",
             r#"{"type":"resume"}"#,
             r#"{"type":"ping"}"#,
-            r#"{"type":"ping","t":"now"}"#,
+            r#"{"type":"ping","t":null}"#,
+            r#"{"type":"ping","t":[1]}"#,
+            r#"{"type":"ping","t":"0123456789012345678901234567890123456789012345678901234567890123x"}"#,
             r#"{"type":"ping","t":1e999}"#,
             r#"{"type":"control"}"#,
             r#"{"type":"control","state":"fault"}"#,

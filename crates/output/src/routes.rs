@@ -1,6 +1,6 @@
 //! HTTP: the console, `/v1/status`, `/metrics`, and the requests that steer.
 
-use std::sync::{Arc, PoisonError, atomic::Ordering};
+use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use axum::{
     Router,
@@ -24,6 +24,7 @@ use crate::{
     counters::count,
     message::{ErrorCode, Reply, to_json},
     metrics,
+    rate::RateLimit,
     request::{ControlBody, EventBody},
     server::App,
     status,
@@ -51,6 +52,26 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         })
         .layer(middleware::from_fn_with_state(Arc::clone(app), guard))
         .with_state(Arc::clone(app))
+}
+
+/// What a connection gets that has no place: STOP works, everything else is refused.
+pub(crate) fn crowded_router(app: &Arc<App>) -> Router {
+    Router::new()
+        .route("/v1/stop", post(stop))
+        .fallback(crowded)
+        .method_not_allowed_fallback(crowded)
+        .layer(middleware::from_fn_with_state(Arc::clone(app), guard))
+        .with_state(Arc::clone(app))
+}
+
+async fn crowded() -> Response {
+    let mut response = error(
+        StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::TooMany,
+        "all connections are taken: close one, then try again (POST /v1/stop works all the same)",
+    );
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    response
 }
 
 /// An error as JSON: what is wrong and what to do.
@@ -115,13 +136,29 @@ fn protect(app: &App, headers: &mut HeaderMap) {
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
-/// Whether a request may read; the answer to it if not.
+/// Whether a request may read, by token and rate; the answer to it if not.
 fn may_read(app: &App, headers: &HeaderMap) -> Result<(), Box<Response>> {
     match app.access.credentials(headers) {
-        Credentials::Right => Ok(()),
-        Credentials::Absent if !app.access.reading_needs_token() => Ok(()),
-        Credentials::Absent | Credentials::Wrong => Err(Box::new(unauthorized(app))),
+        Credentials::Right => {}
+        Credentials::Absent if !app.access.reading_needs_token(headers) => {}
+        Credentials::Absent | Credentials::Wrong => return Err(Box::new(unauthorized(app))),
     }
+    within(app, &app.reads)
+}
+
+/// Takes one of what `limit` allows; the answer to the request if there is none left.
+fn within(app: &App, limit: &Mutex<RateLimit>) -> Result<(), Box<Response>> {
+    if limit.lock().unwrap_or_else(PoisonError::into_inner).take(app.hub.clock().lsl()) {
+        return Ok(());
+    }
+    count(&app.counters.too_frequent);
+    let mut refused = error(
+        StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::TooFrequent,
+        "too many requests a second: wait a second, then ask less often",
+    );
+    refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    Err(Box::new(refused))
 }
 
 fn unauthorized(app: &App) -> Response {
@@ -204,17 +241,7 @@ async fn steering<T: for<'de> Deserialize<'de>>(app: &App, request: Request) -> 
     if app.access.credentials(request.headers()) != Credentials::Right {
         return Err(Box::new(unauthorized(app)));
     }
-    let now = app.hub.clock().lsl();
-    if !app.requests.lock().unwrap_or_else(PoisonError::into_inner).take(now) {
-        count(&app.counters.too_frequent);
-        let mut refused = error(
-            StatusCode::TOO_MANY_REQUESTS,
-            ErrorCode::TooFrequent,
-            "too many requests a second: wait a second, then ask less often",
-        );
-        refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        return Err(Box::new(refused));
-    }
+    within(app, &app.requests)?;
     let bytes = read_body(app, request.into_body()).await?;
     serde_json::from_slice(&bytes).map_err(|problem| {
         count(&app.counters.malformed);
@@ -289,14 +316,14 @@ async fn websocket(
             );
         }
     };
-    let authorised = credentials == Credentials::Right;
+    let reads_freely = !app.access.reading_needs_token(&headers);
     let every = query.every.map_or(1, core::num::NonZeroU64::get);
     let limit = app.limits.message_bytes;
     upgrade.protocols([SUBPROTOCOL]).max_message_size(limit).max_frame_size(limit).on_upgrade(
         async move |socket| {
             count(&app.counters.websockets);
             app.open_websockets.fetch_add(1, Ordering::Relaxed);
-            client::talk(socket, &app, every, authorised).await;
+            client::talk(socket, &app, every, credentials, reads_freely).await;
             app.open_websockets.fetch_sub(1, Ordering::Relaxed);
         },
     )

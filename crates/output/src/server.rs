@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     Access, ClientCounts, Controls, Counters, Hub, Ledger, Token, connection, counters::count,
-    rate::RateLimit, routes,
+    rate::RateLimit,
 };
 
 /// Connections that wait to be accepted.
@@ -54,7 +54,7 @@ impl ServerConfig {
 /// What clients may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once; one more is answered 503.
+    /// Connections at once; one more is answered 503, unless it asks for STOP.
     pub connections: usize,
     /// Bytes of a WebSocket message from a client; a longer one ends the connection.
     pub message_bytes: usize,
@@ -64,9 +64,12 @@ pub struct Limits {
     pub body_bytes: usize,
     /// `control` and `events` requests a second, and at once, of all clients together; more are answered 429.
     pub requests_per_second: u32,
+    /// Reads of `/v1/status` and `/metrics` a second, and at once, of all clients together; more are answered 429.
+    pub reads_per_second: u32,
     /// How often each WebSocket client is pinged.
     pub ping_every: Duration,
-    /// A WebSocket client without a pong for this long is disconnected.
+    /// A WebSocket client without a pong for this long, and any client that takes nothing of what is written to it for
+    /// this long, is disconnected.
     pub pong_within: Duration,
     /// How long a client may take to send a request's headers, its body, or the token.
     pub request_within: Duration,
@@ -82,6 +85,7 @@ impl Default for Limits {
             messages_per_second: 50,
             body_bytes: 16 * 1024,
             requests_per_second: 100,
+            reads_per_second: 200,
             ping_every: Duration::from_secs(2),
             pong_within: Duration::from_secs(10),
             request_within: Duration::from_secs(5),
@@ -143,6 +147,7 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     pub(crate) counters: Arc<Counters>,
     pub(crate) requests: Mutex<RateLimit>,
+    pub(crate) reads: Mutex<RateLimit>,
     pub(crate) open_websockets: AtomicU64,
     pub(crate) ending: watch::Receiver<bool>,
 }
@@ -192,7 +197,7 @@ pub fn start_server(
             move || match open(address, &config.limits) {
                 Ok((runtime, listener, local_addr)) => {
                     let now = hub.clock().lsl();
-                    let rate = config.limits.requests_per_second;
+                    let limit = |per_second| Mutex::new(RateLimit::new(per_second, per_second, now));
                     let app = Arc::new(App {
                         access: Access::new(
                             local_addr,
@@ -203,14 +208,15 @@ pub fn start_server(
                         hub,
                         controls,
                         ledger,
+                        requests: limit(config.limits.requests_per_second),
+                        reads: limit(config.limits.reads_per_second),
                         limits: config.limits,
                         counters,
-                        requests: Mutex::new(RateLimit::new(rate, rate, now)),
                         open_websockets: AtomicU64::new(0),
                         ending: ends,
                     });
                     if ready.send(Ok(local_addr)).is_ok() {
-                        runtime.block_on(connection::accept(listener, routes::router(&app), &app));
+                        runtime.block_on(connection::accept(listener, &app));
                     }
                 }
                 Err(source) => drop(ready.send(Err(explain(address, source)))),

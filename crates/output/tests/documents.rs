@@ -119,6 +119,8 @@ async fn what_asyncapi_lets_clients_say_is_understood_and_nothing_else() {
         json!({"type": "stop", "by": "me"}),
         json!({"type": "ping", "t": 3.5}),
         json!({"type": "ping", "t": "3.5"}),
+        json!({"type": "ping", "t": "x".repeat(65)}),
+        json!({"type": "ping", "t": null}),
         json!({"type": "auth", "token": TOKEN}),
         json!({"type": "auth"}),
         json!({"type": "control", "state": "control", "token": TOKEN}),
@@ -166,6 +168,10 @@ async fn every_http_answer_is_as_openapi_says() {
     let daemon = FakeDaemon::start(config()).unwrap();
     daemon.controls.emit(EventKind::Target, json!({"position": [0.25, 0.5], "radius": 0.06}));
     let target = r#"{"kind":"target","time":12.5,"data":{"position":[0.1,0.2],"radius":0.1}}"#;
+    // as the daemon itself publishes it
+    let data = json!({"position": [0.25, 0.5], "radius": 0.06});
+    let event = kalmind_types::Event::new(kalmind_types::LslTime(1.0), 7, EventKind::Target, data);
+    let whole = json!(event).to_string();
     let requests = [
         ("get", "/", false, "", 200),
         ("get", "/v1/status", false, "", 200),
@@ -180,6 +186,9 @@ async fn every_http_answer_is_as_openapi_says() {
         ("post", "/v1/control", true, r#"{"state":"fault"}"#, 400),
         ("post", "/v1/events", false, target, 401),
         ("post", "/v1/events", true, target, 200),
+        ("post", "/v1/events", true, &whole, 200),
+        ("post", "/v1/events", true, r#"{"type":"state","kind":"trial","data":{}}"#, 400),
+        ("post", "/v1/events", true, r#"{"event_seq":-1,"kind":"trial","data":{}}"#, 400),
         ("post", "/v1/events", true, r#"{"kind":"target","data":{}}"#, 422),
         ("post", "/v1/events", true, r#"{"kind":"target"}"#, 400),
     ];

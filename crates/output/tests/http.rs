@@ -304,12 +304,95 @@ async fn one_connection_too_many_is_told_so() {
     let address = daemon.server.local_addr();
     let first = TcpStream::connect(address).await.unwrap();
     let second = TcpStream::connect(address).await.unwrap();
-    let answer = raw(&daemon, "").await;
-    assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("too_many")));
-    assert_eq!(daemon.server.counts().connections_refused, 1);
+    for (method, path) in [("GET", "/v1/status"), ("GET", "/"), ("POST", "/v1/control"), ("GET", "/v1/stop")]
+    {
+        let answer = ask(&daemon, method, path, "", "").await;
+        assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("too_many")), "{method} {path}");
+        assert!(answer.head.contains("retry-after: 5") && answer.head.contains("connection: close"));
+    }
+    assert_eq!(daemon.server.counts().connections_refused, 4);
     // a place that is given up can be taken again
     drop((first, second));
-    while ask(&daemon, "GET", "/v1/status", "", "").await.status != 200 {}
+    while ask(&daemon, "GET", "/", "", "").await.status != 200 {}
+}
+
+#[tokio::test]
+async fn stop_works_with_all_places_taken_and_for_nobody_elses_page() {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let daemon = FakeDaemon::start(ServerConfig { limits, ..config() }).unwrap();
+    let _taken = TcpStream::connect(daemon.server.local_addr()).await.unwrap();
+    let answer = ask(&daemon, "POST", "/v1/stop", "", "").await;
+    assert_eq!((answer.status, answer.json()), (200, json!({"type": "accepted", "request": "stop"})));
+    ask(&daemon, "POST", "/v1/stop", &bearer(), "{}").await;
+    assert_eq!(ask(&daemon, "POST", "/v1/stop", "origin: http://evil.example\r\n", "").await.status, 403);
+    assert_eq!(daemon.controls.stopped_by(), [Actor::Client, Actor::Operator]);
+    assert_eq!(daemon.server.counts().connections_refused, 3);
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_its_answers_loses_its_place() {
+    let limits = Limits { connections: 1, pong_within: Duration::from_millis(100), ..Limits::default() };
+    let daemon = FakeDaemon::start(ServerConfig { limits, ..config() }).unwrap();
+    let host = daemon.server.local_addr();
+    let mut greedy = TcpStream::connect(host).await.unwrap();
+    let request = format!("GET /view.js HTTP/1.1\r\nhost: {host}\r\n\r\n").repeat(1000);
+    // ends when the server does not take any more of it, because it has hung up
+    while greedy.write_all(request.as_bytes()).await.is_ok() {}
+    assert_eq!(daemon.server.counts().silent_disconnected, 1);
+    while ask(&daemon, "GET", "/", "", "").await.status != 200 {}
+}
+
+#[tokio::test]
+async fn reads_are_limited_and_stop_is_not() {
+    let limits = Limits { reads_per_second: 3, ..Limits::default() };
+    let daemon = FakeDaemon::start(ServerConfig { limits, ..config() }).unwrap();
+    let mut refused = 0;
+    for _ in 0..20 {
+        for path in ["/v1/status", "/metrics"] {
+            let answer = ask(&daemon, "GET", path, "", "").await;
+            if answer.status == 429 {
+                assert_eq!(answer.json()["code"], "too_frequent");
+                assert!(answer.head.contains("retry-after: 1"));
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0);
+    assert_eq!(daemon.server.counts().too_frequent, refused);
+    assert_eq!(ask(&daemon, "POST", "/v1/stop", "", "").await.status, 200);
+    let control = ask(&daemon, "POST", "/v1/control", &bearer(), r#"{"state":"idle"}"#).await;
+    assert_eq!(control.status, 200, "steering has a limit of its own");
+}
+
+#[tokio::test]
+async fn an_event_as_the_daemon_publishes_it_is_taken() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let data = json!({"position": [0.1, 0.2], "radius": 0.1});
+    let event = json!({"type": "event", "time": 12.5, "event_seq": 41, "kind": "target", "data": data});
+    let answer = ask(&daemon, "POST", "/v1/events", &bearer(), &event.to_string()).await;
+    assert_eq!(
+        answer.json(),
+        json!({"type": "accepted", "request": "events", "event_seq": 0}),
+        "numbered anew"
+    );
+}
+
+#[tokio::test]
+async fn an_allowed_page_that_is_not_our_own_needs_the_token_for_reading() {
+    let allowed_origins = vec![String::from("http://tasks.lab")];
+    let daemon = FakeDaemon::start(ServerConfig { allowed_origins, ..config() }).unwrap();
+    let own = format!("origin: http://{}\r\n", daemon.server.local_addr());
+    let foreign = "origin: http://tasks.lab\r\n";
+    for path in ["/v1/status", "/metrics"] {
+        assert_eq!(ask(&daemon, "GET", path, foreign, "").await.status, 401, "{path}");
+        assert_eq!(
+            ask(&daemon, "GET", path, &format!("{foreign}{}", bearer()), "").await.status,
+            200,
+            "{path}"
+        );
+        assert_eq!(ask(&daemon, "GET", path, &own, "").await.status, 200, "{path}");
+    }
+    assert_eq!(ask(&daemon, "POST", "/v1/stop", foreign, "").await.status, 200, "whoever is let in may stop");
 }
 
 #[tokio::test]
@@ -320,8 +403,14 @@ async fn a_client_that_says_nothing_loses_its_connection() {
     stream.write_all(b"GET / HTTP/1.1\r\nhost: ").await.unwrap();
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.unwrap();
-    // and so does one whose body never comes
+    // nor may it be silent from the start, or between two requests
+    let mut stream = TcpStream::connect(daemon.server.local_addr()).await.unwrap();
+    assert_eq!(stream.read_to_end(&mut rest).await.unwrap(), 0);
     let host = daemon.server.local_addr();
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    stream.write_all(format!("GET /nowhere HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes()).await.unwrap();
+    stream.read_to_end(&mut rest).await.unwrap();
+    // and so does one whose body never comes
     let head = format!("POST /v1/control HTTP/1.1\r\nhost: {host}\r\ncontent-length: 9\r\n{}\r\n", bearer());
     assert_eq!(raw(&daemon, &head).await.status, 408);
 }

@@ -9,10 +9,18 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use kalmind_output::{Limits, ServerConfig};
 use kalmind_types::{Actor, EventKind, Mode};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Error, Message, client::IntoClientRequest as _, http::Request, protocol::CloseFrame},
+    tungstenite::{
+        Error, Message,
+        client::IntoClientRequest as _,
+        http::Request,
+        protocol::{CloseFrame, Role},
+    },
 };
 
 mod fake;
@@ -117,6 +125,59 @@ async fn hello_comes_first_and_says_everything() {
     assert_eq!(hello["state"], "control");
     assert!(hello["clock"]["lsl"].as_f64().unwrap() > 0.0);
     assert!(hello["clock"]["unix"].as_f64().unwrap() > 1.7e9);
+}
+
+#[tokio::test]
+async fn hello_comes_before_the_answer_to_whatever_a_client_asks_as_it_connects() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    for _ in 0..50 {
+        // the upgrade and the first messages in one write, so that the server finds them together
+        let address = daemon.server.local_addr();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let mut bytes = format!(
+            "GET /v1/state HTTP/1.1\r\nhost: {address}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        .into_bytes();
+        for text in [r#"{"type":"stop"}"#, r#"{"type":"ping","t":1}"#] {
+            // a text frame, masked by zeros
+            bytes.extend([0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0]);
+            bytes.extend(text.as_bytes());
+        }
+        stream.write_all(&bytes).await.unwrap();
+        let mut answer = Vec::new();
+        let head = loop {
+            assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "the server hung up");
+            if let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") {
+                break answer.drain(..end + 4).collect::<Vec<_>>();
+            }
+        };
+        assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+        let socket =
+            WebSocketStream::from_partially_read(MaybeTlsStream::Plain(stream), answer, Role::Client, None);
+        let mut client = Client(socket.await);
+        assert_eq!(client.next().await["type"], "hello");
+        assert_eq!(client.next_of("accepted").await["request"], "stop");
+        client.next_of("pong").await;
+    }
+}
+
+#[tokio::test]
+async fn an_allowed_page_that_is_not_our_own_shows_the_token_first() {
+    let limits = Limits { request_within: Duration::from_millis(300), ..Limits::default() };
+    let allowed_origins = vec![String::from("http://tasks.lab")];
+    let daemon = FakeDaemon::start(ServerConfig { allowed_origins, ..with_limits(limits) }).unwrap();
+    let foreign = ("origin", "http://tasks.lab");
+    let mut client = Client::with_headers(&daemon, "", &[foreign]).await;
+    assert_eq!(u16::from(client.closed().await.code), 4401);
+    let mut client = Client::with_headers(&daemon, "", &[foreign]).await;
+    client.send(&json!({"type": "auth", "token": TOKEN})).await;
+    assert_eq!(client.next().await["type"], "accepted");
+    assert_eq!(client.next().await["type"], "hello");
+    let protocols = format!("kalmind.v1, kalmind.token.{TOKEN}");
+    let shown = ("sec-websocket-protocol", protocols.as_str());
+    let mut client = Client::with_headers(&daemon, "", &[foreign, shown]).await;
+    assert_eq!(client.next().await["type"], "hello");
 }
 
 #[tokio::test]
@@ -316,6 +377,10 @@ async fn ping_is_answered_with_the_daemons_times() {
     let pong = client.next_of("pong").await;
     let after = daemon.hub.clock().lsl().0;
     assert_eq!(pong["t"], 12.25);
+    for t in [json!(9_007_199_254_740_993_u64), json!(-3), json!("a-7")] {
+        client.send(&json!({"type": "ping", "t": t})).await;
+        assert_eq!(client.next_of("pong").await["t"], t);
+    }
     let (received, sent) = (pong["received"].as_f64().unwrap(), pong["sent"].as_f64().unwrap());
     assert!(before <= received && received <= sent && sent <= after);
 }
