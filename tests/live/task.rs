@@ -77,19 +77,18 @@ fn a_task_program_with_pylsl_and_http_alone_calibrates_drives_and_stops() {
             expect_event(watch, "operator", |data| data["action"] == "stop"),
             expect_event(watch, "operator", |data| data["action"] == "control" && data["by"] == "operator"),
             expect_event(watch, "target", |data| data["position"] == json!([0.4, 0.6])),
-            // what was not understood is told as well
-            expect_event(watch, "fault", |data| {
-                data["reason"].as_str().is_some_and(|reason| reason.contains("no such text"))
-            }),
         ]);
     }
     assert_eq!(told[0], told[1], "the same events over WebSocket and LSL");
+    // what was not understood is counted, and the log quotes it
+    daemon.wait_until("an unknown marker", |status| status["tick"]["unknown_markers"] == 1);
+    daemon.process.expect_line("no such text");
     let hello = laboratory.watch(&daemon).1;
     assert_eq!(hello["target"]["data"], json!({ "position": [0.4, 0.6], "radius": 0.1 }));
     assert_eq!(hello["decoder"]["name"], "kalman-steady");
     let status = daemon.status();
     assert_eq!(status["state"], "hold");
-    assert_eq!(status["streams"][1]["key"], "task");
+    assert_eq!(status["streams"][1]["key"], "task markers");
     task.say("end");
     assert_eq!(task.wait().0, Some(0));
     daemon.end();
