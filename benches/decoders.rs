@@ -125,7 +125,7 @@ fn kalman(criterion: &mut Criterion) -> Vec<Row> {
         let mut most = 0.0_f64;
         for features in feature_rows(n) {
             fast.step(Some(&features), &mut intent);
-            slow.step(&features).expect("matrices with an inverse");
+            slow.step(Some(&features)).expect("matrices with an inverse");
             most = most.max(difference(&intent, &slow.mean, &slow.covariance));
         }
         let what = format!("{name}, {n} features, {d} states");

@@ -103,6 +103,7 @@ struct Rig {
     binner: Binner,
     engine: Engine,
     input: TickInput,
+    #[expect(clippy::vec_box, reason = "the binner takes boxes and gives them back")]
     free: Vec<Box<SampleBlock>>,
     channels: usize,
     samples: usize,
@@ -286,7 +287,7 @@ fn accuracy(decoder: &str, channels: usize, samples: usize) -> f64 {
         let intent = output.intent.expect("a decoder at work");
         let features = rig.features(bin);
         let found = if decoder == "kalman-steady" {
-            filter.step(&features).expect("matrices with an inverse");
+            filter.step(Some(&features)).expect("matrices with an inverse");
             difference(&intent, &filter.mean, &filter.covariance)
         } else {
             let (f, _) = nadaraya_watson(points, values, BANDWIDTH, &features);

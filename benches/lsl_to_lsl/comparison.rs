@@ -9,7 +9,7 @@ const SAME_SAMPLE: f64 = 1e-3;
 
 /// What a consumer wrote.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Arrivals {
+pub(crate) struct Consumed {
     pub(crate) labels: Option<Vec<Option<String>>>,
     pub(crate) stamps: Vec<f64>,
     pub(crate) arrivals: Vec<f64>,
@@ -27,7 +27,7 @@ pub(crate) struct Path {
 
 impl Path {
     /// Matches what was sent (push times) with what arrived. The first `warm_up` samples are left out of the latencies.
-    pub(crate) fn new(sent: &[f64], arrived: &Arrivals, warm_up: usize) -> Self {
+    pub(crate) fn new(sent: &[f64], arrived: &Consumed, warm_up: usize) -> Self {
         let mut latencies = Vec::with_capacity(sent.len());
         let mut lost = 0;
         for (index, push) in sent.iter().enumerate() {

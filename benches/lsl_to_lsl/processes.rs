@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use kalmind_acquisition::{NetworkConfig, lslapicfg};
 
 /// How long a process may take for one step before the measurement is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The Linux scheduling of a process and of everything that it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +120,11 @@ impl Process {
         let stdin = self.stdin.as_mut().with_context(|| format!("{} does not listen", self.name))?;
         writeln!(stdin, "{line}")?;
         Ok(stdin.flush()?)
+    }
+
+    /// Its process identifier.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal (`-TERM`).

@@ -56,12 +56,18 @@ impl TextbookKalman {
         (predicted.clone().try_inverse()? + &self.weights * &self.observation).try_inverse()
     }
 
-    /// One row of features. `None` where a matrix has no inverse.
-    pub(crate) fn step(&mut self, features: &[f64]) -> Option<()> {
+    /// From one bin to the next.
+    fn time_update(&mut self) {
         if self.started {
             self.mean = &self.transition * &self.mean;
             self.covariance = self.predicted(&self.covariance);
         }
+    }
+
+    /// One bin: a row of features, or `None` for a time update only. `None` where a matrix has no inverse.
+    pub(crate) fn step(&mut self, features: Option<&[f64]>) -> Option<()> {
+        self.time_update();
+        let Some(features) = features else { return Some(()) };
         let innovation = DMatrix::from_column_slice(features.len(), 1, features)
             - &self.offset
             - &self.observation * &self.mean;
