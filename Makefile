@@ -49,7 +49,7 @@ test-browser: $(LIBLSL) $(BROWSER) ## the live page in Chromium
 	$(CARGO) build --locked -p kalmind-output --example fake_session
 	setup/test-browser.sh
 
-bench: $(LIBLSL) ## measure the speed of every stage
+bench: $(LIBLSL) $(PYTHON_PEERS) ## measure the speed of every stage, with the accuracy beside it
 	$(CARGO) bench --locked
 
 lint: $(LIBLSL) ## formatting, lints, documentation

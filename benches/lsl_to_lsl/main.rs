@@ -147,8 +147,8 @@ impl Findings {
         for (what, value) in [
             ("samples lost by the relay", self.relay.lost.to_string()),
             ("samples lost by kalmind", self.kalmind.lost.to_string()),
-            ("incomplete ticks", tick["incomplete"].to_string()),
-            ("late ticks", tick["late_ticks"].to_string()),
+            ("incomplete ticks (after a sample sent late, or none in time)", tick["incomplete"].to_string()),
+            ("late ticks", tick["late"].to_string()),
         ] {
             rows.push(Row {
                 what: format!("{conditions}: {what}"),
