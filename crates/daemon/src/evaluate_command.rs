@@ -272,7 +272,7 @@ pub fn decode_rows(model: &IdentifiedModel, tables: &Tables, rows: Range<usize>)
         fallback_steps: 0,
         step_ns: Histogram::new_with_bounds(1, 60_000_000_000, 3)?,
     };
-    let mut input = empty_input();
+    let mut input = TickInput::empty();
     let mut spare = Some(Box::new(SampleBlock::with_capacity(NumberFormat::Double64, width, 1)));
     for row in rows {
         let mut block = spare
@@ -307,19 +307,5 @@ fn fill(block: &mut SampleBlock, index: u64, time: f64, values: &[f64]) {
     block.values.clear();
     if let Samples::Double64(kept) = &mut block.values {
         kept.extend_from_slice(values);
-    }
-}
-
-fn empty_input() -> TickInput {
-    TickInput {
-        seq: 0,
-        epoch: 0,
-        start: LslTime(0.0),
-        time: LslTime(0.0),
-        closed_by: BinClose::End,
-        incomplete: true,
-        streams: ArrayVec::new(),
-        masked: ChannelMask::default(),
-        commands: ArrayVec::new(),
     }
 }

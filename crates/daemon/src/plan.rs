@@ -195,9 +195,12 @@ pub fn plan(mut configuration: Configuration, wait: Seconds) -> Outcome<Plan> {
     let mut found = Vec::with_capacity(configuration.stream.len());
     for stream in &configuration.stream {
         let key = stream.key().to_owned();
-        let description = find_one(&selector(stream.selection()), deadline.remaining())
-            .map_err(|source| PlanError::Resolve { key: key.clone(), source })
-            .or_stream()?;
+        let description =
+            find_one(&selector(stream.selection()), deadline.remaining()).or_else(|source| {
+                let wrong = source.is_configuration();
+                let error = Err(PlanError::Resolve { key: key.clone(), source });
+                if wrong { error.or_usage() } else { error.or_stream() }
+            })?;
         if description.format.is_none() {
             return Err(PlanError::NotNumeric { key }).or_stream();
         }

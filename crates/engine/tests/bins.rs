@@ -3,7 +3,6 @@
 #![expect(clippy::unnecessary_box_returns, reason = "blocks travel in boxes")]
 #![expect(clippy::float_cmp, reason = "stamps in these tests are exact binary fractions")]
 
-use arrayvec::ArrayVec;
 use kalmind_engine::{Binner, BinnerError, BinnerSettings, StreamBinning};
 use kalmind_types::{
     BinClose, Binning, ChannelMask, ClockOffset, IndexRange, LslTime, NumberFormat, SampleBlock, Samples,
@@ -24,20 +23,6 @@ fn binner(width: f64, streams: Vec<StreamBinning>) -> Binner {
     Binner::new(settings, ChannelMask::default()).expect("settings are valid")
 }
 
-fn input() -> TickInput {
-    TickInput {
-        seq: 0,
-        epoch: 0,
-        start: LslTime(0.0),
-        time: LslTime(0.0),
-        closed_by: BinClose::End,
-        incomplete: false,
-        streams: ArrayVec::new(),
-        masked: ChannelMask::default(),
-        commands: ArrayVec::new(),
-    }
-}
-
 /// A block of one-channel samples with these stamps, received as the last one was stamped.
 fn block(first_index: u64, stamps: &[f64]) -> Box<SampleBlock> {
     block_with(first_index, stamps, 0.0, stamps.last().copied().unwrap_or(0.0))
@@ -55,7 +40,7 @@ fn block_with(first_index: u64, stamps: &[f64], offset: f64, received: f64) -> B
 
 fn close_all(binner: &mut Binner, now: f64) -> Vec<TickInput> {
     let mut closed = Vec::new();
-    let mut one = input();
+    let mut one = TickInput::empty();
     while binner.close_next(LslTime(now), &[], &mut one) {
         closed.push(one.clone());
         binner.release(|_, _| {});
@@ -247,7 +232,7 @@ fn blocks_come_back_while_another_stream_has_not_begun() {
 #[test]
 fn a_bin_knows_when_it_could_have_been_closed() {
     let mut binner = binner(2.0 * PERIOD, vec![stream(Binning::Mean, Some(64.0))]);
-    let mut one = input();
+    let mut one = TickInput::empty();
     binner.accept(0, block_with(0, &[1.0], 0.0, 1.25));
     binner.accept(0, block_with(1, &[1.0 + PERIOD], 0.0, 1.5));
     binner.accept(0, block_with(2, &[1.0 + 2.0 * PERIOD], 0.0, 1.75));

@@ -185,6 +185,24 @@ pub struct TickInput {
     pub commands: ArrayVec<Command, MAX_COMMANDS>,
 }
 
+impl TickInput {
+    /// An input to be filled: allocated once, written anew for every tick.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            seq: 0,
+            epoch: 0,
+            start: LslTime(0.0),
+            time: LslTime(0.0),
+            closed_by: BinClose::End,
+            incomplete: true,
+            streams: ArrayVec::new(),
+            masked: ChannelMask::default(),
+            commands: ArrayVec::new(),
+        }
+    }
+}
+
 /// Everything that comes out of one tick. Fixed size, no heap.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TickOutput {

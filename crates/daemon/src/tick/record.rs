@@ -1,7 +1,6 @@
 //! What the slow side learns of a tick: its input, its output and the features in between.
 
-use arrayvec::ArrayVec;
-use kalmind_types::{BinClose, ChannelMask, LslTime, OutputState, Position, TickInput, TickOutput, Velocity};
+use kalmind_types::{LslTime, OutputState, Position, TickInput, TickOutput, Velocity};
 
 /// A whole tick, in a pooled box. Made once, filled by the tick thread, read by the desk (and by a recorder).
 #[derive(Clone, Debug)]
@@ -21,26 +20,11 @@ impl TickRecord {
     #[must_use]
     pub fn empty(features: usize) -> Self {
         Self {
-            input: empty_input(),
+            input: TickInput::empty(),
             output: EMPTY_OUTPUT,
             features: vec![f64::NAN; features],
             lost_before: 0,
         }
-    }
-}
-
-/// A tick input to be filled.
-pub(super) fn empty_input() -> TickInput {
-    TickInput {
-        seq: 0,
-        epoch: 0,
-        start: LslTime(0.0),
-        time: LslTime(0.0),
-        closed_by: BinClose::End,
-        incomplete: true,
-        streams: ArrayVec::new(),
-        masked: ChannelMask::default(),
-        commands: ArrayVec::new(),
     }
 }
 

@@ -33,7 +33,7 @@ use kalmind_types::{
     Reason, SampleBlock, Seconds, StageTimes, TickInput, TickOutput, TickPublication,
 };
 
-use super::{Lane, StopLatch, TickRecord, record::empty_input};
+use super::{Lane, StopLatch, TickRecord};
 
 /// A heartbeat goes out when nothing else did for so long.
 const HEARTBEAT: Seconds = Seconds(0.1);
@@ -149,7 +149,7 @@ impl TickThread {
     pub fn run(mut self) {
         let start = clock::now();
         let mut round = Round {
-            input: empty_input(),
+            input: TickInput::empty(),
             pending: ArrayVec::new(),
             last_complete: None,
             silence_noted: false,
@@ -399,7 +399,7 @@ mod tests {
 
     fn round() -> Round {
         Round {
-            input: empty_input(),
+            input: TickInput::empty(),
             pending: ArrayVec::new(),
             last_complete: None,
             silence_noted: false,
