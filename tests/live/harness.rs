@@ -17,7 +17,7 @@ use kalmind_acquisition::{NetworkConfig, lslapicfg};
 use serde_json::Value;
 
 /// How long anything may take before the test says that it never happened.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Ports for searches and outlets, so that tests that run side by side do not fill each other's.
 const PORTS: u16 = 32;
@@ -64,9 +64,10 @@ impl Laboratory {
     pub(crate) fn controlled(&self, stream: &str, more: &str) -> PathBuf {
         let model = repository("fixtures/models/kalman.safetensors");
         let text = format!(
-            "start = \"control\"\ninstance.name = \"{}\"\nserver.bind = \"127.0.0.1:0\"\ndecoder.model = {model:?}\n\
+            "start = \"control\"\ninstance.name = \"{}\"\nserver.bind = \"127.0.0.1:0\"\ndecoder.model = \"{}\"\n\
              {more}\n[[stream]]\n{stream}\n",
-            self.name
+            self.name,
+            model.display()
         );
         self.write("kalmind.toml", &text)
     }
@@ -154,7 +155,8 @@ impl Process {
         let (sender, lines) = mpsc::channel();
         let out = child.stdout.take().expect("piped");
         let err = child.stderr.take().expect("piped");
-        for pipe in [Box::new(out) as Box<dyn std::io::Read + Send>, Box::new(err)] {
+        let pipes: [Box<dyn std::io::Read + Send>; 2] = [Box::new(out), Box::new(err)];
+        for pipe in pipes {
             let sender = sender.clone();
             std::thread::spawn(move || {
                 for line in BufReader::new(pipe).lines().map_while(Result::ok) {

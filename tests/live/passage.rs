@@ -49,11 +49,11 @@ impl Passage<'_> {
         let configuration = laboratory.write(
             "kalmind.toml",
             &format!(
-                "start = \"control\"\n[instance]\nname = \"{name}\"\n[decoder]\nmodel = {:?}\n\
+                "start = \"control\"\n[instance]\nname = \"{name}\"\n[decoder]\nmodel = \"{}\"\n\
                  [server]\nbind = \"127.0.0.1:0\"\n\
                  [bins]\nmax_wait_ms = 60000\n\
                  [[stream]]\nname = \"{stream}\"\nbinning = \"sample\"\nbacklog_ms = 60000\nstall_ms = 60000\n",
-                self.model
+                self.model.display()
             ),
         );
         let features = self.features.to_str().expect("a path");

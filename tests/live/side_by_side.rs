@@ -8,8 +8,9 @@ fn configuration(laboratory: &Laboratory, name: &str, stream: &str, bind: &str) 
     laboratory.write(
         &format!("{name}.toml"),
         &format!(
-            "start = \"control\"\ninstance.name = \"{name}\"\nserver.bind = \"{bind}\"\ndecoder.model = {model:?}\n\
-             safety.auto_resume_ms = 600000\n[[stream]]\nname = \"{stream}\"\n"
+            "start = \"control\"\ninstance.name = \"{name}\"\nserver.bind = \"{bind}\"\ndecoder.model = \"{}\"\n\
+             safety.auto_resume_ms = 600000\n[[stream]]\nname = \"{stream}\"\n",
+            model.display()
         ),
     )
 }

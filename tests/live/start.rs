@@ -1,5 +1,7 @@
 //! What `kalmind run` says of streams that it cannot use, and `kalmind streams` of those that there are.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use crate::harness::{Laboratory, Process};
@@ -34,7 +36,7 @@ fn fit_model(laboratory: &Laboratory) {
             })
             .collect();
         features.push_str(&(cells.join(",") + "\n"));
-        states.push_str(&format!("{x},{y}\n"));
+        writeln!(states, "{x},{y}").expect("a string grows");
     }
     laboratory.write("x.csv", &features);
     laboratory.write("z.csv", &states);
