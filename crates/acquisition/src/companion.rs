@@ -38,6 +38,8 @@ pub(crate) struct Watch {
     pub(crate) replacement_seen: AtomicBool,
     /// Companion: the outlet connected does not answer.
     pub(crate) unanswered: AtomicBool,
+    /// Companion: the outlet connected answered the newest search. Written before `replacement_seen`.
+    pub(crate) answering: AtomicBool,
 }
 
 /// What the data thread orders.
@@ -201,10 +203,11 @@ impl Follower {
         let stranger = found
             .iter()
             .any(|info| info.uid() != followed.uid && !followed.passed_over.contains(&info.uid()));
+        self.watch.answering.store(answers, Ordering::Relaxed);
         followed.silent_searches = if answers { 0 } else { followed.silent_searches + 1 };
         self.watch.unanswered.store(followed.silent_searches >= SILENT_SEARCHES, Ordering::Relaxed);
         if stranger {
-            self.watch.replacement_seen.store(true, Ordering::Relaxed);
+            self.watch.replacement_seen.store(true, Ordering::Release);
         }
     }
 }

@@ -95,6 +95,14 @@ pub enum SpawnError {
     Thread(#[from] std::io::Error),
 }
 
+impl SpawnError {
+    /// Whether the selector itself is wrong (see [`ResolveError::is_configuration`]).
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Selector(error) if error.is_configuration())
+    }
+}
+
 /// A running inlet. Dropping it ends its threads.
 #[derive(Debug)]
 pub struct NumericInlet {

@@ -1,15 +1,16 @@
 //! String streams: one thread per stream, texts out through a channel.
 
+use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Sender, TrySendError};
-use kalmind_types::{LslTime, Seconds, StreamDescription, StreamHealth, StreamTime};
+use crossbeam_channel::{SendTimeoutError, Sender};
+use kalmind_types::{ClockOffset, LslTime, Seconds, StreamDescription, StreamHealth, StreamTime};
 use lsl::Pullable;
 
-use crate::clock::Deadline;
-use crate::companion::Companion;
+use crate::clock;
+use crate::companion::{Companion, Watch};
 use crate::inlet::SpawnError;
 use crate::monitor::StreamMonitor;
 use crate::resolve::{checked_predicate, open, phrase, search, short_description, this_host};
@@ -19,13 +20,17 @@ const PATIENCE: f64 = 0.05;
 /// Long enough for outlets that LSL's own settings ask only after half a second; an answer ends it at once.
 const SEARCH: f64 = 0.8;
 const OPEN: f64 = 2.0;
-/// How long the clock of another machine may take to be measured before its markers are passed on as they are.
-const MEASURE: Seconds = Seconds(3.0);
+/// Texts are rare, so silence is no fault; but a machine that died says nothing either. After so long without a text the
+/// outlet is asked whether it is still there.
+const SEARCH_AFTER: Seconds = Seconds(3.0);
+/// How long a text waits for room in the sink before it is dropped and counted.
+const ROOM_WITHIN: Duration = Duration::from_millis(100);
 
 /// One text of a marker stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Marker {
-    /// Its stamp, on this machine's LSL clock.
+    /// Its stamp, on this machine's LSL clock; the time of its arrival as long as the clock of the machine that sent it
+    /// has not been measured.
     pub time: LslTime,
     /// The text. A stream of several channels gives one marker for each channel that is not empty.
     pub text: String,
@@ -45,7 +50,7 @@ pub struct MarkerConfig {
 /// A running marker inlet. Dropping it ends its threads.
 #[derive(Debug)]
 pub struct MarkerInlet {
-    /// What is known of the stream. `dropped` counts texts that the sink had no room for.
+    /// What is known of the stream. `dropped` counts samples with a text that the sink had no room for within 100 ms.
     pub status: Arc<StreamMonitor>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -129,7 +134,7 @@ impl Receiver {
                 }
                 Err(error) => {
                     self.searching(Some(error.to_string()));
-                    std::thread::park_timeout(core::time::Duration::from_secs_f64(SEARCH));
+                    std::thread::park_timeout(Duration::from_secs_f64(SEARCH));
                 }
             }
         }
@@ -137,7 +142,14 @@ impl Receiver {
 
     fn searching(&self, detail: Option<String>) {
         let health = if self.was_connected { StreamHealth::Lost } else { StreamHealth::Waiting };
-        let detail = detail.unwrap_or_else(|| format!("searching for {}", self.selector));
+        let detail = detail.unwrap_or_else(|| match health {
+            StreamHealth::Lost => format!("the outlet is gone; searching for {}", self.selector),
+            _ => format!("searching for {}", self.selector),
+        });
+        let before = self.monitor.health();
+        if before != health {
+            tracing::info!(stream = %self.key, %before, now = %health, detail, "stream state");
+        }
         self.monitor.set_health(health, Some(detail));
     }
 
@@ -153,21 +165,22 @@ impl Receiver {
         self.monitor.set_health(StreamHealth::Live, None);
         let mut texts = Vec::<String>::new();
         let mut measured = None;
-        let unmeasured_until = Deadline::after(if here { Seconds(0.0) } else { MEASURE });
+        let mut heard = clock::now();
         loop {
             if self.stop.load(Ordering::Relaxed) {
                 return false;
             }
             self.companion.watch().offset.refresh(&mut measured);
-            if measured.is_none() && !unmeasured_until.passed() {
-                // LSL keeps the texts meanwhile
-                std::thread::park_timeout(core::time::Duration::from_secs_f64(PATIENCE));
-                continue;
-            }
             match inlet.pull_sample_buf(&mut texts, PATIENCE) {
-                Ok(0.0) => {}
+                Ok(0.0) => {
+                    if is_gone(self.companion.watch(), clock::now() - heard) {
+                        return true;
+                    }
+                }
                 Ok(stamp) => {
-                    let time = StreamTime(stamp).corrected(measured.unwrap_or_default().offset);
+                    heard = clock::now();
+                    self.companion.watch().search_wanted.store(false, Ordering::Relaxed);
+                    let time = time_of(StreamTime(stamp), heard, here, measured);
                     self.monitor.set_newest(time);
                     if !self.pass_on(&mut texts, time) {
                         return false;
@@ -182,13 +195,87 @@ impl Receiver {
     fn pass_on(&self, texts: &mut [String], time: LslTime) -> bool {
         let mut dropped = 0;
         for text in texts.iter_mut().map(core::mem::take).filter(|text| !text.is_empty()) {
-            match self.sink.try_send(Marker { time, text, stream: Arc::clone(&self.key) }) {
+            let marker = Marker { time, text, stream: Arc::clone(&self.key) };
+            match self.sink.send_timeout(marker, ROOM_WITHIN) {
                 Ok(()) => {}
-                Err(TrySendError::Full(_)) => dropped = 1,
-                Err(TrySendError::Disconnected(_)) => return false,
+                Err(SendTimeoutError::Timeout(_)) => {
+                    tracing::error!(stream = %self.key, "a marker was dropped: whoever reads them is too slow");
+                    dropped = 1;
+                }
+                Err(SendTimeoutError::Disconnected(_)) => return false,
             }
         }
         self.monitor.count_received(1, dropped, 0);
         true
+    }
+}
+
+/// When a text was sent, on this machine's clock: by its stamp, where the clock of the machine that stamped it is known.
+fn time_of(stamp: StreamTime, arrival: LslTime, here: bool, measured: Option<ClockOffset>) -> LslTime {
+    match measured {
+        Some(clock) => stamp.corrected(clock.offset),
+        None if here => stamp.corrected(Seconds(0.0)),
+        None => arrival,
+    }
+}
+
+/// Whether an outlet that has been silent for so long is gone without having closed its connection: it answers no
+/// search, or another one stands in for it. One that answers is kept, whatever else matches: to leave it would lose
+/// texts. Asks the companion for a search where none is under way.
+fn is_gone(watch: &Watch, silent_for: Seconds) -> bool {
+    if silent_for.0 < SEARCH_AFTER.0 {
+        return false;
+    }
+    if !watch.search_wanted.swap(true, Ordering::Relaxed) {
+        // what searches of an earlier silence found is of no interest
+        watch.unanswered.store(false, Ordering::Relaxed);
+        watch.replacement_seen.store(false, Ordering::Relaxed);
+        return false;
+    }
+    let replaced = watch.replacement_seen.swap(false, Ordering::Acquire);
+    watch.unanswered.load(Ordering::Relaxed) || (replaced && !watch.answering.load(Ordering::Relaxed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_an_unmeasured_clock_happened_when_it_came() {
+        let (stamp, arrival) = (StreamTime(5000.0), LslTime(12.0));
+        assert_eq!(time_of(stamp, arrival, false, None), arrival);
+        let measured = Some(ClockOffset { offset: Seconds(-4990.0), uncertainty: Seconds(0.001) });
+        assert_eq!(time_of(stamp, arrival, false, measured), LslTime(10.0));
+        assert_eq!(time_of(StreamTime(11.5), arrival, true, None), LslTime(11.5), "one machine, one clock");
+    }
+
+    /// Whether an outlet is given up after a silence in which the companion found this.
+    fn given_up(answering: bool, replaced: bool, unanswered: bool) -> bool {
+        let watch = Watch::default();
+        assert!(!is_gone(&watch, Seconds(60.0)), "nothing is known before the first search");
+        assert!(watch.search_wanted.load(Ordering::Relaxed));
+        watch.answering.store(answering, Ordering::Relaxed);
+        watch.replacement_seen.store(replaced, Ordering::Relaxed);
+        watch.unanswered.store(unanswered, Ordering::Relaxed);
+        is_gone(&watch, Seconds(61.0))
+    }
+
+    #[test]
+    fn an_outlet_that_answers_is_kept_and_a_dead_one_left() {
+        assert!(!given_up(true, false, false), "it is there");
+        assert!(!given_up(true, true, false), "it is there, and so is another one");
+        assert!(!given_up(false, false, false), "one search may go astray");
+        assert!(given_up(false, true, false), "another one stands in for it");
+        assert!(given_up(false, false, true), "it does not answer");
+    }
+
+    #[test]
+    fn a_short_silence_says_nothing_and_an_earlier_one_does_not_count() {
+        let watch = Watch::default();
+        watch.unanswered.store(true, Ordering::Relaxed);
+        assert!(!is_gone(&watch, Seconds(2.9)));
+        assert!(!watch.search_wanted.load(Ordering::Relaxed));
+        assert!(!is_gone(&watch, Seconds(3.1)));
+        assert!(!is_gone(&watch, Seconds(3.2)), "what the earlier silence's searches found is forgotten");
     }
 }

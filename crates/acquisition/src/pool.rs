@@ -54,6 +54,12 @@ impl<T> PoolWriter<T> {
         self.full.len()
     }
 
+    /// Items that can be claimed now, at least: the reader may be giving some back meanwhile.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.free.len()
+    }
+
     /// Items in all.
     #[must_use]
     pub fn items(&self) -> usize {

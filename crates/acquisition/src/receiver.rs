@@ -250,7 +250,8 @@ impl Receiver {
             if let Some(ended) = self.interrupted() {
                 return ended;
             }
-            let stamp = match T::pull(&chosen.inlet, &mut row, PATIENCE) {
+            let wait = self.sender.may_wait(clock::now()).0.min(PATIENCE);
+            let stamp = match T::pull(&chosen.inlet, &mut row, wait) {
                 Ok(0.0) => {
                     let now = clock::now();
                     self.flush(connection, now);
@@ -296,7 +297,7 @@ impl Receiver {
         batch.received += 1;
         batch.missing += sorted.missing;
         let delivered = if sorted.fate == Fate::Deliver {
-            self.sender.deliver(stamp, |samples| {
+            self.sender.deliver(stamp, arrival, |samples| {
                 let fits = T::append(row, samples);
                 debug_assert!(fits, "blocks are built for the stream's format");
             })
@@ -314,11 +315,12 @@ impl Receiver {
         }
     }
 
-    /// Sends the block of a pull (full ones only to a reader that lags) and publishes what it told of the stream.
+    /// Sends the block of a pull, unless blocks are scarce and it may wait for more, and publishes what it told of the
+    /// stream.
     fn finish(&mut self, connection: &mut Connection, batch: &Batch) {
         let now = clock::now();
         connection.heard = now;
-        if self.sender.is_full() || !self.sender.reader_lags() {
+        if self.sender.may_wait(now).0 <= 0.0 {
             self.flush(connection, now);
         }
         self.meter.observe(now, batch.received);

@@ -59,6 +59,14 @@ pub enum ResolveError {
     },
 }
 
+impl ResolveError {
+    /// Whether the selector itself is wrong, so that no stream and no waiting could help.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Selector(_))
+    }
+}
+
 struct Name<'a>(&'a StreamDescription);
 struct List<'a>(&'a [StreamDescription]);
 struct Seen<'a>(&'a [StreamDescription]);
@@ -387,6 +395,26 @@ mod tests {
             "no stream with name = \"Aray\"; what is there instead: \"Array\" (type \"Features\", 2 x float32, 50 Hz, \
              source_id \"amp-1\", host \"lab\")"
         );
+    }
+
+    #[test]
+    fn only_a_wrong_selector_is_a_matter_of_configuration() {
+        let configured =
+            |selector: &StreamSelector| checked_predicate(selector).unwrap_err().is_configuration();
+        assert!(configured(&StreamSelector::default()));
+        assert!(configured(&StreamSelector::by_name("a\nb")));
+        for predicate in ["name='A", "name=", "nonsense(", ")"] {
+            let selector = StreamSelector { predicate: Some(predicate.into()), ..StreamSelector::default() };
+            assert!(configured(&selector), "{predicate}");
+        }
+        let selector = Box::new(StreamSelector::by_name("A"));
+        let others = [
+            ResolveError::NotFound { selector: selector.clone(), seen: Vec::new() },
+            ResolveError::Ambiguous { selector, found: vec![array(), array()] },
+            ResolveError::Vanished { found: Box::new(array()) },
+            ResolveError::Failed { reason: String::new() },
+        ];
+        assert!(others.iter().all(|error| !error.is_configuration()));
     }
 
     #[test]

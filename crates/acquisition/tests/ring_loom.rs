@@ -6,7 +6,7 @@
 use kalmind_acquisition::pool::pool;
 use kalmind_acquisition::ring::{Full, ring};
 use kalmind_acquisition::{BlockSender, PullContext};
-use kalmind_types::{NumberFormat, SampleBlock, Samples, StreamTime};
+use kalmind_types::{LslTime, NumberFormat, SampleBlock, Samples, StreamTime};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
@@ -90,7 +90,7 @@ fn every_sample_is_in_a_block_or_in_the_gap_before_one() {
         let sending = thread::spawn(move || {
             let mut sender = BlockSender::new(writer, 1);
             for index in 0..3 {
-                sender.deliver(StreamTime(f64::from(index)), |samples| {
+                sender.deliver(StreamTime(f64::from(index)), LslTime(0.0), |samples| {
                     if let Samples::Int32(values) = samples {
                         values.push(index);
                     }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use kalmind_acquisition::pool::pool;
 use kalmind_acquisition::ring::{Full, ring};
 use kalmind_acquisition::{BlockSender, PullContext};
-use kalmind_types::{NumberFormat, SampleBlock, Samples, StreamTime};
+use kalmind_types::{LslTime, NumberFormat, SampleBlock, Samples, StreamTime};
 use proptest::prelude::*;
 
 proptest! {
@@ -57,7 +57,7 @@ proptest! {
             match call {
                 0 => {
                     let value = sent;
-                    sender.deliver(StreamTime(value as f64), |samples| {
+                    sender.deliver(StreamTime(value as f64), LslTime(0.0), |samples| {
                         if let Samples::Int64(values) = samples {
                             values.push(value);
                         }

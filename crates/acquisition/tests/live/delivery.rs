@@ -208,3 +208,42 @@ fn a_rate_that_is_not_what_the_header_says_is_shown() {
         assert_eq!(reader.inlet.status.counts().dropped, 0);
     });
 }
+
+#[test]
+fn a_reader_that_keeps_a_bins_blocks_loses_nothing_of_samples_pushed_one_by_one() {
+    in_own_session(
+        "delivery::a_reader_that_keeps_a_bins_blocks_loses_nothing_of_samples_pushed_one_by_one",
+        || {
+            let mut outlet = Outlet::start(&with(stream("Array"), &json!({ "rate": 5000.0 })));
+            let mut reader = Reader::with("Array", |config| {
+                config.blocks = 64;
+                config.block_samples = 64;
+            });
+            outlet.wait_for_consumer();
+            outlet.order("run 2500");
+            let (mut kept, mut in_bin, mut most) = (Vec::new(), 0, 0);
+            let deadline = Deadline::after(PATIENCE);
+            while reader.inlet.status.counts().received < 2500 || reader.inlet.blocks.waiting() > 0 {
+                assert!(!deadline.passed(), "{:#?}", reader.status());
+                while let Some(block) = reader.inlet.blocks.receive() {
+                    in_bin += block.len();
+                    reader.blocks.push((*block).clone());
+                    kept.push(block);
+                }
+                most = most.max(kept.len());
+                if in_bin >= 100 {
+                    in_bin = 0;
+                    for block in kept.drain(..) {
+                        reader.inlet.blocks.give_back(block);
+                    }
+                }
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+            outlet.expect("pushed");
+            reader.read_until_received(2500);
+            reader.check_accounts();
+            assert_eq!((reader.delivered(), reader.inlet.status.counts().dropped), (2500, 0));
+            println!("measured: at most {most} of 64 blocks were kept for 100 samples");
+        },
+    );
+}

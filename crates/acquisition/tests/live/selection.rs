@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
+use kalmind_acquisition::clock::Deadline;
 use kalmind_acquisition::{
     MarkerConfig, MarkerInlet, ResolveError, SelectorError, StreamSelector, clock, find_one, list_streams,
 };
-use kalmind_types::{Seconds, StreamHealth};
+use kalmind_types::{Seconds, StreamHealth, StreamStatus};
 use serde_json::json;
 
 use crate::harness::{Outlet, PATIENCE, in_own_session, stream, with, write_settings};
@@ -153,5 +154,77 @@ fn markers_arrive_with_their_time_and_again_after_a_restart() {
         let status = inlet.status.status(clock::now());
         assert_eq!((status.counts.received, status.counts.dropped, status.counts.reconnects), (2, 0, 1));
         assert_ne!(status.health, StreamHealth::Waiting);
+    });
+}
+
+fn marker_stream() -> serde_json::Value {
+    json!({ "name": "Task", "type": "Markers", "channels": 1, "rate": 0.0, "format": "string" })
+}
+
+fn marker_config() -> MarkerConfig {
+    MarkerConfig { key: "task".into(), selector: StreamSelector::by_name("Task") }
+}
+
+/// Waits until the status of a stream is as wanted.
+fn wait_until(inlet: &MarkerInlet, what: &str, mut enough: impl FnMut(&StreamStatus) -> bool) {
+    let deadline = Deadline::after(PATIENCE);
+    loop {
+        let status = inlet.status.status(clock::now());
+        if enough(&status) {
+            return;
+        }
+        assert!(!deadline.passed(), "waited in vain until {what}: {status:#?}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_task_whose_machine_died_is_lost_and_left_for_the_one_that_stands_in_for_it() {
+    in_own_session(
+        "selection::a_task_whose_machine_died_is_lost_and_left_for_the_one_that_stands_in_for_it",
+        || {
+            let (sink, markers) = bounded(16);
+            let inlet = MarkerInlet::spawn(marker_config(), sink).unwrap();
+            let mut dead = Outlet::start(&marker_stream());
+            dead.wait_for_consumer();
+            dead.order("text one");
+            dead.expect("pushed");
+            let next = || markers.recv_timeout(Duration::from_secs_f64(PATIENCE.0)).unwrap().text;
+            assert_eq!(next(), "one");
+            // like a machine without power: its connections stay open and nobody answers
+            dead.signal("STOP");
+            wait_until(&inlet, "it is lost", |status| status.health == StreamHealth::Lost);
+            let detail = inlet.status.status(clock::now()).detail.unwrap();
+            assert!(detail.contains("gone"), "{detail}");
+            let mut outlet = Outlet::start(&marker_stream());
+            outlet.wait_for_consumer();
+            outlet.order("text two");
+            outlet.expect("pushed");
+            assert_eq!(next(), "two");
+            let counts = inlet.status.counts();
+            assert_eq!((counts.received, counts.dropped, counts.reconnects), (2, 0, 1));
+            dead.signal("CONT");
+        },
+    );
+}
+
+#[test]
+fn markers_that_nobody_takes_are_counted() {
+    in_own_session("selection::markers_that_nobody_takes_are_counted", || {
+        let (sink, markers) = bounded(1);
+        let inlet = MarkerInlet::spawn(marker_config(), sink).unwrap();
+        let mut outlet = Outlet::start(&marker_stream());
+        outlet.wait_for_consumer();
+        for text in ["one", "two", "three"] {
+            outlet.order(&format!("text {text}"));
+            outlet.expect("pushed");
+        }
+        wait_until(&inlet, "all were received", |status| status.counts.received == 3);
+        assert_eq!(inlet.status.counts().dropped, 2);
+        assert_eq!(markers.try_iter().map(|marker| marker.text).collect::<Vec<_>>(), ["one"]);
+        outlet.order("text four");
+        outlet.expect("pushed");
+        let marker = markers.recv_timeout(Duration::from_secs_f64(PATIENCE.0)).unwrap();
+        assert_eq!((marker.text.as_str(), inlet.status.counts().dropped), ("four", 2));
     });
 }
