@@ -17,7 +17,8 @@ if ! echo 'int main(void) { return 0; }' | cc -x c -o /dev/null - 2>/dev/null; t
 fi
 python3 -c 'import ensurepip, venv' 2>/dev/null || need_packages+=(python3-venv)
 ldconfig="$(command -v ldconfig || echo /sbin/ldconfig)"
-"$ldconfig" -p | grep -q 'libstdc++\.so\.6' || need_packages+=(libstdc++6)
+# read to the end: with grep -q a long list would break the pipe, which counts as a failure here
+"$ldconfig" -p | grep 'libstdc++\.so\.6' >/dev/null || need_packages+=(libstdc++6)
 [ ${#need_packages[@]} -eq 0 ] || setup/packages.sh "${need_packages[@]}"
 
 # an environment that was left half made is made anew
@@ -27,9 +28,10 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
 fi
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
     --only-binary=:all: -r setup/requirements.txt || {
-    echo "setup: pylsl 1.18.6 could not be installed. It carries liblsl for x86-64 Linux with glibc 2.35 or newer;" >&2
-    echo "setup: on another machine build liblsl 1.17 or newer, put liblsl.so.2 and a link liblsl.so into .liblsl/," >&2
-    echo "setup: and say that it is there with: touch .liblsl/ready" >&2
+    echo "setup: pip could not install pylsl 1.18.6; what it said stands above. If it found no fitting distribution:" >&2
+    echo "setup: the package carries liblsl for x86-64 Linux with glibc 2.35 or newer; on another machine build" >&2
+    echo "setup: liblsl 1.17 or newer, put liblsl.so.2 and a link liblsl.so into .liblsl/, and say that it is there" >&2
+    echo "setup: with: touch .liblsl/ready" >&2
     exit 1
 }
 library=$(.venv/bin/python -c 'import importlib.util as u, pathlib as p; print(p.Path(u.find_spec("pylsl").origin).parent / "lib" / "liblsl.so.2")')

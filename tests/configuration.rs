@@ -212,7 +212,7 @@ fn a_full_configuration_comes_out_as_it_was_written() {
         type = "Markers"
         [task.markers]
         "go left" = { kind = "target", position = [0.2, 0.25], radius = 0.1 }
-        "rest" = { kind = "task_block", block = "pause", phase = "end" }
+        "rest" = { kind = "task_block", block = "closed_loop", phase = "end" }
         [task.label_law]
         kind = "unit"
         "#,
@@ -227,7 +227,7 @@ fn a_full_configuration_comes_out_as_it_was_written() {
     let marker = &configuration.task.markers["go left"];
     assert_eq!(marker.kind, MarkerKind::Target);
     assert_eq!(marker.data().to_string(), r#"{"position":[0.2,0.25],"radius":0.1}"#);
-    assert_eq!(configuration.task.markers["rest"].data()["block"], "pause");
+    assert_eq!(configuration.task.markers["rest"].data()["block"], "closed_loop");
     let again = accepted(&configuration.to_toml());
     assert_eq!(Configuration { source: configuration.source.clone(), ..again }, configuration);
 }
@@ -340,7 +340,16 @@ fn numbers_out_of_range_name_the_range_with_its_unit() {
         ("[bins]\nbin_ms = 0\n", "found 0 ms", "expected: from 1 to 200 ms"),
         ("[bins]\nmax_masked = 1.01\n", "found 1.01", "expected: from 0 to 1"),
         ("rate_hz = -5\n", "found -5 Hz", "expected: from 0.01 to 100000 Hz"),
-        ("[realtime]\nspin_us = -1\n", "found -1 \u{b5}s", "expected: from 0 to 20000 \u{b5}s"),
+        (
+            "[task.markers]\na = { kind = \"target\", position = [0.5, 540], radius = 1 }\n",
+            "found 540",
+            "expected: from -10 to 10",
+        ),
+        (
+            "[task.markers]\na = { kind = \"target\", position = [0.5, 0], radius = 11 }\n",
+            "found 11",
+            "expected: from 0.000001 to 10",
+        ),
         ("[lsl]\nbase_port = 80\n", "found 80", "expected: from 1024 to 65535"),
         ("[realtime]\npin = \"try\"\ncore = -1\n", "found -1", "expected: from 0 to 1023"),
     ] {
@@ -361,6 +370,9 @@ fn texts_of_the_wrong_form_are_refused() {
         "[instance]\nname = \"../up\"\n",
         "[instance]\nname = \"-x\"\n",
         "[server]\ntoken = \"short\"\n",
+        &format!("[server]\ntoken = \"{}\"\n", "x".repeat(129)),
+        "[lsl]\nsession_id = \"our lab\"\n",
+        "[task.markers]\na = { kind = \"task_block\", block = \"pause\", phase = \"end\" }\n",
         "[server]\nallowed_origins = [\"https://a/path\"]\n",
         "[server]\nallowed_hosts = [\"https://a\"]\n",
         "[subject]\nage = \"34\"\n",
@@ -368,6 +380,41 @@ fn texts_of_the_wrong_form_are_refused() {
     ] {
         only_problem(text);
     }
+}
+
+#[test]
+fn a_decoder_that_cannot_be_fitted_is_refused_where_it_stands() {
+    for (decoder, named) in [("kalmn", "kalmn"), ("dkf-nw:bandwith=1", "bandwith"), ("dkf-nw:form", "form")] {
+        let errors = refused(&format!("{STREAM}[task]\ndecoder = \"{decoder}\"\n"));
+        let [problem] = errors.problems() else { panic!("not one problem: {errors}") };
+        assert_eq!((problem.line(), problem.column()), (4, 11), "{errors}");
+        let (title, help) = (problem.title(), problem.help());
+        assert!(title.starts_with("`task.decoder` cannot be fitted: ") && title.contains(named), "{title}");
+        assert!(help.contains("dkf-nw:form=robust"), "{help}");
+    }
+    let accepted = accepted(&format!("{STREAM}[task]\ndecoder = \"dkf-nw:form=robust\"\n"));
+    assert_eq!(accepted.task.decoder, "dkf-nw:form=robust");
+}
+
+#[test]
+fn every_marker_that_is_accepted_is_one_that_the_session_reads() {
+    let markers = "[task.markers]\n\
+        here = { kind = \"target\", position = [-10, 10], radius = 10 }\n\
+        gone = { kind = \"target\" }\n\
+        begin = { kind = \"trial\", trial = 0, phase = \"start\" }\n\
+        end = { kind = \"trial\", trial = 0, phase = \"end\", result = \"timeout\" }\n\
+        check = { kind = \"task_block\", block = \"signal_check\", phase = \"start\" }\n\
+        open = { kind = \"task_block\", block = \"open_loop\", phase = \"start\" }\n\
+        closed = { kind = \"task_block\", block = \"closed_loop\", phase = \"start\" }\n\
+        judge = { kind = \"task_block\", block = \"evaluation\", phase = \"end\" }\n\
+        type = { kind = \"task_block\", block = \"typing\", phase = \"end\" }\n\
+        halt = { kind = \"operator\", action = \"stop\" }\n";
+    let configuration = accepted(&format!("{STREAM}{markers}"));
+    let entries = configuration.task.markers.iter().map(|(text, marker)| {
+        let kind = serde_json::to_value(kalmind_types::EventKind::from(marker.kind)).expect("a name");
+        (text.clone(), serde_json::json!({ "kind": kind, "data": marker.data() }))
+    });
+    kalmind_session::MarkerTable::new(entries).unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]
@@ -408,7 +455,6 @@ fn conflicts_are_reported_at_the_key_that_conflicts() {
         ("[lsl]\nnetwork = \"loopback\"\nknown_peers = [\"a\"]\n", 3, "`lsl.known_peers` has no meaning"),
         ("[lsl]\nbase_port = 65530\n", 2, "`lsl.base_port` and `lsl.port_range`"),
         ("[safety]\nstale_after_ms = 20\n", 2, "`safety.stale_after_ms` = 20 is not longer than a bin"),
-        ("[realtime]\nspin_us = 20000\n", 2, "`realtime.spin_us` is not shorter than a bin"),
         ("[realtime]\npin = \"try\"\n", 2, "`realtime.pin` is on, but no `core` is given"),
         ("[realtime]\ncore = 1\n", 2, "`realtime.core` is given, but `pin` is \"off\""),
         ("[cursor]\nstart_position = [0.5, 1.5]\n", 2, "`cursor.start_position` lies outside"),
@@ -435,11 +481,13 @@ fn conflicts_are_reported_at_the_key_that_conflicts() {
         ("[[output.lsl]]\nchannels = [\"x\", \"z\"]\n", 2, "\"z\" is not a channel of the cursor"),
         ("[[output.lsl]]\nchannels = [\"x\", \"x\"]\n", 2, "`output.lsl[0].channels` names \"x\" twice"),
         (
-            "[task.markers]\na = { kind = \"trial\", phase = \"end\", radius = 1 }\n",
+            "[task.markers]\na = { kind = \"trial\", trial = 1, phase = \"end\", radius = 1 }\n",
             2,
             "`radius` does not belong",
         ),
-        ("[task.markers]\na = { kind = \"trial\" }\n", 2, "the marker \"a\" needs `phase`"),
+        ("[task.markers]\na = { kind = \"trial\" }\n", 2, "the marker \"a\" needs `trial` and `phase`"),
+        ("[task.markers]\na = { kind = \"trial\", phase = \"end\" }\n", 2, "the marker \"a\" needs `trial`"),
+        ("[task.markers]\na = { kind = \"task_block\" }\n", 2, "the marker \"a\" needs `phase` and `block`"),
         (
             "[task.markers]\na = { kind = \"target\", position = [0, 0] }\n",
             2,

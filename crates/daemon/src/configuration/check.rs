@@ -235,14 +235,6 @@ impl Conflicts<'_> {
                 format!("more than bin_ms = {}; the default is max(100, 3 bins)", bins.bin_ms),
             );
         }
-        if configuration.realtime.spin_us >= bins.bin_ms * 1000.0 && self.known(&["bins.bin_ms", "stream"]) {
-            self.at(
-                self.value("realtime.spin_us"),
-                "`realtime.spin_us` is not shorter than a bin",
-                "the tick thread would never sleep",
-                format!("less than {} (bin_ms = {})", bins.bin_ms * 1000.0, bins.bin_ms),
-            );
-        }
     }
 
     fn intent_and_cursor(&mut self, configuration: &Configuration) {
@@ -341,7 +333,7 @@ impl Conflicts<'_> {
                 self.at(
                     self.value(&format!("{path}.scale")),
                     format!("`{path}.scale` is 0"),
-                    "every value would be 0",
+                    "x, y, vx and vy would always be 0",
                     "any other factor; 1 leaves the values as they are",
                 );
             }
@@ -427,17 +419,27 @@ impl Conflicts<'_> {
                     );
                 }
             }
-            let missing = match kind {
-                MarkerKind::Target if marker.position.is_some() && marker.radius.is_none() => Some("radius"),
-                MarkerKind::Trial | MarkerKind::TaskBlock if marker.phase.is_none() => Some("phase"),
-                MarkerKind::TaskBlock if marker.block.is_none() => Some("block"),
-                MarkerKind::Operator if marker.action.is_none() => Some("action"),
-                _ => None,
+            let needed: &[&str] = match kind {
+                MarkerKind::Target if marker.position.is_some() => &["radius"],
+                MarkerKind::Target => &[],
+                MarkerKind::Trial => &["trial", "phase"],
+                MarkerKind::TaskBlock => &["block", "phase"],
+                MarkerKind::Operator => &["action"],
             };
-            if let Some(missing) = missing {
+            let missing: Vec<&str> = parts
+                .iter()
+                .filter(|(name, given, _)| !given && needed.contains(name))
+                .map(|(name, ..)| *name)
+                .collect();
+            if !missing.is_empty() {
                 let span = self.places.get(&path).map_or(0..0, |place| place.key.clone());
-                let title = format!("the marker {} needs `{missing}`", quoted(text));
-                self.at(span, title, "incomplete", format!("add {missing} = ... to it"));
+                let title = format!("the marker {} needs `{}`", quoted(text), missing.join("` and `"));
+                self.at(
+                    span,
+                    title,
+                    "incomplete",
+                    format!("add {} = ... to it", missing.join(" = ... and ")),
+                );
             }
         }
     }

@@ -97,7 +97,7 @@ table! {
         /// How far LSL looks for streams and is seen: the loopback interface, this machine, or the local network.
         network: Network = Network::Lab;
         /// Only programs with the same session identifier see each other.
-        session_id: String = "default".to_owned(), in Rule::FileSafeName;
+        session_id: String = "default".to_owned(), in Rule::SessionId;
         /// Hosts to ask for streams where multicast does not reach.
         known_peers: Vec<String> = Vec::new(), in Rule::Machine;
         /// First port that LSL listens on.

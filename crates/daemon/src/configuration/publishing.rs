@@ -43,7 +43,8 @@ table! {
         source_id: Option<String> = None, or "the stream's name in lower case";
         /// The stream's number format.
         format: NumberFormat = NumberFormat::Double64;
-        /// Factor on position, velocity and intent (its square on the covariance), for readers that expect other units.
+        /// Factor on x, y, vx and vy alone, for readers that expect other units; the intent stays in the units it was
+        /// fitted in.
         scale: f64 = 1.0, in Rule::Between(-1e9, 1e9);
         /// Labels of the channels to send, in their order.
         channels: Option<Vec<String>> = None, or "all channels";

@@ -12,7 +12,7 @@ const INTRODUCTION: &str = "\
 # Configuration
 
 Kalmind reads one TOML file. Every key may be left out unless it says *required*; units stand in the names (`_ms`,
-`_hz`, `_us`). An unknown key, a value of the wrong type or out of range, and keys that contradict each other are
+`_hz`, `_s`). An unknown key, a value of the wrong type or out of range, and keys that contradict each other are
 errors; all of them are reported at once, each with line and column. No environment variable changes behaviour, except
 `LSLAPICFG`, which wins over `[lsl]` and is shown at start.
 

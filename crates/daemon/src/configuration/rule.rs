@@ -1,5 +1,7 @@
 //! Which values a key allows, beyond their type.
 
+use kalmind_filter::DecoderSpec;
+
 /// Which values of a type are allowed; one rule a key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Rule {
@@ -11,8 +13,12 @@ pub(super) enum Rule {
     FileSafeName,
     /// An age as an ISO 8601 duration (`P34Y`).
     Age,
-    /// A secret of 16 to 256 letters, digits, `-` and `_`.
+    /// A secret of 16 to 128 letters, digits, `-`, `_` and `.`: what a WebSocket subprotocol can carry.
     Token,
+    /// Letters, digits, `-`, `_` and `.`, 1 to 64 characters: what LSL's settings and queries can carry.
+    SessionId,
+    /// A decoder that can be fitted, with its options (`dkf-nw:form=robust`).
+    Decoder,
     /// Scheme, host and, where it is not the scheme's own, port (`https://console.example:8443`).
     Origin,
     /// A name or an address of a machine, without a port.
@@ -33,7 +39,11 @@ impl Rule {
             Self::Age => {
                 "an ISO 8601 duration: P, a number and Y, M, W or D, as in \"P34Y\" or \"P18M\"".to_owned()
             }
-            Self::Token => "16 to 256 letters, digits, '-' and '_'".to_owned(),
+            Self::Token => "16 to 128 letters, digits, '-', '_' and '.'".to_owned(),
+            Self::SessionId => "1 to 64 letters, digits, '-', '_' and '.'".to_owned(),
+            Self::Decoder => {
+                "a decoder and its options as on the command line, as in \"dkf-nw:form=robust\"".to_owned()
+            }
             Self::Origin => {
                 "scheme and host, as in \"https://console.example:8443\", nothing after it".to_owned()
             }
@@ -79,8 +89,15 @@ impl Rule {
             Self::FileSafeName => is_file_safe(text),
             Self::Age => is_age(text),
             Self::Token => {
-                (16..=256).contains(&text.len())
-                    && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+                let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+                (16..=128).contains(&text.len()) && text.bytes().all(fits)
+            }
+            Self::SessionId => {
+                let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+                text.len() <= 64 && text.bytes().all(fits)
+            }
+            Self::Decoder => {
+                return text.parse::<DecoderSpec>().err().map(|error| format!("cannot be fitted: {error}"));
             }
             Self::Origin => text.split_once("://").is_some_and(|(scheme, host)| {
                 !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) && is_host(host)
@@ -94,10 +111,9 @@ impl Rule {
 
 /// The unit that a key's name ends in, with a space before it; empty where there is none.
 pub(super) fn unit_of(key: &str) -> &'static str {
-    const UNITS: [(&str, &str); 7] = [
+    const UNITS: [(&str, &str); 6] = [
         ("_per_s", " per second"),
         ("_ms", " ms"),
-        ("_us", " \u{b5}s"),
         ("_hz", " Hz"),
         ("_uv", " \u{b5}V"),
         ("_bytes", " bytes"),
@@ -161,6 +177,25 @@ mod tests {
         assert_eq!(objection("https://console.example:8443"), None);
         for bad in ["console.example", "https://", "https://a/", "://a", "ht tp://a"] {
             assert!(objection(bad).is_some(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_the_rules_take_their_users_take_too() {
+        let letters = "aZ09-_.";
+        for text in
+            [letters, "-leading", ".", "a", "two words", "a;b", "a\u{e4}", "a=b", "a{b}", &letters.repeat(18)]
+        {
+            for text in [text.to_owned(), text.repeat(16), text.chars().cycle().take(128).collect()] {
+                let session = kalmind_acquisition::NetworkConfig::loopback(text.as_str());
+                if Rule::SessionId.objection_to_text(&text).is_none() {
+                    assert_eq!(session.validate(), Ok(()), "{text}");
+                } else {
+                    assert!(session.validate().is_err() || text.len() > 64, "{text}");
+                }
+                let token = kalmind_output::Token::new(text.as_str());
+                assert_eq!(Rule::Token.objection_to_text(&text).is_none(), token.is_ok(), "{text}");
+            }
         }
     }
 

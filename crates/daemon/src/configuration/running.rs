@@ -135,8 +135,6 @@ table! {
         pin: Insistence = Insistence::Off;
         /// Which core, counted from 0.
         core: Option<usize> = None, in Rule::Between(0.0, 1023.0), or "none";
-        /// Time before a deadline that is spent spinning instead of asleep, in microseconds; 0 for none.
-        spin_us: f64 = 0.0, in Rule::Between(0.0, 20_000.0);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kalmind_session::TaskBlock;
 use kalmind_types::EventKind;
 use serde_json::{Map, Value as Json, json};
 
@@ -54,6 +55,14 @@ pub enum Phase {
 
 choices!(Phase { Start => "start", End => "end" });
 
+choices!(TaskBlock {
+    SignalCheck => "signal_check",
+    OpenLoop => "open_loop",
+    ClosedLoop => "closed_loop",
+    Evaluation => "evaluation",
+    Typing => "typing",
+});
+
 /// How a trial ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrialResult {
@@ -93,17 +102,17 @@ table! {
         /// What happened.
         kind: MarkerKind = MarkerKind::Target, and required;
         /// `target`: its centre [x, y] in workspace widths; left out, the target is taken away.
-        position: Option<[f64; 2]> = None, in Rule::Between(-100.0, 100.0), or "no target";
+        position: Option<[f64; 2]> = None, in Rule::Between(-10.0, 10.0), or "no target";
         /// `target`: its radius in workspace widths, needed with `position`.
-        radius: Option<f64> = None, in Rule::Between(0.000_001, 100.0), or "none";
+        radius: Option<f64> = None, in Rule::Between(0.000_001, 10.0), or "none";
         /// `trial`: its number.
-        trial: Option<u32> = None, in Rule::Between(0.0, 4_294_967_295.0), or "not stated";
+        trial: Option<u32> = None, in Rule::Between(0.0, 4_294_967_295.0), or "none; needed there";
         /// `trial` and `task_block`: whether it starts or ends.
         phase: Option<Phase> = None, or "none; needed there";
         /// `trial`: how it ended.
         result: Option<TrialResult> = None, or "not stated";
-        /// `task_block`: which one, as in `open_loop`, `closed_loop`, `evaluation`, `typing`.
-        block: Option<String> = None, or "none; needed there";
+        /// `task_block`: which one.
+        block: Option<TaskBlock> = None, or "none; needed there";
         /// `operator`: what is asked for.
         action: Option<OperatorAction> = None, or "none; needed there";
     }
@@ -128,7 +137,7 @@ impl Marker {
                 data.insert("result".to_owned(), json!(self.result.map(TrialResult::name)));
             }
             MarkerKind::TaskBlock => {
-                data.insert("block".to_owned(), json!(self.block));
+                data.insert("block".to_owned(), json!(self.block.map(TaskBlock::name)));
                 data.insert("phase".to_owned(), json!(self.phase.map(Phase::name)));
             }
             MarkerKind::Operator => {
@@ -217,7 +226,7 @@ table! {
         /// A condition on the stream's header in LSL's own language (`XPath` 1.0).
         predicate: Option<String> = None, or "any";
         /// What is fitted when an `open_loop` block ends, as on the command line (`dkf-nw:form=robust`).
-        decoder: String = "kalman-steady".to_owned();
+        decoder: String = "kalman-steady".to_owned(), in Rule::Decoder;
         /// What the program's own texts mean.
         markers: BTreeMap<String, Marker> = BTreeMap::new();
         /// How targets become labels.
