@@ -286,7 +286,9 @@ fn fits_that_cannot_work_say_what_to_do() {
     }
     let mut data = good.clone();
     data.features.fill(1.0);
-    assert_eq!(fails(&data, "dkf-nw"), FitError::NoBandwidth);
+    for spec in ALL {
+        assert_eq!(fails(&data, spec), FitError::NothingMoves, "{spec}");
+    }
     let masked = TrainingData { measurement: Some(vec![true; 3]), ..good };
     assert_eq!(fails(&masked, "kalman"), FitError::MaskLength { mask: 3, rows: 200 });
 }

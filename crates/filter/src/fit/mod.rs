@@ -221,7 +221,9 @@ pub fn fit(
     progress: &mut dyn FnMut(FitProgress),
 ) -> Result<Fitted, FitError> {
     data.check()?;
-    let moves = |column: nalgebra::DVectorView<'_, f64>| column.iter().any(|value| value.to_bits() != column[0].to_bits());
+    let moves = |column: nalgebra::DVectorView<'_, f64>| {
+        column.iter().any(|value| value.to_bits() != column[0].to_bits())
+    };
     if data.rows() > 1 && !data.features.column_iter().any(moves) {
         return Err(FitError::NothingMoves);
     }
