@@ -147,7 +147,8 @@ impl Findings {
         for (what, value) in [
             ("samples lost by the relay", self.relay.lost.to_string()),
             ("samples lost by kalmind", self.kalmind.lost.to_string()),
-            ("incomplete ticks (after a sample sent late, or none in time)", tick["incomplete"].to_string()),
+            ("incomplete ticks (a sample sent late)", tick["incomplete"].to_string()),
+            ("bins closed without their samples", tick["deadlines"].to_string()),
             ("late ticks", tick["late"].to_string()),
         ] {
             rows.push(Row {

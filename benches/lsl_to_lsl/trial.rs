@@ -19,8 +19,10 @@ use crate::{
 
 /// Seconds at the start of a trial that the latencies leave out.
 const WARM_UP: f64 = 2.0;
-/// Priority of the relay and of the daemon's tick thread. Its other threads are one below.
+/// Priority of the daemon's tick thread.
 const PRIORITY: u32 = 60;
+/// Priority of the relay: that of the daemon's highest thread.
+const RELAY_PRIORITY: u32 = PRIORITY + 1;
 /// Priority of producer and consumers: below those that are measured, above everything else.
 const PEER_PRIORITY: u32 = 50;
 
@@ -43,7 +45,7 @@ pub(crate) fn trial(
 ) -> anyhow::Result<Findings> {
     let laboratory = Laboratory::new()?;
     let (peers, floor) = if fifo {
-        (Scheduling::FirstInFirstOut(PEER_PRIORITY), Scheduling::FirstInFirstOut(PRIORITY))
+        (Scheduling::FirstInFirstOut(PEER_PRIORITY), Scheduling::FirstInFirstOut(RELAY_PRIORITY))
     } else {
         (Scheduling::Normal, Scheduling::Normal)
     };
@@ -57,7 +59,14 @@ pub(crate) fn trial(
     let mut producer = Process::start("the producer", command)?;
     producer.expect("ready", Duration::ZERO)?;
 
-    let mut command = laboratory.command(floor, relay);
+    // on the core that the daemon is kept on, so that neither has it better
+    let mut command = if fifo {
+        let mut command = laboratory.command(floor, std::path::Path::new("taskset"));
+        command.args(["--cpu-list", &last_core().to_string()]).arg(relay);
+        command
+    } else {
+        laboratory.command(floor, relay)
+    };
     command.arg(names.last().context("a name")?).arg("relayed");
     let relay = Process::start("the relay", command)?;
     relay.expect("ready", Duration::ZERO)?;
@@ -102,11 +111,17 @@ pub(crate) fn trial(
 
 /// Starts the daemon on the stream `features`, at real-time priority or not, and waits until it is connected.
 pub(crate) fn start_daemon(laboratory: &Laboratory, fifo: bool, stream: &str) -> anyhow::Result<Process> {
-    let wish = if fifo { "try" } else { "off" };
+    let realtime = if fifo {
+        format!(
+            "priority = \"try\"\npriority_level = {PRIORITY}\nlock_memory = \"try\"\npin = \"try\"\ncore = {}\n",
+            last_core()
+        )
+    } else {
+        String::new()
+    };
     let configuration = format!(
         "start = \"control\"\n[instance]\nname = \"bench\"\n[decoder]\nmodel = \"model.kalmind\"\n\
-         [server]\nbind = \"127.0.0.1:0\"\n[[stream]]\nname = \"features\"\n{stream}\n\
-         [realtime]\npriority = \"{wish}\"\npriority_level = {PRIORITY}\nlock_memory = \"{wish}\"\n"
+         [server]\nbind = \"127.0.0.1:0\"\n[[stream]]\nname = \"features\"\n{stream}\n[realtime]\n{realtime}"
     );
     std::fs::write(laboratory.path("kalmind.toml"), configuration)?;
     // the daemon puts its own threads under the priorities that its configuration names
@@ -128,6 +143,11 @@ pub(crate) fn end_daemon(daemon: Process) -> anyhow::Result<Value> {
     let lines = daemon.end()?;
     let summary = lines.iter().rev().find(|line| line.starts_with('{')).context("kalmind's summary")?;
     Ok(serde_json::from_str(summary)?)
+}
+
+/// The core that relay and daemon are kept on in the trial at real-time priority.
+fn last_core() -> usize {
+    std::thread::available_parallelism().map_or(0, |cores| cores.get() - 1)
 }
 
 /// A program that keeps one core busy.

@@ -326,7 +326,7 @@ fn start_publisher(
     realtime: Arc<RealtimeSettings>,
 ) -> Outcome<LslPublisher> {
     let (outlets, events_outlet, layout) = outlets(plan, session, run);
-    let on_start = Box::new(move || drop(realtime.apply(Role::Stream, "LSL outlet")));
+    let on_start = Box::new(move || drop(realtime.apply(Role::Outlet, "LSL outlet")));
     spawn_lsl_publisher(
         outlets,
         events_outlet,

@@ -43,13 +43,16 @@ pub struct RealtimeSettings {
     outcomes: Mutex<Vec<Outcome>>,
 }
 
-/// Which thread asks: priorities fall from the tick to the inlets and outlets that feed it and are fed by it.
+/// Which thread asks. On one core, whoever hands a sample on is overtaken by whoever receives it: an inlet by the tick, the
+/// tick (which still has its records to write) by the outlet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The tick thread: full priority, pinned where a core is configured.
+    /// The tick thread: full priority.
     Tick,
-    /// An inlet's or outlet's thread, and the threads that liblsl starts for it: one below.
+    /// An inlet's thread, and the threads that liblsl starts for it: one below, on the same core.
     Stream,
+    /// The thread of the LSL outlets, and the threads that liblsl starts for it: one above, on the same core.
+    Outlet,
 }
 
 impl RealtimeSettings {
@@ -90,8 +93,12 @@ impl RealtimeSettings {
     pub fn apply(&self, role: Role, name: &str) -> Result<(), Refused> {
         if self.settings.priority != Insistence::Off {
             syscalls::shortest_timer_slack();
-            let below = u32::from(role == Role::Stream);
-            let level = self.settings.priority_level.saturating_sub(below).max(1);
+            let configured = self.settings.priority_level;
+            let level = match role {
+                Role::Tick => configured,
+                Role::Stream => configured.saturating_sub(1).max(1),
+                Role::Outlet => configured.saturating_add(1).min(99),
+            };
             let result = syscalls::first_in_first_out(level).map_err(|error| {
                 format!("{error}; grant CAP_SYS_NICE or raise RLIMIT_RTPRIO (ulimit -r 99)")
             });
@@ -101,7 +108,9 @@ impl RealtimeSettings {
                 result,
             )?;
         }
-        if role == Role::Tick && self.settings.pin != Insistence::Off {
+        if self.settings.pin != Insistence::Off {
+            // all threads on a sample's way: waking one on the same core is a switch, on an idle one it takes ten times
+            // as long
             let core = self.settings.core.unwrap_or(0);
             let mut set = CpuSet::new();
             if core < CpuSet::MAX_CPU {

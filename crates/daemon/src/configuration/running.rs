@@ -131,7 +131,7 @@ table! {
         priority_level: u32 = 50, in Rule::Between(1.0, 99.0);
         /// Keeping the program's memory from being paged out.
         lock_memory: Insistence = Insistence::Off;
-        /// Keeping the tick thread on one processor core.
+        /// Keeping the threads on the way of a sample, from LSL inlet to LSL outlet, on one processor core.
         pin: Insistence = Insistence::Off;
         /// Which core, counted from 0.
         core: Option<usize> = None, in Rule::Between(0.0, 1023.0), or "none";
