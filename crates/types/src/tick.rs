@@ -234,6 +234,6 @@ pub struct TickOutput {
     pub nonfinite_values: u32,
     /// Whether the decoder started at row one.
     pub row_one: bool,
-    /// Whether the filter fell back to another form in this step (DKF.md, section 2).
+    /// Whether the filter fell back to another form in this step.
     pub fallback: bool,
 }

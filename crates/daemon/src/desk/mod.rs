@@ -1,17 +1,16 @@
 //! The desk: the one thread on the slow side that steers the tick. Tasks, calibration, fits, model swaps and requests
 //! all pass over it, so that the tick thread has one sender of commands and everything happens in one order.
 
+mod handle;
+
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     thread::JoinHandle,
     time::Duration,
 };
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 use kalmind_acquisition::{
     Waker, clock,
     pool::PoolReader,
@@ -22,13 +21,15 @@ use kalmind_filter::{DecoderSpec, LabelLaw};
 use kalmind_output::DecoderInfo;
 use kalmind_session::{
     Calibration, CalibrationOptions, CalibrationTick, Phase, Radial8, Radial8Options, Radial8Tick, TaskBlock,
-    TaskEventContent, TaskScore, TaskStep,
+    TaskEventContent, TaskStep,
 };
 use kalmind_types::{
     Actor, Command, CursorDrive, EventKind, LslTime, Mode, OutputState, Seconds, Target, TaskState,
     TickOutput,
 };
 use serde_json::{Value, json};
+
+pub use handle::{DeskHandle, Message, Program, Progress, Stage};
 
 use crate::{
     calibration_fit::{CalibrationFit, fit_calibration},
@@ -43,148 +44,6 @@ const LONGEST_PARK: Duration = Duration::from_millis(100);
 const ANNOUNCED: usize = 64;
 /// Commands that may wait for the tick thread beyond its ring; more are dropped and counted.
 const WAITING: usize = 256;
-/// Messages that may wait for the desk; more are refused.
-pub const MESSAGES: usize = 256;
-
-/// What the desk is asked to do.
-#[derive(Debug)]
-pub enum Message {
-    /// Somebody with the right to do so asks for a mode.
-    Request {
-        /// The mode.
-        mode: Mode,
-        /// Whether latched states are cleared.
-        resume: bool,
-        /// Who.
-        by: Actor,
-        /// How many stops there had been when it was asked for.
-        stops: u64,
-    },
-    /// A task by others tells something (already published as an event).
-    Task {
-        /// When.
-        time: LslTime,
-        /// What.
-        content: TaskEventContent,
-    },
-    /// A fit ended.
-    Fitted(Result<Box<CalibrationFit>, String>),
-}
-
-/// A task that the daemon itself presents: open loop, fit, closed loop.
-#[derive(Clone, Debug)]
-pub struct Program {
-    /// Seed of the order of targets.
-    pub seed: u64,
-    /// Length of the open loop.
-    pub open_loop: Seconds,
-    /// Length of the closed loop; without one it goes on until the end.
-    pub closed_loop: Option<Seconds>,
-    /// Control experiment: labels in random order.
-    pub shuffled_labels: bool,
-}
-
-/// Where a [`Program`] stands.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Stage {
-    /// No program.
-    None,
-    /// Waiting for ticks.
-    Waiting,
-    /// Open loop; seconds so far.
-    OpenLoop(f64),
-    /// Fitting.
-    Fitting,
-    /// Closed loop; seconds so far.
-    ClosedLoop(f64),
-    /// The fit failed.
-    Failed(String),
-    /// All done.
-    Done,
-}
-
-/// What others may know of the desk's work.
-#[derive(Clone, Debug)]
-pub struct Progress {
-    /// Where the program stands.
-    pub stage: Stage,
-    /// Score of the newest block.
-    pub score: TaskScore,
-    /// Decoder and training bins of the newest fit.
-    pub fit: Option<(String, usize)>,
-    /// The model that decodes.
-    pub decoder: Option<DecoderInfo>,
-}
-
-/// The desk as the rest of the daemon sees it. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct DeskHandle {
-    messages: Sender<Message>,
-    waker: Waker,
-    progress: Arc<Mutex<Progress>>,
-    /// Messages refused because the queue was full, and commands that waited too long for a tick.
-    refused: Arc<AtomicU64>,
-    ended: Arc<AtomicBool>,
-}
-
-impl DeskHandle {
-    /// A handle without a desk yet, and the end that the desk takes.
-    #[must_use]
-    pub fn new(decoder: Option<DecoderInfo>) -> (Self, Receiver<Message>) {
-        let (messages, received) = crossbeam_channel::bounded(MESSAGES);
-        let progress = Progress { stage: Stage::None, score: TaskScore::default(), fit: None, decoder };
-        let handle = Self {
-            messages,
-            waker: Waker::new(),
-            progress: Arc::new(Mutex::new(progress)),
-            refused: Arc::new(AtomicU64::new(0)),
-            ended: Arc::new(AtomicBool::new(false)),
-        };
-        (handle, received)
-    }
-
-    /// Hands a message over; `false` (and counted) when too many wait.
-    pub fn send(&self, message: Message) -> bool {
-        let sent = self.messages.try_send(message).is_ok();
-        if !sent {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-        }
-        self.waker.wake();
-        sent
-    }
-
-    /// Hands a message over and waits for room: for the fit's own thread, whose result must not be lost.
-    fn send_patiently(&self, message: Message) {
-        // without a desk the daemon is ending, and nobody wants the result
-        let _desk_is_gone = self.messages.send(message);
-        self.waker.wake();
-    }
-
-    /// Ends the desk's thread.
-    pub fn end(&self) {
-        self.ended.store(true, Ordering::Release);
-        self.waker.wake();
-    }
-
-    /// Messages refused so far.
-    pub fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    /// What wakes the desk's thread.
-    pub fn waker(&self) -> Waker {
-        self.waker.clone()
-    }
-
-    /// Where the work stands.
-    pub fn progress(&self) -> Progress {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn update(&self, change: impl FnOnce(&mut Progress)) {
-        change(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
 
 /// The desk's ends of the tick thread's queues.
 #[derive(Debug)]

@@ -1,0 +1,157 @@
+//! The desk as the rest of the daemon sees it: what it can be asked, and where its work stands.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use crossbeam_channel::{Receiver, Sender};
+use kalmind_acquisition::Waker;
+use kalmind_output::DecoderInfo;
+use kalmind_session::{TaskEventContent, TaskScore};
+use kalmind_types::{Actor, LslTime, Mode, Seconds};
+
+use crate::calibration_fit::CalibrationFit;
+
+/// Messages that may wait for the desk; more are refused.
+const MESSAGES: usize = 256;
+
+/// What the desk is asked to do.
+#[derive(Debug)]
+pub enum Message {
+    /// Somebody with the right to do so asks for a mode.
+    Request {
+        /// The mode.
+        mode: Mode,
+        /// Whether latched states are cleared.
+        resume: bool,
+        /// Who.
+        by: Actor,
+        /// How many stops there had been when it was asked for.
+        stops: u64,
+    },
+    /// A task by others tells something (already published as an event).
+    Task {
+        /// When.
+        time: LslTime,
+        /// What.
+        content: TaskEventContent,
+    },
+    /// A fit ended.
+    Fitted(Result<Box<CalibrationFit>, String>),
+}
+
+/// A task that the daemon itself presents: open loop, fit, closed loop.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Seed of the order of targets.
+    pub seed: u64,
+    /// Length of the open loop.
+    pub open_loop: Seconds,
+    /// Length of the closed loop; without one it goes on until the end.
+    pub closed_loop: Option<Seconds>,
+    /// Control experiment: labels in random order.
+    pub shuffled_labels: bool,
+}
+
+/// Where a [`Program`] stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    /// No program.
+    None,
+    /// Waiting for ticks.
+    Waiting,
+    /// Open loop; seconds so far.
+    OpenLoop(f64),
+    /// Fitting.
+    Fitting,
+    /// Closed loop; seconds so far.
+    ClosedLoop(f64),
+    /// The fit failed.
+    Failed(String),
+    /// All done.
+    Done,
+}
+
+/// What others may know of the desk's work.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Where the program stands.
+    pub stage: Stage,
+    /// Score of the newest block.
+    pub score: TaskScore,
+    /// Decoder and training bins of the newest fit.
+    pub fit: Option<(String, usize)>,
+    /// The model that decodes.
+    pub decoder: Option<DecoderInfo>,
+}
+
+/// The desk as the rest of the daemon sees it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct DeskHandle {
+    messages: Sender<Message>,
+    pub(super) waker: Waker,
+    progress: Arc<Mutex<Progress>>,
+    /// Messages refused because the queue was full, and commands that waited too long for a tick.
+    pub(super) refused: Arc<AtomicU64>,
+    pub(super) ended: Arc<AtomicBool>,
+}
+
+impl DeskHandle {
+    /// A handle without a desk yet, and the end that the desk takes.
+    #[must_use]
+    pub fn new(decoder: Option<DecoderInfo>) -> (Self, Receiver<Message>) {
+        let (messages, received) = crossbeam_channel::bounded(MESSAGES);
+        let progress = Progress { stage: Stage::None, score: TaskScore::default(), fit: None, decoder };
+        let handle = Self {
+            messages,
+            waker: Waker::new(),
+            progress: Arc::new(Mutex::new(progress)),
+            refused: Arc::new(AtomicU64::new(0)),
+            ended: Arc::new(AtomicBool::new(false)),
+        };
+        (handle, received)
+    }
+
+    /// Hands a message over; `false` (and counted) when too many wait.
+    pub fn send(&self, message: Message) -> bool {
+        let sent = self.messages.try_send(message).is_ok();
+        if !sent {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        self.waker.wake();
+        sent
+    }
+
+    /// Hands a message over and waits for room: for the fit's own thread, whose result must not be lost.
+    pub(super) fn send_patiently(&self, message: Message) {
+        // without a desk the daemon is ending, and nobody wants the result
+        let _desk_is_gone = self.messages.send(message);
+        self.waker.wake();
+    }
+
+    /// Ends the desk's thread.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Messages refused so far.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// What wakes the desk's thread.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// Where the work stands.
+    pub fn progress(&self) -> Progress {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn update(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
