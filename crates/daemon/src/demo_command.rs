@@ -33,13 +33,28 @@ const WAIT: Seconds = Seconds(15.0);
 /// How often progress is looked at.
 const ROUND: Duration = Duration::from_millis(100);
 
-/// Gives the demonstration a session (and without a page a name and a port) of its own where the configuration leaves
+/// LSL ports of demonstrations: each takes a slot by its process number, for outlets that find no port in LSL's usual range
+/// are invisible on the loopback interface.
+const FIRST_PORT: u16 = 17_000;
+/// Ports of a slot.
+const PORTS: u16 = 40;
+/// Slots.
+const SLOTS: u32 = 390;
+
+/// Gives the demonstration a session and ports (and without a page a name and a port) of its own where the configuration leaves
 /// them open, so that several run side by side.
 #[must_use]
 pub fn alone(mut configuration: Configuration, arguments: &DemoArguments) -> Configuration {
     let process = std::process::id();
     if !configuration.gives("lsl.session_id") {
         configuration.lsl.session_id = format!("kalmind-demo-{process}");
+    }
+    if !["lsl.base_port", "lsl.port_range", "lsl.multicast_port"].iter().any(|key| configuration.gives(key)) {
+        // below the ports that the system hands out by itself
+        let slot = (process % SLOTS) as u16;
+        configuration.lsl.base_port = FIRST_PORT + slot * PORTS;
+        configuration.lsl.port_range = PORTS - 1;
+        configuration.lsl.multicast_port = FIRST_PORT + slot * PORTS + PORTS - 1;
     }
     if arguments.headless {
         if arguments.config.is_none() {
