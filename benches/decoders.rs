@@ -12,8 +12,8 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use kalmind_filter::{
-    Decoder, DecoderSpec, DiscriminativeFilter, DkfParameters, Form, KalmanParameters, Model, Noise,
-    Parameters, Regressor, Start, StateModel, StationarySource,
+    CovarianceScale, Decoder, DecoderSpec, DiscriminativeFilter, DkfParameters, Form, KalmanParameters,
+    Model, Noise, Parameters, Regressor, Start, StateModel, StationarySource,
 };
 use kalmind_types::{Binning, Component, Intent, StreamFeatures};
 use nalgebra::{DMatrix, DVector};
@@ -196,6 +196,7 @@ fn kernel_regression(criterion: &mut Criterion) -> Vec<Row> {
         ] {
             let parameters = DkfParameters {
                 state: state(2, 1),
+                dynamics: None,
                 form: Form::Standard,
                 start: Start::Prior,
                 lags: 1,
@@ -207,7 +208,7 @@ fn kernel_regression(criterion: &mut Criterion) -> Vec<Row> {
                 },
                 noise: noise_model,
                 noise_scale: 1.0,
-                covariance_scale: 1.0,
+                covariance_scale: CovarianceScale::constant(1.0),
             };
             let mut fast = decoder("dkf-nw", n, 2, Parameters::Dkf(parameters.clone()));
             let mut slow = TextbookDkf::new(&parameters.state).expect("S has an inverse");

@@ -17,8 +17,8 @@ use criterion::Criterion;
 use kalmind::model::IdentifiedModel;
 use kalmind_engine::{Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, StreamBinning};
 use kalmind_filter::{
-    DecoderSpec, DkfParameters, Form, KalmanParameters, LabelLaw, Model, Noise, Parameters, Regressor, Start,
-    StateModel, StationarySource,
+    CovarianceScale, DecoderSpec, DkfParameters, Form, KalmanParameters, LabelLaw, Model, Noise, Parameters,
+    Regressor, Start, StateModel, StationarySource,
 };
 use kalmind_types::{
     Binning, ChannelMask, Command, Component, LslTime, Mode, NumberFormat, SampleBlock, Samples, Seconds,
@@ -83,6 +83,7 @@ fn kalman(n: usize) -> KalmanParameters {
 fn dkf(n: usize) -> DkfParameters {
     DkfParameters {
         state: state(),
+        dynamics: None,
         form: Form::Standard,
         start: Start::Prior,
         lags: 1,
@@ -94,7 +95,7 @@ fn dkf(n: usize) -> DkfParameters {
         },
         noise: Noise::Constant { covariance: DMatrix::identity(2, 2) * 0.5 },
         noise_scale: 1.0,
-        covariance_scale: 1.0,
+        covariance_scale: CovarianceScale::constant(1.0),
     }
 }
 

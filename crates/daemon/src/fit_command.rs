@@ -82,7 +82,7 @@ pub fn fit_tables(
     let data = tables.training(rows, zscore.as_ref(), law.skip_ms);
     let background =
         zscore.as_ref().map_or_else(|| statistics.mean.clone(), |zscore| zscore.apply(&statistics.mean));
-    let settings = FitSettings { seed, background: Some(background) };
+    let settings = FitSettings { seed, background: Some(background), budget: None };
     let bar = progress_bar();
     let start = kalmind_acquisition::clock::now();
     let fitted = fit(spec, &data, &settings, &mut |progress| {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use kalmind_filter::{TrainingData, ZScore};
+use kalmind_filter::{TaskSample, TrainingData, ZScore};
 use kalmind_recording::{
     RowCountMismatch, RowsError, Table, TableError, TaskTable, read_table, read_task_table, require_same_rows,
 };
@@ -175,7 +175,10 @@ impl Tables {
             features: DMatrix::from_row_slice(rows.len(), self.features.width, &raw),
             states: self.states_of(rows.clone()),
             measurement: self.task.as_ref().map(|task| self.past_reaction(task, rows.clone(), skip_ms)),
-            segment_starts: kalmind_recording::segment_starts(self.time.get(rows).unwrap_or_default()),
+            segment_starts: kalmind_recording::segment_starts(
+                self.time.get(rows.clone()).unwrap_or_default(),
+            ),
+            task: self.task.as_ref().map(|task| task_samples(task, rows)),
         }
     }
 
@@ -192,6 +195,16 @@ impl Tables {
         })
         .collect()
     }
+}
+
+/// What the task showed in `rows`.
+fn task_samples(task: &TaskTable, rows: Range<usize>) -> Vec<TaskSample> {
+    task.rows
+        .get(rows)
+        .unwrap_or_default()
+        .iter()
+        .map(|row| TaskSample { trial: row.trial, target: row.target, cursor: row.cursor, hold: row.hold })
+        .collect()
 }
 
 fn median_step(time: &[f64]) -> Option<f64> {

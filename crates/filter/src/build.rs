@@ -6,6 +6,8 @@ use crate::belief::{Belief, PlainBelief, square_of};
 use crate::discriminative::{Discriminator, Measured};
 use crate::dkf::DkfDecoder;
 use crate::kalman::KalmanDecoder;
+use crate::nonlinear::nonlinear_decoder;
+use crate::refit::RefitKalmanDecoder;
 use crate::small_matrix::{Square, Vector, apply, from_slice, from_triangle, inverse};
 use crate::stacked::StackedBelief;
 use crate::steady::steady_decoder;
@@ -17,7 +19,12 @@ pub(crate) fn decoder(parameters: &Parameters, background: &[f64]) -> Result<Box
     Ok(match parameters {
         Parameters::Kalman(kalman) => Box::new(KalmanDecoder::new(kalman)?),
         Parameters::KalmanSteady(kalman) => steady_decoder(kalman)?,
-        Parameters::Wiener(wiener) => Box::new(WienerDecoder::new(wiener, background)),
+        Parameters::Wiener(wiener) | Parameters::Ole(wiener) => {
+            Box::new(WienerDecoder::new(wiener, background))
+        }
+        Parameters::WienerCascade(cascade) => Box::new(WienerDecoder::cascade(cascade, background)),
+        Parameters::RefitKalman(refit) => Box::new(RefitKalmanDecoder::new(refit)?),
+        Parameters::NonlinearKalman(nonlinear) => nonlinear_decoder(nonlinear)?,
         Parameters::Dkf(dkf) => Box::new(DkfDecoder::new(dkf, background)?),
     })
 }
@@ -42,8 +49,8 @@ pub(crate) trait StateFilter: Send + core::fmt::Debug {
     /// Back to row one.
     fn restart(&mut self);
 
-    /// One bin; the published covariance is multiplied by `scale`. Real-time.
-    fn step(&mut self, measurement: Option<Measurement<'_>>, scale: f64, intent: &mut Intent) -> StepReport;
+    /// One bin. Real-time.
+    fn step(&mut self, measurement: Option<Measurement<'_>>, intent: &mut Intent) -> StepReport;
 
     /// The belief; `None` before row one.
     fn state(&self) -> Option<FilterState<'_>>;
@@ -52,13 +59,8 @@ pub(crate) trait StateFilter: Send + core::fmt::Debug {
     fn adopt(&mut self, state: FilterState<'_>) -> bool;
 }
 
-/// Writes a mean and a scaled covariance into an intent of their dimension.
-pub(crate) fn publish<const D: usize>(
-    mean: &Vector<D>,
-    covariance: &Square<D>,
-    scale: f64,
-    intent: &mut Intent,
-) {
+/// Writes a mean and a covariance into an intent of their dimension.
+pub(crate) fn publish<const D: usize>(mean: &Vector<D>, covariance: &Square<D>, intent: &mut Intent) {
     if intent.dimension() != D {
         *intent = Intent::zero(D);
     }
@@ -67,7 +69,7 @@ pub(crate) fn publish<const D: usize>(
     for (row, values) in covariance.iter().enumerate() {
         // The short side first: `zip` would take one entry too many from the long one.
         for (from, to) in values[..=row].iter().zip(entries.by_ref()) {
-            *to = scale * from;
+            *to = *from;
         }
     }
 }
@@ -191,7 +193,7 @@ impl<const D: usize, B: Belief<D>> StateFilter for Filter<D, B> {
         self.started = false;
     }
 
-    fn step(&mut self, measurement: Option<Measurement<'_>>, scale: f64, intent: &mut Intent) -> StepReport {
+    fn step(&mut self, measurement: Option<Measurement<'_>>, intent: &mut Intent) -> StepReport {
         let observed = measurement.and_then(|measurement| self.observe(measurement));
         // A measurement that says nothing usable is a time update, and is counted.
         let mut report = StepReport {
@@ -221,7 +223,7 @@ impl<const D: usize, B: Belief<D>> StateFilter for Filter<D, B> {
                 }
             }
         }
-        publish(&self.belief.newest_mean(), &self.belief.newest_covariance(), scale, intent);
+        publish(&self.belief.newest_mean(), &self.belief.newest_covariance(), intent);
         report
     }
 

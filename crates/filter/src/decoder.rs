@@ -1,6 +1,6 @@
 //! The seam between the engine and every decoder: one feature vector in, one intent out, once a bin.
 
-use kalmind_types::Intent;
+use kalmind_types::{Intent, Position};
 
 /// A fitted decoder at work: feature vectors in, intent out, with whatever it remembers between bins.
 ///
@@ -23,6 +23,20 @@ pub trait Decoder: Send + core::fmt::Debug {
     /// only. `intent` is left as it was where [`StepReport::valid`] is false. A slice of another length than
     /// [`Decoder::features`] counts as `None`.
     fn step(&mut self, features: Option<&[f64]>, intent: &mut Intent) -> StepReport;
+
+    /// What the newest measurement alone said of the intent, d values: the unfiltered output that published protocols
+    /// score (Brandman, Burkhart et al. 2018). `None` before row one and for decoders that do not know it.
+    fn unfiltered(&self) -> Option<&[f64]> {
+        None
+    }
+
+    /// Whether the decoder wants [`observe_cursor`](Self::observe_cursor) before every step.
+    fn takes_cursor(&self) -> bool {
+        false
+    }
+
+    /// Tells the cursor's position of the tick before, in workspace widths: what the participant saw.
+    fn observe_cursor(&mut self, _cursor: Position) {}
 
     /// The filter's belief, to be carried over to another model; `None` before row one and for decoders without one.
     fn state(&self) -> Option<FilterState<'_>>;

@@ -120,7 +120,7 @@ impl DiscriminativeFilter {
             mean,
             covariance: Some(covariance),
         });
-        self.filter.step(measurement, 1.0, intent)
+        self.filter.step(measurement, intent)
     }
 
     /// The belief; `None` before row one.

@@ -102,7 +102,7 @@ impl Decoder for KalmanDecoder {
             }
             _ => None,
         };
-        self.filter.step(measurement, 1.0, intent)
+        self.filter.step(measurement, intent)
     }
 
     fn state(&self) -> Option<FilterState<'_>> {

@@ -15,8 +15,11 @@ mod fit;
 mod kalman;
 mod label;
 mod model;
+mod nonlinear;
+mod options;
 mod panel;
 mod parameters;
+mod refit;
 mod regression;
 mod small_matrix;
 mod spec;
@@ -29,13 +32,19 @@ mod window;
 
 pub use decoder::{Decoder, FilterState, StepReport};
 pub use discriminative::DiscriminativeFilter;
-pub use fit::{FitError, FitProgress, FitReport, FitSettings, Fitted, fit};
+pub use fit::{Budget, FitError, FitProgress, FitReport, FitSettings, Fitted, Tried, fit};
 pub use label::{LabelKind, LabelLaw};
 pub use model::{Model, ModelError, ZScore};
+pub use options::{
+    Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, Optimizer, Options,
+    ResidualSource, Sparsification,
+};
 pub use panel::kernel_path;
 pub use parameters::{
-    DkfParameters, Form, KalmanParameters, Noise, Parameters, Regressor, Start, StateModel, StationarySource,
-    WienerParameters,
+    Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, KalmanParameters, Linearization, Noise,
+    NonlinearDynamics, NonlinearKalmanParameters, Parameters, RecurrentLayer, RecurrentNetwork,
+    RefitKalmanParameters, Regressor, Start, StateModel, StationarySource, TanhNetwork,
+    WienerCascadeParameters, WienerParameters,
 };
-pub use spec::{Choice, DecoderName, DecoderSpec, NoiseKind, Options, SpecError};
-pub use training::TrainingData;
+pub use spec::{DecoderName, DecoderSpec, SpecError};
+pub use training::{TaskSample, TrainingData};

@@ -160,26 +160,10 @@ impl Model {
         {
             return out_of_range("label_law time_constant_s or max_speed", law.time_constant_s, "above 0");
         }
-        let parameters = match (self.decoder.decoder, &self.parameters) {
-            (DecoderName::Kalman, Parameters::Kalman(_))
-            | (DecoderName::KalmanSteady, Parameters::KalmanSteady(_))
-            | (DecoderName::Wiener, Parameters::Wiener(_)) => None,
-            (DecoderName::DkfLinear, Parameters::Dkf(dkf))
-                if matches!(dkf.regressor, crate::Regressor::Linear { .. }) =>
-            {
-                None
-            }
-            (DecoderName::DkfNw, Parameters::Dkf(dkf))
-                if matches!(dkf.regressor, crate::Regressor::NadarayaWatson { .. }) =>
-            {
-                None
-            }
-            (_, parameters) => Some(parameters),
-        };
-        if let Some(parameters) = parameters {
+        if !self.parameters.belong_to(self.decoder.decoder) {
             return Err(ModelError::WrongParameters {
                 header: self.decoder.decoder,
-                parameters: parameters.family(),
+                parameters: self.parameters.family(),
             });
         }
         validate_parameters(&self.parameters, n, dimension)

@@ -16,7 +16,15 @@ pub enum Parameters {
     KalmanSteady(KalmanParameters),
     /// `wiener`: linear regression on a window of bins, without a state model.
     Wiener(WienerParameters),
-    /// `dkf-linear` and `dkf-nw`: the discriminative Kalman filter.
+    /// `wiener-cascade`: a polynomial of each component after the regression.
+    WienerCascade(WienerCascadeParameters),
+    /// `ole`: the optimal linear estimate from one bin (l = 1) under a linear model of the features.
+    Ole(WienerParameters),
+    /// `refit-kalman`: a Kalman filter fitted anew to intentions turned toward the targets.
+    RefitKalman(RefitKalmanParameters),
+    /// `ekf` and `ukf`: Kalman filters with a network as model of the features.
+    NonlinearKalman(NonlinearKalmanParameters),
+    /// `dkf-linear`, `dkf-nw`, `dkf-gp`, `dkf-mk`, `dkf-nn`, `dkf-gru`, `auto`: the discriminative Kalman filter.
     Dkf(DkfParameters),
 }
 
@@ -103,11 +111,125 @@ pub struct WienerParameters {
     pub state_covariance: DMatrix<f64>,
 }
 
+/// A Wiener filter whose every component y passes through a polynomial, `z = c_0 + c_1 y + c_2 y^2 + ..`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WienerCascadeParameters {
+    /// The regression; its `residual_covariance` is that of the polynomials' outputs.
+    pub wiener: WienerParameters,
+    /// Coefficients, d x (degree + 1), the constant first.
+    pub polynomial: DMatrix<f64>,
+    /// Least and greatest y of each component over the training rows, d x 2: inputs are limited to them, since a
+    /// polynomial runs away outside.
+    pub range: DMatrix<f64>,
+}
+
+/// A Kalman filter after a refit; with position feedback, `x_t = H z_t + F p_{t-1} + offset + noise`, where the cursor
+/// position p of the tick before is known without uncertainty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefitKalmanParameters {
+    /// The filter.
+    pub kalman: KalmanParameters,
+    /// F, n x 2, where position feeds back.
+    pub feedback: Option<DMatrix<f64>>,
+}
+
+/// How a filter moves a Gaussian through a function that is not linear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Linearization {
+    /// By the Jacobian at the mean (extended Kalman filter).
+    #[default]
+    Extended,
+    /// By sigma points (unscented Kalman filter).
+    Unscented,
+}
+
+/// `x_t = g(z_t) + noise`, noise ~ N(0, R), g a network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NonlinearKalmanParameters {
+    /// How the intent moves.
+    pub state: StateModel,
+    /// g: d in, n out.
+    pub observation: TanhNetwork,
+    /// R, n x n, positive definite.
+    pub observation_noise: DMatrix<f64>,
+    /// How the measurement reaches the belief.
+    pub linearization: Linearization,
+}
+
+/// A network with one hidden layer of tanh units:
+/// `output_weights tanh(hidden_weights x + hidden_bias) + output_bias`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TanhNetwork {
+    /// h x inputs.
+    pub hidden_weights: DMatrix<f64>,
+    /// h.
+    pub hidden_bias: DVector<f64>,
+    /// outputs x h.
+    pub output_weights: DMatrix<f64>,
+    /// outputs.
+    pub output_bias: DVector<f64>,
+}
+
+/// The cell of a recurrent network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cell {
+    /// Gated recurrent unit (Cho et al. 2014), gates reset, update, new.
+    #[default]
+    Gru,
+    /// Long short-term memory (Hochreiter and Schmidhuber 1997), gates input, forget, cell, output.
+    Lstm,
+}
+
+/// One layer of a recurrent network with h units and g gates (3 of a GRU, 4 of an LSTM), gate after gate, `s` the
+/// logistic function:
+///
+/// ```text
+/// GRU    r = s(W_r x + b_r + U_r h + c_r)    u = s(W_u x + b_u + U_u h + c_u)
+///        n = tanh(W_n x + b_n + r (U_n h + c_n))              h' = (1 - u) n + u h
+/// LSTM   i, f, o = s(W x + b + U h + c)      k' = f k + i tanh(W_k x + b_k + U_k h + c_k)      h' = o tanh(k')
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecurrentLayer {
+    /// W, (g h) x inputs.
+    pub input_weights: DMatrix<f64>,
+    /// b, g h.
+    pub input_bias: DVector<f64>,
+    /// U, (g h) x h.
+    pub recurrent_weights: DMatrix<f64>,
+    /// c, g h.
+    pub recurrent_bias: DVector<f64>,
+}
+
+/// Recurrent layers, each the input of the next, and a linear read-out of the last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecurrentNetwork {
+    /// At least one.
+    pub layers: Vec<RecurrentLayer>,
+    /// outputs x h.
+    pub output_weights: DMatrix<f64>,
+    /// outputs.
+    pub output_bias: DVector<f64>,
+}
+
+/// `z_t = g(z_{t-1}) + noise` in place of a linear state model (thesis 2019, sec. 2.10): the filter predicts with g and
+/// measures with f and Q.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NonlinearDynamics {
+    /// g: d in, d out.
+    pub network: TanhNetwork,
+    /// How a prediction is made.
+    pub linearization: Linearization,
+}
+
 /// `z_t | x_t ~ N(f(x_t), Q(x_t))` joined with a state model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DkfParameters {
     /// How the intent moves.
     pub state: StateModel,
+    /// Replaces the transition of `state` (of order 1) where given; its process noise is G.
+    pub dynamics: Option<NonlinearDynamics>,
     /// The measurement update.
     pub form: Form,
     /// The belief at row one.
@@ -121,7 +243,18 @@ pub struct DkfParameters {
     /// Factor on Q: sets the gain.
     pub noise_scale: f64,
     /// Factor on the published covariance; the filter itself never sees it.
-    pub covariance_scale: f64,
+    pub covariance_scale: CovarianceScale,
+}
+
+/// The factor between what the filter believes and the covariance that is published, so that its ellipsoids hold what
+/// they say. Errors grow with speed, so the factor may depend on it: linear between knots of the published mean's size
+/// `sqrt(mu' S^-1 mu / d)`, constant outside them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CovarianceScale {
+    /// Sizes, strictly rising; one knot makes the factor constant.
+    pub sizes: Vec<f64>,
+    /// The factor at each, > 0.
+    pub factors: Vec<f64>,
 }
 
 /// The conditional mean f of a discriminative filter.
@@ -145,6 +278,75 @@ pub enum Regressor {
         /// d.
         intercept: DVector<f64>,
     },
+    /// Mean of a Gaussian process with a squared exponential kernel:
+    /// `f(x) = offset + sum_i c_i exp(-|(x - x_i) * scales|^2 / 2)`.
+    GaussianProcess {
+        /// Training windows or inducing points `x_i`, m x (n l).
+        points: DMatrix<f64>,
+        /// `c_i`, m x d (signal variance included).
+        coefficients: DMatrix<f64>,
+        /// One over the length scale of each entry of a window, n l.
+        scales: Vec<f64>,
+        /// d.
+        offset: DVector<f64>,
+    },
+    /// Mean of a Gaussian process whose kernel is a weighted mean of one-dimensional Gaussians, so that no channel's
+    /// influence can exceed its weight: `f(x) = offset + sum_j weights_j sum_i c_i exp(-((x_j - x_ij) scales_j)^2 / 2)`.
+    MultipleKernel {
+        /// Training windows `x_i`, m x (n l).
+        points: DMatrix<f64>,
+        /// `c_i`, m x d (signal variance included).
+        coefficients: DMatrix<f64>,
+        /// One over the length scale of each entry of a window, n l.
+        scales: Vec<f64>,
+        /// The weight of each entry's kernel, n l, >= 0.
+        weights: Vec<f64>,
+        /// d.
+        offset: DVector<f64>,
+    },
+    /// Mean of networks: `f(x) = output_scale * mean_k g_k((x - input_mean) * input_scale)`.
+    Networks {
+        /// n l.
+        input_mean: Vec<f64>,
+        /// n l.
+        input_scale: Vec<f64>,
+        /// Factor of each output, d.
+        output_scale: Vec<f64>,
+        /// At least one.
+        networks: Vec<TanhNetwork>,
+    },
+    /// Mean of recurrent networks that step once a bin; `f` as for [`Networks`](Self::Networks), and what the layers
+    /// remember starts at zero at row one.
+    Recurrent {
+        /// The cell of every layer.
+        cell: Cell,
+        /// n l.
+        input_mean: Vec<f64>,
+        /// n l.
+        input_scale: Vec<f64>,
+        /// Factor of each output, d.
+        output_scale: Vec<f64>,
+        /// At least one.
+        networks: Vec<RecurrentNetwork>,
+    },
+    /// `f(x) = sum_k weights_k f_k(x)`, each member over the newest bins that it wants.
+    Ensemble {
+        /// At least one.
+        members: Vec<EnsembleMember>,
+    },
+}
+
+/// A member of an ensemble.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnsembleMember {
+    /// What it is called in reports: the decoder with its options.
+    pub name: String,
+    /// Newest bins of the window that it takes, 1..=l.
+    pub lags: usize,
+    /// f of the member; not an ensemble itself.
+    pub regressor: Regressor,
+    /// Its weight, d x d.
+    pub weight: DMatrix<f64>,
 }
 
 /// The conditional covariance Q of a discriminative filter.
@@ -180,7 +382,10 @@ impl Parameters {
     pub fn dimension(&self) -> usize {
         match self {
             Self::Kalman(kalman) | Self::KalmanSteady(kalman) => kalman.state.dimension(),
-            Self::Wiener(wiener) => wiener.weights.nrows(),
+            Self::Wiener(wiener) | Self::Ole(wiener) => wiener.weights.nrows(),
+            Self::WienerCascade(cascade) => cascade.wiener.weights.nrows(),
+            Self::RefitKalman(refit) => refit.kalman.state.dimension(),
+            Self::NonlinearKalman(nonlinear) => nonlinear.state.dimension(),
             Self::Dkf(dkf) => dkf.state.dimension(),
         }
     }
@@ -190,7 +395,10 @@ impl Parameters {
     pub fn features(&self) -> usize {
         match self {
             Self::Kalman(kalman) | Self::KalmanSteady(kalman) => kalman.observation.nrows(),
-            Self::Wiener(wiener) => wiener.weights.ncols() / wiener.lags.max(1),
+            Self::Wiener(wiener) | Self::Ole(wiener) => wiener.weights.ncols() / wiener.lags.max(1),
+            Self::WienerCascade(cascade) => cascade.wiener.weights.ncols() / cascade.wiener.lags.max(1),
+            Self::RefitKalman(refit) => refit.kalman.observation.nrows(),
+            Self::NonlinearKalman(nonlinear) => nonlinear.observation.output_bias.len(),
             Self::Dkf(dkf) => dkf.regressor.inputs() / dkf.lags.max(1),
         }
     }
@@ -200,9 +408,19 @@ impl Parameters {
     pub fn state_model(&self) -> Option<&StateModel> {
         match self {
             Self::Kalman(kalman) | Self::KalmanSteady(kalman) => Some(&kalman.state),
-            Self::Wiener(_) => None,
+            Self::Wiener(_) | Self::WienerCascade(_) | Self::Ole(_) => None,
+            Self::RefitKalman(refit) => Some(&refit.kalman.state),
+            Self::NonlinearKalman(nonlinear) => Some(&nonlinear.state),
             Self::Dkf(dkf) => Some(&dkf.state),
         }
+    }
+}
+
+impl CovarianceScale {
+    /// The same factor everywhere.
+    #[must_use]
+    pub fn constant(factor: f64) -> Self {
+        Self { sizes: vec![0.0], factors: vec![factor] }
     }
 }
 
@@ -226,8 +444,15 @@ impl Regressor {
     #[must_use]
     pub fn inputs(&self) -> usize {
         match self {
-            Self::NadarayaWatson { points, .. } => points.ncols(),
+            Self::NadarayaWatson { points, .. }
+            | Self::GaussianProcess { points, .. }
+            | Self::MultipleKernel { points, .. } => points.ncols(),
             Self::Linear { weights, .. } => weights.ncols(),
+            Self::Networks { input_mean, .. } | Self::Recurrent { input_mean, .. } => input_mean.len(),
+            // members take parts of the window; the longest takes all of it
+            Self::Ensemble { members } => {
+                members.iter().map(|member| member.regressor.inputs()).max().unwrap_or_default()
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::parameters::{Form, Start, StationarySource};
+use crate::options::{OPTION_NAMES, Options};
 
 /// The decoders of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,55 +17,30 @@ pub enum DecoderName {
     KalmanSteady,
     /// Linear regression on a window of bins.
     Wiener,
+    /// Linear regression on a window of bins, then a polynomial.
+    WienerCascade,
+    /// Optimal linear estimate from one bin.
+    Ole,
+    /// Kalman filter fitted anew to intentions turned toward the targets.
+    RefitKalman,
+    /// Extended Kalman filter with a network as model of the features.
+    Ekf,
+    /// Unscented Kalman filter with a network as model of the features.
+    Ukf,
     /// Discriminative Kalman filter with linear f.
     DkfLinear,
     /// Discriminative Kalman filter with Nadaraya-Watson f.
     DkfNw,
-}
-
-/// A number that fitting finds by itself or that the user gives.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Choice {
-    /// Found from the training rows.
+    /// Discriminative Kalman filter with a Gaussian process as f.
+    DkfGp,
+    /// Discriminative Kalman filter with a multiple-kernel Gaussian process as f.
+    DkfMk,
+    /// Discriminative Kalman filter with networks of tanh units as f.
+    DkfNn,
+    /// Discriminative Kalman filter with recurrent networks as f.
+    DkfGru,
+    /// The best of the family, or an ensemble of it, as held-out rows say.
     Auto,
-    /// As given.
-    Given(f64),
-}
-
-/// What kind of conditional covariance a discriminative filter has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoiseKind {
-    /// One matrix for all features.
-    Constant,
-    /// Kernel regression of held-out residual products.
-    Kernel,
-}
-
-/// The options of a decoder: `None` where nothing was written, so that the default applies.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Options {
-    /// `lags`: bins in the window, the current one included, 1..=100.
-    pub lags: Option<usize>,
-    /// `form`: the measurement update.
-    pub form: Option<Form>,
-    /// `q`: the kind of conditional covariance.
-    pub noise: Option<NoiseKind>,
-    /// `state-order`: order of the state's autoregression, 1..=10.
-    pub state_order: Option<usize>,
-    /// `stationary`: where S comes from.
-    pub stationary: Option<StationarySource>,
-    /// `start`: the belief at row one.
-    pub start: Option<Start>,
-    /// `intercept`: whether linear models have one.
-    pub intercept: Option<bool>,
-    /// `ridge`: penalty of a regression, relative to the mean variance of its inputs, >= 0.
-    pub ridge: Option<f64>,
-    /// `bandwidth`: kernel width of f, in features; `auto` for leave-one-out.
-    pub bandwidth: Option<Choice>,
-    /// `q-scale`: factor on Q; `auto` to choose it inside the training rows.
-    pub noise_scale: Option<Choice>,
-    /// `covariance-scale`: factor on the published covariance; `auto` from held-out rows.
-    pub covariance_scale: Option<Choice>,
 }
 
 /// A decoder with its options.
@@ -130,20 +105,15 @@ pub enum SpecError {
     },
 }
 
-/// An option's name in text; the order is that of the canonical text.
-const OPTION_NAMES: [&str; 11] = [
-    "lags",
-    "form",
-    "q",
-    "state-order",
-    "stationary",
-    "start",
-    "intercept",
-    "ridge",
-    "bandwidth",
-    "q-scale",
-    "covariance-scale",
-];
+/// Options of every discriminative filter.
+macro_rules! discriminative {
+    ($($own:literal),*) => {
+        &[
+            "lags", "form", "q", "residuals", "state-order", "stationary", "start", "dynamics", $($own,)* "q-scale",
+            "covariance-scale", "guard",
+        ]
+    };
+}
 
 impl DecoderName {
     /// All decoders of this version.
@@ -156,8 +126,18 @@ impl DecoderName {
             Self::Kalman => "kalman",
             Self::KalmanSteady => "kalman-steady",
             Self::Wiener => "wiener",
+            Self::WienerCascade => "wiener-cascade",
+            Self::Ole => "ole",
+            Self::RefitKalman => "refit-kalman",
+            Self::Ekf => "ekf",
+            Self::Ukf => "ukf",
             Self::DkfLinear => "dkf-linear",
             Self::DkfNw => "dkf-nw",
+            Self::DkfGp => "dkf-gp",
+            Self::DkfMk => "dkf-mk",
+            Self::DkfNn => "dkf-nn",
+            Self::DkfGru => "dkf-gru",
+            Self::Auto => "auto",
         }
     }
 
@@ -165,32 +145,24 @@ impl DecoderName {
     #[must_use]
     pub fn option_names(self) -> &'static [&'static str] {
         match self {
-            Self::Kalman => &["state-order", "stationary", "start", "intercept"],
-            Self::KalmanSteady => &["stationary", "intercept"],
-            Self::Wiener => &["lags", "intercept", "ridge"],
-            Self::DkfLinear => &[
-                "lags",
-                "form",
-                "q",
-                "state-order",
-                "stationary",
-                "start",
-                "intercept",
-                "ridge",
-                "q-scale",
-                "covariance-scale",
-            ],
-            Self::DkfNw => &[
-                "lags",
-                "form",
-                "q",
-                "state-order",
-                "stationary",
-                "start",
-                "bandwidth",
-                "q-scale",
-                "covariance-scale",
-            ],
+            Self::Kalman => &["state-order", "stationary", "start", "intercept", "update", "guard"],
+            Self::KalmanSteady => &["stationary", "intercept", "guard"],
+            Self::Wiener => &["lags", "intercept", "ridge", "guard"],
+            Self::WienerCascade => &["lags", "intercept", "ridge", "degree", "guard"],
+            Self::Ole => &["intercept", "guard"],
+            Self::RefitKalman => &["state-order", "stationary", "start", "intercept", "feedback", "guard"],
+            Self::Ekf | Self::Ukf => &["stationary", "hidden", "epochs", "guard"],
+            Self::DkfLinear => discriminative!("intercept", "ridge"),
+            Self::DkfNw => discriminative!("kernel", "bandwidth", "steps"),
+            Self::DkfGp => discriminative!("kernel", "steps", "exact", "inducing"),
+            Self::DkfMk => discriminative!("steps", "sparsify", "weights", "exact", "inducing"),
+            Self::DkfNn => {
+                discriminative!("hidden", "networks", "optimizer", "epochs", "gradient-noise")
+            }
+            Self::DkfGru => {
+                discriminative!("cell", "hidden", "layers", "networks", "epochs", "gradient-noise")
+            }
+            Self::Auto => &["ensemble", "guard"],
         }
     }
 }
@@ -238,64 +210,18 @@ impl DecoderSpec {
         if self.get(option).is_some() {
             return Err(SpecError::Twice { decoder, option });
         }
-        let bad = |expected| SpecError::BadValue { decoder, option, value: value.to_owned(), expected };
-        let options = &mut self.options;
-        match option {
-            "lags" => options.lags = Some(whole(value, 1, 100).ok_or(bad("a whole number from 1 to 100"))?),
-            "form" => {
-                options.form =
-                    Some(form(value).ok_or(bad("`standard`, `robust`, `clipped` or `augmented`"))?);
-            }
-            "q" => options.noise = Some(noise_kind(value).ok_or(bad("`constant` or `kernel`"))?),
-            "state-order" => {
-                options.state_order = Some(whole(value, 1, 10).ok_or(bad("a whole number from 1 to 10"))?);
-            }
-            "stationary" => {
-                options.stationary = Some(stationary(value).ok_or(bad("`training` or `lyapunov`"))?);
-            }
-            "start" => options.start = Some(start(value).ok_or(bad("`first` or `prior`"))?),
-            "intercept" => options.intercept = Some(switch(value).ok_or(bad("`on` or `off`"))?),
-            "ridge" => options.ridge = Some(number(value, 0.0).ok_or(bad("a number of at least 0"))?),
-            "bandwidth" => {
-                options.bandwidth = Some(choice(value).ok_or(bad("`auto` or a number above 0"))?);
-            }
-            "q-scale" => options.noise_scale = Some(choice(value).ok_or(bad("`auto` or a number above 0"))?),
-            _ => {
-                options.covariance_scale = Some(choice(value).ok_or(bad("`auto` or a number above 0"))?);
-            }
-        }
-        Ok(())
+        self.options.set(option, value).map_err(|expected| SpecError::BadValue {
+            decoder,
+            option,
+            value: value.to_owned(),
+            expected,
+        })
     }
 
     /// One option as text, where it was set.
     #[must_use]
     pub fn get(&self, option: &str) -> Option<String> {
-        let options = &self.options;
-        match option {
-            "lags" => options.lags.map(|value| value.to_string()),
-            "form" => options.form.map(|value| form_text(value).to_owned()),
-            "q" => options.noise.map(|value| match value {
-                NoiseKind::Constant => "constant".to_owned(),
-                NoiseKind::Kernel => "kernel".to_owned(),
-            }),
-            "state-order" => options.state_order.map(|value| value.to_string()),
-            "stationary" => options.stationary.map(|value| match value {
-                StationarySource::Training => "training".to_owned(),
-                StationarySource::Lyapunov => "lyapunov".to_owned(),
-            }),
-            "start" => options.start.map(|value| match value {
-                Start::First => "first".to_owned(),
-                Start::Prior => "prior".to_owned(),
-            }),
-            "intercept" => {
-                options.intercept.map(|value| if value { "on".to_owned() } else { "off".to_owned() })
-            }
-            "ridge" => options.ridge.map(|value| value.to_string()),
-            "bandwidth" => options.bandwidth.map(choice_text),
-            "q-scale" => options.noise_scale.map(choice_text),
-            "covariance-scale" => options.covariance_scale.map(choice_text),
-            _ => None,
-        }
+        self.options.get(option)
     }
 
     /// The options that were set, name and value, in canonical order.
@@ -371,86 +297,18 @@ fn nearest(text: &str, known: &[&'static str]) -> &'static str {
     known.iter().copied().min_by_key(|name| strsim::damerau_levenshtein(text, name)).unwrap_or_default()
 }
 
-fn whole(text: &str, least: usize, most: usize) -> Option<usize> {
-    text.parse().ok().filter(|value| (least..=most).contains(value))
-}
-
-fn number(text: &str, least: f64) -> Option<f64> {
-    text.parse().ok().filter(|value: &f64| value.is_finite() && *value >= least)
-}
-
-fn choice(text: &str) -> Option<Choice> {
-    if text == "auto" {
-        return Some(Choice::Auto);
-    }
-    number(text, 0.0).filter(|&value| value > 0.0).map(Choice::Given)
-}
-
-fn choice_text(choice: Choice) -> String {
-    match choice {
-        Choice::Auto => "auto".to_owned(),
-        Choice::Given(value) => value.to_string(),
-    }
-}
-
-fn switch(text: &str) -> Option<bool> {
-    match text {
-        "on" => Some(true),
-        "off" => Some(false),
-        _ => None,
-    }
-}
-
-fn form(text: &str) -> Option<Form> {
-    [Form::Standard, Form::Robust, Form::Clipped, Form::Augmented]
-        .into_iter()
-        .find(|&form| form_text(form) == text)
-}
-
-fn form_text(form: Form) -> &'static str {
-    match form {
-        Form::Standard => "standard",
-        Form::Robust => "robust",
-        Form::Clipped => "clipped",
-        Form::Augmented => "augmented",
-    }
-}
-
-fn noise_kind(text: &str) -> Option<NoiseKind> {
-    match text {
-        "constant" => Some(NoiseKind::Constant),
-        "kernel" => Some(NoiseKind::Kernel),
-        _ => None,
-    }
-}
-
-fn stationary(text: &str) -> Option<StationarySource> {
-    match text {
-        "training" => Some(StationarySource::Training),
-        "lyapunov" => Some(StationarySource::Lyapunov),
-        _ => None,
-    }
-}
-
-fn start(text: &str) -> Option<Start> {
-    match text {
-        "first" => Some(Start::First),
-        "prior" => Some(Start::Prior),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Choice;
 
     #[test]
     fn every_option_survives_the_way_through_text() {
         let text = "dkf-nw:lags=3,form=robust,q=kernel,state-order=2,stationary=lyapunov,start=prior,\
-                    bandwidth=0.75,q-scale=auto,covariance-scale=1.5";
+                    kernel=se-ard,bandwidth=0.75,q-scale=auto,covariance-scale=1.5";
         let spec: DecoderSpec = text.parse().unwrap();
         assert_eq!(spec.to_string(), text);
-        assert_eq!(spec.options.state_order, Some(2));
+        assert_eq!(spec.options.state_order, Some(Choice::Given(2)));
         assert_eq!(spec.options.bandwidth, Some(Choice::Given(0.75)));
         let linear = "dkf-linear:intercept=off,ridge=0.01";
         assert_eq!(linear.parse::<DecoderSpec>().unwrap().to_string(), linear);
@@ -487,7 +345,7 @@ mod tests {
         let Err(error) = "dkf-nw:lags=0".parse::<DecoderSpec>() else { panic!() };
         assert_eq!(
             error.to_string(),
-            "option `lags` of `dkf-nw` cannot be `0`: write a whole number from 1 to 100"
+            "option `lags` of `dkf-nw` cannot be `0`: write a whole number from 1 to 100, or `auto`"
         );
     }
 

@@ -220,7 +220,7 @@ impl<const D: usize> Decoder for SteadyDecoder<D> {
             self.covariance = propagated(&self.transition, &self.covariance, &self.process_noise);
             self.converged = false;
         }
-        publish(&self.mean, &self.covariance, 1.0, intent);
+        publish(&self.mean, &self.covariance, intent);
         StepReport { valid: true, row_one, fallback, effective_samples: None }
     }
 

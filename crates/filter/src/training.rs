@@ -1,5 +1,6 @@
 //! Paired features and intents to fit on, checked before anything is computed from them.
 
+use kalmind_types::Position;
 use nalgebra::DMatrix;
 use sha2::{Digest, Sha256};
 
@@ -16,13 +17,28 @@ pub struct TrainingData {
     pub measurement: Option<Vec<bool>>,
     /// First rows after a gap in time: no pair and no window reaches across. Row 0 may be listed or not.
     pub segment_starts: Vec<usize>,
+    /// What the task showed in each row, where there was one.
+    pub task: Option<Vec<TaskSample>>,
+}
+
+/// What a task showed in one bin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TaskSample {
+    /// Number of the trial.
+    pub trial: u64,
+    /// Where the target was, if one was shown.
+    pub target: Option<Position>,
+    /// The cursor as displayed at the bin's start.
+    pub cursor: Position,
+    /// Whether the cursor was being held in the target.
+    pub hold: bool,
 }
 
 impl TrainingData {
     /// Data without gaps whose every row may train everything.
     #[must_use]
     pub fn new(features: DMatrix<f64>, states: DMatrix<f64>) -> Self {
-        Self { features, states, measurement: None, segment_starts: Vec::new() }
+        Self { features, states, measurement: None, segment_starts: Vec::new(), task: None }
     }
 
     /// Number of rows.

@@ -4,7 +4,9 @@ use nalgebra::DMatrix;
 
 use crate::cholesky::Cholesky;
 use crate::{
-    DkfParameters, KalmanParameters, ModelError, Noise, Parameters, Regressor, StateModel, WienerParameters,
+    Cell, CovarianceScale, DecoderName, DkfParameters, KalmanParameters, Linearization, ModelError, Noise,
+    Parameters, RecurrentNetwork, Regressor, StateModel, TanhNetwork, WienerCascadeParameters,
+    WienerParameters,
 };
 
 /// Pivots below this part of their diagonal entry count as zero.
@@ -25,6 +27,20 @@ pub(crate) fn validate_parameters(
             Ok(())
         }
         Parameters::Wiener(wiener) => validate_wiener(wiener, features, dimension),
+        Parameters::Ole(wiener) => validate_wiener(wiener, features, dimension),
+        Parameters::WienerCascade(cascade) => validate_cascade(cascade, features, dimension),
+        Parameters::RefitKalman(refit) => {
+            validate_kalman(&refit.kalman, features, dimension)?;
+            match &refit.feedback {
+                Some(feedback) => shape("feedback", feedback, features, 2),
+                None => Ok(()),
+            }
+        }
+        Parameters::NonlinearKalman(nonlinear) => {
+            validate_first_order(&nonlinear.state, dimension)?;
+            validate_network(&nonlinear.observation, dimension, features)?;
+            covariance("observation_noise", &nonlinear.observation_noise, features, true)
+        }
         Parameters::Dkf(dkf) => validate_dkf(dkf, features, dimension),
     }
 }
@@ -59,18 +75,12 @@ fn validate_dkf(dkf: &DkfParameters, features: usize, dimension: usize) -> Resul
     validate_state(&dkf.state, dimension)?;
     covariance("stationary_covariance (newest block)", &dkf.state.marginal_covariance(), dimension, true)?;
     validate_lags(dkf.lags)?;
-    let inputs = features * dkf.lags;
-    match &dkf.regressor {
-        Regressor::NadarayaWatson { points, values, bandwidth, scales } => {
-            validate_points("points", points, inputs)?;
-            shape("values", values, points.nrows(), dimension)?;
-            validate_kernel(*bandwidth, scales.as_deref(), inputs)?;
-        }
-        Regressor::Linear { weights, intercept } => {
-            shape("weights", weights, dimension, inputs)?;
-            shape("intercept", &as_column(intercept.as_slice()), dimension, 1)?;
-        }
+    if let Some(dynamics) = &dkf.dynamics {
+        validate_first_order(&dkf.state, dimension)?;
+        validate_network(&dynamics.network, dimension, dimension)?;
     }
+    let inputs = features * dkf.lags;
+    validate_regressor(&dkf.regressor, inputs, features, dimension)?;
     match &dkf.noise {
         Noise::Constant { covariance: q } => covariance("noise_covariance", q, dimension, true)?,
         Noise::Kernel { points, residual_products, bandwidth, scales, prior_covariance, prior_samples } => {
@@ -85,7 +95,154 @@ fn validate_dkf(dkf: &DkfParameters, features: usize, dimension: usize) -> Resul
         }
     }
     positive("noise_scale", dkf.noise_scale)?;
-    positive("covariance_scale", dkf.covariance_scale)
+    validate_scale(&dkf.covariance_scale)
+}
+
+fn validate_scale(scale: &CovarianceScale) -> Result<(), ModelError> {
+    if scale.sizes.is_empty() {
+        return out_of_range("the number of covariance scales", 0.0, "at least 1");
+    }
+    shape("covariance_scale factors", &as_column(&scale.factors), scale.sizes.len(), 1)?;
+    shape("covariance_scale sizes", &as_column(&scale.sizes), scale.sizes.len(), 1)?;
+    for pair in scale.sizes.windows(2) {
+        if pair[1] <= pair[0] {
+            return out_of_range("a covariance_scale size", pair[1], "greater than the one before");
+        }
+    }
+    scale.factors.iter().try_for_each(|factor| positive("a covariance_scale factor", *factor))
+}
+
+fn validate_first_order(state: &StateModel, dimension: usize) -> Result<(), ModelError> {
+    validate_state(state, dimension)?;
+    if state.order == 1 {
+        Ok(())
+    } else {
+        out_of_range("state order", state.order as f64, "1 with this decoder")
+    }
+}
+
+fn validate_cascade(
+    cascade: &WienerCascadeParameters,
+    features: usize,
+    dimension: usize,
+) -> Result<(), ModelError> {
+    validate_wiener(&cascade.wiener, features, dimension)?;
+    let coefficients = cascade.polynomial.ncols();
+    if !(1..=10).contains(&coefficients) {
+        return out_of_range("the number of polynomial coefficients", coefficients as f64, "1 to 10");
+    }
+    shape("polynomial", &cascade.polynomial, dimension, coefficients)?;
+    shape("range", &cascade.range, dimension, 2)
+}
+
+fn validate_network(network: &TanhNetwork, inputs: usize, outputs: usize) -> Result<(), ModelError> {
+    let hidden = network.hidden_bias.len();
+    if hidden == 0 {
+        return out_of_range("the number of hidden units", 0.0, "at least 1");
+    }
+    shape("hidden_weights", &network.hidden_weights, hidden, inputs)?;
+    shape("hidden_bias", &as_column(network.hidden_bias.as_slice()), hidden, 1)?;
+    shape("output_weights", &network.output_weights, outputs, hidden)?;
+    shape("output_bias", &as_column(network.output_bias.as_slice()), outputs, 1)
+}
+
+fn validate_recurrent(
+    cell: Cell,
+    network: &RecurrentNetwork,
+    inputs: usize,
+    outputs: usize,
+) -> Result<(), ModelError> {
+    let gates = match cell {
+        Cell::Gru => 3,
+        Cell::Lstm => 4,
+    };
+    let mut width = inputs;
+    for layer in &network.layers {
+        let hidden = layer.recurrent_weights.ncols();
+        if hidden == 0 {
+            return out_of_range("the number of hidden units", 0.0, "at least 1");
+        }
+        shape("input_weights", &layer.input_weights, gates * hidden, width)?;
+        shape("input_bias", &as_column(layer.input_bias.as_slice()), gates * hidden, 1)?;
+        shape("recurrent_weights", &layer.recurrent_weights, gates * hidden, hidden)?;
+        shape("recurrent_bias", &as_column(layer.recurrent_bias.as_slice()), gates * hidden, 1)?;
+        width = hidden;
+    }
+    if network.layers.is_empty() {
+        return out_of_range("the number of recurrent layers", 0.0, "at least 1");
+    }
+    shape("output_weights", &network.output_weights, outputs, width)?;
+    shape("output_bias", &as_column(network.output_bias.as_slice()), outputs, 1)
+}
+
+/// Checks f over windows of `inputs` values, bins of `features`.
+fn validate_regressor(
+    regressor: &Regressor,
+    inputs: usize,
+    features: usize,
+    dimension: usize,
+) -> Result<(), ModelError> {
+    let at_least_one = |name, count: usize| {
+        if count > 0 { Ok(()) } else { out_of_range(name, 0.0, "at least 1") }
+    };
+    let scaling = |input_mean: &[f64], input_scale: &[f64], output_scale: &[f64]| {
+        shape("input_mean", &as_column(input_mean), inputs, 1)?;
+        shape("input_scale", &as_column(input_scale), inputs, 1)?;
+        shape("output_scale", &as_column(output_scale), dimension, 1)
+    };
+    match regressor {
+        Regressor::NadarayaWatson { points, values, bandwidth, scales } => {
+            validate_points("points", points, inputs)?;
+            shape("values", values, points.nrows(), dimension)?;
+            validate_kernel(*bandwidth, scales.as_deref(), inputs)
+        }
+        Regressor::Linear { weights, intercept } => {
+            shape("weights", weights, dimension, inputs)?;
+            shape("intercept", &as_column(intercept.as_slice()), dimension, 1)
+        }
+        Regressor::GaussianProcess { points, coefficients, scales, offset } => {
+            validate_points("points", points, inputs)?;
+            shape("coefficients", coefficients, points.nrows(), dimension)?;
+            validate_kernel(1.0, Some(scales), inputs)?;
+            shape("offset", &as_column(offset.as_slice()), dimension, 1)
+        }
+        Regressor::MultipleKernel { points, coefficients, scales, weights, offset } => {
+            validate_points("points", points, inputs)?;
+            shape("coefficients", coefficients, points.nrows(), dimension)?;
+            validate_kernel(1.0, Some(scales), inputs)?;
+            validate_kernel(1.0, Some(weights), inputs)?;
+            shape("offset", &as_column(offset.as_slice()), dimension, 1)
+        }
+        Regressor::Networks { input_mean, input_scale, output_scale, networks } => {
+            scaling(input_mean, input_scale, output_scale)?;
+            at_least_one("the number of networks", networks.len())?;
+            networks.iter().try_for_each(|network| validate_network(network, inputs, dimension))
+        }
+        Regressor::Recurrent { cell, input_mean, input_scale, output_scale, networks } => {
+            scaling(input_mean, input_scale, output_scale)?;
+            at_least_one("the number of networks", networks.len())?;
+            networks.iter().try_for_each(|network| validate_recurrent(*cell, network, inputs, dimension))
+        }
+        Regressor::Ensemble { members } => {
+            at_least_one("the number of members", members.len())?;
+            for member in members {
+                if matches!(member.regressor, Regressor::Ensemble { .. }) {
+                    return out_of_range("ensembles within an ensemble", 1.0, "0");
+                }
+                validate_lags(member.lags)?;
+                if member.lags * features > inputs {
+                    return out_of_range(
+                        "lags of a member",
+                        member.lags as f64,
+                        "at most those of the model",
+                    );
+                }
+                validate_regressor(&member.regressor, member.lags * features, features, dimension)?;
+                shape("weight of a member", &member.weight, dimension, dimension)?;
+            }
+            Ok(())
+        }
+    }
 }
 
 fn validate_lags(lags: usize) -> Result<(), ModelError> {
@@ -171,8 +328,51 @@ impl Parameters {
             Self::Kalman(_) => "`kalman`",
             Self::KalmanSteady(_) => "`kalman-steady`",
             Self::Wiener(_) => "`wiener`",
-            Self::Dkf(DkfParameters { regressor: Regressor::Linear { .. }, .. }) => "`dkf-linear`",
-            Self::Dkf(DkfParameters { regressor: Regressor::NadarayaWatson { .. }, .. }) => "`dkf-nw`",
+            Self::WienerCascade(_) => "`wiener-cascade`",
+            Self::Ole(_) => "`ole`",
+            Self::RefitKalman(_) => "`refit-kalman`",
+            Self::NonlinearKalman(nonlinear) => match nonlinear.linearization {
+                Linearization::Extended => "`ekf`",
+                Linearization::Unscented => "`ukf`",
+            },
+            Self::Dkf(dkf) => match dkf.regressor {
+                Regressor::Linear { .. } => "`dkf-linear`",
+                Regressor::NadarayaWatson { .. } => "`dkf-nw`",
+                Regressor::GaussianProcess { .. } => "`dkf-gp`",
+                Regressor::MultipleKernel { .. } => "`dkf-mk`",
+                Regressor::Networks { .. } => "`dkf-nn`",
+                Regressor::Recurrent { .. } => "`dkf-gru`",
+                Regressor::Ensemble { .. } => "an ensemble (`auto`)",
+            },
+        }
+    }
+
+    /// Whether they are of the decoder `name`.
+    pub(crate) fn belong_to(&self, name: DecoderName) -> bool {
+        match self {
+            Self::Kalman(_) => name == DecoderName::Kalman,
+            Self::KalmanSteady(_) => name == DecoderName::KalmanSteady,
+            Self::Wiener(_) => name == DecoderName::Wiener,
+            Self::WienerCascade(_) => name == DecoderName::WienerCascade,
+            Self::Ole(_) => name == DecoderName::Ole,
+            Self::RefitKalman(_) => name == DecoderName::RefitKalman,
+            Self::NonlinearKalman(nonlinear) => {
+                name == match nonlinear.linearization {
+                    Linearization::Extended => DecoderName::Ekf,
+                    Linearization::Unscented => DecoderName::Ukf,
+                }
+            }
+            Self::Dkf(dkf) => {
+                name == match dkf.regressor {
+                    Regressor::Linear { .. } => DecoderName::DkfLinear,
+                    Regressor::NadarayaWatson { .. } => DecoderName::DkfNw,
+                    Regressor::GaussianProcess { .. } => DecoderName::DkfGp,
+                    Regressor::MultipleKernel { .. } => DecoderName::DkfMk,
+                    Regressor::Networks { .. } => DecoderName::DkfNn,
+                    Regressor::Recurrent { .. } => DecoderName::DkfGru,
+                    Regressor::Ensemble { .. } => DecoderName::Auto,
+                }
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use kalmind_types::Intent;
 
 use crate::cholesky::dot;
 use crate::window::Window;
-use crate::{Decoder, FilterState, StepReport, WienerParameters};
+use crate::{Decoder, FilterState, StepReport, WienerCascadeParameters, WienerParameters};
 
 /// See the module.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(crate) struct WienerDecoder {
     state_covariance: Vec<f64>,
     window: Window,
     started: bool,
+    polynomial: Option<Polynomial>,
 }
 
 impl WienerDecoder {
@@ -33,6 +34,39 @@ impl WienerDecoder {
             state_covariance: triangle(&wiener.state_covariance),
             window: Window::new(background, wiener.lags),
             started: false,
+            polynomial: None,
+        }
+    }
+
+    /// A Wiener filter with a polynomial of each component behind it.
+    pub(crate) fn cascade(cascade: &WienerCascadeParameters, background: &[f64]) -> Self {
+        Self { polynomial: Some(Polynomial::new(cascade)), ..Self::new(&cascade.wiener, background) }
+    }
+}
+
+/// The static nonlinearity of `wiener-cascade`.
+#[derive(Debug)]
+struct Polynomial {
+    /// The coefficients of each component, the constant first.
+    coefficients: Vec<Vec<f64>>,
+    /// Least and greatest input of each component.
+    range: Vec<[f64; 2]>,
+}
+
+impl Polynomial {
+    fn new(cascade: &WienerCascadeParameters) -> Self {
+        Self {
+            coefficients: cascade.polynomial.row_iter().map(|row| row.iter().copied().collect()).collect(),
+            range: cascade.range.row_iter().map(|row| [row[0], row[1]]).collect(),
+        }
+    }
+
+    fn apply(&self, mean: &mut [f64]) {
+        for ((value, coefficients), [least, greatest]) in
+            mean.iter_mut().zip(&self.coefficients).zip(&self.range)
+        {
+            let limited = value.max(*least).min(*greatest);
+            *value = coefficients.iter().rev().fold(0.0, |sum, coefficient| sum * limited + coefficient);
         }
     }
 }
@@ -72,6 +106,9 @@ impl Decoder for WienerDecoder {
             intent.mean_mut().iter_mut().zip(self.weights.chunks_exact(window.len())).zip(&self.intercept)
         {
             *mean = dot(weights, window) + intercept;
+        }
+        if let Some(polynomial) = &self.polynomial {
+            polynomial.apply(intent.mean_mut());
         }
         let covariance = if measured { &self.residual_covariance } else { &self.state_covariance };
         intent.covariance_mut().copy_from_slice(covariance);

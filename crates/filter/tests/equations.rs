@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "functions that several tests share fail like tests")]
 
 use kalmind_filter::{
-    DecoderSpec, DiscriminativeFilter, DkfParameters, Form, KalmanParameters, Model, Noise, Parameters,
-    Regressor, Start, StateModel, StationarySource, WienerParameters,
+    CovarianceScale, DecoderSpec, DiscriminativeFilter, DkfParameters, Form, KalmanParameters, Model, Noise,
+    Parameters, Regressor, Start, StateModel, StationarySource, WienerParameters,
 };
 use kalmind_types::{Binning, Component, Intent, StreamFeatures, lower_triangle_index};
 use nalgebra::{DMatrix, DVector};
@@ -324,6 +324,7 @@ fn dkf_nw_with_lags_gaps_and_kernel_noise_equals_its_equations() {
         let noise_points = if shared { points.clone() } else { uniform(m, n * lags, &mut rng) };
         let dkf = DkfParameters {
             state: state.clone(),
+            dynamics: None,
             form: Form::Robust,
             start: Start::First,
             lags,
@@ -342,7 +343,7 @@ fn dkf_nw_with_lags_gaps_and_kernel_noise_equals_its_equations() {
                 prior_samples: 3.0,
             },
             noise_scale: 0.7,
-            covariance_scale: 1.3,
+            covariance_scale: CovarianceScale::constant(1.3),
         };
         let mut decoder = model("dkf-nw", n, d, background.clone(), Parameters::Dkf(dkf)).decoder().unwrap();
         let mut bins: Vec<Vec<f64>> = vec![background.clone(); lags];

@@ -37,6 +37,7 @@ pub(crate) fn write(parameters: &Parameters, tensors: &mut TensorWriter) -> Resu
             serde_json::to_value(WienerHeader { lags: wiener.lags })
         }
         Parameters::Dkf(dkf) => serde_json::to_value(write_dkf(dkf, tensors)),
+        _ => serde_json::to_value(()),
     }
 }
 
@@ -62,6 +63,7 @@ fn write_dkf(dkf: &DkfParameters, tensors: &mut TensorWriter) -> DkfHeader {
             tensors.vector("intercept", intercept.as_slice());
             None
         }
+        _ => None,
     };
     let noise = match &dkf.noise {
         Noise::Constant { covariance } => {
@@ -87,7 +89,7 @@ fn write_dkf(dkf: &DkfParameters, tensors: &mut TensorWriter) -> DkfHeader {
         bandwidth,
         noise,
         noise_scale: dkf.noise_scale,
-        covariance_scale: dkf.covariance_scale,
+        covariance_scale: dkf.covariance_scale.clone().into(),
     }
 }
 
@@ -149,15 +151,17 @@ pub(crate) fn read(
             };
             Ok(Parameters::Dkf(DkfParameters {
                 state,
+                dynamics: None,
                 form: header.form,
                 start: header.start,
                 lags: header.lags,
                 regressor,
                 noise,
                 noise_scale: header.noise_scale,
-                covariance_scale: header.covariance_scale,
+                covariance_scale: header.covariance_scale.into(),
             }))
         }
+        _ => Err(problem("parameters: this decoder has no file format yet")),
     }
 }
 

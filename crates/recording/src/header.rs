@@ -1,6 +1,6 @@
 //! The JSON header of a model file: everything of a model that is no tensor.
 
-use kalmind_filter::{DecoderSpec, Form, LabelLaw, Start, StationarySource};
+use kalmind_filter::{CovarianceScale, DecoderSpec, Form, LabelLaw, Start, StationarySource};
 use kalmind_types::{Component, StreamFeatures};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -64,8 +64,48 @@ pub(crate) struct DkfHeader {
     pub(crate) noise: NoiseHeader,
     #[serde(default = "unscaled")]
     pub(crate) noise_scale: f64,
-    #[serde(default = "unscaled")]
-    pub(crate) covariance_scale: f64,
+    #[serde(default)]
+    pub(crate) covariance_scale: CovarianceScaleHeader,
+}
+
+/// The factor on the published covariance: one number, or one by size of the mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum CovarianceScaleHeader {
+    Constant(f64),
+    BySize(SizedFactors),
+}
+
+/// Factors between sizes of the mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SizedFactors {
+    pub(crate) sizes: Vec<f64>,
+    pub(crate) factors: Vec<f64>,
+}
+
+impl Default for CovarianceScaleHeader {
+    fn default() -> Self {
+        Self::Constant(1.0)
+    }
+}
+
+impl From<CovarianceScale> for CovarianceScaleHeader {
+    fn from(scale: CovarianceScale) -> Self {
+        match (scale.sizes.as_slice(), scale.factors.as_slice()) {
+            ([_], [factor]) => Self::Constant(*factor),
+            _ => Self::BySize(SizedFactors { sizes: scale.sizes, factors: scale.factors }),
+        }
+    }
+}
+
+impl From<CovarianceScaleHeader> for CovarianceScale {
+    fn from(header: CovarianceScaleHeader) -> Self {
+        match header {
+            CovarianceScaleHeader::Constant(factor) => Self::constant(factor),
+            CovarianceScaleHeader::BySize(SizedFactors { sizes, factors }) => Self { sizes, factors },
+        }
+    }
 }
 
 /// Which Q a discriminative filter has.

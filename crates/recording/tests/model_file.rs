@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
 
 use kalmind_filter::{
-    DkfParameters, Form, KalmanParameters, LabelLaw, Model, Noise, Parameters, Regressor, Start, StateModel,
-    StationarySource, WienerParameters, ZScore,
+    CovarianceScale, DkfParameters, Form, KalmanParameters, LabelLaw, Model, Noise, Parameters, Regressor,
+    Start, StateModel, StationarySource, WienerParameters, ZScore,
 };
 use kalmind_recording::{
     MODEL_VERSION, ModelFileError, model_from_bytes, model_to_bytes, read_model, write_model,
@@ -57,13 +57,14 @@ fn kalman() -> KalmanParameters {
 fn dkf(regressor: Regressor, noise: Noise) -> Parameters {
     Parameters::Dkf(DkfParameters {
         state: state(2),
+        dynamics: None,
         form: Form::Augmented,
         start: Start::First,
         lags: LAGS,
         regressor,
         noise,
         noise_scale: 0.7,
-        covariance_scale: number(9).abs(),
+        covariance_scale: CovarianceScale { sizes: vec![0.1, 0.7], factors: vec![number(9).abs(), 2.0] },
     })
 }
 

@@ -226,7 +226,13 @@ impl Calibration {
             })
             .collect();
         Ok(CalibrationData {
-            training: TrainingData { features, states, measurement: Some(measurement), segment_starts },
+            training: TrainingData {
+                features,
+                states,
+                measurement: Some(measurement),
+                segment_starts,
+                task: None,
+            },
             training_mean: mean,
             zscore,
             label_law: self.options.label_law,

@@ -1,56 +1,76 @@
-//! f, Q and their scales for the discriminative filters, all judged on rows that f was not fitted to.
+//! f, Q, their scales and the filter around them, all judged on rows that f was not fitted to.
 
 use kalmind_types::Intent;
 use nalgebra::DMatrix;
+use rayon::prelude::*;
 
-use super::linear::fit_linear;
-use super::nadaraya_watson::{LeaveOneOut, cross_fitted};
+use super::calibration::{self, HeldOutError};
+use super::learner::{Examples, Learned, learn, learner};
+use super::nadaraya_watson::LeaveOneOut;
 use super::state_model::fit_state_model;
-use super::windows::{second_moment, states_at, windows};
-use super::{FitError, FitReport};
+use super::windows::second_moment;
+use super::{FitError, FitReport, FitSettings};
 use crate::accuracy;
 use crate::cholesky::Cholesky;
 use crate::discriminative::DiscriminativeFilter;
-use crate::spec::{Choice, DecoderName, NoiseKind};
 use crate::wiener::triangle;
 use crate::{
-    DecoderSpec, DkfParameters, FitProgress, Form, ModelError, Noise, Regressor, Start, StateModel,
-    TrainingData,
+    Choice, CovarianceScale, DecoderSpec, DkfParameters, FitProgress, Form, ModelError, Noise, NoiseKind,
+    Options, Start, StateModel, TrainingData,
 };
 
 /// Pivots of Q below this part of their diagonal entry mean that residuals follow from each other.
 const COLLINEAR: f64 = 1e-12;
 /// Factors on Q that `q-scale=auto` tries.
-const NOISE_SCALES: [f64; 11] = [0.25, 0.35, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 2.0, 2.8];
-/// Default `ridge` of `dkf-linear`, relative to the mean variance of an input.
-const RIDGE: f64 = 1e-4;
+const NOISE_SCALES: [f64; 13] = [0.1, 0.17, 0.25, 0.35, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 2.0, 2.8];
+/// Orders that `state-order=auto` tries.
+const STATE_ORDERS: [usize; 5] = [1, 2, 3, 4, 5];
+/// Windows that `lags=auto` tries, in bins.
+const LAGS: [usize; 5] = [1, 2, 3, 5, 8];
+/// A more complex candidate has to be better by this part of the error.
+const WORTH_ITS_COST: f64 = 5e-4;
 
-/// f with what it says of held-out rows, and Q.
-struct Measurement {
-    regressor: Regressor,
-    /// f of each measurement row by folds that it is not in.
-    held_out: DMatrix<f64>,
-    noise: Noise,
-    /// Q of each measurement row without its own residual, as lower triangles.
-    held_out_noise: Vec<Vec<f64>>,
-}
-
-/// Fits `dkf-linear` and `dkf-nw`.
+/// Fits a discriminative Kalman filter: f by its learner, then Q, the state model and the form around it.
 pub(crate) fn fit_discriminative(
     spec: &DecoderSpec,
     data: &TrainingData,
     background: &[f64],
+    settings: &FitSettings,
     report: &mut FitReport,
     progress: &mut dyn FnMut(FitProgress),
 ) -> Result<DkfParameters, FitError> {
-    let options = &spec.options;
-    progress(FitProgress { stage: "state model", done: 0.0 });
-    let state = fit_state_model(
-        data,
-        options.state_order.unwrap_or(1),
-        options.stationary.unwrap_or_default(),
-        report,
-    )?;
+    let rows = measurement_rows(data)?;
+    // states that no filter can follow are an error before anything costly is learnt
+    let least_order = spec.options.state_order.and_then(Choice::given).unwrap_or(1);
+    let _state = fit_state_model(data, least_order, spec.options.stationary.unwrap_or_default(), report)?;
+    let lags = match spec.options.lags.unwrap_or(Choice::Given(1)) {
+        Choice::Given(lags) => vec![lags],
+        Choice::Auto => LAGS.to_vec(),
+    };
+    let mut best: Option<(FilterChoice, Learned, usize)> = None;
+    for (at, &lags) in lags.iter().enumerate() {
+        if at > 0 && settings.budget.is_some_and(|budget| budget.left() <= 0.0) {
+            report.budget_used_up = true;
+            break;
+        }
+        let examples = Examples { data, background, lags };
+        let learner = learner(spec, &examples, &rows, settings, report, progress)?;
+        progress(FitProgress { stage: "cross-fitting", done: 0.6 });
+        let learned = learn(&*learner, &examples, &rows, spec.options.residuals.unwrap_or_default())?;
+        progress(FitProgress { stage: "filter", done: 0.9 });
+        let choice = choose_filter(&spec.options, &examples, &learned, report)?;
+        report.tried(format!("lags={lags}"), choice.error);
+        if best.as_ref().is_none_or(|(least, ..)| choice.error < least.error * (1.0 - WORTH_ITS_COST)) {
+            best = Some((choice, learned, lags));
+        }
+    }
+    let Some((choice, learned, lags)) = best else { return Err(FitError::NoBandwidth) };
+    report.uses("lags", lags);
+    finish(&spec.options, &Examples { data, background, lags }, learned, choice, report)
+}
+
+/// The rows that may train f and Q, enough of them.
+pub(crate) fn measurement_rows(data: &TrainingData) -> Result<Vec<usize>, FitError> {
     let rows = data.measurement_rows();
     let needed = 20.max(2 * data.states.ncols());
     if rows.len() < needed {
@@ -60,102 +80,177 @@ pub(crate) fn fit_discriminative(
             needed,
         });
     }
-    let lags = options.lags.unwrap_or(1);
-    let inputs = windows(data, &rows, lags, background);
-    let states = states_at(data, &rows);
-    let measurement = fit_measurement(spec, inputs, &states, report, progress)?;
-    progress(FitProgress { stage: "scales", done: 0.9 });
-    let form = options.form.unwrap_or(Form::Standard);
-    let start = options.start.unwrap_or(Start::First);
-    let run = |scale: f64| held_out_run(data, &rows, &state, &measurement, form, start, scale);
-    let unfit = |_error: ModelError| FitError::NoResiduals { column: 0 };
-    let noise_scale = match options.noise_scale.unwrap_or(Choice::Given(1.0)) {
-        Choice::Given(scale) => scale,
-        Choice::Auto => {
-            let mut best = (f64::INFINITY, 1.0);
-            for scale in NOISE_SCALES {
-                let error = run(scale).map_err(unfit)?.squared_error;
-                if error < best.0 {
-                    best = (error, scale);
+    Ok(rows)
+}
+
+/// The filter around f: what [`choose_filter`] found best on held-out rows.
+#[derive(Clone, Debug)]
+pub(crate) struct FilterChoice {
+    state: StateModel,
+    form: Form,
+    noise: FittedNoise,
+    noise_scale: f64,
+    /// Root of the squared error over the squared truth, of held-out rows through the filter.
+    pub(crate) error: f64,
+}
+
+/// Q, and what it says of held-out rows without their own residual.
+#[derive(Clone, Debug)]
+struct FittedNoise {
+    noise: Noise,
+    /// Lower triangles, one a held row, or one for all.
+    held_out: Vec<Vec<f64>>,
+}
+
+/// Chooses order of the state, form, kind of Q and its scale by the error of held-out rows through the filter.
+pub(crate) fn choose_filter(
+    options: &Options,
+    examples: &Examples<'_>,
+    learned: &Learned,
+    report: &mut FitReport,
+) -> Result<FilterChoice, FitError> {
+    let data = examples.data;
+    let kinds = match options.noise.unwrap_or(Choice::Given(NoiseKind::Constant)) {
+        Choice::Given(kind) => vec![kind],
+        Choice::Auto => vec![NoiseKind::Constant, NoiseKind::Kernel],
+    };
+    let noises = kinds
+        .iter()
+        .map(|&kind| fit_noise(kind, examples, learned, report))
+        .collect::<Result<Vec<_>, FitError>>()?;
+    let orders = match options.state_order.unwrap_or(Choice::Auto) {
+        Choice::Given(order) => vec![order],
+        Choice::Auto => STATE_ORDERS.to_vec(),
+    };
+    let source = options.stationary.unwrap_or_default();
+    let mut states = Vec::with_capacity(orders.len());
+    for &order in &orders {
+        match fit_state_model(data, order, source, report) {
+            Ok(state) => states.push(state),
+            // a higher order may ask for more rows than there are, or find no noise
+            Err(_) if !states.is_empty() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let forms = match options.form.unwrap_or(Choice::Auto) {
+        Choice::Given(form) => vec![form],
+        Choice::Auto => vec![Form::Standard, Form::Robust, Form::Clipped, Form::Augmented],
+    };
+    let scales = match options.noise_scale.unwrap_or(Choice::Auto) {
+        Choice::Given(scale) => vec![scale],
+        Choice::Auto => NOISE_SCALES.to_vec(),
+    };
+    let mut candidates = Vec::new();
+    for state in &states {
+        for &form in &forms {
+            for noise in &noises {
+                for &scale in &scales {
+                    candidates.push((state, form, noise, scale));
                 }
             }
-            best.1
         }
-    };
-    let held_out = run(noise_scale).map_err(unfit)?;
+    }
+    let start = options.start.unwrap_or_default();
+    let errors: Vec<f64> = candidates
+        .par_iter()
+        .map(|(state, form, noise, scale)| {
+            held_out_run(data, learned, state, &noise.held_out, *form, start, *scale)
+                .map_or(f64::INFINITY, |run| run.error)
+        })
+        .collect();
+    let mut best: Option<(usize, f64)> = None;
+    for (at, &error) in errors.iter().enumerate() {
+        if error.is_finite() && best.is_none_or(|(_, least)| error < least * (1.0 - WORTH_ITS_COST)) {
+            best = Some((at, error));
+        }
+    }
+    let Some((at, error)) = best else { return Err(FitError::NoResiduals { column: 0 }) };
+    for (order, form) in states.iter().flat_map(|state| forms.iter().map(move |form| (state.order, *form))) {
+        let least = candidates
+            .iter()
+            .zip(&errors)
+            .filter(|((state, other, ..), _)| state.order == order && *other == form)
+            .map(|(_, error)| *error)
+            .fold(f64::INFINITY, f64::min);
+        if states.len() * forms.len() > 1 {
+            report.tried(format!("state-order={order},form={}", crate::options::form_text(form)), least);
+        }
+    }
+    let (state, form, noise, noise_scale) = &candidates[at];
+    Ok(FilterChoice {
+        state: (*state).clone(),
+        form: *form,
+        noise: (*noise).clone(),
+        noise_scale: *noise_scale,
+        error,
+    })
+}
+
+/// Calibrates what is published, and puts the decoder together.
+pub(crate) fn finish(
+    options: &Options,
+    examples: &Examples<'_>,
+    learned: Learned,
+    choice: FilterChoice,
+    report: &mut FitReport,
+) -> Result<DkfParameters, FitError> {
+    let FilterChoice { state, form, noise, noise_scale, error } = choice;
+    let start = options.start.unwrap_or_default();
+    let unfit = |_error: ModelError| FitError::NoResiduals { column: 0 };
+    let run = held_out_run(examples.data, &learned, &state, &noise.held_out, form, start, noise_scale)
+        .map_err(unfit)?;
     let covariance_scale = match options.covariance_scale.unwrap_or(Choice::Auto) {
-        Choice::Given(scale) => scale,
-        Choice::Auto => accuracy::covariance_scale(&held_out.squared_distances, state.dimension()),
+        Choice::Given(scale) => CovarianceScale::constant(scale),
+        Choice::Auto => calibration::covariance_scale(&run.errors, state.dimension()),
     };
     report.noise_scale = Some(noise_scale);
-    report.covariance_scale = Some(covariance_scale);
-    report.fallback_steps = Some(held_out.fallbacks);
+    report.covariance_scale =
+        Some(covariance_scale.factors.iter().sum::<f64>() / covariance_scale.factors.len() as f64);
+    report.fallback_steps = Some(run.fallbacks);
+    report.held_out_error = Some(error);
+    report.uses("state-order", state.order);
+    report.uses("form", crate::options::form_text(form));
+    report.uses("q-scale", noise_scale);
     Ok(DkfParameters {
         state,
+        dynamics: None,
         form,
         start,
-        lags,
-        regressor: measurement.regressor,
-        noise: measurement.noise,
+        lags: examples.lags,
+        regressor: learned.regressor,
+        noise: noise.noise,
         noise_scale,
         covariance_scale,
     })
 }
 
-fn fit_measurement(
-    spec: &DecoderSpec,
-    inputs: DMatrix<f64>,
-    states: &DMatrix<f64>,
+fn fit_noise(
+    kind: NoiseKind,
+    examples: &Examples<'_>,
+    learned: &Learned,
     report: &mut FitReport,
-    progress: &mut dyn FnMut(FitProgress),
-) -> Result<Measurement, FitError> {
-    let options = &spec.options;
-    let (regressor, held_out) = if spec.decoder == DecoderName::DkfLinear {
-        progress(FitProgress { stage: "regression", done: 0.1 });
-        let fit =
-            fit_linear(&inputs, states, options.ridge.unwrap_or(RIDGE), options.intercept.unwrap_or(true))?;
-        (Regressor::Linear { weights: fit.weights, intercept: fit.intercept }, fit.held_out)
-    } else {
-        progress(FitProgress { stage: "bandwidth", done: 0.1 });
-        let kernel = LeaveOneOut::new(&inputs, states);
-        let (bandwidth, error) = match options.bandwidth.unwrap_or(Choice::Auto) {
-            Choice::Given(bandwidth) => (bandwidth, kernel.errors(&[bandwidth])[0]),
-            Choice::Auto => kernel.best_bandwidth()?,
-        };
-        report.bandwidth = Some(bandwidth);
-        report.leave_one_out_error = Some(error);
-        progress(FitProgress { stage: "cross-fitting", done: 0.6 });
-        let held_out = cross_fitted(&inputs, states, bandwidth);
-        let regressor = Regressor::NadarayaWatson {
-            points: inputs.clone(),
-            values: states.clone(),
-            bandwidth,
-            scales: None,
-        };
-        (regressor, held_out)
-    };
-    let residuals = states - &held_out;
+) -> Result<FittedNoise, FitError> {
+    let residuals = examples.states(&learned.held_rows) - &learned.held_out;
     let constant = second_moment(&residuals);
     Cholesky::new(&constant, COLLINEAR).map_err(|column| FitError::NoResiduals { column })?;
-    if options.noise.unwrap_or(NoiseKind::Constant) == NoiseKind::Constant {
-        let held_out_noise = vec![triangle(&constant)];
-        let noise = Noise::Constant { covariance: constant };
-        return Ok(Measurement { regressor, held_out, noise, held_out_noise });
+    if kind == NoiseKind::Constant {
+        let held_out = vec![triangle(&constant)];
+        return Ok(FittedNoise { noise: Noise::Constant { covariance: constant }, held_out });
     }
-    progress(FitProgress { stage: "kernel of the noise", done: 0.7 });
-    let d = states.ncols();
+    let d = residuals.ncols();
     let entries: Vec<(usize, usize)> =
         (0..d).flat_map(|row| (0..=row).map(move |column| (row, column))).collect();
     let residual_products = DMatrix::from_fn(residuals.nrows(), entries.len(), |row, entry| {
         let (left, right) = entries[entry];
         residuals[(row, left)] * residuals[(row, right)]
     });
-    let kernel = LeaveOneOut::new(&inputs, &residual_products);
+    let inputs = examples.inputs(&learned.held_rows);
+    let kernel = LeaveOneOut::new(&inputs, &residual_products, None);
     let (bandwidth, _error) = kernel.best_bandwidth()?;
     report.noise_bandwidth = Some(bandwidth);
     let prior = triangle(&constant);
     let prior_samples = (d + 1) as f64;
-    let held_out_noise = kernel
+    let held_out = kernel
         .predictions(bandwidth)
         .into_iter()
         .map(|(products, effective)| {
@@ -175,53 +270,65 @@ fn fit_measurement(
         prior_samples,
         points: inputs,
     };
-    Ok(Measurement { regressor, held_out, noise, held_out_noise })
+    Ok(FittedNoise { noise, held_out })
 }
 
 /// What the filter makes of the training rows with f and Q of rows that it was not fitted to.
 struct HeldOutRun {
-    squared_error: f64,
-    /// `(z - mu)' Sigma^-1 (z - mu)` of each measured row.
-    squared_distances: Vec<f64>,
+    /// Root of the squared error over the squared truth.
+    error: f64,
+    errors: Vec<HeldOutError>,
     fallbacks: usize,
 }
 
 fn held_out_run(
     data: &TrainingData,
-    measurement_rows: &[usize],
+    learned: &Learned,
     state: &StateModel,
-    measurement: &Measurement,
+    noises: &[Vec<f64>],
     form: Form,
     start: Start,
     noise_scale: f64,
 ) -> Result<HeldOutRun, ModelError> {
     let d = state.dimension();
-    let mut run = HeldOutRun { squared_error: 0.0, squared_distances: Vec::new(), fallbacks: 0 };
+    let size = calibration::sizes(&state.marginal_covariance())?;
+    let mut run =
+        HeldOutRun { error: 0.0, errors: Vec::with_capacity(learned.held_rows.len()), fallbacks: 0 };
+    let (mut squared_error, mut power) = (0.0, 0.0);
     let mut at = 0;
     let mut intent = Intent::zero(d);
+    let (mut f, mut truth) = (vec![0.0; d], vec![0.0; d]);
+    let mut q = vec![0.0; d * (d + 1) / 2];
     for segment in data.segments() {
         let mut filter = DiscriminativeFilter::new(state, form, start)?;
         for row in segment {
-            if measurement_rows.get(at) != Some(&row) {
+            if learned.held_rows.get(at) != Some(&row) {
                 filter.step(None, &mut intent);
                 continue;
             }
-            let f: Vec<f64> = measurement.held_out.row(at).iter().copied().collect();
-            let noise = measurement.held_out_noise.get(at).unwrap_or(&measurement.held_out_noise[0]);
-            let q: Vec<f64> = noise.iter().map(|entry| noise_scale * entry).collect();
+            for column in 0..d {
+                f[column] = learned.held_out[(at, column)];
+                truth[column] = data.states[(row, column)];
+            }
+            let noise = noises.get(at).unwrap_or(&noises[0]);
+            for (scaled, entry) in q.iter_mut().zip(noise) {
+                *scaled = noise_scale * entry;
+            }
             let report = filter.step(Some((&f, &q)), &mut intent);
             at += 1;
             run.fallbacks += usize::from(report.fallback);
             if !report.valid {
                 continue;
             }
-            let truth: Vec<f64> = data.states.row(row).iter().copied().collect();
-            run.squared_error +=
-                truth.iter().zip(intent.mean()).map(|(truth, mean)| (truth - mean).powi(2)).sum::<f64>();
-            if let Some(distance) = accuracy::squared_distance(&truth, &intent) {
-                run.squared_distances.push(distance);
+            for (truth, mean) in truth.iter().zip(intent.mean()) {
+                squared_error += (truth - mean) * (truth - mean);
+                power += truth * truth;
+            }
+            if let Some(squared_distance) = accuracy::squared_distance(&truth, &intent) {
+                run.errors.push(HeldOutError { size: size(intent.mean()), squared_distance });
             }
         }
     }
+    run.error = (squared_error / power).sqrt();
     Ok(run)
 }

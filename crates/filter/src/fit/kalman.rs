@@ -6,7 +6,7 @@ use super::state_model::fit_state_model;
 use super::windows::{column_means, second_moment, states_at};
 use super::{FitError, FitReport};
 use crate::cholesky::Cholesky;
-use crate::{KalmanParameters, Options, Start, TrainingData};
+use crate::{Choice, KalmanParameters, Options, Start, TrainingData};
 
 /// Pivots below this part of their diagonal entry mean that a column follows from others.
 const COLLINEAR: f64 = 1e-11;
@@ -22,7 +22,7 @@ pub(crate) fn fit_kalman(
 ) -> Result<KalmanParameters, FitError> {
     let state = fit_state_model(
         data,
-        options.state_order.unwrap_or(1),
+        options.state_order.and_then(Choice::given).unwrap_or(1),
         options.stationary.unwrap_or_default(),
         report,
     )?;

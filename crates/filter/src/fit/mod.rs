@@ -1,27 +1,54 @@
 //! Fitting: training rows in, tensors and a report out. Slow side; uses both cores; the same seed gives the same model.
 
+mod calibration;
 mod discriminative;
+mod gaussian_process;
 mod kalman;
+mod learner;
 mod linear;
+mod multiple_kernel;
 mod nadaraya_watson;
+mod network;
+mod recurrent;
 mod state_model;
 mod windows;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::steady::steady_iterations;
-use crate::{DecoderName, DecoderSpec, Parameters, TrainingData, WienerParameters};
+use crate::{Choice, DecoderName, DecoderSpec, Parameters, TrainingData, WienerParameters};
 
 /// Default `lags` of `wiener`.
 const WIENER_LAGS: usize = 9;
 /// Default `ridge` of `wiener`, relative to the mean variance of an input.
 const WIENER_RIDGE: f64 = 1e-3;
 
+/// How long a fit may take. Without a budget the same data, options and seed give the same model; with one they do where
+/// the budget was not used up, which [`FitReport::budget_used_up`] tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// The reading of `clock`, in seconds, after which no new candidate is tried.
+    pub end: f64,
+    /// A monotonic clock in seconds. The caller's, since this crate knows none.
+    pub clock: fn() -> f64,
+}
+
+impl Budget {
+    /// Seconds that are left; 0 where it is used up.
+    pub(crate) fn left(&self) -> f64 {
+        (self.end - (self.clock)()).max(0.0)
+    }
+}
+
 /// What fitting needs beside the decoder and the data.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct FitSettings {
-    /// Seed of whatever is random (nothing is, in this version).
+    /// Seed of whatever is random: first weights of networks, minibatches, noise.
     pub seed: u64,
+    /// How long the fit may take; as long as it needs where `None`.
+    pub budget: Option<Budget>,
     /// What lagged bins hold before the first one, n values: the training mean as the decoder sees it. `None` takes
     /// the mean of the feature rows.
     pub background: Option<Vec<f64>>,
@@ -71,10 +98,39 @@ pub struct FitReport {
     pub covariance_scale: Option<f64>,
     /// Steps of the held-out run over the training rows in which the form did not apply.
     pub fallback_steps: Option<usize>,
+    /// Root of the squared error over the squared truth, of held-out training rows through the filter.
+    pub held_out_error: Option<f64>,
     /// Iterations until the steady-state gain stood.
     pub steady_iterations: Option<usize>,
+    /// Every hyperparameter in use that a fit chose or took as default, by its option's name or a name of its own.
+    pub hyperparameters: BTreeMap<String, serde_json::Value>,
+    /// What was tried, in order.
+    pub tried: Vec<Tried>,
+    /// Whether the budget ended the search.
+    pub budget_used_up: bool,
     /// Things to know, each a sentence.
     pub warnings: Vec<String>,
+}
+
+/// A candidate and how it did on rows that it was not fitted to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tried {
+    /// What it was: options, as written in a decoder's text.
+    pub candidate: String,
+    /// Root of its squared error over the squared truth on held-out rows.
+    pub error: f64,
+}
+
+impl FitReport {
+    /// Notes a candidate.
+    pub(crate) fn tried(&mut self, candidate: String, error: f64) {
+        self.tried.push(Tried { candidate, error });
+    }
+
+    /// Notes a hyperparameter in use.
+    pub(crate) fn uses(&mut self, name: &str, value: impl Into<serde_json::Value>) {
+        self.hyperparameters.insert(name.to_owned(), value.into());
+    }
 }
 
 /// Why a fit failed, and what to do.
@@ -256,11 +312,12 @@ pub fn fit(
             }
             Parameters::KalmanSteady(kalman)
         }
-        DecoderName::Wiener => Parameters::Wiener(fit_wiener(spec, data, &background)?),
-        DecoderName::DkfLinear | DecoderName::DkfNw => Parameters::Dkf(discriminative::fit_discriminative(
+        DecoderName::Wiener => Parameters::Wiener(fit_wiener(spec, data, &background, &mut report)?),
+        _ => Parameters::Dkf(discriminative::fit_discriminative(
             spec,
             data,
             &background,
+            settings,
             &mut report,
             progress,
         )?),
@@ -273,9 +330,10 @@ fn fit_wiener(
     spec: &DecoderSpec,
     data: &TrainingData,
     background: &[f64],
+    report: &mut FitReport,
 ) -> Result<WienerParameters, FitError> {
     let options = &spec.options;
-    let lags = options.lags.unwrap_or(WIENER_LAGS);
+    let lags = options.lags.and_then(Choice::given).unwrap_or(WIENER_LAGS);
     let rows = data.measurement_rows();
     let needed = 20.max(2 * data.states.ncols());
     if rows.len() < needed {
@@ -287,8 +345,11 @@ fn fit_wiener(
     }
     let inputs = windows::windows(data, &rows, lags, background);
     let states = windows::states_at(data, &rows);
-    let ridge = options.ridge.unwrap_or(WIENER_RIDGE);
-    let fit = linear::fit_linear(&inputs, &states, ridge, options.intercept.unwrap_or(true))?;
+    let intercept = options.intercept.unwrap_or(true);
+    let ridge = options.ridge.unwrap_or(Choice::Given(WIENER_RIDGE));
+    let ridge = linear::choose_ridge(ridge, &inputs, &states, intercept, report)?;
+    let fit = linear::fit_linear(&inputs, &states, ridge, intercept)?;
+    let held_out = linear::cross_fitted(&inputs, &states, ridge, intercept)?;
     let mut centred = states.clone();
     for (mut column, mean) in centred.column_iter_mut().zip(windows::column_means(&states)) {
         column.add_scalar_mut(-mean);
@@ -300,7 +361,7 @@ fn fit_wiener(
         lags,
         weights: fit.weights,
         intercept: fit.intercept,
-        residual_covariance: windows::second_moment(&(&states - fit.held_out)),
+        residual_covariance: windows::second_moment(&(&states - held_out)),
         state_covariance: windows::second_moment(&centred),
     })
 }

@@ -3,9 +3,10 @@
 use nalgebra::DMatrix;
 use rayon::prelude::*;
 
-use super::FitError;
-use super::windows::{folds, outside};
+use super::learner::{Examples, Learner};
+use super::{FitError, FitProgress, FitReport, FitSettings};
 use crate::panel::{KernelPath, PanelPoints, PanelValues};
+use crate::{Choice, DecoderSpec, Regressor};
 
 /// At most so many rows are left out in turn; of more, every k-th.
 const LEFT_OUT_ROWS: usize = 5000;
@@ -23,12 +24,12 @@ pub(crate) struct LeaveOneOut<'a> {
 }
 
 impl<'a> LeaveOneOut<'a> {
-    pub(crate) fn new(inputs: &'a DMatrix<f64>, values: &'a DMatrix<f64>) -> Self {
+    pub(crate) fn new(inputs: &'a DMatrix<f64>, values: &'a DMatrix<f64>, scales: Option<&[f64]>) -> Self {
         let path = KernelPath::detect();
         Self {
             values,
             inputs,
-            points: PanelPoints::new(inputs, None, path),
+            points: PanelPoints::new(inputs, scales, path),
             panel_values: PanelValues::new(values, path),
         }
     }
@@ -140,26 +141,43 @@ impl<'a> LeaveOneOut<'a> {
     }
 }
 
-/// Predictions of every row by the folds that it is not in.
-pub(crate) fn cross_fitted(inputs: &DMatrix<f64>, values: &DMatrix<f64>, bandwidth: f64) -> DMatrix<f64> {
-    let (rows, columns) = values.shape();
-    let path = KernelPath::detect();
-    let predictions: Vec<Vec<f64>> = folds(rows)
-        .into_par_iter()
-        .flat_map_iter(|fold| {
-            let others = outside(&fold, rows);
-            let mut points = PanelPoints::new(&inputs.select_rows(&others), None, path);
-            let mut panel_values = PanelValues::new(&values.select_rows(&others), path);
-            fold.map(move |row| {
-                let window: Vec<f64> = inputs.row(row).iter().copied().collect();
-                let mut mean = vec![0.0; columns];
-                points.compare(&window);
-                panel_values.smooth(&points, bandwidth, &mut mean);
-                mean
-            })
+/// `dkf-nw`'s f.
+#[derive(Debug)]
+struct NadarayaWatson {
+    bandwidth: f64,
+    scales: Option<Vec<f64>>,
+}
+
+/// The learner of `dkf-nw`.
+pub(crate) fn learner(
+    spec: &DecoderSpec,
+    examples: &Examples<'_>,
+    rows: &[usize],
+    _settings: &FitSettings,
+    report: &mut FitReport,
+    progress: &mut dyn FnMut(FitProgress),
+) -> Result<Box<dyn Learner>, FitError> {
+    progress(FitProgress { stage: "bandwidth", done: 0.1 });
+    let (inputs, states) = (examples.inputs(rows), examples.states(rows));
+    let kernel = LeaveOneOut::new(&inputs, &states, None);
+    let (bandwidth, error) = match spec.options.bandwidth.unwrap_or(Choice::Auto) {
+        Choice::Given(bandwidth) => (bandwidth, kernel.errors(&[bandwidth])[0]),
+        Choice::Auto => kernel.best_bandwidth()?,
+    };
+    report.bandwidth = Some(bandwidth);
+    report.leave_one_out_error = Some(error);
+    Ok(Box::new(NadarayaWatson { bandwidth, scales: None }))
+}
+
+impl Learner for NadarayaWatson {
+    fn learn(&self, examples: &Examples<'_>, rows: &[usize]) -> Result<Regressor, FitError> {
+        Ok(Regressor::NadarayaWatson {
+            points: examples.inputs(rows),
+            values: examples.states(rows),
+            bandwidth: self.bandwidth,
+            scales: self.scales.clone(),
         })
-        .collect();
-    DMatrix::from_fn(rows, columns, |row, column| predictions[row][column])
+    }
 }
 
 #[cfg(test)]
@@ -170,7 +188,7 @@ mod tests {
     fn leave_one_out_errors_are_those_of_refits() {
         let inputs = DMatrix::from_fn(60, 2, |row, column| ((row * row * 3 + column * 7 * row) as f64).sin());
         let values = DMatrix::from_fn(60, 1, |row, _| inputs[(row, 0)] * inputs[(row, 1)]);
-        let errors = LeaveOneOut::new(&inputs, &values).errors(&[0.2, 0.7]);
+        let errors = LeaveOneOut::new(&inputs, &values, None).errors(&[0.2, 0.7]);
         for (error, h) in errors.iter().zip([0.2_f64, 0.7]) {
             let mut expected = 0.0;
             for row in 0..60 {
@@ -191,6 +209,6 @@ mod tests {
     fn features_that_never_move_have_no_bandwidth() {
         let inputs = DMatrix::from_element(30, 2, 1.0);
         let values = DMatrix::from_fn(30, 1, |row, _| row as f64);
-        assert_eq!(LeaveOneOut::new(&inputs, &values).best_bandwidth(), Err(FitError::NoBandwidth));
+        assert_eq!(LeaveOneOut::new(&inputs, &values, None).best_bandwidth(), Err(FitError::NoBandwidth));
     }
 }

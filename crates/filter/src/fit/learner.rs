@@ -1,0 +1,156 @@
+//! The seam for what learns f: rows in, a regressor out; and what a learner says of rows that it was not fitted to.
+
+use core::ops::Range;
+
+use kalmind_types::MAX_COMPONENTS;
+use nalgebra::DMatrix;
+use rayon::prelude::*;
+
+use super::windows::{folds, states_at, windows};
+use super::{FitError, FitProgress, FitReport, FitSettings, gaussian_process, linear, multiple_kernel};
+use super::{nadaraya_watson, network, recurrent};
+use crate::regression::regression;
+use crate::window::Window;
+use crate::{DecoderName, DecoderSpec, Regressor, ResidualSource, TrainingData};
+
+/// Part of the rows that f is fitted to where residuals are held out (thesis 2019, sec. 2.4).
+const FITTED_PART: f64 = 0.7;
+
+/// Rows as a learner sees them: features with `lags` bins of past, and intents.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Examples<'a> {
+    pub(crate) data: &'a TrainingData,
+    /// What lagged bins hold before a segment, n values.
+    pub(crate) background: &'a [f64],
+    /// Bins in a window.
+    pub(crate) lags: usize,
+}
+
+impl Examples<'_> {
+    /// Windows at `rows`, one a row, rows x (n l).
+    pub(crate) fn inputs(&self, rows: &[usize]) -> DMatrix<f64> {
+        windows(self.data, rows, self.lags, self.background)
+    }
+
+    /// Intents at `rows`, rows x d.
+    pub(crate) fn states(&self, rows: &[usize]) -> DMatrix<f64> {
+        states_at(self.data, rows)
+    }
+}
+
+/// A family of regressors with its hyperparameters fixed. Slow side; the same seed gives the same regressor, on any
+/// number of threads.
+pub(crate) trait Learner: Sync {
+    /// Fits f to `rows`, ascending, of those that may train the measurement model. Rows that follow each other within a
+    /// segment are a sequence.
+    fn learn(&self, examples: &Examples<'_>, rows: &[usize]) -> Result<Regressor, FitError>;
+}
+
+/// The learner of a discriminative decoder, its hyperparameters chosen from `rows` where `spec` leaves them open.
+pub(crate) fn learner(
+    spec: &DecoderSpec,
+    examples: &Examples<'_>,
+    rows: &[usize],
+    settings: &FitSettings,
+    report: &mut FitReport,
+    progress: &mut dyn FnMut(FitProgress),
+) -> Result<Box<dyn Learner>, FitError> {
+    match spec.decoder {
+        DecoderName::DkfLinear => linear::learner(spec, examples, rows, report),
+        DecoderName::DkfGp => gaussian_process::learner(spec, examples, rows, settings, report, progress),
+        DecoderName::DkfMk => multiple_kernel::learner(spec, examples, rows, settings, report, progress),
+        DecoderName::DkfNn => network::learner(spec, examples, rows, settings, report, progress),
+        DecoderName::DkfGru => recurrent::learner(spec, examples, rows, settings, report, progress),
+        _ => nadaraya_watson::learner(spec, examples, rows, settings, report, progress),
+    }
+}
+
+/// f, and what it says of rows that it was not fitted to.
+#[derive(Clone, Debug)]
+pub(crate) struct Learned {
+    pub(crate) regressor: Regressor,
+    /// The rows with held-out predictions, ascending.
+    pub(crate) held_rows: Vec<usize>,
+    /// Held-out f, one a held row.
+    pub(crate) held_out: DMatrix<f64>,
+}
+
+/// Fits f to `rows`, and again without each block (or once, to the first 70 %) for held-out predictions. The fits run on
+/// all cores.
+pub(crate) fn learn(
+    learner: &dyn Learner,
+    examples: &Examples<'_>,
+    rows: &[usize],
+    residuals: ResidualSource,
+) -> Result<Learned, FitError> {
+    if residuals == ResidualSource::HeldOut {
+        let (fitted, held) = rows.split_at((FITTED_PART * rows.len() as f64) as usize);
+        let regressor = learner.learn(examples, fitted)?;
+        let held_out = predict(&regressor, examples, held);
+        return Ok(Learned { regressor, held_rows: held.to_vec(), held_out });
+    }
+    let folds: Vec<Option<Range<usize>>> =
+        core::iter::once(None).chain(folds(rows.len()).into_iter().map(Some)).collect();
+    let regressors: Vec<(Regressor, Option<DMatrix<f64>>)> = folds
+        .par_iter()
+        .map(|fold| match fold {
+            None => Ok((learner.learn(examples, rows)?, None)),
+            Some(fold) => {
+                let outside: Vec<usize> =
+                    rows[..fold.start].iter().chain(&rows[fold.end..]).copied().collect();
+                let regressor = learner.learn(examples, &outside)?;
+                let predicted = predict(&regressor, examples, &rows[fold.clone()]);
+                Ok((regressor, Some(predicted)))
+            }
+        })
+        .collect::<Result<_, FitError>>()?;
+    let mut held_out = DMatrix::zeros(rows.len(), examples.data.states.ncols());
+    let mut regressors = regressors.into_iter();
+    let Some((regressor, _)) = regressors.next() else { return Err(FitError::NoFeatures) };
+    for (fold, (_, predicted)) in folds.iter().flatten().zip(regressors) {
+        if let Some(predicted) = predicted {
+            held_out.rows_range_mut(fold.clone()).copy_from(&predicted);
+        }
+    }
+    Ok(Learned { regressor, held_rows: rows.to_vec(), held_out })
+}
+
+/// f at `rows` (ascending), one a row, as the decoder that runs computes it: through each segment from its first bin.
+pub(crate) fn predict(regressor: &Regressor, examples: &Examples<'_>, rows: &[usize]) -> DMatrix<f64> {
+    let data = examples.data;
+    let mut predicted = DMatrix::zeros(rows.len(), data.states.ncols());
+    let mut regression = regression(regressor);
+    let mut window = Window::new(examples.background, examples.lags);
+    let mut features = vec![0.0; data.features.ncols()];
+    let remembers = matches!(regressor, Regressor::Recurrent { .. } | Regressor::Ensemble { .. });
+    let mut at = 0;
+    for segment in data.segments() {
+        let Some(&first) = rows.get(at).filter(|&&row| row < segment.end) else { continue };
+        window.clear();
+        regression.restart();
+        let start = if remembers {
+            segment.start
+        } else {
+            segment.start.max((first + 1).saturating_sub(examples.lags))
+        };
+        for row in start..segment.end {
+            let Some(&next) = rows.get(at).filter(|&&row| row < segment.end) else { break };
+            for (feature, value) in features.iter_mut().zip(data.features.row(row).iter()) {
+                *feature = *value;
+            }
+            window.push(Some(&features));
+            if !remembers && row != next {
+                continue;
+            }
+            let mut mean = [0.0; MAX_COMPONENTS];
+            let _speaking = regression.mean(window.values(), &mut mean);
+            if row == next {
+                for (to, from) in predicted.row_mut(at).iter_mut().zip(&mean) {
+                    *to = *from;
+                }
+                at += 1;
+            }
+        }
+    }
+    predicted
+}

@@ -1,0 +1,106 @@
+//! The seam for what a discriminative filter learns: features in, f and Q out.
+
+mod ensemble;
+mod gaussian_process;
+mod kernel_noise;
+mod linear;
+mod multiple_kernel;
+mod nadaraya_watson;
+mod networks;
+mod recurrent;
+
+use kalmind_types::{MAX_COMPONENTS, MAX_COVARIANCE};
+
+use crate::panel::KernelPath;
+use crate::{DkfParameters, Noise, Regressor};
+use kernel_noise::KernelNoise;
+
+/// A regression of the intent on a window of features. Regressions with a state of their own keep it here.
+pub(crate) trait Regression: Send + core::fmt::Debug {
+    /// Writes f at `window` (the newest bins of n features, as many as the regression takes) to the first d entries of
+    /// `mean`, and gives how many training points spoke for it, where it knows. Real-time.
+    fn mean(&mut self, window: &[f64], mean: &mut [f64; MAX_COMPONENTS]) -> Option<f64>;
+
+    /// A bin without features: regressions with a state of their own let it age. Real-time.
+    fn miss(&mut self) {}
+
+    /// Forgets the past; nothing to do for a function of the window alone.
+    fn restart(&mut self) {}
+
+    /// The kernel comparison just made, for a Q with the same points.
+    fn compared(&self) -> Option<&crate::panel::PanelPoints> {
+        None
+    }
+}
+
+/// The regression f.
+pub(crate) fn regression(regressor: &Regressor) -> Box<dyn Regression> {
+    let path = KernelPath::detect();
+    match regressor {
+        Regressor::Linear { weights, intercept } => Box::new(linear::Linear::new(weights, intercept)),
+        Regressor::NadarayaWatson { points, values, bandwidth, scales } => Box::new(
+            nadaraya_watson::NadarayaWatson::new(points, values, *bandwidth, scales.as_deref(), path),
+        ),
+        Regressor::GaussianProcess { points, coefficients, scales, offset } => {
+            Box::new(gaussian_process::GaussianProcess::new(points, coefficients, scales, offset, path))
+        }
+        Regressor::MultipleKernel { points, coefficients, scales, weights, offset } => {
+            Box::new(multiple_kernel::MultipleKernel::new(points, coefficients, scales, weights, offset))
+        }
+        Regressor::Networks { input_mean, input_scale, output_scale, networks } => {
+            Box::new(networks::Networks::new(input_mean, input_scale, output_scale, networks))
+        }
+        Regressor::Recurrent { cell, input_mean, input_scale, output_scale, networks } => {
+            Box::new(recurrent::Recurrent::new(*cell, input_mean, input_scale, output_scale, networks))
+        }
+        Regressor::Ensemble { members } => Box::new(ensemble::Ensemble::new(members)),
+    }
+}
+
+/// What features say of the intent: N(f, Q).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Conditional {
+    /// f, the first d entries.
+    pub(crate) mean: [f64; MAX_COMPONENTS],
+    /// Q as lower triangle, the first d(d+1)/2 entries, where it depends on the features.
+    pub(crate) covariance: Option<[f64; MAX_COVARIANCE]>,
+    /// How many training points spoke for f.
+    pub(crate) effective_samples: Option<f64>,
+}
+
+/// f and Q of a discriminative filter.
+#[derive(Debug)]
+pub(crate) struct ConditionalModel {
+    mean: Box<dyn Regression>,
+    noise: Option<KernelNoise>,
+}
+
+impl ConditionalModel {
+    pub(crate) fn new(dkf: &DkfParameters) -> Self {
+        let shared = matches!((&dkf.regressor, &dkf.noise),
+            (Regressor::NadarayaWatson { points, scales, .. }, Noise::Kernel { points: others, scales: other_scales, .. })
+                if others == points && other_scales == scales);
+        Self {
+            mean: regression(&dkf.regressor),
+            noise: KernelNoise::new(&dkf.noise, dkf.noise_scale, shared, KernelPath::detect()),
+        }
+    }
+
+    /// f and Q at `window`, n l values. Real-time.
+    pub(crate) fn condition(&mut self, window: &[f64]) -> Conditional {
+        let mut mean = [0.0; MAX_COMPONENTS];
+        let effective_samples = self.mean.mean(window, &mut mean);
+        let covariance = self.noise.as_mut().map(|noise| noise.condition(window, self.mean.compared()));
+        Conditional { mean, covariance, effective_samples }
+    }
+
+    /// A bin without features.
+    pub(crate) fn miss(&mut self) {
+        self.mean.miss();
+    }
+
+    /// Forgets the past.
+    pub(crate) fn restart(&mut self) {
+        self.mean.restart();
+    }
+}
