@@ -13,6 +13,11 @@ mod dkf;
 mod exponential;
 mod fit;
 mod kalman;
+mod kernel_mean;
+mod kernel_path;
+#[cfg(test)]
+mod kernel_reference;
+mod kernel_sum;
 mod label;
 mod model;
 mod nonlinear;
@@ -33,13 +38,13 @@ mod window;
 pub use decoder::{Decoder, FilterState, StepReport};
 pub use discriminative::DiscriminativeFilter;
 pub use fit::{Budget, FitError, FitProgress, FitReport, FitSettings, Fitted, Tried, fit};
+pub use kernel_path::{KernelPath, kernel_path};
 pub use label::{LabelKind, LabelLaw};
 pub use model::{Model, ModelError, ZScore};
 pub use options::{
     Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, Optimizer, Options,
     ResidualSource, Sparsification,
 };
-pub use panel::kernel_path;
 pub use parameters::{
     Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, KalmanParameters, Linearization, Noise,
     NonlinearDynamics, NonlinearKalmanParameters, Parameters, RecurrentLayer, RecurrentNetwork,
