@@ -3,6 +3,7 @@
 use kalmind_types::Intent;
 
 use crate::belief::{Belief, PlainBelief, square_of};
+use crate::checked::Checked;
 use crate::discriminative::{Discriminator, Measured};
 use crate::dkf::DkfDecoder;
 use crate::kalman::KalmanDecoder;
@@ -16,7 +17,7 @@ use crate::{Decoder, FilterState, Form, ModelError, Parameters, Start, StateMode
 
 /// The decoder of validated `parameters`, whose lagged bins start as `background`.
 pub(crate) fn decoder(parameters: &Parameters, background: &[f64]) -> Result<Box<dyn Decoder>, ModelError> {
-    Ok(match parameters {
+    let decoder: Box<dyn Decoder> = match parameters {
         Parameters::Kalman(kalman) => Box::new(KalmanDecoder::new(kalman)?),
         Parameters::KalmanSteady(kalman) => steady_decoder(kalman)?,
         Parameters::Wiener(wiener) | Parameters::Ole(wiener) => {
@@ -26,7 +27,8 @@ pub(crate) fn decoder(parameters: &Parameters, background: &[f64]) -> Result<Box
         Parameters::RefitKalman(refit) => Box::new(RefitKalmanDecoder::new(refit)?),
         Parameters::NonlinearKalman(nonlinear) => nonlinear_decoder(nonlinear)?,
         Parameters::Dkf(dkf) => Box::new(DkfDecoder::new(dkf, background)?),
-    })
+    };
+    Ok(Box::new(Checked::new(decoder)))
 }
 
 /// What a bin says of the intent.

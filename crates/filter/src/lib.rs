@@ -6,6 +6,7 @@
 pub mod accuracy;
 mod belief;
 mod build;
+mod checked;
 mod cholesky;
 mod decoder;
 mod discriminative;
