@@ -19,6 +19,7 @@ mod nonlinear;
 mod options;
 mod panel;
 mod parameters;
+mod published_covariance;
 mod refit;
 mod regression;
 mod small_matrix;
