@@ -25,6 +25,7 @@ mod nonlinear;
 mod options;
 mod panel;
 mod parameters;
+mod published_covariance;
 mod refit;
 mod regression;
 mod small_matrix;

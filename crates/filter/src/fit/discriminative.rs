@@ -13,6 +13,7 @@ use super::{FitError, FitReport, FitSettings};
 use crate::accuracy;
 use crate::cholesky::Cholesky;
 use crate::discriminative::DiscriminativeFilter;
+use crate::published_covariance::Measure;
 use crate::wiener::triangle;
 use crate::{
     Choice, CovarianceScale, DecoderSpec, DkfParameters, FitProgress, Form, ModelError, Noise, NoiseKind,
@@ -201,11 +202,11 @@ pub(crate) fn finish(
         .map_err(unfit)?;
     let covariance_scale = match options.covariance_scale.unwrap_or(Choice::Auto) {
         Choice::Given(scale) => CovarianceScale::constant(scale),
-        Choice::Auto => calibration::covariance_scale(&run.errors, state.dimension()),
+        Choice::Auto => calibration::covariance_scale(&run.errors, examples),
     };
     report.noise_scale = Some(noise_scale);
-    report.covariance_scale =
-        Some(covariance_scale.factors.iter().sum::<f64>() / covariance_scale.factors.len() as f64);
+    let [least, greatest] = covariance_scale.limits;
+    report.covariance_scale = Some(libm::exp(0.5 * (least + greatest)));
     report.fallback_steps = Some(run.fallbacks);
     report.held_out_error = Some(error);
     report.uses("state-order", state.order);
@@ -291,7 +292,7 @@ fn held_out_run(
     noise_scale: f64,
 ) -> Result<HeldOutRun, ModelError> {
     let d = state.dimension();
-    let size = calibration::sizes(&state.marginal_covariance())?;
+    let measure = Measure::new(&state.marginal_covariance())?;
     let mut run =
         HeldOutRun { error: 0.0, errors: Vec::with_capacity(learned.held_rows.len()), fallbacks: 0 };
     let (mut squared_error, mut power) = (0.0, 0.0);
@@ -325,7 +326,12 @@ fn held_out_run(
                 power += truth * truth;
             }
             if let Some(squared_distance) = accuracy::squared_distance(&truth, &intent) {
-                run.errors.push(HeldOutError { size: size(intent.mean()), squared_distance });
+                run.errors.push(HeldOutError {
+                    row,
+                    log_size: measure.log_size(intent.mean()),
+                    log_surprise: measure.log_surprise(&f, intent.mean()),
+                    squared_distance,
+                });
             }
         }
     }

@@ -95,7 +95,7 @@ pub struct FitReport {
     pub noise_bandwidth: Option<f64>,
     /// The factor on Q in use.
     pub noise_scale: Option<f64>,
-    /// The factor on the published covariance in use.
+    /// The factor on the published covariance in use; where it varies, the middle of its range.
     pub covariance_scale: Option<f64>,
     /// Steps of the held-out run over the training rows in which the form did not apply.
     pub fallback_steps: Option<usize>,

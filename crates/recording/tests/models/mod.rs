@@ -61,7 +61,14 @@ pub fn dkf(regressor: Regressor, noise: Noise) -> Parameters {
         regressor,
         noise,
         noise_scale: 0.7,
-        covariance_scale: CovarianceScale { sizes: vec![0.1, 0.7], factors: vec![number(9).abs(), 2.0] },
+        covariance_scale: CovarianceScale {
+            bias: number(9),
+            size: number(10),
+            size_squared: number(11),
+            surprise: number(12),
+            window: (0..FEATURES * 3).map(number).collect(),
+            limits: [-1.0 / 3.0, 2.5],
+        },
     })
 }
 
