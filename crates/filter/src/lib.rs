@@ -5,6 +5,7 @@
 
 pub mod accuracy;
 mod belief;
+mod blocked_cholesky;
 mod build;
 mod cholesky;
 mod decoder;
@@ -14,6 +15,7 @@ mod exponential;
 mod fit;
 mod kalman;
 mod label;
+mod matrix_product;
 mod model;
 mod nonlinear;
 mod options;
