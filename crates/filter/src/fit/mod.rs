@@ -3,12 +3,16 @@
 mod calibration;
 mod discriminative;
 mod gaussian_process;
+mod inducing_points;
 mod kalman;
+mod kernel_matrix;
 mod learner;
 mod linear;
+mod marginal_likelihood;
 mod multiple_kernel;
 mod nadaraya_watson;
 mod network;
+mod quasi_newton;
 mod recurrent;
 mod state_model;
 mod windows;
