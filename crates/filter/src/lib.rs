@@ -12,6 +12,7 @@ mod discriminative;
 mod dkf;
 mod exponential;
 mod fit;
+mod guard;
 mod kalman;
 mod label;
 mod model;
@@ -33,8 +34,9 @@ mod window;
 pub use decoder::{Decoder, FilterState, StepReport};
 pub use discriminative::DiscriminativeFilter;
 pub use fit::{Budget, FitError, FitProgress, FitReport, FitSettings, Fitted, Tried, fit};
+pub use guard::{ChannelCondition, Guarded};
 pub use label::{LabelKind, LabelLaw};
-pub use model::{Model, ModelError, ZScore};
+pub use model::{GuardStatistics, Model, ModelError, ZScore};
 pub use options::{
     Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, Optimizer, Options,
     ResidualSource, Sparsification,

@@ -218,6 +218,13 @@ impl DecoderSpec {
         })
     }
 
+    /// Whether a guard stands in front of the decoder: as the option `guard` says, which is `on` by default with `dkf-mk`
+    /// alone.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        self.options.guard.unwrap_or(self.decoder == DecoderName::DkfMk)
+    }
+
     /// One option as text, where it was set.
     #[must_use]
     pub fn get(&self, option: &str) -> Option<String> {

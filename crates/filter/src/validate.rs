@@ -279,7 +279,12 @@ fn as_column(values: &[f64]) -> DMatrix<f64> {
     DMatrix::from_column_slice(values.len(), 1, values)
 }
 
-fn shape(tensor: &'static str, matrix: &DMatrix<f64>, rows: usize, columns: usize) -> Result<(), ModelError> {
+pub(crate) fn shape(
+    tensor: &'static str,
+    matrix: &DMatrix<f64>,
+    rows: usize,
+    columns: usize,
+) -> Result<(), ModelError> {
     if matrix.shape() != (rows, columns) {
         return Err(ModelError::Shape {
             tensor,

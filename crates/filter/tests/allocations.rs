@@ -76,6 +76,7 @@ fn ten_thousand_ticks_of_every_decoder_allocate_nothing() {
             participant: None,
             training_hash: None,
             report: None,
+            guard: Some(fitted.guard),
             parameters: fitted.parameters,
         };
         let mut decoder = model.decoder().unwrap();

@@ -119,6 +119,7 @@ fn model(decoder: &str, parameters: Parameters) -> Model {
         participant: Some("P3".into()),
         training_hash: Some("ab".repeat(32)),
         report: Some(json!({"rows": 12, "bandwidth": 0.1 + 0.2, "warnings": []})),
+        guard: None,
         parameters,
     }
 }
