@@ -5,6 +5,7 @@
 
 pub mod accuracy;
 mod belief;
+mod blocked_cholesky;
 mod build;
 mod cholesky;
 mod decoder;
@@ -15,6 +16,7 @@ mod fit;
 mod guard;
 mod kalman;
 mod label;
+mod matrix_product;
 mod model;
 mod nonlinear;
 mod options;
