@@ -117,7 +117,8 @@ macro_rules! discriminative {
 
 impl DecoderName {
     /// All decoders of this version.
-    pub const ALL: [Self; 5] = [Self::Kalman, Self::KalmanSteady, Self::Wiener, Self::DkfLinear, Self::DkfNw];
+    pub const ALL: [Self; 6] =
+        [Self::Kalman, Self::KalmanSteady, Self::Wiener, Self::DkfLinear, Self::DkfNw, Self::DkfMk];
 
     /// The name in text.
     #[must_use]
@@ -155,7 +156,7 @@ impl DecoderName {
             Self::DkfLinear => discriminative!("intercept", "ridge"),
             Self::DkfNw => discriminative!("kernel", "bandwidth", "steps"),
             Self::DkfGp => discriminative!("kernel", "steps", "exact", "inducing"),
-            Self::DkfMk => discriminative!("steps", "sparsify", "weights", "exact", "inducing"),
+            Self::DkfMk => discriminative!("steps", "sparsify", "weights", "inducing"),
             Self::DkfNn => {
                 discriminative!("hidden", "networks", "optimizer", "epochs", "gradient-noise")
             }

@@ -26,8 +26,7 @@ pub(crate) fn validate_parameters(
             }
             Ok(())
         }
-        Parameters::Wiener(wiener) => validate_wiener(wiener, features, dimension),
-        Parameters::Ole(wiener) => validate_wiener(wiener, features, dimension),
+        Parameters::Wiener(wiener) | Parameters::Ole(wiener) => validate_wiener(wiener, features, dimension),
         Parameters::WienerCascade(cascade) => validate_cascade(cascade, features, dimension),
         Parameters::RefitKalman(refit) => {
             validate_kalman(&refit.kalman, features, dimension)?;
@@ -208,7 +207,9 @@ fn validate_regressor(
         }
         Regressor::MultipleKernel { points, coefficients, scales, weights, offset } => {
             validate_points("points", points, inputs)?;
-            shape("coefficients", coefficients, points.nrows(), dimension)?;
+            let own = coefficients.nrows() == points.nrows() * inputs;
+            let rows = if own { coefficients.nrows() } else { points.nrows() };
+            shape("coefficients", coefficients, rows, dimension)?;
             validate_kernel(1.0, Some(scales), inputs)?;
             validate_kernel(1.0, Some(weights), inputs)?;
             shape("offset", &as_column(offset.as_slice()), dimension, 1)
@@ -367,6 +368,8 @@ impl Parameters {
                     Linearization::Unscented => DecoderName::Ukf,
                 }
             }
+            // `auto` keeps its name whatever it chose
+            Self::Dkf(_) if name == DecoderName::Auto => true,
             Self::Dkf(dkf) => {
                 name == match dkf.regressor {
                     Regressor::Linear { .. } => DecoderName::DkfLinear,
