@@ -5,22 +5,26 @@
 //! Computation 30, 2018). The guard compares every channel with what training showed of it ([`GuardStatistics`]):
 //!
 //! - *Shift.* Running means over 4 to 256 bins have to stay where those of the training rows were, widened by a margin
-//!   and by what an intent that is held for long could do. From the bin on in which one does not, the mean of the values
-//!   since then is subtracted: at first that hides the channel, then it becomes an estimate of the offset that keeps what
-//!   the channel says of the intent. It goes on following slowly, and is dropped when training's own range would do.
+//!   and by what an intent that is held for long could do. So have those of what the other channels do not explain of a
+//!   channel, which vary less, so that smaller shifts show (of several that leave their range in a bin, the one that leaves
+//!   it farthest is taken, since one bad channel drags along what others seem to say). From the bin on in which one does
+//!   not, the mean of the difference to what the other channels say is subtracted: at first that hides the channel, then it
+//!   becomes an estimate of the offset that keeps what the channel says of the intent. It goes on following slowly, and is
+//!   dropped when it is one that needs no correction.
 //! - *Noise and silence.* A running mean of squared changes from bin to bin (von Neumann et al., Annals of Mathematical
 //!   Statistics 12, 1941; a shift changes it once alone) far above or below all of training masks the channel: it is
-//!   replaced by its training mean.
+//!   replaced by what the other channels say of it.
 //! - *Saturation.* Whatever is left is limited to the range that the channel had in training.
 //!
 //! Thresholds come from the training rows' own drift, so that clean data pass nearly unchanged, and an offset that the
 //! recording itself has is not taken for a fault. What it cannot see: a shift no larger than that drift. When not to use
 //! it: with features whose means are meant to change by whole standard deviations, as in stimulation.
 //!
-//! Cost: about 10 multiplications a channel and running mean in every bin; no allocation.
+//! Cost: about 2 k + 40 multiplications a channel in every bin, k <= 8 factors; no allocation.
 
 use kalmind_types::{Intent, Position};
 
+use crate::factors::Factors;
 use crate::{Decoder, FilterState, GuardStatistics, StepReport};
 
 /// Running means may leave the training range by this part of its width.
@@ -37,7 +41,7 @@ const NOISY: f64 = 2.5;
 const SILENT: f64 = 0.2;
 /// Bins over which an offset, once found, is averaged.
 const OFFSET_SPAN: f64 = 1000.0;
-/// Bins after which an offset may be found to be none.
+/// Bins after which an offset may be found to need no correction.
 const TRIAL: f64 = 64.0;
 
 /// What the guard takes a channel for.
@@ -48,9 +52,9 @@ pub enum ChannelCondition {
     Healthy,
     /// Its mean is elsewhere than in training; the difference is subtracted.
     Shifted,
-    /// It changes from bin to bin far more than in training; it is replaced by its mean.
+    /// It changes from bin to bin far more than in training; others speak for it.
     Noisy,
-    /// It hardly changes any more; it is replaced by its mean.
+    /// It hardly changes any more; others speak for it.
     Silent,
 }
 
@@ -115,13 +119,27 @@ impl Decoder for Guarded {
     }
 }
 
-/// A channel's running means and where they may be.
+/// A running mean and where it may be.
 #[derive(Clone, Copy, Debug)]
 struct Running {
     gain: f64,
     lowest: f64,
     highest: f64,
     mean: f64,
+}
+
+impl Running {
+    fn new(span: usize, lowest: f64, highest: f64) -> Self {
+        let margin = MARGIN * (highest - lowest);
+        Self { gain: 1.0 / span as f64, lowest: lowest - margin, highest: highest + margin, mean: 0.0 }
+    }
+
+    /// Takes a value in, and tells how far out of its range the mean is: 1 is the end of the range.
+    fn excess(&mut self, value: f64) -> f64 {
+        self.mean += self.gain * (value - self.mean);
+        let end = if self.mean > 0.0 { self.highest } else { self.lowest };
+        if end == 0.0 { 0.0 } else { self.mean / end }
+    }
 }
 
 /// A channel under watch; values in standard deviations from its training mean.
@@ -131,12 +149,15 @@ struct Channel {
     /// One over the standard deviation; zero where it never moved.
     scale: f64,
     deviation: f64,
+    /// The training range.
     least: f64,
     greatest: f64,
-    running: Vec<Running>,
+    means: Vec<Running>,
+    residuals: Vec<Running>,
     /// What is subtracted, and from how many values it is known (0: none).
     offset: f64,
     known_from: f64,
+    newest: f64,
     last: Option<f64>,
     change: f64,
     least_change: f64,
@@ -148,6 +169,10 @@ struct Channel {
 pub(crate) struct Guard {
     channels: Vec<Channel>,
     conditions: Vec<ChannelCondition>,
+    factors: Factors,
+    /// Corrected values, in standard deviations, and what the others say of each.
+    corrected: Vec<f64>,
+    predicted: Vec<f64>,
     cleaned: Vec<f64>,
     /// Channels corrected or masked in the newest bin.
     guarded: u16,
@@ -157,9 +182,13 @@ impl Guard {
     pub(crate) fn new(statistics: &GuardStatistics) -> Self {
         let channels: Vec<Channel> =
             (0..statistics.mean.len()).map(|channel| Channel::new(statistics, channel)).collect();
+        let n = channels.len();
         Self {
-            conditions: vec![ChannelCondition::Healthy; channels.len()],
-            cleaned: vec![0.0; channels.len()],
+            conditions: vec![ChannelCondition::Healthy; n],
+            factors: Factors::new(&statistics.loadings, &statistics.uniqueness),
+            corrected: vec![0.0; n],
+            predicted: vec![0.0; n],
+            cleaned: vec![0.0; n],
             channels,
             guarded: 0,
         }
@@ -170,6 +199,7 @@ impl Guard {
             channel.restart();
         }
         self.conditions.fill(ChannelCondition::Healthy);
+        self.factors.include_all();
         self.guarded = 0;
     }
 
@@ -179,11 +209,25 @@ impl Guard {
         if features.len() != self.channels.len() || !features.iter().all(|value| value.is_finite()) {
             return None;
         }
-        for (((channel, value), cleaned), condition) in
-            self.channels.iter_mut().zip(features).zip(&mut self.cleaned).zip(&mut self.conditions)
-        {
-            (*cleaned, *condition) = channel.clean(*value);
-            self.guarded = self.guarded.saturating_add(u16::from(*condition != ChannelCondition::Healthy));
+        for (at, (channel, value)) in self.channels.iter_mut().zip(features).enumerate() {
+            self.corrected[at] = channel.observe(*value);
+            self.factors.include(at, !channel.is_masked());
+        }
+        self.factors.predict(&self.corrected, &mut self.predicted);
+        let mut farthest: Option<(usize, f64)> = None;
+        for (at, channel) in self.channels.iter_mut().enumerate() {
+            let excess = channel.compare(self.corrected[at], self.predicted[at]);
+            if excess > farthest.map_or(1.0, |(_, most)| most) {
+                farthest = Some((at, excess));
+            }
+        }
+        if let Some((at, _)) = farthest {
+            self.channels[at].begin_shift(self.predicted[at]);
+        }
+        for (at, channel) in self.channels.iter().enumerate() {
+            (self.cleaned[at], self.conditions[at]) = channel.cleaned(features[at], self.predicted[at]);
+            let guarded = self.conditions[at] != ChannelCondition::Healthy;
+            self.guarded = self.guarded.saturating_add(u16::from(guarded));
         }
         Some(&self.cleaned)
     }
@@ -192,104 +236,121 @@ impl Guard {
 impl Channel {
     fn new(statistics: &GuardStatistics, channel: usize) -> Self {
         let deviation = statistics.standard_deviation[channel];
-        let running = statistics
-            .spans
-            .iter()
-            .enumerate()
-            .map(|(at, span)| {
-                let (lowest, highest) =
-                    (statistics.lowest_mean[(at, channel)], statistics.highest_mean[(at, channel)]);
-                let margin = MARGIN * (highest - lowest);
-                Running {
-                    gain: 1.0 / *span as f64,
-                    lowest: lowest - margin,
-                    highest: highest + margin,
-                    mean: 0.0,
-                }
-            })
-            .collect();
-        let (least_change, greatest_change) =
-            (SILENT * statistics.lowest_change[channel], NOISY * statistics.highest_change[channel]);
-        Self {
+        let running = |lowest: &nalgebra::DMatrix<f64>, highest: &nalgebra::DMatrix<f64>| {
+            let spans = statistics.spans.iter().enumerate();
+            spans
+                .map(|(at, span)| Running::new(*span, lowest[(at, channel)], highest[(at, channel)]))
+                .collect()
+        };
+        let mut channel = Self {
             mean: statistics.mean[channel],
             scale: if deviation > 0.0 { 1.0 / deviation } else { 0.0 },
             deviation,
             least: statistics.least[channel],
             greatest: statistics.greatest[channel],
-            running,
+            means: running(&statistics.lowest_mean, &statistics.highest_mean),
+            residuals: running(&statistics.lowest_residual, &statistics.highest_residual),
             offset: 0.0,
             known_from: 0.0,
+            newest: 0.0,
             last: None,
-            change: 0.5 * (least_change / SILENT + greatest_change / NOISY),
-            least_change,
-            greatest_change,
-        }
+            change: 0.0,
+            least_change: SILENT * statistics.lowest_change[channel],
+            greatest_change: NOISY * statistics.highest_change[channel],
+        };
+        channel.restart();
+        channel
     }
 
     fn restart(&mut self) {
-        for running in &mut self.running {
-            running.mean = 0.0;
-        }
         self.offset = 0.0;
         self.known_from = 0.0;
         self.last = None;
         self.change = 0.5 * (self.least_change / SILENT + self.greatest_change / NOISY);
+        self.forget_means();
     }
 
-    /// The value to decode, and what the channel is taken for.
-    fn clean(&mut self, value: f64) -> (f64, ChannelCondition) {
-        let (least, greatest) = (self.least, self.greatest);
-        let saturated = |value: f64| value.max(least).min(greatest);
-        if self.scale == 0.0 {
-            // a channel that never moved in training says nothing, whatever it does now
-            return (self.mean, ChannelCondition::Healthy);
+    /// Takes a value in; gives it corrected, in standard deviations, limited to the training range.
+    fn observe(&mut self, value: f64) -> f64 {
+        self.newest = ((value - self.mean) * self.scale).max(-FARTHEST).min(FARTHEST);
+        if let Some(last) = self.last.replace(self.newest) {
+            self.change += (squared_change(self.newest, last) - self.change) / CHANGE_SPAN;
         }
-        let deviations = ((value - self.mean) * self.scale).max(-FARTHEST).min(FARTHEST);
-        if let Some(last) = self.last.replace(deviations) {
-            self.change += (squared_change(deviations, last) - self.change) / CHANGE_SPAN;
-        }
+        let (least, greatest) =
+            ((self.least - self.mean) * self.scale, (self.greatest - self.mean) * self.scale);
+        (self.newest - self.offset).max(least).min(greatest)
+    }
+
+    fn is_masked(&self) -> bool {
+        self.change > self.greatest_change || self.change < self.least_change
+    }
+
+    /// Compares the newest value with training and with what the others say; how far out of its range what others do not
+    /// explain is.
+    fn compare(&mut self, corrected: f64, predicted: f64) -> f64 {
         if self.known_from > 0.0 {
             self.known_from = (self.known_from + 1.0).min(OFFSET_SPAN);
-            self.offset += (deviations - self.offset) / self.known_from;
+            self.offset += (self.newest - predicted - self.offset) / self.known_from;
         }
+        let unlimited = self.newest - self.offset;
         let mut within = true;
-        for running in &mut self.running {
-            running.mean += running.gain * (deviations - self.offset - running.mean);
-            within &= running.mean >= running.lowest && running.mean <= running.highest;
+        for running in &mut self.means {
+            within &= running.excess(unlimited) <= 1.0;
+        }
+        let mut excess = 0.0_f64;
+        for running in &mut self.residuals {
+            excess = excess.max(running.excess(corrected - predicted));
         }
         if !within {
-            // a shift begins, or another one
-            self.known_from = 1.0;
-            self.offset = deviations;
-            self.forget_means();
-        } else if self.known_from >= TRIAL && self.is_within_training(self.offset) {
+            self.begin_shift(predicted);
+            return 0.0;
+        }
+        if self.known_from >= TRIAL && self.needs_no_correction() {
             self.known_from = 0.0;
             self.offset = 0.0;
             self.forget_means();
         }
-        if self.change > self.greatest_change {
-            (self.mean, ChannelCondition::Noisy)
-        } else if self.change < self.least_change {
-            (self.mean, ChannelCondition::Silent)
-        } else if self.known_from > 0.0 {
-            (saturated(self.mean + self.deviation * (deviations - self.offset)), ChannelCondition::Shifted)
-        } else {
-            (saturated(value), ChannelCondition::Healthy)
-        }
+        if self.is_masked() { 0.0 } else { excess }
+    }
+
+    /// A shift begins, or another one.
+    fn begin_shift(&mut self, predicted: f64) {
+        self.known_from = 1.0;
+        self.offset = self.newest - predicted;
+        self.forget_means();
     }
 
     fn forget_means(&mut self) {
-        for running in &mut self.running {
+        for running in self.means.iter_mut().chain(&mut self.residuals) {
             running.mean = 0.0;
         }
     }
 
-    /// Whether an offset is one that the longest running mean could have had in training, about: half of where it would
-    /// be corrected, so that no channel goes to and fro.
-    fn is_within_training(&self, offset: f64) -> bool {
-        self.running
-            .last()
-            .is_none_or(|longest| offset > 0.5 * longest.lowest && offset < 0.5 * longest.highest)
+    /// Whether the offset is half of one that would be found: less, so that no channel goes to and fro.
+    fn needs_no_correction(&self) -> bool {
+        [&self.means, &self.residuals].into_iter().all(|running| {
+            running.last().is_none_or(|longest| {
+                self.offset > 0.5 * longest.lowest && self.offset < 0.5 * longest.highest
+            })
+        })
+    }
+
+    /// The value to decode, and what the channel is taken for.
+    fn cleaned(&self, value: f64, predicted: f64) -> (f64, ChannelCondition) {
+        let limited = |value: f64| value.max(self.least).min(self.greatest);
+        let of_deviations = |deviations: f64| limited(self.mean + self.deviation * deviations);
+        if self.scale == 0.0 {
+            // a channel that never moved in training says nothing, whatever it does now
+            (self.mean, ChannelCondition::Healthy)
+        } else if self.change > self.greatest_change {
+            (of_deviations(predicted), ChannelCondition::Noisy)
+        } else if self.change < self.least_change {
+            (of_deviations(predicted), ChannelCondition::Silent)
+        } else if self.known_from > 0.0 {
+            (of_deviations(self.newest - self.offset), ChannelCondition::Shifted)
+        } else {
+            (limited(value), ChannelCondition::Healthy)
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod decoder;
 mod discriminative;
 mod dkf;
 mod exponential;
+mod factors;
 mod fit;
 mod guard;
 mod kalman;

@@ -54,6 +54,15 @@ pub struct GuardStatistics {
     pub lowest_mean: DMatrix<f64>,
     /// The highest.
     pub highest_mean: DMatrix<f64>,
+    /// A factor model of the standardised channels, `x = loadings f + noise` with f ~ N(0, I) and independent noise: how
+    /// channels follow from each other, n x k.
+    pub loadings: DMatrix<f64>,
+    /// Variance of the noise of each, n, > 0.
+    pub uniqueness: Vec<f64>,
+    /// Lowest running mean of what the other channels do not explain of each, spans x n, in standard deviations.
+    pub lowest_residual: DMatrix<f64>,
+    /// The highest.
+    pub highest_residual: DMatrix<f64>,
     /// Least running mean of halved squared changes from bin to bin, n, in squared standard deviations.
     pub lowest_change: Vec<f64>,
     /// The greatest.
@@ -235,6 +244,7 @@ impl GuardStatistics {
             ("guard standard_deviation", standard_deviation),
             ("guard least", least),
             ("guard greatest", greatest),
+            ("guard uniqueness", &self.uniqueness),
             ("guard lowest_change", &self.lowest_change),
             ("guard highest_change", &self.highest_change),
         ];
@@ -245,11 +255,16 @@ impl GuardStatistics {
             }
             finite(tensor, vector)?;
         }
-        for (tensor, matrix) in
-            [("guard lowest_mean", &self.lowest_mean), ("guard highest_mean", &self.highest_mean)]
-        {
+        let ranges = [
+            ("guard lowest_mean", &self.lowest_mean),
+            ("guard highest_mean", &self.highest_mean),
+            ("guard lowest_residual", &self.lowest_residual),
+            ("guard highest_residual", &self.highest_residual),
+        ];
+        for (tensor, matrix) in ranges {
             shape(tensor, matrix, spans.len(), n)?;
         }
+        shape("guard loadings", &self.loadings, n, self.loadings.ncols())?;
         let ordered = |low: &[f64], high: &[f64]| low.iter().zip(high).all(|(low, high)| low <= high);
         let out_of_range = |name, expected| Err(ModelError::OutOfRange { name, value: 0.0, expected });
         if !spans.first().is_none_or(|first| *first >= 1) || spans.windows(2).any(|pair| pair[1] <= pair[0]) {
@@ -258,9 +273,13 @@ impl GuardStatistics {
         if standard_deviation.iter().chain(&self.lowest_change).any(|value| *value < 0.0) {
             return out_of_range("a guard standard_deviation or lowest_change", "0 or more");
         }
+        if self.uniqueness.iter().any(|value| *value <= 0.0) {
+            return out_of_range("a guard uniqueness", "above 0");
+        }
         if !ordered(least, greatest)
             || !ordered(&self.lowest_change, &self.highest_change)
             || !ordered(self.lowest_mean.as_slice(), self.highest_mean.as_slice())
+            || !ordered(self.lowest_residual.as_slice(), self.highest_residual.as_slice())
         {
             return out_of_range("a least value of the guard", "at most the greatest");
         }
