@@ -4,13 +4,16 @@
 //! `-|x - p_i|^2 / 2 = x . p_i - |p_i|^2 / 2 - |x|^2 / 2`. The last term is the same for all points and cancels in a
 //! weighted mean, so it is never computed: one multiplication and addition a feature, and no loss where a single feature
 //! is far off. Weights are `exp((s_i - max s) / bandwidth^2)` of the similarity `s_i = x . p_i - |p_i|^2 / 2`: never 0/0,
-//! and the nearest point far from all data. Weights below e^-45 of the largest count as zero.
+//! and the nearest point far from all data. Weights below e^-45 of the largest count as zero. A sum that is not a mean
+//! gets the last term back at its end, by one exponential.
 //!
 //! The same code is compiled twice: with AVX2 and FMA, and for any processor; [`kernel_path`] says which one runs,
 //! chosen once for a kernel when it is built. They differ by rounding (a fused multiplication) below 1e-12.
 //! The order of summation is that of the lanes, whatever the width of the processor's registers.
 
 use nalgebra::DMatrix;
+
+use crate::exponential::exponentials;
 
 /// Points in one panel of similarities.
 const PANEL: usize = 32;
@@ -124,6 +127,13 @@ impl PanelPoints {
         );
     }
 
+    /// `-|x - p_i|^2 / 2` of the nearest point.
+    fn greatest_log_kernel(&self) -> f64 {
+        let squared: f64 = self.query.iter().map(|value| value * value).sum();
+        // rounding may leave a little above zero
+        (self.greatest - 0.5 * squared).min(0.0)
+    }
+
     /// Leaves point `point` out of the comparison just made.
     pub(crate) fn leave_out(&mut self, point: usize) {
         self.similarities[point / PANEL][point % PANEL] = f64::NEG_INFINITY;
@@ -147,7 +157,26 @@ impl PanelValues {
     /// Writes the kernel mean of the values at the last query of `points` to `mean` and gives the effective number of
     /// points, `(sum w)^2 / sum w^2`.
     pub(crate) fn smooth(&mut self, points: &PanelPoints, bandwidth: f64, mean: &mut [f64]) -> f64 {
-        let precision = 1.0 / (bandwidth * bandwidth);
+        self.accumulate(points, 1.0 / (bandwidth * bandwidth));
+        let weight = lane_sum(&self.sums[0]);
+        let squared = lane_sum(&self.sums[1]);
+        for (mean, sums) in mean.iter_mut().zip(&self.sums[2..]) {
+            *mean = lane_sum(sums) / weight;
+        }
+        weight * weight / squared
+    }
+
+    /// Writes the sum of the values, each times the kernel `exp(-|x - p_i|^2 / 2)`, at the last query of `points` to `sum`.
+    pub(crate) fn sum(&mut self, points: &PanelPoints, sum: &mut [f64]) {
+        self.accumulate(points, 1.0);
+        let [nearest] = exponentials::<false, 1>(&[points.greatest_log_kernel()]);
+        for (sum, sums) in sum.iter_mut().zip(&self.sums[2..]) {
+            *sum = lane_sum(sums) * nearest;
+        }
+    }
+
+    /// Sums over all points, of weights relative to the greatest.
+    fn accumulate(&mut self, points: &PanelPoints, precision: f64) {
         for sum in &mut self.sums {
             *sum = [0.0; LANES];
         }
@@ -161,12 +190,6 @@ impl PanelValues {
             self.columns,
             &mut self.sums,
         );
-        let weight = lane_sum(&self.sums[0]);
-        let squared = lane_sum(&self.sums[1]);
-        for (mean, sums) in mean.iter_mut().zip(&self.sums[2..]) {
-            *mean = lane_sum(sums) / weight;
-        }
-        weight * weight / squared
     }
 }
 
@@ -399,6 +422,37 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn sums_of_kernels_are_those_of_the_formula_and_vanish_far_away() {
+        let scales: Vec<f64> = (0..7).map(|input| 0.5 + 0.2 * f64::from(input)).collect();
+        let (points, values) = (random_matrix(201, 7, 3), random_matrix(201, 3, 4));
+        for path in [KernelPath::detect(), KernelPath::Portable] {
+            let mut panel = PanelPoints::new(&points, Some(&scales), path);
+            let mut panel_values = PanelValues::new(&values, path);
+            for query in random_matrix(20, 7, 5).row_iter() {
+                let query: Vec<f64> = query.iter().copied().collect();
+                panel.compare(&query);
+                let mut sum = [0.0; 3];
+                panel_values.sum(&panel, &mut sum);
+                let (mean, _) = reference(&points, &values, &scales, 1.0, &query);
+                let kernels: f64 = points
+                    .row_iter()
+                    .map(|point| {
+                        let squared = (0..7).map(|i| ((query[i] - point[i]) * scales[i]).powi(2));
+                        (-0.5 * squared.sum::<f64>()).exp()
+                    })
+                    .sum();
+                for (sum, mean) in sum.iter().zip(&mean) {
+                    assert!((sum - mean * kernels).abs() < 1e-12, "{path:?}");
+                }
+            }
+            let mut sum = [1.0; 3];
+            panel.compare(&[1e3; 7]);
+            panel_values.sum(&panel, &mut sum);
+            assert!(sum.iter().all(|sum| *sum == 0.0));
         }
     }
 

@@ -117,8 +117,15 @@ macro_rules! discriminative {
 
 impl DecoderName {
     /// All decoders of this version.
-    pub const ALL: [Self; 6] =
-        [Self::Kalman, Self::KalmanSteady, Self::Wiener, Self::DkfLinear, Self::DkfNw, Self::DkfMk];
+    pub const ALL: [Self; 7] = [
+        Self::Kalman,
+        Self::KalmanSteady,
+        Self::Wiener,
+        Self::DkfLinear,
+        Self::DkfNw,
+        Self::DkfGp,
+        Self::DkfMk,
+    ];
 
     /// The name in text.
     #[must_use]

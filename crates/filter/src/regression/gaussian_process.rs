@@ -4,27 +4,40 @@ use kalmind_types::MAX_COMPONENTS;
 use nalgebra::{DMatrix, DVector};
 
 use super::Regression;
-use crate::panel::KernelPath;
+use crate::panel::{KernelPath, PanelPoints, PanelValues};
 
-/// See [`Regressor::GaussianProcess`](crate::Regressor::GaussianProcess).
+/// See [`Regressor::GaussianProcess`](crate::Regressor::GaussianProcess). Cost: m n l multiplications and m exponentials
+/// for m points; points whose kernel is below e^-45 of the greatest cost less.
 #[derive(Debug)]
-pub(super) struct GaussianProcess {}
+pub(super) struct GaussianProcess {
+    points: PanelPoints,
+    coefficients: PanelValues,
+    offset: Vec<f64>,
+}
 
 impl GaussianProcess {
     pub(super) fn new(
-        _points: &DMatrix<f64>,
-        _coefficients: &DMatrix<f64>,
-        _scales: &[f64],
-        _offset: &DVector<f64>,
-        _path: KernelPath,
+        points: &DMatrix<f64>,
+        coefficients: &DMatrix<f64>,
+        scales: &[f64],
+        offset: &DVector<f64>,
+        path: KernelPath,
     ) -> Self {
-        Self {}
+        Self {
+            points: PanelPoints::new(points, Some(scales), path),
+            coefficients: PanelValues::new(coefficients, path),
+            offset: offset.as_slice().to_vec(),
+        }
     }
 }
 
 impl Regression for GaussianProcess {
-    fn mean(&mut self, _window: &[f64], mean: &mut [f64; MAX_COMPONENTS]) -> Option<f64> {
-        mean.fill(0.0);
+    fn mean(&mut self, window: &[f64], mean: &mut [f64; MAX_COMPONENTS]) -> Option<f64> {
+        self.points.compare(window);
+        self.coefficients.sum(&self.points, mean);
+        for (mean, offset) in mean.iter_mut().zip(&self.offset) {
+            *mean += offset;
+        }
         None
     }
 }
