@@ -13,7 +13,9 @@ mod decoder;
 mod discriminative;
 mod dkf;
 mod exponential;
+mod factors;
 mod fit;
+mod guard;
 mod kalman;
 mod kernel_mean;
 mod kernel_path;
@@ -43,8 +45,9 @@ pub use decoder::{Decoder, FilterState, StepReport};
 pub use discriminative::DiscriminativeFilter;
 pub use fit::{Budget, FitError, FitProgress, FitReport, FitSettings, Fitted, Tried, fit};
 pub use kernel_path::{KernelPath, kernel_path};
+pub use guard::{ChannelCondition, Guarded};
 pub use label::{LabelKind, LabelLaw};
-pub use model::{Model, ModelError, ZScore};
+pub use model::{GuardStatistics, Model, ModelError, ZScore};
 pub use options::{
     Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, Optimizer, Options,
     ResidualSource, Sparsification,

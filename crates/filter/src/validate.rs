@@ -215,7 +215,9 @@ fn validate_regressor(
         }
         Regressor::MultipleKernel { points, coefficients, scales, weights, offset } => {
             validate_points("points", points, inputs)?;
-            shape("coefficients", coefficients, points.nrows(), dimension)?;
+            let own = coefficients.nrows() == points.nrows() * inputs;
+            let rows = if own { coefficients.nrows() } else { points.nrows() };
+            shape("coefficients", coefficients, rows, dimension)?;
             validate_kernel(1.0, Some(scales), inputs)?;
             validate_kernel(1.0, Some(weights), inputs)?;
             shape("offset", &as_column(offset.as_slice()), dimension, 1)
@@ -286,7 +288,12 @@ fn as_column(values: &[f64]) -> DMatrix<f64> {
     DMatrix::from_column_slice(values.len(), 1, values)
 }
 
-fn shape(tensor: &'static str, matrix: &DMatrix<f64>, rows: usize, columns: usize) -> Result<(), ModelError> {
+pub(crate) fn shape(
+    tensor: &'static str,
+    matrix: &DMatrix<f64>,
+    rows: usize,
+    columns: usize,
+) -> Result<(), ModelError> {
     if matrix.shape() != (rows, columns) {
         return Err(ModelError::Shape {
             tensor,

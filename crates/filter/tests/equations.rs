@@ -56,6 +56,7 @@ fn model(decoder: &str, n: usize, d: usize, training_mean: Vec<f64>, parameters:
         participant: None,
         training_hash: None,
         report: None,
+        guard: None,
         parameters,
     }
 }

@@ -4,6 +4,7 @@ mod auto;
 mod calibration;
 mod discriminative;
 mod gaussian_process;
+mod guard;
 mod inducing_points;
 mod kalman;
 mod kernel_matrix;
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::steady::steady_iterations;
-use crate::{Choice, DecoderName, DecoderSpec, Parameters, TrainingData, WienerParameters};
+use crate::{Choice, DecoderName, DecoderSpec, GuardStatistics, Parameters, TrainingData, WienerParameters};
 
 /// Default `lags` of `wiener`.
 const WIENER_LAGS: usize = 9;
@@ -75,6 +76,8 @@ pub struct Fitted {
     pub parameters: Parameters,
     /// What was found and chosen.
     pub report: FitReport,
+    /// What training shows of every channel, for a guard in front of the decoder.
+    pub guard: GuardStatistics,
 }
 
 /// What a fit found and chose; stored in the model.
@@ -331,7 +334,7 @@ pub fn fit(
         )?),
     };
     progress(FitProgress { stage: "done", done: 1.0 });
-    Ok(Fitted { parameters, report })
+    Ok(Fitted { parameters, report, guard: guard::guard_statistics(data) })
 }
 
 fn fit_wiener(

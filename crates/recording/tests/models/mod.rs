@@ -236,6 +236,7 @@ pub fn model(decoder: &str, parameters: Parameters) -> Model {
         label_law: Some(LabelLaw { lag_ms: 40.0, ..LabelLaw::default() }),
         participant: Some("P3".into()),
         training_hash: Some("ab".repeat(32)),
+        guard: None,
         report: Some(json!({"rows": 12, "bandwidth": 0.1 + 0.2, "warnings": []})),
         parameters,
     }
@@ -249,6 +250,7 @@ pub fn every_decoder() -> Vec<Model> {
             label_law: None,
             participant: None,
             training_hash: None,
+            guard: None,
             report: None,
             ..model("kalman-steady", Parameters::KalmanSteady(kalman()))
         },
