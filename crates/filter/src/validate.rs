@@ -112,7 +112,8 @@ fn validate_scale(scale: &CovarianceScale) -> Result<(), ModelError> {
     scale.factors.iter().try_for_each(|factor| positive("a covariance_scale factor", *factor))
 }
 
-fn validate_first_order(state: &StateModel, dimension: usize) -> Result<(), ModelError> {
+/// Checks a state model that has to be of order 1.
+pub(crate) fn validate_first_order(state: &StateModel, dimension: usize) -> Result<(), ModelError> {
     validate_state(state, dimension)?;
     if state.order == 1 {
         Ok(())
