@@ -1,6 +1,7 @@
 //! Fitting: training rows in, tensors and a report out. Slow side; uses both cores; the same seed gives the same model.
 
 mod adam;
+mod auto;
 mod calibration;
 mod discriminative;
 mod dynamics;
@@ -340,6 +341,9 @@ pub fn fit(
             Parameters::NonlinearKalman(nonlinear::fit_nonlinear(spec, data, settings.seed, &mut report)?)
         }
         DecoderName::Wiener => Parameters::Wiener(fit_wiener(spec, data, &background, &mut report)?),
+        DecoderName::Auto => {
+            Parameters::Dkf(auto::fit_auto(spec, data, &background, settings, &mut report, progress)?)
+        }
         _ => Parameters::Dkf(discriminative::fit_discriminative(
             spec,
             data,
