@@ -117,14 +117,17 @@ macro_rules! discriminative {
 
 impl DecoderName {
     /// All decoders of this version.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Kalman,
         Self::KalmanSteady,
         Self::Wiener,
+        Self::Ekf,
+        Self::Ukf,
         Self::DkfLinear,
         Self::DkfNw,
         Self::DkfGp,
         Self::DkfMk,
+        Self::DkfNn,
     ];
 
     /// The name in text.

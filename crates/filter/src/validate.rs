@@ -119,7 +119,8 @@ fn validate_scale(scale: &CovarianceScale, features: usize) -> Result<(), ModelE
     shape("covariance_scale_window", &as_column(window), window.len(), 1)
 }
 
-fn validate_first_order(state: &StateModel, dimension: usize) -> Result<(), ModelError> {
+/// Checks a state model that has to be of order 1.
+pub(crate) fn validate_first_order(state: &StateModel, dimension: usize) -> Result<(), ModelError> {
     validate_state(state, dimension)?;
     if state.order == 1 {
         Ok(())

@@ -1,22 +1,27 @@
 //! Fitting: training rows in, tensors and a report out. Slow side; uses both cores; the same seed gives the same model.
 
+mod adam;
 mod auto;
 mod calibration;
 mod discriminative;
+mod dynamics;
 mod gaussian_process;
 mod guard;
 mod inducing_points;
 mod kalman;
 mod kernel_matrix;
 mod learner;
+mod levenberg_marquardt;
 mod linear;
 mod marginal_likelihood;
 mod multiple_kernel;
 mod nadaraya_watson;
 mod network;
+mod nonlinear;
 mod quasi_newton;
 mod recurrent;
 mod state_model;
+mod tanh_network;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -256,6 +261,25 @@ pub enum FitError {
         /// Column of the window, from 0.
         column: usize,
     },
+    /// Levenberg-Marquardt would take too long.
+    #[error(
+        "`optimizer=levenberg-marquardt` with {weights} weights a network, but more than {most} take minutes a step: \
+         use fewer `hidden` or `lags`, or `optimizer=adam`"
+    )]
+    TooManyWeights {
+        /// Weights of one network.
+        weights: usize,
+        /// The most that are tried.
+        most: usize,
+    },
+    /// A network moves a state of order 1.
+    #[error(
+        "`dynamics` other than `linear` move a state of order 1, but `state-order` is {order}: leave one of the two out"
+    )]
+    DynamicsOrder {
+        /// The order asked for.
+        order: usize,
+    },
     /// No kernel width works.
     #[error(
         "no kernel width predicts held-out rows: the features never move; check the streams and the columns"
@@ -319,6 +343,9 @@ pub fn fit(
                 );
             }
             Parameters::KalmanSteady(kalman)
+        }
+        DecoderName::Ekf | DecoderName::Ukf => {
+            Parameters::NonlinearKalman(nonlinear::fit_nonlinear(spec, data, settings.seed, &mut report)?)
         }
         DecoderName::Wiener => Parameters::Wiener(fit_wiener(spec, data, &background, &mut report)?),
         DecoderName::Auto => {
