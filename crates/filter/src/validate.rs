@@ -26,8 +26,7 @@ pub(crate) fn validate_parameters(
             }
             Ok(())
         }
-        Parameters::Wiener(wiener) => validate_wiener(wiener, features, dimension),
-        Parameters::Ole(wiener) => validate_wiener(wiener, features, dimension),
+        Parameters::Wiener(wiener) | Parameters::Ole(wiener) => validate_wiener(wiener, features, dimension),
         Parameters::WienerCascade(cascade) => validate_cascade(cascade, features, dimension),
         Parameters::RefitKalman(refit) => {
             validate_kalman(&refit.kalman, features, dimension)?;
@@ -362,6 +361,8 @@ impl Parameters {
                     Linearization::Unscented => DecoderName::Ukf,
                 }
             }
+            // `auto` keeps its name whatever it chose
+            Self::Dkf(_) if name == DecoderName::Auto => true,
             Self::Dkf(dkf) => {
                 name == match dkf.regressor {
                     Regressor::Linear { .. } => DecoderName::DkfLinear,

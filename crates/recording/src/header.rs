@@ -1,6 +1,6 @@
 //! The JSON header of a model file: everything of a model that is no tensor.
 
-use kalmind_filter::{CovarianceScale, DecoderSpec, Form, LabelLaw, Start, StationarySource};
+use kalmind_filter::{CovarianceScale, DecoderSpec, Form, LabelLaw, Linearization, Start, StationarySource};
 use kalmind_types::{Component, StreamFeatures};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -45,7 +45,20 @@ pub(crate) struct WienerHeader {
     pub(crate) lags: usize,
 }
 
-/// The header's `parameters` of `dkf-linear` and `dkf-nw`.
+/// The header's `parameters` of `ole`: none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OleHeader {}
+
+/// The header's `parameters` of `ekf` and `ukf`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NonlinearHeader {
+    #[serde(default)]
+    pub(crate) stationary_source: StationarySource,
+}
+
+/// What the header's `parameters` of every discriminative filter have; those of the regressor come beside.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DkfHeader {
@@ -60,7 +73,7 @@ pub(crate) struct DkfHeader {
     #[serde(default = "one_bin")]
     pub(crate) lags: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) bandwidth: Option<f64>,
+    pub(crate) dynamics: Option<Linearization>,
     pub(crate) noise: NoiseHeader,
     #[serde(default = "unscaled")]
     pub(crate) noise_scale: f64,

@@ -1,5 +1,6 @@
 //! Fitting: training rows in, tensors and a report out. Slow side; uses both cores; the same seed gives the same model.
 
+mod auto;
 mod calibration;
 mod discriminative;
 mod gaussian_process;
@@ -313,6 +314,9 @@ pub fn fit(
             Parameters::KalmanSteady(kalman)
         }
         DecoderName::Wiener => Parameters::Wiener(fit_wiener(spec, data, &background, &mut report)?),
+        DecoderName::Auto => {
+            Parameters::Dkf(auto::fit_auto(spec, data, &background, settings, &mut report, progress)?)
+        }
         _ => Parameters::Dkf(discriminative::fit_discriminative(
             spec,
             data,
