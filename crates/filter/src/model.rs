@@ -105,7 +105,7 @@ impl Model {
     /// Whatever [`Model::validate`] finds.
     pub fn decoder(&self) -> Result<Box<dyn Decoder>, ModelError> {
         self.validate()?;
-        build::decoder(&self.parameters, &self.background())
+        build::decoder(&self.parameters, &self.decoder.options, &self.background())
     }
 
     /// What lagged bins hold before the first one: the training mean as the decoder sees it, n values (zeros where the

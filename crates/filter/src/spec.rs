@@ -117,7 +117,16 @@ macro_rules! discriminative {
 
 impl DecoderName {
     /// All decoders of this version.
-    pub const ALL: [Self; 5] = [Self::Kalman, Self::KalmanSteady, Self::Wiener, Self::DkfLinear, Self::DkfNw];
+    pub const ALL: [Self; 8] = [
+        Self::Kalman,
+        Self::KalmanSteady,
+        Self::Wiener,
+        Self::WienerCascade,
+        Self::Ole,
+        Self::RefitKalman,
+        Self::DkfLinear,
+        Self::DkfNw,
+    ];
 
     /// The name in text.
     #[must_use]

@@ -4,8 +4,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use kalmind_filter::{DecoderSpec, FitSettings, Model, TrainingData, fit};
-use kalmind_types::{Binning, Component, Intent, StreamFeatures};
+use kalmind_filter::{DecoderSpec, FitSettings, Model, TaskSample, TrainingData, fit};
+use kalmind_types::{Binning, Component, Intent, Position, StreamFeatures};
 use nalgebra::DMatrix;
 
 thread_local! {
@@ -48,12 +48,25 @@ fn ten_thousand_ticks_of_every_decoder_allocate_nothing() {
     });
     let features =
         DMatrix::from_fn(400, 20, |row, column| states[(row, column % 2)] + 2.0 * value(row, column + 5));
-    let data = TrainingData::new(features.clone(), states);
+    let task = (0..400)
+        .map(|row| TaskSample {
+            trial: row / 40,
+            target: Some(Position([0.9, (row % 7) as f64 / 7.0])),
+            cursor: Position([value(row as usize, 0), value(row as usize, 1)]),
+            hold: false,
+        })
+        .collect();
+    let data = TrainingData { task: Some(task), ..TrainingData::new(features.clone(), states) };
     for text in [
         "kalman",
         "kalman:state-order=2",
+        "kalman:update=covariance",
+        "kalman:update=covariance,state-order=2",
+        "refit-kalman:feedback=position",
         "kalman-steady",
         "wiener",
+        "wiener-cascade",
+        "ole",
         "dkf-linear:lags=3",
         "dkf-linear:q=kernel",
         "dkf-nw",
@@ -87,6 +100,7 @@ fn ten_thousand_ticks_of_every_decoder_allocate_nothing() {
                 decoder.restart();
             }
             let features = (tick % 7 != 3).then_some(rows[tick % rows.len()].as_slice());
+            decoder.observe_cursor(Position([0.1, 0.9]));
             std::hint::black_box(decoder.step(features, &mut intent));
         }
         assert_eq!(count() - before, 0, "{text}");
