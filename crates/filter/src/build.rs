@@ -7,6 +7,7 @@ use crate::checked::Checked;
 use crate::discriminative::{Discriminator, Measured};
 use crate::dkf::DkfDecoder;
 use crate::dynamics::{DynamicBelief, StateDynamics};
+use crate::innovation::Innovation;
 use crate::kalman::KalmanDecoder;
 use crate::nonlinear::nonlinear_decoder;
 use crate::refit::RefitKalmanDecoder;
@@ -15,13 +16,21 @@ use crate::stacked::StackedBelief;
 use crate::steady::steady_decoder;
 use crate::wiener::WienerDecoder;
 use crate::{
-    Decoder, FilterState, Form, Linearization, ModelError, Parameters, Start, StateModel, StepReport,
+    Decoder, FilterState, Form, KalmanParameters, Linearization, ModelError, Options, Parameters, Start,
+    StateModel, StepReport,
 };
 
-/// The decoder of validated `parameters`, whose lagged bins start as `background`.
-pub(crate) fn decoder(parameters: &Parameters, background: &[f64]) -> Result<Box<dyn Decoder>, ModelError> {
+/// The decoder of validated `parameters`, whose lagged bins start as `background`; of `options` those count that say how
+/// the same result is computed.
+pub(crate) fn decoder(
+    parameters: &Parameters,
+    options: &Options,
+    background: &[f64],
+) -> Result<Box<dyn Decoder>, ModelError> {
     let decoder: Box<dyn Decoder> = match parameters {
-        Parameters::Kalman(kalman) => Box::new(KalmanDecoder::new(kalman)?),
+        Parameters::Kalman(kalman) => {
+            Box::new(KalmanDecoder::new(kalman, options.update.unwrap_or_default())?)
+        }
         Parameters::KalmanSteady(kalman) => steady_decoder(kalman)?,
         Parameters::Wiener(wiener) | Parameters::Ole(wiener) => {
             Box::new(WienerDecoder::new(wiener, background))
@@ -37,8 +46,9 @@ pub(crate) fn decoder(parameters: &Parameters, background: &[f64]) -> Result<Box
 /// What a bin says of the intent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Measurement<'a> {
-    /// h, with the J given by [`StateFilter::set_information`].
-    Information(&'a [f64]),
+    /// h, with the J given by [`StateFilter::set_information`]; and the features that it came from, which are used where
+    /// [`StateFilter::set_observation`] was called.
+    Information { vector: &'a [f64], features: &'a [f64] },
     /// f, and Q as lower triangle or the one given by [`StateFilter::set_noise`].
     Conditional { mean: &'a [f64], covariance: Option<&'a [f64]> },
 }
@@ -47,6 +57,9 @@ pub(crate) enum Measurement<'a> {
 pub(crate) trait StateFilter: Send + core::fmt::Debug {
     /// Fixes J (d x d, row-major) for [`Measurement::Information`].
     fn set_information(&mut self, information: &[f64]);
+
+    /// Makes the measurement update of [`Measurement::Information`] take the covariance form.
+    fn set_observation(&mut self, kalman: &KalmanParameters);
 
     /// Fixes Q (lower triangle) for [`Measurement::Conditional`]; false where it is not positive definite.
     fn set_noise(&mut self, noise: &[f64]) -> bool;
@@ -143,6 +156,7 @@ struct Filter<const D: usize, B> {
     /// The fixed measurement: J and weight, and what the first measurement alone says of the covariance.
     fixed: Option<Measured<D>>,
     first_covariance: Option<Square<D>>,
+    innovation: Option<Innovation<D>>,
 }
 
 /// J, h and what the measurement alone says.
@@ -155,7 +169,7 @@ struct Observed<const D: usize> {
 
 impl<const D: usize, B: Belief<D>> Filter<D, B> {
     fn new(belief: B, discriminator: Option<Discriminator<D>>, start: Start) -> Self {
-        Self { belief, discriminator, start, started: false, fixed: None, first_covariance: None }
+        Self { belief, discriminator, start, started: false, fixed: None, first_covariance: None, innovation: None }
     }
 
     fn observe(&self, measurement: Measurement<'_>) -> Option<Observed<D>> {
@@ -164,7 +178,7 @@ impl<const D: usize, B: Belief<D>> Filter<D, B> {
             values.iter().all(|value| value.is_finite()).then_some(*values)
         };
         match measurement {
-            Measurement::Information(vector) => {
+            Measurement::Information { vector, .. } => {
                 let vector = vector_of(vector)?;
                 let alone = self.first_covariance.map(|covariance| (apply(&covariance, &vector), covariance));
                 Some(Observed { information: self.fixed?.information, vector, fallback: false, alone })
@@ -190,11 +204,33 @@ impl<const D: usize, B: Belief<D>> Filter<D, B> {
     }
 }
 
+impl<const D: usize, B: Belief<D>> Filter<D, B> {
+    /// The measurement update; false where the measurement says nothing usable.
+    fn update(&mut self, observed: &Observed<D>, measurement: Option<Measurement<'_>>) -> bool {
+        let (Some(innovation), Some(Measurement::Information { features, .. })) =
+            (&mut self.innovation, measurement)
+        else {
+            self.belief.update(&observed.information, &observed.vector);
+            return true;
+        };
+        let (mean, covariance) = (self.belief.newest_mean(), self.belief.newest_covariance());
+        match innovation.correction(features, &mean, &covariance) {
+            Some(correction) => self.belief.correct(&correction),
+            None => return false,
+        }
+        true
+    }
+}
+
 impl<const D: usize, B: Belief<D>> StateFilter for Filter<D, B> {
     fn set_information(&mut self, information: &[f64]) {
         let information = from_slice(information);
         self.first_covariance = inverse(&information);
         self.fixed = Some(Measured { information, weight: information, fallback: false });
+    }
+
+    fn set_observation(&mut self, kalman: &KalmanParameters) {
+        self.innovation = Some(Innovation::new(kalman));
     }
 
     fn set_noise(&mut self, noise: &[f64]) -> bool {
@@ -224,7 +260,7 @@ impl<const D: usize, B: Belief<D>> StateFilter for Filter<D, B> {
             (None, true) => self.belief.predict(),
             (Some(observed), true) => {
                 self.belief.predict();
-                self.belief.update(&observed.information, &observed.vector);
+                report.fallback |= !self.update(&observed, measurement);
             }
             (Some(observed), false) => {
                 report.row_one = true;
@@ -234,7 +270,7 @@ impl<const D: usize, B: Belief<D>> StateFilter for Filter<D, B> {
                     report.fallback = false;
                 } else {
                     self.belief.start_stationary();
-                    self.belief.update(&observed.information, &observed.vector);
+                    report.fallback |= !self.update(&observed, measurement);
                 }
             }
         }

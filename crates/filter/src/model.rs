@@ -150,7 +150,7 @@ impl Model {
     /// Whatever [`Model::validate`] finds.
     pub fn decoder_with_guard(&self, guard: bool) -> Result<Box<dyn Decoder>, ModelError> {
         self.validate()?;
-        let decoder = build::decoder(&self.parameters, &self.background())?;
+        let decoder = build::decoder(&self.parameters, &self.decoder.options, &self.background())?;
         Ok(match &self.guard {
             Some(statistics) if guard => Box::new(Guarded::new(decoder, statistics)),
             _ => decoder,

@@ -123,8 +123,8 @@ pub struct WienerCascadeParameters {
     pub range: DMatrix<f64>,
 }
 
-/// A Kalman filter after a refit; with position feedback, `x_t = H z_t + F p_{t-1} + offset + noise`, where the cursor
-/// position p of the tick before is known without uncertainty.
+/// A Kalman filter after a refit; with position feedback, `x_t = H z_t + F (p_{t-1} - c) + offset + noise`, where the
+/// cursor position p of the tick before is known without uncertainty and c = (0.5, 0.5), both in workspace widths.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefitKalmanParameters {
     /// The filter.

@@ -117,10 +117,13 @@ macro_rules! discriminative {
 
 impl DecoderName {
     /// All decoders of this version.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Kalman,
         Self::KalmanSteady,
         Self::Wiener,
+        Self::WienerCascade,
+        Self::Ole,
+        Self::RefitKalman,
         Self::Ekf,
         Self::Ukf,
         Self::DkfLinear,

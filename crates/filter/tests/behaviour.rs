@@ -12,11 +12,16 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 
-const ALL: [&str; 12] = [
+const ALL: [&str; 17] = [
     "kalman",
+    "kalman:update=covariance",
     "kalman:intercept=on,state-order=2,start=first",
     "kalman-steady",
     "wiener",
+    "wiener-cascade:lags=2",
+    "wiener-cascade:degree=7",
+    "ole",
+    "ole:intercept=off",
     "dkf-linear",
     "dkf-linear:q=kernel,lags=2",
     "dkf-nw",
