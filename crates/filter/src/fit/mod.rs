@@ -6,10 +6,14 @@ mod gaussian_process;
 mod kalman;
 mod learner;
 mod linear;
+mod matrix_product;
 mod multiple_kernel;
 mod nadaraya_watson;
 mod network;
 mod recurrent;
+mod recurrent_cell;
+mod recurrent_network;
+mod recurrent_training;
 mod state_model;
 mod windows;
 
