@@ -4,6 +4,7 @@
 //! comes out depends on what goes in and on the kernel path alone.
 
 pub mod accuracy;
+mod activation;
 mod belief;
 mod blocked_cholesky;
 mod build;

@@ -117,7 +117,7 @@ macro_rules! discriminative {
 
 impl DecoderName {
     /// All decoders of this version.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Kalman,
         Self::KalmanSteady,
         Self::Wiener,
@@ -131,6 +131,8 @@ impl DecoderName {
         Self::DkfGp,
         Self::DkfMk,
         Self::DkfNn,
+        Self::DkfGru,
+        Self::Auto,
     ];
 
     /// The name in text.
