@@ -162,9 +162,8 @@ mod tests {
             }
             let features: Vec<f64> = (0..3).map(|_| random.random_range(-2.0..2.0)).collect();
             let [x, y] = CENTRE.to(position);
-            let corrected: Vec<f64> = (0..3)
-                .map(|at| features[at] - (feedback[(at, 0)] * x + feedback[(at, 1)] * y))
-                .collect();
+            let corrected: Vec<f64> =
+                (0..3).map(|at| features[at] - (feedback[(at, 0)] * x + feedback[(at, 1)] * y)).collect();
             let measured = step % 9 != 7;
             let report = decoder.step(measured.then_some(&features), &mut found);
             assert_eq!(report, plain.step(measured.then_some(&corrected), &mut expected));

@@ -19,13 +19,13 @@ mod multiple_kernel;
 mod nadaraya_watson;
 mod network;
 mod nonlinear;
-mod quasi_newton;
 mod ole;
+mod quasi_newton;
 mod recurrent;
-mod refit;
 mod recurrent_cell;
 mod recurrent_network;
 mod recurrent_training;
+mod refit;
 mod state_model;
 mod tanh_network;
 mod wiener;
@@ -376,9 +376,7 @@ pub fn fit(
         DecoderName::RefitKalman => {
             Parameters::RefitKalman(refit::fit_refit(data, &spec.options, &mut report)?)
         }
-        DecoderName::Wiener => {
-            Parameters::Wiener(wiener::fit_wiener(spec, data, &background, &mut report)?)
-        }
+        DecoderName::Wiener => Parameters::Wiener(wiener::fit_wiener(spec, data, &background, &mut report)?),
         DecoderName::WienerCascade => {
             Parameters::WienerCascade(wiener::fit_cascade(spec, data, &background, &mut report)?)
         }
