@@ -3,6 +3,7 @@
 mod adam;
 mod auto;
 mod calibration;
+mod direction;
 mod discriminative;
 mod dynamics;
 mod gaussian_process;
