@@ -2,8 +2,9 @@
 //! 8.2; unscented: Julier and Uhlmann 1997, Wan and van der Merwe 2000).
 //!
 //! Model: `z_t = A z_{t-1} + N(0, G)`, `x_t = g(z_t) + N(0, R)`, `g(z) = V tanh(W z + b) + c` with h units. Worth trying
-//! where features bend (rates that saturate, tuning with a peak) and the noise about g is Gaussian; not where g says
-//! little of the intent or many intents look alike: there the discriminative filters, which learn the intent given the
+//! where features bend (rates that saturate) and the noise about g is Gaussian, the `ukf` first: the `ekf` sees one slope,
+//! and where all features saturate under its mean it hears nothing and loses the state. Not where intents far apart give
+//! the same features on average (tuning with peaks): there the discriminative filters, which learn the intent given the
 //! features, do better (Burkhart et al. 2020, sec. 4). One step, with `M = A Sigma A' + G` and `m = A mu`:
 //!
 //! ```text
@@ -133,7 +134,7 @@ impl<const D: usize, const POINTS: usize> Decoder for NonlinearKalmanDecoder<D, 
     }
 
     fn state(&self) -> Option<FilterState<'_>> {
-        self.started.then(|| FilterState {
+        self.started.then_some(FilterState {
             dimension: D,
             order: 1,
             mean: &self.mean,

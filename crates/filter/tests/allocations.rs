@@ -60,6 +60,11 @@ fn ten_thousand_ticks_of_every_decoder_allocate_nothing() {
         "dkf-nw:form=robust,lags=3,state-order=3",
         "dkf-nw:form=clipped,q=kernel",
         "dkf-nw:form=augmented,q=kernel,state-order=2,start=prior",
+        "dkf-nn:hidden=20,networks=2,epochs=2,lags=2",
+        "dkf-nn:hidden=20,networks=1,epochs=2,dynamics=ekf",
+        "dkf-linear:dynamics=ukf",
+        "ekf:epochs=2",
+        "ukf:epochs=2",
     ] {
         let spec: DecoderSpec = text.parse().unwrap();
         let fitted = fit(&spec, &data, &FitSettings::default(), &mut |_| ()).unwrap();

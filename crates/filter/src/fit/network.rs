@@ -41,7 +41,7 @@ const HELD_PART: usize = 8;
 #[derive(Debug)]
 struct Networks {
     hidden: usize,
-    networks: usize,
+    count: usize,
     seed: u64,
     training: Training,
 }
@@ -84,10 +84,10 @@ pub(crate) fn learner(
             (hidden, Training::LevenbergMarquardt { iterations })
         }
     };
-    let networks = options.networks.unwrap_or(NETWORKS);
+    let count = options.networks.unwrap_or(NETWORKS);
     report.uses("hidden", hidden);
-    report.uses("networks", networks);
-    Ok(Box::new(Networks { hidden, networks, seed: settings.seed, training }))
+    report.uses("networks", count);
+    Ok(Box::new(Networks { hidden, count, seed: settings.seed, training }))
 }
 
 impl Learner for Networks {
@@ -123,7 +123,7 @@ impl Learner for Networks {
 impl Networks {
     /// Every network of the ensemble, on all cores, each with random numbers of its own.
     fn each(&self, train: impl Fn(usize, &mut ChaCha8Rng) -> TanhNetwork + Sync) -> Vec<TanhNetwork> {
-        (0..self.networks)
+        (0..self.count)
             .into_par_iter()
             .map(|network| train(network, &mut random_stream(self.seed, network as u64)))
             .collect()
