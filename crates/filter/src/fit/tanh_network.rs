@@ -1,8 +1,8 @@
 //! Networks with one hidden layer of tanh units in training: values and gradients of a batch of examples.
 //!
 //! `y = W_2 tanh(W_1 x + b_1) + b_2`. Examples stand in columns. The weights are one vector, for optimizers that treat
-//! all of them alike: `[W_1 | b_1 | W_2 | b_2]`, the first matrix input by input and the second output by output, so that the units always
-//! follow each other.
+//! all of them alike: `[W_1 | b_1 | W_2 | b_2]`, the first matrix input by input and the second output by output, so
+//! that the units always follow each other.
 
 use nalgebra::{DMatrix, DMatrixView, DMatrixViewMut, DVector, RealField};
 use rand::Rng;
