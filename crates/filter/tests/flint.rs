@@ -98,6 +98,25 @@ fn dkf_nw_reaches_its_figures_with_default_options() {
 }
 
 #[test]
+fn dkf_nn_over_lags_reaches_its_figures() {
+    let Some((features, states)) = recording() else { return };
+    let (accuracy, _model) = evaluated("dkf-nn:lags=5", &features, &states);
+    assert!(accuracy.nrmse <= 0.52, "{}", accuracy.nrmse);
+    assert!(accuracy.maae <= 0.75, "{}", accuracy.maae);
+}
+
+/// Published: 0.78 and 0.92 extended, 0.78 and 0.89 unscented.
+#[test]
+fn kalman_filters_with_a_network_are_about_as_good_as_published() {
+    let Some((features, states)) = recording() else { return };
+    for spec in ["ekf", "ukf"] {
+        let (accuracy, _model) = evaluated(spec, &features, &states);
+        assert!(accuracy.nrmse <= 0.79, "{spec}: {}", accuracy.nrmse);
+        assert!(accuracy.maae <= 0.93, "{spec}: {}", accuracy.maae);
+    }
+}
+
+#[test]
 fn a_linear_f_makes_the_filter_about_as_good_as_a_kalman_filter() {
     let Some((features, states)) = recording() else { return };
     // the Kalman filter's own options; left open, an order and a scale of Q that suit the recording are chosen
