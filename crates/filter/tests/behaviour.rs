@@ -12,7 +12,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 
-const ALL: [&str; 12] = [
+const ALL: [&str; 14] = [
     "kalman",
     "kalman:intercept=on,state-order=2,start=first",
     "kalman-steady",
@@ -25,6 +25,8 @@ const ALL: [&str; 12] = [
     "dkf-nw:form=clipped,q=kernel",
     "dkf-nw:form=augmented,q=kernel,state-order=3",
     "dkf-nw:q-scale=auto,covariance-scale=2",
+    "dkf-gru:hidden=8,networks=2,epochs=5",
+    "dkf-gru:hidden=8,networks=1,epochs=5,layers=2,cell=lstm,lags=2",
 ];
 
 /// Linear features with noise of a second-order velocity.
