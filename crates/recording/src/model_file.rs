@@ -9,9 +9,9 @@ use kalmind_types::{ChannelMask, MAX_COMPONENTS, MAX_STREAMS, ModelId};
 use safetensors::SafeTensors;
 use sha2::{Digest as _, Sha256};
 
-use crate::decoder_parameters;
 use crate::header::Header;
 use crate::tensors::{TensorReader, TensorWriter};
+use crate::{decoder_parameters, guard_parameters};
 
 /// The version of the format that is written, and the newest that is read.
 pub const MODEL_VERSION: u64 = 1;
@@ -74,7 +74,7 @@ pub enum ModelFileError {
     #[error("no tensor `{tensor}`; expected F64 {expected}")]
     MissingTensor {
         /// Its name.
-        tensor: &'static str,
+        tensor: String,
         /// Its shape.
         expected: String,
     },
@@ -88,7 +88,7 @@ pub enum ModelFileError {
     #[error("tensor `{tensor}` is {found}; expected {expected}")]
     WrongTensor {
         /// Its name.
-        tensor: &'static str,
+        tensor: String,
         /// Its type and shape.
         found: String,
         /// What they should be.
@@ -127,11 +127,13 @@ pub fn model_to_bytes(model: &Model) -> Result<Vec<u8>, ModelFileError> {
         streams: model.streams.clone(),
         bin_ms: model.bin_ms,
         components: model.components.clone(),
-        parameters: decoder_parameters::write(&model.parameters, &mut tensors).map_err(unwritable)?,
+        parameters: decoder_parameters::write(&model.parameters, model.decoder.decoder, &mut tensors)
+            .map_err(unwritable)?,
         label_law: model.label_law,
         participant: model.participant.clone(),
         training_hash: model.training_hash.clone(),
         report: model.report.clone(),
+        guard: model.guard.as_ref().map(|guard| guard_parameters::write(guard, &mut tensors)),
     };
     let bytes = tensors.into_bytes(METADATA_KEY, serde_json::to_string(&header).map_err(unwritable)?)?;
     if bytes.len() as u64 > MAX_MODEL_BYTES {
@@ -166,6 +168,7 @@ pub fn model_from_bytes(bytes: &[u8]) -> Result<(Model, ModelId), ModelFileError
         None
     };
     let parameters = decoder_parameters::read(header.decoder.decoder, header.parameters, &mut tensors, n, d)?;
+    let guard = header.guard.map(|guard| guard_parameters::read(guard, &mut tensors, n)).transpose()?;
     tensors.finish()?;
     let model = Model {
         decoder: header.decoder,
@@ -178,6 +181,7 @@ pub fn model_from_bytes(bytes: &[u8]) -> Result<(Model, ModelId), ModelFileError
         participant: header.participant,
         training_hash: header.training_hash,
         report: header.report,
+        guard,
         parameters,
     };
     model.validate()?;

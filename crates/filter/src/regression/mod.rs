@@ -11,7 +11,8 @@ pub(crate) mod recurrent;
 
 use kalmind_types::{MAX_COMPONENTS, MAX_COVARIANCE};
 
-use crate::panel::KernelPath;
+use crate::kernel_path::KernelPath;
+use crate::panel::PanelPoints;
 use crate::{DkfParameters, Noise, Regressor};
 use kernel_noise::KernelNoise;
 
@@ -28,7 +29,7 @@ pub(crate) trait Regression: Send + core::fmt::Debug {
     fn restart(&mut self) {}
 
     /// The kernel comparison just made, for a Q with the same points.
-    fn compared(&self) -> Option<&crate::panel::PanelPoints> {
+    fn compared(&mut self) -> Option<&mut PanelPoints> {
         None
     }
 }
