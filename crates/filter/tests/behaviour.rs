@@ -12,7 +12,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 
-const ALL: [&str; 17] = [
+const ALL: [&str; 21] = [
     "kalman",
     "kalman:update=covariance",
     "kalman:intercept=on,state-order=2,start=first",
@@ -35,6 +35,8 @@ const ALL: [&str; 17] = [
     "dkf-linear:dynamics=ukf",
     "ekf:hidden=8,epochs=3",
     "ukf:hidden=8,epochs=3",
+    "dkf-gru:hidden=8,networks=2,epochs=5",
+    "dkf-gru:hidden=8,networks=1,epochs=5,layers=2,cell=lstm,lags=2",
 ];
 
 /// Linear features with noise of a second-order velocity.
