@@ -5,6 +5,7 @@
 
 pub mod accuracy;
 mod belief;
+mod blocked_cholesky;
 mod build;
 mod checked;
 mod cholesky;
@@ -20,6 +21,7 @@ mod kernel_path;
 mod kernel_reference;
 mod kernel_sum;
 mod label;
+mod matrix_product;
 mod model;
 mod nonlinear;
 mod options;

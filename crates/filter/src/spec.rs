@@ -117,7 +117,8 @@ macro_rules! discriminative {
 
 impl DecoderName {
     /// All decoders of this version.
-    pub const ALL: [Self; 5] = [Self::Kalman, Self::KalmanSteady, Self::Wiener, Self::DkfLinear, Self::DkfNw];
+    pub const ALL: [Self; 6] =
+        [Self::Kalman, Self::KalmanSteady, Self::Wiener, Self::DkfLinear, Self::DkfNw, Self::DkfGp];
 
     /// The name in text.
     #[must_use]
