@@ -9,6 +9,7 @@
     reason = "a program for the terminal, not for users"
 )]
 
+#[expect(dead_code, reason = "the variants are for tests")]
 #[path = "../tests/small_models/mod.rs"]
 mod small_models;
 
@@ -83,13 +84,14 @@ fn least_us(criterion: &mut Criterion, name: &str, model: impl Fn() -> Model) ->
 
 fn print(title: &str, what: &str, sizes: &[usize], rows: &[(String, Vec<Option<f64>>)]) {
     println!("\n{title}; kernel path {}", kalmind_filter::kernel_path());
-    let heads: String = sizes.iter().map(|size| format!("{size:>10}")).collect();
+    let heads = sizes.iter().map(|size| format!("{size:>10}")).collect::<Vec<_>>().concat();
     println!("{what:<24}{heads}");
     for (name, times) in rows {
-        let cells: String = times
+        let cells = times
             .iter()
             .map(|time| time.map_or_else(|| format!("{:>10}", "-"), |time| format!("{time:>10.2}")))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         println!("{name:<24}{cells}");
     }
     println!();

@@ -13,10 +13,19 @@ use crate::small_matrix::{Square, Vector, apply, from_slice, from_triangle, inve
 use crate::stacked::StackedBelief;
 use crate::steady::steady_decoder;
 use crate::wiener::WienerDecoder;
-use crate::{Decoder, FilterState, Form, ModelError, Parameters, Start, StateModel, StepReport};
+use crate::{Decoder, FilterState, Form, KernelPath, ModelError, Parameters, Start, StateModel, StepReport};
 
-/// The decoder of validated `parameters`, whose lagged bins start as `background`.
+/// The decoder of validated `parameters`, whose lagged bins start as `background`, on this processor's kernel path.
 pub(crate) fn decoder(parameters: &Parameters, background: &[f64]) -> Result<Box<dyn Decoder>, ModelError> {
+    decoder_on(parameters, background, KernelPath::detect())
+}
+
+/// The same on a given kernel path.
+pub(crate) fn decoder_on(
+    parameters: &Parameters,
+    background: &[f64],
+    path: KernelPath,
+) -> Result<Box<dyn Decoder>, ModelError> {
     let decoder: Box<dyn Decoder> = match parameters {
         Parameters::Kalman(kalman) => Box::new(KalmanDecoder::new(kalman)?),
         Parameters::KalmanSteady(kalman) => steady_decoder(kalman)?,
@@ -26,7 +35,7 @@ pub(crate) fn decoder(parameters: &Parameters, background: &[f64]) -> Result<Box
         Parameters::WienerCascade(cascade) => Box::new(WienerDecoder::cascade(cascade, background)),
         Parameters::RefitKalman(refit) => Box::new(RefitKalmanDecoder::new(refit)?),
         Parameters::NonlinearKalman(nonlinear) => nonlinear_decoder(nonlinear)?,
-        Parameters::Dkf(dkf) => Box::new(DkfDecoder::new(dkf, background)?),
+        Parameters::Dkf(dkf) => Box::new(DkfDecoder::new(dkf, background, path)?),
     };
     Ok(Box::new(Checked::new(decoder)))
 }

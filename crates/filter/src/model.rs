@@ -4,7 +4,7 @@ use kalmind_types::{Component, MAX_COMPONENTS, StreamFeatures};
 use serde::{Deserialize, Serialize};
 
 use crate::validate::validate_parameters;
-use crate::{Decoder, DecoderName, DecoderSpec, LabelLaw, Parameters, build};
+use crate::{Decoder, DecoderName, DecoderSpec, KernelPath, LabelLaw, Parameters, build};
 
 /// A model: the facts that must match the running daemon, and the decoder's tensors. Pure data.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +106,16 @@ impl Model {
     pub fn decoder(&self) -> Result<Box<dyn Decoder>, ModelError> {
         self.validate()?;
         build::decoder(&self.parameters, &self.background())
+    }
+
+    /// The decoder as [`Model::decoder`] gives it, on a kernel path of the caller's choice: bit-identical outputs on
+    /// machines whose fastest paths differ.
+    ///
+    /// # Errors
+    /// Whatever [`Model::validate`] finds.
+    pub fn decoder_on(&self, path: KernelPath) -> Result<Box<dyn Decoder>, ModelError> {
+        self.validate()?;
+        build::decoder_on(&self.parameters, &self.background(), path)
     }
 
     /// What lagged bins hold before the first one: the training mean as the decoder sees it, n values (zeros where the
