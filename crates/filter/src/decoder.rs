@@ -2,6 +2,8 @@
 
 use kalmind_types::{Intent, Position};
 
+use crate::ChannelCondition;
+
 /// A fitted decoder at work: feature vectors in, intent out, with whatever it remembers between bins.
 ///
 /// [`Decoder::step`] is called once a bin on the tick thread, in the order of the bins. It is real-time: no allocation,
@@ -32,6 +34,11 @@ pub trait Decoder: Send + core::fmt::Debug {
         None
     }
 
+    /// What a guard in front of the decoder takes each channel for; empty without one.
+    fn channel_conditions(&self) -> &[ChannelCondition] {
+        &[]
+    }
+
     /// Whether the decoder wants [`observe_cursor`](Self::observe_cursor) before every step.
     fn takes_cursor(&self) -> bool {
         false
@@ -60,6 +67,8 @@ pub struct StepReport {
     /// How many training points spoke for the measurement, (sum w)^2 / sum w^2, where the decoder knows it. Near one
     /// means far from all training data.
     pub effective_samples: Option<f64>,
+    /// Channels that a guard in front of the decoder corrected or masked in this step.
+    pub guarded_channels: u16,
 }
 
 /// The belief of a filter over its stacked state: the newest block of `dimension` components first, then older ones.

@@ -14,11 +14,12 @@
 //! Row one: `first` takes `mu = f`, `Sigma = Q` (the authors' code); `prior` updates N(0, S) by f and Q. Without
 //! features: `mu = A mu`, `Sigma = M`, and the bin enters the window as the background. An order p > 1 stacks p states
 //! in companion form; f and Q speak of the newest, and row one gives the older ones their stationary distribution given
-//! the newest. Cost: that of f and Q, n l d multiplications (linear) or m (n l + a constant) for m points, and d^3.
+//! the newest. With `dynamics` the prediction is that of an extended or unscented Kalman filter through a network. Cost: that of f and Q, n l d multiplications (linear) or m (n l + a constant) for m points, and d^3.
 
 use kalmind_types::{Intent, MAX_COMPONENTS};
 
 use crate::build::{Measurement, StateFilter, state_filter};
+use crate::dynamics::movement;
 use crate::published_covariance::PublishedCovariance;
 use crate::regression::ConditionalModel;
 use crate::wiener::triangle;
@@ -42,7 +43,8 @@ pub(crate) struct DkfDecoder {
 
 impl DkfDecoder {
     pub(crate) fn new(dkf: &DkfParameters, background: &[f64], path: KernelPath) -> Result<Self, ModelError> {
-        let mut filter = state_filter(&dkf.state, Some(dkf.form), dkf.start)?;
+        let mut filter =
+            state_filter(&dkf.state, movement(dkf.dynamics.as_ref()), Some(dkf.form), dkf.start)?;
         if let Noise::Constant { covariance } = &dkf.noise
             && !filter.set_noise(&triangle(&(covariance * dkf.noise_scale)))
         {

@@ -4,6 +4,7 @@
 //! comes out depends on what goes in and on the kernel path alone.
 
 pub mod accuracy;
+mod activation;
 mod belief;
 mod blocked_cholesky;
 mod build;
@@ -12,8 +13,12 @@ mod cholesky;
 mod decoder;
 mod discriminative;
 mod dkf;
+mod dynamics;
 mod exponential;
+mod factors;
 mod fit;
+mod guard;
+mod innovation;
 mod kalman;
 mod kernel_mean;
 mod kernel_path;
@@ -30,10 +35,13 @@ mod parameters;
 mod published_covariance;
 mod refit;
 mod regression;
+mod riccati;
+mod sigma_points;
 mod small_matrix;
 mod spec;
 mod stacked;
 mod steady;
+mod tanh_layer;
 mod training;
 mod validate;
 mod wiener;
@@ -41,10 +49,12 @@ mod window;
 
 pub use decoder::{Decoder, FilterState, StepReport};
 pub use discriminative::DiscriminativeFilter;
+pub use dynamics::StateDynamics;
 pub use fit::{Budget, FitError, FitProgress, FitReport, FitSettings, Fitted, Tried, fit};
+pub use guard::{ChannelCondition, Guarded};
 pub use kernel_path::{KernelPath, kernel_path};
 pub use label::{LabelKind, LabelLaw};
-pub use model::{Model, ModelError, ZScore};
+pub use model::{GuardStatistics, Model, ModelError, ZScore};
 pub use options::{
     Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, Optimizer, Options,
     ResidualSource, Sparsification,

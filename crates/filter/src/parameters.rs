@@ -123,8 +123,8 @@ pub struct WienerCascadeParameters {
     pub range: DMatrix<f64>,
 }
 
-/// A Kalman filter after a refit; with position feedback, `x_t = H z_t + F p_{t-1} + offset + noise`, where the cursor
-/// position p of the tick before is known without uncertainty.
+/// A Kalman filter after a refit; with position feedback, `x_t = H z_t + F (p_{t-1} - c) + offset + noise`, where the
+/// cursor position p of the tick before is known without uncertainty and c = (0.5, 0.5), both in workspace widths.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefitKalmanParameters {
     /// The filter.
@@ -306,11 +306,12 @@ pub enum Regressor {
         offset: DVector<f64>,
     },
     /// Mean of a Gaussian process whose kernel is a weighted mean of one-dimensional Gaussians, so that no channel's
-    /// influence can exceed its weight: `f(x) = offset + sum_j weights_j sum_i c_i exp(-((x_j - x_ij) scales_j)^2 / 2)`.
+    /// influence can exceed its bound: `f(x) = offset + sum_j weights_j sum_i c_ij exp(-((x_j - x_ij) scales_j)^2 / 2)`.
     MultipleKernel {
-        /// Training windows `x_i`, m x (n l).
+        /// Training windows `x_i`, or inducing points of each kernel one under the other, m x (n l).
         points: DMatrix<f64>,
-        /// `c_i`, m x d (signal variance included).
+        /// `c_i`, m x d, where kernels share them, as exact Gaussian processes do; else `c_ij`, (n l m) x d, the rows of
+        /// entry j from j m on. The signal's variance is part of them.
         coefficients: DMatrix<f64>,
         /// One over the length scale of each entry of a window, n l.
         scales: Vec<f64>,

@@ -119,7 +119,8 @@ fn validate_scale(scale: &CovarianceScale, features: usize) -> Result<(), ModelE
     shape("covariance_scale_window", &as_column(window), window.len(), 1)
 }
 
-fn validate_first_order(state: &StateModel, dimension: usize) -> Result<(), ModelError> {
+/// Checks a state model that has to be of order 1.
+pub(crate) fn validate_first_order(state: &StateModel, dimension: usize) -> Result<(), ModelError> {
     validate_state(state, dimension)?;
     if state.order == 1 {
         Ok(())
@@ -215,7 +216,9 @@ fn validate_regressor(
         }
         Regressor::MultipleKernel { points, coefficients, scales, weights, offset } => {
             validate_points("points", points, inputs)?;
-            shape("coefficients", coefficients, points.nrows(), dimension)?;
+            let own = coefficients.nrows() == points.nrows() * inputs;
+            let rows = if own { coefficients.nrows() } else { points.nrows() };
+            shape("coefficients", coefficients, rows, dimension)?;
             validate_kernel(1.0, Some(scales), inputs)?;
             validate_kernel(1.0, Some(weights), inputs)?;
             shape("offset", &as_column(offset.as_slice()), dimension, 1)
@@ -286,7 +289,12 @@ fn as_column(values: &[f64]) -> DMatrix<f64> {
     DMatrix::from_column_slice(values.len(), 1, values)
 }
 
-fn shape(tensor: &'static str, matrix: &DMatrix<f64>, rows: usize, columns: usize) -> Result<(), ModelError> {
+pub(crate) fn shape(
+    tensor: &'static str,
+    matrix: &DMatrix<f64>,
+    rows: usize,
+    columns: usize,
+) -> Result<(), ModelError> {
     if matrix.shape() != (rows, columns) {
         return Err(ModelError::Shape {
             tensor,

@@ -7,7 +7,7 @@ mod linear;
 mod multiple_kernel;
 mod nadaraya_watson;
 mod networks;
-mod recurrent;
+pub(crate) mod recurrent;
 
 use kalmind_types::{MAX_COMPONENTS, MAX_COVARIANCE};
 
@@ -56,7 +56,7 @@ fn regression_on(regressor: &Regressor, path: KernelPath) -> Box<dyn Regression>
             Box::new(networks::Networks::new(input_mean, input_scale, output_scale, networks))
         }
         Regressor::Recurrent { cell, input_mean, input_scale, output_scale, networks } => {
-            Box::new(recurrent::Recurrent::new(*cell, input_mean, input_scale, output_scale, networks))
+            Box::new(recurrent::Recurrent::new(*cell, input_mean, input_scale, output_scale, networks, path))
         }
         Regressor::Ensemble { members } => Box::new(ensemble::Ensemble::new(members, path)),
     }
