@@ -25,7 +25,7 @@ use crate::published_covariance::PublishedCovariance;
 use crate::regression::ConditionalModel;
 use crate::wiener::triangle;
 use crate::window::Window;
-use crate::{Decoder, DkfParameters, FilterState, ModelError, Noise, StepReport};
+use crate::{Decoder, DkfParameters, FilterState, KernelPath, ModelError, Noise, StepReport};
 
 /// See the module.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub(crate) struct DkfDecoder {
 }
 
 impl DkfDecoder {
-    pub(crate) fn new(dkf: &DkfParameters, background: &[f64]) -> Result<Self, ModelError> {
+    pub(crate) fn new(dkf: &DkfParameters, background: &[f64], path: KernelPath) -> Result<Self, ModelError> {
         let mut filter =
             state_filter(&dkf.state, movement(dkf.dynamics.as_ref()), Some(dkf.form), dkf.start)?;
         if let Noise::Constant { covariance } = &dkf.noise
@@ -56,7 +56,7 @@ impl DkfDecoder {
             dimension: dkf.state.dimension(),
             window: Window::new(background, dkf.lags.max(dkf.covariance_scale.window.len() / n)),
             inputs: n * dkf.lags,
-            conditional: ConditionalModel::new(dkf),
+            conditional: ConditionalModel::new(dkf, path),
             filter,
             published: PublishedCovariance::new(&dkf.covariance_scale, &dkf.state.marginal_covariance())?,
             unfiltered: [0.0; MAX_COMPONENTS],

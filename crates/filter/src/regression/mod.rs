@@ -34,9 +34,13 @@ pub(crate) trait Regression: Send + core::fmt::Debug {
     }
 }
 
-/// The regression f.
+/// The regression f, on this processor's kernel path.
 pub(crate) fn regression(regressor: &Regressor) -> Box<dyn Regression> {
-    let path = KernelPath::detect();
+    regression_on(regressor, KernelPath::detect())
+}
+
+/// The regression f.
+fn regression_on(regressor: &Regressor, path: KernelPath) -> Box<dyn Regression> {
     match regressor {
         Regressor::Linear { weights, intercept } => Box::new(linear::Linear::new(weights, intercept)),
         Regressor::NadarayaWatson { points, values, bandwidth, scales } => Box::new(
@@ -54,7 +58,7 @@ pub(crate) fn regression(regressor: &Regressor) -> Box<dyn Regression> {
         Regressor::Recurrent { cell, input_mean, input_scale, output_scale, networks } => {
             Box::new(recurrent::Recurrent::new(*cell, input_mean, input_scale, output_scale, networks, path))
         }
-        Regressor::Ensemble { members } => Box::new(ensemble::Ensemble::new(members)),
+        Regressor::Ensemble { members } => Box::new(ensemble::Ensemble::new(members, path)),
     }
 }
 
@@ -92,14 +96,14 @@ pub(crate) struct ConditionalModel {
 }
 
 impl ConditionalModel {
-    pub(crate) fn new(dkf: &DkfParameters) -> Self {
+    pub(crate) fn new(dkf: &DkfParameters, path: KernelPath) -> Self {
         let shared = matches!((&dkf.regressor, &dkf.noise),
             (Regressor::NadarayaWatson { points, scales, .. }, Noise::Kernel { points: others, scales: other_scales, .. })
                 if others == points && other_scales == scales);
         Self {
-            mean: regression(&dkf.regressor),
+            mean: regression_on(&dkf.regressor, path),
             turned: dkf.direction.then(|| dkf.state.dimension()),
-            noise: KernelNoise::new(&dkf.noise, dkf.noise_scale, shared, KernelPath::detect()),
+            noise: KernelNoise::new(&dkf.noise, dkf.noise_scale, shared, path),
         }
     }
 
