@@ -6,6 +6,7 @@ mod gaussian_process;
 mod inducing_points;
 mod kalman;
 mod kernel_matrix;
+mod kernel_scales;
 mod learner;
 mod linear;
 mod marginal_likelihood;
