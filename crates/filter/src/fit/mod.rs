@@ -11,6 +11,7 @@ mod guard;
 mod inducing_points;
 mod kalman;
 mod kernel_matrix;
+mod kernel_scales;
 mod learner;
 mod levenberg_marquardt;
 mod linear;
