@@ -5,6 +5,7 @@
 
 pub mod accuracy;
 mod belief;
+pub mod bootstrap;
 mod build;
 mod cholesky;
 mod decoder;
@@ -21,6 +22,8 @@ mod panel;
 mod parameters;
 mod refit;
 mod regression;
+pub mod scores;
+pub mod sensitivity;
 mod small_matrix;
 mod spec;
 mod stacked;

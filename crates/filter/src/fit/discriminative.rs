@@ -203,6 +203,11 @@ pub(crate) fn finish(
         Choice::Given(scale) => CovarianceScale::constant(scale),
         Choice::Auto => calibration::covariance_scale(&run.errors, state.dimension()),
     };
+    let published =
+        crate::dkf::Calibration::new(&covariance_scale, &state.marginal_covariance()).map_err(unfit)?;
+    let distances: Vec<f64> =
+        run.errors.iter().map(|error| error.squared_distance / published.factor(error.size)).collect();
+    report.held_out_coverage = Some(accuracy::coverage_of(&distances, state.dimension()));
     report.noise_scale = Some(noise_scale);
     report.covariance_scale =
         Some(covariance_scale.factors.iter().sum::<f64>() / covariance_scale.factors.len() as f64);

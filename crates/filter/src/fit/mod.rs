@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::accuracy::Coverage;
 use crate::steady::steady_iterations;
 use crate::{Choice, DecoderName, DecoderSpec, Parameters, TrainingData, WienerParameters};
 
@@ -100,6 +101,8 @@ pub struct FitReport {
     pub fallback_steps: Option<usize>,
     /// Root of the squared error over the squared truth, of held-out training rows through the filter.
     pub held_out_error: Option<f64>,
+    /// How much of the truth of those rows lies within the published ellipsoids.
+    pub held_out_coverage: Option<Coverage>,
     /// Iterations until the steady-state gain stood.
     pub steady_iterations: Option<usize>,
     /// Every hyperparameter in use that a fit chose or took as default, by its option's name or a name of its own.
@@ -122,6 +125,29 @@ pub struct Tried {
 }
 
 impl FitReport {
+    /// Which of [`tried`](Self::tried) were chosen: the candidates whose error is that of the model, and beside them those
+    /// whose options are all in use.
+    #[must_use]
+    pub fn chosen(&self) -> Vec<bool> {
+        let of_model = |tried: &Tried| self.held_out_error.is_some_and(|error| error == tried.error);
+        let in_use = |tried: &Tried| {
+            tried.candidate.split(',').all(|assignment| {
+                assignment.split_once('=').is_some_and(|(name, value)| {
+                    self.hyperparameters.get(name).is_some_and(|used| match used {
+                        serde_json::Value::String(text) => text == value,
+                        other => value.parse::<f64>().is_ok_and(|value| other.as_f64() == Some(value)),
+                    })
+                })
+            })
+        };
+        let told_apart =
+            |text: &str| self.tried.iter().any(|tried| tried.candidate == text && of_model(tried));
+        self.tried
+            .iter()
+            .map(|tried| of_model(tried) || (in_use(tried) && !told_apart(&tried.candidate)))
+            .collect()
+    }
+
     /// Notes a candidate.
     pub(crate) fn tried(&mut self, candidate: String, error: f64) {
         self.tried.push(Tried { candidate, error });
@@ -364,4 +390,30 @@ fn fit_wiener(
         residual_covariance: windows::second_moment(&(&states - held_out)),
         state_covariance: windows::second_moment(&centred),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_in_use_are_marked_even_where_others_are_called_the_same() {
+        let mut report = FitReport { held_out_error: Some(0.5), ..FitReport::default() };
+        report.uses("lags", 2);
+        report.uses("form", "robust");
+        report.uses("ridge", 0.01);
+        for (candidate, error) in [
+            ("ridge=0.01", 0.7),
+            ("ridge=0.1", 0.8),
+            ("form=robust", 0.6),
+            ("lags=1", 0.6),
+            ("form=robust", 0.5),
+            ("form=standard", 0.55),
+            ("lags=2", 0.5),
+            ("something else", 0.4),
+        ] {
+            report.tried(candidate.to_owned(), error);
+        }
+        assert_eq!(report.chosen(), [true, false, false, false, true, false, true, false]);
+    }
 }
