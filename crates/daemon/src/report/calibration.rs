@@ -32,7 +32,7 @@ pub(super) fn section(comparison: &Comparison) -> String {
     });
     format!(
         "{}{}{}",
-        legend(names.iter().map(String::as_str), false),
+        legend(&names, false),
         figure(
             &plot.svg(),
             "On the diagonal the covariance is honest; below it the decoder is surer than it should be."

@@ -15,7 +15,7 @@ type Effects = Vec<(usize, f64)>;
 /// Perturbations that were asked for, and the influence of every channel.
 pub(super) fn section(comparison: &Comparison) -> String {
     let names: Vec<String> = comparison.decoders.iter().map(|decoder| decoder.spec.to_string()).collect();
-    let mut html = legend(names.iter().map(String::as_str), false);
+    let mut html = legend(&names, false);
     for (index, perturbation) in comparison.perturbations.iter().enumerate() {
         let title = format!("Offset {} (training standard deviations)", perturbation.text);
         html += &format!("<h3>{}</h3>\n{}", Escaped(&title), perturbed_table(comparison, index));

@@ -91,7 +91,7 @@ fn paths(comparison: &Comparison) -> String {
          truth and all decoders.</p>\n{}<div class=\"figures\">\n",
         Escaped(&comparison.components[0]),
         Escaped(&comparison.components[1]),
-        legend(names.iter().map(String::as_str), true)
+        legend(&names, true)
     );
     for path in 0..count {
         let start = path * (truth.nrows() - length) / count.saturating_sub(1).max(1);
@@ -143,7 +143,7 @@ pub(super) fn errors_over_time(comparison: &Comparison) -> String {
     format!(
         "<p class=\"note\">Running means over {window} rows ({} s).</p>\n{}{}{}",
         number(window as f64 * comparison.bin_ms / 1e3, 1),
-        legend(names.iter().map(String::as_str), false),
+        legend(&names, false),
         figure(&angle, "Angle between decoded and true."),
         figure(&error, "Error, relative to the root mean square of the truth over all rows."),
     )

@@ -25,7 +25,7 @@ fn dash(series: usize) -> &'static str {
 }
 
 /// The names of decoders beside their lines.
-pub(super) fn legend<'a>(names: impl IntoIterator<Item = &'a str>, with_truth: bool) -> String {
+pub(super) fn legend(names: &[String], with_truth: bool) -> String {
     let mut html = String::from("<ul class=\"legend\">");
     let mut item = |class: &str, style: &str, name: &str| {
         let _infallible = write!(
@@ -38,7 +38,7 @@ pub(super) fn legend<'a>(names: impl IntoIterator<Item = &'a str>, with_truth: b
     if with_truth {
         item("truth", "", "truth");
     }
-    for (series, name) in names.into_iter().enumerate() {
+    for (series, name) in names.iter().enumerate() {
         item("course", &format!("stroke:{};stroke-dasharray:{}", colour(series), dash(series)), name);
     }
     html.push_str("</ul>\n");
