@@ -20,6 +20,7 @@ mod nonlinear;
 mod options;
 mod panel;
 mod parameters;
+mod published_covariance;
 mod refit;
 mod regression;
 pub mod scores;

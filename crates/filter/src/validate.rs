@@ -11,6 +11,8 @@ use crate::{
 
 /// Pivots below this part of their diagonal entry count as zero.
 const SINGULAR: f64 = 1e-14;
+/// Beyond this a factor on a covariance would be lost in rounding.
+const LARGEST_LOG_FACTOR: f64 = 50.0;
 
 /// Checks the tensors of a decoder of `features` features a bin and `dimension` components.
 pub(crate) fn validate_parameters(
@@ -26,8 +28,7 @@ pub(crate) fn validate_parameters(
             }
             Ok(())
         }
-        Parameters::Wiener(wiener) => validate_wiener(wiener, features, dimension),
-        Parameters::Ole(wiener) => validate_wiener(wiener, features, dimension),
+        Parameters::Wiener(wiener) | Parameters::Ole(wiener) => validate_wiener(wiener, features, dimension),
         Parameters::WienerCascade(cascade) => validate_cascade(cascade, features, dimension),
         Parameters::RefitKalman(refit) => {
             validate_kalman(&refit.kalman, features, dimension)?;
@@ -95,21 +96,27 @@ fn validate_dkf(dkf: &DkfParameters, features: usize, dimension: usize) -> Resul
         }
     }
     positive("noise_scale", dkf.noise_scale)?;
-    validate_scale(&dkf.covariance_scale)
+    validate_scale(&dkf.covariance_scale, features)
 }
 
-fn validate_scale(scale: &CovarianceScale) -> Result<(), ModelError> {
-    if scale.sizes.is_empty() {
-        return out_of_range("the number of covariance scales", 0.0, "at least 1");
-    }
-    shape("covariance_scale factors", &as_column(&scale.factors), scale.sizes.len(), 1)?;
-    shape("covariance_scale sizes", &as_column(&scale.sizes), scale.sizes.len(), 1)?;
-    for pair in scale.sizes.windows(2) {
-        if pair[1] <= pair[0] {
-            return out_of_range("a covariance_scale size", pair[1], "greater than the one before");
+fn validate_scale(scale: &CovarianceScale, features: usize) -> Result<(), ModelError> {
+    let CovarianceScale { bias, size, size_squared, surprise, window, limits: [least, greatest] } = scale;
+    for number in [bias, size, size_squared, surprise, least, greatest] {
+        if !number.is_finite() {
+            return out_of_range("a coefficient of covariance_scale", *number, "finite");
         }
     }
-    scale.factors.iter().try_for_each(|factor| positive("a covariance_scale factor", *factor))
+    if least > greatest || least.abs() > LARGEST_LOG_FACTOR || greatest.abs() > LARGEST_LOG_FACTOR {
+        return out_of_range("a limit of covariance_scale", *greatest, "from -50 to 50, the least first");
+    }
+    if window.len() % features != 0 || window.len() > 100 * features {
+        return out_of_range(
+            "the length of covariance_scale_window",
+            window.len() as f64,
+            "n times 0 to 100",
+        );
+    }
+    shape("covariance_scale_window", &as_column(window), window.len(), 1)
 }
 
 fn validate_first_order(state: &StateModel, dimension: usize) -> Result<(), ModelError> {
@@ -362,6 +369,8 @@ impl Parameters {
                     Linearization::Unscented => DecoderName::Ukf,
                 }
             }
+            // `auto` keeps its name whatever it chose
+            Self::Dkf(_) if name == DecoderName::Auto => true,
             Self::Dkf(dkf) => {
                 name == match dkf.regressor {
                     Regressor::Linear { .. } => DecoderName::DkfLinear,

@@ -1,44 +1,84 @@
 //! A decoder's parameters, from the header's `parameters` and the tensors, and back.
 
 use kalmind_filter::{
-    DecoderName, DkfParameters, KalmanParameters, Noise, Parameters, Regressor, StateModel, StationarySource,
-    WienerParameters,
+    CovarianceScale, DecoderName, DkfParameters, KalmanParameters, Linearization, Noise, NonlinearDynamics,
+    NonlinearKalmanParameters, Parameters, RefitKalmanParameters, StateModel, StationarySource,
+    WienerCascadeParameters, WienerParameters,
 };
 use nalgebra::DMatrix;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::ModelFileError;
-use crate::header::{DkfHeader, KalmanHeader, NoiseHeader, WienerHeader};
+use crate::header::{
+    CovarianceLawHeader, CovarianceScaleHeader, DkfHeader, KalmanHeader, NoiseHeader, NonlinearHeader,
+    OleHeader, WienerHeader,
+};
+use crate::regressor_parameters::{self, RegressorHeader};
 use crate::tensors::{TensorReader, TensorWriter};
 
+/// Keys of a regressor that stand among the others where the decoder is named after it.
+const REGRESSOR_KEYS: [&str; 4] = ["bandwidth", "cell", "networks", "layers"];
 /// The longest window and highest order that shapes are computed for; the model's own check has the exact limits.
 const LARGEST_FACTOR: usize = 100;
 
 /// Writes the tensors; gives the header's `parameters`.
-pub(crate) fn write(parameters: &Parameters, tensors: &mut TensorWriter) -> Result<Value, serde_json::Error> {
+pub(crate) fn write(
+    parameters: &Parameters,
+    decoder: DecoderName,
+    tensors: &mut TensorWriter,
+) -> Result<Value, serde_json::Error> {
     match parameters {
         Parameters::Kalman(kalman) | Parameters::KalmanSteady(kalman) => {
-            write_state(&kalman.state, tensors);
-            tensors.matrix("observation", &kalman.observation);
-            tensors.vector("observation_offset", kalman.observation_offset.as_slice());
-            tensors.matrix("observation_noise", &kalman.observation_noise);
-            serde_json::to_value(KalmanHeader {
-                state_order: kalman.state.order,
-                stationary_source: kalman.state.stationary_source,
-                start: kalman.start,
-            })
+            serde_json::to_value(write_kalman(kalman, tensors))
         }
         Parameters::Wiener(wiener) => {
-            tensors.matrix("weights", &wiener.weights);
-            tensors.vector("intercept", wiener.intercept.as_slice());
-            tensors.matrix("residual_covariance", &wiener.residual_covariance);
-            tensors.matrix("state_covariance", &wiener.state_covariance);
+            write_wiener(wiener, tensors);
             serde_json::to_value(WienerHeader { lags: wiener.lags })
         }
-        Parameters::Dkf(dkf) => serde_json::to_value(write_dkf(dkf, tensors)),
-        _ => serde_json::to_value(()),
+        Parameters::WienerCascade(cascade) => {
+            write_wiener(&cascade.wiener, tensors);
+            tensors.matrix("polynomial", &cascade.polynomial);
+            tensors.matrix("range", &cascade.range);
+            serde_json::to_value(WienerHeader { lags: cascade.wiener.lags })
+        }
+        Parameters::Ole(wiener) => {
+            write_wiener(wiener, tensors);
+            serde_json::to_value(OleHeader {})
+        }
+        Parameters::RefitKalman(refit) => {
+            if let Some(feedback) = &refit.feedback {
+                tensors.matrix("feedback", feedback);
+            }
+            serde_json::to_value(write_kalman(&refit.kalman, tensors))
+        }
+        Parameters::NonlinearKalman(nonlinear) => {
+            write_state(&nonlinear.state, tensors);
+            regressor_parameters::write_network(&nonlinear.observation, "observation.", tensors);
+            tensors.matrix("observation_noise", &nonlinear.observation_noise);
+            serde_json::to_value(NonlinearHeader { stationary_source: nonlinear.state.stationary_source })
+        }
+        Parameters::Dkf(dkf) => write_dkf(dkf, decoder, tensors),
     }
+}
+
+fn write_kalman(kalman: &KalmanParameters, tensors: &mut TensorWriter) -> KalmanHeader {
+    write_state(&kalman.state, tensors);
+    tensors.matrix("observation", &kalman.observation);
+    tensors.vector("observation_offset", kalman.observation_offset.as_slice());
+    tensors.matrix("observation_noise", &kalman.observation_noise);
+    KalmanHeader {
+        state_order: kalman.state.order,
+        stationary_source: kalman.state.stationary_source,
+        start: kalman.start,
+    }
+}
+
+fn write_wiener(wiener: &WienerParameters, tensors: &mut TensorWriter) {
+    tensors.matrix("weights", &wiener.weights);
+    tensors.vector("intercept", wiener.intercept.as_slice());
+    tensors.matrix("residual_covariance", &wiener.residual_covariance);
+    tensors.matrix("state_covariance", &wiener.state_covariance);
 }
 
 fn write_state(state: &StateModel, tensors: &mut TensorWriter) {
@@ -47,24 +87,15 @@ fn write_state(state: &StateModel, tensors: &mut TensorWriter) {
     tensors.matrix("stationary_covariance", &state.stationary_covariance);
 }
 
-fn write_dkf(dkf: &DkfParameters, tensors: &mut TensorWriter) -> DkfHeader {
+fn write_dkf(
+    dkf: &DkfParameters,
+    decoder: DecoderName,
+    tensors: &mut TensorWriter,
+) -> Result<Value, serde_json::Error> {
     write_state(&dkf.state, tensors);
-    let bandwidth = match &dkf.regressor {
-        Regressor::NadarayaWatson { points, values, bandwidth, scales } => {
-            tensors.matrix("points", points);
-            tensors.matrix("values", values);
-            if let Some(scales) = scales {
-                tensors.vector("scales", scales);
-            }
-            Some(*bandwidth)
-        }
-        Regressor::Linear { weights, intercept } => {
-            tensors.matrix("weights", weights);
-            tensors.vector("intercept", intercept.as_slice());
-            None
-        }
-        _ => None,
-    };
+    if let Some(dynamics) = &dkf.dynamics {
+        regressor_parameters::write_network(&dynamics.network, "dynamics.", tensors);
+    }
     let noise = match &dkf.noise {
         Noise::Constant { covariance } => {
             tensors.matrix("noise_covariance", covariance);
@@ -80,17 +111,27 @@ fn write_dkf(dkf: &DkfParameters, tensors: &mut TensorWriter) -> DkfHeader {
             NoiseHeader::Kernel { bandwidth: *bandwidth, prior_samples: *prior_samples }
         }
     };
-    DkfHeader {
+    let mut header = serde_json::to_value(DkfHeader {
         state_order: dkf.state.order,
         stationary_source: dkf.state.stationary_source,
         start: dkf.start,
         form: dkf.form,
         lags: dkf.lags,
-        bandwidth,
+        dynamics: dkf.dynamics.as_ref().map(|dynamics| dynamics.linearization),
         noise,
         noise_scale: dkf.noise_scale,
-        covariance_scale: dkf.covariance_scale.clone().into(),
+        covariance_scale: write_covariance_scale(&dkf.covariance_scale, tensors),
+    })?;
+    let mut regressor = serde_json::to_value(regressor_parameters::write(&dkf.regressor, "", tensors))?;
+    if let (Value::Object(header), Value::Object(regressor)) = (&mut header, &mut regressor) {
+        if regressor_parameters::kind_of(decoder).is_some() {
+            regressor.remove("kind");
+            header.append(regressor);
+        } else {
+            header.insert("regressor".to_owned(), Value::Object(core::mem::take(regressor)));
+        }
     }
+    Ok(header)
 }
 
 /// Reads the parameters of `decoder` for n features and d components. Shapes are checked here, what the numbers have to
@@ -105,64 +146,155 @@ pub(crate) fn read(
     match decoder {
         DecoderName::Kalman => Ok(Parameters::Kalman(read_kalman(header, tensors, n, d)?)),
         DecoderName::KalmanSteady => Ok(Parameters::KalmanSteady(read_kalman(header, tensors, n, d)?)),
+        DecoderName::RefitKalman => {
+            let feedback = tensors.has("feedback").then(|| tensors.matrix("feedback", n, 2)).transpose()?;
+            Ok(Parameters::RefitKalman(RefitKalmanParameters {
+                kalman: read_kalman(header, tensors, n, d)?,
+                feedback,
+            }))
+        }
         DecoderName::Wiener => {
             let WienerHeader { lags } = parse(header)?;
-            let inputs = n * factor("lags", lags)?;
-            Ok(Parameters::Wiener(WienerParameters {
-                lags,
-                weights: tensors.matrix("weights", d, inputs)?,
-                intercept: tensors.vector_or_zeros("intercept", d)?,
-                residual_covariance: tensors.matrix("residual_covariance", d, d)?,
-                state_covariance: tensors.matrix("state_covariance", d, d)?,
+            Ok(Parameters::Wiener(read_wiener(lags, tensors, n, d)?))
+        }
+        DecoderName::WienerCascade => {
+            let WienerHeader { lags } = parse(header)?;
+            Ok(Parameters::WienerCascade(WienerCascadeParameters {
+                wiener: read_wiener(lags, tensors, n, d)?,
+                polynomial: tensors.columns("polynomial", d)?,
+                range: tensors.matrix("range", d, 2)?,
             }))
         }
-        DecoderName::DkfLinear | DecoderName::DkfNw => {
-            let header: DkfHeader = parse(header)?;
-            let inputs = n * factor("lags", header.lags)?;
-            let state = read_state(header.state_order, header.stationary_source, tensors, d)?;
-            let regressor = match (decoder, header.bandwidth) {
-                (DecoderName::DkfNw, Some(bandwidth)) => Regressor::NadarayaWatson {
-                    points: tensors.rows("points", inputs)?,
-                    values: tensors.rows("values", d)?,
-                    bandwidth,
-                    scales: tensors.optional_vector("scales", inputs)?,
+        DecoderName::Ole => {
+            let OleHeader {} = parse(header)?;
+            Ok(Parameters::Ole(read_wiener(1, tensors, n, d)?))
+        }
+        DecoderName::Ekf | DecoderName::Ukf => {
+            let NonlinearHeader { stationary_source } = parse(header)?;
+            Ok(Parameters::NonlinearKalman(NonlinearKalmanParameters {
+                state: read_state(1, stationary_source, tensors, d)?,
+                observation: regressor_parameters::read_network("observation.", tensors, d, n)?,
+                observation_noise: tensors.matrix("observation_noise", n, n)?,
+                linearization: if decoder == DecoderName::Ekf {
+                    Linearization::Extended
+                } else {
+                    Linearization::Unscented
                 },
-                (DecoderName::DkfNw, None) => return Err(problem("parameters: missing field `bandwidth`")),
-                (_, Some(_)) => {
-                    return Err(problem("parameters: `bandwidth` is of `dkf-nw`, not of `dkf-linear`"));
-                }
-                (_, None) => Regressor::Linear {
-                    weights: tensors.matrix("weights", d, inputs)?,
-                    intercept: tensors.vector_or_zeros("intercept", d)?,
-                },
-            };
-            let noise = match header.noise {
-                NoiseHeader::Constant {} => {
-                    Noise::Constant { covariance: tensors.matrix("noise_covariance", d, d)? }
-                }
-                NoiseHeader::Kernel { bandwidth, prior_samples } => Noise::Kernel {
-                    points: tensors.rows("noise_points", inputs)?,
-                    residual_products: tensors.rows("residual_products", d * (d + 1) / 2)?,
-                    bandwidth,
-                    scales: tensors.optional_vector("noise_scales", inputs)?,
-                    prior_covariance: tensors.matrix("prior_covariance", d, d)?,
-                    prior_samples,
-                },
-            };
-            Ok(Parameters::Dkf(DkfParameters {
-                state,
-                dynamics: None,
-                form: header.form,
-                start: header.start,
-                lags: header.lags,
-                regressor,
-                noise,
-                noise_scale: header.noise_scale,
-                covariance_scale: header.covariance_scale.into(),
             }))
         }
-        _ => Err(problem("parameters: this decoder has no file format yet")),
+        DecoderName::DkfLinear
+        | DecoderName::DkfNw
+        | DecoderName::DkfGp
+        | DecoderName::DkfMk
+        | DecoderName::DkfNn
+        | DecoderName::DkfGru
+        | DecoderName::Auto => Ok(Parameters::Dkf(read_dkf(decoder, header, tensors, n, d)?)),
     }
+}
+
+fn read_dkf(
+    decoder: DecoderName,
+    header: Value,
+    tensors: &mut TensorReader<'_>,
+    n: usize,
+    d: usize,
+) -> Result<DkfParameters, ModelFileError> {
+    let (header, regressor) = split_dkf(decoder, header)?;
+    let inputs = n * factor("lags", header.lags)?;
+    let state = read_state(header.state_order, header.stationary_source, tensors, d)?;
+    let dynamics = match header.dynamics {
+        Some(linearization) => Some(NonlinearDynamics {
+            network: regressor_parameters::read_network("dynamics.", tensors, d, d)?,
+            linearization,
+        }),
+        None => None,
+    };
+    let noise = match header.noise {
+        NoiseHeader::Constant {} => Noise::Constant { covariance: tensors.matrix("noise_covariance", d, d)? },
+        NoiseHeader::Kernel { bandwidth, prior_samples } => Noise::Kernel {
+            points: tensors.rows("noise_points", inputs)?,
+            residual_products: tensors.rows("residual_products", d * (d + 1) / 2)?,
+            bandwidth,
+            scales: tensors.optional_vector("noise_scales", inputs)?,
+            prior_covariance: tensors.matrix("prior_covariance", d, d)?,
+            prior_samples,
+        },
+    };
+    Ok(DkfParameters {
+        state,
+        dynamics,
+        form: header.form,
+        start: header.start,
+        lags: header.lags,
+        regressor: regressor_parameters::read(regressor, "", tensors, n, header.lags, d)?,
+        noise,
+        noise_scale: header.noise_scale,
+        covariance_scale: read_covariance_scale(header.covariance_scale, tensors)?,
+    })
+}
+
+fn write_covariance_scale(scale: &CovarianceScale, tensors: &mut TensorWriter) -> CovarianceScaleHeader {
+    let CovarianceScale { bias, size, size_squared, surprise, ref window, limits } = *scale;
+    if !window.is_empty() {
+        tensors.vector("covariance_scale_window", window);
+    }
+    CovarianceScaleHeader::Law(CovarianceLawHeader { bias, size, size_squared, surprise, limits })
+}
+
+fn read_covariance_scale(
+    header: CovarianceScaleHeader,
+    tensors: &mut TensorReader<'_>,
+) -> Result<CovarianceScale, ModelFileError> {
+    match header {
+        CovarianceScaleHeader::Constant(factor) if factor > 0.0 => Ok(CovarianceScale::constant(factor)),
+        CovarianceScaleHeader::Constant(factor) => {
+            Err(problem(&format!("parameters: covariance_scale is {factor}, but has to be above 0")))
+        }
+        CovarianceScaleHeader::Law(CovarianceLawHeader { bias, size, size_squared, surprise, limits }) => {
+            let window = if tensors.has("covariance_scale_window") {
+                tensors.any_vector("covariance_scale_window")?
+            } else {
+                Vec::new()
+            };
+            Ok(CovarianceScale { bias, size, size_squared, surprise, window, limits })
+        }
+    }
+}
+
+/// Takes the regressor's keys out of the header's `parameters`: those of the kind that the decoder is named after stand
+/// among the others, those of a decoder of any kind under `regressor`.
+fn split_dkf(decoder: DecoderName, header: Value) -> Result<(DkfHeader, RegressorHeader), ModelFileError> {
+    let Value::Object(mut header) = header else { return Err(problem("parameters: not an object")) };
+    let regressor = match regressor_parameters::kind_of(decoder) {
+        Some(kind) => {
+            let mut regressor = Map::new();
+            for key in REGRESSOR_KEYS {
+                if let Some(value) = header.remove(key) {
+                    regressor.insert(key.to_owned(), value);
+                }
+            }
+            regressor.insert("kind".to_owned(), kind.into());
+            Value::Object(regressor)
+        }
+        None => header.remove("regressor").ok_or_else(|| problem("parameters: missing field `regressor`"))?,
+    };
+    Ok((parse(Value::Object(header))?, parse(regressor)?))
+}
+
+fn read_wiener(
+    lags: usize,
+    tensors: &mut TensorReader<'_>,
+    n: usize,
+    d: usize,
+) -> Result<WienerParameters, ModelFileError> {
+    let inputs = n * factor("lags", lags)?;
+    Ok(WienerParameters {
+        lags,
+        weights: tensors.matrix("weights", d, inputs)?,
+        intercept: tensors.vector_or_zeros("intercept", d)?,
+        residual_covariance: tensors.matrix("residual_covariance", d, d)?,
+        state_covariance: tensors.matrix("state_covariance", d, d)?,
+    })
 }
 
 fn read_kalman(
@@ -202,7 +334,8 @@ fn read_state(
     Ok(state)
 }
 
-fn factor(name: &str, value: usize) -> Result<usize, ModelFileError> {
+/// `value` where it is a number of bins, orders, networks or layers that a model can have.
+pub(crate) fn factor(name: &str, value: usize) -> Result<usize, ModelFileError> {
     if (1..=LARGEST_FACTOR).contains(&value) {
         return Ok(value);
     }
@@ -213,7 +346,7 @@ fn parse<T: DeserializeOwned>(header: Value) -> Result<T, ModelFileError> {
     serde_json::from_value(header).map_err(|error| problem(&format!("parameters: {error}")))
 }
 
-fn problem(text: &str) -> ModelFileError {
+pub(crate) fn problem(text: &str) -> ModelFileError {
     ModelFileError::Header { problem: text.to_owned() }
 }
 

@@ -10,6 +10,7 @@
 mod decoder_parameters;
 mod header;
 mod model_file;
+mod regressor_parameters;
 mod rows;
 mod segments;
 mod table;

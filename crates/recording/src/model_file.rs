@@ -74,7 +74,7 @@ pub enum ModelFileError {
     #[error("no tensor `{tensor}`; expected F64 {expected}")]
     MissingTensor {
         /// Its name.
-        tensor: &'static str,
+        tensor: String,
         /// Its shape.
         expected: String,
     },
@@ -88,7 +88,7 @@ pub enum ModelFileError {
     #[error("tensor `{tensor}` is {found}; expected {expected}")]
     WrongTensor {
         /// Its name.
-        tensor: &'static str,
+        tensor: String,
         /// Its type and shape.
         found: String,
         /// What they should be.
@@ -127,7 +127,8 @@ pub fn model_to_bytes(model: &Model) -> Result<Vec<u8>, ModelFileError> {
         streams: model.streams.clone(),
         bin_ms: model.bin_ms,
         components: model.components.clone(),
-        parameters: decoder_parameters::write(&model.parameters, &mut tensors).map_err(unwritable)?,
+        parameters: decoder_parameters::write(&model.parameters, model.decoder.decoder, &mut tensors)
+            .map_err(unwritable)?,
         label_law: model.label_law,
         participant: model.participant.clone(),
         training_hash: model.training_hash.clone(),

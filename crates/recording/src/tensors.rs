@@ -10,21 +10,21 @@ use crate::ModelFileError;
 /// Tensors to be written, by name.
 #[derive(Debug, Default)]
 pub(crate) struct TensorWriter {
-    tensors: BTreeMap<&'static str, (Vec<usize>, Vec<u8>)>,
+    tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)>,
 }
 
 impl TensorWriter {
-    pub(crate) fn vector(&mut self, name: &'static str, values: &[f64]) {
+    pub(crate) fn vector(&mut self, name: &str, values: &[f64]) {
         let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.tensors.insert(name, (vec![values.len()], data));
+        self.tensors.insert(name.to_owned(), (vec![values.len()], data));
     }
 
-    pub(crate) fn matrix(&mut self, name: &'static str, matrix: &DMatrix<f64>) {
+    pub(crate) fn matrix(&mut self, name: &str, matrix: &DMatrix<f64>) {
         let mut data = Vec::with_capacity(matrix.len() * 8);
         for row in matrix.row_iter() {
             data.extend(row.iter().flat_map(|value| value.to_le_bytes()));
         }
-        self.tensors.insert(name, (vec![matrix.nrows(), matrix.ncols()], data));
+        self.tensors.insert(name.to_owned(), (vec![matrix.nrows(), matrix.ncols()], data));
     }
 
     /// The file's bytes. safetensors orders tensors by name, and there is one metadata key, so equal models give equal
@@ -35,7 +35,7 @@ impl TensorWriter {
         };
         let mut views = Vec::with_capacity(self.tensors.len());
         for (name, (shape, data)) in &self.tensors {
-            views.push((*name, TensorView::new(Dtype::F64, shape.clone(), data).map_err(foreign)?));
+            views.push((name.as_str(), TensorView::new(Dtype::F64, shape.clone(), data).map_err(foreign)?));
         }
         safetensors::serialize(views, Some([(metadata_key.to_owned(), header)].into())).map_err(foreign)
     }
@@ -57,7 +57,7 @@ impl<'a> TensorReader<'a> {
     }
 
     /// `length` values.
-    pub(crate) fn vector(&mut self, name: &'static str, length: usize) -> Result<Vec<f64>, ModelFileError> {
+    pub(crate) fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f64>, ModelFileError> {
         let view = self.take(name, &[Some(length)])?;
         Ok(values(view.data()))
     }
@@ -65,7 +65,7 @@ impl<'a> TensorReader<'a> {
     /// `length` values; zeros where the tensor is not there.
     pub(crate) fn vector_or_zeros(
         &mut self,
-        name: &'static str,
+        name: &str,
         length: usize,
     ) -> Result<DVector<f64>, ModelFileError> {
         if self.has(name) {
@@ -77,16 +77,22 @@ impl<'a> TensorReader<'a> {
     /// `length` values, or none where the tensor is not there.
     pub(crate) fn optional_vector(
         &mut self,
-        name: &'static str,
+        name: &str,
         length: usize,
     ) -> Result<Option<Vec<f64>>, ModelFileError> {
         self.has(name).then(|| self.vector(name, length)).transpose()
     }
 
+    /// A vector of any length.
+    pub(crate) fn any_vector(&mut self, name: &str) -> Result<Vec<f64>, ModelFileError> {
+        let view = self.take(name, &[None])?;
+        Ok(values(view.data()))
+    }
+
     /// A matrix of this shape.
     pub(crate) fn matrix(
         &mut self,
-        name: &'static str,
+        name: &str,
         rows: usize,
         columns: usize,
     ) -> Result<DMatrix<f64>, ModelFileError> {
@@ -95,13 +101,15 @@ impl<'a> TensorReader<'a> {
     }
 
     /// A matrix of any number of rows.
-    pub(crate) fn rows(
-        &mut self,
-        name: &'static str,
-        columns: usize,
-    ) -> Result<DMatrix<f64>, ModelFileError> {
+    pub(crate) fn rows(&mut self, name: &str, columns: usize) -> Result<DMatrix<f64>, ModelFileError> {
         let view = self.take(name, &[None, Some(columns)])?;
         Ok(DMatrix::from_row_slice(view.shape()[0], columns, &values(view.data())))
+    }
+
+    /// A matrix of any number of columns.
+    pub(crate) fn columns(&mut self, name: &str, rows: usize) -> Result<DMatrix<f64>, ModelFileError> {
+        let view = self.take(name, &[Some(rows), None])?;
+        Ok(DMatrix::from_row_slice(rows, view.shape()[1], &values(view.data())))
     }
 
     /// Refuses tensors that nobody asked for: most likely a name written wrong.
@@ -112,16 +120,12 @@ impl<'a> TensorReader<'a> {
         }
     }
 
-    fn take(
-        &mut self,
-        tensor: &'static str,
-        expected: &[Option<usize>],
-    ) -> Result<TensorView<'a>, ModelFileError> {
+    fn take(&mut self, tensor: &str, expected: &[Option<usize>]) -> Result<TensorView<'a>, ModelFileError> {
         let shape = || shape_text(expected);
         let view = self
             .tensors
             .remove(tensor)
-            .ok_or_else(|| ModelFileError::MissingTensor { tensor, expected: shape() })?;
+            .ok_or_else(|| ModelFileError::MissingTensor { tensor: tensor.to_owned(), expected: shape() })?;
         let fits = view.shape().len() == expected.len()
             && view
                 .shape()
@@ -131,7 +135,11 @@ impl<'a> TensorReader<'a> {
         if view.dtype() != Dtype::F64 || !fits {
             let found: Vec<_> = view.shape().iter().map(|size| Some(*size)).collect();
             let found = format!("{:?} {}", view.dtype(), shape_text(&found));
-            return Err(ModelFileError::WrongTensor { tensor, found, expected: format!("F64 {}", shape()) });
+            return Err(ModelFileError::WrongTensor {
+                tensor: tensor.to_owned(),
+                found,
+                expected: format!("F64 {}", shape()),
+            });
         }
         Ok(view)
     }

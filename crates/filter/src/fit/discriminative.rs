@@ -13,6 +13,7 @@ use super::{FitError, FitReport, FitSettings};
 use crate::accuracy;
 use crate::cholesky::Cholesky;
 use crate::discriminative::DiscriminativeFilter;
+use crate::published_covariance::Measure;
 use crate::wiener::triangle;
 use crate::{
     Choice, CovarianceScale, DecoderSpec, DkfParameters, FitProgress, Form, ModelError, Noise, NoiseKind,
@@ -201,7 +202,7 @@ pub(crate) fn finish(
         .map_err(unfit)?;
     let covariance_scale = match options.covariance_scale.unwrap_or(Choice::Auto) {
         Choice::Given(scale) => CovarianceScale::constant(scale),
-        Choice::Auto => calibration::covariance_scale(&run.errors, state.dimension()),
+        Choice::Auto => calibration::covariance_scale(&run.errors, examples),
     };
     let published =
         crate::dkf::Calibration::new(&covariance_scale, &state.marginal_covariance()).map_err(unfit)?;
@@ -209,8 +210,8 @@ pub(crate) fn finish(
         run.errors.iter().map(|error| error.squared_distance / published.factor(error.size)).collect();
     report.held_out_coverage = Some(accuracy::coverage_of(&distances, state.dimension()));
     report.noise_scale = Some(noise_scale);
-    report.covariance_scale =
-        Some(covariance_scale.factors.iter().sum::<f64>() / covariance_scale.factors.len() as f64);
+    let [least, greatest] = covariance_scale.limits;
+    report.covariance_scale = Some(libm::exp(0.5 * (least + greatest)));
     report.fallback_steps = Some(run.fallbacks);
     report.held_out_error = Some(error);
     report.uses("state-order", state.order);
@@ -296,7 +297,7 @@ fn held_out_run(
     noise_scale: f64,
 ) -> Result<HeldOutRun, ModelError> {
     let d = state.dimension();
-    let size = calibration::sizes(&state.marginal_covariance())?;
+    let measure = Measure::new(&state.marginal_covariance())?;
     let mut run =
         HeldOutRun { error: 0.0, errors: Vec::with_capacity(learned.held_rows.len()), fallbacks: 0 };
     let (mut squared_error, mut power) = (0.0, 0.0);
@@ -330,7 +331,12 @@ fn held_out_run(
                 power += truth * truth;
             }
             if let Some(squared_distance) = accuracy::squared_distance(&truth, &intent) {
-                run.errors.push(HeldOutError { size: size(intent.mean()), squared_distance });
+                run.errors.push(HeldOutError {
+                    row,
+                    log_size: measure.log_size(intent.mean()),
+                    log_surprise: measure.log_surprise(&f, intent.mean()),
+                    squared_distance,
+                });
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Fitting: training rows in, tensors and a report out. Slow side; uses both cores; the same seed gives the same model.
 
+mod auto;
 mod calibration;
 mod discriminative;
 mod gaussian_process;
@@ -95,7 +96,7 @@ pub struct FitReport {
     pub noise_bandwidth: Option<f64>,
     /// The factor on Q in use.
     pub noise_scale: Option<f64>,
-    /// The factor on the published covariance in use.
+    /// The factor on the published covariance in use; where it varies, the middle of its range.
     pub covariance_scale: Option<f64>,
     /// Steps of the held-out run over the training rows in which the form did not apply.
     pub fallback_steps: Option<usize>,
@@ -339,6 +340,9 @@ pub fn fit(
             Parameters::KalmanSteady(kalman)
         }
         DecoderName::Wiener => Parameters::Wiener(fit_wiener(spec, data, &background, &mut report)?),
+        DecoderName::Auto => {
+            Parameters::Dkf(auto::fit_auto(spec, data, &background, settings, &mut report, progress)?)
+        }
         _ => Parameters::Dkf(discriminative::fit_discriminative(
             spec,
             data,
