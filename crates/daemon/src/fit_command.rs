@@ -69,6 +69,9 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
     Ok(())
 }
 
+/// Candidates that people are shown, best first.
+const SHOWN: usize = 10;
+
 /// What a fit found, for people: what is in use, how it did on held-out rows, and what else was tried.
 fn findings(report: &FitReport) -> String {
     let mut text = String::new();
@@ -95,10 +98,21 @@ fn findings(report: &FitReport) -> String {
     if !held_out.is_empty() {
         say("held out", &held_out.join(", "));
     }
-    for (index, (tried, chosen)) in report.tried.iter().zip(report.chosen()).enumerate() {
+    let mut tried: Vec<_> = report.tried.iter().zip(report.chosen()).collect();
+    tried.sort_by(|(left, _), (right, _)| left.error.total_cmp(&right.error));
+    let all = tried.len();
+    let mut index = 0;
+    tried.retain(|(_, chosen)| {
+        index += 1;
+        *chosen || index <= SHOWN
+    });
+    for (index, (tried, chosen)) in tried.iter().enumerate() {
         let heading = if index == 0 { "tried" } else { "" };
-        let mark = if chosen { "  <- chosen" } else { "" };
+        let mark = if *chosen { "  <- chosen" } else { "" };
         say(heading, &format!("{:.4}  {}{mark}", tried.error, tried.candidate));
+    }
+    if all > tried.len() {
+        say("", &format!("and {} more (--json prints all, in order)", all - tried.len()));
     }
     if report.budget_used_up {
         say("budget", "used up: not everything was tried; give --budget more seconds to try it all");
@@ -250,13 +264,23 @@ mod tests {
             "held_out_error": 0.5,
             "held_out_coverage": { "50": 0.512, "90": 0.9, "99": 0.98 },
             "hyperparameters": { "lags": 2, "form": "robust" },
-            "tried": [{ "candidate": "lags=1", "error": 0.6 }, { "candidate": "lags=2", "error": 0.5 }],
+            "tried": (1..=20)
+                .map(|lags| serde_json::json!({ "candidate": format!("lags={lags}"), "error": if lags == 2 { 0.5 } else { 0.7 - 0.01 * f64::from(lags) } }))
+                .collect::<Vec<_>>(),
             "budget_used_up": true,
         }))
         .expect("a report");
-        let expected = "in use     form robust, lags 2\nheld out   nRMSE 0.5000, coverage 50/90/99 % 51.2/90.0/98.0\n\
-                        tried      0.6000  lags=1\n           0.5000  lags=2  <- chosen\n\
-                        budget     used up: not everything was tried; give --budget more seconds to try it all\n";
-        assert_eq!(findings(&report), expected);
+        let said = findings(&report);
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines[0], "in use     form robust, lags 2");
+        assert_eq!(lines[1], "held out   nRMSE 0.5000, coverage 50/90/99 % 51.2/90.0/98.0");
+        // lags 20 (0.5), 2 (0.5) in some order, then 19, 18, ..
+        assert!(
+            lines[2].starts_with("tried      0.5000") && lines[3].starts_with("           0.5000"),
+            "{said}"
+        );
+        assert!(said.contains("0.5000  lags=2  <- chosen") && said.matches("chosen").count() == 1, "{said}");
+        assert!(lines[4].ends_with("0.5100  lags=19"), "{said}");
+        assert!(said.contains("and 10 more") && said.contains("budget     used up"), "{said}");
     }
 }

@@ -86,8 +86,10 @@ impl Page {
             ));
         }
         let left_out = comparison.rows_left_out();
-        if left_out > 0 {
-            self.say(&format!("{left_out} rows with zero truth are left out of the angles"));
+        match left_out {
+            0 => {}
+            1 => self.say("1 row with zero truth is left out of the angles"),
+            rows => self.say(&format!("{rows} rows with zero truth are left out of the angles")),
         }
         if let Some(limit) = comparison.saturate {
             self.say(&format!("features are kept within {limit} standard deviations of their training mean"));
@@ -102,6 +104,10 @@ impl Page {
         }
         if comparison.seeds.len() > 1 {
             let (first, count) = (comparison.seeds[0], comparison.seeds.len());
+            if comparison.decoders.iter().all(|decoder| decoder.seeds().len() == 1) {
+                self.say("\nNo seed changes these fits");
+                return;
+            }
             self.say(&format!(
                 "\nMeans over {count} seeds from {first} up ± standard deviation between seeds (- where no seed changes \
                  the fit)"

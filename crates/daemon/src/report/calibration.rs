@@ -26,7 +26,7 @@ pub(super) fn section(comparison: &Comparison) -> String {
         let found = scores::coverage_curve(&rows, dimension, &nominal);
         plot = plot.course(series, nominal.iter().copied().zip(found));
     }
-    let nees = running(comparison, "NEES", |run, near| {
+    let nees = running(comparison, "NEES", Some(1.0), |run, near| {
         let near = &run.rows[near];
         near.iter().map(|row| row.squared_distance).sum::<f64>() / (near.len() * dimension) as f64
     });

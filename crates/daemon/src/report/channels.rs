@@ -2,7 +2,7 @@
 
 use super::{
     markup::{Escaped, number, table},
-    plot::{Plot, figure, legend, range_of},
+    plot::{Plot, dot_legend, figure, range_of},
 };
 use crate::evaluation::{channels::summaries, comparison::Comparison};
 
@@ -15,7 +15,7 @@ type Effects = Vec<(usize, f64)>;
 /// Perturbations that were asked for, and the influence of every channel.
 pub(super) fn section(comparison: &Comparison) -> String {
     let names: Vec<String> = comparison.decoders.iter().map(|decoder| decoder.spec.to_string()).collect();
-    let mut html = legend(&names, false);
+    let mut html = dot_legend(&names);
     for (index, perturbation) in comparison.perturbations.iter().enumerate() {
         let title = format!("Offset {} (training standard deviations)", perturbation.text);
         html += &format!("<h3>{}</h3>\n{}", Escaped(&title), perturbed_table(comparison, index));

@@ -131,11 +131,11 @@ pub(super) fn errors_over_time(comparison: &Comparison) -> String {
     let rows = comparison.splits.test.len();
     let window = window_rows(rows);
     let names: Vec<String> = comparison.decoders.iter().map(|decoder| decoder.spec.to_string()).collect();
-    let angle = running(comparison, "mean angle in rad", |run, near| {
+    let angle = running(comparison, "mean angle in rad", None, |run, near| {
         let angles: Vec<f64> = run.rows[near].iter().filter_map(|row| row.angle).collect();
         angles.iter().sum::<f64>() / angles.len() as f64
     });
-    let error = running(comparison, "error / truth (rms)", |run, near| {
+    let error = running(comparison, "error / truth (rms)", None, |run, near| {
         let power = run.rows.iter().map(|row| row.power).sum::<f64>() / run.rows.len() as f64;
         let near = &run.rows[near];
         (near.iter().map(|row| row.squared_error).sum::<f64>() / (near.len() as f64 * power)).sqrt()
@@ -154,10 +154,11 @@ pub(super) fn window_rows(rows: usize) -> usize {
     (rows / 20).clamp(10.min(rows), 500)
 }
 
-/// A line for each decoder: what `of` says of the rows near each row, split by split.
+/// A line for each decoder: what `of` says of the rows near each row, split by split; and a value to compare with.
 pub(super) fn running(
     comparison: &Comparison,
     name: &str,
+    reference: Option<f64>,
     of: impl Fn(&Run, core::ops::Range<usize>) -> f64,
 ) -> String {
     let window = window_rows(comparison.splits.test.len());
@@ -171,8 +172,8 @@ pub(super) fn running(
                 let first = comparison.splits.splits[run.split].test.start;
                 let scores: &[RowScore] = &run.rows;
                 for row in (0..scores.len()).step_by(stride) {
-                    let low = row.saturating_sub(window / 2);
-                    let near = low..(low + window).min(scores.len());
+                    let half = window.div_ceil(2);
+                    let near = row.saturating_sub(half)..(row + half).min(scores.len());
                     points.push(((first + row) as f64, of(run, near)));
                 }
                 // the next split starts anew
@@ -182,11 +183,14 @@ pub(super) fn running(
         })
         .collect();
     let test = &comparison.splits.test;
-    let y = range_of(courses.iter().flatten().map(|point| point.1).chain([0.0]));
+    let y = range_of(courses.iter().flatten().map(|point| point.1).chain([0.0]).chain(reference));
     let title = format!("{name} over time, all decoders");
     let mut plot =
         Plot::new(&title, (1000.0, 220.0), (test.start as f64, test.end as f64), (y.0.max(0.0), y.1))
             .axes("row", name);
+    if let Some(reference) = reference {
+        plot = plot.reference([(test.start as f64, reference), (test.end as f64, reference)]);
+    }
     for (series, points) in courses.into_iter().enumerate() {
         plot = plot.course(series, points);
     }

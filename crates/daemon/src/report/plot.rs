@@ -10,7 +10,7 @@ const COLOURS: usize = 8;
 const DASHES: [&str; 5] = ["", "7 3", "2 2", "9 3 2 3", "4 2"];
 /// Space around the data.
 const LEFT: f64 = 58.0;
-const RIGHT: f64 = 12.0;
+const RIGHT: f64 = 22.0;
 const TOP: f64 = 8.0;
 const BOTTOM: f64 = 36.0;
 
@@ -43,6 +43,34 @@ pub(super) fn legend(names: &[String], with_truth: bool) -> String {
     }
     html.push_str("</ul>\n");
     html
+}
+
+/// The names of decoders beside their dots.
+pub(super) fn dot_legend(names: &[String]) -> String {
+    let mut html = String::from("<ul class=\"legend\">");
+    for (series, name) in names.iter().enumerate() {
+        let _infallible = write!(
+            html,
+            "<li><svg width=\"12\" height=\"12\" viewBox=\"0 0 12 12\" aria-hidden=\"true\">{}></svg>{}</li>",
+            mark(series, 6.0, 6.0, "/"),
+            Escaped(name)
+        );
+    }
+    html.push_str("</ul>\n");
+    html
+}
+
+/// The mark of a decoder: circle, square, diamond or triangle, in its colour; `end` closes the tag.
+fn mark(series: usize, x: f64, y: f64, end: &str) -> String {
+    let style = format!("class=\"dot\" style=\"fill:{}\"", colour(series));
+    match series % 4 {
+        0 => format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" {style}{end}"),
+        1 => {
+            format!("<rect x=\"{:.1}\" y=\"{:.1}\" width=\"7\" height=\"7\" {style}{end}", x - 3.5, y - 3.5)
+        }
+        2 => format!("<path d=\"M{x:.1} {:.1}l5 5l-5 5l-5 -5Z\" {style}{end}", y - 5.0),
+        _ => format!("<path d=\"M{x:.1} {:.1}l5 8h-10Z\" {style}{end}", y - 5.0),
+    }
 }
 
 /// A chart under construction. Points outside the ranges are cut off at the frame.
@@ -135,7 +163,7 @@ impl Plot {
 
     fn x_axis(&mut self, name: &str) {
         let bottom = self.height - BOTTOM;
-        for (tick, text) in ticks(self.x, (self.width / 90.0) as usize) {
+        for (tick, text) in ticks(self.x, (self.width / 75.0) as usize) {
             let x = self.at_x(tick);
             let _infallible = write!(
                 self.body,
@@ -205,29 +233,11 @@ impl Plot {
         self
     }
 
-    /// A dot of a decoder, with what it says when pointed at. Decoders differ in shape as well: circle, square, diamond,
-    /// triangle.
+    /// A dot of a decoder, with what it says when pointed at.
     pub(super) fn dot(mut self, series: usize, x: f64, y: f64, says: &str) -> Self {
         let (x, y) = (self.at_x(x.clamp(self.x.0, self.x.1)), self.at_y(y));
-        let shape = match series % 4 {
-            0 => format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\""),
-            1 => format!("<rect x=\"{:.1}\" y=\"{:.1}\" width=\"7\" height=\"7\"", x - 3.5, y - 3.5),
-            2 => format!("<path d=\"M{x:.1} {:.1}l5 5l-5 5l-5 -5Z\"", y - 5.0),
-            _ => format!("<path d=\"M{x:.1} {:.1}l5 8h-10Z\"", y - 5.0),
-        };
-        let tag = if series % 4 == 0 {
-            "circle"
-        } else if series % 4 == 1 {
-            "rect"
-        } else {
-            "path"
-        };
-        let _infallible = writeln!(
-            self.body,
-            "{shape} class=\"dot\" style=\"fill:{}\"><title>{}</title></{tag}>",
-            colour(series),
-            Escaped(says)
-        );
+        let _infallible =
+            writeln!(self.body, "<g>{}><title>{}</title></g>", mark(series, x, y, "/"), Escaped(says));
         self
     }
 
@@ -239,6 +249,9 @@ impl Plot {
 
 /// A chart with a caption.
 pub(super) fn figure(chart: &str, caption: &str) -> String {
+    if caption.is_empty() {
+        return format!("<figure>\n{chart}</figure>\n");
+    }
     format!("<figure>\n{chart}<figcaption>{caption}</figcaption>\n</figure>\n")
 }
 

@@ -55,36 +55,9 @@ pub(super) fn accuracy(comparison: &Comparison, intervals: &Intervals) -> String
     let rows = comparison.decoders.iter().zip(&intervals.decoders).map(|(decoder, of)| {
         let mut cells = vec![Escaped(&decoder.spec.to_string()).to_string()];
         cells.extend(figure_cells(&decoder.figures().values(), &of.figures));
-        let moving = decoder.mean_of_some(|run| run.accuracy.maae_moving).unwrap_or(f64::NAN);
-        let correlations: Vec<String> = (0..comparison.components.len())
-            .map(|component| number(decoder.mean(|run| run.accuracy.correlation[component]), 2))
-            .collect();
-        let [p50, p99, _] = step_us(decoder);
-        let fallbacks: u64 = decoder.runs.iter().map(|run| run.decoded.fallback_steps).sum();
-        cells.extend([
-            number(moving, 3),
-            correlations.join(" "),
-            fallbacks.to_string(),
-            number(decoder.mean_of_some(|run| run.fit_seconds).unwrap_or(f64::NAN), 1),
-            format!("{}<small>99 %: {}</small>", number(p50, 1), number(p99, 1)),
-        ]);
         ("", cells)
     });
-    let heads = [
-        "decoder",
-        "nRMSE",
-        "MAAE",
-        "NEES",
-        "in 50 %",
-        "in 90 %",
-        "in 99 %",
-        "log score",
-        "MAAE moving",
-        "correlation",
-        "fallbacks",
-        "fit s",
-        "step µs",
-    ];
+    let heads = ["decoder", "nRMSE", "MAAE", "NEES", "in 50 %", "in 90 %", "in 99 %", "log score"];
     let mut html = table("Figures, each with its 95 % interval", &heads, &[], rows);
     if comparison.decoders.len() > 1 {
         let first = &comparison.decoders[0];
@@ -98,7 +71,7 @@ pub(super) fn accuracy(comparison: &Comparison, intervals: &Intervals) -> String
         });
         let caption =
             format!("Differences to {}, each with its 95 % interval", Escaped(&first.spec.to_string()));
-        html += &table(&caption, &heads[..8], &[], rows);
+        html += &table(&caption, &heads, &[], rows);
     }
     html += &spreads(comparison);
     let bootstrap = intervals.bootstrap;
@@ -107,6 +80,7 @@ pub(super) fn accuracy(comparison: &Comparison, intervals: &Intervals) -> String
         1 => " 1 row with zero truth is left out of the angles.".to_owned(),
         rows => format!(" {rows} rows with zero truth are left out of the angles."),
     };
+    html += &details(comparison);
     let _infallible = write!(
         html,
         "<p class=\"note\">nRMSE: root of the squared error over the squared truth. MAAE: mean angle between decoded and \
@@ -120,6 +94,36 @@ pub(super) fn accuracy(comparison: &Comparison, intervals: &Intervals) -> String
         bootstrap.seed
     );
     html
+}
+
+/// What has no interval: angles while moving, correlations, and what it costs.
+fn details(comparison: &Comparison) -> String {
+    let rows = comparison.decoders.iter().map(|decoder| {
+        let [p50, p99, longest] = step_us(decoder);
+        let fallbacks: u64 = decoder.runs.iter().map(|run| run.decoded.fallback_steps).sum();
+        let mut cells = vec![
+            Escaped(&decoder.spec.to_string()).to_string(),
+            number(decoder.mean_of_some(|run| run.accuracy.maae_moving).unwrap_or(f64::NAN), 3),
+        ];
+        cells.extend(
+            (0..comparison.components.len())
+                .map(|component| number(decoder.mean(|run| run.accuracy.correlation[component]), 3)),
+        );
+        cells.extend([
+            fallbacks.to_string(),
+            number(decoder.mean_of_some(|run| run.fit_seconds).unwrap_or(f64::NAN), 1),
+            number(p50, 1),
+            number(p99, 1),
+            number(longest, 1),
+        ]);
+        ("", cells)
+    });
+    let correlations: Vec<String> =
+        comparison.components.iter().map(|component| format!("correlation {}", Escaped(component))).collect();
+    let mut heads = vec!["decoder", "MAAE moving"];
+    heads.extend(correlations.iter().map(String::as_str));
+    heads.extend(["fallback steps", "fit in s", "step in µs: median", "99 %", "longest"]);
+    table("Further figures, and what they cost", &heads, &[], rows)
 }
 
 /// nRMSE, MAAE, NEES, three coverages in percent, log score.

@@ -200,14 +200,12 @@ pub(crate) fn finish(
     let unfit = |_error: ModelError| FitError::NoResiduals { column: 0 };
     let run = held_out_run(examples.data, &learned, &state, &noise.held_out, form, start, noise_scale)
         .map_err(unfit)?;
-    let covariance_scale = match options.covariance_scale.unwrap_or(Choice::Auto) {
-        Choice::Given(scale) => CovarianceScale::constant(scale),
+    let (covariance_scale, distances) = match options.covariance_scale.unwrap_or(Choice::Auto) {
+        Choice::Given(scale) => {
+            (CovarianceScale::constant(scale), calibration::scaled(&run.errors, |_row| scale))
+        }
         Choice::Auto => calibration::covariance_scale(&run.errors, examples),
     };
-    let published =
-        crate::dkf::Calibration::new(&covariance_scale, &state.marginal_covariance()).map_err(unfit)?;
-    let distances: Vec<f64> =
-        run.errors.iter().map(|error| error.squared_distance / published.factor(error.size)).collect();
     report.held_out_coverage = Some(accuracy::coverage_of(&distances, state.dimension()));
     report.noise_scale = Some(noise_scale);
     let [least, greatest] = covariance_scale.limits;

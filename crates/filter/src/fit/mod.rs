@@ -126,27 +126,37 @@ pub struct Tried {
 }
 
 impl FitReport {
-    /// Which of [`tried`](Self::tried) were chosen: the candidates whose error is that of the model, and beside them those
-    /// whose options are all in use.
+    /// Which of [`tried`](Self::tried) were chosen: the candidates with the error of the model, less those with an option
+    /// that is not in use, and beside them those whose options are all in use.
     #[must_use]
     pub fn chosen(&self) -> Vec<bool> {
         let of_model = |tried: &Tried| self.held_out_error.is_some_and(|error| error == tried.error);
-        let in_use = |tried: &Tried| {
-            tried.candidate.split(',').all(|assignment| {
-                assignment.split_once('=').is_some_and(|(name, value)| {
-                    self.hyperparameters.get(name).is_some_and(|used| match used {
-                        serde_json::Value::String(text) => text == value,
-                        other => value.parse::<f64>().is_ok_and(|value| other.as_f64() == Some(value)),
-                    })
-                })
+        // `None` where it is not known
+        let in_use = |assignment: &str| {
+            let (name, value) = assignment.split_once('=')?;
+            Some(match self.hyperparameters.get(name)? {
+                serde_json::Value::String(text) => text == value,
+                other => value.parse::<f64>().is_ok_and(|value| other.as_f64() == Some(value)),
             })
         };
+        let all_in_use =
+            |tried: &Tried| tried.candidate.split(',').all(|assignment| in_use(assignment) == Some(true));
+        let none_out_of_use =
+            |tried: &Tried| tried.candidate.split(',').all(|assignment| in_use(assignment) != Some(false));
         let told_apart =
             |text: &str| self.tried.iter().any(|tried| tried.candidate == text && of_model(tried));
-        self.tried
-            .iter()
-            .map(|tried| of_model(tried) || (in_use(tried) && !told_apart(&tried.candidate)))
-            .collect()
+        let chosen = |tried: &Tried| {
+            // a whole decoder with options of its own is called by its name
+            let named = self.hyperparameters.get("decoder").and_then(serde_json::Value::as_str);
+            named.map_or_else(
+                || {
+                    (of_model(tried) && none_out_of_use(tried))
+                        || (all_in_use(tried) && !told_apart(&tried.candidate))
+                },
+                |name| tried.candidate == name,
+            )
+        };
+        self.tried.iter().map(chosen).collect()
     }
 
     /// Notes a candidate.
@@ -412,7 +422,7 @@ mod tests {
             ("form=robust", 0.6),
             ("lags=1", 0.6),
             ("form=robust", 0.5),
-            ("form=standard", 0.55),
+            ("form=standard", 0.5),
             ("lags=2", 0.5),
             ("something else", 0.4),
         ] {
