@@ -248,10 +248,13 @@ pub(crate) fn finish(
     let movement = (&state, dynamics.as_ref());
     let run = held_out_run(examples.data, &learned, movement, &noise.held_out, form, start, noise_scale)
         .map_err(unfit)?;
-    let covariance_scale = match options.covariance_scale.unwrap_or(Choice::Auto) {
-        Choice::Given(scale) => CovarianceScale::constant(scale),
+    let (covariance_scale, distances) = match options.covariance_scale.unwrap_or(Choice::Auto) {
+        Choice::Given(scale) => {
+            (CovarianceScale::constant(scale), calibration::scaled(&run.errors, |_row| scale))
+        }
         Choice::Auto => calibration::covariance_scale(&run.errors, examples),
     };
+    report.held_out_coverage = Some(accuracy::coverage_of(&distances, state.dimension()));
     report.noise_scale = Some(noise_scale);
     let [least, greatest] = covariance_scale.limits;
     report.covariance_scale = Some(libm::exp(0.5 * (least + greatest)));
