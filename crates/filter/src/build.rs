@@ -156,7 +156,15 @@ struct Observed<const D: usize> {
 
 impl<const D: usize, B: Belief<D>> Filter<D, B> {
     fn new(belief: B, discriminator: Option<Discriminator<D>>, start: Start) -> Self {
-        Self { belief, discriminator, start, started: false, fixed: None, first_covariance: None, innovation: None }
+        Self {
+            belief,
+            discriminator,
+            start,
+            started: false,
+            fixed: None,
+            first_covariance: None,
+            innovation: None,
+        }
     }
 
     fn observe(&self, measurement: Measurement<'_>) -> Option<Observed<D>> {

@@ -57,10 +57,7 @@ impl<const D: usize> Innovation<D> {
         }
         let (projected, observation, noise) = (&self.projected, &self.observation, &self.noise);
         self.factor
-            .refactor(
-                |row, column| noise[row * n + column] + dot(&projected[row], &observation[column]),
-                0.0,
-            )
+            .refactor(|row, column| noise[row * n + column] + dot(&projected[row], &observation[column]), 0.0)
             .ok()?;
         for (column, weights) in self.weights.chunks_exact_mut(n).enumerate() {
             for (weight, observation) in weights.iter_mut().zip(&self.observation) {

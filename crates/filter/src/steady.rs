@@ -118,9 +118,7 @@ fn steady_covariance<const D: usize>(
     };
     let stationary = square_of(&kalman.state.stationary_covariance);
     match iterated(&transition, &noise, information, stationary) {
-        Some((covariance, iterations)) => {
-            (Some(covariance), SteadySource::Recursion { iterations, failure })
-        }
+        Some((covariance, iterations)) => (Some(covariance), SteadySource::Recursion { iterations, failure }),
         None => (None, SteadySource::None { failure }),
     }
 }
@@ -358,7 +356,8 @@ mod tests {
 
     #[test]
     fn the_equation_and_the_recursion_agree() {
-        let kalman = kalman(&[0.9, 0.1, -0.2, 0.8], &[0.1, 0.02, 0.02, 0.2], &[0.5, 1.0, -0.3, 0.7, 1.0, 0.1]);
+        let kalman =
+            kalman(&[0.9, 0.1, -0.2, 0.8], &[0.1, 0.02, 0.02, 0.2], &[0.5, 1.0, -0.3, 0.7, 1.0, 0.1]);
         let information: Square<2> = from_slice(&ObservationInformation::new(&kalman).unwrap().information);
         let (covariance, source) = steady_covariance(&kalman, &information);
         assert!(matches!(source, SteadySource::Riccati { doublings: 1..10 }), "{source:?}");

@@ -58,7 +58,7 @@ mod tests {
         let mut draw = || -> f64 { StandardNormal.sample(&mut random) };
         let errors: Vec<HeldOutError> = (0..20_000)
             .map(|_| {
-                let size: f64 = draw().abs();
+                let size = draw().abs();
                 // the filter says 1 where the standard deviation of the error is 0.5 + size
                 let spread = 0.5 + size;
                 let (x, y) = (spread * draw(), spread * draw());

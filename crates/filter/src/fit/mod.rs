@@ -338,9 +338,7 @@ pub fn fit(
         DecoderName::RefitKalman => {
             Parameters::RefitKalman(refit::fit_refit(data, &spec.options, &mut report)?)
         }
-        DecoderName::Wiener => {
-            Parameters::Wiener(wiener::fit_wiener(spec, data, &background, &mut report)?)
-        }
+        DecoderName::Wiener => Parameters::Wiener(wiener::fit_wiener(spec, data, &background, &mut report)?),
         DecoderName::WienerCascade => {
             Parameters::WienerCascade(wiener::fit_cascade(spec, data, &background, &mut report)?)
         }

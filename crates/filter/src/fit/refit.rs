@@ -57,8 +57,9 @@ fn toward_targets(data: &TrainingData, task: &[TaskSample]) -> TrainingData {
         turned.states[(row, 0)] = factor * x;
         turned.states[(row, 1)] = factor * y;
     }
-    turned.measurement =
-        Some((0..data.rows()).map(|row| data.may_train_measurement(row) && task[row].target.is_some()).collect());
+    turned.measurement = Some(
+        (0..data.rows()).map(|row| data.may_train_measurement(row) && task[row].target.is_some()).collect(),
+    );
     turned
 }
 
@@ -78,8 +79,11 @@ mod tests {
 
     #[test]
     fn speed_is_kept_direction_is_the_targets_and_a_hold_is_zero() {
-        let states =
-            DMatrix::from_row_slice(5, 3, &[3.0, 4.0, 7.0, 3.0, 4.0, 7.0, 3.0, 4.0, 7.0, 3.0, 4.0, 7.0, 0.0, 0.0, 7.0]);
+        let states = DMatrix::from_row_slice(
+            5,
+            3,
+            &[3.0, 4.0, 7.0, 3.0, 4.0, 7.0, 3.0, 4.0, 7.0, 3.0, 4.0, 7.0, 0.0, 0.0, 7.0],
+        );
         let task = [
             sample([0.5, 0.5], Some([0.5, 0.1]), false),
             sample([0.5, 0.5], Some([0.8, 0.9]), true),
@@ -88,8 +92,11 @@ mod tests {
             sample([0.5, 0.5], Some([0.1, 0.1]), false),
         ];
         let turned = toward_targets(&TrainingData::new(DMatrix::zeros(5, 1), states), &task);
-        let expected =
-            DMatrix::from_row_slice(5, 3, &[0.0, -5.0, 7.0, 0.0, 0.0, 7.0, 3.0, 4.0, 7.0, 0.0, 0.0, 7.0, 0.0, 0.0, 7.0]);
+        let expected = DMatrix::from_row_slice(
+            5,
+            3,
+            &[0.0, -5.0, 7.0, 0.0, 0.0, 7.0, 3.0, 4.0, 7.0, 0.0, 0.0, 7.0, 0.0, 0.0, 7.0],
+        );
         assert!((&turned.states - expected).amax() < 1e-15, "{}", turned.states);
         assert_eq!(turned.measurement, Some(vec![true, true, false, true, true]));
     }
@@ -114,7 +121,8 @@ mod tests {
             let [x, y] = cursor.to(target);
             let speed = 0.2 + 0.3 * distance;
             let meant = if hold { [0.0, 0.0] } else { [x / distance * speed, y / distance * speed] };
-            let angle: f64 = 0.8 * <StandardNormal as rand_distr::Distribution<f64>>::sample(&StandardNormal, &mut random);
+            let angle: f64 =
+                0.8 * <StandardNormal as rand_distr::Distribution<f64>>::sample(&StandardNormal, &mut random);
             let (sin, cos) = angle.sin_cos();
             let moved = [cos * meant[0] - sin * meant[1], sin * meant[0] + cos * meant[1]];
             let position = CENTRE.to(cursor);

@@ -44,7 +44,8 @@ pub(crate) fn fit_cascade(
     let mut corrected = DMatrix::zeros(count, states.ncols());
     for fold in folds(count) {
         let others = outside(&fold, count);
-        let polynomials = fit_polynomials(&held_out.select_rows(&others), &states.select_rows(&others), degree);
+        let polynomials =
+            fit_polynomials(&held_out.select_rows(&others), &states.select_rows(&others), degree);
         for row in fold {
             for (component, polynomial) in polynomials.iter().enumerate() {
                 corrected[(row, component)] = polynomial.at(held_out[(row, component)]);
@@ -154,9 +155,7 @@ fn fit_polynomials(inputs: &DMatrix<f64>, targets: &DMatrix<f64>, degree: usize)
             let range = [inputs.min(), inputs.max()];
             let coefficients = (1..=degree)
                 .rev()
-                .find_map(|degree| {
-                    least_squares(inputs.as_slice(), &targets.into_owned(), range, degree)
-                })
+                .find_map(|degree| least_squares(inputs.as_slice(), &targets.into_owned(), range, degree))
                 // an output that never moves stays as it is
                 .unwrap_or_else(|| vec![0.0, 1.0]);
             Polynomial { coefficients, range }
@@ -166,12 +165,7 @@ fn fit_polynomials(inputs: &DMatrix<f64>, targets: &DMatrix<f64>, degree: usize)
 
 /// The polynomial of least squared error, or `None` where the inputs do not determine it or where written in powers of
 /// the input it loses more than [`ROUNDING`]. Solved in `t = (y - middle) / half` in -1..1, where powers differ most.
-fn least_squares(
-    inputs: &[f64],
-    targets: &DVector<f64>,
-    range: [f64; 2],
-    degree: usize,
-) -> Option<Vec<f64>> {
+fn least_squares(inputs: &[f64], targets: &DVector<f64>, range: [f64; 2], degree: usize) -> Option<Vec<f64>> {
     let (middle, half) = (0.5 * (range[0] + range[1]), 0.5 * (range[1] - range[0]));
     if half <= 0.0 || !half.is_finite() {
         return None;
