@@ -1,9 +1,5 @@
 //! The baselines on data at the edge of what can be fitted: a clear error, or a decoder that gives finite numbers.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "functions that several tests share fail like tests"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "functions that several tests share fail like tests")]
 
 use kalmind_filter::{
     DecoderSpec, FitError, FitReport, FitSettings, Fitted, Model, Parameters, TaskSample, TrainingData, fit,

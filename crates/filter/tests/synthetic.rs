@@ -86,6 +86,8 @@ fn a_mixture_of_kalman_models_is_decoded_as_well_as_by_particles_and_not_by_a_ka
         assert!(errors.dense < errors.unfiltered, "{errors:?}");
     }
     assert!(many.dense < some.dense && some.dense < few.dense);
+    // with few features what they say is far from Gaussian, and particles say it better
+    assert!(few.dense / few.particle > some.dense / some.particle);
     assert!(some.dense < 0.6 && many.dense < 0.42);
     // the error of saying zero is one
     assert!(kalman > 0.98, "{kalman}");
