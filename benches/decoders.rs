@@ -68,6 +68,7 @@ fn decoder(name: &str, n: usize, d: usize, parameters: Parameters) -> Box<dyn De
         participant: None,
         training_hash: None,
         report: None,
+        guard: None,
         parameters,
     };
     model.decoder().expect("a valid model")

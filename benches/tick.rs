@@ -133,6 +133,7 @@ impl Rig {
             participant: None,
             training_hash: None,
             report: None,
+            guard: None,
             parameters,
         })
         .expect("a valid model");

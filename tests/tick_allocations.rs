@@ -100,6 +100,7 @@ fn model(decoder: &str) -> IdentifiedModel {
         participant: None,
         training_hash: None,
         report: None,
+        guard: Some(fitted.guard),
         parameters: fitted.parameters,
     })
     .expect("a model")

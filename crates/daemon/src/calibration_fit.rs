@@ -73,6 +73,7 @@ pub fn fit_calibration(
         participant: demand.participant.clone(),
         training_hash: Some(data.training.hash()),
         report: Some(json!(fitted.report)),
+        guard: Some(fitted.guard),
         parameters: fitted.parameters,
     };
     let model = IdentifiedModel::of(&model)?;

@@ -111,6 +111,7 @@ pub fn fit_tables(
         participant: None,
         training_hash: Some(data.hash()),
         report: Some(json!(fitted.report)),
+        guard: Some(fitted.guard.clone()),
         parameters: fitted.parameters.clone(),
     };
     Ok((model, fitted, seconds))

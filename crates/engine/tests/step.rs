@@ -58,7 +58,7 @@ impl Decoder for Plain {
         intent.mean_mut().copy_from_slice(&self.state[..2]);
         let steps = f64::from(self.steps.unwrap_or_default());
         intent.covariance_mut().copy_from_slice(&[steps, 0.0, steps]);
-        StepReport { valid: true, row_one, fallback: false, effective_samples: None }
+        StepReport { valid: true, row_one, fallback: false, ..StepReport::default() }
     }
 
     fn state(&self) -> Option<FilterState<'_>> {

@@ -86,6 +86,16 @@ impl<const D: usize> PlainBelief<D> {
             covariance: stationary,
         }
     }
+
+    /// G.
+    pub(crate) fn process_noise(&self) -> &Square<D> {
+        &self.process_noise
+    }
+
+    /// S.
+    pub(crate) fn stationary(&self) -> &Square<D> {
+        &self.stationary
+    }
 }
 
 /// The leading D x D block of a matrix.

@@ -3,8 +3,10 @@
 use kalmind_types::Intent;
 
 use crate::belief::{Belief, PlainBelief, square_of};
+use crate::checked::Checked;
 use crate::discriminative::{Discriminator, Measured};
 use crate::dkf::DkfDecoder;
+use crate::dynamics::{DynamicBelief, StateDynamics};
 use crate::innovation::Innovation;
 use crate::kalman::KalmanDecoder;
 use crate::nonlinear::nonlinear_decoder;
@@ -14,8 +16,8 @@ use crate::stacked::StackedBelief;
 use crate::steady::steady_decoder;
 use crate::wiener::WienerDecoder;
 use crate::{
-    Decoder, FilterState, Form, KalmanParameters, ModelError, Options, Parameters, Start, StateModel,
-    StepReport,
+    Decoder, FilterState, Form, KalmanParameters, Linearization, ModelError, Options, Parameters, Start,
+    StateModel, StepReport,
 };
 
 /// The decoder of validated `parameters`, whose lagged bins start as `background`; of `options` those count that say how
@@ -25,7 +27,7 @@ pub(crate) fn decoder(
     options: &Options,
     background: &[f64],
 ) -> Result<Box<dyn Decoder>, ModelError> {
-    Ok(match parameters {
+    let decoder: Box<dyn Decoder> = match parameters {
         Parameters::Kalman(kalman) => {
             Box::new(KalmanDecoder::new(kalman, options.update.unwrap_or_default())?)
         }
@@ -37,7 +39,8 @@ pub(crate) fn decoder(
         Parameters::RefitKalman(refit) => Box::new(RefitKalmanDecoder::new(refit)?),
         Parameters::NonlinearKalman(nonlinear) => nonlinear_decoder(nonlinear)?,
         Parameters::Dkf(dkf) => Box::new(DkfDecoder::new(dkf, background)?),
-    })
+    };
+    Ok(Box::new(Checked::new(decoder)))
 }
 
 /// What a bin says of the intent.
@@ -89,21 +92,26 @@ pub(crate) fn publish<const D: usize>(mean: &Vector<D>, covariance: &Square<D>, 
     }
 }
 
-/// The filter for a state model; with `form` for conditional measurements.
+/// What moves the state in place of the transition of its model, and how a prediction is made.
+pub(crate) type Movement = (Box<dyn StateDynamics>, Linearization);
+
+/// The filter for a state model; with `form` for conditional measurements, with `movement` for a state of order 1 that
+/// does not move linearly.
 pub(crate) fn state_filter(
     state: &StateModel,
+    movement: Option<Movement>,
     form: Option<Form>,
     start: Start,
 ) -> Result<Box<dyn StateFilter>, ModelError> {
     match state.dimension() {
-        1 => state_filter_of::<1>(state, form, start),
-        2 => state_filter_of::<2>(state, form, start),
-        3 => state_filter_of::<3>(state, form, start),
-        4 => state_filter_of::<4>(state, form, start),
-        5 => state_filter_of::<5>(state, form, start),
-        6 => state_filter_of::<6>(state, form, start),
-        7 => state_filter_of::<7>(state, form, start),
-        8 => state_filter_of::<8>(state, form, start),
+        1 => state_filter_of::<1, 3>(state, movement, form, start),
+        2 => state_filter_of::<2, 5>(state, movement, form, start),
+        3 => state_filter_of::<3, 7>(state, movement, form, start),
+        4 => state_filter_of::<4, 9>(state, movement, form, start),
+        5 => state_filter_of::<5, 11>(state, movement, form, start),
+        6 => state_filter_of::<6, 13>(state, movement, form, start),
+        7 => state_filter_of::<7, 15>(state, movement, form, start),
+        8 => state_filter_of::<8, 17>(state, movement, form, start),
         other => Err(ModelError::OutOfRange {
             name: "the number of components",
             value: other as f64,
@@ -112,8 +120,10 @@ pub(crate) fn state_filter(
     }
 }
 
-fn state_filter_of<const D: usize>(
+/// POINTS is 2 D + 1.
+fn state_filter_of<const D: usize, const POINTS: usize>(
     state: &StateModel,
+    movement: Option<Movement>,
     form: Option<Form>,
     start: Start,
 ) -> Result<Box<dyn StateFilter>, ModelError> {
@@ -126,7 +136,10 @@ fn state_filter_of<const D: usize>(
         ),
         None => None,
     };
-    Ok(if state.order == 1 {
+    Ok(if let Some((dynamics, linearization)) = movement {
+        let belief = DynamicBelief::<D, POINTS>::new(state, dynamics, linearization);
+        Box::new(Filter::new(belief, discriminator, start))
+    } else if state.order == 1 {
         Box::new(Filter::new(PlainBelief::<D>::new(state), discriminator, start))
     } else {
         Box::new(Filter::new(StackedBelief::<D>::new(state).ok_or_else(not_positive)?, discriminator, start))

@@ -73,6 +73,23 @@ impl Cholesky {
         }
     }
 
+    /// The trace of the inverse of L L', which is the sum of squares of the entries of L^-1.
+    pub(crate) fn inverse_trace(&self) -> f64 {
+        let size = self.size;
+        let mut column = vec![0.0; size];
+        let mut trace = 0.0;
+        for first in 0..size {
+            column[first] = self.lower[first * size + first].recip();
+            trace += column[first] * column[first];
+            for row in first + 1..size {
+                let known = dot(&self.lower[row * size + first..row * size + row], &column[first..row]);
+                column[row] = -known / self.lower[row * size + row];
+                trace += column[row] * column[row];
+            }
+        }
+        trace
+    }
+
     /// Solves for every column of `right`.
     pub(crate) fn solve_columns(&self, right: &DMatrix<f64>) -> DMatrix<f64> {
         let mut solved = right.clone();
@@ -111,6 +128,9 @@ mod tests {
         let truth = DMatrix::from_fn(7, 2, |row, column| row as f64 - 2.5 * column as f64);
         let solved = Cholesky::new(&matrix, 1e-14).unwrap().solve_columns(&(&matrix * &truth));
         assert!((solved - truth).amax() < 1e-8);
+        let inverse = matrix.clone().try_inverse().unwrap();
+        let trace = Cholesky::new(&matrix, 1e-14).unwrap().inverse_trace();
+        assert!((trace / inverse.trace() - 1.0).abs() < 1e-8);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use kalmind_types::{Intent, Position};
 
+use crate::ChannelCondition;
+
 /// A fitted decoder at work: feature vectors in, intent out, with whatever it remembers between bins.
 ///
 /// [`Decoder::step`] is called once a bin on the tick thread, in the order of the bins. It is real-time: no allocation,
@@ -21,13 +23,20 @@ pub trait Decoder: Send + core::fmt::Debug {
     ///
     /// `Some` is a time update followed by a measurement update; `None`, a bin without valid features, is a time update
     /// only. `intent` is left as it was where [`StepReport::valid`] is false. A slice of another length than
-    /// [`Decoder::features`] counts as `None`.
+    /// [`Decoder::features`], or with a value that is not finite or beyond 1e60, counts as `None`, with
+    /// [`StepReport::fallback`]. What is written is finite; should a decoder's arithmetic overflow all the same, it starts
+    /// anew and this bin has no intent.
     fn step(&mut self, features: Option<&[f64]>, intent: &mut Intent) -> StepReport;
 
     /// What the newest measurement alone said of the intent, d values: the unfiltered output that published protocols
     /// score (Brandman, Burkhart et al. 2018). `None` before row one and for decoders that do not know it.
     fn unfiltered(&self) -> Option<&[f64]> {
         None
+    }
+
+    /// What a guard in front of the decoder takes each channel for; empty without one.
+    fn channel_conditions(&self) -> &[ChannelCondition] {
+        &[]
     }
 
     /// Whether the decoder wants [`observe_cursor`](Self::observe_cursor) before every step.
@@ -58,6 +67,8 @@ pub struct StepReport {
     /// How many training points spoke for the measurement, (sum w)^2 / sum w^2, where the decoder knows it. Near one
     /// means far from all training data.
     pub effective_samples: Option<f64>,
+    /// Channels that a guard in front of the decoder corrected or masked in this step.
+    pub guarded_channels: u16,
 }
 
 /// The belief of a filter over its stacked state: the newest block of `dimension` components first, then older ones.

@@ -80,7 +80,7 @@ impl ObservationInformation {
 impl KalmanDecoder {
     pub(crate) fn new(kalman: &KalmanParameters, update: KalmanUpdate) -> Result<Self, ModelError> {
         let information = ObservationInformation::new(kalman)?;
-        let mut filter = state_filter(&kalman.state, None, kalman.start)?;
+        let mut filter = state_filter(&kalman.state, None, None, kalman.start)?;
         filter.set_information(&information.information);
         let covariance_form = match update {
             KalmanUpdate::Auto => information.features <= information.dimension,

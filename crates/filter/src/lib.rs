@@ -4,29 +4,44 @@
 //! comes out depends on what goes in and on the kernel path alone.
 
 pub mod accuracy;
+mod activation;
 mod belief;
+mod blocked_cholesky;
 mod build;
+mod checked;
 mod cholesky;
 mod decoder;
 mod discriminative;
 mod dkf;
+mod dynamics;
 mod exponential;
+mod factors;
 mod fit;
+mod guard;
 mod innovation;
 mod kalman;
+mod kernel_mean;
+mod kernel_path;
+#[cfg(test)]
+mod kernel_reference;
+mod kernel_sum;
 mod label;
+mod matrix_product;
 mod model;
 mod nonlinear;
 mod options;
 mod panel;
 mod parameters;
+mod published_covariance;
 mod refit;
 mod regression;
+mod sigma_points;
 mod riccati;
 mod small_matrix;
 mod spec;
 mod stacked;
 mod steady;
+mod tanh_layer;
 mod training;
 mod validate;
 mod wiener;
@@ -34,14 +49,16 @@ mod window;
 
 pub use decoder::{Decoder, FilterState, StepReport};
 pub use discriminative::DiscriminativeFilter;
+pub use dynamics::StateDynamics;
 pub use fit::{Budget, FitError, FitProgress, FitReport, FitSettings, Fitted, Tried, fit};
+pub use kernel_path::{KernelPath, kernel_path};
+pub use guard::{ChannelCondition, Guarded};
 pub use label::{LabelKind, LabelLaw};
-pub use model::{Model, ModelError, ZScore};
+pub use model::{GuardStatistics, Model, ModelError, ZScore};
 pub use options::{
     Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, Optimizer, Options,
     ResidualSource, Sparsification,
 };
-pub use panel::kernel_path;
 pub use parameters::{
     Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, KalmanParameters, Linearization, Noise,
     NonlinearDynamics, NonlinearKalmanParameters, Parameters, RecurrentLayer, RecurrentNetwork,

@@ -1,10 +1,11 @@
 //! A fitted decoder together with all that is needed to trust and run it: what the model file holds.
 
 use kalmind_types::{Component, MAX_COMPONENTS, StreamFeatures};
+use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
-use crate::validate::validate_parameters;
-use crate::{Decoder, DecoderName, DecoderSpec, LabelLaw, Parameters, build};
+use crate::validate::{shape, validate_parameters};
+use crate::{Decoder, DecoderName, DecoderSpec, Guarded, LabelLaw, Parameters, build};
 
 /// A model: the facts that must match the running daemon, and the decoder's tensors. Pure data.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,8 +30,43 @@ pub struct Model {
     pub training_hash: Option<String>,
     /// The fit report, where known.
     pub report: Option<serde_json::Value>,
+    /// What training shows of every channel, for a guard in front of the decoder; `None` where it is not known.
+    pub guard: Option<GuardStatistics>,
     /// The decoder's tensors.
     pub parameters: Parameters,
+}
+
+/// What training shows of every channel, as the decoder sees it: what a [guard](crate::Guarded) compares it with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GuardStatistics {
+    /// n means.
+    pub mean: Vec<f64>,
+    /// n standard deviations, >= 0.
+    pub standard_deviation: Vec<f64>,
+    /// Least value of each, n.
+    pub least: Vec<f64>,
+    /// Greatest value of each, n.
+    pub greatest: Vec<f64>,
+    /// Bins s in the running means, rising: `m_t = m_{t-1} + (x_t - m_{t-1}) / s`.
+    pub spans: Vec<usize>,
+    /// The lowest that each running mean may be, spans x n, in standard deviations from the mean: the lowest over the
+    /// training rows, or what an intent that is held and the rest of the channel could add up to, if lower.
+    pub lowest_mean: DMatrix<f64>,
+    /// The highest.
+    pub highest_mean: DMatrix<f64>,
+    /// A factor model of the standardised channels, `x = loadings f + noise` with f ~ N(0, I) and independent noise: how
+    /// channels follow from each other, n x k.
+    pub loadings: DMatrix<f64>,
+    /// Variance of the noise of each, n, > 0.
+    pub uniqueness: Vec<f64>,
+    /// Lowest running mean of what the other channels do not explain of each, spans x n, in standard deviations.
+    pub lowest_residual: DMatrix<f64>,
+    /// The highest.
+    pub highest_residual: DMatrix<f64>,
+    /// Least running mean of halved squared changes from bin to bin, n, in squared standard deviations.
+    pub lowest_change: Vec<f64>,
+    /// The greatest.
+    pub highest_change: Vec<f64>,
 }
 
 /// Statistics of the raw features: feature j becomes `(x_j - mean_j) / standard_deviation_j`; a standard deviation of
@@ -104,8 +140,21 @@ impl Model {
     /// # Errors
     /// Whatever [`Model::validate`] finds.
     pub fn decoder(&self) -> Result<Box<dyn Decoder>, ModelError> {
+        self.decoder_with_guard(self.decoder.is_guarded())
+    }
+
+    /// The decoder as [`Model::decoder`] gives it, with a [guard](Guarded) in front or without one, whatever the model's
+    /// options say. A model without statistics for a guard runs without one.
+    ///
+    /// # Errors
+    /// Whatever [`Model::validate`] finds.
+    pub fn decoder_with_guard(&self, guard: bool) -> Result<Box<dyn Decoder>, ModelError> {
         self.validate()?;
-        build::decoder(&self.parameters, &self.decoder.options, &self.background())
+        let decoder = build::decoder(&self.parameters, &self.decoder.options, &self.background())?;
+        Ok(match &self.guard {
+            Some(statistics) if guard => Box::new(Guarded::new(decoder, statistics)),
+            _ => decoder,
+        })
     }
 
     /// What lagged bins hold before the first one: the training mean as the decoder sees it, n values (zeros where the
@@ -166,6 +215,9 @@ impl Model {
                 parameters: self.parameters.family(),
             });
         }
+        if let Some(guard) = &self.guard {
+            guard.validate(n)?;
+        }
         validate_parameters(&self.parameters, n, dimension)
     }
 }
@@ -180,6 +232,58 @@ impl ZScore {
                 (value - mean) / if *deviation > 0.0 { *deviation } else { 1.0 }
             })
             .collect()
+    }
+}
+
+impl GuardStatistics {
+    /// Checks them for `n` features.
+    fn validate(&self, n: usize) -> Result<(), ModelError> {
+        let Self { mean, standard_deviation, least, greatest, spans, .. } = self;
+        let vectors = [
+            ("guard mean", mean),
+            ("guard standard_deviation", standard_deviation),
+            ("guard least", least),
+            ("guard greatest", greatest),
+            ("guard uniqueness", &self.uniqueness),
+            ("guard lowest_change", &self.lowest_change),
+            ("guard highest_change", &self.highest_change),
+        ];
+        for (tensor, vector) in vectors {
+            if vector.len() != n {
+                let (found, expected) = (vector.len().to_string(), n.to_string());
+                return Err(ModelError::Shape { tensor, found, expected });
+            }
+            finite(tensor, vector)?;
+        }
+        let ranges = [
+            ("guard lowest_mean", &self.lowest_mean),
+            ("guard highest_mean", &self.highest_mean),
+            ("guard lowest_residual", &self.lowest_residual),
+            ("guard highest_residual", &self.highest_residual),
+        ];
+        for (tensor, matrix) in ranges {
+            shape(tensor, matrix, spans.len(), n)?;
+        }
+        shape("guard loadings", &self.loadings, n, self.loadings.ncols())?;
+        let ordered = |low: &[f64], high: &[f64]| low.iter().zip(high).all(|(low, high)| low <= high);
+        let out_of_range = |name, expected| Err(ModelError::OutOfRange { name, value: 0.0, expected });
+        if !spans.first().is_none_or(|first| *first >= 1) || spans.windows(2).any(|pair| pair[1] <= pair[0]) {
+            return out_of_range("a guard span", "1 or more, and greater than the one before");
+        }
+        if standard_deviation.iter().chain(&self.lowest_change).any(|value| *value < 0.0) {
+            return out_of_range("a guard standard_deviation or lowest_change", "0 or more");
+        }
+        if self.uniqueness.iter().any(|value| *value <= 0.0) {
+            return out_of_range("a guard uniqueness", "above 0");
+        }
+        if !ordered(least, greatest)
+            || !ordered(&self.lowest_change, &self.highest_change)
+            || !ordered(self.lowest_mean.as_slice(), self.highest_mean.as_slice())
+            || !ordered(self.lowest_residual.as_slice(), self.highest_residual.as_slice())
+        {
+            return out_of_range("a least value of the guard", "at most the greatest");
+        }
+        Ok(())
     }
 }
 

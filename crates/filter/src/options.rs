@@ -281,7 +281,7 @@ options! {
     steps: usize = "steps", "a whole number from 0 to 1000", |steps: &usize| *steps <= 1000;
     /// `exact`: training points up to which a Gaussian process is exact. Default 5000.
     exact: usize = "exact", "a whole number from 10 to 20000", |exact: &usize| (10..=20_000).contains(exact);
-    /// `inducing`: inducing points beyond that. Default 1000.
+    /// `inducing`: inducing points beyond that. Default 1000; of all kernels of `dkf-mk` together, 1500.
     inducing: usize = "inducing", "a whole number from 10 to 5000", |points: &usize| (10..=5000).contains(points);
     /// `sparsify`: whether training points of `dkf-mk` are averaged. Default `none`.
     sparsify: Sparsification = "sparsify", "`none` or `octants`";

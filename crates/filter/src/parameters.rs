@@ -247,14 +247,29 @@ pub struct DkfParameters {
 }
 
 /// The factor between what the filter believes and the covariance that is published, so that its ellipsoids hold what
-/// they say. Errors grow with speed, so the factor may depend on it: linear between knots of the published mean's size
-/// `sqrt(mu' S^-1 mu / d)`, constant outside them.
+/// they say. How far a filter errs depends on what is going on, so its logarithm is a linear function (Harvey 1976) of
+/// the published mean's size, of what the newest measurement said that the filter did not follow, and of the features:
+///
+/// ```text
+/// log c = bias + size a + size_squared a^2 + surprise b + window' w          within limits
+/// a = log(sqrt(mu' S^-1 mu / d) + 0.05)    b = log(sqrt((f - mu)' S^-1 (f - mu) / d) + 0.01)
+/// ```
+///
+/// A bin without features keeps the factor of the one before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CovarianceScale {
-    /// Sizes, strictly rising; one knot makes the factor constant.
-    pub sizes: Vec<f64>,
-    /// The factor at each, > 0.
-    pub factors: Vec<f64>,
+    /// log c where the others are zero.
+    pub bias: f64,
+    /// Of a.
+    pub size: f64,
+    /// Of a squared.
+    pub size_squared: f64,
+    /// Of b.
+    pub surprise: f64,
+    /// Of each entry of w, the newest k bins as the decoder sees them, n k values; k may be 0 or more than l.
+    pub window: Vec<f64>,
+    /// The least and the greatest log c.
+    pub limits: [f64; 2],
 }
 
 /// The conditional mean f of a discriminative filter.
@@ -291,11 +306,12 @@ pub enum Regressor {
         offset: DVector<f64>,
     },
     /// Mean of a Gaussian process whose kernel is a weighted mean of one-dimensional Gaussians, so that no channel's
-    /// influence can exceed its weight: `f(x) = offset + sum_j weights_j sum_i c_i exp(-((x_j - x_ij) scales_j)^2 / 2)`.
+    /// influence can exceed its bound: `f(x) = offset + sum_j weights_j sum_i c_ij exp(-((x_j - x_ij) scales_j)^2 / 2)`.
     MultipleKernel {
-        /// Training windows `x_i`, m x (n l).
+        /// Training windows `x_i`, or inducing points of each kernel one under the other, m x (n l).
         points: DMatrix<f64>,
-        /// `c_i`, m x d (signal variance included).
+        /// `c_i`, m x d, where kernels share them, as exact Gaussian processes do; else `c_ij`, (n l m) x d, the rows of
+        /// entry j from j m on. The signal's variance is part of them.
         coefficients: DMatrix<f64>,
         /// One over the length scale of each entry of a window, n l.
         scales: Vec<f64>,
@@ -417,10 +433,11 @@ impl Parameters {
 }
 
 impl CovarianceScale {
-    /// The same factor everywhere.
+    /// The same factor > 0 everywhere.
     #[must_use]
     pub fn constant(factor: f64) -> Self {
-        Self { sizes: vec![0.0], factors: vec![factor] }
+        let bias = libm::log(factor);
+        Self { bias, size: 0.0, size_squared: 0.0, surprise: 0.0, window: Vec::new(), limits: [bias; 2] }
     }
 }
 

@@ -117,15 +117,22 @@ macro_rules! discriminative {
 
 impl DecoderName {
     /// All decoders of this version.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 15] = [
         Self::Kalman,
         Self::KalmanSteady,
         Self::Wiener,
         Self::WienerCascade,
         Self::Ole,
         Self::RefitKalman,
+        Self::Ekf,
+        Self::Ukf,
         Self::DkfLinear,
         Self::DkfNw,
+        Self::DkfGp,
+        Self::DkfMk,
+        Self::DkfNn,
+        Self::DkfGru,
+        Self::Auto,
     ];
 
     /// The name in text.
@@ -164,7 +171,7 @@ impl DecoderName {
             Self::DkfLinear => discriminative!("intercept", "ridge"),
             Self::DkfNw => discriminative!("kernel", "bandwidth", "steps"),
             Self::DkfGp => discriminative!("kernel", "steps", "exact", "inducing"),
-            Self::DkfMk => discriminative!("steps", "sparsify", "weights", "exact", "inducing"),
+            Self::DkfMk => discriminative!("steps", "sparsify", "weights", "inducing"),
             Self::DkfNn => {
                 discriminative!("hidden", "networks", "optimizer", "epochs", "gradient-noise")
             }
@@ -225,6 +232,13 @@ impl DecoderSpec {
             value: value.to_owned(),
             expected,
         })
+    }
+
+    /// Whether a guard stands in front of the decoder: as the option `guard` says, which is `on` by default with `dkf-mk`
+    /// alone.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        self.options.guard.unwrap_or(self.decoder == DecoderName::DkfMk)
     }
 
     /// One option as text, where it was set.

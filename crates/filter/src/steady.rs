@@ -273,7 +273,7 @@ impl<const D: usize> Decoder for SteadyDecoder<D> {
             self.converged = false;
         }
         publish(&self.mean, &self.covariance, intent);
-        StepReport { valid: true, row_one, fallback, effective_samples: None }
+        StepReport { valid: true, row_one, fallback, ..StepReport::default() }
     }
 
     fn state(&self) -> Option<FilterState<'_>> {

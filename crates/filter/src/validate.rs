@@ -11,6 +11,8 @@ use crate::{
 
 /// Pivots below this part of their diagonal entry count as zero.
 const SINGULAR: f64 = 1e-14;
+/// Beyond this a factor on a covariance would be lost in rounding.
+const LARGEST_LOG_FACTOR: f64 = 50.0;
 
 /// Checks the tensors of a decoder of `features` features a bin and `dimension` components.
 pub(crate) fn validate_parameters(
@@ -94,24 +96,31 @@ fn validate_dkf(dkf: &DkfParameters, features: usize, dimension: usize) -> Resul
         }
     }
     positive("noise_scale", dkf.noise_scale)?;
-    validate_scale(&dkf.covariance_scale)
+    validate_scale(&dkf.covariance_scale, features)
 }
 
-fn validate_scale(scale: &CovarianceScale) -> Result<(), ModelError> {
-    if scale.sizes.is_empty() {
-        return out_of_range("the number of covariance scales", 0.0, "at least 1");
-    }
-    shape("covariance_scale factors", &as_column(&scale.factors), scale.sizes.len(), 1)?;
-    shape("covariance_scale sizes", &as_column(&scale.sizes), scale.sizes.len(), 1)?;
-    for pair in scale.sizes.windows(2) {
-        if pair[1] <= pair[0] {
-            return out_of_range("a covariance_scale size", pair[1], "greater than the one before");
+fn validate_scale(scale: &CovarianceScale, features: usize) -> Result<(), ModelError> {
+    let CovarianceScale { bias, size, size_squared, surprise, window, limits: [least, greatest] } = scale;
+    for number in [bias, size, size_squared, surprise, least, greatest] {
+        if !number.is_finite() {
+            return out_of_range("a coefficient of covariance_scale", *number, "finite");
         }
     }
-    scale.factors.iter().try_for_each(|factor| positive("a covariance_scale factor", *factor))
+    if least > greatest || least.abs() > LARGEST_LOG_FACTOR || greatest.abs() > LARGEST_LOG_FACTOR {
+        return out_of_range("a limit of covariance_scale", *greatest, "from -50 to 50, the least first");
+    }
+    if window.len() % features != 0 || window.len() > 100 * features {
+        return out_of_range(
+            "the length of covariance_scale_window",
+            window.len() as f64,
+            "n times 0 to 100",
+        );
+    }
+    shape("covariance_scale_window", &as_column(window), window.len(), 1)
 }
 
-fn validate_first_order(state: &StateModel, dimension: usize) -> Result<(), ModelError> {
+/// Checks a state model that has to be of order 1.
+pub(crate) fn validate_first_order(state: &StateModel, dimension: usize) -> Result<(), ModelError> {
     validate_state(state, dimension)?;
     if state.order == 1 {
         Ok(())
@@ -207,7 +216,9 @@ fn validate_regressor(
         }
         Regressor::MultipleKernel { points, coefficients, scales, weights, offset } => {
             validate_points("points", points, inputs)?;
-            shape("coefficients", coefficients, points.nrows(), dimension)?;
+            let own = coefficients.nrows() == points.nrows() * inputs;
+            let rows = if own { coefficients.nrows() } else { points.nrows() };
+            shape("coefficients", coefficients, rows, dimension)?;
             validate_kernel(1.0, Some(scales), inputs)?;
             validate_kernel(1.0, Some(weights), inputs)?;
             shape("offset", &as_column(offset.as_slice()), dimension, 1)
@@ -278,7 +289,12 @@ fn as_column(values: &[f64]) -> DMatrix<f64> {
     DMatrix::from_column_slice(values.len(), 1, values)
 }
 
-fn shape(tensor: &'static str, matrix: &DMatrix<f64>, rows: usize, columns: usize) -> Result<(), ModelError> {
+pub(crate) fn shape(
+    tensor: &'static str,
+    matrix: &DMatrix<f64>,
+    rows: usize,
+    columns: usize,
+) -> Result<(), ModelError> {
     if matrix.shape() != (rows, columns) {
         return Err(ModelError::Shape {
             tensor,

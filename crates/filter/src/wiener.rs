@@ -122,7 +122,7 @@ impl Decoder for WienerDecoder {
         }
         let covariance = if measured { &self.residual_covariance } else { &self.state_covariance };
         intent.covariance_mut().copy_from_slice(covariance);
-        StepReport { valid: true, row_one, fallback, effective_samples: None }
+        StepReport { valid: true, row_one, fallback, ..StepReport::default() }
     }
 
     fn state(&self) -> Option<FilterState<'_>> {

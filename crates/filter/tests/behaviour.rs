@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "functions that several tests share fail like tests")]
 
 use kalmind_filter::{
-    Decoder, DecoderSpec, DiscriminativeFilter, FitError, FitSettings, Form, KalmanParameters, Model,
+    Decoder, DecoderSpec, DiscriminativeFilter, FitError, FitSettings, Fitted, Form, KalmanParameters, Model,
     ModelError, Parameters, Start, StateModel, StationarySource, TrainingData, fit,
 };
 use kalmind_types::{Binning, Component, Intent, StreamFeatures};
@@ -54,7 +54,7 @@ fn simulated(rows: usize, features: usize, seed: u64) -> TrainingData {
 
 fn fitted(spec: &str, data: &TrainingData) -> Result<Model, FitError> {
     let spec: DecoderSpec = spec.parse().unwrap();
-    let parameters = fit(&spec, data, &FitSettings::default(), &mut |_progress| ())?.parameters;
+    let Fitted { parameters, guard, .. } = fit(&spec, data, &FitSettings::default(), &mut |_progress| ())?;
     Ok(Model {
         decoder: spec,
         streams: vec![StreamFeatures {
@@ -72,6 +72,7 @@ fn fitted(spec: &str, data: &TrainingData) -> Result<Model, FitError> {
         participant: None,
         training_hash: None,
         report: None,
+        guard: Some(guard),
         parameters,
     })
 }

@@ -45,6 +45,7 @@ fn evaluated(spec: &str, features: &DMatrix<f64>, states: &DMatrix<f64>) -> (Acc
         participant: None,
         training_hash: Some(data.hash()),
         report: Some(serde_json::to_value(&fitted.report).unwrap()),
+        guard: Some(fitted.guard),
         parameters: fitted.parameters,
     };
     let mut decoder = model.decoder().unwrap();

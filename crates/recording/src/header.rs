@@ -1,6 +1,6 @@
 //! The JSON header of a model file: everything of a model that is no tensor.
 
-use kalmind_filter::{CovarianceScale, DecoderSpec, Form, LabelLaw, Linearization, Start, StationarySource};
+use kalmind_filter::{DecoderSpec, Form, LabelLaw, Linearization, Start, StationarySource};
 use kalmind_types::{Component, StreamFeatures};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -81,43 +81,31 @@ pub(crate) struct DkfHeader {
     pub(crate) covariance_scale: CovarianceScaleHeader,
 }
 
-/// The factor on the published covariance: one number, or one by size of the mean.
+/// The factor on the published covariance: one number, or the law that it follows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum CovarianceScaleHeader {
     Constant(f64),
-    BySize(SizedFactors),
+    Law(CovarianceLawHeader),
 }
 
-/// Factors between sizes of the mean.
+/// A law of the factor; its window is a tensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SizedFactors {
-    pub(crate) sizes: Vec<f64>,
-    pub(crate) factors: Vec<f64>,
+pub(crate) struct CovarianceLawHeader {
+    pub(crate) bias: f64,
+    #[serde(default)]
+    pub(crate) size: f64,
+    #[serde(default)]
+    pub(crate) size_squared: f64,
+    #[serde(default)]
+    pub(crate) surprise: f64,
+    pub(crate) limits: [f64; 2],
 }
 
 impl Default for CovarianceScaleHeader {
     fn default() -> Self {
         Self::Constant(1.0)
-    }
-}
-
-impl From<CovarianceScale> for CovarianceScaleHeader {
-    fn from(scale: CovarianceScale) -> Self {
-        match (scale.sizes.as_slice(), scale.factors.as_slice()) {
-            ([_], [factor]) => Self::Constant(*factor),
-            _ => Self::BySize(SizedFactors { sizes: scale.sizes, factors: scale.factors }),
-        }
-    }
-}
-
-impl From<CovarianceScaleHeader> for CovarianceScale {
-    fn from(header: CovarianceScaleHeader) -> Self {
-        match header {
-            CovarianceScaleHeader::Constant(factor) => Self::constant(factor),
-            CovarianceScaleHeader::BySize(SizedFactors { sizes, factors }) => Self { sizes, factors },
-        }
     }
 }
 

@@ -179,6 +179,7 @@ pub fn model_from_bytes(bytes: &[u8]) -> Result<(Model, ModelId), ModelFileError
         participant: header.participant,
         training_hash: header.training_hash,
         report: header.report,
+        guard: None,
         parameters,
     };
     model.validate()?;

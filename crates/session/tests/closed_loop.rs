@@ -162,6 +162,7 @@ fn fitted(decoder: &str, data: &CalibrationData) -> Drive<'static> {
         participant: None,
         training_hash: None,
         report: None,
+        guard: None,
         parameters,
     };
     let preparation = Preparation::new(data.training_mean.clone(), Some(statistics)).unwrap();

@@ -82,7 +82,8 @@ pub(crate) fn fit_auto(
         let result = learner(&candidate, &examples, &rows, settings, &mut own_report, &mut own_progress)
             .and_then(|learner| learn(&*learner, &examples, &rows, ResidualSource::CrossFitted))
             .and_then(|learned| {
-                let choice = choose_filter(&candidate.options, &examples, &learned, &mut own_report)?;
+                let choice =
+                    choose_filter(&candidate.options, &examples, &learned, settings.seed, &mut own_report)?;
                 Ok(Candidate { spec: candidate, lags, learned, choice })
             });
         done += work;
@@ -106,7 +107,8 @@ pub(crate) fn fit_auto(
         && let Some((lags, learned, names)) = stack(&fitted, &rows, data)
     {
         let examples = Examples { data, background, lags };
-        let choice = choose_filter(&spec.options, &examples, &learned, &mut FitReport::default())?;
+        let choice =
+            choose_filter(&spec.options, &examples, &learned, settings.seed, &mut FitReport::default())?;
         report.tried(names.clone(), choice.error);
         if choice.error < fitted[best].choice.error * (1.0 - WORTH_AN_ENSEMBLE) {
             report.uses("decoder", names);

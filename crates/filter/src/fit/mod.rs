@@ -1,19 +1,33 @@
 //! Fitting: training rows in, tensors and a report out. Slow side; uses both cores; the same seed gives the same model.
 
+mod adam;
 mod auto;
 mod calibration;
 mod discriminative;
+mod dynamics;
 mod gaussian_process;
+mod guard;
+mod inducing_points;
 mod kalman;
+mod kernel_matrix;
 mod learner;
+mod levenberg_marquardt;
 mod linear;
+mod marginal_likelihood;
+mod matrix_product;
 mod multiple_kernel;
 mod nadaraya_watson;
 mod network;
+mod nonlinear;
+mod quasi_newton;
 mod ole;
 mod recurrent;
 mod refit;
+mod recurrent_cell;
+mod recurrent_network;
+mod recurrent_training;
 mod state_model;
+mod tanh_network;
 mod wiener;
 mod windows;
 
@@ -21,7 +35,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DecoderName, DecoderSpec, Parameters, TrainingData};
+use crate::{DecoderName, DecoderSpec, GuardStatistics, Parameters, TrainingData};
 
 /// How long a fit may take. Without a budget the same data, options and seed give the same model; with one they do where
 /// the budget was not used up, which [`FitReport::budget_used_up`] tells.
@@ -68,6 +82,8 @@ pub struct Fitted {
     pub parameters: Parameters,
     /// What was found and chosen.
     pub report: FitReport,
+    /// What training shows of every channel, for a guard in front of the decoder.
+    pub guard: GuardStatistics,
 }
 
 /// What a fit found and chose; stored in the model.
@@ -92,7 +108,7 @@ pub struct FitReport {
     pub noise_bandwidth: Option<f64>,
     /// The factor on Q in use.
     pub noise_scale: Option<f64>,
-    /// The factor on the published covariance in use.
+    /// The factor on the published covariance in use; where it varies, the middle of its range.
     pub covariance_scale: Option<f64>,
     /// Steps of the held-out run over the training rows in which the form did not apply.
     pub fallback_steps: Option<usize>,
@@ -246,6 +262,25 @@ pub enum FitError {
         /// Column of the window, from 0.
         column: usize,
     },
+    /// Levenberg-Marquardt would take too long.
+    #[error(
+        "`optimizer=levenberg-marquardt` with {weights} weights a network, but more than {most} take minutes a step: \
+         use fewer `hidden` or `lags`, or `optimizer=adam`"
+    )]
+    TooManyWeights {
+        /// Weights of one network.
+        weights: usize,
+        /// The most that are tried.
+        most: usize,
+    },
+    /// A network moves a state of order 1.
+    #[error(
+        "`dynamics` other than `linear` move a state of order 1, but `state-order` is {order}: leave one of the two out"
+    )]
+    DynamicsOrder {
+        /// The order asked for.
+        order: usize,
+    },
     /// No kernel width works.
     #[error(
         "no kernel width predicts held-out rows: the features never move; check the streams and the columns"
@@ -335,6 +370,9 @@ pub fn fit(
             kalman::note_steady_gain(&kalman, &mut report);
             Parameters::KalmanSteady(kalman)
         }
+        DecoderName::Ekf | DecoderName::Ukf => {
+            Parameters::NonlinearKalman(nonlinear::fit_nonlinear(spec, data, settings.seed, &mut report)?)
+        }
         DecoderName::RefitKalman => {
             Parameters::RefitKalman(refit::fit_refit(data, &spec.options, &mut report)?)
         }
@@ -356,5 +394,5 @@ pub fn fit(
         )?),
     };
     progress(FitProgress { stage: "done", done: 1.0 });
-    Ok(Fitted { parameters, report })
+    Ok(Fitted { parameters, report, guard: guard::guard_statistics(data) })
 }

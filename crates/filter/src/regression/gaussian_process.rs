@@ -4,27 +4,40 @@ use kalmind_types::MAX_COMPONENTS;
 use nalgebra::{DMatrix, DVector};
 
 use super::Regression;
-use crate::panel::KernelPath;
+use crate::kernel_path::KernelPath;
+use crate::kernel_sum::PanelCoefficients;
+use crate::panel::PanelPoints;
 
 /// See [`Regressor::GaussianProcess`](crate::Regressor::GaussianProcess).
 #[derive(Debug)]
-pub(super) struct GaussianProcess {}
+pub(super) struct GaussianProcess {
+    points: PanelPoints,
+    coefficients: PanelCoefficients,
+    offset: Vec<f64>,
+}
 
 impl GaussianProcess {
     pub(super) fn new(
-        _points: &DMatrix<f64>,
-        _coefficients: &DMatrix<f64>,
-        _scales: &[f64],
-        _offset: &DVector<f64>,
-        _path: KernelPath,
+        points: &DMatrix<f64>,
+        coefficients: &DMatrix<f64>,
+        scales: &[f64],
+        offset: &DVector<f64>,
+        path: KernelPath,
     ) -> Self {
-        Self {}
+        Self {
+            points: PanelPoints::new(points, Some(scales), path),
+            coefficients: PanelCoefficients::new(coefficients, path),
+            offset: offset.as_slice().to_vec(),
+        }
     }
 }
 
 impl Regression for GaussianProcess {
-    fn mean(&mut self, _window: &[f64], mean: &mut [f64; MAX_COMPONENTS]) -> Option<f64> {
-        mean.fill(0.0);
+    fn mean(&mut self, window: &[f64], mean: &mut [f64; MAX_COMPONENTS]) -> Option<f64> {
+        self.points.compare(window);
+        let mean = &mut mean[..self.offset.len()];
+        mean.copy_from_slice(&self.offset);
+        self.coefficients.add(&mut self.points, mean);
         None
     }
 }

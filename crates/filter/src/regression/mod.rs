@@ -7,11 +7,12 @@ mod linear;
 mod multiple_kernel;
 mod nadaraya_watson;
 mod networks;
-mod recurrent;
+pub(crate) mod recurrent;
 
 use kalmind_types::{MAX_COMPONENTS, MAX_COVARIANCE};
 
-use crate::panel::KernelPath;
+use crate::kernel_path::KernelPath;
+use crate::panel::PanelPoints;
 use crate::{DkfParameters, Noise, Regressor};
 use kernel_noise::KernelNoise;
 
@@ -28,7 +29,7 @@ pub(crate) trait Regression: Send + core::fmt::Debug {
     fn restart(&mut self) {}
 
     /// The kernel comparison just made, for a Q with the same points.
-    fn compared(&self) -> Option<&crate::panel::PanelPoints> {
+    fn compared(&mut self) -> Option<&mut PanelPoints> {
         None
     }
 }
@@ -51,7 +52,7 @@ pub(crate) fn regression(regressor: &Regressor) -> Box<dyn Regression> {
             Box::new(networks::Networks::new(input_mean, input_scale, output_scale, networks))
         }
         Regressor::Recurrent { cell, input_mean, input_scale, output_scale, networks } => {
-            Box::new(recurrent::Recurrent::new(*cell, input_mean, input_scale, output_scale, networks))
+            Box::new(recurrent::Recurrent::new(*cell, input_mean, input_scale, output_scale, networks, path))
         }
         Regressor::Ensemble { members } => Box::new(ensemble::Ensemble::new(members)),
     }

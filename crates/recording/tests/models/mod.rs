@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "shared by several test programs, each of which uses a part")]
 
 use kalmind_filter::{
-    Cell, CovarianceScale, DecoderName, DecoderSpec, DkfParameters, EnsembleMember, Form, KalmanParameters,
+    Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, KalmanParameters,
     LabelLaw, Linearization, Model, Noise, NonlinearDynamics, NonlinearKalmanParameters, Parameters,
     RecurrentLayer, RecurrentNetwork, RefitKalmanParameters, Regressor, Start, StateModel, StationarySource,
     TanhNetwork, WienerCascadeParameters, WienerParameters, ZScore,
@@ -61,7 +61,14 @@ pub fn dkf(regressor: Regressor, noise: Noise) -> Parameters {
         regressor,
         noise,
         noise_scale: 0.7,
-        covariance_scale: CovarianceScale { sizes: vec![0.1, 0.7], factors: vec![number(9).abs(), 2.0] },
+        covariance_scale: CovarianceScale {
+            bias: number(9),
+            size: number(10),
+            size_squared: number(11),
+            surprise: number(12),
+            window: (0..FEATURES * 3).map(number).collect(),
+            limits: [-1.0 / 3.0, 2.5],
+        },
     })
 }
 
@@ -208,7 +215,7 @@ fn ensemble() -> Regressor {
 
 pub fn model(decoder: &str, parameters: Parameters) -> Model {
     Model {
-        decoder: spec(decoder),
+        decoder: decoder.parse().unwrap(),
         streams: vec![
             StreamFeatures {
                 binning: Binning::Sum,
@@ -229,19 +236,21 @@ pub fn model(decoder: &str, parameters: Parameters) -> Model {
         label_law: Some(LabelLaw { lag_ms: 40.0, ..LabelLaw::default() }),
         participant: Some("P3".into()),
         training_hash: Some("ab".repeat(32)),
+        guard: None,
         report: Some(json!({"rows": 12, "bandwidth": 0.1 + 0.2, "warnings": []})),
         parameters,
     }
 }
 
 pub fn every_decoder() -> Vec<Model> {
-    let all = vec![
+    vec![
         model("kalman:start=prior", Parameters::Kalman(kalman())),
         Model {
             zscore: None,
             label_law: None,
             participant: None,
             training_hash: None,
+            guard: None,
             report: None,
             ..model("kalman-steady", Parameters::KalmanSteady(kalman()))
         },
@@ -283,30 +292,5 @@ pub fn every_decoder() -> Vec<Model> {
         model("dkf-gru:cell=lstm", dkf(recurrent(Cell::Lstm), kernel_noise())),
         model("auto", dkf(gaussian_process(), kernel_noise())),
         model("auto", dkf(ensemble(), kernel_noise())),
-    ];
-    all.into_iter().filter(|model| DecoderName::ALL.contains(&model.decoder.decoder)).collect()
-}
-
-/// A decoder with options.
-fn spec(text: &str) -> DecoderSpec {
-    let (name, options) = text.split_once(':').unwrap_or((text, ""));
-    let name = match name {
-        "wiener-cascade" => DecoderName::WienerCascade,
-        "ole" => DecoderName::Ole,
-        "refit-kalman" => DecoderName::RefitKalman,
-        "ekf" => DecoderName::Ekf,
-        "ukf" => DecoderName::Ukf,
-        "dkf-gp" => DecoderName::DkfGp,
-        "dkf-mk" => DecoderName::DkfMk,
-        "dkf-nn" => DecoderName::DkfNn,
-        "dkf-gru" => DecoderName::DkfGru,
-        "auto" => DecoderName::Auto,
-        other => other.parse().unwrap(),
-    };
-    let mut spec = DecoderSpec::new(name);
-    for assignment in options.split(',').filter(|text| !text.is_empty()) {
-        let (option, value) = assignment.split_once('=').unwrap();
-        spec.set(option, value).unwrap();
-    }
-    spec
+    ]
 }

@@ -1,0 +1,217 @@
+//! What training shows of every channel, for the guard: its range, and how far its running means drift by themselves.
+
+use nalgebra::{DMatrix, DVectorView};
+
+use super::windows::{column_means, second_moment};
+use crate::cholesky::Cholesky;
+use crate::factors::{FACTORS, Factors};
+use crate::guard::{CHANGE_SPAN, squared_change};
+use crate::matrix_product::{plain, product, transposed};
+use crate::{GuardStatistics, TrainingData};
+
+/// Bins in the running means, as far as the rows are at least so many spans.
+const SPANS: [usize; 4] = [4, 16, 64, 256];
+const ROWS_A_SPAN: usize = 20;
+/// A combination of states that adds less than this part of its variance follows from the others.
+const COLLINEAR: f64 = 1e-10;
+/// Steps of the factor model, and of the search for its start.
+const STEPS: usize = 50;
+/// No channel follows from others better than this, as a part of its variance.
+const LEAST_UNIQUENESS: f64 = 0.01;
+
+/// The statistics of the feature columns. Cost: rows * n * (k + d + the number of spans), and n^2 k for each step of the
+/// factor model.
+pub(crate) fn guard_statistics(data: &TrainingData) -> GuardStatistics {
+    let (rows, n) = data.features.shape();
+    let first = SPANS.len().min(1);
+    let spans: Vec<usize> = SPANS
+        .into_iter()
+        .enumerate()
+        .filter(|(at, span)| *at < first || ROWS_A_SPAN * span <= rows)
+        .map(|(_, span)| span)
+        .collect();
+    let mean = column_means(&data.features);
+    let mut standardised = data.features.clone();
+    let mut standard_deviation = Vec::with_capacity(n);
+    for (mut column, mean) in standardised.column_iter_mut().zip(&mean) {
+        column.add_scalar_mut(-mean);
+        let deviation = (column.norm_squared() / rows as f64).sqrt();
+        if deviation > 0.0 {
+            column /= deviation;
+        }
+        standard_deviation.push(deviation);
+    }
+    let tuned = tuned_part(data, &standardised);
+    let (loadings, uniqueness) = factor_model(&standardised);
+    let residuals = residuals(&standardised, &loadings, &uniqueness);
+    let ranges = |columns: &DMatrix<f64>, range_of: &dyn Fn(&[f64], usize, usize) -> (f64, f64)| {
+        let mut ranges = (DMatrix::zeros(spans.len(), n), DMatrix::zeros(spans.len(), n));
+        for (channel, column) in columns.column_iter().enumerate() {
+            for (at, &span) in spans.iter().enumerate() {
+                (ranges.0[(at, channel)], ranges.1[(at, channel)]) =
+                    range_of(column.as_slice(), channel, span);
+            }
+        }
+        ranges
+    };
+    let (lowest_residual, highest_residual) =
+        ranges(&residuals, &|column, _channel, span| mean_extremes(data, column, span));
+    let (lowest_mean, highest_mean) = ranges(&standardised, &|column, channel, span| {
+        let tuned = tuned.column(channel);
+        let rest: Vec<f64> = column.iter().zip(&tuned).map(|(value, tuned)| value - tuned).collect();
+        let held = mean_extremes(data, tuned.as_slice(), spans[0]);
+        let (whole, rest) = (mean_extremes(data, column, span), mean_extremes(data, &rest, span));
+        (whole.0.min(held.0 + rest.0), whole.1.max(held.1 + rest.1))
+    });
+    let column_extremes = |column: DVectorView<'_, f64>| extremes(column.iter().copied());
+    let (least, greatest) = data.features.column_iter().map(column_extremes).unzip();
+    let (lowest_change, highest_change) =
+        standardised.column_iter().map(|column| change_extremes(data, column.as_slice())).unzip();
+    GuardStatistics {
+        mean,
+        standard_deviation,
+        least,
+        greatest,
+        spans,
+        lowest_mean,
+        highest_mean,
+        loadings,
+        uniqueness,
+        lowest_residual,
+        highest_residual,
+        lowest_change,
+        highest_change,
+    }
+}
+
+/// What the intent explains of each channel about its mean, by least squares; zero where states are collinear.
+fn tuned_part(data: &TrainingData, standardised: &DMatrix<f64>) -> DMatrix<f64> {
+    let mut centred = data.states.clone();
+    for (mut column, mean) in centred.column_iter_mut().zip(column_means(&data.states)) {
+        column.add_scalar_mut(-mean);
+    }
+    match Cholesky::new(&second_moment(&centred), COLLINEAR) {
+        Ok(factor) => {
+            let moments = product(transposed(&centred), plain(standardised)) / data.rows() as f64;
+            &centred * factor.solve_columns(&moments)
+        }
+        Err(_column) => standardised * 0.0,
+    }
+}
+
+/// Loadings and variances of the noise, by expectation maximisation from the leading principal axes (Rubin and Thayer
+/// 1982, eqs. 5 to 8).
+fn factor_model(standardised: &DMatrix<f64>) -> (DMatrix<f64>, Vec<f64>) {
+    let (rows, n) = standardised.shape();
+    let k = FACTORS.min(n.saturating_sub(1) / 2);
+    let mut correlation = product(transposed(standardised), plain(standardised)) / rows as f64;
+    for channel in 0..n {
+        // a channel that never moved
+        if correlation[(channel, channel)] == 0.0 {
+            correlation[(channel, channel)] = 1.0;
+        }
+    }
+    let mut loadings = principal_axes(&correlation, k);
+    let mut uniqueness: Vec<f64> =
+        loadings.row_iter().map(|row| (1.0 - row.norm_squared()).max(LEAST_UNIQUENESS)).collect();
+    for _step in 0..STEPS {
+        let mut weighted = loadings.clone();
+        for (mut row, variance) in weighted.row_iter_mut().zip(&uniqueness) {
+            row /= *variance;
+        }
+        let precision = DMatrix::identity(k, k) + loadings.tr_mul(&weighted);
+        let Some(posterior) = precision.cholesky() else { break };
+        // beta' = psi^-1 L M, n x k
+        let regression = posterior.solve(&weighted.transpose()).transpose();
+        let moments = product(plain(&correlation), plain(&regression));
+        let second = DMatrix::identity(k, k) - regression.tr_mul(&loadings) + regression.tr_mul(&moments);
+        let Some(second) = second.cholesky() else { break };
+        loadings = second.solve(&moments.transpose()).transpose();
+        for (channel, variance) in uniqueness.iter_mut().enumerate() {
+            let explained = loadings.row(channel).dot(&moments.row(channel));
+            *variance = (correlation[(channel, channel)] - explained).max(LEAST_UNIQUENESS);
+        }
+    }
+    (loadings, uniqueness)
+}
+
+/// The `k` leading eigenvectors, each as long as the root of its eigenvalue, less one for noise, by subspace iteration.
+fn principal_axes(correlation: &DMatrix<f64>, k: usize) -> DMatrix<f64> {
+    let n = correlation.nrows();
+    let mut axes = DMatrix::from_fn(n, k, |row, column| {
+        libm::cos(core::f64::consts::PI * (row as f64 + 0.5) * column as f64 / n as f64 + row as f64)
+    });
+    let mut sizes = vec![0.0; k];
+    for _step in 0..STEPS {
+        axes = product(plain(correlation), plain(&axes));
+        for column in 0..k {
+            for before in 0..column {
+                let along = axes.column(before).dot(&axes.column(column));
+                let axis = axes.column(before).into_owned();
+                axes.column_mut(column).axpy(-along, &axis, 1.0);
+            }
+            sizes[column] = axes.column(column).norm();
+            if sizes[column] > 0.0 {
+                axes.column_mut(column).unscale_mut(sizes[column]);
+            }
+        }
+    }
+    for (mut axis, size) in axes.column_iter_mut().zip(&sizes) {
+        axis *= (size - 1.0).max(0.01).sqrt();
+    }
+    axes
+}
+
+/// What the other channels do not explain of each.
+fn residuals(standardised: &DMatrix<f64>, loadings: &DMatrix<f64>, uniqueness: &[f64]) -> DMatrix<f64> {
+    let n = standardised.ncols();
+    let mut factors = Factors::new(loadings, uniqueness);
+    let (mut values, mut predicted) = (vec![0.0; n], vec![0.0; n]);
+    let mut residuals = standardised.clone();
+    for mut row in residuals.row_iter_mut() {
+        for (to, from) in values.iter_mut().zip(row.iter()) {
+            *to = *from;
+        }
+        factors.predict(&values, &mut predicted);
+        for (value, predicted) in row.iter_mut().zip(&predicted) {
+            *value -= predicted;
+        }
+    }
+    residuals
+}
+
+/// Least and greatest running mean, zero before every segment as at row one.
+fn mean_extremes(data: &TrainingData, values: &[f64], span: usize) -> (f64, f64) {
+    let gain = 1.0 / span as f64;
+    extremes(data.segments().into_iter().flat_map(|segment| {
+        values[segment].iter().scan(0.0, move |mean, value| {
+            *mean += gain * (value - *mean);
+            Some(*mean)
+        })
+    }))
+}
+
+/// Least and greatest running mean of squared changes; each segment starts at the mean of all.
+fn change_extremes(data: &TrainingData, values: &[f64]) -> (f64, f64) {
+    let changes: Vec<Vec<f64>> = data
+        .segments()
+        .into_iter()
+        .map(|segment| values[segment].windows(2).map(|pair| squared_change(pair[1], pair[0])).collect())
+        .collect();
+    let count = changes.iter().map(Vec::len).sum::<usize>().max(1);
+    let typical = changes.iter().flatten().sum::<f64>() / count as f64;
+    extremes(changes.into_iter().flat_map(|changes| {
+        changes.into_iter().scan(typical, |mean, change| {
+            *mean += (change - *mean) / CHANGE_SPAN;
+            Some(*mean)
+        })
+    }))
+}
+
+/// Least and greatest of the values; zeros without any.
+fn extremes(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let (least, greatest) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, greatest), value| {
+        (least.min(value), greatest.max(value))
+    });
+    if least <= greatest { (least, greatest) } else { (0.0, 0.0) }
+}

@@ -1,0 +1,104 @@
+//! Matrices of the squared exponential kernel, and the sums over them that gradients by length scales need, all by way of
+//! matrix products.
+
+use nalgebra::DMatrix;
+use rayon::prelude::*;
+
+use crate::exponential::exponentials;
+use crate::matrix_product::{plain, product, transposed};
+
+/// Kernel values computed at a time.
+const LANES: usize = 8;
+
+/// Columns of `inputs` less `centre`, times `scales`.
+pub(crate) fn scaled(inputs: &DMatrix<f64>, centre: &[f64], scales: &[f64]) -> DMatrix<f64> {
+    let mut scaled = inputs.clone();
+    for (mut column, (centre, scale)) in scaled.column_iter_mut().zip(centre.iter().zip(scales)) {
+        column.apply(|value| *value = (*value - centre) * scale);
+    }
+    scaled
+}
+
+/// `exp(-|a_i - b_j|^2 / 2)` for rows of `left` and `right`, both relative to about the same centre. Cost: a product and
+/// an exponential an entry.
+pub(crate) fn kernel_matrix(left: &DMatrix<f64>, right: &DMatrix<f64>) -> DMatrix<f64> {
+    let (left_norms, right_norms) = (half_squared_norms(left), half_squared_norms(right));
+    let mut kernel = product(plain(left), transposed(right));
+    if left_norms.is_empty() {
+        return kernel;
+    }
+    kernel.as_mut_slice().par_chunks_mut(left_norms.len()).zip(&right_norms).for_each(|(column, right)| {
+        let (whole, rest) = column.as_chunks_mut::<LANES>();
+        let (norms, rest_norms) = left_norms.as_chunks::<LANES>();
+        for (values, norms) in whole.iter_mut().zip(norms) {
+            let mut exponents = [0.0; LANES];
+            for lane in 0..LANES {
+                // rounding may leave a little above zero
+                exponents[lane] = (values[lane] - norms[lane] - right).min(0.0);
+            }
+            *values = exponentials::<false, LANES>(&exponents);
+        }
+        for (value, norm) in rest.iter_mut().zip(rest_norms) {
+            *value = exponentials::<false, 1>(&[(*value - norm - right).min(0.0)])[0];
+        }
+    });
+    kernel
+}
+
+/// For every column p, `sum_ij weights_ij (a_ip - b_jp)^2` over rows of `left` and `right`. Cost: a product.
+pub(crate) fn squared_difference_sums(
+    weights: &DMatrix<f64>,
+    left: &DMatrix<f64>,
+    right: &DMatrix<f64>,
+) -> Vec<f64> {
+    let row_sums: Vec<f64> = weights.column_sum().as_slice().to_vec();
+    let column_sums: Vec<f64> = weights.row_sum().as_slice().to_vec();
+    let mixed = product(plain(weights), plain(right));
+    let squares = |column: &[f64], sums: &[f64]| -> f64 {
+        column.iter().zip(sums).map(|(value, sum)| value * value * sum).sum()
+    };
+    (0..left.ncols())
+        .map(|column| {
+            let (a, b) = (left.column(column), right.column(column));
+            squares(a.as_slice(), &row_sums) + squares(b.as_slice(), &column_sums)
+                - 2.0 * a.dot(&mixed.column(column))
+        })
+        .collect()
+}
+
+/// `|row|^2 / 2` of every row.
+fn half_squared_norms(matrix: &DMatrix<f64>) -> Vec<f64> {
+    matrix.row_iter().map(|row| 0.5 * row.norm_squared()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(rows: usize, columns: usize, seed: usize) -> DMatrix<f64> {
+        DMatrix::from_fn(rows, columns, |row, column| {
+            ((row * row * 3 + column * 7 * row + seed) as f64).sin() * 1.5
+        })
+    }
+
+    #[test]
+    fn kernels_and_sums_are_those_of_the_formulas() {
+        let (left, right) = (numbers(37, 3, 1), numbers(19, 3, 2));
+        let kernel = kernel_matrix(&left, &right);
+        let weights = numbers(37, 19, 3);
+        let mut sums = [0.0; 3];
+        for row in 0..37 {
+            for other in 0..19 {
+                let difference = left.row(row) - right.row(other);
+                let expected = (-0.5 * difference.norm_squared()).exp();
+                assert!((kernel[(row, other)] - expected).abs() < 1e-14);
+                for (sum, difference) in sums.iter_mut().zip(difference.iter()) {
+                    *sum += weights[(row, other)] * difference * difference;
+                }
+            }
+        }
+        for (sum, expected) in squared_difference_sums(&weights, &left, &right).iter().zip(sums) {
+            assert!((sum - expected).abs() < 1e-11);
+        }
+    }
+}
