@@ -17,7 +17,7 @@
 //! prediction that is not finite is the stationary distribution.
 #![expect(clippy::needless_range_loop, reason = "matrix algebra reads best by row and column")]
 
-use crate::belief::{Belief, PlainBelief};
+use crate::belief::{Belief, Correction, PlainBelief};
 use crate::build::Movement;
 use crate::cholesky::dot;
 use crate::sigma_points::SigmaPoints;
@@ -163,6 +163,10 @@ impl<const D: usize, const POINTS: usize> Belief<D> for DynamicBelief<D, POINTS>
 
     fn update(&mut self, information: &Square<D>, vector: &Vector<D>) {
         self.plain.update(information, vector);
+    }
+
+    fn correct(&mut self, correction: &Correction<D>) {
+        self.plain.correct(correction);
     }
 
     fn newest_mean(&self) -> Vector<D> {

@@ -129,7 +129,7 @@ impl<const D: usize, const POINTS: usize> Decoder for NonlinearKalmanDecoder<D, 
             (self.mean, self.covariance) = (mean, covariance);
         }
         publish(&self.mean, &self.covariance, intent);
-        StepReport { valid: true, row_one, fallback: given && updated.is_none(), effective_samples: None }
+        StepReport { valid: true, row_one, fallback: given && updated.is_none(), ..StepReport::default() }
     }
 
     fn state(&self) -> Option<FilterState<'_>> {

@@ -60,6 +60,7 @@ fn kalman_error(law: &StateLaw, observation: &impl Observation, d: usize) -> f64
         participant: None,
         training_hash: None,
         report: None,
+        guard: None,
         parameters: fitted.parameters,
     };
     let mut decoder = model.decoder().unwrap();

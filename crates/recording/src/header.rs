@@ -5,6 +5,8 @@ use kalmind_types::{Component, StreamFeatures};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::guard_parameters::GuardHeader;
+
 /// The header, as `docs/model.schema.json` describes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +25,8 @@ pub(crate) struct Header {
     pub(crate) training_hash: Option<String>,
     #[serde(default)]
     pub(crate) report: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) guard: Option<GuardHeader>,
 }
 
 /// The header's `parameters` of `kalman` and `kalman-steady`.

@@ -13,7 +13,7 @@ use nalgebra::{DMatrix, DVector};
 
 use super::Regression;
 use crate::activation::{hyperbolic_tangent, logistic};
-use crate::panel::KernelPath;
+use crate::kernel_path::{KernelPath, compiled_for_each_path};
 use crate::{Cell, RecurrentLayer, RecurrentNetwork};
 
 /// Rows in one panel of a matrix: as many sums as fit a processor's registers.
@@ -218,69 +218,37 @@ impl Panels {
 
     /// Writes `matrix vector + bias`, and zeros after the last row. Real-time.
     fn apply(&self, vector: &[f32], to: &mut [f32]) {
-        compiled::multiply(self.path, &self.panels, self.columns, vector, to);
+        multiply(self.path, &self.panels, self.columns, vector, to);
     }
 }
 
-/// The loop, compiled for each path.
-mod compiled {
-    use super::{KernelPath, PANEL};
+compiled_for_each_path! {
+    /// Writes bias and weights times `vector` to `to`.
+    fn multiply(panels: &[[f32; PANEL]], columns: usize, vector: &[f32], to: &mut [f32]) = multiply_loops
+}
 
-    #[expect(clippy::inline_always, reason = "the loop has to be compiled into each path")]
-    #[inline(always)]
-    fn multiply_with<const FUSED: bool>(
-        panels: &[[f32; PANEL]],
-        columns: usize,
-        vector: &[f32],
-        to: &mut [f32],
-    ) {
-        let (blocks, _rest) = to.as_chunks_mut::<PANEL>();
-        for (panel, to) in panels.chunks_exact(columns + 1).zip(blocks) {
-            let [bias, entries @ ..] = panel else { continue };
-            let mut sums = *bias;
-            for (entries, &value) in entries.iter().zip(vector) {
-                for lane in 0..PANEL {
-                    sums[lane] = if FUSED {
-                        entries[lane].mul_add(value, sums[lane])
-                    } else {
-                        entries[lane] * value + sums[lane]
-                    };
-                }
+#[expect(clippy::inline_always, reason = "the loop has to be compiled into each path")]
+#[inline(always)]
+fn multiply_loops<const FUSED: bool>(
+    panels: &[[f32; PANEL]],
+    columns: usize,
+    vector: &[f32],
+    to: &mut [f32],
+) {
+    let (blocks, _rest) = to.as_chunks_mut::<PANEL>();
+    for (panel, to) in panels.chunks_exact(columns + 1).zip(blocks) {
+        let [bias, entries @ ..] = panel else { continue };
+        let mut sums = *bias;
+        for (entries, &value) in entries.iter().zip(vector) {
+            for lane in 0..PANEL {
+                sums[lane] = if FUSED {
+                    entries[lane].mul_add(value, sums[lane])
+                } else {
+                    entries[lane] * value + sums[lane]
+                };
             }
-            *to = sums;
         }
-    }
-
-    pub(super) fn multiply(
-        path: KernelPath,
-        panels: &[[f32; PANEL]],
-        columns: usize,
-        vector: &[f32],
-        to: &mut [f32],
-    ) {
-        match path {
-            #[cfg(target_arch = "x86_64")]
-            KernelPath::Avx2Fma => avx2::multiply(panels, columns, vector, to),
-            KernelPath::Portable => multiply_with::<false>(panels, columns, vector, to),
-        }
-    }
-
-    /// The same with AVX2 and FMA.
-    #[cfg(target_arch = "x86_64")]
-    #[expect(unsafe_code, reason = "code compiled for AVX2 and FMA is faster, and calling it is unsafe")]
-    mod avx2 {
-        use super::{PANEL, multiply_with};
-
-        #[target_feature(enable = "avx2,fma")]
-        fn multiply_avx2(panels: &[[f32; PANEL]], columns: usize, vector: &[f32], to: &mut [f32]) {
-            multiply_with::<true>(panels, columns, vector, to);
-        }
-
-        pub(super) fn multiply(panels: &[[f32; PANEL]], columns: usize, vector: &[f32], to: &mut [f32]) {
-            // SAFETY: reached by `KernelPath::Avx2Fma` alone, which `KernelPath::detect` gives only where the
-            // processor has both features; the function touches nothing but its arguments.
-            unsafe { multiply_avx2(panels, columns, vector, to) }
-        }
+        *to = sums;
     }
 }
 
@@ -361,7 +329,7 @@ mod tests {
     #[test]
     fn answers_are_those_of_numpy() {
         for (cell, expected) in [(Cell::Gru, GRU), (Cell::Lstm, LSTM)] {
-            for path in [KernelPath::detect(), KernelPath::Portable] {
+            for path in [KernelPath::detect(), KernelPath::PORTABLE] {
                 let mut decoder = decoder(cell, path);
                 for (bin, expected) in expected.iter().enumerate() {
                     let answer = step(&mut decoder, bin);

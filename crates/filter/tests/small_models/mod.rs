@@ -89,6 +89,7 @@ pub(crate) fn model(spec: &DecoderSpec, data: &TrainingData) -> Model {
         participant: None,
         training_hash: None,
         report: None,
+        guard: Some(fitted.guard),
         parameters: fitted.parameters,
     }
 }

@@ -2,10 +2,10 @@
 #![allow(dead_code, unreachable_pub, reason = "shared by several test programs, each of which uses a part")]
 
 use kalmind_filter::{
-    Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, KalmanParameters,
-    LabelLaw, Linearization, Model, Noise, NonlinearDynamics, NonlinearKalmanParameters, Parameters,
-    RecurrentLayer, RecurrentNetwork, RefitKalmanParameters, Regressor, Start, StateModel, StationarySource,
-    TanhNetwork, WienerCascadeParameters, WienerParameters, ZScore,
+    Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, GuardStatistics, KalmanParameters, LabelLaw,
+    Linearization, Model, Noise, NonlinearDynamics, NonlinearKalmanParameters, Parameters, RecurrentLayer,
+    RecurrentNetwork, RefitKalmanParameters, Regressor, Start, StateModel, StationarySource, TanhNetwork,
+    WienerCascadeParameters, WienerParameters, ZScore,
 };
 use kalmind_types::{Binning, Component, StreamFeatures};
 use nalgebra::{DMatrix, DVector};
@@ -213,6 +213,28 @@ fn ensemble() -> Regressor {
     }
 }
 
+fn guard() -> GuardStatistics {
+    let vector = |seed: usize| (0..FEATURES).map(|at| number(seed + at)).collect::<Vec<f64>>();
+    let above = |lower: &[f64]| lower.iter().map(|value| value + 1.0 / 3.0).collect::<Vec<f64>>();
+    let positive = |seed: usize| vector(seed).iter().map(|value| value.abs() + 0.1).collect::<Vec<f64>>();
+    let (lowest_mean, lowest_residual) = (matrix(2, FEATURES, 30), matrix(2, FEATURES, 31));
+    GuardStatistics {
+        mean: vector(32),
+        standard_deviation: positive(33),
+        least: vector(34),
+        greatest: above(&vector(34)),
+        spans: vec![4, 50],
+        highest_mean: lowest_mean.add_scalar(0.7),
+        lowest_mean,
+        loadings: matrix(FEATURES, 2, 35),
+        uniqueness: positive(36),
+        highest_residual: lowest_residual.add_scalar(0.3),
+        lowest_residual,
+        lowest_change: positive(37),
+        highest_change: above(&positive(37)),
+    }
+}
+
 pub fn model(decoder: &str, parameters: Parameters) -> Model {
     Model {
         decoder: decoder.parse().unwrap(),
@@ -236,7 +258,7 @@ pub fn model(decoder: &str, parameters: Parameters) -> Model {
         label_law: Some(LabelLaw { lag_ms: 40.0, ..LabelLaw::default() }),
         participant: Some("P3".into()),
         training_hash: Some("ab".repeat(32)),
-        guard: None,
+        guard: Some(guard()),
         report: Some(json!({"rows": 12, "bandwidth": 0.1 + 0.2, "warnings": []})),
         parameters,
     }
@@ -250,8 +272,8 @@ pub fn every_decoder() -> Vec<Model> {
             label_law: None,
             participant: None,
             training_hash: None,
-            guard: None,
             report: None,
+            guard: None,
             ..model("kalman-steady", Parameters::KalmanSteady(kalman()))
         },
         model("wiener:lags=2", Parameters::Wiener(wiener(LAGS))),
