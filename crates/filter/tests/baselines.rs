@@ -52,7 +52,8 @@ fn fitted(spec: &str, data: &TrainingData) -> Result<Fitted, FitError> {
 
 /// Fits, runs over the first rows with a gap, and asks for finite numbers and covariances.
 fn runs(spec: &str, data: &TrainingData) -> FitReport {
-    let Fitted { parameters, report } = fitted(spec, data).unwrap_or_else(|error| panic!("{spec}: {error}"));
+    let Fitted { parameters, report, guard } =
+        fitted(spec, data).unwrap_or_else(|error| panic!("{spec}: {error}"));
     let model = Model {
         decoder: spec.parse().unwrap(),
         streams: vec![StreamFeatures {
@@ -70,6 +71,7 @@ fn runs(spec: &str, data: &TrainingData) -> FitReport {
         participant: None,
         training_hash: None,
         report: None,
+        guard: Some(guard),
         parameters,
     };
     let mut decoder = model.decoder().unwrap_or_else(|error| panic!("{spec}: {error}"));

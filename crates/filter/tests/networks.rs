@@ -61,6 +61,7 @@ fn model(spec: &str, data: &TrainingData, parameters: Parameters) -> Model {
         participant: None,
         training_hash: None,
         report: None,
+        guard: None,
         parameters,
     }
 }
@@ -253,6 +254,7 @@ fn networks_with_an_extended_prediction_follow_their_equations() {
             linearization: Linearization::Extended,
         }),
         form: Form::Standard,
+        direction: false,
         start: Start::First,
         lags,
         regressor: Regressor::Networks {
