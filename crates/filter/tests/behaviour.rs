@@ -12,7 +12,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 
-const ALL: [&str; 21] = [
+const ALL: [&str; 24] = [
     "kalman",
     "kalman:update=covariance",
     "kalman:intercept=on,state-order=2,start=first",
