@@ -60,6 +60,7 @@ fn ten_thousand_ticks_of_every_decoder_allocate_nothing() {
         "dkf-nw:form=robust,lags=3,state-order=3",
         "dkf-nw:form=clipped,q=kernel",
         "dkf-nw:form=augmented,q=kernel,state-order=2,start=prior",
+        "dkf-gp:lags=2,kernel=se-ard,steps=3",
     ] {
         let spec: DecoderSpec = text.parse().unwrap();
         let fitted = fit(&spec, &data, &FitSettings::default(), &mut |_| ()).unwrap();
