@@ -131,6 +131,25 @@ fn kalman_filters_with_a_network_are_about_as_good_as_published() {
 }
 
 #[test]
+fn dkf_nw_gains_by_a_scale_for_every_entry_of_the_window() {
+    let Some((features, states)) = recording() else { return };
+    let (accuracy, _model) = evaluated("dkf-nw:kernel=se-ard", &features, &states);
+    assert!(accuracy.nrmse <= 0.589, "{}", accuracy.nrmse);
+    assert!(accuracy.maae <= 0.765, "{}", accuracy.maae);
+    let (accuracy, _model) = evaluated("dkf-nw:lags=3,kernel=se-ard", &features, &states);
+    assert!(accuracy.nrmse <= 0.52, "{}", accuracy.nrmse);
+    assert!(accuracy.maae <= 0.74, "{}", accuracy.maae);
+}
+
+#[test]
+fn dkf_gp_reaches_its_figures_with_default_options() {
+    let Some((features, states)) = recording() else { return };
+    let (accuracy, _model) = evaluated("dkf-gp", &features, &states);
+    assert!(accuracy.nrmse <= 0.55, "{}", accuracy.nrmse);
+    assert!(accuracy.maae <= 0.785, "{}", accuracy.maae);
+}
+
+#[test]
 fn a_linear_f_makes_the_filter_about_as_good_as_a_kalman_filter() {
     let Some((features, states)) = recording() else { return };
     // the Kalman filter's own options; left open, an order and a scale of Q that suit the recording are chosen

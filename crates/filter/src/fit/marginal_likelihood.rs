@@ -1,7 +1,7 @@
 //! Hyperparameters of a Gaussian process by the likelihood of the training rows (Rasmussen and Williams, Gaussian
 //! Processes for Machine Learning, 2006, eq. 5.8 and 5.9).
 //!
-//! Outputs y_k, each of mean zero and variance one, are independent given the inputs and share the kernel:
+//! Outputs `y_k`, each of mean zero and variance one, are independent given the inputs and share the kernel:
 //!
 //! ```text
 //! K_ij = signal exp(-|(x_i - x_j) * scales|^2 / 2) + noise (i = j)
@@ -110,7 +110,9 @@ impl Likelihood<'_> {
         let mut gradient = vec![-0.5 * slope.sum(), -0.5 * at.noise * trace];
         // d K_ij / d ln scale_p = -K_ij (x_ip - x_jp)^2 scale_p^2
         gradient.extend(squared_difference_sums(&slope, &points, &points).iter().map(|sum| 0.5 * sum));
-        gradient.iter_mut().for_each(|entry| *entry /= values);
+        for entry in &mut gradient {
+            *entry /= values;
+        }
         (value.is_finite() && gradient.iter().all(|entry| entry.is_finite())).then_some((value, gradient))
     }
 }
