@@ -46,8 +46,8 @@ pub use options::{
 };
 pub use panel::kernel_path;
 pub use parameters::{
-    Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, KalmanParameters, Linearization, Noise,
-    NonlinearDynamics, NonlinearKalmanParameters, Parameters, RecurrentLayer, RecurrentNetwork,
+    Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, JointKernel, KalmanParameters, Linearization,
+    Noise, NonlinearDynamics, NonlinearKalmanParameters, Parameters, RecurrentLayer, RecurrentNetwork,
     RefitKalmanParameters, Regressor, Start, StateModel, StationarySource, TanhNetwork,
     WienerCascadeParameters, WienerParameters,
 };

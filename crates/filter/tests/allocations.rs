@@ -54,6 +54,8 @@ fn ten_thousand_ticks_of_every_decoder_allocate_nothing() {
         "kalman:state-order=2",
         "kalman-steady",
         "wiener",
+        "wiener:lags=3,guard=on",
+        "dkf-mk:steps=3",
         "dkf-linear:lags=3",
         "dkf-linear:q=kernel",
         "dkf-nw",

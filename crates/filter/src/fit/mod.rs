@@ -7,7 +7,9 @@ mod gaussian_process;
 mod guard;
 mod inducing_points;
 mod kalman;
+mod kernel_features;
 mod kernel_matrix;
+mod kernel_variances;
 mod learner;
 mod linear;
 mod marginal_likelihood;
@@ -18,6 +20,8 @@ mod quasi_newton;
 mod recurrent;
 mod state_model;
 mod windows;
+
+pub(crate) use guard::guard_statistics;
 
 use std::collections::BTreeMap;
 
@@ -334,7 +338,7 @@ pub fn fit(
         )?),
     };
     progress(FitProgress { stage: "done", done: 1.0 });
-    Ok(Fitted { parameters, report, guard: guard::guard_statistics(data) })
+    Ok(Fitted { parameters, report, guard: guard_statistics(data) })
 }
 
 fn fit_wiener(
