@@ -64,6 +64,22 @@ impl BlockedCholesky {
         });
     }
 
+    /// Solves L x = b for every column of `right`, in place. Cost: n^2 a column.
+    pub(crate) fn solve_half(&self, right: &mut DMatrix<f64>) {
+        let size = self.lower.nrows();
+        right.as_mut_slice().par_chunks_mut((NARROW * size).max(1)).for_each(|columns| {
+            self.solve_lower(columns, 0);
+        });
+    }
+
+    /// Solves L' x = b for every column of `right`, in place. Cost: n^2 a column.
+    pub(crate) fn solve_transposed_half(&self, right: &mut DMatrix<f64>) {
+        let size = self.lower.nrows();
+        right.as_mut_slice().par_chunks_mut((NARROW * size).max(1)).for_each(|columns| {
+            self.solve_upper(columns, 0);
+        });
+    }
+
     /// (L L')^-1, exactly symmetric. Cost: 2 n^3 / 3.
     pub(crate) fn inverse(&self) -> DMatrix<f64> {
         let size = self.lower.nrows();

@@ -59,7 +59,7 @@ pub struct GuardStatistics {
     pub loadings: DMatrix<f64>,
     /// Variance of the noise of each, n, > 0.
     pub uniqueness: Vec<f64>,
-    /// Lowest running mean of what the other channels do not explain of each, spans x n, in standard deviations.
+    /// As `lowest_mean`, of what the other channels do not explain of each.
     pub lowest_residual: DMatrix<f64>,
     /// The highest.
     pub highest_residual: DMatrix<f64>,

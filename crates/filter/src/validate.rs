@@ -5,9 +5,9 @@ use nalgebra::DMatrix;
 
 use crate::cholesky::Cholesky;
 use crate::{
-    Cell, CovarianceScale, DecoderName, DkfParameters, KalmanParameters, Linearization, ModelError, Noise,
-    Parameters, RecurrentNetwork, Regressor, StateModel, TanhNetwork, WienerCascadeParameters,
-    WienerParameters,
+    Cell, CovarianceScale, DecoderName, DkfParameters, JointKernel, KalmanParameters, Linearization,
+    ModelError, Noise, Parameters, RecurrentNetwork, Regressor, StateModel, TanhNetwork,
+    WienerCascadeParameters, WienerParameters,
 };
 
 /// Pivots below this part of their diagonal entry count as zero.
@@ -219,7 +219,12 @@ fn validate_regressor(
             validate_kernel(1.0, Some(scales), inputs)?;
             shape("offset", &as_column(offset.as_slice()), dimension, 1)
         }
-        Regressor::MultipleKernel { points, coefficients, scales, weights, offset } => {
+        Regressor::MultipleKernel { points, coefficients, scales, weights, offset, joint } => {
+            if let Some(JointKernel { points, coefficients, scales }) = joint {
+                validate_points("joint_points", points, inputs)?;
+                shape("joint_coefficients", coefficients, points.nrows(), dimension)?;
+                validate_kernel(1.0, Some(scales), inputs)?;
+            }
             validate_points("points", points, inputs)?;
             let own = coefficients.nrows() == points.nrows() * inputs;
             let rows = if own { coefficients.nrows() } else { points.nrows() };

@@ -12,7 +12,10 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 
-const ALL: [&str; 26] = [
+const ALL: [&str; 29] = [
+    "kalman:guard=on",
+    "dkf-mk:steps=3",
+    "dkf-mk:sparsify=octants,guard=off,steps=3",
     "kalman",
     "kalman:update=covariance",
     "kalman:intercept=on,state-order=2,start=first",

@@ -9,7 +9,7 @@ use nalgebra::DMatrix;
 
 use super::learner::Learned;
 use crate::regression::turn;
-use crate::{Regressor, TrainingData};
+use crate::{JointKernel, Regressor, TrainingData};
 
 /// Where speed counts as slow, in root mean squares of a component.
 const SLOW: f64 = 0.2;
@@ -103,13 +103,14 @@ fn first_outputs(regressor: Regressor, d: usize) -> Regressor {
             scales,
             offset: offset.rows(0, d).into_owned(),
         },
-        Regressor::MultipleKernel { points, coefficients, scales, weights, offset } => {
+        Regressor::MultipleKernel { points, coefficients, scales, weights, offset, joint } => {
             Regressor::MultipleKernel {
                 points,
                 coefficients: columns(coefficients),
                 scales,
                 weights,
                 offset: offset.rows(0, d).into_owned(),
+                joint: joint.map(|joint| JointKernel { coefficients: columns(joint.coefficients), ..joint }),
             }
         }
         Regressor::Networks { input_mean, input_scale, mut output_scale, mut networks } => {

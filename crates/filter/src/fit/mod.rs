@@ -10,8 +10,10 @@ mod gaussian_process;
 mod guard;
 mod inducing_points;
 mod kalman;
+mod kernel_features;
 mod kernel_matrix;
 mod kernel_scales;
+mod kernel_variances;
 mod learner;
 mod levenberg_marquardt;
 mod linear;
@@ -32,6 +34,8 @@ mod state_model;
 mod tanh_network;
 mod wiener;
 mod windows;
+
+pub(crate) use guard::guard_statistics;
 
 use std::collections::BTreeMap;
 
@@ -432,7 +436,7 @@ pub fn fit(
         )?),
     };
     progress(FitProgress { stage: "done", done: 1.0 });
-    Ok(Fitted { parameters, report, guard: guard::guard_statistics(data) })
+    Ok(Fitted { parameters, report, guard: guard_statistics(data) })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use kalmind_types::{MAX_COMPONENTS, MAX_COVARIANCE};
 
 use crate::kernel_path::KernelPath;
 use crate::panel::PanelPoints;
-use crate::{DkfParameters, Noise, Regressor};
+use crate::{DkfParameters, JointKernel, Noise, Regressor};
 use kernel_noise::KernelNoise;
 
 /// A regression of the intent on a window of features. Regressions with a state of their own keep it here.
@@ -49,8 +49,18 @@ fn regression_on(regressor: &Regressor, path: KernelPath) -> Box<dyn Regression>
         Regressor::GaussianProcess { points, coefficients, scales, offset } => {
             Box::new(gaussian_process::GaussianProcess::new(points, coefficients, scales, offset, path))
         }
-        Regressor::MultipleKernel { points, coefficients, scales, weights, offset } => {
-            Box::new(multiple_kernel::MultipleKernel::new(points, coefficients, scales, weights, offset))
+        Regressor::MultipleKernel { points, coefficients, scales, weights, offset, joint } => {
+            let joint = joint.as_ref().map(|JointKernel { points, coefficients, scales }| {
+                gaussian_process::GaussianProcess::new(points, coefficients, scales, offset, path)
+            });
+            Box::new(multiple_kernel::MultipleKernel::new(
+                points,
+                coefficients,
+                scales,
+                weights,
+                offset,
+                joint,
+            ))
         }
         Regressor::Networks { input_mean, input_scale, output_scale, networks } => {
             Box::new(networks::Networks::new(input_mean, input_scale, output_scale, networks))
