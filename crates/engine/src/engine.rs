@@ -175,6 +175,11 @@ impl Engine {
         &self.raw
     }
 
+    /// What the newest measurement alone said of the intent, where the decoder knows it (see [`Decoder::unfiltered`]).
+    pub fn unfiltered(&self) -> Option<&[f64]> {
+        self.active.as_ref().and_then(|model| model.decoder.unfiltered())
+    }
+
     /// How long the input may be silent before the state is `stale`.
     pub fn stale_after(&self) -> Seconds {
         self.settings.stale_after

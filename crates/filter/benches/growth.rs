@@ -151,6 +151,7 @@ fn kernel_filter(decoder: DecoderName, features: usize, points: usize) -> DkfPar
             stationary_source: StationarySource::Training,
         },
         dynamics: None,
+        direction: false,
         form: Form::Standard,
         start: Start::Prior,
         lags: 1,

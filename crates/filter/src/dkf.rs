@@ -14,7 +14,8 @@
 //! Row one: `first` takes `mu = f`, `Sigma = Q` (the authors' code); `prior` updates N(0, S) by f and Q. Without
 //! features: `mu = A mu`, `Sigma = M`, and the bin enters the window as the background. An order p > 1 stacks p states
 //! in companion form; f and Q speak of the newest, and row one gives the older ones their stationary distribution given
-//! the newest. With `dynamics` the prediction is that of an extended or unscented Kalman filter through a network. Cost: that of f and Q, n l d multiplications (linear) or m (n l + a constant) for m points, and d^3.
+//! the newest. With `dynamics` the prediction is that of an extended or unscented Kalman filter through a network. Cost:
+//! that of f and Q, n l d multiplications (linear) or m (n l + a constant) for m points, and d^3.
 
 use kalmind_types::{Intent, MAX_COMPONENTS};
 

@@ -112,8 +112,7 @@ pub(crate) fn exponentials_avx2(x: [core::arch::x86_64::__m256; 4]) -> [core::ar
 
 /// tanh of every lane, within 4e-16 of its value: `(1 - e) / (1 + e)` with `e = e^(-2 |x|)`, and the sign of x. Plain
 /// multiplications and additions, so the same bits on every processor.
-#[expect(clippy::inline_always, reason = "it has to be compiled into the loops that call it")]
-#[inline(always)]
+#[inline]
 pub(crate) fn hyperbolic_tangents<const LANES: usize>(x: &[f64; LANES]) -> [f64; LANES] {
     let powers = exponentials::<false, LANES>(&x.map(|x| -2.0 * x.abs()));
     let mut result = [0.0; LANES];
@@ -128,8 +127,7 @@ const SINGLE_COEFFICIENTS: [f32; 8] =
     [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
 
 /// tanh of every lane in single precision, within 3e-7 of its value, for training.
-#[expect(clippy::inline_always, reason = "it has to be compiled into the loops that call it")]
-#[inline(always)]
+#[inline]
 pub(crate) fn hyperbolic_tangents_single<const LANES: usize>(x: &[f32; LANES]) -> [f32; LANES] {
     // rounds to the nearest whole number, as in double precision
     const ROUNDING: f32 = 12_582_912.0;

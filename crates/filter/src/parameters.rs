@@ -238,6 +238,8 @@ pub struct DkfParameters {
     pub lags: usize,
     /// f.
     pub regressor: Regressor,
+    /// Whether the regressor has twice d outputs, f having the length of the first d and the direction of the others.
+    pub direction: bool,
     /// Q, before [`noise_scale`](Self::noise_scale).
     pub noise: Noise,
     /// Factor on Q: sets the gain.

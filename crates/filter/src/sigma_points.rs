@@ -1,9 +1,9 @@
 //! The points by which an unscented filter carries a Gaussian through a function (Julier and Uhlmann 1997).
 //!
 //! With `Sigma = L L'` and `c = d + kappa`: the mean with weight `kappa / c`, and mean +- sqrt(c) times each column of L
-//! with weight `1 / (2 c)`. In the terms of the scaled transform alpha = 1, beta = 0 and kappa = max(3 - d, 0): the fourth
-//! moments along the axes are those of a Gaussian for up to three components, and no weight is negative for any number,
-//! so every covariance made of them is a sum of squares and positive semidefinite.
+//! with weight `1 / (2 c)`. In the terms of the scaled transform alpha = 1, beta = 0 and kappa = max(3 - d, 0): the
+//! fourth moments along the axes are those of a Gaussian for up to three components, and no weight is negative for any
+//! number, so every covariance made of them is a sum of squares and positive semidefinite.
 
 use crate::small_matrix::{Square, Vector, cholesky_semidefinite};
 

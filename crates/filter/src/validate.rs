@@ -1,5 +1,6 @@
 //! Whether tensors fit together: every shape, number and covariance, checked before a decoder is built.
 
+use kalmind_types::MAX_COMPONENTS;
 use nalgebra::DMatrix;
 
 use crate::cholesky::Cholesky;
@@ -81,7 +82,11 @@ fn validate_dkf(dkf: &DkfParameters, features: usize, dimension: usize) -> Resul
         validate_network(&dynamics.network, dimension, dimension)?;
     }
     let inputs = features * dkf.lags;
-    validate_regressor(&dkf.regressor, inputs, features, dimension)?;
+    if dkf.direction && !(2..=MAX_COMPONENTS / 2).contains(&dimension) {
+        return out_of_range("the number of components with a direction", dimension as f64, "2 to 4");
+    }
+    let outputs = if dkf.direction { 2 * dimension } else { dimension };
+    validate_regressor(&dkf.regressor, inputs, features, outputs)?;
     match &dkf.noise {
         Noise::Constant { covariance: q } => covariance("noise_covariance", q, dimension, true)?,
         Noise::Kernel { points, residual_products, bandwidth, scales, prior_covariance, prior_samples } => {

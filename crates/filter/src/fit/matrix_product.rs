@@ -49,15 +49,15 @@ fn single_precision(to: &mut [f32], left: Matrix<'_>, right: Matrix<'_>, keep: f
             right.columns,
             1.0,
             left.values.as_ptr(),
-            left.row_stride as isize,
-            left.column_stride as isize,
+            left.row_stride.cast_signed(),
+            left.column_stride.cast_signed(),
             right.values.as_ptr(),
-            right.row_stride as isize,
-            right.column_stride as isize,
+            right.row_stride.cast_signed(),
+            right.column_stride.cast_signed(),
             keep,
             to.as_mut_ptr(),
             1,
-            left.rows as isize,
+            left.rows.cast_signed(),
         );
     }
 }
@@ -80,8 +80,8 @@ mod tests {
                 for column in 0..columns {
                     let expected: f32 =
                         (0..inner).map(|at| values[row + at * rows] * values[50 + at + column * inner]).sum();
-                    assert_eq!(to[row + column * rows], expected + 1.0);
-                    assert_eq!(transposed[column + row * columns], expected);
+                    assert_eq!(to[row + column * rows].to_bits(), (expected + 1.0).to_bits());
+                    assert_eq!(transposed[column + row * columns].to_bits(), expected.to_bits());
                 }
             }
         }

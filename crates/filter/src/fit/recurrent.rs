@@ -22,7 +22,7 @@ use rayon::prelude::*;
 use super::learner::{Examples, Learner};
 use super::recurrent_network::Shape;
 use super::recurrent_training::{Recipe, Sequences, train};
-use super::{FitError, FitProgress, FitReport, FitSettings};
+use super::{FitError, FitReport, FitSettings};
 use crate::regression::recurrent::INPUT_LIMIT;
 use crate::{Cell, DecoderSpec, Regressor};
 
@@ -40,12 +40,9 @@ pub(super) struct Recurrent {
 /// The learner of `dkf-gru`.
 pub(crate) fn learner(
     spec: &DecoderSpec,
-    _examples: &Examples<'_>,
-    _rows: &[usize],
     settings: &FitSettings,
     report: &mut FitReport,
-    _progress: &mut dyn FnMut(FitProgress),
-) -> Result<Box<dyn Learner>, FitError> {
+) -> Box<dyn Learner> {
     let options = &spec.options;
     let learner = Recurrent {
         cell: options.cell.unwrap_or_default(),
@@ -53,7 +50,7 @@ pub(crate) fn learner(
         layers: options.layers.unwrap_or(1),
         networks: options.networks.unwrap_or(5),
         recipe: Recipe {
-            epochs: options.epochs.unwrap_or(100),
+            epochs: options.epochs.unwrap_or(80),
             gradient_noise: options.gradient_noise.unwrap_or(0.0) as f32,
             length: 50,
             burn_in: 20,
@@ -62,7 +59,7 @@ pub(crate) fn learner(
             weight_decay: 1e-2,
             clip: 1.0,
             dropout: 0.2,
-            input_noise: 0.1,
+            input_noise: 0.6,
             input_drift: 0.0,
             averaging: 0.98,
         },
@@ -72,7 +69,7 @@ pub(crate) fn learner(
     report.uses("layers", learner.layers);
     report.uses("networks", learner.networks);
     report.uses("epochs", learner.recipe.epochs);
-    Ok(Box::new(learner))
+    Box::new(learner)
 }
 
 impl Learner for Recurrent {
@@ -182,8 +179,7 @@ mod tests {
         let lags = spec.options.lags.and_then(crate::Choice::given).unwrap_or(1);
         let examples = Examples { data, background: &background, lags };
         let settings = FitSettings { seed, ..FitSettings::default() };
-        let learner =
-            learner(&spec, &examples, rows, &settings, &mut FitReport::default(), &mut |_| ()).unwrap();
+        let learner = learner(&spec, &settings, &mut FitReport::default());
         learner.learn(&examples, rows).unwrap()
     }
 

@@ -22,6 +22,17 @@ pub(super) struct Shape {
     pub(super) outputs: usize,
 }
 
+/// Sequences side by side.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Batch<'a> {
+    /// inputs x (T B).
+    pub(super) inputs: &'a [f32],
+    /// B.
+    pub(super) sequences: usize,
+    /// Factors on every layer's output, h x (T B) each; empty where nothing is dropped.
+    pub(super) dropout: &'a [Vec<f32>],
+}
+
 /// Where one layer's tensors lie among all weights.
 #[derive(Clone, Copy, Debug)]
 struct LayerPlace {
@@ -149,192 +160,192 @@ impl Shape {
         }
     }
 
-    /// Runs `sequences` sequences from nothing remembered; `inputs` is inputs x (T B). `dropout` holds the factors of
-    /// every layer's output, h x (T B) each, or is empty. The answer is `trace.outputs`.
-    pub(super) fn forward(
-        self,
-        weights: &[f32],
-        inputs: &[f32],
-        sequences: usize,
-        dropout: &[Vec<f32>],
-        trace: &mut Trace,
-    ) {
-        let columns = inputs.len() / self.inputs;
-        let (hidden, gates) = (self.hidden, self.gates() * self.hidden);
+    /// Runs the sequences of a batch from nothing remembered. The answer is `trace.outputs`.
+    pub(super) fn forward(self, weights: &[f32], batch: &Batch<'_>, trace: &mut Trace) {
+        let columns = batch.columns(self);
         trace.layers.resize_with(self.layers, LayerTrace::default);
-        trace.block.resize(gates * sequences, 0.0);
         for at in 0..self.layers {
-            let place = self.layer(at);
             let (before, rest) = trace.layers.split_at_mut(at);
-            let layer = &mut rest[0];
-            layer.gates.resize(gates * columns, 0.0);
-            layer.inner.resize(hidden * columns, 0.0);
-            layer.hidden.resize(hidden * (columns + sequences), 0.0);
-            let from = before.last().map_or(inputs, |before| &before.output);
-            fill_columns(&mut layer.gates, &weights[place.input_bias..][..gates]);
+            let below = before.last().map_or(batch.inputs, |before| &before.output);
+            self.forward_layer(at, weights, batch, below, &mut rest[0], &mut trace.block);
+        }
+        let output = self.output_weights();
+        trace.outputs.resize(self.outputs * columns, 0.0);
+        fill_columns(&mut trace.outputs, &weights[output + self.outputs * self.hidden..]);
+        let last = trace.layers.last().map_or(batch.inputs, |layer| &layer.output);
+        multiply(
+            &mut trace.outputs,
+            Matrix::new(&weights[output..], self.outputs, self.hidden),
+            Matrix::new(last, self.hidden, columns),
+            1.0,
+        );
+    }
+
+    fn forward_layer(
+        self,
+        at: usize,
+        weights: &[f32],
+        batch: &Batch<'_>,
+        below: &[f32],
+        layer: &mut LayerTrace,
+        block: &mut Vec<f32>,
+    ) {
+        let (place, columns, sequences) = (self.layer(at), batch.columns(self), batch.sequences);
+        let (hidden, gates) = (self.hidden, self.gates() * self.hidden);
+        layer.gates.resize(gates * columns, 0.0);
+        layer.inner.resize(hidden * columns, 0.0);
+        layer.hidden.resize(hidden * (columns + sequences), 0.0);
+        layer.hidden[..hidden * sequences].fill(0.0);
+        if self.cell == Cell::Lstm {
+            layer.memory.resize(hidden * (columns + sequences), 0.0);
+            layer.memory[..hidden * sequences].fill(0.0);
+        }
+        block.resize(gates * sequences, 0.0);
+        fill_columns(&mut layer.gates, &weights[place.input_bias..][..gates]);
+        multiply(
+            &mut layer.gates,
+            Matrix::new(&weights[place.input_weights..], gates, place.inputs),
+            Matrix::new(below, place.inputs, columns),
+            1.0,
+        );
+        for start in (0..columns).step_by(sequences) {
+            let end = start + sequences;
+            let (past, now) = layer.hidden.split_at_mut(end * hidden);
+            let (past, now) = (&past[start * hidden..], &mut now[..sequences * hidden]);
+            fill_columns(block, &weights[place.recurrent_bias..][..gates]);
             multiply(
-                &mut layer.gates,
-                Matrix::new(&weights[place.input_weights..], gates, place.inputs),
-                Matrix::new(from, place.inputs, columns),
+                block,
+                Matrix::new(&weights[place.recurrent_weights..], gates, hidden),
+                Matrix::new(past, hidden, sequences),
                 1.0,
             );
-            if self.cell == Cell::Lstm {
-                layer.memory.resize(hidden * (columns + sequences), 0.0);
-            }
-            for bin in 0..columns / sequences {
-                let (past, now) = layer.hidden.split_at_mut((bin + 1) * sequences * hidden);
-                let past = &past[bin * sequences * hidden..];
-                let now = &mut now[..sequences * hidden];
-                fill_columns(&mut trace.block, &weights[place.recurrent_bias..][..gates]);
-                multiply(
-                    &mut trace.block,
-                    Matrix::new(&weights[place.recurrent_weights..], gates, hidden),
-                    Matrix::new(past, hidden, sequences),
-                    1.0,
-                );
-                let block = bin * sequences..(bin + 1) * sequences;
-                let gate_block = &mut layer.gates[block.start * gates..block.end * gates];
-                let inner = &mut layer.inner[block.start * hidden..block.end * hidden];
-                match self.cell {
-                    Cell::Gru => gru_forward(hidden, gate_block, &trace.block, inner, past, now),
-                    Cell::Lstm => {
-                        let (old, new) = layer.memory.split_at_mut(block.end * hidden);
-                        let (old, new) = (&old[block.start * hidden..], &mut new[..sequences * hidden]);
-                        lstm_forward(hidden, gate_block, &trace.block, inner, old, new, now);
-                    }
-                }
-            }
-            let fresh = &layer.hidden[sequences * hidden..];
-            layer.output.clear();
-            match dropout.get(at) {
-                None => layer.output.extend_from_slice(fresh),
-                Some(factors) => {
-                    layer.output.extend(fresh.iter().zip(factors).map(|(value, factor)| value * factor));
+            let gate_block = &mut layer.gates[start * gates..end * gates];
+            let inner = &mut layer.inner[start * hidden..end * hidden];
+            match self.cell {
+                Cell::Gru => gru_forward(hidden, gate_block, block, inner, past, now),
+                Cell::Lstm => {
+                    let (old, new) = layer.memory.split_at_mut(end * hidden);
+                    let (old, new) = (&old[start * hidden..], &mut new[..sequences * hidden]);
+                    lstm_forward(hidden, gate_block, block, inner, old, new, now);
                 }
             }
         }
-        trace.outputs.resize(self.outputs * columns, 0.0);
-        let output = self.output_weights();
-        fill_columns(&mut trace.outputs, &weights[output + self.outputs * hidden..][..self.outputs]);
-        let last = trace.layers.last().map_or(inputs, |layer| &layer.output);
-        multiply(
-            &mut trace.outputs,
-            Matrix::new(&weights[output..], self.outputs, hidden),
-            Matrix::new(last, hidden, columns),
-            1.0,
-        );
+        layer.output.clear();
+        layer.output.extend_from_slice(&layer.hidden[sequences * hidden..]);
+        batch.drop_out(at, &mut layer.output);
     }
 
     /// Writes the gradient by every weight, given that by the outputs of the [`forward`](Self::forward) just made.
     pub(super) fn backward(
         self,
         weights: &[f32],
-        inputs: &[f32],
-        sequences: usize,
-        dropout: &[Vec<f32>],
+        batch: &Batch<'_>,
         trace: &mut Trace,
         output_gradient: &[f32],
         gradient: &mut [f32],
     ) {
-        let columns = inputs.len() / self.inputs;
-        let (hidden, gates) = (self.hidden, self.gates() * self.hidden);
+        let columns = batch.columns(self);
         let output = self.output_weights();
-        let (_, bias) = gradient.split_at_mut(output + self.outputs * hidden);
-        sum_columns(output_gradient, bias);
+        sum_columns(output_gradient, &mut gradient[output + self.outputs * self.hidden..]);
+        let by_outputs = Matrix::new(output_gradient, self.outputs, columns);
         if let Some(last) = trace.layers.last_mut() {
-            multiply(
-                &mut gradient[output..],
-                Matrix::new(output_gradient, self.outputs, columns),
-                Matrix::new(&last.output, hidden, columns).transposed(),
-                0.0,
-            );
-            last.output_gradient.resize(hidden * columns, 0.0);
-            multiply(
-                &mut last.output_gradient,
-                Matrix::new(&weights[output..], self.outputs, hidden).transposed(),
-                Matrix::new(output_gradient, self.outputs, columns),
-                0.0,
-            );
+            let outputs = Matrix::new(&last.output, self.hidden, columns);
+            multiply(&mut gradient[output..], by_outputs, outputs.transposed(), 0.0);
+            last.output_gradient.resize(self.hidden * columns, 0.0);
+            let read_out = Matrix::new(&weights[output..], self.outputs, self.hidden);
+            multiply(&mut last.output_gradient, read_out.transposed(), by_outputs, 0.0);
         }
         for at in (0..self.layers).rev() {
-            let place = self.layer(at);
             let (before, rest) = trace.layers.split_at_mut(at);
             let layer = &mut rest[0];
-            if let Some(factors) = dropout.get(at) {
-                for (gradient, factor) in layer.output_gradient.iter_mut().zip(factors) {
-                    *gradient *= factor;
-                }
-            }
-            trace.carry.clear();
-            trace.carry.resize(hidden * sequences, 0.0);
-            trace.memory_carry.clear();
-            trace.memory_carry.resize(hidden * sequences, 0.0);
-            if self.cell == Cell::Gru {
-                layer.recurrent_gradient.resize(gates * columns, 0.0);
-            }
-            for bin in (0..columns / sequences).rev() {
-                let block = bin * sequences..(bin + 1) * sequences;
-                for (carry, own) in trace.carry.iter_mut().zip(&layer.output_gradient[block.start * hidden..])
-                {
-                    *carry += own;
-                }
-                let in_gates = block.start * gates..block.end * gates;
-                let gate_block = &mut layer.gates[in_gates.clone()];
-                let inner = &layer.inner[block.start * hidden..block.end * hidden];
-                let past = &layer.hidden[block.start * hidden..block.end * hidden];
-                let by_recurrent: &[f32] = match self.cell {
-                    Cell::Gru => {
-                        let recurrent = &mut layer.recurrent_gradient[in_gates];
-                        gru_backward(hidden, gate_block, recurrent, inner, past, &mut trace.carry);
-                        recurrent
-                    }
-                    Cell::Lstm => {
-                        let old = &layer.memory[block.start * hidden..block.end * hidden];
-                        lstm_backward(
-                            hidden,
-                            gate_block,
-                            inner,
-                            old,
-                            &mut trace.carry,
-                            &mut trace.memory_carry,
-                        );
-                        gate_block
-                    }
-                };
-                multiply(
-                    &mut trace.carry,
-                    Matrix::new(&weights[place.recurrent_weights..], gates, hidden).transposed(),
-                    Matrix::new(by_recurrent, gates, sequences),
-                    1.0,
-                );
-            }
-            let by_recurrent = match self.cell {
-                Cell::Gru => &layer.recurrent_gradient,
-                Cell::Lstm => &layer.gates,
-            };
+            batch.drop_out(at, &mut layer.output_gradient);
+            self.backward_in_time(at, weights, batch, layer, &mut trace.carry, &mut trace.memory_carry);
+            let place = self.layer(at);
+            let gates = self.gates() * self.hidden;
+            let by_recurrent = self.recurrent_gradient(layer);
+            let hidden = Matrix::new(&layer.hidden, self.hidden, columns);
             multiply(
                 &mut gradient[place.recurrent_weights..],
                 Matrix::new(by_recurrent, gates, columns),
-                Matrix::new(&layer.hidden, hidden, columns).transposed(),
+                hidden.transposed(),
                 0.0,
             );
             sum_columns(by_recurrent, &mut gradient[place.recurrent_bias..][..gates]);
-            let from = before.last().map_or(inputs, |before| &before.output);
-            multiply(
-                &mut gradient[place.input_weights..],
-                Matrix::new(&layer.gates, gates, columns),
-                Matrix::new(from, place.inputs, columns).transposed(),
-                0.0,
-            );
+            let by_gates = Matrix::new(&layer.gates, gates, columns);
+            let below = before.last().map_or(batch.inputs, |before| &before.output);
+            let below = Matrix::new(below, place.inputs, columns);
+            multiply(&mut gradient[place.input_weights..], by_gates, below.transposed(), 0.0);
             sum_columns(&layer.gates, &mut gradient[place.input_bias..][..gates]);
             if let Some(before) = before.last_mut() {
-                before.output_gradient.resize(hidden * columns, 0.0);
-                multiply(
-                    &mut before.output_gradient,
-                    Matrix::new(&weights[place.input_weights..], gates, hidden).transposed(),
-                    Matrix::new(&layer.gates, gates, columns),
-                    0.0,
-                );
+                before.output_gradient.resize(self.hidden * columns, 0.0);
+                let input_weights = Matrix::new(&weights[place.input_weights..], gates, place.inputs);
+                multiply(&mut before.output_gradient, input_weights.transposed(), by_gates, 0.0);
+            }
+        }
+    }
+
+    /// Turns a layer's activated gates into the gradient by them, from the last bin to the first.
+    fn backward_in_time(
+        self,
+        at: usize,
+        weights: &[f32],
+        batch: &Batch<'_>,
+        layer: &mut LayerTrace,
+        carry: &mut Vec<f32>,
+        memory_carry: &mut Vec<f32>,
+    ) {
+        let (columns, sequences) = (batch.columns(self), batch.sequences);
+        let (hidden, gates) = (self.hidden, self.gates() * self.hidden);
+        for carry in [&mut *carry, &mut *memory_carry] {
+            carry.clear();
+            carry.resize(hidden * sequences, 0.0);
+        }
+        if self.cell == Cell::Gru {
+            layer.recurrent_gradient.resize(gates * columns, 0.0);
+        }
+        let recurrent_weights = Matrix::new(&weights[self.layer(at).recurrent_weights..], gates, hidden);
+        for start in (0..columns).step_by(sequences).rev() {
+            let of_hidden = start * hidden..(start + sequences) * hidden;
+            let of_gates = start * gates..(start + sequences) * gates;
+            for (carry, own) in carry.iter_mut().zip(&layer.output_gradient[of_hidden.clone()]) {
+                *carry += own;
+            }
+            let gate_block = &mut layer.gates[of_gates.clone()];
+            let inner = &layer.inner[of_hidden.clone()];
+            match self.cell {
+                Cell::Gru => {
+                    let recurrent = &mut layer.recurrent_gradient[of_gates.clone()];
+                    gru_backward(hidden, gate_block, recurrent, inner, &layer.hidden[of_hidden], carry);
+                }
+                Cell::Lstm => {
+                    lstm_backward(hidden, gate_block, inner, &layer.memory[of_hidden], carry, memory_carry);
+                }
+            }
+            let by_recurrent = Matrix::new(&self.recurrent_gradient(layer)[of_gates], gates, sequences);
+            multiply(carry, recurrent_weights.transposed(), by_recurrent, 1.0);
+        }
+    }
+
+    /// The gradient by `U h + c` once it is known: an LSTM's is that by the gates.
+    fn recurrent_gradient(self, layer: &LayerTrace) -> &[f32] {
+        match self.cell {
+            Cell::Gru => &layer.recurrent_gradient,
+            Cell::Lstm => &layer.gates,
+        }
+    }
+}
+
+impl Batch<'_> {
+    /// T B.
+    fn columns(&self, shape: Shape) -> usize {
+        self.inputs.len() / shape.inputs
+    }
+
+    /// Multiplies the outputs of layer `at`, or the gradient by them, by their factors.
+    fn drop_out(&self, at: usize, outputs: &mut [f32]) {
+        if let Some(factors) = self.dropout.get(at) {
+            for (output, factor) in outputs.iter_mut().zip(factors) {
+                *output *= factor;
             }
         }
     }
@@ -388,10 +399,11 @@ mod tests {
                 (0..shape.layers).map(|_| random_values(shape.hidden * columns, &mut random)).collect();
             let mut trace = Trace::default();
             let mut gradient = vec![f32::NAN; shape.weights()];
-            shape.forward(&weights, &inputs, SEQUENCES, &dropout, &mut trace);
-            shape.backward(&weights, &inputs, SEQUENCES, &dropout, &mut trace, &by_outputs, &mut gradient);
+            let batch = Batch { inputs: &inputs, sequences: SEQUENCES, dropout: &dropout };
+            shape.forward(&weights, &batch, &mut trace);
+            shape.backward(&weights, &batch, &mut trace, &by_outputs, &mut gradient);
             let mut loss = |weights: &[f32]| -> f64 {
-                shape.forward(weights, &inputs, SEQUENCES, &dropout, &mut trace);
+                shape.forward(weights, &batch, &mut trace);
                 let terms = trace.outputs.iter().zip(&by_outputs);
                 terms.map(|(output, by)| f64::from(*output) * f64::from(*by)).sum()
             };
@@ -422,7 +434,8 @@ mod tests {
             let weights = random_values(shape.weights(), &mut random);
             let inputs = random_values(shape.inputs * SEQUENCES * BINS, &mut random);
             let mut trace = Trace::default();
-            shape.forward(&weights, &inputs, SEQUENCES, &[], &mut trace);
+            let batch = Batch { inputs: &inputs, sequences: SEQUENCES, dropout: &[] };
+            shape.forward(&weights, &batch, &mut trace);
             let mut decoder = regression(&Regressor::Recurrent {
                 cell,
                 input_mean: vec![0.0; 4],

@@ -7,7 +7,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 
-use super::recurrent_network::{Shape, Trace};
+use super::recurrent_network::{Batch, Shape, Trace};
 
 /// How a network is trained.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,17 +96,10 @@ pub(super) fn train(
             let pieces = &pieces[batch * pieces.len() / batches..(batch + 1) * pieces.len() / batches];
             sequences.fill(pieces, recipe, &mut random, &mut minibatch);
             let dropout = dropout(shape, recipe, minibatch.counts.len(), minibatch.sequences, &mut random);
-            shape.forward(&weights, &minibatch.inputs, minibatch.sequences, &dropout, &mut trace);
+            let pass = Batch { inputs: &minibatch.inputs, sequences: minibatch.sequences, dropout: &dropout };
+            shape.forward(&weights, &pass, &mut trace);
             squared_error_gradient(&minibatch, shape.outputs, &trace.outputs, &mut output_gradient);
-            shape.backward(
-                &weights,
-                &minibatch.inputs,
-                minibatch.sequences,
-                &dropout,
-                &mut trace,
-                &output_gradient,
-                &mut gradient,
-            );
+            shape.backward(&weights, &pass, &mut trace, &output_gradient, &mut gradient);
             let done = (epoch as f32 + batch as f32 / batches as f32) / recipe.epochs as f32;
             optimizer.step(recipe, done, &mut gradient, &mut weights, &mut random);
             // early on the running mean is a plain mean, so that the first weights do not linger

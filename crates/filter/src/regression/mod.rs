@@ -62,6 +62,19 @@ fn regression_on(regressor: &Regressor, path: KernelPath) -> Box<dyn Regression>
     }
 }
 
+/// Gives the first d entries the direction of the next d; they keep theirs where those are zero. Real-time.
+pub(crate) fn turn(mean: &mut [f64; MAX_COMPONENTS], dimension: usize) {
+    let length = |values: &[f64]| libm::sqrt(values.iter().map(|value| value * value).sum());
+    let (vector, direction) = mean.split_at_mut(dimension);
+    let direction = &direction[..dimension];
+    let factor = length(vector) / length(direction);
+    if factor.is_finite() {
+        for (entry, direction) in vector.iter_mut().zip(direction) {
+            *entry = factor * direction;
+        }
+    }
+}
+
 /// What features say of the intent: N(f, Q).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conditional {
@@ -77,6 +90,8 @@ pub(crate) struct Conditional {
 #[derive(Debug)]
 pub(crate) struct ConditionalModel {
     mean: Box<dyn Regression>,
+    /// Components d, where the direction of f has a regression of its own.
+    turned: Option<usize>,
     noise: Option<KernelNoise>,
 }
 
@@ -87,6 +102,7 @@ impl ConditionalModel {
                 if others == points && other_scales == scales);
         Self {
             mean: regression_on(&dkf.regressor, path),
+            turned: dkf.direction.then(|| dkf.state.dimension()),
             noise: KernelNoise::new(&dkf.noise, dkf.noise_scale, shared, path),
         }
     }
@@ -95,6 +111,9 @@ impl ConditionalModel {
     pub(crate) fn condition(&mut self, window: &[f64]) -> Conditional {
         let mut mean = [0.0; MAX_COMPONENTS];
         let effective_samples = self.mean.mean(window, &mut mean);
+        if let Some(dimension) = self.turned {
+            turn(&mut mean, dimension);
+        }
         let covariance = self.noise.as_mut().map(|noise| noise.condition(window, self.mean.compared()));
         Conditional { mean, covariance, effective_samples }
     }

@@ -5,7 +5,7 @@
 //! computes in it too), sums run in the order of the inputs, in lanes of units. As with the kernels there is a
 //! compilation for AVX2 and FMA beside that for any processor (see [`kernel_path`](crate::kernel_path)).
 //!
-//! What the layers remember starts at zero at row one. A bin without features is stepped through with the training
+//! What the layers remember starts at zero at row one. A bin without features after it is stepped through with the training
 //! mean, as lagged bins hold it, so that the memory ages with the time that passes.
 
 use kalmind_types::MAX_COMPONENTS;
@@ -32,6 +32,8 @@ pub(super) struct Recurrent {
     input: Vec<f32>,
     /// The input of a bin without features: the training mean.
     background: Vec<f32>,
+    /// Whether row one has been.
+    started: bool,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl Recurrent {
             networks: networks.iter().map(|network| Network::new(cell, network, path)).collect(),
             input: vec![0.0; input_mean.len()],
             background: vec![0.0; input_mean.len()],
+            started: false,
         }
     }
 }
@@ -81,6 +84,7 @@ impl Regression for Recurrent {
         for ((input, value), (centre, scale)) in self.input.iter_mut().zip(window).zip(scaling) {
             *input = ((value - centre) * scale).clamp(-INPUT_LIMIT, INPUT_LIMIT) as f32;
         }
+        self.started = true;
         mean.fill(0.0);
         for network in &mut self.networks {
             network.step(&self.input);
@@ -92,12 +96,16 @@ impl Regression for Recurrent {
     }
 
     fn miss(&mut self) {
+        if !self.started {
+            return;
+        }
         for network in &mut self.networks {
             network.step(&self.background);
         }
     }
 
     fn restart(&mut self) {
+        self.started = false;
         for layer in self.networks.iter_mut().flat_map(|network| &mut network.layers) {
             layer.hidden.fill(0.0);
             layer.memory.fill(0.0);
@@ -194,31 +202,31 @@ struct Panels {
     path: KernelPath,
     columns: usize,
     /// Panel by panel: 32 biases, then column by column, 32 entries; zeros after the last row.
-    panels: Vec<[f32; PANEL]>,
+    entries: Vec<[f32; PANEL]>,
 }
 
 impl Panels {
     fn new(matrix: &DMatrix<f64>, bias: &DVector<f64>, path: KernelPath) -> Self {
         let (rows, columns) = matrix.shape();
-        let mut panels = vec![[0.0; PANEL]; rows.div_ceil(PANEL) * (columns + 1)];
+        let mut entries = vec![[0.0; PANEL]; rows.div_ceil(PANEL) * (columns + 1)];
         for row in 0..rows {
             let first = row / PANEL * (columns + 1);
-            panels[first][row % PANEL] = bias[row] as f32;
+            entries[first][row % PANEL] = bias[row] as f32;
             for column in 0..columns {
-                panels[first + 1 + column][row % PANEL] = matrix[(row, column)] as f32;
+                entries[first + 1 + column][row % PANEL] = matrix[(row, column)] as f32;
             }
         }
-        Self { path, columns, panels }
+        Self { path, columns, entries }
     }
 
     /// Rows, filled up to whole panels.
     fn padded(&self) -> usize {
-        self.panels.len() / (self.columns + 1) * PANEL
+        self.entries.len() / (self.columns + 1) * PANEL
     }
 
     /// Writes `matrix vector + bias`, and zeros after the last row. Real-time.
     fn apply(&self, vector: &[f32], to: &mut [f32]) {
-        multiply(self.path, &self.panels, self.columns, vector, to);
+        multiply(self.path, &self.entries, self.columns, vector, to);
     }
 }
 
@@ -351,6 +359,8 @@ mod tests {
             }
             used.miss();
             used.restart();
+            // bins without features before row one leave nothing behind
+            used.miss();
             for bin in 0..5 {
                 assert_eq!(step(&mut used, bin).map(f64::to_bits), step(&mut fresh, bin).map(f64::to_bits));
             }
