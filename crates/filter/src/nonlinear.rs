@@ -310,7 +310,7 @@ impl NetworkObservation {
             }
             let root = sigma.weights[row].sqrt();
             for component in 0..D {
-                right[row][component] = root * (sigma.points[row][component] - mean[component]);
+                right[row][component] = root * sigma.deviations[row][component];
             }
             right[row][D] = dot(values, &self.evidence) - dot(informed, &self.unit_mean);
         }
