@@ -169,14 +169,18 @@ fn run_split(
     let facts = &comparison.channel_facts[index];
     let trial = Trial { model: &fitted.model, tables, test, truth, facts, saturation: limits.as_ref() };
     let influence = arguments.influence || arguments.report.is_some();
-    let bar = progress_bar((comparison.perturbations.len() + usize::from(influence)) as u64);
+    let channels =
+        comparison.perturbations.iter().map(|perturbation| perturbation.channels.len()).sum::<usize>()
+            + if influence { tables.features.width } else { 0 };
+    let bar = progress_bar(channels as u64);
     bar.set_message(format!("{} with channels changed", fitted.model.model.decoder.decoder));
-    let mut perturbed = Vec::with_capacity(comparison.perturbations.len());
-    for perturbation in &comparison.perturbations {
-        perturbed.push(trial.perturbed(perturbation)?);
-        bar.inc(1);
-    }
-    let influences = influence.then(|| trial.influences(&decoded.intents)).transpose()?;
+    let decoded_one = || bar.inc(1);
+    let perturbed = comparison
+        .perturbations
+        .iter()
+        .map(|perturbation| trial.perturbed(perturbation, &decoded_one))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let influences = influence.then(|| trial.influences(&decoded.intents, &decoded_one)).transpose()?;
     bar.finish_and_clear();
     Ok(Run {
         split: index,
