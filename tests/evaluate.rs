@@ -122,7 +122,9 @@ fn a_perturbed_channel_is_that_channel_shifted_in_the_file() {
     let shifted = |column: usize, offset: f64| {
         let (_, deviation) = statistics(&rows, column);
         let mut rows = rows.clone();
-        rows[400..].iter_mut().for_each(|row| row[column] += offset * deviation);
+        for row in &mut rows[400..] {
+            row[column] += offset * deviation;
+        }
         write_features(&folder, "shifted.csv", &rows);
         let tables =
             "evaluate --features shifted.csv --states z.csv --rate 50 --train 0..400 --test 400..600";
@@ -158,7 +160,9 @@ fn saturated_features_are_those_of_a_file_that_was_clipped() {
     for column in 0..4 {
         let (mean, deviation) = statistics(&rows.clone(), column);
         let (low, high) = (mean - 1.5 * deviation, mean + 1.5 * deviation);
-        rows.iter_mut().for_each(|row| row[column] = row[column].clamp(low, high));
+        for row in &mut rows {
+            row[column] = row[column].clamp(low, high);
+        }
     }
     write_features(&folder, "clipped.csv", &rows);
     let found = document(&folder, &format!("{HELD_OUT} --decoders kalman,wiener --saturate 1.5"));

@@ -1,6 +1,6 @@
 //! `kalmind evaluate`: decoders on held-out rows, run by the engine of the live tick.
 
-use std::{fs, io::Write as _, path::Path};
+use std::{fmt::Write as _, fs, io::Write as _, path::Path};
 
 use anyhow::Context as _;
 use kalmind_filter::{DecoderSpec, FitReport};
@@ -227,10 +227,10 @@ fn write_all_predictions(folder: &Path, comparison: &Comparison) -> anyhow::Resu
         for run in &decoder.runs {
             let mut file = format!("{index}-{name}");
             if comparison.splits.folded() {
-                file += &format!("-fold{}", run.split);
+                let _infallible = write!(file, "-fold{}", run.split);
             }
             if comparison.seeds.len() > 1 {
-                file += &format!("-seed{}", run.seed);
+                let _infallible = write!(file, "-seed{}", run.seed);
             }
             let first_row = comparison.splits.splits[run.split].test.start;
             let intents = &run.decoded.intents;

@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(data.features, data.states);
         assert!((tables.statistics(&[0..3, 5..10]).mean[0] - 4.75).abs() < 1e-12);
         let zscore = ZScore { mean: vec![1.0], standard_deviation: vec![2.0] };
-        let scaled = tables.training(&[0..3], Some(&zscore), 0.0);
+        let scaled = tables.training(core::slice::from_ref(&(0..3)), Some(&zscore), 0.0);
         assert_eq!(scaled.features.as_slice(), [-0.5, 0.0, 0.5]);
         assert!(scaled.segment_starts.is_empty());
     }
