@@ -9,15 +9,15 @@
 //! ```
 //!
 //! One kernel for all components makes a tick cost one comparison with m points, whatever d is. `kernel=se` has one length
-//! scale in units of each entry's deviation, `kernel=se-ard` one for every entry of the window. They, signal and noise are
-//! those of greatest [marginal likelihood](super::marginal_likelihood) of every k-th row: rows far apart, since errors of
-//! neighbours in time are alike and would pass for signal. Up to `exact` rows the mean is exact; of more rows it is that
+//! scale in units of each entry's deviation, `kernel=se-ard` one for every entry of the window, with a prior about the one
+//! for all. They, signal and noise are those of greatest [marginal likelihood](super::marginal_likelihood) of every k-th
+//! row: rows far apart, since errors of neighbours in time are alike and would pass for signal. Up to `exact` rows the mean is exact; of more rows it is that
 //! of `inducing` [inducing points](super::inducing_points).
 //!
 //! Use it where accuracy counts and a tick may cost m n l multiplications; with `lags` and `kernel=se-ard` it is the most
 //! accurate of the kernel decoders. Not where rows by the ten thousand arrive (memory and time of a fit go by m^2 and
-//! m^3), and mind that far from all data it answers with the mean intent. Fitting 5000 rows takes about ten seconds on two
-//! cores, with 50 inputs and `se-ard` about half a minute.
+//! m^3), and mind that far from all data it answers with the mean intent. Fitting 5000 rows takes about five seconds on two
+//! cores, with 50 inputs and `se-ard` about ten.
 
 use nalgebra::{DMatrix, DVector};
 
