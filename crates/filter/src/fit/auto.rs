@@ -32,16 +32,15 @@ fn candidates() -> Vec<(DecoderSpec, f64)> {
     };
     let mut linear = with_lags(DecoderName::DkfLinear, 9);
     linear.options.ridge = Some(Choice::Auto);
-    let mut gaussian_process = with_lags(DecoderName::DkfGp, 5);
+    let mut gaussian_process = with_lags(DecoderName::DkfGp, 15);
     gaussian_process.options.kernel = Some(KernelShape::Relevance);
     let mut lstm = DecoderSpec::new(DecoderName::DkfGru);
     lstm.options.cell = Some(Cell::Lstm);
     vec![
         (linear, 0.01),
         (with_lags(DecoderName::DkfNw, 3), 0.02),
-        (with_lags(DecoderName::DkfNw, 5), 0.02),
-        (gaussian_process, 0.25),
-        (with_lags(DecoderName::DkfNn, 5), 0.1),
+        (with_lags(DecoderName::DkfNn, 5), 0.07),
+        (gaussian_process, 0.3),
         (DecoderSpec::new(DecoderName::DkfGru), 0.3),
         (lstm, 0.3),
     ]
