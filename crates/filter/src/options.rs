@@ -67,6 +67,11 @@ macro_rules! options {
     };
 }
 
+/// How a cell is spelled.
+pub(crate) fn cell_text(cell: Cell) -> String {
+    cell.text()
+}
+
 /// How a form is spelled.
 pub(crate) fn form_text(form: Form) -> String {
     form.text()
@@ -292,13 +297,13 @@ options! {
     weights: KernelWeights = "weights", "`equal` or `learned`";
     /// `hidden`: units of a network's layer.
     hidden: usize = "hidden", "a whole number from 1 to 512", |hidden: &usize| (1..=512).contains(hidden);
-    /// `layers`: recurrent layers.
+    /// `layers`: recurrent layers. Default 2.
     layers: usize = "layers", "a whole number from 1 to 4", |layers: &usize| (1..=4).contains(layers);
-    /// `networks`: networks in the mean.
+    /// `networks`: networks in the mean. Default 5.
     networks: usize = "networks", "a whole number from 1 to 50", |networks: &usize| (1..=50).contains(networks);
     /// `optimizer`: how `dkf-nn` is trained. Default `adam`.
     optimizer: Optimizer = "optimizer", "`adam` or `levenberg-marquardt`";
-    /// `epochs`: most passes over the training rows.
+    /// `epochs`: most passes over the training rows (`dkf-gru`: all of them).
     epochs: usize = "epochs", "a whole number from 1 to 10000", |epochs: &usize| (1..=10_000).contains(epochs);
     /// `gradient-noise`: initial standard deviation of annealed noise on gradients (Neelakantan et al. 2015). Default 0.
     gradient_noise: f64 = "gradient-noise", "a number of at least 0", |noise: &f64| *noise >= 0.0;

@@ -150,6 +150,14 @@ fn dkf_gp_reaches_its_figures_with_default_options() {
 }
 
 #[test]
+fn recurrent_networks_reach_the_figures_of_others() {
+    let Some((features, states)) = recording() else { return };
+    let (accuracy, _model) = evaluated("dkf-gru", &features, &states);
+    assert!(accuracy.nrmse <= 0.44, "{}", accuracy.nrmse);
+    assert!(accuracy.maae <= 0.65, "{}", accuracy.maae);
+}
+
+#[test]
 fn a_linear_f_makes_the_filter_about_as_good_as_a_kalman_filter() {
     let Some((features, states)) = recording() else { return };
     // the Kalman filter's own options; left open, an order and a scale of Q that suit the recording are chosen

@@ -8,8 +8,8 @@ use nalgebra::DMatrix;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::matrix_product::{Matrix, multiply};
 use super::recurrent_cell::{gru_backward, gru_forward, lstm_backward, lstm_forward};
+use super::single_precision_product::{Matrix, multiply};
 use crate::{Cell, RecurrentLayer, RecurrentNetwork};
 
 /// The size of a network.

@@ -30,8 +30,6 @@ pub(super) struct Recipe {
     pub(super) dropout: f32,
     /// Standard deviation of noise on inputs of every bin.
     pub(super) input_noise: f32,
-    /// Standard deviation of an offset on inputs of a whole piece.
-    pub(super) input_drift: f32,
     /// Weight of the past in the running mean of weights that becomes the network; 0 takes the last.
     pub(super) averaging: f32,
     /// First standard deviation of annealed noise on gradients (Neelakantan et al. 2015).
@@ -142,20 +140,14 @@ impl Sequences {
         }
         to.counts.clear();
         to.counts.resize(bins * pieces.len(), false);
-        let mut normal = || -> f32 { StandardNormal.sample(random) };
-        let mut drift = vec![0.0; self.inputs];
         for (sequence, piece) in pieces.iter().enumerate() {
-            if recipe.input_drift > 0.0 {
-                drift.fill_with(|| recipe.input_drift * normal());
-            }
             for (bin, row) in piece.rows.clone().enumerate() {
                 let column = bin * pieces.len() + sequence;
                 let input = &mut to.inputs[column * self.inputs..(column + 1) * self.inputs];
                 input.copy_from_slice(&self.features[row * self.inputs..(row + 1) * self.inputs]);
-                for (input, drift) in input.iter_mut().zip(&drift) {
-                    *input += drift;
-                    if recipe.input_noise > 0.0 {
-                        *input += recipe.input_noise * normal();
+                if recipe.input_noise > 0.0 {
+                    for input in input {
+                        *input += recipe.input_noise * normal(random);
                     }
                 }
                 to.targets[column * self.outputs..(column + 1) * self.outputs]
@@ -164,6 +156,10 @@ impl Sequences {
             }
         }
     }
+}
+
+fn normal(random: &mut ChaCha8Rng) -> f32 {
+    StandardNormal.sample(random)
 }
 
 /// The gradient of the mean squared error over the bins that count, by the outputs.
@@ -245,8 +241,7 @@ impl Adam {
         for entry in gradient.iter_mut() {
             *entry *= shrink;
             if spread > 0.0 {
-                let noise: f32 = StandardNormal.sample(random);
-                *entry += spread * noise;
+                *entry += spread * normal(random);
             }
         }
         self.steps += 1;

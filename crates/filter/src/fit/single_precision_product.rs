@@ -80,8 +80,9 @@ mod tests {
                 for column in 0..columns {
                     let expected: f32 =
                         (0..inner).map(|at| values[row + at * rows] * values[50 + at + column * inner]).sum();
-                    assert_eq!(to[row + column * rows].to_bits(), (expected + 1.0).to_bits());
-                    assert_eq!(transposed[column + row * columns].to_bits(), expected.to_bits());
+                    // whole numbers, so that sums are exact in any order
+                    assert!((to[row + column * rows] - expected - 1.0).abs() < 0.5);
+                    assert!((transposed[column + row * columns] - expected).abs() < 0.5);
                 }
             }
         }
