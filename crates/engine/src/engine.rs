@@ -175,6 +175,11 @@ impl Engine {
         &self.raw
     }
 
+    /// What the newest measurement alone said of the intent, where the decoder knows it (see [`Decoder::unfiltered`]).
+    pub fn unfiltered(&self) -> Option<&[f64]> {
+        self.active.as_ref().and_then(|model| model.decoder.unfiltered())
+    }
+
     /// How long the input may be silent before the state is `stale`.
     pub fn stale_after(&self) -> Seconds {
         self.settings.stale_after
@@ -197,6 +202,8 @@ impl Engine {
         let complete =
             !input.incomplete && !misshapen && invalid as f64 <= self.settings.max_masked * in_use as f64;
 
+        // where the cursor stood while the bin's samples came in, before anything in this tick moves it
+        let displayed = self.cursor.position();
         let gap = Seconds((input.time - *self.last_complete.get_or_insert(input.start)).0.abs());
         let moved_before = self.states.state().moves();
         let was_silent = input.commands.contains(&Command::InputWasSilent);
@@ -212,7 +219,7 @@ impl Engine {
         if restart || (!moved_before && self.states.state().moves()) {
             self.cursor.ramp();
         }
-        let (row_one, fallback) = self.decode(input, complete, restart);
+        let (row_one, fallback) = self.decode(input, complete, restart, displayed);
         if complete {
             self.last_complete = Some(input.time);
         }
@@ -354,13 +361,22 @@ impl Engine {
         }
     }
 
-    fn decode(&mut self, input: &TickInput, complete: bool, restart: bool) -> (bool, bool) {
+    fn decode(
+        &mut self,
+        input: &TickInput,
+        complete: bool,
+        restart: bool,
+        displayed: Position,
+    ) -> (bool, bool) {
         let Some(model) = &mut self.active else {
             self.intent = None;
             return (false, false);
         };
         if restart {
             model.decoder.restart();
+        }
+        if model.decoder.takes_cursor() {
+            model.decoder.observe_cursor(displayed);
         }
         let mut intent = Intent::zero(model.decoder.dimension());
         let features =

@@ -32,6 +32,9 @@ pub(crate) trait Belief<const D: usize>: Send + core::fmt::Debug {
     /// Measurement update by information J, h about the newest state.
     fn update(&mut self, information: &Square<D>, vector: &Vector<D>);
 
+    /// Measurement update by a gain that was computed from [`newest_covariance`](Self::newest_covariance).
+    fn correct(&mut self, correction: &Correction<D>);
+
     /// Mean of the newest state.
     fn newest_mean(&self) -> Vector<D>;
 
@@ -43,6 +46,22 @@ pub(crate) trait Belief<const D: usize>: Send + core::fmt::Debug {
 
     /// Takes over a belief of the same dimension and order; false where they differ.
     fn adopt(&mut self, state: FilterState<'_>) -> bool;
+}
+
+/// A measurement update of a Kalman filter in covariance form, made small: with the innovation covariance
+/// `V = H P H' + R`, P the predicted covariance M of the newest state, and `W = H' V^-1`,
+///
+/// ```text
+/// mu' = mu + M W (x - offset - H mu)        Sigma' = (I - M W H) M (I - M W H)' + M W R W' M
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Correction<const D: usize> {
+    /// W H.
+    pub(crate) weight: Square<D>,
+    /// W R W'.
+    pub(crate) noise: Square<D>,
+    /// W (x - offset - H mu).
+    pub(crate) innovation: Vector<D>,
 }
 
 /// The belief of a first-order state model.
@@ -66,6 +85,16 @@ impl<const D: usize> PlainBelief<D> {
             mean: [0.0; D],
             covariance: stationary,
         }
+    }
+
+    /// G.
+    pub(crate) fn process_noise(&self) -> &Square<D> {
+        &self.process_noise
+    }
+
+    /// S.
+    pub(crate) fn stationary(&self) -> &Square<D> {
+        &self.stationary
     }
 }
 
@@ -118,6 +147,16 @@ impl<const D: usize> Belief<D> for PlainBelief<D> {
         for (mean, correction) in self.mean.iter_mut().zip(&correction) {
             *mean += correction;
         }
+    }
+
+    fn correct(&mut self, correction: &Correction<D>) {
+        let step = apply(&self.covariance, &correction.innovation);
+        for (mean, step) in self.mean.iter_mut().zip(&step) {
+            *mean += step;
+        }
+        let keep = add_scaled(&identity(), -1.0, &product(&self.covariance, &correction.weight));
+        let noise = product(&product(&self.covariance, &correction.noise), &self.covariance);
+        self.covariance = propagated(&keep, &self.covariance, &noise);
     }
 
     fn newest_mean(&self) -> Vector<D> {

@@ -3,8 +3,11 @@
 use kalmind_types::Intent;
 
 use crate::belief::{Belief, PlainBelief, square_of};
+use crate::checked::Checked;
 use crate::discriminative::{Discriminator, Measured};
 use crate::dkf::DkfDecoder;
+use crate::dynamics::{DynamicBelief, StateDynamics};
+use crate::innovation::Innovation;
 use crate::kalman::KalmanDecoder;
 use crate::nonlinear::nonlinear_decoder;
 use crate::refit::RefitKalmanDecoder;
@@ -12,12 +15,23 @@ use crate::small_matrix::{Square, Vector, apply, from_slice, from_triangle, inve
 use crate::stacked::StackedBelief;
 use crate::steady::steady_decoder;
 use crate::wiener::WienerDecoder;
-use crate::{Decoder, FilterState, Form, ModelError, Parameters, Start, StateModel, StepReport};
+use crate::{
+    Decoder, FilterState, Form, KalmanParameters, KernelPath, Linearization, ModelError, Options, Parameters,
+    Start, StateModel, StepReport,
+};
 
-/// The decoder of validated `parameters`, whose lagged bins start as `background`.
-pub(crate) fn decoder(parameters: &Parameters, background: &[f64]) -> Result<Box<dyn Decoder>, ModelError> {
-    Ok(match parameters {
-        Parameters::Kalman(kalman) => Box::new(KalmanDecoder::new(kalman)?),
+/// The decoder of validated `parameters`, whose lagged bins start as `background`; of `options` those count that say how
+/// the same result is computed.
+pub(crate) fn decoder(
+    parameters: &Parameters,
+    options: &Options,
+    background: &[f64],
+    path: KernelPath,
+) -> Result<Box<dyn Decoder>, ModelError> {
+    let decoder: Box<dyn Decoder> = match parameters {
+        Parameters::Kalman(kalman) => {
+            Box::new(KalmanDecoder::new(kalman, options.update.unwrap_or_default())?)
+        }
         Parameters::KalmanSteady(kalman) => steady_decoder(kalman)?,
         Parameters::Wiener(wiener) | Parameters::Ole(wiener) => {
             Box::new(WienerDecoder::new(wiener, background))
@@ -25,15 +39,17 @@ pub(crate) fn decoder(parameters: &Parameters, background: &[f64]) -> Result<Box
         Parameters::WienerCascade(cascade) => Box::new(WienerDecoder::cascade(cascade, background)),
         Parameters::RefitKalman(refit) => Box::new(RefitKalmanDecoder::new(refit)?),
         Parameters::NonlinearKalman(nonlinear) => nonlinear_decoder(nonlinear)?,
-        Parameters::Dkf(dkf) => Box::new(DkfDecoder::new(dkf, background)?),
-    })
+        Parameters::Dkf(dkf) => Box::new(DkfDecoder::new(dkf, background, path)?),
+    };
+    Ok(Box::new(Checked::new(decoder)))
 }
 
 /// What a bin says of the intent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Measurement<'a> {
-    /// h, with the J given by [`StateFilter::set_information`].
-    Information(&'a [f64]),
+    /// h, with the J given by [`StateFilter::set_information`]; and the features that it came from, which are used where
+    /// [`StateFilter::set_observation`] was called.
+    Information { vector: &'a [f64], features: &'a [f64] },
     /// f, and Q as lower triangle or the one given by [`StateFilter::set_noise`].
     Conditional { mean: &'a [f64], covariance: Option<&'a [f64]> },
 }
@@ -42,6 +58,9 @@ pub(crate) enum Measurement<'a> {
 pub(crate) trait StateFilter: Send + core::fmt::Debug {
     /// Fixes J (d x d, row-major) for [`Measurement::Information`].
     fn set_information(&mut self, information: &[f64]);
+
+    /// Makes the measurement update of [`Measurement::Information`] take the covariance form.
+    fn set_observation(&mut self, kalman: &KalmanParameters);
 
     /// Fixes Q (lower triangle) for [`Measurement::Conditional`]; false where it is not positive definite.
     fn set_noise(&mut self, noise: &[f64]) -> bool;
@@ -74,21 +93,26 @@ pub(crate) fn publish<const D: usize>(mean: &Vector<D>, covariance: &Square<D>, 
     }
 }
 
-/// The filter for a state model; with `form` for conditional measurements.
+/// What moves the state in place of the transition of its model, and how a prediction is made.
+pub(crate) type Movement = (Box<dyn StateDynamics>, Linearization);
+
+/// The filter for a state model; with `form` for conditional measurements, with `movement` for a state of order 1 that
+/// does not move linearly.
 pub(crate) fn state_filter(
     state: &StateModel,
+    movement: Option<Movement>,
     form: Option<Form>,
     start: Start,
 ) -> Result<Box<dyn StateFilter>, ModelError> {
     match state.dimension() {
-        1 => state_filter_of::<1>(state, form, start),
-        2 => state_filter_of::<2>(state, form, start),
-        3 => state_filter_of::<3>(state, form, start),
-        4 => state_filter_of::<4>(state, form, start),
-        5 => state_filter_of::<5>(state, form, start),
-        6 => state_filter_of::<6>(state, form, start),
-        7 => state_filter_of::<7>(state, form, start),
-        8 => state_filter_of::<8>(state, form, start),
+        1 => state_filter_of::<1, 3>(state, movement, form, start),
+        2 => state_filter_of::<2, 5>(state, movement, form, start),
+        3 => state_filter_of::<3, 7>(state, movement, form, start),
+        4 => state_filter_of::<4, 9>(state, movement, form, start),
+        5 => state_filter_of::<5, 11>(state, movement, form, start),
+        6 => state_filter_of::<6, 13>(state, movement, form, start),
+        7 => state_filter_of::<7, 15>(state, movement, form, start),
+        8 => state_filter_of::<8, 17>(state, movement, form, start),
         other => Err(ModelError::OutOfRange {
             name: "the number of components",
             value: other as f64,
@@ -97,8 +121,10 @@ pub(crate) fn state_filter(
     }
 }
 
-fn state_filter_of<const D: usize>(
+/// POINTS is 2 D + 1.
+fn state_filter_of<const D: usize, const POINTS: usize>(
     state: &StateModel,
+    movement: Option<Movement>,
     form: Option<Form>,
     start: Start,
 ) -> Result<Box<dyn StateFilter>, ModelError> {
@@ -111,7 +137,10 @@ fn state_filter_of<const D: usize>(
         ),
         None => None,
     };
-    Ok(if state.order == 1 {
+    Ok(if let Some((dynamics, linearization)) = movement {
+        let belief = DynamicBelief::<D, POINTS>::new(state, dynamics, linearization);
+        Box::new(Filter::new(belief, discriminator, start))
+    } else if state.order == 1 {
         Box::new(Filter::new(PlainBelief::<D>::new(state), discriminator, start))
     } else {
         Box::new(Filter::new(StackedBelief::<D>::new(state).ok_or_else(not_positive)?, discriminator, start))
@@ -128,6 +157,7 @@ struct Filter<const D: usize, B> {
     /// The fixed measurement: J and weight, and what the first measurement alone says of the covariance.
     fixed: Option<Measured<D>>,
     first_covariance: Option<Square<D>>,
+    innovation: Option<Innovation<D>>,
 }
 
 /// J, h and what the measurement alone says.
@@ -140,7 +170,15 @@ struct Observed<const D: usize> {
 
 impl<const D: usize, B: Belief<D>> Filter<D, B> {
     fn new(belief: B, discriminator: Option<Discriminator<D>>, start: Start) -> Self {
-        Self { belief, discriminator, start, started: false, fixed: None, first_covariance: None }
+        Self {
+            belief,
+            discriminator,
+            start,
+            started: false,
+            fixed: None,
+            first_covariance: None,
+            innovation: None,
+        }
     }
 
     fn observe(&self, measurement: Measurement<'_>) -> Option<Observed<D>> {
@@ -149,7 +187,7 @@ impl<const D: usize, B: Belief<D>> Filter<D, B> {
             values.iter().all(|value| value.is_finite()).then_some(*values)
         };
         match measurement {
-            Measurement::Information(vector) => {
+            Measurement::Information { vector, .. } => {
                 let vector = vector_of(vector)?;
                 let alone = self.first_covariance.map(|covariance| (apply(&covariance, &vector), covariance));
                 Some(Observed { information: self.fixed?.information, vector, fallback: false, alone })
@@ -175,11 +213,33 @@ impl<const D: usize, B: Belief<D>> Filter<D, B> {
     }
 }
 
+impl<const D: usize, B: Belief<D>> Filter<D, B> {
+    /// The measurement update; false where the measurement says nothing usable.
+    fn update(&mut self, observed: &Observed<D>, measurement: Option<Measurement<'_>>) -> bool {
+        let (Some(innovation), Some(Measurement::Information { features, .. })) =
+            (&mut self.innovation, measurement)
+        else {
+            self.belief.update(&observed.information, &observed.vector);
+            return true;
+        };
+        let (mean, covariance) = (self.belief.newest_mean(), self.belief.newest_covariance());
+        match innovation.correction(features, &mean, &covariance) {
+            Some(correction) => self.belief.correct(&correction),
+            None => return false,
+        }
+        true
+    }
+}
+
 impl<const D: usize, B: Belief<D>> StateFilter for Filter<D, B> {
     fn set_information(&mut self, information: &[f64]) {
         let information = from_slice(information);
         self.first_covariance = inverse(&information);
         self.fixed = Some(Measured { information, weight: information, fallback: false });
+    }
+
+    fn set_observation(&mut self, kalman: &KalmanParameters) {
+        self.innovation = Some(Innovation::new(kalman));
     }
 
     fn set_noise(&mut self, noise: &[f64]) -> bool {
@@ -209,7 +269,7 @@ impl<const D: usize, B: Belief<D>> StateFilter for Filter<D, B> {
             (None, true) => self.belief.predict(),
             (Some(observed), true) => {
                 self.belief.predict();
-                self.belief.update(&observed.information, &observed.vector);
+                report.fallback |= !self.update(&observed, measurement);
             }
             (Some(observed), false) => {
                 report.row_one = true;
@@ -219,7 +279,7 @@ impl<const D: usize, B: Belief<D>> StateFilter for Filter<D, B> {
                     report.fallback = false;
                 } else {
                     self.belief.start_stationary();
-                    self.belief.update(&observed.information, &observed.vector);
+                    report.fallback |= !self.update(&observed, measurement);
                 }
             }
         }

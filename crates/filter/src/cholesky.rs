@@ -1,5 +1,5 @@
-//! Row-major Cholesky factors of any size in plain loops, for what is computed once when a decoder is built: the same
-//! bits on every machine, which a matrix product that picks its kernel by processor would not give.
+//! Row-major Cholesky factors of any size in plain loops, mostly for what is computed once when a decoder is built:
+//! the same bits on every machine, which a matrix product that picks its kernel by processor would not give.
 #![expect(clippy::needless_range_loop, reason = "matrix algebra reads best by row and column")]
 
 use nalgebra::DMatrix;
@@ -15,25 +15,51 @@ impl Cholesky {
     /// Factors the lower triangle of `matrix`; the error is the first column that depends on the ones before it (its
     /// pivot is below `tolerance` times its diagonal entry).
     pub(crate) fn new(matrix: &DMatrix<f64>, tolerance: f64) -> Result<Self, usize> {
-        let size = matrix.nrows();
+        let mut factor = Self::identity(matrix.nrows());
+        factor.refactor(|row, column| matrix[(row, column)], tolerance)?;
+        Ok(factor)
+    }
+
+    /// The factor of the unit matrix: room for others of its size.
+    pub(crate) fn identity(size: usize) -> Self {
         let mut lower = vec![0.0; size * size];
         for row in 0..size {
+            lower[row * size + row] = 1.0;
+        }
+        Self { size, lower }
+    }
+
+    /// As [`new`](Self::new), of a matrix of this size given by the entries of its lower triangle; allocates nothing.
+    /// After an error the factor is of no use.
+    pub(crate) fn refactor(
+        &mut self,
+        matrix: impl Fn(usize, usize) -> f64,
+        tolerance: f64,
+    ) -> Result<(), usize> {
+        let size = self.size;
+        for row in 0..size {
             for column in 0..=row {
-                let (before, current) = lower.split_at(row * size);
+                let entry = matrix(row, column);
+                let (before, current) = self.lower.split_at(row * size);
                 let left = &current[..column];
                 let right = if column == row { left } else { &before[column * size..column * size + column] };
-                let reduced = matrix[(row, column)] - dot(left, right);
+                let reduced = entry - dot(left, right);
                 if row == column {
-                    if reduced.is_nan() || reduced <= tolerance * matrix[(row, row)].abs() {
+                    if reduced.is_nan() || reduced <= tolerance * entry.abs() {
                         return Err(row);
                     }
-                    lower[row * size + row] = reduced.sqrt();
+                    self.lower[row * size + row] = reduced.sqrt();
                 } else {
-                    lower[row * size + column] = reduced / lower[column * size + column];
+                    self.lower[row * size + column] = reduced / self.lower[column * size + column];
                 }
             }
         }
-        Ok(Self { size, lower })
+        Ok(())
+    }
+
+    /// `ln |L L'|`.
+    pub(crate) fn log_determinant(&self) -> f64 {
+        (0..self.size).map(|row| 2.0 * libm::log(self.lower[row * self.size + row])).sum()
     }
 
     /// Solves L L' x = b in place.
@@ -50,6 +76,23 @@ impl Cholesky {
                 values[column] -= self.lower[row * size + column] * value;
             }
         }
+    }
+
+    /// The trace of the inverse of L L', which is the sum of squares of the entries of L^-1.
+    pub(crate) fn inverse_trace(&self) -> f64 {
+        let size = self.size;
+        let mut column = vec![0.0; size];
+        let mut trace = 0.0;
+        for first in 0..size {
+            column[first] = self.lower[first * size + first].recip();
+            trace += column[first] * column[first];
+            for row in first + 1..size {
+                let known = dot(&self.lower[row * size + first..row * size + row], &column[first..row]);
+                column[row] = -known / self.lower[row * size + row];
+                trace += column[row] * column[row];
+            }
+        }
+        trace
     }
 
     /// Solves for every column of `right`.
@@ -90,6 +133,9 @@ mod tests {
         let truth = DMatrix::from_fn(7, 2, |row, column| row as f64 - 2.5 * column as f64);
         let solved = Cholesky::new(&matrix, 1e-14).unwrap().solve_columns(&(&matrix * &truth));
         assert!((solved - truth).amax() < 1e-8);
+        let inverse = matrix.clone().try_inverse().unwrap();
+        let trace = Cholesky::new(&matrix, 1e-14).unwrap().inverse_trace();
+        assert!((trace / inverse.trace() - 1.0).abs() < 1e-8);
     }
 
     #[test]

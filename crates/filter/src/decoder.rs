@@ -23,7 +23,9 @@ pub trait Decoder: Send + core::fmt::Debug {
     ///
     /// `Some` is a time update followed by a measurement update; `None`, a bin without valid features, is a time update
     /// only. `intent` is left as it was where [`StepReport::valid`] is false. A slice of another length than
-    /// [`Decoder::features`] counts as `None`.
+    /// [`Decoder::features`], or with a value that is not finite or beyond 1e60, counts as `None`, with
+    /// [`StepReport::fallback`]. What is written is finite; should a decoder's arithmetic overflow all the same, it starts
+    /// anew and this bin has no intent.
     fn step(&mut self, features: Option<&[f64]>, intent: &mut Intent) -> StepReport;
 
     /// What the newest measurement alone said of the intent, d values: the unfiltered output that published protocols

@@ -15,12 +15,16 @@
 use kalmind_types::Intent;
 
 use crate::build::{StateFilter, state_filter};
+use crate::dynamics::movement;
 use crate::small_matrix::{
     Square, add_scaled, cholesky, eigen, gram, identity, inverse, product, product_transposed, solve_lower,
     symmetric, transposed, zeros,
 };
-use crate::validate::validate_state;
-use crate::{FilterState, Form, ModelError, Start, StateModel, StepReport};
+use crate::validate::{validate_first_order, validate_state};
+use crate::{
+    FilterState, Form, Linearization, ModelError, NonlinearDynamics, Start, StateDynamics, StateModel,
+    StepReport,
+};
 
 /// Largest generalised eigenvalue of (Q, S) that the clipped form lets stand.
 const CLIP: f64 = 1.0 - 1e-3;
@@ -110,7 +114,41 @@ impl DiscriminativeFilter {
     /// Where the state model's tensors do not fit together or S is not positive definite.
     pub fn new(state: &StateModel, form: Form, start: Start) -> Result<Self, ModelError> {
         validate_state(state, state.dimension())?;
-        Ok(Self { filter: state_filter(state, Some(form), start)? })
+        Ok(Self { filter: state_filter(state, None, Some(form), start)? })
+    }
+
+    /// A filter at row one whose state moves by `dynamics` (thesis 2019, sec. 2.10) and not by the transition of `state`,
+    /// of which order 1, process noise and stationary covariance are taken.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and where order or dimension do not fit.
+    pub fn with_dynamics(
+        state: &StateModel,
+        dynamics: Box<dyn StateDynamics>,
+        linearization: Linearization,
+        form: Form,
+        start: Start,
+    ) -> Result<Self, ModelError> {
+        validate_first_order(state, state.dimension())?;
+        if dynamics.dimension() != state.dimension() {
+            return Err(ModelError::Shape {
+                tensor: "dynamics",
+                found: format!("of {} components", dynamics.dimension()),
+                expected: state.dimension().to_string(),
+            });
+        }
+        Ok(Self { filter: state_filter(state, Some((dynamics, linearization)), Some(form), start)? })
+    }
+
+    /// A filter at row one whose state moves by a network, where there is one.
+    pub(crate) fn with_network(
+        state: &StateModel,
+        dynamics: Option<&NonlinearDynamics>,
+        form: Form,
+        start: Start,
+    ) -> Result<Self, ModelError> {
+        validate_state(state, state.dimension())?;
+        Ok(Self { filter: state_filter(state, movement(dynamics), Some(form), start)? })
     }
 
     /// Handles one bin: `Some((f, q))`, q as lower triangle row by row, is a time and a measurement update; `None` a

@@ -9,15 +9,21 @@
 //! ```
 //!
 //! that is the information form of the gain: n d multiplications for h and d^3 for the rest, for any number of features.
+//! The covariance form ([`Innovation`](crate::innovation::Innovation)), `K = M H' (H M H' + R)^-1`, `mu' = A mu +
+//! K (x - offset - H A mu)`, gives the same to rounding; with `update=auto` it is taken for n <= d, where it is cheaper.
 //! Row one: `prior` updates N(0, S) by x (no time update); `first` takes `Sigma = J^-1`, `mu = J^-1 h`, and is `prior`
 //! where J is singular (a component that is not observed). Without features: `mu = A mu`, `Sigma = M`. An order p > 1
 //! stacks p states; H sees the newest.
+//!
+//! When to use it: as the baseline, and where little data has to do, since it has few numbers to learn. When not: where
+//! features depend on the intent in other ways than linearly, or their noise depends on it: it cannot learn those.
 
 use kalmind_types::{Intent, MAX_COMPONENTS};
+use nalgebra::{DMatrix, DVector};
 
 use crate::build::{Measurement, StateFilter, state_filter};
 use crate::cholesky::{Cholesky, dot};
-use crate::{Decoder, FilterState, KalmanParameters, ModelError, StepReport};
+use crate::{Decoder, FilterState, KalmanParameters, KalmanUpdate, ModelError, StepReport};
 
 /// See the module.
 #[derive(Debug)]
@@ -41,19 +47,28 @@ pub(crate) struct ObservationInformation {
 
 impl ObservationInformation {
     pub(crate) fn new(kalman: &KalmanParameters) -> Result<Self, ModelError> {
-        let (features, dimension) = kalman.observation.shape();
-        let factor = Cholesky::new(&kalman.observation_noise, 0.0)
-            .map_err(|_column| ModelError::NotPositive { tensor: "observation_noise", strict: true })?;
-        let weighted = factor.solve_columns(&kalman.observation);
+        Self::of(&kalman.observation, &kalman.observation_offset, &kalman.observation_noise)
+            .map_err(|_column| ModelError::NotPositive { tensor: "observation_noise", strict: true })
+    }
+
+    /// Of H, offset and R; the error is the first feature whose noise follows from those before it.
+    pub(crate) fn of(
+        observation: &DMatrix<f64>,
+        observation_offset: &DVector<f64>,
+        noise: &DMatrix<f64>,
+    ) -> Result<Self, usize> {
+        let (features, dimension) = observation.shape();
+        let factor = Cholesky::new(noise, 0.0)?;
+        let weighted = factor.solve_columns(observation);
         let weights = weighted.as_slice().to_vec();
         let mut information = vec![0.0; dimension * dimension];
         let mut offset = vec![0.0; dimension];
         for row in 0..dimension {
             let weights = &weights[row * features..(row + 1) * features];
-            offset[row] = dot(weights, kalman.observation_offset.as_slice());
+            offset[row] = dot(weights, observation_offset.as_slice());
             for column in 0..=row {
-                let observation = &kalman.observation.as_slice()[column * features..(column + 1) * features];
-                let entry = dot(weights, observation);
+                let tuning = &observation.as_slice()[column * features..(column + 1) * features];
+                let entry = dot(weights, tuning);
                 information[row * dimension + column] = entry;
                 information[column * dimension + row] = entry;
             }
@@ -63,10 +78,18 @@ impl ObservationInformation {
 }
 
 impl KalmanDecoder {
-    pub(crate) fn new(kalman: &KalmanParameters) -> Result<Self, ModelError> {
+    pub(crate) fn new(kalman: &KalmanParameters, update: KalmanUpdate) -> Result<Self, ModelError> {
         let information = ObservationInformation::new(kalman)?;
-        let mut filter = state_filter(&kalman.state, None, kalman.start)?;
+        let mut filter = state_filter(&kalman.state, None, None, kalman.start)?;
         filter.set_information(&information.information);
+        let covariance_form = match update {
+            KalmanUpdate::Auto => information.features <= information.dimension,
+            KalmanUpdate::Covariance => true,
+            KalmanUpdate::Information => false,
+        };
+        if covariance_form {
+            filter.set_observation(kalman);
+        }
         Ok(Self { information, filter })
     }
 }
@@ -98,7 +121,7 @@ impl Decoder for KalmanDecoder {
         let measurement = match features {
             Some(features) if features.len() == information.features => {
                 apply_rows(&information.weights, &information.offset, features, vector);
-                Some(Measurement::Information(vector))
+                Some(Measurement::Information { vector, features })
             }
             _ => None,
         };

@@ -4,18 +4,28 @@
 //! comes out depends on what goes in and on the kernel path alone.
 
 pub mod accuracy;
+mod activation;
 mod belief;
 mod blocked_cholesky;
+pub mod bootstrap;
 mod build;
+mod checked;
 mod cholesky;
 mod decoder;
 mod discriminative;
 mod dkf;
+mod dynamics;
 mod exponential;
 mod factors;
 mod fit;
 mod guard;
+mod innovation;
 mod kalman;
+mod kernel_mean;
+mod kernel_path;
+#[cfg(test)]
+mod kernel_reference;
+mod kernel_sum;
 mod label;
 mod matrix_product;
 mod model;
@@ -23,12 +33,18 @@ mod nonlinear;
 mod options;
 mod panel;
 mod parameters;
+mod published_covariance;
 mod refit;
 mod regression;
+mod riccati;
+pub mod scores;
+pub mod sensitivity;
+mod sigma_points;
 mod small_matrix;
 mod spec;
 mod stacked;
 mod steady;
+mod tanh_layer;
 mod training;
 mod validate;
 mod wiener;
@@ -36,15 +52,16 @@ mod window;
 
 pub use decoder::{Decoder, FilterState, StepReport};
 pub use discriminative::DiscriminativeFilter;
+pub use dynamics::StateDynamics;
 pub use fit::{Budget, FitError, FitProgress, FitReport, FitSettings, Fitted, Tried, fit};
 pub use guard::{ChannelCondition, Guarded};
+pub use kernel_path::{KernelPath, kernel_path};
 pub use label::{LabelKind, LabelLaw};
 pub use model::{GuardStatistics, Model, ModelError, ZScore};
 pub use options::{
     Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, Optimizer, Options,
     ResidualSource, Sparsification,
 };
-pub use panel::kernel_path;
 pub use parameters::{
     Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, JointKernel, KalmanParameters, Linearization,
     Noise, NonlinearDynamics, NonlinearKalmanParameters, Parameters, RecurrentLayer, RecurrentNetwork,

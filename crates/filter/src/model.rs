@@ -5,7 +5,7 @@ use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
 use crate::validate::{shape, validate_parameters};
-use crate::{Decoder, DecoderName, DecoderSpec, Guarded, LabelLaw, Parameters, build};
+use crate::{Decoder, DecoderName, DecoderSpec, Guarded, KernelPath, LabelLaw, Parameters, build};
 
 /// A model: the facts that must match the running daemon, and the decoder's tensors. Pure data.
 #[derive(Clone, Debug, PartialEq)]
@@ -149,8 +149,21 @@ impl Model {
     /// # Errors
     /// Whatever [`Model::validate`] finds.
     pub fn decoder_with_guard(&self, guard: bool) -> Result<Box<dyn Decoder>, ModelError> {
+        self.built(guard, KernelPath::detect())
+    }
+
+    /// The decoder as [`Model::decoder`] gives it, on a kernel path of the caller's choice: bit-identical outputs on
+    /// machines whose fastest paths differ.
+    ///
+    /// # Errors
+    /// Whatever [`Model::validate`] finds.
+    pub fn decoder_on(&self, path: KernelPath) -> Result<Box<dyn Decoder>, ModelError> {
+        self.built(self.decoder.is_guarded(), path)
+    }
+
+    fn built(&self, guard: bool, path: KernelPath) -> Result<Box<dyn Decoder>, ModelError> {
         self.validate()?;
-        let decoder = build::decoder(&self.parameters, &self.background())?;
+        let decoder = build::decoder(&self.parameters, &self.decoder.options, &self.background(), path)?;
         Ok(match &self.guard {
             Some(statistics) if guard => Box::new(Guarded::new(decoder, statistics)),
             _ => decoder,

@@ -1,10 +1,486 @@
-//! `ekf` and `ukf`: Kalman filters whose model of the features is a network.
+//! `ekf` and `ukf`: Kalman filters whose model of the features is a network (extended: Anderson and Moore 1979, sec.
+//! 8.2; unscented: Julier and Uhlmann 1997, Wan and van der Merwe 2000).
+//!
+//! Model: `z_t = A z_{t-1} + N(0, G)`, `x_t = g(z_t) + N(0, R)`, `g(z) = V tanh(W z + b) + c` with h units.
+//!
+//! Worth trying where features bend (rates that saturate) and the noise about g is Gaussian, the `ukf` first: the `ekf`
+//! sees one slope, and where all features saturate under its mean it hears nothing and loses the state. Not where intents
+//! far apart give the same features on average (tuning with peaks): there the discriminative filters, which learn the
+//! intent given the features, do better (Burkhart et al. 2020, sec. 4). One step, with `M = A Sigma A' + G` and
+//! `m = A mu`:
+//!
+//! ```text
+//! ekf    H = V diag(1 - t^2) W at t = tanh(W m + b)      J = H' R^-1 H
+//!        Sigma' = (J + M^-1)^-1                          mu' = m + Sigma' H' R^-1 (x - g(m))
+//! ukf    sigma points z_j of N(m, M) with weights w_j    y_j = g(z_j), their mean y
+//!        Z = [sqrt(w_j) (z_j - m)], Y = [sqrt(w_j) (y_j - y)]
+//!        K = Z Y' (Y Y' + R)^-1      Sigma' = M - K (Y Y' + R) K'      mu' = m + K (x - y)
+//! ```
+//!
+//! The innovation's covariance of the ukf, n x n, is never formed: with `B = Y' R^-1 Y`, (2 d + 1) x (2 d + 1),
+//! Woodbury's identity gives the same as
+//!
+//! ```text
+//! Sigma' = Z (I + B)^-1 Z'        mu' = m + Z (I + B)^-1 Y' R^-1 (x - y)
+//! ```
+//!
+//! a sum of squares, so symmetric positive semidefinite whatever the rounding. Since `Y = V T` with the units'
+//! deviations T, and likewise H, features enter through `V' R^-1 x` alone: n h multiplications for it and about h^2 d
+//! (ekf) or 2 h^2 d (ukf) for the rest, for any number of features.
+//!
+//! Row one: N(0, S) updated by x, without time update. Without features: `mu = A mu`, `Sigma = M`. A step whose numbers
+//! overflow is a time update and counted as `fallback`.
+#![expect(clippy::needless_range_loop, reason = "matrix algebra reads best by row and column")]
 
-use crate::{Decoder, ModelError, NonlinearKalmanParameters};
+use kalmind_types::Intent;
+use nalgebra::DMatrix;
+
+use crate::belief::{sharpened, square_of};
+use crate::build::publish;
+use crate::cholesky::{Cholesky, dot};
+use crate::sigma_points::SigmaPoints;
+use crate::small_matrix::{
+    Square, Vector, apply, cholesky, from_slice, identity, propagated, solve_lower, zeros,
+};
+use crate::tanh_layer::TanhLayer;
+use crate::{Decoder, FilterState, Linearization, ModelError, NonlinearKalmanParameters, StepReport};
 
 /// The decoder of validated parameters.
 pub(crate) fn nonlinear_decoder(
-    _nonlinear: &NonlinearKalmanParameters,
+    nonlinear: &NonlinearKalmanParameters,
 ) -> Result<Box<dyn Decoder>, ModelError> {
-    Err(ModelError::OutOfRange { name: "the decoder", value: f64::NAN, expected: "one that exists" })
+    Ok(match nonlinear.state.dimension() {
+        1 => Box::new(NonlinearKalmanDecoder::<1, 3>::new(nonlinear)?),
+        2 => Box::new(NonlinearKalmanDecoder::<2, 5>::new(nonlinear)?),
+        3 => Box::new(NonlinearKalmanDecoder::<3, 7>::new(nonlinear)?),
+        4 => Box::new(NonlinearKalmanDecoder::<4, 9>::new(nonlinear)?),
+        5 => Box::new(NonlinearKalmanDecoder::<5, 11>::new(nonlinear)?),
+        6 => Box::new(NonlinearKalmanDecoder::<6, 13>::new(nonlinear)?),
+        7 => Box::new(NonlinearKalmanDecoder::<7, 15>::new(nonlinear)?),
+        _ => Box::new(NonlinearKalmanDecoder::<8, 17>::new(nonlinear)?),
+    })
+}
+
+/// See the module; POINTS is 2 D + 1.
+#[derive(Debug)]
+struct NonlinearKalmanDecoder<const D: usize, const POINTS: usize> {
+    observation: NetworkObservation,
+    linearization: Linearization,
+    transition: Square<D>,
+    process_noise: Square<D>,
+    stationary: Square<D>,
+    mean: Vector<D>,
+    covariance: Square<D>,
+    started: bool,
+}
+
+impl<const D: usize, const POINTS: usize> NonlinearKalmanDecoder<D, POINTS> {
+    fn new(nonlinear: &NonlinearKalmanParameters) -> Result<Self, ModelError> {
+        let stationary = square_of(&nonlinear.state.stationary_covariance);
+        Ok(Self {
+            observation: NetworkObservation::new(nonlinear, POINTS)?,
+            linearization: nonlinear.linearization,
+            transition: square_of(&nonlinear.state.transition),
+            process_noise: square_of(&nonlinear.state.process_noise),
+            stationary,
+            mean: [0.0; D],
+            covariance: stationary,
+            started: false,
+        })
+    }
+}
+
+impl<const D: usize, const POINTS: usize> Decoder for NonlinearKalmanDecoder<D, POINTS> {
+    fn features(&self) -> usize {
+        self.observation.features
+    }
+
+    fn dimension(&self) -> usize {
+        D
+    }
+
+    fn restart(&mut self) {
+        self.started = false;
+    }
+
+    fn step(&mut self, features: Option<&[f64]>, intent: &mut Intent) -> StepReport {
+        let given = features.is_some();
+        let features = features.filter(|features| {
+            features.len() == self.observation.features && features.iter().all(|value| value.is_finite())
+        });
+        if features.is_none() && !self.started {
+            return StepReport { fallback: given, ..StepReport::default() };
+        }
+        let row_one = !self.started;
+        self.started = true;
+        if row_one {
+            (self.mean, self.covariance) = ([0.0; D], self.stationary);
+        } else {
+            self.mean = apply(&self.transition, &self.mean);
+            self.covariance = propagated(&self.transition, &self.covariance, &self.process_noise);
+        }
+        let updated = features.and_then(|features| {
+            self.observation.hear(features);
+            match self.linearization {
+                Linearization::Extended => self.observation.extended(&self.mean, &self.covariance),
+                Linearization::Unscented => {
+                    self.observation.unscented::<D, POINTS>(&self.mean, &self.covariance)
+                }
+            }
+        });
+        if let Some((mean, covariance)) = updated {
+            (self.mean, self.covariance) = (mean, covariance);
+        }
+        publish(&self.mean, &self.covariance, intent);
+        StepReport { valid: true, row_one, fallback: given && updated.is_none(), ..StepReport::default() }
+    }
+
+    fn state(&self) -> Option<FilterState<'_>> {
+        self.started.then_some(FilterState {
+            dimension: D,
+            order: 1,
+            mean: &self.mean,
+            covariance: self.covariance.as_flattened(),
+        })
+    }
+
+    fn adopt(&mut self, state: FilterState<'_>) -> bool {
+        if (state.dimension, state.order, state.mean.len()) != (D, 1, D) || state.covariance.len() != D * D {
+            return false;
+        }
+        self.mean.copy_from_slice(state.mean);
+        self.covariance = from_slice(state.covariance);
+        self.started = true;
+        true
+    }
+}
+
+/// A network's observation in the units' space. All buffers are allocated at construction.
+#[derive(Debug)]
+struct NetworkObservation {
+    features: usize,
+    layer: TanhLayer,
+    /// W, h rows of d.
+    hidden_weights: Vec<f64>,
+    /// V' R^-1, h rows of n.
+    weights: Vec<f64>,
+    /// V' R^-1 c, h.
+    offset: Vec<f64>,
+    /// C = V' R^-1 V, h rows of h.
+    information: Vec<f64>,
+    /// V' R^-1 (x - c) of the features heard last, h.
+    evidence: Vec<f64>,
+    /// Units' values at the points, then their weighted deviations T, each h.
+    values: Vec<f64>,
+    /// C applied to them.
+    informed: Vec<f64>,
+    unit_mean: Vec<f64>,
+}
+
+impl NetworkObservation {
+    fn new(nonlinear: &NonlinearKalmanParameters, points: usize) -> Result<Self, ModelError> {
+        let network = &nonlinear.observation;
+        let (features, units) = network.output_weights.shape();
+        let factor = Cholesky::new(&nonlinear.observation_noise, 0.0)
+            .map_err(|_column| ModelError::NotPositive { tensor: "observation_noise", strict: true })?;
+        let weighted = factor.solve_columns(&network.output_weights);
+        let column = |matrix: &DMatrix<f64>, unit: usize| -> Vec<f64> {
+            matrix.column(unit).iter().copied().collect()
+        };
+        let mut information = vec![0.0; units * units];
+        let mut offset = vec![0.0; units];
+        for row in 0..units {
+            let weights = column(&weighted, row);
+            offset[row] = dot(&weights, network.output_bias.as_slice());
+            for other in 0..=row {
+                let entry = dot(&weights, &column(&network.output_weights, other));
+                information[row * units + other] = entry;
+                information[other * units + row] = entry;
+            }
+        }
+        Ok(Self {
+            features,
+            layer: TanhLayer::of(network),
+            hidden_weights: network.hidden_weights.transpose().as_slice().to_vec(),
+            weights: weighted.as_slice().to_vec(),
+            offset,
+            information,
+            evidence: vec![0.0; units],
+            values: vec![0.0; points * units],
+            informed: vec![0.0; points * units],
+            unit_mean: vec![0.0; units],
+        })
+    }
+
+    /// Takes in the features of a bin.
+    fn hear(&mut self, features: &[f64]) {
+        let rows = self.weights.chunks_exact(self.features).zip(&self.offset);
+        for (evidence, (weights, offset)) in self.evidence.iter_mut().zip(rows) {
+            *evidence = dot(weights, features) - offset;
+        }
+    }
+
+    /// Mean and covariance after the features heard, by the Jacobian at the mean; `None` where numbers overflow.
+    fn extended<const D: usize>(
+        &mut self,
+        mean: &Vector<D>,
+        covariance: &Square<D>,
+    ) -> Option<(Vector<D>, Square<D>)> {
+        let units = self.evidence.len();
+        let values = self.layer.activate(mean);
+        // innovation V' R^-1 (x - g(m)), and the rows of diag(1 - t^2) W in place
+        let mut information = zeros();
+        let mut slope = [0.0; D];
+        for unit in 0..units {
+            let row = &self.information[unit * units..(unit + 1) * units];
+            let innovation = self.evidence[unit] - dot(row, values);
+            // C diag(1 - t^2) W, one row
+            let mut informed = [0.0; D];
+            for (other, entry) in row.iter().enumerate() {
+                let factor = entry * (1.0 - values[other] * values[other]);
+                for component in 0..D {
+                    informed[component] += factor * self.hidden_weights[other * D + component];
+                }
+            }
+            let own = 1.0 - values[unit] * values[unit];
+            for row in 0..D {
+                let derivative = own * self.hidden_weights[unit * D + row];
+                slope[row] += derivative * innovation;
+                for column in 0..=row {
+                    information[row][column] += derivative * informed[column];
+                }
+            }
+        }
+        for row in 0..D {
+            for column in 0..row {
+                information[column][row] = information[row][column];
+            }
+        }
+        let sharp = sharpened(covariance, &information);
+        let mut moved = apply(&sharp, &slope);
+        for (moved, mean) in moved.iter_mut().zip(mean) {
+            *moved += mean;
+        }
+        finite(moved, sharp)
+    }
+
+    /// Mean and covariance after the features heard, by sigma points; `None` where numbers overflow.
+    fn unscented<const D: usize, const POINTS: usize>(
+        &mut self,
+        mean: &Vector<D>,
+        covariance: &Square<D>,
+    ) -> Option<(Vector<D>, Square<D>)> {
+        let units = self.evidence.len();
+        let sigma = SigmaPoints::<D, POINTS>::of(mean, covariance);
+        self.unit_mean.fill(0.0);
+        for ((point, weight), values) in
+            sigma.points.iter().zip(&sigma.weights).zip(self.values.chunks_exact_mut(units))
+        {
+            values.copy_from_slice(self.layer.activate(point));
+            for (mean, value) in self.unit_mean.iter_mut().zip(&*values) {
+                *mean += weight * value;
+            }
+        }
+        for ((weight, values), informed) in sigma
+            .weights
+            .iter()
+            .zip(self.values.chunks_exact_mut(units))
+            .zip(self.informed.chunks_exact_mut(units))
+        {
+            let root = weight.sqrt();
+            for (value, mean) in values.iter_mut().zip(&self.unit_mean) {
+                *value = root * (*value - mean);
+            }
+            for (informed, row) in informed.iter_mut().zip(self.information.chunks_exact(units)) {
+                *informed = dot(row, values);
+            }
+        }
+        // I + B, and Z' beside Y' R^-1 (x - y)
+        let mut inner: Square<POINTS> = identity();
+        let mut right: Square<POINTS> = zeros();
+        for row in 0..POINTS {
+            let values = &self.values[row * units..(row + 1) * units];
+            let informed = &self.informed[row * units..(row + 1) * units];
+            for column in 0..=row {
+                let entry = dot(informed, &self.values[column * units..(column + 1) * units]);
+                inner[row][column] += entry;
+                if column < row {
+                    inner[column][row] = inner[row][column];
+                }
+            }
+            let root = sigma.weights[row].sqrt();
+            for component in 0..D {
+                right[row][component] = root * (sigma.points[row][component] - mean[component]);
+            }
+            right[row][D] = dot(values, &self.evidence) - dot(informed, &self.unit_mean);
+        }
+        let solved = solve_lower(&cholesky(&inner)?, &right);
+        let mut moved = *mean;
+        let mut sharp = zeros();
+        for row in 0..D {
+            for inner in &solved {
+                moved[row] += inner[row] * inner[D];
+            }
+            for column in 0..=row {
+                let mut sum = 0.0;
+                for inner in &solved {
+                    sum += inner[row] * inner[column];
+                }
+                sharp[row][column] = sum;
+                sharp[column][row] = sum;
+            }
+        }
+        finite(moved, sharp)
+    }
+}
+
+fn finite<const D: usize>(mean: Vector<D>, covariance: Square<D>) -> Option<(Vector<D>, Square<D>)> {
+    let all = mean.iter().chain(covariance.as_flattened());
+    all.clone().all(|value| value.is_finite()).then_some((mean, covariance))
+}
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::DVector;
+    use rand::{Rng, RngExt as _, SeedableRng as _};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::{StateModel, StationarySource, TanhNetwork};
+
+    const FEATURES: usize = 6;
+
+    fn uniform(rows: usize, columns: usize, random: &mut impl Rng) -> DMatrix<f64> {
+        DMatrix::from_fn(rows, columns, |_, _| random.random_range(-1.0..1.0))
+    }
+
+    fn parameters(
+        d: usize,
+        linearization: Linearization,
+        random: &mut impl Rng,
+    ) -> NonlinearKalmanParameters {
+        let hidden = 5;
+        let half = uniform(FEATURES, FEATURES + 2, random);
+        NonlinearKalmanParameters {
+            state: StateModel {
+                order: 1,
+                transition: DMatrix::identity(d, d) * 0.8 + uniform(d, d, random) * (0.1 / d as f64),
+                process_noise: DMatrix::identity(d, d) * 0.3,
+                stationary_covariance: DMatrix::identity(d, d),
+                stationary_source: StationarySource::Training,
+            },
+            observation: TanhNetwork {
+                hidden_weights: uniform(hidden, d, random) * 1.5,
+                hidden_bias: DVector::from_fn(hidden, |_, _| random.random_range(-1.0..1.0)),
+                output_weights: uniform(FEATURES, hidden, random),
+                output_bias: DVector::from_fn(FEATURES, |_, _| random.random_range(-1.0..1.0)),
+            },
+            observation_noise: &half * half.transpose() * 0.1 + DMatrix::identity(FEATURES, FEATURES) * 0.05,
+            linearization,
+        }
+    }
+
+    fn value(network: &TanhNetwork, z: &DVector<f64>) -> DVector<f64> {
+        &network.output_weights * (&network.hidden_weights * z + &network.hidden_bias).map(libm::tanh)
+            + &network.output_bias
+    }
+
+    /// The textbook update with the innovation's covariance, n x n, and its inverse; the Jacobian of the extended form is
+    /// checked against central differences.
+    fn textbook(
+        model: &NonlinearKalmanParameters,
+        mean: &DVector<f64>,
+        covariance: &DMatrix<f64>,
+        x: &DVector<f64>,
+    ) -> (DVector<f64>, DMatrix<f64>) {
+        let d = mean.len();
+        let g = |z: &DVector<f64>| value(&model.observation, z);
+        let (expected, cross, innovation) = match model.linearization {
+            Linearization::Extended => {
+                let network = &model.observation;
+                let units = (&network.hidden_weights * mean + &network.hidden_bias).map(libm::tanh);
+                let slopes = DMatrix::from_diagonal(&units.map(|value| 1.0 - value * value));
+                let jacobian = &network.output_weights * slopes * &network.hidden_weights;
+                for component in 0..d {
+                    let step = DVector::from_fn(d, |at, _| if at == component { 1e-5 } else { 0.0 });
+                    let difference = (g(&(mean + &step)) - g(&(mean - &step))) / 2e-5;
+                    assert!((difference - jacobian.column(component)).amax() < 1e-8);
+                }
+                (g(mean), covariance * jacobian.transpose(), &jacobian * covariance * jacobian.transpose())
+            }
+            Linearization::Unscented => {
+                let kappa = (3.0 - d as f64).max(0.0);
+                let c = d as f64 + kappa;
+                let root = covariance.clone().cholesky().unwrap().l() * c.sqrt();
+                let mut points = vec![(mean.clone(), kappa / c)];
+                for component in 0..d {
+                    points.push((mean + root.column(component), 0.5 / c));
+                    points.push((mean - root.column(component), 0.5 / c));
+                }
+                let expected: DVector<f64> = points.iter().map(|(z, weight)| g(z) * *weight).sum();
+                let mut cross = DMatrix::zeros(d, FEATURES);
+                let mut innovation = DMatrix::zeros(FEATURES, FEATURES);
+                for (z, weight) in &points {
+                    let difference = g(z) - &expected;
+                    cross += (z - mean) * difference.transpose() * *weight;
+                    innovation += &difference * difference.transpose() * *weight;
+                }
+                (expected, cross, innovation)
+            }
+        };
+        let innovation = innovation + &model.observation_noise;
+        let gain = &cross * innovation.clone().try_inverse().unwrap();
+        (mean + &gain * (x - expected), covariance - &gain * innovation * gain.transpose())
+    }
+
+    #[test]
+    fn both_forms_equal_the_textbook_with_the_full_innovation() {
+        let mut random = ChaCha8Rng::seed_from_u64(7);
+        for d in [1, 2, 4, 8] {
+            for linearization in [Linearization::Extended, Linearization::Unscented] {
+                let model = parameters(d, linearization, &mut random);
+                let mut decoder = nonlinear_decoder(&model).unwrap();
+                let mut intent = Intent::zero(d);
+                let (mut mean, mut covariance) =
+                    (DVector::zeros(d), model.state.stationary_covariance.clone());
+                for row in 0..40 {
+                    let x = DVector::from_fn(FEATURES, |_, _| random.random_range(-2.0..2.0));
+                    let report = decoder.step(Some(x.as_slice()), &mut intent);
+                    assert!(report.valid && report.row_one == (row == 0) && !report.fallback);
+                    if row > 0 {
+                        mean = &model.state.transition * mean;
+                        covariance =
+                            &model.state.transition * covariance * model.state.transition.transpose()
+                                + &model.state.process_noise;
+                    }
+                    (mean, covariance) = textbook(&model, &mean, &covariance, &x);
+                    let state = decoder.state().unwrap();
+                    for (value, expected) in
+                        state.mean.iter().chain(state.covariance).zip(mean.iter().chain(covariance.iter()))
+                    {
+                        assert!(
+                            (value - expected).abs() < 1e-11,
+                            "{d} {linearization:?} {row}: {value} {expected}"
+                        );
+                    }
+                    // each step on its own: a function that is not linear magnifies rounding from step to step
+                    mean = DVector::from_column_slice(state.mean);
+                    covariance = DMatrix::from_column_slice(d, d, state.covariance);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn features_beyond_all_numbers_are_a_time_update_that_is_counted() {
+        let mut random = ChaCha8Rng::seed_from_u64(8);
+        for linearization in [Linearization::Extended, Linearization::Unscented] {
+            let mut model = parameters(2, linearization, &mut random);
+            model.observation_noise *= 1e-300;
+            let mut decoder = nonlinear_decoder(&model).unwrap();
+            let mut intent = Intent::zero(2);
+            let report = decoder.step(Some(&[1e300; FEATURES]), &mut intent);
+            assert!(report.valid && report.fallback && intent.is_finite(), "{report:?} {intent:?}");
+        }
+    }
 }

@@ -262,6 +262,9 @@ options! {
     start: Start = "start", "`first` or `prior`";
     /// `dynamics`: how the state moves. Default `linear`.
     dynamics: Dynamics = "dynamics", "`linear`, `ekf` or `ukf`";
+    /// `direction`: whether the direction of f is learnt on its own, for components that are one vector in one unit;
+    /// `auto` where held-out rows say so. Default `off`.
+    direction: Choice<bool> = "direction", "`on`, `off` or `auto`";
     /// `intercept`: whether linear models have one.
     intercept: bool = "intercept", "`on` or `off`";
     /// `ridge`: penalty of a regression, relative to the mean variance of its inputs; `auto` chooses by blocked

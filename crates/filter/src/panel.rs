@@ -1,486 +1,308 @@
-//! The Gaussian kernel over many points, fast: points in lanes, features along memory.
+//! The Gaussian kernel's points, and how near a query is to each of them: points in lanes, features along memory.
 //!
-//! A query x and points `p_i`, all relative to the points' mean and multiplied by per-feature scales, have
-//! `-|x - p_i|^2 / 2 = x . p_i - |p_i|^2 / 2 - |x|^2 / 2`. The last term is the same for all points and cancels in a
-//! weighted mean, so it is never computed: one multiplication and addition a feature, and no loss where a single feature
-//! is far off. Weights are `exp((s_i - max s) / bandwidth^2)` of the similarity `s_i = x . p_i - |p_i|^2 / 2`: never 0/0,
-//! and the nearest point far from all data. Weights below e^-45 of the largest count as zero. A sum that is not a mean
-//! gets the last term back at its end, by one exponential.
+//! A query x and points `p_i`, all relative to the points' medians and multiplied by per-feature scales, have
+//! `-|x - p_i|^2 / 2 = x . p_i - |p_i|^2 / 2 - |x|^2 / 2`. The similarity `s_i = x . p_i - |p_i|^2 / 2` takes one
+//! multiplication and addition a feature; the last term is the same for all points.
 //!
-//! The same code is compiled twice: with AVX2 and FMA, and for any processor; [`kernel_path`] says which one runs,
-//! chosen once for a kernel when it is built. They differ by rounding (a fused multiplication) below 1e-12.
-//! The order of summation is that of the lanes, whatever the width of the processor's registers.
+//! What costs time is reading the points, so they are kept twice. All are compared in 32 bits: fixed-point numbers whose
+//! step is 2^-31 of a feature's largest value (about 100 times finer than 32-bit floating point for most values),
+//! multiplied and summed in 64 bits. The error of a similarity then has a bound, at most the distance times half the
+//! length of the vector of steps. Where a user's kernel is so narrow that the bound exceeds 2.5e-7 in its logarithm,
+//! panels that can matter are compared again in 64 bits (see [`PanelPoints::ascertain`]). That happens with
+//! outliers among the points or a query far from all of them. Where every panel matters it reads three times the memory:
+//! 5000 points of 10 features take two and a half times as long, 20000 of 96, which then leave the caches, up to ten.
 
 use nalgebra::DMatrix;
 
-use crate::exponential::exponentials;
+use crate::kernel_path::{KernelPath, compiled_for_each_path};
 
-/// Points in one panel of similarities.
-const PANEL: usize = 32;
-/// Points weighted at a time.
-const LANES: usize = 8;
-/// Log-weights below this count as zero weight.
-const NEGLIGIBLE: f64 = -45.0;
+/// Points in one panel.
+pub(crate) const PANEL: usize = 32;
+/// Largest error of a kernel's logarithm.
+const TOLERANCE: f64 = 2.5e-7;
+/// Scaled features beyond this count as this: sums of their squares stay finite for any finite input.
+const FARTHEST: f64 = 1e150;
+/// Half the steps from zero to a feature's largest value.
+const STEPS: f64 = 2_147_483_647.0;
 
-/// Which compilation of the kernel runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KernelPath {
-    /// AVX2 and FMA.
-    #[cfg(target_arch = "x86_64")]
-    Avx2Fma,
-    /// Any processor.
-    Portable,
-}
-
-impl KernelPath {
-    /// The fastest that this processor has.
-    pub(crate) fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-            return Self::Avx2Fma;
-        }
-        Self::Portable
-    }
-}
-
-/// The name of the kernel path that decoders use on this processor: `avx2+fma` or `portable`. Outputs are bit-identical
-/// for the same path.
-#[must_use]
-pub fn kernel_path() -> &'static str {
-    match KernelPath::detect() {
-        #[cfg(target_arch = "x86_64")]
-        KernelPath::Avx2Fma => "avx2+fma",
-        KernelPath::Portable => "portable",
-    }
-}
-
-/// Points of a kernel regression, in panels.
+/// Points of a kernel regression, in panels, and their similarity to the last query.
 #[derive(Clone, Debug)]
 pub(crate) struct PanelPoints {
     path: KernelPath,
     centre: Vec<f64>,
     scales: Vec<f64>,
-    /// Panel by panel, feature by feature, 32 points.
-    panels: Vec<[f64; PANEL]>,
+    /// Panel by panel, feature by feature, 32 points: in steps, and exactly.
+    panels: Vec<[i32; PANEL]>,
+    exact: Vec<[f64; PANEL]>,
+    steps: Vec<f64>,
+    /// Length of the vector of half steps, and of the longest point.
+    step_length: f64,
+    longest: f64,
     /// `-|p_i|^2 / 2`, minus infinity for lanes without a point.
     half_norms: Vec<[f64; PANEL]>,
-    query: Vec<f64>,
+    query: Query,
     similarities: Vec<[f64; PANEL]>,
     greatest: f64,
+    /// Panels compared exactly; there are some once similarities are relative to the nearest point.
+    ascertained: Vec<bool>,
+    relative: bool,
 }
 
-/// Values at the points of a [`PanelPoints`].
+/// A query and what is computed from it.
 #[derive(Clone, Debug)]
-pub(crate) struct PanelValues {
-    path: KernelPath,
-    columns: usize,
-    /// Group of 8 points by group, column by column.
-    groups: Vec<[f64; LANES]>,
-    sums: Vec<[f64; LANES]>,
+struct Query {
+    values: Vec<f64>,
+    /// In the points' steps.
+    stepped: Vec<f64>,
+    squared_length: f64,
+    /// The nearest point a, and `2 x - a`.
+    nearest: Vec<f64>,
+    mirrored: Vec<f64>,
+    /// The greatest similarity in 32 bits, and what makes a similarity `-|x - p_i|^2 / 2`.
+    greatest: f64,
+    to_kernel: f64,
 }
 
 impl PanelPoints {
     /// Rows of `points` as kernel centres; `scales` of ones where `None`.
     pub(crate) fn new(points: &DMatrix<f64>, scales: Option<&[f64]>, path: KernelPath) -> Self {
         let (count, inputs) = points.shape();
-        let centre: Vec<f64> =
-            points.column_iter().map(|column| column.iter().sum::<f64>() / count as f64).collect();
-        let scales = scales.map_or_else(|| vec![1.0; inputs], <[f64]>::to_vec);
         let panel_count = count.div_ceil(PANEL);
-        let mut panels = vec![[0.0; PANEL]; panel_count * inputs];
-        let mut half_norms = vec![[f64::NEG_INFINITY; PANEL]; panel_count];
-        for point in 0..count {
-            let (panel, lane) = (point / PANEL, point % PANEL);
-            let mut norm = 0.0;
-            for input in 0..inputs {
-                let value = (points[(point, input)] - centre[input]) * scales[input];
-                panels[panel * inputs + input][lane] = value;
-                norm += value * value;
+        let scales = scales.map_or_else(|| vec![1.0; inputs], <[f64]>::to_vec);
+        let mut centre = vec![0.0; inputs];
+        let mut steps = vec![0.0; inputs];
+        let mut panels = vec![[0; PANEL]; panel_count * inputs];
+        let mut exact = vec![[0.0; PANEL]; panel_count * inputs];
+        let mut squares = vec![[f64::INFINITY; PANEL]; panel_count];
+        squares.as_flattened_mut()[..count].fill(0.0);
+        for (input, column) in points.column_iter().enumerate() {
+            let mut sorted: Vec<f64> = column.iter().copied().collect();
+            let (_, median, _) = sorted.select_nth_unstable_by(count / 2, f64::total_cmp);
+            centre[input] = *median;
+            let scaled = |value: &f64| scaled(*value, centre[input], scales[input]);
+            let largest = column.iter().map(|value| scaled(value).abs()).fold(0.0, f64::max);
+            let step = largest / STEPS;
+            steps[input] = step;
+            for (point, value) in column.iter().map(scaled).enumerate() {
+                let at = point / PANEL * inputs + input;
+                // zero where all are (0 / 0), and saturating
+                let stepped = (value / step).round() as i32;
+                panels[at][point % PANEL] = stepped;
+                exact[at][point % PANEL] = value;
+                squares[point / PANEL][point % PANEL] += (f64::from(stepped) * step).powi(2);
             }
-            half_norms[panel][lane] = -0.5 * norm;
         }
+        let longest = squares.as_flattened()[..count].iter().copied().fold(0.0, f64::max).sqrt();
         Self {
             path,
             centre,
             scales,
             panels,
-            half_norms,
-            query: vec![0.0; inputs],
+            exact,
+            // a thousandth more, for what is rounded on the way
+            step_length: 0.5005 * steps.iter().map(|step| step * step).sum::<f64>().sqrt(),
+            steps,
+            longest,
+            half_norms: squares.iter().map(|squares| squares.map(|square| -0.5 * square)).collect(),
+            query: Query {
+                values: vec![0.0; inputs],
+                stepped: vec![0.0; inputs],
+                squared_length: 0.0,
+                nearest: vec![0.0; inputs],
+                mirrored: vec![0.0; inputs],
+                greatest: f64::NEG_INFINITY,
+                to_kernel: 0.0,
+            },
             similarities: vec![[f64::NEG_INFINITY; PANEL]; panel_count],
             greatest: f64::NEG_INFINITY,
+            ascertained: vec![false; panel_count],
+            relative: false,
         }
     }
 
-    /// Computes the similarity of `query` to every point, for [`PanelValues::smooth`].
+    /// Compares `query` with every point. Real-time.
     pub(crate) fn compare(&mut self, query: &[f64]) {
-        for (to, (from, (centre, scale))) in
-            self.query.iter_mut().zip(query.iter().zip(self.centre.iter().zip(&self.scales)))
-        {
-            *to = (from - centre) * scale;
+        self.query.squared_length = 0.0;
+        for (input, value) in query.iter().enumerate().take(self.steps.len()) {
+            let value = scaled(*value, self.centre[input], self.scales[input]);
+            self.query.values[input] = value;
+            self.query.stepped[input] = value * self.steps[input];
+            self.query.squared_length += value * value;
         }
-        self.greatest = compiled::similarities(
+        self.query.to_kernel = -0.5 * self.query.squared_length;
+        self.greatest = similarities(
             self.path,
             &self.panels,
             &self.half_norms,
-            &self.query,
+            &self.query.stepped,
             &mut self.similarities,
         );
-    }
-
-    /// `-|x - p_i|^2 / 2` of the nearest point.
-    fn greatest_log_kernel(&self) -> f64 {
-        let squared: f64 = self.query.iter().map(|value| value * value).sum();
-        // rounding may leave a little above zero
-        (self.greatest - 0.5 * squared).min(0.0)
+        self.query.greatest = self.greatest;
+        self.ascertained.fill(false);
+        self.relative = false;
     }
 
     /// Leaves point `point` out of the comparison just made.
     pub(crate) fn leave_out(&mut self, point: usize) {
         self.similarities[point / PANEL][point % PANEL] = f64::NEG_INFINITY;
-        self.greatest = self.similarities.as_flattened().iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        self.greatest = greatest(&self.similarities);
+        self.query.greatest = self.greatest;
     }
-}
 
-impl PanelValues {
-    /// Values in the order of the points: row i of `values` belongs to point i.
-    pub(crate) fn new(values: &DMatrix<f64>, path: KernelPath) -> Self {
-        let (points, columns) = values.shape();
-        let mut groups = vec![[0.0; LANES]; points.div_ceil(PANEL) * (PANEL / LANES) * columns];
-        for point in 0..points {
-            for column in 0..columns {
-                groups[point / LANES * columns + column][point % LANES] = values[(point, column)];
-            }
+    /// Makes the comparison right within [`TOLERANCE`] for a kernel `exp(precision s)` whose values below
+    /// `e^negligible` of the largest do not matter. Real-time.
+    pub(crate) fn ascertain(&mut self, precision: f64, negligible: f64) {
+        let reach = -negligible / precision;
+        let error = self.error_bound(reach);
+        if error * precision <= TOLERANCE || !self.query.greatest.is_finite() {
+            return;
         }
-        Self { path, columns, groups, sums: vec![[0.0; LANES]; columns + 2] }
-    }
-
-    /// Writes the kernel mean of the values at the last query of `points` to `mean` and gives the effective number of
-    /// points, `(sum w)^2 / sum w^2`.
-    pub(crate) fn smooth(&mut self, points: &PanelPoints, bandwidth: f64, mean: &mut [f64]) -> f64 {
-        self.accumulate(points, 1.0 / (bandwidth * bandwidth));
-        let weight = lane_sum(&self.sums[0]);
-        let squared = lane_sum(&self.sums[1]);
-        for (mean, sums) in mean.iter_mut().zip(&self.sums[2..]) {
-            *mean = lane_sum(sums) / weight;
+        if !self.relative {
+            self.become_relative();
         }
-        weight * weight / squared
-    }
-
-    /// Writes the sum of the values, each times the kernel `exp(-|x - p_i|^2 / 2)`, at the last query of `points` to `sum`.
-    pub(crate) fn sum(&mut self, points: &PanelPoints, sum: &mut [f64]) {
-        self.accumulate(points, 1.0);
-        let [nearest] = exponentials::<false, 1>(&[points.greatest_log_kernel()]);
-        for (sum, sums) in sum.iter_mut().zip(&self.sums[2..]) {
-            *sum = lane_sum(sums) * nearest;
-        }
-    }
-
-    /// Sums over all points, of weights relative to the greatest.
-    fn accumulate(&mut self, points: &PanelPoints, precision: f64) {
-        for sum in &mut self.sums {
-            *sum = [0.0; LANES];
-        }
-        let (groups, _rest) = points.similarities.as_flattened().as_chunks::<LANES>();
-        compiled::smooth(
-            self.path,
-            groups,
-            points.greatest,
-            precision,
-            &self.groups,
-            self.columns,
-            &mut self.sums,
-        );
-    }
-}
-
-/// Lanes summed in a fixed order.
-fn lane_sum(lanes: &[f64; LANES]) -> f64 {
-    ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
-}
-
-/// The loops, compiled for each path.
-#[expect(clippy::inline_always, reason = "the loops have to be compiled into each kernel path")]
-mod compiled {
-    use super::{KernelPath, LANES, NEGLIGIBLE, PANEL};
-    use crate::exponential::exponentials;
-
-    /// `a b + c`, fused or not.
-    #[inline(always)]
-    fn multiply_add<const FUSED: bool>(a: f64, b: f64, c: f64) -> f64 {
-        if FUSED { a.mul_add(b, c) } else { a * b + c }
-    }
-
-    #[inline(always)]
-    fn similarities_with<const FUSED: bool>(
-        panels: &[[f64; PANEL]],
-        half_norms: &[[f64; PANEL]],
-        query: &[f64],
-        similarities: &mut [[f64; PANEL]],
-    ) -> f64 {
-        let mut greatest = [f64::NEG_INFINITY; PANEL];
-        for ((panel, half_norms), similarities) in
-            panels.chunks_exact(query.len()).zip(half_norms).zip(similarities)
+        // an error without bound lets every panel matter
+        let least = -(reach + 2.0 * error);
+        let inputs = self.steps.len();
+        for (panel, (similarities, ascertained)) in
+            self.similarities.iter_mut().zip(&mut self.ascertained).enumerate()
         {
-            let mut sums = *half_norms;
-            for (points, &value) in panel.iter().zip(query) {
-                for lane in 0..PANEL {
-                    sums[lane] = multiply_add::<FUSED>(points[lane], value, sums[lane]);
-                }
-            }
-            for lane in 0..PANEL {
-                greatest[lane] = if sums[lane] > greatest[lane] { sums[lane] } else { greatest[lane] };
-            }
-            *similarities = sums;
-        }
-        greatest.into_iter().fold(f64::NEG_INFINITY, |most, value| if value > most { value } else { most })
-    }
-
-    #[inline(always)]
-    fn smooth_with<const FUSED: bool>(
-        similarities: &[[f64; LANES]],
-        greatest: f64,
-        precision: f64,
-        values: &[[f64; LANES]],
-        columns: usize,
-        sums: &mut [[f64; LANES]],
-    ) {
-        let [weight_sum, square_sum, sums @ ..] = sums else { return };
-        for (similarities, values) in similarities.iter().zip(values.chunks_exact(columns)) {
-            let mut weights = [0.0; LANES];
-            for lane in 0..LANES {
-                weights[lane] = (similarities[lane] - greatest) * precision;
-            }
-            let mut nearest = [0.0; LANES / 2];
-            for lane in 0..LANES / 2 {
-                let (low, high) = (weights[lane], weights[lane + LANES / 2]);
-                nearest[lane] = if low > high { low } else { high };
-            }
-            if nearest.iter().all(|&weight| weight < NEGLIGIBLE) {
+            if *ascertained || similarities.iter().all(|similarity| *similarity < least) {
                 continue;
             }
-            let weights = exponentials::<FUSED, LANES>(&weights);
-            for lane in 0..LANES {
-                weight_sum[lane] += weights[lane];
-                square_sum[lane] = multiply_add::<FUSED>(weights[lane], weights[lane], square_sum[lane]);
-            }
-            for (sum, values) in sums.iter_mut().zip(values) {
-                for lane in 0..LANES {
-                    sum[lane] = multiply_add::<FUSED>(weights[lane], values[lane], sum[lane]);
-                }
-            }
+            *ascertained = true;
+            let points = &self.exact[panel * inputs..(panel + 1) * inputs];
+            differences(self.path, points, &self.query.nearest, &self.query.mirrored, similarities);
         }
+        self.greatest = greatest(&self.similarities);
     }
 
-    /// Fills `similarities` and gives the greatest.
-    pub(super) fn similarities(
-        path: KernelPath,
-        panels: &[[f64; PANEL]],
-        half_norms: &[[f64; PANEL]],
-        query: &[f64],
-        similarities: &mut [[f64; PANEL]],
-    ) -> f64 {
-        match path {
-            #[cfg(target_arch = "x86_64")]
-            KernelPath::Avx2Fma => avx2::similarities(panels, half_norms, query, similarities),
-            KernelPath::Portable => similarities_with::<false>(panels, half_norms, query, similarities),
-        }
+    /// How far a similarity may be off, of points whose similarity is at most `reach` less than the greatest.
+    fn error_bound(&self, reach: f64) -> f64 {
+        let query = &self.query;
+        let distance = (query.squared_length - 2.0 * (query.greatest - reach)).max(0.0).sqrt();
+        let rounding = f64::EPSILON * (self.steps.len() + 4) as f64;
+        self.step_length * (distance + self.step_length)
+            + rounding * self.longest * (query.squared_length.sqrt() + self.longest)
     }
 
-    /// Adds sum w, sum w^2 and sum w value of every column to `sums`.
-    pub(super) fn smooth(
-        path: KernelPath,
-        similarities: &[[f64; LANES]],
-        greatest: f64,
-        precision: f64,
-        values: &[[f64; LANES]],
-        columns: usize,
-        sums: &mut [[f64; LANES]],
-    ) {
-        match path {
-            #[cfg(target_arch = "x86_64")]
-            KernelPath::Avx2Fma => avx2::smooth(similarities, greatest, precision, values, columns, sums),
-            KernelPath::Portable => {
-                smooth_with::<false>(similarities, greatest, precision, values, columns, sums);
-            }
+    /// Subtracts the similarity of the nearest point, in 32 bits, from all.
+    fn become_relative(&mut self) {
+        let (inputs, greatest) = (self.steps.len(), self.query.greatest);
+        let found = self.similarities.as_flattened().iter().position(|similarity| *similarity >= greatest);
+        let nearest = found.unwrap_or_default();
+        let query = &mut self.query;
+        let mut squared_distance = 0.0;
+        for input in 0..inputs {
+            let point = self.exact[nearest / PANEL * inputs + input][nearest % PANEL];
+            let value = query.values[input];
+            query.nearest[input] = point;
+            query.mirrored[input] = value + (value - point);
+            squared_distance += (value - point) * (value - point);
         }
+        query.to_kernel = -0.5 * squared_distance;
+        for similarity in self.similarities.as_flattened_mut() {
+            *similarity -= greatest;
+        }
+        self.greatest = 0.0;
+        self.relative = true;
     }
 
-    /// The same with AVX2 and FMA.
-    #[cfg(target_arch = "x86_64")]
-    #[expect(
-        unsafe_code,
-        reason = "code compiled for AVX2 and FMA is three times as fast, and calling it is unsafe"
-    )]
-    mod avx2 {
-        use super::{LANES, PANEL, similarities_with, smooth_with};
+    /// Similarities panel by panel, minus infinity for lanes without a point.
+    pub(crate) fn similarities(&self) -> &[[f64; PANEL]] {
+        &self.similarities
+    }
 
-        #[target_feature(enable = "avx2,fma")]
-        fn similarities_avx2(
-            panels: &[[f64; PANEL]],
-            half_norms: &[[f64; PANEL]],
-            query: &[f64],
-            similarities: &mut [[f64; PANEL]],
-        ) -> f64 {
-            similarities_with::<true>(panels, half_norms, query, similarities)
-        }
+    /// The greatest similarity.
+    pub(crate) fn greatest(&self) -> f64 {
+        self.greatest
+    }
 
-        #[target_feature(enable = "avx2,fma")]
-        fn smooth_avx2(
-            similarities: &[[f64; LANES]],
-            greatest: f64,
-            precision: f64,
-            values: &[[f64; LANES]],
-            columns: usize,
-            sums: &mut [[f64; LANES]],
-        ) {
-            smooth_with::<true>(similarities, greatest, precision, values, columns, sums);
-        }
-
-        pub(super) fn similarities(
-            panels: &[[f64; PANEL]],
-            half_norms: &[[f64; PANEL]],
-            query: &[f64],
-            similarities: &mut [[f64; PANEL]],
-        ) -> f64 {
-            // SAFETY: reached by `KernelPath::Avx2Fma` alone, which `KernelPath::detect` gives only where the
-            // processor has both features; the function touches nothing but its arguments.
-            unsafe { similarities_avx2(panels, half_norms, query, similarities) }
-        }
-
-        pub(super) fn smooth(
-            similarities: &[[f64; LANES]],
-            greatest: f64,
-            precision: f64,
-            values: &[[f64; LANES]],
-            columns: usize,
-            sums: &mut [[f64; LANES]],
-        ) {
-            // SAFETY: as above.
-            unsafe { smooth_avx2(similarities, greatest, precision, values, columns, sums) }
-        }
+    /// What to add to a similarity to make it `-|x - p_i|^2 / 2`.
+    pub(crate) fn to_kernel(&self) -> f64 {
+        self.query.to_kernel
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use rand::{RngExt as _, SeedableRng as _};
+/// `(value - centre) scale`, finite for any finite numbers.
+fn scaled(value: f64, centre: f64, scale: f64) -> f64 {
+    ((value - centre).clamp(-f64::MAX, f64::MAX) * scale).clamp(-FARTHEST, FARTHEST)
+}
 
-    use super::*;
+fn greatest(similarities: &[[f64; PANEL]]) -> f64 {
+    similarities.as_flattened().iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
 
-    fn random_matrix(rows: usize, columns: usize, seed: u64) -> DMatrix<f64> {
-        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-        DMatrix::from_fn(rows, columns, |_, _| random.random_range(-2.0..2.0))
-    }
+/// `a b + c`, fused or not.
+#[expect(clippy::inline_always, reason = "it has to be compiled into the loops of each kernel path")]
+#[inline(always)]
+pub(crate) fn multiply_add<const FUSED: bool>(a: f64, b: f64, c: f64) -> f64 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
 
-    /// The textbook formula, with the standard library's exponential.
-    fn reference(
-        points: &DMatrix<f64>,
-        values: &DMatrix<f64>,
-        scales: &[f64],
-        h: f64,
-        x: &[f64],
-    ) -> (Vec<f64>, f64) {
-        let logs: Vec<f64> = (0..points.nrows())
-            .map(|point| {
-                let squared: f64 = (0..points.ncols())
-                    .map(|input| ((x[input] - points[(point, input)]) * scales[input]).powi(2))
-                    .sum();
-                -squared / (2.0 * h * h)
-            })
-            .collect();
-        let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let weights: Vec<f64> = logs.iter().map(|log| (log - most).exp()).collect();
-        let sum: f64 = weights.iter().sum();
-        let mean = (0..values.ncols())
-            .map(|column| weights.iter().enumerate().map(|(i, w)| w * values[(i, column)]).sum::<f64>() / sum)
-            .collect();
-        (mean, sum * sum / weights.iter().map(|w| w * w).sum::<f64>())
-    }
+compiled_for_each_path! {
+    /// Fills `similarities` and gives the greatest.
+    fn similarities(
+        panels: &[[i32; PANEL]],
+        half_norms: &[[f64; PANEL]],
+        query: &[f64],
+        similarities: &mut [[f64; PANEL]],
+    ) -> f64 = similarity_loops
+}
 
-    #[test]
-    fn every_path_agrees_with_the_textbook_formula() {
-        let scales: Vec<f64> = (0..7).map(|input| 0.5 + 0.2 * f64::from(input)).collect();
-        for count in [1, 31, 32, 33, 200, 1001] {
-            let points = random_matrix(count, 7, 3);
-            let values = random_matrix(count, 3, 4);
-            let queries = random_matrix(20, 7, 5);
-            for path in [KernelPath::detect(), KernelPath::Portable] {
-                let mut panel = PanelPoints::new(&points, Some(&scales), path);
-                let mut panel_values = PanelValues::new(&values, path);
-                for query in queries.row_iter() {
-                    let query: Vec<f64> = query.iter().copied().collect();
-                    for h in [0.05, 0.6, 3.0] {
-                        panel.compare(&query);
-                        let mut mean = [0.0; 3];
-                        let effective = panel_values.smooth(&panel, h, &mut mean);
-                        let (expected, expected_effective) = reference(&points, &values, &scales, h, &query);
-                        for (mean, expected) in mean.iter().zip(&expected) {
-                            // At h = 0.05 a rounding of 1e-16 in a squared distance is one of 4e-14 in a weight.
-                            assert!((mean - expected).abs() < 1e-12, "{path:?} {count} {h}");
-                        }
-                        assert!((effective / expected_effective - 1.0).abs() < 1e-11);
-                    }
-                }
+#[expect(clippy::inline_always, reason = "it has to be compiled into each kernel path")]
+#[inline(always)]
+fn similarity_loops<const FUSED: bool>(
+    panels: &[[i32; PANEL]],
+    half_norms: &[[f64; PANEL]],
+    query: &[f64],
+    similarities: &mut [[f64; PANEL]],
+) -> f64 {
+    let mut greatest = [f64::NEG_INFINITY; PANEL];
+    for ((panel, half_norms), similarities) in
+        panels.chunks_exact(query.len()).zip(half_norms).zip(similarities)
+    {
+        let mut sums = *half_norms;
+        for (points, &value) in panel.iter().zip(query) {
+            for lane in 0..PANEL {
+                sums[lane] = multiply_add::<FUSED>(f64::from(points[lane]), value, sums[lane]);
             }
         }
+        for lane in 0..PANEL {
+            greatest[lane] = if sums[lane] > greatest[lane] { sums[lane] } else { greatest[lane] };
+        }
+        *similarities = sums;
     }
+    greatest.into_iter().fold(f64::NEG_INFINITY, |most, value| if value > most { value } else { most })
+}
 
-    #[test]
-    fn sums_of_kernels_are_those_of_the_formula_and_vanish_far_away() {
-        let scales: Vec<f64> = (0..7).map(|input| 0.5 + 0.2 * f64::from(input)).collect();
-        let (points, values) = (random_matrix(201, 7, 3), random_matrix(201, 3, 4));
-        for path in [KernelPath::detect(), KernelPath::Portable] {
-            let mut panel = PanelPoints::new(&points, Some(&scales), path);
-            let mut panel_values = PanelValues::new(&values, path);
-            for query in random_matrix(20, 7, 5).row_iter() {
-                let query: Vec<f64> = query.iter().copied().collect();
-                panel.compare(&query);
-                let mut sum = [0.0; 3];
-                panel_values.sum(&panel, &mut sum);
-                let (mean, _) = reference(&points, &values, &scales, 1.0, &query);
-                let kernels: f64 = points
-                    .row_iter()
-                    .map(|point| {
-                        let squared = (0..7).map(|i| ((query[i] - point[i]) * scales[i]).powi(2));
-                        (-0.5 * squared.sum::<f64>()).exp()
-                    })
-                    .sum();
-                for (sum, mean) in sum.iter().zip(&mean) {
-                    assert!((sum - mean * kernels).abs() < 1e-12, "{path:?}");
-                }
-            }
-            let mut sum = [1.0; 3];
-            panel.compare(&[1e3; 7]);
-            panel_values.sum(&panel, &mut sum);
-            assert!(sum.iter().all(|sum| *sum == 0.0));
+compiled_for_each_path! {
+    /// Similarities of a panel relative to that of the nearest point a, with `b = 2 x - a`:
+    /// `(|x - a|^2 - |x - p|^2) / 2 = (p - a) . (b - p) / 2`, which keeps its digits for points far from the query and
+    /// near each other. Lanes without a point keep minus infinity.
+    fn differences(
+        panel: &[[f64; PANEL]],
+        nearest: &[f64],
+        mirrored: &[f64],
+        similarities: &mut [f64; PANEL],
+    ) = difference_loops
+}
+
+#[expect(clippy::inline_always, reason = "it has to be compiled into each kernel path")]
+#[inline(always)]
+fn difference_loops<const FUSED: bool>(
+    panel: &[[f64; PANEL]],
+    nearest: &[f64],
+    mirrored: &[f64],
+    similarities: &mut [f64; PANEL],
+) {
+    let mut sums = [0.0; PANEL];
+    for (points, (nearest, mirrored)) in panel.iter().zip(nearest.iter().zip(mirrored)) {
+        for lane in 0..PANEL {
+            sums[lane] = multiply_add::<FUSED>(points[lane] - nearest, mirrored - points[lane], sums[lane]);
         }
     }
-
-    #[test]
-    fn far_from_all_data_the_nearest_point_answers() {
-        let points = DMatrix::from_row_slice(3, 2, &[0.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
-        let values = DMatrix::from_row_slice(3, 1, &[10.0, 20.0, 30.0]);
-        let mut panel = PanelPoints::new(&points, None, KernelPath::detect());
-        let mut panel_values = PanelValues::new(&values, KernelPath::detect());
-        let mut mean = [0.0];
-        panel.compare(&[1e6, 0.0]);
-        let effective = panel_values.smooth(&panel, 0.1, &mut mean);
-        assert!((mean[0] - 20.0).abs() < 1e-9 && (effective - 1.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn a_point_left_out_does_not_speak() {
-        let points = random_matrix(50, 3, 8);
-        let values = random_matrix(50, 2, 9);
-        let mut panel = PanelPoints::new(&points, None, KernelPath::Portable);
-        let mut panel_values = PanelValues::new(&values, KernelPath::Portable);
-        let query: Vec<f64> = points.row(17).iter().copied().collect();
-        panel.compare(&query);
-        panel.leave_out(17);
-        let mut mean = [0.0; 2];
-        panel_values.smooth(&panel, 0.5, &mut mean);
-        let (expected, _) =
-            reference(&points.clone().remove_row(17), &values.clone().remove_row(17), &[1.0; 3], 0.5, &query);
-        assert!((mean[0] - expected[0]).abs() < 1e-12 && (mean[1] - expected[1]).abs() < 1e-12);
+    for lane in 0..PANEL {
+        let there = similarities[lane] > f64::NEG_INFINITY;
+        similarities[lane] = if there { 0.5 * sums[lane] } else { f64::NEG_INFINITY };
     }
 }

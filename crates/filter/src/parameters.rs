@@ -123,8 +123,8 @@ pub struct WienerCascadeParameters {
     pub range: DMatrix<f64>,
 }
 
-/// A Kalman filter after a refit; with position feedback, `x_t = H z_t + F p_{t-1} + offset + noise`, where the cursor
-/// position p of the tick before is known without uncertainty.
+/// A Kalman filter after a refit; with position feedback, `x_t = H z_t + F (p_{t-1} - c) + offset + noise`, where the
+/// cursor position p of the tick before is known without uncertainty and c = (0.5, 0.5), both in workspace widths.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefitKalmanParameters {
     /// The filter.
@@ -238,6 +238,8 @@ pub struct DkfParameters {
     pub lags: usize,
     /// f.
     pub regressor: Regressor,
+    /// Whether the regressor has twice d outputs, f having the length of the first d and the direction of the others.
+    pub direction: bool,
     /// Q, before [`noise_scale`](Self::noise_scale).
     pub noise: Noise,
     /// Factor on Q: sets the gain.
@@ -247,14 +249,29 @@ pub struct DkfParameters {
 }
 
 /// The factor between what the filter believes and the covariance that is published, so that its ellipsoids hold what
-/// they say. Errors grow with speed, so the factor may depend on it: linear between knots of the published mean's size
-/// `sqrt(mu' S^-1 mu / d)`, constant outside them.
+/// they say. How far a filter errs depends on what is going on, so its logarithm is a linear function (Harvey 1976) of
+/// the published mean's size, of what the newest measurement said that the filter did not follow, and of the features:
+///
+/// ```text
+/// log c = bias + size a + size_squared a^2 + surprise b + window' w          within limits
+/// a = log(sqrt(mu' S^-1 mu / d) + 0.05)    b = log(sqrt((f - mu)' S^-1 (f - mu) / d) + 0.01)
+/// ```
+///
+/// A bin without features keeps the factor of the one before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CovarianceScale {
-    /// Sizes, strictly rising; one knot makes the factor constant.
-    pub sizes: Vec<f64>,
-    /// The factor at each, > 0.
-    pub factors: Vec<f64>,
+    /// log c where the others are zero.
+    pub bias: f64,
+    /// Of a.
+    pub size: f64,
+    /// Of a squared.
+    pub size_squared: f64,
+    /// Of b.
+    pub surprise: f64,
+    /// Of each entry of w, the newest k bins as the decoder sees them, n k values; k may be 0 or more than l.
+    pub window: Vec<f64>,
+    /// The least and the greatest log c.
+    pub limits: [f64; 2],
 }
 
 /// The conditional mean f of a discriminative filter.
@@ -431,10 +448,11 @@ impl Parameters {
 }
 
 impl CovarianceScale {
-    /// The same factor everywhere.
+    /// The same factor > 0 everywhere.
     #[must_use]
     pub fn constant(factor: f64) -> Self {
-        Self { sizes: vec![0.0], factors: vec![factor] }
+        let bias = libm::log(factor);
+        Self { bias, size: 0.0, size_squared: 0.0, surprise: 0.0, window: Vec::new(), limits: [bias; 2] }
     }
 }
 

@@ -109,7 +109,7 @@ pub enum SpecError {
 macro_rules! discriminative {
     ($($own:literal),*) => {
         &[
-            "lags", "form", "q", "residuals", "state-order", "stationary", "start", "dynamics", $($own,)* "q-scale",
+            "lags", "direction", "form", "q", "residuals", "state-order", "stationary", "start", "dynamics", $($own,)* "q-scale",
             "covariance-scale", "guard",
         ]
     };
@@ -117,14 +117,22 @@ macro_rules! discriminative {
 
 impl DecoderName {
     /// All decoders of this version.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 15] = [
         Self::Kalman,
         Self::KalmanSteady,
         Self::Wiener,
+        Self::WienerCascade,
+        Self::Ole,
+        Self::RefitKalman,
+        Self::Ekf,
+        Self::Ukf,
         Self::DkfLinear,
         Self::DkfNw,
         Self::DkfGp,
         Self::DkfMk,
+        Self::DkfNn,
+        Self::DkfGru,
+        Self::Auto,
     ];
 
     /// The name in text.

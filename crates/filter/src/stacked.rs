@@ -11,7 +11,7 @@
 //! become indefinite by rounding. Order 1 equals the plain belief.
 #![expect(clippy::needless_range_loop, reason = "matrix algebra reads best by row and column")]
 
-use crate::belief::{Belief, square_of};
+use crate::belief::{Belief, Correction, square_of};
 use crate::small_matrix::{
     Square, Vector, add_scaled, apply, identity, inverse, product, solve_general, zeros,
 };
@@ -33,9 +33,10 @@ pub(crate) struct StackedBelief<const D: usize> {
     mean: Vec<f64>,
     covariance: Vec<f64>,
     scratch: Vec<f64>,
-    /// K J and K, each D p rows of D.
-    weighted_gain: Vec<Vector<D>>,
+    /// K, K J and K N, N the noise's part, each D p rows of D.
     gain: Vec<Vector<D>>,
+    weighted_gain: Vec<Vector<D>>,
+    noise_gain: Vec<Vector<D>>,
 }
 
 impl<const D: usize> StackedBelief<D> {
@@ -79,13 +80,45 @@ impl<const D: usize> StackedBelief<D> {
             left_over,
             mean: vec![0.0; size],
             scratch: vec![0.0; size * size],
-            weighted_gain: vec![[0.0; D]; size],
             gain: vec![[0.0; D]; size],
+            weighted_gain: vec![[0.0; D]; size],
+            noise_gain: vec![[0.0; D]; size],
         })
     }
 
     fn size(&self) -> usize {
         D * self.order
+    }
+
+    /// `mu' = mu + K innovation`, `Sigma' = (I - K J E) M (I - K J E)' + K N K'`.
+    fn apply_gain(&mut self, innovation: &Vector<D>) {
+        let size = self.size();
+        for (mean, gain) in self.mean.iter_mut().zip(&self.gain) {
+            for (gain, innovation) in gain.iter().zip(innovation) {
+                *mean += gain * innovation;
+            }
+        }
+        // scratch = (I - K J E) M; then Sigma' = scratch - scratch E' (K J)' + K N K'
+        for row in 0..size {
+            for column in 0..size {
+                let mut value = self.covariance[row * size + column];
+                for inner in 0..D {
+                    value -= self.weighted_gain[row][inner] * self.covariance[inner * size + column];
+                }
+                self.scratch[row * size + column] = value;
+            }
+        }
+        for row in 0..size {
+            for column in 0..size {
+                let mut value = self.scratch[row * size + column];
+                for inner in 0..D {
+                    value -= self.scratch[row * size + inner] * self.weighted_gain[column][inner];
+                    value += self.noise_gain[row][inner] * self.gain[column][inner];
+                }
+                self.covariance[row * size + column] = value;
+            }
+        }
+        make_symmetric(&mut self.covariance, size);
     }
 
     /// `sum_b A_b value_b`, where `value` gives entry `inner` of block b.
@@ -189,37 +222,34 @@ impl<const D: usize> Belief<D> for StackedBelief<D> {
             }
             self.gain[row] = gain;
             self.weighted_gain[row] = weighted;
+            self.noise_gain[row] = weighted;
         }
         let mut innovation = apply(information, &self.newest_mean());
         for (entry, value) in innovation.iter_mut().zip(vector) {
             *entry = value - *entry;
         }
-        for (mean, gain) in self.mean.iter_mut().zip(&self.gain) {
-            for (gain, innovation) in gain.iter().zip(&innovation) {
-                *mean += gain * innovation;
-            }
-        }
-        // scratch = (I - K J E) M; then Sigma' = scratch - scratch E' (K J)' + K J K'
+        self.apply_gain(&innovation);
+    }
+
+    fn correct(&mut self, correction: &Correction<D>) {
+        // here K = M E' and J = W H, N = W R W'
+        let size = self.size();
         for row in 0..size {
-            for column in 0..size {
-                let mut value = self.covariance[row * size + column];
-                for inner in 0..D {
-                    value -= self.weighted_gain[row][inner] * self.covariance[inner * size + column];
+            let mut gain = [0.0; D];
+            gain.copy_from_slice(&self.covariance[row * size..row * size + D]);
+            let mut weighted = [0.0; D];
+            let mut noise = [0.0; D];
+            for inner in 0..D {
+                for column in 0..D {
+                    weighted[column] += gain[inner] * correction.weight[inner][column];
+                    noise[column] += gain[inner] * correction.noise[inner][column];
                 }
-                self.scratch[row * size + column] = value;
             }
+            self.gain[row] = gain;
+            self.weighted_gain[row] = weighted;
+            self.noise_gain[row] = noise;
         }
-        for row in 0..size {
-            for column in 0..size {
-                let mut value = self.scratch[row * size + column];
-                for inner in 0..D {
-                    value -= self.scratch[row * size + inner] * self.weighted_gain[column][inner];
-                    value += self.weighted_gain[row][inner] * self.gain[column][inner];
-                }
-                self.covariance[row * size + column] = value;
-            }
-        }
-        make_symmetric(&mut self.covariance, size);
+        self.apply_gain(&correction.innovation);
     }
 
     fn newest_mean(&self) -> Vector<D> {

@@ -1,7 +1,7 @@
 //! `kalman-steady`: the Kalman filter run with the gain that it converges to.
 //!
-//! With the fixed point of the Kalman recursion, `M = A P A' + G`, `P = (J + M^-1)^-1` (the discrete Riccati equation),
-//! and the gain `K = P H' R^-1`, one step is
+//! With the fixed point of the Kalman recursion, `M = A P A' + G`, `P = (J + M^-1)^-1` (the discrete algebraic Riccati
+//! equation, see [`riccati`](crate::riccati)), and the gain `K = P H' R^-1`, one step is
 //!
 //! ```text
 //! mu' = (I - K H) A mu + K (x - offset)
@@ -10,8 +10,16 @@
 //!
 //! that is, n d + d^2 multiplications once Sigma has converged to P. The covariance is the true one of a filter with
 //! this gain, also in the steps after a start or a gap. Row one updates N(0, S) by x. Without features: `mu = A mu`,
-//! `Sigma = M`. Where the recursion does not converge (a component without noise or beyond the reach of the features
-//! that does not forget), the decoder runs as `kalman`, and every step reports `fallback`.
+//! `Sigma = M`.
+//!
+//! Where the equation has no stabilizing solution the recursion is run from S, which may stand still all the same (a
+//! component that neither forgets nor has noise keeps the variance that it starts with). Where that does not stand still
+//! either (a position that integrates a velocity while the features see the velocity alone: its variance grows for ever),
+//! there is no steady gain: the decoder runs as `kalman`, and every step reports `fallback`. The fit says so in a warning.
+//!
+//! When to use it: for many components and features at short bins, or where a plain affine recursion is wanted; it gives
+//! what `kalman` gives after the first bins. When not: where bins without features are frequent, since `kalman` weighs the
+//! first features after a gap more.
 #![expect(clippy::needless_range_loop, reason = "matrix algebra reads best by row and column")]
 
 use kalmind_types::{Intent, MAX_COMPONENTS};
@@ -20,10 +28,11 @@ use crate::belief::{sharpened, square_of};
 use crate::build::publish;
 use crate::cholesky::dot;
 use crate::kalman::{KalmanDecoder, ObservationInformation, apply_rows};
+use crate::riccati::{RiccatiFailure, steady_state};
 use crate::small_matrix::{
     Square, Vector, add_scaled, apply, from_slice, identity, product, propagated, symmetric,
 };
-use crate::{Decoder, FilterState, KalmanParameters, ModelError, StepReport};
+use crate::{Decoder, FilterState, KalmanParameters, KalmanUpdate, ModelError, StepReport};
 
 /// Steps after which the recursion counts as not converging.
 const MAX_ITERATIONS: usize = 100_000;
@@ -44,11 +53,33 @@ pub(crate) fn steady_decoder(kalman: &KalmanParameters) -> Result<Box<dyn Decode
     }
 }
 
-/// In how many steps the covariance of a first-order Kalman filter converges; `None` where it does not.
-pub(crate) fn steady_iterations(kalman: &KalmanParameters) -> Result<Option<usize>, ModelError> {
-    fn of<const D: usize>(kalman: &KalmanParameters) -> Result<Option<usize>, ModelError> {
+/// How the steady gain of a model was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SteadySource {
+    /// By the Riccati equation, in so many doublings.
+    Riccati {
+        /// Doublings.
+        doublings: usize,
+    },
+    /// By running the recursion, since the equation has no stabilizing solution.
+    Recursion {
+        /// Steps.
+        iterations: usize,
+        /// Why.
+        failure: RiccatiFailure,
+    },
+    /// Not at all: the decoder computes a gain in every step.
+    None {
+        /// Why.
+        failure: RiccatiFailure,
+    },
+}
+
+/// How the gain of a first-order Kalman filter is found.
+pub(crate) fn steady_source(kalman: &KalmanParameters) -> Result<SteadySource, ModelError> {
+    fn of<const D: usize>(kalman: &KalmanParameters) -> Result<SteadySource, ModelError> {
         let information = from_slice(&ObservationInformation::new(kalman)?.information);
-        Ok(steady_covariance::<D>(kalman, &information).map(|(_covariance, iterations)| iterations))
+        Ok(steady_covariance::<D>(kalman, &information).1)
     }
     match kalman.state.dimension() {
         1 => of::<1>(kalman),
@@ -66,21 +97,42 @@ fn steady_decoder_of<const D: usize>(kalman: &KalmanParameters) -> Result<Box<dy
     let observation = ObservationInformation::new(kalman)?;
     let information = from_slice(&observation.information);
     Ok(match steady_covariance::<D>(kalman, &information) {
-        Some((covariance, _iterations)) => Box::new(SteadyDecoder::new(kalman, &observation, covariance)),
-        None => Box::new(Unsteady(KalmanDecoder::new(kalman)?)),
+        (Some(covariance), _) => Box::new(SteadyDecoder::new(kalman, &observation, covariance)),
+        (None, _) => Box::new(Unsteady(KalmanDecoder::new(kalman, KalmanUpdate::Auto)?)),
     })
 }
 
-/// The fixed point of the covariance recursion, from S, and the number of steps.
+/// P, where there is one: by the Riccati equation, else by the recursion.
 fn steady_covariance<const D: usize>(
     kalman: &KalmanParameters,
     information: &Square<D>,
-) -> Option<(Square<D>, usize)> {
+) -> (Option<Square<D>>, SteadySource) {
     let transition = square_of(&kalman.state.transition);
     let noise = square_of(&kalman.state.process_noise);
-    let mut covariance: Square<D> = square_of(&kalman.state.stationary_covariance);
+    let failure = match steady_state(&transition, &noise, information) {
+        Ok(steady) => {
+            let covariance = sharpened(&steady.predicted, information);
+            return (Some(covariance), SteadySource::Riccati { doublings: steady.doublings });
+        }
+        Err(failure) => failure,
+    };
+    let stationary = square_of(&kalman.state.stationary_covariance);
+    match iterated(&transition, &noise, information, stationary) {
+        Some((covariance, iterations)) => (Some(covariance), SteadySource::Recursion { iterations, failure }),
+        None => (None, SteadySource::None { failure }),
+    }
+}
+
+/// The fixed point of the covariance recursion from `start`, and the number of steps.
+fn iterated<const D: usize>(
+    transition: &Square<D>,
+    noise: &Square<D>,
+    information: &Square<D>,
+    start: Square<D>,
+) -> Option<(Square<D>, usize)> {
+    let mut covariance = start;
     for iteration in 1..=MAX_ITERATIONS {
-        let next = sharpened(&propagated(&transition, &covariance, &noise), information);
+        let next = sharpened(&propagated(transition, &covariance, noise), information);
         let (change, size) = change(&covariance, &next);
         covariance = next;
         if !size.is_finite() {
@@ -276,5 +328,73 @@ impl Decoder for Unsteady {
 
     fn adopt(&mut self, state: FilterState<'_>) -> bool {
         self.0.adopt(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::{DMatrix, DVector};
+
+    use super::*;
+    use crate::{Start, StateModel, StationarySource};
+
+    fn kalman(transition: &[f64], noise: &[f64], observation: &[f64]) -> KalmanParameters {
+        KalmanParameters {
+            state: StateModel {
+                order: 1,
+                transition: DMatrix::from_row_slice(2, 2, transition),
+                process_noise: DMatrix::from_row_slice(2, 2, noise),
+                stationary_covariance: DMatrix::from_row_slice(2, 2, &[1.0, 0.2, 0.2, 0.8]),
+                stationary_source: StationarySource::Training,
+            },
+            observation: DMatrix::from_row_slice(observation.len() / 2, 2, observation),
+            observation_offset: DVector::zeros(observation.len() / 2),
+            observation_noise: DMatrix::identity(observation.len() / 2, observation.len() / 2),
+            start: Start::Prior,
+        }
+    }
+
+    #[test]
+    fn the_equation_and_the_recursion_agree() {
+        let kalman =
+            kalman(&[0.9, 0.1, -0.2, 0.8], &[0.1, 0.02, 0.02, 0.2], &[0.5, 1.0, -0.3, 0.7, 1.0, 0.1]);
+        let information: Square<2> = from_slice(&ObservationInformation::new(&kalman).unwrap().information);
+        let (covariance, source) = steady_covariance(&kalman, &information);
+        assert!(matches!(source, SteadySource::Riccati { doublings: 1..10 }), "{source:?}");
+        let state = &kalman.state;
+        let (expected, _iterations) = iterated(
+            &square_of(&state.transition),
+            &square_of(&state.process_noise),
+            &information,
+            square_of(&state.stationary_covariance),
+        )
+        .unwrap();
+        assert!(change(&covariance.unwrap(), &expected).0 < 1e-14);
+    }
+
+    /// The position integrates the velocity, and the features see the velocity alone.
+    #[test]
+    fn a_position_that_no_feature_observes_fails_the_solve_and_the_recursion() {
+        let kalman = kalman(&[1.0, 0.02, 0.0, 0.9], &[0.0, 0.0, 0.0, 0.1], &[0.0, 1.0, 0.0, -0.5]);
+        assert_eq!(
+            steady_source(&kalman).unwrap(),
+            SteadySource::None { failure: RiccatiFailure::Undetectable }
+        );
+    }
+
+    #[test]
+    fn a_constant_without_noise_keeps_its_variance_by_the_recursion() {
+        let kalman = kalman(&[1.0, 0.0, 0.0, 0.9], &[0.0, 0.0, 0.0, 0.1], &[0.0, 1.0, 0.0, -0.5]);
+        let source = steady_source(&kalman).unwrap();
+        assert!(
+            matches!(source, SteadySource::Recursion { failure: RiccatiFailure::Unforgetting, .. }),
+            "{source:?}"
+        );
+        let mut decoder = steady_decoder(&kalman).unwrap();
+        let mut intent = Intent::zero(2);
+        for _ in 0..1000 {
+            assert!(!decoder.step(Some(&[1.0, -0.5]), &mut intent).fallback);
+        }
+        assert!((0.9..=1.0).contains(&intent.covariance()[0]), "{intent:?}");
     }
 }

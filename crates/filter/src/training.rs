@@ -106,6 +106,18 @@ impl TrainingData {
         {
             return Err(FitError::MaskLength { mask: mask.len(), rows });
         }
+        if let Some(task) = &self.task {
+            if task.len() != rows {
+                return Err(FitError::TaskRows { task: task.len(), rows });
+            }
+            for (row, sample) in task.iter().enumerate() {
+                let target = sample.target.map_or([0.0; 2], |target| target.0);
+                let values = [target[0], target[1], sample.cursor.0[0], sample.cursor.0[1]];
+                if let Some(column) = values.iter().position(|value| !value.is_finite()) {
+                    return Err(FitError::NotFinite { table: "task", row, column, value: values[column] });
+                }
+            }
+        }
         let dimension = self.states.ncols();
         if dimension == 0 || dimension > kalmind_types::MAX_COMPONENTS {
             return Err(FitError::Dimension { found: dimension });

@@ -1,5 +1,6 @@
 //! Whether tensors fit together: every shape, number and covariance, checked before a decoder is built.
 
+use kalmind_types::MAX_COMPONENTS;
 use nalgebra::DMatrix;
 
 use crate::cholesky::Cholesky;
@@ -11,6 +12,8 @@ use crate::{
 
 /// Pivots below this part of their diagonal entry count as zero.
 const SINGULAR: f64 = 1e-14;
+/// Beyond this a factor on a covariance would be lost in rounding.
+const LARGEST_LOG_FACTOR: f64 = 50.0;
 
 /// Checks the tensors of a decoder of `features` features a bin and `dimension` components.
 pub(crate) fn validate_parameters(
@@ -79,7 +82,11 @@ fn validate_dkf(dkf: &DkfParameters, features: usize, dimension: usize) -> Resul
         validate_network(&dynamics.network, dimension, dimension)?;
     }
     let inputs = features * dkf.lags;
-    validate_regressor(&dkf.regressor, inputs, features, dimension)?;
+    if dkf.direction && !(2..=MAX_COMPONENTS / 2).contains(&dimension) {
+        return out_of_range("the number of components with a direction", dimension as f64, "2 to 4");
+    }
+    let outputs = if dkf.direction { 2 * dimension } else { dimension };
+    validate_regressor(&dkf.regressor, inputs, features, outputs)?;
     match &dkf.noise {
         Noise::Constant { covariance: q } => covariance("noise_covariance", q, dimension, true)?,
         Noise::Kernel { points, residual_products, bandwidth, scales, prior_covariance, prior_samples } => {
@@ -94,24 +101,31 @@ fn validate_dkf(dkf: &DkfParameters, features: usize, dimension: usize) -> Resul
         }
     }
     positive("noise_scale", dkf.noise_scale)?;
-    validate_scale(&dkf.covariance_scale)
+    validate_scale(&dkf.covariance_scale, features)
 }
 
-fn validate_scale(scale: &CovarianceScale) -> Result<(), ModelError> {
-    if scale.sizes.is_empty() {
-        return out_of_range("the number of covariance scales", 0.0, "at least 1");
-    }
-    shape("covariance_scale factors", &as_column(&scale.factors), scale.sizes.len(), 1)?;
-    shape("covariance_scale sizes", &as_column(&scale.sizes), scale.sizes.len(), 1)?;
-    for pair in scale.sizes.windows(2) {
-        if pair[1] <= pair[0] {
-            return out_of_range("a covariance_scale size", pair[1], "greater than the one before");
+fn validate_scale(scale: &CovarianceScale, features: usize) -> Result<(), ModelError> {
+    let CovarianceScale { bias, size, size_squared, surprise, window, limits: [least, greatest] } = scale;
+    for number in [bias, size, size_squared, surprise, least, greatest] {
+        if !number.is_finite() {
+            return out_of_range("a coefficient of covariance_scale", *number, "finite");
         }
     }
-    scale.factors.iter().try_for_each(|factor| positive("a covariance_scale factor", *factor))
+    if least > greatest || least.abs() > LARGEST_LOG_FACTOR || greatest.abs() > LARGEST_LOG_FACTOR {
+        return out_of_range("a limit of covariance_scale", *greatest, "from -50 to 50, the least first");
+    }
+    if window.len() % features != 0 || window.len() > 100 * features {
+        return out_of_range(
+            "the length of covariance_scale_window",
+            window.len() as f64,
+            "n times 0 to 100",
+        );
+    }
+    shape("covariance_scale_window", &as_column(window), window.len(), 1)
 }
 
-fn validate_first_order(state: &StateModel, dimension: usize) -> Result<(), ModelError> {
+/// Checks a state model that has to be of order 1.
+pub(crate) fn validate_first_order(state: &StateModel, dimension: usize) -> Result<(), ModelError> {
     validate_state(state, dimension)?;
     if state.order == 1 {
         Ok(())

@@ -1,7 +1,7 @@
 //! A decoder's parameters, from the header's `parameters` and the tensors, and back.
 
 use kalmind_filter::{
-    DecoderName, DkfParameters, KalmanParameters, Linearization, Noise, NonlinearDynamics,
+    CovarianceScale, DecoderName, DkfParameters, KalmanParameters, Linearization, Noise, NonlinearDynamics,
     NonlinearKalmanParameters, Parameters, RefitKalmanParameters, StateModel, StationarySource,
     WienerCascadeParameters, WienerParameters,
 };
@@ -10,7 +10,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::ModelFileError;
-use crate::header::{DkfHeader, KalmanHeader, NoiseHeader, NonlinearHeader, OleHeader, WienerHeader};
+use crate::header::{
+    CovarianceLawHeader, CovarianceScaleHeader, DkfHeader, KalmanHeader, NoiseHeader, NonlinearHeader,
+    OleHeader, WienerHeader,
+};
 use crate::regressor_parameters::{self, RegressorHeader};
 use crate::tensors::{TensorReader, TensorWriter};
 
@@ -114,10 +117,11 @@ fn write_dkf(
         start: dkf.start,
         form: dkf.form,
         lags: dkf.lags,
+        direction: dkf.direction,
         dynamics: dkf.dynamics.as_ref().map(|dynamics| dynamics.linearization),
         noise,
         noise_scale: dkf.noise_scale,
-        covariance_scale: dkf.covariance_scale.clone().into(),
+        covariance_scale: write_covariance_scale(&dkf.covariance_scale, tensors),
     })?;
     let mut regressor = serde_json::to_value(regressor_parameters::write(&dkf.regressor, "", tensors))?;
     if let (Value::Object(header), Value::Object(regressor)) = (&mut header, &mut regressor) {
@@ -199,6 +203,7 @@ fn read_dkf(
     let (header, regressor) = split_dkf(decoder, header)?;
     let inputs = n * factor("lags", header.lags)?;
     let state = read_state(header.state_order, header.stationary_source, tensors, d)?;
+    let outputs = if header.direction { 2 * d } else { d };
     let dynamics = match header.dynamics {
         Some(linearization) => Some(NonlinearDynamics {
             network: regressor_parameters::read_network("dynamics.", tensors, d, d)?,
@@ -223,11 +228,40 @@ fn read_dkf(
         form: header.form,
         start: header.start,
         lags: header.lags,
-        regressor: regressor_parameters::read(regressor, "", tensors, n, header.lags, d)?,
+        regressor: regressor_parameters::read(regressor, "", tensors, n, header.lags, outputs)?,
+        direction: header.direction,
         noise,
         noise_scale: header.noise_scale,
-        covariance_scale: header.covariance_scale.into(),
+        covariance_scale: read_covariance_scale(header.covariance_scale, tensors)?,
     })
+}
+
+fn write_covariance_scale(scale: &CovarianceScale, tensors: &mut TensorWriter) -> CovarianceScaleHeader {
+    let CovarianceScale { bias, size, size_squared, surprise, ref window, limits } = *scale;
+    if !window.is_empty() {
+        tensors.vector("covariance_scale_window", window);
+    }
+    CovarianceScaleHeader::Law(CovarianceLawHeader { bias, size, size_squared, surprise, limits })
+}
+
+fn read_covariance_scale(
+    header: CovarianceScaleHeader,
+    tensors: &mut TensorReader<'_>,
+) -> Result<CovarianceScale, ModelFileError> {
+    match header {
+        CovarianceScaleHeader::Constant(factor) if factor > 0.0 => Ok(CovarianceScale::constant(factor)),
+        CovarianceScaleHeader::Constant(factor) => {
+            Err(problem(&format!("parameters: covariance_scale is {factor}, but has to be above 0")))
+        }
+        CovarianceScaleHeader::Law(CovarianceLawHeader { bias, size, size_squared, surprise, limits }) => {
+            let window = if tensors.has("covariance_scale_window") {
+                tensors.any_vector("covariance_scale_window")?
+            } else {
+                Vec::new()
+            };
+            Ok(CovarianceScale { bias, size, size_squared, surprise, window, limits })
+        }
+    }
 }
 
 /// Takes the regressor's keys out of the header's `parameters`: those of the kind that the decoder is named after stand

@@ -1,9 +1,11 @@
 //! The JSON header of a model file: everything of a model that is no tensor.
 
-use kalmind_filter::{CovarianceScale, DecoderSpec, Form, LabelLaw, Linearization, Start, StationarySource};
+use kalmind_filter::{DecoderSpec, Form, LabelLaw, Linearization, Start, StationarySource};
 use kalmind_types::{Component, StreamFeatures};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::guard_parameters::GuardHeader;
 
 /// The header, as `docs/model.schema.json` describes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +25,8 @@ pub(crate) struct Header {
     pub(crate) training_hash: Option<String>,
     #[serde(default)]
     pub(crate) report: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) guard: Option<GuardHeader>,
 }
 
 /// The header's `parameters` of `kalman` and `kalman-steady`.
@@ -72,6 +76,8 @@ pub(crate) struct DkfHeader {
     pub(crate) form: Form,
     #[serde(default = "one_bin")]
     pub(crate) lags: usize,
+    #[serde(default)]
+    pub(crate) direction: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) dynamics: Option<Linearization>,
     pub(crate) noise: NoiseHeader,
@@ -81,43 +87,31 @@ pub(crate) struct DkfHeader {
     pub(crate) covariance_scale: CovarianceScaleHeader,
 }
 
-/// The factor on the published covariance: one number, or one by size of the mean.
+/// The factor on the published covariance: one number, or the law that it follows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum CovarianceScaleHeader {
     Constant(f64),
-    BySize(SizedFactors),
+    Law(CovarianceLawHeader),
 }
 
-/// Factors between sizes of the mean.
+/// A law of the factor; its window is a tensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SizedFactors {
-    pub(crate) sizes: Vec<f64>,
-    pub(crate) factors: Vec<f64>,
+pub(crate) struct CovarianceLawHeader {
+    pub(crate) bias: f64,
+    #[serde(default)]
+    pub(crate) size: f64,
+    #[serde(default)]
+    pub(crate) size_squared: f64,
+    #[serde(default)]
+    pub(crate) surprise: f64,
+    pub(crate) limits: [f64; 2],
 }
 
 impl Default for CovarianceScaleHeader {
     fn default() -> Self {
         Self::Constant(1.0)
-    }
-}
-
-impl From<CovarianceScale> for CovarianceScaleHeader {
-    fn from(scale: CovarianceScale) -> Self {
-        match (scale.sizes.as_slice(), scale.factors.as_slice()) {
-            ([_], [factor]) => Self::Constant(*factor),
-            _ => Self::BySize(SizedFactors { sizes: scale.sizes, factors: scale.factors }),
-        }
-    }
-}
-
-impl From<CovarianceScaleHeader> for CovarianceScale {
-    fn from(header: CovarianceScaleHeader) -> Self {
-        match header {
-            CovarianceScaleHeader::Constant(factor) => Self::constant(factor),
-            CovarianceScaleHeader::BySize(SizedFactors { sizes, factors }) => Self { sizes, factors },
-        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! thread or a decoder's mathematics.
 
 mod decoder_parameters;
+mod guard_parameters;
 mod header;
 mod model_file;
 mod regressor_parameters;

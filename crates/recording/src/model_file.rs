@@ -9,9 +9,9 @@ use kalmind_types::{ChannelMask, MAX_COMPONENTS, MAX_STREAMS, ModelId};
 use safetensors::SafeTensors;
 use sha2::{Digest as _, Sha256};
 
-use crate::decoder_parameters;
 use crate::header::Header;
 use crate::tensors::{TensorReader, TensorWriter};
+use crate::{decoder_parameters, guard_parameters};
 
 /// The version of the format that is written, and the newest that is read.
 pub const MODEL_VERSION: u64 = 1;
@@ -133,6 +133,7 @@ pub fn model_to_bytes(model: &Model) -> Result<Vec<u8>, ModelFileError> {
         participant: model.participant.clone(),
         training_hash: model.training_hash.clone(),
         report: model.report.clone(),
+        guard: model.guard.as_ref().map(|guard| guard_parameters::write(guard, &mut tensors)),
     };
     let bytes = tensors.into_bytes(METADATA_KEY, serde_json::to_string(&header).map_err(unwritable)?)?;
     if bytes.len() as u64 > MAX_MODEL_BYTES {
@@ -167,6 +168,7 @@ pub fn model_from_bytes(bytes: &[u8]) -> Result<(Model, ModelId), ModelFileError
         None
     };
     let parameters = decoder_parameters::read(header.decoder.decoder, header.parameters, &mut tensors, n, d)?;
+    let guard = header.guard.map(|guard| guard_parameters::read(guard, &mut tensors, n)).transpose()?;
     tensors.finish()?;
     let model = Model {
         decoder: header.decoder,
@@ -179,7 +181,7 @@ pub fn model_from_bytes(bytes: &[u8]) -> Result<(Model, ModelId), ModelFileError
         participant: header.participant,
         training_hash: header.training_hash,
         report: header.report,
-        guard: None,
+        guard,
         parameters,
     };
     model.validate()?;

@@ -83,6 +83,12 @@ impl<'a> TensorReader<'a> {
         self.has(name).then(|| self.vector(name, length)).transpose()
     }
 
+    /// A vector of any length.
+    pub(crate) fn any_vector(&mut self, name: &str) -> Result<Vec<f64>, ModelFileError> {
+        let view = self.take(name, &[None])?;
+        Ok(values(view.data()))
+    }
+
     /// A matrix of this shape.
     pub(crate) fn matrix(
         &mut self,

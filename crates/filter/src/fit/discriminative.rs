@@ -5,18 +5,21 @@ use nalgebra::DMatrix;
 use rayon::prelude::*;
 
 use super::calibration::{self, HeldOutError};
+use super::direction::{can_have_direction, is_worth_it, turned, with_direction, without_direction};
+use super::dynamics::fit_dynamics;
 use super::learner::{Examples, Learned, learn, learner};
 use super::nadaraya_watson::LeaveOneOut;
 use super::state_model::fit_state_model;
-use super::windows::second_moment;
+use super::windows::{second_moment, states_at};
 use super::{FitError, FitReport, FitSettings};
 use crate::accuracy;
 use crate::cholesky::Cholesky;
 use crate::discriminative::DiscriminativeFilter;
+use crate::published_covariance::Measure;
 use crate::wiener::triangle;
 use crate::{
-    Choice, CovarianceScale, DecoderSpec, DkfParameters, FitProgress, Form, ModelError, Noise, NoiseKind,
-    Options, Start, StateModel, TrainingData,
+    Choice, CovarianceScale, DecoderSpec, DkfParameters, Dynamics, FitProgress, Form, ModelError, Noise,
+    NoiseKind, NonlinearDynamics, Options, Start, StateModel, TrainingData,
 };
 
 /// Pivots of Q below this part of their diagonal entry mean that residuals follow from each other.
@@ -42,23 +45,31 @@ pub(crate) fn fit_discriminative(
     let rows = measurement_rows(data)?;
     // states that no filter can follow are an error before anything costly is learnt
     let least_order = spec.options.state_order.and_then(Choice::given).unwrap_or(1);
+    if least_order > 1 && spec.options.dynamics.unwrap_or_default() != Dynamics::Linear {
+        return Err(FitError::DynamicsOrder { order: least_order });
+    }
     let _state = fit_state_model(data, least_order, spec.options.stationary.unwrap_or_default(), report)?;
     let lags = match spec.options.lags.unwrap_or(Choice::Given(1)) {
         Choice::Given(lags) => vec![lags],
         Choice::Auto => LAGS.to_vec(),
     };
-    let mut best: Option<(FilterChoice, Learned, usize)> = None;
+    let direction = spec.options.direction.unwrap_or(Choice::Given(false));
+    let direction = if can_have_direction(data.states.ncols()) { direction } else { Choice::Given(false) };
+    let doubled = (direction != Choice::Given(false)).then(|| with_direction(data));
+    let mut best: Option<(FilterChoice, Directed, usize)> = None;
     for (at, &lags) in lags.iter().enumerate() {
         if at > 0 && settings.budget.is_some_and(|budget| budget.left() <= 0.0) {
             report.budget_used_up = true;
             break;
         }
-        let examples = Examples { data, background, lags };
+        let examples = Examples { data: doubled.as_ref().unwrap_or(data), background, lags };
         let learner = learner(spec, &examples, &rows, settings, report, progress)?;
         progress(FitProgress { stage: "cross-fitting", done: 0.6 });
         let learned = learn(&*learner, &examples, &rows, spec.options.residuals.unwrap_or_default())?;
+        let learned = Directed::new(learned, direction, data);
         progress(FitProgress { stage: "filter", done: 0.9 });
-        let choice = choose_filter(&spec.options, &examples, &learned, report)?;
+        let examples = Examples { data, ..examples };
+        let choice = choose_filter(&spec.options, &examples, &learned.learned, settings.seed, report)?;
         report.tried(format!("lags={lags}"), choice.error);
         if best.as_ref().is_none_or(|(least, ..)| choice.error < least.error * (1.0 - WORTH_ITS_COST)) {
             best = Some((choice, learned, lags));
@@ -66,6 +77,9 @@ pub(crate) fn fit_discriminative(
     }
     let Some((choice, learned, lags)) = best else { return Err(FitError::NoBandwidth) };
     report.uses("lags", lags);
+    if direction == Choice::Auto {
+        report.uses("direction", if learned.direction { "on" } else { "off" });
+    }
     finish(&spec.options, &Examples { data, background, lags }, learned, choice, report)
 }
 
@@ -83,10 +97,35 @@ pub(crate) fn measurement_rows(data: &TrainingData) -> Result<Vec<usize>, FitErr
     Ok(rows)
 }
 
+/// f with its held-out predictions of d components, and whether its direction is its own.
+pub(crate) struct Directed {
+    pub(crate) learned: Learned,
+    pub(crate) direction: bool,
+}
+
+impl Directed {
+    /// Of what was learnt of twice the states where a direction is possible, or of the states themselves.
+    pub(crate) fn new(learned: Learned, direction: Choice<bool>, data: &TrainingData) -> Self {
+        let worth = match direction {
+            Choice::Given(direction) => direction,
+            Choice::Auto => is_worth_it(&learned.held_out, &states_at(data, &learned.held_rows)),
+        };
+        match direction {
+            Choice::Given(false) => Self { learned, direction: false },
+            _ if worth => {
+                let held_out = turned(&learned.held_out);
+                Self { learned: Learned { held_out, ..learned }, direction: true }
+            }
+            _ => Self { learned: without_direction(learned), direction: false },
+        }
+    }
+}
+
 /// The filter around f: what [`choose_filter`] found best on held-out rows.
 #[derive(Clone, Debug)]
 pub(crate) struct FilterChoice {
     state: StateModel,
+    dynamics: Option<NonlinearDynamics>,
     form: Form,
     noise: FittedNoise,
     noise_scale: f64,
@@ -107,6 +146,7 @@ pub(crate) fn choose_filter(
     options: &Options,
     examples: &Examples<'_>,
     learned: &Learned,
+    seed: u64,
     report: &mut FitReport,
 ) -> Result<FilterChoice, FitError> {
     let data = examples.data;
@@ -118,9 +158,11 @@ pub(crate) fn choose_filter(
         .iter()
         .map(|&kind| fit_noise(kind, examples, learned, report))
         .collect::<Result<Vec<_>, FitError>>()?;
+    let movement = options.dynamics.unwrap_or_default();
     let orders = match options.state_order.unwrap_or(Choice::Auto) {
         Choice::Given(order) => vec![order],
-        Choice::Auto => STATE_ORDERS.to_vec(),
+        Choice::Auto if movement == Dynamics::Linear => STATE_ORDERS.to_vec(),
+        Choice::Auto => vec![1],
     };
     let source = options.stationary.unwrap_or_default();
     let mut states = Vec::with_capacity(orders.len());
@@ -131,6 +173,10 @@ pub(crate) fn choose_filter(
             Err(_) if !states.is_empty() => {}
             Err(error) => return Err(error),
         }
+    }
+    let mut dynamics = None;
+    if let Some(state) = states.first_mut() {
+        dynamics = fit_dynamics(movement, data, seed, state, report)?;
     }
     let forms = match options.form.unwrap_or(Choice::Auto) {
         Choice::Given(form) => vec![form],
@@ -154,7 +200,7 @@ pub(crate) fn choose_filter(
     let errors: Vec<f64> = candidates
         .par_iter()
         .map(|(state, form, noise, scale)| {
-            held_out_run(data, learned, state, &noise.held_out, *form, start, *scale)
+            held_out_run(data, learned, (state, dynamics.as_ref()), &noise.held_out, *form, start, *scale)
                 .map_or(f64::INFINITY, |run| run.error)
         })
         .collect();
@@ -179,6 +225,7 @@ pub(crate) fn choose_filter(
     let (state, form, noise, noise_scale) = &candidates[at];
     Ok(FilterChoice {
         state: (*state).clone(),
+        dynamics: dynamics.clone(),
         form: *form,
         noise: (*noise).clone(),
         noise_scale: *noise_scale,
@@ -190,22 +237,27 @@ pub(crate) fn choose_filter(
 pub(crate) fn finish(
     options: &Options,
     examples: &Examples<'_>,
-    learned: Learned,
+    learned: Directed,
     choice: FilterChoice,
     report: &mut FitReport,
 ) -> Result<DkfParameters, FitError> {
-    let FilterChoice { state, form, noise, noise_scale, error } = choice;
+    let FilterChoice { state, dynamics, form, noise, noise_scale, error } = choice;
+    let Directed { learned, direction } = learned;
     let start = options.start.unwrap_or_default();
     let unfit = |_error: ModelError| FitError::NoResiduals { column: 0 };
-    let run = held_out_run(examples.data, &learned, &state, &noise.held_out, form, start, noise_scale)
+    let movement = (&state, dynamics.as_ref());
+    let run = held_out_run(examples.data, &learned, movement, &noise.held_out, form, start, noise_scale)
         .map_err(unfit)?;
-    let covariance_scale = match options.covariance_scale.unwrap_or(Choice::Auto) {
-        Choice::Given(scale) => CovarianceScale::constant(scale),
-        Choice::Auto => calibration::covariance_scale(&run.errors, state.dimension()),
+    let (covariance_scale, distances) = match options.covariance_scale.unwrap_or(Choice::Auto) {
+        Choice::Given(scale) => {
+            (CovarianceScale::constant(scale), calibration::scaled(&run.errors, |_row| scale))
+        }
+        Choice::Auto => calibration::covariance_scale(&run.errors, examples),
     };
+    report.held_out_coverage = Some(accuracy::coverage_of(&distances, state.dimension()));
     report.noise_scale = Some(noise_scale);
-    report.covariance_scale =
-        Some(covariance_scale.factors.iter().sum::<f64>() / covariance_scale.factors.len() as f64);
+    let [least, greatest] = covariance_scale.limits;
+    report.covariance_scale = Some(libm::exp(0.5 * (least + greatest)));
     report.fallback_steps = Some(run.fallbacks);
     report.held_out_error = Some(error);
     report.uses("state-order", state.order);
@@ -213,11 +265,12 @@ pub(crate) fn finish(
     report.uses("q-scale", noise_scale);
     Ok(DkfParameters {
         state,
-        dynamics: None,
+        dynamics,
         form,
         start,
         lags: examples.lags,
         regressor: learned.regressor,
+        direction,
         noise: noise.noise,
         noise_scale,
         covariance_scale,
@@ -284,14 +337,14 @@ struct HeldOutRun {
 fn held_out_run(
     data: &TrainingData,
     learned: &Learned,
-    state: &StateModel,
+    (state, dynamics): (&StateModel, Option<&NonlinearDynamics>),
     noises: &[Vec<f64>],
     form: Form,
     start: Start,
     noise_scale: f64,
 ) -> Result<HeldOutRun, ModelError> {
     let d = state.dimension();
-    let size = calibration::sizes(&state.marginal_covariance())?;
+    let measure = Measure::new(&state.marginal_covariance())?;
     let mut run =
         HeldOutRun { error: 0.0, errors: Vec::with_capacity(learned.held_rows.len()), fallbacks: 0 };
     let (mut squared_error, mut power) = (0.0, 0.0);
@@ -300,7 +353,7 @@ fn held_out_run(
     let (mut f, mut truth) = (vec![0.0; d], vec![0.0; d]);
     let mut q = vec![0.0; d * (d + 1) / 2];
     for segment in data.segments() {
-        let mut filter = DiscriminativeFilter::new(state, form, start)?;
+        let mut filter = DiscriminativeFilter::with_network(state, dynamics, form, start)?;
         for row in segment {
             if learned.held_rows.get(at) != Some(&row) {
                 filter.step(None, &mut intent);
@@ -325,7 +378,12 @@ fn held_out_run(
                 power += truth * truth;
             }
             if let Some(squared_distance) = accuracy::squared_distance(&truth, &intent) {
-                run.errors.push(HeldOutError { size: size(intent.mean()), squared_distance });
+                run.errors.push(HeldOutError {
+                    row,
+                    log_size: measure.log_size(intent.mean()),
+                    log_surprise: measure.log_surprise(&f, intent.mean()),
+                    squared_distance,
+                });
             }
         }
     }

@@ -6,29 +6,74 @@ use super::state_model::fit_state_model;
 use super::windows::{column_means, second_moment, states_at};
 use super::{FitError, FitReport};
 use crate::cholesky::Cholesky;
+use crate::steady::{SteadySource, steady_source};
 use crate::{Choice, KalmanParameters, Options, Start, TrainingData};
 
 /// Pivots below this part of their diagonal entry mean that a column follows from others.
 const COLLINEAR: f64 = 1e-11;
 
 /// Fits `kalman` and `kalman-steady`.
-///
-/// A feature that never moved over the rows says nothing of the intent: its row of H is zero and its noise one, apart
-/// from all others, with a warning.
 pub(crate) fn fit_kalman(
     data: &TrainingData,
     options: &Options,
     report: &mut FitReport,
 ) -> Result<KalmanParameters, FitError> {
+    Ok(fit_kalman_given(data, None, options, report)?.0)
+}
+
+/// Fits a Kalman filter to features that also depend on `known`, rows x k: `x_t = H z_t + F k_t + offset + noise`. Gives
+/// F, n x k, where there is something known.
+pub(crate) fn fit_kalman_given(
+    data: &TrainingData,
+    known: Option<&DMatrix<f64>>,
+    options: &Options,
+    report: &mut FitReport,
+) -> Result<(KalmanParameters, Option<DMatrix<f64>>), FitError> {
     let state = fit_state_model(
         data,
         options.state_order.and_then(Choice::given).unwrap_or(1),
         options.stationary.unwrap_or_default(),
         report,
     )?;
-    let rows = data.measurement_rows();
+    let intercept = options.intercept.unwrap_or(false);
+    let fit = fit_observation(data, &data.measurement_rows(), known, intercept, report)?;
+    let kalman = KalmanParameters {
+        state,
+        observation: fit.observation,
+        observation_offset: fit.offset,
+        observation_noise: fit.noise,
+        start: options.start.unwrap_or(Start::Prior),
+    };
+    Ok((kalman, fit.known))
+}
+
+/// A linear Gaussian model of the features.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ObservationFit {
+    /// H, n x d.
+    pub(crate) observation: DMatrix<f64>,
+    /// F, n x k.
+    pub(crate) known: Option<DMatrix<f64>>,
+    /// n; zeros without intercept.
+    pub(crate) offset: DVector<f64>,
+    /// R, n x n.
+    pub(crate) noise: DMatrix<f64>,
+}
+
+/// Least squares of the features at `rows` on intents, on what is `known` (of all rows, rows x k), and on one.
+///
+/// A feature that never moved over the rows says nothing of the intent: its row of H is zero and its noise one, apart
+/// from all others, with a warning. Cost: rows (n + d)^2.
+pub(crate) fn fit_observation(
+    data: &TrainingData,
+    rows: &[usize],
+    known: Option<&DMatrix<f64>>,
+    intercept: bool,
+    report: &mut FitReport,
+) -> Result<ObservationFit, FitError> {
     let (n, d) = (data.features.ncols(), data.states.ncols());
-    let needed = n + d + 2;
+    let known_columns = known.map_or(0, DMatrix::ncols);
+    let needed = n + d + known_columns + 2;
     if rows.len() < needed {
         return Err(FitError::TooFewRows {
             what: "rows for the measurement model",
@@ -36,30 +81,33 @@ pub(crate) fn fit_kalman(
             needed,
         });
     }
-    let intercept = options.intercept.unwrap_or(false);
-    let mut features = data.features.select_rows(&rows);
-    let mut states = states_at(data, &rows);
+    let mut features = data.features.select_rows(rows);
+    let mut inputs = states_at(data, rows).resize_horizontally(d + known_columns, 0.0);
+    if let Some(known) = known {
+        inputs.columns_mut(d, known_columns).copy_from(&known.select_rows(rows));
+    }
     let still: Vec<Option<f64>> = features
         .column_iter()
         .map(|column| column.iter().all(|value| value.to_bits() == column[0].to_bits()).then_some(column[0]))
         .collect();
-    let (feature_means, state_means) = (column_means(&features), column_means(&states));
+    let (feature_means, input_means) = (column_means(&features), column_means(&inputs));
     if intercept {
         subtract(&mut features, &feature_means);
-        subtract(&mut states, &state_means);
+        subtract(&mut inputs, &input_means);
     }
-    let factor = Cholesky::new(&states.tr_mul(&states), COLLINEAR)
-        .map_err(|column| FitError::CollinearStates { column })?;
-    let mut observation = factor.solve_columns(&states.tr_mul(&features)).transpose();
-    let mut noise = second_moment(&(&features - &states * observation.transpose()));
+    let factor = Cholesky::new(&inputs.tr_mul(&inputs), COLLINEAR).map_err(|column| {
+        if column < d { FitError::CollinearStates { column } } else { FitError::CollinearCursor }
+    })?;
+    let mut coefficients = factor.solve_columns(&inputs.tr_mul(&features)).transpose();
+    let mut noise = second_moment(&(&features - &inputs * coefficients.transpose()));
     let mut offset = if intercept {
-        DVector::from_vec(feature_means) - &observation * DVector::from_vec(state_means)
+        DVector::from_vec(feature_means) - &coefficients * DVector::from_vec(input_means)
     } else {
         DVector::zeros(n)
     };
     for (feature, value) in still.iter().enumerate() {
         if let Some(value) = value {
-            observation.row_mut(feature).fill(0.0);
+            coefficients.row_mut(feature).fill(0.0);
             noise.row_mut(feature).fill(0.0);
             noise.column_mut(feature).fill(0.0);
             noise[(feature, feature)] = 1.0;
@@ -79,17 +127,84 @@ pub(crate) fn fit_kalman(
         ));
     }
     Cholesky::new(&noise, COLLINEAR).map_err(|column| FitError::SingularObservationNoise { column })?;
-    Ok(KalmanParameters {
-        state,
-        observation,
-        observation_offset: offset,
-        observation_noise: noise,
-        start: options.start.unwrap_or(Start::Prior),
+    Ok(ObservationFit {
+        known: known.map(|_| coefficients.columns(d, known_columns).into_owned()),
+        observation: coefficients.columns(0, d).into_owned(),
+        offset,
+        noise,
     })
+}
+
+/// Notes how `kalman-steady` finds its gain, and warns where the Riccati equation has no solution that stabilizes.
+pub(crate) fn note_steady_gain(kalman: &KalmanParameters, report: &mut FitReport) {
+    let (gain, steps, warning) = match steady_source(kalman) {
+        Ok(SteadySource::Riccati { doublings }) => ("riccati", Some(doublings), None),
+        Ok(SteadySource::Recursion { iterations, failure }) => (
+            "recursion",
+            Some(iterations),
+            Some(format!(
+                "the Riccati equation has no solution to run with ({failure}); the gain is the one at which the recursion \
+                 from S stands still"
+            )),
+        ),
+        Ok(SteadySource::None { failure }) => (
+            "every step",
+            None,
+            Some(format!(
+                "there is no steady-state gain ({failure}); the decoder runs as `kalman` and reports every step as a \
+                 fallback"
+            )),
+        ),
+        // R is positive definite, since its factor was taken in the fit
+        Err(_) => return,
+    };
+    report.uses("gain", gain);
+    report.steady_iterations = steps;
+    report.warnings.extend(warning);
 }
 
 fn subtract(matrix: &mut DMatrix<f64>, means: &[f64]) {
     for (mut column, mean) in matrix.column_iter_mut().zip(means) {
         column.add_scalar_mut(-mean);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{StateModel, StationarySource};
+
+    fn noted(transition: &[f64]) -> FitReport {
+        let kalman = KalmanParameters {
+            state: StateModel {
+                order: 1,
+                transition: DMatrix::from_row_slice(2, 2, transition),
+                process_noise: DMatrix::from_row_slice(2, 2, &[0.0, 0.0, 0.0, 0.1]),
+                stationary_covariance: DMatrix::identity(2, 2),
+                stationary_source: StationarySource::Training,
+            },
+            observation: DMatrix::from_row_slice(2, 2, &[0.0, 1.0, 0.0, -0.5]),
+            observation_offset: DVector::zeros(2),
+            observation_noise: DMatrix::identity(2, 2),
+            start: Start::Prior,
+        };
+        let mut report = FitReport::default();
+        note_steady_gain(&kalman, &mut report);
+        report
+    }
+
+    #[test]
+    fn a_report_says_how_the_steady_gain_was_found_and_what_is_wrong_with_the_model() {
+        let found = noted(&[0.9, 0.02, 0.0, 0.9]);
+        assert_eq!(found.hyperparameters["gain"], "riccati");
+        assert!(found.steady_iterations.is_some_and(|steps| steps < 15) && found.warnings.is_empty());
+        let constant = noted(&[1.0, 0.0, 0.0, 0.9]);
+        assert_eq!(constant.hyperparameters["gain"], "recursion");
+        assert!(constant.warnings[0].contains("neither forgets nor has noise"), "{:?}", constant.warnings);
+        // the position that the velocity adds up to, which no feature sees
+        let position = noted(&[1.0, 0.02, 0.0, 0.9]);
+        assert_eq!(position.hyperparameters["gain"], "every step");
+        assert_eq!(position.steady_iterations, None);
+        assert!(position.warnings[0].contains("no feature observes it"), "{:?}", position.warnings);
     }
 }

@@ -1,24 +1,38 @@
 //! Fitting: training rows in, tensors and a report out. Slow side; uses both cores; the same seed gives the same model.
 
+mod adam;
 mod auto;
 mod calibration;
+mod direction;
 mod discriminative;
+mod dynamics;
 mod gaussian_process;
 mod guard;
 mod inducing_points;
 mod kalman;
 mod kernel_features;
 mod kernel_matrix;
+mod kernel_scales;
 mod kernel_variances;
 mod learner;
+mod levenberg_marquardt;
 mod linear;
 mod marginal_likelihood;
+mod matrix_product;
 mod multiple_kernel;
 mod nadaraya_watson;
 mod network;
+mod nonlinear;
+mod ole;
 mod quasi_newton;
 mod recurrent;
+mod recurrent_cell;
+mod recurrent_network;
+mod recurrent_training;
+mod refit;
 mod state_model;
+mod tanh_network;
+mod wiener;
 mod windows;
 
 pub(crate) use guard::guard_statistics;
@@ -27,13 +41,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::steady::steady_iterations;
-use crate::{Choice, DecoderName, DecoderSpec, GuardStatistics, Parameters, TrainingData, WienerParameters};
-
-/// Default `lags` of `wiener`.
-const WIENER_LAGS: usize = 9;
-/// Default `ridge` of `wiener`, relative to the mean variance of an input.
-const WIENER_RIDGE: f64 = 1e-3;
+use crate::accuracy::Coverage;
+use crate::{DecoderName, DecoderSpec, GuardStatistics, Parameters, TrainingData};
 
 /// How long a fit may take. Without a budget the same data, options and seed give the same model; with one they do where
 /// the budget was not used up, which [`FitReport::budget_used_up`] tells.
@@ -106,13 +115,15 @@ pub struct FitReport {
     pub noise_bandwidth: Option<f64>,
     /// The factor on Q in use.
     pub noise_scale: Option<f64>,
-    /// The factor on the published covariance in use.
+    /// The factor on the published covariance in use; where it varies, the middle of its range.
     pub covariance_scale: Option<f64>,
     /// Steps of the held-out run over the training rows in which the form did not apply.
     pub fallback_steps: Option<usize>,
     /// Root of the squared error over the squared truth, of held-out training rows through the filter.
     pub held_out_error: Option<f64>,
-    /// Iterations until the steady-state gain stood.
+    /// How much of the truth of those rows lies within the published ellipsoids.
+    pub held_out_coverage: Option<Coverage>,
+    /// Steps until the steady-state gain stood: doublings of the Riccati solve or, where it failed, of the recursion.
     pub steady_iterations: Option<usize>,
     /// Every hyperparameter in use that a fit chose or took as default, by its option's name or a name of its own.
     pub hyperparameters: BTreeMap<String, serde_json::Value>,
@@ -134,6 +145,39 @@ pub struct Tried {
 }
 
 impl FitReport {
+    /// Which of [`tried`](Self::tried) were chosen: the candidates with the error of the model, less those with an option
+    /// that is not in use, and beside them those whose options are all in use.
+    #[must_use]
+    pub fn chosen(&self) -> Vec<bool> {
+        let of_model = |tried: &Tried| self.held_out_error.is_some_and(|error| error == tried.error);
+        // `None` where it is not known
+        let in_use = |assignment: &str| {
+            let (name, value) = assignment.split_once('=')?;
+            Some(match self.hyperparameters.get(name)? {
+                serde_json::Value::String(text) => text == value,
+                other => value.parse::<f64>().is_ok_and(|value| other.as_f64() == Some(value)),
+            })
+        };
+        let all_in_use =
+            |tried: &Tried| tried.candidate.split(',').all(|assignment| in_use(assignment) == Some(true));
+        let none_out_of_use =
+            |tried: &Tried| tried.candidate.split(',').all(|assignment| in_use(assignment) != Some(false));
+        let told_apart =
+            |text: &str| self.tried.iter().any(|tried| tried.candidate == text && of_model(tried));
+        let chosen = |tried: &Tried| {
+            // a whole decoder with options of its own is called by its name
+            let named = self.hyperparameters.get("decoder").and_then(serde_json::Value::as_str);
+            named.map_or_else(
+                || {
+                    (of_model(tried) && none_out_of_use(tried))
+                        || (all_in_use(tried) && !told_apart(&tried.candidate))
+                },
+                |name| tried.candidate == name,
+            )
+        };
+        self.tried.iter().map(chosen).collect()
+    }
+
     /// Notes a candidate.
     pub(crate) fn tried(&mut self, candidate: String, error: f64) {
         self.tried.push(Tried { candidate, error });
@@ -188,7 +232,7 @@ pub enum FitError {
         "{table}: {value} in row {row}, column {column} (counted from 0); leave the row out or repair it"
     )]
     NotFinite {
-        /// `features` or `states`.
+        /// `features`, `states` or `task`.
         table: &'static str,
         /// Row, from 0.
         row: usize,
@@ -260,11 +304,62 @@ pub enum FitError {
         /// Column of the window, from 0.
         column: usize,
     },
+    /// Levenberg-Marquardt would take too long.
+    #[error(
+        "`optimizer=levenberg-marquardt` with {weights} weights a network, but more than {most} take minutes a step: \
+         use fewer `hidden` or `lags`, or `optimizer=adam`"
+    )]
+    TooManyWeights {
+        /// Weights of one network.
+        weights: usize,
+        /// The most that are tried.
+        most: usize,
+    },
+    /// A network moves a state of order 1.
+    #[error(
+        "`dynamics` other than `linear` move a state of order 1, but `state-order` is {order}: leave one of the two out"
+    )]
+    DynamicsOrder {
+        /// The order asked for.
+        order: usize,
+    },
     /// No kernel width works.
     #[error(
         "no kernel width predicts held-out rows: the features never move; check the streams and the columns"
     )]
     NoBandwidth,
+    /// Intentions are turned toward targets, and there are none.
+    #[error(
+        "`refit-kalman` turns intentions toward the targets and {problem}: give the task's rows with --task (trial, \
+         target, cursor, hold), or use `kalman`"
+    )]
+    NoTargets {
+        /// What is missing.
+        problem: &'static str,
+    },
+    /// Turning takes a plane.
+    #[error(
+        "`refit-kalman` takes the first two state columns as velocities in x and y, and there is {found}: give both, or \
+         use `kalman`"
+    )]
+    NoPlane {
+        /// State columns.
+        found: usize,
+    },
+    /// The cursor's position cannot be told from the rest.
+    #[error(
+        "the cursor does not move over the rows with a target, or its position follows from the intentions, so that \
+         nothing can be learnt of its feedback: leave `feedback=position` out, or record with a moving cursor"
+    )]
+    CollinearCursor,
+    /// The task has one row a bin.
+    #[error("the task has {task} rows for {rows} rows of features: give one a row")]
+    TaskRows {
+        /// Rows of the task.
+        task: usize,
+        /// Rows.
+        rows: usize,
+    },
     /// Nothing is left over on held-out rows, so the noise is no covariance.
     #[error(
         "held-out residuals of state column {column} are zero or follow from others: the states repeat the features, \
@@ -314,17 +409,20 @@ pub fn fit(
         DecoderName::Kalman => Parameters::Kalman(kalman::fit_kalman(data, &spec.options, &mut report)?),
         DecoderName::KalmanSteady => {
             let kalman = kalman::fit_kalman(data, &spec.options, &mut report)?;
-            report.steady_iterations = steady_iterations(&kalman).unwrap_or_default();
-            if report.steady_iterations.is_none() {
-                report.warnings.push(
-                    "the steady-state gain does not converge; the decoder runs as `kalman` and reports every step as a \
-                     fallback"
-                        .to_owned(),
-                );
-            }
+            kalman::note_steady_gain(&kalman, &mut report);
             Parameters::KalmanSteady(kalman)
         }
-        DecoderName::Wiener => Parameters::Wiener(fit_wiener(spec, data, &background, &mut report)?),
+        DecoderName::Ekf | DecoderName::Ukf => {
+            Parameters::NonlinearKalman(nonlinear::fit_nonlinear(spec, data, settings.seed, &mut report)?)
+        }
+        DecoderName::RefitKalman => {
+            Parameters::RefitKalman(refit::fit_refit(data, &spec.options, &mut report)?)
+        }
+        DecoderName::Wiener => Parameters::Wiener(wiener::fit_wiener(spec, data, &background, &mut report)?),
+        DecoderName::WienerCascade => {
+            Parameters::WienerCascade(wiener::fit_cascade(spec, data, &background, &mut report)?)
+        }
+        DecoderName::Ole => Parameters::Ole(ole::fit_ole(data, &spec.options, &mut report)?),
         DecoderName::Auto => {
             Parameters::Dkf(auto::fit_auto(spec, data, &background, settings, &mut report, progress)?)
         }
@@ -341,42 +439,28 @@ pub fn fit(
     Ok(Fitted { parameters, report, guard: guard_statistics(data) })
 }
 
-fn fit_wiener(
-    spec: &DecoderSpec,
-    data: &TrainingData,
-    background: &[f64],
-    report: &mut FitReport,
-) -> Result<WienerParameters, FitError> {
-    let options = &spec.options;
-    let lags = options.lags.and_then(Choice::given).unwrap_or(WIENER_LAGS);
-    let rows = data.measurement_rows();
-    let needed = 20.max(2 * data.states.ncols());
-    if rows.len() < needed {
-        return Err(FitError::TooFewRows {
-            what: "rows for the measurement model",
-            found: rows.len(),
-            needed,
-        });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_in_use_are_marked_even_where_others_are_called_the_same() {
+        let mut report = FitReport { held_out_error: Some(0.5), ..FitReport::default() };
+        report.uses("lags", 2);
+        report.uses("form", "robust");
+        report.uses("ridge", 0.01);
+        for (candidate, error) in [
+            ("ridge=0.01", 0.7),
+            ("ridge=0.1", 0.8),
+            ("form=robust", 0.6),
+            ("lags=1", 0.6),
+            ("form=robust", 0.5),
+            ("form=standard", 0.5),
+            ("lags=2", 0.5),
+            ("something else", 0.4),
+        ] {
+            report.tried(candidate.to_owned(), error);
+        }
+        assert_eq!(report.chosen(), [true, false, false, false, true, false, true, false]);
     }
-    let inputs = windows::windows(data, &rows, lags, background);
-    let states = windows::states_at(data, &rows);
-    let intercept = options.intercept.unwrap_or(true);
-    let ridge = options.ridge.unwrap_or(Choice::Given(WIENER_RIDGE));
-    let ridge = linear::choose_ridge(ridge, &inputs, &states, intercept, report)?;
-    let fit = linear::fit_linear(&inputs, &states, ridge, intercept)?;
-    let held_out = linear::cross_fitted(&inputs, &states, ridge, intercept)?;
-    let mut centred = states.clone();
-    for (mut column, mean) in centred.column_iter_mut().zip(windows::column_means(&states)) {
-        column.add_scalar_mut(-mean);
-    }
-    if let Some(column) = centred.column_iter().position(|column| column.amax() == 0.0) {
-        return Err(FitError::CollinearStates { column });
-    }
-    Ok(WienerParameters {
-        lags,
-        weights: fit.weights,
-        intercept: fit.intercept,
-        residual_covariance: windows::second_moment(&(&states - held_out)),
-        state_covariance: windows::second_moment(&centred),
-    })
 }

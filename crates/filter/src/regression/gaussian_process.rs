@@ -4,14 +4,16 @@ use kalmind_types::MAX_COMPONENTS;
 use nalgebra::{DMatrix, DVector};
 
 use super::Regression;
-use crate::panel::{KernelPath, PanelPoints, PanelValues};
+use crate::kernel_path::KernelPath;
+use crate::kernel_sum::PanelCoefficients;
+use crate::panel::PanelPoints;
 
 /// See [`Regressor::GaussianProcess`](crate::Regressor::GaussianProcess). Cost: m n l multiplications and m exponentials
-/// for m points; points whose kernel is below e^-45 of the greatest cost less.
+/// for m points; points whose kernel is below e^-45 cost less.
 #[derive(Debug)]
 pub(super) struct GaussianProcess {
     points: PanelPoints,
-    coefficients: PanelValues,
+    coefficients: PanelCoefficients,
     offset: Vec<f64>,
 }
 
@@ -25,7 +27,7 @@ impl GaussianProcess {
     ) -> Self {
         Self {
             points: PanelPoints::new(points, Some(scales), path),
-            coefficients: PanelValues::new(coefficients, path),
+            coefficients: PanelCoefficients::new(coefficients, path),
             offset: offset.as_slice().to_vec(),
         }
     }
@@ -34,10 +36,9 @@ impl GaussianProcess {
 impl Regression for GaussianProcess {
     fn mean(&mut self, window: &[f64], mean: &mut [f64; MAX_COMPONENTS]) -> Option<f64> {
         self.points.compare(window);
-        self.coefficients.sum(&self.points, mean);
-        for (mean, offset) in mean.iter_mut().zip(&self.offset) {
-            *mean += offset;
-        }
+        let mean = &mut mean[..self.offset.len()];
+        mean.copy_from_slice(&self.offset);
+        self.coefficients.add(&mut self.points, mean);
         None
     }
 }

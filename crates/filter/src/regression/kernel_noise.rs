@@ -3,7 +3,9 @@
 use kalmind_types::MAX_COVARIANCE;
 
 use crate::Noise;
-use crate::panel::{KernelPath, PanelPoints, PanelValues};
+use crate::kernel_mean::PanelValues;
+use crate::kernel_path::KernelPath;
+use crate::panel::PanelPoints;
 use crate::wiener::triangle;
 
 /// See the module.
@@ -40,13 +42,13 @@ impl KernelNoise {
     pub(super) fn condition(
         &mut self,
         window: &[f64],
-        compared: Option<&PanelPoints>,
+        compared: Option<&mut PanelPoints>,
     ) -> [f64; MAX_COVARIANCE] {
         let mut covariance = [0.0; MAX_COVARIANCE];
         let points = match (&mut self.points, compared) {
             (Some(points), _) => {
                 points.compare(window);
-                &*points
+                points
             }
             (None, Some(points)) => points,
             (None, None) => return covariance,

@@ -4,7 +4,9 @@ use kalmind_types::MAX_COMPONENTS;
 use nalgebra::DMatrix;
 
 use super::Regression;
-use crate::panel::{KernelPath, PanelPoints, PanelValues};
+use crate::kernel_mean::PanelValues;
+use crate::kernel_path::KernelPath;
+use crate::panel::PanelPoints;
 
 /// Nadaraya-Watson kernel regression.
 #[derive(Debug)]
@@ -33,10 +35,10 @@ impl NadarayaWatson {
 impl Regression for NadarayaWatson {
     fn mean(&mut self, window: &[f64], mean: &mut [f64; MAX_COMPONENTS]) -> Option<f64> {
         self.points.compare(window);
-        Some(self.values.smooth(&self.points, self.bandwidth, mean))
+        Some(self.values.smooth(&mut self.points, self.bandwidth, mean))
     }
 
-    fn compared(&self) -> Option<&PanelPoints> {
-        Some(&self.points)
+    fn compared(&mut self) -> Option<&mut PanelPoints> {
+        Some(&mut self.points)
     }
 }

@@ -2,10 +2,10 @@
 #![allow(dead_code, unreachable_pub, reason = "shared by several test programs, each of which uses a part")]
 
 use kalmind_filter::{
-    Cell, CovarianceScale, DecoderName, DecoderSpec, DkfParameters, EnsembleMember, Form, KalmanParameters,
-    LabelLaw, Linearization, Model, Noise, NonlinearDynamics, NonlinearKalmanParameters, Parameters,
-    RecurrentLayer, RecurrentNetwork, RefitKalmanParameters, Regressor, Start, StateModel, StationarySource,
-    TanhNetwork, WienerCascadeParameters, WienerParameters, ZScore,
+    Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, GuardStatistics, KalmanParameters, LabelLaw,
+    Linearization, Model, Noise, NonlinearDynamics, NonlinearKalmanParameters, Parameters, RecurrentLayer,
+    RecurrentNetwork, RefitKalmanParameters, Regressor, Start, StateModel, StationarySource, TanhNetwork,
+    WienerCascadeParameters, WienerParameters, ZScore,
 };
 use kalmind_types::{Binning, Component, StreamFeatures};
 use nalgebra::{DMatrix, DVector};
@@ -55,13 +55,21 @@ pub fn dkf(regressor: Regressor, noise: Noise) -> Parameters {
     Parameters::Dkf(DkfParameters {
         state: state(2),
         dynamics: None,
+        direction: false,
         form: Form::Augmented,
         start: Start::First,
         lags: LAGS,
         regressor,
         noise,
         noise_scale: 0.7,
-        covariance_scale: CovarianceScale { sizes: vec![0.1, 0.7], factors: vec![number(9).abs(), 2.0] },
+        covariance_scale: CovarianceScale {
+            bias: number(9),
+            size: number(10),
+            size_squared: number(11),
+            surprise: number(12),
+            window: (0..FEATURES * 3).map(number).collect(),
+            limits: [-1.0 / 3.0, 2.5],
+        },
     })
 }
 
@@ -121,6 +129,15 @@ fn with_dynamics(regressor: Regressor) -> Parameters {
         }),
         ..parameters
     })
+}
+
+fn with_direction() -> Parameters {
+    let four = Regressor::Linear {
+        weights: matrix(4, FEATURES * LAGS, 8),
+        intercept: DVector::from_fn(4, |row, _| number(row)),
+    };
+    let Parameters::Dkf(parameters) = dkf(four, kernel_noise()) else { unreachable!() };
+    Parameters::Dkf(DkfParameters { direction: true, ..parameters })
 }
 
 fn network(inputs: usize, outputs: usize, seed: usize) -> TanhNetwork {
@@ -211,9 +228,31 @@ fn ensemble() -> Regressor {
     }
 }
 
+fn guard() -> GuardStatistics {
+    let vector = |seed: usize| (0..FEATURES).map(|at| number(seed + at)).collect::<Vec<f64>>();
+    let above = |lower: &[f64]| lower.iter().map(|value| value + 1.0 / 3.0).collect::<Vec<f64>>();
+    let positive = |seed: usize| vector(seed).iter().map(|value| value.abs() + 0.1).collect::<Vec<f64>>();
+    let (lowest_mean, lowest_residual) = (matrix(2, FEATURES, 30), matrix(2, FEATURES, 31));
+    GuardStatistics {
+        mean: vector(32),
+        standard_deviation: positive(33),
+        least: vector(34),
+        greatest: above(&vector(34)),
+        spans: vec![4, 50],
+        highest_mean: lowest_mean.add_scalar(0.7),
+        lowest_mean,
+        loadings: matrix(FEATURES, 2, 35),
+        uniqueness: positive(36),
+        highest_residual: lowest_residual.add_scalar(0.3),
+        lowest_residual,
+        lowest_change: positive(37),
+        highest_change: above(&positive(37)),
+    }
+}
+
 pub fn model(decoder: &str, parameters: Parameters) -> Model {
     Model {
-        decoder: spec(decoder),
+        decoder: decoder.parse().unwrap(),
         streams: vec![
             StreamFeatures {
                 binning: Binning::Sum,
@@ -234,22 +273,22 @@ pub fn model(decoder: &str, parameters: Parameters) -> Model {
         label_law: Some(LabelLaw { lag_ms: 40.0, ..LabelLaw::default() }),
         participant: Some("P3".into()),
         training_hash: Some("ab".repeat(32)),
-        guard: None,
+        guard: Some(guard()),
         report: Some(json!({"rows": 12, "bandwidth": 0.1 + 0.2, "warnings": []})),
         parameters,
     }
 }
 
 pub fn every_decoder() -> Vec<Model> {
-    let all = vec![
+    vec![
         model("kalman:start=prior", Parameters::Kalman(kalman())),
         Model {
             zscore: None,
             label_law: None,
             participant: None,
             training_hash: None,
-            guard: None,
             report: None,
+            guard: None,
             ..model("kalman-steady", Parameters::KalmanSteady(kalman()))
         },
         model("wiener:lags=2", Parameters::Wiener(wiener(LAGS))),
@@ -284,36 +323,12 @@ pub fn every_decoder() -> Vec<Model> {
         model("dkf-nw:q=kernel,lags=2", dkf(nadaraya_watson(), kernel_noise())),
         model("dkf-nw:dynamics=ukf", with_dynamics(nadaraya_watson())),
         model("dkf-gp", dkf(gaussian_process(), kernel_noise())),
+        model("dkf-linear:direction=on", with_direction()),
         model("dkf-mk", dkf(multiple_kernel(), kernel_noise())),
         model("dkf-nn", dkf(networks(), kernel_noise())),
         model("dkf-gru", dkf(recurrent(Cell::Gru), kernel_noise())),
         model("dkf-gru:cell=lstm", dkf(recurrent(Cell::Lstm), kernel_noise())),
         model("auto", dkf(gaussian_process(), kernel_noise())),
         model("auto", dkf(ensemble(), kernel_noise())),
-    ];
-    all.into_iter().filter(|model| DecoderName::ALL.contains(&model.decoder.decoder)).collect()
-}
-
-/// A decoder with options.
-fn spec(text: &str) -> DecoderSpec {
-    let (name, options) = text.split_once(':').unwrap_or((text, ""));
-    let name = match name {
-        "wiener-cascade" => DecoderName::WienerCascade,
-        "ole" => DecoderName::Ole,
-        "refit-kalman" => DecoderName::RefitKalman,
-        "ekf" => DecoderName::Ekf,
-        "ukf" => DecoderName::Ukf,
-        "dkf-gp" => DecoderName::DkfGp,
-        "dkf-mk" => DecoderName::DkfMk,
-        "dkf-nn" => DecoderName::DkfNn,
-        "dkf-gru" => DecoderName::DkfGru,
-        "auto" => DecoderName::Auto,
-        other => other.parse().unwrap(),
-    };
-    let mut spec = DecoderSpec::new(name);
-    for assignment in options.split(',').filter(|text| !text.is_empty()) {
-        let (option, value) = assignment.split_once('=').unwrap();
-        spec.set(option, value).unwrap();
-    }
-    spec
+    ]
 }
