@@ -1,6 +1,6 @@
 //! `kalmind evaluate`: decoders on held-out rows, run by the engine of the live tick.
 
-use std::{fs, io::Write as _, path::Path};
+use std::{fmt::Write as _, fs, io::Write as _, path::Path};
 
 use anyhow::Context as _;
 use kalmind_filter::{DecoderSpec, FitReport};
@@ -169,14 +169,18 @@ fn run_split(
     let facts = &comparison.channel_facts[index];
     let trial = Trial { model: &fitted.model, tables, test, truth, facts, saturation: limits.as_ref() };
     let influence = arguments.influence || arguments.report.is_some();
-    let bar = progress_bar((comparison.perturbations.len() + usize::from(influence)) as u64);
+    let channels =
+        comparison.perturbations.iter().map(|perturbation| perturbation.channels.len()).sum::<usize>()
+            + if influence { tables.features.width } else { 0 };
+    let bar = progress_bar(channels as u64);
     bar.set_message(format!("{} with channels changed", fitted.model.model.decoder.decoder));
-    let mut perturbed = Vec::with_capacity(comparison.perturbations.len());
-    for perturbation in &comparison.perturbations {
-        perturbed.push(trial.perturbed(perturbation)?);
-        bar.inc(1);
-    }
-    let influences = influence.then(|| trial.influences(&decoded.intents)).transpose()?;
+    let decoded_one = || bar.inc(1);
+    let perturbed = comparison
+        .perturbations
+        .iter()
+        .map(|perturbation| trial.perturbed(perturbation, &decoded_one))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let influences = influence.then(|| trial.influences(&decoded.intents, &decoded_one)).transpose()?;
     bar.finish_and_clear();
     Ok(Run {
         split: index,
@@ -223,10 +227,10 @@ fn write_all_predictions(folder: &Path, comparison: &Comparison) -> anyhow::Resu
         for run in &decoder.runs {
             let mut file = format!("{index}-{name}");
             if comparison.splits.folded() {
-                file += &format!("-fold{}", run.split);
+                let _infallible = write!(file, "-fold{}", run.split);
             }
             if comparison.seeds.len() > 1 {
-                file += &format!("-seed{}", run.seed);
+                let _infallible = write!(file, "-seed{}", run.seed);
             }
             let first_row = comparison.splits.splits[run.split].test.start;
             let intents = &run.decoded.intents;

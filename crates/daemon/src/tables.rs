@@ -233,3 +233,30 @@ fn median_step(time: &[f64]) -> Option<f64> {
     steps.sort_by(f64::total_cmp);
     steps.get(steps.len() / 2).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(values: Vec<f64>) -> Table {
+        let rows = values.len();
+        Table { columns: None, time: None, values, rows, width: 1 }
+    }
+
+    #[test]
+    fn no_window_reaches_from_one_range_of_rows_into_the_next() {
+        let time: Vec<f64> = (0..10).map(|row| f64::from(row) + if row >= 8 { 5.0 } else { 0.0 }).collect();
+        let values: Vec<f64> = (0..10).map(f64::from).collect();
+        let tables =
+            Tables { features: table(values.clone()), states: table(values), task: None, bin_ms: 1e3, time };
+        let data = tables.training(&[0..3, 5..10], None, 0.0);
+        assert_eq!(data.segment_starts, [3, 6], "where the ranges meet, and where time has a gap");
+        assert_eq!(data.features.as_slice(), [0.0, 1.0, 2.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
+        assert_eq!(data.features, data.states);
+        assert!((tables.statistics(&[0..3, 5..10]).mean[0] - 4.75).abs() < 1e-12);
+        let zscore = ZScore { mean: vec![1.0], standard_deviation: vec![2.0] };
+        let scaled = tables.training(core::slice::from_ref(&(0..3)), Some(&zscore), 0.0);
+        assert_eq!(scaled.features.as_slice(), [-0.5, 0.0, 0.5]);
+        assert!(scaled.segment_starts.is_empty());
+    }
+}

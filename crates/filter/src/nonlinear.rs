@@ -4,7 +4,7 @@
 //! Model: `z_t = A z_{t-1} + N(0, G)`, `x_t = g(z_t) + N(0, R)`, `g(z) = V tanh(W z + b) + c` with h units.
 //!
 //! Worth trying where features bend (rates that saturate) and the noise about g is Gaussian, the `ukf` first: the `ekf`
-//! sees one slope, and where all features saturate under its mean it hears nothing and loses the state. Not where intents
+//! sees one slope, and where all features saturate under its mean it hears nothing and can lose the state. Not where intents
 //! far apart give the same features on average (tuning with peaks): there the discriminative filters, which learn the
 //! intent given the features, do better (Burkhart et al. 2020, sec. 4). One step, with `M = A Sigma A' + G` and
 //! `m = A mu`:
@@ -310,7 +310,7 @@ impl NetworkObservation {
             }
             let root = sigma.weights[row].sqrt();
             for component in 0..D {
-                right[row][component] = root * (sigma.points[row][component] - mean[component]);
+                right[row][component] = root * sigma.deviations[row][component];
             }
             right[row][D] = dot(values, &self.evidence) - dot(informed, &self.unit_mean);
         }

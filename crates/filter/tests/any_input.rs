@@ -76,8 +76,11 @@ fn check(spec: &DecoderSpec, ticks: usize) {
         let context = || format!("{spec}, tick {tick}: {features:?} {report:?} {before:?} {intent:?}");
         let usable = measured && features.iter().all(|value| value.abs() <= 1e60);
         started |= usable;
-        assert_eq!(report.valid, started, "{}", context());
-        assert!(report.fallback || usable || !measured, "{}", context());
+        assert!(report.valid || !started, "{}", context());
+        started = report.valid;
+        // a guard may make an unusable bin usable
+        let noticed = report.fallback || report.guarded_channels > 0;
+        assert!(noticed || usable || !measured, "{}", context());
         if report.valid {
             assert!(intent.is_finite() && is_positive_definite(&intent), "{}", context());
             valid += 1;

@@ -12,7 +12,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 
-const ALL: [&str; 27] = [
+const ALL: [&str; 29] = [
     "kalman:guard=on",
     "dkf-mk:steps=3",
     "dkf-mk:sparsify=octants,guard=off,steps=3",
@@ -40,6 +40,8 @@ const ALL: [&str; 27] = [
     "ukf:hidden=8,epochs=3",
     "dkf-gru:hidden=8,networks=2,epochs=5",
     "dkf-gru:hidden=8,networks=1,epochs=5,layers=2,cell=lstm,lags=2",
+    "dkf-nw:kernel=se-ard,q=kernel,steps=3",
+    "dkf-gp:lags=2,steps=3",
 ];
 
 /// Linear features with noise of a second-order velocity.
@@ -169,7 +171,7 @@ fn features_that_are_not_finite_or_of_another_length_count_as_none() {
 #[test]
 fn a_belief_is_carried_over_where_its_shape_matches() {
     let data = simulated(400, 6, 4);
-    let models = ALL.map(|spec| (spec, fitted(spec, &data).unwrap()));
+    let models: Vec<_> = ALL.iter().map(|spec| (*spec, fitted(spec, &data).unwrap())).collect();
     let mut decoders: Vec<_> = models.iter().map(|(spec, model)| (*spec, model.decoder().unwrap())).collect();
     for (_, decoder) in &mut decoders {
         for at in 0..30 {

@@ -189,11 +189,16 @@ impl Trial<'_> {
         decode_rows(self.model, self.tables, self.test.clone(), &alteration)
     }
 
-    /// Every channel of the perturbation in turn. Decodes the test rows once a channel, on all cores.
+    /// Every channel of the perturbation in turn. Decodes the test rows once a channel, on all cores; `decoded_one` is
+    /// called after each.
     ///
     /// # Errors
     /// What decoding finds, or a model that does not store standard deviations.
-    pub fn perturbed(&self, perturbation: &Perturbation) -> anyhow::Result<Vec<PerturbedChannel>> {
+    pub fn perturbed(
+        &self,
+        perturbation: &Perturbation,
+        decoded_one: &(dyn Fn() + Sync),
+    ) -> anyhow::Result<Vec<PerturbedChannel>> {
         let Some(deviation) = &self.facts.deviation else {
             anyhow::bail!(
                 "--perturb: this model does not store the standard deviations of its training rows; fit it with \
@@ -206,6 +211,7 @@ impl Trial<'_> {
             .map(|&channel| {
                 let offset = perturbation.offset * deviation.get(channel).copied().unwrap_or_default();
                 let decoded = self.with(channel, Change::Add(offset))?;
+                decoded_one();
                 Ok(PerturbedChannel {
                     channel,
                     filtered: Errors::of(self.truth, &decoded.intents),
@@ -216,11 +222,15 @@ impl Trial<'_> {
     }
 
     /// What each channel means to the output: `reference` as decoded unchanged. Decodes the test rows twice a channel, on
-    /// all cores.
+    /// all cores; `decoded_one` is called after each channel.
     ///
     /// # Errors
     /// What decoding finds.
-    pub fn influences(&self, reference: &[Intent]) -> anyhow::Result<Vec<Influence>> {
+    pub fn influences(
+        &self,
+        reference: &[Intent],
+        decoded_one: &(dyn Fn() + Sync),
+    ) -> anyhow::Result<Vec<Influence>> {
         let clean = accuracy::maae(self.truth, reference).mean;
         (0..self.tables.features.width)
             .into_par_iter()
@@ -233,6 +243,7 @@ impl Trial<'_> {
                     None => None,
                 };
                 let held = self.with(channel, Change::Hold(self.facts.mean[channel]))?;
+                decoded_one();
                 let maae_held = accuracy::maae(self.truth, &held.intents).mean;
                 Ok(Influence { change, maae_held, maae_loss: maae_held - clean })
             })

@@ -107,6 +107,12 @@ pub fn decode_rows(
         streams: vec![stream],
     };
     let mut binner = Binner::new(settings, ChannelMask::default())?;
+    // a decoder that knows the cursor sees the one that the task displayed
+    let displayed = |row: usize| Some(tables.task.as_ref()?.rows.get(row)?.cursor);
+    let mut cursor = CursorSettings::default();
+    if let Some(start) = displayed(rows.start) {
+        cursor.start = start;
+    }
     let mut engine = Engine::new(EngineSettings {
         features: vec![StreamFeatures { binning: Binning::Sample, channels: width, labels: None }],
         max_masked: 0.25,
@@ -118,12 +124,12 @@ pub fn decode_rows(
         stale_after: Seconds(f64::INFINITY),
         auto_resume: Seconds(f64::INFINITY),
         start: Mode::Idle,
-        cursor: CursorSettings::default(),
+        cursor,
         label_law: LabelLaw::default(),
     })?;
     let staged = model.stage()?;
     engine.stage(staged).map_err(|(error, _)| error)?;
-    let mut commands = ArrayVec::<_, 1>::new();
+    let mut commands = ArrayVec::<_, 2>::new();
     commands.push(kalmind_types::Command::SwapModel(model.id));
 
     let mut decoded = Decoded {
@@ -143,6 +149,9 @@ pub fn decode_rows(
             .unwrap_or_else(|| Box::new(SampleBlock::with_capacity(NumberFormat::Double64, width, 1)));
         fill(&mut block, row as u64, tables.time[row], &values);
         binner.accept(0, block);
+        if let Some(next) = displayed(row + 1) {
+            commands.push(kalmind_types::Command::PlaceCursor(next));
+        }
         while binner.close_next(LslTime(f64::NEG_INFINITY), &commands, &mut input) {
             commands.clear();
             let start = clock::now();

@@ -39,6 +39,9 @@ pub fn tables(comparison: &Comparison, intervals: &Intervals) -> String {
     page.text
 }
 
+/// Channels that are listed for each decoder.
+const SHOWN: usize = 5;
+
 struct Page {
     text: String,
     /// Of the column with the decoders.
@@ -100,7 +103,7 @@ impl Page {
         if comparison.splits.folded() {
             let folds = comparison.splits.splits.len();
             self.say(&format!("\nMeans over {folds} folds ± standard deviation between folds"));
-            self.spread(comparison, |decoder| decoder.folds());
+            self.spread(comparison, Compared::folds);
         }
         if comparison.seeds.len() > 1 {
             let (first, count) = (comparison.seeds[0], comparison.seeds.len());
@@ -211,7 +214,6 @@ impl Page {
         if all.iter().all(Vec::is_empty) {
             return;
         }
-        const SHOWN: usize = 5;
         self.say(&format!(
             "\nChannels by loss of MAAE when held at the training mean (change of the output for one standard deviation), \
              the first {SHOWN}"

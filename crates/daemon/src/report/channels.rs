@@ -1,10 +1,15 @@
 //! What single channels mean to each decoder, and what a fault of one would do.
 
+use std::fmt::Write as _;
+
 use super::{
     markup::{Escaped, number, table},
     plot::{Plot, dot_legend, figure, range_of},
 };
-use crate::evaluation::{channels::summaries, comparison::Comparison};
+use crate::evaluation::{
+    channels::summaries,
+    comparison::{Compared, Comparison},
+};
 
 /// Channels that a chart shows: the ones with the largest effect.
 const SHOWN: usize = 40;
@@ -18,7 +23,8 @@ pub(super) fn section(comparison: &Comparison) -> String {
     let mut html = dot_legend(&names);
     for (index, perturbation) in comparison.perturbations.iter().enumerate() {
         let title = format!("Offset {} (training standard deviations)", perturbation.text);
-        html += &format!("<h3>{}</h3>\n{}", Escaped(&title), perturbed_table(comparison, index));
+        let _infallible =
+            write!(html, "<h3>{}</h3>\n{}", Escaped(&title), perturbed_table(comparison, index));
         let effects: Vec<Effects> = comparison
             .decoders
             .iter()
@@ -30,7 +36,7 @@ pub(super) fn section(comparison: &Comparison) -> String {
             .collect();
         html += &chart(comparison, &effects, &title, "more MAAE in rad", 3);
     }
-    let influences: Vec<_> = comparison.decoders.iter().map(|decoder| decoder.influences()).collect();
+    let influences: Vec<_> = comparison.decoders.iter().map(Compared::influences).collect();
     let losses: Vec<Effects> = influences
         .iter()
         .map(|of| of.iter().enumerate().map(|(channel, influence)| (channel, influence.maae_loss)).collect())

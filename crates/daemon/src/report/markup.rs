@@ -45,7 +45,9 @@ pub(super) fn table(
 ) -> String {
     use fmt::Write as _;
     let class = |column: usize| if texts.contains(&column) { " class=\"text\"" } else { "" };
-    let mut html = format!("<div class=\"scroll\"><table>\n<caption>{caption}</caption>\n<thead><tr>");
+    let mut html = format!(
+        "<div class=\"scroll\" role=\"group\" aria-label=\"{caption}\" tabindex=\"0\"><table>\n<caption>{caption}</caption>\n<thead><tr>"
+    );
     for (column, head) in heads.iter().enumerate() {
         let _infallible = write!(html, "<th scope=\"col\"{}>{head}</th>", class(column));
     }

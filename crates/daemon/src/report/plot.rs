@@ -250,9 +250,9 @@ impl Plot {
 /// A chart with a caption.
 pub(super) fn figure(chart: &str, caption: &str) -> String {
     if caption.is_empty() {
-        return format!("<figure>\n{chart}</figure>\n");
+        return format!("<figure tabindex=\"0\">\n{chart}</figure>\n");
     }
-    format!("<figure>\n{chart}<figcaption>{caption}</figcaption>\n</figure>\n")
+    format!("<figure tabindex=\"0\">\n{chart}<figcaption>{caption}</figcaption>\n</figure>\n")
 }
 
 /// A range of finite values with some space around; 0 to 1 without any.

@@ -26,7 +26,7 @@ pub(super) fn section(arguments: &EvaluateArguments, comparison: &Comparison) ->
         ];
         rows.push(("", cells));
     }
-    let mut html = table("Files", &["", "path", "SHA-256"], &[1, 2], rows);
+    let mut html = table("Files", &["file", "path", "SHA-256"], &[1, 2], rows);
     let mut facts = vec![
         ("command".to_owned(), command_line(std::env::args())),
         ("version".to_owned(), format!("kalmind {}", env!("CARGO_PKG_VERSION"))),

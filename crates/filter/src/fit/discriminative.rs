@@ -25,7 +25,8 @@ use crate::{
 /// Pivots of Q below this part of their diagonal entry mean that residuals follow from each other.
 const COLLINEAR: f64 = 1e-12;
 /// Factors on Q that `q-scale=auto` tries.
-const NOISE_SCALES: [f64; 13] = [0.1, 0.17, 0.25, 0.35, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 2.0, 2.8];
+const NOISE_SCALES: [f64; 15] =
+    [0.03, 0.06, 0.1, 0.17, 0.25, 0.35, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 2.0, 2.8];
 /// Orders that `state-order=auto` tries.
 const STATE_ORDERS: [usize; 5] = [1, 2, 3, 4, 5];
 /// Windows that `lags=auto` tries, in bins.

@@ -82,7 +82,9 @@ impl<'a> LeaveOut<'a> {
                 *entry -= sum;
             }
         }
-        gradient.iter_mut().for_each(|entry| *entry /= power);
+        for entry in &mut gradient {
+            *entry /= power;
+        }
         error /= power;
         (error.is_finite() && gradient.iter().all(|entry| entry.is_finite())).then_some((error, gradient))
     }
@@ -99,7 +101,9 @@ impl<'a> LeaveOut<'a> {
             column.fill(0.0);
             return (0.0, 0.0);
         }
-        column.iter_mut().for_each(|similarity| *similarity -= greatest);
+        for similarity in &mut *column {
+            *similarity -= greatest;
+        }
         exponentiate(column);
         let sum: f64 = column.iter().sum();
         let (mut square, mut power, mut along) = (0.0, 0.0, 0.0);

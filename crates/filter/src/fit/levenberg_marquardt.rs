@@ -1,5 +1,5 @@
 //! Training by Levenberg-Marquardt with Bayesian regularisation (MacKay 1992; Foresee and Hagan 1997): the recipe of
-//! the thesis (2019, sec. 2.3) for the networks of the discriminative filter.
+//! the thesis (2019) for the networks of the discriminative filter.
 //!
 //! Minimises `beta E_D + alpha E_W` with the sums of squared errors, `E_D`, and of squared weights, `E_W`. With N errors,
 //! P weights, the Jacobian J of the outputs and `A = beta J'J + alpha I`, the effective number of weights is

@@ -149,7 +149,8 @@ impl FitReport {
     /// that is not in use, and beside them those whose options are all in use.
     #[must_use]
     pub fn chosen(&self) -> Vec<bool> {
-        let of_model = |tried: &Tried| self.held_out_error.is_some_and(|error| error == tried.error);
+        let of_model =
+            |tried: &Tried| self.held_out_error.is_some_and(|error| error.to_bits() == tried.error.to_bits());
         // `None` where it is not known
         let in_use = |assignment: &str| {
             let (name, value) = assignment.split_once('=')?;

@@ -188,7 +188,9 @@ pub(crate) fn learner(
     });
     report.budget_used_up |= out_of_time;
     let mut scales = found.ok_or(FitError::NoBandwidth)?;
-    scales.iter_mut().for_each(|scale| *scale *= bandwidth);
+    for scale in &mut scales {
+        *scale *= bandwidth;
+    }
     report.leave_one_out_error =
         Some(LeaveOneOut::new(&inputs, &states, Some(&scales)).errors(&[bandwidth])[0]);
     report.uses("scales", scales.clone());
