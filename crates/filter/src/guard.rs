@@ -24,6 +24,7 @@
 
 use kalmind_types::{Intent, Position};
 
+use crate::checked::usable;
 use crate::factors::Factors;
 use crate::{Decoder, FilterState, GuardStatistics, StepReport};
 
@@ -204,9 +205,9 @@ impl Guard {
     }
 
     /// The features as the decoder should see them; `None` where the decoder refuses them anyway, since their number is
-    /// wrong or one is not finite. Real-time.
+    /// wrong or one is not finite or too large. Real-time.
     fn clean(&mut self, features: &[f64]) -> Option<&[f64]> {
-        if features.len() != self.channels.len() || !features.iter().all(|value| value.is_finite()) {
+        if features.len() != self.channels.len() || !usable(features) {
             return None;
         }
         for (at, (channel, value)) in self.channels.iter_mut().zip(features).enumerate() {
@@ -456,7 +457,7 @@ mod tests {
     fn numbers_of_any_size_stay_within_the_training_range_and_leave_no_trace() {
         let statistics = statistics();
         let mut guard = Guard::new(&statistics);
-        for (row, value) in [1e300, -1e300, f64::MAX, 0.0, 1e12].into_iter().cycle().take(500).enumerate() {
+        for (row, value) in [1e59, -1e59, 1e30, 0.0, 1e12].into_iter().cycle().take(500).enumerate() {
             let values = [value, 5.0 + (row % 3) as f64, 5.0, 5.0, value];
             let cleaned = guard.clean(&values).unwrap();
             for (channel, value) in cleaned.iter().enumerate() {
@@ -466,6 +467,7 @@ mod tests {
         let (_, conditions) = cleaned(&mut guard, &rows(3000, 5));
         assert!(conditions[2999].iter().all(|condition| *condition == ChannelCondition::Healthy));
         assert!(guard.clean(&[1.0; 4]).is_none() && guard.clean(&[f64::NAN; 5]).is_none());
+        assert!(guard.clean(&[1e300; 5]).is_none());
     }
 
     #[test]
