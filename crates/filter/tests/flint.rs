@@ -121,12 +121,12 @@ fn dkf_nn_over_lags_reaches_its_figures() {
 
 /// Published: 0.78 and 0.92 extended, 0.78 and 0.89 unscented.
 #[test]
-fn kalman_filters_with_a_network_are_about_as_good_as_published() {
+fn kalman_filters_with_networks_are_better_than_published() {
     let Some((features, states)) = recording() else { return };
     for spec in ["ekf", "ukf"] {
         let (accuracy, _model) = evaluated(spec, &features, &states);
-        assert!(accuracy.nrmse <= 0.79, "{spec}: {}", accuracy.nrmse);
-        assert!(accuracy.maae <= 0.93, "{spec}: {}", accuracy.maae);
+        assert!(accuracy.nrmse <= 0.76, "{spec}: {}", accuracy.nrmse);
+        assert!(accuracy.maae <= 0.90, "{spec}: {}", accuracy.maae);
     }
 }
 

@@ -251,7 +251,7 @@ fn fit(report: &FitReport) -> String {
             html,
             "<details><summary>{} candidates tried</summary>\n{}</details>\n",
             report.tried.len(),
-            table("Error on held-out training rows", &["candidate", "nRMSE", ""], &[2], rows)
+            table("Error on held-out training rows", &["candidate", "nRMSE", "use"], &[2], rows)
         );
     }
     if report.budget_used_up {

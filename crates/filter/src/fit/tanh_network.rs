@@ -9,7 +9,7 @@ use rand::Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 
 use crate::TanhNetwork;
-use crate::exponential::{hyperbolic_tangents, hyperbolic_tangents_single};
+use crate::exponential::{hyperbolic_tangents, hyperbolic_tangents_32};
 
 /// Numbers that activations are computed at a time.
 const LANES: usize = 16;
@@ -23,7 +23,7 @@ pub(crate) trait Number: RealField + Copy + Send + Sync {
 
 impl Number for f32 {
     fn tangents(values: &[Self; LANES]) -> [Self; LANES] {
-        hyperbolic_tangents_single(values)
+        hyperbolic_tangents_32(values)
     }
 
     fn of(value: f64) -> Self {
