@@ -32,6 +32,9 @@ const POINTS: [usize; 6] = [500, 1000, 2000, 5000, 10_000, 20_000];
 /// Training points where the number of features grows.
 const SOME_POINTS: usize = 5000;
 
+/// Feature vectors that a benchmark goes through over and over.
+type Bins = Vec<Vec<f64>>;
+
 fn main() {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(200))
@@ -77,7 +80,7 @@ fn main() {
 fn least_us(criterion: &mut Criterion, name: &str, model: impl Fn() -> Model) -> Option<f64> {
     let least = Cell::new(f64::INFINITY);
     // made at the first call, of many; at none, where it is left out
-    let mut made: Option<(Box<dyn Decoder>, Vec<Vec<f64>>)> = None;
+    let mut made: Option<(Box<dyn Decoder>, Bins)> = None;
     criterion.bench_function(name, |bencher| {
         let (decoder, bins) = made.get_or_insert_with(|| {
             let decoder = model().decoder().unwrap();
