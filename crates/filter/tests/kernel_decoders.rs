@@ -1,5 +1,5 @@
 //! Fits of the kernel decoders on rows that make trouble, and on any number of threads.
-#![expect(clippy::unwrap_used, reason = "functions that several tests share fail like tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "functions that several tests share fail like tests")]
 
 use kalmind_filter::{
     Budget, DecoderSpec, FitError, FitSettings, Fitted, Parameters, Regressor, TrainingData, fit,
