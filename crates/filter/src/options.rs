@@ -281,7 +281,7 @@ options! {
     feedback: Feedback = "feedback", "`none` or `position`";
     /// `update`: how `kalman` computes its gain. Default `auto`.
     update: KalmanUpdate = "update", "`auto`, `covariance` or `information`";
-    /// `kernel`: one width, or one for every entry of a window. Default `se`.
+    /// `kernel`: one width, or one for every entry of a window. Default `se`, of `dkf-gp` `se-ard`.
     kernel: KernelShape = "kernel", "`se` or `se-ard`";
     /// `bandwidth`: kernel width of `dkf-nw`, in features; `auto` (the default) for leave-one-out.
     bandwidth: Choice<f64> = "bandwidth", "`auto` or a number above 0", |width: &Choice<f64>| width.is(|width| *width > 0.0);

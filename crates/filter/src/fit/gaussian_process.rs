@@ -9,7 +9,7 @@
 //! ```
 //!
 //! One kernel for all components makes a tick cost one comparison with m points, whatever d is. `kernel=se` has one length
-//! scale in units of each entry's deviation, `kernel=se-ard` one for every feature, times one for every lag. They, signal
+//! scale in units of each entry's deviation, `kernel=se-ard` (the default) one for every feature, times one for every lag. They, signal
 //! and noise are those of greatest [marginal likelihood](super::marginal_likelihood) of every k-th row: rows far apart,
 //! since errors of neighbours in time are alike and would pass for signal. Lengths and noise then change by the factors
 //! that predict two held-out blocks best. Up to `exact` rows the mean is exact; of more rows it is that
@@ -69,7 +69,7 @@ pub(crate) fn learner(
     progress: &mut dyn FnMut(FitProgress),
 ) -> Result<Box<dyn Learner>, FitError> {
     let options = &spec.options;
-    let relevance = options.kernel.unwrap_or_default() == KernelShape::Relevance;
+    let relevance = options.kernel.unwrap_or(KernelShape::Relevance) == KernelShape::Relevance;
     let spread: Vec<usize> = rows.iter().copied().step_by(rows.len().div_ceil(LIKELIHOOD_ROWS)).collect();
     let inputs = centred(&examples.inputs(&spread));
     let outputs = standardised(&examples.states(&spread));
