@@ -273,7 +273,7 @@ impl Channel {
 
     /// Takes a value in; gives it corrected, in standard deviations, limited to the training range.
     fn observe(&mut self, value: f64) -> f64 {
-        self.newest = ((value - self.mean) * self.scale).max(-FARTHEST).min(FARTHEST);
+        self.newest = ((value - self.mean) * self.scale).clamp(-FARTHEST, FARTHEST);
         if let Some(last) = self.last.replace(self.newest) {
             self.change += (squared_change(self.newest, last) - self.change) / CHANGE_SPAN;
         }
@@ -443,8 +443,8 @@ mod tests {
         }
         let statistics = statistics();
         let (cleaned, conditions) = cleaned(&mut Guard::new(&statistics), &rows);
-        for row in 1300..2000 {
-            assert_eq!(conditions[row][..2], [ChannelCondition::Silent, ChannelCondition::Noisy], "{row}");
+        for (row, now) in conditions.iter().enumerate().take(2000).skip(1300) {
+            assert_eq!(now[..2], [ChannelCondition::Silent, ChannelCondition::Noisy], "{row}");
             assert_eq!(
                 cleaned.row(row).columns(0, 2).iter().copied().collect::<Vec<_>>(),
                 statistics.mean[..2]

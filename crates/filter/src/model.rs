@@ -280,7 +280,7 @@ impl GuardStatistics {
         shape("guard loadings", &self.loadings, n, self.loadings.ncols())?;
         let ordered = |low: &[f64], high: &[f64]| low.iter().zip(high).all(|(low, high)| low <= high);
         let out_of_range = |name, expected| Err(ModelError::OutOfRange { name, value: 0.0, expected });
-        if !spans.first().is_none_or(|first| *first >= 1) || spans.windows(2).any(|pair| pair[1] <= pair[0]) {
+        if spans.first().is_some_and(|first| *first < 1) || spans.windows(2).any(|pair| pair[1] <= pair[0]) {
             return out_of_range("a guard span", "1 or more, and greater than the one before");
         }
         if standard_deviation.iter().chain(&self.lowest_change).any(|value| *value < 0.0) {

@@ -322,7 +322,7 @@ pub enum Regressor {
         /// d.
         offset: DVector<f64>,
         /// One more kernel, over the whole window; what it gives is added.
-        joint: Option<JointKernel>,
+        joint: Option<Box<JointKernel>>,
     },
     /// Mean of networks: `f(x) = output_scale * mean_k g_k((x - input_mean) * input_scale)`.
     Networks {

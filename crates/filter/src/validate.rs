@@ -220,7 +220,8 @@ fn validate_regressor(
             shape("offset", &as_column(offset.as_slice()), dimension, 1)
         }
         Regressor::MultipleKernel { points, coefficients, scales, weights, offset, joint } => {
-            if let Some(JointKernel { points, coefficients, scales }) = joint {
+            if let Some(joint) = joint {
+                let JointKernel { points, coefficients, scales } = &**joint;
                 validate_points("joint_points", points, inputs)?;
                 shape("joint_coefficients", coefficients, points.nrows(), dimension)?;
                 validate_kernel(1.0, Some(scales), inputs)?;

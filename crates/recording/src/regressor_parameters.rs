@@ -172,11 +172,11 @@ pub(crate) fn read(
             weights: tensors.vector(&name("kernel_weights"), inputs)?,
             offset: tensors.vector_or_zeros(&name("offset"), d)?,
             joint: if tensors.has(&name("joint_points")) {
-                Some(JointKernel {
+                Some(Box::new(JointKernel {
                     points: tensors.rows(&name("joint_points"), inputs)?,
                     coefficients: tensors.rows(&name("joint_coefficients"), d)?,
                     scales: tensors.vector(&name("joint_scales"), inputs)?,
-                })
+                }))
             } else {
                 None
             },

@@ -110,7 +110,10 @@ fn first_outputs(regressor: Regressor, d: usize) -> Regressor {
                 scales,
                 weights,
                 offset: offset.rows(0, d).into_owned(),
-                joint: joint.map(|joint| JointKernel { coefficients: columns(joint.coefficients), ..joint }),
+                joint: joint.map(|joint| {
+                    let JointKernel { points, coefficients, scales } = *joint;
+                    Box::new(JointKernel { points, coefficients: columns(coefficients), scales })
+                }),
             }
         }
         Regressor::Networks { input_mean, input_scale, mut output_scale, mut networks } => {

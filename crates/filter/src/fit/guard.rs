@@ -187,15 +187,15 @@ fn principal_axes(correlation: &DMatrix<f64>, k: usize) -> DMatrix<f64> {
     let mut sizes = vec![0.0; k];
     for _step in 0..STEPS {
         axes = product(plain(correlation), plain(&axes));
-        for column in 0..k {
+        for (column, size) in sizes.iter_mut().enumerate() {
             for before in 0..column {
                 let along = axes.column(before).dot(&axes.column(column));
                 let axis = axes.column(before).into_owned();
                 axes.column_mut(column).axpy(-along, &axis, 1.0);
             }
-            sizes[column] = axes.column(column).norm();
-            if sizes[column] > 0.0 {
-                axes.column_mut(column).unscale_mut(sizes[column]);
+            *size = axes.column(column).norm();
+            if *size > 0.0 {
+                axes.column_mut(column).unscale_mut(*size);
             }
         }
     }

@@ -64,13 +64,13 @@ pub(crate) fn bases(inputs: &DMatrix<f64>, deviations: &[f64], length: f64, most
             let last = sorted.len() - 1;
             let count = CANDIDATES.min(sorted.len());
             let candidates: Vec<f64> = (0..count).map(|at| sorted[at * last / (count - 1).max(1)]).collect();
-            inducing_points(candidates, 1.0 / (length * deviation), most)
+            inducing_points(&candidates, 1.0 / (length * deviation), most)
         })
         .collect()
 }
 
 /// Takes candidates one by one, each the one whose kernel the others miss most.
-fn inducing_points(candidates: Vec<f64>, scale: f64, most: usize) -> Basis {
+fn inducing_points(candidates: &[f64], scale: f64, most: usize) -> Basis {
     let count = candidates.len();
     let mut missed = vec![1.0; count];
     let mut chosen = Vec::new();

@@ -195,7 +195,10 @@ impl Search<'_> {
         let (progress, report) = (&mut *self.progress, &mut *self.report);
         let reached = evidence.maximise(steps, tied, &mut || {
             step += 1;
-            progress(FitProgress { stage: "variances", done: 0.5 + 0.1 * step as f64 / (steps + 1) as f64 });
+            progress(FitProgress {
+                stage: "variances",
+                done: 0.5 + 0.1 * f64::from(step) / (steps + 1) as f64,
+            });
             let left = settings.budget.is_none_or(|budget| budget.left() > 0.0);
             report.budget_used_up |= !left;
             left
@@ -243,7 +246,7 @@ impl MultipleKernel {
             let weights = solved.rows(range.start, range.len()) * variance.sqrt();
             let mut coefficients = joint.coefficients(&weights);
             of_outputs(&mut coefficients);
-            JointKernel { points: joint.points.clone(), coefficients, scales: joint.scales.clone() }
+            Box::new(JointKernel { points: joint.points.clone(), coefficients, scales: joint.scales.clone() })
         });
         Regressor::MultipleKernel {
             points,

@@ -50,7 +50,8 @@ fn regression_on(regressor: &Regressor, path: KernelPath) -> Box<dyn Regression>
             Box::new(gaussian_process::GaussianProcess::new(points, coefficients, scales, offset, path))
         }
         Regressor::MultipleKernel { points, coefficients, scales, weights, offset, joint } => {
-            let joint = joint.as_ref().map(|JointKernel { points, coefficients, scales }| {
+            let joint = joint.as_ref().map(|joint| {
+                let JointKernel { points, coefficients, scales } = &**joint;
                 gaussian_process::GaussianProcess::new(points, coefficients, scales, offset, path)
             });
             Box::new(multiple_kernel::MultipleKernel::new(

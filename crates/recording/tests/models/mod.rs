@@ -173,11 +173,11 @@ fn multiple_kernel() -> Regressor {
         scales: entries(),
         weights: entries(),
         offset: offset(),
-        joint: Some(kalmind_filter::JointKernel {
+        joint: Some(Box::new(kalmind_filter::JointKernel {
             points: matrix(5, FEATURES * LAGS, 8),
             coefficients: matrix(5, 2, 9),
             scales: entries(),
-        }),
+        })),
     }
 }
 
