@@ -81,10 +81,15 @@ pub(crate) fn fit_auto(
         let examples = Examples { data: doubled.as_ref().unwrap_or(data), background, lags };
         let mut own_report = FitReport::default();
         let mut own_progress = |inner: FitProgress| {
-            progress(FitProgress { stage: candidate.decoder.as_str(), done: done + work * inner.done });
+            let done = done + work * 0.4 * inner.done;
+            progress(FitProgress { stage: candidate.decoder.as_str(), done });
         };
         let result = learner(&candidate, &examples, &rows, settings, &mut own_report, &mut own_progress)
-            .and_then(|learner| learn(&*learner, &examples, &rows, ResidualSource::CrossFitted))
+            .and_then(|learner| {
+                learn(&*learner, &examples, &rows, ResidualSource::CrossFitted, &mut |part| {
+                    own_progress(FitProgress { stage: "cross-fitting", done: 1.0 + 1.5 * part });
+                })
+            })
             .and_then(|learned| {
                 let directed = Directed::new(learned.clone(), direction, data);
                 let examples = Examples { data, ..examples };

@@ -65,8 +65,11 @@ pub(crate) fn fit_discriminative(
         }
         let examples = Examples { data: doubled.as_ref().unwrap_or(data), background, lags };
         let learner = learner(spec, &examples, &rows, settings, report, progress)?;
-        progress(FitProgress { stage: "cross-fitting", done: 0.6 });
-        let learned = learn(&*learner, &examples, &rows, spec.options.residuals.unwrap_or_default())?;
+        progress(FitProgress { stage: "cross-fitting", done: 0.4 });
+        let residuals = spec.options.residuals.unwrap_or_default();
+        let learned = learn(&*learner, &examples, &rows, residuals, &mut |part| {
+            progress(FitProgress { stage: "cross-fitting", done: 0.4 + 0.5 * part });
+        })?;
         let learned = Directed::new(learned, direction, data);
         progress(FitProgress { stage: "filter", done: 0.9 });
         let examples = Examples { data, ..examples };

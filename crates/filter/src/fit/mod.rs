@@ -32,6 +32,7 @@ mod refit;
 mod single_precision_product;
 mod state_model;
 mod tanh_network;
+mod training_time;
 mod wiener;
 mod windows;
 

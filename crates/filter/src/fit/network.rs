@@ -22,6 +22,7 @@ use rayon::prelude::*;
 use super::adam::{self, Adam};
 use super::learner::{Examples, Learner};
 use super::tanh_network::{Number, Shape};
+use super::training_time::affordable;
 use super::{FitError, FitProgress, FitReport, FitSettings, levenberg_marquardt};
 use crate::{DecoderSpec, Optimizer, Regressor, TanhNetwork};
 
@@ -70,7 +71,7 @@ enum Training {
 pub(crate) fn learner(
     spec: &DecoderSpec,
     examples: &Examples<'_>,
-    _rows: &[usize],
+    rows: &[usize],
     settings: &FitSettings,
     report: &mut FitReport,
     progress: &mut dyn FnMut(FitProgress),
@@ -98,6 +99,19 @@ pub(crate) fn learner(
         }
     };
     let count = options.networks.unwrap_or(NETWORKS);
+    let with_epochs = |epochs: usize| match training {
+        Training::Adam(adam) => Training::Adam(Adam { epochs, ..adam }),
+        Training::LevenbergMarquardt { .. } => Training::LevenbergMarquardt { iterations: epochs },
+    };
+    let epochs = match training {
+        Training::Adam(adam) => adam.epochs,
+        Training::LevenbergMarquardt { iterations } => iterations,
+    };
+    let one_epoch = Networks { hidden, count: 1, seed: settings.seed, training: with_epochs(1) };
+    let (count, _, epochs) = affordable(settings.budget.as_ref(), (count, count), epochs, report, || {
+        drop(one_epoch.learn(examples, rows));
+    });
+    let training = with_epochs(epochs);
     progress(FitProgress { stage: "networks", done: 0.1 });
     report.uses("hidden", hidden);
     report.uses("networks", count);
