@@ -297,7 +297,7 @@ options! {
     weights: KernelWeights = "weights", "`equal` or `learned`";
     /// `hidden`: units of a network's layer.
     hidden: usize = "hidden", "a whole number from 1 to 512", |hidden: &usize| (1..=512).contains(hidden);
-    /// `layers`: recurrent layers. Default 2.
+    /// `layers`: recurrent layers. Default 3.
     layers: usize = "layers", "a whole number from 1 to 4", |layers: &usize| (1..=4).contains(layers);
     /// `networks`: networks in the mean. Default 5.
     networks: usize = "networks", "a whole number from 1 to 50", |networks: &usize| (1..=50).contains(networks);

@@ -209,7 +209,7 @@ fn helpful_members(predictions: &[&DMatrix<f64>], truth: &DMatrix<f64>) -> Vec<u
 fn cross_validated_error(predictions: &[&DMatrix<f64>], truth: &DMatrix<f64>) -> f64 {
     let mut sum = 0.0;
     for fold in folds(truth.nrows()) {
-        let weights = stacking_weights(predictions, truth, &[fold.clone()]);
+        let weights = stacking_weights(predictions, truth, core::slice::from_ref(&fold));
         let error = combination(predictions, &weights) - truth;
         sum += error.rows_range(fold).norm_squared();
     }
