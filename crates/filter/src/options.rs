@@ -268,7 +268,7 @@ options! {
     /// `dynamics`: how the state moves. Default `linear`.
     dynamics: Dynamics = "dynamics", "`linear`, `ekf` or `ukf`";
     /// `direction`: whether the direction of f is learnt on its own, for components that are one vector in one unit;
-    /// `auto` where held-out rows say so. Default `off`.
+    /// `auto` where held-out rows say so. Default `off`, of `dkf-gp` and `dkf-mk` `auto`.
     direction: Choice<bool> = "direction", "`on`, `off` or `auto`";
     /// `intercept`: whether linear models have one.
     intercept: bool = "intercept", "`on` or `off`";

@@ -232,7 +232,7 @@ fn read_dkf(
         direction: header.direction,
         noise,
         noise_scale: header.noise_scale,
-        covariance_scale: read_covariance_scale(header.covariance_scale, tensors)?,
+        covariance_scale: read_covariance_scale(&header.covariance_scale, tensors)?,
     })
 }
 
@@ -245,10 +245,10 @@ fn write_covariance_scale(scale: &CovarianceScale, tensors: &mut TensorWriter) -
 }
 
 fn read_covariance_scale(
-    header: CovarianceScaleHeader,
+    header: &CovarianceScaleHeader,
     tensors: &mut TensorReader<'_>,
 ) -> Result<CovarianceScale, ModelFileError> {
-    match header {
+    match *header {
         CovarianceScaleHeader::Constant(factor) if factor > 0.0 => Ok(CovarianceScale::constant(factor)),
         CovarianceScaleHeader::Constant(factor) => {
             Err(problem(&format!("parameters: covariance_scale is {factor}, but has to be above 0")))

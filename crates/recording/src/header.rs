@@ -52,6 +52,7 @@ pub(crate) struct WienerHeader {
 /// The header's `parameters` of `ole`: none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::empty_structs_with_brackets, reason = "one without would be null in the header")]
 pub(crate) struct OleHeader {}
 
 /// The header's `parameters` of `ekf` and `ukf`.

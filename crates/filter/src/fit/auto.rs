@@ -32,6 +32,8 @@ fn candidates() -> Vec<(DecoderSpec, f64)> {
     };
     let mut linear = with_lags(DecoderName::DkfLinear, 9);
     linear.options.ridge = Some(Choice::Auto);
+    let mut nadaraya_watson = with_lags(DecoderName::DkfNw, 8);
+    nadaraya_watson.options.kernel = Some(KernelShape::Relevance);
     let mut gaussian_process = with_lags(DecoderName::DkfGp, 15);
     gaussian_process.options.kernel = Some(KernelShape::Relevance);
     // fewer networks than alone: the other members are part of the mean
@@ -41,7 +43,7 @@ fn candidates() -> Vec<(DecoderSpec, f64)> {
     lstm.options.cell = Some(Cell::Lstm);
     vec![
         (linear, 0.01),
-        (with_lags(DecoderName::DkfNw, 3), 0.02),
+        (nadaraya_watson, 0.03),
         (with_lags(DecoderName::DkfNn, 5), 0.07),
         (gaussian_process, 0.3),
         (gru, 0.3),

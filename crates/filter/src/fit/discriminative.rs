@@ -18,8 +18,8 @@ use crate::discriminative::DiscriminativeFilter;
 use crate::published_covariance::Measure;
 use crate::wiener::triangle;
 use crate::{
-    Choice, CovarianceScale, DecoderSpec, DkfParameters, Dynamics, FitProgress, Form, ModelError, Noise,
-    NoiseKind, NonlinearDynamics, Options, Start, StateModel, TrainingData,
+    Choice, CovarianceScale, DecoderName, DecoderSpec, DkfParameters, Dynamics, FitProgress, Form,
+    ModelError, Noise, NoiseKind, NonlinearDynamics, Options, Start, StateModel, TrainingData,
 };
 
 /// Pivots of Q below this part of their diagonal entry mean that residuals follow from each other.
@@ -54,7 +54,10 @@ pub(crate) fn fit_discriminative(
         Choice::Given(lags) => vec![lags],
         Choice::Auto => LAGS.to_vec(),
     };
-    let direction = spec.options.direction.unwrap_or(Choice::Given(false));
+    let direction = spec.options.direction.unwrap_or(match spec.decoder {
+        DecoderName::DkfGp | DecoderName::DkfMk => Choice::Auto,
+        _ => Choice::Given(false),
+    });
     let direction = if can_have_direction(data.states.ncols()) { direction } else { Choice::Given(false) };
     let doubled = (direction != Choice::Given(false)).then(|| with_direction(data));
     let mut best: Option<(FilterChoice, Directed, usize)> = None;
