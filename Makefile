@@ -24,7 +24,7 @@ LIBLSL := .liblsl/ready
 PYTHON_PEERS := .venv/peers-ready
 BROWSER := tests/browser/node_modules/ready
 
-.PHONY: help build demo test test-rust test-ring test-browser bench lint clean
+.PHONY: help build demo test test-rust test-ring test-browser bench accuracy lint clean
 
 help: ## what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -45,12 +45,16 @@ test-rust: $(LIBLSL) $(PYTHON_PEERS) ## unit, property and end-to-end tests
 test-ring: $(LIBLSL) ## model checking of the lock-free ring
 	$(CARGO) test --locked -p kalmind-acquisition --features loom --test ring_loom --release
 
-test-browser: $(LIBLSL) $(BROWSER) ## the live page in Chromium
+test-browser: $(LIBLSL) $(BROWSER) ## the live page and the page of an evaluation in Chromium
 	$(CARGO) build --locked -p kalmind-output --example fake_session
+	$(CARGO) build --locked
 	setup/test-browser.sh
 
 bench: $(LIBLSL) $(PYTHON_PEERS) ## measure the speed of every stage, with the accuracy beside it
 	$(CARGO) bench --locked
+
+accuracy: build ## decoders on the real recording beside the published figures (takes long; ACCURACY='--quick' less)
+	python3 benches/accuracy/table.py $(ACCURACY)
 
 lint: $(LIBLSL) ## formatting, lints, documentation
 	$(CARGO) fmt --all --check

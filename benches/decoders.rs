@@ -198,6 +198,7 @@ fn kernel_regression(criterion: &mut Criterion) -> Vec<Row> {
             let parameters = DkfParameters {
                 state: state(2, 1),
                 dynamics: None,
+                direction: false,
                 form: Form::Standard,
                 start: Start::Prior,
                 lags: 1,

@@ -84,6 +84,7 @@ fn dkf(n: usize) -> DkfParameters {
     DkfParameters {
         state: state(),
         dynamics: None,
+        direction: false,
         form: Form::Standard,
         start: Start::Prior,
         lags: 1,

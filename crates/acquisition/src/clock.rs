@@ -14,6 +14,12 @@ pub fn now() -> LslTime {
     LslTime(lsl::local_clock())
 }
 
+/// [`now`] in plain seconds: the clock of code that knows none and is handed one as a function.
+#[must_use]
+pub fn seconds() -> f64 {
+    now().0
+}
+
 /// One instant on the LSL clock and in Unix time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ClockPair {

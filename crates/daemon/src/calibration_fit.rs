@@ -40,7 +40,7 @@ pub enum CalibrationFitError {
 }
 
 /// Fits `spec` to z-scored features and the labels that calibration made; with `shuffle` (a seed) to labels in random
-/// order, as a control. Runs in a thread of its own on the slow side.
+/// order, as a control; with `guard` behind a guard where the decoder's options leave it open. Runs in a thread of its own on the slow side.
 ///
 /// # Errors
 /// [`CalibrationFitError`].
@@ -49,6 +49,7 @@ pub fn fit_calibration(
     spec: &DecoderSpec,
     demand: &Demand,
     shuffle: Option<u64>,
+    guard: bool,
 ) -> Result<CalibrationFit, CalibrationFitError> {
     if demand.components.len() != 2 {
         return Err(CalibrationFitError::Components(demand.components.len()));
@@ -77,6 +78,6 @@ pub fn fit_calibration(
         parameters: fitted.parameters,
     };
     let model = IdentifiedModel::of(&model)?;
-    let staged = model.stage()?;
+    let staged = model.stage_live(guard)?;
     Ok(CalibrationFit { model, staged, rows })
 }

@@ -149,6 +149,9 @@ pub struct FitArguments {
     /// Seed of whatever is random in the fit.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+    /// Seconds that the fit may take before it stops to try more [default: as long as it needs].
+    #[arg(long, value_name = "SECONDS", value_parser = positive, allow_negative_numbers = true)]
+    pub budget: Option<f64>,
     /// Model file to write.
     #[arg(short = 'o', long = "output", value_name = "MODEL")]
     pub output: PathBuf,
@@ -163,24 +166,52 @@ pub struct EvaluateArguments {
     /// Tables.
     #[command(flatten)]
     pub tables: TableArguments,
-    /// Training rows, half-open, from 0.
-    #[arg(long, value_name = "A..B", required_unless_present = "model", conflicts_with = "model")]
+    /// Training rows, half-open, from 0; with --folds the rows that are cut into folds [default there: all].
+    #[arg(long, value_name = "A..B", required_unless_present_any = ["model", "folds"], conflicts_with = "model")]
     pub train: Option<String>,
     /// Test rows, half-open, from 0.
-    #[arg(long, value_name = "C..D")]
-    pub test: String,
-    /// Decoders to compare, separated by commas; may be repeated.
+    #[arg(long, value_name = "C..D", required_unless_present = "folds", conflicts_with = "folds")]
+    pub test: Option<String>,
+    /// Cross-validate instead: cut the rows into N blocks, test on each after training on the others.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=100), conflicts_with = "model")]
+    pub folds: Option<u8>,
+    /// Decoders to compare, separated by commas; may be repeated. Differences are to the first.
     #[arg(long, value_name = "LIST", required_unless_present = "model", conflicts_with = "model")]
     pub decoders: Vec<String>,
     /// A fitted model instead of decoders to fit.
     #[arg(long, value_name = "MODEL")]
     pub model: Option<PathBuf>,
-    /// Seed of whatever is random in the fits.
+    /// Seed of whatever is random in the fits, and of the bootstrap.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+    /// Fit with N seeds, from --seed up, and print means; decoders that no seed changes are fitted once.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=100), conflicts_with = "model")]
+    pub seeds: u8,
+    /// Seconds that each fit may take before it stops to try more.
+    #[arg(long, value_name = "SECONDS", value_parser = positive, allow_negative_numbers = true, conflicts_with = "model")]
+    pub budget: Option<f64>,
+    /// Offset on a channel (column name or number from 0; `all` for each in turn) during the test, in standard deviations
+    /// of its training rows; may be repeated.
+    #[arg(long, value_name = "CHANNEL:OFFSET", allow_hyphen_values = true)]
+    pub perturb: Vec<String>,
+    /// Measure what each channel does to the output: decodes the test rows twice per channel.
+    #[arg(long)]
+    pub influence: bool,
+    /// Keep features within Z training standard deviations of the training mean, in training and test.
+    #[arg(long, value_name = "Z", value_parser = positive, allow_negative_numbers = true, conflicts_with = "model")]
+    pub saturate: Option<f64>,
+    /// Put intervals into the JSON document as well.
+    #[arg(long)]
+    pub intervals: bool,
+    /// Resamples behind the intervals.
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+    pub resamples: u32,
     /// Folder for one CSV a decoder: row, mean, covariance (lower triangle).
     #[arg(long, value_name = "DIR")]
     pub predictions: Option<PathBuf>,
+    /// Page to write: figures with intervals, courses, calibration, robustness, what each fit chose; needs no network.
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
     /// Print one JSON document on stdout.
     #[arg(long)]
     pub json: bool,
@@ -232,5 +263,13 @@ fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
         _ => Err("a number of seconds, zero or more, is expected".to_owned()),
+    }
+}
+
+/// A number from the command line that is finite and above zero.
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
+        _ => Err("a number above zero is expected".to_owned()),
     }
 }

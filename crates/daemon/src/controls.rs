@@ -128,7 +128,7 @@ impl Controls for DaemonControls {
 
 impl DaemonControls {
     /// What the tick thread and the desk count: name, help, value.
-    pub fn tick_counts(&self) -> [(&'static str, &'static str, u64); 12] {
+    pub fn tick_counts(&self) -> [(&'static str, &'static str, u64); 13] {
         let counts = &self.counts;
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         [
@@ -140,6 +140,11 @@ impl DaemonControls {
             ("panics", "Panics caught.", read(&counts.panics)),
             ("nonfinite_values", "Values left out of bins as not finite.", read(&counts.nonfinite_values)),
             ("masked_features", "Features masked, summed over ticks.", read(&counts.masked_features)),
+            (
+                "guarded_channels",
+                "Channels that the guard corrected or masked, summed over ticks.",
+                read(&counts.guarded_channels),
+            ),
             ("lost_records", "Ticks that the slow side never saw.", read(&counts.lost_records)),
             ("models_refused", "Models that did not fit the streams.", read(&counts.models_refused)),
             ("unknown_markers", "Markers of the task that were not understood.", read(&self.unknown_markers)),

@@ -150,6 +150,7 @@ impl Daemon {
         let (handle, messages) = DeskHandle::new(decoder);
         let settings = DeskSettings {
             demand: plan.demand.clone(),
+            guard: configuration.decoder.guard,
             label_law: label_law(configuration),
             calibrate: options.calibrate,
             program: options.program,
@@ -371,7 +372,7 @@ fn first_model(
     commands: &mut Producer<QueuedCommand>,
 ) -> Outcome<Option<DecoderInfo>> {
     let Some(model) = &plan.model else { return Ok(None) };
-    let staged = model.stage().or_usage()?;
+    let staged = model.stage_live(plan.configuration.decoder.guard).or_usage()?;
     if let Err((error, _)) = engine.stage(staged) {
         return Err(error).or_usage();
     }

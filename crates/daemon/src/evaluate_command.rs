@@ -1,100 +1,259 @@
 //! `kalmind evaluate`: decoders on held-out rows, run by the engine of the live tick.
 
-use std::{fmt::Write as _, fs, io::Write as _, ops::Range, path::Path};
+use std::{fmt::Write as _, fs, io::Write as _, path::Path};
 
-use arrayvec::ArrayVec;
-use hdrhistogram::Histogram;
-use kalmind_acquisition::clock;
-use kalmind_engine::{Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, StreamBinning};
-use kalmind_filter::{
-    DecoderSpec, LabelLaw, Model,
-    accuracy::{self, Accuracy},
-};
-use kalmind_types::{
-    BinClose, Binning, ChannelMask, Intent, LslTime, Mode, NumberFormat, SampleBlock, Samples, Seconds,
-    StreamFeatures, StreamHealth, StreamTime, TickInput,
-};
-use serde_json::json;
+use anyhow::Context as _;
+use kalmind_filter::{DecoderSpec, FitReport};
 
 use crate::{
     cli::EvaluateArguments,
-    configuration::Configuration,
+    evaluation::{
+        channels::{ChannelFacts, Errors, Perturbation, Trial, channel_names},
+        comparison::{Compared, Comparison, Intervals, Run, judge},
+        decode::{Alteration, Saturation, decode_rows},
+        document::document,
+        predictions::write_predictions,
+        split::{Split, Splits},
+        text,
+    },
     failure::{OrFail as _, Outcome},
-    fit_command::fit_tables,
+    fit_command::{FitOptions, fit_tables, progress_bar},
     model::IdentifiedModel,
-    plan::EPOCH_JUMP,
+    report,
     tables::Tables,
 };
-
-/// What decoding a range of rows gave: one entry a row.
-#[derive(Debug)]
-pub struct Decoded {
-    /// Intents, one a row.
-    pub intents: Vec<Intent>,
-    /// Steps in which the filter fell back to another form.
-    pub fallback_steps: u64,
-    /// Nanoseconds a step.
-    pub step_ns: Histogram<u64>,
-}
 
 /// Runs the command.
 ///
 /// # Errors
-/// Exit code 2 for arguments, tables and models that cannot be used, 1 for a fit that fails.
+/// Exit code 2 for arguments, tables and models that cannot be used, 1 for a fit that fails or a file that cannot be
+/// written.
 pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
+    // what is written at the end is tried first: no hour of fitting for a folder that is not there
+    if let Some(path) = &arguments.report {
+        check_writable(path).or_usage()?;
+    }
+    let specs = match &arguments.model {
+        Some(_) => Vec::new(),
+        None => DecoderSpec::parse_list(&arguments.decoders.join(",")).or_usage()?,
+    };
     let tables = Tables::read(&arguments.tables).or_usage()?;
-    let test = tables.range("--test", &arguments.test).or_usage()?;
-    let train =
-        arguments.train.as_deref().map(|text| tables.range("--train", text)).transpose().or_usage()?;
-    let models = models(arguments, &tables, train.clone())?;
-    let truth = tables.states_of(test.clone());
-    let least_speed = train.clone().map(|train| accuracy::median_speed(&tables.states_of(train)));
-    let mut rows = Vec::with_capacity(models.len());
-    let mut rows_left_out = 0;
-    for (index, (model, fit_seconds)) in models.iter().enumerate() {
-        let decoded = decode_rows(model, &tables, test.clone()).or_work()?;
-        let figures = Accuracy::of(&truth, &decoded.intents, least_speed.unwrap_or(f64::INFINITY));
-        rows_left_out = figures.rows_left_out;
-        if let Some(folder) = &arguments.predictions {
-            write_predictions(folder, &model.model, index, &decoded.intents, test.start).or_work()?;
+    let splits = Splits::of(arguments, &tables).or_usage()?;
+    let channel_names = channel_names(&tables);
+    let perturbations = arguments
+        .perturb
+        .iter()
+        .map(|text| Perturbation::read(text, &channel_names))
+        .collect::<anyhow::Result<Vec<_>>>()
+        .or_usage()?;
+    let truth =
+        splits.splits.iter().map(|split| tables.states_of(core::slice::from_ref(&split.test))).collect();
+    let mut comparison = Comparison {
+        truth,
+        components: components(&tables),
+        bin_ms: tables.bin_ms,
+        channel_names,
+        channel_facts: Vec::new(),
+        perturbations,
+        saturate: arguments.saturate,
+        seeds: (0..u64::from(arguments.seeds)).map(|index| arguments.seed.wrapping_add(index)).collect(),
+        decoders: Vec::new(),
+        splits,
+    };
+    if let Some(path) = &arguments.model {
+        let model = crate::model::load(path).or_usage()?;
+        check_model(&model, &tables).or_usage()?;
+        let facts = ChannelFacts::of_model(&model, &tables, &comparison.splits.test);
+        if facts.deviation.is_none() && !comparison.perturbations.is_empty() {
+            let error = anyhow::anyhow!(
+                "--perturb: {} does not store the standard deviations of its training rows; fit it with --zscore, or \
+                 evaluate with --train and --decoders",
+                path.display()
+            );
+            return Err(error).or_usage();
         }
-        rows.push(Row { spec: model.model.decoder, figures, decoded, fit_seconds: *fit_seconds });
+        comparison.channel_facts = vec![facts];
+        let spec = model.model.decoder;
+        let report = model.model.report.clone().and_then(|report| serde_json::from_value(report).ok());
+        let fitted = Fitted { model, report, seconds: None, seed: arguments.seed };
+        let run = run_split(arguments, &tables, &comparison, 0, fitted).or_work()?;
+        comparison.decoders.push(Compared { spec, runs: vec![run] });
+    } else {
+        let facts = |split: &Split| ChannelFacts::of_training(&tables, &split.train);
+        comparison.channel_facts = comparison.splits.splits.iter().map(facts).collect();
+        for (index, spec) in specs.iter().enumerate() {
+            let label = format!("decoder {} of {}, ", index + 1, specs.len());
+            let compared = compare(arguments, &tables, &comparison, spec, &label).or_work()?;
+            comparison.decoders.push(compared);
+        }
+    }
+    if let Some(folder) = &arguments.predictions {
+        write_all_predictions(folder, &comparison).or_work()?;
+    }
+    print(arguments, &comparison)
+}
+
+fn print(arguments: &EvaluateArguments, comparison: &Comparison) -> Outcome<()> {
+    let wanted = arguments.intervals || arguments.report.is_some() || !arguments.json;
+    let intervals = wanted.then(|| Intervals::of(comparison, arguments.resamples, arguments.seed));
+    if let (Some(path), Some(intervals)) = (&arguments.report, &intervals) {
+        let page = report::page(arguments, comparison, intervals).or_work()?;
+        fs::write(path, page).with_context(|| path.display().to_string()).or_work()?;
     }
     let mut out = std::io::stdout().lock();
-    if arguments.json {
-        let range = |rows: &Range<usize>| json!([rows.start, rows.end]);
-        let document = json!({
-            "train": train.as_ref().map(range),
-            "test": range(&test),
-            "rows_left_out": rows_left_out,
-            "decoders": rows.iter().map(Row::json).collect::<Vec<_>>(),
-        });
-        writeln!(out, "{document}").or_work()
-    } else {
-        write!(out, "{}", table(&rows, rows_left_out)).or_work()
+    match &intervals {
+        Some(intervals) if !arguments.json => {
+            write!(out, "{}", text::tables(comparison, intervals)).or_work()
+        }
+        intervals => {
+            let asked = intervals.as_ref().filter(|_| arguments.intervals);
+            writeln!(out, "{}", document(comparison, asked)).or_work()
+        }
     }
 }
 
-/// The model named, or every decoder of the list fitted to the training rows, with the seconds that took.
-fn models(
+/// A model and where it comes from.
+struct Fitted {
+    model: IdentifiedModel,
+    report: Option<FitReport>,
+    seconds: Option<f64>,
+    seed: u64,
+}
+
+/// Fits one decoder for every split and seed, and runs each fit.
+fn compare(
     arguments: &EvaluateArguments,
     tables: &Tables,
-    train: Option<Range<usize>>,
-) -> Outcome<Vec<(IdentifiedModel, Option<f64>)>> {
-    if let Some(path) = &arguments.model {
-        let model = crate::model::load(path).or_usage()?;
-        check_model(&model, tables).or_usage()?;
-        return Ok(vec![(model, None)]);
+    comparison: &Comparison,
+    spec: &DecoderSpec,
+    label: &str,
+) -> anyhow::Result<Compared> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (index, split) in comparison.splits.splits.iter().enumerate() {
+        let saturated = saturation(comparison, index).map(|limits| saturated(tables, &limits));
+        let first = runs.len();
+        for &seed in &comparison.seeds {
+            let options = FitOptions { zscore: arguments.tables.zscore, seed, budget: arguments.budget };
+            let tables_to_fit = saturated.as_ref().unwrap_or(tables);
+            let (model, fitted, seconds) = fit_tables(tables_to_fit, &split.train, spec, &options, label)?;
+            for warning in &fitted.report.warnings {
+                tracing::warn!("{spec}: {warning}");
+            }
+            // where a second seed changes nothing, no further one will
+            if runs.len() == first + 1 && runs[first].model.model.parameters == fitted.parameters {
+                break;
+            }
+            let model = IdentifiedModel::of(&model)?;
+            let fitted = Fitted { model, report: Some(fitted.report), seconds: Some(seconds), seed };
+            runs.push(run_split(arguments, tables, comparison, index, fitted)?);
+        }
     }
-    let train = train.unwrap_or(0..0);
-    let specs = DecoderSpec::parse_list(&arguments.decoders.join(",")).or_usage()?;
-    let mut models = Vec::with_capacity(specs.len());
-    for spec in &specs {
-        let (model, _, seconds) =
-            fit_tables(tables, train.clone(), spec, arguments.tables.zscore, arguments.seed).or_work()?;
-        models.push((IdentifiedModel::of(&model).or_work()?, Some(seconds)));
+    Ok(Compared { spec: *spec, runs })
+}
+
+/// Runs one fit over the test rows of one split, and again with channels changed where that is asked for.
+fn run_split(
+    arguments: &EvaluateArguments,
+    tables: &Tables,
+    comparison: &Comparison,
+    index: usize,
+    fitted: Fitted,
+) -> anyhow::Result<Run> {
+    let Split { train, test } = &comparison.splits.splits[index];
+    let truth = &comparison.truth[index];
+    let limits = saturation(comparison, index);
+    let alteration = Alteration { change: None, saturation: limits.as_ref() };
+    let decoded = decode_rows(&fitted.model, tables, test.clone(), &alteration)?;
+    let trained = (!train.is_empty()).then(|| tables.states_of(train));
+    let (rows, accuracy) = judge(truth, &decoded, Comparison::least_speed(trained.as_ref()));
+    let facts = &comparison.channel_facts[index];
+    let trial = Trial { model: &fitted.model, tables, test, truth, facts, saturation: limits.as_ref() };
+    let influence = arguments.influence || arguments.report.is_some();
+    let channels =
+        comparison.perturbations.iter().map(|perturbation| perturbation.channels.len()).sum::<usize>()
+            + if influence { tables.features.width } else { 0 };
+    let bar = progress_bar(channels as u64);
+    bar.set_message(format!("{} with channels changed", fitted.model.model.decoder.decoder));
+    let decoded_one = || bar.inc(1);
+    let perturbed = comparison
+        .perturbations
+        .iter()
+        .map(|perturbation| trial.perturbed(perturbation, &decoded_one))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let influences = influence.then(|| trial.influences(&decoded.intents, &decoded_one)).transpose()?;
+    bar.finish_and_clear();
+    Ok(Run {
+        split: index,
+        seed: fitted.seed,
+        report: fitted.report,
+        fit_seconds: fitted.seconds,
+        unfiltered: decoded.unfiltered.as_ref().map(|unfiltered| Errors::of(truth, unfiltered)),
+        model: fitted.model,
+        decoded,
+        rows,
+        accuracy,
+        perturbed,
+        influences,
+    })
+}
+
+/// The limits on features that the split's training rows give, where asked for.
+fn saturation(comparison: &Comparison, split: usize) -> Option<Saturation> {
+    let facts = comparison.channel_facts.get(split)?;
+    Some(Saturation {
+        mean: facts.mean.clone(),
+        deviation: facts.deviation.clone()?,
+        limit: comparison.saturate?,
+    })
+}
+
+/// The tables with all features within limits.
+fn saturated(tables: &Tables, limits: &Saturation) -> Tables {
+    let mut limited = tables.clone();
+    for row in limited.features.values.chunks_exact_mut(tables.features.width) {
+        limits.apply(row);
     }
-    Ok(models)
+    limited
+}
+
+/// Names of the states' columns.
+fn components(tables: &Tables) -> Vec<String> {
+    tables.states.columns.clone().unwrap_or_else(|| crate::fit_command::default_names(tables.states.width))
+}
+
+fn write_all_predictions(folder: &Path, comparison: &Comparison) -> anyhow::Result<()> {
+    for (index, decoder) in comparison.decoders.iter().enumerate() {
+        let name = decoder.spec.decoder.as_str();
+        for run in &decoder.runs {
+            let mut file = format!("{index}-{name}");
+            if comparison.splits.folded() {
+                let _infallible = write!(file, "-fold{}", run.split);
+            }
+            if comparison.seeds.len() > 1 {
+                let _infallible = write!(file, "-seed{}", run.seed);
+            }
+            let first_row = comparison.splits.splits[run.split].test.start;
+            let intents = &run.decoded.intents;
+            write_predictions(folder, &run.model.model, &format!("{file}.csv"), intents, first_row)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file can be made there.
+fn check_writable(path: &Path) -> anyhow::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    anyhow::ensure!(
+        folder.is_dir(),
+        "--report {}: there is no folder {}; make it, or write elsewhere",
+        path.display(),
+        folder.display()
+    );
+    anyhow::ensure!(!path.is_dir(), "--report {}: this is a folder; name a file in it", path.display());
+    Ok(())
 }
 
 /// Whether a model can be run on the tables at all.
@@ -127,185 +286,4 @@ fn check_model(model: &IdentifiedModel, tables: &Tables) -> anyhow::Result<()> {
         "the model was fitted with bins of {expected} ms, the rows are {found} ms apart (--rate)"
     );
     Ok(())
-}
-
-/// One decoder's row of the table.
-struct Row {
-    spec: DecoderSpec,
-    figures: Accuracy,
-    decoded: Decoded,
-    fit_seconds: Option<f64>,
-}
-
-impl Row {
-    /// Microseconds of a step: median, 99th percentile, longest.
-    fn step_us(&self) -> [f64; 3] {
-        let steps = &self.decoded.step_ns;
-        [steps.value_at_quantile(0.5), steps.value_at_quantile(0.99), steps.max()].map(|ns| ns as f64 / 1e3)
-    }
-
-    fn json(&self) -> serde_json::Value {
-        let [p50, p99, max] = self.step_us();
-        let options: serde_json::Map<String, serde_json::Value> =
-            self.spec.set_options().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-        let coverage = &self.figures.coverage;
-        json!({
-            "name": self.spec.decoder.as_str(),
-            "options": options,
-            "nrmse": self.figures.nrmse,
-            "maae": self.figures.maae,
-            "maae_moving": self.figures.maae_moving,
-            "correlation": self.figures.correlation,
-            "nees": self.figures.nees,
-            "coverage": { "50": coverage.half, "90": coverage.ninety, "99": coverage.ninety_nine },
-            "fallback_steps": self.decoded.fallback_steps,
-            "fit_seconds": self.fit_seconds,
-            "step_us": { "p50": p50, "p99": p99, "max": max },
-        })
-    }
-}
-
-/// The table for people.
-fn table(rows: &[Row], rows_left_out: usize) -> String {
-    let mut text = format!(
-        "{:<40} {:>7} {:>7} {:>7} {:>6} {:>20} {:>9} {:>7} {:>8}\n",
-        "decoder", "nRMSE", "MAAE", "moving", "NEES", "coverage 50/90/99 %", "fallbacks", "fit s", "step µs"
-    );
-    for row in rows {
-        let Accuracy { nrmse, maae, maae_moving, nees, coverage, .. } = &row.figures;
-        let seconds = row.fit_seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.2}"));
-        let moving = maae_moving.map_or_else(|| "-".to_owned(), |angle| format!("{angle:.4}"));
-        let coverage = format!(
-            "{:.1}/{:.1}/{:.1}",
-            100.0 * coverage.half,
-            100.0 * coverage.ninety,
-            100.0 * coverage.ninety_nine
-        );
-        let [p50, ..] = row.step_us();
-        let _infallible = writeln!(
-            text,
-            "{:<40} {nrmse:>7.4} {maae:>7.4} {moving:>7} {nees:>6.2} {coverage:>20} {:>9} {seconds:>7} {p50:>8.2}",
-            row.spec.to_string(),
-            row.decoded.fallback_steps,
-        );
-    }
-    if rows_left_out > 0 {
-        let _infallible = writeln!(text, "{rows_left_out} rows with zero truth are left out of the angles");
-    }
-    text
-}
-
-/// One CSV a decoder: row, mean, covariance (lower triangle).
-fn write_predictions(
-    folder: &Path,
-    model: &Model,
-    index: usize,
-    intents: &[Intent],
-    first_row: usize,
-) -> anyhow::Result<()> {
-    fs::create_dir_all(folder)?;
-    let names: Vec<&str> = model.components.iter().map(|component| component.name.as_str()).collect();
-    let mut text = String::from("row");
-    for name in &names {
-        let _infallible = write!(text, ",{name}");
-    }
-    for (row, a) in names.iter().enumerate() {
-        for b in names.iter().take(row + 1) {
-            let _infallible = write!(text, ",covariance_{a}_{b}");
-        }
-    }
-    for (row, intent) in intents.iter().enumerate() {
-        let _infallible = write!(text, "\n{}", first_row + row);
-        for value in intent.mean().iter().chain(intent.covariance()) {
-            let _infallible = write!(text, ",{value}");
-        }
-    }
-    text.push('\n');
-    let path = folder.join(format!("{index}-{}.csv", model.decoder.decoder.as_str()));
-    fs::write(&path, text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
-}
-
-/// Decodes `rows` of the tables' features with the binner and engine of the live tick, cold from the first of them.
-///
-/// # Errors
-/// When the model cannot be built.
-pub fn decode_rows(model: &IdentifiedModel, tables: &Tables, rows: Range<usize>) -> anyhow::Result<Decoded> {
-    let width = tables.features.width;
-    let bin = Seconds::from_millis(tables.bin_ms);
-    // rows further apart than any live bin have no live counterpart; gaps are then counted in rows
-    let live = crate::plan::BIN_MS.contains(&tables.bin_ms);
-    let stream = StreamBinning {
-        binning: Binning::Sample,
-        rate_hz: Some(1e3 / tables.bin_ms),
-        required: true,
-        blocks: 2,
-        block_samples: 1,
-    };
-    let settings = BinnerSettings {
-        width: bin,
-        max_wait: Seconds(f64::INFINITY),
-        epoch_jump: if live { EPOCH_JUMP } else { Seconds(10.0 * bin.0) },
-        streams: vec![stream],
-    };
-    let mut binner = Binner::new(settings, ChannelMask::default())?;
-    let mut engine = Engine::new(EngineSettings {
-        features: vec![StreamFeatures { binning: Binning::Sample, channels: width, labels: None }],
-        max_masked: 0.25,
-        restart_after: Seconds::from_millis(if live {
-            Configuration::default().bins.restart_after_ms
-        } else {
-            3.0 * tables.bin_ms
-        }),
-        stale_after: Seconds(f64::INFINITY),
-        auto_resume: Seconds(f64::INFINITY),
-        start: Mode::Idle,
-        cursor: CursorSettings::default(),
-        label_law: LabelLaw::default(),
-    })?;
-    let staged = model.stage()?;
-    engine.stage(staged).map_err(|(error, _)| error)?;
-    let mut commands = ArrayVec::<_, 1>::new();
-    commands.push(kalmind_types::Command::SwapModel(model.id));
-
-    let mut decoded = Decoded {
-        intents: Vec::with_capacity(rows.len()),
-        fallback_steps: 0,
-        step_ns: Histogram::new_with_bounds(1, 60_000_000_000, 3)?,
-    };
-    let mut input = TickInput::empty();
-    let mut spare = Some(Box::new(SampleBlock::with_capacity(NumberFormat::Double64, width, 1)));
-    for row in rows {
-        let mut block = spare
-            .take()
-            .unwrap_or_else(|| Box::new(SampleBlock::with_capacity(NumberFormat::Double64, width, 1)));
-        fill(&mut block, row as u64, tables.time[row], tables.features.row(row));
-        binner.accept(0, block);
-        while binner.close_next(LslTime(f64::NEG_INFINITY), &commands, &mut input) {
-            commands.clear();
-            let start = clock::now();
-            let output = engine.step(&input, &binner);
-            decoded.step_ns.saturating_record(((clock::now() - start).0 * 1e9) as u64);
-            decoded.fallback_steps += u64::from(output.fallback);
-            if input.closed_by == BinClose::Sample {
-                let intent = output.intent.ok_or_else(|| {
-                    anyhow::anyhow!("row {row}: the decoder gave no finite intent; look for extreme values in the features there")
-                })?;
-                decoded.intents.push(intent);
-            }
-            binner.release(|_, block| spare = Some(block));
-        }
-    }
-    Ok(decoded)
-}
-
-fn fill(block: &mut SampleBlock, index: u64, time: f64, values: &[f64]) {
-    block.first_index = index;
-    block.health = StreamHealth::Live;
-    block.received = LslTime(time);
-    block.stamps.clear();
-    block.stamps.push(StreamTime(time));
-    block.values.clear();
-    if let Samples::Double64(kept) = &mut block.values {
-        kept.extend_from_slice(values);
-    }
 }

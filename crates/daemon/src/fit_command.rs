@@ -1,9 +1,10 @@
 //! `kalmind fit`: a decoder fitted to tables, written as a model file.
 
-use std::io::Write as _;
+use std::{fmt::Write as _, io::Write as _, ops::Range};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use kalmind_filter::{DecoderSpec, FitSettings, Fitted, Model, ZScore, fit};
+use kalmind_acquisition::clock;
+use kalmind_filter::{Budget, DecoderSpec, FitReport, FitSettings, Fitted, Model, ZScore, fit};
 use kalmind_types::{Binning, Component, StreamFeatures};
 use serde_json::json;
 
@@ -25,8 +26,10 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
         Some(text) => tables.range("--rows", text).or_usage()?,
         None => 0..tables.features.rows,
     };
+    let options =
+        FitOptions { zscore: arguments.tables.zscore, seed: arguments.seed, budget: arguments.budget };
     let (mut model, fitted, seconds) =
-        fit_tables(&tables, rows.clone(), &spec, arguments.tables.zscore, arguments.seed).or_work()?;
+        fit_tables(&tables, core::slice::from_ref(&rows), &spec, &options, "").or_work()?;
     for stream in &mut model.streams {
         stream.binning = binning;
     }
@@ -43,6 +46,7 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
         let report = json!({
             "model": arguments.output, "sha256": id.to_hex(), "decoder": spec.to_string(),
             "rows": [rows.start, rows.end], "bin_ms": model.bin_ms, "fit_seconds": seconds, "report": fitted.report,
+            "chosen": fitted.report.chosen(),
         });
         writeln!(out, "{report}").or_work()?;
     } else {
@@ -57,6 +61,7 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
             id.to_hex()
         )
         .or_work()?;
+        write!(out, "{}", findings(&fitted.report)).or_work()?;
     }
     for warning in &fitted.report.warnings {
         tracing::warn!("{warning}");
@@ -64,33 +69,120 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
     Ok(())
 }
 
-/// Fits `spec` to rows of the tables. Gives the model, what the fit said, and how many seconds it took.
+/// Candidates that people are shown, best first.
+const SHOWN: usize = 10;
+
+/// What a fit found, for people: what is in use, how it did on held-out rows, and what else was tried.
+fn findings(report: &FitReport) -> String {
+    let mut text = String::new();
+    let mut say = |heading: &str, line: &str| {
+        let _infallible = writeln!(text, "{heading:<10} {line}");
+    };
+    let in_use: Vec<String> =
+        report.hyperparameters.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect();
+    if !in_use.is_empty() {
+        say("in use", &in_use.join(", "));
+    }
+    let mut held_out = Vec::new();
+    if let Some(error) = report.held_out_error {
+        held_out.push(format!("nRMSE {error:.4}"));
+    }
+    if let Some(coverage) = &report.held_out_coverage {
+        let [half, ninety, ninety_nine] =
+            [coverage.half, coverage.ninety, coverage.ninety_nine].map(|part| 100.0 * part);
+        held_out.push(format!("coverage 50/90/99 % {half:.1}/{ninety:.1}/{ninety_nine:.1}"));
+    }
+    if let Some(steps) = report.fallback_steps {
+        held_out.push(format!("fallback steps {steps}"));
+    }
+    if !held_out.is_empty() {
+        say("held out", &held_out.join(", "));
+    }
+    let mut tried: Vec<_> = report.tried.iter().zip(report.chosen()).collect();
+    tried.sort_by(|(left, _), (right, _)| left.error.total_cmp(&right.error));
+    let all = tried.len();
+    let mut index = 0;
+    tried.retain(|(_, chosen)| {
+        index += 1;
+        *chosen || index <= SHOWN
+    });
+    for (index, (tried, chosen)) in tried.iter().enumerate() {
+        let heading = if index == 0 { "tried" } else { "" };
+        let mark = if *chosen { "  <- chosen" } else { "" };
+        say(heading, &format!("{:.4}  {}{mark}", tried.error, tried.candidate));
+    }
+    if all > tried.len() {
+        say("", &format!("and {} more (--json prints all, in order)", all - tried.len()));
+    }
+    if report.budget_used_up {
+        say("budget", "used up: not everything was tried; give --budget more seconds to try it all");
+    }
+    text
+}
+
+/// A hyperparameter as people write it.
+pub(crate) fn plain(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Number(number) => match number.as_f64() {
+            Some(value) if !number.is_u64() && !number.is_i64() => significant(value),
+            _ => number.to_string(),
+        },
+        serde_json::Value::Array(values) => {
+            format!("[{}]", values.iter().map(plain).collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Four significant digits, without zeros at the end.
+fn significant(value: f64) -> String {
+    let rounded: f64 = format!("{value:.3e}").parse().unwrap_or(value);
+    rounded.to_string()
+}
+
+/// How to fit.
+#[derive(Clone, Copy, Debug)]
+pub struct FitOptions {
+    /// Z-score the features with the training rows' statistics.
+    pub zscore: bool,
+    /// Seed of whatever is random.
+    pub seed: u64,
+    /// Seconds after which nothing more is tried.
+    pub budget: Option<f64>,
+}
+
+/// Fits `spec` to ranges of rows of the tables; `label` stands before the stages on the progress bar. Gives the model, what
+/// the fit said, and how many seconds it took.
 ///
 /// # Errors
 /// What [`fit`] finds.
 pub fn fit_tables(
     tables: &Tables,
-    rows: std::ops::Range<usize>,
+    rows: &[Range<usize>],
     spec: &DecoderSpec,
-    zscore: bool,
-    seed: u64,
+    options: &FitOptions,
+    label: &str,
 ) -> Result<(Model, Fitted, f64), kalmind_filter::FitError> {
-    let statistics = tables.statistics(rows.clone());
-    let zscore = zscore
+    let statistics = tables.statistics(rows);
+    let zscore = options
+        .zscore
         .then(|| ZScore { mean: statistics.mean.clone(), standard_deviation: statistics.deviation.clone() });
     let law = kalmind_filter::LabelLaw::default();
     let data = tables.training(rows, zscore.as_ref(), law.skip_ms);
     let background =
         zscore.as_ref().map_or_else(|| statistics.mean.clone(), |zscore| zscore.apply(&statistics.mean));
-    let settings = FitSettings { seed, background: Some(background), budget: None };
-    let bar = progress_bar();
-    let start = kalmind_acquisition::clock::now();
+    let bar = progress_bar(1000);
+    let start = clock::seconds();
+    let budget = options.budget.map(|seconds| Budget { end: start + seconds, clock: clock::seconds });
+    let settings = FitSettings { seed: options.seed, background: Some(background), budget };
     let fitted = fit(spec, &data, &settings, &mut |progress| {
-        bar.set_message(progress.stage);
+        bar.set_message(format!("{label}{} {}", spec.decoder, progress.stage));
         bar.set_position((progress.done * 1000.0) as u64);
-    })?;
-    let seconds = (kalmind_acquisition::clock::now() - start).0;
+    });
     bar.finish_and_clear();
+    let fitted = fitted?;
+    let seconds = clock::seconds() - start;
     let components = match &tables.states.columns {
         Some(names) => names.clone(),
         None => default_names(tables.states.width),
@@ -118,7 +210,7 @@ pub fn fit_tables(
 }
 
 /// Names of components that a file without header leaves open: velocity first.
-fn default_names(components: usize) -> Vec<String> {
+pub(crate) fn default_names(components: usize) -> Vec<String> {
     match components {
         1 => vec!["vx".to_owned()],
         2 => vec!["vx".to_owned(), "vy".to_owned()],
@@ -151,8 +243,45 @@ fn binning(text: &str) -> anyhow::Result<Binning> {
 }
 
 /// A bar on stderr; invisible where stderr is no terminal.
-fn progress_bar() -> ProgressBar {
+pub(crate) fn progress_bar(length: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:32} {percent:>3} % {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(1000).with_style(style)
+    ProgressBar::new(length).with_style(style)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hyperparameters_read_like_options() {
+        let values = serde_json::json!(["se-ard", 3, 0.123_456_789, 1.0, [1e-7, "x"], true]);
+        assert_eq!(plain(&values), "[se-ard, 3, 0.1235, 1, [0.0000001, x], true]");
+    }
+
+    #[test]
+    fn findings_mark_what_was_chosen_and_say_when_time_ran_out() {
+        let report: FitReport = serde_json::from_value(serde_json::json!({
+            "held_out_error": 0.5,
+            "held_out_coverage": { "50": 0.512, "90": 0.9, "99": 0.98 },
+            "hyperparameters": { "lags": 2, "form": "robust" },
+            "tried": (1..=20)
+                .map(|lags| serde_json::json!({ "candidate": format!("lags={lags}"), "error": if lags == 2 { 0.5 } else { 0.7 - 0.01 * f64::from(lags) } }))
+                .collect::<Vec<_>>(),
+            "budget_used_up": true,
+        }))
+        .expect("a report");
+        let said = findings(&report);
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines[0], "in use     form robust, lags 2");
+        assert_eq!(lines[1], "held out   nRMSE 0.5000, coverage 50/90/99 % 51.2/90.0/98.0");
+        // lags 20 (0.5), 2 (0.5) in some order, then 19, 18, ..
+        assert!(
+            lines[2].starts_with("tried      0.5000") && lines[3].starts_with("           0.5000"),
+            "{said}"
+        );
+        assert!(said.contains("0.5000  lags=2  <- chosen") && said.matches("chosen").count() == 1, "{said}");
+        assert!(lines[4].ends_with("0.5100  lags=19"), "{said}");
+        assert!(said.contains("and 10 more") && said.contains("budget     used up"), "{said}");
+    }
 }

@@ -75,17 +75,36 @@ impl IdentifiedModel {
         Ok(Self { model, id })
     }
 
-    /// Builds what the tick runs. Slow side: allocates, and may invert large matrices.
+    /// Builds what the tick runs, as the model says. Slow side: allocates, and may invert large matrices.
     ///
     /// # Errors
     /// [`BuildError`].
     pub fn stage(&self) -> Result<Box<StagedModel>, BuildError> {
+        self.stage_with_guard(self.model.decoder.is_guarded())
+    }
+
+    /// As [`Self::stage`], for a live run: where the model's options leave it open, `guard` says whether a guard stands in
+    /// front of the decoder.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn stage_live(&self, guard: bool) -> Result<Box<StagedModel>, BuildError> {
+        let guard = self.model.decoder.options.guard.unwrap_or(guard);
+        if guard && self.model.guard.is_none() {
+            tracing::warn!(
+                "the model has no statistics of its channels, so no guard watches them; fit it anew to have one"
+            );
+        }
+        self.stage_with_guard(guard)
+    }
+
+    fn stage_with_guard(&self, guard: bool) -> Result<Box<StagedModel>, BuildError> {
         let zscore = self.model.zscore.as_ref().map(|zscore| FeatureStatistics {
             mean: zscore.mean.clone(),
             deviation: zscore.standard_deviation.clone(),
         });
         let preparation = Preparation::new(self.model.training_mean.clone(), zscore)?;
-        Ok(Box::new(StagedModel { id: self.id, decoder: self.model.decoder()?, preparation }))
+        Ok(Box::new(StagedModel { id: self.id, decoder: self.model.decoder_with_guard(guard)?, preparation }))
     }
 
     /// Every difference between the model and what the run gives, one sentence each; empty where it fits.

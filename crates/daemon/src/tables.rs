@@ -69,7 +69,7 @@ pub enum TablesError {
 }
 
 /// Features and states of the same rows.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tables {
     /// Features.
     pub features: Table,
@@ -145,64 +145,85 @@ impl Tables {
             .map_err(|source| TablesError::Range { option, source })
     }
 
-    /// Mean and standard deviation of the features over `rows`.
+    /// Mean and standard deviation of the features over ranges of rows.
     #[must_use]
-    pub fn statistics(&self, rows: Range<usize>) -> FeatureStatistics {
-        let width = self.features.width;
-        let values = self.features.values.get(rows.start * width..rows.end * width).unwrap_or_default();
-        FeatureStatistics::measure(values, width)
+    pub fn statistics(&self, rows: &[Range<usize>]) -> FeatureStatistics {
+        let values: Vec<f64> = each(rows).flat_map(|row| self.features.row(row)).copied().collect();
+        FeatureStatistics::measure(&values, self.features.width)
     }
 
-    /// The states of `rows`, rows x d.
+    /// The states of ranges of rows, rows x d.
     #[must_use]
-    pub fn states_of(&self, rows: Range<usize>) -> DMatrix<f64> {
-        let values: Vec<f64> = rows.clone().flat_map(|row| self.states.row(row).to_vec()).collect();
-        DMatrix::from_row_slice(rows.len(), self.states.width, &values)
+    pub fn states_of(&self, rows: &[Range<usize>]) -> DMatrix<f64> {
+        let values: Vec<f64> = each(rows).flat_map(|row| self.states.row(row)).copied().collect();
+        DMatrix::from_row_slice(each(rows).count(), self.states.width, &values)
     }
 
-    /// The rows to fit on, z-scored where asked for. A gap in time separates segments; rows in the first `skip_ms` of a
-    /// trial train the state model only.
+    /// The features of ranges of rows as they stand, rows x n.
     #[must_use]
-    pub fn training(&self, rows: Range<usize>, zscore: Option<&ZScore>, skip_ms: f64) -> TrainingData {
-        let raw: Vec<f64> = rows
-            .clone()
-            .flat_map(|row| {
-                let values = self.features.row(row);
-                zscore.map_or_else(|| values.to_vec(), |zscore| zscore.apply(values))
-            })
-            .collect();
+    pub fn features_of(&self, rows: &[Range<usize>]) -> DMatrix<f64> {
+        let values: Vec<f64> = each(rows).flat_map(|row| self.features.row(row)).copied().collect();
+        DMatrix::from_row_slice(each(rows).count(), self.features.width, &values)
+    }
+
+    /// The rows to fit on, in ascending ranges, z-scored where asked for. A gap in time, or between ranges, separates
+    /// segments; rows in the first `skip_ms` of a trial train the state model only.
+    #[must_use]
+    pub fn training(&self, rows: &[Range<usize>], zscore: Option<&ZScore>, skip_ms: f64) -> TrainingData {
+        let mut features = self.features_of(rows);
+        if let Some(zscore) = zscore {
+            for mut row in features.row_iter_mut() {
+                let values: Vec<f64> = row.iter().copied().collect();
+                row.iter_mut().zip(zscore.apply(&values)).for_each(|(to, from)| *to = from);
+            }
+        }
+        let mut segment_starts = Vec::new();
+        let mut before = 0;
+        for range in rows {
+            let time = self.time.get(range.clone()).unwrap_or_default();
+            segment_starts.push(before);
+            segment_starts
+                .extend(kalmind_recording::segment_starts(time).into_iter().map(|start| before + start));
+            before += range.len();
+        }
+        // row 0 starts one in any case
+        segment_starts.retain(|&start| start > 0);
+        segment_starts.sort_unstable();
+        segment_starts.dedup();
         TrainingData {
-            features: DMatrix::from_row_slice(rows.len(), self.features.width, &raw),
-            states: self.states_of(rows.clone()),
-            measurement: self.task.as_ref().map(|task| self.past_reaction(task, rows.clone(), skip_ms)),
-            segment_starts: kalmind_recording::segment_starts(
-                self.time.get(rows.clone()).unwrap_or_default(),
-            ),
+            features,
+            states: self.states_of(rows),
+            measurement: self.task.as_ref().map(|task| self.past_reaction(task, rows, skip_ms)),
+            segment_starts,
             task: self.task.as_ref().map(|task| task_samples(task, rows)),
         }
     }
 
     /// Which rows lie at least `skip_ms` into their trial.
-    fn past_reaction(&self, task: &TaskTable, rows: Range<usize>, skip_ms: f64) -> Vec<bool> {
+    fn past_reaction(&self, task: &TaskTable, rows: &[Range<usize>], skip_ms: f64) -> Vec<bool> {
         let mut trial = None;
         let mut start = 0.0;
-        rows.map(|row| {
-            if trial != Some(task.rows[row].trial) {
-                trial = Some(task.rows[row].trial);
-                start = self.time[row];
-            }
-            self.time[row] - start >= skip_ms / 1e3 - 1e-6
-        })
-        .collect()
+        each(rows)
+            .map(|row| {
+                if trial != Some(task.rows[row].trial) {
+                    trial = Some(task.rows[row].trial);
+                    start = self.time[row];
+                }
+                self.time[row] - start >= skip_ms / 1e3 - 1e-6
+            })
+            .collect()
     }
 }
 
+/// Every row of the ranges.
+fn each(rows: &[Range<usize>]) -> impl Iterator<Item = usize> + '_ {
+    rows.iter().cloned().flatten()
+}
+
 /// What the task showed in `rows`.
-fn task_samples(task: &TaskTable, rows: Range<usize>) -> Vec<TaskSample> {
-    task.rows
-        .get(rows)
-        .unwrap_or_default()
-        .iter()
+fn task_samples(task: &TaskTable, rows: &[Range<usize>]) -> Vec<TaskSample> {
+    each(rows)
+        .filter_map(|row| task.rows.get(row))
         .map(|row| TaskSample { trial: row.trial, target: row.target, cursor: row.cursor, hold: row.hold })
         .collect()
 }
@@ -211,4 +232,31 @@ fn median_step(time: &[f64]) -> Option<f64> {
     let mut steps: Vec<f64> = time.windows(2).map(|pair| pair[1] - pair[0]).collect();
     steps.sort_by(f64::total_cmp);
     steps.get(steps.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(values: Vec<f64>) -> Table {
+        let rows = values.len();
+        Table { columns: None, time: None, values, rows, width: 1 }
+    }
+
+    #[test]
+    fn no_window_reaches_from_one_range_of_rows_into_the_next() {
+        let time: Vec<f64> = (0..10).map(|row| f64::from(row) + if row >= 8 { 5.0 } else { 0.0 }).collect();
+        let values: Vec<f64> = (0..10).map(f64::from).collect();
+        let tables =
+            Tables { features: table(values.clone()), states: table(values), task: None, bin_ms: 1e3, time };
+        let data = tables.training(&[0..3, 5..10], None, 0.0);
+        assert_eq!(data.segment_starts, [3, 6], "where the ranges meet, and where time has a gap");
+        assert_eq!(data.features.as_slice(), [0.0, 1.0, 2.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
+        assert_eq!(data.features, data.states);
+        assert!((tables.statistics(&[0..3, 5..10]).mean[0] - 4.75).abs() < 1e-12);
+        let zscore = ZScore { mean: vec![1.0], standard_deviation: vec![2.0] };
+        let scaled = tables.training(core::slice::from_ref(&(0..3)), Some(&zscore), 0.0);
+        assert_eq!(scaled.features.as_slice(), [-0.5, 0.0, 0.5]);
+        assert!(scaled.segment_starts.is_empty());
+    }
 }

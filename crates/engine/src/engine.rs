@@ -11,7 +11,7 @@
 
 use core::fmt;
 
-use kalmind_filter::{Decoder, LabelLaw};
+use kalmind_filter::{Decoder, LabelLaw, StepReport};
 use kalmind_signal::{FeatureExtractor, LayoutError, Preparation};
 use kalmind_types::{
     Cause, Command, CursorDrive, IndexRange, Intent, LslTime, Mode, ModelId, OutputState, Position,
@@ -175,6 +175,11 @@ impl Engine {
         &self.raw
     }
 
+    /// What the newest measurement alone said of the intent, where the decoder knows it (see [`Decoder::unfiltered`]).
+    pub fn unfiltered(&self) -> Option<&[f64]> {
+        self.active.as_ref().and_then(|model| model.decoder.unfiltered())
+    }
+
     /// How long the input may be silent before the state is `stale`.
     pub fn stale_after(&self) -> Seconds {
         self.settings.stale_after
@@ -214,7 +219,7 @@ impl Engine {
         if restart || (!moved_before && self.states.state().moves()) {
             self.cursor.ramp();
         }
-        let (row_one, fallback) = self.decode(input, complete, restart, displayed);
+        let report = self.decode(input, complete, restart, displayed);
         if complete {
             self.last_complete = Some(input.time);
         }
@@ -235,8 +240,9 @@ impl Engine {
             click: None,
             masked_features: invalid.saturating_add(switched_off) as u32,
             nonfinite_values,
-            row_one,
-            fallback,
+            row_one: report.row_one,
+            fallback: report.fallback,
+            guarded_channels: report.guarded_channels,
         }
     }
 
@@ -268,6 +274,7 @@ impl Engine {
             nonfinite_values: 0,
             row_one: false,
             fallback: false,
+            guarded_channels: 0,
         }
     }
 
@@ -362,10 +369,10 @@ impl Engine {
         complete: bool,
         restart: bool,
         displayed: Position,
-    ) -> (bool, bool) {
+    ) -> StepReport {
         let Some(model) = &mut self.active else {
             self.intent = None;
-            return (false, false);
+            return StepReport::default();
         };
         if restart {
             model.decoder.restart();
@@ -382,7 +389,7 @@ impl Engine {
             self.states.fault(Cause::NotFinite);
             self.intent = None;
         }
-        (report.row_one, report.fallback)
+        report
     }
 
     fn move_cursor(&mut self, duration: Seconds) -> Velocity {

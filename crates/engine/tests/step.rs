@@ -73,6 +73,48 @@ impl Decoder for Plain {
     }
 }
 
+/// A decoder that means to go where it was told that the cursor is.
+#[derive(Debug, Default)]
+struct Watcher {
+    cursor: [f64; 2],
+}
+
+impl Decoder for Watcher {
+    fn features(&self) -> usize {
+        CHANNELS
+    }
+
+    fn dimension(&self) -> usize {
+        2
+    }
+
+    fn restart(&mut self) {
+        self.cursor = [f64::NAN; 2];
+    }
+
+    fn step(&mut self, _features: Option<&[f64]>, intent: &mut Intent) -> StepReport {
+        intent.mean_mut().copy_from_slice(&self.cursor);
+        intent.covariance_mut().copy_from_slice(&[1.0, 0.0, 1.0]);
+        StepReport { valid: true, ..StepReport::default() }
+    }
+
+    fn takes_cursor(&self) -> bool {
+        true
+    }
+
+    fn observe_cursor(&mut self, cursor: Position) {
+        self.cursor = cursor.0;
+    }
+
+    fn state(&self) -> Option<FilterState<'_>> {
+        None
+    }
+
+    fn adopt(&mut self, _state: FilterState<'_>) -> bool {
+        false
+    }
+}
+
 /// One row of samples a tick; the index is the row.
 #[derive(Default)]
 struct Rows(Vec<[f64; CHANNELS]>);
@@ -400,4 +442,28 @@ fn the_same_inputs_give_the_same_bits_twice() {
         outputs
     };
     assert_eq!(run(), run());
+}
+
+#[test]
+fn a_decoder_that_asks_is_told_where_the_cursor_was_displayed_during_the_bin() {
+    let mut bench = Bench::new(Mode::Control);
+    let preparation = Preparation::new(vec![0.0; CHANNELS], None).expect("means are finite");
+    let model = StagedModel { id: ModelId([1; 32]), decoder: Box::new(Watcher::default()), preparation };
+    assert!(bench.engine.stage(Box::new(model)).is_ok());
+    let mut displayed = Position([0.5, 0.5]);
+    for tick in 0..60 {
+        let placed = Position([0.1, f64::from(tick) / 60.0]);
+        let commands: &[Command] = match tick {
+            0 => &[SWAP],
+            // a jump in this tick is seen in the next bin
+            20 => &[Command::PlaceCursor(placed)],
+            _ => &[],
+        };
+        // a gap of more than half a second, after which the decoder starts anew
+        let row = (!(25..55).contains(&tick)).then_some(ROW);
+        let output = bench.tick(row, commands);
+        assert_eq!(mean(&output), Some(displayed.0.to_vec()), "tick {tick}");
+        displayed = output.position;
+    }
+    assert!(displayed.0[0] > 0.1, "the cursor moved");
 }

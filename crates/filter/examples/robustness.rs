@@ -2,10 +2,13 @@
 //! Brandman, Burkhart et al. (2018) on the simulated participant and, where `KALMIND_DATA` names the data folder, on the
 //! real recording.
 //!
-//! `cargo run --release -p kalmind-filter --example robustness [DECODER..]`
+//! Columns: mean over the ten channels of highest signal-to-noise ratio, the first of them, the worst of them, in percent of
+//! the error without disturbance. `cargo run --release -p kalmind-filter --example robustness [--within-training] [DECODER..]`:
+//! with the flag the last 1000 training rows of the recording stand for its test rows, for choosing anything by it.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a table on standard output is the purpose")]
 
 #[path = "../tests/robustness/participant.rs"]
+#[expect(dead_code, reason = "the tests ask for more")]
 mod participant;
 #[path = "../tests/robustness/protocol.rs"]
 mod protocol;
@@ -26,17 +29,17 @@ const DISTURBANCES: [(&str, Disturbance); 7] = [
 ];
 
 fn main() {
-    let mut decoders: Vec<String> = std::env::args().skip(1).collect();
+    let (flags, mut decoders): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
     if decoders.is_empty() {
         decoders = DecoderName::ALL.iter().map(ToString::to_string).collect();
     }
     let simulated = participant::participant(7500, 96, 1);
     table("simulated participant, 96 units", &Recording::split(&simulated, 4500, 20.0), &decoders);
     if let Some(data) = recording::recording() {
-        // the last 1000 training rows stand for the test while anything is being chosen
-        let choosing = std::env::var_os("CHOOSING").is_some();
-        let data = if choosing { recording::first_rows(&data, 5000) } else { data };
-        let train = if choosing { 4000 } else { 5000 };
+        let within_training = flags.iter().any(|flag| flag == "--within-training");
+        let (data, train) =
+            if within_training { (recording::first_rows(&data, 5000), 4000) } else { (data, 5000) };
         table("real recording (Flint et al. 2012)", &Recording::split(&data, train, 100.0), &decoders);
     }
 }

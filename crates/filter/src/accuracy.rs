@@ -26,6 +26,8 @@ pub struct Accuracy {
     pub nees: f64,
     /// How much of the truth lies within the ellipsoids of 50, 90 and 99 %.
     pub coverage: Coverage,
+    /// Mean logarithm (natural) of the Gaussian density given to the truth; higher is better.
+    pub log_score: f64,
 }
 
 /// Parts of the truth within the ellipsoids that the covariance says hold 50, 90 and 99 %.
@@ -67,6 +69,7 @@ impl Accuracy {
             correlation: correlation(truth, estimates),
             nees: nees(truth, estimates),
             coverage: coverage(truth, estimates),
+            log_score: log_score(truth, estimates),
         }
     }
 }
@@ -111,15 +114,24 @@ fn mean_angle(truth: &DMatrix<f64>, estimates: &[Intent], least_speed: f64) -> A
         if length == 0.0 {
             angle.left_out += 1;
         } else if length > least_speed {
-            let both = length * norm(estimate.mean());
-            let inner: f64 = truth.iter().zip(estimate.mean()).map(|(truth, mean)| truth * mean).sum();
-            let cosine = if both > 0.0 { (inner / both).clamp(-1.0, 1.0) } else { 0.0 };
-            angle.mean += libm::acos(cosine);
+            angle.mean += angle_between(&truth, estimate.mean());
             angle.rows += 1;
         }
     }
     angle.mean /= angle.rows as f64;
     angle
+}
+
+/// The angle between truth and estimate in radians; `None` where the truth is zero, a right angle where the estimate is.
+pub(crate) fn angle(truth: &[f64], estimate: &[f64]) -> Option<f64> {
+    (norm(truth) > 0.0).then(|| angle_between(truth, estimate))
+}
+
+fn angle_between(truth: &[f64], estimate: &[f64]) -> f64 {
+    let both = norm(truth) * norm(estimate);
+    let inner: f64 = truth.iter().zip(estimate).map(|(truth, mean)| truth * mean).sum();
+    let cosine = if both > 0.0 { (inner / both).clamp(-1.0, 1.0) } else { 0.0 };
+    libm::acos(cosine)
 }
 
 /// The median length of the rows: what [`maae_moving`] takes as least speed, of the training rows.
@@ -161,12 +173,24 @@ pub fn nees(truth: &DMatrix<f64>, estimates: &[Intent]) -> f64 {
 /// Parts of the truth within the ellipsoids of 50, 90 and 99 %.
 #[must_use]
 pub fn coverage(truth: &DMatrix<f64>, estimates: &[Intent]) -> Coverage {
-    let distances = distances(truth, estimates);
+    coverage_of(&distances(truth, estimates), truth.ncols())
+}
+
+/// [`coverage`] from the squared distances `e' Sigma^-1 e` of d components.
+pub(crate) fn coverage_of(distances: &[f64], dimension: usize) -> Coverage {
     let within = |probability: f64| {
-        let limit = chi_square_quantile(truth.ncols(), probability);
+        let limit = chi_square_quantile(dimension, probability);
         distances.iter().filter(|&&distance| distance <= limit).count() as f64 / distances.len() as f64
     };
     Coverage { half: within(0.5), ninety: within(0.9), ninety_nine: within(0.99) }
+}
+
+/// Mean logarithm of the Gaussian density that means and covariances give the truth; minus infinity where a covariance is
+/// not positive definite.
+#[must_use]
+pub fn log_score(truth: &DMatrix<f64>, estimates: &[Intent]) -> f64 {
+    let scores = crate::scores::row_scores(truth, estimates);
+    scores.iter().map(|row| row.log_score).sum::<f64>() / scores.len() as f64
 }
 
 fn distances(truth: &DMatrix<f64>, estimates: &[Intent]) -> Vec<f64> {
@@ -177,14 +201,21 @@ fn distances(truth: &DMatrix<f64>, estimates: &[Intent]) -> Vec<f64> {
 
 /// `(z - mu)' Sigma^-1 (z - mu)`; `None` where the covariance is not positive definite.
 pub(crate) fn squared_distance(truth: &[f64], estimate: &Intent) -> Option<f64> {
+    distance_and_log_determinant(truth, estimate).map(|(distance, _)| distance)
+}
+
+/// `(z - mu)' Sigma^-1 (z - mu)` and `ln |Sigma|`; `None` where the covariance is not positive definite.
+pub(crate) fn distance_and_log_determinant(truth: &[f64], estimate: &Intent) -> Option<(f64, f64)> {
     let d = estimate.dimension();
     let covariance = DMatrix::from_fn(d, d, |row, column| {
         estimate.covariance()[kalmind_types::lower_triangle_index(row, column)]
     });
     let error: Vec<f64> = truth.iter().zip(estimate.mean()).map(|(truth, mean)| truth - mean).collect();
     let mut solved = error.clone();
-    Cholesky::new(&covariance, 0.0).ok()?.solve(&mut solved);
-    Some(error.iter().zip(&solved).map(|(error, solved)| error * solved).sum())
+    let factor = Cholesky::new(&covariance, 0.0).ok()?;
+    factor.solve(&mut solved);
+    let distance = error.iter().zip(&solved).map(|(error, solved)| error * solved).sum();
+    Some((distance, factor.log_determinant()))
 }
 
 /// The factor on a covariance that makes its ellipsoids hold what they say: the geometric mean of the factors that are
@@ -203,7 +234,7 @@ fn norm(values: &[f64]) -> f64 {
 }
 
 /// The value below which a part `probability` of the values lies, between neighbours; NaN without values.
-fn quantile(values: &mut [f64], probability: f64) -> f64 {
+pub(crate) fn quantile(values: &mut [f64], probability: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let Some(last) = values.len().checked_sub(1) else { return f64::NAN };
     let place = probability * last as f64;

@@ -16,8 +16,8 @@ use crate::stacked::StackedBelief;
 use crate::steady::steady_decoder;
 use crate::wiener::WienerDecoder;
 use crate::{
-    Decoder, FilterState, Form, KalmanParameters, Linearization, ModelError, Options, Parameters, Start,
-    StateModel, StepReport,
+    Decoder, FilterState, Form, KalmanParameters, KernelPath, Linearization, ModelError, Options, Parameters,
+    Start, StateModel, StepReport,
 };
 
 /// The decoder of validated `parameters`, whose lagged bins start as `background`; of `options` those count that say how
@@ -26,6 +26,7 @@ pub(crate) fn decoder(
     parameters: &Parameters,
     options: &Options,
     background: &[f64],
+    path: KernelPath,
 ) -> Result<Box<dyn Decoder>, ModelError> {
     let decoder: Box<dyn Decoder> = match parameters {
         Parameters::Kalman(kalman) => {
@@ -38,7 +39,7 @@ pub(crate) fn decoder(
         Parameters::WienerCascade(cascade) => Box::new(WienerDecoder::cascade(cascade, background)),
         Parameters::RefitKalman(refit) => Box::new(RefitKalmanDecoder::new(refit)?),
         Parameters::NonlinearKalman(nonlinear) => nonlinear_decoder(nonlinear)?,
-        Parameters::Dkf(dkf) => Box::new(DkfDecoder::new(dkf, background)?),
+        Parameters::Dkf(dkf) => Box::new(DkfDecoder::new(dkf, background, path)?),
     };
     Ok(Box::new(Checked::new(decoder)))
 }

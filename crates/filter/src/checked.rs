@@ -25,7 +25,7 @@ impl Checked {
 }
 
 /// Whether all values are finite and of a size that decoders can work with; no early end, so that it vectorises.
-fn usable(values: &[f64]) -> bool {
+pub(crate) fn usable(values: &[f64]) -> bool {
     values.iter().fold(true, |all, value| all & (value.abs() <= LARGEST))
 }
 

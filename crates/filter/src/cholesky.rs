@@ -57,6 +57,11 @@ impl Cholesky {
         Ok(())
     }
 
+    /// `ln |L L'|`.
+    pub(crate) fn log_determinant(&self) -> f64 {
+        (0..self.size).map(|row| 2.0 * libm::log(self.lower[row * self.size + row])).sum()
+    }
+
     /// Solves L L' x = b in place.
     pub(crate) fn solve(&self, values: &mut [f64]) {
         let size = self.size;

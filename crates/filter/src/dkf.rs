@@ -14,7 +14,8 @@
 //! Row one: `first` takes `mu = f`, `Sigma = Q` (the authors' code); `prior` updates N(0, S) by f and Q. Without
 //! features: `mu = A mu`, `Sigma = M`, and the bin enters the window as the background. An order p > 1 stacks p states
 //! in companion form; f and Q speak of the newest, and row one gives the older ones their stationary distribution given
-//! the newest. With `dynamics` the prediction is that of an extended or unscented Kalman filter through a network. Cost: that of f and Q, n l d multiplications (linear) or m (n l + a constant) for m points, and d^3.
+//! the newest. With `dynamics` the prediction is that of an extended or unscented Kalman filter through a network. Cost:
+//! that of f and Q, n l d multiplications (linear) or m (n l + a constant) for m points, and d^3.
 
 use kalmind_types::{Intent, MAX_COMPONENTS};
 
@@ -24,7 +25,7 @@ use crate::published_covariance::PublishedCovariance;
 use crate::regression::ConditionalModel;
 use crate::wiener::triangle;
 use crate::window::Window;
-use crate::{Decoder, DkfParameters, FilterState, ModelError, Noise, StepReport};
+use crate::{Decoder, DkfParameters, FilterState, KernelPath, ModelError, Noise, StepReport};
 
 /// See the module.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub(crate) struct DkfDecoder {
 }
 
 impl DkfDecoder {
-    pub(crate) fn new(dkf: &DkfParameters, background: &[f64]) -> Result<Self, ModelError> {
+    pub(crate) fn new(dkf: &DkfParameters, background: &[f64], path: KernelPath) -> Result<Self, ModelError> {
         let mut filter =
             state_filter(&dkf.state, movement(dkf.dynamics.as_ref()), Some(dkf.form), dkf.start)?;
         if let Noise::Constant { covariance } = &dkf.noise
@@ -55,7 +56,7 @@ impl DkfDecoder {
             dimension: dkf.state.dimension(),
             window: Window::new(background, dkf.lags.max(dkf.covariance_scale.window.len() / n)),
             inputs: n * dkf.lags,
-            conditional: ConditionalModel::new(dkf),
+            conditional: ConditionalModel::new(dkf, path),
             filter,
             published: PublishedCovariance::new(&dkf.covariance_scale, &dkf.state.marginal_covariance())?,
             unfiltered: [0.0; MAX_COMPONENTS],

@@ -8,14 +8,14 @@
 //! ukf    mean and covariance of g at the sigma points, plus G      (see the sigma points' weights)
 //! ```
 //!
-//! Worth trying where the intent has resting places or limits that a linear model cannot have. On hand velocities a linear model of
-//! higher order gains more, and this one is of order 1. Cost: h (d + 25) + d^3 multiplications with a network of h units,
-//! (2 d + 1) times as much with sigma points.
+//! Worth trying where the intent has resting places or limits that a linear model cannot have. It is of order 1: on
+//! held-out rows of the recording of the tests it was 0.5 % better than a linear model of order 1 (`dkf-linear`) and no
+//! better than one of order 2 (`dkf-nn`). Cost: h (d + 25) + d^3 multiplications with a network of h units, (2 d + 1)
+//! times as much with sigma points.
 //!
 //! About a point that g flees from, a variance without measurements would grow without end; it is limited to
 //! [`MOST_VARIANCES`] times that of the stationary distribution, far above what a filter with measurements believes. A
 //! prediction that is not finite is the stationary distribution.
-#![expect(clippy::needless_range_loop, reason = "matrix algebra reads best by row and column")]
 
 use crate::belief::{Belief, Correction, PlainBelief};
 use crate::build::Movement;

@@ -114,3 +114,35 @@ impl Factors {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn predictions_are_conditional_expectations() {
+        let number = |at: usize| libm::sin((at * at * 7 + 3 * at) as f64 * 0.37);
+        let loadings = DMatrix::from_fn(6, 2, |row, column| number(row * 2 + column));
+        let uniqueness: Vec<f64> = (0..6).map(|row| 0.3 + 0.1 * f64::from(row)).collect();
+        let covariance = &loadings * loadings.transpose()
+            + DMatrix::from_diagonal(&nalgebra::DVector::from_vec(uniqueness.clone()));
+        let values: Vec<f64> = (0..6).map(|at| number(at + 40)).collect();
+        let mut factors = Factors::new(&loadings, &uniqueness);
+        for left_out in [None, Some(4)] {
+            if let Some(channel) = left_out {
+                factors.include(channel, false);
+            }
+            let mut predicted = vec![0.0; 6];
+            factors.predict(&values, &mut predicted);
+            for (channel, predicted) in predicted.iter().enumerate() {
+                let others: Vec<usize> =
+                    (0..6).filter(|other| *other != channel && Some(*other) != left_out).collect();
+                let inner = covariance.select_rows(&others).select_columns(&others);
+                let given = DMatrix::from_fn(others.len(), 1, |row, _| values[others[row]]);
+                let cross = covariance.select_rows(&[channel]).select_columns(&others);
+                let expected = (cross * inner.lu().solve(&given).unwrap())[(0, 0)];
+                assert!((predicted - expected).abs() < 1e-10, "{channel}");
+            }
+        }
+    }
+}

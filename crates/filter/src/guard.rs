@@ -13,7 +13,7 @@
 //!   dropped when it is one that needs no correction.
 //! - *Noise and silence.* A running mean of squared changes from bin to bin (von Neumann et al., Annals of Mathematical
 //!   Statistics 12, 1941; a shift changes it once alone) far above or below all of training masks the channel: it is
-//!   replaced by what the other channels say of it.
+//!   replaced by its training mean.
 //! - *Saturation.* Whatever is left is limited to the range that the channel had in training.
 //!
 //! Thresholds come from the training rows' own drift, so that clean data pass nearly unchanged, and an offset that the
@@ -24,6 +24,7 @@
 
 use kalmind_types::{Intent, Position};
 
+use crate::checked::usable;
 use crate::factors::Factors;
 use crate::{Decoder, FilterState, GuardStatistics, StepReport};
 
@@ -52,9 +53,9 @@ pub enum ChannelCondition {
     Healthy,
     /// Its mean is elsewhere than in training; the difference is subtracted.
     Shifted,
-    /// It changes from bin to bin far more than in training; others speak for it.
+    /// It changes from bin to bin far more than in training; it is replaced by its mean.
     Noisy,
-    /// It hardly changes any more; others speak for it.
+    /// It hardly changes any more; it is replaced by its mean.
     Silent,
 }
 
@@ -204,9 +205,9 @@ impl Guard {
     }
 
     /// The features as the decoder should see them; `None` where the decoder refuses them anyway, since their number is
-    /// wrong or one is not finite. Real-time.
+    /// wrong or one is not finite or too large. Real-time.
     fn clean(&mut self, features: &[f64]) -> Option<&[f64]> {
-        if features.len() != self.channels.len() || !features.iter().all(|value| value.is_finite()) {
+        if features.len() != self.channels.len() || !usable(features) {
             return None;
         }
         for (at, (channel, value)) in self.channels.iter_mut().zip(features).enumerate() {
@@ -225,7 +226,7 @@ impl Guard {
             self.channels[at].begin_shift(self.predicted[at]);
         }
         for (at, channel) in self.channels.iter().enumerate() {
-            (self.cleaned[at], self.conditions[at]) = channel.cleaned(features[at], self.predicted[at]);
+            (self.cleaned[at], self.conditions[at]) = channel.cleaned(features[at]);
             let guarded = self.conditions[at] != ChannelCondition::Healthy;
             self.guarded = self.guarded.saturating_add(u16::from(guarded));
         }
@@ -272,7 +273,7 @@ impl Channel {
 
     /// Takes a value in; gives it corrected, in standard deviations, limited to the training range.
     fn observe(&mut self, value: f64) -> f64 {
-        self.newest = ((value - self.mean) * self.scale).max(-FARTHEST).min(FARTHEST);
+        self.newest = ((value - self.mean) * self.scale).clamp(-FARTHEST, FARTHEST);
         if let Some(last) = self.last.replace(self.newest) {
             self.change += (squared_change(self.newest, last) - self.change) / CHANGE_SPAN;
         }
@@ -336,18 +337,17 @@ impl Channel {
     }
 
     /// The value to decode, and what the channel is taken for.
-    fn cleaned(&self, value: f64, predicted: f64) -> (f64, ChannelCondition) {
+    fn cleaned(&self, value: f64) -> (f64, ChannelCondition) {
         let limited = |value: f64| value.max(self.least).min(self.greatest);
-        let of_deviations = |deviations: f64| limited(self.mean + self.deviation * deviations);
         if self.scale == 0.0 {
             // a channel that never moved in training says nothing, whatever it does now
             (self.mean, ChannelCondition::Healthy)
         } else if self.change > self.greatest_change {
-            (of_deviations(predicted), ChannelCondition::Noisy)
+            (self.mean, ChannelCondition::Noisy)
         } else if self.change < self.least_change {
-            (of_deviations(predicted), ChannelCondition::Silent)
+            (self.mean, ChannelCondition::Silent)
         } else if self.known_from > 0.0 {
-            (of_deviations(self.newest - self.offset), ChannelCondition::Shifted)
+            (limited(self.mean + self.deviation * (self.newest - self.offset)), ChannelCondition::Shifted)
         } else {
             (limited(value), ChannelCondition::Healthy)
         }
@@ -357,4 +357,137 @@ impl Channel {
 /// Half the squared difference of two values that follow each other: the variance, of white noise.
 pub(crate) fn squared_change(value: f64, last: f64) -> f64 {
     (0.5 * (value - last) * (value - last)).min(LARGEST_SQUARED_CHANGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::DMatrix;
+    use rand::SeedableRng as _;
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::{Distribution as _, StandardNormal};
+
+    use super::*;
+    use crate::TrainingData;
+    use crate::fit::guard_statistics;
+
+    /// Four channels about 5 with a common part; the last never moves.
+    fn rows(count: usize, seed: u64) -> DMatrix<f64> {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut normal = || -> f64 { StandardNormal.sample(&mut random) };
+        let mut common = 0.0;
+        let mut rows = DMatrix::from_element(count, 5, 3.0);
+        for row in 0..count {
+            common = 0.9 * common + 0.4 * normal();
+            for column in 0..4 {
+                rows[(row, column)] = 5.0 + 2.0 * (common + normal());
+            }
+        }
+        rows
+    }
+
+    fn statistics() -> GuardStatistics {
+        let states = DMatrix::from_fn(3000, 1, |row, _| libm::sin(row as f64 * 0.1));
+        guard_statistics(&TrainingData::new(rows(3000, 1), states))
+    }
+
+    /// What the guard makes of rows.
+    fn cleaned(guard: &mut Guard, rows: &DMatrix<f64>) -> (DMatrix<f64>, Vec<Vec<ChannelCondition>>) {
+        let mut all = rows.clone();
+        let mut conditions = Vec::new();
+        for mut row in all.row_iter_mut() {
+            let values: Vec<f64> = row.iter().copied().collect();
+            row.copy_from_slice(guard.clean(&values).unwrap());
+            conditions.push(guard.conditions.clone());
+        }
+        (all, conditions)
+    }
+
+    #[test]
+    fn training_rows_pass_unchanged() {
+        let rows = rows(3000, 1);
+        let (cleaned, conditions) = cleaned(&mut Guard::new(&statistics()), &rows);
+        assert_eq!(cleaned, rows);
+        assert!(conditions.iter().flatten().all(|condition| *condition == ChannelCondition::Healthy));
+    }
+
+    #[test]
+    fn an_offset_is_found_subtracted_and_dropped_when_it_is_over() {
+        let clean = rows(3000, 2);
+        let mut shifted = clean.clone();
+        for row in 500..1500 {
+            shifted[(row, 2)] -= 12.0;
+        }
+        let (cleaned, conditions) = cleaned(&mut Guard::new(&statistics()), &shifted);
+        let first = conditions.iter().position(|now| now[2] == ChannelCondition::Shifted).unwrap();
+        assert!((500..510).contains(&first), "{first}");
+        let error = |range: core::ops::Range<usize>| {
+            range.clone().map(|row| cleaned[(row, 2)] - clean[(row, 2)]).sum::<f64>() / range.len() as f64
+        };
+        assert!(error(600..1500).abs() < 0.8, "{}", error(600..1500));
+        assert!(error(1600..3000).abs() < 0.8);
+        assert_eq!(conditions[2999][2], ChannelCondition::Healthy);
+        // a rare excursion of a healthy channel may be taken for a shift
+        let others = conditions.iter().flat_map(|now| [now[0], now[1], now[3]]);
+        let wrong = others.filter(|condition| *condition != ChannelCondition::Healthy).count();
+        assert!(wrong < 9000 / 20, "{wrong}");
+    }
+
+    #[test]
+    fn silent_and_noisy_channels_are_masked_until_they_are_well() {
+        let mut rows = rows(4000, 3);
+        let mut random = ChaCha8Rng::seed_from_u64(4);
+        for row in 1000..2000 {
+            rows[(row, 0)] = 0.0;
+            let noise: f64 = StandardNormal.sample(&mut random);
+            rows[(row, 1)] += 16.0 * noise;
+        }
+        let statistics = statistics();
+        let (cleaned, conditions) = cleaned(&mut Guard::new(&statistics), &rows);
+        for (row, now) in conditions.iter().enumerate().take(2000).skip(1300) {
+            assert_eq!(now[..2], [ChannelCondition::Silent, ChannelCondition::Noisy], "{row}");
+            assert_eq!(
+                cleaned.row(row).columns(0, 2).iter().copied().collect::<Vec<_>>(),
+                statistics.mean[..2]
+            );
+        }
+        assert!(conditions[3999].iter().all(|condition| *condition == ChannelCondition::Healthy));
+    }
+
+    #[test]
+    fn numbers_of_any_size_stay_within_the_training_range_and_leave_no_trace() {
+        let statistics = statistics();
+        let mut guard = Guard::new(&statistics);
+        for (row, value) in [1e59, -1e59, 1e30, 0.0, 1e12].into_iter().cycle().take(500).enumerate() {
+            let values = [value, 5.0 + (row % 3) as f64, 5.0, 5.0, value];
+            let cleaned = guard.clean(&values).unwrap();
+            for (channel, value) in cleaned.iter().enumerate() {
+                assert!(*value >= statistics.least[channel] && *value <= statistics.greatest[channel]);
+            }
+        }
+        let (_, conditions) = cleaned(&mut guard, &rows(3000, 5));
+        assert!(conditions[2999].iter().all(|condition| *condition == ChannelCondition::Healthy));
+        assert!(guard.clean(&[1.0; 4]).is_none() && guard.clean(&[f64::NAN; 5]).is_none());
+        assert!(guard.clean(&[1e300; 5]).is_none());
+    }
+
+    #[test]
+    fn after_a_restart_it_is_as_new() {
+        let mut guard = Guard::new(&statistics());
+        let mut shifted = rows(500, 6);
+        shifted.column_mut(1).add_scalar_mut(10.0);
+        let first = cleaned(&mut guard, &shifted);
+        guard.restart();
+        assert_eq!(cleaned(&mut guard, &shifted), first);
+    }
+
+    #[test]
+    fn few_rows_and_one_channel_have_statistics() {
+        for (count, n) in [(1, 1), (2, 1), (30, 3), (30, 60)] {
+            let features = DMatrix::from_fn(count, n, |row, column| ((row * 7 + column * 3) % 11) as f64);
+            let states = DMatrix::from_fn(count, 2, |row, _| row as f64);
+            let statistics = guard_statistics(&TrainingData::new(features, states));
+            let mut guard = Guard::new(&statistics);
+            assert!(guard.clean(&vec![4.0; n]).unwrap().iter().all(|value| value.is_finite()));
+        }
+    }
 }

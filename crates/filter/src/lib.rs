@@ -7,6 +7,7 @@ pub mod accuracy;
 mod activation;
 mod belief;
 mod blocked_cholesky;
+pub mod bootstrap;
 mod build;
 mod checked;
 mod cholesky;
@@ -36,6 +37,8 @@ mod published_covariance;
 mod refit;
 mod regression;
 mod riccati;
+pub mod scores;
+pub mod sensitivity;
 mod sigma_points;
 mod small_matrix;
 mod spec;
@@ -60,8 +63,8 @@ pub use options::{
     ResidualSource, Sparsification,
 };
 pub use parameters::{
-    Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, KalmanParameters, Linearization, Noise,
-    NonlinearDynamics, NonlinearKalmanParameters, Parameters, RecurrentLayer, RecurrentNetwork,
+    Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, JointKernel, KalmanParameters, Linearization,
+    Noise, NonlinearDynamics, NonlinearKalmanParameters, Parameters, RecurrentLayer, RecurrentNetwork,
     RefitKalmanParameters, Regressor, Start, StateModel, StationarySource, TanhNetwork,
     WienerCascadeParameters, WienerParameters,
 };

@@ -81,15 +81,15 @@ pub(crate) fn multiply(
             columns,
             factor,
             left.as_ptr(),
-            left_strides.0 as isize,
-            left_strides.1 as isize,
+            left_strides.0.cast_signed(),
+            left_strides.1.cast_signed(),
             right.as_ptr(),
-            right_strides.0 as isize,
-            right_strides.1 as isize,
+            right_strides.0.cast_signed(),
+            right_strides.1.cast_signed(),
             keep,
             result.as_mut_ptr(),
-            result_strides.0 as isize,
-            result_strides.1 as isize,
+            result_strides.0.cast_signed(),
+            result_strides.1.cast_signed(),
         );
     }
 }

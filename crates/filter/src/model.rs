@@ -5,7 +5,7 @@ use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
 use crate::validate::{shape, validate_parameters};
-use crate::{Decoder, DecoderName, DecoderSpec, Guarded, LabelLaw, Parameters, build};
+use crate::{Decoder, DecoderName, DecoderSpec, Guarded, KernelPath, LabelLaw, Parameters, build};
 
 /// A model: the facts that must match the running daemon, and the decoder's tensors. Pure data.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +59,7 @@ pub struct GuardStatistics {
     pub loadings: DMatrix<f64>,
     /// Variance of the noise of each, n, > 0.
     pub uniqueness: Vec<f64>,
-    /// Lowest running mean of what the other channels do not explain of each, spans x n, in standard deviations.
+    /// As `lowest_mean`, of what the other channels do not explain of each.
     pub lowest_residual: DMatrix<f64>,
     /// The highest.
     pub highest_residual: DMatrix<f64>,
@@ -149,8 +149,21 @@ impl Model {
     /// # Errors
     /// Whatever [`Model::validate`] finds.
     pub fn decoder_with_guard(&self, guard: bool) -> Result<Box<dyn Decoder>, ModelError> {
+        self.built(guard, KernelPath::detect())
+    }
+
+    /// The decoder as [`Model::decoder`] gives it, on a kernel path of the caller's choice: bit-identical outputs on
+    /// machines whose fastest paths differ.
+    ///
+    /// # Errors
+    /// Whatever [`Model::validate`] finds.
+    pub fn decoder_on(&self, path: KernelPath) -> Result<Box<dyn Decoder>, ModelError> {
+        self.built(self.decoder.is_guarded(), path)
+    }
+
+    fn built(&self, guard: bool, path: KernelPath) -> Result<Box<dyn Decoder>, ModelError> {
         self.validate()?;
-        let decoder = build::decoder(&self.parameters, &self.decoder.options, &self.background())?;
+        let decoder = build::decoder(&self.parameters, &self.decoder.options, &self.background(), path)?;
         Ok(match &self.guard {
             Some(statistics) if guard => Box::new(Guarded::new(decoder, statistics)),
             _ => decoder,
@@ -267,7 +280,7 @@ impl GuardStatistics {
         shape("guard loadings", &self.loadings, n, self.loadings.ncols())?;
         let ordered = |low: &[f64], high: &[f64]| low.iter().zip(high).all(|(low, high)| low <= high);
         let out_of_range = |name, expected| Err(ModelError::OutOfRange { name, value: 0.0, expected });
-        if !spans.first().is_none_or(|first| *first >= 1) || spans.windows(2).any(|pair| pair[1] <= pair[0]) {
+        if spans.first().is_some_and(|first| *first < 1) || spans.windows(2).any(|pair| pair[1] <= pair[0]) {
             return out_of_range("a guard span", "1 or more, and greater than the one before");
         }
         if standard_deviation.iter().chain(&self.lowest_change).any(|value| *value < 0.0) {

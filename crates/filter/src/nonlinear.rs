@@ -1,10 +1,13 @@
 //! `ekf` and `ukf`: Kalman filters whose model of the features is a network (extended: Anderson and Moore 1979, sec.
 //! 8.2; unscented: Julier and Uhlmann 1997, Wan and van der Merwe 2000).
 //!
-//! Model: `z_t = A z_{t-1} + N(0, G)`, `x_t = g(z_t) + N(0, R)`, `g(z) = V tanh(W z + b) + c` with h units. Worth trying
-//! where features bend (rates that saturate, tuning with a peak) and the noise about g is Gaussian; not where g says
-//! little of the intent or many intents look alike: there the discriminative filters, which learn the intent given the
-//! features, do better (Burkhart et al. 2020, sec. 4). One step, with `M = A Sigma A' + G` and `m = A mu`:
+//! Model: `z_t = A z_{t-1} + N(0, G)`, `x_t = g(z_t) + N(0, R)`, `g(z) = V tanh(W z + b) + c` with h units.
+//!
+//! Worth trying where features bend (rates that saturate) and the noise about g is Gaussian, the `ukf` first: the `ekf`
+//! sees one slope, and where all features saturate under its mean it hears nothing and can lose the state. Not where intents
+//! far apart give the same features on average (tuning with peaks): there the discriminative filters, which learn the
+//! intent given the features, do better (Burkhart et al. 2020, sec. 4). One step, with `M = A Sigma A' + G` and
+//! `m = A mu`:
 //!
 //! ```text
 //! ekf    H = V diag(1 - t^2) W at t = tanh(W m + b)      J = H' R^-1 H
@@ -14,8 +17,8 @@
 //!        K = Z Y' (Y Y' + R)^-1      Sigma' = M - K (Y Y' + R) K'      mu' = m + K (x - y)
 //! ```
 //!
-//! The innovation's covariance of the ukf, n x n, is never formed: with `B = Y' R^-1 Y`, (2 d + 1) x (2 d + 1), Woodbury's
-//! identity gives the same as
+//! The innovation's covariance of the ukf, n x n, is never formed: with `B = Y' R^-1 Y`, (2 d + 1) x (2 d + 1),
+//! Woodbury's identity gives the same as
 //!
 //! ```text
 //! Sigma' = Z (I + B)^-1 Z'        mu' = m + Z (I + B)^-1 Y' R^-1 (x - y)
@@ -133,7 +136,7 @@ impl<const D: usize, const POINTS: usize> Decoder for NonlinearKalmanDecoder<D, 
     }
 
     fn state(&self) -> Option<FilterState<'_>> {
-        self.started.then(|| FilterState {
+        self.started.then_some(FilterState {
             dimension: D,
             order: 1,
             mean: &self.mean,
@@ -307,7 +310,7 @@ impl NetworkObservation {
             }
             let root = sigma.weights[row].sqrt();
             for component in 0..D {
-                right[row][component] = root * (sigma.points[row][component] - mean[component]);
+                right[row][component] = root * sigma.deviations[row][component];
             }
             right[row][D] = dot(values, &self.evidence) - dot(informed, &self.unit_mean);
         }

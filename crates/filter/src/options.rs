@@ -267,6 +267,9 @@ options! {
     start: Start = "start", "`first` or `prior`";
     /// `dynamics`: how the state moves. Default `linear`.
     dynamics: Dynamics = "dynamics", "`linear`, `ekf` or `ukf`";
+    /// `direction`: whether the direction of f is learnt on its own, for components that are one vector in one unit;
+    /// `auto` where held-out rows say so. Default `off`.
+    direction: Choice<bool> = "direction", "`on`, `off` or `auto`";
     /// `intercept`: whether linear models have one.
     intercept: bool = "intercept", "`on` or `off`";
     /// `ridge`: penalty of a regression, relative to the mean variance of its inputs; `auto` chooses by blocked
@@ -278,7 +281,7 @@ options! {
     feedback: Feedback = "feedback", "`none` or `position`";
     /// `update`: how `kalman` computes its gain. Default `auto`.
     update: KalmanUpdate = "update", "`auto`, `covariance` or `information`";
-    /// `kernel`: one width, or one for every entry of a window. Default `se`.
+    /// `kernel`: one width, or one for every entry of a window. Default `se`, of `dkf-gp` `se-ard`.
     kernel: KernelShape = "kernel", "`se` or `se-ard`";
     /// `bandwidth`: kernel width of `dkf-nw`, in features; `auto` (the default) for leave-one-out.
     bandwidth: Choice<f64> = "bandwidth", "`auto` or a number above 0", |width: &Choice<f64>| width.is(|width| *width > 0.0);
@@ -296,7 +299,7 @@ options! {
     hidden: usize = "hidden", "a whole number from 1 to 512", |hidden: &usize| (1..=512).contains(hidden);
     /// `layers`: recurrent layers. Default 3.
     layers: usize = "layers", "a whole number from 1 to 4", |layers: &usize| (1..=4).contains(layers);
-    /// `networks`: networks in the mean. Default 5.
+    /// `networks`: networks in the mean. Default 5, of `dkf-gru` 8.
     networks: usize = "networks", "a whole number from 1 to 50", |networks: &usize| (1..=50).contains(networks);
     /// `optimizer`: how `dkf-nn` is trained. Default `adam`.
     optimizer: Optimizer = "optimizer", "`adam` or `levenberg-marquardt`";

@@ -9,8 +9,8 @@
 //! multiplied and summed in 64 bits. The error of a similarity then has a bound, at most the distance times half the
 //! length of the vector of steps. Where a user's kernel is so narrow that the bound exceeds 2.5e-7 in its logarithm,
 //! panels that can matter are compared again in 64 bits (see [`PanelPoints::ascertain`]). That happens with
-//! outliers among the points or a query far from all of them; it costs at most twice as much again as the comparison,
-//! when every panel matters.
+//! outliers among the points or a query far from all of them. Where every panel matters it reads three times the memory:
+//! 5000 points of 10 features take two and a half times as long, 20000 of 96, which then leave the caches, up to ten.
 
 use nalgebra::DMatrix;
 

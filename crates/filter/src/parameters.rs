@@ -238,6 +238,8 @@ pub struct DkfParameters {
     pub lags: usize,
     /// f.
     pub regressor: Regressor,
+    /// Whether the regressor has twice d outputs, f having the length of the first d and the direction of the others.
+    pub direction: bool,
     /// Q, before [`noise_scale`](Self::noise_scale).
     pub noise: Noise,
     /// Factor on Q: sets the gain.
@@ -319,6 +321,8 @@ pub enum Regressor {
         weights: Vec<f64>,
         /// d.
         offset: DVector<f64>,
+        /// One more kernel, over the whole window; what it gives is added.
+        joint: Option<Box<JointKernel>>,
     },
     /// Mean of networks: `f(x) = output_scale * mean_k g_k((x - input_mean) * input_scale)`.
     Networks {
@@ -350,6 +354,17 @@ pub enum Regressor {
         /// At least one.
         members: Vec<EnsembleMember>,
     },
+}
+
+/// A squared exponential kernel beside one-dimensional ones: `sum_i c_i exp(-|(x - x_i) * scales|^2 / 2)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JointKernel {
+    /// Inducing points `x_i`, m x (n l).
+    pub points: DMatrix<f64>,
+    /// `c_i`, m x d (signal variance included).
+    pub coefficients: DMatrix<f64>,
+    /// One over the length scale of each entry of a window, n l.
+    pub scales: Vec<f64>,
 }
 
 /// A member of an ensemble.

@@ -1,9 +1,9 @@
 //! `refit-kalman` at work: a Kalman filter that may know the cursor's position of the tick before.
 //!
 //! A Kalman filter ([`kalman`](crate::kalman)) whose tensors were fitted anew to intentions that were turned toward the
-//! targets (Gilja et al., Nature Neuroscience 15, 2012: the ReFIT Kalman filter, there for velocities). With position
-//! feedback the features also depend on where the cursor is, which the participant sees and the filter knows without
-//! uncertainty, as in the paper's state with a position of variance zero:
+//! targets (Gilja et al., Nature Neuroscience 15, 2012). With position feedback the features also depend on where the
+//! cursor is, which the participant sees and the filter knows without uncertainty, as in the paper's state with a position
+//! of variance zero:
 //!
 //! ```text
 //! x_t = H z_t + F (p_{t-1} - c) + offset + N(0, R)        p_{t-1} the cursor displayed during bin t, c = (0.5, 0.5)

@@ -2,27 +2,27 @@
 //!
 //! The predicted covariance M settles at the stabilizing solution of the discrete algebraic Riccati equation
 //! `M = A M (I + J M)^-1 A' + G` with `J = H' R^-1 H`. The structure-preserving doubling algorithm (Chu, Fan, Lin and Wang
-//! 2004, International Journal of Control 77, 767-788) reaches after k steps what the recursion `M <- A M (I + J M)^-1 A'
-//! + G` from zero reaches after 2^k:
+//! 2004, International Journal of Control 77, 767-788) reaches after k steps what iterating the right side from zero reaches
+//! after 2^k:
 //!
 //! ```text
 //! A_0 = A'   G_0 = J   H_0 = G        W = I + G_k H_k
 //! A_k+1 = A_k W^-1 A_k    G_k+1 = G_k + A_k W^-1 G_k A_k'    H_k+1 = H_k + A_k' H_k W^-1 A_k
 //! ```
 //!
-//! H_k converges to M, and `A_k` to zero, the transition of the filter's error over 2^k steps. It takes about ten steps of
+//! `H_k` converges to M, and `A_k` to zero, the transition of the filter's error over 2^k steps. It takes about ten steps of
 //! a few d^3 multiplications. The solution does not exist where a part of the state does not forget and no feature
-//! observes it (H_k keeps growing), and is not stabilizing where such a part has no noise either (A_k does not vanish).
+//! observes it (`H_k` keeps growing), and is not stabilizing where such a part has no noise either (`A_k` does not vanish).
 
 use crate::small_matrix::{
     Square, add_scaled, identity, product, product_transposed, solve_general, symmetric, transposed,
 };
 
-/// Doublings after which H_k counts as growing without end: 2^32 bins are years.
+/// Doublings after which `H_k` counts as growing without end: 2^32 bins are years.
 const MAX_DOUBLINGS: usize = 32;
 /// Largest change of an entry, relative to the largest entry, that counts as none.
 const CONVERGED: f64 = 1e-15;
-/// Largest entry of A_k that counts as zero once H_k stands.
+/// Largest entry of `A_k` that counts as zero once `H_k` stands.
 const FORGOTTEN: f64 = 1e-6;
 /// Largest residual of the equation, relative to the largest entry of M, that counts as rounding.
 const ACCURATE: f64 = 1e-10;
@@ -39,13 +39,13 @@ pub(crate) struct Steady<const D: usize> {
 /// Why there is no steady state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RiccatiFailure {
-    /// H_k grows with every doubling.
+    /// `H_k` grows with every doubling.
     #[error(
         "the variance of some combination of the components grows without bound: it does not forget, and no feature \
          observes it"
     )]
     Undetectable,
-    /// H_k stands still and A_k does not vanish.
+    /// `H_k` stands still and `A_k` does not vanish.
     #[error("some combination of the components neither forgets nor has noise, and no feature observes it")]
     Unforgetting,
     /// What came out does not solve the equation.
@@ -113,6 +113,7 @@ fn largest<const D: usize>(matrix: &Square<D>) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_range_loop, reason = "matrix algebra reads best by row and column")]
 mod tests {
     use super::*;
     use crate::small_matrix::zeros;

@@ -1,9 +1,9 @@
 //! The points by which an unscented filter carries a Gaussian through a function (Julier and Uhlmann 1997).
 //!
 //! With `Sigma = L L'` and `c = d + kappa`: the mean with weight `kappa / c`, and mean +- sqrt(c) times each column of L
-//! with weight `1 / (2 c)`. In the terms of the scaled transform alpha = 1, beta = 0 and kappa = max(3 - d, 0): the fourth
-//! moments along the axes are those of a Gaussian for up to three components, and no weight is negative for any number,
-//! so every covariance made of them is a sum of squares and positive semidefinite.
+//! with weight `1 / (2 c)`. In the terms of the scaled transform alpha = 1, beta = 0 and kappa = max(3 - d, 0): the
+//! fourth moments along the axes are those of a Gaussian for up to three components, and no weight is negative for any
+//! number, so every covariance made of them is a sum of squares and positive semidefinite.
 
 use crate::small_matrix::{Square, Vector, cholesky_semidefinite};
 
@@ -12,6 +12,8 @@ use crate::small_matrix::{Square, Vector, cholesky_semidefinite};
 pub(crate) struct SigmaPoints<const D: usize, const POINTS: usize> {
     /// The mean first.
     pub(crate) points: [Vector<D>; POINTS],
+    /// What was added to the mean to make each: it is lost in the points where the mean is much larger.
+    pub(crate) deviations: [Vector<D>; POINTS],
     pub(crate) weights: [f64; POINTS],
 }
 
@@ -24,16 +26,19 @@ impl<const D: usize, const POINTS: usize> SigmaPoints<D, POINTS> {
         let spread = total.sqrt();
         let lower = cholesky_semidefinite(covariance);
         let mut points = [*mean; POINTS];
+        let mut deviations = [[0.0; D]; POINTS];
         let mut weights = [0.5 / total; POINTS];
         weights[0] = kappa / total;
         for component in 0..D {
             for row in 0..D {
                 let offset = spread * lower[row][component];
+                deviations[1 + 2 * component][row] = offset;
+                deviations[2 + 2 * component][row] = -offset;
                 points[1 + 2 * component][row] += offset;
                 points[2 + 2 * component][row] -= offset;
             }
         }
-        Self { points, weights }
+        Self { points, deviations, weights }
     }
 
     /// The weighted mean of the points.

@@ -109,7 +109,7 @@ pub enum SpecError {
 macro_rules! discriminative {
     ($($own:literal),*) => {
         &[
-            "lags", "form", "q", "residuals", "state-order", "stationary", "start", "dynamics", $($own,)* "q-scale",
+            "lags", "direction", "form", "q", "residuals", "state-order", "stationary", "start", "dynamics", $($own,)* "q-scale",
             "covariance-scale", "guard",
         ]
     };

@@ -1,12 +1,13 @@
 //! Whether tensors fit together: every shape, number and covariance, checked before a decoder is built.
 
+use kalmind_types::MAX_COMPONENTS;
 use nalgebra::DMatrix;
 
 use crate::cholesky::Cholesky;
 use crate::{
-    Cell, CovarianceScale, DecoderName, DkfParameters, KalmanParameters, Linearization, ModelError, Noise,
-    Parameters, RecurrentNetwork, Regressor, StateModel, TanhNetwork, WienerCascadeParameters,
-    WienerParameters,
+    Cell, CovarianceScale, DecoderName, DkfParameters, JointKernel, KalmanParameters, Linearization,
+    ModelError, Noise, Parameters, RecurrentNetwork, Regressor, StateModel, TanhNetwork,
+    WienerCascadeParameters, WienerParameters,
 };
 
 /// Pivots below this part of their diagonal entry count as zero.
@@ -81,7 +82,11 @@ fn validate_dkf(dkf: &DkfParameters, features: usize, dimension: usize) -> Resul
         validate_network(&dynamics.network, dimension, dimension)?;
     }
     let inputs = features * dkf.lags;
-    validate_regressor(&dkf.regressor, inputs, features, dimension)?;
+    if dkf.direction && !(2..=MAX_COMPONENTS / 2).contains(&dimension) {
+        return out_of_range("the number of components with a direction", dimension as f64, "2 to 4");
+    }
+    let outputs = if dkf.direction { 2 * dimension } else { dimension };
+    validate_regressor(&dkf.regressor, inputs, features, outputs)?;
     match &dkf.noise {
         Noise::Constant { covariance: q } => covariance("noise_covariance", q, dimension, true)?,
         Noise::Kernel { points, residual_products, bandwidth, scales, prior_covariance, prior_samples } => {
@@ -214,7 +219,13 @@ fn validate_regressor(
             validate_kernel(1.0, Some(scales), inputs)?;
             shape("offset", &as_column(offset.as_slice()), dimension, 1)
         }
-        Regressor::MultipleKernel { points, coefficients, scales, weights, offset } => {
+        Regressor::MultipleKernel { points, coefficients, scales, weights, offset, joint } => {
+            if let Some(joint) = joint {
+                let JointKernel { points, coefficients, scales } = &**joint;
+                validate_points("joint_points", points, inputs)?;
+                shape("joint_coefficients", coefficients, points.nrows(), dimension)?;
+                validate_kernel(1.0, Some(scales), inputs)?;
+            }
             validate_points("points", points, inputs)?;
             let own = coefficients.nrows() == points.nrows() * inputs;
             let rows = if own { coefficients.nrows() } else { points.nrows() };

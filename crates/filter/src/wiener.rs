@@ -1,9 +1,19 @@
-//! `wiener`: linear regression of the intent on a window of bins (Wiener 1949; Carmena et al. 2003 for neural decoding).
+//! `wiener`, `wiener-cascade`, `ole`: linear regression of the intent on a window of bins (Wiener 1949; Carmena et al.
+//! 2003 for neural decoding), what a static nonlinearity makes of it, and the optimal linear estimate from one bin.
 //!
 //! `z_t = W [x_t, .., x_{t-l+1}] + intercept`; no state model, so nothing is carried from bin to bin but the features.
 //! The covariance is that of residuals on held-out training rows. A bin without features enters the window as the
 //! background; its output is what the aged window gives, with the covariance of the training states, which bounds what
 //! a bin without features can be wrong by. Before row one there is no output. Cost: n l d multiplications.
+//!
+//! `wiener-cascade` passes each component y through a polynomial of its own, `z = c_0 + c_1 y + c_2 y^2 + ..` (a Wiener
+//! cascade, Hunter and Korenberg 1986; Pohlmeyer et al. 2007 for neural decoding), fitted on what the regression gave for
+//! rows that it was not fitted to. y is limited to the range that was seen then, outside of which a polynomial runs away.
+//! Cost: degree multiplications a component more. `ole` is a window of one bin (Salinas and Abbott 1994).
+//!
+//! When to use them: `wiener` as the baseline without a state model, where a window of features says what a filter would
+//! remember; the cascade where features saturate with speed. When not: with few rows for n l weights, or where the
+//! covariance of a bin matters, since theirs is the same for every bin.
 
 use kalmind_types::Intent;
 

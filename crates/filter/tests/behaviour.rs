@@ -12,7 +12,10 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 
-const ALL: [&str; 19] = [
+const ALL: [&str; 29] = [
+    "kalman:guard=on",
+    "dkf-mk:steps=3",
+    "dkf-mk:sparsify=octants,guard=off,steps=3",
     "kalman",
     "kalman:update=covariance",
     "kalman:intercept=on,state-order=2,start=first",
@@ -30,8 +33,15 @@ const ALL: [&str; 19] = [
     "dkf-nw:form=clipped,q=kernel",
     "dkf-nw:form=augmented,q=kernel,state-order=3",
     "dkf-nw:q-scale=auto,covariance-scale=2",
+    "dkf-nn:hidden=8,networks=2,epochs=3,lags=2",
+    "dkf-nn:hidden=3,networks=1,epochs=3,optimizer=levenberg-marquardt,dynamics=ekf",
+    "dkf-linear:dynamics=ukf",
+    "ekf:hidden=8,epochs=3",
+    "ukf:hidden=8,epochs=3",
     "dkf-gru:hidden=8,networks=2,epochs=5",
     "dkf-gru:hidden=8,networks=1,epochs=5,layers=2,cell=lstm,lags=2",
+    "dkf-nw:kernel=se-ard,q=kernel,steps=3",
+    "dkf-gp:lags=2,steps=3",
 ];
 
 /// Linear features with noise of a second-order velocity.
@@ -161,22 +171,20 @@ fn features_that_are_not_finite_or_of_another_length_count_as_none() {
 #[test]
 fn a_belief_is_carried_over_where_its_shape_matches() {
     let data = simulated(400, 6, 4);
-    let mut decoders: Vec<_> =
-        ALL.iter().map(|spec| (*spec, fitted(spec, &data).unwrap().decoder().unwrap())).collect();
+    let models: Vec<_> = ALL.iter().map(|spec| (*spec, fitted(spec, &data).unwrap())).collect();
+    let mut decoders: Vec<_> = models.iter().map(|(spec, model)| (*spec, model.decoder().unwrap())).collect();
     for (_, decoder) in &mut decoders {
         for at in 0..30 {
             decoder.step(Some(&row(&data, at)), &mut Intent::zero(2));
         }
     }
     for (from, old) in &decoders {
-        for to in ALL {
-            let mut new = fitted(to, &data).unwrap().decoder().unwrap();
+        for (to, model) in &models {
+            let mut new = model.decoder().unwrap();
             let Some(state) = old.state() else { continue };
             let probe = |decoder: &dyn Decoder| decoder.state().map(|state| (state.dimension, state.order));
-            let order = decoders
-                .iter()
-                .find(|(name, _)| *name == to)
-                .and_then(|(_, decoder)| probe(decoder.as_ref()));
+            let order =
+                decoders.iter().find(|(name, _)| name == to).and_then(|(_, decoder)| probe(decoder.as_ref()));
             let adopted = new.adopt(state);
             assert_eq!(adopted, order == Some((state.dimension, state.order)), "{from} -> {to}");
             if adopted {

@@ -390,6 +390,7 @@ fn dkf_nw_with_lags_gaps_and_kernel_noise_equals_its_equations() {
         let dkf = DkfParameters {
             state: state.clone(),
             dynamics: None,
+            direction: false,
             form: Form::Robust,
             start: Start::First,
             lags,

@@ -90,11 +90,63 @@ fn wiener_reaches_the_figures_of_others() {
 }
 
 #[test]
+fn other_linear_baselines_stay_in_their_neighbourhood() {
+    let Some((features, states)) = recording() else { return };
+    let (wiener, _model) = evaluated("wiener", &features, &states);
+    let (cascade, _model) = evaluated("wiener-cascade", &features, &states);
+    assert!(cascade.nrmse < wiener.nrmse + 0.02, "{}", cascade.nrmse);
+    let (ole, _model) = evaluated("ole", &features, &states);
+    let (one_bin, _model) = evaluated("wiener:lags=1,ridge=0", &features, &states);
+    assert!((ole.nrmse - one_bin.nrmse).abs() < 1e-6, "{} {}", ole.nrmse, one_bin.nrmse);
+    let (information, _model) = evaluated("kalman:update=information", &features, &states);
+    let (covariance, _model) = evaluated("kalman:update=covariance", &features, &states);
+    assert!((information.nrmse - covariance.nrmse).abs() < 1e-9);
+}
+
+#[test]
 fn dkf_nw_reaches_its_figures_with_default_options() {
     let Some((features, states)) = recording() else { return };
     let (accuracy, _model) = evaluated("dkf-nw", &features, &states);
     assert!(accuracy.nrmse <= 0.605, "{}", accuracy.nrmse);
     assert!(accuracy.maae <= 0.77, "{}", accuracy.maae);
+}
+
+#[test]
+fn dkf_nn_over_lags_reaches_its_figures() {
+    let Some((features, states)) = recording() else { return };
+    let (accuracy, _model) = evaluated("dkf-nn:lags=5", &features, &states);
+    assert!(accuracy.nrmse <= 0.52, "{}", accuracy.nrmse);
+    assert!(accuracy.maae <= 0.75, "{}", accuracy.maae);
+}
+
+/// Published: 0.78 and 0.92 extended, 0.78 and 0.89 unscented.
+#[test]
+fn kalman_filters_with_networks_are_better_than_published() {
+    let Some((features, states)) = recording() else { return };
+    for spec in ["ekf", "ukf"] {
+        let (accuracy, _model) = evaluated(spec, &features, &states);
+        assert!(accuracy.nrmse <= 0.76, "{spec}: {}", accuracy.nrmse);
+        assert!(accuracy.maae <= 0.90, "{spec}: {}", accuracy.maae);
+    }
+}
+
+#[test]
+fn dkf_nw_gains_by_a_scale_for_every_entry_of_the_window() {
+    let Some((features, states)) = recording() else { return };
+    let (accuracy, _model) = evaluated("dkf-nw:kernel=se-ard", &features, &states);
+    assert!(accuracy.nrmse <= 0.589, "{}", accuracy.nrmse);
+    assert!(accuracy.maae <= 0.765, "{}", accuracy.maae);
+    let (accuracy, _model) = evaluated("dkf-nw:lags=3,kernel=se-ard", &features, &states);
+    assert!(accuracy.nrmse <= 0.52, "{}", accuracy.nrmse);
+    assert!(accuracy.maae <= 0.74, "{}", accuracy.maae);
+}
+
+#[test]
+fn dkf_gp_reaches_its_figures_with_default_options() {
+    let Some((features, states)) = recording() else { return };
+    let (accuracy, _model) = evaluated("dkf-gp", &features, &states);
+    assert!(accuracy.nrmse <= 0.545, "{}", accuracy.nrmse);
+    assert!(accuracy.maae <= 0.765, "{}", accuracy.maae);
 }
 
 #[test]

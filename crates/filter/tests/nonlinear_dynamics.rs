@@ -1,9 +1,5 @@
 //! States that do not move linearly: the discriminative update after an extended or unscented prediction.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "functions that several tests share fail like tests"
-)]
+#![expect(clippy::unwrap_used, reason = "functions that several tests share fail like tests")]
 
 mod particle_filter;
 mod sine_and_floor;

@@ -13,14 +13,14 @@ mod particle_filter;
 use kalmind_filter::accuracy::Accuracy;
 use kalmind_filter::{DecoderSpec, FitSettings, Model, TrainingData, fit};
 use kalmind_types::{Binning, Component, Intent, StreamFeatures};
-use mixtures::{BernoulliMixture, Errors, KalmanMixture, Observation, StateLaw, rows, run};
+use mixtures::{BernoulliMixture, Errors, KalmanMixture, Observation, StateLaw, run};
 use nalgebra::{DMatrix, DVector};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 
-const STEPS: usize = 1000;
-const PARTICLES: usize = 4000;
+const STEPS: usize = 700;
+const PARTICLES: usize = 3000;
 
 /// The filters on the same rows, and the Kalman filter fitted to others.
 fn experiment(name: &str, observation: &impl Observation, d: usize) -> (Errors, f64) {
@@ -35,8 +35,17 @@ fn experiment(name: &str, observation: &impl Observation, d: usize) -> (Errors, 
 
 /// Error of `kalman`, fitted to 3000 rows, on 1000 more, over that of saying zero.
 fn kalman_error(law: &StateLaw, observation: &impl Observation, d: usize) -> f64 {
-    let n = observation.features();
-    let (states, features) = rows(law, observation, 4000, 8);
+    let mut random = ChaCha8Rng::seed_from_u64(8);
+    let mut state: Vec<f64> = (0..d).map(|_| StandardNormal.sample(&mut random)).collect();
+    let (mut states, mut rows) = (DMatrix::zeros(4000, d), Vec::new());
+    for mut row in states.row_iter_mut() {
+        row.copy_from_slice(&state);
+        rows.push(observation.emit(&state, &mut random));
+        let before = state.clone();
+        law.advance(&before, &mut state, &mut random);
+    }
+    let n = rows[0].len();
+    let features = DMatrix::from_fn(rows.len(), n, |row, column| rows[row][column]);
     let data = TrainingData::new(features.rows(0, 3000).into_owned(), states.rows(0, 3000).into_owned());
     let spec: DecoderSpec = "kalman:intercept=on".parse().unwrap();
     let fitted = fit(&spec, &data, &FitSettings::default(), &mut |_| ()).unwrap();
@@ -78,6 +87,8 @@ fn a_mixture_of_kalman_models_is_decoded_as_well_as_by_particles_and_not_by_a_ka
         assert!(errors.dense < errors.unfiltered, "{errors:?}");
     }
     assert!(many.dense < some.dense && some.dense < few.dense);
+    // with few features what they say is far from Gaussian, and particles say it better
+    assert!(few.dense / few.particle > some.dense / some.particle);
     assert!(some.dense < 0.6 && many.dense < 0.42);
     // the error of saying zero is one
     assert!(kalman > 0.98, "{kalman}");
@@ -107,7 +118,7 @@ fn ten_components_reach_the_published_errors() {
     }
 }
 
-/// Against weights of a million draws from the prior.
+/// Against weights of draws from the prior.
 #[test]
 fn closed_forms_of_f_and_q_agree_with_importance_sampling() {
     fn check(observation: &impl Observation, d: usize) {
@@ -117,8 +128,8 @@ fn closed_forms_of_f_and_q_agree_with_importance_sampling() {
         let log = observation.log_likelihood(&features);
         let (mut total, mut mean, mut second) = (0.0, DVector::zeros(d), DMatrix::zeros(d, d));
         let mut state = DVector::zeros(d);
-        for _ in 0..1_000_000 {
-            state.iter_mut().for_each(|value| *value = StandardNormal.sample(&mut random));
+        for _ in 0..300_000 {
+            state.as_mut_slice().fill_with(|| StandardNormal.sample(&mut random));
             let weight = log(state.as_slice()).exp();
             total += weight;
             mean.axpy(weight, &state, 1.0);
@@ -126,8 +137,8 @@ fn closed_forms_of_f_and_q_agree_with_importance_sampling() {
         }
         mean /= total;
         let covariance = second / total - &mean * mean.transpose();
-        assert!((&f - &mean).amax() < 0.01, "{f} {mean}");
-        assert!((&q - &covariance).amax() < 0.01, "{q} {covariance}");
+        assert!((&f - &mean).amax() < 0.015, "{f} {mean}");
+        assert!((&q - &covariance).amax() < 0.015, "{q} {covariance}");
     }
     let mut random = ChaCha8Rng::seed_from_u64(46);
     check(&KalmanMixture::new(4, 2, [1.0, 0.125], &mut random), 2);

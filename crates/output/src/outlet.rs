@@ -353,6 +353,7 @@ mod tests {
             nonfinite_values: 0,
             row_one: false,
             fallback: false,
+            guarded_channels: 0,
         }
     }
 

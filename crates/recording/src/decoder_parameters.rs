@@ -117,6 +117,7 @@ fn write_dkf(
         start: dkf.start,
         form: dkf.form,
         lags: dkf.lags,
+        direction: dkf.direction,
         dynamics: dkf.dynamics.as_ref().map(|dynamics| dynamics.linearization),
         noise,
         noise_scale: dkf.noise_scale,
@@ -202,6 +203,7 @@ fn read_dkf(
     let (header, regressor) = split_dkf(decoder, header)?;
     let inputs = n * factor("lags", header.lags)?;
     let state = read_state(header.state_order, header.stationary_source, tensors, d)?;
+    let outputs = if header.direction { 2 * d } else { d };
     let dynamics = match header.dynamics {
         Some(linearization) => Some(NonlinearDynamics {
             network: regressor_parameters::read_network("dynamics.", tensors, d, d)?,
@@ -226,7 +228,8 @@ fn read_dkf(
         form: header.form,
         start: header.start,
         lags: header.lags,
-        regressor: regressor_parameters::read(regressor, "", tensors, n, header.lags, d)?,
+        regressor: regressor_parameters::read(regressor, "", tensors, n, header.lags, outputs)?,
+        direction: header.direction,
         noise,
         noise_scale: header.noise_scale,
         covariance_scale: read_covariance_scale(header.covariance_scale, tensors)?,

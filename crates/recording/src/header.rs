@@ -76,6 +76,8 @@ pub(crate) struct DkfHeader {
     pub(crate) form: Form,
     #[serde(default = "one_bin")]
     pub(crate) lags: usize,
+    #[serde(default)]
+    pub(crate) direction: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) dynamics: Option<Linearization>,
     pub(crate) noise: NoiseHeader,

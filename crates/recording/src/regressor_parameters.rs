@@ -1,7 +1,7 @@
 //! A discriminative filter's regressor, from its part of the header and tensors whose names share a prefix, and back.
 
 use kalmind_filter::{
-    Cell, DecoderName, EnsembleMember, RecurrentLayer, RecurrentNetwork, Regressor, TanhNetwork,
+    Cell, DecoderName, EnsembleMember, JointKernel, RecurrentLayer, RecurrentNetwork, Regressor, TanhNetwork,
 };
 use serde::{Deserialize, Serialize};
 
@@ -68,12 +68,17 @@ pub(crate) fn write(regressor: &Regressor, prefix: &str, tensors: &mut TensorWri
             tensors.vector(&name("offset"), offset.as_slice());
             RegressorHeader::GaussianProcess {}
         }
-        Regressor::MultipleKernel { points, coefficients, scales, weights, offset } => {
+        Regressor::MultipleKernel { points, coefficients, scales, weights, offset, joint } => {
             tensors.matrix(&name("points"), points);
             tensors.matrix(&name("coefficients"), coefficients);
             tensors.vector(&name("scales"), scales);
             tensors.vector(&name("kernel_weights"), weights);
             tensors.vector(&name("offset"), offset.as_slice());
+            if let Some(joint) = joint {
+                tensors.matrix(&name("joint_points"), &joint.points);
+                tensors.matrix(&name("joint_coefficients"), &joint.coefficients);
+                tensors.vector(&name("joint_scales"), &joint.scales);
+            }
             RegressorHeader::MultipleKernel {}
         }
         Regressor::Networks { input_mean, input_scale, output_scale, networks } => {
@@ -166,6 +171,15 @@ pub(crate) fn read(
             scales: tensors.vector(&name("scales"), inputs)?,
             weights: tensors.vector(&name("kernel_weights"), inputs)?,
             offset: tensors.vector_or_zeros(&name("offset"), d)?,
+            joint: if tensors.has(&name("joint_points")) {
+                Some(Box::new(JointKernel {
+                    points: tensors.rows(&name("joint_points"), inputs)?,
+                    coefficients: tensors.rows(&name("joint_coefficients"), d)?,
+                    scales: tensors.vector(&name("joint_scales"), inputs)?,
+                }))
+            } else {
+                None
+            },
         },
         RegressorHeader::Networks { networks } => Regressor::Networks {
             input_mean: tensors.vector(&name("input_mean"), inputs)?,

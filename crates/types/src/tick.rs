@@ -236,4 +236,6 @@ pub struct TickOutput {
     pub row_one: bool,
     /// Whether the filter fell back to another form in this step.
     pub fallback: bool,
+    /// Channels that a guard in front of the decoder corrected or masked.
+    pub guarded_channels: u16,
 }

@@ -18,6 +18,9 @@ table! {
         /// The model file; a relative path starts at the folder of this configuration. Without one Kalmind publishes
         /// no intent until a model is fitted.
         model: Option<PathBuf> = None, or "none";
+        /// Whether a guard in front of the decoder corrects channels that shift, die or turn to noise. A model fitted with
+        /// the option `guard` keeps to that; models without statistics of their channels run without.
+        guard: bool = true;
     }
 }
 

@@ -65,6 +65,8 @@ pub struct DeskQueues {
 pub struct DeskSettings {
     /// What a model has to match.
     pub demand: Demand,
+    /// Whether a guard stands in front of decoders whose options leave it open.
+    pub guard: bool,
     /// The law that labels are made by.
     pub label_law: LabelLaw,
     /// What is fitted after an open loop; `None` fits nothing.
@@ -268,6 +270,7 @@ impl Desk {
         let Some(spec) = self.settings.calibrate else { return };
         let Some(calibration) = self.calibration.take() else { return };
         let demand = self.settings.demand.clone();
+        let guard = self.settings.guard;
         let shuffle = self
             .settings
             .program
@@ -281,7 +284,7 @@ impl Desk {
             }
         });
         let fit = move || {
-            let fitted = fit_calibration(&calibration, &spec, &demand, shuffle);
+            let fitted = fit_calibration(&calibration, &spec, &demand, shuffle, guard);
             desk.send_patiently(Message::Fitted(fitted.map(Box::new).map_err(|error| error.to_string())));
         };
         if let Err(error) = std::thread::Builder::new().name("kalmind-fit".to_owned()).spawn(fit) {

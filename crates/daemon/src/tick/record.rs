@@ -44,4 +44,5 @@ const EMPTY_OUTPUT: TickOutput = TickOutput {
     nonfinite_values: 0,
     row_one: false,
     fallback: false,
+    guarded_channels: 0,
 };

@@ -99,6 +99,8 @@ pub struct TickCounts {
     pub nonfinite_values: AtomicU64,
     /// Features masked, summed over the ticks.
     pub masked_features: AtomicU64,
+    /// Channels that the guard corrected or masked, summed over the ticks.
+    pub guarded_channels: AtomicU64,
     /// Ticks that found no free box for the slow side.
     pub lost_records: AtomicU64,
     /// Models refused at staging because they do not fit the streams.
@@ -298,6 +300,7 @@ impl TickThread {
         counts.fallbacks.fetch_add(u64::from(output.fallback), Ordering::Relaxed);
         counts.nonfinite_values.fetch_add(u64::from(output.nonfinite_values), Ordering::Relaxed);
         counts.masked_features.fetch_add(u64::from(output.masked_features), Ordering::Relaxed);
+        counts.guarded_channels.fetch_add(u64::from(output.guarded_channels), Ordering::Relaxed);
     }
 
     fn note_counts(&self, round: &mut Round) {

@@ -8,7 +8,8 @@
 
 use nalgebra::{DMatrix, DVector};
 
-use super::discriminative::{FilterChoice, choose_filter, finish, measurement_rows};
+use super::direction::{can_have_direction, with_direction};
+use super::discriminative::{Directed, FilterChoice, choose_filter, finish, measurement_rows};
 use super::learner::{Examples, Learned, learn, learner};
 use super::windows::folds;
 use super::{FitError, FitProgress, FitReport, FitSettings};
@@ -31,16 +32,15 @@ fn candidates() -> Vec<(DecoderSpec, f64)> {
     };
     let mut linear = with_lags(DecoderName::DkfLinear, 9);
     linear.options.ridge = Some(Choice::Auto);
-    let mut gaussian_process = with_lags(DecoderName::DkfGp, 5);
+    let mut gaussian_process = with_lags(DecoderName::DkfGp, 15);
     gaussian_process.options.kernel = Some(KernelShape::Relevance);
     let mut lstm = DecoderSpec::new(DecoderName::DkfGru);
     lstm.options.cell = Some(Cell::Lstm);
     vec![
         (linear, 0.01),
         (with_lags(DecoderName::DkfNw, 3), 0.02),
-        (with_lags(DecoderName::DkfNw, 5), 0.02),
-        (gaussian_process, 0.25),
-        (with_lags(DecoderName::DkfNn, 5), 0.1),
+        (with_lags(DecoderName::DkfNn, 5), 0.07),
+        (gaussian_process, 0.3),
         (DecoderSpec::new(DecoderName::DkfGru), 0.3),
         (lstm, 0.3),
     ]
@@ -50,7 +50,9 @@ fn candidates() -> Vec<(DecoderSpec, f64)> {
 struct Candidate {
     spec: DecoderSpec,
     lags: usize,
+    /// Of twice the states, where a direction is possible.
     learned: Learned,
+    directed: Directed,
     choice: FilterChoice,
 }
 
@@ -64,6 +66,8 @@ pub(crate) fn fit_auto(
     progress: &mut dyn FnMut(FitProgress),
 ) -> Result<DkfParameters, FitError> {
     let rows = measurement_rows(data)?;
+    let doubled = can_have_direction(data.states.ncols()).then(|| with_direction(data));
+    let direction = if doubled.is_some() { Choice::Auto } else { Choice::Given(false) };
     let mut fitted: Vec<Candidate> = Vec::new();
     let mut first_error = None;
     let mut done = 0.0;
@@ -74,17 +78,25 @@ pub(crate) fn fit_auto(
             continue;
         }
         let lags = candidate.options.lags.and_then(Choice::given).unwrap_or(1);
-        let examples = Examples { data, background, lags };
+        let examples = Examples { data: doubled.as_ref().unwrap_or(data), background, lags };
         let mut own_report = FitReport::default();
         let mut own_progress = |inner: FitProgress| {
-            progress(FitProgress { stage: candidate.decoder.as_str(), done: done + work * inner.done });
+            let done = done + work * 0.4 * inner.done;
+            progress(FitProgress { stage: candidate.decoder.as_str(), done });
         };
         let result = learner(&candidate, &examples, &rows, settings, &mut own_report, &mut own_progress)
-            .and_then(|learner| learn(&*learner, &examples, &rows, ResidualSource::CrossFitted))
+            .and_then(|learner| {
+                learn(&*learner, &examples, &rows, ResidualSource::CrossFitted, &mut |part| {
+                    own_progress(FitProgress { stage: "cross-fitting", done: 1.0 + 1.5 * part });
+                })
+            })
             .and_then(|learned| {
+                let directed = Directed::new(learned.clone(), direction, data);
+                let examples = Examples { data, ..examples };
+                let learnt = &directed.learned;
                 let choice =
-                    choose_filter(&candidate.options, &examples, &learned, settings.seed, &mut own_report)?;
-                Ok(Candidate { spec: candidate, lags, learned, choice })
+                    choose_filter(&candidate.options, &examples, learnt, settings.seed, &mut own_report)?;
+                Ok(Candidate { spec: candidate, lags, learned, directed, choice })
             });
         done += work;
         report.budget_used_up |= own_report.budget_used_up;
@@ -104,11 +116,14 @@ pub(crate) fn fit_auto(
         .min_by(|left, right| fitted[*left].choice.error.total_cmp(&fitted[*right].choice.error));
     let Some(best) = best else { return Err(first_error.unwrap_or(FitError::NoBandwidth)) };
     if spec.options.ensemble.unwrap_or(true)
-        && let Some((lags, learned, names)) = stack(&fitted, &rows, data)
+        && let Some((lags, learned, names)) =
+            stack(&fitted, &rows, doubled.as_ref().unwrap_or(data), data.states.ncols())
     {
         let examples = Examples { data, background, lags };
+        let learned = Directed::new(learned, direction, data);
+        let mut own_report = FitReport::default();
         let choice =
-            choose_filter(&spec.options, &examples, &learned, settings.seed, &mut FitReport::default())?;
+            choose_filter(&spec.options, &examples, &learned.learned, settings.seed, &mut own_report)?;
         report.tried(names.clone(), choice.error);
         if choice.error < fitted[best].choice.error * (1.0 - WORTH_AN_ENSEMBLE) {
             report.uses("decoder", names);
@@ -116,36 +131,50 @@ pub(crate) fn fit_auto(
             return finish(&spec.options, &examples, learned, choice, report);
         }
     }
-    let Candidate { spec: chosen, lags, learned, choice } = fitted.swap_remove(best);
+    let Candidate { spec: chosen, lags, directed: learned, choice, .. } = fitted.swap_remove(best);
     report.uses("decoder", chosen.to_string());
     report.uses("lags", lags);
     finish(&spec.options, &Examples { data, background, lags }, learned, choice, report)
 }
 
 /// The ensemble of those candidates that help each other: its window, f with its held-out predictions, and its name.
-/// `None` where no second member helps.
-fn stack(fitted: &[Candidate], rows: &[usize], data: &TrainingData) -> Option<(usize, Learned, String)> {
+/// `None` where no second member helps. A direction has weights of its own.
+fn stack(
+    fitted: &[Candidate],
+    rows: &[usize],
+    data: &TrainingData,
+    d: usize,
+) -> Option<(usize, Learned, String)> {
     let truth = super::windows::states_at(data, rows);
-    let predictions: Vec<&DMatrix<f64>> =
-        fitted.iter().map(|candidate| &candidate.learned.held_out).collect();
-    let members = helpful_members(&predictions, &truth);
+    let half = |matrix: &DMatrix<f64>, at: usize| matrix.columns(at * d, d).into_owned();
+    let halves: Vec<DMatrix<f64>> =
+        fitted.iter().map(|candidate| half(&candidate.learned.held_out, 0)).collect();
+    let members = helpful_members(&halves.iter().collect::<Vec<_>>(), &half(&truth, 0));
     if members.len() < 2 {
         return None;
     }
-    let chosen: Vec<&DMatrix<f64>> = members.iter().map(|&member| predictions[member]).collect();
-    let weights = stacking_weights(&chosen, &truth, &[]);
-    let held_out = combination(&chosen, &weights);
-    let d = truth.ncols();
+    // the vector, and its direction where it has one of its own
+    let weights: Vec<DVector<f64>> = (0..truth.ncols() / d)
+        .map(|at| {
+            let halves: Vec<DMatrix<f64>> =
+                members.iter().map(|&member| half(&fitted[member].learned.held_out, at)).collect();
+            stacking_weights(&halves.iter().collect::<Vec<_>>(), &half(&truth, at), &[])
+        })
+        .collect();
+    let mut held_out = DMatrix::zeros(truth.nrows(), truth.ncols());
     let mut names = Vec::with_capacity(members.len());
     let mut ensemble = Vec::with_capacity(members.len());
-    for (&member, &weight) in members.iter().zip(weights.iter()) {
+    for (at, &member) in members.iter().enumerate() {
         let candidate = &fitted[member];
-        names.push(format!("{weight:.3} {}", candidate.spec));
+        let diagonal = DVector::from_fn(truth.ncols(), |output, _| weights[output / d][at]);
+        let weight = DMatrix::from_diagonal(&diagonal);
+        held_out += &candidate.learned.held_out * &weight;
+        names.push(format!("{:.3} {}", weights[0][at], candidate.spec));
         ensemble.push(EnsembleMember {
             name: candidate.spec.to_string(),
             lags: candidate.lags,
             regressor: candidate.learned.regressor.clone(),
-            weight: DMatrix::identity(d, d) * weight,
+            weight,
         });
     }
     let lags = ensemble.iter().map(|member| member.lags).max()?;

@@ -42,13 +42,18 @@ pub(crate) struct HeldOutError {
     pub(crate) squared_distance: f64,
 }
 
-/// The factor at which ellipsoids of held-out rows hold what they say.
-pub(crate) fn covariance_scale(errors: &[HeldOutError], examples: &Examples<'_>) -> CovarianceScale {
+/// The factor at which ellipsoids of held-out rows hold what they say, and the squared distance of each row under a factor
+/// that was not fitted to it.
+pub(crate) fn covariance_scale(
+    errors: &[HeldOutError],
+    examples: &Examples<'_>,
+) -> (CovarianceScale, Vec<f64>) {
     let dimension = examples.data.states.ncols();
     let mut distances: Vec<f64> = errors.iter().map(|error| error.squared_distance).collect();
-    let constant = accuracy::covariance_scale(&distances, dimension);
+    let everywhere = accuracy::covariance_scale(&distances, dimension);
+    let constant = || (CovarianceScale::constant(everywhere), scaled(errors, |_row| everywhere));
     if errors.len() < FEWEST_ROWS {
-        return CovarianceScale::constant(constant);
+        return constant();
     }
     let logs = {
         let middle = distances.len() / 2;
@@ -91,10 +96,17 @@ pub(crate) fn covariance_scale(errors: &[HeldOutError], examples: &Examples<'_>)
     let numbers =
         [scale.bias, scale.size, scale.size_squared, scale.surprise, scale.limits[0], scale.limits[1]];
     if numbers.iter().chain(&scale.window).all(|number| number.is_finite()) {
-        scale
+        let [least, greatest] = scale.limits;
+        let distances = scaled(errors, |row| libm::exp((held_out[row] + shift).clamp(least, greatest)));
+        (scale, distances)
     } else {
-        CovarianceScale::constant(constant)
+        constant()
     }
+}
+
+/// Squared distances under covariances that are so much larger, row by row.
+pub(crate) fn scaled(errors: &[HeldOutError], factor: impl Fn(usize) -> f64) -> Vec<f64> {
+    errors.iter().enumerate().map(|(row, error)| error.squared_distance / factor(row)).collect()
 }
 
 /// What is known of each row, one column a coefficient.
@@ -187,7 +199,7 @@ mod tests {
         }
         let data = TrainingData::new(features, DMatrix::zeros(count, 2));
         let examples = Examples { data: &data, background: &[0.0], lags: 1 };
-        let scale = covariance_scale(&errors, &examples);
+        let (scale, held_out) = covariance_scale(&errors, &examples);
         let mut published = PublishedCovariance::new(&scale, &identity).unwrap();
         let factors: Vec<f64> = (0..count)
             .map(|row| {
@@ -200,6 +212,8 @@ mod tests {
                 intent.covariance()[0]
             })
             .collect();
+        let coverage = accuracy::coverage_of(&held_out, 2);
+        assert!((coverage.half - 0.5).abs() < 0.02 && (coverage.ninety - 0.9).abs() < 0.02, "{coverage:?}");
         let speed = |row: usize| means[row][0].hypot(means[row][1]);
         let groups: [(&str, Vec<usize>); 4] = [
             ("slow", (0..count).filter(|&row| speed(row) < 0.7).collect()),
@@ -224,7 +238,7 @@ mod tests {
             .map(|row| HeldOutError { row, log_size: 0.0, log_surprise: 0.0, squared_distance: row as f64 })
             .collect();
         let data = TrainingData::new(DMatrix::zeros(50, 1), DMatrix::zeros(50, 1));
-        let scale = covariance_scale(&errors, &Examples { data: &data, background: &[0.0], lags: 1 });
+        let (scale, _) = covariance_scale(&errors, &Examples { data: &data, background: &[0.0], lags: 1 });
         assert!(scale.window.is_empty());
         assert_eq!(scale.limits[0].to_bits(), scale.limits[1].to_bits());
     }

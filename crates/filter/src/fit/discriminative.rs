@@ -5,11 +5,12 @@ use nalgebra::DMatrix;
 use rayon::prelude::*;
 
 use super::calibration::{self, HeldOutError};
+use super::direction::{can_have_direction, is_worth_it, turned, with_direction, without_direction};
 use super::dynamics::fit_dynamics;
 use super::learner::{Examples, Learned, learn, learner};
 use super::nadaraya_watson::LeaveOneOut;
 use super::state_model::fit_state_model;
-use super::windows::second_moment;
+use super::windows::{second_moment, states_at};
 use super::{FitError, FitReport, FitSettings};
 use crate::accuracy;
 use crate::cholesky::Cholesky;
@@ -24,7 +25,8 @@ use crate::{
 /// Pivots of Q below this part of their diagonal entry mean that residuals follow from each other.
 const COLLINEAR: f64 = 1e-12;
 /// Factors on Q that `q-scale=auto` tries.
-const NOISE_SCALES: [f64; 13] = [0.1, 0.17, 0.25, 0.35, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 2.0, 2.8];
+const NOISE_SCALES: [f64; 15] =
+    [0.03, 0.06, 0.1, 0.17, 0.25, 0.35, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 2.0, 2.8];
 /// Orders that `state-order=auto` tries.
 const STATE_ORDERS: [usize; 5] = [1, 2, 3, 4, 5];
 /// Windows that `lags=auto` tries, in bins.
@@ -52,18 +54,26 @@ pub(crate) fn fit_discriminative(
         Choice::Given(lags) => vec![lags],
         Choice::Auto => LAGS.to_vec(),
     };
-    let mut best: Option<(FilterChoice, Learned, usize)> = None;
+    let direction = spec.options.direction.unwrap_or(Choice::Given(false));
+    let direction = if can_have_direction(data.states.ncols()) { direction } else { Choice::Given(false) };
+    let doubled = (direction != Choice::Given(false)).then(|| with_direction(data));
+    let mut best: Option<(FilterChoice, Directed, usize)> = None;
     for (at, &lags) in lags.iter().enumerate() {
         if at > 0 && settings.budget.is_some_and(|budget| budget.left() <= 0.0) {
             report.budget_used_up = true;
             break;
         }
-        let examples = Examples { data, background, lags };
+        let examples = Examples { data: doubled.as_ref().unwrap_or(data), background, lags };
         let learner = learner(spec, &examples, &rows, settings, report, progress)?;
-        progress(FitProgress { stage: "cross-fitting", done: 0.6 });
-        let learned = learn(&*learner, &examples, &rows, spec.options.residuals.unwrap_or_default())?;
+        progress(FitProgress { stage: "cross-fitting", done: 0.4 });
+        let residuals = spec.options.residuals.unwrap_or_default();
+        let learned = learn(&*learner, &examples, &rows, residuals, &mut |part| {
+            progress(FitProgress { stage: "cross-fitting", done: 0.4 + 0.5 * part });
+        })?;
+        let learned = Directed::new(learned, direction, data);
         progress(FitProgress { stage: "filter", done: 0.9 });
-        let choice = choose_filter(&spec.options, &examples, &learned, settings.seed, report)?;
+        let examples = Examples { data, ..examples };
+        let choice = choose_filter(&spec.options, &examples, &learned.learned, settings.seed, report)?;
         report.tried(format!("lags={lags}"), choice.error);
         if best.as_ref().is_none_or(|(least, ..)| choice.error < least.error * (1.0 - WORTH_ITS_COST)) {
             best = Some((choice, learned, lags));
@@ -71,6 +81,9 @@ pub(crate) fn fit_discriminative(
     }
     let Some((choice, learned, lags)) = best else { return Err(FitError::NoBandwidth) };
     report.uses("lags", lags);
+    if direction == Choice::Auto {
+        report.uses("direction", if learned.direction { "on" } else { "off" });
+    }
     finish(&spec.options, &Examples { data, background, lags }, learned, choice, report)
 }
 
@@ -86,6 +99,30 @@ pub(crate) fn measurement_rows(data: &TrainingData) -> Result<Vec<usize>, FitErr
         });
     }
     Ok(rows)
+}
+
+/// f with its held-out predictions of d components, and whether its direction is its own.
+pub(crate) struct Directed {
+    pub(crate) learned: Learned,
+    pub(crate) direction: bool,
+}
+
+impl Directed {
+    /// Of what was learnt of twice the states where a direction is possible, or of the states themselves.
+    pub(crate) fn new(learned: Learned, direction: Choice<bool>, data: &TrainingData) -> Self {
+        let worth = match direction {
+            Choice::Given(direction) => direction,
+            Choice::Auto => is_worth_it(&learned.held_out, &states_at(data, &learned.held_rows)),
+        };
+        match direction {
+            Choice::Given(false) => Self { learned, direction: false },
+            _ if worth => {
+                let held_out = turned(&learned.held_out);
+                Self { learned: Learned { held_out, ..learned }, direction: true }
+            }
+            _ => Self { learned: without_direction(learned), direction: false },
+        }
+    }
 }
 
 /// The filter around f: what [`choose_filter`] found best on held-out rows.
@@ -204,20 +241,24 @@ pub(crate) fn choose_filter(
 pub(crate) fn finish(
     options: &Options,
     examples: &Examples<'_>,
-    learned: Learned,
+    learned: Directed,
     choice: FilterChoice,
     report: &mut FitReport,
 ) -> Result<DkfParameters, FitError> {
     let FilterChoice { state, dynamics, form, noise, noise_scale, error } = choice;
+    let Directed { learned, direction } = learned;
     let start = options.start.unwrap_or_default();
     let unfit = |_error: ModelError| FitError::NoResiduals { column: 0 };
     let movement = (&state, dynamics.as_ref());
     let run = held_out_run(examples.data, &learned, movement, &noise.held_out, form, start, noise_scale)
         .map_err(unfit)?;
-    let covariance_scale = match options.covariance_scale.unwrap_or(Choice::Auto) {
-        Choice::Given(scale) => CovarianceScale::constant(scale),
+    let (covariance_scale, distances) = match options.covariance_scale.unwrap_or(Choice::Auto) {
+        Choice::Given(scale) => {
+            (CovarianceScale::constant(scale), calibration::scaled(&run.errors, |_row| scale))
+        }
         Choice::Auto => calibration::covariance_scale(&run.errors, examples),
     };
+    report.held_out_coverage = Some(accuracy::coverage_of(&distances, state.dimension()));
     report.noise_scale = Some(noise_scale);
     let [least, greatest] = covariance_scale.limits;
     report.covariance_scale = Some(libm::exp(0.5 * (least + greatest)));
@@ -233,6 +274,7 @@ pub(crate) fn finish(
         start,
         lags: examples.lags,
         regressor: learned.regressor,
+        direction,
         noise: noise.noise,
         noise_scale,
         covariance_scale,

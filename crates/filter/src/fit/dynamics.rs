@@ -11,7 +11,7 @@ use crate::{Dynamics, Linearization, NonlinearDynamics, StateModel, TrainingData
 /// Units of the network; regularisation draws those to zero that the pairs do not ask for.
 const HIDDEN: usize = 10;
 /// Most iterations of its training.
-const ITERATIONS: usize = 100;
+const ITERATIONS: usize = 60;
 /// At most so many pairs train it; of more, every k-th.
 const PAIRS: usize = 20_000;
 /// The stream of random numbers for its first weights, apart from those of f.

@@ -14,6 +14,8 @@ const SPANS: [usize; 4] = [4, 16, 64, 256];
 const ROWS_A_SPAN: usize = 20;
 /// A combination of states that adds less than this part of its variance follows from the others.
 const COLLINEAR: f64 = 1e-10;
+/// Bins in the running means that the factor model is of.
+const FACTOR_SPAN: f64 = 16.0;
 /// Steps of the factor model, and of the search for its start.
 const STEPS: usize = 50;
 /// No channel follows from others better than this, as a part of its variance.
@@ -41,28 +43,10 @@ pub(crate) fn guard_statistics(data: &TrainingData) -> GuardStatistics {
         }
         standard_deviation.push(deviation);
     }
-    let tuned = tuned_part(data, &standardised);
-    let (loadings, uniqueness) = factor_model(&standardised);
+    let (loadings, uniqueness) = factors_of_means(data, &standardised);
     let residuals = residuals(&standardised, &loadings, &uniqueness);
-    let ranges = |columns: &DMatrix<f64>, range_of: &dyn Fn(&[f64], usize, usize) -> (f64, f64)| {
-        let mut ranges = (DMatrix::zeros(spans.len(), n), DMatrix::zeros(spans.len(), n));
-        for (channel, column) in columns.column_iter().enumerate() {
-            for (at, &span) in spans.iter().enumerate() {
-                (ranges.0[(at, channel)], ranges.1[(at, channel)]) =
-                    range_of(column.as_slice(), channel, span);
-            }
-        }
-        ranges
-    };
-    let (lowest_residual, highest_residual) =
-        ranges(&residuals, &|column, _channel, span| mean_extremes(data, column, span));
-    let (lowest_mean, highest_mean) = ranges(&standardised, &|column, channel, span| {
-        let tuned = tuned.column(channel);
-        let rest: Vec<f64> = column.iter().zip(&tuned).map(|(value, tuned)| value - tuned).collect();
-        let held = mean_extremes(data, tuned.as_slice(), spans[0]);
-        let (whole, rest) = (mean_extremes(data, column, span), mean_extremes(data, &rest, span));
-        (whole.0.min(held.0 + rest.0), whole.1.max(held.1 + rest.1))
-    });
+    let (lowest_mean, highest_mean) = mean_ranges(data, &standardised, &spans);
+    let (lowest_residual, highest_residual) = mean_ranges(data, &residuals, &spans);
     let column_extremes = |column: DVectorView<'_, f64>| extremes(column.iter().copied());
     let (least, greatest) = data.features.column_iter().map(column_extremes).unzip();
     let (lowest_change, highest_change) =
@@ -84,19 +68,78 @@ pub(crate) fn guard_statistics(data: &TrainingData) -> GuardStatistics {
     }
 }
 
-/// What the intent explains of each channel about its mean, by least squares; zero where states are collinear.
-fn tuned_part(data: &TrainingData, standardised: &DMatrix<f64>) -> DMatrix<f64> {
-    let mut centred = data.states.clone();
-    for (mut column, mean) in centred.column_iter_mut().zip(column_means(&data.states)) {
+/// The lowest and highest running mean of each column, spans x n: that of the rows, or what an intent that is held and the
+/// rest of the column could add up to, if farther out.
+fn mean_ranges(data: &TrainingData, columns: &DMatrix<f64>, spans: &[usize]) -> (DMatrix<f64>, DMatrix<f64>) {
+    let tuned = tuned_part(data, columns);
+    let mut lowest = DMatrix::zeros(spans.len(), columns.ncols());
+    let mut highest = lowest.clone();
+    for (channel, (column, tuned)) in columns.column_iter().zip(tuned.column_iter()).enumerate() {
+        let rest: Vec<f64> = column.iter().zip(&tuned).map(|(value, tuned)| value - tuned).collect();
+        let held = mean_extremes(data, tuned.as_slice(), spans[0]);
+        for (at, &span) in spans.iter().enumerate() {
+            let whole = mean_extremes(data, column.as_slice(), span);
+            let rest = mean_extremes(data, &rest, span);
+            lowest[(at, channel)] = whole.0.min(held.0 + rest.0);
+            highest[(at, channel)] = whole.1.max(held.1 + rest.1);
+        }
+    }
+    (lowest, highest)
+}
+
+/// What the intent explains of each column, by least squares on its components, their squares and products (rates are not
+/// linear in it); zero where these are collinear.
+fn tuned_part(data: &TrainingData, columns: &DMatrix<f64>) -> DMatrix<f64> {
+    let d = data.states.ncols();
+    let pairs = (0..d).flat_map(|left| (0..=left).map(move |right| (left, right)));
+    let terms: Vec<(usize, Option<usize>)> = (0..d)
+        .map(|component| (component, None))
+        .chain(pairs.map(|(left, right)| (left, Some(right))))
+        .collect();
+    let size = data.states.amax();
+    let mut design = DMatrix::from_fn(data.rows(), terms.len(), |row, column| {
+        let (left, right) = terms[column];
+        data.states[(row, left)] / size * right.map_or(1.0, |right| data.states[(row, right)] / size)
+    });
+    for mut column in design.column_iter_mut() {
+        let mean = column.mean();
         column.add_scalar_mut(-mean);
     }
-    match Cholesky::new(&second_moment(&centred), COLLINEAR) {
+    match Cholesky::new(&second_moment(&design), COLLINEAR) {
         Ok(factor) => {
-            let moments = product(transposed(&centred), plain(standardised)) / data.rows() as f64;
-            &centred * factor.solve_columns(&moments)
+            let moments = product(transposed(&design), plain(columns)) / data.rows() as f64;
+            product(plain(&design), plain(&factor.solve_columns(&moments)))
         }
-        Err(_column) => standardised * 0.0,
+        Err(_column) => columns * 0.0,
     }
+}
+
+/// The factor model of running means, over which an intent shows above the noise of single bins: what is left of a channel
+/// then depends little on the intent.
+fn factors_of_means(data: &TrainingData, standardised: &DMatrix<f64>) -> (DMatrix<f64>, Vec<f64>) {
+    let mut smoothed = standardised.clone();
+    for mut column in smoothed.column_iter_mut() {
+        for segment in data.segments() {
+            let mut mean = 0.0;
+            for row in segment {
+                mean += (column[row] - mean) / FACTOR_SPAN;
+                column[row] = mean;
+            }
+        }
+    }
+    let mut deviations = Vec::with_capacity(smoothed.ncols());
+    for mut column in smoothed.column_iter_mut() {
+        let deviation = (column.norm_squared() / data.rows() as f64).sqrt();
+        // a channel that never moved follows from nothing
+        deviations.push(if deviation > 0.0 { deviation } else { 1.0 });
+        column /= if deviation > 0.0 { deviation } else { 1.0 };
+    }
+    let (mut loadings, mut uniqueness) = factor_model(&smoothed);
+    for ((mut row, variance), deviation) in loadings.row_iter_mut().zip(&mut uniqueness).zip(&deviations) {
+        row *= *deviation;
+        *variance *= deviation * deviation;
+    }
+    (loadings, uniqueness)
 }
 
 /// Loadings and variances of the noise, by expectation maximisation from the leading principal axes (Rubin and Thayer
@@ -144,15 +187,15 @@ fn principal_axes(correlation: &DMatrix<f64>, k: usize) -> DMatrix<f64> {
     let mut sizes = vec![0.0; k];
     for _step in 0..STEPS {
         axes = product(plain(correlation), plain(&axes));
-        for column in 0..k {
+        for (column, size) in sizes.iter_mut().enumerate() {
             for before in 0..column {
                 let along = axes.column(before).dot(&axes.column(column));
                 let axis = axes.column(before).into_owned();
                 axes.column_mut(column).axpy(-along, &axis, 1.0);
             }
-            sizes[column] = axes.column(column).norm();
-            if sizes[column] > 0.0 {
-                axes.column_mut(column).unscale_mut(sizes[column]);
+            *size = axes.column(column).norm();
+            if *size > 0.0 {
+                axes.column_mut(column).unscale_mut(*size);
             }
         }
     }

@@ -49,7 +49,7 @@ pub(crate) fn fit_inducing(
 }
 
 /// Pivots and factor of the kernel of `points`: each pivot is the row that the ones before it explain least.
-fn pivoted_cholesky(points: &DMatrix<f64>, most: usize) -> (Vec<usize>, DMatrix<f64>) {
+pub(crate) fn pivoted_cholesky(points: &DMatrix<f64>, most: usize) -> (Vec<usize>, DMatrix<f64>) {
     let rows = points.nrows();
     let mut unexplained = vec![1.0_f64; rows];
     let mut chosen = Vec::new();

@@ -168,3 +168,43 @@ fn subtract(matrix: &mut DMatrix<f64>, means: &[f64]) {
         column.add_scalar_mut(-mean);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{StateModel, StationarySource};
+
+    fn noted(transition: &[f64]) -> FitReport {
+        let kalman = KalmanParameters {
+            state: StateModel {
+                order: 1,
+                transition: DMatrix::from_row_slice(2, 2, transition),
+                process_noise: DMatrix::from_row_slice(2, 2, &[0.0, 0.0, 0.0, 0.1]),
+                stationary_covariance: DMatrix::identity(2, 2),
+                stationary_source: StationarySource::Training,
+            },
+            observation: DMatrix::from_row_slice(2, 2, &[0.0, 1.0, 0.0, -0.5]),
+            observation_offset: DVector::zeros(2),
+            observation_noise: DMatrix::identity(2, 2),
+            start: Start::Prior,
+        };
+        let mut report = FitReport::default();
+        note_steady_gain(&kalman, &mut report);
+        report
+    }
+
+    #[test]
+    fn a_report_says_how_the_steady_gain_was_found_and_what_is_wrong_with_the_model() {
+        let found = noted(&[0.9, 0.02, 0.0, 0.9]);
+        assert_eq!(found.hyperparameters["gain"], "riccati");
+        assert!(found.steady_iterations.is_some_and(|steps| steps < 15) && found.warnings.is_empty());
+        let constant = noted(&[1.0, 0.0, 0.0, 0.9]);
+        assert_eq!(constant.hyperparameters["gain"], "recursion");
+        assert!(constant.warnings[0].contains("neither forgets nor has noise"), "{:?}", constant.warnings);
+        // the position that the velocity adds up to, which no feature sees
+        let position = noted(&[1.0, 0.02, 0.0, 0.9]);
+        assert_eq!(position.hyperparameters["gain"], "every step");
+        assert_eq!(position.steady_iterations, None);
+        assert!(position.warnings[0].contains("no feature observes it"), "{:?}", position.warnings);
+    }
+}

@@ -28,21 +28,24 @@ pub(crate) fn kernel_matrix(left: &DMatrix<f64>, right: &DMatrix<f64>) -> DMatri
         return kernel;
     }
     kernel.as_mut_slice().par_chunks_mut(left_norms.len()).zip(&right_norms).for_each(|(column, right)| {
-        let (whole, rest) = column.as_chunks_mut::<LANES>();
-        let (norms, rest_norms) = left_norms.as_chunks::<LANES>();
-        for (values, norms) in whole.iter_mut().zip(norms) {
-            let mut exponents = [0.0; LANES];
-            for lane in 0..LANES {
-                // rounding may leave a little above zero
-                exponents[lane] = (values[lane] - norms[lane] - right).min(0.0);
-            }
-            *values = exponentials::<false, LANES>(&exponents);
+        for (value, norm) in column.iter_mut().zip(&left_norms) {
+            // rounding may leave a little above zero
+            *value = (*value - norm - right).min(0.0);
         }
-        for (value, norm) in rest.iter_mut().zip(rest_norms) {
-            *value = exponentials::<false, 1>(&[(*value - norm - right).min(0.0)])[0];
-        }
+        exponentiate(column);
     });
     kernel
+}
+
+/// e^x of every value, none above zero.
+pub(crate) fn exponentiate(values: &mut [f64]) {
+    let (whole, rest) = values.as_chunks_mut::<LANES>();
+    for values in whole {
+        *values = exponentials::<false, LANES>(values);
+    }
+    for value in rest {
+        *value = exponentials::<false, 1>(&[*value])[0];
+    }
 }
 
 /// For every column p, `sum_ij weights_ij (a_ip - b_jp)^2` over rows of `left` and `right`. Cost: a product.
@@ -67,7 +70,7 @@ pub(crate) fn squared_difference_sums(
 }
 
 /// `|row|^2 / 2` of every row.
-fn half_squared_norms(matrix: &DMatrix<f64>) -> Vec<f64> {
+pub(crate) fn half_squared_norms(matrix: &DMatrix<f64>) -> Vec<f64> {
     matrix.row_iter().map(|row| 0.5 * row.norm_squared()).collect()
 }
 

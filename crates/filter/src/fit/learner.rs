@@ -1,10 +1,7 @@
 //! The seam for what learns f: rows in, a regressor out; and what a learner says of rows that it was not fitted to.
 
-use core::ops::Range;
-
 use kalmind_types::MAX_COMPONENTS;
 use nalgebra::DMatrix;
-use rayon::prelude::*;
 
 use super::windows::{folds, states_at, windows};
 use super::{FitError, FitProgress, FitReport, FitSettings, gaussian_process, linear, multiple_kernel};
@@ -44,6 +41,11 @@ pub(crate) trait Learner: Sync {
     /// Fits f to `rows`, ascending, of those that may train the measurement model. Rows that follow each other within a
     /// segment are a sequence.
     fn learn(&self, examples: &Examples<'_>, rows: &[usize]) -> Result<Regressor, FitError>;
+
+    /// The same for predictions of rows left out: the mean of several networks may do with fewer of them.
+    fn learn_for_held_out(&self, examples: &Examples<'_>, rows: &[usize]) -> Result<Regressor, FitError> {
+        self.learn(examples, rows)
+    }
 }
 
 /// The learner of a discriminative decoder, its hyperparameters chosen from `rows` where `spec` leaves them open.
@@ -60,7 +62,7 @@ pub(crate) fn learner(
         DecoderName::DkfGp => gaussian_process::learner(spec, examples, rows, settings, report, progress),
         DecoderName::DkfMk => multiple_kernel::learner(spec, examples, rows, settings, report, progress),
         DecoderName::DkfNn => network::learner(spec, examples, rows, settings, report, progress),
-        DecoderName::DkfGru => Ok(recurrent::learner(spec, rows, settings, report)),
+        DecoderName::DkfGru => recurrent::learner(spec, examples, rows, settings, report),
         _ => nadaraya_watson::learner(spec, examples, rows, settings, report, progress),
     }
 }
@@ -75,42 +77,31 @@ pub(crate) struct Learned {
     pub(crate) held_out: DMatrix<f64>,
 }
 
-/// Fits f to `rows`, and again without each block (or once, to the first 70 %) for held-out predictions. The fits run on
-/// all cores.
+/// Fits f to `rows`, and again without each block (or once, to the first 70 %) for held-out predictions. Each fit runs on
+/// all cores; `fitted` is told the part of them that is done.
 pub(crate) fn learn(
     learner: &dyn Learner,
     examples: &Examples<'_>,
     rows: &[usize],
     residuals: ResidualSource,
+    fitted: &mut dyn FnMut(f64),
 ) -> Result<Learned, FitError> {
     if residuals == ResidualSource::HeldOut {
-        let (fitted, held) = rows.split_at((FITTED_PART * rows.len() as f64) as usize);
-        let regressor = learner.learn(examples, fitted)?;
+        let (first, held) = rows.split_at((FITTED_PART * rows.len() as f64) as usize);
+        let regressor = learner.learn(examples, first)?;
         let held_out = predict(&regressor, examples, held);
         return Ok(Learned { regressor, held_rows: held.to_vec(), held_out });
     }
-    let folds: Vec<Option<Range<usize>>> =
-        core::iter::once(None).chain(folds(rows.len()).into_iter().map(Some)).collect();
-    let regressors: Vec<(Regressor, Option<DMatrix<f64>>)> = folds
-        .par_iter()
-        .map(|fold| match fold {
-            None => Ok((learner.learn(examples, rows)?, None)),
-            Some(fold) => {
-                let outside: Vec<usize> =
-                    rows[..fold.start].iter().chain(&rows[fold.end..]).copied().collect();
-                let regressor = learner.learn(examples, &outside)?;
-                let predicted = predict(&regressor, examples, &rows[fold.clone()]);
-                Ok((regressor, Some(predicted)))
-            }
-        })
-        .collect::<Result<_, FitError>>()?;
+    let folds = folds(rows.len());
+    let fits = (folds.len() + 1) as f64;
+    let regressor = learner.learn(examples, rows)?;
     let mut held_out = DMatrix::zeros(rows.len(), examples.data.states.ncols());
-    let mut regressors = regressors.into_iter();
-    let Some((regressor, _)) = regressors.next() else { return Err(FitError::NoFeatures) };
-    for (fold, (_, predicted)) in folds.iter().flatten().zip(regressors) {
-        if let Some(predicted) = predicted {
-            held_out.rows_range_mut(fold.clone()).copy_from(&predicted);
-        }
+    for (at, fold) in folds.into_iter().enumerate() {
+        fitted((at + 1) as f64 / fits);
+        let outside: Vec<usize> = rows[..fold.start].iter().chain(&rows[fold.end..]).copied().collect();
+        let without = learner.learn_for_held_out(examples, &outside)?;
+        let predicted = predict(&without, examples, &rows[fold.clone()]);
+        held_out.rows_range_mut(fold).copy_from(&predicted);
     }
     Ok(Learned { regressor, held_rows: rows.to_vec(), held_out })
 }

@@ -1,8 +1,8 @@
 //! Training by Levenberg-Marquardt with Bayesian regularisation (MacKay 1992; Foresee and Hagan 1997): the recipe of
-//! the thesis (2019, sec. 2.3) for the networks of the discriminative filter.
+//! the thesis (2019) for the networks of the discriminative filter.
 //!
-//! Minimises `beta E_D + alpha E_W` with the sum of squared errors E_D and of squared weights E_W. With N errors, P
-//! weights, the Jacobian J of the outputs and `A = beta J'J + alpha I`, the effective number of weights is
+//! Minimises `beta E_D + alpha E_W` with the sums of squared errors, `E_D`, and of squared weights, `E_W`. With N errors,
+//! P weights, the Jacobian J of the outputs and `A = beta J'J + alpha I`, the effective number of weights is
 //! `gamma = P - alpha tr A^-1`, and after each step (Foresee and Hagan, sec. 4)
 //!
 //! ```text
@@ -121,7 +121,7 @@ fn step(here: &Linearized, weights: &[f64], alpha: f64, beta: f64, damping: f64)
 /// Errors and their first derivatives at some weights.
 #[derive(Debug)]
 struct Linearized {
-    /// E_D.
+    /// `E_D`.
     squared_error: f64,
     /// J'J.
     gram: DMatrix<f64>,

@@ -1,7 +1,7 @@
 //! Hyperparameters of a Gaussian process by the likelihood of the training rows (Rasmussen and Williams, Gaussian
 //! Processes for Machine Learning, 2006, eq. 5.8 and 5.9).
 //!
-//! Outputs y_k, each of mean zero and variance one, are independent given the inputs and share the kernel:
+//! Outputs `y_k`, each of mean zero and variance one, are independent given the inputs and share the kernel:
 //!
 //! ```text
 //! K_ij = signal exp(-|(x_i - x_j) * scales|^2 / 2) + noise (i = j)
@@ -20,8 +20,14 @@ use crate::matrix_product::{add_product, plain, transposed};
 
 /// Hyperparameters stay within a factor of e^12 of where they start: what has no influence does not drift away.
 const FURTHEST: f64 = 12.0;
+/// Prior of the logarithm of a factor of its own: normal, about that of the one scale for all, with this deviation.
+/// Without it hundreds of scales learn the noise of a thousand rows: the likelihood rises and held-out errors with it.
+const PRIOR_DEVIATION: f64 = 1.0;
 /// Noise variance that a search starts from, of outputs of variance one.
 const FIRST_NOISE: f64 = 0.3;
+/// Noise variance that a search does not go below. Errors of intents are alike over many bins, so few rows far apart look
+/// as if they could be followed exactly, with scales that do not hold for the rows between them.
+const LEAST_NOISE: f64 = 0.12;
 
 /// Hyperparameters of a squared exponential kernel with noise, for outputs of variance one.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +40,42 @@ pub(crate) struct Hyperparameters {
     pub(crate) scales: Vec<f64>,
 }
 
+/// Which scales move together in a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scales {
+    /// All by one factor.
+    Together,
+    /// Of input j, by a factor of its feature `j % features` and one of its lag `j / features`: in windows of l bins n + l
+    /// numbers instead of n l, which far fewer rows settle.
+    ByFeatureAndLag {
+        /// Features n of a bin.
+        features: usize,
+    },
+}
+
+impl Scales {
+    /// Numbers that are sought for `inputs` scales.
+    fn count(self, inputs: usize) -> usize {
+        match self {
+            Self::Together => 1,
+            // the lag of the newest bin is the unit
+            Self::ByFeatureAndLag { features } => features + (inputs / features).saturating_sub(1),
+        }
+    }
+
+    /// The numbers whose sum is the logarithm of an input's factor.
+    fn of(self, input: usize) -> impl Iterator<Item = usize> {
+        let (first, second) = match self {
+            Self::Together => (0, None),
+            Self::ByFeatureAndLag { features } => {
+                let lag = input / features;
+                (input % features, lag.checked_sub(1).map(|lag| features + lag))
+            }
+        };
+        core::iter::once(first).chain(second)
+    }
+}
+
 /// Rows whose likelihood is sought.
 #[derive(Debug)]
 pub(crate) struct Likelihood<'a> {
@@ -44,37 +86,47 @@ pub(crate) struct Likelihood<'a> {
 }
 
 impl Likelihood<'_> {
-    /// The hyperparameters of greatest likelihood that at most `steps` steps from `start` find: with `relevance` a scale
-    /// for every input, else one factor for all. Gives them with their negative log likelihood a value.
+    /// The hyperparameters of greatest likelihood that at most `steps` steps from `start` find, noise no less than
+    /// [`LEAST_NOISE`]. Gives them with their negative log likelihood a value, less that of the prior on factors.
     pub(crate) fn maximise(
         &self,
         start: &Hyperparameters,
-        relevance: bool,
+        groups: Scales,
         steps: usize,
         proceed: impl FnMut(usize) -> bool,
     ) -> Option<(Hyperparameters, f64)> {
         let of = |logarithms: &[f64]| {
             let limited = |at: usize| logarithms[at].clamp(-FURTHEST, FURTHEST).exp();
             let scales = start.scales.iter().enumerate();
+            let factor = |input: usize| groups.of(input).map(|number| limited(2 + number)).product::<f64>();
             Hyperparameters {
                 signal: start.signal * limited(0),
-                noise: start.noise * limited(1),
-                scales: scales
-                    .map(|(input, scale)| scale * limited(if relevance { 2 + input } else { 2 }))
-                    .collect(),
+                noise: (start.noise * limited(1)).max(LEAST_NOISE),
+                scales: scales.map(|(input, scale)| scale * factor(input)).collect(),
             }
         };
-        let groups = if relevance { start.scales.len() } else { 1 };
+        let inputs = start.scales.len();
         let found = minimise(
-            vec![0.0; 2 + groups],
+            vec![0.0; 2 + groups.count(inputs)],
             steps,
             |logarithms| {
-                let (value, gradient) = self.negative_log(&of(logarithms))?;
-                let mut by_group = gradient;
-                if !relevance {
-                    let sum = by_group[2..].iter().sum();
-                    by_group.truncate(2);
-                    by_group.push(sum);
+                let at = of(logarithms);
+                let (mut value, gradient) = self.negative_log(&at)?;
+                let mut by_group = vec![0.0; logarithms.len()];
+                by_group[..2].copy_from_slice(&gradient[..2]);
+                if at.noise <= LEAST_NOISE {
+                    by_group[1] = by_group[1].min(0.0);
+                }
+                for (input, entry) in gradient[2..].iter().enumerate() {
+                    groups.of(input).for_each(|number| by_group[2 + number] += entry);
+                }
+                if groups != Scales::Together {
+                    // a value, like the likelihood
+                    let precision = 1.0 / (PRIOR_DEVIATION * PRIOR_DEVIATION * self.outputs.len() as f64);
+                    for (slope, logarithm) in by_group[2..].iter_mut().zip(&logarithms[2..]) {
+                        value += 0.5 * precision * logarithm * logarithm;
+                        *slope += precision * logarithm;
+                    }
                 }
                 Some((value, by_group))
             },
@@ -110,7 +162,9 @@ impl Likelihood<'_> {
         let mut gradient = vec![-0.5 * slope.sum(), -0.5 * at.noise * trace];
         // d K_ij / d ln scale_p = -K_ij (x_ip - x_jp)^2 scale_p^2
         gradient.extend(squared_difference_sums(&slope, &points, &points).iter().map(|sum| 0.5 * sum));
-        gradient.iter_mut().for_each(|entry| *entry /= values);
+        for entry in &mut gradient {
+            *entry /= values;
+        }
         (value.is_finite() && gradient.iter().all(|entry| entry.is_finite())).then_some((value, gradient))
     }
 }
@@ -185,17 +239,41 @@ mod tests {
     }
 
     #[test]
+    fn a_prior_keeps_scales_together_where_the_rows_say_little() {
+        let inputs =
+            DMatrix::from_fn(30, 40, |row, column| ((row * row * 3 + column * 7 * row) as f64).sin());
+        let outputs = DMatrix::from_fn(30, 1, |row, _| 1.4 * ((row * row * row) as f64).cos());
+        let likelihood = Likelihood { inputs: &inputs, outputs: &outputs };
+        let first = Hyperparameters::first(&[0.7; 40]);
+        let every = Scales::ByFeatureAndLag { features: 40 };
+        let (found, _) = likelihood.maximise(&first, every, 60, |_| true).unwrap();
+        for scale in found.scales {
+            assert!((scale / first.scales[0]).ln().abs() < 3.0 * PRIOR_DEVIATION, "{scale}");
+        }
+    }
+
+    #[test]
+    fn lags_share_the_scales_of_their_features() {
+        let groups = Scales::ByFeatureAndLag { features: 2 };
+        assert_eq!(groups.count(6), 4);
+        let numbers: Vec<Vec<usize>> = (0..6).map(|input| groups.of(input).collect()).collect();
+        assert_eq!(numbers, [vec![0], vec![1], vec![0, 2], vec![1, 2], vec![0, 3], vec![1, 3]]);
+    }
+
+    #[test]
     fn inputs_without_influence_get_long_lengths() {
         let inputs =
             DMatrix::from_fn(150, 3, |row, column| ((row * row * 3 + column * 7 * row) as f64).sin());
         let outputs = DMatrix::from_fn(150, 1, |row, _| (4.0 * inputs[(row, 1)]).sin());
         let likelihood = Likelihood { inputs: &inputs, outputs: &outputs };
+        let every = Scales::ByFeatureAndLag { features: 3 };
         let (found, value) =
-            likelihood.maximise(&Hyperparameters::first(&[1.0, 1.0, 1.0]), true, 60, |_| true).unwrap();
+            likelihood.maximise(&Hyperparameters::first(&[1.0, 1.0, 1.0]), every, 60, |_| true).unwrap();
         assert!(found.scales[1] > 10.0 * found.scales[0].max(found.scales[2]), "{found:?}");
-        assert!(found.noise < 1e-3);
-        let (_, isotropic) =
-            likelihood.maximise(&Hyperparameters::first(&[1.0, 1.0, 1.0]), false, 60, |_| true).unwrap();
+        assert!(found.noise <= LEAST_NOISE);
+        let (_, isotropic) = likelihood
+            .maximise(&Hyperparameters::first(&[1.0, 1.0, 1.0]), Scales::Together, 60, |_| true)
+            .unwrap();
         assert!(value < isotropic);
     }
 }

@@ -3,13 +3,17 @@
 mod adam;
 mod auto;
 mod calibration;
+mod direction;
 mod discriminative;
 mod dynamics;
 mod gaussian_process;
 mod guard;
 mod inducing_points;
 mod kalman;
+mod kernel_features;
 mod kernel_matrix;
+mod kernel_scales;
+mod kernel_variances;
 mod learner;
 mod levenberg_marquardt;
 mod linear;
@@ -28,13 +32,17 @@ mod refit;
 mod single_precision_product;
 mod state_model;
 mod tanh_network;
+mod training_time;
 mod wiener;
 mod windows;
+
+pub(crate) use guard::guard_statistics;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::accuracy::Coverage;
 use crate::{DecoderName, DecoderSpec, GuardStatistics, Parameters, TrainingData};
 
 /// How long a fit may take. Without a budget the same data, options and seed give the same model; with one they do where
@@ -114,6 +122,8 @@ pub struct FitReport {
     pub fallback_steps: Option<usize>,
     /// Root of the squared error over the squared truth, of held-out training rows through the filter.
     pub held_out_error: Option<f64>,
+    /// How much of the truth of those rows lies within the published ellipsoids.
+    pub held_out_coverage: Option<Coverage>,
     /// Steps until the steady-state gain stood: doublings of the Riccati solve or, where it failed, of the recursion.
     pub steady_iterations: Option<usize>,
     /// Every hyperparameter in use that a fit chose or took as default, by its option's name or a name of its own.
@@ -136,6 +146,40 @@ pub struct Tried {
 }
 
 impl FitReport {
+    /// Which of [`tried`](Self::tried) were chosen: the candidates with the error of the model, less those with an option
+    /// that is not in use, and beside them those whose options are all in use.
+    #[must_use]
+    pub fn chosen(&self) -> Vec<bool> {
+        let of_model =
+            |tried: &Tried| self.held_out_error.is_some_and(|error| error.to_bits() == tried.error.to_bits());
+        // `None` where it is not known
+        let in_use = |assignment: &str| {
+            let (name, value) = assignment.split_once('=')?;
+            Some(match self.hyperparameters.get(name)? {
+                serde_json::Value::String(text) => text == value,
+                other => value.parse::<f64>().is_ok_and(|value| other.as_f64() == Some(value)),
+            })
+        };
+        let all_in_use =
+            |tried: &Tried| tried.candidate.split(',').all(|assignment| in_use(assignment) == Some(true));
+        let none_out_of_use =
+            |tried: &Tried| tried.candidate.split(',').all(|assignment| in_use(assignment) != Some(false));
+        let told_apart =
+            |text: &str| self.tried.iter().any(|tried| tried.candidate == text && of_model(tried));
+        let chosen = |tried: &Tried| {
+            // a whole decoder with options of its own is called by its name
+            let named = self.hyperparameters.get("decoder").and_then(serde_json::Value::as_str);
+            named.map_or_else(
+                || {
+                    (of_model(tried) && none_out_of_use(tried))
+                        || (all_in_use(tried) && !told_apart(&tried.candidate))
+                },
+                |name| tried.candidate == name,
+            )
+        };
+        self.tried.iter().map(chosen).collect()
+    }
+
     /// Notes a candidate.
     pub(crate) fn tried(&mut self, candidate: String, error: f64) {
         self.tried.push(Tried { candidate, error });
@@ -394,5 +438,31 @@ pub fn fit(
         )?),
     };
     progress(FitProgress { stage: "done", done: 1.0 });
-    Ok(Fitted { parameters, report, guard: guard::guard_statistics(data) })
+    Ok(Fitted { parameters, report, guard: guard_statistics(data) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_in_use_are_marked_even_where_others_are_called_the_same() {
+        let mut report = FitReport { held_out_error: Some(0.5), ..FitReport::default() };
+        report.uses("lags", 2);
+        report.uses("form", "robust");
+        report.uses("ridge", 0.01);
+        for (candidate, error) in [
+            ("ridge=0.01", 0.7),
+            ("ridge=0.1", 0.8),
+            ("form=robust", 0.6),
+            ("lags=1", 0.6),
+            ("form=robust", 0.5),
+            ("form=standard", 0.5),
+            ("lags=2", 0.5),
+            ("something else", 0.4),
+        ] {
+            report.tried(candidate.to_owned(), error);
+        }
+        assert_eq!(report.chosen(), [true, false, false, false, true, false, true, false]);
+    }
 }

@@ -1,57 +1,60 @@
 //! `dkf-mk`'s f: a Gaussian process whose kernel is a weighted mean of one-dimensional Gaussians, one an entry of the window
 //! (Brandman, Burkhart et al., Neural Computation 30, 2018, eq. 5). No channel can move f by more than its own bounded
-//! function, so that one that goes wrong does limited damage. When to use it: channels that may fail, and features whose
-//! effects add up, as firing rates' do. When not: effects of combinations of channels (`dkf-gp`).
+//! function, so that one that goes wrong does limited damage. Where combinations of channels say more than their sum, one
+//! more kernel joins, a Gaussian over the whole window: bounded as well, and zero where a channel is far from all that
+//! training showed, which leaves the sum. When to use it: channels that may fail, and features whose effects add up, as
+//! firing rates' do.
 //!
-//! Such a process is a sum of independent processes of one variable each. Every one is represented by a few inducing points
-//! on its axis, chosen by pivoted Cholesky factorisation (Fine and Scheinberg, Journal of Machine Learning Research 2, 2001)
-//! until what they miss of the kernel is below 1e-5: with p points in all, a fit costs rows * p^2 once and p^3 for each set of
-//! hyperparameters, with any number of rows.
+//! Such a process is a sum of independent processes. Each is represented by a few [inducing points](super::kernel_features):
+//! with p in all, a fit costs rows * p^2 once and p^3 for each set of hyperparameters, with any number of rows.
 //!
-//! *Hyperparameters* maximise the marginal likelihood. The length scale, in standard deviations of each entry, is one for
-//! all and searched on a grid; the variance of each kernel (`weights=learned`; one for all with `equal`) and of the noise
-//! take the steps that its gradient gives (MacKay, Neural Computation 4, 1992), or the square roots of them, which never
-//! lower it (Zhou, Hu, Zhou and Lange, Journal of Computational and Graphical Statistics 28, 2019), where the full steps
-//! would. Channels that say nothing get no weight.
+//! *Hyperparameters* maximise the [marginal likelihood](super::kernel_variances). The length scales, in standard deviations
+//! of each entry, are one for the one-dimensional kernels and one for the joint one, and searched on a grid; the variances of
+//! kernels and noise take the steps that the gradient gives, or their square roots, which never lower it, where the full steps
+//! would. `weights=learned`: each kernel has its own variance, and channels that say nothing get none. `weights=equal`: the
+//! published kernel, the same weight for each entry, and no joint kernel, which otherwise is there where the marginal likelihood
+//! asks for it.
 //!
-//! `sparsify=octants` then replaces the rows by their means over sectors of the intent's direction (sec. 3.2 of the paper):
+//! `sparsify=octants` replaces the rows by their means over sectors of the intent's direction (sec. 3.2 of the paper):
 //! eight of 45 degrees, the first around 0, for two components, else the orthants, by signs. Rows without a direction are
-//! left out. It takes most of what single channels can do, and some accuracy.
+//! left out, and there is no joint kernel. It takes most of what single channels can do, and some accuracy.
 
 use nalgebra::{DMatrix, DVector};
 
+use super::kernel_features::{Basis, JointBasis, bases, gaussian};
+use super::kernel_variances::{Evidence, Tied, Variances, deviations};
 use super::learner::{Examples, Learner};
 use super::windows::column_means;
 use super::{FitError, FitProgress, FitReport, FitSettings};
 use crate::blocked_cholesky::BlockedCholesky;
-use crate::matrix_product::{plain, product, transposed};
-use crate::{DecoderSpec, KernelWeights, Regressor, Sparsification};
+use crate::{DecoderSpec, JointKernel, KernelWeights, Regressor, Sparsification};
 
 /// Length scales that are tried, in standard deviations of an entry.
 const LENGTHS: [f64; 8] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6];
-/// What inducing points may miss of a kernel whose variance is 1.
-const MISSED: f64 = 1e-5;
-/// Values of an entry that may become inducing points: its quantiles.
-const CANDIDATES: usize = 128;
+/// Length scales of the joint kernel that are tried, in standard deviations times the root of the number of entries.
+const JOINT_LENGTHS: [f64; 5] = [0.35, 0.5, 0.7, 1.0, 1.4];
 /// Default of `inducing`: inducing points of all kernels together.
 const INDUCING: usize = 1500;
 /// Fewest of one kernel.
 const FEWEST: usize = 3;
+/// Most of the joint kernel.
+const JOINT: usize = 800;
+/// How much the joint kernel has to add to the marginal likelihood, per row and component: it is what costs time.
+const WORTH_ITS_COST: f64 = 2e-3;
+/// How much at least in all, which two more hyperparameters might do by chance.
+const BY_CHANCE: f64 = 10.0;
 /// Default of `steps`: steps of the variances.
 const STEPS: usize = 40;
 /// Steps of the variances at each length scale that is tried.
 const TRIAL_STEPS: usize = 8;
 /// Most rows that hyperparameters are learnt from; of more, every k-th.
-const ROWS: usize = 6000;
-/// Steps end where the marginal likelihood rises by less than this, per row and component.
-const SETTLED: f64 = 1e-6;
-/// A kernel below this part of the strongest is dropped.
-const NEGLIGIBLE: f64 = 1e-6;
+const ROWS: usize = 5000;
 
 /// `dkf-mk`'s f, its hyperparameters fixed.
 #[derive(Debug)]
 struct MultipleKernel {
     bases: Vec<Basis>,
+    joint: Option<JointBasis>,
     variances: Variances,
     sparsify: Sparsification,
 }
@@ -66,52 +69,18 @@ pub(crate) fn learner(
     progress: &mut dyn FnMut(FitProgress),
 ) -> Result<Box<dyn Learner>, FitError> {
     let thinned: Vec<usize> = rows.iter().copied().step_by(rows.len().div_ceil(ROWS).max(1)).collect();
-    let inputs = examples.inputs(&thinned);
-    let states = examples.states(&thinned);
-    let most = spec.options.inducing.unwrap_or(INDUCING) / inputs.ncols();
-    let deviations: Vec<f64> = inputs.column_iter().map(|column| column.variance().sqrt()).collect();
-    if deviations.iter().all(|deviation| *deviation == 0.0) {
-        return Err(FitError::NoBandwidth);
-    }
-    let mut best: Option<(f64, f64, Vec<Basis>, Evidence)> = None;
-    for (at, length) in LENGTHS.into_iter().enumerate() {
-        if best.is_some() && settings.budget.is_some_and(|budget| budget.left() <= 0.0) {
-            report.budget_used_up = true;
-            break;
-        }
-        progress(FitProgress { stage: "length scale", done: 0.3 * at as f64 / LENGTHS.len() as f64 });
-        let bases = bases(&inputs, &deviations, length, most.max(FEWEST));
-        let mut evidence = Evidence::new(&bases, &inputs, &states);
-        let reached = evidence.maximise(TRIAL_STEPS, true, &mut || true);
-        report.tried(format!("length-scale={length}"), -reached);
-        if best.as_ref().is_none_or(|(least, ..)| reached > *least) {
-            best = Some((reached, length, bases, evidence));
-        } else {
-            // the marginal likelihood has one maximum over length scales, but for noise
-            break;
-        }
-    }
-    let Some((mut reached, length, bases, mut evidence)) = best else { return Err(FitError::NoBandwidth) };
-    let steps = spec.options.steps.unwrap_or(STEPS);
-    let equal = spec.options.weights.unwrap_or_default() == KernelWeights::Equal;
-    let mut step = 0;
-    reached = reached.max(evidence.maximise(steps, equal, &mut || {
-        step += 1;
-        progress(FitProgress { stage: "kernel weights", done: 0.3 + 0.3 * step as f64 / (steps + 1) as f64 });
-        let left = settings.budget.is_none_or(|budget| budget.left() > 0.0);
-        report.budget_used_up |= !left;
-        left
-    }));
-    report.uses("length-scale", length);
-    report.uses("inducing", bases.iter().map(Basis::size).sum::<usize>());
-    report.uses("kernels", evidence.variances.kernels.iter().filter(|variance| **variance > 0.0).count());
-    report.uses("noise-variance", evidence.variances.noise);
-    report.uses("log-marginal-likelihood", reached);
-    Ok(Box::new(MultipleKernel {
-        bases,
-        variances: evidence.variances,
-        sparsify: spec.options.sparsify.unwrap_or_default(),
-    }))
+    let (inputs, states) = (examples.inputs(&thinned), examples.states(&thinned));
+    let sparsify = spec.options.sparsify.unwrap_or_default();
+    let mut search = Search { spec, inputs: &inputs, states: &states, settings, report, progress };
+    let (reached, bases, evidence) = search.entries()?;
+    let alone = spec.options.weights == Some(KernelWeights::Equal) || sparsify == Sparsification::Octants;
+    let joined = if alone { None } else { search.joint(&bases, &evidence, reached) };
+    let (joint, mut evidence) = match joined {
+        Some((joint, evidence)) => (Some(joint), evidence),
+        None => (None, evidence),
+    };
+    search.variances(&mut evidence);
+    Ok(Box::new(MultipleKernel { bases, joint, variances: evidence.variances, sparsify }))
 }
 
 impl Learner for MultipleKernel {
@@ -124,18 +93,140 @@ impl Learner for MultipleKernel {
     }
 }
 
+/// The search for hyperparameters.
+struct Search<'a> {
+    spec: &'a DecoderSpec,
+    inputs: &'a DMatrix<f64>,
+    states: &'a DMatrix<f64>,
+    settings: &'a FitSettings,
+    report: &'a mut FitReport,
+    progress: &'a mut dyn FnMut(FitProgress),
+}
+
+impl Search<'_> {
+    /// Whether there is time left.
+    fn goes_on(&mut self) -> bool {
+        let left = self.settings.budget.is_none_or(|budget| budget.left() > 0.0);
+        self.report.budget_used_up |= !left;
+        left
+    }
+
+    fn says(&mut self, stage: &'static str, done: f64) {
+        (self.progress)(FitProgress { stage, done });
+    }
+
+    /// The length scale of the one-dimensional kernels, all of one variance: the marginal likelihood, and what it is of.
+    fn entries(&mut self) -> Result<(f64, Vec<Basis>, Evidence), FitError> {
+        let most = (self.spec.options.inducing.unwrap_or(INDUCING) / self.inputs.ncols()).max(FEWEST);
+        let deviations: Vec<f64> = self.inputs.column_iter().map(|column| column.variance().sqrt()).collect();
+        if deviations.iter().all(|deviation| *deviation == 0.0) {
+            return Err(FitError::NoBandwidth);
+        }
+        let mut best: Option<(f64, f64, Vec<Basis>, Evidence)> = None;
+        for (at, length) in LENGTHS.into_iter().enumerate() {
+            if best.is_some() && !self.goes_on() {
+                break;
+            }
+            self.says("length scale", 0.2 * at as f64 / LENGTHS.len() as f64);
+            let bases = bases(self.inputs, &deviations, length, most);
+            let mut evidence = Evidence::new(&bases, None, self.inputs, self.states);
+            let reached = evidence.maximise(TRIAL_STEPS, Tied::Entries, &mut || true);
+            if best.as_ref().is_none_or(|(most, ..)| reached > *most) {
+                best = Some((reached, length, bases, evidence));
+            } else {
+                // it has one maximum over length scales, but for noise
+                break;
+            }
+        }
+        let Some((_reached, length, bases, mut evidence)) = best else { return Err(FitError::NoBandwidth) };
+        self.report.uses("length-scale", length);
+        // as many steps as it will have had with a joint kernel
+        let reached = evidence.maximise(TRIAL_STEPS, Tied::Entries, &mut || true);
+        Ok((reached, bases, evidence))
+    }
+
+    /// The joint kernel, where it is worth its cost.
+    fn joint(&mut self, bases: &[Basis], evidence: &Evidence, alone: f64) -> Option<(JointBasis, Evidence)> {
+        let entries: usize = bases.iter().map(Basis::size).sum();
+        let most = self.spec.options.inducing.unwrap_or(INDUCING).saturating_sub(entries).min(JOINT);
+        if most == 0 {
+            return None;
+        }
+        let moving: Vec<f64> = self.inputs.column_iter().map(|column| column.variance().sqrt()).collect();
+        let count = moving.iter().filter(|deviation| **deviation > 0.0).count() as f64;
+        let worth = WORTH_ITS_COST.max(BY_CHANCE / self.states.len() as f64);
+        let mut best: Option<(f64, f64, JointBasis, Evidence)> = None;
+        for (at, length) in JOINT_LENGTHS.into_iter().enumerate() {
+            if !self.goes_on() {
+                break;
+            }
+            self.says("joint length scale", 0.2 + 0.2 * at as f64 / JOINT_LENGTHS.len() as f64);
+            let length = length * count.sqrt();
+            let scales = moving
+                .iter()
+                .map(|deviation| if *deviation > 0.0 { 1.0 / (length * deviation) } else { 0.0 })
+                .collect();
+            let Some(joint) = JointBasis::new(self.inputs, scales, most) else { continue };
+            let mut joined = Evidence::new(bases, Some(&joint), self.inputs, self.states);
+            joined.start_from(evidence);
+            let reached = joined.maximise(TRIAL_STEPS, Tied::Entries, &mut || true);
+            let most = best.as_ref().map_or(alone + worth, |(most, ..)| *most);
+            if reached > most {
+                best = Some((reached, length, joint, joined));
+            } else if best.is_some() {
+                break;
+            }
+        }
+        best.map(|(_, length, joint, evidence)| {
+            self.report.uses("joint-length-scale", length);
+            (joint, evidence)
+        })
+    }
+
+    /// The variances.
+    fn variances(&mut self, evidence: &mut Evidence) {
+        let tied = match self.spec.options.weights.unwrap_or_default() {
+            KernelWeights::Equal => Tied::Entries,
+            KernelWeights::Learned => Tied::Nothing,
+        };
+        let steps = self.spec.options.steps.unwrap_or(STEPS);
+        let mut step = 0;
+        let settings = self.settings;
+        let (progress, report) = (&mut *self.progress, &mut *self.report);
+        let reached = evidence.maximise(steps, tied, &mut || {
+            step += 1;
+            progress(FitProgress {
+                stage: "variances",
+                done: 0.5 + 0.1 * f64::from(step) / (steps + 1) as f64,
+            });
+            let left = settings.budget.is_none_or(|budget| budget.left() > 0.0);
+            report.budget_used_up |= !left;
+            left
+        });
+        report.uses("inducing", evidence.ranges().map(|range| range.len()).sum::<usize>());
+        report.uses("noise-variance", evidence.variances.noise);
+        report.uses("log-marginal-likelihood", reached);
+    }
+}
+
 impl MultipleKernel {
     /// The posterior mean given all rows.
     fn over_inducing_points(&self, inputs: &DMatrix<f64>, states: &DMatrix<f64>) -> Regressor {
-        let mut evidence = Evidence::new(&self.bases, inputs, states);
+        let mut evidence = Evidence::new(&self.bases, self.joint.as_ref(), inputs, states);
         evidence.variances = self.variances.clone();
         let solved = evidence.solve();
         let most = self.bases.iter().map(Basis::size).max().unwrap_or_default();
         let d = states.ncols();
         let mut points = DMatrix::zeros(most, self.bases.len());
         let mut coefficients = DMatrix::zeros(most * self.bases.len(), d);
-        let mut first = 0;
-        for (entry, (basis, variance)) in self.bases.iter().zip(&self.variances.kernels).enumerate() {
+        let of_outputs = |coefficients: &mut DMatrix<f64>| {
+            for (mut column, deviation) in coefficients.column_iter_mut().zip(&evidence.output_deviations) {
+                column *= *deviation;
+            }
+        };
+        for (entry, ((basis, variance), range)) in
+            self.bases.iter().zip(&self.variances.kernels).zip(evidence.ranges()).enumerate()
+        {
             let size = basis.size();
             // an entry with fewer points than others repeats its first, without weight
             points.column_mut(entry).fill(basis.points.first().copied().unwrap_or_default());
@@ -143,22 +234,27 @@ impl MultipleKernel {
                 points[(row, entry)] = *point;
             }
             if *variance > 0.0 && size > 0 {
-                let own = solved.rows(first, size) / variance.sqrt();
+                let own = solved.rows(range.start, size) / variance.sqrt();
                 if let Some(mut own) = basis.lower.tr_solve_lower_triangular(&own) {
-                    for (mut column, deviation) in own.column_iter_mut().zip(&evidence.output_deviations) {
-                        column *= *deviation;
-                    }
+                    of_outputs(&mut own);
                     coefficients.view_mut((entry * most, 0), (size, d)).copy_from(&own);
                 }
             }
-            first += size;
         }
+        let joint = self.joint.as_ref().zip(self.variances.kernels.last()).zip(evidence.ranges().last());
+        let joint = joint.filter(|((_, variance), _)| **variance > 0.0).map(|((joint, variance), range)| {
+            let weights = solved.rows(range.start, range.len()) * variance.sqrt();
+            let mut coefficients = joint.coefficients(&weights);
+            of_outputs(&mut coefficients);
+            Box::new(JointKernel { points: joint.points.clone(), coefficients, scales: joint.scales.clone() })
+        });
         Regressor::MultipleKernel {
             points,
             coefficients,
             scales: self.bases.iter().map(|basis| basis.scale).collect(),
-            weights: self.variances.kernels.clone(),
+            weights: self.variances.kernels[..self.bases.len()].to_vec(),
             offset: DVector::from_vec(evidence.output_means),
+            joint,
         }
     }
 
@@ -200,285 +296,9 @@ impl MultipleKernel {
             scales,
             weights: self.variances.kernels.clone(),
             offset: DVector::from_vec(offset),
+            joint: None,
         })
     }
-}
-
-/// The variances of the kernels and of the noise, of outputs whose variance is 1.
-#[derive(Clone, Debug, PartialEq)]
-struct Variances {
-    kernels: Vec<f64>,
-    noise: f64,
-}
-
-/// The inducing points of one entry's kernel, in the entry's units.
-#[derive(Clone, Debug)]
-struct Basis {
-    points: Vec<f64>,
-    /// One over the length scale.
-    scale: f64,
-    /// L with L L' the kernel between the points.
-    lower: DMatrix<f64>,
-}
-
-impl Basis {
-    fn size(&self) -> usize {
-        self.points.len()
-    }
-
-    /// L^-1 k(points, x) of every value, values x points: products of two rows are the kernel's approximation.
-    fn features(&self, values: &[f64]) -> DMatrix<f64> {
-        let kernel = DMatrix::from_fn(self.size(), values.len(), |point, row| {
-            gaussian((values[row] - self.points[point]) * self.scale)
-        });
-        // the pivots are above `MISSED`, so that there is a solution
-        self.lower.solve_lower_triangular(&kernel).unwrap_or(kernel).transpose()
-    }
-}
-
-fn gaussian(distance: f64) -> f64 {
-    libm::exp(-0.5 * distance * distance)
-}
-
-fn bases(inputs: &DMatrix<f64>, deviations: &[f64], length: f64, most: usize) -> Vec<Basis> {
-    inputs
-        .column_iter()
-        .zip(deviations)
-        .map(|(column, deviation)| {
-            if *deviation == 0.0 {
-                return Basis { points: Vec::new(), scale: 1.0, lower: DMatrix::zeros(0, 0) };
-            }
-            let mut sorted: Vec<f64> = column.iter().copied().collect();
-            sorted.sort_by(f64::total_cmp);
-            sorted.dedup();
-            let last = sorted.len() - 1;
-            let count = CANDIDATES.min(sorted.len());
-            let candidates: Vec<f64> = (0..count).map(|at| sorted[at * last / (count - 1).max(1)]).collect();
-            inducing_points(candidates, 1.0 / (length * deviation), most)
-        })
-        .collect()
-}
-
-/// Takes candidates one by one, each the one whose kernel the others miss most.
-fn inducing_points(candidates: Vec<f64>, scale: f64, most: usize) -> Basis {
-    let count = candidates.len();
-    let mut missed = vec![1.0; count];
-    let mut chosen = Vec::new();
-    let mut columns: Vec<Vec<f64>> = Vec::new();
-    while chosen.len() < most.min(count) {
-        let (mut pivot, mut largest) = (0, 0.0);
-        for (at, value) in missed.iter().enumerate() {
-            if *value > largest {
-                (pivot, largest) = (at, *value);
-            }
-        }
-        if largest < MISSED {
-            break;
-        }
-        let root = largest.sqrt();
-        let column: Vec<f64> = (0..count)
-            .map(|at| {
-                let known: f64 = columns.iter().map(|column| column[at] * column[pivot]).sum();
-                (gaussian((candidates[at] - candidates[pivot]) * scale) - known) / root
-            })
-            .collect();
-        for (missed, value) in missed.iter_mut().zip(&column) {
-            *missed -= value * value;
-        }
-        missed[pivot] = 0.0;
-        chosen.push(pivot);
-        columns.push(column);
-    }
-    let lower = DMatrix::from_fn(chosen.len(), chosen.len(), |row, column| {
-        if column <= row { columns[column][chosen[row]] } else { 0.0 }
-    });
-    Basis { points: chosen.into_iter().map(|at| candidates[at]).collect(), scale, lower }
-}
-
-/// The marginal likelihood of the rows as a function of the variances. With features Phi of all kernels side by side,
-/// D the variances and B = s^2 I + D^1/2 Phi' Phi D^1/2 for noise s^2, the posterior mean of the unit-variance weights is
-/// B^-1 D^1/2 Phi' y.
-struct Evidence {
-    rows: usize,
-    variances: Variances,
-    /// First feature of each kernel, and their number in all.
-    firsts: Vec<usize>,
-    /// Phi' Phi.
-    gram: DMatrix<f64>,
-    /// Phi' y of the standardised outputs.
-    moments: DMatrix<f64>,
-    /// y' y, summed over the outputs.
-    power: f64,
-    output_means: Vec<f64>,
-    output_deviations: Vec<f64>,
-}
-
-/// What the present variances give.
-struct Posterior {
-    mean: DMatrix<f64>,
-    log_likelihood: f64,
-    factor: BlockedCholesky,
-}
-
-impl Evidence {
-    fn new(bases: &[Basis], inputs: &DMatrix<f64>, states: &DMatrix<f64>) -> Self {
-        let mut firsts = vec![0];
-        for basis in bases {
-            firsts.push(firsts.last().copied().unwrap_or_default() + basis.size());
-        }
-        let size = firsts.last().copied().unwrap_or_default();
-        let mut features = DMatrix::zeros(inputs.nrows(), size);
-        for ((basis, column), first) in bases.iter().zip(inputs.column_iter()).zip(&firsts) {
-            features.columns_mut(*first, basis.size()).copy_from(&basis.features(column.as_slice()));
-        }
-        let (output_means, output_deviations) = (column_means(states), deviations(states));
-        let outputs = DMatrix::from_fn(states.nrows(), states.ncols(), |row, column| {
-            (states[(row, column)] - output_means[column]) / output_deviations[column]
-        });
-        // half of the variance is signal, to begin with
-        let kernels: Vec<f64> =
-            bases.iter().map(|basis| if basis.size() > 0 { 0.5 / bases.len() as f64 } else { 0.0 }).collect();
-        Self {
-            rows: inputs.nrows(),
-            variances: Variances { kernels, noise: 0.5 },
-            firsts,
-            gram: product(transposed(&features), plain(&features)),
-            moments: product(transposed(&features), plain(&outputs)),
-            power: outputs.norm_squared(),
-            output_means,
-            output_deviations,
-        }
-    }
-
-    /// D^1/2, one a feature.
-    fn roots(&self, variances: &Variances) -> Vec<f64> {
-        let mut roots = Vec::with_capacity(self.gram.nrows());
-        for (range, variance) in self.firsts.windows(2).zip(&variances.kernels) {
-            roots.resize(roots.len() + range[1] - range[0], variance.sqrt());
-        }
-        roots
-    }
-
-    /// The posterior mean of the weights.
-    fn solve(&self) -> DMatrix<f64> {
-        self.posterior(&self.variances).map_or_else(|| self.moments.clone() * 0.0, |posterior| posterior.mean)
-    }
-
-    /// `None` where rounding leaves nothing positive definite.
-    fn posterior(&self, variances: &Variances) -> Option<Posterior> {
-        let roots = self.roots(variances);
-        let size = roots.len();
-        let outputs = self.moments.ncols() as f64;
-        let matrix = DMatrix::from_fn(size, size, |row, column| {
-            let noise = if row == column { variances.noise } else { 0.0 };
-            roots[row] * self.gram[(row, column)] * roots[column] + noise
-        });
-        let factor = BlockedCholesky::new(matrix).ok()?;
-        let mut scaled = self.moments.clone();
-        for (mut row, root) in scaled.row_iter_mut().zip(&roots) {
-            row *= *root;
-        }
-        let mut mean = scaled.clone();
-        factor.solve(&mut mean);
-        let explained = scaled.dot(&mean);
-        let log_determinant =
-            factor.log_determinant() + (self.rows as f64 - size as f64) * libm::log(variances.noise);
-        let log_likelihood = -0.5
-            * ((self.power - explained) / variances.noise
-                + outputs * (log_determinant + self.rows as f64 * libm::log(core::f64::consts::TAU)));
-        Some(Posterior { mean, log_likelihood, factor })
-    }
-
-    /// Raises the marginal likelihood step by step while `go_on`; gives what is reached, per row and output.
-    fn maximise(&mut self, steps: usize, equal: bool, go_on: &mut dyn FnMut() -> bool) -> f64 {
-        let per = (self.rows * self.moments.ncols()) as f64;
-        let Some(mut posterior) = self.posterior(&self.variances) else { return f64::NEG_INFINITY };
-        for _step in 0..steps {
-            if !go_on() {
-                break;
-            }
-            let ratios = self.ratios(&posterior, equal);
-            // the full step first, then the one that cannot fall
-            let next = [1.0, 0.5].into_iter().find_map(|power| {
-                let variances = self.stepped(&ratios, power);
-                let next = self.posterior(&variances)?;
-                (next.log_likelihood > posterior.log_likelihood).then_some((variances, next))
-            });
-            let Some((variances, next)) = next else { break };
-            let risen = (next.log_likelihood - posterior.log_likelihood) / per;
-            (self.variances, posterior) = (variances, next);
-            if risen < SETTLED {
-                break;
-            }
-        }
-        posterior.log_likelihood / per
-    }
-
-    /// What the gradient of the marginal likelihood asks each variance (the noise last) to be multiplied by: the ratio of
-    /// its two terms, `|beta_j|^2` over the degrees of freedom of kernel j, and for the noise the squared residuals over
-    /// those that are left.
-    fn ratios(&self, posterior: &Posterior, equal: bool) -> Vec<f64> {
-        let outputs = self.moments.ncols() as f64;
-        let noise = self.variances.noise;
-        let inverse = posterior.factor.inverse();
-        let mut ratios = Vec::with_capacity(self.firsts.len());
-        let (mut all_squares, mut all_degrees) = (0.0, 0.0);
-        for range in self.firsts.windows(2) {
-            let size = range[1] - range[0];
-            let squares = posterior.mean.rows(range[0], size).norm_squared();
-            let trace: f64 = (range[0]..range[1]).map(|at| inverse[(at, at)]).sum();
-            let degrees = (outputs * (size as f64 - noise * trace)).max(0.0);
-            all_squares += squares;
-            all_degrees += degrees;
-            ratios.push(if degrees > 0.0 { squares / degrees } else { 0.0 });
-        }
-        if equal {
-            ratios.fill(if all_degrees > 0.0 { all_squares / all_degrees } else { 0.0 });
-        }
-        // |y - Phi D^1/2 beta|^2 = y'y - beta' (b + s^2 beta) with b = D^1/2 Phi' y
-        let roots = self.roots(&self.variances);
-        let explained: f64 = posterior
-            .mean
-            .row_iter()
-            .zip(self.moments.row_iter())
-            .zip(&roots)
-            .map(|((mean, moment), root)| mean.dot(&moment) * root)
-            .sum();
-        let residuals = self.power - explained - noise * posterior.mean.norm_squared();
-        let left = (outputs * self.rows as f64 - all_degrees).max(1.0);
-        ratios.push((residuals / left / noise).max(1e-3));
-        ratios
-    }
-
-    fn stepped(&self, ratios: &[f64], power: f64) -> Variances {
-        let stepped = |variance: f64, ratio: f64| variance * libm::pow(ratio, power);
-        let mut kernels: Vec<f64> = self
-            .variances
-            .kernels
-            .iter()
-            .zip(ratios)
-            .map(|(variance, ratio)| stepped(*variance, *ratio))
-            .collect();
-        let strongest = kernels.iter().copied().fold(0.0, f64::max);
-        for kernel in &mut kernels {
-            if *kernel < NEGLIGIBLE * strongest {
-                *kernel = 0.0;
-            }
-        }
-        let noise = stepped(self.variances.noise, ratios.last().copied().unwrap_or(1.0));
-        Variances { kernels, noise: noise.max(1e-9) }
-    }
-}
-
-/// The standard deviation of each column; 1 where it never moves.
-fn deviations(states: &DMatrix<f64>) -> Vec<f64> {
-    states
-        .column_iter()
-        .map(|column| {
-            let deviation = column.variance().sqrt();
-            if deviation > 0.0 { deviation } else { 1.0 }
-        })
-        .collect()
 }
 
 /// Means of windows and intents over sectors of the intent's direction, and how many rows are in each.
@@ -514,4 +334,122 @@ fn sectors(inputs: &DMatrix<f64>, states: &DMatrix<f64>) -> (DMatrix<f64>, DMatr
         })
     };
     (mean(inputs), mean(states), counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TrainingData;
+    use crate::fit::learner::predict;
+
+    fn number(at: usize) -> f64 {
+        libm::sin((at * at * 7 + 3 * at) as f64 * 0.37)
+    }
+
+    fn learnt(text: &str, data: &TrainingData) -> Result<(Regressor, FitReport), FitError> {
+        let spec = text.parse().unwrap();
+        let background = vec![0.0; data.features.ncols()];
+        let examples = Examples { data, background: &background, lags: 1 };
+        let rows: Vec<usize> = (0..data.rows()).collect();
+        let mut report = FitReport::default();
+        let settings = FitSettings::default();
+        let learner = learner(&spec, &examples, &rows, &settings, &mut report, &mut |_| ())?;
+        Ok((learner.learn(&examples, &rows)?, report))
+    }
+
+    fn additive() -> TrainingData {
+        let features = DMatrix::from_fn(150, 3, |row, column| 2.0 * number(row * 3 + column));
+        let states = DMatrix::from_fn(150, 2, |row, column| {
+            let sum: f64 = (0..3).map(|entry| libm::sin(2.0 * features[(row, entry)] + column as f64)).sum();
+            3.0 + sum + 0.3 * number(row * 2 + column + 900)
+        });
+        TrainingData::new(features, states)
+    }
+
+    #[test]
+    fn it_is_the_mean_of_the_gaussian_process_that_the_paper_defines() {
+        let data = additive();
+        let (regressor, report) = learnt("dkf-mk:weights=equal", &data).unwrap();
+        let Regressor::MultipleKernel { scales, weights, offset, joint, .. } = &regressor else { panic!() };
+        assert!(joint.is_none() && weights.iter().all(|weight| (weight - weights[0]).abs() < 1e-12));
+        let noise = report.hyperparameters["noise-variance"].as_f64().unwrap();
+        let kernel = |left: usize, right: usize| -> f64 {
+            (0..3)
+                .map(|entry| {
+                    let distance = data.features[(left, entry)] - data.features[(right, entry)];
+                    weights[entry] * gaussian(distance * scales[entry])
+                })
+                .sum()
+        };
+        let matrix = DMatrix::from_fn(150, 150, kernel);
+        let centred = DMatrix::from_fn(150, 2, |row, column| data.states[(row, column)] - offset[column]);
+        let solved = (&matrix + DMatrix::identity(150, 150) * noise).lu().solve(&centred).unwrap();
+        let expected = matrix * solved;
+        let background = vec![0.0; 3];
+        let examples = Examples { data: &data, background: &background, lags: 1 };
+        let rows: Vec<usize> = (0..150).collect();
+        let found = predict(&regressor, &examples, &rows);
+        for row in 0..150 {
+            for column in 0..2 {
+                let found = found[(row, column)] - offset[column];
+                assert!(
+                    (found - expected[(row, column)]).abs() < 2e-3,
+                    "{found} {}",
+                    expected[(row, column)]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_product_of_channels_gets_a_joint_kernel_and_a_sum_none() {
+        let (regressor, _report) = learnt("dkf-mk", &additive()).unwrap();
+        assert!(matches!(regressor, Regressor::MultipleKernel { joint: None, .. }));
+        let features = DMatrix::from_fn(300, 2, |row, column| 2.0 * number(row * 2 + column));
+        let states = DMatrix::from_fn(300, 1, |row, _| {
+            features[(row, 0)] * features[(row, 1)] + 0.1 * number(row + 900)
+        });
+        let (regressor, _report) = learnt("dkf-mk", &TrainingData::new(features, states)).unwrap();
+        assert!(matches!(regressor, Regressor::MultipleKernel { joint: Some(_), .. }));
+    }
+
+    #[test]
+    fn sectors_are_means_by_direction() {
+        let angles = [0.1, -0.1, 1.6, 3.0, -3.0];
+        let states = DMatrix::from_fn(6, 2, |row, column| match (angles.get(row), column) {
+            (Some(angle), 0) => libm::cos(*angle),
+            (Some(angle), _) => libm::sin(*angle),
+            (None, _) => 0.0,
+        });
+        let inputs = DMatrix::from_fn(6, 1, |row, _| row as f64);
+        let (points, values, counts) = sectors(&inputs, &states);
+        assert_eq!(points.as_slice(), [0.5, 2.0, 3.5]);
+        assert_eq!(counts, [2, 1, 2]);
+        assert!(values[(0, 1)].abs() < 1e-15 && (values[(0, 0)] - libm::cos(0.1)).abs() < 1e-15);
+        let (points, _, counts) = sectors(&inputs, &states.columns(0, 1).into_owned());
+        assert_eq!((points.nrows(), counts), (2, vec![3, 2]));
+    }
+
+    #[test]
+    fn hard_data_have_an_answer() {
+        let data = additive();
+        let constant = TrainingData::new(DMatrix::from_element(150, 3, 1.0), data.states.clone());
+        assert_eq!(learnt("dkf-mk", &constant).err(), Some(FitError::NoBandwidth));
+        let mut repeated = data.clone();
+        repeated.features =
+            DMatrix::from_fn(
+                150,
+                400,
+                |row, column| {
+                    if column == 7 { 2.0 } else { data.features[(row, column % 3)] }
+                },
+            );
+        let (regressor, _report) = learnt("dkf-mk:steps=2", &repeated).unwrap();
+        let Regressor::MultipleKernel { coefficients, .. } = regressor else { panic!() };
+        assert!(coefficients.iter().all(|coefficient| coefficient.is_finite()));
+        let still = TrainingData::new(data.features.clone(), DMatrix::from_element(150, 2, 0.0));
+        assert!(matches!(learnt("dkf-mk:sparsify=octants", &still), Err(FitError::TooFewRows { .. })));
+        let centred = TrainingData::new(data.features.clone(), data.states.map(|value| value - 3.0));
+        assert!(learnt("dkf-mk:sparsify=octants", &centred).is_ok());
+    }
 }

@@ -3,12 +3,13 @@
 use nalgebra::DMatrix;
 use rayon::prelude::*;
 
+use super::kernel_scales::LeaveOut;
 use super::learner::{Examples, Learner};
 use super::{FitError, FitProgress, FitReport, FitSettings};
 use crate::kernel_mean::PanelValues;
 use crate::kernel_path::KernelPath;
 use crate::panel::PanelPoints;
-use crate::{Choice, DecoderSpec, Regressor};
+use crate::{Choice, DecoderSpec, KernelShape, Regressor};
 
 /// At most so many rows are left out in turn; of more, every k-th.
 const LEFT_OUT_ROWS: usize = 5000;
@@ -16,6 +17,10 @@ const LEFT_OUT_ROWS: usize = 5000;
 const CANDIDATES: usize = 15;
 /// Golden-section steps around the best candidate: the width is found within 0.3 %.
 const REFINEMENTS: usize = 10;
+/// Default `steps` of the search for scales.
+const STEPS: usize = 15;
+/// Rows to either side that are left out with a row, for every lagged bin: their windows share features.
+const NEIGHBOURS: usize = 2;
 
 /// A kernel regression ready to leave points out.
 pub(crate) struct LeaveOneOut<'a> {
@@ -155,20 +160,41 @@ pub(crate) fn learner(
     spec: &DecoderSpec,
     examples: &Examples<'_>,
     rows: &[usize],
-    _settings: &FitSettings,
+    settings: &FitSettings,
     report: &mut FitReport,
     progress: &mut dyn FnMut(FitProgress),
 ) -> Result<Box<dyn Learner>, FitError> {
     progress(FitProgress { stage: "bandwidth", done: 0.1 });
+    let options = &spec.options;
     let (inputs, states) = (examples.inputs(rows), examples.states(rows));
     let kernel = LeaveOneOut::new(&inputs, &states, None);
-    let (bandwidth, error) = match spec.options.bandwidth.unwrap_or(Choice::Auto) {
+    let (bandwidth, error) = match options.bandwidth.unwrap_or(Choice::Auto) {
         Choice::Given(bandwidth) => (bandwidth, kernel.errors(&[bandwidth])[0]),
         Choice::Auto => kernel.best_bandwidth()?,
     };
     report.bandwidth = Some(bandwidth);
     report.leave_one_out_error = Some(error);
-    Ok(Box::new(NadarayaWatson { bandwidth, scales: None }))
+    if options.kernel.unwrap_or_default() == KernelShape::Isotropic {
+        return Ok(Box::new(NadarayaWatson { bandwidth, scales: None }));
+    }
+    let steps = options.steps.unwrap_or(STEPS);
+    let leave_out = LeaveOut::new(&inputs, &states, NEIGHBOURS * (examples.lags - 1));
+    let mut out_of_time = false;
+    let found = leave_out.minimise(&vec![1.0 / bandwidth; inputs.ncols()], steps, |taken| {
+        let part = taken as f64 / steps.max(1) as f64;
+        progress(FitProgress { stage: "scales", done: 0.2 + 0.3 * part });
+        out_of_time = settings.budget.is_some_and(|budget| budget.left() <= 0.0);
+        !out_of_time
+    });
+    report.budget_used_up |= out_of_time;
+    let mut scales = found.ok_or(FitError::NoBandwidth)?;
+    for scale in &mut scales {
+        *scale *= bandwidth;
+    }
+    report.leave_one_out_error =
+        Some(LeaveOneOut::new(&inputs, &states, Some(&scales)).errors(&[bandwidth])[0]);
+    report.uses("scales", scales.clone());
+    Ok(Box::new(NadarayaWatson { bandwidth, scales: Some(scales) }))
 }
 
 impl Learner for NadarayaWatson {

@@ -1,6 +1,6 @@
 //! g and R of `ekf` and `ukf`: a network of the features on the intent.
 
-use nalgebra::DMatrix;
+use nalgebra::{DMatrix, DVector};
 use rayon::prelude::*;
 
 use super::adam::{self, Adam};
@@ -14,16 +14,19 @@ use crate::{
     DecoderName, DecoderSpec, Linearization, NonlinearKalmanParameters, Options, TanhNetwork, TrainingData,
 };
 
-/// Default `hidden`.
-const HIDDEN: usize = 24;
+/// Networks in the mean that g is.
+const NETWORKS: usize = 5;
+/// Default `hidden`, of each.
+const HIDDEN: usize = 8;
 /// Default `epochs`.
 const EPOCHS: usize = 40;
 /// Pivots below this part of their diagonal entry mean that a residual follows from others.
 const COLLINEAR: f64 = 1e-11;
 
-/// Fits `ekf` or `ukf`: A, G and S as for `kalman`; g by Adam on standardised intents and features, stopped by the last
-/// eighth of the rows; R from residuals of rows that g was not trained on, by five blocks. Cost: six trainings of
-/// 6 h (n + d) multiplications a row and epoch.
+/// Fits `ekf` or `ukf`: A, G and S as for `kalman`; g the mean of five networks (a slope needs a smoother function than a
+/// value does), each trained by Adam on standardised intents and features and stopped by another eighth of the rows; R from
+/// residuals of rows that g was not trained on, by five blocks. Cost: thirty trainings of 6 h (n + d) multiplications a row
+/// and epoch.
 ///
 /// A feature that never moved says nothing of the intent: its outputs are constant and its noise is one, apart from all
 /// others, with a warning. A feature that repeats others is an error, as for `kalman`.
@@ -53,27 +56,35 @@ pub(crate) fn fit_nonlinear(
         gradient_noise: 0.0,
         patience: 15,
     };
-    let train = |stream: usize, inputs: &DMatrix<f32>, targets: &DMatrix<f32>| {
-        let held = held_block(0, inputs.ncols());
-        adam::train(&adam, shape, inputs, targets, &held, &mut random_stream(seed, stream as u64)).0
+    let train = |stream: usize, inputs: &DMatrix<f32>, targets: &DMatrix<f32>| -> Vec<Vec<f32>> {
+        let one = |network: usize| {
+            let mut random = random_stream(seed, (stream * NETWORKS + network) as u64);
+            adam::train(&adam, shape, inputs, targets, &held_block(network, inputs.ncols()), &mut random).0
+        };
+        (0..NETWORKS).map(one).collect()
     };
     let folds = folds(rows.len());
-    let trained: Vec<(Vec<f32>, DMatrix<f64>)> = (0..=folds.len())
+    let trained: Vec<(Vec<Vec<f32>>, DMatrix<f64>)> = (0..=folds.len())
         .into_par_iter()
         .map(|stream| {
             let Some(fold) = stream.checked_sub(1).and_then(|fold| folds.get(fold)) else {
                 return (train(stream, &inputs, &targets), DMatrix::zeros(0, 0));
             };
             let outside = outside(fold, rows.len());
-            let weights = train(stream, &inputs.select_columns(&outside), &targets.select_columns(&outside));
+            let networks = train(stream, &inputs.select_columns(&outside), &targets.select_columns(&outside));
             let held = inputs.columns_range(fold.clone()).into_owned();
             let mut pass = Pass::new(shape, held.ncols());
-            pass.forward(&weights, &held);
-            let residuals = DMatrix::from_fn(held.ncols(), shape.outputs, |row, column| {
-                let difference = targets[(column, fold.start + row)] - pass.outputs[(column, row)];
-                output.deviation[column] * f64::from(difference)
+            let mut residuals = DMatrix::from_fn(held.ncols(), shape.outputs, |row, column| {
+                f64::from(targets[(column, fold.start + row)])
             });
-            (weights, residuals)
+            for weights in &networks {
+                pass.forward(weights, &held);
+                residuals -= pass.outputs.transpose().map(f64::from) / NETWORKS as f64;
+            }
+            for (mut column, deviation) in residuals.column_iter_mut().zip(&output.deviation) {
+                column *= *deviation;
+            }
+            (networks, residuals)
         })
         .collect();
     let mut residuals = DMatrix::zeros(rows.len(), shape.outputs);
@@ -81,8 +92,13 @@ pub(crate) fn fit_nonlinear(
         residuals.rows_range_mut(fold.clone()).copy_from(held);
     }
     let mut observation_noise = second_moment(&residuals);
-    let mut observation =
-        trained.first().map_or_else(empty, |(weights, _)| input.folded(&output, shape.network(weights)));
+    let networks: Vec<TanhNetwork> = trained
+        .iter()
+        .take(1)
+        .flat_map(|(networks, _)| networks)
+        .map(|weights| shape.network(weights))
+        .collect();
+    let mut observation = input.folded(&output, mean_network(&networks));
     for feature in (0..shape.outputs).filter(|&feature| output.deviation[feature] <= 0.0) {
         observation.output_weights.row_mut(feature).fill(0.0);
         observation.output_bias[feature] = output.mean[feature];
@@ -104,8 +120,29 @@ pub(crate) fn fit_nonlinear(
     })
 }
 
-fn empty() -> TanhNetwork {
-    Shape { inputs: 0, hidden: 0, outputs: 0 }.network::<f64>(&[])
+/// The mean of networks of one shape as one network with all their units.
+fn mean_network(networks: &[TanhNetwork]) -> TanhNetwork {
+    let share = 1.0 / networks.len() as f64;
+    let units: usize = networks.iter().map(|network| network.hidden_bias.len()).sum();
+    let (inputs, outputs) = networks
+        .first()
+        .map_or((0, 0), |network| (network.hidden_weights.ncols(), network.output_bias.len()));
+    let mut mean = TanhNetwork {
+        hidden_weights: DMatrix::zeros(units, inputs),
+        hidden_bias: DVector::zeros(units),
+        output_weights: DMatrix::zeros(outputs, units),
+        output_bias: DVector::zeros(outputs),
+    };
+    let mut first = 0;
+    for network in networks {
+        let own = network.hidden_bias.len();
+        mean.hidden_weights.rows_mut(first, own).copy_from(&network.hidden_weights);
+        mean.hidden_bias.rows_mut(first, own).copy_from(&network.hidden_bias);
+        mean.output_weights.columns_mut(first, own).copy_from(&(&network.output_weights * share));
+        mean.output_bias += &network.output_bias * share;
+        first += own;
+    }
+    mean
 }
 
 #[cfg(test)]
@@ -141,7 +178,7 @@ mod tests {
         let mut layer = crate::tanh_layer::TanhLayer::of(&fitted.observation);
         for step in -8_i32..=8 {
             let z = 0.2 * f64::from(step);
-            let units = nalgebra::DVector::from_column_slice(layer.activate(&[z]));
+            let units = DVector::from_column_slice(layer.activate(&[z]));
             let g = &fitted.observation.output_weights * units + &fitted.observation.output_bias;
             assert!((g[0] - (2.0 * z).tanh()).abs() < 0.1, "{z}: {}", g[0]);
             assert!((g[1] - (1.5 * z).cos()).abs() < 0.15, "{z}: {}", g[1]);

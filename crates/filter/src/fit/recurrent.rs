@@ -13,7 +13,8 @@
 //! number of threads, since each network has a random stream of its own.
 //!
 //! Cost: 4 epochs networks rows g h (n l + h) multiplications for a layer (those above have h inputs), and five times 4/5
-//! of that for held-out predictions: with the default options and 5000 rows of 10 features some 400 s of one core.
+//! of that for held-out predictions, which at most four networks make: with the default options and 5000 rows of 10
+//! features some 400 s of one core.
 //!
 //! When to use: the most accurate f from some minutes of training rows on, where the past says more than a window of
 //! features can; with little data or channels that come and go, a kernel is safer.
@@ -24,12 +25,15 @@ use rayon::prelude::*;
 use super::learner::{Examples, Learner};
 use super::recurrent_network::Shape;
 use super::recurrent_training::{Recipe, Sequences, train};
+use super::training_time::affordable;
 use super::{FitError, FitReport, FitSettings};
 use crate::regression::recurrent::INPUT_LIMIT;
 use crate::{Cell, DecoderSpec, Regressor};
 
 /// Default `networks`.
-const NETWORKS: usize = 5;
+const NETWORKS: usize = 8;
+/// Networks of a fit for held-out predictions, at most.
+const HELD_OUT_NETWORKS: usize = 4;
 /// Default `hidden`.
 const HIDDEN: usize = 64;
 /// Default `layers`.
@@ -63,6 +67,8 @@ pub(super) struct Recurrent {
     pub(super) hidden: usize,
     pub(super) layers: usize,
     pub(super) networks: usize,
+    /// Of a fit for held-out predictions.
+    pub(super) held_out_networks: usize,
     pub(super) recipe: Recipe,
     pub(super) seed: u64,
 }
@@ -70,17 +76,20 @@ pub(super) struct Recurrent {
 /// The learner of `dkf-gru`.
 pub(crate) fn learner(
     spec: &DecoderSpec,
+    examples: &Examples<'_>,
     rows: &[usize],
     settings: &FitSettings,
     report: &mut FitReport,
-) -> Box<dyn Learner> {
+) -> Result<Box<dyn Learner>, FitError> {
     let options = &spec.options;
     let fewer = (EPOCHS * EPOCH_ROWS).div_ceil(rows.len().max(1));
-    let learner = Recurrent {
+    let networks = options.networks.unwrap_or(NETWORKS);
+    let mut learner = Recurrent {
         cell: options.cell.unwrap_or_default(),
         hidden: options.hidden.unwrap_or(HIDDEN),
         layers: options.layers.unwrap_or(LAYERS),
-        networks: options.networks.unwrap_or(NETWORKS),
+        networks,
+        held_out_networks: networks.min(HELD_OUT_NETWORKS),
         recipe: Recipe {
             epochs: options.epochs.unwrap_or(EPOCHS.min(fewer)),
             gradient_noise: options.gradient_noise.unwrap_or(0.0) as f32,
@@ -88,15 +97,28 @@ pub(crate) fn learner(
         },
         seed: settings.seed,
     };
+    let one_epoch =
+        Recurrent { networks: 1, recipe: Recipe { epochs: 1, ..learner.recipe.clone() }, ..learner.clone() };
+    (learner.networks, learner.held_out_networks, learner.recipe.epochs) = affordable(
+        settings.budget.as_ref(),
+        (learner.networks, learner.held_out_networks),
+        learner.recipe.epochs,
+        report,
+        || drop(one_epoch.learn(examples, rows)),
+    );
     report.uses("cell", crate::options::cell_text(learner.cell));
     report.uses("hidden", learner.hidden);
     report.uses("layers", learner.layers);
     report.uses("networks", learner.networks);
     report.uses("epochs", learner.recipe.epochs);
-    Box::new(learner)
+    Ok(Box::new(learner))
 }
 
 impl Learner for Recurrent {
+    fn learn_for_held_out(&self, examples: &Examples<'_>, rows: &[usize]) -> Result<Regressor, FitError> {
+        Self { networks: self.held_out_networks, ..self.clone() }.learn(examples, rows)
+    }
+
     fn learn(&self, examples: &Examples<'_>, rows: &[usize]) -> Result<Regressor, FitError> {
         let scaling = Scaling::new(examples, rows);
         let sequences = scaling.sequences(examples, rows);
@@ -203,7 +225,7 @@ mod tests {
         let lags = spec.options.lags.and_then(crate::Choice::given).unwrap_or(1);
         let examples = Examples { data, background: &background, lags };
         let settings = FitSettings { seed, ..FitSettings::default() };
-        let learner = learner(&spec, rows, &settings, &mut FitReport::default());
+        let learner = learner(&spec, &examples, rows, &settings, &mut FitReport::default()).unwrap();
         learner.learn(&examples, rows).unwrap()
     }
 

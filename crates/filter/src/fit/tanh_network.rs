@@ -1,15 +1,15 @@
 //! Networks with one hidden layer of tanh units in training: values and gradients of a batch of examples.
 //!
 //! `y = W_2 tanh(W_1 x + b_1) + b_2`. Examples stand in columns. The weights are one vector, for optimizers that treat
-//! all of them alike: `[W_1 | b_1 | W_2 | b_2]`, W_1 input by input and W_2 output by output, so that the units always
-//! follow each other.
+//! all of them alike: `[W_1 | b_1 | W_2 | b_2]`, the first matrix input by input and the second output by output, so
+//! that the units always follow each other.
 
 use nalgebra::{DMatrix, DMatrixView, DMatrixViewMut, DVector, RealField};
 use rand::Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 
 use crate::TanhNetwork;
-use crate::exponential::{hyperbolic_tangents, hyperbolic_tangents_single};
+use crate::exponential::{hyperbolic_tangents, hyperbolic_tangents_32};
 
 /// Numbers that activations are computed at a time.
 const LANES: usize = 16;
@@ -23,7 +23,7 @@ pub(crate) trait Number: RealField + Copy + Send + Sync {
 
 impl Number for f32 {
     fn tangents(values: &[Self; LANES]) -> [Self; LANES] {
-        hyperbolic_tangents_single(values)
+        hyperbolic_tangents_32(values)
     }
 
     fn of(value: f64) -> Self {
@@ -63,7 +63,7 @@ impl Shape {
         self.hidden * (self.inputs + 1) + self.outputs * (self.hidden + 1)
     }
 
-    /// Where b_1, W_2 and b_2 begin.
+    /// Where `b_1`, `W_2` and `b_2` begin.
     pub(crate) fn offsets(&self) -> [usize; 3] {
         let bias = self.hidden * self.inputs;
         let output = bias + self.hidden;

@@ -2,8 +2,8 @@
 
 use kalmind_types::MAX_COMPONENTS;
 
-use super::{Regression, regression};
-use crate::EnsembleMember;
+use super::{Regression, regression_on};
+use crate::{EnsembleMember, KernelPath};
 
 /// `f(x) = sum_k weights_k f_k(x)`.
 #[derive(Debug)]
@@ -21,10 +21,10 @@ struct Member {
 }
 
 impl Ensemble {
-    pub(super) fn new(members: &[EnsembleMember]) -> Self {
+    pub(super) fn new(members: &[EnsembleMember], path: KernelPath) -> Self {
         let members = members.iter().map(|member| Member {
             inputs: member.regressor.inputs(),
-            regression: regression(&member.regressor),
+            regression: regression_on(&member.regressor, path),
             dimension: member.weight.nrows(),
             weight: member.weight.transpose().as_slice().to_vec(),
         });

@@ -8,7 +8,8 @@ use crate::kernel_path::KernelPath;
 use crate::kernel_sum::PanelCoefficients;
 use crate::panel::PanelPoints;
 
-/// See [`Regressor::GaussianProcess`](crate::Regressor::GaussianProcess).
+/// See [`Regressor::GaussianProcess`](crate::Regressor::GaussianProcess). Cost: m n l multiplications and m exponentials
+/// for m points; points whose kernel is below e^-45 cost less.
 #[derive(Debug)]
 pub(super) struct GaussianProcess {
     points: PanelPoints,

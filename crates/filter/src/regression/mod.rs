@@ -13,7 +13,7 @@ use kalmind_types::{MAX_COMPONENTS, MAX_COVARIANCE};
 
 use crate::kernel_path::KernelPath;
 use crate::panel::PanelPoints;
-use crate::{DkfParameters, Noise, Regressor};
+use crate::{DkfParameters, JointKernel, Noise, Regressor};
 use kernel_noise::KernelNoise;
 
 /// A regression of the intent on a window of features. Regressions with a state of their own keep it here.
@@ -34,9 +34,13 @@ pub(crate) trait Regression: Send + core::fmt::Debug {
     }
 }
 
-/// The regression f.
+/// The regression f, on this processor's kernel path.
 pub(crate) fn regression(regressor: &Regressor) -> Box<dyn Regression> {
-    let path = KernelPath::detect();
+    regression_on(regressor, KernelPath::detect())
+}
+
+/// The regression f.
+fn regression_on(regressor: &Regressor, path: KernelPath) -> Box<dyn Regression> {
     match regressor {
         Regressor::Linear { weights, intercept } => Box::new(linear::Linear::new(weights, intercept)),
         Regressor::NadarayaWatson { points, values, bandwidth, scales } => Box::new(
@@ -45,8 +49,19 @@ pub(crate) fn regression(regressor: &Regressor) -> Box<dyn Regression> {
         Regressor::GaussianProcess { points, coefficients, scales, offset } => {
             Box::new(gaussian_process::GaussianProcess::new(points, coefficients, scales, offset, path))
         }
-        Regressor::MultipleKernel { points, coefficients, scales, weights, offset } => {
-            Box::new(multiple_kernel::MultipleKernel::new(points, coefficients, scales, weights, offset))
+        Regressor::MultipleKernel { points, coefficients, scales, weights, offset, joint } => {
+            let joint = joint.as_ref().map(|joint| {
+                let JointKernel { points, coefficients, scales } = &**joint;
+                gaussian_process::GaussianProcess::new(points, coefficients, scales, offset, path)
+            });
+            Box::new(multiple_kernel::MultipleKernel::new(
+                points,
+                coefficients,
+                scales,
+                weights,
+                offset,
+                joint,
+            ))
         }
         Regressor::Networks { input_mean, input_scale, output_scale, networks } => {
             Box::new(networks::Networks::new(input_mean, input_scale, output_scale, networks))
@@ -54,7 +69,20 @@ pub(crate) fn regression(regressor: &Regressor) -> Box<dyn Regression> {
         Regressor::Recurrent { cell, input_mean, input_scale, output_scale, networks } => {
             Box::new(recurrent::Recurrent::new(*cell, input_mean, input_scale, output_scale, networks, path))
         }
-        Regressor::Ensemble { members } => Box::new(ensemble::Ensemble::new(members)),
+        Regressor::Ensemble { members } => Box::new(ensemble::Ensemble::new(members, path)),
+    }
+}
+
+/// Gives the first d entries the direction of the next d; they keep theirs where those are zero. Real-time.
+pub(crate) fn turn(mean: &mut [f64; MAX_COMPONENTS], dimension: usize) {
+    let length = |values: &[f64]| libm::sqrt(values.iter().map(|value| value * value).sum());
+    let (vector, direction) = mean.split_at_mut(dimension);
+    let direction = &direction[..dimension];
+    let factor = length(vector) / length(direction);
+    if factor.is_finite() {
+        for (entry, direction) in vector.iter_mut().zip(direction) {
+            *entry = factor * direction;
+        }
     }
 }
 
@@ -73,17 +101,20 @@ pub(crate) struct Conditional {
 #[derive(Debug)]
 pub(crate) struct ConditionalModel {
     mean: Box<dyn Regression>,
+    /// Components d, where the direction of f has a regression of its own.
+    turned: Option<usize>,
     noise: Option<KernelNoise>,
 }
 
 impl ConditionalModel {
-    pub(crate) fn new(dkf: &DkfParameters) -> Self {
+    pub(crate) fn new(dkf: &DkfParameters, path: KernelPath) -> Self {
         let shared = matches!((&dkf.regressor, &dkf.noise),
             (Regressor::NadarayaWatson { points, scales, .. }, Noise::Kernel { points: others, scales: other_scales, .. })
                 if others == points && other_scales == scales);
         Self {
-            mean: regression(&dkf.regressor),
-            noise: KernelNoise::new(&dkf.noise, dkf.noise_scale, shared, KernelPath::detect()),
+            mean: regression_on(&dkf.regressor, path),
+            turned: dkf.direction.then(|| dkf.state.dimension()),
+            noise: KernelNoise::new(&dkf.noise, dkf.noise_scale, shared, path),
         }
     }
 
@@ -91,6 +122,9 @@ impl ConditionalModel {
     pub(crate) fn condition(&mut self, window: &[f64]) -> Conditional {
         let mut mean = [0.0; MAX_COMPONENTS];
         let effective_samples = self.mean.mean(window, &mut mean);
+        if let Some(dimension) = self.turned {
+            turn(&mut mean, dimension);
+        }
         let covariance = self.noise.as_mut().map(|noise| noise.condition(window, self.mean.compared()));
         Conditional { mean, covariance, effective_samples }
     }

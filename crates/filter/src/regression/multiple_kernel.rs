@@ -11,6 +11,7 @@ use kalmind_types::MAX_COMPONENTS;
 use nalgebra::{DMatrix, DVector};
 
 use super::Regression;
+use super::gaussian_process::GaussianProcess;
 
 /// Knots in a length scale.
 const KNOTS: f64 = 8.0;
@@ -26,6 +27,8 @@ const LONGEST: f64 = 65_536.0;
 pub(super) struct MultipleKernel {
     entries: Vec<Table>,
     offset: Vec<f64>,
+    /// With the same offset.
+    joint: Option<GaussianProcess>,
 }
 
 /// The function of one entry, cell by cell and in it component by component; empty where it is zero.
@@ -45,6 +48,7 @@ impl MultipleKernel {
         scales: &[f64],
         weights: &[f64],
         offset: &DVector<f64>,
+        joint: Option<GaussianProcess>,
     ) -> Self {
         let count = points.nrows();
         let shared = coefficients.nrows() == count;
@@ -59,14 +63,19 @@ impl MultipleKernel {
                 )
             })
             .collect();
-        Self { entries, offset: offset.as_slice().to_vec() }
+        Self { entries, offset: offset.as_slice().to_vec(), joint }
     }
 }
 
 impl Regression for MultipleKernel {
     fn mean(&mut self, window: &[f64], mean: &mut [f64; MAX_COMPONENTS]) -> Option<f64> {
         let d = self.offset.len();
-        mean[..d].copy_from_slice(&self.offset);
+        match &mut self.joint {
+            Some(joint) => {
+                joint.mean(window, mean);
+            }
+            None => mean[..d].copy_from_slice(&self.offset),
+        }
         for (table, value) in self.entries.iter().zip(window) {
             table.add(*value, &mut mean[..d]);
         }
@@ -209,7 +218,8 @@ mod tests {
         for rows in [9, 27] {
             let coefficients = DMatrix::from_fn(rows, 2, |row, column| number(row * 2 + column + 50));
             let offset = DVector::from_vec(vec![0.3, -0.1]);
-            let mut regression = MultipleKernel::new(&points, &coefficients, &scales, &weights, &offset);
+            let mut regression =
+                MultipleKernel::new(&points, &coefficients, &scales, &weights, &offset, None);
             let coefficient = |entry: usize, point: usize, component| {
                 coefficients[(if rows == 9 { point } else { entry * 9 + point }, component)]
             };
@@ -233,7 +243,7 @@ mod tests {
         let coefficients = DMatrix::from_fn(5, 1, |row, _| number(row));
         let bound: f64 = coefficients.iter().map(|value| value.abs()).sum();
         let mut regression =
-            MultipleKernel::new(&points, &coefficients, &[1.0, 1.0], &[0.5, 0.5], &DVector::zeros(1));
+            MultipleKernel::new(&points, &coefficients, &[1.0, 1.0], &[0.5, 0.5], &DVector::zeros(1), None);
         let mut at = |value: f64| {
             let mut mean = [0.0; MAX_COMPONENTS];
             regression.mean(&[0.2, value], &mut mean);

@@ -43,7 +43,7 @@ impl StateLaw {
     }
 
     /// Writes a draw of the state after `before`.
-    fn advance(&self, before: &[f64], after: &mut [f64], random: &mut ChaCha8Rng) {
+    pub(crate) fn advance(&self, before: &[f64], after: &mut [f64], random: &mut ChaCha8Rng) {
         after.fill(0.0);
         for (column, value) in before.iter().enumerate() {
             let noise: f64 = StandardNormal.sample(random);
@@ -59,9 +59,6 @@ impl StateLaw {
 
 /// What features say of a state that is N(0, I) a priori.
 pub(crate) trait Observation {
-    /// Number of features n.
-    fn features(&self) -> usize;
-
     /// A draw of the features at a state.
     fn emit(&self, state: &[f64], random: &mut ChaCha8Rng) -> Vec<f64>;
 
@@ -103,10 +100,6 @@ impl KalmanMixture {
 }
 
 impl Observation for KalmanMixture {
-    fn features(&self) -> usize {
-        self.observation.nrows()
-    }
-
     fn emit(&self, state: &[f64], random: &mut ChaCha8Rng) -> Vec<f64> {
         let component = usize::from(random.random_range(0.0..1.0) < 0.5);
         let sign = if component == 0 { 1.0 } else { -1.0 };
@@ -228,10 +221,6 @@ fn normal_integrals(low: f64, high: f64) -> [f64; 3] {
 }
 
 impl Observation for BernoulliMixture {
-    fn features(&self) -> usize {
-        self.thresholds.len()
-    }
-
     fn emit(&self, state: &[f64], random: &mut ChaCha8Rng) -> Vec<f64> {
         let flipped = random.random_range(0.0..1.0) < 0.5;
         self.thresholds
@@ -352,7 +341,7 @@ pub(crate) fn run(
     let d = law.dimension();
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let stationary = |state: &mut [f64], random: &mut ChaCha8Rng| {
-        state.iter_mut().for_each(|value| *value = StandardNormal.sample(random));
+        state.fill_with(|| StandardNormal.sample(random));
     };
     let mut library = (d <= kalmind_types::MAX_COMPONENTS)
         .then(|| DiscriminativeFilter::new(&law.model(), Form::Standard, Start::First).expect("a model"));
@@ -392,25 +381,4 @@ pub(crate) fn run(
         library: sums.library.map(root),
         particle: root(sums.particle),
     }
-}
-
-/// Rows of states and features, for fitting.
-pub(crate) fn rows(
-    law: &StateLaw,
-    observation: &impl Observation,
-    rows: usize,
-    seed: u64,
-) -> (DMatrix<f64>, DMatrix<f64>) {
-    let d = law.dimension();
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut states = DMatrix::zeros(rows, d);
-    let mut features = DMatrix::zeros(rows, observation.features());
-    let mut state: Vec<f64> = (0..d).map(|_| StandardNormal.sample(&mut random)).collect();
-    for row in 0..rows {
-        let before = state.clone();
-        law.advance(&before, &mut state, &mut random);
-        states.row_mut(row).copy_from_slice(&state);
-        features.row_mut(row).copy_from_slice(&observation.emit(&state, &mut random));
-    }
-    (states, features)
 }

@@ -21,6 +21,15 @@ struct Unit {
 /// Rows at 50 Hz: Poisson counts of `units` cosine-tuned units, log rate `b_i + m_i p_i . (v / v_max) + l_i c(t)`, and
 /// the velocity v meant, toward targets in eight directions and back while the cursor moves as meant 0.2 s before.
 pub(crate) fn participant(rows: usize, units: usize, seed: u64) -> TrainingData {
+    rows_of(rows, units, seed, None)
+}
+
+/// The same units, while they mean to go in one direction all the time.
+pub(crate) fn holding(rows: usize, units: usize, seed: u64, angle: f64) -> TrainingData {
+    rows_of(rows, units, seed, Some(angle))
+}
+
+fn rows_of(rows: usize, units: usize, seed: u64, held: Option<f64>) -> TrainingData {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let units: Vec<Unit> = (0..units)
         .map(|unit| Unit {
@@ -50,7 +59,10 @@ pub(crate) fn participant(rows: usize, units: usize, seed: u64) -> TrainingData 
         wander = autoregressive(wander, core::f64::consts::PI / 18.0, 0.3, &mut random);
         let error = [target[0] - cursor[0], target[1] - cursor[1]];
         let speed = (error[0].hypot(error[1]) / ERROR_TIME_CONSTANT_S).min(MAX_SPEED);
-        let angle = error[1].atan2(error[0]) + wander;
+        let (speed, angle) = match held {
+            Some(angle) => (MAX_SPEED, angle + wander),
+            None => (speed, error[1].atan2(error[0]) + wander),
+        };
         let velocity = [speed * angle.cos(), speed * angle.sin()];
         for axis in 0..2 {
             states[(row, axis)] = velocity[axis];

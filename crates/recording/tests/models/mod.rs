@@ -55,6 +55,7 @@ pub fn dkf(regressor: Regressor, noise: Noise) -> Parameters {
     Parameters::Dkf(DkfParameters {
         state: state(2),
         dynamics: None,
+        direction: false,
         form: Form::Augmented,
         start: Start::First,
         lags: LAGS,
@@ -130,6 +131,15 @@ fn with_dynamics(regressor: Regressor) -> Parameters {
     })
 }
 
+fn with_direction() -> Parameters {
+    let four = Regressor::Linear {
+        weights: matrix(4, FEATURES * LAGS, 8),
+        intercept: DVector::from_fn(4, |row, _| number(row)),
+    };
+    let Parameters::Dkf(parameters) = dkf(four, kernel_noise()) else { unreachable!() };
+    Parameters::Dkf(DkfParameters { direction: true, ..parameters })
+}
+
 fn network(inputs: usize, outputs: usize, seed: usize) -> TanhNetwork {
     TanhNetwork {
         hidden_weights: matrix(5, inputs, seed),
@@ -163,6 +173,11 @@ fn multiple_kernel() -> Regressor {
         scales: entries(),
         weights: entries(),
         offset: offset(),
+        joint: Some(Box::new(kalmind_filter::JointKernel {
+            points: matrix(5, FEATURES * LAGS, 8),
+            coefficients: matrix(5, 2, 9),
+            scales: entries(),
+        })),
     }
 }
 
@@ -308,6 +323,7 @@ pub fn every_decoder() -> Vec<Model> {
         model("dkf-nw:q=kernel,lags=2", dkf(nadaraya_watson(), kernel_noise())),
         model("dkf-nw:dynamics=ukf", with_dynamics(nadaraya_watson())),
         model("dkf-gp", dkf(gaussian_process(), kernel_noise())),
+        model("dkf-linear:direction=on", with_direction()),
         model("dkf-mk", dkf(multiple_kernel(), kernel_noise())),
         model("dkf-nn", dkf(networks(), kernel_noise())),
         model("dkf-gru", dkf(recurrent(Cell::Gru), kernel_noise())),

@@ -1,0 +1,9 @@
+//! The work of `kalmind evaluate`: which rows train and test, decoders at work on them, and what comes out.
+
+pub mod channels;
+pub mod comparison;
+pub mod decode;
+pub mod document;
+pub mod predictions;
+pub mod split;
+pub mod text;

@@ -1,0 +1,66 @@
+//! The page that `kalmind evaluate --report` writes: one file without scripts that asks no network for anything.
+
+mod calibration;
+mod channels;
+mod courses;
+mod markup;
+mod plot;
+mod provenance;
+mod tables;
+
+use std::fmt::Write as _;
+
+use markup::Escaped;
+
+use crate::{
+    cli::EvaluateArguments,
+    evaluation::comparison::{Comparison, Intervals},
+};
+
+const STYLE: &str = include_str!("style.css");
+
+/// Sections of the page: anchor, heading, content.
+type Section = (&'static str, &'static str, String);
+
+/// The whole page.
+///
+/// # Errors
+/// When a file that the figures come from cannot be read again for its hash.
+pub fn page(
+    arguments: &EvaluateArguments,
+    comparison: &Comparison,
+    intervals: &Intervals,
+) -> anyhow::Result<String> {
+    let sections: [Section; 7] = [
+        ("accuracy", "Accuracy", tables::accuracy(comparison, intervals)),
+        ("courses", "Decoded and true", courses::decoded_and_true(comparison)),
+        ("errors", "Error over time", courses::errors_over_time(comparison)),
+        ("calibration", "Calibration", calibration::section(comparison)),
+        ("robustness", "Robustness", channels::section(comparison)),
+        ("fits", "What each fit chose", tables::fits(comparison)),
+        ("provenance", "Provenance", provenance::section(arguments, comparison)?),
+    ];
+    let names: Vec<String> = comparison.decoders.iter().map(|decoder| decoder.spec.to_string()).collect();
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+         <title>Kalmind: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>Decoders on held-out rows</h1>\n\
+         <p>{}</p>\n<nav aria-label=\"Sections\">",
+        Escaped(&names.join(", ")),
+        tables::summary(comparison),
+    );
+    for (anchor, heading, _) in &sections {
+        let _infallible = write!(page, "<a href=\"#{anchor}\">{heading}</a> ");
+    }
+    page.push_str("</nav>\n</header>\n<main>\n");
+    for (anchor, heading, content) in &sections {
+        let _infallible = writeln!(
+            page,
+            "<section id=\"{anchor}\" aria-labelledby=\"{anchor}-heading\">\n<h2 id=\"{anchor}-heading\">{heading}</h2>\n\
+             {content}\n</section>"
+        );
+    }
+    page.push_str("</main>\n</body>\n</html>\n");
+    Ok(page)
+}

@@ -1,0 +1,378 @@
+//! `kalmind evaluate` and `kalmind fit` beyond the plain table: intervals, folds, seeds, channels changed on purpose, the
+//! page, and what a fit says of itself.
+
+#![expect(clippy::expect_used, reason = "a test ends by panicking")]
+
+mod program;
+
+use std::{collections::BTreeSet, fmt::Write as _, fs};
+
+use program::{Folder, ROWS};
+use serde_json::{Value, json};
+
+const TABLES: &str = "evaluate --features x.csv --states z.csv --rate 50";
+const HELD_OUT: &str = "evaluate --features x.csv --states z.csv --rate 50 --train 0..400 --test 400..600";
+
+fn document(folder: &Folder, arguments: &str) -> Value {
+    let printed = folder.succeeds(&format!("{arguments} --json"));
+    serde_json::from_str(&printed).expect("one JSON document and nothing else")
+}
+
+fn keys(value: &Value) -> BTreeSet<&str> {
+    value.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or(f64::NAN)
+}
+
+/// The features' table as numbers.
+fn features(folder: &Folder) -> Vec<Vec<f64>> {
+    let text = fs::read_to_string(folder.path("x.csv")).expect("the features");
+    text.lines().map(|line| line.split(',').map(|cell| cell.parse().expect("a number")).collect()).collect()
+}
+
+fn write_features(folder: &Folder, file: &str, rows: &[Vec<f64>]) {
+    let text = rows.iter().fold(String::new(), |mut text, row| {
+        let cells: Vec<String> = row.iter().map(ToString::to_string).collect();
+        writeln!(text, "{}", cells.join(",")).expect("a string grows");
+        text
+    });
+    folder.write(file, &text);
+}
+
+/// Mean and standard deviation (as `numpy.std`) of a column over the training rows.
+fn statistics(rows: &[Vec<f64>], column: usize) -> (f64, f64) {
+    let values: Vec<f64> = rows[..400].iter().map(|row| row[column]).collect();
+    let mean = values.iter().sum::<f64>() / 400.0;
+    (mean, (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 400.0).sqrt())
+}
+
+#[test]
+fn intervals_hold_their_figures_and_equal_decoders_do_not_differ() {
+    let folder = Folder::new();
+    let arguments = format!("{HELD_OUT} --decoders kalman,kalman,wiener --intervals --resamples 500");
+    let found = document(&folder, &arguments);
+    assert_eq!(
+        keys(&found["intervals"]),
+        BTreeSet::from(["method", "level", "resamples", "block_rows", "seed"])
+    );
+    assert_eq!(found["intervals"]["resamples"], 500);
+    assert!(number(&found["intervals"]["block_rows"]) >= 1.0);
+    let decoders = found["decoders"].as_array().expect("a list");
+    for decoder in decoders {
+        for figure in ["nrmse", "maae", "nees", "log_score"] {
+            let interval = &decoder["intervals"][figure];
+            let (low, high) = (number(&interval[0]), number(&interval[1]));
+            assert!(low < number(&decoder[figure]) && number(&decoder[figure]) < high, "{figure}: {decoder}");
+        }
+        assert_eq!(keys(&decoder["intervals"]["coverage"]), BTreeSet::from(["50", "90", "99"]));
+    }
+    assert_eq!(decoders[0]["difference"], Value::Null);
+    let same = &decoders[1]["difference"];
+    assert_eq!(same["to"], "kalman");
+    let interval = &same["intervals"]["nrmse"];
+    assert!(number(&interval[0]) == 0.0 && number(&interval[1]) == 0.0, "{interval}");
+    let difference = number(&decoders[2]["nrmse"]) - number(&decoders[0]["nrmse"]);
+    assert!((number(&decoders[2]["difference"]["value"]["nrmse"]) - difference).abs() < 1e-12);
+    assert_eq!(document(&folder, &arguments)["decoders"][2]["intervals"], decoders[2]["intervals"]);
+}
+
+#[test]
+fn folds_test_every_row_once_and_print_means_with_their_spread() {
+    let folder = Folder::new();
+    let found = document(&folder, &format!("{TABLES} --folds 3 --decoders kalman"));
+    assert_eq!(found["folds"], json!([[0, 200], [200, 400], [400, 600]]));
+    let decoder = &found["decoders"][0];
+    let folds: Vec<f64> =
+        decoder["folds"].as_array().expect("folds").iter().map(|fold| number(&fold["nrmse"])).collect();
+    let mean = folds.iter().sum::<f64>() / 3.0;
+    let spread = (folds.iter().map(|fold| (fold - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+    assert!((number(&decoder["nrmse"]) - mean).abs() < 1e-12);
+    assert!((number(&decoder["folds_sd"]["nrmse"]) - spread).abs() < 1e-12);
+    // the last fold is an evaluation like any other
+    let last = document(&folder, &format!("{HELD_OUT} --decoders kalman"));
+    assert!((number(&last["decoders"][0]["nrmse"]) - folds[2]).abs() < 1e-12);
+    let table = folder.succeeds(&format!("{TABLES} --folds 3 --decoders kalman,wiener --predictions p"));
+    assert!(table.contains("Means over 3 folds ±"), "{table}");
+    for file in ["0-kalman-fold0.csv", "0-kalman-fold2.csv", "1-wiener-fold1.csv"] {
+        assert!(folder.path("p").join(file).exists(), "{file}");
+    }
+}
+
+#[test]
+fn decoders_that_no_seed_changes_are_fitted_once() {
+    let folder = Folder::new();
+    let found = document(&folder, &format!("{HELD_OUT} --decoders kalman --seed 5 --seeds 4"));
+    assert_eq!(found["seeds"], json!([5, 6, 7, 8]));
+    let decoder = &found["decoders"][0];
+    assert_eq!(decoder["seeds"].as_array().map(Vec::len), Some(1));
+    assert_eq!(decoder["seeds"][0]["seed"], 5);
+    assert_eq!(decoder["seeds_sd"], Value::Null);
+}
+
+#[test]
+fn a_perturbed_channel_is_that_channel_shifted_in_the_file() {
+    let folder = Folder::new();
+    let found = document(
+        &folder,
+        &format!("{HELD_OUT} --decoders kalman,dkf-linear --perturb all:5 --perturb 2:-1.5"),
+    );
+    let rows = features(&folder);
+    let shifted = |column: usize, offset: f64| {
+        let (_, deviation) = statistics(&rows, column);
+        let mut rows = rows.clone();
+        for row in &mut rows[400..] {
+            row[column] += offset * deviation;
+        }
+        write_features(&folder, "shifted.csv", &rows);
+        let tables =
+            "evaluate --features shifted.csv --states z.csv --rate 50 --train 0..400 --test 400..600";
+        number(&document(&folder, &format!("{tables} --decoders kalman"))["decoders"][0]["maae"])
+    };
+    let angles: Vec<f64> = (0..4).map(|column| shifted(column, 5.0)).collect();
+    let kalman = &found["decoders"][0];
+    let all = &kalman["perturb"][0];
+    for (column, angle) in angles.iter().enumerate() {
+        let channel = &all["channels"][column];
+        assert_eq!(channel["channel"], column.to_string());
+        assert!((number(&channel["filtered"]["maae"]) - angle).abs() < 1e-9, "{channel}: {angle}");
+    }
+    let worst = angles.iter().copied().fold(0.0, f64::max);
+    assert!((number(&kalman["maae_worst"]) - worst).abs() < 1e-9);
+    // four channels are all among the ten best
+    let mean = angles.iter().sum::<f64>() / 4.0;
+    assert!((number(&kalman["maae_top10"]) - mean).abs() < 1e-9);
+    assert!((number(&all["filtered"]["mean"]) - mean).abs() < 1e-9);
+    assert_eq!(all["unfiltered"], Value::Null, "a Kalman filter has no output before its filter");
+    let one = &kalman["perturb"][1];
+    assert_eq!((&one["offset"], one["channels"].as_array().map(Vec::len)), (&json!(-1.5), Some(1)));
+    assert!((number(&one["channels"][0]["filtered"]["maae"]) - shifted(2, -1.5)).abs() < 1e-9);
+    let discriminative = &found["decoders"][1];
+    assert!(discriminative["perturb"][0]["unfiltered"]["worst"].is_number(), "{discriminative}");
+    assert!(discriminative["unfiltered"]["maae"].is_number());
+}
+
+#[test]
+fn saturated_features_are_those_of_a_file_that_was_clipped() {
+    let folder = Folder::new();
+    let mut rows = features(&folder);
+    for column in 0..4 {
+        let (mean, deviation) = statistics(&rows.clone(), column);
+        let (low, high) = (mean - 1.5 * deviation, mean + 1.5 * deviation);
+        for row in &mut rows {
+            row[column] = row[column].clamp(low, high);
+        }
+    }
+    write_features(&folder, "clipped.csv", &rows);
+    let found = document(&folder, &format!("{HELD_OUT} --decoders kalman,wiener --saturate 1.5"));
+    let tables = "evaluate --features clipped.csv --states z.csv --rate 50 --train 0..400 --test 400..600";
+    let expected = document(&folder, &format!("{tables} --decoders kalman,wiener"));
+    assert_eq!(found["saturate"], 1.5);
+    for decoder in 0..2 {
+        let (found, expected) = (&found["decoders"][decoder], &expected["decoders"][decoder]);
+        assert!((number(&found["nrmse"]) - number(&expected["nrmse"])).abs() < 1e-9, "{found}");
+    }
+}
+
+#[test]
+fn a_channel_without_influence_is_told_from_one_with() {
+    let folder = Folder::new();
+    let mut rows = features(&folder);
+    // noise that no state is in
+    for (index, row) in rows.iter_mut().enumerate() {
+        row[3] = ((index * 7919) % 101) as f64;
+    }
+    write_features(&folder, "x.csv", &rows);
+    let found = document(&folder, &format!("{HELD_OUT} --decoders kalman --influence"));
+    let influence = found["decoders"][0]["influence"].as_array().expect("a list").clone();
+    assert_eq!(keys(&influence[0]), BTreeSet::from(["channel", "change", "maae_held", "maae_loss"]));
+    for signal in 0..3 {
+        assert!(
+            number(&influence[signal]["change"]) > 5.0 * number(&influence[3]["change"]),
+            "{influence:?}"
+        );
+    }
+    assert!(number(&influence[3]["maae_loss"]).abs() < 0.05, "{influence:?}");
+    let table = folder.succeeds(&format!("{HELD_OUT} --decoders kalman --influence"));
+    assert!(table.contains("Channels by loss of MAAE"), "{table}");
+}
+
+#[test]
+fn the_page_holds_every_decoder_and_asks_nobody_for_anything() {
+    let folder = Folder::new();
+    let rows = fs::read_to_string(folder.path("x.csv")).expect("the features");
+    folder.write("named.csv", &format!("<script>alert(1)</script>,b'onload=,c & d,e\n{rows}"));
+    let printed = folder.succeeds(
+        "evaluate --features named.csv --states z.csv --rate 50 --train 0..400 --test 400..600 --decoders \
+         kalman,dkf-linear:lags=2,wiener --perturb all:5 --resamples 200 --report page.html",
+    );
+    assert!(printed.starts_with("decoder"), "the table is printed all the same: {printed}");
+    let page = fs::read_to_string(folder.path("page.html")).expect("the page");
+    for decoder in ["kalman", "dkf-linear:lags=2", "wiener"] {
+        assert!(page.contains(&format!("<th scope=\"row\">{decoder}</th>")), "{decoder} has no row");
+        assert!(page.contains(&format!("<h3>{decoder}</h3>")), "{decoder} has no course");
+    }
+    for reference in
+        ["http:", "https:", "//", "src=", "<link", "<script", "<iframe", "<img", "@import", "url("]
+    {
+        assert!(!page.contains(reference), "the page refers to something: {reference}");
+    }
+    let links: Vec<&str> = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(!links.is_empty() && links.iter().all(|link| link.starts_with('#')), "{links:?}");
+    for link in links {
+        assert!(page.contains(&format!("id=\"{}\"", link.trim_start_matches('#'))), "{link} leads nowhere");
+    }
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && page.contains("c &amp; d"));
+    assert!(!page.contains("NaN") && !page.contains(" inf"), "a chart holds no number");
+    for part in
+        ["Accuracy", "Calibration", "Robustness", "What each fit chose", "Provenance", "SHA-256", "--perturb"]
+    {
+        assert!(page.contains(part), "{part} is missing");
+    }
+    for tag in
+        ["section", "table", "tr", "td", "th", "figure", "svg", "details", "dl", "ul", "li", "g", "div"]
+    {
+        let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+        assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "<{tag}> and </{tag}>");
+    }
+    for svg in page.split("<svg ").skip(1) {
+        let head = svg.split('>').next().unwrap_or_default();
+        assert!(
+            head.contains("aria-label=") || head.contains("aria-hidden="),
+            "a chart without words: {head}"
+        );
+    }
+    folder.succeeds(&format!(
+        "{TABLES} --folds 2 --decoders kalman --resamples 200 --report folds.html --json"
+    ));
+    folder.succeeds(
+        "fit --features x.csv --states z.csv --rate 50 --rows 0..400 --decoder kalman -o m.kalmind",
+    );
+    folder
+        .succeeds(&format!("{TABLES} --test 400..600 --model m.kalmind --resamples 200 --report model.html"));
+    let page = fs::read_to_string(folder.path("model.html")).expect("the page");
+    assert!(page.contains("A fitted model on rows 400..600") && page.contains("m.kalmind"));
+}
+
+#[test]
+fn wrong_use_is_code_2_and_says_what_would_be_right() {
+    let folder = Folder::new();
+    folder.write("named.csv", &format!("left,right,up,down\n{}", "1,2,3,4\n".repeat(ROWS)));
+    let named = "evaluate --features named.csv --states z.csv --rate 50 --train 0..400 --test 400..600 --decoders kalman";
+    folder.refuses(
+        &format!("{named} --perturb lefd:5"),
+        2,
+        &["`lefd`", "did you mean `left`", "left, right, up, down"],
+    );
+    folder.refuses(
+        &format!("{named} --perturb left:five"),
+        2,
+        &["--perturb left:five", "`five`", "not a number"],
+    );
+    folder.refuses(
+        &format!("{named} --perturb left"),
+        2,
+        &["--perturb left", "`CHANNEL:OFFSET`", "`left:2`"],
+    );
+    folder.refuses(
+        &format!("{HELD_OUT} --decoders kalman --perturb 4:5"),
+        2,
+        &["no channel `4`", "0, 1, 2, 3"],
+    );
+    folder.refuses(
+        &format!("{HELD_OUT} --decoders kalman --report nowhere/page.html"),
+        2,
+        &["--report", "no folder nowhere"],
+    );
+    folder.refuses(
+        &format!("{HELD_OUT} --decoders kalman --report ."),
+        2,
+        &["--report .", "folder", "name a file"],
+    );
+    folder.refuses(
+        &format!("{HELD_OUT} --decoders kalman --saturate 0"),
+        2,
+        &["'0'", "--saturate", "above zero"],
+    );
+    folder.refuses(
+        &format!("{HELD_OUT} --decoders kalman --budget -1"),
+        2,
+        &["'-1'", "--budget", "above zero"],
+    );
+    folder.refuses(&format!("{HELD_OUT} --decoders kalman --seeds 0"), 2, &["'0'", "--seeds"]);
+    folder.refuses(&format!("{HELD_OUT} --decoders kalman --resamples 3"), 2, &["'3'", "--resamples"]);
+    folder.refuses(
+        &format!("{HELD_OUT} --decoders kalman --folds 3"),
+        2,
+        &["--test", "cannot be used with", "--folds"],
+    );
+    folder.refuses(&format!("{TABLES} --decoders kalman --folds 1"), 2, &["'1'", "--folds"]);
+    folder.refuses(
+        &format!("{TABLES} --decoders kalman --folds 50 --train 0..60"),
+        2,
+        &["--folds 50", "60 rows", "fewer folds"],
+    );
+    folder.succeeds(
+        "fit --features x.csv --states z.csv --rate 50 --rows 0..400 --decoder kalman -o m.kalmind",
+    );
+    let model = format!("{TABLES} --test 400..600 --model m.kalmind");
+    folder.refuses(&format!("{model} --perturb all:5"), 2, &["m.kalmind", "standard deviations", "--zscore"]);
+    folder.refuses(&format!("{model} --folds 3"), 2, &["cannot be used with"]);
+    folder.refuses(&format!("{model} --saturate 2"), 2, &["--saturate", "cannot be used with"]);
+}
+
+#[test]
+fn a_fit_says_what_it_tried_what_it_chose_and_how_honest_it_is() {
+    let folder = Folder::new();
+    let fit = "fit --features x.csv --states z.csv --rate 50 --decoder dkf-linear:lags=auto -o m.kalmind";
+    let said = folder.succeeds(fit);
+    for part in ["in use", "lags ", "held out", "nRMSE", "coverage 50/90/99 %", "tried", "<- chosen"] {
+        assert!(said.contains(part), "{part} is missing in:\n{said}");
+    }
+    let report: Value = serde_json::from_str(&folder.succeeds(&format!("{fit} --json"))).expect("JSON");
+    let tried = report["report"]["tried"].as_array().expect("a list").len();
+    assert_eq!(report["chosen"].as_array().map(Vec::len), Some(tried));
+    let lags = &report["report"]["hyperparameters"]["lags"];
+    let chosen: Vec<&Value> = report["report"]["tried"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .zip(report["chosen"].as_array().into_iter().flatten())
+        .filter(|(_, chosen)| **chosen == json!(true))
+        .map(|(tried, _)| &tried["candidate"])
+        .collect();
+    assert!(chosen.contains(&&json!(format!("lags={lags}"))), "{chosen:?} but lags {lags}");
+    let coverage = number(&report["report"]["held_out_coverage"]["90"]);
+    assert!((coverage - 0.9).abs() < 0.06, "{coverage}");
+    assert_eq!(report["report"]["budget_used_up"], false);
+    let hurried: Value =
+        serde_json::from_str(&folder.succeeds(&format!("{fit} --budget 0.000001 --json"))).expect("JSON");
+    assert_eq!(hurried["report"]["budget_used_up"], true);
+    assert_eq!(hurried["report"]["hyperparameters"]["lags"], 1);
+    assert!(folder.succeeds(&format!("{fit} --budget 0.000001")).contains("budget     used up"));
+    assert_eq!(
+        folder.succeeds(&format!("{fit} --budget 1000 --json")).matches("\"budget_used_up\":false").count(),
+        1
+    );
+}
+
+#[test]
+fn a_task_reaches_the_fit_of_both_commands() {
+    let folder = Folder::new();
+    let mut task = String::from("time,trial,target_x,target_y,cursor_x,cursor_y,hold\n");
+    for row in 0..ROWS {
+        writeln!(task, "{},{},0.5,0.5,0.1,0.2,0", row as f64 * 0.02, row / 100).expect("a string grows");
+    }
+    folder.write("t.csv", &task);
+    let fit = "fit --features x.csv --states z.csv --rate 50 --rows 0..400 --task t.csv --decoder kalman -o m.kalmind";
+    let report: Value = serde_json::from_str(&folder.succeeds(&format!("{fit} --json"))).expect("JSON");
+    let rows = number(&report["report"]["measurement_rows"]);
+    assert!(
+        rows < 400.0 && rows > 200.0,
+        "rows in the first moments of a trial train the state only: {rows}"
+    );
+    let evaluated = document(&folder, &format!("{HELD_OUT} --task t.csv --decoders kalman"));
+    let fitted = document(&folder, &format!("{TABLES} --test 400..600 --task t.csv --model m.kalmind"));
+    assert_eq!(evaluated["decoders"][0]["nrmse"], fitted["decoders"][0]["nrmse"]);
+}
