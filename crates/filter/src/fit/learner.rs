@@ -62,7 +62,7 @@ pub(crate) fn learner(
         DecoderName::DkfGp => gaussian_process::learner(spec, examples, rows, settings, report, progress),
         DecoderName::DkfMk => multiple_kernel::learner(spec, examples, rows, settings, report, progress),
         DecoderName::DkfNn => network::learner(spec, examples, rows, settings, report, progress),
-        DecoderName::DkfGru => recurrent::learner(spec, examples, rows, settings, report),
+        DecoderName::DkfGru => Ok(recurrent::learner(spec, examples, rows, settings, report)),
         _ => nadaraya_watson::learner(spec, examples, rows, settings, report, progress),
     }
 }

@@ -80,7 +80,7 @@ pub(crate) fn learner(
     rows: &[usize],
     settings: &FitSettings,
     report: &mut FitReport,
-) -> Result<Box<dyn Learner>, FitError> {
+) -> Box<dyn Learner> {
     let options = &spec.options;
     let fewer = (EPOCHS * EPOCH_ROWS).div_ceil(rows.len().max(1));
     let networks = options.networks.unwrap_or(NETWORKS);
@@ -98,7 +98,7 @@ pub(crate) fn learner(
         seed: settings.seed,
     };
     let one_epoch =
-        Recurrent { networks: 1, recipe: Recipe { epochs: 1, ..learner.recipe.clone() }, ..learner.clone() };
+        Recurrent { networks: 1, recipe: Recipe { epochs: 1, ..learner.recipe }, ..learner.clone() };
     (learner.networks, learner.held_out_networks, learner.recipe.epochs) = affordable(
         settings.budget.as_ref(),
         (learner.networks, learner.held_out_networks),
@@ -111,7 +111,7 @@ pub(crate) fn learner(
     report.uses("layers", learner.layers);
     report.uses("networks", learner.networks);
     report.uses("epochs", learner.recipe.epochs);
-    Ok(Box::new(learner))
+    Box::new(learner)
 }
 
 impl Learner for Recurrent {
@@ -225,7 +225,7 @@ mod tests {
         let lags = spec.options.lags.and_then(crate::Choice::given).unwrap_or(1);
         let examples = Examples { data, background: &background, lags };
         let settings = FitSettings { seed, ..FitSettings::default() };
-        let learner = learner(&spec, &examples, rows, &settings, &mut FitReport::default()).unwrap();
+        let learner = learner(&spec, &examples, rows, &settings, &mut FitReport::default());
         learner.learn(&examples, rows).unwrap()
     }
 
