@@ -8,6 +8,10 @@ use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
 /// The tensors of a fitted decoder.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a handful exist at a time, and matching through boxes is harder to read"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Parameters {
     /// `kalman`: a Kalman filter with a gain computed in every step.

