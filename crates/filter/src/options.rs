@@ -299,7 +299,7 @@ options! {
     hidden: usize = "hidden", "a whole number from 1 to 512", |hidden: &usize| (1..=512).contains(hidden);
     /// `layers`: recurrent layers. Default 3.
     layers: usize = "layers", "a whole number from 1 to 4", |layers: &usize| (1..=4).contains(layers);
-    /// `networks`: networks in the mean. Default 5.
+    /// `networks`: networks in the mean. Default 5, of `dkf-gru` 8.
     networks: usize = "networks", "a whole number from 1 to 50", |networks: &usize| (1..=50).contains(networks);
     /// `optimizer`: how `dkf-nn` is trained. Default `adam`.
     optimizer: Optimizer = "optimizer", "`adam` or `levenberg-marquardt`";

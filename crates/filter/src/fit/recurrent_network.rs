@@ -1,7 +1,7 @@
 //! Recurrent networks in training: a minibatch of sequences forward, and its gradient backward through time.
 //!
 //! Columns are sequences at one time, column-major, time after time: a "panel" of u units, T bins and B sequences is
-//! u x (T B), and the block of one bin lies in one piece. Equations: see [`RecurrentLayer`](crate::RecurrentLayer).
+//! u x (T B), and the block of one bin lies in one piece. Equations: see [`RecurrentLayer`].
 //! Cost of a pass forward and backward: 3 g h (inputs + h) multiplications a layer, bin and sequence.
 
 use nalgebra::DMatrix;

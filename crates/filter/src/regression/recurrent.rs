@@ -3,7 +3,7 @@
 //! One tick steps every network by one bin, so that it costs the same however long the past is:
 //! g h (inputs + h) multiplications a layer. Weights and what the layers remember are in single precision (fitting
 //! computes in it too), sums run in the order of the inputs, in lanes of units. As with the kernels there is a
-//! compilation for AVX2 and FMA beside that for any processor (see [`kernel_path`](crate::kernel_path)).
+//! compilation for AVX2 and FMA beside that for any processor (see [`kernel_path`](crate::kernel_path())).
 //!
 //! What the layers remember starts at zero at row one. A bin without features after it is stepped through with the training
 //! mean, as lagged bins hold it, so that the memory ages with the time that passes.
