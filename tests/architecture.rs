@@ -35,8 +35,9 @@ const IMPURE: [&str; 6] = ["tokio", "lsl", "lsl-sys", "mio", "tracing", "crossbe
 
 /// Normal dependencies by package name, for every package of the build.
 fn dependencies() -> BTreeMap<String, Vec<String>> {
+    let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", &host])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo runs");

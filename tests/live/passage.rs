@@ -14,8 +14,10 @@ pub(crate) struct Passage<'a> {
     pub(crate) model: &'a Path,
     /// Mean and lower triangle of the covariance (two components), one entry a row.
     pub(crate) expected: &'a [Vec<f64>],
-    /// A number differs where it differs by more than 1e-12 of itself, or of this where it is smaller.
+    /// A number differs where it differs by more than `tolerance` of itself, or of this where it is smaller.
     pub(crate) floor: f64,
+    /// See `floor`.
+    pub(crate) tolerance: f64,
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
@@ -36,7 +38,10 @@ impl Passage<'_> {
         assert_eq!(found.len(), expected.len(), "{what}");
         for (found, expected) in found.iter().zip(expected) {
             let scale = expected.abs().max(self.floor);
-            assert!((found - expected).abs() <= 1e-12 * scale, "{what}: {found} instead of {expected}");
+            assert!(
+                (found - expected).abs() <= self.tolerance * scale,
+                "{what}: {found} instead of {expected}"
+            );
         }
     }
 

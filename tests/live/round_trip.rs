@@ -92,7 +92,7 @@ fn round_trip(test: &str, decoder: &str) {
     let pushed: Vec<&str> = features.lines().skip(train).take(ROWS).collect();
     let pushed = laboratory.write("pushed.csv", &pushed.join("\n"));
     let model = laboratory.path("model.safetensors");
-    Passage { features: &pushed, model: &model, expected: &expected, floor: 1e-3 }
+    Passage { features: &pushed, model: &model, expected: &expected, floor: 1e-3, tolerance: 1e-12 }
         .assert_decodes(&laboratory);
 }
 

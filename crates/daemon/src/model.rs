@@ -18,6 +18,8 @@ pub struct IdentifiedModel {
     pub model: Model,
     /// SHA-256 of its file's bytes.
     pub id: ModelId,
+    /// Whether it was read from a file, so that `evaluate` runs it as the daemon would by default.
+    pub from_file: bool,
 }
 
 /// Why a model cannot be put to work.
@@ -60,7 +62,7 @@ pub struct LoadError {
 /// What [`read_model`] finds, with the file's name.
 pub fn load(path: &Path) -> Result<IdentifiedModel, LoadError> {
     match read_model(path) {
-        Ok((model, id)) => Ok(IdentifiedModel { model, id }),
+        Ok((model, id)) => Ok(IdentifiedModel { model, id, from_file: true }),
         Err(source) => Err(LoadError { path: path.to_owned(), source }),
     }
 }
@@ -72,7 +74,7 @@ impl IdentifiedModel {
     /// [`ModelFileError`] where it could not be written and read again.
     pub fn of(model: &Model) -> Result<Self, ModelFileError> {
         let (model, id) = model_from_bytes(&model_to_bytes(model)?)?;
-        Ok(Self { model, id })
+        Ok(Self { model, id, from_file: false })
     }
 
     /// Builds what the tick runs, as the model says. Slow side: allocates, and may invert large matrices.
@@ -89,7 +91,7 @@ impl IdentifiedModel {
     /// # Errors
     /// [`BuildError`].
     pub fn stage_live(&self, guard: bool) -> Result<Box<StagedModel>, BuildError> {
-        let guard = self.model.decoder.options.guard.unwrap_or(guard);
+        let guard = self.model.decoder.options.guard.unwrap_or(guard || self.model.decoder.is_guarded());
         if guard && self.model.guard.is_none() {
             tracing::warn!(
                 "the model has no statistics of its channels, so no guard watches them; fit it anew to have one"

@@ -127,7 +127,11 @@ pub fn decode_rows(
         cursor,
         label_law: LabelLaw::default(),
     })?;
-    let staged = model.stage()?;
+    let staged = if model.from_file {
+        model.stage_live(Configuration::default().decoder.guard)?
+    } else {
+        model.stage()?
+    };
     engine.stage(staged).map_err(|(error, _)| error)?;
     let mut commands = ArrayVec::<_, 2>::new();
     commands.push(kalmind_types::Command::SwapModel(model.id));
