@@ -1,7 +1,7 @@
 //! What one row says of a decoder, and every figure as a sum over rows: so that figures of any selection of rows, with
 //! repetitions, cost no second decoding.
 //!
-//! [`accuracy`](crate::accuracy) computes the same figures of all rows at once; here they serve resampling and courses
+//! [`accuracy`](mod@crate::accuracy) computes the same figures of all rows at once; here they serve resampling and courses
 //! over time. Pure functions for the slow side.
 
 use kalmind_types::Intent;

@@ -146,7 +146,7 @@ pub struct Tried {
 }
 
 impl FitReport {
-    /// Which of [`tried`](Self::tried) were chosen: the candidates with the error of the model, less those with an option
+    /// Which of [`tried`](field@Self::tried) were chosen: the candidates with the error of the model, less those with an option
     /// that is not in use, and beside them those whose options are all in use.
     #[must_use]
     pub fn chosen(&self) -> Vec<bool> {
