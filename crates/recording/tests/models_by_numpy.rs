@@ -12,7 +12,7 @@ fn root() -> PathBuf {
 }
 
 /// Runs a fixture's model over its features and compares every mean and covariance with numpy's.
-fn reproduces(decoder: &str) {
+fn reproduces(decoder: &str, tolerance: f64) {
     let folder = root().join("fixtures/models");
     let (model, _) = read_model(&folder.join(format!("{decoder}.safetensors"))).unwrap();
     assert_eq!(model.decoder.to_string(), decoder);
@@ -29,17 +29,17 @@ fn reproduces(decoder: &str) {
             largest = largest.max((found - expected).abs());
         }
     }
-    assert!(largest < 1e-12, "largest difference {largest:e}");
+    assert!(largest < tolerance, "largest difference {largest:e}");
 }
 
 #[test]
 fn a_kalman_model_of_numpy_decodes_as_numpy_does() {
-    reproduces("kalman");
+    reproduces("kalman", 1e-12);
 }
 
 #[test]
 fn a_dkf_model_of_numpy_decodes_as_numpy_does() {
-    reproduces("dkf-nw");
+    reproduces("dkf-nw", 1e-6);
 }
 
 #[test]
