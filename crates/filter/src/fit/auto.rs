@@ -76,12 +76,18 @@ pub(crate) fn fit_auto(
     let mut fitted: Vec<Candidate> = Vec::new();
     let mut first_error = None;
     let mut done = 0.0;
+    // seconds that a candidate took, over its part of the work
+    let mut slowest = 0.0_f64;
     for (candidate, work) in candidates() {
-        if !fitted.is_empty() && settings.budget.is_some_and(|budget| budget.left() <= 0.0) {
+        // networks fit themselves into what is left
+        let adapts = matches!(candidate.decoder, DecoderName::DkfNn | DecoderName::DkfGru);
+        let expected = if adapts { 0.0 } else { work * slowest };
+        if !fitted.is_empty() && settings.budget.is_some_and(|budget| budget.left() <= expected) {
             report.budget_used_up = true;
-            report.warnings.push(format!("the budget was used up before `{candidate}`"));
+            report.warnings.push(format!("the budget left no time for `{candidate}`"));
             continue;
         }
+        let before = settings.budget.map(|budget| (budget.clock)());
         let lags = candidate.options.lags.and_then(Choice::given).unwrap_or(1);
         let examples = Examples { data: doubled.as_ref().unwrap_or(data), background, lags };
         let mut own_report = FitReport::default();
@@ -104,6 +110,9 @@ pub(crate) fn fit_auto(
                 Ok(Candidate { spec: candidate, lags, learned, directed, choice })
             });
         done += work;
+        if let (Some(budget), Some(before)) = (settings.budget, before) {
+            slowest = slowest.max(((budget.clock)() - before) / work);
+        }
         report.budget_used_up |= own_report.budget_used_up;
         match result {
             Ok(result) => {
