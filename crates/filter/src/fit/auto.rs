@@ -11,6 +11,7 @@ use nalgebra::{DMatrix, DVector};
 use super::direction::{can_have_direction, with_direction};
 use super::discriminative::{Directed, FilterChoice, choose_filter, finish, measurement_rows};
 use super::learner::{Examples, Learned, learn, learner};
+use super::state_model::fit_state_model;
 use super::windows::folds;
 use super::{FitError, FitProgress, FitReport, FitSettings};
 use crate::{
@@ -71,6 +72,8 @@ pub(crate) fn fit_auto(
     progress: &mut dyn FnMut(FitProgress),
 ) -> Result<DkfParameters, FitError> {
     let rows = measurement_rows(data)?;
+    // states that no filter can follow are an error before anything costly is learnt
+    let _state = fit_state_model(data, 1, spec.options.stationary.unwrap_or_default(), report)?;
     let doubled = can_have_direction(data.states.ncols()).then(|| with_direction(data));
     let direction = if doubled.is_some() { Choice::Auto } else { Choice::Given(false) };
     let mut fitted: Vec<Candidate> = Vec::new();
