@@ -13,12 +13,14 @@ use super::discriminative::{Directed, FilterChoice, choose_filter, finish, measu
 use super::learner::{Examples, Learned, learn, learner};
 use super::state_model::fit_state_model;
 use super::windows::folds;
-use super::{FitError, FitProgress, FitReport, FitSettings};
+use super::{Budget, FitError, FitProgress, FitReport, FitSettings};
 use crate::{
     Cell, Choice, DecoderName, DecoderSpec, DkfParameters, EnsembleMember, KernelShape, Regressor,
     ResidualSource, TrainingData,
 };
 
+/// Part of a budget that is kept for the choices after the last candidate.
+const RESERVED: f64 = 0.2;
 /// A member has to lower the error of the ensemble by this part of it.
 const WORTH_A_MEMBER: f64 = 2e-3;
 /// An ensemble has to be better than the best candidate alone by this part of the error.
@@ -74,6 +76,8 @@ pub(crate) fn fit_auto(
     let rows = measurement_rows(data)?;
     // states that no filter can follow are an error before anything costly is learnt
     let _state = fit_state_model(data, 1, spec.options.stationary.unwrap_or_default(), report)?;
+    let reserve = |budget: Budget| Budget { end: budget.end - RESERVED * budget.left(), ..budget };
+    let settings = &FitSettings { budget: settings.budget.map(reserve), ..settings.clone() };
     let doubled = can_have_direction(data.states.ncols()).then(|| with_direction(data));
     let direction = if doubled.is_some() { Choice::Auto } else { Choice::Given(false) };
     let mut fitted: Vec<Candidate> = Vec::new();
