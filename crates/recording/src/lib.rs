@@ -17,6 +17,7 @@ mod segments;
 mod table;
 mod task_table;
 mod tensors;
+pub mod xdf;
 
 pub use model_file::{
     MAX_MODEL_BYTES, MODEL_VERSION, ModelFileError, model_from_bytes, model_to_bytes, read_model, write_model,

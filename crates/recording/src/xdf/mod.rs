@@ -1,0 +1,3 @@
+//! XDF 1.0: the file format of recordings. [`encode`] writes chunks.
+
+pub mod encode;
