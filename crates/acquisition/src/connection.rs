@@ -146,6 +146,7 @@ mod tests {
             session_id: "default".into(),
             labels: None,
             units: None,
+            desc: String::new(),
         }
     }
 

@@ -8,10 +8,11 @@ use kalmind_types::{SampleBlock, StreamDescription};
 use serde::{Deserialize, Serialize};
 
 use crate::companion::Companion;
+use crate::delivery::BlockSender;
 use crate::health::MonitorLimits;
 use crate::monitor::StreamMonitor;
 use crate::pool::{PoolReader, pool};
-use crate::receiver::Receiver;
+use crate::receiver::{Receiver, Senders};
 use crate::resolve::{ResolveError, checked_predicate};
 use crate::selector::StreamSelector;
 use crate::waker::Waker;
@@ -46,6 +47,10 @@ pub struct InletConfig {
     pub blocks: usize,
     /// Whose clock the stamps are on.
     pub clock: ClockSource,
+    /// Where set, every sample that is received also goes to a recorder, those that are refused or dropped on their way to
+    /// the tick thread included, through a pool of so many blocks. When the recorder is so far behind that all are taken,
+    /// samples are not recorded; the hole shows in the next block's first index.
+    pub recorded_blocks: Option<usize>,
     /// Run by the data thread on itself before its first LSL call; LSL's network threads inherit the scheduling policy
     /// and affinity that it sets.
     pub on_start: Option<ThreadStart>,
@@ -76,6 +81,7 @@ impl InletConfig {
             block_samples,
             blocks,
             clock: ClockSource::Sender,
+            recorded_blocks: None,
             on_start: None,
         }
     }
@@ -108,6 +114,8 @@ impl SpawnError {
 pub struct NumericInlet {
     /// Where the samples come out; for the tick thread.
     pub blocks: PoolReader<SampleBlock>,
+    /// Where they come out for a recorder, if one is configured.
+    pub recorded: Option<PoolReader<SampleBlock>>,
     /// What is known of the stream; for anyone.
     pub status: Arc<StreamMonitor>,
     running: Running,
@@ -136,6 +144,15 @@ impl NumericInlet {
         let channels = config.description.channels;
         let samples = config.block_samples.max(1);
         let (writer, blocks) = pool(config.blocks, || SampleBlock::with_capacity(format, channels, samples));
+        let (recorder, recorded) = config
+            .recorded_blocks
+            .map(|count| {
+                let block = || SampleBlock::with_capacity(format, channels, samples);
+                let (writer, reader) = pool(count, block);
+                (BlockSender::new(writer, samples), reader)
+            })
+            .unzip();
+        let senders = Senders { tick: BlockSender::new(writer, samples), recorder };
         let stop = Arc::new(AtomicBool::new(false));
         let companion = Companion::spawn(&config.key, predicate.clone(), Arc::clone(&status))?;
         let monitor = Arc::clone(&status);
@@ -144,9 +161,9 @@ impl NumericInlet {
             if let Some(on_start) = &config.on_start {
                 (on_start.0)();
             }
-            Receiver::new(config, predicate, writer, monitor, companion, waker, stopped).run(format);
+            Receiver::new(config, predicate, senders, monitor, companion, waker, stopped).run(format);
         })?;
-        Ok(Self { blocks, status, running: Running { stop, thread: Some(thread) } })
+        Ok(Self { blocks, recorded, status, running: Running { stop, thread: Some(thread) } })
     }
 
     /// Ends the threads and waits for them: milliseconds while samples arrive, at most a few seconds while a dead outlet
@@ -155,12 +172,29 @@ impl NumericInlet {
         self.running.stop();
     }
 
-    /// Takes the inlet apart: the reader for the tick thread, the monitor for everyone, and the handle that ends the
-    /// threads when it is dropped.
+    /// Takes the inlet apart, so that each part can go where it is used.
     #[must_use]
-    pub fn into_parts(self) -> (PoolReader<SampleBlock>, Arc<StreamMonitor>, InletGuard) {
-        (self.blocks, self.status, InletGuard(self.running))
+    pub fn into_parts(self) -> InletParts {
+        InletParts {
+            blocks: self.blocks,
+            recorded: self.recorded,
+            status: self.status,
+            guard: InletGuard(self.running),
+        }
     }
+}
+
+/// A running inlet, taken apart.
+#[derive(Debug)]
+pub struct InletParts {
+    /// For the tick thread.
+    pub blocks: PoolReader<SampleBlock>,
+    /// For a recorder, if one is configured.
+    pub recorded: Option<PoolReader<SampleBlock>>,
+    /// For anyone.
+    pub status: Arc<StreamMonitor>,
+    /// Ends the threads when it is dropped.
+    pub guard: InletGuard,
 }
 
 /// Keeps an inlet's threads running; dropping it ends them and waits for that.

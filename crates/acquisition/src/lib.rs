@@ -32,8 +32,8 @@ mod waker;
 
 pub use delivery::{BlockSender, PullContext};
 pub use health::{Evidence, Fate, Link, MonitorLimits, judge};
-pub use inlet::{ClockSource, InletConfig, InletGuard, NumericInlet, SpawnError, ThreadStart};
-pub use markers::{Marker, MarkerConfig, MarkerInlet};
+pub use inlet::{ClockSource, InletConfig, InletGuard, InletParts, NumericInlet, SpawnError, ThreadStart};
+pub use markers::{Marker, MarkerConfig, MarkerInlet, TextSample};
 pub use monitor::StreamMonitor;
 pub use network::{Network, NetworkConfig, NetworkError, lslapicfg};
 pub use rate::RateMeter;

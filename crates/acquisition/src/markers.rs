@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{SendTimeoutError, Sender};
@@ -38,6 +38,17 @@ pub struct Marker {
     pub stream: Arc<str>,
 }
 
+/// One sample of a string stream as it was received, for a recorder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextSample {
+    /// Its raw stamp.
+    pub stamp: StreamTime,
+    /// The measured offset of the sender's clock; none where it has not been measured.
+    pub clock: Option<ClockOffset>,
+    /// One text a channel.
+    pub texts: Vec<String>,
+}
+
 /// Which marker stream to receive.
 #[derive(Clone, Debug)]
 pub struct MarkerConfig {
@@ -45,6 +56,9 @@ pub struct MarkerConfig {
     pub key: String,
     /// What it is searched by.
     pub selector: StreamSelector,
+    /// Where set, every sample also goes there as it was received; where that has no room it is dropped, and
+    /// [`MarkerInlet::unrecorded`] counts it.
+    pub recorded: Option<Sender<TextSample>>,
 }
 
 /// A running marker inlet. Dropping it ends its threads.
@@ -52,22 +66,28 @@ pub struct MarkerConfig {
 pub struct MarkerInlet {
     /// What is known of the stream. `dropped` counts samples with a text that the sink had no room for within 100 ms.
     pub status: Arc<StreamMonitor>,
+    /// Samples that the recorder had no room for.
+    pub unrecorded: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl MarkerInlet {
     /// Starts receiving. The stream may appear at any time and come back after it was gone; silence is no fault of it.
-    /// Returns at once. Ends by itself when the other end of `sink` is dropped.
+    /// Returns at once. Ends by itself when the other end of `sink` is dropped; without a sink texts are recorded only.
     ///
     /// # Errors
     /// [`SpawnError::Selector`] and [`SpawnError::Thread`].
-    pub fn spawn(config: MarkerConfig, sink: Sender<Marker>) -> Result<Self, SpawnError> {
+    pub fn spawn(
+        config: MarkerConfig,
+        sink: impl Into<Option<Sender<Marker>>>,
+    ) -> Result<Self, SpawnError> {
         // numbers under the same name are another stream
         let predicate = format!("channel_format='string' and ({})", checked_predicate(&config.selector)?);
         let status = Arc::new(StreamMonitor::new(config.key.clone()));
         let companion = Companion::spawn(&config.key, predicate.clone(), Arc::clone(&status))?;
         let stop = Arc::new(AtomicBool::new(false));
+        let unrecorded = Arc::new(AtomicU64::new(0));
         let receiver = Receiver {
             key: Arc::from(config.key.as_str()),
             selector: config.selector,
@@ -75,13 +95,15 @@ impl MarkerInlet {
             monitor: Arc::clone(&status),
             companion,
             stop: Arc::clone(&stop),
-            sink,
+            sink: sink.into(),
+            recorded: config.recorded,
+            unrecorded: Arc::clone(&unrecorded),
             was_connected: false,
         };
         let thread = std::thread::Builder::new()
             .name(format!("lsl {}", receiver.key))
             .spawn(move || receiver.run())?;
-        Ok(Self { status, stop, thread: Some(thread) })
+        Ok(Self { status, unrecorded, stop, thread: Some(thread) })
     }
 }
 
@@ -103,7 +125,9 @@ struct Receiver {
     monitor: Arc<StreamMonitor>,
     companion: Companion,
     stop: Arc<AtomicBool>,
-    sink: Sender<Marker>,
+    sink: Option<Sender<Marker>>,
+    recorded: Option<Sender<TextSample>>,
+    unrecorded: Arc<AtomicU64>,
     was_connected: bool,
 }
 
@@ -182,6 +206,7 @@ impl Receiver {
                     self.companion.watch().search_wanted.store(false, Ordering::Relaxed);
                     let time = time_of(StreamTime(stamp), heard, here, measured);
                     self.monitor.set_newest(time);
+                    self.record(StreamTime(stamp), measured, &texts);
                     if !self.pass_on(&mut texts, time) {
                         return false;
                     }
@@ -191,12 +216,23 @@ impl Receiver {
         }
     }
 
+    fn record(&self, stamp: StreamTime, clock: Option<ClockOffset>, texts: &[String]) {
+        let Some(recorded) = &self.recorded else { return };
+        if recorded.try_send(TextSample { stamp, clock, texts: texts.to_vec() }).is_err() {
+            self.unrecorded.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// `false` when nobody listens any more.
     fn pass_on(&self, texts: &mut [String], time: LslTime) -> bool {
         let mut dropped = 0;
+        let Some(sink) = &self.sink else {
+            self.monitor.count_received(1, 0, 0);
+            return true;
+        };
         for text in texts.iter_mut().map(core::mem::take).filter(|text| !text.is_empty()) {
             let marker = Marker { time, text, stream: Arc::clone(&self.key) };
-            match self.sink.send_timeout(marker, ROOM_WITHIN) {
+            match sink.send_timeout(marker, ROOM_WITHIN) {
                 Ok(()) => {}
                 Err(SendTimeoutError::Timeout(_)) => {
                     tracing::error!(stream = %self.key, "a marker was dropped: whoever reads them is too slow");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kalmind_types::{
-    ClockOffset, LslTime, NumberFormat, SampleBlock, Seconds, StreamDescription, StreamHealth, StreamTime,
+    ClockOffset, LslTime, NumberFormat, Samples, Seconds, StreamDescription, StreamHealth, StreamTime,
 };
 use lsl::{Pullable, StreamInfo, StreamInlet};
 
@@ -16,7 +16,6 @@ use crate::health::{Evidence, Fate, Link, judge};
 use crate::inlet::InletConfig;
 use crate::monitor::StreamMonitor;
 use crate::number::Number;
-use crate::pool::PoolWriter;
 use crate::rate::RateMeter;
 use crate::resolve::{difference, open, phrase, search, this_host};
 use crate::sorting::Sorter;
@@ -67,12 +66,35 @@ struct Batch {
     newest: Option<LslTime>,
 }
 
+/// Where samples go. Both count every sample, so an index means the same sample to both readers.
+pub(crate) struct Senders {
+    /// To the tick thread: what can be decoded.
+    pub(crate) tick: BlockSender,
+    /// To a recorder: all of them.
+    pub(crate) recorder: Option<BlockSender>,
+}
+
+impl Senders {
+    /// Sends what was taken; whether the tick thread got a block. The recorder's goes first, so that whoever has seen a
+    /// tick has its samples.
+    fn flush(&mut self, context: PullContext) -> bool {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.flush(context);
+        }
+        self.tick.flush(context)
+    }
+
+    fn is_full(&self) -> bool {
+        self.tick.is_full() || self.recorder.as_ref().is_some_and(BlockSender::is_full)
+    }
+}
+
 /// The data thread.
 pub(crate) struct Receiver {
     config: InletConfig,
     predicate: String,
     monitor: Arc<StreamMonitor>,
-    sender: BlockSender,
+    senders: Senders,
     meter: RateMeter,
     companion: Companion,
     waker: Waker,
@@ -85,7 +107,7 @@ impl Receiver {
     pub(crate) fn new(
         config: InletConfig,
         predicate: String,
-        writer: PoolWriter<SampleBlock>,
+        senders: Senders,
         monitor: Arc<StreamMonitor>,
         companion: Companion,
         waker: Waker,
@@ -93,7 +115,7 @@ impl Receiver {
     ) -> Self {
         Self {
             meter: RateMeter::new(Seconds::from_millis(config.limits.rate_window_ms)),
-            sender: BlockSender::new(writer, config.block_samples),
+            senders,
             predicate,
             monitor,
             companion,
@@ -250,7 +272,7 @@ impl Receiver {
             if let Some(ended) = self.interrupted() {
                 return ended;
             }
-            let wait = self.sender.may_wait(clock::now()).0.min(PATIENCE);
+            let wait = self.senders.tick.may_wait(clock::now()).0.min(PATIENCE);
             let stamp = match T::pull(&chosen.inlet, &mut row, wait) {
                 Ok(0.0) => {
                     let now = clock::now();
@@ -270,7 +292,7 @@ impl Receiver {
                 && stamp != 0.0
             {
                 self.take::<T>(StreamTime(stamp), &row, arrival, measured, connection, sorter, &mut batch);
-                if self.sender.is_full() || batch.received >= self.config.block_samples as u64 {
+                if self.senders.is_full() || batch.received >= self.config.block_samples as u64 {
                     break;
                 }
                 next = T::pull(&chosen.inlet, &mut row, 0.0);
@@ -296,14 +318,18 @@ impl Receiver {
         let sorted = sorter.sort(stamp, arrival, measured);
         batch.received += 1;
         batch.missing += sorted.missing;
+        let append = |samples: &mut Samples| {
+            let fits = T::append(row, samples);
+            debug_assert!(fits, "blocks are built for the stream's format");
+        };
+        if let Some(recorder) = &mut self.senders.recorder {
+            recorder.deliver(stamp, arrival, append);
+        }
         let delivered = if sorted.fate == Fate::Deliver {
-            self.sender.deliver(stamp, arrival, |samples| {
-                let fits = T::append(row, samples);
-                debug_assert!(fits, "blocks are built for the stream's format");
-            })
+            self.senders.tick.deliver(stamp, arrival, append)
         } else {
             // what was taken before is sent with what was known then
-            if self.sender.lose(self.context(connection, arrival)) {
+            if self.senders.tick.lose(self.context(connection, arrival)) {
                 self.waker.wake();
             }
             false
@@ -320,7 +346,8 @@ impl Receiver {
     fn finish(&mut self, connection: &mut Connection, batch: &Batch) {
         let now = clock::now();
         connection.heard = now;
-        if self.sender.may_wait(now).0 <= 0.0 {
+        // samples that none but the recorder gets wait for nothing
+        if self.senders.tick.may_wait(now).0 <= 0.0 || batch.dropped > 0 {
             self.flush(connection, now);
         }
         self.meter.observe(now, batch.received);
@@ -332,7 +359,7 @@ impl Receiver {
     }
 
     fn flush(&mut self, connection: &Connection, now: LslTime) {
-        if self.sender.flush(self.context(connection, now)) {
+        if self.senders.flush(self.context(connection, now)) {
             self.waker.wake();
         }
     }
@@ -389,7 +416,11 @@ impl Receiver {
                 Ok(0.0) => self.publish(&mut connection, clock::now()),
                 Ok(_) => {
                     let context = self.context(&connection, clock::now());
-                    self.sender.lose(context);
+                    self.senders.tick.lose(context);
+                    if let Some(recorder) = &mut self.senders.recorder {
+                        // another shape than the recorded stream has
+                        recorder.lose(context);
+                    }
                     self.monitor.count_received(1, 1, 0);
                 }
                 Err(_gone) => return Ended::Lost,

@@ -243,6 +243,7 @@ pub(crate) fn short_description(info: &StreamInfo) -> StreamDescription {
         session_id: info.session_id(),
         labels: None,
         units: None,
+        desc: String::new(),
     }
 }
 
@@ -260,7 +261,14 @@ fn full_description(info: &mut StreamInfo) -> StreamDescription {
         (texts.len() == description.channels && texts.iter().all(|text| !text.is_empty())).then_some(texts)
     };
     (description.labels, description.units) = (complete(labels), complete(units));
+    description.desc = info.to_xml().map(|xml| content_of_desc(&xml).to_owned()).unwrap_or_default();
     description
+}
+
+/// What stands between `<desc>` and `</desc>` of a header.
+fn content_of_desc(xml: &str) -> &str {
+    let content = xml.split_once("<desc>").and_then(|(_, rest)| rest.rsplit_once("</desc>"));
+    content.map_or("", |(content, _)| content.trim())
 }
 
 /// What tells `found` from the stream `expected`, in a sentence fragment; `None` where it is the same stream (which may
@@ -340,7 +348,15 @@ mod tests {
             session_id: "default".into(),
             labels: Some(vec!["a".into(), "b".into()]),
             units: None,
+            desc: String::new(),
         }
+    }
+
+    #[test]
+    fn a_description_is_what_stands_inside_its_element() {
+        let header = "<info><name>a</name><desc>\n\t<x>1</x>\n</desc></info>";
+        assert_eq!(content_of_desc(header), "<x>1</x>");
+        assert_eq!(content_of_desc("<info><desc /></info>"), "");
     }
 
     #[test]

@@ -11,12 +11,14 @@
 
 use core::fmt;
 
+use arrayvec::ArrayVec;
 use kalmind_filter::{Decoder, LabelLaw, StepReport};
 use kalmind_signal::{FeatureExtractor, LayoutError, Preparation};
 use kalmind_types::{
     Cause, Command, CursorDrive, IndexRange, Intent, LslTime, Mode, ModelId, OutputState, Position,
     SampleRows, Seconds, StreamFeatures, StreamTime, TaskState, TickInput, TickOutput, Velocity,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{CursorSettings, OutputStates, cursor::Cursor};
 
@@ -28,8 +30,12 @@ pub trait SampleSource {
     fn stamp(&self, stream: usize, index: u64) -> Option<StreamTime>;
 }
 
-/// How the engine decodes and moves.
-#[derive(Clone, Debug, PartialEq)]
+/// Models that may wait for the command that swaps them in.
+const STAGED: usize = 8;
+
+/// How the engine decodes and moves. A recording keeps it, so that replay builds the same engine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EngineSettings {
     /// The features each stream contributes, in the configuration's order.
     pub features: Vec<StreamFeatures>,
@@ -82,7 +88,7 @@ pub struct Engine {
     extractor: FeatureExtractor,
     raw: Vec<f64>,
     active: Option<Box<StagedModel>>,
-    staged: Option<Box<StagedModel>>,
+    staged: ArrayVec<Box<StagedModel>, STAGED>,
     previous: Option<Box<StagedModel>>,
     retired: Option<Box<StagedModel>>,
     states: OutputStates,
@@ -122,7 +128,7 @@ impl Engine {
             raw: vec![f64::NAN; extractor.width()],
             extractor,
             active: None,
-            staged: None,
+            staged: ArrayVec::new(),
             previous: None,
             retired: None,
             states: OutputStates::new(settings.start),
@@ -134,7 +140,8 @@ impl Engine {
         })
     }
 
-    /// Takes a model that a later [`Command::SwapModel`] names. Returns one that was staged and never swapped in.
+    /// Takes a model that a later [`Command::SwapModel`] names. Where eight wait already, returns the oldest, which was never
+    /// swapped in.
     ///
     /// # Errors
     /// Gives the model back with [`EngineError::FeatureCount`] where it does not fit the streams.
@@ -147,7 +154,9 @@ impl Engine {
                 EngineError::FeatureCount { model: model.decoder.features(), streams: self.raw.len() };
             return Err((error, model));
         }
-        Ok(self.staged.replace(model))
+        let displaced = if self.staged.is_full() { self.staged.pop_at(0) } else { None };
+        let _room_was_made = self.staged.try_push(model);
+        Ok(displaced)
     }
 
     /// A model that a swap has put out of use, to be freed on the slow side.
@@ -330,7 +339,9 @@ impl Engine {
             Command::Task(task) => self.task = task,
             Command::PlaceCursor(position) => self.cursor.place(position),
             Command::SwapModel(id) => {
-                if let Some(model) = self.staged.take_if(|staged| staged.id == id) {
+                // named by identity: which others wait, and since when, changes nothing
+                let place = self.staged.iter().position(|staged| staged.id == id);
+                if let Some(model) = place.and_then(|place| self.staged.pop_at(place)) {
                     self.activate(model);
                 }
             }

@@ -266,6 +266,7 @@ fn every_type_that_is_serialised_fits_its_schema() {
             session_id: String::from("default"),
             labels: Some(vec![String::from("a"), String::from("b")]),
             units: None,
+            desc: String::new(),
         }),
         health: kalmind_types::StreamHealth::BadClock,
         detail: None,

@@ -32,6 +32,9 @@ pub struct StreamDescription {
     pub labels: Option<Vec<String>>,
     /// Channel units where the header names every one of them.
     pub units: Option<Vec<String>>,
+    /// The sender's further description: the content of `<desc>`, XML as it was sent. For recordings; not in messages.
+    #[serde(skip)]
+    pub desc: String,
 }
 
 /// What users see of a stream. Documented in the order of a stream's life.

@@ -327,7 +327,7 @@ impl Desk {
     }
 
     fn handle_record(&mut self, record: &TickRecord) {
-        let output = &record.output;
+        let output = &record.published.output;
         self.newest = output.time;
         self.note_state(output);
         self.show_announced(output.time);

@@ -8,6 +8,6 @@ mod thread;
 
 pub use lane::{Lane, LaneSource, lane};
 pub use panics::silence_panics_here;
-pub use record::TickRecord;
+pub use record::{RecordLane, TickRecord};
 pub use stop_latch::StopLatch;
 pub use thread::{QueuedCommand, StreamInput, TickCounts, TickQueues, TickThread};

@@ -1,17 +1,39 @@
 //! What the slow side learns of a tick: its input, its output and the features in between.
 
-use kalmind_types::{LslTime, OutputState, Position, TickInput, TickOutput, Velocity};
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this runs on the tick"
+)]
 
-/// A whole tick, in a pooled box. Made once, filled by the tick thread, read by the desk (and by a recorder).
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use kalmind_acquisition::{
+    Waker,
+    pool::{PoolReader, PoolWriter, pool},
+};
+use kalmind_types::{
+    LslTime, OutputState, Position, Seconds, StageTimes, TickInput, TickOutput, TickPublication, Velocity,
+};
+
+/// A whole tick, in a pooled box. Made once, filled by the tick thread, read by the desk or the recorder.
 #[derive(Clone, Debug)]
 pub struct TickRecord {
     /// What went in.
     pub input: TickInput,
-    /// What came out.
-    pub output: TickOutput,
+    /// What was published.
+    pub published: TickPublication,
+    /// Whether the step panicked and was answered with a fault.
+    pub panicked: bool,
     /// Raw features, before masking and z-score; NaN where a channel had no valid sample.
     pub features: Vec<f64>,
-    /// Ticks before this one that found no free box: the slow side never saw them.
+    /// Ticks before this one that found no free box: this reader never saw them.
     pub lost_before: u64,
 }
 
@@ -21,7 +43,13 @@ impl TickRecord {
     pub fn empty(features: usize) -> Self {
         Self {
             input: TickInput::empty(),
-            output: EMPTY_OUTPUT,
+            published: TickPublication {
+                output: EMPTY_OUTPUT,
+                times: StageTimes::default(),
+                age: Seconds(0.0),
+                late: false,
+            },
+            panicked: false,
             features: vec![f64::NAN; features],
             lost_before: 0,
         }
@@ -46,3 +74,46 @@ const EMPTY_OUTPUT: TickOutput = TickOutput {
     fallback: false,
     guarded_channels: 0,
 };
+
+/// The tick thread's end of a pool of records, for one reader. When no box is free the tick is not recorded there; that is
+/// counted, and stands in the next record.
+#[derive(Debug)]
+pub struct RecordLane {
+    records: PoolWriter<TickRecord>,
+    reader: Waker,
+    lost_before: u64,
+    lost: Arc<AtomicU64>,
+}
+
+impl RecordLane {
+    /// A lane of `count` records of so many features, and its reader, which `waker` wakes.
+    #[must_use]
+    pub fn new(count: usize, features: usize, waker: Waker) -> (Self, PoolReader<TickRecord>) {
+        let (records, reader) = pool(count, || TickRecord::empty(features));
+        (Self { records, reader: waker, lost_before: 0, lost: Arc::default() }, reader)
+    }
+
+    /// How many ticks found no free box.
+    #[must_use]
+    pub fn lost(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.lost)
+    }
+
+    /// Writes a tick down. Wait-free but for the futex wake.
+    pub fn record(&mut self, input: &TickInput, published: TickPublication, panicked: bool, features: &[f64]) {
+        let Some(mut record) = self.records.claim() else {
+            self.lost_before = self.lost_before.saturating_add(1);
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        record.input.clone_from(input);
+        record.published = published;
+        record.panicked = panicked;
+        for (kept, value) in record.features.iter_mut().zip(features) {
+            *kept = *value;
+        }
+        record.lost_before = core::mem::take(&mut self.lost_before);
+        self.records.send(record);
+        self.reader.wake();
+    }
+}

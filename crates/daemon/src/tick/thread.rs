@@ -23,8 +23,8 @@ use std::{
 
 use arrayvec::ArrayVec;
 use kalmind_acquisition::{
-    StreamMonitor, Waker, clock,
-    pool::{PoolReader, PoolWriter},
+    StreamMonitor, clock,
+    pool::PoolReader,
     ring::{Consumer, Producer},
 };
 use kalmind_engine::{BinCounts, Binner, Engine, StagedModel};
@@ -33,7 +33,7 @@ use kalmind_types::{
     Reason, SampleBlock, Seconds, StageTimes, TickInput, TickOutput, TickPublication,
 };
 
-use super::{Lane, StopLatch, TickRecord};
+use super::{Lane, RecordLane, StopLatch};
 
 /// A heartbeat goes out when nothing else did for so long.
 const HEARTBEAT: Seconds = Seconds(0.1);
@@ -72,10 +72,8 @@ pub struct TickQueues {
     pub models: Consumer<Box<StagedModel>>,
     /// Models out of use, to be freed by the desk.
     pub retired: Producer<Box<StagedModel>>,
-    /// Whole ticks for the desk.
-    pub records: PoolWriter<TickRecord>,
-    /// Wakes the desk.
-    pub desk: Waker,
+    /// Whole ticks, for the desk and for a recorder.
+    pub records: ArrayVec<RecordLane, 2>,
     /// To the publishers.
     pub lanes: ArrayVec<Lane, 4>,
 }
@@ -101,8 +99,6 @@ pub struct TickCounts {
     pub masked_features: AtomicU64,
     /// Channels that the guard corrected or masked, summed over the ticks.
     pub guarded_channels: AtomicU64,
-    /// Ticks that found no free box for the slow side.
-    pub lost_records: AtomicU64,
     /// Models refused at staging because they do not fit the streams.
     pub models_refused: AtomicU64,
 }
@@ -141,7 +137,6 @@ struct Round {
     last_sent: LslTime,
     last_seq: Option<u64>,
     shown: (OutputState, Option<Reason>),
-    lost_records: u64,
     /// What the binner had counted when the monitors were last told.
     told: [BinCounts; MAX_STREAMS],
 }
@@ -159,7 +154,6 @@ impl TickThread {
             last_sent: start,
             last_seq: None,
             shown: self.engine.states().shown(),
-            lost_records: 0,
             told: [BinCounts::default(); MAX_STREAMS],
         };
         while !self.end.load(Ordering::Acquire) {
@@ -245,6 +239,7 @@ impl TickThread {
         let TickThread { engine, binner, .. } = self;
         let input = &round.input;
         let stepped = catch_unwind(AssertUnwindSafe(|| engine.step(input, binner)));
+        let panicked = stepped.is_err();
         let output = match stepped {
             Ok(output) => output,
             Err(_panic) => {
@@ -257,11 +252,13 @@ impl TickThread {
         let late = (closed - ready).0 > self.width.0;
         let times = StageTimes { received: ready, closed, decoded };
         let age = decoded - output.newest.unwrap_or(output.time);
-        let publication = Publication::Tick(TickPublication { output, times, age, late });
+        let published = TickPublication { output, times, age, late };
         for lane in &mut self.queues.lanes {
-            lane.publish(publication);
+            lane.publish(Publication::Tick(published));
         }
-        self.record(round, &output);
+        for lane in &mut self.queues.records {
+            lane.record(input, published, panicked, self.engine.raw_features());
+        }
         self.count(&output, round.input.closed_by, late);
         if !output.incomplete {
             round.last_complete = Some(decoded);
@@ -273,22 +270,6 @@ impl TickThread {
 
         let retired = self.engine.take_retired();
         self.retire(retired);
-    }
-
-    fn record(&mut self, round: &mut Round, output: &TickOutput) {
-        let Some(mut record) = self.queues.records.claim() else {
-            round.lost_records = round.lost_records.saturating_add(1);
-            self.counts.lost_records.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        record.input.clone_from(&round.input);
-        record.output = *output;
-        for (kept, value) in record.features.iter_mut().zip(self.engine.raw_features()) {
-            *kept = *value;
-        }
-        record.lost_before = core::mem::take(&mut round.lost_records);
-        self.queues.records.send(record);
-        self.queues.desk.wake();
     }
 
     fn count(&self, output: &TickOutput, closed_by: BinClose, late: bool) {
@@ -410,7 +391,6 @@ mod tests {
             last_sent: LslTime(0.0),
             last_seq: None,
             shown: (OutputState::Idle, None),
-            lost_records: 0,
             told: [BinCounts::default(); MAX_STREAMS],
         }
     }
