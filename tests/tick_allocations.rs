@@ -15,7 +15,7 @@ use std::{
 use arrayvec::ArrayVec;
 use kalmind::{
     model::IdentifiedModel,
-    tick::{QueuedCommand, StopLatch, StreamInput, TickCounts, TickQueues, TickRecord, TickThread, lane},
+    tick::{QueuedCommand, RecordLane, StopLatch, StreamInput, TickCounts, TickQueues, TickThread, lane},
 };
 use kalmind_acquisition::{StreamMonitor, Waker, clock, pool::pool, ring::ring};
 use kalmind_engine::{Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, StreamBinning};
@@ -141,7 +141,10 @@ fn heap_touches(decoder: &str) -> u64 {
     };
     let binner = Binner::new(settings, ChannelMask::default()).expect("a binner");
     let (mut blocks_in, blocks) = pool(64, || SampleBlock::with_capacity(NumberFormat::Float32, FEATURES, 4));
-    let (records, mut records_out) = pool(64, || TickRecord::empty(FEATURES));
+    let (desk_lane, mut desk_records) = RecordLane::new(64, FEATURES, Waker::new());
+    // one reader that never reads: its lane is full for most of the run
+    let (recorder_lane, _recorder_records) = RecordLane::new(64, FEATURES, Waker::new());
+    let unrecorded = recorder_lane.lost();
     let (mut commands_in, commands) = ring(64);
     let (mut models_in, models) = ring(8);
     let (retired, mut retired_out) = ring(8);
@@ -161,8 +164,7 @@ fn heap_touches(decoder: &str) -> u64 {
             commands,
             models,
             retired,
-            records,
-            desk: Waker::new(),
+            records: ArrayVec::from_iter([desk_lane, recorder_lane]),
             lanes: ArrayVec::from_iter([first_lane, second_lane]),
         },
         stop: Arc::clone(&stop),
@@ -231,8 +233,8 @@ fn heap_touches(decoder: &str) -> u64 {
         }
         blocks_in.send(block);
         waker.wake();
-        while let Some(record) = records_out.receive() {
-            records_out.give_back(record);
+        while let Some(record) = desk_records.receive() {
+            desk_records.give_back(record);
         }
         while first_source.next().is_some() {}
         while second_source.next().is_some() {}
@@ -247,6 +249,7 @@ fn heap_touches(decoder: &str) -> u64 {
     waker.wake();
     tick.join().expect("the tick thread does not panic");
     assert_eq!(counts.panics.load(Ordering::Relaxed), 0);
+    assert!(unrecorded.load(Ordering::Relaxed) > 0, "the lane that nobody reads was full");
     assert!(counts.incomplete.load(Ordering::Relaxed) > 0, "some bins were incomplete");
     assert!(counts.masked_features.load(Ordering::Relaxed) > 0, "some features were masked");
     touched

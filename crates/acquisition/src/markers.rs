@@ -78,10 +78,7 @@ impl MarkerInlet {
     ///
     /// # Errors
     /// [`SpawnError::Selector`] and [`SpawnError::Thread`].
-    pub fn spawn(
-        config: MarkerConfig,
-        sink: impl Into<Option<Sender<Marker>>>,
-    ) -> Result<Self, SpawnError> {
+    pub fn spawn(config: MarkerConfig, sink: impl Into<Option<Sender<Marker>>>) -> Result<Self, SpawnError> {
         // numbers under the same name are another stream
         let predicate = format!("channel_format='string' and ({})", checked_predicate(&config.selector)?);
         let status = Arc::new(StreamMonitor::new(config.key.clone()));

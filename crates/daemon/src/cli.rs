@@ -25,7 +25,9 @@ pub enum Command {
     #[command(after_help = "Example: kalmind demo --headless --seconds 60 --seed 1 --json")]
     Demo(DemoArguments),
     /// The daemon: decode the configured streams and publish the cursor.
-    #[command(after_help = "Example: kalmind run --config config/features.toml --wait 10")]
+    #[command(
+        after_help = "Example: kalmind run --config config/features.toml --record session.xdf --wait 10"
+    )]
     Run(RunArguments),
     /// What is on the network, with measured rate and age.
     #[command(after_help = "Example: kalmind streams --seconds 3 --json")]
@@ -63,6 +65,9 @@ pub struct DemoArguments {
     /// Decoder to fit, with options.
     #[arg(long, value_name = "NAME", default_value = "kalman-steady")]
     pub decoder: String,
+    /// Record to this file, which must not exist yet.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// Control experiment: fit on labels in random order, so that the model knows nothing.
     #[arg(long)]
     pub shuffled_labels: bool,
@@ -80,6 +85,9 @@ pub struct RunArguments {
     /// Configuration file.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+    /// Record to this file, which must not exist yet [default: a file in the configuration's `[record] folder`, if any].
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// Seconds to wait for the configured streams before giving up.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds, allow_negative_numbers = true)]
     pub wait: f64,

@@ -15,6 +15,7 @@ use crate::{
     desk::{DeskHandle, Message},
     event_bus::EventBus,
     realtime::RealtimeSettings,
+    recorder::RecorderStatus,
     tick::{StopLatch, TickCounts},
 };
 
@@ -41,6 +42,10 @@ pub struct DaemonControls {
     pub configuration: Value,
     /// The network settings in force.
     pub network: Value,
+    /// The recording, if there is one.
+    pub recording: Option<Arc<RecorderStatus>>,
+    /// Ticks that the desk never saw.
+    pub lost_records: Arc<AtomicU64>,
     /// Markers of the task stream that were not understood.
     pub unknown_markers: Arc<AtomicU64>,
     /// When a stop was last told of, and whose.
@@ -110,16 +115,21 @@ impl Controls for DaemonControls {
         status.insert("realtime".to_owned(), json!(self.realtime.outcomes()));
         status.insert("configuration".to_owned(), self.configuration.clone());
         status.insert("network".to_owned(), self.network.clone());
+        status
+            .insert("recording".to_owned(), json!(self.recording.as_ref().map(|recording| recording.json())));
         status.insert("kernel_path".to_owned(), json!(kalmind_filter::kernel_path()));
         status
     }
 
     fn metrics_extra(&self) -> String {
         use std::fmt::Write as _;
-        self.tick_counts().into_iter().fold(String::new(), |mut text, (name, help, value)| {
+        let tick = self.tick_counts().into_iter().map(|count| ("tick", count));
+        let recording = self.recording.iter().flat_map(|recording| recording.counts());
+        let recording = recording.map(|count| ("recording", count));
+        tick.chain(recording).fold(String::new(), |mut text, (of, (name, help, value))| {
             let _infallible = writeln!(
                 text,
-                "# HELP kalmind_tick_{name}_total {help}\n# TYPE kalmind_tick_{name}_total counter\nkalmind_tick_{name}_total {value}"
+                "# HELP kalmind_{of}_{name}_total {help}\n# TYPE kalmind_{of}_{name}_total counter\nkalmind_{of}_{name}_total {value}"
             );
             text
         })
@@ -145,7 +155,7 @@ impl DaemonControls {
                 "Channels that the guard corrected or masked, summed over ticks.",
                 read(&counts.guarded_channels),
             ),
-            ("lost_records", "Ticks that the slow side never saw.", read(&counts.lost_records)),
+            ("lost_records", "Ticks that the slow side never saw.", read(&self.lost_records)),
             ("models_refused", "Models that did not fit the streams.", read(&counts.models_refused)),
             ("unknown_markers", "Markers of the task that were not understood.", read(&self.unknown_markers)),
             ("refused_requests", "Requests refused because too many waited.", self.desk.refused()),

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     os::{linux::net::SocketAddrExt as _, unix::net},
+    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -14,20 +15,20 @@ use std::{
 use arrayvec::ArrayVec;
 use crossbeam_channel::Receiver;
 use kalmind_acquisition::{
-    InletGuard, Marker, MarkerConfig, MarkerInlet, NumericInlet, StreamMonitor, ThreadStart, Waker, clock,
-    pool::pool,
+    InletConfig, InletGuard, InletParts, Marker, MarkerConfig, MarkerInlet, NumericInlet, StreamMonitor,
+    ThreadStart, Waker, clock,
     ring::{Producer, ring},
 };
 use kalmind_engine::{Binner, Engine};
 use kalmind_filter::DecoderSpec;
 use kalmind_output::{
-    Bridge, Clock, Controls, CursorLayout, CursorOutletConfig, DecoderInfo, EventsOutletConfig, Hub, Ledger,
-    LedgerSnapshot, Limits, LslPublisher, Server, ServerConfig, SessionInfo, Token, Workspace,
+    Bridge, Clock, Controls, CursorLayout, CursorOutletConfig, CursorRow, DecoderInfo, EventsOutletConfig,
+    Hub, Ledger, LedgerSnapshot, Limits, LslPublisher, Server, ServerConfig, SessionInfo, Token, Workspace,
     spawn_lsl_publisher, start_server,
 };
 use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
 use kalmind_types::{Actor, Command, Event, MAX_STREAMS, StreamStatus};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     configuration::Configuration,
@@ -36,10 +37,12 @@ use crate::{
     event_bus::EventBus,
     failure::{OrFail as _, Outcome},
     network::NetworkInForce,
-    plan::{Plan, label_law, selector},
+    plan::{Plan, RecordedExtra, label_law, selector},
     realtime::{RealtimeSettings, Role},
+    recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, SessionDocument},
+    recorder::{self, Recorder, RecorderStatus, RunningRecorder, clock_reading},
     tick::{
-        LaneSource, QueuedCommand, StopLatch, StreamInput, TickCounts, TickQueues, TickRecord, TickThread,
+        LaneSource, QueuedCommand, RecordLane, StopLatch, StreamInput, TickCounts, TickQueues, TickThread,
         lane, silence_panics_here,
     },
 };
@@ -64,6 +67,8 @@ pub struct RunOptions {
     pub program: Option<Program>,
     /// What is fitted after an open loop.
     pub calibrate: Option<DecoderSpec>,
+    /// The file to record to; where there is none, the configuration may name a folder.
+    pub record: Option<PathBuf>,
 }
 
 /// A running daemon.
@@ -80,6 +85,8 @@ pub struct Daemon {
     desk: JoinHandle<()>,
     inlets: Vec<InletGuard>,
     markers: Option<(MarkerInlet, JoinHandle<()>)>,
+    recorded_texts: Vec<MarkerInlet>,
+    recorder: Option<RunningRecorder>,
     _instance: net::UnixListener,
 }
 
@@ -94,6 +101,8 @@ pub struct Summary {
     pub latency: LedgerSnapshot,
     /// Events published.
     pub events: u64,
+    /// What the recorder did, if there was one.
+    pub recording: Option<Value>,
 }
 
 impl Daemon {
@@ -112,7 +121,10 @@ impl Daemon {
         realtime.lock_memory().or_work()?;
 
         let session = uuid::Uuid::new_v4().to_string();
-        let run = clock::clock_pair().unix as u64;
+        let started = clock_reading();
+        let run = started.unix as u64;
+        let mut recorder = begin_recording(plan, &options, started.unix)?;
+        let record_handle = recorder.as_ref().map(Recorder::handle);
         let clock = Clock::new(clock::now, || clock::clock_pair().unix);
         let engine_settings = plan.engine();
         let mut engine = Engine::new(engine_settings).or_usage()?;
@@ -134,26 +146,37 @@ impl Daemon {
             Arc::clone(&realtime),
         )?;
         let bridge = hub.spawn_bridge(Box::new(hub_source)).or_work()?;
-        let events = Arc::new(EventBus::new(hub.clone(), events_to_lsl));
+        let events = Arc::new(EventBus::new(hub.clone(), events_to_lsl, record_handle.clone()));
 
         // the model that the configuration names decodes from the first tick on
         let (models_in, models) = ring(MODELS);
         let (mut commands_in, commands) = ring(COMMANDS);
         let (retired, retired_out) = ring(MODELS);
         let decoder = first_model(plan, &mut engine, &mut commands_in)?;
+        if let (Some(recorder), Some(model)) = (&record_handle, &plan.model) {
+            recorder.model(model);
+        }
         let features = plan.demand.streams.iter().map(|stream| stream.channels).sum();
-        let (records, records_out) = pool(RECORDS, || TickRecord::empty(features));
 
         let stop = Arc::new(StopLatch::default());
         let counts = Arc::new(TickCounts::default());
         let tick_waker = Waker::new();
         let (handle, messages) = DeskHandle::new(decoder);
+        let (desk_lane, records_out) = RecordLane::new(RECORDS, features, handle.waker());
+        let lost_records = desk_lane.lost();
+        let mut records = ArrayVec::from_iter([desk_lane]);
+        let recorded_ticks = recorder.as_ref().map(|recorder| {
+            let (lane, ticks) = recorder.ticks(features);
+            records.push(lane);
+            ticks
+        });
         let settings = DeskSettings {
             demand: plan.demand.clone(),
             guard: configuration.decoder.guard,
             label_law: label_law(configuration),
             calibrate: options.calibrate,
             program: options.program,
+            recorder: record_handle.clone(),
             max_masked: plan.calibration_mask(),
         };
         let tick = tick_waker.clone();
@@ -168,7 +191,8 @@ impl Daemon {
             Desk::new(settings, queues, handle.clone(), messages, Arc::clone(&events), Arc::clone(&stop));
 
         let binner = Binner::new(plan.binner(), plan.masked).or_usage()?;
-        let Inlets { mut monitors, guards, streams } = Inlets::start(plan, &tick_waker, &realtime)?;
+        let Inlets { mut monitors, guards, streams, recorded_texts } =
+            Inlets::start(plan, &tick_waker, &realtime, recorder.as_mut())?;
         let unknown_markers = Arc::new(AtomicU64::new(0));
         let follower = TaskFollower {
             table: plan.markers.clone(),
@@ -178,7 +202,7 @@ impl Daemon {
             tick: tick_waker.clone(),
             unknown: Arc::clone(&unknown_markers),
         };
-        let markers = follower.start(configuration)?;
+        let markers = follower.start(configuration, recorder.as_mut())?;
         monitors.extend(markers.iter().map(|(inlet, _)| Arc::clone(&inlet.status)));
 
         let controls = Arc::new(DaemonControls {
@@ -195,6 +219,8 @@ impl Daemon {
                 "sha256": configuration.source.sha256,
             }),
             network: network.status(),
+            recording: record_handle.as_ref().map(|recorder| Arc::clone(recorder.status())),
+            lost_records,
             unknown_markers: Arc::clone(&unknown_markers),
             told_stop: Mutex::new(None),
         });
@@ -206,13 +232,21 @@ impl Daemon {
         let steered: Arc<dyn Controls> = Arc::<DaemonControls>::clone(&controls);
         let server = start_server(server_config, hub, steered, Arc::clone(&ledger)).or_work()?;
 
+        let recorder = match recorder.zip(recorded_ticks) {
+            Some((recorder, ticks)) => {
+                let document = session_document(plan, &session, run, started);
+                let row = CursorRow::new(&cursor_layout(plan, &session, run));
+                Some(recorder.start(&document, row, ticks).or_work()?)
+            }
+            None => None,
+        };
         let end = Arc::new(AtomicBool::new(false));
         let lanes = ArrayVec::from_iter([lsl_lane, hub_lane]);
         let thread = TickThread {
             engine,
             binner,
             streams,
-            queues: TickQueues { commands, models, retired, records, desk: handle.waker(), lanes },
+            queues: TickQueues { commands, models, retired, records, lanes },
             stop,
             counts,
             width: kalmind_types::Seconds::from_millis(plan.bin_ms),
@@ -232,6 +266,8 @@ impl Daemon {
             desk,
             inlets: guards,
             markers,
+            recorded_texts,
+            recorder,
             _instance: instance,
         })
     }
@@ -265,15 +301,16 @@ impl Daemon {
         self.controls.realtime.outcomes()
     }
 
+    /// The recording, if there is one.
+    #[must_use]
+    pub fn recording(&self) -> Option<&Arc<RecorderStatus>> {
+        self.recorder.as_ref().map(|recorder| recorder.handle().status())
+    }
+
     /// What the run did so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        Summary {
-            counts: self.controls.tick_counts().to_vec(),
-            streams: self.controls.streams(),
-            latency: self.ledger.snapshot(),
-            events: self.controls.events.count(),
-        }
+        Summary::of(&self.controls, &self.ledger)
     }
 
     /// Whether the threads that must not end still run.
@@ -288,6 +325,7 @@ impl Daemon {
         // the tick thread answers a stop with a heartbeat at once; two rounds of its longest park are ample
         std::thread::park_timeout(std::time::Duration::from_millis(60));
         drop(self.markers.take());
+        self.recorded_texts.clear();
         // each may wait for a dead outlet: all at once, not one after the other
         std::thread::scope(|scope| {
             for inlet in self.inlets.drain(..) {
@@ -305,14 +343,77 @@ impl Daemon {
         }
         let _counts = self.publisher.stop();
         self.bridge.stop();
-        let summary = Summary {
-            counts: self.controls.tick_counts().to_vec(),
-            streams: self.controls.streams(),
-            latency: self.ledger.snapshot(),
-            events: self.controls.events.count(),
-        };
+        let mut summary = Summary::of(&self.controls, &self.ledger);
+        if let Some(recorder) = self.recorder.take() {
+            let reason = serde_json::to_value(by).ok();
+            let reason = reason.as_ref().and_then(Value::as_str).unwrap_or_default();
+            let status = Arc::clone(recorder.handle().status());
+            recorder.finish(reason, summary.json());
+            summary.recording = Some(status.json());
+        }
         self.server.shutdown();
         summary
+    }
+}
+
+impl Summary {
+    fn of(controls: &DaemonControls, ledger: &Ledger) -> Self {
+        Self {
+            counts: controls.tick_counts().to_vec(),
+            streams: controls.streams(),
+            latency: ledger.snapshot(),
+            events: controls.events.count(),
+            recording: controls.recording.as_ref().map(|recording| recording.json()),
+        }
+    }
+}
+
+/// The recording of a run, if there is to be one: its file stands, and there is room for it.
+fn begin_recording(plan: &Plan, options: &RunOptions, unix: f64) -> Outcome<Option<Recorder>> {
+    let configuration = &plan.configuration;
+    let participant = configuration.subject.code.as_deref().unwrap_or_default();
+    let in_folder = || {
+        let name = recorder::file_name(&configuration.instance.name, participant, unix);
+        configuration.record.folder.as_ref().map(|folder| folder.join(name))
+    };
+    let Some(path) = options.record.clone().or_else(in_folder) else { return Ok(None) };
+    let recorder = Recorder::create(&path, plan.bytes_per_second(), configuration.record.free_hours);
+    recorder.map(Some).or_work()
+}
+
+/// What a recording says of the session.
+fn session_document(plan: &Plan, session: &str, run: u64, started: ClockReading) -> SessionDocument {
+    let configuration = &plan.configuration;
+    let subject = &configuration.subject;
+    let info = session_info(plan, session, run);
+    SessionDocument {
+        format: FORMAT,
+        version: info.version,
+        session: info.session,
+        run,
+        instance: info.instance,
+        participant: info.participant,
+        subject: subject.json(),
+        bin_ms: plan.bin_ms,
+        components: info.components,
+        workspace: [info.workspace.width, info.workspace.height],
+        kernel_path: kalmind_filter::kernel_path().to_string(),
+        guard: configuration.decoder.guard,
+        engine: plan.engine(),
+        streams: plan
+            .streams
+            .iter()
+            .map(|stream| InputStream {
+                key: stream.inlet.key.clone(),
+                held_samples: (stream.inlet.blocks * stream.inlet.block_samples) as u64,
+            })
+            .collect(),
+        configuration: ConfigurationText {
+            file: configuration.source.file_name.clone(),
+            sha256: configuration.source.sha256.clone(),
+            toml: configuration.source.text.clone(),
+        },
+        clock: started,
     }
 }
 
@@ -346,22 +447,70 @@ struct Inlets {
     monitors: Vec<Arc<StreamMonitor>>,
     guards: Vec<InletGuard>,
     streams: ArrayVec<StreamInput, MAX_STREAMS>,
+    recorded_texts: Vec<MarkerInlet>,
 }
 
 impl Inlets {
-    fn start(plan: &Plan, tick: &Waker, realtime: &Arc<RealtimeSettings>) -> Outcome<Self> {
-        let mut inlets = Self { monitors: Vec::new(), guards: Vec::new(), streams: ArrayVec::new() };
-        for planned in &plan.streams {
+    fn start(
+        plan: &Plan,
+        tick: &Waker,
+        realtime: &Arc<RealtimeSettings>,
+        mut recorder: Option<&mut Recorder>,
+    ) -> Outcome<Self> {
+        let mut inlets = Self {
+            monitors: Vec::new(),
+            guards: Vec::new(),
+            streams: ArrayVec::new(),
+            recorded_texts: Vec::new(),
+        };
+        for (index, planned) in plan.streams.iter().enumerate() {
             let mut inlet = planned.inlet.clone();
+            let description = inlet.description.clone();
+            let rate_hz = planned.binning.rate_hz.unwrap_or_default();
+            inlet.recorded_blocks = recorder.as_ref().map(|_| recorder::blocks(rate_hz, inlet.block_samples));
             let realtime = Arc::clone(realtime);
             let name = inlet.key.clone();
             inlet.on_start = Some(ThreadStart(Arc::new(move || drop(realtime.apply(Role::Stream, &name)))));
-            let (blocks, monitor, guard) = NumericInlet::spawn(inlet, tick.clone()).or_stream()?.into_parts();
+            let parts = NumericInlet::spawn(inlet, tick.clone()).or_stream()?.into_parts();
+            let InletParts { blocks, recorded, status: monitor, guard } = parts;
+            if let Some((recorder, recorded)) = recorder.as_mut().zip(recorded) {
+                recorder.add_numbers(description, planned.inlet.key.clone(), Some(index), recorded);
+            }
             inlets.monitors.push(Arc::clone(&monitor));
             inlets.guards.push(guard);
             inlets.streams.push(StreamInput { blocks, monitor });
         }
+        if let Some(recorder) = recorder {
+            for extra in &plan.recorded {
+                inlets.record(extra, recorder)?;
+            }
+        }
         Ok(inlets)
+    }
+
+    /// A further stream, which goes to the recorder alone: whatever its age or clock, it is recorded.
+    fn record(&mut self, extra: &RecordedExtra, recorder: &mut Recorder) -> Outcome<()> {
+        let RecordedExtra { key, selector, description } = extra.clone();
+        if description.format.is_none() {
+            let (recorded, samples) = crossbeam_channel::bounded(MARKERS);
+            let config = MarkerConfig { key: key.clone(), selector, recorded: Some(recorded) };
+            let inlet = MarkerInlet::spawn(config, None).or_stream()?;
+            recorder.add_texts(key, samples, &inlet);
+            self.monitors.push(Arc::clone(&inlet.status));
+            self.recorded_texts.push(inlet);
+            return Ok(());
+        }
+        let mut config = InletConfig::new(key.clone(), selector, description.clone());
+        config.limits.backlog_ms = f64::INFINITY;
+        config.limits.bad_clock_ms = f64::INFINITY;
+        config.blocks = recorder::blocks(description.nominal_rate_hz, config.block_samples);
+        // the recorder looks every few milliseconds: nobody has to wake it
+        let InletParts { blocks, status, guard, .. } =
+            NumericInlet::spawn(config, Waker::new()).or_stream()?.into_parts();
+        recorder.add_numbers(description, key, None, blocks);
+        self.monitors.push(status);
+        self.guards.push(guard);
+        Ok(())
     }
 }
 
@@ -450,8 +599,13 @@ fn outlets(
         source_id: configuration.output.events.source_id(instance),
         ..EventsOutletConfig::default()
     };
+    (outlets, events, cursor_layout(plan, session, run))
+}
+
+/// What every form of the cursor has in common.
+fn cursor_layout(plan: &Plan, session: &str, run: u64) -> CursorLayout {
     let info = session_info(plan, session, run);
-    let layout = CursorLayout {
+    CursorLayout {
         bin_ms: info.bin_ms,
         components: info.components,
         run,
@@ -460,8 +614,7 @@ fn outlets(
         participant: info.participant,
         version: info.version,
         height: info.workspace.height,
-    };
-    (outlets, events, layout)
+    }
 }
 
 fn server_config(configuration: &Configuration, token: Token) -> ServerConfig {
@@ -491,14 +644,24 @@ struct TaskFollower {
 
 impl TaskFollower {
     /// Starts following, where a stream is configured.
-    fn start(self, configuration: &Configuration) -> Outcome<Option<(MarkerInlet, JoinHandle<()>)>> {
+    fn start(
+        self,
+        configuration: &Configuration,
+        recorder: Option<&mut Recorder>,
+    ) -> Outcome<Option<(MarkerInlet, JoinHandle<()>)>> {
         let selection = configuration.task.selection();
         if selection.is_empty() {
             return Ok(None);
         }
         let (sink, received) = crossbeam_channel::bounded::<Marker>(MARKERS);
-        let config = MarkerConfig { key: "task markers".to_owned(), selector: selector(selection) };
+        let key = "task markers".to_owned();
+        let (recorded, samples) = crossbeam_channel::bounded(MARKERS);
+        let recorded = recorder.as_ref().map(|_| recorded);
+        let config = MarkerConfig { key: key.clone(), selector: selector(selection), recorded };
         let inlet = MarkerInlet::spawn(config, sink).or_stream()?;
+        if let Some(recorder) = recorder {
+            recorder.add_texts(key, samples, &inlet);
+        }
         let follow = move || received.iter().for_each(|marker| self.follow(&marker));
         let thread = std::thread::Builder::new().name("kalmind-task".to_owned()).spawn(follow);
         Ok(Some((inlet, thread.or_work()?)))

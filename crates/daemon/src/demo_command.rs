@@ -113,7 +113,8 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
         closed_loop: closed_loop.map(Seconds),
         shuffled_labels: arguments.shuffled_labels,
     };
-    let options = RunOptions { program: Some(program), calibrate: Some(calibrate) };
+    let options =
+        RunOptions { program: Some(program), calibrate: Some(calibrate), record: arguments.record.clone() };
     let daemon = Daemon::start(&plan, network, options)?;
     if !arguments.headless {
         say(&format!(

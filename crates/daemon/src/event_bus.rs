@@ -7,19 +7,22 @@ use kalmind_output::Hub;
 use kalmind_types::{Event, EventKind, LslTime};
 use serde_json::Value;
 
-/// Numbers events and hands them to the WebSocket clients and the LSL outlet. Slow side only: takes a lock.
+use crate::recorder::RecorderHandle;
+
+/// Numbers events and hands them to the WebSocket clients, the LSL outlet and the recorder. Slow side only: takes a lock.
 #[derive(Debug)]
 pub struct EventBus {
     next: Mutex<u64>,
     hub: Hub,
     outlet: Sender<Event>,
+    recorder: Option<RecorderHandle>,
 }
 
 impl EventBus {
     /// A bus whose first event is number 0.
     #[must_use]
-    pub fn new(hub: Hub, outlet: Sender<Event>) -> Self {
-        Self { next: Mutex::new(0), hub, outlet }
+    pub fn new(hub: Hub, outlet: Sender<Event>, recorder: Option<RecorderHandle>) -> Self {
+        Self { next: Mutex::new(0), hub, outlet, recorder }
     }
 
     /// Publishes an event and says which number it got.
@@ -31,6 +34,9 @@ impl EventBus {
         tracing::info!(event_seq, kind = ?event.kind, data = %event.data, "event");
         // in the order of the numbers, so under the lock
         self.hub.publish_event(&event);
+        if let Some(recorder) = &self.recorder {
+            recorder.event(&event);
+        }
         if self.outlet.try_send(event).is_err() {
             tracing::warn!(
                 event_seq,

@@ -20,6 +20,8 @@ pub mod model;
 pub mod network;
 pub mod plan;
 pub mod realtime;
+pub mod recorded;
+pub mod recorder;
 pub mod report;
 pub mod run_command;
 pub mod signals;

@@ -1,10 +1,13 @@
 //! Models on their way to the tick: read, checked against the run, built, staged.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use kalmind_engine::StagedModel;
 use kalmind_filter::{Model, ModelError};
-use kalmind_recording::{ModelFileError, model_from_bytes, model_to_bytes, read_model};
+use kalmind_recording::{ModelFileError, model_from_bytes, model_to_bytes, read_model_bytes};
 use kalmind_signal::{FeatureStatistics, Preparation, PreparationError};
 use kalmind_types::{Binning, Component, ModelId, StreamFeatures};
 
@@ -18,6 +21,8 @@ pub struct IdentifiedModel {
     pub model: Model,
     /// SHA-256 of its file's bytes.
     pub id: ModelId,
+    /// Its file's bytes, for recordings.
+    pub file: Arc<[u8]>,
     /// Whether it was read from a file, so that `evaluate` runs it as the daemon would by default.
     pub from_file: bool,
 }
@@ -59,22 +64,29 @@ pub struct LoadError {
 /// Reads a model file.
 ///
 /// # Errors
-/// What [`read_model`] finds, with the file's name.
+/// What [`read_model_bytes`] and [`model_from_bytes`] find, with the file's name.
 pub fn load(path: &Path) -> Result<IdentifiedModel, LoadError> {
-    match read_model(path) {
-        Ok((model, id)) => Ok(IdentifiedModel { model, id, from_file: true }),
-        Err(source) => Err(LoadError { path: path.to_owned(), source }),
-    }
+    read_model_bytes(path)
+        .and_then(|file| IdentifiedModel::from_bytes(file.into(), true))
+        .map_err(|source| LoadError { path: path.to_owned(), source })
 }
 
 impl IdentifiedModel {
+    /// The model in a file's bytes.
+    ///
+    /// # Errors
+    /// What [`model_from_bytes`] finds.
+    pub fn from_bytes(file: Arc<[u8]>, from_file: bool) -> Result<Self, ModelFileError> {
+        let (model, id) = model_from_bytes(&file)?;
+        Ok(Self { model, id, file, from_file })
+    }
+
     /// A model with the identity that it has once it is written to a file.
     ///
     /// # Errors
     /// [`ModelFileError`] where it could not be written and read again.
     pub fn of(model: &Model) -> Result<Self, ModelFileError> {
-        let (model, id) = model_from_bytes(&model_to_bytes(model)?)?;
-        Ok(Self { model, id, from_file: false })
+        Self::from_bytes(model_to_bytes(model)?.into(), false)
     }
 
     /// Builds what the tick runs, as the model says. Slow side: allocates, and may invert large matrices.

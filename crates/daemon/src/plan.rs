@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
-use kalmind_acquisition::{ClockSource, InletConfig, MonitorLimits, ResolveError, StreamSelector, find_one};
+use kalmind_acquisition::{
+    ClockSource, InletConfig, MonitorLimits, ResolveError, StreamSelector, clock::Deadline, find_one,
+};
 use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinning};
 use kalmind_filter::{LabelKind, LabelLaw};
 use kalmind_session::MarkerTable;
-use kalmind_types::{Binning, ChannelMask, EventKind, Position, Seconds, StreamDescription, StreamFeatures};
+use kalmind_types::{
+    Binning, ChannelMask, EventKind, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
+};
 use serde_json::json;
 
 use crate::{
@@ -21,6 +25,10 @@ pub const EPOCH_JUMP: Seconds = Seconds(1.0);
 const LONGEST_HELD_MS: f64 = 500.0;
 /// Blocks of a stream at most, unless the configuration asks for more.
 const MOST_BLOCKS: usize = 8192;
+/// Bytes of a recorded sample's stamp.
+const STAMP_BYTES: usize = 9;
+/// Bytes of a recorded tick's input and frames, more or less.
+const TICK_BYTES: usize = 900;
 /// How wide bins may be, in milliseconds.
 pub const BIN_MS: std::ops::RangeInclusive<f64> = 1.0..=200.0;
 /// A leading stream's rate may differ from the bins' by this part.
@@ -137,6 +145,17 @@ pub struct PlannedStream {
     pub features: StreamFeatures,
 }
 
+/// A further stream to record, as found.
+#[derive(Clone, Debug)]
+pub struct RecordedExtra {
+    /// The name under which it is shown.
+    pub key: String,
+    /// What it is searched by.
+    pub selector: StreamSelector,
+    /// Its header.
+    pub description: StreamDescription,
+}
+
 /// Everything needed to start a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -144,6 +163,8 @@ pub struct Plan {
     pub configuration: Configuration,
     /// The streams, in order.
     pub streams: Vec<PlannedStream>,
+    /// Further streams to record.
+    pub recorded: Vec<RecordedExtra>,
     /// Features switched off.
     pub masked: ChannelMask,
     /// Bin width in milliseconds.
@@ -191,16 +212,11 @@ pub fn label_law(configuration: &Configuration) -> LabelLaw {
 /// Exit code 3 for a stream that is missing, ambiguous or of the wrong kind; 2 for a configuration or model that does
 /// not fit.
 pub fn plan(mut configuration: Configuration, wait: Seconds) -> Outcome<Plan> {
-    let deadline = kalmind_acquisition::clock::Deadline::after(wait);
+    let deadline = Deadline::after(wait);
     let mut found = Vec::with_capacity(configuration.stream.len());
     for stream in &configuration.stream {
         let key = stream.key().to_owned();
-        let description =
-            find_one(&selector(stream.selection()), deadline.remaining()).or_else(|source| {
-                let wrong = source.is_configuration();
-                let error = Err(PlanError::Resolve { key: key.clone(), source });
-                if wrong { error.or_usage() } else { error.or_stream() }
-            })?;
+        let description = resolve(&key, &selector(stream.selection()), deadline)?;
         if description.format.is_none() {
             return Err(PlanError::NotNumeric { key }).or_stream();
         }
@@ -211,6 +227,7 @@ pub fn plan(mut configuration: Configuration, wait: Seconds) -> Outcome<Plan> {
         }
         found.push(description);
     }
+    let recorded = recorded(&configuration, deadline)?;
     let bin_ms = bin_width(&configuration, &found).or_usage()?;
     configuration.bins.bin_ms = bin_ms;
     let max_wait_ms = configuration.bins.max_wait_ms();
@@ -234,7 +251,28 @@ pub fn plan(mut configuration: Configuration, wait: Seconds) -> Outcome<Plan> {
         (text.clone(), json!({ "kind": EventKind::from(marker.kind), "data": marker.data() }))
     });
     let markers = MarkerTable::new(entries).or_usage()?;
-    Ok(Plan { configuration, streams, masked, bin_ms, demand, model, markers })
+    Ok(Plan { configuration, streams, recorded, masked, bin_ms, demand, model, markers })
+}
+
+/// The further streams to record.
+fn recorded(configuration: &Configuration, deadline: Deadline) -> Outcome<Vec<RecordedExtra>> {
+    let streams = configuration.record.stream.iter().enumerate();
+    streams
+        .map(|(place, stream)| {
+            let (key, selector) = (stream.key(place), selector(stream.selection()));
+            let description = resolve(&key, &selector, deadline)?;
+            Ok(RecordedExtra { key, selector, description })
+        })
+        .collect()
+}
+
+/// The one stream that fits.
+fn resolve(key: &str, selector: &StreamSelector, deadline: Deadline) -> Outcome<StreamDescription> {
+    find_one(selector, deadline.remaining()).or_else(|source| {
+        let wrong = source.is_configuration();
+        let error = Err(PlanError::Resolve { key: key.to_owned(), source });
+        if wrong { error.or_usage() } else { error.or_stream() }
+    })
 }
 
 /// The bin width: as configured, checked against the rate of a stream whose samples are bins.
@@ -391,6 +429,27 @@ impl Plan {
         let off = (0..features).filter(|&feature| self.masked.is_masked(feature)).count() as f64;
         let features = features as f64;
         (self.configuration.bins.max_masked * (features - off) + off) / features.max(1.0)
+    }
+
+    /// What a recording of this run grows by, in bytes a second, as far as rates are known.
+    #[must_use]
+    pub fn bytes_per_second(&self) -> f64 {
+        let sample = |description: &StreamDescription| {
+            let width = match description.format {
+                Some(NumberFormat::Int8) => 1,
+                Some(NumberFormat::Int16) => 2,
+                Some(NumberFormat::Float32 | NumberFormat::Int32) => 4,
+                _ => 8,
+            };
+            description.nominal_rate_hz.max(0.0) * (description.channels * width + STAMP_BYTES) as f64
+        };
+        let decoded = self.streams.iter().map(|stream| sample(&stream.inlet.description));
+        let further = self.recorded.iter().map(|stream| sample(&stream.description));
+        let features: usize = self.demand.streams.iter().map(|stream| stream.channels).sum();
+        let components = self.demand.components.len();
+        let cursor = 13 + components + components * (components + 1) / 2;
+        let tick = TICK_BYTES + 8 * (features + cursor);
+        decoded.chain(further).sum::<f64>() + tick as f64 * 1e3 / self.bin_ms
     }
 
     /// Settings of the binner.

@@ -39,7 +39,11 @@ pub fn run(arguments: &RunArguments, configuration: Configuration, network: &Net
     };
     let plan = plan?;
     let banner = banner(&plan);
-    let daemon = Daemon::start(&plan, network, RunOptions { program: None, calibrate: Some(calibrate) })?;
+    let daemon = Daemon::start(
+        &plan,
+        network,
+        RunOptions { program: None, calibrate: Some(calibrate), record: arguments.record.clone() },
+    )?;
     say(&banner);
     say(&started(&daemon));
     while daemon.is_whole() {
@@ -91,6 +95,9 @@ fn banner(plan: &Plan) -> String {
 /// What came of the start.
 fn started(daemon: &Daemon) -> String {
     let mut lines: Vec<String> = daemon.realtime().iter().map(|outcome| format!("  {outcome}")).collect();
+    if let Some(recording) = daemon.recording() {
+        lines.push(format!("  recording: {}", recording.file().display()));
+    }
     lines.push(format!("  page: {}", daemon.page()));
     lines.push("running; Ctrl-C ends it".to_owned());
     lines.join("\n")

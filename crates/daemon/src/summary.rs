@@ -51,6 +51,7 @@ impl Summary {
             "latency_us": self.latency_us(),
             "steal_ms": self.latency.steal_ms,
             "lost_samples": self.lost_samples(),
+            "recording": self.recording,
         })
     }
 
@@ -90,6 +91,22 @@ impl Summary {
                 stage.p99,
                 stage.max
             );
+        }
+        if let Some(recording) = &self.recording {
+            let count = |name: &str| recording[name].as_u64().unwrap_or_default();
+            let _infallible = writeln!(
+                text,
+                "  recording {}: {:.1} MB; not recorded: {} samples, {} ticks, {} events, {} texts",
+                recording["file"].as_str().unwrap_or_default(),
+                count("bytes") as f64 / 1e6,
+                count("lost_samples"),
+                count("lost_ticks"),
+                count("lost_events"),
+                count("lost_texts")
+            );
+            if let Some(problem) = recording["problem"].as_str() {
+                let _infallible = writeln!(text, "    {problem}");
+            }
         }
         if let Some(steal) = self.latency.steal_ms {
             let _infallible = writeln!(text, "  processor time taken by the hypervisor: {steal} ms");

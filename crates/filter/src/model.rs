@@ -149,7 +149,7 @@ impl Model {
     /// # Errors
     /// Whatever [`Model::validate`] finds.
     pub fn decoder_with_guard(&self, guard: bool) -> Result<Box<dyn Decoder>, ModelError> {
-        self.built(guard, KernelPath::detect())
+        self.decoder_with(guard, KernelPath::detect())
     }
 
     /// The decoder as [`Model::decoder`] gives it, on a kernel path of the caller's choice: bit-identical outputs on
@@ -158,10 +158,14 @@ impl Model {
     /// # Errors
     /// Whatever [`Model::validate`] finds.
     pub fn decoder_on(&self, path: KernelPath) -> Result<Box<dyn Decoder>, ModelError> {
-        self.built(self.decoder.is_guarded(), path)
+        self.decoder_with(self.decoder.is_guarded(), path)
     }
 
-    fn built(&self, guard: bool, path: KernelPath) -> Result<Box<dyn Decoder>, ModelError> {
+    /// The decoder with both choices made by the caller: as a recorded session had them.
+    ///
+    /// # Errors
+    /// Whatever [`Model::validate`] finds.
+    pub fn decoder_with(&self, guard: bool, path: KernelPath) -> Result<Box<dyn Decoder>, ModelError> {
         self.validate()?;
         let decoder = build::decoder(&self.parameters, &self.decoder.options, &self.background(), path)?;
         Ok(match &self.guard {

@@ -44,7 +44,7 @@ pub use hub::{Hub, SessionInfo};
 pub use ledger::{Ledger, LedgerSnapshot, LedgerWriter, Stage, StageSummary};
 pub use message::{PROTOCOL, Workspace};
 pub use numeric_outlet::{NumericOutlet, NumericOutletConfig};
-pub use outlet::{CursorLayout, CursorOutletConfig, NO_NEWEST, cursor_channel_labels};
+pub use outlet::{CursorLayout, CursorOutletConfig, CursorRow, NO_NEWEST, cursor_channel_labels};
 pub use publisher::{EventsOutletConfig, LslCounts, LslError, LslPublisher, spawn_lsl_publisher};
 pub use server::{Limits, Server, ServerConfig, ServerError, start_server};
 pub use source::PublicationSource;

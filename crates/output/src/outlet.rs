@@ -232,6 +232,30 @@ pub(crate) fn describe_session(info: &mut StreamInfo, layout: &CursorLayout) {
     }
 }
 
+/// The cursor as rows of numbers with every channel in the usual order: what a recording keeps of a tick.
+#[derive(Clone, Debug)]
+pub struct CursorRow(RowWriter);
+
+impl CursorRow {
+    /// Rows of a run.
+    #[must_use]
+    pub fn new(layout: &CursorLayout) -> Self {
+        Self(RowWriter::of(all_channels(&layout.components), 1.0, layout))
+    }
+
+    /// Labels and units, one pair a channel.
+    pub fn channels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.channels.iter().map(|channel| (channel.label.as_str(), channel.unit.as_str()))
+    }
+
+    /// Writes a tick into `row`, as the outlet would send it.
+    pub fn write(&mut self, output: &TickOutput, age_ms: f64, row: &mut Vec<f64>) {
+        row.clear();
+        row.resize(self.0.channels.len(), 0.0);
+        self.0.write(output, age_ms, |index, value| row[index] = value);
+    }
+}
+
 /// Writes ticks as rows of numbers, every one of them finite.
 #[derive(Clone, Debug)]
 struct RowWriter {
@@ -267,9 +291,12 @@ impl RowWriter {
         if !config.scale.is_finite() {
             return Err(LslError::Scale { outlet: config.name.clone(), scale: config.scale });
         }
+        Ok(Self::of(channels, config.scale, layout))
+    }
+
+    fn of(channels: Vec<Channel>, scale: f64, layout: &CursorLayout) -> Self {
         let position = [0.5, layout.height / 2.0];
-        let components = layout.components.len();
-        Ok(Self { channels, components, scale: config.scale, run: layout.run as f64, position })
+        Self { channels, components: layout.components.len(), scale, run: layout.run as f64, position }
     }
 
     /// Hands every channel's value to `put`. Values that are not finite never leave: the position stays where it was,

@@ -20,7 +20,8 @@ mod tensors;
 pub mod xdf;
 
 pub use model_file::{
-    MAX_MODEL_BYTES, MODEL_VERSION, ModelFileError, model_from_bytes, model_to_bytes, read_model, write_model,
+    MAX_MODEL_BYTES, MODEL_VERSION, ModelFileError, model_from_bytes, model_to_bytes, read_model,
+    read_model_bytes, write_model,
 };
 pub use rows::{RowsError, parse_rows};
 pub use segments::segment_starts;

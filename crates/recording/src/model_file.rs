@@ -193,6 +193,14 @@ pub fn model_from_bytes(bytes: &[u8]) -> Result<(Model, ModelId), ModelFileError
 /// # Errors
 /// See [`ModelFileError`].
 pub fn read_model(path: &Path) -> Result<(Model, ModelId), ModelFileError> {
+    model_from_bytes(&read_model_bytes(path)?)
+}
+
+/// The bytes of a model file, as they stand: what its identity is the SHA-256 of.
+///
+/// # Errors
+/// [`ModelFileError::Io`] and [`ModelFileError::TooLarge`].
+pub fn read_model_bytes(path: &Path) -> Result<Vec<u8>, ModelFileError> {
     let io = |source| ModelFileError::Io { file: path.display().to_string(), source };
     let mut bytes = Vec::new();
     // one byte more than allowed tells a file that is too large, also one that grows while it is read
@@ -200,7 +208,7 @@ pub fn read_model(path: &Path) -> Result<(Model, ModelId), ModelFileError> {
     if bytes.len() as u64 > MAX_MODEL_BYTES {
         return Err(ModelFileError::TooLarge { bytes: bytes.len() as u64 });
     }
-    model_from_bytes(&bytes)
+    Ok(bytes)
 }
 
 /// Writes a model file and gives its identity. The file appears whole or not at all: it is written beside its place,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{NumberFormat, Seconds};
 
 /// What an LSL stream's header says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StreamDescription {
     /// Name.
     pub name: String,

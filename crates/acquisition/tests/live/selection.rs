@@ -136,7 +136,8 @@ fn markers_arrive_with_their_time_and_again_after_a_restart() {
         let settings =
             json!({ "name": "Task", "type": "Markers", "channels": 1, "rate": 0.0, "format": "string" });
         let (sink, markers) = bounded(16);
-        let config = MarkerConfig { key: "task".into(), selector: StreamSelector::by_name("Task"), recorded: None };
+        let config =
+            MarkerConfig { key: "task".into(), selector: StreamSelector::by_name("Task"), recorded: None };
         let inlet = MarkerInlet::spawn(config, sink).unwrap();
         // numbers under the same name are another stream
         let _numbers = Outlet::start(&stream("Task"));

@@ -8,7 +8,7 @@ use std::{
 use kalmind_types::{Binning, MAX_COMPONENTS, MAX_STREAMS};
 
 use super::{
-    Configuration, Insistence, Marker, MarkerKind, Network, Start,
+    Configuration, Insistence, Marker, MarkerKind, Network, Selection, Start,
     problem::Problem,
     reader::{Places, quoted},
 };
@@ -24,6 +24,7 @@ pub(super) fn conflicts(
     conflicts.start(configuration);
     conflicts.network(configuration);
     conflicts.streams(configuration);
+    conflicts.recordings(configuration);
     conflicts.bins(configuration);
     conflicts.intent_and_cursor(configuration);
     conflicts.server(configuration);
@@ -166,14 +167,7 @@ impl Conflicts<'_> {
             if !self.known(&[&path]) {
                 continue;
             }
-            if stream.selection().is_empty() {
-                self.at(
-                    self.key(&path),
-                    format!("`{path}` does not say which stream it is"),
-                    "every stream would fit",
-                    "add at least one of `name`, `type`, `source_id`, `hostname`, `predicate`",
-                );
-            }
+            self.selects(&path, &stream.selection());
             if stream.binning != Binning::Sample {
                 continue;
             }
@@ -195,6 +189,38 @@ impl Conflicts<'_> {
                     "set required = true, or binning = \"mean\" or \"sum\"",
                 );
             }
+        }
+    }
+
+    fn selects(&mut self, path: &str, selection: &Selection) {
+        if selection.is_empty() {
+            self.at(
+                self.key(path),
+                format!("`{path}` does not say which stream it is"),
+                "every stream would fit",
+                "add at least one of `name`, `type`, `source_id`, `hostname`, `predicate`",
+            );
+        }
+    }
+
+    fn recordings(&mut self, configuration: &Configuration) {
+        let recorded = &configuration.record.stream;
+        for (index, stream) in recorded.iter().enumerate() {
+            let path = format!("record.stream[{index}]");
+            if self.known(&[&path]) {
+                self.selects(&path, &stream.selection());
+            }
+        }
+        let decoded = configuration
+            .stream
+            .iter()
+            .enumerate()
+            .map(|(at, stream)| (format!("stream[{at}]"), stream.key().to_owned()));
+        let further =
+            recorded.iter().enumerate().map(|(at, stream)| (format!("record.stream[{at}]"), stream.key(at)));
+        if !recorded.is_empty() && self.known(&["stream", "record.stream"]) {
+            let named: Vec<(String, String)> = decoded.chain(further).collect();
+            self.duplicates("recorded streams", &named, "give each stream a `key` of its own");
         }
     }
 

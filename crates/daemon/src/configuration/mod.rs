@@ -12,6 +12,7 @@ mod input;
 mod problem;
 mod publishing;
 mod reader;
+mod recording;
 mod reference;
 mod rule;
 mod running;
@@ -32,6 +33,7 @@ pub use decoding::{Cursor, Decoder, Gain, Intent, Safety};
 pub use input::{Bins, ChannelReference, Lsl, Network, SampleClock, Selection, Stream};
 pub use problem::{ConfigurationErrors, Problem};
 pub use publishing::{CursorOutlet, EventsOutlet, Output, Server};
+pub use recording::{Record, RecordedStream};
 pub use reference::{DocumentedKey, documented_keys, reference};
 pub use running::{Insistence, Instance, Log, LogFormat, LogLevel, Realtime, Sex, Start, Subject};
 pub use task::{LabelLaw, LawKind, Marker, MarkerKind, OperatorAction, Phase, Task, TrialResult};
@@ -86,6 +88,8 @@ table::table! {
         realtime: Realtime = Realtime::default();
         /// A task by others.
         task: Task = Task::default();
+        /// Recordings.
+        record: Record = Record::default();
         /// The log.
         log: Log = Log::default();
     }
@@ -117,7 +121,7 @@ impl Configuration {
 
 /// Reads the configuration in a file.
 ///
-/// A relative `decoder.model` comes back joined to the file's folder, and has to be a file.
+/// A relative `decoder.model` comes back joined to the file's folder, and has to be a file; so does `record.folder`.
 ///
 /// # Errors
 /// Everything that is wrong with the file, with places: not readable, not UTF-8, not TOML, unknown keys, wrong values,
@@ -139,6 +143,9 @@ pub fn load(path: &Path) -> Result<Configuration, ConfigurationErrors> {
                 "a model file (`kalmind fit` writes one); a relative path starts at this file's folder";
             problems.push(Problem::new(span, "`decoder.model` names no file", found, help));
         }
+    }
+    if let Some(recordings) = &mut configuration.record.folder {
+        *recordings = folder.join(&*recordings);
     }
     if problems.is_empty() {
         Ok(configuration)

@@ -4,6 +4,7 @@ use kalmind_types::Mode;
 
 use super::{
     rule::Rule,
+    setting::Setting as _,
     table::{choices, table},
 };
 
@@ -91,6 +92,15 @@ table! {
         sex: Option<Sex> = None, or "not stated";
         /// Age, as an ISO 8601 duration (`P34Y`).
         age: Option<String> = None, in Rule::Age, or "not stated";
+    }
+}
+
+impl Subject {
+    /// As JSON, `null` where something is not stated.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        let sex = self.sex.and_then(|sex| sex.write());
+        serde_json::json!({ "code": self.code, "species": self.species, "sex": sex, "age": self.age })
     }
 }
 

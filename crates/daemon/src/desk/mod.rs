@@ -35,6 +35,7 @@ use crate::{
     calibration_fit::{CalibrationFit, fit_calibration},
     event_bus::EventBus,
     model::Demand,
+    recorder::RecorderHandle,
     tick::{QueuedCommand, StopLatch, TickRecord},
 };
 
@@ -73,6 +74,8 @@ pub struct DeskSettings {
     pub calibrate: Option<DecoderSpec>,
     /// A task of the daemon's own.
     pub program: Option<Program>,
+    /// Where models are recorded before they decode.
+    pub recorder: Option<RecorderHandle>,
     /// Share of features without a valid value above which a bin does not train the decoder.
     pub max_masked: f64,
 }
@@ -297,6 +300,9 @@ impl Desk {
         let name = model.model.decoder.to_string();
         let hash = model.id.to_hex();
         let id = model.id;
+        if let Some(recorder) = &self.settings.recorder {
+            recorder.model(&model);
+        }
         if self.queues.models.push(staged).is_err() {
             let problem = "a model is still on its way to the tick".to_owned();
             return self.handle_message(Message::Fitted(Err(problem)));

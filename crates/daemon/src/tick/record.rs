@@ -100,7 +100,13 @@ impl RecordLane {
     }
 
     /// Writes a tick down. Wait-free but for the futex wake.
-    pub fn record(&mut self, input: &TickInput, published: TickPublication, panicked: bool, features: &[f64]) {
+    pub fn record(
+        &mut self,
+        input: &TickInput,
+        published: TickPublication,
+        panicked: bool,
+        features: &[f64],
+    ) {
         let Some(mut record) = self.records.claim() else {
             self.lost_before = self.lost_before.saturating_add(1);
             self.lost.fetch_add(1, Ordering::Relaxed);

@@ -39,8 +39,8 @@ impl Sink for File {
     }
 }
 
-/// One stream of the file being written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// One stream of the file being written; the first one by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StreamId(usize);
 
 /// A commit that did not write everything.

@@ -1,0 +1,276 @@
+//! The recorder: one thread that writes everything a session was into an XDF file (docs/recording.md).
+//!
+//! Samples come through a pool of their own a stream, ticks through another, events and models over a queue; none of them
+//! waits for the disk. What finds no room, or cannot be written, is counted, shown and told in the file.
+
+mod file;
+mod headers;
+mod status;
+mod writing;
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, Sender};
+use kalmind_acquisition::{MarkerInlet, StreamMonitor, TextSample, Waker, clock, pool::PoolReader};
+use kalmind_output::CursorRow;
+use kalmind_recording::xdf::encode::HeaderFields;
+use kalmind_types::{Event, LslTime, SampleBlock, StreamDescription};
+use serde_json::Value;
+
+pub use file::{FileError, file_name, free_bytes};
+pub use status::RecorderStatus;
+pub use writing::Message;
+
+use crate::{
+    model::IdentifiedModel,
+    recorded::{LossKind, SessionDocument},
+    tick::{RecordLane, TickRecord},
+};
+use file::Syncing;
+use writing::{Beginning, Writing};
+
+/// Ticks that may wait for the recorder: five seconds at 200 Hz.
+const TICKS: usize = 1024;
+/// Events and models that may wait for it.
+const MESSAGES: usize = 4096;
+/// How long the recorder waits when nothing wakes it.
+const LONGEST_PARK: Duration = Duration::from_millis(10);
+/// Seconds of a stream's samples that may wait for the recorder.
+const HELD: f64 = 4.0;
+
+/// Blocks for a recorder of a stream: four seconds of it, at least 64.
+#[must_use]
+pub fn blocks(rate_hz: f64, block_samples: usize) -> usize {
+    // one block a pull: at low rates each holds one sample
+    let per_second = rate_hz.min((rate_hz / block_samples.max(1) as f64).max(200.0));
+    ((per_second * HELD).ceil() as usize).clamp(64, 4096)
+}
+
+/// How the slow side speaks to the recorder. Never waits.
+#[derive(Clone, Debug)]
+pub struct RecorderHandle {
+    messages: Sender<Message>,
+    status: Arc<RecorderStatus>,
+}
+
+impl RecorderHandle {
+    /// What is known of the recording.
+    #[must_use]
+    pub fn status(&self) -> &Arc<RecorderStatus> {
+        &self.status
+    }
+
+    /// Records an event.
+    pub fn event(&self, event: &Event) {
+        if self.messages.try_send(Message::Event(event.clone())).is_err() {
+            self.status.count_lost(LossKind::Events, 1);
+        }
+    }
+
+    /// Records a model. To be called before the tick can hear of it.
+    pub fn model(&self, model: &IdentifiedModel) {
+        let message = Message::Model {
+            id: model.id.to_hex(),
+            name: model.model.decoder.to_string(),
+            file: Arc::clone(&model.file),
+        };
+        if self.messages.try_send(message).is_err() {
+            self.status.count_lost(LossKind::Events, 1);
+            tracing::error!("the recorder is so far behind that a model is missing from the recording");
+        }
+    }
+}
+
+/// A recording that has been begun: its file stands, and it waits for its streams.
+#[derive(Debug)]
+pub struct Recorder {
+    file: File,
+    path: PathBuf,
+    handle: RecorderHandle,
+    messages: Receiver<Message>,
+    waker: Waker,
+    numbers: Vec<Numbers>,
+    texts: Vec<Texts>,
+}
+
+#[derive(Debug)]
+struct Numbers {
+    description: StreamDescription,
+    key: String,
+    index: Option<usize>,
+    blocks: PoolReader<SampleBlock>,
+}
+
+#[derive(Debug)]
+struct Texts {
+    key: String,
+    samples: Receiver<TextSample>,
+    refused: Arc<AtomicU64>,
+    monitor: Arc<StreamMonitor>,
+}
+
+impl Recorder {
+    /// Makes the file, if there is room for `hours` at so many bytes a second.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn create(path: &Path, bytes_per_second: f64, hours: f64) -> Result<Self, FileError> {
+        let file = file::create(path, bytes_per_second, hours)?;
+        let (sender, messages) = crossbeam_channel::bounded(MESSAGES);
+        let status = Arc::new(RecorderStatus::new(path.to_owned()));
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+            handle: RecorderHandle { messages: sender, status },
+            messages,
+            waker: Waker::new(),
+            numbers: Vec::new(),
+            texts: Vec::new(),
+        })
+    }
+
+    /// How others speak to it.
+    #[must_use]
+    pub fn handle(&self) -> RecorderHandle {
+        self.handle.clone()
+    }
+
+    /// Room for ticks: the tick thread's end, and the end that [`Self::start`] takes.
+    #[must_use]
+    pub fn ticks(&self, features: usize) -> (RecordLane, PoolReader<TickRecord>) {
+        RecordLane::new(TICKS, features, self.waker.clone())
+    }
+
+    /// Adds a stream of numbers; `index` is its place among the decoded streams.
+    pub fn add_numbers(
+        &mut self,
+        description: StreamDescription,
+        key: String,
+        index: Option<usize>,
+        blocks: PoolReader<SampleBlock>,
+    ) {
+        self.numbers.push(Numbers { description, key, index, blocks });
+    }
+
+    /// Adds a stream of text that `inlet` receives.
+    pub fn add_texts(&mut self, key: String, samples: Receiver<TextSample>, inlet: &MarkerInlet) {
+        let (refused, monitor) = (Arc::clone(&inlet.unrecorded), Arc::clone(&inlet.status));
+        self.texts.push(Texts { key, samples, refused, monitor });
+    }
+
+    /// Writes the head of the file and starts the thread.
+    ///
+    /// # Errors
+    /// When the head cannot be written or there is no thread.
+    pub fn start(
+        self,
+        session: &SessionDocument,
+        row: CursorRow,
+        ticks: PoolReader<TickRecord>,
+    ) -> anyhow::Result<RunningRecorder> {
+        let Self { file, path, handle, messages, waker, numbers, texts } = self;
+        let status = Arc::clone(&handle.status);
+        let synced = file.try_clone()?;
+        let syncing = Syncing::spawn(file.try_clone()?, Arc::clone(&status))?;
+        let now = clock::now();
+        let date = file::date(session.clock.unix);
+        let labels = feature_labels(session);
+        let beginning = Beginning { session, features: &labels, row, now, date: &date };
+        let mut writing = Writing::new(file, beginning, ticks, messages, status);
+        for Numbers { description, key, index, blocks } in numbers {
+            let role = if index.is_some() { "input" } else { "extra" };
+            let tag = headers::RoleTag { role, key: Some(&key), index };
+            let add = |header: &HeaderFields<'_>| writing.add_numbers(blocks, index, header);
+            headers::received(&description, tag, now.0, add);
+        }
+        for Texts { key, samples, refused, monitor } in texts {
+            writing.add_texts(key, samples, refused, monitor);
+        }
+        writing
+            .begin()
+            .map_err(|error| anyhow::anyhow!("the recording {} cannot be begun: {error}", path.display()))?;
+        let end = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&end);
+        let attached = waker.clone();
+        let thread = std::thread::Builder::new().name("kalmind-recorder".to_owned()).spawn(move || {
+            let _only_this_thread_attaches = attached.attach();
+            while !ended.load(Ordering::Acquire) {
+                writing.round(clock::now());
+                std::thread::park_timeout(LONGEST_PARK);
+            }
+            writing.end(clock::now());
+            if let Err(error) = synced.sync_all() {
+                tracing::error!(%error, "the end of the recording did not reach the disk");
+            }
+        })?;
+        Ok(RunningRecorder { handle, waker, end, thread, _syncing: syncing })
+    }
+}
+
+/// Names of the features, in their order.
+fn feature_labels(session: &SessionDocument) -> Vec<String> {
+    let streams = session.engine.features.iter().zip(&session.streams);
+    streams
+        .flat_map(|(stream, input)| {
+            (0..stream.channels).map(|channel| {
+                let label = stream.labels.as_ref().and_then(|labels| labels.get(channel));
+                label.cloned().unwrap_or_else(|| format!("{}.{channel}", input.key))
+            })
+        })
+        .collect()
+}
+
+/// A recorder at work.
+#[derive(Debug)]
+pub struct RunningRecorder {
+    handle: RecorderHandle,
+    waker: Waker,
+    end: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+    _syncing: Syncing,
+}
+
+impl RunningRecorder {
+    /// How others speak to it.
+    #[must_use]
+    pub fn handle(&self) -> &RecorderHandle {
+        &self.handle
+    }
+
+    /// Whether its thread runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        !self.thread.is_finished()
+    }
+
+    /// Ends the recording in order: what waits is written, then why it ended and what the run did, then the footers. To be
+    /// called when everything else has ended.
+    pub fn finish(self, reason: &str, summary: Value) {
+        let message = Message::End { reason: reason.to_owned(), summary };
+        if self.handle.messages.send_timeout(message, Duration::from_secs(1)).is_err() {
+            tracing::error!("the recorder takes nothing any more; the recording has no summary");
+        }
+        self.end.store(true, Ordering::Release);
+        self.waker.wake();
+        if self.thread.join().is_err() {
+            tracing::error!("the recorder had panicked; `kalmind recording repair` mends the file");
+        }
+    }
+}
+
+/// A moment on both clocks, for a session's document.
+#[must_use]
+pub fn clock_reading() -> crate::recorded::ClockReading {
+    let pair = clock::clock_pair();
+    let LslTime(lsl) = pair.lsl;
+    crate::recorded::ClockReading { lsl, unix: pair.unix }
+}

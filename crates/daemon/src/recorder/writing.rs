@@ -1,0 +1,513 @@
+//! The recorder's work: whatever came since the last round goes into the file, samples first, then ticks.
+//!
+//! It knows no clock and no thread: [`Writing::round`] is told the time, so that tests drive it through every fault of a
+//! disk. A tick is written after the samples it names and together with its features and its cursor.
+
+use std::{
+    borrow::Cow,
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crossbeam_channel::Receiver;
+use kalmind_acquisition::{StreamMonitor, TextSample, pool::PoolReader};
+use kalmind_output::CursorRow;
+use kalmind_recording::xdf::{
+    encode::HeaderFields,
+    writer::{Sink, StreamId, WriteError, Writer},
+};
+use kalmind_types::{
+    ClockOffset, Event, LslTime, SampleBlock, SampleRows, Seconds, StreamDescription, StreamTime,
+};
+use serde_json::Value;
+
+use super::{
+    RecorderStatus,
+    headers::{self, RoleTag},
+};
+use crate::{
+    recorded::{LossKind, ModelPart, RecordDocument, SessionDocument, TickDocument},
+    tick::TickRecord,
+};
+
+/// A boundary stands at least this often, and what was lost is told as often.
+const BOUNDARY_EVERY: Seconds = Seconds(1.0);
+/// Clock offsets stand this often.
+const OFFSETS_EVERY: Seconds = Seconds(5.0);
+/// Ticks taken in one round at most, so that samples are never left waiting for long.
+const TICKS_A_ROUND: usize = 64;
+
+/// What the slow side tells the recorder.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// An event, as published.
+    Event(Event),
+    /// A model that is about to decode.
+    Model {
+        /// SHA-256 of its file in hexadecimal.
+        id: String,
+        /// Decoder with options.
+        name: String,
+        /// Its file's bytes.
+        file: Arc<[u8]>,
+    },
+    /// The session ended in order.
+    End {
+        /// Who ended it.
+        reason: String,
+        /// The run's counters.
+        summary: Value,
+    },
+}
+
+/// A stream of numbers, as the recorder gets it.
+#[derive(Debug)]
+pub(super) struct NumericInput {
+    pub(super) blocks: PoolReader<SampleBlock>,
+    /// Its place among the decoded streams; none for a further stream.
+    pub(super) index: Option<usize>,
+    pub(super) stream: StreamId,
+    /// Index of the next sample, as the stream counts.
+    next: u64,
+    /// Index less row in the file, as a reader knows it.
+    shift: Option<u64>,
+    clock: Clock,
+    unrecorded: u64,
+}
+
+/// A stream of text, as the recorder gets it. It may appear at any time.
+#[derive(Debug)]
+pub(super) struct TextInput {
+    pub(super) key: String,
+    pub(super) samples: Receiver<TextSample>,
+    /// Samples that found no room on their way here.
+    pub(super) refused: Arc<AtomicU64>,
+    /// Knows the stream's header once there is a sample.
+    pub(super) monitor: Arc<StreamMonitor>,
+    /// Its place in the file, and its number of channels.
+    stream: Option<(StreamId, usize)>,
+    told: u64,
+    clock: Clock,
+}
+
+/// What is known of a stream's clock, and whether it is time to write it down.
+#[derive(Clone, Copy, Debug, Default)]
+struct Clock {
+    known: Option<ClockOffset>,
+    written: bool,
+}
+
+/// Kalmind's own streams in the file.
+#[derive(Clone, Copy, Debug)]
+struct Own {
+    ticks: StreamId,
+    features: StreamId,
+    cursor: StreamId,
+    events: StreamId,
+    record: StreamId,
+}
+
+/// What was lost and is not told in the file yet.
+#[derive(Clone, Debug, Default)]
+struct Untold {
+    /// By kind and stream.
+    losses: Vec<(LossKind, Option<usize>, u64)>,
+    because: String,
+}
+
+/// The recorder's state.
+pub(super) struct Writing<S> {
+    writer: Writer<S>,
+    numbers: Vec<NumericInput>,
+    texts: Vec<TextInput>,
+    ticks: PoolReader<TickRecord>,
+    messages: Receiver<Message>,
+    own: Own,
+    row: CursorRow,
+    status: Arc<RecorderStatus>,
+    /// Ticks directly before the next one that could not be written.
+    ticks_lost: u64,
+    untold: Untold,
+    boundary: Option<LslTime>,
+    offsets: Option<LslTime>,
+    /// Ticks taken and not yet written.
+    taken: VecDeque<Box<TickRecord>>,
+    cursor: Vec<f64>,
+    text: Vec<u8>,
+}
+
+/// What a recording begins with.
+pub(super) struct Beginning<'a> {
+    pub(super) session: &'a SessionDocument,
+    /// Labels of the features, in their order.
+    pub(super) features: &'a [String],
+    pub(super) row: CursorRow,
+    /// When, on both clocks.
+    pub(super) now: LslTime,
+    pub(super) date: &'a str,
+}
+
+impl<S: Sink> Writing<S> {
+    /// The file's head: its header, the own streams' headers, the session's document. Nothing is written before the first
+    /// commit.
+    pub(super) fn new(
+        sink: S,
+        beginning: Beginning<'_>,
+        ticks: PoolReader<TickRecord>,
+        messages: Receiver<Message>,
+        status: Arc<RecorderStatus>,
+    ) -> Self {
+        let Beginning { session, features, row, now, date } = beginning;
+        let extra = format!("<kalmind><version>{}</version></kalmind>", env!("CARGO_PKG_VERSION"));
+        let mut writer = Writer::new(sink, date, &extra);
+        let rate_hz = 1e3 / session.bin_ms;
+        let stream = |role, name, content_type, rate_hz, format| headers::OwnStream {
+            instance: &session.instance,
+            session: &session.session,
+            role,
+            name,
+            content_type,
+            rate_hz,
+            format,
+        };
+        let number = Some(kalmind_types::NumberFormat::Double64);
+        let mut add = |stream, labels: &[(&str, &str)]| {
+            headers::own(stream, labels.iter().copied(), now.0, |header| writer.add_stream(header))
+        };
+        let features: Vec<(&str, &str)> = features.iter().map(|label| (label.as_str(), "")).collect();
+        let channels: Vec<(&str, &str)> = row.channels().collect();
+        let own = Own {
+            // irregular: what reads the file must not move its stamps
+            ticks: add(stream("ticks", "Ticks", "Ticks", 0.0, None), &[]),
+            features: add(stream("features", "Features", "Features", rate_hz, number), &features),
+            cursor: add(stream("cursor", "Cursor", "Cursor", rate_hz, number), &channels),
+            events: add(stream("events", "Events", "Events", 0.0, None), &[]),
+            record: add(stream("record", "Recording", "Recording", 0.0, None), &[]),
+        };
+        let mut writing = Self {
+            writer,
+            numbers: Vec::new(),
+            texts: Vec::new(),
+            ticks,
+            messages,
+            own,
+            row,
+            status,
+            ticks_lost: 0,
+            untold: Untold::default(),
+            boundary: None,
+            offsets: None,
+            taken: VecDeque::with_capacity(TICKS_A_ROUND),
+            cursor: Vec::new(),
+            text: Vec::new(),
+        };
+        writing.document(now, &RecordDocument::Session(Box::new(session.clone())), true);
+        writing
+    }
+
+    /// Adds a stream of numbers.
+    pub(super) fn add_numbers(
+        &mut self,
+        blocks: PoolReader<SampleBlock>,
+        index: Option<usize>,
+        header: &HeaderFields<'_>,
+    ) {
+        let stream = self.writer.add_stream(header);
+        self.numbers.push(NumericInput {
+            blocks,
+            index,
+            stream,
+            next: 0,
+            shift: Some(0),
+            clock: Clock::default(),
+            unrecorded: 0,
+        });
+    }
+
+    /// Adds a stream of text; its header is written with its first sample.
+    pub(super) fn add_texts(
+        &mut self,
+        key: String,
+        samples: Receiver<TextSample>,
+        refused: Arc<AtomicU64>,
+        monitor: Arc<StreamMonitor>,
+    ) {
+        let clock = Clock::default();
+        self.texts.push(TextInput { key, samples, refused, monitor, stream: None, told: 0, clock });
+    }
+
+    /// Writes the head.
+    ///
+    /// # Errors
+    /// What the disk says; the recording may go on, and the head is written as soon as it can be.
+    pub(super) fn begin(&mut self) -> Result<(), WriteError> {
+        let written = self.writer.commit();
+        self.status.set_bytes(self.writer.length());
+        written
+    }
+
+    /// Writes what came since the last round. Ticks are taken first and written last: whatever they name is here by then.
+    pub(super) fn round(&mut self, now: LslTime) {
+        for _ in 0..TICKS_A_ROUND {
+            let Some(record) = self.ticks.receive() else { break };
+            self.taken.push_back(record);
+        }
+        self.take_messages(now);
+        self.write_numbers();
+        self.write_texts(now);
+        self.write_ticks();
+        self.keep_time(now);
+    }
+
+    /// The last round: everything that is there, what was lost, and the footers.
+    pub(super) fn end(&mut self, now: LslTime) {
+        while self.ticks.waiting() > 0 || !self.messages.is_empty() {
+            self.round(now);
+        }
+        self.round(now);
+        self.boundary = None;
+        self.keep_time(now);
+        self.writer.footers();
+        self.commit("footers");
+        self.status.note_ended();
+    }
+
+    fn take_messages(&mut self, now: LslTime) {
+        while let Ok(message) = self.messages.try_recv() {
+            match message {
+                Message::Event(event) => {
+                    let text = serde_json::to_string(&event).unwrap_or_default();
+                    self.writer.text(self.own.events, StreamTime(event.time.0), &[&text], false);
+                    if !self.commit("event") {
+                        self.lose(LossKind::Events, None, 1);
+                    }
+                }
+                Message::Model { id, name, file } => {
+                    for part in ModelPart::all_of(&id, &name, &file) {
+                        self.document(now, &RecordDocument::Model(part), true);
+                    }
+                    self.commit("model");
+                }
+                Message::End { reason, summary } => {
+                    self.document(now, &RecordDocument::End { reason, summary }, true);
+                    self.commit("end");
+                }
+            }
+        }
+    }
+
+    fn write_numbers(&mut self) {
+        for place in 0..self.numbers.len() {
+            while let Some(block) = self.numbers[place].blocks.receive() {
+                self.write_block(place, &block);
+                self.numbers[place].blocks.give_back(block);
+            }
+        }
+    }
+
+    fn write_block(&mut self, place: usize, block: &SampleBlock) {
+        let input = &mut self.numbers[place];
+        let (stream, index) = (input.stream, input.index);
+        let skipped = block.first_index.saturating_sub(input.next);
+        input.next = block.end_index();
+        if block.clock.uncertainty.0 > 0.0 {
+            input.clock.known = Some(block.clock);
+        }
+        if let (Some(clock), Some(stamp), false) =
+            (input.clock.known, block.stamps.last(), input.clock.written)
+        {
+            input.clock.written = true;
+            self.writer.clock_offset(stream, stamp.0, clock.offset.0);
+        }
+        let row = self.writer.row(stream);
+        let shift = block.first_index.wrapping_sub(row);
+        let hole = self.numbers[place].shift != Some(shift);
+        if let (true, Some(stream)) = (hole, index) {
+            let time = block.received;
+            self.document(time, &RecordDocument::Hole { stream, row, index: block.first_index }, false);
+        }
+        self.writer.samples(stream, block.channels, &block.stamps, &block.values);
+        let whole = self.commit("samples");
+        let input = &mut self.numbers[place];
+        // a reader that may have missed the document needs another one
+        input.shift = whole.then_some(shift);
+        let lost = skipped + core::mem::take(&mut input.unrecorded);
+        if lost > 0 {
+            self.lose(LossKind::Samples, index, lost);
+        }
+    }
+
+    fn write_texts(&mut self, now: LslTime) {
+        for place in 0..self.texts.len() {
+            let input = &mut self.texts[place];
+            let refused = input.refused.load(Ordering::Relaxed);
+            let mut lost = refused - core::mem::replace(&mut input.told, refused);
+            while let Ok(sample) = self.texts[place].samples.try_recv() {
+                let (stream, channels) = self.text_stream(place, now);
+                let input = &mut self.texts[place];
+                input.clock.known = sample.clock.or(input.clock.known);
+                if let (Some(clock), false) = (input.clock.known, input.clock.written) {
+                    input.clock.written = true;
+                    self.writer.clock_offset(stream, sample.stamp.0, clock.offset.0);
+                }
+                let mut texts: Vec<&str> = sample.texts.iter().map(String::as_str).collect();
+                texts.resize(channels, "");
+                self.writer.text(stream, sample.stamp, &texts, false);
+                lost += u64::from(!self.commit("texts"));
+            }
+            if lost > 0 {
+                self.lose(LossKind::Texts, None, lost);
+            }
+        }
+    }
+
+    /// A text stream's place in the file and its number of channels; the first call writes its header.
+    fn text_stream(&mut self, place: usize, now: LslTime) -> (StreamId, usize) {
+        let input = &mut self.texts[place];
+        if let Some(known) = input.stream {
+            return known;
+        }
+        let description = input
+            .monitor
+            .status(now)
+            .description
+            .unwrap_or_else(|| StreamDescription { name: input.key.clone(), ..StreamDescription::default() });
+        let channels = description.channels.max(1);
+        let description = StreamDescription { channels, format: None, ..description };
+        let tag = RoleTag { role: "extra", key: Some(&input.key), index: None };
+        let writer = &mut self.writer;
+        let id = headers::received(&description, tag, now.0, |header| writer.add_stream(header));
+        *input.stream.insert((id, channels))
+    }
+
+    fn write_ticks(&mut self) {
+        while let Some(record) = self.taken.pop_front() {
+            if record.lost_before > 0 {
+                self.lose(LossKind::Ticks, None, record.lost_before);
+            }
+            self.collect_tick(&record);
+            if self.commit("tick") {
+                self.ticks_lost = 0;
+            } else {
+                self.ticks_lost += record.lost_before + 1;
+                self.lose(LossKind::Ticks, None, 1);
+            }
+            self.ticks.give_back(record);
+        }
+    }
+
+    /// Input, features and cursor of a tick, to be written together.
+    fn collect_tick(&mut self, record: &TickRecord) {
+        let output = &record.published.output;
+        let times = record.published.times;
+        let document = TickDocument {
+            input: Cow::Borrowed(&record.input),
+            received: times.received,
+            closed: times.closed,
+            decoded: times.decoded,
+            age: record.published.age,
+            late: record.published.late,
+            panicked: record.panicked,
+            reason: output.reason,
+            row_one: output.row_one,
+            fallback: output.fallback,
+            masked_features: output.masked_features,
+            nonfinite_values: output.nonfinite_values,
+            guarded_channels: output.guarded_channels,
+            lost_before: self.ticks_lost + record.lost_before,
+        };
+        let stamp = StreamTime(output.time.0);
+        self.text.clear();
+        // plain data without maps: it can always be written
+        let _infallible = serde_json::to_writer(&mut self.text, &document);
+        let text = str::from_utf8(&self.text).unwrap_or_default();
+        self.writer.text(self.own.ticks, stamp, &[text], false);
+        self.writer.rows(self.own.features, &[stamp], SampleRows::Double64(&record.features));
+        self.row.write(output, record.published.age.as_millis(), &mut self.cursor);
+        self.writer.rows(self.own.cursor, &[stamp], SampleRows::Double64(&self.cursor));
+    }
+
+    /// Boundaries, clock offsets, and what was lost.
+    fn keep_time(&mut self, now: LslTime) {
+        let due = |last: Option<LslTime>, every: Seconds| last.is_none_or(|last| (now - last).0 >= every.0);
+        if due(self.offsets, OFFSETS_EVERY) {
+            self.offsets = Some(now);
+            let own = self.own;
+            for stream in [own.ticks, own.features, own.cursor, own.events, own.record] {
+                self.writer.clock_offset(stream, now.0, 0.0);
+            }
+            for clock in self
+                .numbers
+                .iter_mut()
+                .map(|input| &mut input.clock)
+                .chain(self.texts.iter_mut().map(|input| &mut input.clock))
+            {
+                clock.written = false;
+            }
+            self.commit("clock offsets");
+        }
+        if due(self.boundary, BOUNDARY_EVERY) {
+            self.boundary = Some(now);
+            self.tell_losses(now);
+            self.writer.boundary();
+            self.commit("boundary");
+        }
+    }
+
+    fn tell_losses(&mut self, now: LslTime) {
+        if self.untold.losses.is_empty() {
+            return;
+        }
+        let untold = core::mem::take(&mut self.untold);
+        for (what, stream, count) in &untold.losses {
+            let (what, stream, count) = (*what, *stream, *count);
+            let because = untold.because.clone();
+            self.document(now, &RecordDocument::Loss { stream, what, count, because }, false);
+        }
+        if !self.commit("losses") {
+            // another time
+            self.untold = untold;
+        }
+    }
+
+    fn lose(&mut self, what: LossKind, stream: Option<usize>, count: u64) {
+        self.status.count_lost(what, count);
+        match self.untold.losses.iter_mut().find(|(kind, of, _)| (*kind, *of) == (what, stream)) {
+            Some((_, _, sum)) => *sum += count,
+            None => self.untold.losses.push((what, stream, count)),
+        }
+        if self.untold.because.is_empty() {
+            "the recorder was behind: a slow disk, or a busy machine".clone_into(&mut self.untold.because);
+        }
+    }
+
+    fn document(&mut self, time: LslTime, document: &RecordDocument, required: bool) {
+        let text = serde_json::to_string(document).unwrap_or_default();
+        self.writer.text(self.own.record, StreamTime(time.0), &[&text], required);
+    }
+
+    /// Writes what was collected; `false` where it was given up.
+    fn commit(&mut self, what: &str) -> bool {
+        let written = self.writer.commit();
+        self.status.set_bytes(self.writer.length());
+        match written {
+            Ok(()) => {
+                self.status.note_written();
+                true
+            }
+            Err(error) => {
+                for (stream, count) in &error.lost {
+                    if let Some(input) = self.numbers.iter_mut().find(|input| input.stream == *stream) {
+                        input.unrecorded += count;
+                    }
+                }
+                self.untold.because = format!("{error} ({what})");
+                self.status.note_failed_write(error.to_string());
+                false
+            }
+        }
+    }
+}
