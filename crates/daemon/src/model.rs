@@ -6,7 +6,7 @@ use std::{
 };
 
 use kalmind_engine::StagedModel;
-use kalmind_filter::{Model, ModelError};
+use kalmind_filter::{KernelPath, Model, ModelError};
 use kalmind_recording::{ModelFileError, model_from_bytes, model_to_bytes, read_model_bytes};
 use kalmind_signal::{FeatureStatistics, Preparation, PreparationError};
 use kalmind_types::{Binning, Component, ModelId, StreamFeatures};
@@ -94,7 +94,7 @@ impl IdentifiedModel {
     /// # Errors
     /// [`BuildError`].
     pub fn stage(&self) -> Result<Box<StagedModel>, BuildError> {
-        self.stage_with_guard(self.model.decoder.is_guarded())
+        self.build(self.model.decoder.is_guarded(), KernelPath::detect())
     }
 
     /// As [`Self::stage`], for a live run: where the model's options leave it open, `guard` says whether a guard stands in
@@ -103,22 +103,33 @@ impl IdentifiedModel {
     /// # Errors
     /// [`BuildError`].
     pub fn stage_live(&self, guard: bool) -> Result<Box<StagedModel>, BuildError> {
-        let guard = self.model.decoder.options.guard.unwrap_or(guard || self.model.decoder.is_guarded());
-        if guard && self.model.guard.is_none() {
+        if self.is_guarded_live(guard) && self.model.guard.is_none() {
             tracing::warn!(
                 "the model has no statistics of its channels, so no guard watches them; fit it anew to have one"
             );
         }
-        self.stage_with_guard(guard)
+        self.stage_recorded(guard, KernelPath::detect())
     }
 
-    fn stage_with_guard(&self, guard: bool) -> Result<Box<StagedModel>, BuildError> {
+    /// As [`Self::stage_live`] built it in a session whose kernels took this path.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn stage_recorded(&self, guard: bool, path: KernelPath) -> Result<Box<StagedModel>, BuildError> {
+        self.build(self.is_guarded_live(guard), path)
+    }
+
+    fn is_guarded_live(&self, guard: bool) -> bool {
+        self.model.decoder.options.guard.unwrap_or(guard || self.model.decoder.is_guarded())
+    }
+
+    fn build(&self, guard: bool, path: KernelPath) -> Result<Box<StagedModel>, BuildError> {
         let zscore = self.model.zscore.as_ref().map(|zscore| FeatureStatistics {
             mean: zscore.mean.clone(),
             deviation: zscore.standard_deviation.clone(),
         });
         let preparation = Preparation::new(self.model.training_mean.clone(), zscore)?;
-        Ok(Box::new(StagedModel { id: self.id, decoder: self.model.decoder_with_guard(guard)?, preparation }))
+        Ok(Box::new(StagedModel { id: self.id, decoder: self.model.decoder_with(guard, path)?, preparation }))
     }
 
     /// Every difference between the model and what the run gives, one sentence each; empty where it fits.

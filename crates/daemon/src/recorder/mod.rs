@@ -3,6 +3,8 @@
 //! Samples come through a pool of their own a stream, ticks through another, events and models over a queue; none of them
 //! waits for the disk. What finds no room, or cannot be written, is counted, shown and told in the file.
 
+#[cfg(test)]
+mod faults;
 mod file;
 mod headers;
 mod status;
