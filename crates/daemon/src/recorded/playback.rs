@@ -20,7 +20,9 @@ use crate::model::IdentifiedModel;
 #[derive(Debug, thiserror::Error)]
 pub enum PlaybackError {
     /// The documents are of another version.
-    #[error("the recording's documents are of version {0}, and this program reads version {FORMAT}: use a program of the version that wrote it")]
+    #[error(
+        "the recording's documents are of version {0}, and this program reads version {FORMAT}: use a program of the version that wrote it"
+    )]
     Format(u32),
     /// The session ran on a kernel path that this processor does not have.
     #[error(
@@ -158,7 +160,8 @@ impl Playback {
         let wrong = |problem: String| PlaybackError::Model { model: hex.clone(), problem };
         let bytes: Option<Vec<Vec<u8>>> = parts.iter().map(ModelPart::bytes).collect();
         let file = bytes.ok_or_else(|| wrong("its parts are not base64".to_owned()))?.concat();
-        let model = IdentifiedModel::from_bytes(file.into(), true).map_err(|error| wrong(error.to_string()))?;
+        let model =
+            IdentifiedModel::from_bytes(file.into(), true).map_err(|error| wrong(error.to_string()))?;
         if model.id != id {
             return Err(wrong(format!("its bytes are those of {}", model.id.to_hex())));
         }

@@ -74,13 +74,14 @@ impl RecordedSamples {
         let runs = self.streams.get(stream).map(|kept| &kept.runs);
         // indices rise from run to run
         let begin = runs.map_or(0, |runs| runs.partition_point(|run| run.end() <= range.first));
-        runs.into_iter().flat_map(move |runs| runs.range(begin..)).take_while(move |run| run.first < range.end).map(
-            move |run| {
+        runs.into_iter()
+            .flat_map(move |runs| runs.range(begin..))
+            .take_while(move |run| run.first < range.end)
+            .map(move |run| {
                 let first = range.first.saturating_sub(run.first) as usize;
                 let end = (range.end.min(run.end()) - run.first) as usize;
                 (run, first, end)
-            },
-        )
+            })
     }
 }
 

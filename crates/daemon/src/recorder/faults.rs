@@ -321,7 +321,8 @@ fn check(file: &[u8], status: &RecorderStatus, what: &str) {
         .filter_map(|text| text["row"].as_u64().zip(text["index"].as_u64()))
         .collect();
     for (row, value) in (0_u64..).zip(&contents.samples) {
-        let shift = holes.iter().rev().find(|(first, _)| *first <= row).map_or(0, |(first, index)| index - first);
+        let shift =
+            holes.iter().rev().find(|(first, _)| *first <= row).map_or(0, |(first, index)| index - first);
         let index = row + shift;
         assert_eq!(*value, (index - index % SAMPLES) as f32, "{what}: row {row} has index {index}");
     }

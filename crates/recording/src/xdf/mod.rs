@@ -1,4 +1,10 @@
-//! XDF 1.0: the file format of recordings. [`encode`] makes chunks, [`writer`] puts them into a file.
+//! XDF 1.0: the file format of recordings.
+//!
+//! [`encode`] makes chunks and [`writer`] puts them into a file; [`chunks`] reads them one after the other, [`header`] and
+//! [`samples`] say what is in them.
 
+pub mod chunks;
 pub mod encode;
+pub mod header;
+pub mod samples;
 pub mod writer;
