@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Neural samples in over Lab Streaming Layer, a cursor out, in real time. Not a medical device.
 #[derive(Debug, Parser)]
@@ -42,6 +42,9 @@ pub enum Command {
         after_help = "Example: kalmind evaluate --features x.csv --states z.csv --rate 10 --train 0..5000 --test 5000..6000 --decoders kalman,dkf-nw:form=robust"
     )]
     Evaluate(EvaluateArguments),
+    /// A recorded session again, from its raw samples, compared bit for bit with what was published.
+    #[command(after_help = "Example: kalmind replay session.xdf --json")]
+    Replay(ReplayArguments),
     /// The simulated participant, as LSL streams.
     #[command(after_help = "Example: kalmind simulate --seed 1 --instance Kalmind")]
     Simulate(SimulateArguments),
@@ -220,6 +223,31 @@ pub struct EvaluateArguments {
     /// Page to write: figures with intervals, courses, calibration, robustness, what each fit chose; needs no network.
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
+    /// Print one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How fast a recording is replayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReplaySpeed {
+    /// As fast as it can.
+    #[default]
+    Max,
+    /// As it was.
+    #[value(name = "1")]
+    Real,
+}
+
+/// Arguments of `kalmind replay`.
+#[derive(Args, Clone, Debug)]
+pub struct ReplayArguments {
+    /// The recording.
+    #[arg(value_name = "RECORDING")]
+    pub recording: PathBuf,
+    /// As fast as it can (`max`) or as it was (`1`).
+    #[arg(long, value_enum, default_value_t = ReplaySpeed::Max)]
+    pub speed: ReplaySpeed,
     /// Print one JSON document on stdout.
     #[arg(long)]
     pub json: bool,

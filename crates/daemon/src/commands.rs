@@ -14,7 +14,7 @@ use crate::{
     configuration::{self, Configuration, ConfigurationErrors, LogFormat, LogLevel},
     demo_command, evaluate_command,
     failure::{Failure, OrFail as _, Outcome},
-    fit_command, network, run_command, simulate_command, streams_command,
+    fit_command, network, replay_command, run_command, simulate_command, streams_command,
 };
 
 /// Runs what the command line says.
@@ -62,6 +62,10 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
                 return result;
             }
             simulate_command::run(arguments)
+        }
+        Command::Replay(arguments) => {
+            start_log(&configuration::Log::default());
+            replay_command::run(arguments)
         }
         Command::Fit(arguments) => {
             start_log(&configuration::Log::default());

@@ -94,6 +94,17 @@ pub enum LossKind {
     Texts,
 }
 
+impl core::fmt::Display for LossKind {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.write_str(match self {
+            Self::Samples => "samples",
+            Self::Ticks => "ticks",
+            Self::Events => "events",
+            Self::Texts => "texts",
+        })
+    }
+}
+
 /// What the session was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionDocument {

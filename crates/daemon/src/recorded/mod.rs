@@ -1,12 +1,16 @@
 //! A recording of Kalmind's own: what its documents mean, and the engine driven by it.
 
+mod comparison;
 mod documents;
 mod playback;
+mod reading;
 mod samples;
 
+pub use comparison::{Comparison, Difference};
 pub use documents::{
     ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, ModelPart, RecordDocument,
     SessionDocument, TickDocument,
 };
 pub use playback::{Playback, PlaybackError};
+pub use reading::{Item, ReadError, SessionReader, Wanted};
 pub use samples::RecordedSamples;

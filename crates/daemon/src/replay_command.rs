@@ -1,0 +1,186 @@
+//! `kalmind replay`: a recorded session again, from its raw samples, compared bit for bit with what was published.
+
+use std::{io::Write as _, path::Path};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use kalmind_acquisition::clock::{self, Deadline};
+use kalmind_output::CursorLayout;
+use kalmind_types::{LslTime, Seconds};
+use serde_json::json;
+
+use crate::{
+    cli::{ReplayArguments, ReplaySpeed},
+    commands::say,
+    failure::{OrFail as _, Outcome},
+    recorded::{
+        Comparison, Item, Playback, ReadError, RecordDocument, SessionDocument, SessionReader, Wanted,
+    },
+};
+
+/// What a replay found.
+#[derive(Debug)]
+pub struct Replayed {
+    /// What replay gave beside what was published.
+    pub comparison: Comparison,
+    /// Seconds that it took.
+    pub seconds: f64,
+    /// What the recorder could not write, one sentence each.
+    pub losses: Vec<String>,
+}
+
+impl Replayed {
+    /// Whether every tick was replayed and equals what was published.
+    #[must_use]
+    pub fn identical(&self) -> bool {
+        self.comparison.first_difference.is_none() && self.comparison.compared_ticks == self.comparison.ticks
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Exit code 1 where the recording cannot be replayed, or replay gives something else than what was published.
+pub fn run(arguments: &ReplayArguments) -> Outcome<()> {
+    let style = ProgressStyle::with_template("{bar:32} {bytes} of {total_bytes}, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(0).with_style(style);
+    let speed = match arguments.speed {
+        ReplaySpeed::Max => None,
+        ReplaySpeed::Real => Some(1.0),
+    };
+    let replayed = replay(&arguments.recording, speed, |read, length| {
+        bar.set_length(length);
+        bar.set_position(read);
+    });
+    bar.finish_and_clear();
+    let replayed = replayed?;
+    let comparison = &replayed.comparison;
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        let document = json!({
+            "ticks": comparison.ticks,
+            "identical": replayed.identical(),
+            "first_difference": comparison.first_difference,
+            "output_sha256": comparison.output_sha256(),
+            "ticks_per_second": comparison.ticks as f64 / replayed.seconds.max(1e-9),
+        });
+        writeln!(out, "{document}").or_work()?;
+    } else {
+        writeln!(out, "{}", text(&replayed)).or_work()?;
+    }
+    if replayed.identical() {
+        return Ok(());
+    }
+    Err(anyhow::anyhow!("replay did not repeat the recording {}", arguments.recording.display())).or_work()
+}
+
+/// What was found, for people.
+fn text(replayed: &Replayed) -> String {
+    use std::fmt::Write as _;
+    let comparison = &replayed.comparison;
+    let mut text = format!(
+        "{} ticks replayed in {:.2} s, {} of them compared with what was published\noutput sha256 {}\n",
+        comparison.ticks,
+        replayed.seconds,
+        comparison.compared_ticks,
+        comparison.output_sha256()
+    );
+    for loss in &replayed.losses {
+        let _infallible = writeln!(text, "not recorded: {loss}");
+    }
+    match &comparison.first_difference {
+        None if replayed.identical() => text.push_str("identical, bit for bit"),
+        None => text.push_str("what was computed is identical, but rows of the cursor stream are missing"),
+        Some(difference) => {
+            let _infallible = write!(
+                text,
+                "first difference at seq {}: {} was {}, replay gives {}",
+                difference.seq, difference.field, difference.recorded, difference.replayed
+            );
+        }
+    }
+    text
+}
+
+/// Replays a recording; `speed` is real time's multiple, `None` as fast as it can.
+///
+/// # Errors
+/// Exit code 1: not a session's recording, damaged, of a processor that this one cannot stand in for.
+pub fn replay(path: &Path, speed: Option<f64>, mut progress: impl FnMut(u64, u64)) -> Outcome<Replayed> {
+    let mut reader =
+        SessionReader::open(path, Wanted { inputs: true, features: false, ticks: true }).or_work()?;
+    let session = session(&mut reader, path).or_work()?;
+    let mut playback = Playback::new(&session).or_work()?;
+    let mut comparison = Comparison::new(&layout(&session));
+    let seq_channel = reader.cursor_labels().iter().position(|label| label == "seq");
+    let mut losses = Vec::new();
+    let mut next = 0;
+    let begin = clock::now();
+    let mut first: Option<LslTime> = None;
+    while let Some(item) = reader.next_item().or_work()? {
+        match item {
+            Item::Samples(stream, index, stamps, values) => playback.samples(stream, index, stamps, values),
+            Item::Document(RecordDocument::Model(part)) => playback.model_part(part),
+            Item::Document(RecordDocument::Loss { what, count, because, .. }) => {
+                losses.push(format!("{count} {what}: {because}"));
+            }
+            Item::Tick(tick) => {
+                let seq = tick.input.seq;
+                if seq != next {
+                    comparison.missing(seq, "tick", format!("{} ticks before it", seq.saturating_sub(next)));
+                }
+                next = seq + 1;
+                if let Some((stream, range)) = playback.missing(&tick) {
+                    let what = format!("samples {}..{} of stream {stream}", range.first, range.end);
+                    comparison.missing(seq, "samples", what);
+                }
+                if let Some(speed) = speed {
+                    let start = *first.get_or_insert(tick.input.time);
+                    wait_until(begin + Seconds((tick.input.time - start).0 / speed));
+                }
+                comparison.replayed(&playback.tick(&tick).or_work()?);
+            }
+            Item::Cursor(time, values) => {
+                comparison.recorded(time, &values, seq_channel);
+                let (read, length) = reader.progress();
+                progress(read, length);
+            }
+            Item::Session(_) => say("the recording has a second session's document, which is left aside"),
+            Item::Document(_) | Item::Features(..) | Item::Event(_) => {}
+        }
+    }
+    let seconds = (clock::now() - begin).0;
+    Ok(Replayed { comparison, seconds, losses })
+}
+
+fn wait_until(time: LslTime) {
+    let due = Deadline::after(time - clock::now());
+    while !due.passed() {
+        std::thread::park_timeout(std::time::Duration::from_secs_f64(due.remaining().0.max(0.0)));
+    }
+}
+
+/// The session's document, which stands before everything that replay needs.
+fn session(reader: &mut SessionReader, path: &Path) -> Result<Box<SessionDocument>, ReadError> {
+    while let Some(item) = reader.next_item()? {
+        if let Item::Session(session) = item {
+            return Ok(session);
+        }
+    }
+    Err(ReadError::NoSession(path.to_owned()))
+}
+
+/// The cursor's layout of a recorded session.
+#[must_use]
+pub fn layout(session: &SessionDocument) -> CursorLayout {
+    CursorLayout {
+        bin_ms: session.bin_ms,
+        components: session.components.clone(),
+        run: session.run,
+        session: session.session.clone(),
+        instance: session.instance.clone(),
+        participant: session.participant.clone(),
+        version: session.version.clone(),
+        height: session.workspace[1],
+    }
+}
