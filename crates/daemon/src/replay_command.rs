@@ -108,7 +108,7 @@ fn text(replayed: &Replayed) -> String {
 /// Exit code 1: not a session's recording, damaged, of a processor that this one cannot stand in for.
 pub fn replay(path: &Path, speed: Option<f64>, mut progress: impl FnMut(u64, u64)) -> Outcome<Replayed> {
     let mut reader =
-        SessionReader::open(path, Wanted { inputs: true, features: false, ticks: true }).or_work()?;
+        SessionReader::open(path, Wanted { inputs: true, features: true, ticks: true }).or_work()?;
     let session = session(&mut reader, path).or_work()?;
     let mut playback = Playback::new(&session).or_work()?;
     let mut comparison = Comparison::new(&layout(&session));
@@ -138,15 +138,17 @@ pub fn replay(path: &Path, speed: Option<f64>, mut progress: impl FnMut(u64, u64
                     let start = *first.get_or_insert(tick.input.time);
                     wait_until(begin + Seconds((tick.input.time - start).0 / speed));
                 }
-                comparison.replayed(&playback.tick(&tick).or_work()?);
+                let output = playback.tick(&tick).or_work()?;
+                comparison.replayed(playback.raw_features(), &output);
             }
+            Item::Features(time, values) => comparison.recorded_features(time, &values),
             Item::Cursor(time, values) => {
                 comparison.recorded(time, &values, seq_channel);
                 let (read, length) = reader.progress();
                 progress(read, length);
             }
             Item::Session(_) => say("the recording has a second session's document, which is left aside"),
-            Item::Document(_) | Item::Features(..) | Item::Event(_) => {}
+            Item::Document(_) | Item::Event(_) => {}
         }
     }
     let seconds = (clock::now() - begin).0;

@@ -13,7 +13,7 @@ const NOT_COMPARED: [&str; 3] = ["newest", "age_ms", "run"];
 pub struct Difference {
     /// The tick.
     pub seq: u64,
-    /// The channel of the cursor stream, `time`, `samples` (the recording lacks some that the tick used) or `tick` (the
+    /// `feature` and its number, the channel of the cursor stream, `time`, `samples` (the recording lacks some that the tick used) or `tick` (the
     /// recording lacks ticks before this one).
     pub field: String,
     /// What was published; what is missing.
@@ -30,7 +30,8 @@ pub struct Comparison {
     compared: Vec<(usize, String)>,
     hash: Sha256,
     values: Vec<f64>,
-    /// The newest tick: seq and time; compared when its recorded row comes.
+    features: Vec<f64>,
+    /// The newest tick: seq and time; compared when what was recorded of it comes.
     waiting: Option<(u64, f64)>,
     /// Ticks computed.
     pub ticks: u64,
@@ -55,6 +56,7 @@ impl Comparison {
             compared,
             hash: Sha256::new(),
             values: Vec::new(),
+            features: Vec::new(),
             waiting: None,
             ticks: 0,
             compared_ticks: 0,
@@ -62,8 +64,10 @@ impl Comparison {
         }
     }
 
-    /// Takes what replay gave.
-    pub fn replayed(&mut self, output: &TickOutput) {
+    /// Takes what replay gave: the tick's raw features, and what is published of it.
+    pub fn replayed(&mut self, features: &[f64], output: &TickOutput) {
+        self.features.clear();
+        self.features.extend_from_slice(features);
         self.row.write(output, 0.0, &mut self.values);
         self.hash.update(output.time.0.to_le_bytes());
         for (index, _) in &self.compared {
@@ -71,6 +75,27 @@ impl Comparison {
         }
         self.ticks += 1;
         self.waiting = Some((output.seq, output.time.0));
+    }
+
+    /// Takes the features recorded of the newest tick. Those of another tick are left alone.
+    pub fn recorded_features(&mut self, time: f64, values: &[f64]) {
+        let Some((seq, replayed_time)) = self.waiting else { return };
+        if self.first_difference.is_some() || time.to_bits() != replayed_time.to_bits() {
+            return;
+        }
+        let pairs = self.features.iter().zip(values).enumerate();
+        // a channel without a sample is not a number on both sides
+        let differ = |ours: f64, theirs: f64| {
+            ours.to_bits() != theirs.to_bits() && !(ours.is_nan() && theirs.is_nan())
+        };
+        self.first_difference = pairs.into_iter().find(|(_, (ours, theirs))| differ(**ours, **theirs)).map(
+            |(feature, (ours, theirs))| Difference {
+                seq,
+                field: format!("feature {feature}"),
+                recorded: (*theirs).into(),
+                replayed: (*ours).into(),
+            },
+        );
     }
 
     /// Takes what was published of the newest tick. A row of another tick is left alone.

@@ -134,6 +134,12 @@ impl Playback {
         })
     }
 
+    /// The raw features of the newest tick.
+    #[must_use]
+    pub fn raw_features(&self) -> &[f64] {
+        self.engine.raw_features()
+    }
+
     /// Builds a model for the swap in this tick, as the session did. One that the session refused as not fitting is
     /// refused here for the same reason.
     fn stage(&mut self, seq: u64, id: ModelId) -> Result<(), PlaybackError> {
