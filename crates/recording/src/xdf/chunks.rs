@@ -127,6 +127,11 @@ impl<R: Read> ChunkReader<R> {
         Self { read, length, offset, buffer: Vec::new() }
     }
 
+    /// What it reads from.
+    pub fn into_inner(self) -> R {
+        self.read
+    }
+
     /// Where the next chunk begins.
     #[must_use]
     pub fn offset(&self) -> u64 {
