@@ -37,6 +37,8 @@ pub struct StreamHeader {
     pub labels: Option<Vec<String>>,
     /// Channel units where the header names every one of them.
     pub units: Option<Vec<String>>,
+    /// Whether the stream says that samples may be missing: then its stamps are not to be straightened.
+    pub can_drop_samples: bool,
     /// What it is to Kalmind: see docs/recording.md.
     pub role: Option<String>,
     /// Its name in the configuration of the daemon that recorded it.
@@ -118,6 +120,8 @@ impl StreamHeader {
             manufacturer: within("acquisition", "manufacturer"),
             labels,
             units,
+            can_drop_samples: within("synchronization", "can_drop_samples")
+                .is_some_and(|text| text.trim().eq_ignore_ascii_case("true")),
             role: within("kalmind", "role"),
             key: within("kalmind", "key"),
             index: within("kalmind", "index").and_then(|index| index.trim().parse().ok()),
