@@ -13,6 +13,7 @@ mod faults;
 mod harness;
 mod models;
 mod passage;
+mod recording;
 mod round_trip;
 mod side_by_side;
 mod start;

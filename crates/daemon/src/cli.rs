@@ -45,6 +45,9 @@ pub enum Command {
     /// A recorded session again, from its raw samples, compared bit for bit with what was published.
     #[command(after_help = "Example: kalmind replay session.xdf --json")]
     Replay(ReplayArguments),
+    /// What is in a recording, whether it is whole, mended, and in other formats.
+    #[command(subcommand, after_help = "Example: kalmind recording info session.xdf")]
+    Recording(RecordingCommand),
     /// The simulated participant, as LSL streams.
     #[command(after_help = "Example: kalmind simulate --seed 1 --instance Kalmind")]
     Simulate(SimulateArguments),
@@ -251,6 +254,86 @@ pub struct ReplayArguments {
     /// Print one JSON document on stdout.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to do with a recording.
+#[derive(Debug, Subcommand)]
+pub enum RecordingCommand {
+    /// Whether every chunk is whole and every stream has its footer; exit code 1 where not.
+    #[command(after_help = "Example: kalmind recording check session.xdf")]
+    Check(RecordingFile),
+    /// Cut a torn tail, leave out damage, make footers anew; says what was dropped.
+    #[command(after_help = "Example: kalmind recording repair session.xdf -o mended.xdf")]
+    Repair(RepairArguments),
+    /// Streams, rates, gaps, duration, and who wrote it.
+    #[command(after_help = "Example: kalmind recording info session.xdf --json")]
+    Info(RecordingFile),
+    /// Every stream as a CSV file (docs/nwb.md: as NWB).
+    #[command(after_help = "Example: kalmind recording export session.xdf --csv session")]
+    Export(ExportArguments),
+}
+
+/// A recording.
+#[derive(Args, Clone, Debug)]
+pub struct RecordingFile {
+    /// The recording.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Print one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `kalmind recording repair`.
+#[derive(Args, Clone, Debug)]
+pub struct RepairArguments {
+    /// The recording.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Leave the recording as it is and write the mended one here.
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Print one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which stamps an export has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Stamps {
+    /// On the clock of the machine that recorded.
+    #[default]
+    Synchronized,
+    /// That, and without jitter.
+    Dejittered,
+    /// As they were sent.
+    Raw,
+}
+
+impl Stamps {
+    /// As it is given on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Synchronized => "synchronized",
+            Self::Dejittered => "dejittered",
+            Self::Raw => "raw",
+        }
+    }
+}
+
+/// Arguments of `kalmind recording export`.
+#[derive(Args, Clone, Debug)]
+pub struct ExportArguments {
+    /// The recording.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Folder for one CSV file a stream.
+    #[arg(long, value_name = "FOLDER")]
+    pub csv: PathBuf,
+    /// Stamps on the recorder's clock, those without jitter, or as they were sent.
+    #[arg(long, value_enum, default_value_t = Stamps::Synchronized)]
+    pub stamps: Stamps,
 }
 
 /// Arguments of `kalmind simulate`.

@@ -14,7 +14,7 @@ use crate::{
     configuration::{self, Configuration, ConfigurationErrors, LogFormat, LogLevel},
     demo_command, evaluate_command,
     failure::{Failure, OrFail as _, Outcome},
-    fit_command, network, replay_command, run_command, simulate_command, streams_command,
+    fit_command, network, recording_command, replay_command, run_command, simulate_command, streams_command,
 };
 
 /// Runs what the command line says.
@@ -66,6 +66,10 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
         Command::Replay(arguments) => {
             start_log(&configuration::Log::default());
             replay_command::run(arguments)
+        }
+        Command::Recording(command) => {
+            start_log(&configuration::Log::default());
+            recording_command::run(command)
         }
         Command::Fit(arguments) => {
             start_log(&configuration::Log::default());

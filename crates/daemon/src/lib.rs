@@ -22,6 +22,7 @@ pub mod plan;
 pub mod realtime;
 pub mod recorded;
 pub mod recorder;
+pub mod recording_command;
 pub mod replay_command;
 pub mod report;
 pub mod run_command;

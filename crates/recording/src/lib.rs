@@ -8,6 +8,7 @@
 //! thread or a decoder's mathematics.
 
 mod decoder_parameters;
+pub mod edf;
 mod guard_parameters;
 mod header;
 mod model_file;

@@ -69,6 +69,9 @@ pub(super) fn create(path: &Path, bytes_per_second: f64, hours: f64) -> Result<F
     {
         return Err(FileError::Room { path: path.to_owned(), free, bytes_per_second, hours });
     }
+    // a file that may not grow any more is an error of the write; without this it would end the process
+    let ignored = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(libc::SIGXFSZ, ignored).map_err(failed)?;
     File::options().write(true).create_new(true).open(path).map_err(failed)
 }
 

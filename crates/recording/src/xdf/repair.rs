@@ -35,6 +35,8 @@ pub struct CheckedStream {
     pub gaps: u64,
     /// The longest of them, in seconds.
     pub longest_gap: f64,
+    /// Time that the stamps went forward by, in seconds: how long the stream is, whatever resets its clock had.
+    pub seconds: f64,
     /// Times that a stamp was earlier than the one before it.
     pub backward: u64,
     /// Clock offsets.
@@ -381,6 +383,7 @@ impl CheckedStream {
             last: 0.0,
             gaps: 0,
             longest_gap: 0.0,
+            seconds: 0.0,
             backward: 0,
             clock_offsets: Vec::new(),
             footer: None,
@@ -399,6 +402,7 @@ impl CheckedStream {
                     self.gaps += 1;
                     self.longest_gap = self.longest_gap.max(step);
                 }
+                self.seconds += step.max(0.0);
                 self.backward += u64::from(step < 0.0);
             }
             self.last = stamp;
@@ -409,8 +413,7 @@ impl CheckedStream {
     /// Samples a second as the stamps say, where there are enough of them.
     #[must_use]
     pub fn measured_rate_hz(&self) -> Option<f64> {
-        let span = self.last - self.first;
-        (self.samples > 1 && span > 0.0).then(|| (self.samples - 1) as f64 / span)
+        (self.samples > 1 && self.seconds > 0.0).then(|| (self.samples - 1) as f64 / self.seconds)
     }
 
     fn footer_fields(&self) -> FooterFields<'_> {

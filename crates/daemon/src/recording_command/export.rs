@@ -1,0 +1,145 @@
+//! `kalmind recording export`: every stream as a CSV file, with a description beside them.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write as _},
+    path::{Path, PathBuf},
+};
+
+use kalmind_recording::xdf::{
+    encode::format_name,
+    header::StreamHeader,
+    recording::{RecordedStream, read_xdf},
+    samples::Values,
+};
+use kalmind_types::{Event, Samples};
+use serde_json::{Value, json};
+
+use crate::{
+    cli::{ExportArguments, Stamps},
+    failure::{OrFail as _, Outcome},
+};
+
+/// Runs the command.
+///
+/// # Errors
+/// Exit code 1 where the recording cannot be read or a file cannot be written.
+pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
+    let path = &arguments.file;
+    let recorded =
+        read_xdf(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display())).or_work()?;
+    for problem in &recorded.problems {
+        tracing::warn!(offset = problem.offset, problem = problem.text, "the recording is not whole");
+    }
+    std::fs::create_dir_all(&arguments.csv).or_work()?;
+    let mut described = Vec::new();
+    for stream in &recorded.streams {
+        let name = file_name(&stream.header, stream.id);
+        let target = arguments.csv.join(&name);
+        let stamps = match arguments.stamps {
+            Stamps::Synchronized => stream.synchronized_stamps(),
+            Stamps::Dejittered => stream.dejittered_stamps(),
+            Stamps::Raw => stream.stamps.clone(),
+        };
+        write(&target, stream, &stamps)
+            .map_err(|source| anyhow::anyhow!("{} cannot be written: {source}", target.display()))
+            .or_work()?;
+        described.push(describe(&name, stream));
+    }
+    let description = json!({
+        "recording": path.file_name().map(|name| name.to_string_lossy()),
+        "begun": recorded.datetime,
+        "stamps": arguments.stamps.name(),
+        "streams": described,
+        "problems": recorded.problems.iter().map(|problem| json!({ "offset": problem.offset, "problem": problem.text }))
+            .collect::<Vec<_>>(),
+    });
+    let target: PathBuf = arguments.csv.join("streams.json");
+    std::fs::write(&target, serde_json::to_vec_pretty(&description).or_work()?).or_work()?;
+    writeln!(
+        std::io::stdout().lock(),
+        "{} streams in {} (streams.json says what they are)",
+        recorded.streams.len(),
+        arguments.csv.display()
+    )
+    .or_work()
+}
+
+/// A stream's file: its role or name, and its number where names could be alike.
+fn file_name(header: &StreamHeader, id: u32) -> String {
+    let own = header.role.as_deref().filter(|role| !matches!(*role, "input" | "extra"));
+    let name = own.or(header.key.as_deref()).unwrap_or(&header.name);
+    let plain: String =
+        name.chars().map(|character| if character.is_alphanumeric() { character } else { '_' }).collect();
+    if own.is_some() { format!("{plain}.csv") } else { format!("{id:02}_{plain}.csv") }
+}
+
+fn describe(name: &str, stream: &RecordedStream) -> Value {
+    let header = &stream.header;
+    json!({
+        "file": name,
+        "id": stream.id,
+        "name": header.name,
+        "type": header.content_type,
+        "role": header.role,
+        "key": header.key,
+        "format": format_name(header.format),
+        "nominal_rate_hz": header.nominal_rate_hz,
+        "channels": header.channels,
+        "units": header.units,
+        "source_id": header.source_id,
+        "hostname": header.hostname,
+        "samples": stream.stamps.len(),
+        "clock_offsets": stream.clock_offsets,
+    })
+}
+
+/// `time` and one column a channel. Numbers are written so that they read back the same.
+fn write(path: &Path, stream: &RecordedStream, stamps: &[f64]) -> Result<(), csv::Error> {
+    let mut file = csv::Writer::from_writer(BufWriter::new(File::create(path)?));
+    let channels = stream.header.channels;
+    if stream.header.role.as_deref() == Some("events") {
+        file.write_record(["time", "event_seq", "kind", "data"])?;
+        if let Values::Texts(texts) = &stream.values {
+            for (stamp, text) in stamps.iter().zip(texts) {
+                let event: Result<Event, _> = serde_json::from_str(text);
+                let (seq, kind, data) = match event {
+                    Ok(event) => {
+                        let kind = serde_json::to_value(event.kind).ok();
+                        let kind = kind.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
+                        (event.event_seq.to_string(), kind, event.data.to_string())
+                    }
+                    Err(_) => (String::new(), String::new(), text.clone()),
+                };
+                file.write_record([stamp.to_string(), seq, kind, data])?;
+            }
+        }
+        return Ok(file.flush()?);
+    }
+    let label = |channel: usize| match &stream.header.labels {
+        Some(labels) => labels[channel].clone(),
+        None if channels == 1 && stream.header.format.is_none() => "text".to_owned(),
+        None => format!("channel{channel}"),
+    };
+    let labels = (0..channels).map(label);
+    file.write_record(std::iter::once("time".to_owned()).chain(labels))?;
+    let mut record: Vec<String> = Vec::with_capacity(channels + 1);
+    for (row, stamp) in stamps.iter().enumerate() {
+        record.clear();
+        record.push(stamp.to_string());
+        let cells = row * channels..(row + 1) * channels;
+        match &stream.values {
+            Values::Texts(texts) => record.extend_from_slice(&texts[cells]),
+            Values::Numbers(samples) => match samples {
+                Samples::Float32(values) => record.extend(values[cells].iter().map(ToString::to_string)),
+                Samples::Double64(values) => record.extend(values[cells].iter().map(ToString::to_string)),
+                Samples::Int8(values) => record.extend(values[cells].iter().map(ToString::to_string)),
+                Samples::Int16(values) => record.extend(values[cells].iter().map(ToString::to_string)),
+                Samples::Int32(values) => record.extend(values[cells].iter().map(ToString::to_string)),
+                Samples::Int64(values) => record.extend(values[cells].iter().map(ToString::to_string)),
+            },
+        }
+        file.write_record(&record)?;
+    }
+    Ok(file.flush()?)
+}

@@ -1,0 +1,251 @@
+//! Recordings of real sessions: killed, on a full disk, with further streams; read by others, and replayed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use kalmind::{
+    recorded::{Item, SessionReader, Wanted},
+    replay_command::{Replayed, replay},
+};
+use kalmind_recording::xdf::{
+    recording::{Recorded, RecordedStream, read_xdf},
+    repair::repair,
+    samples::Values,
+};
+use kalmind_types::Samples;
+use serde_json::Value;
+
+use crate::harness::{Daemon, Laboratory, Process};
+
+/// Kills of the recording daemon: 50 of them take two minutes, `KALMIND_KILLS=50` asks for them.
+const KILLS: u64 = 5;
+
+/// A daemon in control that records to `file`.
+fn recording(laboratory: &Laboratory, configuration: &Path, file: &Path) -> Daemon {
+    let mut command = laboratory.kalmind();
+    command.args(["run", "--wait", "30", "--json", "--config"]).arg(configuration).arg("--record").arg(file);
+    let process = Process::start(command);
+    let page = process.expect_line("page: http://");
+    let address = page.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
+    let token = page.split("#token=").nth(1).expect("a token").trim();
+    Daemon { address: address.to_owned(), token: token.to_owned(), process }
+}
+
+fn replayed(file: &Path) -> Replayed {
+    replay(file, None, |_, _| {}).expect("it can be replayed")
+}
+
+/// `seq` of the newest tick in a recording.
+fn newest_tick(file: &Path) -> Option<u64> {
+    let mut reader =
+        SessionReader::open(file, Wanted { ticks: true, ..Wanted::default() }).expect("a recording");
+    let mut newest = None;
+    while let Some(item) = reader.next_item().expect("readable") {
+        if let Item::Tick(tick) = item {
+            newest = Some(tick.input.seq);
+        }
+    }
+    newest
+}
+
+/// Reads files with pyxdf, and says how many samples each stream of each has.
+fn read_by_pyxdf(laboratory: &Laboratory, files: &[PathBuf]) -> Vec<Value> {
+    let out = laboratory.path("pyxdf.jsonl");
+    let mut arguments = vec![out.display().to_string()];
+    arguments.extend(files.iter().map(|file| file.display().to_string()));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (code, lines) = laboratory.python("read_xdf.py", &arguments).wait();
+    assert_eq!(code, Some(0), "{lines:?}");
+    let text = fs::read_to_string(out).expect("its output");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+fn stream<'a>(recorded: &'a Recorded, name: &str) -> &'a RecordedStream {
+    recorded.streams.iter().find(|stream| stream.header.name.contains(name)).expect("the stream is recorded")
+}
+
+fn role<'a>(recorded: &'a Recorded, role: &str) -> &'a RecordedStream {
+    let is = |stream: &&RecordedStream| stream.header.role.as_deref() == Some(role);
+    recorded.streams.iter().find(is).expect("the stream is recorded")
+}
+
+#[test]
+fn a_killed_recording_misses_at_most_one_published_tick() {
+    let laboratory = Laboratory::new("killed");
+    let _outlet = laboratory.outlet("killed-array", &["--rate", "50"]);
+    let configuration = laboratory.controlled("name = \"killed-array\"", "");
+    let kills = std::env::var("KALMIND_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
+    let mut random = 1_u64;
+    let mut files = Vec::new();
+    for round in 0..kills {
+        let file = laboratory.path(&format!("{round}.xdf"));
+        let mut daemon = recording(&laboratory, &configuration, &file);
+        let url = format!("ws://{}/v1/state", daemon.address);
+        let reader = laboratory.python("seq.py", &["--url", &url]);
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // at a random tick, and somewhere after it: a kill takes as long as it takes
+        let at = 20 + (random >> 33) % 40;
+        reader.expect_line(&format!("seq {at}"));
+        for _ in 0..(random >> 40) % 20_000 {
+            std::hint::spin_loop();
+        }
+        daemon.process.child.kill().expect("it runs");
+        daemon.process.child.wait().expect("it ends");
+        let closed = reader.expect_line("closed ");
+        let published: u64 = closed.trim_start_matches("closed ").parse().expect("a number");
+        repair(&file, None, |_, _| {}).expect("it can be mended");
+        let recorded = newest_tick(&file).expect("there are ticks");
+        assert!(recorded + 1 >= published, "round {round}: {published} was published, {recorded} recorded");
+        let replayed = replayed(&file);
+        assert!(replayed.identical(), "round {round}: {:?}", replayed.comparison.first_difference);
+        assert_eq!(replayed.comparison.ticks, recorded + 1);
+        files.push(file);
+    }
+    let read = read_by_pyxdf(&laboratory, &files);
+    for file in &files {
+        let name = file.display().to_string();
+        let streams = read.iter().filter(|line| line["file"] == name && line["way"] == "raw");
+        assert!(streams.filter(|stream| stream["samples"].as_u64() > Some(20)).count() >= 4, "{name}");
+    }
+}
+
+/// Limits the size of files that a process may write, as a full disk does.
+fn limit_files(daemon: &Daemon, bytes: &str) {
+    let process = daemon.process.child.id().to_string();
+    let status = Command::new("prlimit").args(["--pid", &process, &format!("--fsize={bytes}")]).status();
+    assert!(status.expect("prlimit starts").success());
+}
+
+#[test]
+fn a_full_disk_never_stops_control_and_recording_goes_on_when_there_is_room_again() {
+    let laboratory = Laboratory::new("full-disk");
+    let _outlet = laboratory.outlet("full-disk-array", &["--rate", "50"]);
+    let configuration = laboratory.controlled("name = \"full-disk-array\"", "");
+    let file = laboratory.path("session.xdf");
+    let daemon = recording(&laboratory, &configuration, &file);
+    daemon.wait_until("control", |status| status["state"] == "control");
+    let ticks = |status: &Value| status["tick"]["ticks"].as_u64().expect("a count");
+    let bytes = daemon.status()["recording"]["bytes"].as_u64().expect("a count");
+    limit_files(&daemon, &format!("{}:unlimited", bytes + 10_000));
+    let failing =
+        daemon.wait_until("the recording fails", |status| status["recording"]["state"] == "failing");
+    let before = ticks(&failing);
+    let still = daemon.wait_until("control goes on", |status| ticks(status) > before + 50);
+    assert_eq!(still["state"], "control");
+    assert!(still["recording"]["lost_ticks"].as_u64() > Some(10), "{}", still["recording"]);
+    assert!(still["recording"]["problem"].as_str().is_some_and(|problem| problem.contains("at byte")));
+    limit_files(&daemon, "unlimited:unlimited");
+    let recovered = daemon
+        .wait_until("the recording is written again", |status| status["recording"]["state"] == "recording");
+    let before = ticks(&recovered);
+    daemon.wait_until("and goes on", |status| ticks(status) > before + 50);
+    let (_, metrics) = daemon.http("GET", "/metrics", None, false);
+    assert!(metrics.contains("kalmind_recording_lost_ticks_total"), "{metrics}");
+    let summary = daemon.end();
+    let lost = summary["recording"]["lost_ticks"].as_u64().expect("a count");
+    assert!(lost > 10, "{}", summary["recording"]);
+
+    let recorded = read_xdf(&file).expect("readable");
+    assert!(recorded.problems.is_empty(), "{:?}", recorded.problems);
+    let cursor = role(&recorded, "cursor");
+    assert_eq!(cursor.stamps.len() as u64 + lost, summary["tick"]["ticks"].as_u64().expect("a count"));
+    let losses: u64 = texts(role(&recorded, "record"))
+        .filter(|document| document["kind"] == "loss" && document["what"] == "ticks")
+        .filter_map(|document| document["count"].as_u64())
+        .sum();
+    assert_eq!(losses, lost, "what is missing is told in the file");
+    // what is missing cannot be replayed over, and is not called identical
+    let replayed = replayed(&file);
+    assert!(!replayed.identical());
+    assert_eq!(
+        replayed.comparison.first_difference.map(|difference| difference.field),
+        Some("tick".to_owned())
+    );
+    assert_eq!(read_by_pyxdf(&laboratory, &[file]).len(), 3 * recorded.streams.len());
+}
+
+/// The JSON documents of a text stream.
+fn texts(stream: &RecordedStream) -> impl Iterator<Item = Value> + '_ {
+    let Values::Texts(texts) = &stream.values else { panic!("{} holds text", stream.header.name) };
+    texts.iter().map(|text| serde_json::from_str(text).expect("JSON"))
+}
+
+#[test]
+fn a_session_with_further_streams_and_disturbances_is_recorded_whole_and_replays() {
+    let laboratory = Laboratory::new("further");
+    let mut outlet = laboratory.outlet("further-array", &["--rate", "1000"]);
+    let _gaze = laboratory.outlet("further-gaze", &["--rate", "120"]);
+    let mut markers = laboratory.python("markers.py", &["--name", "further-task", "--channels", "2"]);
+    markers.expect_line("ready");
+    let configuration = laboratory.controlled(
+        "name = \"further-array\"\nbinning = \"mean\"",
+        "task.name = \"further-task\"\n[record]\nstream = [{ key = \"gaze\", name = \"further-gaze\" }]",
+    );
+    // the model was fitted with bins of one sample
+    let text = fs::read_to_string(&configuration).expect("the configuration");
+    let without =
+        text.lines().filter(|line| !line.starts_with("decoder.model") && !line.starts_with("start"));
+    fs::write(&configuration, without.collect::<Vec<_>>().join("\n")).expect("the configuration");
+    let file = laboratory.path("session.xdf");
+    let daemon = recording(&laboratory, &configuration, &file);
+    let ticks = |status: &Value| status["tick"]["ticks"].as_u64().expect("a count");
+    daemon.wait_until("ticks", |status| ticks(status) > 50);
+    // a marker stream is found within seconds
+    daemon.wait_until("the task stream", |status| {
+        status["streams"].as_array().is_some_and(|streams| {
+            streams.iter().any(|stream| stream["key"] == "task markers" && stream["health"] == "live")
+        })
+    });
+    for text in ["hello <b> & \"c\"", "{\"kind\":\"trial\",\"data\":{\"trial\":1,\"phase\":\"start\"}}"] {
+        markers.say(text);
+        markers.expect_line("done");
+    }
+    outlet.disturb("pause");
+    daemon.wait_until("it stalls", |status| status["streams"][0]["health"] == "stalled");
+    outlet.disturb("burst 300");
+    outlet.disturb("go");
+    let after = ticks(&daemon.status());
+    daemon.wait_until("it goes on after the pause", |status| ticks(status) > after + 25);
+    let (code, _) = daemon.http("POST", "/v1/stop", Some(&serde_json::json!({})), false);
+    assert_eq!(code, 200, "a stop is taken");
+    daemon.wait_until("hold", |status| status["state"] == "hold");
+    let summary = daemon.end();
+    let recording = &summary["recording"];
+    for lost in ["lost_samples", "lost_ticks", "lost_events", "lost_texts", "failed_writes"] {
+        assert_eq!(recording[lost], 0, "{lost}: {recording}");
+    }
+
+    let recorded = read_xdf(&file).expect("readable");
+    assert!(recorded.problems.is_empty(), "{:?}", recorded.problems);
+    let array = stream(&recorded, "further-array");
+    let received = summary["streams"][0]["received"].as_u64().expect("a count");
+    assert_eq!(
+        array.stamps.len() as u64,
+        received,
+        "every sample that was received is recorded, dropped ones too"
+    );
+    assert!(!array.clock_offsets.is_empty());
+    assert!(array.header.labels.is_some(), "the sender's header is kept");
+    let gaze = stream(&recorded, "further-gaze");
+    assert_eq!(gaze.header.role.as_deref(), Some("extra"));
+    assert_eq!(gaze.header.key.as_deref(), Some("gaze"));
+    assert!(gaze.stamps.len() > 100, "{}", gaze.stamps.len());
+    let task = stream(&recorded, "further-task");
+    let Values::Texts(said) = &task.values else { panic!("text") };
+    assert_eq!(said.len(), 4, "two channels");
+    assert_eq!(said[0], "hello <b> & \"c\"");
+    assert!(task.header.xml.contains("a &lt;text&gt; &amp; more"), "{}", task.header.xml);
+    let events: Vec<Value> = texts(role(&recorded, "events")).collect();
+    assert!(events.iter().any(|event| event["kind"] == "trial"), "{events:?}");
+    assert!(events.iter().any(|event| event["data"]["action"] == "stop"), "{events:?}");
+    assert!(texts(role(&recorded, "record")).any(|document| document["kind"] == "end"));
+    if let Values::Numbers(Samples::Double64(features)) = &role(&recorded, "features").values {
+        assert!(features.iter().any(|value| *value != 0.0));
+    }
+    let replayed = replayed(&file);
+    assert!(replayed.identical(), "{:?}", replayed.comparison.first_difference);
+    assert_eq!(replayed.comparison.ticks, summary["tick"]["ticks"].as_u64().expect("a count"));
+}
