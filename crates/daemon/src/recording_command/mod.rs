@@ -6,7 +6,10 @@ mod information;
 use std::{io::Write as _, path::Path};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use kalmind_recording::xdf::repair::{CheckReport, check, repair};
+use kalmind_recording::{
+    edf::{EdfRecording, read_edf},
+    xdf::repair::{CheckReport, check, repair},
+};
 use serde_json::json;
 
 use crate::{
@@ -97,6 +100,18 @@ fn checked(path: &Path) -> Outcome<CheckReport> {
     let report = check(path, follow(&bar));
     bar.finish_and_clear();
     report.map_err(|error| anyhow::anyhow!("{}: {error}", path.display())).or_work()
+}
+
+/// Whether a file begins as EDF or BDF files do.
+fn is_edf(path: &Path) -> bool {
+    let mut first = [0; 8];
+    let read =
+        std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut first));
+    read.is_ok() && (&first == b"0       " || &first == b"\xffBIOSEMI")
+}
+
+fn edf(path: &Path) -> Outcome<EdfRecording> {
+    read_edf(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display())).or_work()
 }
 
 /// A bar of bytes on stderr; invisible where stderr is no terminal.
