@@ -1,7 +1,7 @@
 //! From what calibration gathered to a model that is ready to swap in.
 
 use kalmind_engine::StagedModel;
-use kalmind_filter::{DecoderSpec, FitError, FitSettings, Model, fit};
+use kalmind_filter::{DecoderSpec, FitError, FitProgress, FitReport, FitSettings, Model, fit};
 use kalmind_recording::ModelFileError;
 use kalmind_session::{Calibration, CalibrationError};
 use serde_json::json;
@@ -17,6 +17,8 @@ pub struct CalibrationFit {
     pub staged: Box<StagedModel>,
     /// Training rows.
     pub rows: usize,
+    /// What the fit found.
+    pub report: FitReport,
 }
 
 /// Why there is no model.
@@ -40,7 +42,7 @@ pub enum CalibrationFitError {
 }
 
 /// Fits `spec` to z-scored features and the labels that calibration made; with `shuffle` (a seed) to labels in random
-/// order, as a control; with `guard` behind a guard where the decoder's options leave it open. Runs in a thread of its own on the slow side.
+/// order, as a control; with `guard` behind a guard where the decoder's options leave it open. The seed and the budget are those of `settings`. Runs in a thread of its own on the slow side.
 ///
 /// # Errors
 /// [`CalibrationFitError`].
@@ -50,6 +52,8 @@ pub fn fit_calibration(
     demand: &Demand,
     shuffle: Option<u64>,
     guard: bool,
+    settings: &FitSettings,
+    progress: &mut dyn FnMut(FitProgress),
 ) -> Result<CalibrationFit, CalibrationFitError> {
     if demand.components.len() != 2 {
         return Err(CalibrationFitError::Components(demand.components.len()));
@@ -60,9 +64,8 @@ pub fn fit_calibration(
     }
     let rows = data.training.rows();
     // lagged windows start from the training mean, which z-scores to zero
-    let settings =
-        FitSettings { background: Some(vec![0.0; data.training_mean.len()]), ..FitSettings::default() };
-    let fitted = fit(spec, &data.training, &settings, &mut |_| {})?;
+    let settings = FitSettings { background: Some(vec![0.0; data.training_mean.len()]), ..settings.clone() };
+    let fitted = fit(spec, &data.training, &settings, progress)?;
     let model = Model {
         decoder: *spec,
         streams: demand.streams.clone(),
@@ -79,5 +82,5 @@ pub fn fit_calibration(
     };
     let model = IdentifiedModel::of(&model)?;
     let staged = model.stage_live(guard)?;
-    Ok(CalibrationFit { model, staged, rows })
+    Ok(CalibrationFit { model, staged, rows, report: fitted.report })
 }

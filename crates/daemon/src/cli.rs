@@ -119,21 +119,41 @@ pub struct StreamsArguments {
 /// Where features and states come from.
 #[derive(Args, Clone, Debug)]
 pub struct TableArguments {
+    /// A session's recording, instead of tables: its features, and labels from its targets.
+    #[arg(value_name = "RECORDING", conflicts_with_all = ["features", "states", "rate", "task"])]
+    pub recording: Option<PathBuf>,
+    /// Blocks of the recording to use, separated by commas, or `all` [default: open_loop, or all where there was none].
+    #[arg(long, value_name = "BLOCKS", requires = "recording", conflicts_with = "states_stream")]
+    pub blocks: Option<String>,
+    /// A stream of the recording, by name or key, whose channels are the states, instead of labels from targets.
+    #[arg(long, value_name = "STREAM", requires = "recording")]
+    pub states_stream: Option<String>,
+    /// Channels of that stream, by label or number from 0, separated by commas [default: all].
+    #[arg(long, value_name = "CHANNELS", requires = "states_stream")]
+    pub state_channels: Option<String>,
     /// Features, one row a bin.
-    #[arg(long, value_name = "X.csv")]
-    pub features: PathBuf,
+    #[arg(long, value_name = "X.csv", required_unless_present = "recording")]
+    pub features: Option<PathBuf>,
     /// States to decode, one row a bin, as many as there are features' rows.
-    #[arg(long, value_name = "Z.csv")]
-    pub states: PathBuf,
+    #[arg(long, value_name = "Z.csv", required_unless_present = "recording")]
+    pub states: Option<PathBuf>,
     /// Rows per second, where the files have no `time` column.
     #[arg(long, value_name = "HZ")]
     pub rate: Option<f64>,
     /// Task table: `time,trial,target_x,target_y,cursor_x,cursor_y,hold`.
     #[arg(long, value_name = "T.csv")]
     pub task: Option<PathBuf>,
-    /// Z-score the features with the training rows' mean and standard deviation.
+    /// Z-score the features with the training rows' mean and standard deviation; always with a recording.
     #[arg(long)]
     pub zscore: bool,
+}
+
+impl TableArguments {
+    /// Whether features are z-scored.
+    #[must_use]
+    pub fn is_scored(&self) -> bool {
+        self.zscore || self.recording.is_some()
+    }
 }
 
 /// Arguments of `kalmind fit`.
@@ -229,6 +249,9 @@ pub struct EvaluateArguments {
     /// Print one JSON document on stdout.
     #[arg(long)]
     pub json: bool,
+    /// What the figures do not say.
+    #[arg(skip)]
+    pub note: Option<&'static str>,
 }
 
 /// How fast a recording is replayed.
@@ -248,6 +271,18 @@ pub struct ReplayArguments {
     /// The recording.
     #[arg(value_name = "RECORDING")]
     pub recording: PathBuf,
+    /// Another model instead: the error of its intent against the recorded targets. It says nothing of online control.
+    #[arg(long, value_name = "MODEL", conflicts_with = "decoder")]
+    pub model: Option<PathBuf>,
+    /// Another decoder instead, fitted to the open loop and judged on what came after; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub decoder: Vec<String>,
+    /// Page to write, as `evaluate` does; with --model or --decoder.
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// Seed of whatever is random in the fit.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
     /// As fast as it can (`max`) or as it was (`1`).
     #[arg(long, value_enum, default_value_t = ReplaySpeed::Max)]
     pub speed: ReplaySpeed,

@@ -14,7 +14,8 @@ use crate::{
     configuration::{self, Configuration, ConfigurationErrors, LogFormat, LogLevel},
     demo_command, evaluate_command,
     failure::{Failure, OrFail as _, Outcome},
-    fit_command, network, recording_command, replay_command, run_command, simulate_command, streams_command,
+    fit_command, network, recording_command, replay_command, replay_open_loop, run_command, simulate_command,
+    streams_command,
 };
 
 /// Runs what the command line says.
@@ -65,6 +66,9 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
         }
         Command::Replay(arguments) => {
             start_log(&configuration::Log::default());
+            if arguments.model.is_some() || !arguments.decoder.is_empty() {
+                return replay_open_loop::run(arguments);
+            }
             replay_command::run(arguments)
         }
         Command::Recording(command) => {

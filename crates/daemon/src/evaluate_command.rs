@@ -103,11 +103,16 @@ fn print(arguments: &EvaluateArguments, comparison: &Comparison) -> Outcome<()> 
     let mut out = std::io::stdout().lock();
     match &intervals {
         Some(intervals) if !arguments.json => {
-            write!(out, "{}", text::tables(comparison, intervals)).or_work()
+            write!(out, "{}", text::tables(comparison, intervals)).or_work()?;
+            arguments.note.map_or(Ok(()), |note| writeln!(out, "{note}")).or_work()
         }
         intervals => {
             let asked = intervals.as_ref().filter(|_| arguments.intervals);
-            writeln!(out, "{}", document(comparison, asked)).or_work()
+            let mut document = document(comparison, asked);
+            if let Some(note) = arguments.note {
+                document["note"] = note.into();
+            }
+            writeln!(out, "{document}").or_work()
         }
     }
 }
@@ -133,7 +138,7 @@ fn compare(
         let saturated = saturation(comparison, index).map(|limits| saturated(tables, &limits));
         let first = runs.len();
         for &seed in &comparison.seeds {
-            let options = FitOptions { zscore: arguments.tables.zscore, seed, budget: arguments.budget };
+            let options = FitOptions { zscore: arguments.tables.is_scored(), seed, budget: arguments.budget };
             let tables_to_fit = saturated.as_ref().unwrap_or(tables);
             let (model, fitted, seconds) = fit_tables(tables_to_fit, &split.train, spec, &options, label)?;
             for warning in &fitted.report.warnings {

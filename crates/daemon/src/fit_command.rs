@@ -1,6 +1,6 @@
 //! `kalmind fit`: a decoder fitted to tables, written as a model file.
 
-use std::{fmt::Write as _, io::Write as _, ops::Range};
+use std::{fmt::Write as _, io::Write as _, ops::Range, path::Path};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_acquisition::clock;
@@ -9,8 +9,11 @@ use kalmind_types::{Binning, Component, StreamFeatures};
 use serde_json::json;
 
 use crate::{
+    calibration_fit::fit_calibration,
     cli::FitArguments,
     failure::{OrFail as _, Outcome},
+    model::Demand,
+    recorded::gather,
     tables::Tables,
 };
 
@@ -20,6 +23,9 @@ use crate::{
 /// Exit code 2 for arguments and tables that cannot be used, 1 for a fit that fails.
 pub fn run(arguments: &FitArguments) -> Outcome<()> {
     let spec: DecoderSpec = arguments.decoder.parse().or_usage()?;
+    if let (Some(recording), None) = (&arguments.tables.recording, &arguments.tables.states_stream) {
+        return run_recording(arguments, recording, &spec);
+    }
     let binning = binning(&arguments.binning).or_usage()?;
     let tables = Tables::read(&arguments.tables).or_usage()?;
     let rows = match &arguments.rows {
@@ -27,18 +33,24 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
         None => 0..tables.features.rows,
     };
     let options =
-        FitOptions { zscore: arguments.tables.zscore, seed: arguments.seed, budget: arguments.budget };
+        FitOptions { zscore: arguments.tables.is_scored(), seed: arguments.seed, budget: arguments.budget };
     let (mut model, fitted, seconds) =
         fit_tables(&tables, core::slice::from_ref(&rows), &spec, &options, "").or_work()?;
-    for stream in &mut model.streams {
-        stream.binning = binning;
+    if tables.session.is_none() {
+        for stream in &mut model.streams {
+            stream.binning = binning;
+        }
     }
-    model.participant.clone_from(&arguments.participant);
+    if arguments.participant.is_some() {
+        model.participant.clone_from(&arguments.participant);
+    }
     if let Some(names) = &arguments.components {
         name_components(&mut model.components, names).or_usage()?;
     }
-    for component in &mut model.components {
-        component.unit.clone_from(&arguments.unit);
+    if !arguments.unit.is_empty() {
+        for component in &mut model.components {
+            component.unit.clone_from(&arguments.unit);
+        }
     }
     let id = kalmind_recording::write_model(&arguments.output, &model).or_work()?;
     let mut out = std::io::stdout().lock();
@@ -63,6 +75,71 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
         .or_work()?;
         write!(out, "{}", findings(&fitted.report)).or_work()?;
     }
+    for warning in &fitted.report.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(())
+}
+
+/// A fit to a session's targets: what the session would have fitted, on the blocks that are asked for.
+fn run_recording(arguments: &FitArguments, recording: &Path, spec: &DecoderSpec) -> Outcome<()> {
+    if arguments.rows.is_some() || arguments.components.is_some() || !arguments.unit.is_empty() {
+        let error = anyhow::anyhow!(
+            "--rows, --components and --unit belong to tables: of a recording --blocks chooses, and the session says the rest"
+        );
+        return Err(error).or_usage();
+    }
+    let gathered = gather(recording, arguments.tables.blocks.as_deref()).or_usage()?;
+    let session = &gathered.session;
+    let demand = Demand {
+        streams: session.engine.features.clone(),
+        bin_ms: session.bin_ms,
+        components: session.components.clone(),
+        participant: arguments
+            .participant
+            .clone()
+            .or_else(|| Some(session.participant.clone()).filter(|code| !code.is_empty())),
+    };
+    let start = clock::seconds();
+    let budget = arguments.budget.map(|seconds| Budget { end: start + seconds, clock: clock::seconds });
+    let settings = FitSettings { seed: arguments.seed, budget, background: None };
+    let bar = progress_bar(1000);
+    let fitted = fit_calibration(
+        &gathered.calibration,
+        spec,
+        &demand,
+        None,
+        session.guard,
+        &settings,
+        &mut |progress| {
+            bar.set_message(format!("{} {}", spec.decoder, progress.stage));
+            bar.set_position((progress.done * 1000.0) as u64);
+        },
+    );
+    bar.finish_and_clear();
+    let fitted = fitted.or_work()?;
+    let seconds = clock::seconds() - start;
+    let id = kalmind_recording::write_model(&arguments.output, &fitted.model.model).or_work()?;
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        let report = json!({
+            "model": arguments.output, "sha256": id.to_hex(), "decoder": spec.to_string(),
+            "recording": recording, "blocks": gathered.blocks, "train_bins": fitted.rows, "bin_ms": session.bin_ms,
+            "fit_seconds": seconds, "report": fitted.report, "chosen": fitted.report.chosen(),
+        });
+        return writeln!(out, "{report}").or_work();
+    }
+    writeln!(
+        out,
+        "{spec} fitted to {} bins of {} ({}) in {seconds:.2} s\n{} (sha256 {})",
+        fitted.rows,
+        gathered.blocks,
+        recording.display(),
+        arguments.output.display(),
+        id.to_hex()
+    )
+    .or_work()?;
+    write!(out, "{}", findings(&fitted.report)).or_work()?;
     for warning in &fitted.report.warnings {
         tracing::warn!("{warning}");
     }
@@ -168,7 +245,8 @@ pub fn fit_tables(
     let zscore = options
         .zscore
         .then(|| ZScore { mean: statistics.mean.clone(), standard_deviation: statistics.deviation.clone() });
-    let law = kalmind_filter::LabelLaw::default();
+    let session = tables.session.as_ref();
+    let law = session.and_then(|session| session.label_law).unwrap_or_default();
     let data = tables.training(rows, zscore.as_ref(), law.skip_ms);
     let background =
         zscore.as_ref().map_or_else(|| statistics.mean.clone(), |zscore| zscore.apply(&statistics.mean));
@@ -189,18 +267,23 @@ pub fn fit_tables(
     };
     let model = Model {
         decoder: *spec,
-        streams: vec![StreamFeatures {
-            binning: Binning::Sample,
-            channels: tables.features.width,
-            labels: tables.features.columns.clone(),
-        }],
+        streams: session.map_or_else(
+            || {
+                let labels = tables.features.columns.clone();
+                vec![StreamFeatures { binning: Binning::Sample, channels: tables.features.width, labels }]
+            },
+            |session| session.streams.clone(),
+        ),
         bin_ms: tables.bin_ms,
-        components: components.into_iter().map(|name| Component { name, unit: String::new() }).collect(),
+        components: session.map_or_else(
+            || components.into_iter().map(|name| Component { name, unit: String::new() }).collect(),
+            |session| session.components.clone(),
+        ),
         training_mean: statistics.mean,
         zscore,
         // states come as data; with a task, the law says which rows were left out of the measurement
         label_law: tables.task.is_some().then_some(law),
-        participant: None,
+        participant: session.and_then(|session| session.participant.clone()),
         training_hash: Some(data.hash()),
         report: Some(json!(fitted.report)),
         guard: Some(fitted.guard.clone()),

@@ -24,6 +24,7 @@ pub mod recorded;
 pub mod recorder;
 pub mod recording_command;
 pub mod replay_command;
+pub mod replay_open_loop;
 pub mod report;
 pub mod run_command;
 pub mod signals;

@@ -2,14 +2,18 @@
 
 use std::ops::Range;
 
-use kalmind_filter::{TaskSample, TrainingData, ZScore};
+use kalmind_filter::{LabelLaw, TaskSample, TrainingData, ZScore};
 use kalmind_recording::{
     RowCountMismatch, RowsError, Table, TableError, TaskTable, read_table, read_task_table, require_same_rows,
 };
 use kalmind_signal::FeatureStatistics;
+use kalmind_types::{Component, StreamFeatures};
 use nalgebra::DMatrix;
 
-use crate::cli::TableArguments;
+use crate::{
+    cli::TableArguments,
+    recorded::{RecordedTablesError, gather, label_tables, stream_tables},
+};
 
 /// Why tables cannot be used together.
 #[derive(Debug, thiserror::Error)]
@@ -63,9 +67,28 @@ pub enum TablesError {
         /// Its time.
         second_time: f64,
     },
+    /// Neither a recording nor tables.
+    #[error("give a recording, or --features and --states")]
+    Nothing,
+    /// A recording that gives no tables.
+    #[error(transparent)]
+    Recording(#[from] RecordedTablesError),
     /// A rate that is none.
     #[error("--rate {0}: a positive number of rows per second is expected")]
     BadRate(f64),
+}
+
+/// What a session's recording knows and a table does not: a model fitted on it carries this.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    /// Features of the streams.
+    pub streams: Vec<StreamFeatures>,
+    /// Components of the states.
+    pub components: Vec<Component>,
+    /// Participant code.
+    pub participant: Option<String>,
+    /// The law that the labels were made by; none where states are a recorded stream.
+    pub label_law: Option<LabelLaw>,
 }
 
 /// Features and states of the same rows.
@@ -81,19 +104,31 @@ pub struct Tables {
     pub bin_ms: f64,
     /// Time of each row in seconds.
     pub time: Vec<f64>,
+    /// The session that they were recorded in.
+    pub session: Option<Session>,
 }
 
 impl Tables {
-    /// Reads the files and checks them against each other.
+    /// Reads the recording, or the files, and checks them against each other.
     ///
     /// # Errors
     /// [`TablesError`].
     pub fn read(arguments: &TableArguments) -> Result<Self, TablesError> {
-        let features = read_table(&arguments.features)?;
-        let states = read_table(&arguments.states)?;
+        if let Some(recording) = &arguments.recording {
+            let blocks = arguments.blocks.as_deref();
+            return Ok(match &arguments.states_stream {
+                Some(stream) => stream_tables(recording, stream, arguments.state_channels.as_deref())?,
+                None => label_tables(&gather(recording, blocks).map_err(RecordedTablesError::Gather)?)?,
+            });
+        }
+        let (Some(features_path), Some(states_path)) = (&arguments.features, &arguments.states) else {
+            return Err(TablesError::Nothing);
+        };
+        let features = read_table(features_path)?;
+        let states = read_table(states_path)?;
         let name = |path: &std::path::Path| path.display().to_string();
-        let features_name = name(&arguments.features);
-        require_same_rows((&features_name, features.rows), (&name(&arguments.states), states.rows))?;
+        let features_name = name(features_path);
+        require_same_rows((&features_name, features.rows), (&name(states_path), states.rows))?;
         let task = arguments.task.as_deref().map(read_task_table).transpose()?;
         if let (Some(path), Some(task)) = (&arguments.task, &task) {
             require_same_rows((&features_name, features.rows), (&name(path), task.rows.len()))?;
@@ -104,10 +139,8 @@ impl Tables {
             return Err(TablesError::BadRate(rate));
         }
         let task_time = task.as_ref().and_then(|task| task.time.clone());
-        let others = [
-            (&arguments.states, &states.time),
-            (arguments.task.as_ref().unwrap_or(&arguments.states), &task_time),
-        ];
+        let others =
+            [(states_path, &states.time), (arguments.task.as_ref().unwrap_or(states_path), &task_time)];
         let time = features.time.clone().or_else(|| states.time.clone());
         if let Some(step) = time.as_deref().and_then(median_step) {
             if let Some(rate) = arguments.rate
@@ -133,7 +166,7 @@ impl Tables {
         let period = arguments.rate.map(f64::recip).or_else(|| time.as_deref().and_then(median_step));
         let Some(period) = period else { return Err(TablesError::NoRate { file: features_name }) };
         let time = time.unwrap_or_else(|| (0..features.rows).map(|row| row as f64 * period).collect());
-        Ok(Self { features, states, task, bin_ms: period * 1e3, time })
+        Ok(Self { features, states, task, bin_ms: period * 1e3, time, session: None })
     }
 
     /// A range of rows from the command line.
@@ -247,8 +280,14 @@ mod tests {
     fn no_window_reaches_from_one_range_of_rows_into_the_next() {
         let time: Vec<f64> = (0..10).map(|row| f64::from(row) + if row >= 8 { 5.0 } else { 0.0 }).collect();
         let values: Vec<f64> = (0..10).map(f64::from).collect();
-        let tables =
-            Tables { features: table(values.clone()), states: table(values), task: None, bin_ms: 1e3, time };
+        let tables = Tables {
+            features: table(values.clone()),
+            states: table(values),
+            task: None,
+            bin_ms: 1e3,
+            time,
+            session: None,
+        };
         let data = tables.training(&[0..3, 5..10], None, 0.0);
         assert_eq!(data.segment_starts, [3, 6], "where the ranges meet, and where time has a gap");
         assert_eq!(data.features.as_slice(), [0.0, 1.0, 2.0, 5.0, 6.0, 7.0, 8.0, 9.0]);

@@ -1,6 +1,6 @@
 //! What a task leaves to fit a decoder on: features paired with what the participant is taken to have meant.
 
-use kalmind_filter::{LabelLaw, TrainingData, ZScore};
+use kalmind_filter::{LabelLaw, TaskSample, TrainingData, ZScore};
 use kalmind_signal::FeatureStatistics;
 use kalmind_types::{LslTime, Position, Target, TickOutput, Velocity};
 use nalgebra::DMatrix;
@@ -55,6 +55,8 @@ pub struct CalibrationData {
     pub zscore: Option<ZScore>,
     /// The law behind the labels.
     pub label_law: LabelLaw,
+    /// Which gathered row each training row's features are from.
+    pub gathered: Vec<usize>,
     /// Rows that train the measurement model.
     pub measurement_rows: usize,
     /// Features without a single valid value.
@@ -90,6 +92,8 @@ struct Previous {
 #[derive(Clone, Copy, Debug)]
 struct RunningTrial {
     number: Option<u64>,
+    /// Counts trials.
+    count: u64,
     target: Target,
     start: LslTime,
 }
@@ -97,6 +101,8 @@ struct RunningTrial {
 #[derive(Clone, Copy, Debug)]
 struct Row {
     label: Velocity,
+    /// What the task showed.
+    task: TaskSample,
     /// Complete, few features masked, past the trial's first moments.
     measures: bool,
     starts_segment: bool,
@@ -116,6 +122,7 @@ pub struct Calibration {
     rows: Vec<Row>,
     previous: Option<Previous>,
     trial: Option<RunningTrial>,
+    trials: u64,
     segment_open: bool,
     refused: u64,
 }
@@ -130,6 +137,7 @@ impl Calibration {
             rows: Vec::new(),
             previous: None,
             trial: None,
+            trials: 0,
             segment_open: false,
             refused: 0,
         }
@@ -138,6 +146,12 @@ impl Calibration {
     /// Rows gathered.
     pub fn rows(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Whether a gathered row has any feature: its bin was complete.
+    pub fn has_features(&self, row: usize) -> bool {
+        let features = self.features.get(row * self.width..(row + 1) * self.width);
+        features.is_some_and(|features| features.iter().any(|value| value.is_finite()))
     }
 
     /// Rows refused because the memory set aside for calibration was full.
@@ -163,7 +177,10 @@ impl Calibration {
         };
         let trial = match self.trial {
             Some(trial) if trial.number == tick.trial && trial.target == target => trial,
-            _ => RunningTrial { number: tick.trial, target, start: before.time },
+            _ => {
+                self.trials += 1;
+                RunningTrial { number: tick.trial, count: self.trials - 1, target, start: before.time }
+            }
         };
         self.trial = Some(trial);
         if !output.state.moves() {
@@ -186,6 +203,12 @@ impl Calibration {
         }
         self.rows.push(Row {
             label: self.options.label_law.label(before.position, target.position),
+            task: TaskSample {
+                trial: trial.count,
+                target: Some(target.position),
+                cursor: before.position,
+                hold: before.position.distance(target.position) <= target.radius,
+            },
             measures,
             starts_segment: !self.segment_open,
         });
@@ -231,11 +254,12 @@ impl Calibration {
                 states,
                 measurement: Some(measurement),
                 segment_starts,
-                task: None,
+                task: Some(pairs.iter().map(|pair| self.rows[pair.label].task).collect()),
             },
             training_mean: mean,
             zscore,
             label_law: self.options.label_law,
+            gathered: pairs.iter().map(|pair| pair.features).collect(),
             measurement_rows,
             dead_features,
         })

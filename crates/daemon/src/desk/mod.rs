@@ -17,7 +17,7 @@ use kalmind_acquisition::{
     ring::{Consumer, Producer},
 };
 use kalmind_engine::StagedModel;
-use kalmind_filter::{DecoderSpec, LabelLaw};
+use kalmind_filter::{DecoderSpec, FitSettings, LabelLaw};
 use kalmind_output::DecoderInfo;
 use kalmind_session::{
     Calibration, CalibrationOptions, CalibrationTick, Phase, Radial8, Radial8Options, Radial8Tick, TaskBlock,
@@ -287,7 +287,15 @@ impl Desk {
             }
         });
         let fit = move || {
-            let fitted = fit_calibration(&calibration, &spec, &demand, shuffle, guard);
+            let fitted = fit_calibration(
+                &calibration,
+                &spec,
+                &demand,
+                shuffle,
+                guard,
+                &FitSettings::default(),
+                &mut |_| {},
+            );
             desk.send_patiently(Message::Fitted(fitted.map(Box::new).map_err(|error| error.to_string())));
         };
         if let Err(error) = std::thread::Builder::new().name("kalmind-fit".to_owned()).spawn(fit) {
@@ -296,7 +304,7 @@ impl Desk {
     }
 
     fn take_fit(&mut self, fit: CalibrationFit) {
-        let CalibrationFit { model, staged, rows } = fit;
+        let CalibrationFit { model, staged, rows, .. } = fit;
         let name = model.model.decoder.to_string();
         let hash = model.id.to_hex();
         let id = model.id;

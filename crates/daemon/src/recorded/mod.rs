@@ -2,15 +2,19 @@
 
 mod comparison;
 mod documents;
+mod gathering;
 mod playback;
 mod reading;
 mod samples;
+mod tables;
 
 pub use comparison::{Comparison, Difference};
 pub use documents::{
     ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, ModelPart, RecordDocument,
     SessionDocument, TickDocument,
 };
+pub use gathering::{GatherError, Gathered, gather};
 pub use playback::{Playback, PlaybackError};
 pub use reading::{Item, ReadError, SessionReader, Wanted};
 pub use samples::RecordedSamples;
+pub use tables::{RecordedTablesError, label_tables, stream_tables};

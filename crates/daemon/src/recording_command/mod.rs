@@ -52,19 +52,25 @@ fn run_check(arguments: &RecordingFile) -> Outcome<()> {
         let samples: u64 = report.streams.values().map(|stream| stream.samples).sum();
         writeln!(out, "whole: {} streams, {samples} samples, {} bytes", report.streams.len(), report.length)
             .or_work()?;
-    } else {
-        for problem in report.problems.iter().take(SHOWN) {
-            writeln!(out, "byte {}: {}", problem.offset, problem.text).or_work()?;
-        }
-        if report.problems.len() > SHOWN {
-            writeln!(out, "and {} more (--json prints all)", report.problems.len() - SHOWN).or_work()?;
-        }
     }
     if report.is_valid() {
         return Ok(());
     }
+    let mut said = report
+        .problems
+        .iter()
+        .take(SHOWN)
+        .map(|problem| format!("byte {}: {}", problem.offset, problem.text))
+        .collect::<Vec<_>>();
+    if report.problems.len() > SHOWN {
+        said.push(format!("and {} more (--json prints all)", report.problems.len() - SHOWN));
+    }
     let file = arguments.file.display();
-    Err(anyhow::anyhow!("{file} is not whole: `kalmind recording repair {file}` mends it")).or_work()
+    Err(anyhow::anyhow!(
+        "{file} is not whole: `kalmind recording repair {file}` mends it\n{}",
+        said.join("\n")
+    ))
+    .or_work()
 }
 
 fn run_repair(arguments: &RepairArguments) -> Outcome<()> {

@@ -46,9 +46,12 @@ pub fn page(
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <title>Kalmind: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>Decoders on held-out rows</h1>\n\
-         <p>{}</p>\n<nav aria-label=\"Sections\">",
+         <p>{}</p>\n{}<nav aria-label=\"Sections\">",
         Escaped(&names.join(", ")),
         tables::summary(comparison),
+        arguments
+            .note
+            .map_or_else(String::new, |note| format!("<p><strong>{}</strong></p>\n", Escaped(note))),
     );
     for (anchor, heading, _) in &sections {
         let _infallible = write!(page, "<a href=\"#{anchor}\">{heading}</a> ");

@@ -11,8 +11,9 @@ use crate::{cli::EvaluateArguments, evaluation::comparison::Comparison};
 /// Everything that it takes to get the same figures again.
 pub(super) fn section(arguments: &EvaluateArguments, comparison: &Comparison) -> anyhow::Result<String> {
     let files = [
-        ("features", Some(&arguments.tables.features)),
-        ("states", Some(&arguments.tables.states)),
+        ("recording", arguments.tables.recording.as_ref()),
+        ("features", arguments.tables.features.as_ref()),
+        ("states", arguments.tables.states.as_ref()),
         ("task", arguments.tables.task.as_ref()),
         ("model", arguments.model.as_ref()),
     ];
