@@ -303,6 +303,9 @@ pub enum RecordingCommand {
     /// Streams, rates, gaps, duration, and who wrote it.
     #[command(after_help = "Example: kalmind recording info session.xdf --json")]
     Info(RecordingFile),
+    /// The page of a session: signals, targets, latency, what needs attention. Each run writes it beside its recording.
+    #[command(after_help = "Example: kalmind recording report session.xdf")]
+    Report(ReportArguments),
     /// Every stream as a CSV file (docs/nwb.md: as NWB).
     #[command(after_help = "Example: kalmind recording export session.xdf --csv session")]
     Export(ExportArguments),
@@ -331,6 +334,17 @@ pub struct RepairArguments {
     /// Print one JSON document on stdout.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `kalmind recording report`.
+#[derive(Args, Clone, Debug)]
+pub struct ReportArguments {
+    /// The recording of a session.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Page to write [default: beside the recording].
+    #[arg(short = 'o', long = "output", value_name = "FILE.html")]
+    pub output: Option<PathBuf>,
 }
 
 /// Which stamps an export has.

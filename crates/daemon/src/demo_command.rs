@@ -126,6 +126,7 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
     let progress = daemon.controls().desk.progress();
     drop(participant);
     let summary = daemon.shut_down(Actor::Signal);
+    summary.write_page();
     followed.or_work()?;
     report(arguments, closed_loop, &progress, &summary)
 }

@@ -58,6 +58,7 @@ pub fn run(arguments: &RunArguments, configuration: Configuration, network: &Net
     } else {
         say(&summary.text());
     }
+    summary.write_page();
     if died { Err(anyhow::anyhow!("a thread ended by itself; the log says why")).or_work() } else { Ok(()) }
 }
 

@@ -1,12 +1,35 @@
 //! The end of a run, for people and for programs.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::Path};
 
 use serde_json::{Map, Value, json};
 
-use crate::daemon::Summary;
+use crate::{
+    commands::say,
+    daemon::Summary,
+    report::{page_beside, write_session_page},
+};
 
 impl Summary {
+    /// Writes the page of the session beside its recording, if there is one, and says where it is. A run ends well whether
+    /// or not its page can be written.
+    pub fn write_page(&self) {
+        let Some(file) = self.recording.as_ref().and_then(|recording| recording["file"].as_str()) else {
+            return;
+        };
+        let page = page_beside(Path::new(file));
+        if page.exists() {
+            return say(&format!(
+                "no page of the session: {} exists already; `kalmind recording report {file} -o FILE.html` writes one",
+                page.display()
+            ));
+        }
+        match write_session_page(Path::new(file), &page) {
+            Ok(()) => say(&format!("page of the session: {}", page.display())),
+            Err(error) => say(&format!("no page of the session: {error}")),
+        }
+    }
+
     /// A count by name.
     #[must_use]
     pub fn count(&self, name: &str) -> u64 {

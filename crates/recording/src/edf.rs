@@ -296,7 +296,7 @@ fn number<T: core::str::FromStr>(
     length: usize,
 ) -> Result<T, EdfError> {
     let found = text(&header[offset..offset + length]);
-    found.parse().map_err(|_| wrong(field, offset, &found, "a number"))
+    found.parse().map_err(|_not_a_number| wrong(field, offset, &found, "a number"))
 }
 
 fn wrong(field: &'static str, offset: usize, found: &str, expected: &'static str) -> EdfError {

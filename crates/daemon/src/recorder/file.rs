@@ -137,7 +137,7 @@ pub fn file_name(instance: &str, participant: &str, unix: f64) -> String {
 
 /// A moment in Unix time as ISO 8601 in UTC, with the zone written as every reader of XDF takes it.
 #[must_use]
-pub(super) fn date(unix: f64) -> String {
+pub fn date(unix: f64) -> String {
     let moment =
         time::OffsetDateTime::from_unix_timestamp(unix as i64).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
     format!(

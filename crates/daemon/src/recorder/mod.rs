@@ -28,7 +28,7 @@ use kalmind_recording::xdf::encode::HeaderFields;
 use kalmind_types::{Event, LslTime, SampleBlock, StreamDescription};
 use serde_json::Value;
 
-pub use file::{FileError, file_name, free_bytes};
+pub use file::{FileError, date, file_name, free_bytes};
 pub use status::RecorderStatus;
 pub use writing::Message;
 
@@ -184,7 +184,7 @@ impl Recorder {
         let synced = file.try_clone()?;
         let syncing = Syncing::spawn(file.try_clone()?, Arc::clone(&status))?;
         let now = clock::now();
-        let date = file::date(session.clock.unix);
+        let date = date(session.clock.unix);
         let labels = feature_labels(session);
         let beginning = Beginning { session, features: &labels, row, now, date: &date };
         let mut writing = Writing::new(file, beginning, ticks, messages, status);

@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::{
     cli::{RecordingCommand, RecordingFile, RepairArguments},
     failure::{OrFail as _, Outcome},
+    report::{page_beside, write_session_page},
 };
 
 /// Runs the command.
@@ -26,6 +27,11 @@ pub fn run(command: &RecordingCommand) -> Outcome<()> {
         RecordingCommand::Check(arguments) => run_check(arguments),
         RecordingCommand::Repair(arguments) => run_repair(arguments),
         RecordingCommand::Info(arguments) => information::run(arguments),
+        RecordingCommand::Report(arguments) => {
+            let page = arguments.output.clone().unwrap_or_else(|| page_beside(&arguments.file));
+            write_session_page(&arguments.file, &page).or_work()?;
+            writeln!(std::io::stdout().lock(), "{}", page.display()).or_work()
+        }
         RecordingCommand::Export(arguments) => export::run(arguments),
     }
 }

@@ -1,4 +1,4 @@
-//! The page that `kalmind evaluate --report` writes: one file without scripts that asks no network for anything.
+//! Pages: of an evaluation and of a session, each one file without scripts that asks no network for anything.
 
 mod calibration;
 mod channels;
@@ -6,11 +6,13 @@ mod courses;
 mod markup;
 mod plot;
 mod provenance;
+mod session;
 mod tables;
 
 use std::fmt::Write as _;
 
 use markup::Escaped;
+pub use session::{SessionPageError, page_beside, write_session_page};
 
 use crate::{
     cli::EvaluateArguments,

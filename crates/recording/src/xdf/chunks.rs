@@ -142,11 +142,11 @@ impl<R: Read> ChunkReader<R> {
     ///
     /// # Errors
     /// [`XdfError`]: after one the reader is of no more use at this place.
-    pub fn next(&mut self) -> Result<Option<Chunk<'_>>, XdfError> {
+    pub fn next_chunk(&mut self) -> Result<Option<Chunk<'_>>, XdfError> {
         self.next_but(|_| false)
     }
 
-    /// As [`Self::next`], without the samples of the streams that `skip` names: they are read past.
+    /// As [`Self::next_chunk`], without the samples of the streams that `skip` names: they are read past.
     ///
     /// # Errors
     /// [`XdfError`].
@@ -174,7 +174,7 @@ impl<R: Read> ChunkReader<R> {
         if length > self.left() {
             return Err(torn(length));
         }
-        if length < 2 || length > MAX_CHUNK {
+        if !(2..=MAX_CHUNK).contains(&length) {
             return Err(XdfError::damaged(begin, format!("a chunk of {length} bytes")));
         }
         let mut tag = [0; 2];

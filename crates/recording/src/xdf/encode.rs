@@ -3,6 +3,8 @@
 //! Source: the specification of XDF 1.0 (github.com/sccn/xdf/wiki/Specifications). Every function appends to a buffer
 //! that the caller owns and keeps, so that nothing is allocated once the buffer has grown.
 
+use std::fmt::Write as _;
+
 use kalmind_types::{NumberFormat, SampleRows, StreamTime};
 
 /// The first four bytes of every file.
@@ -207,7 +209,7 @@ pub fn boundary(to: &mut Vec<u8>) {
 pub fn stream_footer(to: &mut Vec<u8>, id: u32, fields: &FooterFields<'_>) {
     let mut offsets = String::new();
     for (time, value) in fields.clock_offsets {
-        offsets.push_str(&format!("<offset><time>{time}</time><value>{value}</value></offset>"));
+        let _infallible = write!(offsets, "<offset><time>{time}</time><value>{value}</value></offset>");
     }
     let xml = format!(
         "<?xml version=\"1.0\"?><info><first_timestamp>{}</first_timestamp><last_timestamp>{}</last_timestamp>\

@@ -129,7 +129,7 @@ pub fn check_source<R: Read + Seek>(
     let mut begin = 0;
     let (mut stamps, mut values) = (Vec::new(), Values::Texts(Vec::new()));
     loop {
-        match reader.next() {
+        match reader.next_chunk() {
             Ok(None) => break,
             Ok(Some(chunk)) => {
                 let end = chunk.offset + chunk.length;
@@ -145,16 +145,12 @@ pub fn check_source<R: Read + Seek>(
                 let damage = error.offset();
                 report.note(damage, error.to_string());
                 report.whole.push((begin, damage));
-                match find_boundary(reader.into_inner(), damage + 1, length)? {
-                    Some((source, next)) => {
-                        begin = next;
-                        reader = ChunkReader::at(source, length, next);
-                    }
-                    None => {
-                        begin = length;
-                        break;
-                    }
-                }
+                let Some((source, next)) = find_boundary(reader.into_inner(), damage + 1, length)? else {
+                    begin = length;
+                    break;
+                };
+                begin = next;
+                reader = ChunkReader::at(source, length, next);
             }
         }
     }
@@ -280,13 +276,13 @@ impl CheckReport {
                 }
                 stream.saw(stamps);
             }
-            Content::ClockOffset { stream: id, time, offset: value } => match self.streams.get_mut(&id) {
-                Some(stream) => stream.clock_offsets.push((time, value)),
-                None => {
+            Content::ClockOffset { stream: id, time, offset: value } => {
+                let Some(stream) = self.streams.get_mut(&id) else {
                     self.note(offset, format!("a clock offset of stream {id}, which has no header"));
                     return false;
-                }
-            },
+                };
+                stream.clock_offsets.push((time, value));
+            }
             Content::StreamFooter(id, xml) => match (StreamFooter::parse(xml), self.streams.get_mut(&id)) {
                 (Ok(footer), Some(stream)) => {
                     stream.footer = Some(footer);
