@@ -1,5 +1,7 @@
 //! The commands that take a recording, on the real program and the fixture's session.
 
+#![expect(clippy::expect_used, reason = "a test ends by panicking")]
+
 mod program;
 
 use std::{fs, path::Path};
@@ -94,7 +96,7 @@ fn another_decoder_is_judged_by_the_targets_and_the_figures_say_what_they_do_not
 #[test]
 fn replay_prints_one_json_document_of_the_documented_form_at_either_speed() {
     let folder = Folder::new();
-    let golden: Value = json(
+    let golden = json(
         &fs::read_to_string(Path::new(&session()).with_file_name("golden.json")).expect("the golden replay"),
     );
     for speed in ["max", "1"] {

@@ -3,6 +3,8 @@
 //! `fixtures/session/session.xdf` was recorded live (fixtures/session/make.py): open loop, fit, swap, closed loop, a STOP
 //! and a resume, a burst of late samples. `golden.json` beside it holds what replay gave when it was made.
 
+#![expect(clippy::expect_used, reason = "a test ends by panicking")]
+
 use std::{
     collections::BTreeSet,
     fs,

@@ -122,7 +122,7 @@ pub struct TableArguments {
     /// A session's recording, instead of tables: its features, and labels from its targets.
     #[arg(value_name = "RECORDING", conflicts_with_all = ["features", "states", "rate", "task"])]
     pub recording: Option<PathBuf>,
-    /// Blocks of the recording to use, separated by commas, or `all` [default: open_loop, or all where there was none].
+    /// Blocks of the recording to use, separated by commas, or `all` [default: `open_loop`, or all where there was none].
     #[arg(long, value_name = "BLOCKS", requires = "recording", conflicts_with = "states_stream")]
     pub blocks: Option<String>,
     /// A stream of the recording, by name or key, whose channels are the states, instead of labels from targets.

@@ -397,7 +397,7 @@ fn session_document(plan: &Plan, session: &str, run: u64, started: ClockReading)
         bin_ms: plan.bin_ms,
         components: info.components,
         workspace: [info.workspace.width, info.workspace.height],
-        kernel_path: kalmind_filter::kernel_path().to_string(),
+        kernel_path: kalmind_filter::kernel_path().to_owned(),
         guard: configuration.decoder.guard,
         engine: plan.engine(),
         streams: plan

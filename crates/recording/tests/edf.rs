@@ -1,14 +1,14 @@
 //! The reader of EDF beside an independent one, on files made here, and on files that are wrong.
 
-#[allow(dead_code, reason = "shared by several test programs, each of which uses a part")]
+#![expect(
+    clippy::expect_used,
+    clippy::float_cmp,
+    reason = "a test ends by panicking, and numbers that are kept as they are have to come back as they are"
+)]
+
 mod xdf_files;
 
-use std::{
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 use kalmind_recording::edf::{EdfError, edf_from_bytes, read_edf};
 use serde_json::Value;
@@ -48,22 +48,40 @@ fn file(kind: &str, onsets: &[f64]) -> Vec<u8> {
     for signal in &signals {
         put(&mut header, signal.label, 16);
     }
-    signals.iter().for_each(|_| put(&mut header, "", 80));
-    signals.iter().for_each(|signal| put(&mut header, if signal.label == "Temp" { "degC" } else { "uV" }, 8));
-    signals.iter().for_each(|signal| put(&mut header, &signal.physical.0.to_string(), 8));
-    signals.iter().for_each(|signal| put(&mut header, &signal.physical.1.to_string(), 8));
-    signals.iter().for_each(|signal| put(&mut header, &signal.digital.0.to_string(), 8));
-    signals.iter().for_each(|signal| put(&mut header, &signal.digital.1.to_string(), 8));
-    signals.iter().for_each(|_| put(&mut header, "HP:0.1Hz", 80));
-    signals.iter().for_each(|signal| put(&mut header, &signal.samples.to_string(), 8));
-    signals.iter().for_each(|_| put(&mut header, "", 32));
+    for _ in &signals {
+        put(&mut header, "", 80);
+    }
+    for signal in &signals {
+        put(&mut header, if signal.label == "Temp" { "degC" } else { "uV" }, 8);
+    }
+    for signal in &signals {
+        put(&mut header, &signal.physical.0.to_string(), 8);
+    }
+    for signal in &signals {
+        put(&mut header, &signal.physical.1.to_string(), 8);
+    }
+    for signal in &signals {
+        put(&mut header, &signal.digital.0.to_string(), 8);
+    }
+    for signal in &signals {
+        put(&mut header, &signal.digital.1.to_string(), 8);
+    }
+    for _ in &signals {
+        put(&mut header, "HP:0.1Hz", 80);
+    }
+    for signal in &signals {
+        put(&mut header, &signal.samples.to_string(), 8);
+    }
+    for _ in &signals {
+        put(&mut header, "", 32);
+    }
     let mut bytes = header.into_bytes();
     let mut noise = Noise(5);
     for (record, onset) in onsets.iter().enumerate() {
         for _ in 0..4 {
-            bytes.extend((noise.below(4096) as i16 - 2048).to_le_bytes());
+            bytes.extend((i16::try_from(noise.below(4096)).expect("it is less") - 2048).to_le_bytes());
         }
-        bytes.extend((noise.below(1001) as i16).to_le_bytes());
+        bytes.extend(i16::try_from(noise.below(1001)).expect("it is less").to_le_bytes());
         let mut notes = format!("+{onset}\x14\x14\0").into_bytes();
         if record == 1 {
             notes.extend(format!("+{}\x150.25\x14left fist\x14\0", onset + 0.5).bytes());
@@ -169,7 +187,7 @@ fn values_and_annotations_are_those_that_another_reader_finds() {
     }
 }
 
-fn compare(path: &PathBuf, theirs: &Value) {
+fn compare(path: &Path, theirs: &Value) {
     let ours = read_edf(path).expect("an EDF file");
     let signals = theirs["signals"].as_array().expect("signals");
     assert_eq!(signals.len(), ours.signals.len(), "{}", path.display());

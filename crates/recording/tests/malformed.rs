@@ -4,7 +4,11 @@
 //! This is the fuzzing of the readers as well: `FUZZ_ROUNDS=1000000 cargo test --release -p kalmind-recording --test
 //! malformed` goes on for as long as one likes; `FUZZ_SEED` starts elsewhere.
 
-#![expect(unsafe_code, reason = "a counting allocator")]
+#![expect(
+    unsafe_code,
+    clippy::unwrap_used,
+    reason = "a counting allocator; a test that cannot build its subject has failed"
+)]
 
 mod models;
 mod xdf_files;

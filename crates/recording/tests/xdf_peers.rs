@@ -1,5 +1,10 @@
 //! Our reader beside pyxdf: raw stamps and values bit for bit, corrected and straightened stamps to a tenth of a microsecond.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test ends by panicking, and numbers that are kept as they are have to come back as they are"
+)]
+
 mod xdf_files;
 
 use std::{

@@ -1,5 +1,7 @@
 //! Files that were cut off or damaged: checked, mended, and whole again.
 
+#![expect(clippy::expect_used, reason = "a test ends by panicking")]
+
 mod xdf_files;
 
 use std::{fs, io::Cursor};

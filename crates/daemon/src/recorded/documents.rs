@@ -12,6 +12,7 @@ pub const FORMAT: u32 = 1;
 
 /// One sample of the stream `ticks`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of the tick, named in the file")]
 pub struct TickDocument<'a> {
     /// Everything that entered the tick apart from samples.
     pub input: Cow<'a, TickInput>,

@@ -253,7 +253,7 @@ fn choose(path: &Path, course: &Course, blocks: Option<&str>) -> Result<Chosen, 
         .split(',')
         .map(|name| {
             serde_json::from_value(serde_json::Value::String(name.trim().to_owned()))
-                .map_err(|_| GatherError::Block(name.trim().to_owned()))
+                .map_err(|_unknown| GatherError::Block(name.trim().to_owned()))
         })
         .collect::<Result<_, _>>()?;
     if !wanted.iter().any(|block| recorded.contains(block)) {
@@ -273,7 +273,7 @@ fn published(input: &TickInput, row: &[f64], labels: &[String]) -> Option<TickOu
         row.get(channel).copied()
     };
     let code = value("state")?;
-    let state = OutputState::ALL.into_iter().find(|state| f64::from(state.code()) == code)?;
+    let state = OutputState::ALL.into_iter().find(|state| state.code() == code as u8)?;
     Some(TickOutput {
         seq: input.seq,
         epoch: input.epoch,

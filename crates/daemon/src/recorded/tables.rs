@@ -144,7 +144,7 @@ pub fn stream_tables(
                 session = Some(document);
             }
             Item::Tick(tick) => {
-                complete = (!tick.input.incomplete).then_some((tick.input.time.0, tick.input.masked))
+                complete = (!tick.input.incomplete).then_some((tick.input.time.0, tick.input.masked));
             }
             Item::Features(at, row) => {
                 let Some((tick, masked)) = complete.take().filter(|(tick, _)| tick.to_bits() == at.to_bits())
@@ -304,6 +304,6 @@ mod tests {
     fn a_channel_without_a_sample_takes_its_mean() {
         let mut features = [1.0, f64::NAN, 3.0, f64::NAN, f64::NAN, f64::NAN];
         fill_with_means(&mut features, 2);
-        assert_eq!(features, [1.0, 0.0, 3.0, 0.0, 2.0, 0.0]);
+        assert_eq!(features.map(f64::to_bits), [1.0, 0.0, 3.0, 0.0, 2.0, 0.0].map(f64::to_bits));
     }
 }

@@ -324,7 +324,11 @@ fn check(file: &[u8], status: &RecorderStatus, what: &str) {
         let shift =
             holes.iter().rev().find(|(first, _)| *first <= row).map_or(0, |(first, index)| index - first);
         let index = row + shift;
-        assert_eq!(*value, (index - index % SAMPLES) as f32, "{what}: row {row} has index {index}");
+        assert_eq!(
+            value.to_bits(),
+            ((index - index % SAMPLES) as f32).to_bits(),
+            "{what}: row {row} has index {index}"
+        );
     }
     // a tick that is there says how many are missing before it
     let mut next = 0;

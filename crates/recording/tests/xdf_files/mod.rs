@@ -1,4 +1,11 @@
 //! Files for the tests of XDF, made in memory.
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::cast_possible_wrap,
+    reason = "shared by several test programs, each of which uses a part"
+)]
 
 use std::io;
 

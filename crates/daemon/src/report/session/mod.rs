@@ -82,7 +82,7 @@ fn session_page(recording: &Path, facts: &Facts) -> String {
         length(facts.duration()),
         Escaped(&session.instance),
         who = Escaped(who),
-        date = Escaped(&crate::recorder::date(session.clock.unix).replace("+0000", " UTC").replace('T', " ")),
+        date = Escaped(&crate::recorder::date(session.clock.unix).replace('T', " ").replace("+0000", " UTC")),
     );
     for (anchor, heading, _) in &sections {
         let _infallible = write!(page, "<a href=\"#{anchor}\">{heading}</a> ");
@@ -169,8 +169,11 @@ fn attention(facts: &Facts) -> String {
     if said.is_empty() {
         return "<p>Nothing was found that needs attention.</p>".to_owned();
     }
-    let items: String = said.iter().map(|sentence| format!("<li>{}</li>", Escaped(sentence))).collect();
-    format!("<ul>{items}</ul>")
+    let mut html = String::from("<ul>");
+    for sentence in &said {
+        let _infallible = write!(html, "<li>{}</li>", Escaped(sentence));
+    }
+    html + "</ul>"
 }
 
 /// Features that had one value all along, or none.
@@ -206,7 +209,7 @@ fn stretches(facts: &Facts, of: impl Fn(&[facts::Second]) -> f64) -> Vec<(f64, f
 fn chart(title: &str, y_name: &str, points: &[(f64, f64)]) -> String {
     let x = (0.0, points.last().map_or(1.0, |point| point.0).max(0.1));
     let (_, high) = range_of(points.iter().map(|point| point.1));
-    let plot = Plot::new(title, (560.0, 170.0), x, (0.0, high.max(1e-9))).axes("minutes", y_name);
+    let plot = Plot::new(title, (520.0, 170.0), x, (0.0, high.max(1.0))).axes("minutes", y_name);
     figure(&plot.solid(0, points.iter().copied()).svg(), title)
 }
 
@@ -222,11 +225,11 @@ fn course(facts: &Facts) -> String {
         ("", vec![state.name().to_owned(), length(seconds)])
     });
     let mut html = format!(
-        "<p>{} ticks in {}, {} of them incomplete, in {} stretches of the time base.</p>",
+        "<p>{} ticks in {}, {} of them incomplete; the time base jumped {} times.</p>",
         facts.ticks,
         length(facts.duration()),
         facts.incomplete,
-        facts.epochs
+        facts.epochs.saturating_sub(1)
     );
     html += &table("Time in each state", &["state", "time"], &[], rows);
     html += "<div class=\"figures\">";
@@ -324,7 +327,8 @@ fn targets(facts: &Facts) -> String {
     let mut html = table("Trials that ended, by block", &heads, &[], rows);
     html += "<p class=\"note\">Time from a target's appearance to the end of the hold in it, acquired targets only. Path \
              efficiency: the straight way from where the cursor was to where it came, over the way it took, median. Aim: the mean angle between \
-             decoded intent and the direction to the target, outside of it and while the cursor could move.</p>";
+             decoded intent and the direction to the target, outside of it and while the cursor could move. In the drawings full lines and circles were acquired, dashed \
+             lines and squares were not.</p>";
     html += "<div class=\"figures\">";
     for block in &blocks {
         html += &paths(facts, block);
@@ -361,10 +365,7 @@ fn paths(facts: &Facts, block: &str) -> String {
     } else {
         String::new()
     };
-    figure(
-        &plot.svg(),
-        &format!("{title}{note}: full lines and circles acquired, dashed lines and squares not"),
-    )
+    figure(&plot.svg(), &format!("{title}{note}"))
 }
 
 fn signals(facts: &Facts) -> String {
@@ -401,7 +402,7 @@ fn signals(facts: &Facts) -> String {
         .collect();
     let x = (0.0, means.len().max(2) as f64 - 1.0);
     let of = |values: &[f64], title: &str, name: &str| {
-        let plot = Plot::new(title, (560.0, 170.0), x, range_of(values.iter().copied().chain([0.0])))
+        let plot = Plot::new(title, (520.0, 170.0), x, range_of(values.iter().copied().chain([0.0])))
             .axes("channel", name);
         figure(&plot.solid(0, values.iter().enumerate().map(|(at, value)| (at as f64, *value))).svg(), title)
     };
@@ -467,7 +468,7 @@ fn distribution(histogram: &Histogram<u64>) -> String {
         .collect();
     let high = histogram.value_at_quantile(0.999) as f64 / 1e3;
     let title = "Share of ticks decoded within a time";
-    let plot = Plot::new(title, (560.0, 170.0), (0.0, high.max(0.1)), (0.0, 100.0)).axes("ms", "%");
+    let plot = Plot::new(title, (520.0, 170.0), (0.0, high.max(0.1)), (0.0, 100.0)).axes("ms", "%");
     let within = points.into_iter().filter(|(at, _)| *at <= high.max(0.1));
     figure(&plot.solid(0, within).svg(), title)
 }
@@ -552,7 +553,7 @@ mod tests {
         // numpy.quantile([1, 2, 3, 10], [0, .25, .5, .75, 1])
         let values = [1.0, 2.0, 3.0, 10.0];
         let found = [0.0, 0.25, 0.5, 0.75, 1.0].map(|part| quantile(&values, part));
-        assert_eq!(found, [1.0, 1.75, 2.5, 4.75, 10.0]);
+        assert_eq!(found.map(f64::to_bits), [1.0, 1.75, 2.5, 4.75, 10.0].map(f64::to_bits));
         assert!(quantile(&[], 0.5).is_nan());
     }
 
