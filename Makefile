@@ -22,9 +22,10 @@ CARGO ?= cargo
 
 LIBLSL := .liblsl/ready
 PYTHON_PEERS := .venv/peers-ready
+NWB_PEERS := .venv-nwb/ready
 BROWSER := tests/browser/node_modules/ready
 
-.PHONY: help build demo test test-rust test-ring test-browser bench accuracy lint clean
+.PHONY: help build demo test test-rust test-replay test-ring test-nwb test-browser bench accuracy lint clean
 
 help: ## what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -37,10 +38,17 @@ build: $(LIBLSL) ## build target/release/kalmind
 demo: build ## run a simulated participant, the daemon and the live page in one go
 	target/release/kalmind demo $(DEMO)
 
-test: test-rust test-ring test-browser ## set up and run every test
+test: test-rust test-replay test-ring test-nwb test-browser ## set up and run every test
 
 test-rust: $(LIBLSL) $(PYTHON_PEERS) ## unit, property and end-to-end tests
 	$(CARGO) test --locked --workspace
+
+test-replay: $(LIBLSL) ## the golden replay again, as the program is released
+	$(CARGO) test --locked --release --test replay
+
+test-nwb: $(NWB_PEERS) ## a recording to NWB and back
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	    .venv-nwb/bin/python tests/python/nwb_round_trip.py fixtures/session/session.xdf "$$folder"
 
 test-ring: $(LIBLSL) ## model checking of the lock-free ring
 	$(CARGO) test --locked -p kalmind-acquisition --features loom --test ring_loom --release
@@ -62,13 +70,16 @@ lint: $(LIBLSL) ## formatting, lints, documentation
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 
 clean: ## remove everything that make put into this folder
-	rm -rf target .liblsl .venv tests/browser/node_modules
+	rm -rf target .liblsl .venv .venv-nwb tests/browser/node_modules
 
 $(LIBLSL): setup/liblsl.sh setup/packages.sh setup/requirements.txt
 	setup/liblsl.sh
 
 $(PYTHON_PEERS): setup/python-peers.sh tests/requirements.txt $(LIBLSL)
 	setup/python-peers.sh
+
+$(NWB_PEERS): setup/nwb-peers.sh scripts/requirements.txt $(LIBLSL)
+	setup/nwb-peers.sh
 
 $(BROWSER): setup/browser.sh setup/packages.sh tests/browser/package.json tests/browser/package-lock.json
 	setup/browser.sh
