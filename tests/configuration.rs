@@ -97,7 +97,10 @@ fn the_features_file_shows_every_key_with_its_default() {
     }
     let known: BTreeSet<String> = configuration::documented_keys().into_iter().map(|key| key.name).collect();
     for (table, name, ..) in &lines {
-        assert!(known.contains(name) || name == "components" || name == "stream", "[{table}] shows an unknown key `{name}`");
+        assert!(
+            known.contains(name) || name == "components" || name == "stream",
+            "[{table}] shows an unknown key `{name}`"
+        );
     }
 }
 

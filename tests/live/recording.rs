@@ -176,7 +176,7 @@ fn texts(stream: &RecordedStream) -> impl Iterator<Item = Value> + '_ {
 #[test]
 fn a_session_with_further_streams_and_disturbances_is_recorded_whole_and_replays() {
     let laboratory = Laboratory::new("further");
-    let mut outlet = laboratory.outlet("further-array", &["--rate", "1000"]);
+    let mut outlet = laboratory.outlet("further-array", &["--rate", "1000", "--labels", "a,b,c,d,e,f"]);
     let _gaze = laboratory.outlet("further-gaze", &["--rate", "120"]);
     let mut markers = laboratory.python("markers.py", &["--name", "further-task", "--channels", "2"]);
     markers.expect_line("ready");
@@ -248,4 +248,36 @@ fn a_session_with_further_streams_and_disturbances_is_recorded_whole_and_replays
     let replayed = replayed(&file);
     assert!(replayed.identical(), "{:?}", replayed.comparison.first_difference);
     assert_eq!(replayed.comparison.ticks, summary["tick"]["ticks"].as_u64().expect("a count"));
+}
+
+#[test]
+fn a_played_recording_reaches_a_daemon_as_the_stream_it_was() {
+    let laboratory = Laboratory::new("played");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/session/session.xdf");
+    let mut player = laboratory.kalmind();
+    player.args(["replay", "--lsl"]).arg(&fixture);
+    let player = Process::start(player);
+    let configuration = laboratory.write(
+        "kalmind.toml",
+        &format!(
+            "instance.name = \"{}\"\nserver.bind = \"127.0.0.1:0\"\n[[stream]]\nname = \"Kalmind-Fixture-Participant\"\nrate_hz = 50\n",
+            laboratory.name
+        ),
+    );
+    player.expect_line("playing 4 streams");
+    let file = laboratory.path("again.xdf");
+    let daemon = recording(&laboratory, &configuration, &file);
+    player.expect_line("samples were played");
+    let summary = daemon.end();
+    assert!(summary["tick"]["ticks"].as_u64() > Some(100), "{summary}");
+    // what was recorded of the playing is what was played, from where the daemon joined
+    let (first, again) = (read_xdf(&fixture).expect("readable"), read_xdf(&file).expect("readable"));
+    let values = |recorded: &Recorded| match &stream(recorded, "Participant").values {
+        Values::Numbers(Samples::Float32(values)) => values.clone(),
+        other => panic!("{other:?}"),
+    };
+    let (first, again) = (values(&first), values(&again));
+    assert!(again.len() > 96 * 100);
+    assert!(first.ends_with(&again) || first.windows(again.len()).step_by(96).any(|part| part == again));
+    assert!(replayed(&file).identical());
 }

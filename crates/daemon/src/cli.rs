@@ -286,6 +286,12 @@ pub struct ReplayArguments {
     /// As fast as it can (`max`) or as it was (`1`).
     #[arg(long, value_enum, default_value_t = ReplaySpeed::Max)]
     pub speed: ReplaySpeed,
+    /// Play the recording's streams over LSL in real time instead, for other programs. Takes any XDF file.
+    #[arg(long, conflicts_with_all = ["model", "decoder", "json"])]
+    pub lsl: bool,
+    /// Configuration whose `[lsl]` settings to use, with --lsl.
+    #[arg(long, value_name = "FILE", requires = "lsl")]
+    pub config: Option<PathBuf>,
     /// Print one JSON document on stdout.
     #[arg(long)]
     pub json: bool,

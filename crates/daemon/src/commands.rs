@@ -14,8 +14,8 @@ use crate::{
     configuration::{self, Configuration, ConfigurationErrors, LogFormat, LogLevel},
     demo_command, evaluate_command,
     failure::{Failure, OrFail as _, Outcome},
-    fit_command, network, recording_command, replay_command, replay_open_loop, run_command, simulate_command,
-    streams_command,
+    fit_command, network, play_command, recording_command, replay_command, replay_open_loop, run_command,
+    simulate_command, streams_command,
 };
 
 /// Runs what the command line says.
@@ -66,6 +66,13 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
         }
         Command::Replay(arguments) => {
             start_log(&configuration::Log::default());
+            if arguments.lsl {
+                let Some(path) = &arguments.config else { return play_command::run(arguments) };
+                let in_force = network::apply(&network::from_configuration(&load(path)?.lsl))?;
+                let result = play_command::run(arguments);
+                network::clean_up(&in_force);
+                return result;
+            }
             if arguments.model.is_some() || !arguments.decoder.is_empty() {
                 return replay_open_loop::run(arguments);
             }

@@ -19,6 +19,7 @@ pub mod fit_command;
 pub mod model;
 pub mod network;
 pub mod plan;
+pub mod play_command;
 pub mod realtime;
 pub mod recorded;
 pub mod recorder;
