@@ -117,7 +117,7 @@ pub fn replay(path: &Path, speed: Option<f64>, mut progress: impl FnMut(u64, u64
     let mut next = 0;
     let begin = clock::now();
     let mut first: Option<LslTime> = None;
-    while let Some(item) = reader.next_item().or_work()? {
+    let mut take = |item: Item| -> Outcome<()> {
         match item {
             Item::Samples(stream, index, stamps, values) => playback.samples(stream, index, stamps, values),
             Item::Document(RecordDocument::Model(part)) => playback.model_part(part),
@@ -142,17 +142,72 @@ pub fn replay(path: &Path, speed: Option<f64>, mut progress: impl FnMut(u64, u64
                 comparison.replayed(playback.raw_features(), &output);
             }
             Item::Features(time, values) => comparison.recorded_features(time, &values),
-            Item::Cursor(time, values) => {
-                comparison.recorded(time, &values, seq_channel);
-                let (read, length) = reader.progress();
-                progress(read, length);
-            }
+            Item::Cursor(time, values) => comparison.recorded(time, &values, seq_channel),
             Item::Session(_) => say("the recording has a second session's document, which is left aside"),
             Item::Document(_) | Item::Event(_) => {}
         }
-    }
+        Ok(())
+    };
+    // one core reads and understands the file, the other decodes; what is computed does not depend on it
+    let (sender, batches) = crossbeam_channel::bounded(AHEAD);
+    std::thread::scope(|scope| {
+        scope.spawn(move || read_ahead(reader, &sender));
+        for batch in batches {
+            let Batch { items, read, length } = batch.or_work()?;
+            for item in items {
+                take(item)?;
+            }
+            progress(read, length);
+        }
+        Ok(())
+    })?;
     let seconds = (clock::now() - begin).0;
     Ok(Replayed { comparison, seconds, losses })
+}
+
+/// Items that are read together.
+const BATCH: usize = 256;
+/// Batches that are read ahead of the decoder.
+const AHEAD: usize = 16;
+
+/// Some items of a recording, and how far its reading is, in bytes.
+struct Batch {
+    items: Vec<Item>,
+    read: u64,
+    length: u64,
+}
+
+/// Reads the rest of a recording into a queue; ends early where nobody takes it any more.
+fn read_ahead(mut reader: SessionReader, into: &crossbeam_channel::Sender<Result<Batch, ReadError>>) {
+    loop {
+        let mut items = Vec::with_capacity(BATCH);
+        let mut ended = Ok(false);
+        while items.len() < BATCH {
+            match reader.next_item() {
+                Ok(Some(item)) => items.push(item),
+                Ok(None) => {
+                    ended = Ok(true);
+                    break;
+                }
+                Err(error) => {
+                    ended = Err(error);
+                    break;
+                }
+            }
+        }
+        let (read, length) = reader.progress();
+        // what was read before damage still counts
+        let sent = into.send(Ok(Batch { items, read, length }));
+        match ended {
+            Ok(false) if sent.is_ok() => {}
+            Err(error) => {
+                // nobody is left to hear it only where the replay has failed already
+                let _unheard = into.send(Err(error));
+                return;
+            }
+            Ok(_) => return,
+        }
+    }
 }
 
 fn wait_until(time: LslTime) {
