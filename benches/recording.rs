@@ -49,7 +49,9 @@ fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     println!("kernels {}", kernel_path());
     raw(&folder.path().join("raw.xdf"));
-    hour(&folder.path().join("hour.xdf"));
+    for guard in [true, false] {
+        hour(&folder.path().join(format!("hour-{guard}.xdf")), guard);
+    }
 }
 
 /// 60 s of 96 channels at 30 kHz, written as the recorder does, and read back whole.
@@ -101,12 +103,13 @@ fn raw(path: &Path) {
     std::fs::remove_file(path).expect("it was there");
 }
 
-/// An hour of 192 features at 50 Hz, decoded by a Nadaraya-Watson regression of 3000 points, and replayed.
-fn hour(path: &Path) {
+/// An hour of 192 features at 50 Hz, decoded by a Nadaraya-Watson regression of 3000 points, with a guard in front or
+/// without, and replayed.
+fn hour(path: &Path, guard: bool) {
     let model = model();
-    let session = session();
+    let session = SessionDocument { guard, ..session() };
     let mut engine = Engine::new(session.engine.clone()).expect("an engine");
-    assert!(engine.stage(model.stage_live(true).expect("builds")).is_ok(), "the model fits");
+    assert!(engine.stage(model.stage_live(guard).expect("builds")).is_ok(), "the model fits");
     let mut row = CursorRow::new(&layout(&session));
     let labels: Vec<(String, String)> =
         row.channels().map(|(label, unit)| (label.to_owned(), unit.to_owned())).collect();
@@ -186,7 +189,7 @@ fn hour(path: &Path) {
     }
     let replayed = replay(path, None, |_, _| {}).expect("it can be replayed");
     println!(
-        "replay of {TICKS} ticks x {FEATURES} features, dkf-nw of {POINTS} points: {:.2} s ({:.0} ticks/s, {:.2} GB), \
+        "replay of {TICKS} ticks x {FEATURES} features, dkf-nw of {POINTS} points, guard {guard}: {:.2} s ({:.0} ticks/s, {:.2} GB), \
          identical: {}",
         replayed.seconds,
         replayed.comparison.ticks as f64 / replayed.seconds,
