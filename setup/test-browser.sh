@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the browser tests: the console against the real server with a made-up session behind it, and the page that an
-# evaluation writes of made-up rows.
+# Runs the browser tests: the console against the real server with a made-up session behind it, the page that an
+# evaluation writes of made-up rows, and the page of a recorded session.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,5 +26,7 @@ awk -v folder="$work" 'BEGIN {
 "$built/kalmind" evaluate --features "$work/x.csv" --states "$work/z.csv" --rate 50 --train 0..400 --test 400..600 \
     --decoders kalman,dkf-linear:lags=2,wiener --perturb all:5 --report "$work/report.html" >/dev/null
 
+"$built/kalmind" recording report fixtures/session/session.xdf -o "$work/session.html" >/dev/null
+
 cd tests/browser
-KALMIND_URL="$url" KALMIND_REPORT="$work/report.html" npm test
+KALMIND_URL="$url" KALMIND_REPORT="$work/report.html" KALMIND_SESSION="$work/session.html" npm test

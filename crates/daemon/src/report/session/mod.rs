@@ -50,7 +50,11 @@ pub enum SessionPageError {
 pub fn write_session_page(recording: &Path, page: &Path) -> Result<(), SessionPageError> {
     let facts = gather(recording)?;
     let html = session_page(recording, &facts);
-    std::fs::write(page, html).map_err(|source| SessionPageError::Write { path: page.to_owned(), source })
+    std::fs::write(page, html).map_err(|source| {
+        // half a page is none; on a full disk it would stand there empty
+        drop(std::fs::remove_file(page));
+        SessionPageError::Write { path: page.to_owned(), source }
+    })
 }
 
 /// Where a recording's page stands: beside it.
