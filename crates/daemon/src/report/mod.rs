@@ -43,23 +43,27 @@ pub fn page(
         ("provenance", "Provenance", provenance::section(arguments, comparison)?),
     ];
     let names: Vec<String> = comparison.decoders.iter().map(|decoder| decoder.spec.to_string()).collect();
+    let note = arguments.note.map(|note| format!("<p><strong>{}</strong></p>\n", Escaped(note)));
+    let intro = format!("<p>{}</p>\n{}", tables::summary(comparison), note.unwrap_or_default());
+    Ok(framed(&names.join(", "), "Decoders on held-out rows", &intro, &sections))
+}
+
+/// A page: what its tab is called, its heading, an introduction that is HTML already, and its sections.
+fn framed(title: &str, heading: &str, intro: &str, sections: &[Section]) -> String {
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <title>Kalmind: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>Decoders on held-out rows</h1>\n\
-         <p>{}</p>\n{}<nav aria-label=\"Sections\">",
-        Escaped(&names.join(", ")),
-        tables::summary(comparison),
-        arguments
-            .note
-            .map_or_else(String::new, |note| format!("<p><strong>{}</strong></p>\n", Escaped(note))),
+         <title>Kalmind: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{}</h1>\n\
+         {intro}<nav aria-label=\"Sections\">",
+        Escaped(title),
+        Escaped(heading),
     );
-    for (anchor, heading, _) in &sections {
+    for (anchor, heading, _) in sections {
         let _infallible = write!(page, "<a href=\"#{anchor}\">{heading}</a> ");
     }
     page.push_str("</nav>\n</header>\n<main>\n");
-    for (anchor, heading, content) in &sections {
+    for (anchor, heading, content) in sections {
         let _infallible = writeln!(
             page,
             "<section id=\"{anchor}\" aria-labelledby=\"{anchor}-heading\">\n<h2 id=\"{anchor}-heading\">{heading}</h2>\n\
@@ -67,5 +71,5 @@ pub fn page(
         );
     }
     page.push_str("</main>\n</body>\n</html>\n");
-    Ok(page)
+    page
 }

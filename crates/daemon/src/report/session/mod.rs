@@ -12,7 +12,7 @@ use kalmind_session::TrialResult;
 use kalmind_types::{EventKind, OutputState};
 
 use super::{
-    STYLE,
+    framed,
     markup::{Escaped, number, table},
     plot::{Plot, figure, range_of},
 };
@@ -76,31 +76,14 @@ fn session_page(recording: &Path, facts: &Facts) -> String {
         ("provenance", "Versions and hashes", provenance(recording, facts)),
     ];
     let who = if session.participant.is_empty() { "no participant stated" } else { &session.participant };
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <title>Kalmind session: {who}, {date}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n\
-         <h1>Session of {who}</h1>\n<p>{date}, {} with {}. Kalmind is not a medical device.</p>\n\
-         <nav aria-label=\"Sections\">",
+    let date = crate::recorder::date(session.clock.unix).replace('T', " ").replace("+0000", " UTC");
+    let intro = format!(
+        "<p>{}, {} with {}. Kalmind is not a medical device.</p>\n",
+        Escaped(&date),
         length(facts.duration()),
-        Escaped(&session.instance),
-        who = Escaped(who),
-        date = Escaped(&crate::recorder::date(session.clock.unix).replace('T', " ").replace("+0000", " UTC")),
+        Escaped(&session.instance)
     );
-    for (anchor, heading, _) in &sections {
-        let _infallible = write!(page, "<a href=\"#{anchor}\">{heading}</a> ");
-    }
-    page.push_str("</nav>\n</header>\n<main>\n");
-    for (anchor, heading, content) in &sections {
-        let _infallible = writeln!(
-            page,
-            "<section id=\"{anchor}\" aria-labelledby=\"{anchor}-heading\">\n<h2 id=\"{anchor}-heading\">{heading}</h2>\n\
-             {content}\n</section>"
-        );
-    }
-    page.push_str("</main>\n</body>\n</html>\n");
-    page
+    framed(&format!("session of {who}, {date}"), &format!("Session of {who}"), &intro, &sections)
 }
 
 /// A time as people say it.
