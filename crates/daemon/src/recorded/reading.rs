@@ -117,8 +117,6 @@ pub struct SessionReader {
     length: u64,
     wanted: Wanted,
     streams: HashMap<u32, Stream>,
-    /// Headers of the input streams, by place.
-    headers: Vec<(usize, StreamHeader)>,
     /// Labels of the cursor's channels.
     cursor_labels: Vec<String>,
     items: std::collections::VecDeque<Item>,
@@ -141,7 +139,6 @@ impl SessionReader {
             length,
             wanted,
             streams: HashMap::new(),
-            headers: Vec::new(),
             cursor_labels: Vec::new(),
             items: std::collections::VecDeque::new(),
         })
@@ -176,7 +173,7 @@ impl SessionReader {
 
     /// Reads a chunk into items; `false` at the end.
     fn read_chunk(&mut self) -> Result<bool, ReadError> {
-        let Self { path, chunks, wanted, streams, headers, cursor_labels, items, .. } = self;
+        let Self { path, chunks, wanted, streams, cursor_labels, items, .. } = self;
         let xdf = |source| ReadError::Xdf { path: path.clone(), source };
         let passed_over = |id: u32| {
             streams.get(&id).is_none_or(|stream| match stream.role {
@@ -199,9 +196,6 @@ impl SessionReader {
                 let decoder = SampleDecoder::new(header.channels, header.format, header.nominal_rate_hz);
                 let stream = Stream { role, channels: header.channels, format: header.format, decoder };
                 streams.insert(id, stream);
-                if let Role::Input { place, .. } = role {
-                    headers.push((place, header));
-                }
             }
             Content::Samples(id, body) if !body.is_empty() => {
                 let Some(stream) = streams.get_mut(&id) else { return Ok(true) };
