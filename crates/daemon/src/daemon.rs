@@ -411,7 +411,11 @@ fn session_document(plan: &Plan, session: &str, run: u64, started: ClockReading)
         configuration: ConfigurationText {
             file: configuration.source.file_name.clone(),
             sha256: configuration.source.sha256.clone(),
-            toml: configuration.source.text.clone(),
+            // a recording is handed on; what steers a daemon is not
+            toml: match &configuration.server.token {
+                Some(token) => configuration.source.text.replace(token.as_str(), "left out of the recording"),
+                None => configuration.source.text.clone(),
+            },
         },
         clock: started,
     }
