@@ -23,6 +23,7 @@ CARGO ?= cargo
 LIBLSL := .liblsl/ready
 PYTHON_PEERS := .venv/peers-ready
 NWB_PEERS := .venv-nwb/ready
+NWB_RECORDINGS ?= fixtures/session/session.xdf
 BROWSER := tests/browser/node_modules/ready
 
 .PHONY: help build demo test test-rust test-replay test-ring test-nwb test-browser bench accuracy lint clean
@@ -46,9 +47,9 @@ test-rust: $(LIBLSL) $(PYTHON_PEERS) ## unit, property and end-to-end tests
 test-replay: $(LIBLSL) ## the golden replay again, as the program is released
 	$(CARGO) test --locked --release --test replay
 
-test-nwb: $(NWB_PEERS) ## a recording to NWB and back
-	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
-	    .venv-nwb/bin/python tests/python/nwb_round_trip.py fixtures/session/session.xdf "$$folder"
+test-nwb: $(LIBLSL) $(NWB_PEERS) ## recordings to NWB and back, judged by nwbinspector
+	$(CARGO) build --locked
+	.venv-nwb/bin/python tests/python/nwb_round_trip.py --kalmind target/debug/kalmind $(NWB_RECORDINGS)
 
 test-ring: $(LIBLSL) ## model checking of the lock-free ring
 	$(CARGO) test --locked -p kalmind-acquisition --features loom --test ring_loom --release
@@ -78,7 +79,7 @@ $(LIBLSL): setup/liblsl.sh setup/packages.sh setup/requirements.txt
 $(PYTHON_PEERS): setup/python-peers.sh tests/requirements.txt $(LIBLSL)
 	setup/python-peers.sh
 
-$(NWB_PEERS): setup/nwb-peers.sh scripts/requirements.txt $(LIBLSL)
+$(NWB_PEERS): setup/nwb-peers.sh scripts/requirements.txt tests/requirements-nwb.txt $(LIBLSL)
 	setup/nwb-peers.sh
 
 $(BROWSER): setup/browser.sh setup/packages.sh tests/browser/package.json tests/browser/package-lock.json

@@ -1,203 +1,270 @@
-"""NWB (Neurodata Without Borders) as the tables that `kalmind fit` and `kalmind evaluate` take.
+#!/usr/bin/env python3
+"""Spikes or features, behaviour and trials of an NWB file as the tables that `kalmind fit` and `evaluate` take.
 
-    python scripts/nwb_to_csv.py FILE.nwb --list
-    python scripts/nwb_to_csv.py FILE.nwb OUT_FOLDER --states SERIES [--features SERIES] [--bin-ms 20]
-        [--columns x,y] [--velocity] [--target-x COLUMN --target-y COLUMN] [--cursor SERIES] [--window A..B]
+    python scripts/nwb_to_csv.py IN.nwb --list
+    python scripts/nwb_to_csv.py IN.nwb OUT_FOLDER --bin-ms 20 --states hand_vel
+    kalmind fit --features OUT_FOLDER/x.csv --states OUT_FOLDER/z.csv --task OUT_FOLDER/t.csv ...
 
-Features are the counts of every unit's spikes in each bin, or, with --features, a series that holds features already
-(binned spikes, power): its last sample in each bin. States are a series of behaviour, interpolated at each bin's end;
---velocity takes its derivative. Trials become the task's table where their targets are named. Writes x.csv, z.csv and
-t.csv; bins that lie outside the states are left out. docs/nwb.md has a worked example.
+Bins are half-open; the time of a row is the end of its bin, and states are what they are then (docs/nwb.md).
 """
 import argparse
-import csv
-import difflib
-import pathlib
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
-from pynwb import NWBHDF5IO, TimeSeries
+from pynwb import NWBHDF5IO
 
-ROWS = 100_000  # read at once
+from nwb_series import Series, all_series, choose
+from nwb_spikes import Units
+from nwb_trials import Trials
+from recorded_session import Refused
 
-
-def fail(text):
-    sys.exit(f"nwb_to_csv: {text}")
-
-
-def all_series(nwb):
-    """Every time series of the file, by the path at which it stands, without the root."""
-    found = {}
-    for item in nwb.objects.values():
-        if isinstance(item, TimeSeries):
-            path, parent = [item.name], item.parent
-            while parent is not None and parent.name != "root":
-                path.insert(0, parent.name)
-                parent = parent.parent
-            found["/".join(path)] = item
-    return found
-
-
-def pick(series, wanted, option):
-    exact = {path: item for path, item in series.items() if path == wanted or path.split("/")[-1] == wanted}
-    if len(exact) == 1:
-        return next(iter(exact.values()))
-    if exact:
-        fail(f"{option} {wanted}: {', '.join(exact)} are called so; give the whole path")
-    names = list(series) + [path.split("/")[-1] for path in series]
-    near = difflib.get_close_matches(wanted, names, 1, 0.3)
-    fail(f"{option} {wanted}: no such series{f'; did you mean {near[0]}?' if near else ''} (--list shows all)")
-
-
-def times_of(item):
-    if item.timestamps is not None:
-        return np.asarray(item.timestamps[:], float)
-    return float(item.starting_time) + np.arange(item.data.shape[0]) / float(item.rate)
-
-
-def values_of(item):
-    """All values as rows x columns, read in pieces."""
-    shape = item.data.shape
-    values = np.empty((shape[0], int(np.prod(shape[1:])) if len(shape) > 1 else 1))
-    for begin in range(0, shape[0], ROWS):
-        piece = np.asarray(item.data[begin:begin + ROWS], float)
-        values[begin:begin + len(piece)] = piece.reshape(len(piece), -1)
-        if shape[0] > ROWS:
-            print(f"\r{item.name}: {min(begin + ROWS, shape[0])} of {shape[0]} rows", end="", file=sys.stderr)
-    return values * float(item.conversion or 1)
-
-
-def interpolated(times, values, at):
-    order = np.argsort(times, kind="stable")
-    times, values = times[order], values[order]
-    return np.stack([np.interp(at, times, column, left=np.nan, right=np.nan) for column in values.T], 1)
-
-
-def listing(nwb):
-    units = nwb.units
-    print(f"units: {len(units) if units is not None else 0}")
-    for path, item in sorted(all_series(nwb).items()):
-        rate = f"{item.rate} Hz" if item.rate else "own timestamps"
-        print(f"series {path}: {type(item).__name__}, shape {tuple(item.data.shape)}, {rate}, unit {item.unit}")
-    if nwb.trials is not None:
-        print(f"trials: {len(nwb.trials)}, columns {', '.join(nwb.trials.colnames)}")
-
-
-def write(path, columns, rows):
-    with open(path, "w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(columns)
-        table.writerows(rows)
-
-
-def column(trials, name, option):
-    if name not in trials.colnames:
-        near = difflib.get_close_matches(name, trials.colnames, 1, 0.3)
-        fail(f"{option} {name}: the trials have {', '.join(trials.colnames)}{f'; did you mean {near[0]}?' if near else ''}")
-    return np.asarray(trials[name][:])
+# Rows that are written at once.
+ROWS = 4096
+# A bin of a series may differ from --bin-ms by this part.
+SAME_BIN = 0.01
 
 
 def main():
+    arguments = parse()
+    try:
+        with open_nwb(arguments.file) as io:
+            file = io.read()
+            series = all_series(file)
+            if arguments.list:
+                listed(file, series)
+            else:
+                convert(arguments, file, series)
+    except Refused as refused:
+        print(f"nwb_to_csv: {refused}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=pathlib.Path)
-    parser.add_argument("out", type=pathlib.Path, nargs="?")
-    parser.add_argument("--list", action="store_true", help="what is in the file")
-    parser.add_argument("--states", help="the series to decode, by name or path")
-    parser.add_argument("--features", help="a series of features instead of spikes")
-    parser.add_argument("--columns", help="columns of the states, by number, separated by commas")
-    parser.add_argument("--names", default=None, help="what the states are called (vx,vy)")
-    parser.add_argument("--velocity", action="store_true", help="the derivative of the states")
-    parser.add_argument("--bin-ms", type=float, default=20.0)
-    parser.add_argument("--window", help="seconds A..B of the file")
-    parser.add_argument("--target-x", help="column of the trials")
-    parser.add_argument("--target-y", help="column of the trials")
-    parser.add_argument("--cursor", help="series of the cursor's position, for the task's table")
-    given = parser.parse_args()
-    if not given.file.exists():
-        fail(f"there is no file {given.file}")
-    with NWBHDF5IO(str(given.file), "r", load_namespaces=True) as file:
-        nwb = file.read()
-        if given.list:
-            return listing(nwb)
-        if not (given.out and given.states):
-            fail("give OUT_FOLDER and --states SERIES (or --list)")
-        if not given.bin_ms > 0:
-            fail("--bin-ms: a number above zero is expected")
-        convert(nwb, given)
+    parser.add_argument("file", type=Path, metavar="IN.nwb")
+    parser.add_argument("out", type=Path, nargs="?", metavar="OUT_FOLDER")
+    parser.add_argument("--list", action="store_true", help="say what is in the file, and do no more")
+    parser.add_argument("--bin-ms", type=float, metavar="MS", help="bin width; not needed where features are a series")
+    parser.add_argument(
+        "--features", metavar="units|SERIES[:COLUMNS]", default=None,
+        help="spikes of the units table, or a series that has a sample for each bin [default: units]",
+    )
+    parser.add_argument("--states", metavar="SERIES[:COLUMNS]", help="series of the behaviour to decode: z.csv")
+    parser.add_argument("--velocity", action="store_true",
+                        help="the states are a position: decode its change per second")
+    parser.add_argument("--max-gap", type=float, default=1.0, metavar="S",
+                        help="rows within longer gaps of the states are left out [default: 1]")
+    parser.add_argument("--from", dest="begin", type=float, metavar="S", help="first second [default: all]")
+    parser.add_argument("--to", dest="end", type=float, metavar="S", help="last second [default: all]")
+    parser.add_argument("--cursor", metavar="SERIES[:X,Y]",
+                        help="position of the cursor, for t.csv [default: cursor_position where there is one]")
+    parser.add_argument("--targets", metavar="X,Y|COLUMN",
+                        help="columns of the trials that hold the target [default: target_x,target_y]")
+    parser.add_argument("--radius", metavar="COLUMN|NUMBER",
+                        help="of the target: `hold` is 1 while the cursor is in it [default: target_radius, else 0]")
+    parser.add_argument("--trial", metavar="COLUMN",
+                        help="column with the trial's number [default: trial, else its row]")
+    arguments = parser.parse_args()
+    if not arguments.list and arguments.out is None:
+        parser.error("OUT_FOLDER is missing (or --list)")
+    for name in ("bin_ms", "max_gap"):
+        value = getattr(arguments, name)
+        if value is not None and not (np.isfinite(value) and value > 0):
+            parser.error(f"--{name.replace('_', '-')} {value:g}: a number above 0 is expected")
+    if arguments.velocity and not arguments.states:
+        parser.error("--velocity needs --states SERIES")
+    return arguments
 
 
-def convert(nwb, given):
-    series = all_series(nwb)
-    states = pick(series, given.states, "--states")
-    times, values = times_of(states), values_of(states)
-    if given.columns:
-        places = [int(place) for place in given.columns.split(",")]
-        if max(places) >= values.shape[1]:
-            fail(f"--columns {given.columns}: the series has {values.shape[1]} columns, counted from 0")
-        values = values[:, places]
-    begin, end = times.min(), times.max()
-    if given.window:
-        low, high = (float(part) for part in given.window.split(".."))
-        begin, end = max(begin, low), min(end, high)
-    width = given.bin_ms / 1e3
-    count = int((end - begin) / width)
-    if count < 1:
-        fail("no bin lies within the states and the window")
-    edges = begin + width * np.arange(count + 1)
-    at = edges[1:]
-    z = interpolated(times, values, at)
-    if given.velocity:
-        before = interpolated(times, values, edges)
-        z = np.diff(before, axis=0) / width
-
-    if given.features:
-        item = pick(series, given.features, "--features")
-        feature_times, feature_values = times_of(item), values_of(item)
-        last = np.searchsorted(feature_times, at, side="right") - 1
-        inside = (last >= 0) & (feature_times[np.maximum(last, 0)] > edges[:-1])
-        x = np.where(inside[:, None], feature_values[np.maximum(last, 0)], np.nan)
-        names = [f"{item.name}{index}" for index in range(x.shape[1])]
-    else:
-        if nwb.units is None or not len(nwb.units):
-            fail("the file has no units: give --features SERIES (--list shows what there is)")
-        x = np.stack([np.histogram(nwb.units["spike_times"][unit], edges)[0] for unit in range(len(nwb.units))], 1)
-        x = x.astype(float)
-        names = [f"unit{identity}" for identity in nwb.units.id[:]]
-    whole = np.isfinite(x).all(1) & np.isfinite(z).all(1)
-    if not whole.any():
-        fail("no bin has both features and states")
-    given.out.mkdir(parents=True, exist_ok=True)
-    write(given.out / "x.csv", ["time", *names], np.column_stack([at, x])[whole])
-    states_names = given.names.split(",") if given.names else (
-        ["vx", "vy", "vz"] if given.velocity else ["x", "y", "z"])[:z.shape[1]] if z.shape[1] <= 3 else [
-        f"z{index}" for index in range(z.shape[1])]
-    write(given.out / "z.csv", ["time", *states_names], np.column_stack([at, z])[whole])
-    said = f"{whole.sum()} rows of {x.shape[1]} features and {z.shape[1]} states"
-    if given.target_x and given.target_y:
-        if nwb.trials is None:
-            fail("--target-x: the file has no trials")
-        write_task(nwb.trials, series, given, at, edges, whole)
-        said += ", task of its trials"
-    print(f"{given.out}: {said}; {len(whole) - whole.sum()} bins left out")
+def open_nwb(path):
+    try:
+        return NWBHDF5IO(str(path), "r")
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # hdmf and h5py raise many kinds
+        raise Refused(f"{path} cannot be read as NWB ({type(error).__name__}: {error})") from error
 
 
-def write_task(trials, series, given, at, edges, whole):
-    target = np.column_stack([column(trials, given.target_x, "--target-x"), column(trials, given.target_y, "--target-y")])
-    starts, stops = (np.asarray(trials[name][:], float) for name in ("start_time", "stop_time"))
-    cursor = np.zeros((len(at), 2))
-    if given.cursor:
-        item = pick(series, given.cursor, "--cursor")
-        cursor = interpolated(times_of(item), values_of(item)[:, :2], edges[:-1])
-    rows = []
-    for row in np.flatnonzero(whole):
-        inside = np.flatnonzero((starts <= edges[row] + 1e-9) & (edges[row] < stops))
-        if len(inside):
-            place = inside[-1]
-            rows.append([at[row], place, *target[place], *cursor[row], 0])
-        else:
-            rows.append([at[row], 0, "", "", *cursor[row], 0])
-    write(given.out / "t.csv", ["time", "trial", "target_x", "target_y", "cursor_x", "cursor_y", "hold"], rows)
+def convert(arguments, file, series):
+    there = [name for name in ("x.csv", "z.csv", "t.csv") if (arguments.out / name).exists()]
+    if there:
+        raise Refused(f"{arguments.out} has {', '.join(there)} already; choose another folder or remove what is there")
+    states = choose("--states", arguments.states, series) if arguments.states else None
+    features, ends, width = rows(arguments, file, series, states)
+    kept = features.usable(ends, width)
+    left_out = {"without features": int(np.sum(~kept))}
+    table = None
+    if states:
+        table, names = resampled(arguments, states, ends)
+        finite = np.all(np.isfinite(table), axis=1)
+        left_out["without states"] = int(np.sum(kept & ~finite))
+        kept &= finite
+    if not np.any(kept):
+        reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count)
+        raise Refused(
+            f"not one of {len(ends)} bins can be used ({reasons}); other series, or another --from and --to, may help"
+        )
+    # decided before a file is written
+    task = Trials.of(arguments, file, series)
+    rows_kept = np.flatnonzero(kept)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    write(arguments.out / "x.csv", ["time", *features.names], ends, rows_kept, features.rows)
+    if states:
+        write(arguments.out / "z.csv", ["time", *names], ends, rows_kept, lambda rows: table[rows])
+    if task:
+        write(arguments.out / "t.csv", task.header, ends, rows_kept, lambda rows: task.rows(ends[rows] - width))
+    print(f"{len(rows_kept)} rows of {len(features.names)} features in {arguments.out}", file=sys.stderr)
+    for reason, count in left_out.items():
+        if count:
+            print(f"left out: {count} rows {reason}", file=sys.stderr)
+    if features.filled:
+        print(f"{features.filled} missing values have the mean of their feature", file=sys.stderr)
+
+
+def rows(arguments, file, series, states):
+    """What makes the features, the ends of the bins, and their width in seconds."""
+    wanted = arguments.features or ("units" if file.units is not None else None)
+    if wanted is None:
+        raise Refused("the file has no units table: name a series with --features; --list shows what there is")
+    if wanted == "units":
+        if file.units is None:
+            raise Refused("--features units: the file has no units table; --list shows what there is")
+        if arguments.bin_ms is None:
+            raise Refused("--bin-ms is missing: how wide are the bins that spikes are counted in, as in --bin-ms 20")
+        width = arguments.bin_ms / 1e3
+        units = Units(file.units)
+        begin, end = span(arguments, *(states[0].times[[0, -1]] if states else units.span()))
+        # the last bin may end at the last sample, also where rounding says that it ends just behind it
+        edges = begin + width * np.arange(int((end - begin) / width + 1e-6) + 1)
+        if len(edges) < 2:
+            raise Refused(f"from {begin:g} s to {end:g} s there is not one bin of {arguments.bin_ms:g} ms")
+        edges[-1] = min(edges[-1], end)
+        units.count(edges)
+        return units, edges[1:], width
+    found, places, names = choose("--features", wanted, series)
+    features = SeriesFeatures(found, places, names)
+    steps = np.diff(found.times)
+    if len(steps) == 0 or np.any(steps <= 0):
+        raise Refused(f"--features {wanted}: its timestamps have to rise, with one sample for each bin")
+    own = float(np.median(steps))
+    width = own if arguments.bin_ms is None else arguments.bin_ms / 1e3
+    if abs(width - own) > SAME_BIN * own:
+        raise Refused(
+            f"--features {wanted} has a sample each {1e3 * own:g} ms, which is not --bin-ms {arguments.bin_ms:g}; a "
+            "series has to have one sample for each bin"
+        )
+    begin, end = span(arguments, found.times[0], found.times[-1])
+    features.select((found.times >= begin) & (found.times <= end))
+    if not len(features.chosen):
+        raise Refused(f"--features {wanted} has no sample from {begin:g} s to {end:g} s")
+    return features, found.times[features.chosen], width
+
+
+def span(arguments, begin, end):
+    begin = float(begin) if arguments.begin is None else max(arguments.begin, float(begin))
+    return begin, float(end) if arguments.end is None else min(arguments.end, float(end))
+
+
+def resampled(arguments, states, ends):
+    found, places, names = states
+    table = found.at(ends, places, arguments.max_gap)
+    if arguments.velocity:
+        before = np.concatenate([[np.nan], np.diff(ends)])[:, None]
+        after = np.concatenate([np.diff(ends), [np.nan]])[:, None]
+        change = (np.roll(table, -1, 0) - np.roll(table, 1, 0)) / (before + after)
+        change[np.ravel((before > arguments.max_gap) | (after > arguments.max_gap))] = np.nan
+        return change, [f"v{name}" for name in names]
+    return table, names
+
+
+class SeriesFeatures:
+    """Features that the file has ready: a sample for each bin."""
+
+    def __init__(self, series, places, names):
+        self.series, self.places, self.names = series, places, names
+        self.filled = 0
+        self.chosen = np.arange(series.rows)
+
+    def select(self, chosen):
+        self.chosen = np.flatnonzero(chosen)
+        total, count = np.zeros(len(self.places)), np.zeros(len(self.places))
+        begin = 0
+        for block in self.series.blocks(self.places):
+            part = block[chosen[begin:begin + len(block)]]
+            begin += len(block)
+            finite = np.isfinite(part)
+            total += np.where(finite, part, 0.0).sum(axis=0)
+            count += finite.sum(axis=0)
+        self.means = total / np.maximum(count, 1)
+
+    def usable(self, ends, width):
+        """Rows that have any feature."""
+        usable = np.zeros(len(ends), bool)
+        for begin in range(0, len(ends), ROWS):
+            block = self.read(np.arange(begin, min(begin + ROWS, len(ends))))
+            usable[begin:begin + ROWS] = np.any(np.isfinite(block), axis=1)
+        return usable
+
+    def read(self, rows):
+        chosen = self.chosen[rows]
+        first = chosen[0]
+        return self.series.values(first, chosen[-1] + 1, self.places)[chosen - first]
+
+    def rows(self, rows):
+        """A channel without a value takes its mean, as in `kalmind fit RECORDING`."""
+        block = self.read(rows)
+        missing = ~np.isfinite(block)
+        self.filled += int(missing.sum())
+        return np.where(missing, self.means, block)
+
+
+def write(path, header, times, kept, values):
+    """Rows in parts, each number so that it reads back the same."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with open(unfinished, "w", newline="") as file:
+            file.write(",".join(quoted(name) for name in header) + "\n")
+            for begin in range(0, len(kept), ROWS):
+                rows = kept[begin:begin + ROWS]
+                for time, row in zip(times[rows].tolist(), values(rows).tolist()):
+                    file.write(",".join([repr(time), *map(cell, row)]) + "\n")
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise Refused(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def quoted(name):
+    return '"' + name.replace('"', '""') + '"' if any(letter in name for letter in ',;"\t\n ') else name
+
+
+def cell(value):
+    """Whole numbers without a point; nothing for what is not a number."""
+    if value != value:
+        return ""
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
+def listed(file, series):
+    for path, (item, labels) in sorted(series.items()):
+        found = Series(path, item, labels)
+        span = f"{found.times[0]:.3f} to {found.times[-1]:.3f} s" if len(found.times) else "no samples"
+        rate = f"{item.rate:g} Hz" if item.rate else "own stamps"
+        names = ", ".join(found.labels[:8]) + (", .." if found.channels > 8 else "")
+        print(f"series  {path}: {found.rows} x {found.channels} ({names}), {found.unit}, {rate}, {span}")
+    if file.units is not None:
+        units = Units(file.units)
+        begin, end = units.span()
+        print(f"units   {len(units.names)} units, spikes from {begin:.3f} to {end:.3f} s")
+    if file.trials is not None:
+        print(f"trials  {len(file.trials)} trials: {', '.join(file.trials.colnames)}")
+    if not series and file.units is None:
+        print("neither series of numbers nor units")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

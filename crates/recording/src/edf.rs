@@ -112,8 +112,13 @@ pub struct EdfRecording {
 
 impl EdfRecording {
     /// Seconds from the start of the file to sample `index` of a signal.
+    ///
+    /// NaN where the file has no such sample.
     #[must_use]
     pub fn time(&self, signal: &EdfSignal, index: usize) -> f64 {
+        if signal.samples_per_record == 0 {
+            return f64::NAN;
+        }
         let (record, within) = (index / signal.samples_per_record, index % signal.samples_per_record);
         self.record_onsets.get(record).copied().unwrap_or(f64::NAN) + within as f64 / signal.rate_hz
     }
@@ -142,7 +147,7 @@ struct Layout {
     is_annotations: bool,
 }
 
-/// Reads a file from its bytes. Memory: four times the file.
+/// Reads a file from its bytes. Memory: four times the samples, and a text with 48 bytes around it for each annotation.
 ///
 /// # Errors
 /// [`EdfError`].
@@ -159,6 +164,7 @@ pub fn edf_from_bytes(bytes: &[u8]) -> Result<EdfRecording, EdfError> {
     if count == 0 || count > MAX_SIGNALS {
         return Err(wrong("number of signals", 252, &field(252, 4), "a number from 1 to 4096"));
     }
+    let has_gaps = matches!(field(192, 5).as_str(), "EDF+D" | "BDF+D");
     let promised = number::<i64>("number of records", header, 236, 8)?;
     let record_seconds = number::<f64>("duration of a record", header, 244, 8)?;
     if !(record_seconds.is_finite() && record_seconds >= 0.0) {
@@ -205,7 +211,17 @@ pub fn edf_from_bytes(bytes: &[u8]) -> Result<EdfRecording, EdfError> {
             }
             at += size;
         }
-        file.record_onsets.push(onset.unwrap_or(record as f64 * record_seconds));
+        // where there are gaps, nothing but the record itself says when it was
+        let onset = match onset {
+            None if has_gaps => {
+                let offset = length + record * record_bytes;
+                let problem = "there is no onset of the record, which EDF+D needs; of a file without gaps, make \
+                               byte 196 a C";
+                return Err(EdfError::Annotation { record, offset, problem });
+            }
+            onset => onset.unwrap_or(record as f64 * record_seconds),
+        };
+        file.record_onsets.push(onset);
     }
     file.signals =
         layouts.into_iter().filter(|layout| !layout.is_annotations).map(|layout| layout.signal).collect();
@@ -225,14 +241,19 @@ fn layout(header: &[u8], signal: usize, count: usize, record_seconds: f64) -> Re
     let samples = number::<usize>("number of samples", header, place(216, 8), 8)?;
     let physical = [value("physical minimum", 104)?, value("physical maximum", 112)?];
     let digital = [value("digital minimum", 120)?, value("digital maximum", 128)?];
-    if !is_annotations && (digital[1] - digital[0] == 0.0 || !physical.iter().all(|value| value.is_finite()))
-    {
-        return Err(wrong(
-            "digital maximum",
-            place(128, 8),
-            &field(128, 8),
-            "a number other than the digital minimum",
-        ));
+    if !is_annotations {
+        let limits = [(physical[0], 104), (physical[1], 112), (digital[0], 120), (digital[1], 128)];
+        if let Some((_, before)) = limits.iter().find(|(value, _)| !value.is_finite()) {
+            return Err(wrong("limit of a signal", place(*before, 8), &field(*before, 8), "a finite number"));
+        }
+        if digital[1] - digital[0] == 0.0 {
+            return Err(wrong(
+                "digital maximum",
+                place(128, 8),
+                &field(128, 8),
+                "a number other than the digital minimum",
+            ));
+        }
     }
     let gain = (physical[1] - physical[0]) / (digital[1] - digital[0]);
     Ok(Layout {

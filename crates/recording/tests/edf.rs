@@ -127,6 +127,80 @@ fn a_file_that_was_cut_off_gives_its_whole_records_and_says_how_many_are_missing
 }
 
 #[test]
+fn records_of_a_file_with_gaps_have_to_say_when_they_were() {
+    let mut bytes = file("EDF+D", &[0.0, 1.0, 5.5]);
+    let records = bytes.len() - 1024;
+    let third = bytes.len() - records / 3;
+    let notes = third + 10;
+    bytes[notes..].fill(0);
+    let error = edf_from_bytes(&bytes).expect_err("nothing says when the third record was").to_string();
+    assert!(error.contains("record 2") && error.contains(&format!("byte {third}")), "{error}");
+    bytes[192..197].copy_from_slice(b"EDF+C");
+    assert_eq!(edf_from_bytes(&bytes).expect("without gaps it follows").record_onsets, [0.0, 1.0, 2.0]);
+}
+
+#[test]
+fn limits_that_are_no_numbers_are_errors_and_a_signal_without_samples_has_no_times() {
+    let good = file("EDF+C", &[0.0, 1.0]);
+    let signals = 3;
+    let digital_minimum = 256 + 120 * signals;
+    for text in [b"nan     ", b"inf     "] {
+        let mut bytes = good.clone();
+        bytes[digital_minimum..digital_minimum + 8].copy_from_slice(text);
+        let error = edf_from_bytes(&bytes).expect_err("no number").to_string();
+        assert!(error.contains(&format!("byte {digital_minimum}")), "{error}");
+    }
+    let mut bytes = good;
+    // numbers instead of annotations, which would no longer begin where they should
+    bytes[256 + 32..256 + 48].copy_from_slice(b"Other           ");
+    let samples = 256 + 216 * signals;
+    bytes[samples..samples + 8].copy_from_slice(b"0       ");
+    let edf = edf_from_bytes(&bytes).expect("an EDF file");
+    assert!(edf.signals[0].values.is_empty());
+    assert!(edf.time(&edf.signals[0], 0).is_nan());
+}
+
+#[test]
+fn samples_of_24_bits_are_read_from_bdf() {
+    let mut header = String::new();
+    for (text, width) in [
+        (" BIOSEMI", 8),
+        ("", 80),
+        ("", 80),
+        ("31.01.26", 8),
+        ("12.00.00", 8),
+        ("512", 8),
+        ("24BIT", 44),
+        ("1", 8),
+        ("2", 8),
+        ("1", 4),
+        ("A1", 16),
+        ("", 80),
+        ("uV", 8),
+        ("-262144", 8),
+        ("262143", 8),
+        ("-8388608", 8),
+        ("8388607", 8),
+        ("", 80),
+        ("4", 8),
+        ("", 32),
+    ] {
+        put(&mut header, text, width);
+    }
+    let mut bytes = header.into_bytes();
+    bytes[0] = 0xff;
+    bytes.extend([0, 0, 0x80, 0xff, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0x7f]);
+    let edf = edf_from_bytes(&bytes).expect("a BDF file");
+    // by hand: the limits are those of 24 bits in steps of nearly 1/32 uV
+    let gain = 524_287.0 / 16_777_215.0;
+    let expected = [-262_144.0, -262_144.0 + 8_388_607.0 * gain, -262_144.0 + 8_388_608.0 * gain, 262_143.0];
+    for (value, expected) in edf.signals[0].values.iter().zip(expected) {
+        assert!((value - expected).abs() < 1e-6, "{value} {expected}");
+    }
+    assert_eq!((edf.signals[0].rate_hz, edf.time(&edf.signals[0], 3)), (2.0, 1.5));
+}
+
+#[test]
 fn malformed_files_are_errors_and_never_more() {
     let good = file("EDF+D", &[0.0, 1.0, 5.5, 7.0]);
     let mut noise = Noise(17);
