@@ -267,6 +267,7 @@ pub enum ReplaySpeed {
 
 /// Arguments of `kalmind replay`.
 #[derive(Args, Clone, Debug)]
+#[command(group(clap::ArgGroup::new("open_loop").args(["model", "decoder"]).multiple(true)))]
 pub struct ReplayArguments {
     /// The recording.
     #[arg(value_name = "RECORDING")]
@@ -277,8 +278,12 @@ pub struct ReplayArguments {
     /// Another decoder instead, fitted to the open loop and judged on what came after; may be repeated.
     #[arg(long, value_name = "NAME")]
     pub decoder: Vec<String>,
+    /// Rows to fit the decoder to, half-open, from 0, instead of the open loop; those after it are judged, or those before
+    /// it where none come after.
+    #[arg(long, value_name = "A..B", requires = "decoder")]
+    pub train: Option<String>,
     /// Page to write, as `evaluate` does; with --model or --decoder.
-    #[arg(long, value_name = "FILE.html")]
+    #[arg(long, value_name = "FILE.html", requires = "open_loop", conflicts_with = "lsl")]
     pub report: Option<PathBuf>,
     /// Seed of whatever is random in the fit.
     #[arg(long, value_name = "N", default_value_t = 0)]
