@@ -26,7 +26,7 @@ NWB_PEERS := .venv-nwb/ready
 NWB_RECORDINGS ?= fixtures/session/session.xdf
 BROWSER := tests/browser/node_modules/ready
 
-.PHONY: help build demo test test-rust test-replay test-ring test-nwb test-browser bench accuracy lint clean
+.PHONY: help build demo test test-rust test-replay test-ring test-nwb test-browser test-endurance bench accuracy lint clean
 
 help: ## what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -53,6 +53,9 @@ test-nwb: $(LIBLSL) $(NWB_PEERS) ## recordings to NWB and back, judged by nwbins
 
 test-ring: $(LIBLSL) ## model checking of the lock-free ring
 	$(CARGO) test --locked -p kalmind-acquisition --features loom --test ring_loom --release
+
+test-endurance: build $(PYTHON_PEERS) $(BROWSER) ## attacks, slow clients, silent hours and a soak; about an hour
+	setup/test-endurance.sh
 
 test-browser: $(LIBLSL) $(BROWSER) ## the live page and the page of an evaluation in Chromium
 	$(CARGO) build --locked -p kalmind-output --example fake_session
