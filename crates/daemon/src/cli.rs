@@ -394,6 +394,15 @@ pub struct ExportArguments {
     /// Stamps on the recorder's clock, those without jitter, or as they were sent.
     #[arg(long, value_enum, default_value_t = Stamps::Synchronized)]
     pub stamps: Stamps,
+    /// Encoding of texts that are not UTF-8, by its name on the web (`latin1`, `shift_jis`) [default: UTF-8, else Latin-1].
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    pub encoding: Option<&'static encoding_rs::Encoding>,
+}
+
+/// An encoding by one of its labels.
+fn encoding(text: &str) -> Result<&'static encoding_rs::Encoding, String> {
+    encoding_rs::Encoding::for_label(text.as_bytes())
+        .ok_or_else(|| "a name such as utf-8, latin1, windows-1252, shift_jis or gbk is expected".to_owned())
 }
 
 /// Arguments of `kalmind simulate`.

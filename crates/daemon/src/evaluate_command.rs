@@ -16,6 +16,7 @@ use crate::{
         split::{Split, Splits},
         text,
     },
+    commands::say,
     failure::{OrFail as _, Outcome},
     fit_command::{FitOptions, fit_tables, progress_bar},
     model::IdentifiedModel,
@@ -37,7 +38,15 @@ pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
         Some(_) => Vec::new(),
         None => DecoderSpec::parse_list(&arguments.decoders.join(",")).or_usage()?,
     };
-    let tables = Tables::read(&arguments.tables).or_usage()?;
+    let mut tables = Tables::read(&arguments.tables).or_usage()?;
+    let model = arguments.model.as_deref().map(crate::model::load).transpose().or_usage()?;
+    if let Some(model) = &model {
+        tables.order_features_like(&labels(model).unwrap_or_default());
+        check_model(model, &tables).or_usage()?;
+    }
+    for remark in &tables.remarks {
+        say(&format!("note: {remark}"));
+    }
     let splits = Splits::of(arguments, &tables).or_usage()?;
     let channel_names = channel_names(&tables);
     let perturbations = arguments
@@ -52,6 +61,7 @@ pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
         truth,
         components: components(&tables),
         bin_ms: tables.bin_ms,
+        remarks: tables.remarks.clone(),
         channel_names,
         channel_facts: Vec::new(),
         perturbations,
@@ -60,9 +70,7 @@ pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
         decoders: Vec::new(),
         splits,
     };
-    if let Some(path) = &arguments.model {
-        let model = crate::model::load(path).or_usage()?;
-        check_model(&model, &tables).or_usage()?;
+    if let (Some(model), Some(path)) = (model, &arguments.model) {
         let facts = ChannelFacts::of_model(&model, &tables, &comparison.splits.test);
         if facts.deviation.is_none() && !comparison.perturbations.is_empty() {
             let error = anyhow::anyhow!(
@@ -109,6 +117,7 @@ fn print(arguments: &EvaluateArguments, comparison: &Comparison) -> Outcome<()> 
         intervals => {
             let asked = intervals.as_ref().filter(|_| arguments.intervals);
             let mut document = document(comparison, asked);
+            document["remarks"] = comparison.remarks.clone().into();
             if let Some(note) = arguments.note {
                 document["note"] = note.into();
             }
@@ -261,29 +270,29 @@ fn check_writable(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The model's channel labels, where it knows those of all streams.
+fn labels(model: &IdentifiedModel) -> Option<Vec<&str>> {
+    let streams = model.model.streams.iter();
+    let labels = streams.map(|stream| stream.labels.as_deref()).collect::<Option<Vec<_>>>()?;
+    Some(labels.into_iter().flatten().map(String::as_str).collect())
+}
+
 /// Whether a model can be run on the tables at all.
 fn check_model(model: &IdentifiedModel, tables: &Tables) -> anyhow::Result<()> {
     let (expected, found) = (model.model.features(), tables.features.width);
     anyhow::ensure!(
         expected == found,
-        "the model takes {expected} features, the features' file has {found} columns"
+        "the model takes {expected} features, and the data have {found}"
     );
     let (expected, found) = (model.model.components.len(), tables.states.width);
     anyhow::ensure!(
         expected == found,
-        "the model decodes {expected} components, the states' file has {found} columns"
+        "the model decodes {expected} components, and the states have {found}"
     );
-    let labels: Option<Vec<&String>> = model
-        .model
-        .streams
-        .iter()
-        .map(|stream| stream.labels.as_ref())
-        .collect::<Option<Vec<_>>>()
-        .map(|labels| labels.into_iter().flatten().collect());
-    if let (Some(labels), Some(columns)) = (labels, &tables.features.columns)
+    if let (Some(labels), Some(columns)) = (labels(model), &tables.features.columns)
         && let Some((label, column)) = labels.iter().zip(columns).find(|(label, column)| **label != *column)
     {
-        anyhow::bail!("the model's channel \"{label}\" is \"{column}\" in the features' file");
+        anyhow::bail!("the model's channel \"{label}\" is \"{column}\" in the data");
     }
     let (expected, found) = (model.model.bin_ms, tables.bin_ms);
     anyhow::ensure!(

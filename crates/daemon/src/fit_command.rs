@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::{
     calibration_fit::fit_calibration,
     cli::FitArguments,
+    commands::say,
     failure::{OrFail as _, Outcome},
     model::Demand,
     recorded::gather,
@@ -28,6 +29,9 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
     }
     let binning = binning(&arguments.binning).or_usage()?;
     let tables = Tables::read(&arguments.tables).or_usage()?;
+    for remark in &tables.remarks {
+        say(&format!("note: {remark}"));
+    }
     let rows = match &arguments.rows {
         Some(text) => tables.range("--rows", text).or_usage()?,
         None => 0..tables.features.rows,
@@ -58,7 +62,7 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
         let report = json!({
             "model": arguments.output, "sha256": id.to_hex(), "decoder": spec.to_string(),
             "rows": [rows.start, rows.end], "bin_ms": model.bin_ms, "fit_seconds": seconds, "report": fitted.report,
-            "chosen": fitted.report.chosen(),
+            "chosen": fitted.report.chosen(), "remarks": tables.remarks,
         });
         writeln!(out, "{report}").or_work()?;
     } else {
@@ -276,7 +280,11 @@ pub fn fit_tables(
         ),
         bin_ms: tables.bin_ms,
         components: session.map_or_else(
-            || components.into_iter().map(|name| Component { name, unit: String::new() }).collect(),
+            || {
+                let mut units = tables.states.units.clone().unwrap_or_default().into_iter();
+                let unit = |name| Component { name, unit: units.next().unwrap_or_default() };
+                components.into_iter().map(unit).collect()
+            },
             |session| session.components.clone(),
         ),
         training_mean: statistics.mean,

@@ -1,6 +1,6 @@
 //! Tables of features and states from CSV, put together for fitting and evaluation.
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 use kalmind_filter::{LabelLaw, TaskSample, TrainingData, ZScore};
 use kalmind_recording::{
@@ -33,7 +33,7 @@ pub enum TablesError {
         source: RowsError,
     },
     /// No time and no rate.
-    #[error("{file} has no `time` column: say how many rows there are per second with --rate HZ")]
+    #[error("{file} has no column of times (`time`, `timestamps`, `time_ms`, ..): say how many rows there are per second with --rate HZ")]
     NoRate {
         /// The features' file.
         file: String,
@@ -76,6 +76,18 @@ pub enum TablesError {
     /// A rate that is none.
     #[error("--rate {0}: a positive number of rows per second is expected")]
     BadRate(f64),
+    /// Rows so far apart, or so close, that no run could make such bins.
+    #[error(
+        "the rows of {file} are {ms} ms apart, and bins of 1 to 200 ms can be decoded: {hint}"
+    )]
+    Implausible {
+        /// The features' file.
+        file: String,
+        /// Milliseconds from row to row.
+        ms: f64,
+        /// What may be meant.
+        hint: &'static str,
+    },
 }
 
 /// What a session's recording knows and a table does not: a model fitted on it carries this.
@@ -106,6 +118,8 @@ pub struct Tables {
     pub time: Vec<f64>,
     /// The session that they were recorded in.
     pub session: Option<Session>,
+    /// What was assumed of the files and left out, a sentence each.
+    pub remarks: Vec<String>,
 }
 
 impl Tables {
@@ -165,8 +179,38 @@ impl Tables {
         }
         let period = arguments.rate.map(f64::recip).or_else(|| time.as_deref().and_then(median_step));
         let Some(period) = period else { return Err(TablesError::NoRate { file: features_name }) };
+        if let Some(hint) = implausible(period, arguments.rate.is_some()) {
+            return Err(TablesError::Implausible { file: features_name, ms: period * 1e3, hint });
+        }
         let time = time.unwrap_or_else(|| (0..features.rows).map(|row| row as f64 * period).collect());
-        Ok(Self { features, states, task, bin_ms: period * 1e3, time, session: None })
+        let said = |path: &std::path::Path, table: &Table| {
+            table.remarks.iter().map(|remark| format!("{}: {remark}", name(path))).collect::<Vec<_>>()
+        };
+        let remarks = [said(features_path, &features), said(states_path, &states)].concat();
+        Ok(Self { features, states, task, bin_ms: period * 1e3, time, session: None, remarks })
+    }
+
+    /// Brings the columns of the features into the order of `labels` where they are the same names in another one.
+    pub fn order_features_like(&mut self, labels: &[&str]) {
+        let Some(columns) = &self.features.columns else { return };
+        let places: HashMap<&str, usize> =
+            columns.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+        let order: Option<Vec<usize>> = labels.iter().map(|label| places.get(label).copied()).collect();
+        let Some(order) = order.filter(|order| order.len() == columns.len() && !order.is_sorted()) else {
+            return;
+        };
+        let features = &mut self.features;
+        let mut row = Vec::with_capacity(features.width);
+        for values in features.values.chunks_exact_mut(features.width) {
+            row.clear();
+            row.extend(order.iter().map(|place| values[*place]));
+            values.copy_from_slice(&row);
+        }
+        features.columns = Some(labels.iter().map(|label| (*label).to_owned()).collect());
+        self.remarks.push(
+            "the columns of the features are in another order than the model's channels: they were matched by name"
+                .to_owned(),
+        );
     }
 
     /// A range of rows from the command line.
@@ -261,6 +305,23 @@ fn task_samples(task: &TaskTable, rows: &[Range<usize>]) -> Vec<TaskSample> {
         .collect()
 }
 
+/// What may be wrong with rows that are `period` seconds apart; none where a run could make such bins.
+fn implausible(period: f64, rate_given: bool) -> Option<&'static str> {
+    // a width read off stamps is not exact
+    if (0.999e-3..=0.2002).contains(&period) {
+        return None;
+    }
+    Some(if rate_given {
+        "--rate is the number of rows per second"
+    } else if (0.001..=0.2).contains(&(period / 1e3)) {
+        "are the times in milliseconds? Name the column `time_ms`, or give --rate and leave the column out"
+    } else if (0.001..=0.2).contains(&(period / 1e6)) {
+        "are the times in microseconds? Name the column `time_us`, or give --rate and leave the column out"
+    } else {
+        "times are in seconds; bring the rows to bins first, or give --rate"
+    })
+}
+
 fn median_step(time: &[f64]) -> Option<f64> {
     let mut steps: Vec<f64> = time.windows(2).map(|pair| pair[1] - pair[0]).collect();
     steps.sort_by(f64::total_cmp);
@@ -273,7 +334,38 @@ mod tests {
 
     fn table(values: Vec<f64>) -> Table {
         let rows = values.len();
-        Table { columns: None, time: None, values, rows, width: 1 }
+        Table { columns: None, units: None, time: None, values, rows, width: 1, remarks: Vec::new() }
+    }
+
+    #[test]
+    fn rows_that_no_run_could_decode_are_refused_with_what_may_be_meant() {
+        for (period, expected) in [(0.02, None), (0.001, None), (0.2, None)] {
+            assert_eq!(implausible(period, false), expected);
+        }
+        assert!(implausible(20.0, false).is_some_and(|hint| hint.contains("time_ms")));
+        assert!(implausible(20_000.0, false).is_some_and(|hint| hint.contains("time_us")));
+        assert!(implausible(20.0, true).is_some_and(|hint| hint.contains("--rate")));
+    }
+
+    #[test]
+    fn columns_in_another_order_are_matched_by_name() {
+        let columns = Some(["a", "b", "c"].map(str::to_owned).to_vec());
+        let features = Table { columns, rows: 2, width: 3, ..table(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) };
+        let mut tables = Tables {
+            features,
+            states: table(vec![0.0; 2]),
+            task: None,
+            bin_ms: 20.0,
+            time: vec![0.0, 0.02],
+            session: None,
+            remarks: Vec::new(),
+        };
+        let before = tables.features.clone();
+        tables.order_features_like(&["a", "x", "c"]);
+        assert_eq!(tables.features, before, "other names are not an order");
+        tables.order_features_like(&["c", "a", "b"]);
+        assert_eq!(tables.features.values, [3.0, 1.0, 2.0, 6.0, 4.0, 5.0]);
+        assert_eq!(tables.remarks.len(), 1);
     }
 
     #[test]
@@ -287,6 +379,7 @@ mod tests {
             bin_ms: 1e3,
             time,
             session: None,
+            remarks: Vec::new(),
         };
         let data = tables.training(&[0..3, 5..10], None, 0.0);
         assert_eq!(data.segment_starts, [3, 6], "where the ranges meet, and where time has a gap");

@@ -5,7 +5,7 @@ use std::path::Path;
 use kalmind_types::Position;
 
 use crate::TableError;
-use crate::table::{Cells, read_file};
+use crate::table::{Cells, Text, read_file};
 
 /// The columns after `time`, all of which have to be there.
 const COLUMNS: [&str; 6] = ["trial", "target_x", "target_y", "cursor_x", "cursor_y", "hold"];
@@ -45,14 +45,14 @@ pub fn read_task_table(path: &Path) -> Result<TaskTable, TableError> {
 /// # Errors
 /// See [`TableError`].
 pub fn task_table_from_bytes(bytes: &[u8], file: &str) -> Result<TaskTable, TableError> {
-    let mut cells = Cells::new(bytes, file)?;
+    let text = Text::new(bytes, file)?;
+    let mut cells = Cells::new(&text, file)?;
     let [trial, target_x, target_y, cursor_x, cursor_y, hold] = find_columns(&cells, file)?;
-    let mut time = cells.time_column.map(|_| Vec::new());
+    let mut time = cells.columns.time.map(|_| Vec::new());
     let mut rows = Vec::new();
     while cells.next_row()? {
-        if let (Some(time), Some(column)) = (&mut time, cells.time_column) {
-            let value = cells.number(column)?;
-            cells.push_time(time, value, column)?;
+        if let Some(time) = &mut time {
+            time.push(cells.time()?);
         }
         let missing =
             |column| cells.text(column).is_empty() || cells.text(column).eq_ignore_ascii_case("nan");

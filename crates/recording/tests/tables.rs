@@ -70,8 +70,112 @@ fn refusals_say_where_what_and_what_to_do() {
 
 #[test]
 fn what_is_not_text_is_refused_with_its_line() {
-    let error = table_from_bytes(b"1,2\n\xff\xfe,3\n", "x.csv").unwrap_err();
+    let error = table_from_bytes(b"1,2\n\0\x01,3\n", "x.csv").unwrap_err();
     assert!(matches!(error, TableError::NotText { line: 2, .. }), "{error}");
+    let error = table_from_bytes(b"XDF:\x01\x02", "x.xdf").unwrap_err().to_string();
+    assert!(error.contains("XDF recording") && error.contains("recording export"), "{error}");
+}
+
+/// Values and remarks of a table that has to be read.
+fn read(bytes: &[u8]) -> (Vec<f64>, String) {
+    let table = table_from_bytes(bytes, "x.csv").unwrap();
+    (table.values, table.remarks.join("; "))
+}
+
+#[test]
+fn other_encodings_are_read_and_told() {
+    let (values, remarks) = read(b"\xb5,b\n1,2\n");
+    assert_eq!(values, [1.0, 2.0]);
+    assert!(remarks.contains("windows-1252"), "{remarks}");
+    let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain("a,b\n1,2\n".bytes().flat_map(|byte| [byte, 0])).collect();
+    assert!(read(&utf16).1.contains("UTF-16LE"));
+}
+
+#[test]
+fn comments_are_left_out_and_lines_keep_their_numbers() {
+    let (values, remarks) = read(b"# recorded 2026\nu0,u1\n1,2\n# pause\n3,4\n");
+    assert_eq!(values, [1.0, 2.0, 3.0, 4.0]);
+    assert!(remarks.contains("2 lines of comment") && remarks.contains("recorded 2026"), "{remarks}");
+    assert!(refusal("# a\n\n# b\n1,2\n# c\n3,x\n").contains("line 6, column 2"));
+    // as numpy.savetxt writes a header
+    let table = table_from_bytes(b"# u0,u1\n1,2\n", "x.csv").unwrap();
+    assert_eq!(table.columns, Some(vec!["u0".to_owned(), "u1".to_owned()]));
+    let table = table_from_bytes(b"# u0 u1\n1.0e+00 2.0e+00\n", "x.txt").unwrap();
+    assert_eq!(table.columns, Some(vec!["u0".to_owned(), "u1".to_owned()]));
+}
+
+#[test]
+fn spreadsheets_and_matlab_are_understood() {
+    assert_eq!(read(b"sep=;\r\nu0;u1\r\n1;2\r\n").0, [1.0, 2.0]);
+    assert_eq!(read(b"SEP=|\n1|2\n").0, [1.0, 2.0]);
+    assert!(refusal("sep=;\nu0;u1\n1;x\n").contains("line 3, column 2 (u1)"));
+    let (values, remarks) = read(b"  -1.5e-01   2.0e-03\n   1.0e+00  -4.0e+00\n");
+    assert_eq!((values, remarks), (vec![-0.15, 0.002, 1.0, -4.0], String::new()));
+}
+
+#[test]
+fn columns_that_pandas_numbers_are_a_header() {
+    let table = table_from_bytes(b"0,1,2\n0.5,1.5,2.5\n", "x.csv").unwrap();
+    assert_eq!((table.rows, table.columns), (1, Some(["0", "1", "2"].map(str::to_owned).to_vec())));
+    assert!(table.remarks[0].contains("numbers the columns"), "{:?}", table.remarks);
+    assert_eq!(table_from_bytes(b"0,1\n0.5,1.5\n", "x.csv").unwrap().rows, 1);
+    assert_eq!(table_from_bytes(b"0,1\n1,0\n", "x.csv").unwrap().rows, 2, "states may be counts");
+    assert_eq!(table_from_bytes(b"0,1,3\n1,0,2\n", "x.csv").unwrap().rows, 2);
+    // with its index in front
+    let table = table_from_bytes(b",u0,u1\n0,5,6\n1,7,8\n", "x.csv").unwrap();
+    assert_eq!(table.values, [5.0, 6.0, 7.0, 8.0]);
+    assert!(table.remarks[0].contains("numbers the rows"), "{:?}", table.remarks);
+}
+
+#[test]
+fn times_and_units_are_taken_from_their_names() {
+    for (header, first) in [("timestamps,u", 0.5), ("time_ms,u", 0.0005), ("Time (ms),u", 0.0005), ("t,u", 0.5)] {
+        let table = table_from_bytes(format!("{header}\n0.5,1\n1.5,2\n").as_bytes(), "x.csv").unwrap();
+        assert_eq!(table.values, [1.0, 2.0], "{header}");
+        assert!((table.time.as_ref().unwrap()[0] - first).abs() < 1e-15, "{header}");
+        assert!(table.remarks[0].contains("taken as time"), "{:?}", table.remarks);
+    }
+    let table = table_from_bytes(b"u0 (spikes/s),u1 [Hz]\n1,2\n", "x.csv").unwrap();
+    assert_eq!(table.columns, Some(vec!["u0".to_owned(), "u1".to_owned()]));
+    assert_eq!(table.units, Some(vec!["spikes/s".to_owned(), "Hz".to_owned()]));
+    let table = table_from_bytes(b"u0 (a),u1\n1,2\n", "x.csv").unwrap();
+    assert_eq!((table.units, table.columns.unwrap()[0].as_str()), (None, "u0 (a)"), "not every name states a unit");
+}
+
+#[test]
+fn what_recording_programs_put_beside_the_channels_is_left_out_and_named() {
+    let openvibe = "Time:250Hz,Epoch,C3,C4,Event Id,Event Date,Event Duration\n0.0,0,1,2,,,\n0.004,0,3,4,769,0.004,0\n";
+    let (values, remarks) = read(openvibe.as_bytes());
+    assert_eq!(values, [1.0, 2.0, 3.0, 4.0]);
+    assert!(remarks.contains("(Event Id) was left out") && remarks.contains("(Epoch)"), "{remarks}");
+    let openbci = "%OpenBCI Raw EXG Data\n%Number of channels = 2\n%Sample Rate = 250 Hz\n\
+        Sample Index, EXG Channel 0, EXG Channel 1, Accel Channel 0, Timestamp, Timestamp (Formatted)\n\
+        0, 1.5, 2.5, 0.1, 1700000000.000, 2026-01-01 12:00:00.000\n\
+        1, 3.5, 4.5, 0.1, 1700000000.004, 2026-01-01 12:00:00.004\n";
+    let table = table_from_bytes(openbci.as_bytes(), "x.txt").unwrap();
+    assert_eq!(table.values, [1.5, 2.5, 3.5, 4.5]);
+    assert_eq!(table.time.unwrap().len(), 2);
+    let remarks = table.remarks.join("; ");
+    assert!(remarks.contains("Accel Channel 0") && remarks.contains("Sample Index"), "{remarks}");
+}
+
+#[test]
+fn tables_of_other_programs_hold_the_same_numbers() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/foreign");
+    let table = |name: &str| read_table(&folder.join(name)).unwrap_or_else(|error| panic!("{error}"));
+    let reference = table("sx.csv");
+    for name in ["sx_ts.csv", "sx_num.csv", "sx_ms.csv"] {
+        let other = table(name);
+        assert_eq!((other.rows, other.values), (reference.rows, reference.values.clone()), "{name}");
+    }
+    let reference = table("c09_units_in_header.csv");
+    for name in ["c18_comment.csv", "c37_sep_line.csv", "d5_matlab_ascii.txt"] {
+        let other = table(name);
+        assert_eq!((other.rows, other.values), (reference.rows, reference.values.clone()), "{name}");
+    }
+    assert!(table("sx_ts.csv").time.is_some());
+    let states = table("sz_num.csv");
+    assert_eq!(states.values, table("sz.csv").values);
 }
 
 #[test]

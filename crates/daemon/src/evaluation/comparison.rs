@@ -34,6 +34,8 @@ pub struct Comparison {
     pub components: Vec<String>,
     /// Milliseconds from row to row.
     pub bin_ms: f64,
+    /// What was assumed of the files and left out.
+    pub remarks: Vec<String>,
     /// Names of the channels.
     pub channel_names: Vec<String>,
     /// Of each split.

@@ -101,6 +101,7 @@ pub fn label_tables(gathered: &Gathered) -> Result<Tables, RecordedTablesError> 
         bin_ms: session.bin_ms,
         time,
         session: Some(described(session)),
+        remarks: Vec::new(),
     })
 }
 
@@ -185,6 +186,7 @@ pub fn stream_tables(
         bin_ms: session.bin_ms,
         time,
         session: Some(described),
+        remarks: Vec::new(),
     })
 }
 
@@ -259,7 +261,7 @@ fn fill_with_means(features: &mut [f64], width: usize) {
 }
 
 fn table(columns: Option<Vec<String>>, values: Vec<f64>, rows: usize, width: usize) -> Table {
-    Table { columns, time: None, values, rows, width }
+    Table { columns, units: None, time: None, values, rows, width, remarks: Vec::new() }
 }
 
 /// What a model fitted on a session's tables has to carry.

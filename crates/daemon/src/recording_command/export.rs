@@ -27,7 +27,7 @@ use crate::{
 pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
     let path = &arguments.file;
     if super::is_edf(path) {
-        return run_edf(arguments);
+        return super::edf::export(arguments);
     }
     let recorded =
         read_xdf(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display())).or_work()?;
@@ -66,50 +66,6 @@ pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
         arguments.csv.display()
     )
     .or_work()
-}
-
-/// The same of an EDF file: one CSV for the signals of each rate, and one for annotations. Times are seconds from its start.
-fn run_edf(arguments: &ExportArguments) -> Outcome<()> {
-    let edf = super::edf(&arguments.file)?;
-    std::fs::create_dir_all(&arguments.csv).or_work()?;
-    let mut rates: Vec<usize> = edf.signals.iter().map(|signal| signal.samples_per_record).collect();
-    rates.sort_unstable();
-    rates.dedup();
-    let mut described = Vec::new();
-    for samples in rates {
-        let signals: Vec<_> =
-            edf.signals.iter().filter(|signal| signal.samples_per_record == samples).collect();
-        let Some(first) = signals.first() else { continue };
-        let name = format!("signals_{}_hz.csv", first.rate_hz);
-        let mut file = csv::Writer::from_path(arguments.csv.join(&name)).or_work()?;
-        let labels = signals.iter().map(|signal| signal.label.clone());
-        file.write_record(std::iter::once("time".to_owned()).chain(labels)).or_work()?;
-        for row in 0..first.values.len() {
-            let time = std::iter::once(edf.time(first, row).to_string());
-            file.write_record(time.chain(signals.iter().map(|signal| signal.values[row].to_string())))
-                .or_work()?;
-        }
-        file.flush().or_work()?;
-        let units: Vec<&str> = signals.iter().map(|signal| signal.unit.as_str()).collect();
-        described.push(json!({ "file": name, "rate_hz": first.rate_hz, "units": units }));
-    }
-    let mut file = csv::Writer::from_path(arguments.csv.join("annotations.csv")).or_work()?;
-    file.write_record(["time", "duration", "text"]).or_work()?;
-    for note in &edf.annotations {
-        let duration = note.duration.map(|seconds| seconds.to_string()).unwrap_or_default();
-        file.write_record([note.onset.to_string(), duration, note.text.clone()]).or_work()?;
-    }
-    file.flush().or_work()?;
-    let description = json!({
-        "recording": arguments.file.file_name().map(|name| name.to_string_lossy()),
-        "begun": format!("{} {}", edf.start_date, edf.start_time),
-        "missing_records": edf.missing_records,
-        "streams": described,
-    });
-    let target = arguments.csv.join("streams.json");
-    std::fs::write(&target, serde_json::to_vec_pretty(&description).or_work()?).or_work()?;
-    writeln!(std::io::stdout().lock(), "{} signals in {}", edf.signals.len(), arguments.csv.display())
-        .or_work()
 }
 
 /// A stream's file: its role or name, and its number where names could be alike.

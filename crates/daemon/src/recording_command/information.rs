@@ -18,7 +18,7 @@ use crate::{
 pub(super) fn run(arguments: &RecordingFile) -> Outcome<()> {
     let path = &arguments.file;
     if super::is_edf(path) {
-        return run_edf(arguments);
+        return super::edf::information(arguments);
     }
     let report = super::checked(path)?;
     let session = session(path);
@@ -55,52 +55,6 @@ pub(super) fn run(arguments: &RecordingFile) -> Outcome<()> {
     } else {
         write!(out, "{}", text(&document)).or_work()
     }
-}
-
-/// The same of an EDF file.
-fn run_edf(arguments: &RecordingFile) -> Outcome<()> {
-    let edf = super::edf(&arguments.file)?;
-    let seconds = edf.record_onsets.last().map_or(0.0, |last| last + edf.record_seconds);
-    let gaps =
-        edf.record_onsets.windows(2).filter(|pair| pair[1] - pair[0] > 1.5 * edf.record_seconds).count();
-    let mut out = std::io::stdout().lock();
-    if arguments.json {
-        let signals: Vec<Value> = edf
-            .signals
-            .iter()
-            .map(|signal| {
-                json!({
-                    "label": signal.label, "unit": signal.unit, "rate_hz": signal.rate_hz,
-                    "samples": signal.values.len(), "prefiltering": signal.prefiltering,
-                })
-            })
-            .collect();
-        let document = json!({
-            "file": arguments.file, "format": "EDF", "begun": format!("{} {}", edf.start_date, edf.start_time),
-            "patient": edf.patient, "recording": edf.recording, "seconds": seconds, "gaps": gaps,
-            "missing_records": edf.missing_records, "signals": signals, "annotations": edf.annotations.len(),
-        });
-        return writeln!(out, "{document}").or_work();
-    }
-    writeln!(
-        out,
-        "{}: EDF, begun {} {}, {seconds:.1} s; patient \"{}\", recording \"{}\"\n{} signals, {} annotations, {gaps} gaps, {} records missing",
-        arguments.file.display(), edf.start_date, edf.start_time, edf.patient, edf.recording,
-        edf.signals.len(), edf.annotations.len(), edf.missing_records
-    )
-    .or_work()?;
-    for signal in &edf.signals {
-        writeln!(
-            out,
-            "  {:<16} {:>9} Hz {:<8} {} samples",
-            signal.label,
-            signal.rate_hz,
-            signal.unit,
-            signal.values.len()
-        )
-        .or_work()?;
-    }
-    Ok(())
 }
 
 /// What a Kalmind session's recording says of the session; none in other files.

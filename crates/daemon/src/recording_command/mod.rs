@@ -1,5 +1,6 @@
 //! `kalmind recording`: what is in a recording, whether it is whole, mended, and in other formats.
 
+mod edf;
 mod export;
 mod information;
 
@@ -7,7 +8,6 @@ use std::{io::Write as _, path::Path};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_recording::{
-    edf::{EdfRecording, read_edf},
     xdf::repair::{CheckReport, check, repair},
 };
 use serde_json::json;
@@ -119,11 +119,7 @@ fn is_edf(path: &Path) -> bool {
     let mut first = [0; 8];
     let read =
         std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut first));
-    read.is_ok() && (&first == b"0       " || &first == b"\xffBIOSEMI")
-}
-
-fn edf(path: &Path) -> Outcome<EdfRecording> {
-    read_edf(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display())).or_work()
+    read.is_ok() && kalmind_recording::edf::is_edf(&first)
 }
 
 /// A bar of bytes on stderr; invisible where stderr is no terminal.

@@ -1,0 +1,118 @@
+//! Annotations of EDF+: lists of onset, duration and texts in a signal of their own (Kemp and Olivan 2003, section 2.2.4).
+
+use encoding_rs::{Encoding, WINDOWS_1252};
+
+use super::{EdfAnnotation, REMARKS};
+
+/// Between onset and duration.
+const DURATION: u8 = 0x15;
+/// After times and after each text.
+const SEPARATOR: u8 = 0x14;
+/// Characters of an annotation that a remark quotes.
+const QUOTED: usize = 40;
+
+/// Reads annotations record by record; what cannot be read is left out and remembered.
+pub(super) struct Reader {
+    encoding: Option<&'static Encoding>,
+    /// What was read.
+    pub(super) found: Vec<EdfAnnotation>,
+    unreadable: Vec<String>,
+    unreadable_count: usize,
+    foreign: usize,
+    misfits: usize,
+}
+
+impl Reader {
+    pub(super) fn new(encoding: Option<&'static Encoding>) -> Self {
+        Self { encoding, found: Vec::new(), unreadable: Vec::new(), unreadable_count: 0, foreign: 0, misfits: 0 }
+    }
+
+    /// Reads a record's annotations; gives the record's own onset, which the first one with an empty text states.
+    pub(super) fn read(&mut self, cells: &[u8], record: usize, offset: usize) -> Option<f64> {
+        let mut record_onset = None;
+        // padding should be NUL; some programs write blanks
+        for list in cells.split(|byte| *byte == 0).filter(|list| !list.trim_ascii().is_empty()) {
+            let mut parts = list.split(|byte| *byte == SEPARATOR);
+            let mut times = parts.next().unwrap_or_default().split(|byte| *byte == DURATION);
+            let Some(onset) = times.next().and_then(seconds) else {
+                self.unreadable(list, record, offset, "its onset is no number of seconds");
+                continue;
+            };
+            let duration = match times.next() {
+                None => None,
+                Some(bytes) => {
+                    let duration = seconds(bytes);
+                    if duration.is_none() {
+                        self.unreadable(list, record, offset, "its duration is no number of seconds; it was left empty");
+                    }
+                    duration
+                }
+            };
+            for (index, text) in parts.enumerate() {
+                if !text.is_empty() {
+                    let text = self.text(text);
+                    self.found.push(EdfAnnotation { onset, duration, text });
+                } else if index == 0 && record_onset.is_none() {
+                    record_onset = Some(onset);
+                }
+            }
+        }
+        record_onset
+    }
+
+    fn unreadable(&mut self, list: &[u8], record: usize, offset: usize, problem: &str) {
+        self.unreadable_count += 1;
+        if self.unreadable.len() < REMARKS {
+            let (text, _, _) = WINDOWS_1252.decode(list);
+            let quoted: String = text.chars().filter(|character| !character.is_control()).take(QUOTED).collect();
+            let place = format!("record {record} (its annotations begin at byte {offset})");
+            self.unreadable.push(format!("the annotation {quoted:?} of {place} cannot be read: {problem}"));
+        }
+    }
+
+    fn text(&mut self, bytes: &[u8]) -> String {
+        match self.encoding {
+            Some(encoding) => {
+                let (text, _, misfits) = encoding.decode(bytes);
+                self.misfits += usize::from(misfits);
+                text.into_owned()
+            }
+            None => match str::from_utf8(bytes) {
+                Ok(text) => text.to_owned(),
+                Err(_not_utf8) => {
+                    self.foreign += 1;
+                    WINDOWS_1252.decode(bytes).0.into_owned()
+                }
+            },
+        }
+    }
+
+    /// What was assumed, and what could not be read.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        let mut remarks = self.unreadable.clone();
+        if self.unreadable_count > remarks.len() {
+            remarks.push(format!("and {} more annotations cannot be read", self.unreadable_count - remarks.len()));
+        }
+        if self.foreign > 0 {
+            remarks.push(format!(
+                "{} annotations are not UTF-8, as EDF+ has it: read as Windows-1252 (Latin-1); --encoding names another",
+                self.foreign
+            ));
+        }
+        if let Some(encoding) = self.encoding
+            && self.misfits > 0
+        {
+            remarks.push(format!(
+                "{} annotations hold bytes that are nothing in {}: is the encoding another one?",
+                self.misfits,
+                encoding.name()
+            ));
+        }
+        remarks
+    }
+}
+
+fn seconds(bytes: &[u8]) -> Option<f64> {
+    let text = str::from_utf8(bytes).ok()?.trim().replacen(',', ".", 1);
+    text.parse::<f64>().ok().filter(|seconds| seconds.is_finite())
+}

@@ -1,0 +1,233 @@
+//! The header of an EDF file: 256 bytes for the file, then 256 for each signal, field by field for all signals.
+
+use super::{EdfError, EdfSignal};
+
+/// The most signals a file may have.
+const MAX_SIGNALS: usize = 4096;
+/// Bytes of the header's fixed part, and of its part a signal.
+const PART: usize = 256;
+
+/// Bytes of a sample, by the version that a file begins with; none where it is no EDF or BDF file. Some programs pad the
+/// version with NUL instead of blanks.
+pub(super) fn sample_bytes(first: &[u8]) -> Option<usize> {
+    let version = first.first_chunk::<8>()?;
+    match version {
+        b"\xffBIOSEMI" => Some(3),
+        [b'0', padding @ ..] if padding.iter().all(|byte| matches!(byte, b' ' | 0)) => Some(2),
+        _ => None,
+    }
+}
+
+/// What the header says, and what was assumed where it says something else than it should.
+pub(super) struct Header {
+    pub(super) sample_bytes: usize,
+    /// Bytes before the first record.
+    pub(super) length: usize,
+    pub(super) patient: String,
+    pub(super) recording: String,
+    pub(super) start_date: String,
+    pub(super) start_time: String,
+    /// EDF+D: records may be apart.
+    pub(super) has_gaps: bool,
+    /// Records that the header promises; none where it does not know.
+    pub(super) promised: Option<usize>,
+    pub(super) record_seconds: f64,
+    /// At least one; together they have samples.
+    pub(super) signals: Vec<SignalHeader>,
+    pub(super) remarks: Vec<String>,
+}
+
+/// One signal's part of the header, and the values read so far.
+pub(super) struct SignalHeader {
+    pub(super) is_annotations: bool,
+    /// Samples in a record.
+    pub(super) samples: usize,
+    /// Why its values are not read, in a sentence.
+    pub(super) left_out: Option<String>,
+    values: Vec<f64>,
+    signal: EdfSignal,
+    gain: f64,
+    offset: f64,
+}
+
+impl SignalHeader {
+    /// Adds digital numbers to the values, in the signal's unit.
+    pub(super) fn read(&mut self, digital: impl Iterator<Item = f64>) {
+        let (offset, gain) = (self.offset, self.gain);
+        self.values.extend(digital.map(|digital| offset + gain * digital));
+    }
+
+    pub(super) fn into_signal(self) -> EdfSignal {
+        EdfSignal { values: self.values, ..self.signal }
+    }
+}
+
+impl Header {
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, EdfError> {
+        let sample_bytes = sample_bytes(bytes).ok_or(EdfError::NotEdf)?;
+        let short = |expected| EdfError::ShortHeader { expected, found: bytes.len() };
+        let fixed = bytes.get(..PART).ok_or_else(|| short(PART))?;
+        let field = |from: usize, length: usize| text(&fixed[from..from + length]);
+        let found = field(252, 4);
+        let count = whole_number(&found)
+            .filter(|count| (1..=MAX_SIGNALS).contains(count))
+            .ok_or_else(|| wrong("number of signals", 252, &found, "a number from 1 to 4096"))?;
+        let found = field(244, 8);
+        let record_seconds = decimal(&found)
+            .filter(|seconds| *seconds >= 0.0)
+            .ok_or_else(|| wrong("duration of a record", 244, &found, "seconds, zero or more"))?;
+        let length = PART * (count + 1);
+        let header = bytes.get(..length).ok_or_else(|| short(length))?;
+        let mut remarks = Vec::new();
+        let stated = field(184, 8);
+        if whole_number(&stated) != Some(length) {
+            remarks.push(format!(
+                "the header says that it has {stated:?} bytes; with {count} signals it has {length}, and was read so"
+            ));
+        }
+        let stated = field(236, 8);
+        let promised = whole_number(&stated);
+        if promised.is_none() && stated != "-1" {
+            remarks.push(format!("the header's number of records is {stated:?}: all that are there were read"));
+        }
+        let signals = (0..count)
+            .map(|signal| signal_header(header, signal, count, record_seconds, &mut remarks))
+            .collect::<Result<Vec<_>, _>>()?;
+        if signals.iter().all(|signal| signal.samples == 0) {
+            return Err(wrong("number of samples", PART + 216 * count, "0", "a signal with samples"));
+        }
+        let has_signals = signals.iter().any(|signal| !signal.is_annotations && signal.samples > 0);
+        if record_seconds == 0.0 && has_signals {
+            remarks.push(
+                "the header's duration of a record is 0, so nothing says at what rate the signals were sampled: they have \
+                 no times"
+                    .to_owned(),
+            );
+        }
+        Ok(Self {
+            sample_bytes,
+            length,
+            patient: field(8, 80),
+            recording: field(88, 80),
+            start_date: field(168, 8),
+            start_time: field(176, 8),
+            has_gaps: matches!(field(192, 5).as_str(), "EDF+D" | "BDF+D"),
+            promised,
+            record_seconds,
+            signals,
+            remarks,
+        })
+    }
+
+    /// Says where the file holds another number of records than the header does.
+    pub(super) fn remark_on_length(&mut self, whole: usize, rest: usize) {
+        match self.promised {
+            Some(promised) if promised > whole => self.remarks.push(format!(
+                "the header counts {promised} records and the file holds {whole} whole ones: it was cut off"
+            )),
+            Some(promised) if promised < whole => self.remarks.push(format!(
+                "the header counts {promised} records and the file holds {whole}: all {whole} were read"
+            )),
+            Some(_) => {}
+            None => self
+                .remarks
+                .push(format!("the header does not say how many records there are: the file holds {whole}")),
+        }
+        if rest > 0 {
+            self.remarks.push(format!("the last {rest} bytes are not a whole record and were left out"));
+        }
+    }
+}
+
+fn signal_header(
+    header: &[u8],
+    signal: usize,
+    count: usize,
+    record_seconds: f64,
+    remarks: &mut Vec<String>,
+) -> Result<SignalHeader, EdfError> {
+    let place = |before: usize, length: usize| PART + before * count + signal * length;
+    let field = |before: usize, length: usize| {
+        let from = place(before, length);
+        text(&header[from..from + length])
+    };
+    let label = field(0, 16);
+    let is_annotations =
+        label.eq_ignore_ascii_case("EDF Annotations") || label.eq_ignore_ascii_case("BDF Annotations");
+    let found = field(216, 8);
+    let samples = whole_number(&found)
+        .ok_or_else(|| wrong("number of samples", place(216, 8), &found, "a whole number"))?;
+    let name = || format!("signal {} ({label:?})", signal + 1);
+    let limits = [104, 112, 120, 128].map(|before| field(before, 8));
+    let [physical_low, physical_high, digital_low, digital_high] = limits.each_ref().map(|text| decimal(text));
+    let mut unit = field(96, 8);
+    let (mut gain, mut offset, mut left_out) = (1.0, 0.0, None);
+    match (physical_low, physical_high, digital_low, digital_high) {
+        _ if is_annotations => {}
+        (_, _, Some(low), Some(high)) if low == high => {
+            left_out = Some(format!(
+                "{} was left out: its digital minimum and maximum are both {low}, so nothing was measured by it",
+                name()
+            ));
+        }
+        (Some(from), Some(to), Some(low), Some(high)) if from != to => {
+            gain = (to - from) / (high - low);
+            offset = from - gain * low;
+        }
+        (Some(from), Some(_), Some(_), Some(_)) => {
+            remarks.push(format!(
+                "{}: its physical minimum and maximum are both {from}, so its values are the digital numbers, not {}",
+                name(),
+                if unit.is_empty() { "in a unit" } else { &unit }
+            ));
+            "digital".clone_into(&mut unit);
+        }
+        _ => {
+            remarks.push(format!(
+                "{}: its limits {limits:?} are not all numbers, so its values are the digital numbers, not {}",
+                name(),
+                if unit.is_empty() { "in a unit" } else { &unit }
+            ));
+            "digital".clone_into(&mut unit);
+        }
+    }
+    Ok(SignalHeader {
+        is_annotations,
+        samples,
+        left_out,
+        values: Vec::new(),
+        gain,
+        offset,
+        signal: EdfSignal {
+            label,
+            unit,
+            transducer: field(16, 80),
+            prefiltering: field(136, 80),
+            rate_hz: if record_seconds > 0.0 { samples as f64 / record_seconds } else { 0.0 },
+            samples_per_record: samples,
+            values: Vec::new(),
+        },
+    })
+}
+
+/// A whole number, also as some programs write it: `256.0`.
+fn whole_number(text: &str) -> Option<usize> {
+    text.parse().ok().or_else(|| {
+        decimal(text).filter(|value| (0.0..1e9).contains(value) && value.fract() == 0.0).map(|value| value as usize)
+    })
+}
+
+/// A finite number, also with a decimal comma.
+fn decimal(text: &str) -> Option<f64> {
+    text.replacen(',', ".", 1).parse::<f64>().ok().filter(|value| value.is_finite())
+}
+
+fn wrong(field: &'static str, offset: usize, found: &str, expected: &'static str) -> EdfError {
+    EdfError::Field { field, offset, found: found.to_owned(), expected }
+}
+
+/// A field's text: padded with blanks; anything beyond ASCII, which devices do write, byte by byte.
+fn text(bytes: &[u8]) -> String {
+    let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
+    text.trim_matches(|character: char| character == '\0' || character.is_whitespace()).to_owned()
+}

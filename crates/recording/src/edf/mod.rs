@@ -1,0 +1,267 @@
+//! EDF and EDF+ files: signals of clinical devices, with annotations.
+//!
+//! Sources: Kemp, Värri, Rosa, Nielsen and Gade (1992), A simple format for exchange of digitized polygraphic recordings;
+//! Kemp and Olivan (2003), European data format 'plus' (EDF+). Both kinds of EDF+ are read: continuous (EDF+C) and with
+//! gaps between records (EDF+D). BDF, its sibling of 24 bits, as well.
+//!
+//! Devices and converters write files that the standard does not allow. Whatever can be read of such a file is read, signal
+//! by signal and annotation by annotation, and [`EdfRecording::remarks`] says in sentences what was assumed or left out.
+
+mod annotations;
+mod header;
+
+use std::{fs::File, io::Read, path::Path};
+
+use encoding_rs::Encoding;
+
+use header::{Header, SignalHeader};
+
+/// The largest file that is read.
+pub const MAX_EDF_BYTES: u64 = 8 << 30;
+/// Remarks of one kind that are made; of more there is the number.
+const REMARKS: usize = 20;
+
+/// What is wrong with a file, and where.
+#[derive(Debug, thiserror::Error)]
+pub enum EdfError {
+    /// It cannot be read.
+    #[error("the file cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    /// It is larger than is read.
+    #[error("the file has {0} bytes, more than the {MAX_EDF_BYTES} that are read: cut it into shorter ones")]
+    TooLarge(u64),
+    /// It is no EDF or BDF file.
+    #[error("this is no EDF or BDF file: it does not begin with the version of one")]
+    NotEdf,
+    /// A field of the header that cannot be, and without which nothing can be read.
+    #[error("the header's {field} at byte {offset} is {found:?}, where {expected} is expected")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// Where it stands.
+        offset: usize,
+        /// What stands there.
+        found: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// The file ends before its header does.
+    #[error("the header says it has {expected} bytes, and the file has {found}: it was cut off")]
+    ShortHeader {
+        /// Bytes of the header.
+        expected: usize,
+        /// Bytes of the file.
+        found: usize,
+    },
+}
+
+/// One signal of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EdfSignal {
+    /// Its label (`EEG Fpz-Cz`).
+    pub label: String,
+    /// Its physical dimension (`uV`); `digital` where the file does not say how numbers become values.
+    pub unit: String,
+    /// What measured it.
+    pub transducer: String,
+    /// How it was filtered.
+    pub prefiltering: String,
+    /// Samples a second; zero where the file states no duration of a record.
+    pub rate_hz: f64,
+    /// Samples in a record.
+    pub samples_per_record: usize,
+    /// Values in its unit, record after record.
+    pub values: Vec<f64>,
+}
+
+/// Something that was written down while the file was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EdfAnnotation {
+    /// Seconds from the start of the file.
+    pub onset: f64,
+    /// Seconds, where stated.
+    pub duration: Option<f64>,
+    /// The text.
+    pub text: String,
+}
+
+/// Where one record does not begin when the one before it ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Breaks {
+    /// Records that begin later.
+    pub gaps: usize,
+    /// Records that begin before the one before them has ended.
+    pub overlaps: usize,
+    /// Records that begin before the one before them began.
+    pub backward: usize,
+}
+
+/// A whole file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EdfRecording {
+    /// Who, as the file says; in EDF+ code, sex, birthdate and name.
+    pub patient: String,
+    /// What, where and with what, as the file says.
+    pub recording: String,
+    /// Date of the start, `dd.mm.yy`.
+    pub start_date: String,
+    /// Time of the start, `hh.mm.ss`.
+    pub start_time: String,
+    /// Seconds that a record lasts; zero where the file does not say.
+    pub record_seconds: f64,
+    /// Seconds from the start of the file to each record's first samples. Evenly spaced but in EDF+D.
+    pub record_onsets: Vec<f64>,
+    /// Signals, annotations left out.
+    pub signals: Vec<EdfSignal>,
+    /// Annotations, in the order of the file.
+    pub annotations: Vec<EdfAnnotation>,
+    /// Records that the header promises and the file does not have whole.
+    pub missing_records: usize,
+    /// What was assumed, and what could not be read: a sentence each.
+    pub remarks: Vec<String>,
+}
+
+impl EdfRecording {
+    /// Seconds from the start of the file to sample `index` of a signal; none where the file has no such sample, or does not
+    /// say how long its records last.
+    #[must_use]
+    pub fn time(&self, signal: &EdfSignal, index: usize) -> Option<f64> {
+        if signal.samples_per_record == 0 || signal.rate_hz <= 0.0 {
+            return None;
+        }
+        let (record, within) = (index / signal.samples_per_record, index % signal.samples_per_record);
+        self.record_onsets.get(record).map(|onset| onset + within as f64 / signal.rate_hz)
+    }
+
+    /// Where records do not follow each other. A difference below half a sample of the fastest signal is none.
+    #[must_use]
+    pub fn breaks(&self) -> Breaks {
+        let rate = self.signals.iter().map(|signal| signal.rate_hz).fold(0.0, f64::max);
+        let tolerance = if rate > 0.0 { 0.5 / rate } else { 0.0 };
+        let mut breaks = Breaks::default();
+        for pair in self.record_onsets.windows(2) {
+            let late = pair[1] - (pair[0] + self.record_seconds);
+            if late > tolerance {
+                breaks.gaps += 1;
+            } else if pair[1] < pair[0] - tolerance {
+                breaks.backward += 1;
+            } else if late < -tolerance {
+                breaks.overlaps += 1;
+            }
+        }
+        breaks
+    }
+}
+
+/// Reads a file. `encoding` is that of its annotations; where none is given they are UTF-8, as the standard has it, and
+/// those that are not are read as Windows-1252 (Latin-1), with a remark.
+///
+/// # Errors
+/// [`EdfError`].
+pub fn read_edf(path: &Path, encoding: Option<&'static Encoding>) -> Result<EdfRecording, EdfError> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    if length > MAX_EDF_BYTES {
+        return Err(EdfError::TooLarge(length));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_EDF_BYTES).read_to_end(&mut bytes)?;
+    edf_from_bytes(&bytes, encoding)
+}
+
+/// Whether a file begins as EDF or BDF files do.
+#[must_use]
+pub fn is_edf(first: &[u8]) -> bool {
+    header::sample_bytes(first).is_some()
+}
+
+/// Reads a file from its bytes. Memory: four times the samples, and a text with 48 bytes around it for each annotation.
+///
+/// # Errors
+/// [`EdfError`].
+pub fn edf_from_bytes(bytes: &[u8], encoding: Option<&'static Encoding>) -> Result<EdfRecording, EdfError> {
+    let mut header = Header::read(bytes)?;
+    let width = header.sample_bytes;
+    let record_bytes: usize = header.signals.iter().map(|signal| signal.samples * width).sum();
+    let data = &bytes[header.length..];
+    let whole = data.len() / record_bytes;
+    header.remark_on_length(whole, data.len() % record_bytes);
+    let mut annotations = annotations::Reader::new(encoding);
+    let mut onsets: Vec<f64> = Vec::with_capacity(whole);
+    let mut guessed = 0_usize;
+    for (record, data) in data.chunks_exact(record_bytes).enumerate() {
+        let mut at = 0;
+        let mut onset = None;
+        for signal in &mut header.signals {
+            let size = signal.samples * width;
+            let cells = &data[at..at + size];
+            if signal.is_annotations {
+                let offset = header.length + record * record_bytes + at;
+                onset = onset.or(annotations.read(cells, record, offset));
+            } else if signal.left_out.is_none() {
+                signal.read(cells.chunks_exact(width).map(digital));
+            }
+            at += size;
+        }
+        // where there are gaps, nothing but the record itself says when it was
+        guessed += usize::from(onset.is_none() && header.has_gaps);
+        let follows = onsets.last().map_or(0.0, |last| last + header.record_seconds);
+        onsets.push(onset.unwrap_or(if header.has_gaps { follows } else { record as f64 * header.record_seconds }));
+    }
+    if guessed > 0 {
+        header.remarks.push(format!(
+            "{guessed} of {} records do not say when they began, though the file says that it has gaps (EDF+D): each was \
+             put right after the record before it",
+            onsets.len()
+        ));
+    }
+    let missing_records = header.promised.map_or(0, |promised| promised.saturating_sub(whole));
+    Ok(finish(header, annotations, onsets, missing_records))
+}
+
+fn finish(
+    header: Header,
+    annotations: annotations::Reader,
+    record_onsets: Vec<f64>,
+    missing_records: usize,
+) -> EdfRecording {
+    let mut remarks = header.remarks;
+    remarks.extend(annotations.remarks());
+    let signals = header.signals.into_iter().filter(|signal| !signal.is_annotations);
+    let (left_out, kept): (Vec<SignalHeader>, Vec<SignalHeader>) =
+        signals.partition(|signal| signal.left_out.is_some());
+    remarks.extend(left_out.into_iter().filter_map(|signal| signal.left_out));
+    let mut recording = EdfRecording {
+        patient: header.patient,
+        recording: header.recording,
+        start_date: header.start_date,
+        start_time: header.start_time,
+        record_seconds: header.record_seconds,
+        record_onsets,
+        signals: kept.into_iter().map(SignalHeader::into_signal).collect(),
+        annotations: annotations.found,
+        missing_records,
+        remarks,
+    };
+    let breaks = recording.breaks();
+    if breaks != Breaks::default() {
+        recording.remarks.push(format!(
+            "the {} records do not all follow each other: {} after a gap, {} that overlap the one before, {} that step \
+             back in time",
+            recording.record_onsets.len(),
+            breaks.gaps,
+            breaks.overlaps,
+            breaks.backward
+        ));
+    }
+    recording
+}
+
+/// A number as it was digitised: little-endian, two's complement, of two or three bytes.
+fn digital(cell: &[u8]) -> f64 {
+    match *cell {
+        [low, high] => f64::from(i16::from_le_bytes([low, high])),
+        [low, middle, high] => f64::from(i32::from_le_bytes([0, low, middle, high]) >> 8),
+        _ => f64::NAN,
+    }
+}

@@ -1,0 +1,247 @@
+//! Tables of numbers: features and states as CSV, the way that spreadsheets, MATLAB, pandas and recording programs write it.
+//!
+//! What is not plain CSV is read where it is plain what was meant, and [`Table::remarks`] says what was assumed; else the
+//! error names the line, the column and what to do.
+
+mod cells;
+mod columns;
+mod text;
+
+use std::path::Path;
+
+pub(crate) use cells::Cells;
+pub(crate) use text::Text;
+
+/// The largest CSV file that is read, in bytes.
+pub const MAX_TABLE_BYTES: u64 = 2 << 30;
+
+/// Numbers, row-major, with the names and times that the file gives them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// Names of the columns of `values`, where the file has a header.
+    pub columns: Option<Vec<String>>,
+    /// Units of these columns, where every name states one in brackets.
+    pub units: Option<Vec<String>>,
+    /// Time of each row in seconds, where the file has a column of times.
+    pub time: Option<Vec<f64>>,
+    /// `rows * width` finite numbers.
+    pub values: Vec<f64>,
+    /// Rows, at least 1.
+    pub rows: usize,
+    /// Columns without time and what was left out, at least 1.
+    pub width: usize,
+    /// What was assumed and what was left out, a sentence each.
+    pub remarks: Vec<String>,
+}
+
+/// Why a CSV file could not be read. Lines and columns count from 1.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The file cannot be opened or read.
+    #[error("{file}: {source}")]
+    Io {
+        /// The file.
+        file: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is larger than [`MAX_TABLE_BYTES`].
+    #[error("{file}: {bytes} bytes, more than the {MAX_TABLE_BYTES} that are read; cut it into parts")]
+    TooLarge {
+        /// The file.
+        file: String,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The file is a recording.
+    #[error("{file} is {kind}, not a table: give it as a recording, `kalmind fit {file} ..`, or export tables from it with `kalmind recording export`")]
+    Recording {
+        /// The file.
+        file: String,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// The file is not text.
+    #[error("{file}, line {line}: not text; export it as CSV in UTF-8")]
+    NotText {
+        /// The file.
+        file: String,
+        /// The line.
+        line: u64,
+    },
+    /// The file is empty.
+    #[error("{file}: empty; a row of numbers for each bin is expected")]
+    Empty {
+        /// The file.
+        file: String,
+    },
+    /// There is a header and nothing below it.
+    #[error("{file}: a header row but no rows below it; a row of numbers for each bin is expected")]
+    NoRows {
+        /// The file.
+        file: String,
+    },
+    /// The header is not one.
+    #[error("{file}, line {line}, column {column}: {problem}")]
+    Header {
+        /// The file.
+        file: String,
+        /// The line.
+        line: u64,
+        /// The column.
+        column: usize,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A row has more or fewer cells than the first one.
+    #[error("{file}, line {line}: {found} cells, but the first row has {expected}; every row needs as many")]
+    Ragged {
+        /// The file.
+        file: String,
+        /// The line.
+        line: u64,
+        /// Its cells.
+        found: usize,
+        /// Cells of the first row.
+        expected: usize,
+    },
+    /// A cell does not hold what it should.
+    #[error("{file}, line {line}, column {column}{}: found {found:?}; {expected}", named(.name.as_deref()))]
+    Cell {
+        /// The file.
+        file: String,
+        /// The line.
+        line: u64,
+        /// The column.
+        column: usize,
+        /// The column's name, where there is a header.
+        name: Option<String>,
+        /// What stands there, shortened.
+        found: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// There is nothing but a time column.
+    #[error("{file}: only a `time` column; at least one column of values is expected")]
+    OnlyTime {
+        /// The file.
+        file: String,
+    },
+    /// A column that has to be there is not.
+    #[error("{file}: no column `{column}`; expected {expected} (found {found})")]
+    MissingColumn {
+        /// The file.
+        file: String,
+        /// The column.
+        column: &'static str,
+        /// All columns expected.
+        expected: String,
+        /// The columns there are.
+        found: String,
+    },
+}
+
+fn named(name: Option<&str>) -> String {
+    name.map(|name| format!(" ({name})")).unwrap_or_default()
+}
+
+/// Two tables that belong together have different numbers of rows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{first} has {first_rows} rows, but {second} has {second_rows}; row by row they have to belong together"
+)]
+pub struct RowCountMismatch {
+    /// One file.
+    pub first: String,
+    /// Its rows.
+    pub first_rows: usize,
+    /// The other file.
+    pub second: String,
+    /// Its rows.
+    pub second_rows: usize,
+}
+
+impl Table {
+    /// One row of values.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn row(&self, row: usize) -> &[f64] {
+        &self.values[row * self.width..(row + 1) * self.width]
+    }
+
+    /// The rows before which time has a gap; none where the file states no times.
+    pub fn segment_starts(&self) -> Vec<usize> {
+        self.time.as_deref().map(crate::segment_starts).unwrap_or_default()
+    }
+}
+
+/// Refuses two tables (each as its name and number of rows) that cannot belong together row by row.
+///
+/// # Errors
+/// When the numbers differ.
+pub fn require_same_rows(first: (&str, usize), second: (&str, usize)) -> Result<(), RowCountMismatch> {
+    if first.1 == second.1 {
+        return Ok(());
+    }
+    Err(RowCountMismatch {
+        first: first.0.to_owned(),
+        first_rows: first.1,
+        second: second.0.to_owned(),
+        second_rows: second.1,
+    })
+}
+
+/// Reads a table of features or states.
+///
+/// One row a bin. A header row is optional; without one every cell is a number. A column of times (`time`, `timestamps`,
+/// `time_ms`, `Time:250Hz`, ..; strictly rising) is taken out of the values. Cells are separated by commas, or else by
+/// semicolons, tabs or blanks (the first row decides). A byte order mark, CRLF, blank lines, quoted cells, lines that begin
+/// with `#` or `%`, and a first line `sep=;` are fine. Decimal commas are not.
+///
+/// # Errors
+/// See [`TableError`].
+pub fn read_table(path: &Path) -> Result<Table, TableError> {
+    table_from_bytes(&read_file(path)?, &path.display().to_string())
+}
+
+/// Reads a table from memory; `file` is what errors call it.
+///
+/// # Errors
+/// See [`TableError`].
+pub fn table_from_bytes(bytes: &[u8], file: &str) -> Result<Table, TableError> {
+    let text = Text::new(bytes, file)?;
+    let mut cells = Cells::new(&text, file)?;
+    let roles = cells.columns.clone();
+    let width = roles.values.len();
+    if width == 0 {
+        return Err(TableError::OnlyTime { file: file.to_owned() });
+    }
+    let mut time = roles.time.map(|_| Vec::new());
+    let mut values = Vec::new();
+    let mut rows = 0;
+    while cells.next_row()? {
+        rows += 1;
+        if let Some(time) = &mut time {
+            time.push(cells.time()?);
+        }
+        for column in &roles.values {
+            values.push(cells.number(*column)?);
+        }
+    }
+    if rows == 0 {
+        return Err(TableError::NoRows { file: file.to_owned() });
+    }
+    let mut remarks = text.remarks;
+    remarks.extend(roles.remarks);
+    Ok(Table { columns: roles.names, units: roles.units, time, values, rows, width, remarks })
+}
+
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, TableError> {
+    let file = || path.display().to_string();
+    let size = std::fs::metadata(path).map_err(|source| TableError::Io { file: file(), source })?.len();
+    if size > MAX_TABLE_BYTES {
+        return Err(TableError::TooLarge { file: file(), bytes: size });
+    }
+    std::fs::read(path).map_err(|source| TableError::Io { file: file(), source })
+}

@@ -1,0 +1,151 @@
+//! The text of a table: decoded, without comments, its cells separated by one byte.
+
+use std::borrow::Cow;
+
+use encoding_rs::{Encoding, WINDOWS_1252};
+
+use super::TableError;
+
+/// Characters of a comment that a remark quotes.
+const QUOTED: usize = 60;
+
+/// A table's text as the CSV reader takes it. Lines keep their numbers: what is left out is an empty line.
+pub(crate) struct Text<'a> {
+    pub(crate) bytes: Cow<'a, [u8]>,
+    /// What separates the cells.
+    pub(crate) delimiter: u8,
+    /// The last line of comment above the first row, which may hold the names (numpy writes them so).
+    pub(crate) heading: Option<String>,
+    /// Whether a comment says that OpenBCI's program wrote the file.
+    pub(crate) from_openbci: bool,
+    pub(crate) remarks: Vec<String>,
+}
+
+impl<'a> Text<'a> {
+    pub(crate) fn new(bytes: &'a [u8], file: &str) -> Result<Self, TableError> {
+        refuse_recordings(bytes, file)?;
+        let mut remarks = Vec::new();
+        let bytes = decoded(bytes, file, &mut remarks)?;
+        let mut text =
+            Self { bytes, delimiter: b',', heading: None, from_openbci: false, remarks };
+        text.tidy();
+        Ok(text)
+    }
+
+    /// Blanks comments and a `sep=` line, finds the delimiter, and makes one blank of many where blanks separate.
+    fn tidy(&mut self) {
+        let mut stated = None;
+        let mut comments: Vec<(usize, String)> = Vec::new();
+        let mut heading = None;
+        let mut from_openbci = false;
+        let mut first_row: Option<&[u8]> = None;
+        for (index, line) in self.bytes.split(|byte| *byte == b'\n').enumerate() {
+            let trimmed = line.trim_ascii();
+            if let [b'#' | b'%', comment @ ..] = trimmed {
+                let comment = String::from_utf8_lossy(comment).trim().to_owned();
+                if first_row.is_none() {
+                    from_openbci |= comment.starts_with("OpenBCI");
+                    heading = Some(comment.clone());
+                }
+                comments.push((index + 1, comment));
+            } else if let (None, Some(separator)) = (first_row, separator_line(trimmed)) {
+                stated = Some(separator);
+            } else if first_row.is_none() && !trimmed.is_empty() {
+                first_row = Some(trimmed);
+            }
+        }
+        self.delimiter = stated.unwrap_or_else(|| delimiter(first_row.unwrap_or_default()));
+        self.from_openbci = from_openbci;
+        self.heading = heading;
+        if let [(line, first), ..] = comments.as_slice() {
+            let quoted: String = first.chars().take(QUOTED).collect();
+            let plural = if comments.len() == 1 { "line" } else { "lines" };
+            self.remarks.push(format!(
+                "{} {plural} of comment left out, the first is line {line}: {quoted:?}",
+                comments.len()
+            ));
+        }
+        if comments.is_empty() && stated.is_none() && self.delimiter != b' ' {
+            return;
+        }
+        let blanks = self.delimiter == b' ';
+        let mut tidied = Vec::with_capacity(self.bytes.len());
+        let mut before_rows = true;
+        for line in self.bytes.split(|byte| *byte == b'\n') {
+            let trimmed = line.trim_ascii();
+            let left_out = matches!(trimmed, [b'#' | b'%', ..])
+                || (before_rows && stated.is_some() && separator_line(trimmed).is_some());
+            if !left_out {
+                before_rows &= trimmed.is_empty();
+                if blanks { single_blanks(trimmed, &mut tidied) } else { tidied.extend_from_slice(line) }
+            }
+            tidied.push(b'\n');
+        }
+        // the text ended without a line of its own after its last newline
+        tidied.pop();
+        self.bytes = Cow::Owned(tidied);
+    }
+}
+
+/// Says what a file is that somebody took for a table.
+fn refuse_recordings(bytes: &[u8], file: &str) -> Result<(), TableError> {
+    let kind = match bytes {
+        [b'X', b'D', b'F', b':', ..] => "an XDF recording",
+        _ if crate::edf::is_edf(bytes) && bytes.len() > 255 => "an EDF or BDF recording",
+        _ => return Ok(()),
+    };
+    Err(TableError::Recording { file: file.to_owned(), kind })
+}
+
+/// The text in UTF-8, without a byte order mark.
+fn decoded<'a>(
+    bytes: &'a [u8],
+    file: &str,
+    remarks: &mut Vec<String>,
+) -> Result<Cow<'a, [u8]>, TableError> {
+    let marked = Encoding::for_bom(bytes);
+    let body = bytes.get(marked.map_or(0, |(_, mark)| mark)..).unwrap_or_default();
+    let encoding = match marked {
+        Some((encoding, _)) if encoding != encoding_rs::UTF_8 => encoding,
+        _ if str::from_utf8(body).is_ok() && !body.contains(&0) => return Ok(Cow::Borrowed(body)),
+        _ if body.contains(&0) => {
+            let before = body.split(|byte| *byte == 0).next().unwrap_or_default();
+            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count() as u64;
+            return Err(TableError::NotText { file: file.to_owned(), line });
+        }
+        _ => WINDOWS_1252,
+    };
+    let (text, _, _) = encoding.decode(body);
+    remarks.push(format!("the file is not UTF-8: read as {}", encoding.name()));
+    Ok(Cow::Owned(text.into_owned().into_bytes()))
+}
+
+/// The separator that a line `sep=;`, which Excel understands, states.
+fn separator_line(line: &[u8]) -> Option<u8> {
+    match line {
+        [s, e, p, b'=', separator] if [*s, *e, *p].eq_ignore_ascii_case(b"sep") => Some(*separator),
+        // the separator itself was trimmed
+        [s, e, p, b'='] if [*s, *e, *p].eq_ignore_ascii_case(b"sep") => Some(b'\t'),
+        _ => None,
+    }
+}
+
+/// What separates the cells of a row.
+fn delimiter(row: &[u8]) -> u8 {
+    // a semicolon before a comma: a file with decimal commas has both, and then the cells say what is wrong
+    [b';', b',', b'\t', b' '].into_iter().find(|delimiter| row.contains(delimiter)).unwrap_or(b',')
+}
+
+/// One blank for every run of blanks outside quotes.
+fn single_blanks(line: &[u8], into: &mut Vec<u8>) {
+    let mut quoted = false;
+    let mut after_blank = false;
+    for byte in line {
+        quoted ^= *byte == b'"';
+        let blank = !quoted && byte.is_ascii_whitespace();
+        if !(blank && after_blank) {
+            into.push(if blank { b' ' } else { *byte });
+        }
+        after_blank = blank;
+    }
+}
