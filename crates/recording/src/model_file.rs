@@ -1,7 +1,7 @@
 //! The model file, version 1: safetensors whose one metadata entry, `kalmind`, holds a JSON header (docs/model.md).
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::Path;
 
 use kalmind_filter::{Model, ModelError, ZScore};
@@ -10,6 +10,7 @@ use safetensors::SafeTensors;
 use sha2::{Digest as _, Sha256};
 
 use crate::header::Header;
+use crate::new_file::{Existing, NewFileError, write_new_file};
 use crate::tensors::{TensorReader, TensorWriter};
 use crate::{decoder_parameters, guard_parameters};
 
@@ -25,7 +26,7 @@ const METADATA_KEY: &str = "kalmind";
 /// Why a model file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelFileError {
-    /// The file cannot be opened, read or written.
+    /// The file cannot be opened or read.
     #[error("{file}: {source}")]
     Io {
         /// The file.
@@ -33,6 +34,9 @@ pub enum ModelFileError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// It cannot be written.
+    #[error(transparent)]
+    Write(#[from] NewFileError),
     /// It is larger than [`MAX_MODEL_BYTES`].
     #[error("a model of {bytes} bytes, more than the {MAX_MODEL_BYTES} that a model may have")]
     TooLarge {
@@ -211,24 +215,14 @@ pub fn read_model_bytes(path: &Path) -> Result<Vec<u8>, ModelFileError> {
     Ok(bytes)
 }
 
-/// Writes a model file and gives its identity. The file appears whole or not at all: it is written beside its place,
-/// synced, and renamed.
+/// Writes a model file and gives its identity. The file appears whole or not at all; one that stands there is replaced, a
+/// link is refused (see [`NewFile`](crate::NewFile)).
 ///
 /// # Errors
 /// When the model is not valid or the file cannot be written.
 pub fn write_model(path: &Path, model: &Model) -> Result<ModelId, ModelFileError> {
     let bytes = model_to_bytes(model)?;
-    let io = |source| ModelFileError::Io { file: path.display().to_string(), source };
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    let written = File::create(&part)
-        .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&part, path));
-    if let Err(error) = written {
-        drop(std::fs::remove_file(&part));
-        return Err(io(error));
-    }
+    write_new_file(path, Existing::Replace, &bytes)?;
     Ok(ModelId(Sha256::digest(&bytes).into()))
 }
 
