@@ -15,7 +15,7 @@ use crate::{
     demo_command, evaluate_command,
     failure::{Failure, OrFail as _, Outcome},
     fit_command, network, play_command, recording_command, replay_command, replay_open_loop, run_command,
-    simulate_command, streams_command,
+    signals, simulate_command, streams_command,
 };
 
 /// Runs what the command line says.
@@ -62,6 +62,7 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
                 }
                 return play_command::run(arguments);
             }
+            signals::end_without_leftovers().or_work()?;
             if arguments.model.is_some() || !arguments.decoder.is_empty() {
                 return replay_open_loop::run(arguments);
             }
@@ -69,14 +70,17 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
         }
         Command::Recording(command) => {
             start_log(&configuration::Log::default());
+            signals::end_without_leftovers().or_work()?;
             recording_command::run(command)
         }
         Command::Fit(arguments) => {
             start_log(&configuration::Log::default());
+            signals::end_without_leftovers().or_work()?;
             fit_command::run(arguments)
         }
         Command::Evaluate(arguments) => {
             start_log(&configuration::Log::default());
+            signals::end_without_leftovers().or_work()?;
             evaluate_command::run(arguments)
         }
     }

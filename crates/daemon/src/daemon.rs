@@ -2,7 +2,6 @@
 
 use std::{
     net::SocketAddr,
-    os::{linux::net::SocketAddrExt as _, unix::net},
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -36,6 +35,7 @@ use crate::{
     desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Message, Program},
     event_bus::EventBus,
     failure::{OrFail as _, Outcome},
+    instance::InstanceLock,
     network::NetworkInForce,
     plan::{Plan, RecordedExtra, label_law, selector},
     realtime::{RealtimeSettings, Role},
@@ -87,7 +87,7 @@ pub struct Daemon {
     markers: Option<(MarkerInlet, JoinHandle<()>)>,
     recorded_texts: Vec<MarkerInlet>,
     recorder: Option<RunningRecorder>,
-    _instance: net::UnixListener,
+    _instance: InstanceLock,
 }
 
 /// What a run did, for the summary at its end.
@@ -116,7 +116,9 @@ impl Daemon {
     )]
     pub fn start(plan: &Plan, network: &NetworkInForce, options: RunOptions) -> Outcome<Self> {
         let configuration = &plan.configuration;
-        let instance = claim_instance(&configuration.instance.name).or_work()?;
+        let holder =
+            format!("process {}, configuration {}", std::process::id(), configuration.source.file_name);
+        let instance = InstanceLock::claim(&configuration.instance.name, &holder).or_work()?;
         let realtime = Arc::new(RealtimeSettings::new(configuration.realtime.clone()));
         realtime.lock_memory().or_work()?;
 
@@ -411,11 +413,8 @@ fn session_document(plan: &Plan, session: &str, run: u64, started: ClockReading)
         configuration: ConfigurationText {
             file: configuration.source.file_name.clone(),
             sha256: configuration.source.sha256.clone(),
-            // a recording is handed on; what steers a daemon is not
-            toml: match &configuration.server.token {
-                Some(token) => configuration.source.text.replace(token.as_str(), "left out of the recording"),
-                None => configuration.source.text.clone(),
-            },
+            // without the token: a recording is handed on; what steers a daemon is not
+            toml: configuration.source.text.clone(),
         },
         clock: started,
     }
@@ -553,17 +552,6 @@ fn spawn_tick(thread: TickThread, waker: Waker, realtime: Arc<RealtimeSettings>)
     Ok(handle)
 }
 
-/// One daemon an instance name: an abstract socket, which the system frees whatever way the process ends.
-fn claim_instance(name: &str) -> anyhow::Result<net::UnixListener> {
-    let address = net::SocketAddr::from_abstract_name(format!("kalmind-{name}"))?;
-    net::UnixListener::bind_addr(&address).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "another daemon named \"{name}\" runs on this machine; end it, or give this one another [instance] name"
-        ),
-        _ => error.into(),
-    })
-}
-
 fn session_info(plan: &Plan, session: &str, run: u64) -> SessionInfo {
     let configuration = &plan.configuration;
     SessionInfo {
@@ -594,7 +582,9 @@ fn outlets(
             content_type: outlet.content_type.clone(),
             source_id: outlet.source_id(instance),
             format: outlet.format,
-            scale: outlet.scale,
+            scale: outlet.scale.clone(),
+            offset: outlet.offset.clone(),
+            counts: outlet.counts,
             channels: outlet.channels.clone(),
         })
         .collect();

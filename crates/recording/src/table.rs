@@ -1,6 +1,6 @@
 //! Tables of numbers: features and states as CSV.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
@@ -303,6 +303,7 @@ impl<'a> Cells<'a> {
                 ),
             );
         }
+        let mut first_of = HashMap::with_capacity(names.len());
         for (column, name) in names.iter().enumerate() {
             if name.is_empty() {
                 return header(
@@ -310,7 +311,7 @@ impl<'a> Cells<'a> {
                     "a header without a name for this column; name it or remove it".to_owned(),
                 );
             }
-            if let Some(first) = names[..column].iter().position(|other| other == name) {
+            if let Some(first) = first_of.insert(name, column) {
                 let problem = format!(
                     "column {} is called {:?} as well; names have to differ",
                     first + 1,

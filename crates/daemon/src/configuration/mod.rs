@@ -16,6 +16,7 @@ mod recording;
 mod reference;
 mod rule;
 mod running;
+mod secret;
 mod setting;
 mod table;
 mod task;
@@ -49,7 +50,7 @@ const MAX_BYTES: usize = 1 << 20;
 pub struct Source {
     /// The file's name, as it was given.
     pub file_name: String,
-    /// Its text, unchanged.
+    /// Its text as a recording keeps it: unchanged but for the token.
     pub text: String,
     /// The SHA-256 of the text, in lower-case hexadecimal.
     pub sha256: String,
@@ -225,7 +226,9 @@ fn read(text: &str, file_name: &str) -> ((Configuration, reader::Places), Vec<Pr
         hash
     });
     let given = places.keys().cloned().collect();
-    configuration.source = Source { file_name: file_name.to_owned(), text: text.to_owned(), sha256, given };
+    let place = places.get("server.token").map(|place| place.value.clone());
+    let text = secret::without_token(text, place, configuration.server.token.as_deref());
+    configuration.source = Source { file_name: file_name.to_owned(), text, sha256, given };
     ((configuration, places), problems)
 }
 
