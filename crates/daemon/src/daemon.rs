@@ -38,6 +38,7 @@ use crate::{
     instance::InstanceLock,
     network::NetworkInForce,
     plan::{Plan, RecordedExtra, label_law, selector},
+    plane_streams::{PlaneStreams, PositionSlot},
     realtime::{RealtimeSettings, Role},
     recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, SessionDocument},
     recorder::{self, Recorder, RecorderStatus, RunningRecorder, clock_reading},
@@ -86,6 +87,7 @@ pub struct Daemon {
     inlets: Vec<InletGuard>,
     markers: Option<(MarkerInlet, JoinHandle<()>)>,
     recorded_texts: Vec<MarkerInlet>,
+    places: PlaneStreams,
     recorder: Option<RunningRecorder>,
     _instance: InstanceLock,
 }
@@ -172,6 +174,7 @@ impl Daemon {
             records.push(lane);
             ticks
         });
+        let position = PositionSlot::default();
         let settings = DeskSettings {
             demand: plan.demand.clone(),
             guard: configuration.decoder.guard,
@@ -180,6 +183,7 @@ impl Daemon {
             program: options.program,
             recorder: record_handle.clone(),
             max_masked: plan.calibration_mask(),
+            position: position.clone(),
         };
         let tick = tick_waker.clone();
         let queues = DeskQueues {
@@ -204,6 +208,9 @@ impl Daemon {
             tick: tick_waker.clone(),
             unknown: Arc::clone(&unknown_markers),
         };
+        let mut places = PlaneStreams::default();
+        places.follow_position(&configuration.cursor.position_from, position).or_work()?;
+        follower.follow_targets(configuration, &mut places)?;
         let markers = follower.start(configuration, recorder.as_mut())?;
         monitors.extend(markers.iter().map(|(inlet, _)| Arc::clone(&inlet.status)));
 
@@ -269,6 +276,7 @@ impl Daemon {
             inlets: guards,
             markers,
             recorded_texts,
+            places,
             recorder,
             _instance: instance,
         })
@@ -327,6 +335,7 @@ impl Daemon {
         // the tick thread answers a stop with a heartbeat at once; two rounds of its longest park are ample
         std::thread::park_timeout(std::time::Duration::from_millis(60));
         drop(self.markers.take());
+        drop(core::mem::take(&mut self.places));
         self.recorded_texts.clear();
         // each may wait for a dead outlet: all at once, not one after the other
         std::thread::scope(|scope| {
@@ -659,6 +668,19 @@ impl TaskFollower {
         let follow = move || received.iter().for_each(|marker| self.follow(&marker));
         let thread = std::thread::Builder::new().name("kalmind-task".to_owned()).spawn(follow);
         Ok(Some((inlet, thread.or_work()?)))
+    }
+
+    /// Follows targets that come as numbers, where a stream is configured: they are events like those of a marker stream.
+    fn follow_targets(&self, configuration: &Configuration, places: &mut PlaneStreams) -> Outcome<()> {
+        let (events, desk) = (Arc::clone(&self.events), self.desk.clone());
+        let tell = move |time, target| {
+            let content = TaskEventContent::Target(target);
+            events.publish(time, content.kind(), content.data());
+            if !desk.send(Message::Task { time, content }) {
+                tracing::warn!("a target was refused: too many messages wait");
+            }
+        };
+        places.follow_targets(&configuration.task.targets_from, tell).or_work()
     }
 
     fn follow(&self, received: &Marker) {

@@ -20,6 +20,7 @@ pub mod instance;
 pub mod model;
 pub mod network;
 pub mod plan;
+pub mod plane_streams;
 pub mod play_command;
 pub mod realtime;
 pub mod recorded;

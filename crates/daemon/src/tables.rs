@@ -73,10 +73,21 @@ pub enum TablesError {
     /// A recording that gives no tables.
     #[error(transparent)]
     Recording(#[from] RecordedTablesError),
-    /// A rate that is none.
-    #[error("--rate {0}: a positive number of rows per second is expected")]
-    BadRate(f64),
+    /// Rows that are no bins.
+    #[error(
+        "{file}: from row to row there are {period} s (`time` is in seconds), and a row can be from 0.000001 to 60 s long"
+    )]
+    Period {
+        /// The features' file.
+        file: String,
+        /// What was found.
+        period: f64,
+    },
 }
+
+/// How long a row may be, in seconds: what a model's bins may be.
+const BETWEEN_ROWS_S: core::ops::RangeInclusive<f64> =
+    kalmind_filter::LEAST_BIN_MS * 1e-3..=kalmind_filter::GREATEST_BIN_MS * 1e-3;
 
 /// What a session's recording knows and a table does not: a model fitted on it carries this.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,11 +144,6 @@ impl Tables {
         if let (Some(path), Some(task)) = (&arguments.task, &task) {
             require_same_rows((&features_name, features.rows), (&name(path), task.rows.len()))?;
         }
-        if let Some(rate) = arguments.rate
-            && !(rate.is_finite() && rate > 0.0)
-        {
-            return Err(TablesError::BadRate(rate));
-        }
         let task_time = task.as_ref().and_then(|task| task.time.clone());
         let others =
             [(states_path, &states.time), (arguments.task.as_ref().unwrap_or(states_path), &task_time)];
@@ -165,6 +171,9 @@ impl Tables {
         }
         let period = arguments.rate.map(f64::recip).or_else(|| time.as_deref().and_then(median_step));
         let Some(period) = period else { return Err(TablesError::NoRate { file: features_name }) };
+        if !BETWEEN_ROWS_S.contains(&period) {
+            return Err(TablesError::Period { file: features_name, period });
+        }
         let time = time.unwrap_or_else(|| (0..features.rows).map(|row| row as f64 * period).collect());
         Ok(Self { features, states, task, bin_ms: period * 1e3, time, session: None })
     }

@@ -14,6 +14,7 @@ mod header;
 mod model_file;
 mod new_file;
 mod regressor_parameters;
+mod repeated_key;
 mod rows;
 mod segments;
 mod table;

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::header::Header;
 use crate::new_file::{Existing, NewFileError, write_new_file};
+use crate::repeated_key::repeated_key;
 use crate::tensors::{TensorReader, TensorWriter};
 use crate::{decoder_parameters, guard_parameters};
 
@@ -73,6 +74,12 @@ pub enum ModelFileError {
     Header {
         /// What is wrong.
         problem: String,
+    },
+    /// A tensor or a key of the header stands in the file twice.
+    #[error("`{key}` stands twice in the file; nobody can tell which one is meant")]
+    Repeated {
+        /// Its name.
+        key: String,
     },
     /// A tensor is missing.
     #[error("no tensor `{tensor}`; expected F64 {expected}")]
@@ -249,6 +256,9 @@ fn check_frame(bytes: &[u8]) -> Result<(), ModelFileError> {
         ends.max()
     };
     let header = bytes.get(8..).and_then(|rest| rest.get(..length as usize)).unwrap_or_default();
+    if let Some(key) = repeated_key(header) {
+        return Err(ModelFileError::Repeated { key });
+    }
     let data = serde_json::from_slice(header).ok().and_then(offsets).unwrap_or(0);
     let needed = needed.saturating_add(data);
     if size < needed {
@@ -259,6 +269,9 @@ fn check_frame(bytes: &[u8]) -> Result<(), ModelFileError> {
 
 fn parse_header(text: &str) -> Result<Header, ModelFileError> {
     let problem = |problem: String| ModelFileError::Header { problem };
+    if let Some(key) = repeated_key(text.as_bytes()) {
+        return Err(ModelFileError::Repeated { key });
+    }
     let value: serde_json::Value = serde_json::from_str(text).map_err(|error| problem(error.to_string()))?;
     // the version is looked at first: a later one may have other keys
     match value.get("version").and_then(serde_json::Value::as_u64) {

@@ -9,6 +9,7 @@
 mod check;
 mod decoding;
 mod input;
+mod plane;
 mod problem;
 mod publishing;
 mod reader;
@@ -32,6 +33,7 @@ use toml::{
 
 pub use decoding::{Cursor, Decoder, Gain, Intent, Safety};
 pub use input::{Bins, ChannelReference, Lsl, Network, SampleClock, Selection, Stream};
+pub use plane::{PositionSource, TargetSource};
 pub use problem::{ConfigurationErrors, Problem};
 pub use publishing::{CursorOutlet, EventsOutlet, Output, Server};
 pub use recording::{Record, RecordedStream};
