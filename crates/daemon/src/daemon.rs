@@ -26,14 +26,14 @@ use kalmind_output::{
     spawn_lsl_publisher, start_server,
 };
 use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
-use kalmind_types::{Actor, Command, Event, MAX_STREAMS, StreamStatus};
+use kalmind_types::{Actor, Command, Event, LslTime, MAX_STREAMS, StreamStatus};
 use serde_json::{Value, json};
 
 use crate::{
     configuration::Configuration,
     controls::DaemonControls,
     desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Message, Program},
-    event_bus::EventBus,
+    event_bus::{EventBus, near},
     failure::{OrFail as _, Outcome},
     instance::InstanceLock,
     network::NetworkInForce,
@@ -635,6 +635,12 @@ fn server_config(configuration: &Configuration, token: Token) -> ServerConfig {
     }
 }
 
+/// A marker's own stamp, or now where it is on a clock that has nothing to do with ours (some programs stamp with Unix time).
+fn stamp(stamp: LslTime) -> LslTime {
+    let now = clock::now();
+    near(stamp, now).unwrap_or(now)
+}
+
 /// What follows the task's marker stream: every marker becomes an event and a message to the desk.
 struct TaskFollower {
     table: MarkerTable,
@@ -697,7 +703,14 @@ impl TaskFollower {
             self.stop.set(Actor::Task);
             self.tick.wake();
         }
-        let time = marker.time.unwrap_or(received.time);
+        let time = match near(marker.time.unwrap_or_else(|| stamp(received.time)), clock::now()) {
+            Ok(time) => time,
+            Err(problem) => {
+                self.unknown.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(problem, "a marker of the task stream was not understood");
+                return;
+            }
+        };
         self.events.publish(time, marker.content.kind(), marker.content.data());
         if !self.desk.send(Message::Task { time, content: marker.content }) {
             tracing::warn!("a task marker was refused: too many wait");

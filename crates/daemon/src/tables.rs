@@ -7,7 +7,7 @@ use kalmind_recording::{
     RowCountMismatch, RowsError, Table, TableError, TaskTable, read_table, read_task_table, require_same_rows,
 };
 use kalmind_signal::FeatureStatistics;
-use kalmind_types::{Component, StreamFeatures};
+use kalmind_types::{ChannelMask, Component, StreamFeatures};
 use nalgebra::DMatrix;
 
 use crate::{
@@ -73,6 +73,14 @@ pub enum TablesError {
     /// A recording that gives no tables.
     #[error(transparent)]
     Recording(#[from] RecordedTablesError),
+    /// More features than can be decoded; found out before anything of that size squared is made.
+    #[error("{file} has {width} columns of features, and at most {max} can be decoded", max = ChannelMask::CAPACITY)]
+    TooWide {
+        /// The features' file.
+        file: String,
+        /// Its columns.
+        width: usize,
+    },
     /// Rows that are no bins.
     #[error(
         "{file}: from row to row there are {period} s (`time` is in seconds), and a row can be from 0.000001 to 60 s long"
@@ -136,6 +144,10 @@ impl Tables {
             return Err(TablesError::Nothing);
         };
         let features = read_table(features_path)?;
+        if features.width > ChannelMask::CAPACITY {
+            let file = features_path.display().to_string();
+            return Err(TablesError::TooWide { file, width: features.width });
+        }
         let states = read_table(states_path)?;
         let name = |path: &std::path::Path| path.display().to_string();
         let features_name = name(features_path);
