@@ -1,6 +1,7 @@
 //! What only shows when keys are seen together: conflicts, duplicates, and what needs something else.
 
 mod outlet;
+mod plane;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -31,6 +32,7 @@ pub(super) fn conflicts(
     conflicts.intent_and_cursor(configuration);
     conflicts.server(configuration);
     conflicts.outlets(configuration);
+    conflicts.planes(configuration);
     conflicts.realtime(configuration);
     conflicts.markers(&configuration.task.markers);
     conflicts.problems
