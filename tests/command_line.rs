@@ -79,7 +79,7 @@ fn tables_that_are_wrong_are_named_with_file_line_and_column() {
     folder.refuses(
         "fit --features x.csv --states z.csv --rate 0 --decoder kalman -o m",
         2,
-        &["--rate 0", "positive"],
+        &["'0'", "--rate <HZ>", "rows per second"],
     );
     for (rows, says) in [("0..5000", "600"), ("9..3", "greater"), ("all", "A..B"), ("3..3", "no rows")] {
         folder.refuses(&format!("{FIT} --decoder kalman --rows {rows}"), 2, &["--rows", rows, says]);
@@ -303,4 +303,47 @@ fn the_demonstration_prints_one_json_document_with_exactly_its_keys() {
         assert_eq!(keys(stage), BTreeSet::from(["p50", "p99", "max"]));
     }
     assert!(document["ticks"].as_u64().is_some_and(|ticks| ticks > 250), "{document}");
+}
+
+#[test]
+fn a_link_that_lies_in_wait_is_never_written_through() {
+    let folder = Folder::new();
+    folder.write("precious", "precious");
+    let precious = folder.path("precious");
+    for name in ["m.kalmind.part", "linked.kalmind", "page.html"] {
+        std::os::unix::fs::symlink(&precious, folder.path(name)).expect("a link");
+    }
+    folder.succeeds(&format!("{FIT} --decoder kalman"));
+    let fit = FIT.replace("m.kalmind", "linked.kalmind");
+    folder.refuses(&format!("{fit} --decoder kalman"), 1, &["linked.kalmind is a link"]);
+    let evaluate =
+        "evaluate --features x.csv --states z.csv --rate 50 --train 0..400 --test 400..600 --decoders kalman";
+    folder.refuses(&format!("{evaluate} --json --report page.html"), 1, &["page.html is a link"]);
+    assert_eq!(std::fs::read_to_string(&precious).expect("a file"), "precious");
+    assert!(std::fs::symlink_metadata(folder.path("m.kalmind")).expect("the model").is_file());
+    // a device is no place for a model either; as root it could be replaced
+    let fit = FIT.replace("m.kalmind", "/dev/null");
+    folder.refuses(&format!("{fit} --decoder kalman"), 1, &["/dev/null is a device"]);
+}
+
+#[test]
+fn absurd_numbers_are_refused_in_words() {
+    let folder = Folder::new();
+    for rate in ["1e300", "-50", "0", "nan", "inf"] {
+        let fit = FIT.replace("--rate 50", &format!("--rate {rate}"));
+        folder.refuses(&format!("{fit} --decoder kalman"), 2, &["rows per second"]);
+    }
+    folder.refuses("streams --seconds 1e300", 2, &["number of seconds from 0 to"]);
+    folder.refuses("simulate --delay-ms -5", 2, &["number of milliseconds from 0 to"]);
+    folder.refuses("simulate --noise nan", 2, &["a number from 0 to 10"]);
+    let rows: Vec<String> = (0..ROWS).map(|row| format!("{}e200", row + 1)).collect();
+    folder.write(
+        "far.csv",
+        &format!("time,a\n{}\n", rows.iter().map(|time| format!("{time},1")).collect::<Vec<_>>().join("\n")),
+    );
+    folder.refuses(
+        "fit --features far.csv --states z.csv --decoder kalman -o m.kalmind",
+        2,
+        &["far.csv", "from row to row", "60 s long"],
+    );
 }

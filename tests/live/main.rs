@@ -9,11 +9,13 @@
               told on request"
 )]
 
+mod ending;
 mod faults;
 mod harness;
 mod models;
 mod passage;
 mod recording;
+mod replacing;
 mod round_trip;
 mod side_by_side;
 mod start;

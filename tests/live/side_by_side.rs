@@ -63,6 +63,8 @@ fn a_second_daemon_of_the_same_name_is_refused_while_the_first_runs() {
     assert_eq!(second.status.code(), Some(1), "{said}");
     let expected = format!("another daemon named \"{stream}\" runs on this machine");
     assert!(said.contains(&expected) && said.contains("[instance] name"), "{said}");
+    let holder = format!("process {}, configuration {file}", daemon.process.child.id());
+    assert!(said.contains(&holder), "{said}");
     // killed without a word, it leaves nothing behind that would keep the next one out
     daemon.process.signal("-KILL");
     drop(daemon);

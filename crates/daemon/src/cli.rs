@@ -138,7 +138,7 @@ pub struct TableArguments {
     #[arg(long, value_name = "Z.csv", required_unless_present = "recording")]
     pub states: Option<PathBuf>,
     /// Rows per second, where the files have no `time` column.
-    #[arg(long, value_name = "HZ")]
+    #[arg(long, value_name = "HZ", value_parser = rate, allow_negative_numbers = true)]
     pub rate: Option<f64>,
     /// Task table: `time,trial,target_x,target_y,cursor_x,cursor_y,hold`.
     #[arg(long, value_name = "T.csv")]
@@ -184,7 +184,7 @@ pub struct FitArguments {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// Seconds that the fit may take before it stops to try more [default: as long as it needs].
-    #[arg(long, value_name = "SECONDS", value_parser = positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = budget, allow_negative_numbers = true)]
     pub budget: Option<f64>,
     /// Model file to write.
     #[arg(short = 'o', long = "output", value_name = "MODEL")]
@@ -222,7 +222,7 @@ pub struct EvaluateArguments {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=100), conflicts_with = "model")]
     pub seeds: u8,
     /// Seconds that each fit may take before it stops to try more.
-    #[arg(long, value_name = "SECONDS", value_parser = positive, allow_negative_numbers = true, conflicts_with = "model")]
+    #[arg(long, value_name = "SECONDS", value_parser = budget, allow_negative_numbers = true, conflicts_with = "model")]
     pub budget: Option<f64>,
     /// Offset on a channel (column name or number from 0; `all` for each in turn) during the test, in standard deviations
     /// of its training rows; may be repeated.
@@ -232,7 +232,7 @@ pub struct EvaluateArguments {
     #[arg(long)]
     pub influence: bool,
     /// Keep features within Z training standard deviations of the training mean, in training and test.
-    #[arg(long, value_name = "Z", value_parser = positive, allow_negative_numbers = true, conflicts_with = "model")]
+    #[arg(long, value_name = "Z", value_parser = deviations, allow_negative_numbers = true, conflicts_with = "model")]
     pub saturate: Option<f64>,
     /// Put intervals into the JSON document as well.
     #[arg(long)]
@@ -424,7 +424,7 @@ pub struct SimulateArguments {
     #[arg(long, value_name = "N", value_parser = seconds, allow_negative_numbers = true)]
     pub seconds: Option<f64>,
     /// Strength of the tuning; the standard is 0.5, less is harder.
-    #[arg(long, value_name = "SCALE", default_value_t = 0.5)]
+    #[arg(long, value_name = "SCALE", default_value_t = 0.5, value_parser = strength, allow_negative_numbers = true)]
     pub modulation: f64,
     /// Slow changes a minute: degrees by which tuning rotates, and log units by which baselines move (standard deviations).
     #[arg(long, value_name = "DEGREES[:LOG]")]
@@ -436,28 +436,71 @@ pub struct SimulateArguments {
     #[arg(long, value_name = "CHANNEL:Z")]
     pub offset: Vec<String>,
     /// Further delay of what the participant sees, in milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 0.0)]
+    #[arg(long, value_name = "MS", default_value_t = 0.0, value_parser = delay_ms, allow_negative_numbers = true)]
     pub delay_ms: f64,
     /// Standard deviation of further noise on every log rate.
-    #[arg(long, value_name = "SD", default_value_t = 0.0)]
+    #[arg(long, value_name = "SD", default_value_t = 0.0, value_parser = strength, allow_negative_numbers = true)]
     pub noise: f64,
     /// End when the program that started this one ends.
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
 }
 
-/// A number of seconds from the command line: finite, zero or more.
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
-        _ => Err("a number of seconds, zero or more, is expected".to_owned()),
+/// Thirty days: the longest that anything may be asked to last, in seconds.
+const LONGEST_S: f64 = 30.0 * 86_400.0;
+
+/// A number from the command line that lies from `least` to `most`.
+fn within(text: &str, least: f64, most: f64, what: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("{what} from {least} to {most} is expected")),
     }
 }
 
-/// A number from the command line that is finite and above zero.
-fn positive(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
-        _ => Err("a number above zero is expected".to_owned()),
+/// Seconds, zero or more, no more than thirty days.
+fn seconds(text: &str) -> Result<f64, String> {
+    within(text, 0.0, LONGEST_S, "a number of seconds")
+}
+
+/// Seconds of a computation, more than none.
+fn budget(text: &str) -> Result<f64, String> {
+    within(text, 0.001, LONGEST_S, "a number of seconds")
+}
+
+/// Rows a second: a row a minute to a million a second.
+fn rate(text: &str) -> Result<f64, String> {
+    within(text, 1.0 / 60.0, 1e6, "a number of rows per second")
+}
+
+/// Standard deviations, more than none.
+fn deviations(text: &str) -> Result<f64, String> {
+    within(text, 1e-6, 1e6, "a number of standard deviations")
+}
+
+/// A delay of the simulated participant, in milliseconds.
+fn delay_ms(text: &str) -> Result<f64, String> {
+    within(text, 0.0, 9_500.0, "a number of milliseconds")
+}
+
+/// Strength of tuning or of noise.
+fn strength(text: &str) -> Result<f64, String> {
+    within(text, 0.0, 10.0, "a number")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_of_the_command_line_may_be_absurd() {
+        for parse in [seconds, budget, rate, deviations, delay_ms, strength] {
+            for absurd in ["1e300", "-1", "nan", "inf", "-inf", "", "1e9", "three", "0x10"] {
+                assert!(parse(absurd).is_err(), "{absurd}");
+            }
+            assert!(parse("5").is_ok());
+        }
+        assert_eq!(seconds("0"), Ok(0.0));
+        assert!(budget("0").is_err() && rate("0").is_err() && deviations("0").is_err());
+        assert_eq!(seconds("-1").unwrap_err(), "a number of seconds from 0 to 2592000 is expected");
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     demo_command, evaluate_command,
     failure::{Failure, OrFail as _, Outcome},
     fit_command, network, play_command, recording_command, replay_command, replay_open_loop, run_command,
-    simulate_command, streams_command,
+    signals, simulate_command, streams_command,
 };
 
 /// Runs what the command line says.
@@ -32,47 +32,37 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
             start_log(&configuration.log);
             let configuration = demo_command::alone(configuration, arguments);
             let in_force = network::apply(&network::from_configuration(&configuration.lsl))?;
-            let result = demo_command::run(arguments, configuration, &in_force);
-            network::clean_up(&in_force);
-            result
+            demo_command::run(arguments, configuration, &in_force)
         }
         Command::Run(arguments) => {
             let configuration = load(&arguments.config)?;
             start_log(&configuration.log);
             let in_force = network::apply(&network::from_configuration(&configuration.lsl))?;
-            let result = run_command::run(arguments, configuration, &in_force);
-            network::clean_up(&in_force);
-            result
+            run_command::run(arguments, configuration, &in_force)
         }
         Command::Streams(arguments) => {
             start_log(&configuration::Log::default());
             if let Some(path) = &arguments.config {
-                let in_force = network::apply(&network::from_configuration(&load(path)?.lsl))?;
-                let result = streams_command::run(arguments);
-                network::clean_up(&in_force);
-                return result;
+                network::apply(&network::from_configuration(&load(path)?.lsl))?;
             }
             streams_command::run(arguments)
         }
         Command::Simulate(arguments) => {
             start_log(&configuration::Log::default());
             if let Some(path) = &arguments.config {
-                let in_force = network::apply(&network::from_configuration(&load(path)?.lsl))?;
-                let result = simulate_command::run(arguments);
-                network::clean_up(&in_force);
-                return result;
+                network::apply(&network::from_configuration(&load(path)?.lsl))?;
             }
             simulate_command::run(arguments)
         }
         Command::Replay(arguments) => {
             start_log(&configuration::Log::default());
             if arguments.lsl {
-                let Some(path) = &arguments.config else { return play_command::run(arguments) };
-                let in_force = network::apply(&network::from_configuration(&load(path)?.lsl))?;
-                let result = play_command::run(arguments);
-                network::clean_up(&in_force);
-                return result;
+                if let Some(path) = &arguments.config {
+                    network::apply(&network::from_configuration(&load(path)?.lsl))?;
+                }
+                return play_command::run(arguments);
             }
+            signals::end_without_leftovers().or_work()?;
             if arguments.model.is_some() || !arguments.decoder.is_empty() {
                 return replay_open_loop::run(arguments);
             }
@@ -80,14 +70,17 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
         }
         Command::Recording(command) => {
             start_log(&configuration::Log::default());
+            signals::end_without_leftovers().or_work()?;
             recording_command::run(command)
         }
         Command::Fit(arguments) => {
             start_log(&configuration::Log::default());
+            signals::end_without_leftovers().or_work()?;
             fit_command::run(arguments)
         }
         Command::Evaluate(arguments) => {
             start_log(&configuration::Log::default());
+            signals::end_without_leftovers().or_work()?;
             evaluate_command::run(arguments)
         }
     }

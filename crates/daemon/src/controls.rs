@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     desk::{DeskHandle, Message},
-    event_bus::EventBus,
+    event_bus::{EventBus, near},
     realtime::RealtimeSettings,
     recorder::RecorderStatus,
     tick::{StopLatch, TickCounts},
@@ -85,13 +85,14 @@ impl Controls for DaemonControls {
         let object = json!({ "kind": kind, "data": data, "time": time });
         let marker = parse_marker(&object.to_string(), &MarkerTable::default())
             .map_err(|error| ControlRefused::Invalid(error.to_string()))?;
-        let time = marker.time.unwrap_or_else(clock::now);
         let (kind, data) = (marker.content.kind(), marker.content.data());
         if marker.content == TaskEventContent::Operator(OperatorAction::Stop) {
-            // a stop waits in no queue
+            // a stop waits in no queue, and whatever time it says
             self.stop.set(Actor::Task);
             self.tick.wake();
         }
+        let now = clock::now();
+        let time = near(marker.time.unwrap_or(now), now).map_err(ControlRefused::Invalid)?;
         if !self.desk.send(Message::Task { time, content: marker.content }) {
             return Err(ControlRefused::Busy("too many events wait; send it again".to_owned()));
         }

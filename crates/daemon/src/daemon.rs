@@ -2,7 +2,6 @@
 
 use std::{
     net::SocketAddr,
-    os::{linux::net::SocketAddrExt as _, unix::net},
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -27,17 +26,19 @@ use kalmind_output::{
     spawn_lsl_publisher, start_server,
 };
 use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
-use kalmind_types::{Actor, Command, Event, MAX_STREAMS, StreamStatus};
+use kalmind_types::{Actor, Command, Event, LslTime, MAX_STREAMS, StreamStatus};
 use serde_json::{Value, json};
 
 use crate::{
     configuration::Configuration,
     controls::DaemonControls,
     desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Message, Program},
-    event_bus::EventBus,
+    event_bus::{EventBus, near},
     failure::{OrFail as _, Outcome},
+    instance::InstanceLock,
     network::NetworkInForce,
     plan::{Plan, RecordedExtra, label_law, selector},
+    plane_streams::{PlaneStreams, PositionSlot},
     realtime::{RealtimeSettings, Role},
     recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, SessionDocument},
     recorder::{self, Recorder, RecorderStatus, RunningRecorder, clock_reading},
@@ -86,8 +87,9 @@ pub struct Daemon {
     inlets: Vec<InletGuard>,
     markers: Option<(MarkerInlet, JoinHandle<()>)>,
     recorded_texts: Vec<MarkerInlet>,
+    places: PlaneStreams,
     recorder: Option<RunningRecorder>,
-    _instance: net::UnixListener,
+    _instance: InstanceLock,
 }
 
 /// What a run did, for the summary at its end.
@@ -116,7 +118,9 @@ impl Daemon {
     )]
     pub fn start(plan: &Plan, network: &NetworkInForce, options: RunOptions) -> Outcome<Self> {
         let configuration = &plan.configuration;
-        let instance = claim_instance(&configuration.instance.name).or_work()?;
+        let holder =
+            format!("process {}, configuration {}", std::process::id(), configuration.source.file_name);
+        let instance = InstanceLock::claim(&configuration.instance.name, &holder).or_work()?;
         let realtime = Arc::new(RealtimeSettings::new(configuration.realtime.clone()));
         realtime.lock_memory().or_work()?;
 
@@ -170,6 +174,7 @@ impl Daemon {
             records.push(lane);
             ticks
         });
+        let position = PositionSlot::default();
         let settings = DeskSettings {
             demand: plan.demand.clone(),
             guard: configuration.decoder.guard,
@@ -178,6 +183,7 @@ impl Daemon {
             program: options.program,
             recorder: record_handle.clone(),
             max_masked: plan.calibration_mask(),
+            position: position.clone(),
         };
         let tick = tick_waker.clone();
         let queues = DeskQueues {
@@ -202,6 +208,9 @@ impl Daemon {
             tick: tick_waker.clone(),
             unknown: Arc::clone(&unknown_markers),
         };
+        let mut places = PlaneStreams::default();
+        places.follow_position(&configuration.cursor.position_from, position).or_work()?;
+        follower.follow_targets(configuration, &mut places)?;
         let markers = follower.start(configuration, recorder.as_mut())?;
         monitors.extend(markers.iter().map(|(inlet, _)| Arc::clone(&inlet.status)));
 
@@ -267,6 +276,7 @@ impl Daemon {
             inlets: guards,
             markers,
             recorded_texts,
+            places,
             recorder,
             _instance: instance,
         })
@@ -325,6 +335,7 @@ impl Daemon {
         // the tick thread answers a stop with a heartbeat at once; two rounds of its longest park are ample
         std::thread::park_timeout(std::time::Duration::from_millis(60));
         drop(self.markers.take());
+        drop(core::mem::take(&mut self.places));
         self.recorded_texts.clear();
         // each may wait for a dead outlet: all at once, not one after the other
         std::thread::scope(|scope| {
@@ -411,11 +422,8 @@ fn session_document(plan: &Plan, session: &str, run: u64, started: ClockReading)
         configuration: ConfigurationText {
             file: configuration.source.file_name.clone(),
             sha256: configuration.source.sha256.clone(),
-            // a recording is handed on; what steers a daemon is not
-            toml: match &configuration.server.token {
-                Some(token) => configuration.source.text.replace(token.as_str(), "left out of the recording"),
-                None => configuration.source.text.clone(),
-            },
+            // without the token: a recording is handed on; what steers a daemon is not
+            toml: configuration.source.text.clone(),
         },
         clock: started,
     }
@@ -553,17 +561,6 @@ fn spawn_tick(thread: TickThread, waker: Waker, realtime: Arc<RealtimeSettings>)
     Ok(handle)
 }
 
-/// One daemon an instance name: an abstract socket, which the system frees whatever way the process ends.
-fn claim_instance(name: &str) -> anyhow::Result<net::UnixListener> {
-    let address = net::SocketAddr::from_abstract_name(format!("kalmind-{name}"))?;
-    net::UnixListener::bind_addr(&address).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "another daemon named \"{name}\" runs on this machine; end it, or give this one another [instance] name"
-        ),
-        _ => error.into(),
-    })
-}
-
 fn session_info(plan: &Plan, session: &str, run: u64) -> SessionInfo {
     let configuration = &plan.configuration;
     SessionInfo {
@@ -594,7 +591,9 @@ fn outlets(
             content_type: outlet.content_type.clone(),
             source_id: outlet.source_id(instance),
             format: outlet.format,
-            scale: outlet.scale,
+            scale: outlet.scale.clone(),
+            offset: outlet.offset.clone(),
+            counts: outlet.counts,
             channels: outlet.channels.clone(),
         })
         .collect();
@@ -636,6 +635,12 @@ fn server_config(configuration: &Configuration, token: Token) -> ServerConfig {
     }
 }
 
+/// A marker's own stamp, or now where it is on a clock that has nothing to do with ours (some programs stamp with Unix time).
+fn stamp(stamp: LslTime) -> LslTime {
+    let now = clock::now();
+    near(stamp, now).unwrap_or(now)
+}
+
 /// What follows the task's marker stream: every marker becomes an event and a message to the desk.
 struct TaskFollower {
     table: MarkerTable,
@@ -671,6 +676,19 @@ impl TaskFollower {
         Ok(Some((inlet, thread.or_work()?)))
     }
 
+    /// Follows targets that come as numbers, where a stream is configured: they are events like those of a marker stream.
+    fn follow_targets(&self, configuration: &Configuration, places: &mut PlaneStreams) -> Outcome<()> {
+        let (events, desk) = (Arc::clone(&self.events), self.desk.clone());
+        let tell = move |time, target| {
+            let content = TaskEventContent::Target(target);
+            events.publish(time, content.kind(), content.data());
+            if !desk.send(Message::Task { time, content }) {
+                tracing::warn!("a target was refused: too many messages wait");
+            }
+        };
+        places.follow_targets(&configuration.task.targets_from, tell).or_work()
+    }
+
     fn follow(&self, received: &Marker) {
         let marker = match parse_marker(&received.text, &self.table) {
             Ok(marker) => marker,
@@ -685,7 +703,14 @@ impl TaskFollower {
             self.stop.set(Actor::Task);
             self.tick.wake();
         }
-        let time = marker.time.unwrap_or(received.time);
+        let time = match near(marker.time.unwrap_or_else(|| stamp(received.time)), clock::now()) {
+            Ok(time) => time,
+            Err(problem) => {
+                self.unknown.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(problem, "a marker of the task stream was not understood");
+                return;
+            }
+        };
         self.events.publish(time, marker.content.kind(), marker.content.data());
         if !self.desk.send(Message::Task { time, content: marker.content }) {
             tracing::warn!("a task marker was refused: too many wait");

@@ -1,9 +1,9 @@
 //! `kalmind evaluate`: decoders on held-out rows, run by the engine of the live tick.
 
-use std::{fmt::Write as _, fs, io::Write as _, path::Path};
+use std::{fmt::Write as _, io::Write as _, path::Path};
 
-use anyhow::Context as _;
 use kalmind_filter::{DecoderSpec, FitReport};
+use kalmind_recording::{Existing, write_new_file};
 
 use crate::{
     cli::EvaluateArguments,
@@ -106,7 +106,7 @@ fn print(arguments: &EvaluateArguments, comparison: &Comparison) -> Outcome<()> 
     let intervals = wanted.then(|| Intervals::of(comparison, arguments.resamples, arguments.seed));
     if let (Some(path), Some(intervals)) = (&arguments.report, &intervals) {
         let page = report::page(arguments, comparison, intervals).or_work()?;
-        fs::write(path, page).with_context(|| path.display().to_string()).or_work()?;
+        write_new_file(path, Existing::Replace, page.as_bytes()).or_work()?;
     }
     let mut out = std::io::stdout().lock();
     match &intervals {

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crossbeam_channel::Sender;
 use kalmind_output::Hub;
-use kalmind_types::{Event, EventKind, LslTime};
+use kalmind_types::{Event, EventKind, LslTime, Seconds};
 use serde_json::Value;
 
 use crate::recorder::RecorderHandle;
@@ -49,5 +49,38 @@ impl EventBus {
     /// Events published so far.
     pub fn count(&self) -> u64 {
         *self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The farthest from now that an event of a task may lie: one announced for later waits for its time, and takes room until
+/// then.
+const FARTHEST: Seconds = Seconds(3600.0);
+
+/// An event's time, if it can be one.
+///
+/// # Errors
+/// A sentence, where it is more than an hour from `now`.
+pub fn near(time: LslTime, now: LslTime) -> Result<LslTime, String> {
+    if (time - now).0.abs() <= FARTHEST.0 {
+        return Ok(time);
+    }
+    Err(format!(
+        "time {} is more than an hour from now ({:.3} on the LSL clock, in seconds); leave it out for now",
+        time.0, now.0
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_within_an_hour_of_now() {
+        let now = LslTime(5000.0);
+        assert_eq!(near(LslTime(4990.0), now), Ok(LslTime(4990.0)));
+        for far in [1e300, -1.0, f64::NAN, f64::INFINITY, 5000.0 + 3.2e7] {
+            let problem = near(LslTime(far), now).expect_err("too far");
+            assert!(problem.contains("more than an hour from now"), "{problem}");
+        }
     }
 }

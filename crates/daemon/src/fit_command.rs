@@ -318,6 +318,13 @@ fn name_components(components: &mut [Component], names: &str) -> anyhow::Result<
         names.len(),
         components.len()
     );
+    for (place, name) in names.iter().enumerate() {
+        anyhow::ensure!(!name.is_empty(), "--components {}: component {place} has no name", names.join(","));
+        anyhow::ensure!(
+            !names.iter().take(place).any(|earlier| earlier == name),
+            "--components names two components {name:?}; each needs a name of its own"
+        );
+    }
     for (component, name) in components.iter_mut().zip(names) {
         name.clone_into(&mut component.name);
     }

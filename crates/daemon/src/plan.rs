@@ -69,6 +69,17 @@ pub enum PlanError {
         /// Its key.
         key: String,
     },
+    /// A header with a rate that no stream has.
+    #[error(
+        "stream \"{key}\" says that it sends {rate_hz} samples a second; from 0 (irregular) to 1000000 can be: correct the \
+         nominal rate in the sending program"
+    )]
+    NoSuchRate {
+        /// Its key.
+        key: String,
+        /// What its header says.
+        rate_hz: f64,
+    },
     /// The leading stream's rate and the bins differ.
     #[error(
         "stream \"{key}\" sends {rate_hz} samples a second, one bin each, so bins are {period_ms} ms wide; the \
@@ -268,12 +279,20 @@ fn recorded(configuration: &Configuration, deadline: Deadline) -> Outcome<Vec<Re
 
 /// The one stream that fits.
 fn resolve(key: &str, selector: &StreamSelector, deadline: Deadline) -> Outcome<StreamDescription> {
-    find_one(selector, deadline.remaining()).or_else(|source| {
+    let found = find_one(selector, deadline.remaining()).or_else(|source| {
         let wrong = source.is_configuration();
         let error = Err(PlanError::Resolve { key: key.to_owned(), source });
         if wrong { error.or_usage() } else { error.or_stream() }
-    })
+    })?;
+    let rate_hz = found.nominal_rate_hz;
+    if !(0.0..=GREATEST_RATE_HZ).contains(&rate_hz) {
+        return Err(PlanError::NoSuchRate { key: key.to_owned(), rate_hz }).or_stream();
+    }
+    Ok(found)
 }
+
+/// The greatest rate that a stream's header may state: more than any amplifier sends, and queues are sized by it.
+const GREATEST_RATE_HZ: f64 = 1e6;
 
 /// The bin width: as configured, checked against the rate of a stream whose samples are bins.
 fn bin_width(configuration: &Configuration, found: &[StreamDescription]) -> Result<f64, PlanError> {

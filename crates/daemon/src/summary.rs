@@ -2,12 +2,13 @@
 
 use std::{fmt::Write as _, path::Path};
 
+use kalmind_recording::{Existing, NewFileError};
 use serde_json::{Map, Value, json};
 
 use crate::{
     commands::say,
     daemon::Summary,
-    report::{page_beside, write_session_page},
+    report::{SessionPageError, page_beside, write_session_page},
 };
 
 impl Summary {
@@ -18,14 +19,13 @@ impl Summary {
             return;
         };
         let page = page_beside(Path::new(file));
-        if page.exists() {
-            return say(&format!(
-                "no page of the session: {} exists already; `kalmind recording report {file} -o FILE.html` writes one",
-                page.display()
-            ));
-        }
-        match write_session_page(Path::new(file), &page) {
+        match write_session_page(Path::new(file), &page, Existing::Refuse) {
             Ok(()) => say(&format!("page of the session: {}", page.display())),
+            Err(SessionPageError::Write(error @ (NewFileError::Exists(_) | NewFileError::Link(_)))) => {
+                say(&format!(
+                    "no page of the session: {error}; `kalmind recording report {file} -o FILE.html` writes one"
+                ));
+            }
             Err(error) => say(&format!("no page of the session: {error}")),
         }
     }

@@ -7,7 +7,7 @@ use kalmind_recording::{
     RowCountMismatch, RowsError, Table, TableError, TaskTable, read_table, read_task_table, require_same_rows,
 };
 use kalmind_signal::FeatureStatistics;
-use kalmind_types::{Component, StreamFeatures};
+use kalmind_types::{ChannelMask, Component, StreamFeatures};
 use nalgebra::DMatrix;
 
 use crate::{
@@ -73,9 +73,14 @@ pub enum TablesError {
     /// A recording that gives no tables.
     #[error(transparent)]
     Recording(#[from] RecordedTablesError),
-    /// A rate that is none.
-    #[error("--rate {0}: a positive number of rows per second is expected")]
-    BadRate(f64),
+    /// More features than can be decoded; found out before anything of that size squared is made.
+    #[error("{file} has {width} columns of features, and at most {max} can be decoded", max = ChannelMask::CAPACITY)]
+    TooWide {
+        /// The features' file.
+        file: String,
+        /// Its columns.
+        width: usize,
+    },
     /// Rows so far apart, or so close, that no run could make such bins.
     #[error(
         "the rows of {file} are {ms} ms apart, and bins of 1 to 200 ms can be decoded: {hint}"
@@ -89,6 +94,7 @@ pub enum TablesError {
         hint: &'static str,
     },
 }
+
 
 /// What a session's recording knows and a table does not: a model fitted on it carries this.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,6 +145,10 @@ impl Tables {
             return Err(TablesError::Nothing);
         };
         let features = read_table(features_path)?;
+        if features.width > ChannelMask::CAPACITY {
+            let file = features_path.display().to_string();
+            return Err(TablesError::TooWide { file, width: features.width });
+        }
         let states = read_table(states_path)?;
         let name = |path: &std::path::Path| path.display().to_string();
         let features_name = name(features_path);
@@ -146,11 +156,6 @@ impl Tables {
         let task = arguments.task.as_deref().map(read_task_table).transpose()?;
         if let (Some(path), Some(task)) = (&arguments.task, &task) {
             require_same_rows((&features_name, features.rows), (&name(path), task.rows.len()))?;
-        }
-        if let Some(rate) = arguments.rate
-            && !(rate.is_finite() && rate > 0.0)
-        {
-            return Err(TablesError::BadRate(rate));
         }
         let task_time = task.as_ref().and_then(|task| task.time.clone());
         let others =

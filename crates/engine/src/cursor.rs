@@ -52,13 +52,21 @@ pub(crate) struct Cursor {
     settings: CursorSettings,
     position: Position,
     smoothed: Velocity,
+    /// What the newest movement would have been without edges.
+    free: Velocity,
     since_ramp: Seconds,
 }
 
 impl Cursor {
     pub(crate) fn new(settings: CursorSettings) -> Self {
         let position = clamped(settings.start, settings.height);
-        Self { settings, position, smoothed: Velocity::default(), since_ramp: Seconds(0.0) }
+        Self {
+            settings,
+            position,
+            smoothed: Velocity::default(),
+            free: Velocity::default(),
+            since_ramp: Seconds(0.0),
+        }
     }
 
     pub(crate) fn position(&self) -> Position {
@@ -77,7 +85,13 @@ impl Cursor {
     /// Stands still; the low-pass forgets.
     pub(crate) fn rest(&mut self) -> Velocity {
         self.smoothed = Velocity::default();
+        self.free = Velocity::default();
         Velocity::default()
+    }
+
+    /// The newest movement as it would have been without edges; zero at rest.
+    pub(crate) fn free_velocity(&self) -> Velocity {
+        self.free
     }
 
     /// Moves by the decoded mean for `duration`: gain, ramp, low-pass, limits. Returns what moved the cursor.
@@ -114,6 +128,7 @@ impl Cursor {
         if !(free.0[0].is_finite() && free.0[1].is_finite()) {
             return self.rest();
         }
+        self.free = limited;
         let reached = clamped(free, self.settings.height);
         let moved = core::array::from_fn(|axis| {
             let overshoot = free.0[axis] - reached.0[axis];
@@ -176,6 +191,11 @@ mod tests {
         let velocity = cursor.advance(Velocity([1.0, 0.0]), Seconds(0.1));
         assert!((velocity.0[0] - 0.5).abs() < 1e-12);
         assert_eq!(cursor.position(), Position([1.0, 0.5]));
+        assert_eq!(cursor.free_velocity(), Velocity([1.0, 0.0]), "others know of no edge here");
+        cursor.advance(Velocity([1.0, 0.0]), Seconds(0.1));
+        assert_eq!(cursor.free_velocity(), Velocity([1.0, 0.0]));
+        cursor.rest();
+        assert_eq!(cursor.free_velocity(), Velocity::default());
     }
 
     proptest! {
@@ -189,6 +209,7 @@ mod tests {
             for (x, y, duration) in steps {
                 let velocity = cursor.decode(&[x, y], Seconds(duration));
                 prop_assert!(velocity.speed() <= 0.7 * (1.0 + 1e-12));
+                prop_assert!(cursor.free_velocity().speed() <= 0.7 * (1.0 + 1e-12));
                 let [px, py] = cursor.position().0;
                 prop_assert!((0.0..=1.0).contains(&px) && (0.0..=height).contains(&py));
             }

@@ -55,15 +55,16 @@ impl LabelLaw {
         }
     }
 
-    /// Whether every number in it makes sense: positive time constant and speed, finite non-negative times.
+    /// Whether every number in it makes sense: a time constant from 1 ms to a minute, a positive speed, and times that are not
+    /// negative and no longer than ten minutes.
     #[must_use]
     pub fn is_valid(&self) -> bool {
-        let positive = |value: f64| value.is_finite() && value > 0.0;
-        positive(self.time_constant_s)
-            && positive(self.max_speed)
-            && self.skip_ms.is_finite()
-            && self.skip_ms >= 0.0
-            && self.lag_ms.is_finite()
+        const TEN_MINUTES_MS: f64 = 600_000.0;
+        (0.001..=60.0).contains(&self.time_constant_s)
+            && self.max_speed > 0.0
+            && self.max_speed <= 1e6
+            && (0.0..=TEN_MINUTES_MS).contains(&self.skip_ms)
+            && (0.0..=TEN_MINUTES_MS).contains(&self.lag_ms)
     }
 }
 

@@ -57,7 +57,7 @@ pub use fit::{Budget, FitError, FitProgress, FitReport, FitSettings, Fitted, Tri
 pub use guard::{ChannelCondition, Guarded};
 pub use kernel_path::{KernelPath, kernel_path};
 pub use label::{LabelKind, LabelLaw};
-pub use model::{GuardStatistics, Model, ModelError, ZScore};
+pub use model::{GREATEST_BIN_MS, GuardStatistics, LEAST_BIN_MS, Model, ModelError, ZScore};
 pub use options::{
     Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, Optimizer, Options,
     ResidualSource, Sparsification,

@@ -122,6 +122,24 @@ pub enum ModelError {
         /// What would be right.
         expected: &'static str,
     },
+    /// A component of the intent has no name.
+    #[error("component {index} (counted from 0) has no name")]
+    NamelessComponent {
+        /// Its place.
+        index: usize,
+    },
+    /// Two components of the intent have one name, so nobody could tell them apart.
+    #[error("two components are called {name:?}; each needs a name of its own")]
+    RepeatedComponent {
+        /// The name.
+        name: String,
+    },
+    /// The law behind the labels makes no sense.
+    #[error(
+        "label_law: time_constant_s has to be from 0.001 to 60 s, max_speed above 0 and at most 1e6, skip_ms and lag_ms from 0 \
+         to 600000 ms"
+    )]
+    LabelLaw,
     /// The header names one decoder and the tensors belong to another.
     #[error("the header says `{header}`, but the tensors are those of {parameters}")]
     WrongParameters {
@@ -131,6 +149,11 @@ pub enum ModelError {
         parameters: &'static str,
     },
 }
+
+/// The narrowest bin that a model may have been fitted to, in milliseconds: a rate of a million rows a second.
+pub const LEAST_BIN_MS: f64 = 0.001;
+/// The widest: a row a minute.
+pub const GREATEST_BIN_MS: f64 = 60_000.0;
 
 impl Model {
     /// The decoder, ready to run, at row one.
@@ -196,12 +219,22 @@ impl Model {
     /// The first thing that does not fit.
     pub fn validate(&self) -> Result<(), ModelError> {
         let out_of_range = |name, value, expected| Err(ModelError::OutOfRange { name, value, expected });
-        if !(self.bin_ms.is_finite() && self.bin_ms > 0.0) {
-            return out_of_range("bin_ms", self.bin_ms, "a number above 0");
+        if !(LEAST_BIN_MS..=GREATEST_BIN_MS).contains(&self.bin_ms) {
+            return out_of_range("bin_ms", self.bin_ms, "from 0.001 to 60000");
         }
         let dimension = self.components.len();
         if !(1..=MAX_COMPONENTS).contains(&dimension) {
             return out_of_range("the number of components", dimension as f64, "1 to 8");
+        }
+        for (index, component) in self.components.iter().enumerate() {
+            if component.name.is_empty() {
+                return Err(ModelError::NamelessComponent { index });
+            }
+            if self.components[..index].iter().any(|earlier| earlier.name == component.name) {
+                return Err(ModelError::RepeatedComponent {
+                    name: component.name.chars().take(60).collect(),
+                });
+            }
         }
         let length = |tensor, found: usize, expected: usize| {
             if found == expected {
@@ -224,7 +257,7 @@ impl Model {
         if let Some(law) = &self.label_law
             && !law.is_valid()
         {
-            return out_of_range("label_law time_constant_s or max_speed", law.time_constant_s, "above 0");
+            return Err(ModelError::LabelLaw);
         }
         if !self.parameters.belong_to(self.decoder.decoder) {
             return Err(ModelError::WrongParameters {

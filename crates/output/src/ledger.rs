@@ -258,6 +258,7 @@ mod tests {
                 nonfinite_values: 0,
                 row_one: false,
                 fallback: false,
+                free_velocity: Velocity::default(),
                 guarded_channels: 0,
             },
             times: StageTimes {

@@ -13,6 +13,7 @@
 mod access;
 mod assets;
 mod bridge;
+mod channel_scale;
 mod client;
 mod clock;
 mod connection;
@@ -37,6 +38,7 @@ mod token;
 
 use access::{Access, Credentials, Denied};
 pub use bridge::Bridge;
+pub use channel_scale::{Counts, PerChannel};
 pub use clock::Clock;
 pub use controls::{ControlRefused, Controls, DecoderInfo};
 pub use counters::ClientCounts;

@@ -307,6 +307,7 @@ mod tests {
                         nonfinite_values: 0,
                         row_one: false,
                         fallback: false,
+                        free_velocity: Velocity::default(),
                         guarded_channels: 0,
                     },
                     times: StageTimes { received: stages.0, closed: stages.1, decoded: stages.2 },

@@ -3,7 +3,10 @@
 use kalmind_types::{Component, Intent, NumberFormat, TickOutput, lower_triangle_index};
 use lsl::{ChannelFormat, ExPushable as _, StreamInfo, StreamOutlet};
 
-use crate::LslError;
+use crate::{
+    LslError,
+    channel_scale::{Counts, PerChannel, WholeNumbers},
+};
 
 /// Stands in the channel `newest` of a tick without samples: LSL stamps are positive.
 pub const NO_NEWEST: f64 = -1.0;
@@ -40,10 +43,15 @@ pub struct CursorOutletConfig {
     pub content_type: String,
     /// The identity by which readers find it again after a restart; must not be empty.
     pub source_id: String,
-    /// `Float32` or `Double64`. In `Float32` the channels `newest`, `seq` and `run` lose digits.
+    /// Any but `Int64`. In `Float32` the channels `newest`, `seq` and `run` lose digits; whole numbers are rounded (see
+    /// [`Counts`]) and can hold neither `newest` nor `run`.
     pub format: NumberFormat,
-    /// Multiplies x, y, vx and vy (a screen's width in pixels, say).
-    pub scale: f64,
+    /// Multiplies x, y, vx and vy (a screen's width in pixels, say), or every channel by a factor of its own.
+    pub scale: PerChannel,
+    /// Added to x and y after the scale, or to every channel a number of its own.
+    pub offset: PerChannel,
+    /// What the reader goes by.
+    pub counts: Counts,
     /// The channels by label, in this order; all of them in the usual order where none are named.
     pub channels: Option<Vec<String>>,
 }
@@ -55,7 +63,9 @@ impl Default for CursorOutletConfig {
             content_type: String::from("Cursor"),
             source_id: String::from("kalmind-cursor"),
             format: NumberFormat::Double64,
-            scale: 1.0,
+            scale: PerChannel::Cursor(1.0),
+            offset: PerChannel::Cursor(0.0),
+            counts: Counts::Position,
             channels: None,
         }
     }
@@ -149,18 +159,36 @@ pub(crate) struct CursorOutlet {
 enum Values {
     Float32(Vec<f32>),
     Double64(Vec<f64>),
+    Int8(Vec<i8>, WholeNumbers),
+    Int16(Vec<i16>, WholeNumbers),
+    Int32(Vec<i32>, WholeNumbers),
 }
 
 impl CursorOutlet {
     /// Makes the outlet; from then on readers can find it.
     pub(crate) fn new(config: &CursorOutletConfig, layout: &CursorLayout) -> Result<Self, LslError> {
         let row = RowWriter::new(config, layout)?;
+        let width = row.channels.len();
+        let carries = || row.channels.iter().map(|channel| row.carries(channel)).collect();
+        let whole = |least: f64, greatest: f64| WholeNumbers::new(carries(), least, greatest);
         let (format, values) = match config.format {
-            NumberFormat::Float32 => (ChannelFormat::Float32, Values::Float32(vec![0.0; row.channels.len()])),
-            NumberFormat::Double64 => {
-                (ChannelFormat::Double64, Values::Double64(vec![0.0; row.channels.len()]))
+            NumberFormat::Float32 => (ChannelFormat::Float32, Values::Float32(vec![0.0; width])),
+            NumberFormat::Double64 => (ChannelFormat::Double64, Values::Double64(vec![0.0; width])),
+            NumberFormat::Int8 => {
+                let whole = whole(f64::from(i8::MIN), f64::from(i8::MAX));
+                (ChannelFormat::Int8, Values::Int8(vec![0; width], whole))
             }
-            other => return Err(LslError::Format { outlet: config.name.clone(), format: other }),
+            NumberFormat::Int16 => {
+                let whole = whole(f64::from(i16::MIN), f64::from(i16::MAX));
+                (ChannelFormat::Int16, Values::Int16(vec![0; width], whole))
+            }
+            NumberFormat::Int32 => {
+                let whole = whole(f64::from(i32::MIN), f64::from(i32::MAX));
+                (ChannelFormat::Int32, Values::Int32(vec![0; width], whole))
+            }
+            other @ NumberFormat::Int64 => {
+                return Err(LslError::Format { outlet: config.name.clone(), format: other });
+            }
         };
         let created = |source| LslError::Create { outlet: config.name.clone(), source };
         let mut info = StreamInfo::new(
@@ -172,7 +200,7 @@ impl CursorOutlet {
             &config.source_id,
         )
         .map_err(created)?;
-        describe(&mut info, layout, config.scale, &row.channels);
+        describe(&mut info, layout, config.counts, &row);
         let outlet = StreamOutlet::new(&info, 0, KEPT_SECONDS).map_err(created)?;
         Ok(Self { outlet, row, values })
     }
@@ -191,25 +219,46 @@ impl CursorOutlet {
                 });
                 self.outlet.push_sample_ex(values, stamp, true)
             }
+            Values::Int8(values, whole) => {
+                whole.rest_unless(output.state.moves());
+                self.row
+                    .write(output, age_ms, |index, value| values[index] = whole.round(index, value) as i8);
+                self.outlet.push_sample_ex(values, stamp, true)
+            }
+            Values::Int16(values, whole) => {
+                whole.rest_unless(output.state.moves());
+                self.row
+                    .write(output, age_ms, |index, value| values[index] = whole.round(index, value) as i16);
+                self.outlet.push_sample_ex(values, stamp, true)
+            }
+            Values::Int32(values, whole) => {
+                whole.rest_unless(output.state.moves());
+                self.row
+                    .write(output, age_ms, |index, value| values[index] = whole.round(index, value) as i32);
+                self.outlet.push_sample_ex(values, stamp, true)
+            }
         }
     }
 }
 
 /// The stream's header: labels and units, that samples may be missing, and where it comes from.
-fn describe(info: &mut StreamInfo, layout: &CursorLayout, scale: f64, channels: &[Channel]) {
+fn describe(info: &mut StreamInfo, layout: &CursorLayout, counts: Counts, row: &RowWriter) {
     let mut desc = info.desc();
     let mut list = desc.append_child("channels");
-    for channel in channels {
-        let scaled = matches!(channel.content, Content::Position(_) | Content::Velocity(_));
-        let unit = if scaled && scale.to_bits() != 1.0_f64.to_bits() {
-            format!("{} * {scale}", channel.unit)
-        } else {
-            channel.unit.clone()
-        };
+    for (channel, (factor, shift)) in row.channels.iter().zip(row.factors.iter().zip(&row.shifts)) {
+        let mut unit = channel.unit.clone();
+        if factor.to_bits() != 1.0_f64.to_bits() {
+            unit = format!("{unit} * {factor}");
+        }
+        if shift.abs() > 0.0 {
+            unit = format!("{unit} + {shift}");
+        }
         let mut entry = list.append_child("channel");
         entry.append_child_value("label", &channel.label);
         entry.append_child_value("unit", &unit);
     }
+    let counts = if counts == Counts::Velocity { "velocity" } else { "position" };
+    desc.append_child("cursor").append_child_value("counts", counts);
     desc.append_child("synchronization").append_child_value("can_drop_samples", "true");
     describe_session(info, layout);
 }
@@ -240,7 +289,7 @@ impl CursorRow {
     /// Rows of a run.
     #[must_use]
     pub fn new(layout: &CursorLayout) -> Self {
-        Self(RowWriter::of(all_channels(&layout.components), 1.0, layout))
+        Self(RowWriter::of(all_channels(&layout.components), &CursorOutletConfig::default(), layout))
     }
 
     /// Labels and units, one pair a channel.
@@ -260,8 +309,12 @@ impl CursorRow {
 #[derive(Clone, Debug)]
 struct RowWriter {
     channels: Vec<Channel>,
+    /// What each channel is multiplied by.
+    factors: Vec<f64>,
+    /// What is added to each after that.
+    shifts: Vec<f64>,
+    counts: Counts,
     components: usize,
-    scale: f64,
     run: f64,
     /// Where the cursor was last seen at a place that is a number.
     position: [f64; 2],
@@ -288,15 +341,37 @@ impl RowWriter {
         if channels.is_empty() {
             return Err(LslError::NoChannels { outlet: config.name.clone() });
         }
-        if !config.scale.is_finite() {
-            return Err(LslError::Scale { outlet: config.name.clone(), scale: config.scale });
+        for numbers in [&config.scale, &config.offset] {
+            if !numbers.fits(channels.len()) {
+                let (outlet, numbers) = (config.name.clone(), numbers.to_string());
+                return Err(LslError::Scale { outlet, numbers, channels: channels.len() });
+            }
         }
-        Ok(Self::of(channels, config.scale, layout))
+        Ok(Self::of(channels, config, layout))
     }
 
-    fn of(channels: Vec<Channel>, scale: f64, layout: &CursorLayout) -> Self {
-        let position = [0.5, layout.height / 2.0];
-        Self { channels, components: layout.components.len(), scale, run: layout.run as f64, position }
+    fn of(channels: Vec<Channel>, config: &CursorOutletConfig, layout: &CursorLayout) -> Self {
+        let factor = |(index, channel): (usize, &Channel)| {
+            let moves = matches!(channel.content, Content::Position(_) | Content::Velocity(_));
+            config.scale.of(index, moves, 1.0)
+        };
+        let shift = |(index, channel): (usize, &Channel)| {
+            config.offset.of(index, matches!(channel.content, Content::Position(_)), 0.0)
+        };
+        Self {
+            factors: channels.iter().enumerate().map(factor).collect(),
+            shifts: channels.iter().enumerate().map(shift).collect(),
+            counts: config.counts,
+            components: layout.components.len(),
+            run: layout.run as f64,
+            position: [0.5, layout.height / 2.0],
+            channels,
+        }
+    }
+
+    /// Whether a reader adds a channel's samples up.
+    fn carries(&self, channel: &Channel) -> bool {
+        self.counts == Counts::Velocity && matches!(channel.content, Content::Velocity(_))
     }
 
     /// Hands every channel's value to `put`. Values that are not finite never leave: the position stays where it was,
@@ -305,11 +380,11 @@ impl RowWriter {
         if output.position.0.iter().all(|value| value.is_finite()) {
             self.position = output.position.0;
         }
-        let velocity = if output.velocity.0.iter().all(|value| value.is_finite()) {
-            output.velocity.0
-        } else {
-            [0.0; 2]
+        let velocity = match self.counts {
+            Counts::Position => output.velocity.0,
+            Counts::Velocity => output.free_velocity.0,
         };
+        let velocity = if velocity.iter().all(|value| value.is_finite()) { velocity } else { [0.0; 2] };
         let intent = output
             .intent
             .as_ref()
@@ -317,8 +392,8 @@ impl RowWriter {
         let click = output.click.unwrap_or_default();
         for (index, channel) in self.channels.iter().enumerate() {
             let value = match channel.content {
-                Content::Position(axis) => self.position[axis] * self.scale,
-                Content::Velocity(axis) => velocity[axis] * self.scale,
+                Content::Position(axis) => self.position[axis],
+                Content::Velocity(axis) => velocity[axis],
                 Content::Mean(component) => entry(intent, Intent::mean, component),
                 Content::Covariance(place) => entry(intent, Intent::covariance, place),
                 Content::IntentValid => f64::from(u8::from(intent.is_some())),
@@ -331,6 +406,9 @@ impl RowWriter {
                 Content::Seq => output.seq as f64,
                 Content::Run => self.run,
             };
+            let (value, shift) = (value * self.factors[index], self.shifts[index]);
+            // adding 0 would turn -0 into 0, and recordings are compared bit for bit
+            let value = if shift.abs() > 0.0 { value + shift } else { value };
             put(index, if value.is_finite() { value } else { 0.0 });
         }
     }
@@ -374,6 +452,7 @@ mod tests {
             reason: None,
             position: Position([0.25, 0.125]),
             velocity: Velocity([0.5, -0.5]),
+            free_velocity: Velocity([0.5, -0.75]),
             intent: Some(intent),
             click: Some(Click { pressed: true, presses: 3, ..Click::default() }),
             masked_features: 0,
@@ -428,10 +507,35 @@ mod tests {
     fn chosen_channels_come_in_the_chosen_order_and_scaled() {
         let config = CursorOutletConfig {
             channels: Some(["vy", "x", "state"].map(String::from).to_vec()),
-            scale: 100.0,
+            scale: PerChannel::Cursor(100.0),
             ..CursorOutletConfig::default()
         };
         assert_eq!(row(&config, &output()), [-50.0, 25.0, 3.0]);
+    }
+
+    #[test]
+    fn a_reader_that_adds_velocities_up_gets_those_of_before_the_edges_with_y_down() {
+        let config = CursorOutletConfig {
+            channels: Some(["vx", "vy"].map(String::from).to_vec()),
+            scale: PerChannel::Each(vec![100.0, -100.0]),
+            counts: Counts::Velocity,
+            ..CursorOutletConfig::default()
+        };
+        assert_eq!(row(&config, &output()), [50.0, 75.0]);
+    }
+
+    #[test]
+    fn a_screen_whose_y_goes_down_has_an_offset() {
+        let config = CursorOutletConfig {
+            channels: Some(["x", "y"].map(String::from).to_vec()),
+            scale: PerChannel::Each(vec![1920.0, -1920.0]),
+            offset: PerChannel::Each(vec![0.0, 960.0]),
+            ..CursorOutletConfig::default()
+        };
+        assert_eq!(row(&config, &output()), [480.0, 720.0]);
+        let wrong = CursorOutletConfig { scale: PerChannel::Each(vec![1.0]), ..config };
+        let text = RowWriter::new(&wrong, &layout()).unwrap_err().to_string();
+        assert!(text.contains("one for each of its 2 channels"), "{text}");
     }
 
     #[test]

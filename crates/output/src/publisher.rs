@@ -64,8 +64,10 @@ pub enum LslError {
         /// What liblsl says.
         source: lsl::Error,
     },
-    /// Only floating-point formats can carry a cursor.
-    #[error("the LSL outlet {outlet:?} cannot have the number format {format:?}: use float32 or double64")]
+    /// LSL carries 64-bit integers on some machines only.
+    #[error(
+        "the LSL outlet {outlet:?} cannot have the number format {format:?}: use float32, double64, int8, int16 or int32"
+    )]
     Format {
         /// Which.
         outlet: String,
@@ -90,13 +92,18 @@ pub enum LslError {
         /// Which.
         outlet: String,
     },
-    /// A scale that is not a number.
-    #[error("the LSL outlet {outlet:?} has the scale {scale}: use a finite number")]
+    /// A scale or an offset that does not fit the channels.
+    #[error(
+        "the LSL outlet {outlet:?} has the scale or offset {numbers}: use one finite number, or one for each of its \
+         {channels} channels"
+    )]
     Scale {
         /// Which.
         outlet: String,
-        /// The scale asked for.
-        scale: f64,
+        /// What was asked for.
+        numbers: String,
+        /// Channels of the outlet.
+        channels: usize,
     },
     /// The system gave no thread.
     #[error("the LSL publisher's thread could not be started: {0}")]

@@ -17,7 +17,7 @@ use crossbeam_channel::unbounded;
 use fake::{ChannelSource, clock, components, session};
 use kalmind_output::{
     CursorLayout, CursorOutletConfig, EventsOutletConfig, Ledger, LslError, LslPublisher, NO_NEWEST,
-    spawn_lsl_publisher,
+    PerChannel, spawn_lsl_publisher,
 };
 use kalmind_types::{Event, EventKind, LslTime, NumberFormat, OutputState, Publication};
 use serde_json::{Value, json};
@@ -211,8 +211,9 @@ fn an_outlet_takes_the_place_of_another_programs() {
         content_type: String::from("Velocity"),
         source_id: String::from("other-decoder-1"),
         format: NumberFormat::Float32,
-        scale: 1920.0,
+        scale: PerChannel::Cursor(1920.0),
         channels: Some(vec![String::from("vy"), String::from("vx")]),
+        ..CursorOutletConfig::default()
     };
     let fixture = start(vec![CursorOutletConfig::default(), other]).unwrap();
     let (reader, output) = start_reader("OtherDecoder", 3, 1);
@@ -242,10 +243,10 @@ fn outlets_that_cannot_be_are_refused_with_a_reason() {
     let usual = CursorOutletConfig::default;
     let cases = [
         (CursorOutletConfig { name: String::new(), ..usual() }, "could not be made"),
-        (CursorOutletConfig { format: NumberFormat::Int16, ..usual() }, "use float32 or double64"),
+        (CursorOutletConfig { format: NumberFormat::Int64, ..usual() }, "use float32, double64"),
         (CursorOutletConfig { channels: Some(Vec::new()), ..usual() }, "empty list of channels"),
         (CursorOutletConfig { channels: Some(vec![String::from("z")]), ..usual() }, "there are x, y, vx"),
-        (CursorOutletConfig { scale: f64::NAN, ..usual() }, "finite"),
+        (CursorOutletConfig { scale: PerChannel::Cursor(f64::NAN), ..usual() }, "finite"),
     ];
     for (config, word) in cases {
         let error = start(vec![config]).err().unwrap().to_string();

@@ -1,7 +1,7 @@
 //! The model file, version 1: safetensors whose one metadata entry, `kalmind`, holds a JSON header (docs/model.md).
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::Path;
 
 use kalmind_filter::{Model, ModelError, ZScore};
@@ -10,6 +10,8 @@ use safetensors::SafeTensors;
 use sha2::{Digest as _, Sha256};
 
 use crate::header::Header;
+use crate::new_file::{Existing, NewFileError, write_new_file};
+use crate::repeated_key::repeated_key;
 use crate::tensors::{TensorReader, TensorWriter};
 use crate::{decoder_parameters, guard_parameters};
 
@@ -25,7 +27,7 @@ const METADATA_KEY: &str = "kalmind";
 /// Why a model file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelFileError {
-    /// The file cannot be opened, read or written.
+    /// The file cannot be opened or read.
     #[error("{file}: {source}")]
     Io {
         /// The file.
@@ -33,6 +35,9 @@ pub enum ModelFileError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// It cannot be written.
+    #[error(transparent)]
+    Write(#[from] NewFileError),
     /// It is larger than [`MAX_MODEL_BYTES`].
     #[error("a model of {bytes} bytes, more than the {MAX_MODEL_BYTES} that a model may have")]
     TooLarge {
@@ -69,6 +74,12 @@ pub enum ModelFileError {
     Header {
         /// What is wrong.
         problem: String,
+    },
+    /// A tensor or a key of the header stands in the file twice.
+    #[error("`{key}` stands twice in the file; nobody can tell which one is meant")]
+    Repeated {
+        /// Its name.
+        key: String,
     },
     /// A tensor is missing.
     #[error("no tensor `{tensor}`; expected F64 {expected}")]
@@ -211,24 +222,14 @@ pub fn read_model_bytes(path: &Path) -> Result<Vec<u8>, ModelFileError> {
     Ok(bytes)
 }
 
-/// Writes a model file and gives its identity. The file appears whole or not at all: it is written beside its place,
-/// synced, and renamed.
+/// Writes a model file and gives its identity. The file appears whole or not at all; one that stands there is replaced, a
+/// link is refused (see [`NewFile`](crate::NewFile)).
 ///
 /// # Errors
 /// When the model is not valid or the file cannot be written.
 pub fn write_model(path: &Path, model: &Model) -> Result<ModelId, ModelFileError> {
     let bytes = model_to_bytes(model)?;
-    let io = |source| ModelFileError::Io { file: path.display().to_string(), source };
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    let written = File::create(&part)
-        .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&part, path));
-    if let Err(error) = written {
-        drop(std::fs::remove_file(&part));
-        return Err(io(error));
-    }
+    write_new_file(path, Existing::Replace, &bytes)?;
     Ok(ModelId(Sha256::digest(&bytes).into()))
 }
 
@@ -255,6 +256,9 @@ fn check_frame(bytes: &[u8]) -> Result<(), ModelFileError> {
         ends.max()
     };
     let header = bytes.get(8..).and_then(|rest| rest.get(..length as usize)).unwrap_or_default();
+    if let Some(key) = repeated_key(header) {
+        return Err(ModelFileError::Repeated { key });
+    }
     let data = serde_json::from_slice(header).ok().and_then(offsets).unwrap_or(0);
     let needed = needed.saturating_add(data);
     if size < needed {
@@ -265,6 +269,9 @@ fn check_frame(bytes: &[u8]) -> Result<(), ModelFileError> {
 
 fn parse_header(text: &str) -> Result<Header, ModelFileError> {
     let problem = |problem: String| ModelFileError::Header { problem };
+    if let Some(key) = repeated_key(text.as_bytes()) {
+        return Err(ModelFileError::Repeated { key });
+    }
     let value: serde_json::Value = serde_json::from_str(text).map_err(|error| problem(error.to_string()))?;
     // the version is looked at first: a later one may have other keys
     match value.get("version").and_then(serde_json::Value::as_u64) {

@@ -46,6 +46,42 @@ fn kalman_bytes() -> Vec<u8> {
     model_to_bytes(&every_decoder()[0]).unwrap()
 }
 
+/// The file with the JSON in front of its tensors changed as text.
+fn with_outer_text(bytes: &[u8], change: impl FnOnce(String) -> String) -> Vec<u8> {
+    let (outer, data) = opened(bytes);
+    let text = change(outer.to_string()).into_bytes();
+    [&(text.len() as u64).to_le_bytes(), text.as_slice(), &data].concat()
+}
+
+#[test]
+fn what_stands_twice_is_refused() {
+    let bytes = kalman_bytes();
+    let tensor = opened(&bytes).0["training_mean"].to_string();
+    for name in ["training_mean", "training_\\u006dean"] {
+        let twice = with_outer_text(&bytes, |text| text.replacen('{', &format!("{{\"{name}\":{tensor},"), 1));
+        assert_eq!(
+            refusal(&twice),
+            "`training_mean` stands twice in the file; nobody can tell which one is meant"
+        );
+    }
+    let twice = with_outer_text(&bytes, |text| {
+        text.replacen("\\\"bin_ms\\\":", "\\\"bin_ms\\\":40,\\\"bin_ms\\\":", 1)
+    });
+    assert!(refusal(&twice).contains("`bin_ms` stands twice"), "{}", refusal(&twice));
+    let twice = with_header(&bytes, |header| {
+        header["components"][1]["name"] = header["components"][0]["name"].clone()
+    });
+    assert!(refusal(&twice).contains("two components are called \"vx\""), "{}", refusal(&twice));
+}
+
+#[test]
+fn bins_that_cannot_be_are_refused() {
+    for bin_ms in [0.0, -20.0, 1e300, 1e-300] {
+        let absurd = with_header(&kalman_bytes(), |header| header["bin_ms"] = json!(bin_ms));
+        assert!(refusal(&absurd).contains("bin_ms"), "{}", refusal(&absurd));
+    }
+}
+
 #[test]
 fn every_decoder_comes_back_bit_for_bit() {
     for model in every_decoder() {

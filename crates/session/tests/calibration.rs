@@ -29,6 +29,7 @@ fn tick(seq: u64) -> TickOutput {
         nonfinite_values: 0,
         row_one: false,
         fallback: false,
+        free_velocity: Velocity::default(),
         guarded_channels: 0,
     }
 }

@@ -139,6 +139,7 @@ fn tick_output(seq: u64, time: LslTime, state: OutputState, position: Position) 
         nonfinite_values: 0,
         row_one: false,
         fallback: false,
+        free_velocity: Velocity::default(),
         guarded_channels: 0,
     }
 }

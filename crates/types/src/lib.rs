@@ -12,6 +12,7 @@ mod publication;
 mod state;
 mod stream;
 mod tick;
+mod tick_check;
 mod time;
 
 pub use block::{NumberFormat, SampleBlock, SampleRows, Samples};
@@ -26,4 +27,5 @@ pub use tick::{
     BinClose, ChannelMask, Command, CursorDrive, IndexRange, MAX_COMMANDS, MAX_RANGES, MAX_STREAMS, ModelId,
     StreamTick, TaskState, TickInput, TickOutput,
 };
+pub use tick_check::ImplausibleTick;
 pub use time::{LslTime, Seconds, StreamTime};

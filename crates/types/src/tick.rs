@@ -224,6 +224,9 @@ pub struct TickOutput {
     pub position: Position,
     /// What moved the cursor.
     pub velocity: Velocity,
+    /// What would have moved a cursor without edges: after gain, smoothing and speed limit; zero where the state stands
+    /// still. For readers that keep the position themselves.
+    pub free_velocity: Velocity,
     /// What the decoder gives, in every state; none without a model.
     pub intent: Option<Intent>,
     /// What the click decoder gives; none without one.

@@ -1,7 +1,10 @@
 //! What only shows when keys are seen together: conflicts, duplicates, and what needs something else.
 
+mod outlet;
+mod plane;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::Range,
 };
 
@@ -29,6 +32,7 @@ pub(super) fn conflicts(
     conflicts.intent_and_cursor(configuration);
     conflicts.server(configuration);
     conflicts.outlets(configuration);
+    conflicts.planes(configuration);
     conflicts.realtime(configuration);
     conflicts.markers(&configuration.task.markers);
     conflicts.problems
@@ -79,8 +83,10 @@ impl Conflicts<'_> {
 
     /// Reports every name that stands in `named` (path, name) a second time.
     fn duplicates(&mut self, what: &str, named: &[(String, String)], help: &str) {
-        for (index, (path, name)) in named.iter().enumerate() {
-            if let Some((first, _)) = named.iter().take(index).find(|(_, earlier)| earlier == name) {
+        let mut first_of = HashMap::with_capacity(named.len());
+        for (path, name) in named {
+            let first = *first_of.entry(name).or_insert(path);
+            if first != path {
                 let title = format!("two {what} are called {}", quoted(name));
                 let found = format!("the same as `{first}`");
                 self.at(self.value(path), title, &found, help);
@@ -355,14 +361,7 @@ impl Conflicts<'_> {
         let known = cursor_channels(configuration);
         for (index, outlet) in outlets.iter().enumerate() {
             let path = format!("output.lsl[{index}]");
-            if outlet.scale == 0.0 {
-                self.at(
-                    self.value(&format!("{path}.scale")),
-                    format!("`{path}.scale` is 0"),
-                    "x, y, vx and vy would always be 0",
-                    "any other factor; 1 leaves the values as they are",
-                );
-            }
+            self.outlet_numbers(&path, outlet, &known);
             let Some(channels) = &outlet.channels else { continue };
             let place = format!("{path}.channels");
             if channels.is_empty() {

@@ -6,6 +6,7 @@ use kalmind_types::Component;
 use toml::{Spanned, Value, de::DeValue};
 
 use super::{
+    plane::PositionSource,
     reader::Reader,
     rule::Rule,
     setting::Setting,
@@ -90,6 +91,8 @@ table! {
         components: [String; 2] = ["vx".to_owned(), "vy".to_owned()];
         /// Time that the gain takes from zero to full after a restart or a resume, in milliseconds.
         ramp_ms: f64 = 300.0, in Rule::Between(0.0, 60_000.0);
+        /// Where the cursor stands, where another program keeps it.
+        position_from: PositionSource = PositionSource::default();
     }
 }
 

@@ -9,6 +9,7 @@
 mod check;
 mod decoding;
 mod input;
+mod plane;
 mod problem;
 mod publishing;
 mod reader;
@@ -16,6 +17,7 @@ mod recording;
 mod reference;
 mod rule;
 mod running;
+mod secret;
 mod setting;
 mod table;
 mod task;
@@ -31,6 +33,7 @@ use toml::{
 
 pub use decoding::{Cursor, Decoder, Gain, Intent, Safety};
 pub use input::{Bins, ChannelReference, Lsl, Network, SampleClock, Selection, Stream};
+pub use plane::{PositionSource, TargetSource};
 pub use problem::{ConfigurationErrors, Problem};
 pub use publishing::{CursorOutlet, EventsOutlet, Output, Server};
 pub use recording::{Record, RecordedStream};
@@ -49,7 +52,7 @@ const MAX_BYTES: usize = 1 << 20;
 pub struct Source {
     /// The file's name, as it was given.
     pub file_name: String,
-    /// Its text, unchanged.
+    /// Its text as a recording keeps it: unchanged but for the token.
     pub text: String,
     /// The SHA-256 of the text, in lower-case hexadecimal.
     pub sha256: String,
@@ -225,7 +228,9 @@ fn read(text: &str, file_name: &str) -> ((Configuration, reader::Places), Vec<Pr
         hash
     });
     let given = places.keys().cloned().collect();
-    configuration.source = Source { file_name: file_name.to_owned(), text: text.to_owned(), sha256, given };
+    let place = places.get("server.token").map(|place| place.value.clone());
+    let text = secret::without_token(text, place, configuration.server.token.as_deref());
+    configuration.source = Source { file_name: file_name.to_owned(), text, sha256, given };
     ((configuration, places), problems)
 }
 

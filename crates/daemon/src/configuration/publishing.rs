@@ -2,14 +2,51 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use kalmind_output::{Counts, PerChannel};
 use kalmind_types::NumberFormat;
+use toml::{Spanned, Value, de::DeValue};
 
 use super::{
+    reader::Reader,
     rule::Rule,
+    setting::Setting,
     table::{choices, table},
 };
 
-choices!(NumberFormat { Float32 => "float32", Double64 => "double64" });
+choices!(NumberFormat {
+    Float32 => "float32",
+    Double64 => "double64",
+    Int8 => "int8",
+    Int16 => "int16",
+    Int32 => "int32",
+});
+
+choices!(Counts { Position => "position", Velocity => "velocity" });
+
+impl Setting for PerChannel {
+    fn kind() -> String {
+        "number, or a list of one a channel".to_owned()
+    }
+
+    fn read(value: &Spanned<DeValue<'_>>, rule: &Rule, reader: &mut Reader) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Array(elements) => {
+                let numbers = Vec::<f64>::read(value, rule, reader)?;
+                // with one that was refused the others have no place
+                (numbers.len() == elements.len()).then_some(Self::Each(numbers))
+            }
+            DeValue::Integer(_) | DeValue::Float(_) => f64::read(value, rule, reader).map(Self::Cursor),
+            _ => reader.wrong_type(value, &Self::kind()),
+        }
+    }
+
+    fn write(&self) -> Option<Value> {
+        match self {
+            Self::Cursor(number) => number.write(),
+            Self::Each(numbers) => numbers.write(),
+        }
+    }
+}
 
 table! {
     /// The WebSocket and HTTP server, and the console page on it.
@@ -41,11 +78,19 @@ table! {
         content_type as "type": String = "Cursor".to_owned();
         /// The stream's source identifier, by which readers find it again after a restart.
         source_id: Option<String> = None, or "the stream's name in lower case";
-        /// The stream's number format.
+        /// The stream's number format. Whole numbers are rounded to the nearest one, halves away from zero; what they
+        /// cannot hold becomes the nearest that they can.
         format: NumberFormat = NumberFormat::Double64;
-        /// Factor on x, y, vx and vy alone, for readers that expect other units; the intent stays in the units it was
-        /// fitted in.
-        scale: f64 = 1.0, in Rule::Between(-1e9, 1e9);
+        /// What the reader goes by. `position`: vx and vy are what moved Kalmind's own cursor, 0 where it stands at the edge
+        /// of its workspace. `velocity`: the reader keeps the position itself, so vx and vy know of no edge; in whole
+        /// numbers what is rounded away goes into the next sample, so that a slow movement is not lost.
+        counts: Counts = Counts::Position;
+        /// Factor for readers that expect other units: one number for x, y, vx and vy alone (the intent stays in the units it
+        /// was fitted in), or a list with a factor for every channel of the outlet in its order; a negative one turns a
+        /// channel round, as for a screen whose y goes down.
+        scale: PerChannel = PerChannel::Cursor(1.0), in Rule::Between(-1e9, 1e9);
+        /// Added after the factor: one number to x and y alone, or a list with one for every channel.
+        offset: PerChannel = PerChannel::Cursor(0.0), in Rule::Between(-1e9, 1e9);
         /// Labels of the channels to send, in their order.
         channels: Option<Vec<String>> = None, or "all channels";
     }

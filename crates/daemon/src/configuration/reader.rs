@@ -13,6 +13,7 @@ use toml::{
 use super::{
     problem::Problem,
     rule::{Rule, unit_of},
+    secret::may_be_secret,
     setting::{KeyInfo, Setting, Shape, TableInfo},
 };
 
@@ -146,7 +147,7 @@ impl Reader {
     /// Reports a value of the wrong type; always none.
     pub(super) fn wrong_type<T>(&mut self, value: &Spanned<DeValue<'_>>, wanted: &str) -> Option<T> {
         let title = format!("{} has the wrong type", self.subject());
-        let found = format!("found {}", described(value.get_ref()));
+        let found = self.found(value.get_ref());
         self.spoil(Problem::new(value.span(), title, found, format!("expected: {wanted}")));
         None
     }
@@ -159,7 +160,7 @@ impl Reader {
         wanted: &str,
     ) -> Option<T> {
         let title = format!("{} {objection}", self.subject());
-        let found = format!("found {}", described(value.get_ref()));
+        let found = self.found(value.get_ref());
         self.spoil(Problem::new(value.span(), title, found, format!("expected: {wanted}")));
         None
     }
@@ -175,6 +176,17 @@ impl Reader {
         let help = format!("expected: {}", rule.wanted(key));
         self.spoil(Problem::new(value.span(), title, found, help));
         false
+    }
+
+    /// What stands there, unless it may be a secret.
+    fn found(&self, value: &DeValue<'_>) -> String {
+        let key = self.path.rsplit('.').next().unwrap_or_default();
+        let is_text_with_one =
+            matches!(value, DeValue::String(text) if text.to_lowercase().contains("token"));
+        if may_be_secret(key) || is_text_with_one {
+            return "found a text that is not shown, for it may be a secret".to_owned();
+        }
+        format!("found {}", described(value))
     }
 
     /// Reports that the value under the path is not known.

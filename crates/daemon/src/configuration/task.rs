@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{
     input::Selection,
+    plane::TargetSource,
     rule::Rule,
     table::{choices, table},
 };
@@ -229,6 +230,8 @@ table! {
         decoder: String = "kalman-steady".to_owned(), in Rule::Decoder;
         /// What the program's own texts mean.
         markers: BTreeMap<String, Marker> = BTreeMap::new();
+        /// Targets as numbers.
+        targets_from: TargetSource = TargetSource::default();
         /// How targets become labels.
         label_law: LabelLaw = LabelLaw::default();
     }

@@ -35,6 +35,7 @@ use crate::{
     calibration_fit::{CalibrationFit, fit_calibration},
     event_bus::EventBus,
     model::Demand,
+    plane_streams::PositionSlot,
     recorder::RecorderHandle,
     tick::{QueuedCommand, StopLatch, TickRecord},
 };
@@ -76,6 +77,8 @@ pub struct DeskSettings {
     pub program: Option<Program>,
     /// Where models are recorded before they decode.
     pub recorder: Option<RecorderHandle>,
+    /// Where another program puts the cursor.
+    pub position: PositionSlot,
     /// Share of features without a valid value above which a bin does not train the decoder.
     pub max_masked: f64,
 }
@@ -345,6 +348,10 @@ impl Desk {
         self.newest = output.time;
         self.note_state(output);
         self.show_announced(output.time);
+        // one for each tick: older ones have been overwritten, so this never fills the way to the tick
+        if let Some(position) = self.settings.position.take() {
+            self.command(Command::PlaceCursor(position));
+        }
         if let Some(calibration) = &mut self.calibration {
             let (target, trial) = match self.before {
                 Some((changed, target, trial)) if changed > record.input.start => (target, trial),

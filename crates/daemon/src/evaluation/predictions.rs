@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, fs, path::Path};
 
 use kalmind_filter::Model;
+use kalmind_recording::{Existing, write_new_file};
 use kalmind_types::Intent;
 
 /// One CSV a decoder: row, mean, covariance (lower triangle).
@@ -35,5 +36,5 @@ pub fn write_predictions(
     }
     text.push('\n');
     let path = folder.join(file);
-    fs::write(&path, text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+    Ok(write_new_file(&path, Existing::Replace, text.as_bytes())?)
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use kalmind_engine::EngineSettings;
-use kalmind_types::{Component, LslTime, Reason, Seconds, TickInput};
+use kalmind_types::{Component, LslTime, MAX_COMPONENTS, MAX_STREAMS, Reason, Seconds, TickInput};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -142,6 +142,59 @@ pub struct SessionDocument {
     /// One instant on both clocks.
     pub clock: ClockReading,
 }
+
+impl SessionDocument {
+    /// Whether the numbers that a step is built from make sense: a file may hold anything, and no configuration allows more.
+    ///
+    /// # Errors
+    /// A sentence that names the first one that does not.
+    pub fn check(&self) -> Result<(), String> {
+        let within = |name: &str, value: f64, least: f64, most: f64| {
+            let holds = (least..=most).contains(&value);
+            if holds {
+                Ok(())
+            } else {
+                Err(format!("{name} is {value}, but has to be from {least} to {most}"))
+            }
+        };
+        let engine = &self.engine;
+        let cursor = &engine.cursor;
+        within("bin_ms", self.bin_ms, 0.001, 60_000.0)?;
+        for (name, height) in
+            [("the workspace's height", self.workspace[1]), ("cursor.height", cursor.height)]
+        {
+            within(name, height, 1e-3, 1e3)?;
+        }
+        for (name, duration) in [
+            ("restart_after", engine.restart_after),
+            ("stale_after", engine.stale_after),
+            ("auto_resume", engine.auto_resume),
+            ("cursor.smoothing", cursor.smoothing),
+            ("cursor.ramp", cursor.ramp),
+        ] {
+            within(name, duration.0, 0.0, MOST_SECONDS)?;
+        }
+        within("max_masked", engine.max_masked, 0.0, 1.0)?;
+        within("cursor.max_speed", cursor.max_speed, 0.0, 1e6)?;
+        for (axis, gain) in ["x", "y"].iter().zip(cursor.gain) {
+            within(&format!("cursor.gain of {axis}"), gain, -1e9, 1e9)?;
+        }
+        if !engine.label_law.is_valid() {
+            return Err("the label law makes no sense".to_owned());
+        }
+        within("the number of components", self.components.len() as f64, 1.0, MAX_COMPONENTS as f64)?;
+        for (index, component) in self.components.iter().enumerate() {
+            if self.components.iter().take(index).any(|earlier| earlier.name == component.name) {
+                return Err(format!("two components are called {:?}", component.name));
+            }
+        }
+        within("the number of streams", self.streams.len() as f64, 0.0, MAX_STREAMS as f64)?;
+        Ok(())
+    }
+}
+
+/// The longest of the times in a session's settings, in seconds.
+const MOST_SECONDS: f64 = 1e7;
 
 /// An input stream of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

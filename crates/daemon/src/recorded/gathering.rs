@@ -290,6 +290,7 @@ fn published(input: &TickInput, row: &[f64], labels: &[String]) -> Option<TickOu
         nonfinite_values: 0,
         row_one: false,
         fallback: false,
+        free_velocity: Velocity([value("vx")?, value("vy")?]),
         guarded_channels: 0,
     })
 }

@@ -271,6 +271,7 @@ fn understand(
             for text in texts {
                 let tick: TickDocument<'_> =
                     serde_json::from_str(&text).map_err(|error| ("tick", error.to_string()))?;
+                tick.input.check().map_err(|error| ("tick", error.to_string()))?;
                 let tick = TickDocument { input: Cow::Owned(tick.input.into_owned()), ..tick };
                 items.push_back(Item::Tick(Box::new(tick)));
             }
@@ -286,7 +287,10 @@ fn understand(
                 let document =
                     serde_json::from_str(&text).map_err(|error| ("document", error.to_string()))?;
                 match document {
-                    RecordDocument::Session(session) => items.push_back(Item::Session(session)),
+                    RecordDocument::Session(session) => {
+                        session.check().map_err(|problem| ("session", problem))?;
+                        items.push_back(Item::Session(session));
+                    }
                     RecordDocument::Hole { stream, index, .. } => hole = Some((stream, index)),
                     other => items.push_back(Item::Document(other)),
                 }

@@ -3,9 +3,14 @@
 use std::{collections::BTreeSet, io::Write as _, path::Path};
 
 use encoding_rs::Encoding;
-use kalmind_recording::edf::{EdfRecording, EdfSignal, read_edf};
+use kalmind_recording::{
+    Existing,
+    edf::{EdfRecording, EdfSignal, read_edf},
+    write_new_file,
+};
 use serde_json::{Value, json};
 
+use super::export::{finish, table};
 use crate::{
     cli::{ExportArguments, RecordingFile},
     commands::say,
@@ -100,13 +105,13 @@ pub(super) fn export(arguments: &ExportArguments) -> Outcome<()> {
         let rate = timed.then_some(first.rate_hz);
         described.push(json!({ "file": name, "rate_hz": rate, "units": units }));
     }
-    let mut file = csv::Writer::from_path(arguments.csv.join("annotations.csv")).or_work()?;
+    let mut file = table(&arguments.csv.join("annotations.csv")).or_work()?;
     file.write_record(["time", "duration", "text"]).or_work()?;
     for note in &edf.annotations {
         let duration = note.duration.map(|seconds| seconds.to_string()).unwrap_or_default();
         file.write_record([note.onset.to_string(), duration, note.text.clone()]).or_work()?;
     }
-    file.flush().or_work()?;
+    finish(file).or_work()?;
     let description = json!({
         "recording": arguments.file.file_name().map(|name| name.to_string_lossy()),
         "begun": format!("{} {}", edf.start_date, edf.start_time),
@@ -115,14 +120,15 @@ pub(super) fn export(arguments: &ExportArguments) -> Outcome<()> {
         "remarks": edf.remarks,
     });
     let target = arguments.csv.join("streams.json");
-    std::fs::write(&target, serde_json::to_vec_pretty(&description).or_work()?).or_work()?;
+    write_new_file(&target, Existing::Replace, &serde_json::to_vec_pretty(&description).or_work()?)
+        .or_work()?;
     writeln!(std::io::stdout().lock(), "{} signals in {}", edf.signals.len(), arguments.csv.display())
         .or_work()
 }
 
 /// Signals of one rate, a row a sample.
-fn write(path: &Path, edf: &EdfRecording, signals: &[&EdfSignal], timed: bool) -> Result<(), csv::Error> {
-    let mut file = csv::Writer::from_path(path)?;
+fn write(path: &Path, edf: &EdfRecording, signals: &[&EdfSignal], timed: bool) -> anyhow::Result<()> {
+    let mut file = table(path)?;
     let labels: Vec<&str> = signals.iter().map(|signal| signal.label.as_str()).collect();
     let labels = distinct(&labels);
     file.write_record(timed.then(|| "time".to_owned()).into_iter().chain(labels))?;
@@ -131,7 +137,7 @@ fn write(path: &Path, edf: &EdfRecording, signals: &[&EdfSignal], timed: bool) -
         let time = signals.first().and_then(|signal| edf.time(signal, row)).map(|time| time.to_string());
         file.write_record(time.into_iter().chain(signals.iter().map(|signal| signal.values[row].to_string())))?;
     }
-    Ok(file.flush()?)
+    finish(file)
 }
 
 /// The labels as names of columns, which have to differ: of several alike, all but the first get a number; one that is empty

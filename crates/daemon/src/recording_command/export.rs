@@ -1,16 +1,19 @@
 //! `kalmind recording export`: every stream as a CSV file, with a description beside them.
 
 use std::{
-    fs::File,
-    io::{BufWriter, Write as _},
+    collections::BTreeSet,
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
-use kalmind_recording::xdf::{
-    encode::format_name,
-    header::StreamHeader,
-    recording::{RecordedStream, read_xdf},
-    samples::Values,
+use kalmind_recording::{
+    Existing, NewFile, NewFileError, write_new_file,
+    xdf::{
+        encode::format_name,
+        header::StreamHeader,
+        recording::{RecordedStream, read_xdf},
+        samples::Values,
+    },
 };
 use kalmind_types::{Event, Samples};
 use serde_json::{Value, json};
@@ -36,17 +39,16 @@ pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
     }
     std::fs::create_dir_all(&arguments.csv).or_work()?;
     let mut described = Vec::new();
+    let mut names = BTreeSet::new();
     for stream in &recorded.streams {
-        let name = file_name(&stream.header, stream.id);
+        let name = free_name(file_name(&stream.header, stream.id), stream.id, &mut names);
         let target = arguments.csv.join(&name);
         let stamps = match arguments.stamps {
             Stamps::Synchronized => stream.synchronized_stamps(),
             Stamps::Dejittered => stream.dejittered_stamps(),
             Stamps::Raw => stream.stamps.clone(),
         };
-        write(&target, stream, &stamps)
-            .map_err(|source| anyhow::anyhow!("{} cannot be written: {source}", target.display()))
-            .or_work()?;
+        write(&target, stream, &stamps).or_work()?;
         described.push(describe(&name, stream));
     }
     let description = json!({
@@ -58,7 +60,8 @@ pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
             .collect::<Vec<_>>(),
     });
     let target: PathBuf = arguments.csv.join("streams.json");
-    std::fs::write(&target, serde_json::to_vec_pretty(&description).or_work()?).or_work()?;
+    write_new_file(&target, Existing::Replace, &serde_json::to_vec_pretty(&description).or_work()?)
+        .or_work()?;
     writeln!(
         std::io::stdout().lock(),
         "{} streams in {} (streams.json says what they are)",
@@ -72,9 +75,23 @@ pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
 fn file_name(header: &StreamHeader, id: u32) -> String {
     let own = header.role.as_deref().filter(|role| !matches!(*role, "input" | "extra"));
     let name = own.or(header.key.as_deref()).unwrap_or(&header.name);
-    let plain: String =
-        name.chars().map(|character| if character.is_alphanumeric() { character } else { '_' }).collect();
+    let plain: String = name
+        .chars()
+        .take(LONGEST_NAME)
+        .map(|character| if character.is_alphanumeric() { character } else { '_' })
+        .collect();
     if own.is_some() { format!("{plain}.csv") } else { format!("{id:02}_{plain}.csv") }
+}
+
+/// The longest part of a stream's name in a file's, in characters: what every file system takes in any script.
+const LONGEST_NAME: usize = 50;
+
+/// The name, or one with the stream's number in it where another stream has it already (a recording of two Kalminds).
+fn free_name(name: String, id: u32, taken: &mut BTreeSet<String>) -> String {
+    // some file systems do not tell capitals from small letters
+    let name = if taken.contains(&name.to_lowercase()) { format!("{id:02}_{name}") } else { name };
+    taken.insert(name.to_lowercase());
+    name
 }
 
 fn describe(name: &str, stream: &RecordedStream) -> Value {
@@ -97,9 +114,19 @@ fn describe(name: &str, stream: &RecordedStream) -> Value {
     })
 }
 
+/// A CSV file that stands at `path` once it is finished; one of an earlier export is replaced.
+pub(super) fn table(path: &Path) -> Result<csv::Writer<NewFile>, NewFileError> {
+    Ok(csv::Writer::from_writer(NewFile::begin(path, Existing::Replace)?))
+}
+
+pub(super) fn finish(table: csv::Writer<NewFile>) -> anyhow::Result<()> {
+    let file = table.into_inner().map_err(|error| anyhow::anyhow!("{}", error.error()))?;
+    Ok(file.finish()?)
+}
+
 /// `time` and one column a channel. Numbers are written so that they read back the same.
-fn write(path: &Path, stream: &RecordedStream, stamps: &[f64]) -> Result<(), csv::Error> {
-    let mut file = csv::Writer::from_writer(BufWriter::new(File::create(path)?));
+fn write(path: &Path, stream: &RecordedStream, stamps: &[f64]) -> anyhow::Result<()> {
+    let mut file = table(path)?;
     let channels = stream.header.channels;
     if stream.header.role.as_deref() == Some("events") {
         file.write_record(["time", "event_seq", "kind", "data"])?;
@@ -117,7 +144,7 @@ fn write(path: &Path, stream: &RecordedStream, stamps: &[f64]) -> Result<(), csv
                 file.write_record([stamp.to_string(), seq, kind, data])?;
             }
         }
-        return Ok(file.flush()?);
+        return finish(file);
     }
     let label = |channel: usize| match &stream.header.labels {
         Some(labels) => labels[channel].clone(),
@@ -144,5 +171,5 @@ fn write(path: &Path, stream: &RecordedStream, stamps: &[f64]) -> Result<(), csv
         }
         file.write_record(&record)?;
     }
-    Ok(file.flush()?)
+    finish(file)
 }

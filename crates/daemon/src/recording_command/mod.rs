@@ -8,6 +8,7 @@ use std::{io::Write as _, path::Path};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_recording::{
+    Existing,
     xdf::repair::{CheckReport, check, repair},
 };
 use serde_json::json;
@@ -29,7 +30,7 @@ pub fn run(command: &RecordingCommand) -> Outcome<()> {
         RecordingCommand::Info(arguments) => information::run(arguments),
         RecordingCommand::Report(arguments) => {
             let page = arguments.output.clone().unwrap_or_else(|| page_beside(&arguments.file));
-            write_session_page(&arguments.file, &page).or_work()?;
+            write_session_page(&arguments.file, &page, Existing::Replace).or_work()?;
             writeln!(std::io::stdout().lock(), "{}", page.display()).or_work()
         }
         RecordingCommand::Export(arguments) => export::run(arguments),

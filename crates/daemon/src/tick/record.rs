@@ -72,6 +72,7 @@ const EMPTY_OUTPUT: TickOutput = TickOutput {
     nonfinite_values: 0,
     row_one: false,
     fallback: false,
+    free_velocity: Velocity([0.0, 0.0]),
     guarded_channels: 0,
 };
 

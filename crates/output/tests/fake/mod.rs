@@ -95,6 +95,7 @@ pub fn tick(seq: u64, now: LslTime, state: OutputState, reason: Option<Reason>) 
             nonfinite_values: 0,
             row_one: seq == 0,
             fallback: false,
+            free_velocity: Velocity::default(),
             guarded_channels: 0,
         },
         times: StageTimes {

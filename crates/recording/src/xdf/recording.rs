@@ -4,6 +4,7 @@
 //! and every problem is noted with its place.
 
 use std::{
+    collections::HashMap,
     fs::File,
     io::{BufReader, Read, Seek, SeekFrom},
     path::Path,
@@ -39,6 +40,8 @@ pub struct Recorded {
     pub problems: Vec<Problem>,
     /// Length of the file in bytes.
     pub length: u64,
+    /// Where a stream stands, by the number by which the file knows it.
+    places: HashMap<u32, usize>,
 }
 
 /// One stream of a file.
@@ -91,8 +94,8 @@ pub fn read<R: Read + Seek>(
     let mut recorded = Recorded { length, ..Recorded::default() };
     let mut reader = ChunkReader::new(source, length)?;
     loop {
-        let streams = &recorded.streams;
-        let unwanted = |id| streams.iter().any(|stream| stream.id == id && !stream.wanted);
+        let (streams, places) = (&recorded.streams, &recorded.places);
+        let unwanted = |id| places.get(&id).is_some_and(|place| !streams[*place].wanted);
         match reader.next_but(unwanted) {
             Ok(None) => break,
             Ok(Some(chunk)) => recorded.take(chunk.offset, chunk.content, &skip),
@@ -124,11 +127,14 @@ pub(super) fn find_boundary<R: Read + Seek>(
     const MARK: usize = FRAME.len() + BOUNDARY.len();
     let io = |source| XdfError::Io { offset: from, source };
     source.seek(SeekFrom::Start(from)).map_err(io)?;
-    let mut window = Vec::with_capacity(BUFFER + MARK);
+    let mut window = Vec::new();
     let mut begin = from;
+    // little at first: a file may be damaged in very many places, each a few bytes before the next boundary
+    let mut read = 1 << 12;
     while begin < length {
         let kept = window.len();
-        let count = (&mut source).take(BUFFER as u64).read_to_end(&mut window).map_err(io)?;
+        let count = (&mut source).take(read).read_to_end(&mut window).map_err(io)?;
+        read = (2 * read).min(BUFFER as u64);
         let found =
             window.windows(MARK).position(|bytes| bytes.starts_with(&FRAME) && bytes.ends_with(&BOUNDARY));
         if let Some(at) = found {
@@ -160,7 +166,10 @@ impl Recorded {
                 Ok(_) if self.stream(id).is_some() => {
                     self.note(offset, format!("a second header of stream {id}, which is left aside"));
                 }
-                Ok(header) => self.streams.push(RecordedStream::new(id, skip(&header), header)),
+                Ok(header) => {
+                    self.places.insert(id, self.streams.len());
+                    self.streams.push(RecordedStream::new(id, skip(&header), header));
+                }
                 Err(problem) => self.note(offset, format!("stream {id}: {problem}")),
             },
             Content::Samples(id, body) => match self.stream(id) {
@@ -185,7 +194,7 @@ impl Recorded {
     }
 
     fn stream(&mut self, id: u32) -> Option<&mut RecordedStream> {
-        self.streams.iter_mut().find(|stream| stream.id == id)
+        self.places.get(&id).and_then(|place| self.streams.get_mut(*place))
     }
 }
 

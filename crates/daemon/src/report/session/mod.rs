@@ -8,6 +8,7 @@ use std::{
 };
 
 use hdrhistogram::Histogram;
+use kalmind_recording::{Existing, NewFileError, write_new_file};
 use kalmind_session::TrialResult;
 use kalmind_types::{EventKind, OutputState};
 
@@ -33,13 +34,8 @@ pub enum SessionPageError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The page cannot be written.
-    #[error("the page {} cannot be written: {source}", .path.display())]
-    Write {
-        /// The page.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
+    #[error("the page cannot be written: {0}")]
+    Write(#[from] NewFileError),
 }
 
 /// Writes the page of a recorded session. One pass over the recording without its raw samples; memory grows by a few
@@ -47,14 +43,9 @@ pub enum SessionPageError {
 ///
 /// # Errors
 /// [`SessionPageError`].
-pub fn write_session_page(recording: &Path, page: &Path) -> Result<(), SessionPageError> {
+pub fn write_session_page(recording: &Path, page: &Path, existing: Existing) -> Result<(), SessionPageError> {
     let facts = gather(recording)?;
-    let html = session_page(recording, &facts);
-    std::fs::write(page, html).map_err(|source| {
-        // half a page is none; on a full disk it would stand there empty
-        drop(std::fs::remove_file(page));
-        SessionPageError::Write { path: page.to_owned(), source }
-    })
+    Ok(write_new_file(page, existing, session_page(recording, &facts).as_bytes())?)
 }
 
 /// Where a recording's page stands: beside it.
@@ -573,7 +564,7 @@ mod tests {
         std::fs::write(&torn, &whole[..whole.len() - 50_000]).expect("a file");
         for (recording, is_torn) in [(fixture(), false), (torn, true)] {
             let page = folder.path().join("page.html");
-            write_session_page(&recording, &page).expect("a page");
+            write_session_page(&recording, &page, Existing::Replace).expect("a page");
             let html = std::fs::read_to_string(page).expect("the page");
             assert!(!html.contains("http://") && !html.contains("https://") && !html.contains("<script"));
             for section in
