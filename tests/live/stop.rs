@@ -112,12 +112,12 @@ fn stop_reaches_every_client_when_there_are_no_ticks() {
     let since = session.now();
     assert_eq!(session.daemon.http("POST", "/v1/stop", None, false).0, 200);
     session.clients_see_hold(since, Some("heartbeat"), "stopped by client");
-    // readers of the outlets, which carry ticks alone, learn it from the event
+    let standing = session.lsl.expect_json("hold over LSL without a tick", |line| line["state"] == HOLD);
+    assert_eq!(standing["heartbeat"], true);
     session.lsl.expect_json("the stop event", |line| {
         line["event"]["kind"] == "operator" && line["event"]["data"]["action"] == "stop"
     });
     session.outlet.disturb("go");
-    session.lsl.expect_json("hold over LSL", |line| line["state"] == HOLD);
     session.goes_on_standing_still();
     session.end();
 }
@@ -150,7 +150,7 @@ fn sigterm_without_ticks_tells_every_client_and_ends_well() {
     session.silence();
     let since = session.now();
     session.daemon.process.signal("-TERM");
-    session.clients_see_hold(since, Some("heartbeat"), "shutting down by signal");
+    session.clients_see_hold(since, Some("heartbeat"), "Kalmind is ending");
     let Session { laboratory, daemon, clients, .. } = session;
     let (code, lines) = daemon.process.wait();
     assert_eq!(code, Some(0), "{lines:?}");

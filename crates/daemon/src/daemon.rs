@@ -27,12 +27,12 @@ use kalmind_output::{
     spawn_lsl_publisher, start_server,
 };
 use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
-use kalmind_types::{Actor, Command, Event, MAX_STREAMS, StreamStatus};
+use kalmind_types::{Actor, Command, Event, MAX_STREAMS, OutputState, StateChange, StreamStatus};
 use serde_json::{Value, json};
 
 use crate::{
     configuration::Configuration,
-    controls::DaemonControls,
+    controls::{DaemonControls, TASK_MAY_NOT_RESUME},
     desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Message, Program},
     event_bus::EventBus,
     failure::{OrFail as _, Outcome},
@@ -41,6 +41,7 @@ use crate::{
     realtime::{RealtimeSettings, Role},
     recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, SessionDocument},
     recorder::{self, Recorder, RecorderStatus, RunningRecorder, clock_reading},
+    state_events::{SilenceLimits, StateEvents},
     tick::{
         LaneSource, QueuedCommand, RecordLane, StopLatch, StreamInput, TickCounts, TickQueues, TickThread,
         lane, silence_panics_here,
@@ -99,6 +100,8 @@ pub struct Summary {
     pub streams: Vec<StreamStatus>,
     /// Latencies.
     pub latency: LedgerSnapshot,
+    /// How long each output state was shown, in seconds on the local clock.
+    pub state_seconds: Vec<(OutputState, f64)>,
     /// Events published.
     pub events: u64,
     /// What the recorder did, if there was one.
@@ -145,8 +148,17 @@ impl Daemon {
             clock,
             Arc::clone(&realtime),
         )?;
-        let bridge = hub.spawn_bridge(Box::new(hub_source)).or_work()?;
-        let events = Arc::new(EventBus::new(hub.clone(), events_to_lsl, record_handle.clone()));
+        let woken = publisher.thread().cloned();
+        let events = Arc::new(EventBus::new(hub.clone(), events_to_lsl, woken, record_handle.clone()));
+        let task_may_resume = configuration.task.may_resume;
+        let limits = SilenceLimits {
+            stale_after: engine.stale_after(),
+            auto_resume: engine.auto_resume(),
+            task_may_resume,
+        };
+        let mut state_events = StateEvents::new(Arc::clone(&events), limits);
+        let on_change = Box::new(move |change: &StateChange| state_events.tell(change));
+        let bridge = hub.spawn_bridge(Box::new(hub_source), on_change).or_work()?;
 
         // the model that the configuration names decodes from the first tick on
         let (models_in, models) = ring(MODELS);
@@ -178,6 +190,7 @@ impl Daemon {
             program: options.program,
             recorder: record_handle.clone(),
             max_masked: plan.calibration_mask(),
+            task_may_resume,
         };
         let tick = tick_waker.clone();
         let queues = DeskQueues {
@@ -201,6 +214,7 @@ impl Daemon {
             stop: Arc::clone(&stop),
             tick: tick_waker.clone(),
             unknown: Arc::clone(&unknown_markers),
+            may_resume: task_may_resume,
         };
         let markers = follower.start(configuration, recorder.as_mut())?;
         monitors.extend(markers.iter().map(|(inlet, _)| Arc::clone(&inlet.status)));
@@ -223,6 +237,7 @@ impl Daemon {
             lost_records,
             unknown_markers: Arc::clone(&unknown_markers),
             told_stop: Mutex::new(None),
+            task_may_resume,
         });
         let token = match &configuration.server.token {
             Some(token) => Token::new(token.clone()).or_usage()?,
@@ -341,8 +356,9 @@ impl Daemon {
                 tracing::error!(thread = name, "a thread had panicked");
             }
         }
-        let _counts = self.publisher.stop();
+        // the hub first: the events of the last changes go to the LSL outlet too
         self.bridge.stop();
+        let _counts = self.publisher.stop();
         let mut summary = Summary::of(&self.controls, &self.ledger);
         if let Some(recorder) = self.recorder.take() {
             let reason = serde_json::to_value(by).ok();
@@ -362,6 +378,7 @@ impl Summary {
             counts: controls.tick_counts().to_vec(),
             streams: controls.streams(),
             latency: ledger.snapshot(),
+            state_seconds: controls.hub.state_seconds().to_vec(),
             events: controls.events.count(),
             recording: controls.recording.as_ref().map(|recording| recording.json()),
         }
@@ -596,6 +613,7 @@ fn outlets(
             format: outlet.format,
             scale: outlet.scale,
             channels: outlet.channels.clone(),
+            gated: outlet.gated,
         })
         .collect();
     let events = EventsOutletConfig {
@@ -644,6 +662,7 @@ struct TaskFollower {
     stop: Arc<StopLatch>,
     tick: Waker,
     unknown: Arc<AtomicU64>,
+    may_resume: bool,
 }
 
 impl TaskFollower {
@@ -686,7 +705,12 @@ impl TaskFollower {
             self.tick.wake();
         }
         let time = marker.time.unwrap_or(received.time);
-        self.events.publish(time, marker.content.kind(), marker.content.data());
+        let mut data = marker.content.data();
+        if marker.content == TaskEventContent::Operator(OperatorAction::Resume) && !self.may_resume {
+            data["refused"] = json!(TASK_MAY_NOT_RESUME);
+            tracing::warn!("{TASK_MAY_NOT_RESUME}");
+        }
+        self.events.publish(time, marker.content.kind(), data);
         if !self.desk.send(Message::Task { time, content: marker.content }) {
             tracing::warn!("a task marker was refused: too many wait");
         }

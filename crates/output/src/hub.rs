@@ -4,13 +4,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::ws::Utf8Bytes;
 use kalmind_types::{
-    Component, Event, EventKind, Heartbeat, OutputState, Position, Publication, Reason, TickPublication,
+    Component, Event, EventKind, Heartbeat, LslTime, OutputState, Position, Publication, Reason, StateChange,
+    TickPublication,
 };
 use tokio::sync::broadcast;
 
 use crate::{
     Clock,
     message::{HeartbeatMessage, State, Workspace, to_json},
+    state_times::StateTimes,
 };
 
 /// Messages that a client may fall behind before it is sent the newest instead.
@@ -81,6 +83,8 @@ pub(crate) struct Shown {
 pub(crate) struct Newest {
     /// State and reason.
     pub(crate) shown: Shown,
+    /// Since when, and how long each state was shown before.
+    pub(crate) times: StateTimes,
     /// The newest tick's message.
     pub(crate) state: Option<Outgoing>,
     /// The newest heartbeat's message, where it is newer than the tick's.
@@ -106,12 +110,33 @@ pub(crate) struct Subscription {
     pub(crate) receiver: broadcast::Receiver<Outgoing>,
 }
 
+impl Newest {
+    /// Takes what is shown from `time` on; what that changes.
+    fn show(&mut self, shown: Shown, time: LslTime) -> Option<StateChange> {
+        let before = core::mem::replace(&mut self.shown, shown);
+        if before == shown {
+            return None;
+        }
+        let (since, time) = self.times.change(before.state, time);
+        Some(StateChange {
+            time,
+            state: shown.state,
+            reason: shown.reason,
+            previous: before.state,
+            previous_reason: before.reason,
+            since,
+            seq: self.last_seq,
+        })
+    }
+}
+
 impl Hub {
     /// A hub that knows no tick yet; `start` is the state until the first publication says otherwise.
     #[must_use]
     pub fn new(info: SessionInfo, start: OutputState, clock: Clock) -> Self {
         let newest = Newest {
             shown: Shown { state: start, reason: None },
+            times: StateTimes::new(clock.lsl()),
             state: None,
             heartbeat: None,
             last_seq: None,
@@ -137,8 +162,10 @@ impl Hub {
         &self.shared.clock
     }
 
-    /// Sends a publication to every client. One thread (the bridge) calls this, in order.
-    pub fn publish(&self, publication: &Publication) {
+    /// Sends a publication to every client, and says what it changed of what they are shown. One thread (the bridge) calls
+    /// this, in order.
+    #[must_use]
+    pub fn publish(&self, publication: &Publication) -> Option<StateChange> {
         match publication {
             Publication::Tick(tick) => self.publish_tick(tick),
             Publication::Heartbeat(heartbeat) => self.publish_heartbeat(heartbeat),
@@ -164,6 +191,15 @@ impl Hub {
         (shown.state, shown.reason)
     }
 
+    /// How long each state was shown so far, in seconds on the local clock, by code.
+    #[must_use]
+    pub fn state_seconds(&self) -> [(OutputState, f64); OutputState::ALL.len()] {
+        let now = self.shared.clock.lsl();
+        let newest = self.lock();
+        let seconds = newest.times.seconds(newest.shown.state, now);
+        OutputState::ALL.map(|state| (state, seconds[usize::from(state.code())]))
+    }
+
     /// A place in the stream of messages from now on.
     pub(crate) fn subscribe(&self) -> Subscription {
         let newest = self.lock();
@@ -176,7 +212,7 @@ impl Hub {
         self.lock().clone()
     }
 
-    fn publish_tick(&self, tick: &TickPublication) {
+    fn publish_tick(&self, tick: &TickPublication) -> Option<StateChange> {
         let output = &tick.output;
         let shown = Shown { state: output.state, reason: output.reason };
         let message = State::new(&self.shared.info.session, tick, self.shared.clock.lsl());
@@ -187,22 +223,24 @@ impl Hub {
         newest.ticks += 1;
         newest.ticks_missed += output.seq.saturating_sub(expected);
         newest.last_seq = Some(output.seq);
-        newest.shown = shown;
+        let change = newest.show(shown, tick.times.decoded);
         newest.position = output.position;
         newest.state = Some(outgoing.clone());
         newest.heartbeat = None;
         self.send(outgoing);
+        change
     }
 
-    fn publish_heartbeat(&self, heartbeat: &Heartbeat) {
+    fn publish_heartbeat(&self, heartbeat: &Heartbeat) -> Option<StateChange> {
         let shown = Shown { state: heartbeat.state, reason: heartbeat.reason };
         let message = HeartbeatMessage::new(&self.shared.info.session, heartbeat, self.shared.clock.lsl());
         let outgoing = Outgoing { kind: Kind::Heartbeat { shown }, text: to_json(&message).into() };
         let mut newest = self.lock();
-        newest.shown = shown;
+        let change = newest.show(shown, heartbeat.time);
         newest.position = heartbeat.position;
         newest.heartbeat = Some(outgoing.clone());
         self.send(outgoing);
+        change
     }
 
     /// Broadcasts; called under the lock, so that subscribers' snapshots and receivers agree.

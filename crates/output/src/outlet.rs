@@ -3,10 +3,12 @@
 use kalmind_types::{Component, Intent, NumberFormat, TickOutput, lower_triangle_index};
 use lsl::{ChannelFormat, ExPushable as _, StreamInfo, StreamOutlet};
 
-use crate::LslError;
+use crate::{LslError, cursor_heartbeat::CursorHeartbeat};
 
 /// Stands in the channel `newest` of a tick without samples: LSL stamps are positive.
 pub const NO_NEWEST: f64 = -1.0;
+/// Stands in the channel `seq` before the first tick.
+pub const NO_SEQ: f64 = -1.0;
 /// How many seconds an outlet keeps for a reader that is slow.
 const KEPT_SECONDS: i32 = 360;
 
@@ -46,6 +48,9 @@ pub struct CursorOutletConfig {
     pub scale: f64,
     /// The channels by label, in this order; all of them in the usual order where none are named.
     pub channels: Option<Vec<String>>,
+    /// Whether the intent is left out (0, `intent_valid` 0) in states in which nothing moves the cursor; where it is not
+    /// said, in outlets without the channel `state`, whose readers cannot know.
+    pub gated: Option<bool>,
 }
 
 impl Default for CursorOutletConfig {
@@ -57,6 +62,7 @@ impl Default for CursorOutletConfig {
             format: NumberFormat::Double64,
             scale: 1.0,
             channels: None,
+            gated: None,
         }
     }
 }
@@ -77,6 +83,12 @@ enum Content {
     AgeMs,
     Seq,
     Run,
+}
+
+impl Content {
+    fn is_of_intent(self) -> bool {
+        matches!(self, Self::Mean(_) | Self::Covariance(_) | Self::IntentValid)
+    }
 }
 
 /// A channel of the cursor stream.
@@ -172,9 +184,29 @@ impl CursorOutlet {
             &config.source_id,
         )
         .map_err(created)?;
-        describe(&mut info, layout, config.scale, &row.channels);
+        describe(&mut info, layout, config.scale, &row);
         let outlet = StreamOutlet::new(&info, 0, KEPT_SECONDS).map_err(created)?;
         Ok(Self { outlet, row, values })
+    }
+
+    /// Whether anybody reads it.
+    pub(crate) fn is_read(&self) -> bool {
+        self.outlet.have_consumers()
+    }
+
+    /// Pushes a sample without a tick, stamped with its own time. Does not wait for readers.
+    pub(crate) fn push_heartbeat(&mut self, heartbeat: &CursorHeartbeat) -> Result<(), lsl::Error> {
+        let stamp = heartbeat.time.0;
+        match &mut self.values {
+            Values::Double64(values) => {
+                self.row.write_heartbeat(heartbeat, |index, value| values[index] = value);
+                self.outlet.push_sample_ex(values, stamp, true)
+            }
+            Values::Float32(values) => {
+                self.row.write_heartbeat(heartbeat, |index, value| values[index] = value as f32);
+                self.outlet.push_sample_ex(values, stamp, true)
+            }
+        }
     }
 
     /// Pushes a tick, stamped with its time. Does not wait for readers.
@@ -196,10 +228,10 @@ impl CursorOutlet {
 }
 
 /// The stream's header: labels and units, that samples may be missing, and where it comes from.
-fn describe(info: &mut StreamInfo, layout: &CursorLayout, scale: f64, channels: &[Channel]) {
+fn describe(info: &mut StreamInfo, layout: &CursorLayout, scale: f64, row: &RowWriter) {
     let mut desc = info.desc();
     let mut list = desc.append_child("channels");
-    for channel in channels {
+    for channel in &row.channels {
         let scaled = matches!(channel.content, Content::Position(_) | Content::Velocity(_));
         let unit = if scaled && scale.to_bits() != 1.0_f64.to_bits() {
             format!("{} * {scale}", channel.unit)
@@ -211,6 +243,10 @@ fn describe(info: &mut StreamInfo, layout: &CursorLayout, scale: f64, channels: 
         entry.append_child_value("unit", &unit);
     }
     desc.append_child("synchronization").append_child_value("can_drop_samples", "true");
+    if row.channels.iter().any(|channel| channel.content.is_of_intent()) {
+        let gated = if row.gated { "true" } else { "false" };
+        desc.append_child("intent").append_child_value("gated", gated);
+    }
     describe_session(info, layout);
 }
 
@@ -240,7 +276,7 @@ impl CursorRow {
     /// Rows of a run.
     #[must_use]
     pub fn new(layout: &CursorLayout) -> Self {
-        Self(RowWriter::of(all_channels(&layout.components), 1.0, layout))
+        Self(RowWriter::of(all_channels(&layout.components), 1.0, false, layout))
     }
 
     /// Labels and units, one pair a channel.
@@ -262,6 +298,8 @@ struct RowWriter {
     channels: Vec<Channel>,
     components: usize,
     scale: f64,
+    /// Whether the intent is left out where nothing moves the cursor.
+    gated: bool,
     run: f64,
     /// Where the cursor was last seen at a place that is a number.
     position: [f64; 2],
@@ -291,12 +329,38 @@ impl RowWriter {
         if !config.scale.is_finite() {
             return Err(LslError::Scale { outlet: config.name.clone(), scale: config.scale });
         }
-        Ok(Self::of(channels, config.scale, layout))
+        let says_state = channels.iter().any(|channel| channel.content == Content::State);
+        Ok(Self::of(channels, config.scale, config.gated.unwrap_or(!says_state), layout))
     }
 
-    fn of(channels: Vec<Channel>, scale: f64, layout: &CursorLayout) -> Self {
+    fn of(channels: Vec<Channel>, scale: f64, gated: bool, layout: &CursorLayout) -> Self {
         let position = [0.5, layout.height / 2.0];
-        Self { channels, components: layout.components.len(), scale, run: layout.run as f64, position }
+        Self { channels, components: layout.components.len(), scale, gated, run: layout.run as f64, position }
+    }
+
+    /// Hands every channel's value of a sample without a tick to `put`: nothing moves, nothing is decoded.
+    fn write_heartbeat(&mut self, heartbeat: &CursorHeartbeat, mut put: impl FnMut(usize, f64)) {
+        if heartbeat.position.0.iter().all(|value| value.is_finite()) {
+            self.position = heartbeat.position.0;
+        }
+        for (index, channel) in self.channels.iter().enumerate() {
+            let value = match channel.content {
+                Content::Position(axis) => self.position[axis] * self.scale,
+                Content::Velocity(_)
+                | Content::Mean(_)
+                | Content::Covariance(_)
+                | Content::IntentValid
+                | Content::Click => 0.0,
+                Content::Presses => heartbeat.presses as f64,
+                Content::State => f64::from(heartbeat.state.code()),
+                Content::Incomplete => 1.0,
+                Content::Newest => NO_NEWEST,
+                Content::AgeMs => heartbeat.age_ms,
+                Content::Seq => heartbeat.last_seq.map_or(NO_SEQ, |seq| seq as f64),
+                Content::Run => self.run,
+            };
+            put(index, if value.is_finite() { value } else { 0.0 });
+        }
     }
 
     /// Hands every channel's value to `put`. Values that are not finite never leave: the position stays where it was,
@@ -313,6 +377,7 @@ impl RowWriter {
         let intent = output
             .intent
             .as_ref()
+            .filter(|_| !self.gated || output.state.moves())
             .filter(|intent| intent.dimension() == self.components && intent.is_finite());
         let click = output.click.unwrap_or_default();
         for (index, channel) in self.channels.iter().enumerate() {
@@ -432,6 +497,51 @@ mod tests {
             ..CursorOutletConfig::default()
         };
         assert_eq!(row(&config, &output()), [-50.0, 25.0, 3.0]);
+    }
+
+    #[test]
+    fn an_outlet_without_the_state_gates_its_intents_unless_it_is_told_not_to() {
+        let labels = ["intent_vx", "covariance_vy_vy", "intent_valid"];
+        let given = [1.0, 5.0, 1.0];
+        let read = |more: &[&str], gated, state| {
+            let labels: Vec<String> = labels.iter().chain(more).map(|label| String::from(*label)).collect();
+            let config =
+                CursorOutletConfig { channels: Some(labels), gated, ..CursorOutletConfig::default() };
+            row(&config, &TickOutput { state, ..output() })[..3].to_vec()
+        };
+        for state in OutputState::ALL {
+            let gates = if state.moves() { given } else { [0.0; 3] };
+            assert_eq!(read(&[], None, state), gates, "{state}");
+            assert_eq!(read(&[], Some(true), state), gates);
+            assert_eq!(read(&["state"], Some(true), state), gates);
+            assert_eq!(read(&["state"], None, state), given, "whoever reads the state can tell");
+            assert_eq!(read(&[], Some(false), state), given);
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_stands_still_whatever_the_outlet() {
+        let heartbeat = CursorHeartbeat {
+            time: LslTime(101.0),
+            state: OutputState::Stale,
+            position: Position([0.25, 0.125]),
+            last_seq: Some(7),
+            presses: 3,
+            age_ms: 250.0,
+        };
+        for (scale, gated) in [(1.0, None), (-1920.0, Some(false))] {
+            let config = CursorOutletConfig { scale, gated, ..CursorOutletConfig::default() };
+            let mut writer = RowWriter::new(&config, &layout()).unwrap();
+            let mut values = vec![f64::NAN; writer.channels.len()];
+            writer.write_heartbeat(&heartbeat, |index, value| values[index] = value);
+            let mut expected = vec![0.25 * scale, 0.125 * scale];
+            expected.extend([0.0; 9]);
+            expected.extend([3.0, 4.0, 1.0, NO_NEWEST, 250.0, 7.0, 1_700_000_000.0]);
+            assert_eq!(values, expected);
+            let unstarted = CursorHeartbeat { last_seq: None, ..heartbeat };
+            writer.write_heartbeat(&unstarted, |index, value| values[index] = value);
+            assert_eq!(values[16].to_bits(), NO_SEQ.to_bits());
+        }
     }
 
     #[test]

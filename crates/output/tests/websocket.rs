@@ -362,7 +362,7 @@ async fn without_ticks_heartbeats_come_and_a_silent_tick_thread_becomes_a_fault(
         }
     };
     assert_eq!(fault["state"], "fault");
-    assert_eq!(fault["reason"], "tick thread silent by daemon");
+    assert!(fault["reason"].as_str().unwrap().starts_with("decoding stood still"), "{fault}");
     // a tick is a sign of life
     daemon.controls.tick();
     assert_eq!(client.next_of("state").await["state"], "control");
