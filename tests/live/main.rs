@@ -17,5 +17,6 @@ mod recording;
 mod round_trip;
 mod side_by_side;
 mod start;
+mod states;
 mod stop;
 mod task;

@@ -253,3 +253,99 @@ impl Hub {
         self.shared.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kalmind_types::{Actor, Cause, Seconds, StageTimes, TickOutput, Velocity};
+
+    use super::*;
+
+    fn hub() -> Hub {
+        let info = SessionInfo {
+            session: String::new(),
+            run: 0,
+            instance: String::new(),
+            participant: String::new(),
+            version: String::new(),
+            bin_ms: 20.0,
+            components: Vec::new(),
+            workspace: Workspace { width: 1.0, height: 1.0 },
+        };
+        Hub::new(info, OutputState::Control, Clock::new(|| LslTime(10.0), || 0.0))
+    }
+
+    fn reason(cause: Cause) -> Option<Reason> {
+        Some(Reason { cause, by: Actor::Daemon })
+    }
+
+    fn tick(seq: u64, time: f64, state: OutputState, cause: Option<Cause>) -> Publication {
+        let time = LslTime(time);
+        Publication::Tick(TickPublication {
+            output: TickOutput {
+                seq,
+                epoch: 0,
+                time,
+                newest: None,
+                incomplete: false,
+                state,
+                reason: cause.and_then(reason),
+                position: Position([0.5, 0.5]),
+                velocity: Velocity([0.0, 0.0]),
+                intent: None,
+                click: None,
+                masked_features: 0,
+                nonfinite_values: 0,
+                row_one: false,
+                fallback: false,
+                guarded_channels: 0,
+            },
+            times: StageTimes { received: time, closed: time, decoded: time },
+            age: Seconds(0.0),
+            late: false,
+        })
+    }
+
+    fn heartbeat(time: f64, state: OutputState, cause: Option<Cause>) -> Publication {
+        Publication::Heartbeat(Heartbeat {
+            time: LslTime(time),
+            state,
+            reason: cause.and_then(reason),
+            last_seq: Some(1),
+            position: Position([0.5, 0.5]),
+        })
+    }
+
+    #[test]
+    fn every_change_is_told_once_in_order_whether_a_tick_or_a_heartbeat_brings_it() {
+        use OutputState::{Control, Fault, Stale};
+        let hub = hub();
+        let course = [
+            (tick(0, 11.0, Control, None), false),
+            (heartbeat(11.1, Control, None), false),
+            (heartbeat(11.12, Stale, Some(Cause::InputNotFresh)), true),
+            (heartbeat(11.22, Stale, Some(Cause::InputNotFresh)), false),
+            // a tick says the same again, then a flicker
+            (tick(1, 15.0, Stale, Some(Cause::InputNotFresh)), false),
+            (tick(2, 15.02, Control, None), true),
+            (heartbeat(15.03, Stale, Some(Cause::InputNotFresh)), true),
+            (tick(3, 15.04, Control, None), true),
+            // the reason alone, and a change that is told late
+            (tick(4, 15.06, Stale, Some(Cause::InputNotFresh)), true),
+            (tick(5, 15.08, Stale, Some(Cause::AwaitsResume)), true),
+            (heartbeat(15.07, Fault, Some(Cause::TickSilent)), true),
+        ];
+        let mut changes: Vec<StateChange> = Vec::new();
+        for (publication, changes_it) in course {
+            let change = hub.publish(&publication);
+            assert_eq!(change.is_some(), changes_it, "{publication:?}");
+            changes.extend(change);
+        }
+        assert_eq!((changes[0].time, changes[0].since), (LslTime(11.12), LslTime(10.0)));
+        assert_eq!((changes[0].previous, changes[0].seq), (Control, Some(0)));
+        for pair in changes.windows(2) {
+            assert_eq!((pair[1].previous, pair[1].previous_reason), (pair[0].state, pair[0].reason));
+            assert_eq!(pair[1].since, pair[0].time);
+            assert!(pair[1].time >= pair[0].time);
+        }
+    }
+}

@@ -10,6 +10,9 @@ const REPEAT_AFTER: Seconds = Seconds(0.110);
 /// After this long without a publication the tick thread counts as silent.
 pub(crate) const SILENT_AFTER: Seconds = Seconds(1.0);
 
+/// Before the first publication it may take this long: the daemon is starting.
+const STARTS_WITHIN: Seconds = Seconds(10.0);
+
 /// What clients are shown while the tick thread is silent.
 pub(crate) const TICK_SILENT: (OutputState, Option<Reason>) =
     (OutputState::Fault, Some(Reason { cause: Cause::TickSilent, by: Actor::Daemon }));
@@ -26,19 +29,19 @@ pub(crate) enum Beat {
 /// Decides when the hub has to speak by itself. Pure: time is handed in.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
-    /// When the tick thread was last heard of; none before the first time, for it may not have started.
-    heard: Option<LslTime>,
+    /// When the tick thread counts as silent.
+    silent_at: LslTime,
     spoke: LslTime,
 }
 
 impl Watchdog {
     pub(crate) fn new(now: LslTime) -> Self {
-        Self { heard: None, spoke: now }
+        Self { silent_at: now + STARTS_WITHIN, spoke: now }
     }
 
     /// A publication came.
     pub(crate) fn heard(&mut self, now: LslTime) {
-        self.heard = Some(now);
+        self.silent_at = now + SILENT_AFTER;
         self.spoke = now;
     }
 
@@ -48,8 +51,7 @@ impl Watchdog {
             return None;
         }
         self.spoke = now;
-        let silent = self.heard.is_some_and(|heard| (now - heard).0 >= SILENT_AFTER.0);
-        Some(if silent { Beat::Silent } else { Beat::Repeat })
+        Some(if now < self.silent_at { Beat::Repeat } else { Beat::Silent })
     }
 
     /// How long nothing will be due.
@@ -97,9 +99,10 @@ mod tests {
     }
 
     #[test]
-    fn a_tick_thread_that_has_not_started_is_not_called_silent() {
+    fn a_tick_thread_that_has_not_started_has_more_time() {
         let mut watchdog = Watchdog::new(LslTime(5.0));
         let beats: Vec<_> = (1..=50).filter_map(|step| watchdog.due(LslTime(5.0 + 0.1 * f64::from(step)))).collect();
         assert!(beats.len() > 20 && beats.iter().all(|beat| *beat == Beat::Repeat));
+        assert_eq!(watchdog.due(LslTime(15.1)), Some(Beat::Silent));
     }
 }
