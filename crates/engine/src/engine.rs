@@ -340,7 +340,11 @@ impl Engine {
             _ => Silence::None,
         });
         let silence = silence.max().unwrap_or_default();
-        match self.freshness.judge(TickFacts { time: input.time, complete, gap, silence }) {
+        let resumed = input
+            .commands
+            .iter()
+            .any(|command| matches!(command, Command::Request { resume: true, .. } | Command::AcceptInput { .. }));
+        match self.freshness.judge(TickFacts { time: input.time, complete, gap, silence, resumed }) {
             Verdict::Fresh => {}
             Verdict::Silent => self.states.input_not_fresh(),
             Verdict::Unsteady => self.states.input_unsteady(),
@@ -458,6 +462,7 @@ fn obey_states(states: &mut OutputStates, command: Command) {
         Command::AcceptInput { .. } => states.accept_input(),
         Command::Fault(cause) => states.fault(cause),
         // the tick that comes judges it anew
+        Command::InputNotFresh if !states.input_is_fresh() => {}
         Command::InputNotFresh | Command::InputWasSilent => states.input_not_fresh(),
         Command::Task(_) | Command::PlaceCursor(_) | Command::SwapModel(_) | Command::UndoModel => {}
     }

@@ -18,7 +18,7 @@ use kalmind_types::{LslTime, Seconds};
 /// How long complete bins must come without a silence before the input counts as fresh, where silences followed one another.
 pub(crate) const STEADY: Seconds = Seconds(1.0);
 /// A silence that begins so soon after the end of another follows it.
-pub(crate) const FOLLOWS: Seconds = Seconds(3.0);
+pub(crate) const FOLLOWS: Seconds = Seconds(2.0);
 
 /// What a tick shows of the input.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,8 @@ pub(crate) struct TickFacts {
     pub(crate) gap: Seconds,
     /// What the local clock said of the input before this tick.
     pub(crate) silence: Silence,
+    /// Whether somebody who may has asked to go on with this tick: nothing is waited for then but a complete bin.
+    pub(crate) resumed: bool,
 }
 
 /// How long there was no complete bin on the local clock.
@@ -52,7 +54,7 @@ pub(crate) enum Verdict {
     Fresh,
     /// No complete bin for too long.
     Silent,
-    /// Complete bins come again, not yet for long enough.
+    /// It comes and goes: complete bins come again, not yet for long enough.
     Unsteady,
     /// Fresh again with this tick.
     Back {
@@ -109,6 +111,7 @@ impl Freshness {
             },
         };
         away.long |= tick.silence == Silence::Long;
+        away.repeated &= !tick.resumed;
         if tick.complete && away.steady_since.is_none() {
             away.steady_since = Some(tick.time);
         }
@@ -123,6 +126,8 @@ impl Freshness {
                 return Verdict::Back { brief };
             }
             (Some(_), _) => Verdict::Unsteady,
+            // between silences that follow one another what people are told does not change either
+            (None, _) if away.repeated && tick.gap.0 <= STEADY.0 => Verdict::Unsteady,
             (None, _) => Verdict::Silent,
         };
         self.away = Some(away);
@@ -139,11 +144,13 @@ mod tests {
         freshness: Freshness,
         time: f64,
         complete: f64,
+        resumed: bool,
     }
 
     impl Course {
         fn new() -> Self {
-            Self { freshness: Freshness::new(Seconds(0.1), Seconds(2.0)), time: 100.0, complete: 100.0 }
+            let freshness = Freshness::new(Seconds(0.1), Seconds(2.0));
+            Self { freshness, time: 100.0, complete: 100.0, resumed: false }
         }
 
         fn tick(&mut self, complete: bool, silence: Silence) -> Verdict {
@@ -153,6 +160,7 @@ mod tests {
                 complete,
                 gap: Seconds(self.time - self.complete),
                 silence,
+                resumed: self.resumed,
             };
             if complete {
                 self.complete = self.time;
@@ -198,9 +206,11 @@ mod tests {
         // the second one, and a third within it
         assert_eq!(course.jump(0.3), Verdict::Unsteady);
         assert_eq!(course.go(0.5, true), [Verdict::Unsteady]);
-        assert_eq!(course.go(0.3, false), [Verdict::Unsteady, Verdict::Silent]);
+        assert_eq!(course.go(0.3, false), [Verdict::Unsteady]);
         assert_eq!(course.go(0.98, true), [Verdict::Unsteady]);
         assert_eq!(course.go(0.1, true), [Verdict::Unsteady, BRIEF, Verdict::Fresh]);
+        // one that lasts is told as what it is
+        assert_eq!(course.go(1.5, false), [Verdict::Fresh, Verdict::Unsteady, Verdict::Silent]);
     }
 
     #[test]
@@ -226,6 +236,16 @@ mod tests {
         assert_eq!(course.tick(true, Silence::Long), LONG);
         course.go(0.5, true);
         assert_eq!(course.tick(true, Silence::Shown), Verdict::Unsteady, "it follows the one before");
+    }
+
+    #[test]
+    fn whoever_resumes_waits_for_nothing_but_a_complete_bin() {
+        let mut course = Course::new();
+        course.go(1.0, true);
+        course.jump(0.3);
+        assert_eq!(course.jump(0.3), Verdict::Unsteady);
+        course.resumed = true;
+        assert_eq!(course.tick(true, Silence::None), BRIEF);
     }
 
     #[test]

@@ -128,6 +128,12 @@ impl OutputStates {
         self.unsteady = false;
     }
 
+    /// Whether the input counts as fresh.
+    #[must_use]
+    pub fn input_is_fresh(&self) -> bool {
+        !self.not_fresh
+    }
+
     /// Complete bins come again, not yet for long enough to count as fresh.
     pub fn input_unsteady(&mut self) {
         self.not_fresh = true;
@@ -331,9 +337,9 @@ mod tests {
         assert!(text(states).contains("waiting for the operator to resume: press Resume"), "{}", text(states));
         states.accept_input();
         assert_eq!(states.state(), OutputState::Control);
-        for spoil in [|states: &mut OutputStates| states.stop(Actor::Client), |states| states.fault(Cause::NotFinite)] {
+        for spoil in [Step::Stop, Step::Fault] {
             let mut spoilt = states;
-            spoil(&mut spoilt);
+            apply(&mut spoilt, spoil);
             let before = spoilt;
             spoilt.accept_input();
             assert_eq!(spoilt, before, "neither a stop nor a fault");

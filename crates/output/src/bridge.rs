@@ -1,6 +1,5 @@
 //! The bridge: carries publications from the tick thread's queue to the hub, and speaks up when none come.
 
-use core::time::Duration;
 use std::{
     io,
     sync::{

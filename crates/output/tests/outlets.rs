@@ -252,7 +252,9 @@ fn standing(format: NumberFormat, channels: &[&str]) -> Value {
     };
     let fixture = start(vec![outlet]).unwrap();
     let (reader, output) = start_reader("Kalmind-Cursor", 3, 0, 3);
-    (0..3).for_each(|seq| drop(fixture.tick(seq)));
+    for seq in 0..3 {
+        fixture.tick(seq);
+    }
     let stale = Some(Reason { cause: Cause::InputNotFresh, by: Actor::Daemon });
     fixture
         .ticks
