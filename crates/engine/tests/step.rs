@@ -277,7 +277,7 @@ fn decoding_starts_at_row_one_again_after_a_long_gap_and_the_gain_ramps_up() {
     assert_eq!((short.row_one, steps(&short)), (false, Some(11.0)));
     // long enough for the next silence to stand alone
     for _ in 0..120 {
-        bench.tick(Some(ROW), &[]);
+        bench.tick(Some(ROW), &[Command::PlaceCursor(Position([0.5, 0.5]))]);
     }
     bench.silence(0.6);
     let long = bench.tick(Some(ROW), &[]);

@@ -91,7 +91,8 @@ impl CursorHeartbeats {
 
     /// Whether a heartbeat is due without any other cause.
     pub(crate) fn due(&self, now: LslTime) -> bool {
-        (now - self.sent).0 >= self.rests.0
+        // a microsecond less: sums of times are rounded
+        (now - self.sent).0 >= self.rests.0 - 1e-6
     }
 
     /// The heartbeat to be sent now; then it counts as sent.

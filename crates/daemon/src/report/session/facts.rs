@@ -411,7 +411,9 @@ impl Facts {
                 TaskEventContent::Operator(_) => {}
             }
         }
+        // older recordings have events of faults and stale input alone, without what was before
         if matches!(event.kind, EventKind::State | EventKind::Fault)
+            && !event.data["previous"].is_null()
             && let Ok(state) = OutputState::deserialize(&event.data["state"])
         {
             self.course.events.push((event.time.0, state));

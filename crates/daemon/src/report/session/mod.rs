@@ -115,11 +115,11 @@ fn attention(facts: &Facts) -> String {
     if let Some(broken) = &facts.broken {
         said.push(format!("The recording could not be read to its end, so this page stops there: {broken}."));
     }
-    let faults = facts
-        .happenings
-        .iter()
-        .filter(|happening| happening.kind == EventKind::Fault && happening.data["previous"] != "fault");
-    let faults = faults.count();
+    let is_fault = |happening: &&facts::Happening| {
+        let data = &happening.data;
+        happening.kind == EventKind::Fault && data["state"] == "fault" && data["previous"] != "fault"
+    };
+    let faults = facts.happenings.iter().filter(is_fault).count();
     if faults > 0 {
         said.push(format!(
             "Something broke inside Kalmind {}; the cursor stood still until the operator resumed. What it was stands below.",
