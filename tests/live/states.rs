@@ -16,7 +16,9 @@ fn state_event(watch: &Process, what: &str, fits: impl Fn(&Value) -> bool) -> Va
     let event = |line: &Value| if line["event"].is_object() { line["event"].clone() } else { line.clone() };
     let line = watch.expect_json(what, |line| {
         let event = event(line);
-        event["type"] == "event" && (event["kind"] == "state" || event["kind"] == "fault") && fits(&event["data"])
+        event["type"] == "event"
+            && (event["kind"] == "state" || event["kind"] == "fault")
+            && fits(&event["data"])
     });
     let mut event = event(&line);
     if let Some(received) = line["received"].as_f64() {
@@ -68,17 +70,16 @@ fn an_outage_is_told_while_it_lasts_to_clients_readers_and_the_recording_alike()
     outlet.disturb("go");
     let back = state_event(&client, "control over the WebSocket", becomes("control"));
     assert_eq!(state_event(&lsl, "control over LSL", becomes("control")), back);
-    assert_eq!((&back["kind"], &back["data"]["previous"], &back["data"]["since"]), (
-        &json!("state"),
-        &json!("stale"),
-        &told["time"]
-    ));
+    assert_eq!(
+        (&back["kind"], &back["data"]["previous"], &back["data"]["since"]),
+        (&json!("state"), &json!("stale"), &told["time"])
+    );
     let message = back["data"]["message"].as_str().expect("a sentence");
     assert!(message.starts_with("the signal is back after "), "{message}");
     let lasted = back["time"].as_f64().zip(told["time"].as_f64()).map(|(back, told)| back - told);
     let lasted = lasted.expect("two times");
 
-    // a STOP without ticks, and the end
+    // the end, without ticks: it is the last sample that says so
     outlet.disturb("pause");
     state_event(&client, "stale again", becomes("stale"));
     let summary = daemon.end();
@@ -116,7 +117,8 @@ fn an_outage_is_told_while_it_lasts_to_clients_readers_and_the_recording_alike()
 fn a_stop_in_an_outage_stands_still_at_once_over_lsl_too() {
     let laboratory = Laboratory::new("outage-stop");
     let mut outlet = laboratory.outlet("outage-stop-array", &[]);
-    let configuration = laboratory.controlled("name = \"outage-stop-array\"", "safety.stale_after_ms = 60000");
+    let configuration =
+        laboratory.controlled("name = \"outage-stop-array\"", "safety.stale_after_ms = 60000");
     let daemon = laboratory.daemon(&configuration, "30");
     let (client, _) = laboratory.watch(&daemon);
     let lsl = laboratory.watch_lsl();
@@ -170,8 +172,8 @@ fn a_task_that_may_resumes_after_an_outage_and_never_a_stop() {
     state_event(&client, "hold", becomes("hold"));
     assert_eq!(daemon.http("POST", "/v1/events", Some(&resume()), true).0, 200);
     let seq = daemon.status()["seq"].as_u64().expect("a tick");
-    let after = daemon
-        .wait_until("further ticks", |status| status["seq"].as_u64().is_some_and(|now| now > seq + 20));
+    let after =
+        daemon.wait_until("further ticks", |status| status["seq"].as_u64().is_some_and(|now| now > seq + 20));
     assert_eq!(after["state"], "hold");
     daemon.end();
 }

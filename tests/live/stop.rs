@@ -1,5 +1,7 @@
 //! STOP, however it is asked for: every client sees it, with ticks and without, and nothing moves afterwards.
 
+use std::cell::Cell;
+
 use serde_json::{Value, json};
 
 use crate::harness::{Daemon, Laboratory, Process};
@@ -112,10 +114,16 @@ fn stop_reaches_every_client_when_there_are_no_ticks() {
     let since = session.now();
     assert_eq!(session.daemon.http("POST", "/v1/stop", None, false).0, 200);
     session.clients_see_hold(since, Some("heartbeat"), "stopped by client");
-    let standing = session.lsl.expect_json("hold over LSL without a tick", |line| line["state"] == HOLD);
-    assert_eq!(standing["heartbeat"], true);
-    session.lsl.expect_json("the stop event", |line| {
-        line["event"]["kind"] == "operator" && line["event"]["data"]["action"] == "stop"
+    // readers of the outlets see both, in whichever order
+    let (stands, told) = (Cell::new(false), Cell::new(false));
+    session.lsl.expect_json("hold over LSL without a tick, and the stop event", |line| {
+        if line["state"] == HOLD {
+            assert_eq!((&line["heartbeat"], &line["velocity"]), (&json!(true), &json!([0.0, 0.0])));
+            stands.set(true);
+        }
+        let event = &line["event"];
+        told.set(told.get() || event["kind"] == "operator" && event["data"]["action"] == "stop");
+        stands.get() && told.get()
     });
     session.outlet.disturb("go");
     session.goes_on_standing_still();

@@ -55,7 +55,8 @@ pub struct DaemonControls {
 }
 
 /// What a task is told that asks to resume and may not.
-pub const TASK_MAY_NOT_RESUME: &str = "a task asked to resume, and [task] may_resume is false: the operator resumes";
+pub const TASK_MAY_NOT_RESUME: &str =
+    "a task asked to resume, and [task] may_resume is false: the operator resumes";
 
 /// Stops by one actor are told of no more often than this.
 const STOP_EVENTS: Seconds = Seconds(0.1);

@@ -128,8 +128,7 @@ mod tests {
         };
         let hub = Hub::new(info, OutputState::Control, Clock::new(|| LslTime(1.0), || 0.0));
         let (outlet, received) = crossbeam_channel::unbounded();
-        let limits =
-            SilenceLimits { stale_after: Seconds(0.1), auto_resume: Seconds(2.0), task_may_resume };
+        let limits = SilenceLimits { stale_after: Seconds(0.1), auto_resume: Seconds(2.0), task_may_resume };
         (StateEvents::new(Arc::new(EventBus::new(hub, outlet, None, None)), limits), received)
     }
 
@@ -139,7 +138,15 @@ mod tests {
         for (time, state, cause) in steps {
             let reason = Some(Reason { cause: *cause, by: Actor::Daemon });
             let time = LslTime(*time);
-            events.tell(&StateChange { time, state: *state, reason, previous, previous_reason, since, seq: Some(3) });
+            events.tell(&StateChange {
+                time,
+                state: *state,
+                reason,
+                previous,
+                previous_reason,
+                since,
+                seq: Some(3),
+            });
             (previous, previous_reason, since) = (*state, reason, time);
         }
         received.try_iter().collect()
@@ -161,10 +168,7 @@ mod tests {
             "no usable signal for 0.1 s: the cursor stands still until it is back"
         );
         assert_eq!(told[1].data["since"], 5.0);
-        assert_eq!(
-            told[1].data["message"],
-            "the signal is back after 0.6 s; control: requested by Kalmind"
-        );
+        assert_eq!(told[1].data["message"], "the signal is back after 0.6 s; control: requested by Kalmind");
     }
 
     #[test]

@@ -340,10 +340,9 @@ impl Engine {
             _ => Silence::None,
         });
         let silence = silence.max().unwrap_or_default();
-        let resumed = input
-            .commands
-            .iter()
-            .any(|command| matches!(command, Command::Request { resume: true, .. } | Command::AcceptInput { .. }));
+        let resumed = input.commands.iter().any(|command| {
+            matches!(command, Command::Request { resume: true, .. } | Command::AcceptInput { .. })
+        });
         match self.freshness.judge(TickFacts { time: input.time, complete, gap, silence, resumed }) {
             Verdict::Fresh => {}
             Verdict::Silent => self.states.input_not_fresh(),

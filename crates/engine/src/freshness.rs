@@ -104,11 +104,9 @@ impl Freshness {
                 long: false,
             },
             (Some(away), false) => away,
-            (Some(away), true) => Away {
-                repeated: away.repeated || away.steady_since.is_some(),
-                steady_since: None,
-                ..away
-            },
+            (Some(away), true) => {
+                Away { repeated: away.repeated || away.steady_since.is_some(), steady_since: None, ..away }
+            }
         };
         away.long |= tick.silence == Silence::Long;
         away.repeated &= !tick.resumed;

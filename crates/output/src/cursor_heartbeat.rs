@@ -149,7 +149,13 @@ mod tests {
     }
 
     fn sign(time: f64, state: OutputState) -> Heartbeat {
-        Heartbeat { time: LslTime(time), state, reason: None, last_seq: Some(7), position: Position([0.25, 0.75]) }
+        Heartbeat {
+            time: LslTime(time),
+            state,
+            reason: None,
+            last_seq: Some(7),
+            position: Position([0.25, 0.75]),
+        }
     }
 
     /// Times, to the millisecond, at which heartbeats go out until `end`, the tick thread silent.

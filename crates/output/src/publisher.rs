@@ -322,7 +322,8 @@ impl Pusher<'_> {
 
     /// Lets liblsl send what was pushed last.
     fn linger(&self, since: LslTime) {
-        let read = self.outlets.cursors.iter().any(CursorOutlet::is_read) || self.outlets.events.have_consumers();
+        let read =
+            self.outlets.cursors.iter().any(CursorOutlet::is_read) || self.outlets.events.have_consumers();
         let mut left = LINGER.0;
         while read && left > 0.0 {
             thread::park_timeout(Duration::from_secs_f64(left));

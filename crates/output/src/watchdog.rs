@@ -101,7 +101,8 @@ mod tests {
     #[test]
     fn a_tick_thread_that_has_not_started_has_more_time() {
         let mut watchdog = Watchdog::new(LslTime(5.0));
-        let beats: Vec<_> = (1..=50).filter_map(|step| watchdog.due(LslTime(5.0 + 0.1 * f64::from(step)))).collect();
+        let beats: Vec<_> =
+            (1..=50).filter_map(|step| watchdog.due(LslTime(5.0 + 0.1 * f64::from(step)))).collect();
         assert!(beats.len() > 20 && beats.iter().all(|beat| *beat == Beat::Repeat));
         assert_eq!(watchdog.due(LslTime(15.1)), Some(Beat::Silent));
     }

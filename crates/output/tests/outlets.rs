@@ -20,7 +20,8 @@ use kalmind_output::{
     spawn_lsl_publisher,
 };
 use kalmind_types::{
-    Actor, Cause, Event, EventKind, Heartbeat, LslTime, NumberFormat, OutputState, Position, Publication, Reason,
+    Actor, Cause, Event, EventKind, Heartbeat, LslTime, NumberFormat, OutputState, Position, Publication,
+    Reason,
 };
 use serde_json::{Value, json};
 

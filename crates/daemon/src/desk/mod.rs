@@ -20,8 +20,8 @@ use kalmind_engine::StagedModel;
 use kalmind_filter::{DecoderSpec, FitSettings, LabelLaw};
 use kalmind_output::DecoderInfo;
 use kalmind_session::{
-    Calibration, CalibrationOptions, CalibrationTick, OperatorAction, Phase, Radial8, Radial8Options, Radial8Tick, TaskBlock,
-    TaskEventContent, TaskStep,
+    Calibration, CalibrationOptions, CalibrationTick, OperatorAction, Phase, Radial8, Radial8Options,
+    Radial8Tick, TaskBlock, TaskEventContent, TaskStep,
 };
 use kalmind_types::{
     Actor, Command, CursorDrive, EventKind, LslTime, Mode, OutputState, Seconds, Target, TaskState,

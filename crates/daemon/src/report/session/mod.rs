@@ -516,7 +516,8 @@ fn happenings(facts: &Facts) -> String {
         let cells = vec![number(happening.time - facts.begin, 2), kind, said];
         ("", cells)
     });
-    let mut html = table("Blocks, operator, models, states and faults", &["s", "kind", "data"], &[1, 2], shown);
+    let mut html =
+        table("Blocks, operator, models, states and faults", &["s", "kind", "data"], &[1, 2], shown);
     if facts.happenings.len() > LISTED {
         let _infallible =
             write!(html, "<p>and {} more in the recording.</p>", facts.happenings.len() - LISTED);
