@@ -140,7 +140,7 @@ test("without ticks no age is shown, and a new model is named", async () => {
   const age = (shown) => told.waitForFunction((shown) => (document.getElementById("age").textContent === "–") === !shown, shown);
   await age(true);
   ticks = false;
-  tell({ type: "heartbeat", state: "stale", reason: "input not fresh by daemon", position: [0.5, 0.5] });
+  tell({ type: "heartbeat", state: "stale", reason: "no usable signal: the cursor stands still until it is back", position: [0.5, 0.5] });
   await age(false);
   await told.waitForSelector('#state[data-state="stale"]');
   ticks = true;

@@ -78,7 +78,8 @@ fn a_killed_stream_that_returns_soon_resumes_by_itself() {
     let away = client.expect_json("stale in a heartbeat", |line| {
         line["by"] == "heartbeat" && line["message"]["state"] == "stale"
     });
-    assert_eq!(away["message"]["reason"], "input not fresh by daemon");
+    let reason = away["message"]["reason"].as_str().expect("a reason");
+    assert!(reason.starts_with("no usable signal"), "{reason}");
     let last_seq = count(&away["message"]["last_seq"]);
     let before = session.daemon.status();
     assert_eq!(before["state"], "stale");

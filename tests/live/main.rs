@@ -19,5 +19,6 @@ mod replacing;
 mod round_trip;
 mod side_by_side;
 mod start;
+mod states;
 mod stop;
 mod task;

@@ -24,7 +24,7 @@ use crate::harness::{Daemon, Laboratory, Process};
 const KILLS: u64 = 5;
 
 /// A daemon in control that records to `file`.
-fn recording(laboratory: &Laboratory, configuration: &Path, file: &Path) -> Daemon {
+pub(crate) fn recording(laboratory: &Laboratory, configuration: &Path, file: &Path) -> Daemon {
     let mut command = laboratory.kalmind();
     command.args(["run", "--wait", "30", "--json", "--config"]).arg(configuration).arg("--record").arg(file);
     let process = Process::start(command);
@@ -34,7 +34,7 @@ fn recording(laboratory: &Laboratory, configuration: &Path, file: &Path) -> Daem
     Daemon { address: address.to_owned(), token: token.to_owned(), process }
 }
 
-fn replayed(file: &Path) -> Replayed {
+pub(crate) fn replayed(file: &Path) -> Replayed {
     replay(file, None, |_, _| {}).expect("it can be replayed")
 }
 
@@ -52,7 +52,7 @@ fn newest_tick(file: &Path) -> Option<u64> {
 }
 
 /// Reads files with pyxdf, and says how many samples each stream of each has.
-fn read_by_pyxdf(laboratory: &Laboratory, files: &[PathBuf]) -> Vec<Value> {
+pub(crate) fn read_by_pyxdf(laboratory: &Laboratory, files: &[PathBuf]) -> Vec<Value> {
     let out = laboratory.path("pyxdf.jsonl");
     let mut arguments = vec![out.display().to_string()];
     arguments.extend(files.iter().map(|file| file.display().to_string()));

@@ -1,5 +1,7 @@
 //! STOP, however it is asked for: every client sees it, with ticks and without, and nothing moves afterwards.
 
+use std::cell::Cell;
+
 use serde_json::{Value, json};
 
 use crate::harness::{Daemon, Laboratory, Process};
@@ -112,12 +114,18 @@ fn stop_reaches_every_client_when_there_are_no_ticks() {
     let since = session.now();
     assert_eq!(session.daemon.http("POST", "/v1/stop", None, false).0, 200);
     session.clients_see_hold(since, Some("heartbeat"), "stopped by client");
-    // readers of the outlets, which carry ticks alone, learn it from the event
-    session.lsl.expect_json("the stop event", |line| {
-        line["event"]["kind"] == "operator" && line["event"]["data"]["action"] == "stop"
+    // readers of the outlets see both, in whichever order
+    let (stands, told) = (Cell::new(false), Cell::new(false));
+    session.lsl.expect_json("hold over LSL without a tick, and the stop event", |line| {
+        if line["state"] == HOLD {
+            assert_eq!((&line["heartbeat"], &line["velocity"]), (&json!(true), &json!([0.0, 0.0])));
+            stands.set(true);
+        }
+        let event = &line["event"];
+        told.set(told.get() || event["kind"] == "operator" && event["data"]["action"] == "stop");
+        stands.get() && told.get()
     });
     session.outlet.disturb("go");
-    session.lsl.expect_json("hold over LSL", |line| line["state"] == HOLD);
     session.goes_on_standing_still();
     session.end();
 }
@@ -150,7 +158,7 @@ fn sigterm_without_ticks_tells_every_client_and_ends_well() {
     session.silence();
     let since = session.now();
     session.daemon.process.signal("-TERM");
-    session.clients_see_hold(since, Some("heartbeat"), "shutting down by signal");
+    session.clients_see_hold(since, Some("heartbeat"), "Kalmind is ending");
     let Session { laboratory, daemon, clients, .. } = session;
     let (code, lines) = daemon.process.wait();
     assert_eq!(code, Some(0), "{lines:?}");

@@ -1,7 +1,8 @@
 """A reader that no part of Kalmind wrote: the cursor and event outlets through pylsl.
 
 python read_lsl.py --instance NAME --samples N --out FILE.json [--events N]
-Prints `ready` when connected, then writes labels, samples, stamps and events to FILE.
+Prints `ready` when connected, then writes labels, samples, stamps and events to FILE. Samples without a tick, which repeat
+`seq` and say that the cursor stands still, are left out.
 """
 import argparse
 import json
@@ -35,6 +36,8 @@ while len(samples) < arguments.samples:
     sample, stamp = cursor.pull_sample(timeout=30)
     if sample is None:
         break
+    if sample[labels.index("seq")] == (samples[-1][labels.index("seq")] if samples else -1):
+        continue
     samples.append(sample)
     stamps.append(stamp)
 while len(told) < arguments.events:

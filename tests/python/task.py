@@ -33,6 +33,7 @@ if not found:
 cursor = pylsl.StreamInlet(found[0], max_buflen=360)
 labels = cursor.info(10).get_channel_labels()
 cursor.open_stream(10)
+last_seq = -1
 
 
 def ok(what):
@@ -66,12 +67,16 @@ def status():
 
 
 def ticks(seconds=PATIENCE):
-    """Samples of the cursor outlet, by label, as they come."""
+    """Ticks of the cursor outlet, by label, as they come: a sample that repeats seq says only that the cursor stands still."""
+    global last_seq
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         sample, _ = cursor.pull_sample(timeout=1)
         if sample is not None:
-            yield dict(zip(labels, sample))
+            tick = dict(zip(labels, sample))
+            if tick["seq"] != last_seq:
+                last_seq = tick["seq"]
+                yield tick
 
 
 def until(what, holds, seconds=PATIENCE):

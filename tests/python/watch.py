@@ -1,7 +1,7 @@
 """A client that no part of Kalmind wrote: watches the state WebSocket and tells what changes, one JSON object a line.
 
 python watch.py --url ws://.. [--token TOKEN]
-Lines: hello, event, gap, accepted, error, pong as they come; {"type": "changed", "by": "state" | "heartbeat", "message": ..,
+Lines: hello, event (with "received": LSL time), gap, accepted, error, pong as they come; {"type": "changed", "by": "state" | "heartbeat", "message": ..,
 "received": LSL time} whenever state, reason, epoch or incomplete differ from the message before; {"type": "closed", ..} at the end.
 A line on standard input is sent as it is. It holds every message to the protocol and ends with code 1 and a `violation`
 where one breaks it: seq without a hole, time rising, all numbers finite, nothing moving unless calibrating or control.
@@ -55,6 +55,7 @@ with connect(arguments.url, subprotocols=protocols) as socket:
                     if event_seq is not None and message["event_seq"] != event_seq + 1:
                         violation("a hole in event_seq without a gap message", message)
                     event_seq = message["event_seq"]
+                    message["received"] = received
                 tell(**message)
                 continue
             now = (message["state"], message["reason"])

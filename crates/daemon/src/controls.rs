@@ -50,7 +50,13 @@ pub struct DaemonControls {
     pub unknown_markers: Arc<AtomicU64>,
     /// When a stop was last told of, and whose.
     pub told_stop: Mutex<Option<(LslTime, Actor)>>,
+    /// Whether a task may go on after a long silence of the input.
+    pub task_may_resume: bool,
 }
+
+/// What a task is told that asks to resume and may not.
+pub const TASK_MAY_NOT_RESUME: &str =
+    "a task asked to resume, and [task] may_resume is false: the operator resumes";
 
 /// Stops by one actor are told of no more often than this.
 const STOP_EVENTS: Seconds = Seconds(0.1);
@@ -86,6 +92,9 @@ impl Controls for DaemonControls {
         let marker = parse_marker(&object.to_string(), &MarkerTable::default())
             .map_err(|error| ControlRefused::Invalid(error.to_string()))?;
         let (kind, data) = (marker.content.kind(), marker.content.data());
+        if marker.content == TaskEventContent::Operator(OperatorAction::Resume) && !self.task_may_resume {
+            return Err(ControlRefused::NotNow(TASK_MAY_NOT_RESUME.to_owned()));
+        }
         if marker.content == TaskEventContent::Operator(OperatorAction::Stop) {
             // a stop waits in no queue, and whatever time it says
             self.stop.set(Actor::Task);

@@ -26,12 +26,12 @@ use kalmind_output::{
     spawn_lsl_publisher, start_server,
 };
 use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
-use kalmind_types::{Actor, Command, Event, LslTime, MAX_STREAMS, StreamStatus};
+use kalmind_types::{Actor, Command, Event, LslTime, MAX_STREAMS, OutputState, StateChange, StreamStatus};
 use serde_json::{Value, json};
 
 use crate::{
     configuration::Configuration,
-    controls::DaemonControls,
+    controls::{DaemonControls, TASK_MAY_NOT_RESUME},
     desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Message, Program},
     event_bus::{EventBus, near},
     failure::{OrFail as _, Outcome},
@@ -42,6 +42,7 @@ use crate::{
     realtime::{RealtimeSettings, Role},
     recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, SessionDocument},
     recorder::{self, Recorder, RecorderStatus, RunningRecorder, clock_reading},
+    state_events::{SilenceLimits, StateEvents},
     tick::{
         LaneSource, QueuedCommand, RecordLane, StopLatch, StreamInput, TickCounts, TickQueues, TickThread,
         lane, silence_panics_here,
@@ -101,6 +102,8 @@ pub struct Summary {
     pub streams: Vec<StreamStatus>,
     /// Latencies.
     pub latency: LedgerSnapshot,
+    /// How long each output state was shown, in seconds on the local clock.
+    pub state_seconds: Vec<(OutputState, f64)>,
     /// Events published.
     pub events: u64,
     /// What the recorder did, if there was one.
@@ -149,8 +152,17 @@ impl Daemon {
             clock,
             Arc::clone(&realtime),
         )?;
-        let bridge = hub.spawn_bridge(Box::new(hub_source)).or_work()?;
-        let events = Arc::new(EventBus::new(hub.clone(), events_to_lsl, record_handle.clone()));
+        let woken = publisher.thread().cloned();
+        let events = Arc::new(EventBus::new(hub.clone(), events_to_lsl, woken, record_handle.clone()));
+        let task_may_resume = configuration.task.may_resume;
+        let limits = SilenceLimits {
+            stale_after: engine.stale_after(),
+            auto_resume: engine.auto_resume(),
+            task_may_resume,
+        };
+        let mut state_events = StateEvents::new(Arc::clone(&events), limits);
+        let on_change = Box::new(move |change: &StateChange| state_events.tell(change));
+        let bridge = hub.spawn_bridge(Box::new(hub_source), on_change).or_work()?;
 
         // the model that the configuration names decodes from the first tick on
         let (models_in, models) = ring(MODELS);
@@ -184,6 +196,7 @@ impl Daemon {
             recorder: record_handle.clone(),
             max_masked: plan.calibration_mask(),
             position: position.clone(),
+            task_may_resume,
         };
         let tick = tick_waker.clone();
         let queues = DeskQueues {
@@ -207,6 +220,7 @@ impl Daemon {
             stop: Arc::clone(&stop),
             tick: tick_waker.clone(),
             unknown: Arc::clone(&unknown_markers),
+            may_resume: task_may_resume,
         };
         let mut places = PlaneStreams::default();
         places.follow_position(&configuration.cursor.position_from, position).or_work()?;
@@ -232,6 +246,7 @@ impl Daemon {
             lost_records,
             unknown_markers: Arc::clone(&unknown_markers),
             told_stop: Mutex::new(None),
+            task_may_resume,
         });
         let token = match &configuration.server.token {
             Some(token) => Token::new(token.clone()).or_usage()?,
@@ -352,8 +367,9 @@ impl Daemon {
                 tracing::error!(thread = name, "a thread had panicked");
             }
         }
-        let _counts = self.publisher.stop();
+        // the hub first: the events of the last changes go to the LSL outlet too
         self.bridge.stop();
+        let _counts = self.publisher.stop();
         let mut summary = Summary::of(&self.controls, &self.ledger);
         if let Some(recorder) = self.recorder.take() {
             let reason = serde_json::to_value(by).ok();
@@ -373,6 +389,7 @@ impl Summary {
             counts: controls.tick_counts().to_vec(),
             streams: controls.streams(),
             latency: ledger.snapshot(),
+            state_seconds: controls.hub.state_seconds().to_vec(),
             events: controls.events.count(),
             recording: controls.recording.as_ref().map(|recording| recording.json()),
         }
@@ -595,6 +612,7 @@ fn outlets(
             offset: outlet.offset.clone(),
             counts: outlet.counts,
             channels: outlet.channels.clone(),
+            gated: outlet.gated,
         })
         .collect();
     let events = EventsOutletConfig {
@@ -649,6 +667,7 @@ struct TaskFollower {
     stop: Arc<StopLatch>,
     tick: Waker,
     unknown: Arc<AtomicU64>,
+    may_resume: bool,
 }
 
 impl TaskFollower {
@@ -711,7 +730,12 @@ impl TaskFollower {
                 return;
             }
         };
-        self.events.publish(time, marker.content.kind(), marker.content.data());
+        let mut data = marker.content.data();
+        if marker.content == TaskEventContent::Operator(OperatorAction::Resume) && !self.may_resume {
+            data["refused"] = json!(TASK_MAY_NOT_RESUME);
+            tracing::warn!("{TASK_MAY_NOT_RESUME}");
+        }
+        self.events.publish(time, marker.content.kind(), data);
         if !self.desk.send(Message::Task { time, content: marker.content }) {
             tracing::warn!("a task marker was refused: too many wait");
         }

@@ -1,6 +1,9 @@
 //! One place where events get their numbers, so that every client sees them in one order.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    thread::Thread,
+};
 
 use crossbeam_channel::Sender;
 use kalmind_output::Hub;
@@ -15,14 +18,21 @@ pub struct EventBus {
     next: Mutex<u64>,
     hub: Hub,
     outlet: Sender<Event>,
+    /// The LSL publisher's thread, woken for every event.
+    publisher: Option<Thread>,
     recorder: Option<RecorderHandle>,
 }
 
 impl EventBus {
     /// A bus whose first event is number 0.
     #[must_use]
-    pub fn new(hub: Hub, outlet: Sender<Event>, recorder: Option<RecorderHandle>) -> Self {
-        Self { next: Mutex::new(0), hub, outlet, recorder }
+    pub fn new(
+        hub: Hub,
+        outlet: Sender<Event>,
+        publisher: Option<Thread>,
+        recorder: Option<RecorderHandle>,
+    ) -> Self {
+        Self { next: Mutex::new(0), hub, outlet, publisher, recorder }
     }
 
     /// Publishes an event and says which number it got.
@@ -42,6 +52,9 @@ impl EventBus {
                 event_seq,
                 "the LSL publisher cannot keep up; the event went to WebSocket clients only"
             );
+        }
+        if let Some(publisher) = &self.publisher {
+            publisher.unpark();
         }
         event_seq
     }

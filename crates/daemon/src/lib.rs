@@ -32,6 +32,7 @@ pub mod report;
 pub mod run_command;
 pub mod signals;
 pub mod simulate_command;
+pub mod state_events;
 pub mod streams_command;
 pub mod summary;
 pub mod tables;

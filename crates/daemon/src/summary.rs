@@ -67,8 +67,14 @@ impl Summary {
     pub fn json(&self) -> Value {
         let counts: Map<String, Value> =
             self.counts.iter().map(|(name, _, value)| ((*name).to_owned(), json!(value))).collect();
+        let states: Map<String, Value> = self
+            .state_seconds
+            .iter()
+            .map(|(state, seconds)| (state.name().to_owned(), json!(seconds)))
+            .collect();
         json!({
             "tick": counts,
+            "state_seconds": states,
             "events": self.events,
             "streams": self.streams,
             "latency_us": self.latency_us(),
@@ -90,6 +96,13 @@ impl Summary {
             self.events,
             self.lost_samples()
         );
+        let states: Vec<String> = self
+            .state_seconds
+            .iter()
+            .filter(|(_, seconds)| *seconds > 0.0)
+            .map(|(state, seconds)| format!("{state} {seconds:.1} s"))
+            .collect();
+        let _infallible = writeln!(text, "  time in each state: {}", states.join(", "));
         for stream in &self.streams {
             let counts = stream.counts;
             let _infallible = writeln!(

@@ -20,7 +20,11 @@ use kalmind_types::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{CursorSettings, OutputStates, cursor::Cursor};
+use crate::{
+    CursorSettings, OutputStates,
+    cursor::Cursor,
+    freshness::{Freshness, Silence, TickFacts, Verdict},
+};
 
 /// Where the engine finds the samples that a tick input names: the live binner, a recording, the rows of a table.
 pub trait SampleSource {
@@ -92,6 +96,7 @@ pub struct Engine {
     previous: Option<Box<StagedModel>>,
     retired: Option<Box<StagedModel>>,
     states: OutputStates,
+    freshness: Freshness,
     cursor: Cursor,
     task: TaskState,
     intent: Option<Intent>,
@@ -132,6 +137,7 @@ impl Engine {
             previous: None,
             retired: None,
             states: OutputStates::new(settings.start),
+            freshness: Freshness::new(settings.stale_after, settings.auto_resume),
             cursor: Cursor::new(settings.cursor.clone()),
             task: TaskState::default(),
             intent: None,
@@ -172,6 +178,22 @@ impl Engine {
     /// The output states after the newest tick.
     pub fn states(&self) -> OutputStates {
         self.states
+    }
+
+    /// The output states as a tick with these commands would make them, its samples aside: what clients are shown while
+    /// there is no tick. Real-time.
+    pub fn preview(&self, commands: &[Command]) -> OutputStates {
+        let mut states = self.states;
+        let mut has_model = self.active.is_some();
+        for command in commands {
+            obey_states(&mut states, *command);
+            // a model that could not be staged is told of with its tick
+            has_model |= matches!(command, Command::SwapModel(_));
+        }
+        if !has_model {
+            states.no_model();
+        }
+        states
     }
 
     /// The cursor's position after the newest tick.
@@ -215,8 +237,7 @@ impl Engine {
         let displayed = self.cursor.position();
         let gap = Seconds((input.time - *self.last_complete.get_or_insert(input.start)).0.abs());
         let moved_before = self.states.state().moves();
-        let was_silent = input.commands.contains(&Command::InputWasSilent);
-        self.note_freshness(complete, gap, was_silent);
+        self.note_freshness(complete, gap, input);
         for command in &input.commands {
             self.obey(*command);
         }
@@ -314,22 +335,32 @@ impl Engine {
         Extracted { newest, nonfinite: raw.nonfinite, misshapen }
     }
 
-    fn note_freshness(&mut self, complete: bool, gap: Seconds, was_silent: bool) {
-        let stale_for = gap.0 - self.settings.stale_after.0;
-        if stale_for > 0.0 || was_silent {
-            self.states.input_not_fresh();
-        }
-        if complete {
-            self.states.input_fresh(stale_for < self.settings.auto_resume.0 && !was_silent);
+    fn note_freshness(&mut self, complete: bool, gap: Seconds, input: &TickInput) {
+        let silence = input.commands.iter().map(|command| match command {
+            Command::InputNotFresh => Silence::Shown,
+            Command::InputWasSilent => Silence::Long,
+            _ => Silence::None,
+        });
+        let silence = silence.max().unwrap_or_default();
+        let resumed = input.commands.iter().any(|command| {
+            matches!(command, Command::Request { resume: true, .. } | Command::AcceptInput { .. })
+        });
+        match self.freshness.judge(TickFacts { time: input.time, complete, gap, silence, resumed }) {
+            Verdict::Fresh => {}
+            Verdict::Silent => self.states.input_not_fresh(),
+            Verdict::Unsteady => self.states.input_unsteady(),
+            Verdict::Back { brief } => {
+                self.states.input_not_fresh();
+                self.states.input_fresh(brief);
+            }
         }
     }
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Stop { by } => self.states.stop(by),
-            Command::Request { mode, resume, by } => {
+            Command::Request { resume, .. } => {
                 let was_fault = self.states.state() == OutputState::Fault;
-                self.states.request(mode, resume, by);
+                obey_states(&mut self.states, command);
                 if was_fault
                     && resume
                     && let Some(model) = &mut self.active
@@ -352,9 +383,11 @@ impl Engine {
                     self.activate(model);
                 }
             }
-            Command::Fault(cause) => self.states.fault(cause),
+            Command::Stop { .. } | Command::Fault(_) | Command::AcceptInput { .. } => {
+                obey_states(&mut self.states, command);
+            }
             // judged with the gap between the stamps, before any command
-            Command::InputWasSilent => {}
+            Command::InputNotFresh | Command::InputWasSilent => {}
         }
     }
 
@@ -419,5 +452,19 @@ impl Engine {
             },
             _ => self.cursor.rest(),
         }
+    }
+}
+
+/// What a command does to the output states: the one place, for ticks and for previews.
+fn obey_states(states: &mut OutputStates, command: Command) {
+    match command {
+        Command::Stop { by } => states.stop(by),
+        Command::Request { mode, resume, by } => states.request(mode, resume, by),
+        Command::AcceptInput { .. } => states.accept_input(),
+        Command::Fault(cause) => states.fault(cause),
+        // the tick that comes judges it anew
+        Command::InputNotFresh if !states.input_is_fresh() => {}
+        Command::InputNotFresh | Command::InputWasSilent => states.input_not_fresh(),
+        Command::Task(_) | Command::PlaceCursor(_) | Command::SwapModel(_) | Command::UndoModel => {}
     }
 }

@@ -11,6 +11,7 @@
 mod binner;
 mod cursor;
 mod engine;
+mod freshness;
 mod states;
 mod window;
 

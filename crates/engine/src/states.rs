@@ -9,13 +9,16 @@
 //! | request, with resume | cleared | - | cleared | cleared | as asked |
 //! | request, without resume (tasks) | - | - | - | - | as asked |
 //! | input not fresh for `stale_after` | - | set | - | - | - |
+//! | input comes again, not yet steady | - | set, unsteady | - | - | - |
 //! | input fresh again, stale for less than `auto_resume` | - | cleared | - | - | - |
 //! | input fresh again, stale for longer | - | cleared | set if it was not fresh | - | - |
+//! | input accepted (by a task that may) | - | - | cleared | - | - |
 //! | fault | set | - | - | - | - |
 //! | no model while `control` | - | - | - | - | idle |
 //!
-//! (`stale` is shown while the input is not fresh or awaits a resume; "-" leaves the condition as it is.) So a stop during a fault is still in force after the fault was cleared by
-//! itself, and nothing but a resume by someone with the run's token clears `hold` or `fault`.
+//! (`stale` is shown while the input is not fresh or awaits a resume; "-" leaves the condition as it is.) So a stop during a
+//! fault is still in force after the fault was cleared by itself, and nothing but a resume by someone with the run's token
+//! clears `hold` or `fault`. When the input counts as fresh again is `freshness`'s matter.
 
 #![deny(
     clippy::arithmetic_side_effects,
@@ -35,8 +38,10 @@ pub struct OutputStates {
     mode: Mode,
     mode_reason: Option<Reason>,
     hold: Option<Reason>,
-    /// No complete bin for longer than `stale_after`.
+    /// No complete bin for longer than `stale_after`, or not steadily since.
     not_fresh: bool,
+    /// While not fresh: complete bins come again.
+    unsteady: bool,
     /// The input was stale for so long that the operator must agree before it counts as fresh again.
     awaits_resume: bool,
     fault: Option<Reason>,
@@ -46,7 +51,15 @@ impl OutputStates {
     /// Starts in `mode`, nothing latched.
     #[must_use]
     pub fn new(mode: Mode) -> Self {
-        Self { mode, mode_reason: None, hold: None, not_fresh: false, awaits_resume: false, fault: None }
+        Self {
+            mode,
+            mode_reason: None,
+            hold: None,
+            not_fresh: false,
+            unsteady: false,
+            awaits_resume: false,
+            fault: None,
+        }
     }
 
     /// The state shown and its reason: the condition with the highest code.
@@ -56,11 +69,15 @@ impl OutputStates {
             (OutputState::Fault, self.fault)
         } else if self.not_fresh || self.awaits_resume {
             // a stop under a stale state has to be seen as well
-            let reason = match self.hold {
-                Some(stop) => Reason { cause: Cause::StoppedAndNotFresh, by: stop.by },
-                None => Reason { cause: Cause::InputNotFresh, by: Actor::Daemon },
+            let (cause, by) = match (self.hold, self.not_fresh) {
+                (Some(Reason { cause: Cause::ShuttingDown, by }), _) => (Cause::ShuttingDown, by),
+                (Some(stop), true) => (Cause::StoppedAndNotFresh, stop.by),
+                (Some(stop), false) => (Cause::StoppedAndAwaitsResume, stop.by),
+                (None, true) if self.unsteady => (Cause::InputUnsteady, Actor::Daemon),
+                (None, true) => (Cause::InputNotFresh, Actor::Daemon),
+                (None, false) => (Cause::AwaitsResume, Actor::Daemon),
             };
-            (OutputState::Stale, Some(reason))
+            (OutputState::Stale, Some(Reason { cause, by }))
         } else if self.hold.is_some() {
             (OutputState::Hold, self.hold)
         } else {
@@ -108,12 +125,31 @@ impl OutputStates {
     /// There was no complete bin for longer than `stale_after`.
     pub fn input_not_fresh(&mut self) {
         self.not_fresh = true;
+        self.unsteady = false;
+    }
+
+    /// Whether the input counts as fresh.
+    #[must_use]
+    pub fn input_is_fresh(&self) -> bool {
+        !self.not_fresh
+    }
+
+    /// Complete bins come again, not yet for long enough to count as fresh.
+    pub fn input_unsteady(&mut self) {
+        self.not_fresh = true;
+        self.unsteady = true;
+    }
+
+    /// Somebody who may agrees to go on after a long silence; stops and faults stay.
+    pub fn accept_input(&mut self) {
+        self.awaits_resume = false;
     }
 
     /// A complete bin came; `brief` says that the input was stale for less than `auto_resume`.
     pub fn input_fresh(&mut self, brief: bool) {
         self.awaits_resume |= self.not_fresh && !brief;
         self.not_fresh = false;
+        self.unsteady = false;
     }
 
     /// Something broke.
@@ -132,7 +168,9 @@ mod tests {
         Request(Mode, bool),
         NoModel,
         NotFresh,
+        Unsteady,
         Fresh(bool),
+        Accept,
         Fault,
     }
 
@@ -142,8 +180,10 @@ mod tests {
             Step::Stop,
             Step::NoModel,
             Step::NotFresh,
+            Step::Unsteady,
             Step::Fresh(true),
             Step::Fresh(false),
+            Step::Accept,
             Step::Fault,
         ];
         for mode in MODES {
@@ -167,6 +207,7 @@ mod tests {
                             mode_reason: None,
                             hold,
                             not_fresh,
+                            unsteady: false,
                             awaits_resume,
                             fault,
                         });
@@ -183,6 +224,8 @@ mod tests {
             Step::Request(mode, resume) => states.request(mode, resume, Actor::Operator),
             Step::NoModel => states.no_model(),
             Step::NotFresh => states.input_not_fresh(),
+            Step::Unsteady => states.input_unsteady(),
+            Step::Accept => states.accept_input(),
             Step::Fresh(brief) => states.input_fresh(brief),
             Step::Fault => states.fault(Cause::NotFinite),
         }
@@ -200,7 +243,8 @@ mod tests {
             Step::Request(asked, false) => (fault, not_fresh, awaits, hold, asked),
             Step::NoModel if mode == Mode::Control => (fault, not_fresh, awaits, hold, Mode::Idle),
             Step::NoModel => before,
-            Step::NotFresh => (fault, true, awaits, hold, mode),
+            Step::NotFresh | Step::Unsteady => (fault, true, awaits, hold, mode),
+            Step::Accept => (fault, not_fresh, false, hold, mode),
             Step::Fresh(true) => (fault, false, awaits, hold, mode),
             Step::Fresh(false) => (fault, false, awaits || not_fresh, hold, mode),
             Step::Fault => (true, not_fresh, awaits, hold, mode),
@@ -276,8 +320,53 @@ mod tests {
         states.stop(Actor::Client);
         assert_ne!(states.shown(), before);
         assert_eq!(states.state(), OutputState::Stale);
-        let reason = states.shown().1.map(|reason| reason.to_string());
-        assert_eq!(reason.as_deref(), Some("input not fresh, and stopped by client"));
+        assert_eq!(text(states), "stopped by client, and no usable signal");
+        states.input_fresh(false);
+        assert!(text(states).starts_with("stopped by client; the signal was away and is back"));
+    }
+
+    #[test]
+    fn a_signal_that_is_back_says_what_is_awaited_and_a_task_that_may_clears_that_alone() {
+        let mut states = OutputStates::new(Mode::Control);
+        states.input_not_fresh();
+        assert_eq!(text(states), "no usable signal: the cursor stands still until it is back");
+        states.input_unsteady();
+        assert_eq!(states.shown().1.map(|reason| reason.cause), Some(Cause::InputUnsteady));
+        states.input_fresh(false);
+        assert_eq!(states.state(), OutputState::Stale);
+        assert!(
+            text(states).contains("waiting for the operator to resume: press Resume"),
+            "{}",
+            text(states)
+        );
+        states.accept_input();
+        assert_eq!(states.state(), OutputState::Control);
+        for spoil in [Step::Stop, Step::Fault] {
+            let mut spoilt = states;
+            apply(&mut spoilt, spoil);
+            let before = spoilt;
+            spoilt.accept_input();
+            assert_eq!(spoilt, before, "neither a stop nor a fault");
+        }
+    }
+
+    #[test]
+    fn every_reason_is_a_sentence_of_its_own() {
+        let mut texts: Vec<String> = every_state()
+            .into_iter()
+            .filter_map(|states| states.shown().1)
+            .map(|reason| reason.to_string())
+            .collect();
+        texts.sort();
+        texts.dedup();
+        for text in &texts {
+            assert!(!text.contains("not fresh") && !text.contains("by Kalmind"), "{text}");
+        }
+        assert!(texts.len() >= 5, "{texts:?}");
+    }
+
+    fn text(states: OutputStates) -> String {
+        states.shown().1.map(|reason| reason.to_string()).unwrap_or_default()
     }
 
     #[test]

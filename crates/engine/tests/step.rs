@@ -275,6 +275,10 @@ fn decoding_starts_at_row_one_again_after_a_long_gap_and_the_gain_ramps_up() {
     bench.silence(0.3);
     let short = bench.tick(Some(ROW), &[]);
     assert_eq!((short.row_one, steps(&short)), (false, Some(11.0)));
+    // long enough for the next silence to stand alone
+    for _ in 0..120 {
+        bench.tick(Some(ROW), &[Command::PlaceCursor(Position([0.5, 0.5]))]);
+    }
     bench.silence(0.6);
     let long = bench.tick(Some(ROW), &[]);
     assert_eq!((long.row_one, steps(&long)), (true, Some(1.0)));
@@ -308,6 +312,58 @@ fn silence_on_the_local_clock_waits_for_the_operator_whatever_the_stamps_say() {
     assert_eq!(bench.tick(Some(ROW), &[]).state, OutputState::Stale, "a short gap does not clear it");
     let operator = Command::Request { mode: Mode::Control, resume: true, by: Actor::Operator };
     assert_eq!(bench.tick(Some(ROW), &[operator]).state, OutputState::Control);
+}
+
+#[test]
+fn what_was_shown_while_there_were_no_ticks_is_what_the_next_tick_knows() {
+    let mut bench = Bench::with_model(Mode::Control);
+    bench.tick(Some(ROW), &[SWAP]);
+    let states = |bench: &Bench, commands: &[Command]| bench.engine.preview(commands).state();
+    assert_eq!(states(&bench, &[]), OutputState::Control);
+    assert_eq!(states(&bench, &[Command::InputNotFresh]), OutputState::Stale);
+    // a silence that stands alone ends with its first complete bin
+    assert_eq!(bench.tick(Some(ROW), &[Command::InputNotFresh]).state, OutputState::Control);
+    // one that follows it ends after a steady second, and what is told does not change meanwhile
+    let unsteady = |output: &TickOutput| {
+        (output.state, output.reason.map(|reason| reason.cause))
+            == (OutputState::Stale, Some(Cause::InputUnsteady))
+    };
+    assert!(unsteady(&bench.tick(Some(ROW), &[Command::InputNotFresh])));
+    let shown = bench.engine.preview(&[Command::InputNotFresh]).shown();
+    assert_eq!(shown, bench.engine.states().shown());
+    let steady = (1.0 / WIDTH).round() as usize;
+    let course: Vec<TickOutput> = (0..steady + 2).map(|_| bench.tick(Some(ROW), &[])).collect();
+    assert!(course[..steady - 1].iter().all(|output| unsteady(output) && output.velocity.0 == [0.0, 0.0]));
+    assert_eq!(course.last().map(|output| output.state), Some(OutputState::Control));
+}
+
+#[test]
+fn a_preview_knows_of_stops_of_models_and_of_their_want() {
+    let mut bench = Bench::new(Mode::Control);
+    assert_eq!(bench.engine.preview(&[]).state(), OutputState::Idle, "there is nothing to control with");
+    assert_eq!(bench.engine.preview(&[SWAP]).state(), OutputState::Control);
+    bench.stage(1.0, 1);
+    bench.tick(Some(ROW), &[SWAP]);
+    let stop = Command::Stop { by: Actor::Client };
+    let resume = Command::Request { mode: Mode::Control, resume: true, by: Actor::Operator };
+    assert_eq!(bench.engine.preview(&[stop]).state(), OutputState::Hold);
+    assert_eq!(bench.engine.preview(&[stop, resume]).state(), OutputState::Control);
+    assert_eq!(bench.engine.preview(&[resume, stop]).state(), OutputState::Hold);
+    assert_eq!(bench.engine.states().state(), OutputState::Control, "a preview changes nothing");
+}
+
+#[test]
+fn a_task_that_may_accepts_the_input_and_clears_neither_stop_nor_fault() {
+    let mut bench = Bench::with_model(Mode::Control);
+    bench.tick(Some(ROW), &[SWAP]);
+    let awaits = bench.tick(Some(ROW), &[Command::InputWasSilent]);
+    assert_eq!(awaits.reason.map(|reason| reason.cause), Some(Cause::AwaitsResume));
+    let accept = Command::AcceptInput { by: Actor::Task };
+    assert_eq!(bench.tick(Some(ROW), &[accept]).state, OutputState::Control);
+    let stop = Command::Stop { by: Actor::Client };
+    assert_eq!(bench.tick(Some(ROW), &[stop, accept]).state, OutputState::Hold);
+    let fault = Command::Fault(Cause::Panicked);
+    assert_eq!(bench.tick(Some(ROW), &[fault, accept]).state, OutputState::Fault);
 }
 
 #[test]

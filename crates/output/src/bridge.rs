@@ -1,6 +1,5 @@
 //! The bridge: carries publications from the tick thread's queue to the hub, and speaks up when none come.
 
-use core::time::Duration;
 use std::{
     io,
     sync::{
@@ -10,15 +9,15 @@ use std::{
     thread::{self, JoinHandle, Thread},
 };
 
-use kalmind_types::{Actor, Cause, Heartbeat, LslTime, OutputState, Publication, Reason, Seconds};
+use kalmind_types::{Heartbeat, LslTime, Publication, StateChange};
 
-use crate::{Hub, PublicationSource};
+use crate::{
+    Hub, PublicationSource,
+    watchdog::{Beat, TICK_SILENT, Watchdog},
+};
 
-/// After this long without a publication the hub repeats what it knows: a little over the tick thread's own 100 ms, so
-/// that the two do not both speak.
-const REPEAT_AFTER: Seconds = Seconds(0.110);
-/// After this long without a publication the tick thread counts as silent.
-const SILENT_AFTER: Seconds = Seconds(1.0);
+/// What is told of every change of the shown state, on the hub's thread.
+pub type OnStateChange = Box<dyn FnMut(&StateChange) + Send>;
 
 /// The thread between the tick thread's queue and a [`Hub`]. Dropping it stops the thread.
 #[derive(Debug)]
@@ -34,13 +33,20 @@ impl Hub {
     /// publication it sends heartbeats of its own with the newest known state, and after 1 s without one their state
     /// is `fault`: the tick thread is silent.
     ///
+    /// `on_change` is told of every change of state or reason that clients are shown, whether a tick or a heartbeat brought
+    /// it, once and in order, directly after it was sent to them.
+    ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn spawn_bridge(&self, source: Box<dyn PublicationSource>) -> io::Result<Bridge> {
+    pub fn spawn_bridge(
+        &self,
+        source: Box<dyn PublicationSource>,
+        on_change: OnStateChange,
+    ) -> io::Result<Bridge> {
         let stop = Arc::new(AtomicBool::new(false));
         let handle = thread::Builder::new().name(String::from("kalmind-hub")).spawn({
             let (hub, stop) = (self.clone(), Arc::clone(&stop));
-            move || carry(&hub, source, &stop)
+            move || carry(&hub, source, on_change, &stop)
         })?;
         Ok(Bridge { stop, handle: Some(handle) })
     }
@@ -75,12 +81,17 @@ impl Drop for Bridge {
     }
 }
 
-fn carry(hub: &Hub, mut source: Box<dyn PublicationSource>, stop: &AtomicBool) {
+fn carry(hub: &Hub, mut source: Box<dyn PublicationSource>, mut on_change: OnStateChange, stop: &AtomicBool) {
     let mut watchdog = Watchdog::new(hub.clock().lsl());
+    let mut publish = |publication: &Publication| {
+        if let Some(change) = hub.publish(publication) {
+            on_change(&change);
+        }
+    };
     loop {
         let last_round = stop.load(Ordering::Acquire);
         while let Some(publication) = source.next() {
-            hub.publish(&publication);
+            publish(&publication);
             watchdog.heard(hub.clock().lsl());
         }
         if last_round {
@@ -88,7 +99,7 @@ fn carry(hub: &Hub, mut source: Box<dyn PublicationSource>, stop: &AtomicBool) {
         }
         let now = hub.clock().lsl();
         if let Some(beat) = watchdog.due(now) {
-            hub.publish(&Publication::Heartbeat(substitute(hub, beat, now)));
+            publish(&Publication::Heartbeat(substitute(hub, beat, now)));
         }
         thread::park_timeout(watchdog.wait(hub.clock().lsl()));
     }
@@ -99,87 +110,7 @@ fn substitute(hub: &Hub, beat: Beat, now: LslTime) -> Heartbeat {
     let newest = hub.newest();
     let (state, reason) = match beat {
         Beat::Repeat => (newest.shown.state, newest.shown.reason),
-        Beat::Silent => (OutputState::Fault, Some(Reason { cause: Cause::TickSilent, by: Actor::Daemon })),
+        Beat::Silent => TICK_SILENT,
     };
     Heartbeat { time: now, state, reason, last_seq: newest.last_seq, position: newest.position }
-}
-
-/// What the hub has to say by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Beat {
-    /// The newest known state once more.
-    Repeat,
-    /// The tick thread is silent.
-    Silent,
-}
-
-/// Decides when the hub has to speak by itself. Pure: time is handed in.
-#[derive(Debug)]
-struct Watchdog {
-    heard: LslTime,
-    spoke: LslTime,
-}
-
-impl Watchdog {
-    fn new(now: LslTime) -> Self {
-        Self { heard: now, spoke: now }
-    }
-
-    /// A publication came.
-    fn heard(&mut self, now: LslTime) {
-        self.heard = now;
-        self.spoke = now;
-    }
-
-    /// What to say now, if anything; then it has been said.
-    fn due(&mut self, now: LslTime) -> Option<Beat> {
-        if (now - self.spoke).0 < REPEAT_AFTER.0 {
-            return None;
-        }
-        self.spoke = now;
-        Some(if (now - self.heard).0 < SILENT_AFTER.0 { Beat::Repeat } else { Beat::Silent })
-    }
-
-    /// How long nothing will be due.
-    fn wait(&self, now: LslTime) -> Duration {
-        let left = REPEAT_AFTER.0 - (now - self.spoke).0;
-        // half a millisecond more, so that the wake-up finds it due
-        Duration::from_secs_f64(left.clamp(0.0, REPEAT_AFTER.0) + 0.000_5)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn watchdog_is_quiet_while_publications_come() {
-        let mut watchdog = Watchdog::new(LslTime(5.0));
-        for step in 1..100 {
-            let now = LslTime(5.0 + 0.1 * f64::from(step));
-            assert_eq!(watchdog.due(now), None);
-            watchdog.heard(now);
-        }
-    }
-
-    #[test]
-    fn watchdog_repeats_then_reports_silence_and_recovers() {
-        let mut watchdog = Watchdog::new(LslTime(5.0));
-        let beats: Vec<_> =
-            (1..=1300).filter_map(|step| watchdog.due(LslTime(5.0 + 0.001 * f64::from(step)))).collect();
-        let repeats = beats.iter().take_while(|beat| **beat == Beat::Repeat).count();
-        assert_eq!(repeats, 9);
-        assert!(beats[repeats..].iter().all(|beat| *beat == Beat::Silent));
-        assert!(beats.len() > repeats);
-        watchdog.heard(LslTime(6.4));
-        assert_eq!(watchdog.due(LslTime(6.45)), None);
-        assert_eq!(watchdog.due(LslTime(6.52)), Some(Beat::Repeat));
-    }
-
-    #[test]
-    fn watchdog_waits_no_longer_than_it_is_quiet() {
-        let watchdog = Watchdog::new(LslTime(5.0));
-        assert_eq!(watchdog.wait(LslTime(5.0)), Duration::from_secs_f64(0.1105));
-        assert_eq!(watchdog.wait(LslTime(9.0)), Duration::from_secs_f64(0.0005));
-    }
 }

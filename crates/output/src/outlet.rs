@@ -6,10 +6,13 @@ use lsl::{ChannelFormat, ExPushable as _, StreamInfo, StreamOutlet};
 use crate::{
     LslError,
     channel_scale::{Counts, PerChannel, WholeNumbers},
+    cursor_heartbeat::CursorHeartbeat,
 };
 
 /// Stands in the channel `newest` of a tick without samples: LSL stamps are positive.
 pub const NO_NEWEST: f64 = -1.0;
+/// Stands in the channel `seq` before the first tick.
+pub const NO_SEQ: f64 = -1.0;
 /// How many seconds an outlet keeps for a reader that is slow.
 const KEPT_SECONDS: i32 = 360;
 
@@ -54,6 +57,9 @@ pub struct CursorOutletConfig {
     pub counts: Counts,
     /// The channels by label, in this order; all of them in the usual order where none are named.
     pub channels: Option<Vec<String>>,
+    /// Whether the intent is left out (0, `intent_valid` 0) in states in which nothing moves the cursor; where it is not
+    /// said, in outlets without the channel `state`, whose readers cannot know.
+    pub gated: Option<bool>,
 }
 
 impl Default for CursorOutletConfig {
@@ -67,6 +73,7 @@ impl Default for CursorOutletConfig {
             offset: PerChannel::Cursor(0.0),
             counts: Counts::Position,
             channels: None,
+            gated: None,
         }
     }
 }
@@ -87,6 +94,12 @@ enum Content {
     AgeMs,
     Seq,
     Run,
+}
+
+impl Content {
+    fn is_of_intent(self) -> bool {
+        matches!(self, Self::Mean(_) | Self::Covariance(_) | Self::IntentValid)
+    }
 }
 
 /// A channel of the cursor stream.
@@ -205,37 +218,54 @@ impl CursorOutlet {
         Ok(Self { outlet, row, values })
     }
 
+    /// Whether anybody reads it.
+    pub(crate) fn is_read(&self) -> bool {
+        self.outlet.have_consumers()
+    }
+
+    /// Pushes a sample without a tick, stamped with its own time. Does not wait for readers.
+    pub(crate) fn push_heartbeat(&mut self, heartbeat: &CursorHeartbeat) -> Result<(), lsl::Error> {
+        self.send(heartbeat.time.0, false, |row, put| row.write_heartbeat(heartbeat, put))
+    }
+
     /// Pushes a tick, stamped with its time. Does not wait for readers.
     pub(crate) fn push(&mut self, output: &TickOutput, age_ms: f64) -> Result<(), lsl::Error> {
-        let stamp = output.time.0;
-        match &mut self.values {
+        self.send(output.time.0, output.state.moves(), |row, put| row.write(output, age_ms, put))
+    }
+
+    /// Writes a sample in the outlet's number format; `moves` says whether the cursor does.
+    fn send(
+        &mut self,
+        stamp: f64,
+        moves: bool,
+        write: impl FnOnce(&mut RowWriter, &mut dyn FnMut(usize, f64)),
+    ) -> Result<(), lsl::Error> {
+        let Self { outlet, row, values } = self;
+        if let Values::Int8(_, whole) | Values::Int16(_, whole) | Values::Int32(_, whole) = values {
+            whole.rest_unless(moves);
+        }
+        match values {
             Values::Double64(values) => {
-                self.row.write(output, age_ms, |index, value| values[index] = value);
-                self.outlet.push_sample_ex(values, stamp, true)
+                write(row, &mut |index, value| values[index] = value);
+                outlet.push_sample_ex(values, stamp, true)
             }
             Values::Float32(values) => {
-                self.row.write(output, age_ms, |index, value| {
+                write(row, &mut |index, value| {
                     values[index] = value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32;
                 });
-                self.outlet.push_sample_ex(values, stamp, true)
+                outlet.push_sample_ex(values, stamp, true)
             }
             Values::Int8(values, whole) => {
-                whole.rest_unless(output.state.moves());
-                self.row
-                    .write(output, age_ms, |index, value| values[index] = whole.round(index, value) as i8);
-                self.outlet.push_sample_ex(values, stamp, true)
+                write(row, &mut |index, value| values[index] = whole.round(index, value) as i8);
+                outlet.push_sample_ex(values, stamp, true)
             }
             Values::Int16(values, whole) => {
-                whole.rest_unless(output.state.moves());
-                self.row
-                    .write(output, age_ms, |index, value| values[index] = whole.round(index, value) as i16);
-                self.outlet.push_sample_ex(values, stamp, true)
+                write(row, &mut |index, value| values[index] = whole.round(index, value) as i16);
+                outlet.push_sample_ex(values, stamp, true)
             }
             Values::Int32(values, whole) => {
-                whole.rest_unless(output.state.moves());
-                self.row
-                    .write(output, age_ms, |index, value| values[index] = whole.round(index, value) as i32);
-                self.outlet.push_sample_ex(values, stamp, true)
+                write(row, &mut |index, value| values[index] = whole.round(index, value) as i32);
+                outlet.push_sample_ex(values, stamp, true)
             }
         }
     }
@@ -260,6 +290,10 @@ fn describe(info: &mut StreamInfo, layout: &CursorLayout, counts: Counts, row: &
     let counts = if counts == Counts::Velocity { "velocity" } else { "position" };
     desc.append_child("cursor").append_child_value("counts", counts);
     desc.append_child("synchronization").append_child_value("can_drop_samples", "true");
+    if row.channels.iter().any(|channel| channel.content.is_of_intent()) {
+        let gated = if row.gated { "true" } else { "false" };
+        desc.append_child("intent").append_child_value("gated", gated);
+    }
     describe_session(info, layout);
 }
 
@@ -301,7 +335,7 @@ impl CursorRow {
     pub fn write(&mut self, output: &TickOutput, age_ms: f64, row: &mut Vec<f64>) {
         row.clear();
         row.resize(self.0.channels.len(), 0.0);
-        self.0.write(output, age_ms, |index, value| row[index] = value);
+        self.0.write(output, age_ms, &mut |index, value| row[index] = value);
     }
 }
 
@@ -315,6 +349,8 @@ struct RowWriter {
     shifts: Vec<f64>,
     counts: Counts,
     components: usize,
+    /// Whether the intent is left out where nothing moves the cursor.
+    gated: bool,
     run: f64,
     /// Where the cursor was last seen at a place that is a number.
     position: [f64; 2],
@@ -358,12 +394,14 @@ impl RowWriter {
         let shift = |(index, channel): (usize, &Channel)| {
             config.offset.of(index, matches!(channel.content, Content::Position(_)), 0.0)
         };
+        let says_state = channels.iter().any(|channel| channel.content == Content::State);
         Self {
             factors: channels.iter().enumerate().map(factor).collect(),
             shifts: channels.iter().enumerate().map(shift).collect(),
             counts: config.counts,
             components: layout.components.len(),
             run: layout.run as f64,
+            gated: config.gated.unwrap_or(!says_state),
             position: [0.5, layout.height / 2.0],
             channels,
         }
@@ -374,9 +412,34 @@ impl RowWriter {
         self.counts == Counts::Velocity && matches!(channel.content, Content::Velocity(_))
     }
 
+    /// Hands every channel's value of a sample without a tick to `put`: nothing moves, nothing is decoded.
+    fn write_heartbeat(&mut self, heartbeat: &CursorHeartbeat, put: &mut dyn FnMut(usize, f64)) {
+        if heartbeat.position.0.iter().all(|value| value.is_finite()) {
+            self.position = heartbeat.position.0;
+        }
+        for (index, channel) in self.channels.iter().enumerate() {
+            let value = match channel.content {
+                Content::Position(axis) => self.position[axis],
+                Content::Velocity(_)
+                | Content::Mean(_)
+                | Content::Covariance(_)
+                | Content::IntentValid
+                | Content::Click => 0.0,
+                Content::Presses => heartbeat.presses as f64,
+                Content::State => f64::from(heartbeat.state.code()),
+                Content::Incomplete => 1.0,
+                Content::Newest => NO_NEWEST,
+                Content::AgeMs => heartbeat.age_ms,
+                Content::Seq => heartbeat.last_seq.map_or(NO_SEQ, |seq| seq as f64),
+                Content::Run => self.run,
+            };
+            put(index, self.scaled(index, value));
+        }
+    }
+
     /// Hands every channel's value to `put`. Values that are not finite never leave: the position stays where it was,
     /// the velocity is zero, an intent of another dimension or with such a number in it is no intent.
-    fn write(&mut self, output: &TickOutput, age_ms: f64, mut put: impl FnMut(usize, f64)) {
+    fn write(&mut self, output: &TickOutput, age_ms: f64, put: &mut dyn FnMut(usize, f64)) {
         if output.position.0.iter().all(|value| value.is_finite()) {
             self.position = output.position.0;
         }
@@ -388,6 +451,7 @@ impl RowWriter {
         let intent = output
             .intent
             .as_ref()
+            .filter(|_| !self.gated || output.state.moves())
             .filter(|intent| intent.dimension() == self.components && intent.is_finite());
         let click = output.click.unwrap_or_default();
         for (index, channel) in self.channels.iter().enumerate() {
@@ -406,11 +470,16 @@ impl RowWriter {
                 Content::Seq => output.seq as f64,
                 Content::Run => self.run,
             };
-            let (value, shift) = (value * self.factors[index], self.shifts[index]);
-            // adding 0 would turn -0 into 0, and recordings are compared bit for bit
-            let value = if shift.abs() > 0.0 { value + shift } else { value };
-            put(index, if value.is_finite() { value } else { 0.0 });
+            put(index, self.scaled(index, value));
         }
+    }
+
+    /// A channel's value in the reader's units; 0 where it is not finite.
+    fn scaled(&self, index: usize, value: f64) -> f64 {
+        let (value, shift) = (value * self.factors[index], self.shifts[index]);
+        // adding 0 would turn -0 into 0, and recordings are compared bit for bit
+        let value = if shift.abs() > 0.0 { value + shift } else { value };
+        if value.is_finite() { value } else { 0.0 }
     }
 }
 
@@ -466,7 +535,7 @@ mod tests {
     fn row(config: &CursorOutletConfig, output: &TickOutput) -> Vec<f64> {
         let mut writer = RowWriter::new(config, &layout()).unwrap();
         let mut values = vec![f64::NAN; writer.channels.len()];
-        writer.write(output, 3.5, |index, value| values[index] = value);
+        writer.write(output, 3.5, &mut |index, value| values[index] = value);
         values
     }
 
@@ -536,6 +605,53 @@ mod tests {
         let wrong = CursorOutletConfig { scale: PerChannel::Each(vec![1.0]), ..config };
         let text = RowWriter::new(&wrong, &layout()).unwrap_err().to_string();
         assert!(text.contains("one for each of its 2 channels"), "{text}");
+    }
+
+    #[test]
+    fn an_outlet_without_the_state_gates_its_intents_unless_it_is_told_not_to() {
+        let labels = ["intent_vx", "covariance_vy_vy", "intent_valid"];
+        let given = [1.0, 5.0, 1.0];
+        let read = |more: &[&str], gated, state| {
+            let labels: Vec<String> = labels.iter().chain(more).map(|label| String::from(*label)).collect();
+            let config =
+                CursorOutletConfig { channels: Some(labels), gated, ..CursorOutletConfig::default() };
+            row(&config, &TickOutput { state, ..output() })[..3].to_vec()
+        };
+        for state in OutputState::ALL {
+            let gates = if state.moves() { given } else { [0.0; 3] };
+            assert_eq!(read(&[], None, state), gates, "{state}");
+            assert_eq!(read(&[], Some(true), state), gates);
+            assert_eq!(read(&["state"], Some(true), state), gates);
+            assert_eq!(read(&["state"], None, state), given, "whoever reads the state can tell");
+            assert_eq!(read(&[], Some(false), state), given);
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_stands_still_whatever_the_outlet() {
+        let heartbeat = CursorHeartbeat {
+            time: LslTime(101.0),
+            state: OutputState::Stale,
+            position: Position([0.25, 0.125]),
+            last_seq: Some(7),
+            presses: 3,
+            age_ms: 250.0,
+        };
+        for (scale, gated) in [(1.0, None), (-1920.0, Some(false))] {
+            let scales = PerChannel::Cursor(scale);
+            let config =
+                CursorOutletConfig { scale: scales, gated, ..CursorOutletConfig::default() };
+            let mut writer = RowWriter::new(&config, &layout()).unwrap();
+            let mut values = vec![f64::NAN; writer.channels.len()];
+            writer.write_heartbeat(&heartbeat, &mut |index, value| values[index] = value);
+            let mut expected = vec![0.25 * scale, 0.125 * scale];
+            expected.extend([0.0; 9]);
+            expected.extend([3.0, 4.0, 1.0, NO_NEWEST, 250.0, 7.0, 1_700_000_000.0]);
+            assert_eq!(values, expected);
+            let unstarted = CursorHeartbeat { last_seq: None, ..heartbeat };
+            writer.write_heartbeat(&unstarted, &mut |index, value| values[index] = value);
+            assert_eq!(values[16].to_bits(), NO_SEQ.to_bits());
+        }
     }
 
     #[test]

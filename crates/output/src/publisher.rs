@@ -11,11 +11,12 @@ use std::{
 };
 
 use crossbeam_channel::Receiver;
-use kalmind_types::{Event, NumberFormat, Publication, TickPublication};
+use kalmind_types::{Event, LslTime, NumberFormat, Position, Publication, Seconds, TickPublication};
 use lsl::{ChannelFormat, ExPushable as _, IRREGULAR_RATE, StreamInfo, StreamOutlet};
 
 use crate::{
     Clock, CursorLayout, CursorOutletConfig, Ledger, LedgerWriter, PublicationSource,
+    cursor_heartbeat::CursorHeartbeats,
     outlet::{CursorOutlet, describe_session},
 };
 
@@ -23,6 +24,9 @@ use crate::{
 const LONGEST_PARK: Duration = Duration::from_millis(20);
 /// How many samples (in hundreds) the events outlet keeps for a reader that is slow.
 const KEPT_EVENTS: i32 = 360;
+/// How long the outlets stay after their last sample where somebody reads them: liblsl sends in threads of its own, and what
+/// they have not sent ends with the outlet.
+const LINGER: Seconds = Seconds(0.05);
 
 /// The outlet with the events, as JSON strings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +121,7 @@ pub enum LslError {
 #[derive(Debug, Default)]
 struct Counts {
     ticks: AtomicU64,
+    heartbeats: AtomicU64,
     missed: AtomicU64,
     events: AtomicU64,
     refused: AtomicU64,
@@ -127,6 +132,8 @@ struct Counts {
 pub struct LslCounts {
     /// Ticks pushed.
     pub ticks: u64,
+    /// Samples without a tick pushed: the cursor stands still.
+    pub heartbeats: u64,
     /// Publications that the full queue refused.
     pub missed: u64,
     /// Events pushed.
@@ -148,7 +155,12 @@ pub struct LslPublisher {
 /// The outlets exist when this returns, so readers can connect before the first tick. The thread parks while there is
 /// nothing to do: unpark [`LslPublisher::thread`] after filling `source` or `events` (an event is noticed within 20 ms
 /// even so). Each tick is one sample, stamped with the tick's time; pushing never waits for a reader. Latencies go into
-/// `ledger`, whose only writer this thread is. Heartbeats are not pushed: the stream is regular and repeats nothing.
+/// `ledger`, whose only writer this thread is.
+///
+/// Without ticks, and at once when a state comes into force in which nothing moves, a sample says that the cursor stands
+/// still, then one every 100 ms, and a last one before the outlets end: velocity 0, no intent, the state, `incomplete` 1,
+/// stamped with the present time, `seq` that of the newest tick ([`NO_SEQ`](crate::NO_SEQ) before the first). Such a sample
+/// is no tick: it is neither in the ledger nor in a recording by Kalmind.
 ///
 /// `on_start` is run by the thread on itself before it makes the outlets: what it does to its own scheduling, the
 /// threads that liblsl starts for the outlets inherit.
@@ -184,7 +196,10 @@ pub fn spawn_lsl_publisher(
                 Err(error) => return drop(ready.send(Err(error))),
             };
             if ready.send(Ok(())).is_ok() {
-                Pusher { outlets, source, events, counts: &counts, clock }.run(&ledger, &stop);
+                let bin = Seconds::from_millis(layout.bin_ms);
+                let centre = Position([0.5, layout.height / 2.0]);
+                let heartbeats = CursorHeartbeats::new(bin, centre, clock.lsl());
+                Pusher { outlets, source, events, counts: &counts, clock, heartbeats }.run(&ledger, &stop);
             }
         }
     })?;
@@ -205,6 +220,7 @@ impl LslPublisher {
     pub fn counts(&self) -> LslCounts {
         LslCounts {
             ticks: self.counts.ticks.load(Ordering::Relaxed),
+            heartbeats: self.counts.heartbeats.load(Ordering::Relaxed),
             missed: self.counts.missed.load(Ordering::Relaxed),
             events: self.counts.events.load(Ordering::Relaxed),
             refused: self.counts.refused.load(Ordering::Relaxed),
@@ -272,6 +288,7 @@ struct Pusher<'a> {
     events: Receiver<Event>,
     counts: &'a Counts,
     clock: Clock,
+    heartbeats: CursorHeartbeats,
 }
 
 impl Pusher<'_> {
@@ -280,20 +297,55 @@ impl Pusher<'_> {
         loop {
             let last_round = stop.load(Ordering::Acquire);
             while let Some(publication) = self.source.next() {
-                if let Publication::Tick(tick) = publication {
-                    self.push_tick(&tick);
-                    writer.record(&tick, self.clock.lsl());
+                match publication {
+                    Publication::Tick(tick) => {
+                        self.push_tick(&tick);
+                        let now = self.clock.lsl();
+                        writer.record(&tick, now);
+                        self.heartbeats.tick(&tick.output, now);
+                    }
+                    Publication::Heartbeat(heartbeat) => {
+                        let now = self.clock.lsl();
+                        if self.heartbeats.heartbeat(&heartbeat, now) {
+                            self.push_heartbeat(now);
+                        }
+                    }
                 }
             }
             while let Ok(event) = self.events.try_recv() {
                 self.push_event(&event);
             }
             self.counts.missed.store(self.source.missed(), Ordering::Relaxed);
-            if last_round {
-                return;
+            let now = self.clock.lsl();
+            if last_round || self.heartbeats.due(now) {
+                self.push_heartbeat(now);
             }
-            thread::park_timeout(LONGEST_PARK);
+            if last_round {
+                return self.linger(now);
+            }
+            thread::park_timeout(self.heartbeats.wait(now).min(LONGEST_PARK));
         }
+    }
+
+    /// Lets liblsl send what was pushed last.
+    fn linger(&self, since: LslTime) {
+        let read =
+            self.outlets.cursors.iter().any(CursorOutlet::is_read) || self.outlets.events.have_consumers();
+        let mut left = LINGER.0;
+        while read && left > 0.0 {
+            thread::park_timeout(Duration::from_secs_f64(left));
+            left = LINGER.0 - (self.clock.lsl() - since).0;
+        }
+    }
+
+    fn push_heartbeat(&mut self, now: LslTime) {
+        let heartbeat = self.heartbeats.take(now);
+        for outlet in &mut self.outlets.cursors {
+            if let Err(error) = outlet.push_heartbeat(&heartbeat) {
+                note_refusal(self.counts, error);
+            }
+        }
+        self.counts.heartbeats.fetch_add(1, Ordering::Relaxed);
     }
 
     fn push_tick(&mut self, tick: &TickPublication) {

@@ -221,9 +221,9 @@ async fn event(State(app): State<Arc<App>>, request: Request) -> Response {
         Ok(body) => body,
         Err(refused) => return *refused,
     };
-    if matches!(body.kind, EventKind::Model | EventKind::Fault) {
+    if matches!(body.kind, EventKind::Model | EventKind::State | EventKind::Fault) {
         let refused = ControlRefused::Invalid(String::from(
-            "only the daemon tells of models and faults: kinds from outside are target, trial, task_block and operator",
+            "only the daemon tells of models, states and faults: kinds from outside are target, trial, task_block and operator",
         ));
         return refusal(&app, &refused);
     }

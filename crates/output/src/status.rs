@@ -17,6 +17,12 @@ pub(crate) fn status(app: &App) -> Value {
             (stage.stage.name().to_owned(), summary)
         })
         .collect();
+    let state_seconds: Map<String, Value> = app
+        .hub
+        .state_seconds()
+        .into_iter()
+        .map(|(state, seconds)| (state.name().to_owned(), json!(seconds)))
+        .collect();
     let mut clients = serde_json::to_value(app.counters.snapshot()).unwrap_or_default();
     clients["open_websockets"] = json!(app.open_websockets.load(Ordering::Relaxed));
     let own = json!({
@@ -34,6 +40,8 @@ pub(crate) fn status(app: &App) -> Value {
         "clock": {"lsl": app.hub.clock().lsl(), "unix": app.hub.clock().unix()},
         "state": newest.shown.state,
         "reason": newest.shown.reason.map(ReasonText),
+        "state_since": newest.times.since,
+        "state_seconds": state_seconds,
         "seq": newest.last_seq,
         "event_seq": newest.event_seq,
         "target": newest.target,

@@ -246,6 +246,7 @@ fn every_type_that_is_serialised_fits_its_schema() {
         EventKind::TaskBlock,
         EventKind::Operator,
         EventKind::Model,
+        EventKind::State,
         EventKind::Fault,
     ];
     for kind in kinds {

@@ -19,7 +19,10 @@ use kalmind_output::{
     CursorLayout, CursorOutletConfig, EventsOutletConfig, Ledger, LslError, LslPublisher, NO_NEWEST,
     PerChannel, spawn_lsl_publisher,
 };
-use kalmind_types::{Event, EventKind, LslTime, NumberFormat, OutputState, Publication};
+use kalmind_types::{
+    Actor, Cause, Event, EventKind, Heartbeat, LslTime, NumberFormat, OutputState, Position, Publication,
+    Reason,
+};
 use serde_json::{Value, json};
 
 mod fake;
@@ -48,13 +51,18 @@ fn on_a_network_of_its_own(name: &str) -> bool {
 }
 
 /// Starts the reader and waits until both its streams are open.
-fn start_reader(cursor: &str, ticks: u64, events: u64) -> (Child, BufReader<std::process::ChildStdout>) {
+fn start_reader(
+    cursor: &str,
+    ticks: u64,
+    events: u64,
+    heartbeats: u64,
+) -> (Child, BufReader<std::process::ChildStdout>) {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let python = root.join("../../.venv/bin/python");
     assert!(python.exists(), "{} is missing: `make test` sets it up", python.display());
     let mut reader = Command::new(python)
         .arg(root.join("tests/read_outlets.py"))
-        .args([cursor, "Kalmind-Events", &ticks.to_string(), &events.to_string()])
+        .args([cursor, "Kalmind-Events", &ticks.to_string(), &events.to_string(), &heartbeats.to_string()])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -129,7 +137,7 @@ fn another_process_reads_every_tick_and_event_from_the_first() {
     }
     let fixture = start(vec![CursorOutletConfig::default()]).unwrap();
     // both outlets are there before the first tick, so the reader misses nothing
-    let (reader, output) = start_reader("Kalmind-Cursor", TICKS, 2);
+    let (reader, output) = start_reader("Kalmind-Cursor", TICKS, 2, 0);
     let stamps: Vec<f64> = (0..TICKS).map(|seq| fixture.tick(seq).0).collect();
     let event = |event_seq, data| Event::new(LslTime(1234.5), event_seq, EventKind::Target, data);
     let events =
@@ -216,7 +224,7 @@ fn an_outlet_takes_the_place_of_another_programs() {
         ..CursorOutletConfig::default()
     };
     let fixture = start(vec![CursorOutletConfig::default(), other]).unwrap();
-    let (reader, output) = start_reader("OtherDecoder", 3, 1);
+    let (reader, output) = start_reader("OtherDecoder", 3, 1, 0);
     for seq in 0..3 {
         fixture.tick(seq);
     }
@@ -233,6 +241,56 @@ fn an_outlet_takes_the_place_of_another_programs() {
         let expected = [velocity[1], velocity[0]].map(|value| f64::from((value * 1920.0) as f32));
         assert_eq!(seen["rows"][seq as usize], json!(expected), "tick {seq}");
     }
+}
+
+/// What a reader of an outlet with these channels sees after three ticks in control and a state in which nothing moves.
+fn standing(format: NumberFormat, channels: &[&str]) -> Value {
+    let outlet = CursorOutletConfig {
+        format,
+        scale: 1920.0,
+        channels: Some(channels.iter().map(|label| String::from(*label)).collect()),
+        ..CursorOutletConfig::default()
+    };
+    let fixture = start(vec![outlet]).unwrap();
+    let (reader, output) = start_reader("Kalmind-Cursor", 3, 0, 3);
+    for seq in 0..3 {
+        fixture.tick(seq);
+    }
+    let stale = Some(Reason { cause: Cause::InputNotFresh, by: Actor::Daemon });
+    fixture
+        .ticks
+        .send(Publication::Heartbeat(Heartbeat {
+            time: clock().lsl(),
+            state: OutputState::Stale,
+            reason: stale,
+            last_seq: Some(2),
+            position: Position([0.25, 0.5]),
+        }))
+        .unwrap();
+    let seen = what_it_saw(reader, output);
+    let counts = fixture.publisher.stop();
+    assert_eq!((counts.ticks, fixture.ledger.snapshot().ticks), (3, 3), "no heartbeat counts as a tick");
+    assert!(counts.heartbeats >= 4, "those read, and the last one");
+    seen
+}
+
+#[test]
+fn without_ticks_every_reader_is_told_that_the_cursor_stands_still() {
+    if !on_a_network_of_its_own("without_ticks_every_reader_is_told_that_the_cursor_stands_still") {
+        return;
+    }
+    let channels =
+        ["vx", "vy", "x", "intent_vx", "intent_valid", "click", "state", "incomplete", "newest", "seq"];
+    for format in [NumberFormat::Double64, NumberFormat::Float32] {
+        let seen = standing(format, &channels);
+        assert_eq!(seen["gated"], "false", "whoever reads the state can tell");
+        let row = [0.0, 0.0, 480.0, 0.0, 0.0, 0.0, 4.0, 1.0, NO_NEWEST, 2.0];
+        assert_eq!(seen["standing"], json!([row, row, row]));
+    }
+    let seen = standing(NumberFormat::Double64, &["vx", "vy", "intent_vy", "intent_valid"]);
+    assert_eq!(seen["gated"], "true");
+    assert_eq!(seen["rows"][0][3], 1.0, "in control the intent is there");
+    assert_eq!(seen["standing"][0], json!([0.0, 0.0, 0.0, 0.0]));
 }
 
 #[test]

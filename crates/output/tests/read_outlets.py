@@ -1,6 +1,8 @@
 """Reads the cursor and events outlets through pylsl and prints what it saw as one JSON document.
 
-Usage: read_outlets.py CURSOR_NAME EVENTS_NAME TICKS EVENTS. Prints "ready" once both streams are open.
+Usage: read_outlets.py CURSOR_NAME EVENTS_NAME TICKS EVENTS [HEARTBEATS]. Prints "ready" once both streams are open. Samples
+without a tick (the same `seq` as before; where there is no such channel, velocity 0) come apart: the first HEARTBEATS after
+the last tick.
 """
 
 import json
@@ -9,6 +11,7 @@ import sys
 import pylsl
 
 cursor_name, events_name, ticks, events = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+heartbeats = int(sys.argv[5]) if len(sys.argv) > 5 else 0
 
 
 def find(name):
@@ -42,14 +45,26 @@ print("ready", flush=True)
 info = cursor.info(timeout=20)
 desc = info.desc()
 channels = list(children(desc.child("channels"), "channel"))
-rows, stamps = read(cursor, ticks)
+labels = [channel.child_value("label") for channel in channels]
+rows, stamps, standing, seq = [], [], [], -1
+while len(rows) < ticks or len(standing) < heartbeats:
+    (row,), (stamp,) = read(cursor, 1)
+    values = dict(zip(labels, row))
+    if values["seq"] == seq if "seq" in values else values["vx"] == values["vy"] == 0:
+        standing += [row] if len(rows) == ticks else []
+    else:
+        rows.append(row)
+        stamps.append(stamp)
+        seq = values.get("seq", seq)
 texts, event_stamps = read(event, events)
 document = {
     "type": info.type(),
     "rate": info.nominal_srate(),
     "format": info.channel_format(),
     "source_id": info.source_id(),
-    "labels": [channel.child_value("label") for channel in channels],
+    "labels": labels,
+    "gated": desc.child("intent").child_value("gated"),
+    "standing": standing,
     "units": [channel.child_value("unit") for channel in channels],
     "can_drop_samples": desc.child("synchronization").child_value("can_drop_samples"),
     "session": desc.child("kalmind").child_value("session"),

@@ -99,7 +99,7 @@ impl MarkerTable {
 /// | `target` | `{"position": [x, y], "radius": r}` or `{"position": null}` | shows a target (workspace widths; the radius is 0.06 unless given), or takes it away |
 /// | `trial` | `{"trial": n, "phase": "start" \| "end", "result": "acquired" \| "timeout" \| null}` | a trial begins or ends |
 /// | `task_block` | `{"block": "signal_check" \| "open_loop" \| "closed_loop" \| "evaluation" \| "typing", "phase": "start" \| "end"}` | a block begins or ends; its name says what moves the cursor |
-/// | `operator` | `{"action": "stop" \| "idle" \| "calibrating" \| "control"}` | latches a stop, or asks for a mode; never clears a latched hold |
+/// | `operator` | `{"action": "stop" \| "idle" \| "calibrating" \| "control" \| "resume"}` | latches a stop, asks for a mode, or (where the configuration lets a task) goes on after a long silence of the input; never clears a latched hold |
 ///
 /// Any other kind or key is an error: a task program learns at once that it was not understood.
 ///
@@ -251,6 +251,7 @@ mod tests {
             TaskEventContent::Trial { trial: 3, phase: Phase::End, result: Some(TrialResult::Timeout) },
             TaskEventContent::TaskBlock { block: TaskBlock::OpenLoop, phase: Phase::Start },
             TaskEventContent::Operator(OperatorAction::Stop),
+            TaskEventContent::Operator(OperatorAction::Resume),
         ] {
             let event = crate::TaskEvent { time: LslTime(1.0), content: content.clone() }.into_event(4);
             let marker = parse(&serde_json::to_string(&event).unwrap()).unwrap();
@@ -290,7 +291,7 @@ mod tests {
             (r#"{"kind":"target","data":{"position":[0.5,0.5],"size":1}}"#, "unknown field `size`"),
             (r#"{"kind":"trial","data":{"trial":-1,"phase":"start"}}"#, "invalid value"),
             (r#"{"kind":"task_block","data":{"block":"lunch","phase":"start"}}"#, "unknown variant `lunch`"),
-            (r#"{"kind":"operator","data":{"action":"resume"}}"#, "unknown variant `resume`"),
+            (r#"{"kind":"operator","data":{"action":"restart"}}"#, "unknown variant `restart`"),
             (r#"{"kind":"model","data":{}}"#, "a task may send"),
             (r#"{"type":"state","kind":"target","data":{"position":null}}"#, "only \"event\""),
             (r#"{"time":-3,"kind":"target","data":{"position":null}}"#, "no LSL time"),

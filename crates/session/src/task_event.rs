@@ -1,6 +1,6 @@
 //! What a task tells: targets, trials, blocks and what it asks of the daemon, as typed values.
 
-use kalmind_types::{Event, EventKind, LslTime, Mode, Target};
+use kalmind_types::{Event, EventKind, LslTime, Target};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -28,18 +28,9 @@ pub enum OperatorAction {
     Calibrating,
     /// Ask for the mode `control`.
     Control,
-}
-
-impl OperatorAction {
-    /// The mode asked for; none for a stop.
-    pub fn mode(self) -> Option<Mode> {
-        match self {
-            Self::Stop => None,
-            Self::Idle => Some(Mode::Idle),
-            Self::Calibrating => Some(Mode::Calibrating),
-            Self::Control => Some(Mode::Control),
-        }
-    }
+    /// Agree to go on, in the mode asked for last, after a silence of the input that was too long to end by itself. Needs
+    /// the configuration's leave; clears neither a stop nor a fault.
+    Resume,
 }
 
 /// What a task event says.

@@ -18,7 +18,10 @@ pub enum EventKind {
     Operator,
     /// A model was fitted, loaded, swapped or undone: data {action, hash, decoder, ...}.
     Model,
-    /// Something broke or recovered: data {state, reason, ...}.
+    /// The output's state or its reason changed, other than to `fault`: stale input, a recovery, a stop, a request that
+    /// took effect. Data {state, reason, cause, by, previous, since, awaits, seq, message}.
+    State,
+    /// Something broke: the output's state became `fault`. Data as of `state`.
     Fault,
 }
 

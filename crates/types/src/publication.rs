@@ -43,6 +43,25 @@ pub struct Heartbeat {
     pub position: Position,
 }
 
+/// Another state than before, or another reason for it: every change that clients are shown, once.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StateChange {
+    /// When, on the local clock. Never before the change before it.
+    pub time: LslTime,
+    /// The state now.
+    pub state: OutputState,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// The state before.
+    pub previous: OutputState,
+    /// Why it was that.
+    pub previous_reason: Option<Reason>,
+    /// When what was shown before began: the time of the change before, or the start of the run.
+    pub since: LslTime,
+    /// The newest tick, which need not be the one that brought the change: without ticks there is none.
+    pub seq: Option<u64>,
+}
+
 /// What the tick thread hands to the publishers. `Copy` and of fixed size: passing it on allocates nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

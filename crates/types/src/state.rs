@@ -17,7 +17,7 @@ pub enum OutputState {
     Control = 2,
     /// Stopped by someone; waits for a resume.
     Hold = 3,
-    /// The input is not fresh.
+    /// No usable signal, or one that was away for so long that the operator has to agree to go on.
     Stale = 4,
     /// Something broke inside; waits for the operator.
     Fault = 5,
@@ -112,6 +112,12 @@ pub enum Cause {
     Stopped = 1,
     /// No complete bin for longer than `stale_after_ms`.
     InputNotFresh = 2,
+    /// Complete bins come again after several silences in a row, not yet for long enough to go on.
+    InputUnsteady = 9,
+    /// The signal is back after a silence of more than `auto_resume_ms`: the operator has to agree to go on.
+    AwaitsResume = 10,
+    /// STOP, and beside it the signal is back and waits for the operator.
+    StoppedAndAwaitsResume = 11,
     /// The decoder gave a number that is not finite.
     NotFinite = 3,
     /// A panic was caught on the tick.
@@ -135,27 +141,73 @@ pub struct Reason {
     pub by: Actor,
 }
 
+impl Reason {
+    /// Whether nothing but an operator (or a task that is allowed to) leads out of it.
+    #[must_use]
+    pub fn awaits_resume(self) -> bool {
+        match self.cause {
+            Cause::Stopped
+            | Cause::NotFinite
+            | Cause::Panicked
+            | Cause::TickSilent
+            | Cause::StoppedAndNotFresh
+            | Cause::AwaitsResume
+            | Cause::StoppedAndAwaitsResume => true,
+            Cause::Requested
+            | Cause::InputNotFresh
+            | Cause::InputUnsteady
+            | Cause::NoModel
+            | Cause::ShuttingDown => false,
+        }
+    }
+}
+
+/// What happened and what to do, for the page and for logs. The same words as long as it lasts: how long that is stands in
+/// the event.
 impl fmt::Display for Reason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cause = match self.cause {
-            Cause::Requested => "requested",
-            Cause::Stopped => "stopped",
-            Cause::InputNotFresh => "input not fresh",
-            Cause::NotFinite => "decoder output not finite",
-            Cause::Panicked => "panic on the tick",
-            Cause::NoModel => "no model loaded",
-            Cause::ShuttingDown => "shutting down",
-            Cause::TickSilent => "tick thread silent",
-            Cause::StoppedAndNotFresh => "input not fresh, and stopped",
-        };
-        let by = match self.by {
-            Actor::Configuration => "configuration",
-            Actor::Operator => "operator",
-            Actor::Client => "client",
-            Actor::Task => "task",
-            Actor::Signal => "signal",
-            Actor::Daemon => "daemon",
-        };
-        write!(formatter, "{cause} by {by}")
+        let by = self.by;
+        match self.cause {
+            Cause::Requested => write!(formatter, "requested by {by}"),
+            Cause::Stopped => write!(formatter, "stopped by {by}"),
+            Cause::InputNotFresh => {
+                formatter.write_str("no usable signal: the cursor stands still until it is back")
+            }
+            Cause::InputUnsteady => formatter.write_str(
+                "the signal comes and goes: the cursor goes on when it has been steady for a second",
+            ),
+            Cause::AwaitsResume => formatter.write_str(
+                "the signal is back; waiting for the operator to resume: press Resume (it was away for longer than \
+                 auto_resume_ms)",
+            ),
+            Cause::NotFinite => formatter.write_str(
+                "the decoder gave a number that is not finite: press Resume to start it anew, or load another model",
+            ),
+            Cause::Panicked => {
+                formatter.write_str("an error inside Kalmind was caught: press Resume, and report it with the log")
+            }
+            Cause::NoModel => formatter.write_str("no model to control with: calibrate, or set [decoder] model"),
+            Cause::ShuttingDown => formatter.write_str("Kalmind is ending"),
+            Cause::TickSilent => formatter
+                .write_str("decoding stood still for more than a second: press Resume when it runs again"),
+            Cause::StoppedAndNotFresh => write!(formatter, "stopped by {by}, and no usable signal"),
+            Cause::StoppedAndAwaitsResume => write!(
+                formatter,
+                "stopped by {by}; the signal was away and is back; waiting for the operator to resume: press Resume"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Configuration => "configuration",
+            Self::Operator => "operator",
+            Self::Client => "client",
+            Self::Task => "task",
+            Self::Signal => "signal",
+            Self::Daemon => "Kalmind",
+        })
     }
 }

@@ -154,9 +154,17 @@ pub enum Command {
     SwapModel(ModelId),
     /// Go back to the model before the last swap.
     UndoModel,
+    /// On the local clock there was no complete bin for so long that clients were shown `stale`, whatever the stamps say.
+    InputNotFresh,
     /// On the local clock there was no complete bin for so long that the operator has to agree to go on, whatever the
     /// stamps say.
     InputWasSilent,
+    /// Go on after a long silence of the input without the operator: from a task that is allowed to. Clears neither a stop
+    /// nor a fault.
+    AcceptInput {
+        /// Who.
+        by: Actor,
+    },
     /// Something outside the step broke.
     Fault(Cause),
 }

@@ -108,7 +108,9 @@ table! {
     pub struct Safety {
         /// Time without a complete bin after which the cursor stands still as `stale`, in milliseconds.
         stale_after_ms: Option<f64> = None, in Rule::Between(1.0, 60_000.0), or "max(100, 3 bins)";
-        /// A `stale` state shorter than this ends by itself, in milliseconds; a longer one waits for the operator.
+        /// A `stale` state shorter than this ends by itself, in milliseconds; a longer one waits for the operator. A sender
+        /// that is started anew is away for 2 to 5 s. Longer is for where nobody can be hurt: simulation, replay,
+        /// development.
         auto_resume_ms: f64 = 2000.0, in Rule::Between(0.0, 3_600_000.0);
     }
 }

@@ -69,7 +69,7 @@ table! {
 }
 
 table! {
-    /// An LSL outlet of the cursor, one sample a tick; one table for each outlet. Without any there is one, named after
+    /// An LSL outlet of the cursor, one sample a tick, and without ticks one every 100 ms with velocity 0; one table for each outlet. Without any there is one, named after
     /// the instance; `lsl = []` under `[output]` switches it off.
     pub struct CursorOutlet {
         /// The stream's name; no two outlets alike.
@@ -93,6 +93,9 @@ table! {
         offset: PerChannel = PerChannel::Cursor(0.0), in Rule::Between(-1e9, 1e9);
         /// Labels of the channels to send, in their order.
         channels: Option<Vec<String>> = None, or "all channels";
+        /// Whether intent and covariance are 0, and `intent_valid` too, while the state lets nothing move the cursor (STOP,
+        /// stale input, fault, idle). Without the channel `state` a reader cannot know, and would go on.
+        gated: Option<bool> = None, or "true where `channels` leaves out `state`, else false";
     }
 }
 

@@ -75,7 +75,7 @@ pub enum TrialResult {
 
 choices!(TrialResult { Acquired => "acquired", Timeout => "timeout" });
 
-/// What a task asks of the cursor. A task never resumes what was stopped.
+/// What a task asks of the cursor. A task never resumes what was stopped or broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperatorAction {
     /// STOP.
@@ -86,6 +86,8 @@ pub enum OperatorAction {
     Calibrating,
     /// `control`.
     Control,
+    /// Go on after a long silence of the input; see `[task] may_resume`.
+    Resume,
 }
 
 choices!(OperatorAction {
@@ -93,6 +95,7 @@ choices!(OperatorAction {
     Idle => "idle",
     Calibrating => "calibrating",
     Control => "control",
+    Resume => "resume",
 });
 
 table! {
@@ -177,6 +180,7 @@ impl OperatorAction {
             Self::Idle => "idle",
             Self::Calibrating => "calibrating",
             Self::Control => "control",
+            Self::Resume => "resume",
         }
     }
 }
@@ -228,6 +232,9 @@ table! {
         predicate: Option<String> = None, or "any";
         /// What is fitted when an `open_loop` block ends, as on the command line (`dkf-nw:form=robust`).
         decoder: String = "kalman-steady".to_owned(), in Rule::Decoder;
+        /// Whether the task may let the cursor go on after a silence of the input of more than `[safety] auto_resume_ms`, by
+        /// asking for `resume`, `control`, `calibrating` or a block. It never clears a STOP or a fault.
+        may_resume: bool = false;
         /// What the program's own texts mean.
         markers: BTreeMap<String, Marker> = BTreeMap::new();
         /// Targets as numbers.

@@ -20,14 +20,14 @@ use kalmind_engine::StagedModel;
 use kalmind_filter::{DecoderSpec, FitSettings, LabelLaw};
 use kalmind_output::DecoderInfo;
 use kalmind_session::{
-    Calibration, CalibrationOptions, CalibrationTick, Phase, Radial8, Radial8Options, Radial8Tick, TaskBlock,
-    TaskEventContent, TaskStep,
+    Calibration, CalibrationOptions, CalibrationTick, OperatorAction, Phase, Radial8, Radial8Options,
+    Radial8Tick, TaskBlock, TaskEventContent, TaskStep,
 };
 use kalmind_types::{
     Actor, Command, CursorDrive, EventKind, LslTime, Mode, OutputState, Seconds, Target, TaskState,
     TickOutput,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
 
@@ -81,6 +81,8 @@ pub struct DeskSettings {
     pub position: PositionSlot,
     /// Share of features without a valid value above which a bin does not train the decoder.
     pub max_masked: f64,
+    /// Whether a task may go on after a long silence of the input, without the operator.
+    pub task_may_resume: bool,
 }
 
 /// The desk.
@@ -106,7 +108,6 @@ pub struct Desk {
     features: Vec<f64>,
     wanted: Option<Mode>,
     newest: LslTime,
-    shown: Option<(OutputState, Option<kalmind_types::Reason>)>,
 }
 
 impl Desk {
@@ -141,7 +142,6 @@ impl Desk {
             features: Vec::new(),
             wanted: None,
             newest: LslTime::default(),
-            shown: None,
         }
     }
 
@@ -190,7 +190,7 @@ impl Desk {
         }
     }
 
-    /// A task by others: its targets, blocks and requests. It never clears a latched hold.
+    /// A task by others: its targets, blocks and requests. It never clears a stop or a fault.
     fn follow_task(&mut self, time: LslTime, content: &TaskEventContent) {
         match *content {
             TaskEventContent::Target(target) => self.announce(time, target),
@@ -200,16 +200,30 @@ impl Desk {
             }
             TaskEventContent::TaskBlock { block, phase: Phase::Start } => self.begin_block(block),
             TaskEventContent::TaskBlock { block, phase: Phase::End } => self.end_block(block),
-            TaskEventContent::Operator(action) => match action.mode() {
-                None => {
-                    self.stop.set(Actor::Task);
-                    self.queues.tick.wake();
-                }
-                Some(mode) => {
-                    self.wanted = Some(mode);
-                    self.command(Command::Request { mode, resume: false, by: Actor::Task });
-                }
-            },
+            TaskEventContent::Operator(OperatorAction::Stop) => {
+                self.stop.set(Actor::Task);
+                self.queues.tick.wake();
+            }
+            TaskEventContent::Operator(OperatorAction::Resume) => self.accept_input(),
+            TaskEventContent::Operator(OperatorAction::Idle) => self.task_asks_for(Mode::Idle),
+            TaskEventContent::Operator(OperatorAction::Calibrating) => self.task_asks_for(Mode::Calibrating),
+            TaskEventContent::Operator(OperatorAction::Control) => self.task_asks_for(Mode::Control),
+        }
+    }
+
+    /// A task asks for a mode. Where it may, it agrees by that to go on after a long silence of the input.
+    fn task_asks_for(&mut self, mode: Mode) {
+        self.wanted = Some(mode);
+        if OutputState::from(mode).moves() {
+            self.accept_input();
+        }
+        self.command(Command::Request { mode, resume: false, by: Actor::Task });
+    }
+
+    /// A task agrees to go on after a long silence of the input; it counts where the configuration lets it.
+    fn accept_input(&mut self) {
+        if self.settings.task_may_resume {
+            self.command(Command::AcceptInput { by: Actor::Task });
         }
     }
 
@@ -257,8 +271,7 @@ impl Desk {
             self.calibration = Some(Calibration::new(options, features));
         }
         self.command(Command::Task(TaskState { target: self.target, drive: block.drive() }));
-        self.wanted = Some(block.mode());
-        self.command(Command::Request { mode: block.mode(), resume: false, by: Actor::Task });
+        self.task_asks_for(block.mode());
     }
 
     fn end_block(&mut self, block: TaskBlock) {
@@ -346,7 +359,6 @@ impl Desk {
     fn handle_record(&mut self, record: &TickRecord) {
         let output = &record.published.output;
         self.newest = output.time;
-        self.note_state(output);
         self.show_announced(output.time);
         // one for each tick: older ones have been overwritten, so this never fills the way to the tick
         if let Some(position) = self.settings.position.take() {
@@ -431,22 +443,6 @@ impl Desk {
         }
         for command in step.commands {
             self.command(command);
-        }
-    }
-
-    /// Tells clients of faults, stale input and recoveries: states that nobody asked for.
-    fn note_state(&mut self, output: &TickOutput) {
-        let shown = (output.state, output.reason);
-        let before = self.shown.replace(shown);
-        let unasked = |state: OutputState| matches!(state, OutputState::Stale | OutputState::Fault);
-        if let Some((before, _)) = before
-            && before != output.state
-            && (unasked(before) || unasked(output.state))
-        {
-            let reason: Value = output.reason.map_or(Value::Null, |reason| Value::String(reason.to_string()));
-            let data =
-                json!({ "state": output.state, "before": before, "reason": reason, "seq": output.seq });
-            self.events.publish(output.time, EventKind::Fault, data);
         }
     }
 

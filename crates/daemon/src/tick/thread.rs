@@ -29,7 +29,7 @@ use kalmind_acquisition::{
 };
 use kalmind_engine::{BinCounts, Binner, Engine, StagedModel};
 use kalmind_types::{
-    BinClose, Cause, Command, Heartbeat, LslTime, MAX_COMMANDS, MAX_STREAMS, OutputState, Publication,
+    Actor, BinClose, Cause, Command, Heartbeat, LslTime, MAX_COMMANDS, MAX_STREAMS, OutputState, Publication,
     Reason, SampleBlock, Seconds, StageTimes, TickInput, TickOutput, TickPublication,
 };
 
@@ -40,7 +40,7 @@ const HEARTBEAT: Seconds = Seconds(0.1);
 /// The longest park: how often the thread looks at the clock when nothing wakes it.
 const LONGEST_PARK: Seconds = Seconds(0.02);
 /// Places among a tick's commands are kept for a stop and for what the thread itself notices.
-const COMMANDS_PER_TICK: usize = MAX_COMMANDS - 4;
+const COMMANDS_PER_TICK: usize = MAX_COMMANDS - 5;
 
 /// The tick thread was silent for so long that clients were told of a fault; then it is one.
 const SILENT: Seconds = Seconds(1.0);
@@ -130,6 +130,8 @@ struct Round {
     pending: ArrayVec<Command, MAX_COMMANDS>,
     /// When the newest complete bin was handled; none before the first.
     last_complete: Option<LslTime>,
+    /// Whether a silence that is shown has been entered for the tick that ends it.
+    silence_shown: bool,
     /// Whether a long silence has been entered for the tick that ends it.
     silence_noted: bool,
     /// When the thread last looked around.
@@ -149,6 +151,7 @@ impl TickThread {
             input: TickInput::empty(),
             pending: ArrayVec::new(),
             last_complete: None,
+            silence_shown: false,
             silence_noted: false,
             awake: start,
             last_sent: start,
@@ -159,10 +162,10 @@ impl TickThread {
         while !self.end.load(Ordering::Acquire) {
             if catch_unwind(AssertUnwindSafe(|| self.round(&mut round))).is_err() {
                 self.counts.panics.fetch_add(1, Ordering::Relaxed);
-                // enters through the next tick's input like everything else; a full list already holds a stop
-                let _full = round.pending.try_push(Command::Fault(Cause::Panicked));
+                // enters through the next tick's input like everything else
+                round.notice(Command::Fault(Cause::Panicked));
             }
-            std::thread::park_timeout(self.park_time(clock::now()));
+            std::thread::park_timeout(self.park_time(&round, clock::now()));
         }
     }
 
@@ -170,7 +173,7 @@ impl TickThread {
     fn round(&mut self, round: &mut Round) {
         let mut now = clock::now();
         if (now - round.awake).0 > SILENT.0 {
-            let _full = round.pending.try_push(Command::Fault(Cause::TickSilent));
+            round.notice(Command::Fault(Cause::TickSilent));
         }
         round.awake = now;
         self.take_in(round);
@@ -219,9 +222,7 @@ impl TickThread {
             round.pend(queued, self.stop.stops());
         }
         if let Some(by) = self.stop.take() {
-            round.forget_resumes();
-            // places are kept for it; where they are taken, a stop is among what waits
-            let _already_stopping = round.pending.try_push(Command::Stop { by });
+            round.stop(by);
         }
         while let Some(model) = self.queues.models.pop() {
             let unused = match self.engine.stage(model) {
@@ -263,6 +264,7 @@ impl TickThread {
         if !output.incomplete {
             round.last_complete = Some(decoded);
             round.silence_noted = false;
+            round.silence_shown = false;
         }
         round.last_sent = decoded;
         round.last_seq = Some(output.seq);
@@ -307,21 +309,20 @@ impl TickThread {
         }
     }
 
+    /// How long there may be no complete bin on the local clock before clients are shown `stale`.
+    fn silence_limit(&self) -> f64 {
+        self.engine.stale_after().0 + self.width.0
+    }
+
     /// Without ticks: the state as pending commands and silence would make it, at once when it changes.
     fn show_signs_of_life(&mut self, round: &mut Round, now: LslTime) {
-        let mut states = self.engine.states();
-        let limit = self.engine.stale_after().0 + self.width.0;
-        if round.last_complete.is_some_and(|last| (now - last).0 > limit) {
-            states.input_not_fresh();
+        if round.last_complete.is_some_and(|last| (now - last).0 > self.silence_limit())
+            && !round.silence_shown
+        {
+            // what clients are shown now enters the next tick, which would else know of it by its stamps only
+            round.silence_shown = round.pending.try_push(Command::InputNotFresh).is_ok();
         }
-        for command in &round.pending {
-            match *command {
-                Command::Stop { by } => states.stop(by),
-                Command::Request { mode, resume, by } => states.request(mode, resume, by),
-                Command::Fault(cause) => states.fault(cause),
-                _ => {}
-            }
-        }
+        let states = self.engine.preview(&round.pending);
         let shown = states.shown();
         if shown == round.shown && (now - round.last_sent).0 < HEARTBEAT.0 {
             return;
@@ -340,10 +341,15 @@ impl TickThread {
         }
     }
 
-    fn park_time(&self, now: LslTime) -> Duration {
+    fn park_time(&self, round: &Round, now: LslTime) -> Duration {
         let until_deadline =
             self.binner.next_deadline().map_or(LONGEST_PARK.0, |deadline| (deadline - now).0);
-        Duration::from_secs_f64(until_deadline.clamp(0.0, LONGEST_PARK.0))
+        // a little past it, so that the wake-up finds it passed
+        let until_silent = round
+            .last_complete
+            .filter(|_| !round.silence_shown)
+            .map_or(LONGEST_PARK.0, |last| self.silence_limit() + 0.000_5 - (now - last).0);
+        Duration::from_secs_f64(until_deadline.min(until_silent.max(0.000_5)).clamp(0.0, LONGEST_PARK.0))
     }
 }
 
@@ -365,6 +371,22 @@ impl Round {
         let _full = self.pending.try_push(command);
     }
 
+    /// Enters what the thread itself has noticed, once and behind everything else: a place is kept for each, and a resume
+    /// that waits is older.
+    fn notice(&mut self, command: Command) {
+        self.pending.retain(|pending| *pending != command);
+        let _a_place_is_kept = self.pending.try_push(command);
+    }
+
+    /// A stop is newer than every resume that waits. One stop in force is as good as many, so stops without ticks take one
+    /// place, and what else is noticed meanwhile finds its own.
+    fn stop(&mut self, by: Actor) {
+        self.forget_resumes();
+        if !self.pending.iter().any(|command| matches!(command, Command::Stop { .. })) {
+            let _a_place_is_kept = self.pending.try_push(Command::Stop { by });
+        }
+    }
+
     /// A stop is newer than every resume that waits.
     fn forget_resumes(&mut self) {
         for command in &mut self.pending {
@@ -377,7 +399,7 @@ impl Round {
 
 #[cfg(test)]
 mod tests {
-    use kalmind_types::{Actor, Mode, Position, Target, TaskState};
+    use kalmind_types::{Mode, Position, Target, TaskState};
 
     use super::*;
 
@@ -386,6 +408,7 @@ mod tests {
             input: TickInput::empty(),
             pending: ArrayVec::new(),
             last_complete: None,
+            silence_shown: false,
             silence_noted: false,
             awake: LslTime(0.0),
             last_sent: LslTime(0.0),
@@ -409,6 +432,25 @@ mod tests {
         assert_eq!(round.pending.as_slice(), [cleared, resume()]);
         round.forget_resumes();
         assert_eq!(round.pending.as_slice(), [cleared, cleared]);
+    }
+
+    #[test]
+    fn many_stops_without_ticks_take_one_place_and_leave_room_for_what_is_noticed() {
+        let mut round = round();
+        for number in 0..COMMANDS_PER_TICK {
+            let place = Position([number as f64, 0.0]);
+            round.pend(QueuedCommand { command: Command::PlaceCursor(place), stops: 0 }, 0);
+        }
+        (0..100).for_each(|_| round.stop(Actor::Client));
+        for noticed in [
+            Command::InputNotFresh,
+            Command::InputWasSilent,
+            Command::Fault(Cause::TickSilent),
+            Command::Fault(Cause::Panicked),
+        ] {
+            assert!(round.pending.try_push(noticed).is_ok(), "{noticed:?}");
+        }
+        assert!(round.pending.contains(&Command::Stop { by: Actor::Client }));
     }
 
     #[test]

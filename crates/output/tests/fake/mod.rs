@@ -276,7 +276,7 @@ impl FakeDaemon {
         let ledger = Arc::new(Ledger::new().unwrap());
         let steering: Arc<dyn Controls> = Arc::<FakeControls>::clone(&controls);
         let server = start_server(config, hub.clone(), steering, Arc::clone(&ledger))?;
-        let bridge = hub.spawn_bridge(Box::new(ChannelSource(receiver))).unwrap();
+        let bridge = hub.spawn_bridge(Box::new(ChannelSource(receiver)), Box::new(|_| {})).unwrap();
         controls.bridge.set(bridge.thread().unwrap().clone()).unwrap();
         Ok(Self { server, controls, hub, ledger, bridge })
     }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use hdrhistogram::Histogram;
 use kalmind_session::{MarkerTable, Phase, TaskBlock, TaskEventContent, TrialResult, parse_marker};
 use kalmind_types::{Event, EventKind, OutputState, Position, StreamHealth, Target};
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::recorded::{
@@ -83,6 +84,40 @@ impl Aim {
     }
 }
 
+/// When which state was shown: as the events say, which are told when it happens; where a recording has none, as the ticks say.
+#[derive(Clone, Debug)]
+struct StateCourse {
+    begin: f64,
+    start: OutputState,
+    events: Vec<(f64, OutputState)>,
+    ticks: Vec<(f64, OutputState)>,
+    /// The newest time of all.
+    end: f64,
+}
+
+impl StateCourse {
+    /// Seconds in each state, by code, and each stay in `stale`.
+    fn times(&self) -> ([f64; 6], Vec<f64>) {
+        let changes = if self.events.is_empty() { &self.ticks } else { &self.events };
+        let (mut seconds, mut stale, mut stay) = ([0.0; 6], Vec::new(), 0.0);
+        let (mut since, mut state) = (self.begin, self.start);
+        let end = [(self.end, OutputState::Idle)];
+        for (index, (time, next)) in changes.iter().chain(&end).enumerate() {
+            // a damaged recording may hold any time
+            let time = time.clamp(since, self.end.max(since));
+            seconds[usize::from(state.code())] += time - since;
+            if state == OutputState::Stale {
+                stay += time - since;
+            }
+            if stay > 0.0 && (*next != OutputState::Stale || index == changes.len()) {
+                stale.push(core::mem::take(&mut stay));
+            }
+            (since, state) = (time, *next);
+        }
+        (seconds, stale)
+    }
+}
+
 /// What a session comes to.
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -95,8 +130,11 @@ pub(super) struct Facts {
     pub(super) nonfinite: u64,
     pub(super) epochs: u32,
     pub(super) seconds: Vec<Second>,
-    /// Seconds in each output state, by code.
+    /// Seconds in each output state, by code, on the clock of the machine that recorded: whether ticks came or not.
     pub(super) states: [f64; 6],
+    /// Times without a usable signal while something would have moved the cursor, or not: each stay in `stale`, in seconds.
+    pub(super) stale: Vec<f64>,
+    course: StateCourse,
     pub(super) streams: Vec<StreamFacts>,
     /// Latencies in microseconds: from the deciding sample's arrival to the tick's begin, and decoding.
     pub(super) wait_us: Histogram<u64>,
@@ -171,6 +209,7 @@ pub(super) fn gather(path: &Path) -> Result<Facts, ReadError> {
             }
         }
     }
+    (facts.states, facts.stale) = facts.course.times();
     if let Some((start, trial)) = facts.running.take() {
         let seconds = facts.end - start;
         facts.trials.push(Trial { seconds, ..trial });
@@ -198,6 +237,14 @@ impl Facts {
             epochs: 0,
             seconds: Vec::new(),
             states: [0.0; 6],
+            stale: Vec::new(),
+            course: StateCourse {
+                begin: session.clock.lsl,
+                start: session.engine.start.into(),
+                events: Vec::new(),
+                ticks: Vec::new(),
+                end: session.clock.lsl,
+            },
             streams: streams.collect(),
             wait_us: histogram(),
             decode_us: histogram(),
@@ -253,6 +300,7 @@ impl Facts {
     }
 
     fn take_tick(&mut self, tick: Box<TickDocument<'static>>) {
+        self.course.end = self.course.end.max(tick.decoded.0);
         let input = &tick.input;
         if self.ticks == 0 {
             self.begin = input.start.0;
@@ -296,8 +344,10 @@ impl Facts {
         let Some(tick) = self.waiting.take() else { return };
         let value = |channel: Option<usize>| channel.and_then(|channel| values.get(channel)).copied();
         let code = value(self.channels.state).unwrap_or(0.0) as usize;
-        if let Some(seconds) = self.states.get_mut(code) {
-            *seconds += (tick.input.time - tick.input.start).0.clamp(0.0, 1.0);
+        if let Some(state) = OutputState::ALL.get(code)
+            && self.course.ticks.last().is_none_or(|(_, last)| last != state)
+        {
+            self.course.ticks.push((tick.decoded.0, *state));
         }
         let (Some(x), Some(y)) = (value(self.channels.x), value(self.channels.y)) else { return };
         if let Some((_, trial)) = &mut self.running {
@@ -361,8 +411,40 @@ impl Facts {
                 TaskEventContent::Operator(_) => {}
             }
         }
+        // older recordings have events of faults and stale input alone, without what was before
+        if matches!(event.kind, EventKind::State | EventKind::Fault)
+            && !event.data["previous"].is_null()
+            && let Ok(state) = OutputState::deserialize(&event.data["state"])
+        {
+            self.course.events.push((event.time.0, state));
+            self.course.end = self.course.end.max(event.time.0);
+        }
         if !matches!(event.kind, EventKind::Target | EventKind::Trial) {
             self.happenings.push(Happening { time: event.time.0, kind: event.kind, data: event.data });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_in_a_state_is_time_whether_ticks_came_or_not() {
+        use OutputState::{Control, Hold, Stale};
+        let course = StateCourse {
+            begin: 100.0,
+            start: Control,
+            events: vec![(103.0, Stale), (107.0, Stale), (108.0, Control), (110.0, Stale), (110.5, Hold)],
+            ticks: vec![(100.1, Control), (108.0, Stale), (108.02, Control)],
+            end: 112.0,
+        };
+        assert_eq!(course.times(), ([0.0, 0.0, 5.0, 1.5, 5.5, 0.0], vec![5.0, 0.5]));
+        // an older recording has no such events
+        let (seconds, _) = StateCourse { events: Vec::new(), ..course.clone() }.times();
+        assert!((seconds.iter().sum::<f64>() - 12.0).abs() < 1e-9, "{seconds:?}");
+        // still stale at the end
+        let open = StateCourse { events: vec![(103.0, Stale)], ..course };
+        assert_eq!(open.times().1, [9.0]);
     }
 }

@@ -1,0 +1,194 @@
+//! Events of the output's state: every change that clients are shown becomes one event, when it happens.
+
+use std::sync::Arc;
+
+use kalmind_types::{Cause, EventKind, LslTime, OutputState, Seconds, StateChange};
+use serde_json::{Value, json};
+
+use crate::event_bus::EventBus;
+
+/// Turns changes of the shown state into events. Lives on the hub's thread, which sees ticks and heartbeats in order.
+#[derive(Debug)]
+pub struct StateEvents {
+    events: Arc<EventBus>,
+    limits: SilenceLimits,
+    /// When the signal was last there, while it is away.
+    signal_left: Option<LslTime>,
+}
+
+/// When silence counts, and who may end it: for what people are told.
+#[derive(Clone, Copy, Debug)]
+pub struct SilenceLimits {
+    /// How long there is no complete bin before the state is `stale`.
+    pub stale_after: Seconds,
+    /// How long `stale` may last and still end by itself.
+    pub auto_resume: Seconds,
+    /// Whether a task may go on after a longer one.
+    pub task_may_resume: bool,
+}
+
+impl StateEvents {
+    /// Events that go to `events`.
+    #[must_use]
+    pub fn new(events: Arc<EventBus>, limits: SilenceLimits) -> Self {
+        Self { events, limits, signal_left: None }
+    }
+
+    /// Tells of a change: an event of kind `fault` where something broke, else of kind `state`; and a line in the log.
+    pub fn tell(&mut self, change: &StateChange) {
+        let (kind, data) = self.event(change);
+        let message = data["message"].as_str().unwrap_or_default();
+        match change.state {
+            OutputState::Fault => tracing::error!("{message}"),
+            OutputState::Stale => tracing::warn!("{message}"),
+            _ => tracing::info!("{message}"),
+        }
+        self.events.publish(change.time, kind, data);
+    }
+
+    /// The event's kind and data.
+    fn event(&mut self, change: &StateChange) -> (EventKind, Value) {
+        let StateChange { time, state, reason, previous, since, seq, .. } = *change;
+        if state == OutputState::Stale && previous != OutputState::Stale {
+            self.signal_left = Some(time - self.limits.stale_after);
+        }
+        let message = self.message(change);
+        if state != OutputState::Stale {
+            self.signal_left = None;
+        }
+        let awaits = reason.filter(|reason| reason.awaits_resume()).map(|reason| match reason.cause {
+            Cause::AwaitsResume if self.limits.task_may_resume => "operator or task",
+            _ => "operator",
+        });
+        let kind = if state == OutputState::Fault { EventKind::Fault } else { EventKind::State };
+        let data = json!({
+            "state": state,
+            "reason": reason.map(|reason| reason.to_string()),
+            "cause": reason.map(|reason| reason.cause),
+            "by": reason.map(|reason| reason.by),
+            "previous": previous,
+            "since": since,
+            "awaits": awaits,
+            "seq": seq,
+            "message": message,
+        });
+        (kind, data)
+    }
+
+    /// What happened and what to do, with figures.
+    fn message(&self, change: &StateChange) -> String {
+        let StateChange { time, state, reason, previous, .. } = *change;
+        let away = self.signal_left.map_or(0.0, |left| (time - left).0);
+        let cause = reason.map(|reason| reason.cause);
+        let SilenceLimits { auto_resume, task_may_resume, .. } = self.limits;
+        match (state, cause) {
+            (OutputState::Stale, Some(Cause::InputNotFresh)) => {
+                format!("no usable signal for {away:.1} s: the cursor stands still until it is back")
+            }
+            (OutputState::Stale, Some(Cause::AwaitsResume)) => {
+                let who = if task_may_resume { "the operator or the task" } else { "the operator" };
+                format!(
+                    "the signal is back after {away:.1} s, longer than auto_resume_ms ({:.1} s): waiting for {who} to \
+                     resume: press Resume",
+                    auto_resume.0
+                )
+            }
+            _ => {
+                let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+                let before = change.previous_reason.map(|reason| reason.cause);
+                let back = match before {
+                    _ if previous != OutputState::Stale || state == OutputState::Stale => String::new(),
+                    Some(Cause::AwaitsResume) => "resumed; ".to_owned(),
+                    _ if state == OutputState::Fault => String::new(),
+                    _ => format!("the signal is back after {away:.1} s; "),
+                };
+                format!("{back}{state}{why}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kalmind_output::{Clock, Hub, SessionInfo, Workspace};
+    use kalmind_types::{Actor, Event, Reason};
+
+    use super::*;
+
+    fn events(task_may_resume: bool) -> (StateEvents, crossbeam_channel::Receiver<Event>) {
+        let info = SessionInfo {
+            session: String::new(),
+            run: 0,
+            instance: String::new(),
+            participant: String::new(),
+            version: String::new(),
+            bin_ms: 20.0,
+            components: Vec::new(),
+            workspace: Workspace { width: 1.0, height: 1.0 },
+        };
+        let hub = Hub::new(info, OutputState::Control, Clock::new(|| LslTime(1.0), || 0.0));
+        let (outlet, received) = crossbeam_channel::unbounded();
+        let limits = SilenceLimits { stale_after: Seconds(0.1), auto_resume: Seconds(2.0), task_may_resume };
+        (StateEvents::new(Arc::new(EventBus::new(hub, outlet, None, None)), limits), received)
+    }
+
+    fn told(task_may_resume: bool, steps: &[(f64, OutputState, Cause)]) -> Vec<Event> {
+        let (mut events, received) = events(task_may_resume);
+        let (mut previous, mut previous_reason, mut since) = (OutputState::Control, None, LslTime(1.0));
+        for (time, state, cause) in steps {
+            let reason = Some(Reason { cause: *cause, by: Actor::Daemon });
+            let time = LslTime(*time);
+            events.tell(&StateChange {
+                time,
+                state: *state,
+                reason,
+                previous,
+                previous_reason,
+                since,
+                seq: Some(3),
+            });
+            (previous, previous_reason, since) = (*state, reason, time);
+        }
+        received.try_iter().collect()
+    }
+
+    #[test]
+    fn an_outage_is_told_with_figures_and_a_recovery_is_no_fault() {
+        use OutputState::{Control, Stale};
+        let told = told(false, &[(5.0, Stale, Cause::InputNotFresh), (5.5, Control, Cause::Requested)]);
+        assert!(told.iter().all(|event| event.kind == EventKind::State));
+        assert_eq!(told[0].time, LslTime(5.0));
+        assert_eq!(told[0].data["state"], "stale");
+        assert_eq!(told[0].data["previous"], "control");
+        assert_eq!(told[0].data["since"], 1.0);
+        assert_eq!(told[0].data["awaits"], Value::Null);
+        assert_eq!(told[0].data["cause"], "input_not_fresh");
+        assert_eq!(
+            told[0].data["message"],
+            "no usable signal for 0.1 s: the cursor stands still until it is back"
+        );
+        assert_eq!(told[1].data["since"], 5.0);
+        assert_eq!(told[1].data["message"], "the signal is back after 0.6 s; control: requested by Kalmind");
+    }
+
+    #[test]
+    fn what_is_awaited_is_told_and_of_whom() {
+        use OutputState::Stale;
+        let steps = [(5.0, Stale, Cause::InputNotFresh), (9.0, Stale, Cause::AwaitsResume)];
+        let operator = told(false, &steps);
+        assert_eq!(operator[1].data["awaits"], "operator");
+        assert_eq!(
+            operator[1].data["message"],
+            "the signal is back after 4.1 s, longer than auto_resume_ms (2.0 s): waiting for the operator to resume: \
+             press Resume"
+        );
+        assert_eq!(told(true, &steps)[1].data["awaits"], "operator or task");
+    }
+
+    #[test]
+    fn what_broke_is_a_fault() {
+        let told = told(true, &[(5.0, OutputState::Fault, Cause::NotFinite)]);
+        assert_eq!(told[0].kind, EventKind::Fault);
+        assert_eq!(told[0].data["awaits"], "operator");
+    }
+}
