@@ -3,20 +3,21 @@
 use std::{
     io::{IsTerminal as _, Write as _},
     path::Path,
-    sync::Mutex,
+    sync::mpsc,
+    time::Duration,
 };
-
-use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{
     cli::{Command, CommandLine},
-    configuration::{self, Configuration, ConfigurationErrors, LogFormat, LogLevel},
+    configuration::{self, Configuration, ConfigurationErrors},
     demo_command, evaluate_command,
     failure::{Failure, OrFail as _, Outcome},
-    fit_command, network, play_command, recording_command, replay_command, replay_open_loop, run_command,
+    fit_command, log, network, play_command, recording_command, replay_command, replay_open_loop, run_command,
     simulate_command, streams_command,
 };
+
+/// How long whoever reads stdout may leave a result lying.
+const RESULT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Runs what the command line says.
 ///
@@ -29,65 +30,59 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
                 Some(path) => load(path)?,
                 None => rendered(configuration::parse(demo_command::CONFIGURATION, "config/demo.toml"))?,
             };
-            start_log(&configuration.log);
             let configuration = demo_command::alone(configuration, arguments);
             let in_force = network::apply(&network::from_configuration(&configuration.lsl))?;
+            log::start_for_lsl(&configuration.log);
             let result = demo_command::run(arguments, configuration, &in_force);
             network::clean_up(&in_force);
             result
         }
         Command::Run(arguments) => {
             let configuration = load(&arguments.config)?;
-            start_log(&configuration.log);
             let in_force = network::apply(&network::from_configuration(&configuration.lsl))?;
+            log::start_for_lsl(&configuration.log);
             let result = run_command::run(arguments, configuration, &in_force);
             network::clean_up(&in_force);
             result
         }
         Command::Streams(arguments) => {
-            start_log(&configuration::Log::default());
-            if let Some(path) = &arguments.config {
-                let in_force = network::apply(&network::from_configuration(&load(path)?.lsl))?;
-                let result = streams_command::run(arguments);
-                network::clean_up(&in_force);
-                return result;
-            }
-            streams_command::run(arguments)
+            let in_force = apply_of(arguments.config.as_deref())?;
+            log::start_for_lsl(&configuration::Log::default());
+            let result = streams_command::run(arguments);
+            in_force.iter().for_each(network::clean_up);
+            result
         }
         Command::Simulate(arguments) => {
-            start_log(&configuration::Log::default());
-            if let Some(path) = &arguments.config {
-                let in_force = network::apply(&network::from_configuration(&load(path)?.lsl))?;
-                let result = simulate_command::run(arguments);
-                network::clean_up(&in_force);
-                return result;
-            }
-            simulate_command::run(arguments)
+            let in_force = apply_of(arguments.config.as_deref())?;
+            log::start_for_lsl(&configuration::Log::default());
+            let result = simulate_command::run(arguments);
+            in_force.iter().for_each(network::clean_up);
+            result
         }
         Command::Replay(arguments) => {
-            start_log(&configuration::Log::default());
             if arguments.lsl {
-                let Some(path) = &arguments.config else { return play_command::run(arguments) };
-                let in_force = network::apply(&network::from_configuration(&load(path)?.lsl))?;
+                let in_force = apply_of(arguments.config.as_deref())?;
+                log::start_for_lsl(&configuration::Log::default());
                 let result = play_command::run(arguments);
-                network::clean_up(&in_force);
+                in_force.iter().for_each(network::clean_up);
                 return result;
             }
+            log::start(&configuration::Log::default());
             if arguments.model.is_some() || !arguments.decoder.is_empty() {
                 return replay_open_loop::run(arguments);
             }
             replay_command::run(arguments)
         }
         Command::Recording(command) => {
-            start_log(&configuration::Log::default());
+            log::start(&configuration::Log::default());
             recording_command::run(command)
         }
         Command::Fit(arguments) => {
-            start_log(&configuration::Log::default());
+            log::start(&configuration::Log::default());
             fit_command::run(arguments)
         }
         Command::Evaluate(arguments) => {
-            start_log(&configuration::Log::default());
+            log::start(&configuration::Log::default());
             evaluate_command::run(arguments)
         }
     }
@@ -95,13 +90,34 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
 
 /// Prints a failure to stderr.
 pub fn print_failure(failure: &Failure) {
-    say(&format!("kalmind: {failure}"));
+    log::say(&format!("kalmind: {failure}"));
 }
 
-/// Says something to the person who started the program, on stderr.
-pub fn say(text: &str) {
-    // where nobody can hear it any more, the program goes on all the same
-    let _closed = writeln!(std::io::stderr().lock(), "{text}");
+/// Prints a result on stdout, for a command that has ended its work: where nobody takes it, the program ends all the same.
+///
+/// # Errors
+/// Exit code 1 where stdout is closed or has taken nothing for ten seconds.
+pub fn print_result(text: String) -> Outcome<()> {
+    let (done, result) = mpsc::sync_channel(1);
+    std::thread::Builder::new()
+        .name("kalmind-result".to_owned())
+        .spawn(move || {
+            let mut out = std::io::stdout().lock();
+            // nobody listens any more where it took too long
+            let _late = done.send(writeln!(out, "{text}").and_then(|()| out.flush()));
+        })
+        .or_work()?;
+    match result.recv_timeout(RESULT_WITHIN) {
+        Ok(written) => written.map_err(|error| anyhow::anyhow!("the result cannot be printed: {error}")).or_work(),
+        Err(_nobody_reads) => {
+            Err(anyhow::anyhow!("nobody took the result that was printed on stdout, so it is lost")).or_work()
+        }
+    }
+}
+
+/// The network settings of this configuration, where one is given, in force.
+fn apply_of(configuration: Option<&Path>) -> Outcome<Option<network::NetworkInForce>> {
+    configuration.map(|path| network::apply(&network::from_configuration(&load(path)?.lsl))).transpose()
 }
 
 fn load(path: &Path) -> Outcome<Configuration> {
@@ -114,38 +130,4 @@ fn rendered(result: Result<Configuration, ConfigurationErrors>) -> Outcome<Confi
     result
         .map_err(|errors| anyhow::anyhow!("the configuration cannot be used\n{}", errors.render(styled)))
         .or_usage()
-}
-
-/// Keeps the log's writer until the program ends.
-static LOG_WRITER: Mutex<Option<WorkerGuard>> = Mutex::new(None);
-
-/// Logs to stderr, so that stdout carries results alone. The writing is done by a thread of its own: a terminal or a
-/// parent process that does not read holds up nothing; what finds no room is dropped (and that is counted there).
-fn start_log(log: &configuration::Log) {
-    let level = match log.level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
-    if let Ok(mut kept) = LOG_WRITER.lock() {
-        *kept = Some(guard);
-    }
-    let builder = tracing_subscriber::fmt()
-        .with_writer(writer)
-        .with_env_filter(EnvFilter::default().add_directive(level.into()));
-    // a second start in one process (tests) keeps the first log
-    let _started = match log.format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().try_init(),
-    };
-}
-
-/// Writes out what the log still holds.
-pub fn finish_log() {
-    if let Ok(mut kept) = LOG_WRITER.lock() {
-        drop(kept.take());
-    }
 }

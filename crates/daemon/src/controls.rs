@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     desk::{DeskHandle, Message},
     event_bus::EventBus,
+    log,
     realtime::RealtimeSettings,
     recorder::RecorderStatus,
     tick::{StopLatch, TickCounts},
@@ -117,6 +118,7 @@ impl Controls for DaemonControls {
         status.insert("network".to_owned(), self.network.clone());
         status
             .insert("recording".to_owned(), json!(self.recording.as_ref().map(|recording| recording.json())));
+        status.insert("log".to_owned(), json!({ "dropped_lines": log::dropped_lines() }));
         status.insert("kernel_path".to_owned(), json!(kalmind_filter::kernel_path()));
         status
     }
@@ -126,7 +128,9 @@ impl Controls for DaemonControls {
         let tick = self.tick_counts().into_iter().map(|count| ("tick", count));
         let recording = self.recording.iter().flat_map(|recording| recording.counts());
         let recording = recording.map(|count| ("recording", count));
-        tick.chain(recording).fold(String::new(), |mut text, (of, (name, help, value))| {
+        let help = "Lines of the log that nobody took from stderr in time.";
+        let log = ("log", ("dropped_lines", help, log::dropped_lines()));
+        tick.chain(recording).chain([log]).fold(String::new(), |mut text, (of, (name, help, value))| {
             let _infallible = writeln!(
                 text,
                 "# HELP kalmind_{of}_{name}_total {help}\n# TYPE kalmind_{of}_{name}_total counter\nkalmind_{of}_{name}_total {value}"

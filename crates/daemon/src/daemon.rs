@@ -103,6 +103,8 @@ pub struct Summary {
     pub events: u64,
     /// What the recorder did, if there was one.
     pub recording: Option<Value>,
+    /// Lines of the log that nobody took.
+    pub dropped_lines: u64,
 }
 
 impl Daemon {
@@ -364,6 +366,7 @@ impl Summary {
             latency: ledger.snapshot(),
             events: controls.events.count(),
             recording: controls.recording.as_ref().map(|recording| recording.json()),
+            dropped_lines: crate::log::dropped_lines(),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod evaluation;
 pub mod event_bus;
 pub mod failure;
 pub mod fit_command;
+pub mod log;
 pub mod model;
 pub mod network;
 pub mod plan;

@@ -12,7 +12,7 @@ use kalmind_types::{LslTime, Seconds};
 
 use crate::{
     cli::ReplayArguments,
-    commands::say,
+    log::say,
     failure::{OrFail as _, Outcome},
     signals::EndSignals,
 };

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     cli::{ReplayArguments, ReplaySpeed},
-    commands::say,
+    log::say,
     failure::{OrFail as _, Outcome},
     recorded::{
         Comparison, Item, Playback, ReadError, RecordDocument, SessionDocument, SessionReader, Wanted,

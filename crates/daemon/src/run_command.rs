@@ -1,16 +1,17 @@
 //! `kalmind run`: the daemon.
 
-use std::{io::Write as _, time::Duration};
+use std::time::Duration;
 
 use kalmind_filter::DecoderSpec;
 use kalmind_types::{Actor, Seconds};
 
 use crate::{
     cli::RunArguments,
-    commands::say,
+    commands::print_result,
     configuration::Configuration,
     daemon::{Daemon, RunOptions},
     failure::{OrFail as _, Outcome},
+    log::say,
     network::NetworkInForce,
     plan::{self, Plan},
     signals::EndSignals,
@@ -53,12 +54,13 @@ pub fn run(arguments: &RunArguments, configuration: Configuration, network: &Net
     }
     let died = !daemon.is_whole();
     let summary = daemon.shut_down(Actor::Signal);
-    if arguments.json {
-        writeln!(std::io::stdout().lock(), "{}", summary.json()).or_work()?;
-    } else {
+    if !arguments.json {
         say(&summary.text());
     }
     summary.write_page();
+    if arguments.json {
+        print_result(summary.json().to_string())?;
+    }
     if died { Err(anyhow::anyhow!("a thread ended by itself; the log says why")).or_work() } else { Ok(()) }
 }
 

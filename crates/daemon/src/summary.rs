@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::Path};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    commands::say,
+    log::say,
     daemon::Summary,
     report::{page_beside, write_session_page},
 };
@@ -75,6 +75,7 @@ impl Summary {
             "steal_ms": self.latency.steal_ms,
             "lost_samples": self.lost_samples(),
             "recording": self.recording,
+            "log": { "dropped_lines": self.dropped_lines },
         })
     }
 
@@ -130,6 +131,10 @@ impl Summary {
             if let Some(problem) = recording["problem"].as_str() {
                 let _infallible = writeln!(text, "    {problem}");
             }
+        }
+        if self.dropped_lines > 0 {
+            let _infallible =
+                writeln!(text, "  log: {} lines dropped, which nobody took from stderr", self.dropped_lines);
         }
         if let Some(steal) = self.latency.steal_ms {
             let _infallible = writeln!(text, "  processor time taken by the hypervisor: {steal} ms");
