@@ -9,7 +9,9 @@
               told on request"
 )]
 
+mod blocked_output;
 mod faults;
+mod finding;
 mod harness;
 mod models;
 mod passage;

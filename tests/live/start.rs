@@ -57,7 +57,7 @@ fn a_stream_that_is_not_there_is_answered_with_what_is() {
     assert_eq!(code, Some(3), "{said}");
     assert_says(
         &said,
-        &["name = \"Array\"", "what is there instead", "\"Elsewhere\"", "EEG", "6 x float32", "50 Hz"],
+        &["name = \"Array\"", "1 stream is there instead", "\"Elsewhere\"", "EEG", "6 x float32", "50 Hz"],
     );
 }
 
@@ -68,7 +68,23 @@ fn two_streams_that_fit_are_both_listed_with_how_to_tell_them_apart() {
         ["one", "two"].map(|source| laboratory.outlet("Array", &["--source-id", source]));
     let (code, said) = refused(&laboratory, "[[stream]]\nname = \"Array\"\n");
     assert_eq!(code, Some(3), "{said}");
-    assert_says(&said, &["2 streams match", "source_id \"one\"", "source_id \"two\"", "narrower"]);
+    assert_says(
+        &said,
+        &["2 streams match", "source_id \"one\"", "source_id \"two\"", "meant by its source_id, as in source_id = "],
+    );
+}
+
+#[test]
+fn two_streams_that_are_alike_come_with_a_way_out() {
+    let laboratory = Laboratory::new("alike");
+    let _outlets: [Process; 2] = [laboratory.outlet("Array", &[]), laboratory.outlet("Array", &[])];
+    let (code, said) = refused(&laboratory, "[[stream]]\nname = \"Array\"\n");
+    assert_eq!(code, Some(3), "{said}");
+    assert_says(&said, &["2 streams match", "left-over", "source_id of its own", "predicate = \"uid='"]);
+    let uid = said.split("uid='").nth(1).and_then(|rest| rest.split('\'').next()).expect("a uid");
+    let one = format!("server.bind = \"127.0.0.1:0\"\n[[stream]]\npredicate = \"uid='{uid}'\"\n");
+    let configuration = laboratory.write("one.toml", &one);
+    laboratory.daemon(&configuration, "30").end();
 }
 
 #[test]

@@ -136,11 +136,23 @@ impl NumericInlet {
     /// # Errors
     /// See [`SpawnError`].
     pub fn spawn(config: InletConfig, waker: Waker) -> Result<Self, SpawnError> {
+        let status = Arc::new(StreamMonitor::new(config.key.clone()));
+        Self::spawn_under(config, waker, status)
+    }
+
+    /// As [`spawn`](Self::spawn), for a stream that has been shown as awaited: `status` is what it was shown by.
+    ///
+    /// # Errors
+    /// See [`SpawnError`].
+    pub fn spawn_under(
+        config: InletConfig,
+        waker: Waker,
+        status: Arc<StreamMonitor>,
+    ) -> Result<Self, SpawnError> {
         let Some(format) = config.description.format else {
             return Err(SpawnError::NotNumeric(config.description.name));
         };
         let predicate = checked_predicate(&config.selector)?;
-        let status = Arc::new(StreamMonitor::new(config.key.clone()));
         let channels = config.description.channels;
         let samples = config.block_samples.max(1);
         let (writer, blocks) = pool(config.blocks, || SampleBlock::with_capacity(format, channels, samples));

@@ -17,6 +17,7 @@ use crate::{
     log,
     realtime::RealtimeSettings,
     recorder::RecorderStatus,
+    task_follower::MarkerCounts,
     tick::{StopLatch, TickCounts},
 };
 
@@ -47,8 +48,8 @@ pub struct DaemonControls {
     pub recording: Option<Arc<RecorderStatus>>,
     /// Ticks that the desk never saw.
     pub lost_records: Arc<AtomicU64>,
-    /// Markers of the task stream that were not understood.
-    pub unknown_markers: Arc<AtomicU64>,
+    /// What came over the task stream, and what of it was not understood.
+    pub markers: Arc<MarkerCounts>,
     /// When a stop was last told of, and whose.
     pub told_stop: Mutex<Option<(LslTime, Actor)>>,
 }
@@ -118,6 +119,7 @@ impl Controls for DaemonControls {
         status.insert("network".to_owned(), self.network.clone());
         status
             .insert("recording".to_owned(), json!(self.recording.as_ref().map(|recording| recording.json())));
+        status.insert("task".to_owned(), self.markers.json());
         status.insert("log".to_owned(), json!({ "dropped_lines": log::dropped_lines() }));
         status.insert("kernel_path".to_owned(), json!(kalmind_filter::kernel_path()));
         status
@@ -161,7 +163,7 @@ impl DaemonControls {
             ),
             ("lost_records", "Ticks that the slow side never saw.", read(&self.lost_records)),
             ("models_refused", "Models that did not fit the streams.", read(&counts.models_refused)),
-            ("unknown_markers", "Markers of the task that were not understood.", read(&self.unknown_markers)),
+            ("unknown_markers", "Markers of the task that were not understood.", self.markers.unknown()),
             ("refused_requests", "Requests refused because too many waited.", self.desk.refused()),
         ]
     }

@@ -18,9 +18,12 @@ use crate::{
     daemon::{Daemon, RunOptions, Summary},
     desk::{Program, Progress, Stage},
     failure::{OrFail as _, Outcome},
+    finding::find,
     log::{progress_target, say},
     network::NetworkInForce,
+    outlets::Outlets,
     plan,
+    prepared::prepare,
     signals::EndSignals,
 };
 
@@ -103,10 +106,16 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
         .stdin(Stdio::null());
     let mut participant = Participant(child.spawn().or_work()?);
 
-    let Some(plan) = signals.or_signal(move || plan::plan(configuration, WAIT)).or_work()? else {
+    let is_recorded = configuration.records(arguments.record.as_deref());
+    let prepared = prepare(configuration)?;
+    let outlets = Outlets::open(&prepared)?;
+    // what is awaited is a child that was just started: nothing to tell
+    let looking = move || find(&prepared, WAIT, is_recorded, |_| {}).map(|found| (prepared, found));
+    let Some(found) = signals.or_signal(looking).or_work()? else {
         return Ok(());
     };
-    let plan = plan?;
+    let (prepared, found) = found?;
+    let plan = plan::plan(prepared, &found)?;
     let program = Program {
         seed: arguments.seed,
         open_loop: Seconds(arguments.calibration_seconds),
@@ -115,7 +124,7 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
     };
     let options =
         RunOptions { program: Some(program), calibrate: Some(calibrate), record: arguments.record.clone() };
-    let daemon = Daemon::start(&plan, network, options)?;
+    let daemon = Daemon::start(&plan, outlets, network, options)?;
     if !arguments.headless {
         say(&format!(
             "Kalmind demo. Open this page in a browser on this machine:\n\n    {}\n",

@@ -75,6 +75,7 @@ impl Summary {
             "steal_ms": self.latency.steal_ms,
             "lost_samples": self.lost_samples(),
             "recording": self.recording,
+            "task": self.task,
             "log": { "dropped_lines": self.dropped_lines },
         })
     }
@@ -131,6 +132,9 @@ impl Summary {
             if let Some(problem) = recording["problem"].as_str() {
                 let _infallible = writeln!(text, "    {problem}");
             }
+        }
+        for sentence in &self.task_sentences {
+            let _infallible = writeln!(text, "  task markers: {sentence}");
         }
         if self.dropped_lines > 0 {
             let _infallible =
