@@ -39,6 +39,9 @@ pub struct InletConfig {
     /// What it has to be: the header as [`find_one`](crate::find_one) gave it. An outlet whose header differs (see
     /// [`difference`](crate::difference)) is refused.
     pub description: StreamDescription,
+    /// The stream was not there yet: of `description` only the number of channels is known, and the first outlet with as many
+    /// becomes what the stream has to be from then on. Its numbers are converted to the description's format, `Double64`.
+    pub is_assumed: bool,
     /// When it counts as stalled, behind, foreign or off its rate.
     pub limits: MonitorLimits,
     /// Room of one block in samples. A pull ends when a block is full or nothing more is there.
@@ -77,6 +80,7 @@ impl InletConfig {
             key: key.into(),
             selector,
             description,
+            is_assumed: false,
             limits: MonitorLimits::default(),
             block_samples,
             blocks,
@@ -173,7 +177,7 @@ impl NumericInlet {
             if let Some(on_start) = &config.on_start {
                 (on_start.0)();
             }
-            Receiver::new(config, predicate, senders, monitor, companion, waker, stopped).run(format);
+            Receiver::new(config, predicate, senders, monitor, companion, waker, stopped).run();
         })?;
         Ok(Self { blocks, recorded, status, running: Running { stop, thread: Some(thread) } })
     }

@@ -7,7 +7,7 @@ use lsl::{ChannelFormat, Pullable, StreamInlet};
 pub(crate) trait Number: Copy + Default + 'static {
     /// Pulls one sample into `row` (resized to the channel count); 0.0 when there is none within `timeout` seconds.
     fn pull(inlet: &StreamInlet, row: &mut Vec<Self>, timeout: f64) -> Result<f64, lsl::Error>;
-    /// Puts `row` behind `samples`. `false` where those are of another type.
+    /// Puts `row` behind `samples`, converted where those are `Double64`. `false` where they are of yet another type.
     fn append(row: &[Self], samples: &mut Samples) -> bool;
     /// The number as people write it, whole numbers without a point: how a trigger is told. Empty where it is none.
     fn text(self) -> String;
@@ -23,8 +23,13 @@ fn float_text(value: f64) -> String {
     }
 }
 
+/// The same with a short number's own digits: 0.1 is 0.1 and not 0.10000000149.
+fn f32_text(value: f32) -> String {
+    if value.is_finite() && value.fract() != 0.0 { value.to_string() } else { float_text(value.into()) }
+}
+
 macro_rules! number {
-    ($($type:ty => $variant:ident by $text:expr),+) => {$(
+    ($($type:ty => $variant:ident, $double:expr, $text:expr);+) => {$(
         impl Number for $type {
             fn pull(inlet: &StreamInlet, row: &mut Vec<Self>, timeout: f64) -> Result<f64, lsl::Error> {
                 inlet.pull_sample_buf(row, timeout)
@@ -33,6 +38,9 @@ macro_rules! number {
             fn append(row: &[Self], samples: &mut Samples) -> bool {
                 if let Samples::$variant(values) = samples {
                     values.extend_from_slice(row);
+                    true
+                } else if let Samples::Double64(values) = samples {
+                    values.extend(row.iter().copied().map($double));
                     true
                 } else {
                     false
@@ -47,13 +55,12 @@ macro_rules! number {
     )+};
 }
 number!(
-    // its own digits: 0.1 is 0.1 and not 0.10000000149
-    f32 => Float32 by |value| if value.fract() == 0.0 || !value.is_finite() { float_text(value.into()) } else { value.to_string() },
-    f64 => Double64 by float_text,
-    i8 => Int8 by |value| value.to_string(),
-    i16 => Int16 by |value| value.to_string(),
-    i32 => Int32 by |value| value.to_string(),
-    i64 => Int64 by |value| value.to_string()
+    f32 => Float32, f64::from, f32_text;
+    f64 => Double64, core::convert::identity, float_text;
+    i8 => Int8, f64::from, |value| value.to_string();
+    i16 => Int16, f64::from, |value| value.to_string();
+    i32 => Int32, f64::from, |value| value.to_string();
+    i64 => Int64, |value| value as f64, |value| value.to_string()
 );
 
 /// The number format of a stream; `None` for strings and for what LSL cannot transmit.
@@ -85,6 +92,17 @@ pub(crate) fn format_name(format: Option<NumberFormat>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_go_into_their_own_format_or_into_double64() {
+        let mut doubles = Samples::with_capacity(NumberFormat::Double64, 8);
+        assert!(i16::append(&[-3, 4], &mut doubles) && f32::append(&[0.5, 1.5], &mut doubles));
+        assert!(f64::append(&[0.1], &mut doubles));
+        assert_eq!(doubles, Samples::Double64(vec![-3.0, 4.0, 0.5, 1.5, 0.1]));
+        let mut shorts = Samples::with_capacity(NumberFormat::Int16, 8);
+        assert!(i16::append(&[-3], &mut shorts) && !f32::append(&[0.5], &mut shorts));
+        assert_eq!(shorts, Samples::Int16(vec![-3]));
+    }
 
     #[test]
     fn whole_numbers_read_alike_in_every_format() {

@@ -17,7 +17,7 @@ use crate::inlet::InletConfig;
 use crate::monitor::StreamMonitor;
 use crate::number::Number;
 use crate::rate::RateMeter;
-use crate::resolve::{difference, open, search, this_host, unique};
+use crate::resolve::{difference, difference_of_shape, open, search, this_host, unique};
 use crate::sorting::Sorter;
 use crate::waker::Waker;
 use crate::wording::phrase;
@@ -128,11 +128,17 @@ impl Receiver {
         }
     }
 
-    /// Receives until it is stopped. `format` is what the stream has to be.
-    pub(crate) fn run(mut self, format: NumberFormat) {
+    /// Receives until it is stopped.
+    pub(crate) fn run(mut self) {
         while let Some(chosen) = self.choose() {
             self.companion.follow(&chosen.info, chosen.passed_over.clone());
             self.monitor.set_description(chosen.description.clone());
+            if chosen.difference.is_none() && self.config.is_assumed {
+                self.config.description = chosen.description.clone();
+                self.config.is_assumed = false;
+            }
+            // what differs in nothing has the numbers that are expected
+            let format = chosen.description.format.unwrap_or(NumberFormat::Double64);
             let ended = match (&chosen.difference, format) {
                 (Some(_), _) => self.refuse(&chosen),
                 (None, NumberFormat::Float32) => self.receive::<f32>(chosen),
@@ -177,7 +183,11 @@ impl Receiver {
             let (mut same, mut other) = (Vec::new(), Vec::new());
             for info in infos {
                 let Some((inlet, description)) = open(&info) else { continue };
-                let difference = difference(&self.config.description, &description);
+                let difference = if self.config.is_assumed {
+                    difference_of_shape(&self.config.description, &description)
+                } else {
+                    difference(&self.config.description, &description)
+                };
                 let passed_over = uids.iter().filter(|uid| **uid != description.uid).cloned().collect();
                 let candidates = if difference.is_none() { &mut same } else { &mut other };
                 candidates.push(Chosen { info, inlet, description, difference, passed_over });

@@ -220,6 +220,18 @@ pub fn difference(expected: &StreamDescription, found: &StreamDescription) -> Op
     (!text.is_empty()).then_some(text)
 }
 
+/// As [`difference`], for a stream of which only the number of channels is known.
+pub(crate) fn difference_of_shape(
+    expected: &StreamDescription,
+    found: &StreamDescription,
+) -> Option<String> {
+    if found.format.is_none() {
+        return Some(String::from("texts instead of numbers"));
+    }
+    let (found, expected) = (found.channels, expected.channels);
+    (found != expected).then(|| format!("number of channels {found} instead of {expected}"))
+}
+
 /// This machine's name as LSL writes it into headers; `None` where it cannot be told, and then every clock is measured
 /// before its samples are used.
 pub(crate) fn this_host() -> Option<String> {

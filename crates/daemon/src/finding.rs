@@ -16,8 +16,8 @@ const TOLD_EVERY: Seconds = Seconds(4.0);
 /// The configured streams, as far as they are there.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// Headers of the streams to decode from, in their order.
-    pub streams: Vec<StreamDescription>,
+    /// Headers of the streams to decode from, in their order; none where one that is not required is not there yet.
+    pub streams: Vec<Option<StreamDescription>>,
     /// Headers of the further streams to record, in their order; none where one is not there yet. Empty where nothing is
     /// recorded.
     pub recorded: Vec<Option<StreamDescription>>,
@@ -28,7 +28,7 @@ pub struct Found {
 /// What a stream is looked for.
 #[derive(Clone, Copy, Debug)]
 enum Purpose<'a> {
-    Decoding(&'a Stream),
+    Decoding { stream: &'a Stream, can_be_awaited: bool },
     Recording { required: bool },
     Task,
 }
@@ -40,20 +40,27 @@ struct Want<'a> {
 
 impl Want<'_> {
     fn is_needed(&self) -> bool {
-        matches!(self.purpose, Purpose::Decoding(_) | Purpose::Recording { required: true })
+        match self.purpose {
+            Purpose::Decoding { stream, can_be_awaited } => stream.required || !can_be_awaited,
+            Purpose::Recording { required } => required,
+            Purpose::Task => false,
+        }
     }
 
     fn error(&self, source: ResolveError) -> PlanError {
         let key = self.key.clone();
         match self.purpose {
             Purpose::Recording { .. } => PlanError::ResolveRecorded { key, source },
-            Purpose::Decoding(_) | Purpose::Task => PlanError::Resolve { key, source },
+            Purpose::Decoding { stream: Stream { required: false, .. }, .. } => {
+                PlanError::ResolveOptional { key, source }
+            }
+            Purpose::Decoding { .. } | Purpose::Task => PlanError::Resolve { key, source },
         }
     }
 
     /// Whether it can be used for what it was looked for.
     fn check(&self, found: &StreamDescription) -> Result<(), PlanError> {
-        let Purpose::Decoding(stream) = self.purpose else { return Ok(()) };
+        let Purpose::Decoding { stream, .. } = self.purpose else { return Ok(()) };
         let key = self.key.clone();
         if found.format.is_none() {
             return Err(PlanError::NotNumeric { key });
@@ -67,10 +74,12 @@ impl Want<'_> {
     }
 }
 
-fn wants(configuration: &Configuration, is_recorded: bool) -> (Vec<Want<'_>>, Vec<StreamSelector>) {
-    let decoded = configuration.stream.iter().map(|stream| {
-        let want = Want { key: stream.key().to_owned(), purpose: Purpose::Decoding(stream) };
-        (want, stream.selection())
+fn wants(prepared: &Prepared, is_recorded: bool) -> (Vec<Want<'_>>, Vec<StreamSelector>) {
+    let configuration = &prepared.configuration;
+    let decoded = configuration.stream.iter().enumerate().map(|(place, stream)| {
+        let can_be_awaited = prepared.channels(place).is_some();
+        let purpose = Purpose::Decoding { stream, can_be_awaited };
+        (Want { key: stream.key().to_owned(), purpose }, stream.selection())
     });
     let recorded = configuration.record.stream.iter().enumerate().filter(|_| is_recorded).map(|(place, stream)| {
         let purpose = Purpose::Recording { required: stream.required };
@@ -79,7 +88,7 @@ fn wants(configuration: &Configuration, is_recorded: bool) -> (Vec<Want<'_>>, Ve
     let task = Some(configuration.task.selection())
         .filter(|selection| !selection.is_empty())
         .map(|selection| (Want { key: "task markers".to_owned(), purpose: Purpose::Task }, selection));
-    decoded.chain(recorded).chain(task).map(|(want, selection)| (want, selector(selection))).unzip()
+    decoded.chain(recorded).chain(task).map(|(want, selection)| (want, selector(configuration, selection))).unzip()
 }
 
 /// Looks for all streams, up to `wait` for those that are needed; `tell` hears every few seconds what is awaited.
@@ -92,7 +101,7 @@ pub fn find(
     is_recorded: bool,
     mut tell: impl FnMut(&str),
 ) -> Outcome<Found> {
-    let (wants, selectors) = wants(&prepared.configuration, is_recorded);
+    let (wants, selectors) = wants(prepared, is_recorded);
     let mut finder = StreamFinder::new(&selectors).or_stream()?;
     let deadline = Deadline::after(wait);
     let mut silent_until: Option<Deadline> = None;
@@ -152,7 +161,7 @@ fn found(
 ) -> Found {
     let decoded = configuration.stream.len();
     let further = configuration.record.stream.len();
-    let streams = (0..decoded).filter_map(|place| finder.found(place).cloned()).collect();
+    let streams = (0..decoded).map(|place| finder.found(place).cloned()).collect();
     let recorded = if is_recorded {
         (decoded..decoded + further).map(|place| finder.found(place).cloned()).collect()
     } else {
@@ -166,7 +175,10 @@ fn found(
                 Purpose::Recording { .. } => {
                     format!("not there yet, and recorded from when it comes: {key:?}: {problem}")
                 }
-                Purpose::Decoding(_) | Purpose::Task => format!("not there yet: {key}: {problem}"),
+                Purpose::Decoding { .. } => {
+                    format!("not there yet, and decoded from when it comes: {key:?}: {problem}")
+                }
+                Purpose::Task => format!("not there yet: {key}: {problem}"),
             }
         })
         .collect();

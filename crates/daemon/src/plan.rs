@@ -53,6 +53,17 @@ pub enum PlanError {
         /// What was found instead.
         source: ResolveError,
     },
+    /// A stream that is not required is not to be found, and what it would contribute is not known.
+    #[error(
+        "stream \"{key}\": {source}; it is not required, but a run can begin without it only where `channels` says how \
+         many features it contributes (or a model with as many streams does)"
+    )]
+    ResolveOptional {
+        /// Its key in the configuration.
+        key: String,
+        /// What was found instead.
+        source: ResolveError,
+    },
     /// Several streams are not to be found.
     #[error("{} streams are not to be found:{}", .problems.len(), bullets(.problems))]
     ResolveSeveral {
@@ -191,16 +202,22 @@ pub struct Plan {
     pub markers: MarkerTable,
 }
 
-/// The configuration's selection as acquisition takes it.
+/// The configuration's selection as acquisition takes it. The outlets that this daemon makes itself are never meant: they
+/// are there before anything is looked for.
 #[must_use]
-pub fn selector(selection: Selection) -> StreamSelector {
+pub fn selector(configuration: &Configuration, selection: Selection) -> StreamSelector {
+    let (instance, output) = (&configuration.instance.name, &configuration.output);
+    let mut own: Vec<String> = output.lsl.iter().map(|outlet| outlet.source_id(instance)).collect();
+    own.push(output.events.source_id(instance));
     StreamSelector {
         name: selection.name,
         content_type: selection.content_type,
         source_id: selection.source_id,
         hostname: selection.hostname,
         predicate: selection.predicate,
+        excluded: None,
     }
+    .but_not_own(own.iter().map(String::as_str))
 }
 
 /// The configuration's label law as filter and engine take it.
@@ -225,17 +242,29 @@ pub fn label_law(configuration: &Configuration) -> LabelLaw {
 /// # Errors
 /// Exit code 2 for a configuration or model that does not fit the streams.
 pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
+    let headers: Vec<StreamDescription> = found
+        .streams
+        .iter()
+        .enumerate()
+        .map(|(place, header)| header.clone().unwrap_or_else(|| assumed(&prepared, place)))
+        .collect();
     let Prepared { mut configuration, model, markers, .. } = prepared;
-    let bin_ms = bin_width(&configuration, &found.streams).or_usage()?;
+    let bin_ms = bin_width(&configuration, &headers).or_usage()?;
     configuration.bins.bin_ms = bin_ms;
     let max_wait_ms = configuration.bins.max_wait_ms();
     let several = configuration.stream.len() > 1;
-    let streams: Vec<PlannedStream> = configuration
+    let mut streams: Vec<PlannedStream> = configuration
         .stream
         .iter()
-        .zip(&found.streams)
-        .map(|(stream, description)| planned(stream, description, (bin_ms, max_wait_ms), several))
+        .zip(&headers)
+        .map(|(stream, description)| {
+            let selector = selector(&configuration, stream.selection());
+            planned(stream, selector, description, (bin_ms, max_wait_ms), several)
+        })
         .collect();
+    for (stream, header) in streams.iter_mut().zip(&found.streams) {
+        stream.inlet.is_assumed = header.is_none();
+    }
     let masked = mask(&configuration, &streams).or_usage()?;
     let demand = Demand {
         streams: streams.iter().map(|stream| stream.features.clone()).collect(),
@@ -253,11 +282,24 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
     let recorded = further
         .map(|((place, stream), description)| RecordedExtra {
             key: stream.key(place),
-            selector: selector(stream.selection()),
+            selector: selector(&configuration, stream.selection()),
             description: description.clone(),
         })
         .collect();
     Ok(Plan { configuration, streams, recorded, masked, bin_ms, demand, model, markers })
+}
+
+/// What is known of a stream that is not there yet and not required.
+fn assumed(prepared: &Prepared, place: usize) -> StreamDescription {
+    let stream = prepared.configuration.stream.get(place).cloned().unwrap_or_default();
+    StreamDescription {
+        name: stream.key().to_owned(),
+        content_type: stream.content_type.unwrap_or_default(),
+        channels: prepared.channels(place).unwrap_or_default(),
+        format: Some(NumberFormat::Double64),
+        nominal_rate_hz: stream.rate_hz.unwrap_or_default(),
+        ..StreamDescription::default()
+    }
 }
 
 /// The bin width: as configured, checked against the rate of a stream whose samples are bins.
@@ -281,12 +323,13 @@ fn bin_width(configuration: &Configuration, found: &[StreamDescription]) -> Resu
 
 fn planned(
     stream: &Stream,
+    selector: StreamSelector,
     description: &StreamDescription,
     (bin_ms, max_wait_ms): (f64, f64),
     several: bool,
 ) -> PlannedStream {
     let key = stream.key().to_owned();
-    let mut inlet = InletConfig::new(key.clone(), selector(stream.selection()), description.clone());
+    let mut inlet = InletConfig::new(key.clone(), selector, description.clone());
     inlet.limits = MonitorLimits {
         stall_ms: stream.stall_ms(bin_ms),
         backlog_ms: stream.backlog_ms(bin_ms),

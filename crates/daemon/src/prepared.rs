@@ -26,24 +26,37 @@ pub struct Prepared {
     pub bin_ms: f64,
 }
 
+impl Prepared {
+    /// Number of channels of the stream in this place, where it is known without the stream: from the configuration, or from
+    /// the model.
+    #[must_use]
+    pub fn channels(&self, place: usize) -> Option<usize> {
+        let streams = &self.configuration.stream;
+        let fitted = self.model.as_ref().map(|model| model.model.streams.as_slice());
+        let fitted = fitted.filter(|fitted| fitted.len() == streams.len());
+        let configured = streams.get(place).and_then(|stream| stream.channels);
+        configured.or_else(|| fitted.and_then(|fitted| fitted.get(place)).map(|stream| stream.channels))
+    }
+}
+
 /// Checks a configuration as far as it can be without its streams.
 ///
 /// # Errors
 /// Exit code 2.
 pub fn prepare(mut configuration: Configuration) -> Outcome<Prepared> {
     for stream in &configuration.stream {
-        check_selector(&selector(stream.selection()))
+        check_selector(&selector(&configuration, stream.selection()))
             .map_err(|source| PlanError::Resolve { key: stream.key().to_owned(), source })
             .or_usage()?;
     }
     for (place, stream) in configuration.record.stream.iter().enumerate() {
-        check_selector(&selector(stream.selection()))
+        check_selector(&selector(&configuration, stream.selection()))
             .map_err(|source| PlanError::Resolve { key: stream.key(place), source })
             .or_usage()?;
     }
     let task = configuration.task.selection();
     if !task.is_empty() {
-        check_selector(&selector(task))
+        check_selector(&selector(&configuration, task))
             .map_err(|source| PlanError::Resolve { key: "task markers".to_owned(), source })
             .or_usage()?;
     }

@@ -79,6 +79,7 @@ fn banner(plan: &Plan, found: &Found) -> String {
     let mut lines: Vec<String> = plan
         .streams
         .iter()
+        .filter(|stream| !stream.inlet.is_assumed)
         .map(|stream| {
             let description = &stream.inlet.description;
             format!(

@@ -155,7 +155,7 @@ impl TaskFollower {
         let key = "task markers".to_owned();
         let (recorded, samples) = crossbeam_channel::bounded(MARKERS);
         let recorded = recorder.as_ref().map(|_| recorded);
-        let config = MarkerConfig { key: key.clone(), selector: selector(selection), recorded };
+        let config = MarkerConfig { key: key.clone(), selector: selector(configuration, selection), recorded };
         let inlet = MarkerInlet::spawn(config, sink).or_stream()?;
         if let Some(recorder) = recorder {
             recorder.add_texts(key, samples, &inlet);

@@ -93,8 +93,11 @@ impl RealStderr {
     /// # Errors
     /// When the system gives no further file descriptor.
     pub(super) fn open() -> io::Result<Self> {
-        let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-        Ok(Self { file, progress: Progress::default(), dropped: Arc::default(), told: 0 })
+        Ok(Self::of(File::from(io::stderr().as_fd().try_clone_to_owned()?)))
+    }
+
+    fn of(file: File) -> Self {
+        Self { file, progress: Progress::default(), dropped: Arc::default(), told: 0 }
     }
 
     /// Columns, where it is a terminal.
@@ -264,7 +267,46 @@ impl<'a> LslMessage<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::{io::Read as _, os::fd::OwnedFd};
+
+    use tracing_appender::non_blocking::NonBlockingBuilder;
+
     use super::*;
+
+    #[test]
+    fn lines_that_nobody_takes_are_dropped_counted_and_told() {
+        let (mut reader, mut writer) = io::pipe().expect("a pipe");
+        let flags = rustix::fs::fcntl_getfl(&writer).expect("flags");
+        rustix::fs::fcntl_setfl(&writer, flags | OFlags::NONBLOCK).expect("flags are set");
+        while writer.write(b".").is_ok() {}
+        // stays so: whoever gave us a stderr may have made it so
+        let real = RealStderr::of(File::from(OwnedFd::from(writer)));
+        let (progress, drops) = (real.progress(), real.drops());
+        let (lines, worker) = NonBlockingBuilder::default().buffered_lines_limit(8).finish(real);
+        let dropped = lines.error_counter();
+        drops.set(dropped.clone()).expect("set once");
+        let mut queue = Queue { lines, progress: progress.clone() };
+        for number in 0..100 {
+            queue.write_all(format!("line {number}\n").as_bytes()).expect("never waits, never fails");
+        }
+        let missing = dropped.dropped_lines();
+        assert!((91..=92).contains(&missing), "8 wait and one may be on its way: {missing}");
+        // nobody reads: the wait is given up
+        progress.wait_for_rest(&dropped, Duration::from_millis(1));
+        let read = std::thread::spawn(move || {
+            let mut all = String::new();
+            reader.read_to_string(&mut all).map(|_| all)
+        });
+        progress.wait_for_rest(&dropped, Duration::from_secs(60));
+        queue.write_all(b"last\n").expect("never fails");
+        progress.wait_for_rest(&dropped, Duration::from_secs(60));
+        drop((queue, worker));
+        let all = read.join().expect("no panic").expect("text");
+        let all = all.trim_start_matches('.');
+        assert!(all.starts_with("line 0\n") && all.ends_with("last\n"), "{all}");
+        assert!(all.contains(&format!("kalmind: {missing} lines of the log are missing here")), "{all}");
+        assert_eq!(progress.refused(), 0);
+    }
 
     #[test]
     fn messages_of_liblsl_are_told_from_other_lines() {
