@@ -58,7 +58,8 @@ fn with_a_stderr_that_nobody_reads_a_lost_sender_is_found_again_and_sigterm_ends
     let process = Process::start_with(command, stderr);
     wait_for_server(&address);
     let daemon = Daemon { address, token: TOKEN.to_owned(), process };
-    let health = |expected: &'static str| move |status: &serde_json::Value| status["streams"][0]["health"] == expected;
+    let health =
+        |expected: &'static str| move |status: &serde_json::Value| status["streams"][0]["health"] == expected;
     daemon.wait_until("samples", health("live"));
     drop(outlet);
     daemon.wait_until("the sender is lost", health("lost"));

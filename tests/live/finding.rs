@@ -78,7 +78,8 @@ fn streams_to_record_may_come_later_and_are_recorded_from_then_on() {
     });
     assert_eq!(place(&waiting, "later-eyes")["health"], "waiting");
     let _eyes = laboratory.outlet("later-eyes", &["--channels", "2", "--format", "int16"]);
-    let _notes = laboratory.outlet("later-notes", &["--text", "--channels", "1", "--nominal", "0", "--rate", "10"]);
+    let _notes =
+        laboratory.outlet("later-notes", &["--text", "--channels", "1", "--nominal", "0", "--rate", "10"]);
     for key in ["later-eyes", "later-notes"] {
         daemon.wait_until("it is recorded", |status| place(status, key)["received"].as_u64() > Some(20));
     }
@@ -130,6 +131,54 @@ fn numbers_are_markers_by_their_text_and_are_recorded_as_numbers() {
     assert_eq!(status["task"]["unknown"], serde_json::json!({ "77": 2 }), "0 is a line at rest");
     daemon.end();
     let recorded = read_xdf(&file).expect("a recording");
-    let stream = recorded.streams.iter().find(|stream| stream.header.name == "numbers-box").expect("recorded");
+    let stream =
+        recorded.streams.iter().find(|stream| stream.header.name == "numbers-box").expect("recorded");
     assert_eq!(stream.values, Values::Numbers(Samples::Int32(vec![1, 0, 77, 77, 2])));
+}
+
+#[test]
+fn an_input_that_is_not_required_may_come_later_in_any_number_format() {
+    let laboratory = Laboratory::new("optional");
+    let _outlet = laboratory.outlet("optional-array", &[]);
+    let stream = |more: &str| {
+        format!(
+            "instance.name = \"{}\"\nserver.bind = \"127.0.0.1:0\"\n[[stream]]\nname = \"optional-array\"\n\
+             [[stream]]\nname = \"optional-force\"\nbinning = \"mean\"\nrequired = false\n{more}\n",
+            laboratory.name
+        )
+    };
+    // how many features would it contribute?
+    let unknown = laboratory.write("unknown.toml", &stream(""));
+    let output = laboratory.run(&["run", "--wait", "1", "--config", unknown.to_str().expect("a path")]);
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("optional-force") && said.contains("`channels` says"), "{said}");
+
+    let configuration = laboratory.write("optional.toml", &stream("channels = 2"));
+    let file = laboratory.path("optional.xdf");
+    let process = start(&laboratory, &configuration, &["--record", file.to_str().expect("a path")]);
+    let missing = process.expect_line("optional-force");
+    assert!(missing.contains("decoded from when it comes"), "{missing}");
+    let daemon = running(process);
+    daemon.wait_until("ticks", |status| status["tick"]["ticks"].as_u64() > Some(10));
+    let three = laboratory.outlet("optional-force", &["--channels", "3"]);
+    let other =
+        daemon.wait_until("another shape is refused", |status| status["streams"][1]["health"] == "mismatch");
+    let detail = other["streams"][1]["detail"].as_str().expect("a sentence");
+    assert!(detail.contains("number of channels 3 instead of 2"), "{detail}");
+    drop(three);
+    let _force =
+        laboratory.outlet("optional-force", &["--channels", "2", "--format", "int16", "--rate", "100"]);
+    daemon.wait_until("it has come", |status| status["streams"][1]["received"].as_u64() > Some(50));
+    daemon.end();
+    let replayed: Value =
+        serde_json::from_str(&laboratory.succeed(&["replay", file.to_str().expect("a path"), "--json"]))
+            .expect("one JSON document");
+    assert_eq!(replayed["identical"], true, "{replayed}");
+    let recorded = read_xdf(&file).expect("a recording");
+    let force =
+        recorded.streams.iter().find(|stream| stream.header.name == "optional-force").expect("recorded");
+    assert!(
+        matches!(&force.values, Values::Numbers(Samples::Double64(values)) if values.iter().any(|value| *value > 1.0))
+    );
 }

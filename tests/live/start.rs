@@ -8,7 +8,9 @@ use crate::harness::{Laboratory, Process};
 
 /// Runs the daemon, which has to refuse to start; its exit code and what it says.
 fn refused(laboratory: &Laboratory, configuration: &str) -> (Option<i32>, String) {
-    let configuration = laboratory.write("refused.toml", configuration);
+    // the name is claimed before any stream is looked for, and other tests run at the same time
+    let configuration = format!("instance.name = \"{}\"\n{configuration}", laboratory.name);
+    let configuration = laboratory.write("refused.toml", &configuration);
     let file = configuration.to_str().expect("a path");
     let output = laboratory.run(&["run", "--wait", "1", "--config", file]);
     assert!(output.stdout.is_empty(), "results alone go to stdout");
@@ -70,7 +72,12 @@ fn two_streams_that_fit_are_both_listed_with_how_to_tell_them_apart() {
     assert_eq!(code, Some(3), "{said}");
     assert_says(
         &said,
-        &["2 streams match", "source_id \"one\"", "source_id \"two\"", "meant by its source_id, as in source_id = "],
+        &[
+            "2 streams match",
+            "source_id \"one\"",
+            "source_id \"two\"",
+            "meant by its source_id, as in source_id = ",
+        ],
     );
 }
 
@@ -82,7 +89,10 @@ fn two_streams_that_are_alike_come_with_a_way_out() {
     assert_eq!(code, Some(3), "{said}");
     assert_says(&said, &["2 streams match", "left-over", "source_id of its own", "predicate = \"uid='"]);
     let uid = said.split("uid='").nth(1).and_then(|rest| rest.split('\'').next()).expect("a uid");
-    let one = format!("server.bind = \"127.0.0.1:0\"\n[[stream]]\npredicate = \"uid='{uid}'\"\n");
+    let name = &laboratory.name;
+    let one = format!(
+        "instance.name = \"{name}\"\nserver.bind = \"127.0.0.1:0\"\n[[stream]]\npredicate = \"uid='{uid}'\"\n"
+    );
     let configuration = laboratory.write("one.toml", &one);
     laboratory.daemon(&configuration, "30").end();
 }

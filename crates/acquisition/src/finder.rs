@@ -23,6 +23,8 @@ const SETTLE: Seconds = Seconds(0.5);
 const SECOND_SEARCH: Seconds = Seconds(0.9);
 /// Longer than LSL's pause between two waves: an outlet that answered one and not the next is gone.
 const REMEMBERED: f64 = 2.5;
+/// How long an outlet that fits and cannot be taken, or several, are left alone before their headers are asked for again.
+const ASK_AGAIN: Seconds = Seconds(0.5);
 /// How often the answers are looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -44,6 +46,8 @@ struct Want {
     selector: StreamSelector,
     predicate: String,
     sought: Sought,
+    /// When outlets that fit were last asked for their headers.
+    asked: Option<LslTime>,
 }
 
 /// A search for several streams. Stays in the thread that made it; dropping it ends the search.
@@ -68,7 +72,7 @@ impl StreamFinder {
             .iter()
             .map(|selector| {
                 let predicate = checked_predicate(selector)?;
-                Ok(Want { selector: selector.clone(), predicate, sought: Sought::Missing })
+                Ok(Want { selector: selector.clone(), predicate, sought: Sought::Missing, asked: None })
             })
             .collect::<Result<_, ResolveError>>()?;
         let first = ContinuousResolver::new(REMEMBERED).map_err(failed)?;
@@ -101,20 +105,34 @@ impl StreamFinder {
         for info in &infos {
             self.first_seen.entry(info.uid()).or_insert(now);
         }
-        self.seen = infos.iter().map(short_description).collect();
+        let can_be_meant = |info: &&StreamInfo| !self.wants.iter().any(|want| want.selector.excludes(info));
+        self.seen = infos.iter().filter(can_be_meant).map(short_description).collect();
         for place in 0..self.wants.len() {
             if !matches!(self.wants[place].sought, Sought::Found(_)) {
-                self.wants[place].sought = self.seek(&self.wants[place].predicate, &infos, now);
+                self.seek(place, &infos, now);
             }
         }
         Ok(())
     }
 
-    fn seek(&self, predicate: &str, infos: &[StreamInfo], now: LslTime) -> Sought {
-        let fitting: Vec<&StreamInfo> = infos.iter().filter(|info| info.matches_query(predicate)).collect();
-        if fitting.is_empty() || !fitting.iter().all(|info| self.has_settled(&info.uid(), now)) {
-            return Sought::Missing;
-        }
+    fn seek(&mut self, place: usize, infos: &[StreamInfo], now: LslTime) {
+        let want = &self.wants[place];
+        let fitting: Vec<&StreamInfo> =
+            infos.iter().filter(|info| info.matches_query(&want.predicate)).collect();
+        let has_settled = fitting.iter().all(|info| self.has_settled(&info.uid(), now));
+        let sought = if fitting.is_empty() || !has_settled {
+            Sought::Missing
+        } else if want.asked.is_some_and(|asked| (now - asked).0 < ASK_AGAIN.0) {
+            return;
+        } else {
+            self.wants[place].asked = Some(now);
+            Self::ask(&fitting)
+        };
+        self.wants[place].sought = sought;
+    }
+
+    /// Asks outlets that fit for their headers.
+    fn ask(fitting: &[&StreamInfo]) -> Sought {
         // those that were there until a moment ago send no header
         let mut opened: Vec<StreamDescription> =
             fitting.iter().filter_map(|info| open(info).map(|(_, description)| description)).collect();

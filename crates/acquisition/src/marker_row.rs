@@ -76,6 +76,9 @@ mod tests {
             .collect();
         let none: Vec<String> = Vec::new();
         let seven = vec!["7".to_owned()];
-        assert_eq!(said, [none.clone(), none.clone(), none.clone(), seven, none.clone(), vec!["8".to_owned()], none]);
+        assert_eq!(
+            said,
+            [none.clone(), none.clone(), none.clone(), seven, none.clone(), vec!["8".to_owned()], none]
+        );
     }
 }

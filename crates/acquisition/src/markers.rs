@@ -252,7 +252,8 @@ impl Receiver {
                 Name(signals)
             ));
         }
-        let seen: Vec<_> = infos.iter().map(short_description).collect();
+        let can_be_meant = |info: &&StreamInfo| !selector.excludes(info);
+        let seen: Vec<_> = infos.iter().filter(can_be_meant).map(short_description).collect();
         Ok(format!("searching for {selector}; {}", Instead { selector, seen: &seen }))
     }
 

@@ -108,7 +108,10 @@ mod tests {
     fn whole_numbers_read_alike_in_every_format() {
         let all = [1_i8.text(), 1_i16.text(), 1_i32.text(), 1_i64.text(), 1.0_f32.text(), 1.0_f64.text()];
         assert!(all.iter().all(|text| text == "1"), "{all:?}");
-        assert_eq!([(-7.0_f64).text(), (-0.0_f32).text(), 0.1_f32.text(), 2.5_f64.text()], ["-7", "0", "0.1", "2.5"]);
+        assert_eq!(
+            [(-7.0_f64).text(), (-0.0_f32).text(), 0.1_f32.text(), 2.5_f64.text()],
+            ["-7", "0", "0.1", "2.5"]
+        );
         assert_eq!([f64::NAN.text(), f32::INFINITY.text()], ["", ""]);
         assert_eq!(1e300_f64.text().len(), 301);
     }

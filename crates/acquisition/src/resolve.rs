@@ -221,10 +221,7 @@ pub fn difference(expected: &StreamDescription, found: &StreamDescription) -> Op
 }
 
 /// As [`difference`], for a stream of which only the number of channels is known.
-pub(crate) fn difference_of_shape(
-    expected: &StreamDescription,
-    found: &StreamDescription,
-) -> Option<String> {
+pub(crate) fn difference_of_shape(expected: &StreamDescription, found: &StreamDescription) -> Option<String> {
     if found.format.is_none() {
         return Some(String::from("texts instead of numbers"));
     }
@@ -317,7 +314,7 @@ mod tests {
         };
         assert_eq!(
             error.to_string(),
-            "no stream with name = \"Aray\"; did you mean name = \"Array\"?; 1 stream is there instead: \"Array\" (type \"Features\", 2 x float32, 50 Hz, \
+            "no stream with name = \"Aray\"; did you mean name = \"Array\"? 1 stream is there instead: \"Array\" (type \"Features\", 2 x float32, 50 Hz, \
              source_id \"amp-1\", host \"lab\")"
         );
     }

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use lsl::StreamInfo;
 use serde::{Deserialize, Serialize};
 
 use crate::resolve::this_host;
@@ -57,12 +58,18 @@ impl StreamSelector {
     /// Leaves out the outlets that this program makes itself, by the source identifiers of theirs: a program that selects
     /// markers by their type alone does not mean its own.
     #[must_use]
-    pub fn but_not_own<'a>(self, source_ids: impl Iterator<Item = &'a str>) -> Self {
-        let ids: Vec<String> = source_ids.map(|id| format!("source_id={}", xpath_literal(id))).collect();
+    pub fn but_not_own(self, source_ids: &[String]) -> Self {
+        let ids: Vec<String> =
+            source_ids.iter().map(|id| format!("source_id={}", xpath_literal(id))).collect();
         let excluded = this_host()
             .filter(|_| !ids.is_empty())
             .map(|host| format!("hostname={} and ({})", xpath_literal(&host), ids.join(" or ")));
         Self { excluded, ..self }
+    }
+
+    /// Whether this outlet is one of those that are never meant.
+    pub(crate) fn excludes(&self, info: &StreamInfo) -> bool {
+        self.excluded.as_ref().is_some_and(|excluded| info.matches_query(excluded))
     }
 
     fn fields(&self) -> [(&'static str, Option<&String>); 5] {
@@ -156,13 +163,16 @@ mod tests {
     #[test]
     fn a_program_does_not_select_what_it_sends_itself() {
         let markers = StreamSelector { content_type: Some("Markers".into()), ..StreamSelector::default() };
-        let predicate = markers.clone().but_not_own(["kalmind-events"].into_iter()).to_predicate().unwrap();
+        let predicate = markers.clone().but_not_own(&["kalmind-events".to_owned()]).to_predicate().unwrap();
         let host = this_host().unwrap();
-        assert_eq!(predicate, format!("type='Markers' and not(hostname='{host}' and (source_id='kalmind-events'))"));
+        assert_eq!(
+            predicate,
+            format!("type='Markers' and not(hostname='{host}' and (source_id='kalmind-events'))")
+        );
         let own = StreamSelector { predicate: Some("a or b".into()), ..StreamSelector::default() };
-        let predicate = own.but_not_own(["x"].into_iter()).to_predicate().unwrap();
+        let predicate = own.but_not_own(&["x".to_owned()]).to_predicate().unwrap();
         assert!(predicate.starts_with("(a or b) and not("), "{predicate}");
-        assert_eq!(markers.clone().but_not_own(core::iter::empty()), markers);
+        assert_eq!(markers.clone().but_not_own(&[]), markers);
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl fmt::Display for Instead<'_> {
             );
         }
         if let Some(nearest) = nearest(selector, seen) {
-            write!(formatter, "{nearest}; ")?;
+            write!(formatter, "{nearest} ")?;
         }
         let verb = if seen.len() == 1 { "is" } else { "are" };
         write!(formatter, "{} {verb} there instead: {}", Streams(seen.len()), List(seen))
@@ -110,7 +110,7 @@ fn nearest(selector: &StreamSelector, seen: &[StreamDescription]) -> Option<Stri
             let text = if *key == "name" {
                 format!("did you mean name = {found:?}?")
             } else {
-                format!("{:?} has {key} = {found:?}", stream.name)
+                format!("{:?} has {key} = {found:?};", stream.name)
             };
             best = Some((alike, text));
         }
@@ -134,7 +134,8 @@ pub(crate) fn way_out(found: &[StreamDescription]) -> String {
     ];
     let values = |value: Value| found.iter().map(value).collect::<Vec<_>>();
     let is_each_its_own = |values: &[String]| {
-        values.iter().collect::<BTreeSet<_>>().len() == values.len() && values.iter().all(|value| !value.is_empty())
+        values.iter().collect::<BTreeSet<_>>().len() == values.len()
+            && values.iter().all(|value| !value.is_empty())
     };
     for (key, value) in texts {
         let values = values(value);
@@ -207,13 +208,16 @@ mod tests {
     #[test]
     fn the_nearest_name_is_asked_for() {
         let seen = [stream("Elsewhere", "a"), stream("Array", "b")];
-        assert!(instead(&StreamSelector::by_name("aray"), &seen).starts_with("did you mean name = \"Array\"?; "));
+        assert!(
+            instead(&StreamSelector::by_name("aray"), &seen).starts_with("did you mean name = \"Array\"? ")
+        );
         assert!(!instead(&StreamSelector::by_name("Quite"), &seen).contains("did you mean"));
     }
 
     #[test]
     fn the_one_key_that_does_not_fit_is_named() {
-        let selector = StreamSelector { content_type: Some("Markers".into()), ..StreamSelector::by_name("Array") };
+        let selector =
+            StreamSelector { content_type: Some("Markers".into()), ..StreamSelector::by_name("Array") };
         let text = instead(&selector, &[stream("Array", "b")]);
         assert!(text.starts_with("\"Array\" has type = \"EEG\"; "), "{text}");
     }

@@ -12,8 +12,8 @@ use crate::{
     configuration::{self, Configuration, ConfigurationErrors},
     demo_command, evaluate_command,
     failure::{Failure, OrFail as _, Outcome},
-    fit_command, log, network, play_command, recording_command, replay_command, replay_open_loop, run_command,
-    simulate_command, streams_command,
+    fit_command, log, network, play_command, recording_command, replay_command, replay_open_loop,
+    run_command, simulate_command, streams_command,
 };
 
 /// How long whoever reads stdout may leave a result lying.
@@ -108,7 +108,9 @@ pub fn print_result(text: String) -> Outcome<()> {
         })
         .or_work()?;
     match result.recv_timeout(RESULT_WITHIN) {
-        Ok(written) => written.map_err(|error| anyhow::anyhow!("the result cannot be printed: {error}")).or_work(),
+        Ok(written) => {
+            written.map_err(|error| anyhow::anyhow!("the result cannot be printed: {error}")).or_work()
+        }
         Err(_nobody_reads) => {
             Err(anyhow::anyhow!("nobody took the result that was printed on stdout, so it is lost")).or_work()
         }

@@ -17,7 +17,7 @@ use crate::{
     log,
     realtime::RealtimeSettings,
     recorder::RecorderStatus,
-    task_follower::MarkerCounts,
+    task_follower::{MarkerCounts, TASK_MARKERS},
     tick::{StopLatch, TickCounts},
 };
 
@@ -106,7 +106,13 @@ impl Controls for DaemonControls {
 
     fn streams(&self) -> Vec<StreamStatus> {
         let now = clock::now();
-        self.monitors.iter().map(|monitor| monitor.status(now)).collect()
+        let mut streams: Vec<StreamStatus> =
+            self.monitors.iter().map(|monitor| monitor.status(now)).collect();
+        let task = streams.iter_mut().find(|stream| stream.key == TASK_MARKERS && stream.detail.is_none());
+        if let Some(task) = task {
+            task.detail = self.markers.remark();
+        }
+        streams
     }
 
     fn status(&self) -> Map<String, Value> {

@@ -33,8 +33,8 @@ use crate::{
     desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Program},
     event_bus::EventBus,
     failure::{OrFail as _, Outcome},
-    network::NetworkInForce,
     late_streams::{Awaited, LateStreams},
+    network::NetworkInForce,
     outlets::{Identity, LANE, Outlets, cursor_layout, session_info},
     plan::{Plan, RecordedExtra, label_law},
     realtime::{RealtimeSettings, Role},
@@ -42,8 +42,8 @@ use crate::{
     recorder::{self, Recorder, RecorderStatus, RunningRecorder},
     task_follower::{MARKERS, MarkerCounts, TaskFollower},
     tick::{
-        QueuedCommand, RecordLane, StopLatch, StreamInput, TickCounts, TickQueues, TickThread,
-        lane, silence_panics_here,
+        QueuedCommand, RecordLane, StopLatch, StreamInput, TickCounts, TickQueues, TickThread, lane,
+        silence_panics_here,
     },
 };
 

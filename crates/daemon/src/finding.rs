@@ -8,6 +8,7 @@ use crate::{
     failure::{OrFail as _, Outcome},
     plan::{PlanError, selector},
     prepared::Prepared,
+    task_follower::TASK_MARKERS,
 };
 
 /// How often it is said what is awaited.
@@ -81,14 +82,19 @@ fn wants(prepared: &Prepared, is_recorded: bool) -> (Vec<Want<'_>>, Vec<StreamSe
         let purpose = Purpose::Decoding { stream, can_be_awaited };
         (Want { key: stream.key().to_owned(), purpose }, stream.selection())
     });
-    let recorded = configuration.record.stream.iter().enumerate().filter(|_| is_recorded).map(|(place, stream)| {
-        let purpose = Purpose::Recording { required: stream.required };
-        (Want { key: stream.key(place), purpose }, stream.selection())
-    });
+    let recorded =
+        configuration.record.stream.iter().enumerate().filter(|_| is_recorded).map(|(place, stream)| {
+            let purpose = Purpose::Recording { required: stream.required };
+            (Want { key: stream.key(place), purpose }, stream.selection())
+        });
     let task = Some(configuration.task.selection())
         .filter(|selection| !selection.is_empty())
-        .map(|selection| (Want { key: "task markers".to_owned(), purpose: Purpose::Task }, selection));
-    decoded.chain(recorded).chain(task).map(|(want, selection)| (want, selector(configuration, selection))).unzip()
+        .map(|selection| (Want { key: TASK_MARKERS.to_owned(), purpose: Purpose::Task }, selection));
+    decoded
+        .chain(recorded)
+        .chain(task)
+        .map(|(want, selection)| (want, selector(configuration, selection)))
+        .unzip()
 }
 
 /// Looks for all streams, up to `wait` for those that are needed; `tell` hears every few seconds what is awaited.
@@ -133,8 +139,8 @@ pub fn find(
         if deadline.passed() {
             return Err(missing(&needed)).or_stream();
         }
-        if silent_until.is_none_or(Deadline::passed) {
-            let left = deadline.remaining().0;
+        let left = deadline.remaining().0;
+        if left >= 1.0 && silent_until.is_none_or(Deadline::passed) {
             for (want, problem) in &needed {
                 tell(&format!("waiting {left:.0} s more for {:?}: {problem}", want.key));
             }

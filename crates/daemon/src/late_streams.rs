@@ -16,9 +16,7 @@ use kalmind_acquisition::{
 };
 use kalmind_types::{Seconds, StreamDescription};
 
-use crate::{
-    daemon::recorded_config, plan::RecordedExtra, recorder::RecorderHandle, task_follower::MARKERS,
-};
+use crate::{daemon::recorded_config, plan::RecordedExtra, recorder::RecorderHandle, task_follower::MARKERS};
 
 /// How often it is found out what is there instead.
 const SHOWN_EVERY: Seconds = Seconds(2.0);
@@ -115,7 +113,10 @@ fn look(
             if let Some(found) = finder.found(index) {
                 match begin(stream, found, recorder) {
                     Ok(inlet) => {
-                        tracing::info!(stream = stream.key, "a stream to record has come; it is recorded from now on");
+                        tracing::info!(
+                            stream = stream.key,
+                            "a stream to record has come; it is recorded from now on"
+                        );
                         inlets.push(Late { place, _inlet: inlet });
                     }
                     Err(error) => stream.monitor.set_awaited(error.to_string()),

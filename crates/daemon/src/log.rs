@@ -104,10 +104,8 @@ fn begin(log: &configuration::Log, for_lsl: bool) -> Log {
         Some(real) => Box::new(real),
         None => Box::new(io::stderr()),
     };
-    let (lines, worker) = NonBlockingBuilder::default()
-        .buffered_lines_limit(LINES)
-        .thread_name("kalmind-log")
-        .finish(writer);
+    let (lines, worker) =
+        NonBlockingBuilder::default().buffered_lines_limit(LINES).thread_name("kalmind-log").finish(writer);
     let dropped = lines.error_counter();
     if let Some(told) = told {
         // the writer tells what was dropped before it: it needs the counter, which comes after it

@@ -9,8 +9,8 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::clock;
 use kalmind_output::{
-    Clock, CursorLayout, CursorOutletConfig, EventsOutletConfig, Ledger, LslPublisher, SessionInfo, Workspace,
-    spawn_lsl_publisher,
+    Clock, CursorLayout, CursorOutletConfig, EventsOutletConfig, Ledger, LslPublisher, SessionInfo,
+    Workspace, spawn_lsl_publisher,
 };
 use kalmind_types::Event;
 

@@ -217,7 +217,7 @@ pub fn selector(configuration: &Configuration, selection: Selection) -> StreamSe
         predicate: selection.predicate,
         excluded: None,
     }
-    .but_not_own(own.iter().map(String::as_str))
+    .but_not_own(&own)
 }
 
 /// The configuration's label law as filter and engine take it.

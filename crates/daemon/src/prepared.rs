@@ -11,6 +11,7 @@ use crate::{
     failure::{OrFail as _, Outcome},
     model::IdentifiedModel,
     plan::{PlanError, cursor_components, selector},
+    task_follower::TASK_MARKERS,
 };
 
 /// A configuration that makes sense by itself, with its model.
@@ -57,7 +58,7 @@ pub fn prepare(mut configuration: Configuration) -> Outcome<Prepared> {
     let task = configuration.task.selection();
     if !task.is_empty() {
         check_selector(&selector(&configuration, task))
-            .map_err(|source| PlanError::Resolve { key: "task markers".to_owned(), source })
+            .map_err(|source| PlanError::Resolve { key: TASK_MARKERS.to_owned(), source })
             .or_usage()?;
     }
     let model = match &configuration.decoder.model {

@@ -5,8 +5,8 @@ use std::{fmt::Write as _, path::Path};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    log::say,
     daemon::Summary,
+    log::say,
     report::{page_beside, write_session_page},
 };
 

@@ -25,6 +25,8 @@ use crate::{
     tick::StopLatch,
 };
 
+/// The name under which the task's marker stream is shown.
+pub(crate) const TASK_MARKERS: &str = "task markers";
 /// Markers that may wait to be understood.
 pub(crate) const MARKERS: usize = 256;
 /// Different texts that are remembered because nobody understood them; further ones are counted together.
@@ -54,10 +56,7 @@ impl MarkerCounts {
     #[must_use]
     pub fn new(table: &MarkerTable) -> Self {
         let entries = table.texts().map(|text| (text.to_owned(), 0)).collect();
-        Self {
-            unknown: AtomicU64::new(0),
-            texts: Mutex::new(Texts { entries, unknown: BTreeMap::new() }),
-        }
+        Self { unknown: AtomicU64::new(0), texts: Mutex::new(Texts { entries, unknown: BTreeMap::new() }) }
     }
 
     /// Markers that were not understood.
@@ -86,6 +85,19 @@ impl MarkerCounts {
             None if room => texts.unknown.insert(text, 1).is_none(),
             None => false,
         }
+    }
+
+    /// One sentence for the page where something was not understood.
+    #[must_use]
+    pub fn remark(&self) -> Option<String> {
+        let unknown = self.unknown();
+        let texts = self.texts();
+        let (text, _) = texts.unknown.iter().max_by_key(|(_, count)| **count)?;
+        let nearest = nearest(text, texts.entries.keys().map(String::as_str));
+        let nearest = nearest.map(|entry| format!(" (did you mean {entry:?}?)")).unwrap_or_default();
+        let markers =
+            if unknown == 1 { "1 marker was".to_owned() } else { format!("{unknown} markers were") };
+        Some(format!("{markers} not understood: {text:?}{nearest}; [task.markers] says what texts mean"))
     }
 
     /// Everything as JSON: `markers` {entry: how often it came}, `unknown` {text: how often}.
@@ -152,10 +164,11 @@ impl TaskFollower {
             return Ok(None);
         }
         let (sink, received) = crossbeam_channel::bounded::<Marker>(MARKERS);
-        let key = "task markers".to_owned();
+        let key = TASK_MARKERS.to_owned();
         let (recorded, samples) = crossbeam_channel::bounded(MARKERS);
         let recorded = recorder.as_ref().map(|_| recorded);
-        let config = MarkerConfig { key: key.clone(), selector: selector(configuration, selection), recorded };
+        let config =
+            MarkerConfig { key: key.clone(), selector: selector(configuration, selection), recorded };
         let inlet = MarkerInlet::spawn(config, sink).or_stream()?;
         if let Some(recorder) = recorder {
             recorder.add_texts(key, samples, &inlet);
@@ -203,8 +216,8 @@ mod tests {
     #[test]
     fn what_never_matched_is_told_with_the_nearest_entry() {
         let stop = json!({ "kind": "operator", "data": { "action": "stop" } });
-        let table =
-            MarkerTable::new([("GO_LEFT".to_owned(), stop.clone()), ("7".to_owned(), stop)]).expect("a table");
+        let table = MarkerTable::new([("GO_LEFT".to_owned(), stop.clone()), ("7".to_owned(), stop)])
+            .expect("a table");
         let counts = MarkerCounts::new(&table);
         counts.count_entry("7");
         assert!(counts.count_unknown("go_left"));
@@ -220,6 +233,13 @@ mod tests {
             ]
         );
         assert_eq!(counts.json()["markers"], json!({ "7": 1, "GO_LEFT": 0 }));
+        assert_eq!(
+            counts.remark().as_deref(),
+            Some(
+                "3 markers were not understood: \"go_left\" (did you mean \"GO_LEFT\"?); [task.markers] says what texts mean"
+            )
+        );
+        assert_eq!(MarkerCounts::new(&table).remark(), None);
     }
 
     #[test]

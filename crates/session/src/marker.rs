@@ -311,7 +311,8 @@ mod tests {
             ("1e1".to_owned(), event("calibrating")),
         ])
         .unwrap();
-        for (text, entry) in [("1", "1.0"), ("1.0", "1.0"), ("2.0", "2"), ("002", "2"), ("-3.5", "-3.50"), ("1e1", "1e1")]
+        for (text, entry) in
+            [("1", "1.0"), ("1.0", "1.0"), ("2.0", "2"), ("002", "2"), ("-3.5", "-3.50"), ("1e1", "1e1")]
         {
             assert_eq!(table.entry(text), Some(entry), "{text}");
             assert!(parse_marker(text, &table).is_ok(), "{text}");

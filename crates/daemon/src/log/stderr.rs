@@ -72,7 +72,8 @@ impl Progress {
         loop {
             let accepted =
                 self.counts.sent.load(Ordering::Acquire).saturating_sub(dropped.dropped_lines() as u64);
-            if self.counts.done.load(Ordering::Acquire) >= accepted || self.moved.recv_timeout(patience).is_err()
+            if self.counts.done.load(Ordering::Acquire) >= accepted
+                || self.moved.recv_timeout(patience).is_err()
             {
                 return;
             }
@@ -240,7 +241,9 @@ impl<'a> LslMessage<'a> {
         let (head, severity) = head.trim_end().rsplit_once(' ')?;
         let (_, place) = head.trim_end().rsplit_once(' ')?;
         let (file, line_number) = place.split_once(':')?;
-        if !(file.contains('.') && !line_number.is_empty() && line_number.bytes().all(|byte| byte.is_ascii_digit()))
+        if !(file.contains('.')
+            && !line_number.is_empty()
+            && line_number.bytes().all(|byte| byte.is_ascii_digit()))
         {
             return None;
         }
@@ -319,7 +322,9 @@ mod tests {
             ("INFO", Severity::Information),
             ("2", Severity::Detail),
         ] {
-            let line = format!("(   0.001s) [D4A7C0           ]      netinterfaces.cpp:36    {shown}| netif 'lo' | up");
+            let line = format!(
+                "(   0.001s) [D4A7C0           ]      netinterfaces.cpp:36    {shown}| netif 'lo' | up"
+            );
             let expected = LslMessage { severity, text: "netif 'lo' | up" };
             assert_eq!(LslMessage::read(&line), Some(expected), "{shown}");
         }
