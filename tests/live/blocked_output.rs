@@ -100,3 +100,17 @@ fn a_result_that_nobody_takes_does_not_keep_the_daemon_from_ending() {
     assert!(rest.iter().any(|line| line.contains("nobody took the result")), "{rest:?}");
     drop(unread);
 }
+
+#[test]
+fn what_a_program_says_before_it_aborts_is_read() {
+    let laboratory = Laboratory::new("aborted");
+    let _outlet = laboratory.outlet("aborted-array", &[]);
+    let daemon = laboratory.daemon(&laboratory.controlled("name = \"aborted-array\"", ""), "30");
+    // as liblsl or a child would: whatever is written to the process's own stderr
+    let own = format!("/proc/{}/fd/2", daemon.process.child.id());
+    std::fs::write(own, "terminate called after throwing an instance of 'x'\n").expect("it is written");
+    daemon.process.signal("-ABRT");
+    let (code, lines) = daemon.process.wait();
+    assert_eq!(code, None, "a signal ended it");
+    assert!(lines.iter().any(|line| line.starts_with("terminate called")), "{lines:?}");
+}

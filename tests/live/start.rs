@@ -124,7 +124,7 @@ fn a_model_that_does_not_fit_the_stream_is_refused_with_every_difference() {
         ("Seven", "", Some(2), &["model.kalmind", "1 stream with 6 channels", "1 stream with 7 channels"]),
         ("Other", "", Some(2), &["channel 2 is \"c\" in the model and \"X\" in the stream"]),
         ("Fast", "", Some(2), &["bins of 20 ms", "bins of 10 ms"]),
-        ("Right", "bins.bin_ms = 40", Some(2), &["50 samples a second", "bin_ms = 20"]),
+        ("Right", "bins.bin_ms = 40", Some(2), &["bins of 20 ms", "bins of 40 ms"]),
         (
             "Right",
             "intent.components = [{ name = \"speed\", unit = \"1\" }, { name = \"vy\", unit = \"1\" }]\n\
@@ -140,6 +140,9 @@ fn a_model_that_does_not_fit_the_stream_is_refused_with_every_difference() {
         assert_eq!(found, *code, "{stream}: {said}");
         assert_says(&said, parts);
     }
+    let (code, said) = refused(&laboratory, "bins.bin_ms = 40\n[[stream]]\nname = \"Right\"\n");
+    assert_eq!(code, Some(2), "{said}");
+    assert_says(&said, &["50 samples a second", "bin_ms = 20"]);
     let counted = format!("{}channels = 5\n", on("Right", ""));
     let (code, said) = refused(&laboratory, &counted);
     assert_eq!(code, Some(3), "{said}");

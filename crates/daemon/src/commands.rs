@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long whoever reads stdout may leave a result lying.
-const RESULT_WITHIN: Duration = Duration::from_secs(10);
+const RESULT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Runs what the command line says.
 ///
@@ -96,7 +96,7 @@ pub fn print_failure(failure: &Failure) {
 /// Prints a result on stdout, for a command that has ended its work: where nobody takes it, the program ends all the same.
 ///
 /// # Errors
-/// Exit code 1 where stdout is closed or has taken nothing for ten seconds.
+/// Exit code 1 where stdout is closed or has taken nothing for five seconds.
 pub fn print_result(text: String) -> Outcome<()> {
     let (done, result) = mpsc::sync_channel(1);
     std::thread::Builder::new()
