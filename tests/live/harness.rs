@@ -150,18 +150,23 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        Self::start_with(command, Stdio::piped())
+    }
+
+    /// As [`start`](Self::start), with this stderr, which is not read here unless it is a pipe of its own.
+    pub(crate) fn start_with(mut command: Command, stderr: Stdio) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .expect("the process starts");
         let (sender, lines) = mpsc::channel();
-        let out = child.stdout.take().expect("piped");
-        let err = child.stderr.take().expect("piped");
-        let pipes: [Box<dyn std::io::Read + Send>; 2] = [Box::new(out), Box::new(err)];
-        for pipe in pipes {
+        type Pipe = Box<dyn std::io::Read + Send>;
+        let out = child.stdout.take().map(|out| -> Pipe { Box::new(out) });
+        let err = child.stderr.take().map(|err| -> Pipe { Box::new(err) });
+        for pipe in [out, err].into_iter().flatten() {
             let sender = sender.clone();
             std::thread::spawn(move || {
                 for line in BufReader::new(pipe).lines().map_while(Result::ok) {

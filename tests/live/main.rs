@@ -9,8 +9,10 @@
               told on request"
 )]
 
+mod blocked_output;
 mod ending;
 mod faults;
+mod finding;
 mod harness;
 mod models;
 mod passage;

@@ -8,7 +8,9 @@ use crate::harness::{Laboratory, Process};
 
 /// Runs the daemon, which has to refuse to start; its exit code and what it says.
 fn refused(laboratory: &Laboratory, configuration: &str) -> (Option<i32>, String) {
-    let configuration = laboratory.write("refused.toml", configuration);
+    // the name is claimed before any stream is looked for, and other tests run at the same time
+    let configuration = format!("instance.name = \"{}\"\n{configuration}", laboratory.name);
+    let configuration = laboratory.write("refused.toml", &configuration);
     let file = configuration.to_str().expect("a path");
     let output = laboratory.run(&["run", "--wait", "1", "--config", file]);
     assert!(output.stdout.is_empty(), "results alone go to stdout");
@@ -57,7 +59,7 @@ fn a_stream_that_is_not_there_is_answered_with_what_is() {
     assert_eq!(code, Some(3), "{said}");
     assert_says(
         &said,
-        &["name = \"Array\"", "what is there instead", "\"Elsewhere\"", "EEG", "6 x float32", "50 Hz"],
+        &["name = \"Array\"", "1 stream is there instead", "\"Elsewhere\"", "EEG", "6 x float32", "50 Hz"],
     );
 }
 
@@ -68,7 +70,31 @@ fn two_streams_that_fit_are_both_listed_with_how_to_tell_them_apart() {
         ["one", "two"].map(|source| laboratory.outlet("Array", &["--source-id", source]));
     let (code, said) = refused(&laboratory, "[[stream]]\nname = \"Array\"\n");
     assert_eq!(code, Some(3), "{said}");
-    assert_says(&said, &["2 streams match", "source_id \"one\"", "source_id \"two\"", "narrower"]);
+    assert_says(
+        &said,
+        &[
+            "2 streams match",
+            "source_id \"one\"",
+            "source_id \"two\"",
+            "meant by its source_id, as in source_id = ",
+        ],
+    );
+}
+
+#[test]
+fn two_streams_that_are_alike_come_with_a_way_out() {
+    let laboratory = Laboratory::new("alike");
+    let _outlets: [Process; 2] = [laboratory.outlet("Array", &[]), laboratory.outlet("Array", &[])];
+    let (code, said) = refused(&laboratory, "[[stream]]\nname = \"Array\"\n");
+    assert_eq!(code, Some(3), "{said}");
+    assert_says(&said, &["2 streams match", "left-over", "source_id of its own", "predicate = \"uid='"]);
+    let uid = said.split("uid='").nth(1).and_then(|rest| rest.split('\'').next()).expect("a uid");
+    let name = &laboratory.name;
+    let one = format!(
+        "instance.name = \"{name}\"\nserver.bind = \"127.0.0.1:0\"\n[[stream]]\npredicate = \"uid='{uid}'\"\n"
+    );
+    let configuration = laboratory.write("one.toml", &one);
+    laboratory.daemon(&configuration, "30").end();
 }
 
 #[test]
@@ -98,7 +124,7 @@ fn a_model_that_does_not_fit_the_stream_is_refused_with_every_difference() {
         ("Seven", "", Some(2), &["model.kalmind", "1 stream with 6 channels", "1 stream with 7 channels"]),
         ("Other", "", Some(2), &["channel 2 is \"c\" in the model and \"X\" in the stream"]),
         ("Fast", "", Some(2), &["bins of 20 ms", "bins of 10 ms"]),
-        ("Right", "bins.bin_ms = 40", Some(2), &["50 samples a second", "bin_ms = 20"]),
+        ("Right", "bins.bin_ms = 40", Some(2), &["bins of 20 ms", "bins of 40 ms"]),
         (
             "Right",
             "intent.components = [{ name = \"speed\", unit = \"1\" }, { name = \"vy\", unit = \"1\" }]\n\
@@ -114,6 +140,9 @@ fn a_model_that_does_not_fit_the_stream_is_refused_with_every_difference() {
         assert_eq!(found, *code, "{stream}: {said}");
         assert_says(&said, parts);
     }
+    let (code, said) = refused(&laboratory, "bins.bin_ms = 40\n[[stream]]\nname = \"Right\"\n");
+    assert_eq!(code, Some(2), "{said}");
+    assert_says(&said, &["50 samples a second", "bin_ms = 20"]);
     let counted = format!("{}channels = 5\n", on("Right", ""));
     let (code, said) = refused(&laboratory, &counted);
     assert_eq!(code, Some(3), "{said}");

@@ -39,6 +39,9 @@ pub struct InletConfig {
     /// What it has to be: the header as [`find_one`](crate::find_one) gave it. An outlet whose header differs (see
     /// [`difference`](crate::difference)) is refused.
     pub description: StreamDescription,
+    /// The stream was not there yet: of `description` only the number of channels is known, and the first outlet with as many
+    /// becomes what the stream has to be from then on. Its numbers are converted to the description's format, `Double64`.
+    pub is_assumed: bool,
     /// When it counts as stalled, behind, foreign or off its rate.
     pub limits: MonitorLimits,
     /// Room of one block in samples. A pull ends when a block is full or nothing more is there.
@@ -77,6 +80,7 @@ impl InletConfig {
             key: key.into(),
             selector,
             description,
+            is_assumed: false,
             limits: MonitorLimits::default(),
             block_samples,
             blocks,
@@ -136,11 +140,23 @@ impl NumericInlet {
     /// # Errors
     /// See [`SpawnError`].
     pub fn spawn(config: InletConfig, waker: Waker) -> Result<Self, SpawnError> {
+        let status = Arc::new(StreamMonitor::new(config.key.clone()));
+        Self::spawn_under(config, waker, status)
+    }
+
+    /// As [`spawn`](Self::spawn), for a stream that has been shown as awaited: `status` is what it was shown by.
+    ///
+    /// # Errors
+    /// See [`SpawnError`].
+    pub fn spawn_under(
+        config: InletConfig,
+        waker: Waker,
+        status: Arc<StreamMonitor>,
+    ) -> Result<Self, SpawnError> {
         let Some(format) = config.description.format else {
             return Err(SpawnError::NotNumeric(config.description.name));
         };
         let predicate = checked_predicate(&config.selector)?;
-        let status = Arc::new(StreamMonitor::new(config.key.clone()));
         let channels = config.description.channels;
         let samples = config.block_samples.max(1);
         let (writer, blocks) = pool(config.blocks, || SampleBlock::with_capacity(format, channels, samples));
@@ -161,7 +177,7 @@ impl NumericInlet {
             if let Some(on_start) = &config.on_start {
                 (on_start.0)();
             }
-            Receiver::new(config, predicate, senders, monitor, companion, waker, stopped).run(format);
+            Receiver::new(config, predicate, senders, monitor, companion, waker, stopped).run();
         })?;
         Ok(Self { blocks, recorded, status, running: Running { stop, thread: Some(thread) } })
     }

@@ -1,4 +1,5 @@
-//! String streams: one thread per stream, texts out through a channel.
+//! Marker streams: one thread per stream, texts out through a channel. Numbers (OpenViBE and most trigger boxes send them)
+//! are read as their text: 1 and 1.0 are both `1`.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -6,15 +7,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{SendTimeoutError, Sender};
-use kalmind_types::{ClockOffset, LslTime, Seconds, StreamDescription, StreamHealth, StreamTime};
-use lsl::Pullable;
+use kalmind_types::{
+    ClockOffset, LslTime, NumberFormat, Samples, Seconds, StreamDescription, StreamHealth, StreamTime,
+};
+use lsl::{StreamInfo, StreamInlet};
 
 use crate::clock;
 use crate::companion::{Companion, Watch};
 use crate::inlet::SpawnError;
+use crate::marker_row::{Numbers, Row, Texts, changes};
 use crate::monitor::StreamMonitor;
-use crate::resolve::{checked_predicate, open, phrase, search, short_description, this_host};
+use crate::number::number_format;
+use crate::resolve::{
+    ResolveError, checked_predicate, open, search, short_description, this_host, visible_infos,
+};
 use crate::selector::StreamSelector;
+use crate::wording::{Instead, List, Name, Streams, way_out};
 
 const PATIENCE: f64 = 0.05;
 /// Long enough for outlets that LSL's own settings ask only after half a second; an answer ends it at once.
@@ -23,6 +31,11 @@ const OPEN: f64 = 2.0;
 /// Texts are rare, so silence is no fault; but a machine that died says nothing either. After so long without a text the
 /// outlet is asked whether it is still there.
 const SEARCH_AFTER: Seconds = Seconds(3.0);
+/// While nothing is found, every so many searches it is found out what is there instead.
+const SURVEY_EVERY: u32 = 5;
+/// Streams that can be markers: texts, what comes now and then, or a single line. Many numbers at a steady rate are
+/// signals, whatever their name.
+const CAN_BE_MARKERS: &str = "(channel_format='string' or nominal_srate=0 or channel_count=1)";
 /// How long a text waits for room in the sink before it is dropped and counted.
 const ROOM_WITHIN: Duration = Duration::from_millis(100);
 
@@ -32,13 +45,16 @@ pub struct Marker {
     /// Its stamp, on this machine's LSL clock; the time of its arrival as long as the clock of the machine that sent it
     /// has not been measured.
     pub time: LslTime,
-    /// The text. A stream of several channels gives one marker for each channel that is not empty.
+    /// The text. A stream of several channels gives one marker for each channel that is not empty; a steady line of
+    /// numbers one for each change to another number than 0.
     pub text: String,
+    /// Whether it was sent as a number.
+    pub is_number: bool,
     /// The name by which the configuration knows the stream.
     pub stream: Arc<str>,
 }
 
-/// One sample of a string stream as it was received, for a recorder.
+/// One sample of a marker stream as it was received, for a recorder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextSample {
     /// Its raw stamp.
@@ -47,6 +63,8 @@ pub struct TextSample {
     pub clock: Option<ClockOffset>,
     /// One text a channel.
     pub texts: Vec<String>,
+    /// The numbers, where it came as numbers.
+    pub numbers: Option<Samples>,
 }
 
 /// Which marker stream to receive.
@@ -79,9 +97,21 @@ impl MarkerInlet {
     /// # Errors
     /// [`SpawnError::Selector`] and [`SpawnError::Thread`].
     pub fn spawn(config: MarkerConfig, sink: impl Into<Option<Sender<Marker>>>) -> Result<Self, SpawnError> {
-        // numbers under the same name are another stream
-        let predicate = format!("channel_format='string' and ({})", checked_predicate(&config.selector)?);
         let status = Arc::new(StreamMonitor::new(config.key.clone()));
+        Self::spawn_under(config, sink, status)
+    }
+
+    /// As [`spawn`](Self::spawn), for a stream that has been shown as awaited: `status` is what it was shown by.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_under(
+        config: MarkerConfig,
+        sink: impl Into<Option<Sender<Marker>>>,
+        status: Arc<StreamMonitor>,
+    ) -> Result<Self, SpawnError> {
+        let own = checked_predicate(&config.selector)?;
+        let predicate = format!("{CAN_BE_MARKERS} and ({own})");
         let companion = Companion::spawn(&config.key, predicate.clone(), Arc::clone(&status))?;
         let stop = Arc::new(AtomicBool::new(false));
         let unrecorded = Arc::new(AtomicU64::new(0));
@@ -89,6 +119,7 @@ impl MarkerInlet {
             key: Arc::from(config.key.as_str()),
             selector: config.selector,
             predicate,
+            own,
             monitor: Arc::clone(&status),
             companion,
             stop: Arc::clone(&stop),
@@ -96,6 +127,7 @@ impl MarkerInlet {
             recorded: config.recorded,
             unrecorded: Arc::clone(&unrecorded),
             was_connected: false,
+            empty_searches: 0,
         };
         let thread = std::thread::Builder::new()
             .name(format!("lsl {}", receiver.key))
@@ -119,6 +151,8 @@ struct Receiver {
     key: Arc<str>,
     selector: StreamSelector,
     predicate: String,
+    /// The selector's own predicate, which signals may fit as well.
+    own: String,
     monitor: Arc<StreamMonitor>,
     companion: Companion,
     stop: Arc<AtomicBool>,
@@ -126,16 +160,48 @@ struct Receiver {
     recorded: Option<Sender<TextSample>>,
     unrecorded: Arc<AtomicU64>,
     was_connected: bool,
+    /// In a row.
+    empty_searches: u32,
+}
+
+/// The stream that is meant as markers among those that fit: texts before numbers, what comes now and then before a steady
+/// line; an error where two are alike in that.
+fn chosen(found: &[StreamInfo]) -> Result<&StreamInfo, &[StreamInfo]> {
+    let rank = |info: &&StreamInfo| match number_format(info.channel_format()) {
+        None => 0,
+        Some(_) if info.nominal_srate() > 0.0 => 2,
+        Some(_) => 1,
+    };
+    let best = found.iter().map(|info| rank(&info)).min();
+    let mut alike = found.iter().filter(|info| Some(rank(info)) == best);
+    match (alike.next(), alike.next()) {
+        (Some(one), None) => Ok(one),
+        _ => Err(found),
+    }
 }
 
 impl Receiver {
     fn run(mut self) {
         while !self.stop.load(Ordering::Relaxed) {
-            match search(&self.predicate, SEARCH) {
-                Ok(found) if found.len() == 1 => {
-                    if let Some((inlet, description)) = open(&found[0]) {
-                        self.companion.follow(&found[0], Vec::new());
-                        let goes_on = self.receive(&inlet, description);
+            let found = match search(&self.predicate, SEARCH) {
+                Ok(found) => found,
+                Err(error) => {
+                    self.searching(Some(error.to_string()));
+                    std::thread::park_timeout(Duration::from_secs_f64(SEARCH));
+                    continue;
+                }
+            };
+            if found.is_empty() {
+                self.found_nothing();
+                continue;
+            }
+            self.empty_searches = 0;
+            match chosen(&found) {
+                Ok(info) => {
+                    if let Some((inlet, description)) = open(info) {
+                        let others = found.iter().map(StreamInfo::uid).filter(|uid| *uid != description.uid);
+                        self.companion.follow(info, others.collect());
+                        let goes_on = self.receive_any(&inlet, description);
                         self.companion.forget();
                         if !goes_on {
                             return;
@@ -143,22 +209,52 @@ impl Receiver {
                     }
                     self.searching(None);
                 }
-                Ok(found) if found.is_empty() => self.searching(None),
-                Ok(found) => {
-                    let names: Vec<_> = found.iter().map(|info| phrase(&short_description(info))).collect();
+                Err(found) => {
+                    let found: Vec<_> = found.iter().map(short_description).collect();
+                    let (count, selector) = (Streams(found.len()), &self.selector);
                     self.searching(Some(format!(
-                        "{} streams match {}: {}; make the selector narrower",
-                        names.len(),
-                        self.selector,
-                        names.join(", ")
+                        "{count} match {selector}: {}; {}",
+                        List(&found),
+                        way_out(&found)
                     )));
-                }
-                Err(error) => {
-                    self.searching(Some(error.to_string()));
-                    std::thread::park_timeout(Duration::from_secs_f64(SEARCH));
                 }
             }
         }
+    }
+
+    /// Shows that nothing fits; now and then also what is there instead.
+    fn found_nothing(&mut self) {
+        self.empty_searches += 1;
+        // what is shown already says more than that the search goes on
+        if self.empty_searches % SURVEY_EVERY != 1 {
+            return;
+        }
+        match self.instead() {
+            Ok(detail) => {
+                if self.empty_searches == 1 && !self.was_connected {
+                    tracing::warn!(stream = %self.key, detail, "nothing to read markers from so far");
+                }
+                self.searching(Some(detail));
+            }
+            Err(error) => self.searching(Some(error.to_string())),
+        }
+    }
+
+    /// Why nothing fits, in words.
+    fn instead(&self) -> Result<String, ResolveError> {
+        let infos = visible_infos(SEARCH)?;
+        let signals: Vec<_> =
+            infos.iter().filter(|info| info.matches_query(&self.own)).map(short_description).collect();
+        let selector = &self.selector;
+        if let Some(signals) = signals.first() {
+            return Ok(format!(
+                "searching for {selector}; {} fits, but many numbers at a steady rate are signals and no markers: name the                  stream that the markers are in",
+                Name(signals)
+            ));
+        }
+        let can_be_meant = |info: &&StreamInfo| !selector.excludes(info);
+        let seen: Vec<_> = infos.iter().filter(can_be_meant).map(short_description).collect();
+        Ok(format!("searching for {selector}; {}", Instead { selector, seen: &seen }))
     }
 
     fn searching(&self, detail: Option<String>) {
@@ -174,17 +270,32 @@ impl Receiver {
         self.monitor.set_health(health, Some(detail));
     }
 
-    /// Passes texts on until the stream ends (`true`) or the inlet is to end (`false`).
-    fn receive(&mut self, inlet: &lsl::StreamInlet, description: StreamDescription) -> bool {
+    /// Passes markers on until the stream ends (`true`) or the inlet is to end (`false`).
+    fn receive_any(&mut self, inlet: &StreamInlet, description: StreamDescription) -> bool {
         if inlet.open_stream(OPEN).is_err() {
             return true;
         }
+        let channels = description.channels;
+        match description.format {
+            None => self.receive(inlet, description, Texts::default()),
+            Some(NumberFormat::Float32) => self.receive(inlet, description, Numbers::<f32>::new(channels)),
+            Some(NumberFormat::Double64) => self.receive(inlet, description, Numbers::<f64>::new(channels)),
+            Some(NumberFormat::Int8) => self.receive(inlet, description, Numbers::<i8>::new(channels)),
+            Some(NumberFormat::Int16) => self.receive(inlet, description, Numbers::<i16>::new(channels)),
+            Some(NumberFormat::Int32) => self.receive(inlet, description, Numbers::<i32>::new(channels)),
+            Some(NumberFormat::Int64) => self.receive(inlet, description, Numbers::<i64>::new(channels)),
+        }
+    }
+
+    fn receive<R: Row>(&mut self, inlet: &StreamInlet, description: StreamDescription, mut row: R) -> bool {
         let here = this_host().is_some_and(|host| host == description.hostname);
+        let format = description.format;
+        let is_steady = format.is_some() && description.nominal_rate_hz > 0.0;
         self.monitor.set_description(description);
         self.monitor.count_connection();
         self.was_connected = true;
         self.monitor.set_health(StreamHealth::Live, None);
-        let mut texts = Vec::<String>::new();
+        let mut previous: Option<Vec<String>> = None;
         let mut measured = None;
         let mut heard = clock::now();
         loop {
@@ -192,7 +303,7 @@ impl Receiver {
                 return false;
             }
             self.companion.watch().offset.refresh(&mut measured);
-            match inlet.pull_sample_buf(&mut texts, PATIENCE) {
+            match row.pull(inlet, PATIENCE) {
                 Ok(0.0) => {
                     if is_gone(self.companion.watch(), clock::now() - heard) {
                         return true;
@@ -203,8 +314,11 @@ impl Receiver {
                     self.companion.watch().search_wanted.store(false, Ordering::Relaxed);
                     let time = time_of(StreamTime(stamp), heard, here, measured);
                     self.monitor.set_newest(time);
-                    self.record(StreamTime(stamp), measured, &texts);
-                    if !self.pass_on(&mut texts, time) {
+                    let texts = row.texts();
+                    let markers = if is_steady { changes(&texts, &mut previous) } else { texts.clone() };
+                    let numbers = format.and_then(|format| row.numbers(format));
+                    self.record(TextSample { stamp: StreamTime(stamp), clock: measured, texts, numbers });
+                    if !self.pass_on(markers, time, format.is_some()) {
                         return false;
                     }
                 }
@@ -213,22 +327,22 @@ impl Receiver {
         }
     }
 
-    fn record(&self, stamp: StreamTime, clock: Option<ClockOffset>, texts: &[String]) {
+    fn record(&self, sample: TextSample) {
         let Some(recorded) = &self.recorded else { return };
-        if recorded.try_send(TextSample { stamp, clock, texts: texts.to_vec() }).is_err() {
+        if recorded.try_send(sample).is_err() {
             self.unrecorded.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// `false` when nobody listens any more.
-    fn pass_on(&self, texts: &mut [String], time: LslTime) -> bool {
+    fn pass_on(&self, texts: Vec<String>, time: LslTime, is_number: bool) -> bool {
         let mut dropped = 0;
         let Some(sink) = &self.sink else {
             self.monitor.count_received(1, 0, 0);
             return true;
         };
-        for text in texts.iter_mut().map(core::mem::take).filter(|text| !text.is_empty()) {
-            let marker = Marker { time, text, stream: Arc::clone(&self.key) };
+        for text in texts.into_iter().filter(|text| !text.is_empty()) {
+            let marker = Marker { time, text, is_number, stream: Arc::clone(&self.key) };
             match sink.send_timeout(marker, ROOM_WITHIN) {
                 Ok(()) => {}
                 Err(SendTimeoutError::Timeout(_)) => {
@@ -272,6 +386,17 @@ fn is_gone(watch: &Watch, silent_for: Seconds) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_preferred_to_numbers_and_two_of_a_kind_are_too_many() {
+        use lsl::ChannelFormat::{Float32, Int32, String};
+        let info = |format, rate| StreamInfo::new("Task", "Markers", 1, rate, format, "task").unwrap();
+        let (text, rare, line) = (info(String, 0.0), info(Int32, 0.0), info(Float32, 500.0));
+        let format = |found: &[StreamInfo]| chosen(found).map(StreamInfo::channel_format).ok();
+        assert_eq!(format(&[line.clone(), rare.clone(), text]), Some(String));
+        assert_eq!(format(&[line, rare.clone()]), Some(Int32));
+        assert_eq!(format(&[rare.clone(), rare]), None);
+    }
 
     #[test]
     fn a_text_of_an_unmeasured_clock_happened_when_it_came() {

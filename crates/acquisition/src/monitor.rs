@@ -134,6 +134,11 @@ impl StreamMonitor {
         }
     }
 
+    /// Says of a stream that is not there yet what is known: that it is awaited, and what is there instead.
+    pub fn set_awaited(&self, detail: String) {
+        self.set_health(StreamHealth::Waiting, Some(detail));
+    }
+
     pub(crate) fn set_health(&self, health: StreamHealth, detail: Option<String>) {
         let mut texts = self.texts();
         self.health.store(health as u8, Ordering::Relaxed);

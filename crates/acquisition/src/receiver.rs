@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kalmind_types::{
     ClockOffset, LslTime, NumberFormat, Samples, Seconds, StreamDescription, StreamHealth, StreamTime,
 };
-use lsl::{Pullable, StreamInfo, StreamInlet};
+use lsl::{ContinuousResolver, Pullable, StreamInfo, StreamInlet};
 
 use crate::clock;
 use crate::companion::Companion;
@@ -17,17 +17,18 @@ use crate::inlet::InletConfig;
 use crate::monitor::StreamMonitor;
 use crate::number::Number;
 use crate::rate::RateMeter;
-use crate::resolve::{difference, open, phrase, search, this_host};
+use crate::resolve::{difference, difference_of_shape, open, search, this_host, unique};
 use crate::sorting::Sorter;
 use crate::waker::Waker;
+use crate::wording::phrase;
 
 /// How long a pull waits for a sample before the thread looks at its surroundings. A sample that comes ends the wait at
 /// once.
 const PATIENCE: f64 = 0.02;
 /// One search for a lost stream, and so how long the thread may take to end.
 const SEARCH: f64 = 0.2;
-/// Every fifth search takes longer, for outlets that LSL's own settings ask only after half a second.
-const LONG_SEARCH: f64 = 0.8;
+/// An outlet that was heard of so long ago, in seconds, and not since, is gone.
+const REMEMBERED: f64 = 2.5;
 /// How long an outlet may take to accept a connection for data.
 const OPEN: f64 = 2.0;
 /// A stream that is silent for this long is searched for; a shorter pause is left alone.
@@ -127,11 +128,17 @@ impl Receiver {
         }
     }
 
-    /// Receives until it is stopped. `format` is what the stream has to be.
-    pub(crate) fn run(mut self, format: NumberFormat) {
+    /// Receives until it is stopped.
+    pub(crate) fn run(mut self) {
         while let Some(chosen) = self.choose() {
             self.companion.follow(&chosen.info, chosen.passed_over.clone());
             self.monitor.set_description(chosen.description.clone());
+            if chosen.difference.is_none() && self.config.is_assumed {
+                self.config.description = chosen.description.clone();
+                self.config.is_assumed = false;
+            }
+            // what differs in nothing has the numbers that are expected
+            let format = chosen.description.format.unwrap_or(NumberFormat::Double64);
             let ended = match (&chosen.difference, format) {
                 (Some(_), _) => self.refuse(&chosen),
                 (None, NumberFormat::Float32) => self.receive::<f32>(chosen),
@@ -158,12 +165,13 @@ impl Receiver {
 
     /// Searches until there is an outlet to connect to; `None` when the inlet is to end.
     fn choose(&mut self) -> Option<Chosen> {
-        for round in 1_u64.. {
-            if self.stopped() {
-                break;
-            }
-            let wait = if round.is_multiple_of(5) { LONG_SEARCH } else { SEARCH };
-            let infos = match search(&self.predicate, wait) {
+        // short searches reach whoever hears multicast; hosts that are asked by name hear of a longer one alone
+        let longer = ContinuousResolver::new_with_pred(&self.predicate, REMEMBERED).ok();
+        while !self.stopped() {
+            let infos = match search(&self.predicate, SEARCH) {
+                Ok(infos) if infos.is_empty() => {
+                    longer.as_ref().and_then(|longer| longer.results().ok()).map(unique).unwrap_or_default()
+                }
                 Ok(infos) => infos,
                 Err(error) => {
                     self.searching(Some(error.to_string()));
@@ -175,7 +183,11 @@ impl Receiver {
             let (mut same, mut other) = (Vec::new(), Vec::new());
             for info in infos {
                 let Some((inlet, description)) = open(&info) else { continue };
-                let difference = difference(&self.config.description, &description);
+                let difference = if self.config.is_assumed {
+                    difference_of_shape(&self.config.description, &description)
+                } else {
+                    difference(&self.config.description, &description)
+                };
                 let passed_over = uids.iter().filter(|uid| **uid != description.uid).cloned().collect();
                 let candidates = if difference.is_none() { &mut same } else { &mut other };
                 candidates.push(Chosen { info, inlet, description, difference, passed_over });
@@ -187,7 +199,7 @@ impl Receiver {
                 }
                 let names: Vec<_> = same.iter().map(|chosen| phrase(&chosen.description)).collect();
                 self.searching(Some(format!(
-                    "{} outlets could be this stream: {}; close all but one, or give each its own source_id",
+                    "{} outlets could be this stream: {}; end the programs that send all but one of them",
                     names.len(),
                     names.join(", ")
                 )));

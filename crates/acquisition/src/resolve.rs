@@ -1,24 +1,16 @@
-//! Finds the stream that a selector means, and reads its whole header.
+//! One search for a stream that is known already, and the headers of what is found.
 
 use std::fmt::Write as _;
 
-use kalmind_types::{Seconds, StreamDescription};
+use kalmind_types::StreamDescription;
 use lsl::{StreamInfo, StreamInlet};
 
-use crate::clock::Deadline;
 use crate::number::{format_name, number_format};
 use crate::selector::{SelectorError, StreamSelector};
+use crate::wording::{Instead, List, Name, Streams, rate_name, way_out};
 
-/// One search. Outlets on this machine answer within a millisecond, others within a few; a stream that appears between
-/// two searches is found by the next one.
-const SEARCH: f64 = 0.2;
-/// How long a second match may take to answer after the first, when a stream is chosen for the first time. With LSL's own
-/// settings some outlets of this machine are asked only after half a second.
-const SETTLE: f64 = 0.7;
-/// The same when a known stream is searched again, and time counts.
+/// How long a second match may take to answer after the first, when a known stream is searched again, and time counts.
 const SETTLE_AGAIN: f64 = 0.1;
-/// How long a search for everything takes.
-const SURVEY: f64 = 0.8;
 /// How long an outlet may take to send its whole header.
 const HEADER: f64 = 2.0;
 
@@ -29,7 +21,7 @@ pub enum ResolveError {
     #[error(transparent)]
     Selector(#[from] SelectorError),
     /// Nothing matched within the time given.
-    #[error("no stream with {selector}; {}", Seen(seen))]
+    #[error("no stream with {selector}; {}", Instead { selector, seen })]
     NotFound {
         /// What was searched for.
         selector: Box<StreamSelector>,
@@ -37,8 +29,7 @@ pub enum ResolveError {
         seen: Vec<StreamDescription>,
     },
     /// More than one stream matches.
-    #[error("{} streams match {selector}: {}; make the selector narrower (source_id tells two outlets apart)",
-            found.len(), List(found))]
+    #[error("{} match {selector}: {}; {}", Streams(found.len()), List(found), way_out(found))]
     Ambiguous {
         /// What was searched for.
         selector: Box<StreamSelector>,
@@ -67,98 +58,12 @@ impl ResolveError {
     }
 }
 
-struct Name<'a>(&'a StreamDescription);
-struct List<'a>(&'a [StreamDescription]);
-struct Seen<'a>(&'a [StreamDescription]);
-
-impl core::fmt::Display for Name<'_> {
-    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let stream = self.0;
-        write!(
-            formatter,
-            "{:?} (type {:?}, {} x {}, {}, source_id {:?}, host {:?})",
-            stream.name,
-            stream.content_type,
-            stream.channels,
-            format_name(stream.format),
-            rate_name(stream.nominal_rate_hz),
-            stream.source_id,
-            stream.hostname,
-        )
-    }
-}
-
-impl core::fmt::Display for List<'_> {
-    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        for (index, stream) in self.0.iter().enumerate() {
-            if index > 0 {
-                formatter.write_str(", ")?;
-            }
-            Name(stream).fmt(formatter)?;
-        }
-        Ok(())
-    }
-}
-
-impl core::fmt::Display for Seen<'_> {
-    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        if self.0.is_empty() {
-            return formatter.write_str(
-                "no stream at all is visible (is the sender running, in the same LSL session and network?)",
-            );
-        }
-        write!(formatter, "what is there instead: {}", List(self.0))
-    }
-}
-
-/// One stream in one phrase, for messages.
-pub(crate) fn phrase(stream: &StreamDescription) -> String {
-    Name(stream).to_string()
-}
-
-fn rate_name(rate_hz: f64) -> String {
-    if rate_hz > 0.0 { format!("{rate_hz} Hz") } else { String::from("irregular") }
-}
-
-/// Finds the one stream that `selector` means and reads its whole header, waiting up to `timeout` for it to appear.
-///
-/// Blocks the calling thread; takes about 0.7 s where the stream is there, because a second match has to be given time
-/// to answer. A stream that is visible on two interfaces is one stream.
+/// Whether a selector can be used, without a search.
 ///
 /// # Errors
-/// See [`ResolveError`]. Two matches are an error at once.
-pub fn find_one(selector: &StreamSelector, timeout: Seconds) -> Result<StreamDescription, ResolveError> {
-    let predicate = checked_predicate(selector)?;
-    let deadline = Deadline::after(timeout);
-    loop {
-        let found = search_for(&predicate, SEARCH, SETTLE)?;
-        match found.len() {
-            0 if deadline.passed() => {
-                let found = search_for(&predicate, SETTLE, SETTLE)?;
-                if let [info] = found.as_slice()
-                    && let Some((_, description)) = open(info)
-                {
-                    return Ok(description);
-                }
-                return Err(ResolveError::NotFound {
-                    selector: Box::new(selector.clone()),
-                    seen: visible()?,
-                });
-            }
-            0 => {}
-            1 => match open(&found[0]) {
-                Some((_, description)) => return Ok(description),
-                None if deadline.passed() => {
-                    return Err(ResolveError::Vanished { found: Box::new(short_description(&found[0])) });
-                }
-                None => {}
-            },
-            _ => {
-                let found = found.iter().map(short_description).collect();
-                return Err(ResolveError::Ambiguous { selector: Box::new(selector.clone()), found });
-            }
-        }
-    }
+/// [`ResolveError::Selector`].
+pub fn check_selector(selector: &StreamSelector) -> Result<(), ResolveError> {
+    checked_predicate(selector).map(drop)
 }
 
 /// The selector's predicate, proven to be `XPath`: of a valid predicate and its negation exactly one holds for any stream.
@@ -174,19 +79,15 @@ pub(crate) fn checked_predicate(selector: &StreamSelector) -> Result<String, Res
     Ok(predicate)
 }
 
-/// All streams that match now, for a stream that is known. Empty after `wait` seconds without an answer.
+/// All streams that match now, for a stream that is known: those that answer within a moment of the first, which may
+/// take `wait` seconds. Empty where none answers.
 pub(crate) fn search(predicate: &str, wait: f64) -> Result<Vec<StreamInfo>, ResolveError> {
-    search_for(predicate, wait, SETTLE_AGAIN)
-}
-
-/// All streams that match: those that answer within `settle` after the first, which may take `wait` to answer.
-fn search_for(predicate: &str, wait: f64, settle: f64) -> Result<Vec<StreamInfo>, ResolveError> {
     let first = lsl::resolve_bypred(predicate, 1, wait).map_err(failed)?;
     if first.is_empty() {
         return Ok(first);
     }
     // asks all outlets again; ends early at two, which is already one too many
-    let all = lsl::resolve_bypred(predicate, 2, settle).map_err(failed)?;
+    let all = lsl::resolve_bypred(predicate, 2, SETTLE_AGAIN).map_err(failed)?;
     Ok(unique(if all.is_empty() { first } else { all }))
 }
 
@@ -201,17 +102,13 @@ pub(crate) fn visible_infos(wait: f64) -> Result<Vec<StreamInfo>, ResolveError> 
     lsl::resolve_streams(wait).map(unique).map_err(failed)
 }
 
-fn visible() -> Result<Vec<StreamDescription>, ResolveError> {
-    Ok(visible_infos(SURVEY)?.iter().map(short_description).collect())
-}
-
-fn unique(mut infos: Vec<StreamInfo>) -> Vec<StreamInfo> {
+pub(crate) fn unique(mut infos: Vec<StreamInfo>) -> Vec<StreamInfo> {
     infos.sort_by_cached_key(StreamInfo::uid);
     infos.dedup_by_key(|info| info.uid());
     infos
 }
 
-fn failed(error: lsl::Error) -> ResolveError {
+pub(crate) fn failed(error: lsl::Error) -> ResolveError {
     ResolveError::Failed { reason: error.to_string() }
 }
 
@@ -323,6 +220,15 @@ pub fn difference(expected: &StreamDescription, found: &StreamDescription) -> Op
     (!text.is_empty()).then_some(text)
 }
 
+/// As [`difference`], for a stream of which only the number of channels is known.
+pub(crate) fn difference_of_shape(expected: &StreamDescription, found: &StreamDescription) -> Option<String> {
+    if found.format.is_none() {
+        return Some(String::from("texts instead of numbers"));
+    }
+    let (found, expected) = (found.channels, expected.channels);
+    (found != expected).then(|| format!("number of channels {found} instead of {expected}"))
+}
+
 /// This machine's name as LSL writes it into headers; `None` where it cannot be told, and then every clock is measured
 /// before its samples are used.
 pub(crate) fn this_host() -> Option<String> {
@@ -408,7 +314,7 @@ mod tests {
         };
         assert_eq!(
             error.to_string(),
-            "no stream with name = \"Aray\"; what is there instead: \"Array\" (type \"Features\", 2 x float32, 50 Hz, \
+            "no stream with name = \"Aray\"; did you mean name = \"Array\"? 1 stream is there instead: \"Array\" (type \"Features\", 2 x float32, 50 Hz, \
              source_id \"amp-1\", host \"lab\")"
         );
     }

@@ -2,7 +2,10 @@
 
 use core::fmt;
 
+use lsl::StreamInfo;
 use serde::{Deserialize, Serialize};
+
+use crate::resolve::this_host;
 
 /// Which stream is meant: every field that is given has to hold. At least one has to be given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +23,9 @@ pub struct StreamSelector {
     /// An `XPath` 1.0 predicate over the stream's short header, as LSL takes it: `starts-with(name,'Bio') and
     /// channel_count>32`.
     pub predicate: Option<String>,
+    /// Streams that are never meant, as a predicate; see [`but_not_own`](Self::but_not_own).
+    #[serde(skip)]
+    pub excluded: Option<String>,
 }
 
 /// Why a selector cannot be used.
@@ -47,6 +53,23 @@ impl StreamSelector {
     #[must_use]
     pub fn by_name(name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..Self::default() }
+    }
+
+    /// Leaves out the outlets that this program makes itself, by the source identifiers of theirs: a program that selects
+    /// markers by their type alone does not mean its own.
+    #[must_use]
+    pub fn but_not_own(self, source_ids: &[String]) -> Self {
+        let ids: Vec<String> =
+            source_ids.iter().map(|id| format!("source_id={}", xpath_literal(id))).collect();
+        let excluded = this_host()
+            .filter(|_| !ids.is_empty())
+            .map(|host| format!("hostname={} and ({})", xpath_literal(&host), ids.join(" or ")));
+        Self { excluded, ..self }
+    }
+
+    /// Whether this outlet is one of those that are never meant.
+    pub(crate) fn excludes(&self, info: &StreamInfo) -> bool {
+        self.excluded.as_ref().is_some_and(|excluded| info.matches_query(excluded))
     }
 
     fn fields(&self) -> [(&'static str, Option<&String>); 5] {
@@ -77,7 +100,16 @@ impl StreamSelector {
                 _ => format!("{field}={}", xpath_literal(value)),
             });
         }
-        if terms.is_empty() { Err(SelectorError::Empty) } else { Ok(terms.join(" and ")) }
+        if terms.is_empty() {
+            return Err(SelectorError::Empty);
+        }
+        if let Some(excluded) = &self.excluded {
+            if let ([predicate], true) = (terms.as_mut_slice(), self.predicate.is_some()) {
+                *predicate = format!("({predicate})");
+            }
+            terms.push(format!("not({excluded})"));
+        }
+        Ok(terms.join(" and "))
     }
 
     fn is_predicate_alone(&self) -> bool {
@@ -126,6 +158,21 @@ mod tests {
             selector.to_predicate().unwrap(),
             "name='Array' and type='Features' and (channel_count=4 or channel_count=8)"
         );
+    }
+
+    #[test]
+    fn a_program_does_not_select_what_it_sends_itself() {
+        let markers = StreamSelector { content_type: Some("Markers".into()), ..StreamSelector::default() };
+        let predicate = markers.clone().but_not_own(&["kalmind-events".to_owned()]).to_predicate().unwrap();
+        let host = this_host().unwrap();
+        assert_eq!(
+            predicate,
+            format!("type='Markers' and not(hostname='{host}' and (source_id='kalmind-events'))")
+        );
+        let own = StreamSelector { predicate: Some("a or b".into()), ..StreamSelector::default() };
+        let predicate = own.but_not_own(&["x".to_owned()]).to_predicate().unwrap();
+        assert!(predicate.starts_with("(a or b) and not("), "{predicate}");
+        assert_eq!(markers.clone().but_not_own(&[]), markers);
     }
 
     #[test]

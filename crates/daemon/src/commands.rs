@@ -3,20 +3,21 @@
 use std::{
     io::{IsTerminal as _, Write as _},
     path::Path,
-    sync::Mutex,
+    sync::mpsc,
+    time::Duration,
 };
-
-use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{
     cli::{Command, CommandLine},
-    configuration::{self, Configuration, ConfigurationErrors, LogFormat, LogLevel},
+    configuration::{self, Configuration, ConfigurationErrors},
     demo_command, evaluate_command,
     failure::{Failure, OrFail as _, Outcome},
-    fit_command, network, play_command, recording_command, replay_command, replay_open_loop, run_command,
-    signals, simulate_command, streams_command,
+    fit_command, log, network, play_command, recording_command, replay_command, replay_open_loop,
+    run_command, signals, simulate_command, streams_command,
 };
+
+/// How long whoever reads stdout may leave a result lying.
+const RESULT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Runs what the command line says.
 ///
@@ -29,39 +30,34 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
                 Some(path) => load(path)?,
                 None => rendered(configuration::parse(demo_command::CONFIGURATION, "config/demo.toml"))?,
             };
-            start_log(&configuration.log);
             let configuration = demo_command::alone(configuration, arguments);
             let in_force = network::apply(&network::from_configuration(&configuration.lsl))?;
+            log::start_for_lsl(&configuration.log);
             demo_command::run(arguments, configuration, &in_force)
         }
         Command::Run(arguments) => {
             let configuration = load(&arguments.config)?;
-            start_log(&configuration.log);
             let in_force = network::apply(&network::from_configuration(&configuration.lsl))?;
+            log::start_for_lsl(&configuration.log);
             run_command::run(arguments, configuration, &in_force)
         }
         Command::Streams(arguments) => {
-            start_log(&configuration::Log::default());
-            if let Some(path) = &arguments.config {
-                network::apply(&network::from_configuration(&load(path)?.lsl))?;
-            }
+            apply_of(arguments.config.as_deref())?;
+            log::start_for_lsl(&configuration::Log::default());
             streams_command::run(arguments)
         }
         Command::Simulate(arguments) => {
-            start_log(&configuration::Log::default());
-            if let Some(path) = &arguments.config {
-                network::apply(&network::from_configuration(&load(path)?.lsl))?;
-            }
+            apply_of(arguments.config.as_deref())?;
+            log::start_for_lsl(&configuration::Log::default());
             simulate_command::run(arguments)
         }
         Command::Replay(arguments) => {
-            start_log(&configuration::Log::default());
             if arguments.lsl {
-                if let Some(path) = &arguments.config {
-                    network::apply(&network::from_configuration(&load(path)?.lsl))?;
-                }
+                apply_of(arguments.config.as_deref())?;
+                log::start_for_lsl(&configuration::Log::default());
                 return play_command::run(arguments);
             }
+            log::start(&configuration::Log::default());
             signals::end_without_leftovers().or_work()?;
             if arguments.model.is_some() || !arguments.decoder.is_empty() {
                 return replay_open_loop::run(arguments);
@@ -69,17 +65,17 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
             replay_command::run(arguments)
         }
         Command::Recording(command) => {
-            start_log(&configuration::Log::default());
+            log::start(&configuration::Log::default());
             signals::end_without_leftovers().or_work()?;
             recording_command::run(command)
         }
         Command::Fit(arguments) => {
-            start_log(&configuration::Log::default());
+            log::start(&configuration::Log::default());
             signals::end_without_leftovers().or_work()?;
             fit_command::run(arguments)
         }
         Command::Evaluate(arguments) => {
-            start_log(&configuration::Log::default());
+            log::start(&configuration::Log::default());
             signals::end_without_leftovers().or_work()?;
             evaluate_command::run(arguments)
         }
@@ -88,13 +84,39 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
 
 /// Prints a failure to stderr.
 pub fn print_failure(failure: &Failure) {
-    say(&format!("kalmind: {failure}"));
+    log::say(&format!("kalmind: {failure}"));
 }
 
-/// Says something to the person who started the program, on stderr.
-pub fn say(text: &str) {
-    // where nobody can hear it any more, the program goes on all the same
-    let _closed = writeln!(std::io::stderr().lock(), "{text}");
+/// Prints a result on stdout, for a command that has ended its work: where nobody takes it, the program ends all the same.
+///
+/// # Errors
+/// Exit code 1 where stdout is closed or has taken nothing for five seconds.
+pub fn print_result(text: String) -> Outcome<()> {
+    let (done, result) = mpsc::sync_channel(1);
+    std::thread::Builder::new()
+        .name("kalmind-result".to_owned())
+        .spawn(move || {
+            let mut out = std::io::stdout().lock();
+            // nobody listens any more where it took too long
+            let _late = done.send(writeln!(out, "{text}").and_then(|()| out.flush()));
+        })
+        .or_work()?;
+    match result.recv_timeout(RESULT_WITHIN) {
+        Ok(written) => {
+            written.map_err(|error| anyhow::anyhow!("the result cannot be printed: {error}")).or_work()
+        }
+        Err(_nobody_reads) => {
+            Err(anyhow::anyhow!("nobody took the result that was printed on stdout, so it is lost")).or_work()
+        }
+    }
+}
+
+/// The network settings of this configuration, where one is given, in force.
+fn apply_of(configuration: Option<&Path>) -> Outcome<()> {
+    if let Some(path) = configuration {
+        network::apply(&network::from_configuration(&load(path)?.lsl))?;
+    }
+    Ok(())
 }
 
 fn load(path: &Path) -> Outcome<Configuration> {
@@ -107,38 +129,4 @@ fn rendered(result: Result<Configuration, ConfigurationErrors>) -> Outcome<Confi
     result
         .map_err(|errors| anyhow::anyhow!("the configuration cannot be used\n{}", errors.render(styled)))
         .or_usage()
-}
-
-/// Keeps the log's writer until the program ends.
-static LOG_WRITER: Mutex<Option<WorkerGuard>> = Mutex::new(None);
-
-/// Logs to stderr, so that stdout carries results alone. The writing is done by a thread of its own: a terminal or a
-/// parent process that does not read holds up nothing; what finds no room is dropped (and that is counted there).
-fn start_log(log: &configuration::Log) {
-    let level = match log.level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
-    if let Ok(mut kept) = LOG_WRITER.lock() {
-        *kept = Some(guard);
-    }
-    let builder = tracing_subscriber::fmt()
-        .with_writer(writer)
-        .with_env_filter(EnvFilter::default().add_directive(level.into()));
-    // a second start in one process (tests) keeps the first log
-    let _started = match log.format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().try_init(),
-    };
-}
-
-/// Writes out what the log still holds.
-pub fn finish_log() {
-    if let Ok(mut kept) = LOG_WRITER.lock() {
-        drop(kept.take());
-    }
 }

@@ -14,8 +14,10 @@ use serde_json::{Map, Value, json};
 use crate::{
     desk::{DeskHandle, Message},
     event_bus::{EventBus, near},
+    log,
     realtime::RealtimeSettings,
     recorder::RecorderStatus,
+    task_follower::{MarkerCounts, TASK_MARKERS},
     tick::{StopLatch, TickCounts},
 };
 
@@ -46,8 +48,8 @@ pub struct DaemonControls {
     pub recording: Option<Arc<RecorderStatus>>,
     /// Ticks that the desk never saw.
     pub lost_records: Arc<AtomicU64>,
-    /// Markers of the task stream that were not understood.
-    pub unknown_markers: Arc<AtomicU64>,
+    /// What came over the task stream, and what of it was not understood.
+    pub markers: Arc<MarkerCounts>,
     /// When a stop was last told of, and whose.
     pub told_stop: Mutex<Option<(LslTime, Actor)>>,
     /// Whether a task may go on after a long silence of the input.
@@ -114,7 +116,13 @@ impl Controls for DaemonControls {
 
     fn streams(&self) -> Vec<StreamStatus> {
         let now = clock::now();
-        self.monitors.iter().map(|monitor| monitor.status(now)).collect()
+        let mut streams: Vec<StreamStatus> =
+            self.monitors.iter().map(|monitor| monitor.status(now)).collect();
+        let task = streams.iter_mut().find(|stream| stream.key == TASK_MARKERS && stream.detail.is_none());
+        if let Some(task) = task {
+            task.detail = self.markers.remark();
+        }
+        streams
     }
 
     fn status(&self) -> Map<String, Value> {
@@ -127,6 +135,8 @@ impl Controls for DaemonControls {
         status.insert("network".to_owned(), self.network.clone());
         status
             .insert("recording".to_owned(), json!(self.recording.as_ref().map(|recording| recording.json())));
+        status.insert("task".to_owned(), self.markers.json());
+        status.insert("log".to_owned(), json!({ "dropped_lines": log::dropped_lines() }));
         status.insert("kernel_path".to_owned(), json!(kalmind_filter::kernel_path()));
         status
     }
@@ -136,7 +146,9 @@ impl Controls for DaemonControls {
         let tick = self.tick_counts().into_iter().map(|count| ("tick", count));
         let recording = self.recording.iter().flat_map(|recording| recording.counts());
         let recording = recording.map(|count| ("recording", count));
-        tick.chain(recording).fold(String::new(), |mut text, (of, (name, help, value))| {
+        let help = "Lines of the log that nobody took from stderr in time.";
+        let log = ("log", ("dropped_lines", help, log::dropped_lines()));
+        tick.chain(recording).chain([log]).fold(String::new(), |mut text, (of, (name, help, value))| {
             let _infallible = writeln!(
                 text,
                 "# HELP kalmind_{of}_{name}_total {help}\n# TYPE kalmind_{of}_{name}_total counter\nkalmind_{of}_{name}_total {value}"
@@ -167,7 +179,7 @@ impl DaemonControls {
             ),
             ("lost_records", "Ticks that the slow side never saw.", read(&self.lost_records)),
             ("models_refused", "Models that did not fit the streams.", read(&counts.models_refused)),
-            ("unknown_markers", "Markers of the task that were not understood.", read(&self.unknown_markers)),
+            ("unknown_markers", "Markers of the task that were not understood.", self.markers.unknown()),
             ("refused_requests", "Requests refused because too many waited.", self.desk.refused()),
         ]
     }

@@ -5,62 +5,56 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
         mpsc,
     },
     thread::JoinHandle,
 };
 
 use arrayvec::ArrayVec;
-use crossbeam_channel::Receiver;
 use kalmind_acquisition::{
-    InletConfig, InletGuard, InletParts, Marker, MarkerConfig, MarkerInlet, NumericInlet, StreamMonitor,
-    ThreadStart, Waker, clock,
+    InletConfig, InletGuard, InletParts, MarkerConfig, MarkerInlet, NumericInlet, StreamMonitor,
+    StreamSelector, ThreadStart, Waker,
     ring::{Producer, ring},
 };
 use kalmind_engine::{Binner, Engine};
 use kalmind_filter::DecoderSpec;
 use kalmind_output::{
-    Bridge, Clock, Controls, CursorLayout, CursorOutletConfig, CursorRow, DecoderInfo, EventsOutletConfig,
-    Hub, Ledger, LedgerSnapshot, Limits, LslPublisher, Server, ServerConfig, SessionInfo, Token, Workspace,
-    spawn_lsl_publisher, start_server,
+    Bridge, Controls, CursorRow, DecoderInfo, Hub, Ledger, LedgerSnapshot, Limits, LslPublisher, Server,
+    ServerConfig, Token, start_server,
 };
-use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
-use kalmind_types::{Actor, Command, Event, LslTime, MAX_STREAMS, OutputState, StateChange, StreamStatus};
+use kalmind_types::{Actor, Command, MAX_STREAMS, OutputState, StateChange, StreamDescription, StreamStatus};
 use serde_json::{Value, json};
 
 use crate::{
     configuration::Configuration,
-    controls::{DaemonControls, TASK_MAY_NOT_RESUME},
-    desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Message, Program},
-    event_bus::{EventBus, near},
+    controls::DaemonControls,
+    desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Program},
+    event_bus::EventBus,
     failure::{OrFail as _, Outcome},
     instance::InstanceLock,
+    late_streams::{Awaited, LateStreams},
     network::NetworkInForce,
-    plan::{Plan, RecordedExtra, label_law, selector},
+    outlets::{Identity, LANE, Outlets, cursor_layout, session_info},
+    plan::{Plan, RecordedExtra, label_law},
     plane_streams::{PlaneStreams, PositionSlot},
     realtime::{RealtimeSettings, Role},
-    recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, SessionDocument},
-    recorder::{self, Recorder, RecorderStatus, RunningRecorder, clock_reading},
+    recorded::{ConfigurationText, FORMAT, InputStream, SessionDocument},
+    recorder::{self, Recorder, RecorderStatus, RunningRecorder},
     state_events::{SilenceLimits, StateEvents},
+    task_follower::{MARKERS, MarkerCounts, TaskFollower},
     tick::{
-        LaneSource, QueuedCommand, RecordLane, StopLatch, StreamInput, TickCounts, TickQueues, TickThread,
-        lane, silence_panics_here,
+        QueuedCommand, RecordLane, StopLatch, StreamInput, TickCounts, TickQueues, TickThread, lane,
+        silence_panics_here,
     },
 };
 
-/// Publications that may wait for the LSL publisher or the hub: five seconds at 200 Hz.
-const LANE: usize = 1024;
 /// Ticks that may wait for the desk.
 const RECORDS: usize = 512;
 /// Commands that may wait for the tick thread.
 const COMMANDS: usize = 256;
 /// Models that may wait, either way.
 const MODELS: usize = 8;
-/// Events that may wait for the LSL publisher.
-const EVENTS: usize = 4096;
-/// Markers that may wait to be understood.
-const MARKERS: usize = 256;
 
 /// What a run adds to its plan.
 #[derive(Clone, Debug, Default)]
@@ -89,6 +83,7 @@ pub struct Daemon {
     markers: Option<(MarkerInlet, JoinHandle<()>)>,
     recorded_texts: Vec<MarkerInlet>,
     places: PlaneStreams,
+    late: Option<LateStreams>,
     recorder: Option<RunningRecorder>,
     _instance: InstanceLock,
 }
@@ -108,6 +103,12 @@ pub struct Summary {
     pub events: u64,
     /// What the recorder did, if there was one.
     pub recording: Option<Value>,
+    /// Lines of the log that nobody took.
+    pub dropped_lines: u64,
+    /// What came over the task stream.
+    pub task: Value,
+    /// What of it never matched, for people.
+    pub task_sentences: Vec<String>,
 }
 
 impl Daemon {
@@ -119,39 +120,32 @@ impl Daemon {
         clippy::too_many_lines,
         reason = "the wiring of a run, in the order in which its parts are made"
     )]
-    pub fn start(plan: &Plan, network: &NetworkInForce, options: RunOptions) -> Outcome<Self> {
+    pub fn start(
+        plan: &Plan,
+        outlets: Outlets,
+        network: &NetworkInForce,
+        options: RunOptions,
+    ) -> Outcome<Self> {
         let configuration = &plan.configuration;
-        let holder =
-            format!("process {}, configuration {}", std::process::id(), configuration.source.file_name);
-        let instance = InstanceLock::claim(&configuration.instance.name, &holder).or_work()?;
-        let realtime = Arc::new(RealtimeSettings::new(configuration.realtime.clone()));
-        realtime.lock_memory().or_work()?;
-
-        let session = uuid::Uuid::new_v4().to_string();
-        let started = clock_reading();
-        let run = started.unix as u64;
-        let mut recorder = begin_recording(plan, &options, started.unix)?;
+        // publishers first: no client shall miss the first tick
+        let Outlets {
+            identity,
+            instance,
+            realtime,
+            ledger,
+            clock,
+            publisher,
+            lane: lsl_lane,
+            events: events_to_lsl,
+            ..
+        } = outlets.with_width(configuration, plan.bin_ms)?;
+        let mut recorder = begin_recording(plan, &options, identity.started.unix)?;
         let record_handle = recorder.as_ref().map(Recorder::handle);
-        let clock = Clock::new(clock::now, || clock::clock_pair().unix);
         let engine_settings = plan.engine();
         let mut engine = Engine::new(engine_settings).or_usage()?;
-        let hub = Hub::new(session_info(plan, &session, run), engine.states().state(), clock.clone());
-        let ledger = Arc::new(Ledger::new().or_work()?);
-
-        // publishers first: no client shall miss the first tick
-        let (lsl_lane, lsl_source) = lane(LANE);
+        let info = session_info(configuration, &identity, plan.bin_ms);
+        let hub = Hub::new(info, engine.states().state(), clock);
         let (hub_lane, hub_source) = lane(LANE);
-        let (events_to_lsl, lsl_events) = crossbeam_channel::bounded(EVENTS);
-        let identity = (session.as_str(), run);
-        let publisher = start_publisher(
-            plan,
-            identity,
-            lsl_source,
-            lsl_events,
-            Arc::clone(&ledger),
-            clock,
-            Arc::clone(&realtime),
-        )?;
         let woken = publisher.thread().cloned();
         let events = Arc::new(EventBus::new(hub.clone(), events_to_lsl, woken, record_handle.clone()));
         let task_may_resume = configuration.task.may_resume;
@@ -210,20 +204,20 @@ impl Daemon {
             Desk::new(settings, queues, handle.clone(), messages, Arc::clone(&events), Arc::clone(&stop));
 
         let binner = Binner::new(plan.binner(), plan.masked).or_usage()?;
-        let Inlets { mut monitors, guards, streams, recorded_texts } =
+        let Inlets { mut monitors, guards, streams, recorded_texts, late } =
             Inlets::start(plan, &tick_waker, &realtime, recorder.as_mut())?;
-        let unknown_markers = Arc::new(AtomicU64::new(0));
+        let marker_counts = Arc::new(MarkerCounts::new(&plan.markers));
         let follower = TaskFollower {
             table: plan.markers.clone(),
             desk: handle.clone(),
             events: Arc::clone(&events),
             stop: Arc::clone(&stop),
             tick: tick_waker.clone(),
-            unknown: Arc::clone(&unknown_markers),
+            counts: Arc::clone(&marker_counts),
             may_resume: task_may_resume,
         };
         let mut places = PlaneStreams::default();
-        places.follow_position(&configuration.cursor.position_from, position).or_work()?;
+        places.follow_position(configuration, position).or_work()?;
         follower.follow_targets(configuration, &mut places)?;
         let markers = follower.start(configuration, recorder.as_mut())?;
         monitors.extend(markers.iter().map(|(inlet, _)| Arc::clone(&inlet.status)));
@@ -244,7 +238,7 @@ impl Daemon {
             network: network.status(),
             recording: record_handle.as_ref().map(|recorder| Arc::clone(recorder.status())),
             lost_records,
-            unknown_markers: Arc::clone(&unknown_markers),
+            markers: marker_counts,
             told_stop: Mutex::new(None),
             task_may_resume,
         });
@@ -258,8 +252,8 @@ impl Daemon {
 
         let recorder = match recorder.zip(recorded_ticks) {
             Some((recorder, ticks)) => {
-                let document = session_document(plan, &session, run, started);
-                let row = CursorRow::new(&cursor_layout(plan, &session, run));
+                let document = session_document(plan, &identity);
+                let row = CursorRow::new(&cursor_layout(configuration, &identity, plan.bin_ms));
                 Some(recorder.start(&document, row, ticks).or_work()?)
             }
             None => None,
@@ -292,6 +286,7 @@ impl Daemon {
             markers,
             recorded_texts,
             places,
+            late,
             recorder,
             _instance: instance,
         })
@@ -353,7 +348,9 @@ impl Daemon {
         drop(core::mem::take(&mut self.places));
         self.recorded_texts.clear();
         // each may wait for a dead outlet: all at once, not one after the other
+        let late = self.late.take();
         std::thread::scope(|scope| {
+            scope.spawn(move || drop(late));
             for inlet in self.inlets.drain(..) {
                 scope.spawn(move || drop(inlet));
             }
@@ -392,6 +389,9 @@ impl Summary {
             state_seconds: controls.hub.state_seconds().to_vec(),
             events: controls.events.count(),
             recording: controls.recording.as_ref().map(|recording| recording.json()),
+            dropped_lines: crate::log::dropped_lines(),
+            task: controls.markers.json(),
+            task_sentences: controls.markers.sentences(),
         }
     }
 }
@@ -410,15 +410,15 @@ fn begin_recording(plan: &Plan, options: &RunOptions, unix: f64) -> Outcome<Opti
 }
 
 /// What a recording says of the session.
-fn session_document(plan: &Plan, session: &str, run: u64, started: ClockReading) -> SessionDocument {
+fn session_document(plan: &Plan, identity: &Identity) -> SessionDocument {
     let configuration = &plan.configuration;
     let subject = &configuration.subject;
-    let info = session_info(plan, session, run);
+    let info = session_info(configuration, identity, plan.bin_ms);
     SessionDocument {
         format: FORMAT,
         version: info.version,
         session: info.session,
-        run,
+        run: info.run,
         instance: info.instance,
         participant: info.participant,
         subject: subject.json(),
@@ -442,33 +442,8 @@ fn session_document(plan: &Plan, session: &str, run: u64, started: ClockReading)
             // without the token: a recording is handed on; what steers a daemon is not
             toml: configuration.source.text.clone(),
         },
-        clock: started,
+        clock: identity.started,
     }
-}
-
-/// The LSL outlets and their thread.
-fn start_publisher(
-    plan: &Plan,
-    (session, run): (&str, u64),
-    source: LaneSource,
-    events: Receiver<Event>,
-    ledger: Arc<Ledger>,
-    clock: Clock,
-    realtime: Arc<RealtimeSettings>,
-) -> Outcome<LslPublisher> {
-    let (outlets, events_outlet, layout) = outlets(plan, session, run);
-    let on_start = Box::new(move || drop(realtime.apply(Role::Outlet, "LSL outlet")));
-    spawn_lsl_publisher(
-        outlets,
-        events_outlet,
-        layout,
-        Box::new(source),
-        events,
-        ledger,
-        clock,
-        Some(on_start),
-    )
-    .or_work()
 }
 
 /// The inlets of a run, taken apart: for status pages, for the end, for the tick thread.
@@ -477,6 +452,7 @@ struct Inlets {
     guards: Vec<InletGuard>,
     streams: ArrayVec<StreamInput, MAX_STREAMS>,
     recorded_texts: Vec<MarkerInlet>,
+    late: Option<LateStreams>,
 }
 
 impl Inlets {
@@ -491,6 +467,7 @@ impl Inlets {
             guards: Vec::new(),
             streams: ArrayVec::new(),
             recorded_texts: Vec::new(),
+            late: None,
         };
         for (index, planned) in plan.streams.iter().enumerate() {
             let mut inlet = planned.inlet.clone();
@@ -510,16 +487,32 @@ impl Inlets {
             inlets.streams.push(StreamInput { blocks, monitor });
         }
         if let Some(recorder) = recorder {
+            let mut awaited = Vec::new();
             for extra in &plan.recorded {
-                inlets.record(extra, recorder)?;
+                match &extra.description {
+                    Some(description) => inlets.record(extra, description, recorder)?,
+                    None => {
+                        let monitor = Arc::new(StreamMonitor::new(extra.key.clone()));
+                        inlets.monitors.push(Arc::clone(&monitor));
+                        awaited.push(Awaited::new(extra, monitor));
+                    }
+                }
+            }
+            if !awaited.is_empty() {
+                inlets.late = Some(LateStreams::spawn(awaited, recorder.handle()).or_work()?);
             }
         }
         Ok(inlets)
     }
 
-    /// A further stream, which goes to the recorder alone: whatever its age or clock, it is recorded.
-    fn record(&mut self, extra: &RecordedExtra, recorder: &mut Recorder) -> Outcome<()> {
-        let RecordedExtra { key, selector, description } = extra.clone();
+    /// A further stream, which goes to the recorder alone.
+    fn record(
+        &mut self,
+        extra: &RecordedExtra,
+        description: &StreamDescription,
+        recorder: &mut Recorder,
+    ) -> Outcome<()> {
+        let RecordedExtra { key, selector, .. } = extra.clone();
         if description.format.is_none() {
             let (recorded, samples) = crossbeam_channel::bounded(MARKERS);
             let config = MarkerConfig { key: key.clone(), selector, recorded: Some(recorded) };
@@ -529,18 +522,28 @@ impl Inlets {
             self.recorded_texts.push(inlet);
             return Ok(());
         }
-        let mut config = InletConfig::new(key.clone(), selector, description.clone());
-        config.limits.backlog_ms = f64::INFINITY;
-        config.limits.bad_clock_ms = f64::INFINITY;
-        config.blocks = recorder::blocks(description.nominal_rate_hz, config.block_samples);
         // the recorder looks every few milliseconds: nobody has to wake it
+        let config = recorded_config(key.clone(), selector, description);
         let InletParts { blocks, status, guard, .. } =
             NumericInlet::spawn(config, Waker::new()).or_stream()?.into_parts();
-        recorder.add_numbers(description, key, None, blocks);
+        recorder.add_numbers(description.clone(), key, None, blocks);
         self.monitors.push(status);
         self.guards.push(guard);
         Ok(())
     }
+}
+
+/// How a further stream of numbers is received: whatever its age or clock, it is recorded.
+pub(crate) fn recorded_config(
+    key: String,
+    selector: StreamSelector,
+    description: &StreamDescription,
+) -> InletConfig {
+    let mut config = InletConfig::new(key, selector, description.clone());
+    config.limits.backlog_ms = f64::INFINITY;
+    config.limits.bad_clock_ms = f64::INFINITY;
+    config.blocks = recorder::blocks(description.nominal_rate_hz, config.block_samples);
+    config
 }
 
 /// Stages the model that the configuration names, to be swapped in at the first tick.
@@ -578,66 +581,6 @@ fn spawn_tick(thread: TickThread, waker: Waker, realtime: Arc<RealtimeSettings>)
     Ok(handle)
 }
 
-fn session_info(plan: &Plan, session: &str, run: u64) -> SessionInfo {
-    let configuration = &plan.configuration;
-    SessionInfo {
-        session: session.to_owned(),
-        run,
-        instance: configuration.instance.name.clone(),
-        participant: configuration.subject.code.clone().unwrap_or_default(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        bin_ms: plan.bin_ms,
-        components: plan.demand.components.clone(),
-        workspace: Workspace { width: 1.0, height: configuration.cursor.height },
-    }
-}
-
-fn outlets(
-    plan: &Plan,
-    session: &str,
-    run: u64,
-) -> (Vec<CursorOutletConfig>, EventsOutletConfig, CursorLayout) {
-    let configuration = &plan.configuration;
-    let instance = &configuration.instance.name;
-    let outlets = configuration
-        .output
-        .lsl
-        .iter()
-        .map(|outlet| CursorOutletConfig {
-            name: outlet.name(instance),
-            content_type: outlet.content_type.clone(),
-            source_id: outlet.source_id(instance),
-            format: outlet.format,
-            scale: outlet.scale.clone(),
-            offset: outlet.offset.clone(),
-            counts: outlet.counts,
-            channels: outlet.channels.clone(),
-            gated: outlet.gated,
-        })
-        .collect();
-    let events = EventsOutletConfig {
-        name: configuration.output.events.name(instance),
-        source_id: configuration.output.events.source_id(instance),
-        ..EventsOutletConfig::default()
-    };
-    (outlets, events, cursor_layout(plan, session, run))
-}
-
-/// What every form of the cursor has in common.
-fn cursor_layout(plan: &Plan, session: &str, run: u64) -> CursorLayout {
-    let info = session_info(plan, session, run);
-    CursorLayout {
-        bin_ms: info.bin_ms,
-        components: info.components,
-        run,
-        session: info.session,
-        instance: info.instance,
-        participant: info.participant,
-        version: info.version,
-        height: info.workspace.height,
-    }
-}
-
 fn server_config(configuration: &Configuration, token: Token) -> ServerConfig {
     let server = &configuration.server;
     ServerConfig {
@@ -650,94 +593,5 @@ fn server_config(configuration: &Configuration, token: Token) -> ServerConfig {
             ..Limits::default()
         },
         ..ServerConfig::new(server.bind, token)
-    }
-}
-
-/// A marker's own stamp, or now where it is on a clock that has nothing to do with ours (some programs stamp with Unix time).
-fn stamp(stamp: LslTime) -> LslTime {
-    let now = clock::now();
-    near(stamp, now).unwrap_or(now)
-}
-
-/// What follows the task's marker stream: every marker becomes an event and a message to the desk.
-struct TaskFollower {
-    table: MarkerTable,
-    desk: DeskHandle,
-    events: Arc<EventBus>,
-    stop: Arc<StopLatch>,
-    tick: Waker,
-    unknown: Arc<AtomicU64>,
-    may_resume: bool,
-}
-
-impl TaskFollower {
-    /// Starts following, where a stream is configured.
-    fn start(
-        self,
-        configuration: &Configuration,
-        recorder: Option<&mut Recorder>,
-    ) -> Outcome<Option<(MarkerInlet, JoinHandle<()>)>> {
-        let selection = configuration.task.selection();
-        if selection.is_empty() {
-            return Ok(None);
-        }
-        let (sink, received) = crossbeam_channel::bounded::<Marker>(MARKERS);
-        let key = "task markers".to_owned();
-        let (recorded, samples) = crossbeam_channel::bounded(MARKERS);
-        let recorded = recorder.as_ref().map(|_| recorded);
-        let config = MarkerConfig { key: key.clone(), selector: selector(selection), recorded };
-        let inlet = MarkerInlet::spawn(config, sink).or_stream()?;
-        if let Some(recorder) = recorder {
-            recorder.add_texts(key, samples, &inlet);
-        }
-        let follow = move || received.iter().for_each(|marker| self.follow(&marker));
-        let thread = std::thread::Builder::new().name("kalmind-task".to_owned()).spawn(follow);
-        Ok(Some((inlet, thread.or_work()?)))
-    }
-
-    /// Follows targets that come as numbers, where a stream is configured: they are events like those of a marker stream.
-    fn follow_targets(&self, configuration: &Configuration, places: &mut PlaneStreams) -> Outcome<()> {
-        let (events, desk) = (Arc::clone(&self.events), self.desk.clone());
-        let tell = move |time, target| {
-            let content = TaskEventContent::Target(target);
-            events.publish(time, content.kind(), content.data());
-            if !desk.send(Message::Task { time, content }) {
-                tracing::warn!("a target was refused: too many messages wait");
-            }
-        };
-        places.follow_targets(&configuration.task.targets_from, tell).or_work()
-    }
-
-    fn follow(&self, received: &Marker) {
-        let marker = match parse_marker(&received.text, &self.table) {
-            Ok(marker) => marker,
-            Err(error) => {
-                self.unknown.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(%error, "a marker of the task stream was not understood");
-                return;
-            }
-        };
-        if marker.content == TaskEventContent::Operator(OperatorAction::Stop) {
-            // a stop waits in no queue
-            self.stop.set(Actor::Task);
-            self.tick.wake();
-        }
-        let time = match near(marker.time.unwrap_or_else(|| stamp(received.time)), clock::now()) {
-            Ok(time) => time,
-            Err(problem) => {
-                self.unknown.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(problem, "a marker of the task stream was not understood");
-                return;
-            }
-        };
-        let mut data = marker.content.data();
-        if marker.content == TaskEventContent::Operator(OperatorAction::Resume) && !self.may_resume {
-            data["refused"] = json!(TASK_MAY_NOT_RESUME);
-            tracing::warn!("{TASK_MAY_NOT_RESUME}");
-        }
-        self.events.publish(time, marker.content.kind(), data);
-        if !self.desk.send(Message::Task { time, content: marker.content }) {
-            tracing::warn!("a task marker was refused: too many wait");
-        }
     }
 }

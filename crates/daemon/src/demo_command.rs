@@ -1,7 +1,6 @@
 //! `kalmind demo`: simulated participant, daemon and page in one go: open loop, fit, closed loop.
 
 use std::{
-    io::Write as _,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -14,13 +13,17 @@ use serde_json::json;
 
 use crate::{
     cli::DemoArguments,
-    commands::say,
+    commands::print_result,
     configuration::Configuration,
     daemon::{Daemon, RunOptions, Summary},
     desk::{Program, Progress, Stage},
     failure::{OrFail as _, Outcome},
+    finding::find,
+    log::{progress_target, say},
     network::NetworkInForce,
+    outlets::Outlets,
     plan,
+    prepared::prepare,
     signals::EndSignals,
 };
 
@@ -103,10 +106,16 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
         .stdin(Stdio::null());
     let mut participant = Participant(child.spawn().or_work()?);
 
-    let Some(plan) = signals.or_signal(move || plan::plan(configuration, WAIT)).or_work()? else {
+    let is_recorded = configuration.records(arguments.record.as_deref());
+    let prepared = prepare(configuration)?;
+    let outlets = Outlets::open(&prepared)?;
+    // what is awaited is a child that was just started: nothing to tell
+    let looking = move || find(&prepared, WAIT, is_recorded, |_| {}).map(|found| (prepared, found));
+    let Some(found) = signals.or_signal(looking).or_work()? else {
         return Ok(());
     };
-    let plan = plan?;
+    let (prepared, found) = found?;
+    let plan = plan::plan(prepared, &found)?;
     let program = Program {
         seed: arguments.seed,
         open_loop: Seconds(arguments.calibration_seconds),
@@ -115,7 +124,7 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
     };
     let options =
         RunOptions { program: Some(program), calibrate: Some(calibrate), record: arguments.record.clone() };
-    let daemon = Daemon::start(&plan, network, options)?;
+    let daemon = Daemon::start(&plan, outlets, network, options)?;
     if !arguments.headless {
         say(&format!(
             "Kalmind demo. Open this page in a browser on this machine:\n\n    {}\n",
@@ -141,7 +150,7 @@ fn follow(
 ) -> anyhow::Result<()> {
     let style =
         ProgressStyle::with_template("{bar:32} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(1000).with_style(style);
+    let bar = ProgressBar::with_draw_target(Some(1000), progress_target()).with_style(style);
     // a machine that pauses makes it longer; a demo that never ends is a failed one
     let patience = closed_loop.map(|seconds| 3.0 * (arguments.calibration_seconds + seconds) + 60.0);
     let deadline = patience.map(|seconds| Deadline::after(Seconds(seconds)));
@@ -189,7 +198,6 @@ fn report(
 ) -> Outcome<()> {
     let (decoder, train_bins) = progress.fit.clone().unzip();
     let score = &progress.score;
-    let mut out = std::io::stdout().lock();
     if arguments.json {
         let document = json!({
             "seconds": closed_loop,
@@ -201,7 +209,7 @@ fn report(
             "latency_us": summary.latency_us(),
             "lost_samples": summary.lost_samples(),
         });
-        return writeln!(out, "{document}").or_work();
+        return print_result(document.to_string());
     }
     let fitted = match (decoder, train_bins) {
         (Some(decoder), Some(bins)) => format!("{decoder} fitted on {bins} bins of open loop"),
@@ -209,12 +217,10 @@ fn report(
     };
     let time =
         score.median_time_to_target().map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.2} s"));
-    writeln!(
-        out,
+    print_result(format!(
         "{fitted}\nclosed loop: {} of {} targets acquired, median time to target {time}\n{}",
         score.acquired(),
         score.presented(),
         summary.text()
-    )
-    .or_work()
+    ))
 }

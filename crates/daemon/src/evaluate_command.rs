@@ -16,9 +16,9 @@ use crate::{
         split::{Split, Splits},
         text,
     },
-    commands::say,
     failure::{OrFail as _, Outcome},
     fit_command::{FitOptions, fit_tables, progress_bar},
+    log::say,
     model::IdentifiedModel,
     report,
     tables::Tables,
@@ -280,10 +280,7 @@ fn labels(model: &IdentifiedModel) -> Option<Vec<&str>> {
 /// Whether a model can be run on the tables at all.
 fn check_model(model: &IdentifiedModel, tables: &Tables) -> anyhow::Result<()> {
     let (expected, found) = (model.model.features(), tables.features.width);
-    anyhow::ensure!(
-        expected == found,
-        "the model takes {expected} features, and the data have {found}"
-    );
+    anyhow::ensure!(expected == found, "the model takes {expected} features, and the data have {found}");
     let (expected, found) = (model.model.components.len(), tables.states.width);
     anyhow::ensure!(
         expected == found,

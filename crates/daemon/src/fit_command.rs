@@ -11,8 +11,8 @@ use serde_json::json;
 use crate::{
     calibration_fit::fit_calibration,
     cli::FitArguments,
-    commands::say,
     failure::{OrFail as _, Outcome},
+    log::say,
     model::Demand,
     recorded::gather,
     tables::Tables,

@@ -13,6 +13,6 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     };
-    kalmind::commands::finish_log();
+    kalmind::log::finish();
     code
 }

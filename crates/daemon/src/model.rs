@@ -135,6 +135,17 @@ impl IdentifiedModel {
     /// Every difference between the model and what the run gives, one sentence each; empty where it fits.
     #[must_use]
     pub fn differences(&self, demand: &Demand) -> Vec<String> {
+        let mut differences = self.stream_differences(demand);
+        differences.extend(self.configured_differences(
+            Some(demand.bin_ms),
+            &demand.components,
+            demand.participant.as_deref(),
+        ));
+        differences
+    }
+
+    /// Those that lie in the streams.
+    fn stream_differences(&self, demand: &Demand) -> Vec<String> {
         let model = &self.model;
         let mut differences = Vec::new();
         let channels =
@@ -172,23 +183,38 @@ impl IdentifiedModel {
                 said(&demand.streams)
             ));
         }
-        if (model.bin_ms - demand.bin_ms).abs() > SAME_WIDTH * demand.bin_ms {
+        differences
+    }
+
+    /// Those that show before any stream is found. `bin_ms` is none where it follows from a stream.
+    #[must_use]
+    pub fn configured_differences(
+        &self,
+        bin_ms: Option<f64>,
+        configured: &[Component],
+        participant: Option<&str>,
+    ) -> Vec<String> {
+        let model = &self.model;
+        let mut differences = Vec::new();
+        if let Some(bin_ms) = bin_ms
+            && (model.bin_ms - bin_ms).abs() > SAME_WIDTH * bin_ms
+        {
             differences.push(format!(
-                "the model was fitted with bins of {} ms, the configuration makes bins of {} ms",
-                model.bin_ms, demand.bin_ms
+                "the model was fitted with bins of {} ms, the configuration makes bins of {bin_ms} ms",
+                model.bin_ms
             ));
         }
         let names = |components: &[Component]| {
             components.iter().map(|c| c.name.clone()).collect::<Vec<_>>().join(", ")
         };
-        if names(&model.components) != names(&demand.components) {
+        if names(&model.components) != names(configured) {
             differences.push(format!(
                 "the model decodes {}, the configuration's [intent] says {}",
                 names(&model.components),
-                names(&demand.components)
+                names(configured)
             ));
         }
-        if let (Some(fitted), Some(present)) = (&model.participant, &demand.participant)
+        if let (Some(fitted), Some(present)) = (model.participant.as_deref(), participant)
             && fitted != present
         {
             differences

@@ -1,22 +1,22 @@
-//! What a run will do, checked before anything starts: streams found, features laid out, the model fitting to them.
+//! What a run will do, checked before any thread starts: the streams that were found, features laid out, the model fitting
+//! to them.
 
 use std::path::PathBuf;
 
-use kalmind_acquisition::{
-    ClockSource, InletConfig, MonitorLimits, ResolveError, StreamSelector, clock::Deadline, find_one,
-};
+use kalmind_acquisition::{ClockSource, InletConfig, MonitorLimits, ResolveError, StreamSelector};
 use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinning};
 use kalmind_filter::{LabelKind, LabelLaw};
 use kalmind_session::MarkerTable;
 use kalmind_types::{
-    Binning, ChannelMask, EventKind, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
+    Binning, ChannelMask, Component, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
 };
-use serde_json::json;
 
 use crate::{
     configuration::{ChannelReference, Configuration, LawKind, SampleClock, Selection, Stream},
     failure::{OrFail as _, Outcome},
+    finding::Found,
     model::{Demand, IdentifiedModel},
+    prepared::Prepared,
 };
 
 /// A change of the time base by more than this starts a new epoch.
@@ -44,6 +44,31 @@ pub enum PlanError {
         key: String,
         /// What was found instead.
         source: ResolveError,
+    },
+    /// A further stream to record is not to be found.
+    #[error("[[record.stream]] \"{key}\": {source}; set required = false there to start without it")]
+    ResolveRecorded {
+        /// Its key in the configuration.
+        key: String,
+        /// What was found instead.
+        source: ResolveError,
+    },
+    /// A stream that is not required is not to be found, and what it would contribute is not known.
+    #[error(
+        "stream \"{key}\": {source}; it is not required, but a run can begin without it only where `channels` says how \
+         many features it contributes (or a model with as many streams does)"
+    )]
+    ResolveOptional {
+        /// Its key in the configuration.
+        key: String,
+        /// What was found instead.
+        source: ResolveError,
+    },
+    /// Several streams are not to be found.
+    #[error("{} streams are not to be found:{}", .problems.len(), bullets(.problems))]
+    ResolveSeveral {
+        /// One sentence each.
+        problems: Vec<String>,
     },
     /// A string stream was named where numbers are needed.
     #[error(
@@ -156,15 +181,15 @@ pub struct PlannedStream {
     pub features: StreamFeatures,
 }
 
-/// A further stream to record, as found.
+/// A further stream to record.
 #[derive(Clone, Debug)]
 pub struct RecordedExtra {
     /// The name under which it is shown.
     pub key: String,
     /// What it is searched by.
     pub selector: StreamSelector,
-    /// Its header.
-    pub description: StreamDescription,
+    /// Its header, where it was there when the run began.
+    pub description: Option<StreamDescription>,
 }
 
 /// Everything needed to start a run.
@@ -188,16 +213,22 @@ pub struct Plan {
     pub markers: MarkerTable,
 }
 
-/// The configuration's selection as acquisition takes it.
+/// The configuration's selection as acquisition takes it. The outlets that this daemon makes itself are never meant: they
+/// are there before anything is looked for.
 #[must_use]
-pub fn selector(selection: Selection) -> StreamSelector {
+pub fn selector(configuration: &Configuration, selection: Selection) -> StreamSelector {
+    let (instance, output) = (&configuration.instance.name, &configuration.output);
+    let mut own: Vec<String> = output.lsl.iter().map(|outlet| outlet.source_id(instance)).collect();
+    own.push(output.events.source_id(instance));
     StreamSelector {
         name: selection.name,
         content_type: selection.content_type,
         source_id: selection.source_id,
         hostname: selection.hostname,
         predicate: selection.predicate,
+        excluded: None,
     }
+    .but_not_own(&own)
 }
 
 /// The configuration's label law as filter and engine take it.
@@ -217,38 +248,34 @@ pub fn label_law(configuration: &Configuration) -> LabelLaw {
     }
 }
 
-/// Finds the streams (waiting up to `wait` for all of them together) and checks everything against everything.
+/// Checks everything against everything.
 ///
 /// # Errors
-/// Exit code 3 for a stream that is missing, ambiguous or of the wrong kind; 2 for a configuration or model that does
-/// not fit.
-pub fn plan(mut configuration: Configuration, wait: Seconds) -> Outcome<Plan> {
-    let deadline = Deadline::after(wait);
-    let mut found = Vec::with_capacity(configuration.stream.len());
-    for stream in &configuration.stream {
-        let key = stream.key().to_owned();
-        let description = resolve(&key, &selector(stream.selection()), deadline)?;
-        if description.format.is_none() {
-            return Err(PlanError::NotNumeric { key }).or_stream();
-        }
-        if let Some(expected) = stream.channels
-            && expected != description.channels
-        {
-            return Err(PlanError::Channels { key, expected, found: description.channels }).or_stream();
-        }
-        found.push(description);
-    }
-    let recorded = recorded(&configuration, deadline)?;
-    let bin_ms = bin_width(&configuration, &found).or_usage()?;
+/// Exit code 2 for a configuration or model that does not fit the streams.
+pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
+    let headers: Vec<StreamDescription> = found
+        .streams
+        .iter()
+        .enumerate()
+        .map(|(place, header)| header.clone().unwrap_or_else(|| assumed(&prepared, place)))
+        .collect();
+    let Prepared { mut configuration, model, markers, .. } = prepared;
+    let bin_ms = bin_width(&configuration, &headers).or_usage()?;
     configuration.bins.bin_ms = bin_ms;
     let max_wait_ms = configuration.bins.max_wait_ms();
     let several = configuration.stream.len() > 1;
-    let streams: Vec<PlannedStream> = configuration
+    let mut streams: Vec<PlannedStream> = configuration
         .stream
         .iter()
-        .zip(&found)
-        .map(|(stream, description)| planned(stream, description, (bin_ms, max_wait_ms), several))
+        .zip(&headers)
+        .map(|(stream, description)| {
+            let selector = selector(&configuration, stream.selection());
+            planned(stream, selector, description, (bin_ms, max_wait_ms), several)
+        })
         .collect();
+    for (stream, header) in streams.iter_mut().zip(&found.streams) {
+        stream.inlet.is_assumed = header.is_none();
+    }
     let masked = mask(&configuration, &streams).or_usage()?;
     let demand = Demand {
         streams: streams.iter().map(|stream| stream.features.clone()).collect(),
@@ -256,43 +283,35 @@ pub fn plan(mut configuration: Configuration, wait: Seconds) -> Outcome<Plan> {
         components: configuration.intent.components.clone(),
         participant: configuration.subject.code.clone(),
     };
-    let (configuration, demand, model) = with_model(configuration, demand)?;
-    cursor_components(&configuration, &demand).or_usage()?;
-    let entries = configuration.task.markers.iter().map(|(text, marker)| {
-        (text.clone(), json!({ "kind": EventKind::from(marker.kind), "data": marker.data() }))
-    });
-    let markers = MarkerTable::new(entries).or_usage()?;
+    if let (Some(model), Some(path)) = (&model, &configuration.decoder.model) {
+        let differences = model.differences(&demand);
+        if !differences.is_empty() {
+            return Err(PlanError::Model { path: path.clone(), differences }).or_usage();
+        }
+    }
+    let further = configuration.record.stream.iter().enumerate().zip(&found.recorded);
+    let recorded = further
+        .map(|((place, stream), description)| RecordedExtra {
+            key: stream.key(place),
+            selector: selector(&configuration, stream.selection()),
+            description: description.clone(),
+        })
+        .collect();
     Ok(Plan { configuration, streams, recorded, masked, bin_ms, demand, model, markers })
 }
 
-/// The further streams to record.
-fn recorded(configuration: &Configuration, deadline: Deadline) -> Outcome<Vec<RecordedExtra>> {
-    let streams = configuration.record.stream.iter().enumerate();
-    streams
-        .map(|(place, stream)| {
-            let (key, selector) = (stream.key(place), selector(stream.selection()));
-            let description = resolve(&key, &selector, deadline)?;
-            Ok(RecordedExtra { key, selector, description })
-        })
-        .collect()
-}
-
-/// The one stream that fits.
-fn resolve(key: &str, selector: &StreamSelector, deadline: Deadline) -> Outcome<StreamDescription> {
-    let found = find_one(selector, deadline.remaining()).or_else(|source| {
-        let wrong = source.is_configuration();
-        let error = Err(PlanError::Resolve { key: key.to_owned(), source });
-        if wrong { error.or_usage() } else { error.or_stream() }
-    })?;
-    let rate_hz = found.nominal_rate_hz;
-    if !(0.0..=GREATEST_RATE_HZ).contains(&rate_hz) {
-        return Err(PlanError::NoSuchRate { key: key.to_owned(), rate_hz }).or_stream();
+/// What is known of a stream that is not there yet and not required.
+fn assumed(prepared: &Prepared, place: usize) -> StreamDescription {
+    let stream = prepared.configuration.stream.get(place).cloned().unwrap_or_default();
+    StreamDescription {
+        name: stream.key().to_owned(),
+        content_type: stream.content_type.unwrap_or_default(),
+        channels: prepared.channels(place).unwrap_or_default(),
+        format: Some(NumberFormat::Double64),
+        nominal_rate_hz: stream.rate_hz.unwrap_or_default(),
+        ..StreamDescription::default()
     }
-    Ok(found)
 }
-
-/// The greatest rate that a stream's header may state: more than any amplifier sends, and queues are sized by it.
-const GREATEST_RATE_HZ: f64 = 1e6;
 
 /// The bin width: as configured, checked against the rate of a stream whose samples are bins.
 fn bin_width(configuration: &Configuration, found: &[StreamDescription]) -> Result<f64, PlanError> {
@@ -315,12 +334,13 @@ fn bin_width(configuration: &Configuration, found: &[StreamDescription]) -> Resu
 
 fn planned(
     stream: &Stream,
+    selector: StreamSelector,
     description: &StreamDescription,
     (bin_ms, max_wait_ms): (f64, f64),
     several: bool,
 ) -> PlannedStream {
     let key = stream.key().to_owned();
-    let mut inlet = InletConfig::new(key.clone(), selector(stream.selection()), description.clone());
+    let mut inlet = InletConfig::new(key.clone(), selector, description.clone());
     inlet.limits = MonitorLimits {
         stall_ms: stream.stall_ms(bin_ms),
         backlog_ms: stream.backlog_ms(bin_ms),
@@ -392,51 +412,31 @@ fn mask(configuration: &Configuration, streams: &[PlannedStream]) -> Result<Chan
     Ok(masked)
 }
 
-/// Loads the configured model and checks it. Where `[intent]` is not written, the model's components count.
-fn with_model(
-    mut configuration: Configuration,
-    mut demand: Demand,
-) -> Outcome<(Configuration, Demand, Option<IdentifiedModel>)> {
-    let Some(path) = configuration.decoder.model.clone() else {
-        if configuration.start == crate::configuration::Start::Control {
-            return Err(PlanError::ControlWithoutModel).or_usage();
-        }
-        return Ok((configuration, demand, None));
-    };
-    let model = crate::model::load(&path).or_usage()?;
-    if !configuration.gives("intent.components") {
-        demand.components.clone_from(&model.model.components);
-        configuration.intent.components.clone_from(&model.model.components);
-        let names: Vec<&str> = demand.components.iter().map(|component| component.name.as_str()).collect();
-        // what is written stands, and is checked against the model like everything else
-        if !configuration.gives("cursor.components")
-            && !configuration.cursor.components.iter().all(|name| names.contains(&name.as_str()))
-            && let [x, y, ..] = names.as_slice()
-        {
-            configuration.cursor.components = [(*x).to_owned(), (*y).to_owned()];
-        }
-    }
-    let differences = model.differences(&demand);
-    if !differences.is_empty() {
-        return Err(PlanError::Model { path, differences }).or_usage();
-    }
-    Ok((configuration, demand, Some(model)))
-}
-
-fn cursor_components(configuration: &Configuration, demand: &Demand) -> Result<[usize; 2], PlanError> {
+/// Which components of the intent move the cursor.
+pub(crate) fn cursor_components(
+    configuration: &Configuration,
+    components: &[Component],
+) -> Result<[usize; 2], PlanError> {
     let place = |name: &String| {
-        demand.components.iter().position(|component| component.name == *name).ok_or_else(|| {
-            let known: Vec<&str> =
-                demand.components.iter().map(|component| component.name.as_str()).collect();
+        components.iter().position(|component| component.name == *name).ok_or_else(|| {
+            let known: Vec<&str> = components.iter().map(|component| component.name.as_str()).collect();
             PlanError::NoSuchComponent { name: name.clone(), known: known.join(", ") }
         })
     };
-    if demand.components.len() == 1 && !configuration.gives("cursor.components") {
+    if components.len() == 1 && !configuration.gives("cursor.components") {
         // one component moves x; y has none
         return Ok([0, usize::MAX]);
     }
     let [x, y] = &configuration.cursor.components;
     Ok([place(x)?, place(y)?])
+}
+
+impl Configuration {
+    /// Whether a run records, given a file that the command line names.
+    #[must_use]
+    pub fn records(&self, file: Option<&std::path::Path>) -> bool {
+        file.is_some() || self.record.folder.is_some()
+    }
 }
 
 impl Plan {
@@ -463,7 +463,7 @@ impl Plan {
             description.nominal_rate_hz.max(0.0) * (description.channels * width + STAMP_BYTES) as f64
         };
         let decoded = self.streams.iter().map(|stream| sample(&stream.inlet.description));
-        let further = self.recorded.iter().map(|stream| sample(&stream.description));
+        let further = self.recorded.iter().filter_map(|stream| stream.description.as_ref()).map(sample);
         let features: usize = self.demand.streams.iter().map(|stream| stream.channels).sum();
         let components = self.demand.components.len();
         let cursor = 13 + components + components * (components + 1) / 2;
@@ -495,8 +495,8 @@ impl Plan {
             auto_resume: Seconds::from_millis(configuration.safety.auto_resume_ms),
             start: configuration.start.into(),
             cursor: CursorSettings {
-                // checked when the plan was made
-                components: cursor_components(configuration, &self.demand).unwrap_or([0, 1]),
+                // checked before the streams were looked for
+                components: cursor_components(configuration, &self.demand.components).unwrap_or([0, 1]),
                 gain: cursor.gain.0,
                 smoothing: Seconds::from_millis(cursor.smoothing_ms),
                 max_speed: cursor.max_speed,

@@ -18,7 +18,7 @@ use kalmind_acquisition::{InletConfig, NumericInlet, StreamSelector, Waker, find
 use kalmind_types::{LslTime, Position, SampleBlock, SampleRows, Seconds, StreamDescription, Target};
 
 use crate::{
-    configuration::{ChannelReference, PositionSource, TargetSource},
+    configuration::{ChannelReference, Configuration},
     plan::selector,
 };
 
@@ -105,14 +105,19 @@ impl PlaneStreams {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn follow_position(&mut self, source: &PositionSource, slot: PositionSlot) -> std::io::Result<()> {
+    pub fn follow_position(
+        &mut self,
+        configuration: &Configuration,
+        slot: PositionSlot,
+    ) -> std::io::Result<()> {
+        let source = &configuration.cursor.position_from;
         let plane = Plane { channels: source.channels.clone(), scale: source.scale.0, offset: source.offset };
         let selection = source.selection();
         if selection.is_empty() {
             return Ok(());
         }
         let of = plane.clone();
-        self.spawn("cursor position", selector(selection), plane, move |_, values| {
+        self.spawn("cursor position", selector(configuration, selection), plane, move |_, values| {
             if let Some(position) = of.position(values) {
                 slot.put(position);
             }
@@ -125,9 +130,10 @@ impl PlaneStreams {
     /// When the system gives no thread.
     pub fn follow_targets(
         &mut self,
-        source: &TargetSource,
+        configuration: &Configuration,
         mut tell: impl FnMut(LslTime, Option<Target>) + Send + 'static,
     ) -> std::io::Result<()> {
+        let source = &configuration.task.targets_from;
         let plane = Plane { channels: source.channels.clone(), scale: source.scale.0, offset: source.offset };
         let selection = source.selection();
         if selection.is_empty() {
@@ -135,7 +141,7 @@ impl PlaneStreams {
         }
         let mut changes =
             TargetChanges { plane: plane.clone(), radius: source.radius, shown: None, since: None };
-        self.spawn("targets", selector(selection), plane, move |time, values| {
+        self.spawn("targets", selector(configuration, selection), plane, move |time, values| {
             if let Some(target) = changes.take(time, values) {
                 tell(time, target);
             }

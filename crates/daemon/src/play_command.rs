@@ -12,8 +12,8 @@ use kalmind_types::{LslTime, Seconds};
 
 use crate::{
     cli::ReplayArguments,
-    commands::say,
     failure::{OrFail as _, Outcome},
+    log::say,
     signals::EndSignals,
 };
 

@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::{
     cli::{ReplayArguments, ReplaySpeed},
-    commands::say,
     failure::{OrFail as _, Outcome},
+    log::say,
     recorded::{
         Comparison, Item, Playback, ReadError, RecordDocument, SessionDocument, SessionReader, Wanted,
     },

@@ -1,18 +1,22 @@
 //! `kalmind run`: the daemon.
 
-use std::{io::Write as _, time::Duration};
+use std::time::Duration;
 
 use kalmind_filter::DecoderSpec;
 use kalmind_types::{Actor, Seconds};
 
 use crate::{
     cli::RunArguments,
-    commands::say,
+    commands::print_result,
     configuration::Configuration,
     daemon::{Daemon, RunOptions},
     failure::{OrFail as _, Outcome},
+    finding::{Found, find},
+    log::say,
     network::NetworkInForce,
+    outlets::Outlets,
     plan::{self, Plan},
+    prepared::prepare,
     signals::EndSignals,
 };
 
@@ -32,15 +36,22 @@ pub fn run(arguments: &RunArguments, configuration: Configuration, network: &Net
     let decoder = configuration.task.decoder.clone();
     let calibrate: DecoderSpec = decoder.parse().or_usage()?;
     say(&format!("kalmind {}; LSL: {}; looking for the streams", env!("CARGO_PKG_VERSION"), network.text));
+    let is_recorded = configuration.records(arguments.record.as_deref());
+    let prepared = prepare(configuration)?;
+    // before any wait: a program that is waited for may itself wait for these
+    let outlets = Outlets::open(&prepared)?;
     let wait = Seconds(arguments.wait);
-    let Some(plan) = signals.or_signal(move || plan::plan(configuration, wait)).or_work()? else {
+    let looking = move || find(&prepared, wait, is_recorded, say).map(|found| (prepared, found));
+    let Some(found) = signals.or_signal(looking).or_work()? else {
         say("ended while it waited for the streams");
         return Ok(());
     };
-    let plan = plan?;
-    let banner = banner(&plan);
+    let (prepared, found) = found?;
+    let plan = plan::plan(prepared, &found)?;
+    let banner = banner(&plan, &found);
     let daemon = Daemon::start(
         &plan,
+        outlets,
         network,
         RunOptions { program: None, calibrate: Some(calibrate), record: arguments.record.clone() },
     )?;
@@ -53,20 +64,22 @@ pub fn run(arguments: &RunArguments, configuration: Configuration, network: &Net
     }
     let died = !daemon.is_whole();
     let summary = daemon.shut_down(Actor::Signal);
-    if arguments.json {
-        writeln!(std::io::stdout().lock(), "{}", summary.json()).or_work()?;
-    } else {
+    if !arguments.json {
         say(&summary.text());
     }
     summary.write_page();
+    if arguments.json {
+        print_result(summary.json().to_string())?;
+    }
     if died { Err(anyhow::anyhow!("a thread ended by itself; the log says why")).or_work() } else { Ok(()) }
 }
 
-/// Which streams, which model.
-fn banner(plan: &Plan) -> String {
+/// Which streams, which model, and what is not there.
+fn banner(plan: &Plan, found: &Found) -> String {
     let mut lines: Vec<String> = plan
         .streams
         .iter()
+        .filter(|stream| !stream.inlet.is_assumed)
         .map(|stream| {
             let description = &stream.inlet.description;
             format!(
@@ -89,6 +102,7 @@ fn banner(plan: &Plan) -> String {
         Some(model) => format!("  model: {} {}", model.model.decoder, model.id.to_hex()),
         None => "  model: none; intent stays empty until one is fitted".to_owned(),
     });
+    lines.extend(found.missing.iter().map(|missing| format!("  {missing}")));
     lines.push(format!("  bins of {} ms; kernels: {}", plan.bin_ms, kalmind_filter::kernel_path()));
     lines.join("\n")
 }

@@ -6,8 +6,8 @@ use kalmind_recording::{Existing, NewFileError};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    commands::say,
     daemon::Summary,
+    log::say,
     report::{SessionPageError, page_beside, write_session_page},
 };
 
@@ -81,6 +81,8 @@ impl Summary {
             "steal_ms": self.latency.steal_ms,
             "lost_samples": self.lost_samples(),
             "recording": self.recording,
+            "task": self.task,
+            "log": { "dropped_lines": self.dropped_lines },
         })
     }
 
@@ -143,6 +145,13 @@ impl Summary {
             if let Some(problem) = recording["problem"].as_str() {
                 let _infallible = writeln!(text, "    {problem}");
             }
+        }
+        for sentence in &self.task_sentences {
+            let _infallible = writeln!(text, "  task markers: {sentence}");
+        }
+        if self.dropped_lines > 0 {
+            let _infallible =
+                writeln!(text, "  log: {} lines dropped, which nobody took from stderr", self.dropped_lines);
         }
         if let Some(steal) = self.latency.steal_ms {
             let _infallible = writeln!(text, "  processor time taken by the hypervisor: {steal} ms");

@@ -33,7 +33,9 @@ pub enum TablesError {
         source: RowsError,
     },
     /// No time and no rate.
-    #[error("{file} has no column of times (`time`, `timestamps`, `time_ms`, ..): say how many rows there are per second with --rate HZ")]
+    #[error(
+        "{file} has no column of times (`time`, `timestamps`, `time_ms`, ..): say how many rows there are per second with --rate HZ"
+    )]
     NoRate {
         /// The features' file.
         file: String,
@@ -82,9 +84,7 @@ pub enum TablesError {
         width: usize,
     },
     /// Rows so far apart, or so close, that no run could make such bins.
-    #[error(
-        "the rows of {file} are {ms} ms apart, and bins of 1 to 200 ms can be decoded: {hint}"
-    )]
+    #[error("the rows of {file} are {ms} ms apart, and bins of 1 to 200 ms can be decoded: {hint}")]
     Implausible {
         /// The features' file.
         file: String,
@@ -94,7 +94,6 @@ pub enum TablesError {
         hint: &'static str,
     },
 }
-
 
 /// What a session's recording knows and a table does not: a model fitted on it carries this.
 #[derive(Clone, Debug, PartialEq)]

@@ -639,8 +639,7 @@ mod tests {
         };
         for (scale, gated) in [(1.0, None), (-1920.0, Some(false))] {
             let scales = PerChannel::Cursor(scale);
-            let config =
-                CursorOutletConfig { scale: scales, gated, ..CursorOutletConfig::default() };
+            let config = CursorOutletConfig { scale: scales, gated, ..CursorOutletConfig::default() };
             let mut writer = RowWriter::new(&config, &layout()).unwrap();
             let mut values = vec![f64::NAN; writer.channels.len()];
             writer.write_heartbeat(&heartbeat, &mut |index, value| values[index] = value);

@@ -134,7 +134,11 @@ fn a_record_of_a_file_with_gaps_that_does_not_say_when_it_was_follows_the_one_be
     bytes[third + 10..].fill(0);
     let edf = edf_from_bytes(&bytes, None).expect("the rest can be read");
     assert_eq!(edf.record_onsets, [0.0, 3.0, 4.0]);
-    assert!(edf.remarks.iter().any(|remark| remark.contains("1 of 3 records do not say when")), "{:?}", edf.remarks);
+    assert!(
+        edf.remarks.iter().any(|remark| remark.contains("1 of 3 records do not say when")),
+        "{:?}",
+        edf.remarks
+    );
     bytes[192..197].copy_from_slice(b"EDF+C");
     let edf = edf_from_bytes(&bytes, None).expect("without gaps it follows");
     assert_eq!(edf.record_onsets, [0.0, 3.0, 2.0], "what a record says counts");
@@ -183,7 +187,10 @@ fn told(edf: &EdfRecording, part: &str) {
 #[test]
 fn what_can_be_read_of_odd_files_is_read_and_the_rest_is_named() {
     let dead = foreign("e01_dead_channel.edf");
-    assert_eq!(dead.signals.iter().map(|signal| signal.label.as_str()).collect::<Vec<_>>(), ["EEG C3", "EEG C4"]);
+    assert_eq!(
+        dead.signals.iter().map(|signal| signal.label.as_str()).collect::<Vec<_>>(),
+        ["EEG C3", "EEG C4"]
+    );
     assert!(dead.signals.iter().all(|signal| signal.values.len() == 50));
     told(&dead, "signal 2 (\"-\") was left out");
 

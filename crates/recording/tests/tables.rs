@@ -87,7 +87,8 @@ fn other_encodings_are_read_and_told() {
     let (values, remarks) = read(b"\xb5,b\n1,2\n");
     assert_eq!(values, [1.0, 2.0]);
     assert!(remarks.contains("windows-1252"), "{remarks}");
-    let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain("a,b\n1,2\n".bytes().flat_map(|byte| [byte, 0])).collect();
+    let utf16: Vec<u8> =
+        [0xff, 0xfe].into_iter().chain("a,b\n1,2\n".bytes().flat_map(|byte| [byte, 0])).collect();
     assert!(read(&utf16).1.contains("UTF-16LE"));
 }
 
@@ -129,7 +130,9 @@ fn columns_that_pandas_numbers_are_a_header() {
 
 #[test]
 fn times_and_units_are_taken_from_their_names() {
-    for (header, first) in [("timestamps,u", 0.5), ("time_ms,u", 0.0005), ("Time (ms),u", 0.0005), ("t,u", 0.5)] {
+    for (header, first) in
+        [("timestamps,u", 0.5), ("time_ms,u", 0.0005), ("Time (ms),u", 0.0005), ("t,u", 0.5)]
+    {
         let table = table_from_bytes(format!("{header}\n0.5,1\n1.5,2\n").as_bytes(), "x.csv").unwrap();
         assert_eq!(table.values, [1.0, 2.0], "{header}");
         assert!((table.time.as_ref().unwrap()[0] - first).abs() < 1e-15, "{header}");
@@ -139,12 +142,17 @@ fn times_and_units_are_taken_from_their_names() {
     assert_eq!(table.columns, Some(vec!["u0".to_owned(), "u1".to_owned()]));
     assert_eq!(table.units, Some(vec!["spikes/s".to_owned(), "Hz".to_owned()]));
     let table = table_from_bytes(b"u0 (a),u1\n1,2\n", "x.csv").unwrap();
-    assert_eq!((table.units, table.columns.unwrap()[0].as_str()), (None, "u0 (a)"), "not every name states a unit");
+    assert_eq!(
+        (table.units, table.columns.unwrap()[0].as_str()),
+        (None, "u0 (a)"),
+        "not every name states a unit"
+    );
 }
 
 #[test]
 fn what_recording_programs_put_beside_the_channels_is_left_out_and_named() {
-    let openvibe = "Time:250Hz,Epoch,C3,C4,Event Id,Event Date,Event Duration\n0.0,0,1,2,,,\n0.004,0,3,4,769,0.004,0\n";
+    let openvibe =
+        "Time:250Hz,Epoch,C3,C4,Event Id,Event Date,Event Duration\n0.0,0,1,2,,,\n0.004,0,3,4,769,0.004,0\n";
     let (values, remarks) = read(openvibe.as_bytes());
     assert_eq!(values, [1.0, 2.0, 3.0, 4.0]);
     assert!(remarks.contains("(Event Id) was left out") && remarks.contains("(Epoch)"), "{remarks}");

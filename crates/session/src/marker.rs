@@ -67,6 +67,8 @@ pub struct MarkerTableError {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MarkerTable {
     events: BTreeMap<String, Marker>,
+    /// Texts that are numbers, as a stream of numbers tells them: `1` for `1.0`.
+    numbers: BTreeMap<String, String>,
 }
 
 impl MarkerTable {
@@ -76,13 +78,40 @@ impl MarkerTable {
     /// For the first entry that is no task event.
     pub fn new(entries: impl IntoIterator<Item = (String, Value)>) -> Result<Self, MarkerTableError> {
         let mut events = BTreeMap::new();
+        let mut numbers = BTreeMap::new();
         for (text, value) in entries {
             let marker =
                 from_json(value).map_err(|problem| MarkerTableError { text: shortened(&text), problem })?;
-            events.insert(text.trim().to_owned(), marker);
+            let text = text.trim().to_owned();
+            if let Some(number) = plain_number(&text) {
+                numbers.insert(number, text.clone());
+            }
+            events.insert(text, marker);
         }
-        Ok(Self { events })
+        Ok(Self { events, numbers })
     }
+
+    /// The texts of the table, in their order.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.events.keys().map(String::as_str)
+    }
+
+    /// The text of the table that a marker's text means: the same, or else the same number.
+    #[must_use]
+    pub fn entry(&self, text: &str) -> Option<&str> {
+        let text = text.trim();
+        let same = self.events.get_key_value(text).map(|(entry, _)| entry);
+        let number = || plain_number(text).and_then(|number| self.numbers.get(&number));
+        same.or_else(number).map(String::as_str)
+    }
+}
+
+/// A text that is a number, written without what is not needed: `1` for `1.0` and `01`.
+fn plain_number(text: &str) -> Option<String> {
+    let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.".contains(&byte));
+    let number: f64 = if is_decimal { text.parse().ok()? } else { return None };
+    // also makes 0 of -0
+    number.is_finite().then(|| (number + 0.0).to_string())
 }
 
 /// Reads a marker: a text of `table`, or else our JSON. Slow side; bounded work, never panics.
@@ -91,8 +120,8 @@ impl MarkerTable {
 ///
 /// - **Kalmind's JSON**: `{"kind": .., "data": ..}` with optional `"type": "event"`, `"time"` (LSL seconds; without it the
 ///   marker's own stamp counts) and `"event_seq"` (read and ignored: whoever publishes the event numbers it anew).
-/// - **Texts of a table**: the configuration's `[task.markers]` maps a text, compared whole after trimming, to such an
-///   object: `"GO_LEFT" = { kind = "target", data = { position = [0.2, 0.5], radius = 0.06 } }`.
+/// - **Texts of a table**: the configuration's `[task.markers]` maps a text, compared whole after trimming (or as a number,
+///   where both are one: `1.0` is `1`), to such an object: `"GO_LEFT" = { kind = "target", data = { position = [0.2, 0.5], radius = 0.06 } }`.
 ///
 /// | kind | data | meaning |
 /// |---|---|---|
@@ -110,7 +139,7 @@ pub fn parse_marker(text: &str, table: &MarkerTable) -> Result<Marker, MarkerErr
         return Err(MarkerError::TooLong { bytes: text.len(), text: shortened(text) });
     }
     let text = text.trim();
-    if let Some(marker) = table.events.get(text) {
+    if let Some(marker) = table.entry(text).and_then(|entry| table.events.get(entry)) {
         return Ok(marker.clone());
     }
     if !text.starts_with('{') {
@@ -271,6 +300,27 @@ mod tests {
         assert!(matches!(parse_marker("{odd", &table).unwrap().content, TaskEventContent::Target(Some(_))));
         let unknown = parse_marker("halt", &table).unwrap_err();
         assert_eq!(unknown, MarkerError::Unknown { text: "halt".to_owned() });
+    }
+
+    #[test]
+    fn numbers_are_compared_as_numbers() {
+        let event = |action: &str| json!({"kind": "operator", "data": {"action": action}});
+        let table = MarkerTable::new([
+            ("1.0".to_owned(), event("stop")),
+            ("2".to_owned(), event("idle")),
+            ("-3.50".to_owned(), event("control")),
+            ("1e1".to_owned(), event("calibrating")),
+        ])
+        .unwrap();
+        for (text, entry) in
+            [("1", "1.0"), ("1.0", "1.0"), ("2.0", "2"), ("002", "2"), ("-3.5", "-3.50"), ("1e1", "1e1")]
+        {
+            assert_eq!(table.entry(text), Some(entry), "{text}");
+            assert!(parse_marker(text, &table).is_ok(), "{text}");
+        }
+        for text in ["10", "nan", "inf", "", "-", "1 2"] {
+            assert_eq!(table.entry(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -65,6 +65,7 @@ fn every_field_of_a_selector_counts() {
             source_id: Some("amp".into()),
             hostname: None,
             predicate: Some("channel_count=2 or channel_count=7".into()),
+            excluded: None,
         };
         let found = find_one(&all, PATIENCE).unwrap();
         let all = StreamSelector { hostname: Some(found.hostname.clone()), ..all };

@@ -130,7 +130,8 @@ table! {
         binning: Binning = Binning::Sample;
         /// Its rate, in samples per second. Needed where the stream's header says 0 (irregular).
         rate_hz: Option<f64> = None, in Rule::Between(0.01, 100_000.0), or "the nominal rate in the stream's header";
-        /// Whether a bin waits for this stream and is incomplete without it.
+        /// Whether a bin waits for this stream and is incomplete without it, and a run does not begin without it. One that
+        /// is not required may come later, where `channels` or the model says how many features it contributes.
         required: bool = true;
         /// Number of channels that the stream must have.
         channels: Option<usize> = None, in Rule::Between(1.0, 1024.0), or "what the stream has";

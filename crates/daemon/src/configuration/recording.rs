@@ -19,6 +19,9 @@ table! {
         hostname: Option<String> = None, or "any";
         /// A condition on the stream's header in LSL's own language (`XPath` 1.0).
         predicate: Option<String> = None, or "any";
+        /// Whether a run that is recorded waits for this stream at its start, and does not begin without it. One that is
+        /// not required is recorded from when it appears.
+        required: bool = true;
     }
 }
 

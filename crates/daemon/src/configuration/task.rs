@@ -100,8 +100,9 @@ choices!(OperatorAction {
 
 table! {
     /// What each of the task program's own texts means: the text is the key, as in
-    /// `"go_left" = { kind = "target", position = [0.2, 0.5], radius = 0.06 }`. Texts that are JSON objects in Kalmind's own
-    /// schema need no entry.
+    /// `"go_left" = { kind = "target", position = [0.2, 0.5], radius = 0.06 }`. A stream of numbers is read by their text:
+    /// `"1"` stands for 1 and 1.0; a steady line of numbers tells its changes to other numbers than 0. Texts that are JSON
+    /// objects in Kalmind's own schema need no entry.
     pub struct Marker {
         /// What happened.
         kind: MarkerKind = MarkerKind::Target, and required;

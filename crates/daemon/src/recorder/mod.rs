@@ -24,7 +24,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::{MarkerInlet, StreamMonitor, TextSample, Waker, clock, pool::PoolReader};
 use kalmind_output::CursorRow;
-use kalmind_recording::xdf::encode::HeaderFields;
+use kalmind_recording::xdf::{encode::HeaderFields, writer::Sink};
 use kalmind_types::{Event, LslTime, SampleBlock, StreamDescription};
 use serde_json::Value;
 
@@ -61,6 +61,7 @@ pub fn blocks(rate_hz: f64, block_samples: usize) -> usize {
 #[derive(Clone, Debug)]
 pub struct RecorderHandle {
     messages: Sender<Message>,
+    additions: Sender<Addition>,
     status: Arc<RecorderStatus>,
 }
 
@@ -69,6 +70,23 @@ impl RecorderHandle {
     #[must_use]
     pub fn status(&self) -> &Arc<RecorderStatus> {
         &self.status
+    }
+
+    /// Adds a stream of numbers that appeared while the recording runs.
+    pub fn add_numbers(&self, description: StreamDescription, key: String, blocks: PoolReader<SampleBlock>) {
+        self.add(Addition::Numbers(Numbers { description, key, index: None, blocks }));
+    }
+
+    /// Adds a stream of text that appeared while the recording runs.
+    pub fn add_texts(&self, key: String, samples: Receiver<TextSample>, inlet: &MarkerInlet) {
+        self.add(Addition::Texts(Texts::of(key, samples, inlet)));
+    }
+
+    fn add(&self, addition: Addition) {
+        // not bounded: there are as many as the configuration names
+        if self.additions.send(addition).is_err() {
+            tracing::error!("a stream came when the recorder had ended");
+        }
     }
 
     /// Records an event.
@@ -99,6 +117,7 @@ pub struct Recorder {
     path: PathBuf,
     handle: RecorderHandle,
     messages: Receiver<Message>,
+    additions: Receiver<Addition>,
     waker: Waker,
     numbers: Vec<Numbers>,
     texts: Vec<Texts>,
@@ -120,6 +139,20 @@ struct Texts {
     monitor: Arc<StreamMonitor>,
 }
 
+/// A stream that came late.
+#[derive(Debug)]
+enum Addition {
+    Numbers(Numbers),
+    Texts(Texts),
+}
+
+impl Texts {
+    fn of(key: String, samples: Receiver<TextSample>, inlet: &MarkerInlet) -> Self {
+        let (refused, monitor) = (Arc::clone(&inlet.unrecorded), Arc::clone(&inlet.status));
+        Self { key, samples, refused, monitor }
+    }
+}
+
 impl Recorder {
     /// Makes the file, if there is room for `hours` at so many bytes a second.
     ///
@@ -128,12 +161,14 @@ impl Recorder {
     pub fn create(path: &Path, bytes_per_second: f64, hours: f64) -> Result<Self, FileError> {
         let file = file::create(path, bytes_per_second, hours)?;
         let (sender, messages) = crossbeam_channel::bounded(MESSAGES);
+        let (add, additions) = crossbeam_channel::unbounded();
         let status = Arc::new(RecorderStatus::new(path.to_owned()));
         Ok(Self {
             file,
             path: path.to_owned(),
-            handle: RecorderHandle { messages: sender, status },
+            handle: RecorderHandle { messages: sender, additions: add, status },
             messages,
+            additions,
             waker: Waker::new(),
             numbers: Vec::new(),
             texts: Vec::new(),
@@ -165,8 +200,7 @@ impl Recorder {
 
     /// Adds a stream of text that `inlet` receives.
     pub fn add_texts(&mut self, key: String, samples: Receiver<TextSample>, inlet: &MarkerInlet) {
-        let (refused, monitor) = (Arc::clone(&inlet.unrecorded), Arc::clone(&inlet.status));
-        self.texts.push(Texts { key, samples, refused, monitor });
+        self.texts.push(Texts::of(key, samples, inlet));
     }
 
     /// Writes the head of the file and starts the thread.
@@ -179,7 +213,7 @@ impl Recorder {
         row: CursorRow,
         ticks: PoolReader<TickRecord>,
     ) -> anyhow::Result<RunningRecorder> {
-        let Self { file, path, handle, messages, waker, numbers, texts } = self;
+        let Self { file, path, handle, messages, additions, waker, numbers, texts } = self;
         let status = Arc::clone(&handle.status);
         let synced = file.try_clone()?;
         let syncing = Syncing::spawn(file.try_clone()?, Arc::clone(&status))?;
@@ -188,14 +222,9 @@ impl Recorder {
         let labels = feature_labels(session);
         let beginning = Beginning { session, features: &labels, row, now, date: &date };
         let mut writing = Writing::new(file, beginning, ticks, messages, status);
-        for Numbers { description, key, index, blocks } in numbers {
-            let role = if index.is_some() { "input" } else { "extra" };
-            let tag = headers::RoleTag { role, key: Some(&key), index };
-            let add = |header: &HeaderFields<'_>| writing.add_numbers(blocks, index, header);
-            headers::received(&description, tag, now.0, add);
-        }
-        for Texts { key, samples, refused, monitor } in texts {
-            writing.add_texts(key, samples, refused, monitor);
+        let numbers = numbers.into_iter().map(Addition::Numbers);
+        for addition in numbers.chain(texts.into_iter().map(Addition::Texts)) {
+            add_stream(&mut writing, addition, now);
         }
         writing
             .begin()
@@ -206,6 +235,9 @@ impl Recorder {
         let thread = std::thread::Builder::new().name("kalmind-recorder".to_owned()).spawn(move || {
             let _only_this_thread_attaches = attached.attach();
             while !ended.load(Ordering::Acquire) {
+                for addition in additions.try_iter() {
+                    add_stream(&mut writing, addition, clock::now());
+                }
                 writing.round(clock::now());
                 std::thread::park_timeout(LONGEST_PARK);
             }
@@ -215,6 +247,21 @@ impl Recorder {
             }
         })?;
         Ok(RunningRecorder { handle, waker, end, thread, _syncing: syncing })
+    }
+}
+
+/// Adds a stream to the file; its header is written with what comes next.
+fn add_stream<S: Sink>(writing: &mut Writing<S>, addition: Addition, now: LslTime) {
+    match addition {
+        Addition::Numbers(Numbers { description, key, index, blocks }) => {
+            let role = if index.is_some() { "input" } else { "extra" };
+            let tag = headers::RoleTag { role, key: Some(&key), index };
+            let add = |header: &HeaderFields<'_>| writing.add_numbers(blocks, index, header);
+            headers::received(&description, tag, now.0, add);
+        }
+        Addition::Texts(Texts { key, samples, refused, monitor }) => {
+            writing.add_texts(key, samples, refused, monitor);
+        }
     }
 }
 

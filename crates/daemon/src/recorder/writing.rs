@@ -20,7 +20,8 @@ use kalmind_recording::xdf::{
     writer::{Sink, StreamId, WriteError, Writer},
 };
 use kalmind_types::{
-    ClockOffset, Event, LslTime, SampleBlock, SampleRows, Seconds, StreamDescription, StreamTime,
+    ClockOffset, Event, LslTime, NumberFormat, SampleBlock, SampleRows, Samples, Seconds, StreamDescription,
+    StreamTime,
 };
 use serde_json::Value;
 
@@ -87,8 +88,8 @@ pub(super) struct TextInput {
     pub(super) refused: Arc<AtomicU64>,
     /// Knows the stream's header once there is a sample.
     pub(super) monitor: Arc<StreamMonitor>,
-    /// Its place in the file, and its number of channels.
-    stream: Option<(StreamId, usize)>,
+    /// Its place in the file, its number of channels, and its format where it came as numbers.
+    stream: Option<(StreamId, usize, Option<NumberFormat>)>,
     told: u64,
     clock: Clock,
 }
@@ -139,6 +140,17 @@ pub(super) struct Writing<S> {
     text: Vec<u8>,
 }
 
+fn format_of(samples: &Samples) -> NumberFormat {
+    match samples {
+        Samples::Float32(_) => NumberFormat::Float32,
+        Samples::Double64(_) => NumberFormat::Double64,
+        Samples::Int8(_) => NumberFormat::Int8,
+        Samples::Int16(_) => NumberFormat::Int16,
+        Samples::Int32(_) => NumberFormat::Int32,
+        Samples::Int64(_) => NumberFormat::Int64,
+    }
+}
+
 /// What a recording begins with.
 pub(super) struct Beginning<'a> {
     pub(super) session: &'a SessionDocument,
@@ -173,7 +185,7 @@ impl<S: Sink> Writing<S> {
             rate_hz,
             format,
         };
-        let number = Some(kalmind_types::NumberFormat::Double64);
+        let number = Some(NumberFormat::Double64);
         let mut add = |stream, labels: &[(&str, &str)]| {
             headers::own(stream, labels.iter().copied(), now.0, |header| writer.add_stream(header))
         };
@@ -346,16 +358,30 @@ impl<S: Sink> Writing<S> {
             let refused = input.refused.load(Ordering::Relaxed);
             let mut lost = refused - core::mem::replace(&mut input.told, refused);
             while let Ok(sample) = self.texts[place].samples.try_recv() {
-                let (stream, channels) = self.text_stream(place, now);
+                let (stream, channels, format) = self.text_stream(place, &sample, now);
                 let input = &mut self.texts[place];
                 input.clock.known = sample.clock.or(input.clock.known);
                 if let (Some(clock), false) = (input.clock.known, input.clock.written) {
                     input.clock.written = true;
                     self.writer.clock_offset(stream, sample.stamp.0, clock.offset.0);
                 }
-                let mut texts: Vec<&str> = sample.texts.iter().map(String::as_str).collect();
-                texts.resize(channels, "");
-                self.writer.text(stream, sample.stamp, &texts, false);
+                match (&sample.numbers, format) {
+                    (Some(numbers), Some(format))
+                        if format_of(numbers) == format && sample.texts.len() == channels =>
+                    {
+                        self.writer.rows(stream, &[sample.stamp], numbers.rows(channels, 0, 1));
+                    }
+                    (_, None) => {
+                        let mut texts: Vec<&str> = sample.texts.iter().map(String::as_str).collect();
+                        texts.resize(channels, "");
+                        self.writer.text(stream, sample.stamp, &texts, false);
+                    }
+                    // the sender came back as something else than the file's header says
+                    _ => {
+                        lost += 1;
+                        continue;
+                    }
+                }
                 lost += u64::from(!self.commit("texts"));
             }
             if lost > 0 {
@@ -364,8 +390,13 @@ impl<S: Sink> Writing<S> {
         }
     }
 
-    /// A text stream's place in the file and its number of channels; the first call writes its header.
-    fn text_stream(&mut self, place: usize, now: LslTime) -> (StreamId, usize) {
+    /// A marker stream's place in the file, its number of channels and its format; the first call writes its header.
+    fn text_stream(
+        &mut self,
+        place: usize,
+        sample: &TextSample,
+        now: LslTime,
+    ) -> (StreamId, usize, Option<NumberFormat>) {
         let input = &mut self.texts[place];
         if let Some(known) = input.stream {
             return known;
@@ -376,11 +407,12 @@ impl<S: Sink> Writing<S> {
             .description
             .unwrap_or_else(|| StreamDescription { name: input.key.clone(), ..StreamDescription::default() });
         let channels = description.channels.max(1);
-        let description = StreamDescription { channels, format: None, ..description };
+        let format = sample.numbers.as_ref().map(format_of);
+        let description = StreamDescription { channels, format, ..description };
         let tag = RoleTag { role: "extra", key: Some(&input.key), index: None };
         let writer = &mut self.writer;
         let id = headers::received(&description, tag, now.0, |header| writer.add_stream(header));
-        *input.stream.insert((id, channels))
+        *input.stream.insert((id, channels, format))
     }
 
     fn write_ticks(&mut self) {

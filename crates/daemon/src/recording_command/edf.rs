@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::export::{finish, table};
 use crate::{
     cli::{ExportArguments, RecordingFile},
-    commands::say,
     failure::{OrFail as _, Outcome},
+    log::say,
 };
 
 /// Says what is in the file, and what was assumed about it.
@@ -98,8 +98,11 @@ pub(super) fn export(arguments: &ExportArguments) -> Outcome<()> {
         let Some(first) = signals.first() else { continue };
         let timed = first.rate_hz > 0.0;
         // without a rate the tables differ by how many samples a record has
-        let name =
-            if timed { format!("signals_{}_hz.csv", first.rate_hz) } else { format!("signals_{samples}_a_record.csv") };
+        let name = if timed {
+            format!("signals_{}_hz.csv", first.rate_hz)
+        } else {
+            format!("signals_{samples}_a_record.csv")
+        };
         write(&arguments.csv.join(&name), &edf, &signals, timed).or_work()?;
         let units: Vec<&str> = signals.iter().map(|signal| signal.unit.as_str()).collect();
         let rate = timed.then_some(first.rate_hz);
@@ -135,7 +138,9 @@ fn write(path: &Path, edf: &EdfRecording, signals: &[&EdfSignal], timed: bool) -
     let rows = signals.first().map_or(0, |signal| signal.values.len());
     for row in 0..rows {
         let time = signals.first().and_then(|signal| edf.time(signal, row)).map(|time| time.to_string());
-        file.write_record(time.into_iter().chain(signals.iter().map(|signal| signal.values[row].to_string())))?;
+        file.write_record(
+            time.into_iter().chain(signals.iter().map(|signal| signal.values[row].to_string())),
+        )?;
     }
     finish(file)
 }

@@ -24,7 +24,14 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(encoding: Option<&'static Encoding>) -> Self {
-        Self { encoding, found: Vec::new(), unreadable: Vec::new(), unreadable_count: 0, foreign: 0, misfits: 0 }
+        Self {
+            encoding,
+            found: Vec::new(),
+            unreadable: Vec::new(),
+            unreadable_count: 0,
+            foreign: 0,
+            misfits: 0,
+        }
     }
 
     /// Reads a record's annotations; gives the record's own onset, which the first one with an empty text states.
@@ -43,7 +50,12 @@ impl Reader {
                 Some(bytes) => {
                     let duration = seconds(bytes);
                     if duration.is_none() {
-                        self.unreadable(list, record, offset, "its duration is no number of seconds; it was left empty");
+                        self.unreadable(
+                            list,
+                            record,
+                            offset,
+                            "its duration is no number of seconds; it was left empty",
+                        );
                     }
                     duration
                 }
@@ -64,7 +76,8 @@ impl Reader {
         self.unreadable_count += 1;
         if self.unreadable.len() < REMARKS {
             let (text, _, _) = WINDOWS_1252.decode(list);
-            let quoted: String = text.chars().filter(|character| !character.is_control()).take(QUOTED).collect();
+            let quoted: String =
+                text.chars().filter(|character| !character.is_control()).take(QUOTED).collect();
             let place = format!("record {record} (its annotations begin at byte {offset})");
             self.unreadable.push(format!("the annotation {quoted:?} of {place} cannot be read: {problem}"));
         }
@@ -91,7 +104,10 @@ impl Reader {
     pub(super) fn remarks(&self) -> Vec<String> {
         let mut remarks = self.unreadable.clone();
         if self.unreadable_count > remarks.len() {
-            remarks.push(format!("and {} more annotations cannot be read", self.unreadable_count - remarks.len()));
+            remarks.push(format!(
+                "and {} more annotations cannot be read",
+                self.unreadable_count - remarks.len()
+            ));
         }
         if self.foreign > 0 {
             remarks.push(format!(

@@ -88,7 +88,8 @@ impl Header {
         let stated = field(236, 8);
         let promised = whole_number(&stated);
         if promised.is_none() && stated != "-1" {
-            remarks.push(format!("the header's number of records is {stated:?}: all that are there were read"));
+            remarks
+                .push(format!("the header's number of records is {stated:?}: all that are there were read"));
         }
         let signals = (0..count)
             .map(|signal| signal_header(header, signal, count, record_seconds, &mut remarks))
@@ -159,7 +160,8 @@ fn signal_header(
         .ok_or_else(|| wrong("number of samples", place(216, 8), &found, "a whole number"))?;
     let name = || format!("signal {} ({label:?})", signal + 1);
     let limits = [104, 112, 120, 128].map(|before| field(before, 8));
-    let [physical_low, physical_high, digital_low, digital_high] = limits.each_ref().map(|text| decimal(text));
+    let [physical_low, physical_high, digital_low, digital_high] =
+        limits.each_ref().map(|text| decimal(text));
     let mut unit = field(96, 8);
     let (mut gain, mut offset, mut left_out) = (1.0, 0.0, None);
     match (physical_low, physical_high, digital_low, digital_high) {
@@ -213,7 +215,9 @@ fn signal_header(
 /// A whole number, also as some programs write it: `256.0`.
 fn whole_number(text: &str) -> Option<usize> {
     text.parse().ok().or_else(|| {
-        decimal(text).filter(|value| (0.0..1e9).contains(value) && value.fract() == 0.0).map(|value| value as usize)
+        decimal(text)
+            .filter(|value| (0.0..1e9).contains(value) && value.fract() == 0.0)
+            .map(|value| value as usize)
     })
 }
 

@@ -206,7 +206,11 @@ pub fn edf_from_bytes(bytes: &[u8], encoding: Option<&'static Encoding>) -> Resu
         // where there are gaps, nothing but the record itself says when it was
         guessed += usize::from(onset.is_none() && header.has_gaps);
         let follows = onsets.last().map_or(0.0, |last| last + header.record_seconds);
-        onsets.push(onset.unwrap_or(if header.has_gaps { follows } else { record as f64 * header.record_seconds }));
+        onsets.push(onset.unwrap_or(if header.has_gaps {
+            follows
+        } else {
+            record as f64 * header.record_seconds
+        }));
     }
     if guessed > 0 {
         header.remarks.push(format!(

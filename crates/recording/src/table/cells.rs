@@ -210,7 +210,9 @@ impl<'a> Cells<'a> {
             Err(_) if text.replacen(',', ".", 1).parse::<f64>().is_ok() => {
                 Err(self.cell_error(column, "write the decimal sign as a point"))
             }
-            Err(_) => Err(self.cell_error(column, "a number is expected; correct the cell, or remove the column")),
+            Err(_) => {
+                Err(self.cell_error(column, "a number is expected; correct the cell, or remove the column"))
+            }
         }
     }
 

@@ -33,8 +33,11 @@ impl Columns {
     pub(crate) fn named(names: &[String], row: &[&str], from_openbci: bool) -> Self {
         let mut columns = Self::default();
         let is_number = |column: usize| row.get(column).is_none_or(|cell| cell.parse::<f64>().is_ok());
-        let times: Vec<(usize, f64)> =
-            names.iter().enumerate().filter_map(|(column, name)| Some((column, seconds_a_unit(name, column)?))).collect();
+        let times: Vec<(usize, f64)> = names
+            .iter()
+            .enumerate()
+            .filter_map(|(column, name)| Some((column, seconds_a_unit(name, column)?)))
+            .collect();
         let exact = times.iter().find(|(column, _)| names[*column].eq_ignore_ascii_case("time"));
         columns.time = exact.or_else(|| times.iter().find(|(column, _)| is_number(*column))).copied();
         let from_openvibe = names.iter().any(|name| {
@@ -63,11 +66,16 @@ impl Columns {
         if let Some((column, seconds)) = columns.time
             && !names[column].eq_ignore_ascii_case("time")
         {
-            let unit = [(1.0, "seconds"), (1e-3, "milliseconds"), (1e-6, "microseconds"), (1e-9, "nanoseconds")]
-                .iter()
-                .find(|(value, _)| *value == seconds)
-                .map_or("seconds", |(_, unit)| unit);
-            columns.remarks.push(format!("column {} ({}) was taken as time in {unit}", column + 1, names[column]));
+            let unit =
+                [(1.0, "seconds"), (1e-3, "milliseconds"), (1e-6, "microseconds"), (1e-9, "nanoseconds")]
+                    .iter()
+                    .find(|(value, _)| *value == seconds)
+                    .map_or("seconds", |(_, unit)| unit);
+            columns.remarks.push(format!(
+                "column {} ({}) was taken as time in {unit}",
+                column + 1,
+                names[column]
+            ));
         }
         columns.values = kept.iter().map(|(column, _)| *column).collect();
         columns.names = Some(kept.into_iter().map(|(_, name)| name).collect());
@@ -95,7 +103,10 @@ impl Columns {
 /// The first name that stood before, and where both are.
 pub(crate) fn first_repeated(names: &[String]) -> Option<(usize, usize)> {
     let mut known = HashMap::with_capacity(names.len());
-    names.iter().enumerate().find_map(|(column, name)| known.insert(name, column).map(|first| (first, column)))
+    names
+        .iter()
+        .enumerate()
+        .find_map(|(column, name)| known.insert(name, column).map(|first| (first, column)))
 }
 
 /// `vx (mm/s)` as `vx` and `mm/s`.
@@ -130,8 +141,19 @@ fn seconds_a_unit(name: &str, column: usize) -> Option<f64> {
     let plain: String = base.chars().filter(|character| character.is_alphanumeric()).collect();
     let is_time = matches!(
         plain.as_str(),
-        "time" | "times" | "timestamp" | "timestamps" | "lsltime" | "lsltimestamp" | "lsltimestamps" | "lslclock"
-            | "localclock" | "unixtime" | "unixtimestamp" | "elapsedtime" | "timesincestart"
+        "time"
+            | "times"
+            | "timestamp"
+            | "timestamps"
+            | "lsltime"
+            | "lsltimestamp"
+            | "lsltimestamps"
+            | "lslclock"
+            | "localclock"
+            | "unixtime"
+            | "unixtimestamp"
+            | "elapsedtime"
+            | "timesincestart"
     );
     match unit {
         Some(unit) if is_time || (plain == "t" && column == 0) => unit_seconds(&unit),

@@ -54,7 +54,9 @@ pub enum TableError {
         bytes: u64,
     },
     /// The file is a recording.
-    #[error("{file} is {kind}, not a table: give it as a recording, `kalmind fit {file} ..`, or export tables from it with `kalmind recording export`")]
+    #[error(
+        "{file} is {kind}, not a table: give it as a recording, `kalmind fit {file} ..`, or export tables from it with `kalmind recording export`"
+    )]
     Recording {
         /// The file.
         file: String,

@@ -26,8 +26,7 @@ impl<'a> Text<'a> {
         refuse_recordings(bytes, file)?;
         let mut remarks = Vec::new();
         let bytes = decoded(bytes, file, &mut remarks)?;
-        let mut text =
-            Self { bytes, delimiter: b',', heading: None, from_openbci: false, remarks };
+        let mut text = Self { bytes, delimiter: b',', heading: None, from_openbci: false, remarks };
         text.tidy();
         Ok(text)
     }
@@ -98,11 +97,7 @@ fn refuse_recordings(bytes: &[u8], file: &str) -> Result<(), TableError> {
 }
 
 /// The text in UTF-8, without a byte order mark.
-fn decoded<'a>(
-    bytes: &'a [u8],
-    file: &str,
-    remarks: &mut Vec<String>,
-) -> Result<Cow<'a, [u8]>, TableError> {
+fn decoded<'a>(bytes: &'a [u8], file: &str, remarks: &mut Vec<String>) -> Result<Cow<'a, [u8]>, TableError> {
     let marked = Encoding::for_bom(bytes);
     let body = bytes.get(marked.map_or(0, |(_, mark)| mark)..).unwrap_or_default();
     let encoding = match marked {

@@ -1,0 +1,203 @@
+//! Finds the configured streams, all at the same time, and says meanwhile what is awaited.
+
+use kalmind_acquisition::{ResolveError, StreamFinder, StreamSelector, clock::Deadline};
+use kalmind_types::{Seconds, StreamDescription};
+
+use crate::{
+    configuration::{Configuration, Stream},
+    failure::{OrFail as _, Outcome},
+    plan::{PlanError, selector},
+    prepared::Prepared,
+    task_follower::TASK_MARKERS,
+};
+
+/// How often it is said what is awaited.
+const TOLD_EVERY: Seconds = Seconds(4.0);
+
+/// The configured streams, as far as they are there.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Headers of the streams to decode from, in their order; none where one that is not required is not there yet.
+    pub streams: Vec<Option<StreamDescription>>,
+    /// Headers of the further streams to record, in their order; none where one is not there yet. Empty where nothing is
+    /// recorded.
+    pub recorded: Vec<Option<StreamDescription>>,
+    /// What is configured and not there, one sentence each, for the start banner.
+    pub missing: Vec<String>,
+}
+
+/// What a stream is looked for.
+#[derive(Clone, Copy, Debug)]
+enum Purpose<'a> {
+    Decoding { stream: &'a Stream, can_be_awaited: bool },
+    Recording { required: bool },
+    Task,
+}
+
+struct Want<'a> {
+    key: String,
+    purpose: Purpose<'a>,
+}
+
+/// The greatest rate that a stream's header may state: more than any amplifier sends, and queues are sized by it.
+const GREATEST_RATE_HZ: f64 = 1e6;
+
+impl Want<'_> {
+    fn is_needed(&self) -> bool {
+        match self.purpose {
+            Purpose::Decoding { stream, can_be_awaited } => stream.required || !can_be_awaited,
+            Purpose::Recording { required } => required,
+            Purpose::Task => false,
+        }
+    }
+
+    fn error(&self, source: ResolveError) -> PlanError {
+        let key = self.key.clone();
+        match self.purpose {
+            Purpose::Recording { .. } => PlanError::ResolveRecorded { key, source },
+            Purpose::Decoding { stream: Stream { required: false, .. }, .. } => {
+                PlanError::ResolveOptional { key, source }
+            }
+            Purpose::Decoding { .. } | Purpose::Task => PlanError::Resolve { key, source },
+        }
+    }
+
+    /// Whether it can be used for what it was looked for.
+    fn check(&self, found: &StreamDescription) -> Result<(), PlanError> {
+        let key = self.key.clone();
+        let rate_hz = found.nominal_rate_hz;
+        if !(0.0..=GREATEST_RATE_HZ).contains(&rate_hz) {
+            return Err(PlanError::NoSuchRate { key, rate_hz });
+        }
+        let Purpose::Decoding { stream, .. } = self.purpose else { return Ok(()) };
+        if found.format.is_none() {
+            return Err(PlanError::NotNumeric { key });
+        }
+        match stream.channels {
+            Some(expected) if expected != found.channels => {
+                Err(PlanError::Channels { key, expected, found: found.channels })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn wants(prepared: &Prepared, is_recorded: bool) -> (Vec<Want<'_>>, Vec<StreamSelector>) {
+    let configuration = &prepared.configuration;
+    let decoded = configuration.stream.iter().enumerate().map(|(place, stream)| {
+        let can_be_awaited = prepared.channels(place).is_some();
+        let purpose = Purpose::Decoding { stream, can_be_awaited };
+        (Want { key: stream.key().to_owned(), purpose }, stream.selection())
+    });
+    let recorded =
+        configuration.record.stream.iter().enumerate().filter(|_| is_recorded).map(|(place, stream)| {
+            let purpose = Purpose::Recording { required: stream.required };
+            (Want { key: stream.key(place), purpose }, stream.selection())
+        });
+    let task = Some(configuration.task.selection())
+        .filter(|selection| !selection.is_empty())
+        .map(|selection| (Want { key: TASK_MARKERS.to_owned(), purpose: Purpose::Task }, selection));
+    decoded
+        .chain(recorded)
+        .chain(task)
+        .map(|(want, selection)| (want, selector(configuration, selection)))
+        .unzip()
+}
+
+/// Looks for all streams, up to `wait` for those that are needed; `tell` hears every few seconds what is awaited.
+///
+/// # Errors
+/// Exit code 3 for a needed stream that is missing or ambiguous, or one that cannot be decoded.
+pub fn find(
+    prepared: &Prepared,
+    wait: Seconds,
+    is_recorded: bool,
+    mut tell: impl FnMut(&str),
+) -> Outcome<Found> {
+    let (wants, selectors) = wants(prepared, is_recorded);
+    let mut finder = StreamFinder::new(&selectors).or_stream()?;
+    let deadline = Deadline::after(wait);
+    let mut silent_until: Option<Deadline> = None;
+    loop {
+        finder.look().or_stream()?;
+        for (place, want) in wants.iter().enumerate() {
+            if let Some(found) = finder.found(place) {
+                want.check(found).or_stream()?;
+            }
+        }
+        let problems: Vec<(&Want<'_>, ResolveError)> = wants
+            .iter()
+            .enumerate()
+            .filter_map(|(place, want)| finder.problem(place).map(|problem| (want, problem)))
+            .collect();
+        let ambiguous = |(want, problem): &&(&Want<'_>, ResolveError)| {
+            want.is_needed() && matches!(problem, ResolveError::Ambiguous { .. })
+        };
+        if let Some((want, problem)) = problems.iter().find(ambiguous) {
+            return Err(want.error(problem.clone())).or_stream();
+        }
+        if !finder.has_asked_everyone() {
+            continue;
+        }
+        let needed: Vec<_> = problems.iter().filter(|(want, _)| want.is_needed()).collect();
+        if needed.is_empty() {
+            return Ok(found(&prepared.configuration, is_recorded, &finder, &problems));
+        }
+        if deadline.passed() {
+            return Err(missing(&needed)).or_stream();
+        }
+        let left = deadline.remaining().0;
+        if left >= 1.0 && silent_until.is_none_or(Deadline::passed) {
+            for (want, problem) in &needed {
+                tell(&format!("waiting {left:.0} s more for {:?}: {problem}", want.key));
+            }
+            silent_until = Some(Deadline::after(TOLD_EVERY));
+        }
+    }
+}
+
+/// Why the run cannot start.
+fn missing(needed: &[&(&Want<'_>, ResolveError)]) -> PlanError {
+    match needed {
+        [(want, problem)] => want.error(problem.clone()),
+        several => PlanError::ResolveSeveral {
+            problems: several.iter().map(|(want, problem)| want.error(problem.clone()).to_string()).collect(),
+        },
+    }
+}
+
+fn found(
+    configuration: &Configuration,
+    is_recorded: bool,
+    finder: &StreamFinder,
+    problems: &[(&Want<'_>, ResolveError)],
+) -> Found {
+    let decoded = configuration.stream.len();
+    let further = configuration.record.stream.len();
+    let streams = (0..decoded).map(|place| finder.found(place).cloned()).collect();
+    let recorded = if is_recorded {
+        (decoded..decoded + further).map(|place| finder.found(place).cloned()).collect()
+    } else {
+        Vec::new()
+    };
+    let mut missing: Vec<String> = problems
+        .iter()
+        .map(|(want, problem)| {
+            let key = &want.key;
+            match want.purpose {
+                Purpose::Recording { .. } => {
+                    format!("not there yet, and recorded from when it comes: {key:?}: {problem}")
+                }
+                Purpose::Decoding { .. } => {
+                    format!("not there yet, and decoded from when it comes: {key:?}: {problem}")
+                }
+                Purpose::Task => format!("not there yet: {key}: {problem}"),
+            }
+        })
+        .collect();
+    if !is_recorded && further > 0 {
+        let streams = if further == 1 { "1 further stream is" } else { "the further streams are" };
+        missing.push(format!("{streams} not read, since nothing is recorded ([[record.stream]])"));
+    }
+    Found { streams, recorded, missing }
+}
