@@ -258,9 +258,11 @@ impl Engine {
     /// What a tick gives when the step before it panicked: fault, nothing moves, no intent.
     pub fn fault(&mut self, input: &TickInput, cause: Cause) -> TickOutput {
         for command in &input.commands {
-            // the step may have ended before it obeyed; a stop must be in force whatever happens
-            if let Command::Stop { by } = *command {
-                self.states.stop(by);
+            // the step may have ended before it obeyed; what keeps the cursor still must be in force whatever happens
+            match *command {
+                Command::Stop { by } => self.states.stop(by),
+                Command::Arrival { input, .. } => self.states.input_arrival(input),
+                _ => {}
             }
         }
         self.states.fault(cause);
@@ -351,6 +353,7 @@ impl Engine {
                 }
             }
             Command::Fault(cause) => self.states.fault(cause),
+            Command::Arrival { input, .. } => self.states.input_arrival(input),
             // judged with the gap between the stamps, before any command
             Command::InputWasSilent => {}
         }

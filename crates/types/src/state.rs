@@ -124,6 +124,10 @@ pub enum Cause {
     TickSilent = 7,
     /// STOP, and beside it the input is not fresh.
     StoppedAndNotFresh = 8,
+    /// How the streams arrive is being measured; what was asked for follows.
+    MeasuringArrival = 9,
+    /// `control` was asked for, and the input arrives too late for a cursor.
+    InputTooSlow = 10,
 }
 
 /// Why the state is what it is, and who caused it.
@@ -147,6 +151,8 @@ impl fmt::Display for Reason {
             Cause::ShuttingDown => "shutting down",
             Cause::TickSilent => "tick thread silent",
             Cause::StoppedAndNotFresh => "input not fresh, and stopped",
+            Cause::MeasuringArrival => return formatter.write_str("measuring how the stream arrives"),
+            Cause::InputTooSlow => return formatter.write_str("input too slow for cursor control; to be confirmed"),
         };
         let by = match self.by {
             Actor::Configuration => "configuration",
