@@ -31,6 +31,7 @@ use kalmind_types::{Actor, Command, Event, MAX_STREAMS, StreamStatus};
 use serde_json::{Value, json};
 
 use crate::{
+    arrival::{InputArrivals, InputDelay},
     configuration::Configuration,
     controls::DaemonControls,
     desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Message, Program},
@@ -97,6 +98,8 @@ pub struct Summary {
     pub counts: Vec<(&'static str, &'static str, u64)>,
     /// The streams as they stood.
     pub streams: Vec<StreamStatus>,
+    /// How late the input was.
+    pub input: InputDelay,
     /// Latencies.
     pub latency: LedgerSnapshot,
     /// Events published.
@@ -157,10 +160,21 @@ impl Daemon {
             recorder.model(model);
         }
         let features = plan.demand.streams.iter().map(|stream| stream.channels).sum();
+        let binner = Binner::new(plan.binner(), plan.masked).or_usage()?;
+        let tick_waker = Waker::new();
+        let Inlets { mut monitors, guards, streams, recorded_texts } =
+            Inlets::start(plan, &tick_waker, &realtime, recorder.as_mut())?;
+        let required = streams.iter().zip(&plan.streams).filter(|(_, planned)| planned.binning.required);
+        let arrivals = InputArrivals::new(
+            plan.arrival_rules(),
+            required.map(|(stream, _)| Arc::clone(&stream.monitor)).collect(),
+        );
+        let input = arrivals.board();
+        // before the first tick, and so before anything can move
+        let _empty_ring_has_room = commands_in.push(QueuedCommand { command: arrivals.command(), stops: 0 });
 
         let stop = Arc::new(StopLatch::default());
         let counts = Arc::new(TickCounts::default());
-        let tick_waker = Waker::new();
         let (handle, messages) = DeskHandle::new(decoder);
         let (desk_lane, records_out) = RecordLane::new(RECORDS, features, handle.waker());
         let lost_records = desk_lane.lost();
@@ -178,6 +192,7 @@ impl Daemon {
             program: options.program,
             recorder: record_handle.clone(),
             max_masked: plan.calibration_mask(),
+            arrivals,
         };
         let tick = tick_waker.clone();
         let queues = DeskQueues {
@@ -190,9 +205,6 @@ impl Daemon {
         let desk =
             Desk::new(settings, queues, handle.clone(), messages, Arc::clone(&events), Arc::clone(&stop));
 
-        let binner = Binner::new(plan.binner(), plan.masked).or_usage()?;
-        let Inlets { mut monitors, guards, streams, recorded_texts } =
-            Inlets::start(plan, &tick_waker, &realtime, recorder.as_mut())?;
         let unknown_markers = Arc::new(AtomicU64::new(0));
         let follower = TaskFollower {
             table: plan.markers.clone(),
@@ -219,6 +231,7 @@ impl Daemon {
                 "sha256": configuration.source.sha256,
             }),
             network: network.status(),
+            input,
             recording: record_handle.as_ref().map(|recorder| Arc::clone(recorder.status())),
             lost_records,
             unknown_markers: Arc::clone(&unknown_markers),
@@ -301,6 +314,12 @@ impl Daemon {
         self.controls.realtime.outcomes()
     }
 
+    /// How late the input is.
+    #[must_use]
+    pub fn input(&self) -> InputDelay {
+        self.controls.input.now()
+    }
+
     /// The recording, if there is one.
     #[must_use]
     pub fn recording(&self) -> Option<&Arc<RecorderStatus>> {
@@ -361,6 +380,7 @@ impl Summary {
         Self {
             counts: controls.tick_counts().to_vec(),
             streams: controls.streams(),
+            input: controls.input.now(),
             latency: ledger.snapshot(),
             events: controls.events.count(),
             recording: controls.recording.as_ref().map(|recording| recording.json()),

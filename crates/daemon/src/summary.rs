@@ -71,6 +71,7 @@ impl Summary {
             "tick": counts,
             "events": self.events,
             "streams": self.streams,
+            "input": self.input,
             "latency_us": self.latency_us(),
             "steal_ms": self.latency.steal_ms,
             "lost_samples": self.lost_samples(),
@@ -90,6 +91,7 @@ impl Summary {
             self.events,
             self.lost_samples()
         );
+        let _infallible = writeln!(text, "  input: {}", self.input.text);
         for stream in &self.streams {
             let counts = stream.counts;
             let _infallible = writeln!(
@@ -103,6 +105,16 @@ impl Summary {
                 counts.late,
                 counts.reconnects
             );
+            if counts.overflows > 0 {
+                let _infallible = writeln!(
+                    text,
+                    "    the queue in front of Kalmind was full {} times: samples may be lost that nothing counts",
+                    counts.overflows
+                );
+            }
+            if let Some(remark) = stream.arrival.as_ref().and_then(|arrival| arrival.remark.as_ref()) {
+                let _infallible = writeln!(text, "    {remark}");
+            }
         }
         let _infallible = writeln!(text, "  latency, µs {:>14} {:>10} {:>10}", "p50", "p99", "max");
         for stage in &self.latency.stages {

@@ -100,6 +100,7 @@ impl MarkerTable {
 /// | `trial` | `{"trial": n, "phase": "start" \| "end", "result": "acquired" \| "timeout" \| null}` | a trial begins or ends |
 /// | `task_block` | `{"block": "signal_check" \| "open_loop" \| "closed_loop" \| "evaluation" \| "typing", "phase": "start" \| "end"}` | a block begins or ends; its name says what moves the cursor |
 /// | `operator` | `{"action": "stop" \| "idle" \| "calibrating" \| "control"}` | latches a stop, or asks for a mode; never clears a latched hold |
+/// | `operator` | `{"action": "measure_arrival"}` | between blocks: has it measured anew how the streams arrive (3 s of `idle`) |
 ///
 /// Any other kind or key is an error: a task program learns at once that it was not understood.
 ///

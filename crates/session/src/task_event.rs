@@ -28,13 +28,15 @@ pub enum OperatorAction {
     Calibrating,
     /// Ask for the mode `control`.
     Control,
+    /// Have it measured anew how the streams arrive.
+    MeasureArrival,
 }
 
 impl OperatorAction {
-    /// The mode asked for; none for a stop.
+    /// The mode asked for; none for a stop or a measurement.
     pub fn mode(self) -> Option<Mode> {
         match self {
-            Self::Stop => None,
+            Self::Stop | Self::MeasureArrival => None,
             Self::Idle => Some(Mode::Idle),
             Self::Calibrating => Some(Mode::Calibrating),
             Self::Control => Some(Mode::Control),

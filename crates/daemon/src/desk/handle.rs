@@ -29,7 +29,11 @@ pub enum Message {
         by: Actor,
         /// How many stops there had been when it was asked for.
         stops: u64,
+        /// Whether whoever asks agrees to an input that is slow.
+        slow_input: bool,
     },
+    /// The operator wants it measured anew how the streams arrive.
+    MeasureArrival,
     /// A task by others tells something (already published as an event).
     Task {
         /// When.

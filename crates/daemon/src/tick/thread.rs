@@ -132,6 +132,8 @@ struct Round {
     last_complete: Option<LslTime>,
     /// Whether a long silence has been entered for the tick that ends it.
     silence_noted: bool,
+    /// For how long nothing may come at all, however steady the streams are.
+    silence: Seconds,
     /// When the thread last looked around.
     awake: LslTime,
     last_sent: LslTime,
@@ -150,6 +152,7 @@ impl TickThread {
             pending: ArrayVec::new(),
             last_complete: None,
             silence_noted: false,
+            silence: Seconds(0.0),
             awake: start,
             last_sent: start,
             last_seq: None,
@@ -199,7 +202,7 @@ impl TickThread {
 
     /// A silence that is too long to end by itself goes into the input of the tick that ends it: stamps may not show it.
     fn note_silence(&self, round: &mut Round, now: LslTime) {
-        let limit = self.engine.stale_after().0 + self.engine.auto_resume().0;
+        let limit = self.engine.stale_after().0.max(round.silence.0) + self.engine.auto_resume().0;
         let long = round.last_complete.is_some_and(|last| (now - last).0 > limit);
         if long && !round.silence_noted {
             round.silence_noted = round.pending.try_push(Command::InputWasSilent).is_ok();
@@ -216,6 +219,11 @@ impl TickThread {
         }
         while round.pending.len() < COMMANDS_PER_TICK {
             let Some(queued) = self.queues.commands.pop() else { break };
+            if let Command::Arrival { max_wait, silence, .. } = queued.command {
+                // on the local clock, so from now on; the tick that records it follows
+                self.binner.set_max_wait(max_wait);
+                round.silence = silence;
+            }
             round.pend(queued, self.stop.stops());
         }
         if let Some(by) = self.stop.take() {
@@ -310,7 +318,7 @@ impl TickThread {
     /// Without ticks: the state as pending commands and silence would make it, at once when it changes.
     fn show_signs_of_life(&mut self, round: &mut Round, now: LslTime) {
         let mut states = self.engine.states();
-        let limit = self.engine.stale_after().0 + self.width.0;
+        let limit = self.engine.stale_after().0.max(round.silence.0) + self.width.0;
         if round.last_complete.is_some_and(|last| (now - last).0 > limit) {
             states.input_not_fresh();
         }
@@ -319,6 +327,7 @@ impl TickThread {
                 Command::Stop { by } => states.stop(by),
                 Command::Request { mode, resume, by } => states.request(mode, resume, by),
                 Command::Fault(cause) => states.fault(cause),
+                Command::Arrival { input, .. } => states.input_arrival(input),
                 _ => {}
             }
         }
@@ -387,6 +396,7 @@ mod tests {
             pending: ArrayVec::new(),
             last_complete: None,
             silence_noted: false,
+            silence: Seconds(0.0),
             awake: LslTime(0.0),
             last_sent: LslTime(0.0),
             last_seq: None,
