@@ -15,6 +15,9 @@ pub const MEASURED_FOR: Seconds = Seconds(3.0);
 pub(crate) const WHILE_MEASURING_MS: f64 = 2000.0;
 /// Limits are this much longer than what was measured.
 const MARGIN: f64 = 1.5;
+/// What waits for samples waits so much longer, but no longer than it takes for them anyway: a busy machine holds a sender up
+/// by more than half a short chunk.
+const HELD_UP_MS: f64 = 50.0;
 /// A silence this long, or of three sample periods where those are longer, is a pause: measuring begins again after it.
 const PAUSE: Seconds = Seconds(1.5);
 /// Arrivals closer than this are one.
@@ -158,6 +161,12 @@ pub fn limit_ms(measured_ms: f64, least: f64) -> f64 {
     (MARGIN * measured_ms).ceil().max(least)
 }
 
+/// A time to wait for samples that follows from what was measured, in milliseconds, but no shorter than `least`.
+#[must_use]
+pub fn wait_ms(measured_ms: f64, least: f64) -> f64 {
+    (MARGIN * measured_ms + measured_ms.min(HELD_UP_MS)).ceil().max(least)
+}
+
 /// The limits of a stream that arrives like this.
 #[must_use]
 pub(crate) fn limits_for(
@@ -170,7 +179,7 @@ pub(crate) fn limits_for(
         limits.stall_ms = limit_ms(arrival.longest_interval_ms, configured.stall_ms);
     }
     if settings.sets_backlog {
-        limits.backlog_ms = limit_ms(arrival.longest_wait_ms, configured.backlog_ms);
+        limits.backlog_ms = wait_ms(arrival.longest_wait_ms, configured.backlog_ms);
     }
     limits
 }
@@ -189,7 +198,7 @@ pub(crate) fn remark(
         remarks.push(too_short(
             &format!("samples arrive up to {:.0} ms apart", arrival.longest_interval_ms),
             ("stall_ms", stall_ms),
-            arrival.longest_interval_ms,
+            limit_ms(arrival.longest_interval_ms, 0.0),
             settings.sets_stall,
         ));
     }
@@ -197,7 +206,7 @@ pub(crate) fn remark(
         remarks.push(too_short(
             &format!("samples are up to {:.0} ms old when they arrive", arrival.longest_wait_ms),
             ("backlog_ms", limits.backlog_ms),
-            arrival.longest_wait_ms,
+            wait_ms(arrival.longest_wait_ms, 0.0),
             settings.sets_backlog,
         ));
     }
@@ -211,14 +220,15 @@ pub(crate) fn remark(
 }
 
 /// A limit that does not fit, and what to do.
-fn too_short(what: &str, (key, limit_in_force): (&str, f64), measured_ms: f64, follows: bool) -> String {
-    let better = limit_ms(measured_ms, 0.0);
+fn too_short(what: &str, (key, limit_in_force): (&str, f64), better: f64, follows: bool) -> String {
     if follows {
         format!(
             "{what} now, and {key} is {limit_in_force:.0} ms as measured before: have it measured anew, or set {key} = {better:.0}"
         )
     } else {
-        format!("{what}, and {key} = {limit_in_force:.0} is too short for that: set {key} = {better:.0}, or leave it out")
+        format!(
+            "{what}, and {key} = {limit_in_force:.0} is too short for that: set {key} = {better:.0}, or leave it out"
+        )
     }
 }
 
@@ -255,7 +265,10 @@ mod tests {
                     (arrival.longest_wait_ms, interval + 3.0),
                     (arrival.ahead_ms, 0.0),
                 ] {
-                    assert!((value - expected).abs() < 0.2 * interval, "{rate_hz} Hz, {chunk_s} s: {arrival:?}");
+                    assert!(
+                        (value - expected).abs() < 0.2 * interval,
+                        "{rate_hz} Hz, {chunk_s} s: {arrival:?}"
+                    );
                 }
             }
         }
@@ -347,7 +360,7 @@ mod tests {
         let (follow, defaults) = (ArrivalSettings::default(), MonitorLimits::default());
         assert_eq!(limits_for(&in_chunks_of(4.0), &follow, defaults), defaults);
         let wide = limits_for(&in_chunks_of(500.0), &follow, defaults);
-        assert!((wide.stall_ms - 750.0).abs() < 1e-9 && (wide.backlog_ms - 750.0).abs() < 1e-9);
+        assert!((wide.stall_ms - 750.0).abs() < 1e-9 && (wide.backlog_ms - 800.0).abs() < 1e-9);
         assert_eq!(remark(&in_chunks_of(500.0), &follow, &wide, 250.0), None);
     }
 
@@ -359,7 +372,7 @@ mod tests {
         assert_eq!(limits, configured);
         let remark = remark(&in_chunks_of(100.0), &fixed, &limits, 250.0).unwrap();
         assert!(remark.contains("stall_ms = 50 is too short for that: set stall_ms = 150"), "{remark}");
-        assert!(remark.contains("backlog_ms = 60 is too short for that: set backlog_ms = 150"), "{remark}");
+        assert!(remark.contains("backlog_ms = 60 is too short for that: set backlog_ms = 200"), "{remark}");
     }
 
     #[test]

@@ -33,13 +33,13 @@ mod survey;
 mod sync;
 mod waker;
 
-pub use arrival::{ArrivalMeter, ArrivalSettings, MEASURED_FOR, limit_ms};
+pub use arrival::{ArrivalMeter, ArrivalSettings, MEASURED_FOR, limit_ms, wait_ms};
 pub use delivery::{BlockSender, PullContext};
 pub use health::{Evidence, Fate, Link, MonitorLimits, judge};
 pub use inlet::{
     ClockSource, InletConfig, InletGuard, InletParts, NumericInlet, SpawnError, ThreadStart, blocks_for,
 };
-pub use markers::{Marker, MarkerConfig, MarkerInlet, TextSample};
+pub use markers::{AtOnce, Marker, MarkerConfig, MarkerInlet, TextSample};
 pub use monitor::StreamMonitor;
 pub use network::{Network, NetworkConfig, NetworkError, lslapicfg};
 pub use rate::RateMeter;

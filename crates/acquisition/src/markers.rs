@@ -13,6 +13,7 @@ use crate::clock;
 use crate::companion::{Companion, Watch};
 use crate::inlet::SpawnError;
 use crate::monitor::StreamMonitor;
+use crate::queue::QueueWatch;
 use crate::resolve::{checked_predicate, open, phrase, search, short_description, this_host};
 use crate::selector::StreamSelector;
 
@@ -23,7 +24,8 @@ const OPEN: f64 = 2.0;
 /// Texts are rare, so silence is no fault; but a machine that died says nothing either. After so long without a text the
 /// outlet is asked whether it is still there.
 const SEARCH_AFTER: Seconds = Seconds(3.0);
-/// How long a text waits for room in the sink before it is dropped and counted.
+/// How long a text waits for room in the sink or at the recorder before it is dropped and counted. After one that found none
+/// the next do not wait until there is room again: LSL's queue would run over meanwhile.
 const ROOM_WITHIN: Duration = Duration::from_millis(100);
 
 /// One text of a marker stream.
@@ -56,9 +58,21 @@ pub struct MarkerConfig {
     pub key: String,
     /// What it is searched by.
     pub selector: StreamSelector,
-    /// Where set, every sample also goes there as it was received; where that has no room it is dropped, and
+    /// Where set, every sample also goes there as it was received; where that has no room within 100 ms it is dropped, and
     /// [`MarkerInlet::unrecorded`] counts it.
     pub recorded: Option<Sender<TextSample>>,
+    /// Shown every text as soon as it is received, before it waits in any queue: for what must not wait, like a stop.
+    pub at_once: Option<AtOnce>,
+}
+
+/// Something that is shown every text at once, on the inlet's thread. Must not block.
+#[derive(Clone)]
+pub struct AtOnce(pub Arc<dyn Fn(&str) + Send + Sync>);
+
+impl core::fmt::Debug for AtOnce {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.write_str("AtOnce")
+    }
 }
 
 /// A running marker inlet. Dropping it ends its threads.
@@ -94,7 +108,10 @@ impl MarkerInlet {
             stop: Arc::clone(&stop),
             sink: sink.into(),
             recorded: config.recorded,
+            at_once: config.at_once,
             unrecorded: Arc::clone(&unrecorded),
+            sink_is_full: false,
+            recorder_is_full: false,
             was_connected: false,
         };
         let thread = std::thread::Builder::new()
@@ -124,7 +141,11 @@ struct Receiver {
     stop: Arc<AtomicBool>,
     sink: Option<Sender<Marker>>,
     recorded: Option<Sender<TextSample>>,
+    at_once: Option<AtOnce>,
     unrecorded: Arc<AtomicU64>,
+    /// Whether the newest text found no room there.
+    sink_is_full: bool,
+    recorder_is_full: bool,
     was_connected: bool,
 }
 
@@ -180,6 +201,7 @@ impl Receiver {
             return true;
         }
         let here = this_host().is_some_and(|host| host == description.hostname);
+        let mut queue = QueueWatch::new(description.nominal_rate_hz, None);
         self.monitor.set_description(description);
         self.monitor.count_connection();
         self.was_connected = true;
@@ -192,6 +214,10 @@ impl Receiver {
                 return false;
             }
             self.companion.watch().offset.refresh(&mut measured);
+            if queue.overflowed(inlet.samples_available()) {
+                self.monitor.count_overflow();
+                tracing::error!(stream = %self.key, "{}", queue.sentence());
+            }
             match inlet.pull_sample_buf(&mut texts, PATIENCE) {
                 Ok(0.0) => {
                     if is_gone(self.companion.watch(), clock::now() - heard) {
@@ -203,6 +229,9 @@ impl Receiver {
                     self.companion.watch().search_wanted.store(false, Ordering::Relaxed);
                     let time = time_of(StreamTime(stamp), heard, here, measured);
                     self.monitor.set_newest(time);
+                    if let Some(at_once) = &self.at_once {
+                        texts.iter().filter(|text| !text.is_empty()).for_each(|text| (at_once.0)(text));
+                    }
                     self.record(StreamTime(stamp), measured, &texts);
                     if !self.pass_on(&mut texts, time) {
                         return false;
@@ -213,15 +242,18 @@ impl Receiver {
         }
     }
 
-    fn record(&self, stamp: StreamTime, clock: Option<ClockOffset>, texts: &[String]) {
+    fn record(&mut self, stamp: StreamTime, clock: Option<ClockOffset>, texts: &[String]) {
         let Some(recorded) = &self.recorded else { return };
-        if recorded.try_send(TextSample { stamp, clock, texts: texts.to_vec() }).is_err() {
+        let sample = TextSample { stamp, clock, texts: texts.to_vec() };
+        let sent = recorded.send_timeout(sample, room_within(self.recorder_is_full));
+        self.recorder_is_full = sent.is_err();
+        if self.recorder_is_full {
             self.unrecorded.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// `false` when nobody listens any more.
-    fn pass_on(&self, texts: &mut [String], time: LslTime) -> bool {
+    fn pass_on(&mut self, texts: &mut [String], time: LslTime) -> bool {
         let mut dropped = 0;
         let Some(sink) = &self.sink else {
             self.monitor.count_received(1, 0, 0);
@@ -229,10 +261,13 @@ impl Receiver {
         };
         for text in texts.iter_mut().map(core::mem::take).filter(|text| !text.is_empty()) {
             let marker = Marker { time, text, stream: Arc::clone(&self.key) };
-            match sink.send_timeout(marker, ROOM_WITHIN) {
-                Ok(()) => {}
+            match sink.send_timeout(marker, room_within(self.sink_is_full)) {
+                Ok(()) => self.sink_is_full = false,
                 Err(SendTimeoutError::Timeout(_)) => {
-                    tracing::error!(stream = %self.key, "a marker was dropped: whoever reads them is too slow");
+                    if !self.sink_is_full {
+                        tracing::error!(stream = %self.key, "markers are dropped: whoever reads them is too slow");
+                    }
+                    self.sink_is_full = true;
                     dropped = 1;
                 }
                 Err(SendTimeoutError::Disconnected(_)) => return false,
@@ -241,6 +276,11 @@ impl Receiver {
         self.monitor.count_received(1, dropped, 0);
         true
     }
+}
+
+/// How long a text waits for room.
+fn room_within(was_full: bool) -> Duration {
+    if was_full { Duration::ZERO } else { ROOM_WITHIN }
 }
 
 /// When a text was sent, on this machine's clock: by its stamp, where the clock of the machine that stamped it is known.

@@ -46,7 +46,8 @@ mod tests {
     fn an_overflow_is_noticed_once_each_time() {
         let mut queue = QueueWatch::new(0.0, None);
         let full = queue.capacity as u32;
-        let seen = [10, full / 2, full, full - 10, full / 2 + 1, full, full / 4, full, 0].map(|n| queue.overflowed(n));
+        let seen = [10, full / 2, full, full - 10, full / 2 + 1, full, full / 4, full, 0]
+            .map(|n| queue.overflowed(n));
         assert_eq!(seen, [false, false, true, false, false, false, false, true, false]);
     }
 }

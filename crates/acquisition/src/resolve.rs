@@ -463,9 +463,10 @@ mod tests {
 
     #[test]
     fn the_queue_of_an_irregular_stream_holds_a_burst() {
-        assert_eq!([None, Some(50.0), Some(10_000.0), Some(1e5)].map(|rate| buffer_length(0.0, rate)), [
-            2500, 2500, 6000, 10_000
-        ]);
+        assert_eq!(
+            [None, Some(50.0), Some(10_000.0), Some(1e5)].map(|rate| buffer_length(0.0, rate)),
+            [2500, 2500, 6000, 10_000]
+        );
         assert!(queue_samples(0.0, None) >= 250_000.0);
         assert!((queue_samples(50.0, None) - 3000.0).abs() < 1e-9);
     }

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kalmind_acquisition::{StreamMonitor, limit_ms};
+use kalmind_acquisition::{StreamMonitor, limit_ms, wait_ms};
 use kalmind_types::{Arrival, ArrivalStatus, Command, InputArrival, Seconds};
 use serde::Serialize;
 use serde_json::json;
@@ -149,8 +149,7 @@ impl InputArrivals {
     /// what the tick has to know, if there is news.
     pub fn look(&mut self, is_free: bool) -> Option<Command> {
         if self.state == InputArrival::Measuring {
-            let measured: Option<Vec<_>> =
-                self.streams.iter().map(|stream| stream.measured()).collect();
+            let measured: Option<Vec<_>> = self.streams.iter().map(|stream| stream.measured()).collect();
             return measured.map(|measured| self.conclude(&measured));
         }
         let outdated = self.streams.iter().any(|stream| stream.arrival_is_outdated());
@@ -178,15 +177,22 @@ impl InputArrivals {
     }
 
     fn conclude(&mut self, measured: &[(Arrival, ArrivalStatus)]) -> Command {
-        let most = |value: fn(&Arrival) -> f64| measured.iter().map(|(arrival, _)| value(arrival)).fold(0.0, f64::max);
+        let most = |value: fn(&Arrival) -> f64| {
+            measured.iter().map(|(arrival, _)| value(arrival)).fold(0.0, f64::max)
+        };
         let delay_ms = most(|arrival| arrival.delay_ms);
-        let (wait, silence) = (most(|arrival| arrival.longest_wait_ms), most(|arrival| arrival.longest_interval_ms));
+        let (wait, silence) =
+            (most(|arrival| arrival.longest_wait_ms), most(|arrival| arrival.longest_interval_ms));
         let rules = self.rules;
-        let wanted = limit_ms(wait, rules.max_wait_ms);
-        let max_wait_ms =
-            if rules.fixed_wait { rules.max_wait_ms } else { wanted.min(rules.max_wait_ms.max(LONGEST_WAIT_MS)) };
+        let wanted = wait_ms(wait, rules.max_wait_ms);
+        let max_wait_ms = if rules.fixed_wait {
+            rules.max_wait_ms
+        } else {
+            wanted.min(rules.max_wait_ms.max(LONGEST_WAIT_MS))
+        };
         let silence_ms = if rules.fixed_stale_ms.is_some() { 0.0 } else { limit_ms(silence, 0.0) };
-        self.state = if delay_ms > SLOW_MS && !rules.slow_allowed { InputArrival::Slow } else { InputArrival::Fit };
+        self.state =
+            if delay_ms > SLOW_MS && !rules.slow_allowed { InputArrival::Slow } else { InputArrival::Fit };
 
         let streams = self.streams.iter().zip(measured).map(|(stream, (arrival, status))| {
             let way = if arrival.interval_ms > CHUNK_MS && arrival.delay_ms > CHUNK_MS {
@@ -299,14 +305,14 @@ mod tests {
     #[test]
     fn bins_wait_for_the_slowest_stream() {
         let (command, delay) = concluded(RULES, &[4.0, 100.0]);
-        assert_eq!(parts(command), (InputArrival::Fit, 156.0, 150.0));
+        assert_eq!(parts(command), (InputArrival::Fit, 206.0, 150.0));
         assert!(delay.text.contains("in chunks, every 100 ms"), "{}", delay.text);
     }
 
     #[test]
     fn a_slow_input_needs_a_confirmation_unless_it_is_allowed() {
         let (command, delay) = concluded(RULES, &[500.0]);
-        assert_eq!(parts(command), (InputArrival::Slow, 756.0, 750.0));
+        assert_eq!(parts(command), (InputArrival::Slow, 806.0, 750.0));
         assert!(delay.text.contains("too slow for cursor control"), "{}", delay.text);
         assert!(delay.text.contains("allow_slow_input"), "{}", delay.text);
         let (command, _) = concluded(ArrivalRules { slow_allowed: true, ..RULES }, &[500.0]);
@@ -316,7 +322,7 @@ mod tests {
         let mut arrivals = InputArrivals::new(RULES, vec![stream]);
         assert_eq!(arrivals.confirm(), None, "nothing to confirm yet");
         arrivals.conclude(&[arrival(500.0)]);
-        assert_eq!(arrivals.confirm().map(parts), Some((InputArrival::Fit, 756.0, 750.0)));
+        assert_eq!(arrivals.confirm().map(parts), Some((InputArrival::Fit, 806.0, 750.0)));
         assert_eq!(arrivals.confirm(), None);
     }
 
@@ -325,7 +331,7 @@ mod tests {
         let rules = ArrivalRules { fixed_wait: true, fixed_stale_ms: Some(60.0), ..RULES };
         let (command, delay) = concluded(rules, &[100.0]);
         assert_eq!(parts(command), (InputArrival::Fit, 20.0, 0.0));
-        assert!(delay.text.contains("set max_wait_ms = 156"), "{}", delay.text);
+        assert!(delay.text.contains("set max_wait_ms = 206"), "{}", delay.text);
         assert!(delay.text.contains("set stale_after_ms = 150"), "{}", delay.text);
     }
 

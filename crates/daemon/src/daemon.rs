@@ -15,8 +15,8 @@ use std::{
 use arrayvec::ArrayVec;
 use crossbeam_channel::Receiver;
 use kalmind_acquisition::{
-    InletConfig, InletGuard, InletParts, Marker, MarkerConfig, MarkerInlet, NumericInlet, StreamMonitor,
-    ThreadStart, Waker, clock,
+    AtOnce, InletConfig, InletGuard, InletParts, Marker, MarkerConfig, MarkerInlet, NumericInlet,
+    StreamMonitor, ThreadStart, Waker, clock,
     ring::{Producer, ring},
 };
 use kalmind_engine::{Binner, Engine};
@@ -58,8 +58,13 @@ const COMMANDS: usize = 256;
 const MODELS: usize = 8;
 /// Events that may wait for the LSL publisher.
 const EVENTS: usize = 4096;
-/// Markers that may wait to be understood.
-const MARKERS: usize = 256;
+/// Markers that may wait to be understood, and texts of a stream that may wait for the recorder: a burst of a whole session's.
+const MARKERS: usize = 65_536;
+/// How long a marker waits for the desk to have room for it.
+const DESK_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
+/// Unknown markers that are logged one by one, and how many of those after them stand for the others.
+const LOGGED_MARKERS: u64 = 10;
+const LOGGED_EVERY: u64 = 1000;
 
 /// What a run adds to its plan.
 #[derive(Clone, Debug, Default)]
@@ -517,7 +522,7 @@ impl Inlets {
         let RecordedExtra { key, selector, description } = extra.clone();
         if description.format.is_none() {
             let (recorded, samples) = crossbeam_channel::bounded(MARKERS);
-            let config = MarkerConfig { key: key.clone(), selector, recorded: Some(recorded) };
+            let config = MarkerConfig { key: key.clone(), selector, recorded: Some(recorded), at_once: None };
             let inlet = MarkerInlet::spawn(config, None).or_stream()?;
             recorder.add_texts(key, samples, &inlet);
             self.monitors.push(Arc::clone(&inlet.status));
@@ -656,6 +661,9 @@ fn server_config(configuration: &Configuration, token: Token) -> ServerConfig {
     }
 }
 
+/// What a task says to stop the cursor.
+const STOP: TaskEventContent = TaskEventContent::Operator(OperatorAction::Stop);
+
 /// What follows the task's marker stream: every marker becomes an event and a message to the desk.
 struct TaskFollower {
     table: MarkerTable,
@@ -681,7 +689,20 @@ impl TaskFollower {
         let key = "task markers".to_owned();
         let (recorded, samples) = crossbeam_channel::bounded(MARKERS);
         let recorded = recorder.as_ref().map(|_| recorded);
-        let config = MarkerConfig { key: key.clone(), selector: selector(selection), recorded };
+        let (table, stop, tick) = (self.table.clone(), Arc::clone(&self.stop), self.tick.clone());
+        // a stop waits in no queue, not even behind other markers
+        let at_once = AtOnce(Arc::new(move |text: &str| {
+            if parse_marker(text, &table).is_ok_and(|marker| marker.content == STOP) {
+                stop.set(Actor::Task);
+                tick.wake();
+            }
+        }));
+        let config = MarkerConfig {
+            key: key.clone(),
+            selector: selector(selection),
+            recorded,
+            at_once: Some(at_once),
+        };
         let inlet = MarkerInlet::spawn(config, sink).or_stream()?;
         if let Some(recorder) = recorder {
             recorder.add_texts(key, samples, &inlet);
@@ -695,19 +716,18 @@ impl TaskFollower {
         let marker = match parse_marker(&received.text, &self.table) {
             Ok(marker) => marker,
             Err(error) => {
-                self.unknown.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(%error, "a marker of the task stream was not understood");
+                let before = self.unknown.fetch_add(1, Ordering::Relaxed);
+                if before < LOGGED_MARKERS || before % LOGGED_EVERY == 0 {
+                    tracing::warn!(%error, before, "a marker of the task stream was not understood");
+                }
                 return;
             }
         };
-        if marker.content == TaskEventContent::Operator(OperatorAction::Stop) {
-            // a stop waits in no queue
-            self.stop.set(Actor::Task);
-            self.tick.wake();
-        }
         let time = marker.time.unwrap_or(received.time);
         self.events.publish(time, marker.content.kind(), marker.content.data());
-        if !self.desk.send(Message::Task { time, content: marker.content }) {
+        // a stop is in force since it was received; to set it again would undo a resume since then
+        let is_stop = marker.content == STOP;
+        if !is_stop && !self.desk.send_within(Message::Task { time, content: marker.content }, DESK_WITHIN) {
             tracing::warn!("a task marker was refused: too many wait");
         }
     }

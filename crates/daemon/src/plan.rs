@@ -241,7 +241,9 @@ pub fn plan(mut configuration: Configuration, wait: Seconds) -> Outcome<Plan> {
         .stream
         .iter()
         .zip(&found)
-        .map(|(stream, description)| planned(stream, description, (bin_ms, max_wait_ms, measure_arrival_s), several))
+        .map(|(stream, description)| {
+            planned(stream, description, (bin_ms, max_wait_ms, measure_arrival_s), several)
+        })
         .collect();
     let masked = mask(&configuration, &streams).or_usage()?;
     let demand = Demand {

@@ -55,7 +55,11 @@ impl Summary {
             .map(|stage| {
                 (
                     stage.stage.name().to_owned(),
-                    json!({ "p50": stage.p50, "p99": stage.p99, "max": stage.max }),
+                    match stage.count {
+                        // nothing was measured, and nothing is no latency
+                        0 => json!({ "p50": null, "p99": null, "max": null }),
+                        _ => json!({ "p50": stage.p50, "p99": stage.p99, "max": stage.max }),
+                    },
                 )
             })
             .collect();
@@ -118,6 +122,11 @@ impl Summary {
         }
         let _infallible = writeln!(text, "  latency, µs {:>14} {:>10} {:>10}", "p50", "p99", "max");
         for stage in &self.latency.stages {
+            if stage.count == 0 {
+                let _infallible =
+                    writeln!(text, "    {:<10} {:>11} {:>10} {:>10}", stage.stage.name(), "-", "-", "-");
+                continue;
+            }
             let _infallible = writeln!(
                 text,
                 "    {:<10} {:>11.1} {:>10.1} {:>10.1}",

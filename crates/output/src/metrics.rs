@@ -90,7 +90,12 @@ fn streams(text: &mut Exposition, streams: &[StreamStatus]) {
             "0 waiting, 1 live, 2 stalled, 3 lost, 4 mismatch, 5 backlog, 6 bad clock",
             |s| Some(f64::from(s.health as u8)),
         ),
-        ("age_seconds", "gauge", "Time since the newest sample's stamp; negative where it is ahead of now", |s| s.age_ms.map(|ms| ms / 1e3)),
+        (
+            "age_seconds",
+            "gauge",
+            "Time since the newest sample's stamp; negative where it is ahead of now",
+            |s| s.age_ms.map(|ms| ms / 1e3),
+        ),
         ("measured_rate_hz", "gauge", "Measured rate", |s| s.measured_rate_hz),
         ("clock_offset_seconds", "gauge", "Offset of the sender's clock", |s| {
             s.clock_offset_ms.map(|ms| ms / 1e3)

@@ -152,7 +152,9 @@ impl fmt::Display for Reason {
             Cause::TickSilent => "tick thread silent",
             Cause::StoppedAndNotFresh => "input not fresh, and stopped",
             Cause::MeasuringArrival => return formatter.write_str("measuring how the stream arrives"),
-            Cause::InputTooSlow => return formatter.write_str("input too slow for cursor control; to be confirmed"),
+            Cause::InputTooSlow => {
+                return formatter.write_str("input too slow for cursor control; to be confirmed");
+            }
         };
         let by = match self.by {
             Actor::Configuration => "configuration",

@@ -1,8 +1,11 @@
 //! The desk as the rest of the daemon sees it: what it can be asked, and where its work stands.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use crossbeam_channel::{Receiver, Sender};
@@ -120,6 +123,16 @@ impl DeskHandle {
     /// Hands a message over; `false` (and counted) when too many wait.
     pub fn send(&self, message: Message) -> bool {
         let sent = self.messages.try_send(message).is_ok();
+        if !sent {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        self.waker.wake();
+        sent
+    }
+
+    /// The same, waiting for room for a while: for whoever is read more slowly than it may be written to.
+    pub fn send_within(&self, message: Message, patience: Duration) -> bool {
+        let sent = self.messages.send_timeout(message, patience).is_ok();
         if !sent {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }

@@ -20,8 +20,8 @@ use kalmind_engine::StagedModel;
 use kalmind_filter::{DecoderSpec, FitSettings, LabelLaw};
 use kalmind_output::DecoderInfo;
 use kalmind_session::{
-    Calibration, CalibrationOptions, CalibrationTick, OperatorAction, Phase, Radial8, Radial8Options, Radial8Tick, TaskBlock,
-    TaskEventContent, TaskStep,
+    Calibration, CalibrationOptions, CalibrationTick, OperatorAction, Phase, Radial8, Radial8Options,
+    Radial8Tick, TaskBlock, TaskEventContent, TaskStep,
 };
 use kalmind_types::{
     Actor, Cause, Command, CursorDrive, EventKind, InputArrival, LslTime, Mode, OutputState, Seconds, Target,
@@ -208,9 +208,13 @@ impl Desk {
             }
             TaskEventContent::TaskBlock { block, phase: Phase::Start } => self.begin_block(block),
             TaskEventContent::TaskBlock { block, phase: Phase::End } => self.end_block(block),
-            TaskEventContent::Operator(OperatorAction::MeasureArrival) if self.is_free() => self.measure_arrival(),
+            TaskEventContent::Operator(OperatorAction::MeasureArrival) if self.is_free() => {
+                self.measure_arrival()
+            }
             TaskEventContent::Operator(OperatorAction::MeasureArrival) => {
-                tracing::warn!("the task asks to have arrival measured while a block runs; that waits until it is over");
+                tracing::warn!(
+                    "the task asks to have arrival measured while a block runs; that waits until it is over"
+                );
                 self.measure_when_free = true;
             }
             TaskEventContent::Operator(action) => match action.mode() {
@@ -252,7 +256,8 @@ impl Desk {
     fn tell_arrival(&mut self, command: Command) {
         self.command(command);
         let input = self.settings.arrivals.board().now();
-        let action = if input.state == InputArrival::Measuring { "measuring_arrival" } else { "arrival_measured" };
+        let action =
+            if input.state == InputArrival::Measuring { "measuring_arrival" } else { "arrival_measured" };
         self.events.publish(
             clock::now(),
             EventKind::Operator,
