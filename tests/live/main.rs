@@ -9,6 +9,7 @@
               told on request"
 )]
 
+mod arrival;
 mod faults;
 mod harness;
 mod models;
