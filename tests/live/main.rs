@@ -9,6 +9,7 @@
               told on request"
 )]
 
+mod arrival;
 mod blocked_output;
 mod ending;
 mod faults;

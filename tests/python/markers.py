@@ -1,4 +1,6 @@
-"""A stream of texts: python markers.py --name NAME [--channels N]. Each line on standard input becomes a sample."""
+"""A stream of texts: python markers.py --name NAME [--channels N]. Each line on standard input becomes a sample;
+`burst N TEXT` becomes N samples `noise`, and TEXT after them.
+"""
 import argparse
 import sys
 
@@ -14,5 +16,10 @@ info.desc().append_child_value("note", "a <text> & more")
 outlet = pylsl.StreamOutlet(info)
 print("ready", flush=True)
 for line in sys.stdin:
-    outlet.push_sample([line.strip()] + [""] * (arguments.channels - 1))
+    texts = [line.strip()]
+    if line.startswith("burst "):
+        _, count, text = line.split(maxsplit=2)
+        texts = ["noise"] * int(count) + [text.strip()]
+    for text in texts:
+        outlet.push_sample([text] + [""] * (arguments.channels - 1))
     print("done", flush=True)

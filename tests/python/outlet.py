@@ -1,7 +1,7 @@
 """A numeric outlet that no part of Kalmind wrote, to be disturbed: sine waves for ever, each sample stamped with when it was due.
 
 python outlet.py --name NAME [--channels N] [--rate HZ] [--nominal HZ] [--labels a,b] [--format F] [--source-id ID]
-                 [--type T] [--stamps lsl|unix] [--chunk N] [--text]
+                 [--type T] [--stamps lsl|unix] [--chunk N [--together]] [--text]
 Prints `ready` when the outlet exists and pushes at once. Killed, it is gone; held (SIGSTOP), it delivers its backlog with
 the stamps that were due when it goes on, as a device with a buffer does. Commands, one a line on standard input:
 `pause`, `go`, `nan N` and `inf N` (the first N channels from now on), `clean`, `burst N` (N samples at once, stamped as
@@ -27,6 +27,7 @@ parser.add_argument("--labels", default="")
 parser.add_argument("--source-id", default="outlet")
 parser.add_argument("--stamps", choices=["lsl", "unix"], default="lsl")
 parser.add_argument("--chunk", type=int, default=1, help="samples that are pushed together")
+parser.add_argument("--together", action="store_true", help="push a chunk with one call, as amplifiers do")
 parser.add_argument("--text", action="store_true", help="a stream of texts")
 parser.add_argument("--paused", action="store_true", help="wait for `go`")
 arguments = parser.parse_args()
@@ -85,6 +86,11 @@ while True:
     if command:
         print("done", command, pushed, flush=True)
     while not paused and commands.empty() and start + (index + arguments.chunk - 1) / rate <= pylsl.local_clock():
+        if arguments.together:
+            rows = [[math.sin((pushed + row) / 9 + channel) for channel in range(channels)] for row in range(arguments.chunk)]
+            pushed, index = pushed + arguments.chunk, index + arguments.chunk
+            outlet.push_chunk(rows, start + (index - 1) / rate + shift)
+            continue
         for _ in range(arguments.chunk):
             push(start + index / rate)
             index += 1

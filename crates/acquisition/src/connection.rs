@@ -98,7 +98,7 @@ impl Connection {
             ),
             StreamHealth::Waiting => String::from("connected; no sample has arrived yet"),
             StreamHealth::Stalled => format!(
-                "connected, and no sample for more than {:.0} ms; is the sender paused?",
+                "connected, and no sample for more than {:.0} ms; is the sender paused? (stall_ms says how long it may be)",
                 limits.stall(evidence.nominal_rate_hz).as_millis()
             ),
             StreamHealth::Lost => String::from(
@@ -116,7 +116,8 @@ impl Connection {
                 ),
             },
             StreamHealth::Backlog => format!(
-                "samples older than {:.0} ms arrive and are dropped: the sender or the network was held up",
+                "samples older than {:.0} ms arrive and are dropped: the sender or the network was held up, or the sender \
+                 pushes longer chunks than it did (backlog_ms says how old they may be)",
                 limits.backlog_ms
             ),
             StreamHealth::BadClock => String::from(

@@ -145,6 +145,29 @@ impl BlockSender {
     }
 }
 
+/// Where samples go. Both count every sample, so an index means the same sample to both readers.
+pub(crate) struct Senders {
+    /// To the tick thread: what can be decoded.
+    pub(crate) tick: BlockSender,
+    /// To a recorder: all of them.
+    pub(crate) recorder: Option<BlockSender>,
+}
+
+impl Senders {
+    /// Sends what was taken; whether the tick thread got a block. The recorder's goes first, so that whoever has seen a
+    /// tick has its samples.
+    pub(crate) fn flush(&mut self, context: PullContext) -> bool {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.flush(context);
+        }
+        self.tick.flush(context)
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.tick.is_full() || self.recorder.as_ref().is_some_and(BlockSender::is_full)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use kalmind_types::NumberFormat;

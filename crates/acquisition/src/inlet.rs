@@ -7,12 +7,13 @@ use std::thread::JoinHandle;
 use kalmind_types::{SampleBlock, StreamDescription};
 use serde::{Deserialize, Serialize};
 
+use crate::arrival::ArrivalSettings;
 use crate::companion::Companion;
-use crate::delivery::BlockSender;
+use crate::delivery::{BlockSender, Senders};
 use crate::health::MonitorLimits;
 use crate::monitor::StreamMonitor;
 use crate::pool::{PoolReader, pool};
-use crate::receiver::{Receiver, Senders};
+use crate::receiver::Receiver;
 use crate::resolve::{ResolveError, checked_predicate};
 use crate::selector::StreamSelector;
 use crate::waker::Waker;
@@ -42,8 +43,12 @@ pub struct InletConfig {
     /// The stream was not there yet: of `description` only the number of channels is known, and the first outlet with as many
     /// becomes what the stream has to be from then on. Its numbers are converted to the description's format, `Double64`.
     pub is_assumed: bool,
-    /// When it counts as stalled, behind, foreign or off its rate.
+    /// When it counts as stalled, behind, foreign or off its rate. What follows from how it arrives is never shorter.
     pub limits: MonitorLimits,
+    /// How long its arrival is measured, and what follows from it.
+    pub arrival: ArrivalSettings,
+    /// How many samples a second it sends where its header does not say (nominal rate 0); sizes the queue in front of us.
+    pub rate_hz: Option<f64>,
     /// Room of one block in samples. A pull ends when a block is full or nothing more is there.
     pub block_samples: usize,
     /// Number of blocks. When the reader is so far behind that all are taken, samples are dropped and counted.
@@ -70,18 +75,21 @@ impl core::fmt::Debug for ThreadStart {
 }
 
 impl InletConfig {
-    /// The defaults: limits for 20 ms bins, blocks of 20 ms but at least 16 samples, 64 of them but at least one second.
+    /// The defaults: limits for 20 ms bins, blocks of 20 ms but at least 16 samples, 64 of them but at least 1.5 s: chunks
+    /// of 500 ms, and as much again that a reader still keeps.
     #[must_use]
     pub fn new(key: impl Into<String>, selector: StreamSelector, description: StreamDescription) -> Self {
         let rate = description.nominal_rate_hz.max(0.0);
         let block_samples = ((rate * 0.02).ceil() as usize).clamp(16, 4096);
-        let blocks = ((rate / block_samples as f64).ceil() as usize).clamp(64, 1024);
+        let blocks = blocks_for(rate, block_samples);
         Self {
             key: key.into(),
             selector,
             description,
             is_assumed: false,
             limits: MonitorLimits::default(),
+            arrival: ArrivalSettings::default(),
+            rate_hz: None,
             block_samples,
             blocks,
             clock: ClockSource::Sender,
@@ -89,6 +97,15 @@ impl InletConfig {
             on_start: None,
         }
     }
+}
+
+/// Seconds of a stream that its blocks hold.
+const HELD: f64 = 1.5;
+
+/// Blocks of so many samples that hold 1.5 s of a stream, and 64 beside: a reader keeps some that hold one sample each.
+#[must_use]
+pub fn blocks_for(rate_hz: f64, block_samples: usize) -> usize {
+    (HELD * rate_hz / block_samples.max(1) as f64).ceil() as usize + 64
 }
 
 /// Why an inlet could not be started.

@@ -8,6 +8,7 @@
 //! the gap stands in the next block. A stream is never reconnected to an outlet of another shape. The tick thread meets
 //! only [`ring`] and [`pool`], which take no lock and allocate nothing. Clocks are read in [`clock`] and nowhere else.
 
+mod arrival;
 pub mod clock;
 mod companion;
 mod connection;
@@ -17,11 +18,13 @@ mod health;
 mod inlet;
 mod marker_row;
 mod markers;
+mod measurement;
 mod monitor;
 mod network;
 mod number;
 mod offset;
 pub mod pool;
+mod queue;
 mod rate;
 mod receiver;
 mod resolve;
@@ -33,11 +36,14 @@ mod sync;
 mod waker;
 mod wording;
 
+pub use arrival::{ArrivalMeter, ArrivalSettings, MEASURED_FOR, limit_ms, wait_ms};
 pub use delivery::{BlockSender, PullContext};
 pub use finder::{StreamFinder, find_one};
 pub use health::{Evidence, Fate, Link, MonitorLimits, judge};
-pub use inlet::{ClockSource, InletConfig, InletGuard, InletParts, NumericInlet, SpawnError, ThreadStart};
-pub use markers::{Marker, MarkerConfig, MarkerInlet, TextSample};
+pub use inlet::{
+    ClockSource, InletConfig, InletGuard, InletParts, NumericInlet, SpawnError, ThreadStart, blocks_for,
+};
+pub use markers::{AtOnce, Marker, MarkerConfig, MarkerInlet, TextSample};
 pub use monitor::StreamMonitor;
 pub use network::{Network, NetworkConfig, NetworkError, lslapicfg};
 pub use rate::RateMeter;

@@ -18,6 +18,7 @@ use crate::inlet::SpawnError;
 use crate::marker_row::{Numbers, Row, Texts, changes};
 use crate::monitor::StreamMonitor;
 use crate::number::number_format;
+use crate::queue::QueueWatch;
 use crate::resolve::{
     ResolveError, checked_predicate, open, search, short_description, this_host, visible_infos,
 };
@@ -36,7 +37,8 @@ const SURVEY_EVERY: u32 = 5;
 /// Streams that can be markers: texts, what comes now and then, or a single line. Many numbers at a steady rate are
 /// signals, whatever their name.
 const CAN_BE_MARKERS: &str = "(channel_format='string' or nominal_srate=0 or channel_count=1)";
-/// How long a text waits for room in the sink before it is dropped and counted.
+/// How long a text waits for room in the sink or at the recorder before it is dropped and counted. After one that found none
+/// the next do not wait until there is room again: LSL's queue would run over meanwhile.
 const ROOM_WITHIN: Duration = Duration::from_millis(100);
 
 /// One text of a marker stream.
@@ -74,9 +76,21 @@ pub struct MarkerConfig {
     pub key: String,
     /// What it is searched by.
     pub selector: StreamSelector,
-    /// Where set, every sample also goes there as it was received; where that has no room it is dropped, and
+    /// Where set, every sample also goes there as it was received; where that has no room within 100 ms it is dropped, and
     /// [`MarkerInlet::unrecorded`] counts it.
     pub recorded: Option<Sender<TextSample>>,
+    /// Shown every text as soon as it is received, before it waits in any queue: for what must not wait, like a stop.
+    pub at_once: Option<AtOnce>,
+}
+
+/// Something that is shown every text at once, on the inlet's thread. Must not block.
+#[derive(Clone)]
+pub struct AtOnce(pub Arc<dyn Fn(&str) + Send + Sync>);
+
+impl core::fmt::Debug for AtOnce {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.write_str("AtOnce")
+    }
 }
 
 /// A running marker inlet. Dropping it ends its threads.
@@ -125,7 +139,10 @@ impl MarkerInlet {
             stop: Arc::clone(&stop),
             sink: sink.into(),
             recorded: config.recorded,
+            at_once: config.at_once,
             unrecorded: Arc::clone(&unrecorded),
+            sink_is_full: false,
+            recorder_is_full: false,
             was_connected: false,
             empty_searches: 0,
         };
@@ -158,7 +175,11 @@ struct Receiver {
     stop: Arc<AtomicBool>,
     sink: Option<Sender<Marker>>,
     recorded: Option<Sender<TextSample>>,
+    at_once: Option<AtOnce>,
     unrecorded: Arc<AtomicU64>,
+    /// Whether the newest text found no room there.
+    sink_is_full: bool,
+    recorder_is_full: bool,
     was_connected: bool,
     /// In a row.
     empty_searches: u32,
@@ -291,6 +312,7 @@ impl Receiver {
         let here = this_host().is_some_and(|host| host == description.hostname);
         let format = description.format;
         let is_steady = format.is_some() && description.nominal_rate_hz > 0.0;
+        let mut queue = QueueWatch::new(description.nominal_rate_hz, None);
         self.monitor.set_description(description);
         self.monitor.count_connection();
         self.was_connected = true;
@@ -303,6 +325,10 @@ impl Receiver {
                 return false;
             }
             self.companion.watch().offset.refresh(&mut measured);
+            if queue.overflowed(inlet.samples_available()) {
+                self.monitor.count_overflow();
+                tracing::error!(stream = %self.key, "{}", queue.sentence());
+            }
             match row.pull(inlet, PATIENCE) {
                 Ok(0.0) => {
                     if is_gone(self.companion.watch(), clock::now() - heard) {
@@ -316,6 +342,9 @@ impl Receiver {
                     self.monitor.set_newest(time);
                     let texts = row.texts();
                     let markers = if is_steady { changes(&texts, &mut previous) } else { texts.clone() };
+                    if let Some(at_once) = &self.at_once {
+                        markers.iter().filter(|text| !text.is_empty()).for_each(|text| (at_once.0)(text));
+                    }
                     let numbers = format.and_then(|format| row.numbers(format));
                     self.record(TextSample { stamp: StreamTime(stamp), clock: measured, texts, numbers });
                     if !self.pass_on(markers, time, format.is_some()) {
@@ -327,15 +356,17 @@ impl Receiver {
         }
     }
 
-    fn record(&self, sample: TextSample) {
+    fn record(&mut self, sample: TextSample) {
         let Some(recorded) = &self.recorded else { return };
-        if recorded.try_send(sample).is_err() {
+        let sent = recorded.send_timeout(sample, room_within(self.recorder_is_full));
+        self.recorder_is_full = sent.is_err();
+        if self.recorder_is_full {
             self.unrecorded.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// `false` when nobody listens any more.
-    fn pass_on(&self, texts: Vec<String>, time: LslTime, is_number: bool) -> bool {
+    fn pass_on(&mut self, texts: Vec<String>, time: LslTime, is_number: bool) -> bool {
         let mut dropped = 0;
         let Some(sink) = &self.sink else {
             self.monitor.count_received(1, 0, 0);
@@ -343,10 +374,13 @@ impl Receiver {
         };
         for text in texts.into_iter().filter(|text| !text.is_empty()) {
             let marker = Marker { time, text, is_number, stream: Arc::clone(&self.key) };
-            match sink.send_timeout(marker, ROOM_WITHIN) {
-                Ok(()) => {}
+            match sink.send_timeout(marker, room_within(self.sink_is_full)) {
+                Ok(()) => self.sink_is_full = false,
                 Err(SendTimeoutError::Timeout(_)) => {
-                    tracing::error!(stream = %self.key, "a marker was dropped: whoever reads them is too slow");
+                    if !self.sink_is_full {
+                        tracing::error!(stream = %self.key, "markers are dropped: whoever reads them is too slow");
+                    }
+                    self.sink_is_full = true;
                     dropped = 1;
                 }
                 Err(SendTimeoutError::Disconnected(_)) => return false,
@@ -355,6 +389,11 @@ impl Receiver {
         self.monitor.count_received(1, dropped, 0);
         true
     }
+}
+
+/// How long a text waits for room.
+fn room_within(was_full: bool) -> Duration {
+    if was_full { Duration::ZERO } else { ROOM_WITHIN }
 }
 
 /// When a text was sent, on this machine's clock: by its stamp, where the clock of the machine that stamped it is known.

@@ -1,9 +1,11 @@
 //! What is known about one stream, kept where every thread can read it.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kalmind_types::{ClockOffset, LslTime, StreamCounts, StreamDescription, StreamHealth, StreamStatus};
+use kalmind_types::{
+    Arrival, ArrivalStatus, ClockOffset, LslTime, StreamCounts, StreamDescription, StreamHealth, StreamStatus,
+};
 
 /// A float that threads share; NaN stands for "not known".
 #[derive(Debug)]
@@ -37,7 +39,13 @@ pub struct StreamMonitor {
     missing: AtomicU64,
     dropped: AtomicU64,
     late: AtomicU64,
+    overflows: AtomicU64,
     connections: AtomicU32,
+    /// Measurements of its arrival that were asked for; the inlet begins with the first.
+    wanted_measurements: AtomicU32,
+    /// The newest of them that is done.
+    done_measurements: AtomicU32,
+    outdated: AtomicBool,
     newest: SharedFloat,
     measured_rate_hz: SharedFloat,
     clock_offset: SharedFloat,
@@ -49,6 +57,7 @@ pub struct StreamMonitor {
 struct Texts {
     description: Option<StreamDescription>,
     detail: Option<String>,
+    arrival: Option<ArrivalStatus>,
 }
 
 impl StreamMonitor {
@@ -62,7 +71,11 @@ impl StreamMonitor {
             missing: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             late: AtomicU64::new(0),
+            overflows: AtomicU64::new(0),
             connections: AtomicU32::new(0),
+            wanted_measurements: AtomicU32::new(1),
+            done_measurements: AtomicU32::new(0),
+            outdated: AtomicBool::new(false),
             newest: SharedFloat::unknown(),
             measured_rate_hz: SharedFloat::unknown(),
             clock_offset: SharedFloat::unknown(),
@@ -110,6 +123,7 @@ impl StreamMonitor {
             missing: self.missing.load(Ordering::Relaxed),
             received: self.received.load(Ordering::Relaxed),
             reconnects: u64::from(self.connections.load(Ordering::Relaxed).saturating_sub(1)),
+            overflows: self.overflows.load(Ordering::Relaxed),
         }
     }
 
@@ -117,9 +131,9 @@ impl StreamMonitor {
     #[must_use]
     pub fn status(&self, now: LslTime) -> StreamStatus {
         let health = self.health();
-        let (description, detail) = {
+        let (description, detail, arrival) = {
             let texts = self.texts();
-            (texts.description.clone(), texts.detail.clone())
+            (texts.description.clone(), texts.detail.clone(), texts.arrival.clone())
         };
         StreamStatus {
             key: self.key.clone(),
@@ -131,12 +145,60 @@ impl StreamMonitor {
             measured_rate_hz: self.measured_rate_hz.get(),
             clock_offset_ms: self.clock_offset.get().map(|offset| offset * 1e3),
             clock_uncertainty_ms: self.clock_uncertainty.get().map(|uncertainty| uncertainty * 1e3),
+            arrival,
         }
     }
 
     /// Says of a stream that is not there yet what is known: that it is awaited, and what is there instead.
     pub fn set_awaited(&self, detail: String) {
         self.set_health(StreamHealth::Waiting, Some(detail));
+    }
+
+    /// Has the stream's arrival measured anew: from now on [`measured`](Self::measured) is `None` until that is done. Any
+    /// thread.
+    pub fn measure_arrival(&self) {
+        self.wanted_measurements.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How the stream arrives, and the limits that follow; `None` while it is being measured, or before. Takes a lock
+    /// for a moment.
+    #[must_use]
+    pub fn measured(&self) -> Option<(Arrival, ArrivalStatus)> {
+        let wanted = self.wanted_measurements.load(Ordering::Acquire);
+        if self.done_measurements.load(Ordering::Acquire) != wanted {
+            return None;
+        }
+        let status = self.texts().arrival.clone()?;
+        Some((status.measured?, status))
+    }
+
+    /// Whether the stream comes from another sender, or otherwise, than when its arrival was measured, so that it is time
+    /// to measure it anew. One atomic load.
+    #[must_use]
+    pub fn arrival_is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Relaxed)
+    }
+
+    /// Which measurement is wanted now.
+    pub(crate) fn wanted_measurement(&self) -> u32 {
+        self.wanted_measurements.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_measurement_done(&self, number: u32) {
+        self.done_measurements.store(number, Ordering::Release);
+    }
+
+    pub(crate) fn set_arrival(&self, arrival: ArrivalStatus) {
+        self.texts().arrival = Some(arrival);
+    }
+
+    pub(crate) fn set_outdated(&self, outdated: bool) {
+        self.outdated.store(outdated, Ordering::Relaxed);
+    }
+
+    /// The queue in front of us was found full.
+    pub(crate) fn count_overflow(&self) {
+        self.overflows.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn set_health(&self, health: StreamHealth, detail: Option<String>) {

@@ -9,15 +9,15 @@ const MARK_EVERY: Seconds = Seconds(0.02);
 
 /// Counts arrivals over a sliding window of local time.
 ///
-/// The rate is the number of samples after the first mark over the time since it, so a source that sends in chunks of
-/// constant size is measured without bias. Pure: times come from the caller, one thread.
+/// The rate is the number of samples between the first arrival of one mark and that of another, over the time between them, so a
+/// source that sends in chunks of constant size is measured without bias, also where a chunk is received in pieces. Pure:
+/// times come from the caller, one thread.
 #[derive(Clone, Debug)]
 pub struct RateMeter {
     window: Seconds,
     least: Seconds,
-    /// (time, samples until then); the oldest first.
+    /// (time of an arrival, samples before it); the oldest first.
     marks: VecDeque<(LslTime, u64)>,
-    newest: Option<LslTime>,
     total: u64,
 }
 
@@ -26,16 +26,15 @@ impl RateMeter {
     #[must_use]
     pub fn new(window: Seconds) -> Self {
         let marks = VecDeque::with_capacity((window.0 / MARK_EVERY.0).clamp(0.0, 1e5) as usize + 2);
-        Self { window, least: Seconds(window.0 / 2.0), marks, newest: None, total: 0 }
+        Self { window, least: Seconds(window.0 / 2.0), marks, total: 0 }
     }
 
     /// `samples` arrived at `time`.
     pub fn observe(&mut self, time: LslTime, samples: u64) {
-        self.total += samples;
-        self.newest = Some(time);
         if self.marks.back().is_none_or(|(last, _)| (time - *last).0 >= MARK_EVERY.0) {
             self.marks.push_back((time, self.total));
         }
+        self.total += samples;
         // keep one mark at or past the window's edge, so that the whole window is covered
         while self.marks.get(1).is_some_and(|(second, _)| (time - *second).0 >= self.window.0) {
             self.marks.pop_front();
@@ -45,16 +44,15 @@ impl RateMeter {
     /// Forgets everything: after a pause, a burst or a reconnect the past says nothing about the rate.
     pub fn reset(&mut self) {
         self.marks.clear();
-        self.newest = None;
         self.total = 0;
     }
 
     /// The rate in Hz, once half a window has been seen.
     #[must_use]
     pub fn rate_hz(&self) -> Option<f64> {
-        let (first, before) = self.marks.front()?;
-        let span = self.newest? - *first;
-        (span.0 >= self.least.0 && span.0 > 0.0).then(|| (self.total - before) as f64 / span.0)
+        let ((first, before), (last, until)) = (self.marks.front()?, self.marks.back()?);
+        let span = *last - *first;
+        (span.0 >= self.least.0 && span.0 > 0.0).then(|| (until - before) as f64 / span.0)
     }
 }
 
@@ -76,6 +74,18 @@ mod tests {
         for (rate, chunk) in [(50.0, 1), (1000.0, 1), (30_000.0, 10), (500.0, 100), (20.0, 1)] {
             let measured = fed(rate, chunk, 6.0).rate_hz().unwrap();
             assert!((measured / rate - 1.0).abs() < 1e-3, "{rate} Hz in chunks of {chunk}: {measured}");
+        }
+    }
+
+    #[test]
+    fn a_chunk_that_is_received_in_pieces_is_no_bias() {
+        let mut meter = RateMeter::new(Seconds(4.0));
+        for chunk in 0..8 {
+            let arrival = 100.0 + f64::from(chunk) * 0.5;
+            meter.observe(LslTime(arrival), 64);
+            meter.observe(LslTime(arrival + 1e-4), 61);
+            let measured = meter.rate_hz().unwrap_or(250.0);
+            assert!((measured / 250.0 - 1.0).abs() < 1e-3, "{measured} after chunk {chunk}");
         }
     }
 

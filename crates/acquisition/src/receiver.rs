@@ -11,13 +11,15 @@ use lsl::{ContinuousResolver, Pullable, StreamInfo, StreamInlet};
 use crate::clock;
 use crate::companion::Companion;
 use crate::connection::Connection;
-use crate::delivery::{BlockSender, PullContext};
+use crate::delivery::{PullContext, Senders};
 use crate::health::{Evidence, Fate, Link, judge};
 use crate::inlet::InletConfig;
+use crate::measurement::Measurement;
 use crate::monitor::StreamMonitor;
 use crate::number::Number;
+use crate::queue::QueueWatch;
 use crate::rate::RateMeter;
-use crate::resolve::{difference, difference_of_shape, open, search, this_host, unique};
+use crate::resolve::{difference, difference_of_shape, open_queued, search, this_host, unique};
 use crate::sorting::Sorter;
 use crate::waker::Waker;
 use crate::wording::phrase;
@@ -67,29 +69,6 @@ struct Batch {
     newest: Option<LslTime>,
 }
 
-/// Where samples go. Both count every sample, so an index means the same sample to both readers.
-pub(crate) struct Senders {
-    /// To the tick thread: what can be decoded.
-    pub(crate) tick: BlockSender,
-    /// To a recorder: all of them.
-    pub(crate) recorder: Option<BlockSender>,
-}
-
-impl Senders {
-    /// Sends what was taken; whether the tick thread got a block. The recorder's goes first, so that whoever has seen a
-    /// tick has its samples.
-    fn flush(&mut self, context: PullContext) -> bool {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.flush(context);
-        }
-        self.tick.flush(context)
-    }
-
-    fn is_full(&self) -> bool {
-        self.tick.is_full() || self.recorder.as_ref().is_some_and(BlockSender::is_full)
-    }
-}
-
 /// The data thread.
 pub(crate) struct Receiver {
     config: InletConfig,
@@ -97,6 +76,7 @@ pub(crate) struct Receiver {
     monitor: Arc<StreamMonitor>,
     senders: Senders,
     meter: RateMeter,
+    measurement: Measurement,
     companion: Companion,
     waker: Waker,
     stop: Arc<AtomicBool>,
@@ -114,8 +94,11 @@ impl Receiver {
         waker: Waker,
         stop: Arc<AtomicBool>,
     ) -> Self {
+        let nominal = config.description.nominal_rate_hz;
+        let rate_hz = if nominal > 0.0 { nominal } else { config.rate_hz.unwrap_or_default() };
         Self {
             meter: RateMeter::new(Seconds::from_millis(config.limits.rate_window_ms)),
+            measurement: Measurement::new(config.arrival, config.limits, rate_hz, Arc::clone(&monitor)),
             senders,
             predicate,
             monitor,
@@ -182,7 +165,7 @@ impl Receiver {
             let uids: Vec<_> = infos.iter().map(StreamInfo::uid).collect();
             let (mut same, mut other) = (Vec::new(), Vec::new());
             for info in infos {
-                let Some((inlet, description)) = open(&info) else { continue };
+                let Some((inlet, description)) = open_queued(&info, self.config.rate_hz) else { continue };
                 let difference = if self.config.is_assumed {
                     difference_of_shape(&self.config.description, &description)
                 } else {
@@ -223,7 +206,7 @@ impl Receiver {
             measured_rate_hz: None,
             nominal_rate_hz: 0.0,
         };
-        let health = judge(&evidence, &self.config.limits);
+        let health = judge(&evidence, self.measurement.limits());
         let detail = detail.unwrap_or_else(|| {
             let selector = &self.config.selector;
             match health {
@@ -255,8 +238,9 @@ impl Receiver {
         let mut connection = Connection::new(&chosen.description, None, number, clock::now());
         self.was_connected = true;
         let same_machine = this_host().is_some_and(|host| host == chosen.description.hostname);
+        self.measurement.connected(&chosen.description.hostname);
         let mut sorter = Sorter::new(
-            &self.config.limits,
+            self.measurement.limits(),
             chosen.description.nominal_rate_hz,
             self.config.clock,
             same_machine,
@@ -280,15 +264,21 @@ impl Receiver {
     ) -> Ended {
         let mut row = vec![T::default(); self.config.description.channels];
         let mut measured = None;
+        let mut queue = QueueWatch::new(chosen.description.nominal_rate_hz, self.config.rate_hz);
         loop {
             if let Some(ended) = self.interrupted() {
                 return ended;
+            }
+            if queue.overflowed(chosen.inlet.samples_available()) {
+                self.monitor.count_overflow();
+                tracing::error!(stream = %self.config.key, "{}", queue.sentence());
             }
             let wait = self.senders.tick.may_wait(clock::now()).0.min(PATIENCE);
             let stamp = match T::pull(&chosen.inlet, &mut row, wait) {
                 Ok(0.0) => {
                     let now = clock::now();
                     self.flush(connection, now);
+                    self.measure(sorter, now);
                     self.publish(connection, now);
                     continue;
                 }
@@ -309,10 +299,21 @@ impl Receiver {
                 }
                 next = T::pull(&chosen.inlet, &mut row, 0.0);
             }
+            if let Some(newest) = batch.newest {
+                self.measurement.observe(arrival, newest);
+            }
+            self.measure(sorter, arrival);
             self.finish(connection, &batch);
             if next.is_err() {
                 return Ended::Lost;
             }
+        }
+    }
+
+    /// Notes how the stream arrives, and puts the limits that follow into force.
+    fn measure(&mut self, sorter: &mut Sorter, now: LslTime) {
+        if self.measurement.look(now) {
+            sorter.set_backlog(self.measurement.limits().backlog_ms);
         }
     }
 
@@ -349,7 +350,8 @@ impl Receiver {
         batch.dropped += u64::from(!delivered);
         connection.saw(&sorted, arrival);
         if sorted.fate != Fate::BadClock {
-            batch.newest = Some(sorted.corrected);
+            let newest = batch.newest.map_or(sorted.corrected.0, |newest| newest.0.max(sorted.corrected.0));
+            batch.newest = Some(LslTime(newest));
         }
     }
 
@@ -377,7 +379,7 @@ impl Receiver {
     }
 
     fn context(&self, connection: &Connection, received: LslTime) -> PullContext {
-        let health = judge(&self.evidence(connection, received), &self.config.limits);
+        let health = judge(&self.evidence(connection, received), self.measurement.limits());
         PullContext { received, clock: connection.clock, health: Some(health), connection: connection.number }
     }
 
@@ -390,7 +392,7 @@ impl Receiver {
     /// Judges the stream and shows a state that has changed.
     fn publish(&mut self, connection: &mut Connection, now: LslTime) {
         let evidence = self.evidence(connection, now);
-        let health = connection.to_show(judge(&evidence, &self.config.limits), now);
+        let health = connection.to_show(judge(&evidence, self.measurement.limits()), now);
         let silent = matches!(health, StreamHealth::Stalled | StreamHealth::Lost | StreamHealth::Waiting)
             && evidence.silent_for.0 > SEARCH_AFTER.0;
         self.companion
@@ -403,7 +405,7 @@ impl Receiver {
                 self.meter.reset();
             }
             connection.shown = Some(health);
-            self.show(health, connection.sentence(health, &evidence, &self.config.limits));
+            self.show(health, connection.sentence(health, &evidence, self.measurement.limits()));
         }
     }
 

@@ -114,16 +114,39 @@ pub(crate) fn failed(error: lsl::Error) -> ResolveError {
 
 /// An inlet that never reconnects by itself, and the whole header; `None` where the outlet is gone.
 pub(crate) fn open(info: &StreamInfo) -> Option<(StreamInlet, StreamDescription)> {
-    let inlet = StreamInlet::new(info, buffer_length(info.nominal_srate()), 0, false).ok()?;
+    open_queued(info, None)
+}
+
+/// The same with a queue for a stream that sends `rate_hz` samples a second, where its header does not say.
+pub(crate) fn open_queued(
+    info: &StreamInfo,
+    rate_hz: Option<f64>,
+) -> Option<(StreamInlet, StreamDescription)> {
+    let inlet = StreamInlet::new(info, buffer_length(info.nominal_srate(), rate_hz), 0, false).ok()?;
     let mut full = inlet.info(HEADER).ok()?;
     let description = full_description(&mut full);
     Some((inlet, description))
 }
 
 /// How much LSL may queue between its network thread and ours, in LSL's unit (seconds of a regular stream, hundreds of
-/// samples of an irregular one): a million samples, but 2 s at least and a minute at most.
-fn buffer_length(nominal_rate_hz: f64) -> i32 {
-    if nominal_rate_hz > 0.0 { (1e6 / nominal_rate_hz).clamp(2.0, 60.0) as i32 } else { 100 }
+/// samples of an irregular one): a million samples, but 2 s at least and a minute at most; of an irregular stream a
+/// quarter of a million, or a minute at `rate_hz` where that is more. (The sender queues no more for us than we ask for,
+/// nor than it was told to: 36,000 samples of an irregular stream unless its program says otherwise.)
+fn buffer_length(nominal_rate_hz: f64, rate_hz: Option<f64>) -> i32 {
+    if nominal_rate_hz > 0.0 {
+        return (1e6 / nominal_rate_hz).clamp(2.0, 60.0) as i32;
+    }
+    let samples = rate_hz.map_or(0.0, |rate_hz| 60.0 * rate_hz).clamp(250_000.0, 1e6);
+    (samples / HUNDRED).ceil() as i32
+}
+
+/// LSL's unit for the queue of an irregular stream.
+const HUNDRED: f64 = 100.0;
+
+/// Samples that LSL queues for us before it drops the oldest without a word.
+pub(crate) fn queue_samples(nominal_rate_hz: f64, rate_hz: Option<f64>) -> f64 {
+    let length = f64::from(buffer_length(nominal_rate_hz, rate_hz));
+    length * if nominal_rate_hz > 0.0 { nominal_rate_hz } else { HUNDRED }
 }
 
 /// The header as an answer to a search carries it: no labels or units.
@@ -341,6 +364,16 @@ mod tests {
 
     #[test]
     fn the_queue_holds_a_million_samples_within_two_seconds_and_a_minute() {
-        assert_eq!([0.0, 50.0, 30_000.0, 1e7].map(buffer_length), [100, 60, 33, 2]);
+        assert_eq!([50.0, 30_000.0, 1e7].map(|rate| buffer_length(rate, None)), [60, 33, 2]);
+    }
+
+    #[test]
+    fn the_queue_of_an_irregular_stream_holds_a_burst() {
+        assert_eq!(
+            [None, Some(50.0), Some(10_000.0), Some(1e5)].map(|rate| buffer_length(0.0, rate)),
+            [2500, 2500, 6000, 10_000]
+        );
+        assert!(queue_samples(0.0, None) >= 250_000.0);
+        assert!((queue_samples(50.0, None) - 3000.0).abs() < 1e-9);
     }
 }

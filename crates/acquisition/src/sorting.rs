@@ -75,6 +75,11 @@ impl Sorter {
         self
     }
 
+    /// Samples older than this are dropped from now on.
+    pub(crate) fn set_backlog(&mut self, backlog_ms: f64) {
+        self.backlog = Seconds::from_millis(backlog_ms);
+    }
+
     /// The newest stamp so far.
     pub(crate) fn newest_stamp(&self) -> Option<StreamTime> {
         self.newest_stamp
@@ -88,6 +93,7 @@ impl Sorter {
         measured: Option<ClockOffset>,
     ) -> Sorted {
         if !stamp.0.is_finite() {
+            self.refuse();
             return Sorted {
                 fate: Fate::BadClock,
                 missing: 0,
@@ -103,9 +109,20 @@ impl Sorter {
         };
         let corrected = stamp.corrected(clock.offset);
         let fate = self.fate(arrival - corrected, measured.is_some());
+        if fate == Fate::BadClock {
+            // what its stamps leave out says nothing about what was sent
+            self.refuse();
+            return Sorted { fate, missing: 0, corrected, clock };
+        }
         let missing = self.missing_until(stamp);
         self.newest_stamp = Some(self.newest_stamp.map_or(stamp, |newest| StreamTime(newest.0.max(stamp.0))));
         Sorted { fate, missing, corrected, clock }
+    }
+
+    /// A sample whose stamp means nothing stood here: no gap reaches over it.
+    fn refuse(&mut self) {
+        self.newest_stamp = None;
+        self.owed = 0.0;
     }
 
     fn fate(&mut self, age: Seconds, measured: bool) -> Fate {
@@ -263,6 +280,29 @@ mod tests {
         for rate in [49.5, 50.5] {
             assert_eq!(missing((0..5000).map(|index| 10.0 + f64::from(index) / rate)), 0, "{rate} Hz");
         }
+    }
+
+    #[test]
+    fn gaps_between_refused_stamps_are_not_missing() {
+        let mut sorter = sorter(ClockSource::Sender, true);
+        let mut missing = 0;
+        let mut sort = |stamp: f64, arrival: f64| {
+            let sorted = sorter.sort(StreamTime(stamp), LslTime(arrival), None);
+            missing += sorted.missing;
+            sorted.fate
+        };
+        // Unix time with gaps of its own, then stamps of our clock, a jump into Unix time, and back
+        for index in 0..300 {
+            assert_eq!(sort(1.7e9 + f64::from(index) * 3.0, 10.0 + f64::from(index) * 0.02), Fate::BadClock);
+        }
+        for index in 300..600 {
+            let now = 10.0 + f64::from(index) * 0.02;
+            let stamp = if (400..450).contains(&index) { 1.7e9 + now } else { now };
+            let expected = if stamp > 1e9 { Fate::BadClock } else { Fate::Deliver };
+            assert_eq!(sort(stamp, now), expected, "{index}");
+        }
+        assert_eq!(sort(f64::NAN, 22.0), Fate::BadClock);
+        assert_eq!(missing, 0);
     }
 
     #[test]

@@ -8,10 +8,11 @@ use std::sync::{
 use kalmind_acquisition::{StreamMonitor, Waker, clock};
 use kalmind_output::{ControlRefused, Controls, DecoderInfo, Hub};
 use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
-use kalmind_types::{Actor, EventKind, LslTime, Mode, Seconds, StreamStatus};
+use kalmind_types::{Actor, EventKind, InputArrival, LslTime, Mode, Seconds, StreamStatus};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    arrival::DelayBoard,
     desk::{DeskHandle, Message},
     event_bus::{EventBus, near},
     log,
@@ -44,6 +45,8 @@ pub struct DaemonControls {
     pub configuration: Value,
     /// The network settings in force.
     pub network: Value,
+    /// How late the input is.
+    pub input: DelayBoard,
     /// The recording, if there is one.
     pub recording: Option<Arc<RecorderStatus>>,
     /// Ticks that the desk never saw.
@@ -76,13 +79,18 @@ impl Controls for DaemonControls {
         }
     }
 
-    fn request(&self, mode: Mode, by: Actor) -> Result<(), ControlRefused> {
+    fn request(&self, mode: Mode, by: Actor, slow_input: bool) -> Result<(), ControlRefused> {
         if mode == Mode::Control && self.decoder().is_none() {
             return Err(ControlRefused::NotNow(
                 "there is no model to control with: configure [decoder] model, or calibrate first".to_owned(),
             ));
         }
-        if !self.desk.send(Message::Request { mode, resume: true, by, stops: self.stop.stops() }) {
+        let input = self.input.now();
+        if mode == Mode::Control && input.state == InputArrival::Slow && !slow_input {
+            return Err(ControlRefused::NotNow(format!("not confirmed: {}", input.text)));
+        }
+        let stops = self.stop.stops();
+        if !self.desk.send(Message::Request { mode, resume: true, by, stops, slow_input }) {
             return Err(ControlRefused::Busy("too many requests wait; ask again".to_owned()));
         }
         self.events.publish(clock::now(), EventKind::Operator, json!({ "action": mode, "by": by }));
@@ -93,6 +101,13 @@ impl Controls for DaemonControls {
         let object = json!({ "kind": kind, "data": data, "time": time });
         let marker = parse_marker(&object.to_string(), &MarkerTable::default())
             .map_err(|error| ControlRefused::Invalid(error.to_string()))?;
+        if marker.content == TaskEventContent::Operator(OperatorAction::MeasureArrival) {
+            if !self.desk.send(Message::MeasureArrival) {
+                return Err(ControlRefused::Busy("too many requests wait; ask again".to_owned()));
+            }
+            let data = json!({ "action": OperatorAction::MeasureArrival, "by": Actor::Operator });
+            return Ok(self.events.publish(clock::now(), EventKind::Operator, data));
+        }
         let (kind, data) = (marker.content.kind(), marker.content.data());
         if marker.content == TaskEventContent::Operator(OperatorAction::Resume) && !self.task_may_resume {
             return Err(ControlRefused::NotNow(TASK_MAY_NOT_RESUME.to_owned()));
@@ -133,6 +148,7 @@ impl Controls for DaemonControls {
         status.insert("realtime".to_owned(), json!(self.realtime.outcomes()));
         status.insert("configuration".to_owned(), self.configuration.clone());
         status.insert("network".to_owned(), self.network.clone());
+        status.insert("input".to_owned(), json!(self.input.now()));
         status
             .insert("recording".to_owned(), json!(self.recording.as_ref().map(|recording| recording.json())));
         status.insert("task".to_owned(), self.markers.json());

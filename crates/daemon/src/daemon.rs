@@ -27,6 +27,7 @@ use kalmind_types::{Actor, Command, MAX_STREAMS, OutputState, StateChange, Strea
 use serde_json::{Value, json};
 
 use crate::{
+    arrival::{InputArrivals, InputDelay},
     configuration::Configuration,
     controls::DaemonControls,
     desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Program},
@@ -95,6 +96,8 @@ pub struct Summary {
     pub counts: Vec<(&'static str, &'static str, u64)>,
     /// The streams as they stood.
     pub streams: Vec<StreamStatus>,
+    /// How late the input was.
+    pub input: InputDelay,
     /// Latencies.
     pub latency: LedgerSnapshot,
     /// How long each output state was shown, in seconds on the local clock.
@@ -167,10 +170,21 @@ impl Daemon {
             recorder.model(model);
         }
         let features = plan.demand.streams.iter().map(|stream| stream.channels).sum();
+        let binner = Binner::new(plan.binner(), plan.masked).or_usage()?;
+        let tick_waker = Waker::new();
+        let Inlets { mut monitors, guards, streams, recorded_texts, late } =
+            Inlets::start(plan, &tick_waker, &realtime, recorder.as_mut())?;
+        let required = streams.iter().zip(&plan.streams).filter(|(_, planned)| planned.binning.required);
+        let arrivals = InputArrivals::new(
+            plan.arrival_rules(),
+            required.map(|(stream, _)| Arc::clone(&stream.monitor)).collect(),
+        );
+        let input = arrivals.board();
+        // before the first tick, and so before anything can move
+        let _empty_ring_has_room = commands_in.push(QueuedCommand { command: arrivals.command(), stops: 0 });
 
         let stop = Arc::new(StopLatch::default());
         let counts = Arc::new(TickCounts::default());
-        let tick_waker = Waker::new();
         let (handle, messages) = DeskHandle::new(decoder);
         let (desk_lane, records_out) = RecordLane::new(RECORDS, features, handle.waker());
         let lost_records = desk_lane.lost();
@@ -191,6 +205,7 @@ impl Daemon {
             max_masked: plan.calibration_mask(),
             position: position.clone(),
             task_may_resume,
+            arrivals,
         };
         let tick = tick_waker.clone();
         let queues = DeskQueues {
@@ -203,9 +218,6 @@ impl Daemon {
         let desk =
             Desk::new(settings, queues, handle.clone(), messages, Arc::clone(&events), Arc::clone(&stop));
 
-        let binner = Binner::new(plan.binner(), plan.masked).or_usage()?;
-        let Inlets { mut monitors, guards, streams, recorded_texts, late } =
-            Inlets::start(plan, &tick_waker, &realtime, recorder.as_mut())?;
         let marker_counts = Arc::new(MarkerCounts::new(&plan.markers));
         let follower = TaskFollower {
             table: plan.markers.clone(),
@@ -236,6 +248,7 @@ impl Daemon {
                 "sha256": configuration.source.sha256,
             }),
             network: network.status(),
+            input,
             recording: record_handle.as_ref().map(|recorder| Arc::clone(recorder.status())),
             lost_records,
             markers: marker_counts,
@@ -321,6 +334,12 @@ impl Daemon {
         self.controls.realtime.outcomes()
     }
 
+    /// How late the input is.
+    #[must_use]
+    pub fn input(&self) -> InputDelay {
+        self.controls.input.now()
+    }
+
     /// The recording, if there is one.
     #[must_use]
     pub fn recording(&self) -> Option<&Arc<RecorderStatus>> {
@@ -385,6 +404,7 @@ impl Summary {
         Self {
             counts: controls.tick_counts().to_vec(),
             streams: controls.streams(),
+            input: controls.input.now(),
             latency: ledger.snapshot(),
             state_seconds: controls.hub.state_seconds().to_vec(),
             events: controls.events.count(),
@@ -515,7 +535,7 @@ impl Inlets {
         let RecordedExtra { key, selector, .. } = extra.clone();
         if description.format.is_none() {
             let (recorded, samples) = crossbeam_channel::bounded(MARKERS);
-            let config = MarkerConfig { key: key.clone(), selector, recorded: Some(recorded) };
+            let config = MarkerConfig { key: key.clone(), selector, recorded: Some(recorded), at_once: None };
             let inlet = MarkerInlet::spawn(config, None).or_stream()?;
             recorder.add_texts(key, samples, &inlet);
             self.monitors.push(Arc::clone(&inlet.status));

@@ -143,7 +143,7 @@ fn begin(
     let (key, selector, monitor) = (stream.key.clone(), stream.selector.clone(), Arc::clone(&stream.monitor));
     if found.format.is_none() {
         let (recorded, samples) = crossbeam_channel::bounded(MARKERS);
-        let config = MarkerConfig { key: key.clone(), selector, recorded: Some(recorded) };
+        let config = MarkerConfig { key: key.clone(), selector, recorded: Some(recorded), at_once: None };
         let inlet = MarkerInlet::spawn_under(config, None, monitor)?;
         recorder.add_texts(key, samples, &inlet);
         return Ok(LateInlet::Texts(inlet));

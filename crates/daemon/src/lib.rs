@@ -3,6 +3,7 @@
 //! Everything impure that is not LSL or the network lives here; what can be tested without threads and clocks lives in
 //! the crates below.
 
+pub mod arrival;
 pub mod calibration_fit;
 pub mod cli;
 pub mod commands;

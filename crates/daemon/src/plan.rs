@@ -3,7 +3,9 @@
 
 use std::path::PathBuf;
 
-use kalmind_acquisition::{ClockSource, InletConfig, MonitorLimits, ResolveError, StreamSelector};
+use kalmind_acquisition::{
+    ArrivalSettings, ClockSource, InletConfig, MonitorLimits, ResolveError, StreamSelector, blocks_for,
+};
 use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinning};
 use kalmind_filter::{LabelKind, LabelLaw};
 use kalmind_session::MarkerTable;
@@ -12,6 +14,7 @@ use kalmind_types::{
 };
 
 use crate::{
+    arrival::ArrivalRules,
     configuration::{ChannelReference, Configuration, LawKind, SampleClock, Selection, Stream},
     failure::{OrFail as _, Outcome},
     finding::Found,
@@ -25,6 +28,8 @@ pub const EPOCH_JUMP: Seconds = Seconds(1.0);
 const LONGEST_HELD_MS: f64 = 500.0;
 /// Blocks of a stream at most, unless the configuration asks for more.
 const MOST_BLOCKS: usize = 8192;
+/// Those of them that may hold a single sample each: faster senders push more than one at a time.
+const MOST_BLOCKS_OF_ONE: usize = 512;
 /// Bytes of a recorded sample's stamp.
 const STAMP_BYTES: usize = 9;
 /// Bytes of a recorded tick's input and frames, more or less.
@@ -263,6 +268,7 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
     let bin_ms = bin_width(&configuration, &headers).or_usage()?;
     configuration.bins.bin_ms = bin_ms;
     let max_wait_ms = configuration.bins.max_wait_ms();
+    let measure_arrival_s = configuration.bins.measure_arrival_s;
     let several = configuration.stream.len() > 1;
     let mut streams: Vec<PlannedStream> = configuration
         .stream
@@ -270,7 +276,7 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
         .zip(&headers)
         .map(|(stream, description)| {
             let selector = selector(&configuration, stream.selection());
-            planned(stream, selector, description, (bin_ms, max_wait_ms), several)
+            planned(stream, selector, description, (bin_ms, max_wait_ms, measure_arrival_s), several)
         })
         .collect();
     for (stream, header) in streams.iter_mut().zip(&found.streams) {
@@ -336,7 +342,7 @@ fn planned(
     stream: &Stream,
     selector: StreamSelector,
     description: &StreamDescription,
-    (bin_ms, max_wait_ms): (f64, f64),
+    (bin_ms, max_wait_ms, measure_arrival_s): (f64, f64, f64),
     several: bool,
 ) -> PlannedStream {
     let key = stream.key().to_owned();
@@ -348,15 +354,22 @@ fn planned(
         rate_tolerance: stream.rate_tolerance,
         ..MonitorLimits::for_bin(bin_ms)
     };
+    inlet.arrival = ArrivalSettings {
+        measure: Seconds(measure_arrival_s),
+        sets_stall: stream.stall_ms.is_none(),
+        sets_backlog: stream.backlog_ms.is_none(),
+    };
+    inlet.rate_hz = stream.rate_hz;
     inlet.clock = match stream.clock {
         SampleClock::Sender => ClockSource::Sender,
         SampleClock::Arrival => ClockSource::Arrival,
     };
-    // one block a sample is the worst case: a bin and its wait must fit
-    let held = (description.nominal_rate_hz * (bin_ms + max_wait_ms.min(LONGEST_HELD_MS)) * 1.5e-3).ceil()
-        as usize
-        + 8;
-    inlet.blocks = stream.ring_blocks.max(held.min(MOST_BLOCKS));
+    // a block a sample, so that none waits for others: a bin and its wait
+    let rate_hz = stream.rate_hz.unwrap_or(description.nominal_rate_hz);
+    let held = (rate_hz * (bin_ms + max_wait_ms.min(LONGEST_HELD_MS)) * 1.5e-3).ceil() as usize + 8;
+    // full blocks: chunks of 500 ms, and the longest wait that may follow from how the streams arrive
+    let chunks = blocks_for(rate_hz, stream.block_samples);
+    inlet.blocks = stream.ring_blocks.max(held.min(MOST_BLOCKS_OF_ONE)).max(chunks.min(MOST_BLOCKS));
     inlet.block_samples = stream.block_samples;
     let nominal = Some(description.nominal_rate_hz).filter(|rate| *rate > 0.0);
     let labels = description.labels.as_ref().map(|labels| {
@@ -469,6 +482,19 @@ impl Plan {
         let cursor = 13 + components + components * (components + 1) / 2;
         let tick = TICK_BYTES + 8 * (features + cursor);
         decoded.chain(further).sum::<f64>() + tick as f64 * 1e3 / self.bin_ms
+    }
+
+    /// What follows from how the streams arrive, and what the configuration fixes.
+    #[must_use]
+    pub fn arrival_rules(&self) -> ArrivalRules {
+        let Configuration { bins, safety, .. } = &self.configuration;
+        ArrivalRules {
+            measured: bins.measure_arrival_s > 0.0,
+            max_wait_ms: bins.max_wait_ms(),
+            fixed_wait: bins.max_wait_ms.is_some(),
+            fixed_stale_ms: safety.stale_after_ms,
+            slow_allowed: safety.allow_slow_input,
+        }
     }
 
     /// Settings of the binner.

@@ -57,9 +57,15 @@ pub fn run(arguments: &RunArguments, configuration: Configuration, network: &Net
     )?;
     say(&banner);
     say(&started(&daemon));
+    let mut told = daemon.input();
     while daemon.is_whole() {
         if signals.wait(Duration::from_millis(500)) {
             break;
+        }
+        let input = daemon.input();
+        if input != told {
+            say(&format!("  input: {}", input.text));
+            told = input;
         }
     }
     let died = !daemon.is_whole();
@@ -114,6 +120,7 @@ fn started(daemon: &Daemon) -> String {
         lines.push(format!("  recording: {}", recording.file().display()));
     }
     lines.push(format!("  page: {}", daemon.page()));
+    lines.push(format!("  input: {}", daemon.input().text));
     lines.push("running; Ctrl-C ends it".to_owned());
     lines.join("\n")
 }

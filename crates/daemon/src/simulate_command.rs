@@ -49,9 +49,11 @@ pub fn run(arguments: &SimulateArguments) -> Outcome<()> {
     .or_work()?;
     let (sink, markers) = crossbeam_channel::bounded::<Marker>(MARKERS);
     let events = StreamSelector::by_name(format!("{}-Events", arguments.instance));
-    let _events =
-        MarkerInlet::spawn(MarkerConfig { key: "events".to_owned(), selector: events, recorded: None }, sink)
-            .or_stream()?;
+    let _events = MarkerInlet::spawn(
+        MarkerConfig { key: "events".to_owned(), selector: events, recorded: None, at_once: None },
+        sink,
+    )
+    .or_stream()?;
     let mut cursor = CursorWatch::new(StreamSelector::by_name(format!("{}-Cursor", arguments.instance)));
 
     let table = MarkerTable::default();

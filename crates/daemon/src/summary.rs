@@ -55,7 +55,11 @@ impl Summary {
             .map(|stage| {
                 (
                     stage.stage.name().to_owned(),
-                    json!({ "p50": stage.p50, "p99": stage.p99, "max": stage.max }),
+                    match stage.count {
+                        // nothing was measured, and nothing is no latency
+                        0 => json!({ "p50": null, "p99": null, "max": null }),
+                        _ => json!({ "p50": stage.p50, "p99": stage.p99, "max": stage.max }),
+                    },
                 )
             })
             .collect();
@@ -77,6 +81,7 @@ impl Summary {
             "state_seconds": states,
             "events": self.events,
             "streams": self.streams,
+            "input": self.input,
             "latency_us": self.latency_us(),
             "steal_ms": self.latency.steal_ms,
             "lost_samples": self.lost_samples(),
@@ -105,6 +110,7 @@ impl Summary {
             .map(|(state, seconds)| format!("{state} {seconds:.1} s"))
             .collect();
         let _infallible = writeln!(text, "  time in each state: {}", states.join(", "));
+        let _infallible = writeln!(text, "  input: {}", self.input.text);
         for stream in &self.streams {
             let counts = stream.counts;
             let _infallible = writeln!(
@@ -118,9 +124,24 @@ impl Summary {
                 counts.late,
                 counts.reconnects
             );
+            if counts.overflows > 0 {
+                let _infallible = writeln!(
+                    text,
+                    "    the queue in front of Kalmind was full {} times: samples may be lost that nothing counts",
+                    counts.overflows
+                );
+            }
+            if let Some(remark) = stream.arrival.as_ref().and_then(|arrival| arrival.remark.as_ref()) {
+                let _infallible = writeln!(text, "    {remark}");
+            }
         }
         let _infallible = writeln!(text, "  latency, µs {:>14} {:>10} {:>10}", "p50", "p99", "max");
         for stage in &self.latency.stages {
+            if stage.count == 0 {
+                let _infallible =
+                    writeln!(text, "    {:<10} {:>11} {:>10} {:>10}", stage.stage.name(), "-", "-", "-");
+                continue;
+            }
             let _infallible = writeln!(
                 text,
                 "    {:<10} {:>11.1} {:>10.1} {:>10.1}",

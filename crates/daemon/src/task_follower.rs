@@ -8,9 +8,10 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
-use kalmind_acquisition::{Marker, MarkerConfig, MarkerInlet, Waker, clock};
+use kalmind_acquisition::{AtOnce, Marker, MarkerConfig, MarkerInlet, Waker, clock};
 use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
 use kalmind_types::{Actor, LslTime};
 use serde_json::{Value, json};
@@ -29,8 +30,12 @@ use crate::{
 
 /// The name under which the task's marker stream is shown.
 pub(crate) const TASK_MARKERS: &str = "task markers";
-/// Markers that may wait to be understood.
-pub(crate) const MARKERS: usize = 256;
+/// Markers that may wait to be understood, and texts of a stream that may wait for the recorder: a burst of a whole session's.
+pub(crate) const MARKERS: usize = 65_536;
+/// How long a marker waits for the desk to have room for it.
+const DESK_WITHIN: Duration = Duration::from_secs(1);
+/// What a task says to stop the cursor.
+const STOP: TaskEventContent = TaskEventContent::Operator(OperatorAction::Stop);
 /// Different texts that are remembered because nobody understood them; further ones are counted together.
 const REMEMBERED: usize = 16;
 /// Characters of a text that is shown.
@@ -187,8 +192,20 @@ impl TaskFollower {
         let key = TASK_MARKERS.to_owned();
         let (recorded, samples) = crossbeam_channel::bounded(MARKERS);
         let recorded = recorder.as_ref().map(|_| recorded);
-        let config =
-            MarkerConfig { key: key.clone(), selector: selector(configuration, selection), recorded };
+        let (table, stop, tick) = (self.table.clone(), Arc::clone(&self.stop), self.tick.clone());
+        // a stop waits in no queue, not even behind other markers
+        let at_once = AtOnce(Arc::new(move |text: &str| {
+            if parse_marker(text, &table).is_ok_and(|marker| marker.content == STOP) {
+                stop.set(Actor::Task);
+                tick.wake();
+            }
+        }));
+        let config = MarkerConfig {
+            key: key.clone(),
+            selector: selector(configuration, selection),
+            recorded,
+            at_once: Some(at_once),
+        };
         let inlet = MarkerInlet::spawn(config, sink).or_stream()?;
         if let Some(recorder) = recorder {
             recorder.add_texts(key, samples, &inlet);
@@ -216,11 +233,6 @@ impl TaskFollower {
                 return;
             }
         };
-        if marker.content == TaskEventContent::Operator(OperatorAction::Stop) {
-            // a stop waits in no queue
-            self.stop.set(Actor::Task);
-            self.tick.wake();
-        }
         let time = match near(marker.time.unwrap_or_else(|| stamp(received.time)), clock::now()) {
             Ok(time) => time,
             Err(problem) => {
@@ -235,7 +247,9 @@ impl TaskFollower {
             tracing::warn!("{TASK_MAY_NOT_RESUME}");
         }
         self.events.publish(time, marker.content.kind(), data);
-        if !self.desk.send(Message::Task { time, content: marker.content }) {
+        // a stop is in force since it was received; to set it again would undo a resume since then
+        let is_stop = marker.content == STOP;
+        if !is_stop && !self.desk.send_within(Message::Task { time, content: marker.content }, DESK_WITHIN) {
             tracing::warn!("a task marker was refused: too many wait");
         }
     }

@@ -235,6 +235,11 @@ impl Binner {
         }
     }
 
+    /// How long bins wait for their streams from now on, after their end on the local clock.
+    pub fn set_max_wait(&mut self, max_wait: Seconds) {
+        self.settings.max_wait = max_wait;
+    }
+
     /// Closes the next bin if it can be closed at local time `now`, and writes it into `input`. Call until `false`.
     /// After each `true`, step the engine, then [`Binner::release`].
     pub fn close_next(&mut self, now: LslTime, commands: &[Command], input: &mut TickInput) -> bool {

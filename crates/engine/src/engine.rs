@@ -280,9 +280,11 @@ impl Engine {
     /// What a tick gives when the step before it panicked: fault, nothing moves, no intent.
     pub fn fault(&mut self, input: &TickInput, cause: Cause) -> TickOutput {
         for command in &input.commands {
-            // the step may have ended before it obeyed; a stop must be in force whatever happens
-            if let Command::Stop { by } = *command {
-                self.states.stop(by);
+            // the step may have ended before it obeyed; what keeps the cursor still must be in force whatever happens
+            match *command {
+                Command::Stop { by } => self.states.stop(by),
+                Command::Arrival { input, .. } => self.states.input_arrival(input),
+                _ => {}
             }
         }
         self.states.fault(cause);
@@ -383,7 +385,10 @@ impl Engine {
                     self.activate(model);
                 }
             }
-            Command::Stop { .. } | Command::Fault(_) | Command::AcceptInput { .. } => {
+            Command::Stop { .. }
+            | Command::Fault(_)
+            | Command::AcceptInput { .. }
+            | Command::Arrival { .. } => {
                 obey_states(&mut self.states, command);
             }
             // judged with the gap between the stamps, before any command
@@ -462,6 +467,7 @@ fn obey_states(states: &mut OutputStates, command: Command) {
         Command::Request { mode, resume, by } => states.request(mode, resume, by),
         Command::AcceptInput { .. } => states.accept_input(),
         Command::Fault(cause) => states.fault(cause),
+        Command::Arrival { input, .. } => states.input_arrival(input),
         // the tick that comes judges it anew
         Command::InputNotFresh if !states.input_is_fresh() => {}
         Command::InputNotFresh | Command::InputWasSilent => states.input_not_fresh(),

@@ -19,6 +19,9 @@
 //! (`stale` is shown while the input is not fresh or awaits a resume; "-" leaves the condition as it is.) So a stop during a
 //! fault is still in force after the fault was cleared by itself, and nothing but a resume by someone with the run's token
 //! clears `hold` or `fault`. When the input counts as fresh again is `freshness`'s matter.
+//!
+//! Beside them stands how the input arrives: while that is being measured every mode is shown as `idle`, and while it is
+//! slow and nobody has confirmed it, `control` is; the mode asked for is kept and comes into force afterwards.
 
 #![deny(
     clippy::arithmetic_side_effects,
@@ -29,7 +32,7 @@
     reason = "this runs on the tick"
 )]
 
-use kalmind_types::{Actor, Cause, Mode, OutputState, Reason};
+use kalmind_types::{Actor, Cause, InputArrival, Mode, OutputState, Reason};
 use serde::{Deserialize, Serialize};
 
 /// The output's state with its latched conditions. Plain data: the live daemon copies it to see what a command would do.
@@ -45,6 +48,7 @@ pub struct OutputStates {
     /// The input was stale for so long that the operator must agree before it counts as fresh again.
     awaits_resume: bool,
     fault: Option<Reason>,
+    input: InputArrival,
 }
 
 impl OutputStates {
@@ -59,6 +63,7 @@ impl OutputStates {
             unsteady: false,
             awaits_resume: false,
             fault: None,
+            input: InputArrival::Fit,
         }
     }
 
@@ -81,7 +86,15 @@ impl OutputStates {
         } else if self.hold.is_some() {
             (OutputState::Hold, self.hold)
         } else {
-            (self.mode.into(), self.mode_reason)
+            let kept_idle = match (self.input, self.mode) {
+                (InputArrival::Measuring, _) => Some(Cause::MeasuringArrival),
+                (InputArrival::Slow, Mode::Control) => Some(Cause::InputTooSlow),
+                _ => None,
+            };
+            match kept_idle {
+                Some(cause) => (OutputState::Idle, Some(Reason { cause, by: Actor::Daemon })),
+                None => (self.mode.into(), self.mode_reason),
+            }
         }
     }
 
@@ -152,6 +165,11 @@ impl OutputStates {
         self.unsteady = false;
     }
 
+    /// How the input arrives, from now on.
+    pub fn input_arrival(&mut self, input: InputArrival) {
+        self.input = input;
+    }
+
     /// Something broke.
     pub fn fault(&mut self, cause: Cause) {
         self.fault = Some(Reason { cause, by: Actor::Daemon });
@@ -210,6 +228,7 @@ mod tests {
                             unsteady: false,
                             awaits_resume,
                             fault,
+                            input: InputArrival::Fit,
                         });
                     }
                 }
@@ -367,6 +386,30 @@ mod tests {
 
     fn text(states: OutputStates) -> String {
         states.shown().1.map(|reason| reason.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn nothing_moves_while_arrival_is_measured_and_the_mode_asked_for_follows() {
+        for before in every_state() {
+            let mut states = before;
+            states.input_arrival(InputArrival::Measuring);
+            assert!(!states.state().moves(), "{states:?}");
+            let latched = facts(before).0 || facts(before).1 || facts(before).2 || facts(before).3;
+            assert_eq!(states.state() == before.state(), latched || before.mode == Mode::Idle);
+            states.input_arrival(InputArrival::Fit);
+            assert_eq!(states, before);
+        }
+        let mut states = OutputStates::new(Mode::Idle);
+        states.input_arrival(InputArrival::Measuring);
+        states.request(Mode::Calibrating, false, Actor::Task);
+        let reason = states.shown().1.map(|reason| reason.to_string());
+        assert_eq!(reason.as_deref(), Some("measuring how the stream arrives"));
+        states.input_arrival(InputArrival::Slow);
+        assert_eq!(states.state(), OutputState::Calibrating, "only control needs a quick input");
+        states.request(Mode::Control, true, Actor::Operator);
+        assert_eq!(states.state(), OutputState::Idle);
+        states.input_arrival(InputArrival::Fit);
+        assert_eq!(states.state(), OutputState::Control);
     }
 
     #[test]

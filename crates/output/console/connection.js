@@ -41,12 +41,12 @@ export class Connection {
     if (!answer.ok) throw new Error(`the daemon answered ${answer.status}`);
   }
 
-  // Asks for a state; needs the token.
-  async ask(state) {
+  // Asks for a state, with what whoever asks agrees to; needs the token.
+  async ask(state, agreed = {}) {
     const answer = await fetch("/v1/control", {
       method: "POST",
       headers: { ...this.#headers(), "content-type": "application/json" },
-      body: JSON.stringify({ state }),
+      body: JSON.stringify({ state, ...agreed }),
       signal: AbortSignal.timeout(2000),
     });
     if (!answer.ok) throw new Error((await answer.json()).message);

@@ -6,12 +6,17 @@ import { Workspace } from "./workspace.js";
 
 const STOP_KEYS = new Set([" ", "Escape"]);
 
+let input; // how late it is, from the newest status
+
 const view = new View();
 const workspace = new Workspace(document.getElementById("workspace"));
 
 const connection = new Connection(takeToken(), {
   link: (link) => view.link(link),
-  status: (status) => view.status(status),
+  status: (status) => {
+    input = status.input;
+    view.status(status);
+  },
   token: (accepted) => {
     view.steerable(accepted);
     view.notice(accepted ? "" : "The token is of another run: this page can watch and stop, not steer. Open the address that the daemon printed.");
@@ -67,8 +72,10 @@ document.addEventListener("keyup", (event) => event.key === " " && event.prevent
 document.getElementById("steer").addEventListener("click", async (event) => {
   const state = event.target.dataset.state;
   if (!state) return;
+  const slow = state === "control" && input?.state === "slow";
+  if (slow && !window.confirm(`The input is ${Math.round(input.delay_ms)} ms late, too slow for cursor control. Control with it all the same?`)) return;
   try {
-    await connection.ask(state);
+    await connection.ask(state, slow ? { confirm: "slow_input" } : {});
     view.notice("");
   } catch (error) {
     view.notice(`Not done: ${error.message}`);

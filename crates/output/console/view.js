@@ -1,6 +1,9 @@
 // Everything on the page beside the canvas: texts, tables, badge.
 
 const SPEAK_EVERY_MS = 2000; // how often the canvas is described to a screen reader
+const AHEAD_MS = 5;
+const CHUNK_MS = 5;
+const SLOW_MS = 150;
 const STAGES = {
   receive: "sample to received",
   close: "to the tick's start",
@@ -30,6 +33,14 @@ const put = (id, text) => {
   if (element.textContent !== text) element.textContent = text;
 };
 const decimal = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+// Stamps may be ahead of now: by the uncertainty of a clock, or because a player stamps what it is about to send.
+const age = (ms) => (ms < -AHEAD_MS ? `${decimal(-ms, 0)} ms ahead of now` : `${decimal(ms === null ? ms : Math.max(ms, 0), 1)} ms old`);
+const arrival = (arrival) => {
+  if (arrival?.measuring) return ["measuring how it arrives"];
+  if (!arrival?.measured) return [];
+  const { interval_ms: interval, delay_ms: delay } = arrival.measured;
+  return delay > CHUNK_MS ? [`in chunks every ${decimal(interval, 0)} ms, ${decimal(delay, 0)} ms late`] : [];
+};
 const millis = (micros) => {
   const value = micros / 1000;
   return value < 10 ? value.toFixed(3) : value.toFixed(0);
@@ -104,7 +115,7 @@ export class View {
 
   tick(message) {
     this.state(message.state, message.reason);
-    put("age", decimal(message.age_ms, 1));
+    put("age", message.age_ms < -AHEAD_MS ? `${decimal(-message.age_ms, 0)} ahead` : decimal(message.age_ms, 1));
     const [x, y] = message.position;
     const place = `${decimal(x, 3)}, ${decimal(y, 3)}`;
     put("place", place);
@@ -137,6 +148,7 @@ export class View {
       ["incomplete", ticks.incomplete],
       ["missed", ticks.missed + this.#missed],
       ["events missed", this.#missedEvents],
+      ...(status.input?.delay_ms > SLOW_MS ? [["input", `${decimal(status.input.delay_ms, 0)} ms late: too slow for cursor control`]] : []),
       ["hypervisor", status.steal_ms === null ? "–" : `${status.steal_ms} ms`],
     ]);
     this.streams(status.streams);
@@ -150,12 +162,15 @@ export class View {
         const head = document.createElement("p");
         head.append(element("strong", stream.key), element("span", HEALTH[stream.health] ?? stream.health, { class: "health" }));
         entry.append(head);
-        if (stream.detail) entry.append(element("p", stream.detail, { class: "detail" }));
+        for (const text of [stream.detail, stream.arrival?.remark]) {
+          if (text) entry.append(element("p", text, { class: "detail" }));
+        }
         const figures = [
           `${decimal(stream.measured_rate_hz, 2)} Hz`,
-          `${decimal(stream.age_ms, 1)} ms old`,
+          age(stream.age_ms),
+          ...arrival(stream.arrival),
           `${stream.received} received`,
-          ...["missing", "dropped", "late", "reconnects"].filter((name) => stream[name] > 0).map((name) => `${stream[name]} ${name}`),
+          ...["missing", "dropped", "late", "reconnects", "overflows"].filter((name) => stream[name] > 0).map((name) => `${stream[name]} ${name}`),
         ];
         entry.append(element("p", figures.join(" · "), { class: "figures" }));
         return entry;

@@ -167,7 +167,7 @@ impl Reader<'_> {
                     self.authorise();
                 }
             }
-            Ok(ClientMessage::Control { state, token }) => {
+            Ok(ClientMessage::Control { state, token, confirm }) => {
                 if let Some(token) = token {
                     if !self.is_token(&token) {
                         return;
@@ -180,18 +180,18 @@ impl Reader<'_> {
                     );
                     return;
                 }
-                self.control(state.mode());
+                self.control(state.mode(), confirm.is_some());
             }
             Err(problem) => self.malformed(&format!("not a message that the server knows: {problem}")),
         }
     }
 
-    fn control(&self, mode: Option<kalmind_types::Mode>) {
+    fn control(&self, mode: Option<kalmind_types::Mode>, slow_input: bool) {
         let Some(mode) = mode else {
             self.app.stop(true);
             return self.reply(&Reply::Accepted { request: "control" });
         };
-        match self.app.controls.request(mode, Actor::Operator) {
+        match self.app.controls.request(mode, Actor::Operator, slow_input) {
             Ok(()) => {
                 count(&self.app.counters.controls);
                 self.reply(&Reply::Accepted { request: "control" });

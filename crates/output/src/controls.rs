@@ -37,10 +37,11 @@ pub trait Controls: Send + Sync {
     fn stop(&self, by: Actor);
 
     /// Asks for `mode`, and clears `hold`, `stale` and `fault`: only called for requests that showed the run's token.
+    /// `slow_input` says that whoever asks agrees to an input that is late.
     ///
     /// # Errors
     /// See [`ControlRefused`].
-    fn request(&self, mode: Mode, by: Actor) -> Result<(), ControlRefused>;
+    fn request(&self, mode: Mode, by: Actor, slow_input: bool) -> Result<(), ControlRefused>;
 
     /// Takes an event from outside (a target, a trial, a task block, an operator's remark) that happened at `time`
     /// (now, if none). Gives the `event_seq` it will be published under.

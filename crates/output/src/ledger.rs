@@ -13,6 +13,8 @@ use serde::Serialize;
 const LONGEST_NS: u64 = 60_000_000_000;
 /// Significant decimal digits of a histogram.
 const DIGITS: u8 = 3;
+/// Stamps further ahead of now than this are the sender's doing, not the uncertainty of its clock's measured offset.
+const AHEAD: Seconds = Seconds(0.005);
 /// Ticks that the writer keeps while somebody reads the ledger.
 const KEPT: usize = 1024;
 /// Milliseconds per unit of `/proc/stat`: the kernel always shows hundredths of a second there.
@@ -98,7 +100,7 @@ pub struct LedgerSnapshot {
 pub struct StageSummary {
     /// Which.
     pub stage: Stage,
-    /// Ticks measured.
+    /// Ticks measured: those with a sample whose stamp is not ahead of now, for what begins at the stamp.
     pub count: u64,
     /// Median.
     pub p50: f64,
@@ -187,14 +189,18 @@ impl<'a> LedgerWriter<'a> {
     /// Records a tick that was published at `published`.
     pub fn record(&mut self, tick: &TickPublication, published: LslTime) {
         let nanos = |from: LslTime, to: LslTime| nanoseconds(to - from);
+        // a stamp ahead of now says nothing about how long anything took
+        let since = |newest: Option<LslTime>, to: LslTime| {
+            newest.filter(|newest| (to - *newest).0 > -AHEAD.0).map(|newest| nanos(newest, to))
+        };
         let newest = tick.output.newest;
         self.kept.push(Entry {
             stages: [
-                newest.map(|newest| nanos(newest, tick.times.received)),
+                since(newest, tick.times.received),
                 Some(nanos(tick.times.received, tick.times.closed)),
                 Some(nanos(tick.times.closed, tick.times.decoded)),
                 Some(nanos(tick.times.decoded, published)),
-                newest.map(|newest| nanos(newest, published)),
+                since(newest, published),
             ],
             late: tick.late,
             incomplete: tick.output.incomplete,

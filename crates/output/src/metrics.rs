@@ -74,19 +74,33 @@ fn latency(text: &mut Exposition, ledger: &LedgerSnapshot) {
 
 fn streams(text: &mut Exposition, streams: &[StreamStatus]) {
     type Value = fn(&StreamStatus) -> Option<f64>;
-    let families: [(&str, &str, &str, Value); 10] = [
+    let families: [(&str, &str, &str, Value); 13] = [
         ("received_total", "counter", "Samples that LSL delivered", |s| Some(s.counts.received as f64)),
         ("missing_total", "counter", "Samples that were never delivered", |s| Some(s.counts.missing as f64)),
         ("dropped_total", "counter", "Samples delivered and dropped", |s| Some(s.counts.dropped as f64)),
         ("late_total", "counter", "Samples for a bin that was closed", |s| Some(s.counts.late as f64)),
         ("reconnects_total", "counter", "Times connected anew", |s| Some(s.counts.reconnects as f64)),
+        ("overflows_total", "counter", "Times the queue in front of Kalmind was found full", |s| {
+            Some(s.counts.overflows as f64)
+        }),
+        ("arrival_interval_seconds", "gauge", "Time between two arrivals, as measured", |s| {
+            s.arrival.as_ref()?.measured.map(|measured| measured.interval_ms / 1e3)
+        }),
+        ("arrival_delay_seconds", "gauge", "Age of the oldest samples as they arrive, as measured", |s| {
+            s.arrival.as_ref()?.measured.map(|measured| measured.delay_ms / 1e3)
+        }),
         (
             "health",
             "gauge",
             "0 waiting, 1 live, 2 stalled, 3 lost, 4 mismatch, 5 backlog, 6 bad clock",
             |s| Some(f64::from(s.health as u8)),
         ),
-        ("age_seconds", "gauge", "Time since the newest sample's stamp", |s| s.age_ms.map(|ms| ms / 1e3)),
+        (
+            "age_seconds",
+            "gauge",
+            "Time since the newest sample's stamp; negative where it is ahead of now",
+            |s| s.age_ms.map(|ms| ms / 1e3),
+        ),
         ("measured_rate_hz", "gauge", "Measured rate", |s| s.measured_rate_hz),
         ("clock_offset_seconds", "gauge", "Offset of the sender's clock", |s| {
             s.clock_offset_ms.map(|ms| ms / 1e3)

@@ -14,7 +14,7 @@ pub(crate) enum ClientMessage {
     /// STOP. Needs no token.
     Stop {},
     /// Asks for a state; `token` where the connection has not shown it yet.
-    Control { state: WantedState, token: Option<String> },
+    Control { state: WantedState, token: Option<String>, confirm: Option<Confirmation> },
     /// Shows the run's token for the rest of the connection.
     Auth { token: String },
     /// Asks for the daemon's times; `t` comes back as it is.
@@ -63,11 +63,21 @@ impl WantedState {
     }
 }
 
+/// What a request for control agrees to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Confirmation {
+    /// An input that arrives too late for a cursor.
+    SlowInput,
+}
+
 /// The body of `POST /v1/control`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ControlBody {
     pub(crate) state: WantedState,
+    #[serde(default)]
+    pub(crate) confirm: Option<Confirmation>,
 }
 
 /// The body of `POST /v1/events`: an event as everyone else sees it, so that one that was received can be sent on.
@@ -141,7 +151,15 @@ mod tests {
         );
         assert_eq!(
             parse(r#"{"type":"control","state":"hold"}"#).unwrap(),
-            ClientMessage::Control { state: WantedState::Hold, token: None }
+            ClientMessage::Control { state: WantedState::Hold, token: None, confirm: None }
+        );
+        assert_eq!(
+            parse(r#"{"type":"control","state":"control","confirm":"slow_input"}"#).unwrap(),
+            ClientMessage::Control {
+                state: WantedState::Control,
+                token: None,
+                confirm: Some(Confirmation::SlowInput)
+            }
         );
         assert_eq!(
             parse(r#"{"token":"abc","type":"auth"}"#).unwrap(),
@@ -165,6 +183,7 @@ mod tests {
             r#"{"type":"ping","t":1e999}"#,
             r#"{"type":"control"}"#,
             r#"{"type":"control","state":"fault"}"#,
+            r#"{"type":"control","state":"control","confirm":"anything"}"#,
             r#"{"type":"stop","by":"me"}"#,
             r#"{"type":"auth"}"#,
         ] {

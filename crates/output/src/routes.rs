@@ -206,7 +206,7 @@ async fn control(State(app): State<Arc<App>>, request: Request) -> Response {
             app.stop(true);
             ok(&Reply::Accepted { request: "control" })
         }
-        Some(mode) => match app.controls.request(mode, Actor::Operator) {
+        Some(mode) => match app.controls.request(mode, Actor::Operator, body.confirm.is_some()) {
             Ok(()) => {
                 count(&app.counters.controls);
                 ok(&Reply::Accepted { request: "control" })

@@ -276,6 +276,10 @@ fn every_type_that_is_serialised_fits_its_schema() {
         measured_rate_hz: None,
         clock_offset_ms: None,
         clock_uncertainty_ms: None,
+        arrival: Some(kalmind_types::ArrivalStatus {
+            measured: Some(kalmind_types::Arrival::default()),
+            ..kalmind_types::ArrivalStatus::default()
+        }),
     };
     check(&document.named("Stream"), &json!(described));
     // and the schemas are not so wide that anything fits

@@ -129,6 +129,7 @@ fn plain_number(text: &str) -> Option<String> {
 /// | `trial` | `{"trial": n, "phase": "start" \| "end", "result": "acquired" \| "timeout" \| null}` | a trial begins or ends |
 /// | `task_block` | `{"block": "signal_check" \| "open_loop" \| "closed_loop" \| "evaluation" \| "typing", "phase": "start" \| "end"}` | a block begins or ends; its name says what moves the cursor |
 /// | `operator` | `{"action": "stop" \| "idle" \| "calibrating" \| "control" \| "resume"}` | latches a stop, asks for a mode, or (where the configuration lets a task) goes on after a long silence of the input; never clears a latched hold |
+/// | `operator` | `{"action": "measure_arrival"}` | between blocks: has it measured anew how the streams arrive (3 s of `idle`) |
 ///
 /// Any other kind or key is an error: a task program learns at once that it was not understood.
 ///

@@ -31,6 +31,8 @@ pub enum OperatorAction {
     /// Agree to go on, in the mode asked for last, after a silence of the input that was too long to end by itself. Needs
     /// the configuration's leave; clears neither a stop nor a fault.
     Resume,
+    /// Have it measured anew how the streams arrive.
+    MeasureArrival,
 }
 
 /// What a task event says.

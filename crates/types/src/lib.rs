@@ -22,10 +22,12 @@ pub use feature::{Binning, StreamFeatures};
 pub use intent::{Component, Intent, MAX_COMPONENTS, MAX_COVARIANCE, lower_triangle_index};
 pub use publication::{Heartbeat, Publication, StageTimes, StateChange, TickPublication};
 pub use state::{Actor, Cause, Mode, OutputState, Reason};
-pub use stream::{ClockOffset, StreamCounts, StreamDescription, StreamHealth, StreamStatus};
+pub use stream::{
+    Arrival, ArrivalStatus, ClockOffset, StreamCounts, StreamDescription, StreamHealth, StreamStatus,
+};
 pub use tick::{
-    BinClose, ChannelMask, Command, CursorDrive, IndexRange, MAX_COMMANDS, MAX_RANGES, MAX_STREAMS, ModelId,
-    StreamTick, TaskState, TickInput, TickOutput,
+    BinClose, ChannelMask, Command, CursorDrive, IndexRange, InputArrival, MAX_COMMANDS, MAX_RANGES,
+    MAX_STREAMS, ModelId, StreamTick, TaskState, TickInput, TickOutput,
 };
 pub use tick_check::ImplausibleTick;
 pub use time::{LslTime, Seconds, StreamTime};

@@ -130,6 +130,10 @@ pub enum Cause {
     TickSilent = 7,
     /// STOP, and beside it the input is not fresh.
     StoppedAndNotFresh = 8,
+    /// How the streams arrive is being measured; what was asked for follows.
+    MeasuringArrival = 12,
+    /// `control` was asked for, and the input arrives too late for a cursor.
+    InputTooSlow = 13,
 }
 
 /// Why the state is what it is, and who caused it.
@@ -157,6 +161,8 @@ impl Reason {
             | Cause::InputNotFresh
             | Cause::InputUnsteady
             | Cause::NoModel
+            | Cause::MeasuringArrival
+            | Cause::InputTooSlow
             | Cause::ShuttingDown => false,
         }
     }
@@ -187,6 +193,8 @@ impl fmt::Display for Reason {
                 formatter.write_str("an error inside Kalmind was caught: press Resume, and report it with the log")
             }
             Cause::NoModel => formatter.write_str("no model to control with: calibrate, or set [decoder] model"),
+            Cause::MeasuringArrival => formatter.write_str("measuring how the stream arrives"),
+            Cause::InputTooSlow => formatter.write_str("input too slow for cursor control: confirm to go on"),
             Cause::ShuttingDown => formatter.write_str("Kalmind is ending"),
             Cause::TickSilent => formatter
                 .write_str("decoding stood still for more than a second: press Resume when it runs again"),

@@ -89,6 +89,37 @@ pub struct ClockOffset {
     pub uncertainty: Seconds,
 }
 
+/// How a stream's samples arrive, as measured over a few seconds; in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// Time between two arrivals, at a typical moment: the length of a chunk where the sender pushes chunks.
+    pub interval_ms: f64,
+    /// The longest that occurred more than once.
+    pub longest_interval_ms: f64,
+    /// How old the oldest sample of a chunk typically is when it arrives: what chunks and the way add to a delay.
+    pub delay_ms: f64,
+    /// The longest time, of those that occurred more than once, from the newest stamp known to the arrival of the next:
+    /// how long a bin that has just ended may have to wait.
+    pub longest_wait_ms: f64,
+    /// How far the stamps are ahead of this machine's clock; 0 where they are not.
+    pub ahead_ms: f64,
+}
+
+/// How a stream arrives, and the limits in force for it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ArrivalStatus {
+    /// Whether it is being measured now.
+    pub measuring: bool,
+    /// What was measured, and the limits follow from; none before the first measurement.
+    pub measured: Option<Arrival>,
+    /// Time without a sample after which the stream is `stalled`, in milliseconds.
+    pub stall_ms: f64,
+    /// Age beyond which samples are dropped, in milliseconds.
+    pub backlog_ms: f64,
+    /// What has to be said of it, for people: a limit that does not fit, stamps ahead of now.
+    pub remark: Option<String>,
+}
+
 /// What became of a stream's samples since the start. Every sample received is in exactly one of the rows of the
 /// identity `received = decoded + dropped + late + waiting`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +134,8 @@ pub struct StreamCounts {
     pub late: u64,
     /// Times the stream was connected anew.
     pub reconnects: u64,
+    /// Times the queue in front of Kalmind was found full: samples may be lost there that nothing else counts.
+    pub overflows: u64,
 }
 
 /// A stream as `/v1/status`, `/metrics` and the console show it.
@@ -119,7 +152,7 @@ pub struct StreamStatus {
     /// Counters.
     #[serde(flatten)]
     pub counts: StreamCounts,
-    /// Time since the newest sample's stamp, in milliseconds.
+    /// Time since the newest sample's stamp, in milliseconds; negative where it is ahead of now.
     pub age_ms: Option<f64>,
     /// Measured rate in Hz, over the last seconds.
     pub measured_rate_hz: Option<f64>,
@@ -127,4 +160,6 @@ pub struct StreamStatus {
     pub clock_offset_ms: Option<f64>,
     /// Its uncertainty in milliseconds.
     pub clock_uncertainty_ms: Option<f64>,
+    /// How its samples arrive; none for streams that are only recorded, and for markers.
+    pub arrival: Option<ArrivalStatus>,
 }

@@ -128,6 +128,19 @@ pub struct TaskState {
     pub drive: CursorDrive,
 }
 
+/// Whether the input is fit for control, by how it arrives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputArrival {
+    /// It is being measured: nothing moves.
+    Measuring,
+    /// It is.
+    #[default]
+    Fit,
+    /// It comes so late that a cursor is hard to control: `control` needs a confirmation.
+    Slow,
+}
+
 /// Something that a person, a task or the daemon wants done at the start of a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -167,6 +180,15 @@ pub enum Command {
     },
     /// Something outside the step broke.
     Fault(Cause),
+    /// How the input arrives, and what bins and heartbeats make of it from now on.
+    Arrival {
+        /// Whether it is fit for control.
+        input: InputArrival,
+        /// How long bins wait for their streams, after their end on the local clock.
+        max_wait: Seconds,
+        /// For how long nothing may come at all, as steady as the streams are.
+        silence: Seconds,
+    },
 }
 
 /// Everything that goes into one tick, apart from the samples that it names by index. Recorded with the tick; all that

@@ -137,8 +137,12 @@ fn markers_arrive_with_their_time_and_again_after_a_restart() {
         let settings =
             json!({ "name": "Task", "type": "Markers", "channels": 1, "rate": 0.0, "format": "string" });
         let (sink, markers) = bounded(16);
-        let config =
-            MarkerConfig { key: "task".into(), selector: StreamSelector::by_name("Task"), recorded: None };
+        let config = MarkerConfig {
+            key: "task".into(),
+            selector: StreamSelector::by_name("Task"),
+            recorded: None,
+            at_once: None,
+        };
         let inlet = MarkerInlet::spawn(config, sink).unwrap();
         // numbers under the same name are another stream
         let _numbers = Outlet::start(&stream("Task"));
@@ -164,7 +168,12 @@ fn marker_stream() -> serde_json::Value {
 }
 
 fn marker_config() -> MarkerConfig {
-    MarkerConfig { key: "task".into(), selector: StreamSelector::by_name("Task"), recorded: None }
+    MarkerConfig {
+        key: "task".into(),
+        selector: StreamSelector::by_name("Task"),
+        recorded: None,
+        at_once: None,
+    }
 }
 
 /// Waits until the status of a stream is as wanted.

@@ -107,11 +107,14 @@ table! {
     /// When the cursor stops by itself, and when it may go on by itself.
     pub struct Safety {
         /// Time without a complete bin after which the cursor stands still as `stale`, in milliseconds.
-        stale_after_ms: Option<f64> = None, in Rule::Between(1.0, 60_000.0), or "max(100, 3 bins)";
+        stale_after_ms: Option<f64> = None, in Rule::Between(1.0, 60_000.0), or "max(100, 3 bins), and between two chunks 1.5 times the longest interval at which samples arrive";
         /// A `stale` state shorter than this ends by itself, in milliseconds; a longer one waits for the operator. A sender
         /// that is started anew is away for 2 to 5 s. Longer is for where nobody can be hurt: simulation, replay,
         /// development.
         auto_resume_ms: f64 = 2000.0, in Rule::Between(0.0, 3_600_000.0);
+        /// Whether the decoder may control the cursor without a confirmation where the input arrives more than 150 ms late
+        /// (a sender that pushes long chunks): for runs without an operator.
+        allow_slow_input: bool = false;
     }
 }
 

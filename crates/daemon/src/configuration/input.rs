@@ -138,9 +138,9 @@ table! {
         /// Which stamps place its samples: the sender's, corrected for its clock, or the time of arrival.
         clock: SampleClock = SampleClock::Sender;
         /// Time without a sample after which the stream is `stalled`, in milliseconds.
-        stall_ms: Option<f64> = None, in Rule::Between(1.0, 3_600_000.0), or "max(100, 3 bins)";
+        stall_ms: Option<f64> = None, in Rule::Between(1.0, 3_600_000.0), or "max(100, 3 bins, 1.5 times the longest interval at which samples arrive)";
         /// Age beyond which samples are dropped and counted instead of decoded as live, in milliseconds.
-        backlog_ms: Option<f64> = None, in Rule::Between(1.0, 3_600_000.0), or "max(150, 3 bins)";
+        backlog_ms: Option<f64> = None, in Rule::Between(1.0, 3_600_000.0), or "max(150, 3 bins, 1.5 times the longest wait for a sample)";
         /// Distance between corrected stamps and this machine's clock beyond which the stream is `bad_clock`, in seconds.
         bad_clock_s: f64 = 10.0, in Rule::Between(0.1, 1e9);
         /// Part by which the measured rate may differ from the nominal one before the stream is shown as `mismatch`.
@@ -189,7 +189,11 @@ table! {
         /// Width of a bin, in milliseconds.
         bin_ms: f64 = 20.0, in Rule::Between(1.0, 200.0), or "20, or 1000 / `rate_hz` of the stream with `binning = \"sample\"`";
         /// How long after its end a bin waits for its streams, in milliseconds; then it is closed as incomplete.
-        max_wait_ms: Option<f64> = None, in Rule::Between(0.0, 60_000.0), or "max(20, `bin_ms` / 2)";
+        max_wait_ms: Option<f64> = None, in Rule::Between(0.0, 60_000.0), or "max(20, `bin_ms` / 2, 1.5 times the longest wait for a sample), 1000 at most";
+        /// How long it is measured how each stream arrives before anything moves, in seconds: one by one or in chunks, and how
+        /// late. What the configuration leaves open of `max_wait_ms`, `stall_ms`, `backlog_ms` and `stale_after_ms` follows
+        /// from it. 0 measures nothing.
+        measure_arrival_s: f64 = 3.0, in Rule::Between(0.0, 60.0);
         /// Stream time without a complete bin after which decoding starts anew at row one, in milliseconds.
         restart_after_ms: f64 = 500.0, in Rule::Between(1.0, 3_600_000.0);
         /// Part of the channels that may be without a valid sample before the bin is incomplete.

@@ -1,8 +1,11 @@
 //! The desk as the rest of the daemon sees it: what it can be asked, and where its work stands.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use crossbeam_channel::{Receiver, Sender};
@@ -29,7 +32,11 @@ pub enum Message {
         by: Actor,
         /// How many stops there had been when it was asked for.
         stops: u64,
+        /// Whether whoever asks agrees to an input that is slow.
+        slow_input: bool,
     },
+    /// The operator wants it measured anew how the streams arrive.
+    MeasureArrival,
     /// A task by others tells something (already published as an event).
     Task {
         /// When.
@@ -116,6 +123,16 @@ impl DeskHandle {
     /// Hands a message over; `false` (and counted) when too many wait.
     pub fn send(&self, message: Message) -> bool {
         let sent = self.messages.try_send(message).is_ok();
+        if !sent {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        self.waker.wake();
+        sent
+    }
+
+    /// The same, waiting for room for a while: for whoever is read more slowly than it may be written to.
+    pub fn send_within(&self, message: Message, patience: Duration) -> bool {
+        let sent = self.messages.send_timeout(message, patience).is_ok();
         if !sent {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }

@@ -24,14 +24,15 @@ use kalmind_session::{
     Radial8Tick, TaskBlock, TaskEventContent, TaskStep,
 };
 use kalmind_types::{
-    Actor, Command, CursorDrive, EventKind, LslTime, Mode, OutputState, Seconds, Target, TaskState,
-    TickOutput,
+    Actor, Cause, Command, CursorDrive, EventKind, InputArrival, LslTime, Mode, OutputState, Seconds, Target,
+    TaskState, TickOutput,
 };
 use serde_json::json;
 
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
 
 use crate::{
+    arrival::InputArrivals,
     calibration_fit::{CalibrationFit, fit_calibration},
     event_bus::EventBus,
     model::Demand,
@@ -83,6 +84,8 @@ pub struct DeskSettings {
     pub max_masked: f64,
     /// Whether a task may go on after a long silence of the input, without the operator.
     pub task_may_resume: bool,
+    /// How the streams arrive.
+    pub arrivals: InputArrivals,
 }
 
 /// The desk.
@@ -107,7 +110,11 @@ pub struct Desk {
     /// The features of a tick as calibration sees them.
     features: Vec<f64>,
     wanted: Option<Mode>,
+    /// Whether a task wants arrival measured as soon as no block runs.
+    measure_when_free: bool,
     newest: LslTime,
+    /// The state of the newest tick.
+    shown: Option<OutputState>,
 }
 
 impl Desk {
@@ -141,7 +148,9 @@ impl Desk {
             announced: Vec::new(),
             features: Vec::new(),
             wanted: None,
+            measure_when_free: false,
             newest: LslTime::default(),
+            shown: None,
         }
     }
 
@@ -165,6 +174,7 @@ impl Desk {
             }
             // models that the tick is done with are freed here
             while self.queues.retired.pop().is_some() {}
+            self.follow_arrival();
             self.send_waiting();
             std::thread::park_timeout(LONGEST_PARK);
         }
@@ -172,11 +182,15 @@ impl Desk {
 
     fn handle_message(&mut self, message: Message) {
         match message {
-            Message::Request { mode, resume, by, stops } => {
+            Message::Request { mode, resume, by, stops, slow_input } => {
                 self.wanted = Some(mode);
+                if slow_input && let Some(command) = self.settings.arrivals.confirm() {
+                    self.command(command);
+                }
                 self.queue(QueuedCommand { command: Command::Request { mode, resume, by }, stops });
             }
             Message::Task { time, content } => self.follow_task(time, &content),
+            Message::MeasureArrival => self.measure_arrival(),
             Message::Fitted(Ok(fit)) => self.take_fit(*fit),
             Message::Fitted(Err(problem)) => {
                 tracing::error!(problem, "the fit failed");
@@ -204,6 +218,15 @@ impl Desk {
                 self.stop.set(Actor::Task);
                 self.queues.tick.wake();
             }
+            TaskEventContent::Operator(OperatorAction::MeasureArrival) if self.is_free() => {
+                self.measure_arrival()
+            }
+            TaskEventContent::Operator(OperatorAction::MeasureArrival) => {
+                tracing::warn!(
+                    "the task asks to have arrival measured while a block runs; that waits until it is over"
+                );
+                self.measure_when_free = true;
+            }
             TaskEventContent::Operator(OperatorAction::Resume) => self.accept_input(),
             TaskEventContent::Operator(OperatorAction::Idle) => self.task_asks_for(Mode::Idle),
             TaskEventContent::Operator(OperatorAction::Calibrating) => self.task_asks_for(Mode::Calibrating),
@@ -225,6 +248,40 @@ impl Desk {
         if self.settings.task_may_resume {
             self.command(Command::AcceptInput { by: Actor::Task });
         }
+    }
+
+    /// Whether nobody is using the cursor: no block runs and nobody controls.
+    fn is_free(&self) -> bool {
+        let controls = self.wanted == Some(Mode::Control) || self.shown == Some(OutputState::Control);
+        self.block.is_none() && self.radial8.is_none() && !controls
+    }
+
+    /// Tells the tick how the streams arrive, when it is known and when it is to be measured anew.
+    fn follow_arrival(&mut self) {
+        let is_free = self.is_free();
+        if is_free && core::mem::take(&mut self.measure_when_free) {
+            self.measure_arrival();
+        } else if let Some(command) = self.settings.arrivals.look(is_free) {
+            self.tell_arrival(command);
+        }
+    }
+
+    fn measure_arrival(&mut self) {
+        if let Some(command) = self.settings.arrivals.measure_anew() {
+            self.tell_arrival(command);
+        }
+    }
+
+    fn tell_arrival(&mut self, command: Command) {
+        self.command(command);
+        let input = self.settings.arrivals.board().now();
+        let action =
+            if input.state == InputArrival::Measuring { "measuring_arrival" } else { "arrival_measured" };
+        self.events.publish(
+            clock::now(),
+            EventKind::Operator,
+            json!({ "action": action, "by": Actor::Daemon, "input": input, "streams": self.settings.arrivals.streams() }),
+        );
     }
 
     /// A target counts from its own time on; one that is announced ahead waits for it.
@@ -359,6 +416,7 @@ impl Desk {
     fn handle_record(&mut self, record: &TickRecord) {
         let output = &record.published.output;
         self.newest = output.time;
+        self.shown = Some(output.state);
         self.show_announced(output.time);
         // one for each tick: older ones have been overwritten, so this never fills the way to the tick
         if let Some(position) = self.settings.position.take() {
@@ -383,7 +441,10 @@ impl Desk {
     fn run_program(&mut self, output: &TickOutput) {
         let Some(program) = self.settings.program.clone() else { return };
         let Some(radial8) = &mut self.radial8 else {
-            return self.start_program(&program, output.time);
+            if output.reason.is_none_or(|reason| reason.cause != Cause::MeasuringArrival) {
+                self.start_program(&program, output.time);
+            }
+            return;
         };
         let running = radial8.block();
         let tick = Radial8Tick { time: output.time, position: output.position, state: output.state };

@@ -134,6 +134,8 @@ struct Round {
     silence_shown: bool,
     /// Whether a long silence has been entered for the tick that ends it.
     silence_noted: bool,
+    /// For how long nothing may come at all, however steady the streams are.
+    silence: Seconds,
     /// When the thread last looked around.
     awake: LslTime,
     last_sent: LslTime,
@@ -153,6 +155,7 @@ impl TickThread {
             last_complete: None,
             silence_shown: false,
             silence_noted: false,
+            silence: Seconds(0.0),
             awake: start,
             last_sent: start,
             last_seq: None,
@@ -202,7 +205,7 @@ impl TickThread {
 
     /// A silence that is too long to end by itself goes into the input of the tick that ends it: stamps may not show it.
     fn note_silence(&self, round: &mut Round, now: LslTime) {
-        let limit = self.engine.stale_after().0 + self.engine.auto_resume().0;
+        let limit = self.engine.stale_after().0.max(round.silence.0) + self.engine.auto_resume().0;
         let long = round.last_complete.is_some_and(|last| (now - last).0 > limit);
         if long && !round.silence_noted {
             round.silence_noted = round.pending.try_push(Command::InputWasSilent).is_ok();
@@ -219,6 +222,11 @@ impl TickThread {
         }
         while round.pending.len() < COMMANDS_PER_TICK {
             let Some(queued) = self.queues.commands.pop() else { break };
+            if let Command::Arrival { max_wait, silence, .. } = queued.command {
+                // on the local clock, so from now on; the tick that records it follows
+                self.binner.set_max_wait(max_wait);
+                round.silence = silence;
+            }
             round.pend(queued, self.stop.stops());
         }
         if let Some(by) = self.stop.take() {
@@ -310,13 +318,13 @@ impl TickThread {
     }
 
     /// How long there may be no complete bin on the local clock before clients are shown `stale`.
-    fn silence_limit(&self) -> f64 {
-        self.engine.stale_after().0 + self.width.0
+    fn silence_limit(&self, round: &Round) -> f64 {
+        self.engine.stale_after().0.max(round.silence.0) + self.width.0
     }
 
     /// Without ticks: the state as pending commands and silence would make it, at once when it changes.
     fn show_signs_of_life(&mut self, round: &mut Round, now: LslTime) {
-        if round.last_complete.is_some_and(|last| (now - last).0 > self.silence_limit())
+        if round.last_complete.is_some_and(|last| (now - last).0 > self.silence_limit(round))
             && !round.silence_shown
         {
             // what clients are shown now enters the next tick, which would else know of it by its stamps only
@@ -348,7 +356,7 @@ impl TickThread {
         let until_silent = round
             .last_complete
             .filter(|_| !round.silence_shown)
-            .map_or(LONGEST_PARK.0, |last| self.silence_limit() + 0.000_5 - (now - last).0);
+            .map_or(LONGEST_PARK.0, |last| self.silence_limit(round) + 0.000_5 - (now - last).0);
         Duration::from_secs_f64(until_deadline.min(until_silent.max(0.000_5)).clamp(0.0, LONGEST_PARK.0))
     }
 }
@@ -410,6 +418,7 @@ mod tests {
             last_complete: None,
             silence_shown: false,
             silence_noted: false,
+            silence: Seconds(0.0),
             awake: LslTime(0.0),
             last_sent: LslTime(0.0),
             last_seq: None,

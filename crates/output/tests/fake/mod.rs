@@ -185,7 +185,7 @@ impl Controls for FakeControls {
         self.heartbeat(&doing);
     }
 
-    fn request(&self, mode: Mode, by: Actor) -> Result<(), ControlRefused> {
+    fn request(&self, mode: Mode, by: Actor, _slow_input: bool) -> Result<(), ControlRefused> {
         if mode == Mode::Calibrating {
             return Err(ControlRefused::NotNow(String::from("no task is loaded: name one under [task]")));
         }
@@ -219,6 +219,7 @@ impl Controls for FakeControls {
             measured_rate_hz: Some(49.98),
             clock_offset_ms: Some(0.02),
             clock_uncertainty_ms: Some(0.05),
+            arrival: None,
         };
         vec![
             stream("features", StreamHealth::Live, None),
