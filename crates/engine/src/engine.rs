@@ -12,10 +12,10 @@
 use core::fmt;
 
 use arrayvec::ArrayVec;
-use kalmind_filter::{Decoder, LabelLaw, StepReport};
+use kalmind_filter::{Decoder, Implausible, LabelLaw, Screen, StepReport};
 use kalmind_signal::{FeatureExtractor, LayoutError, Preparation};
 use kalmind_types::{
-    Cause, Command, CursorDrive, IndexRange, Intent, LslTime, Mode, ModelId, OutputState, Position,
+    Cause, ChannelMask, Command, CursorDrive, IndexRange, Intent, LslTime, Mode, ModelId, OutputState, Position,
     SampleRows, Seconds, StreamFeatures, StreamTime, TaskState, TickInput, TickOutput, Velocity,
 };
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,18 @@ pub struct EngineSettings {
     pub cursor: CursorSettings,
     /// The law that moves the cursor while the task drives it.
     pub label_law: LabelLaw,
+    /// Whether features that no longer look like training are not decoded, and channels that the guard corrected or masked
+    /// count as masked. Sessions recorded before there was a choice ran without.
+    #[serde(default)]
+    pub plausibility: bool,
+    /// After so long in which the decoder took no measurement in, though there were features, the state is `stale`.
+    #[serde(default = "never")]
+    pub fallback_stale: Seconds,
+}
+
+/// What sessions recorded before [`EngineSettings::fallback_stale`] had.
+fn never() -> Seconds {
+    Seconds(f64::MAX)
 }
 
 /// Why an engine could not be made, or a model not be staged.
@@ -80,6 +92,8 @@ pub struct StagedModel {
     pub decoder: Box<dyn Decoder>,
     /// Training means and z-score.
     pub preparation: Preparation,
+    /// What looks at the features before they are decoded.
+    pub screen: Screen,
 }
 
 /// The pure step of the tick. Owned by one thread; allocates at construction only.
@@ -97,6 +111,14 @@ pub struct Engine {
     intent: Option<Intent>,
     /// Time of the newest complete bin; before the first one, start of the first bin.
     last_complete: Option<LslTime>,
+    /// Time of the newest bin that was screened.
+    last_screened: Option<LslTime>,
+    /// Start of the first of the bins, up to the newest, whose features the decoder could not use.
+    unused_since: Option<LslTime>,
+    /// Whether that is so for longer than `fallback_stale`.
+    unusable: bool,
+    /// Whether the model is new in this tick.
+    activated: bool,
 }
 
 /// What a bin's samples gave.
@@ -105,6 +127,29 @@ struct Extracted {
     nonfinite: u32,
     /// Rows of another width than the stream's: cannot come from a live stream, and must not be decoded.
     misshapen: bool,
+}
+
+/// What clients are told of an array unlike training.
+fn cause(implausible: Implausible) -> Cause {
+    match implausible {
+        Implausible::Constant => Cause::ChannelsConstant,
+        Implausible::Variance => Cause::VarianceUnlikeTraining,
+        Implausible::Pattern => Cause::PatternUnlikeTraining,
+    }
+}
+
+/// What a look at a bin's features showed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Examined {
+    /// Features without a valid value, or switched off.
+    missing: ChannelMask,
+    /// Number of those without a valid value, and of those switched off.
+    invalid: usize,
+    switched_off: usize,
+    guarded: u16,
+    suspects: ChannelMask,
+    /// Why nothing can be decoded from the features.
+    failing: Option<Cause>,
 }
 
 impl fmt::Debug for Engine {
@@ -136,6 +181,10 @@ impl Engine {
             task: TaskState::default(),
             intent: None,
             last_complete: None,
+            last_screened: None,
+            unused_since: None,
+            unusable: false,
+            activated: false,
             settings,
         })
     }
@@ -202,21 +251,16 @@ impl Engine {
     /// One tick. Real-time: no allocation, lock or I/O; the cost is that of the decoder.
     pub fn step(&mut self, input: &TickInput, samples: &dyn SampleSource) -> TickOutput {
         let Extracted { newest, nonfinite: nonfinite_values, misshapen } = self.extract(input, samples);
-        let switched_off = (0..self.raw.len()).filter(|&feature| input.masked.is_masked(feature)).count();
-        let valid_or_off =
-            |(feature, value): &(usize, &f64)| value.is_finite() || input.masked.is_masked(*feature);
-        let invalid = self.raw.len().saturating_sub(self.raw.iter().enumerate().filter(valid_or_off).count());
-        // what the operator has switched off is not missing
-        let in_use = self.raw.len().saturating_sub(switched_off);
-        let complete =
-            !input.incomplete && !misshapen && invalid as f64 <= self.settings.max_masked * in_use as f64;
+        let arrived = !input.incomplete && !misshapen;
+        let Examined { invalid, switched_off, guarded, suspects, failing, .. } = self.examine(input, arrived);
+        let complete = arrived && failing.is_none();
 
         // where the cursor stood while the bin's samples came in, before anything in this tick moves it
         let displayed = self.cursor.position();
         let gap = Seconds((input.time - *self.last_complete.get_or_insert(input.start)).0.abs());
         let moved_before = self.states.state().moves();
         let was_silent = input.commands.contains(&Command::InputWasSilent);
-        self.note_freshness(complete, gap, was_silent);
+        self.note_freshness(complete, gap, was_silent, if arrived { failing } else { None });
         for command in &input.commands {
             self.obey(*command);
         }
@@ -225,10 +269,11 @@ impl Engine {
         }
 
         let restart = complete && gap.0 > self.settings.restart_after.0;
+        let report = self.decode(input, complete, restart, displayed);
+        self.note_use(input, complete, report.unused);
         if restart || (!moved_before && self.states.state().moves()) {
             self.cursor.ramp();
         }
-        let report = self.decode(input, complete, restart, displayed);
         if complete {
             self.last_complete = Some(input.time);
         }
@@ -251,8 +296,65 @@ impl Engine {
             nonfinite_values,
             row_one: report.row_one,
             fallback: report.fallback,
-            guarded_channels: report.guarded_channels,
+            guarded_channels: guarded.saturating_add(report.guarded_channels),
+            suspects,
         }
+    }
+
+    /// Which channels of a bin can be decoded from, and why the bin cannot, if so.
+    fn examine(&mut self, input: &TickInput, arrived: bool) -> Examined {
+        let Self { settings, raw, active, last_screened, .. } = self;
+        let mut found = Examined::default();
+        let mut lost = ChannelMask::default();
+        let mut prepared = None;
+        found.missing = match active.as_deref_mut() {
+            Some(StagedModel { preparation, screen, .. }) => {
+                let filled = preparation.prepare(raw, &input.masked);
+                prepared = Some((filled.features, screen));
+                filled.missing
+            }
+            None => {
+                let mut missing = ChannelMask::default();
+                let without = |(feature, value): &(usize, &f64)| {
+                    !value.is_finite() || input.masked.is_masked(*feature)
+                };
+                for (feature, _) in raw.iter().enumerate().filter(without) {
+                    missing.mask(feature);
+                }
+                missing
+            }
+        };
+        found.switched_off = (0..raw.len()).filter(|&feature| input.masked.is_masked(feature)).count();
+        for feature in found.missing.features().filter(|feature| !input.masked.is_masked(*feature)) {
+            found.invalid = found.invalid.saturating_add(1);
+            lost.mask(feature);
+        }
+        // what the operator has switched off is not missing
+        let most = settings.max_masked * raw.len().saturating_sub(found.switched_off) as f64;
+        if found.invalid as f64 > most {
+            found.failing = Some(Cause::ChannelsMasked);
+            found.suspects = lost;
+        }
+        let Some((features, screen)) = prepared.filter(|_| arrived && found.failing.is_none()) else {
+            return found;
+        };
+        if last_screened.is_some_and(|last| (input.time - last).0.abs() > settings.restart_after.0) {
+            screen.restart();
+        }
+        *last_screened = Some(input.time);
+        let screened = screen.screen(features, &found.missing, settings.plausibility);
+        found.guarded = screened.guarded;
+        found.suspects = screened.suspects;
+        if settings.plausibility {
+            for feature in screened.suspects.features().filter(|feature| !input.masked.is_masked(*feature)) {
+                lost.mask(feature);
+            }
+            found.failing = screened.implausible.map(cause);
+            if found.failing.is_none() && f64::from(lost.count()) > most {
+                found.failing = Some(Cause::ChannelsMasked);
+            }
+        }
+        found
     }
 
     /// What a tick gives when the step before it panicked: fault, nothing moves, no intent.
@@ -284,6 +386,7 @@ impl Engine {
             row_one: false,
             fallback: false,
             guarded_channels: 0,
+            suspects: ChannelMask::default(),
         }
     }
 
@@ -312,13 +415,38 @@ impl Engine {
         Extracted { newest, nonfinite: raw.nonfinite, misshapen }
     }
 
-    fn note_freshness(&mut self, complete: bool, gap: Seconds, was_silent: bool) {
+    /// `failing` is why features that arrived are not decoded. An array unlike training is not decoded for one more bin;
+    /// too many masked channels may be a matter of a few bins, as missing samples are.
+    fn note_freshness(&mut self, complete: bool, gap: Seconds, was_silent: bool, failing: Option<Cause>) {
         let stale_for = gap.0 - self.settings.stale_after.0;
-        if stale_for > 0.0 || was_silent {
-            self.states.input_not_fresh();
+        let at_once = failing.is_some_and(|cause| cause != Cause::ChannelsMasked);
+        if stale_for > 0.0 || was_silent || at_once {
+            match failing {
+                Some(cause) => self.states.input_unusable(cause),
+                None => self.states.input_not_fresh(),
+            }
         }
-        if complete {
+        if complete && !self.unusable {
             self.states.input_fresh(stale_for < self.settings.auto_resume.0 && !was_silent);
+        }
+    }
+
+    /// Notes whether the decoder could use the features of a bin.
+    fn note_use(&mut self, input: &TickInput, complete: bool, unused: bool) {
+        if !complete {
+            return;
+        }
+        if unused {
+            let since = *self.unused_since.get_or_insert(input.start);
+            if (input.time - since).0 >= self.settings.fallback_stale.0 {
+                self.unusable = true;
+                self.states.input_unusable(Cause::DecoderFallsBack);
+            }
+        } else if let Some(since) = self.unused_since.take()
+            && core::mem::take(&mut self.unusable)
+        {
+            let stale_for = (input.time - since).0 - self.settings.fallback_stale.0;
+            self.states.input_fresh(stale_for < self.settings.auto_resume.0);
         }
     }
 
@@ -333,6 +461,7 @@ impl Engine {
                     && let Some(model) = &mut self.active
                 {
                     model.decoder.restart();
+                    model.screen.restart();
                     self.intent = None;
                 }
             }
@@ -359,6 +488,7 @@ impl Engine {
     /// Decodes with `model` from now on: mean and covariance carry over where they fit, else its next bin is row one.
     fn activate(&mut self, mut model: Box<StagedModel>) {
         model.decoder.restart();
+        model.screen.restart();
         let carried = self
             .active
             .as_ref()
@@ -367,6 +497,7 @@ impl Engine {
         if !carried {
             self.intent = None;
         }
+        self.activated = true;
         let displaced = self.active.replace(model);
         let retired = core::mem::replace(&mut self.previous, displaced);
         if retired.is_some() {
@@ -382,6 +513,7 @@ impl Engine {
         displayed: Position,
     ) -> StepReport {
         let Some(model) = &mut self.active else {
+            self.activated = false;
             self.intent = None;
             return StepReport::default();
         };
@@ -392,8 +524,17 @@ impl Engine {
             model.decoder.observe_cursor(displayed);
         }
         let mut intent = Intent::zero(model.decoder.dimension());
-        let features =
-            if complete { Some(model.preparation.prepare(&self.raw, &input.masked).features) } else { None };
+        let newcomer = core::mem::take(&mut self.activated);
+        let features = match complete {
+            false => None,
+            // it has not seen this bin
+            true if newcomer => {
+                let prepared = model.preparation.prepare(&self.raw, &input.masked);
+                let watched = self.settings.plausibility;
+                Some(model.screen.screen(prepared.features, &prepared.missing, watched).features)
+            }
+            true => Some(model.screen.features()),
+        };
         let report = model.decoder.step(features, &mut intent);
         self.intent = report.valid.then_some(intent);
         if self.intent.is_some_and(|intent| !intent.is_finite()) {

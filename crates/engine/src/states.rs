@@ -8,7 +8,7 @@
 //! | stop | - | - | - | set | - |
 //! | request, with resume | cleared | - | cleared | cleared | as asked |
 //! | request, without resume (tasks) | - | - | - | - | as asked |
-//! | input not fresh for `stale_after` | - | set | - | - | - |
+//! | input not fresh for `stale_after`, or unlike training | - | set | - | - | - |
 //! | input fresh again, stale for less than `auto_resume` | - | cleared | - | - | - |
 //! | input fresh again, stale for longer | - | cleared | set if it was not fresh | - | - |
 //! | fault | set | - | - | - | - |
@@ -35,10 +35,10 @@ pub struct OutputStates {
     mode: Mode,
     mode_reason: Option<Reason>,
     hold: Option<Reason>,
-    /// No complete bin for longer than `stale_after`.
-    not_fresh: bool,
-    /// The input was stale for so long that the operator must agree before it counts as fresh again.
-    awaits_resume: bool,
+    /// Why the input cannot be used: no complete bin for longer than `stale_after`, or one unlike training.
+    not_fresh: Option<Cause>,
+    /// Why the input was stale, where it was for so long that the operator must agree before it counts as fresh again.
+    awaits_resume: Option<Cause>,
     fault: Option<Reason>,
 }
 
@@ -46,7 +46,7 @@ impl OutputStates {
     /// Starts in `mode`, nothing latched.
     #[must_use]
     pub fn new(mode: Mode) -> Self {
-        Self { mode, mode_reason: None, hold: None, not_fresh: false, awaits_resume: false, fault: None }
+        Self { mode, mode_reason: None, hold: None, not_fresh: None, awaits_resume: None, fault: None }
     }
 
     /// The state shown and its reason: the condition with the highest code.
@@ -54,11 +54,11 @@ impl OutputStates {
     pub fn shown(&self) -> (OutputState, Option<Reason>) {
         if self.fault.is_some() {
             (OutputState::Fault, self.fault)
-        } else if self.not_fresh || self.awaits_resume {
+        } else if let Some(cause) = self.not_fresh.or(self.awaits_resume) {
             // a stop under a stale state has to be seen as well
             let reason = match self.hold {
                 Some(stop) => Reason { cause: Cause::StoppedAndNotFresh, by: stop.by },
-                None => Reason { cause: Cause::InputNotFresh, by: Actor::Daemon },
+                None => Reason { cause, by: Actor::Daemon },
             };
             (OutputState::Stale, Some(reason))
         } else if self.hold.is_some() {
@@ -93,7 +93,7 @@ impl OutputStates {
         if resume {
             self.hold = None;
             self.fault = None;
-            self.awaits_resume = false;
+            self.awaits_resume = None;
         }
     }
 
@@ -107,13 +107,23 @@ impl OutputStates {
 
     /// There was no complete bin for longer than `stale_after`.
     pub fn input_not_fresh(&mut self) {
-        self.not_fresh = true;
+        self.not_fresh.get_or_insert(Cause::InputNotFresh);
+    }
+
+    /// The input arrives and cannot be used, for this cause. The first such cause is shown until the input can be used
+    /// again: what follows in the bins after it follows from it.
+    pub fn input_unusable(&mut self, cause: Cause) {
+        if !self.not_fresh.is_some_and(Cause::is_implausible_input) {
+            self.not_fresh = Some(cause);
+        }
     }
 
     /// A complete bin came; `brief` says that the input was stale for less than `auto_resume`.
     pub fn input_fresh(&mut self, brief: bool) {
-        self.awaits_resume |= self.not_fresh && !brief;
-        self.not_fresh = false;
+        let was = self.not_fresh.take();
+        if !brief {
+            self.awaits_resume = was.or(self.awaits_resume);
+        }
     }
 
     /// Something broke.
@@ -132,6 +142,7 @@ mod tests {
         Request(Mode, bool),
         NoModel,
         NotFresh,
+        Unusable,
         Fresh(bool),
         Fault,
     }
@@ -142,6 +153,7 @@ mod tests {
             Step::Stop,
             Step::NoModel,
             Step::NotFresh,
+            Step::Unusable,
             Step::Fresh(true),
             Step::Fresh(false),
             Step::Fault,
@@ -166,8 +178,8 @@ mod tests {
                             mode,
                             mode_reason: None,
                             hold,
-                            not_fresh,
-                            awaits_resume,
+                            not_fresh: not_fresh.then_some(Cause::InputNotFresh),
+                            awaits_resume: awaits_resume.then_some(Cause::ChannelsConstant),
                             fault,
                         });
                     }
@@ -183,6 +195,7 @@ mod tests {
             Step::Request(mode, resume) => states.request(mode, resume, Actor::Operator),
             Step::NoModel => states.no_model(),
             Step::NotFresh => states.input_not_fresh(),
+            Step::Unusable => states.input_unusable(Cause::ChannelsConstant),
             Step::Fresh(brief) => states.input_fresh(brief),
             Step::Fault => states.fault(Cause::NotFinite),
         }
@@ -200,7 +213,7 @@ mod tests {
             Step::Request(asked, false) => (fault, not_fresh, awaits, hold, asked),
             Step::NoModel if mode == Mode::Control => (fault, not_fresh, awaits, hold, Mode::Idle),
             Step::NoModel => before,
-            Step::NotFresh => (fault, true, awaits, hold, mode),
+            Step::NotFresh | Step::Unusable => (fault, true, awaits, hold, mode),
             Step::Fresh(true) => (fault, false, awaits, hold, mode),
             Step::Fresh(false) => (fault, false, awaits || not_fresh, hold, mode),
             Step::Fault => (true, not_fresh, awaits, hold, mode),
@@ -209,7 +222,7 @@ mod tests {
 
     fn facts(states: OutputStates) -> Facts {
         let OutputStates { mode, hold, not_fresh, awaits_resume, fault, .. } = states;
-        (fault.is_some(), not_fresh, awaits_resume, hold.is_some(), mode)
+        (fault.is_some(), not_fresh.is_some(), awaits_resume.is_some(), hold.is_some(), mode)
     }
 
     #[test]
@@ -278,6 +291,22 @@ mod tests {
         assert_eq!(states.state(), OutputState::Stale);
         let reason = states.shown().1.map(|reason| reason.to_string());
         assert_eq!(reason.as_deref(), Some("input not fresh, and stopped by client"));
+    }
+
+    #[test]
+    fn the_cause_is_shown_until_the_operator_agrees() {
+        let mut states = OutputStates::new(Mode::Control);
+        states.input_unusable(Cause::ChannelsConstant);
+        states.input_not_fresh();
+        let shown = Some(Reason { cause: Cause::ChannelsConstant, by: Actor::Daemon });
+        assert_eq!(states.shown(), (OutputState::Stale, shown));
+        states.input_fresh(false);
+        assert_eq!(states.shown(), (OutputState::Stale, shown));
+        states.input_not_fresh();
+        assert_eq!(states.shown().1.map(|reason| reason.cause), Some(Cause::InputNotFresh));
+        states.request(Mode::Control, true, Actor::Operator);
+        states.input_fresh(true);
+        assert_eq!(states.state(), OutputState::Control);
     }
 
     #[test]

@@ -195,7 +195,7 @@ impl Guard {
         }
     }
 
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         for channel in &mut self.channels {
             channel.restart();
         }
@@ -204,9 +204,19 @@ impl Guard {
         self.guarded = 0;
     }
 
+    pub(crate) fn conditions(&self) -> &[ChannelCondition] {
+        &self.conditions
+    }
+
+    /// Whether the channel was corrected or masked in the newest bin.
+    pub(crate) fn is_guarded(&self, channel: usize) -> bool {
+        self.conditions.get(channel).is_some_and(|condition| *condition != ChannelCondition::Healthy)
+    }
+
     /// The features as the decoder should see them; `None` where the decoder refuses them anyway, since their number is
     /// wrong or one is not finite or too large. Real-time.
-    fn clean(&mut self, features: &[f64]) -> Option<&[f64]> {
+    pub(crate) fn clean(&mut self, features: &[f64]) -> Option<&[f64]> {
+        self.guarded = 0;
         if features.len() != self.channels.len() || !usable(features) {
             return None;
         }

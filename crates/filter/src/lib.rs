@@ -33,11 +33,13 @@ mod nonlinear;
 mod options;
 mod panel;
 mod parameters;
+mod plausibility;
 mod published_covariance;
 mod refit;
 mod regression;
 mod riccati;
 pub mod scores;
+mod screen;
 pub mod sensitivity;
 mod sigma_points;
 mod small_matrix;
@@ -57,6 +59,8 @@ pub use fit::{Budget, FitError, FitProgress, FitReport, FitSettings, Fitted, Tri
 pub use guard::{ChannelCondition, Guarded};
 pub use kernel_path::{KernelPath, kernel_path};
 pub use label::{LabelKind, LabelLaw};
+pub use plausibility::{Implausible, PlausibilityStatistics};
+pub use screen::{Screen, Screened};
 pub use model::{GuardStatistics, Model, ModelError, ZScore};
 pub use options::{
     Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, Optimizer, Options,

@@ -259,6 +259,7 @@ mod tests {
                 row_one: false,
                 fallback: false,
                 guarded_channels: 0,
+                suspects: ChannelMask::default(),
             },
             times: StageTimes {
                 received: LslTime(received),

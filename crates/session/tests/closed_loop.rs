@@ -140,6 +140,7 @@ fn tick_output(seq: u64, time: LslTime, state: OutputState, position: Position) 
         row_one: false,
         fallback: false,
         guarded_channels: 0,
+        suspects: ChannelMask::default(),
     }
 }
 

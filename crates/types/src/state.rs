@@ -124,6 +124,31 @@ pub enum Cause {
     TickSilent = 7,
     /// STOP, and beside it the input is not fresh.
     StoppedAndNotFresh = 8,
+    /// More channels than `max_masked` have no valid value, stand still, or are corrected or masked by the guard.
+    ChannelsMasked = 9,
+    /// The array's channels stand still as they never did in training.
+    ChannelsConstant = 10,
+    /// The channels' variance, from their mean or from bin to bin, is far from that of training.
+    VarianceUnlikeTraining = 11,
+    /// What channels say of each other is not what it was in training.
+    PatternUnlikeTraining = 12,
+    /// For `fallback_stale_ms` the decoder has taken no measurement in.
+    DecoderFallsBack = 13,
+}
+
+impl Cause {
+    /// Whether the signals arrive and are not what the decoder was trained on.
+    #[must_use]
+    pub fn is_implausible_input(self) -> bool {
+        matches!(
+            self,
+            Self::ChannelsMasked
+                | Self::ChannelsConstant
+                | Self::VarianceUnlikeTraining
+                | Self::PatternUnlikeTraining
+                | Self::DecoderFallsBack
+        )
+    }
 }
 
 /// Why the state is what it is, and who caused it.
@@ -147,6 +172,20 @@ impl fmt::Display for Reason {
             Cause::ShuttingDown => "shutting down",
             Cause::TickSilent => "tick thread silent",
             Cause::StoppedAndNotFresh => "input not fresh, and stopped",
+            Cause::ChannelsMasked => {
+                "the signals no longer look like those the decoder was trained on: too many channels are dead, \
+                 shifted, noisy or without valid samples"
+            }
+            Cause::ChannelsConstant => {
+                "the signals no longer look like those the decoder was trained on: channels are constant"
+            }
+            Cause::VarianceUnlikeTraining => {
+                "the signals no longer look like those the decoder was trained on: their variance is another"
+            }
+            Cause::PatternUnlikeTraining => {
+                "the signals no longer look like those the decoder was trained on: channels no longer belong together"
+            }
+            Cause::DecoderFallsBack => "the decoder cannot use the signals",
         };
         let by = match self.by {
             Actor::Configuration => "configuration",
