@@ -218,6 +218,14 @@ impl Engine {
         self.active.as_ref().map(|model| model.id)
     }
 
+    /// What the monitor of the input can tell with the model that decodes; nothing without one, and where it is off.
+    pub fn plausibility_checks(&self) -> &'static [&'static str] {
+        match &self.active {
+            Some(model) if self.settings.plausibility => model.screen.checks(),
+            _ => &[],
+        }
+    }
+
     /// The output states after the newest tick.
     pub fn states(&self) -> OutputStates {
         self.states
@@ -346,7 +354,7 @@ impl Engine {
         found.guarded = screened.guarded;
         found.suspects = screened.suspects;
         if settings.plausibility {
-            for feature in screened.suspects.features().filter(|feature| !input.masked.is_masked(*feature)) {
+            for feature in screened.lost.features().filter(|feature| !input.masked.is_masked(*feature)) {
                 lost.mask(feature);
             }
             found.failing = screened.implausible.map(cause);

@@ -42,6 +42,8 @@ const NOISY: f64 = 2.5;
 const SILENT: f64 = 0.2;
 /// Bins over which an offset, once found, is averaged.
 const OFFSET_SPAN: f64 = 1000.0;
+/// Bins after which an offset is known well enough for the rest of the channel to say something.
+const HIDDEN: f64 = 16.0;
 /// Bins after which an offset may be found to need no correction.
 const TRIAL: f64 = 64.0;
 
@@ -208,9 +210,13 @@ impl Guard {
         &self.conditions
     }
 
-    /// Whether the channel was corrected or masked in the newest bin.
-    pub(crate) fn is_guarded(&self, channel: usize) -> bool {
-        self.conditions.get(channel).is_some_and(|condition| *condition != ChannelCondition::Healthy)
+    /// Whether nothing of the channel's newest value reaches the decoder: it is masked, or its offset is not known yet.
+    pub(crate) fn hides(&self, channel: usize) -> bool {
+        match self.conditions[channel] {
+            ChannelCondition::Healthy => false,
+            ChannelCondition::Noisy | ChannelCondition::Silent => true,
+            ChannelCondition::Shifted => self.channels[channel].known_from < HIDDEN,
+        }
     }
 
     /// The features as the decoder should see them; `None` where the decoder refuses them anyway, since their number is

@@ -60,7 +60,7 @@ pub use guard::{ChannelCondition, Guarded};
 pub use kernel_path::{KernelPath, kernel_path};
 pub use label::{LabelKind, LabelLaw};
 pub use plausibility::{Implausible, PlausibilityStatistics};
-pub use screen::{Screen, Screened};
+pub use screen::{CHECKS, Screen, Screened};
 pub use model::{GuardStatistics, Model, ModelError, ZScore};
 pub use options::{
     Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, Optimizer, Options,

@@ -181,8 +181,17 @@ impl Model {
     #[must_use]
     pub fn screen(&self, guard: bool) -> Screen {
         match &self.guard {
-            Some(statistics) => Screen::new(statistics, guard, self.background()),
-            None => Screen::open(self.background()),
+            Some(statistics) if statistics.plausibility.is_some() => {
+                Screen::new(statistics, guard, self.background())
+            }
+            older => {
+                let assumed =
+                    Screen::assumed(&self.training_mean, self.zscore.as_ref(), self.background());
+                match older {
+                    Some(statistics) if guard => assumed.guarded(statistics),
+                    _ => assumed,
+                }
+            }
         }
     }
 
@@ -311,6 +320,10 @@ impl GuardStatistics {
             || !ordered(self.lowest_residual.as_slice(), self.highest_residual.as_slice())
         {
             return out_of_range("a least value of the guard", "at most the greatest");
+        }
+        let problem = self.plausibility.as_ref().and_then(|plausibility| plausibility.problem(n));
+        if let Some((tensor, found, expected)) = problem {
+            return Err(ModelError::Shape { tensor, found, expected });
         }
         Ok(())
     }

@@ -10,15 +10,16 @@
 //!   changed in a run that is less probable than [`STILL`] says.
 //! - *Out of range.* A value far outside the training range is none.
 //! - *Variance.* Means over channels of squared deviations from the training mean, and of halved squared changes from bin to
-//!   bin, each limited, as running means over [`SPANS`] bins.
+//!   bin, each limited, as running means over [`SPANS`] bins; and the part of the channels that stay where they were, which
+//!   noise in place of counts does not.
 //! - *Pattern.* The same of what the other channels do not explain of each (the Q statistic), which grows where channels no
 //!   longer belong together.
 //!
 //! Channels that are known to be bad are left out of the means. Thresholds lie twice as far from the typical value as
-//! anything in training, and never nearer than a factor of [`FACTOR`], so that drift is not taken for a fault. What it
-//! cannot see: noise of the same variances on channels that share little and are white.
+//! anything in training, and never nearer than a factor (2, and more for few channels), so that drift is not taken for a
+//! fault. What it cannot see: noise of the same variances on channels without a grid that share little and are white.
 //!
-//! Cost: about 30 operations a channel in every bin; no allocation.
+//! Cost: about 50 operations a channel in every bin; no allocation.
 
 use kalmind_types::ChannelMask;
 use serde::{Deserialize, Serialize};
@@ -39,14 +40,26 @@ const STILL: f64 = 22.0;
 const FEWEST_BINS: u32 = 3;
 /// How far beyond training a threshold lies, as a factor of the training extreme's distance from the typical value.
 const WIDENING: f64 = 2.0;
-/// A running mean within this factor of the typical value is plausible, whatever training had.
+/// A running mean within a factor of the typical value is plausible, whatever training had: this, and so much more of n
+/// channels over the root of n.
 const FACTOR: f64 = 2.0;
+const FACTOR_OF_FEW: f64 = 4.0;
+/// The same for the part of channels that stay, which varies less; where fewer than the least part do, it tells nothing.
+const STAYING_FACTOR: f64 = 1.4;
+const LEAST_STAYING: f64 = 0.1;
+/// Bins in the running means by which channels are named, and the factor of the array's typical value that names them.
+const NAMING_SPAN: f64 = 16.0;
+const NAMING_FACTOR: f64 = 2.0;
+/// The part of values that are taken to repeat the one before, where training did not tell.
+const ASSUMED_STAYING: f64 = 0.05;
 /// A value is none where it lies outside the training range by so many widths of it, and by so many standard deviations.
 const RANGE_WIDTHS: f64 = 4.0;
 const RANGE_DEVIATIONS: f64 = 10.0;
 
 /// What of the array is watched; the order is that of the statistics.
-pub(crate) const MEASURES: usize = 3;
+pub(crate) const MEASURES: usize = 4;
+const PATTERN: usize = 2;
+const STAYING: usize = 3;
 
 /// What training shows of the array as a whole; see the module. Values in standard deviations from the training mean.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,12 +78,75 @@ pub struct PlausibilityStatistics {
     pub greatest_stillness: f64,
     /// The greatest surprise at a run in which no channel changed, in nats.
     pub greatest_still: f64,
-    /// Typical means over channels: squared deviations, halved squared changes, squared residuals; 3 values.
+    /// Typical means over channels: squared deviations, halved squared changes, squared residuals, each limited to 9, and
+    /// the part that stays; 4 values.
     pub typical: Vec<f64>,
-    /// The lowest running means, 3 x 2 (over 4 and 16 bins), row by row.
+    /// The lowest running means, 4 x 2 (over 4 and 16 bins), row by row.
     pub lowest: Vec<f64>,
     /// The highest.
     pub highest: Vec<f64>,
+}
+
+impl PlausibilityStatistics {
+    /// What of the array is watched: the length of `typical`.
+    pub const MEASURES: usize = MEASURES;
+    /// Running means of each: `lowest` and `highest` have so many values a measure.
+    pub const SPANS: usize = SPANS.len();
+
+    /// What can be said of channels of which only the raw training mean is known, and perhaps the standard deviation; they
+    /// are standardised. Counts are taken for Poisson counts; other channels for ones that seldom repeat a value.
+    pub(crate) fn assumed(mean: &[f64], deviation: Option<&[f64]>) -> Self {
+        let n = mean.len();
+        let mut assumed = Self {
+            mode: vec![0.0; n],
+            tolerance: vec![1e-9; n],
+            stay_at_mode: vec![ASSUMED_STAYING; n],
+            stay_elsewhere: vec![ASSUMED_STAYING; n],
+            longest: vec![0.0; n],
+            // nothing was seen, so that margins are wide
+            greatest_stillness: 1.0 + PART * (MOST - 1.0),
+            greatest_still: STILL,
+            typical: vec![1.0, 1.0, 1.0, 0.0],
+            lowest: vec![0.0; MEASURES * SPANS.len()],
+            highest: vec![if deviation.is_some() { 4.0 } else { f64::from(u16::MAX) }; MEASURES * SPANS.len()],
+        };
+        for (channel, mean) in mean.iter().enumerate() {
+            let variance = deviation.map_or(*mean, |deviation| deviation[channel] * deviation[channel]);
+            let counts = *mean > 0.0 && *mean < 5.0 && variance > 0.5 * mean && variance < 2.0 * mean;
+            if counts {
+                let most = mean.floor();
+                let factorial: f64 = (1..=most as u32).map(f64::from).product();
+                assumed.mode[channel] = (most - mean) / variance.sqrt();
+                assumed.stay_at_mode[channel] = libm::exp(-mean) * libm::pow(*mean, most) / factorial;
+                assumed.stay_elsewhere[channel] = assumed.stay_at_mode[channel];
+            }
+        }
+        assumed
+    }
+
+    /// Checks them for `n` channels; what is wrong, as part, found, expected.
+    pub(crate) fn problem(&self, n: usize) -> Option<(&'static str, String, String)> {
+        let channels = [&self.mode, &self.tolerance, &self.stay_at_mode, &self.stay_elsewhere, &self.longest];
+        let array = [&self.lowest, &self.highest];
+        let lengths = channels.into_iter().map(|vector| (vector, n));
+        let lengths = lengths.chain(array.into_iter().map(|vector| (vector, MEASURES * SPANS.len())));
+        for (vector, expected) in lengths.chain([(&self.typical, MEASURES)]) {
+            if vector.len() != expected {
+                return Some(("guard plausibility", vector.len().to_string(), expected.to_string()));
+            }
+            if let Some(value) = vector.iter().find(|value| !value.is_finite()) {
+                return Some(("guard plausibility", value.to_string(), "finite numbers".to_owned()));
+            }
+        }
+        let probability = |value: &f64| (0.0..=1.0).contains(value);
+        let sound = self.stay_at_mode.iter().chain(&self.stay_elsewhere).all(probability)
+            && self.tolerance.iter().chain(&self.longest).all(|value| *value >= 0.0)
+            && self.lowest.iter().zip(&self.highest).all(|(low, high)| low <= high)
+            && (1.0..1e9).contains(&self.greatest_stillness)
+            && (0.0..1e9).contains(&self.greatest_still);
+        let expected = "probabilities in 0..1, tolerances of 0 or more, least values below greatest";
+        (!sound).then(|| ("guard plausibility", "out of range".to_owned(), expected.to_owned()))
+    }
 }
 
 /// How the array differs from training.
@@ -114,6 +190,9 @@ pub(crate) struct Observer {
     last: Vec<f64>,
     /// Surprise at the run of each channel.
     pub(crate) runs: Vec<f64>,
+    /// Running means of each channel: squared deviations and halved squared changes; squared residuals.
+    activity: Vec<f64>,
+    unexplained: Vec<f64>,
     still: f64,
     still_bins: u32,
     started: bool,
@@ -142,6 +221,8 @@ impl Observer {
             elsewhere: surprise(stay_elsewhere),
             last: vec![0.0; n],
             runs: vec![0.0; n],
+            activity: vec![0.0; n],
+            unexplained: vec![0.0; n],
             still: 0.0,
             still_bins: 0,
             started: false,
@@ -150,39 +231,56 @@ impl Observer {
 
     pub(crate) fn restart(&mut self) {
         self.runs.fill(0.0);
+        self.activity.fill(0.0);
+        self.unexplained.fill(0.0);
         self.still = 0.0;
         self.still_bins = 0;
         self.started = false;
     }
 
-    /// Takes a bin in. `weights` are 1 for channels to look at and 0 for others (which keep their runs); `residuals` is what
-    /// the other channels do not explain of each.
-    pub(crate) fn observe(&mut self, values: &[f64], residuals: &[f64], weights: &[f64]) -> Shown {
+    /// Takes a bin in. `present` is 1 for channels with a value and 0 for others (which keep their runs), `weights` 1 for
+    /// those that the means are of; `residuals` is what the other channels do not explain of each.
+    pub(crate) fn observe(
+        &mut self,
+        values: &[f64],
+        residuals: &[f64],
+        present: &[f64],
+        weights: &[f64],
+    ) -> Shown {
         let first = !core::mem::replace(&mut self.started, true);
         let mut sums = [0.0; MEASURES];
-        let (mut channels, mut stillness, mut surprise, mut moving) = (0.0, 0.0, 0.0, 0.0);
+        let (mut channels, mut weighed, mut stillness, mut surprise, mut moving) = (0.0, 0.0, 0.0, 0.0, 0.0);
         let parameters = self.mode.iter().zip(&self.tolerance).zip(&self.at_mode).zip(&self.elsewhere);
-        let memories = self.last.iter_mut().zip(&mut self.runs);
-        let inputs = values.iter().zip(residuals).zip(weights);
-        for (((((mode, tolerance), at_mode), elsewhere), (last, run)), ((value, residual), weight)) in
+        let means = self.activity.iter_mut().zip(&mut self.unexplained);
+        let memories = self.last.iter_mut().zip(&mut self.runs).zip(means);
+        let inputs = values.iter().zip(residuals).zip(present.iter().zip(weights));
+        for ((parameters, memories), ((value, residual), (present, weight))) in
             parameters.zip(memories).zip(inputs)
         {
+            let (((mode, tolerance), at_mode), elsewhere) = parameters;
+            let ((last, run), (activity, unexplained)) = memories;
             let before = if first { *value } else { *last };
             let change = value - before;
             let stays = change.abs() <= *tolerance;
             let said = if (before - mode).abs() <= *tolerance { *at_mode } else { *elsewhere };
             let said = if first { 0.0 } else { said };
             let longer = if stays { *run + said } else { 0.0 };
-            let looked_at = *weight > 0.0;
+            let looked_at = *present > 0.0;
             *run = if looked_at { longer } else { *run };
             *last = if looked_at { *value } else { before };
-            sums[0] += weight * (value * value).min(LARGEST_SQUARE);
-            sums[1] += weight * (0.5 * change * change).min(LARGEST_SQUARE);
-            sums[2] += weight * (residual * residual).min(LARGEST_SQUARE);
-            channels += weight;
-            stillness += weight * run.min(MOST);
-            surprise += weight * said;
-            moving += if stays { 0.0 } else { *weight };
+            let squares = [value * value, 0.5 * change * change, residual * residual];
+            let squares = squares.map(|square| square.min(LARGEST_SQUARE));
+            *activity += (present * (squares[0] + squares[1]) - *activity) / NAMING_SPAN;
+            *unexplained += (present * squares[2] - *unexplained) / NAMING_SPAN;
+            for (sum, square) in sums.iter_mut().zip(squares) {
+                *sum += weight * square;
+            }
+            sums[STAYING] += if stays { *weight } else { 0.0 };
+            weighed += weight;
+            channels += present;
+            stillness += present * run.min(MOST);
+            surprise += present * said;
+            moving += if stays { 0.0 } else { *present };
         }
         if moving > 0.0 || channels == 0.0 {
             (self.still, self.still_bins) = (0.0, 0);
@@ -192,7 +290,7 @@ impl Observer {
         }
         let part = if channels > 0.0 { 1.0 / channels } else { 0.0 };
         Shown {
-            means: (channels > 0.0 && !first).then(|| sums.map(|sum| sum * part)),
+            means: (weighed > 0.0 && !first).then(|| sums.map(|sum| sum / weighed)),
             stillness: stillness * part,
             still: self.still,
             still_bins: self.still_bins,
@@ -205,11 +303,16 @@ impl Observer {
 pub(crate) struct Plausibility {
     observer: Observer,
     bounds: [[Bounded; SPANS.len()]; MEASURES],
+    /// Typical squares by which channels are named.
+    typical_activity: f64,
+    typical_unexplained: f64,
     dead: Vec<f64>,
     stillness: f64,
     still: f64,
+    residuals: Vec<f64>,
     nearest: Vec<f64>,
     farthest: Vec<f64>,
+    present: Vec<f64>,
     weights: Vec<f64>,
 }
 
@@ -226,6 +329,8 @@ impl Plausibility {
         let observer =
             Observer::new(mode, tolerance, stay_at_mode, stay_elsewhere, |channel| moves[channel]);
         let beyond = |typical: f64, extreme: f64| typical + WIDENING * (extreme - typical);
+        let n = mode.len();
+        let factor = FACTOR + FACTOR_OF_FEW / (n.max(1) as f64).sqrt();
         let bounds = core::array::from_fn(|measure| {
             let typical = statistics.typical[measure];
             core::array::from_fn(|span| {
@@ -237,18 +342,24 @@ impl Plausibility {
                     gain: 1.0 / SPANS[span] as f64,
                     start: typical,
                     mean: typical,
-                    // a pattern cannot be too good
-                    lowest: if measure == 2 {
-                        f64::NEG_INFINITY
-                    } else {
-                        beyond(typical, lowest).min(typical / FACTOR)
+                    lowest: match measure {
+                        // a pattern cannot be too good
+                        PATTERN => f64::NEG_INFINITY,
+                        STAYING if typical < LEAST_STAYING => f64::NEG_INFINITY,
+                        STAYING => beyond(typical, lowest).min(typical / STAYING_FACTOR),
+                        _ => beyond(typical, lowest).min(typical / factor),
                     },
-                    highest: beyond(typical, highest).max(typical * FACTOR),
+                    highest: match measure {
+                        // without a pattern, nothing is explained: all of the variance, which is 1
+                        PATTERN => beyond(typical, highest).max(typical * factor).max(typical.sqrt()),
+                        // that is what stillness is for
+                        STAYING => f64::INFINITY,
+                        _ => beyond(typical, highest).max(typical * factor),
+                    },
                 }
             })
         });
         let margin = |at: usize| RANGE_WIDTHS * (greatest[at] - least[at]) + RANGE_DEVIATIONS;
-        let n = mode.len();
         Self {
             observer,
             bounds,
@@ -257,7 +368,11 @@ impl Plausibility {
             still: (WIDENING * statistics.greatest_still).max(STILL),
             nearest: (0..n).map(|at| least[at] - margin(at)).collect(),
             farthest: (0..n).map(|at| greatest[at] + margin(at)).collect(),
+            residuals: vec![0.0; n],
+            present: vec![0.0; n],
             weights: vec![0.0; n],
+            typical_activity: statistics.typical[0] + statistics.typical[1],
+            typical_unexplained: statistics.typical[PATTERN],
         }
     }
 
@@ -268,35 +383,46 @@ impl Plausibility {
         }
     }
 
-    /// Takes a bin in; says how the array differs from training and adds channels to `suspects`. Channels that are
-    /// `missing`, or suspects already, are left out of the means.
+    /// Takes a bin in; says which channels are dead or out of range, or stand behind an array that differs from training, and
+    /// how it differs. Channels that are `missing`, or known to be `bad`, are left out of the means; the values of those out of
+    /// range become 0. `residual`
+    /// writes what others do not explain of each value.
     pub(crate) fn observe(
         &mut self,
-        values: &[f64],
-        residuals: &[f64],
+        values: &mut [f64],
+        mut residual: impl FnMut(&[f64], &mut [f64]),
         missing: &ChannelMask,
-        suspects: &mut ChannelMask,
-    ) -> Option<Implausible> {
+        bad: &ChannelMask,
+    ) -> (ChannelMask, Option<Implausible>) {
+        let mut found = ChannelMask::default();
         let ranges = self.nearest.iter().zip(&self.farthest);
-        for (channel, ((value, (nearest, farthest)), weight)) in
-            values.iter().zip(ranges).zip(&mut self.weights).enumerate()
+        let weights = self.present.iter_mut().zip(&mut self.weights);
+        for (channel, ((value, (nearest, farthest)), (present, weight))) in
+            values.iter_mut().zip(ranges).zip(weights).enumerate()
         {
-            if value < nearest || value > farthest {
-                suspects.mask(channel);
+            let inside = *value >= *nearest && *value <= *farthest;
+            if !inside {
+                found.mask(channel);
+                *value = 0.0;
             }
-            *weight = if missing.is_masked(channel) || suspects.is_masked(channel) { 0.0 } else { 1.0 };
+            *present = if inside && !missing.is_masked(channel) { 1.0 } else { 0.0 };
+            *weight = if bad.is_masked(channel) { 0.0 } else { *present };
         }
-        let shown = self.observer.observe(values, residuals, &self.weights);
-        let mut implausible = None;
+        residual(values, &mut self.residuals);
+        let shown = self.observer.observe(values, &self.residuals, &self.present, &self.weights);
+        let (mut implausible, mut more) = (None, false);
         if let Some(means) = shown.means {
             for (measure, (mean, bounds)) in means.iter().zip(&mut self.bounds).enumerate() {
                 for bounded in bounds {
                     // what lies far out is forgotten no slower than what lies just out
                     let limited = mean.min(2.0 * bounded.highest);
                     bounded.mean += bounded.gain * (limited - bounded.mean);
-                    if bounded.mean < bounded.lowest || bounded.mean > bounded.highest {
-                        let what = if measure == 2 { Implausible::Pattern } else { Implausible::Variance };
-                        implausible = implausible.or(Some(what));
+                    if implausible.is_none()
+                        && (bounded.mean < bounded.lowest || bounded.mean > bounded.highest)
+                    {
+                        let pattern = measure == PATTERN;
+                        implausible = Some(if pattern { Implausible::Pattern } else { Implausible::Variance });
+                        more = bounded.mean > bounded.highest || measure == STAYING;
                     }
                 }
             }
@@ -306,13 +432,31 @@ impl Plausibility {
         if array {
             implausible = Some(Implausible::Constant);
         }
-        let runs = self.observer.runs.iter().zip(&self.dead).zip(&self.weights).enumerate();
-        for (channel, ((run, dead), weight)) in runs {
-            let stopped = if all_still { *weight > 0.0 } else { array && *run >= 0.5 * MOST };
+        let runs = self.observer.runs.iter().zip(&self.dead).zip(&self.present).enumerate();
+        for (channel, ((run, dead), present)) in runs {
+            let stopped = if all_still { *present > 0.0 } else { array && *run >= 0.5 * MOST };
             if run > dead || stopped {
-                suspects.mask(channel);
+                found.mask(channel);
             }
         }
-        implausible
+        match implausible {
+            Some(Implausible::Variance) => {
+                name(&mut found, &self.observer.activity, self.typical_activity, more);
+            }
+            Some(Implausible::Pattern) => {
+                name(&mut found, &self.observer.unexplained, self.typical_unexplained, true);
+            }
+            Some(Implausible::Constant) | None => {}
+        }
+        (found, implausible)
+    }
+}
+
+/// Names the channels whose running mean is far above the typical one, or far below where there is not `more`.
+fn name(suspects: &mut ChannelMask, means: &[f64], typical: f64, more: bool) {
+    for (channel, mean) in means.iter().enumerate() {
+        if (more && *mean > NAMING_FACTOR * typical) || (!more && *mean < typical / NAMING_FACTOR) {
+            suspects.mask(channel);
+        }
     }
 }

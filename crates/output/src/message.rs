@@ -308,7 +308,7 @@ mod tests {
                         row_one: false,
                         fallback: false,
                         guarded_channels: 0,
-                        suspects: ChannelMask::default(),
+                        suspects: kalmind_types::ChannelMask::default(),
                     },
                     times: StageTimes { received: stages.0, closed: stages.1, decoded: stages.2 },
                     age: Seconds(stages.3),

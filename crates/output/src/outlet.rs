@@ -381,7 +381,7 @@ mod tests {
             row_one: false,
             fallback: false,
             guarded_channels: 0,
-            suspects: ChannelMask::default(),
+            suspects: kalmind_types::ChannelMask::default(),
         }
     }
 

@@ -30,7 +30,7 @@ fn tick(seq: u64) -> TickOutput {
         row_one: false,
         fallback: false,
         guarded_channels: 0,
-        suspects: ChannelMask::default(),
+        suspects: kalmind_types::ChannelMask::default(),
     }
 }
 

@@ -86,6 +86,16 @@ impl ChannelMask {
         }
     }
 
+    /// The features of either.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let mut both = *self;
+        for (word, other) in both.0.iter_mut().zip(other.0) {
+            *word |= other;
+        }
+        both
+    }
+
     /// Number of features masked.
     #[must_use]
     pub fn count(&self) -> u32 {

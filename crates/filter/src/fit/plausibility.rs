@@ -99,7 +99,7 @@ fn observe(
                 values[at] = standardised[(row, at)];
                 rest[at] = residuals[(row, at)];
             }
-            let shown = observer.observe(&values, &rest, &weights);
+            let shown = observer.observe(&values, &rest, &weights, &weights);
             means.extend(shown.means);
             statistics.greatest_stillness = statistics.greatest_stillness.max(shown.stillness);
             statistics.greatest_still = statistics.greatest_still.max(shown.still);

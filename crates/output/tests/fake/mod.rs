@@ -96,7 +96,7 @@ pub fn tick(seq: u64, now: LslTime, state: OutputState, reason: Option<Reason>) 
             row_one: seq == 0,
             fallback: false,
             guarded_channels: 0,
-            suspects: ChannelMask::default(),
+            suspects: kalmind_types::ChannelMask::default(),
         },
         times: StageTimes {
             received: LslTime(now.0 - 0.000_4),
