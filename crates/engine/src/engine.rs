@@ -309,8 +309,19 @@ impl Engine {
         }
     }
 
+    /// Whether the decoder would move the cursor. Where it would not, signals unlike training are shown and stop nothing:
+    /// a decoder that no longer fits must not be in the way of calibrating the next one.
+    fn is_decoding(&self) -> bool {
+        match self.states.mode() {
+            Mode::Idle => false,
+            Mode::Calibrating => self.task.drive == CursorDrive::Decoder,
+            Mode::Control => true,
+        }
+    }
+
     /// Which channels of a bin can be decoded from, and why the bin cannot, if so.
     fn examine(&mut self, input: &TickInput, arrived: bool) -> Examined {
+        let decoding = self.is_decoding();
         let Self { settings, raw, active, last_screened, .. } = self;
         let mut found = Examined::default();
         let mut lost = ChannelMask::default();
@@ -353,7 +364,7 @@ impl Engine {
         let screened = screen.screen(features, &found.missing, settings.plausibility);
         found.guarded = screened.guarded;
         found.suspects = screened.suspects;
-        if settings.plausibility {
+        if settings.plausibility && decoding {
             for feature in screened.lost.features().filter(|feature| !input.masked.is_masked(*feature)) {
                 lost.mask(feature);
             }
@@ -444,7 +455,7 @@ impl Engine {
         if !complete {
             return;
         }
-        if unused {
+        if unused && self.is_decoding() {
             let since = *self.unused_since.get_or_insert(input.start);
             if (input.time - since).0 >= self.settings.fallback_stale.0 {
                 self.unusable = true;

@@ -43,7 +43,7 @@ const SILENT: f64 = 0.2;
 /// Bins over which an offset, once found, is averaged.
 const OFFSET_SPAN: f64 = 1000.0;
 /// Bins after which an offset is known well enough for the rest of the channel to say something.
-const HIDDEN: f64 = 16.0;
+const HIDDEN: f64 = 4.0;
 /// Bins after which an offset may be found to need no correction.
 const TRIAL: f64 = 64.0;
 

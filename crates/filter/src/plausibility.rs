@@ -5,7 +5,8 @@
 //!
 //! - *Standing still.* A value that stays where it was says, under the training probability p of staying there, -log p. The
 //!   sum over a run is how surprising it is that a channel stands still: a unit of 8 Hz may be silent for half a second, an
-//!   amplifier's channel may not repeat a value three times. A channel alone is taken for dead at [`DEAD`]; the array where
+//!   amplifier's channel may not repeat a value three times, and counts do not stay away from zero. A channel alone is
+//!   taken for dead, or for noise, at [`DEAD`]; the array where
 //!   the mean over channels, each counted up to [`MOST`], says that a quarter of them stopped, or where not one channel
 //!   changed in a run that is less probable than [`STILL`] says.
 //! - *Out of range.* A value far outside the training range is none.
@@ -15,7 +16,7 @@
 //! - *Pattern.* The same of what the other channels do not explain of each (the Q statistic), which grows where channels no
 //!   longer belong together.
 //!
-//! Channels that are known to be bad are left out of the means. Thresholds lie twice as far from the typical value as
+//! Channels that are known to be bad are left out of the means. Thresholds lie three times as far from the typical value as
 //! anything in training, and never nearer than a factor (2, and more for few channels), so that drift is not taken for a
 //! fault. What it cannot see: noise of the same variances on channels without a grid that share little and are white.
 //!
@@ -39,11 +40,15 @@ const STILL: f64 = 22.0;
 /// Bins that an array stands still at least before it is taken for dead.
 const FEWEST_BINS: u32 = 3;
 /// How far beyond training a threshold lies, as a factor of the training extreme's distance from the typical value.
-const WIDENING: f64 = 2.0;
+const WIDENING: f64 = 3.0;
 /// A running mean within a factor of the typical value is plausible, whatever training had: this, and so much more of n
 /// channels over the root of n.
 const FACTOR: f64 = 2.0;
 const FACTOR_OF_FEW: f64 = 4.0;
+/// So much more over the shorter span, above the typical value: a movement or a discharge lasts as long.
+const BURSTS: f64 = 3.5;
+/// What others do not explain, as a part of the variance, up to which channels belong together.
+const UNEXPLAINED: f64 = 0.5;
 /// The same for the part of channels that stay, which varies less; where fewer than the least part do, it tells nothing.
 const STAYING_FACTOR: f64 = 1.4;
 const LEAST_STAYING: f64 = 0.1;
@@ -72,6 +77,8 @@ pub struct PlausibilityStatistics {
     pub stay_at_mode: Vec<f64>,
     /// See `stay_at_mode`.
     pub stay_elsewhere: Vec<f64>,
+    /// Training probability that a value away from the mode is followed by another, n, in 0..1; 1 without a mode.
+    pub stay_away: Vec<f64>,
     /// The greatest surprise at one run of each channel, n, in nats.
     pub longest: Vec<f64>,
     /// The greatest mean of the channels' surprises, each limited.
@@ -102,6 +109,7 @@ impl PlausibilityStatistics {
             tolerance: vec![1e-9; n],
             stay_at_mode: vec![ASSUMED_STAYING; n],
             stay_elsewhere: vec![ASSUMED_STAYING; n],
+            stay_away: vec![1.0; n],
             longest: vec![0.0; n],
             // nothing was seen, so that margins are wide
             greatest_stillness: 1.0 + PART * (MOST - 1.0),
@@ -126,9 +134,10 @@ impl PlausibilityStatistics {
 
     /// Checks them for `n` channels; what is wrong, as part, found, expected.
     pub(crate) fn problem(&self, n: usize) -> Option<(&'static str, String, String)> {
-        let channels = [&self.mode, &self.tolerance, &self.stay_at_mode, &self.stay_elsewhere, &self.longest];
+        let stays = [&self.stay_at_mode, &self.stay_elsewhere, &self.stay_away];
+        let channels = [&self.mode, &self.tolerance, &self.longest].into_iter().chain(stays);
         let array = [&self.lowest, &self.highest];
-        let lengths = channels.into_iter().map(|vector| (vector, n));
+        let lengths = channels.map(|vector| (vector, n));
         let lengths = lengths.chain(array.into_iter().map(|vector| (vector, MEASURES * SPANS.len())));
         for (vector, expected) in lengths.chain([(&self.typical, MEASURES)]) {
             if vector.len() != expected {
@@ -139,7 +148,7 @@ impl PlausibilityStatistics {
             }
         }
         let probability = |value: &f64| (0.0..=1.0).contains(value);
-        let sound = self.stay_at_mode.iter().chain(&self.stay_elsewhere).all(probability)
+        let sound = stays.into_iter().flatten().all(probability)
             && self.tolerance.iter().chain(&self.longest).all(|value| *value >= 0.0)
             && self.lowest.iter().zip(&self.highest).all(|(low, high)| low <= high)
             && (1.0..1e9).contains(&self.greatest_stillness)
@@ -187,8 +196,10 @@ pub(crate) struct Observer {
     tolerance: Vec<f64>,
     at_mode: Vec<f64>,
     elsewhere: Vec<f64>,
+    /// Surprise at a bin away from the mode that follows another.
+    away: Vec<f64>,
     last: Vec<f64>,
-    /// Surprise at the run of each channel.
+    /// Surprise at the run of each channel: positive while it stays, negative while it changes and stays away from the mode.
     pub(crate) runs: Vec<f64>,
     /// Running means of each channel: squared deviations and halved squared changes; squared residuals.
     activity: Vec<f64>,
@@ -200,13 +211,8 @@ pub(crate) struct Observer {
 
 impl Observer {
     /// Of channels that moved in training (`moves`), with the probabilities of staying.
-    pub(crate) fn new(
-        mode: &[f64],
-        tolerance: &[f64],
-        stay_at_mode: &[f64],
-        stay_elsewhere: &[f64],
-        moves: impl Fn(usize) -> bool,
-    ) -> Self {
+    pub(crate) fn new(statistics: &PlausibilityStatistics, moves: impl Fn(usize) -> bool) -> Self {
+        let PlausibilityStatistics { mode, tolerance, stay_at_mode, stay_elsewhere, .. } = statistics;
         let surprise = |stay: &[f64]| {
             let all = stay.iter().enumerate();
             all.map(|(at, stay)| if moves(at) { -libm::log(stay.clamp(1e-6, 1.0)) } else { 0.0 }).collect()
@@ -214,11 +220,12 @@ impl Observer {
         let n = mode.len();
         let tolerance = tolerance.iter().enumerate();
         Self {
-            mode: mode.to_vec(),
+            mode: mode.clone(),
             // a channel that never moved tells nothing by moving
             tolerance: tolerance.map(|(at, most)| if moves(at) { *most } else { f64::INFINITY }).collect(),
             at_mode: surprise(stay_at_mode),
             elsewhere: surprise(stay_elsewhere),
+            away: surprise(&statistics.stay_away),
             last: vec![0.0; n],
             runs: vec![0.0; n],
             activity: vec![0.0; n],
@@ -250,21 +257,27 @@ impl Observer {
         let first = !core::mem::replace(&mut self.started, true);
         let mut sums = [0.0; MEASURES];
         let (mut channels, mut weighed, mut stillness, mut surprise, mut moving) = (0.0, 0.0, 0.0, 0.0, 0.0);
-        let parameters = self.mode.iter().zip(&self.tolerance).zip(&self.at_mode).zip(&self.elsewhere);
+        let surprises = self.at_mode.iter().zip(&self.elsewhere).zip(&self.away);
+        let parameters = self.mode.iter().zip(&self.tolerance).zip(surprises);
         let means = self.activity.iter_mut().zip(&mut self.unexplained);
         let memories = self.last.iter_mut().zip(&mut self.runs).zip(means);
         let inputs = values.iter().zip(residuals).zip(present.iter().zip(weights));
         for ((parameters, memories), ((value, residual), (present, weight))) in
             parameters.zip(memories).zip(inputs)
         {
-            let (((mode, tolerance), at_mode), elsewhere) = parameters;
+            let ((mode, tolerance), ((at_mode, elsewhere), surprise_away)) = parameters;
             let ((last, run), (activity, unexplained)) = memories;
             let before = if first { *value } else { *last };
             let change = value - before;
             let stays = change.abs() <= *tolerance;
             let said = if (before - mode).abs() <= *tolerance { *at_mode } else { *elsewhere };
             let said = if first { 0.0 } else { said };
-            let longer = if stays { *run + said } else { 0.0 };
+            let away = (*value - mode).abs() > *tolerance;
+            let longer = match (stays, away) {
+                (true, _) => run.max(0.0) + said,
+                (false, true) => run.min(0.0) - surprise_away,
+                (false, false) => 0.0,
+            };
             let looked_at = *present > 0.0;
             *run = if looked_at { longer } else { *run };
             *last = if looked_at { *value } else { before };
@@ -278,7 +291,7 @@ impl Observer {
             sums[STAYING] += if stays { *weight } else { 0.0 };
             weighed += weight;
             channels += present;
-            stillness += present * run.min(MOST);
+            stillness += present * run.clamp(0.0, MOST);
             surprise += present * said;
             moving += if stays { 0.0 } else { *present };
         }
@@ -325,11 +338,9 @@ impl Plausibility {
         greatest: &[f64],
         moves: &[bool],
     ) -> Self {
-        let PlausibilityStatistics { mode, tolerance, stay_at_mode, stay_elsewhere, .. } = statistics;
-        let observer =
-            Observer::new(mode, tolerance, stay_at_mode, stay_elsewhere, |channel| moves[channel]);
+        let observer = Observer::new(statistics, |channel| moves[channel]);
         let beyond = |typical: f64, extreme: f64| typical + WIDENING * (extreme - typical);
-        let n = mode.len();
+        let n = statistics.mode.len();
         let factor = FACTOR + FACTOR_OF_FEW / (n.max(1) as f64).sqrt();
         let bounds = core::array::from_fn(|measure| {
             let typical = statistics.typical[measure];
@@ -351,9 +362,13 @@ impl Plausibility {
                     },
                     highest: match measure {
                         // without a pattern, nothing is explained: all of the variance, which is 1
-                        PATTERN => beyond(typical, highest).max(typical * factor).max(typical.sqrt()),
+                        PATTERN => {
+                            let least = (typical * factor).max(typical.sqrt()).max(UNEXPLAINED);
+                            beyond(typical, highest).max(least)
+                        }
                         // that is what stillness is for
                         STAYING => f64::INFINITY,
+                        _ if span == 0 => beyond(typical, highest).max(typical * (factor + BURSTS)),
                         _ => beyond(typical, highest).max(typical * factor),
                     },
                 }
@@ -435,7 +450,7 @@ impl Plausibility {
         let runs = self.observer.runs.iter().zip(&self.dead).zip(&self.present).enumerate();
         for (channel, ((run, dead), present)) in runs {
             let stopped = if all_still { *present > 0.0 } else { array && *run >= 0.5 * MOST };
-            if run > dead || stopped {
+            if run.abs() > *dead || stopped {
                 found.mask(channel);
             }
         }

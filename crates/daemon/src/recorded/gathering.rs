@@ -291,6 +291,6 @@ fn published(input: &TickInput, row: &[f64], labels: &[String]) -> Option<TickOu
         row_one: false,
         fallback: false,
         guarded_channels: 0,
-        suspects: kalmind_types::ChannelMask::default(),
+        suspects: ChannelMask::default(),
     })
 }

@@ -73,7 +73,7 @@ const EMPTY_OUTPUT: TickOutput = TickOutput {
     row_one: false,
     fallback: false,
     guarded_channels: 0,
-    suspects: kalmind_types::ChannelMask::default(),
+    suspects: kalmind_types::ChannelMask([0; 16]),
 };
 
 /// The tick thread's end of a pool of records, for one reader. When no box is free the tick is not recorded there; that is

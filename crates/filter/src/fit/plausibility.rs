@@ -25,6 +25,7 @@ pub(crate) fn plausibility_statistics(
         tolerance: Vec::with_capacity(n),
         stay_at_mode: Vec::with_capacity(n),
         stay_elsewhere: Vec::with_capacity(n),
+        stay_away: Vec::with_capacity(n),
         longest: vec![0.0; n],
         greatest_stillness: 1.0,
         greatest_still: 0.0,
@@ -50,6 +51,10 @@ pub(crate) fn plausibility_statistics(
         if part < MODE_PART {
             (staying, starts) = ([staying[0] + staying[1]; 2], [starts[0] + starts[1]; 2]);
         }
+        let away = |row: usize| (column[row] - mode).abs() > tolerance;
+        let from = pairs.iter().filter(|row| away(**row - 1)).count() as f64;
+        let to = pairs.iter().filter(|row| away(**row - 1) && away(**row)).count() as f64;
+        statistics.stay_away.push(if part < MODE_PART { 1.0 } else { (to + 0.5) / (from + 1.0) });
         let stay = |at: usize| (staying[at] + 0.5) / (starts[at] + 1.0);
         statistics.mode.push(mode);
         statistics.tolerance.push(tolerance);
@@ -86,8 +91,7 @@ fn observe(
     statistics: &mut PlausibilityStatistics,
 ) {
     let n = standardised.ncols();
-    let PlausibilityStatistics { mode, tolerance, stay_at_mode, stay_elsewhere, .. } = &*statistics;
-    let mut observer = Observer::new(mode, tolerance, stay_at_mode, stay_elsewhere, |at| moved[at]);
+    let mut observer = Observer::new(statistics, |at| moved[at]);
     let weights: Vec<f64> = moved.iter().map(|moved| f64::from(u8::from(*moved))).collect();
     let (mut values, mut rest) = (vec![0.0; n], vec![0.0; n]);
     let mut segments = Vec::new();
@@ -104,7 +108,7 @@ fn observe(
             statistics.greatest_stillness = statistics.greatest_stillness.max(shown.stillness);
             statistics.greatest_still = statistics.greatest_still.max(shown.still);
             for (longest, run) in statistics.longest.iter_mut().zip(&observer.runs) {
-                *longest = longest.max(*run);
+                *longest = longest.max(run.abs());
             }
         }
         segments.push(means);

@@ -252,6 +252,7 @@ fn guard() -> GuardStatistics {
             tolerance: positive(39),
             stay_at_mode: vec![0.5, 0.1, 0.9],
             stay_elsewhere: vec![0.1, 1.0 / 3.0, 0.02],
+            stay_away: vec![0.3, 0.2, 1.0],
             longest: positive(40),
             greatest_stillness: 1.5,
             greatest_still: 3.7,
