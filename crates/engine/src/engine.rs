@@ -129,6 +129,14 @@ struct Extracted {
     misshapen: bool,
 }
 
+/// The features of `mask` that are not among the `others`.
+fn without(mut mask: ChannelMask, others: &ChannelMask) -> ChannelMask {
+    for (word, other) in mask.0.iter_mut().zip(others.0) {
+        *word &= !other;
+    }
+    mask
+}
+
 /// What clients are told of an array unlike training.
 fn cause(implausible: Implausible) -> Cause {
     match implausible {
@@ -324,7 +332,6 @@ impl Engine {
         let decoding = self.is_decoding();
         let Self { settings, raw, active, last_screened, .. } = self;
         let mut found = Examined::default();
-        let mut lost = ChannelMask::default();
         let mut prepared = None;
         found.missing = match active.as_deref_mut() {
             Some(StagedModel { preparation, screen, .. }) => {
@@ -344,15 +351,13 @@ impl Engine {
             }
         };
         found.switched_off = (0..raw.len()).filter(|&feature| input.masked.is_masked(feature)).count();
-        for feature in found.missing.features().filter(|feature| !input.masked.is_masked(*feature)) {
-            found.invalid = found.invalid.saturating_add(1);
-            lost.mask(feature);
-        }
+        let invalid = without(found.missing, &input.masked);
+        found.invalid = invalid.count() as usize;
         // what the operator has switched off is not missing
         let most = settings.max_masked * raw.len().saturating_sub(found.switched_off) as f64;
         if found.invalid as f64 > most {
             found.failing = Some(Cause::ChannelsMasked);
-            found.suspects = lost;
+            found.suspects = invalid;
         }
         let Some((features, screen)) = prepared.filter(|_| arrived && found.failing.is_none()) else {
             return found;
@@ -363,11 +368,9 @@ impl Engine {
         *last_screened = Some(input.time);
         let screened = screen.screen(features, &found.missing, settings.plausibility);
         found.guarded = screened.guarded;
-        found.suspects = screened.suspects;
+        found.suspects = without(screened.suspects, &input.masked);
         if settings.plausibility && decoding {
-            for feature in screened.lost.features().filter(|feature| !input.masked.is_masked(*feature)) {
-                lost.mask(feature);
-            }
+            let lost = without(screened.lost, &input.masked).union(&invalid);
             found.failing = screened.implausible.map(cause);
             if found.failing.is_none() && f64::from(lost.count()) > most {
                 found.failing = Some(Cause::ChannelsMasked);

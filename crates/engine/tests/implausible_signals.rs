@@ -135,7 +135,9 @@ fn floating_point_channels_with_a_common_pattern_show_noise_of_the_same_variance
     };
     for at in 0..1500 {
         let angle = f64::from(at) * 0.03;
-        rows.push(&row(&mut sources, &mut next), kalmind_types::Velocity([angle.sin(), angle.cos()]));
+        let values = row(&mut sources, &mut next);
+        let label = [angle.sin() + 0.1 * next(), angle.cos() + 0.1 * next()];
+        rows.push(&values, kalmind_types::Velocity(label));
     }
     let model = model("kalman", &rows, BIN_S);
     for fault in [Fault::Noise(1.0), Fault::Noise(0.3), Fault::Frozen, Fault::Zero, Fault::RailWithin] {

@@ -183,7 +183,7 @@ struct Bounded {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Shown {
     /// Means over channels; `None` where none is left.
-    pub(crate) means: Option<[f64; MEASURES]>,
+    pub(crate) means: [Option<f64>; MEASURES],
     pub(crate) stillness: f64,
     pub(crate) still: f64,
     pub(crate) still_bins: u32,
@@ -245,24 +245,28 @@ impl Observer {
         self.started = false;
     }
 
-    /// Takes a bin in. `present` is 1 for channels with a value and 0 for others (which keep their runs), `weights` 1 for
-    /// those that the means are of; `residuals` is what the other channels do not explain of each.
+    /// Takes a bin in. `present` is 1 for channels with a value and 0 for others (which keep their runs), `unmasked` 1 for
+    /// those of them that are not masked, whose changes tell something, and `healthy` 1 for those whose values do;
+    /// `residuals` is what the other channels do not explain of each.
     pub(crate) fn observe(
         &mut self,
         values: &[f64],
         residuals: &[f64],
         present: &[f64],
-        weights: &[f64],
+        unmasked: &[f64],
+        healthy: &[f64],
     ) -> Shown {
         let first = !core::mem::replace(&mut self.started, true);
         let mut sums = [0.0; MEASURES];
-        let (mut channels, mut weighed, mut stillness, mut surprise, mut moving) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        let mut weighed = [0.0; MEASURES];
+        let (mut channels, mut stillness, mut surprise, mut moving) = (0.0, 0.0, 0.0, 0.0);
         let surprises = self.at_mode.iter().zip(&self.elsewhere).zip(&self.away);
         let parameters = self.mode.iter().zip(&self.tolerance).zip(surprises);
         let means = self.activity.iter_mut().zip(&mut self.unexplained);
         let memories = self.last.iter_mut().zip(&mut self.runs).zip(means);
-        let inputs = values.iter().zip(residuals).zip(present.iter().zip(weights));
-        for ((parameters, memories), ((value, residual), (present, weight))) in
+        let weights = present.iter().zip(unmasked).zip(healthy);
+        let inputs = values.iter().zip(residuals).zip(weights);
+        for ((parameters, memories), ((value, residual), ((present, unmasked), healthy))) in
             parameters.zip(memories).zip(inputs)
         {
             let ((mode, tolerance), ((at_mode, elsewhere), surprise_away)) = parameters;
@@ -285,11 +289,13 @@ impl Observer {
             let squares = squares.map(|square| square.min(LARGEST_SQUARE));
             *activity += (present * (squares[0] + squares[1]) - *activity) / NAMING_SPAN;
             *unexplained += (present * squares[2] - *unexplained) / NAMING_SPAN;
-            for (sum, square) in sums.iter_mut().zip(squares) {
-                *sum += weight * square;
+            let stay = if stays { 1.0 } else { 0.0 };
+            let weights = [healthy, unmasked, healthy, unmasked];
+            let shown = [squares[0], squares[1], squares[2], stay];
+            for (((sum, all), weight), shown) in sums.iter_mut().zip(&mut weighed).zip(weights).zip(shown) {
+                *sum += weight * shown;
+                *all += weight;
             }
-            sums[STAYING] += if stays { *weight } else { 0.0 };
-            weighed += weight;
             channels += present;
             stillness += present * run.clamp(0.0, MOST);
             surprise += present * said;
@@ -303,7 +309,9 @@ impl Observer {
         }
         let part = if channels > 0.0 { 1.0 / channels } else { 0.0 };
         Shown {
-            means: (weighed > 0.0 && !first).then(|| sums.map(|sum| sum / weighed)),
+            means: core::array::from_fn(|measure| {
+                (weighed[measure] > 0.0 && !first).then(|| sums[measure] / weighed[measure])
+            }),
             stillness: stillness * part,
             still: self.still,
             still_bins: self.still_bins,
@@ -326,7 +334,8 @@ pub(crate) struct Plausibility {
     nearest: Vec<f64>,
     farthest: Vec<f64>,
     present: Vec<f64>,
-    weights: Vec<f64>,
+    unmasked: Vec<f64>,
+    healthy: Vec<f64>,
 }
 
 impl Plausibility {
@@ -363,6 +372,7 @@ impl Plausibility {
                     highest: match measure {
                         // without a pattern, nothing is explained: all of the variance, which is 1
                         PATTERN => {
+                            let factor = if span == 0 { factor + BURSTS } else { factor };
                             let least = (typical * factor).max(typical.sqrt()).max(UNEXPLAINED);
                             beyond(typical, highest).max(least)
                         }
@@ -385,7 +395,8 @@ impl Plausibility {
             farthest: (0..n).map(|at| greatest[at] + margin(at)).collect(),
             residuals: vec![0.0; n],
             present: vec![0.0; n],
-            weights: vec![0.0; n],
+            unmasked: vec![0.0; n],
+            healthy: vec![0.0; n],
             typical_activity: statistics.typical[0] + statistics.typical[1],
             typical_unexplained: statistics.typical[PATTERN],
         }
@@ -399,8 +410,8 @@ impl Plausibility {
     }
 
     /// Takes a bin in; says which channels are dead or out of range, or stand behind an array that differs from training, and
-    /// how it differs. Channels that are `missing`, or known to be `bad`, are left out of the means; the values of those out of
-    /// range become 0. `residual`
+    /// how it differs. Channels that are `missing`, or known to be `bad`, are left out of the means (of
+    /// changes: those of the bad that are `masked`); the values of those out of range become 0. `residual`
     /// writes what others do not explain of each value.
     pub(crate) fn observe(
         &mut self,
@@ -408,11 +419,12 @@ impl Plausibility {
         mut residual: impl FnMut(&[f64], &mut [f64]),
         missing: &ChannelMask,
         bad: &ChannelMask,
+        masked: &ChannelMask,
     ) -> (ChannelMask, Option<Implausible>) {
         let mut found = ChannelMask::default();
         let ranges = self.nearest.iter().zip(&self.farthest);
-        let weights = self.present.iter_mut().zip(&mut self.weights);
-        for (channel, ((value, (nearest, farthest)), (present, weight))) in
+        let weights = self.present.iter_mut().zip(&mut self.unmasked).zip(&mut self.healthy);
+        for (channel, ((value, (nearest, farthest)), ((present, unmasked), healthy))) in
             values.iter_mut().zip(ranges).zip(weights).enumerate()
         {
             let inside = *value >= *nearest && *value <= *farthest;
@@ -421,13 +433,20 @@ impl Plausibility {
                 *value = 0.0;
             }
             *present = if inside && !missing.is_masked(channel) { 1.0 } else { 0.0 };
-            *weight = if bad.is_masked(channel) { 0.0 } else { *present };
+            *unmasked = if masked.is_masked(channel) { 0.0 } else { *present };
+            *healthy = if bad.is_masked(channel) { 0.0 } else { *present };
         }
         residual(values, &mut self.residuals);
-        let shown = self.observer.observe(values, &self.residuals, &self.present, &self.weights);
+        let shown = self.observer.observe(
+            values,
+            &self.residuals,
+            &self.present,
+            &self.unmasked,
+            &self.healthy,
+        );
         let (mut implausible, mut more) = (None, false);
-        if let Some(means) = shown.means {
-            for (measure, (mean, bounds)) in means.iter().zip(&mut self.bounds).enumerate() {
+        for (measure, (mean, bounds)) in shown.means.iter().zip(&mut self.bounds).enumerate() {
+            if let Some(mean) = mean {
                 for bounded in bounds {
                     // what lies far out is forgotten no slower than what lies just out
                     let limited = mean.min(2.0 * bounded.highest);

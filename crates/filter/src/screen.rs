@@ -169,7 +169,7 @@ impl Screen {
         let mut found = ChannelMask::default();
         let mut implausible = None;
         if let Some(monitor) = monitor.as_mut().filter(|_| watched && usable(features)) {
-            (found, implausible) = monitor.observe(features, missing, &by_guard);
+            (found, implausible) = monitor.observe(features, missing, &by_guard, &hidden);
             for (channel, (value, background)) in cleaned.iter_mut().zip(background).enumerate() {
                 if found.is_masked(channel) {
                     *value = *background;
@@ -213,6 +213,7 @@ impl Monitor {
         features: &[f64],
         missing: &ChannelMask,
         bad: &ChannelMask,
+        masked: &ChannelMask,
     ) -> (ChannelMask, Option<Implausible>) {
         let statistics = self.mean.iter().zip(&self.scale);
         for ((value, (mean, scale)), feature) in self.values.iter_mut().zip(statistics).zip(features) {
@@ -225,6 +226,6 @@ impl Monitor {
                 *residual = value - *residual;
             }
         };
-        plausibility.observe(values, unexplained, missing, bad)
+        plausibility.observe(values, unexplained, missing, bad, masked)
     }
 }

@@ -103,8 +103,9 @@ fn observe(
                 values[at] = standardised[(row, at)];
                 rest[at] = residuals[(row, at)];
             }
-            let shown = observer.observe(&values, &rest, &weights, &weights);
-            means.extend(shown.means);
+            let shown = observer.observe(&values, &rest, &weights, &weights, &weights);
+            let all: Option<Vec<f64>> = shown.means.into_iter().collect();
+            means.extend(all);
             statistics.greatest_stillness = statistics.greatest_stillness.max(shown.stillness);
             statistics.greatest_still = statistics.greatest_still.max(shown.still);
             for (longest, run) in statistics.longest.iter_mut().zip(&observer.runs) {
