@@ -8,7 +8,7 @@ use std::sync::{
 use kalmind_acquisition::{StreamMonitor, Waker, clock};
 use kalmind_output::{ControlRefused, Controls, DecoderInfo, Hub};
 use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
-use kalmind_types::{Actor, EventKind, InputArrival, LslTime, Mode, Seconds, StreamStatus};
+use kalmind_types::{Actor, ChannelMask, EventKind, InputArrival, LslTime, Mode, Seconds, StreamStatus};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -39,6 +39,10 @@ pub struct DaemonControls {
     pub monitors: Vec<Arc<StreamMonitor>>,
     /// What the tick thread counts.
     pub counts: Arc<TickCounts>,
+    /// Whether implausible input is watched for, by the configuration.
+    pub plausibility: bool,
+    /// Label of each feature; empty where nobody named them.
+    pub labels: Vec<String>,
     /// What came of the real-time settings.
     pub realtime: Arc<RealtimeSettings>,
     /// File name and SHA-256 of the configuration.
@@ -145,6 +149,7 @@ impl Controls for DaemonControls {
             self.tick_counts().into_iter().map(|(name, _, value)| (name.to_owned(), json!(value))).collect();
         let mut status = Map::new();
         status.insert("tick".to_owned(), Value::Object(counts));
+        status.insert("signals".to_owned(), self.signals());
         status.insert("realtime".to_owned(), json!(self.realtime.outcomes()));
         status.insert("configuration".to_owned(), self.configuration.clone());
         status.insert("network".to_owned(), self.network.clone());
@@ -175,6 +180,22 @@ impl Controls for DaemonControls {
 }
 
 impl DaemonControls {
+    /// What watches the input, and the channels that do not look as they did in training.
+    fn signals(&self) -> Value {
+        let read = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        let suspects = ChannelMask(core::array::from_fn(|at| self.counts.suspects.get(at).map_or(0, read)));
+        let checks = read(&self.counts.checks) as usize;
+        let label = |feature: usize| match self.labels.get(feature) {
+            Some(label) => json!(label),
+            None => json!(feature.to_string()),
+        };
+        json!({
+            "plausibility": self.plausibility,
+            "checks": kalmind_filter::CHECKS.get(..checks).unwrap_or_default(),
+            "suspects": suspects.features().map(label).collect::<Vec<_>>(),
+        })
+    }
+
     /// What the tick thread and the desk count: name, help, value.
     pub fn tick_counts(&self) -> [(&'static str, &'static str, u64); 13] {
         let counts = &self.counts;

@@ -23,7 +23,9 @@ use kalmind_output::{
     Bridge, Controls, CursorRow, DecoderInfo, Hub, Ledger, LedgerSnapshot, Limits, LslPublisher, Server,
     ServerConfig, Token, start_server,
 };
-use kalmind_types::{Actor, Command, MAX_STREAMS, OutputState, StateChange, StreamDescription, StreamStatus};
+use kalmind_types::{
+    Actor, Command, MAX_STREAMS, OutputState, StateChange, StreamDescription, StreamFeatures, StreamStatus,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -185,6 +187,11 @@ impl Daemon {
 
         let stop = Arc::new(StopLatch::default());
         let counts = Arc::new(TickCounts::default());
+        if !configuration.decoder.plausibility {
+            tracing::warn!(
+                "[decoder] plausibility = false: a dead or disconnected array will move the cursor"
+            );
+        }
         let (handle, messages) = DeskHandle::new(decoder);
         let (desk_lane, records_out) = RecordLane::new(RECORDS, features, handle.waker());
         let lost_records = desk_lane.lost();
@@ -242,6 +249,8 @@ impl Daemon {
             hub: hub.clone(),
             monitors,
             counts: Arc::clone(&counts),
+            plausibility: configuration.decoder.plausibility,
+            labels: feature_labels(&plan.demand.streams),
             realtime: Arc::clone(&realtime),
             configuration: json!({
                 "file": configuration.source.file_name,
@@ -427,6 +436,18 @@ fn begin_recording(plan: &Plan, options: &RunOptions, unix: f64) -> Outcome<Opti
     let Some(path) = options.record.clone().or_else(in_folder) else { return Ok(None) };
     let recorder = Recorder::create(&path, plan.bytes_per_second(), configuration.record.free_hours);
     recorder.map(Some).or_work()
+}
+
+/// The label of every feature, or its index where its stream names none; streams one after the other.
+fn feature_labels(streams: &[StreamFeatures]) -> Vec<String> {
+    let mut labels = Vec::new();
+    for stream in streams {
+        match &stream.labels {
+            Some(named) => labels.extend(named.iter().cloned()),
+            None => labels.extend((labels.len()..labels.len() + stream.channels).map(|at| at.to_string())),
+        }
+    }
+    labels
 }
 
 /// What a recording says of the session.

@@ -129,7 +129,12 @@ impl IdentifiedModel {
             deviation: zscore.standard_deviation.clone(),
         });
         let preparation = Preparation::new(self.model.training_mean.clone(), zscore)?;
-        Ok(Box::new(StagedModel { id: self.id, decoder: self.model.decoder_with(guard, path)?, preparation }))
+        Ok(Box::new(StagedModel {
+            id: self.id,
+            decoder: self.model.decoder_with(false, path)?,
+            preparation,
+            screen: self.model.screen(guard),
+        }))
     }
 
     /// Every difference between the model and what the run gives, one sentence each; empty where it fits.

@@ -531,6 +531,8 @@ impl Plan {
                 ramp: Seconds::from_millis(cursor.ramp_ms),
             },
             label_law: label_law(configuration),
+            plausibility: configuration.decoder.plausibility,
+            fallback_stale: Seconds::from_millis(configuration.decoder.fallback_stale_ms),
         }
     }
 }

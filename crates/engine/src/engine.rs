@@ -12,11 +12,11 @@
 use core::fmt;
 
 use arrayvec::ArrayVec;
-use kalmind_filter::{Decoder, LabelLaw, StepReport};
+use kalmind_filter::{Decoder, Implausible, LabelLaw, Screen, StepReport};
 use kalmind_signal::{FeatureExtractor, LayoutError, Preparation};
 use kalmind_types::{
-    Cause, Command, CursorDrive, IndexRange, Intent, LslTime, Mode, ModelId, OutputState, Position,
-    SampleRows, Seconds, StreamFeatures, StreamTime, TaskState, TickInput, TickOutput, Velocity,
+    Cause, ChannelMask, Command, CursorDrive, IndexRange, Intent, LslTime, Mode, ModelId, OutputState,
+    Position, SampleRows, Seconds, StreamFeatures, StreamTime, TaskState, TickInput, TickOutput, Velocity,
 };
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,18 @@ pub struct EngineSettings {
     pub cursor: CursorSettings,
     /// The law that moves the cursor while the task drives it.
     pub label_law: LabelLaw,
+    /// Whether features that no longer look like training are not decoded, and channels that the guard corrected or masked
+    /// count as masked. Sessions recorded before there was a choice ran without.
+    #[serde(default)]
+    pub plausibility: bool,
+    /// After so long in which the decoder took no measurement in, though there were features, the state is `stale`.
+    #[serde(default = "never")]
+    pub fallback_stale: Seconds,
+}
+
+/// What sessions recorded before [`EngineSettings::fallback_stale`] had.
+fn never() -> Seconds {
+    Seconds(f64::MAX)
 }
 
 /// Why an engine could not be made, or a model not be staged.
@@ -84,6 +96,8 @@ pub struct StagedModel {
     pub decoder: Box<dyn Decoder>,
     /// Training means and z-score.
     pub preparation: Preparation,
+    /// What looks at the features before they are decoded.
+    pub screen: Screen,
 }
 
 /// The pure step of the tick. Owned by one thread; allocates at construction only.
@@ -102,6 +116,14 @@ pub struct Engine {
     intent: Option<Intent>,
     /// Time of the newest complete bin; before the first one, start of the first bin.
     last_complete: Option<LslTime>,
+    /// Time of the newest bin that was screened.
+    last_screened: Option<LslTime>,
+    /// Start of the first of the bins, up to the newest, whose features the decoder could not use.
+    unused_since: Option<LslTime>,
+    /// Whether that is so for longer than `fallback_stale`.
+    unusable: bool,
+    /// Whether the model is new in this tick.
+    activated: bool,
 }
 
 /// What a bin's samples gave.
@@ -110,6 +132,37 @@ struct Extracted {
     nonfinite: u32,
     /// Rows of another width than the stream's: cannot come from a live stream, and must not be decoded.
     misshapen: bool,
+}
+
+/// The features of `mask` that are not among the `others`.
+fn without(mut mask: ChannelMask, others: &ChannelMask) -> ChannelMask {
+    for (word, other) in mask.0.iter_mut().zip(others.0) {
+        *word &= !other;
+    }
+    mask
+}
+
+/// What clients are told of an array unlike training.
+fn cause(implausible: Implausible) -> Cause {
+    match implausible {
+        Implausible::Constant => Cause::ChannelsConstant,
+        Implausible::Variance => Cause::VarianceUnlikeTraining,
+        Implausible::Pattern => Cause::PatternUnlikeTraining,
+    }
+}
+
+/// What a look at a bin's features showed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Examined {
+    /// Features without a valid value, or switched off.
+    missing: ChannelMask,
+    /// Number of those without a valid value, and of those switched off.
+    invalid: usize,
+    switched_off: usize,
+    guarded: u16,
+    suspects: ChannelMask,
+    /// Why nothing can be decoded from the features.
+    failing: Option<Cause>,
 }
 
 impl fmt::Debug for Engine {
@@ -142,6 +195,10 @@ impl Engine {
             task: TaskState::default(),
             intent: None,
             last_complete: None,
+            last_screened: None,
+            unused_since: None,
+            unusable: false,
+            activated: false,
             settings,
         })
     }
@@ -173,6 +230,14 @@ impl Engine {
     /// The model that decodes.
     pub fn model(&self) -> Option<ModelId> {
         self.active.as_ref().map(|model| model.id)
+    }
+
+    /// What the monitor of the input can tell with the model that decodes; nothing without one, and where it is off.
+    pub fn plausibility_checks(&self) -> &'static [&'static str] {
+        match &self.active {
+            Some(model) if self.settings.plausibility => model.screen.checks(),
+            _ => &[],
+        }
     }
 
     /// The output states after the newest tick.
@@ -224,20 +289,15 @@ impl Engine {
     /// One tick. Real-time: no allocation, lock or I/O; the cost is that of the decoder.
     pub fn step(&mut self, input: &TickInput, samples: &dyn SampleSource) -> TickOutput {
         let Extracted { newest, nonfinite: nonfinite_values, misshapen } = self.extract(input, samples);
-        let switched_off = (0..self.raw.len()).filter(|&feature| input.masked.is_masked(feature)).count();
-        let valid_or_off =
-            |(feature, value): &(usize, &f64)| value.is_finite() || input.masked.is_masked(*feature);
-        let invalid = self.raw.len().saturating_sub(self.raw.iter().enumerate().filter(valid_or_off).count());
-        // what the operator has switched off is not missing
-        let in_use = self.raw.len().saturating_sub(switched_off);
-        let complete =
-            !input.incomplete && !misshapen && invalid as f64 <= self.settings.max_masked * in_use as f64;
+        let arrived = !input.incomplete && !misshapen;
+        let Examined { invalid, switched_off, guarded, suspects, failing, .. } = self.examine(input, arrived);
+        let complete = arrived && failing.is_none();
 
         // where the cursor stood while the bin's samples came in, before anything in this tick moves it
         let displayed = self.cursor.position();
         let gap = Seconds((input.time - *self.last_complete.get_or_insert(input.start)).0.abs());
         let moved_before = self.states.state().moves();
-        self.note_freshness(complete, gap, input);
+        self.note_freshness(complete, gap, input, if arrived { failing } else { None });
         for command in &input.commands {
             self.obey(*command);
         }
@@ -246,10 +306,11 @@ impl Engine {
         }
 
         let restart = complete && gap.0 > self.settings.restart_after.0;
+        let report = self.decode(input, complete, restart, displayed);
+        self.note_use(input, complete, report.unused);
         if restart || (!moved_before && self.states.state().moves()) {
             self.cursor.ramp();
         }
-        let report = self.decode(input, complete, restart, displayed);
         if complete {
             self.last_complete = Some(input.time);
         }
@@ -273,8 +334,70 @@ impl Engine {
             nonfinite_values,
             row_one: report.row_one,
             fallback: report.fallback,
-            guarded_channels: report.guarded_channels,
+            guarded_channels: guarded.saturating_add(report.guarded_channels),
+            suspects,
         }
+    }
+
+    /// Whether the decoder would move the cursor. Where it would not, signals unlike training are shown and stop nothing:
+    /// a decoder that no longer fits must not be in the way of calibrating the next one.
+    fn is_decoding(&self) -> bool {
+        match self.states.mode() {
+            Mode::Idle => false,
+            Mode::Calibrating => self.task.drive == CursorDrive::Decoder,
+            Mode::Control => true,
+        }
+    }
+
+    /// Which channels of a bin can be decoded from, and why the bin cannot, if so.
+    fn examine(&mut self, input: &TickInput, arrived: bool) -> Examined {
+        let decoding = self.is_decoding();
+        let Self { settings, raw, active, last_screened, .. } = self;
+        let mut found = Examined::default();
+        let mut prepared = None;
+        found.missing = match active.as_deref_mut() {
+            Some(StagedModel { preparation, screen, .. }) => {
+                let filled = preparation.prepare(raw, &input.masked);
+                prepared = Some((filled.features, screen));
+                filled.missing
+            }
+            None => {
+                let mut missing = ChannelMask::default();
+                let without =
+                    |(feature, value): &(usize, &f64)| !value.is_finite() || input.masked.is_masked(*feature);
+                for (feature, _) in raw.iter().enumerate().filter(without) {
+                    missing.mask(feature);
+                }
+                missing
+            }
+        };
+        found.switched_off = (0..raw.len()).filter(|&feature| input.masked.is_masked(feature)).count();
+        let invalid = without(found.missing, &input.masked);
+        found.invalid = invalid.count() as usize;
+        // what the operator has switched off is not missing
+        let most = settings.max_masked * raw.len().saturating_sub(found.switched_off) as f64;
+        if found.invalid as f64 > most {
+            found.failing = Some(Cause::ChannelsMasked);
+            found.suspects = invalid;
+        }
+        let Some((features, screen)) = prepared.filter(|_| arrived && found.failing.is_none()) else {
+            return found;
+        };
+        if last_screened.is_some_and(|last| (input.time - last).0.abs() > settings.restart_after.0) {
+            screen.restart();
+        }
+        *last_screened = Some(input.time);
+        let screened = screen.screen(features, &found.missing, settings.plausibility);
+        found.guarded = screened.guarded;
+        found.suspects = without(screened.suspects, &input.masked);
+        if settings.plausibility && decoding {
+            let lost = without(screened.lost, &input.masked).union(&invalid);
+            found.failing = screened.implausible.map(cause);
+            if found.failing.is_none() && f64::from(lost.count()) > most {
+                found.failing = Some(Cause::ChannelsMasked);
+            }
+        }
+        found
     }
 
     /// What a tick gives when the step before it panicked: fault, nothing moves, no intent.
@@ -309,6 +432,7 @@ impl Engine {
             row_one: false,
             fallback: false,
             guarded_channels: 0,
+            suspects: ChannelMask::default(),
         }
     }
 
@@ -337,7 +461,9 @@ impl Engine {
         Extracted { newest, nonfinite: raw.nonfinite, misshapen }
     }
 
-    fn note_freshness(&mut self, complete: bool, gap: Seconds, input: &TickInput) {
+    /// `failing` is why features that arrived are not decoded. An array unlike training is not decoded for one more bin;
+    /// too many masked channels may be a matter of a few bins, as missing samples are.
+    fn note_freshness(&mut self, complete: bool, gap: Seconds, input: &TickInput, failing: Option<Cause>) {
         let silence = input.commands.iter().map(|command| match command {
             Command::InputNotFresh => Silence::Shown,
             Command::InputWasSilent => Silence::Long,
@@ -347,14 +473,42 @@ impl Engine {
         let resumed = input.commands.iter().any(|command| {
             matches!(command, Command::Request { resume: true, .. } | Command::AcceptInput { .. })
         });
-        match self.freshness.judge(TickFacts { time: input.time, complete, gap, silence, resumed }) {
+        let implausible = failing.is_some_and(|cause| cause != Cause::ChannelsMasked);
+        let facts = TickFacts { time: input.time, complete, gap, silence, implausible, resumed };
+        match self.freshness.judge(facts) {
             Verdict::Fresh => {}
-            Verdict::Silent => self.states.input_not_fresh(),
+            Verdict::Silent => match failing {
+                Some(cause) => self.states.input_unusable(cause),
+                None => self.states.input_not_fresh(),
+            },
             Verdict::Unsteady => self.states.input_unsteady(),
             Verdict::Back { brief } => {
                 self.states.input_not_fresh();
                 self.states.input_fresh(brief);
+                if self.unusable {
+                    // the signal is back, and the decoder has not used it yet
+                    self.states.input_unusable(Cause::DecoderFallsBack);
+                }
             }
+        }
+    }
+
+    /// Notes whether the decoder could use the features of a bin.
+    fn note_use(&mut self, input: &TickInput, complete: bool, unused: bool) {
+        if !complete {
+            return;
+        }
+        if unused && self.is_decoding() {
+            let since = *self.unused_since.get_or_insert(input.start);
+            if (input.time - since).0 >= self.settings.fallback_stale.0 {
+                self.unusable = true;
+                self.states.input_unusable(Cause::DecoderFallsBack);
+            }
+        } else if let Some(since) = self.unused_since.take()
+            && core::mem::take(&mut self.unusable)
+        {
+            let stale_for = (input.time - since).0 - self.settings.fallback_stale.0;
+            self.states.input_fresh(stale_for < self.settings.auto_resume.0);
         }
     }
 
@@ -368,6 +522,7 @@ impl Engine {
                     && let Some(model) = &mut self.active
                 {
                     model.decoder.restart();
+                    model.screen.restart();
                     self.intent = None;
                 }
             }
@@ -399,6 +554,7 @@ impl Engine {
     /// Decodes with `model` from now on: mean and covariance carry over where they fit, else its next bin is row one.
     fn activate(&mut self, mut model: Box<StagedModel>) {
         model.decoder.restart();
+        model.screen.restart();
         let carried = self
             .active
             .as_ref()
@@ -407,6 +563,7 @@ impl Engine {
         if !carried {
             self.intent = None;
         }
+        self.activated = true;
         let displaced = self.active.replace(model);
         let retired = core::mem::replace(&mut self.previous, displaced);
         if retired.is_some() {
@@ -422,6 +579,7 @@ impl Engine {
         displayed: Position,
     ) -> StepReport {
         let Some(model) = &mut self.active else {
+            self.activated = false;
             self.intent = None;
             return StepReport::default();
         };
@@ -432,8 +590,17 @@ impl Engine {
             model.decoder.observe_cursor(displayed);
         }
         let mut intent = Intent::zero(model.decoder.dimension());
-        let features =
-            if complete { Some(model.preparation.prepare(&self.raw, &input.masked).features) } else { None };
+        let newcomer = core::mem::take(&mut self.activated);
+        let features = match complete {
+            false => None,
+            // it has not seen this bin
+            true if newcomer => {
+                let prepared = model.preparation.prepare(&self.raw, &input.masked);
+                let watched = self.settings.plausibility;
+                Some(model.screen.screen(prepared.features, &prepared.missing, watched).features)
+            }
+            true => Some(model.screen.features()),
+        };
         let report = model.decoder.step(features, &mut intent);
         self.intent = report.valid.then_some(intent);
         if self.intent.is_some_and(|intent| !intent.is_finite()) {

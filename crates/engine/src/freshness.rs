@@ -31,6 +31,8 @@ pub(crate) struct TickFacts {
     pub(crate) gap: Seconds,
     /// What the local clock said of the input before this tick.
     pub(crate) silence: Silence,
+    /// Whether the signals came and were unlike those of training: that counts at once.
+    pub(crate) implausible: bool,
     /// Whether somebody who may has asked to go on with this tick: nothing is waited for then but a complete bin.
     pub(crate) resumed: bool,
 }
@@ -94,7 +96,7 @@ impl Freshness {
 
     /// Takes a tick. Real-time: no allocation, constant cost.
     pub(crate) fn judge(&mut self, tick: TickFacts) -> Verdict {
-        let silent = tick.gap.0 > self.stale_after.0 || tick.silence != Silence::None;
+        let silent = tick.gap.0 > self.stale_after.0 || tick.silence != Silence::None || tick.implausible;
         let mut away = match (self.away, silent) {
             (None, false) => return Verdict::Fresh,
             (None, true) => Away {
@@ -158,6 +160,7 @@ mod tests {
                 complete,
                 gap: Seconds(self.time - self.complete),
                 silence,
+                implausible: false,
                 resumed: self.resumed,
             };
             if complete {

@@ -8,7 +8,7 @@
 //! | stop | - | - | - | set | - |
 //! | request, with resume | cleared | - | cleared | cleared | as asked |
 //! | request, without resume (tasks) | - | - | - | - | as asked |
-//! | input not fresh for `stale_after` | - | set | - | - | - |
+//! | input not fresh for `stale_after`, or unlike training | - | set | - | - | - |
 //! | input comes again, not yet steady | - | set, unsteady | - | - | - |
 //! | input fresh again, stale for less than `auto_resume` | - | cleared | - | - | - |
 //! | input fresh again, stale for longer | - | cleared | set if it was not fresh | - | - |
@@ -41,8 +41,9 @@ pub struct OutputStates {
     mode: Mode,
     mode_reason: Option<Reason>,
     hold: Option<Reason>,
-    /// No complete bin for longer than `stale_after`, or not steadily since.
-    not_fresh: bool,
+    /// Why the input cannot be used: no complete bin for longer than `stale_after` or not steadily since, or signals unlike
+    /// training.
+    not_fresh: Option<Cause>,
     /// While not fresh: complete bins come again.
     unsteady: bool,
     /// The input was stale for so long that the operator must agree before it counts as fresh again.
@@ -59,7 +60,7 @@ impl OutputStates {
             mode,
             mode_reason: None,
             hold: None,
-            not_fresh: false,
+            not_fresh: None,
             unsteady: false,
             awaits_resume: false,
             fault: None,
@@ -72,15 +73,15 @@ impl OutputStates {
     pub fn shown(&self) -> (OutputState, Option<Reason>) {
         if self.fault.is_some() {
             (OutputState::Fault, self.fault)
-        } else if self.not_fresh || self.awaits_resume {
+        } else if self.not_fresh.is_some() || self.awaits_resume {
             // a stop under a stale state has to be seen as well
             let (cause, by) = match (self.hold, self.not_fresh) {
                 (Some(Reason { cause: Cause::ShuttingDown, by }), _) => (Cause::ShuttingDown, by),
-                (Some(stop), true) => (Cause::StoppedAndNotFresh, stop.by),
-                (Some(stop), false) => (Cause::StoppedAndAwaitsResume, stop.by),
-                (None, true) if self.unsteady => (Cause::InputUnsteady, Actor::Daemon),
-                (None, true) => (Cause::InputNotFresh, Actor::Daemon),
-                (None, false) => (Cause::AwaitsResume, Actor::Daemon),
+                (Some(stop), Some(_)) => (Cause::StoppedAndNotFresh, stop.by),
+                (Some(stop), None) => (Cause::StoppedAndAwaitsResume, stop.by),
+                (None, Some(Cause::InputNotFresh)) if self.unsteady => (Cause::InputUnsteady, Actor::Daemon),
+                (None, Some(cause)) => (cause, Actor::Daemon),
+                (None, None) => (Cause::AwaitsResume, Actor::Daemon),
             };
             (OutputState::Stale, Some(Reason { cause, by }))
         } else if self.hold.is_some() {
@@ -137,19 +138,27 @@ impl OutputStates {
 
     /// There was no complete bin for longer than `stale_after`.
     pub fn input_not_fresh(&mut self) {
-        self.not_fresh = true;
+        self.not_fresh.get_or_insert(Cause::InputNotFresh);
         self.unsteady = false;
     }
 
     /// Whether the input counts as fresh.
     #[must_use]
     pub fn input_is_fresh(&self) -> bool {
-        !self.not_fresh
+        self.not_fresh.is_none()
+    }
+
+    /// The input arrives and cannot be used, for this cause. The first such cause is shown until the input can be used
+    /// again: what follows in the bins after it follows from it.
+    pub fn input_unusable(&mut self, cause: Cause) {
+        if !self.not_fresh.is_some_and(Cause::is_implausible_input) {
+            self.not_fresh = Some(cause);
+        }
     }
 
     /// Complete bins come again, not yet for long enough to count as fresh.
     pub fn input_unsteady(&mut self) {
-        self.not_fresh = true;
+        self.not_fresh.get_or_insert(Cause::InputNotFresh);
         self.unsteady = true;
     }
 
@@ -160,8 +169,8 @@ impl OutputStates {
 
     /// A complete bin came; `brief` says that the input was stale for less than `auto_resume`.
     pub fn input_fresh(&mut self, brief: bool) {
-        self.awaits_resume |= self.not_fresh && !brief;
-        self.not_fresh = false;
+        self.awaits_resume |= self.not_fresh.is_some() && !brief;
+        self.not_fresh = None;
         self.unsteady = false;
     }
 
@@ -187,6 +196,7 @@ mod tests {
         NoModel,
         NotFresh,
         Unsteady,
+        Unusable,
         Fresh(bool),
         Accept,
         Fault,
@@ -199,6 +209,7 @@ mod tests {
             Step::NoModel,
             Step::NotFresh,
             Step::Unsteady,
+            Step::Unusable,
             Step::Fresh(true),
             Step::Fresh(false),
             Step::Accept,
@@ -224,7 +235,7 @@ mod tests {
                             mode,
                             mode_reason: None,
                             hold,
-                            not_fresh,
+                            not_fresh: not_fresh.then_some(Cause::InputNotFresh),
                             unsteady: false,
                             awaits_resume,
                             fault,
@@ -245,6 +256,7 @@ mod tests {
             Step::NotFresh => states.input_not_fresh(),
             Step::Unsteady => states.input_unsteady(),
             Step::Accept => states.accept_input(),
+            Step::Unusable => states.input_unusable(Cause::ChannelsConstant),
             Step::Fresh(brief) => states.input_fresh(brief),
             Step::Fault => states.fault(Cause::NotFinite),
         }
@@ -262,7 +274,7 @@ mod tests {
             Step::Request(asked, false) => (fault, not_fresh, awaits, hold, asked),
             Step::NoModel if mode == Mode::Control => (fault, not_fresh, awaits, hold, Mode::Idle),
             Step::NoModel => before,
-            Step::NotFresh | Step::Unsteady => (fault, true, awaits, hold, mode),
+            Step::NotFresh | Step::Unsteady | Step::Unusable => (fault, true, awaits, hold, mode),
             Step::Accept => (fault, not_fresh, false, hold, mode),
             Step::Fresh(true) => (fault, false, awaits, hold, mode),
             Step::Fresh(false) => (fault, false, awaits || not_fresh, hold, mode),
@@ -272,7 +284,7 @@ mod tests {
 
     fn facts(states: OutputStates) -> Facts {
         let OutputStates { mode, hold, not_fresh, awaits_resume, fault, .. } = states;
-        (fault.is_some(), not_fresh, awaits_resume, hold.is_some(), mode)
+        (fault.is_some(), not_fresh.is_some(), awaits_resume, hold.is_some(), mode)
     }
 
     #[test]
@@ -409,6 +421,22 @@ mod tests {
         states.request(Mode::Control, true, Actor::Operator);
         assert_eq!(states.state(), OutputState::Idle);
         states.input_arrival(InputArrival::Fit);
+        assert_eq!(states.state(), OutputState::Control);
+    }
+
+    #[test]
+    fn the_first_cause_is_shown_until_the_input_can_be_used_again() {
+        let mut states = OutputStates::new(Mode::Control);
+        states.input_unusable(Cause::ChannelsConstant);
+        states.input_not_fresh();
+        let shown = Some(Reason { cause: Cause::ChannelsConstant, by: Actor::Daemon });
+        assert_eq!(states.shown(), (OutputState::Stale, shown));
+        states.input_fresh(false);
+        assert_eq!(states.shown().1.map(|reason| reason.cause), Some(Cause::AwaitsResume));
+        states.input_not_fresh();
+        assert_eq!(states.shown().1.map(|reason| reason.cause), Some(Cause::InputNotFresh));
+        states.request(Mode::Control, true, Actor::Operator);
+        states.input_fresh(true);
         assert_eq!(states.state(), OutputState::Control);
     }
 

@@ -4,7 +4,7 @@
 
 use arrayvec::ArrayVec;
 use kalmind_engine::{CursorSettings, Engine, EngineError, EngineSettings, SampleSource, StagedModel};
-use kalmind_filter::{Decoder, FilterState, LabelLaw, StepReport};
+use kalmind_filter::{Decoder, FilterState, LabelLaw, Screen, StepReport};
 use kalmind_signal::Preparation;
 use kalmind_types::{
     Actor, BinClose, Binning, Cause, ChannelMask, Command, CursorDrive, IndexRange, Intent, LslTime, Mode,
@@ -150,6 +150,8 @@ impl Bench {
             start,
             cursor: CursorSettings { ramp: Seconds(0.1), ..CursorSettings::default() },
             label_law: LabelLaw::default(),
+            plausibility: true,
+            fallback_stale: Seconds(0.3),
         })
         .expect("settings are valid");
         Self { engine, rows: Rows::default(), time: 100.0, seq: 0 }
@@ -163,7 +165,9 @@ impl Bench {
 
     fn stage(&mut self, gain: f64, id: u8) {
         let preparation = Preparation::new(vec![0.25; CHANNELS], None).expect("means are finite");
-        let model = StagedModel { id: ModelId([id; 32]), decoder: Box::new(Plain::new(gain)), preparation };
+        let screen = Screen::open(vec![0.25; CHANNELS]);
+        let decoder = Box::new(Plain::new(gain));
+        let model = StagedModel { id: ModelId([id; 32]), decoder, preparation, screen };
         assert!(self.engine.stage(Box::new(model)).is_ok());
     }
 
@@ -433,7 +437,12 @@ impl Decoder for Wide {
 fn a_model_of_another_width_is_given_back() {
     let mut bench = Bench::new(Mode::Idle);
     let preparation = Preparation::new(vec![0.0; CHANNELS], None).expect("means are finite");
-    let model = StagedModel { id: ModelId([1; 32]), decoder: Box::new(Wide(Plain::new(1.0))), preparation };
+    let model = StagedModel {
+        id: ModelId([1; 32]),
+        decoder: Box::new(Wide(Plain::new(1.0))),
+        preparation,
+        screen: Screen::open(vec![0.0; CHANNELS]),
+    };
     let (error, _model) = bench.engine.stage(Box::new(model)).expect_err("it does not fit");
     assert_eq!(error, EngineError::FeatureCount { model: CHANNELS + 1, streams: CHANNELS });
 }
@@ -504,7 +513,12 @@ fn the_same_inputs_give_the_same_bits_twice() {
 fn a_decoder_that_asks_is_told_where_the_cursor_was_displayed_during_the_bin() {
     let mut bench = Bench::new(Mode::Control);
     let preparation = Preparation::new(vec![0.0; CHANNELS], None).expect("means are finite");
-    let model = StagedModel { id: ModelId([1; 32]), decoder: Box::new(Watcher::default()), preparation };
+    let model = StagedModel {
+        id: ModelId([1; 32]),
+        decoder: Box::new(Watcher::default()),
+        preparation,
+        screen: Screen::open(vec![0.0; CHANNELS]),
+    };
     assert!(bench.engine.stage(Box::new(model)).is_ok());
     let mut displayed = Position([0.5, 0.5]);
     for tick in 0..60 {

@@ -259,6 +259,7 @@ impl<const D: usize, B: Belief<D>> StateFilter for Filter<D, B> {
         let mut report = StepReport {
             valid: true,
             fallback: measurement.is_some() && observed.as_ref().is_none_or(|observed| observed.fallback),
+            unused: measurement.is_some() && observed.is_none(),
             ..StepReport::default()
         };
         match (observed, self.started) {
@@ -269,7 +270,8 @@ impl<const D: usize, B: Belief<D>> StateFilter for Filter<D, B> {
             (None, true) => self.belief.predict(),
             (Some(observed), true) => {
                 self.belief.predict();
-                report.fallback |= !self.update(&observed, measurement);
+                report.unused = !self.update(&observed, measurement);
+                report.fallback |= report.unused;
             }
             (Some(observed), false) => {
                 report.row_one = true;
@@ -279,7 +281,8 @@ impl<const D: usize, B: Belief<D>> StateFilter for Filter<D, B> {
                     report.fallback = false;
                 } else {
                     self.belief.start_stationary();
-                    report.fallback |= !self.update(&observed, measurement);
+                    report.unused = !self.update(&observed, measurement);
+                    report.fallback |= report.unused;
                 }
             }
         }

@@ -46,9 +46,10 @@ impl Decoder for Checked {
         let usable = features.filter(|values| values.len() == self.decoder.features() && usable(values));
         let mut report = self.decoder.step(usable, &mut self.intent);
         report.fallback |= features.is_some() && usable.is_none();
+        report.unused |= features.is_some() && usable.is_none();
         if report.valid && !self.intent.is_finite() {
             self.decoder.restart();
-            return StepReport { fallback: true, ..StepReport::default() };
+            return StepReport { fallback: true, unused: true, ..StepReport::default() };
         }
         if report.valid {
             *intent = self.intent;

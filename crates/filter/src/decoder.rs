@@ -64,6 +64,9 @@ pub struct StepReport {
     pub row_one: bool,
     /// Whether the filter fell back to another form in this step (see [`Form`](crate::Form)).
     pub fallback: bool,
+    /// Whether there were features and no measurement was taken in: the step was a time update, or the decoder started
+    /// anew. Always a `fallback`; another form of the update is not `unused`.
+    pub unused: bool,
     /// How many training points spoke for the measurement, (sum w)^2 / sum w^2, where the decoder knows it. Near one
     /// means far from all training data.
     pub effective_samples: Option<f64>,

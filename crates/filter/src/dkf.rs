@@ -89,7 +89,7 @@ impl Decoder for DkfDecoder {
             if report.valid {
                 self.published.scale_again(intent);
             }
-            return StepReport { fallback: features.is_some(), ..report };
+            return StepReport { fallback: features.is_some(), unused: features.is_some(), ..report };
         }
         let conditional = self.conditional.condition(&self.window.values()[..self.inputs]);
         let d = self.dimension;

@@ -42,6 +42,8 @@ const NOISY: f64 = 2.5;
 const SILENT: f64 = 0.2;
 /// Bins over which an offset, once found, is averaged.
 const OFFSET_SPAN: f64 = 1000.0;
+/// Bins after which an offset is known well enough for the rest of the channel to say something.
+const HIDDEN: f64 = 4.0;
 /// Bins after which an offset may be found to need no correction.
 const TRIAL: f64 = 64.0;
 
@@ -195,7 +197,7 @@ impl Guard {
         }
     }
 
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         for channel in &mut self.channels {
             channel.restart();
         }
@@ -204,9 +206,23 @@ impl Guard {
         self.guarded = 0;
     }
 
+    pub(crate) fn conditions(&self) -> &[ChannelCondition] {
+        &self.conditions
+    }
+
+    /// Whether nothing of the channel's newest value reaches the decoder: it is masked, or its offset is not known yet.
+    pub(crate) fn hides(&self, channel: usize) -> bool {
+        match self.conditions[channel] {
+            ChannelCondition::Healthy => false,
+            ChannelCondition::Noisy | ChannelCondition::Silent => true,
+            ChannelCondition::Shifted => self.channels[channel].known_from < HIDDEN,
+        }
+    }
+
     /// The features as the decoder should see them; `None` where the decoder refuses them anyway, since their number is
     /// wrong or one is not finite or too large. Real-time.
-    fn clean(&mut self, features: &[f64]) -> Option<&[f64]> {
+    pub(crate) fn clean(&mut self, features: &[f64]) -> Option<&[f64]> {
+        self.guarded = 0;
         if features.len() != self.channels.len() || !usable(features) {
             return None;
         }

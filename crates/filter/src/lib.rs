@@ -33,11 +33,13 @@ mod nonlinear;
 mod options;
 mod panel;
 mod parameters;
+mod plausibility;
 mod published_covariance;
 mod refit;
 mod regression;
 mod riccati;
 pub mod scores;
+mod screen;
 pub mod sensitivity;
 mod sigma_points;
 mod small_matrix;
@@ -68,5 +70,7 @@ pub use parameters::{
     RefitKalmanParameters, Regressor, Start, StateModel, StationarySource, TanhNetwork,
     WienerCascadeParameters, WienerParameters,
 };
+pub use plausibility::{Implausible, PlausibilityStatistics};
+pub use screen::{CHECKS, Screen, Screened};
 pub use spec::{DecoderName, DecoderSpec, SpecError};
 pub use training::{TaskSample, TrainingData};

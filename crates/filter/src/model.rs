@@ -5,7 +5,10 @@ use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
 use crate::validate::{shape, validate_parameters};
-use crate::{Decoder, DecoderName, DecoderSpec, Guarded, KernelPath, LabelLaw, Parameters, build};
+use crate::{
+    Decoder, DecoderName, DecoderSpec, Guarded, KernelPath, LabelLaw, Parameters, PlausibilityStatistics,
+    Screen, build,
+};
 
 /// A model: the facts that must match the running daemon, and the decoder's tensors. Pure data.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +70,8 @@ pub struct GuardStatistics {
     pub lowest_change: Vec<f64>,
     /// The greatest.
     pub highest_change: Vec<f64>,
+    /// What training shows of the array as a whole; `None` where it is not known.
+    pub plausibility: Option<PlausibilityStatistics>,
 }
 
 /// Statistics of the raw features: feature j becomes `(x_j - mean_j) / standard_deviation_j`; a standard deviation of
@@ -195,6 +200,24 @@ impl Model {
             Some(statistics) if guard => Box::new(Guarded::new(decoder, statistics)),
             _ => decoder,
         })
+    }
+
+    /// What stands in front of the bare decoder (of [`Model::decoder_with`] without a guard) in a run: a guard where `guard`
+    /// says so, and the monitor of plausible input, as far as the model has statistics for them.
+    #[must_use]
+    pub fn screen(&self, guard: bool) -> Screen {
+        match &self.guard {
+            Some(statistics) if statistics.plausibility.is_some() => {
+                Screen::new(statistics, guard, self.background())
+            }
+            older => {
+                let assumed = Screen::assumed(&self.training_mean, self.zscore.as_ref(), self.background());
+                match older {
+                    Some(statistics) if guard => assumed.guarded(statistics),
+                    _ => assumed,
+                }
+            }
+        }
     }
 
     /// What lagged bins hold before the first one: the training mean as the decoder sees it, n values (zeros where the
@@ -332,6 +355,10 @@ impl GuardStatistics {
             || !ordered(self.lowest_residual.as_slice(), self.highest_residual.as_slice())
         {
             return out_of_range("a least value of the guard", "at most the greatest");
+        }
+        let problem = self.plausibility.as_ref().and_then(|plausibility| plausibility.problem(n));
+        if let Some((tensor, found, expected)) = problem {
+            return Err(ModelError::Shape { tensor, found, expected });
         }
         Ok(())
     }

@@ -109,7 +109,7 @@ impl<const D: usize, const POINTS: usize> Decoder for NonlinearKalmanDecoder<D, 
             features.len() == self.observation.features && features.iter().all(|value| value.is_finite())
         });
         if features.is_none() && !self.started {
-            return StepReport { fallback: given, ..StepReport::default() };
+            return StepReport { fallback: given, unused: given, ..StepReport::default() };
         }
         let row_one = !self.started;
         self.started = true;
@@ -132,7 +132,8 @@ impl<const D: usize, const POINTS: usize> Decoder for NonlinearKalmanDecoder<D, 
             (self.mean, self.covariance) = (mean, covariance);
         }
         publish(&self.mean, &self.covariance, intent);
-        StepReport { valid: true, row_one, fallback: given && updated.is_none(), ..StepReport::default() }
+        let unused = given && updated.is_none();
+        StepReport { valid: true, row_one, fallback: unused, unused, ..StepReport::default() }
     }
 
     fn state(&self) -> Option<FilterState<'_>> {

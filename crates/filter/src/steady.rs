@@ -250,7 +250,7 @@ impl<const D: usize> Decoder for SteadyDecoder<D> {
         let row_one = measured && !self.started;
         let fallback = features.is_some() && !measured;
         if !measured && !self.started {
-            return StepReport { fallback, ..StepReport::default() };
+            return StepReport { fallback, unused: fallback, ..StepReport::default() };
         }
         if row_one {
             self.started = true;
@@ -273,7 +273,7 @@ impl<const D: usize> Decoder for SteadyDecoder<D> {
             self.converged = false;
         }
         publish(&self.mean, &self.covariance, intent);
-        StepReport { valid: true, row_one, fallback, ..StepReport::default() }
+        StepReport { valid: true, row_one, fallback, unused: fallback, ..StepReport::default() }
     }
 
     fn state(&self) -> Option<FilterState<'_>> {

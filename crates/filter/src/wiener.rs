@@ -104,7 +104,7 @@ impl Decoder for WienerDecoder {
         let measured = self.window.push(features);
         let fallback = features.is_some() && !measured;
         if !measured && !self.started {
-            return StepReport { fallback, ..StepReport::default() };
+            return StepReport { fallback, unused: fallback, ..StepReport::default() };
         }
         let row_one = !self.started;
         self.started = true;
@@ -122,7 +122,7 @@ impl Decoder for WienerDecoder {
         }
         let covariance = if measured { &self.residual_covariance } else { &self.state_covariance };
         intent.covariance_mut().copy_from_slice(covariance);
-        StepReport { valid: true, row_one, fallback, ..StepReport::default() }
+        StepReport { valid: true, row_one, fallback, unused: fallback, ..StepReport::default() }
     }
 
     fn state(&self) -> Option<FilterState<'_>> {

@@ -64,6 +64,15 @@ function facts(id, pairs) {
   );
 }
 
+// Channels that do not look as they did in training; said loudly where nobody looks.
+function signalFacts(signals) {
+  if (!signals) return [];
+  if (!signals.plausibility) return [["suspect channels", "not watched: plausibility is off"]];
+  const { suspects } = signals;
+  const named = suspects.slice(0, 6).join(", ") + (suspects.length > 6 ? ", …" : "");
+  return [["suspect channels", suspects.length ? `${suspects.length}: ${named}` : 0]];
+}
+
 export class View {
   #missed = 0;
   #missedEvents = 0;
@@ -150,6 +159,7 @@ export class View {
       ["events missed", this.#missedEvents],
       ...(status.input?.delay_ms > SLOW_MS ? [["input", `${decimal(status.input.delay_ms, 0)} ms late: too slow for cursor control`]] : []),
       ["hypervisor", status.steal_ms === null ? "–" : `${status.steal_ms} ms`],
+      ...signalFacts(status.signals),
     ]);
     this.streams(status.streams);
   }

@@ -266,6 +266,7 @@ mod tests {
                 fallback: false,
                 free_velocity: Velocity::default(),
                 guarded_channels: 0,
+                suspects: kalmind_types::ChannelMask::default(),
             },
             times: StageTimes {
                 received: LslTime(received),

@@ -309,6 +309,7 @@ mod tests {
                         fallback: false,
                         free_velocity: Velocity::default(),
                         guarded_channels: 0,
+                        suspects: kalmind_types::ChannelMask::default(),
                     },
                     times: StageTimes { received: stages.0, closed: stages.1, decoded: stages.2 },
                     age: Seconds(stages.3),

@@ -529,6 +529,7 @@ mod tests {
             row_one: false,
             fallback: false,
             guarded_channels: 0,
+            suspects: kalmind_types::ChannelMask::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a guard compares channels with, from the header's `guard` and tensors whose names start with `guard.`, and back.
 
-use kalmind_filter::GuardStatistics;
+use kalmind_filter::{GuardStatistics, PlausibilityStatistics};
 use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,52 @@ pub(crate) fn write(guard: &GuardStatistics, tensors: &mut TensorWriter) -> Guar
     ] {
         tensors.matrix(name, matrix);
     }
+    if let Some(plausibility) = &guard.plausibility {
+        write_plausibility(plausibility, tensors);
+    }
     GuardHeader { spans: guard.spans.clone() }
+}
+
+fn write_plausibility(statistics: &PlausibilityStatistics, tensors: &mut TensorWriter) {
+    for (name, vector) in [
+        (MODE, &statistics.mode),
+        ("guard.tolerance", &statistics.tolerance),
+        ("guard.stay_at_mode", &statistics.stay_at_mode),
+        ("guard.stay_elsewhere", &statistics.stay_elsewhere),
+        ("guard.stay_away", &statistics.stay_away),
+        ("guard.longest_stay", &statistics.longest),
+        ("guard.array_typical", &statistics.typical),
+        ("guard.array_lowest", &statistics.lowest),
+        ("guard.array_highest", &statistics.highest),
+    ] {
+        tensors.vector(name, vector);
+    }
+    tensors.vector("guard.array_still", &[statistics.greatest_stillness, statistics.greatest_still]);
+}
+
+/// The tensor by which a file says that the statistics of the array are there.
+const MODE: &str = "guard.mode";
+
+fn read_plausibility(
+    tensors: &mut TensorReader<'_>,
+    n: usize,
+) -> Result<PlausibilityStatistics, ModelFileError> {
+    let measures = PlausibilityStatistics::MEASURES;
+    let ranges = measures * PlausibilityStatistics::SPANS;
+    let still = tensors.vector("guard.array_still", 2)?;
+    Ok(PlausibilityStatistics {
+        mode: tensors.vector(MODE, n)?,
+        tolerance: tensors.vector("guard.tolerance", n)?,
+        stay_at_mode: tensors.vector("guard.stay_at_mode", n)?,
+        stay_elsewhere: tensors.vector("guard.stay_elsewhere", n)?,
+        stay_away: tensors.vector("guard.stay_away", n)?,
+        longest: tensors.vector("guard.longest_stay", n)?,
+        greatest_stillness: still[0],
+        greatest_still: still[1],
+        typical: tensors.vector("guard.array_typical", measures)?,
+        lowest: tensors.vector("guard.array_lowest", ranges)?,
+        highest: tensors.vector("guard.array_highest", ranges)?,
+    })
 }
 
 /// Reads the statistics of n channels.
@@ -65,6 +110,7 @@ pub(crate) fn read(
         highest_residual,
         lowest_change: tensors.vector("guard.lowest_change", n)?,
         highest_change: tensors.vector("guard.highest_change", n)?,
+        plausibility: if tensors.has(MODE) { Some(read_plausibility(tensors, n)?) } else { None },
         spans,
     })
 }

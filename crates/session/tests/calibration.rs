@@ -31,6 +31,7 @@ fn tick(seq: u64) -> TickOutput {
         fallback: false,
         free_velocity: Velocity::default(),
         guarded_channels: 0,
+        suspects: kalmind_types::ChannelMask::default(),
     }
 }
 

@@ -141,6 +141,7 @@ fn tick_output(seq: u64, time: LslTime, state: OutputState, position: Position) 
         fallback: false,
         free_velocity: Velocity::default(),
         guarded_channels: 0,
+        suspects: ChannelMask::default(),
     }
 }
 

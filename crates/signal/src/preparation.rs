@@ -37,11 +37,14 @@ pub enum PreparationError {
 /// A feature vector, ready for a decoder.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prepared<'a> {
-    /// One finite value a feature (save where z-scoring overflows).
+    /// One finite value a feature (save where z-scoring a training mean overflows).
     pub features: &'a [f64],
-    /// Features that took their training mean: masked by the operator, or without a valid value.
-    pub masked: u32,
+    /// Features that took their training mean: masked by the operator, or without a value that can be decoded.
+    pub missing: ChannelMask,
 }
+
+/// Larger values are none: no amplifier and no count gives them, and sums of their squares overflow.
+const LARGEST: f64 = 1e60;
 
 /// Fills the holes of a raw feature vector with training means and z-scores it where the model asks for it.
 ///
@@ -99,27 +102,39 @@ impl Preparation {
         self.training_mean.len()
     }
 
-    /// The feature vector of a bin, from its raw one: features that are masked or not finite (or that `raw` is too short
-    /// to hold) take the training mean and are counted, then all are z-scored.
+    /// The feature vector of a bin, from its raw one: features that are masked, not finite or larger than 1e60, raw or
+    /// z-scored (or that `raw` is too short to hold), take the training mean; all are z-scored.
     pub fn prepare(&mut self, raw: &[f64], masked: &ChannelMask) -> Prepared<'_> {
-        let mut count: u32 = 0;
+        let mut missing = ChannelMask::default();
         let raw = raw.iter().copied().chain(core::iter::repeat(f64::NAN));
+        let usable = |value: f64| value.abs() <= LARGEST;
         let features = self.prepared.iter_mut().zip(&self.training_mean).zip(raw).enumerate();
-        for (index, ((prepared, training_mean), value)) in features {
-            *prepared = if value.is_finite() && !masked.is_masked(index) {
-                value
-            } else {
-                count = count.saturating_add(1);
-                *training_mean
-            };
-        }
-        if let Some(zscore) = &self.zscore {
-            for ((prepared, mean), divisor) in self.prepared.iter_mut().zip(&zscore.mean).zip(&zscore.divisor)
-            {
-                *prepared = (*prepared - mean) / divisor;
+        match &self.zscore {
+            None => {
+                for (index, ((prepared, training_mean), value)) in features {
+                    *prepared = if usable(value) && !masked.is_masked(index) {
+                        value
+                    } else {
+                        missing.mask(index);
+                        *training_mean
+                    };
+                }
+            }
+            Some(zscore) => {
+                let statistics = zscore.mean.iter().zip(&zscore.divisor);
+                for ((index, ((prepared, training_mean), value)), (mean, divisor)) in features.zip(statistics)
+                {
+                    let scored = (value - mean) / divisor;
+                    *prepared = if usable(value) && usable(scored) && !masked.is_masked(index) {
+                        scored
+                    } else {
+                        missing.mask(index);
+                        (training_mean - mean) / divisor
+                    };
+                }
             }
         }
-        Prepared { features: &self.prepared, masked: count }
+        Prepared { features: &self.prepared, missing }
     }
 }
 

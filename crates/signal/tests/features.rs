@@ -98,14 +98,14 @@ fn masked_and_missing_features_take_the_training_mean_before_the_z_score() {
     let mut masked = ChannelMask::default();
     assert!(masked.mask(0));
     let prepared = preparation.prepare(&[99.0, 10.0, f64::NAN], &masked);
-    assert_eq!((prepared.features, prepared.masked), ([1.0, 2.0, 0.5, 2.0].as_slice(), 3));
+    assert_eq!((prepared.features, prepared.missing.count()), ([1.0, 2.0, 0.5, 2.0].as_slice(), 3));
 }
 
 #[test]
 fn without_a_z_score_features_pass_as_they_stand() {
     let mut preparation = Preparation::new(vec![0.5, 0.25], None).unwrap();
     let prepared = preparation.prepare(&[7.0, f64::INFINITY], &ChannelMask::default());
-    assert_eq!((prepared.features, prepared.masked), ([7.0, 0.25].as_slice(), 1));
+    assert_eq!((prepared.features, prepared.missing.count()), ([7.0, 0.25].as_slice(), 1));
 }
 
 #[test]
@@ -178,6 +178,6 @@ proptest! {
         let valid = raw.iter().take(4).filter(|value| value.is_finite()).count();
         let prepared = preparation.prepare(&raw, &ChannelMask::default());
         prop_assert!(prepared.features.iter().all(|value| value.is_finite()));
-        prop_assert_eq!(prepared.masked as usize, 4 - valid);
+        prop_assert_eq!(prepared.missing.count() as usize, 4 - valid);
     }
 }

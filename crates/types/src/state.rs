@@ -134,6 +134,31 @@ pub enum Cause {
     MeasuringArrival = 12,
     /// `control` was asked for, and the input arrives too late for a cursor.
     InputTooSlow = 13,
+    /// More channels than `max_masked` have no valid value, stand still, or are corrected or masked by the guard.
+    ChannelsMasked = 14,
+    /// The array's channels stand still as they never did in training.
+    ChannelsConstant = 15,
+    /// The channels' variance, from their mean or from bin to bin, is far from that of training.
+    VarianceUnlikeTraining = 16,
+    /// What channels say of each other is not what it was in training.
+    PatternUnlikeTraining = 17,
+    /// For `fallback_stale_ms` the decoder has taken no measurement in.
+    DecoderFallsBack = 18,
+}
+
+impl Cause {
+    /// Whether the signals arrive and are not what the decoder was trained on.
+    #[must_use]
+    pub fn is_implausible_input(self) -> bool {
+        matches!(
+            self,
+            Self::ChannelsMasked
+                | Self::ChannelsConstant
+                | Self::VarianceUnlikeTraining
+                | Self::PatternUnlikeTraining
+                | Self::DecoderFallsBack
+        )
+    }
 }
 
 /// Why the state is what it is, and who caused it.
@@ -163,6 +188,11 @@ impl Reason {
             | Cause::NoModel
             | Cause::MeasuringArrival
             | Cause::InputTooSlow
+            | Cause::ChannelsMasked
+            | Cause::ChannelsConstant
+            | Cause::VarianceUnlikeTraining
+            | Cause::PatternUnlikeTraining
+            | Cause::DecoderFallsBack
             | Cause::ShuttingDown => false,
         }
     }
@@ -195,6 +225,24 @@ impl fmt::Display for Reason {
             Cause::NoModel => formatter.write_str("no model to control with: calibrate, or set [decoder] model"),
             Cause::MeasuringArrival => formatter.write_str("measuring how the stream arrives"),
             Cause::InputTooSlow => formatter.write_str("input too slow for cursor control: confirm to go on"),
+            Cause::ChannelsMasked => formatter.write_str(
+                "too many channels are dead, shifted, noisy or without valid samples: check the array and its cables",
+            ),
+            Cause::ChannelsConstant => formatter.write_str(
+                "the signals no longer look like those the decoder was trained on: channels are constant; check the array \
+                 and its cables",
+            ),
+            Cause::VarianceUnlikeTraining => formatter.write_str(
+                "the signals no longer look like those the decoder was trained on: their variance is another; check the \
+                 array, or calibrate again",
+            ),
+            Cause::PatternUnlikeTraining => formatter.write_str(
+                "the signals no longer look like those the decoder was trained on: channels no longer belong together; \
+                 check their order, or calibrate again",
+            ),
+            Cause::DecoderFallsBack => {
+                formatter.write_str("the decoder cannot use the signals: check them, or calibrate again")
+            }
             Cause::ShuttingDown => formatter.write_str("Kalmind is ending"),
             Cause::TickSilent => formatter
                 .write_str("decoding stood still for more than a second: press Resume when it runs again"),

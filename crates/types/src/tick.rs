@@ -65,7 +65,8 @@ impl StreamTick {
     }
 }
 
-/// Features that the operator has switched off: bit `i` masks feature `i`. Holds 1024 of them.
+/// A set of features, of those that the operator has switched off or of suspect ones: bit `i` stands for feature `i`.
+/// Holds 1024 of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ChannelMask(pub [u64; 16]);
@@ -83,6 +84,27 @@ impl ChannelMask {
             }
             None => false,
         }
+    }
+
+    /// The features of either.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let mut both = *self;
+        for (word, other) in both.0.iter_mut().zip(other.0) {
+            *word |= other;
+        }
+        both
+    }
+
+    /// Number of features masked.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// The masked features, rising.
+    pub fn features(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..Self::CAPACITY).filter(|feature| self.is_masked(*feature))
     }
 
     /// Whether `feature` is masked.
@@ -271,4 +293,7 @@ pub struct TickOutput {
     pub fallback: bool,
     /// Channels that a guard in front of the decoder corrected or masked.
     pub guarded_channels: u16,
+    /// Channels that do not look as they did in training, corrected, masked or neither; those that stand behind `reason`
+    /// among them.
+    pub suspects: ChannelMask,
 }

@@ -22,6 +22,13 @@ table! {
         /// Whether a guard in front of the decoder corrects channels that shift, die or turn to noise. A model fitted with
         /// the option `guard` keeps to that; models without statistics of their channels run without.
         guard: bool = true;
+        /// Whether signals that no longer look like those the decoder was trained on (channels that stand still, another
+        /// variance, channels that no longer belong together) end in `stale` instead of moving the cursor, and channels
+        /// that the guard corrected or masked count towards `max_masked`.
+        plausibility: bool = true;
+        /// Time in which the decoder cannot use the features of any bin after which the cursor stands still as `stale`, in
+        /// milliseconds.
+        fallback_stale_ms: f64 = 300.0, in Rule::Between(1.0, 60_000.0);
     }
 }
 

@@ -126,6 +126,8 @@ pub fn decode_rows(
         start: Mode::Idle,
         cursor,
         label_law: LabelLaw::default(),
+        plausibility: Configuration::default().decoder.plausibility,
+        fallback_stale: Seconds(f64::INFINITY),
     })?;
     let staged = if model.from_file {
         model.stage_live(Configuration::default().decoder.guard)?

@@ -292,5 +292,6 @@ fn published(input: &TickInput, row: &[f64], labels: &[String]) -> Option<TickOu
         fallback: false,
         free_velocity: Velocity([value("vx")?, value("vy")?]),
         guarded_channels: 0,
+        suspects: ChannelMask::default(),
     })
 }

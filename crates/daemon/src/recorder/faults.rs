@@ -137,6 +137,8 @@ fn session() -> SessionDocument {
             start: Mode::Idle,
             cursor: CursorSettings::default(),
             label_law: LabelLaw::default(),
+            plausibility: true,
+            fallback_stale: Seconds(0.3),
         },
         streams: vec![InputStream { key: "array".to_owned(), held_samples: 100 }],
         configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },

@@ -74,6 +74,7 @@ const EMPTY_OUTPUT: TickOutput = TickOutput {
     fallback: false,
     free_velocity: Velocity([0.0, 0.0]),
     guarded_channels: 0,
+    suspects: kalmind_types::ChannelMask([0; 16]),
 };
 
 /// The tick thread's end of a pool of records, for one reader. When no box is free the tick is not recorded there; that is

@@ -99,6 +99,10 @@ pub struct TickCounts {
     pub masked_features: AtomicU64,
     /// Channels that the guard corrected or masked, summed over the ticks.
     pub guarded_channels: AtomicU64,
+    /// Channels that did not look as in training in the newest tick, a bit each.
+    pub suspects: [AtomicU64; 16],
+    /// How many of [`kalmind_filter::CHECKS`] watch the input.
+    pub checks: AtomicU64,
     /// Models refused at staging because they do not fit the streams.
     pub models_refused: AtomicU64,
 }
@@ -292,6 +296,10 @@ impl TickThread {
         counts.nonfinite_values.fetch_add(u64::from(output.nonfinite_values), Ordering::Relaxed);
         counts.masked_features.fetch_add(u64::from(output.masked_features), Ordering::Relaxed);
         counts.guarded_channels.fetch_add(u64::from(output.guarded_channels), Ordering::Relaxed);
+        for (shown, word) in counts.suspects.iter().zip(output.suspects.0) {
+            shown.store(word, Ordering::Relaxed);
+        }
+        counts.checks.store(self.engine.plausibility_checks().len() as u64, Ordering::Relaxed);
     }
 
     fn note_counts(&self, round: &mut Round) {

@@ -2,6 +2,7 @@
 
 use nalgebra::{DMatrix, DVectorView};
 
+use super::plausibility::plausibility_statistics;
 use super::windows::{column_means, second_moment};
 use crate::cholesky::Cholesky;
 use crate::factors::{FACTORS, Factors};
@@ -51,6 +52,7 @@ pub(crate) fn guard_statistics(data: &TrainingData) -> GuardStatistics {
     let (least, greatest) = data.features.column_iter().map(column_extremes).unzip();
     let (lowest_change, highest_change) =
         standardised.column_iter().map(|column| change_extremes(data, column.as_slice())).unzip();
+    let plausibility = plausibility_statistics(data, &standardised, &residuals);
     GuardStatistics {
         mean,
         standard_deviation,
@@ -65,6 +67,7 @@ pub(crate) fn guard_statistics(data: &TrainingData) -> GuardStatistics {
         highest_residual,
         lowest_change,
         highest_change,
+        plausibility: Some(plausibility),
     }
 }
 

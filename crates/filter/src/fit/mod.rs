@@ -23,6 +23,7 @@ mod nadaraya_watson;
 mod network;
 mod nonlinear;
 mod ole;
+mod plausibility;
 mod quasi_newton;
 mod recurrent;
 mod recurrent_cell;

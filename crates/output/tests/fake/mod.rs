@@ -97,6 +97,7 @@ pub fn tick(seq: u64, now: LslTime, state: OutputState, reason: Option<Reason>) 
             fallback: false,
             free_velocity: Velocity::default(),
             guarded_channels: 0,
+            suspects: kalmind_types::ChannelMask::default(),
         },
         times: StageTimes {
             received: LslTime(now.0 - 0.000_4),

@@ -3,9 +3,9 @@
 
 use kalmind_filter::{
     Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, GuardStatistics, KalmanParameters, LabelLaw,
-    Linearization, Model, Noise, NonlinearDynamics, NonlinearKalmanParameters, Parameters, RecurrentLayer,
-    RecurrentNetwork, RefitKalmanParameters, Regressor, Start, StateModel, StationarySource, TanhNetwork,
-    WienerCascadeParameters, WienerParameters, ZScore,
+    Linearization, Model, Noise, NonlinearDynamics, NonlinearKalmanParameters, Parameters,
+    PlausibilityStatistics, RecurrentLayer, RecurrentNetwork, RefitKalmanParameters, Regressor, Start,
+    StateModel, StationarySource, TanhNetwork, WienerCascadeParameters, WienerParameters, ZScore,
 };
 use kalmind_types::{Binning, Component, StreamFeatures};
 use nalgebra::{DMatrix, DVector};
@@ -247,6 +247,19 @@ fn guard() -> GuardStatistics {
         lowest_residual,
         lowest_change: positive(37),
         highest_change: above(&positive(37)),
+        plausibility: Some(PlausibilityStatistics {
+            mode: vector(38),
+            tolerance: positive(39),
+            stay_at_mode: vec![0.5, 0.1, 0.9],
+            stay_elsewhere: vec![0.1, 1.0 / 3.0, 0.02],
+            stay_away: vec![0.3, 0.2, 1.0],
+            longest: positive(40),
+            greatest_stillness: 1.5,
+            greatest_still: 3.7,
+            typical: vec![1.0, 0.8, 0.6, 0.3],
+            lowest: vec![0.5, 0.7, 0.4, 0.6, 0.3, 0.5, 0.1, 0.2],
+            highest: vec![2.0, 1.5, 1.9, 1.3, 1.7, 1.1, 0.9, 0.6],
+        }),
     }
 }
 
