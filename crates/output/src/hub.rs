@@ -1,12 +1,16 @@
 //! The hub: the newest state, and every message to every client, serialised once.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
-use axum::extract::ws::Utf8Bytes;
 use kalmind_types::{
-    Component, Event, EventKind, Heartbeat, OutputState, Position, Publication, Reason, TickPublication,
+    Component, Event, EventKind, Heartbeat, LslTime, OutputState, Position, Publication, Reason,
+    TickPublication,
 };
 use tokio::sync::broadcast;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::{
     Clock,
@@ -40,7 +44,8 @@ pub struct SessionInfo {
 /// The newest state and every message to every client, serialised once and broadcast.
 ///
 /// Any thread but the tick thread may use it (it takes a lock for the length of a copy); cloning gives another handle
-/// to the same hub. A subscriber that is more than 256 messages behind loses the oldest and is told how many.
+/// to the same hub. A subscriber that is more than 256 messages behind loses the oldest and is told how many. The message
+/// by which the cursor is halted passes every state before it.
 #[derive(Clone, Debug)]
 pub struct Hub {
     shared: Arc<Shared>,
@@ -52,12 +57,18 @@ struct Shared {
     clock: Clock,
     sender: broadcast::Sender<Outgoing>,
     newest: Mutex<Newest>,
+    /// Number of the newest message by which the cursor was halted.
+    halted: AtomicU64,
 }
 
 /// A serialised message and what a client's session needs to know of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
     pub(crate) kind: Kind,
+    /// Rises from message to message.
+    pub(crate) number: u64,
+    /// When it was handed to the clients.
+    pub(crate) sent: LslTime,
     pub(crate) text: Utf8Bytes,
 }
 
@@ -79,6 +90,8 @@ pub(crate) struct Shown {
 /// What is known at this moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Newest {
+    /// Messages so far.
+    pub(crate) messages: u64,
     /// State and reason.
     pub(crate) shown: Shown,
     /// The newest tick's message.
@@ -111,6 +124,7 @@ impl Hub {
     #[must_use]
     pub fn new(info: SessionInfo, start: OutputState, clock: Clock) -> Self {
         let newest = Newest {
+            messages: 0,
             shown: Shown { state: start, reason: None },
             state: None,
             heartbeat: None,
@@ -122,7 +136,8 @@ impl Hub {
             ticks_missed: 0,
         };
         let (sender, _) = broadcast::channel(QUEUE);
-        Self { shared: Arc::new(Shared { info, clock, sender, newest: Mutex::new(newest) }) }
+        let (newest, halted) = (Mutex::new(newest), AtomicU64::new(0));
+        Self { shared: Arc::new(Shared { info, clock, sender, newest, halted }) }
     }
 
     /// What stays the same for the session.
@@ -147,9 +162,10 @@ impl Hub {
 
     /// Sends an event to every client, at once. Callers see to it that `event_seq` rises.
     pub fn publish_event(&self, event: &Event) {
-        let outgoing =
-            Outgoing { kind: Kind::Event { event_seq: event.event_seq }, text: to_json(event).into() };
+        let text = to_json(event).into();
         let mut newest = self.lock();
+        let kind = Kind::Event { event_seq: event.event_seq };
+        let outgoing = newest.outgoing(kind, self.shared.clock.lsl(), text);
         newest.event_seq = newest.event_seq.max(Some(event.event_seq));
         if event.kind == EventKind::Target {
             newest.target = Some(event.clone());
@@ -179,15 +195,15 @@ impl Hub {
     fn publish_tick(&self, tick: &TickPublication) {
         let output = &tick.output;
         let shown = Shown { state: output.state, reason: output.reason };
-        let message = State::new(&self.shared.info.session, tick, self.shared.clock.lsl());
-        let outgoing =
-            Outgoing { kind: Kind::State { seq: output.seq, shown }, text: to_json(&message).into() };
+        let sent = self.shared.clock.lsl();
+        let text = to_json(&State::new(&self.shared.info.session, tick, sent)).into();
         let mut newest = self.lock();
+        let outgoing = newest.outgoing(Kind::State { seq: output.seq, shown }, sent, text);
         let expected = newest.last_seq.map_or(output.seq, |last| last + 1);
         newest.ticks += 1;
         newest.ticks_missed += output.seq.saturating_sub(expected);
         newest.last_seq = Some(output.seq);
-        newest.shown = shown;
+        self.show(&mut newest, shown);
         newest.position = output.position;
         newest.state = Some(outgoing.clone());
         newest.heartbeat = None;
@@ -196,13 +212,34 @@ impl Hub {
 
     fn publish_heartbeat(&self, heartbeat: &Heartbeat) {
         let shown = Shown { state: heartbeat.state, reason: heartbeat.reason };
-        let message = HeartbeatMessage::new(&self.shared.info.session, heartbeat, self.shared.clock.lsl());
-        let outgoing = Outgoing { kind: Kind::Heartbeat { shown }, text: to_json(&message).into() };
+        let sent = self.shared.clock.lsl();
+        let text = to_json(&HeartbeatMessage::new(&self.shared.info.session, heartbeat, sent)).into();
         let mut newest = self.lock();
-        newest.shown = shown;
+        let outgoing = newest.outgoing(Kind::Heartbeat { shown }, sent, text);
+        self.show(&mut newest, shown);
         newest.position = heartbeat.position;
         newest.heartbeat = Some(outgoing.clone());
         self.send(outgoing);
+    }
+
+    /// Number of the newest message by which the cursor was halted: what is older than that shows a cursor that moves,
+    /// and must not keep a client from hearing of it.
+    pub(crate) fn halted(&self) -> u64 {
+        self.shared.halted.load(Ordering::Relaxed)
+    }
+
+    /// The newest tick's message, and the newest heartbeat's where it is newer.
+    pub(crate) fn freshest(&self) -> [Option<Outgoing>; 2] {
+        let newest = self.lock();
+        [newest.state.clone(), newest.heartbeat.clone()]
+    }
+
+    /// Takes note of the state that the message just made shows.
+    fn show(&self, newest: &mut Newest, shown: Shown) {
+        if newest.shown.state.moves() && !shown.state.moves() {
+            self.shared.halted.store(newest.messages, Ordering::Relaxed);
+        }
+        newest.shown = shown;
     }
 
     /// Broadcasts; called under the lock, so that subscribers' snapshots and receivers agree.
@@ -213,5 +250,12 @@ impl Hub {
 
     fn lock(&self) -> MutexGuard<'_, Newest> {
         self.shared.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Newest {
+    fn outgoing(&mut self, kind: Kind, sent: LslTime, text: Utf8Bytes) -> Outgoing {
+        self.messages += 1;
+        Outgoing { kind, number: self.messages, sent, text }
     }
 }
