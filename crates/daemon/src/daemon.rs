@@ -37,6 +37,7 @@ use crate::{
     event_bus::EventBus,
     failure::{OrFail as _, Outcome},
     network::NetworkInForce,
+    open_files,
     plan::{Plan, RecordedExtra, label_law, selector},
     realtime::{RealtimeSettings, Role},
     recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, SessionDocument},
@@ -229,6 +230,7 @@ impl Daemon {
             None => Token::random().or_work()?,
         };
         let server_config = server_config(configuration, token.clone());
+        open_files::raise_limit(&server_config.limits);
         let steered: Arc<dyn Controls> = Arc::<DaemonControls>::clone(&controls);
         let server = start_server(server_config, hub, steered, Arc::clone(&ledger)).or_work()?;
 

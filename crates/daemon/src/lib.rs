@@ -18,6 +18,7 @@ pub mod failure;
 pub mod fit_command;
 pub mod model;
 pub mod network;
+pub mod open_files;
 pub mod plan;
 pub mod play_command;
 pub mod realtime;

@@ -259,3 +259,47 @@ impl Newest {
         Outgoing { kind, number: self.messages, sent, text }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kalmind_types::{Actor, Cause, LslTime};
+
+    use super::*;
+
+    fn hub() -> Hub {
+        let info = SessionInfo {
+            session: String::from("s"),
+            run: 0,
+            instance: String::from("i"),
+            participant: String::from("P0"),
+            version: String::from("0"),
+            bin_ms: 20.0,
+            components: Vec::new(),
+            workspace: Workspace { width: 1.0, height: 1.0 },
+        };
+        Hub::new(info, OutputState::Idle, Clock::new(|| LslTime(1.0), || 2.0))
+    }
+
+    fn heartbeat(state: OutputState) -> Publication {
+        let reason = Some(Reason { cause: Cause::Stopped, by: Actor::Client });
+        let position = Position([0.5, 0.5]);
+        Publication::Heartbeat(Heartbeat { time: LslTime(1.0), state, reason, last_seq: None, position })
+    }
+
+    #[test]
+    fn the_message_that_halts_the_cursor_is_marked_and_passes_what_is_older() {
+        let hub = hub();
+        let mut subscription = hub.subscribe();
+        let mut next = || subscription.receiver.try_recv().unwrap().number;
+        hub.publish(&heartbeat(OutputState::Control));
+        assert_eq!((next(), hub.halted()), (1, 0));
+        hub.publish(&heartbeat(OutputState::Hold));
+        assert_eq!((next(), hub.halted()), (2, 2));
+        // it stays the newest that halted anything while the cursor stands
+        hub.publish(&heartbeat(OutputState::Fault));
+        assert_eq!((next(), hub.halted()), (3, 2));
+        hub.publish(&heartbeat(OutputState::Calibrating));
+        hub.publish(&heartbeat(OutputState::Stale));
+        assert_eq!(hub.halted(), 5);
+    }
+}

@@ -32,6 +32,8 @@ pub struct Limits {
     pub ping_every: Duration,
     /// While a ping has been unanswered for this long and the client's shortest round trip, the client is sent no state.
     pub silent_after: Duration,
+    /// A state that has waited in the server for this long is left out, and the newest sent instead.
+    pub oldest_state: Duration,
     /// States that a client that acknowledges them (`?flow=ack`) may have unacknowledged.
     pub states_under_way: usize,
     /// A WebSocket client without a pong for this long, and any client that takes nothing of what is written to it for
@@ -66,6 +68,7 @@ impl Default for Limits {
             requests_per_connection: 400,
             ping_every: Duration::from_millis(100),
             silent_after: Duration::from_millis(150),
+            oldest_state: Duration::from_millis(100),
             states_under_way: 4,
             pong_within: Duration::from_secs(10),
             request_within: Duration::from_secs(5),

@@ -29,9 +29,6 @@ use crate::{
     upgrade::Wishes,
 };
 
-/// A state that has waited here for this many seconds is left out, and the newest sent instead.
-const OLD: f64 = 0.1;
-
 /// What a client's two sides share: how far it has read.
 #[derive(Debug)]
 pub(crate) struct Reading {
@@ -169,7 +166,8 @@ impl<'a> Writer<'a> {
             return Ok(());
         }
         let now = self.now();
-        let old = (now - message.sent).0 > OLD || message.number < self.app.hub.halted();
+        let waited = (now - message.sent).0 > self.app.limits.oldest_state.as_secs_f64();
+        let old = waited || message.number < self.app.hub.halted();
         if self.behind || old || !self.reading.flow().open(now) {
             return self.catch_up(continuity).await;
         }
