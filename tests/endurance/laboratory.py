@@ -1,7 +1,8 @@
 """A daemon in `control` with a moving cursor, on a loopback network of its own, for the scripts beside this one.
 
-The stream comes from tests/python/outlet.py at 50 Hz, the model is fixtures/models/kalman.safetensors. Everything that is
-started is ended by its process, the daemon last.
+The stream comes from tests/python/outlet.py at 50 Hz, the model is fixtures/models/kalman.safetensors. With `--server-only`
+the example `fake_session` takes the daemon's place: the same server with ticks made up. Everything that is started is ended
+by its process, the daemon last.
 """
 import json
 import os
@@ -18,14 +19,17 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 ROOT = Path(__file__).resolve().parents[2]
-TOKEN = "a-token-for-an-endurance-test"
+TOKEN = "0123456789abcdef0123456789abcdef"
+SERVER_ONLY = "--server-only" in sys.argv
+if SERVER_ONLY:
+    sys.argv.remove("--server-only")
 
 
-def program():
-    """The newest build of the program."""
-    built = [path for kind in ("release", "debug") if (path := ROOT / "target" / kind / "kalmind").exists()]
+def program(name="kalmind"):
+    """The newest build of the program, or of an example (`examples/NAME`)."""
+    built = [path for kind in ("release", "debug") if (path := ROOT / "target" / kind / name).exists()]
     if not built:
-        sys.exit("build first: cargo build --release")
+        sys.exit(f"build {name} first: cargo build --release [-p kalmind-output --examples]")
     return max(built, key=lambda path: path.stat().st_mtime)
 
 
@@ -57,14 +61,13 @@ class Laboratory:
             f'decoder.model = "{ROOT}/fixtures/models/kalman.safetensors"\n[[stream]]\nname = "{name}"\n'
         )
         self.environment = {**os.environ, "LSLAPICFG": str(path / "lsl_api.cfg")}
-        self.name = name
+        self.name, self.connections = name, server.get("max_connections", 64)
 
     def __enter__(self):
-        outlet = self.start([sys.executable, ROOT / "tests/python/outlet.py", "--name", self.name], stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE, text=True)
-        assert outlet.stdout.readline().strip() == "ready"
-        log = open(Path(self.folder.name) / "log", "w")
-        self.daemon = self.start([program(), "run", "--config", "kalmind.toml", "--wait", "30"], stdout=log, stderr=log)
+        if SERVER_ONLY:
+            self.daemon = self.start([program("examples/fake_session"), self.port, self.connections], stdout=subprocess.DEVNULL)
+        else:
+            self.start_daemon()
         for _ in range(300):
             try:
                 with connect(self.url) as client:
@@ -75,6 +78,13 @@ class Laboratory:
                 time.sleep(0.2)
         self.__exit__()
         sys.exit("the daemon did not start")
+
+    def start_daemon(self):
+        outlet = self.start([sys.executable, ROOT / "tests/python/outlet.py", "--name", self.name], stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, text=True)
+        assert outlet.stdout.readline().strip() == "ready"
+        log = open(Path(self.folder.name) / "log", "w")
+        self.daemon = self.start([program(), "run", "--config", "kalmind.toml", "--wait", "30"], stdout=log, stderr=log)
 
     def start(self, command, **options):
         process = subprocess.Popen([str(part) for part in command], cwd=self.folder.name, env=self.environment, **options)

@@ -21,7 +21,7 @@ with Laboratory(max_connections=arguments.readers + 100) as laboratory:
     watcher = Watcher(laboratory)
     assert watcher.wait_for("control", 10)
     readers = laboratory.start(
-        [program().parent / "examples/readers", f"127.0.0.1:{laboratory.port}", arguments.readers],
+        [program("examples/readers"), f"127.0.0.1:{laboratory.port}", arguments.readers],
         stdout=subprocess.PIPE, text=True,
     )
     assert readers.stdout.readline().strip() == "ready"

@@ -149,10 +149,14 @@ async fn talk(admission: Admission, app: &Arc<App>) {
 /// Ends the connection in order: the close frame, or the answer to the client's; then waits for the client to have read
 /// it, since closing a connection with something unread in it would take the frame from the client again.
 async fn say_goodbye(mut socket: WebSocketStream<Placed>, frame: End) -> Result<(), Error> {
-    match socket.close(frame).await {
-        Ok(()) | Err(Error::ConnectionClosed) => {}
-        Err(error) => return Err(error),
+    if let Some(frame) = frame {
+        match socket.close(Some(frame)).await {
+            // after a frame that breaks the protocol nothing can be said any more, and the client is to see why it ended
+            Ok(()) | Err(Error::ConnectionClosed | Error::Protocol(_) | Error::Capacity(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
+    // sends the answer to the client's goodbye, too
     while let Some(Ok(_left_unread)) = socket.next().await {}
     let stream = socket.get_mut();
     stream.shutdown().await?;
