@@ -88,8 +88,11 @@ pub(crate) struct Admission {
 pub(crate) async fn serve_clients(mut admissions: mpsc::Receiver<Admission>, app: &Arc<App>) {
     let mut ending = app.ending.clone();
     let mut clients = JoinSet::new();
+    let mut relaying = pin!(app.relay.clone().run(&app.hub));
     loop {
         tokio::select! {
+            biased;
+            () = &mut relaying => break,
             Some(admission) = admissions.recv() => {
                 let app = Arc::clone(app);
                 clients.spawn(async move {

@@ -9,7 +9,7 @@ use kalmind_types::{
     Component, Event, EventKind, Heartbeat, LslTime, OutputState, Position, Publication, Reason,
     TickPublication,
 };
-use tokio::sync::broadcast;
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::{
@@ -112,13 +112,6 @@ pub(crate) struct Newest {
     pub(crate) ticks_missed: u64,
 }
 
-/// A place in the stream of messages, with what was known when it was taken: every message after that comes out of
-/// the receiver, none twice.
-pub(crate) struct Subscription {
-    pub(crate) newest: Newest,
-    pub(crate) receiver: broadcast::Receiver<Outgoing>,
-}
-
 impl Hub {
     /// A hub that knows no tick yet; `start` is the state until the first publication says otherwise.
     #[must_use]
@@ -180,11 +173,10 @@ impl Hub {
         (shown.state, shown.reason)
     }
 
-    /// A place in the stream of messages from now on.
-    pub(crate) fn subscribe(&self) -> Subscription {
-        let newest = self.lock();
-        let receiver = self.shared.sender.subscribe();
-        Subscription { newest: newest.clone(), receiver }
+    /// Every message from now on. Each receiver costs whoever publishes a wake-up, so there is one for all clients
+    /// together (the [`Relay`]).
+    fn messages(&self) -> broadcast::Receiver<Outgoing> {
+        self.shared.sender.subscribe()
     }
 
     /// What is known at this moment.
@@ -242,7 +234,7 @@ impl Hub {
         newest.shown = shown;
     }
 
-    /// Broadcasts; called under the lock, so that subscribers' snapshots and receivers agree.
+    /// Broadcasts; called under the lock, so that messages go out in the order of their numbers.
     fn send(&self, outgoing: Outgoing) {
         // an error only says that nobody listens
         drop(self.shared.sender.send(outgoing));
@@ -257,6 +249,47 @@ impl Newest {
     fn outgoing(&mut self, kind: Kind, sent: LslTime, text: Utf8Bytes) -> Outgoing {
         self.messages += 1;
         Outgoing { kind, number: self.messages, sent, text }
+    }
+}
+
+/// The messages of a hub as the clients' own thread hands them to each client: whoever publishes wakes one task, however
+/// many clients there are, and so does not wait for them.
+#[derive(Clone, Debug)]
+pub(crate) struct Relay {
+    clients: broadcast::Sender<Outgoing>,
+}
+
+/// A place in the stream of messages, with what was known when it was taken. Every message whose number is above
+/// `newest.messages` comes out of the receiver, and some of those before may.
+pub(crate) struct Subscription {
+    pub(crate) newest: Newest,
+    pub(crate) receiver: broadcast::Receiver<Outgoing>,
+}
+
+impl Relay {
+    /// A relay that nothing goes through yet.
+    pub(crate) fn new() -> Self {
+        Self { clients: broadcast::channel(QUEUE).0 }
+    }
+
+    /// Hands on what `hub` publishes until it is gone. What is lost on the way when the thread falls behind, clients see
+    /// by the numbers and are told of.
+    pub(crate) async fn run(self, hub: &Hub) {
+        let mut messages = hub.messages();
+        loop {
+            match messages.recv().await {
+                // an error only says that nobody listens
+                Ok(message) => drop(self.clients.send(message)),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// A place in the stream of `hub`'s messages from now on.
+    pub(crate) fn subscribe(&self, hub: &Hub) -> Subscription {
+        let receiver = self.clients.subscribe();
+        Subscription { newest: hub.newest(), receiver }
     }
 }
 
@@ -289,8 +322,8 @@ mod tests {
     #[test]
     fn the_message_that_halts_the_cursor_is_marked_and_passes_what_is_older() {
         let hub = hub();
-        let mut subscription = hub.subscribe();
-        let mut next = || subscription.receiver.try_recv().unwrap().number;
+        let mut messages = hub.messages();
+        let mut next = || messages.try_recv().unwrap().number;
         hub.publish(&heartbeat(OutputState::Control));
         assert_eq!((next(), hub.halted()), (1, 0));
         hub.publish(&heartbeat(OutputState::Hold));

@@ -22,6 +22,7 @@ use crate::{
     connection,
     counters::count,
     door,
+    hub::Relay,
     places::Places,
     rate::RateLimit,
 };
@@ -112,6 +113,7 @@ pub(crate) struct App {
     pub(crate) reads: Mutex<RateLimit>,
     pub(crate) open_websockets: AtomicU64,
     pub(crate) places: Arc<Places>,
+    pub(crate) relay: Relay,
     /// The way to the thread that serves WebSocket clients.
     pub(crate) clients: mpsc::Sender<Admission>,
     pub(crate) ending: watch::Receiver<bool>,
@@ -155,11 +157,18 @@ pub fn start_server(
     let runtimes = [runtime(), runtime(), runtime()];
     let [door, http, talk] = runtimes.map(|runtime| runtime.map_err(failed));
     let (door, http, talk) = (door?, http?, talk?);
-    let listener = {
+    let bound = {
         let _context = door.enter();
-        bind(address, &config.limits).map_err(failed)?
+        bind(address, &config.limits)
     };
-    let local_addr = listener.local_addr().map_err(failed)?;
+    let (listener, local_addr) = match bound {
+        Ok(bound) => bound,
+        Err(source) => {
+            // a caller that is itself asynchronous cannot wait for them
+            [door, http, talk].into_iter().for_each(Runtime::shutdown_background);
+            return Err(failed(source));
+        }
+    };
     let counters = Arc::new(Counters::default());
     let (ending, ends) = watch::channel(false);
     let (hall, arrivals) = mpsc::channel(HANDED_OVER);
@@ -177,6 +186,7 @@ pub fn start_server(
         limits: config.limits,
         counters: Arc::clone(&counters),
         open_websockets: AtomicU64::new(0),
+        relay: Relay::new(),
         clients,
         ending: ends,
     });
@@ -244,15 +254,17 @@ fn runtime() -> io::Result<Runtime> {
     runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Listens at `address`. Accepted sockets inherit the small send buffer and `TCP_NODELAY`.
-fn bind(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
+/// Listens at `address`; the listener with the address it got. Accepted sockets inherit the small send buffer and `TCP_NODELAY`.
+fn bind(address: SocketAddr, limits: &Limits) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // a port that this program has just left may be taken again at once; one in use stays an error
     socket.set_reuseaddr(true)?;
     socket.set_send_buffer_size(limits.send_buffer_bytes)?;
     socket.set_nodelay(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    let listener = socket.listen(BACKLOG)?;
+    let local_addr = listener.local_addr()?;
+    Ok((listener, local_addr))
 }
 
 fn explain(address: SocketAddr, source: io::Error) -> ServerError {
@@ -272,8 +284,8 @@ mod tests {
 
     #[tokio::test]
     async fn accepted_sockets_send_at_once_from_a_small_buffer() {
-        let listener = bind("127.0.0.1:0".parse().unwrap(), &Limits::default()).unwrap();
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (listener, address) = bind("127.0.0.1:0".parse().unwrap(), &Limits::default()).unwrap();
+        let _client = TcpStream::connect(address).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
         assert!(accepted.nodelay().unwrap(), "TCP_NODELAY is off");
         let socket = TcpSocket::from_std_stream(accepted.into_std().unwrap());
@@ -283,8 +295,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_in_use_is_named_with_a_remedy() {
-        let taken = bind("127.0.0.1:0".parse().unwrap(), &Limits::default()).unwrap();
-        let address = taken.local_addr().unwrap();
+        let (_taken, address) = bind("127.0.0.1:0".parse().unwrap(), &Limits::default()).unwrap();
         let error = explain(address, bind(address, &Limits::default()).unwrap_err());
         assert!(matches!(error, ServerError::PortInUse { .. }), "{error:?}");
         let text = error.to_string();

@@ -1,10 +1,7 @@
 //! The side of a WebSocket client's session that speaks: what it is sent, and what is left out when it reads too slowly.
 
 use core::pin::pin;
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::Ordering,
-};
+use std::sync::{Mutex, MutexGuard, PoisonError, atomic::Ordering};
 
 use futures_util::{SinkExt as _, stream::SplitSink};
 use kalmind_types::LslTime;
@@ -71,6 +68,8 @@ pub(crate) struct Writer<'a> {
     inbox: mpsc::Receiver<Utf8Bytes>,
     reading: &'a Reading,
     wishes: Wishes,
+    /// Number of the newest message from before its time.
+    since: u64,
     /// Number of the newest state or heartbeat that the client was sent or has no use for any more.
     shown: u64,
     /// Whether states were left out since the last one that was sent.
@@ -85,7 +84,7 @@ impl<'a> Writer<'a> {
         reading: &'a Reading,
         wishes: Wishes,
     ) -> Self {
-        Self { app, sink, inbox, reading, wishes, shown: 0, behind: false }
+        Self { app, sink, inbox, reading, wishes, since: 0, shown: 0, behind: false }
     }
 
     /// Speaks until the connection has to end; waits for `awaited`, the token, before anything but answers.
@@ -120,11 +119,11 @@ impl<'a> Writer<'a> {
     }
 
     async fn stream_states(&mut self) -> Result<(), End> {
-        let subscription = self.app.hub.subscribe();
+        let subscription = self.app.relay.subscribe(&self.app.hub);
         let (newest, mut receiver) = (subscription.newest, subscription.receiver);
         let mut continuity =
             Continuity::new(self.wishes.every, newest.last_seq, newest.event_seq, newest.shown);
-        self.shown = newest.messages;
+        (self.shown, self.since) = (newest.messages, newest.messages);
         let hello = self.hello(&newest);
         self.send(hello.into()).await?;
         let mut pings = time::interval(self.app.limits.ping_every);
@@ -138,8 +137,9 @@ impl<'a> Writer<'a> {
                 message = receiver.recv() => match message {
                     Ok(message) => self.forward(&mut continuity, message).await?,
                     Err(RecvError::Lagged(_)) => {
-                        let caught_up = self.app.hub.subscribe();
+                        let caught_up = self.app.relay.subscribe(&self.app.hub);
                         receiver = caught_up.receiver;
+                        self.since = caught_up.newest.messages;
                         let missed_events = continuity.skip_events(caught_up.newest.event_seq);
                         if missed_events > 0 {
                             self.gap(0, missed_events).await?;
@@ -155,6 +155,9 @@ impl<'a> Writer<'a> {
     /// Sends a message on, after a word about those that are missing before it; a state that is old already or that the
     /// client would not read now is left out, and the newest follows as soon as it may.
     async fn forward(&mut self, continuity: &mut Continuity, message: Outgoing) -> Result<(), End> {
+        if message.number <= self.since {
+            return Ok(());
+        }
         if matches!(message.kind, Kind::Event { .. }) {
             let step = continuity.step(message.kind);
             if step.missed_events > 0 {
