@@ -100,7 +100,9 @@ impl Waiting {
 
 /// Hears what a connection asks first, and carries it out or hands it over.
 async fn greet(mut stream: TcpStream, app: Arc<App>, hall: mpsc::Sender<Arrival>, router: Router) {
-    let Ok(Ok(Some(said))) = time::timeout(app.limits.request_within, hear(&mut stream)).await else { return };
+    let Ok(Ok(Some(said))) = time::timeout(app.limits.request_within, hear(&mut stream)).await else {
+        return;
+    };
     if asks_for_stop(&said) {
         return drop(time::timeout(ANSWERED_WITHIN, answer(Prefixed::new(said, stream), router)).await);
     }
@@ -167,7 +169,9 @@ mod tests {
         for stop in ["POST /v1/stop HTTP/1.1\r\n", "POST /v1/stop?from=page HTTP/1.1\r\n"] {
             assert!(asks_for_stop(stop.as_bytes()), "{stop}");
         }
-        for other in ["POST /v1/stopping HTTP/1.1", "GET /v1/stop HTTP/1.1", "POST /v1/stop", "POST /v1/st", ""] {
+        for other in
+            ["POST /v1/stopping HTTP/1.1", "GET /v1/stop HTTP/1.1", "POST /v1/stop", "POST /v1/st", ""]
+        {
             assert!(!asks_for_stop(other.as_bytes()), "{other}");
         }
     }

@@ -382,7 +382,10 @@ async fn a_connection_idle_between_requests_gives_its_place_up_to_a_new_one() {
     let mut idle = Vec::new();
     for _ in 0..3 {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(format!("GET /nowhere HTTP/1.1\r\nhost: {address}\r\n\r\n").as_bytes()).await.unwrap();
+        stream
+            .write_all(format!("GET /nowhere HTTP/1.1\r\nhost: {address}\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"}") {
             assert!(stream.read_buf(&mut answer).await.unwrap() > 0);

@@ -422,9 +422,14 @@ async fn every_thins_ticks_and_never_events_or_changes_of_state() {
 #[tokio::test]
 async fn every_takes_whole_numbers_from_one_and_the_query_takes_nothing_else() {
     let daemon = FakeDaemon::start(config()).unwrap();
-    for query in
-        ["?every=0", "?every=-1", "?every=x", "?every=1.5", "?flow=x", "?token=0123456789abcdef0123456789abcdef"]
-    {
+    for query in [
+        "?every=0",
+        "?every=-1",
+        "?every=x",
+        "?every=1.5",
+        "?flow=x",
+        "?token=0123456789abcdef0123456789abcdef",
+    ] {
         assert_eq!(refused(request(&daemon, query, &[])).await, 400, "{query}");
     }
 }
