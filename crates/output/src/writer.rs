@@ -193,28 +193,36 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Sends a state or a heartbeat, after a word about the states that are missing before it.
+    /// Sends a state or a heartbeat, after a word about the states that are missing before it, and a ping behind it where
+    /// one is due, all in one write.
     async fn show(&mut self, continuity: &mut Continuity, message: Outgoing) -> Result<(), End> {
         self.shown = message.number;
         let step = continuity.step(message.kind);
-        if step.missed > 0 {
-            self.gap(step.missed, 0).await?;
-        }
+        let gap = (step.missed > 0).then(|| self.gap_text(step.missed, 0));
         if !step.send {
             return Ok(());
         }
-        let Kind::State { seq, .. } = message.kind else { return self.send(message.text).await };
-        let ping = self.reading.flow().state_sent(seq, self.now());
-        self.put(Message::Text(message.text), ping).await?;
-        count(&self.app.counters.messages_sent);
+        let ping_behind = match message.kind {
+            Kind::State { seq, .. } => self.reading.flow().state_sent(seq, self.now()).map(ping),
+            Kind::Heartbeat { .. } | Kind::Event { .. } => None,
+        };
+        let sent = 1 + u64::from(gap.is_some());
+        self.put([gap.map(Message::Text), Some(Message::Text(message.text)), ping_behind]).await?;
+        self.app.counters.messages_sent.fetch_add(sent, Ordering::Relaxed);
         Ok(())
     }
 
     async fn gap(&mut self, missed: u64, missed_events: u64) -> Result<(), End> {
+        let text = self.gap_text(missed, missed_events);
+        self.send(text).await
+    }
+
+    /// What a client is told of what it missed, which is counted.
+    fn gap_text(&self, missed: u64, missed_events: u64) -> Utf8Bytes {
         count(&self.app.counters.gaps);
         self.app.counters.states_missed.fetch_add(missed, Ordering::Relaxed);
         self.app.counters.events_missed.fetch_add(missed_events, Ordering::Relaxed);
-        self.send(to_json(&Reply::Gap { missed, missed_events }).into()).await
+        to_json(&Reply::Gap { missed, missed_events }).into()
     }
 
     /// Pings, unless a state took the ping along, or the client has been silent for so long that it counts as gone.
@@ -228,22 +236,20 @@ impl<'a> Writer<'a> {
             return Err(self.silent());
         }
         let Some(number) = due else { return Ok(()) };
-        self.put(ping(number), None).await
+        self.put([Some(ping(number))]).await
     }
 
     async fn send(&mut self, text: Utf8Bytes) -> Result<(), End> {
-        self.put(Message::Text(text), None).await?;
+        self.put([Some(Message::Text(text))]).await?;
         count(&self.app.counters.messages_sent);
         Ok(())
     }
 
-    /// Writes to the socket, with a ping behind it if there is one. A client that takes nothing for as long as it may owe
-    /// a pong counts as gone.
-    async fn put(&mut self, message: Message, behind: Option<u64>) -> Result<(), End> {
+    /// Writes to the socket, all at once. A client that takes nothing for as long as it may owe a pong counts as gone.
+    async fn put<const N: usize>(&mut self, messages: [Option<Message>; N]) -> Result<(), End> {
         let sending = async {
-            self.sink.feed(message).await?;
-            if let Some(number) = behind {
-                self.sink.feed(ping(number)).await?;
+            for message in messages.into_iter().flatten() {
+                self.sink.feed(message).await?;
             }
             self.sink.flush().await
         };
