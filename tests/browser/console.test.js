@@ -175,3 +175,29 @@ test("another site's page can neither read nor stop", async () => {
 test("nothing was complained about", () => {
   assert.deepEqual(complaints, []);
 });
+
+test("a page that hangs is sent nothing that it would show late", async () => {
+  const hanging = await browser.newPage();
+  const messages = [];
+  const gap = () => messages.findIndex(({ type, missed }) => type === "gap" && missed >= 50);
+  const caughtUp = new Promise((resolve) => {
+    hanging.on("websocket", (socket) =>
+      socket.on("framereceived", ({ payload }) => {
+        const message = JSON.parse(payload);
+        if (message.type === "state" || message.type === "gap") messages.push(message);
+        if (gap() > 0 && gap() < messages.length - 1) resolve();
+      }),
+    );
+  });
+  await hanging.goto(url);
+  await hanging.waitForSelector("#workspace[data-seq]");
+  await hanging.evaluate(() => {
+    const end = performance.now() + 2000;
+    while (performance.now() < end);
+  });
+  await caughtUp;
+  const [before, { missed }, after] = messages.slice(gap() - 1, gap() + 2);
+  assert.equal(after.seq, before.seq + missed + 1);
+  assert.ok(after.sent - before.sent > 1, "no state was sent while the page hung");
+  await hanging.close();
+});
