@@ -27,6 +27,7 @@ pub(crate) struct Flow {
     ping_every: f64,
     silent_after: f64,
     pong_within: f64,
+    acknowledged_within: f64,
     /// Unanswered pings, the oldest first.
     pings: VecDeque<Sent>,
     next_ping: u64,
@@ -64,6 +65,7 @@ impl Flow {
             ping_every: limits.ping_every.as_secs_f64(),
             silent_after: limits.silent_after.as_secs_f64(),
             pong_within: limits.pong_within.as_secs_f64(),
+            acknowledged_within: limits.acknowledged_within.as_secs_f64(),
             pings: VecDeque::with_capacity(4),
             next_ping: 0,
             pinged: LslTime(now.0 - limits.ping_every.as_secs_f64()),
@@ -126,9 +128,11 @@ impl Flow {
         true
     }
 
-    /// Whether a ping has been unanswered for so long that the client counts as gone.
+    /// Whether a ping or a state has been unanswered for so long that the client counts as gone.
     pub(crate) fn gone(&self, now: LslTime) -> bool {
-        self.pings.front().is_some_and(|oldest| (now - oldest.time).0 >= self.pong_within)
+        let over = |oldest: Option<&Sent>, limit| oldest.is_some_and(|oldest| (now - oldest.time).0 >= limit);
+        let states = self.acknowledgements.as_ref().and_then(|known| known.under_way.front());
+        over(self.pings.front(), self.pong_within) || over(states, self.acknowledged_within)
     }
 
     /// Whether a ping or a state has been unanswered for too long.
@@ -296,6 +300,7 @@ mod tests {
         flow.state_sent(1, at(200.0));
         assert!(!flow.open(at(201.0)), "one at a time from now on");
         assert!(!flow.gone(at(60_000.0)));
+        assert!(flow.gone(at(60_200.0)));
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub struct Limits {
     /// A WebSocket client without a pong for this long, and any client that takes nothing of what is written to it for
     /// this long, is disconnected.
     pub pong_within: Duration,
+    /// A client that acknowledges states, and leaves one unacknowledged for this long, is disconnected.
+    pub acknowledged_within: Duration,
     /// How long a client may take to send a request's headers, its body, or the token.
     pub request_within: Duration,
     /// Size of a socket's send buffer in bytes (the kernel doubles it). Small, since what waits there cannot be
@@ -71,6 +73,7 @@ impl Default for Limits {
             oldest_state: Duration::from_millis(100),
             states_under_way: 4,
             pong_within: Duration::from_secs(10),
+            acknowledged_within: Duration::from_secs(60),
             request_within: Duration::from_secs(5),
             send_buffer_bytes: 16 * 1024,
         }

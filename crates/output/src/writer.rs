@@ -263,7 +263,7 @@ impl<'a> Writer<'a> {
 
     fn silent(&self) -> End {
         count(&self.app.counters.silent_disconnected);
-        end(close::SILENT, "no pong in time")
+        end(close::SILENT, "no pong or acknowledgement in time")
     }
 
     fn now(&self) -> LslTime {
