@@ -134,7 +134,12 @@ test("without ticks no age is shown, and a new model is named", async () => {
   await told.routeWebSocket(/v1\/state/, (socket) => {
     tell = (message) => socket.send(JSON.stringify(message));
     const server = socket.connectToServer();
-    server.onMessage((message) => (ticks || JSON.parse(message).type !== "state") && socket.send(message));
+    server.onMessage((message) => {
+      const { type, seq } = JSON.parse(message);
+      // what the page is not shown it cannot acknowledge
+      if (ticks || type !== "state") socket.send(message);
+      else server.send(JSON.stringify({ type: "ack", seq }));
+    });
   });
   await told.goto(url);
   const age = (shown) => told.waitForFunction((shown) => (document.getElementById("age").textContent === "–") === !shown, shown);
@@ -174,4 +179,30 @@ test("another site's page can neither read nor stop", async () => {
 
 test("nothing was complained about", () => {
   assert.deepEqual(complaints, []);
+});
+
+test("a page that hangs is sent nothing that it would show late", async () => {
+  const hanging = await browser.newPage();
+  const messages = [];
+  const gap = () => messages.findIndex(({ type, missed }) => type === "gap" && missed >= 50);
+  const caughtUp = new Promise((resolve) => {
+    hanging.on("websocket", (socket) =>
+      socket.on("framereceived", ({ payload }) => {
+        const message = JSON.parse(payload);
+        if (message.type === "state" || message.type === "gap") messages.push(message);
+        if (gap() > 0 && gap() < messages.length - 1) resolve();
+      }),
+    );
+  });
+  await hanging.goto(url);
+  await hanging.waitForSelector("#workspace[data-seq]");
+  await hanging.evaluate(() => {
+    const end = performance.now() + 2000;
+    while (performance.now() < end);
+  });
+  await caughtUp;
+  const [before, { missed }, after] = messages.slice(gap() - 1, gap() + 2);
+  assert.equal(after.seq, before.seq + missed + 1);
+  assert.ok(after.sent - before.sent > 1, "no state was sent while the page hung");
+  await hanging.close();
 });

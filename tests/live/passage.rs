@@ -93,15 +93,18 @@ impl Passage<'_> {
         }
     }
 
-    /// Gives the times of the states.
-    fn check_websocket(&self, messages: &Value) -> Vec<f64> {
+    /// Gives row and time of the states. A client that a busy machine keeps from reading misses some, and is told so.
+    fn check_websocket(&self, messages: &Value) -> Vec<(usize, f64)> {
         let messages = messages.as_array().expect("an array");
         assert_eq!(messages[0]["type"], "hello");
-        assert!(messages.iter().all(|message| message["type"] != "gap"));
+        let missed: u64 = messages.iter().filter_map(|message| message["missed"].as_u64()).sum();
         let states: Vec<&Value> = messages.iter().filter(|message| message["type"] == "state").collect();
-        assert_eq!(states.len(), self.expected.len());
-        for (row, (state, expected)) in states.iter().zip(self.expected).enumerate() {
-            assert_eq!(state["seq"], row);
+        assert_eq!(states.len() + missed as usize, self.expected.len());
+        assert!(states.len() > self.expected.len() / 2, "{missed} states were missed");
+        let row_of = |state: &Value| state["seq"].as_u64().expect("a number") as usize;
+        for state in &states {
+            let row = row_of(state);
+            let expected = &self.expected[row];
             assert_eq!(state["incomplete"], false, "row {row}");
             assert_eq!(state["state"], "control", "row {row}");
             let mut found = numbers(&state["intent"]["mean"]);
@@ -111,10 +114,10 @@ impl Passage<'_> {
             }
             self.assert_equal(&found, expected, &format!("WebSocket, row {row}"));
         }
-        states.iter().map(|state| state["time"].as_f64().expect("a time")).collect()
+        states.iter().map(|state| (row_of(state), state["time"].as_f64().expect("a time"))).collect()
     }
 
-    fn check_lsl(&self, read: &Value, times: &[f64]) {
+    fn check_lsl(&self, read: &Value, times: &[(usize, f64)]) {
         let labels: Vec<&str> =
             read["labels"].as_array().expect("labels").iter().filter_map(Value::as_str).collect();
         let column = |label: &str| labels.iter().position(|known| *known == label).expect("a label");
@@ -128,7 +131,9 @@ impl Passage<'_> {
             assert_eq!(sample[column("seq")] as usize, row);
             assert_eq!(sample[column("incomplete")], 0.0, "row {row}");
             self.assert_equal(&sample[first..first + 5], expected, &format!("LSL, row {row}"));
-            assert!((stamps[row] - times[row]).abs() < 1e-6, "row {row} is stamped with its time");
+        }
+        for &(row, time) in times {
+            assert!((stamps[row] - time).abs() < 1e-6, "row {row} is stamped with its time");
         }
     }
 }

@@ -38,6 +38,7 @@ use crate::{
     instance::InstanceLock,
     late_streams::{Awaited, LateStreams},
     network::NetworkInForce,
+    open_files,
     outlets::{Identity, LANE, Outlets, cursor_layout, session_info},
     plan::{Plan, RecordedExtra, label_law},
     plane_streams::{PlaneStreams, PositionSlot},
@@ -269,6 +270,7 @@ impl Daemon {
             None => Token::random().or_work()?,
         };
         let server_config = server_config(configuration, token.clone());
+        open_files::raise_limit(&server_config.limits);
         let steered: Arc<dyn Controls> = Arc::<DaemonControls>::clone(&controls);
         let server = start_server(server_config, hub, steered, Arc::clone(&ledger)).or_work()?;
 

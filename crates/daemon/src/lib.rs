@@ -23,6 +23,7 @@ pub mod late_streams;
 pub mod log;
 pub mod model;
 pub mod network;
+pub mod open_files;
 pub mod outlets;
 pub mod plan;
 pub mod plane_streams;

@@ -53,7 +53,7 @@ export class Connection {
   }
 
   #open() {
-    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/state`, ["kalmind.v1"]);
+    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/state?flow=ack`, ["kalmind.v1"]);
     this.#socket = socket;
     socket.onopen = () => {
       this.#attempt = 0;
@@ -64,7 +64,10 @@ export class Connection {
       if (socket !== this.#socket) return;
       this.#heard = performance.now();
       this.#setLink("live");
-      this.#take(JSON.parse(event.data));
+      const message = JSON.parse(event.data);
+      this.#take(message);
+      // the browser answers pings while the page hangs, so the daemon is told what the page has shown
+      if (message.type === "state") this.#send({ type: "ack", seq: message.seq });
     };
     socket.onclose = () => {
       if (socket !== this.#socket) return;

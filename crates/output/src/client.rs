@@ -3,108 +3,183 @@
 //! Reading and writing go on side by side, so a client that does not read can still stop.
 
 use core::pin::pin;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use futures_util::{
-    SinkExt as _, StreamExt as _,
-    stream::{SplitSink, SplitStream},
-};
-use kalmind_types::Actor;
+use axum::body::Bytes;
+use futures_util::{StreamExt as _, stream::SplitStream};
+use kalmind_types::{Actor, LslTime};
 use tokio::{
-    sync::{broadcast::error::RecvError, mpsc, watch},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::{mpsc, watch},
+    task::JoinSet,
     time,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error, Message, Utf8Bytes,
+        error::CapacityError,
+        protocol::{CloseFrame, Role, WebSocketConfig},
+    },
 };
 
 use crate::{
     Credentials,
-    connection::took_nothing,
-    continuity::Continuity,
+    connection::{GOODBYE_WITHIN, Placed},
     counters::count,
-    hub::{Newest, Outgoing},
-    message::{ClockPair, ErrorCode, Hello, PROTOCOL, Reply, to_json},
+    flow::Flow,
+    message::{ErrorCode, Reply, to_json},
+    places::Place,
     rate::RateLimit,
     request::ClientMessage,
     server::App,
+    upgrade::Wishes,
+    writer::{Reading, Writer},
 };
 
 /// Answers that may wait for a client that asks and does not read.
 const REPLIES: usize = 32;
 
+/// Bytes that are read from a client in one go; there is one such buffer a client.
+const READ_BUFFER: usize = 4096;
+/// How long a client may take to answer the server's goodbye.
+const FAREWELL_WITHIN: time::Duration = time::Duration::from_millis(800);
+
 /// Why the server ends a connection, by the code in the close frame.
-mod close {
+pub(crate) mod close {
     /// The daemon is ending.
-    pub(super) const GOING_AWAY: u16 = 1001;
+    pub(crate) const GOING_AWAY: u16 = 1001;
     /// A frame that breaks the WebSocket protocol.
-    pub(super) const PROTOCOL: u16 = 1002;
+    pub(crate) const PROTOCOL: u16 = 1002;
     /// Too many messages.
-    pub(super) const POLICY: u16 = 1008;
+    pub(crate) const POLICY: u16 = 1008;
     /// A message over the size limit.
-    pub(super) const TOO_BIG: u16 = 1009;
+    pub(crate) const TOO_BIG: u16 = 1009;
+    /// All places are taken, and the client has not read for the longest.
+    pub(crate) const TRY_AGAIN: u16 = 1013;
     /// The token did not come in time.
-    pub(super) const UNAUTHORIZED: u16 = 4401;
+    pub(crate) const UNAUTHORIZED: u16 = 4401;
     /// No pong in time.
-    pub(super) const SILENT: u16 = 4408;
+    pub(crate) const SILENT: u16 = 4408;
 }
 
-/// How a connection ends: with a close frame, or without a word because the client has left.
-type End = Option<CloseFrame>;
+/// How a connection ends: with a close frame, or without one of our own because the client has said goodbye or left.
+pub(crate) type End = Option<CloseFrame>;
 
 #[expect(clippy::unnecessary_wraps, reason = "one of the two ways a connection ends")]
-fn end(code: u16, reason: &'static str) -> End {
-    Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) })
+pub(crate) fn end(code: u16, reason: &'static str) -> End {
+    Some(CloseFrame { code: code.into(), reason: Utf8Bytes::from_static(reason) })
+}
+
+/// A client on its way from HTTP to the thread that serves WebSockets.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) stream: Placed,
+    /// What it has said after its request.
+    pub(crate) said: Bytes,
+    pub(crate) wishes: Wishes,
+    /// What it showed when it connected.
+    pub(crate) credentials: Credentials,
+    /// Whether it may read without the token.
+    pub(crate) reads_freely: bool,
+}
+
+/// Serves the WebSocket clients until the server ends.
+pub(crate) async fn serve_clients(mut admissions: mpsc::Receiver<Admission>, app: &Arc<App>) {
+    let mut ending = app.ending.clone();
+    let mut clients = JoinSet::new();
+    let mut relaying = pin!(app.relay.clone().run(&app.hub));
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut relaying => break,
+            Some(admission) = admissions.recv() => {
+                let app = Arc::clone(app);
+                clients.spawn(async move {
+                    count(&app.counters.websockets);
+                    app.open_websockets.fetch_add(1, Ordering::Relaxed);
+                    talk(admission, &app).await;
+                    app.open_websockets.fetch_sub(1, Ordering::Relaxed);
+                });
+            }
+            Some(_) = clients.join_next() => {}
+            _ = ending.changed() => break,
+        }
+    }
+    drop(time::timeout(GOODBYE_WITHIN, async { while clients.join_next().await.is_some() {} }).await);
 }
 
 /// Serves one client until either side ends the connection.
-///
-/// `credentials` are what it showed when it connected; `reads_freely` says whether it may read without the token.
-pub(crate) async fn talk(
-    socket: WebSocket,
-    app: &Arc<App>,
-    every: u64,
-    credentials: Credentials,
-    reads_freely: bool,
-) {
+async fn talk(admission: Admission, app: &Arc<App>) {
+    let Admission { stream, said, wishes, credentials, reads_freely } = admission;
+    let place = stream.place();
+    place.becomes_websocket();
+    let Ok(stream) = stream.moved_here() else { return };
+    let limit = app.limits.message_bytes;
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(limit))
+        .max_frame_size(Some(limit))
+        .read_buffer_size(READ_BUFFER);
+    let socket = WebSocketStream::from_partially_read(stream, said.into(), Role::Server, Some(config)).await;
+    let (mut sink, mut stream) = socket.split();
+
     let authorised = credentials == Credentials::Right;
-    let (mut sink, stream) = socket.split();
     let (replies, inbox) = mpsc::channel(REPLIES);
     // who need not show a token gets `hello` before any answer
     let may_read = authorised || reads_freely;
     let (allow, token) = watch::channel(may_read);
     let awaited = (!may_read).then_some(token);
-    let unanswered = AtomicU32::new(0);
-    let reader = Reader { app, replies, allow, authorised, unanswered: &unanswered };
+    let reading = Reading::new(Flow::new(&app.limits, wishes.acknowledges, app.hub.clock().lsl()));
+    let reader = Reader { app, place: &place, replies, allow, authorised, reading: &reading };
     let mut ending = app.ending.clone();
     let farewell = {
-        let reading = pin!(reader.run(stream));
-        let mut writer = Writer { app, sink: &mut sink, inbox, unanswered: &unanswered };
-        let writing = pin!(writer.run(awaited, every));
+        let hearing = pin!(reader.run(&mut stream));
+        let mut writer = Writer::new(app, &mut sink, inbox, &reading, wishes);
+        let writing = pin!(writer.run(awaited));
         tokio::select! {
-            end = reading => end,
+            end = hearing => end,
             end = writing => end,
+            () = place.displaced() => end(close::TRY_AGAIN, "the place was needed for a client that reads"),
             _ = ending.wait_for(|ending| *ending) => end(close::GOING_AWAY, "the daemon is ending"),
         }
     };
-    if let Some(frame) = farewell {
+    if let Ok(socket) = sink.reunite(stream) {
         // a client that does not read does not hold up anything
-        drop(time::timeout(app.limits.ping_every, sink.send(Message::Close(Some(frame)))).await);
+        drop(time::timeout(FAREWELL_WITHIN, say_goodbye(socket, farewell)).await);
     }
+}
+
+/// Ends the connection in order: the close frame, or the answer to the client's; then waits for the client to have read
+/// it, since closing a connection with something unread in it would take the frame from the client again.
+async fn say_goodbye(mut socket: WebSocketStream<Placed>, frame: End) -> Result<(), Error> {
+    if let Some(frame) = frame {
+        match socket.close(Some(frame)).await {
+            // after a frame that breaks the protocol nothing can be said any more, and the client is to see why it ended
+            Ok(()) | Err(Error::ConnectionClosed | Error::Protocol(_) | Error::Capacity(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    // sends the answer to the client's goodbye, too
+    while let Some(Ok(_left_unread)) = socket.next().await {}
+    let stream = socket.get_mut();
+    stream.shutdown().await?;
+    let mut scrap = [0_u8; 1024];
+    while stream.read(&mut scrap).await? > 0 {}
+    Ok(())
 }
 
 /// The side that listens to the client.
 struct Reader<'a> {
     app: &'a App,
+    place: &'a Place,
     replies: mpsc::Sender<Utf8Bytes>,
     allow: watch::Sender<bool>,
     authorised: bool,
-    unanswered: &'a AtomicU32,
+    reading: &'a Reading,
 }
 
 impl Reader<'_> {
-    async fn run(mut self, mut stream: SplitStream<WebSocket>) -> End {
+    async fn run(mut self, stream: &mut SplitStream<WebSocketStream<Placed>>) -> End {
         let limits = &self.app.limits;
         let rate = limits.messages_per_second;
         let mut rate = RateLimit::new(rate, rate, self.app.hub.clock().lsl());
@@ -114,23 +189,29 @@ impl Reader<'_> {
                 Ok(message) => message,
                 Err(error) => return self.broken(&error),
             };
-            if matches!(message, Message::Close(_)) {
-                return None;
-            }
-            let within_rate = rate.take(received);
-            match message {
-                Message::Text(text) => {
-                    // STOP counts against the limit, and is carried out before the limit is enforced
-                    let parsed = serde_json::from_str::<ClientMessage>(&text);
-                    if within_rate || matches!(parsed, Ok(ClientMessage::Stop {})) {
-                        self.answer(parsed, received);
-                    }
-                }
+            self.place.heard(received);
+            let parsed = match message {
+                Message::Close(_) => return None,
+                Message::Text(text) => Some(serde_json::from_str::<ClientMessage>(&text)),
+                Message::Pong(number) if self.answers_ping(&number, received) => continue,
                 Message::Binary(_) => {
                     self.malformed("messages are JSON text, not binary");
+                    None
                 }
-                Message::Pong(_) => self.unanswered.store(0, Ordering::Relaxed),
-                Message::Ping(_) | Message::Close(_) => {}
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => None,
+            };
+            // what the server has asked for costs the client nothing
+            if let Some(Ok(ClientMessage::Ack { seq })) = parsed
+                && self.reading.acknowledge(seq, received)
+            {
+                continue;
+            }
+            // STOP counts against the limit, and is carried out before the limit is enforced
+            let within_rate = rate.take(received);
+            if let Some(parsed) = parsed
+                && (within_rate || matches!(parsed, Ok(ClientMessage::Stop {})))
+            {
+                self.answer(parsed, received);
             }
             if !within_rate {
                 count(&self.app.counters.too_frequent);
@@ -140,18 +221,23 @@ impl Reader<'_> {
         None
     }
 
+    /// Whether a pong answers a ping of the server's.
+    fn answers_ping(&self, number: &[u8], received: LslTime) -> bool {
+        let number = number.try_into().map(u64::from_be_bytes);
+        number.is_ok_and(|number| self.reading.pong(number, received))
+    }
+
     /// What a frame that could not be read means.
-    fn broken(&self, error: &axum::Error) -> End {
-        let text = error.to_string();
-        if text.contains("too long") || text.contains("too big") {
+    fn broken(&self, error: &Error) -> End {
+        if let Error::Capacity(CapacityError::MessageTooLong { .. }) = error {
             count(&self.app.counters.oversized);
             return end(close::TOO_BIG, "a message is larger than the limit");
         }
-        tracing::debug!(%text, "a WebSocket client's connection broke");
+        tracing::debug!(%error, "a WebSocket client's connection broke");
         end(close::PROTOCOL, "not a WebSocket frame")
     }
 
-    fn answer(&mut self, parsed: Result<ClientMessage, serde_json::Error>, received: kalmind_types::LslTime) {
+    fn answer(&mut self, parsed: Result<ClientMessage, serde_json::Error>, received: LslTime) {
         match parsed {
             Ok(ClientMessage::Stop {}) => {
                 self.app.stop(self.authorised);
@@ -160,6 +246,8 @@ impl Reader<'_> {
             Ok(ClientMessage::Ping { t }) => {
                 self.reply(&Reply::Pong { t, received, sent: self.app.hub.clock().lsl() });
             }
+            // of a state that was not sent, or acknowledged before; harmless, and counted against the rate
+            Ok(ClientMessage::Ack { .. }) => {}
             Ok(ClientMessage::Auth { token }) => {
                 if self.is_token(&token) {
                     // the answer first: `hello` follows at once where the token was waited for
@@ -235,158 +323,5 @@ impl Reader<'_> {
         if self.replies.try_send(to_json(reply).into()).is_err() {
             count(&self.app.counters.replies_dropped);
         }
-    }
-}
-
-/// The side that speaks to the client.
-struct Writer<'a> {
-    app: &'a App,
-    sink: &'a mut SplitSink<WebSocket, Message>,
-    inbox: mpsc::Receiver<Utf8Bytes>,
-    unanswered: &'a AtomicU32,
-}
-
-impl Writer<'_> {
-    async fn run(&mut self, awaited: Option<watch::Receiver<bool>>, every: u64) -> End {
-        if let Some(token) = awaited
-            && let Err(end) = self.wait_for_token(token).await
-        {
-            return end;
-        }
-        self.stream_states(every).await.err().flatten()
-    }
-
-    /// Answers, and nothing else, until the client may read; then what is left to answer, so that the answer to `auth`
-    /// comes before `hello`.
-    async fn wait_for_token(&mut self, mut may_read: watch::Receiver<bool>) -> Result<(), End> {
-        let mut too_late = pin!(time::sleep(self.app.limits.request_within));
-        while !*may_read.borrow_and_update() {
-            tokio::select! {
-                biased;
-                Some(reply) = self.inbox.recv() => self.send(reply).await?,
-                changed = may_read.changed() => if changed.is_err() { return Err(None) },
-                () = too_late.as_mut() => {
-                    count(&self.app.counters.unauthorized);
-                    return Err(end(close::UNAUTHORIZED, "the token did not come in time"));
-                }
-            }
-        }
-        while let Ok(reply) = self.inbox.try_recv() {
-            self.send(reply).await?;
-        }
-        Ok(())
-    }
-
-    async fn stream_states(&mut self, every: u64) -> Result<(), End> {
-        let subscription = self.app.hub.subscribe();
-        let (newest, mut receiver) = (subscription.newest, subscription.receiver);
-        let mut continuity = Continuity::new(every, newest.last_seq, newest.event_seq, newest.shown);
-        let hello = self.hello(&newest);
-        self.send(hello.into()).await?;
-        let mut pings = time::interval(self.app.limits.ping_every);
-        pings.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                Some(reply) = self.inbox.recv() => self.send(reply).await?,
-                message = receiver.recv() => match message {
-                    Ok(message) => self.forward(&mut continuity, message).await?,
-                    Err(RecvError::Lagged(_)) => {
-                        let caught_up = self.app.hub.subscribe();
-                        receiver = caught_up.receiver;
-                        self.catch_up(&mut continuity, caught_up.newest).await?;
-                    }
-                    Err(RecvError::Closed) => return Err(end(close::GOING_AWAY, "the daemon is ending")),
-                },
-                _ = pings.tick() => self.ping().await?,
-            }
-        }
-    }
-
-    /// Sends a message on, after a word about those that are missing before it.
-    async fn forward(&mut self, continuity: &mut Continuity, message: Outgoing) -> Result<(), End> {
-        let step = continuity.step(message.kind);
-        if step.missed > 0 || step.missed_events > 0 {
-            self.gap(step.missed, step.missed_events).await?;
-        }
-        if step.send { self.send(message.text).await } else { Ok(()) }
-    }
-
-    /// Tells a client that fell behind what it missed, and sends it the newest.
-    async fn catch_up(&mut self, continuity: &mut Continuity, newest: Newest) -> Result<(), End> {
-        let missed_events = continuity.skip_events(newest.event_seq);
-        let step = newest.state.as_ref().map(|state| continuity.step(state.kind)).unwrap_or_default();
-        if step.missed > 0 || missed_events > 0 {
-            self.gap(step.missed, missed_events).await?;
-        }
-        if let Some(state) = newest.state
-            && step.send
-        {
-            self.send(state.text).await?;
-        }
-        if let Some(heartbeat) = newest.heartbeat {
-            self.forward(continuity, heartbeat).await?;
-        }
-        Ok(())
-    }
-
-    async fn gap(&mut self, missed: u64, missed_events: u64) -> Result<(), End> {
-        count(&self.app.counters.gaps);
-        self.app.counters.states_missed.fetch_add(missed, Ordering::Relaxed);
-        self.app.counters.events_missed.fetch_add(missed_events, Ordering::Relaxed);
-        self.send(to_json(&Reply::Gap { missed, missed_events }).into()).await
-    }
-
-    /// Pings, unless so many pings are unanswered that the client counts as gone.
-    async fn ping(&mut self) -> Result<(), End> {
-        let limits = &self.app.limits;
-        let waited = limits.ping_every * self.unanswered.fetch_add(1, Ordering::Relaxed);
-        if waited >= limits.pong_within {
-            return Err(self.silent());
-        }
-        self.put(Message::Ping(axum::body::Bytes::new())).await
-    }
-
-    async fn send(&mut self, text: Utf8Bytes) -> Result<(), End> {
-        self.put(Message::Text(text)).await?;
-        count(&self.app.counters.messages_sent);
-        Ok(())
-    }
-
-    /// Writes to the socket; a client that takes nothing for as long as it may owe a pong counts as gone.
-    async fn put(&mut self, message: Message) -> Result<(), End> {
-        match time::timeout(self.app.limits.pong_within, self.sink.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) if took_nothing(&error) => Err(self.silent()),
-            Ok(Err(_left)) => Err(None),
-            Err(_elapsed) => Err(self.silent()),
-        }
-    }
-
-    fn silent(&self) -> End {
-        count(&self.app.counters.silent_disconnected);
-        end(close::SILENT, "no pong in time")
-    }
-
-    fn hello(&self, newest: &Newest) -> String {
-        let (info, clock) = (self.app.hub.info(), self.app.hub.clock());
-        to_json(&Hello {
-            protocol: PROTOCOL,
-            session: &info.session,
-            run: info.run,
-            instance: &info.instance,
-            participant: &info.participant,
-            version: &info.version,
-            bin_ms: info.bin_ms,
-            decoder: self.app.controls.decoder(),
-            intent: &info.components,
-            workspace: info.workspace,
-            streams: self.app.controls.streams(),
-            clock: ClockPair { lsl: clock.lsl(), unix: clock.unix() },
-            target: newest.target.as_ref(),
-            event_seq: newest.event_seq,
-            state: newest.shown.state,
-            reason: newest.shown.reason.map(crate::message::ReasonText),
-            sent: clock.lsl(),
-        })
     }
 }

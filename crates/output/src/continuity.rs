@@ -33,12 +33,14 @@ impl Continuity {
     pub(crate) fn step(&mut self, kind: Kind) -> Step {
         match kind {
             Kind::State { seq, shown } => {
+                // a repeated tick would be presented as new
+                if self.last_seq.is_some_and(|last| seq <= last) {
+                    return Step::default();
+                }
                 let missed = self.wanted_before(seq);
                 let changed = self.shown.replace(shown) != Some(shown);
-                // a repeated tick would be presented as new
-                let fresh = self.last_seq.is_none_or(|last| seq > last);
-                self.last_seq = self.last_seq.max(Some(seq));
-                let send = fresh && (changed || missed > 0 || seq.is_multiple_of(self.every));
+                self.last_seq = Some(seq);
+                let send = changed || missed > 0 || seq.is_multiple_of(self.every);
                 Step { missed, missed_events: 0, send }
             }
             Kind::Heartbeat { shown } => {

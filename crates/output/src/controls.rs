@@ -29,7 +29,7 @@ pub enum ControlRefused {
 
 /// The daemon, as the server steers and describes it.
 ///
-/// Called on the server's thread, which serves every client: an implementation must not block (hand the request over
+/// Called on the server's threads, which serve every client: an implementation must not block (hand the request over
 /// and return).
 pub trait Controls: Send + Sync {
     /// Latches `hold` on behalf of `by`. Cannot be refused: the implementation wakes the tick thread, which publishes

@@ -36,9 +36,13 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Connections accepted.
+    /// Connections that asked for something and got a place.
     connections;
-    /// Connections without a place because all were taken; they can stop, and nothing else.
+    /// Connections dropped before they had asked for anything, because more than 256 waited and they had for longest.
+    waiting_dropped;
+    /// Connections that had to give their place up to a newer one, because they had been silent for longest.
+    connections_displaced;
+    /// Connections without a place because all were taken by WebSockets that read; they can stop, and nothing else.
     connections_refused;
     /// HTTP requests answered, refused ones included.
     requests;

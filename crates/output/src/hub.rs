@@ -1,13 +1,16 @@
 //! The hub: the newest state, and every message to every client, serialised once.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
-use axum::extract::ws::Utf8Bytes;
 use kalmind_types::{
     Component, Event, EventKind, Heartbeat, LslTime, OutputState, Position, Publication, Reason, StateChange,
     TickPublication,
 };
-use tokio::sync::broadcast;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::{
     Clock,
@@ -42,7 +45,8 @@ pub struct SessionInfo {
 /// The newest state and every message to every client, serialised once and broadcast.
 ///
 /// Any thread but the tick thread may use it (it takes a lock for the length of a copy); cloning gives another handle
-/// to the same hub. A subscriber that is more than 256 messages behind loses the oldest and is told how many.
+/// to the same hub. A subscriber that is more than 256 messages behind loses the oldest and is told how many. The message
+/// by which the cursor is halted passes every state before it.
 #[derive(Clone, Debug)]
 pub struct Hub {
     shared: Arc<Shared>,
@@ -54,12 +58,18 @@ struct Shared {
     clock: Clock,
     sender: broadcast::Sender<Outgoing>,
     newest: Mutex<Newest>,
+    /// Number of the newest message by which the cursor was halted.
+    halted: AtomicU64,
 }
 
 /// A serialised message and what a client's session needs to know of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
     pub(crate) kind: Kind,
+    /// Rises from message to message.
+    pub(crate) number: u64,
+    /// When it was handed to the clients.
+    pub(crate) sent: LslTime,
     pub(crate) text: Utf8Bytes,
 }
 
@@ -81,6 +91,8 @@ pub(crate) struct Shown {
 /// What is known at this moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Newest {
+    /// Messages so far.
+    pub(crate) messages: u64,
     /// State and reason.
     pub(crate) shown: Shown,
     /// Since when, and how long each state was shown before.
@@ -101,13 +113,6 @@ pub(crate) struct Newest {
     pub(crate) ticks: u64,
     /// Ticks that never came through the queue, by the holes in `seq`.
     pub(crate) ticks_missed: u64,
-}
-
-/// A place in the stream of messages, with what was known when it was taken: every message after that comes out of
-/// the receiver, none twice.
-pub(crate) struct Subscription {
-    pub(crate) newest: Newest,
-    pub(crate) receiver: broadcast::Receiver<Outgoing>,
 }
 
 impl Newest {
@@ -135,6 +140,7 @@ impl Hub {
     #[must_use]
     pub fn new(info: SessionInfo, start: OutputState, clock: Clock) -> Self {
         let newest = Newest {
+            messages: 0,
             shown: Shown { state: start, reason: None },
             times: StateTimes::new(clock.lsl()),
             state: None,
@@ -147,7 +153,8 @@ impl Hub {
             ticks_missed: 0,
         };
         let (sender, _) = broadcast::channel(QUEUE);
-        Self { shared: Arc::new(Shared { info, clock, sender, newest: Mutex::new(newest) }) }
+        let (newest, halted) = (Mutex::new(newest), AtomicU64::new(0));
+        Self { shared: Arc::new(Shared { info, clock, sender, newest, halted }) }
     }
 
     /// What stays the same for the session.
@@ -174,9 +181,10 @@ impl Hub {
 
     /// Sends an event to every client, at once. Callers see to it that `event_seq` rises.
     pub fn publish_event(&self, event: &Event) {
-        let outgoing =
-            Outgoing { kind: Kind::Event { event_seq: event.event_seq }, text: to_json(event).into() };
+        let text = to_json(event).into();
         let mut newest = self.lock();
+        let kind = Kind::Event { event_seq: event.event_seq };
+        let outgoing = newest.outgoing(kind, self.shared.clock.lsl(), text);
         newest.event_seq = newest.event_seq.max(Some(event.event_seq));
         if event.kind == EventKind::Target {
             newest.target = Some(event.clone());
@@ -200,11 +208,10 @@ impl Hub {
         OutputState::ALL.map(|state| (state, seconds[usize::from(state.code())]))
     }
 
-    /// A place in the stream of messages from now on.
-    pub(crate) fn subscribe(&self) -> Subscription {
-        let newest = self.lock();
-        let receiver = self.shared.sender.subscribe();
-        Subscription { newest: newest.clone(), receiver }
+    /// Every message from now on. Each receiver costs whoever publishes a wake-up, so there is one for all clients
+    /// together (the [`Relay`]).
+    fn messages(&self) -> broadcast::Receiver<Outgoing> {
+        self.shared.sender.subscribe()
     }
 
     /// What is known at this moment.
@@ -215,15 +222,15 @@ impl Hub {
     fn publish_tick(&self, tick: &TickPublication) -> Option<StateChange> {
         let output = &tick.output;
         let shown = Shown { state: output.state, reason: output.reason };
-        let message = State::new(&self.shared.info.session, tick, self.shared.clock.lsl());
-        let outgoing =
-            Outgoing { kind: Kind::State { seq: output.seq, shown }, text: to_json(&message).into() };
+        let sent = self.shared.clock.lsl();
+        let text = to_json(&State::new(&self.shared.info.session, tick, sent)).into();
         let mut newest = self.lock();
+        let outgoing = newest.outgoing(Kind::State { seq: output.seq, shown }, sent, text);
         let expected = newest.last_seq.map_or(output.seq, |last| last + 1);
         newest.ticks += 1;
         newest.ticks_missed += output.seq.saturating_sub(expected);
         newest.last_seq = Some(output.seq);
-        let change = newest.show(shown, tick.times.decoded);
+        let change = self.show(&mut newest, shown, tick.times.decoded);
         newest.position = output.position;
         newest.state = Some(outgoing.clone());
         newest.heartbeat = None;
@@ -233,17 +240,38 @@ impl Hub {
 
     fn publish_heartbeat(&self, heartbeat: &Heartbeat) -> Option<StateChange> {
         let shown = Shown { state: heartbeat.state, reason: heartbeat.reason };
-        let message = HeartbeatMessage::new(&self.shared.info.session, heartbeat, self.shared.clock.lsl());
-        let outgoing = Outgoing { kind: Kind::Heartbeat { shown }, text: to_json(&message).into() };
+        let sent = self.shared.clock.lsl();
+        let text = to_json(&HeartbeatMessage::new(&self.shared.info.session, heartbeat, sent)).into();
         let mut newest = self.lock();
-        let change = newest.show(shown, heartbeat.time);
+        let outgoing = newest.outgoing(Kind::Heartbeat { shown }, sent, text);
+        let change = self.show(&mut newest, shown, heartbeat.time);
         newest.position = heartbeat.position;
         newest.heartbeat = Some(outgoing.clone());
         self.send(outgoing);
         change
     }
 
-    /// Broadcasts; called under the lock, so that subscribers' snapshots and receivers agree.
+    /// Number of the newest message by which the cursor was halted: what is older than that shows a cursor that moves,
+    /// and must not keep a client from hearing of it.
+    pub(crate) fn halted(&self) -> u64 {
+        self.shared.halted.load(Ordering::Relaxed)
+    }
+
+    /// The newest tick's message, and the newest heartbeat's where it is newer.
+    pub(crate) fn freshest(&self) -> [Option<Outgoing>; 2] {
+        let newest = self.lock();
+        [newest.state.clone(), newest.heartbeat.clone()]
+    }
+
+    /// Takes note of the state that the message just made shows.
+    fn show(&self, newest: &mut Newest, shown: Shown, time: LslTime) -> Option<StateChange> {
+        if newest.shown.state.moves() && !shown.state.moves() {
+            self.shared.halted.store(newest.messages, Ordering::Relaxed);
+        }
+        newest.show(shown, time)
+    }
+
+    /// Broadcasts; called under the lock, so that messages go out in the order of their numbers.
     fn send(&self, outgoing: Outgoing) {
         // an error only says that nobody listens
         drop(self.shared.sender.send(outgoing));
@@ -251,6 +279,54 @@ impl Hub {
 
     fn lock(&self) -> MutexGuard<'_, Newest> {
         self.shared.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Newest {
+    fn outgoing(&mut self, kind: Kind, sent: LslTime, text: Utf8Bytes) -> Outgoing {
+        self.messages += 1;
+        Outgoing { kind, number: self.messages, sent, text }
+    }
+}
+
+/// The messages of a hub as the clients' own thread hands them to each client: whoever publishes wakes one task, however
+/// many clients there are, and so does not wait for them.
+#[derive(Clone, Debug)]
+pub(crate) struct Relay {
+    clients: broadcast::Sender<Outgoing>,
+}
+
+/// A place in the stream of messages, with what was known when it was taken. Every message whose number is above
+/// `newest.messages` comes out of the receiver, and some of those before may.
+pub(crate) struct Subscription {
+    pub(crate) newest: Newest,
+    pub(crate) receiver: broadcast::Receiver<Outgoing>,
+}
+
+impl Relay {
+    /// A relay that nothing goes through yet.
+    pub(crate) fn new() -> Self {
+        Self { clients: broadcast::channel(QUEUE).0 }
+    }
+
+    /// Hands on what `hub` publishes until it is gone. What is lost on the way when the thread falls behind, clients see
+    /// by the numbers and are told of.
+    pub(crate) async fn run(self, hub: &Hub) {
+        let mut messages = hub.messages();
+        loop {
+            match messages.recv().await {
+                // an error only says that nobody listens
+                Ok(message) => drop(self.clients.send(message)),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// A place in the stream of `hub`'s messages from now on.
+    pub(crate) fn subscribe(&self, hub: &Hub) -> Subscription {
+        let receiver = self.clients.subscribe();
+        Subscription { newest: hub.newest(), receiver }
     }
 }
 
@@ -298,6 +374,7 @@ mod tests {
                 row_one: false,
                 fallback: false,
                 guarded_channels: 0,
+                suspects: kalmind_types::ChannelMask::default(),
             },
             times: StageTimes { received: time, closed: time, decoded: time },
             age: Seconds(0.0),
@@ -347,5 +424,22 @@ mod tests {
             assert_eq!(pair[1].since, pair[0].time);
             assert!(pair[1].time >= pair[0].time);
         }
+    }
+
+    #[test]
+    fn the_message_that_halts_the_cursor_is_marked_and_passes_what_is_older() {
+        let hub = hub();
+        let mut messages = hub.messages();
+        let mut next = || messages.try_recv().unwrap().number;
+        hub.publish(&heartbeat(1.0, OutputState::Control, None));
+        assert_eq!((next(), hub.halted()), (1, 0));
+        hub.publish(&heartbeat(1.1, OutputState::Hold, None));
+        assert_eq!((next(), hub.halted()), (2, 2));
+        // it stays the newest that halted anything while the cursor stands
+        hub.publish(&heartbeat(1.2, OutputState::Fault, None));
+        assert_eq!((next(), hub.halted()), (3, 2));
+        hub.publish(&heartbeat(1.3, OutputState::Calibrating, None));
+        hub.publish(&heartbeat(1.4, OutputState::Stale, None));
+        assert_eq!(hub.halted(), 5);
     }
 }

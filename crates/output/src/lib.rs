@@ -2,7 +2,10 @@
 //!
 //! ```text
 //! tick thread --queue--> LSL publisher thread --> cursor outlets, events outlet, latency ledger
-//!            '--queue--> bridge thread --> hub --> server thread --> WebSocket clients, HTTP, console
+//!            '--queue--> bridge thread --> hub --> clients thread --> WebSocket clients
+//!
+//! connection --> server thread --STOP--> tick thread
+//!                    '--> http thread (HTTP, console) --upgrade--> clients thread
 //! ```
 //!
 //! *Invariants:* nothing here runs on the tick thread, and nothing that a client does can make it wait: queues are
@@ -21,12 +24,16 @@ mod continuity;
 mod controls;
 mod counters;
 mod cursor_heartbeat;
+mod door;
+mod flow;
 mod hub;
 mod ledger;
+mod limits;
 mod message;
 mod metrics;
 mod numeric_outlet;
 mod outlet;
+mod places;
 mod player_outlet;
 mod publisher;
 mod rate;
@@ -37,7 +44,9 @@ mod source;
 mod state_times;
 mod status;
 mod token;
+mod upgrade;
 mod watchdog;
+mod writer;
 
 use access::{Access, Credentials, Denied};
 pub use bridge::{Bridge, OnStateChange};
@@ -48,11 +57,12 @@ pub use counters::ClientCounts;
 use counters::Counters;
 pub use hub::{Hub, SessionInfo};
 pub use ledger::{Ledger, LedgerSnapshot, LedgerWriter, Stage, StageSummary};
+pub use limits::Limits;
 pub use message::{PROTOCOL, Workspace};
 pub use numeric_outlet::{NumericOutlet, NumericOutletConfig};
 pub use outlet::{CursorLayout, CursorOutletConfig, CursorRow, NO_NEWEST, NO_SEQ, cursor_channel_labels};
 pub use player_outlet::{PlayerOutlet, PlayerOutletConfig};
 pub use publisher::{EventsOutletConfig, LslCounts, LslError, LslPublisher, spawn_lsl_publisher};
-pub use server::{Limits, Server, ServerConfig, ServerError, start_server};
+pub use server::{Server, ServerConfig, ServerError, start_server};
 pub use source::PublicationSource;
 pub use token::{Token, TokenError};

@@ -8,7 +8,7 @@ use kalmind_types::{
 };
 use serde::{Serialize, Serializer, ser::SerializeSeq as _};
 
-use crate::{DecoderInfo, request::PingMark};
+use crate::{DecoderInfo, Limits, request::PingMark};
 
 /// The version of the client protocol.
 pub const PROTOCOL: u32 = 1;
@@ -33,7 +33,28 @@ pub(crate) struct Hello<'a> {
     pub(crate) event_seq: Option<u64>,
     pub(crate) state: OutputState,
     pub(crate) reason: Option<ReasonText>,
+    pub(crate) flow: FlowControl,
     pub(crate) sent: LslTime,
+}
+
+/// How the server finds out how far this client has read.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct FlowControl {
+    mode: &'static str,
+    ping_every_ms: f64,
+    silent_after_ms: f64,
+    states_under_way: Option<usize>,
+}
+
+impl FlowControl {
+    pub(crate) fn new(limits: &Limits, acknowledges: bool) -> Self {
+        Self {
+            mode: if acknowledges { "ack" } else { "ping" },
+            ping_every_ms: limits.ping_every.as_secs_f64() * 1e3,
+            silent_after_ms: limits.silent_after.as_secs_f64() * 1e3,
+            states_under_way: acknowledges.then_some(limits.states_under_way),
+        }
+    }
 }
 
 /// The workspace's sides, in workspace widths.

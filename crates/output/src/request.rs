@@ -17,6 +17,8 @@ pub(crate) enum ClientMessage {
     Control { state: WantedState, token: Option<String>, confirm: Option<Confirmation> },
     /// Shows the run's token for the rest of the connection.
     Auth { token: String },
+    /// The client has handled the states up to `seq` (with `?flow=ack`).
+    Ack { seq: u64 },
     /// Asks for the daemon's times; `t` comes back as it is.
     Ping { t: PingMark },
 }
@@ -149,6 +151,7 @@ mod tests {
             parse(r#"{"type":"ping","t":"a-7"}"#).unwrap(),
             ClientMessage::Ping { t: PingMark::Text(String::from("a-7")) }
         );
+        assert_eq!(parse(r#"{"type":"ack","seq":7}"#).unwrap(), ClientMessage::Ack { seq: 7 });
         assert_eq!(
             parse(r#"{"type":"control","state":"hold"}"#).unwrap(),
             ClientMessage::Control { state: WantedState::Hold, token: None, confirm: None }
@@ -181,6 +184,8 @@ mod tests {
             r#"{"type":"ping","t":[1]}"#,
             r#"{"type":"ping","t":"0123456789012345678901234567890123456789012345678901234567890123x"}"#,
             r#"{"type":"ping","t":1e999}"#,
+            r#"{"type":"ack"}"#,
+            r#"{"type":"ack","seq":-1}"#,
             r#"{"type":"control"}"#,
             r#"{"type":"control","state":"fault"}"#,
             r#"{"type":"control","state":"control","confirm":"anything"}"#,

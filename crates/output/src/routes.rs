@@ -1,14 +1,11 @@
 //! HTTP: the console, `/v1/status`, `/metrics`, and the requests that steer.
 
-use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{
     Router,
     body::{Body, Bytes, to_bytes},
-    extract::{
-        Query, Request, State, WebSocketUpgrade, rejection::QueryRejection,
-        ws::rejection::WebSocketUpgradeRejection,
-    },
+    extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
@@ -20,26 +17,26 @@ use serde_json::json;
 use tokio::time;
 
 use crate::{
-    ControlRefused, Credentials, Denied, assets, client,
+    ControlRefused, Credentials, Denied, assets,
     counters::count,
     message::{ErrorCode, Reply, to_json},
     metrics,
     rate::RateLimit,
     request::{ControlBody, EventBody},
     server::App,
-    status,
+    status, upgrade,
 };
 
-/// The WebSocket subprotocol of version 1.
-const SUBPROTOCOL: &str = "kalmind.v1";
+/// Where STOP is.
+pub(crate) const STOP: &str = "/v1/stop";
 
 /// Every path of the server.
 pub(crate) fn router(app: &Arc<App>) -> Router {
     Router::new()
-        .route("/v1/state", get(websocket))
+        .route("/v1/state", get(upgrade::websocket))
         .route("/v1/status", get(read_status))
         .route("/metrics", get(read_metrics))
-        .route("/v1/stop", post(stop))
+        .route(STOP, post(stop))
         .route("/v1/control", post(control))
         .route("/v1/events", post(event))
         .fallback(get(assets::serve))
@@ -57,7 +54,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
 /// What a connection gets that has no place: STOP works, everything else is refused.
 pub(crate) fn crowded_router(app: &Arc<App>) -> Router {
     Router::new()
-        .route("/v1/stop", post(stop))
+        .route(STOP, post(stop))
         .fallback(crowded)
         .method_not_allowed_fallback(crowded)
         .layer(middleware::from_fn_with_state(Arc::clone(app), guard))
@@ -151,6 +148,11 @@ fn within(app: &App, limit: &Mutex<RateLimit>) -> Result<(), Box<Response>> {
     if limit.lock().unwrap_or_else(PoisonError::into_inner).take(app.hub.clock().lsl()) {
         return Ok(());
     }
+    Err(Box::new(too_frequent(app)))
+}
+
+/// The answer to one request too many, which is counted.
+pub(crate) fn too_frequent(app: &App) -> Response {
     count(&app.counters.too_frequent);
     let mut refused = error(
         StatusCode::TOO_MANY_REQUESTS,
@@ -158,10 +160,10 @@ fn within(app: &App, limit: &Mutex<RateLimit>) -> Result<(), Box<Response>> {
         "too many requests a second: wait a second, then ask less often",
     );
     refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    Err(Box::new(refused))
+    refused
 }
 
-fn unauthorized(app: &App) -> Response {
+pub(crate) fn unauthorized(app: &App) -> Response {
     count(&app.counters.unauthorized);
     let mut response = error(
         StatusCode::UNAUTHORIZED,
@@ -277,54 +279,4 @@ fn refusal(app: &App, refused: &ControlRefused) -> Response {
         ControlRefused::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy),
     };
     error(status, code, &refused.to_string())
-}
-
-/// What the query of `/v1/state` may say.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StateQuery {
-    /// Only every Nth tick.
-    every: Option<core::num::NonZeroU64>,
-}
-
-async fn websocket(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    query: Result<Query<StateQuery>, QueryRejection>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    let Ok(Query(query)) = query else {
-        count(&app.counters.malformed);
-        return error(
-            StatusCode::BAD_REQUEST,
-            ErrorCode::Malformed,
-            "the query takes every=N only, N a whole number from 1 (a token never goes into the query)",
-        );
-    };
-    let credentials = app.access.credentials(&headers);
-    if credentials == Credentials::Wrong {
-        return unauthorized(&app);
-    }
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
-        Err(_no_upgrade) => {
-            count(&app.counters.malformed);
-            return error(
-                StatusCode::UPGRADE_REQUIRED,
-                ErrorCode::Malformed,
-                "this path speaks WebSocket: connect to it with ws://",
-            );
-        }
-    };
-    let reads_freely = !app.access.reading_needs_token(&headers);
-    let every = query.every.map_or(1, core::num::NonZeroU64::get);
-    let limit = app.limits.message_bytes;
-    upgrade.protocols([SUBPROTOCOL]).max_message_size(limit).max_frame_size(limit).on_upgrade(
-        async move |socket| {
-            count(&app.counters.websockets);
-            app.open_websockets.fetch_add(1, Ordering::Relaxed);
-            client::talk(socket, &app, every, credentials, reads_freely).await;
-            app.open_websockets.fetch_sub(1, Ordering::Relaxed);
-        },
-    )
 }

@@ -1,25 +1,37 @@
-//! The server: one port for the WebSocket, HTTP and the console, on a thread of its own.
+//! The server: one port for the WebSocket, HTTP and the console.
+//!
+//! Three threads, so that none keeps another waiting: the door (`kalmind-server`) takes connections in and carries STOP
+//! out, `kalmind-http` answers requests, `kalmind-clients` speaks to WebSocket clients.
 
-use core::{net::SocketAddr, time::Duration};
+use core::net::SocketAddr;
 use std::{
     io,
-    sync::{Arc, Mutex, atomic::AtomicU64, mpsc},
-    thread,
+    sync::{Arc, Mutex, atomic::AtomicU64},
+    thread::{self, JoinHandle},
 };
 
 use tokio::{
     net::{TcpListener, TcpSocket},
-    runtime,
-    sync::watch,
+    runtime::{self, Runtime},
+    sync::{mpsc, watch},
 };
 
 use crate::{
-    Access, ClientCounts, Controls, Counters, Hub, Ledger, Token, connection, counters::count,
+    Access, ClientCounts, Controls, Counters, Hub, Ledger, Limits, Token,
+    client::{self, Admission},
+    connection,
+    counters::count,
+    door,
+    hub::Relay,
+    places::Places,
     rate::RateLimit,
 };
 
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 64;
+/// Connections that the system keeps until they are accepted; it takes fewer where `net.core.somaxconn` says so. With
+/// more than that a client's system waits a second before it tries again.
+const BACKLOG: u32 = 4096;
+/// Connections on their way from one of the server's threads to another; more are dropped and counted as refused.
+const HANDED_OVER: usize = 1024;
 
 /// Where and for whom the server listens.
 #[derive(Clone, Debug)]
@@ -47,49 +59,6 @@ impl ServerConfig {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             limits: Limits::default(),
-        }
-    }
-}
-
-/// What clients may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections at once; one more is answered 503, unless it asks for STOP.
-    pub connections: usize,
-    /// Bytes of a WebSocket message from a client; a longer one ends the connection.
-    pub message_bytes: usize,
-    /// WebSocket messages a second from one client, and at once; more end the connection.
-    pub messages_per_second: u32,
-    /// Bytes of a request's body.
-    pub body_bytes: usize,
-    /// `control` and `events` requests a second, and at once, of all clients together; more are answered 429.
-    pub requests_per_second: u32,
-    /// Reads of `/v1/status` and `/metrics` a second, and at once, of all clients together; more are answered 429.
-    pub reads_per_second: u32,
-    /// How often each WebSocket client is pinged.
-    pub ping_every: Duration,
-    /// A WebSocket client without a pong for this long, and any client that takes nothing of what is written to it for
-    /// this long, is disconnected.
-    pub pong_within: Duration,
-    /// How long a client may take to send a request's headers, its body, or the token.
-    pub request_within: Duration,
-    /// Size of a socket's send buffer in bytes (the kernel doubles it).
-    pub send_buffer_bytes: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 64,
-            message_bytes: 4096,
-            messages_per_second: 50,
-            body_bytes: 16 * 1024,
-            requests_per_second: 100,
-            reads_per_second: 200,
-            ping_every: Duration::from_secs(2),
-            pong_within: Duration::from_secs(10),
-            request_within: Duration::from_secs(5),
-            send_buffer_bytes: 64 * 1024,
         }
     }
 }
@@ -122,12 +91,6 @@ pub enum ServerError {
         /// The address asked for.
         address: SocketAddr,
     },
-    /// The server's thread ended before it listened.
-    #[error("the server at {address} ended before it listened")]
-    Ended {
-        /// The address asked for.
-        address: SocketAddr,
-    },
     /// Anything else.
     #[error("the server at {address} could not start: {source}")]
     Other {
@@ -149,6 +112,10 @@ pub(crate) struct App {
     pub(crate) requests: Mutex<RateLimit>,
     pub(crate) reads: Mutex<RateLimit>,
     pub(crate) open_websockets: AtomicU64,
+    pub(crate) places: Arc<Places>,
+    pub(crate) relay: Relay,
+    /// The way to the thread that serves WebSocket clients.
+    pub(crate) clients: mpsc::Sender<Admission>,
     pub(crate) ending: watch::Receiver<bool>,
 }
 
@@ -170,12 +137,12 @@ pub struct Server {
     local_addr: SocketAddr,
     counters: Arc<Counters>,
     ending: watch::Sender<bool>,
-    handle: Option<thread::JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
-/// Starts the server on a thread of its own: the WebSocket at `/v1/state`, HTTP and the console, all on one port.
+/// Starts the server on threads of its own: the WebSocket at `/v1/state`, HTTP and the console, all on one port.
 ///
-/// The port is bound when this returns. `controls` is called on the server's thread and must not block.
+/// The port is bound when this returns. `controls` is called on the server's threads and must not block.
 ///
 /// # Errors
 /// See [`ServerError`].
@@ -186,45 +153,54 @@ pub fn start_server(
     ledger: Arc<Ledger>,
 ) -> Result<Server, ServerError> {
     let address = config.bind;
+    let failed = |source| explain(address, source);
+    let runtimes = [runtime(), runtime(), runtime()];
+    let [door, http, talk] = runtimes.map(|runtime| runtime.map_err(failed));
+    let (door, http, talk) = (door?, http?, talk?);
+    let bound = {
+        let _context = door.enter();
+        bind(address, &config.limits)
+    };
+    let (listener, local_addr) = match bound {
+        Ok(bound) => bound,
+        Err(source) => {
+            // a caller that is itself asynchronous cannot wait for them
+            [door, http, talk].into_iter().for_each(Runtime::shutdown_background);
+            return Err(failed(source));
+        }
+    };
     let counters = Arc::new(Counters::default());
     let (ending, ends) = watch::channel(false);
-    // the runtime is made and dropped in its own thread, so that a caller may itself be asynchronous
-    let (ready, bound) = mpsc::sync_channel(1);
-    let handle = thread::Builder::new()
-        .name(String::from("kalmind-server"))
-        .spawn({
-            let counters = Arc::clone(&counters);
-            move || match open(address, &config.limits) {
-                Ok((runtime, listener, local_addr)) => {
-                    let now = hub.clock().lsl();
-                    let limit = |per_second| Mutex::new(RateLimit::new(per_second, per_second, now));
-                    let app = Arc::new(App {
-                        access: Access::new(
-                            local_addr,
-                            &config.allowed_hosts,
-                            &config.allowed_origins,
-                            config.token,
-                        ),
-                        hub,
-                        controls,
-                        ledger,
-                        requests: limit(config.limits.requests_per_second),
-                        reads: limit(config.limits.reads_per_second),
-                        limits: config.limits,
-                        counters,
-                        open_websockets: AtomicU64::new(0),
-                        ending: ends,
-                    });
-                    if ready.send(Ok(local_addr)).is_ok() {
-                        runtime.block_on(connection::accept(listener, &app));
-                    }
-                }
-                Err(source) => drop(ready.send(Err(explain(address, source)))),
-            }
-        })
-        .map_err(|source| ServerError::Other { address, source })?;
-    let local_addr = bound.recv().map_err(|mpsc::RecvError| ServerError::Ended { address })??;
-    Ok(Server { local_addr, counters, ending, handle: Some(handle) })
+    let (hall, arrivals) = mpsc::channel(HANDED_OVER);
+    let (clients, admissions) = mpsc::channel(HANDED_OVER);
+    let now = hub.clock().lsl();
+    let limit = |per_second| Mutex::new(RateLimit::new(per_second, per_second, now));
+    let app = Arc::new(App {
+        access: Access::new(local_addr, &config.allowed_hosts, &config.allowed_origins, config.token),
+        hub,
+        controls,
+        ledger,
+        requests: limit(config.limits.requests_per_second),
+        reads: limit(config.limits.reads_per_second),
+        places: Arc::new(Places::new(config.limits.connections, Arc::clone(&counters))),
+        limits: config.limits,
+        counters: Arc::clone(&counters),
+        open_websockets: AtomicU64::new(0),
+        relay: Relay::new(),
+        clients,
+        ending: ends,
+    });
+    let mut server = Server { local_addr, counters, ending, threads: Vec::new() };
+    server.run("kalmind-clients", talk, {
+        let app = Arc::clone(&app);
+        async move { client::serve_clients(admissions, &app).await }
+    })?;
+    server.run("kalmind-http", http, {
+        let app = Arc::clone(&app);
+        async move { connection::serve_arrivals(arrivals, &app).await }
+    })?;
+    server.run("kalmind-server", door, async move { door::accept(listener, &app, hall).await })?;
+    Ok(server)
 }
 
 impl Server {
@@ -245,12 +221,25 @@ impl Server {
         self.end();
     }
 
+    /// Runs `work` on a thread of its own. The runtime is dropped there too, so that a caller may itself be asynchronous.
+    fn run(
+        &mut self,
+        name: &str,
+        runtime: Runtime,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), ServerError> {
+        let thread = thread::Builder::new().name(String::from(name));
+        let started = thread.spawn(move || runtime.block_on(work));
+        self.threads.push(started.map_err(|source| explain(self.local_addr, source))?);
+        Ok(())
+    }
+
     fn end(&mut self) {
         self.ending.send_replace(true);
-        if let Some(handle) = self.handle.take()
-            && handle.join().is_err()
-        {
-            tracing::error!("the server's thread had panicked");
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the server had panicked");
+            }
         }
     }
 }
@@ -261,26 +250,21 @@ impl Drop for Server {
     }
 }
 
-/// A runtime and a listener on it.
-fn open(address: SocketAddr, limits: &Limits) -> io::Result<(runtime::Runtime, TcpListener, SocketAddr)> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let listener = {
-        let _context = runtime.enter();
-        bind(address, limits)?
-    };
-    let local_addr = listener.local_addr()?;
-    Ok((runtime, listener, local_addr))
+fn runtime() -> io::Result<Runtime> {
+    runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Listens at `address`. Accepted sockets inherit the small send buffer and `TCP_NODELAY`.
-fn bind(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
+/// Listens at `address`; the listener with the address it got. Accepted sockets inherit the small send buffer and `TCP_NODELAY`.
+fn bind(address: SocketAddr, limits: &Limits) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // a port that this program has just left may be taken again at once; one in use stays an error
     socket.set_reuseaddr(true)?;
     socket.set_send_buffer_size(limits.send_buffer_bytes)?;
     socket.set_nodelay(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    let listener = socket.listen(BACKLOG)?;
+    let local_addr = listener.local_addr()?;
+    Ok((listener, local_addr))
 }
 
 fn explain(address: SocketAddr, source: io::Error) -> ServerError {
@@ -300,19 +284,18 @@ mod tests {
 
     #[tokio::test]
     async fn accepted_sockets_send_at_once_from_a_small_buffer() {
-        let listener = bind("127.0.0.1:0".parse().unwrap(), &Limits::default()).unwrap();
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (listener, address) = bind("127.0.0.1:0".parse().unwrap(), &Limits::default()).unwrap();
+        let _client = TcpStream::connect(address).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
         assert!(accepted.nodelay().unwrap(), "TCP_NODELAY is off");
         let socket = TcpSocket::from_std_stream(accepted.into_std().unwrap());
         // Linux doubles what was asked for, to have room for its own book-keeping
-        assert_eq!(socket.send_buffer_size().unwrap(), 2 * 64 * 1024);
+        assert_eq!(socket.send_buffer_size().unwrap(), 2 * 16 * 1024);
     }
 
     #[tokio::test]
     async fn a_port_in_use_is_named_with_a_remedy() {
-        let taken = bind("127.0.0.1:0".parse().unwrap(), &Limits::default()).unwrap();
-        let address = taken.local_addr().unwrap();
+        let (_taken, address) = bind("127.0.0.1:0".parse().unwrap(), &Limits::default()).unwrap();
         let error = explain(address, bind(address, &Limits::default()).unwrap_err());
         assert!(matches!(error, ServerError::PortInUse { .. }), "{error:?}");
         let text = error.to_string();

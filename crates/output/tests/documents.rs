@@ -127,6 +127,8 @@ async fn what_asyncapi_lets_clients_say_is_understood_and_nothing_else() {
         json!({"type": "control", "state": "hold"}),
         json!({"type": "control", "state": "fault"}),
         json!({"type": "control"}),
+        json!({"type": "ack"}),
+        json!({"type": "ack", "seq": "7"}),
         json!({"type": "resume"}),
     ];
     for sample in &samples {
@@ -143,7 +145,21 @@ async fn what_asyncapi_lets_clients_say_is_understood_and_nothing_else() {
         assert_eq!(documented, answer["code"] != "malformed", "{sample}: {answer}");
     }
     let named: BTreeSet<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(named, BTreeSet::from(["auth", "control", "ping", "stop"]));
+    assert_eq!(named, BTreeSet::from(["ack", "auth", "control", "ping", "stop"]));
+    // an acknowledgement is the one message without an answer: what follows it is answered as if it were not there
+    let acknowledgement = json!({"type": "ack", "seq": 7});
+    assert!(known.iter().any(|(_, validator)| validator.is_valid(&acknowledgement)));
+    for request in [acknowledgement, json!({"type": "ping", "t": "after"})] {
+        socket.send(Message::text(request.to_string())).await.unwrap();
+    }
+    loop {
+        let Message::Text(text) = socket.next().await.unwrap().unwrap() else { continue };
+        let message: Value = serde_json::from_str(&text).unwrap();
+        assert_ne!(message["type"], "error", "{message}");
+        if message["t"] == "after" {
+            break;
+        }
+    }
 }
 
 /// Status and body of a request.
@@ -178,6 +194,7 @@ async fn every_http_answer_is_as_openapi_says() {
         ("get", "/metrics", false, "", 200),
         ("get", "/v1/state", false, "", 426),
         ("get", "/v1/state?every=0", false, "", 400),
+        ("get", "/v1/state?flow=ack", false, "", 426),
         ("post", "/v1/stop", false, "", 200),
         ("post", "/v1/control", false, r#"{"state":"idle"}"#, 401),
         ("post", "/v1/control", true, r#"{"state":"idle"}"#, 200),

@@ -5,6 +5,7 @@
 use core::time::Duration;
 
 use fake::{FakeDaemon, TOKEN, config};
+use futures_util::StreamExt as _;
 use kalmind_output::{Limits, ServerConfig, ServerError};
 use kalmind_types::{Actor, Mode};
 use serde_json::{Value, json};
@@ -297,13 +298,29 @@ async fn any_address_but_loopback_needs_the_token_for_reading() {
     assert_eq!(get("/", "").await.status, 200, "the page itself holds no secret");
 }
 
+/// A WebSocket client that reads and answers pings for as long as it is kept.
+struct Reading(tokio::task::JoinHandle<()>);
+
+impl Reading {
+    async fn start(daemon: &FakeDaemon) -> Self {
+        let url = format!("ws://{}/v1/state", daemon.server.local_addr());
+        let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+        socket.next().await.unwrap().unwrap();
+        Self(tokio::spawn(async move { while let Some(Ok(_)) = socket.next().await {} }))
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 #[tokio::test]
-async fn one_connection_too_many_is_told_so() {
+async fn where_readers_have_all_places_one_more_is_told_so() {
     let limits = Limits { connections: 2, ..Limits::default() };
     let daemon = FakeDaemon::start(ServerConfig { limits, ..config() }).unwrap();
-    let address = daemon.server.local_addr();
-    let first = TcpStream::connect(address).await.unwrap();
-    let second = TcpStream::connect(address).await.unwrap();
+    let readers = [Reading::start(&daemon).await, Reading::start(&daemon).await];
     for (method, path) in [("GET", "/v1/status"), ("GET", "/"), ("POST", "/v1/control"), ("GET", "/v1/stop")]
     {
         let answer = ask(&daemon, method, path, "", "").await;
@@ -312,7 +329,7 @@ async fn one_connection_too_many_is_told_so() {
     }
     assert_eq!(daemon.server.counts().connections_refused, 4);
     // a place that is given up can be taken again
-    drop((first, second));
+    drop(readers);
     while ask(&daemon, "GET", "/", "", "").await.status != 200 {}
 }
 
@@ -320,13 +337,78 @@ async fn one_connection_too_many_is_told_so() {
 async fn stop_works_with_all_places_taken_and_for_nobody_elses_page() {
     let limits = Limits { connections: 1, ..Limits::default() };
     let daemon = FakeDaemon::start(ServerConfig { limits, ..config() }).unwrap();
-    let _taken = TcpStream::connect(daemon.server.local_addr()).await.unwrap();
+    let _taken = Reading::start(&daemon).await;
     let answer = ask(&daemon, "POST", "/v1/stop", "", "").await;
     assert_eq!((answer.status, answer.json()), (200, json!({"type": "accepted", "request": "stop"})));
     ask(&daemon, "POST", "/v1/stop", &bearer(), "{}").await;
     assert_eq!(ask(&daemon, "POST", "/v1/stop", "origin: http://evil.example\r\n", "").await.status, 403);
     assert_eq!(daemon.controls.stopped_by(), [Actor::Client, Actor::Operator]);
-    assert_eq!(daemon.server.counts().connections_refused, 3);
+    assert_eq!(daemon.server.counts().connections_refused, 0, "STOP needs no place");
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_take_no_place_and_the_oldest_makes_room() {
+    let limits = Limits { connections: 1, request_within: Duration::from_secs(600), ..Limits::default() };
+    let daemon = FakeDaemon::start(ServerConfig { limits, ..config() }).unwrap();
+    let address = daemon.server.local_addr();
+    let mut silent = Vec::new();
+    for number in 0..300 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // every other one has begun to say something
+        if number % 2 == 0 {
+            stream.write_all(b"POST /v1/stop HTTP/1.1\r\nhost:").await.unwrap();
+        }
+        silent.push(stream);
+    }
+    assert_eq!(ask(&daemon, "POST", "/v1/stop", "", "").await.status, 200);
+    assert_eq!(ask(&daemon, "GET", "/v1/status", "", "").await.status, 200);
+    // the oldest were dropped to make room, the newest are there still
+    let mut rest = Vec::new();
+    drop(silent[0].read_to_end(&mut rest).await);
+    assert!(rest.is_empty());
+    let newest = silent.last_mut().unwrap();
+    newest.write_all(format!("GET /v1/status HTTP/1.1\r\nhost: {address}\r\n\r\n").as_bytes()).await.unwrap();
+    assert!(newest.read_buf(&mut rest).await.unwrap() > 0);
+    assert!(rest.starts_with(b"HTTP/1.1 200"));
+    let dropped = daemon.server.counts().waiting_dropped;
+    assert!((44..=48).contains(&dropped), "{dropped} of 302 dropped, where 256 may wait");
+}
+
+#[tokio::test]
+async fn a_connection_idle_between_requests_gives_its_place_up_to_a_new_one() {
+    let limits = Limits { connections: 2, request_within: Duration::from_secs(600), ..Limits::default() };
+    let daemon = FakeDaemon::start(ServerConfig { limits, ..config() }).unwrap();
+    let address = daemon.server.local_addr();
+    let mut idle = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(format!("GET /nowhere HTTP/1.1\r\nhost: {address}\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            assert!(stream.read_buf(&mut answer).await.unwrap() > 0);
+        }
+        idle.push(stream);
+    }
+    let mut rest = Vec::new();
+    assert_eq!(idle[0].read_to_end(&mut rest).await.unwrap(), 0, "it had been silent for longest");
+    assert_eq!(daemon.server.counts().connections_displaced, 1);
+}
+
+#[tokio::test]
+async fn too_many_requests_over_one_connection_end_it_but_a_stop_among_them_counts() {
+    let limits = Limits { requests_per_connection: 3, ..Limits::default() };
+    let daemon = FakeDaemon::start(ServerConfig { limits, ..config() }).unwrap();
+    let host = daemon.server.local_addr();
+    let get = format!("GET /nowhere HTTP/1.1\r\nhost: {host}\r\n\r\n");
+    let stop = format!("POST /v1/stop HTTP/1.1\r\nhost: {host}\r\n\r\n");
+    let answer = raw(&daemon, &format!("{}{stop}{}", get.repeat(3), get.repeat(100))).await;
+    let all = format!("{}\r\n\r\n{}", answer.head, answer.body);
+    assert!(all.contains("429 too many requests") || all.contains("429 Too Many Requests"), "{all}");
+    assert_eq!(daemon.controls.stopped_by(), [Actor::Client]);
+    assert_eq!(daemon.server.counts().too_frequent, 1);
 }
 
 #[tokio::test]

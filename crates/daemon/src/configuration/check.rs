@@ -15,6 +15,7 @@ use super::{
     problem::Problem,
     reader::{Places, quoted},
 };
+use crate::open_files::most_connections;
 
 /// Every conflict between values that are right one by one. Values at or under a path in `spoiled` are not known, and
 /// nothing is concluded from them.
@@ -331,6 +332,19 @@ impl Conflicts<'_> {
                 "`server.bind` listens on every address, but no `allowed_hosts` are given",
                 "requests from other machines would all be refused",
                 "add allowed_hosts = [\"NAME:PORT\"] as clients will write it, or bind one address",
+            );
+        }
+        if let Some(most) = most_connections(server.max_connections)
+            && self.known(&["server.max_connections"])
+        {
+            self.at(
+                self.value("server.max_connections"),
+                "`server.max_connections` needs more open files than this system allows the program",
+                "a STOP could find no way in",
+                format!(
+                    "use at most {most}, or raise the hard limit of open files (`ulimit -Hn` shows it; LimitNOFILE= in a \
+                     systemd unit, nofile in /etc/security/limits.conf)"
+                ),
             );
         }
     }
