@@ -141,6 +141,8 @@ impl Rig {
         let mut engine = Engine::new(EngineSettings {
             features,
             max_masked: 0.25,
+            plausibility: true,
+            fallback_stale: kalmind_types::Seconds(0.3),
             restart_after: Seconds(0.5),
             stale_after: Seconds(0.1),
             auto_resume: Seconds(2.0),

@@ -138,6 +138,7 @@ mod tests {
             reason: None,
             position: Position([0.25, 0.75]),
             velocity: kalmind_types::Velocity([0.3, -0.3]),
+            free_velocity: kalmind_types::Velocity([0.3, -0.3]),
             intent: None,
             click: None,
             masked_features: 0,
@@ -145,6 +146,7 @@ mod tests {
             row_one: false,
             fallback: false,
             guarded_channels: 0,
+            suspects: kalmind_types::ChannelMask::default(),
         }
     }
 

@@ -367,6 +367,7 @@ mod tests {
                 reason: cause.and_then(reason),
                 position: Position([0.5, 0.5]),
                 velocity: Velocity([0.0, 0.0]),
+                free_velocity: Velocity([0.0, 0.0]),
                 intent: None,
                 click: None,
                 masked_features: 0,

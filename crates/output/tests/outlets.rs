@@ -247,7 +247,7 @@ fn an_outlet_takes_the_place_of_another_programs() {
 fn standing(format: NumberFormat, channels: &[&str]) -> Value {
     let outlet = CursorOutletConfig {
         format,
-        scale: 1920.0,
+        scale: PerChannel::Cursor(1920.0),
         channels: Some(channels.iter().map(|label| String::from(*label)).collect()),
         ..CursorOutletConfig::default()
     };

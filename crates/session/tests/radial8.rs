@@ -213,10 +213,8 @@ fn impossible_settings_are_refused() {
 }
 
 #[test]
-fn blocks_and_actions_name_the_mode_that_they_need() {
+fn blocks_name_the_mode_that_they_need() {
     use kalmind_types::Mode;
     assert_eq!(TaskBlock::OpenLoop.mode(), Mode::Calibrating);
     assert_eq!(TaskBlock::ClosedLoop.mode(), Mode::Control);
-    assert_eq!(OperatorAction::Control.mode(), Some(Mode::Control));
-    assert_eq!(OperatorAction::Stop.mode(), None);
 }

@@ -162,7 +162,6 @@ fn unescaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::parse;
-    use super::*;
 
     const TOKEN: &str = "hunter2-hunter2-hunter2";
 
