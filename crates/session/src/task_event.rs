@@ -1,6 +1,6 @@
 //! What a task tells: targets, trials, blocks and what it asks of the daemon, as typed values.
 
-use kalmind_types::{Event, EventKind, LslTime, Target};
+use kalmind_types::{Event, EventKind, LslTime, Mode, Target};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -31,6 +31,18 @@ pub enum OperatorAction {
     /// Agree to go on, in the mode asked for last, after a silence of the input that was too long to end by itself. Needs
     /// the configuration's leave; clears neither a stop nor a fault.
     Resume,
+}
+
+impl OperatorAction {
+    /// The mode asked for; none for a stop, and for a resume, which leaves the mode as it is.
+    pub fn mode(self) -> Option<Mode> {
+        match self {
+            Self::Stop | Self::Resume => None,
+            Self::Idle => Some(Mode::Idle),
+            Self::Calibrating => Some(Mode::Calibrating),
+            Self::Control => Some(Mode::Control),
+        }
+    }
 }
 
 /// What a task event says.

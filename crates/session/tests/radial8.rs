@@ -219,4 +219,5 @@ fn blocks_and_actions_name_the_mode_that_they_need() {
     assert_eq!(TaskBlock::ClosedLoop.mode(), Mode::Control);
     assert_eq!(OperatorAction::Control.mode(), Some(Mode::Control));
     assert_eq!(OperatorAction::Stop.mode(), None);
+    assert_eq!(OperatorAction::Resume.mode(), None);
 }
