@@ -139,14 +139,15 @@ fn waiting(test: &str, more: &str) -> (Laboratory, Process, Daemon, Process) {
     let laboratory = Laboratory::new(test);
     let stream = format!("{test}-array");
     let mut outlet = laboratory.outlet(&stream, &[]);
-    let limits = format!("safety.stale_after_ms = 300\nsafety.auto_resume_ms = 200\n{more}");
+    let limits = format!("safety.stale_after_ms = 300\nsafety.auto_resume_ms = 1500\n{more}");
     let configuration = laboratory.controlled(&format!("name = \"{stream}\""), &limits);
     let daemon = laboratory.daemon(&configuration, "30");
     let (client, _) = laboratory.watch(&daemon);
     in_control(&daemon);
     outlet.disturb("pause");
-    daemon.wait_until("a second away", |status| {
-        status["state_seconds"]["stale"].as_f64().is_some_and(|seconds| seconds > 1.0)
+    daemon.wait_until("three seconds away", |status| {
+        let times = (status["clock"]["lsl"].as_f64(), status["state_since"].as_f64());
+        status["state"] == "stale" && matches!(times, (Some(now), Some(since)) if now - since > 3.0)
     });
     outlet.disturb("go");
     (laboratory, outlet, daemon, client)

@@ -1,8 +1,8 @@
 //! Whether the input is fresh, and when it counts as fresh again after it was not.
 //!
 //! A silence is noticed at once. One that stands alone also ends at once, with the first complete bin; but where silences
-//! follow one another the input has to be steady for [`STEADY`] before it counts as fresh, so that the state that people
-//! are shown does not flicker. Times are those of the stream, so that a recording gives the same again.
+//! follow one another the input has to be steady for a second (`STEADY`) before it counts as fresh, so that the state that
+//! people are shown does not flicker. Times are those of the stream, so that a recording gives the same again.
 
 #![deny(
     clippy::arithmetic_side_effects,
@@ -89,7 +89,6 @@ struct Away {
 
 impl Freshness {
     /// Fresh until a tick says otherwise.
-
     pub(crate) fn new(stale_after: Seconds, auto_resume: Seconds) -> Self {
         Self { stale_after, auto_resume, away: None, back: None }
     }

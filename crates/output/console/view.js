@@ -153,6 +153,7 @@ export class View {
     const { ticks } = status;
     facts("counts", [
       ["newest", status.seq ?? "–"],
+      [`${status.state} for`, `${decimal(status.clock.lsl - status.state_since, 0)} s`],
       ["late", ticks.late],
       ["incomplete", ticks.incomplete],
       ["missed", ticks.missed + this.#missed],

@@ -350,8 +350,8 @@ mod tests {
         Hub::new(info, OutputState::Control, Clock::new(|| LslTime(10.0), || 0.0))
     }
 
-    fn reason(cause: Cause) -> Option<Reason> {
-        Some(Reason { cause, by: Actor::Daemon })
+    fn reason(cause: Cause) -> Reason {
+        Reason { cause, by: Actor::Daemon }
     }
 
     fn tick(seq: u64, time: f64, state: OutputState, cause: Option<Cause>) -> Publication {
@@ -364,7 +364,7 @@ mod tests {
                 newest: None,
                 incomplete: false,
                 state,
-                reason: cause.and_then(reason),
+                reason: cause.map(reason),
                 position: Position([0.5, 0.5]),
                 velocity: Velocity([0.0, 0.0]),
                 free_velocity: Velocity([0.0, 0.0]),
@@ -387,7 +387,7 @@ mod tests {
         Publication::Heartbeat(Heartbeat {
             time: LslTime(time),
             state,
-            reason: cause.and_then(reason),
+            reason: cause.map(reason),
             last_seq: Some(1),
             position: Position([0.5, 0.5]),
         })

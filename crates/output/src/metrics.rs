@@ -16,10 +16,10 @@ pub(crate) fn exposition(app: &App) -> String {
         let value = f64::from(u8::from(state == newest.shown.state));
         text.sample("kalmind_state", &[("state", state.name())], value);
     }
-    const SECONDS: &str = "kalmind_state_seconds_total";
-    text.family(SECONDS, "counter", "How long each output state was shown, on the local clock");
+    let name = "kalmind_state_seconds_total";
+    text.family(name, "counter", "How long each output state was shown, on the local clock");
     for (state, seconds) in app.hub.state_seconds() {
-        text.sample(SECONDS, &[("state", state.name())], seconds);
+        text.sample(name, &[("state", state.name())], seconds);
     }
     text.single("kalmind_ticks_total", "counter", "Ticks sent to clients", newest.ticks as f64);
     text.single(

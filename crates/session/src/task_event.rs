@@ -1,6 +1,6 @@
 //! What a task tells: targets, trials, blocks and what it asks of the daemon, as typed values.
 
-use kalmind_types::{Event, EventKind, LslTime, Target};
+use kalmind_types::{Event, EventKind, LslTime, Mode, Target};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -33,6 +33,18 @@ pub enum OperatorAction {
     Resume,
     /// Have it measured anew how the streams arrive.
     MeasureArrival,
+}
+
+impl OperatorAction {
+    /// The mode asked for; none for a stop, a measurement, and a resume, which leaves the mode as it is.
+    pub fn mode(self) -> Option<Mode> {
+        match self {
+            Self::Stop | Self::Resume | Self::MeasureArrival => None,
+            Self::Idle => Some(Mode::Idle),
+            Self::Calibrating => Some(Mode::Calibrating),
+            Self::Control => Some(Mode::Control),
+        }
+    }
 }
 
 /// What a task event says.

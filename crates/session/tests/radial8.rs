@@ -217,4 +217,7 @@ fn blocks_name_the_mode_that_they_need() {
     use kalmind_types::Mode;
     assert_eq!(TaskBlock::OpenLoop.mode(), Mode::Calibrating);
     assert_eq!(TaskBlock::ClosedLoop.mode(), Mode::Control);
+    assert_eq!(OperatorAction::Control.mode(), Some(Mode::Control));
+    assert_eq!(OperatorAction::Stop.mode(), None);
+    assert_eq!(OperatorAction::Resume.mode(), None);
 }

@@ -228,9 +228,11 @@ impl Desk {
                 self.measure_when_free = true;
             }
             TaskEventContent::Operator(OperatorAction::Resume) => self.accept_input(),
-            TaskEventContent::Operator(OperatorAction::Idle) => self.task_asks_for(Mode::Idle),
-            TaskEventContent::Operator(OperatorAction::Calibrating) => self.task_asks_for(Mode::Calibrating),
-            TaskEventContent::Operator(OperatorAction::Control) => self.task_asks_for(Mode::Control),
+            TaskEventContent::Operator(action) => {
+                if let Some(mode) = action.mode() {
+                    self.task_asks_for(mode);
+                }
+            }
         }
     }
 
