@@ -23,6 +23,7 @@ pub mod model;
 pub mod network;
 pub mod outlets;
 pub mod plan;
+pub mod plan_error;
 pub mod play_command;
 pub mod prepared;
 pub mod realtime;

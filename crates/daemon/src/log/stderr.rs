@@ -225,7 +225,7 @@ mod last_words {
 
     use std::io;
 
-    use rustix::thread::{NanosleepRelativeResult, Timespec, nanosleep};
+    use rustix::thread::{Timespec, nanosleep};
     use signal_hook::{consts::SIGABRT, low_level};
 
     /// How long the threads that carry it to the real stderr have for that.
@@ -237,7 +237,7 @@ mod last_words {
     /// When the action cannot be installed.
     pub(super) fn wait_for_them() -> io::Result<()> {
         let action = || {
-            let _woken_early: NanosleepRelativeResult = nanosleep(&WITHIN);
+            let _woken_early = nanosleep(&WITHIN);
             // cannot fail for a signal that exists
             let _ended = low_level::emulate_default_handler(SIGABRT);
         };
