@@ -341,9 +341,9 @@ mod tests {
             let mut all = String::new();
             reader.read_to_string(&mut all).map(|_| all)
         });
-        progress.wait_for_rest(&dropped, Duration::from_secs(60));
+        progress.wait_for_rest(&dropped, Duration::from_mins(1));
         queue.write_all(b"last\n").expect("never fails");
-        progress.wait_for_rest(&dropped, Duration::from_secs(60));
+        progress.wait_for_rest(&dropped, Duration::from_mins(1));
         drop((queue, worker));
         let all = read.join().expect("no panic").expect("text");
         assert!(all.contains("line 0\n") && all.ends_with("last\n"), "{all}");
