@@ -163,9 +163,8 @@ impl Process {
             .spawn()
             .expect("the process starts");
         let (sender, lines) = mpsc::channel();
-        type Pipe = Box<dyn std::io::Read + Send>;
-        let out = child.stdout.take().map(|out| -> Pipe { Box::new(out) });
-        let err = child.stderr.take().map(|err| -> Pipe { Box::new(err) });
+        let out = child.stdout.take().map(|out| -> Box<dyn std::io::Read + Send> { Box::new(out) });
+        let err = child.stderr.take().map(|err| -> Box<dyn std::io::Read + Send> { Box::new(err) });
         for pipe in [out, err].into_iter().flatten() {
             let sender = sender.clone();
             std::thread::spawn(move || {

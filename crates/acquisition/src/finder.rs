@@ -38,7 +38,7 @@ enum Sought {
     /// One fitted, and did not send its header.
     Vanished(Box<StreamDescription>),
     /// The one that fits, with its whole header.
-    Found(StreamDescription),
+    Found(Box<StreamDescription>),
 }
 
 #[derive(Debug)]
@@ -137,7 +137,7 @@ impl StreamFinder {
         let mut opened: Vec<StreamDescription> =
             fitting.iter().filter_map(|info| open(info).map(|(_, description)| description)).collect();
         match (opened.len(), fitting.first()) {
-            (1, _) => opened.pop().map_or(Sought::Missing, Sought::Found),
+            (1, _) => opened.pop().map_or(Sought::Missing, |found| Sought::Found(Box::new(found))),
             (0, Some(info)) => Sought::Vanished(Box::new(short_description(info))),
             _ => Sought::Several(opened),
         }

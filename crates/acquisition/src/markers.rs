@@ -1,4 +1,4 @@
-//! Marker streams: one thread per stream, texts out through a channel. Numbers (OpenViBE and most trigger boxes send them)
+//! Marker streams: one thread per stream, texts out through a channel. Numbers (`OpenViBE` and most trigger boxes send them)
 //! are read as their text: 1 and 1.0 are both `1`.
 
 use core::time::Duration;

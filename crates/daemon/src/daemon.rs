@@ -532,13 +532,12 @@ impl Inlets {
         if let Some(recorder) = recorder {
             let mut awaited = Vec::new();
             for extra in &plan.recorded {
-                match &extra.description {
-                    Some(description) => inlets.record(extra, description, recorder)?,
-                    None => {
-                        let monitor = Arc::new(StreamMonitor::new(extra.key.clone()));
-                        inlets.monitors.push(Arc::clone(&monitor));
-                        awaited.push(Awaited::new(extra, monitor));
-                    }
+                if let Some(description) = &extra.description {
+                    inlets.record(extra, description, recorder)?;
+                } else {
+                    let monitor = Arc::new(StreamMonitor::new(extra.key.clone()));
+                    inlets.monitors.push(Arc::clone(&monitor));
+                    awaited.push(Awaited::new(extra, monitor));
                 }
             }
             if !awaited.is_empty() {

@@ -26,6 +26,7 @@ pub mod network;
 pub mod open_files;
 pub mod outlets;
 pub mod plan;
+pub mod plan_error;
 pub mod plane_streams;
 pub mod play_command;
 pub mod prepared;

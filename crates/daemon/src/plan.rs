@@ -1,10 +1,8 @@
 //! What a run will do, checked before any thread starts: the streams that were found, features laid out, the model fitting
 //! to them.
 
-use std::path::PathBuf;
-
 use kalmind_acquisition::{
-    ArrivalSettings, ClockSource, InletConfig, MonitorLimits, ResolveError, StreamSelector, blocks_for,
+    ArrivalSettings, ClockSource, InletConfig, MonitorLimits, StreamSelector, blocks_for,
 };
 use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinning};
 use kalmind_filter::{LabelKind, LabelLaw};
@@ -13,6 +11,7 @@ use kalmind_types::{
     Binning, ChannelMask, Component, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
 };
 
+pub use crate::plan_error::PlanError;
 use crate::{
     arrival::ArrivalRules,
     configuration::{ChannelReference, Configuration, LawKind, SampleClock, Selection, Stream},
@@ -38,142 +37,6 @@ const TICK_BYTES: usize = 900;
 pub const BIN_MS: std::ops::RangeInclusive<f64> = 1.0..=200.0;
 /// A leading stream's rate may differ from the bins' by this part.
 const RATE_MATCH: f64 = 0.01;
-
-/// Why a run cannot start as configured.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    /// A stream is not to be found.
-    #[error("stream \"{key}\": {source}")]
-    Resolve {
-        /// Its key in the configuration.
-        key: String,
-        /// What was found instead.
-        source: ResolveError,
-    },
-    /// A further stream to record is not to be found.
-    #[error("[[record.stream]] \"{key}\": {source}; set required = false there to start without it")]
-    ResolveRecorded {
-        /// Its key in the configuration.
-        key: String,
-        /// What was found instead.
-        source: ResolveError,
-    },
-    /// A stream that is not required is not to be found, and what it would contribute is not known.
-    #[error(
-        "stream \"{key}\": {source}; it is not required, but a run can begin without it only where `channels` says how \
-         many features it contributes (or a model with as many streams does)"
-    )]
-    ResolveOptional {
-        /// Its key in the configuration.
-        key: String,
-        /// What was found instead.
-        source: ResolveError,
-    },
-    /// Several streams are not to be found.
-    #[error("{} streams are not to be found:{}", .problems.len(), bullets(.problems))]
-    ResolveSeveral {
-        /// One sentence each.
-        problems: Vec<String>,
-    },
-    /// A string stream was named where numbers are needed.
-    #[error(
-        "stream \"{key}\" carries text; only streams of numbers can be decoded (a task's markers go into [task])"
-    )]
-    NotNumeric {
-        /// Its key.
-        key: String,
-    },
-    /// Another number of channels.
-    #[error("stream \"{key}\" has {found} channels, the configuration says channels = {expected}")]
-    Channels {
-        /// Its key.
-        key: String,
-        /// Configured.
-        expected: usize,
-        /// Found.
-        found: usize,
-    },
-    /// A leading stream without a rate.
-    #[error("stream \"{key}\" is irregular (nominal rate 0); with binning = \"sample\" it needs rate_hz")]
-    NoRate {
-        /// Its key.
-        key: String,
-    },
-    /// A header with a rate that no stream has.
-    #[error(
-        "stream \"{key}\" says that it sends {rate_hz} samples a second; from 0 (irregular) to 1000000 can be: correct the \
-         nominal rate in the sending program"
-    )]
-    NoSuchRate {
-        /// Its key.
-        key: String,
-        /// What its header says.
-        rate_hz: f64,
-    },
-    /// The leading stream's rate and the bins differ.
-    #[error(
-        "stream \"{key}\" sends {rate_hz} samples a second, one bin each, so bins are {period_ms} ms wide; the \
-         configuration says bin_ms = {bin_ms}: set [bins] bin_ms = {period_ms}, or another binning"
-    )]
-    BinWidth {
-        /// Its key.
-        key: String,
-        /// Its rate.
-        rate_hz: f64,
-        /// The bin width that this means.
-        period_ms: f64,
-        /// The width configured.
-        bin_ms: f64,
-    },
-    /// A leading stream that is too fast or too slow for bins.
-    #[error(
-        "stream \"{key}\" sends {rate_hz} samples a second; with binning = \"sample\" each is a bin, and bins are 1 to \
-         200 ms wide (5 to 1000 samples a second): use binning = \"mean\" or \"sum\""
-    )]
-    Rate {
-        /// Its key.
-        key: String,
-        /// Its rate.
-        rate_hz: f64,
-    },
-    /// Every channel is switched off.
-    #[error("every channel of every stream is masked; there is nothing left to decode from")]
-    AllMasked,
-    /// A masked channel that there is not.
-    #[error("stream \"{key}\" has no channel {channel} to mask; it has {channels}")]
-    NoSuchChannel {
-        /// Its key.
-        key: String,
-        /// As configured.
-        channel: String,
-        /// What there is.
-        channels: String,
-    },
-    /// The cursor is to follow a component that is not decoded.
-    #[error("[cursor] components names \"{name}\", but the intent's components are {known}")]
-    NoSuchComponent {
-        /// As configured.
-        name: String,
-        /// What there is.
-        known: String,
-    },
-    /// The model does not fit the run.
-    #[error("the model {} does not fit this run:{}", .path.display(), bullets(.differences))]
-    Model {
-        /// Its file.
-        path: PathBuf,
-        /// What differs.
-        differences: Vec<String>,
-    },
-    /// `start = "control"` and nothing to control with.
-    #[error("start = \"control\" needs a model: set [decoder] model, or start = \"idle\"")]
-    ControlWithoutModel,
-}
-
-/// One line each.
-fn bullets(lines: &[String]) -> String {
-    lines.iter().fold(String::new(), |text, line| text + "\n  - " + line)
-}
 
 /// A stream as configured and as found.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! The process's stderr, taken apart: the end that others read, and the end that liblsl writes to.
 
 use std::{
+    borrow::Cow,
     fs::File,
     io::{self, BufRead as _, BufReader, PipeReader, PipeWriter, Write},
     os::fd::AsFd as _,
@@ -210,7 +211,7 @@ fn drain(reader: PipeReader, mut queue: Queue, caught_up: &Sender<()>) {
         let text = text.trim_end();
         if text == CAUGHT_UP {
             let _one_is_enough = caught_up.try_send(());
-        } else if let Some(message) = LslMessage::read(text) {
+        } else if let Some(message) = LslMessage::read(&without_colours(text)) {
             message.log();
         } else if !text.is_empty() {
             // never fails: the queue drops and counts
@@ -225,7 +226,7 @@ mod last_words {
 
     use std::io;
 
-    use rustix::thread::{NanosleepRelativeResult, Timespec, nanosleep};
+    use rustix::thread::{Timespec, nanosleep};
     use signal_hook::{consts::SIGABRT, low_level};
 
     /// How long the threads that carry it to the real stderr have for that.
@@ -237,13 +238,25 @@ mod last_words {
     /// When the action cannot be installed.
     pub(super) fn wait_for_them() -> io::Result<()> {
         let action = || {
-            let _woken_early: NanosleepRelativeResult = nanosleep(&WITHIN);
+            let _woken_early = nanosleep(&WITHIN);
             // cannot fail for a signal that exists
             let _ended = low_level::emulate_default_handler(SIGABRT);
         };
         // SAFETY: the action sleeps and ends the process, which signal(7) lists among what a handler may do; it does not panic
         unsafe { low_level::register(SIGABRT, action) }.map(drop)
     }
+}
+
+/// A line less the ANSI sequences that colour it on a terminal.
+fn without_colours(line: &str) -> Cow<'_, str> {
+    let Some((plain, coloured)) = line.split_once('\u{1b}') else { return Cow::Borrowed(line) };
+    let mut all = plain.to_owned();
+    for piece in coloured.split('\u{1b}') {
+        // `[`, numbers, and a letter that ends the sequence
+        let end = piece.find(|letter: char| letter.is_ascii_alphabetic()).map_or(piece.len(), |end| end + 1);
+        all.push_str(piece.get(end..).unwrap_or_default());
+    }
+    Cow::Owned(all)
 }
 
 /// How bad liblsl finds something.
@@ -328,9 +341,9 @@ mod tests {
             let mut all = String::new();
             reader.read_to_string(&mut all).map(|_| all)
         });
-        progress.wait_for_rest(&dropped, Duration::from_secs(60));
+        progress.wait_for_rest(&dropped, Duration::from_mins(1));
         queue.write_all(b"last\n").expect("never fails");
-        progress.wait_for_rest(&dropped, Duration::from_secs(60));
+        progress.wait_for_rest(&dropped, Duration::from_mins(1));
         drop((queue, worker));
         let all = read.join().expect("no panic").expect("text");
         assert!(all.contains("line 0\n") && all.ends_with("last\n"), "{all}");
@@ -343,6 +356,13 @@ mod tests {
         let line = "2026-11-27 01:02:03.456 (   0.123s) [R_Array         ]      data_receiver.cpp:344    ERR| Stream transmission broke off";
         let text = "Stream transmission broke off";
         assert_eq!(LslMessage::read(line), Some(LslMessage { severity: Severity::Error, text }));
+        let coloured =
+            line.replace("2026-11-27", "\u{1b}[0m\u{1b}[2m2026-11-27").replace("ERR", "\u{1b}[1;31mERR")
+                + "\u{1b}[0m";
+        assert_eq!(
+            LslMessage::read(&without_colours(&coloured)),
+            Some(LslMessage { severity: Severity::Error, text })
+        );
         for (shown, severity) in [
             ("FATL", Severity::Error),
             ("WARN", Severity::Warning),

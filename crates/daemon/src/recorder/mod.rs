@@ -74,7 +74,7 @@ impl RecorderHandle {
 
     /// Adds a stream of numbers that appeared while the recording runs.
     pub fn add_numbers(&self, description: StreamDescription, key: String, blocks: PoolReader<SampleBlock>) {
-        self.add(Addition::Numbers(Numbers { description, key, index: None, blocks }));
+        self.add(Addition::Numbers(Box::new(Numbers { description, key, index: None, blocks })));
     }
 
     /// Adds a stream of text that appeared while the recording runs.
@@ -142,7 +142,7 @@ struct Texts {
 /// A stream that came late.
 #[derive(Debug)]
 enum Addition {
-    Numbers(Numbers),
+    Numbers(Box<Numbers>),
     Texts(Texts),
 }
 
@@ -222,7 +222,7 @@ impl Recorder {
         let labels = feature_labels(session);
         let beginning = Beginning { session, features: &labels, row, now, date: &date };
         let mut writing = Writing::new(file, beginning, ticks, messages, status);
-        let numbers = numbers.into_iter().map(Addition::Numbers);
+        let numbers = numbers.into_iter().map(|numbers| Addition::Numbers(Box::new(numbers)));
         for addition in numbers.chain(texts.into_iter().map(Addition::Texts)) {
             add_stream(&mut writing, addition, now);
         }
@@ -253,7 +253,8 @@ impl Recorder {
 /// Adds a stream to the file; its header is written with what comes next.
 fn add_stream<S: Sink>(writing: &mut Writing<S>, addition: Addition, now: LslTime) {
     match addition {
-        Addition::Numbers(Numbers { description, key, index, blocks }) => {
+        Addition::Numbers(numbers) => {
+            let Numbers { description, key, index, blocks } = *numbers;
             let role = if index.is_some() { "input" } else { "extra" };
             let tag = headers::RoleTag { role, key: Some(&key), index };
             let add = |header: &HeaderFields<'_>| writing.add_numbers(blocks, index, header);
