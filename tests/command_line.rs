@@ -44,8 +44,12 @@ fn usage_that_is_wrong_is_code_2_and_names_the_nearest() {
     folder.refuses(&format!("{FIT} --decoder dkf-nw:form=robst"), 2, &["`robst`", "`robust`"]);
     folder.refuses(&format!("{FIT} --decoder kalman --binning max"), 2, &["--binning max", "`mean`"]);
     folder.refuses(&format!("{FIT} --decoder kalman --components a,b,c"), 2, &["3 components", "2 columns"]);
-    folder.refuses("demo --headless --seconds -1", 2, &["'-1'", "--seconds", "zero or more"]);
-    folder.refuses("run --config x --wait never", 2, &["'never'", "--wait", "zero or more"]);
+    folder.refuses(
+        "demo --headless --seconds -1",
+        2,
+        &["'-1'", "--seconds", "a number of seconds from 0 to"],
+    );
+    folder.refuses("run --config x --wait never", 2, &["'never'", "--wait", "a number of seconds from 0 to"]);
     folder.refuses("demo --headless --decoder kalmann", 2, &["did you mean `kalman`"]);
     folder.refuses("simulate --offset 3", 2, &["--offset 3", "CHANNEL:Z"]);
 }

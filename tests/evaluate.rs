@@ -293,12 +293,12 @@ fn wrong_use_is_code_2_and_says_what_would_be_right() {
     folder.refuses(
         &format!("{HELD_OUT} --decoders kalman --saturate 0"),
         2,
-        &["'0'", "--saturate", "above zero"],
+        &["'0'", "--saturate", "standard deviations"],
     );
     folder.refuses(
         &format!("{HELD_OUT} --decoders kalman --budget -1"),
         2,
-        &["'-1'", "--budget", "above zero"],
+        &["'-1'", "--budget", "number of seconds"],
     );
     folder.refuses(&format!("{HELD_OUT} --decoders kalman --seeds 0"), 2, &["'0'", "--seeds"]);
     folder.refuses(&format!("{HELD_OUT} --decoders kalman --resamples 3"), 2, &["'3'", "--resamples"]);

@@ -52,8 +52,7 @@ impl EndSignals {
             for again in signals {
                 if INSISTING.contains(&again) && insisting.passed() {
                     kalmind_recording::remove_unfinished();
-                    // cannot fail for the signals that are registered
-                    let _ended = signal_hook::low_level::emulate_default_handler(again);
+                    end_by(again);
                 }
             }
         })?;
@@ -101,11 +100,17 @@ pub fn end_without_leftovers() -> std::io::Result<()> {
     std::thread::Builder::new().name("kalmind-signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
             kalmind_recording::remove_unfinished();
-            // cannot fail for the signals that are registered
-            let _ended = signal_hook::low_level::emulate_default_handler(signal);
+            end_by(signal);
         }
     })?;
     Ok(())
+}
+
+/// Ends the process as the signal does by default; the few that cannot be imitated end it as SIGTERM does.
+fn end_by(signal: i32) {
+    use signal_hook::low_level::emulate_default_handler;
+    // does not come back where it succeeds, and for SIGTERM it does
+    let _ended = emulate_default_handler(signal).or_else(|_| emulate_default_handler(consts::SIGTERM));
 }
 
 /// The signals that end this process. Who started it may have had SIGHUP ignored, so that the program outlives a terminal.

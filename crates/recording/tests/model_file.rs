@@ -69,7 +69,7 @@ fn what_stands_twice_is_refused() {
     });
     assert!(refusal(&twice).contains("`bin_ms` stands twice"), "{}", refusal(&twice));
     let twice = with_header(&bytes, |header| {
-        header["components"][1]["name"] = header["components"][0]["name"].clone()
+        header["components"][1]["name"] = header["components"][0]["name"].clone();
     });
     assert!(refusal(&twice).contains("two components are called \"vx\""), "{}", refusal(&twice));
 }

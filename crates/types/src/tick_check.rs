@@ -55,7 +55,7 @@ impl TickInput {
         for command in &self.commands {
             match command {
                 Command::PlaceCursor(position) => {
-                    ensure(is_place(position.0), "it places the cursor nowhere")?
+                    ensure(is_place(position.0), "it places the cursor nowhere")?;
                 }
                 Command::Task(task) => {
                     if let Some(target) = task.target {

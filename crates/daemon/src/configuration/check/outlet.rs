@@ -3,7 +3,8 @@
 use kalmind_output::PerChannel;
 use kalmind_types::NumberFormat;
 
-use super::{super::CursorOutlet, Conflicts};
+use super::Conflicts;
+use crate::configuration::CursorOutlet;
 
 impl Conflicts<'_> {
     /// Scale, offset and number format of the outlet at `path`; `all` are the channels that there are.

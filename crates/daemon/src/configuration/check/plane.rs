@@ -1,6 +1,7 @@
 //! Whether streams of places name the channels that a place has.
 
-use super::{super::Configuration, Conflicts};
+use super::Conflicts;
+use crate::configuration::Configuration;
 
 impl Conflicts<'_> {
     /// `[cursor.position_from]` and `[task.targets_from]`.
