@@ -27,7 +27,7 @@ use kalmind_output::{
     spawn_lsl_publisher, start_server,
 };
 use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
-use kalmind_types::{Actor, Command, Event, MAX_STREAMS, StreamStatus};
+use kalmind_types::{Actor, Command, Event, MAX_STREAMS, OutputState, StreamStatus};
 use serde_json::{Value, json};
 
 use crate::{
@@ -60,6 +60,9 @@ const MODELS: usize = 8;
 const EVENTS: usize = 4096;
 /// Markers that may wait to be understood, and texts of a stream that may wait for the recorder: a burst of a whole session's.
 const MARKERS: usize = 65_536;
+/// Samples in a block of an irregular stream that is only recorded, and its blocks: a burst of 65,536 samples.
+const IRREGULAR_BLOCK: usize = 256;
+const IRREGULAR_BLOCKS: usize = 256;
 /// How long a marker waits for the desk to have room for it.
 const DESK_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
 /// Unknown markers that are logged one by one, and how many of those after them stand for the others.
@@ -136,7 +139,9 @@ impl Daemon {
         let clock = Clock::new(clock::now, || clock::clock_pair().unix);
         let engine_settings = plan.engine();
         let mut engine = Engine::new(engine_settings).or_usage()?;
-        let hub = Hub::new(session_info(plan, &session, run), engine.states().state(), clock.clone());
+        let at_start =
+            if plan.arrival_rules().measured { OutputState::Idle } else { engine.states().state() };
+        let hub = Hub::new(session_info(plan, &session, run), at_start, clock.clone());
         let ledger = Arc::new(Ledger::new().or_work()?);
 
         // publishers first: no client shall miss the first tick
@@ -532,7 +537,12 @@ impl Inlets {
         let mut config = InletConfig::new(key.clone(), selector, description.clone());
         config.limits.backlog_ms = f64::INFINITY;
         config.limits.bad_clock_ms = f64::INFINITY;
-        config.blocks = recorder::blocks(description.nominal_rate_hz, config.block_samples);
+        if description.nominal_rate_hz > 0.0 {
+            config.blocks = recorder::blocks(description.nominal_rate_hz, config.block_samples);
+        } else {
+            // nothing says how many come at once
+            (config.block_samples, config.blocks) = (IRREGULAR_BLOCK, IRREGULAR_BLOCKS);
+        }
         // the recorder looks every few milliseconds: nobody has to wake it
         let InletParts { blocks, status, guard, .. } =
             NumericInlet::spawn(config, Waker::new()).or_stream()?.into_parts();
