@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn a_wait_is_bounded() {
         let (command, delay) = concluded(RULES, &[2500.0]);
-        assert_eq!(parts(command).1, 1000.0);
+        assert_eq!(parts(command), (InputArrival::Slow, 1000.0, 3750.0));
         assert!(delay.text.contains("bins will be incomplete"), "{}", delay.text);
     }
 

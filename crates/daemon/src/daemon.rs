@@ -727,7 +727,7 @@ impl TaskFollower {
             Ok(marker) => marker,
             Err(error) => {
                 let before = self.unknown.fetch_add(1, Ordering::Relaxed);
-                if before < LOGGED_MARKERS || before % LOGGED_EVERY == 0 {
+                if before < LOGGED_MARKERS || before.is_multiple_of(LOGGED_EVERY) {
                     tracing::warn!(%error, before, "a marker of the task stream was not understood");
                 }
                 return;
