@@ -255,9 +255,10 @@ mod tests {
 
     #[test]
     fn chunks_are_measured_at_every_rate_and_length() {
-        for rate_hz in [10.0, 50.0, 250.0, 1000.0, 30_000.0] {
+        for rate_hz in [10.0_f64, 50.0, 250.0, 1000.0, 30_000.0] {
             for chunk_s in [0.01_f64, 0.02, 0.04, 0.1, 0.2, 0.5] {
-                let interval = chunk_s.max(1.0 / rate_hz) * 1e3;
+                // whole samples
+                let interval = (rate_hz * chunk_s).round().max(1.0) / rate_hz * 1e3;
                 let arrival = measured(rate_hz, chunk_s, 3.5).expect("long enough");
                 for (value, expected) in [
                     (arrival.interval_ms, interval),
