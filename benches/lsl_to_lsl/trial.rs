@@ -120,7 +120,7 @@ pub(crate) fn start_daemon(laboratory: &Laboratory, fifo: bool, stream: &str) ->
         String::new()
     };
     let configuration = format!(
-        "start = \"control\"\n[instance]\nname = \"bench\"\n[decoder]\nmodel = \"model.kalmind\"\n\
+        "start = \"control\"\nbins.measure_arrival_s = 0\n[instance]\nname = \"bench\"\n[decoder]\nmodel = \"model.kalmind\"\n\
          [server]\nbind = \"127.0.0.1:0\"\n[[stream]]\nname = \"features\"\n{stream}\n[realtime]\n{realtime}"
     );
     std::fs::write(laboratory.path("kalmind.toml"), configuration)?;

@@ -193,13 +193,14 @@ pub(crate) fn remark(
     nominal_rate_hz: f64,
 ) -> Option<String> {
     let mut remarks = Vec::new();
+    let measured = settings.measure.0 > 0.0;
     let stall_ms = limits.stall(nominal_rate_hz).as_millis();
     if arrival.longest_interval_ms > stall_ms {
         remarks.push(too_short(
             &format!("samples arrive up to {:.0} ms apart", arrival.longest_interval_ms),
             ("stall_ms", stall_ms),
             limit_ms(arrival.longest_interval_ms, 0.0),
-            settings.sets_stall,
+            settings.sets_stall && measured,
         ));
     }
     if arrival.longest_wait_ms > limits.backlog_ms {
@@ -207,7 +208,7 @@ pub(crate) fn remark(
             &format!("samples are up to {:.0} ms old when they arrive", arrival.longest_wait_ms),
             ("backlog_ms", limits.backlog_ms),
             wait_ms(arrival.longest_wait_ms, 0.0),
-            settings.sets_backlog,
+            settings.sets_backlog && measured,
         ));
     }
     if arrival.ahead_ms > 0.0 {
@@ -254,9 +255,10 @@ mod tests {
 
     #[test]
     fn chunks_are_measured_at_every_rate_and_length() {
-        for rate_hz in [10.0, 50.0, 250.0, 1000.0, 30_000.0] {
+        for rate_hz in [10.0_f64, 50.0, 250.0, 1000.0, 30_000.0] {
             for chunk_s in [0.01_f64, 0.02, 0.04, 0.1, 0.2, 0.5] {
-                let interval = chunk_s.max(1.0 / rate_hz) * 1e3;
+                // whole samples
+                let interval = (rate_hz * chunk_s).round().max(1.0) / rate_hz * 1e3;
                 let arrival = measured(rate_hz, chunk_s, 3.5).expect("long enough");
                 for (value, expected) in [
                     (arrival.interval_ms, interval),
@@ -377,7 +379,8 @@ mod tests {
 
     #[test]
     fn a_stream_that_arrives_otherwise_than_it_was_measured_is_told() {
-        let (follow, defaults) = (ArrivalSettings::default(), MonitorLimits::default());
+        let follow = ArrivalSettings { measure: MEASURED_FOR, ..ArrivalSettings::default() };
+        let defaults = MonitorLimits::default();
         let remark = remark(&in_chunks_of(400.0), &follow, &defaults, 250.0).unwrap();
         assert!(remark.contains("measured anew"), "{remark}");
     }

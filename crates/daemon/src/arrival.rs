@@ -166,7 +166,7 @@ impl InputArrivals {
         self.in_force = Command::Arrival {
             input: self.state,
             max_wait: Seconds::from_millis(max_wait_ms),
-            silence: Seconds(0.0),
+            silence: Seconds::from_millis(self.rules.fixed_stale_ms.map_or(WAIT_WHILE_MEASURING_MS, |_| 0.0)),
         };
         self.board.set(InputDelay {
             state: self.state,
@@ -290,7 +290,7 @@ mod tests {
     fn nothing_is_controlled_until_every_required_stream_is_measured() {
         let monitors = [StreamMonitor::new("a"), StreamMonitor::new("b")].map(Arc::new);
         let mut arrivals = InputArrivals::new(RULES, monitors.to_vec());
-        assert_eq!(parts(arrivals.command()), (InputArrival::Measuring, 1000.0, 0.0));
+        assert_eq!(parts(arrivals.command()), (InputArrival::Measuring, 1000.0, 1000.0));
         assert_eq!(arrivals.look(true), None);
         assert_eq!(arrivals.board().now().delay_ms, None);
     }
@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn a_wait_is_bounded() {
         let (command, delay) = concluded(RULES, &[2500.0]);
-        assert_eq!(parts(command).1, 1000.0);
+        assert_eq!(parts(command), (InputArrival::Slow, 1000.0, 3750.0));
         assert!(delay.text.contains("bins will be incomplete"), "{}", delay.text);
     }
 

@@ -60,6 +60,10 @@ const COMMANDS: usize = 256;
 /// Models that may wait, either way.
 const MODELS: usize = 8;
 
+/// Samples in a block of an irregular stream that is only recorded, and its blocks: a burst of 65,536 samples.
+const IRREGULAR_BLOCK: usize = 256;
+const IRREGULAR_BLOCKS: usize = 256;
+
 /// What a run adds to its plan.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
@@ -150,7 +154,9 @@ impl Daemon {
         let engine_settings = plan.engine();
         let mut engine = Engine::new(engine_settings).or_usage()?;
         let info = session_info(configuration, &identity, plan.bin_ms);
-        let hub = Hub::new(info, engine.states().state(), clock);
+        let at_start =
+            if plan.arrival_rules().measured { OutputState::Idle } else { engine.states().state() };
+        let hub = Hub::new(info, at_start, clock);
         let (hub_lane, hub_source) = lane(LANE);
         let woken = publisher.thread().cloned();
         let events = Arc::new(EventBus::new(hub.clone(), events_to_lsl, woken, record_handle.clone()));
@@ -584,7 +590,12 @@ pub(crate) fn recorded_config(
     let mut config = InletConfig::new(key, selector, description.clone());
     config.limits.backlog_ms = f64::INFINITY;
     config.limits.bad_clock_ms = f64::INFINITY;
-    config.blocks = recorder::blocks(description.nominal_rate_hz, config.block_samples);
+    if description.nominal_rate_hz > 0.0 {
+        config.blocks = recorder::blocks(description.nominal_rate_hz, config.block_samples);
+    } else {
+        // nothing says how many come at once
+        (config.block_samples, config.blocks) = (IRREGULAR_BLOCK, IRREGULAR_BLOCKS);
+    }
     config
 }
 

@@ -321,6 +321,17 @@ mod tests {
     }
 
     #[test]
+    fn stamps_ahead_of_now_are_no_latency_of_zero() {
+        let ledger = Ledger::new().unwrap();
+        let mut writer = LedgerWriter::new(&ledger);
+        // 120 ms ahead, and ahead by less than a clock's offset is known to
+        writer.record(&tick(Some(10.12), 10.0, 10.001, 10.002), LslTime(10.003));
+        writer.record(&tick(Some(10.001), 10.0, 10.001, 10.002), LslTime(10.003));
+        drop(writer);
+        assert_eq!(ledger.snapshot().stages.map(|stage| stage.count), [1, 2, 2, 2, 1]);
+    }
+
+    #[test]
     fn impossible_latencies_stay_within_bounds() {
         let ledger = Ledger::new().unwrap();
         let mut writer = LedgerWriter::new(&ledger);

@@ -132,6 +132,21 @@ fn a_burst_of_fresh_samples_is_delivered_whole() {
 }
 
 #[test]
+fn a_burst_of_an_irregular_stream_is_delivered_whole() {
+    in_own_session("delivery::a_burst_of_an_irregular_stream_is_delivered_whole", || {
+        let mut outlet = Outlet::start(&with(stream("Array"), &json!({ "rate": 0.0, "true_rate": 10000.0 })));
+        let mut reader = Reader::with("Array", |config| config.block_samples = 64);
+        outlet.wait_for_consumer();
+        // three times what LSL queues of an irregular stream where nobody asks for more
+        outlet.burst(30_000, 0.0);
+        reader.read_until_received(30_000);
+        reader.check_accounts();
+        let counts = reader.inlet.status.counts();
+        assert_eq!((reader.delivered(), counts.dropped, counts.overflows), (30_000, 0, 0));
+    });
+}
+
+#[test]
 fn samples_that_were_never_sent_are_missing() {
     in_own_session("delivery::samples_that_were_never_sent_are_missing", || {
         let mut outlet = Outlet::start(&stream("Array"));
