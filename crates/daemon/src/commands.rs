@@ -66,6 +66,7 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
         }
         Command::Replay(arguments) => {
             start_log(&configuration::Log::default());
+            recording_command::require_xdf(&arguments.recording, "replay").or_work()?;
             if arguments.lsl {
                 let Some(path) = &arguments.config else { return play_command::run(arguments) };
                 let in_force = network::apply(&network::from_configuration(&load(path)?.lsl))?;
@@ -84,10 +85,16 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
         }
         Command::Fit(arguments) => {
             start_log(&configuration::Log::default());
+            if let Some(recording) = &arguments.tables.recording {
+                recording_command::require_xdf(recording, "fit RECORDING").or_usage()?;
+            }
             fit_command::run(arguments)
         }
         Command::Evaluate(arguments) => {
             start_log(&configuration::Log::default());
+            if let Some(recording) = &arguments.tables.recording {
+                recording_command::require_xdf(recording, "evaluate RECORDING").or_usage()?;
+            }
             evaluate_command::run(arguments)
         }
     }

@@ -27,7 +27,7 @@ use kalmind_output::{
     spawn_lsl_publisher, start_server,
 };
 use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
-use kalmind_types::{Actor, Command, Event, MAX_STREAMS, StreamStatus};
+use kalmind_types::{Actor, Command, Event, EventKind, MAX_STREAMS, StreamStatus};
 use serde_json::{Value, json};
 
 use crate::{
@@ -103,6 +103,8 @@ pub struct Summary {
     pub events: u64,
     /// What the recorder did, if there was one.
     pub recording: Option<Value>,
+    /// What the recording has lost, in a sentence, if anything.
+    pub recording_loss: Option<String>,
 }
 
 impl Daemon {
@@ -236,7 +238,11 @@ impl Daemon {
             Some((recorder, ticks)) => {
                 let document = session_document(plan, &session, run, started);
                 let row = CursorRow::new(&cursor_layout(plan, &session, run));
-                Some(recorder.start(&document, row, ticks).or_work()?)
+                let told = Arc::clone(&events);
+                let announce: recorder::Announce = Arc::new(move |data| {
+                    told.publish(clock::now(), EventKind::Fault, data);
+                });
+                Some(recorder.start(&document, row, ticks, announce).or_work()?)
             }
             None => None,
         };
@@ -350,6 +356,7 @@ impl Daemon {
             let status = Arc::clone(recorder.handle().status());
             recorder.finish(reason, summary.json());
             summary.recording = Some(status.json());
+            summary.recording_loss = status.loss();
         }
         self.server.shutdown();
         summary
@@ -364,6 +371,7 @@ impl Summary {
             latency: ledger.snapshot(),
             events: controls.events.count(),
             recording: controls.recording.as_ref().map(|recording| recording.json()),
+            recording_loss: controls.recording.as_ref().and_then(|recording| recording.loss()),
         }
     }
 }

@@ -59,7 +59,10 @@ pub fn run(arguments: &RunArguments, configuration: Configuration, network: &Net
         say(&summary.text());
     }
     summary.write_page();
-    if died { Err(anyhow::anyhow!("a thread ended by itself; the log says why")).or_work() } else { Ok(()) }
+    if died {
+        return Err(anyhow::anyhow!("a thread ended by itself; the log says why")).or_work();
+    }
+    summary.require_recording()
 }
 
 /// Which streams, which model.

@@ -11,7 +11,9 @@ mod decoder_parameters;
 pub mod edf;
 mod guard_parameters;
 mod header;
+pub mod kind;
 mod model_file;
+mod new_file;
 mod regressor_parameters;
 mod rows;
 mod segments;
@@ -24,6 +26,7 @@ pub use model_file::{
     MAX_MODEL_BYTES, MODEL_VERSION, ModelFileError, model_from_bytes, model_to_bytes, read_model,
     read_model_bytes, write_model,
 };
+pub use new_file::{Existing, NewFile, NewFileError, remove_unfinished, write_new_file};
 pub use rows::{RowsError, parse_rows};
 pub use segments::segment_starts;
 pub use table::{

@@ -6,8 +6,11 @@
 #[cfg(test)]
 mod faults;
 mod file;
+mod head;
 mod headers;
+mod leaving;
 mod status;
+mod watch;
 mod writing;
 
 use std::{
@@ -24,12 +27,11 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::{MarkerInlet, StreamMonitor, TextSample, Waker, clock, pool::PoolReader};
 use kalmind_output::CursorRow;
-use kalmind_recording::xdf::encode::HeaderFields;
 use kalmind_types::{Event, LslTime, SampleBlock, StreamDescription};
 use serde_json::Value;
 
 pub use file::{FileError, date, file_name, free_bytes};
-pub use status::RecorderStatus;
+pub use status::{Announce, RecorderStatus};
 pub use writing::Message;
 
 use crate::{
@@ -37,8 +39,10 @@ use crate::{
     recorded::{LossKind, SessionDocument},
     tick::{RecordLane, TickRecord},
 };
-use file::Syncing;
-use writing::{Beginning, Writing};
+use head::RecordingFile;
+use leaving::Follower;
+use watch::Watching;
+use writing::{Beginning, NumericHeader, Writing};
 
 /// Ticks that may wait for the recorder: five seconds at 200 Hz.
 const TICKS: usize = 1024;
@@ -106,9 +110,7 @@ pub struct Recorder {
 
 #[derive(Debug)]
 struct Numbers {
-    description: StreamDescription,
-    key: String,
-    index: Option<usize>,
+    header: NumericHeader,
     blocks: PoolReader<SampleBlock>,
 }
 
@@ -160,7 +162,7 @@ impl Recorder {
         index: Option<usize>,
         blocks: PoolReader<SampleBlock>,
     ) {
-        self.numbers.push(Numbers { description, key, index, blocks });
+        self.numbers.push(Numbers { header: NumericHeader { description, key, index }, blocks });
     }
 
     /// Adds a stream of text that `inlet` receives.
@@ -169,7 +171,7 @@ impl Recorder {
         self.texts.push(Texts { key, samples, refused, monitor });
     }
 
-    /// Writes the head of the file and starts the thread.
+    /// Writes the head of the file and starts the thread. What happens to the file becomes an event through `announce`.
     ///
     /// # Errors
     /// When the head cannot be written or there is no thread.
@@ -178,21 +180,22 @@ impl Recorder {
         session: &SessionDocument,
         row: CursorRow,
         ticks: PoolReader<TickRecord>,
+        announce: Announce,
     ) -> anyhow::Result<RunningRecorder> {
         let Self { file, path, handle, messages, waker, numbers, texts } = self;
         let status = Arc::clone(&handle.status);
-        let synced = file.try_clone()?;
-        let syncing = Syncing::spawn(file.try_clone()?, Arc::clone(&status))?;
+        status.set_announce(announce);
+        let own = file.try_clone()?;
+        let (told, news) = crossbeam_channel::unbounded();
+        let watching = Watching::spawn(file.try_clone()?, path.clone(), Arc::clone(&status), told)?;
         let now = clock::now();
         let date = date(session.clock.unix);
         let labels = feature_labels(session);
         let beginning = Beginning { session, features: &labels, row, now, date: &date };
-        let mut writing = Writing::new(file, beginning, ticks, messages, status);
-        for Numbers { description, key, index, blocks } in numbers {
-            let role = if index.is_some() { "input" } else { "extra" };
-            let tag = headers::RoleTag { role, key: Some(&key), index };
-            let add = |header: &HeaderFields<'_>| writing.add_numbers(blocks, index, header);
-            headers::received(&description, tag, now.0, add);
+        let sink = RecordingFile::Open(file);
+        let mut writing = Writing::new(sink, beginning, ticks, messages, status);
+        for Numbers { header, blocks } in numbers {
+            writing.add_numbers(blocks, header, now);
         }
         for Texts { key, samples, refused, monitor } in texts {
             writing.add_texts(key, samples, refused, monitor);
@@ -200,21 +203,20 @@ impl Recorder {
         writing
             .begin()
             .map_err(|error| anyhow::anyhow!("the recording {} cannot be begun: {error}", path.display()))?;
+        let mut follower = Follower::new(own, path, news, handle.messages.clone());
         let end = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&end);
         let attached = waker.clone();
         let thread = std::thread::Builder::new().name("kalmind-recorder".to_owned()).spawn(move || {
             let _only_this_thread_attaches = attached.attach();
             while !ended.load(Ordering::Acquire) {
+                follower.follow(&mut writing);
                 writing.round(clock::now());
                 std::thread::park_timeout(LONGEST_PARK);
             }
-            writing.end(clock::now());
-            if let Err(error) = synced.sync_all() {
-                tracing::error!(%error, "the end of the recording did not reach the disk");
-            }
+            follower.end(&mut writing);
         })?;
-        Ok(RunningRecorder { handle, waker, end, thread, _syncing: syncing })
+        Ok(RunningRecorder { handle, waker, end, thread, watching })
     }
 }
 
@@ -238,7 +240,7 @@ pub struct RunningRecorder {
     waker: Waker,
     end: Arc<AtomicBool>,
     thread: JoinHandle<()>,
-    _syncing: Syncing,
+    watching: Watching,
 }
 
 impl RunningRecorder {
@@ -261,6 +263,8 @@ impl RunningRecorder {
         if self.handle.messages.send_timeout(message, Duration::from_secs(1)).is_err() {
             tracing::error!("the recorder takes nothing any more; the recording has no summary");
         }
+        // no new file is made any more; the recorder itself looks at the last one
+        drop(self.watching);
         self.end.store(true, Ordering::Release);
         self.waker.wake();
         if self.thread.join().is_err() {
