@@ -321,9 +321,14 @@ impl Daemon {
 
     /// Ends it with SIGTERM; gives the summary that it prints.
     pub(crate) fn end(self) -> Value {
+        self.end_with(0)
+    }
+
+    /// The same of one that ends with an exit code.
+    pub(crate) fn end_with(self, expected: i32) -> Value {
         self.process.signal("-TERM");
         let (code, lines) = self.process.wait();
-        assert_eq!(code, Some(0), "{lines:?}");
+        assert_eq!(code, Some(expected), "{lines:?}");
         let summary = lines.iter().rev().find(|line| line.starts_with('{')).expect("a summary");
         serde_json::from_str(summary).expect("the summary is JSON")
     }

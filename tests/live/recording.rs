@@ -12,7 +12,7 @@ use kalmind::{
 };
 use kalmind_recording::xdf::{
     recording::{Recorded, RecordedStream, read_xdf},
-    repair::repair,
+    repair::{Target, repair},
     samples::Values,
 };
 use kalmind_types::Samples;
@@ -96,7 +96,7 @@ fn a_killed_recording_misses_at_most_one_published_tick() {
         daemon.process.child.wait().expect("it ends");
         let closed = reader.expect_line("closed ");
         let published: u64 = closed.trim_start_matches("closed ").parse().expect("a number");
-        repair(&file, None, |_, _| {}).expect("it can be mended");
+        repair(&file, Target::InPlace, false, |_, _| {}).expect("it can be mended");
         let recorded = newest_tick(&file).expect("there are ticks");
         assert!(recorded + 1 >= published, "round {round}: {published} was published, {recorded} recorded");
         let replayed = replayed(&file);
@@ -144,7 +144,7 @@ fn a_full_disk_never_stops_control_and_recording_goes_on_when_there_is_room_agai
     daemon.wait_until("and goes on", |status| ticks(status) > before + 50);
     let (_, metrics) = daemon.http("GET", "/metrics", None, false);
     assert!(metrics.contains("kalmind_recording_lost_ticks_total"), "{metrics}");
-    let summary = daemon.end();
+    let summary = daemon.end_with(1);
     let lost = summary["recording"]["lost_ticks"].as_u64().expect("a count");
     assert!(lost > 10, "{}", summary["recording"]);
 
@@ -165,6 +165,81 @@ fn a_full_disk_never_stops_control_and_recording_goes_on_when_there_is_room_agai
         Some("tick".to_owned())
     );
     assert_eq!(read_by_pyxdf(&laboratory, &[file]).len(), 3 * recorded.streams.len());
+}
+
+/// Something that another program does to a recording.
+type Harm = fn(&Path);
+
+#[test]
+fn whatever_becomes_of_its_file_is_told_and_the_recording_goes_on_beside_it() {
+    let harms: [(&str, Harm, bool); 5] = [
+        ("deleted", |file| fs::remove_file(file).expect("removed"), true),
+        ("moved", |file| fs::rename(file, file.with_extension("moved")).expect("moved"), false),
+        (
+            "deleted",
+            |file| {
+                let other = file.with_extension("other");
+                fs::write(&other, "another file").expect("written");
+                fs::rename(&other, file).expect("replaced");
+            },
+            true,
+        ),
+        ("cut", |file| drop(fs::File::create(file).expect("cut")), true),
+        ("deleted", |file| fs::remove_dir_all(file.parent().expect("a folder")).expect("removed"), true),
+    ];
+    let laboratory = Laboratory::new("lost");
+    let _outlet = laboratory.outlet("lost-array", &["--rate", "50"]);
+    let configuration = laboratory.controlled("name = \"lost-array\"", "");
+    for (round, (fate, harm, loses)) in harms.into_iter().enumerate() {
+        let file = laboratory.path(&format!("recordings-{round}/session.xdf"));
+        let daemon = recording(&laboratory, &configuration, &file);
+        let (watch, _) = laboratory.watch(&daemon);
+        daemon.wait_until("control", |status| status["state"] == "control");
+        daemon.wait_until("there is something to lose", |status| {
+            status["recording"]["bytes"].as_u64() > Some(100_000)
+        });
+        harm(&file);
+        let told = daemon.wait_until("it is told", |status| {
+            status["recording"]["earlier_files"].as_array().is_some_and(|files| !files.is_empty())
+                && status["recording"]["state"] == "recording"
+        });
+        let shown = &told["recording"];
+        assert_eq!(shown["earlier_files"][0]["fate"], fate, "{shown}");
+        let next = file.with_file_name("session-2.xdf");
+        assert_eq!(shown["file"], next.display().to_string(), "{shown}");
+        assert!(shown["problem"].as_str().is_some_and(|text| text.contains("goes on in")), "{shown}");
+        let event = watch.expect_json("an event", |message| {
+            message["type"] == "event"
+                && message["data"]["source"] == "recording"
+                && message["data"]["reason"].as_str().is_some_and(|text| text.contains("goes on in"))
+        });
+        assert_eq!(event["kind"], "fault");
+        let (_, metrics) = daemon.http("GET", "/metrics", None, false);
+        let lost = format!("kalmind_recording_lost_files_total {}", u8::from(loses));
+        assert!(metrics.contains(&lost), "{metrics}");
+        let before = told["tick"]["ticks"].as_u64().expect("a count");
+        daemon.wait_until("it goes on", |status| status["tick"]["ticks"].as_u64() > Some(before + 25));
+        let summary = daemon.end_with(i32::from(loses));
+        let shown = &summary["recording"];
+        let ticks = summary["tick"]["ticks"].as_u64().expect("a count");
+        let lost = shown["lost_ticks"].as_u64().expect("a count");
+        assert_eq!(lost > 0, loses, "{shown}");
+
+        let mut recorded = 0;
+        let moved = file.with_extension("moved");
+        for file in [&next, &moved].into_iter().filter(|file| file.exists()) {
+            let read = read_xdf(file).expect("readable");
+            assert!(read.problems.is_empty(), "{:?}", read.problems);
+            recorded += role(&read, "cursor").stamps.len() as u64;
+            assert!(texts(role(&read, "record")).any(|document| document["kind"] == "session"));
+            assert!(texts(role(&read, "record")).any(|document| document["kind"] == "model"));
+        }
+        assert_eq!(recorded + lost, ticks, "{fate}: every tick is in a file or counted; {shown}");
+        let read = read_xdf(&next).expect("readable");
+        let continued = texts(role(&read, "record")).find(|document| document["kind"] == "continued");
+        assert_eq!(continued.expect("what went before is named")["file"], file.display().to_string());
+        assert_eq!(read_by_pyxdf(&laboratory, &[next]).len(), 3 * read.streams.len());
+    }
 }
 
 /// The JSON documents of a text stream.

@@ -95,6 +95,14 @@ impl Folder {
         ended.out
     }
 
+    /// The program has to print its result and end with exit code 1 all the same; gives result and error.
+    #[allow(dead_code, clippy::allow_attributes, reason = "shared by several test programs")]
+    pub(crate) fn warns(&self, arguments: &str) -> (String, String) {
+        let ended = self.kalmind(arguments);
+        assert_eq!(ended.code, Some(1), "kalmind {arguments}\n{}{}", ended.out, ended.err);
+        (ended.out, ended.err)
+    }
+
     /// The program has to fail with `code`, print no result, say every one of `parts`, and say nothing twice.
     pub(crate) fn refuses(&self, arguments: &str, code: i32, parts: &[&str]) {
         let ended = self.kalmind(arguments);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use encoding_rs::Encoding;
 
 /// Neural samples in over Lab Streaming Layer, a cursor out, in real time. Not a medical device.
 #[derive(Debug, Parser)]
@@ -294,6 +295,12 @@ pub struct ReplayArguments {
     /// Play the recording's streams over LSL in real time instead, for other programs. Takes any XDF file.
     #[arg(long, conflicts_with_all = ["model", "decoder", "json"])]
     pub lsl: bool,
+    /// With --lsl: start streams together that are stamped by different clocks.
+    #[arg(long, requires = "lsl")]
+    pub align: bool,
+    /// With --lsl: encoding of texts, such as latin1 [default: UTF-8, and windows-1252 where a text is not].
+    #[arg(long, value_name = "NAME", value_parser = encoding, requires = "lsl")]
+    pub encoding: Option<&'static Encoding>,
     /// Configuration whose `[lsl]` settings to use, with --lsl.
     #[arg(long, value_name = "FILE", requires = "lsl")]
     pub config: Option<PathBuf>,
@@ -305,13 +312,14 @@ pub struct ReplayArguments {
 /// What to do with a recording.
 #[derive(Debug, Subcommand)]
 pub enum RecordingCommand {
-    /// Whether every chunk is whole and every stream has its footer; exit code 1 where not.
+    /// Everything odd or wrong in an XDF file, each with its byte; exit code 1 where something cannot be read.
     #[command(after_help = "Example: kalmind recording check session.xdf")]
     Check(RecordingFile),
-    /// Cut a torn tail, leave out damage, make footers anew; says what was dropped.
+    /// A mended copy of an XDF file: without its torn tail, with footers. Whatever is left out goes to a file beside it; exit
+    /// code 1 where something in the middle was lost or cannot be explained.
     #[command(after_help = "Example: kalmind recording repair session.xdf -o mended.xdf")]
     Repair(RepairArguments),
-    /// Streams, rates, gaps, duration, and who wrote it.
+    /// What kind a file is and what can be done with it; of recordings streams, rates, gaps, duration, who wrote it.
     #[command(after_help = "Example: kalmind recording info session.xdf --json")]
     Info(RecordingFile),
     /// The page of a session: signals, targets, latency, what needs attention. Each run writes it beside its recording.
@@ -339,9 +347,15 @@ pub struct RepairArguments {
     /// The recording.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Leave the recording as it is and write the mended one here.
-    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    /// The mended file [default: beside the recording, as NAME.repaired.xdf].
+    #[arg(short = 'o', long = "output", value_name = "FILE", conflicts_with = "in_place")]
     pub output: Option<PathBuf>,
+    /// Put the mended file in the recording's place, and keep the recording as NAME.before-repair.xdf.
+    #[arg(long)]
+    pub in_place: bool,
+    /// Overwrite the output if it exists.
+    #[arg(long, conflicts_with = "in_place")]
+    pub force: bool,
     /// Print one JSON document on stdout.
     #[arg(long)]
     pub json: bool,
@@ -394,15 +408,12 @@ pub struct ExportArguments {
     /// Stamps on the recorder's clock, those without jitter, or as they were sent.
     #[arg(long, value_enum, default_value_t = Stamps::Synchronized)]
     pub stamps: Stamps,
-    /// Encoding of texts that are not UTF-8, by its name on the web (`latin1`, `shift_jis`) [default: UTF-8, else Latin-1].
+    /// Encoding of texts, such as latin1 or shift_jis [default: UTF-8, and windows-1252 where a text is not].
     #[arg(long, value_name = "NAME", value_parser = encoding)]
-    pub encoding: Option<&'static encoding_rs::Encoding>,
-}
-
-/// An encoding by one of its labels.
-fn encoding(text: &str) -> Result<&'static encoding_rs::Encoding, String> {
-    encoding_rs::Encoding::for_label(text.as_bytes())
-        .ok_or_else(|| "a name such as utf-8, latin1, windows-1252, shift_jis or gbk is expected".to_owned())
+    pub encoding: Option<&'static Encoding>,
+    /// Overwrite files that exist.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Arguments of `kalmind simulate`.
@@ -444,6 +455,13 @@ pub struct SimulateArguments {
     /// End when the program that started this one ends.
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
+}
+
+/// The name of an encoding, as the web knows it.
+fn encoding(name: &str) -> Result<&'static Encoding, String> {
+    Encoding::for_label(name.as_bytes()).ok_or_else(|| {
+        "no such encoding; latin1, windows-1250, shift_jis, gbk, koi8-r and utf-16le are some".to_owned()
+    })
 }
 
 /// Thirty days: the longest that anything may be asked to last, in seconds.

@@ -52,6 +52,7 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
             simulate_command::run(arguments)
         }
         Command::Replay(arguments) => {
+            recording_command::require_xdf(&arguments.recording, "replay").or_work()?;
             if arguments.lsl {
                 apply_of(arguments.config.as_deref())?;
                 log::start_for_lsl(&configuration::Log::default());
@@ -72,11 +73,17 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
         Command::Fit(arguments) => {
             log::start(&configuration::Log::default());
             signals::end_without_leftovers().or_work()?;
+            if let Some(recording) = &arguments.tables.recording {
+                recording_command::require_xdf(recording, "fit RECORDING").or_usage()?;
+            }
             fit_command::run(arguments)
         }
         Command::Evaluate(arguments) => {
             log::start(&configuration::Log::default());
             signals::end_without_leftovers().or_work()?;
+            if let Some(recording) = &arguments.tables.recording {
+                recording_command::require_xdf(recording, "evaluate RECORDING").or_usage()?;
+            }
             evaluate_command::run(arguments)
         }
     }

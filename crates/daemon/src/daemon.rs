@@ -14,7 +14,7 @@ use std::{
 use arrayvec::ArrayVec;
 use kalmind_acquisition::{
     InletConfig, InletGuard, InletParts, MarkerConfig, MarkerInlet, NumericInlet, StreamMonitor,
-    StreamSelector, ThreadStart, Waker,
+    StreamSelector, ThreadStart, Waker, clock,
     ring::{Producer, ring},
 };
 use kalmind_engine::{Binner, Engine};
@@ -24,7 +24,8 @@ use kalmind_output::{
     ServerConfig, Token, start_server,
 };
 use kalmind_types::{
-    Actor, Command, MAX_STREAMS, OutputState, StateChange, StreamDescription, StreamFeatures, StreamStatus,
+    Actor, Command, EventKind, MAX_STREAMS, OutputState, StateChange, StreamDescription, StreamFeatures,
+    StreamStatus,
 };
 use serde_json::{Value, json};
 
@@ -119,6 +120,8 @@ pub struct Summary {
     pub task: Value,
     /// What of it never matched, for people.
     pub task_sentences: Vec<String>,
+    /// What the recording has lost, in a sentence, if anything.
+    pub recording_loss: Option<String>,
 }
 
 impl Daemon {
@@ -284,7 +287,11 @@ impl Daemon {
             Some((recorder, ticks)) => {
                 let document = session_document(plan, &identity);
                 let row = CursorRow::new(&cursor_layout(configuration, &identity, plan.bin_ms));
-                Some(recorder.start(&document, row, ticks).or_work()?)
+                let told = Arc::clone(&events);
+                let announce: recorder::Announce = Arc::new(move |data| {
+                    told.publish(clock::now(), EventKind::Fault, data);
+                });
+                Some(recorder.start(&document, row, ticks, announce).or_work()?)
             }
             None => None,
         };
@@ -410,6 +417,7 @@ impl Daemon {
             let status = Arc::clone(recorder.handle().status());
             recorder.finish(reason, summary.json());
             summary.recording = Some(status.json());
+            summary.recording_loss = status.loss();
         }
         self.server.shutdown();
         summary
@@ -429,6 +437,7 @@ impl Summary {
             dropped_lines: crate::log::dropped_lines(),
             task: controls.markers.json(),
             task_sentences: controls.markers.sentences(),
+            recording_loss: controls.recording.as_ref().and_then(|recording| recording.loss()),
         }
     }
 }

@@ -137,7 +137,8 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
     let summary = daemon.shut_down(Actor::Signal);
     summary.write_page();
     followed.or_work()?;
-    report(arguments, closed_loop, &progress, &summary)
+    report(arguments, closed_loop, &progress, &summary)?;
+    summary.require_recording()
 }
 
 /// Shows progress until the closed loop is over or a signal comes.

@@ -77,7 +77,10 @@ pub fn run(arguments: &RunArguments, configuration: Configuration, network: &Net
     if arguments.json {
         print_result(summary.json().to_string())?;
     }
-    if died { Err(anyhow::anyhow!("a thread ended by itself; the log says why")).or_work() } else { Ok(()) }
+    if died {
+        return Err(anyhow::anyhow!("a thread ended by itself; the log says why")).or_work();
+    }
+    summary.require_recording()
 }
 
 /// Which streams, which model, and what is not there.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     daemon::Summary,
+    failure::{OrFail as _, Outcome},
     log::say,
     report::{SessionPageError, page_beside, write_session_page},
 };
@@ -27,6 +28,17 @@ impl Summary {
                 ));
             }
             Err(error) => say(&format!("no page of the session: {error}")),
+        }
+    }
+
+    /// A run whose recording has lost anything does not end as if all were well.
+    ///
+    /// # Errors
+    /// Exit code 1, with what is missing.
+    pub fn require_recording(&self) -> Outcome<()> {
+        match &self.recording_loss {
+            Some(loss) => Err(anyhow::anyhow!("{loss}")).or_work(),
+            None => Ok(()),
         }
     }
 
@@ -163,6 +175,9 @@ impl Summary {
                 count("lost_events"),
                 count("lost_texts")
             );
+            for file in recording["earlier_files"].as_array().into_iter().flatten() {
+                let _infallible = writeln!(text, "    {}", file["because"].as_str().unwrap_or_default());
+            }
             if let Some(problem) = recording["problem"].as_str() {
                 let _infallible = writeln!(text, "    {problem}");
             }

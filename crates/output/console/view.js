@@ -163,6 +163,25 @@ export class View {
       ...signalFacts(status.signals),
     ]);
     this.streams(status.streams);
+    this.recording(status.recording);
+  }
+
+  // The recording, where there is one: what became of its file is told as an alert.
+  recording(recording) {
+    find("recording-section").hidden = !recording;
+    if (!recording) return;
+    const lost = ["samples", "ticks", "events", "texts", "files"]
+      .map((what) => [what, recording[`lost_${what}`]])
+      .filter(([, count]) => count > 0)
+      .map(([what, count]) => `${count} ${what}`);
+    facts("recording", [
+      ["state", recording.state],
+      ["file", recording.file],
+      ["written", `${(recording.bytes / 1e6).toFixed(1)} MB`],
+      ["lost", lost.length ? lost.join(", ") : "nothing"],
+    ]);
+    find("recording-section").dataset.state = recording.state;
+    put("recording-problem", recording.problem ?? "");
   }
 
   streams(streams) {

@@ -83,6 +83,12 @@ impl PlayerOutlet {
         Ok(Self { outlet, name: config.name.clone() })
     }
 
+    /// Whether anybody reads from it.
+    #[must_use]
+    pub fn has_readers(&self) -> bool {
+        self.outlet.have_consumers()
+    }
+
     /// Pushes one sample of numbers, which has to be of the outlet's format and width.
     ///
     /// # Errors

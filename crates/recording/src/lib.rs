@@ -11,6 +11,7 @@ mod decoder_parameters;
 pub mod edf;
 mod guard_parameters;
 mod header;
+pub mod kind;
 mod model_file;
 mod new_file;
 mod regressor_parameters;

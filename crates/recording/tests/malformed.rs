@@ -24,7 +24,7 @@ use std::{
 
 use kalmind_recording::{
     model_from_bytes, model_to_bytes,
-    xdf::{recording::read, repair::check_source},
+    xdf::{check::check_source, recording::read},
 };
 
 use xdf_files::{Noise, file};

@@ -16,7 +16,7 @@ use std::{
 use kalmind_recording::xdf::{
     encode::{self, HeaderFields},
     recording::{RecordedStream, read_xdf},
-    repair::repair,
+    repair::{Target, repair},
     samples::Values,
 };
 use kalmind_types::{NumberFormat, SampleRows, Samples, StreamTime};
@@ -201,7 +201,7 @@ fn mended_files_are_read_by_pyxdf() {
             let path = folder.path().join(format!("{round}.xdf"));
             let cut = 1 + noise.below(64 * 1024);
             fs::write(&path, &whole[..whole.len() - cut]).expect("a file");
-            repair(&path, None, |_, _| {}).expect("it can be mended");
+            repair(&path, Target::InPlace, false, |_, _| {}).expect("it can be mended");
             path
         })
         .collect();

@@ -72,6 +72,25 @@ pub enum RecordDocument {
         /// Why.
         because: String,
     },
+    /// This file goes on from another one, which the recorder could not stay in. Its first ticks need what stands there:
+    /// it can be read, but not replayed from its beginning.
+    Continued {
+        /// Name of the file before.
+        file: String,
+        /// What became of it.
+        because: String,
+        /// `seq` of the last tick before this file.
+        last_seq: Option<u64>,
+        /// The model that decodes at the beginning of this file: its identity.
+        model: Option<String>,
+    },
+    /// The recording goes on in another file.
+    ContinuesIn {
+        /// Its name.
+        file: String,
+        /// Why.
+        because: String,
+    },
     /// The end of a session that ended in order.
     End {
         /// Who ended it.

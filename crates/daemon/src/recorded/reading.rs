@@ -3,12 +3,11 @@
 use std::{
     borrow::Cow,
     collections::HashMap,
-    fs::File,
-    io::BufReader,
     path::{Path, PathBuf},
 };
 
 use kalmind_recording::xdf::{
+    Source, SourceError,
     chunks::{ChunkReader, Content, XdfError},
     header::StreamHeader,
     samples::{SampleDecoder, Values},
@@ -16,9 +15,6 @@ use kalmind_recording::xdf::{
 use kalmind_types::{Event, Samples, StreamTime};
 
 use super::{RecordDocument, SessionDocument, TickDocument};
-
-/// How much is read at once.
-const BUFFER: usize = 1 << 20;
 
 /// Why a recording cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +25,7 @@ pub enum ReadError {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        source: SourceError,
     },
     /// Its bytes are damaged.
     #[error("the recording {}: {source}", .path.display())]
@@ -113,7 +109,7 @@ pub struct Wanted {
 #[derive(Debug)]
 pub struct SessionReader {
     path: PathBuf,
-    chunks: ChunkReader<BufReader<File>>,
+    chunks: ChunkReader<Source>,
     length: u64,
     wanted: Wanted,
     streams: HashMap<u32, Stream>,
@@ -128,10 +124,9 @@ impl SessionReader {
     /// # Errors
     /// [`ReadError`].
     pub fn open(path: &Path, wanted: Wanted) -> Result<Self, ReadError> {
-        let failed = |source| ReadError::Open { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
-        let length = file.metadata().map_err(failed)?.len();
-        let chunks = ChunkReader::new(BufReader::with_capacity(BUFFER, file), length)
+        let (source, length) =
+            Source::open(path).map_err(|source| ReadError::Open { path: path.to_owned(), source })?;
+        let chunks = ChunkReader::new(source, length)
             .map_err(|source| ReadError::Xdf { path: path.to_owned(), source })?;
         Ok(Self {
             path: path.to_owned(),
@@ -187,8 +182,19 @@ impl SessionReader {
         let Some(chunk) = chunks.next_but(passed_over).map_err(xdf)? else { return Ok(false) };
         match chunk.content {
             Content::StreamHeader(id, xml) => {
-                let header = StreamHeader::parse(xml)
-                    .map_err(|problem| xdf(XdfError::Damaged { offset: chunk.offset, problem }))?;
+                let header = match StreamHeader::parse(xml) {
+                    Ok(header) => header,
+                    // the stream's samples are passed over
+                    Err(problem) => {
+                        tracing::warn!(
+                            offset = chunk.offset,
+                            stream = id,
+                            problem,
+                            "a header cannot be read"
+                        );
+                        return Ok(true);
+                    }
+                };
                 let role = role(&header);
                 if role == Role::Cursor {
                     *cursor_labels = header.labels.clone().unwrap_or_default();
@@ -200,7 +206,11 @@ impl SessionReader {
             Content::Samples(id, body) if !body.is_empty() => {
                 let Some(stream) = streams.get_mut(&id) else { return Ok(true) };
                 let (mut stamps, mut values) = (Vec::new(), Values::empty(stream.format));
-                stream.decoder.decode(chunk.offset, body, &mut stamps, &mut values).map_err(xdf)?;
+                if let Err(problem) = stream.decoder.decode(chunk.offset, body, &mut stamps, &mut values) {
+                    // what follows is whole: `repair` leaves such a chunk where it is
+                    tracing::warn!(stream = id, %problem, "samples cannot be read");
+                    return Ok(true);
+                }
                 let document = |role, problem| ReadError::Document {
                     path: path.clone(),
                     role,

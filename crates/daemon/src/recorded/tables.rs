@@ -115,7 +115,7 @@ pub fn stream_tables(
     channels: Option<&str>,
 ) -> Result<Tables, RecordedTablesError> {
     let is = |name: &str, key: Option<&str>| name == wanted || key == Some(wanted);
-    let recorded = read_xdf_but(path, |header| !is(&header.name, header.key.as_deref()))
+    let recorded = read_xdf_but(path, None, |header| !is(&header.name, header.key.as_deref()))
         .map_err(|source| RecordedTablesError::Xdf { path: path.to_owned(), source })?;
     let numbers = |stream: &&RecordedStream| stream.header.format.is_some();
     let mut found = recorded

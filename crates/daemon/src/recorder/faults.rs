@@ -17,16 +17,19 @@ use kalmind_acquisition::{
 use kalmind_engine::{CursorSettings, EngineSettings};
 use kalmind_filter::LabelLaw;
 use kalmind_output::{CursorLayout, CursorRow};
-use kalmind_recording::xdf::{encode::HeaderFields, writer::Sink};
+use kalmind_recording::xdf::writer::Sink;
 use kalmind_types::{
     Binning, ClockOffset, Component, Event, EventKind, LslTime, Mode, NumberFormat, SampleBlock, Samples,
-    Seconds, StreamFeatures, StreamTime, TickInput,
+    Seconds, StreamDescription, StreamFeatures, StreamTime, TickInput,
 };
 use serde_json::{Value, json};
 
 use super::{
     RecorderStatus,
-    writing::{Beginning, Message, Writing},
+    head::RecordingFile,
+    leaving::losses,
+    watch::{Left, NextFile, fate},
+    writing::{Beginning, Message, NumericHeader, Writing},
 };
 use crate::{
     recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, SessionDocument},
@@ -97,6 +100,10 @@ impl Sink for Disk {
         }
         self.bytes.lock().expect("a lock").truncate(length as usize);
         Ok(())
+    }
+
+    fn length(&mut self) -> io::Result<u64> {
+        Ok(self.bytes.lock().expect("a lock").len() as u64)
     }
 }
 
@@ -173,13 +180,14 @@ impl<S: Sink> Bench<S> {
             date: "1970-01-01T00:00:00+0000",
         };
         let mut writing = Writing::new(sink, beginning, records, received, Arc::clone(&status));
-        let header = HeaderFields {
-            name: "Array",
+        let description = StreamDescription {
+            name: "Array".to_owned(),
             channels: CHANNELS,
             format: Some(NumberFormat::Float32),
-            ..HeaderFields::default()
+            ..StreamDescription::default()
         };
-        writing.add_numbers(read, Some(0), &header);
+        let header = NumericHeader { description, key: "array".to_owned(), index: Some(0) };
+        writing.add_numbers(read, header, LslTime(0.0));
         Self { writing, blocks, ticks, messages, status, samples: 0 }
     }
 
@@ -395,6 +403,10 @@ impl Sink for Slow {
     fn cut(&mut self, _length: u64) -> io::Result<()> {
         Ok(())
     }
+
+    fn length(&mut self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
 }
 
 #[test]
@@ -426,4 +438,168 @@ fn while_a_write_stands_still_ticks_and_samples_go_on_and_what_finds_no_room_is_
     drop(recorder.join().expect("the recorder goes on"));
     assert!(written.load(Ordering::Relaxed) > 0);
     assert_eq!(status.lost(LossKind::Ticks), 0, "what came after the gap would tell of it");
+}
+
+/// A recorder on a file in a folder, and the watch's end of it.
+fn on_a_file(folder: &std::path::Path) -> (Bench<RecordingFile>, std::fs::File, std::path::PathBuf) {
+    let path = folder.join("a.xdf");
+    let file = super::file::open_new(&path).expect("a file");
+    let mut bench = Bench::new(RecordingFile::Open(file.try_clone().expect("a file")));
+    bench.writing.begin().expect("room");
+    (bench, file, path)
+}
+
+fn ticks(bench: &mut Bench<RecordingFile>, seqs: std::ops::Range<u64>) {
+    for seq in seqs {
+        bench.tick(seq);
+        if seq % 10 == 0 {
+            bench.event(seq);
+        }
+        bench.writing.round(LslTime(seq as f64 * 0.02));
+    }
+}
+
+/// What the watch would say now.
+fn left(file: &std::fs::File, path: &std::path::Path, status: &RecorderStatus, next: Option<&str>) -> Left {
+    let fate = fate(file, path, status.bytes()).expect("it can be seen").expect("it is not as it was");
+    let next = next.map(|name| {
+        let path = path.with_file_name(name);
+        NextFile { file: super::file::open_new(&path).expect("a file"), path }
+    });
+    Left { file: file.try_clone().expect("a file"), path: path.to_owned(), fate, next }
+}
+
+fn finish(bench: &mut Bench<RecordingFile>) {
+    bench.writing.end(LslTime(10.0));
+}
+
+#[test]
+fn a_recording_whose_file_is_deleted_goes_on_in_another_one_that_stands_for_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut bench, file, path) = on_a_file(folder.path());
+    let message =
+        Message::Model { id: "m".to_owned(), name: "kalman".to_owned(), file: Arc::from([1, 2, 3]) };
+    assert!(bench.messages.try_send(message).is_ok());
+    ticks(&mut bench, 0..50);
+    std::fs::remove_file(&path).expect("removed");
+    let left = left(&file, &path, &bench.status, Some("a-2.xdf"));
+    assert_eq!(bench.writing.leave(&left, LslTime(1.0)), None);
+    ticks(&mut bench, 50..100);
+    finish(&mut bench);
+    let status = Arc::clone(&bench.status);
+    assert_eq!(status.lost(LossKind::Ticks), 50, "all that was in the file");
+    assert_eq!(status.lost(LossKind::Samples), 250);
+    assert_eq!(status.lost(LossKind::Events), 5);
+    assert!(status.loss().is_some_and(|loss| loss.contains("50 ticks") && loss.contains("deleted")));
+    let shown = status.json();
+    assert_eq!(shown["lost_files"], 1);
+    assert_eq!(shown["earlier_files"][0]["fate"], "deleted");
+    assert_eq!(shown["file"], folder.path().join("a-2.xdf").display().to_string());
+
+    let bytes = std::fs::read(folder.path().join("a-2.xdf")).expect("the next file");
+    let contents = contents(&bytes);
+    let kinds: Vec<&str> = contents.texts(RECORD).filter_map(|text| text["kind"].as_str()).take(3).collect();
+    assert_eq!(kinds, ["session", "continued", "model"]);
+    let continued = contents.texts(RECORD).nth(1).expect("a document");
+    assert_eq!(continued["file"], path.display().to_string());
+    assert_eq!(continued["last_seq"], 49);
+    let seqs: Vec<u64> = contents.texts(TICKS).filter_map(|tick| tick["input"]["seq"].as_u64()).collect();
+    assert_eq!(seqs, (50..100).collect::<Vec<_>>());
+    assert_eq!(contents.samples.len(), 250);
+    let hole = contents.texts(RECORD).find(|text| text["kind"] == "hole").expect("a document");
+    assert_eq!((&hole["row"], &hole["index"]), (&json!(0), &json!(250)), "samples keep their indices");
+    assert_eq!(contents.told("ticks"), 50, "what was lost is told");
+    assert_eq!(contents.footers.len(), 6);
+    assert_eq!(bytes.len() as u64, status.bytes());
+}
+
+#[test]
+fn a_recording_whose_file_is_moved_is_whole_up_to_then_and_loses_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut bench, file, path) = on_a_file(folder.path());
+    ticks(&mut bench, 0..50);
+    let elsewhere = folder.path().join("elsewhere.xdf");
+    std::fs::rename(&path, &elsewhere).expect("moved");
+    let left = left(&file, &path, &bench.status, Some("a-2.xdf"));
+    assert_eq!(bench.writing.leave(&left, LslTime(1.0)), None);
+    ticks(&mut bench, 50..100);
+    finish(&mut bench);
+    assert_eq!(bench.status.loss(), None);
+    let before = contents(&std::fs::read(&elsewhere).expect("the file before"));
+    assert_eq!(before.texts(TICKS).count(), 50);
+    assert_eq!(before.footers.len(), 6, "it is whole");
+    assert!(before.texts(RECORD).any(|text| text["kind"] == "continues_in"));
+    let next = contents(&std::fs::read(folder.path().join("a-2.xdf")).expect("the next file"));
+    assert_eq!(next.texts(TICKS).count(), 50);
+}
+
+#[test]
+fn nothing_is_written_behind_a_cut_and_what_is_left_is_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut bench, file, path) = on_a_file(folder.path());
+    ticks(&mut bench, 0..50);
+    let whole = std::fs::read(&path).expect("the file");
+    let kept = whole.len() as u64 / 2;
+    std::fs::File::options().write(true).open(&path).expect("the file").set_len(kept).expect("cut");
+    // the first write notices; then everything waits for another file
+    for seq in 50..60 {
+        bench.tick(seq);
+        bench.writing.round(LslTime(1.0));
+    }
+    assert_eq!(std::fs::metadata(&path).expect("the file").len(), kept, "no hole is made");
+    assert_eq!(bench.status.json()["state"], "failing");
+    let left = left(&file, &path, &bench.status, Some("a-2.xdf"));
+    let accounts = bench.writing.leave(&left, LslTime(1.1)).expect("what it had");
+    let lost = losses(&left.file, &accounts);
+    let because = left.fate.sentence(&left.path);
+    assert!(bench.messages.try_send(Message::Lost { losses: lost.clone(), because }).is_ok());
+    ticks(&mut bench, 60..100);
+    finish(&mut bench);
+    let of = |what| lost.iter().filter(|(kind, _, _)| *kind == what).map(|(_, _, count)| count).sum::<u64>();
+    let read = kalmind_recording::xdf::recording::read_xdf(&path).expect("what is left");
+    let left_of = |role: &str| {
+        let stream = read.streams.iter().find(|stream| stream.header.role.as_deref() == Some(role));
+        stream.map_or(0, |stream| stream.stamps.len() as u64)
+    };
+    assert!(left_of("ticks") > 10 && of(LossKind::Ticks) > 10);
+    let next = contents(&std::fs::read(folder.path().join("a-2.xdf")).expect("the next file"));
+    let recorded = left_of("ticks") + next.texts(TICKS).count() as u64;
+    assert_eq!(recorded + bench.status.lost(LossKind::Ticks), 100, "every tick is in a file or counted");
+    let recorded = left_of("input") + next.samples.len() as u64;
+    assert_eq!(recorded + bench.status.lost(LossKind::Samples), 500);
+}
+
+#[test]
+fn without_any_file_what_comes_is_counted_until_there_is_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut bench, file, path) = on_a_file(folder.path());
+    ticks(&mut bench, 0..20);
+    std::fs::remove_file(&path).expect("removed");
+    let left = left(&file, &path, &bench.status, None);
+    bench.writing.leave(&left, LslTime(1.0));
+    ticks(&mut bench, 20..60);
+    assert_eq!(bench.status.lost(LossKind::Ticks), 60);
+    assert_eq!(bench.status.json()["state"], "failing");
+    let path = folder.path().join("a-2.xdf");
+    let next = NextFile { file: super::file::open_new(&path).expect("a file"), path: path.clone() };
+    bench.writing.settle(&next, "there is room again");
+    ticks(&mut bench, 60..100);
+    finish(&mut bench);
+    let next = contents(&std::fs::read(&path).expect("the next file"));
+    assert_eq!(next.texts(TICKS).count(), 40);
+    assert_eq!(next.told("ticks"), 60);
+    assert_eq!(next.texts(RECORD).filter(|text| text["kind"] == "session").count(), 1);
+}
+
+#[test]
+fn what_becomes_of_the_file_at_the_very_end_is_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut bench, file, path) = on_a_file(folder.path());
+    ticks(&mut bench, 0..50);
+    finish(&mut bench);
+    std::fs::remove_file(&path).expect("removed");
+    let left = left(&file, &path, &bench.status, None);
+    assert_eq!(bench.writing.look_back(&left), None);
+    assert_eq!(bench.status.lost(LossKind::Ticks), 50);
+    assert!(bench.status.loss().is_some());
 }

@@ -1,21 +1,11 @@
-//! The recording's file: made where nothing stands yet, on a disk with room for it, and brought to the disk every second.
+//! The recording's file: made where nothing stands yet, on a disk with room for it.
 
 use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::Duration,
+    sync::{Arc, atomic::AtomicBool},
 };
-
-use super::RecorderStatus;
-
-/// How often what was written is brought to the disk.
-const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a recording cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +52,7 @@ pub(super) fn create(path: &Path, bytes_per_second: f64, hours: f64) -> Result<F
         io::ErrorKind::AlreadyExists => FileError::Exists(path.to_owned()),
         _ => FileError::Create { path: path.to_owned(), source },
     };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     std::fs::create_dir_all(folder).map_err(failed)?;
     if let Some(free) = free_bytes(folder)
         && (free as f64) < bytes_per_second * hours * 3600.0
@@ -72,7 +62,17 @@ pub(super) fn create(path: &Path, bytes_per_second: f64, hours: f64) -> Result<F
     // a file that may not grow any more is an error of the write; without this it would end the process
     let ignored = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(libc::SIGXFSZ, ignored).map_err(failed)?;
-    File::options().write(true).create_new(true).open(path).map_err(failed)
+    open_new(path).map_err(failed)
+}
+
+/// A new file, which may be read as well: what is left of it after others had their hands on it is counted.
+pub(super) fn open_new(path: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).create_new(true).open(path)
+}
+
+/// The folder that a file is in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Bytes that this user may still write to the disk of `path`, if the system says.
@@ -80,47 +80,6 @@ pub(super) fn create(path: &Path, bytes_per_second: f64, hours: f64) -> Result<F
 pub fn free_bytes(path: &Path) -> Option<u64> {
     let statistics = rustix::fs::statvfs(path).ok()?;
     Some(statistics.f_bavail * statistics.f_frsize)
-}
-
-/// Brings what was written to the disk every second, in a thread of its own: a slow disk holds up the recorder no longer
-/// than its writes do.
-#[derive(Debug)]
-pub(super) struct Syncing {
-    end: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Syncing {
-    pub(super) fn spawn(file: File, status: Arc<RecorderStatus>) -> io::Result<Self> {
-        let end = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&end);
-        let thread = std::thread::Builder::new().name("kalmind-sync".to_owned()).spawn(move || {
-            let mut synced = 0;
-            while !ended.load(Ordering::Acquire) {
-                let length = status.bytes();
-                if length != synced {
-                    match file.sync_data() {
-                        Ok(()) => synced = length,
-                        Err(error) => status.note_failed_sync(&error),
-                    }
-                }
-                std::thread::park_timeout(SYNC_EVERY);
-            }
-        })?;
-        Ok(Self { end, thread: Some(thread) })
-    }
-}
-
-impl Drop for Syncing {
-    fn drop(&mut self) {
-        self.end.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            if thread.join().is_err() {
-                tracing::error!("the thread that brings the recording to the disk had panicked");
-            }
-        }
-    }
 }
 
 /// The name of a run's recording: instance, participant, date and time in UTC.

@@ -6,8 +6,11 @@
 #[cfg(test)]
 mod faults;
 mod file;
+mod head;
 mod headers;
+mod leaving;
 mod status;
+mod watch;
 mod writing;
 
 use std::{
@@ -24,12 +27,12 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::{MarkerInlet, StreamMonitor, TextSample, Waker, clock, pool::PoolReader};
 use kalmind_output::CursorRow;
-use kalmind_recording::xdf::{encode::HeaderFields, writer::Sink};
+use kalmind_recording::xdf::writer::Sink;
 use kalmind_types::{Event, LslTime, SampleBlock, StreamDescription};
 use serde_json::Value;
 
 pub use file::{FileError, date, file_name, free_bytes};
-pub use status::RecorderStatus;
+pub use status::{Announce, RecorderStatus};
 pub use writing::Message;
 
 use crate::{
@@ -37,8 +40,10 @@ use crate::{
     recorded::{LossKind, SessionDocument},
     tick::{RecordLane, TickRecord},
 };
-use file::Syncing;
-use writing::{Beginning, Writing};
+use head::RecordingFile;
+use leaving::Follower;
+use watch::Watching;
+use writing::{Beginning, NumericHeader, Writing};
 
 /// Ticks that may wait for the recorder: five seconds at 200 Hz.
 const TICKS: usize = 1024;
@@ -74,7 +79,8 @@ impl RecorderHandle {
 
     /// Adds a stream of numbers that appeared while the recording runs.
     pub fn add_numbers(&self, description: StreamDescription, key: String, blocks: PoolReader<SampleBlock>) {
-        self.add(Addition::Numbers(Box::new(Numbers { description, key, index: None, blocks })));
+        let header = NumericHeader { description, key, index: None };
+        self.add(Addition::Numbers(Box::new(Numbers { header, blocks })));
     }
 
     /// Adds a stream of text that appeared while the recording runs.
@@ -125,9 +131,7 @@ pub struct Recorder {
 
 #[derive(Debug)]
 struct Numbers {
-    description: StreamDescription,
-    key: String,
-    index: Option<usize>,
+    header: NumericHeader,
     blocks: PoolReader<SampleBlock>,
 }
 
@@ -195,7 +199,7 @@ impl Recorder {
         index: Option<usize>,
         blocks: PoolReader<SampleBlock>,
     ) {
-        self.numbers.push(Numbers { description, key, index, blocks });
+        self.numbers.push(Numbers { header: NumericHeader { description, key, index }, blocks });
     }
 
     /// Adds a stream of text that `inlet` receives.
@@ -203,7 +207,7 @@ impl Recorder {
         self.texts.push(Texts::of(key, samples, inlet));
     }
 
-    /// Writes the head of the file and starts the thread.
+    /// Writes the head of the file and starts the thread. What happens to the file becomes an event through `announce`.
     ///
     /// # Errors
     /// When the head cannot be written or there is no thread.
@@ -212,16 +216,20 @@ impl Recorder {
         session: &SessionDocument,
         row: CursorRow,
         ticks: PoolReader<TickRecord>,
+        announce: Announce,
     ) -> anyhow::Result<RunningRecorder> {
         let Self { file, path, handle, messages, additions, waker, numbers, texts } = self;
         let status = Arc::clone(&handle.status);
-        let synced = file.try_clone()?;
-        let syncing = Syncing::spawn(file.try_clone()?, Arc::clone(&status))?;
+        status.set_announce(announce);
+        let own = file.try_clone()?;
+        let (told, news) = crossbeam_channel::unbounded();
+        let watching = Watching::spawn(file.try_clone()?, path.clone(), Arc::clone(&status), told)?;
         let now = clock::now();
         let date = date(session.clock.unix);
         let labels = feature_labels(session);
         let beginning = Beginning { session, features: &labels, row, now, date: &date };
-        let mut writing = Writing::new(file, beginning, ticks, messages, status);
+        let sink = RecordingFile::Open(file);
+        let mut writing = Writing::new(sink, beginning, ticks, messages, status);
         let numbers = numbers.into_iter().map(|numbers| Addition::Numbers(Box::new(numbers)));
         for addition in numbers.chain(texts.into_iter().map(Addition::Texts)) {
             add_stream(&mut writing, addition, now);
@@ -229,6 +237,7 @@ impl Recorder {
         writing
             .begin()
             .map_err(|error| anyhow::anyhow!("the recording {} cannot be begun: {error}", path.display()))?;
+        let mut follower = Follower::new(own, path, news, handle.messages.clone());
         let end = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&end);
         let attached = waker.clone();
@@ -238,15 +247,13 @@ impl Recorder {
                 for addition in additions.try_iter() {
                     add_stream(&mut writing, addition, clock::now());
                 }
+                follower.follow(&mut writing);
                 writing.round(clock::now());
                 std::thread::park_timeout(LONGEST_PARK);
             }
-            writing.end(clock::now());
-            if let Err(error) = synced.sync_all() {
-                tracing::error!(%error, "the end of the recording did not reach the disk");
-            }
+            follower.end(&mut writing);
         })?;
-        Ok(RunningRecorder { handle, waker, end, thread, _syncing: syncing })
+        Ok(RunningRecorder { handle, waker, end, thread, watching })
     }
 }
 
@@ -254,11 +261,8 @@ impl Recorder {
 fn add_stream<S: Sink>(writing: &mut Writing<S>, addition: Addition, now: LslTime) {
     match addition {
         Addition::Numbers(numbers) => {
-            let Numbers { description, key, index, blocks } = *numbers;
-            let role = if index.is_some() { "input" } else { "extra" };
-            let tag = headers::RoleTag { role, key: Some(&key), index };
-            let add = |header: &HeaderFields<'_>| writing.add_numbers(blocks, index, header);
-            headers::received(&description, tag, now.0, add);
+            let Numbers { header, blocks } = *numbers;
+            writing.add_numbers(blocks, header, now);
         }
         Addition::Texts(Texts { key, samples, refused, monitor }) => {
             writing.add_texts(key, samples, refused, monitor);
@@ -286,7 +290,7 @@ pub struct RunningRecorder {
     waker: Waker,
     end: Arc<AtomicBool>,
     thread: JoinHandle<()>,
-    _syncing: Syncing,
+    watching: Watching,
 }
 
 impl RunningRecorder {
@@ -309,6 +313,8 @@ impl RunningRecorder {
         if self.handle.messages.send_timeout(message, Duration::from_secs(1)).is_err() {
             tracing::error!("the recorder takes nothing any more; the recording has no summary");
         }
+        // no new file is made any more; the recorder itself looks at the last one
+        drop(self.watching);
         self.end.store(true, Ordering::Release);
         self.waker.wake();
         if self.thread.join().is_err() {

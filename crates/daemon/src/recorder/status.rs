@@ -4,52 +4,84 @@ use std::{
     io,
     path::PathBuf,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread::Thread,
 };
 
 use serde_json::{Value, json};
 
 use crate::recorded::LossKind;
 
+/// Files that a recording went on from, kept for the status; one more than anybody will look through.
+const FILES: usize = 100;
+
+/// How what happens to the recording becomes an event: the event's data.
+pub type Announce = Arc<dyn Fn(Value) + Send + Sync>;
+
 /// Counters of a recording. Written by the recorder, read by anyone.
-#[derive(Debug)]
 pub struct RecorderStatus {
-    file: PathBuf,
+    file: Mutex<PathBuf>,
+    /// Files before it, and what became of them.
+    earlier: Mutex<Vec<Value>>,
+    /// How many files there were before the one that is written.
+    generation: AtomicU64,
     bytes: AtomicU64,
     failing: AtomicBool,
+    /// Whether the file is gone and there is no other one.
+    homeless: AtomicBool,
+    /// Whether something about the file has been told that is not over.
+    unclear: AtomicBool,
     ended: AtomicBool,
     failed_writes: AtomicU64,
     failed_syncs: AtomicU64,
+    failed_files: AtomicU64,
+    lost_files: AtomicU64,
     lost: [AtomicU64; 4],
     problem: Mutex<Option<String>>,
+    announce: OnceLock<Announce>,
+    watch: OnceLock<Thread>,
+}
+
+impl core::fmt::Debug for RecorderStatus {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.debug_tuple("RecorderStatus").field(&self.json()).finish()
+    }
 }
 
 impl RecorderStatus {
     pub(super) fn new(file: PathBuf) -> Self {
         Self {
-            file,
+            file: Mutex::new(file),
+            earlier: Mutex::default(),
+            generation: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             failing: AtomicBool::new(false),
+            homeless: AtomicBool::new(false),
+            unclear: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             failed_writes: AtomicU64::new(0),
             failed_syncs: AtomicU64::new(0),
+            failed_files: AtomicU64::new(0),
+            lost_files: AtomicU64::new(0),
             lost: Default::default(),
             problem: Mutex::default(),
+            announce: OnceLock::new(),
+            watch: OnceLock::new(),
         }
     }
 
-    /// The recording.
+    /// The file that is written: the first one, or the one in which the recording went on.
     #[must_use]
-    pub fn file(&self) -> &std::path::Path {
-        &self.file
+    pub fn file(&self) -> PathBuf {
+        held(&self.file).clone()
     }
 
     /// Bytes in the file, whole chunks only.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Acquire)
     }
 
     /// What was lost so far, of one kind.
@@ -60,7 +92,8 @@ impl RecorderStatus {
 
     /// Name, help, value of each counter.
     #[must_use]
-    pub fn counts(&self) -> [(&'static str, &'static str, u64); 7] {
+    pub fn counts(&self) -> [(&'static str, &'static str, u64); 9] {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         [
             ("bytes", "Bytes of the recording.", self.bytes()),
             ("lost_samples", "Samples that were not recorded.", self.lost(LossKind::Samples)),
@@ -68,32 +101,63 @@ impl RecorderStatus {
             ("lost_events", "Events that were not recorded.", self.lost(LossKind::Events)),
             ("lost_texts", "Texts that were not recorded.", self.lost(LossKind::Texts)),
             (
-                "failed_writes",
-                "Writes to the recording that failed.",
-                self.failed_writes.load(Ordering::Relaxed),
+                "lost_files",
+                "Files of the recording that were deleted, replaced or cut while they were written.",
+                read(&self.lost_files),
             ),
+            ("failed_writes", "Writes to the recording that failed.", read(&self.failed_writes)),
             (
                 "failed_syncs",
                 "Times that the disk refused to take what was written.",
-                self.failed_syncs.load(Ordering::Relaxed),
+                read(&self.failed_syncs),
+            ),
+            (
+                "failed_files",
+                "Times that no new file could be made for a recording whose file is gone.",
+                read(&self.failed_files),
             ),
         ]
+    }
+
+    /// What the recording has lost, in a sentence; `None` where everything is in its files.
+    #[must_use]
+    pub fn loss(&self) -> Option<String> {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let kinds = [LossKind::Samples, LossKind::Ticks, LossKind::Events, LossKind::Texts];
+        let mut parts: Vec<String> = kinds
+            .iter()
+            .filter(|kind| self.lost(**kind) > 0)
+            .map(|kind| format!("{} {kind}", self.lost(*kind)))
+            .collect();
+        if read(&self.lost_files) > 0 {
+            parts.push(format!("{} of its files", read(&self.lost_files)));
+        }
+        if parts.is_empty() && read(&self.failed_syncs) > 0 {
+            parts.push(format!("perhaps what the disk refused {} times", read(&self.failed_syncs)));
+        }
+        if parts.is_empty() {
+            return None;
+        }
+        let because = held(&self.problem).as_ref().map(|problem| format!(": {problem}")).unwrap_or_default();
+        Some(format!("the recording has lost {}{because}", parts.join(", ")))
     }
 
     /// Everything as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
-        let state = if self.ended.load(Ordering::Relaxed) {
+        let set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        let state = if set(&self.ended) {
             "ended"
-        } else if self.failing.load(Ordering::Relaxed) {
+        } else if set(&self.failing) || set(&self.homeless) {
             "failing"
         } else {
             "recording"
         };
         let mut all = json!({
-            "file": self.file.display().to_string(),
+            "file": self.file().display().to_string(),
+            "earlier_files": *held(&self.earlier),
             "state": state,
-            "problem": *self.problem.lock().unwrap_or_else(PoisonError::into_inner),
+            "problem": *held(&self.problem),
         });
         for (name, _, value) in self.counts() {
             all[name] = json!(value);
@@ -101,38 +165,137 @@ impl RecorderStatus {
         all
     }
 
+    /// From now on what happens to the recording becomes an event.
+    pub(super) fn set_announce(&self, announce: Announce) {
+        // set once, at the start
+        let _first = self.announce.set(announce);
+    }
+
+    /// The thread that watches the file.
+    pub(super) fn set_watch(&self, watch: Thread) {
+        let _first = self.watch.set(watch);
+    }
+
+    /// Has the file looked at now.
+    pub(super) fn wake_watch(&self) {
+        if let Some(watch) = self.watch.get() {
+            watch.unpark();
+        }
+    }
+
+    /// How many files there were before the one that is written.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
     pub(super) fn set_bytes(&self, bytes: u64) {
-        self.bytes.store(bytes, Ordering::Relaxed);
+        self.bytes.store(bytes, Ordering::Release);
     }
 
     pub(super) fn count_lost(&self, what: LossKind, count: u64) {
         self.lost[what as usize].fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Shows that writes fail, and says so in the log the first time.
-    pub(super) fn note_failed_write(&self, problem: String) {
+    /// Shows that writes fail, and says so in the log and in an event the first time.
+    pub(super) fn note_failed_write(&self, problem: &str) {
         self.failed_writes.fetch_add(1, Ordering::Relaxed);
         if !self.failing.swap(true, Ordering::Relaxed) {
-            tracing::error!(file = %self.file.display(), problem, "the recording cannot be written; control goes on");
+            tracing::error!(file = %self.file().display(), problem, "the recording cannot be written; control goes on");
+            self.tell(problem);
         }
-        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
+        *held(&self.problem) = Some(problem.to_owned());
     }
 
     /// Shows that writes work again.
     pub(super) fn note_written(&self) {
         if self.failing.swap(false, Ordering::Relaxed) {
-            tracing::warn!(file = %self.file.display(), "the recording is written again; what is missing is counted");
+            tracing::warn!(file = %self.file().display(), "the recording is written again; what is missing is counted");
         }
     }
 
     pub(super) fn note_failed_sync(&self, error: &io::Error) {
+        let problem = format!("the disk does not take the recording: {error}");
         if self.failed_syncs.fetch_add(1, Ordering::Relaxed) == 0 {
-            tracing::error!(file = %self.file.display(), %error, "the disk does not take the recording");
+            tracing::error!(file = %self.file().display(), %error, "the disk does not take the recording");
+            self.tell(&problem);
         }
-        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        *held(&self.problem) = Some(problem);
+    }
+
+    /// The file is gone, and no other one can be made.
+    pub(super) fn note_no_new_file(&self, problem: &str) {
+        self.failed_files.fetch_add(1, Ordering::Relaxed);
+        if !self.homeless.swap(true, Ordering::Relaxed) {
+            tracing::error!(problem, "the recording has no file; control goes on");
+            self.tell(problem);
+        }
+        *held(&self.problem) = Some(problem.to_owned());
+    }
+
+    /// Something about the file that is no loss yet. Told once until it is over.
+    pub(super) fn note_unclear(&self, problem: String) {
+        if !self.unclear.swap(true, Ordering::Relaxed) {
+            tracing::error!(problem, "the recording's file has to be looked after");
+            self.tell(&problem);
+        }
+        *held(&self.problem) = Some(problem);
+    }
+
+    /// The file stands where it should.
+    pub(super) fn note_in_place(&self) {
+        if self.unclear.swap(false, Ordering::Relaxed) {
+            tracing::warn!(file = %self.file().display(), "the recording's file is as it should be again");
+            *held(&self.problem) = None;
+        }
+    }
+
+    /// The recording has left its file, of which this is said; `lost` files are gone or cut.
+    pub(super) fn note_left(&self, file: Value, lost: u64) {
+        self.lost_files.fetch_add(lost, Ordering::Relaxed);
+        let mut earlier = held(&self.earlier);
+        if earlier.len() < FILES {
+            earlier.push(file);
+        }
+        drop(earlier);
+        self.bytes.store(0, Ordering::Release);
+        // what is known of the length is of the next file from here on
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The recording goes on in another file, for a reason.
+    pub(super) fn note_new_file(&self, file: PathBuf, because: &str) {
+        let problem = format!("{because}; recording goes on in {}", file.display());
+        tracing::error!(problem, "the recording goes on in another file");
+        *held(&self.file) = file;
+        self.homeless.store(false, Ordering::Relaxed);
+        self.tell(&problem);
+        *held(&self.problem) = Some(problem);
+    }
+
+    /// What became of the file was found at the very end.
+    pub(super) fn note_lost_at_the_end(&self, problem: String) {
+        self.lost_files.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(problem, "the recording was lost");
+        *held(&self.problem) = Some(problem);
     }
 
     pub(super) fn note_ended(&self) {
         self.ended.store(true, Ordering::Relaxed);
     }
+
+    fn tell(&self, reason: &str) {
+        if let Some(announce) = self.announce.get() {
+            announce(json!({
+                "source": "recording",
+                "reason": reason,
+                "file": self.file().display().to_string(),
+                "lost_samples": self.lost(LossKind::Samples),
+                "lost_ticks": self.lost(LossKind::Ticks),
+            }));
+        }
+    }
+}
+
+fn held<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

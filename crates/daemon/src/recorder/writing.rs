@@ -20,13 +20,14 @@ use kalmind_recording::xdf::{
     writer::{Sink, StreamId, WriteError, Writer},
 };
 use kalmind_types::{
-    ClockOffset, Event, LslTime, NumberFormat, SampleBlock, SampleRows, Samples, Seconds, StreamDescription,
-    StreamTime,
+    ClockOffset, Command, Event, LslTime, ModelId, NumberFormat, SampleBlock, SampleRows, Samples, Seconds,
+    StreamDescription, StreamTime,
 };
 use serde_json::Value;
 
 use super::{
     RecorderStatus,
+    head::{Head, Own, OwnedModel},
     headers::{self, RoleTag},
 };
 use crate::{
@@ -40,6 +41,10 @@ const BOUNDARY_EVERY: Seconds = Seconds(1.0);
 const OFFSETS_EVERY: Seconds = Seconds(5.0);
 /// Ticks taken in one round at most, so that samples are never left waiting for long.
 const TICKS_A_ROUND: usize = 64;
+/// How long what comes may wait where another program cut the file, until there is a new one.
+const PATIENCE: Seconds = Seconds(1.0);
+/// Models kept for the next file: those that decode and those on their way.
+const MODELS: usize = 8;
 
 /// What the slow side tells the recorder.
 #[derive(Clone, Debug)]
@@ -55,6 +60,13 @@ pub enum Message {
         /// Its file's bytes.
         file: Arc<[u8]>,
     },
+    /// What turned out to be lost of a file that another program had its hands on.
+    Lost {
+        /// By kind and input stream.
+        losses: Vec<(LossKind, Option<usize>, u64)>,
+        /// What happened.
+        because: String,
+    },
     /// The session ended in order.
     End {
         /// Who ended it.
@@ -68,15 +80,35 @@ pub enum Message {
 #[derive(Debug)]
 pub(super) struct NumericInput {
     pub(super) blocks: PoolReader<SampleBlock>,
-    /// Its place among the decoded streams; none for a further stream.
-    pub(super) index: Option<usize>,
+    pub(super) header: NumericHeader,
     pub(super) stream: StreamId,
     /// Index of the next sample, as the stream counts.
     next: u64,
     /// Index less row in the file, as a reader knows it.
-    shift: Option<u64>,
-    clock: Clock,
+    pub(super) shift: Option<u64>,
+    pub(super) clock: Clock,
     unrecorded: u64,
+}
+
+/// What the header of a stream of numbers is made from, in every file of the recording.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NumericHeader {
+    pub(super) description: StreamDescription,
+    /// Its name in the configuration.
+    pub(super) key: String,
+    /// Its place among the decoded streams; none for a further stream.
+    pub(super) index: Option<usize>,
+}
+
+impl NumericHeader {
+    /// Begins the stream in a file.
+    pub(super) fn add_to<S: Sink>(&self, writer: &mut Writer<S>, now: LslTime) -> StreamId {
+        let role = if self.index.is_some() { "input" } else { "extra" };
+        let tag = RoleTag { role, key: Some(&self.key), index: self.index };
+        headers::received(&self.description, tag, now.0, |header: &HeaderFields<'_>| {
+            writer.add_stream(header)
+        })
+    }
 }
 
 /// A stream of text, as the recorder gets it. It may appear at any time.
@@ -89,51 +121,52 @@ pub(super) struct TextInput {
     /// Knows the stream's header once there is a sample.
     pub(super) monitor: Arc<StreamMonitor>,
     /// Its place in the file, its number of channels, and its format where it came as numbers.
-    stream: Option<(StreamId, usize, Option<NumberFormat>)>,
+    pub(super) stream: Option<(StreamId, usize, Option<NumberFormat>)>,
     told: u64,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
 /// What is known of a stream's clock, and whether it is time to write it down.
 #[derive(Clone, Copy, Debug, Default)]
-struct Clock {
+pub(super) struct Clock {
     known: Option<ClockOffset>,
-    written: bool,
-}
-
-/// Kalmind's own streams in the file.
-#[derive(Clone, Copy, Debug)]
-struct Own {
-    ticks: StreamId,
-    features: StreamId,
-    cursor: StreamId,
-    events: StreamId,
-    record: StreamId,
+    pub(super) written: bool,
 }
 
 /// What was lost and is not told in the file yet.
 #[derive(Clone, Debug, Default)]
-struct Untold {
+pub(super) struct Untold {
     /// By kind and stream.
     losses: Vec<(LossKind, Option<usize>, u64)>,
-    because: String,
+    pub(super) because: String,
 }
 
 /// The recorder's state.
 pub(super) struct Writing<S> {
-    writer: Writer<S>,
-    numbers: Vec<NumericInput>,
-    texts: Vec<TextInput>,
+    pub(super) writer: Writer<S>,
+    pub(super) head: Head,
+    pub(super) numbers: Vec<NumericInput>,
+    pub(super) texts: Vec<TextInput>,
     ticks: PoolReader<TickRecord>,
     messages: Receiver<Message>,
-    own: Own,
+    pub(super) own: Own,
     row: CursorRow,
-    status: Arc<RecorderStatus>,
+    pub(super) status: Arc<RecorderStatus>,
     /// Ticks directly before the next one that could not be written.
     ticks_lost: u64,
-    untold: Untold,
-    boundary: Option<LslTime>,
-    offsets: Option<LslTime>,
+    pub(super) untold: Untold,
+    pub(super) boundary: Option<LslTime>,
+    pub(super) offsets: Option<LslTime>,
+    /// Since when what comes waits for another file.
+    pub(super) waiting: Option<LslTime>,
+    /// Whether another program cut the file.
+    pub(super) cut: bool,
+    /// The newest tick in the recording.
+    pub(super) last_seq: Option<u64>,
+    /// The model that decodes.
+    pub(super) model: Option<ModelId>,
+    /// Models that decode or are about to, newest last.
+    pub(super) models: VecDeque<OwnedModel>,
     /// Ticks taken and not yet written.
     taken: VecDeque<Box<TickRecord>>,
     cursor: Vec<f64>,
@@ -173,34 +206,11 @@ impl<S: Sink> Writing<S> {
         status: Arc<RecorderStatus>,
     ) -> Self {
         let Beginning { session, features, row, now, date } = beginning;
-        let extra = format!("<kalmind><version>{}</version></kalmind>", env!("CARGO_PKG_VERSION"));
-        let mut writer = Writer::new(sink, date, &extra);
-        let rate_hz = 1e3 / session.bin_ms;
-        let stream = |role, name, content_type, rate_hz, format| headers::OwnStream {
-            instance: &session.instance,
-            session: &session.session,
-            role,
-            name,
-            content_type,
-            rate_hz,
-            format,
-        };
-        let number = Some(NumberFormat::Double64);
-        let mut add = |stream, labels: &[(&str, &str)]| {
-            headers::own(stream, labels.iter().copied(), now.0, |header| writer.add_stream(header))
-        };
-        let features: Vec<(&str, &str)> = features.iter().map(|label| (label.as_str(), "")).collect();
-        let channels: Vec<(&str, &str)> = row.channels().collect();
-        let own = Own {
-            // irregular: what reads the file must not move its stamps
-            ticks: add(stream("ticks", "Ticks", "Ticks", 0.0, None), &[]),
-            features: add(stream("features", "Features", "Features", rate_hz, number), &features),
-            cursor: add(stream("cursor", "Cursor", "Cursor", rate_hz, number), &channels),
-            events: add(stream("events", "Events", "Events", 0.0, None), &[]),
-            record: add(stream("record", "Recording", "Recording", 0.0, None), &[]),
-        };
+        let head = Head { session: session.clone(), features: features.to_vec(), row: row.clone() };
+        let (writer, own) = head.begin(sink, now, date);
         let mut writing = Self {
             writer,
+            head,
             numbers: Vec::new(),
             texts: Vec::new(),
             ticks,
@@ -212,6 +222,11 @@ impl<S: Sink> Writing<S> {
             untold: Untold::default(),
             boundary: None,
             offsets: None,
+            waiting: None,
+            cut: false,
+            last_seq: None,
+            model: None,
+            models: VecDeque::new(),
             taken: VecDeque::with_capacity(TICKS_A_ROUND),
             cursor: Vec::new(),
             text: Vec::new(),
@@ -224,13 +239,13 @@ impl<S: Sink> Writing<S> {
     pub(super) fn add_numbers(
         &mut self,
         blocks: PoolReader<SampleBlock>,
-        index: Option<usize>,
-        header: &HeaderFields<'_>,
+        header: NumericHeader,
+        now: LslTime,
     ) {
-        let stream = self.writer.add_stream(header);
+        let stream = header.add_to(&mut self.writer, now);
         self.numbers.push(NumericInput {
             blocks,
-            index,
+            header,
             stream,
             next: 0,
             shift: Some(0),
@@ -263,6 +278,9 @@ impl<S: Sink> Writing<S> {
 
     /// Writes what came since the last round. Ticks are taken first and written last: whatever they name is here by then.
     pub(super) fn round(&mut self, now: LslTime) {
+        if self.cut && (now - *self.waiting.get_or_insert(now)).0 < PATIENCE.0 {
+            return;
+        }
         for _ in 0..TICKS_A_ROUND {
             let Some(record) = self.ticks.receive() else { break };
             self.taken.push_back(record);
@@ -276,6 +294,8 @@ impl<S: Sink> Writing<S> {
 
     /// The last round: everything that is there, what was lost, and the footers.
     pub(super) fn end(&mut self, now: LslTime) {
+        // there is nothing left to wait for
+        self.waiting = Some(LslTime(f64::NEG_INFINITY));
         while self.ticks.waiting() > 0 || !self.messages.is_empty() {
             self.round(now);
         }
@@ -298,10 +318,19 @@ impl<S: Sink> Writing<S> {
                     }
                 }
                 Message::Model { id, name, file } => {
-                    for part in ModelPart::all_of(&id, &name, &file) {
-                        self.document(now, &RecordDocument::Model(part), true);
-                    }
+                    let model = OwnedModel { id, name, file };
+                    self.model_documents(now, &model);
                     self.commit("model");
+                    if self.models.len() == MODELS {
+                        self.models.pop_front();
+                    }
+                    self.models.push_back(model);
+                }
+                Message::Lost { losses, because } => {
+                    self.untold.because = because;
+                    for (what, stream, count) in losses {
+                        self.lose(what, stream, count);
+                    }
                 }
                 Message::End { reason, summary } => {
                     self.document(now, &RecordDocument::End { reason, summary }, true);
@@ -322,7 +351,7 @@ impl<S: Sink> Writing<S> {
 
     fn write_block(&mut self, place: usize, block: &SampleBlock) {
         let input = &mut self.numbers[place];
-        let (stream, index) = (input.stream, input.index);
+        let (stream, index) = (input.stream, input.header.index);
         let skipped = block.first_index.saturating_sub(input.next);
         input.next = block.end_index();
         if block.clock.uncertainty.0 > 0.0 {
@@ -421,8 +450,15 @@ impl<S: Sink> Writing<S> {
                 self.lose(LossKind::Ticks, None, record.lost_before);
             }
             self.collect_tick(&record);
+            let seq = record.input.seq;
+            for command in &record.input.commands {
+                if let Command::SwapModel(id) = command {
+                    self.model = Some(*id);
+                }
+            }
             if self.commit("tick") {
                 self.ticks_lost = 0;
+                self.last_seq = Some(seq);
             } else {
                 self.ticks_lost += record.lost_before + 1;
                 self.lose(LossKind::Ticks, None, 1);
@@ -505,7 +541,7 @@ impl<S: Sink> Writing<S> {
         }
     }
 
-    fn lose(&mut self, what: LossKind, stream: Option<usize>, count: u64) {
+    pub(super) fn lose(&mut self, what: LossKind, stream: Option<usize>, count: u64) {
         self.status.count_lost(what, count);
         match self.untold.losses.iter_mut().find(|(kind, of, _)| (*kind, *of) == (what, stream)) {
             Some((_, _, sum)) => *sum += count,
@@ -516,13 +552,19 @@ impl<S: Sink> Writing<S> {
         }
     }
 
-    fn document(&mut self, time: LslTime, document: &RecordDocument, required: bool) {
+    pub(super) fn model_documents(&mut self, time: LslTime, model: &OwnedModel) {
+        for part in ModelPart::all_of(&model.id, &model.name, &model.file) {
+            self.document(time, &RecordDocument::Model(part), true);
+        }
+    }
+
+    pub(super) fn document(&mut self, time: LslTime, document: &RecordDocument, required: bool) {
         let text = serde_json::to_string(document).unwrap_or_default();
         self.writer.text(self.own.record, StreamTime(time.0), &[&text], required);
     }
 
     /// Writes what was collected; `false` where it was given up.
-    fn commit(&mut self, what: &str) -> bool {
+    pub(super) fn commit(&mut self, what: &str) -> bool {
         let written = self.writer.commit();
         self.status.set_bytes(self.writer.length());
         match written {
@@ -537,7 +579,12 @@ impl<S: Sink> Writing<S> {
                     }
                 }
                 self.untold.because = format!("{error} ({what})");
-                self.status.note_failed_write(error.to_string());
+                if error.shortened.is_some() && !self.cut {
+                    self.cut = true;
+                    self.waiting = None;
+                    self.status.wake_watch();
+                }
+                self.status.note_failed_write(&error.to_string());
                 false
             }
         }

@@ -4,13 +4,13 @@ use std::{collections::BTreeSet, io::Write as _, path::Path};
 
 use encoding_rs::Encoding;
 use kalmind_recording::{
-    Existing,
+    NewFile,
     edf::{EdfRecording, EdfSignal, read_edf},
     write_new_file,
 };
 use serde_json::{Value, json};
 
-use super::export::{finish, table};
+use super::export::{finish, refuse_existing};
 use crate::{
     cli::{ExportArguments, RecordingFile},
     failure::{OrFail as _, Outcome},
@@ -89,26 +89,27 @@ pub(super) fn export(arguments: &ExportArguments) -> Outcome<()> {
     for remark in &edf.remarks {
         say(&format!("note: {remark}"));
     }
-    std::fs::create_dir_all(&arguments.csv).or_work()?;
     let rates: BTreeSet<usize> = edf.signals.iter().map(|signal| signal.samples_per_record).collect();
+    let tables: Vec<Vec<&EdfSignal>> = rates
+        .into_iter()
+        .filter(|samples| *samples > 0)
+        .map(|samples| edf.signals.iter().filter(|signal| signal.samples_per_record == samples).collect())
+        .collect();
+    let names: Vec<String> = tables.iter().map(|signals| table_name(signals)).collect();
+    let own = ["annotations.csv", "streams.json"].map(str::to_owned);
+    let targets = names.iter().chain(&own).map(|name| arguments.csv.join(name));
+    let existing = refuse_existing(arguments, targets)?;
+    std::fs::create_dir_all(&arguments.csv).or_work()?;
     let mut described = Vec::new();
-    for samples in rates.into_iter().filter(|samples| *samples > 0) {
-        let signals: Vec<_> =
-            edf.signals.iter().filter(|signal| signal.samples_per_record == samples).collect();
-        let Some(first) = signals.first() else { continue };
-        let timed = first.rate_hz > 0.0;
-        // without a rate the tables differ by how many samples a record has
-        let name = if timed {
-            format!("signals_{}_hz.csv", first.rate_hz)
-        } else {
-            format!("signals_{samples}_a_record.csv")
-        };
-        write(&arguments.csv.join(&name), &edf, &signals, timed).or_work()?;
+    for (signals, name) in tables.iter().zip(&names) {
+        let file = NewFile::begin(&arguments.csv.join(name), existing).or_work()?;
+        write(file, &edf, signals).or_work()?;
         let units: Vec<&str> = signals.iter().map(|signal| signal.unit.as_str()).collect();
-        let rate = timed.then_some(first.rate_hz);
+        let rate = signals.first().map(|signal| signal.rate_hz).filter(|rate| *rate > 0.0);
         described.push(json!({ "file": name, "rate_hz": rate, "units": units }));
     }
-    let mut file = table(&arguments.csv.join("annotations.csv")).or_work()?;
+    let annotations = NewFile::begin(&arguments.csv.join("annotations.csv"), existing).or_work()?;
+    let mut file = csv::Writer::from_writer(annotations);
     file.write_record(["time", "duration", "text"]).or_work()?;
     for note in &edf.annotations {
         let duration = note.duration.map(|seconds| seconds.to_string()).unwrap_or_default();
@@ -123,17 +124,26 @@ pub(super) fn export(arguments: &ExportArguments) -> Outcome<()> {
         "remarks": edf.remarks,
     });
     let target = arguments.csv.join("streams.json");
-    write_new_file(&target, Existing::Replace, &serde_json::to_vec_pretty(&description).or_work()?)
-        .or_work()?;
+    write_new_file(&target, existing, &serde_json::to_vec_pretty(&description).or_work()?).or_work()?;
     writeln!(std::io::stdout().lock(), "{} signals in {}", edf.signals.len(), arguments.csv.display())
         .or_work()
 }
 
-/// Signals of one rate, a row a sample.
-fn write(path: &Path, edf: &EdfRecording, signals: &[&EdfSignal], timed: bool) -> anyhow::Result<()> {
-    let mut file = table(path)?;
+/// A table's file, by the rate of its signals; where there is none, by how many samples a record has.
+fn table_name(signals: &[&EdfSignal]) -> String {
+    match signals.first() {
+        Some(signal) if signal.rate_hz > 0.0 => format!("signals_{}_hz.csv", signal.rate_hz),
+        Some(signal) => format!("signals_{}_a_record.csv", signal.samples_per_record),
+        None => "signals.csv".to_owned(),
+    }
+}
+
+/// Signals of one rate, a row a sample; with times where there is a rate.
+fn write(target: NewFile, edf: &EdfRecording, signals: &[&EdfSignal]) -> anyhow::Result<()> {
+    let mut file = csv::Writer::from_writer(target);
     let labels: Vec<&str> = signals.iter().map(|signal| signal.label.as_str()).collect();
     let labels = distinct(&labels);
+    let timed = signals.first().is_some_and(|signal| signal.rate_hz > 0.0);
     file.write_record(timed.then(|| "time".to_owned()).into_iter().chain(labels))?;
     let rows = signals.first().map_or(0, |signal| signal.values.len());
     for row in 0..rows {

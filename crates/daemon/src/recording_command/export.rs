@@ -1,17 +1,12 @@
 //! `kalmind recording export`: every stream as a CSV file, with a description beside them.
 
-use std::{
-    collections::BTreeSet,
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashSet, io::Write as _, path::PathBuf};
 
 use kalmind_recording::{
-    Existing, NewFile, NewFileError, write_new_file,
+    Existing, NewFile, write_new_file,
     xdf::{
         encode::format_name,
-        header::StreamHeader,
-        recording::{RecordedStream, read_xdf},
+        recording::{RecordedStream, read_xdf_but},
         samples::Values,
     },
 };
@@ -21,6 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::{ExportArguments, Stamps},
     failure::{OrFail as _, Outcome},
+    log::say,
 };
 
 /// Runs the command.
@@ -29,39 +25,50 @@ use crate::{
 /// Exit code 1 where the recording cannot be read or a file cannot be written.
 pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
     let path = &arguments.file;
-    if super::is_edf(path) {
+    if super::is_edf(path)? {
         return super::edf::export(arguments);
     }
-    let recorded =
-        read_xdf(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display())).or_work()?;
+    super::require_xdf(path, "recording export").or_work()?;
+    let recorded = read_xdf_but(path, arguments.encoding, |_| false)
+        .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+        .or_work()?;
     for problem in &recorded.problems {
-        tracing::warn!(offset = problem.offset, problem = problem.text, "the recording is not whole");
+        say(&format!("byte {}: {}", problem.offset, problem.text));
     }
+    let names = file_names(&recorded.streams);
+    let described_by = arguments.csv.join("streams.json");
+    let targets: Vec<PathBuf> = names.iter().map(|name| arguments.csv.join(name)).collect();
+    let existing = refuse_existing(arguments, targets.iter().chain([&described_by]))?;
     std::fs::create_dir_all(&arguments.csv).or_work()?;
     let mut described = Vec::new();
-    let mut names = BTreeSet::new();
-    for stream in &recorded.streams {
-        let name = free_name(file_name(&stream.header, stream.id), stream.id, &mut names);
-        let target = arguments.csv.join(&name);
+    for ((stream, name), target) in recorded.streams.iter().zip(&names).zip(&targets) {
         let stamps = match arguments.stamps {
             Stamps::Synchronized => stream.synchronized_stamps(),
             Stamps::Dejittered => stream.dejittered_stamps(),
             Stamps::Raw => stream.stamps.clone(),
         };
-        write(&target, stream, &stamps).or_work()?;
-        described.push(describe(&name, stream));
+        let labels = labels(stream);
+        if labels.renamed > 0 {
+            say(&format!(
+                "{name}: {} channels have a label that another one has; it got a number",
+                labels.renamed
+            ));
+        }
+        let file = NewFile::begin(target, existing).or_work()?;
+        write(file, stream, &stamps, &labels.columns)
+            .map_err(|source| anyhow::anyhow!("{} cannot be written: {source}", target.display()))
+            .or_work()?;
+        described.push(describe(name, stream, &labels.columns));
     }
     let description = json!({
         "recording": path.file_name().map(|name| name.to_string_lossy()),
         "begun": recorded.datetime,
         "stamps": arguments.stamps.name(),
         "streams": described,
-        "problems": recorded.problems.iter().map(|problem| json!({ "offset": problem.offset, "problem": problem.text }))
-            .collect::<Vec<_>>(),
+        "mixed_clocks": recorded.mixed_clocks(),
+        "problems": super::problems_json(&recorded.problems),
     });
-    let target: PathBuf = arguments.csv.join("streams.json");
-    write_new_file(&target, Existing::Replace, &serde_json::to_vec_pretty(&description).or_work()?)
-        .or_work()?;
+    write_new_file(&described_by, existing, &serde_json::to_vec_pretty(&description).or_work()?).or_work()?;
     writeln!(
         std::io::stdout().lock(),
         "{} streams in {} (streams.json says what they are)",
@@ -71,30 +78,84 @@ pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
     .or_work()
 }
 
-/// A stream's file: its role or name, and its number where names could be alike.
-fn file_name(header: &StreamHeader, id: u32) -> String {
-    let own = header.role.as_deref().filter(|role| !matches!(*role, "input" | "extra"));
-    let name = own.or(header.key.as_deref()).unwrap_or(&header.name);
-    let plain: String = name
-        .chars()
-        .take(LONGEST_NAME)
-        .map(|character| if character.is_alphanumeric() { character } else { '_' })
+/// Whether files are replaced: only where that was asked for. Nothing is written where one stands in the way.
+pub(super) fn refuse_existing(
+    arguments: &ExportArguments,
+    mut targets: impl Iterator<Item = impl AsRef<std::path::Path>>,
+) -> Outcome<Existing> {
+    if arguments.force {
+        return Ok(Existing::Replace);
+    }
+    match targets.find(|target| target.as_ref().symlink_metadata().is_ok()) {
+        Some(target) => Err(anyhow::anyhow!(
+            "{} exists already, and nothing was written: name another folder, or overwrite with --force",
+            target.as_ref().display()
+        ))
+        .or_work(),
+        None => Ok(Existing::Refuse),
+    }
+}
+
+/// The longest name of a stream in the name of its file.
+const LONGEST_NAME: usize = 60;
+
+/// The files of streams: each named after the stream's role or name, no two alike on any file system.
+fn file_names(streams: &[RecordedStream]) -> Vec<String> {
+    let mut taken = HashSet::from(["streams.json".to_owned()]);
+    let mut names = Vec::with_capacity(streams.len());
+    for stream in streams {
+        let (header, id) = (&stream.header, stream.id);
+        let own = header.role.as_deref().filter(|role| !matches!(*role, "input" | "extra"));
+        let name = own.or(header.key.as_deref()).unwrap_or(&header.name);
+        let plain: String = name
+            .chars()
+            .take(LONGEST_NAME)
+            .map(|character| if character.is_alphanumeric() { character } else { '_' })
+            .collect();
+        let first = if own.is_some() { format!("{plain}.csv") } else { format!("{id:02}_{plain}.csv") };
+        // two recordings' streams of one role, or two numbers alike
+        let others = (0..).map(|copy: u32| match copy {
+            0 => format!("{plain}_{id:02}.csv"),
+            copy => format!("{plain}_{id:02}_{copy}.csv"),
+        });
+        let free = std::iter::once(first).chain(others).find(|name| taken.insert(name.to_lowercase()));
+        names.push(free.unwrap_or_default());
+    }
+    names
+}
+
+/// The columns of a stream's table.
+struct Labels {
+    columns: Vec<String>,
+    /// Columns that got a number because others have their label.
+    renamed: usize,
+}
+
+/// Columns, no two alike: a table with two of one name cannot be read by name.
+fn labels(stream: &RecordedStream) -> Labels {
+    let header = &stream.header;
+    let label = |channel: usize| match &header.labels {
+        Some(labels) => labels[channel].clone(),
+        None if header.channels == 1 && header.format.is_none() => "text".to_owned(),
+        None => format!("channel{channel}"),
+    };
+    let mut taken = HashSet::from(["time".to_owned()]);
+    let mut renamed = 0;
+    let columns = (0..header.channels)
+        .map(|channel| {
+            let label = label(channel);
+            if taken.insert(label.clone()) {
+                return label;
+            }
+            renamed += 1;
+            let others = (2..).map(|number: u32| format!("{label}_{number}"));
+            others.into_iter().find(|name| taken.insert(name.clone())).unwrap_or_default()
+        })
         .collect();
-    if own.is_some() { format!("{plain}.csv") } else { format!("{id:02}_{plain}.csv") }
+    Labels { columns, renamed }
 }
 
-/// The longest part of a stream's name in a file's, in characters: what every file system takes in any script.
-const LONGEST_NAME: usize = 50;
-
-/// The name, or one with the stream's number in it where another stream has it already (a recording of two Kalminds).
-fn free_name(name: String, id: u32, taken: &mut BTreeSet<String>) -> String {
-    // some file systems do not tell capitals from small letters
-    let name = if taken.contains(&name.to_lowercase()) { format!("{id:02}_{name}") } else { name };
-    taken.insert(name.to_lowercase());
-    name
-}
-
-fn describe(name: &str, stream: &RecordedStream) -> Value {
+fn describe(name: &str, stream: &RecordedStream, columns: &[String]) -> Value {
     let header = &stream.header;
     json!({
         "file": name,
@@ -106,6 +167,8 @@ fn describe(name: &str, stream: &RecordedStream) -> Value {
         "format": format_name(header.format),
         "nominal_rate_hz": header.nominal_rate_hz,
         "channels": header.channels,
+        "columns": columns,
+        "labels": header.labels,
         "units": header.units,
         "source_id": header.source_id,
         "hostname": header.hostname,
@@ -114,19 +177,9 @@ fn describe(name: &str, stream: &RecordedStream) -> Value {
     })
 }
 
-/// A CSV file that stands at `path` once it is finished; one of an earlier export is replaced.
-pub(super) fn table(path: &Path) -> Result<csv::Writer<NewFile>, NewFileError> {
-    Ok(csv::Writer::from_writer(NewFile::begin(path, Existing::Replace)?))
-}
-
-pub(super) fn finish(table: csv::Writer<NewFile>) -> anyhow::Result<()> {
-    let file = table.into_inner().map_err(|error| anyhow::anyhow!("{}", error.error()))?;
-    Ok(file.finish()?)
-}
-
 /// `time` and one column a channel. Numbers are written so that they read back the same.
-fn write(path: &Path, stream: &RecordedStream, stamps: &[f64]) -> anyhow::Result<()> {
-    let mut file = table(path)?;
+fn write(target: NewFile, stream: &RecordedStream, stamps: &[f64], columns: &[String]) -> anyhow::Result<()> {
+    let mut file = csv::Writer::from_writer(target);
     let channels = stream.header.channels;
     if stream.header.role.as_deref() == Some("events") {
         file.write_record(["time", "event_seq", "kind", "data"])?;
@@ -146,13 +199,7 @@ fn write(path: &Path, stream: &RecordedStream, stamps: &[f64]) -> anyhow::Result
         }
         return finish(file);
     }
-    let label = |channel: usize| match &stream.header.labels {
-        Some(labels) => labels[channel].clone(),
-        None if channels == 1 && stream.header.format.is_none() => "text".to_owned(),
-        None => format!("channel{channel}"),
-    };
-    let labels = (0..channels).map(label);
-    file.write_record(std::iter::once("time".to_owned()).chain(labels))?;
+    file.write_record(std::iter::once("time").chain(columns.iter().map(String::as_str)))?;
     let mut record: Vec<String> = Vec::with_capacity(channels + 1);
     for (row, stamp) in stamps.iter().enumerate() {
         record.clear();
@@ -172,4 +219,10 @@ fn write(path: &Path, stream: &RecordedStream, stamps: &[f64]) -> anyhow::Result
         file.write_record(&record)?;
     }
     finish(file)
+}
+
+/// A CSV file that stands at its place once it is finished.
+pub(super) fn finish(file: csv::Writer<NewFile>) -> anyhow::Result<()> {
+    let file = file.into_inner().map_err(|error| anyhow::anyhow!("{}", error.error()))?;
+    Ok(file.finish()?)
 }

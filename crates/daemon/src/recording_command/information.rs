@@ -2,7 +2,10 @@
 
 use std::{io::Write as _, path::Path};
 
-use kalmind_recording::xdf::{encode::format_name, repair::CheckedStream};
+use kalmind_recording::{
+    kind::FileKind,
+    xdf::{check::CheckedStream, encode::format_name},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -17,8 +20,11 @@ use crate::{
 /// Exit code 1 where the file cannot be read.
 pub(super) fn run(arguments: &RecordingFile) -> Outcome<()> {
     let path = &arguments.file;
-    if super::is_edf(path) {
-        return super::edf::information(arguments);
+    let kind = super::kind(path)?;
+    match kind {
+        FileKind::Edf | FileKind::Bdf => return super::edf::information(arguments),
+        FileKind::Xdf { .. } => {}
+        _ => return run_other(arguments, kind),
     }
     let report = super::checked(path)?;
     let session = session(path);
@@ -30,7 +36,9 @@ pub(super) fn run(arguments: &RecordingFile) -> Outcome<()> {
     };
     let document = json!({
         "file": path,
-        "format": "XDF 1.0",
+        "kind": kind.describe(),
+        "ways": kind.ways(),
+        "format": if kind == (FileKind::Xdf { packed: true }) { "XDF 1.0, packed with gzip" } else { "XDF 1.0" },
         "begun": report.datetime,
         "written_by": written_by,
         "bytes": report.length,
@@ -46,8 +54,7 @@ pub(super) fn run(arguments: &RecordingFile) -> Outcome<()> {
             "configuration": { "file": session.configuration.file, "sha256": session.configuration.sha256 },
         })),
         "streams": streams,
-        "problems": report.problems.iter().map(|problem| json!({ "offset": problem.offset, "problem": problem.text }))
-            .collect::<Vec<_>>(),
+        "problems": super::problems_json(&report.problems),
     });
     let mut out = std::io::stdout().lock();
     if arguments.json {
@@ -55,6 +62,17 @@ pub(super) fn run(arguments: &RecordingFile) -> Outcome<()> {
     } else {
         write!(out, "{}", text(&document)).or_work()
     }
+}
+
+/// A file that is no recording: what it is, and what can be done with it.
+fn run_other(arguments: &RecordingFile, kind: FileKind) -> Outcome<()> {
+    let mut out = std::io::stdout().lock();
+    let path = &arguments.file;
+    if arguments.json {
+        let document = json!({ "file": path, "kind": kind.describe(), "ways": kind.ways() });
+        return writeln!(out, "{document}").or_work();
+    }
+    writeln!(out, "{}: {}; {}", path.display(), kind.describe(), kind.ways()).or_work()
 }
 
 /// What a Kalmind session's recording says of the session; none in other files.
@@ -149,9 +167,13 @@ fn text(document: &Value) -> String {
             number(&stream["longest_gap_s"])
         );
     }
-    let problems = document["problems"].as_array().map_or(0, Vec::len);
-    if problems > 0 {
-        let _infallible = writeln!(text, "{problems} problems; `kalmind recording check` lists them");
+    for problem in document["problems"].as_array().into_iter().flatten().take(super::SHOWN) {
+        let _infallible = writeln!(text, "byte {}: {}", problem["offset"], said(&problem["problem"]));
     }
+    let more = document["problems"].as_array().map_or(0, Vec::len).saturating_sub(super::SHOWN);
+    if more > 0 {
+        let _infallible = writeln!(text, "and {more} more; `kalmind recording check --json` lists them");
+    }
+    let _infallible = writeln!(text, "what to do with it: {}", said(&document["ways"]));
     text
 }

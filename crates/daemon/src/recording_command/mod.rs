@@ -3,18 +3,23 @@
 mod edf;
 mod export;
 mod information;
+mod repairing;
 
 use std::{io::Write as _, path::Path};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_recording::{
     Existing,
-    xdf::repair::{CheckReport, check, repair},
+    kind::FileKind,
+    xdf::{
+        Problem,
+        check::{CheckReport, check},
+    },
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
-    cli::{RecordingCommand, RecordingFile, RepairArguments},
+    cli::{RecordingCommand, RecordingFile},
     failure::{OrFail as _, Outcome},
     report::{page_beside, write_session_page},
 };
@@ -26,7 +31,7 @@ use crate::{
 pub fn run(command: &RecordingCommand) -> Outcome<()> {
     match command {
         RecordingCommand::Check(arguments) => run_check(arguments),
-        RecordingCommand::Repair(arguments) => run_repair(arguments),
+        RecordingCommand::Repair(arguments) => repairing::run(arguments),
         RecordingCommand::Info(arguments) => information::run(arguments),
         RecordingCommand::Report(arguments) => {
             let page = arguments.output.clone().unwrap_or_else(|| page_beside(&arguments.file));
@@ -41,70 +46,51 @@ pub fn run(command: &RecordingCommand) -> Outcome<()> {
 const SHOWN: usize = 20;
 
 fn run_check(arguments: &RecordingFile) -> Outcome<()> {
+    require_xdf(&arguments.file, "recording check").or_work()?;
     let report = checked(&arguments.file)?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        let problems: Vec<_> = report
-            .problems
-            .iter()
-            .map(|problem| json!({ "offset": problem.offset, "problem": problem.text }))
-            .collect();
-        writeln!(
-            out,
-            "{}",
-            json!({ "file": arguments.file, "valid": report.is_valid(), "problems": problems })
-        )
-        .or_work()?;
+        let problems = problems_json(&report.problems);
+        let document = json!({ "file": arguments.file, "valid": report.is_valid(), "problems": problems });
+        writeln!(out, "{document}").or_work()?;
     } else if report.is_valid() {
         let samples: u64 = report.streams.values().map(|stream| stream.samples).sum();
         writeln!(out, "whole: {} streams, {samples} samples, {} bytes", report.streams.len(), report.length)
             .or_work()?;
+        for line in problems_text(&report.problems) {
+            writeln!(out, "  {line}").or_work()?;
+        }
     }
     if report.is_valid() {
         return Ok(());
     }
-    let mut said = report
-        .problems
+    let file = arguments.file.display();
+    let said = problems_text(&report.problems).join("\n");
+    Err(anyhow::anyhow!("{file} is not whole; `kalmind recording repair {file}` makes a mended copy\n{said}"))
+        .or_work()
+}
+
+/// Problems as programs read them.
+fn problems_json(problems: &[Problem]) -> Vec<Value> {
+    let one = |problem: &Problem| json!({ "offset": problem.offset, "problem": problem.text, "damage": problem.is_damage() });
+    problems.iter().map(one).collect()
+}
+
+/// Problems as people read them, one a line, the worst first where there are too many.
+fn problems_text(problems: &[Problem]) -> Vec<String> {
+    let mut shown: Vec<&Problem> = problems.iter().collect();
+    if shown.len() > SHOWN {
+        shown.sort_by_key(|problem| !problem.is_damage());
+    }
+    let mut said: Vec<String> = shown
         .iter()
         .take(SHOWN)
         .map(|problem| format!("byte {}: {}", problem.offset, problem.text))
-        .collect::<Vec<_>>();
-    if report.problems.len() > SHOWN {
-        said.push(format!("and {} more (--json prints all)", report.problems.len() - SHOWN));
+        .collect();
+    if problems.len() > SHOWN {
+        said.push(format!("and {} more (--json prints all)", problems.len() - SHOWN));
     }
-    let file = arguments.file.display();
-    Err(anyhow::anyhow!(
-        "{file} is not whole: `kalmind recording repair {file}` mends it\n{}",
-        said.join("\n")
-    ))
-    .or_work()
-}
-
-fn run_repair(arguments: &RepairArguments) -> Outcome<()> {
-    let bar = bytes_bar();
-    let repaired = repair(&arguments.file, arguments.output.as_deref(), follow(&bar));
-    bar.finish_and_clear();
-    let report = repaired.or_work()?;
-    let mut out = std::io::stdout().lock();
-    let target = arguments.output.as_ref().unwrap_or(&arguments.file);
-    if arguments.json {
-        let dropped: Vec<_> = report.dropped.iter().map(|(from, to)| json!([from, to])).collect();
-        let document = json!({
-            "file": target, "changed": report.changed, "dropped": dropped, "footers_rebuilt": report.footers,
-        });
-        return writeln!(out, "{document}").or_work();
-    }
-    for (from, to) in &report.dropped {
-        writeln!(out, "dropped bytes {from}..{to} ({} bytes that could not be read)", to - from).or_work()?;
-    }
-    if report.footers > 0 {
-        writeln!(out, "made {} footers anew", report.footers).or_work()?;
-    }
-    if report.changed {
-        writeln!(out, "{} is whole", target.display()).or_work()
-    } else {
-        writeln!(out, "there was nothing to mend").or_work()
-    }
+    said
 }
 
 /// A pass over an XDF file.
@@ -115,12 +101,29 @@ fn checked(path: &Path) -> Outcome<CheckReport> {
     report.map_err(|error| anyhow::anyhow!("{}: {error}", path.display())).or_work()
 }
 
-/// Whether a file begins as EDF or BDF files do.
-fn is_edf(path: &Path) -> bool {
-    let mut first = [0; 8];
-    let read =
-        std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut first));
-    read.is_ok() && kalmind_recording::edf::is_edf(&first)
+/// Refuses what is no XDF file, with what it is and what can be done with it.
+///
+/// # Errors
+/// It is another kind of file.
+pub fn require_xdf(path: &Path, command: &str) -> anyhow::Result<()> {
+    // a file that cannot be read is told by whoever reads it
+    let Ok(kind) = FileKind::of(path) else { return Ok(()) };
+    let what = match kind {
+        FileKind::Xdf { .. } => return Ok(()),
+        // as reading it would say
+        FileKind::Empty => "the file is empty".to_owned(),
+        _ => format!("this is {}, and `kalmind {command}` takes XDF files; {}", kind.describe(), kind.ways()),
+    };
+    anyhow::bail!("{}: {what}", path.display())
+}
+
+fn kind(path: &Path) -> Outcome<FileKind> {
+    FileKind::of(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display())).or_work()
+}
+
+/// Whether a file is EDF or BDF.
+fn is_edf(path: &Path) -> Outcome<bool> {
+    Ok(matches!(kind(path)?, FileKind::Edf | FileKind::Bdf))
 }
 
 /// A bar of bytes on stderr; invisible where stderr is no terminal.

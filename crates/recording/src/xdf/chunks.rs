@@ -21,6 +21,9 @@ pub enum XdfError {
         /// What the system says.
         source: io::Error,
     },
+    /// There is nothing in it.
+    #[error("the file is empty")]
+    Empty,
     /// It is no XDF file.
     #[error("this is no XDF file: it does not begin with \"XDF:\"")]
     Magic,
@@ -53,7 +56,7 @@ impl XdfError {
     #[must_use]
     pub fn offset(&self) -> u64 {
         match self {
-            Self::Magic => 0,
+            Self::Empty | Self::Magic => 0,
             Self::Io { offset, .. } | Self::Torn { offset, .. } | Self::Damaged { offset, .. } => *offset,
         }
     }
@@ -93,7 +96,7 @@ pub enum Content<'a> {
     Boundary,
     /// A stream's footer: XML.
     StreamFooter(u32, &'a [u8]),
-    /// Something of another kind.
+    /// Something of another kind, or a chunk that does not hold what its tag says.
     Unknown(u16),
 }
 
@@ -114,22 +117,15 @@ impl<R: Read> ChunkReader<R> {
     /// [`XdfError::Magic`] and [`XdfError::Io`].
     pub fn new(read: R, length: u64) -> Result<Self, XdfError> {
         let mut reader = Self { read, length, offset: 0, buffer: Vec::new() };
+        if length == 0 {
+            return Err(XdfError::Empty);
+        }
         if length < MAGIC.len() as u64 {
             return Err(XdfError::Magic);
         }
         let mut magic = [0; 4];
         reader.take(&mut magic)?;
         if magic == MAGIC { Ok(reader) } else { Err(XdfError::Magic) }
-    }
-
-    /// A reader that goes on at `offset`, where `read` stands.
-    pub fn at(read: R, length: u64, offset: u64) -> Self {
-        Self { read, length, offset, buffer: Vec::new() }
-    }
-
-    /// What it reads from.
-    pub fn into_inner(self) -> R {
-        self.read
     }
 
     /// Where the next chunk begins.
@@ -201,8 +197,7 @@ impl<R: Read> ChunkReader<R> {
         }
         self.fill(rest)?;
         let length = self.offset - begin;
-        let content =
-            content(tag, stream, &self.buffer).map_err(|problem| XdfError::damaged(begin, problem))?;
+        let content = content(tag, stream, &self.buffer);
         Ok(Some(Chunk { offset: begin, length, content }))
     }
 
@@ -243,32 +238,29 @@ impl<R: Read> ChunkReader<R> {
     }
 }
 
-fn content(tag: u16, stream: u32, bytes: &[u8]) -> Result<Content<'_>, String> {
+fn content(tag: u16, stream: u32, bytes: &[u8]) -> Content<'_> {
     let is = |known: Tag| known as u16 == tag;
-    Ok(if is(Tag::FileHeader) {
+    if is(Tag::FileHeader) {
         Content::FileHeader(bytes)
     } else if is(Tag::StreamHeader) {
         Content::StreamHeader(stream, bytes)
     } else if is(Tag::Samples) {
         Content::Samples(stream, bytes)
     } else if is(Tag::ClockOffset) {
-        let (Some(time), Some(offset), 16) = (f64_at(bytes, 0), f64_at(bytes, 8), bytes.len()) else {
-            return Err(format!("a clock offset of {} bytes", bytes.len()));
-        };
-        Content::ClockOffset { stream, time, offset }
-    } else if is(Tag::Boundary) {
-        if bytes != BOUNDARY {
-            return Err("a boundary without its mark".to_owned());
+        match (f64_at(bytes, 0), f64_at(bytes, 8), bytes.len()) {
+            (Some(time), Some(offset), 16) => Content::ClockOffset { stream, time, offset },
+            _ => Content::Unknown(tag),
         }
+    } else if is(Tag::Boundary) && bytes == BOUNDARY {
         Content::Boundary
     } else if is(Tag::StreamFooter) {
         Content::StreamFooter(stream, bytes)
     } else {
         Content::Unknown(tag)
-    })
+    }
 }
 
-fn f64_at(bytes: &[u8], at: usize) -> Option<f64> {
+pub(super) fn f64_at(bytes: &[u8], at: usize) -> Option<f64> {
     let bytes = bytes.get(at..at + 8)?;
     bytes.try_into().ok().map(f64::from_le_bytes)
 }

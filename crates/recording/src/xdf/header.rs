@@ -1,5 +1,9 @@
-//! Headers and footers of an XDF file's streams: XML, read for what they say.
+//! Headers and footers of an XDF file and its streams: XML, read for what they say.
+//!
+//! Programs write headers in other encodings, with control characters, or cut off. What can be read is used, and what was
+//! assumed is remarked upon; without its number of channels and their format a stream cannot be read.
 
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use kalmind_types::NumberFormat;
 use roxmltree::{Document, Node, ParsingOptions};
 
@@ -47,6 +51,52 @@ pub struct StreamHeader {
     pub index: Option<usize>,
     /// The header as it stands.
     pub xml: String,
+    /// What is odd about the header, or what had to be assumed.
+    pub remarks: Vec<Remark>,
+}
+
+/// Something odd about a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// What it is.
+    pub text: String,
+    /// Whether something in it could not be read.
+    pub damage: bool,
+}
+
+impl Remark {
+    fn odd(text: impl Into<String>) -> Self {
+        Self { text: text.into(), damage: false }
+    }
+
+    fn damage(text: impl Into<String>) -> Self {
+        Self { text: text.into(), damage: true }
+    }
+}
+
+/// What the file's own header says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileHeader {
+    /// When the file was begun.
+    pub datetime: Option<String>,
+    /// What is odd about it.
+    pub remarks: Vec<Remark>,
+}
+
+impl FileHeader {
+    /// Reads the file's header.
+    #[must_use]
+    pub fn parse(xml: &[u8]) -> Self {
+        let (text, mut remarks) = decoded(xml);
+        let datetime = match parse(&text) {
+            Ok(document) => child_text(document.root_element(), "datetime").map(str::to_owned),
+            Err(problem) => {
+                remarks.push(Remark::damage(problem));
+                between(&text, "datetime").map(str::to_owned)
+            }
+        };
+        Self { datetime, remarks }
+    }
 }
 
 /// What a stream's footer says, as far as it says it.
@@ -61,16 +111,44 @@ pub struct StreamFooter {
 }
 
 impl StreamHeader {
-    /// Reads a header.
+    /// Reads a header. What could only be read in part, or had to be assumed, is among the remarks.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with it.
+    /// A sentence that says what is wrong with it: there is no number of channels, or no format.
     pub fn parse(xml: &[u8]) -> Result<Self, String> {
-        let text = String::from_utf8_lossy(xml).into_owned();
-        let document = parse(&text)?;
-        let info = document.root_element();
-        let of = |name: &str| child_text(info, name).unwrap_or_default().to_owned();
-        let format = match of("channel_format").as_str() {
+        let (text, mut remarks) = decoded(xml);
+        let whole = parse(&text);
+        let mended;
+        let document = match whole {
+            Ok(document) => Some(document),
+            Err(problem) => {
+                mended = without_control_characters(&text);
+                match parse(&mended) {
+                    Ok(document) => {
+                        remarks.push(Remark::damage(format!(
+                            "{problem}; it was read without control characters"
+                        )));
+                        Some(document)
+                    }
+                    Err(_) => {
+                        remarks.push(Remark::damage(format!(
+                            "{problem}; only what stands in plain elements was read"
+                        )));
+                        None
+                    }
+                }
+            }
+        };
+        let fields = match &document {
+            Some(document) => Fields::Parsed(document.root_element()),
+            None => Fields::Text(&text),
+        };
+        Self::from_fields(&fields, remarks, text.clone())
+    }
+
+    fn from_fields(fields: &Fields<'_>, mut remarks: Vec<Remark>, xml: String) -> Result<Self, String> {
+        let of = |name: &str| fields.text(name).unwrap_or_default();
+        let format = match of("channel_format").trim() {
             "float32" => Some(NumberFormat::Float32),
             "double64" => Some(NumberFormat::Double64),
             "int8" => Some(NumberFormat::Int8),
@@ -88,21 +166,14 @@ impl StreamHeader {
             .filter(|channels| (1..=MAX_CHANNELS).contains(channels))
             .ok_or_else(|| format!("a stream's header whose channel_count is {count:?}"))?;
         let rate = of("nominal_srate");
-        let nominal_rate_hz = if rate.trim().is_empty() { Some(0.0) } else { rate.trim().parse().ok() }
-            .filter(|rate: &f64| rate.is_finite() && *rate >= 0.0)
-            .ok_or_else(|| format!("a stream's header whose nominal_srate is {rate:?}"))?;
-        let desc = child(info, "desc");
-        let within = |outer: &str, inner: &str| {
-            let found = desc.and_then(|desc| child(desc, outer)).and_then(|outer| child_text(outer, inner));
-            found.map(str::to_owned)
-        };
-        let described = desc.and_then(|desc| child(desc, "channels"));
+        let parsed = if rate.trim().is_empty() { Some(0.0) } else { rate.trim().parse().ok() };
+        let nominal_rate_hz =
+            parsed.filter(|rate: &f64| rate.is_finite() && *rate >= 0.0).unwrap_or_else(|| {
+                remarks.push(Remark::odd(format!("its nominal_srate is {rate:?}: read as irregular")));
+                0.0
+            });
         let named = |what: &str| {
-            let texts: Vec<String> = described
-                .into_iter()
-                .flat_map(|channels| channels.children().filter(|node| node.has_tag_name("channel")))
-                .map(|channel| child_text(channel, what).unwrap_or_default().to_owned())
-                .collect();
+            let texts = fields.channels(what);
             (texts.len() == channels && texts.iter().all(|text| !text.is_empty())).then_some(texts)
         };
         let (labels, units) = (named("label"), named("unit"));
@@ -117,17 +188,122 @@ impl StreamHeader {
             uid: of("uid"),
             session_id: of("session_id"),
             created_at: of("created_at").trim().parse().ok(),
-            manufacturer: within("acquisition", "manufacturer"),
+            manufacturer: fields.within("acquisition", "manufacturer"),
             labels,
             units,
-            can_drop_samples: within("synchronization", "can_drop_samples")
+            can_drop_samples: fields
+                .within("synchronization", "can_drop_samples")
                 .is_some_and(|text| text.trim().eq_ignore_ascii_case("true")),
-            role: within("kalmind", "role"),
-            key: within("kalmind", "key"),
-            index: within("kalmind", "index").and_then(|index| index.trim().parse().ok()),
-            xml: text,
+            role: fields.within("kalmind", "role"),
+            key: fields.within("kalmind", "key"),
+            index: fields.within("kalmind", "index").and_then(|index| index.trim().parse().ok()),
+            xml,
+            remarks,
         })
     }
+}
+
+/// A header's elements: of XML that could be read, or of text that is as good as none.
+enum Fields<'a> {
+    Parsed(Node<'a, 'a>),
+    Text(&'a str),
+}
+
+impl Fields<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        match self {
+            Self::Parsed(info) => child_text(*info, name).map(str::to_owned),
+            // the description has elements of the same names
+            Self::Text(text) => {
+                let own = text.split("<desc").next().unwrap_or_default();
+                between(own, name).map(unescaped)
+            }
+        }
+    }
+
+    /// An element within another one of the description.
+    fn within(&self, outer: &str, inner: &str) -> Option<String> {
+        match self {
+            Self::Parsed(info) => {
+                let outer = child(*info, "desc").and_then(|desc| child(desc, outer))?;
+                child_text(outer, inner).map(str::to_owned)
+            }
+            Self::Text(text) => between(text, outer).and_then(|outer| between(outer, inner)).map(unescaped),
+        }
+    }
+
+    /// An element of every channel; empty where a channel has none.
+    fn channels(&self, what: &str) -> Vec<String> {
+        match self {
+            Self::Parsed(info) => child(*info, "desc")
+                .and_then(|desc| child(desc, "channels"))
+                .into_iter()
+                .flat_map(|channels| channels.children().filter(|node| node.has_tag_name("channel")))
+                .map(|channel| child_text(channel, what).unwrap_or_default().to_owned())
+                .collect(),
+            Self::Text(text) => text
+                .split("<channel>")
+                .skip(1)
+                .map(|channel| between(channel, what).map(unescaped).unwrap_or_default())
+                .collect(),
+        }
+    }
+}
+
+/// What stands between the first tags of a name.
+fn between<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let begin = format!("<{name}>");
+    let at = text.find(&begin)? + begin.len();
+    let rest = text.get(at..)?;
+    rest.find(&format!("</{name}>")).and_then(|end| rest.get(..end))
+}
+
+fn unescaped(text: &str) -> String {
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&apos;", "'")
+        .replace("&amp;", "&")
+}
+
+/// A header's text, in the encoding that it declares; else UTF-8, and windows-1252 where it cannot be that.
+fn decoded(xml: &[u8]) -> (String, Vec<Remark>) {
+    let mut remarks = Vec::new();
+    let declared = declared_encoding(xml);
+    if let Some((encoding, name)) = declared.filter(|(encoding, _)| *encoding != UTF_8) {
+        let (text, _, wrong) = encoding.decode(xml);
+        if wrong {
+            remarks.push(Remark::damage(format!(
+                "it has characters that {name}, which it declares, does not have"
+            )));
+        }
+        return (text.into_owned(), remarks);
+    }
+    match core::str::from_utf8(xml) {
+        Ok(text) => (text.trim_start_matches('\u{feff}').to_owned(), remarks),
+        Err(error) => {
+            remarks.push(Remark::odd(format!(
+                "its text is not UTF-8 (byte {} of it) and was read as windows-1252 (Latin-1)",
+                error.valid_up_to()
+            )));
+            (WINDOWS_1252.decode_without_bom_handling(xml).0.into_owned(), remarks)
+        }
+    }
+}
+
+/// The encoding that an XML declaration names.
+fn declared_encoding(xml: &[u8]) -> Option<(&'static Encoding, String)> {
+    let end = xml.windows(2).take(200).position(|two| two == b"?>")?;
+    let declaration = core::str::from_utf8(xml.get(..end)?).ok()?;
+    let rest = declaration.split("encoding=").nth(1)?;
+    let quote = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+    let name = rest.get(1..)?.split(quote).next()?;
+    Encoding::for_label(name.as_bytes()).map(|encoding| (encoding, name.to_owned()))
+}
+
+fn without_control_characters(text: &str) -> String {
+    let allowed = |character: &char| !character.is_control() || matches!(character, '\t' | '\n' | '\r');
+    text.chars().filter(allowed).collect()
 }
 
 impl StreamFooter {
@@ -136,7 +312,7 @@ impl StreamFooter {
     /// # Errors
     /// A sentence that says what is wrong with it.
     pub fn parse(xml: &[u8]) -> Result<Self, String> {
-        let text = String::from_utf8_lossy(xml);
+        let (text, _) = decoded(xml);
         let document = parse(&text)?;
         let info = document.root_element();
         let of = |name: &str| child_text(info, name).map(str::trim);
@@ -149,14 +325,6 @@ impl StreamFooter {
             }),
         })
     }
-}
-
-/// The text of an element of the file's header, such as `datetime`.
-#[must_use]
-pub fn file_header_text(xml: &[u8], name: &str) -> Option<String> {
-    let text = String::from_utf8_lossy(xml);
-    let document = parse(&text).ok()?;
-    child_text(document.root_element(), name).map(str::to_owned)
 }
 
 fn parse(text: &str) -> Result<Document<'_>, String> {
@@ -205,10 +373,51 @@ mod tests {
         assert!(of("0", "1", "float32").contains("channel_count"));
         assert!(of("-3", "1", "float32").contains("channel_count"));
         assert!(of("99999999999", "1", "float32").contains("channel_count"));
-        assert!(of("1", "NaN", "float32").contains("nominal_srate"));
         assert!(of("1", "1", "float16").contains("float16"));
-        assert!(StreamHeader::parse(b"<info><name>").expect_err("cut off").contains("XML"));
-        let bomb = b"<!DOCTYPE a [<!ENTITY b \"ccc\">]><info>&b;</info>";
-        assert!(StreamHeader::parse(bomb).expect_err("a DTD").contains("XML"));
+        assert!(StreamHeader::parse(b"<info><name>").expect_err("cut off").contains("channel_format"));
+        let bomb = b"<!DOCTYPE a [<!ENTITY b \"ccc\">]><info><channel_format>&b;</channel_format></info>";
+        assert!(StreamHeader::parse(bomb).expect_err("a DTD").contains("&b;"), "entities are not followed");
+    }
+
+    /// A header with `name` and `rate`, and the rest as it has to be.
+    fn header(declaration: &str, name: &[u8], rate: &str, end: &str) -> Vec<u8> {
+        let mut xml = format!("<?xml version=\"1.0\"{declaration}?><info><name>").into_bytes();
+        xml.extend_from_slice(name);
+        let rest = format!(
+            "</name><channel_count>1</channel_count><nominal_srate>{rate}</nominal_srate>\
+             <channel_format>int8</channel_format><desc><name>inner</name></desc>{end}"
+        );
+        xml.extend_from_slice(rest.as_bytes());
+        xml
+    }
+
+    #[test]
+    fn what_had_to_be_assumed_is_remarked_upon() {
+        let end = "</info>";
+        for rate in ["-1", "100,0", "NaN", "inf", "fast"] {
+            let header = StreamHeader::parse(&header("", b"A", rate, end)).expect("a header");
+            assert_eq!(header.nominal_rate_hz.to_bits(), 0.0_f64.to_bits());
+            assert!(
+                header.remarks[0].text.contains(rate) && !header.remarks[0].damage,
+                "{:?}",
+                header.remarks
+            );
+        }
+        let latin =
+            |declaration| StreamHeader::parse(&header(declaration, b"M\xfcller", "1", end)).expect("one");
+        assert_eq!(latin(" encoding=\"ISO-8859-1\"").name, "Müller");
+        assert!(latin(" encoding='latin1'").remarks.is_empty(), "it says so itself");
+        let undeclared = latin("");
+        assert_eq!(undeclared.name, "Müller");
+        assert!(undeclared.remarks[0].text.contains("windows-1252"), "{:?}", undeclared.remarks);
+        let control = StreamHeader::parse(&header("", b"A\x01B", "1", end)).expect("a header");
+        assert_eq!(control.name, "AB");
+        assert!(control.remarks[0].damage);
+        let cut = StreamHeader::parse(&header("", b"A &amp; B", "1", "")).expect("as far as it goes");
+        assert_eq!((cut.name.as_str(), cut.nominal_rate_hz), ("A & B", 1.0));
+        assert!(cut.remarks[0].damage);
+        let file = FileHeader::parse(b"<info><datetime>2026</datetime>");
+        assert_eq!(file.datetime.as_deref(), Some("2026"));
+        assert!(file.remarks[0].damage);
     }
 }

@@ -4,30 +4,22 @@
 //! and every problem is noted with its place.
 
 use std::{
-    collections::HashMap,
-    fs::File,
-    io::{BufReader, Read, Seek, SeekFrom},
+    io::{Read, Seek},
     path::Path,
 };
 
+use encoding_rs::Encoding;
+
 use super::{
-    chunks::{ChunkReader, Content, XdfError},
-    encode::BOUNDARY,
-    header::{StreamFooter, StreamHeader, file_header_text},
-    samples::{SampleDecoder, Values},
+    chunks::XdfError,
+    clocks::{clock_groups, mixed_clocks},
+    header::{StreamFooter, StreamHeader},
+    samples::Values,
+    source::{Source, SourceError},
+    walk::{Piece, Walk},
 };
 
-/// How much is read at once.
-const BUFFER: usize = 1 << 20;
-
-/// Something that is not as it should be, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The byte.
-    pub offset: u64,
-    /// What is wrong, in a sentence.
-    pub text: String,
-}
+pub use super::problem::{Problem, Severity};
 
 /// A whole file.
 #[derive(Clone, Debug, Default)]
@@ -36,12 +28,10 @@ pub struct Recorded {
     pub datetime: Option<String>,
     /// Its streams, in the order of their headers.
     pub streams: Vec<RecordedStream>,
-    /// What was wrong with it.
+    /// What was odd or wrong with it.
     pub problems: Vec<Problem>,
-    /// Length of the file in bytes.
+    /// Length of the file in bytes, unpacked.
     pub length: u64,
-    /// Where a stream stands, by the number by which the file knows it.
-    places: HashMap<u32, usize>,
 }
 
 /// One stream of a file.
@@ -59,27 +49,38 @@ pub struct RecordedStream {
     pub clock_offsets: Vec<(f64, f64)>,
     /// What its footer says, if there is one.
     pub footer: Option<StreamFooter>,
-    decoder: SampleDecoder,
-    wanted: bool,
 }
 
 /// Reads a file whole.
 ///
 /// # Errors
-/// [`XdfError::Io`] and [`XdfError::Magic`]; everything else is among the problems.
+/// [`XdfError::Io`], [`XdfError::Empty`] and [`XdfError::Magic`]; everything else is among the problems.
 pub fn read_xdf(path: &Path) -> Result<Recorded, XdfError> {
-    read_xdf_but(path, |_| false)
+    read_xdf_but(path, None, |_| false)
 }
 
-/// Reads a file without the samples of the streams that `skip` names by their header.
+/// Reads a file without the samples of the streams that `skip` names by their header; texts are in `encoding`, or UTF-8.
 ///
 /// # Errors
 /// As [`read_xdf`].
-pub fn read_xdf_but(path: &Path, skip: impl Fn(&StreamHeader) -> bool) -> Result<Recorded, XdfError> {
-    let io = |source| XdfError::Io { offset: 0, source };
-    let file = File::open(path).map_err(io)?;
-    let length = file.metadata().map_err(io)?.len();
-    read(BufReader::with_capacity(BUFFER, file), length, skip)
+pub fn read_xdf_but(
+    path: &Path,
+    encoding: Option<&'static Encoding>,
+    skip: impl Fn(&StreamHeader) -> bool,
+) -> Result<Recorded, XdfError> {
+    let (source, length) = open(path)?;
+    let packed = source.problem().map(|problem| Problem::damage(length, problem));
+    let mut recorded = read_in(source, length, encoding, skip)?;
+    recorded.problems.extend(packed);
+    Ok(recorded)
+}
+
+/// Opens a file for reading.
+pub(super) fn open(path: &Path) -> Result<(Source, u64), XdfError> {
+    Source::open(path).map_err(|error| match error {
+        SourceError::Io(source) => XdfError::Io { offset: 0, source },
+        error @ SourceError::TooLarge => XdfError::Io { offset: 0, source: std::io::Error::other(error) },
+    })
 }
 
 /// Reads a file from any source of `length` bytes.
@@ -91,131 +92,113 @@ pub fn read<R: Read + Seek>(
     length: u64,
     skip: impl Fn(&StreamHeader) -> bool,
 ) -> Result<Recorded, XdfError> {
+    read_in(source, length, None, skip)
+}
+
+fn read_in<R: Read + Seek>(
+    source: R,
+    length: u64,
+    encoding: Option<&'static Encoding>,
+    skip: impl Fn(&StreamHeader) -> bool,
+) -> Result<Recorded, XdfError> {
     let mut recorded = Recorded { length, ..Recorded::default() };
-    let mut reader = ChunkReader::new(source, length)?;
+    let mut walk = Walk::new(source, length, encoding, &skip)?;
+    // a stream is known from its header on, or from its first samples where they come before it
+    let mut places = std::collections::HashMap::new();
     loop {
-        let (streams, places) = (&recorded.streams, &recorded.places);
-        let unwanted = |id| places.get(&id).is_some_and(|place| !streams[*place].wanted);
-        match reader.next_but(unwanted) {
-            Ok(None) => break,
-            Ok(Some(chunk)) => recorded.take(chunk.offset, chunk.content, &skip),
-            Err(error @ (XdfError::Io { .. } | XdfError::Magic)) => return Err(error),
-            Err(error) => {
-                let begin = error.offset();
-                recorded.note(begin, error.to_string());
-                let source = reader.into_inner();
-                let Some((source, next)) = find_boundary(source, begin + 1, length)? else {
-                    recorded.note(begin, format!("{} bytes up to the end are dropped", length - begin));
-                    break;
-                };
-                recorded.note(begin, format!("{} bytes up to the next boundary are dropped", next - begin));
-                reader = ChunkReader::at(source, length, next);
+        let id = match walk.next_part()?.map(|part| part.piece) {
+            None => break,
+            Some(Piece::FileHeader(header)) => {
+                recorded.datetime = recorded.datetime.or(header.datetime);
+                continue;
             }
+            Some(Piece::StreamHeader(id)) => id,
+            Some(Piece::Samples(id, stamps, values)) => match places.get(&id) {
+                Some(&place) => {
+                    let stream: &mut RecordedStream = &mut recorded.streams[place];
+                    stream.stamps.extend_from_slice(stamps);
+                    stream.values.append(values);
+                    continue;
+                }
+                None => {
+                    let (stamps, values) = (stamps.to_vec(), values.clone());
+                    if let Some(known) = walk.stream(id) {
+                        let mut stream = RecordedStream::new(id, known.header.clone());
+                        (stream.stamps, stream.values) = (stamps, values);
+                        places.insert(id, recorded.streams.len());
+                        recorded.streams.push(stream);
+                    }
+                    continue;
+                }
+            },
+            Some(Piece::ClockOffset { stream, time, offset }) => {
+                if let Some(&place) = places.get(&stream) {
+                    recorded.streams[place].clock_offsets.push((time, offset));
+                }
+                continue;
+            }
+            Some(Piece::Footer(id, footer)) => {
+                if let Some(&place) = places.get(&id) {
+                    recorded.streams[place].footer = Some(footer);
+                }
+                continue;
+            }
+            Some(Piece::Other | Piece::Kept | Piece::Damage | Piece::Torn) => continue,
+        };
+        if let (Some(known), false) = (walk.stream(id), places.contains_key(&id)) {
+            places.insert(id, recorded.streams.len());
+            recorded.streams.push(RecordedStream::new(id, known.header.clone()));
         }
     }
+    let offsets: Vec<u64> = recorded
+        .streams
+        .iter()
+        .map(|stream| walk.stream(stream.id).map_or(0, |known| known.offset))
+        .collect();
+    recorded.problems = walk.into_problems();
+    for (stream, offset) in recorded.streams.iter().zip(offsets) {
+        let wrong = stream.stamps.iter().filter(|stamp| !stamp.is_finite()).count();
+        recorded.problems.extend(unstamped(stream.id, &stream.header, wrong as u64, offset));
+    }
+    recorded.problems.extend(recorded.mixed_clocks().map(|text| Problem::odd(0, text)));
+    recorded.problems.sort_by_key(|problem| problem.offset);
     Ok(recorded)
 }
 
-/// The chunk of the next boundary from byte `from` on: the source, standing there, and where that is.
-pub(super) fn find_boundary<R: Read + Seek>(
-    mut source: R,
-    from: u64,
-    length: u64,
-) -> Result<Option<(R, u64)>, XdfError> {
-    // the chunk's frame, as every recorder writes it: a length of one byte (18), and the tag
-    const FRAME: [u8; 4] = [1, 18, 5, 0];
-    const MARK: usize = FRAME.len() + BOUNDARY.len();
-    let io = |source| XdfError::Io { offset: from, source };
-    source.seek(SeekFrom::Start(from)).map_err(io)?;
-    let mut window = Vec::new();
-    let mut begin = from;
-    // little at first: a file may be damaged in very many places, each a few bytes before the next boundary
-    let mut read = 1 << 12;
-    while begin < length {
-        let kept = window.len();
-        let count = (&mut source).take(read).read_to_end(&mut window).map_err(io)?;
-        read = (2 * read).min(BUFFER as u64);
-        let found =
-            window.windows(MARK).position(|bytes| bytes.starts_with(&FRAME) && bytes.ends_with(&BOUNDARY));
-        if let Some(at) = found {
-            let offset = begin + at as u64;
-            source.seek(SeekFrom::Start(offset)).map_err(io)?;
-            return Ok(Some((source, offset)));
-        }
-        if count == 0 {
-            return Ok(None);
-        }
-        // a mark may lie across two reads
-        let done = window.len().saturating_sub(MARK - 1);
-        window.drain(..done);
-        begin += done as u64;
-        debug_assert!(kept < MARK, "what is kept is shorter than a mark");
-    }
-    Ok(None)
+/// What to say of samples whose stamps are not numbers.
+pub(super) fn unstamped(id: u32, header: &StreamHeader, count: u64, offset: u64) -> Option<Problem> {
+    let text = format!("stream {id} (\"{}\"): {count} samples have a stamp that is no number", header.name);
+    (count > 0).then(|| Problem::odd(offset, text))
 }
 
 impl Recorded {
-    fn note(&mut self, offset: u64, text: impl Into<String>) {
-        self.problems.push(Problem { offset, text: text.into() });
-    }
-
-    fn take(&mut self, offset: u64, content: Content<'_>, skip: impl Fn(&StreamHeader) -> bool) {
-        match content {
-            Content::FileHeader(xml) => self.datetime = file_header_text(xml, "datetime"),
-            Content::StreamHeader(id, xml) => match StreamHeader::parse(xml) {
-                Ok(_) if self.stream(id).is_some() => {
-                    self.note(offset, format!("a second header of stream {id}, which is left aside"));
-                }
-                Ok(header) => {
-                    self.places.insert(id, self.streams.len());
-                    self.streams.push(RecordedStream::new(id, skip(&header), header));
-                }
-                Err(problem) => self.note(offset, format!("stream {id}: {problem}")),
-            },
-            Content::Samples(id, body) => match self.stream(id) {
-                Some(stream) => {
-                    if let Err(error) = stream.decode(offset, body) {
-                        self.note(offset, format!("stream {id}: {error}"));
-                    }
-                }
-                None => self.note(offset, format!("samples of stream {id}, which has no header before them")),
-            },
-            Content::ClockOffset { stream, time, offset: value } => match self.stream(stream) {
-                Some(stream) => stream.clock_offsets.push((time, value)),
-                None => self.note(offset, format!("a clock offset of stream {stream}, which has no header")),
-            },
-            Content::StreamFooter(id, xml) => match (StreamFooter::parse(xml), self.stream(id)) {
-                (Ok(footer), Some(stream)) => stream.footer = Some(footer),
-                (Err(problem), _) => self.note(offset, format!("stream {id}: {problem}")),
-                (_, None) => self.note(offset, format!("a footer of stream {id}, which has no header")),
-            },
-            Content::Boundary | Content::Unknown(_) => {}
-        }
-    }
-
-    fn stream(&mut self, id: u32) -> Option<&mut RecordedStream> {
-        self.places.get(&id).and_then(|place| self.streams.get_mut(*place))
+    /// What to tell of streams that are on different clocks.
+    #[must_use]
+    pub fn mixed_clocks(&self) -> Option<String> {
+        let spans: Vec<_> = self.streams.iter().map(RecordedStream::span).collect();
+        let names: Vec<String> = self.streams.iter().map(|stream| stream.header.name.clone()).collect();
+        mixed_clocks(&clock_groups(&spans), &names)
     }
 }
 
 impl RecordedStream {
-    fn new(id: u32, skipped: bool, header: StreamHeader) -> Self {
+    fn new(id: u32, header: StreamHeader) -> Self {
         Self {
             id,
             stamps: Vec::new(),
             values: Values::empty(header.format),
             clock_offsets: Vec::new(),
             footer: None,
-            decoder: SampleDecoder::new(header.channels, header.format, header.nominal_rate_hz),
-            wanted: !skipped,
             header,
         }
     }
 
-    fn decode(&mut self, offset: u64, body: &[u8]) -> Result<(), XdfError> {
-        if self.wanted {
-            self.decoder.decode(offset, body, &mut self.stamps, &mut self.values)?;
-        }
-        Ok(())
+    /// The first and the last stamp, roughly on the recorder's clock; `None` where no stamp is a number.
+    #[must_use]
+    pub fn span(&self) -> Option<(f64, f64)> {
+        let offset = self.clock_offsets.first().map_or(0.0, |(_, value)| *value);
+        let stamps = || self.stamps.iter().copied().filter(|stamp| stamp.is_finite());
+        let first = stamps().fold(f64::INFINITY, f64::min);
+        first.is_finite().then(|| (first + offset, stamps().fold(first, f64::max) + offset))
     }
 }

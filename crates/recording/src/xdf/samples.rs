@@ -1,5 +1,6 @@
 //! The samples of one stream, decoded chunk by chunk.
 
+use encoding_rs::{Encoding, WINDOWS_1252};
 use kalmind_types::{NumberFormat, Samples};
 
 use super::chunks::{XdfError, variable_length};
@@ -23,6 +24,35 @@ impl Values {
         }
     }
 
+    /// Forgets the values, for others of a format; keeps the memory where it can.
+    pub(super) fn clear_for(&mut self, format: Option<NumberFormat>) {
+        let same = match self {
+            Self::Numbers(samples) => format.is_some_and(|format| {
+                let other = Samples::with_capacity(format, 0);
+                core::mem::discriminant(samples) == core::mem::discriminant(&other)
+            }),
+            Self::Texts(_) => format.is_none(),
+        };
+        if same { self.clear() } else { *self = Self::empty(format) }
+    }
+
+    /// Appends values of the same format.
+    pub(super) fn append(&mut self, others: &Self) {
+        match (self, others) {
+            (Self::Texts(texts), Self::Texts(others)) => texts.extend_from_slice(others),
+            (Self::Numbers(samples), Self::Numbers(others)) => match (samples, others) {
+                (Samples::Float32(all), Samples::Float32(more)) => all.extend_from_slice(more),
+                (Samples::Double64(all), Samples::Double64(more)) => all.extend_from_slice(more),
+                (Samples::Int8(all), Samples::Int8(more)) => all.extend_from_slice(more),
+                (Samples::Int16(all), Samples::Int16(more)) => all.extend_from_slice(more),
+                (Samples::Int32(all), Samples::Int32(more)) => all.extend_from_slice(more),
+                (Samples::Int64(all), Samples::Int64(more)) => all.extend_from_slice(more),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
     /// Forgets the values and keeps the memory.
     pub fn clear(&mut self) {
         match self {
@@ -40,6 +70,10 @@ pub struct SampleDecoder {
     /// Time from a sample to one that has no stamp of its own; 0 for irregular streams.
     period: f64,
     last: f64,
+    /// The encoding of texts, where it was named.
+    encoding: Option<&'static Encoding>,
+    /// Texts that are not UTF-8, where no encoding was named.
+    foreign: u64,
 }
 
 impl SampleDecoder {
@@ -47,7 +81,29 @@ impl SampleDecoder {
     #[must_use]
     pub fn new(channels: usize, format: Option<NumberFormat>, rate_hz: f64) -> Self {
         let period = if rate_hz > 0.0 { 1.0 / rate_hz } else { 0.0 };
-        Self { channels, format, period, last: 0.0 }
+        Self { channels, format, period, last: 0.0, encoding: None, foreign: 0 }
+    }
+
+    /// Reads texts in an encoding; without one as UTF-8, and as windows-1252 where they cannot be that.
+    #[must_use]
+    pub fn with_encoding(self, encoding: Option<&'static Encoding>) -> Self {
+        Self { encoding, ..self }
+    }
+
+    /// Texts that are not UTF-8 and were read as windows-1252.
+    #[must_use]
+    pub fn foreign_texts(&self) -> u64 {
+        self.foreign
+    }
+
+    fn text(&mut self, bytes: &[u8]) -> String {
+        if let Some(encoding) = self.encoding {
+            return encoding.decode_without_bom_handling(bytes).0.into_owned();
+        }
+        core::str::from_utf8(bytes).map(str::to_owned).unwrap_or_else(|_| {
+            self.foreign += 1;
+            WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned()
+        })
     }
 
     /// Appends the samples in `body` (as [`Content::Samples`](super::chunks::Content::Samples) has it) to `stamps` and
@@ -144,7 +200,7 @@ impl SampleDecoder {
                     texts.truncate(texts.len() - channel);
                     return None;
                 };
-                texts.push(String::from_utf8_lossy(text).into_owned());
+                texts.push(self.text(text));
                 rest = behind;
             }
             stamps.push(stamp);

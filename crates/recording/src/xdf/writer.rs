@@ -27,6 +27,12 @@ pub trait Sink {
     /// # Errors
     /// What the system says.
     fn cut(&mut self, length: u64) -> io::Result<()>;
+
+    /// How long the file is.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn length(&mut self) -> io::Result<u64>;
 }
 
 impl Sink for File {
@@ -37,11 +43,23 @@ impl Sink for File {
     fn cut(&mut self, length: u64) -> io::Result<()> {
         self.set_len(length)
     }
+
+    fn length(&mut self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
 }
 
 /// One stream of the file being written; the first one by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StreamId(usize);
+
+impl StreamId {
+    /// The number by which the file knows the stream.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        number(self.0)
+    }
+}
 
 /// A commit that did not write everything.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +71,9 @@ pub struct WriteError {
     pub source: io::Error,
     /// Samples given up, by stream.
     pub lost: Vec<(StreamId, u64)>,
+    /// The file's length where another program has made it shorter: what is written behind would stand after a hole, so
+    /// nothing is written any more and the recording has to go on in another file.
+    pub shortened: Option<u64>,
 }
 
 /// What is known of a stream in the file.
@@ -92,6 +113,8 @@ pub struct Writer<S> {
     length: u64,
     /// Whether bytes of a failed write may stand behind the last whole chunk.
     torn: bool,
+    /// Its length as last found, where that is less.
+    shortened: Option<u64>,
     buffer: Vec<u8>,
     parts: Vec<Part>,
     streams: Vec<Stream>,
@@ -100,8 +123,15 @@ pub struct Writer<S> {
 impl<S: Sink> Writer<S> {
     /// A file that begins with its header at the next commit. See [`encode::file_header`].
     pub fn new(sink: S, datetime: &str, extra: &str) -> Self {
-        let mut writer =
-            Self { sink, length: 0, torn: false, buffer: Vec::new(), parts: Vec::new(), streams: Vec::new() };
+        let mut writer = Self {
+            sink,
+            length: 0,
+            torn: false,
+            shortened: None,
+            buffer: Vec::new(),
+            parts: Vec::new(),
+            streams: Vec::new(),
+        };
         encode::file_header(&mut writer.buffer, datetime, extra);
         writer.part(true, Effect::Nothing);
         writer
@@ -184,6 +214,19 @@ impl<S: Sink> Writer<S> {
         self.length
     }
 
+    /// Goes on writing to another file, behind what this writer has written so far.
+    pub fn set_sink(&mut self, sink: S) {
+        self.sink = sink;
+        self.torn = false;
+        self.shortened = None;
+    }
+
+    /// Samples of a stream that stand in the file.
+    #[must_use]
+    pub fn written(&self, stream: StreamId) -> u64 {
+        self.streams.get(stream.0).map_or(0, |account| account.samples)
+    }
+
     /// What the writer writes to.
     #[must_use]
     pub fn sink(&self) -> &S {
@@ -230,6 +273,15 @@ impl<S: Sink> Writer<S> {
 
     /// Writes part of the buffer behind the file's last whole chunk, or leaves the file as it was.
     fn write(&mut self, begin: usize, end: usize) -> io::Result<()> {
+        // asked before every write: afterwards the file would be as long as it should be, with zeros in it
+        let found = self.sink.length()?;
+        if found < self.length {
+            self.shortened = Some(found);
+            return Err(io::Error::other(format!(
+                "another program cut the file to {found} of {} bytes",
+                self.length
+            )));
+        }
         if self.torn {
             self.sink.cut(self.length)?;
             self.torn = false;
@@ -249,7 +301,12 @@ impl<S: Sink> Writer<S> {
     }
 
     fn cut_back(&mut self, error: io::Error) -> io::Error {
-        self.torn = self.sink.cut(self.length).is_err();
+        // never to be made longer than it is
+        let longer = self.sink.length().map(|found| found > self.length);
+        self.torn = match longer {
+            Ok(false) => false,
+            _ => self.sink.cut(self.length).is_err(),
+        };
         error
     }
 
@@ -289,7 +346,7 @@ impl<S: Sink> Writer<S> {
         }
         self.buffer = kept;
         self.parts = kept_parts;
-        WriteError { offset: self.length, source, lost }
+        WriteError { offset: self.length, source, lost, shortened: self.shortened }
     }
 }
 

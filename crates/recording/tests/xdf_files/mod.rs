@@ -30,6 +30,10 @@ impl Sink for Memory {
         self.0.truncate(length as usize);
         Ok(())
     }
+
+    fn length(&mut self) -> io::Result<u64> {
+        Ok(self.0.len() as u64)
+    }
 }
 
 /// Numbers from a 64-bit congruential generator.

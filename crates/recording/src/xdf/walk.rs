@@ -1,0 +1,455 @@
+//! A pass over an XDF file that understands what it sees: every reader here goes through it, so all agree on what is in a
+//! file.
+//!
+//! A chunk is *explained* where its content is what its tag says: XML that can be read, samples that fill their chunk
+//! exactly as their stream's header says, a boundary with its mark. Where one is not, or where the lengths lead nowhere, the
+//! next explained chunk is looked for byte by byte, within the chunk as well: a wrong length hides no others. What is in
+//! between is damage; a chunk with neighbours on both sides that cannot be explained is kept as it is.
+
+use std::{
+    collections::BTreeMap,
+    io::{Read, Seek},
+};
+
+use encoding_rs::Encoding;
+
+use super::{
+    bytes::{Bytes, Frame, NoFrame},
+    chunks::{XdfError, f64_at},
+    encode::{BOUNDARY, MAGIC, Tag},
+    header::{FileHeader, Remark, StreamFooter, StreamHeader},
+    problem::{Problem, Severity},
+    samples::{SampleDecoder, Values},
+};
+
+/// Problems of one stream's samples that are told one by one.
+const TOLD: u64 = 5;
+
+/// A part of the file: all of them, one after the other, are the file.
+#[derive(Debug)]
+pub(super) struct Part<'a> {
+    pub(super) offset: u64,
+    pub(super) end: u64,
+    pub(super) piece: Piece<'a>,
+}
+
+/// What a part of the file is.
+#[derive(Debug)]
+pub(super) enum Piece<'a> {
+    /// The file's header.
+    FileHeader(FileHeader),
+    /// The header of a stream, now known to the walk.
+    StreamHeader(u32),
+    /// Samples of a stream; none where they were passed over.
+    Samples(u32, &'a [f64], &'a Values),
+    /// A clock offset of a stream; both are finite.
+    ClockOffset { stream: u32, time: f64, offset: f64 },
+    /// A stream's footer.
+    Footer(u32, StreamFooter),
+    /// A boundary, or a chunk of a kind that the format leaves to others.
+    Other,
+    /// A chunk that cannot be explained.
+    Kept,
+    /// Bytes in which there is no chunk.
+    Damage,
+    /// The chunk that was being written when the file ended.
+    Torn,
+}
+
+/// What a chunk is, without its content.
+enum Kind {
+    FileHeader(FileHeader),
+    StreamHeader(u32, Box<StreamHeader>),
+    Samples(u32),
+    ClockOffset { stream: u32, time: f64, offset: f64 },
+    Footer(u32, StreamFooter),
+    Boundary,
+    Unknown,
+}
+
+/// A stream of the file.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) header: StreamHeader,
+    /// Where its header stands.
+    pub(super) offset: u64,
+    wanted: bool,
+    decoder: SampleDecoder,
+    /// Chunks of samples that could not be explained.
+    pub(super) unexplained: u64,
+    first_unexplained: u64,
+}
+
+/// Which streams are passed over.
+pub(super) type Skip<'s> = &'s dyn Fn(&StreamHeader) -> bool;
+
+/// The pass.
+pub(super) struct Walk<'s, R> {
+    bytes: Bytes<R>,
+    offset: u64,
+    skip: Skip<'s>,
+    encoding: Option<&'static Encoding>,
+    streams: BTreeMap<u32, Known>,
+    /// Whether headers were looked for that come after their samples.
+    looked_ahead: bool,
+    /// Bytes that may still be read to see whether a chunk begins at a place: a file made to be slow costs no more.
+    effort: u64,
+    stamps: Vec<f64>,
+    values: Values,
+    problems: Vec<Problem>,
+}
+
+impl<'s, R: Read + Seek> Walk<'s, R> {
+    /// A pass from the beginning of a file of `length` bytes; `encoding` is that of texts, UTF-8 where it is not named.
+    ///
+    /// # Errors
+    /// [`XdfError::Magic`], [`XdfError::Empty`] and [`XdfError::Io`].
+    pub(super) fn new(
+        source: R,
+        length: u64,
+        encoding: Option<&'static Encoding>,
+        skip: Skip<'s>,
+    ) -> Result<Self, XdfError> {
+        let mut bytes = Bytes::new(source, length);
+        let magic = MAGIC.len();
+        if length == 0 {
+            return Err(XdfError::Empty);
+        }
+        if length < magic as u64 || bytes.get(0, magic)? != MAGIC {
+            return Err(XdfError::Magic);
+        }
+        Ok(Self {
+            bytes,
+            offset: magic as u64,
+            skip,
+            encoding,
+            streams: BTreeMap::new(),
+            looked_ahead: false,
+            effort: 8 * length + (1 << 20),
+            stamps: Vec::new(),
+            values: Values::Texts(Vec::new()),
+            problems: Vec::new(),
+        })
+    }
+
+    /// The streams whose header was read.
+    pub(super) fn stream(&self, id: u32) -> Option<&Known> {
+        self.streams.get(&id)
+    }
+
+    /// What was odd or wrong, in the order of the file; at the end of the pass.
+    pub(super) fn into_problems(mut self) -> Vec<Problem> {
+        for (id, stream) in &self.streams {
+            let name = &stream.header.name;
+            if stream.unexplained > TOLD {
+                let text = format!(
+                    "stream {id} (\"{name}\"): {} chunks of samples in all cannot be read as its header says",
+                    stream.unexplained
+                );
+                self.problems.push(Problem::damage(stream.first_unexplained, text));
+            }
+            if stream.decoder.foreign_texts() > 0 {
+                let text = format!(
+                    "stream {id} (\"{name}\"): {} texts are not UTF-8 and were read as windows-1252 (Latin-1); --encoding names another one",
+                    stream.decoder.foreign_texts()
+                );
+                self.problems.push(Problem::odd(stream.offset, text));
+            }
+        }
+        self.problems.sort_by_key(|problem| problem.offset);
+        self.problems
+    }
+
+    /// The next part; `None` at the end.
+    ///
+    /// # Errors
+    /// [`XdfError::Io`]: everything else is a problem.
+    pub(super) fn next_part(&mut self) -> Result<Option<Part<'_>>, XdfError> {
+        let offset = self.offset;
+        if offset >= self.bytes.length() {
+            return Ok(None);
+        }
+        let frame = match self.bytes.frame(offset)? {
+            Ok(frame) => frame,
+            Err(no_frame) => return self.damage(offset, no_frame).map(Some),
+        };
+        let piece = match self.explain(&frame, false)? {
+            Ok(kind) => {
+                self.offset = frame.end;
+                self.take(kind, &frame)
+            }
+            Err(problem) => {
+                // its length may be what is wrong: then others begin inside
+                if let Some(next) = self.find_chunk(offset + 1, frame.end)? {
+                    self.note(offset, Severity::Damage, problem);
+                    self.offset = next;
+                    return Ok(Some(Part { offset, end: next, piece: Piece::Damage }));
+                }
+                self.unexplained(&frame, problem)?;
+                self.offset = frame.end;
+                Piece::Kept
+            }
+        };
+        Ok(Some(Part { offset, end: frame.end, piece }))
+    }
+
+    fn note(&mut self, offset: u64, severity: Severity, text: String) {
+        self.problems.push(Problem { offset, text, severity });
+    }
+
+    /// A place where no chunk begins.
+    fn damage(&mut self, offset: u64, why: NoFrame) -> Result<Part<'_>, XdfError> {
+        let length = self.bytes.length();
+        let next = self.find_chunk(offset + 1, length)?;
+        let (piece, text) = match (why, next) {
+            (NoFrame::Torn(declared), None) => {
+                (Piece::Torn, XdfError::Torn { offset, length: declared }.to_string())
+            }
+            (NoFrame::Torn(declared), Some(_)) => {
+                let text = format!(
+                    "a chunk that says it has {declared} bytes, which go on past the end of the file"
+                );
+                (Piece::Damage, text)
+            }
+            (NoFrame::Width(width), _) => {
+                let text = format!("a chunk's length has {width} bytes, where 1, 4 or 8 are possible");
+                (Piece::Damage, text)
+            }
+            (NoFrame::Length(bytes), _) => (Piece::Damage, format!("a chunk of {bytes} bytes")),
+        };
+        let end = next.unwrap_or(length);
+        let text = match (&piece, next) {
+            (Piece::Torn, _) => text,
+            (_, Some(_)) => format!("{text}; {} bytes up to the next chunk cannot be read", end - offset),
+            (_, None) => format!("{text}; {} bytes up to the end of the file cannot be read", end - offset),
+        };
+        self.note(offset, Severity::Damage, text);
+        self.offset = end;
+        Ok(Part { offset, end, piece })
+    }
+
+    /// The first explained chunk that begins at `from` or later, before `until`.
+    fn find_chunk(&mut self, from: u64, until: u64) -> Result<Option<u64>, XdfError> {
+        let mut begin = from;
+        while begin < until {
+            let (places, next) = self.bytes.candidates(begin, until)?;
+            for place in places {
+                let Ok(frame) = self.bytes.frame(place)? else { continue };
+                let cost = frame.end - frame.offset;
+                if frame.tag != Tag::Boundary as u16 {
+                    if cost > self.effort {
+                        continue;
+                    }
+                    self.effort -= cost;
+                }
+                if self.explain(&frame, true)?.is_ok() {
+                    return Ok(Some(place));
+                }
+            }
+            begin = next;
+        }
+        Ok(None)
+    }
+
+    /// What a chunk is, or why it cannot be what it says. A `trial` changes nothing, and takes nothing on trust: it is about
+    /// whether a chunk begins at a place at all.
+    fn explain(&mut self, frame: &Frame, trial: bool) -> Result<Result<Kind, String>, XdfError> {
+        let is = |tag: Tag| tag as u16 == frame.tag;
+        let size = frame.end - frame.content;
+        if is(Tag::Boundary) {
+            let whole = size == BOUNDARY.len() as u64 && self.bytes.content(frame)? == BOUNDARY;
+            return Ok(if whole {
+                Ok(Kind::Boundary)
+            } else {
+                Err("a boundary without its mark".to_owned())
+            });
+        }
+        if is(Tag::FileHeader) {
+            let header = FileHeader::parse(self.bytes.content(frame)?);
+            return Ok(if trial && !header.remarks.is_empty() {
+                Err("a header that cannot be read".to_owned())
+            } else {
+                Ok(Kind::FileHeader(header))
+            });
+        }
+        if ![Tag::StreamHeader, Tag::Samples, Tag::ClockOffset, Tag::StreamFooter].into_iter().any(is) {
+            return Ok(if trial { Err(String::new()) } else { Ok(Kind::Unknown) });
+        }
+        if size < 4 {
+            return Ok(Err("a chunk too short to name its stream".to_owned()));
+        }
+        let id = self.bytes.get(frame.content, 4)?;
+        let id = u32::from_le_bytes([id[0], id[1], id[2], id[3]]);
+        let body = Frame { content: frame.content + 4, ..*frame };
+        if is(Tag::StreamHeader) {
+            return Ok(match StreamHeader::parse(self.bytes.content(&body)?) {
+                Ok(header) if trial && header.remarks.iter().any(|remark| remark.damage) => {
+                    Err(String::new())
+                }
+                Ok(header) => Ok(Kind::StreamHeader(id, Box::new(header))),
+                Err(problem) => Err(format!("stream {id}: {problem}")),
+            });
+        }
+        if !trial && !self.streams.contains_key(&id) && !self.looked_ahead {
+            self.look_ahead(frame.end)?;
+        }
+        let Some(known) = self.streams.get_mut(&id) else {
+            let what = match frame.tag {
+                tag if tag == Tag::Samples as u16 => "samples",
+                tag if tag == Tag::ClockOffset as u16 => "a clock offset",
+                _ => "a footer",
+            };
+            return Ok(Err(format!("{what} of stream {id}, which has no header that can be read")));
+        };
+        if is(Tag::ClockOffset) {
+            let content = self.bytes.content(&body)?;
+            let pair = f64_at(content, 0).zip(f64_at(content, 8)).filter(|_| content.len() == 16);
+            return Ok(match pair {
+                Some((time, offset)) => Ok(Kind::ClockOffset { stream: id, time, offset }),
+                None => Err(format!("stream {id}: a clock offset of {} bytes", content.len())),
+            });
+        }
+        if is(Tag::StreamFooter) {
+            let footer = StreamFooter::parse(self.bytes.content(&body)?);
+            return Ok(footer
+                .map(|footer| Kind::Footer(id, footer))
+                .map_err(|problem| format!("stream {id}: {problem}")));
+        }
+        if !known.wanted && !trial {
+            self.stamps.clear();
+            self.values.clear();
+            return Ok(Ok(Kind::Samples(id)));
+        }
+        self.stamps.clear();
+        self.values.clear_for(known.header.format);
+        let mut decoder = known.decoder.clone();
+        let decoded =
+            decoder.decode(frame.offset, self.bytes.content(&body)?, &mut self.stamps, &mut self.values);
+        Ok(match decoded {
+            Ok(0) if trial => Err(String::new()),
+            Ok(_) => {
+                if !trial {
+                    known.decoder = decoder;
+                }
+                Ok(Kind::Samples(id))
+            }
+            Err(XdfError::Damaged { problem, .. }) => Err(format!("stream {id}: {problem}")),
+            Err(error) => Err(format!("stream {id}: {error}")),
+        })
+    }
+
+    /// Looks for the headers of streams whose samples come first.
+    fn look_ahead(&mut self, from: u64) -> Result<(), XdfError> {
+        self.looked_ahead = true;
+        let (mut offset, length) = (from, self.bytes.length());
+        while offset < length {
+            let Ok(frame) = self.bytes.frame(offset)? else {
+                match self.find_chunk(offset + 1, length)? {
+                    Some(next) => offset = next,
+                    None => break,
+                }
+                continue;
+            };
+            if frame.tag == Tag::StreamHeader as u16
+                && let Ok(Kind::StreamHeader(id, header)) = self.explain(&frame, false)?
+                && !self.streams.contains_key(&id)
+            {
+                let text = format!(
+                    "the header of stream {id} (\"{}\") stands behind samples of the stream, which are read by it",
+                    header.name
+                );
+                self.note(frame.offset, Severity::Odd, text);
+                self.add(id, *header, frame.offset);
+            }
+            offset = frame.end;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, id: u32, header: StreamHeader, offset: u64) {
+        for Remark { text, damage } in &header.remarks {
+            let severity = if *damage { Severity::Damage } else { Severity::Odd };
+            self.problems.push(Problem {
+                offset,
+                text: format!("stream {id} (\"{}\"): {text}", header.name),
+                severity,
+            });
+        }
+        let decoder = SampleDecoder::new(header.channels, header.format, header.nominal_rate_hz)
+            .with_encoding(self.encoding);
+        let wanted = !(self.skip)(&header);
+        let known = Known { header, offset, wanted, decoder, unexplained: 0, first_unexplained: 0 };
+        self.streams.insert(id, known);
+    }
+
+    /// Takes an explained chunk in.
+    fn take(&mut self, kind: Kind, frame: &Frame) -> Piece<'_> {
+        let offset = frame.offset;
+        match kind {
+            Kind::FileHeader(header) => {
+                for remark in &header.remarks {
+                    let severity = if remark.damage { Severity::Damage } else { Severity::Odd };
+                    self.note(offset, severity, format!("the file's header: {}", remark.text));
+                }
+                Piece::FileHeader(header)
+            }
+            Kind::StreamHeader(id, header) => match self.streams.get(&id) {
+                None => {
+                    self.add(id, *header, offset);
+                    Piece::StreamHeader(id)
+                }
+                Some(known) if known.offset == offset => Piece::StreamHeader(id),
+                Some(known) => {
+                    let same = known.header == *header;
+                    let text = if same {
+                        format!("the header of stream {id} (\"{}\") again", header.name)
+                    } else {
+                        format!(
+                            "a second header of stream {id}, which says otherwise (\"{}\", {} channels; the first one, which holds: \"{}\", {} channels)",
+                            header.name, header.channels, known.header.name, known.header.channels
+                        )
+                    };
+                    self.note(offset, if same { Severity::Odd } else { Severity::Damage }, text);
+                    if same { Piece::Other } else { Piece::Kept }
+                }
+            },
+            Kind::Samples(id) => Piece::Samples(id, &self.stamps, &self.values),
+            Kind::ClockOffset { stream, time, offset: value } => {
+                if time.is_finite() && value.is_finite() {
+                    return Piece::ClockOffset { stream, time, offset: value };
+                }
+                let text = format!("stream {stream}: a clock offset of {value} s at {time} s is left out");
+                self.note(offset, Severity::Odd, text);
+                Piece::Other
+            }
+            Kind::Footer(id, footer) => Piece::Footer(id, footer),
+            Kind::Boundary => Piece::Other,
+            Kind::Unknown => {
+                let text = format!(
+                    "a chunk of a kind that the format does not know (tag {}), left as it is",
+                    frame.tag
+                );
+                self.note(offset, Severity::Odd, text);
+                Piece::Other
+            }
+        }
+    }
+
+    /// Notes a chunk that cannot be explained.
+    fn unexplained(&mut self, frame: &Frame, problem: String) -> Result<(), XdfError> {
+        let samples = frame.tag == Tag::Samples as u16 && frame.end - frame.content >= 4;
+        let id = if samples { self.bytes.get(frame.content, 4)?.first_chunk::<4>().copied() } else { None };
+        let known = id.and_then(|id| self.streams.get_mut(&u32::from_le_bytes(id)));
+        if let Some(known) = known {
+            if known.unexplained == 0 {
+                known.first_unexplained = frame.offset;
+            }
+            known.unexplained += 1;
+            if known.unexplained > TOLD {
+                return Ok(());
+            }
+        }
+        self.note(frame.offset, Severity::Damage, problem);
+        Ok(())
+    }
+}
