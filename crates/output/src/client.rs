@@ -13,14 +13,13 @@ use futures_util::{
     SinkExt as _, StreamExt as _,
     stream::{SplitSink, SplitStream},
 };
-use kalmind_types::Actor;
 use tokio::{
     sync::{broadcast::error::RecvError, mpsc, watch},
     time,
 };
 
 use crate::{
-    Credentials,
+    ControlRefused, Credentials, access,
     connection::took_nothing,
     continuity::Continuity,
     counters::count,
@@ -29,6 +28,7 @@ use crate::{
     rate::RateLimit,
     request::ClientMessage,
     server::App,
+    steering,
 };
 
 /// Answers that may wait for a client that asks and does not read.
@@ -46,6 +46,8 @@ mod close {
     pub(super) const TOO_BIG: u16 = 1009;
     /// The token did not come in time.
     pub(super) const UNAUTHORIZED: u16 = 4401;
+    /// The token shown is not the run's.
+    pub(super) const WRONG_TOKEN: u16 = 4403;
     /// No pong in time.
     pub(super) const SILENT: u16 = 4408;
 }
@@ -92,6 +94,20 @@ pub(crate) async fn talk(
         // a client that does not read does not hold up anything
         drop(time::timeout(app.limits.ping_every, sink.send(Message::Close(Some(frame)))).await);
     }
+}
+
+/// Tells a page that it connected with a token that is not the run's, and closes.
+pub(crate) async fn turn_away(mut socket: WebSocket, app: &App) {
+    count(&app.counters.unauthorized);
+    let error = Reply::Error { code: ErrorCode::WrongToken, message: access::WRONG_TOKEN };
+    let farewell = async {
+        socket.send(Message::Text(to_json(&error).into())).await?;
+        socket.send(Message::Close(end(close::WRONG_TOKEN, "the token is not this run's"))).await?;
+        // until the page has closed too
+        while socket.recv().await.transpose()?.is_some() {}
+        Ok::<(), axum::Error>(())
+    };
+    drop(time::timeout(app.limits.ping_every, farewell).await);
 }
 
 /// The side that listens to the client.
@@ -155,7 +171,7 @@ impl Reader<'_> {
         match parsed {
             Ok(ClientMessage::Stop {}) => {
                 self.app.stop(self.authorised);
-                self.reply(&Reply::Accepted { request: "stop" });
+                self.reply(&Reply::accepted("stop"));
             }
             Ok(ClientMessage::Ping { t }) => {
                 self.reply(&Reply::Pong { t, received, sent: self.app.hub.clock().lsl() });
@@ -163,47 +179,51 @@ impl Reader<'_> {
             Ok(ClientMessage::Auth { token }) => {
                 if self.is_token(&token) {
                     // the answer first: `hello` follows at once where the token was waited for
-                    self.reply(&Reply::Accepted { request: "auth" });
+                    self.reply(&Reply::accepted("auth"));
                     self.authorise();
                 }
             }
             Ok(ClientMessage::Control { state, token }) => {
-                if let Some(token) = token {
-                    if !self.is_token(&token) {
-                        return;
-                    }
-                    self.authorise();
+                if self.may_steer(token.as_deref()) {
+                    self.outcome("control", self.app.control(state).map(|()| None));
                 }
-                if !self.authorised {
-                    self.unauthorized(
-                        "this needs the run's token: send {\"type\":\"auth\",\"token\":\"..\"} first",
-                    );
-                    return;
+            }
+            Ok(ClientMessage::Event { kind, time, data, token, .. }) => {
+                if self.may_steer(token.as_deref()) {
+                    self.outcome("events", self.app.event(kind, time, data).map(Some));
                 }
-                self.control(state.mode());
             }
             Err(problem) => self.malformed(&format!("not a message that the server knows: {problem}")),
         }
     }
 
-    fn control(&self, mode: Option<kalmind_types::Mode>) {
-        let Some(mode) = mode else {
-            self.app.stop(true);
-            return self.reply(&Reply::Accepted { request: "control" });
-        };
-        match self.app.controls.request(mode, Actor::Operator) {
-            Ok(()) => {
-                count(&self.app.counters.controls);
-                self.reply(&Reply::Accepted { request: "control" });
+    /// Token and rate of a message that steers, judged as those of a request are.
+    fn may_steer(&mut self, token: Option<&str>) -> bool {
+        if let Some(token) = token {
+            if !self.is_token(token) {
+                return false;
             }
+            self.authorise();
+        }
+        if !self.authorised {
+            self.unauthorized(
+                ErrorCode::Unauthorized,
+                "this needs the run's token: send {\"type\":\"auth\",\"token\":\"..\"} first",
+            );
+            return false;
+        }
+        let within = self.app.within(&self.app.requests);
+        if !within {
+            self.reply(&Reply::Error { code: ErrorCode::TooFrequent, message: steering::TOO_FREQUENT });
+        }
+        within
+    }
+
+    fn outcome(&self, request: &str, outcome: Result<Option<u64>, ControlRefused>) {
+        match outcome {
+            Ok(event_seq) => self.reply(&Reply::Accepted { request, event_seq }),
             Err(refused) => {
-                count(&self.app.counters.controls_refused);
-                let code = match refused {
-                    crate::ControlRefused::Invalid(_) => ErrorCode::Invalid,
-                    crate::ControlRefused::NotNow(_) => ErrorCode::NotNow,
-                    crate::ControlRefused::Busy(_) => ErrorCode::Busy,
-                };
-                self.reply(&Reply::Error { code, message: &refused.to_string() });
+                self.reply(&Reply::Error { code: refused.code(), message: &refused.to_string() });
             }
         }
     }
@@ -211,7 +231,7 @@ impl Reader<'_> {
     fn is_token(&self, token: &str) -> bool {
         let right = self.app.access.is_token(token);
         if !right {
-            self.unauthorized("this is not the run's token, which the daemon printed at its start");
+            self.unauthorized(ErrorCode::WrongToken, access::WRONG_TOKEN);
         }
         right
     }
@@ -221,9 +241,9 @@ impl Reader<'_> {
         self.allow.send_replace(true);
     }
 
-    fn unauthorized(&self, message: &str) {
+    fn unauthorized(&self, code: ErrorCode, message: &str) {
         count(&self.app.counters.unauthorized);
-        self.reply(&Reply::Error { code: ErrorCode::Unauthorized, message });
+        self.reply(&Reply::Error { code, message });
     }
 
     fn malformed(&self, message: &str) {

@@ -18,7 +18,9 @@ mod clock;
 mod connection;
 mod continuity;
 mod controls;
+mod cors;
 mod counters;
+mod documents;
 mod hub;
 mod ledger;
 mod message;
@@ -33,6 +35,7 @@ mod routes;
 mod server;
 mod source;
 mod status;
+mod steering;
 mod token;
 
 use access::{Access, Credentials, Denied};
