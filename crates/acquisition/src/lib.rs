@@ -20,6 +20,7 @@ mod network;
 mod number;
 mod offset;
 pub mod pool;
+mod probe;
 mod rate;
 mod receiver;
 mod resolve;
@@ -36,6 +37,7 @@ pub use inlet::{ClockSource, InletConfig, InletGuard, InletParts, NumericInlet, 
 pub use markers::{Marker, MarkerConfig, MarkerInlet, TextSample};
 pub use monitor::StreamMonitor;
 pub use network::{Network, NetworkConfig, NetworkError, lslapicfg};
+pub use probe::{Library, Probe, ProbeError, library, probe};
 pub use rate::RateMeter;
 pub use resolve::{ResolveError, difference, find_one};
 pub use selector::{SelectorError, StreamSelector};

@@ -12,7 +12,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use crate::{
     cli::{Command, CommandLine},
     configuration::{self, Configuration, ConfigurationErrors, LogFormat, LogLevel},
-    demo_command, evaluate_command,
+    demo_command, doctor, evaluate_command,
     failure::{Failure, OrFail as _, Outcome},
     fit_command, network, play_command, recording_command, replay_command, replay_open_loop, run_command,
     simulate_command, streams_command,
@@ -43,6 +43,14 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
             let result = run_command::run(arguments, configuration, &in_force);
             network::clean_up(&in_force);
             result
+        }
+        Command::Doctor(arguments) => {
+            if arguments.probe {
+                return doctor::probe();
+            }
+            let configuration = arguments.config.as_deref().map(load).transpose()?;
+            start_log(&configuration::Log::default());
+            doctor::run(arguments, configuration)
         }
         Command::Streams(arguments) => {
             start_log(&configuration::Log::default());

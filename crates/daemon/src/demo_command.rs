@@ -13,9 +13,9 @@ use kalmind_types::{Actor, Seconds};
 use serde_json::json;
 
 use crate::{
-    cli::DemoArguments,
+    cli::{DemoArguments, DemoNetwork},
     commands::say,
-    configuration::Configuration,
+    configuration::{Configuration, Lsl, Network},
     daemon::{Daemon, RunOptions, Summary},
     desk::{Program, Progress, Stage},
     failure::{OrFail as _, Outcome},
@@ -42,14 +42,23 @@ const PORTS: u16 = 40;
 const SLOTS: u32 = 390;
 
 /// Gives the demonstration a session and ports (and without a page a name and a port) of its own where the configuration leaves
-/// them open, so that several run side by side.
+/// them open, so that several run side by side; session and ports stay LSL's own where other programs shall find it.
 #[must_use]
 pub fn alone(mut configuration: Configuration, arguments: &DemoArguments) -> Configuration {
     let process = std::process::id();
-    if !configuration.gives("lsl.session_id") {
+    if let Some(network) = arguments.network {
+        let ours = &mut configuration.lsl;
+        ours.network = match network {
+            DemoNetwork::Machine => Network::Machine,
+            DemoNetwork::Lab => Network::Lab,
+        };
+        if arguments.config.is_none() {
+            *ours = Lsl { network: ours.network, ..Lsl::default() };
+        }
+    } else if !configuration.gives("lsl.session_id") {
         configuration.lsl.session_id = format!("kalmind-demo-{process}");
     }
-    if !["lsl.base_port", "lsl.port_range", "lsl.multicast_port"].iter().any(|key| configuration.gives(key)) {
+    if arguments.network.is_none() && !["lsl.base_port", "lsl.port_range", "lsl.multicast_port"].iter().any(|key| configuration.gives(key)) {
         // below the ports that the system hands out by itself
         let slot = (process % SLOTS) as u16;
         configuration.lsl.base_port = FIRST_PORT + slot * PORTS;
@@ -122,6 +131,9 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
             daemon.page()
         ));
     }
+    if !arguments.headless || arguments.network.is_some() {
+        say(&findable(arguments, &plan.configuration, network));
+    }
     let followed = follow(arguments, closed_loop, &daemon, &signals, &mut participant);
     let progress = daemon.controls().desk.progress();
     drop(participant);
@@ -129,6 +141,26 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
     summary.write_page();
     followed.or_work()?;
     report(arguments, closed_loop, &progress, &summary)
+}
+
+/// How other programs find the streams.
+fn findable(arguments: &DemoArguments, configuration: &Configuration, network: &NetworkInForce) -> String {
+    if arguments.network.is_none() {
+        return format!(
+            "Its LSL streams ({}) are its own. With --network machine, or lab, other programs find them.\n",
+            network.text
+        );
+    }
+    let instance = &configuration.instance.name;
+    let inputs = configuration.stream.iter().filter_map(|stream| stream.name.clone());
+    let cursors = configuration.output.lsl.iter().map(|outlet| outlet.name(instance));
+    let names: Vec<String> =
+        inputs.chain(cursors).chain([configuration.output.events.name(instance)]).collect();
+    format!(
+        "Other programs find its LSL streams as any other's ({}): {}.\nTo see them: kalmind streams\n",
+        network.text,
+        names.join(", ")
+    )
 }
 
 /// Shows progress until the closed loop is over or a signal comes.
