@@ -1,8 +1,8 @@
 //! A session without a brain: a cursor that runs in a circle, a target that jumps, an uncertainty that breathes, behind
 //! the real server. For looking at the console and for the browser test; STOP and resume work.
 //!
-//! `cargo run -p kalmind-output --example fake_session -- [PORT]` prints the console's address, with the token, and
-//! runs until it is ended.
+//! `cargo run -p kalmind-output --example fake_session -- [PORT [ORIGIN ..]]` prints the console's address, with the token,
+//! lets pages of those origins in, and runs until it is ended.
 
 use core::time::Duration;
 use std::{env, process::ExitCode, sync::atomic::AtomicU64, thread};
@@ -21,7 +21,9 @@ const TICK: f64 = 0.02;
 fn main() -> ExitCode {
     let port = env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(8765);
     let Ok(token) = Token::new(fake::TOKEN) else { return ExitCode::FAILURE };
-    let daemon = match fake::FakeDaemon::start(ServerConfig::new(([127, 0, 0, 1], port).into(), token)) {
+    let allowed_origins = env::args().skip(2).collect();
+    let config = ServerConfig { allowed_origins, ..ServerConfig::new(([127, 0, 0, 1], port).into(), token) };
+    let daemon = match fake::FakeDaemon::start(config) {
         Ok(daemon) => daemon,
         Err(error) => {
             eprintln!("fake_session: {error}");
