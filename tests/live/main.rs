@@ -19,3 +19,4 @@ mod side_by_side;
 mod start;
 mod stop;
 mod task;
+mod tutorial;

@@ -78,7 +78,7 @@ pub fn probe(name: &str, patience: Seconds) -> Result<Probe, ProbeError> {
     inlet.open_stream(patience.0).map_err(connect_failed)?;
     let deadline = Deadline::after(patience);
     let sent = SENT.to_vec();
-    let mut received = vec![0.0; SENT.len()];
+    let mut received = vec![0.0_f64; SENT.len()];
     let mut ways: Vec<f64> = Vec::with_capacity(SAMPLES);
     while ways.len() < SAMPLES && !deadline.passed() {
         outlet.push_sample_ex(&sent, clock::now().0, true).map_err(connect_failed)?;
@@ -86,7 +86,7 @@ pub fn probe(name: &str, patience: Seconds) -> Result<Probe, ProbeError> {
         if stamp == 0.0 {
             continue;
         }
-        if received.iter().zip(SENT).any(|(received, sent)| received.to_bits() != sent.to_bits()) {
+        if received.iter().zip(SENT).any(|(received, sent): (&f64, f64)| received.to_bits() != sent.to_bits()) {
             return Err(ProbeError::Changed);
         }
         ways.push((clock::now() - LslTime(stamp)).as_millis());

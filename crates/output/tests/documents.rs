@@ -95,7 +95,7 @@ async fn every_websocket_message_is_as_asyncapi_says() {
         json!({"type": "auth", "token": TOKEN}),
         json!({"type": "control", "state": "calibrating"}),
         json!({"type": "control", "state": "idle", "token": TOKEN}),
-        json!({"type": "event", "kind": "operator", "data": {"action": "idle"}}),
+        json!({"type": "event", "kind": "task_block", "data": {"block": "open_loop", "phase": "start"}}),
         json!({"type": "nonsense"}),
         json!({"type": "stop"}),
     ];

@@ -152,7 +152,7 @@ async fn control_and_events_need_the_token_and_carry_out_what_they_say() {
             let answer = ask(&daemon, "POST", path, headers, body).await;
             assert_eq!(answer.status, 401, "{path} {headers}");
             assert!(answer.head.contains("www-authenticate: bearer"));
-            assert!(answer.json()["message"].as_str().unwrap().contains("Authorization: Bearer"));
+            assert!(answer.json()["message"].as_str().unwrap().contains("token"));
         }
     }
     assert_eq!(daemon.controls.requested(), []);
@@ -508,19 +508,19 @@ async fn a_page_without_an_origin_may_stop_where_it_is_listed_and_needs_the_toke
 #[tokio::test]
 async fn a_missing_and_a_wrong_token_are_told_apart() {
     let daemon = FakeDaemon::start(config()).unwrap();
-    let refused = async |path, headers| {
-        let answer = ask(&daemon, "POST", path, headers, r#"{"state":"idle"}"#).await;
+    let refused = async |path: &'static str, headers: String| {
+        let answer = ask(&daemon, "POST", path, &headers, r#"{"state":"idle"}"#).await;
         assert_eq!(answer.status, 401, "{answer:?}");
         let (code, message) = (answer.json()["code"].clone(), answer.json()["message"].clone());
         let challenge = answer.head.lines().find_map(|line| line.strip_prefix("www-authenticate: ")).unwrap().to_owned();
         (code, message.as_str().unwrap().to_owned(), challenge)
     };
     for path in ["/v1/control", "/v1/events"] {
-        let (code, message, challenge) = refused(path, "").await;
+        let (code, message, challenge) = refused(path, String::new()).await;
         assert_eq!((code, challenge.as_str()), (json!("unauthorized"), "bearer"));
         assert!(message.contains("Authorization: Bearer"), "{message}");
         for wrong in ["Bearer wrong", "Bearer ", "Basic 0123"] {
-            let (code, message, challenge) = refused(path, &format!("authorization: {wrong}\r\n")).await;
+            let (code, message, challenge) = refused(path, format!("authorization: {wrong}\r\n")).await;
             assert_eq!((code, challenge.as_str()), (json!("wrong_token"), "bearer error=\"invalid_token\""), "{wrong}");
             assert!(message.contains("not this run's") && !message.contains("wrong"), "{message}");
         }

@@ -23,7 +23,7 @@ pub(super) fn timer(patient: &Patient<'_>) -> Finding {
     late.sort_by(f64::total_cmp);
     let at = |share: usize| late.get((late.len() * share / 100).min(late.len() - 1)).copied().unwrap_or_default();
     let (median, p99, worst) = (at(50), at(99), at(100));
-    let bin_ms = patient.configuration.bins.bin_ms.unwrap_or(20.0);
+    let bin_ms = patient.configuration.bins.bin_ms;
     let found = format!(
         "A wait of 1 ms ends {:.0} \u{b5}s late, one in a hundred {:.0} \u{b5}s, the worst of {WAITS} {:.1} ms, at normal \
          priority; the system's timer has steps of {:.0} ns.",
