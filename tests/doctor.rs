@@ -79,7 +79,8 @@ fn everything_is_tried_and_each_says_what_was_found_and_what_to_do() {
     let statuses = ["ok", "warning", "problem"];
     let place = |status: &Value| statuses.iter().position(|known| status == known).expect("a status");
     for check in checks {
-        let members: BTreeSet<&str> = check.as_object().expect("an object").keys().map(String::as_str).collect();
+        let members: BTreeSet<&str> =
+            check.as_object().expect("an object").keys().map(String::as_str).collect();
         assert_eq!(members, BTreeSet::from(["name", "status", "found", "remedy", "details"]));
         assert!(check["found"].as_str().is_some_and(|found| found.len() > 20), "{check}");
         assert_eq!(check["remedy"].is_null(), check["status"] == "ok", "{check}");
@@ -95,9 +96,15 @@ fn everything_is_tried_and_each_says_what_was_found_and_what_to_do() {
     assert!(liblsl["details"]["under_way_ms"].as_f64().is_some_and(|way| way > 0.0), "{liblsl}");
     let network = check(&document, "network");
     assert_eq!(network["status"], "ok", "{network}");
-    assert!(network["found"].as_str().is_some_and(|found| found.contains("the loopback interface")), "{network}");
+    assert!(
+        network["found"].as_str().is_some_and(|found| found.contains("the loopback interface")),
+        "{network}"
+    );
     let ports = check(&document, "ports");
-    assert!(ports["found"].as_str().is_some_and(|found| found.contains(&machine.base_port.to_string())), "{ports}");
+    assert!(
+        ports["found"].as_str().is_some_and(|found| found.contains(&machine.base_port.to_string())),
+        "{ports}"
+    );
     for (name, figure) in [
         ("open files", "opened"),
         ("timer", "late_ms_p99"),
@@ -121,7 +128,11 @@ fn people_get_a_table_and_a_line_while_it_works() {
         assert!(line.is_some(), "{name} is missing in\n{out}");
     }
     assert_eq!(out.contains("problem   "), code == Some(1), "{out}");
-    assert_eq!(out.contains("What to do:"), out.contains("problem   ") || out.contains("warning   "), "{out}");
+    assert_eq!(
+        out.contains("What to do:"),
+        out.contains("problem   ") || out.contains("warning   "),
+        "{out}"
+    );
     assert!(err.contains("takes some seconds"), "{err}");
     assert!(out.lines().all(|line| line.chars().count() <= 160), "{out}");
 }
@@ -164,7 +175,8 @@ fn a_configuration_that_cannot_be_used_is_code_2_with_its_place() {
     let (code, out, err) = machine.doctor(&["--config", "kalmind.toml"], None);
     assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
     assert!(err.contains("kalmind.toml:1:8") && err.contains("did you mean `bind`"), "{err}");
-    let (code, _, err) = machine.doctor(&["--config", &PathBuf::from("none.toml").display().to_string()], None);
+    let (code, _, err) =
+        machine.doctor(&["--config", &PathBuf::from("none.toml").display().to_string()], None);
     assert_eq!(code, Some(2));
     assert!(err.contains("none.toml") && err.contains("No such file"), "{err}");
 }

@@ -123,7 +123,7 @@ test("a page of an allowed origin reads every answer, errors as well, and steers
   assert.equal((await asked(page, at("/"))).status, 200);
   assert.equal(body(await asked(page, at("/nowhere"))).code, "not_found");
   assert.equal(body(await asked(page, at("/v1/state"), { headers: bearer(token) })).code, "malformed");
-  assert.equal(body(await asked(page, at("/v1/status"), { method: "DELETE" })).refused, undefined);
+  assert.equal(body(await asked(page, at("/v1/stop"))).code, "method_not_allowed");
 
   const post = (path, data) => asked(page, at(path), { method: "POST", headers: json(token), body: JSON.stringify(data) });
   const target = { kind: "target", data: { position: [0.2, 0.5], radius: 0.06 } };

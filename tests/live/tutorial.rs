@@ -10,7 +10,8 @@ use crate::harness::{Laboratory, Process, json as read_json, repository};
 
 /// The only block of the page in this language.
 fn code(page: &str, language: &str) -> String {
-    let mut blocks = page.split(&format!("```{language}\n")).skip(1);
+    let fence = format!("```{language}\n");
+    let mut blocks = page.split(&fence).skip(1);
     let block = blocks.next().and_then(|rest| rest.split("```").next()).expect("a block of code");
     assert!(blocks.next().is_none(), "more than one block in {language}");
     block.to_owned()

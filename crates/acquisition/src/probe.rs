@@ -86,7 +86,8 @@ pub fn probe(name: &str, patience: Seconds) -> Result<Probe, ProbeError> {
         if stamp == 0.0 {
             continue;
         }
-        if received.iter().zip(SENT).any(|(received, sent): (&f64, f64)| received.to_bits() != sent.to_bits()) {
+        if received.iter().zip(SENT).any(|(received, sent): (&f64, f64)| received.to_bits() != sent.to_bits())
+        {
             return Err(ProbeError::Changed);
         }
         ways.push((clock::now() - LslTime(stamp)).as_millis());

@@ -58,7 +58,11 @@ pub fn alone(mut configuration: Configuration, arguments: &DemoArguments) -> Con
     } else if !configuration.gives("lsl.session_id") {
         configuration.lsl.session_id = format!("kalmind-demo-{process}");
     }
-    if arguments.network.is_none() && !["lsl.base_port", "lsl.port_range", "lsl.multicast_port"].iter().any(|key| configuration.gives(key)) {
+    if arguments.network.is_none()
+        && !["lsl.base_port", "lsl.port_range", "lsl.multicast_port"]
+            .iter()
+            .any(|key| configuration.gives(key))
+    {
         // below the ports that the system hands out by itself
         let slot = (process % SLOTS) as u16;
         configuration.lsl.base_port = FIRST_PORT + slot * PORTS;
@@ -249,4 +253,46 @@ fn report(
         summary.text()
     )
     .or_work()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::{
+        cli::{Command, CommandLine},
+        configuration,
+    };
+
+    /// The settings of a demo that is started with these arguments and, beside its own, this text of a configuration.
+    fn lsl(arguments: &[&str], text: &str) -> Lsl {
+        let line = [&["kalmind", "demo"], arguments].concat();
+        let Command::Demo(arguments) = CommandLine::parse_from(line).command else { panic!("not a demo") };
+        alone(configuration::parse(text, "demo.toml").expect("a configuration"), &arguments).lsl
+    }
+
+    #[test]
+    fn a_demo_is_private_unless_others_shall_find_it() {
+        let private = lsl(&[], CONFIGURATION);
+        assert_eq!(private.network, Network::Loopback);
+        assert!(private.session_id.starts_with("kalmind-demo-"), "{private:?}");
+        assert_ne!(private.base_port, Lsl::default().base_port);
+        for (name, network) in [("machine", Network::Machine), ("lab", Network::Lab)] {
+            let found = lsl(&["--network", name], CONFIGURATION);
+            assert_eq!(
+                found,
+                Lsl { network, ..Lsl::default() },
+                "as LSL is by itself, so that any program finds it"
+            );
+        }
+    }
+
+    #[test]
+    fn a_configuration_of_ones_own_keeps_its_session() {
+        let text =
+            CONFIGURATION.replace("network = \"loopback\"", "network = \"lab\"\nsession_id = \"ours\"");
+        let found = lsl(&["--network", "machine", "--config", "demo.toml"], &text);
+        assert_eq!((found.network, found.session_id.as_str()), (Network::Machine, "ours"));
+    }
 }

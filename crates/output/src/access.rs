@@ -150,9 +150,9 @@ impl Access {
 fn as_sent(origin: &str) -> Vec<String> {
     let origin = origin.to_ascii_lowercase();
     let usual_port = [("http://", ":80"), ("https://", ":443")];
-    let short = usual_port.iter().find_map(|(scheme, port)| {
-        origin.starts_with(scheme).then(|| origin.strip_suffix(port)).flatten()
-    });
+    let short = usual_port
+        .iter()
+        .find_map(|(scheme, port)| origin.starts_with(scheme).then(|| origin.strip_suffix(port)).flatten());
     match (short, origin.as_str()) {
         (Some(short), _) => vec![short.to_owned()],
         (None, "file:" | FILE) => vec![FILE.to_owned(), OPAQUE.to_owned()],

@@ -159,7 +159,10 @@ mod tests {
             ClientMessage::Auth { token: String::from("abc") }
         );
         assert_eq!(
-            parse(r#"{"type":"event","kind":"trial","data":{"trial":1},"time":2,"event_seq":3,"token":"abc"}"#).unwrap(),
+            parse(
+                r#"{"type":"event","kind":"trial","data":{"trial":1},"time":2,"event_seq":3,"token":"abc"}"#
+            )
+            .unwrap(),
             ClientMessage::Event {
                 _event_seq: 3,
                 kind: EventKind::Trial,

@@ -161,8 +161,7 @@ fn within(app: &App, limit: &Mutex<RateLimit>) -> Result<(), Box<Response>> {
     if app.within(limit) {
         return Ok(());
     }
-    let mut refused =
-        error(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooFrequent, steering::TOO_FREQUENT);
+    let mut refused = error(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooFrequent, steering::TOO_FREQUENT);
     refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     Err(Box::new(refused))
 }

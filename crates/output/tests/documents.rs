@@ -64,7 +64,10 @@ fn messages(document: &Document, action: &str) -> Vec<Known> {
         .map(|reference| {
             let key = reference["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
             let message = &document.0["components"]["messages"][key];
-            assert!(document.0["channels"]["state"]["messages"][key].is_object(), "{key} is not in the channel");
+            assert!(
+                document.0["channels"]["state"]["messages"][key].is_object(),
+                "{key} is not in the channel"
+            );
             for example in message["examples"].as_array().into_iter().flatten() {
                 check(&document.validator(&message["payload"]), &example["payload"]);
             }
@@ -293,8 +296,13 @@ fn what_needs_the_token_says_so_and_stop_does_not() {
     assert_eq!(openapi["paths"]["/v1/stop"]["post"]["security"], json!([]));
     assert!(asyncapi["operations"]["stop"]["security"].is_null());
     let mut named = BTreeSet::new();
-    for operation in openapi["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values()) {
-        assert!(named.insert(operation["operationId"].as_str().unwrap()), "{operation} shares its operationId");
+    for operation in
+        openapi["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values())
+    {
+        assert!(
+            named.insert(operation["operationId"].as_str().unwrap()),
+            "{operation} shares its operationId"
+        );
     }
 }
 

@@ -436,7 +436,8 @@ async fn a_page_of_an_allowed_origin_may_read_every_answer_errors_too() {
     assert_eq!(daemon.controls.stopped_by(), [Actor::Client, Actor::Operator, Actor::Client]);
     // a wrong Host header is refused all the same, and the page learns why
     let answer =
-        raw(&daemon, &format!("GET / HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n{TASKS}\r\n")).await;
+        raw(&daemon, &format!("GET / HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n{TASKS}\r\n"))
+            .await;
     assert_eq!(answer.status, 403);
     assert!(answer.head.contains("access-control-allow-origin: http://tasks.lab"), "{answer:?}");
 }
@@ -492,7 +493,8 @@ async fn an_allowed_page_can_stop_and_learn_of_it_with_all_places_taken() {
 async fn a_page_without_an_origin_may_stop_where_it_is_listed_and_needs_the_token_for_the_rest() {
     let daemon = open_to_tasks(Limits::default());
     let null = "origin: null\r\n";
-    for (method, path) in [("GET", "/v1/status"), ("GET", "/metrics"), ("POST", "/v1/control"), ("POST", "/v1/events")]
+    for (method, path) in
+        [("GET", "/v1/status"), ("GET", "/metrics"), ("POST", "/v1/control"), ("POST", "/v1/events")]
     {
         let answer = ask(&daemon, method, path, null, r#"{"state":"idle"}"#).await;
         assert_eq!((answer.status, &answer.json()["code"]), (401, &json!("unauthorized")), "{path}");
@@ -512,7 +514,8 @@ async fn a_missing_and_a_wrong_token_are_told_apart() {
         let answer = ask(&daemon, "POST", path, &headers, r#"{"state":"idle"}"#).await;
         assert_eq!(answer.status, 401, "{answer:?}");
         let (code, message) = (answer.json()["code"].clone(), answer.json()["message"].clone());
-        let challenge = answer.head.lines().find_map(|line| line.strip_prefix("www-authenticate: ")).unwrap().to_owned();
+        let challenge =
+            answer.head.lines().find_map(|line| line.strip_prefix("www-authenticate: ")).unwrap().to_owned();
         (code, message.as_str().unwrap().to_owned(), challenge)
     };
     for path in ["/v1/control", "/v1/events"] {
@@ -521,7 +524,11 @@ async fn a_missing_and_a_wrong_token_are_told_apart() {
         assert!(message.contains("Authorization: Bearer"), "{message}");
         for wrong in ["Bearer wrong", "Bearer ", "Basic 0123"] {
             let (code, message, challenge) = refused(path, format!("authorization: {wrong}\r\n")).await;
-            assert_eq!((code, challenge.as_str()), (json!("wrong_token"), "bearer error=\"invalid_token\""), "{wrong}");
+            assert_eq!(
+                (code, challenge.as_str()),
+                (json!("wrong_token"), "bearer error=\"invalid_token\""),
+                "{wrong}"
+            );
             assert!(message.contains("not this run's") && !message.contains("wrong"), "{message}");
         }
     }

@@ -221,7 +221,10 @@ async fn an_event_needs_the_token_and_is_published_like_one_by_http() {
     }
     client.send(&json!({"type": "event", "kind": "target", "data": {}})).await;
     let refused = client.next_of("error").await;
-    assert_eq!((&refused["code"], &refused["message"]), (&json!("invalid"), &json!("a target has a position: [x, y], or null")));
+    assert_eq!(
+        (&refused["code"], &refused["message"]),
+        (&json!("invalid"), &json!("a target has a position: [x, y], or null"))
+    );
     client.send(&json!({"type": "event", "kind": "fault", "data": {}})).await;
     assert!(client.next_of("error").await["message"].as_str().unwrap().contains("only the daemon"));
     let counts = daemon.server.counts();
@@ -230,7 +233,8 @@ async fn an_event_needs_the_token_and_is_published_like_one_by_http() {
 
 #[tokio::test]
 async fn events_and_controls_share_their_limit_with_http_and_stop_has_none() {
-    let daemon = FakeDaemon::start(with_limits(Limits { requests_per_second: 3, ..Limits::default() })).unwrap();
+    let daemon =
+        FakeDaemon::start(with_limits(Limits { requests_per_second: 3, ..Limits::default() })).unwrap();
     let mut client = Client::connect(&daemon, "").await;
     client.send(&json!({"type": "auth", "token": TOKEN})).await;
     for number in 0..20 {

@@ -139,7 +139,9 @@ fn is_age(text: &str) -> bool {
 fn is_origin(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, host)| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-        scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.bytes().all(allowed) && is_host(host)
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(allowed)
+            && is_host(host)
     })
 }
 
@@ -181,12 +183,27 @@ mod tests {
     #[test]
     fn origins_have_a_scheme_and_nothing_after_the_host() {
         let objection = |text| Rule::Origin.objection_to_text(text);
-        for good in
-            ["https://console.example:8443", "http://[::1]:3000", "chrome-extension://abc", "file:", "file://", "null"]
-        {
+        for good in [
+            "https://console.example:8443",
+            "http://[::1]:3000",
+            "chrome-extension://abc",
+            "file:",
+            "file://",
+            "null",
+        ] {
             assert_eq!(objection(good), None, "{good}");
         }
-        for bad in ["console.example", "https://", "https://a/", "://a", "ht tp://a", "*", "https://*", "nul", "file:///a"] {
+        for bad in [
+            "console.example",
+            "https://",
+            "https://a/",
+            "://a",
+            "ht tp://a",
+            "*",
+            "https://*",
+            "nul",
+            "file:///a",
+        ] {
             assert!(objection(bad).is_some(), "{bad}");
         }
     }

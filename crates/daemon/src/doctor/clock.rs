@@ -89,7 +89,9 @@ fn judge(apart: Apart, reading_ns: f64, source: Option<&str>, synchronised: Opti
              leave one. Decoding goes by the LSL clock, which does not jump; dates of recordings, and senders that stamp by the \
              system's time, do.",
         )
-    } else if reading_ns > SLOW_READING_NS || matches!(source, Some("hpet" | "acpi_pm" | "jiffies" | "refined-jiffies")) {
+    } else if reading_ns > SLOW_READING_NS
+        || matches!(source, Some("hpet" | "acpi_pm" | "jiffies" | "refined-jiffies"))
+    {
         Finding::bad(
             NAME,
             Status::Warning,

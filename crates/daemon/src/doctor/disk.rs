@@ -55,7 +55,10 @@ pub(super) fn disk(patient: &Patient<'_>) -> Finding {
     );
     let needed = needed(patient.configuration).max(NO_ROOM);
     let finding = if free < needed {
-        let remedy = format!("make room: {:.1} GB are needed ([record] free_hours), or record elsewhere.", needed / 1e9);
+        let remedy = format!(
+            "make room: {:.1} GB are needed ([record] free_hours), or record elsewhere.",
+            needed / 1e9
+        );
         Finding::bad(NAME, Status::Problem, found, remedy)
     } else if bytes_per_second < LARGE_RECORDING || sync > SLOW_SYNC {
         let remedy = "record to another disk: this one keeps up with few channels only, and after a power loss more than two \
@@ -82,7 +85,9 @@ pub(super) fn disk(patient: &Patient<'_>) -> Finding {
 /// What `[record] free_hours` asks for, as far as the configuration tells what the streams bring.
 fn needed(configuration: &Configuration) -> f64 {
     let rates = configuration.stream.iter().map(|stream| {
-        stream.channels.unwrap_or_default() as f64 * stream.rate_hz.unwrap_or_default() * size_of::<f64>() as f64
+        stream.channels.unwrap_or_default() as f64
+            * stream.rate_hz.unwrap_or_default()
+            * size_of::<f64>() as f64
     });
     rates.sum::<f64>() * configuration.record.free_hours * 3600.0
 }
@@ -134,7 +139,8 @@ fn measure(folder: &Path) -> io::Result<Measured> {
     let mut file = tempfile::tempfile_in(folder)?;
     let kind = Kind::of(fstatfs(&file)?.f_type as u32);
     // no zeros, which some file systems do not write
-    let chunk: Vec<u8> = (0..CHUNK as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let chunk: Vec<u8> =
+        (0..CHUNK as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     // a disk that is nearly full is not filled up
     let chunks = (WRITTEN / CHUNK).min((free / 4.0) as usize / CHUNK);
     let started = clock::now();

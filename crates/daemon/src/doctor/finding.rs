@@ -121,10 +121,14 @@ mod tests {
     #[test]
     fn long_texts_are_wrapped_and_every_word_is_kept() {
         let remedy = "word ".repeat(60);
-        let text = table(&[Finding::ok("timer", "fine"), Finding::bad("disk", Status::Warning, "slow", remedy)]);
+        let text =
+            table(&[Finding::ok("timer", "fine"), Finding::bad("disk", Status::Warning, "slow", remedy)]);
         assert!(text.lines().all(|line| line.chars().count() <= INDENT + WIDTH), "{text}");
         assert_eq!(text.matches("word").count(), 60);
-        assert!(text.starts_with("ok        timer           fine\nwarning   disk            slow\n"), "{text}");
+        assert!(
+            text.starts_with("ok        timer           fine\nwarning   disk            slow\n"),
+            "{text}"
+        );
         assert!(text.contains("What to do: word") && text.ends_with("No problem; 1 to look at.\n"), "{text}");
     }
 }

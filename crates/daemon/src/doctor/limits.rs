@@ -36,11 +36,16 @@ pub(super) fn priority(patient: &Patient<'_>) -> Finding {
     let level = configured.priority_level;
     let finding = match outcomes.first() {
         Some(Outcome { granted: true, .. }) => {
-            let asked = if configured.priority == Insistence::Off { "; the configuration does not ask for it" } else { "" };
+            let asked = if configured.priority == Insistence::Off {
+                "; the configuration does not ask for it"
+            } else {
+                ""
+            };
             Finding::ok(NAME, format!("Real-time priority {level} was asked for and granted{asked}."))
         }
         outcome => {
-            let said = outcome.and_then(|outcome| outcome.detail.as_deref()).unwrap_or("no thread could be started");
+            let said =
+                outcome.and_then(|outcome| outcome.detail.as_deref()).unwrap_or("no thread could be started");
             let said = said.split(';').next().unwrap_or(said);
             Finding::bad(
                 NAME,
@@ -69,7 +74,9 @@ pub(super) fn locked_memory(patient: &Patient<'_>) -> Finding {
     match settings.outcomes().first() {
         Some(Outcome { granted: true, .. }) => Finding::ok(NAME, "All memory could be locked."),
         outcome => {
-            let said = outcome.and_then(|outcome| outcome.detail.as_deref()).unwrap_or("the system does not say why");
+            let said = outcome
+                .and_then(|outcome| outcome.detail.as_deref())
+                .unwrap_or("the system does not say why");
             let said = said.split(';').next().unwrap_or(said);
             Finding::bad(
                 NAME,
@@ -106,11 +113,18 @@ pub(super) fn open_files(patient: &Patient<'_>) -> Finding {
     let limit = getrlimit(Resource::Nofile).current;
     let shown = limit.map_or_else(|| "no limit".to_owned(), |limit| format!("the limit is {limit}"));
     let finding = match failed {
-        None => Finding::ok(NAME, format!("{opened} more could be opened at once, as many as a run with {clients} clients may need ({shown}).")),
+        None => Finding::ok(
+            NAME,
+            format!(
+                "{opened} more could be opened at once, as many as a run with {clients} clients may need ({shown})."
+            ),
+        ),
         Some(error) => Finding::bad(
             NAME,
             Status::Problem,
-            format!("Only {opened} more could be opened at once ({error}; {shown}); a run with {clients} clients may need {needed}."),
+            format!(
+                "Only {opened} more could be opened at once ({error}; {shown}); a run with {clients} clients may need {needed}."
+            ),
             format!(
                 "raise the limit (`ulimit -n {}` before the start, or LimitNOFILE= of a service), or lower max_connections \
                  under [server].",

@@ -57,7 +57,8 @@ pub fn probe() -> Outcome<()> {
 /// The file that liblsl was loaded from, as the system maps it.
 fn loaded_from() -> Option<String> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let file = maps.lines().filter_map(|line| line.split_whitespace().nth(5)).find(|file| file.contains("liblsl"));
+    let file =
+        maps.lines().filter_map(|line| line.split_whitespace().nth(5)).find(|file| file.contains("liblsl"));
     file.map(str::to_owned)
 }
 
@@ -168,7 +169,10 @@ pub(super) fn network(patient: &Patient<'_>) -> Finding {
     let settings = network::from_configuration(&patient.configuration.lsl);
     let peers = settings.known_peers.clone();
     let (scope, outcome) = if let Some(file) = &foreign {
-        let scope = format!("the settings in {}, which LSLAPICFG names and which win over [lsl]", Path::new(file).display());
+        let scope = format!(
+            "the settings in {}, which LSLAPICFG names and which win over [lsl]",
+            Path::new(file).display()
+        );
         (scope, try_with(None))
     } else {
         let scope = match settings.network {
@@ -176,7 +180,10 @@ pub(super) fn network(patient: &Patient<'_>) -> Finding {
             Network::Machine => "this machine",
             Network::Lab => "the laboratory's network, by multicast",
         };
-        (scope.to_owned(), try_with(Some(&private(NetworkConfig { known_peers: Vec::new(), ..settings.clone() }))))
+        (
+            scope.to_owned(),
+            try_with(Some(&private(NetworkConfig { known_peers: Vec::new(), ..settings.clone() }))),
+        )
     };
     let unknown: Vec<&String> = peers.iter().filter(|peer| !is_known(peer)).collect();
     let result = outcome.and_then(|report| report.probe);
@@ -200,7 +207,9 @@ pub(super) fn network(patient: &Patient<'_>) -> Finding {
             let ports = format!(
                 "UDP and TCP on the ports {} to {}",
                 settings.base_port.unwrap_or_default(),
-                u32::from(settings.base_port.unwrap_or_default()) + u32::from(settings.port_range.unwrap_or(1)) - 1
+                u32::from(settings.base_port.unwrap_or_default())
+                    + u32::from(settings.port_range.unwrap_or(1))
+                    - 1
             );
             let remedy = if only_multicast {
                 format!(
@@ -212,7 +221,8 @@ pub(super) fn network(patient: &Patient<'_>) -> Finding {
             } else {
                 format!("let {ports} through this machine's firewall, on the loopback interface too.")
             };
-            let status = if only_multicast && !peers.is_empty() { Status::Warning } else { patient.asked_for() };
+            let status =
+                if only_multicast && !peers.is_empty() { Status::Warning } else { patient.asked_for() };
             Finding::bad(NAME, status, format!("With {scope}: {problem}."), remedy)
         }
     };

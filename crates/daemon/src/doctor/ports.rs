@@ -46,7 +46,11 @@ pub(super) fn ports(patient: &Patient<'_>) -> Finding {
             Finding::bad(NAME, status, format!("{found} {outlets}"), remedy)
         }
     };
-    finding.with("server", bind.to_string()).with("lsl_free", free).with("lsl_ports", all).with("lsl_needed", needed)
+    finding
+        .with("server", bind.to_string())
+        .with("lsl_free", free)
+        .with("lsl_ports", all)
+        .with("lsl_needed", needed)
 }
 
 /// Whether an outlet could take a port: one of both kinds.

@@ -21,7 +21,8 @@ pub(super) fn timer(patient: &Patient<'_>) -> Finding {
     let resolution_ms = resolution.tv_sec as f64 * 1e3 + resolution.tv_nsec as f64 / 1e6;
     let mut late: Vec<f64> = (0..WAITS).map(|_| late_ms()).collect();
     late.sort_by(f64::total_cmp);
-    let at = |share: usize| late.get((late.len() * share / 100).min(late.len() - 1)).copied().unwrap_or_default();
+    let at =
+        |share: usize| late.get((late.len() * share / 100).min(late.len() - 1)).copied().unwrap_or_default();
     let (median, p99, worst) = (at(50), at(99), at(100));
     let bin_ms = patient.configuration.bins.bin_ms;
     let found = format!(
@@ -33,7 +34,12 @@ pub(super) fn timer(patient: &Patient<'_>) -> Finding {
         resolution_ms * 1e6
     );
     let finding = if resolution_ms >= 1.0 {
-        Finding::bad(NAME, Status::Problem, found, "use a kernel with high-resolution timers (CONFIG_HIGH_RES_TIMERS).")
+        Finding::bad(
+            NAME,
+            Status::Problem,
+            found,
+            "use a kernel with high-resolution timers (CONFIG_HIGH_RES_TIMERS).",
+        )
     } else if p99 > LATE_MS.max(bin_ms / 4.0) {
         let remedy = "end what keeps the processor's cores busy (`top` names it); on a laptop plug in the charger and choose \
                       the power profile for performance; ask for real-time priority under [realtime].";
@@ -41,7 +47,11 @@ pub(super) fn timer(patient: &Patient<'_>) -> Finding {
     } else {
         Finding::ok(NAME, found)
     };
-    finding.with("late_ms_p50", median).with("late_ms_p99", p99).with("late_ms_max", worst).with("resolution_ns", resolution_ms * 1e6)
+    finding
+        .with("late_ms_p50", median)
+        .with("late_ms_p99", p99)
+        .with("late_ms_max", worst)
+        .with("resolution_ns", resolution_ms * 1e6)
 }
 
 /// How late one wait ends, in milliseconds.
