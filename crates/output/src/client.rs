@@ -96,7 +96,7 @@ pub(crate) async fn talk(
     }
 }
 
-/// Tells a page that it connected with a token that is not the run's, and closes.
+/// Tells a page that it connected with a token that is not the run's, and closes. A STOP that it has sent by then counts.
 pub(crate) async fn turn_away(mut socket: WebSocket, app: &App) {
     count(&app.counters.unauthorized);
     let error = Reply::Error { code: ErrorCode::WrongToken, message: access::WRONG_TOKEN };
@@ -104,7 +104,13 @@ pub(crate) async fn turn_away(mut socket: WebSocket, app: &App) {
         socket.send(Message::Text(to_json(&error).into())).await?;
         socket.send(Message::Close(end(close::WRONG_TOKEN, "the token is not this run's"))).await?;
         // until the page has closed too
-        while socket.recv().await.transpose()?.is_some() {}
+        while let Some(message) = socket.recv().await.transpose()? {
+            if let Message::Text(text) = message
+                && matches!(serde_json::from_str(&text), Ok(ClientMessage::Stop {}))
+            {
+                app.stop(false);
+            }
+        }
         Ok::<(), axum::Error>(())
     };
     drop(time::timeout(app.limits.ping_every, farewell).await);

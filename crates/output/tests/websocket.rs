@@ -186,9 +186,14 @@ async fn a_page_with_a_wrong_token_is_told_so() {
     let own = format!("http://{}", daemon.server.local_addr());
     let shown = ("sec-websocket-protocol", "kalmind.v1, kalmind.token.wrong");
     let mut client = Client::with_headers(&daemon, "", &[("origin", &own), shown]).await;
+    // its STOP counts all the same
+    client.send(&json!({"type": "stop"})).await;
+    client.send(&json!({"type": "control", "state": "idle", "token": TOKEN})).await;
     assert_eq!(client.next().await["code"], "wrong_token");
     assert_eq!(u16::from(client.closed().await.code), 4403);
+    while client.0.next().await.is_some_and(|frame| frame.is_ok()) {}
     assert_eq!(daemon.server.counts().unauthorized, 1);
+    assert_eq!((daemon.controls.stopped_by(), daemon.controls.requested()), (vec![Actor::Client], vec![]));
 }
 
 #[tokio::test]

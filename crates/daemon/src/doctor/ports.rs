@@ -34,11 +34,8 @@ pub(super) fn ports(patient: &Patient<'_>) -> Finding {
             NAME,
             Status::Problem,
             format!("The server's {bind} is free. {outlets}"),
-            format!(
-                "end programs that hold them (`ss -lntup` names them), or give [lsl] another base_port or a larger \
-                 port_range; the other programs need the same. Outlets on other ports are not found where multicast \
-                 does not reach."
-            ),
+            "end programs that hold them (`ss -lntup` names them), or give [lsl] another base_port or a larger port_range; the \
+             other programs need the same. Outlets on other ports are not found where multicast does not reach.",
         ),
         Ok(_taken) => Finding::ok(NAME, format!("The server's {bind} could be taken. {outlets}")),
         Err(error) => {
