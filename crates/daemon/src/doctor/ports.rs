@@ -3,14 +3,22 @@
 use std::{
     io::{ErrorKind, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    ops::RangeInclusive,
+    thread,
     time::Duration,
 };
+
+use kalmind_acquisition::clock::Deadline;
+use kalmind_types::Seconds;
 
 use super::{Finding, Patient, Status};
 
 const NAME: &str = "ports";
 /// How long whoever holds the server's port may take to say who it is.
 const ANSWER: Duration = Duration::from_secs(1);
+/// How long programs may go on searching for streams, and how often is looked.
+const SEARCHING: Seconds = Seconds(3.0);
+const BETWEEN: Duration = Duration::from_millis(50);
 /// The longest answer that is read.
 const ANSWER_BYTES: u64 = 1 << 20;
 
@@ -23,9 +31,9 @@ pub(super) fn ports(patient: &Patient<'_>) -> Finding {
     let range = lsl.base_port..=u16::try_from(last).unwrap_or(u16::MAX);
     let (first, last) = (*range.start(), *range.end());
     let all = range.clone().count();
-    let free = range.filter(|port| is_free(*port)).count();
     // the events are an outlet too
     let needed = configuration.output.lsl.len() + 1;
+    let free = free_for_outlets(&range, needed);
     let outlets = format!("LSL: {free} of the ports {first} to {last} are free, and {needed} are needed.");
     // as the server itself listens
     let server = TcpListener::bind(bind);
@@ -48,6 +56,18 @@ pub(super) fn ports(patient: &Patient<'_>) -> Finding {
         .with("lsl_free", free)
         .with("lsl_ports", all)
         .with("lsl_needed", needed)
+}
+
+/// How many ports are free, once enough are: programs that search for streams hold many of them for moments.
+fn free_for_outlets(range: &RangeInclusive<u16>, needed: usize) -> usize {
+    let deadline = Deadline::after(SEARCHING);
+    loop {
+        let free = range.clone().filter(|port| is_free(*port)).count();
+        if free >= needed || deadline.passed() {
+            return free;
+        }
+        thread::park_timeout(BETWEEN);
+    }
 }
 
 /// Whether an outlet could take a port: one of both kinds.
