@@ -25,8 +25,9 @@ PYTHON_PEERS := .venv/peers-ready
 NWB_PEERS := .venv-nwb/ready
 NWB_RECORDINGS ?= fixtures/session/session.xdf
 BROWSER := tests/browser/node_modules/ready
+DOCUMENT_CHECKERS := tests/documents/node_modules/ready
 
-.PHONY: help build demo test test-rust test-replay test-ring test-nwb test-browser test-endurance bench accuracy lint clean
+.PHONY: help build demo test test-rust test-replay test-ring test-nwb test-browser test-documents test-endurance bench accuracy lint clean
 
 help: ## what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -39,7 +40,7 @@ build: $(LIBLSL) ## build target/release/kalmind
 demo: build ## run a simulated participant, the daemon and the live page in one go
 	target/release/kalmind demo $(DEMO)
 
-test: test-rust test-replay test-ring test-nwb test-browser ## set up and run every test
+test: test-rust test-replay test-ring test-nwb test-browser test-documents ## set up and run every test
 
 test-rust: $(LIBLSL) $(PYTHON_PEERS) ## unit, property and end-to-end tests
 	$(CARGO) test --locked --workspace
@@ -62,6 +63,9 @@ test-browser: $(LIBLSL) $(BROWSER) ## the live page and the page of an evaluatio
 	$(CARGO) build --locked
 	setup/test-browser.sh
 
+test-documents: $(DOCUMENT_CHECKERS) ## the OpenAPI and AsyncAPI documents, judged by Redocly and the AsyncAPI parser
+	cd tests/documents && npm test
+
 bench: $(LIBLSL) $(PYTHON_PEERS) ## measure the speed of every stage, with the accuracy beside it
 	$(CARGO) bench --locked
 
@@ -74,7 +78,7 @@ lint: $(LIBLSL) ## formatting, lints, documentation
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 
 clean: ## remove everything that make put into this folder
-	rm -rf target .liblsl .venv .venv-nwb tests/browser/node_modules
+	rm -rf target .liblsl .venv .venv-nwb tests/browser/node_modules tests/documents/node_modules
 
 $(LIBLSL): setup/liblsl.sh setup/packages.sh setup/requirements.txt
 	setup/liblsl.sh
@@ -87,3 +91,6 @@ $(NWB_PEERS): setup/nwb-peers.sh scripts/requirements.txt tests/requirements-nwb
 
 $(BROWSER): setup/browser.sh setup/packages.sh tests/browser/package.json tests/browser/package-lock.json
 	setup/browser.sh
+
+$(DOCUMENT_CHECKERS): setup/documents.sh setup/packages.sh tests/documents/package.json tests/documents/package-lock.json
+	setup/documents.sh

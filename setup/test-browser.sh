@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Runs the browser tests: the console against the real server with a made-up session behind it, the page that an
-# evaluation writes of made-up rows, and the page of a recorded session.
+# evaluation writes of made-up rows, the page of a recorded session, and pages of other origins.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-built="${CARGO_TARGET_DIR:-target}/debug"
+built="$(cd "${CARGO_TARGET_DIR:-target}/debug" && pwd)"
 coproc SESSION { exec "$built/examples/fake_session" 0; }
 session=$SESSION_PID
 work=$(mktemp -d)
@@ -29,4 +29,5 @@ awk -v folder="$work" 'BEGIN {
 "$built/kalmind" recording report fixtures/session/session.xdf -o "$work/session.html" >/dev/null
 
 cd tests/browser
-KALMIND_URL="$url" KALMIND_REPORT="$work/report.html" KALMIND_SESSION="$work/session.html" npm test
+KALMIND_URL="$url" KALMIND_FAKE_SESSION="$built/examples/fake_session" KALMIND_REPORT="$work/report.html" \
+    KALMIND_SESSION="$work/session.html" npm test

@@ -25,3 +25,4 @@ mod start;
 mod states;
 mod stop;
 mod task;
+mod tutorial;

@@ -24,6 +24,7 @@ mod network;
 mod number;
 mod offset;
 pub mod pool;
+mod probe;
 mod queue;
 mod rate;
 mod receiver;
@@ -46,6 +47,7 @@ pub use inlet::{
 pub use markers::{AtOnce, Marker, MarkerConfig, MarkerInlet, TextSample};
 pub use monitor::StreamMonitor;
 pub use network::{Network, NetworkConfig, NetworkError, lslapicfg};
+pub use probe::{Library, Probe, ProbeError, library, probe};
 pub use rate::RateMeter;
 pub use resolve::{ResolveError, check_selector, difference};
 pub use selector::{SelectorError, StreamSelector};

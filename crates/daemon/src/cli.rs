@@ -33,6 +33,11 @@ pub enum Command {
     /// What is on the network, with measured rate and age.
     #[command(after_help = "Example: kalmind streams --seconds 3 --json")]
     Streams(StreamsArguments),
+    /// Try what a session needs of this machine, and say what to do where something is missing.
+    #[command(
+        after_help = "Example: kalmind doctor --config config/features.toml\nExit code 0: all is well, or there are warnings alone; 1: a problem was found; 2: the configuration cannot be used."
+    )]
+    Doctor(DoctorArguments),
     /// Fit a decoder and write a model file.
     #[command(
         after_help = "Example: kalmind fit --features x.csv --states z.csv --rate 10 --rows 0..5000 --decoder dkf-nw -o model.kalmind"
@@ -75,6 +80,9 @@ pub struct DemoArguments {
     /// Record to this file, which must not exist yet.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+    /// Let other programs find the demo's streams, on this machine or on the local network [default: they are its own].
+    #[arg(long, value_enum, value_name = "SCOPE")]
+    pub network: Option<DemoNetwork>,
     /// Control experiment: fit on labels in random order, so that the model knows nothing.
     #[arg(long)]
     pub shuffled_labels: bool,
@@ -84,6 +92,15 @@ pub struct DemoArguments {
     /// Print one JSON document on stdout.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Who finds the streams of a demo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DemoNetwork {
+    /// Programs on this machine.
+    Machine,
+    /// Programs on the local network.
+    Lab,
 }
 
 /// Arguments of `kalmind run`.
@@ -115,6 +132,20 @@ pub struct StreamsArguments {
     /// Print one JSON document on stdout.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `kalmind doctor`.
+#[derive(Args, Clone, Debug)]
+pub struct DoctorArguments {
+    /// Configuration to check the machine for [default: the defaults].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+    /// Try LSL in this process, for the one that started it.
+    #[arg(long, hide = true)]
+    pub probe: bool,
 }
 
 /// Where features and states come from.

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     cli::{Command, CommandLine},
     configuration::{self, Configuration, ConfigurationErrors},
-    demo_command, evaluate_command,
+    demo_command, doctor, evaluate_command,
     failure::{Failure, OrFail as _, Outcome},
     fit_command, log, network, play_command, recording_command, replay_command, replay_open_loop,
     run_command, signals, simulate_command, streams_command,
@@ -40,6 +40,14 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
             let in_force = network::apply(&network::from_configuration(&configuration.lsl))?;
             log::start_for_lsl(&configuration.log);
             run_command::run(arguments, configuration, &in_force)
+        }
+        Command::Doctor(arguments) => {
+            if arguments.probe {
+                return doctor::probe();
+            }
+            let configuration = arguments.config.as_deref().map(load).transpose()?;
+            log::start(&configuration::Log::default());
+            doctor::run(arguments, configuration)
         }
         Command::Streams(arguments) => {
             apply_of(arguments.config.as_deref())?;

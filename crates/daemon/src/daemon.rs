@@ -169,7 +169,8 @@ impl Daemon {
             auto_resume: engine.auto_resume(),
             task_may_resume,
         };
-        let mut state_events = StateEvents::new(Arc::clone(&events), limits);
+        let labels = feature_labels(&plan.demand.streams);
+        let mut state_events = StateEvents::new(Arc::clone(&events), limits, labels.clone());
         let on_change = Box::new(move |change: &StateChange| state_events.tell(change));
         let bridge = hub.spawn_bridge(Box::new(hub_source), on_change).or_work()?;
 
@@ -260,7 +261,7 @@ impl Daemon {
             monitors,
             counts: Arc::clone(&counts),
             plausibility: configuration.decoder.plausibility,
-            labels: feature_labels(&plan.demand.streams),
+            labels,
             realtime: Arc::clone(&realtime),
             configuration: json!({
                 "file": configuration.source.file_name,

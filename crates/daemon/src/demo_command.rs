@@ -12,9 +12,9 @@ use kalmind_types::{Actor, Seconds};
 use serde_json::json;
 
 use crate::{
-    cli::DemoArguments,
+    cli::{DemoArguments, DemoNetwork},
     commands::print_result,
-    configuration::Configuration,
+    configuration::{Configuration, Lsl, Network},
     daemon::{Daemon, RunOptions, Summary},
     desk::{Program, Progress, Stage},
     failure::{OrFail as _, Outcome},
@@ -45,14 +45,27 @@ const PORTS: u16 = 40;
 const SLOTS: u32 = 390;
 
 /// Gives the demonstration a session and ports (and without a page a name and a port) of its own where the configuration leaves
-/// them open, so that several run side by side.
+/// them open, so that several run side by side; session and ports stay LSL's own where other programs shall find it.
 #[must_use]
 pub fn alone(mut configuration: Configuration, arguments: &DemoArguments) -> Configuration {
     let process = std::process::id();
-    if !configuration.gives("lsl.session_id") {
+    if let Some(network) = arguments.network {
+        let ours = &mut configuration.lsl;
+        ours.network = match network {
+            DemoNetwork::Machine => Network::Machine,
+            DemoNetwork::Lab => Network::Lab,
+        };
+        if arguments.config.is_none() {
+            *ours = Lsl { network: ours.network, ..Lsl::default() };
+        }
+    } else if !configuration.gives("lsl.session_id") {
         configuration.lsl.session_id = format!("kalmind-demo-{process}");
     }
-    if !["lsl.base_port", "lsl.port_range", "lsl.multicast_port"].iter().any(|key| configuration.gives(key)) {
+    if arguments.network.is_none()
+        && !["lsl.base_port", "lsl.port_range", "lsl.multicast_port"]
+            .iter()
+            .any(|key| configuration.gives(key))
+    {
         // below the ports that the system hands out by itself
         let slot = (process % SLOTS) as u16;
         configuration.lsl.base_port = FIRST_PORT + slot * PORTS;
@@ -131,6 +144,9 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
             daemon.page()
         ));
     }
+    if !arguments.headless || arguments.network.is_some() {
+        say(&findable(arguments, &plan.configuration, network));
+    }
     let followed = follow(arguments, closed_loop, &daemon, &signals, &mut participant);
     let progress = daemon.controls().desk.progress();
     drop(participant);
@@ -139,6 +155,26 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
     followed.or_work()?;
     report(arguments, closed_loop, &progress, &summary)?;
     summary.require_recording()
+}
+
+/// How other programs find the streams.
+fn findable(arguments: &DemoArguments, configuration: &Configuration, network: &NetworkInForce) -> String {
+    if arguments.network.is_none() {
+        return format!(
+            "Its LSL streams ({}) are its own. With --network machine, or lab, other programs find them.\n",
+            network.text
+        );
+    }
+    let instance = &configuration.instance.name;
+    let inputs = configuration.stream.iter().filter_map(|stream| stream.name.clone());
+    let cursors = configuration.output.lsl.iter().map(|outlet| outlet.name(instance));
+    let names: Vec<String> =
+        inputs.chain(cursors).chain([configuration.output.events.name(instance)]).collect();
+    format!(
+        "Other programs find its LSL streams as any other's ({}): {}.\nTo see them: kalmind streams\n",
+        network.text,
+        names.join(", ")
+    )
 }
 
 /// Shows progress until the closed loop is over or a signal comes.
@@ -224,4 +260,46 @@ fn report(
         score.presented(),
         summary.text()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::{
+        cli::{Command, CommandLine},
+        configuration,
+    };
+
+    /// The settings of a demo that is started with these arguments and, beside its own, this text of a configuration.
+    fn lsl(arguments: &[&str], text: &str) -> Lsl {
+        let line = [&["kalmind", "demo"], arguments].concat();
+        let Command::Demo(arguments) = CommandLine::parse_from(line).command else { panic!("not a demo") };
+        alone(configuration::parse(text, "demo.toml").expect("a configuration"), &arguments).lsl
+    }
+
+    #[test]
+    fn a_demo_is_private_unless_others_shall_find_it() {
+        let private = lsl(&[], CONFIGURATION);
+        assert_eq!(private.network, Network::Loopback);
+        assert!(private.session_id.starts_with("kalmind-demo-"), "{private:?}");
+        assert_ne!(private.base_port, Lsl::default().base_port);
+        for (name, network) in [("machine", Network::Machine), ("lab", Network::Lab)] {
+            let found = lsl(&["--network", name], CONFIGURATION);
+            assert_eq!(
+                found,
+                Lsl { network, ..Lsl::default() },
+                "as LSL is by itself, so that any program finds it"
+            );
+        }
+    }
+
+    #[test]
+    fn a_configuration_of_ones_own_keeps_its_session() {
+        let text =
+            CONFIGURATION.replace("network = \"loopback\"", "network = \"lab\"\nsession_id = \"ours\"");
+        let found = lsl(&["--network", "machine", "--config", "demo.toml"], &text);
+        assert_eq!((found.network, found.session_id.as_str()), (Network::Machine, "ours"));
+    }
 }

@@ -12,6 +12,7 @@ pub mod controls;
 pub mod daemon;
 pub mod demo_command;
 pub mod desk;
+pub mod doctor;
 pub mod evaluate_command;
 pub mod evaluation;
 pub mod event_bus;

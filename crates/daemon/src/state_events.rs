@@ -12,6 +12,8 @@ use crate::event_bus::EventBus;
 pub struct StateEvents {
     events: Arc<EventBus>,
     limits: SilenceLimits,
+    /// Labels of the features, in their order.
+    labels: Vec<String>,
     /// When the signal was last there, while it is away.
     signal_left: Option<LslTime>,
 }
@@ -30,8 +32,8 @@ pub struct SilenceLimits {
 impl StateEvents {
     /// Events that go to `events`.
     #[must_use]
-    pub fn new(events: Arc<EventBus>, limits: SilenceLimits) -> Self {
-        Self { events, limits, signal_left: None }
+    pub fn new(events: Arc<EventBus>, limits: SilenceLimits, labels: Vec<String>) -> Self {
+        Self { events, limits, labels, signal_left: None }
     }
 
     /// Tells of a change: an event of kind `fault` where something broke, else of kind `state`; and a line in the log.
@@ -70,9 +72,17 @@ impl StateEvents {
             "since": since,
             "awaits": awaits,
             "seq": seq,
+            "channels": self.channels(change),
             "message": message,
         });
         (kind, data)
+    }
+
+    /// Names of the channels that look dead or unlike training, where that is why the state is what it is.
+    fn channels(&self, change: &StateChange) -> Vec<&str> {
+        let concerned = change.reason.is_some_and(|reason| reason.cause.is_implausible_input());
+        let suspects = change.suspects.features().filter(|_| concerned);
+        suspects.filter_map(|feature| self.labels.get(feature)).map(String::as_str).collect()
     }
 
     /// What happened and what to do, with figures.
@@ -129,7 +139,30 @@ mod tests {
         let hub = Hub::new(info, OutputState::Control, Clock::new(|| LslTime(1.0), || 0.0));
         let (outlet, received) = crossbeam_channel::unbounded();
         let limits = SilenceLimits { stale_after: Seconds(0.1), auto_resume: Seconds(2.0), task_may_resume };
-        (StateEvents::new(Arc::new(EventBus::new(hub, outlet, None, None)), limits), received)
+        let labels = ["u0", "u1"].map(str::to_owned).to_vec();
+        (StateEvents::new(Arc::new(EventBus::new(hub, outlet, None, None)), limits, labels), received)
+    }
+
+    #[test]
+    fn dead_channels_are_named() {
+        let (mut events, received) = events(false);
+        let mut suspects = kalmind_types::ChannelMask::default();
+        suspects.mask(1);
+        let mut change = StateChange {
+            time: LslTime(2.0),
+            state: OutputState::Stale,
+            reason: Some(Reason { cause: Cause::ChannelsConstant, by: Actor::Daemon }),
+            previous: OutputState::Control,
+            previous_reason: None,
+            since: LslTime(1.0),
+            seq: Some(3),
+            suspects,
+        };
+        events.tell(&change);
+        change.reason = Some(Reason { cause: Cause::InputNotFresh, by: Actor::Daemon });
+        events.tell(&change);
+        let channels: Vec<Value> = received.try_iter().map(|event| event.data["channels"].clone()).collect();
+        assert_eq!(channels, [json!(["u1"]), json!([])]);
     }
 
     fn told(task_may_resume: bool, steps: &[(f64, OutputState, Cause)]) -> Vec<Event> {
@@ -146,6 +179,7 @@ mod tests {
                 previous_reason,
                 since,
                 seq: Some(3),
+                suspects: kalmind_types::ChannelMask::default(),
             });
             (previous, previous_reason, since) = (*state, reason, time);
         }

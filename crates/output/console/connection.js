@@ -78,7 +78,7 @@ export class Connection {
 
   #take(message) {
     if (message.type === "accepted" && message.request === "auth") return this.#on.token(true);
-    if (message.type === "error" && message.code === "unauthorized") {
+    if (message.type === "error" && ["unauthorized", "wrong_token"].includes(message.code)) {
       sessionStorage.removeItem(TOKEN_KEY);
       this.#token = null;
       return this.#on.token(false);

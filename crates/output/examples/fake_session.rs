@@ -1,8 +1,8 @@
 //! A session without a brain: a cursor that runs in a circle, a target that jumps, an uncertainty that breathes, behind
 //! the real server. For looking at the console and for the browser test; STOP and resume work.
 //!
-//! `cargo run -p kalmind-output --example fake_session -- [PORT [CONNECTIONS]]` prints the console's address, with the token, and
-//! runs until it is ended.
+//! `cargo run -p kalmind-output --example fake_session -- [PORT [CONNECTIONS [ORIGIN ..]]]` prints the console's address, with
+//! the token, takes so many connections, lets pages of those origins in, and runs until it is ended.
 
 use core::time::Duration;
 use std::{env, process::ExitCode, sync::atomic::AtomicU64, thread};
@@ -21,7 +21,9 @@ const TICK: f64 = 0.02;
 fn main() -> ExitCode {
     let port = env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(8765);
     let Ok(token) = Token::new(fake::TOKEN) else { return ExitCode::FAILURE };
-    let mut config = ServerConfig::new(([127, 0, 0, 1], port).into(), token);
+    let allowed_origins = env::args().skip(3).collect();
+    let mut config =
+        ServerConfig { allowed_origins, ..ServerConfig::new(([127, 0, 0, 1], port).into(), token) };
     if let Some(connections) = env::args().nth(2).and_then(|text| text.parse().ok()) {
         config.limits.connections = connections;
     }

@@ -12,10 +12,17 @@ use crate::Token;
 /// Before the token in a WebSocket subprotocol, which is the only header that a page can set on an upgrade.
 const TOKEN_SUBPROTOCOL: &str = "kalmind.token.";
 
+/// What browsers send as the Origin of a page that has none they would name: one opened from a file, or put into a frame
+/// without rights by any site whatever.
+const OPAQUE: &str = "null";
+/// What Chromium sends in its place when a page that was opened from a file connects to a WebSocket.
+const FILE: &str = "file://";
+
 /// The rules of one server.
 #[derive(Debug)]
 pub(crate) struct Access {
     hosts: Vec<String>,
+    /// Every origin whose pages are let in, as browsers send it.
     origins: Vec<String>,
     token: Token,
     reading_needs_token: bool,
@@ -41,9 +48,13 @@ pub(crate) enum Credentials {
     Wrong,
 }
 
+/// What is said where a token that is shown is not the run's.
+pub(crate) const WRONG_TOKEN: &str = "the token shown is not this run's: each start makes a new one, unless [server] token \
+                                      names it; take it from the address that the daemon printed at this start";
+
 impl Access {
     /// The rules of a server bound to `bound`: its own names, and those that the configuration adds (hosts as
-    /// `name:port`, origins as `http://name:port`).
+    /// `name:port`, origins as `http://name:port`, `null` or `file:`).
     pub(crate) fn new(bound: SocketAddr, hosts: &[String], origins: &[String], token: Token) -> Self {
         let port = bound.port();
         let mut names: Vec<String> = Vec::new();
@@ -61,7 +72,7 @@ impl Access {
             own.extend(names);
         }
         own.extend(hosts.iter().map(|host| host.to_ascii_lowercase()));
-        let mut origins: Vec<String> = origins.iter().map(|origin| origin.to_ascii_lowercase()).collect();
+        let mut origins: Vec<String> = origins.iter().flat_map(|origin| as_sent(origin)).collect();
         origins.extend(own.iter().map(|host| format!("http://{host}")));
         Self { hosts: own, origins, token, reading_needs_token: !bound.ip().is_loopback() }
     }
@@ -82,6 +93,12 @@ impl Access {
             return Err(Denied::Origin);
         }
         Ok(())
+    }
+
+    /// The request's Origin, where its page is let in: what may read the answer.
+    pub(crate) fn allowed_origin<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
+        let allowed = contains(&self.origins, only(headers, &header::ORIGIN)?);
+        headers.get(header::ORIGIN).filter(|_| allowed)
     }
 
     /// What the request's `Authorization` header or WebSocket subprotocol shows.
@@ -125,6 +142,21 @@ impl Access {
     /// policy cannot name IPv6 addresses.
     pub(crate) fn websocket_sources(&self) -> String {
         self.hosts.iter().filter(|host| !host.starts_with('[')).flat_map(|host| [" ws://", host]).collect()
+    }
+}
+
+/// An origin of the configuration as browsers send it: without the port that its scheme has anyway, and for pages opened
+/// from a file in both ways in which such a page appears.
+fn as_sent(origin: &str) -> Vec<String> {
+    let origin = origin.to_ascii_lowercase();
+    let usual_port = [("http://", ":80"), ("https://", ":443")];
+    let short = usual_port
+        .iter()
+        .find_map(|(scheme, port)| origin.starts_with(scheme).then(|| origin.strip_suffix(port)).flatten());
+    match (short, origin.as_str()) {
+        (Some(short), _) => vec![short.to_owned()],
+        (None, "file:" | FILE) => vec![FILE.to_owned(), OPAQUE.to_owned()],
+        (None, _) => vec![origin],
     }
 }
 
@@ -232,6 +264,40 @@ mod tests {
     }
 
     #[test]
+    fn origins_are_taken_as_browsers_send_them() {
+        let allowed = |listed: &str, sent: &'static str| {
+            let token = Token::new(TOKEN).unwrap();
+            let access = Access::new("127.0.0.1:8765".parse().unwrap(), &[], &[String::from(listed)], token);
+            access.allowed_origin(&headers(&[("origin", sent)])).is_some()
+        };
+        for (listed, sent) in [
+            ("https://App.Example", "https://app.example"),
+            ("https://app.example:443", "https://app.example"),
+            ("http://app.example:80", "http://app.example"),
+            ("https://app.example:80", "https://app.example:80"),
+            ("null", "null"),
+            ("file:", "null"),
+            ("file:", "file://"),
+            ("file://", "file://"),
+            ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+            ("http://x", "http://127.0.0.1:8765"),
+        ] {
+            assert!(allowed(listed, sent), "{listed} does not let in {sent}");
+        }
+        for (listed, sent) in [
+            ("https://app.example", "http://app.example"),
+            ("https://app.example:444", "https://app.example"),
+            ("null", "file://"),
+            ("http://x", "null"),
+            ("http://x", "file://"),
+        ] {
+            assert!(!allowed(listed, sent), "{listed} lets in {sent}");
+        }
+        let twice = headers(&[("origin", "http://tasks.lab"), ("origin", "http://tasks.lab")]);
+        assert_eq!(access("127.0.0.1:8765").allowed_origin(&twice), None);
+    }
+
+    #[test]
     fn pictures_and_scripts_of_other_sites_are_refused_and_links_followed() {
         let host = ("host", "localhost:8765");
         assert_eq!(check(&[host, ("sec-fetch-site", "cross-site")]), Err(Denied::Origin));
@@ -283,7 +349,7 @@ mod tests {
         for own in ["http://127.0.0.1:8765", "http://LocalHost:8765", "http://decoder.lab:8765"] {
             assert!(!needs(own), "{own}");
         }
-        for foreign in ["http://tasks.lab", "https://127.0.0.1:8765", "null"] {
+        for foreign in ["http://tasks.lab", "https://127.0.0.1:8765", "null", "file://"] {
             assert!(needs(foreign), "{foreign}");
         }
     }

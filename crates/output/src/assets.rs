@@ -26,7 +26,8 @@ pub(crate) async fn serve(uri: Uri, headers: HeaderMap) -> Response {
         return error(
             StatusCode::NOT_FOUND,
             ErrorCode::NotFound,
-            "no such path: there are /, /v1/state, /v1/status, /metrics, and POST /v1/stop, /v1/control, /v1/events",
+            "no such path: there are /, /v1/state, /v1/status, /metrics, /openapi.json, /asyncapi.json, and POST /v1/stop, \
+             /v1/control, /v1/events",
         );
     };
     let [a, b, c, d, ..] = file.metadata.sha256_hash();

@@ -6,8 +6,8 @@ use core::pin::pin;
 use std::sync::{Arc, atomic::Ordering};
 
 use axum::body::Bytes;
-use futures_util::{StreamExt as _, stream::SplitStream};
-use kalmind_types::{Actor, LslTime};
+use futures_util::{SinkExt as _, StreamExt as _, stream::SplitStream};
+use kalmind_types::LslTime;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     sync::{mpsc, watch},
@@ -24,7 +24,7 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    Credentials,
+    ControlRefused, Credentials, access,
     connection::{GOODBYE_WITHIN, Placed},
     counters::count,
     flow::Flow,
@@ -33,6 +33,7 @@ use crate::{
     rate::RateLimit,
     request::ClientMessage,
     server::App,
+    steering,
     upgrade::Wishes,
     writer::{Reading, Writer},
 };
@@ -59,6 +60,8 @@ pub(crate) mod close {
     pub(crate) const TRY_AGAIN: u16 = 1013;
     /// The token did not come in time.
     pub(crate) const UNAUTHORIZED: u16 = 4401;
+    /// The token shown is not the run's.
+    pub(crate) const WRONG_TOKEN: u16 = 4403;
     /// No pong in time.
     pub(crate) const SILENT: u16 = 4408;
 }
@@ -121,6 +124,9 @@ async fn talk(admission: Admission, app: &Arc<App>) {
         .max_frame_size(Some(limit))
         .read_buffer_size(READ_BUFFER);
     let socket = WebSocketStream::from_partially_read(stream, said.into(), Role::Server, Some(config)).await;
+    if credentials == Credentials::Wrong {
+        return turn_away(socket, app).await;
+    }
     let (mut sink, mut stream) = socket.split();
 
     let authorised = credentials == Credentials::Right;
@@ -166,6 +172,28 @@ async fn say_goodbye(mut socket: WebSocketStream<Placed>, frame: End) -> Result<
     let mut scrap = [0_u8; 1024];
     while stream.read(&mut scrap).await? > 0 {}
     Ok(())
+}
+
+/// Tells a page that it connected with a token that is not the run's, and closes. A STOP that it has sent by then counts.
+async fn turn_away(mut socket: WebSocketStream<Placed>, app: &App) {
+    count(&app.counters.unauthorized);
+    let error = Reply::Error { code: ErrorCode::WrongToken, message: access::WRONG_TOKEN };
+    let farewell = async {
+        socket.send(Message::Text(to_json(&error).into())).await?;
+        if let Some(frame) = end(close::WRONG_TOKEN, "the token is not this run's") {
+            socket.close(Some(frame)).await?;
+        }
+        // until the page has closed too
+        while let Some(message) = socket.next().await.transpose()? {
+            if let Message::Text(text) = message
+                && matches!(serde_json::from_str(&text), Ok(ClientMessage::Stop {}))
+            {
+                app.stop(false);
+            }
+        }
+        Ok::<(), Error>(())
+    };
+    drop(time::timeout(FAREWELL_WITHIN, farewell).await);
 }
 
 /// The side that listens to the client.
@@ -241,7 +269,7 @@ impl Reader<'_> {
         match parsed {
             Ok(ClientMessage::Stop {}) => {
                 self.app.stop(self.authorised);
-                self.reply(&Reply::Accepted { request: "stop" });
+                self.reply(&Reply::accepted("stop"));
             }
             Ok(ClientMessage::Ping { t }) => {
                 self.reply(&Reply::Pong { t, received, sent: self.app.hub.clock().lsl() });
@@ -251,47 +279,51 @@ impl Reader<'_> {
             Ok(ClientMessage::Auth { token }) => {
                 if self.is_token(&token) {
                     // the answer first: `hello` follows at once where the token was waited for
-                    self.reply(&Reply::Accepted { request: "auth" });
+                    self.reply(&Reply::accepted("auth"));
                     self.authorise();
                 }
             }
             Ok(ClientMessage::Control { state, token, confirm }) => {
-                if let Some(token) = token {
-                    if !self.is_token(&token) {
-                        return;
-                    }
-                    self.authorise();
+                if self.may_steer(token.as_deref()) {
+                    self.outcome("control", self.app.control(state, confirm.is_some()).map(|()| None));
                 }
-                if !self.authorised {
-                    self.unauthorized(
-                        "this needs the run's token: send {\"type\":\"auth\",\"token\":\"..\"} first",
-                    );
-                    return;
+            }
+            Ok(ClientMessage::Event { kind, time, data, token, .. }) => {
+                if self.may_steer(token.as_deref()) {
+                    self.outcome("events", self.app.event(kind, time, data).map(Some));
                 }
-                self.control(state.mode(), confirm.is_some());
             }
             Err(problem) => self.malformed(&format!("not a message that the server knows: {problem}")),
         }
     }
 
-    fn control(&self, mode: Option<kalmind_types::Mode>, slow_input: bool) {
-        let Some(mode) = mode else {
-            self.app.stop(true);
-            return self.reply(&Reply::Accepted { request: "control" });
-        };
-        match self.app.controls.request(mode, Actor::Operator, slow_input) {
-            Ok(()) => {
-                count(&self.app.counters.controls);
-                self.reply(&Reply::Accepted { request: "control" });
+    /// Token and rate of a message that steers, judged as those of a request are.
+    fn may_steer(&mut self, token: Option<&str>) -> bool {
+        if let Some(token) = token {
+            if !self.is_token(token) {
+                return false;
             }
+            self.authorise();
+        }
+        if !self.authorised {
+            self.unauthorized(
+                ErrorCode::Unauthorized,
+                "this needs the run's token: send {\"type\":\"auth\",\"token\":\"..\"} first",
+            );
+            return false;
+        }
+        let within = self.app.within(&self.app.requests);
+        if !within {
+            self.reply(&Reply::Error { code: ErrorCode::TooFrequent, message: steering::TOO_FREQUENT });
+        }
+        within
+    }
+
+    fn outcome(&self, request: &str, outcome: Result<Option<u64>, ControlRefused>) {
+        match outcome {
+            Ok(event_seq) => self.reply(&Reply::Accepted { request, event_seq }),
             Err(refused) => {
-                count(&self.app.counters.controls_refused);
-                let code = match refused {
-                    crate::ControlRefused::Invalid(_) => ErrorCode::Invalid,
-                    crate::ControlRefused::NotNow(_) => ErrorCode::NotNow,
-                    crate::ControlRefused::Busy(_) => ErrorCode::Busy,
-                };
-                self.reply(&Reply::Error { code, message: &refused.to_string() });
+                self.reply(&Reply::Error { code: refused.code(), message: &refused.to_string() });
             }
         }
     }
@@ -299,7 +331,7 @@ impl Reader<'_> {
     fn is_token(&self, token: &str) -> bool {
         let right = self.app.access.is_token(token);
         if !right {
-            self.unauthorized("this is not the run's token, which the daemon printed at its start");
+            self.unauthorized(ErrorCode::WrongToken, access::WRONG_TOKEN);
         }
         right
     }
@@ -309,9 +341,9 @@ impl Reader<'_> {
         self.allow.send_replace(true);
     }
 
-    fn unauthorized(&self, message: &str) {
+    fn unauthorized(&self, code: ErrorCode, message: &str) {
         count(&self.app.counters.unauthorized);
-        self.reply(&Reply::Error { code: ErrorCode::Unauthorized, message });
+        self.reply(&Reply::Error { code, message });
     }
 
     fn malformed(&self, message: &str) {

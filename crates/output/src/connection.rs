@@ -128,7 +128,8 @@ async fn one_request(
     let now = app.hub.clock().lsl();
     let allowed = allowance.lock().unwrap_or_else(PoisonError::into_inner).take(now);
     if !allowed && request.uri().path() != routes::STOP {
-        let mut refused = routes::too_frequent(&app);
+        count(&app.counters.too_frequent);
+        let mut refused = routes::too_frequent();
         refused.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         return Ok(refused);
     }

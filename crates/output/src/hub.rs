@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use kalmind_types::{
-    Component, Event, EventKind, Heartbeat, LslTime, OutputState, Position, Publication, Reason, StateChange,
-    TickPublication,
+    ChannelMask, Component, Event, EventKind, Heartbeat, LslTime, OutputState, Position, Publication, Reason,
+    StateChange, TickPublication,
 };
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -103,6 +103,8 @@ pub(crate) struct Newest {
     pub(crate) heartbeat: Option<Outgoing>,
     /// `seq` of the newest tick.
     pub(crate) last_seq: Option<u64>,
+    /// Channels that looked dead or unlike training at the newest tick.
+    pub(crate) suspects: ChannelMask,
     /// Where the cursor is.
     pub(crate) position: Position,
     /// The newest target event.
@@ -131,6 +133,7 @@ impl Newest {
             previous_reason: before.reason,
             since,
             seq: self.last_seq,
+            suspects: self.suspects,
         })
     }
 }
@@ -146,6 +149,7 @@ impl Hub {
             state: None,
             heartbeat: None,
             last_seq: None,
+            suspects: ChannelMask::default(),
             position: Position([info.workspace.width / 2.0, info.workspace.height / 2.0]),
             target: None,
             event_seq: None,
@@ -230,6 +234,7 @@ impl Hub {
         newest.ticks += 1;
         newest.ticks_missed += output.seq.saturating_sub(expected);
         newest.last_seq = Some(output.seq);
+        newest.suspects = output.suspects;
         let change = self.show(&mut newest, shown, tick.times.decoded);
         newest.position = output.position;
         newest.state = Some(outgoing.clone());
@@ -375,7 +380,7 @@ mod tests {
                 row_one: false,
                 fallback: false,
                 guarded_channels: 0,
-                suspects: kalmind_types::ChannelMask::default(),
+                suspects: ChannelMask::default(),
             },
             times: StageTimes { received: time, closed: time, decoded: time },
             age: Seconds(0.0),

@@ -167,10 +167,21 @@ pub(crate) enum Reply<'a> {
     Gap { missed: u64, missed_events: u64 },
     /// The answer to a ping.
     Pong { t: PingMark, received: LslTime, sent: LslTime },
-    /// A request was handed to the daemon.
-    Accepted { request: &'a str },
+    /// A request was handed to the daemon; an event with the number that it is published under.
+    Accepted {
+        request: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        event_seq: Option<u64>,
+    },
     /// A request was refused or not understood.
     Error { code: ErrorCode, message: &'a str },
+}
+
+impl<'a> Reply<'a> {
+    /// `request` was handed to the daemon.
+    pub(crate) fn accepted(request: &'a str) -> Self {
+        Self::Accepted { request, event_seq: None }
+    }
 }
 
 /// Why a request got an error, for programs.
@@ -179,8 +190,10 @@ pub(crate) enum Reply<'a> {
 pub(crate) enum ErrorCode {
     /// Not JSON, not a known type, or a member missing or wrong.
     Malformed,
-    /// The token is missing or wrong.
+    /// The token is missing.
     Unauthorized,
+    /// The token shown is not this run's.
+    WrongToken,
     /// The Host header, the Origin header or another site's page.
     Forbidden,
     /// No such path.

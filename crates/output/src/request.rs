@@ -15,6 +15,17 @@ pub(crate) enum ClientMessage {
     Stop {},
     /// Asks for a state; `token` where the connection has not shown it yet.
     Control { state: WantedState, token: Option<String>, confirm: Option<Confirmation> },
+    /// An event, as by `POST /v1/events`; `token` where the connection has not shown it yet.
+    Event {
+        /// Read and ignored: whoever publishes the event numbers it anew.
+        #[serde(default, rename = "event_seq")]
+        _event_seq: u64,
+        kind: EventKind,
+        #[serde(default)]
+        time: Option<LslTime>,
+        data: Value,
+        token: Option<String>,
+    },
     /// Shows the run's token for the rest of the connection.
     Auth { token: String },
     /// The client has handled the states up to `seq` (with `?flow=ack`).
@@ -168,6 +179,19 @@ mod tests {
             parse(r#"{"token":"abc","type":"auth"}"#).unwrap(),
             ClientMessage::Auth { token: String::from("abc") }
         );
+        assert_eq!(
+            parse(
+                r#"{"type":"event","kind":"trial","data":{"trial":1},"time":2,"event_seq":3,"token":"abc"}"#
+            )
+            .unwrap(),
+            ClientMessage::Event {
+                _event_seq: 3,
+                kind: EventKind::Trial,
+                time: Some(LslTime(2.0)),
+                data: serde_json::json!({"trial": 1}),
+                token: Some(String::from("abc")),
+            }
+        );
     }
 
     #[test]
@@ -191,6 +215,11 @@ mod tests {
             r#"{"type":"control","state":"control","confirm":"anything"}"#,
             r#"{"type":"stop","by":"me"}"#,
             r#"{"type":"auth"}"#,
+            r#"{"type":"event","data":{}}"#,
+            r#"{"type":"event","kind":"trial"}"#,
+            r#"{"type":"event","kind":"lunch","data":{}}"#,
+            r#"{"type":"event","kind":"trial","data":{},"event_seq":-1}"#,
+            r#"{"type":"event","kind":"trial","data":{},"session":"x"}"#,
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

@@ -1,30 +1,29 @@
 //! HTTP: the console, `/v1/status`, `/metrics`, and the requests that steer.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use axum::{
     Router,
     body::{Body, Bytes, to_bytes},
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use kalmind_types::{Actor, EventKind};
 use serde::Deserialize;
-use serde_json::json;
 use tokio::time;
 
 use crate::{
-    ControlRefused, Credentials, Denied, assets,
+    ControlRefused, Credentials, Denied, access, assets, cors,
     counters::count,
+    documents,
     message::{ErrorCode, Reply, to_json},
     metrics,
     rate::RateLimit,
     request::{ControlBody, EventBody},
     server::App,
-    status, upgrade,
+    status, steering, upgrade,
 };
 
 /// Where STOP is.
@@ -39,6 +38,8 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route(STOP, post(stop))
         .route("/v1/control", post(control))
         .route("/v1/events", post(event))
+        .route("/openapi.json", get(documents::openapi))
+        .route("/asyncapi.json", get(documents::asyncapi))
         .fallback(get(assets::serve))
         .method_not_allowed_fallback(async || {
             error(
@@ -84,11 +85,14 @@ fn ok(body: &impl serde::Serialize) -> Response {
     (json_header(), to_json(body)).into_response()
 }
 
-/// Host and Origin before anything else; the headers that keep other sites' pages out after everything.
+/// Host and Origin before anything else; the headers that keep other sites' pages out, and let those in that are allowed,
+/// after everything.
 async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     count(&app.counters.requests);
     let checked = app.access.check(request.method(), request.uri(), request.headers());
+    let reader = app.access.allowed_origin(request.headers()).cloned();
     let mut response = match checked {
+        Ok(()) if request.method() == Method::OPTIONS => cors::options(request.headers()),
         Ok(()) => next.run(request).await,
         Err(denied) => {
             let (counter, message) = match denied {
@@ -110,6 +114,9 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
         }
     };
     protect(&app, response.headers_mut());
+    if let Some(origin) = reader {
+        cors::let_read(response.headers_mut(), origin);
+    }
     response
 }
 
@@ -127,6 +134,7 @@ fn protect(app: &App, headers: &mut HeaderMap) {
         ("referrer-policy", "no-referrer"),
         ("cross-origin-resource-policy", "same-origin"),
         ("cross-origin-opener-policy", "same-origin"),
+        ("vary", "origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -138,40 +146,42 @@ fn may_read(app: &App, headers: &HeaderMap) -> Result<(), Box<Response>> {
     match app.access.credentials(headers) {
         Credentials::Right => {}
         Credentials::Absent if !app.access.reading_needs_token(headers) => {}
-        Credentials::Absent | Credentials::Wrong => return Err(Box::new(unauthorized(app))),
+        shown @ (Credentials::Absent | Credentials::Wrong) => {
+            return Err(Box::new(unauthorized(app, shown)));
+        }
     }
     within(app, &app.reads)
 }
 
 /// Takes one of what `limit` allows; the answer to the request if there is none left.
 fn within(app: &App, limit: &Mutex<RateLimit>) -> Result<(), Box<Response>> {
-    if limit.lock().unwrap_or_else(PoisonError::into_inner).take(app.hub.clock().lsl()) {
+    if app.within(limit) {
         return Ok(());
     }
-    Err(Box::new(too_frequent(app)))
+    Err(Box::new(too_frequent()))
 }
 
-/// The answer to one request too many, which is counted.
-pub(crate) fn too_frequent(app: &App) -> Response {
-    count(&app.counters.too_frequent);
-    let mut refused = error(
-        StatusCode::TOO_MANY_REQUESTS,
-        ErrorCode::TooFrequent,
-        "too many requests a second: wait a second, then ask less often",
-    );
+/// The answer to one request too many.
+pub(crate) fn too_frequent() -> Response {
+    let mut refused = error(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooFrequent, steering::TOO_FREQUENT);
     refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     refused
 }
 
-pub(crate) fn unauthorized(app: &App) -> Response {
+/// The answer to a request without the token, or with another one.
+pub(crate) fn unauthorized(app: &App, shown: Credentials) -> Response {
     count(&app.counters.unauthorized);
-    let mut response = error(
-        StatusCode::UNAUTHORIZED,
-        ErrorCode::Unauthorized,
-        "this needs the run's token, which the daemon printed at its start, as the header `Authorization: Bearer \
-         <token>`",
-    );
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    let (code, message, challenge) = match shown {
+        Credentials::Wrong => (ErrorCode::WrongToken, access::WRONG_TOKEN, "Bearer error=\"invalid_token\""),
+        Credentials::Absent | Credentials::Right => (
+            ErrorCode::Unauthorized,
+            "this needs the run's token, which the daemon printed at its start, as the header `Authorization: Bearer \
+             <token>`",
+            "Bearer",
+        ),
+    };
+    let mut response = error(StatusCode::UNAUTHORIZED, code, message);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     response
 }
 
@@ -195,7 +205,7 @@ async fn read_metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Respon
 /// STOP needs no permission and is never limited.
 async fn stop(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     app.stop(app.access.credentials(&headers) == Credentials::Right);
-    ok(&Reply::Accepted { request: "stop" })
+    ok(&Reply::accepted("stop"))
 }
 
 async fn control(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -203,18 +213,9 @@ async fn control(State(app): State<Arc<App>>, request: Request) -> Response {
         Ok(body) => body,
         Err(refused) => return *refused,
     };
-    match body.state.mode() {
-        None => {
-            app.stop(true);
-            ok(&Reply::Accepted { request: "control" })
-        }
-        Some(mode) => match app.controls.request(mode, Actor::Operator, body.confirm.is_some()) {
-            Ok(()) => {
-                count(&app.counters.controls);
-                ok(&Reply::Accepted { request: "control" })
-            }
-            Err(refused) => refusal(&app, &refused),
-        },
+    match app.control(body.state, body.confirm.is_some()) {
+        Ok(()) => ok(&Reply::accepted("control")),
+        Err(refused) => refusal(&refused),
     }
 }
 
@@ -223,25 +224,17 @@ async fn event(State(app): State<Arc<App>>, request: Request) -> Response {
         Ok(body) => body,
         Err(refused) => return *refused,
     };
-    if matches!(body.kind, EventKind::Model | EventKind::State | EventKind::Fault) {
-        let refused = ControlRefused::Invalid(String::from(
-            "only the daemon tells of models, states and faults: kinds from outside are target, trial, task_block and operator",
-        ));
-        return refusal(&app, &refused);
-    }
-    match app.controls.event(body.kind, body.time, body.data) {
-        Ok(event_seq) => {
-            count(&app.counters.controls);
-            ok(&json!({"type": "accepted", "request": "events", "event_seq": event_seq}))
-        }
-        Err(refused) => refusal(&app, &refused),
+    match app.event(body.kind, body.time, body.data) {
+        Ok(event_seq) => ok(&Reply::Accepted { request: "events", event_seq: Some(event_seq) }),
+        Err(refused) => refusal(&refused),
     }
 }
 
 /// Token, rate and size of a request that steers; then its body, understood.
 async fn steering<T: for<'de> Deserialize<'de>>(app: &App, request: Request) -> Result<T, Box<Response>> {
-    if app.access.credentials(request.headers()) != Credentials::Right {
-        return Err(Box::new(unauthorized(app)));
+    let shown = app.access.credentials(request.headers());
+    if shown != Credentials::Right {
+        return Err(Box::new(unauthorized(app, shown)));
     }
     within(app, &app.requests)?;
     let bytes = read_body(app, request.into_body()).await?;
@@ -271,12 +264,11 @@ async fn read_body(app: &App, body: Body) -> Result<Bytes, Box<Response>> {
     }
 }
 
-fn refusal(app: &App, refused: &ControlRefused) -> Response {
-    count(&app.counters.controls_refused);
-    let (status, code) = match refused {
-        ControlRefused::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::Invalid),
-        ControlRefused::NotNow(_) => (StatusCode::CONFLICT, ErrorCode::NotNow),
-        ControlRefused::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy),
+fn refusal(refused: &ControlRefused) -> Response {
+    let status = match refused {
+        ControlRefused::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        ControlRefused::NotNow(_) => StatusCode::CONFLICT,
+        ControlRefused::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    error(status, code, &refused.to_string())
+    error(status, refused.code(), &refused.to_string())
 }

@@ -43,7 +43,8 @@ pub struct ServerConfig {
     /// Further values of the Host header that are ours, as `name:port`. The loopback names and the bound address with
     /// the bound port are always.
     pub allowed_hosts: Vec<String>,
-    /// Further origins whose pages may read and, with the token, steer, as `http://name:port`. Our own always may.
+    /// Further origins whose pages may stop and, with the token, read and steer, as `http://name:port`; or `null`, or
+    /// `file:`. Our own always may.
     pub allowed_origins: Vec<String>,
     /// What clients may cost.
     pub limits: Limits,

@@ -65,8 +65,10 @@ pub(crate) async fn websocket(State(app): State<Arc<App>>, request: Request) -> 
         );
     };
     let credentials = app.access.credentials(&parts.headers);
-    if credentials == Credentials::Wrong {
-        return unauthorized(&app);
+    // a page is told nothing of why an upgrade was refused, so it is told over the WebSocket
+    let is_page = parts.headers.contains_key(header::ORIGIN);
+    if credentials == Credentials::Wrong && !is_page {
+        return unauthorized(&app, credentials);
     }
     let Some((accept, upgrading)) = handshake(&mut parts) else {
         count(&app.counters.malformed);

@@ -181,6 +181,78 @@ async fn an_allowed_page_that_is_not_our_own_shows_the_token_first() {
 }
 
 #[tokio::test]
+async fn a_page_with_a_wrong_token_is_told_so() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let own = format!("http://{}", daemon.server.local_addr());
+    let shown = ("sec-websocket-protocol", "kalmind.v1, kalmind.token.wrong");
+    let mut client = Client::with_headers(&daemon, "", &[("origin", &own), shown]).await;
+    // its STOP counts all the same
+    client.send(&json!({"type": "stop"})).await;
+    client.send(&json!({"type": "control", "state": "idle", "token": TOKEN})).await;
+    assert_eq!(client.next().await["code"], "wrong_token");
+    assert_eq!(u16::from(client.closed().await.code), 4403);
+    while client.0.next().await.is_some_and(|frame| frame.is_ok()) {}
+    assert_eq!(daemon.server.counts().unauthorized, 1);
+    assert_eq!((daemon.controls.stopped_by(), daemon.controls.requested()), (vec![Actor::Client], vec![]));
+}
+
+#[tokio::test]
+async fn an_event_needs_the_token_and_is_published_like_one_by_http() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let mut client = Client::connect(&daemon, "").await;
+    let data = json!({"position": [0.25, 0.5], "radius": 0.06});
+    let event = json!({"type": "event", "kind": "target", "time": 12.5, "data": data});
+    client.send(&event).await;
+    assert_eq!(client.next_of("error").await["code"], "unauthorized");
+    client.send(&json!({"type": "event", "kind": "target", "data": data, "token": "wrong"})).await;
+    assert_eq!(client.next_of("error").await["code"], "wrong_token");
+    // the token with the event counts for the rest of the connection; one that was received can be sent on as it is
+    let mut sent = json!({"type": "event", "kind": "target", "data": data, "token": TOKEN});
+    for event_seq in 0..2 {
+        client.send(&sent).await;
+        // the answer and the event itself come in either order
+        let mut came = Vec::new();
+        while came.len() < 2 {
+            let message = client.next().await;
+            if ["accepted", "event"].contains(&message["type"].as_str().unwrap()) {
+                came.push(message);
+            }
+        }
+        came.sort_by_key(|message| message["type"].to_string());
+        assert_eq!(came[0], json!({"type": "accepted", "request": "events", "event_seq": event_seq}));
+        let (event, kind) = (&came[1], &came[1]["kind"]);
+        assert_eq!((&event["event_seq"], kind, &event["data"]), (&json!(event_seq), &json!("target"), &data));
+        sent = came[1].clone();
+    }
+    client.send(&json!({"type": "event", "kind": "target", "data": {}})).await;
+    let refused = client.next_of("error").await;
+    assert_eq!(
+        (&refused["code"], &refused["message"]),
+        (&json!("invalid"), &json!("a target has a position: [x, y], or null"))
+    );
+    client.send(&json!({"type": "event", "kind": "fault", "data": {}})).await;
+    assert!(client.next_of("error").await["message"].as_str().unwrap().contains("only the daemon"));
+    let counts = daemon.server.counts();
+    assert_eq!((counts.controls, counts.controls_refused, counts.unauthorized), (2, 2, 2));
+}
+
+#[tokio::test]
+async fn events_and_controls_share_their_limit_with_http_and_stop_has_none() {
+    let daemon =
+        FakeDaemon::start(with_limits(Limits { requests_per_second: 3, ..Limits::default() })).unwrap();
+    let mut client = Client::connect(&daemon, "").await;
+    client.send(&json!({"type": "auth", "token": TOKEN})).await;
+    for number in 0..20 {
+        let event = json!({"type": "event", "kind": "trial", "data": {"trial": number}});
+        client.send(&if number % 2 == 0 { event } else { json!({"type": "control", "state": "idle"}) }).await;
+    }
+    assert_eq!(client.next_of("error").await["code"], "too_frequent");
+    client.send(&json!({"type": "stop"})).await;
+    while client.next_of("accepted").await["request"] != "stop" {}
+    assert!(daemon.server.counts().too_frequent > 0);
+}
+
+#[tokio::test]
 async fn a_tick_is_one_state_message() {
     let daemon = FakeDaemon::start(config()).unwrap();
     let mut client = Client::connect(&daemon, "").await;
@@ -505,9 +577,11 @@ async fn control_needs_the_token_by_message_header_or_subprotocol() {
     client.send(&control).await;
     assert_eq!(client.next_of("error").await["code"], "unauthorized");
     client.send(&json!({"type": "control", "state": "control", "token": "wrong"})).await;
-    assert_eq!(client.next_of("error").await["code"], "unauthorized");
+    let refused = client.next_of("error").await;
+    assert_eq!(refused["code"], "wrong_token");
+    assert!(refused["message"].as_str().unwrap().contains("not this run's"), "{refused}");
     client.send(&json!({"type": "auth", "token": "wrong"})).await;
-    assert_eq!(client.next_of("error").await["code"], "unauthorized");
+    assert_eq!(client.next_of("error").await["code"], "wrong_token");
     assert_eq!(daemon.controls.requested(), []);
     client.send(&json!({"type": "auth", "token": TOKEN})).await;
     assert_eq!(client.next_of("accepted").await["request"], "auth");

@@ -55,7 +55,9 @@ table! {
         bind: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8765));
         /// The secret that everything but reading from this machine and STOP needs.
         token: Option<String> = None, in Rule::Token, or "a new random one each run, shown at start";
-        /// Browser origins besides the console's own that may connect.
+        /// Origins of web pages, besides the console's own, that may use the server: to stop without the token, for all
+        /// else with it. `file:` stands for pages opened from a file, `null` for pages that have no origin; any site can
+        /// make one of those, so either lets any site stop.
         allowed_origins: Vec<String> = Vec::new(), in Rule::Origin;
         /// Values of the Host header, besides the bound address and the loopback names, that are answered.
         allowed_hosts: Vec<String> = Vec::new(), in Rule::Host;

@@ -19,7 +19,7 @@ pub(super) enum Rule {
     SessionId,
     /// A decoder that can be fitted, with its options (`dkf-nw:form=robust`).
     Decoder,
-    /// Scheme, host and, where it is not the scheme's own, port (`https://console.example:8443`).
+    /// Scheme, host and, where it is not the scheme's own, port (`https://console.example:8443`); or `null`, or `file:`.
     Origin,
     /// A name or an address of a machine, without a port.
     Machine,
@@ -45,7 +45,8 @@ impl Rule {
                 "a decoder and its options as on the command line, as in \"dkf-nw:form=robust\"".to_owned()
             }
             Self::Origin => {
-                "scheme and host, as in \"https://console.example:8443\", nothing after it".to_owned()
+                "scheme and host, as in \"https://console.example:8443\", nothing after it; or \"file:\", or \"null\""
+                    .to_owned()
             }
             Self::Machine => "a machine's name or address, without a port".to_owned(),
             Self::Host => "host and port, as in \"console.example:8765\", no scheme and no path".to_owned(),
@@ -99,9 +100,7 @@ impl Rule {
             Self::Decoder => {
                 return text.parse::<DecoderSpec>().err().map(|error| format!("cannot be fitted: {error}"));
             }
-            Self::Origin => text.split_once("://").is_some_and(|(scheme, host)| {
-                !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) && is_host(host)
-            }),
+            Self::Origin => matches!(text, "null" | "file:" | "file://") || is_origin(text),
             Self::Machine => is_machine(text),
             Self::Host => is_host(text),
         };
@@ -133,6 +132,16 @@ fn is_file_safe(text: &str) -> bool {
 fn is_age(text: &str) -> bool {
     text.strip_prefix('P').and_then(|rest| rest.strip_suffix(['Y', 'M', 'W', 'D'])).is_some_and(|number| {
         (1..=4).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+/// A scheme (RFC 3986, 3.1) and a host: of a web page, an extension of a browser, or an app in a frame of one.
+fn is_origin(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, host)| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(allowed)
+            && is_host(host)
     })
 }
 
@@ -174,8 +183,27 @@ mod tests {
     #[test]
     fn origins_have_a_scheme_and_nothing_after_the_host() {
         let objection = |text| Rule::Origin.objection_to_text(text);
-        assert_eq!(objection("https://console.example:8443"), None);
-        for bad in ["console.example", "https://", "https://a/", "://a", "ht tp://a"] {
+        for good in [
+            "https://console.example:8443",
+            "http://[::1]:3000",
+            "chrome-extension://abc",
+            "file:",
+            "file://",
+            "null",
+        ] {
+            assert_eq!(objection(good), None, "{good}");
+        }
+        for bad in [
+            "console.example",
+            "https://",
+            "https://a/",
+            "://a",
+            "ht tp://a",
+            "*",
+            "https://*",
+            "nul",
+            "file:///a",
+        ] {
             assert!(objection(bad).is_some(), "{bad}");
         }
     }

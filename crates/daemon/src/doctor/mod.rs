@@ -1,0 +1,113 @@
+//! `kalmind doctor`: tries what a session needs of this machine, and says of each what was found and what to do.
+//!
+//! Everything is tried, not looked up: a priority is asked for, a file written, a port taken, a sample sent. LSL is tried in
+//! processes of their own, since it reads its settings once, and so that whatever it does ends there.
+
+mod clock;
+mod disk;
+mod finding;
+mod kernel_clock;
+mod limits;
+mod lsl;
+mod ports;
+mod timer;
+
+use std::io::{IsTerminal as _, Write as _};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+pub use finding::{Finding, Status};
+pub use lsl::probe;
+
+use crate::{
+    cli::DoctorArguments,
+    configuration::Configuration,
+    failure::{OrFail as _, Outcome},
+    log::say,
+};
+
+/// What is tried: the configuration in force, and whether it was given (what only its defaults ask for, and this machine
+/// does not have, is a warning at most).
+#[derive(Clone, Copy, Debug)]
+pub struct Patient<'a> {
+    /// The configuration.
+    pub configuration: &'a Configuration,
+    /// Whether it comes from a file.
+    pub given: bool,
+}
+
+impl Patient<'_> {
+    /// How bad it is that something cannot be had that the configuration asks for.
+    fn asked_for(&self) -> Status {
+        if self.given { Status::Problem } else { Status::Warning }
+    }
+}
+
+/// One thing that is tried.
+type Check = fn(&Patient<'_>) -> Finding;
+
+/// Everything that is tried, in this order; the clock is watched meanwhile.
+const CHECKS: [(&str, Check); 8] = [
+    ("liblsl", lsl::library),
+    ("network", lsl::network),
+    ("ports", ports::ports),
+    ("priority", limits::priority),
+    ("locked memory", limits::locked_memory),
+    ("open files", limits::open_files),
+    ("timer", timer::timer),
+    ("disk", disk::disk),
+];
+
+/// Runs the command.
+///
+/// # Errors
+/// Exit code 1 where a check found a problem; warnings alone are well.
+pub fn run(arguments: &DoctorArguments, configuration: Option<Configuration>) -> Outcome<()> {
+    let given = configuration.is_some();
+    let configuration = configuration.unwrap_or_default();
+    let patient = Patient { configuration: &configuration, given };
+    let findings = examine(&patient);
+    let worst = findings.iter().map(|finding| finding.status).max().unwrap_or(Status::Ok);
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        let document = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "configuration": arguments.config,
+            "status": worst,
+            "checks": findings,
+        });
+        writeln!(out, "{document}").or_work()?;
+    } else {
+        write!(out, "{}", finding::table(&findings)).or_work()?;
+    }
+    let count = |status| findings.iter().filter(|finding| finding.status == status).count();
+    match count(Status::Problem) {
+        0 => Ok(()),
+        problems => {
+            let (found, of) = (if problems == 1 { "check" } else { "checks" }, findings.len());
+            Err(anyhow::anyhow!("{problems} {found} of {of} found a problem")).or_work()
+        }
+    }
+}
+
+/// Carries out every check, and shows on stderr how far it is.
+fn examine(patient: &Patient<'_>) -> Vec<Finding> {
+    let style =
+        ProgressStyle::with_template("{bar:32} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(CHECKS.len() as u64 + 1).with_style(style);
+    if !std::io::stderr().is_terminal() {
+        say("kalmind doctor: trying what a session needs of this machine; takes some seconds");
+    }
+    let watch = clock::Watch::begin();
+    let mut findings = Vec::with_capacity(CHECKS.len() + 1);
+    for (name, check) in CHECKS {
+        bar.set_message(name);
+        findings.push(check(patient));
+        bar.inc(1);
+    }
+    bar.set_message("clock");
+    findings.push(watch.finish());
+    bar.finish_and_clear();
+    findings
+}

@@ -1,0 +1,71 @@
+//! What steers the daemon, the same by HTTP and by WebSocket: modes and events, for whoever has shown the run's token.
+
+use std::sync::{Mutex, PoisonError};
+
+use kalmind_types::{Actor, EventKind, LslTime};
+use serde_json::Value;
+
+use crate::{
+    ControlRefused, counters::count, message::ErrorCode, rate::RateLimit, request::WantedState, server::App,
+};
+
+/// What is said to whoever asks too often.
+pub(crate) const TOO_FREQUENT: &str = "too many requests a second: wait a second, then ask less often";
+
+impl App {
+    /// Takes one of what `limit` allows; counts it where there is none left.
+    pub(crate) fn within(&self, limit: &Mutex<RateLimit>) -> bool {
+        let within = limit.lock().unwrap_or_else(PoisonError::into_inner).take(self.hub.clock().lsl());
+        if !within {
+            count(&self.counters.too_frequent);
+        }
+        within
+    }
+
+    /// Asks for a state; `hold` is a stop. `slow_input` says that whoever asks agrees to an input that arrives late.
+    ///
+    /// # Errors
+    /// What the daemon says against it.
+    pub(crate) fn control(&self, wanted: WantedState, slow_input: bool) -> Result<(), ControlRefused> {
+        let Some(mode) = wanted.mode() else {
+            self.stop(true);
+            return Ok(());
+        };
+        self.counted(self.controls.request(mode, Actor::Operator, slow_input))
+    }
+
+    /// Takes an event from outside; gives the number that it is published under.
+    ///
+    /// # Errors
+    /// A kind that only the daemon tells of, or what the daemon says against it.
+    pub(crate) fn event(
+        &self,
+        kind: EventKind,
+        time: Option<LslTime>,
+        data: Value,
+    ) -> Result<u64, ControlRefused> {
+        if matches!(kind, EventKind::Model | EventKind::State | EventKind::Fault) {
+            return self.counted(Err(ControlRefused::Invalid(String::from(
+                "only the daemon tells of models, states and faults: kinds from outside are target, trial, task_block and operator",
+            ))));
+        }
+        self.counted(self.controls.event(kind, time, data))
+    }
+
+    fn counted<T>(&self, outcome: Result<T, ControlRefused>) -> Result<T, ControlRefused> {
+        let counters = &self.counters;
+        count(if outcome.is_ok() { &counters.controls } else { &counters.controls_refused });
+        outcome
+    }
+}
+
+impl ControlRefused {
+    /// The code under which clients are told.
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Self::Invalid(_) => ErrorCode::Invalid,
+            Self::NotNow(_) => ErrorCode::NotNow,
+            Self::Busy(_) => ErrorCode::Busy,
+        }
+    }
+}
