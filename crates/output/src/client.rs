@@ -74,7 +74,7 @@ pub(crate) fn end(code: u16, reason: &'static str) -> End {
     Some(CloseFrame { code: code.into(), reason: Utf8Bytes::from_static(reason) })
 }
 
-/// A client on its way from HTTP to the thread that serves WebSockets.
+/// A client on its way from HTTP to the thread that serves WebSocket clients.
 #[derive(Debug)]
 pub(crate) struct Admission {
     pub(crate) stream: Placed,

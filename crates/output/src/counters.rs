@@ -42,7 +42,7 @@ counters! {
     waiting_dropped;
     /// Connections that had to give their place up to a newer one, because they had been silent for longest.
     connections_displaced;
-    /// Connections without a place because all were taken by WebSockets that read; they can stop, and nothing else.
+    /// Connections without a place because all were taken by WebSocket clients that read; they can stop, and nothing else.
     connections_refused;
     /// HTTP requests answered, refused ones included.
     requests;

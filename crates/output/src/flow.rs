@@ -297,8 +297,10 @@ mod tests {
         assert!(!flow.open(at(152.0)));
         assert!(flow.acknowledge(0, at(200.0)));
         assert!(flow.open(at(200.0)));
-        flow.state_sent(1, at(200.0));
+        let number = flow.state_sent(1, at(200.0)).unwrap();
         assert!(!flow.open(at(201.0)), "one at a time from now on");
+        assert!(flow.pong(number, at(202.0)));
+        assert!(!flow.open(at(203.0)), "an answered ping does not say that the page has handled it");
         assert!(!flow.gone(at(60_000.0)));
         assert!(flow.gone(at(60_200.0)));
     }

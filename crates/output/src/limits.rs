@@ -12,7 +12,7 @@ pub(crate) const REFUSALS: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at once that have asked for something. For one more, the one that has been silent longest gives its
-    /// place up; where all are WebSockets that read, the new one is answered 503, unless it asks for STOP.
+    /// place up; where all are WebSocket clients that read, the new one is answered 503, unless it asks for STOP.
     pub connections: usize,
     /// Bytes of a WebSocket message from a client; a longer one ends the connection.
     pub message_bytes: usize,
@@ -73,7 +73,7 @@ impl Default for Limits {
             oldest_state: Duration::from_millis(100),
             states_under_way: 4,
             pong_within: Duration::from_secs(10),
-            acknowledged_within: Duration::from_secs(60),
+            acknowledged_within: Duration::from_mins(1),
             request_within: Duration::from_secs(5),
             send_buffer_bytes: 16 * 1024,
         }

@@ -16,7 +16,7 @@ const READS_WITHIN: f64 = 1.0;
 /// The places of a server. Any thread may take one.
 ///
 /// When all are taken, the connection that has been silent longest (no complete request; for a WebSocket, no message and
-/// no pong) gives its place up. WebSockets that read never do.
+/// no pong) gives its place up. WebSocket clients that read never do.
 #[derive(Debug)]
 pub(crate) struct Places {
     capacity: usize,
@@ -46,7 +46,7 @@ impl Places {
         Self { capacity, held: Mutex::new(Vec::new()), counters }
     }
 
-    /// A place for a connection that was heard of `now`; `None` when all are taken by WebSockets that read. Scans all
+    /// A place for a connection that was heard of `now`; `None` when all are taken by WebSocket clients that read. Scans all
     /// places when they are taken, some microseconds for a thousand.
     pub(crate) fn take(self: &Arc<Self>, now: LslTime) -> Option<Place> {
         let mut held = self.held();

@@ -255,7 +255,8 @@ fn runtime() -> io::Result<Runtime> {
     runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Listens at `address`; the listener with the address it got. Accepted sockets inherit the small send buffer and `TCP_NODELAY`.
+/// Listens at `address`; gives the address that it got, too. Accepted sockets inherit the small send buffer and
+/// `TCP_NODELAY`.
 fn bind(address: SocketAddr, limits: &Limits) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // a port that this program has just left may be taken again at once; one in use stays an error

@@ -348,7 +348,7 @@ async fn stop_works_with_all_places_taken_and_for_nobody_elses_page() {
 
 #[tokio::test]
 async fn connections_that_say_nothing_take_no_place_and_the_oldest_makes_room() {
-    let limits = Limits { connections: 1, request_within: Duration::from_secs(600), ..Limits::default() };
+    let limits = Limits { connections: 1, request_within: Duration::from_mins(10), ..Limits::default() };
     let daemon = FakeDaemon::start(ServerConfig { limits, ..config() }).unwrap();
     let address = daemon.server.local_addr();
     let mut silent = Vec::new();
@@ -376,7 +376,7 @@ async fn connections_that_say_nothing_take_no_place_and_the_oldest_makes_room() 
 
 #[tokio::test]
 async fn a_connection_idle_between_requests_gives_its_place_up_to_a_new_one() {
-    let limits = Limits { connections: 2, request_within: Duration::from_secs(600), ..Limits::default() };
+    let limits = Limits { connections: 2, request_within: Duration::from_mins(10), ..Limits::default() };
     let daemon = FakeDaemon::start(ServerConfig { limits, ..config() }).unwrap();
     let address = daemon.server.local_addr();
     let mut idle = Vec::new();

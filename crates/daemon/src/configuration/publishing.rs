@@ -62,7 +62,7 @@ table! {
         /// Values of the Host header, besides the bound address and the loopback names, that are answered.
         allowed_hosts: Vec<String> = Vec::new(), in Rule::Host;
         /// Connections at the same time. For one more, the one that has been silent longest gives way; where all are
-        /// WebSockets that read, the new one is turned away, unless it asks for STOP.
+        /// WebSocket clients that read, the new one is turned away, unless it asks for STOP.
         max_connections: usize = 64, in Rule::Between(1.0, 4096.0);
         /// Largest message that a client may send, in bytes.
         max_message_bytes: usize = 4096, in Rule::Between(256.0, 65_536.0);
