@@ -209,7 +209,7 @@ impl Desk {
             TaskEventContent::TaskBlock { block, phase: Phase::Start } => self.begin_block(block),
             TaskEventContent::TaskBlock { block, phase: Phase::End } => self.end_block(block),
             TaskEventContent::Operator(OperatorAction::MeasureArrival) if self.is_free() => {
-                self.measure_arrival()
+                self.measure_arrival();
             }
             TaskEventContent::Operator(OperatorAction::MeasureArrival) => {
                 tracing::warn!(
