@@ -1,7 +1,10 @@
 //! What follows for the whole input from how each stream arrives: how long bins wait, how late the input is, and whether a
 //! cursor can be controlled with it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use kalmind_acquisition::{StreamMonitor, limit_ms, wait_ms};
 use kalmind_types::{Arrival, ArrivalStatus, Command, InputArrival, Seconds};
@@ -209,26 +212,29 @@ impl InputArrivals {
             )
         });
         let mut text = streams.collect::<Vec<_>>().join(", ");
-        text.push_str(&format!("; bins wait up to {max_wait_ms:.0} ms (max_wait_ms)"));
+        let _infallible = write!(text, "; bins wait up to {max_wait_ms:.0} ms (max_wait_ms)");
         if wait > max_wait_ms {
-            text.push_str(&format!(
+            let _infallible = write!(
+                text,
                 ", which is too short for samples that take {wait:.0} ms: bins will be incomplete; {}",
                 if rules.fixed_wait {
                     format!("set max_wait_ms = {wanted:.0}, or leave it out")
                 } else {
                     "make the sender push shorter chunks".to_owned()
                 }
-            ));
+            );
         }
         if let Some(stale_ms) = rules.fixed_stale_ms.filter(|stale_ms| silence > *stale_ms) {
-            text.push_str(&format!(
+            let _infallible = write!(
+                text,
                 "; stale_after_ms = {stale_ms:.0} is too short for a stream that is silent for {silence:.0} ms between \
                  chunks: set stale_after_ms = {:.0}, or leave it out",
                 limit_ms(silence, 0.0)
-            ));
+            );
         }
         if delay_ms > SLOW_MS {
-            text.push_str(&format!(
+            let _infallible = write!(
+                text,
                 "; too slow for cursor control ({delay_ms:.0} ms, more than {SLOW_MS:.0}): make the sender push shorter \
                  chunks{}",
                 if rules.slow_allowed {
@@ -237,7 +243,7 @@ impl InputArrivals {
                     ", or confirm it when you ask for control (\"confirm\": \"slow_input\"), or set allow_slow_input = true \
                      under [safety]"
                 }
-            ));
+            );
         }
         tracing::info!("input: {text}");
         self.board.set(InputDelay { state: self.state, delay_ms: Some(delay_ms), max_wait_ms, text });

@@ -219,7 +219,7 @@ impl Desk {
                 self.queues.tick.wake();
             }
             TaskEventContent::Operator(OperatorAction::MeasureArrival) if self.is_free() => {
-                self.measure_arrival()
+                self.measure_arrival();
             }
             TaskEventContent::Operator(OperatorAction::MeasureArrival) => {
                 tracing::warn!(
