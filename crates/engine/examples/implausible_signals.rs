@@ -6,7 +6,11 @@
 //!     cargo run --release -p kalmind-engine --example implausible_signals -- cost
 //!
 //! `hours` and `table` end with 1 where there is more than one false alarm an hour.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot be taken ends at once")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a measurement that cannot be taken ends at once"
+)]
 
 #[path = "../tests/rig/mod.rs"]
 mod rig;

@@ -15,8 +15,8 @@ use arrayvec::ArrayVec;
 use kalmind_filter::{Decoder, Implausible, LabelLaw, Screen, StepReport};
 use kalmind_signal::{FeatureExtractor, LayoutError, Preparation};
 use kalmind_types::{
-    Cause, ChannelMask, Command, CursorDrive, IndexRange, Intent, LslTime, Mode, ModelId, OutputState, Position,
-    SampleRows, Seconds, StreamFeatures, StreamTime, TaskState, TickInput, TickOutput, Velocity,
+    Cause, ChannelMask, Command, CursorDrive, IndexRange, Intent, LslTime, Mode, ModelId, OutputState,
+    Position, SampleRows, Seconds, StreamFeatures, StreamTime, TaskState, TickInput, TickOutput, Velocity,
 };
 use serde::{Deserialize, Serialize};
 
@@ -341,9 +341,8 @@ impl Engine {
             }
             None => {
                 let mut missing = ChannelMask::default();
-                let without = |(feature, value): &(usize, &f64)| {
-                    !value.is_finite() || input.masked.is_masked(*feature)
-                };
+                let without =
+                    |(feature, value): &(usize, &f64)| !value.is_finite() || input.masked.is_masked(*feature);
                 for (feature, _) in raw.iter().enumerate().filter(without) {
                     missing.mask(feature);
                 }

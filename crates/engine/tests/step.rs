@@ -381,7 +381,12 @@ impl Decoder for Wide {
 fn a_model_of_another_width_is_given_back() {
     let mut bench = Bench::new(Mode::Idle);
     let preparation = Preparation::new(vec![0.0; CHANNELS], None).expect("means are finite");
-    let model = StagedModel { id: ModelId([1; 32]), decoder: Box::new(Wide(Plain::new(1.0))), preparation, screen: Screen::open(vec![0.0; CHANNELS]) };
+    let model = StagedModel {
+        id: ModelId([1; 32]),
+        decoder: Box::new(Wide(Plain::new(1.0))),
+        preparation,
+        screen: Screen::open(vec![0.0; CHANNELS]),
+    };
     let (error, _model) = bench.engine.stage(Box::new(model)).expect_err("it does not fit");
     assert_eq!(error, EngineError::FeatureCount { model: CHANNELS + 1, streams: CHANNELS });
 }
@@ -452,7 +457,12 @@ fn the_same_inputs_give_the_same_bits_twice() {
 fn a_decoder_that_asks_is_told_where_the_cursor_was_displayed_during_the_bin() {
     let mut bench = Bench::new(Mode::Control);
     let preparation = Preparation::new(vec![0.0; CHANNELS], None).expect("means are finite");
-    let model = StagedModel { id: ModelId([1; 32]), decoder: Box::new(Watcher::default()), preparation, screen: Screen::open(vec![0.0; CHANNELS]) };
+    let model = StagedModel {
+        id: ModelId([1; 32]),
+        decoder: Box::new(Watcher::default()),
+        preparation,
+        screen: Screen::open(vec![0.0; CHANNELS]),
+    };
     assert!(bench.engine.stage(Box::new(model)).is_ok());
     let mut displayed = Position([0.5, 0.5]);
     for tick in 0..60 {

@@ -59,8 +59,6 @@ pub use fit::{Budget, FitError, FitProgress, FitReport, FitSettings, Fitted, Tri
 pub use guard::{ChannelCondition, Guarded};
 pub use kernel_path::{KernelPath, kernel_path};
 pub use label::{LabelKind, LabelLaw};
-pub use plausibility::{Implausible, PlausibilityStatistics};
-pub use screen::{CHECKS, Screen, Screened};
 pub use model::{GuardStatistics, Model, ModelError, ZScore};
 pub use options::{
     Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, Optimizer, Options,
@@ -72,5 +70,7 @@ pub use parameters::{
     RefitKalmanParameters, Regressor, Start, StateModel, StationarySource, TanhNetwork,
     WienerCascadeParameters, WienerParameters,
 };
+pub use plausibility::{Implausible, PlausibilityStatistics};
+pub use screen::{CHECKS, Screen, Screened};
 pub use spec::{DecoderName, DecoderSpec, SpecError};
 pub use training::{TaskSample, TrainingData};

@@ -5,7 +5,10 @@ use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
 use crate::validate::{shape, validate_parameters};
-use crate::{Decoder, DecoderName, DecoderSpec, Guarded, KernelPath, LabelLaw, Parameters, PlausibilityStatistics, Screen, build};
+use crate::{
+    Decoder, DecoderName, DecoderSpec, Guarded, KernelPath, LabelLaw, Parameters, PlausibilityStatistics,
+    Screen, build,
+};
 
 /// A model: the facts that must match the running daemon, and the decoder's tensors. Pure data.
 #[derive(Clone, Debug, PartialEq)]
@@ -185,8 +188,7 @@ impl Model {
                 Screen::new(statistics, guard, self.background())
             }
             older => {
-                let assumed =
-                    Screen::assumed(&self.training_mean, self.zscore.as_ref(), self.background());
+                let assumed = Screen::assumed(&self.training_mean, self.zscore.as_ref(), self.background());
                 match older {
                     Some(statistics) if guard => assumed.guarded(statistics),
                     _ => assumed,

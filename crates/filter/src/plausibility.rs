@@ -116,7 +116,10 @@ impl PlausibilityStatistics {
             greatest_still: STILL,
             typical: vec![1.0, 1.0, 1.0, 0.0],
             lowest: vec![0.0; MEASURES * SPANS.len()],
-            highest: vec![if deviation.is_some() { 4.0 } else { f64::from(u16::MAX) }; MEASURES * SPANS.len()],
+            highest: vec![
+                if deviation.is_some() { 4.0 } else { f64::from(u16::MAX) };
+                MEASURES * SPANS.len()
+            ],
         };
         for (channel, mean) in mean.iter().enumerate() {
             let variance = deviation.map_or(*mean, |deviation| deviation[channel] * deviation[channel]);
@@ -367,7 +370,8 @@ impl Plausibility {
                         PATTERN => f64::NEG_INFINITY,
                         STAYING if typical < LEAST_STAYING => f64::NEG_INFINITY,
                         STAYING => beyond(typical, lowest).min(typical / STAYING_FACTOR),
-                        _ => beyond(typical, lowest).min(typical / factor),
+                        // a variance cannot fall below zero: as far again in its logarithm
+                        _ => (lowest * lowest / typical.max(f64::MIN_POSITIVE)).min(typical / factor),
                     },
                     highest: match measure {
                         // without a pattern, nothing is explained: all of the variance, which is 1
@@ -437,13 +441,8 @@ impl Plausibility {
             *healthy = if bad.is_masked(channel) { 0.0 } else { *present };
         }
         residual(values, &mut self.residuals);
-        let shown = self.observer.observe(
-            values,
-            &self.residuals,
-            &self.present,
-            &self.unmasked,
-            &self.healthy,
-        );
+        let shown =
+            self.observer.observe(values, &self.residuals, &self.present, &self.unmasked, &self.healthy);
         let (mut implausible, mut more) = (None, false);
         for (measure, (mean, bounds)) in shown.means.iter().zip(&mut self.bounds).enumerate() {
             if let Some(mean) = mean {
@@ -455,7 +454,8 @@ impl Plausibility {
                         && (bounded.mean < bounded.lowest || bounded.mean > bounded.highest)
                     {
                         let pattern = measure == PATTERN;
-                        implausible = Some(if pattern { Implausible::Pattern } else { Implausible::Variance });
+                        implausible =
+                            Some(if pattern { Implausible::Pattern } else { Implausible::Variance });
                         more = bounded.mean > bounded.highest || measure == STAYING;
                     }
                 }

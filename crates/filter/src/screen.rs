@@ -191,8 +191,10 @@ impl Monitor {
         let plausibility = statistics.plausibility.as_ref()?;
         let GuardStatistics { mean, standard_deviation, .. } = statistics;
         let moves: Vec<bool> = standard_deviation.iter().map(|deviation| *deviation > 0.0).collect();
-        let scale: Vec<f64> =
-            standard_deviation.iter().map(|deviation| if *deviation > 0.0 { 1.0 / deviation } else { 0.0 }).collect();
+        let scale: Vec<f64> = standard_deviation
+            .iter()
+            .map(|deviation| if *deviation > 0.0 { 1.0 / deviation } else { 0.0 })
+            .collect();
         let standardised = |values: &[f64]| -> Vec<f64> {
             values.iter().zip(mean).zip(&scale).map(|((value, mean), scale)| (value - mean) * scale).collect()
         };

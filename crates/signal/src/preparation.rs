@@ -122,7 +122,8 @@ impl Preparation {
             }
             Some(zscore) => {
                 let statistics = zscore.mean.iter().zip(&zscore.divisor);
-                for ((index, ((prepared, training_mean), value)), (mean, divisor)) in features.zip(statistics) {
+                for ((index, ((prepared, training_mean), value)), (mean, divisor)) in features.zip(statistics)
+                {
                     let scored = (value - mean) / divisor;
                     *prepared = if usable(value) && usable(scored) && !masked.is_masked(index) {
                         scored

@@ -215,12 +215,11 @@ impl Subject {
         let mut time = LslTime(0.0);
         while time.0 < seconds {
             time = time + Seconds(bin);
-            let label = self
-                .target
-                .map_or_else(Velocity::default, |target| LabelLaw::default().label(position, target.position));
+            let label = self.target.map_or_else(Velocity::default, |target| {
+                LabelLaw::default().label(position, target.position)
+            });
             self.row(time, position, &mut row);
-            position =
-                Position([0, 1].map(|axis| (position.0[axis] + label.0[axis] * bin).clamp(0.0, 1.0)));
+            position = Position([0, 1].map(|axis| (position.0[axis] + label.0[axis] * bin).clamp(0.0, 1.0)));
             rows.push(&row, label);
         }
         self.rests = true;

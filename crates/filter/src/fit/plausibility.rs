@@ -36,8 +36,7 @@ pub(crate) fn plausibility_statistics(
     let mut moved = Vec::with_capacity(n);
     for column in standardised.column_iter() {
         let (mode, part) = mode(column.as_slice());
-        let mut changes: Vec<f64> =
-            pairs.iter().map(|row| (column[*row] - column[row - 1]).abs()).collect();
+        let mut changes: Vec<f64> = pairs.iter().map(|row| (column[*row] - column[row - 1]).abs()).collect();
         changes.sort_unstable_by(f64::total_cmp);
         let tolerance =
             changes.get((TOLERANCE_PART * changes.len() as f64) as usize).copied().unwrap_or(0.0).max(SAME);

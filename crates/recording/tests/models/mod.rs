@@ -2,10 +2,10 @@
 #![allow(dead_code, unreachable_pub, reason = "shared by several test programs, each of which uses a part")]
 
 use kalmind_filter::{
-    Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, GuardStatistics, PlausibilityStatistics, KalmanParameters, LabelLaw,
-    Linearization, Model, Noise, NonlinearDynamics, NonlinearKalmanParameters, Parameters, RecurrentLayer,
-    RecurrentNetwork, RefitKalmanParameters, Regressor, Start, StateModel, StationarySource, TanhNetwork,
-    WienerCascadeParameters, WienerParameters, ZScore,
+    Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, GuardStatistics, KalmanParameters, LabelLaw,
+    Linearization, Model, Noise, NonlinearDynamics, NonlinearKalmanParameters, Parameters,
+    PlausibilityStatistics, RecurrentLayer, RecurrentNetwork, RefitKalmanParameters, Regressor, Start,
+    StateModel, StationarySource, TanhNetwork, WienerCascadeParameters, WienerParameters, ZScore,
 };
 use kalmind_types::{Binning, Component, StreamFeatures};
 use nalgebra::{DMatrix, DVector};
