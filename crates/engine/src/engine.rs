@@ -34,6 +34,9 @@ pub trait SampleSource {
     fn stamp(&self, stream: usize, index: u64) -> Option<StreamTime>;
 }
 
+/// Sums of bin widths may be off by so much.
+const ROUNDING_S: f64 = 1e-9;
+
 /// Models that may wait for the command that swaps them in.
 const STAGED: usize = 8;
 
@@ -500,7 +503,7 @@ impl Engine {
         }
         if unused && self.is_decoding() {
             let since = *self.unused_since.get_or_insert(input.start);
-            if (input.time - since).0 >= self.settings.fallback_stale.0 {
+            if (input.time - since).0 >= self.settings.fallback_stale.0 - ROUNDING_S {
                 self.unusable = true;
                 self.states.input_unusable(Cause::DecoderFallsBack);
             }

@@ -9,7 +9,7 @@ use kalmind_signal::Preparation;
 use kalmind_types::{
     Actor, BinClose, Binning, Cause, ChannelMask, Command, CursorDrive, IndexRange, Intent, LslTime, Mode,
     ModelId, OutputState, Position, SampleRows, Seconds, StreamFeatures, StreamHealth, StreamTick,
-    StreamTime, Target, TaskState, TickInput, TickOutput,
+    StreamTime, Target, TaskState, TickInput, TickOutput, Velocity,
 };
 
 const WIDTH: f64 = 0.02;
@@ -536,4 +536,59 @@ fn a_decoder_that_asks_is_told_where_the_cursor_was_displayed_during_the_bin() {
         displayed = output.position;
     }
     assert!(displayed.0[0] > 0.1, "the cursor moved");
+}
+
+/// A decoder that takes no measurement in while `broken`.
+#[derive(Debug)]
+struct Unusing(Plain);
+
+impl Decoder for Unusing {
+    fn features(&self) -> usize {
+        CHANNELS
+    }
+
+    fn dimension(&self) -> usize {
+        2
+    }
+
+    fn restart(&mut self) {
+        self.0.restart();
+    }
+
+    fn step(&mut self, features: Option<&[f64]>, intent: &mut Intent) -> StepReport {
+        let broken = features.is_some_and(|features| features[3] > 0.0);
+        let report = self.0.step(features, intent);
+        StepReport { fallback: broken, unused: broken, ..report }
+    }
+
+    fn state(&self) -> Option<FilterState<'_>> {
+        self.0.state()
+    }
+
+    fn adopt(&mut self, state: FilterState<'_>) -> bool {
+        self.0.adopt(state)
+    }
+}
+
+#[test]
+fn a_decoder_that_uses_no_features_for_300_ms_is_stale_until_it_does() {
+    for (mode, stale) in [(Mode::Control, true), (Mode::Idle, false)] {
+        let mut bench = Bench::new(mode);
+        let preparation = Preparation::new(vec![0.25; CHANNELS], None).expect("means are finite");
+        let decoder = Box::new(Unusing(Plain::new(1.0)));
+        let screen = Screen::open(vec![0.25; CHANNELS]);
+        let model = StagedModel { id: ModelId([1; 32]), decoder, preparation, screen };
+        assert!(bench.engine.stage(Box::new(model)).is_ok());
+        bench.tick(Some(ROW), &[SWAP]);
+        let before = bench.engine.states().state();
+        for bin in 1..=20 {
+            let output = bench.tick(Some([0.2, -0.1, 0.0, 1.0]), &[]);
+            assert_eq!(output.state == OutputState::Stale, stale && bin >= 15, "bin {bin}");
+            if output.state == OutputState::Stale {
+                assert_eq!(output.reason.map(|reason| reason.cause), Some(Cause::DecoderFallsBack));
+                assert_eq!(output.velocity, Velocity::default());
+            }
+        }
+        assert_eq!(bench.tick(Some(ROW), &[]).state, before);
+    }
 }

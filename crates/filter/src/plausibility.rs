@@ -370,7 +370,8 @@ impl Plausibility {
                         PATTERN => f64::NEG_INFINITY,
                         STAYING if typical < LEAST_STAYING => f64::NEG_INFINITY,
                         STAYING => beyond(typical, lowest).min(typical / STAYING_FACTOR),
-                        _ => beyond(typical, lowest).min(typical / factor),
+                        // a variance cannot fall below zero: as far again in its logarithm
+                        _ => (lowest * lowest / typical.max(f64::MIN_POSITIVE)).min(typical / factor),
                     },
                     highest: match measure {
                         // without a pattern, nothing is explained: all of the variance, which is 1

@@ -171,13 +171,18 @@ proptest! {
         prop_assert_eq!(extractor.finish().values[0] as i64, exact);
     }
 
-    /// What a decoder gets is finite as long as z-scoring cannot overflow, whatever came in.
+    /// What a decoder gets is finite and of a sensible size, whatever came in and whatever it is divided by.
     #[test]
     fn prepared_features_are_finite(raw in prop::collection::vec(prop::num::f64::ANY, 0..6)) {
-        let mut preparation = Preparation::new(vec![0.0; 4], None).unwrap();
-        let valid = raw.iter().take(4).filter(|value| value.is_finite()).count();
-        let prepared = preparation.prepare(&raw, &ChannelMask::default());
-        prop_assert!(prepared.features.iter().all(|value| value.is_finite()));
-        prop_assert_eq!(prepared.missing.count() as usize, 4 - valid);
+        let zscore = FeatureStatistics { mean: vec![0.0; 4], deviation: vec![0.0, 1.0, 1e-300, 1e300] };
+        for zscore in [None, Some(zscore)] {
+            let divisors = if zscore.is_some() { [1.0, 1.0, 1e-300, 1e300] } else { [1.0; 4] };
+            let mut preparation = Preparation::new(vec![0.0; 4], zscore).unwrap();
+            let usable = |(value, divisor): &(&f64, f64)| value.abs() <= 1e60 && (*value / divisor).abs() <= 1e60;
+            let valid = raw.iter().zip(divisors).filter(usable).count();
+            let prepared = preparation.prepare(&raw, &ChannelMask::default());
+            prop_assert!(prepared.features.iter().all(|value| value.abs() <= 1e60));
+            prop_assert_eq!(prepared.missing.count() as usize, 4 - valid);
+        }
     }
 }
