@@ -87,11 +87,11 @@ def flood(port, connections, pipelined, counted, path="/v1/status"):
     """Requests, `pipelined` at once, over `connections` connections, as fast as they are taken; one that is dropped comes
     again."""
     block = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n".encode() * pipelined
-    poll, open_now = select.epoll(), {}
+    poll, open_now, said = select.epoll(), {}, {}
 
     def join():
         connection = opened(port)
-        open_now[connection.fileno()] = connection
+        open_now[connection.fileno()], said[connection.fileno()] = connection, 0
         poll.register(connection, select.EPOLLOUT | select.EPOLLIN)
 
     def leave(number):
@@ -111,7 +111,9 @@ def flood(port, connections, pipelined, counted, path="/v1/status"):
                 continue
             if events & select.EPOLLOUT:
                 try:
-                    counted.value += connection.send(block) * pipelined // len(block)
+                    upto = said[number] + connection.send(block[said[number]:])
+                    counted.value += (upto - said[number]) * pipelined // len(block)
+                    said[number] = upto % len(block)
                 except BlockingIOError:
                     pass
                 except OSError:

@@ -302,7 +302,7 @@ mod tests {
         assert!(flow.pong(number, at(202.0)));
         assert!(!flow.open(at(203.0)), "an answered ping does not say that the page has handled it");
         assert!(!flow.gone(at(60_000.0)));
-        assert!(flow.gone(at(60_200.0)));
+        assert!(flow.gone(at(60_201.0)));
     }
 
     #[test]
