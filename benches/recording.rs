@@ -256,7 +256,7 @@ fn session() -> SessionDocument {
             features: vec![stream()],
             max_masked: 0.25,
             plausibility: true,
-            fallback_stale: kalmind_types::Seconds(0.3),
+            fallback_stale: Seconds(0.3),
             restart_after: Seconds(0.5),
             stale_after: Seconds(0.2),
             auto_resume: Seconds(2.0),

@@ -142,7 +142,7 @@ impl Rig {
             features,
             max_masked: 0.25,
             plausibility: true,
-            fallback_stale: kalmind_types::Seconds(0.3),
+            fallback_stale: Seconds(0.3),
             restart_after: Seconds(0.5),
             stale_after: Seconds(0.1),
             auto_resume: Seconds(2.0),

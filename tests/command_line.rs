@@ -324,7 +324,7 @@ fn a_link_that_lies_in_wait_is_never_written_through() {
         "evaluate --features x.csv --states z.csv --rate 50 --train 0..400 --test 400..600 --decoders kalman";
     folder.refuses(&format!("{evaluate} --json --report page.html"), 1, &["page.html is a link"]);
     assert_eq!(fs::read_to_string(&precious).expect("a file"), "precious");
-    assert!(std::fs::symlink_metadata(folder.path("m.kalmind")).expect("the model").is_file());
+    assert!(fs::symlink_metadata(folder.path("m.kalmind")).expect("the model").is_file());
     // a device is no place for a model either; as root it could be replaced
     let fit = FIT.replace("m.kalmind", "/dev/null");
     folder.refuses(&format!("{fit} --decoder kalman"), 1, &["/dev/null is a device"]);

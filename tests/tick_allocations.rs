@@ -119,7 +119,7 @@ fn heap_touches(decoder: &str) -> u64 {
         features: features(),
         max_masked: 0.25,
         plausibility: true,
-        fallback_stale: kalmind_types::Seconds(0.3),
+        fallback_stale: Seconds(0.3),
         restart_after: Seconds(0.5),
         stale_after: Seconds(0.1),
         auto_resume: Seconds(2.0),
