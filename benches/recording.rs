@@ -261,6 +261,8 @@ fn session() -> SessionDocument {
             start: Mode::Control,
             cursor: CursorSettings::default(),
             label_law: LabelLaw::default(),
+            plausibility: true,
+            fallback_stale: Seconds(0.3),
         },
         streams: vec![InputStream { key: "input".to_owned(), held_samples: 64 }],
         configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },

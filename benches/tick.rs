@@ -147,6 +147,8 @@ impl Rig {
             start: Mode::Control,
             cursor: CursorSettings::default(),
             label_law: LabelLaw::default(),
+            plausibility: true,
+            fallback_stale: Seconds(0.3),
         })
         .expect("an engine");
         let staged = model.stage().expect("a decoder");

@@ -124,6 +124,8 @@ fn heap_touches(decoder: &str) -> u64 {
         start: Mode::Control,
         cursor: CursorSettings { smoothing: Seconds(0.05), ..CursorSettings::default() },
         label_law: LabelLaw::default(),
+        plausibility: true,
+        fallback_stale: Seconds(0.3),
     })
     .expect("an engine");
     let stream = StreamBinning {
