@@ -141,14 +141,14 @@ impl Rig {
         let mut engine = Engine::new(EngineSettings {
             features,
             max_masked: 0.25,
-            plausibility: true,
-            fallback_stale: Seconds(0.3),
             restart_after: Seconds(0.5),
             stale_after: Seconds(0.1),
             auto_resume: Seconds(2.0),
             start: Mode::Control,
             cursor: CursorSettings::default(),
             label_law: LabelLaw::default(),
+            plausibility: true,
+            fallback_stale: Seconds(0.3),
         })
         .expect("an engine");
         let staged = model.stage().expect("a decoder");

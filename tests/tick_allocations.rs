@@ -118,14 +118,14 @@ fn heap_touches(decoder: &str) -> u64 {
     let engine = Engine::new(EngineSettings {
         features: features(),
         max_masked: 0.25,
-        plausibility: true,
-        fallback_stale: Seconds(0.3),
         restart_after: Seconds(0.5),
         stale_after: Seconds(0.1),
         auto_resume: Seconds(2.0),
         start: Mode::Control,
         cursor: CursorSettings { smoothing: Seconds(0.05), ..CursorSettings::default() },
         label_law: LabelLaw::default(),
+        plausibility: true,
+        fallback_stale: Seconds(0.3),
     })
     .expect("an engine");
     let stream = StreamBinning {

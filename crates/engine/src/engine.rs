@@ -12,7 +12,7 @@
 use core::fmt;
 
 use arrayvec::ArrayVec;
-use kalmind_filter::{Decoder, Implausible, LabelLaw, Screen, StepReport};
+use kalmind_filter::{Decoder, LabelLaw, Screen, StepReport};
 use kalmind_signal::{FeatureExtractor, LayoutError, Preparation};
 use kalmind_types::{
     Cause, ChannelMask, Command, CursorDrive, IndexRange, Intent, LslTime, Mode, ModelId, OutputState,
@@ -20,11 +20,10 @@ use kalmind_types::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    CursorSettings, OutputStates,
-    cursor::Cursor,
-    freshness::{Freshness, Silence, TickFacts, Verdict},
-};
+use self::examination::Examined;
+use crate::{CursorSettings, OutputStates, cursor::Cursor, freshness::Freshness};
+
+mod examination;
 
 /// Where the engine finds the samples that a tick input names: the live binner, a recording, the rows of a table.
 pub trait SampleSource {
@@ -33,9 +32,6 @@ pub trait SampleSource {
     /// The raw stamp of sample `index` of `stream`.
     fn stamp(&self, stream: usize, index: u64) -> Option<StreamTime>;
 }
-
-/// Sums of bin widths may be off by so much.
-const ROUNDING_S: f64 = 1e-9;
 
 /// Models that may wait for the command that swaps them in.
 const STAGED: usize = 8;
@@ -135,37 +131,6 @@ struct Extracted {
     nonfinite: u32,
     /// Rows of another width than the stream's: cannot come from a live stream, and must not be decoded.
     misshapen: bool,
-}
-
-/// The features of `mask` that are not among the `others`.
-fn without(mut mask: ChannelMask, others: &ChannelMask) -> ChannelMask {
-    for (word, other) in mask.0.iter_mut().zip(others.0) {
-        *word &= !other;
-    }
-    mask
-}
-
-/// What clients are told of an array unlike training.
-fn cause(implausible: Implausible) -> Cause {
-    match implausible {
-        Implausible::Constant => Cause::ChannelsConstant,
-        Implausible::Variance => Cause::VarianceUnlikeTraining,
-        Implausible::Pattern => Cause::PatternUnlikeTraining,
-    }
-}
-
-/// What a look at a bin's features showed.
-#[derive(Clone, Copy, Debug, Default)]
-struct Examined {
-    /// Features without a valid value, or switched off.
-    missing: ChannelMask,
-    /// Number of those without a valid value, and of those switched off.
-    invalid: usize,
-    switched_off: usize,
-    guarded: u16,
-    suspects: ChannelMask,
-    /// Why nothing can be decoded from the features.
-    failing: Option<Cause>,
 }
 
 impl fmt::Debug for Engine {
@@ -342,67 +307,6 @@ impl Engine {
         }
     }
 
-    /// Whether the decoder would move the cursor. Where it would not, signals unlike training are shown and stop nothing:
-    /// a decoder that no longer fits must not be in the way of calibrating the next one.
-    fn is_decoding(&self) -> bool {
-        match self.states.mode() {
-            Mode::Idle => false,
-            Mode::Calibrating => self.task.drive == CursorDrive::Decoder,
-            Mode::Control => true,
-        }
-    }
-
-    /// Which channels of a bin can be decoded from, and why the bin cannot, if so.
-    fn examine(&mut self, input: &TickInput, arrived: bool) -> Examined {
-        let decoding = self.is_decoding();
-        let Self { settings, raw, active, last_screened, .. } = self;
-        let mut found = Examined::default();
-        let mut prepared = None;
-        found.missing = match active.as_deref_mut() {
-            Some(StagedModel { preparation, screen, .. }) => {
-                let filled = preparation.prepare(raw, &input.masked);
-                prepared = Some((filled.features, screen));
-                filled.missing
-            }
-            None => {
-                let mut missing = ChannelMask::default();
-                let without =
-                    |(feature, value): &(usize, &f64)| !value.is_finite() || input.masked.is_masked(*feature);
-                for (feature, _) in raw.iter().enumerate().filter(without) {
-                    missing.mask(feature);
-                }
-                missing
-            }
-        };
-        found.switched_off = (0..raw.len()).filter(|&feature| input.masked.is_masked(feature)).count();
-        let invalid = without(found.missing, &input.masked);
-        found.invalid = invalid.count() as usize;
-        // what the operator has switched off is not missing
-        let most = settings.max_masked * raw.len().saturating_sub(found.switched_off) as f64;
-        if found.invalid as f64 > most {
-            found.failing = Some(Cause::ChannelsMasked);
-            found.suspects = invalid;
-        }
-        let Some((features, screen)) = prepared.filter(|_| arrived && found.failing.is_none()) else {
-            return found;
-        };
-        if last_screened.is_some_and(|last| (input.time - last).0.abs() > settings.restart_after.0) {
-            screen.restart();
-        }
-        *last_screened = Some(input.time);
-        let screened = screen.screen(features, &found.missing, settings.plausibility);
-        found.guarded = screened.guarded;
-        found.suspects = without(screened.suspects, &input.masked);
-        if settings.plausibility && decoding {
-            let lost = without(screened.lost, &input.masked).union(&invalid);
-            found.failing = screened.implausible.map(cause);
-            if found.failing.is_none() && f64::from(lost.count()) > most {
-                found.failing = Some(Cause::ChannelsMasked);
-            }
-        }
-        found
-    }
-
     /// What a tick gives when the step before it panicked: fault, nothing moves, no intent.
     pub fn fault(&mut self, input: &TickInput, cause: Cause) -> TickOutput {
         for command in &input.commands {
@@ -462,57 +366,6 @@ impl Engine {
             *kept = *value;
         }
         Extracted { newest, nonfinite: raw.nonfinite, misshapen }
-    }
-
-    /// `failing` is why features that arrived are not decoded. An array unlike training is not decoded for one more bin;
-    /// too many masked channels may be a matter of a few bins, as missing samples are.
-    fn note_freshness(&mut self, complete: bool, gap: Seconds, input: &TickInput, failing: Option<Cause>) {
-        let silence = input.commands.iter().map(|command| match command {
-            Command::InputNotFresh => Silence::Shown,
-            Command::InputWasSilent => Silence::Long,
-            _ => Silence::None,
-        });
-        let silence = silence.max().unwrap_or_default();
-        let resumed = input.commands.iter().any(|command| {
-            matches!(command, Command::Request { resume: true, .. } | Command::AcceptInput { .. })
-        });
-        let implausible = failing.is_some_and(|cause| cause != Cause::ChannelsMasked);
-        let facts = TickFacts { time: input.time, complete, gap, silence, implausible, resumed };
-        match self.freshness.judge(facts) {
-            Verdict::Fresh => {}
-            Verdict::Silent => match failing {
-                Some(cause) => self.states.input_unusable(cause),
-                None => self.states.input_not_fresh(),
-            },
-            Verdict::Unsteady => self.states.input_unsteady(),
-            Verdict::Back { brief } => {
-                self.states.input_not_fresh();
-                self.states.input_fresh(brief);
-                if self.unusable {
-                    // the signal is back, and the decoder has not used it yet
-                    self.states.input_unusable(Cause::DecoderFallsBack);
-                }
-            }
-        }
-    }
-
-    /// Notes whether the decoder could use the features of a bin.
-    fn note_use(&mut self, input: &TickInput, complete: bool, unused: bool) {
-        if !complete {
-            return;
-        }
-        if unused && self.is_decoding() {
-            let since = *self.unused_since.get_or_insert(input.start);
-            if (input.time - since).0 >= self.settings.fallback_stale.0 - ROUNDING_S {
-                self.unusable = true;
-                self.states.input_unusable(Cause::DecoderFallsBack);
-            }
-        } else if let Some(since) = self.unused_since.take()
-            && core::mem::take(&mut self.unusable)
-        {
-            let stale_for = (input.time - since).0 - self.settings.fallback_stale.0;
-            self.states.input_fresh(stale_for < self.settings.auto_resume.0);
-        }
     }
 
     fn obey(&mut self, command: Command) {

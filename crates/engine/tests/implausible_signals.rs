@@ -198,7 +198,7 @@ fn a_short_fault_ends_by_itself_and_a_long_one_waits_for_the_operator() {
         assert_eq!(last.state, after, "after {bins} bins");
         assert!(!last.incomplete);
         let cause = last.reason.map(|reason| reason.cause);
-        assert_eq!(cause == Some(Cause::ChannelsConstant), after == OutputState::Stale, "{cause:?}");
+        assert_eq!(cause == Some(Cause::AwaitsResume), after == OutputState::Stale, "{cause:?}");
     }
 }
 

@@ -107,7 +107,7 @@ fn the_identity_is_the_hash_of_the_file() {
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "nothing but the model is left in the folder");
     let nowhere = write_model(&folder.path().join("no such folder/m"), &models[0]).unwrap_err();
-    assert!(matches!(nowhere, ModelFileError::Io { .. }));
+    assert!(matches!(nowhere, ModelFileError::Write(_)), "{nowhere}");
 }
 
 #[test]
