@@ -162,7 +162,7 @@ fn model_files_that_are_wrong_are_named_with_what_to_do() {
         folder.refuses(&arguments, 2, &[&[file], parts].concat());
     }
     let arguments = "evaluate --features z.csv --states z.csv --rate 50 --test 0..600 --model m.kalmind";
-    folder.refuses(arguments, 2, &["4 features", "2 columns"]);
+    folder.refuses(arguments, 2, &["4 features", "the data have 2"]);
     let arguments = "evaluate --features x.csv --states z.csv --rate 40 --test 0..600 --model m.kalmind";
     folder.refuses(arguments, 2, &["bins of 20 ms", "25 ms apart", "--rate"]);
 }
@@ -348,6 +348,6 @@ fn absurd_numbers_are_refused_in_words() {
     folder.refuses(
         "fit --features far.csv --states z.csv --decoder kalman -o m.kalmind",
         2,
-        &["far.csv", "from row to row", "60 s long"],
+        &["far.csv", "from row to row", "1 to 200 ms"],
     );
 }

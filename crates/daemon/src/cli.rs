@@ -513,7 +513,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 /// Seconds of a computation, more than none.
 fn budget(text: &str) -> Result<f64, String> {
-    within(text, 0.001, LONGEST_S, "a number of seconds")
+    within(text, 0.000_001, LONGEST_S, "a number of seconds")
 }
 
 /// Rows a second: a row in fifty seconds to a million a second.

@@ -117,7 +117,9 @@ fn print(arguments: &EvaluateArguments, comparison: &Comparison) -> Outcome<()> 
         intervals => {
             let asked = intervals.as_ref().filter(|_| arguments.intervals);
             let mut document = document(comparison, asked);
-            document["remarks"] = comparison.remarks.clone().into();
+            if !comparison.remarks.is_empty() {
+                document["remarks"] = comparison.remarks.clone().into();
+            }
             if let Some(note) = arguments.note {
                 document["note"] = note.into();
             }

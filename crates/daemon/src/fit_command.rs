@@ -29,6 +29,7 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
     }
     let binning = binning(&arguments.binning).or_usage()?;
     let tables = Tables::read(&arguments.tables).or_usage()?;
+    tables.require_runnable().or_usage()?;
     for remark in &tables.remarks {
         say(&format!("note: {remark}"));
     }

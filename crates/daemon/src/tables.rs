@@ -84,15 +84,8 @@ pub enum TablesError {
         width: usize,
     },
     /// Rows so far apart, or so close, that no run could make such bins.
-    #[error("the rows of {file} are {ms} ms apart, and bins of 1 to 200 ms can be decoded: {hint}")]
-    Implausible {
-        /// The features' file.
-        file: String,
-        /// Milliseconds from row to row.
-        ms: f64,
-        /// What may be meant.
-        hint: &'static str,
-    },
+    #[error("{0}")]
+    Implausible(String),
 }
 
 /// What a session's recording knows and a table does not: a model fitted on it carries this.
@@ -125,9 +118,23 @@ pub struct Tables {
     pub session: Option<Session>,
     /// What was assumed of the files and left out, a sentence each.
     pub remarks: Vec<String>,
+    /// Why no run could decode such rows, where none could: they can be evaluated, and no model is to be fitted to them.
+    pub implausible: Option<String>,
 }
 
+/// How long a row may be, in seconds: what a model's bins may be.
+const BETWEEN_ROWS_S: core::ops::RangeInclusive<f64> =
+    kalmind_filter::LEAST_BIN_MS * 1e-3..=kalmind_filter::GREATEST_BIN_MS * 1e-3;
+
 impl Tables {
+    /// Refuses rows that no run could decode.
+    ///
+    /// # Errors
+    /// [`TablesError::Implausible`].
+    pub fn require_runnable(&self) -> Result<(), TablesError> {
+        self.implausible.clone().map_or(Ok(()), |problem| Err(TablesError::Implausible(problem)))
+    }
+
     /// Reads the recording, or the files, and checks them against each other.
     ///
     /// # Errors
@@ -183,15 +190,20 @@ impl Tables {
         }
         let period = arguments.rate.map(f64::recip).or_else(|| time.as_deref().and_then(median_step));
         let Some(period) = period else { return Err(TablesError::NoRate { file: features_name }) };
-        if let Some(hint) = implausible(period, arguments.rate.is_some()) {
-            return Err(TablesError::Implausible { file: features_name, ms: period * 1e3, hint });
+        let implausible = implausible(period, arguments.rate.is_some()).map(|hint| {
+            let ms = period * 1e3;
+            format!("{features_name}: from row to row there are {ms:.3e} ms, and a run decodes bins of 1 to 200 ms: {hint}")
+        });
+        if !BETWEEN_ROWS_S.contains(&period) {
+            return Err(TablesError::Implausible(implausible.unwrap_or_default()));
         }
         let time = time.unwrap_or_else(|| (0..features.rows).map(|row| row as f64 * period).collect());
         let said = |path: &std::path::Path, table: &Table| {
             table.remarks.iter().map(|remark| format!("{}: {remark}", name(path))).collect::<Vec<_>>()
         };
-        let remarks = [said(features_path, &features), said(states_path, &states)].concat();
-        Ok(Self { features, states, task, bin_ms: period * 1e3, time, session: None, remarks })
+        let mut remarks = [said(features_path, &features), said(states_path, &states)].concat();
+        remarks.extend(implausible.clone());
+        Ok(Self { features, states, task, bin_ms: period * 1e3, time, session: None, remarks, implausible })
     }
 
     /// Brings the columns of the features into the order of `labels` where they are the same names in another one.
@@ -363,6 +375,7 @@ mod tests {
             time: vec![0.0, 0.02],
             session: None,
             remarks: Vec::new(),
+            implausible: None,
         };
         let before = tables.features.clone();
         tables.order_features_like(&["a", "x", "c"]);
@@ -384,6 +397,7 @@ mod tests {
             time,
             session: None,
             remarks: Vec::new(),
+            implausible: None,
         };
         let data = tables.training(&[0..3, 5..10], None, 0.0);
         assert_eq!(data.segment_starts, [3, 6], "where the ranges meet, and where time has a gap");

@@ -437,15 +437,15 @@ mod tests {
         let hub = hub();
         let mut messages = hub.messages();
         let mut next = || messages.try_recv().unwrap().number;
-        drop(hub.publish(&heartbeat(1.0, OutputState::Control, None)));
+        let _change = hub.publish(&heartbeat(1.0, OutputState::Control, None));
         assert_eq!((next(), hub.halted()), (1, 0));
-        drop(hub.publish(&heartbeat(1.1, OutputState::Hold, None)));
+        let _change = hub.publish(&heartbeat(1.1, OutputState::Hold, None));
         assert_eq!((next(), hub.halted()), (2, 2));
         // it stays the newest that halted anything while the cursor stands
-        drop(hub.publish(&heartbeat(1.2, OutputState::Fault, None)));
+        let _change = hub.publish(&heartbeat(1.2, OutputState::Fault, None));
         assert_eq!((next(), hub.halted()), (3, 2));
-        drop(hub.publish(&heartbeat(1.3, OutputState::Calibrating, None)));
-        drop(hub.publish(&heartbeat(1.4, OutputState::Stale, None)));
+        let _change = hub.publish(&heartbeat(1.3, OutputState::Calibrating, None));
+        let _change = hub.publish(&heartbeat(1.4, OutputState::Stale, None));
         assert_eq!(hub.halted(), 5);
     }
 }

@@ -126,7 +126,8 @@ pub fn decode_rows(
         start: Mode::Idle,
         cursor,
         label_law: LabelLaw::default(),
-        plausibility: Configuration::default().decoder.plausibility,
+        // a decoder that is compared with others is judged by itself; a model file is run as the daemon would run it
+        plausibility: model.from_file && Configuration::default().decoder.plausibility,
         fallback_stale: Seconds(f64::INFINITY),
     })?;
     let staged = if model.from_file {

@@ -102,6 +102,7 @@ pub fn label_tables(gathered: &Gathered) -> Result<Tables, RecordedTablesError> 
         time,
         session: Some(described(session)),
         remarks: Vec::new(),
+        implausible: None,
     })
 }
 
@@ -187,6 +188,7 @@ pub fn stream_tables(
         time,
         session: Some(described),
         remarks: Vec::new(),
+        implausible: None,
     })
 }
 
