@@ -138,6 +138,8 @@ impl Writing<RecordingFile> {
                 let file = left.next.as_ref().map(|next| next.path.display().to_string());
                 let file = file.unwrap_or_default();
                 self.document(now, &RecordDocument::ContinuesIn { file, because: because.clone() }, true);
+                // footers count what is in the file
+                self.commit("end of the file");
                 self.writer.footers();
                 self.commit("footers");
                 0

@@ -103,13 +103,17 @@ fn run_edf(arguments: &ExportArguments) -> Outcome<()> {
     let mut rates: Vec<usize> = edf.signals.iter().map(|signal| signal.samples_per_record).collect();
     rates.sort_unstable();
     rates.dedup();
+    let tables = edf.signals.iter().map(|signal| format!("signals_{}_hz.csv", signal.rate_hz));
+    let names = tables.chain(["annotations.csv".to_owned(), "streams.json".to_owned()]);
+    let existing = refuse_existing(arguments, names.map(|name| arguments.csv.join(name)))?;
     let mut described = Vec::new();
     for samples in rates {
         let signals: Vec<_> =
             edf.signals.iter().filter(|signal| signal.samples_per_record == samples).collect();
         let Some(first) = signals.first() else { continue };
         let name = format!("signals_{}_hz.csv", first.rate_hz);
-        let mut file = csv::Writer::from_path(arguments.csv.join(&name)).or_work()?;
+        let mut file =
+            csv::Writer::from_writer(NewFile::begin(&arguments.csv.join(&name), existing).or_work()?);
         let labels = signals.iter().map(|signal| signal.label.clone());
         file.write_record(std::iter::once("time".to_owned()).chain(labels)).or_work()?;
         for row in 0..first.values.len() {
@@ -117,17 +121,18 @@ fn run_edf(arguments: &ExportArguments) -> Outcome<()> {
             file.write_record(time.chain(signals.iter().map(|signal| signal.values[row].to_string())))
                 .or_work()?;
         }
-        file.flush().or_work()?;
+        finish(file).or_work()?;
         let units: Vec<&str> = signals.iter().map(|signal| signal.unit.as_str()).collect();
         described.push(json!({ "file": name, "rate_hz": first.rate_hz, "units": units }));
     }
-    let mut file = csv::Writer::from_path(arguments.csv.join("annotations.csv")).or_work()?;
+    let annotations = NewFile::begin(&arguments.csv.join("annotations.csv"), existing).or_work()?;
+    let mut file = csv::Writer::from_writer(annotations);
     file.write_record(["time", "duration", "text"]).or_work()?;
     for note in &edf.annotations {
         let duration = note.duration.map(|seconds| seconds.to_string()).unwrap_or_default();
         file.write_record([note.onset.to_string(), duration, note.text.clone()]).or_work()?;
     }
-    file.flush().or_work()?;
+    finish(file).or_work()?;
     let description = json!({
         "recording": arguments.file.file_name().map(|name| name.to_string_lossy()),
         "begun": format!("{} {}", edf.start_date, edf.start_time),
@@ -135,7 +140,7 @@ fn run_edf(arguments: &ExportArguments) -> Outcome<()> {
         "streams": described,
     });
     let target = arguments.csv.join("streams.json");
-    std::fs::write(&target, serde_json::to_vec_pretty(&description).or_work()?).or_work()?;
+    write_new_file(&target, existing, &serde_json::to_vec_pretty(&description).or_work()?).or_work()?;
     writeln!(std::io::stdout().lock(), "{} signals in {}", edf.signals.len(), arguments.csv.display())
         .or_work()
 }
