@@ -73,7 +73,9 @@ pub fn run(arguments: &ReplayArguments) -> Outcome<()> {
     let path = &arguments.recording;
     let Some(recorded) = signals.or_signal(reading).or_work()? else { return Ok(()) };
     let recorded = recorded.map_err(|error| anyhow::anyhow!("{}: {error}", path.display())).or_work()?;
-    for problem in &recorded.problems {
+    // that clocks differ is told with what is done about it
+    let clocks = recorded.mixed_clocks();
+    for problem in recorded.problems.iter().filter(|problem| Some(&problem.text) != clocks.as_ref()) {
         say(&format!("byte {}: {}", problem.offset, problem.text));
     }
     let schedules = schedules(&recorded, arguments.align).or_work()?;
