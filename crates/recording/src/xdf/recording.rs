@@ -95,6 +95,7 @@ pub fn read<R: Read + Seek>(
     read_in(source, length, None, skip)
 }
 
+#[expect(clippy::single_match_else, reason = "two cases of equal weight read best side by side")]
 fn read_in<R: Read + Seek>(
     source: R,
     length: u64,
