@@ -57,7 +57,7 @@ fn our_fit_takes_what_our_export_writes() {
     let states: String = (0..200).map(|row| format!("{},{}\n", row % 7, row % 5)).collect();
     folder.write("states.csv", &states);
     folder.succeeds(&format!(
-        "fit --features out/{} --states states.csv --rows 0..150 --decoder kalman -o m.kalmind",
+        "fit --features out/{} --states states.csv --rows 0..150 --decoder wiener:ridge=1 -o m.kalmind",
         files[0].0
     ));
 }

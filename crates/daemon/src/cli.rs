@@ -439,7 +439,7 @@ pub struct ExportArguments {
     /// Stamps on the recorder's clock, those without jitter, or as they were sent.
     #[arg(long, value_enum, default_value_t = Stamps::Synchronized)]
     pub stamps: Stamps,
-    /// Encoding of texts, such as latin1 or shift_jis [default: UTF-8, and windows-1252 where a text is not].
+    /// Encoding of texts, such as latin1 or gbk [default: UTF-8, and windows-1252 where a text is not].
     #[arg(long, value_name = "NAME", value_parser = encoding)]
     pub encoding: Option<&'static Encoding>,
     /// Overwrite files that exist.

@@ -18,8 +18,10 @@ use crate::{
     signals::EndSignals,
 };
 
-/// How long readers have to find the streams before the first sample.
-const HEAD_START: Seconds = Seconds(1.0);
+/// How long the first reader has to find the streams before the first sample.
+const FIRST_READER: Seconds = Seconds(5.0);
+/// How long others have once there is one.
+const HEAD_START: Duration = Duration::from_secs(1);
 /// How long outlets stay after the last sample: liblsl drops what a reader has not taken when an outlet goes.
 const SHORTEST_REST: Seconds = Seconds(1.0);
 /// The same while there are readers that have not gone.
@@ -71,7 +73,9 @@ pub fn run(arguments: &ReplayArguments) -> Outcome<()> {
     let path = &arguments.recording;
     let Some(recorded) = signals.or_signal(reading).or_work()? else { return Ok(()) };
     let recorded = recorded.map_err(|error| anyhow::anyhow!("{}: {error}", path.display())).or_work()?;
-    for problem in &recorded.problems {
+    // that clocks differ is told with what is done about it
+    let clocks = recorded.mixed_clocks();
+    for problem in recorded.problems.iter().filter(|problem| Some(&problem.text) != clocks.as_ref()) {
         say(&format!("byte {}: {}", problem.offset, problem.text));
     }
     let schedules = schedules(&recorded, arguments.align).or_work()?;
@@ -90,6 +94,9 @@ pub fn run(arguments: &ReplayArguments) -> Outcome<()> {
         return Err(anyhow::anyhow!("{}: there is no sample to play", path.display())).or_work();
     }
     say(&format!("playing {} streams for {:.1} s; Ctrl-C ends it", played.len(), last - first));
+    if wait_for_readers(&played, &signals) {
+        return Ok(());
+    }
     let (sent, ended) = play(&mut played, first, &signals)?;
     say(&format!("{sent} samples were played"));
     if !ended {
@@ -180,10 +187,24 @@ impl Schedule {
     }
 }
 
+/// Gives readers the time to find the streams: what is sent before they are there, they never get. Whether a signal came.
+fn wait_for_readers(played: &[Played<'_>], signals: &EndSignals) -> bool {
+    let deadline = Deadline::after(FIRST_READER);
+    while !deadline.passed() {
+        if played.iter().any(|played| played.outlet.has_readers()) {
+            return signals.wait(HEAD_START);
+        }
+        if signals.wait(Duration::from_millis(20)) {
+            return true;
+        }
+    }
+    false
+}
+
 /// Plays everything: how many samples, and whether a signal ended it.
 fn play(played: &mut [Played<'_>], first: f64, signals: &EndSignals) -> Outcome<(u64, bool)> {
     // a recording's time to ours
-    let mut shift = clock::now() + HEAD_START - LslTime(first);
+    let mut shift = clock::now() - LslTime(first);
     let (mut sent, mut before) = (0_u64, first);
     while let Some(next) = earliest(played) {
         let time = played[next].samples[played[next].next].0;

@@ -30,7 +30,7 @@ pub enum FileKind {
     Hdf5,
     /// MATLAB's files before version 7.3.
     Matlab,
-    /// A header of BrainVision.
+    /// A header of `BrainVision`.
     BrainVision,
     /// GDF.
     Gdf,
@@ -165,7 +165,7 @@ impl FileKind {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::Write as _;
 
     use super::*;
 
@@ -179,7 +179,7 @@ mod tests {
         };
         let packed = |bytes: &[u8]| {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            Write::write_all(&mut encoder, bytes).expect("memory");
+            encoder.write_all(bytes).expect("memory");
             encoder.finish().expect("memory")
         };
         assert_eq!(of(b"XDF:..."), FileKind::Xdf { packed: false });

@@ -101,7 +101,7 @@ fn a_clock_offset_that_is_no_number_is_left_out() {
 fn stamps_that_are_no_numbers_are_counted() {
     for name in ["x14b_nan_stamp.xdf", "z1_first_nan.xdf"] {
         let (_, checked) = both(name);
-        assert!(told(&checked, "1 samples have a stamp that is no number"), "{name}: {:?}", checked.problems);
+        assert!(told(&checked, "whose stamp is no number: 1"), "{name}: {:?}", checked.problems);
     }
 }
 

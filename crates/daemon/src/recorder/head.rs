@@ -8,7 +8,7 @@ use std::{fs::File, io, sync::Arc};
 use kalmind_acquisition::clock;
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::writer::{Sink, StreamId, Writer};
-use kalmind_types::{LslTime, NumberFormat};
+use kalmind_types::{LslTime, ModelId, NumberFormat};
 use serde_json::json;
 
 use super::{
@@ -138,6 +138,8 @@ impl Writing<RecordingFile> {
                 let file = left.next.as_ref().map(|next| next.path.display().to_string());
                 let file = file.unwrap_or_default();
                 self.document(now, &RecordDocument::ContinuesIn { file, because: because.clone() }, true);
+                // footers count what is in the file
+                self.commit("end of the file");
                 self.writer.footers();
                 self.commit("footers");
                 0
@@ -191,7 +193,7 @@ impl Writing<RecordingFile> {
         (self.boundary, self.offsets, self.waiting, self.cut) = (None, None, None, false);
         let session = self.head.session.clone();
         self.document(now, &RecordDocument::Session(Box::new(session)), true);
-        let model = self.model.map(|id| id.to_hex());
+        let model = self.model.map(ModelId::to_hex);
         let continued = RecordDocument::Continued { file, because, last_seq: self.last_seq, model };
         self.document(now, &continued, true);
         for model in self.models.clone() {

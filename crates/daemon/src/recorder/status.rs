@@ -127,10 +127,16 @@ impl RecorderStatus {
         let mut parts: Vec<String> = kinds
             .iter()
             .filter(|kind| self.lost(**kind) > 0)
-            .map(|kind| format!("{} {kind}", self.lost(*kind)))
+            .map(|kind| match self.lost(*kind) {
+                1 => format!("1 {}", kind.to_string().trim_end_matches('s')),
+                count => format!("{count} {kind}"),
+            })
             .collect();
         if read(&self.lost_files) > 0 {
-            parts.push(format!("{} of its files", read(&self.lost_files)));
+            parts.push(match read(&self.lost_files) {
+                1 => "1 file".to_owned(),
+                count => format!("{count} files"),
+            });
         }
         if parts.is_empty() && read(&self.failed_syncs) > 0 {
             parts.push(format!("perhaps what the disk refused {} times", read(&self.failed_syncs)));
@@ -138,7 +144,14 @@ impl RecorderStatus {
         if parts.is_empty() {
             return None;
         }
-        let because = held(&self.problem).as_ref().map(|problem| format!(": {problem}")).unwrap_or_default();
+        // what was lost with a file, before whatever came later
+        let lost = |file: &&Value| file["fate"] != "moved";
+        let earlier = held(&self.earlier)
+            .iter()
+            .find(lost)
+            .and_then(|file| file["because"].as_str().map(str::to_owned));
+        let because = earlier.or_else(|| held(&self.problem).clone());
+        let because = because.map(|because| format!(": {because}")).unwrap_or_default();
         Some(format!("the recording has lost {}{because}", parts.join(", ")))
     }
 
@@ -199,6 +212,10 @@ impl RecorderStatus {
     /// Shows that writes fail, and says so in the log and in an event the first time.
     pub(super) fn note_failed_write(&self, problem: &str) {
         self.failed_writes.fetch_add(1, Ordering::Relaxed);
+        // that there is no file is told already, with what to do
+        if self.homeless.load(Ordering::Relaxed) {
+            return;
+        }
         if !self.failing.swap(true, Ordering::Relaxed) {
             tracing::error!(file = %self.file().display(), problem, "the recording cannot be written; control goes on");
             self.tell(problem);

@@ -129,6 +129,7 @@ pub fn check(path: &Path, progress: impl FnMut(u64, u64)) -> Result<CheckReport,
 ///
 /// # Errors
 /// As [`check`].
+#[expect(clippy::single_match_else, reason = "two cases of equal weight read best side by side")]
 pub fn check_source<R: Read + Seek>(
     source: R,
     length: u64,
@@ -136,8 +137,7 @@ pub fn check_source<R: Read + Seek>(
 ) -> Result<CheckReport, XdfError> {
     let mut report = CheckReport { length, ..CheckReport::default() };
     let mut walk = Walk::new(source, length, None, &|_| false)?;
-    loop {
-        let Some(part) = walk.next_part()? else { break };
+    while let Some(part) = walk.next_part()? {
         let (offset, end) = (part.offset, part.end);
         let mut mark = None;
         let mut begun = None;

@@ -115,6 +115,7 @@ impl StreamHeader {
     ///
     /// # Errors
     /// A sentence that says what is wrong with it: there is no number of channels, or no format.
+    #[expect(clippy::single_match_else, reason = "two cases of equal weight read best side by side")]
     pub fn parse(xml: &[u8]) -> Result<Self, String> {
         let (text, mut remarks) = decoded(xml);
         let whole = parse(&text);

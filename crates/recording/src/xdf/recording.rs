@@ -95,6 +95,7 @@ pub fn read<R: Read + Seek>(
     read_in(source, length, None, skip)
 }
 
+#[expect(clippy::single_match_else, reason = "two cases of equal weight read best side by side")]
 fn read_in<R: Read + Seek>(
     source: R,
     length: u64,
@@ -167,7 +168,7 @@ fn read_in<R: Read + Seek>(
 
 /// What to say of samples whose stamps are not numbers.
 pub(super) fn unstamped(id: u32, header: &StreamHeader, count: u64, offset: u64) -> Option<Problem> {
-    let text = format!("stream {id} (\"{}\"): {count} samples have a stamp that is no number", header.name);
+    let text = format!("stream {id} (\"{}\"): samples whose stamp is no number: {count}", header.name);
     (count > 0).then(|| Problem::odd(offset, text))
 }
 

@@ -100,10 +100,11 @@ impl SampleDecoder {
         if let Some(encoding) = self.encoding {
             return encoding.decode_without_bom_handling(bytes).0.into_owned();
         }
-        core::str::from_utf8(bytes).map(str::to_owned).unwrap_or_else(|_| {
-            self.foreign += 1;
-            WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned()
-        })
+        if let Ok(text) = core::str::from_utf8(bytes) {
+            return text.to_owned();
+        }
+        self.foreign += 1;
+        WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned()
     }
 
     /// Appends the samples in `body` (as [`Content::Samples`](super::chunks::Content::Samples) has it) to `stamps` and

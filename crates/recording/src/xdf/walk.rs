@@ -150,7 +150,7 @@ impl<'s, R: Read + Seek> Walk<'s, R> {
             }
             if stream.decoder.foreign_texts() > 0 {
                 let text = format!(
-                    "stream {id} (\"{name}\"): {} texts are not UTF-8 and were read as windows-1252 (Latin-1); --encoding names another one",
+                    "stream {id} (\"{name}\"): texts that are not UTF-8 ({}) were read as windows-1252 (Latin-1); --encoding names another one",
                     stream.decoder.foreign_texts()
                 );
                 self.problems.push(Problem::odd(stream.offset, text));
@@ -175,8 +175,9 @@ impl<'s, R: Read + Seek> Walk<'s, R> {
         };
         let piece = match self.explain(&frame, false)? {
             Ok(kind) => {
-                self.offset = frame.end;
-                self.take(kind, &frame)
+                let end = self.end_of(&kind, &frame)?;
+                self.offset = end;
+                return Ok(Some(Part { offset, end, piece: self.take(kind, &frame) }));
             }
             Err(problem) => {
                 // its length may be what is wrong: then others begin inside
@@ -191,6 +192,26 @@ impl<'s, R: Read + Seek> Walk<'s, R> {
             }
         };
         Ok(Some(Part { offset, end: frame.end, piece }))
+    }
+
+    /// Where a chunk ends: as it says, but for a header whose XML cannot be read and that has another chunk in it. Then its
+    /// length is what is wrong.
+    fn end_of(&mut self, kind: &Kind, frame: &Frame) -> Result<u64, XdfError> {
+        let remarks = match kind {
+            Kind::FileHeader(header) => &header.remarks,
+            Kind::StreamHeader(id, header) => {
+                // what is in it may be samples of its own stream
+                if header.remarks.iter().any(|remark| remark.damage) && !self.streams.contains_key(id) {
+                    self.add(*id, (**header).clone(), frame.offset);
+                }
+                &header.remarks
+            }
+            _ => return Ok(frame.end),
+        };
+        if !remarks.iter().any(|remark| remark.damage) {
+            return Ok(frame.end);
+        }
+        Ok(self.find_chunk(frame.offset + 1, frame.end)?.unwrap_or(frame.end))
     }
 
     fn note(&mut self, offset: u64, severity: Severity, text: String) {
