@@ -56,6 +56,7 @@ test-ring: $(LIBLSL) ## model checking of the lock-free ring
 	$(CARGO) test --locked -p kalmind-acquisition --features loom --test ring_loom --release
 
 test-endurance: build $(PYTHON_PEERS) $(BROWSER) ## attacks, slow clients, silent hours and a soak; about an hour
+	$(CARGO) build --locked --release -p kalmind-output --example readers --example fake_session
 	setup/test-endurance.sh
 
 test-browser: $(LIBLSL) $(BROWSER) ## the live page and the page of an evaluation in Chromium

@@ -3,11 +3,19 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 scripts=("$@")
-[ ${#scripts[@]} -gt 0 ] || scripts=(tests/endurance/*.py)
+if [ ${#scripts[@]} -eq 0 ]; then
+    for script in tests/endurance/*.py tests/endurance/*.sh; do
+        # what the others share
+        [ "$script" = tests/endurance/laboratory.py ] || scripts+=("$script")
+    done
+fi
 failed=()
 for script in "${scripts[@]}"; do
     echo "== $script"
-    .venv/bin/python "$script" --kalmind target/release/kalmind || failed+=("$script")
+    case "$script" in
+        *.py) .venv/bin/python "$script" --kalmind target/release/kalmind || failed+=("$script") ;;
+        *) "$script" || failed+=("$script") ;;
+    esac
 done
 if [ ${#failed[@]} -gt 0 ]; then
     echo "failed: ${failed[*]}" >&2

@@ -33,7 +33,7 @@ async function site() {
 
 // A running session that lets pages of `origins` in: its address and its token.
 async function session(...origins) {
-  const child = spawn(program, ["0", ...origins], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(program, ["0", "64", ...origins], { stdio: ["ignore", "pipe", "inherit"] });
   sessions.push(child);
   for await (const line of createInterface({ input: child.stdout })) {
     const url = new URL(line);
