@@ -564,7 +564,11 @@ mod tests {
         let golden: serde_json::Value = serde_json::from_slice(&golden).expect("JSON");
         let ticks = golden["ticks"].as_u64().expect("a count");
         assert_eq!((facts.ticks, facts.streams.len(), facts.features.len()), (ticks, 1, 96));
-        assert_eq!(facts.streams[0].lost + facts.streams[0].samples, ticks, "each sample was decoded or lost");
+        assert_eq!(
+            facts.streams[0].lost + facts.streams[0].samples,
+            ticks,
+            "each sample was decoded or lost"
+        );
         // the run, of which the ticks are a part
         let seconds: f64 = facts.states.iter().sum();
         assert!(seconds >= ticks as f64 * 0.02 - 0.2 && seconds < 60.0, "{seconds}");
