@@ -341,9 +341,12 @@ impl Receiver {
                     let time = time_of(StreamTime(stamp), heard, here, measured);
                     self.monitor.set_newest(time);
                     let texts = row.texts();
+                    // what a steady line holds at first was there before, and may still be a stop
+                    let is_first = previous.is_none();
                     let markers = if is_steady { changes(&texts, &mut previous) } else { texts.clone() };
                     if let Some(at_once) = &self.at_once {
-                        markers.iter().filter(|text| !text.is_empty()).for_each(|text| (at_once.0)(text));
+                        let shown = if is_first { &texts } else { &markers };
+                        shown.iter().filter(|text| !text.is_empty()).for_each(|text| (at_once.0)(text));
                     }
                     let numbers = format.and_then(|format| row.numbers(format));
                     self.record(TextSample { stamp: StreamTime(stamp), clock: measured, texts, numbers });

@@ -116,12 +116,14 @@ impl Controls for DaemonControls {
         if marker.content == TaskEventContent::Operator(OperatorAction::Resume) && !self.task_may_resume {
             return Err(ControlRefused::NotNow(TASK_MAY_NOT_RESUME.to_owned()));
         }
+        let now = clock::now();
         if marker.content == TaskEventContent::Operator(OperatorAction::Stop) {
-            // a stop waits in no queue, and whatever time it says
+            // a stop waits in no queue, whatever time it says; to set it again later would undo a resume since then
             self.stop.set(Actor::Task);
             self.tick.wake();
+            let time = near(marker.time.unwrap_or(now), now).unwrap_or(now);
+            return Ok(self.events.publish(time, kind, data));
         }
-        let now = clock::now();
         let time = near(marker.time.unwrap_or(now), now).map_err(ControlRefused::Invalid)?;
         if !self.desk.send(Message::Task { time, content: marker.content }) {
             return Err(ControlRefused::Busy("too many events wait; send it again".to_owned()));

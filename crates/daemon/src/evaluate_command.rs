@@ -44,9 +44,6 @@ pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
         tables.order_features_like(&labels(model).unwrap_or_default());
         check_model(model, &tables).or_usage()?;
     }
-    for remark in &tables.remarks {
-        say(&format!("note: {remark}"));
-    }
     let splits = Splits::of(arguments, &tables).or_usage()?;
     let channel_names = channel_names(&tables);
     let perturbations = arguments
@@ -57,6 +54,23 @@ pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
         .or_usage()?;
     let truth =
         splits.splits.iter().map(|split| tables.states_of(core::slice::from_ref(&split.test))).collect();
+    for split in &splits.splits {
+        let test = &split.test;
+        let shared: usize = split
+            .train
+            .iter()
+            .map(|train| train.end.min(test.end).saturating_sub(train.start.max(test.start)))
+            .sum();
+        if shared > 0 {
+            tables.remarks.push(format!(
+                "{shared} of the test rows {}..{} are training rows too: the figures are better than on rows that no fit has seen",
+                test.start, test.end
+            ));
+        }
+    }
+    for remark in &tables.remarks {
+        say(&format!("note: {remark}"));
+    }
     let mut comparison = Comparison {
         truth,
         components: components(&tables),

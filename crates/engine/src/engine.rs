@@ -265,9 +265,15 @@ impl Engine {
         let displayed = self.cursor.position();
         let gap = Seconds((input.time - *self.last_complete.get_or_insert(input.start)).0.abs());
         let moved_before = self.states.state().moves();
+        let decoded_before = moved_before && self.is_decoding();
         self.note_freshness(complete, gap, input, if arrived { failing } else { None });
+        let awaited = self.states.awaits_resume();
         for command in &input.commands {
             self.obey(*command);
+        }
+        if awaited && input.commands.contains(&Command::InputWasSilent) {
+            // who asked to go on did so before the signal was back: it is for now that somebody has to agree
+            self.states.await_resume();
         }
         if self.active.is_none() {
             self.states.no_model();
@@ -276,7 +282,8 @@ impl Engine {
         let restart = complete && gap.0 > self.settings.restart_after.0;
         let report = self.decode(input, complete, restart, displayed);
         self.note_use(input, complete, report.unused);
-        if restart || (!moved_before && self.states.state().moves()) {
+        let moves = self.states.state().moves();
+        if restart || (!moved_before && moves) || (!decoded_before && moves && self.is_decoding()) {
             self.cursor.ramp();
         }
         if complete {
@@ -475,8 +482,10 @@ impl Engine {
                 self.cursor.advance(wanted, duration)
             }
             (OutputState::Calibrating | OutputState::Control, _) => match &self.intent {
-                Some(intent) => self.cursor.decode(intent.mean(), duration),
-                None => self.cursor.rest(),
+                Some(intent) if !self.states.input_is_too_slow() => {
+                    self.cursor.decode(intent.mean(), duration)
+                }
+                _ => self.cursor.rest(),
             },
             _ => self.cursor.rest(),
         }

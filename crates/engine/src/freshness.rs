@@ -93,6 +93,11 @@ impl Freshness {
         Self { stale_after, auto_resume, away: None, back: None }
     }
 
+    /// Whether the input is away, or back and not steady yet.
+    pub(crate) fn is_away(&self) -> bool {
+        self.away.is_some()
+    }
+
     /// Takes a tick. Real-time: no allocation, constant cost.
     pub(crate) fn judge(&mut self, tick: TickFacts) -> Verdict {
         let silent = tick.gap.0 > self.stale_after.0 || tick.silence != Silence::None || tick.implausible;

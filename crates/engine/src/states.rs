@@ -174,6 +174,29 @@ impl OutputStates {
         self.unsteady = false;
     }
 
+    /// Whether somebody has to agree to go on after a long silence.
+    #[must_use]
+    pub fn awaits_resume(&self) -> bool {
+        self.awaits_resume
+    }
+
+    /// Somebody has to agree to go on.
+    pub fn await_resume(&mut self) {
+        self.awaits_resume = true;
+    }
+
+    /// Whether the signals came and were unlike those of training, or the decoder could not use them.
+    #[must_use]
+    pub fn input_is_implausible(&self) -> bool {
+        self.not_fresh.is_some_and(Cause::is_implausible_input)
+    }
+
+    /// Whether the input arrives too late for a decoder to move the cursor, and nobody has agreed to that.
+    #[must_use]
+    pub fn input_is_too_slow(&self) -> bool {
+        self.input == InputArrival::Slow
+    }
+
     /// How the input arrives, from now on.
     pub fn input_arrival(&mut self, input: InputArrival) {
         self.input = input;

@@ -31,7 +31,7 @@ use crate::{
     message::{ErrorCode, Reply, to_json},
     places::Place,
     rate::RateLimit,
-    request::ClientMessage,
+    request::{ClientMessage, is_stop},
     server::App,
     steering,
     upgrade::Wishes,
@@ -218,9 +218,19 @@ impl Reader<'_> {
                 Err(error) => return self.broken(&error),
             };
             self.place.heard(received);
+            let mut asks_for_stop = false;
             let parsed = match message {
                 Message::Close(_) => return None,
-                Message::Text(text) => Some(serde_json::from_str::<ClientMessage>(&text)),
+                Message::Text(text) => {
+                    let parsed = serde_json::from_str::<ClientMessage>(&text);
+                    asks_for_stop = matches!(parsed, Ok(ClientMessage::Stop {}));
+                    if parsed.is_err() && is_stop(&text) {
+                        // with something beside it that nobody knows it is still a stop
+                        asks_for_stop = true;
+                        self.app.stop(self.authorised);
+                    }
+                    Some(parsed)
+                }
                 Message::Pong(number) if self.answers_ping(&number, received) => continue,
                 Message::Binary(_) => {
                     self.malformed("messages are JSON text, not binary");
@@ -237,7 +247,7 @@ impl Reader<'_> {
             // STOP counts against the limit, and is carried out before the limit is enforced
             let within_rate = rate.take(received);
             if let Some(parsed) = parsed
-                && (within_rate || matches!(parsed, Ok(ClientMessage::Stop {})))
+                && (within_rate || asks_for_stop)
             {
                 self.answer(parsed, received);
             }

@@ -7,6 +7,11 @@ use serde_json::{Number, Value};
 /// Characters of the text that a ping may carry.
 const PING_CHARACTERS: usize = 64;
 
+/// Whether a message that could not be read whole asks for STOP.
+pub(crate) fn is_stop(text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_ok_and(|message| message["type"] == "stop")
+}
+
 /// A message from a WebSocket client.
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]

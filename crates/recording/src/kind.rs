@@ -96,7 +96,11 @@ impl FileKind {
         if head.len() >= 256
             && version.first() == Some(&b'0')
             && version.get(1..).is_some_and(|pad| pad.iter().all(|byte| matches!(byte, b' ' | 0)))
-            && rest.get(160..168).is_some_and(|date| date.get(2) == Some(&b'.') || date.get(2) == Some(&b'-'))
+            // devices write dates in every way, and anonymised files none; the header's length is a number
+            && rest.get(176..184).is_some_and(|length| {
+                length.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b' ' | 0))
+                    && length.iter().any(u8::is_ascii_digit)
+            })
         {
             return Self::Edf;
         }
@@ -187,7 +191,7 @@ mod tests {
         assert_eq!(of(&packed(b"a,b\n1,2\n")), FileKind::Gzip);
         let mut edf = vec![b' '; 256];
         edf[0] = b'0';
-        edf[168..176].copy_from_slice(b"01.02.26");
+        edf[184..188].copy_from_slice(b"1024");
         assert_eq!(of(&edf), FileKind::Edf);
         edf[1..8].fill(0);
         assert_eq!(of(&edf), FileKind::Edf);

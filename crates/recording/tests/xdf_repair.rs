@@ -304,3 +304,18 @@ fn samples_without_stamps_follow_on_by_the_rate() {
     assert_eq!(recorded.streams[0].stamps, [100.0, 100.25, 100.5]);
     assert_eq!(recorded.streams[0].values, Values::Numbers(kalmind_types::Samples::Int8(vec![1, 2, 3])));
 }
+
+#[test]
+fn the_mended_copy_never_takes_the_place_of_the_file_unasked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.xdf");
+    let whole = small();
+    let torn = &whole[..whole.len() - 20];
+    fs::write(&path, torn).expect("a file");
+    let same = folder.path().join(".").join("s.xdf");
+    for output in [&path, &same] {
+        let error = repair(&path, Target::File(output), true, |_, _| {}).expect_err("refused").to_string();
+        assert!(error.contains("--in-place"), "{error}");
+    }
+    assert_eq!(fs::read(&path).expect("the file"), torn);
+}

@@ -26,6 +26,15 @@ fn without(mut mask: ChannelMask, others: &ChannelMask) -> ChannelMask {
     mask
 }
 
+/// Whether the decoder moves the cursor in a mode.
+fn decodes(mode: Mode, drive: CursorDrive) -> bool {
+    match mode {
+        Mode::Idle => false,
+        Mode::Calibrating => drive == CursorDrive::Decoder,
+        Mode::Control => true,
+    }
+}
+
 /// What clients are told of an array unlike training.
 fn cause(implausible: Implausible) -> Cause {
     match implausible {
@@ -53,16 +62,30 @@ impl Engine {
     /// Whether the decoder would move the cursor. Where it would not, signals unlike training are shown and stop nothing:
     /// a decoder that no longer fits must not be in the way of calibrating the next one.
     pub(super) fn is_decoding(&self) -> bool {
-        match self.states.mode() {
-            Mode::Idle => false,
-            Mode::Calibrating => self.task.drive == CursorDrive::Decoder,
-            Mode::Control => true,
+        decodes(self.states.mode(), self.task.drive)
+    }
+
+    /// The same once the commands of a tick are obeyed.
+    fn will_decode(&self, input: &TickInput) -> bool {
+        let (mut mode, mut drive) = (self.states.mode(), self.task.drive);
+        for command in &input.commands {
+            match *command {
+                Command::Request { mode: asked, .. } => mode = asked,
+                Command::Task(task) => drive = task.drive,
+                _ => {}
+            }
         }
+        decodes(mode, drive)
+    }
+
+    /// Whether the task itself moves the cursor, to gather what the next decoder is fitted to.
+    fn is_gathering(&self) -> bool {
+        self.states.mode() == Mode::Calibrating && self.task.drive == CursorDrive::Label
     }
 
     /// Which channels of a bin can be decoded from, and why the bin cannot, if so.
     pub(super) fn examine(&mut self, input: &TickInput, arrived: bool) -> Examined {
-        let decoding = self.is_decoding();
+        let decoding = self.will_decode(input);
         let Self { settings, raw, active, last_screened, .. } = self;
         let mut found = Examined::default();
         let mut prepared = None;
@@ -137,10 +160,17 @@ impl Engine {
                 Some(cause) => self.states.input_unusable(cause),
                 None => self.states.input_not_fresh(),
             },
-            Verdict::Unsteady => self.states.input_unsteady(),
+            Verdict::Unsteady => {
+                self.states.input_unsteady();
+                if let Some(cause) = failing {
+                    self.states.input_unusable(cause);
+                }
+            }
             Verdict::Back { brief } => {
+                // signals that were there all the time, and a decoder that no longer fits: the next one may be calibrated
+                let superseded = self.is_gathering() && self.states.input_is_implausible();
                 self.states.input_not_fresh();
-                self.states.input_fresh(brief);
+                self.states.input_fresh(brief || superseded);
                 if self.unusable {
                     // the signal is back, and the decoder has not used it yet
                     self.states.input_unusable(Cause::DecoderFallsBack);
@@ -164,7 +194,9 @@ impl Engine {
             && core::mem::take(&mut self.unusable)
         {
             let stale_for = (input.time - since).0 - self.settings.fallback_stale.0;
-            self.states.input_fresh(stale_for < self.settings.auto_resume.0);
+            if !self.freshness.is_away() {
+                self.states.input_fresh(stale_for < self.settings.auto_resume.0 || self.is_gathering());
+            }
         }
     }
 }

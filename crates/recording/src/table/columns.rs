@@ -18,8 +18,8 @@ pub(crate) struct Columns {
 }
 
 /// Names of columns in which programs number the rows.
-const NUMBERING: [&str; 8] =
-    ["", "sample index", "sample_index", "sample", "index", "frame", "row", "unnamed: 0"];
+const NUMBERING: [&str; 9] =
+    ["", "sample index", "sample_index", "sample", "index", "frame", "row", "counter", "unnamed: 0"];
 /// What OpenViBE's CSV writer puts beside the channels.
 const OPENVIBE: [&str; 4] = ["epoch", "event id", "event date", "event duration"];
 
@@ -50,7 +50,11 @@ impl Columns {
             let why = if columns.time.is_some_and(|(time, _)| time == column) {
                 continue;
             } else if times.iter().any(|(other, _)| *other == column) {
-                "it holds times as well"
+                if is_number(column) {
+                    "another column holds the times"
+                } else {
+                    "its times are texts; seconds as numbers can be read"
+                }
             } else if from_openbci && !lower.starts_with("exg channel") {
                 "it is no EXG channel of OpenBCI"
             } else if from_openvibe && OPENVIBE.contains(&lower.as_str()) {

@@ -54,14 +54,14 @@ pub enum TableError {
         bytes: u64,
     },
     /// The file is a recording.
-    #[error(
-        "{file} is {kind}, not a table: give it as a recording, `kalmind fit {file} ..`, or export tables from it with `kalmind recording export`"
-    )]
+    #[error("{file} is {kind}, not a table: {way} with `kalmind recording export {file} --csv FOLDER`")]
     Recording {
         /// The file.
         file: String,
         /// What it is.
         kind: &'static str,
+        /// What can be done with it.
+        way: String,
     },
     /// The file is not text.
     #[error("{file}, line {line}: not text; export it as CSV in UTF-8")]
@@ -96,7 +96,10 @@ pub enum TableError {
         problem: String,
     },
     /// A row has more or fewer cells than the first one.
-    #[error("{file}, line {line}: {found} cells, but the first row has {expected}; every row needs as many")]
+    #[error(
+        "{file}, line {line}: {found} cells, but the first row has {expected}; every row needs as many (is there a delimiter at the \
+         end of the line?)"
+    )]
     Ragged {
         /// The file.
         file: String,

@@ -88,12 +88,17 @@ impl<'a> Text<'a> {
 
 /// Says what a file is that somebody took for a table.
 fn refuse_recordings(bytes: &[u8], file: &str) -> Result<(), TableError> {
-    let kind = match bytes {
-        [b'X', b'D', b'F', b':', ..] => "an XDF recording",
-        _ if crate::edf::is_edf(bytes) && bytes.len() > 255 => "an EDF or BDF recording",
+    let (kind, way) = match bytes {
+        [b'X', b'D', b'F', b':', ..] => (
+            "an XDF recording",
+            format!("give it as a recording, `kalmind fit {file} ..`, or export tables from it"),
+        ),
+        _ if crate::edf::is_edf(bytes) && bytes.len() > 255 => {
+            ("an EDF or BDF recording", "export tables from it".to_owned())
+        }
         _ => return Ok(()),
     };
-    Err(TableError::Recording { file: file.to_owned(), kind })
+    Err(TableError::Recording { file: file.to_owned(), kind, way })
 }
 
 /// The text in UTF-8, without a byte order mark.

@@ -117,6 +117,11 @@ pub enum RepairError {
         "a file that gzip packed cannot be mended in place: leave --in-place out, or unpack it with `gunzip`"
     )]
     Packed,
+    /// The mended copy would take the place of the file.
+    #[error(
+        "the mended copy would overwrite the file itself: name another file, or use --in-place, which keeps the old one"
+    )]
+    Itself,
 }
 
 /// Mends a file. No file is ever overwritten, but for `force`, with which the output is.
@@ -132,6 +137,12 @@ pub fn repair(
     let (mut source, length) = open(path)?;
     if source.is_packed() && target == Target::InPlace {
         return Err(RepairError::Packed);
+    }
+    if let Target::File(output) = target
+        && let (Ok(output), Ok(path)) = (output.canonicalize(), path.canonicalize())
+        && output == path
+    {
+        return Err(RepairError::Itself);
     }
     let checked = check(path, progress)?;
     let plan = Plan::of(&checked);

@@ -54,6 +54,19 @@ impl Conflicts<'_> {
                 );
             }
         }
+        if let PerChannel::Each(offsets) = &outlet.offset
+            && let Some((_, channel)) = offsets
+                .iter()
+                .zip(channels)
+                .find(|(offset, channel)| offset.abs() > 0.0 && !["x", "y"].contains(&channel.as_str()))
+        {
+            self.at(
+                self.value(&format!("{path}.offset")),
+                format!("`{path}.offset` is not 0 for {channel}"),
+                "a reader would go on moving while the cursor stands still",
+                "offsets for x and y alone; 0 for every other channel",
+            );
+        }
         let too_large: &[&str] = match outlet.format {
             NumberFormat::Int8 | NumberFormat::Int16 => &["newest", "run", "seq"],
             NumberFormat::Int32 => &["newest"],
