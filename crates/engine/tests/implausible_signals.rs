@@ -6,7 +6,9 @@ mod rig;
 
 use kalmind_filter::Model;
 use kalmind_session::ParticipantOptions;
-use kalmind_types::{Cause, LslTime, OutputState, Position, TickOutput};
+use kalmind_types::{
+    Actor, Cause, Command, CursorDrive, LslTime, Mode, OutputState, Position, TaskState, TickOutput,
+};
 use rig::{Breaker, Fault, Loop, Rows, Subject, model};
 
 const BIN_S: f64 = 0.02;
@@ -222,5 +224,37 @@ fn switched_off_nothing_is_implausible() {
     assert!(running.engine.plausibility_checks().is_empty());
     for _bin in 0..200 {
         assert_eq!(running.tick(&[0.0; UNITS]).state, OutputState::Control);
+    }
+}
+
+#[test]
+fn the_next_decoder_may_be_calibrated_where_the_last_one_no_longer_fits() {
+    let (mut subject, rows) = calibrated(6);
+    let model = model("kalman-steady", &rows, BIN_S);
+    let mut running = Loop::new(&model, BIN_S, true, true);
+    let mut breaker = Breaker::new(Fault::Noise(3.0), 1.0, &rows, 7);
+    let mut row = vec![0.0; UNITS];
+    let mut tick = |running: &mut Loop, commands: &[Command]| {
+        subject.row(running.time(), Position([0.5, 0.5]), &mut row);
+        breaker.apply(&mut row);
+        commands.iter().for_each(|command| running.command(*command));
+        running.tick(&row)
+    };
+    let mut last = None;
+    for _ in 0..200 {
+        last = Some(tick(&mut running, &[]));
+    }
+    assert_eq!(last.unwrap().state, OutputState::Stale, "four seconds: longer than returns by itself");
+    // a task's open loop, which resumes nothing
+    let gather = TaskState { drive: CursorDrive::Label, ..TaskState::default() };
+    let request = Command::Request { mode: Mode::Calibrating, resume: false, by: Actor::Task };
+    let first = tick(&mut running, &[Command::Task(gather), request]);
+    assert_eq!(first.velocity.0, [0.0, 0.0]);
+    let then = tick(&mut running, &[]);
+    assert_eq!(then.state, OutputState::Calibrating, "{:?}", then.reason);
+    // and back to control with the signals as they are: not one bin moves
+    let control = Command::Request { mode: Mode::Control, resume: false, by: Actor::Task };
+    for commands in [&[control][..], &[], &[]] {
+        assert_eq!(tick(&mut running, commands).velocity.0, [0.0, 0.0]);
     }
 }

@@ -7,9 +7,9 @@ use kalmind_engine::{CursorSettings, Engine, EngineError, EngineSettings, Sample
 use kalmind_filter::{Decoder, FilterState, LabelLaw, Screen, StepReport};
 use kalmind_signal::Preparation;
 use kalmind_types::{
-    Actor, BinClose, Binning, Cause, ChannelMask, Command, CursorDrive, IndexRange, Intent, LslTime, Mode,
-    ModelId, OutputState, Position, SampleRows, Seconds, StreamFeatures, StreamHealth, StreamTick,
-    StreamTime, Target, TaskState, TickInput, TickOutput, Velocity,
+    Actor, BinClose, Binning, Cause, ChannelMask, Command, CursorDrive, IndexRange, InputArrival, Intent,
+    LslTime, Mode, ModelId, OutputState, Position, SampleRows, Seconds, StreamFeatures, StreamHealth,
+    StreamTick, StreamTime, Target, TaskState, TickInput, TickOutput, Velocity,
 };
 
 const WIDTH: f64 = 0.02;
@@ -316,6 +316,40 @@ fn silence_on_the_local_clock_waits_for_the_operator_whatever_the_stamps_say() {
     assert_eq!(bench.tick(Some(ROW), &[]).state, OutputState::Stale, "a short gap does not clear it");
     let operator = Command::Request { mode: Mode::Control, resume: true, by: Actor::Operator };
     assert_eq!(bench.tick(Some(ROW), &[operator]).state, OutputState::Control);
+}
+
+#[test]
+fn whoever_resumed_before_the_signal_was_back_did_not_agree_to_its_return() {
+    let operator = Command::Request { mode: Mode::Control, resume: true, by: Actor::Operator };
+    let accept = Command::AcceptInput { by: Actor::Task };
+    for early in [operator, accept] {
+        for commands in [[early, Command::InputWasSilent], [Command::InputWasSilent, early]] {
+            let mut bench = Bench::with_model(Mode::Control);
+            bench.tick(Some(ROW), &[SWAP]);
+            let back = bench.tick(Some(ROW), &commands);
+            assert_eq!((back.state, back.velocity.0), (OutputState::Stale, [0.0, 0.0]), "{commands:?}");
+            assert_eq!(back.reason.map(|reason| reason.cause), Some(Cause::AwaitsResume));
+            assert_eq!(bench.tick(Some(ROW), &[operator]).state, OutputState::Control);
+        }
+    }
+    // a stop is cleared all the same: it was not the silence that it was for
+    let mut bench = Bench::with_model(Mode::Control);
+    bench.tick(Some(ROW), &[SWAP]);
+    bench.tick(Some(ROW), &[Command::Stop { by: Actor::Client }]);
+    let back = bench.tick(Some(ROW), &[operator, Command::InputWasSilent]);
+    assert_eq!(back.reason.map(|reason| reason.cause), Some(Cause::AwaitsResume));
+}
+
+#[test]
+fn on_an_input_that_is_too_slow_no_decoder_moves_the_cursor_in_any_mode() {
+    let mut bench = Bench::with_model(Mode::Control);
+    bench.tick(Some(ROW), &[SWAP]);
+    let arrival = |input| Command::Arrival { input, max_wait: Seconds(0.02), silence: Seconds(0.0) };
+    let calibrate = Command::Request { mode: Mode::Calibrating, resume: true, by: Actor::Operator };
+    let slow = bench.tick(Some(ROW), &[arrival(InputArrival::Slow), calibrate]);
+    assert_eq!((slow.state, slow.velocity.0), (OutputState::Calibrating, [0.0, 0.0]));
+    bench.tick(Some(ROW), &[arrival(InputArrival::Fit)]);
+    assert!(bench.tick(Some(ROW), &[]).velocity.0[0] > 0.0, "once somebody has agreed it moves");
 }
 
 #[test]

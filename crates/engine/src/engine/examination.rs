@@ -35,6 +35,11 @@ fn decodes(mode: Mode, drive: CursorDrive) -> bool {
     }
 }
 
+/// Whether the task itself moves the cursor, to gather what the next decoder is fitted to.
+fn gathers((mode, drive): (Mode, CursorDrive)) -> bool {
+    mode == Mode::Calibrating && drive == CursorDrive::Label
+}
+
 /// What clients are told of an array unlike training.
 fn cause(implausible: Implausible) -> Cause {
     match implausible {
@@ -65,8 +70,8 @@ impl Engine {
         decodes(self.states.mode(), self.task.drive)
     }
 
-    /// The same once the commands of a tick are obeyed.
-    fn will_decode(&self, input: &TickInput) -> bool {
+    /// Mode and drive once the commands of a tick are obeyed.
+    fn after(&self, input: &TickInput) -> (Mode, CursorDrive) {
         let (mut mode, mut drive) = (self.states.mode(), self.task.drive);
         for command in &input.commands {
             match *command {
@@ -75,17 +80,13 @@ impl Engine {
                 _ => {}
             }
         }
-        decodes(mode, drive)
-    }
-
-    /// Whether the task itself moves the cursor, to gather what the next decoder is fitted to.
-    fn is_gathering(&self) -> bool {
-        self.states.mode() == Mode::Calibrating && self.task.drive == CursorDrive::Label
+        (mode, drive)
     }
 
     /// Which channels of a bin can be decoded from, and why the bin cannot, if so.
     pub(super) fn examine(&mut self, input: &TickInput, arrived: bool) -> Examined {
-        let decoding = self.will_decode(input);
+        let (mode, drive) = self.after(input);
+        let decoding = decodes(mode, drive);
         let Self { settings, raw, active, last_screened, .. } = self;
         let mut found = Examined::default();
         let mut prepared = None;
@@ -168,7 +169,7 @@ impl Engine {
             }
             Verdict::Back { brief } => {
                 // signals that were there all the time, and a decoder that no longer fits: the next one may be calibrated
-                let superseded = self.is_gathering() && self.states.input_is_implausible();
+                let superseded = gathers(self.after(input)) && self.states.input_is_implausible();
                 self.states.input_not_fresh();
                 self.states.input_fresh(brief || superseded);
                 if self.unusable {
@@ -195,7 +196,8 @@ impl Engine {
         {
             let stale_for = (input.time - since).0 - self.settings.fallback_stale.0;
             if !self.freshness.is_away() {
-                self.states.input_fresh(stale_for < self.settings.auto_resume.0 || self.is_gathering());
+                self.states
+                    .input_fresh(stale_for < self.settings.auto_resume.0 || gathers(self.after(input)));
             }
         }
     }
