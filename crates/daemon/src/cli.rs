@@ -453,13 +453,13 @@ pub struct SimulateArguments {
     /// Seed; the participant is a function of it and of the messages it receives.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// Instance name of the daemon to watch.
-    #[arg(long, value_name = "NAME", default_value = "Kalmind")]
-    pub instance: String,
+    /// Instance name of the daemon to watch [default: that of --config, else Kalmind].
+    #[arg(long, value_name = "NAME")]
+    pub instance: Option<String>,
     /// Name of the stream of counts.
     #[arg(long, value_name = "NAME", default_value = "Kalmind-Participant")]
     pub stream: String,
-    /// Configuration whose `[lsl]` settings to use, to meet a daemon that runs with it.
+    /// Configuration whose `[lsl]` settings and instance name to use, to meet a daemon that runs with it.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// End after this many seconds [default: run until ended].

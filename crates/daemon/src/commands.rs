@@ -57,7 +57,11 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
         Command::Simulate(arguments) => {
             apply_of(arguments.config.as_deref())?;
             log::start_for_lsl(&configuration::Log::default());
-            simulate_command::run(arguments)
+            let configured = match &arguments.config {
+                Some(path) => load(path)?.instance.name,
+                None => configuration::Configuration::default().instance.name,
+            };
+            simulate_command::run(arguments, arguments.instance.as_ref().unwrap_or(&configured))
         }
         Command::Replay(arguments) => {
             recording_command::require_xdf(&arguments.recording, "replay").or_work()?;

@@ -29,7 +29,7 @@ const MARKERS: usize = 1024;
 ///
 /// # Errors
 /// Exit code 2 for options that make no sense, 1 for an outlet that cannot be made.
-pub fn run(arguments: &SimulateArguments) -> Outcome<()> {
+pub fn run(arguments: &SimulateArguments, instance: &str) -> Outcome<()> {
     if arguments.end_with_parent {
         crate::realtime::end_with_parent();
     }
@@ -48,13 +48,13 @@ pub fn run(arguments: &SimulateArguments) -> Outcome<()> {
     })
     .or_work()?;
     let (sink, markers) = crossbeam_channel::bounded::<Marker>(MARKERS);
-    let events = StreamSelector::by_name(format!("{}-Events", arguments.instance));
+    let events = StreamSelector::by_name(format!("{}-Events", instance));
     let _events = MarkerInlet::spawn(
         MarkerConfig { key: "events".to_owned(), selector: events, recorded: None, at_once: None },
         sink,
     )
     .or_stream()?;
-    let mut cursor = CursorWatch::new(StreamSelector::by_name(format!("{}-Cursor", arguments.instance)));
+    let mut cursor = CursorWatch::new(StreamSelector::by_name(format!("{}-Cursor", instance)));
 
     let table = MarkerTable::default();
     let mut counts = vec![0.0; units];

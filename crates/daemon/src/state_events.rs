@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kalmind_types::{Cause, EventKind, LslTime, OutputState, Seconds, StateChange};
+use kalmind_types::{Actor, Cause, EventKind, LslTime, OutputState, Seconds, StateChange};
 use serde_json::{Value, json};
 
 use crate::event_bus::EventBus;
@@ -63,11 +63,15 @@ impl StateEvents {
             _ => "operator",
         });
         let kind = if state == OutputState::Fault { EventKind::Fault } else { EventKind::State };
+        // the mode in force was asked for long ago; that it is back nobody asked for
+        let by_itself = previous == OutputState::Stale
+            && reason.is_some_and(|reason| reason.cause == Cause::Requested)
+            && change.previous_reason.is_some_and(|before| before.cause != Cause::AwaitsResume);
         let data = json!({
             "state": state,
             "reason": reason.map(|reason| reason.to_string()),
-            "cause": reason.map(|reason| reason.cause),
-            "by": reason.map(|reason| reason.by),
+            "cause": if by_itself { json!("signal_back") } else { json!(reason.map(|reason| reason.cause)) },
+            "by": if by_itself { Some(Actor::Daemon) } else { reason.map(|reason| reason.by) },
             "previous": previous,
             "since": since,
             "awaits": awaits,
@@ -104,7 +108,7 @@ impl StateEvents {
                 )
             }
             _ => {
-                let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+                let why = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
                 let before = change.previous_reason.map(|reason| reason.cause);
                 let back = match before {
                     _ if previous != OutputState::Stale || state == OutputState::Stale => String::new(),
@@ -121,7 +125,7 @@ impl StateEvents {
 #[cfg(test)]
 mod tests {
     use kalmind_output::{Clock, Hub, SessionInfo, Workspace};
-    use kalmind_types::{Actor, Event, Reason};
+    use kalmind_types::{Event, Reason};
 
     use super::*;
 
@@ -201,8 +205,9 @@ mod tests {
             told[0].data["message"],
             "no usable signal for 0.1 s: the cursor stands still until it is back"
         );
-        assert_eq!(told[1].data["since"], 5.0);
-        assert_eq!(told[1].data["message"], "the signal is back after 0.6 s; control: requested by Kalmind");
+        assert_eq!((&told[1].data["since"], &told[1].data["by"]), (&json!(5.0), &json!("daemon")));
+        assert_eq!(told[1].data["cause"], "signal_back");
+        assert_eq!(told[1].data["message"], "the signal is back after 0.6 s; control (requested by Kalmind)");
     }
 
     #[test]

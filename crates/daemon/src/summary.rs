@@ -127,7 +127,7 @@ impl Summary {
             let counts = stream.counts;
             let _infallible = writeln!(
                 text,
-                "  {:<24} {:<9} {} received, {} missing, {} dropped, {} late, {} reconnects",
+                "  {:<24} {:<9} at the end; {} received, {} missing, {} dropped, {} late, {} reconnects",
                 stream.key,
                 stream.health,
                 counts.received,

@@ -64,11 +64,19 @@ function facts(id, pairs) {
   );
 }
 
-// Channels that do not look as they did in training; said loudly where nobody looks.
+// How many readings of the status in a row have named a channel: one that a moment of chance names is no news.
+const suspected = new Map();
+const SUSPECTED_FOR = 5;
+
+// Channels that have not looked as they did in training for a while; said loudly where nobody looks.
 function signalFacts(signals) {
   if (!signals) return [];
   if (!signals.plausibility) return [["suspect channels", "not watched: plausibility is off"]];
-  const { suspects } = signals;
+  for (const channel of suspected.keys()) {
+    if (!signals.suspects.includes(channel)) suspected.delete(channel);
+  }
+  for (const channel of signals.suspects) suspected.set(channel, (suspected.get(channel) ?? 0) + 1);
+  const suspects = signals.suspects.filter((channel) => suspected.get(channel) >= SUSPECTED_FOR);
   const named = suspects.slice(0, 6).join(", ") + (suspects.length > 6 ? ", …" : "");
   return [["suspect channels", suspects.length ? `${suspects.length}: ${named}` : 0]];
 }

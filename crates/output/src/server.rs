@@ -69,8 +69,8 @@ impl ServerConfig {
 pub enum ServerError {
     /// Another program listens there.
     #[error(
-        "{address} is in use by another program: end that program (`ss -ltnp 'sport = :{port}'` names it), or give \
-         this instance another port ([server] bind)"
+        "{address} is in use by another program, which may be a Kalmind with a session running (`ss -ltnp 'sport = :{port}'` \
+         names it): end it if it is yours to end, or give this instance another port ([server] bind)"
     )]
     PortInUse {
         /// The address asked for.
