@@ -59,7 +59,7 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
             log::start_for_lsl(&configuration::Log::default());
             let configured = match &arguments.config {
                 Some(path) => load(path)?.instance.name,
-                None => configuration::Configuration::default().instance.name,
+                None => Configuration::default().instance.name,
             };
             simulate_command::run(arguments, arguments.instance.as_ref().unwrap_or(&configured))
         }
