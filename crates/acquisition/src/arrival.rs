@@ -20,6 +20,12 @@ const MARGIN: f64 = 1.5;
 const HELD_UP_MS: f64 = 50.0;
 /// A silence this long, or of three sample periods where those are longer, is a pause: measuring begins again after it.
 const PAUSE: Seconds = Seconds(1.5);
+/// Pauses are alike where the shorter one is at least this part of the longer one: then that is how the stream arrives.
+const ALIKE: f64 = 0.5;
+/// So many pauses say how it arrives, alike or not.
+const MOST_PAUSES: usize = 4;
+/// Nothing is concluded from fewer intervals.
+const FEWEST: usize = 2;
 /// Arrivals closer than this are one.
 const TOGETHER: f64 = 1e-3;
 /// Arrivals that are kept, and so what a measurement costs in memory.
@@ -65,6 +71,10 @@ pub struct ArrivalMeter {
     /// When the newest samples arrived, and the newest stamp until then.
     last: Option<(LslTime, LslTime)>,
     intervals: Vec<Interval>,
+    /// Those since it began that measuring began again after.
+    pauses: Vec<Interval>,
+    /// Whether it pauses again and again, and so is not measured for longer.
+    is_halting: bool,
     /// The least age of a sample as it arrived; negative where stamps are ahead.
     least_age: f64,
 }
@@ -86,14 +96,18 @@ impl ArrivalMeter {
             begun: None,
             last: None,
             intervals: Vec::with_capacity(KEPT),
+            pauses: Vec::with_capacity(MOST_PAUSES),
+            is_halting: false,
             least_age: f64::INFINITY,
         }
     }
 
     /// Samples arrived at `arrival`, the newest stamped `newest` (corrected).
     pub fn observe(&mut self, arrival: LslTime, newest: LslTime) {
-        if self.last.is_some_and(|(last, _)| (arrival - last).0 > self.pause) {
-            self.restart();
+        if let Some((last, known)) = self.last
+            && (arrival - last).0 > self.pause
+        {
+            self.paused(Interval { length: (arrival - last).0, wait: (arrival - known).0 });
         }
         self.begun.get_or_insert(arrival);
         self.least_age = self.least_age.min((arrival - newest).0);
@@ -109,16 +123,46 @@ impl ArrivalMeter {
 
     /// Begins again with the next sample.
     pub fn restart(&mut self) {
+        self.begin_again();
+        self.pauses.clear();
+        self.is_halting = false;
+    }
+
+    fn begin_again(&mut self) {
         self.begun = None;
         self.last = None;
         self.intervals.clear();
         self.least_age = f64::INFINITY;
     }
 
-    /// What was measured, once it was for long enough.
+    /// One pause is an accident, and measuring begins again after it. One that was there before is how the stream arrives:
+    /// it would be measured for ever otherwise.
+    fn paused(&mut self, pause: Interval) {
+        if self.is_halting {
+            return;
+        }
+        let alike =
+            |other: &Interval| other.length.min(pause.length) >= ALIKE * other.length.max(pause.length);
+        self.is_halting = self.pauses.iter().any(alike) || self.pauses.len() + 1 >= MOST_PAUSES;
+        if self.is_halting {
+            // the one that ends now is noted like every interval
+            self.intervals.truncate(KEPT - MOST_PAUSES);
+            self.intervals.append(&mut self.pauses);
+        } else {
+            self.begin_again();
+            self.pauses.push(pause);
+        }
+    }
+
+    /// What was measured, once that was for long enough: from the first arrival to the last one, for a silence after it
+    /// says nothing yet.
     pub fn measured(&mut self, now: LslTime) -> Option<Arrival> {
-        let begun = self.begun?;
-        ((now - begun).0 >= self.measure).then(|| self.conclude())
+        let (begun, (last, _)) = self.begun.zip(self.last)?;
+        if self.is_halting {
+            return Some(self.conclude());
+        }
+        let is_enough = (last - begun).0 >= self.measure && self.intervals.len() >= FEWEST;
+        (is_enough && (now - last).0 <= self.pause).then(|| self.conclude())
     }
 
     fn conclude(&mut self) -> Arrival {
@@ -259,7 +303,7 @@ mod tests {
             for chunk_s in [0.01_f64, 0.02, 0.04, 0.1, 0.2, 0.5] {
                 // whole samples
                 let interval = (rate_hz * chunk_s).round().max(1.0) / rate_hz * 1e3;
-                let arrival = measured(rate_hz, chunk_s, 3.5).expect("long enough");
+                let arrival = measured(rate_hz, chunk_s, 4.0).expect("long enough");
                 for (value, expected) in [
                     (arrival.interval_ms, interval),
                     (arrival.longest_interval_ms, interval),
@@ -292,7 +336,7 @@ mod tests {
                 meter.observe(LslTime(pushed + f64::from(piece) * 5e-5), LslTime(newest));
             }
         }
-        let arrival = meter.measured(LslTime(20.0)).expect("long enough");
+        let arrival = meter.measured(LslTime(13.6)).expect("long enough");
         assert!((480.0..501.0).contains(&arrival.longest_interval_ms), "{arrival:?}");
         assert!((480.0..501.0).contains(&arrival.interval_ms), "{arrival:?}");
         assert!((490.0..510.0).contains(&arrival.delay_ms), "{arrival:?}");
@@ -309,7 +353,7 @@ mod tests {
                 let arrival = held.map_or(stamp, |from| 10.0 + f64::from(from + 15) * 0.02);
                 meter.observe(LslTime(arrival + 0.001), LslTime(stamp));
             }
-            meter.measured(LslTime(20.0)).expect("long enough")
+            meter.measured(LslTime(14.0)).expect("long enough")
         };
         assert!(stream(&[40]).longest_interval_ms < 25.0, "{:?}", stream(&[40]));
         let twice = stream(&[40, 100]);
@@ -326,6 +370,73 @@ mod tests {
         feed(&mut meter, 50.0, 0.02, 22.0, 2.0);
         let arrival = meter.measured(LslTime(24.0)).expect("long enough");
         assert!(arrival.longest_interval_ms < 25.0, "the pause is no interval: {arrival:?}");
+    }
+
+    #[test]
+    fn silence_after_the_first_chunk_says_nothing() {
+        for rate_hz in [50.0, 0.0] {
+            let mut meter = ArrivalMeter::new(MEASURED_FOR, rate_hz);
+            meter.observe(LslTime(10.0), LslTime(9.99));
+            for tenth in 0..30 {
+                let now = LslTime(10.0 + f64::from(tenth) * 0.1);
+                assert_eq!(meter.measured(now), None, "one arrival, at {rate_hz} Hz");
+            }
+            assert_eq!(meter.measured(LslTime(1e3)), None, "one arrival, at {rate_hz} Hz");
+        }
+        let mut meter = ArrivalMeter::new(MEASURED_FOR, 50.0);
+        meter.observe(LslTime(10.0), LslTime(9.99));
+        feed(&mut meter, 50.0, 0.2, 13.0, 2.0);
+        assert_eq!(meter.measured(LslTime(15.0)), None, "two seconds since the pause");
+        feed(&mut meter, 50.0, 0.2, 15.0, 2.0);
+        let arrival = meter.measured(LslTime(17.0)).expect("long enough");
+        assert!((arrival.longest_interval_ms - 200.0).abs() < 1.0, "{arrival:?}");
+        assert!((arrival.delay_ms - 183.0).abs() < 1.0, "{arrival:?}");
+    }
+
+    #[test]
+    fn nothing_is_concluded_within_a_pause() {
+        let mut meter = ArrivalMeter::new(MEASURED_FOR, 50.0);
+        feed(&mut meter, 50.0, 0.02, 10.0, 4.0);
+        assert_eq!(meter.measured(LslTime(16.0)), None);
+    }
+
+    #[test]
+    fn pauses_that_come_again_are_how_it_arrives() {
+        // in chunks
+        for chunk_s in [1.6, 2.0, 10.0] {
+            let mut meter = ArrivalMeter::new(MEASURED_FOR, 50.0);
+            feed(&mut meter, 50.0, chunk_s, 10.0, 3.0 * chunk_s);
+            let arrival = meter.measured(LslTime(10.0 + 3.0 * chunk_s)).expect("after two pauses");
+            assert!((arrival.longest_interval_ms - 1e3 * chunk_s).abs() < 1.0, "{arrival:?}");
+            assert!((arrival.delay_ms - 1e3 * chunk_s).abs() < 50.0, "{arrival:?}");
+        }
+        // with samples in between
+        let mut meter = ArrivalMeter::new(MEASURED_FOR, 50.0);
+        for from in [10.0, 13.0, 16.0] {
+            assert_eq!(meter.measured(LslTime(from)), None);
+            feed(&mut meter, 50.0, 0.02, from, 1.0);
+        }
+        let arrival = meter.measured(LslTime(17.0)).expect("after two pauses");
+        assert!(arrival.longest_interval_ms > 1900.0 && arrival.delay_ms > 1900.0, "{arrival:?}");
+        // it is measured anew like any other
+        meter.restart();
+        feed(&mut meter, 50.0, 0.02, 20.0, 4.0);
+        let arrival = meter.measured(LslTime(24.0)).expect("long enough");
+        assert!(arrival.longest_interval_ms < 25.0, "{arrival:?}");
+    }
+
+    #[test]
+    fn pauses_of_any_length_do_not_keep_it_measuring() {
+        let mut meter = ArrivalMeter::new(MEASURED_FOR, 50.0);
+        let mut at = 10.0;
+        for pause in [2.0, 5.0, 12.0, 30.0] {
+            meter.observe(LslTime(at), LslTime(at - 0.01));
+            assert_eq!(meter.measured(LslTime(at)), None);
+            at += pause;
+        }
+        meter.observe(LslTime(at), LslTime(at - 0.01));
+        let arrival = meter.measured(LslTime(at)).expect("after four pauses");
+        assert!(arrival.delay_ms > 5000.0, "{arrival:?}");
     }
 
     #[test]

@@ -201,6 +201,21 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_after_the_first_chunk_measures_nothing() {
+        let (mut measurement, monitor) = measurement();
+        run(&mut measurement, 10, 10.0, 0.2);
+        for tenth in 3..30 {
+            // a pull that brings nothing
+            measurement.look(LslTime(10.0 + f64::from(tenth) * 0.1));
+        }
+        run(&mut measurement, 10, 13.2, 2.0);
+        assert_eq!(monitor.measured(), None);
+        run(&mut measurement, 10, 15.2, 2.0);
+        let (arrival, _) = monitor.measured().expect("measured");
+        assert!((arrival.interval_ms - 200.0).abs() < 1.0, "{arrival:?}");
+    }
+
+    #[test]
     fn limits_stay_until_somebody_asks() {
         let (mut measurement, monitor) = measurement();
         run(&mut measurement, 1, 10.0, 4.0);
