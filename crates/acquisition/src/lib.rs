@@ -49,7 +49,7 @@ pub use monitor::StreamMonitor;
 pub use network::{Network, NetworkConfig, NetworkError, lslapicfg};
 pub use probe::{Library, Probe, ProbeError, library, probe};
 pub use rate::RateMeter;
-pub use resolve::{ResolveError, check_selector, difference};
+pub use resolve::{ResolveError, check_selector, difference, is_rate};
 pub use selector::{SelectorError, StreamSelector};
 pub use survey::{StreamSurvey, list_streams};
 pub use waker::Waker;
