@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use kalmind_types::{SampleBlock, StreamDescription};
 use serde::{Deserialize, Serialize};
 
-use crate::arrival::ArrivalSettings;
+use crate::arrival_limits::ArrivalSettings;
 use crate::companion::Companion;
 use crate::delivery::{BlockSender, Senders};
 use crate::health::MonitorLimits;

@@ -9,6 +9,7 @@
 //! only [`ring`] and [`pool`], which take no lock and allocate nothing. Clocks are read in [`clock`] and nowhere else.
 
 mod arrival;
+mod arrival_limits;
 pub mod clock;
 mod companion;
 mod connection;
@@ -37,7 +38,8 @@ mod sync;
 mod waker;
 mod wording;
 
-pub use arrival::{ArrivalMeter, ArrivalSettings, MEASURED_FOR, limit_ms, wait_ms};
+pub use arrival::{ArrivalMeter, MEASURED_FOR};
+pub use arrival_limits::{ArrivalSettings, limit_ms, wait_ms};
 pub use delivery::{BlockSender, PullContext};
 pub use finder::{StreamFinder, find_one};
 pub use health::{Evidence, Fate, Link, MonitorLimits, judge};

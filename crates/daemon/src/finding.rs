@@ -140,7 +140,7 @@ pub fn find(
     let mut silent_until: Option<Deadline> = None;
     loop {
         finder.look().or_stream()?;
-        let unusable = unusable(&wants, &finder).or_stream()?;
+        let unusable = unusable(&wants, |place| finder.found(place)).or_stream()?;
         let problems: Vec<(&Want<'_>, ResolveError)> = wants
             .iter()
             .enumerate()
@@ -176,9 +176,11 @@ pub fn find(
 ///
 /// # Errors
 /// For the first of them that is needed.
-fn unusable(wants: &[Want<'_>], finder: &StreamFinder) -> Result<Vec<(usize, PlanError)>, PlanError> {
-    let found =
-        wants.iter().enumerate().filter_map(|(place, want)| Some((place, want, finder.found(place)?)));
+fn unusable<'a>(
+    wants: &[Want<'_>],
+    found: impl Fn(usize) -> Option<&'a StreamDescription>,
+) -> Result<Vec<(usize, PlanError)>, PlanError> {
+    let found = wants.iter().enumerate().filter_map(|(place, want)| Some((place, want, found(place)?)));
     let mut unusable = Vec::new();
     for (place, want, found) in found {
         match want.check(found) {
@@ -239,4 +241,59 @@ fn found(
         missing.push(format!("{streams} not read, since nothing is recorded ([[record.stream]])"));
     }
     Found { streams, recorded, missing }
+}
+
+#[cfg(test)]
+mod tests {
+    use kalmind_types::NumberFormat;
+
+    use super::*;
+
+    fn want(purpose: Purpose<'_>) -> Want<'_> {
+        Want { key: "a".to_owned(), purpose }
+    }
+
+    fn header(nominal_rate_hz: f64, format: Option<NumberFormat>) -> StreamDescription {
+        StreamDescription { name: "a".to_owned(), channels: 2, nominal_rate_hz, format, ..Default::default() }
+    }
+
+    fn said(purpose: Purpose<'_>, found: &StreamDescription) -> String {
+        let unusable = unusable(&[want(purpose)], |_| Some(found)).expect("it is not needed");
+        unusable.iter().map(|(_, error)| error.to_string()).collect()
+    }
+
+    #[test]
+    fn only_a_needed_stream_that_cannot_be_used_ends_the_start() {
+        let configuration = Configuration::default();
+        let needed = Stream { required: true, ..Stream::default() };
+        let optional = Stream { required: false, ..Stream::default() };
+        let senseless = header(f64::NAN, Some(NumberFormat::Float32));
+        for purpose in [
+            Purpose::Decoding { stream: &needed, can_be_awaited: true },
+            Purpose::Decoding { stream: &optional, can_be_awaited: false },
+            Purpose::Recording { required: true },
+        ] {
+            let error = unusable(&[want(purpose)], |_| Some(&senseless)).expect_err("it is needed");
+            assert!(matches!(error, PlanError::NoSuchRate { .. }), "{error}");
+        }
+        let awaited = Purpose::Decoding { stream: &optional, can_be_awaited: true };
+        let places = Purpose::Places(Places::Cursor, &configuration);
+        for purpose in [awaited, Purpose::Recording { required: false }, Purpose::Task, places] {
+            assert!(said(purpose, &senseless).contains("samples a second"), "{purpose:?}");
+        }
+        let text = header(0.0, None);
+        assert!(said(awaited, &text).contains("carries text"));
+        assert_eq!(said(Purpose::Task, &text), "");
+    }
+
+    #[test]
+    fn places_need_the_channels_that_are_named() {
+        let configuration = Configuration::default();
+        let numbers = header(60.0, Some(NumberFormat::Float32));
+        assert_eq!(said(Purpose::Places(Places::Cursor, &configuration), &numbers), "");
+        let problem = said(Purpose::Places(Places::Targets, &configuration), &numbers);
+        assert!(problem.contains("no channel 2; it has 2 (without labels)"), "{problem}");
+        let problem = said(Purpose::Places(Places::Cursor, &configuration), &header(0.0, None));
+        assert!(problem.contains("text, not numbers"), "{problem}");
+    }
 }

@@ -115,8 +115,12 @@ impl Plane {
         };
         let places = self.channels.iter().map(|channel| place(channel).ok_or(channel));
         places.collect::<Result<_, _>>().map_err(|channel| {
+            let channel = match channel {
+                ChannelReference::Index(index) => index.to_string(),
+                ChannelReference::Label(label) => format!("{label:?}"),
+            };
             format!(
-                "it has no channel {channel:?}; it has {} ({})",
+                "it has no channel {channel}; it has {} ({})",
                 description.channels,
                 if labels.is_empty() { "without labels".to_owned() } else { labels.join(", ") }
             )
