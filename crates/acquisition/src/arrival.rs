@@ -7,43 +7,24 @@
 
 use kalmind_types::{Arrival, LslTime, Seconds};
 
-use crate::health::MonitorLimits;
-
 /// How long a stream is measured where nothing else is configured.
 pub const MEASURED_FOR: Seconds = Seconds(3.0);
 /// While a stream is being measured nothing is decoded for control, so its limits may be wide, in milliseconds.
 pub(crate) const WHILE_MEASURING_MS: f64 = 2000.0;
-/// Limits are this much longer than what was measured.
-const MARGIN: f64 = 1.5;
-/// What waits for samples waits so much longer, but no longer than it takes for them anyway: a busy machine holds a sender up
-/// by more than half a short chunk.
-const HELD_UP_MS: f64 = 50.0;
 /// A silence this long, or of three sample periods where those are longer, is a pause: measuring begins again after it.
 const PAUSE: Seconds = Seconds(1.5);
+/// Pauses are alike where the shorter one is at least this part of the longer one: then that is how the stream arrives.
+const ALIKE: f64 = 0.5;
+/// So many pauses say how it arrives, alike or not.
+const MOST_PAUSES: usize = 4;
+/// Nothing is concluded from fewer intervals.
+const FEWEST: usize = 2;
 /// Arrivals closer than this are one.
 const TOGETHER: f64 = 1e-3;
 /// Arrivals that are kept, and so what a measurement costs in memory.
 const KEPT: usize = 4096;
 /// Stamps that are less than this ahead of this machine's clock are so by the uncertainty of its measurement.
 const AHEAD_MS: f64 = 5.0;
-
-/// What is measured of a stream, and which of its limits follow from it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ArrivalSettings {
-    /// How long its arrival is measured; zero leaves the limits as they are.
-    pub measure: Seconds,
-    /// Whether `stall_ms` follows from it.
-    pub sets_stall: bool,
-    /// Whether `backlog_ms` follows from it.
-    pub sets_backlog: bool,
-}
-
-impl Default for ArrivalSettings {
-    /// Nothing is measured.
-    fn default() -> Self {
-        Self { measure: Seconds(0.0), sets_stall: true, sets_backlog: true }
-    }
-}
 
 /// A stretch of time without an arrival, and what ended it.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +46,10 @@ pub struct ArrivalMeter {
     /// When the newest samples arrived, and the newest stamp until then.
     last: Option<(LslTime, LslTime)>,
     intervals: Vec<Interval>,
+    /// Those since it began that measuring began again after.
+    pauses: Vec<Interval>,
+    /// Whether it pauses again and again, and so is not measured for longer.
+    is_halting: bool,
     /// The least age of a sample as it arrived; negative where stamps are ahead.
     least_age: f64,
 }
@@ -86,14 +71,18 @@ impl ArrivalMeter {
             begun: None,
             last: None,
             intervals: Vec::with_capacity(KEPT),
+            pauses: Vec::with_capacity(MOST_PAUSES),
+            is_halting: false,
             least_age: f64::INFINITY,
         }
     }
 
     /// Samples arrived at `arrival`, the newest stamped `newest` (corrected).
     pub fn observe(&mut self, arrival: LslTime, newest: LslTime) {
-        if self.last.is_some_and(|(last, _)| (arrival - last).0 > self.pause) {
-            self.restart();
+        if let Some((last, known)) = self.last
+            && (arrival - last).0 > self.pause
+        {
+            self.paused(Interval { length: (arrival - last).0, wait: (arrival - known).0 });
         }
         self.begun.get_or_insert(arrival);
         self.least_age = self.least_age.min((arrival - newest).0);
@@ -109,16 +98,46 @@ impl ArrivalMeter {
 
     /// Begins again with the next sample.
     pub fn restart(&mut self) {
+        self.begin_again();
+        self.pauses.clear();
+        self.is_halting = false;
+    }
+
+    fn begin_again(&mut self) {
         self.begun = None;
         self.last = None;
         self.intervals.clear();
         self.least_age = f64::INFINITY;
     }
 
-    /// What was measured, once it was for long enough.
+    /// One pause is an accident, and measuring begins again after it. One that was there before is how the stream arrives:
+    /// it would be measured for ever otherwise.
+    fn paused(&mut self, pause: Interval) {
+        if self.is_halting {
+            return;
+        }
+        let alike =
+            |other: &Interval| other.length.min(pause.length) >= ALIKE * other.length.max(pause.length);
+        self.is_halting = self.pauses.iter().any(alike) || self.pauses.len() + 1 >= MOST_PAUSES;
+        if self.is_halting {
+            // the one that ends now is noted like every interval
+            self.intervals.truncate(KEPT - MOST_PAUSES);
+            self.intervals.append(&mut self.pauses);
+        } else {
+            self.begin_again();
+            self.pauses.push(pause);
+        }
+    }
+
+    /// What was measured, once that was for long enough: from the first arrival to the last one, for a silence after it
+    /// says nothing yet.
     pub fn measured(&mut self, now: LslTime) -> Option<Arrival> {
-        let begun = self.begun?;
-        ((now - begun).0 >= self.measure).then(|| self.conclude())
+        let (begun, (last, _)) = self.begun.zip(self.last)?;
+        if self.is_halting {
+            return Some(self.conclude());
+        }
+        let is_enough = (last - begun).0 >= self.measure && self.intervals.len() >= FEWEST;
+        (is_enough && (now - last).0 <= self.pause).then(|| self.conclude())
     }
 
     fn conclude(&mut self) -> Arrival {
@@ -154,88 +173,11 @@ impl ArrivalMeter {
     }
 }
 
-/// A limit that follows from what was measured, in milliseconds: longer than it by half, but no shorter than `least`.
-#[must_use]
-pub fn limit_ms(measured_ms: f64, least: f64) -> f64 {
-    // whole milliseconds, for people
-    (MARGIN * measured_ms).ceil().max(least)
-}
-
-/// A time to wait for samples that follows from what was measured, in milliseconds, but no shorter than `least`.
-#[must_use]
-pub fn wait_ms(measured_ms: f64, least: f64) -> f64 {
-    (MARGIN * measured_ms + measured_ms.min(HELD_UP_MS)).ceil().max(least)
-}
-
-/// The limits of a stream that arrives like this.
-#[must_use]
-pub(crate) fn limits_for(
-    arrival: &Arrival,
-    settings: &ArrivalSettings,
-    configured: MonitorLimits,
-) -> MonitorLimits {
-    let mut limits = configured;
-    if settings.sets_stall {
-        limits.stall_ms = limit_ms(arrival.longest_interval_ms, configured.stall_ms);
-    }
-    if settings.sets_backlog {
-        limits.backlog_ms = wait_ms(arrival.longest_wait_ms, configured.backlog_ms);
-    }
-    limits
-}
-
-/// What has to be said of a stream that arrives like this under these limits; nothing where all is well.
-#[must_use]
-pub(crate) fn remark(
-    arrival: &Arrival,
-    settings: &ArrivalSettings,
-    limits: &MonitorLimits,
-    nominal_rate_hz: f64,
-) -> Option<String> {
-    let mut remarks = Vec::new();
-    let measured = settings.measure.0 > 0.0;
-    let stall_ms = limits.stall(nominal_rate_hz).as_millis();
-    if arrival.longest_interval_ms > stall_ms {
-        remarks.push(too_short(
-            &format!("samples arrive up to {:.0} ms apart", arrival.longest_interval_ms),
-            ("stall_ms", stall_ms),
-            limit_ms(arrival.longest_interval_ms, 0.0),
-            settings.sets_stall && measured,
-        ));
-    }
-    if arrival.longest_wait_ms > limits.backlog_ms {
-        remarks.push(too_short(
-            &format!("samples are up to {:.0} ms old when they arrive", arrival.longest_wait_ms),
-            ("backlog_ms", limits.backlog_ms),
-            wait_ms(arrival.longest_wait_ms, 0.0),
-            settings.sets_backlog && measured,
-        ));
-    }
-    if arrival.ahead_ms > 0.0 {
-        remarks.push(format!(
-            "stamps {:.0} ms ahead of now: the sender stamps samples before it sends them, so their age says nothing",
-            arrival.ahead_ms
-        ));
-    }
-    (!remarks.is_empty()).then(|| remarks.join("; "))
-}
-
-/// A limit that does not fit, and what to do.
-fn too_short(what: &str, (key, limit_in_force): (&str, f64), better: f64, follows: bool) -> String {
-    if follows {
-        format!(
-            "{what} now, and {key} is {limit_in_force:.0} ms as measured before: have it measured anew, or set {key} = {better:.0}"
-        )
-    } else {
-        format!(
-            "{what}, and {key} = {limit_in_force:.0} is too short for that: set {key} = {better:.0}, or leave it out"
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arrival_limits::{ArrivalSettings, remark};
+    use crate::health::MonitorLimits;
 
     /// A sender of `rate_hz` that pushes chunks of `chunk_s`, 3 ms under way, for `seconds`.
     fn measured(rate_hz: f64, chunk_s: f64, seconds: f64) -> Option<Arrival> {
@@ -259,7 +201,7 @@ mod tests {
             for chunk_s in [0.01_f64, 0.02, 0.04, 0.1, 0.2, 0.5] {
                 // whole samples
                 let interval = (rate_hz * chunk_s).round().max(1.0) / rate_hz * 1e3;
-                let arrival = measured(rate_hz, chunk_s, 3.5).expect("long enough");
+                let arrival = measured(rate_hz, chunk_s, 4.0).expect("long enough");
                 for (value, expected) in [
                     (arrival.interval_ms, interval),
                     (arrival.longest_interval_ms, interval),
@@ -292,7 +234,7 @@ mod tests {
                 meter.observe(LslTime(pushed + f64::from(piece) * 5e-5), LslTime(newest));
             }
         }
-        let arrival = meter.measured(LslTime(20.0)).expect("long enough");
+        let arrival = meter.measured(LslTime(13.6)).expect("long enough");
         assert!((480.0..501.0).contains(&arrival.longest_interval_ms), "{arrival:?}");
         assert!((480.0..501.0).contains(&arrival.interval_ms), "{arrival:?}");
         assert!((490.0..510.0).contains(&arrival.delay_ms), "{arrival:?}");
@@ -309,7 +251,7 @@ mod tests {
                 let arrival = held.map_or(stamp, |from| 10.0 + f64::from(from + 15) * 0.02);
                 meter.observe(LslTime(arrival + 0.001), LslTime(stamp));
             }
-            meter.measured(LslTime(20.0)).expect("long enough")
+            meter.measured(LslTime(14.0)).expect("long enough")
         };
         assert!(stream(&[40]).longest_interval_ms < 25.0, "{:?}", stream(&[40]));
         let twice = stream(&[40, 100]);
@@ -329,6 +271,73 @@ mod tests {
     }
 
     #[test]
+    fn silence_after_the_first_chunk_says_nothing() {
+        for rate_hz in [50.0, 0.0] {
+            let mut meter = ArrivalMeter::new(MEASURED_FOR, rate_hz);
+            meter.observe(LslTime(10.0), LslTime(9.99));
+            for tenth in 0..30 {
+                let now = LslTime(10.0 + f64::from(tenth) * 0.1);
+                assert_eq!(meter.measured(now), None, "one arrival, at {rate_hz} Hz");
+            }
+            assert_eq!(meter.measured(LslTime(1e3)), None, "one arrival, at {rate_hz} Hz");
+        }
+        let mut meter = ArrivalMeter::new(MEASURED_FOR, 50.0);
+        meter.observe(LslTime(10.0), LslTime(9.99));
+        feed(&mut meter, 50.0, 0.2, 13.0, 2.0);
+        assert_eq!(meter.measured(LslTime(15.0)), None, "two seconds since the pause");
+        feed(&mut meter, 50.0, 0.2, 15.0, 2.0);
+        let arrival = meter.measured(LslTime(17.0)).expect("long enough");
+        assert!((arrival.longest_interval_ms - 200.0).abs() < 1.0, "{arrival:?}");
+        assert!((arrival.delay_ms - 183.0).abs() < 1.0, "{arrival:?}");
+    }
+
+    #[test]
+    fn nothing_is_concluded_within_a_pause() {
+        let mut meter = ArrivalMeter::new(MEASURED_FOR, 50.0);
+        feed(&mut meter, 50.0, 0.02, 10.0, 4.0);
+        assert_eq!(meter.measured(LslTime(16.0)), None);
+    }
+
+    #[test]
+    fn pauses_that_come_again_are_how_it_arrives() {
+        // in chunks
+        for chunk_s in [1.6, 2.0, 10.0] {
+            let mut meter = ArrivalMeter::new(MEASURED_FOR, 50.0);
+            feed(&mut meter, 50.0, chunk_s, 10.0, 3.0 * chunk_s);
+            let arrival = meter.measured(LslTime(10.0 + 3.0 * chunk_s)).expect("after two pauses");
+            assert!((arrival.longest_interval_ms - 1e3 * chunk_s).abs() < 1.0, "{arrival:?}");
+            assert!((arrival.delay_ms - 1e3 * chunk_s).abs() < 50.0, "{arrival:?}");
+        }
+        // with samples in between
+        let mut meter = ArrivalMeter::new(MEASURED_FOR, 50.0);
+        for from in [10.0, 13.0, 16.0] {
+            assert_eq!(meter.measured(LslTime(from)), None);
+            feed(&mut meter, 50.0, 0.02, from, 1.0);
+        }
+        let arrival = meter.measured(LslTime(17.0)).expect("after two pauses");
+        assert!(arrival.longest_interval_ms > 1900.0 && arrival.delay_ms > 1900.0, "{arrival:?}");
+        // it is measured anew like any other
+        meter.restart();
+        feed(&mut meter, 50.0, 0.02, 20.0, 4.0);
+        let arrival = meter.measured(LslTime(24.0)).expect("long enough");
+        assert!(arrival.longest_interval_ms < 25.0, "{arrival:?}");
+    }
+
+    #[test]
+    fn pauses_of_any_length_do_not_keep_it_measuring() {
+        let mut meter = ArrivalMeter::new(MEASURED_FOR, 50.0);
+        let mut at = 10.0;
+        for pause in [2.0, 5.0, 12.0, 30.0] {
+            meter.observe(LslTime(at), LslTime(at - 0.01));
+            assert_eq!(meter.measured(LslTime(at)), None);
+            at += pause;
+        }
+        meter.observe(LslTime(at), LslTime(at - 0.01));
+        let arrival = meter.measured(LslTime(at)).expect("after four pauses");
+        assert!(arrival.delay_ms > 5000.0, "{arrival:?}");
+    }
+
+    #[test]
     fn a_sample_a_second_is_no_pause() {
         let arrival = measured(1.0, 0.001, 5.0).expect("long enough");
         assert!((arrival.longest_interval_ms - 1000.0).abs() < 1.0, "{arrival:?}");
@@ -345,43 +354,5 @@ mod tests {
         assert!((arrival.ahead_ms - 120.0).abs() < 1.0 && arrival.delay_ms.abs() < 1e-9, "{arrival:?}");
         let remark = remark(&arrival, &ArrivalSettings::default(), &MonitorLimits::default(), 50.0).unwrap();
         assert!(remark.starts_with("stamps 120 ms ahead of now"), "{remark}");
-    }
-
-    fn in_chunks_of(interval_ms: f64) -> Arrival {
-        Arrival {
-            interval_ms,
-            longest_interval_ms: interval_ms,
-            delay_ms: interval_ms,
-            longest_wait_ms: interval_ms,
-            ahead_ms: 0.0,
-        }
-    }
-
-    #[test]
-    fn limits_follow_and_never_fall_below_the_defaults() {
-        let (follow, defaults) = (ArrivalSettings::default(), MonitorLimits::default());
-        assert_eq!(limits_for(&in_chunks_of(4.0), &follow, defaults), defaults);
-        let wide = limits_for(&in_chunks_of(500.0), &follow, defaults);
-        assert!((wide.stall_ms - 750.0).abs() < 1e-9 && (wide.backlog_ms - 800.0).abs() < 1e-9);
-        assert_eq!(remark(&in_chunks_of(500.0), &follow, &wide, 250.0), None);
-    }
-
-    #[test]
-    fn configured_limits_stand_and_are_checked() {
-        let fixed = ArrivalSettings { sets_stall: false, sets_backlog: false, ..ArrivalSettings::default() };
-        let configured = MonitorLimits { stall_ms: 50.0, backlog_ms: 60.0, ..MonitorLimits::default() };
-        let limits = limits_for(&in_chunks_of(100.0), &fixed, configured);
-        assert_eq!(limits, configured);
-        let remark = remark(&in_chunks_of(100.0), &fixed, &limits, 250.0).unwrap();
-        assert!(remark.contains("stall_ms = 50 is too short for that: set stall_ms = 150"), "{remark}");
-        assert!(remark.contains("backlog_ms = 60 is too short for that: set backlog_ms = 200"), "{remark}");
-    }
-
-    #[test]
-    fn a_stream_that_arrives_otherwise_than_it_was_measured_is_told() {
-        let follow = ArrivalSettings { measure: MEASURED_FOR, ..ArrivalSettings::default() };
-        let defaults = MonitorLimits::default();
-        let remark = remark(&in_chunks_of(400.0), &follow, &defaults, 250.0).unwrap();
-        assert!(remark.contains("measured anew"), "{remark}");
     }
 }

@@ -172,6 +172,13 @@ impl StreamFinder {
         }
     }
 
+    /// Looks for the stream of this place again: what was found cannot be used, and its sender may be corrected.
+    pub fn seek_again(&mut self, place: usize) {
+        if let Some(want) = self.wants.get_mut(place) {
+            want.sought = Sought::Missing;
+        }
+    }
+
     /// Why the stream of this place is not found yet, and what is there instead; `None` where it is.
     #[must_use]
     pub fn problem(&self, place: usize) -> Option<ResolveError> {

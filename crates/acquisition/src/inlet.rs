@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use kalmind_types::{SampleBlock, StreamDescription};
 use serde::{Deserialize, Serialize};
 
-use crate::arrival::ArrivalSettings;
+use crate::arrival_limits::ArrivalSettings;
 use crate::companion::Companion;
 use crate::delivery::{BlockSender, Senders};
 use crate::health::MonitorLimits;
@@ -40,8 +40,8 @@ pub struct InletConfig {
     /// What it has to be: the header as [`find_one`](crate::find_one) gave it. An outlet whose header differs (see
     /// [`difference`](crate::difference)) is refused.
     pub description: StreamDescription,
-    /// The stream was not there yet: of `description` only the number of channels is known, and the first outlet with as many
-    /// becomes what the stream has to be from then on. Its numbers are converted to the description's format, `Double64`.
+    /// The stream was not there yet: of `description` only the number of channels is known, and perhaps their labels; the
+    /// first outlet with as many, and with no others, becomes what the stream has to be from then on. Its numbers are converted to the description's format, `Double64`.
     pub is_assumed: bool,
     /// When it counts as stalled, behind, foreign or off its rate. What follows from how it arrives is never shorter.
     pub limits: MonitorLimits,

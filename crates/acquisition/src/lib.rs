@@ -9,6 +9,7 @@
 //! only [`ring`] and [`pool`], which take no lock and allocate nothing. Clocks are read in [`clock`] and nowhere else.
 
 mod arrival;
+mod arrival_limits;
 pub mod clock;
 mod companion;
 mod connection;
@@ -37,7 +38,8 @@ mod sync;
 mod waker;
 mod wording;
 
-pub use arrival::{ArrivalMeter, ArrivalSettings, MEASURED_FOR, limit_ms, wait_ms};
+pub use arrival::{ArrivalMeter, MEASURED_FOR};
+pub use arrival_limits::{ArrivalSettings, limit_ms, wait_ms};
 pub use delivery::{BlockSender, PullContext};
 pub use finder::{StreamFinder, find_one};
 pub use health::{Evidence, Fate, Link, MonitorLimits, judge};
@@ -49,7 +51,7 @@ pub use monitor::StreamMonitor;
 pub use network::{Network, NetworkConfig, NetworkError, lslapicfg};
 pub use probe::{Library, Probe, ProbeError, library, probe};
 pub use rate::RateMeter;
-pub use resolve::{ResolveError, check_selector, difference};
+pub use resolve::{ResolveError, check_selector, difference, is_rate};
 pub use selector::{SelectorError, StreamSelector};
 pub use survey::{StreamSurvey, list_streams};
 pub use waker::Waker;

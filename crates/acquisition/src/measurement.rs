@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use kalmind_types::{Arrival, ArrivalStatus, LslTime};
 
-use crate::arrival::{ArrivalMeter, ArrivalSettings, MEASURED_FOR, WHILE_MEASURING_MS, limits_for, remark};
+use crate::arrival::{ArrivalMeter, MEASURED_FOR, WHILE_MEASURING_MS};
+use crate::arrival_limits::{ArrivalSettings, limits_for, remark};
 use crate::health::MonitorLimits;
 use crate::monitor::StreamMonitor;
 
@@ -198,6 +199,21 @@ mod tests {
         assert!((arrival.interval_ms - 200.0).abs() < 1.0 && !status.measuring);
         assert!((measurement.limits().stall_ms - 300.0).abs() < 2.0, "{:?}", measurement.limits());
         assert!((measurement.limits().backlog_ms - 352.0).abs() < 2.0, "{:?}", measurement.limits());
+    }
+
+    #[test]
+    fn a_pause_after_the_first_chunk_measures_nothing() {
+        let (mut measurement, monitor) = measurement();
+        run(&mut measurement, 10, 10.0, 0.2);
+        for tenth in 3..30 {
+            // a pull that brings nothing
+            measurement.look(LslTime(10.0 + f64::from(tenth) * 0.1));
+        }
+        run(&mut measurement, 10, 13.2, 2.0);
+        assert_eq!(monitor.measured(), None);
+        run(&mut measurement, 10, 15.2, 2.0);
+        let (arrival, _) = monitor.measured().expect("measured");
+        assert!((arrival.interval_ms - 200.0).abs() < 1.0, "{arrival:?}");
     }
 
     #[test]

@@ -216,12 +216,8 @@ pub fn difference(expected: &StreamDescription, found: &StreamDescription) -> Op
     if found.channels == expected.channels && found.labels != expected.labels {
         match (&found.labels, &expected.labels) {
             (Some(found), Some(expected)) => {
-                if let Some(at) = found.iter().zip(expected).position(|(found, expected)| found != expected) {
-                    say(
-                        &format!("label of channel {at}"),
-                        &format!("{:?}", found[at]),
-                        &format!("{:?}", expected[at]),
-                    );
+                if let Some((at, found, expected)) = first_other(expected, found) {
+                    say(&format!("label of channel {at}"), &format!("{found:?}"), &format!("{expected:?}"));
                 }
             }
             (found, _) => {
@@ -243,13 +239,38 @@ pub fn difference(expected: &StreamDescription, found: &StreamDescription) -> Op
     (!text.is_empty()).then_some(text)
 }
 
-/// As [`difference`], for a stream of which only the number of channels is known.
+/// The first channel with another label than expected, with both.
+fn first_other<'a>(expected: &'a [String], found: &'a [String]) -> Option<(usize, &'a str, &'a str)> {
+    let mut pairs = expected.iter().zip(found).enumerate();
+    pairs.find_map(|(at, (expected, found))| {
+        (found != expected).then_some((at, found.as_str(), expected.as_str()))
+    })
+}
+
+/// As [`difference`], for a stream that has not been there yet: of which the number of channels is known, and the labels
+/// perhaps. They are compared where the header has some, too.
 pub(crate) fn difference_of_shape(expected: &StreamDescription, found: &StreamDescription) -> Option<String> {
     if found.format.is_none() {
         return Some(String::from("texts instead of numbers"));
     }
-    let (found, expected) = (found.channels, expected.channels);
-    (found != expected).then(|| format!("number of channels {found} instead of {expected}"))
+    if !is_rate(found.nominal_rate_hz) {
+        return Some(format!("a nominal rate of {} Hz, which no stream has", found.nominal_rate_hz));
+    }
+    if found.channels != expected.channels {
+        return Some(format!("number of channels {} instead of {}", found.channels, expected.channels));
+    }
+    let (expected, found) = expected.labels.as_ref().zip(found.labels.as_ref())?;
+    let (at, found, expected) = first_other(expected, found)?;
+    Some(format!("label of channel {at} {found:?} instead of {expected:?}"))
+}
+
+/// The greatest rate that a stream's header may state: more than any amplifier sends, and queues are sized by it.
+const GREATEST_RATE_HZ: f64 = 1e6;
+
+/// Whether a stream can have this nominal rate (0: irregular). Headers can state any.
+#[must_use]
+pub fn is_rate(nominal_rate_hz: f64) -> bool {
+    (0.0..=GREATEST_RATE_HZ).contains(&nominal_rate_hz)
 }
 
 /// This machine's name as LSL writes it into headers; `None` where it cannot be told, and then every clock is measured
@@ -326,6 +347,42 @@ mod tests {
         ];
         for (found, text) in cases {
             assert_eq!(difference(&array(), &found).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn a_stream_that_comes_later_has_to_have_the_channels_that_are_known_of_it() {
+        // what is assumed of it
+        let awaited = |labels: Option<[&str; 2]>| StreamDescription {
+            channels: 2,
+            format: Some(NumberFormat::Double64),
+            labels: labels.map(|labels| labels.map(str::to_owned).to_vec()),
+            ..StreamDescription::default()
+        };
+        let difference = |labels, found: &StreamDescription| difference_of_shape(&awaited(labels), found);
+        assert_eq!(difference(Some(["a", "b"]), &array()), None);
+        assert_eq!(difference(None, &array()), None);
+        assert_eq!(difference(Some(["x", "y"]), &StreamDescription { labels: None, ..array() }), None);
+        let cases = [
+            (Some(["a", "y"]), array(), "label of channel 1 \"b\" instead of \"y\""),
+            (Some(["b", "a"]), array(), "label of channel 0 \"a\" instead of \"b\""),
+            (
+                None,
+                StreamDescription { channels: 3, labels: None, ..array() },
+                "number of channels 3 instead of 2",
+            ),
+            (None, StreamDescription { format: None, ..array() }, "texts instead of numbers"),
+            (
+                None,
+                StreamDescription { nominal_rate_hz: -50.0, ..array() },
+                "a nominal rate of -50 Hz, which no stream has",
+            ),
+        ];
+        for (labels, found, text) in cases {
+            assert_eq!(difference(labels, &found).as_deref(), Some(text));
+        }
+        for rate_hz in [f64::NAN, f64::INFINITY, 1e9] {
+            assert!(difference(None, &StreamDescription { nominal_rate_hz: rate_hz, ..array() }).is_some());
         }
     }
 

@@ -249,6 +249,7 @@ impl Daemon {
         let mut places = PlaneStreams::default();
         places.follow_position(configuration, position).or_work()?;
         follower.follow_targets(configuration, &mut places)?;
+        monitors.extend(places.monitors());
         let markers = follower.start(configuration, recorder.as_mut())?;
         monitors.extend(markers.iter().map(|(inlet, _)| Arc::clone(&inlet.status)));
 

@@ -1,12 +1,13 @@
 //! Finds the configured streams, all at the same time, and says meanwhile what is awaited.
 
-use kalmind_acquisition::{ResolveError, StreamFinder, StreamSelector, clock::Deadline};
+use kalmind_acquisition::{ResolveError, StreamFinder, StreamSelector, clock::Deadline, is_rate};
 use kalmind_types::{Seconds, StreamDescription};
 
 use crate::{
     configuration::{Configuration, Stream},
     failure::{OrFail as _, Outcome},
     plan::{PlanError, selector},
+    plane_streams::Places,
     prepared::Prepared,
     task_follower::TASK_MARKERS,
 };
@@ -32,6 +33,7 @@ enum Purpose<'a> {
     Decoding { stream: &'a Stream, can_be_awaited: bool },
     Recording { required: bool },
     Task,
+    Places(Places, &'a Configuration),
 }
 
 struct Want<'a> {
@@ -39,15 +41,21 @@ struct Want<'a> {
     purpose: Purpose<'a>,
 }
 
-/// The greatest rate that a stream's header may state: more than any amplifier sends, and queues are sized by it.
-const GREATEST_RATE_HZ: f64 = 1e6;
+/// Whether a stream can send as often as its header says.
+///
+/// # Errors
+/// [`PlanError::NoSuchRate`].
+pub(crate) fn check_rate(key: &str, found: &StreamDescription) -> Result<(), PlanError> {
+    let rate_hz = found.nominal_rate_hz;
+    if is_rate(rate_hz) { Ok(()) } else { Err(PlanError::NoSuchRate { key: key.to_owned(), rate_hz }) }
+}
 
 impl Want<'_> {
     fn is_needed(&self) -> bool {
         match self.purpose {
             Purpose::Decoding { stream, can_be_awaited } => stream.required || !can_be_awaited,
             Purpose::Recording { required } => required,
-            Purpose::Task => false,
+            Purpose::Task | Purpose::Places(..) => false,
         }
     }
 
@@ -58,18 +66,24 @@ impl Want<'_> {
             Purpose::Decoding { stream: Stream { required: false, .. }, .. } => {
                 PlanError::ResolveOptional { key, source }
             }
-            Purpose::Decoding { .. } | Purpose::Task => PlanError::Resolve { key, source },
+            Purpose::Decoding { .. } | Purpose::Task | Purpose::Places(..) => {
+                PlanError::Resolve { key, source }
+            }
         }
     }
 
     /// Whether it can be used for what it was looked for.
     fn check(&self, found: &StreamDescription) -> Result<(), PlanError> {
         let key = self.key.clone();
-        let rate_hz = found.nominal_rate_hz;
-        if !(0.0..=GREATEST_RATE_HZ).contains(&rate_hz) {
-            return Err(PlanError::NoSuchRate { key, rate_hz });
-        }
-        let Purpose::Decoding { stream, .. } = self.purpose else { return Ok(()) };
+        check_rate(&key, found)?;
+        let stream = match self.purpose {
+            Purpose::Decoding { stream, .. } => stream,
+            Purpose::Recording { .. } | Purpose::Task => return Ok(()),
+            Purpose::Places(places, configuration) => {
+                let problem = places.problem(configuration, found);
+                return problem.map_or(Ok(()), |problem| Err(PlanError::NoPlaces { key, problem }));
+            }
+        };
         if found.format.is_none() {
             return Err(PlanError::NotNumeric { key });
         }
@@ -97,9 +111,15 @@ fn wants(prepared: &Prepared, is_recorded: bool) -> (Vec<Want<'_>>, Vec<StreamSe
     let task = Some(configuration.task.selection())
         .filter(|selection| !selection.is_empty())
         .map(|selection| (Want { key: TASK_MARKERS.to_owned(), purpose: Purpose::Task }, selection));
+    let places = Places::ALL.into_iter().filter_map(|places| {
+        let selection = places.selection(configuration);
+        let purpose = Purpose::Places(places, configuration);
+        (!selection.is_empty()).then(|| (Want { key: places.key().to_owned(), purpose }, selection))
+    });
     decoded
         .chain(recorded)
         .chain(task)
+        .chain(places)
         .map(|(want, selection)| (want, selector(configuration, selection)))
         .unzip()
 }
@@ -120,11 +140,7 @@ pub fn find(
     let mut silent_until: Option<Deadline> = None;
     loop {
         finder.look().or_stream()?;
-        for (place, want) in wants.iter().enumerate() {
-            if let Some(found) = finder.found(place) {
-                want.check(found).or_stream()?;
-            }
-        }
+        let unusable = unusable(&wants, |place| finder.found(place)).or_stream()?;
         let problems: Vec<(&Want<'_>, ResolveError)> = wants
             .iter()
             .enumerate()
@@ -141,7 +157,7 @@ pub fn find(
         }
         let needed: Vec<_> = problems.iter().filter(|(want, _)| want.is_needed()).collect();
         if needed.is_empty() {
-            return Ok(found(&prepared.configuration, is_recorded, &finder, &problems));
+            return Ok(found(&prepared.configuration, is_recorded, &finder, &problems, &unusable));
         }
         if deadline.passed() {
             return Err(missing(&needed)).or_stream();
@@ -154,6 +170,26 @@ pub fn find(
             silent_until = Some(Deadline::after(TOLD_EVERY));
         }
     }
+}
+
+/// Streams that were found and cannot be used, by their place, with the reason.
+///
+/// # Errors
+/// For the first of them that is needed.
+fn unusable<'a>(
+    wants: &[Want<'_>],
+    found: impl Fn(usize) -> Option<&'a StreamDescription>,
+) -> Result<Vec<(usize, PlanError)>, PlanError> {
+    let found = wants.iter().enumerate().filter_map(|(place, want)| Some((place, want, found(place)?)));
+    let mut unusable = Vec::new();
+    for (place, want, found) in found {
+        match want.check(found) {
+            Err(error) if want.is_needed() => return Err(error),
+            Err(error) => unusable.push((place, error)),
+            Ok(()) => {}
+        }
+    }
+    Ok(unusable)
 }
 
 /// Why the run cannot start.
@@ -171,15 +207,16 @@ fn found(
     is_recorded: bool,
     finder: &StreamFinder,
     problems: &[(&Want<'_>, ResolveError)],
+    unusable: &[(usize, PlanError)],
 ) -> Found {
+    // what cannot be used is looked for again, as if it were not there
+    let usable = |place: usize| {
+        finder.found(place).filter(|_| unusable.iter().all(|(other, _)| *other != place)).cloned()
+    };
     let decoded = configuration.stream.len();
     let further = configuration.record.stream.len();
-    let streams = (0..decoded).map(|place| finder.found(place).cloned()).collect();
-    let recorded = if is_recorded {
-        (decoded..decoded + further).map(|place| finder.found(place).cloned()).collect()
-    } else {
-        Vec::new()
-    };
+    let streams = (0..decoded).map(usable).collect();
+    let recorded = if is_recorded { (decoded..decoded + further).map(usable).collect() } else { Vec::new() };
     let mut missing: Vec<String> = problems
         .iter()
         .map(|(want, problem)| {
@@ -192,12 +229,71 @@ fn found(
                     format!("not there yet, and decoded from when it comes: {key:?}: {problem}")
                 }
                 Purpose::Task => format!("not there yet: {key}: {problem}"),
+                Purpose::Places(..) => {
+                    format!("not there yet, and followed from when it comes: {key}: {problem}")
+                }
             }
         })
         .collect();
+    missing.extend(unusable.iter().map(|(_, error)| format!("there, and cannot be used as it is: {error}")));
     if !is_recorded && further > 0 {
         let streams = if further == 1 { "1 further stream is" } else { "the further streams are" };
         missing.push(format!("{streams} not read, since nothing is recorded ([[record.stream]])"));
     }
     Found { streams, recorded, missing }
+}
+
+#[cfg(test)]
+mod tests {
+    use kalmind_types::NumberFormat;
+
+    use super::*;
+
+    fn want(purpose: Purpose<'_>) -> Want<'_> {
+        Want { key: "a".to_owned(), purpose }
+    }
+
+    fn header(nominal_rate_hz: f64, format: Option<NumberFormat>) -> StreamDescription {
+        StreamDescription { name: "a".to_owned(), channels: 2, nominal_rate_hz, format, ..Default::default() }
+    }
+
+    fn said(purpose: Purpose<'_>, found: &StreamDescription) -> String {
+        let unusable = unusable(&[want(purpose)], |_| Some(found)).expect("it is not needed");
+        unusable.iter().map(|(_, error)| error.to_string()).collect()
+    }
+
+    #[test]
+    fn only_a_needed_stream_that_cannot_be_used_ends_the_start() {
+        let configuration = Configuration::default();
+        let needed = Stream { required: true, ..Stream::default() };
+        let optional = Stream { required: false, ..Stream::default() };
+        let senseless = header(f64::NAN, Some(NumberFormat::Float32));
+        for purpose in [
+            Purpose::Decoding { stream: &needed, can_be_awaited: true },
+            Purpose::Decoding { stream: &optional, can_be_awaited: false },
+            Purpose::Recording { required: true },
+        ] {
+            let error = unusable(&[want(purpose)], |_| Some(&senseless)).expect_err("it is needed");
+            assert!(matches!(error, PlanError::NoSuchRate { .. }), "{error}");
+        }
+        let awaited = Purpose::Decoding { stream: &optional, can_be_awaited: true };
+        let places = Purpose::Places(Places::Cursor, &configuration);
+        for purpose in [awaited, Purpose::Recording { required: false }, Purpose::Task, places] {
+            assert!(said(purpose, &senseless).contains("samples a second"), "{purpose:?}");
+        }
+        let text = header(0.0, None);
+        assert!(said(awaited, &text).contains("carries text"));
+        assert_eq!(said(Purpose::Task, &text), "");
+    }
+
+    #[test]
+    fn places_need_the_channels_that_are_named() {
+        let configuration = Configuration::default();
+        let numbers = header(60.0, Some(NumberFormat::Float32));
+        assert_eq!(said(Purpose::Places(Places::Cursor, &configuration), &numbers), "");
+        let problem = said(Purpose::Places(Places::Targets, &configuration), &numbers);
+        assert!(problem.contains("no channel 2; it has 2 (without labels)"), "{problem}");
+        let problem = said(Purpose::Places(Places::Cursor, &configuration), &header(0.0, None));
+        assert!(problem.contains("text, not numbers"), "{problem}");
+    }
 }

@@ -11,12 +11,15 @@ use std::{
 };
 
 use kalmind_acquisition::{
-    InletGuard, InletParts, MarkerConfig, MarkerInlet, NumericInlet, ResolveError, SpawnError, StreamFinder,
+    InletGuard, InletParts, MarkerConfig, MarkerInlet, NumericInlet, ResolveError, StreamFinder,
     StreamMonitor, StreamSelector, Waker, clock::Deadline,
 };
 use kalmind_types::{Seconds, StreamDescription};
 
-use crate::{daemon::recorded_config, plan::RecordedExtra, recorder::RecorderHandle, task_follower::MARKERS};
+use crate::{
+    daemon::recorded_config, finding::check_rate, plan::RecordedExtra, recorder::RecorderHandle,
+    task_follower::MARKERS,
+};
 
 /// How often it is found out what is there instead.
 const SHOWN_EVERY: Seconds = Seconds(2.0);
@@ -103,6 +106,7 @@ fn look(
     let selectors: Vec<StreamSelector> = left.iter().map(|place| awaited[*place].selector.clone()).collect();
     let mut finder = StreamFinder::new(&selectors)?;
     let mut shown: Option<Deadline> = None;
+    let mut refused: Vec<Option<Deadline>> = vec![None; left.len()];
     while !ended.load(Ordering::Relaxed) && inlets.len() < awaited.len() {
         finder.look()?;
         for (index, &place) in left.iter().enumerate() {
@@ -119,9 +123,14 @@ fn look(
                         );
                         inlets.push(Late { place, _inlet: inlet });
                     }
-                    Err(error) => stream.monitor.set_awaited(error.to_string()),
+                    Err(problem) => {
+                        stream.monitor.set_awaited(problem);
+                        refused[index] = Some(Deadline::after(SHOWN_EVERY));
+                        finder.seek_again(index);
+                    }
                 }
-            } else if shown.is_none_or(Deadline::passed)
+            } else if refused[index].is_none_or(Deadline::passed)
+                && shown.is_none_or(Deadline::passed)
                 && finder.has_asked_everyone()
                 && let Some(problem) = finder.problem(index)
             {
@@ -139,18 +148,20 @@ fn begin(
     stream: &Awaited,
     found: &StreamDescription,
     recorder: &RecorderHandle,
-) -> Result<LateInlet, SpawnError> {
+) -> Result<LateInlet, String> {
+    check_rate(&stream.key, found).map_err(|error| error.to_string())?;
     let (key, selector, monitor) = (stream.key.clone(), stream.selector.clone(), Arc::clone(&stream.monitor));
     if found.format.is_none() {
         let (recorded, samples) = crossbeam_channel::bounded(MARKERS);
         let config = MarkerConfig { key: key.clone(), selector, recorded: Some(recorded), at_once: None };
-        let inlet = MarkerInlet::spawn_under(config, None, monitor)?;
+        let inlet = MarkerInlet::spawn_under(config, None, monitor).map_err(|error| error.to_string())?;
         recorder.add_texts(key, samples, &inlet);
         return Ok(LateInlet::Texts(inlet));
     }
     let config = recorded_config(key.clone(), selector, found);
-    let InletParts { blocks, guard, .. } =
-        NumericInlet::spawn_under(config, Waker::new(), monitor)?.into_parts();
+    let inlet =
+        NumericInlet::spawn_under(config, Waker::new(), monitor).map_err(|error| error.to_string())?;
+    let InletParts { blocks, guard, .. } = inlet.into_parts();
     recorder.add_numbers(found.clone(), key, blocks);
     Ok(LateInlet::Numbers(guard))
 }

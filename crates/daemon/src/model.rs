@@ -191,6 +191,13 @@ impl IdentifiedModel {
         differences
     }
 
+    /// The labels of each stream's channels that the model was fitted with, as it has them, for streams with so many
+    /// channels; none where it has none, or was fitted on other streams.
+    #[must_use]
+    pub fn stream_labels(&self, channels: &[usize]) -> Vec<Option<Vec<String>>> {
+        stream_labels(&self.model.streams, channels)
+    }
+
     /// Those that show before any stream is found. `bin_ms` is none where it follows from a stream.
     #[must_use]
     pub fn configured_differences(
@@ -238,6 +245,19 @@ fn first_difference<'a>(
     expected.iter().zip(found).enumerate().find(|(_, (expected, found))| expected != found)
 }
 
+fn stream_labels(fitted: &[StreamFeatures], channels: &[usize]) -> Vec<Option<Vec<String>>> {
+    let demand: Vec<StreamFeatures> = channels
+        .iter()
+        .map(|channels| StreamFeatures { binning: Binning::Mean, channels: *channels, labels: None })
+        .collect();
+    let split = split_like(fitted, &demand);
+    let fitted = split.as_deref().unwrap_or(fitted);
+    if !fitted.iter().map(|stream| &stream.channels).eq(channels) {
+        return vec![None; channels.len()];
+    }
+    fitted.iter().map(|stream| stream.labels.clone()).collect()
+}
+
 /// A model fitted on one table of features, cut where the streams end; `None` where that is not what it is.
 fn split_like(model: &[StreamFeatures], demand: &[StreamFeatures]) -> Option<Vec<StreamFeatures>> {
     let [table] = model else { return None };
@@ -257,4 +277,26 @@ fn split_like(model: &[StreamFeatures], demand: &[StreamFeatures]) -> Option<Vec
         }
     });
     Some(parts.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn features(labels: &[&str]) -> StreamFeatures {
+        let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
+        StreamFeatures { binning: Binning::Mean, channels: labels.len(), labels: Some(labels) }
+    }
+
+    #[test]
+    fn a_model_knows_the_labels_of_each_stream() {
+        let (array, force) = (features(&["array.a", "array.b"]), features(&["force.x"]));
+        let table = features(&["array.a", "array.b", "force.x"]);
+        let each = vec![array.labels.clone(), force.labels.clone()];
+        assert_eq!(stream_labels(&[array.clone(), force.clone()], &[2, 1]), each);
+        assert_eq!(stream_labels(&[table], &[2, 1]), each, "fitted on one table");
+        assert_eq!(stream_labels(&[array.clone(), force], &[2, 2]), [None, None], "other streams");
+        let unlabelled = StreamFeatures { labels: None, ..array };
+        assert_eq!(stream_labels(&[unlabelled], &[2]), [None]);
+    }
 }

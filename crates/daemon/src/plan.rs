@@ -142,8 +142,19 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
             planned(stream, selector, description, (bin_ms, max_wait_ms, measure_arrival_s), several)
         })
         .collect();
-    for (stream, header) in streams.iter_mut().zip(&found.streams) {
-        stream.inlet.is_assumed = header.is_none();
+    let channels: Vec<usize> = headers.iter().map(|header| header.channels).collect();
+    let labels = model.as_ref().map(|model| model.stream_labels(&channels)).unwrap_or_default();
+    for (place, (stream, header)) in streams.iter_mut().zip(&found.streams).enumerate() {
+        if header.is_none() {
+            stream.inlet.is_assumed = true;
+            // it has to be what the model was fitted on when it comes
+            stream.features.labels = labels.get(place).cloned().flatten();
+            stream.inlet.description.labels = stream
+                .features
+                .labels
+                .as_deref()
+                .map(|labels| own_labels(labels, &stream.inlet.key, several));
+        }
     }
     let masked = mask(&configuration, &streams).or_usage()?;
     let demand = Demand {
@@ -169,7 +180,16 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
     Ok(Plan { configuration, streams, recorded, masked, bin_ms, demand, model, markers })
 }
 
-/// What is known of a stream that is not there yet and not required.
+/// Labels of features as the stream's own header has them: those of several streams bear its key in front.
+fn own_labels(features: &[String], key: &str, several: bool) -> Vec<String> {
+    let own = |label: &String| {
+        let own = label.strip_prefix(key).and_then(|rest| rest.strip_prefix('.')).filter(|_| several);
+        own.unwrap_or(label).to_owned()
+    };
+    features.iter().map(own).collect()
+}
+
+/// What is known of a stream that is not there yet and not required, besides the labels that a model has.
 fn assumed(prepared: &Prepared, place: usize) -> StreamDescription {
     let stream = prepared.configuration.stream.get(place).cloned().unwrap_or_default();
     StreamDescription {
@@ -397,5 +417,17 @@ impl Plan {
             plausibility: configuration.decoder.plausibility,
             fallback_stale: Seconds::from_millis(configuration.decoder.fallback_stale_ms),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_in_front_of_a_label_is_not_the_streams_own() {
+        let features = ["force.x", "force.force.y", "z"].map(str::to_owned);
+        assert_eq!(own_labels(&features, "force", true), ["x", "force.y", "z"]);
+        assert_eq!(own_labels(&features, "force", false), features);
     }
 }

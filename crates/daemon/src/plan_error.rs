@@ -75,6 +75,14 @@ pub enum PlanError {
         /// What its header says.
         rate_hz: f64,
     },
+    /// A stream of places (`[cursor.position_from]`, `[task.targets_from]`) that has none.
+    #[error("stream \"{key}\": {problem}")]
+    NoPlaces {
+        /// What it is followed for.
+        key: String,
+        /// What is missing.
+        problem: String,
+    },
     /// The leading stream's rate and the bins differ.
     #[error(
         "stream \"{key}\" sends {rate_hz} samples a second, one bin each, so bins are {period_ms} ms wide; the \

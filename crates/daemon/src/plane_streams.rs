@@ -14,11 +14,12 @@ use std::{
     time::Duration,
 };
 
-use kalmind_acquisition::{InletConfig, NumericInlet, StreamSelector, Waker, find_one};
+use kalmind_acquisition::{InletConfig, NumericInlet, StreamMonitor, StreamSelector, Waker, find_one};
 use kalmind_types::{LslTime, Position, SampleBlock, SampleRows, Seconds, StreamDescription, Target};
 
 use crate::{
-    configuration::{ChannelReference, Configuration},
+    configuration::{ChannelReference, Configuration, Selection},
+    finding::check_rate,
     plan::selector,
 };
 
@@ -47,6 +48,55 @@ impl PositionSlot {
     }
 }
 
+/// What a stream of places is followed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Places {
+    /// `[cursor.position_from]`.
+    Cursor,
+    /// `[task.targets_from]`.
+    Targets,
+}
+
+impl Places {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::Cursor, Self::Targets];
+
+    /// The name under which the stream is shown.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Cursor => "cursor position",
+            Self::Targets => "targets",
+        }
+    }
+
+    /// What the stream is found by; empty where none is configured.
+    pub(crate) fn selection(self, configuration: &Configuration) -> Selection {
+        match self {
+            Self::Cursor => configuration.cursor.position_from.selection(),
+            Self::Targets => configuration.task.targets_from.selection(),
+        }
+    }
+
+    fn plane(self, configuration: &Configuration) -> Plane {
+        let (channels, scale, offset) = match self {
+            Self::Cursor => {
+                let source = &configuration.cursor.position_from;
+                (&source.channels, source.scale, source.offset)
+            }
+            Self::Targets => {
+                let source = &configuration.task.targets_from;
+                (&source.channels, source.scale, source.offset)
+            }
+        };
+        Plane { channels: channels.clone(), scale: scale.0, offset }
+    }
+
+    /// Why this stream cannot be followed; nothing where it can.
+    pub(crate) fn problem(self, configuration: &Configuration, found: &StreamDescription) -> Option<String> {
+        self.plane(configuration).checked(found).err()
+    }
+}
+
 /// Which of a stream's numbers make a place, and how they become workspace widths.
 #[derive(Clone, Debug)]
 struct Plane {
@@ -65,12 +115,25 @@ impl Plane {
         };
         let places = self.channels.iter().map(|channel| place(channel).ok_or(channel));
         places.collect::<Result<_, _>>().map_err(|channel| {
+            let channel = match channel {
+                ChannelReference::Index(index) => index.to_string(),
+                ChannelReference::Label(label) => format!("{label:?}"),
+            };
             format!(
-                "it has no channel {channel:?}; it has {} ({})",
+                "it has no channel {channel}; it has {} ({})",
                 description.channels,
                 if labels.is_empty() { "without labels".to_owned() } else { labels.join(", ") }
             )
         })
+    }
+
+    /// The same, of a stream that sends numbers; otherwise a sentence with the stream's name.
+    fn checked(&self, description: &StreamDescription) -> Result<Vec<usize>, String> {
+        if description.format.is_none() {
+            return Err(format!("the stream {:?} sends text, not numbers", description.name));
+        }
+        self.places(description)
+            .map_err(|problem| format!("the stream {:?} cannot be used: {problem}", description.name))
     }
 
     /// x and y of a sample in workspace widths; none where they are no place.
@@ -86,6 +149,7 @@ impl Plane {
 pub struct PlaneStreams {
     end: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    monitors: Vec<Arc<StreamMonitor>>,
 }
 
 impl Drop for PlaneStreams {
@@ -110,14 +174,8 @@ impl PlaneStreams {
         configuration: &Configuration,
         slot: PositionSlot,
     ) -> std::io::Result<()> {
-        let source = &configuration.cursor.position_from;
-        let plane = Plane { channels: source.channels.clone(), scale: source.scale.0, offset: source.offset };
-        let selection = source.selection();
-        if selection.is_empty() {
-            return Ok(());
-        }
-        let of = plane.clone();
-        self.spawn("cursor position", selector(configuration, selection), plane, move |_, values| {
+        let of = Places::Cursor.plane(configuration);
+        self.spawn(Places::Cursor, configuration, move |_, values| {
             if let Some(position) = of.position(values) {
                 slot.put(position);
             }
@@ -133,40 +191,52 @@ impl PlaneStreams {
         configuration: &Configuration,
         mut tell: impl FnMut(LslTime, Option<Target>) + Send + 'static,
     ) -> std::io::Result<()> {
-        let source = &configuration.task.targets_from;
-        let plane = Plane { channels: source.channels.clone(), scale: source.scale.0, offset: source.offset };
-        let selection = source.selection();
-        if selection.is_empty() {
-            return Ok(());
-        }
-        let mut changes =
-            TargetChanges { plane: plane.clone(), radius: source.radius, shown: None, since: None };
-        self.spawn("targets", selector(configuration, selection), plane, move |time, values| {
+        let mut changes = TargetChanges {
+            plane: Places::Targets.plane(configuration),
+            radius: configuration.task.targets_from.radius,
+            shown: None,
+            since: None,
+        };
+        self.spawn(Places::Targets, configuration, move |time, values| {
             if let Some(target) = changes.take(time, values) {
                 tell(time, target);
             }
         })
     }
 
+    /// What is known of the streams that are followed, for status pages.
+    pub(crate) fn monitors(&self) -> impl Iterator<Item = Arc<StreamMonitor>> {
+        self.monitors.iter().map(Arc::clone)
+    }
+
+    /// Follows a stream where one is configured.
     fn spawn(
         &mut self,
-        key: &'static str,
-        selector: StreamSelector,
-        plane: Plane,
+        places: Places,
+        configuration: &Configuration,
         mut sample: impl FnMut(LslTime, &[f64]) + Send + 'static,
     ) -> std::io::Result<()> {
+        let selection = places.selection(configuration);
+        if selection.is_empty() {
+            return Ok(());
+        }
+        let (key, plane) = (places.key(), places.plane(configuration));
+        let selector = selector(configuration, selection);
+        let monitor = Arc::new(StreamMonitor::new(key));
+        self.monitors.push(Arc::clone(&monitor));
         let end = Arc::clone(&self.end);
         let follow = move || {
             let waker = Waker::new();
             let _only_this_thread_attaches = waker.attach();
             let mut told = String::new();
             while !end.load(Ordering::Acquire) {
-                match open(key, &selector, &plane, &waker) {
+                match open(&monitor, &selector, &plane, &waker) {
                     Ok((inlet, places)) => {
                         tracing::info!(stream = key, "found");
                         return read(inlet, &places, &end, &mut sample);
                     }
                     Err(problem) => {
+                        monitor.set_awaited(format!("followed from when it appears; {problem}"));
                         if problem != told {
                             tracing::warn!(stream = key, problem, "still looking");
                             told = problem;
@@ -183,23 +253,20 @@ impl PlaneStreams {
 
 /// Finds the stream and receives it. Its own inlet connects it anew when it is lost.
 fn open(
-    key: &str,
+    monitor: &Arc<StreamMonitor>,
     selector: &StreamSelector,
     plane: &Plane,
     waker: &Waker,
 ) -> Result<(NumericInlet, Vec<usize>), String> {
     let description = find_one(selector, SEARCH).map_err(|error| error.to_string())?;
-    if description.format.is_none() {
-        return Err(format!("the stream {:?} sends text, not numbers", description.name));
-    }
-    let places = plane
-        .places(&description)
-        .map_err(|problem| format!("the stream {:?} cannot be used: {problem}", description.name))?;
-    let mut config = InletConfig::new(key, selector.clone(), description);
+    check_rate(monitor.key(), &description).map_err(|error| error.to_string())?;
+    let places = plane.checked(&description)?;
+    let mut config = InletConfig::new(monitor.key(), selector.clone(), description);
     // the newest sample counts, whatever its age; what is old is overwritten at once
     config.limits.backlog_ms = f64::INFINITY;
     config.limits.bad_clock_ms = f64::INFINITY;
-    let inlet = NumericInlet::spawn(config, waker.clone()).map_err(|error| error.to_string())?;
+    let inlet = NumericInlet::spawn_under(config, waker.clone(), Arc::clone(monitor))
+        .map_err(|error| error.to_string())?;
     Ok((inlet, places))
 }
 

@@ -11,6 +11,7 @@ use crate::{
     failure::{OrFail as _, Outcome},
     model::IdentifiedModel,
     plan::{PlanError, cursor_components, selector},
+    plane_streams::Places,
     task_follower::TASK_MARKERS,
 };
 
@@ -60,6 +61,14 @@ pub fn prepare(mut configuration: Configuration) -> Outcome<Prepared> {
         check_selector(&selector(&configuration, task))
             .map_err(|source| PlanError::Resolve { key: TASK_MARKERS.to_owned(), source })
             .or_usage()?;
+    }
+    for places in Places::ALL {
+        let selection = places.selection(&configuration);
+        if !selection.is_empty() {
+            check_selector(&selector(&configuration, selection))
+                .map_err(|source| PlanError::Resolve { key: places.key().to_owned(), source })
+                .or_usage()?;
+        }
     }
     let model = match &configuration.decoder.model {
         Some(path) => Some(crate::model::load(path).or_usage()?),
