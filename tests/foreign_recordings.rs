@@ -54,8 +54,8 @@ fn our_fit_takes_what_our_export_writes() {
     let files = exported(&folder, "x17a_dup_labels.xdf", "");
     let table = fs::read_to_string(folder.path(&format!("out/{}", files[0].0))).expect("a table");
     assert!(table.starts_with("time,Cz,Cz_2,time_2\n"), "{}", table.lines().next().unwrap_or_default());
-    let states: String = (0..200).map(|row| format!("{},{}\n", row % 7, row % 5)).collect();
-    folder.write("states.csv", &states);
+    let states: Vec<String> = (0..200).map(|row| format!("{},{}", row % 7, row % 5)).collect();
+    folder.write("states.csv", &states.join("\n"));
     folder.succeeds(&format!(
         "fit --features out/{} --states states.csv --rows 0..150 --decoder wiener:ridge=1 -o m.kalmind",
         files[0].0
@@ -65,7 +65,7 @@ fn our_fit_takes_what_our_export_writes() {
 #[test]
 fn nothing_is_overwritten_unless_asked() {
     let folder = Folder::new();
-    fs::create_dir(folder.path("out")).expect("a folder");
+    fs::create_dir_all(folder.path("out")).expect("a folder");
     folder.write("out/cursor_02.csv", "precious");
     let export = format!("recording export {} --csv out", foreign("x18_two_kalminds.xdf"));
     folder.refuses(&export, 1, &["cursor_02.csv exists already", "--force"]);

@@ -36,7 +36,7 @@ fn entries(folder: &Path) -> usize {
 fn settings_of_the_programs_own_leave_nothing_behind_even_when_it_is_killed() {
     let laboratory = Laboratory::new("leftovers");
     let temporary = laboratory.path("temporary");
-    fs::create_dir(&temporary).expect("a folder");
+    fs::create_dir_all(&temporary).expect("a folder");
     let configuration = laboratory.write(
         "kalmind.toml",
         &format!(
@@ -61,7 +61,7 @@ fn settings_of_the_programs_own_leave_nothing_behind_even_when_it_is_killed() {
 fn no_variable_makes_it_delete_a_file() {
     let laboratory = Laboratory::new("variable");
     let settings = laboratory.path("somebodys");
-    fs::create_dir(&settings).expect("a folder");
+    fs::create_dir_all(&settings).expect("a folder");
     let settings = settings.join("lsl_api.cfg");
     fs::copy(laboratory.path("lsl_api.cfg"), &settings).expect("a file");
     let configuration = laboratory.write("kalmind.toml", "[[stream]]\nname = \"none\"\n");

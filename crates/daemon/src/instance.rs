@@ -206,7 +206,7 @@ mod tests {
         for name in ["kalmind-Killed.lock", "kalmind-notes.txt", "other.lock"] {
             fs::write(at(name), "process 1").expect("a file");
         }
-        fs::create_dir(at("kalmind-folder.lock")).expect("a folder");
+        fs::create_dir_all(at("kalmind-folder.lock")).expect("a folder");
         symlink(at("other.lock"), at("kalmind-link.lock")).expect("a link");
         let _held = InstanceLock::claim_in(folder.path(), "Kalmind", "process 42").expect("free");
         assert!(!at("kalmind-Killed.lock").exists());

@@ -48,13 +48,13 @@ pub fn run(arguments: &SimulateArguments, instance: &str) -> Outcome<()> {
     })
     .or_work()?;
     let (sink, markers) = crossbeam_channel::bounded::<Marker>(MARKERS);
-    let events = StreamSelector::by_name(format!("{}-Events", instance));
+    let events = StreamSelector::by_name(format!("{instance}-Events"));
     let _events = MarkerInlet::spawn(
         MarkerConfig { key: "events".to_owned(), selector: events, recorded: None, at_once: None },
         sink,
     )
     .or_stream()?;
-    let mut cursor = CursorWatch::new(StreamSelector::by_name(format!("{}-Cursor", instance)));
+    let mut cursor = CursorWatch::new(StreamSelector::by_name(format!("{instance}-Cursor")));
 
     let table = MarkerTable::default();
     let mut counts = vec![0.0; units];

@@ -109,7 +109,7 @@ fn summary(mut values: Vec<f64>) -> String {
 #[derive(Default)]
 struct Alarms {
     ticks: u64,
-    alarms: u64,
+    count: u64,
     stale_ticks: u64,
     named: u64,
     guarded: u64,
@@ -123,7 +123,7 @@ impl Alarms {
         let stale = output.state == OutputState::Stale;
         self.stale_ticks += u64::from(stale);
         if stale && !*was_stale {
-            self.alarms += 1;
+            self.count += 1;
             let reason = output.reason.map_or_else(String::new, |reason| format!("{:?}", reason.cause));
             *self.reasons.entry(reason).or_default() += 1;
         }
@@ -138,10 +138,10 @@ impl Alarms {
 
     fn show(&self, name: &str, n: usize, bin: f64) -> f64 {
         let hours = self.ticks as f64 * bin / 3600.0;
-        let rate = self.alarms as f64 / hours;
+        let rate = self.count as f64 / hours;
         println!(
             "{name} | {hours:.2} h | {} alarms, {rate:.2} an hour | {:.3} % of ticks stale | channels under suspicion {:.2} % | {:?}",
-            self.alarms,
+            self.count,
             100.0 * self.stale_ticks as f64 / self.ticks as f64,
             100.0 * self.guarded as f64 / (self.ticks as f64 * n as f64),
             self.reasons
@@ -217,7 +217,7 @@ fn table(file: &str, hz: f64) -> ExitCode {
     }
     let rate = alarms.show(file, n, bin);
     // a single alarm in less than an hour may be chance
-    ExitCode::from(u8::from(alarms.alarms > 1 && rate > 1.0))
+    ExitCode::from(u8::from(alarms.count > 1 && rate > 1.0))
 }
 
 /// Time of a step with 192 features, with and without guard and monitor.
@@ -230,6 +230,7 @@ fn cost() {
         let mut best = f64::INFINITY;
         for _round in 0..20 {
             let mut running = Loop::new(&model, 0.02, guard, watched);
+            #[expect(clippy::disallowed_methods, reason = "nothing but this program is timed by it")]
             let start = Instant::now();
             for row in rows.features.chunks_exact(192) {
                 running.tick(row);

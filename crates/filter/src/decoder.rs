@@ -57,6 +57,7 @@ pub trait Decoder: Send + core::fmt::Debug {
 
 /// What one [`Decoder::step`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts of one step, each read by itself")]
 pub struct StepReport {
     /// Whether there is an intent: false for bins without features before row one.
     pub valid: bool,

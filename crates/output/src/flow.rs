@@ -253,9 +253,9 @@ mod tests {
             assert!(!flow.open(at(now)), "a second state under way");
             let took = if slow_answers < 5 { 100.0 } else { 10.0 };
             if took > 50.0 {
-                slow_answers += 1
+                slow_answers += 1;
             } else {
-                quick_answers += 1
+                quick_answers += 1;
             }
             now += took;
             assert!(flow.pong(number, at(now)));

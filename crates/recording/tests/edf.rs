@@ -1,10 +1,6 @@
 //! The reader of EDF beside an independent one, on files made here, and on files that are wrong.
 
-#![expect(
-    clippy::expect_used,
-    clippy::float_cmp,
-    reason = "a test ends by panicking, and numbers that are kept as they are have to come back as they are"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test ends by panicking")]
 
 mod xdf_files;
 

@@ -81,13 +81,13 @@ fn gather_value(value: &Spanned<DeValue<'_>>, is_server: bool, secrets: &mut Vec
     match value.get_ref() {
         DeValue::Table(table) => gather(table, is_server, secrets),
         DeValue::Array(elements) => {
-            for element in elements.iter() {
+            for element in elements {
                 gather_value(element, is_server, secrets);
             }
         }
         // a table that was written as a text
         DeValue::String(text) if is_server || text.to_lowercase().contains("token") => {
-            secrets.push(value.span())
+            secrets.push(value.span());
         }
         _ => {}
     }
@@ -167,7 +167,8 @@ mod tests {
 
     #[test]
     fn no_spelling_of_the_token_reaches_a_recording() {
-        let escaped: String = TOKEN.chars().map(|letter| format!("\\u{:04x}", u32::from(letter))).collect();
+        let escaped =
+            TOKEN.chars().fold(String::new(), |text, letter| format!("{text}\\u{:04x}", u32::from(letter)));
         let stream = "[[stream]]\nname = \"A\"\n";
         for spelled in [
             format!("{stream}[server]\ntoken = \"{TOKEN}\"\n"),

@@ -356,7 +356,7 @@ mod tests {
         assert_eq!(fate(&file, &path, 1000), Ok(Some(Fate::Shortened { bytes: 0 })));
 
         let inner = folder.path().join("folder");
-        fs::create_dir(&inner).expect("a folder");
+        fs::create_dir_all(&inner).expect("a folder");
         let (file, path) = begun(&inner);
         fs::remove_dir_all(&inner).expect("removed");
         assert_eq!(fate(&file, &path, 1000), Ok(Some(Fate::Deleted)), "with its folder");
@@ -368,7 +368,7 @@ mod tests {
     fn permissions_that_were_taken_away_are_told_with_the_remedy() {
         let folder = tempfile::tempdir().expect("a folder");
         let (file, path) = begun(folder.path());
-        fs::set_permissions(&path, fs::Permissions::from_mode(0)).expect("changed");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("changed");
         let problem = fate(&file, &path, 1000).expect_err("nobody can read it");
         assert!(problem.contains("chmod u+rw"), "{problem}");
     }
@@ -377,7 +377,7 @@ mod tests {
     fn new_files_are_numbered_and_replace_nothing() {
         let outer = tempfile::tempdir().expect("a folder");
         let folder = outer.path().join("recordings");
-        fs::create_dir(&folder).expect("a folder");
+        fs::create_dir_all(&folder).expect("a folder");
         let (file, path) = begun(&folder);
         let (news, told) = crossbeam_channel::unbounded();
         let status = Arc::new(RecorderStatus::new(path.clone()));
@@ -436,7 +436,7 @@ mod tests {
     fn a_moved_file_is_written_to_until_there_is_another_one() {
         let outer = tempfile::tempdir().expect("a folder");
         let folder = outer.path().join("recordings");
-        fs::create_dir(&folder).expect("a folder");
+        fs::create_dir_all(&folder).expect("a folder");
         let (file, path) = begun(&folder);
         fs::rename(&folder, outer.path().join("archive")).expect("moved");
         fs::write(&folder, "a file in the way").expect("written");

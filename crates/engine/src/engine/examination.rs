@@ -90,22 +90,17 @@ impl Engine {
         let Self { settings, raw, active, last_screened, .. } = self;
         let mut found = Examined::default();
         let mut prepared = None;
-        found.missing = match active.as_deref_mut() {
-            Some(StagedModel { preparation, screen, .. }) => {
-                let filled = preparation.prepare(raw, &input.masked);
-                prepared = Some((filled.features, screen));
-                filled.missing
+        if let Some(StagedModel { preparation, screen, .. }) = active.as_deref_mut() {
+            let filled = preparation.prepare(raw, &input.masked);
+            prepared = Some((filled.features, screen));
+            found.missing = filled.missing;
+        } else {
+            let without =
+                |(feature, value): &(usize, &f64)| !value.is_finite() || input.masked.is_masked(*feature);
+            for (feature, _) in raw.iter().enumerate().filter(without) {
+                found.missing.mask(feature);
             }
-            None => {
-                let mut missing = ChannelMask::default();
-                let without =
-                    |(feature, value): &(usize, &f64)| !value.is_finite() || input.masked.is_masked(*feature);
-                for (feature, _) in raw.iter().enumerate().filter(without) {
-                    missing.mask(feature);
-                }
-                missing
-            }
-        };
+        }
         found.switched_off = (0..raw.len()).filter(|&feature| input.masked.is_masked(feature)).count();
         let invalid = without(found.missing, &input.masked);
         found.invalid = invalid.count() as usize;

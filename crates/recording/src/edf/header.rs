@@ -166,13 +166,13 @@ fn signal_header(
     let (mut gain, mut offset, mut left_out) = (1.0, 0.0, None);
     match (physical_low, physical_high, digital_low, digital_high) {
         _ if is_annotations => {}
-        (_, _, Some(low), Some(high)) if low == high => {
+        (_, _, Some(low), Some(high)) if low.total_cmp(&high).is_eq() => {
             left_out = Some(format!(
                 "{} was left out: its digital minimum and maximum are both {low}, so nothing was measured by it",
                 name()
             ));
         }
-        (Some(from), Some(to), Some(low), Some(high)) if from != to => {
+        (Some(from), Some(to), Some(low), Some(high)) if from.total_cmp(&to).is_ne() => {
             gain = (to - from) / (high - low);
             offset = from - gain * low;
         }

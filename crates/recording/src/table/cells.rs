@@ -86,7 +86,7 @@ impl<'a> Cells<'a> {
         self.columns = match &header {
             None => Columns::unnamed(self.width),
             Some(names) => {
-                self.check_names(names, named.filter(|_| !self.has_times(names)), line)?;
+                self.check_names(names, named.filter(|_| !has_times(names)), line)?;
                 let row: Vec<&str> = self.ahead.front().into_iter().flatten().collect();
                 Columns::named(names, &row, text.from_openbci)
             }
@@ -94,11 +94,6 @@ impl<'a> Cells<'a> {
         self.columns.remarks.splice(0..0, remarks);
         self.header = header;
         self.require_names(line)
-    }
-
-    /// Whether a column of times is among the names: then the others may be numbers.
-    fn has_times(&self, names: &[String]) -> bool {
-        Columns::named(names, &[], false).time.is_some()
     }
 
     /// Refuses a first row that is neither names nor numbers, and names that are alike.
@@ -130,8 +125,7 @@ impl<'a> Cells<'a> {
 
     /// Refuses a column of values without a name.
     fn require_names(&self, line: u64) -> Result<(), TableError> {
-        let unnamed =
-            self.columns.names.as_ref().and_then(|names| names.iter().position(|name| name.is_empty()));
+        let unnamed = self.columns.names.as_ref().and_then(|names| names.iter().position(String::is_empty));
         let Some(unnamed) = unnamed else { return Ok(()) };
         let problem = "a header without a name for this column; name it or remove it".to_owned();
         Err(self.header_error(line, self.columns.values[unnamed], problem))
@@ -249,6 +243,11 @@ fn numbers_columns(first: &StringRecord, below: &[&str]) -> bool {
     let counts = numbers.clone().enumerate().all(|(number, cell)| cell == number.to_string());
     let with_points = below.iter().skip(index).all(|cell| cell.contains(['.', 'e', 'E']));
     counts && !below.is_empty() && (first.len() - index > 2 || (first.len() > index && with_points))
+}
+
+/// Whether a column of times is among the names: then the others may be numbers.
+fn has_times(names: &[String]) -> bool {
+    Columns::named(names, &[], false).time.is_some()
 }
 
 /// The names that the last line of comment above the rows holds, where it holds as many as a row has cells.

@@ -20,7 +20,7 @@ pub(crate) struct Columns {
 /// Names of columns in which programs number the rows.
 const NUMBERING: [&str; 9] =
     ["", "sample index", "sample_index", "sample", "index", "frame", "row", "counter", "unnamed: 0"];
-/// What OpenViBE's CSV writer puts beside the channels.
+/// What the CSV writer of `OpenViBE` puts beside the channels.
 const OPENVIBE: [&str; 4] = ["epoch", "event id", "event date", "event duration"];
 
 impl Columns {
@@ -73,7 +73,7 @@ impl Columns {
             let unit =
                 [(1.0, "seconds"), (1e-3, "milliseconds"), (1e-6, "microseconds"), (1e-9, "nanoseconds")]
                     .iter()
-                    .find(|(value, _)| *value == seconds)
+                    .find(|(value, _)| f64::total_cmp(value, &seconds).is_eq())
                     .map_or("seconds", |(_, unit)| unit);
             columns.remarks.push(format!(
                 "column {} ({}) was taken as time in {unit}",
@@ -161,10 +161,9 @@ fn seconds_a_unit(name: &str, column: usize) -> Option<f64> {
     );
     match unit {
         Some(unit) if is_time || (plain == "t" && column == 0) => unit_seconds(&unit),
-        Some(_) => None,
         None if is_time || (plain == "t" && column == 0) => Some(1.0),
         None if column == 0 && plain.len() > 1 => unit_seconds(&plain),
-        None => None,
+        _ => None,
     }
 }
 

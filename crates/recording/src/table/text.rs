@@ -16,7 +16,7 @@ pub(crate) struct Text<'a> {
     pub(crate) delimiter: u8,
     /// The last line of comment above the first row, which may hold the names (numpy writes them so).
     pub(crate) heading: Option<String>,
-    /// Whether a comment says that OpenBCI's program wrote the file.
+    /// Whether a comment says that a program of `OpenBCI` wrote the file.
     pub(crate) from_openbci: bool,
     pub(crate) remarks: Vec<String>,
 }
@@ -110,7 +110,7 @@ fn decoded<'a>(bytes: &'a [u8], file: &str, remarks: &mut Vec<String>) -> Result
         _ if str::from_utf8(body).is_ok() && !body.contains(&0) => return Ok(Cow::Borrowed(body)),
         _ if body.contains(&0) => {
             let before = body.split(|byte| *byte == 0).next().unwrap_or_default();
-            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count() as u64;
+            let line = before.split(|byte| *byte == b'\n').count() as u64;
             return Err(TableError::NotText { file: file.to_owned(), line });
         }
         _ => WINDOWS_1252,

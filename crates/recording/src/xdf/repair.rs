@@ -191,7 +191,7 @@ pub fn repair(
 /// Mends `length` bytes in memory: what [`repair`] would write.
 ///
 /// # Errors
-/// As [`check_source`](super::check::check_source), and those of writing.
+/// As [`check_source`], and those of writing.
 pub fn mend<R: Read + Seek>(
     mut source: R,
     length: u64,
