@@ -560,7 +560,7 @@ async fn preflights_are_answered_on_every_path_private_networks_included() {
 #[tokio::test]
 async fn an_allowed_page_can_stop_and_learn_of_it_with_all_places_taken() {
     let daemon = open_to_tasks(Limits { connections: 1, ..Limits::default() });
-    let _taken = TcpStream::connect(daemon.server.local_addr()).await.unwrap();
+    let _taken = Reading::start(&daemon).await;
     let asks = format!("{TASKS}access-control-request-method: POST\r\n");
     assert_eq!(ask(&daemon, "OPTIONS", "/v1/stop", &asks, "").await.status, 204);
     for (method, path, status) in [("POST", "/v1/stop", 200), ("GET", "/v1/status", 503)] {
