@@ -39,10 +39,16 @@ def kinds(events, zero):
 
 
 def _flat(data, prefix=""):
-    """Keys of dictionaries within dictionaries, joined by `_`: a cell of a table must not hold one."""
+    """Keys of dictionaries within dictionaries, joined by `_`: a cell of a table must not hold one. A list of
+    dictionaries becomes a list of values for each of their keys.
+    """
     for key, value in data.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}_")
+        elif isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
+            rows = [dict(_flat(entry)) for entry in value]
+            for column in sorted({column for row in rows for column in row}):
+                yield f"{prefix}{key}_{column}", [row.get(column) for row in rows]
         else:
             yield f"{prefix}{key}", value
 
@@ -59,13 +65,17 @@ def _columns(key, values):
         else:
             numbers = [np.nan if value is None else float(value) for value in values]
             yield key, f"{told}; NaN where it has none.", numbers
-    elif all(isinstance(value, list) and 0 < len(value) <= 3 for value in known) and len({len(v) for v in known}) == 1:
+    elif all(_is_point(value) for value in known) and len({len(value) for value in known}) == 1:
         for place in range(len(known[0])):
             numbers = [np.nan if value is None else float(value[place]) for value in values]
             yield f"{key}_{AXES[place]}", f"{told}; NaN where it has none.", numbers
     else:
         plain = ["" if value is None else value if isinstance(value, str) else json.dumps(value) for value in values]
         yield key, f"{told}; empty where it has none.", plain
+
+
+def _is_point(value):
+    return isinstance(value, list) and 0 < len(value) <= len(AXES) and all(_is_number(part) for part in value)
 
 
 def _is_number(value):
