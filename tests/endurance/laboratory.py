@@ -23,10 +23,17 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 SERVER_ONLY = "--server-only" in sys.argv
 if SERVER_ONLY:
     sys.argv.remove("--server-only")
+KALMIND = None
+if "--kalmind" in sys.argv:
+    at = sys.argv.index("--kalmind")
+    KALMIND = Path(sys.argv[at + 1]).resolve()
+    del sys.argv[at : at + 2]
 
 
 def program(name="kalmind"):
-    """The newest build of the program, or of an example (`examples/NAME`)."""
+    """The program (`--kalmind FILE`, else its newest build), or the newest build of an example (`examples/NAME`)."""
+    if name == "kalmind" and KALMIND:
+        return KALMIND
     built = [path for kind in ("release", "debug") if (path := ROOT / "target" / kind / name).exists()]
     if not built:
         sys.exit(f"build {name} first: cargo build --release [-p kalmind-output --examples]")
@@ -130,6 +137,7 @@ class Watcher:
         self.socket = connect(laboratory.url + query, subprotocols=["kalmind.v1", f"kalmind.token.{TOKEN}"], max_queue=None)
         self.changed = threading.Condition()
         self.state, self.sent, self.arrived, self.missed = None, 0.0, 0.0, 0
+        self.changes = []
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
@@ -138,6 +146,10 @@ class Watcher:
                 arrived, message = time.monotonic(), json.loads(text)
                 if message["type"] == "gap":
                     self.missed += message["missed"]
+                if message["type"] == "event" and message["kind"] in ("state", "fault"):
+                    with self.changed:
+                        self.changes.append((message["data"]["state"], message["time"]))
+                        self.changed.notify_all()
                 if message["type"] in ("hello", "state", "heartbeat") and message["state"] != self.state:
                     with self.changed:
                         self.state, self.sent, self.arrived = message["state"], message["sent"], arrived
@@ -152,6 +164,15 @@ class Watcher:
         with self.changed:
             return self.changed.wait_for(lambda: self.state == state or str(self.state).startswith("closed"), seconds) \
                 and self.state == state
+
+    def in_force(self, state, since, seconds):
+        """When `state` was in force, as the event of the change says; None where none says so within so many seconds."""
+        def told():
+            return next((time for changed, time in self.changes if changed == state and time >= since), None)
+
+        with self.changed:
+            self.changed.wait_for(lambda: told() is not None, seconds)
+            return told()
 
     def resume(self):
         for _ in range(20):
@@ -169,9 +190,15 @@ def load():
 
 
 def stops(laboratory, watcher, trials, fresh=False):
-    """Stops `trials` times over new connections, and resumes each time. For each, in ms: until the stop was in force
-    (`sent` of the first message that says so), and until the watcher had it; None where it did not come within 3 s.
-    `fresh`: a watcher of its own, connected for each stop."""
+    """Stops `trials` times over new connections, and resumes each time. For each, in ms: until the stop was in force (the
+    time of its event; where nothing makes events, `sent` of the first message that says so), and until the watcher
+    had it; None where it did not come within 3 s.
+    `fresh`: a watcher of its own, connected for each stop. At real-time priority where the system gives it, so that the
+    daemon is measured and not this script."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        print("no real-time priority: the script's own waiting for a processor is in the figures")
     results = []
     for _ in range(trials):
         seen_by = Watcher(laboratory) if fresh else watcher
@@ -184,7 +211,8 @@ def stops(laboratory, watcher, trials, fresh=False):
         except OSError:
             pass
         if seen_by.wait_for("hold", 3):
-            results.append(((seen_by.sent - asked) * 1e3, (seen_by.arrived - asked) * 1e3))
+            in_force = seen_by.sent if SERVER_ONLY else seen_by.in_force("hold", asked, 3)
+            results.append((((in_force or seen_by.sent) - asked) * 1e3, (seen_by.arrived - asked) * 1e3))
         else:
             results.append(None)
         if fresh:

@@ -41,8 +41,9 @@ use crate::{
 /// Answers that may wait for a client that asks and does not read.
 const REPLIES: usize = 32;
 
-/// Bytes that are read from a client in one go; there is one such buffer a client.
-const READ_BUFFER: usize = 4096;
+/// Bytes that are read from a client in one go; there is one such buffer a client, cleared before each read, and most of
+/// what clients say is a pong.
+const READ_BUFFER: usize = 512;
 /// How long a client may take to answer the server's goodbye.
 const FAREWELL_WITHIN: time::Duration = time::Duration::from_millis(800);
 
@@ -143,8 +144,9 @@ async fn talk(admission: Admission, app: &Arc<App>) {
         let mut writer = Writer::new(app, &mut sink, inbox, &reading, wishes);
         let writing = pin!(writer.run(awaited));
         tokio::select! {
-            end = hearing => end,
+            biased;
             end = writing => end,
+            end = hearing => end,
             () = place.displaced() => end(close::TRY_AGAIN, "the place was needed for a client that reads"),
             _ = ending.wait_for(|ending| *ending) => end(close::GOING_AWAY, "the daemon is ending"),
         }

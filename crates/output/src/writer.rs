@@ -6,12 +6,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError, atomic::Ordering};
 use futures_util::{SinkExt as _, stream::SplitSink};
 use kalmind_types::LslTime;
 use tokio::{
-    sync::{Notify, broadcast::error::RecvError, mpsc, watch},
-    time,
+    sync::{
+        Notify,
+        broadcast::error::{RecvError, TryRecvError},
+        mpsc, watch,
+    },
+    time::{self, error::Elapsed},
 };
 use tokio_tungstenite::{
     WebSocketStream,
-    tungstenite::{Message, Utf8Bytes},
+    tungstenite::{Error, Message, Utf8Bytes},
 };
 
 use crate::{
@@ -104,7 +108,10 @@ impl<'a> Writer<'a> {
         while !*may_read.borrow_and_update() {
             tokio::select! {
                 biased;
-                Some(reply) = self.inbox.recv() => self.send(reply).await?,
+                Some(reply) = self.inbox.recv() => {
+                    self.send(reply).await?;
+                    self.flush().await?;
+                }
                 changed = may_read.changed() => if changed.is_err() { return Err(None) },
                 () = too_late.as_mut() => {
                     count(&self.app.counters.unauthorized);
@@ -126,6 +133,7 @@ impl<'a> Writer<'a> {
         (self.shown, self.since) = (newest.messages, newest.messages);
         let hello = self.hello(&newest);
         self.send(hello.into()).await?;
+        self.flush().await?;
         let mut pings = time::interval(self.app.limits.ping_every);
         pings.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         loop {
@@ -134,21 +142,34 @@ impl<'a> Writer<'a> {
                 Some(reply) = self.inbox.recv() => self.send(reply).await?,
                 _ = pings.tick() => self.ping().await?,
                 () = self.reading.answered.notified(), if self.behind => self.catch_up(&mut continuity).await?,
-                message = receiver.recv() => match message {
-                    Ok(message) => self.forward(&mut continuity, message).await?,
-                    Err(RecvError::Lagged(_)) => {
-                        let caught_up = self.app.relay.subscribe(&self.app.hub);
-                        receiver = caught_up.receiver;
-                        self.since = caught_up.newest.messages;
-                        let missed_events = continuity.skip_events(caught_up.newest.event_seq);
-                        if missed_events > 0 {
-                            self.gap(0, missed_events).await?;
+                message = receiver.recv() => {
+                    let mut next = Some(message);
+                    while let Some(message) = next {
+                        match message {
+                            Ok(message) => self.forward(&mut continuity, message).await?,
+                            Err(RecvError::Lagged(_)) => {
+                                let caught_up = self.app.relay.subscribe(&self.app.hub);
+                                receiver = caught_up.receiver;
+                                self.since = caught_up.newest.messages;
+                                let missed_events = continuity.skip_events(caught_up.newest.event_seq);
+                                if missed_events > 0 {
+                                    self.gap(0, missed_events).await?;
+                                }
+                                self.catch_up(&mut continuity).await?;
+                            }
+                            Err(RecvError::Closed) => {
+                                return Err(end(close::GOING_AWAY, "the daemon is ending"));
+                            }
                         }
-                        self.catch_up(&mut continuity).await?;
+                        next = match receiver.try_recv() {
+                            Ok(message) => Some(Ok(message)),
+                            Err(TryRecvError::Lagged(missed)) => Some(Err(RecvError::Lagged(missed))),
+                            Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+                        };
                     }
-                    Err(RecvError::Closed) => return Err(end(close::GOING_AWAY, "the daemon is ending")),
-                },
+                }
             }
+            self.flush().await?;
         }
     }
 
@@ -245,15 +266,28 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Writes to the socket, all at once. A client that takes nothing for as long as it may owe a pong counts as gone.
+    /// Makes messages ready to be written with the next [`flush`](Self::flush).
     async fn put<const N: usize>(&mut self, messages: [Option<Message>; N]) -> Result<(), End> {
-        let sending = async {
+        let patience = self.app.limits.pong_within;
+        let feeding = async {
             for message in messages.into_iter().flatten() {
                 self.sink.feed(message).await?;
             }
-            self.sink.flush().await
+            Ok(())
         };
-        match time::timeout(self.app.limits.pong_within, sending).await {
+        let fed = time::timeout(patience, feeding).await;
+        self.written(fed)
+    }
+
+    /// Writes what is ready, all of it at once: one write costs far more than a message in it. A client that takes nothing
+    /// for as long as it may owe a pong counts as gone.
+    async fn flush(&mut self) -> Result<(), End> {
+        let flushed = time::timeout(self.app.limits.pong_within, self.sink.flush()).await;
+        self.written(flushed)
+    }
+
+    fn written(&self, result: Result<Result<(), Error>, Elapsed>) -> Result<(), End> {
+        match result {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) if took_nothing(&error) => Err(self.silent()),
             Ok(Err(_left)) => Err(None),
