@@ -4,6 +4,7 @@ The stream comes from tests/python/outlet.py at 50 Hz, the model is fixtures/mod
 the example `fake_session` takes the daemon's place: the same server with ticks made up. Everything that is started is ended
 by its process, the daemon last.
 """
+import contextlib
 import json
 import os
 import random
@@ -195,31 +196,41 @@ def stops(laboratory, watcher, trials, fresh=False):
     had it; None where it did not come within 3 s.
     `fresh`: a watcher of its own, connected for each stop. At real-time priority where the system gives it, so that the
     daemon is measured and not this script."""
+    with real_time():
+        return [one_stop(laboratory, watcher, fresh) for _ in range(trials)]
+
+
+@contextlib.contextmanager
+def real_time():
+    """The calling thread, and those it starts, at real-time priority."""
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     except PermissionError:
         print("no real-time priority: the script's own waiting for a processor is in the figures")
-    results = []
-    for _ in range(trials):
-        seen_by = Watcher(laboratory) if fresh else watcher
-        if fresh:
-            assert seen_by.wait_for("control", 5)
-        time.sleep(random.uniform(0.02, 0.06))
-        asked = time.monotonic()
-        try:
-            laboratory.request("POST /v1/stop HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\n\r\n")
-        except OSError:
-            pass
-        if seen_by.wait_for("hold", 3):
-            in_force = seen_by.sent if SERVER_ONLY else seen_by.in_force("hold", asked, 3)
-            results.append((((in_force or seen_by.sent) - asked) * 1e3, (seen_by.arrived - asked) * 1e3))
-        else:
-            results.append(None)
-        if fresh:
-            seen_by.close()
-        watcher.wait_for("hold", 3)
-        watcher.resume()
-    return results
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+def one_stop(laboratory, watcher, fresh):
+    seen_by = Watcher(laboratory) if fresh else watcher
+    if fresh:
+        assert seen_by.wait_for("control", 5)
+    time.sleep(random.uniform(0.02, 0.06))
+    asked, result = time.monotonic(), None
+    try:
+        laboratory.request("POST /v1/stop HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\n\r\n")
+    except OSError:
+        pass
+    if seen_by.wait_for("hold", 3):
+        in_force = seen_by.sent if SERVER_ONLY else seen_by.in_force("hold", asked, 3)
+        result = (((in_force or seen_by.sent) - asked) * 1e3, (seen_by.arrived - asked) * 1e3)
+    if fresh:
+        seen_by.close()
+    watcher.wait_for("hold", 3)
+    watcher.resume()
+    return result
 
 
 def line(name, results, which, limit):
