@@ -23,13 +23,13 @@ from websockets.sync.client import connect
 ROOT = Path(__file__).resolve().parents[2]
 CALIBRATION = 30
 FAST_CLIENTS = 16
-HOGS = 2
 # allocators keep some pages; what grows by this much in fourteen minutes grows
 GROWTH_KB = 4096
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--kalmind", type=Path, default=ROOT / "target/release/kalmind")
 parser.add_argument("--seconds", type=float, default=900)
+parser.add_argument("--hogs", type=int, default=2, help="processes that only compute")
 
 
 def free_port():
@@ -108,7 +108,7 @@ def main():
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
         )
         ends = time.monotonic() + CALIBRATION + arguments.seconds
-        hogs = [multiprocessing.Process(target=hog, args=(ends,), daemon=True) for _ in range(HOGS)]
+        hogs = [multiprocessing.Process(target=hog, args=(ends,), daemon=True) for _ in range(arguments.hogs)]
         for process in hogs:
             process.start()
         url = f"ws://127.0.0.1:{port}/v1/state"
