@@ -1,7 +1,7 @@
 //! From what calibration gathered to a model that is ready to swap in.
 
 use kalmind_engine::StagedModel;
-use kalmind_filter::{DecoderSpec, FitError, FitProgress, FitReport, FitSettings, Model, fit};
+use kalmind_filter::{DecoderSpec, FitError, FitProgress, FitReport, FitSettings, Model, fit, judge};
 use kalmind_recording::ModelFileError;
 use kalmind_session::{Calibration, CalibrationError};
 use serde_json::json;
@@ -65,7 +65,8 @@ pub fn fit_calibration(
     let rows = data.training.rows();
     // lagged windows start from the training mean, which z-scores to zero
     let settings = FitSettings { background: Some(vec![0.0; data.training_mean.len()]), ..settings.clone() };
-    let fitted = fit(spec, &data.training, &settings, progress)?;
+    let mut fitted = fit(spec, &data.training, &settings, progress)?;
+    judge(spec, &data.training, &settings, &mut fitted, progress);
     let model = Model {
         decoder: *spec,
         streams: demand.streams.clone(),

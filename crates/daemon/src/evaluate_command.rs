@@ -163,7 +163,12 @@ fn compare(
         let saturated = saturation(comparison, index).map(|limits| saturated(tables, &limits));
         let first = runs.len();
         for &seed in &comparison.seeds {
-            let options = FitOptions { zscore: arguments.tables.is_scored(), seed, budget: arguments.budget };
+            let options = FitOptions {
+                zscore: arguments.tables.is_scored(),
+                seed,
+                budget: arguments.budget,
+                judged: false,
+            };
             let tables_to_fit = saturated.as_ref().unwrap_or(tables);
             let (model, fitted, seconds) = fit_tables(tables_to_fit, &split.train, spec, &options, label)?;
             for warning in &fitted.report.warnings {

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use nalgebra::DMatrix;
 
-use crate::TrainingData;
+use crate::{FoldsOf, TrainingData};
 
 /// How many blocks cross-fitting makes of the rows.
 pub(crate) const FOLDS: usize = 5;
@@ -36,6 +36,29 @@ pub(crate) fn states_at(data: &TrainingData, rows: &[usize]) -> DMatrix<f64> {
 /// `count` items in [`FOLDS`] contiguous blocks: cross-fitting over a time series never splits at random.
 pub(crate) fn folds(count: usize) -> Vec<Range<usize>> {
     (0..FOLDS).map(|fold| fold * count / FOLDS..(fold + 1) * count / FOLDS).collect()
+}
+
+/// `rows`, ascending, in up to [`FOLDS`] contiguous blocks of whole trials where a task was shown, of rows that follow each
+/// other where none was; ranges of places in `rows`. A trial in two folds would be known from its other half.
+pub(crate) fn folds_of(data: &TrainingData, rows: &[usize]) -> (FoldsOf, Vec<Range<usize>>) {
+    let trial =
+        |place: usize| data.task.as_ref().and_then(|task| task.get(rows[place])).map(|task| task.trial);
+    let starts: Vec<usize> =
+        (0..rows.len()).filter(|&place| place == 0 || trial(place) != trial(place - 1)).collect();
+    if data.task.is_none() || starts.len() < FOLDS {
+        return (FoldsOf::Rows, folds(rows.len()));
+    }
+    // the start of a trial that is nearest to where equal parts would end
+    let mut ends: Vec<usize> = (1..FOLDS)
+        .filter_map(|fold| {
+            let wanted = fold * rows.len() / FOLDS;
+            starts.iter().copied().filter(|&start| start > 0).min_by_key(|start| start.abs_diff(wanted))
+        })
+        .chain([rows.len()])
+        .collect();
+    ends.dedup();
+    let blocks = core::iter::once(0).chain(ends.clone()).zip(ends).map(|(start, end)| start..end);
+    (FoldsOf::Trials, blocks.collect())
 }
 
 /// The items outside a fold.
