@@ -82,12 +82,12 @@ pub enum AgainstChance {
 pub struct ChanceFigures {
     /// What was compared, in words.
     pub test: String,
-    /// Its score; greater is better.
+    /// Its score: about 0 at chance, 1 at best.
     pub score: f64,
-    /// What score 95 of 100 decoders that know nothing stay below.
-    pub chance_95: f64,
-    /// Part of the decoders that know nothing which score at least as well.
+    /// How often what knows nothing scores at least as well.
     pub p: f64,
+    /// Better than chance is what has a p of at most this.
+    pub p_limit: f64,
 }
 
 impl FitQuality {
@@ -201,9 +201,8 @@ impl fmt::Display for AgainstChance {
 
 impl fmt::Display for ChanceFigures {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { test, score, chance_95, p } = self;
-        let digits = if *p < 0.1 { 4 } else { 2 };
-        write!(formatter, "{test}: {score:.3}, chance below {chance_95:.3}, p = {p:.digits$}")
+        let Self { test, score, p, p_limit } = self;
+        write!(formatter, "{test}: {score:.3}, p = {p:.4}, limit {p_limit}")
     }
 }
 

@@ -12,7 +12,7 @@ use nalgebra::DMatrix;
 use super::windows::{column_means, folds_of};
 use super::{FitError, FitProgress, FitReport, FitSettings, Fitted, parameters};
 use crate::chance::against_shifted_states;
-use crate::{DecoderSpec, FitQuality, Folds, FoldsOf, KernelPath, TrainingData, build};
+use crate::{AgainstChance, DecoderSpec, FitQuality, Folds, FoldsOf, KernelPath, TrainingData, build};
 
 /// What a decoder said of held-out rows.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,13 +32,16 @@ pub struct HeldOut {
 }
 
 /// How good a fit is, put into its report with what speaks against it: run it once after [`fit`](super::fit), with the same
-/// arguments.
+/// arguments. `trials` is the result of a test against chance that exchanges the targets of trials; without one the states
+/// are shifted in time.
 ///
-/// Cost: nothing to speak of for the discriminative filters, five more fits for the others, and the test against chance.
+/// Cost: nothing to speak of for the discriminative filters, five more fits for the others; without trials a product of rows
+/// and components for each of up to 2000 shifts.
 pub fn judge(
     spec: &DecoderSpec,
     data: &TrainingData,
     settings: &FitSettings,
+    trials: Option<AgainstChance>,
     fitted: &mut Fitted,
     progress: &mut dyn FnMut(FitProgress),
 ) {
@@ -49,7 +52,8 @@ pub fn judge(
     match held {
         Ok(held) if held.rows.is_empty() => fitted.report.warnings.push(NOT_JUDGED.to_owned()),
         Ok(held) => {
-            let quality = FitQuality::of(data, &held, against_shifted_states(data, &held));
+            let chance = trials.unwrap_or_else(|| against_shifted_states(data, &held));
+            let quality = FitQuality::of(data, &held, chance);
             fitted.report.warnings.extend(quality.warnings());
             fitted.report.quality = Some(quality);
         }
