@@ -1,11 +1,12 @@
 //! From what calibration gathered to a model that is ready to swap in.
 
 use kalmind_engine::StagedModel;
-use kalmind_filter::{DecoderSpec, FitError, FitProgress, FitReport, FitSettings, Model, fit, judge};
+use kalmind_filter::{DecoderSpec, FitError, FitProgress, FitReport, FitSettings, Model, fit};
 use kalmind_recording::ModelFileError;
 use kalmind_session::{Calibration, CalibrationError};
 use serde_json::json;
 
+use crate::decoder_quality::judge_fit;
 use crate::model::{BuildError, Demand, IdentifiedModel};
 
 /// A fitted model, built.
@@ -66,7 +67,7 @@ pub fn fit_calibration(
     // lagged windows start from the training mean, which z-scores to zero
     let settings = FitSettings { background: Some(vec![0.0; data.training_mean.len()]), ..settings.clone() };
     let mut fitted = fit(spec, &data.training, &settings, progress)?;
-    judge(spec, &data.training, &settings, &mut fitted, progress);
+    judge_fit(spec, &data.training, &settings, &mut fitted, progress);
     let model = Model {
         decoder: *spec,
         streams: demand.streams.clone(),

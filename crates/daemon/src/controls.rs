@@ -94,7 +94,10 @@ impl Controls for DaemonControls {
         let (confirmed, open): (Vec<_>, Vec<_>) =
             self.awaited(&progress).into_iter().partition(|awaited| confirmed.contains(&awaited.confirm));
         if mode == Mode::Control && !open.is_empty() {
-            let texts: Vec<&str> = open.iter().map(|awaited| awaited.text.as_str()).collect();
+            let text = |awaited: &Awaited| {
+                format!("{} (or \"confirm\": \"{}\")", awaited.text, awaited.confirm.name())
+            };
+            let texts: Vec<String> = open.iter().map(text).collect();
             return Err(ControlRefused::NotNow(format!("not confirmed: {}", texts.join("; "))));
         }
         let names: Vec<Confirmation> = confirmed.iter().map(|awaited| awaited.confirm).collect();

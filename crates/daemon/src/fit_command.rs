@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::{
     calibration_fit::fit_calibration,
     cli::FitArguments,
+    decoder_quality::judge_fit,
     failure::{OrFail as _, Outcome},
     log::say,
     model::Demand,
@@ -277,7 +278,7 @@ pub fn fit_tables(
     };
     let fitted = fit(spec, &data, &settings, &mut show).map(|mut fitted| {
         if options.judged {
-            judge(spec, &data, &settings, &mut fitted, &mut show);
+            judge_fit(spec, &data, &settings, &mut fitted, &mut show);
         }
         fitted
     });

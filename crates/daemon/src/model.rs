@@ -166,6 +166,7 @@ impl IdentifiedModel {
             name: self.model.decoder.to_string(),
             model: self.id.to_hex(),
             quality: json!(quality),
+            poor: self.doubt().is_some(),
             warnings: quality.map(|quality| quality.warnings()).unwrap_or_default(),
         }
     }

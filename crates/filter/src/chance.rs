@@ -68,3 +68,95 @@ fn standardised(matrix: &DMatrix<f64>) -> DMatrix<f64> {
     }
     matrix
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+    use rand_distr::{Distribution as _, StandardNormal};
+
+    use super::*;
+    use crate::{Folds, FoldsOf};
+
+    /// First-order autoregressions of two columns.
+    fn slow(rows: usize, random: &mut rand_chacha::ChaCha8Rng) -> DMatrix<f64> {
+        let mut matrix = DMatrix::zeros(rows, 2);
+        for row in 1..rows {
+            for column in 0..2 {
+                let noise: f64 = StandardNormal.sample(random);
+                matrix[(row, column)] = 0.9 * matrix[(row - 1, column)] + noise;
+            }
+        }
+        matrix
+    }
+
+    fn tested(states: DMatrix<f64>, means: DMatrix<f64>) -> AgainstChance {
+        let rows = states.nrows();
+        let data = TrainingData::new(DMatrix::zeros(rows, 1), states);
+        let held = HeldOut {
+            folds: Folds { of: FoldsOf::Rows, count: 1 },
+            rows: (0..rows).collect(),
+            blocks: core::iter::once(0..rows).collect(),
+            means,
+            steps: rows,
+            fallback_steps: 0,
+        };
+        against_shifted_states(&data, &held)
+    }
+
+    #[test]
+    fn a_shift_is_compared_as_numpy_rolls_it() {
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let (states, means) = (slow(450, &mut random), slow(450, &mut random));
+        // by the definition: Pearson's correlation with np.roll(states, -shift)
+        let score = |shift: usize| {
+            (0..2)
+                .map(|column| {
+                    let (mut both, mut left, mut right) = (0.0, 0.0, 0.0);
+                    let (truth, mean) = (states.column(column), means.column(column));
+                    for row in 0..450 {
+                        let truth_of_row = truth[(row + shift) % 450] - truth.mean();
+                        let mean_of_row = mean[row] - mean.mean();
+                        both += truth_of_row * mean_of_row;
+                        left += truth_of_row * truth_of_row;
+                        right += mean_of_row * mean_of_row;
+                    }
+                    both / (left * right).sqrt() / 2.0
+                })
+                .sum::<f64>()
+        };
+        let as_good = (0..450).filter(|&shift| score(shift) >= score(0)).count();
+        let (AgainstChance::Better(figures) | AgainstChance::NotBetter(figures)) =
+            tested(states.clone(), means.clone())
+        else {
+            panic!("it can be tested")
+        };
+        assert!((figures.score - score(0)).abs() < 1e-12, "{figures:?}");
+        assert!((figures.p - as_good as f64 / 450.0).abs() < 1e-12, "{figures:?} {as_good}");
+    }
+
+    #[test]
+    fn slow_series_that_know_nothing_of_each_other_pass_no_more_often_than_promised() {
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(2);
+        let mut below = [0, 0];
+        for _ in 0..400 {
+            let (states, means) = (slow(600, &mut random), slow(600, &mut random));
+            match tested(states, means) {
+                AgainstChance::Better(figures) | AgainstChance::NotBetter(figures) => {
+                    below[0] += usize::from(figures.p <= SIGNIFICANT);
+                    below[1] += usize::from(figures.p <= 0.1);
+                }
+                AgainstChance::NotTested { why } => panic!("{why}"),
+            }
+        }
+        // 2 and 40 are expected; more than 8 or 60 would come once in a thousand such tests
+        assert!(below[0] <= 8 && below[1] <= 60, "{below:?}");
+        assert!(below[1] >= 20, "the test is blind: {below:?}");
+    }
+
+    #[test]
+    fn few_rows_are_not_tested() {
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(3);
+        let states = slow(200, &mut random);
+        assert!(matches!(tested(states.clone(), states), AgainstChance::NotTested { .. }));
+    }
+}

@@ -117,13 +117,23 @@ impl FitQuality {
     /// Why control with this decoder needs a person's confirmation; none where it does not.
     #[must_use]
     pub fn doubt(&self) -> Option<Cause> {
-        if matches!(self.chance, AgainstChance::NotBetter(_)) {
+        let knows_nothing = match self.chance {
+            AgainstChance::Better(_) => false,
+            AgainstChance::NotBetter(_) => true,
+            // nothing speaks for it
+            AgainstChance::NotTested { .. } => self.is_no_better_than_the_mean(),
+        };
+        if knows_nothing {
             Some(Cause::DecoderAtChance)
         } else if self.mostly_falls_back() {
             Some(Cause::DecoderMostlyFallsBack)
         } else {
             None
         }
+    }
+
+    fn is_no_better_than_the_mean(&self) -> bool {
+        self.r2 <= 0.0
     }
 
     fn mostly_falls_back(&self) -> bool {
@@ -136,11 +146,18 @@ impl FitQuality {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if let AgainstChance::NotBetter(figures) = &self.chance {
-            warnings.push(format!(
-                "the decoder is no better than chance on rows it was not fitted to ({figures}): check the streams, the \
-                 channels and how the states were labelled, then calibrate again, for longer"
-            ));
+        let what_to_do = "check the streams, the channels and how the states were labelled, then calibrate again, for longer";
+        match &self.chance {
+            AgainstChance::Better(_) => {}
+            AgainstChance::NotBetter(figures) => {
+                warnings.push(format!("the decoder is no better than chance ({figures}): {what_to_do}"));
+            }
+            AgainstChance::NotTested { why } if self.is_no_better_than_the_mean() => warnings.push(format!(
+                "the decoder is no better than always saying the mean, and chance was not tested ({why}): {what_to_do}"
+            )),
+            AgainstChance::NotTested { why } => {
+                warnings.push(format!("whether the decoder is better than chance was not tested: {why}"));
+            }
         }
         if self.mostly_falls_back() {
             warnings.push(format!(
@@ -149,7 +166,8 @@ impl FitQuality {
                 self.fallback_steps, self.steps
             ));
         }
-        if self.r2 <= 0.0 {
+        let tested = !matches!(self.chance, AgainstChance::NotTested { .. });
+        if tested && self.is_no_better_than_the_mean() {
             warnings.push(format!(
                 "on held-out rows the error (nRMSE {:.3}) is no smaller than that of always saying the mean ({:.3})",
                 self.nrmse, self.nrmse_of_mean

@@ -15,6 +15,8 @@ pub struct DecoderInfo {
     pub quality: Value,
     /// What speaks against it, a sentence each.
     pub warnings: Vec<String>,
+    /// Whether somebody has to confirm it before it may control.
+    pub poor: bool,
 }
 
 /// What whoever asks for control may have to confirm.

@@ -75,7 +75,10 @@ pub(crate) fn second_moment(rows: &DMatrix<f64>) -> DMatrix<f64> {
 
 #[cfg(test)]
 mod tests {
+    use kalmind_types::Position;
+
     use super::*;
+    use crate::TaskSample;
 
     #[test]
     fn windows_do_not_reach_across_a_gap() {
@@ -92,5 +95,30 @@ mod tests {
         let folds = folds(17);
         assert_eq!(folds.iter().flat_map(Clone::clone).collect::<Vec<_>>(), (0..17).collect::<Vec<_>>());
         assert_eq!(outside(&folds[0], 17).len(), 14);
+    }
+
+    #[test]
+    fn no_trial_is_in_two_folds() {
+        let sample = |trial| TaskSample { trial, target: None, cursor: Position([0.5; 2]), hold: false };
+        // trials of 1, 2, .., 12 rows
+        let task: Vec<TaskSample> =
+            (1..=12).flat_map(|trial| (0..trial).map(move |_| sample(trial))).collect();
+        let count = task.len();
+        let mut data = TrainingData::new(DMatrix::zeros(count, 1), DMatrix::zeros(count, 1));
+        data.task = Some(task.clone());
+        let rows: Vec<usize> = (0..count).filter(|row| row % 7 != 3).collect();
+        let (of, folds) = folds_of(&data, &rows);
+        assert_eq!((of, folds.len()), (FoldsOf::Trials, FOLDS));
+        assert_eq!(
+            folds.iter().flat_map(Clone::clone).collect::<Vec<_>>(),
+            (0..rows.len()).collect::<Vec<_>>()
+        );
+        for pair in folds.windows(2) {
+            let (last, first) = (rows[pair[0].end - 1], rows[pair[1].start]);
+            assert_ne!(task[last].trial, task[first].trial, "{folds:?}");
+        }
+        // of one long trial every block is a part
+        data.task = Some(vec![sample(1); count]);
+        assert_eq!(folds_of(&data, &rows), (FoldsOf::Rows, super::folds(rows.len())));
     }
 }

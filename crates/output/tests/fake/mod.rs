@@ -211,6 +211,7 @@ impl Controls for FakeControls {
             model: "ab".repeat(32),
             quality: Value::Null,
             warnings: Vec::new(),
+            poor: false,
         })
     }
 
