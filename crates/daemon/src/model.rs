@@ -171,6 +171,15 @@ impl IdentifiedModel {
         }
     }
 
+    /// How good it is by its fit report, in a line.
+    #[must_use]
+    pub fn quality_text(&self) -> String {
+        match self.model.quality() {
+            Some(quality) => format!("{}; {quality}", quality.chance),
+            None => "how good it is is not known: its file says nothing of that".to_owned(),
+        }
+    }
+
     /// The model's name, and why it may not control before somebody confirms it; none where it may.
     #[must_use]
     pub fn doubt(&self) -> Option<ModelInDoubt> {

@@ -12,7 +12,7 @@ use nalgebra::DMatrix;
 use super::windows::{column_means, folds_of};
 use super::{FitError, FitProgress, FitReport, FitSettings, Fitted, parameters};
 use crate::chance::against_shifted_states;
-use crate::{AgainstChance, DecoderSpec, FitQuality, Folds, FoldsOf, KernelPath, TrainingData, build};
+use crate::{AgainstChance, DecoderSpec, FitQuality, Folds, KernelPath, TrainingData, build};
 
 /// What a decoder said of held-out rows.
 #[derive(Clone, Debug, PartialEq)]
