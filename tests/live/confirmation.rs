@@ -4,16 +4,21 @@ use std::fmt::Write as _;
 
 use kalmind::recorded::{Item, SessionReader, Wanted};
 use kalmind_types::EventKind;
-use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use crate::{harness::Laboratory, recording::recording};
 
-/// A table of noise in so many columns.
+/// A table of noise in so many columns, from -1 to 1 (splitmix64).
 fn noise(columns: usize, seed: u64) -> String {
-    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    let mut state = seed;
+    let mut draw = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+    };
     (0..800).fold(String::new(), |mut text, _row| {
-        let row: Vec<String> = (0..columns).map(|_| random.random_range(-1.0..1.0).to_string()).collect();
+        let row: Vec<String> = (0..columns).map(|_| draw().to_string()).collect();
         let _infallible = writeln!(text, "{}", row.join(","));
         text
     })
@@ -84,9 +89,8 @@ fn control_with_a_decoder_at_chance_takes_the_operators_word_and_the_recording_h
     assert_eq!(status["decoder"]["poor"], true, "it is no better for having been confirmed");
     daemon.end();
 
-    let wanted = Wanted { events: true, ..Wanted::default() };
     let mut confirmed = Vec::new();
-    let mut reader = SessionReader::open(&file, wanted).expect("a recording");
+    let mut reader = SessionReader::open(&file, Wanted::default()).expect("a recording");
     while let Some(item) = reader.next_item().expect("it can be read") {
         if let Item::Event(event) = item
             && event.kind == EventKind::Operator

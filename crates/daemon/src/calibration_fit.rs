@@ -95,7 +95,6 @@ mod tests {
         Binning, Cause, ChannelMask, Component, LslTime, OutputState, Position, StreamFeatures, Target,
         TickOutput, Velocity,
     };
-    use rand::{Rng as _, SeedableRng as _};
 
     use super::*;
 
@@ -104,7 +103,14 @@ mod tests {
     /// An open loop of 24 trials of a second toward random ones of eight targets; what channels say of the velocity that is
     /// meant has this gain beside noise of variance 1/3.
     fn calibrated(gain: f64, spec: &str) -> CalibrationFit {
-        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+        // splitmix64
+        let mut state = 5_u64;
+        let mut noise = || {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+        };
         let tuning: Vec<f64> = (0..CHANNELS).map(|at| at as f64).collect();
         let options = CalibrationOptions::default();
         let mut calibration = Calibration::new(options, CHANNELS);
@@ -121,7 +127,7 @@ mod tests {
                 .iter()
                 .map(|preferred| {
                     let tuned = meant[0] * preferred.cos() + meant[1] * preferred.sin();
-                    gain * tuned + random.random_range(-1.0..1.0)
+                    gain * tuned + noise()
                 })
                 .collect();
             position = Position([0, 1].map(|axis| position.0[axis] + 0.02 * meant[axis]));
