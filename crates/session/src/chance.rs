@@ -26,8 +26,12 @@ pub const CHANCE_LEVEL: f64 = 0.005;
 const FIRST_LOOK: usize = 12;
 /// Trials at a look over those at the look before.
 const GROWTH: f64 = 1.25;
-/// Rearrangements drawn at least.
-const DRAWS: usize = 999;
+/// Orders drawn at least.
+const LEAST_DRAWS: usize = 999;
+/// How many times as many orders there have to be, and are drawn, as the limit needs.
+const MORE_ORDERS: f64 = 2.0;
+/// The part of random orders that is taken for a predictable one.
+const PREDICTABLE: f64 = 0.005;
 
 /// How often a test is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,12 +95,21 @@ pub enum Untestable {
     },
     /// The targets could hardly have come in another order.
     #[error(
-        "the targets could have come in {orders} orders only, too few to tell decoding from chance: use more targets, or a random order"
+        "the targets could have come in {orders} other orders, and it takes {needed} to tell from chance: show more targets in \
+         random order"
     )]
     TooFewOrders {
-        /// How many.
+        /// How many orders.
         orders: u64,
+        /// How many it takes.
+        needed: u64,
     },
+    /// Targets did not come at random.
+    #[error(
+        "each target follows from the one before, so a slow drift of the signals would look like decoding: show the targets \
+         in random order"
+    )]
+    PredictableOrder,
 }
 
 impl ChanceTest {
@@ -121,38 +134,34 @@ impl ChanceTest {
     pub fn look(&mut self, data: &TrainingData, assisted: Option<&[bool]>) -> ChanceResult {
         let trials = match Trials::of(data, assisted) {
             Ok(trials) => trials,
-            Err(reason) => return self.untestable(0, reason),
+            Err(reason) => return self.unknown(0, reason),
         };
         let scored = trials.scored();
         if scored < self.next_look {
-            return match &self.result {
-                Some(result) => result.clone(),
-                None => {
-                    self.untestable(scored, Untestable::TooFewTrials { trials: scored, needed: FIRST_LOOK })
-                }
-            };
+            return self.unknown(scored, Untestable::TooFewTrials { trials: scored, needed: FIRST_LOOK });
         }
         let limit = self.limit(self.looks + 1);
         let order = TargetOrder::of(&trials);
-        let orders = order.count();
-        if (orders as f64) < 2.0 / limit {
-            return self.untestable(scored, Untestable::TooFewOrders { orders });
+        let (orders, needed) = (order.count(), (MORE_ORDERS / limit).ceil() as u64);
+        if orders < needed {
+            return self.unknown(scored, Untestable::TooFewOrders { orders, needed });
         }
         self.looks += 1;
         self.next_look = (scored as f64 * GROWTH).ceil() as usize;
-        let readout = Readout::of(&trials);
-        let mean_cosine = readout.mean_cosine(&order.directions());
-        let p_value = self.p_value(&readout, order, limit);
+        let mut readout = Readout::of(&trials.features);
+        let mean_cosine = readout.mean_cosine(order.directions());
+        let draws = self.draw(&mut readout, &order, limit);
+        let passed = !draws.predictable && draws.p_value <= limit;
         let before = self.result.as_ref().is_some_and(|result| result.better_than_chance);
         let result = ChanceResult {
             trials: scored,
             looks: self.looks,
             mean_cosine: Some(mean_cosine),
-            p_value: Some(p_value),
+            p_value: Some(draws.p_value),
             p_limit: limit,
             level: CHANCE_LEVEL,
-            better_than_chance: before || p_value <= limit,
-            untestable: None,
+            better_than_chance: before || passed,
+            untestable: draws.predictable.then_some(Untestable::PredictableOrder),
         };
         self.result = Some(result.clone());
         result
@@ -172,39 +181,50 @@ impl ChanceTest {
         }
     }
 
-    fn p_value(&self, readout: &Readout, mut order: TargetOrder, limit: f64) -> f64 {
+    /// Draws other orders, independent of each other and all reached from one place as the true one is, which makes the
+    /// p-value exact however far they move (the parallel method of Besag and Clifford 1989). Stops early once the limit
+    /// cannot be met.
+    fn draw(&self, readout: &mut Readout, order: &TargetOrder, limit: f64) -> Draws {
         let mut generator = ChaCha8Rng::seed_from_u64(self.seed);
         generator.set_stream(self.looks as u64);
-        let observed = readout.statistic(&order.directions());
-        let draws = DRAWS.max((2.0 / limit).ceil() as usize);
+        let agreement = readout.agreement(order.directions());
+        let alikeness = order.alikeness();
+        let most = LEAST_DRAWS.max((MORE_ORDERS / limit).ceil() as usize);
         let mut hub = order.clone();
         hub.rearrange(&mut generator);
-        let (mut drawn, mut as_good) = (0, 0);
-        while drawn < draws {
-            order.clone_from(&hub);
-            order.rearrange(&mut generator);
+        let (mut drawn, mut as_good, mut more_alike, mut less_alike) = (0, 0, 0, 0);
+        let share = |count: usize, drawn: usize| (1 + count) as f64 / (1 + drawn) as f64;
+        while drawn < LEAST_DRAWS || (drawn < most && share(as_good, most) <= limit) {
+            let mut other = hub.clone();
+            other.rearrange(&mut generator);
             drawn += 1;
-            as_good += usize::from(readout.statistic(&order.directions()) >= observed);
-            if drawn >= DRAWS && (1 + as_good) as f64 > limit * (1 + draws) as f64 {
-                break;
-            }
+            as_good += usize::from(readout.agreement(other.directions()) >= agreement);
+            more_alike += usize::from(other.alikeness() >= alikeness);
+            less_alike += usize::from(other.alikeness() <= alikeness);
         }
-        (1 + as_good) as f64 / (1 + drawn) as f64
+        let predictable = share(more_alike.min(less_alike), drawn) <= PREDICTABLE / 2.0;
+        Draws { p_value: share(as_good, drawn), predictable }
     }
 
-    fn untestable(&self, trials: usize, reason: Untestable) -> ChanceResult {
-        match &self.result {
-            Some(result) => result.clone(),
-            None => ChanceResult {
-                trials,
-                looks: self.looks,
-                mean_cosine: None,
-                p_value: None,
-                p_limit: self.limit(self.looks + 1),
-                level: CHANCE_LEVEL,
-                better_than_chance: false,
-                untestable: Some(reason),
-            },
-        }
+    /// The newest result, or that there is none for this reason.
+    fn unknown(&self, trials: usize, reason: Untestable) -> ChanceResult {
+        self.result.clone().unwrap_or(ChanceResult {
+            trials,
+            looks: self.looks,
+            mean_cosine: None,
+            p_value: None,
+            p_limit: self.limit(self.looks + 1),
+            level: CHANCE_LEVEL,
+            better_than_chance: false,
+            untestable: Some(reason),
+        })
     }
+}
+
+/// What the drawn orders say.
+#[derive(Clone, Copy, Debug)]
+struct Draws {
+    p_value: f64,
+    /// The true order is hardly one of those that chance would give.
+    predictable: bool,
 }

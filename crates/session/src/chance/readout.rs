@@ -2,71 +2,69 @@
 
 use nalgebra::DMatrix;
 
-use super::trials::Trials;
-
 /// The matrix that takes the directions of all trials to those decoded from the others.
+///
+/// With features X (trials x features) and r the mean squared length of a trial's, `S = (X X' + r I)^-1 X X'` takes directions
+/// to fitted ones. Those of a trial by a fit to the others are (sum over the others of S_ij d_j) / (1 - S_ii), exactly.
+/// Cost: trials^2 features + trials^3 / 3, and then 2 trials^2 for each order of targets.
 #[derive(Clone, Debug)]
 pub(super) struct Readout {
     /// Trials x trials, zero on the diagonal.
     decodes: DMatrix<f64>,
+    directions: Vec<[f64; 2]>,
+    decoded: Vec<[f64; 2]>,
 }
 
 impl Readout {
-    pub(super) fn of(trials: &Trials) -> Self {
-        let features = &trials.features;
-        let count = features.nrows();
-        let mut products = features * features.transpose();
-        let ridge = (products.trace() / count.max(1) as f64).max(f64::MIN_POSITIVE);
-        let gram = products.clone();
-        for at in 0..count {
-            products[(at, at)] += ridge;
+    pub(super) fn of(features: &DMatrix<f64>) -> Self {
+        let trials = features.nrows();
+        let products = features * features.transpose();
+        let ridge = products.trace() / trials.max(1) as f64;
+        let mut ridged = products.clone();
+        for trial in 0..trials {
+            ridged[(trial, trial)] += ridge.max(f64::MIN_POSITIVE);
         }
-        // (G + r I)^-1 G
-        let hat =
-            products.cholesky().map_or_else(|| DMatrix::zeros(count, count), |factor| factor.solve(&gram));
-        let decodes = DMatrix::from_fn(count, count, |row, column| {
-            if row == column { 0.0 } else { hat[(row, column)] / (1.0 - hat[(row, row)]) }
+        let zero = || DMatrix::zeros(trials, trials);
+        let fitted = ridged.cholesky().map_or_else(zero, |factor| factor.solve(&products));
+        let decodes = DMatrix::from_fn(trials, trials, |row, column| {
+            if row == column { 0.0 } else { fitted[(row, column)] / (1.0 - fitted[(row, row)]) }
         });
-        Self { decodes }
+        Self { decodes, directions: Vec::with_capacity(trials), decoded: vec![[0.0; 2]; trials] }
     }
 
-    /// Decoded and true direction, multiplied and summed over trials. Cost: 2 trials^2 multiplications.
-    pub(super) fn statistic(&self, directions: &[[f64; 2]]) -> f64 {
-        let directions = centred(directions);
-        self.decoded(&directions)
-            .iter()
-            .zip(&directions)
-            .map(|(decoded, direction)| dot(*decoded, *direction))
-            .sum()
+    /// How well decoded and true directions agree: the sum over trials of their products. The mean direction, which takes no
+    /// features to know, is taken off.
+    pub(super) fn agreement(&mut self, directions: impl Iterator<Item = [f64; 2]>) -> f64 {
+        self.decode(directions);
+        self.decoded.iter().zip(&self.directions).map(|(decoded, direction)| dot(*decoded, *direction)).sum()
     }
 
-    /// Mean cosine between decoded and true direction.
-    pub(super) fn mean_cosine(&self, directions: &[[f64; 2]]) -> f64 {
-        let decoded = self.decoded(&centred(directions));
-        let cosines = decoded.iter().zip(directions).filter_map(|(decoded, direction)| {
-            let norms = dot(*decoded, *decoded).sqrt() * dot(*direction, *direction).sqrt();
+    /// The mean over trials of the cosine of the angle between decoded and true direction.
+    pub(super) fn mean_cosine(&mut self, directions: impl Iterator<Item = [f64; 2]>) -> f64 {
+        self.decode(directions);
+        let cosines = self.decoded.iter().zip(&self.directions).filter_map(|(decoded, direction)| {
+            let norms = (dot(*decoded, *decoded) * dot(*direction, *direction)).sqrt();
             (norms > 0.0).then(|| dot(*decoded, *direction) / norms)
         });
         let (sum, count) = cosines.fold((0.0, 0), |(sum, count), cosine| (sum + cosine, count + 1));
-        if count > 0 { sum / f64::from(count) } else { 0.0 }
+        sum / f64::from(count.max(1))
     }
 
-    fn decoded(&self, directions: &[[f64; 2]]) -> Vec<[f64; 2]> {
-        let mut decoded = vec![[0.0; 2]; directions.len()];
-        for (column, direction) in self.decodes.column_iter().zip(directions) {
-            for (decoded, weight) in decoded.iter_mut().zip(column.iter()) {
+    fn decode(&mut self, directions: impl Iterator<Item = [f64; 2]>) {
+        self.directions.clear();
+        self.directions.extend(directions);
+        let count = self.directions.len().max(1) as f64;
+        let mean =
+            [0, 1].map(|axis| self.directions.iter().map(|direction| direction[axis]).sum::<f64>() / count);
+        self.decoded.fill([0.0; 2]);
+        for (weights, direction) in self.decodes.column_iter().zip(&mut self.directions) {
+            *direction = [direction[0] - mean[0], direction[1] - mean[1]];
+            for (decoded, weight) in self.decoded.iter_mut().zip(weights.iter()) {
                 decoded[0] += weight * direction[0];
                 decoded[1] += weight * direction[1];
             }
         }
-        decoded
     }
-}
-
-fn centred(directions: &[[f64; 2]]) -> Vec<[f64; 2]> {
-    let count = directions.len().max(1) as f64;
-    let mean = [0, 1].map(|axis| directions.iter().map(|direction| direction[axis]).sum::<f64>() / count);
-    directions.iter().map(|direction| [direction[0] - mean[0], direction[1] - mean[1]]).collect()
 }
 
 fn dot(a: [f64; 2], b: [f64; 2]) -> f64 {
