@@ -9,7 +9,7 @@ use kalmind_session::{ChanceResult, ChanceTest, Untestable};
 /// trials where the rows have targets, by states shifted in time where they have none.
 ///
 /// Cost: see [`judge`], and about a thousand linear read-outs of the trials for the test.
-pub fn judge_fit(
+pub(crate) fn judge_fit(
     spec: &DecoderSpec,
     data: &TrainingData,
     settings: &FitSettings,

@@ -4,9 +4,7 @@ use std::{fmt::Write as _, io::Write as _, ops::Range, path::Path};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_acquisition::clock;
-use kalmind_filter::{
-    Budget, DecoderSpec, FitProgress, FitReport, FitSettings, Fitted, Model, ZScore, fit, judge,
-};
+use kalmind_filter::{Budget, DecoderSpec, FitProgress, FitReport, FitSettings, Fitted, Model, ZScore, fit};
 use kalmind_types::{Binning, Component, StreamFeatures};
 use serde_json::json;
 

@@ -47,10 +47,7 @@ fn every_decoder_of_noise_is_found_to_be_no_better_than_chance() {
         assert_eq!(quality.doubt(), Some(Cause::DecoderAtChance), "{decoder}: {quality:?}");
         let warned = fitted.report.warnings.iter().any(|warning| warning.contains("no better than chance"));
         assert!(warned, "{decoder}: {:?}", fitted.report.warnings);
-        assert!(
-            (quality.maae.unwrap() - core::f64::consts::FRAC_PI_2).abs() < 0.3,
-            "{decoder}: {quality:?}"
-        );
+        assert!((quality.maae.unwrap() - core::f64::consts::FRAC_PI_2).abs() < 0.3, "{decoder}: {quality:?}");
     }
 }
 
