@@ -115,7 +115,7 @@ mod tests {
         let options = CalibrationOptions::default();
         let mut calibration = Calibration::new(options, CHANNELS);
         let mut position = Position([0.5, 0.5]);
-        for tick in 0..24 * 50 {
+        for tick in 0..24_u32 * 50 {
             let trial = tick / 50;
             if tick % 50 == 0 {
                 position = Position([0.5, 0.5]);
@@ -132,7 +132,7 @@ mod tests {
                 .collect();
             position = Position([0, 1].map(|axis| position.0[axis] + 0.02 * meant[axis]));
             let output = TickOutput {
-                seq: tick.unsigned_abs().into(),
+                seq: tick.into(),
                 epoch: 0,
                 time: LslTime(f64::from(tick) * 0.02),
                 newest: None,
@@ -155,7 +155,7 @@ mod tests {
                 output: &output,
                 features: &features,
                 target: Some(Target { position: target, radius: 0.06 }),
-                trial: Some(trial.unsigned_abs().into()),
+                trial: Some(trial.into()),
             });
         }
         let demand = Demand {

@@ -240,7 +240,7 @@ fn mean_elsewhere(truth: &DMatrix<f64>, blocks: &[Range<usize>]) -> DMatrix<f64>
     means
 }
 
-fn rows<'a>(matrix: &'a DMatrix<f64>) -> impl Iterator<Item = Vec<f64>> + 'a {
+fn rows(matrix: &DMatrix<f64>) -> impl Iterator<Item = Vec<f64>> {
     matrix.row_iter().map(|row| row.iter().copied().collect())
 }
 
