@@ -6,14 +6,15 @@ use std::sync::{
 };
 
 use kalmind_acquisition::{StreamMonitor, Waker, clock};
-use kalmind_output::{ControlRefused, Controls, DecoderInfo, Hub};
+use kalmind_output::{Confirmation, ControlRefused, Controls, DecoderInfo, Hub};
 use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
 use kalmind_types::{Actor, ChannelMask, EventKind, InputArrival, LslTime, Mode, Seconds, StreamStatus};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
     arrival::DelayBoard,
-    desk::{DeskHandle, Message},
+    desk::{DeskHandle, Message, Progress},
     event_bus::{EventBus, near},
     log,
     realtime::RealtimeSettings,
@@ -83,21 +84,38 @@ impl Controls for DaemonControls {
         }
     }
 
-    fn request(&self, mode: Mode, by: Actor, slow_input: bool) -> Result<(), ControlRefused> {
-        if mode == Mode::Control && self.decoder().is_none() {
+    fn request(&self, mode: Mode, by: Actor, confirmed: &[Confirmation]) -> Result<(), ControlRefused> {
+        let progress = self.desk.progress();
+        if mode == Mode::Control && progress.decoder.is_none() {
             return Err(ControlRefused::NotNow(
                 "there is no model to control with: configure [decoder] model, or calibrate first".to_owned(),
             ));
         }
-        let input = self.input.now();
-        if mode == Mode::Control && input.state == InputArrival::Slow && !slow_input {
-            return Err(ControlRefused::NotNow(format!("not confirmed: {}", input.text)));
+        let (confirmed, open): (Vec<_>, Vec<_>) =
+            self.awaited(&progress).into_iter().partition(|awaited| confirmed.contains(&awaited.confirm));
+        if mode == Mode::Control && !open.is_empty() {
+            let text = |awaited: &Awaited| {
+                format!("{} (or \"confirm\": \"{}\")", awaited.text, awaited.confirm.name())
+            };
+            let texts: Vec<String> = open.iter().map(text).collect();
+            return Err(ControlRefused::NotNow(format!("not confirmed: {}", texts.join("; "))));
         }
+        let names: Vec<Confirmation> = confirmed.iter().map(|awaited| awaited.confirm).collect();
+        let model =
+            progress.doubt.filter(|_| names.contains(&Confirmation::PoorDecoder)).map(|doubt| doubt.model);
+        let slow_input = names.contains(&Confirmation::SlowInput);
         let stops = self.stop.stops();
-        if !self.desk.send(Message::Request { mode, resume: true, by, stops, slow_input }) {
+        if !self.desk.send(Message::Request { mode, resume: true, by, stops, slow_input, model }) {
             return Err(ControlRefused::Busy("too many requests wait; ask again".to_owned()));
         }
-        self.events.publish(clock::now(), EventKind::Operator, json!({ "action": mode, "by": by }));
+        let mut data = json!({ "action": mode, "by": by });
+        if !names.is_empty() {
+            data["confirmed"] = json!(names);
+        }
+        if let Some(model) = model {
+            data["model"] = json!(model.to_hex());
+        }
+        self.events.publish(clock::now(), EventKind::Operator, data);
         Ok(())
     }
 
@@ -156,6 +174,7 @@ impl Controls for DaemonControls {
         status.insert("configuration".to_owned(), self.configuration.clone());
         status.insert("network".to_owned(), self.network.clone());
         status.insert("input".to_owned(), json!(self.input.now()));
+        status.insert("awaiting_confirmation".to_owned(), json!(self.awaited(&self.desk.progress())));
         status
             .insert("recording".to_owned(), json!(self.recording.as_ref().map(|recording| recording.json())));
         status.insert("task".to_owned(), self.markers.json());
@@ -181,7 +200,31 @@ impl Controls for DaemonControls {
     }
 }
 
+/// Something that whoever asks for control has to confirm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Awaited {
+    /// How a request names it.
+    confirm: Confirmation,
+    /// What is so, and what to do.
+    text: String,
+}
+
 impl DaemonControls {
+    /// What has to be confirmed before the decoder may control.
+    fn awaited(&self, progress: &Progress) -> Vec<Awaited> {
+        let input = self.input.now();
+        let slow = (input.state == InputArrival::Slow)
+            .then(|| Awaited { confirm: Confirmation::SlowInput, text: input.text });
+        let poor = progress.doubt.as_ref().map(|doubt| {
+            let text = format!(
+                "{}; or confirm it when you ask for control (\"confirm\": \"poor_decoder\")",
+                doubt.text
+            );
+            Awaited { confirm: Confirmation::PoorDecoder, text }
+        });
+        slow.into_iter().chain(poor).collect()
+    }
+
     /// What watches the input, and the channels that do not look as they did in training.
     fn signals(&self) -> Value {
         let read = |word: &AtomicU64| word.load(Ordering::Relaxed);

@@ -252,6 +252,12 @@ fn report(
         (Some(decoder), Some(bins)) => format!("{decoder} fitted on {bins} bins of open loop"),
         _ => "ended before the fit".to_owned(),
     };
+    let fitted = match &progress.doubt {
+        Some(doubt) => {
+            format!("{fitted}\nthe decoder moved no cursor, since nobody confirmed it: {}", doubt.text)
+        }
+        None => fitted,
+    };
     let time =
         score.median_time_to_target().map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.2} s"));
     print_result(format!(

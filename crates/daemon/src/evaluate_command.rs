@@ -95,6 +95,9 @@ pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
             return Err(error).or_usage();
         }
         comparison.channel_facts = vec![facts];
+        let remark = format!("by its own fit report: {}", model.quality_text());
+        say(&format!("note: {remark}"));
+        comparison.remarks.push(remark);
         let spec = model.model.decoder;
         let report = model.model.report.clone().and_then(|report| serde_json::from_value(report).ok());
         let fitted = Fitted { model, report, seconds: None, seed: arguments.seed };
@@ -163,7 +166,12 @@ fn compare(
         let saturated = saturation(comparison, index).map(|limits| saturated(tables, &limits));
         let first = runs.len();
         for &seed in &comparison.seeds {
-            let options = FitOptions { zscore: arguments.tables.is_scored(), seed, budget: arguments.budget };
+            let options = FitOptions {
+                zscore: arguments.tables.is_scored(),
+                seed,
+                budget: arguments.budget,
+                judged: false,
+            };
             let tables_to_fit = saturated.as_ref().unwrap_or(tables);
             let (model, fitted, seconds) = fit_tables(tables_to_fit, &split.train, spec, &options, label)?;
             for warning in &fitted.report.warnings {

@@ -4,13 +4,14 @@ use std::{fmt::Write as _, io::Write as _, ops::Range, path::Path};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_acquisition::clock;
-use kalmind_filter::{Budget, DecoderSpec, FitReport, FitSettings, Fitted, Model, ZScore, fit};
+use kalmind_filter::{Budget, DecoderSpec, FitProgress, FitReport, FitSettings, Fitted, Model, ZScore, fit};
 use kalmind_types::{Binning, Component, StreamFeatures};
 use serde_json::json;
 
 use crate::{
     calibration_fit::fit_calibration,
     cli::FitArguments,
+    decoder_quality::judge_fit,
     failure::{OrFail as _, Outcome},
     log::say,
     model::Demand,
@@ -37,8 +38,12 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
         Some(text) => tables.range("--rows", text).or_usage()?,
         None => 0..tables.features.rows,
     };
-    let options =
-        FitOptions { zscore: arguments.tables.is_scored(), seed: arguments.seed, budget: arguments.budget };
+    let options = FitOptions {
+        zscore: arguments.tables.is_scored(),
+        seed: arguments.seed,
+        budget: arguments.budget,
+        judged: true,
+    };
     let (mut model, fitted, seconds) =
         fit_tables(&tables, core::slice::from_ref(&rows), &spec, &options, "").or_work()?;
     if tables.session.is_none() {
@@ -166,19 +171,23 @@ fn findings(report: &FitReport) -> String {
         say("in use", &in_use.join(", "));
     }
     let mut held_out = Vec::new();
-    if let Some(error) = report.held_out_error {
-        held_out.push(format!("nRMSE {error:.4}"));
+    match &report.quality {
+        Some(quality) => held_out.push(quality.to_string()),
+        None => held_out.extend(report.held_out_error.map(|error| format!("nRMSE {error:.4}"))),
     }
     if let Some(coverage) = &report.held_out_coverage {
         let [half, ninety, ninety_nine] =
             [coverage.half, coverage.ninety, coverage.ninety_nine].map(|part| 100.0 * part);
         held_out.push(format!("coverage 50/90/99 % {half:.1}/{ninety:.1}/{ninety_nine:.1}"));
     }
-    if let Some(steps) = report.fallback_steps {
+    if let (None, Some(steps)) = (&report.quality, report.fallback_steps) {
         held_out.push(format!("fallback steps {steps}"));
     }
     if !held_out.is_empty() {
         say("held out", &held_out.join(", "));
+    }
+    if let Some(quality) = &report.quality {
+        say("chance", &quality.chance.to_string());
     }
     let mut tried: Vec<_> = report.tried.iter().zip(report.chosen()).collect();
     tried.sort_by(|(left, _), (right, _)| left.error.total_cmp(&right.error));
@@ -232,6 +241,8 @@ pub struct FitOptions {
     pub seed: u64,
     /// Seconds after which nothing more is tried.
     pub budget: Option<f64>,
+    /// Whether to say how good the decoder is by training rows that are held out: not where it is tested on other rows.
+    pub judged: bool,
 }
 
 /// Fits `spec` to ranges of rows of the tables; `label` stands before the stages on the progress bar. Gives the model, what
@@ -259,9 +270,15 @@ pub fn fit_tables(
     let start = clock::seconds();
     let budget = options.budget.map(|seconds| Budget { end: start + seconds, clock: clock::seconds });
     let settings = FitSettings { seed: options.seed, background: Some(background), budget };
-    let fitted = fit(spec, &data, &settings, &mut |progress| {
+    let mut show = |progress: FitProgress| {
         bar.set_message(format!("{label}{} {}", spec.decoder, progress.stage));
         bar.set_position((progress.done * 1000.0) as u64);
+    };
+    let fitted = fit(spec, &data, &settings, &mut show).map(|mut fitted| {
+        if options.judged {
+            judge_fit(spec, &data, &settings, &mut fitted, &mut show);
+        }
+        fitted
     });
     bar.finish_and_clear();
     let fitted = fitted?;

@@ -108,7 +108,12 @@ fn banner(plan: &Plan, found: &Found) -> String {
         })
         .collect();
     lines.push(match &plan.model {
-        Some(model) => format!("  model: {} {}", model.model.decoder, model.id.to_hex()),
+        Some(model) => {
+            let name = format!("  model: {} {}", model.model.decoder, model.id.to_hex());
+            let doubt =
+                model.doubt().map(|doubt| format!("\n    {}; control needs a confirmation", doubt.text));
+            format!("{name}\n    {}{}", model.quality_text(), doubt.unwrap_or_default())
+        }
         None => "  model: none; intent stays empty until one is fitted".to_owned(),
     });
     lines.extend(found.missing.iter().map(|missing| format!("  {missing}")));

@@ -52,7 +52,7 @@ fn fitted(spec: &str, data: &TrainingData) -> Result<Fitted, FitError> {
 
 /// Fits, runs over the first rows with a gap, and asks for finite numbers and covariances.
 fn runs(spec: &str, data: &TrainingData) -> FitReport {
-    let Fitted { parameters, report, guard } =
+    let Fitted { parameters, report, guard, .. } =
         fitted(spec, data).unwrap_or_else(|error| panic!("{spec}: {error}"));
     let model = Model {
         decoder: spec.parse().unwrap(),

@@ -46,6 +46,8 @@ const millis = (micros) => {
   return value < 10 ? value.toFixed(3) : value.toFixed(0);
 };
 
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
+
 function element(name, text, attributes = {}) {
   const made = document.createElement(name);
   made.textContent = text;
@@ -81,6 +83,26 @@ function signalFacts(signals) {
   return [["suspect channels", suspects.length ? `${suspects.length}: ${named}` : 0]];
 }
 
+const FOLDS = { trials: "folds of whole trials", rows: "folds of rows that follow each other", last_rows: "part: the last rows" };
+const VERDICT = { better: "better than chance", not_better: "no better than chance" };
+
+// How good a decoder is, by rows that it was not fitted to.
+function qualityFacts(decoder) {
+  if (!decoder) return [["model", "none: calibrate, or configure one"]];
+  const { quality } = decoder;
+  if (!quality) return [["how good it is", "not known: the model says nothing of it"]];
+  const { chance, held_out: held } = quality;
+  return [
+    ["chance", chance.result === "not_tested" ? `not tested: ${chance.why}` : `${VERDICT[chance.result]} (p = ${decimal(chance.p, 4)})`],
+    ["error (nRMSE)", `${decimal(quality.nrmse, 3)}; always the mean: ${decimal(quality.nrmse_of_mean, 3)}`],
+    ["R²", decimal(quality.r2, 3)],
+    ["correlation", quality.correlation.map((value) => decimal(value, 2)).join(", ")],
+    ...(quality.maae === null ? [] : [["angle", `${decimal((quality.maae * 180) / Math.PI, 0)}°; chance: 90°`]]),
+    ...(quality.fallback_steps > 0 ? [["fell back", `in ${quality.fallback_steps} of ${quality.steps} steps`]] : []),
+    ["held out", `${held.count} ${FOLDS[held.of]}`],
+  ];
+}
+
 export class View {
   #missed = 0;
   #missedEvents = 0;
@@ -103,14 +125,18 @@ export class View {
       ["bin", `${hello.bin_ms} ms`],
       ["version", hello.version],
     ]);
-    this.decoder(hello.decoder?.name, hello.decoder?.model);
+    this.decoder(hello.decoder);
     this.state(hello.state, hello.reason);
   }
 
-  // Which decoder runs; the hash is of its model file.
-  decoder(name, hash) {
+  // Which decoder runs, and how good it is; the hash is of its model file.
+  decoder(decoder) {
     const shown = [...find("session").children].find((pair) => pair.firstChild.textContent === "decoder");
-    if (shown) shown.lastChild.textContent = name ? `${name} ${(hash ?? "").slice(0, 8)}` : "none";
+    if (shown) shown.lastChild.textContent = decoder ? `${decoder.name} ${decoder.model.slice(0, 8)}` : "none";
+    facts("decoder", qualityFacts(decoder));
+    put("decoder-warning", (decoder?.warnings ?? []).map(sentence).join(" "));
+    find("decoder-section").toggleAttribute("data-poor", Boolean(decoder?.poor));
+    find("state").toggleAttribute("data-poor", Boolean(decoder?.poor));
   }
 
   // A sign of life without a tick: there is no sample whose age could be shown.
@@ -170,6 +196,7 @@ export class View {
       ["hypervisor", status.steal_ms === null ? "–" : `${status.steal_ms} ms`],
       ...signalFacts(status.signals),
     ]);
+    this.decoder(status.decoder);
     this.streams(status.streams);
     this.recording(status.recording);
   }

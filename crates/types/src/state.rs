@@ -144,6 +144,10 @@ pub enum Cause {
     PatternUnlikeTraining = 17,
     /// For `fallback_stale_ms` the decoder has taken no measurement in.
     DecoderFallsBack = 18,
+    /// `control` was asked for, and on rows that it was not fitted to the decoder is no better than chance.
+    DecoderAtChance = 19,
+    /// `control` was asked for, and on rows that it was not fitted to the decoder fell back in most steps.
+    DecoderMostlyFallsBack = 20,
 }
 
 impl Cause {
@@ -193,6 +197,8 @@ impl Reason {
             | Cause::VarianceUnlikeTraining
             | Cause::PatternUnlikeTraining
             | Cause::DecoderFallsBack
+            | Cause::DecoderAtChance
+            | Cause::DecoderMostlyFallsBack
             | Cause::ShuttingDown => false,
         }
     }
@@ -243,6 +249,13 @@ impl fmt::Display for Reason {
             Cause::DecoderFallsBack => {
                 formatter.write_str("the decoder cannot use the signals: check them, or calibrate again")
             }
+            Cause::DecoderAtChance => formatter.write_str(
+                "the decoder is no better than chance: calibrate again, or confirm that it may control all the same",
+            ),
+            Cause::DecoderMostlyFallsBack => formatter.write_str(
+                "the decoder fell back in most steps of its held-out rows: calibrate again, or confirm that it may control \
+                 all the same",
+            ),
             Cause::ShuttingDown => formatter.write_str("Kalmind is ending"),
             Cause::TickSilent => formatter
                 .write_str("decoding stood still for more than a second: press Resume when it runs again"),

@@ -8,6 +8,7 @@ mod discriminative;
 mod dynamics;
 mod gaussian_process;
 mod guard;
+mod held_out;
 mod inducing_points;
 mod kalman;
 mod kernel_features;
@@ -38,13 +39,14 @@ mod wiener;
 mod windows;
 
 pub(crate) use guard::guard_statistics;
+pub use held_out::{HeldOut, judge};
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy::Coverage;
-use crate::{DecoderName, DecoderSpec, GuardStatistics, Parameters, TrainingData};
+use crate::{DecoderName, DecoderSpec, FitQuality, GuardStatistics, Parameters, TrainingData};
 
 /// How long a fit may take. Without a budget the same data, options and seed give the same model; with one they do where
 /// the budget was not used up, which [`FitReport::budget_used_up`] tells.
@@ -93,6 +95,8 @@ pub struct Fitted {
     pub report: FitReport,
     /// What training shows of every channel, for a guard in front of the decoder.
     pub guard: GuardStatistics,
+    /// What the decoder said of held-out training rows, where fitting it shows that anyhow.
+    pub held_out: Option<HeldOut>,
 }
 
 /// What a fit found and chose; stored in the model.
@@ -135,6 +139,11 @@ pub struct FitReport {
     pub budget_used_up: bool,
     /// Things to know, each a sentence.
     pub warnings: Vec<String>,
+    /// How good the decoder is; none where nobody has [judged](judge) it.
+    pub quality: Option<FitQuality>,
+    /// What the decoder said of held-out training rows, on its way to [`Fitted`].
+    #[serde(skip)]
+    held_out: Option<HeldOut>,
 }
 
 /// A candidate and how it did on rows that it was not fitted to.
@@ -408,38 +417,44 @@ pub fn fit(
         ..FitReport::default()
     };
     progress(FitProgress { stage: "start", done: 0.0 });
-    let parameters = match spec.decoder {
-        DecoderName::Kalman => Parameters::Kalman(kalman::fit_kalman(data, &spec.options, &mut report)?),
+    let parameters = parameters(spec, data, &background, settings, &mut report, progress)?;
+    progress(FitProgress { stage: "done", done: 1.0 });
+    let held_out = report.held_out.take();
+    Ok(Fitted { parameters, report, guard: guard_statistics(data), held_out })
+}
+
+/// The tensors of a decoder fitted to checked rows.
+fn parameters(
+    spec: &DecoderSpec,
+    data: &TrainingData,
+    background: &[f64],
+    settings: &FitSettings,
+    report: &mut FitReport,
+    progress: &mut dyn FnMut(FitProgress),
+) -> Result<Parameters, FitError> {
+    Ok(match spec.decoder {
+        DecoderName::Kalman => Parameters::Kalman(kalman::fit_kalman(data, &spec.options, report)?),
         DecoderName::KalmanSteady => {
-            let kalman = kalman::fit_kalman(data, &spec.options, &mut report)?;
-            kalman::note_steady_gain(&kalman, &mut report);
+            let kalman = kalman::fit_kalman(data, &spec.options, report)?;
+            kalman::note_steady_gain(&kalman, report);
             Parameters::KalmanSteady(kalman)
         }
         DecoderName::Ekf | DecoderName::Ukf => {
-            Parameters::NonlinearKalman(nonlinear::fit_nonlinear(spec, data, settings.seed, &mut report)?)
+            Parameters::NonlinearKalman(nonlinear::fit_nonlinear(spec, data, settings.seed, report)?)
         }
-        DecoderName::RefitKalman => {
-            Parameters::RefitKalman(refit::fit_refit(data, &spec.options, &mut report)?)
-        }
-        DecoderName::Wiener => Parameters::Wiener(wiener::fit_wiener(spec, data, &background, &mut report)?),
+        DecoderName::RefitKalman => Parameters::RefitKalman(refit::fit_refit(data, &spec.options, report)?),
+        DecoderName::Wiener => Parameters::Wiener(wiener::fit_wiener(spec, data, background, report)?),
         DecoderName::WienerCascade => {
-            Parameters::WienerCascade(wiener::fit_cascade(spec, data, &background, &mut report)?)
+            Parameters::WienerCascade(wiener::fit_cascade(spec, data, background, report)?)
         }
-        DecoderName::Ole => Parameters::Ole(ole::fit_ole(data, &spec.options, &mut report)?),
+        DecoderName::Ole => Parameters::Ole(ole::fit_ole(data, &spec.options, report)?),
         DecoderName::Auto => {
-            Parameters::Dkf(auto::fit_auto(spec, data, &background, settings, &mut report, progress)?)
+            Parameters::Dkf(auto::fit_auto(spec, data, background, settings, report, progress)?)
         }
         _ => Parameters::Dkf(discriminative::fit_discriminative(
-            spec,
-            data,
-            &background,
-            settings,
-            &mut report,
-            progress,
+            spec, data, background, settings, report, progress,
         )?),
-    };
-    progress(FitProgress { stage: "done", done: 1.0 });
-    Ok(Fitted { parameters, report, guard: guard_statistics(data) })
+    })
 }
 
 #[cfg(test)]

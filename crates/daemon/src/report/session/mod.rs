@@ -8,9 +8,11 @@ use std::{
 };
 
 use hdrhistogram::Histogram;
+use kalmind_filter::FitQuality;
 use kalmind_recording::{Existing, NewFileError, write_new_file};
 use kalmind_session::TrialResult;
 use kalmind_types::{EventKind, OutputState};
+use serde::Deserialize as _;
 
 use super::{
     framed,
@@ -481,16 +483,19 @@ fn models(facts: &Facts) -> String {
             happening.kind == EventKind::Model && happening.data["hash"].as_str() == Some(id)
         });
         let bins = fitted.and_then(|fitted| fitted.data["train_bins"].as_u64());
+        let quality = fitted.and_then(|fitted| FitQuality::deserialize(&fitted.data["quality"]).ok());
+        let said = quality.map(|quality| format!("{}; {quality}", quality.chance));
         let cells = vec![
             Escaped(name).to_string(),
             format!("<code>{}</code>", Escaped(id)),
             bins.map_or_else(|| "configured".to_owned(), |bins| bins.to_string()),
+            Escaped(said.as_deref().unwrap_or("not known")).to_string(),
             number(*bytes as f64 / 1e3, 1),
         ];
         ("", cells)
     });
-    let heads = ["decoder", "SHA-256", "bins it was fitted on", "kB"];
-    table("Models, each embedded in the recording", &heads, &[1], rows)
+    let heads = ["decoder", "SHA-256", "bins it was fitted on", "how good it is on held-out bins", "kB"];
+    table("Models, each embedded in the recording", &heads, &[1, 3], rows)
 }
 
 fn happenings(facts: &Facts) -> String {
