@@ -26,8 +26,8 @@ pub const CHANCE_LEVEL: f64 = 0.005;
 const FIRST_LOOK: usize = 12;
 /// Trials at a look over those at the look before.
 const GROWTH: f64 = 1.25;
-/// Orders drawn at least.
-const LEAST_DRAWS: usize = 999;
+/// Orders drawn that decode as well as the true one, after which no more are drawn where the limit cannot be met.
+const ENOUGH_AS_GOOD: usize = 20;
 /// How many times as many orders there have to be, and are drawn, as the limit needs.
 const MORE_ORDERS: f64 = 2.0;
 /// The part of random orders that is taken for a predictable one.
@@ -167,6 +167,18 @@ impl ChanceTest {
         result
     }
 
+    /// How many scored trials the next look takes: before there are as many trials, a look gives the newest result.
+    #[must_use]
+    pub fn next_look(&self) -> usize {
+        self.next_look
+    }
+
+    /// Looks so far.
+    #[must_use]
+    pub fn looks(&self) -> usize {
+        self.looks
+    }
+
     /// The newest result, if there was a look.
     #[must_use]
     pub fn result(&self) -> Option<&ChanceResult> {
@@ -183,18 +195,18 @@ impl ChanceTest {
 
     /// Draws other orders, independent of each other and all reached from one place as the true one is, which makes the
     /// p-value exact however far they move (the parallel method of Besag and Clifford 1989). Stops early once the limit
-    /// cannot be met.
+    /// cannot be met and the p-value is known well enough to be shown.
     fn draw(&self, readout: &mut Readout, order: &TargetOrder, limit: f64) -> Draws {
         let mut generator = ChaCha8Rng::seed_from_u64(self.seed);
         generator.set_stream(self.looks as u64);
         let agreement = readout.agreement(order.directions());
         let alikeness = order.alikeness();
-        let most = LEAST_DRAWS.max((MORE_ORDERS / limit).ceil() as usize);
+        let most = (MORE_ORDERS / limit).ceil() as usize;
         let mut hub = order.clone();
         hub.rearrange(&mut generator);
         let (mut drawn, mut as_good, mut more_alike, mut less_alike) = (0, 0, 0, 0);
         let share = |count: usize, drawn: usize| (1 + count) as f64 / (1 + drawn) as f64;
-        while drawn < LEAST_DRAWS || (drawn < most && share(as_good, most) <= limit) {
+        while drawn < most && (as_good < ENOUGH_AS_GOOD || share(as_good, most) <= limit) {
             let mut other = hub.clone();
             other.rearrange(&mut generator);
             drawn += 1;

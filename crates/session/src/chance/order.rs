@@ -24,7 +24,7 @@ const HOME: f64 = 0.4;
 /// How often a round may show each place.
 const MOST_IN_A_ROUND: usize = 4;
 /// Changes of place for each trial after which an order is as good as independent of the one before.
-const CHANGES: usize = 5;
+const CHANGES: usize = 3;
 
 /// Targets in one order.
 #[derive(Clone, Debug)]

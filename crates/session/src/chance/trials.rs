@@ -152,9 +152,12 @@ impl Window {
 
     /// Whether a trial has the whole window, and measures in most of it.
     fn is_measured_in(&self, data: &TrainingData, range: &Range<usize>) -> bool {
+        if range.len() < self.weights.len() {
+            return false;
+        }
         let bins = self.counts().count();
         let measured = self.counts().filter(|(bin, _)| measures(data, range.start + bin)).count();
-        bins > 0 && range.len() >= self.weights.len() && 2 * measured > bins
+        2 * measured > bins
     }
 
     fn features(&self, data: &TrainingData, starts: &[usize]) -> DMatrix<f64> {

@@ -103,13 +103,14 @@ impl Room {
     }
 }
 
-/// Calls `refit` with all rows so far, every [`REFIT_S`] of a calibration of `seconds`.
+/// Calls `refit` every [`REFIT_S`] of a calibration of `seconds`: with the time, the trials begun and all rows so far; goes on while the
+/// answer is true.
 pub fn calibrate(
     source: Source,
     seed: u64,
     seconds: f64,
     width: usize,
-    mut refit: impl FnMut(f64, &Calibration),
+    mut refit: impl FnMut(f64, u64, &Calibration) -> bool,
 ) {
     let mut room = Room::new(seed, seconds);
     let mut other = Room::new(seed ^ 0x5eed_0000, f64::INFINITY);
@@ -151,33 +152,39 @@ pub fn calibrate(
         participant.observe_state(time, shown);
         if time.0 >= next_refit {
             next_refit += REFIT_S;
-            refit(time.0, &calibration);
+            let begun = room.task.trial().map_or(u64::MAX, |trial| trial + 1);
+            if !refit(time.0, begun, &calibration) {
+                return;
+            }
         }
     }
 }
 
-/// What the test says over a calibration of `seconds` with a look at each refit: when it passed, and the newest result.
-pub fn tested(source: Source, seed: u64, seconds: f64, width: usize) -> (Option<f64>, ChanceResult) {
+/// What the test says over a calibration of `seconds` with a look at each refit, until it passes: when it did, and the newest
+/// result.
+pub fn tested(source: Source, seed: u64, seconds: f64, width: usize) -> (Option<f64>, Option<ChanceResult>) {
     let mut test = ChanceTest::repeatedly(seed);
     let mut passed = None;
-    let mut result = None;
-    calibrate(source, seed, seconds, width, |time, calibration| {
-        if let Ok(data) = calibration.data(true) {
-            let looked = test.look(&data.training, None);
-            if looked.better_than_chance && passed.is_none() {
-                passed = Some(time);
-            }
-            result = Some(looked);
+    calibrate(source, seed, seconds, width, |time, begun, calibration| {
+        // without it a look gives what it gave before
+        if begun >= test.next_look() as u64
+            && let Ok(data) = calibration.data(true)
+        {
+            passed = test.look(&data.training, None).better_than_chance.then_some(time);
         }
+        passed.is_none()
     });
-    (passed, result.unwrap())
+    (passed, test.result().cloned())
 }
 
 /// All rows of a calibration.
 pub fn rows(source: Source, seed: u64, seconds: f64, width: usize) -> TrainingData {
     let mut newest = None;
-    calibrate(source, seed, seconds, width, |_, calibration| newest = calibration.data(true).ok());
-    newest.unwrap().training
+    calibrate(source, seed, seconds, width, |_, _, calibration| {
+        newest = Some(calibration.clone());
+        true
+    });
+    newest.unwrap().data(true).unwrap().training
 }
 
 struct SlowNoise {
