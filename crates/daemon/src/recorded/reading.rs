@@ -182,7 +182,7 @@ impl SessionReader {
         let Some(chunk) = chunks.next_but(passed_over).map_err(xdf)? else { return Ok(false) };
         match chunk.content {
             Content::StreamHeader(id, xml) => {
-                let header = match StreamHeader::parse(xml) {
+                let header = match StreamHeader::parse(xml, None) {
                     Ok(header) => header,
                     // the stream's samples are passed over
                     Err(problem) => {

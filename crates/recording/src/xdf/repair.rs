@@ -144,7 +144,7 @@ pub fn repair(
     {
         return Err(RepairError::Itself);
     }
-    let checked = check(path, progress)?;
+    let checked = check(path, None, progress)?;
     let plan = Plan::of(&checked);
     let mut report = plan.report();
     if !report.is_changed() && !matches!(target, Target::File(_)) {
@@ -182,7 +182,7 @@ pub fn repair(
         }
         return Err(error.into());
     }
-    report.unexplained = remaining(check(&output, |_, _| {})?);
+    report.unexplained = remaining(check(&output, None, |_, _| {})?);
     report.output = Some(output);
     debug_assert_eq!(length, checked.length, "one file");
     Ok(report)
@@ -197,7 +197,7 @@ pub fn mend<R: Read + Seek>(
     length: u64,
     into: &mut impl Write,
 ) -> Result<RepairReport, XdfError> {
-    let plan = Plan::of(&check_source(&mut source, length, |_, _| {})?);
+    let plan = Plan::of(&check_source(&mut source, length, None, |_, _| {})?);
     plan.write(&mut source, into).map_err(|source| XdfError::Io { offset: 0, source })?;
     Ok(plan.report())
 }

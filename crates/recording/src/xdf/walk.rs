@@ -73,6 +73,8 @@ pub(super) struct Known {
     pub(super) header: StreamHeader,
     /// Where its header stands.
     pub(super) offset: u64,
+    /// Whether other chunks of the stream come before its header.
+    behind: bool,
     wanted: bool,
     decoder: SampleDecoder,
     /// Chunks of samples that could not be explained.
@@ -148,13 +150,17 @@ impl<'s, R: Read + Seek> Walk<'s, R> {
                 );
                 self.problems.push(Problem::damage(stream.first_unexplained, text));
             }
-            if stream.decoder.foreign_texts() > 0 {
-                let text = format!(
-                    "stream {id} (\"{name}\"): texts that are not UTF-8 ({}) were read as windows-1252 (Latin-1); --encoding names another one",
-                    stream.decoder.foreign_texts()
-                );
+            let mut remarks = stream.decoder.remarks();
+            if stream.behind {
+                remarks.push("its header stands behind other chunks of the stream, which are read by it".to_owned());
+            }
+            for remark in remarks {
+                let text = format!("stream {id} (\"{name}\"): {remark}");
                 self.problems.push(Problem::odd(stream.offset, text));
             }
+        }
+        if self.streams.is_empty() && self.problems.is_empty() {
+            self.problems.push(Problem::odd(self.offset, "there is no stream in the file"));
         }
         self.problems.sort_by_key(|problem| problem.offset);
         self.problems
@@ -221,7 +227,13 @@ impl<'s, R: Read + Seek> Walk<'s, R> {
     /// A place where no chunk begins.
     fn damage(&mut self, offset: u64, why: NoFrame) -> Result<Part<'_>, XdfError> {
         let length = self.bytes.length();
-        let next = self.find_chunk(offset + 1, length)?;
+        let mut next = self.find_chunk(offset + 1, length)?;
+        if let Some(magic) = self.magic_before(next)?.filter(|magic| *magic >= offset) {
+            if magic == offset {
+                return Ok(self.joined(offset));
+            }
+            next = Some(magic);
+        }
         let (piece, text) = match (why, next) {
             (NoFrame::Torn(declared), None) => {
                 (Piece::Torn, XdfError::Torn { offset, length: declared }.to_string())
@@ -247,6 +259,30 @@ impl<'s, R: Read + Seek> Walk<'s, R> {
         self.note(offset, Severity::Damage, text);
         self.offset = end;
         Ok(Part { offset, end, piece })
+    }
+
+    /// Where the mark of another file begins, in front of the chunk at `next`.
+    fn magic_before(&mut self, next: Option<u64>) -> Result<Option<u64>, XdfError> {
+        let Some((next, begin)) = next.and_then(|next| Some((next, next.checked_sub(MAGIC.len() as u64)?)))
+        else {
+            return Ok(None);
+        };
+        let header = self.bytes.frame(next)?.is_ok_and(|frame| frame.tag == Tag::FileHeader as u16);
+        Ok((header && self.bytes.get(begin, MAGIC.len())? == MAGIC).then_some(begin))
+    }
+
+    /// Another file behind this one, whose streams have nothing to do with these, whatever their numbers.
+    fn joined(&mut self, offset: u64) -> Part<'_> {
+        let end = self.bytes.length();
+        let text = format!(
+            "another XDF file begins here: two were joined, and this one alone is read; `tail -c +{} FILE > second.xdf` \
+             makes a file of the other {} bytes",
+            offset + 1,
+            end - offset
+        );
+        self.note(offset, Severity::Damage, text);
+        self.offset = end;
+        Part { offset, end, piece: Piece::Kept }
     }
 
     /// The first explained chunk that begins at `from` or later, before `until`.
@@ -286,7 +322,7 @@ impl<'s, R: Read + Seek> Walk<'s, R> {
             });
         }
         if is(Tag::FileHeader) {
-            let header = FileHeader::parse(self.bytes.content(frame)?);
+            let header = FileHeader::parse(self.bytes.content(frame)?, self.encoding);
             return Ok(if trial && !header.remarks.is_empty() {
                 Err("a header that cannot be read".to_owned())
             } else {
@@ -303,7 +339,7 @@ impl<'s, R: Read + Seek> Walk<'s, R> {
         let id = u32::from_le_bytes([id[0], id[1], id[2], id[3]]);
         let body = Frame { content: frame.content + 4, ..*frame };
         if is(Tag::StreamHeader) {
-            return Ok(match StreamHeader::parse(self.bytes.content(&body)?) {
+            return Ok(match StreamHeader::parse(self.bytes.content(&body)?, self.encoding) {
                 Ok(header) if trial && header.remarks.iter().any(|remark| remark.damage) => {
                     Err(String::new())
                 }
@@ -313,6 +349,9 @@ impl<'s, R: Read + Seek> Walk<'s, R> {
         }
         if !trial && !self.streams.contains_key(&id) && !self.looked_ahead {
             self.look_ahead(frame.end)?;
+        }
+        if let Some(known) = self.streams.get_mut(&id).filter(|_| !trial) {
+            known.behind |= known.offset > frame.offset;
         }
         let Some(known) = self.streams.get_mut(&id) else {
             let what = match frame.tag {
@@ -375,11 +414,6 @@ impl<'s, R: Read + Seek> Walk<'s, R> {
                 && let Ok(Kind::StreamHeader(id, header)) = self.explain(&frame, false)?
                 && !self.streams.contains_key(&id)
             {
-                let text = format!(
-                    "the header of stream {id} (\"{}\") stands behind samples of the stream, which are read by it",
-                    header.name
-                );
-                self.note(frame.offset, Severity::Odd, text);
                 self.add(id, *header, frame.offset);
             }
             offset = frame.end;
@@ -399,7 +433,8 @@ impl<'s, R: Read + Seek> Walk<'s, R> {
         let decoder = SampleDecoder::new(header.channels, header.format, header.nominal_rate_hz)
             .with_encoding(self.encoding);
         let wanted = !(self.skip)(&header);
-        let known = Known { header, offset, wanted, decoder, unexplained: 0, first_unexplained: 0 };
+        let behind = false;
+        let known = Known { header, offset, behind, wanted, decoder, unexplained: 0, first_unexplained: 0 };
         self.streams.insert(id, known);
     }
 
