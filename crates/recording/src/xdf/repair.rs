@@ -73,6 +73,8 @@ pub struct RepairReport {
     pub before: Option<PathBuf>,
     /// Where the bytes are that were left out.
     pub left_out_file: Option<PathBuf>,
+    /// What was wrong with the packed file, of which the mended one holds what could be unpacked.
+    pub packed: Option<String>,
     /// Bytes that were left out, by place.
     pub left_out: Vec<LeftOut>,
     /// Streams whose footer was made.
@@ -147,6 +149,7 @@ pub fn repair(
     let checked = check(path, None, progress)?;
     let plan = Plan::of(&checked);
     let mut report = plan.report();
+    report.packed = source.problem().map(str::to_owned);
     if !report.is_changed() && !matches!(target, Target::File(_)) {
         report.unexplained = remaining(checked);
         return Ok(report);
