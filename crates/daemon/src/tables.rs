@@ -4,8 +4,8 @@ use std::{collections::HashMap, ops::Range};
 
 use kalmind_filter::{LabelLaw, TaskSample, TrainingData, ZScore};
 use kalmind_recording::{
-    RowCountMismatch, RowsError, Table, TableError, TaskTable, read_table, read_task_table, require_same_rows,
-    xdf::clocks::clock_groups,
+    RowCountMismatch, RowsError, Table, TableError, TaskTable, read_table, read_task_table,
+    require_same_rows, xdf::clocks::clock_groups,
 };
 use kalmind_signal::FeatureStatistics;
 use kalmind_types::{ChannelMask, Component, StreamFeatures};
@@ -71,7 +71,9 @@ pub enum TablesError {
         second_time: f64,
     },
     /// Two files whose times are days apart.
-    #[error("the times of {0}: they are of different clocks; bring them to one, or leave the column out of one file")]
+    #[error(
+        "the times of {0}: they are of different clocks; bring them to one, or leave the column out of one file"
+    )]
     Clocks(String),
     /// Neither a recording nor tables.
     #[error("give a recording, or --features and --states")]

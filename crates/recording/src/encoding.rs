@@ -27,8 +27,7 @@ pub(crate) fn decoded<'a>(bytes: &'a [u8], named: Option<&'static Encoding>) -> 
         return (Cow::Borrowed(text), Reading::Plain);
     }
     if let Some((encoding, mark)) = Encoding::for_bom(bytes).filter(|(encoding, _)| *encoding != UTF_8) {
-        let (text, misfits) =
-            encoding.decode_without_bom_handling(bytes.get(mark..).unwrap_or_default());
+        let (text, misfits) = encoding.decode_without_bom_handling(bytes.get(mark..).unwrap_or_default());
         if !misfits {
             return (text, Reading::Assumed(encoding));
         }
@@ -46,8 +45,7 @@ pub(crate) fn name(encoding: &'static Encoding) -> &'static str {
 pub(crate) fn xml(bytes: &[u8], named: Option<&'static Encoding>) -> (String, Vec<String>) {
     let mut remarks = Vec::new();
     if let Some((encoding, mark)) = utf_16(bytes) {
-        let (text, misfits) =
-            encoding.decode_without_bom_handling(bytes.get(mark..).unwrap_or_default());
+        let (text, misfits) = encoding.decode_without_bom_handling(bytes.get(mark..).unwrap_or_default());
         remarks.push(format!(
             "its text is {}{}",
             encoding.name(),

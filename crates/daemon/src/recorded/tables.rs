@@ -202,7 +202,12 @@ pub fn stream_tables(
         bin_ms: session.bin_ms,
         time,
         session: Some(described),
-        remarks: stream.jumps().sentence().into_iter().map(|told| format!("stream {wanted}: {told}")).collect(),
+        remarks: stream
+            .jumps()
+            .sentence()
+            .into_iter()
+            .map(|told| format!("stream {wanted}: {told}"))
+            .collect(),
         implausible: None,
     })
 }

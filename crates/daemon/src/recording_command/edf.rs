@@ -110,15 +110,19 @@ pub(super) fn export(arguments: &ExportArguments) -> Outcome<()> {
     let mut described = Vec::new();
     for (signals, name) in tables.iter().zip(&names) {
         let file = NewFile::begin(&arguments.csv.join(name), existing).or_work()?;
-        let labels = columns(signals.iter().map(|signal| signal.label.as_str()));
+        let labels = columns(&signals.iter().map(|signal| signal.label.as_str()).collect::<Vec<_>>());
         if !labels.renamed.is_empty() {
-            say(&format!("{name}: labels that another column has got a number: {}", labels.renamed.join(", ")));
+            say(&format!(
+                "{name}: labels that another column has got a number: {}",
+                labels.renamed.join(", ")
+            ));
         }
         let described_columns = labels.columns.clone();
         write(file, &edf, signals, labels.columns).or_work()?;
         let units: Vec<&str> = signals.iter().map(|signal| signal.unit.as_str()).collect();
         let rate = signals.first().map(|signal| signal.rate_hz).filter(|rate| *rate > 0.0);
-        described.push(json!({ "file": name, "rate_hz": rate, "columns": described_columns, "units": units }));
+        described
+            .push(json!({ "file": name, "rate_hz": rate, "columns": described_columns, "units": units }));
     }
     let annotations = NewFile::begin(&arguments.csv.join("annotations.csv"), existing).or_work()?;
     let mut file = csv::Writer::from_writer(annotations);
@@ -171,8 +175,8 @@ fn write(
 }
 
 /// Names of the signals' columns; one without a label is called `signal`.
-fn columns<'a>(labels: impl Iterator<Item = &'a str>) -> Labels {
-    distinct(labels.map(|label| if label.is_empty() { "signal" } else { label }.to_owned()))
+fn columns(labels: &[&str]) -> Labels {
+    distinct(labels.iter().map(|&label| if label.is_empty() { "signal" } else { label }.to_owned()))
 }
 
 fn read(path: &Path, encoding: Option<&'static Encoding>) -> Outcome<EdfRecording> {
@@ -185,8 +189,7 @@ mod tests {
 
     #[test]
     fn signals_of_one_label_become_columns_of_different_names() {
-        let labels = ["EEG", "EEG", "", "time", "EEG_2", "EEG"].map(str::to_owned);
-        let made = columns(labels.iter().map(String::as_str));
+        let made = columns(&["EEG", "EEG", "", "time", "EEG_2", "EEG"]);
         assert_eq!(made.columns, ["EEG", "EEG_2", "signal", "time_2", "EEG_2_2", "EEG_3"]);
         assert_eq!(made.renamed.len(), 4, "each is told: {:?}", made.renamed);
     }

@@ -85,7 +85,8 @@ fn run_check(arguments: &RecordingFile) -> Outcome<()> {
     let way = if report.can_be_mended() {
         format!("`kalmind recording repair {file}` makes a mended copy")
     } else {
-        "what else is in it was read, and there is nothing in it that `kalmind recording repair` could mend".to_owned()
+        "what else is in it was read, and there is nothing in it that `kalmind recording repair` could mend"
+            .to_owned()
     };
     Err(anyhow::anyhow!("{file} is not whole; {way}\n{said}")).or_work()
 }

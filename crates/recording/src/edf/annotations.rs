@@ -80,7 +80,8 @@ impl Reader {
             let quoted: String =
                 text.chars().filter(|character| !character.is_control()).take(QUOTED).collect();
             let place = format!("record {record} (its annotations begin at byte {offset})");
-            self.unreadable.push(format!("the annotation {quoted:?} of {place} cannot be read whole: {problem}"));
+            self.unreadable
+                .push(format!("the annotation {quoted:?} of {place} cannot be read whole: {problem}"));
         }
     }
 
@@ -106,7 +107,11 @@ impl Reader {
         if self.foreign > 0 {
             remarks.push(format!(
                 "{} not UTF-8, as EDF+ has it: read as windows-1252 (Latin-1); --encoding names another one",
-                if self.foreign == 1 { "an annotation is".to_owned() } else { format!("{} annotations are", self.foreign) }
+                if self.foreign == 1 {
+                    "an annotation is".to_owned()
+                } else {
+                    format!("{} annotations are", self.foreign)
+                }
             ));
         }
         if let Some(encoding) = self.encoding

@@ -87,7 +87,9 @@ impl Header {
         let mut header = Self::with_signals(bytes, sample_bytes, count, named).map_err(|_| error)?;
         header.remarks.insert(
             0,
-            format!("the header's number of signals is {found:?}; its length is that of {count}, which were read"),
+            format!(
+                "the header's number of signals is {found:?}; its length is that of {count}, which were read"
+            ),
         );
         Ok(header)
     }
@@ -106,7 +108,9 @@ impl Header {
         let mut field = |from: usize, length: usize| texts.read(&header[from..from + length]);
         let found = field(244, 8);
         let record_seconds = decimal(&found).filter(|seconds| *seconds >= 0.0).unwrap_or_else(|| {
-            remarks.push(format!("the header's duration of a record is {found:?}, which is no number of seconds"));
+            remarks.push(format!(
+                "the header's duration of a record is {found:?}, which is no number of seconds"
+            ));
             0.0
         });
         let stated = field(184, 8);
@@ -314,9 +318,13 @@ impl Texts {
         let (first, encoding) = (self.foreign.first()?, self.assumed?);
         let name = encoding::name(encoding);
         Some(if self.misfits {
-            format!("texts of the header hold bytes that are nothing in {name} ({first:?}): is the encoding another one?")
+            format!(
+                "texts of the header hold bytes that are nothing in {name} ({first:?}): is the encoding another one?"
+            )
         } else {
-            format!("texts of the header are not ASCII and were read as {name} ({first:?}); --encoding names another one")
+            format!(
+                "texts of the header are not ASCII and were read as {name} ({first:?}); --encoding names another one"
+            )
         })
     }
 }

@@ -235,13 +235,17 @@ pub fn edf_from_bytes(bytes: &[u8], encoding: Option<&'static Encoding>) -> Resu
         ));
     }
     if let Some(first) = onsets.first().filter(|first| first.abs() >= 1.0) {
-        header.remarks.push(format!("the first record begins {first} s after the start that the header states"));
+        header
+            .remarks
+            .push(format!("the first record begins {first} s after the start that the header states"));
     }
     let continuous = header.is_continuous;
     let missing_records = header.promised.map_or(0, |promised| promised.saturating_sub(whole));
     let mut recording = finish(header, annotations, onsets, missing_records);
     if continuous && recording.breaks() != Breaks::default() {
-        recording.remarks.push("the file says that its records follow each other (EDF+C), and they do not".to_owned());
+        recording
+            .remarks
+            .push("the file says that its records follow each other (EDF+C), and they do not".to_owned());
     }
     Ok(recording)
 }

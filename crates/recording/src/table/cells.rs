@@ -75,8 +75,9 @@ impl<'a> Cells<'a> {
         let named = first.iter().position(|cell| !is_number(cell) && !cell.is_empty());
         let line = self.line();
         let more = self.read_record()?;
-        let second = more.then(|| self.record.clone());
-        let below: Vec<&str> = second.iter().flatten().collect();
+        let mut second = more.then(|| self.record.clone());
+        let row = second.clone();
+        let below: Vec<&str> = row.iter().flatten().collect();
         let mut remarks = Vec::new();
         let mut names: Vec<String> = first.iter().map(str::to_owned).collect();
         // a delimiter behind the last cell of each line, or of those below the header
@@ -88,12 +89,17 @@ impl<'a> Cells<'a> {
         names.truncate(self.width);
         // R writes the numbers of the rows without a name for them
         if named.is_some() && below.len() == self.width + 1 && !empty(&below, self.width) {
-            remarks.push("the rows have one cell more than the header has names: the first numbers the rows".to_owned());
+            remarks.push(
+                "the rows have one cell more than the header has names: the first numbers the rows"
+                    .to_owned(),
+            );
             names.insert(0, String::new());
             self.width += 1;
         }
-        let mut second = second;
-        if named.is_some() && !below.is_empty() && below.iter().all(|cell| !is_number(cell)) && !empty(&below, 0)
+        if named.is_some()
+            && !below.is_empty()
+            && below.iter().all(|cell| !is_number(cell))
+            && !empty(&below, 0)
             && below.iter().all(|cell| times::seconds(cell).is_none())
         {
             remarks.push(format!("line {} was taken as the units of the columns", self.line()));
@@ -105,7 +111,8 @@ impl<'a> Cells<'a> {
         } else if numbers_columns(&first, &below) {
             let quoted: Vec<&str> = first.iter().filter(|cell| !cell.is_empty()).take(3).collect();
             let quoted = quoted.join(", ");
-            remarks.push(format!("line {line} ({quoted}, ..) was taken as a header that numbers the columns"));
+            remarks
+                .push(format!("line {line} ({quoted}, ..) was taken as a header that numbers the columns"));
             self.header = Some(names);
         } else {
             self.header = heading_names(text, self.width);
@@ -153,7 +160,8 @@ impl<'a> Cells<'a> {
         let row: Vec<&str> = self.ahead.front().into_iter().flatten().collect();
         let kept = Columns::named(names, &row, from_openbci).values;
         let values: Vec<String> = kept.iter().map(|column| names[*column].clone()).collect();
-        if let Some((first, column)) = first_repeated(&values).map(|(first, again)| (kept[first], kept[again]))
+        if let Some((first, column)) =
+            first_repeated(&values).map(|(first, again)| (kept[first], kept[again]))
             && !names[column].is_empty()
         {
             let problem = format!(
@@ -252,7 +260,9 @@ impl<'a> Cells<'a> {
             return Err(self.cell_error(column, "a number is expected; the cell is empty"));
         }
         if is_missing(text) || text.parse::<f64>().is_ok() {
-            return Err(self.cell_error(column, "a finite number is expected; leave the row out, or fill the gap"));
+            return Err(
+                self.cell_error(column, "a finite number is expected; leave the row out, or fill the gap")
+            );
         }
         match text.replacen(',', ".", 1).parse::<f64>() {
             Ok(value) if self.delimiter != b',' && value.is_finite() => {
@@ -289,8 +299,9 @@ impl<'a> Cells<'a> {
     /// What was assumed of the cells.
     pub(crate) fn remarks(&self) -> Vec<String> {
         let comma = self.comma.map(|line| format!("decimal commas were read as such, from line {line} on"));
-        let trailing = (self.trailing > 0)
-            .then(|| format!("rows with empty cells behind the last one ({}): those were left out", self.trailing));
+        let trailing = (self.trailing > 0).then(|| {
+            format!("rows with empty cells behind the last one ({}): those were left out", self.trailing)
+        });
         comma.into_iter().chain(trailing).collect()
     }
 
@@ -335,7 +346,8 @@ fn is_missing(text: &str) -> bool {
 fn with_units(names: &mut [String], units: &[&str]) {
     let bare = |unit: &str| unit.trim_matches(['(', ')', '[', ']', ' ']).to_owned();
     let time = Columns::named(names, &[], false).time.map(|(column, _)| column);
-    let all = (0..names.len()).all(|column| Some(column) == time || units.get(column).is_some_and(|unit| !bare(unit).is_empty()));
+    let all = (0..names.len())
+        .all(|column| Some(column) == time || units.get(column).is_some_and(|unit| !bare(unit).is_empty()));
     for (column, (name, unit)) in names.iter_mut().zip(units).enumerate() {
         let unit = bare(unit);
         if (all || Some(column) == time) && !unit.is_empty() {
@@ -349,12 +361,16 @@ fn with_units(names: &mut [String], units: &[&str]) {
 fn numbers_columns(first: &StringRecord, below: &[&str]) -> bool {
     let index = usize::from(first.get(0) == Some(""));
     let numbers = first.iter().skip(index);
-    let counts = [0, 1].into_iter().any(|begin| {
-        numbers.clone().zip(begin..).all(|(cell, number)| cell.parse::<f64>().is_ok_and(|value| value.to_bits() == f64::from(number).to_bits()))
-    });
+    let counted_from = |begin: u32| {
+        let is = |(cell, number): (&str, u32)| {
+            cell.parse::<f64>().is_ok_and(|value| value.to_bits() == f64::from(number).to_bits())
+        };
+        numbers.clone().zip(begin..).all(is)
+    };
     let with_points = below.iter().skip(index).all(|cell| cell.contains(['.', 'e', 'E']));
-    let zeros = first.get(index) == Some("0") && first.len() - index > 2;
-    counts && !below.is_empty() && (zeros || (first.len() > index && with_points))
+    let columns = first.len() - index;
+    let from_zero = counted_from(0) && (columns > 2 || (columns > 0 && with_points));
+    !below.is_empty() && (from_zero || (counted_from(1) && columns > 2 && with_points))
 }
 
 /// Whether a column of times is among the names: then the others may be numbers.

@@ -56,11 +56,7 @@ impl Columns {
             let why = if columns.time.is_some_and(|(time, _)| time == column) {
                 continue;
             } else if times.iter().any(|(other, _)| *other == column) {
-                if is_number(column) {
-                    "another column holds the times"
-                } else {
-                    "its times are texts"
-                }
+                if is_number(column) { "another column holds the times" } else { "its times are texts" }
             } else if from_openbci && !lower.starts_with("exg channel") {
                 "it is no EXG channel of OpenBCI"
             } else if from_openvibe && OPENVIBE.contains(&lower.as_str()) {

@@ -244,7 +244,7 @@ pub fn table_from_bytes(bytes: &[u8], file: &str) -> Result<Table, TableError> {
     if rows == 0 {
         return Err(TableError::NoRows { file: file.to_owned() });
     }
-    let mut remarks = text.remarks;
+    let mut remarks = text.remarks.clone();
     remarks.extend(roles.remarks);
     remarks.extend(cells.remarks());
     if width > 1 {

@@ -153,7 +153,9 @@ fn delimiter(row: &[u8]) -> u8 {
     let decimal = |cell: &[u8]| {
         let text = String::from_utf8_lossy(cell);
         let text = text.trim();
-        text.matches(',').count() <= 1 && !text.ends_with(',') && text.replacen(',', ".", 1).parse::<f64>().is_ok()
+        text.matches(',').count() <= 1
+            && !text.ends_with(',')
+            && text.replacen(',', ".", 1).parse::<f64>().is_ok()
     };
     if row.contains(&b',') && !row.contains(&b';') {
         for separates in [b'\t', b' '] {

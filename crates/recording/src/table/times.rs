@@ -5,7 +5,8 @@ use time::{Date, Month};
 /// Seconds of a date and time (Unix time; UTC where no offset is stated), or of a time of day (since midnight).
 pub(crate) fn seconds(text: &str) -> Option<f64> {
     let text = text.trim();
-    let Some((date, clock)) = text.split_once(['T', ' ']).filter(|(date, _)| date.contains(['-', '/'])) else {
+    let Some((date, clock)) = text.split_once(['T', ' ']).filter(|(date, _)| date.contains(['-', '/']))
+    else {
         return time_of_day(text);
     };
     let mut parts = date.split(['-', '/']);

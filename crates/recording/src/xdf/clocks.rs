@@ -31,7 +31,8 @@ impl ClockGroup {
 pub(super) fn describe(stamp: f64) -> String {
     // from 2001 to 2100
     let unix = 1e9..4.1e9;
-    let units = [(1.0, ""), (1e-3, " in milliseconds"), (1e-6, " in microseconds"), (1e-9, " in nanoseconds")];
+    let units =
+        [(1.0, ""), (1e-3, " in milliseconds"), (1e-6, " in microseconds"), (1e-9, " in nanoseconds")];
     let known = units.iter().find(|(unit, _)| unix.contains(&(stamp * unit)));
     match known {
         Some((unit, name)) => {

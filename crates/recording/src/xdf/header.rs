@@ -186,7 +186,8 @@ impl StreamHeader {
             });
         let labels = labels(fields.channels("label"), channels, &mut remarks);
         let units = fields.channels("unit");
-        let named = |units: &Vec<String>| units.len() == channels && units.iter().any(|unit| !unit.is_empty());
+        let named =
+            |units: &Vec<String>| units.len() == channels && units.iter().any(|unit| !unit.is_empty());
         let units = Some(units).filter(named);
         Ok(Self {
             name,
@@ -383,7 +384,10 @@ mod tests {
         assert!(of("1", "1", "float16").contains("float16"));
         assert!(StreamHeader::parse(b"<info><name>", None).expect_err("cut off").contains("channel_format"));
         let bomb = b"<!DOCTYPE a [<!ENTITY b \"ccc\">]><info><channel_format>&b;</channel_format></info>";
-        assert!(StreamHeader::parse(bomb, None).expect_err("a DTD").contains("&b;"), "entities are not followed");
+        assert!(
+            StreamHeader::parse(bomb, None).expect_err("a DTD").contains("&b;"),
+            "entities are not followed"
+        );
     }
 
     /// A header with `name` and `rate`, and the rest as it has to be.
@@ -410,8 +414,9 @@ mod tests {
                 header.remarks
             );
         }
-        let latin =
-            |declaration| StreamHeader::parse(&header(declaration, b"M\xfcller", "1", end), None).expect("one");
+        let latin = |declaration| {
+            StreamHeader::parse(&header(declaration, b"M\xfcller", "1", end), None).expect("one")
+        };
         assert_eq!(latin(" encoding=\"ISO-8859-1\"").name, "Müller");
         assert!(latin(" encoding='latin1'").remarks.is_empty(), "it says so itself");
         let undeclared = latin("");

@@ -91,7 +91,11 @@ impl Jumps {
     #[must_use]
     pub fn sentence(&self) -> Option<String> {
         if self.still && self.stamped > 1 {
-            return Some(format!("all of its {} samples have the stamp {} s", self.stamped, seconds(self.before)));
+            return Some(format!(
+                "all of its {} samples have the stamp {} s",
+                self.stamped,
+                seconds(self.before)
+            ));
         }
         let count = self.forward + self.backward;
         if count == 0 {

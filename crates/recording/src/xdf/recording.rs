@@ -151,7 +151,11 @@ fn read_in<R: Read + Seek>(
     }
     // their header may have come behind them
     for (id, offset) in offsets {
-        recorded.streams.iter_mut().filter(|stream| stream.id == id).for_each(|stream| stream.clock_offsets.push(offset));
+        recorded
+            .streams
+            .iter_mut()
+            .filter(|stream| stream.id == id)
+            .for_each(|stream| stream.clock_offsets.push(offset));
     }
     for (id, footer) in footers {
         let mut streams = recorded.streams.iter_mut().filter(|stream| stream.id == id);

@@ -152,7 +152,9 @@ impl<'s, R: Read + Seek> Walk<'s, R> {
             }
             let mut remarks = stream.decoder.remarks();
             if stream.behind {
-                remarks.push("its header stands behind other chunks of the stream, which are read by it".to_owned());
+                remarks.push(
+                    "its header stands behind other chunks of the stream, which are read by it".to_owned(),
+                );
             }
             for remark in remarks {
                 let text = format!("stream {id} (\"{name}\"): {remark}");
