@@ -92,7 +92,7 @@ fn run_check(arguments: &RecordingFile) -> Outcome<()> {
 }
 
 /// A number of things: `1 sample`, `2 samples`.
-fn counted(number: u64, thing: &str) -> String {
+pub(crate) fn counted(number: u64, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
