@@ -100,7 +100,8 @@ pub fn run(arguments: &ReplayArguments) -> Outcome<()> {
         return Ok(());
     }
     let (sent, ended) = play(&mut played, first, &signals)?;
-    say(&format!("played {}", counted(sent, "sample")));
+    let were = if sent == 1 { "was" } else { "were" };
+    say(&format!("{} {were} played", counted(sent, "sample")));
     if !ended {
         rest(&played, &signals);
     }

@@ -360,7 +360,7 @@ pub(crate) fn days_apart(first: (&str, Option<&[f64]>), second: (&str, Option<&[
             .streams
             .iter()
             .filter_map(|stream| names.get(*stream))
-            .map(|name| format!("{name} begin at {} s ({})", group.first, group.describe()))
+            .map(move |name| format!("{name} begin at {} s ({})", group.first, group.describe()))
     });
     (groups.len() > 1).then(|| told.collect::<Vec<_>>().join(", those of "))
 }

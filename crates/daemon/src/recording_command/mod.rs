@@ -57,6 +57,7 @@ fn run_check(arguments: &RecordingFile) -> Outcome<()> {
             "file": arguments.file,
             "valid": report.is_valid(),
             "can_be_mended": report.can_be_mended(),
+            "other_files": neighbours,
             "problems": problems,
         });
         writeln!(out, "{document}").or_work()?;
