@@ -180,10 +180,10 @@ fn repair_is_recommended_where_it_can_help() {
     let folder = Folder::new();
     let (_, told) = folder.warns(&format!("recording check {}", foreign("x03b_damage_boundary4.xdf")));
     assert!(told.contains("makes a mended copy"), "{told}");
-    let (_, told) = folder.warns(&format!("recording check {}", foreign("x11d_cut_header_xml.xdf")));
+    let (_, told) = folder.warns(&format!("recording check {}", foreign("x11b_control_char.xdf")));
     assert!(told.contains("nothing in it that `kalmind recording repair` could mend"), "{told}");
     let json_of = |name: &str| json(&folder.warns(&format!("recording check {} --json", foreign(name))).0);
-    assert_eq!(json_of("x11d_cut_header_xml.xdf")["can_be_mended"], false);
+    assert_eq!(json_of("x11b_control_char.xdf")["can_be_mended"], false);
 }
 
 #[test]
