@@ -35,6 +35,7 @@ pub fn run(command: &RecordingCommand) -> Outcome<()> {
         RecordingCommand::Repair(arguments) => repairing::run(arguments),
         RecordingCommand::Info(arguments) => information::run(arguments),
         RecordingCommand::Report(arguments) => {
+            require_xdf(&arguments.file, "recording report").or_work()?;
             let page = arguments.output.clone().unwrap_or_else(|| page_beside(&arguments.file));
             write_session_page(&arguments.file, &page, Existing::Replace).or_work()?;
             writeln!(std::io::stdout().lock(), "{}", page.display()).or_work()
