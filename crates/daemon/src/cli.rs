@@ -367,6 +367,9 @@ pub struct RecordingFile {
     /// The recording.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Encoding of texts, such as latin1 or gbk [default: UTF-8, and windows-1252 where a text is not].
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    pub encoding: Option<&'static Encoding>,
     /// Print one JSON document on stdout.
     #[arg(long)]
     pub json: bool,

@@ -15,6 +15,7 @@ use crate::{
     cli::ReplayArguments,
     failure::{OrFail as _, Outcome},
     log::say,
+    recording_command::counted,
     signals::EndSignals,
 };
 
@@ -93,12 +94,14 @@ pub fn run(arguments: &ReplayArguments) -> Outcome<()> {
     if !first.is_finite() {
         return Err(anyhow::anyhow!("{}: there is no sample to play", path.display())).or_work();
     }
-    say(&format!("playing {} streams for {:.1} s; Ctrl-C ends it", played.len(), last - first));
+    let streams = counted(played.len() as u64, "stream");
+    say(&format!("playing {streams} for {:.1} s; Ctrl-C ends it", last - first));
     if wait_for_readers(&played, &signals) {
         return Ok(());
     }
     let (sent, ended) = play(&mut played, first, &signals)?;
-    say(&format!("{sent} samples were played"));
+    let were = if sent == 1 { "was" } else { "were" };
+    say(&format!("{} {were} played", counted(sent, "sample")));
     if !ended {
         rest(&played, &signals);
     }
@@ -112,12 +115,13 @@ fn schedules(recorded: &Recorded, align: bool) -> anyhow::Result<Vec<Schedule>> 
         let name = name(stream);
         if schedule.left_out > 0 {
             say(&format!(
-                "\"{name}\": {} samples are left out, whose stamps are no numbers or days from their neighbours",
-                schedule.left_out
+                "\"{name}\": left out {}, whose stamps are no numbers or days from their neighbours",
+                counted(schedule.left_out as u64, "sample")
             ));
         }
         if schedule.resets > 0 {
-            say(&format!("\"{name}\": its clock was reset {} times; its samples follow on", schedule.resets));
+            let resets = counted(schedule.resets as u64, "reset");
+            say(&format!("\"{name}\": {resets} of its clock; its samples follow on"));
         }
     }
     let spans: Vec<_> = schedules.iter().map(Schedule::span).collect();

@@ -127,8 +127,8 @@ pub fn replay(path: &Path, speed: Option<f64>, mut progress: impl FnMut(u64, u64
             Item::Document(RecordDocument::Continued { file, because, .. }) => {
                 losses.push(format!("what stands in {file}, from which this recording goes on ({because}): the decoder's state at its beginning is not known, so replay differs"));
             }
-            Item::Document(RecordDocument::ContinuesIn { file, .. }) => {
-                say(&format!("the recording goes on in {file}"));
+            Item::Document(RecordDocument::ContinuesIn { file, because }) => {
+                say(&format!("the recording goes on in {file}: {because}"));
             }
             Item::Tick(tick) => {
                 let seq = tick.input.seq;

@@ -4,7 +4,8 @@ use std::{collections::HashMap, ops::Range};
 
 use kalmind_filter::{LabelLaw, TaskSample, TrainingData, ZScore};
 use kalmind_recording::{
-    RowCountMismatch, RowsError, Table, TableError, TaskTable, read_table, read_task_table, require_same_rows,
+    RowCountMismatch, RowsError, Table, TableError, TaskTable, read_table, read_task_table,
+    require_same_rows, xdf::clocks::clock_groups,
 };
 use kalmind_signal::FeatureStatistics;
 use kalmind_types::{ChannelMask, Component, StreamFeatures};
@@ -69,6 +70,11 @@ pub enum TablesError {
         /// Its time.
         second_time: f64,
     },
+    /// Two files whose times are days apart.
+    #[error(
+        "the times of {0}: they are of different clocks; bring them to one, or leave the column out of one file"
+    )]
+    Clocks(String),
     /// Neither a recording nor tables.
     #[error("give a recording, or --features and --states")]
     Nothing,
@@ -174,6 +180,12 @@ impl Tables {
                 return Err(TablesError::RateAgainstTime { rate, rate_ms: 1e3 / rate, time_ms: step * 1e3 });
             }
             for (path, other) in others {
+                let other_name = name(path);
+                if let Some(clocks) =
+                    days_apart((&features_name, features.time.as_deref()), (&other_name, other.as_deref()))
+                {
+                    return Err(TablesError::Clocks(clocks));
+                }
                 let pairs = time.iter().flatten().zip(other.iter().flatten()).enumerate();
                 for (row, (first_time, second_time)) in pairs {
                     if (first_time - second_time).abs() > step / 2.0 {
@@ -181,7 +193,7 @@ impl Tables {
                             row,
                             first: features_name,
                             first_time: *first_time,
-                            second: name(path),
+                            second: other_name,
                             second_time: *second_time,
                         });
                     }
@@ -336,6 +348,21 @@ fn implausible(period: f64, rate_given: bool) -> Option<&'static str> {
     } else {
         "times are in seconds; bring the rows to bins first, or give --rate"
     })
+}
+
+/// What to say of times that lie days apart, as Unix time and LSL time do.
+pub(crate) fn days_apart(first: (&str, Option<&[f64]>), second: (&str, Option<&[f64]>)) -> Option<String> {
+    let span = |times: Option<&[f64]>| times.and_then(|times| Some((*times.first()?, *times.last()?)));
+    let groups = clock_groups(&[span(first.1), span(second.1)]);
+    let names = [first.0, second.0];
+    let told = groups.iter().flat_map(|group| {
+        group
+            .streams
+            .iter()
+            .filter_map(|stream| names.get(*stream))
+            .map(move |name| format!("{name} begin at {} s ({})", group.first, group.describe()))
+    });
+    (groups.len() > 1).then(|| told.collect::<Vec<_>>().join(", those of "))
 }
 
 fn median_step(time: &[f64]) -> Option<f64> {

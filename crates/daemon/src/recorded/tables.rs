@@ -14,7 +14,7 @@ use kalmind_session::CalibrationError;
 use kalmind_types::{Component, Samples};
 
 use super::{GatherError, Gathered, Item, ReadError, SessionDocument, SessionReader, Wanted};
-use crate::tables::{Session, Tables};
+use crate::tables::{Session, Tables, days_apart};
 
 /// Why a recording gives no tables.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,16 @@ pub enum RecordedTablesError {
     /// No tick lies within the stream.
     #[error("--states-stream {0}: no complete tick lies between its first and its last sample")]
     NoOverlap(String),
+    /// The stream is on another clock than the ticks.
+    #[error(
+        "--states-stream {stream}: the times of {clocks}: they are of different clocks, so they cannot be matched"
+    )]
+    Clocks {
+        /// What was asked for.
+        stream: String,
+        /// Where each begins.
+        clocks: String,
+    },
     /// Labels have two components.
     #[error(
         "labels from targets have 2 components (vx, vy), but the session's intent has {0}: use --states-stream"
@@ -138,7 +148,7 @@ pub fn stream_tables(
     let mut reader = SessionReader::open(path, Wanted { inputs: false, features: true, ticks: true })?;
     let (mut session, mut width) = (None, 0);
     let (mut features, mut states, mut time) = (Vec::new(), Vec::new(), Vec::new());
-    let mut complete = None;
+    let (mut complete, mut ticks) = (None, Vec::new());
     while let Some(item) = reader.next_item()? {
         match item {
             Item::Session(document) => {
@@ -146,6 +156,7 @@ pub fn stream_tables(
                 session = Some(document);
             }
             Item::Tick(tick) => {
+                ticks.push(tick.input.time.0);
                 complete = (!tick.input.incomplete).then_some((tick.input.time.0, tick.input.masked));
             }
             Item::Features(at, row) => {
@@ -170,6 +181,10 @@ pub fn stream_tables(
     }
     let session = session.ok_or_else(|| ReadError::NoSession(path.to_owned()))?;
     let count = time.len();
+    let clocks = days_apart(("the ticks", Some(&ticks)), ("the stream", Some(&finite(&stamps))));
+    if let Some(clocks) = clocks {
+        return Err(RecordedTablesError::Clocks { stream: wanted.to_owned(), clocks });
+    }
     if count == 0 {
         return Err(RecordedTablesError::NoOverlap(wanted.to_owned()));
     }
@@ -187,7 +202,12 @@ pub fn stream_tables(
         bin_ms: session.bin_ms,
         time,
         session: Some(described),
-        remarks: Vec::new(),
+        remarks: stream
+            .jumps()
+            .sentence()
+            .into_iter()
+            .map(|told| format!("stream {wanted}: {told}"))
+            .collect(),
         implausible: None,
     })
 }
@@ -248,6 +268,10 @@ fn plain(values: &Values) -> Vec<f64> {
         Samples::Int32(values) => values.iter().copied().map(f64::from).collect(),
         Samples::Int64(values) => values.iter().map(|value| *value as f64).collect(),
     }
+}
+
+fn finite(stamps: &[f64]) -> Vec<f64> {
+    stamps.iter().copied().filter(|stamp| stamp.is_finite()).collect()
 }
 
 /// A channel without a valid sample takes its mean, as in a running session.

@@ -151,6 +151,8 @@ pub(super) struct Facts {
     pub(super) models: Vec<(String, String, u64)>,
     pub(super) losses: Vec<(LossKind, u64, String)>,
     pub(super) missing_ticks: u64,
+    /// The file that this one goes on from, and what became of it.
+    pub(super) continued: Option<(String, String)>,
     pub(super) summary: Option<Value>,
     /// Why reading ended before the file did.
     pub(super) broken: Option<String>,
@@ -256,6 +258,7 @@ impl Facts {
             models: Vec::new(),
             losses: Vec::new(),
             missing_ticks: 0,
+            continued: None,
             summary: None,
             broken: None,
             block: None,
@@ -293,6 +296,9 @@ impl Facts {
             }
             Item::Document(RecordDocument::Loss { what, count, because, .. }) => {
                 self.losses.push((what, count, because));
+            }
+            Item::Document(RecordDocument::Continued { file, because, .. }) => {
+                self.continued = Some((file, because));
             }
             Item::Document(RecordDocument::End { summary, .. }) => self.summary = Some(summary),
             Item::Document(_) | Item::Samples(..) | Item::Session(_) => {}
@@ -344,6 +350,11 @@ impl Facts {
         let Some(tick) = self.waiting.take() else { return };
         let value = |channel: Option<usize>| channel.and_then(|channel| values.get(channel)).copied();
         let code = value(self.channels.state).unwrap_or(0.0) as usize;
+        if self.continued.is_some() && self.ticks == 1 {
+            // what was before stands in another file
+            self.course.begin = self.begin;
+            self.course.start = OutputState::ALL.get(code).copied().unwrap_or(self.course.start);
+        }
         if let Some(state) = OutputState::ALL.get(code)
             && self.course.ticks.last().is_none_or(|(_, last)| last != state)
         {

@@ -69,7 +69,12 @@ fn session_page(recording: &Path, facts: &Facts) -> String {
         ("provenance", "Versions and hashes", provenance(recording, facts)),
     ];
     let who = if session.participant.is_empty() { "no participant stated" } else { &session.participant };
-    let date = crate::recorder::date(session.clock.unix).replace('T', " ").replace("+0000", " UTC");
+    let begun = match &facts.continued {
+        // the clock was read when the run began
+        Some(_) if facts.begin.is_finite() => session.clock.unix + facts.begin - session.clock.lsl,
+        _ => session.clock.unix,
+    };
+    let date = crate::recorder::date(begun).replace('T', " ").replace("+0000", " UTC");
     let intro = format!(
         "<p>{}, {} with {}. Kalmind is not a medical device.</p>\n",
         Escaped(&date),
@@ -107,6 +112,12 @@ fn attention(facts: &Facts) -> String {
     let mut said = Vec::new();
     if let Some(broken) = &facts.broken {
         said.push(format!("The recording could not be read to its end, so this page stops there: {broken}."));
+    }
+    if let Some((file, because)) = &facts.continued {
+        said.push(format!(
+            "This file goes on from {file} ({because}): what was before stands there, and times here count from the \
+             beginning of this file."
+        ));
     }
     let is_fault = |happening: &&facts::Happening| {
         let data = &happening.data;
