@@ -19,7 +19,7 @@ const connection = new Connection(takeToken(), {
   },
   token: (accepted) => {
     view.steerable(accepted);
-    view.notice(accepted ? "" : "The token is of another run: this page can watch and stop, not steer. Open the address that the daemon printed.");
+    view.notice(accepted ? "" : "The token of this page is from another run: you can watch and stop, but not resume. Open the address that the daemon printed at this start.");
   },
   message: (message) => {
     switch (message.type) {
@@ -50,7 +50,7 @@ async function stop() {
     await connection.stop();
     view.notice("");
   } catch (error) {
-    view.notice(`STOP may not have reached the daemon: ${error.message}. Press it again, or end the daemon.`);
+    view.notice(`STOP may not have reached the daemon (${error.message}). Press it again, or end the daemon.`);
   }
 }
 
@@ -73,11 +73,11 @@ document.getElementById("steer").addEventListener("click", async (event) => {
   const state = event.target.dataset.state;
   if (!state) return;
   const slow = state === "control" && input?.state === "slow";
-  if (slow && !window.confirm(`The input is ${Math.round(input.delay_ms)} ms late, too slow for cursor control. Control with it all the same?`)) return;
+  if (slow && !window.confirm(`Samples arrive ${Math.round(input.delay_ms)} ms late, too late for cursor control. Start control anyway?`)) return;
   try {
     await connection.ask(state, slow ? { confirm: "slow_input" } : {});
     view.notice("");
   } catch (error) {
-    view.notice(`Not done: ${error.message}`);
+    view.notice(`Refused: ${error.message}`);
   }
 });
