@@ -8,7 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_acquisition::clock::Deadline;
 use kalmind_filter::DecoderSpec;
-use kalmind_types::{Actor, Seconds};
+use kalmind_types::{Actor, Counted, Seconds};
 use serde_json::json;
 
 use crate::{
@@ -161,7 +161,7 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
 fn findable(arguments: &DemoArguments, configuration: &Configuration, network: &NetworkInForce) -> String {
     if arguments.network.is_none() {
         return format!(
-            "Its LSL streams ({}) are its own. With --network machine, or lab, other programs find them.\n",
+            "Its LSL streams are private ({}). --network machine or --network lab shows them to other programs.\n",
             network.text
         );
     }
@@ -171,7 +171,7 @@ fn findable(arguments: &DemoArguments, configuration: &Configuration, network: &
     let names: Vec<String> =
         inputs.chain(cursors).chain([configuration.output.events.name(instance)]).collect();
     format!(
-        "Other programs find its LSL streams as any other's ({}): {}.\nTo see them: kalmind streams\n",
+        "Other programs can find its LSL streams ({}): {}.\nTo list them: kalmind streams\n",
         network.text,
         names.join(", ")
     )
@@ -219,7 +219,7 @@ fn follow(
         }
         anyhow::ensure!(
             deadline.as_ref().is_none_or(|deadline| !deadline.passed()),
-            "the demo did not get on (state {}): is the machine too busy?",
+            "the demo made no progress (state {}): is the machine too busy?",
             daemon.controls().hub.state().0
         );
     }
@@ -249,15 +249,17 @@ fn report(
         return print_result(document.to_string());
     }
     let fitted = match (decoder, train_bins) {
-        (Some(decoder), Some(bins)) => format!("{decoder} fitted on {bins} bins of open loop"),
-        _ => "ended before the fit".to_owned(),
+        (Some(decoder), Some(bins)) => {
+            format!("{decoder} fitted to {} of open loop", Counted(bins as u64, "bin"))
+        }
+        _ => "the demo ended before the fit".to_owned(),
     };
     let time =
         score.median_time_to_target().map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.2} s"));
     print_result(format!(
-        "{fitted}\nclosed loop: {} of {} targets acquired, median time to target {time}\n{}",
+        "{fitted}\nclosed loop: {} of {} acquired, median time to target {time}\n{}",
         score.acquired(),
-        score.presented(),
+        Counted(score.presented(), "target"),
         summary.text()
     ))
 }

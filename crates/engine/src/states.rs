@@ -388,11 +388,7 @@ mod tests {
         assert_eq!(states.shown().1.map(|reason| reason.cause), Some(Cause::InputUnsteady));
         states.input_fresh(false);
         assert_eq!(states.state(), OutputState::Stale);
-        assert!(
-            text(states).contains("waiting for the operator: press Resume"),
-            "{}",
-            text(states)
-        );
+        assert!(text(states).contains("waiting for the operator: press Resume"), "{}", text(states));
         states.accept_input();
         assert_eq!(states.state(), OutputState::Control);
         for spoil in [Step::Stop, Step::Fault] {

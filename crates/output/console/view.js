@@ -34,7 +34,10 @@ const put = (id, text) => {
 };
 const decimal = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 // Stamps may be ahead of now: by the uncertainty of a clock, or because a player stamps what it is about to send.
-const age = (ms) => (ms < -AHEAD_MS ? `stamps ${decimal(-ms, 0)} ms ahead` : `last sample ${decimal(ms === null ? ms : Math.max(ms, 0), 0)} ms ago`);
+const age = (ms) => {
+  if (ms === null || ms === undefined) return "no sample yet";
+  return ms < -AHEAD_MS ? `stamps ${decimal(-ms, 0)} ms ahead` : `last sample ${decimal(Math.max(ms, 0), 0)} ms ago`;
+};
 const arrival = (arrival) => {
   if (arrival?.measuring) return ["measuring how samples arrive"];
   if (!arrival?.measured) return [];

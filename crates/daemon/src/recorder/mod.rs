@@ -234,9 +234,9 @@ impl Recorder {
         for addition in numbers.chain(texts.into_iter().map(Addition::Texts)) {
             add_stream(&mut writing, addition, now);
         }
-        writing
-            .begin()
-            .map_err(|error| anyhow::anyhow!("the recording {} cannot be begun: {error}", path.display()))?;
+        writing.begin().map_err(|error| {
+            anyhow::anyhow!("the recording {} cannot be started: {error}", path.display())
+        })?;
         let mut follower = Follower::new(own, path, news, handle.messages.clone());
         let end = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&end);

@@ -94,7 +94,8 @@ fn request(action: &str, data: &Value) -> Option<String> {
 fn model(action: &str, data: &Value) -> Option<String> {
     match action {
         "swapped" => {
-            let bins = data["train_bins"].as_u64().map(|bins| format!(", fitted to {}", Counted(bins, "bin")));
+            let bins =
+                data["train_bins"].as_u64().map(|bins| format!(", fitted to {}", Counted(bins, "bin")));
             Some(format!("decoder {} took over{}", data["decoder"].as_str()?, bins.unwrap_or_default()))
         }
         "fit_failed" => Some(format!("the fit failed: {}", data["problem"].as_str()?)),
@@ -124,8 +125,16 @@ mod tests {
     fn every_kind_of_event_is_a_sentence() {
         let input = json!({ "text": "\"array\" sample by sample, 2 ms late" });
         for (kind, data, expected) in [
-            (EventKind::TaskBlock, json!({ "block": "open_loop", "phase": "start" }), "open loop block began"),
-            (EventKind::TaskBlock, json!({ "block": "evaluation", "phase": "end" }), "evaluation block ended"),
+            (
+                EventKind::TaskBlock,
+                json!({ "block": "open_loop", "phase": "start" }),
+                "open loop block began",
+            ),
+            (
+                EventKind::TaskBlock,
+                json!({ "block": "evaluation", "phase": "end" }),
+                "evaluation block ended",
+            ),
             (EventKind::Operator, json!({ "action": "stop", "by": "operator" }), "STOP by the operator"),
             (EventKind::Operator, json!({ "action": "stop", "by": "client" }), "STOP by a client"),
             (

@@ -106,7 +106,9 @@ fn percent(part: u64, whole: u64) -> f64 {
 fn attention(facts: &Facts) -> String {
     let mut said = Vec::new();
     if let Some(broken) = &facts.broken {
-        said.push(format!("The recording could not be read to its end; this page stops where it is damaged: {broken}."));
+        said.push(format!(
+            "The recording could not be read to its end; this page stops where it is damaged: {broken}."
+        ));
     }
     let is_fault = |happening: &&facts::Happening| {
         let data = &happening.data;
@@ -136,7 +138,7 @@ fn attention(facts: &Facts) -> String {
         let count: u64 =
             facts.losses.iter().filter(|(kind, ..)| *kind == what).map(|(_, count, _)| count).sum();
         if count > 0 {
-            said.push(format!("Not recorded: {count} {what}."));
+            said.push(format!("Not recorded: {}.", Counted(count, what.noun())));
         }
     }
     if percent(facts.incomplete, facts.ticks) > 1.0 {
@@ -464,7 +466,8 @@ fn latency(facts: &Facts) -> String {
     html += "<div class=\"figures\">";
     let longest =
         |seconds: &[facts::Second]| seconds.iter().map(|second| second.longest_ms).fold(0.0, f64::max);
-    html += &chart("Longest time from a sample's arrival to its decoded tick", "ms", &stretches(facts, longest));
+    html +=
+        &chart("Longest time from a sample's arrival to its decoded tick", "ms", &stretches(facts, longest));
     html += &distribution(&facts.total_us);
     html + "</div>"
 }
@@ -511,7 +514,10 @@ fn provenance(recording: &Path, facts: &Facts) -> String {
     let mut html = String::from("<dl>");
     for (what, value) in [
         ("recording", format!("{name}, {} MB", number(bytes as f64 / 1e6, 1))),
-        ("not recorded", if lost == 0 { "nothing".to_owned() } else { format!("{lost} samples, ticks, events or texts") }),
+        (
+            "not recorded",
+            if lost == 0 { "nothing".to_owned() } else { format!("{lost} samples, ticks, events or texts") },
+        ),
         ("session", session.session.clone()),
         ("Kalmind", session.version.clone()),
         ("kernels", session.kernel_path.clone()),
