@@ -60,6 +60,9 @@ fn sentence(happening: &Happening) -> String {
     if let Some(message) = said("message") {
         return message.to_owned();
     }
+    if let (Some("recording"), Some(reason)) = (said("source"), said("reason")) {
+        return reason.to_owned();
+    }
     let known = match happening.kind {
         EventKind::TaskBlock => said("block").zip(said("phase")).map(|(name, phase)| {
             let verb = if phase == "start" { "began" } else { "ended" };
@@ -88,7 +91,8 @@ fn request(action: &str, data: &Value) -> Option<String> {
         _ => return None,
     };
     let by = Actor::deserialize(&data["by"]).map_or_else(|_| String::new(), |by| format!(" by {by}"));
-    Some(format!("{asked}{by}"))
+    let refused = data["refused"].as_str().map(|why| format!("; refused: {why}")).unwrap_or_default();
+    Some(format!("{asked}{by}{refused}"))
 }
 
 fn model(action: &str, data: &Value) -> Option<String> {
@@ -161,6 +165,16 @@ mod tests {
                 EventKind::State,
                 json!({ "state": "stale", "message": "no usable signal for 0.1 s" }),
                 "no usable signal for 0.1 s",
+            ),
+            (
+                EventKind::Operator,
+                json!({ "action": "resume", "by": "task", "refused": "only the operator can resume" }),
+                "resume requested by the task; refused: only the operator can resume",
+            ),
+            (
+                EventKind::Fault,
+                json!({ "source": "recording", "reason": "the disk is full", "file": "a.xdf" }),
+                "the disk is full",
             ),
             (
                 EventKind::Fault,
