@@ -239,7 +239,7 @@ impl Server {
         self.ending.send_replace(true);
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
-                tracing::error!("a thread of the server had panicked");
+                tracing::error!("a thread of the server panicked");
             }
         }
     }

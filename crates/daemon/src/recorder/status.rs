@@ -274,7 +274,7 @@ impl RecorderStatus {
     /// The recording goes on in another file, for a reason.
     pub(super) fn note_new_file(&self, file: PathBuf, because: &str) {
         let problem = format!("{because}; recording goes on in {}", file.display());
-        tracing::error!(problem, "the recording goes on in another file");
+        tracing::error!(problem, "the recording continues in another file");
         *held(&self.file) = file;
         self.homeless.store(false, Ordering::Relaxed);
         self.tell(&problem);

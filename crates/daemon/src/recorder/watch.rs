@@ -198,7 +198,7 @@ impl Drop for Watching {
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
             if thread.join().is_err() {
-                tracing::error!("the thread that brings the recording to the disk had panicked");
+                tracing::error!("the thread that brings the recording to the disk panicked");
             }
         }
     }
