@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     cli::{Command, CommandLine},
-    configuration::{self, Configuration, ConfigurationErrors, LogLevel},
+    configuration::{self, Configuration, ConfigurationErrors},
     demo_command, doctor, evaluate_command,
     failure::{Failure, OrFail as _, Outcome},
     fit_command, log, network, play_command, recording_command, replay_command, replay_open_loop,
@@ -56,9 +56,7 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
         }
         Command::Simulate(arguments) => {
             apply_of(arguments.config.as_deref())?;
-            // a demonstration that started it shows progress by itself
-            let level = if arguments.end_with_parent { LogLevel::Warn } else { LogLevel::Info };
-            log::start_for_lsl(&configuration::Log { level, ..configuration::Log::default() });
+            log::start_for_lsl(&configuration::Log::default());
             let configured = match &arguments.config {
                 Some(path) => rendered(configuration::load_settings(path))?.instance.name,
                 None => Configuration::default().instance.name,

@@ -1,6 +1,7 @@
 //! `kalmind demo`: simulated participant, daemon and page in one go: open loop, fit, closed loop.
 
 use std::{
+    io::Read as _,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -83,8 +84,19 @@ pub fn alone(mut configuration: Configuration, arguments: &DemoArguments) -> Con
     configuration
 }
 
-/// A child process that ends when this is dropped.
+/// A child process that ends when this is dropped. Its log is kept for when it ends too early: of its connections the daemon
+/// tells.
 struct Participant(Child);
+
+impl Participant {
+    /// The newest line of its log, once it has ended.
+    fn last_words(&mut self) -> String {
+        let mut log = String::new();
+        // where it cannot be read there is nothing to quote
+        let _read = self.0.stderr.take().map(|mut stderr| stderr.read_to_string(&mut log));
+        log.lines().next_back().map(|line| format!(": {line}")).unwrap_or_default()
+    }
+}
 
 impl Drop for Participant {
     fn drop(&mut self) {
@@ -116,7 +128,8 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
     child
         .args(["simulate", "--end-with-parent", "--seed", &arguments.seed.to_string()])
         .args(["--instance", &configuration.instance.name, "--stream", &stream])
-        .stdin(Stdio::null());
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
     let mut participant = Participant(child.spawn().or_work()?);
 
     let is_recorded = configuration.records(arguments.record.as_deref());
@@ -149,8 +162,9 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
     }
     let followed = follow(arguments, closed_loop, &daemon, &signals, &mut participant);
     let progress = daemon.controls().desk.progress();
-    drop(participant);
+    // the daemon first: its stream is there to the end
     let summary = daemon.shut_down(Actor::Signal);
+    drop(participant);
     summary.write_page();
     followed.or_work()?;
     report(arguments, closed_loop, &progress, &summary)?;
@@ -215,7 +229,10 @@ fn follow(
         }
         anyhow::ensure!(daemon.is_whole(), "a thread of the daemon ended by itself; the log says why");
         if let Some(status) = participant.0.try_wait()? {
-            anyhow::bail!("the simulated participant ended ({status}) before the demo was over");
+            anyhow::bail!(
+                "the simulated participant ended ({status}) before the demo was over{}",
+                participant.last_words()
+            );
         }
         anyhow::ensure!(
             deadline.as_ref().is_none_or(|deadline| !deadline.passed()),

@@ -60,7 +60,10 @@ impl TickInput {
                 Command::Task(task) => {
                     if let Some(target) = task.target {
                         let has_radius = (0.0..=FARTHEST).contains(&target.radius);
-                        ensure(is_place(target.position.0) && has_radius, "its target has a position or radius out of range")?;
+                        ensure(
+                            is_place(target.position.0) && has_radius,
+                            "its target has a position or radius out of range",
+                        )?;
                     }
                 }
                 _ => {}
