@@ -206,8 +206,8 @@ pub struct FitArguments {
     /// Names of the intent's components, separated by commas [default: the states' header, else vx, vy, ...].
     #[arg(long, value_name = "NAMES")]
     pub components: Option<String>,
-    /// Unit of the intent's components.
-    #[arg(long, value_name = "UNIT", default_value = "")]
+    /// Unit of the intent's components [default: not stated].
+    #[arg(long, value_name = "UNIT", default_value = "", hide_default_value = true)]
     pub unit: String,
     /// Participant code stored in the model.
     #[arg(long, value_name = "CODE")]

@@ -23,6 +23,14 @@ use facts::{Facts, Trial, gather};
 
 /// Points of a line that are drawn at most.
 const DRAWN: usize = 600;
+/// Stages of the latency ledger, as the live page calls them.
+const STAGES: [(&str, &str); 5] = [
+    ("receive", "sample to arrival"),
+    ("close", "arrival to tick"),
+    ("decode", "decoding"),
+    ("publish", "publishing"),
+    ("total", "total"),
+];
 /// Paths drawn of a block.
 const PATHS: usize = 60;
 
@@ -319,7 +327,10 @@ fn targets(facts: &Facts) -> String {
             acquired.len().to_string(),
             number(percent(acquired.len() as u64, ended as u64), 0),
             number(quantile(&times, 0.5), 2),
-            format!("{}–{}", number(quantile(&times, 0.25), 2), number(quantile(&times, 0.75), 2)),
+            match times.len() {
+                0 => "–".to_owned(),
+                _ => format!("{}–{}", number(quantile(&times, 0.25), 2), number(quantile(&times, 0.75), 2)),
+            },
             number(quantile(&efficiency, 0.5), 2),
             number(aim.map_or(f64::NAN, f64::to_degrees), 1),
         ];
@@ -452,9 +463,10 @@ fn latency(facts: &Facts) -> String {
         number(percent(facts.late_ticks, facts.ticks), 2)
     );
     if let Some(stages) = facts.summary.as_ref().and_then(|summary| summary["latency_us"].as_object()) {
-        let rows = stages.iter().map(|(name, stage)| {
+        let rows = STAGES.iter().filter_map(|(key, name)| {
+            let stage = stages.get(*key)?;
             let of = |key: &str| number(stage[key].as_f64().unwrap_or(f64::NAN) / 1e3, 3);
-            ("", vec![Escaped(name).to_string(), of("p50"), of("p99"), of("max")])
+            Some(("", vec![(*name).to_owned(), of("p50"), of("p99"), of("max")]))
         });
         html += &table(
             "Latency as the daemon measured it, publishing included, in milliseconds",
