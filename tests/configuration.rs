@@ -443,7 +443,8 @@ fn a_command_that_decodes_nothing_needs_no_stream() {
 
 #[test]
 fn a_component_without_a_unit_is_one_of_a_model_that_states_none() {
-    let components = "[intent]\ncomponents = [{ name = \"vx\", unit = \"\" }, { name = \"vy\", unit = \"\" }]\n";
+    let components =
+        "[intent]\ncomponents = [{ name = \"vx\", unit = \"\" }, { name = \"vy\", unit = \"\" }]\n";
     let read = accepted(&format!("{STREAM}{components}"));
     assert!(read.intent.components.iter().all(|component| component.unit.is_empty()));
     assert_eq!(accepted(&read.to_toml()).intent, read.intent);

@@ -19,10 +19,13 @@ pub(super) fn section(facts: &Facts) -> String {
     if facts.happenings.is_empty() {
         return "<p>Nothing besides targets and trials.</p>".to_owned();
     }
-    let shown = facts.happenings.iter().take(LISTED).map(|happening| {
+    // an event is published when it is known, with the time at which it happened
+    let mut happenings: Vec<&Happening> = facts.happenings.iter().collect();
+    happenings.sort_by(|a, b| a.time.total_cmp(&b.time));
+    let shown = happenings.into_iter().take(LISTED).map(|happening| {
         let cells = vec![
             number(happening.time - facts.begin, 2),
-            kind(happening.kind).to_owned(),
+            kind(happening).to_owned(),
             Escaped(&sentence(happening)).to_string(),
         ];
         ("", cells)
@@ -36,8 +39,9 @@ pub(super) fn section(facts: &Facts) -> String {
     html
 }
 
-fn kind(kind: EventKind) -> &'static str {
-    match kind {
+fn kind(happening: &Happening) -> &'static str {
+    match happening.kind {
+        EventKind::Operator if happening.data["by"] == "daemon" => "input",
         EventKind::Target => "target",
         EventKind::Trial => "trial",
         EventKind::TaskBlock => "block",

@@ -325,7 +325,11 @@ fn targets(facts: &Facts) -> String {
             happenings::block(block),
             ended.to_string(),
             acquired.len().to_string(),
-            number(percent(acquired.len() as u64, ended as u64), 0),
+            if ended == 0 {
+                "–".to_owned()
+            } else {
+                number(percent(acquired.len() as u64, ended as u64), 0)
+            },
             number(quantile(&times, 0.5), 2),
             match times.len() {
                 0 => "–".to_owned(),
