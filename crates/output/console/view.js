@@ -170,7 +170,7 @@ export class View {
       ["missed", ticks.missed + this.#missed],
       ["events missed", this.#missedEvents],
       ...(status.input?.delay_ms > SLOW_MS ? [["input", `samples arrive ${decimal(status.input.delay_ms, 0)} ms late: too late for cursor control`]] : []),
-      ["taken by hypervisor", status.steal_ms === null ? "–" : `${status.steal_ms} ms`],
+      ["hypervisor", status.steal_ms === null ? "–" : `${status.steal_ms} ms`],
       ...signalFacts(status.signals),
     ]);
     this.streams(status.streams);
