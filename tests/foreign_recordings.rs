@@ -172,7 +172,11 @@ fn encodings_are_named_to_info_and_check_as_to_export() {
         assert!(!named.contains("windows-1252"), "{named}");
         folder.refuses(&format!("{command} {file} --encoding klingon"), 2, &["no such encoding"]);
     }
-    assert!(folder.succeeds(&format!("recording info {} --encoding latin1", foreign("e01_dead_channel.edf"))).contains("EDF"));
+    assert!(
+        folder
+            .succeeds(&format!("recording info {} --encoding latin1", foreign("e01_dead_channel.edf")))
+            .contains("EDF")
+    );
 }
 
 #[test]
@@ -189,20 +193,34 @@ fn repair_is_recommended_where_it_can_help() {
 #[test]
 fn one_is_singular() {
     let folder = Folder::new();
-    assert!(folder.succeeds(&format!("recording check {}", foreign("x06d_rate.xdf"))).starts_with("whole: 1 stream, 200 samples"));
-    assert!(folder.succeeds(&format!("recording export {} --csv out", foreign("x06d_rate.xdf"))).starts_with("1 stream in"));
+    assert!(
+        folder
+            .succeeds(&format!("recording check {}", foreign("x06d_rate.xdf")))
+            .starts_with("whole: 1 stream, 200 samples")
+    );
+    assert!(
+        folder
+            .succeeds(&format!("recording export {} --csv out", foreign("x06d_rate.xdf")))
+            .starts_with("1 stream in")
+    );
 }
 
 #[test]
 fn tables_on_different_clocks_are_refused_with_both() {
     let folder = Folder::new();
-    let rows = |begin: f64| (0..40).map(|row| format!("{},{}\n", begin + f64::from(row) * 0.02, row % 7)).collect::<String>();
+    let rows = |begin: f64| {
+        (0..40).map(|row| format!("{},{}\n", begin + f64::from(row) * 0.02, row % 7)).collect::<String>()
+    };
     folder.write("u.csv", &("time,u\n".to_owned() + &rows(100.0)));
     folder.write("v.csv", &("time,v\n".to_owned() + &rows(1_690_000_000.0)));
     for command in [
         "fit --features u.csv --states v.csv --decoder kalman -o m.kalmind",
         "evaluate --features u.csv --states v.csv --train 0..20 --test 20..40 --decoders kalman",
     ] {
-        folder.refuses(command, 2, &["u.csv begin at 100 s", "v.csv begin at 1690000000 s (Unix time, 2023-07-22)"]);
+        folder.refuses(
+            command,
+            2,
+            &["u.csv begin at 100 s", "v.csv begin at 1690000000 s (Unix time, 2023-07-22)"],
+        );
     }
 }

@@ -66,7 +66,7 @@ pub struct DaemonControls {
 
 /// What a task is told that asks to resume and may not.
 pub const TASK_MAY_NOT_RESUME: &str =
-    "a task asked to resume, and [task] may_resume is false: the operator resumes";
+    "a task asked to resume, but [task] may_resume is false: only the operator can resume";
 
 /// Stops by one actor are told of no more often than this.
 const STOP_EVENTS: Seconds = Seconds(0.1);
@@ -188,7 +188,7 @@ impl Controls for DaemonControls {
         let tick = self.tick_counts().into_iter().map(|count| ("tick", count));
         let recording = self.recording.iter().flat_map(|recording| recording.counts());
         let recording = recording.map(|count| ("recording", count));
-        let help = "Lines of the log that nobody took from stderr in time.";
+        let help = "Lines of the log that were dropped because stderr was not read in time.";
         let log = ("log", ("dropped_lines", help, log::dropped_lines()));
         tick.chain(recording).chain([log]).fold(String::new(), |mut text, (of, (name, help, value))| {
             let _infallible = writeln!(
@@ -247,10 +247,10 @@ impl DaemonControls {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         [
             ("ticks", "Ticks.", read(&counts.ticks)),
-            ("incomplete", "Ticks that were a time update only.", read(&counts.incomplete)),
+            ("incomplete", "Ticks with a time update only.", read(&counts.incomplete)),
             ("deadlines", "Bins closed by max_wait_ms.", read(&counts.deadlines)),
             ("late", "Ticks that began more than a bin width late.", read(&counts.late_ticks)),
-            ("fallbacks", "Steps in which the filter took another form.", read(&counts.fallbacks)),
+            ("fallbacks", "Steps in which the filter fell back to another form.", read(&counts.fallbacks)),
             ("panics", "Panics caught.", read(&counts.panics)),
             ("nonfinite_values", "Values left out of bins as not finite.", read(&counts.nonfinite_values)),
             ("masked_features", "Features masked, summed over ticks.", read(&counts.masked_features)),
@@ -259,7 +259,7 @@ impl DaemonControls {
                 "Channels that the guard corrected or masked, summed over ticks.",
                 read(&counts.guarded_channels),
             ),
-            ("lost_records", "Ticks that the slow side never saw.", read(&self.lost_records)),
+            ("lost_records", "Ticks that tasks and calibration never saw.", read(&self.lost_records)),
             ("models_refused", "Models that did not fit the streams.", read(&counts.models_refused)),
             ("unknown_markers", "Markers of the task that were not understood.", self.markers.unknown()),
             ("refused_requests", "Requests refused because too many waited.", self.desk.refused()),

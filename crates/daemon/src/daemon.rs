@@ -406,7 +406,7 @@ impl Daemon {
         let ended = [("tick", self.tick.join()), ("desk", self.desk.join())];
         for (name, result) in ended {
             if result.is_err() {
-                tracing::error!(thread = name, "a thread had panicked");
+                tracing::error!(thread = name, "a thread panicked");
             }
         }
         // the hub first: the events of the last changes go to the LSL outlet too

@@ -116,7 +116,7 @@ impl IdentifiedModel {
     pub fn stage_live(&self, guard: bool) -> Result<Box<StagedModel>, BuildError> {
         if self.is_guarded_live(guard) && self.model.guard.is_none() {
             tracing::warn!(
-                "the model has no statistics of its channels, so no guard watches them; fit it anew to have one"
+                "the model has no statistics of its channels, so no guard runs; fit it again to have one"
             );
         }
         self.stage_recorded(guard, KernelPath::detect())

@@ -387,9 +387,9 @@ mod tests {
         states.stop(Actor::Client);
         assert_ne!(states.shown(), before);
         assert_eq!(states.state(), OutputState::Stale);
-        assert_eq!(text(states), "stopped by client, and no usable signal");
+        assert_eq!(text(states), "stopped by a client, and no usable signal");
         states.input_fresh(false);
-        assert!(text(states).starts_with("stopped by client; the signal was away and is back"));
+        assert!(text(states).starts_with("stopped by a client; the signal was lost and is back"));
     }
 
     #[test]
@@ -401,11 +401,7 @@ mod tests {
         assert_eq!(states.shown().1.map(|reason| reason.cause), Some(Cause::InputUnsteady));
         states.input_fresh(false);
         assert_eq!(states.state(), OutputState::Stale);
-        assert!(
-            text(states).contains("waiting for the operator to resume: press Resume"),
-            "{}",
-            text(states)
-        );
+        assert!(text(states).contains("waiting for the operator: press Resume"), "{}", text(states));
         states.accept_input();
         assert_eq!(states.state(), OutputState::Control);
         for spoil in [Step::Stop, Step::Fault] {
@@ -451,7 +447,7 @@ mod tests {
         states.input_arrival(InputArrival::Measuring);
         states.request(Mode::Calibrating, false, Actor::Task);
         let reason = states.shown().1.map(|reason| reason.to_string());
-        assert_eq!(reason.as_deref(), Some("measuring how the stream arrives"));
+        assert_eq!(reason.as_deref(), Some("measuring how samples arrive"));
         states.input_arrival(InputArrival::Slow);
         assert_eq!(states.state(), OutputState::Calibrating, "only control needs a quick input");
         states.request(Mode::Control, true, Actor::Operator);
@@ -498,6 +494,6 @@ mod tests {
     fn the_reason_names_who_stopped_it() {
         let mut states = OutputStates::new(Mode::Control);
         states.stop(Actor::Client);
-        assert_eq!(states.shown().1.map(|reason| reason.to_string()).as_deref(), Some("stopped by client"));
+        assert_eq!(states.shown().1.map(|reason| reason.to_string()).as_deref(), Some("stopped by a client"));
     }
 }

@@ -21,7 +21,7 @@ const connection = new Connection(takeToken(), {
   },
   token: (accepted) => {
     view.steerable(accepted);
-    view.notice(accepted ? "" : "The token is of another run: this page can watch and stop, not steer. Open the address that the daemon printed.");
+    view.notice(accepted ? "" : "The token of this page is from another run: you can watch and stop, but not resume. Open the address that the daemon printed at this start.");
   },
   message: (message) => {
     switch (message.type) {
@@ -61,7 +61,7 @@ async function stop() {
     await connection.stop();
     view.notice("");
   } catch (error) {
-    view.notice(`STOP may not have reached the daemon: ${error.message}. Press it again, or end the daemon.`);
+    view.notice(`STOP may not have reached the daemon (${error.message}). Press it again, or end the daemon.`);
   }
 }
 
@@ -89,6 +89,6 @@ document.getElementById("steer").addEventListener("click", async (event) => {
     await connection.ask(state, asked.length ? { confirm: asked.map(({ confirm }) => confirm) } : {});
     view.notice("");
   } catch (error) {
-    view.notice(`Not done: ${error.message}`);
+    view.notice(`Refused: ${error.message}`);
   }
 });

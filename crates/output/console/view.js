@@ -5,11 +5,11 @@ const AHEAD_MS = 5;
 const CHUNK_MS = 5;
 const SLOW_MS = 150;
 const STAGES = {
-  receive: "sample to received",
-  close: "to the tick's start",
+  receive: "sample to arrival",
+  close: "arrival to tick",
   decode: "decoding",
   publish: "publishing",
-  total: "in all",
+  total: "total",
 };
 const HEALTH = {
   waiting: "waiting",
@@ -23,8 +23,8 @@ const HEALTH = {
 const LINK = {
   connecting: "Connecting …",
   live: "Connected",
-  quiet: "No message from the daemon: what you see is old",
-  lost: "Connection lost: what you see is old. Trying again …",
+  quiet: "The daemon is silent: this page shows old data",
+  lost: "Connection lost: this page shows old data. Reconnecting …",
 };
 
 const find = (id) => document.getElementById(id);
@@ -34,9 +34,12 @@ const put = (id, text) => {
 };
 const decimal = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 // Stamps may be ahead of now: by the uncertainty of a clock, or because a player stamps what it is about to send.
-const age = (ms) => (ms < -AHEAD_MS ? `${decimal(-ms, 0)} ms ahead of now` : `${decimal(ms === null ? ms : Math.max(ms, 0), 1)} ms old`);
+const age = (ms) => {
+  if (ms === null || ms === undefined) return "no sample yet";
+  return ms < -AHEAD_MS ? `stamps ${decimal(-ms, 0)} ms ahead` : `last sample ${decimal(Math.max(ms, 0), 0)} ms ago`;
+};
 const arrival = (arrival) => {
-  if (arrival?.measuring) return ["measuring how it arrives"];
+  if (arrival?.measuring) return ["measuring how samples arrive"];
   if (!arrival?.measured) return [];
   const { interval_ms: interval, delay_ms: delay } = arrival.measured;
   return delay > CHUNK_MS ? [`in chunks every ${decimal(interval, 0)} ms, ${decimal(delay, 0)} ms late`] : [];
@@ -73,7 +76,7 @@ const SUSPECTED_FOR = 5;
 // Channels that have not looked as they did in training for a while; said loudly where nobody looks.
 function signalFacts(signals) {
   if (!signals) return [];
-  if (!signals.plausibility) return [["suspect channels", "not watched: plausibility is off"]];
+  if (!signals.plausibility) return [["suspect channels", "not checked: plausibility = false"]];
   for (const channel of suspected.keys()) {
     if (!signals.suspects.includes(channel)) suspected.delete(channel);
   }
@@ -186,13 +189,13 @@ export class View {
     );
     const { ticks } = status;
     facts("counts", [
-      ["newest", status.seq ?? "–"],
+      ["newest tick", status.seq ?? "–"],
       [`${status.state} for`, `${decimal(status.clock.lsl - status.state_since, 0)} s`],
       ["late", ticks.late],
       ["incomplete", ticks.incomplete],
       ["missed", ticks.missed + this.#missed],
       ["events missed", this.#missedEvents],
-      ...(status.input?.delay_ms > SLOW_MS ? [["input", `${decimal(status.input.delay_ms, 0)} ms late: too slow for cursor control`]] : []),
+      ...(status.input?.delay_ms > SLOW_MS ? [["input", `samples arrive ${decimal(status.input.delay_ms, 0)} ms late: too late for cursor control`]] : []),
       ["hypervisor", status.steal_ms === null ? "–" : `${status.steal_ms} ms`],
       ...signalFacts(status.signals),
     ]);

@@ -61,7 +61,7 @@ pub struct Source {
 }
 
 table::table! {
-    /// What the whole of Kalmind does.
+    /// Settings of the program as a whole.
     pub struct Configuration {
         /// What happens at start: `idle` waits until somebody asks for control, `control` moves the cursor at once.
         start: Start = Start::Idle;
@@ -130,11 +130,32 @@ impl Configuration {
 /// Everything that is wrong with the file, with places: not readable, not UTF-8, not TOML, unknown keys, wrong values,
 /// conflicts.
 pub fn load(path: &Path) -> Result<Configuration, ConfigurationErrors> {
+    load_for(path, Use::Decoding)
+}
+
+/// As [`load`], for a command that takes only settings of LSL and names from the file: `[[stream]]` may be missing.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_settings(path: &Path) -> Result<Configuration, ConfigurationErrors> {
+    load_for(path, Use::Settings)
+}
+
+/// What a configuration is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// To decode streams: at least one is needed.
+    Decoding,
+    /// For its settings alone.
+    Settings,
+}
+
+fn load_for(path: &Path, purpose: Use) -> Result<Configuration, ConfigurationErrors> {
     let file_name = path.display().to_string();
     let bytes =
         fs::read(path).map_err(|error| ConfigurationErrors::unreadable(&file_name, &error.to_string()))?;
     let text = text_of(&bytes, &file_name)?;
-    let (read, mut problems) = read(text, &file_name);
+    let (read, mut problems) = read(text, &file_name, purpose);
     let (mut configuration, places) = read;
     let folder = path.parent().unwrap_or(Path::new(""));
     if let Some(model) = &mut configuration.decoder.model {
@@ -171,7 +192,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Configuration, Configuration
 /// As [`parse`]; bytes that are not UTF-8 are one problem at the first of them.
 pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Configuration, ConfigurationErrors> {
     let text = text_of(bytes, file_name)?;
-    let ((configuration, _), problems) = read(text, file_name);
+    let ((configuration, _), problems) = read(text, file_name, Use::Decoding);
     if problems.is_empty() {
         Ok(configuration)
     } else {
@@ -199,7 +220,7 @@ fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, Configuratio
 }
 
 /// The configuration as far as it can be read, where its keys stand, and everything that is wrong with it.
-fn read(text: &str, file_name: &str) -> ((Configuration, reader::Places), Vec<Problem>) {
+fn read(text: &str, file_name: &str, purpose: Use) -> ((Configuration, reader::Places), Vec<Problem>) {
     let (document, syntax_errors) = DeTable::parse_recoverable(text);
     let mut problems: Vec<Problem> = syntax_errors
         .iter()
@@ -221,7 +242,7 @@ fn read(text: &str, file_name: &str) -> ((Configuration, reader::Places), Vec<Pr
     problems.extend(found.into_iter().filter(|problem| !broken.contains(&line_of(text, problem.span.start))));
     if broken.is_empty() {
         follow_the_leader(&mut configuration, &places);
-        problems.extend(check::conflicts(&configuration, &places, &spoiled));
+        problems.extend(check::conflicts(&configuration, &places, &spoiled, purpose));
     }
     let sha256 = Sha256::digest(text.as_bytes()).iter().fold(String::with_capacity(64), |mut hash, byte| {
         let _infallible = write!(hash, "{byte:02x}");

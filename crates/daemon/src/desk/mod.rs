@@ -236,7 +236,7 @@ impl Desk {
             }
             TaskEventContent::Operator(OperatorAction::MeasureArrival) => {
                 tracing::warn!(
-                    "the task asks to have arrival measured while a block runs; that waits until it is over"
+                    "the task asks for a new measurement of how samples arrive; it waits until the block is over"
                 );
                 self.measure_when_free = true;
             }
@@ -398,7 +398,7 @@ impl Desk {
             recorder.model(&model);
         }
         if self.queues.models.push(staged).is_err() {
-            let problem = "a model is still on its way to the tick".to_owned();
+            let problem = "the model before this one has not taken over yet".to_owned();
             return self.handle_message(Message::Fitted(Err(problem)));
         }
         self.command(Command::SwapModel(id));
@@ -556,7 +556,7 @@ impl Desk {
             self.waiting.push_back(queued);
         } else {
             self.handle.refused.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(command = ?queued.command, "a command was dropped: too many wait for a tick");
+            tracing::warn!(command = ?queued.command, "a command was dropped: too many are waiting for a tick");
         }
         self.send_waiting();
     }

@@ -49,7 +49,7 @@ pub enum ReadError {
     },
     /// There is no session in it.
     #[error(
-        "{} is no recording of a Kalmind session: it has no stream with the role \"record\" (`kalmind recording info` shows what is \
+        "{} is not a recording of a Kalmind session: it has no stream with the role \"record\" (`kalmind recording info` shows what is \
          in it, and `kalmind recording export` makes tables of its streams, which `--features` and `--states` take)",
         .0.display()
     )]

@@ -36,9 +36,17 @@ pub enum RecordedTablesError {
         /// What is wrong, and where.
         source: XdfError,
     },
-    /// There is no such stream, or more than one.
-    #[error("--states-stream {wanted}: the recording has {}", .found.join(", "))]
+    /// There is no such stream.
+    #[error("--states-stream {wanted}: no stream of numbers has this key or name; the recording has {}", .found.join(", "))]
     NoStream {
+        /// What was asked for.
+        wanted: String,
+        /// Streams of numbers.
+        found: Vec<String>,
+    },
+    /// More than one stream has this name, and none this key.
+    #[error("--states-stream {wanted}: more than one stream has this name; name one by its key: {}", .found.join(", "))]
+    AmbiguousStream {
         /// What was asked for.
         wanted: String,
         /// Streams of numbers.
@@ -129,18 +137,26 @@ pub fn stream_tables(
     let recorded = read_xdf_but(path, None, |header| !is(&header.name, header.key.as_deref()))
         .map_err(|source| RecordedTablesError::Xdf { path: path.to_owned(), source })?;
     let numbers = |stream: &&RecordedStream| stream.header.format.is_some();
-    let mut found = recorded
-        .streams
-        .iter()
-        .filter(numbers)
-        .filter(|stream| is(&stream.header.name, stream.header.key.as_deref()));
-    let (Some(stream), None) = (found.next(), found.next()) else {
-        let names = recorded
-            .streams
-            .iter()
-            .filter(numbers)
-            .map(|stream| stream.header.key.as_ref().unwrap_or(&stream.header.name).clone());
-        return Err(RecordedTablesError::NoStream { wanted: wanted.to_owned(), found: names.collect() });
+    // a key belongs to one stream; a name may be that of several, or another stream's key
+    let by_key = |stream: &&RecordedStream| stream.header.key.as_deref() == Some(wanted);
+    let by_name = |stream: &&RecordedStream| stream.header.name == wanted;
+    let streams = || recorded.streams.iter().filter(numbers);
+    let mut named = streams().filter(by_name);
+    let stream = match (streams().find(by_key), named.next(), named.next()) {
+        (Some(stream), ..) | (None, Some(stream), None) => stream,
+        (None, first, _) => {
+            let wanted = wanted.to_owned();
+            let found = streams()
+                .map(|stream| match &stream.header.key {
+                    Some(key) if *key != stream.header.name => format!("{key} ({})", stream.header.name),
+                    _ => stream.header.name.clone(),
+                })
+                .collect();
+            return Err(match first {
+                Some(_) => RecordedTablesError::AmbiguousStream { wanted, found },
+                None => RecordedTablesError::NoStream { wanted, found },
+            });
+        }
     };
     let (names, places) = columns(stream, channels)?;
     let stamps = stream.synchronized_stamps();

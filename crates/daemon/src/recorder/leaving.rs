@@ -101,7 +101,7 @@ impl Follower {
     fn join(&mut self) {
         for thread in self.counting.drain(..) {
             if thread.join().is_err() {
-                tracing::error!("the thread that counts what was cut had panicked");
+                tracing::error!("the thread that counts what was cut panicked");
             }
         }
     }

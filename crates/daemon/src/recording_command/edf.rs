@@ -9,12 +9,10 @@ use kalmind_recording::{
     kind::FileKind,
     write_new_file,
 };
+use kalmind_types::Counted;
 use serde_json::{Value, json};
 
-use super::{
-    counted,
-    export::{Labels, distinct, finish, refuse_existing},
-};
+use super::export::{Labels, distinct, finish, refuse_existing};
 use crate::{
     cli::{ExportArguments, RecordingFile},
     failure::{OrFail as _, Outcome},
@@ -31,7 +29,7 @@ pub(super) fn information(arguments: &RecordingFile) -> Outcome<()> {
     let format = if kind == FileKind::Bdf { "BDF" } else { "EDF" };
     let begun = format!("{} {}", edf.start_date, edf.start_time).trim().to_owned();
     let begun = Some(begun).filter(|begun| !begun.is_empty());
-    let number = |count: usize, thing: &str| counted(count as u64, thing);
+    let number = |count: usize, thing: &'static str| Counted(count as u64, thing);
     let seconds = edf.seconds();
     let breaks = edf.breaks();
     let mut out = std::io::stdout().lock();
@@ -66,7 +64,7 @@ pub(super) fn information(arguments: &RecordingFile) -> Outcome<()> {
         number(edf.annotations.len(), "annotation"),
         number(breaks.gaps, "gap"),
         number(breaks.overlaps, "overlap"),
-        number(breaks.backward, "step") + " back in time",
+        number(breaks.backward, "step backward"),
         number(edf.missing_records, "record"),
     )
     .or_work()?;
@@ -141,7 +139,7 @@ pub(super) fn export(arguments: &ExportArguments) -> Outcome<()> {
     });
     let target = arguments.csv.join("streams.json");
     write_new_file(&target, existing, &serde_json::to_vec_pretty(&description).or_work()?).or_work()?;
-    let signals = counted(edf.signals.len() as u64, "signal");
+    let signals = Counted(edf.signals.len() as u64, "signal");
     writeln!(std::io::stdout().lock(), "{signals} in {}", arguments.csv.display()).or_work()
 }
 

@@ -10,7 +10,7 @@ use kalmind_recording::{
         samples::Values,
     },
 };
-use kalmind_types::{Event, Samples};
+use kalmind_types::{Counted, Event, Samples};
 use serde_json::{Value, json};
 
 use crate::{
@@ -72,7 +72,7 @@ pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
     writeln!(
         std::io::stdout().lock(),
         "{} in {} (streams.json says what they are)",
-        super::counted(recorded.streams.len() as u64, "stream"),
+        Counted(recorded.streams.len() as u64, "stream"),
         arguments.csv.display()
     )
     .or_work()

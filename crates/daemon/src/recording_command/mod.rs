@@ -17,6 +17,7 @@ use kalmind_recording::{
         check::{CheckReport, check},
     },
 };
+use kalmind_types::Counted;
 use serde_json::{Value, json};
 
 use crate::{
@@ -67,9 +68,9 @@ fn run_check(arguments: &RecordingFile) -> Outcome<()> {
         writeln!(
             out,
             "whole: {}, {}, {}",
-            counted(report.streams.len() as u64, "stream"),
-            counted(samples, "sample"),
-            counted(report.length, "byte")
+            Counted(report.streams.len() as u64, "stream"),
+            Counted(samples, "sample"),
+            Counted(report.length, "byte")
         )
         .or_work()?;
         for line in &neighbours {
@@ -91,11 +92,6 @@ fn run_check(arguments: &RecordingFile) -> Outcome<()> {
             .to_owned()
     };
     Err(anyhow::anyhow!("{file} is not whole; {way}\n{said}")).or_work()
-}
-
-/// A number of things: `1 sample`, `2 samples`.
-pub(crate) fn counted(number: u64, thing: &str) -> String {
-    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
 /// Problems as programs read them.

@@ -3,9 +3,10 @@
 use std::io::Write as _;
 
 use kalmind_recording::xdf::repair::{LeftOutKind, RepairReport, Target, repair};
+use kalmind_types::Counted;
 use serde_json::json;
 
-use super::{bytes_bar, counted, follow, problems_json, problems_text, require_xdf};
+use super::{bytes_bar, follow, problems_json, problems_text, require_xdf};
 use crate::{
     cli::RepairArguments,
     failure::{OrFail as _, Outcome},
@@ -56,7 +57,7 @@ pub(super) fn run(arguments: &RepairArguments) -> Outcome<()> {
     let lost = report.left_out.iter().filter(|part| part.what == LeftOutKind::Damage);
     let lost: u64 = lost.map(|part| part.to - part.from).sum();
     if lost > 0 {
-        said.push(format!("{} could not be read and were left out", counted(lost, "byte")));
+        said.push(format!("{} could not be read and were left out", Counted(lost, "byte")));
     }
     if !report.unexplained.is_empty() {
         said.push(format!(
@@ -77,7 +78,7 @@ fn text(report: &RepairReport) -> String {
             "left out bytes {}..{} ({}): {}",
             part.from,
             part.to,
-            counted(part.to - part.from, "byte"),
+            Counted(part.to - part.from, "byte"),
             part.what.describe()
         );
     }
@@ -85,7 +86,7 @@ fn text(report: &RepairReport) -> String {
         let _infallible = writeln!(text, "what was left out is in {}", file.display());
     }
     if report.footers > 0 {
-        let _infallible = writeln!(text, "made {}", counted(report.footers as u64, "footer"));
+        let _infallible = writeln!(text, "made {}", Counted(report.footers as u64, "footer"));
     }
     if let Some(packed) = &report.packed {
         let _infallible = writeln!(text, "note: {packed}");
