@@ -248,6 +248,7 @@ fn networks_with_an_extended_prediction_follow_their_equations() {
             process_noise: process_noise.clone(),
             stationary_covariance: marginal.clone(),
             stationary_source: StationarySource::Training,
+            mean: None,
         },
         dynamics: Some(NonlinearDynamics {
             network: dynamics.clone(),

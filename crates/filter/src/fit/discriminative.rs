@@ -10,7 +10,7 @@ use super::dynamics::fit_dynamics;
 use super::learner::{Examples, Learned, learn, learner};
 use super::nadaraya_watson::LeaveOneOut;
 use super::state_model::fit_state_model;
-use super::windows::{second_moment, states_at};
+use super::windows::{second_moment, states_at, unit_scales};
 use super::{FitError, FitReport, FitSettings};
 use crate::accuracy;
 use crate::cholesky::Cholesky;
@@ -305,7 +305,8 @@ fn fit_noise(
         residuals[(row, left)] * residuals[(row, right)]
     });
     let inputs = examples.inputs(&learned.held_rows);
-    let kernel = LeaveOneOut::new(&inputs, &residual_products, None);
+    let units = unit_scales(&inputs);
+    let kernel = LeaveOneOut::new(&inputs, &residual_products, Some(&units));
     let (bandwidth, _error) = kernel.best_bandwidth()?;
     report.noise_bandwidth = Some(bandwidth);
     let prior = triangle(&constant);
@@ -325,7 +326,7 @@ fn fit_noise(
     let noise = Noise::Kernel {
         residual_products,
         bandwidth,
-        scales: None,
+        scales: Some(units),
         prior_covariance: constant,
         prior_samples,
         points: inputs,

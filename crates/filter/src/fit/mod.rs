@@ -31,6 +31,7 @@ mod recurrent_network;
 mod recurrent_training;
 mod refit;
 mod single_precision_product;
+mod state_mean;
 mod state_model;
 mod tanh_network;
 mod training_time;
@@ -73,6 +74,9 @@ pub struct FitSettings {
     /// What lagged bins hold before the first one, n values: the training mean as the decoder sees it. `None` takes
     /// the mean of the feature rows.
     pub background: Option<Vec<f64>>,
+    /// Whether the states are labels made from targets, so that zero means to stand still and is what the intent rests at,
+    /// whatever their mean over the training rows; `state-mean` overrules it.
+    pub labels: bool,
 }
 
 /// How far a fit is.
@@ -408,7 +412,10 @@ pub fn fit(
         ..FitReport::default()
     };
     progress(FitProgress { stage: "start", done: 0.0 });
-    let parameters = match spec.decoder {
+    let guard = guard_statistics(data);
+    let (data, mean) = state_mean::centred(spec, data, settings.labels);
+    let data = &*data;
+    let mut parameters = match spec.decoder {
         DecoderName::Kalman => Parameters::Kalman(kalman::fit_kalman(data, &spec.options, &mut report)?),
         DecoderName::KalmanSteady => {
             let kalman = kalman::fit_kalman(data, &spec.options, &mut report)?;
@@ -438,8 +445,12 @@ pub fn fit(
             progress,
         )?),
     };
+    if let Some(mean) = mean {
+        report.uses("state-mean", mean.as_slice());
+        state_mean::restore(&mut parameters, mean);
+    }
     progress(FitProgress { stage: "done", done: 1.0 });
-    Ok(Fitted { parameters, report, guard: guard_statistics(data) })
+    Ok(Fitted { parameters, report, guard })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::{Choice, DecoderSpec, TrainingData, WienerCascadeParameters, WienerPa
 
 /// Default `lags`.
 const LAGS: usize = 9;
-/// Default `ridge`, relative to the mean variance of an input.
+/// Default `ridge`, relative to the variance of each input.
 const RIDGE: f64 = 1e-3;
 /// Default `degree`.
 const DEGREE: usize = 3;
