@@ -42,6 +42,7 @@ pub use running::{Insistence, Instance, Log, LogFormat, LogLevel, Realtime, Sex,
 pub use task::{LabelLaw, LawKind, Marker, MarkerKind, OperatorAction, Phase, Task, TrialResult};
 
 use reader::Reader;
+use rule::Rule;
 use setting::{Setting, Shape};
 
 /// The largest file that is read, in bytes; anything longer is no configuration.
@@ -177,6 +178,12 @@ pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Configuration, Confi
     } else {
         Err(ConfigurationErrors::new(file_name, text, problems))
     }
+}
+
+/// Why no configuration could hold a text where any text is allowed, as names and units of components are.
+#[must_use]
+pub fn objection_to_text(text: &str) -> Option<String> {
+    Rule::Any.objection_to_text(text)
 }
 
 fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, ConfigurationErrors> {

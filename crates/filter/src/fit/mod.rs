@@ -40,7 +40,7 @@ mod windows;
 
 pub(crate) use guard::guard_statistics;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -412,9 +412,8 @@ pub fn fit(
         ..FitReport::default()
     };
     progress(FitProgress { stage: "start", done: 0.0 });
-    let guard = guard_statistics(data);
-    let (data, mean) = state_mean::centred(spec, data, settings.labels);
-    let data = &*data;
+    let (centred, mean) = state_mean::centred(spec, data, settings.labels);
+    let (given, data) = (data, &*centred);
     let mut parameters = match spec.decoder {
         DecoderName::Kalman => Parameters::Kalman(kalman::fit_kalman(data, &spec.options, &mut report)?),
         DecoderName::KalmanSteady => {
@@ -449,8 +448,11 @@ pub fn fit(
         report.uses("state-mean", mean.as_slice());
         state_mean::restore(&mut parameters, mean);
     }
+    // the same is found of every order and window that is tried
+    let mut said = BTreeSet::new();
+    report.warnings.retain(|warning| said.insert(warning.clone()));
     progress(FitProgress { stage: "done", done: 1.0 });
-    Ok(Fitted { parameters, report, guard })
+    Ok(Fitted { parameters, report, guard: guard_statistics(given) })
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ pub(crate) fn fit_nonlinear(
         observation_noise.column_mut(feature).fill(0.0);
         observation_noise[(feature, feature)] = 1.0;
     }
-    make_positive(&mut observation_noise, &features, &mut FitReport::default())?;
+    make_positive(&mut observation_noise, &features, report)?;
     report.uses("hidden", hidden);
     Ok(NonlinearKalmanParameters {
         state: linear.state,
@@ -189,11 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_feature_is_named() {
+    fn a_repeated_feature_gets_a_little_noise_and_a_warning() {
         let mut data = data(300);
         let copy = data.features.column(0).into_owned();
         data.features.set_column(3, &copy);
-        let error = fit_nonlinear(&"ekf".parse().unwrap(), &data, 0, &mut FitReport::default());
-        assert_eq!(error.unwrap_err(), FitError::SingularObservationNoise { column: 3 });
+        let mut report = FitReport::default();
+        let fitted = fit_nonlinear(&"ekf".parse().unwrap(), &data, 0, &mut report).unwrap();
+        assert!(fitted.observation_noise.cholesky().is_some());
+        assert!(report.warnings.iter().any(|warning| warning.contains("column 3 repeats")), "{report:?}");
     }
 }
