@@ -250,4 +250,29 @@ mod tests {
         let error = fit_state_model(&repeated, 1, StationarySource::Training, &mut FitReport::default());
         assert_eq!(error.unwrap_err(), FitError::CollinearStates { column: 1 });
     }
+
+    /// States on a circle follow from their past exactly, and a walk may look unstable by chance.
+    #[test]
+    fn states_without_noise_or_without_an_end_get_a_stable_model_with_a_warning() {
+        let circle = DMatrix::from_fn(500, 2, |row, column| {
+            let (sin, cos) = (0.1 * row as f64).sin_cos();
+            [cos, sin][column]
+        });
+        let mut report = FitReport::default();
+        let data = TrainingData::new(DMatrix::zeros(500, 1), circle);
+        let model = fit_state_model(&data, 1, StationarySource::Training, &mut report).unwrap();
+        let radius = report.spectral_radius.unwrap();
+        // the Yule-Walker solution of n rows turns by the angle and shrinks by (n - 1) / n
+        assert!((radius - 499.0 / 500.0).abs() < 1e-4, "{radius}");
+        let angle = model.transition[(1, 0)].atan2(model.transition[(0, 0)]);
+        assert!((angle - 0.1).abs() < 1e-3, "{angle}");
+        assert!(report.warnings[0].contains("wander"), "{:?}", report.warnings);
+        let drifting = TrainingData::new(
+            DMatrix::zeros(200, 1),
+            DMatrix::from_fn(200, 1, |row, _| row as f64 + ((row * row) as f64).sin()),
+        );
+        let mut report = FitReport::default();
+        fit_state_model(&drifting, 1, StationarySource::Training, &mut report).unwrap();
+        assert!(report.spectral_radius.unwrap() < 1.0 && report.warnings.len() == 1);
+    }
 }

@@ -1,7 +1,9 @@
 //! Data as other people record them: synthetic, seeded, with the answer that a textbook gives.
 
-use kalmind_filter::{DecoderSpec, FitError, FitReport, FitSettings, Model, TrainingData, fit};
-use kalmind_types::{Binning, Component, Intent, StreamFeatures};
+use kalmind_filter::{
+    Budget, DecoderName, DecoderSpec, FitError, FitReport, FitSettings, Model, TaskSample, TrainingData, fit,
+};
+use kalmind_types::{Binning, Component, Intent, Position, StreamFeatures};
 use nalgebra::{DMatrix, DVector};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -26,7 +28,7 @@ pub enum Noise {
 
 /// A two-component autoregression `z_t = a z_{t-1} + N(0, 1 - a^2)`, and features of it.
 pub fn linear(training: usize, channels: usize, a: f64, noise: Noise, seed: u64) -> Rows {
-    let rows = training + 600;
+    let rows = training + 300;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let tuning: Vec<[f64; 2]> = (0..channels).map(|_| [normal(&mut random), normal(&mut random)]).collect();
     let mut states = DMatrix::zeros(rows, 2);
@@ -73,18 +75,30 @@ impl Rows {
         Self { features, ..self.clone() }
     }
 
+    /// With a task whose targets lie where the states point, so that turning intentions toward them changes nothing.
     fn training_data(&self) -> TrainingData {
-        TrainingData::new(
-            self.features.rows(0, self.training).into_owned(),
-            self.states.rows(0, self.training).into_owned(),
-        )
+        let states = self.states.rows(0, self.training).into_owned();
+        let task = states.row_iter().map(|state| {
+            let (x, y) = (state[0], state[1]);
+            let length = x.hypot(y).max(f64::MIN_POSITIVE);
+            let target = Some(Position([0.5 + 0.3 * x / length, 0.5 + 0.3 * y / length]));
+            TaskSample { trial: 0, target, cursor: Position([0.5, 0.5]), hold: false }
+        });
+        TrainingData {
+            task: Some(task.collect()),
+            ..TrainingData::new(self.features.rows(0, self.training).into_owned(), states.clone())
+        }
     }
 
-    /// Fits a decoder and decodes the rows after the training rows, from a cold start: means and the report.
-    pub fn decoded(&self, spec: &str) -> Result<(DMatrix<f64>, FitReport), FitError> {
+    /// A decoder fitted to the training rows, `auto` with its first candidate only, and what the fit found; `labels` says
+    /// whether the states were made from targets.
+    pub fn model(&self, spec: &str, labels: bool) -> Result<(Model, FitReport), FitError> {
         let spec: DecoderSpec = spec.parse().unwrap();
         let data = self.training_data();
-        let fitted = fit(&spec, &data, &FitSettings::default(), &mut |_progress| ())?;
+        let used_up = Budget { end: 0.0, clock: || 0.0 };
+        let budget = (spec.decoder == DecoderName::Auto).then_some(used_up);
+        let settings = FitSettings { budget, labels, ..FitSettings::default() };
+        let fitted = fit(&spec, &data, &settings, &mut |_progress| ())?;
         let model = Model {
             decoder: spec,
             streams: vec![StreamFeatures {
@@ -105,7 +119,12 @@ impl Rows {
             guard: Some(fitted.guard),
             parameters: fitted.parameters,
         };
-        let mut decoder = model.decoder().unwrap();
+        Ok((model, fitted.report))
+    }
+
+    /// Fits a decoder and decodes the rows after the training rows, from a cold start.
+    pub fn decoded(&self, spec: &str) -> Result<DMatrix<f64>, FitError> {
+        let mut decoder = self.model(spec, false)?.0.decoder().unwrap();
         let mut intent = Intent::zero(self.states.ncols());
         let mut decoded = DMatrix::zeros(self.features.nrows() - self.training, self.states.ncols());
         for (at, mut row) in decoded.row_iter_mut().enumerate() {
@@ -114,7 +133,7 @@ impl Rows {
             assert!(report.valid, "{spec}: row {at} has no intent");
             row.copy_from_slice(intent.mean());
         }
-        Ok((decoded, fitted.report))
+        Ok(decoded)
     }
 
     fn truth(&self) -> DMatrix<f64> {
@@ -135,25 +154,30 @@ impl Rows {
         (squared / power).sqrt()
     }
 
-    /// The error of the least-squares regression of states on features and one, by singular values: what one bin says.
+    /// The error of the least-squares regression of states on features, both about their means, by singular values: what one
+    /// bin says.
     pub fn regression_error(&self) -> f64 {
-        let with_one = |features: DMatrix<f64>| {
-            let columns = features.ncols();
-            features.insert_column(columns, 1.0)
-        };
-        let inputs = with_one(self.features.rows(0, self.training).into_owned());
-        // unit columns, so that units make no difference to what counts as rank
-        let sizes: Vec<f64> = inputs.column_iter().map(|column| column.norm().max(f64::MIN_POSITIVE)).collect();
-        let unit = |mut matrix: DMatrix<f64>| {
-            for (mut column, size) in matrix.column_iter_mut().zip(&sizes) {
-                column /= *size;
-            }
-            matrix
-        };
+        let inputs = self.features.rows(0, self.training).into_owned();
         let states = self.states.rows(0, self.training).into_owned();
-        let weights = unit(inputs).svd(true, true).solve(&states, 1e-10).unwrap();
+        let (centre, mean) = (inputs.row_mean(), states.row_mean());
+        // in units of their own, so that units make no difference to what counts as rank
+        let sizes: Vec<f64> = inputs.column_iter().map(|column| column.variance().sqrt()).collect();
+        let unit = |features: DMatrix<f64>| {
+            DMatrix::from_fn(features.nrows(), features.ncols(), |row, column| {
+                let moves = sizes[column] > 1e-12 * centre[column].abs();
+                if moves { (features[(row, column)] - centre[column]) / sizes[column] } else { 0.0 }
+            })
+        };
+        let less_mean = DMatrix::from_fn(states.nrows(), states.ncols(), |row, column| {
+            states[(row, column)] - mean[column]
+        });
+        let weights = unit(inputs).svd(true, true).solve(&less_mean, 1e-8).unwrap();
         let rest = self.features.rows(self.training, self.features.nrows() - self.training).into_owned();
-        self.error(&(unit(with_one(rest)) * weights))
+        let mut decoded = unit(rest) * weights;
+        for mut row in decoded.row_iter_mut() {
+            row += &mean;
+        }
+        self.error(&decoded)
     }
 }
 
