@@ -64,8 +64,11 @@ pub fn fit_calibration(
     }
     let rows = data.training.rows();
     // lagged windows start from the training mean, which z-scores to zero
-    let settings =
-        FitSettings { background: Some(vec![0.0; data.training_mean.len()]), labels: true, ..settings.clone() };
+    let settings = FitSettings {
+        background: Some(vec![0.0; data.training_mean.len()]),
+        labels: true,
+        ..settings.clone()
+    };
     let fitted = fit(spec, &data.training, &settings, progress)?;
     let model = Model {
         decoder: *spec,

@@ -160,8 +160,11 @@ fn runs_with(model: &Model) -> String {
             format!("{} channels {labels}, binning = \"{binning}\"", stream.channels)
         })
         .collect();
-    let components: Vec<String> =
-        model.components.iter().map(|component| format!("{} in {}", component.name, component.unit)).collect();
+    let components: Vec<String> = model
+        .components
+        .iter()
+        .map(|component| format!("{} in {}", component.name, component.unit))
+        .collect();
     format!("{}; bins of {} ms; intent {}", streams.join("; "), rounded(model.bin_ms), components.join(", "))
 }
 

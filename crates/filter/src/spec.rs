@@ -161,7 +161,9 @@ impl DecoderName {
     #[must_use]
     pub fn option_names(self) -> &'static [&'static str] {
         match self {
-            Self::Kalman => &["state-order", "state-mean", "stationary", "start", "intercept", "update", "guard"],
+            Self::Kalman => {
+                &["state-order", "state-mean", "stationary", "start", "intercept", "update", "guard"]
+            }
             Self::KalmanSteady => &["state-mean", "stationary", "intercept", "guard"],
             Self::Wiener => &["lags", "intercept", "ridge", "guard"],
             Self::WienerCascade => &["lags", "intercept", "ridge", "degree", "guard"],

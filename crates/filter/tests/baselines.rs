@@ -149,7 +149,11 @@ fn a_channel_that_never_moves_is_left_aside_and_a_repeated_one_is_decoded_and_na
         // of `wiener` the ridge settles it
         if !spec.starts_with("wiener") {
             assert!(of_still.warnings[0].ends_with(": 1"), "{spec}: {:?}", of_still.warnings);
-            assert!(of_repeated.warnings[0].contains("column 3 repeats"), "{spec}: {:?}", of_repeated.warnings);
+            assert!(
+                of_repeated.warnings[0].contains("column 3 repeats"),
+                "{spec}: {:?}",
+                of_repeated.warnings
+            );
         }
     }
 }

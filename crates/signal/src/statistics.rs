@@ -42,6 +42,7 @@ fn column_means(values: &[f64], width: usize, of: impl Fn(usize, f64) -> f64) ->
             }
         }
     }
-    let mean = |(sum, count, first, same): (f64, u64, f64, bool)| if same { first } else { sum / count as f64 };
+    let mean =
+        |(sum, count, first, same): (f64, u64, f64, bool)| if same { first } else { sum / count as f64 };
     columns.into_iter().map(mean).collect()
 }

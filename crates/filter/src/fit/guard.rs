@@ -36,7 +36,8 @@ pub(crate) fn guard_statistics(data: &TrainingData) -> GuardStatistics {
     let mean = column_means(&data.features);
     let mut standardised = data.features.clone();
     let standard_deviation = deviations(&data.features);
-    for ((mut column, mean), deviation) in standardised.column_iter_mut().zip(&mean).zip(&standard_deviation) {
+    for ((mut column, mean), deviation) in standardised.column_iter_mut().zip(&mean).zip(&standard_deviation)
+    {
         column.add_scalar_mut(-mean);
         column /= if *deviation > 0.0 { *deviation } else { 1.0 };
     }

@@ -115,7 +115,8 @@ impl<'a> LeaveOneOut<'a> {
     /// The bandwidth of least leave-one-out error, and that error.
     pub(crate) fn best_bandwidth(&self) -> Result<(f64, f64), FitError> {
         let scaled = |(at, deviation): (usize, f64)| deviation * self.scales.map_or(1.0, |scales| scales[at]);
-        let spread: f64 = deviations(self.inputs).into_iter().enumerate().map(scaled).map(|size| size * size).sum();
+        let spread: f64 =
+            deviations(self.inputs).into_iter().enumerate().map(scaled).map(|size| size * size).sum();
         let typical = (2.0 * spread).sqrt();
         if !(typical.is_finite() && typical > 0.0) {
             return Err(FitError::NoBandwidth);

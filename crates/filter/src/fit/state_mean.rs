@@ -25,7 +25,8 @@ pub(crate) fn centred<'a>(
         || spec.options.intercept == Some(false)
         // intentions on hold are zero by construction
         || spec.decoder == DecoderName::RefitKalman;
-    let rest = spec.options.state_mean.unwrap_or(if rests_at_zero { StateMean::Zero } else { StateMean::Training });
+    let rest =
+        spec.options.state_mean.unwrap_or(if rests_at_zero { StateMean::Zero } else { StateMean::Training });
     if rest == StateMean::Zero {
         return (Cow::Borrowed(data), None);
     }
@@ -53,4 +54,3 @@ pub(crate) fn restore(parameters: &mut Parameters, mean: DVector<f64>) {
         }
     }
 }
-

@@ -102,7 +102,8 @@ fn consecutive(data: &TrainingData, order: usize, padded: bool) -> (DMatrix<f64>
         let at = row.checked_sub(lag).filter(|at| segment.contains(at));
         at.map_or(0.0, |at| data.states[(at, column)])
     };
-    let past = DMatrix::from_fn(rows.len(), d * order, |at, column| state(&rows[at], 1 + column / d, column % d));
+    let past =
+        DMatrix::from_fn(rows.len(), d * order, |at, column| state(&rows[at], 1 + column / d, column % d));
     let present = DMatrix::from_fn(rows.len(), d, |at, column| state(&rows[at], 0, column));
     (past, present)
 }
