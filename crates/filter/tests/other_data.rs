@@ -154,11 +154,11 @@ fn a_common_average_reference_is_decoded() {
 fn features_without_noise_are_decoded() {
     let rows = linear(600, 8, 0.95, Noise::Gaussian(0.0), 4);
     let mut failed = Vec::new();
-    for Case { spec, .. } in CASES {
+    for Case { spec, slow, .. } in CASES {
         let error = rows.error(&decoded(spec, &rows));
-        // what is linear has it exactly but for its ridge
-        let linear = !spec.starts_with("dkf") && !spec.starts_with(['e', 'u', 'a']) || spec == "dkf-linear";
-        if error > if linear { 0.01 } else { 0.3 } {
+        // what is linear has it exactly, but for its ridge and the limits of `wiener-cascade`
+        let linear = !slow && spec != "dkf-nw";
+        if error > if linear { 0.02 } else { 0.3 } {
             failed.push(format!("{spec}: {error:.3}"));
         }
     }
