@@ -261,7 +261,7 @@ impl<T> Choice<T> {
 
 options! {
     /// `lags`: bins in the window, the current one included; `auto` chooses by blocked cross-validation. Default 1
-    /// (`wiener` 9).
+    /// (`wiener` and `wiener-cascade` 9, or as many as leave five rows to each input).
     lags: Choice<usize> = "lags", "a whole number from 1 to 100, or `auto`", |lags: &Choice<usize>| lags.is(|lags| (1..=100).contains(lags));
     /// `form`: the measurement update; `auto` chooses on held-out rows. Default `standard`.
     form: Choice<Form> = "form", "`standard`, `robust`, `clipped`, `augmented` or `auto`";

@@ -96,7 +96,7 @@ pub struct KalmanParameters {
     pub state: StateModel,
     /// H, n x d.
     pub observation: DMatrix<f64>,
-    /// Features at intent zero, n; zeros without intercept.
+    /// Features at the intent's mean, n; zeros without intercept.
     pub observation_offset: DVector<f64>,
     /// R, n x n, positive definite.
     pub observation_noise: DMatrix<f64>,

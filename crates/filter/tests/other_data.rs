@@ -193,7 +193,7 @@ fn pursuit_of_a_target_on_a_circle_is_decoded() {
 fn four_hundred_channels_are_decoded() {
     let rows = linear(900, 400, 0.95, Noise::Gaussian(5.0), 8);
     let regression = rows.regression_error();
-    for spec in ["kalman", "kalman-steady", "ole", "wiener:lags=1", "dkf-linear"] {
+    for spec in ["kalman", "kalman-steady", "ole", "wiener", "wiener-cascade", "dkf-linear"] {
         let error = rows.error(&decoded(spec, &rows));
         assert!(error <= 1.01 * regression, "{spec}: {error} {regression}");
     }

@@ -221,7 +221,7 @@ fn read(text: &str, file_name: &str) -> ((Configuration, reader::Places), Vec<Pr
     let mut reader = Reader::new(root);
     let span = document.span();
     let document = Spanned::new(span, DeValue::Table(document.into_inner()));
-    let mut configuration = Configuration::read(&document, &rule::Rule::Any, &mut reader).unwrap_or_default();
+    let mut configuration = Configuration::read(&document, &Rule::Any, &mut reader).unwrap_or_default();
     let Reader { problems: found, places, spoiled, .. } = reader;
     let broken: Vec<usize> = problems.iter().map(|problem| line_of(text, problem.span.start)).collect();
     // what stands on a line that is no TOML was guessed by the parser, and says nothing about what was meant

@@ -277,8 +277,8 @@ pub enum FitError {
     },
     /// The states would run away.
     #[error(
-        "the state model is unstable (spectral radius {radius:.6}): the states drift over the training rows; use \
-         velocities instead of positions, subtract their mean, or train on a longer recording"
+        "the state model is unstable (spectral radius {radius:.6}): the states run away over the training rows; use \
+         velocities instead of positions, or train on a longer recording"
     )]
     Unstable {
         /// Largest modulus of an eigenvalue of A.
