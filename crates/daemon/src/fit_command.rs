@@ -449,6 +449,23 @@ mod tests {
     }
 
     #[test]
+    fn components_without_a_unit_get_one_and_those_that_no_configuration_could_name_are_refused() {
+        let component = |name: &str, unit: &str| Component { name: name.to_owned(), unit: unit.to_owned() };
+        let mut components = [component("hand_x", "mm/s"), component("hand_y", "")];
+        let remark = name_units(&mut components).expect("a remark");
+        assert!(remark.contains("hand_y") && !remark.contains("hand_x"), "{remark}");
+        assert_eq!(components[1].unit, "a.u.");
+        assert_eq!(name_units(&mut components), None);
+        assert!(require_configurable(&components).is_ok());
+        let refused = [("", "m", "--components"), ("a\nb", "m", "--components"), ("x", "\u{7}", "--unit")];
+        for (name, unit, way_out) in refused {
+            let error = require_configurable(&[component(name, unit)]).expect_err("refused").to_string();
+            assert!(error.contains(way_out), "{error}");
+        }
+        assert!(require_configurable(&[component("x", "m"), component("x", "m")]).is_err());
+    }
+
+    #[test]
     fn findings_mark_what_was_chosen_and_say_when_time_ran_out() {
         let report: FitReport = serde_json::from_value(serde_json::json!({
             "held_out_error": 0.5,
