@@ -265,7 +265,8 @@ mod tests {
         let radius = report.spectral_radius.unwrap();
         // the Yule-Walker solution of n rows turns by the angle and shrinks by (n - 1) / n
         assert!((radius - 499.0 / 500.0).abs() < 1e-4, "{radius}");
-        let angle = model.transition[(1, 0)].atan2(model.transition[(0, 0)]);
+        let eigenvalue = model.transition.complex_eigenvalues()[0];
+        let angle = eigenvalue.im.abs().atan2(eigenvalue.re);
         assert!((angle - 0.1).abs() < 1e-3, "{angle}");
         assert!(report.warnings[0].contains("wander"), "{:?}", report.warnings);
         let drifting = TrainingData::new(
