@@ -191,11 +191,8 @@ pub(crate) fn learner(
     let steps = options.steps.unwrap_or(STEPS);
     let leave_out = LeaveOut::new(&inputs, &states, NEIGHBOURS * (examples.lags - 1));
     let mut out_of_time = false;
-    let start: Vec<f64> = units
-        .map_or_else(|| vec![1.0; inputs.ncols()], |units| units)
-        .into_iter()
-        .map(|unit| unit / bandwidth)
-        .collect();
+    let start: Vec<f64> =
+        units.unwrap_or_else(|| vec![1.0; inputs.ncols()]).into_iter().map(|unit| unit / bandwidth).collect();
     let found = leave_out.minimise(&start, steps, |taken| {
         let part = taken as f64 / steps.max(1) as f64;
         progress(FitProgress { stage: "scales", done: 0.2 + 0.3 * part });
