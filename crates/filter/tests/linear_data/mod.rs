@@ -11,15 +11,15 @@ use rand_distr::{Distribution as _, Poisson, StandardNormal};
 
 /// Rows to fit to and, after them, to decode.
 #[derive(Clone, Debug)]
-pub struct Rows {
-    pub features: DMatrix<f64>,
-    pub states: DMatrix<f64>,
-    pub training: usize,
+pub(crate) struct Rows {
+    pub(crate) features: DMatrix<f64>,
+    pub(crate) states: DMatrix<f64>,
+    pub(crate) training: usize,
 }
 
 /// What features are like.
 #[derive(Clone, Copy, Debug)]
-pub enum Noise {
+pub(crate) enum Noise {
     /// Linear in the states with this standard deviation about that, where a feature's own is about 1.4.
     Gaussian(f64),
     /// Poisson counts of a rate that is linear in the states.
@@ -27,7 +27,7 @@ pub enum Noise {
 }
 
 /// A two-component autoregression `z_t = a z_{t-1} + N(0, 1 - a^2)`, and features of it.
-pub fn linear(training: usize, channels: usize, a: f64, noise: Noise, seed: u64) -> Rows {
+pub(crate) fn linear(training: usize, channels: usize, a: f64, noise: Noise, seed: u64) -> Rows {
     let rows = training + 300;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let tuning: Vec<[f64; 2]> = (0..channels).map(|_| [normal(&mut random), normal(&mut random)]).collect();
@@ -49,23 +49,23 @@ pub fn linear(training: usize, channels: usize, a: f64, noise: Noise, seed: u64)
     Rows { features, states, training }
 }
 
-pub fn normal(random: &mut ChaCha8Rng) -> f64 {
+pub(crate) fn normal(random: &mut ChaCha8Rng) -> f64 {
     StandardNormal.sample(random)
 }
 
 impl Rows {
     /// Every column j times `factors[j]` plus `offsets[j]` (both go round).
-    pub fn features_in(&self, factors: &[f64], offsets: &[f64]) -> Self {
+    pub(crate) fn features_in(&self, factors: &[f64], offsets: &[f64]) -> Self {
         Self { features: affine(&self.features, factors, offsets), ..self.clone() }
     }
 
     /// The same for the states.
-    pub fn states_in(&self, factors: &[f64], offsets: &[f64]) -> Self {
+    pub(crate) fn states_in(&self, factors: &[f64], offsets: &[f64]) -> Self {
         Self { states: affine(&self.states, factors, offsets), ..self.clone() }
     }
 
     /// Columns of features put beside those there are.
-    pub fn and(&self, columns: &[DVector<f64>]) -> Self {
+    pub(crate) fn and(&self, columns: &[DVector<f64>]) -> Self {
         let mut features = self.features.clone();
         for column in columns {
             let at = features.ncols();
@@ -92,7 +92,7 @@ impl Rows {
 
     /// A decoder fitted to the training rows, `auto` with its first candidate only, and what the fit found; `labels` says
     /// whether the states were made from targets.
-    pub fn model(&self, spec: &str, labels: bool) -> Result<(Model, FitReport), FitError> {
+    pub(crate) fn model(&self, spec: &str, labels: bool) -> Result<(Model, FitReport), FitError> {
         let spec: DecoderSpec = spec.parse().unwrap();
         let data = self.training_data();
         let used_up = Budget { end: 0.0, clock: || 0.0 };
@@ -123,7 +123,7 @@ impl Rows {
     }
 
     /// Fits a decoder and decodes the rows after the training rows, from a cold start.
-    pub fn decoded(&self, spec: &str) -> Result<DMatrix<f64>, FitError> {
+    pub(crate) fn decoded(&self, spec: &str) -> Result<DMatrix<f64>, FitError> {
         let mut decoder = self.model(spec, false)?.0.decoder().unwrap();
         let mut intent = Intent::zero(self.states.ncols());
         let mut decoded = DMatrix::zeros(self.features.nrows() - self.training, self.states.ncols());
@@ -142,7 +142,7 @@ impl Rows {
 
     /// Root of the squared error over the squares about the training mean, each component in its own deviation: 1 for saying
     /// the mean always.
-    pub fn error(&self, decoded: &DMatrix<f64>) -> f64 {
+    pub(crate) fn error(&self, decoded: &DMatrix<f64>) -> f64 {
         let truth = self.truth();
         let training = self.states.rows(0, self.training);
         let (mut squared, mut power) = (0.0, 0.0);
@@ -156,7 +156,7 @@ impl Rows {
 
     /// The error of the least-squares regression of states on features, both about their means, by singular values: what one
     /// bin says.
-    pub fn regression_error(&self) -> f64 {
+    pub(crate) fn regression_error(&self) -> f64 {
         let inputs = self.features.rows(0, self.training).into_owned();
         let states = self.states.rows(0, self.training).into_owned();
         let (centre, mean) = (inputs.row_mean(), states.row_mean());
@@ -188,7 +188,7 @@ fn affine(matrix: &DMatrix<f64>, factors: &[f64], offsets: &[f64]) -> DMatrix<f6
 }
 
 /// Root mean square of `left - right`, in standard deviations of `right`, of the worst column.
-pub fn difference(left: &DMatrix<f64>, right: &DMatrix<f64>) -> f64 {
+pub(crate) fn difference(left: &DMatrix<f64>, right: &DMatrix<f64>) -> f64 {
     left.column_iter()
         .zip(right.column_iter())
         .map(|(left, right)| ((left - right).norm_squared() / right.len() as f64 / right.variance()).sqrt())
@@ -196,6 +196,6 @@ pub fn difference(left: &DMatrix<f64>, right: &DMatrix<f64>) -> f64 {
 }
 
 /// `factor * decoded + offset`.
-pub fn mapped(decoded: &DMatrix<f64>, factors: &[f64], offsets: &[f64]) -> DMatrix<f64> {
+pub(crate) fn mapped(decoded: &DMatrix<f64>, factors: &[f64], offsets: &[f64]) -> DMatrix<f64> {
     affine(decoded, factors, offsets)
 }
