@@ -212,7 +212,7 @@ fn without_an_intercept_a_state_mean_is_taken_for_movement() {
 fn data_rest_at_their_mean_and_labels_from_targets_at_zero() {
     let rows = usual().states_in(&[1.0], &[5.0, -3.0]);
     let unheard = |spec: &str, labels: bool| {
-        let mut decoder = rows.model(spec, labels).unwrap().0.decoder().unwrap();
+        let mut decoder = rows.model(spec, labels).unwrap().decoder().unwrap();
         let mut intent = Intent::zero(2);
         let features: Vec<f64> = rows.features.row(0).iter().copied().collect();
         decoder.step(Some(&features), &mut intent);
@@ -236,7 +236,7 @@ fn data_rest_at_their_mean_and_labels_from_targets_at_zero() {
 #[test]
 fn a_belief_is_adopted_across_models_of_other_means() {
     let rows = usual();
-    let model = |mean: f64| rows.states_in(&[1.0], &[mean]).model("kalman", false).unwrap().0;
+    let model = |mean: f64| rows.states_in(&[1.0], &[mean]).model("kalman", false).unwrap();
     let (mut from, mut to) = (model(100.0).decoder().unwrap(), model(-40.0).decoder().unwrap());
     let mut intent = Intent::zero(2);
     let features: Vec<f64> = rows.features.row(0).iter().copied().collect();

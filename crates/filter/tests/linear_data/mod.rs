@@ -1,7 +1,7 @@
 //! Data as other people record them: synthetic, seeded, with the answer that a textbook gives.
 
 use kalmind_filter::{
-    Budget, DecoderName, DecoderSpec, FitError, FitReport, FitSettings, Model, TaskSample, TrainingData, fit,
+    Budget, DecoderName, DecoderSpec, FitError, FitSettings, Model, TaskSample, TrainingData, fit,
 };
 use kalmind_types::{Binning, Component, Intent, Position, StreamFeatures};
 use nalgebra::{DMatrix, DVector};
@@ -90,16 +90,16 @@ impl Rows {
         }
     }
 
-    /// A decoder fitted to the training rows, `auto` with its first candidate only, and what the fit found; `labels` says
-    /// whether the states were made from targets.
-    pub(crate) fn model(&self, spec: &str, labels: bool) -> Result<(Model, FitReport), FitError> {
+    /// A decoder fitted to the training rows, `auto` with its first candidate only; `labels` says whether the states were
+    /// made from targets.
+    pub(crate) fn model(&self, spec: &str, labels: bool) -> Result<Model, FitError> {
         let spec: DecoderSpec = spec.parse().unwrap();
         let data = self.training_data();
         let used_up = Budget { end: 0.0, clock: || 0.0 };
         let budget = (spec.decoder == DecoderName::Auto).then_some(used_up);
         let settings = FitSettings { budget, labels, ..FitSettings::default() };
         let fitted = fit(&spec, &data, &settings, &mut |_progress| ())?;
-        let model = Model {
+        Ok(Model {
             decoder: spec,
             streams: vec![StreamFeatures {
                 binning: Binning::Sample,
@@ -118,13 +118,12 @@ impl Rows {
             report: None,
             guard: Some(fitted.guard),
             parameters: fitted.parameters,
-        };
-        Ok((model, fitted.report))
+        })
     }
 
     /// Fits a decoder and decodes the rows after the training rows, from a cold start.
     pub(crate) fn decoded(&self, spec: &str) -> Result<DMatrix<f64>, FitError> {
-        let mut decoder = self.model(spec, false)?.0.decoder().unwrap();
+        let mut decoder = self.model(spec, false)?.decoder().unwrap();
         let mut intent = Intent::zero(self.states.ncols());
         let mut decoded = DMatrix::zeros(self.features.nrows() - self.training, self.states.ncols());
         for (at, mut row) in decoded.row_iter_mut().enumerate() {
