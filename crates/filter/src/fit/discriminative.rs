@@ -173,6 +173,8 @@ pub(crate) fn choose_filter(
     };
     let source = options.stationary.unwrap_or_default();
     let mut states = Vec::with_capacity(orders.len());
+    // what is to be said of the states was said of the least order, before f was learnt
+    let said = report.warnings.len();
     for &order in &orders {
         match fit_state_model(data, order, source, report) {
             Ok(state) => states.push(state),
@@ -181,6 +183,7 @@ pub(crate) fn choose_filter(
             Err(error) => return Err(error),
         }
     }
+    report.warnings.truncate(said);
     let mut dynamics = None;
     if let Some(state) = states.first_mut() {
         dynamics = fit_dynamics(movement, data, seed, state, report)?;
