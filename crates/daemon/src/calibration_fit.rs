@@ -65,7 +65,11 @@ pub fn fit_calibration(
     }
     let rows = data.training.rows();
     // lagged windows start from the training mean, which z-scores to zero
-    let settings = FitSettings { background: Some(vec![0.0; data.training_mean.len()]), ..settings.clone() };
+    let settings = FitSettings {
+        background: Some(vec![0.0; data.training_mean.len()]),
+        labels: true,
+        ..settings.clone()
+    };
     let mut fitted = fit(spec, &data.training, &settings, progress)?;
     judge_fit(spec, &data.training, &settings, &mut fitted, progress);
     let model = Model {

@@ -206,7 +206,7 @@ pub struct FitArguments {
     /// Names of the intent's components, separated by commas [default: the states' header, else vx, vy, ...].
     #[arg(long, value_name = "NAMES")]
     pub components: Option<String>,
-    /// Unit of the intent's components [default: not stated].
+    /// Unit of the intent's components [default: what the states say, as in a column "vx (mm/s)", else a.u.].
     #[arg(long, value_name = "UNIT", default_value = "", hide_default_value = true)]
     pub unit: String,
     /// Participant code stored in the model.

@@ -9,6 +9,7 @@ mod belief;
 mod blocked_cholesky;
 pub mod bootstrap;
 mod build;
+mod centred;
 mod chance;
 mod checked;
 mod cholesky;
@@ -64,7 +65,7 @@ pub use label::{LabelKind, LabelLaw};
 pub use model::{GREATEST_BIN_MS, GuardStatistics, LEAST_BIN_MS, Model, ModelError, ZScore};
 pub use options::{
     Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, Optimizer, Options,
-    ResidualSource, Sparsification,
+    ResidualSource, Sparsification, StateMean,
 };
 pub use parameters::{
     Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, JointKernel, KalmanParameters, Linearization,

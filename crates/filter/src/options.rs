@@ -149,6 +149,15 @@ pub enum Dynamics {
     Unscented,
 }
 
+/// Where the intent rests: what a filter falls back to where it hears nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateMean {
+    /// At the mean of the training states.
+    Training,
+    /// At zero.
+    Zero,
+}
+
 /// What feeds back into a refit Kalman filter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Feedback {
@@ -174,6 +183,7 @@ pub enum KalmanUpdate {
 spelled!(Form { Standard = "standard", Robust = "robust", Clipped = "clipped", Augmented = "augmented" });
 spelled!(Start { First = "first", Prior = "prior" });
 spelled!(StationarySource { Training = "training", Lyapunov = "lyapunov" });
+spelled!(StateMean { Training = "training", Zero = "zero" });
 spelled!(NoiseKind { Constant = "constant", Kernel = "kernel" });
 spelled!(ResidualSource { CrossFitted = "cross-fitted", HeldOut = "held-out" });
 spelled!(KernelShape { Isotropic = "se", Relevance = "se-ard" });
@@ -251,7 +261,7 @@ impl<T> Choice<T> {
 
 options! {
     /// `lags`: bins in the window, the current one included; `auto` chooses by blocked cross-validation. Default 1
-    /// (`wiener` 9).
+    /// (`wiener` and `wiener-cascade` 9, or as many as leave five rows to each input).
     lags: Choice<usize> = "lags", "a whole number from 1 to 100, or `auto`", |lags: &Choice<usize>| lags.is(|lags| (1..=100).contains(lags));
     /// `form`: the measurement update; `auto` chooses on held-out rows. Default `standard`.
     form: Choice<Form> = "form", "`standard`, `robust`, `clipped`, `augmented` or `auto`";
@@ -263,17 +273,21 @@ options! {
     state_order: Choice<usize> = "state-order", "a whole number from 1 to 10, or `auto`", |order: &Choice<usize>| order.is(|order| (1..=10).contains(order));
     /// `stationary`: where S comes from. Default `training`.
     stationary: StationarySource = "stationary", "`training` or `lyapunov`";
-    /// `start`: the belief at row one.
+    /// `state-mean`: where the intent rests. Default `training`; `zero` where states are labels from targets, whose zero
+    /// is to stand still, and with `intercept=off`.
+    state_mean: StateMean = "state-mean", "`training` or `zero`";
+    /// `start`: the belief at row one. Default `first`, of `kalman` and `refit-kalman` `prior`.
     start: Start = "start", "`first` or `prior`";
     /// `dynamics`: how the state moves. Default `linear`.
     dynamics: Dynamics = "dynamics", "`linear`, `ekf` or `ukf`";
     /// `direction`: whether the direction of f is learnt on its own, for components that are one vector in one unit;
     /// `auto` where held-out rows say so. Default `off`, of `dkf-gp` and `dkf-mk` `auto`.
     direction: Choice<bool> = "direction", "`on`, `off` or `auto`";
-    /// `intercept`: whether linear models have one.
+    /// `intercept`: whether linear models have one; `off` for features and states that have no mean, as published Kalman
+    /// filters assume. Default `on`.
     intercept: bool = "intercept", "`on` or `off`";
-    /// `ridge`: penalty of a regression, relative to the mean variance of its inputs; `auto` chooses by blocked
-    /// cross-validation.
+    /// `ridge`: penalty of a regression, relative to the variance of each input; `auto` chooses by blocked
+    /// cross-validation. Default 1e-4, of `wiener` and `wiener-cascade` 1e-3.
     ridge: Choice<f64> = "ridge", "a number of at least 0, or `auto`", |ridge: &Choice<f64>| ridge.is(|ridge| *ridge >= 0.0);
     /// `degree`: of the polynomials of `wiener-cascade`. Default 3.
     degree: usize = "degree", "a whole number from 1 to 7", |degree: &usize| (1..=7).contains(degree);
@@ -283,7 +297,8 @@ options! {
     update: KalmanUpdate = "update", "`auto`, `covariance` or `information`";
     /// `kernel`: one width, or one for every entry of a window. Default `se`, of `dkf-gp` `se-ard`.
     kernel: KernelShape = "kernel", "`se` or `se-ard`";
-    /// `bandwidth`: kernel width of `dkf-nw`, in features; `auto` (the default) for leave-one-out.
+    /// `bandwidth`: kernel width of `dkf-nw`: a number is in the features' units; `auto` (the default) finds it by leave-one-out,
+    /// in standard deviations of each feature.
     bandwidth: Choice<f64> = "bandwidth", "`auto` or a number above 0", |width: &Choice<f64>| width.is(|width| *width > 0.0);
     /// `steps`: most steps of the search for kernel hyperparameters.
     steps: usize = "steps", "a whole number from 0 to 1000", |steps: &usize| *steps <= 1000;

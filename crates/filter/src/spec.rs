@@ -109,7 +109,7 @@ pub enum SpecError {
 macro_rules! discriminative {
     ($($own:literal),*) => {
         &[
-            "lags", "direction", "form", "q", "residuals", "state-order", "stationary", "start", "dynamics", $($own,)* "q-scale",
+            "lags", "direction", "form", "q", "residuals", "state-order", "state-mean", "stationary", "start", "dynamics", $($own,)* "q-scale",
             "covariance-scale", "guard",
         ]
     };
@@ -161,13 +161,15 @@ impl DecoderName {
     #[must_use]
     pub fn option_names(self) -> &'static [&'static str] {
         match self {
-            Self::Kalman => &["state-order", "stationary", "start", "intercept", "update", "guard"],
-            Self::KalmanSteady => &["stationary", "intercept", "guard"],
+            Self::Kalman => {
+                &["state-order", "state-mean", "stationary", "start", "intercept", "update", "guard"]
+            }
+            Self::KalmanSteady => &["state-mean", "stationary", "intercept", "guard"],
             Self::Wiener => &["lags", "intercept", "ridge", "guard"],
             Self::WienerCascade => &["lags", "intercept", "ridge", "degree", "guard"],
             Self::Ole => &["intercept", "guard"],
             Self::RefitKalman => &["state-order", "stationary", "start", "intercept", "feedback", "guard"],
-            Self::Ekf | Self::Ukf => &["stationary", "hidden", "epochs", "guard"],
+            Self::Ekf | Self::Ukf => &["state-mean", "stationary", "hidden", "epochs", "guard"],
             Self::DkfLinear => discriminative!("intercept", "ridge"),
             Self::DkfNw => discriminative!("kernel", "bandwidth", "steps"),
             Self::DkfGp => discriminative!("kernel", "steps", "exact", "inducing"),
@@ -178,7 +180,7 @@ impl DecoderName {
             Self::DkfGru => {
                 discriminative!("cell", "hidden", "layers", "networks", "epochs", "gradient-noise")
             }
-            Self::Auto => &["ensemble", "guard"],
+            Self::Auto => &["ensemble", "state-mean", "guard"],
         }
     }
 }
@@ -327,8 +329,8 @@ mod tests {
 
     #[test]
     fn every_option_survives_the_way_through_text() {
-        let text = "dkf-nw:lags=3,form=robust,q=kernel,state-order=2,stationary=lyapunov,start=prior,\
-                    kernel=se-ard,bandwidth=0.75,q-scale=auto,covariance-scale=1.5";
+        let text = "dkf-nw:lags=3,form=robust,q=kernel,state-order=2,stationary=lyapunov,\
+                    state-mean=zero,start=prior,kernel=se-ard,bandwidth=0.75,q-scale=auto,covariance-scale=1.5";
         let spec: DecoderSpec = text.parse().unwrap();
         assert_eq!(spec.to_string(), text);
         assert_eq!(spec.options.state_order, Some(Choice::Given(2)));

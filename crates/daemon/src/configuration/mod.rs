@@ -42,6 +42,7 @@ pub use running::{Insistence, Instance, Log, LogFormat, LogLevel, Realtime, Sex,
 pub use task::{LabelLaw, LawKind, Marker, MarkerKind, OperatorAction, Phase, Task, TrialResult};
 
 use reader::Reader;
+use rule::Rule;
 use setting::{Setting, Shape};
 
 /// The largest file that is read, in bytes; anything longer is no configuration.
@@ -200,6 +201,12 @@ pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Configuration, Confi
     }
 }
 
+/// Why no configuration could hold a text where any text is allowed, as names and units of components are.
+#[must_use]
+pub fn objection_to_text(text: &str) -> Option<String> {
+    Rule::Any.objection_to_text(text)
+}
+
 fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, ConfigurationErrors> {
     if bytes.len() > MAX_BYTES {
         let reason = format!("{} bytes are too many (at most {MAX_BYTES})", bytes.len());
@@ -235,7 +242,7 @@ fn read(text: &str, file_name: &str, purpose: Use) -> ((Configuration, reader::P
     let mut reader = Reader::new(root);
     let span = document.span();
     let document = Spanned::new(span, DeValue::Table(document.into_inner()));
-    let mut configuration = Configuration::read(&document, &rule::Rule::Any, &mut reader).unwrap_or_default();
+    let mut configuration = Configuration::read(&document, &Rule::Any, &mut reader).unwrap_or_default();
     let Reader { problems: found, places, spoiled, .. } = reader;
     let broken: Vec<usize> = problems.iter().map(|problem| line_of(text, problem.span.start)).collect();
     // what stands on a line that is no TOML was guessed by the parser, and says nothing about what was meant

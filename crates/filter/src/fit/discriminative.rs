@@ -10,7 +10,7 @@ use super::dynamics::fit_dynamics;
 use super::learner::{Examples, Learned, learn, learner};
 use super::nadaraya_watson::LeaveOneOut;
 use super::state_model::fit_state_model;
-use super::windows::{folds_of, second_moment, states_at};
+use super::windows::{folds_of, second_moment, states_at, unit_scales};
 use super::{FitError, FitReport, FitSettings, HeldOut};
 use crate::accuracy;
 use crate::cholesky::Cholesky;
@@ -174,6 +174,8 @@ pub(crate) fn choose_filter(
     };
     let source = options.stationary.unwrap_or_default();
     let mut states = Vec::with_capacity(orders.len());
+    // what is to be said of the states was said of the least order, before f was learnt
+    let said = report.warnings.len();
     for &order in &orders {
         match fit_state_model(data, order, source, report) {
             Ok(state) => states.push(state),
@@ -182,6 +184,7 @@ pub(crate) fn choose_filter(
             Err(error) => return Err(error),
         }
     }
+    report.warnings.truncate(said);
     let mut dynamics = None;
     if let Some(state) = states.first_mut() {
         dynamics = fit_dynamics(movement, data, seed, state, report)?;
@@ -307,7 +310,8 @@ fn fit_noise(
         residuals[(row, left)] * residuals[(row, right)]
     });
     let inputs = examples.inputs(&learned.held_rows);
-    let kernel = LeaveOneOut::new(&inputs, &residual_products, None);
+    let units = unit_scales(&inputs);
+    let kernel = LeaveOneOut::new(&inputs, &residual_products, Some(&units));
     let (bandwidth, _error) = kernel.best_bandwidth()?;
     report.noise_bandwidth = Some(bandwidth);
     let prior = triangle(&constant);
@@ -327,7 +331,7 @@ fn fit_noise(
     let noise = Noise::Kernel {
         residual_products,
         bandwidth,
-        scales: None,
+        scales: Some(units),
         prior_covariance: constant,
         prior_samples,
         points: inputs,

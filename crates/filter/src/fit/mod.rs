@@ -32,6 +32,7 @@ mod recurrent_network;
 mod recurrent_training;
 mod refit;
 mod single_precision_product;
+mod state_mean;
 mod state_model;
 mod tanh_network;
 mod training_time;
@@ -41,7 +42,7 @@ mod windows;
 pub(crate) use guard::guard_statistics;
 pub use held_out::{HeldOut, judge};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,9 @@ pub struct FitSettings {
     /// What lagged bins hold before the first one, n values: the training mean as the decoder sees it. `None` takes
     /// the mean of the feature rows.
     pub background: Option<Vec<f64>>,
+    /// Whether the states are labels made from targets, so that zero means to stand still and is what the intent rests at,
+    /// whatever their mean over the training rows; `state-mean` overrules it.
+    pub labels: bool,
 }
 
 /// How far a fit is.
@@ -282,8 +286,8 @@ pub enum FitError {
     },
     /// The states would run away.
     #[error(
-        "the state model is unstable (spectral radius {radius:.6}): the states drift over the training rows; use \
-         velocities instead of positions, subtract their mean, or train on a longer recording"
+        "the state model is unstable (spectral radius {radius:.6}): the states run away over the training rows; use \
+         velocities instead of positions, or train on a longer recording"
     )]
     Unstable {
         /// Largest modulus of an eigenvalue of A.
@@ -418,6 +422,9 @@ pub fn fit(
     };
     progress(FitProgress { stage: "start", done: 0.0 });
     let parameters = parameters(spec, data, &background, settings, &mut report, progress)?;
+    // the same is found of every order and window that is tried
+    let mut said = BTreeSet::new();
+    report.warnings.retain(|warning| said.insert(warning.clone()));
     progress(FitProgress { stage: "done", done: 1.0 });
     let held_out = report.held_out.take();
     Ok(Fitted { parameters, report, guard: guard_statistics(data), held_out })
@@ -432,7 +439,9 @@ fn parameters(
     report: &mut FitReport,
     progress: &mut dyn FnMut(FitProgress),
 ) -> Result<Parameters, FitError> {
-    Ok(match spec.decoder {
+    let (centred, mean) = state_mean::centred(spec, data, settings.labels);
+    let data = &*centred;
+    let mut parameters = match spec.decoder {
         DecoderName::Kalman => Parameters::Kalman(kalman::fit_kalman(data, &spec.options, report)?),
         DecoderName::KalmanSteady => {
             let kalman = kalman::fit_kalman(data, &spec.options, report)?;
@@ -454,7 +463,15 @@ fn parameters(
         _ => Parameters::Dkf(discriminative::fit_discriminative(
             spec, data, background, settings, report, progress,
         )?),
-    })
+    };
+    if let Some(mean) = mean {
+        report.uses("state-mean", mean.as_slice());
+        if let Some(held_out) = &mut report.held_out {
+            held_out.means.row_iter_mut().for_each(|mut row| row += mean.transpose());
+        }
+        state_mean::restore(&mut parameters, mean);
+    }
+    Ok(parameters)
 }
 
 #[cfg(test)]

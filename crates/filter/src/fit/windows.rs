@@ -2,16 +2,42 @@
 
 use core::ops::Range;
 
-use nalgebra::DMatrix;
+use nalgebra::{DMatrix, DVectorView};
 
 use crate::{FoldsOf, TrainingData};
 
 /// How many blocks cross-fitting makes of the rows.
 pub(crate) const FOLDS: usize = 5;
 
-/// The mean of every feature column.
-pub(crate) fn column_means(features: &DMatrix<f64>) -> Vec<f64> {
-    features.column_iter().map(|column| column.iter().sum::<f64>() / features.nrows() as f64).collect()
+/// Standard deviations below this part of the mean are rounding.
+const ROUNDING: f64 = 1e-12;
+
+/// The mean of every column; exactly the value of one that is constant.
+pub(crate) fn column_means(matrix: &DMatrix<f64>) -> Vec<f64> {
+    let mean = |column: DVectorView<'_, f64>| {
+        if column.iter().all(|value| value.to_bits() == column[0].to_bits()) {
+            return column.get(0).copied().unwrap_or(f64::NAN);
+        }
+        column.iter().sum::<f64>() / matrix.nrows() as f64
+    };
+    matrix.column_iter().map(mean).collect()
+}
+
+/// The standard deviation of every column; exactly zero of one that is constant but for rounding.
+pub(crate) fn deviations(matrix: &DMatrix<f64>) -> Vec<f64> {
+    let deviation = |(column, mean): (DVectorView<'_, f64>, f64)| {
+        let squares: f64 = column.iter().map(|value| (value - mean) * (value - mean)).sum();
+        let deviation = (squares / matrix.nrows() as f64).sqrt();
+        if deviation > ROUNDING * mean.abs() { deviation } else { 0.0 }
+    };
+    matrix.column_iter().zip(column_means(matrix)).map(deviation).collect()
+}
+
+/// One over the standard deviation of every column, so that features in any unit count alike; zero of a constant one, which
+/// says nothing.
+pub(crate) fn unit_scales(matrix: &DMatrix<f64>) -> Vec<f64> {
+    let scale = |deviation: f64| if deviation > 0.0 { 1.0 / deviation } else { 0.0 };
+    deviations(matrix).into_iter().map(scale).collect()
 }
 
 /// Windows `[x_t, .., x_{t-l+1}]` at `rows`, one a row; bins before a segment hold the background, as at row one.
