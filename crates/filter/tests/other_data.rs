@@ -33,8 +33,9 @@ const fn slow(spec: &'static str, invariance: f64, worse: f64) -> Case {
 const CASES: [Case; 15] = [
     quick("kalman", 1e-6, 1.0),
     quick("kalman-steady", 1e-6, 1.0),
-    quick("wiener", 1e-6, 1.0),
-    quick("wiener-cascade", 1e-6, 1.0),
+    // at 10 Hz the bins before say next to nothing, and their weights cost a little
+    quick("wiener", 1e-6, 1.03),
+    quick("wiener-cascade", 1e-6, 1.03),
     quick("ole", 1e-6, 1.01),
     quick("refit-kalman", 1e-6, 1.0),
     slow("ekf", 0.1, 1.1),
