@@ -71,7 +71,7 @@ pub fn fit_calibration(
         ..settings.clone()
     };
     let mut fitted = fit(spec, &data.training, &settings, progress)?;
-    judge_fit(spec, &data.training, &settings, &mut fitted, progress);
+    judge_fit(spec, &data.training, Some(&data.decoder_moved), &settings, &mut fitted, progress);
     let model = Model {
         decoder: *spec,
         streams: demand.streams.clone(),

@@ -6,19 +6,21 @@ use kalmind_filter::{
 use kalmind_session::{ChanceResult, ChanceTest, Untestable};
 
 /// Puts into a fit's report how good the decoder is on rows that it was not fitted to, and warns where it is no good: by
-/// trials where the rows have targets, by states shifted in time where they have none.
+/// trials where the rows have targets, by states shifted in time where they have none. Trials with a row in which the decoder
+/// moved the cursor (`decoder_moved`, one value a row) are not scored.
 ///
 /// Cost: see [`judge`], and about a thousand linear read-outs of the trials for the test.
 pub(crate) fn judge_fit(
     spec: &DecoderSpec,
     data: &TrainingData,
+    decoder_moved: Option<&[bool]>,
     settings: &FitSettings,
     fitted: &mut Fitted,
     progress: &mut dyn FnMut(FitProgress),
 ) {
     progress(FitProgress { stage: "chance", done: 0.0 });
     let trials = match &data.task {
-        Some(_) => of_trials(&ChanceTest::once(settings.seed).look(data, None)),
+        Some(_) => of_trials(&ChanceTest::once(settings.seed).look(data, decoder_moved)),
         None => None,
     };
     judge(spec, data, settings, trials, fitted, progress);

@@ -365,7 +365,7 @@ pub fn fit_tables(
     };
     let fitted = fit(spec, &data, &settings, &mut show).map(|mut fitted| {
         if options.judged {
-            judge_fit(spec, &data, &settings, &mut fitted, &mut show);
+            judge_fit(spec, &data, None, &settings, &mut fitted, &mut show);
         }
         fitted
     });

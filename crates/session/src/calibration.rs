@@ -2,7 +2,7 @@
 
 use kalmind_filter::{LabelLaw, TaskSample, TrainingData, ZScore};
 use kalmind_signal::FeatureStatistics;
-use kalmind_types::{LslTime, Position, Target, TickOutput, Velocity};
+use kalmind_types::{LslTime, OutputState, Position, Target, TickOutput, Velocity};
 use nalgebra::DMatrix;
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
@@ -59,6 +59,9 @@ pub struct CalibrationData {
     pub gathered: Vec<usize>,
     /// Rows that train the measurement model.
     pub measurement_rows: usize,
+    /// Rows in which the decoder moved the cursor: what the cursor did, and so the label, follows from features there, and a
+    /// test against chance does not score them.
+    pub decoder_moved: Vec<bool>,
     /// Features without a single valid value.
     pub dead_features: Vec<usize>,
 }
@@ -105,6 +108,8 @@ struct Row {
     task: TaskSample,
     /// Complete, few features masked, past the trial's first moments.
     measures: bool,
+    /// The decoder moved the cursor, not the task.
+    decoder_moved: bool,
     starts_segment: bool,
 }
 
@@ -210,6 +215,7 @@ impl Calibration {
                 hold: before.position.distance(target.position) <= target.radius,
             },
             measures,
+            decoder_moved: output.state == OutputState::Control,
             starts_segment: !self.segment_open,
         });
         self.segment_open = true;
@@ -261,6 +267,7 @@ impl Calibration {
             label_law: self.options.label_law,
             gathered: pairs.iter().map(|pair| pair.features).collect(),
             measurement_rows,
+            decoder_moved: pairs.iter().map(|pair| self.rows[pair.label].decoder_moved).collect(),
             dead_features,
         })
     }
