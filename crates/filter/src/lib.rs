@@ -9,6 +9,8 @@ mod belief;
 mod blocked_cholesky;
 pub mod bootstrap;
 mod build;
+mod catalogue;
+pub mod chance_level;
 mod checked;
 mod cholesky;
 mod decoder;
@@ -18,6 +20,7 @@ mod dynamics;
 mod exponential;
 mod factors;
 mod fit;
+mod grid;
 mod guard;
 mod innovation;
 mod kalman;
@@ -52,6 +55,7 @@ mod validate;
 mod wiener;
 mod window;
 
+pub use catalogue::DecoderOption;
 pub use decoder::{Decoder, FilterState, StepReport};
 pub use discriminative::DiscriminativeFilter;
 pub use dynamics::StateDynamics;
@@ -61,7 +65,7 @@ pub use kernel_path::{KernelPath, kernel_path};
 pub use label::{LabelKind, LabelLaw};
 pub use model::{GREATEST_BIN_MS, GuardStatistics, LEAST_BIN_MS, Model, ModelError, ZScore};
 pub use options::{
-    Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, Optimizer, Options,
+    Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, OPTIONS, Optimizer, OptionInfo, Options,
     ResidualSource, Sparsification,
 };
 pub use parameters::{

@@ -42,7 +42,7 @@ pub(super) fn section(comparison: &Comparison) -> String {
             &format!(
                 "Squared error in units of the decoder's own covariance, running mean over {} rows: 1 is honest, more is \
                  too sure.",
-                window_rows(comparison.splits.test.len())
+                window_rows(comparison.splits.test_rows())
             )
         )
     )
