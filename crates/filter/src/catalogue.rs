@@ -21,11 +21,6 @@ pub struct DecoderOption {
 /// Name, default, and where something else holds.
 type Taken = (&'static str, &'static str, &'static str);
 
-/// An option with its default.
-const fn takes(name: &'static str, default: &'static str) -> Taken {
-    (name, default, "")
-}
-
 /// What stands in front of any decoder.
 const GUARD: Taken = ("guard", "off", "in a session `[decoder] guard` decides, on by default");
 
@@ -33,18 +28,18 @@ const GUARD: Taken = ("guard", "off", "in a session `[decoder] guard` decides, o
 macro_rules! discriminative {
     ($direction:literal, $guard:expr, $($own:expr),*) => {
         &[
-            takes("lags", "1"),
+            ("lags", "1", ""),
             $($own,)*
-            takes("direction", $direction),
-            takes("form", "auto"),
-            takes("q", "constant"),
-            takes("q-scale", "auto"),
-            takes("residuals", "cross-fitted"),
+            ("direction", $direction, ""),
+            ("form", "auto", ""),
+            ("q", "constant", ""),
+            ("q-scale", "auto", ""),
+            ("residuals", "cross-fitted", ""),
             ("state-order", "auto", "1 with `dynamics=ekf` or `ukf`"),
-            takes("stationary", "training"),
-            takes("start", "first"),
-            takes("dynamics", "linear"),
-            takes("covariance-scale", "auto"),
+            ("stationary", "training", ""),
+            ("start", "first", ""),
+            ("dynamics", "linear", ""),
+            ("covariance-scale", "auto", ""),
             $guard,
         ]
     };
@@ -90,80 +85,80 @@ impl DecoderName {
     fn taken(self) -> &'static [Taken] {
         match self {
             Self::Kalman => &[
-                takes("state-order", "1"),
-                takes("stationary", "training"),
-                takes("start", "prior"),
-                takes("intercept", "off"),
-                takes("update", "auto"),
+                ("state-order", "1", ""),
+                ("stationary", "training", ""),
+                ("start", "prior", ""),
+                ("intercept", "off", ""),
+                ("update", "auto", ""),
                 GUARD,
             ],
-            Self::KalmanSteady => &[takes("stationary", "training"), takes("intercept", "off"), GUARD],
-            Self::Wiener => &[takes("lags", "9"), takes("intercept", "on"), takes("ridge", "0.001"), GUARD],
+            Self::KalmanSteady => &[("stationary", "training", ""), ("intercept", "off", ""), GUARD],
+            Self::Wiener => &[("lags", "9", ""), ("intercept", "on", ""), ("ridge", "0.001", ""), GUARD],
             Self::WienerCascade => &[
-                takes("lags", "9"),
-                takes("intercept", "on"),
-                takes("ridge", "0.001"),
-                takes("degree", "3"),
+                ("lags", "9", ""),
+                ("intercept", "on", ""),
+                ("ridge", "0.001", ""),
+                ("degree", "3", ""),
                 GUARD,
             ],
-            Self::Ole => &[takes("intercept", "on"), GUARD],
+            Self::Ole => &[("intercept", "on", ""), GUARD],
             Self::RefitKalman => &[
-                takes("state-order", "1"),
-                takes("stationary", "training"),
-                takes("start", "prior"),
-                takes("intercept", "off"),
-                takes("feedback", "none"),
+                ("state-order", "1", ""),
+                ("stationary", "training", ""),
+                ("start", "prior", ""),
+                ("intercept", "off", ""),
+                ("feedback", "none", ""),
                 GUARD,
             ],
             Self::Ekf | Self::Ukf => {
-                &[takes("hidden", "8"), takes("epochs", "40"), takes("stationary", "training"), GUARD]
+                &[("hidden", "8", ""), ("epochs", "40", ""), ("stationary", "training", ""), GUARD]
             }
             Self::DkfLinear => {
-                discriminative!("off", GUARD, takes("intercept", "on"), takes("ridge", "0.0001"))
+                discriminative!("off", GUARD, ("intercept", "on", ""), ("ridge", "0.0001", ""))
             }
             Self::DkfNw => discriminative!(
                 "off",
                 GUARD,
-                takes("kernel", "se"),
-                takes("bandwidth", "auto"),
-                takes("steps", "15")
+                ("kernel", "se", ""),
+                ("bandwidth", "auto", ""),
+                ("steps", "15", "")
             ),
             Self::DkfGp => discriminative!(
                 "auto",
                 GUARD,
-                takes("kernel", "se-ard"),
+                ("kernel", "se-ard", ""),
                 ("steps", "60", "30 with `kernel=se`"),
-                takes("exact", "5000"),
-                takes("inducing", "1000")
+                ("exact", "5000", ""),
+                ("inducing", "1000", "")
             ),
             Self::DkfMk => discriminative!(
                 "auto",
-                takes("guard", "on"),
-                takes("weights", "learned"),
-                takes("steps", "40"),
+                ("guard", "on", ""),
+                ("weights", "learned", ""),
+                ("steps", "40", ""),
                 ("inducing", "1500", "of all kernels together"),
-                takes("sparsify", "none")
+                ("sparsify", "none", "")
             ),
             Self::DkfNn => discriminative!(
                 "off",
                 GUARD,
-                takes("networks", "5"),
+                ("networks", "5", ""),
                 ("hidden", "64", "8 with `optimizer=levenberg-marquardt`"),
-                takes("optimizer", "adam"),
+                ("optimizer", "adam", ""),
                 ("epochs", "60", "40 with `optimizer=levenberg-marquardt`"),
-                takes("gradient-noise", "0")
+                ("gradient-noise", "0", "")
             ),
             Self::DkfGru => discriminative!(
                 "off",
                 GUARD,
-                takes("networks", "8"),
-                takes("cell", "gru"),
-                takes("hidden", "64"),
-                takes("layers", "3"),
+                ("networks", "8", ""),
+                ("cell", "gru", ""),
+                ("hidden", "64", ""),
+                ("layers", "3", ""),
                 ("epochs", "80", "fewer beyond 10000 training rows"),
-                takes("gradient-noise", "0")
+                ("gradient-noise", "0", "")
             ),
-            Self::Auto => &[takes("ensemble", "on"), GUARD],
+            Self::Auto => &[("ensemble", "on", ""), GUARD],
         }
     }
 }

@@ -54,7 +54,7 @@ pub fn foreign_tables(path: &Path, selection: &ChannelSelection<'_>) -> Result<T
         let (names, places) = columns(stream, option, channels)?;
         let all = plain(&stream.values);
         let rows = all.chunks_exact(stream.header.channels.max(1));
-        let values = rows.flat_map(|row| places.iter().map(|place| row[*place])).collect();
+        let values = rows.flat_map(|row| places.iter().map(move |place| row[*place])).collect();
         let units = stream.header.units.as_ref();
         let units = units.map(|units| places.iter().map(|place| units[*place].clone()).collect());
         Ok::<_, RecordedTablesError>(Signals { names, units, stamps: stream.dejittered_stamps(), values })

@@ -69,7 +69,7 @@ pub enum TablesError {
     #[error("give a recording, or --features and --states")]
     Nothing,
     /// A recording that gives no tables.
-    #[error("{}", said_of(path, source))]
+    #[error("{}", said_of(.path, .source))]
     Recording {
         /// The file.
         path: PathBuf,

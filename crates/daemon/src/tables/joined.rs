@@ -130,6 +130,7 @@ fn join(all: Vec<Tables>) -> Result<Tables, TablesError> {
 
 /// Whether `other` has what `first` has, its columns brought into the same order; else how they differ.
 fn require_alike(first: &Tables, other: &mut Tables) -> Result<(), String> {
+    let mut reordered = Vec::new();
     for (what, first, other) in [
         ("features", &first.features, &mut other.features),
         ("states", &first.states, &mut other.states),
@@ -141,7 +142,7 @@ fn require_alike(first: &Tables, other: &mut Tables) -> Result<(), String> {
         if let Some(columns) = &first.columns {
             let labels: Vec<&str> = columns.iter().map(String::as_str).collect();
             if order_columns(other, &labels) {
-                other.remarks.push(format!("the {what} are in another order there: they were matched by name"));
+                reordered.push(what);
             }
         }
         if let (Some(expected), Some(found)) = (&first.columns, &other.columns)
@@ -154,6 +155,10 @@ fn require_alike(first: &Tables, other: &mut Tables) -> Result<(), String> {
         {
             return Err(format!("its {what} are in \"{found}\", not in \"{expected}\""));
         }
+    }
+    for what in reordered {
+        let file = other.file_name(0);
+        other.remarks.push(format!("{file}: its {what} are in another order: they were matched by name"));
     }
     let (expected, found) = (first.bin_ms, other.bin_ms);
     if (expected - found).abs() > crate::model::SAME_WIDTH * expected {
