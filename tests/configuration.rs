@@ -9,10 +9,10 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use kalmind::decoders_command;
 use kalmind::configuration::{
     self, Configuration, ConfigurationErrors, Gain, Insistence, LawKind, MarkerKind, Network, Start, parse,
 };
+use kalmind::decoders_command;
 use kalmind_types::Binning;
 use proptest::prelude::*;
 
@@ -162,7 +162,8 @@ fn the_page_of_the_decoders_options_is_up_to_date() {
 #[test]
 #[ignore = "writes docs/options.md"]
 fn write_the_options() {
-    fs::write(root().join("docs/options.md"), decoders_command::options_page()).expect("docs/ can be written");
+    fs::write(root().join("docs/options.md"), decoders_command::options_page())
+        .expect("docs/ can be written");
 }
 
 #[test]

@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 
 /// Three recordings out of the rows of the folder's tables, of different lengths.
 const PARTS: [(&str, std::ops::Range<usize>); 3] = [("a", 0..250), ("b", 250..400), ("c", 400..600)];
-const TABLES: &str =
-    "--features ax.csv --states az.csv --features bx.csv --states bz.csv --features cx.csv --states cz.csv --rate 50";
+const TABLES: &str = "--features ax.csv --states az.csv --features bx.csv --states bz.csv --features cx.csv --states cz.csv --rate 50";
 
 fn folder() -> Folder {
     let folder = Folder::new();
@@ -52,7 +51,11 @@ fn by_numpy(folder: &Folder, lags: usize) -> Value {
         .arg(root.join("tests/python/evaluate_recordings.py"))
         .arg(folder.path("numpy.json"))
         .arg(lags.to_string())
-        .args(PARTS.iter().flat_map(|(name, _)| ["x", "z"].map(|table| folder.path(&format!("{name}{table}.csv")))))
+        .args(
+            PARTS
+                .iter()
+                .flat_map(|(name, _)| ["x", "z"].map(|table| folder.path(&format!("{name}{table}.csv")))),
+        )
         .status()
         .expect("no Python peers: `make .venv/peers-ready` makes them");
     assert!(status.success(), "numpy evaluates");
@@ -65,7 +68,13 @@ fn a_grid_with_each_recording_left_out_is_what_numpy_finds() {
     let printed = folder.succeeds(&format!(
         "evaluate {TABLES} --leave-one-out --decoders wiener:lags=1,3,ridge=0 --csv figures.csv --predictions p"
     ));
-    for part in ["training mean", "Chance level", "nRMSE of each recording", "Means over 3 recordings", "wiener:lags=3,ridge=0"] {
+    for part in [
+        "training mean",
+        "Chance level",
+        "nRMSE of each recording",
+        "Means over 3 recordings",
+        "wiener:lags=3,ridge=0",
+    ] {
         assert!(printed.contains(part), "{part} is missing in:\n{printed}");
     }
     let rows = table(&folder, "figures.csv");
@@ -98,7 +107,10 @@ fn a_grid_with_each_recording_left_out_is_what_numpy_finds() {
             assert_eq!(decoded.len(), range.len());
             for (row, expected) in decoded.iter().zip(theirs["estimate"].as_array().expect("rows")) {
                 let own = ["vx", "vy"].map(|component| row[component].parse::<f64>().expect("a number"));
-                assert!((own[0] - number(&expected[0])).abs() < 1e-8 && (own[1] - number(&expected[1])).abs() < 1e-8);
+                assert!(
+                    (own[0] - number(&expected[0])).abs() < 1e-8
+                        && (own[1] - number(&expected[1])).abs() < 1e-8
+                );
             }
         }
     }
@@ -122,7 +134,10 @@ fn a_recording_to_test_on_is_left_out_of_training_and_the_document_says_so() {
     assert_eq!(one["splits"], json!([last]));
     assert_eq!(one["decoders"][0]["nrmse"], folds[2]["nrmse"]);
     let (own, level) = (number(&all["decoders"][0]["r2"]), &all["decoders"][0]["chance"]);
-    assert!(number(&level["reached_by_5"]["r2"]) < own && number(&level["median"]["r2"]) < number(&level["reached_by_5"]["r2"]));
+    assert!(
+        number(&level["reached_by_5"]["r2"]) < own
+            && number(&level["median"]["r2"]) < number(&level["reached_by_5"]["r2"])
+    );
     // a model fitted to the same rows, one after the other, is the same decoder
     let pairs = "--features ax.csv --states az.csv --features bx.csv --states bz.csv --rate 50";
     let fitted = document(&folder, &format!("fit {pairs} --decoder kalman:guard=off -o m.kalmind"));
@@ -134,7 +149,8 @@ fn a_recording_to_test_on_is_left_out_of_training_and_the_document_says_so() {
 #[test]
 fn rows_and_folds_are_counted_in_each_recording() {
     let folder = folder();
-    let rows = document(&folder, &format!("evaluate {TABLES} --train 0..100 --test 100..150 --decoders kalman"));
+    let rows =
+        document(&folder, &format!("evaluate {TABLES} --train 0..100 --test 100..150 --decoders kalman"));
     assert_eq!((&rows["train"], &rows["test"]), (&json!([0, 100]), &json!([100, 150])));
     let alone = document(
         &folder,
@@ -154,7 +170,11 @@ fn rows_and_folds_are_counted_in_each_recording() {
 fn what_does_not_go_together_is_refused_by_name() {
     let folder = folder();
     let other = "evaluate --features ax.csv --states az.csv --features bz.csv --states bz.csv --rate 50";
-    folder.refuses(&format!("{other} --leave-one-out --decoders kalman"), 2, &["bz.csv", "2 features, not 4", "ax.csv"]);
+    folder.refuses(
+        &format!("{other} --leave-one-out --decoders kalman"),
+        2,
+        &["bz.csv", "2 features, not 4", "ax.csv"],
+    );
     let evaluate = format!("evaluate {TABLES} --decoders kalman");
     folder.refuses(&evaluate, 2, &["--test FILE", "--leave-one-out"]);
     folder.refuses(&format!("{evaluate} --test none.csv"), 2, &["none.csv", "--features"]);
@@ -162,12 +182,24 @@ fn what_does_not_go_together_is_refused_by_name() {
     folder.refuses(&format!("{evaluate} --folds 90"), 2, &["150 rows of bx.csv are too few"]);
     let alone = "evaluate --features ax.csv --states az.csv --rate 50 --decoders kalman";
     folder.refuses(&format!("{alone} --leave-one-out"), 2, &["ax.csv alone"]);
-    folder.refuses(&format!("{alone} --features bx.csv --train 0..9 --test 9..20"), 2, &["--features names 2", "--states 1"]);
-    folder.refuses(&format!("fit {TABLES} --rows 0..100 --decoder kalman -o m"), 2, &["--rows", "3 are given"]);
+    folder.refuses(
+        &format!("{alone} --features bx.csv --train 0..9 --test 9..20"),
+        2,
+        &["--features names 2", "--states 1"],
+    );
+    folder.refuses(
+        &format!("fit {TABLES} --rows 0..100 --decoder kalman -o m"),
+        2,
+        &["--rows", "3 are given"],
+    );
     let list = "evaluate --features ax.csv --states az.csv --rate 50 --folds 2 --decoders";
     folder.refuses(&format!("{list} dkf-nw:lags=1,kernl"), 2, &["`kernl`", "`lags` of `dkf-nw`"]);
     folder.refuses(&format!("{list} dkf-nw:lag=1"), 2, &["did you mean `lags`"]);
-    folder.refuses("fit --features ax.csv --states az.csv --rate 50 --decoder wiener:lags=1,2 -o m", 2, &["second value of `lags`"]);
+    folder.refuses(
+        "fit --features ax.csv --states az.csv --rate 50 --decoder wiener:lags=1,2 -o m",
+        2,
+        &["second value of `lags`"],
+    );
 }
 
 #[test]
@@ -194,13 +226,25 @@ fn edf(signals: &[(&str, Vec<i16>)]) -> Vec<u8> {
     let records = signals[0].1.len() / 50;
     let field = |text: &str, width: usize| format!("{text:<width$}");
     let mut header = field("0", 8) + &field("X", 80) + &field("X", 80) + "01.01.2601.00.00";
-    header += &(field(&(256 * (1 + signals.len())).to_string(), 8) + &field("", 44) + &field(&records.to_string(), 8));
+    header += &(field(&(256 * (1 + signals.len())).to_string(), 8)
+        + &field("", 44)
+        + &field(&records.to_string(), 8));
     header += &(field("1", 8) + &field(&signals.len().to_string(), 4));
     let all = |width: usize, of: &dyn Fn(usize) -> String| -> String {
         (0..signals.len()).map(|signal| field(&of(signal), width)).collect()
     };
     header += &all(16, &|signal| signals[signal].0.to_owned());
-    for (width, text) in [(80, ""), (8, "mm/s"), (8, "-32.768"), (8, "32.767"), (8, "-32768"), (8, "32767"), (80, ""), (8, "50"), (32, "")] {
+    for (width, text) in [
+        (80, ""),
+        (8, "mm/s"),
+        (8, "-32.768"),
+        (8, "32.767"),
+        (8, "-32768"),
+        (8, "32767"),
+        (80, ""),
+        (8, "50"),
+        (32, ""),
+    ] {
         header += &all(width, &|_| text.to_owned());
     }
     let mut bytes = header.into_bytes();
@@ -217,7 +261,9 @@ fn signals_of_an_edf_file_are_features_and_states_by_name() {
     let folder = Folder::new();
     let table = |file: &str| -> Vec<Vec<f64>> {
         let text = fs::read_to_string(folder.path(file)).expect("a table");
-        text.lines().map(|line| line.split(',').map(|cell| cell.parse().expect("a number")).collect()).collect()
+        text.lines()
+            .map(|line| line.split(',').map(|cell| cell.parse().expect("a number")).collect())
+            .collect()
     };
     let (features, states) = (table("x.csv"), table("z.csv"));
     let column = |rows: &[Vec<f64>], column: usize| -> Vec<i16> {
@@ -231,7 +277,10 @@ fn signals_of_an_edf_file_are_features_and_states_by_name() {
     fs::write(folder.path("joystick.edf"), edf(&signals)).expect("a file");
     let rounded = |file: &str, rows: &[Vec<f64>]| {
         let line = |row: &Vec<f64>| {
-            row.iter().map(|value| ((1000.0 * value).round() / 1000.0).to_string()).collect::<Vec<_>>().join(",")
+            row.iter()
+                .map(|value| ((1000.0 * value).round() / 1000.0).to_string())
+                .collect::<Vec<_>>()
+                .join(",")
         };
         folder.write(file, &rows.iter().map(line).collect::<Vec<_>>().join("\n"));
     };
@@ -239,8 +288,10 @@ fn signals_of_an_edf_file_are_features_and_states_by_name() {
     rounded("rz.csv", &states);
     let split = "--train 0..400 --test 400..599 --decoders wiener";
     let of_edf = document(&folder, &format!("evaluate joystick.edf --state-channels VX,VY {split}"));
-    let of_tables = document(&folder, &format!("evaluate --features rx.csv --states rz.csv --rate 50 --zscore {split}"));
-    let (own, expected) = (number(&of_edf["decoders"][0]["nrmse"]), number(&of_tables["decoders"][0]["nrmse"]));
+    let of_tables =
+        document(&folder, &format!("evaluate --features rx.csv --states rz.csv --rate 50 --zscore {split}"));
+    let (own, expected) =
+        (number(&of_edf["decoders"][0]["nrmse"]), number(&of_tables["decoders"][0]["nrmse"]));
     assert!((own - expected).abs() < 1e-6, "{own} and {expected}");
     folder.refuses(&format!("evaluate joystick.edf {split}"), 2, &["joystick.edf", "--state-channels"]);
     folder.refuses(&format!("evaluate joystick.edf --state-channels VZ {split}"), 2, &["VZ", "C1, C2"]);

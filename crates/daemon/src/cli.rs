@@ -209,9 +209,11 @@ impl TableArguments {
     /// Whether everything comes from recordings of Kalmind sessions: their features, and labels from their targets.
     #[must_use]
     pub fn are_sessions(&self) -> bool {
-        let named = [&self.states_stream, &self.state_channels, &self.features_stream, &self.feature_channels];
+        let named =
+            [&self.states_stream, &self.state_channels, &self.features_stream, &self.feature_channels];
         // a file that cannot be read is told by whoever reads it
-        let is_xdf = |path: &PathBuf| FileKind::of(path).map_or(true, |kind| matches!(kind, FileKind::Xdf { .. }));
+        let is_xdf =
+            |path: &PathBuf| FileKind::of(path).map_or(true, |kind| matches!(kind, FileKind::Xdf { .. }));
         !self.recordings.is_empty()
             && named.iter().all(|named| named.is_none())
             && self.recordings.iter().all(is_xdf)

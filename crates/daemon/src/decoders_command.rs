@@ -41,7 +41,8 @@ pub fn run(arguments: &DecodersArguments) -> Outcome<()> {
 #[must_use]
 pub fn asked_for_help(arguments: &[String]) -> Option<DecodersArguments> {
     let [_program, command, help, decoder] = arguments else { return None };
-    let asked = WITH_DECODERS.contains(&command.as_str()) && matches!(help.as_str(), "--help" | "-h" | "help");
+    let asked =
+        WITH_DECODERS.contains(&command.as_str()) && matches!(help.as_str(), "--help" | "-h" | "help");
     asked.then(|| DecodersArguments { decoder: Some(decoder.clone()), json: false })
 }
 
@@ -61,7 +62,8 @@ fn decoders_text() -> String {
 fn options_text(decoder: DecoderName) -> String {
     let mut text = format!("{decoder}: {}\n", decoder.summary());
     let options: Vec<DecoderOption> = decoder.options().collect();
-    let width = options.iter().map(|option| option.info.name.len() + option.default.len()).max().unwrap_or(0) + 3;
+    let width =
+        options.iter().map(|option| option.info.name.len() + option.default.len()).max().unwrap_or(0) + 3;
     for option in &options {
         let written = format!("{}={}", option.info.name, option.default);
         let mut said = format!("{}.", capital(option.info.meaning));
@@ -161,7 +163,9 @@ pub fn options_page() -> String {
 /// Words that begin a sentence.
 fn capital(words: &str) -> String {
     let mut letters = words.chars();
-    letters.next().map_or_else(String::new, |first| format!("{}{}", first.to_ascii_uppercase(), letters.as_str()))
+    letters
+        .next()
+        .map_or_else(String::new, |first| format!("{}{}", first.to_ascii_uppercase(), letters.as_str()))
 }
 
 #[cfg(test)]
@@ -171,7 +175,10 @@ mod tests {
     #[test]
     fn help_of_a_decoder_is_told_from_help_of_a_command() {
         let asked = |text: &str| asked_for_help(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
-        assert_eq!(asked("kalmind evaluate --help dkf-nw").and_then(|found| found.decoder).as_deref(), Some("dkf-nw"));
+        assert_eq!(
+            asked("kalmind evaluate --help dkf-nw").and_then(|found| found.decoder).as_deref(),
+            Some("dkf-nw")
+        );
         assert!(asked("kalmind fit -h kalman").is_some());
         assert!(asked("kalmind evaluate --help").is_none());
         assert!(asked("kalmind run --help kalman").is_none());

@@ -70,7 +70,11 @@ pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
             .map(|train| train.end.min(test.end).saturating_sub(train.start.max(test.start)))
             .sum();
         if shared > 0 {
-            let file = if recordings.len() > 1 { format!("{}: ", tables.file_name(split.recording)) } else { String::new() };
+            let file = if recordings.len() > 1 {
+                format!("{}: ", tables.file_name(split.recording))
+            } else {
+                String::new()
+            };
             let first = recordings[split.recording].first_row;
             tables.remarks.push(format!(
                 "{file}{shared} of the test rows {}..{} are training rows too: the figures are better than on rows that no fit has seen",

@@ -33,12 +33,14 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
     for remark in &tables.remarks {
         say(&format!("note: {remark}"));
     }
-    let several = (tables.parts.len() > 1).then(|| {
-        tables.parts.iter().map(|part| part.file.display().to_string()).collect::<Vec<_>>()
-    });
+    let several = (tables.parts.len() > 1)
+        .then(|| tables.parts.iter().map(|part| part.file.display().to_string()).collect::<Vec<_>>());
     let rows = match &arguments.rows {
         Some(_) if several.is_some() => {
-            let error = anyhow::anyhow!("--rows counts the rows of one recording, and {} are given", tables.parts.len());
+            let error = anyhow::anyhow!(
+                "--rows counts the rows of one recording, and {} are given",
+                tables.parts.len()
+            );
             return Err(error).or_usage();
         }
         Some(text) => vec![tables.range(0, "--rows", text).or_usage()?],
@@ -46,8 +48,7 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
     };
     let options =
         FitOptions { zscore: arguments.tables.is_scored(), seed: arguments.seed, budget: arguments.budget };
-    let (mut model, fitted, seconds) =
-        fit_tables(&tables, &rows, &spec, &options, "").or_work()?;
+    let (mut model, fitted, seconds) = fit_tables(&tables, &rows, &spec, &options, "").or_work()?;
     let rows = rows.first().map_or(0, |first| first.start)..rows.last().map_or(0, |last| last.end);
     if tables.session.is_none() {
         for stream in &mut model.streams {

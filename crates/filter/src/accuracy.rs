@@ -188,12 +188,12 @@ fn squares(truth: &DMatrix<f64>, estimates: &[Intent]) -> Vec<(f64, f64)> {
     (0..truth.ncols())
         .map(|component| {
             let mean = truth.column(component).mean();
-            truth.column(component).iter().zip(estimates).fold((0.0, 0.0), |(errors, variance), (truth, estimate)| {
-                (
-                    errors + (truth - estimate.mean()[component]).powi(2),
-                    variance + (truth - mean).powi(2),
-                )
-            })
+            truth.column(component).iter().zip(estimates).fold(
+                (0.0, 0.0),
+                |(errors, variance), (truth, estimate)| {
+                    (errors + (truth - estimate.mean()[component]).powi(2), variance + (truth - mean).powi(2))
+                },
+            )
         })
         .collect()
 }

@@ -53,7 +53,9 @@ impl DecoderName {
             Self::Kalman => "Kalman filter, gain computed in every step",
             Self::KalmanSteady => "Kalman filter with the gain that it converges to",
             Self::Wiener => "linear regression on a window of bins",
-            Self::WienerCascade => "linear regression on a window of bins, then a polynomial of each component",
+            Self::WienerCascade => {
+                "linear regression on a window of bins, then a polynomial of each component"
+            }
             Self::Ole => "optimal linear estimate from one bin",
             Self::RefitKalman => "Kalman filter learnt from intentions turned toward the targets",
             Self::Ekf => "extended Kalman filter with networks as model of the features",
@@ -61,7 +63,9 @@ impl DecoderName {
             Self::DkfLinear => "discriminative Kalman filter, f by ridge regression",
             Self::DkfNw => "discriminative Kalman filter, f by Nadaraya-Watson kernel regression",
             Self::DkfGp => "discriminative Kalman filter, f by a Gaussian process",
-            Self::DkfMk => "discriminative Kalman filter, f by a Gaussian process with a kernel for every channel",
+            Self::DkfMk => {
+                "discriminative Kalman filter, f by a Gaussian process with a kernel for every channel"
+            }
             Self::DkfNn => "discriminative Kalman filter, f by networks of tanh units",
             Self::DkfGru => "discriminative Kalman filter, f by recurrent networks",
             Self::Auto => "the best discriminative filter, or an ensemble of them, as held-out rows say",

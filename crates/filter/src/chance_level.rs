@@ -111,7 +111,9 @@ pub fn level(shifted: &[Scores]) -> [Scores; 2] {
     };
     [
         Scores::from_values([0, 1, 2, 3].map(|figure| quantile(figure, 0.5))),
-        Scores::from_values([(0, 0.05), (1, 0.95), (2, 0.95), (3, 0.05)].map(|(figure, at)| quantile(figure, at))),
+        Scores::from_values(
+            [(0, 0.05), (1, 0.95), (2, 0.95), (3, 0.05)].map(|(figure, at)| quantile(figure, at)),
+        ),
     ]
 }
 

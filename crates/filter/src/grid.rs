@@ -28,7 +28,9 @@ impl DecoderSpec {
             match (last, element.split_once(':')) {
                 (Some(grid), _) if assigns => grid.assign(element)?,
                 (None, _) if assigns => return Err(SpecError::Malformed { text: element.to_owned() }),
-                (Some(grid), _) if word && element.parse::<DecoderName>().is_err() && !grid.options.is_empty() => {
+                (Some(grid), _)
+                    if word && element.parse::<DecoderName>().is_err() && !grid.options.is_empty() =>
+                {
                     grid.add_word(element)?;
                 }
                 (_, Some((name, assignment))) => {
@@ -116,7 +118,10 @@ mod tests {
             texts("kalman,dkf-nw:lags=3,q=kernel,wiener:lags=5, kalman-steady"),
             ["kalman", "dkf-nw:lags=3,q=kernel", "wiener:lags=5", "kalman-steady"]
         );
-        assert_eq!(texts("dkf-gp:lags=15,auto,kalman,kalman"), ["dkf-gp:lags=15", "auto", "kalman", "kalman"]);
+        assert_eq!(
+            texts("dkf-gp:lags=15,auto,kalman,kalman"),
+            ["dkf-gp:lags=15", "auto", "kalman", "kalman"]
+        );
         assert!(matches!(DecoderSpec::parse_list("lags=3,kalman"), Err(SpecError::Malformed { .. })));
         assert!(matches!(DecoderSpec::parse_list("dkf-nw:,kalman"), Err(SpecError::Malformed { .. })));
         assert!(matches!(DecoderSpec::parse_list("kalman,3"), Err(SpecError::UnknownDecoder { .. })));
@@ -126,11 +131,21 @@ mod tests {
     fn words_behind_an_option_are_further_values_and_grids_are_expanded() {
         assert_eq!(
             texts("dkf-nw:lags=1,5,10,form=robust,kalman"),
-            ["dkf-nw:lags=1,form=robust", "dkf-nw:lags=5,form=robust", "dkf-nw:lags=10,form=robust", "kalman"]
+            [
+                "dkf-nw:lags=1,form=robust",
+                "dkf-nw:lags=5,form=robust",
+                "dkf-nw:lags=10,form=robust",
+                "kalman"
+            ]
         );
         assert_eq!(
             texts("wiener:lags=1,lags=9,ridge=0,0.1"),
-            ["wiener:lags=1,ridge=0", "wiener:lags=1,ridge=0.1", "wiener:lags=9,ridge=0", "wiener:lags=9,ridge=0.1"]
+            [
+                "wiener:lags=1,ridge=0",
+                "wiener:lags=1,ridge=0.1",
+                "wiener:lags=9,ridge=0",
+                "wiener:lags=9,ridge=0.1"
+            ]
         );
         // a decoder's name is the decoder; the option written again is the value
         assert_eq!(texts("dkf-nw:lags=3,auto"), ["dkf-nw:lags=3", "auto"]);
@@ -159,8 +174,11 @@ mod tests {
         let words = |values: &str| -> Vec<String> {
             values.split('`').skip(1).step_by(2).map(str::to_owned).collect()
         };
-        let mut shared: Vec<String> =
-            OPTIONS.iter().flat_map(|info| words(info.values)).filter(|word| word.parse::<DecoderName>().is_ok()).collect();
+        let mut shared: Vec<String> = OPTIONS
+            .iter()
+            .flat_map(|info| words(info.values))
+            .filter(|word| word.parse::<DecoderName>().is_ok())
+            .collect();
         shared.sort();
         shared.dedup();
         assert_eq!(shared, ["auto", "ekf", "ukf"]);

@@ -65,8 +65,8 @@ pub use kernel_path::{KernelPath, kernel_path};
 pub use label::{LabelKind, LabelLaw};
 pub use model::{GREATEST_BIN_MS, GuardStatistics, LEAST_BIN_MS, Model, ModelError, ZScore};
 pub use options::{
-    Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, OPTIONS, Optimizer, OptionInfo, Options,
-    ResidualSource, Sparsification,
+    Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, OPTIONS, Optimizer,
+    OptionInfo, Options, ResidualSource, Sparsification,
 };
 pub use parameters::{
     Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, JointKernel, KalmanParameters, Linearization,

@@ -111,7 +111,9 @@ pub enum SpecError {
         value: String,
     },
     /// A word that is neither a decoder nor a value of the option before it.
-    #[error("`{text}` is neither a decoder ({known}) nor a value of `{option}` of `{decoder}`, which takes {expected}")]
+    #[error(
+        "`{text}` is neither a decoder ({known}) nor a value of `{option}` of `{decoder}`, which takes {expected}"
+    )]
     Neither {
         /// What was written.
         text: String,
@@ -125,7 +127,9 @@ pub enum SpecError {
         expected: &'static str,
     },
     /// A grid of too many decoders.
-    #[error("{count} decoders are to be compared, and at most {MOST_DECODERS} can be: give fewer values of options")]
+    #[error(
+        "{count} decoders are to be compared, and at most {MOST_DECODERS} can be: give fewer values of options"
+    )]
     TooMany {
         /// How many there are.
         count: usize,

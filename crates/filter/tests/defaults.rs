@@ -104,7 +104,9 @@ fn an_option_left_out_is_the_default_that_is_documented() {
 #[test]
 fn different_values_make_different_models() {
     let data = data();
-    for decoder in [DecoderName::WienerCascade, DecoderName::DkfNw, DecoderName::DkfGru, DecoderName::DkfLinear] {
+    for decoder in
+        [DecoderName::WienerCascade, DecoderName::DkfNw, DecoderName::DkfGru, DecoderName::DkfLinear]
+    {
         for (option, one, other) in DIFFERENT {
             if decoder.option_names().contains(&option) {
                 let [one, other] = [one, other].map(|value| {

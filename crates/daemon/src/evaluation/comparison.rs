@@ -71,7 +71,8 @@ impl Recording {
     /// Those of tables.
     #[must_use]
     pub fn all(tables: &Tables) -> Vec<Self> {
-        let stem = |at: usize| tables.parts[at].file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let stem =
+            |at: usize| tables.parts[at].file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let places = 0..tables.parts.len();
         places
             .clone()

@@ -33,7 +33,10 @@ pub fn document(comparison: &Comparison, intervals: Option<&Intervals>, chance: 
     put("rows_left_out", json!(comparison.rows_left_out()));
     if comparison.across_recordings() {
         put("recordings", comparison.recordings.iter().map(|recording| json!(recording.file)).collect());
-        put("splits", (0..comparison.splits.splits.len()).map(|split| split_document(comparison, split)).collect());
+        put(
+            "splits",
+            (0..comparison.splits.splits.len()).map(|split| split_document(comparison, split)).collect(),
+        );
     } else if comparison.splits.folded() {
         put("folds", comparison.splits.splits.iter().map(|split| range(&split.test)).collect());
     }

@@ -38,7 +38,16 @@ fn heads(comparison: &Comparison, options: &[&'static str]) -> Vec<String> {
     heads.extend(options.iter().map(|name| (*name).to_owned()));
     let facts = ["fold", "seed", "train_rows", "test_from", "test_to", "rows_left_out"];
     let figures = [
-        "nrmse", "r2", "correlation", "maae", "maae_moving", "nees", "coverage_50", "coverage_90", "coverage_99", "log_score",
+        "nrmse",
+        "r2",
+        "correlation",
+        "maae",
+        "maae_moving",
+        "nees",
+        "coverage_50",
+        "coverage_90",
+        "coverage_99",
+        "log_score",
     ];
     heads.extend(facts.into_iter().chain(figures).map(str::to_owned));
     for figure in ["r2", "correlation"] {
@@ -52,12 +61,7 @@ fn heads(comparison: &Comparison, options: &[&'static str]) -> Vec<String> {
     heads
 }
 
-fn cells(
-    comparison: &Comparison,
-    options: &[&'static str],
-    decoder: &Compared,
-    run: &Run,
-) -> Vec<String> {
+fn cells(comparison: &Comparison, options: &[&'static str], decoder: &Compared, run: &Run) -> Vec<String> {
     let split = &comparison.splits.splits[run.split];
     let test = comparison.own_rows(&split.test, split.recording);
     let trained: usize = split.train.iter().map(ExactSizeIterator::len).sum();
@@ -79,8 +83,16 @@ fn cells(
     let coverage = figures.coverage;
     let moving = run.accuracy.maae_moving.unwrap_or(f64::NAN);
     let mut numbers = vec![
-        figures.nrmse, r_squared, correlation, figures.maae, moving, figures.nees, coverage.half, coverage.ninety,
-        coverage.ninety_nine, figures.log_score,
+        figures.nrmse,
+        r_squared,
+        correlation,
+        figures.maae,
+        moving,
+        figures.nees,
+        coverage.half,
+        coverage.ninety,
+        coverage.ninety_nine,
+        figures.log_score,
     ];
     let components = comparison.components.len();
     let r_squared = run.chance.as_ref().map(|chance| chance.r_squared.clone());

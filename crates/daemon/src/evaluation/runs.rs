@@ -64,7 +64,8 @@ pub fn compare(
             let fit_seconds = fitted.seconds;
             runs.push(run_split(arguments, tables, comparison, index, fitted.clone()).map_err(told)?);
             if place.1 * splits.len() > 1 && !std::io::stderr().is_terminal() {
-                let seconds = fit_seconds.map_or_else(String::new, |seconds| format!(", fitted in {seconds:.1} s"));
+                let seconds =
+                    fit_seconds.map_or_else(String::new, |seconds| format!(", fitted in {seconds:.1} s"));
                 let error = runs.last().map_or(f64::NAN, |run| run.accuracy.nrmse);
                 say(&format!("{label}{spec} on {}: nRMSE {error:.4}{seconds}", comparison.described(index)));
             }
@@ -139,8 +140,9 @@ pub fn run_split(
     let influences = influence.then(|| trial.influences(&decoded.intents, &decoded_one)).transpose()?;
     bar.finish_and_clear();
     // of a document without it nobody reads it
-    let chance = (!arguments.json || arguments.chance || arguments.csv.is_some() || arguments.report.is_some())
-        .then(|| Chance::of(truth, &decoded.intents, trained.as_ref()));
+    let chance =
+        (!arguments.json || arguments.chance || arguments.csv.is_some() || arguments.report.is_some())
+            .then(|| Chance::of(truth, &decoded.intents, trained.as_ref()));
     Ok(Run {
         split: index,
         seed: fitted.seed,

@@ -80,7 +80,8 @@ impl Splits {
                 "--leave-one-out: {} alone leaves nothing to train on; give several recordings, or cut this one with --folds N",
                 tables.file_name(0)
             );
-            let splits = (0..tables.parts.len()).map(|recording| leaving_out(tables, &[recording], recording));
+            let splits =
+                (0..tables.parts.len()).map(|recording| leaving_out(tables, &[recording], recording));
             return Ok(Self { scheme: Scheme::LeaveOneOut, splits: splits.collect() });
         }
         match (files.as_slice(), ranges.as_slice()) {
@@ -107,8 +108,7 @@ impl Splits {
             splits.push(Split { recording, fold: 0, train: train.into_iter().collect(), test });
         }
         // counted in each recording they are the same
-        let scheme =
-            Scheme::Rows { train: splits[0].train.first().cloned(), test: splits[0].test.clone() };
+        let scheme = Scheme::Rows { train: splits[0].train.first().cloned(), test: splits[0].test.clone() };
         Ok(Self { scheme, splits })
     }
 

@@ -71,7 +71,10 @@ impl Page {
     }
 
     fn figures(&mut self, comparison: &Comparison) {
-        self.line("decoder", &format!("{:>7} {:>7} {:>11} {:>7} {:>7}", "nRMSE", "R²", "correlation", "MAAE", "moving"));
+        self.line(
+            "decoder",
+            &format!("{:>7} {:>7} {:>11} {:>7} {:>7}", "nRMSE", "R²", "correlation", "MAAE", "moving"),
+        );
         let line = |scores: Option<Scores>, moving: Option<f64>| {
             let Scores { nrmse, r_squared, correlation, maae } =
                 scores.unwrap_or(Scores::from_values([f64::NAN; 4]));
@@ -118,7 +121,9 @@ impl Page {
                     .values()
                     .into_iter()
                     .zip(reached.values())
-                    .map(|(median, reached)| format!("{:>17}", format!("{}, {}", known(median, 3), known(reached, 3))))
+                    .map(|(median, reached)| {
+                        format!("{:>17}", format!("{}, {}", known(median, 3), known(reached, 3)))
+                    })
                     .collect(),
                 None => vec!["too few rows".to_owned()],
             };
@@ -144,7 +149,9 @@ impl Page {
             let [p50, ..] = step_us(&decoder.runs);
             self.line(
                 &decoder.spec.to_string(),
-                &format!("{nees:>6.2} {coverage:>20} {log_score:>9.3} {fallbacks:>9} {seconds:>8} {p50:>8.2}"),
+                &format!(
+                    "{nees:>6.2} {coverage:>20} {log_score:>9.3} {fallbacks:>9} {seconds:>8} {p50:>8.2}"
+                ),
             );
         }
     }
@@ -157,7 +164,11 @@ impl Page {
             return;
         }
         let shown = &tested[..tested.len().min(RECORDINGS)];
-        let more = if tested.len() > RECORDINGS { format!(", the first {RECORDINGS} (--csv writes all)") } else { String::new() };
+        let more = if tested.len() > RECORDINGS {
+            format!(", the first {RECORDINGS} (--csv writes all)")
+        } else {
+            String::new()
+        };
         self.say(&format!("\nnRMSE of each recording{more}"));
         let name = |recording: &usize| {
             let name = &comparison.recordings[*recording].name;

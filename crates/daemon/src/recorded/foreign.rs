@@ -100,10 +100,16 @@ pub fn edf_tables(path: &Path, selection: &ChannelSelection<'_>) -> Result<Table
 }
 
 /// Signals of one rate.
-fn signals(edf: &EdfRecording, places: &[usize], option: &'static str) -> Result<Signals, RecordedTablesError> {
+fn signals(
+    edf: &EdfRecording,
+    places: &[usize],
+    option: &'static str,
+) -> Result<Signals, RecordedTablesError> {
     let signals: Vec<_> = places.iter().filter_map(|place| edf.signals.get(*place)).collect();
     let Some(first) = signals.first() else {
-        return Err(RecordedTablesError::Unsaid("every signal is a state: name the features with --feature-channels"));
+        return Err(RecordedTablesError::Unsaid(
+            "every signal is a state: name the features with --feature-channels",
+        ));
     };
     if signals.iter().any(|signal| signal.samples_per_record != first.samples_per_record) {
         let found = signals.iter().map(|signal| format!("{} {} Hz", signal.label, signal.rate_hz)).collect();
@@ -118,7 +124,9 @@ fn signals(edf: &EdfRecording, places: &[usize], option: &'static str) -> Result
         names: signals.iter().map(|signal| signal.label.clone()).collect(),
         units: Some(signals.iter().map(|signal| signal.unit.clone()).collect()),
         stamps,
-        values: (0..count).flat_map(|sample| signals.iter().map(move |signal| signal.values[sample])).collect(),
+        values: (0..count)
+            .flat_map(|sample| signals.iter().map(move |signal| signal.values[sample]))
+            .collect(),
     })
 }
 
@@ -167,7 +175,10 @@ fn rows(
     });
     let remarks = [
         remark(unordered, "samples were left out: they are not stamped later than the one before"),
-        remark(stateless, "samples were left out: no state lies within a second on either side, or they hold no number"),
+        remark(
+            stateless,
+            "samples were left out: no state lies within a second on either side, or they hold no number",
+        ),
         remark(missing, "values that are no number were replaced by the mean of their feature"),
         implausible.clone(),
     ];
@@ -206,8 +217,14 @@ mod tests {
         };
         let tables = rows(Path::new("r.xdf"), features, &states, "Hand").expect("rows");
         assert_eq!(tables.time, [0.1, 0.2, 0.4]);
-        assert_eq!(tables.features.values, [3.0, 8.0, 5.0, 6.0, 9.0, 10.0], "a missing value is its feature's mean");
-        assert!(tables.states.values.iter().zip([0.0, 1.0, 3.0]).all(|(own, right)| (own - right).abs() < 1e-12));
+        assert_eq!(
+            tables.features.values,
+            [3.0, 8.0, 5.0, 6.0, 9.0, 10.0],
+            "a missing value is its feature's mean"
+        );
+        assert!(
+            tables.states.values.iter().zip([0.0, 1.0, 3.0]).all(|(own, right)| (own - right).abs() < 1e-12)
+        );
         assert_eq!(tables.states.units.as_deref(), Some(&["mm".to_owned()][..]));
         assert_eq!(tables.remarks.len(), 3, "{:?}", tables.remarks);
         assert!(tables.implausible.is_none());

@@ -113,9 +113,8 @@ impl RecordedTablesError {
     #[must_use]
     pub fn with_way_out(self) -> Self {
         match self {
-            Self::Read(ReadError::NoSession(path)) | Self::Gather(GatherError::Read(ReadError::NoSession(path))) => {
-                Self::Foreign(path)
-            }
+            Self::Read(ReadError::NoSession(path))
+            | Self::Gather(GatherError::Read(ReadError::NoSession(path))) => Self::Foreign(path),
             other => other,
         }
     }
@@ -259,7 +258,8 @@ pub(super) fn find_stream<'a>(
     match (found.next(), found.next()) {
         (Some(stream), None) => Ok(stream),
         _ => {
-            let name = |stream: &RecordedStream| stream.header.key.as_ref().unwrap_or(&stream.header.name).clone();
+            let name =
+                |stream: &RecordedStream| stream.header.key.as_ref().unwrap_or(&stream.header.name).clone();
             let found = numbers().map(name).collect();
             Err(RecordedTablesError::NoStream { option, wanted: wanted.to_owned(), found })
         }
@@ -290,9 +290,9 @@ pub(super) fn chosen(
 ) -> Result<Vec<usize>, RecordedTablesError> {
     let place = |name: &str| {
         let known = all.iter().position(|label| label == name);
-        known
-            .or_else(|| name.parse().ok().filter(|place| *place < all.len()))
-            .ok_or_else(|| RecordedTablesError::NoChannel { option, wanted: name.to_owned(), found: all.to_vec() })
+        known.or_else(|| name.parse().ok().filter(|place| *place < all.len())).ok_or_else(|| {
+            RecordedTablesError::NoChannel { option, wanted: name.to_owned(), found: all.to_vec() }
+        })
     };
     wanted.split(',').map(str::trim).map(place).collect()
 }

@@ -49,10 +49,15 @@ pub(super) fn section(arguments: &EvaluateArguments, comparison: &Comparison) ->
     ];
     for (index, split) in comparison.splits.splits.iter().enumerate() {
         let of = |rows: &Range<usize>| {
-            let before = comparison.recordings.iter().take_while(|recording| recording.first_row <= rows.start);
+            let before =
+                comparison.recordings.iter().take_while(|recording| recording.first_row <= rows.start);
             let place = before.count().saturating_sub(1);
             let own = comparison.own_rows(rows, place);
-            let name = if comparison.recordings.len() > 1 { format!("{} ", comparison.recordings[place].name) } else { String::new() };
+            let name = if comparison.recordings.len() > 1 {
+                format!("{} ", comparison.recordings[place].name)
+            } else {
+                String::new()
+            };
             format!("{name}{}..{}", own.start, own.end)
         };
         let ranges: Vec<String> = split.train.iter().map(of).collect();

@@ -152,7 +152,8 @@ fn chance(comparison: &Comparison) -> String {
             scores.map(|scores| scores.unwrap_or(Scores::from_values([f64::NAN; 4])).values());
         let mut cells = vec![Escaped(name).to_string()];
         cells.extend(first.iter().zip(second).map(|(first, second)| {
-            let reached = if second.is_nan() { String::new() } else { format!("<small>{}</small>", number(second, 3)) };
+            let reached =
+                if second.is_nan() { String::new() } else { format!("<small>{}</small>", number(second, 3)) };
             format!("{}{reached}", number(*first, 3))
         }));
         ("", cells)
@@ -162,7 +163,8 @@ fn chance(comparison: &Comparison) -> String {
         cells(&format!("{}, truth shifted", decoder.spec), [median, reached])
     });
     let constant = comparison.decoders.first().and_then(Compared::constant);
-    let rows = decoders.chain(constant.map(|scores| cells("training mean as the only answer", [Some(scores), None])));
+    let rows = decoders
+        .chain(constant.map(|scores| cells("training mean as the only answer", [Some(scores), None])));
     let heads = ["", "nRMSE", "R²", "correlation", "MAAE"];
     let caption = format!(
         "Chance level: the decoded rows against the truth shifted in circles ({SHIFTS} shifts of at least {} % of the rows), median, and \
@@ -222,7 +224,10 @@ fn spreads(comparison: &Comparison) -> String {
         );
     };
     if comparison.splits.folded() {
-        add(&format!("Means over {} ± standard deviation between them", comparison.means_over()), &Compared::folds);
+        add(
+            &format!("Means over {} ± standard deviation between them", comparison.means_over()),
+            &Compared::folds,
+        );
     }
     if comparison.seeds.len() > 1 {
         add("Means ± standard deviation between seeds (– where no seed changes the fit)", &|decoder| {

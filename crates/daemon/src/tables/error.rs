@@ -89,7 +89,9 @@ pub enum TablesError {
         tasks: usize,
     },
     /// A file to test on that is not among the files given.
-    #[error("--test {0}: with tables, one of the files given with --features is expected, or a range of rows such as 100..200")]
+    #[error(
+        "--test {0}: with tables, one of the files given with --features is expected, or a range of rows such as 100..200"
+    )]
     NoPair(String),
     /// Tables that cannot be used together.
     #[error("{other} cannot be used together with {first}: {problem}")]

@@ -11,7 +11,8 @@ use super::{Part, Table, Tables, TablesError, order_columns};
 use crate::{
     cli::TableArguments,
     recorded::{
-        ChannelSelection, RecordedTablesError, edf_tables, foreign_tables, gather, label_tables, stream_tables,
+        ChannelSelection, RecordedTablesError, edf_tables, foreign_tables, gather, label_tables,
+        stream_tables,
     },
 };
 
@@ -59,7 +60,8 @@ pub(crate) fn same_file(one: &Path, other: &Path) -> bool {
 
 /// The rows of one recording.
 fn recording_tables(path: &Path, arguments: &TableArguments) -> Result<Tables, RecordedTablesError> {
-    let TableArguments { blocks, states_stream, state_channels, features_stream, feature_channels, .. } = arguments;
+    let TableArguments { blocks, states_stream, state_channels, features_stream, feature_channels, .. } =
+        arguments;
     let selection = ChannelSelection {
         features_stream: features_stream.as_deref(),
         feature_channels: feature_channels.as_deref(),
@@ -131,10 +133,9 @@ fn join(all: Vec<Tables>) -> Result<Tables, TablesError> {
 /// Whether `other` has what `first` has, its columns brought into the same order; else how they differ.
 fn require_alike(first: &Tables, other: &mut Tables) -> Result<(), String> {
     let mut reordered = Vec::new();
-    for (what, first, other) in [
-        ("features", &first.features, &mut other.features),
-        ("states", &first.states, &mut other.states),
-    ] {
+    for (what, first, other) in
+        [("features", &first.features, &mut other.features), ("states", &first.states, &mut other.states)]
+    {
         let (expected, found) = (first.width, other.width);
         if expected != found {
             return Err(format!("it has {found} {what}, not {expected}"));
@@ -146,12 +147,14 @@ fn require_alike(first: &Tables, other: &mut Tables) -> Result<(), String> {
             }
         }
         if let (Some(expected), Some(found)) = (&first.columns, &other.columns)
-            && let Some((expected, found)) = expected.iter().zip(found).find(|(expected, found)| expected != found)
+            && let Some((expected, found)) =
+                expected.iter().zip(found).find(|(expected, found)| expected != found)
         {
             return Err(format!("among its {what} is \"{found}\" where \"{expected}\" is expected"));
         }
         if let (Some(expected), Some(found)) = (&first.units, &other.units)
-            && let Some((expected, found)) = expected.iter().zip(found).find(|(expected, found)| expected != found)
+            && let Some((expected, found)) =
+                expected.iter().zip(found).find(|(expected, found)| expected != found)
         {
             return Err(format!("its {what} are in \"{found}\", not in \"{expected}\""));
         }
@@ -240,7 +243,10 @@ mod tests {
     #[test]
     fn what_does_not_go_together_is_named_with_its_file() {
         let said = |other: Tables| join(vec![tables("a", &["x", "y"], 3), other]).unwrap_err().to_string();
-        assert_eq!(said(tables("b", &["x"], 3)), "b cannot be used together with a: it has 1 features, not 2");
+        assert_eq!(
+            said(tables("b", &["x"], 3)),
+            "b cannot be used together with a: it has 1 features, not 2"
+        );
         assert_eq!(
             said(tables("b", &["x", "z"], 3)),
             "b cannot be used together with a: among its features is \"z\" where \"y\" is expected"

@@ -140,7 +140,17 @@ impl Tables {
         let mut remarks = [said(features_path, &features), said(states_path, &states)].concat();
         remarks.extend(implausible.clone());
         let parts = vec![Part { file: features_path.to_owned(), rows: 0..features.rows }];
-        Ok(Self { parts, features, states, task, bin_ms: period * 1e3, time, session: None, remarks, implausible })
+        Ok(Self {
+            parts,
+            features,
+            states,
+            task,
+            bin_ms: period * 1e3,
+            time,
+            session: None,
+            remarks,
+            implausible,
+        })
     }
 
     /// Brings the columns of the features into the order of `labels` where they are the same names in another one.
@@ -161,7 +171,11 @@ impl Tables {
         let all = self.parts.get(part).map_or(0..0, |part| part.rows.clone());
         let rows = kalmind_recording::parse_rows(text, all.len()).map_err(|source| {
             let file = (self.parts.len() > 1).then(|| self.file_name(part));
-            TablesError::Range { option, file: file.map(|file| format!("{file}: ")).unwrap_or_default(), source }
+            TablesError::Range {
+                option,
+                file: file.map(|file| format!("{file}: ")).unwrap_or_default(),
+                source,
+            }
         })?;
         Ok(all.start + rows.start..all.start + rows.end)
     }
