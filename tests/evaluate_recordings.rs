@@ -299,8 +299,46 @@ fn signals_of_an_edf_file_are_features_and_states_by_name() {
     assert_eq!(fitted["rows"], json!([0, 600]));
 }
 
+/// Writes the folder's tables as two streams of an XDF file.
+const LAB: &str = "\
+import sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from make_xdf import write_xdf
+x, z = (np.loadtxt(f'{sys.argv[2]}/{name}.csv', delimiter=',') for name in 'xz')
+stamps = 100 + np.arange(len(x)) / 50
+stream = lambda name, labels, rows: dict(
+    name=name, type='Features', rate=50, format='double64', channels=[(label, 'Hz') for label in labels], stamps=stamps, rows=rows)
+write_xdf(f'{sys.argv[2]}/lab.xdf', [
+    stream('Rates', ['C1', 'C2', 'C3', 'C4'], x.tolist()), stream('Hand', ['t', 'vx', 'vy'], np.c_[stamps, z].tolist())])
+";
+
 #[test]
-fn a_recording_by_others_needs_its_streams_named() {
+fn streams_of_a_recording_by_others_are_features_and_states_by_name() {
+    let folder = Folder::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let status = Command::new(root.join(".venv/bin/python"))
+        .args(["-c", LAB])
+        .arg(root.join("tests/python"))
+        .arg(folder.path(""))
+        .status()
+        .expect("no Python peers: `make .venv/peers-ready` makes them");
+    assert!(status.success(), "Python writes a recording");
+    let split = "--train 0..400 --test 400..600 --decoders wiener";
+    let streams = "lab.xdf --features-stream Rates --states-stream Hand";
+    let of_xdf = document(&folder, &format!("evaluate {streams} --state-channels vx,vy {split}"));
+    let of_tables =
+        document(&folder, &format!("evaluate --features x.csv --states z.csv --rate 50 --zscore {split}"));
+    let (own, expected) = (number(&of_xdf["decoders"][0]["nrmse"]), number(&of_tables["decoders"][0]["nrmse"]));
+    assert!((own - expected).abs() < 1e-9, "{own} and {expected}");
+    folder.refuses(&format!("evaluate {streams} --state-channels vz {split}"), 2, &["lab.xdf", "vz", "t, vx, vy"]);
+    let misspelt = format!("evaluate lab.xdf --features-stream Rate --states-stream Hand {split}");
+    folder.refuses(&misspelt, 2, &["lab.xdf", "--features-stream Rate", "Rates, Hand"]);
+    folder.refuses(&format!("evaluate lab.xdf {split}"), 2, &["lab.xdf", "--features-stream", "--states-stream"]);
+}
+
+#[test]
+fn what_is_no_recording_of_features_and_states_is_said() {
     let folder = Folder::new();
     let foreign = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/foreign/x15_marker_bytes.xdf");
     let evaluate = format!("evaluate {} --folds 2 --decoders wiener", foreign.display());

@@ -92,7 +92,7 @@ impl Tables {
             return Err(TablesError::TooWide { file, width: features.width });
         }
         let states = read_table(states_path)?;
-        let name = |path: &std::path::Path| path.display().to_string();
+        let name = |path: &Path| path.display().to_string();
         let features_name = name(features_path);
         require_same_rows((&features_name, features.rows), (&name(states_path), states.rows))?;
         let task = task_path.map(read_task_table).transpose()?;
@@ -134,7 +134,7 @@ impl Tables {
             return Err(TablesError::Implausible(implausible.unwrap_or_default()));
         }
         let time = time.unwrap_or_else(|| (0..features.rows).map(|row| row as f64 * period).collect());
-        let said = |path: &std::path::Path, table: &Table| {
+        let said = |path: &Path, table: &Table| {
             table.remarks.iter().map(|remark| format!("{}: {remark}", name(path))).collect::<Vec<_>>()
         };
         let mut remarks = [said(features_path, &features), said(states_path, &states)].concat();
