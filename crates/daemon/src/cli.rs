@@ -265,6 +265,7 @@ pub struct FitArguments {
 }
 
 /// Arguments of `kalmind evaluate`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Args, Clone, Debug)]
 pub struct EvaluateArguments {
     /// Tables.

@@ -255,15 +255,12 @@ pub(super) fn find_stream<'a>(
 ) -> Result<&'a RecordedStream, RecordedTablesError> {
     let numbers = || recorded.streams.iter().filter(|stream| stream.header.format.is_some());
     let mut found = numbers().filter(|stream| is_called(&stream.header, wanted));
-    match (found.next(), found.next()) {
-        (Some(stream), None) => Ok(stream),
-        _ => {
-            let name =
-                |stream: &RecordedStream| stream.header.key.as_ref().unwrap_or(&stream.header.name).clone();
-            let found = numbers().map(name).collect();
-            Err(RecordedTablesError::NoStream { option, wanted: wanted.to_owned(), found })
-        }
+    if let (Some(stream), None) = (found.next(), found.next()) {
+        return Ok(stream);
     }
+    let name = |stream: &RecordedStream| stream.header.key.as_ref().unwrap_or(&stream.header.name).clone();
+    let found = numbers().map(name).collect();
+    Err(RecordedTablesError::NoStream { option, wanted: wanted.to_owned(), found })
 }
 
 /// Names and places of channels of a stream.
