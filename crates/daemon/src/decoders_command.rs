@@ -70,10 +70,10 @@ fn options_text(decoder: DecoderName) -> String {
         let _infallible = write!(said, " Takes {}", option.info.values);
         let _infallible = match option.info.unit {
             "" => write!(said, "."),
-            unit => write!(said, ", in {unit}."),
+            unit => write!(said, " ({unit})."),
         };
         if !option.except.is_empty() {
-            let _infallible = write!(said, " Default otherwise: {}.", option.except);
+            let _infallible = write!(said, " But: {}.", option.except);
         }
         for (line, words) in wrapped(&said, WIDTH - width - 2).iter().enumerate() {
             let head = if line == 0 { written.as_str() } else { "" };
@@ -81,11 +81,11 @@ fn options_text(decoder: DecoderName) -> String {
         }
     }
     let first = options.first().map_or("", |option| option.info.name);
-    let _infallible = writeln!(
-        text,
-        "\nEach is shown with its default. Write them behind the name: {decoder}:{first}=..; several values make a grid in \
+    let notes = format!(
+        "Each is shown with its default. Write them behind the name, {decoder}:{first}=..; several values make a grid in \
          `kalmind evaluate --decoders`. docs/decoders.md says when to take which decoder."
     );
+    let _infallible = writeln!(text, "\n{}", wrapped(&notes, WIDTH).join("\n"));
     text
 }
 
@@ -148,7 +148,7 @@ pub fn options_page() -> String {
             };
             let unit = match option.info.unit {
                 "" => String::new(),
-                unit => format!(", in {unit}"),
+                unit => format!(" ({unit})"),
             };
             let _infallible = writeln!(
                 text,
@@ -196,6 +196,6 @@ mod tests {
         for option in DecoderName::DkfNw.options() {
             assert!(text.contains(&format!("  {}={}", option.info.name, option.default)), "{text}");
         }
-        assert!(text.lines().all(|line| line.chars().count() <= 200), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
     }
 }

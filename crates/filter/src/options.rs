@@ -352,10 +352,10 @@ options! {
     ensemble: bool = "ensemble", "",
         "whether decoders may be combined",
         "`on` or `off`";
-    noise_scale: Choice<f64> = "q-scale", "factor",
+    noise_scale: Choice<f64> = "q-scale", "",
         "factor on Q; `auto` chooses on held-out rows",
         "`auto` or a number above 0", |scale: &Choice<f64>| scale.is(|scale| *scale > 0.0);
-    covariance_scale: Choice<f64> = "covariance-scale", "factor",
+    covariance_scale: Choice<f64> = "covariance-scale", "",
         "factor on the published covariance; `auto` measures it on held-out rows",
         "`auto` or a number above 0", |scale: &Choice<f64>| scale.is(|scale| *scale > 0.0);
     guard: bool = "guard", "",
