@@ -93,12 +93,13 @@ pub fn shifted_scores(truth: &DMatrix<f64>, estimates: &[Intent]) -> Vec<Scores>
         .collect()
 }
 
-/// The figures of the same answer in every row: the mean of the training rows' states.
+/// The figures of the same answer in every row, such as the mean of the training rows' states; it correlates with nothing.
 #[must_use]
 pub fn constant_scores(truth: &DMatrix<f64>, answer: &[f64]) -> Scores {
     let mut intent = Intent::zero(answer.len());
     intent.mean_mut().copy_from_slice(answer);
-    Scores::of(truth, &vec![intent; truth.nrows()])
+    // what is left of a mean that was rounded is no correlation
+    Scores { correlation: f64::NAN, ..Scores::of(truth, &vec![intent; truth.nrows()]) }
 }
 
 /// The chance level that shifted truths give: their median, and the figure that 5 % of them reach or better. Less is better
@@ -157,7 +158,7 @@ mod tests {
         // four errors of 1 over 1 + 9 + 4
         assert!((scores.nrmse - (4.0_f64 / 14.0).sqrt()).abs() < 1e-12);
         assert!(scores.r_squared.abs() < 1e-12, "the mean of the rows explains nothing");
-        assert!(scores.correlation.is_nan());
+        assert!(constant_scores(&truth, &[0.1, 0.7]).correlation.is_nan());
     }
 
     #[test]
