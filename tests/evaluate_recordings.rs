@@ -329,12 +329,21 @@ fn streams_of_a_recording_by_others_are_features_and_states_by_name() {
     let of_xdf = document(&folder, &format!("evaluate {streams} --state-channels vx,vy {split}"));
     let of_tables =
         document(&folder, &format!("evaluate --features x.csv --states z.csv --rate 50 --zscore {split}"));
-    let (own, expected) = (number(&of_xdf["decoders"][0]["nrmse"]), number(&of_tables["decoders"][0]["nrmse"]));
+    let (own, expected) =
+        (number(&of_xdf["decoders"][0]["nrmse"]), number(&of_tables["decoders"][0]["nrmse"]));
     assert!((own - expected).abs() < 1e-9, "{own} and {expected}");
-    folder.refuses(&format!("evaluate {streams} --state-channels vz {split}"), 2, &["lab.xdf", "vz", "t, vx, vy"]);
+    folder.refuses(
+        &format!("evaluate {streams} --state-channels vz {split}"),
+        2,
+        &["lab.xdf", "vz", "t, vx, vy"],
+    );
     let misspelt = format!("evaluate lab.xdf --features-stream Rate --states-stream Hand {split}");
     folder.refuses(&misspelt, 2, &["lab.xdf", "--features-stream Rate", "Rates, Hand"]);
-    folder.refuses(&format!("evaluate lab.xdf {split}"), 2, &["lab.xdf", "--features-stream", "--states-stream"]);
+    folder.refuses(
+        &format!("evaluate lab.xdf {split}"),
+        2,
+        &["lab.xdf", "--features-stream", "--states-stream"],
+    );
 }
 
 #[test]
