@@ -312,7 +312,7 @@ fn targets(facts: &Facts) -> String {
         "aim off by, °",
     ];
     let mut html = table("Trials that ended, by block", &heads, &[], rows);
-    html += "<p class=\"note\">Time from a target's appearance to the end of the hold in it, acquired targets only. Path \
+    html += "<p class=\"note\">Time from a target's appearance to the end of the hold in it while the cursor could move, acquired targets only. Path \
              efficiency: the straight way from where the cursor was to where it came, over the way it took, median. Aim: the mean angle between \
              decoded intent and the direction to the target, outside of it and while the cursor could move. In the drawings full lines and circles were acquired, dashed \
              lines and squares were not.</p>";
