@@ -58,7 +58,7 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
             apply_of(arguments.config.as_deref())?;
             log::start_for_lsl(&configuration::Log::default());
             let configured = match &arguments.config {
-                Some(path) => load(path)?.instance.name,
+                Some(path) => rendered(configuration::load_settings(path))?.instance.name,
                 None => Configuration::default().instance.name,
             };
             simulate_command::run(arguments, arguments.instance.as_ref().unwrap_or(&configured))
@@ -120,7 +120,7 @@ pub fn print_result(text: String) -> Outcome<()> {
             written.map_err(|error| anyhow::anyhow!("the result cannot be printed: {error}")).or_work()
         }
         Err(_nobody_reads) => {
-            Err(anyhow::anyhow!("nobody took the result that was printed on stdout, so it is lost")).or_work()
+            Err(anyhow::anyhow!("nobody read the result that was printed on stdout, so it is lost")).or_work()
         }
     }
 }
@@ -128,7 +128,8 @@ pub fn print_result(text: String) -> Outcome<()> {
 /// The network settings of this configuration, where one is given, in force.
 fn apply_of(configuration: Option<&Path>) -> Outcome<()> {
     if let Some(path) = configuration {
-        network::apply(&network::from_configuration(&load(path)?.lsl))?;
+        let settings = rendered(configuration::load_settings(path))?;
+        network::apply(&network::from_configuration(&settings.lsl))?;
     }
     Ok(())
 }

@@ -110,6 +110,9 @@ pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
             );
             return Err(error).or_usage();
         }
+        let remark = format!("by its own fit report: {}", model.quality_text());
+        say(&format!("note: {remark}"));
+        comparison.remarks.push(remark);
         let spec = model.model.decoder;
         let report = model.model.report.clone().and_then(|report| serde_json::from_value(report).ok());
         let fitted = Fitted { model, report, seconds: None, seed: arguments.seed };

@@ -21,6 +21,9 @@ pub struct DecoderOption {
 /// Name, default, and where something else holds.
 type Taken = (&'static str, &'static str, &'static str);
 
+/// Where the intent rests.
+const MEAN: Taken = ("state-mean", "training", "zero for labels from targets, and with `intercept=off`");
+
 /// What stands in front of any decoder.
 const GUARD: Taken = ("guard", "off", "in a session `[decoder] guard` decides, on by default");
 
@@ -36,6 +39,7 @@ macro_rules! discriminative {
             ("q-scale", "auto", ""),
             ("residuals", "cross-fitted", ""),
             ("state-order", "auto", "1 with `dynamics=ekf` or `ukf`"),
+            MEAN,
             ("stationary", "training", ""),
             ("start", "first", ""),
             ("dynamics", "linear", ""),
@@ -90,16 +94,22 @@ impl DecoderName {
         match self {
             Self::Kalman => &[
                 ("state-order", "1", ""),
+                MEAN,
                 ("stationary", "training", ""),
                 ("start", "prior", ""),
-                ("intercept", "off", ""),
+                ("intercept", "on", ""),
                 ("update", "auto", ""),
                 GUARD,
             ],
-            Self::KalmanSteady => &[("stationary", "training", ""), ("intercept", "off", ""), GUARD],
-            Self::Wiener => &[("lags", "9", ""), ("intercept", "on", ""), ("ridge", "0.001", ""), GUARD],
+            Self::KalmanSteady => &[MEAN, ("stationary", "training", ""), ("intercept", "on", ""), GUARD],
+            Self::Wiener => &[
+                ("lags", "9", "fewer where there are few rows"),
+                ("intercept", "on", ""),
+                ("ridge", "0.001", ""),
+                GUARD,
+            ],
             Self::WienerCascade => &[
-                ("lags", "9", ""),
+                ("lags", "9", "fewer where there are few rows"),
                 ("intercept", "on", ""),
                 ("ridge", "0.001", ""),
                 ("degree", "3", ""),
@@ -110,12 +120,12 @@ impl DecoderName {
                 ("state-order", "1", ""),
                 ("stationary", "training", ""),
                 ("start", "prior", ""),
-                ("intercept", "off", ""),
+                ("intercept", "on", ""),
                 ("feedback", "none", ""),
                 GUARD,
             ],
             Self::Ekf | Self::Ukf => {
-                &[("hidden", "8", ""), ("epochs", "40", ""), ("stationary", "training", ""), GUARD]
+                &[("hidden", "8", ""), ("epochs", "40", ""), MEAN, ("stationary", "training", ""), GUARD]
             }
             Self::DkfLinear => {
                 discriminative!("off", GUARD, ("intercept", "on", ""), ("ridge", "0.0001", ""))
@@ -162,7 +172,7 @@ impl DecoderName {
                 ("epochs", "80", "fewer beyond 10000 training rows"),
                 ("gradient-noise", "0", "")
             ),
-            Self::Auto => &[("ensemble", "on", ""), GUARD],
+            Self::Auto => &[("ensemble", "on", ""), MEAN, GUARD],
         }
     }
 }

@@ -164,6 +164,15 @@ pub enum Dynamics {
     Unscented,
 }
 
+/// Where the intent rests: what a filter falls back to where it hears nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateMean {
+    /// At the mean of the training states.
+    Training,
+    /// At zero.
+    Zero,
+}
+
 /// What feeds back into a refit Kalman filter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Feedback {
@@ -189,6 +198,7 @@ pub enum KalmanUpdate {
 spelled!(Form { Standard = "standard", Robust = "robust", Clipped = "clipped", Augmented = "augmented" });
 spelled!(Start { First = "first", Prior = "prior" });
 spelled!(StationarySource { Training = "training", Lyapunov = "lyapunov" });
+spelled!(StateMean { Training = "training", Zero = "zero" });
 spelled!(NoiseKind { Constant = "constant", Kernel = "kernel" });
 spelled!(ResidualSource { CrossFitted = "cross-fitted", HeldOut = "held-out" });
 spelled!(KernelShape { Isotropic = "se", Relevance = "se-ard" });
@@ -283,6 +293,9 @@ options! {
     stationary: StationarySource = "stationary", "",
         "the state's stationary covariance S: that of the training states, or what the state model implies",
         "`training` or `lyapunov`";
+    state_mean: StateMean = "state-mean", "",
+        "where the intent rests without features: at the mean of the training states, or at zero",
+        "`training` or `zero`";
     start: Start = "start", "",
         "the belief at the first row: what the first measurement says alone, or the stationary distribution updated by it",
         "`first` or `prior`";
@@ -293,9 +306,9 @@ options! {
         "whether the direction of f is learnt on its own, for components that are one vector in one unit; `auto` where held-out rows say so",
         "`on`, `off` or `auto`";
     intercept: bool = "intercept", "",
-        "whether linear models have an intercept, for states or features whose mean is not zero",
+        "whether linear models have an intercept; `off` for features and states without a mean, as published Kalman filters assume",
         "`on` or `off`";
-    ridge: Choice<f64> = "ridge", "mean variance of the inputs",
+    ridge: Choice<f64> = "ridge", "variance of each input",
         "penalty of the regression; `auto` chooses by blocked cross-validation",
         "a number of at least 0, or `auto`", |ridge: &Choice<f64>| ridge.is(|ridge| *ridge >= 0.0);
     degree: usize = "degree", "",
@@ -311,7 +324,7 @@ options! {
         "squared exponential kernel with one width, or with a width for every entry of the window",
         "`se` or `se-ard`";
     bandwidth: Choice<f64> = "bandwidth", "unit of the features",
-        "kernel width; `auto` for the leave-one-out choice",
+        "kernel width; `auto` finds it by leave-one-out, in standard deviations of each feature",
         "`auto` or a number above 0", |width: &Choice<f64>| width.is(|width| *width > 0.0);
     steps: usize = "steps", "",
         "most steps of the search for kernel hyperparameters",

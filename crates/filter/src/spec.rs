@@ -316,8 +316,8 @@ mod tests {
 
     #[test]
     fn every_option_survives_the_way_through_text() {
-        let text = "dkf-nw:lags=3,form=robust,q=kernel,state-order=2,stationary=lyapunov,start=prior,\
-                    kernel=se-ard,bandwidth=0.75,q-scale=auto,covariance-scale=1.5";
+        let text = "dkf-nw:lags=3,form=robust,q=kernel,state-order=2,stationary=lyapunov,\
+                    state-mean=zero,start=prior,kernel=se-ard,bandwidth=0.75,q-scale=auto,covariance-scale=1.5";
         let spec: DecoderSpec = text.parse().unwrap();
         assert_eq!(spec.to_string(), text);
         assert_eq!(spec.options.state_order, Some(Choice::Given(2)));

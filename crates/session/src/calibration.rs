@@ -315,8 +315,8 @@ struct Pair {
 }
 
 impl CalibrationData {
-    /// The same rows with the labels dealt out anew: a control in which nothing can be learnt. Fitted on it, a decoder
-    /// has to fail; where it does not, the task is too easy or the labels leak.
+    /// The same rows with the labels, and what the task showed, dealt out anew: a control in which nothing can be learnt.
+    /// Fitted on it, a decoder has to fail; where it does not, the task is too easy or the labels leak.
     #[must_use]
     pub fn with_shuffled_labels(mut self, seed: u64) -> Self {
         let mut order: Vec<usize> = (0..self.training.rows()).collect();
@@ -324,6 +324,9 @@ impl CalibrationData {
         let states = &self.training.states;
         self.training.states =
             DMatrix::from_fn(states.nrows(), states.ncols(), |row, column| states[(order[row], column)]);
+        if let Some(task) = &mut self.training.task {
+            *task = order.iter().map(|&row| task[row]).collect();
+        }
         self
     }
 }

@@ -10,6 +10,7 @@
 
 mod block;
 mod calibration;
+mod chance;
 mod history;
 mod marker;
 mod metrics;
@@ -19,6 +20,7 @@ mod task_event;
 
 pub use block::{Phase, TaskBlock};
 pub use calibration::{Calibration, CalibrationData, CalibrationError, CalibrationOptions, CalibrationTick};
+pub use chance::{CHANCE_LEVEL, ChanceResult, ChanceTest, Untestable};
 pub use marker::{MAX_MARKER_BYTES, Marker, MarkerError, MarkerTable, MarkerTableError, parse_marker};
 pub use metrics::{TaskScore, bit_rate, quantile};
 pub use participant::{Drift, Offset, Participant, ParticipantError, ParticipantOptions};

@@ -88,7 +88,12 @@ fn fit_seeds(
     let tables = saturated.as_ref().unwrap_or(tables);
     let mut fits: Vec<Fitted> = Vec::new();
     for &seed in &comparison.seeds {
-        let options = FitOptions { zscore: arguments.tables.is_scored(), seed, budget: arguments.budget };
+        let options = FitOptions {
+            zscore: arguments.tables.is_scored(),
+            seed,
+            budget: arguments.budget,
+            judged: false,
+        };
         let (model, fitted, seconds) = fit_tables(tables, &split.train, spec, &options, label)?;
         for warning in &fitted.report.warnings {
             tracing::warn!("{spec}: {warning}");

@@ -66,7 +66,7 @@ pub fn foreign_tables(path: &Path, selection: &ChannelSelection<'_>) -> Result<T
     let states = of(states_of, "--state-channels", selection.state_channels)?;
     recorded.streams.retain(|stream| [features_id, states_id].contains(&stream.id));
     if let Some(clocks) = recorded.mixed_clocks() {
-        return Err(RecordedTablesError::Clocks(clocks));
+        return Err(RecordedTablesError::MixedClocks(clocks));
     }
     rows(path, features, &states, selection.states_stream.unwrap_or_default())
 }

@@ -16,7 +16,7 @@ use kalmind_session::CalibrationError;
 use kalmind_types::{ChannelMask, Component, Samples};
 
 use super::{GatherError, Gathered, Item, ReadError, SessionDocument, SessionReader, Wanted};
-use crate::tables::{Part, Session, Tables};
+use crate::tables::{Part, Session, Tables, days_apart};
 
 /// Why a recording gives no tables.
 #[derive(Debug, thiserror::Error)]
@@ -45,9 +45,19 @@ pub enum RecordedTablesError {
         .0.display()
     )]
     Foreign(PathBuf),
-    /// There is no such stream, or more than one.
-    #[error("{option} {wanted}: the recording has {}", .found.join(", "))]
+    /// There is no such stream.
+    #[error("{option} {wanted}: no stream of numbers has this key or name; the recording has {}", .found.join(", "))]
     NoStream {
+        /// The option.
+        option: &'static str,
+        /// What was asked for.
+        wanted: String,
+        /// Streams of numbers.
+        found: Vec<String>,
+    },
+    /// More than one stream has this name, and none this key.
+    #[error("{option} {wanted}: more than one stream has this name; name one by its key: {}", .found.join(", "))]
+    AmbiguousStream {
         /// The option.
         option: &'static str,
         /// What was asked for.
@@ -73,7 +83,7 @@ pub enum RecordedTablesError {
     Unsaid(&'static str),
     /// The two streams are on different clocks.
     #[error("{0}")]
-    Clocks(String),
+    MixedClocks(String),
     /// Signals that have to have one rate have several.
     #[error("{option}: these signals have different rates ({}); name such as have one", .found.join(", "))]
     Rates {
@@ -100,6 +110,16 @@ pub enum RecordedTablesError {
         kind: &'static str,
         /// What can be done with it.
         ways: &'static str,
+    },
+    /// The stream is on another clock than the ticks.
+    #[error(
+        "--states-stream {stream}: the times of {clocks}: they are of different clocks, so they cannot be matched"
+    )]
+    Clocks {
+        /// What was asked for.
+        stream: String,
+        /// Where each begins.
+        clocks: String,
     },
     /// Labels have two components.
     #[error(
@@ -182,7 +202,7 @@ pub fn stream_tables(
     let mut reader = SessionReader::open(path, Wanted { inputs: false, features: true, ticks: true })?;
     let (mut session, mut width) = (None, 0);
     let (mut features, mut states, mut time) = (Vec::new(), Vec::new(), Vec::new());
-    let mut complete = None;
+    let (mut complete, mut ticks) = (None, Vec::new());
     while let Some(item) = reader.next_item()? {
         match item {
             Item::Session(document) => {
@@ -190,6 +210,7 @@ pub fn stream_tables(
                 session = Some(document);
             }
             Item::Tick(tick) => {
+                ticks.push(tick.input.time.0);
                 complete = (!tick.input.incomplete).then_some((tick.input.time.0, tick.input.masked));
             }
             Item::Features(at, row) => {
@@ -214,6 +235,10 @@ pub fn stream_tables(
     }
     let session = session.ok_or_else(|| ReadError::NoSession(path.to_owned()))?;
     let count = time.len();
+    let clocks = days_apart(("the ticks", Some(&ticks)), ("the stream", Some(&finite(&stamps))));
+    if let Some(clocks) = clocks {
+        return Err(RecordedTablesError::Clocks { stream: wanted.to_owned(), clocks });
+    }
     if count == 0 {
         return Err(RecordedTablesError::NoOverlap(wanted.to_owned()));
     }
@@ -232,7 +257,12 @@ pub fn stream_tables(
         bin_ms: session.bin_ms,
         time,
         session: Some(described),
-        remarks: Vec::new(),
+        remarks: stream
+            .jumps()
+            .sentence()
+            .into_iter()
+            .map(|told| format!("stream {wanted}: {told}"))
+            .collect(),
         implausible: None,
     })
 }
@@ -254,13 +284,24 @@ pub(super) fn find_stream<'a>(
     wanted: &str,
 ) -> Result<&'a RecordedStream, RecordedTablesError> {
     let numbers = || recorded.streams.iter().filter(|stream| stream.header.format.is_some());
-    let mut found = numbers().filter(|stream| is_called(&stream.header, wanted));
-    if let (Some(stream), None) = (found.next(), found.next()) {
-        return Ok(stream);
-    }
-    let name = |stream: &RecordedStream| stream.header.key.as_ref().unwrap_or(&stream.header.name).clone();
-    let found = numbers().map(name).collect();
-    Err(RecordedTablesError::NoStream { option, wanted: wanted.to_owned(), found })
+    // a key belongs to one stream; a name may be that of several, or another stream's key
+    let by_key = numbers().find(|stream| stream.header.key.as_deref() == Some(wanted));
+    let mut named = numbers().filter(|stream| stream.header.name == wanted);
+    let first = match (by_key, named.next(), named.next()) {
+        (Some(stream), ..) | (None, Some(stream), None) => return Ok(stream),
+        (None, first, _) => first,
+    };
+    let found = numbers()
+        .map(|stream| match &stream.header.key {
+            Some(key) if *key != stream.header.name => format!("{key} ({})", stream.header.name),
+            _ => stream.header.name.clone(),
+        })
+        .collect();
+    let wanted = wanted.to_owned();
+    Err(match first {
+        Some(_) => RecordedTablesError::AmbiguousStream { option, wanted, found },
+        None => RecordedTablesError::NoStream { option, wanted, found },
+    })
 }
 
 /// Names and places of channels of a stream.
@@ -329,6 +370,10 @@ pub(super) fn plain(values: &Values) -> Vec<f64> {
         Samples::Int32(values) => values.iter().copied().map(f64::from).collect(),
         Samples::Int64(values) => values.iter().map(|value| *value as f64).collect(),
     }
+}
+
+fn finite(stamps: &[f64]) -> Vec<f64> {
+    stamps.iter().copied().filter(|stamp| stamp.is_finite()).collect()
 }
 
 /// A channel without a valid sample takes its mean, as in a running session.

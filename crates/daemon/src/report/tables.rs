@@ -102,10 +102,10 @@ pub(super) fn accuracy(comparison: &Comparison, intervals: &Intervals) -> String
         html,
         "<p class=\"note\">nRMSE: root of the squared error over the squared truth. MAAE: mean angle between decoded and \
          true, in radians; moving: where the truth is faster than the training median. NEES: squared error in units of \
-         the decoder's own covariance, 1 where that is honest. In 50, 90, 99 %: rows whose truth lies in the ellipsoid \
-         that should hold as many. Log score: mean logarithm of the density given to the truth, higher is better.{left_out} \
+         the decoder's own covariance, 1 where that is calibrated. In 50, 90, 99 %: share of rows whose truth lies inside \
+         the ellipsoid of that probability. Log score: mean log density of the truth, higher is better.{left_out} \
          Intervals: stationary bootstrap over test rows, {} resamples, blocks of {} rows on average, seed {}, the same \
-         rows for all decoders; they say nothing of what other training rows would give.</p>",
+         rows for all decoders; they do not cover the choice of training rows.</p>",
         bootstrap.resamples,
         number(bootstrap.block_rows, 1),
         bootstrap.seed
@@ -142,7 +142,7 @@ fn details(comparison: &Comparison) -> String {
     let mut heads = vec!["decoder", "MAAE moving", "R²"];
     heads.extend(correlations.iter().map(String::as_str));
     heads.extend(["fallback steps", "fit in s", "step in µs: median", "99 %", "longest"]);
-    table("Further figures, and what they cost", &heads, &[], rows) + &chance(comparison)
+    table("Further figures and cost", &heads, &[], rows) + &chance(comparison)
 }
 
 /// What the figures are by chance.

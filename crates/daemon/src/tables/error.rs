@@ -65,6 +65,11 @@ pub enum TablesError {
         /// Its time.
         second_time: f64,
     },
+    /// Two files whose times are days apart.
+    #[error(
+        "the times of {0}: they are of different clocks; bring them to one, or leave the column out of one file"
+    )]
+    Clocks(String),
     /// Neither a recording nor tables.
     #[error("give a recording, or --features and --states")]
     Nothing,

@@ -10,7 +10,9 @@ use std::{
 };
 
 use kalmind_filter::{LabelLaw, TaskSample, TrainingData, ZScore};
-use kalmind_recording::{Table, TaskTable, read_table, read_task_table, require_same_rows};
+use kalmind_recording::{
+    Table, TaskTable, read_table, read_task_table, require_same_rows, xdf::clocks::clock_groups,
+};
 use kalmind_signal::FeatureStatistics;
 use kalmind_types::{ChannelMask, Component, StreamFeatures};
 use nalgebra::DMatrix;
@@ -110,6 +112,12 @@ impl Tables {
                 return Err(TablesError::RateAgainstTime { file: features_name, rate, rate_ms, time_ms });
             }
             for (path, other) in others {
+                let other_name = name(path);
+                if let Some(clocks) =
+                    days_apart((&features_name, features.time.as_deref()), (&other_name, other.as_deref()))
+                {
+                    return Err(TablesError::Clocks(clocks));
+                }
                 let pairs = time.iter().flatten().zip(other.iter().flatten()).enumerate();
                 for (row, (first_time, second_time)) in pairs {
                     if (first_time - second_time).abs() > step / 2.0 {
@@ -117,7 +125,7 @@ impl Tables {
                             row,
                             first: features_name,
                             first_time: *first_time,
-                            second: name(path),
+                            second: other_name,
                             second_time: *second_time,
                         });
                     }
@@ -313,6 +321,21 @@ fn implausible(period: f64, rate_given: bool) -> Option<&'static str> {
     } else {
         "times are in seconds; bring the rows to bins first, or give --rate"
     })
+}
+
+/// What to say of times that lie days apart, as Unix time and LSL time do.
+pub(crate) fn days_apart(first: (&str, Option<&[f64]>), second: (&str, Option<&[f64]>)) -> Option<String> {
+    let span = |times: Option<&[f64]>| times.and_then(|times| Some((*times.first()?, *times.last()?)));
+    let groups = clock_groups(&[span(first.1), span(second.1)]);
+    let names = [first.0, second.0];
+    let told = groups.iter().flat_map(|group| {
+        group
+            .streams
+            .iter()
+            .filter_map(|stream| names.get(*stream))
+            .map(move |name| format!("{name} begin at {} s ({})", group.first, group.describe()))
+    });
+    (groups.len() > 1).then(|| told.collect::<Vec<_>>().join(", those of "))
 }
 
 pub(crate) fn median_step(time: &[f64]) -> Option<f64> {

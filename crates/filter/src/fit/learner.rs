@@ -3,7 +3,7 @@
 use kalmind_types::MAX_COMPONENTS;
 use nalgebra::DMatrix;
 
-use super::windows::{folds, states_at, windows};
+use super::windows::{folds_of, states_at, windows};
 use super::{FitError, FitProgress, FitReport, FitSettings, gaussian_process, linear, multiple_kernel};
 use super::{nadaraya_watson, network, recurrent};
 use crate::regression::regression;
@@ -92,7 +92,7 @@ pub(crate) fn learn(
         let held_out = predict(&regressor, examples, held);
         return Ok(Learned { regressor, held_rows: held.to_vec(), held_out });
     }
-    let folds = folds(rows.len());
+    let (_, folds) = folds_of(examples.data, rows);
     let fits = (folds.len() + 1) as f64;
     let regressor = learner.learn(examples, rows)?;
     let mut held_out = DMatrix::zeros(rows.len(), examples.data.states.ncols());

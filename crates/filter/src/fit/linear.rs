@@ -4,7 +4,7 @@ use nalgebra::{DMatrix, DVector};
 use rayon::prelude::*;
 
 use super::learner::{Examples, Learner};
-use super::windows::{column_means, folds};
+use super::windows::{column_means, deviations, folds};
 use super::{FitError, FitReport};
 use crate::cholesky::Cholesky;
 use crate::options::Choice;
@@ -12,7 +12,7 @@ use crate::{DecoderSpec, Regressor};
 
 /// Pivots below this part of their diagonal entry mean that an input follows from others.
 const COLLINEAR: f64 = 1e-11;
-/// Default `ridge` of `dkf-linear`, relative to the mean variance of an input.
+/// Default `ridge` of `dkf-linear`, relative to the variance of each input.
 const RIDGE: f64 = 1e-4;
 /// What `ridge=auto` tries.
 const RIDGES: [f64; 9] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0];
@@ -118,8 +118,8 @@ pub(crate) fn cross_fitted(
     Ok(held_out)
 }
 
-/// Minimises `sum |z - W x - b|^2 + penalty |W|^2`, where the penalty is `ridge` times the mean sum of squares of a
-/// (centred) input. Cost: rows * inputs^2 + inputs^3 / 3.
+/// Minimises `sum |z - W x - b|^2 + sum_j penalty_j |W_j|^2`, where the penalty of an input is `ridge` times its (centred) sum
+/// of squares, so that its unit does not matter. Cost: rows * inputs^2 + inputs^3 / 3.
 pub(crate) fn fit_linear(
     inputs: &DMatrix<f64>,
     states: &DMatrix<f64>,
@@ -141,9 +141,14 @@ pub(crate) fn fit_linear(
     };
     let design = centred(inputs, &centre);
     let mut gram = design.tr_mul(&design);
-    let penalty = ridge * gram.trace() / columns as f64;
-    for column in 0..columns {
-        gram[(column, column)] += penalty;
+    for (column, deviation) in deviations(inputs).into_iter().enumerate() {
+        if intercept && deviation == 0.0 {
+            // what never moves says nothing: its weight is zero
+            gram.row_mut(column).fill(0.0);
+            gram.column_mut(column).fill(0.0);
+            gram[(column, column)] = 1.0;
+        }
+        gram[(column, column)] *= 1.0 + ridge;
     }
     let factor = Cholesky::new(&gram, COLLINEAR).map_err(|column| FitError::SingularRegression { column })?;
     let weights = factor.solve_columns(&design.tr_mul(&centred(states, &states_mean))).transpose();

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::kernel_scales::LeaveOut;
 use super::learner::{Examples, Learner};
+use super::windows::{deviations, unit_scales};
 use super::{FitError, FitProgress, FitReport, FitSettings};
 use crate::kernel_mean::PanelValues;
 use crate::kernel_path::KernelPath;
@@ -26,16 +27,18 @@ const NEIGHBOURS: usize = 2;
 pub(crate) struct LeaveOneOut<'a> {
     values: &'a DMatrix<f64>,
     inputs: &'a DMatrix<f64>,
+    scales: Option<&'a [f64]>,
     points: PanelPoints,
     panel_values: PanelValues,
 }
 
 impl<'a> LeaveOneOut<'a> {
-    pub(crate) fn new(inputs: &'a DMatrix<f64>, values: &'a DMatrix<f64>, scales: Option<&[f64]>) -> Self {
+    pub(crate) fn new(inputs: &'a DMatrix<f64>, values: &'a DMatrix<f64>, scales: Option<&'a [f64]>) -> Self {
         let path = KernelPath::detect();
         Self {
             values,
             inputs,
+            scales,
             points: PanelPoints::new(inputs, scales, path),
             panel_values: PanelValues::new(values, path),
         }
@@ -111,7 +114,9 @@ impl<'a> LeaveOneOut<'a> {
 
     /// The bandwidth of least leave-one-out error, and that error.
     pub(crate) fn best_bandwidth(&self) -> Result<(f64, f64), FitError> {
-        let spread: f64 = self.inputs.column_iter().map(|column| column.variance()).sum();
+        let scaled = |(at, deviation): (usize, f64)| deviation * self.scales.map_or(1.0, |scales| scales[at]);
+        let spread: f64 =
+            deviations(self.inputs).into_iter().enumerate().map(scaled).map(|size| size * size).sum();
         let typical = (2.0 * spread).sqrt();
         if !(typical.is_finite() && typical > 0.0) {
             return Err(FitError::NoBandwidth);
@@ -167,20 +172,28 @@ pub(crate) fn learner(
     progress(FitProgress { stage: "bandwidth", done: 0.1 });
     let options = &spec.options;
     let (inputs, states) = (examples.inputs(rows), examples.states(rows));
-    let kernel = LeaveOneOut::new(&inputs, &states, None);
-    let (bandwidth, error) = match options.bandwidth.unwrap_or(Choice::Auto) {
-        Choice::Given(bandwidth) => (bandwidth, kernel.errors(&[bandwidth])[0]),
-        Choice::Auto => kernel.best_bandwidth()?,
+    // a width that is given is one of the features as they stand
+    let (units, bandwidth, error) = match options.bandwidth.unwrap_or(Choice::Auto) {
+        Choice::Given(bandwidth) => {
+            (None, bandwidth, LeaveOneOut::new(&inputs, &states, None).errors(&[bandwidth])[0])
+        }
+        Choice::Auto => {
+            let units = unit_scales(&inputs);
+            let (bandwidth, error) = LeaveOneOut::new(&inputs, &states, Some(&units)).best_bandwidth()?;
+            (Some(units), bandwidth, error)
+        }
     };
     report.bandwidth = Some(bandwidth);
     report.leave_one_out_error = Some(error);
     if options.kernel.unwrap_or_default() == KernelShape::Isotropic {
-        return Ok(Box::new(NadarayaWatson { bandwidth, scales: None }));
+        return Ok(Box::new(NadarayaWatson { bandwidth, scales: units }));
     }
     let steps = options.steps.unwrap_or(STEPS);
     let leave_out = LeaveOut::new(&inputs, &states, NEIGHBOURS * (examples.lags - 1));
     let mut out_of_time = false;
-    let found = leave_out.minimise(&vec![1.0 / bandwidth; inputs.ncols()], steps, |taken| {
+    let start: Vec<f64> =
+        units.unwrap_or_else(|| vec![1.0; inputs.ncols()]).into_iter().map(|unit| unit / bandwidth).collect();
+    let found = leave_out.minimise(&start, steps, |taken| {
         let part = taken as f64 / steps.max(1) as f64;
         progress(FitProgress { stage: "scales", done: 0.2 + 0.3 * part });
         out_of_time = settings.budget.is_some_and(|budget| budget.left() <= 0.0);

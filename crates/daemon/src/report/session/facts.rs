@@ -122,6 +122,8 @@ pub(super) struct Facts {
     pub(super) models: Vec<(String, String, u64)>,
     pub(super) losses: Vec<(LossKind, u64, String)>,
     pub(super) missing_ticks: u64,
+    /// The file that this one goes on from, and what became of it.
+    pub(super) continued: Option<(String, String)>,
     pub(super) summary: Option<Value>,
     /// Why reading ended before the file did.
     pub(super) broken: Option<String>,
@@ -229,6 +231,7 @@ impl Facts {
             models: Vec::new(),
             losses: Vec::new(),
             missing_ticks: 0,
+            continued: None,
             summary: None,
             broken: None,
             block: None,
@@ -267,6 +270,9 @@ impl Facts {
             }
             Item::Document(RecordDocument::Loss { what, count, because, .. }) => {
                 self.losses.push((what, count, because));
+            }
+            Item::Document(RecordDocument::Continued { file, because, .. }) => {
+                self.continued = Some((file, because));
             }
             Item::Document(RecordDocument::End { summary, .. }) => self.summary = Some(summary),
             Item::Document(_) | Item::Samples(..) | Item::Session(_) => {}
@@ -320,6 +326,11 @@ impl Facts {
         let code = value(self.channels.state).unwrap_or(0.0) as usize;
         let state = OutputState::ALL.get(code);
         self.task_time.take(tick.input.time, state.copied().unwrap_or(OutputState::Idle));
+        if self.continued.is_some() && self.ticks == 1 {
+            // what was before stands in another file
+            self.course.begin = self.begin;
+            self.course.start = state.copied().unwrap_or(self.course.start);
+        }
         if let Some(state) = state
             && self.course.ticks.last().is_none_or(|(_, last)| last != state)
         {
