@@ -12,6 +12,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use kalmind::configuration::{
     self, Configuration, ConfigurationErrors, Gain, Insistence, LawKind, MarkerKind, Network, Start, parse,
 };
+use kalmind::decoders_command;
 use kalmind_types::Binning;
 use proptest::prelude::*;
 
@@ -146,6 +147,22 @@ fn the_reference_is_up_to_date() {
 #[ignore = "writes docs/configuration.md"]
 fn write_the_reference() {
     fs::write(root().join("docs/configuration.md"), configuration::reference())
+        .expect("docs/ can be written");
+}
+
+#[test]
+fn the_page_of_the_decoders_options_is_up_to_date() {
+    let written = fs::read_to_string(root().join("docs/options.md")).unwrap_or_default();
+    assert!(
+        written == decoders_command::options_page(),
+        "docs/options.md is out of date: cargo test --test configuration -- --ignored write_the_options"
+    );
+}
+
+#[test]
+#[ignore = "writes docs/options.md"]
+fn write_the_options() {
+    fs::write(root().join("docs/options.md"), decoders_command::options_page())
         .expect("docs/ can be written");
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use encoding_rs::Encoding;
+use kalmind_recording::kind::FileKind;
 
 /// Turns neural samples that arrive over Lab Streaming Layer into a cursor, in real time. Not a medical device.
 #[derive(Debug, Parser)]
@@ -40,14 +41,17 @@ pub enum Command {
     Doctor(DoctorArguments),
     /// Fit a decoder and write a model file.
     #[command(
-        after_help = "Example: kalmind fit --features x.csv --states z.csv --rate 10 --rows 0..5000 --decoder dkf-nw -o model.kalmind"
+        after_help = "Example: kalmind fit --features x.csv --states z.csv --rate 10 --rows 0..5000 --decoder dkf-nw -o model.kalmind\n`kalmind fit --help DECODER` lists a decoder's options."
     )]
     Fit(FitArguments),
     /// Compare decoders on held-out rows, as the live daemon would run them.
     #[command(
-        after_help = "Example: kalmind evaluate --features x.csv --states z.csv --rate 10 --train 0..5000 --test 5000..6000 --decoders kalman,dkf-nw:form=robust"
+        after_help = "Examples: kalmind evaluate --features x.csv --states z.csv --rate 10 --train 0..5000 --test 5000..6000 --decoders kalman,dkf-nw:lags=1,5,10\n          kalmind evaluate monday.xdf tuesday.xdf friday.xdf --leave-one-out --decoders kalman,wiener --csv figures.csv\n`kalmind evaluate --help DECODER` lists a decoder's options."
     )]
     Evaluate(EvaluateArguments),
+    /// The decoders, or the options of one with values, defaults and meaning.
+    #[command(after_help = "Example: kalmind decoders dkf-nw")]
+    Decoders(DecodersArguments),
     /// Replay a recorded session from its raw samples and compare it bit for bit with what was published.
     #[command(after_help = "Example: kalmind replay session.xdf --json")]
     Replay(ReplayArguments),
@@ -148,43 +152,77 @@ pub struct DoctorArguments {
     pub probe: bool,
 }
 
-/// Where features and states come from.
+/// Arguments of `kalmind decoders`.
 #[derive(Args, Clone, Debug)]
+pub struct DecodersArguments {
+    /// The decoder whose options to list [default: all decoders, a line each].
+    #[arg(value_name = "NAME")]
+    pub decoder: Option<String>,
+    /// Print one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where features and states come from.
+#[derive(Args, Clone, Debug, Default)]
 pub struct TableArguments {
-    /// Recording of a session, instead of tables: its features, and labels from its targets.
+    /// Recordings, instead of tables: of Kalmind sessions their features, and labels from their targets; of others the
+    /// streams or signals that are named.
     #[arg(value_name = "RECORDING", conflicts_with_all = ["features", "states", "rate", "task"])]
-    pub recording: Option<PathBuf>,
-    /// Blocks of the recording to use, separated by commas, or `all` [default: `open_loop`, or all where there was none].
-    #[arg(long, value_name = "BLOCKS", requires = "recording", conflicts_with = "states_stream")]
+    pub recordings: Vec<PathBuf>,
+    /// Blocks of the recordings to use, separated by commas, or `all` [default: `open_loop`, or all where there was none].
+    #[arg(long, value_name = "BLOCKS", requires = "recordings", conflicts_with_all = ["states_stream", "state_channels"])]
     pub blocks: Option<String>,
-    /// A stream of the recording, by name or key, whose channels are the states, instead of labels from targets.
-    #[arg(long, value_name = "STREAM", requires = "recording")]
+    /// A stream of the recordings, by name or key, whose channels are the states, instead of labels from targets.
+    #[arg(long, value_name = "STREAM", requires = "recordings")]
     pub states_stream: Option<String>,
-    /// Channels of that stream, by label or number from 0, separated by commas [default: all].
-    #[arg(long, value_name = "CHANNELS", requires = "states_stream")]
+    /// Channels of that stream, by label or number from 0, separated by commas [default: all]; of an EDF or BDF file the
+    /// signals that are the states.
+    #[arg(long, value_name = "CHANNELS", requires = "recordings")]
     pub state_channels: Option<String>,
-    /// Features, one row a bin.
-    #[arg(long, value_name = "X.csv", required_unless_present = "recording")]
-    pub features: Option<PathBuf>,
-    /// States to decode, one row a bin, as many rows as there are of features.
-    #[arg(long, value_name = "Z.csv", required_unless_present = "recording")]
-    pub states: Option<PathBuf>,
+    /// A stream of the recordings, by name or key, whose samples are the features, a row each [default: the features of the
+    /// Kalmind session].
+    #[arg(long, value_name = "STREAM", requires = "recordings", requires = "states_stream")]
+    pub features_stream: Option<String>,
+    /// Channels of that stream, by label or number from 0, separated by commas [default: all]; of an EDF or BDF file the
+    /// signals that are features [default: all that are no states].
+    #[arg(long, value_name = "CHANNELS", requires = "recordings")]
+    pub feature_channels: Option<String>,
+    /// Features, one row a bin; may be repeated, each with its own --states.
+    #[arg(long, value_name = "X.csv", required_unless_present = "recordings")]
+    pub features: Vec<PathBuf>,
+    /// States to decode, one row a bin, as many as there are features' rows; may be repeated.
+    #[arg(long, value_name = "Z.csv", required_unless_present = "recordings")]
+    pub states: Vec<PathBuf>,
     /// Rows per second, where the files have no `time` column.
     #[arg(long, value_name = "HZ", value_parser = rate, allow_negative_numbers = true)]
     pub rate: Option<f64>,
-    /// Task table: `time,trial,target_x,target_y,cursor_x,cursor_y,hold`.
+    /// Task table: `time,trial,target_x,target_y,cursor_x,cursor_y,hold`; may be repeated, one for each --features.
     #[arg(long, value_name = "T.csv")]
-    pub task: Option<PathBuf>,
-    /// Z-score the features with the training rows' mean and standard deviation; always done for a recording.
+    pub task: Vec<PathBuf>,
+    /// Z-score the features with the training rows' mean and standard deviation; always with a recording.
     #[arg(long)]
     pub zscore: bool,
 }
 
 impl TableArguments {
+    /// Whether everything comes from recordings of Kalmind sessions: their features, and labels from their targets.
+    #[must_use]
+    pub fn are_sessions(&self) -> bool {
+        let named =
+            [&self.states_stream, &self.state_channels, &self.features_stream, &self.feature_channels];
+        // a file that cannot be read is told by whoever reads it
+        let is_xdf =
+            |path: &PathBuf| FileKind::of(path).map_or(true, |kind| matches!(kind, FileKind::Xdf { .. }));
+        !self.recordings.is_empty()
+            && named.iter().all(|named| named.is_none())
+            && self.recordings.iter().all(is_xdf)
+    }
+
     /// Whether features are z-scored.
     #[must_use]
     pub fn is_scored(&self) -> bool {
-        self.zscore || self.recording.is_some()
+        self.zscore || !self.recordings.is_empty()
     }
 }
 
@@ -194,7 +232,7 @@ pub struct FitArguments {
     /// Tables.
     #[command(flatten)]
     pub tables: TableArguments,
-    /// Training rows, half-open, from 0 [default: all].
+    /// Training rows, half-open, from 0 [default: all]; of one recording or pair of tables.
     #[arg(long, value_name = "A..B")]
     pub rows: Option<String>,
     /// Decoder, with options after a colon.
@@ -227,21 +265,27 @@ pub struct FitArguments {
 }
 
 /// Arguments of `kalmind evaluate`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Args, Clone, Debug)]
 pub struct EvaluateArguments {
     /// Tables.
     #[command(flatten)]
     pub tables: TableArguments,
-    /// Training rows, half-open, from 0; with --folds the rows that are cut into folds [default there: all].
-    #[arg(long, value_name = "A..B", required_unless_present_any = ["model", "folds"], conflicts_with = "model")]
+    /// Training rows of each recording, half-open, from 0; with --folds the rows that are cut into folds [default there: all].
+    #[arg(long, value_name = "A..B", conflicts_with = "model")]
     pub train: Option<String>,
-    /// Test rows, half-open, from 0.
-    #[arg(long, value_name = "C..D", required_unless_present = "folds", conflicts_with = "folds")]
-    pub test: Option<String>,
-    /// Cross-validate instead: cut the rows into N blocks, test on each after training on the others.
+    /// Test rows of each recording, half-open, from 0; or a recording (of tables the file of its features) to test on after
+    /// training on all others, which may be repeated.
+    #[arg(long, value_name = "C..D|FILE", conflicts_with = "folds")]
+    pub test: Vec<String>,
+    /// Cross-validate instead: cut the rows of each recording into N blocks, test on each after training on the others.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=100), conflicts_with = "model")]
     pub folds: Option<u8>,
-    /// Decoders to compare, separated by commas; may be repeated. Differences are to the first.
+    /// Test on each recording in turn after training on all others.
+    #[arg(long, conflicts_with_all = ["model", "folds", "train", "test"])]
+    pub leave_one_out: bool,
+    /// Decoders to compare, separated by commas; may be repeated. Several values of an option make a grid:
+    /// `dkf-nw:lags=1,5,10`. Differences are to the first.
     #[arg(long, value_name = "LIST", required_unless_present = "model", conflicts_with = "model")]
     pub decoders: Vec<String>,
     /// A fitted model instead of decoders to fit.
@@ -269,9 +313,15 @@ pub struct EvaluateArguments {
     /// Confidence intervals in the JSON document as well.
     #[arg(long)]
     pub intervals: bool,
+    /// Put R squared and the chance level into the JSON document as well.
+    #[arg(long)]
+    pub chance: bool,
     /// Bootstrap resamples for the intervals.
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
     pub resamples: u32,
+    /// Table to write: one row a recording, decoder and fold, with all figures.
+    #[arg(long, value_name = "FILE.csv")]
+    pub csv: Option<PathBuf>,
     /// Folder for one CSV a decoder: row, mean, covariance (lower triangle).
     #[arg(long, value_name = "DIR")]
     pub predictions: Option<PathBuf>,

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     cli::{Command, CommandLine},
     configuration::{self, Configuration, ConfigurationErrors},
-    demo_command, doctor, evaluate_command,
+    decoders_command, demo_command, doctor, evaluate_command,
     failure::{Failure, OrFail as _, Outcome},
     fit_command, log, network, play_command, recording_command, replay_command, replay_open_loop,
     run_command, signals, simulate_command, streams_command,
@@ -85,17 +85,12 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
         Command::Fit(arguments) => {
             log::start(&configuration::Log::default());
             signals::end_without_leftovers().or_work()?;
-            if let Some(recording) = &arguments.tables.recording {
-                recording_command::require_xdf(recording, "fit RECORDING").or_usage()?;
-            }
             fit_command::run(arguments)
         }
+        Command::Decoders(arguments) => decoders_command::run(arguments),
         Command::Evaluate(arguments) => {
             log::start(&configuration::Log::default());
             signals::end_without_leftovers().or_work()?;
-            if let Some(recording) = &arguments.tables.recording {
-                recording_command::require_xdf(recording, "evaluate RECORDING").or_usage()?;
-            }
             evaluate_command::run(arguments)
         }
     }

@@ -1,6 +1,6 @@
 //! `kalmind fit`: a decoder fitted to tables, written as a model file.
 
-use std::{fmt::Write as _, io::Write as _, ops::Range, path::Path};
+use std::{fmt::Write as _, io::Write as _, ops::Range};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_acquisition::clock;
@@ -16,7 +16,7 @@ use crate::{
     failure::{OrFail as _, Outcome},
     log::say,
     model::Demand,
-    recorded::gather,
+    recorded::{GatheredSessions, gather_sessions},
     tables::Tables,
 };
 
@@ -26,18 +26,27 @@ use crate::{
 /// Exit code 2 for arguments and tables that cannot be used, 1 for a fit that fails.
 pub fn run(arguments: &FitArguments) -> Outcome<()> {
     let spec: DecoderSpec = arguments.decoder.parse().or_usage()?;
-    if let (Some(recording), None) = (&arguments.tables.recording, &arguments.tables.states_stream) {
-        return run_recording(arguments, recording, &spec);
+    if arguments.tables.are_sessions() {
+        return run_sessions(arguments, &spec);
     }
     let binning = binning(&arguments.binning).or_usage()?;
-    let tables = Tables::read(&arguments.tables).or_usage()?;
+    let tables = Tables::read(&arguments.tables, &[]).or_usage()?;
     tables.require_runnable().or_usage()?;
     for remark in &tables.remarks {
         say(&format!("note: {remark}"));
     }
+    let several = (tables.parts.len() > 1)
+        .then(|| tables.parts.iter().map(|part| part.file.display().to_string()).collect::<Vec<_>>());
     let rows = match &arguments.rows {
-        Some(text) => tables.range("--rows", text).or_usage()?,
-        None => 0..tables.features.rows,
+        Some(_) if several.is_some() => {
+            let error = anyhow::anyhow!(
+                "--rows counts the rows of one recording, and {} are given",
+                tables.parts.len()
+            );
+            return Err(error).or_usage();
+        }
+        Some(text) => vec![tables.range(0, "--rows", text).or_usage()?],
+        None => tables.all_rows(),
     };
     // before minutes go into a fit that no run would take
     let mut components = table_components(&tables);
@@ -61,8 +70,8 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
         budget: arguments.budget,
         judged: true,
     };
-    let (mut model, fitted, seconds) =
-        fit_tables(&tables, core::slice::from_ref(&rows), &spec, &options, "").or_work()?;
+    let (mut model, fitted, seconds) = fit_tables(&tables, &rows, &spec, &options, "").or_work()?;
+    let rows = rows.first().map_or(0, |first| first.start)..rows.last().map_or(0, |last| last.end);
     if tables.session.is_none() {
         for stream in &mut model.streams {
             stream.binning = binning;
@@ -75,18 +84,22 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
     let id = kalmind_recording::write_model(&arguments.output, &model).or_work()?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        let report = json!({
+        let mut report = json!({
             "model": arguments.output, "sha256": id.to_hex(), "decoder": spec.to_string(),
             "rows": [rows.start, rows.end], "bin_ms": model.bin_ms, "fit_seconds": seconds, "report": fitted.report,
             "chosen": fitted.report.chosen(), "remarks": remarks, "runs_with": runs_with(&model),
         });
+        if let Some(files) = several {
+            report["recordings"] = files.into();
+        }
         writeln!(out, "{report}").or_work()?;
     } else {
         writeln!(
             out,
-            "{spec} fitted to rows {}..{} ({} features, bins of {} ms) in {seconds:.2} s\n{} (sha256 {})",
+            "{spec} fitted to rows {}..{}{} ({} features, bins of {} ms) in {seconds:.2} s\n{} (sha256 {})",
             rows.start,
             rows.end,
+            several.map(|files| format!(" of {} together", files.join(" and "))).unwrap_or_default(),
             tables.features.width,
             rounded(model.bin_ms),
             arguments.output.display(),
@@ -178,24 +191,26 @@ fn rounded(bin_ms: f64) -> f64 {
     (bin_ms * 1e6).round() / 1e6
 }
 
-/// A fit to a session's targets: what the session would have fitted, on the blocks that are asked for.
-fn run_recording(arguments: &FitArguments, recording: &Path, spec: &DecoderSpec) -> Outcome<()> {
+/// A fit to the targets of sessions: what a session would have fitted, on the blocks that are asked for.
+fn run_sessions(arguments: &FitArguments, spec: &DecoderSpec) -> Outcome<()> {
     if arguments.rows.is_some() || arguments.components.is_some() || !arguments.unit.is_empty() {
         let error = anyhow::anyhow!(
             "--rows, --components and --unit belong to tables: of a recording --blocks chooses, and the session says the rest"
         );
         return Err(error).or_usage();
     }
-    let gathered = gather(recording, arguments.tables.blocks.as_deref()).or_usage()?;
+    let recordings = &arguments.tables.recordings;
+    let GatheredSessions { gathered, participant, refused } =
+        gather_sessions(recordings, arguments.tables.blocks.as_deref()).or_usage()?;
+    if refused > 0 {
+        say(&format!("note: {refused} rows are left out: there is no room in memory for more"));
+    }
     let session = &gathered.session;
     let demand = Demand {
         streams: session.engine.features.clone(),
         bin_ms: session.bin_ms,
         components: session.components.clone(),
-        participant: arguments
-            .participant
-            .clone()
-            .or_else(|| Some(session.participant.clone()).filter(|code| !code.is_empty())),
+        participant: arguments.participant.clone().or(participant),
     };
     let start = clock::seconds();
     let budget = arguments.budget.map(|seconds| Budget { end: start + seconds, clock: clock::seconds });
@@ -219,11 +234,14 @@ fn run_recording(arguments: &FitArguments, recording: &Path, spec: &DecoderSpec)
     let id = kalmind_recording::write_model(&arguments.output, &fitted.model.model).or_work()?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        let report = json!({
-            "model": arguments.output, "sha256": id.to_hex(), "decoder": spec.to_string(),
-            "recording": recording, "blocks": gathered.blocks, "train_bins": fitted.rows, "bin_ms": session.bin_ms,
+        let mut report = json!({
+            "model": arguments.output, "sha256": id.to_hex(), "decoder": spec.to_string(), "blocks": gathered.blocks, "train_bins": fitted.rows, "bin_ms": session.bin_ms,
             "fit_seconds": seconds, "report": fitted.report, "chosen": fitted.report.chosen(),
         });
+        match recordings.as_slice() {
+            [recording] => report["recording"] = json!(recording),
+            several => report["recordings"] = json!(several),
+        }
         return writeln!(out, "{report}").or_work();
     }
     writeln!(
@@ -231,7 +249,7 @@ fn run_recording(arguments: &FitArguments, recording: &Path, spec: &DecoderSpec)
         "{spec} fitted to {} bins of {} ({}) in {seconds:.2} s\n{} (sha256 {})",
         fitted.rows,
         gathered.blocks,
-        recording.display(),
+        recordings.iter().map(|recording| recording.display().to_string()).collect::<Vec<_>>().join(" and "),
         arguments.output.display(),
         id.to_hex()
     )

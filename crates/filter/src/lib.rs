@@ -9,8 +9,10 @@ mod belief;
 mod blocked_cholesky;
 pub mod bootstrap;
 mod build;
+mod catalogue;
 mod centred;
 mod chance;
+pub mod chance_level;
 mod checked;
 mod cholesky;
 mod decoder;
@@ -20,6 +22,7 @@ mod dynamics;
 mod exponential;
 mod factors;
 mod fit;
+mod grid;
 mod guard;
 mod innovation;
 mod kalman;
@@ -55,6 +58,7 @@ mod validate;
 mod wiener;
 mod window;
 
+pub use catalogue::DecoderOption;
 pub use decoder::{Decoder, FilterState, StepReport};
 pub use discriminative::DiscriminativeFilter;
 pub use dynamics::StateDynamics;
@@ -64,8 +68,8 @@ pub use kernel_path::{KernelPath, kernel_path};
 pub use label::{LabelKind, LabelLaw};
 pub use model::{GREATEST_BIN_MS, GuardStatistics, LEAST_BIN_MS, Model, ModelError, ZScore};
 pub use options::{
-    Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, Optimizer, Options,
-    ResidualSource, Sparsification, StateMean,
+    Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, OPTIONS, Optimizer,
+    OptionInfo, Options, ResidualSource, Sparsification, StateMean,
 };
 pub use parameters::{
     Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, JointKernel, KalmanParameters, Linearization,

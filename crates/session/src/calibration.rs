@@ -221,6 +221,28 @@ impl Calibration {
         self.segment_open = true;
     }
 
+    /// Takes the rows of another session, of as many features, behind its own: no segment and no trial goes on from one to
+    /// the other. Rows that find no room are refused and counted.
+    pub fn append(&mut self, mut other: Self) {
+        self.previous = None;
+        self.trial = None;
+        self.segment_open = false;
+        self.refused += other.refused;
+        if other.width != self.width || self.features.len() + other.features.len() > MAX_VALUES {
+            self.refused += other.rows.len() as u64;
+            return;
+        }
+        if let Some(first) = other.rows.first_mut() {
+            first.starts_segment = true;
+        }
+        for row in &mut other.rows {
+            row.task.trial += self.trials;
+        }
+        self.trials += other.trials;
+        self.features.append(&mut other.features);
+        self.rows.append(&mut other.rows);
+    }
+
     /// What was gathered so far, for fitting.
     ///
     /// # Errors

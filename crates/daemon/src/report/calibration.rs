@@ -42,7 +42,7 @@ pub(super) fn section(comparison: &Comparison) -> String {
             &format!(
                 "Squared error relative to the decoder's own covariance, running mean over {} rows: 1 is calibrated, \
                  more is overconfident.",
-                window_rows(comparison.splits.test.len())
+                window_rows(comparison.splits.test_rows())
             )
         )
     )

@@ -23,11 +23,11 @@ const POINTS: usize = 600;
 pub(super) fn decoded_and_true(comparison: &Comparison) -> String {
     let Some(truth) = comparison.truth.first() else { return String::new() };
     let rows = truth.nrows().min(ROWS_SHOWN);
-    let first_row = comparison.splits.splits[0].test.start;
+    let first_row = first_row(comparison);
     let mut html = format!(
         "<p class=\"note\">The first {rows} of {} test rows. Grey: truth. Band: the decoder's own 90 % \
          interval of each component.</p>\n",
-        comparison.splits.test.len()
+        comparison.splits.test_rows()
     );
     let ranges: Vec<(f64, f64)> = (0..comparison.components.len())
         .map(|component| {
@@ -66,6 +66,12 @@ pub(super) fn decoded_and_true(comparison: &Comparison) -> String {
     html
 }
 
+/// The first test row, as it is counted in its recording.
+fn first_row(comparison: &Comparison) -> usize {
+    let split = &comparison.splits.splits[0];
+    comparison.own_rows(&split.test, split.recording).start
+}
+
 /// The paths that the first two components make when they are integrated from a common start.
 fn paths(comparison: &Comparison) -> String {
     let (Some(truth), true) = (comparison.truth.first(), comparison.components.len() >= 2) else {
@@ -73,7 +79,7 @@ fn paths(comparison: &Comparison) -> String {
     };
     let length = PATH_ROWS.min(truth.nrows());
     let count = PATHS.min(truth.nrows() / length.max(1));
-    let first_row = comparison.splits.splits[0].test.start;
+    let first_row = first_row(comparison);
     let step = comparison.bin_ms / 1e3;
     let summed = |values: &mut dyn Iterator<Item = [f64; 2]>| {
         let mut at = [0.0, 0.0];
@@ -128,8 +134,7 @@ fn paths(comparison: &Comparison) -> String {
 
 /// Running figures of all decoders.
 pub(super) fn errors_over_time(comparison: &Comparison) -> String {
-    let rows = comparison.splits.test.len();
-    let window = window_rows(rows);
+    let window = window_rows(comparison.splits.test_rows());
     let names: Vec<String> = comparison.decoders.iter().map(|decoder| decoder.spec.to_string()).collect();
     let angle = running(comparison, "mean angle in rad", None, |run, near| {
         let angles: Vec<f64> = run.rows[near].iter().filter_map(|row| row.angle).collect();
@@ -161,8 +166,8 @@ pub(super) fn running(
     reference: Option<f64>,
     of: impl Fn(&Run, core::ops::Range<usize>) -> f64,
 ) -> String {
-    let window = window_rows(comparison.splits.test.len());
-    let stride = (comparison.splits.test.len() / POINTS).max(1);
+    let rows = comparison.splits.test_rows();
+    let (window, stride) = (window_rows(rows), (rows / POINTS).max(1));
     let lines: Vec<Vec<(f64, f64)>> = comparison
         .decoders
         .iter()
@@ -182,7 +187,8 @@ pub(super) fn running(
             points
         })
         .collect();
-    let test = &comparison.splits.test;
+    // rows of several recordings are counted on
+    let test = comparison.splits.span();
     let y = range_of(lines.iter().flatten().map(|point| point.1).chain([0.0]).chain(reference));
     let title = format!("{name} over time, all decoders");
     let mut plot =

@@ -2,6 +2,8 @@
 
 mod facts;
 mod happenings;
+mod state_history;
+mod task_time;
 
 use std::{
     fmt::Write as _,
@@ -11,7 +13,7 @@ use std::{
 use hdrhistogram::Histogram;
 use kalmind_filter::FitQuality;
 use kalmind_recording::{Existing, NewFileError, write_new_file};
-use kalmind_session::TrialResult;
+use kalmind_session::{TrialResult, quantile};
 use kalmind_types::{Counted, EventKind, OutputState};
 use serde::Deserialize as _;
 
@@ -306,17 +308,6 @@ fn block_name(trial: &Trial) -> &'static str {
     trial.block.map_or("no block", kalmind_session::TaskBlock::name)
 }
 
-fn quantile(sorted: &[f64], part: f64) -> f64 {
-    // by linear interpolation between the neighbours (Hyndman and Fan 1996, definition 7)
-    let place = part * (sorted.len() as f64 - 1.0).max(0.0);
-    let (low, rest) = (place.floor() as usize, place.fract());
-    match (sorted.get(low), sorted.get(low + 1)) {
-        (Some(low), Some(high)) => low + rest * (high - low),
-        (Some(low), None) => *low,
-        _ => f64::NAN,
-    }
-}
-
 fn targets(facts: &Facts) -> String {
     let blocks = blocks(facts);
     if blocks.is_empty() {
@@ -327,12 +318,9 @@ fn targets(facts: &Facts) -> String {
         let ended = trials.iter().filter(|trial| trial.result.is_some()).count();
         let acquired: Vec<&&Trial> =
             trials.iter().filter(|trial| trial.result == Some(TrialResult::Acquired)).collect();
-        let sorted = |mut values: Vec<f64>| {
-            values.sort_by(f64::total_cmp);
-            values
-        };
-        let times = sorted(acquired.iter().map(|trial| trial.seconds).collect());
-        let efficiency = sorted(acquired.iter().filter_map(|trial| trial.efficiency()).collect());
+        let times: Vec<f64> = acquired.iter().map(|trial| trial.seconds).collect();
+        let efficiency: Vec<f64> = acquired.iter().filter_map(|trial| trial.efficiency()).collect();
+        let quantile = |values: &[f64], part| quantile(values, part).unwrap_or(f64::NAN);
         let aim = facts.aims.get(block).and_then(facts::Aim::mean);
         let cells = vec![
             happenings::block(block),
@@ -364,7 +352,7 @@ fn targets(facts: &Facts) -> String {
         "aim error, °",
     ];
     let mut html = table("Completed trials, by block", &heads, &[], rows);
-    html += "<p class=\"note\">Time: from the appearance of the target to the end of the hold, acquired targets only. Path \
+    html += "<p class=\"note\">Time: from the appearance of the target to the end of the hold, without the time in which the cursor could not move; acquired targets only. Path \
              efficiency: straight distance over distance travelled, median. Aim error: mean angle between the decoded intent and \
              the direction to the target, while the cursor was outside the target and could move. Solid lines and circles: \
              acquired; dashed lines and squares: not acquired.</p>";
@@ -571,15 +559,6 @@ mod tests {
 
     fn fixture() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/session/session.xdf")
-    }
-
-    #[test]
-    fn quantiles_are_those_of_the_definition() {
-        // numpy.quantile([1, 2, 3, 10], [0, .25, .5, .75, 1])
-        let values = [1.0, 2.0, 3.0, 10.0];
-        let found = [0.0, 0.25, 0.5, 0.75, 1.0].map(|part| quantile(&values, part));
-        assert_eq!(found.map(f64::to_bits), [1.0, 1.75, 2.5, 4.75, 10.0].map(f64::to_bits));
-        assert!(quantile(&[], 0.5).is_nan());
     }
 
     #[test]
