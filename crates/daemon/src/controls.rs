@@ -214,7 +214,7 @@ impl DaemonControls {
     fn awaited(&self, progress: &Progress) -> Vec<Awaited> {
         let input = self.input.now();
         let slow = (input.state == InputArrival::Slow)
-            .then(|| Awaited { confirm: Confirmation::SlowInput, text: input.text });
+            .then_some(Awaited { confirm: Confirmation::SlowInput, text: input.text });
         let poor = progress.doubt.as_ref().map(|doubt| {
             let text = format!(
                 "{}; or confirm it when you ask for control (\"confirm\": \"poor_decoder\")",

@@ -405,7 +405,7 @@ impl Desk {
         self.handle.update(|progress| {
             progress.fit = Some((info.name.clone(), rows));
             progress.decoder = Some(info.clone());
-            progress.doubt = doubt.clone();
+            progress.doubt.clone_from(&doubt);
         });
         let DecoderInfo { name, model: hash, quality, warnings, poor } = info;
         self.events.publish(
