@@ -398,6 +398,7 @@ fn a_field_that_cannot_be_takes_nothing_else_with_it() {
         let edf = read(&with(244, duration));
         told(&edf, "duration of a record is");
         assert_eq!(edf.time(&edf.signals[0], 0), None, "no rate is made up");
+        assert_eq!(edf.breaks(), Breaks::default(), "nor gaps");
     }
     for count in [b"    ", b"x   ", b"9   "] {
         told(&read(&with(252, count)), "its length is that of 3, which were read");

@@ -46,6 +46,7 @@ fn one_row_and_one_column_are_a_table() {
 fn refusals_say_where_what_and_what_to_do() {
     for (text, expected) in [
         ("", "x.csv: empty; a row of numbers for each bin is expected"),
+        ("a,b\n1.5D+00,2.5D+00\n", "line 2, column 1 (a): found \"1.5D+00\"; a number is expected"),
         ("\n \r\n", "x.csv: empty"),
         ("a,b\n", "x.csv: a header row but no rows below it"),
         ("1,2\n3\n", "x.csv, line 2: 1 cells, but the first row has 2"),

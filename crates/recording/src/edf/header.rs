@@ -163,7 +163,7 @@ impl Header {
     pub(super) fn remark_on_length(&mut self, whole: usize, rest: usize) {
         match self.promised {
             Some(promised) if promised > whole => self.remarks.push(format!(
-                "the header counts {promised} records and the file holds {whole} whole ones: was it cut off?"
+                "the header counts {promised} records and the file holds {whole} whole ones: it was cut off"
             )),
             Some(promised) if promised < whole => self.remarks.push(format!(
                 "the header counts {promised} records and the file holds {whole}: all {whole} were read"

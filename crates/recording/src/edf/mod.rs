@@ -143,7 +143,8 @@ impl EdfRecording {
         if first.is_finite() { last + self.record_seconds - first } else { 0.0 }
     }
 
-    /// Where records do not follow each other. A difference below half a sample of the fastest signal is none.
+    /// Where records do not follow each other. A difference below half a sample of the fastest signal is none; where the file
+    /// does not say how long its records last, steps back in time alone can be told.
     #[must_use]
     pub fn breaks(&self) -> Breaks {
         let rate = self.signals.iter().map(|signal| signal.rate_hz).fold(0.0, f64::max);
@@ -151,11 +152,11 @@ impl EdfRecording {
         let mut breaks = Breaks::default();
         for pair in self.record_onsets.windows(2) {
             let late = pair[1] - (pair[0] + self.record_seconds);
-            if late > tolerance {
+            if self.record_seconds > 0.0 && late > tolerance {
                 breaks.gaps += 1;
             } else if pair[1] < pair[0] - tolerance {
                 breaks.backward += 1;
-            } else if late < -tolerance {
+            } else if self.record_seconds > 0.0 && late < -tolerance {
                 breaks.overlaps += 1;
             }
         }

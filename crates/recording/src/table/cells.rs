@@ -100,7 +100,7 @@ impl<'a> Cells<'a> {
             && !below.is_empty()
             && below.iter().all(|cell| !is_number(cell))
             && !empty(&below, 0)
-            && below.iter().all(|cell| times::seconds(cell).is_none())
+            && below.iter().all(|cell| is_word(cell))
         {
             remarks.push(format!("line {} was taken as the units of the columns", self.line()));
             with_units(&mut names, &below);
@@ -334,6 +334,11 @@ impl<'a> Cells<'a> {
             expected: expected.to_owned(),
         }
     }
+}
+
+/// Whether a cell may be a unit: numbers and dates in any notation begin otherwise.
+fn is_word(cell: &str) -> bool {
+    !cell.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '.' | '\u{2212}'))
 }
 
 /// Texts by which programs say that there is no value.
