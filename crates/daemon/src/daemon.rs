@@ -623,7 +623,11 @@ fn first_model(
     }
     let _empty_ring_has_room =
         commands.push(QueuedCommand { command: Command::SwapModel(model.id), stops: 0 });
-    Ok(Some(DecoderInfo { name: model.model.decoder.to_string(), model: model.id.to_hex() }))
+    Ok(Some(DecoderInfo {
+        name: model.model.decoder.to_string(),
+        model: model.id.to_hex(),
+        covariance: model.model.parameters.covariance(),
+    }))
 }
 
 /// Starts the tick thread and waits until its real-time settings are applied.

@@ -8,6 +8,7 @@ use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
 use crate::cholesky::Cholesky;
+use crate::uncertainty::ErrorByUncertainty;
 
 /// All figures of one decoder on one set of rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct Accuracy {
     pub coverage: Coverage,
     /// Mean logarithm (natural) of the Gaussian density given to the truth; higher is better.
     pub log_score: f64,
+    /// Whether errors are large where the covariance is; `None` where the covariance does not change.
+    #[serde(default)]
+    pub by_uncertainty: Option<ErrorByUncertainty>,
 }
 
 /// Parts of the truth within the ellipsoids that the covariance says hold 50, 90 and 99 %.
@@ -70,6 +74,7 @@ impl Accuracy {
             nees: nees(truth, estimates),
             coverage: coverage(truth, estimates),
             log_score: log_score(truth, estimates),
+            by_uncertainty: ErrorByUncertainty::of(truth, estimates),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::dynamics::{DynamicBelief, StateDynamics};
 use crate::innovation::Innovation;
 use crate::kalman::KalmanDecoder;
 use crate::nonlinear::nonlinear_decoder;
+use crate::published_covariance::ScaledDecoder;
 use crate::refit::RefitKalmanDecoder;
 use crate::small_matrix::{Square, Vector, apply, from_slice, from_triangle, inverse};
 use crate::stacked::StackedBelief;
@@ -39,9 +40,12 @@ pub(crate) fn decoder(
         Parameters::WienerCascade(cascade) => Box::new(WienerDecoder::cascade(cascade, background)),
         Parameters::RefitKalman(refit) => Box::new(RefitKalmanDecoder::new(refit)?),
         Parameters::NonlinearKalman(nonlinear) => nonlinear_decoder(nonlinear)?,
-        Parameters::Dkf(dkf) => Box::new(DkfDecoder::new(dkf, background, path)?),
+        // its factor takes f, so it is applied within
+        Parameters::Dkf(dkf) => {
+            return Ok(Box::new(Checked::new(Box::new(DkfDecoder::new(dkf, background, path)?))));
+        }
     };
-    Ok(Box::new(Checked::new(decoder)))
+    Ok(Box::new(Checked::new(ScaledDecoder::around(decoder, parameters, background)?)))
 }
 
 /// What a bin says of the intent.

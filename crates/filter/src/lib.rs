@@ -48,6 +48,7 @@ mod stacked;
 mod steady;
 mod tanh_layer;
 mod training;
+pub mod uncertainty;
 mod validate;
 mod wiener;
 mod window;

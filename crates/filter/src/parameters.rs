@@ -4,6 +4,7 @@
 //! bin, l the number of bins in the window ("lags", the current bin included), m a number of training points. Lagged
 //! windows are laid out newest bin first: `[x_t, x_{t-1}, .., x_{t-l+1}]`.
 
+use kalmind_types::CovarianceKind;
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
@@ -98,6 +99,8 @@ pub struct KalmanParameters {
     pub observation_noise: DMatrix<f64>,
     /// The belief at row one.
     pub start: Start,
+    /// Factor on the published covariance; the filter itself never sees it.
+    pub covariance_scale: CovarianceScale,
 }
 
 /// `z_t = W [x_t, .., x_{t-l+1}] + intercept`.
@@ -113,6 +116,8 @@ pub struct WienerParameters {
     pub residual_covariance: DMatrix<f64>,
     /// Covariance of the training states about their mean, d x d: what is published with a bin without features.
     pub state_covariance: DMatrix<f64>,
+    /// Factor on the covariance that is published with a bin that has features.
+    pub covariance_scale: CovarianceScale,
 }
 
 /// A Wiener filter whose every component y passes through a polynomial, `z = c_0 + c_1 y + c_2 y^2 + ..`.
@@ -159,6 +164,8 @@ pub struct NonlinearKalmanParameters {
     pub observation_noise: DMatrix<f64>,
     /// How the measurement reaches the belief.
     pub linearization: Linearization,
+    /// Factor on the published covariance; the filter itself never sees it.
+    pub covariance_scale: CovarianceScale,
 }
 
 /// A network with one hidden layer of tanh units:
@@ -261,7 +268,9 @@ pub struct DkfParameters {
 /// a = log(sqrt(mu' S^-1 mu / d) + 0.05)    b = log(sqrt((f - mu)' S^-1 (f - mu) / d) + 0.01)
 /// ```
 ///
-/// A bin without features keeps the factor of the one before.
+/// S is the covariance of one state; f the measurement of a discriminative filter and, of the other decoders, the mean of the
+/// bin before. A bin without features keeps the factor of the one before; of a decoder without a state model, whose
+/// covariance is then that of the states, it has none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CovarianceScale {
     /// log c where the others are zero.
@@ -449,6 +458,63 @@ impl Parameters {
             Self::Dkf(dkf) => Some(&dkf.state),
         }
     }
+
+    /// The factor on the published covariance.
+    #[must_use]
+    pub fn covariance_scale(&self) -> &CovarianceScale {
+        match self {
+            Self::Kalman(kalman) | Self::KalmanSteady(kalman) => &kalman.covariance_scale,
+            Self::Wiener(wiener) | Self::Ole(wiener) => &wiener.covariance_scale,
+            Self::WienerCascade(cascade) => &cascade.wiener.covariance_scale,
+            Self::RefitKalman(refit) => &refit.kalman.covariance_scale,
+            Self::NonlinearKalman(nonlinear) => &nonlinear.covariance_scale,
+            Self::Dkf(dkf) => &dkf.covariance_scale,
+        }
+    }
+
+    /// The factor on the published covariance, to be written.
+    pub fn covariance_scale_mut(&mut self) -> &mut CovarianceScale {
+        match self {
+            Self::Kalman(kalman) | Self::KalmanSteady(kalman) => &mut kalman.covariance_scale,
+            Self::Wiener(wiener) | Self::Ole(wiener) => &mut wiener.covariance_scale,
+            Self::WienerCascade(cascade) => &mut cascade.wiener.covariance_scale,
+            Self::RefitKalman(refit) => &mut refit.kalman.covariance_scale,
+            Self::NonlinearKalman(nonlinear) => &mut nonlinear.covariance_scale,
+            Self::Dkf(dkf) => &mut dkf.covariance_scale,
+        }
+    }
+
+    /// S, the d x d covariance of one state.
+    #[must_use]
+    pub fn marginal_covariance(&self) -> DMatrix<f64> {
+        match self {
+            Self::Wiener(wiener) | Self::Ole(wiener) => wiener.state_covariance.clone(),
+            Self::WienerCascade(cascade) => cascade.wiener.state_covariance.clone(),
+            Self::Kalman(kalman) | Self::KalmanSteady(kalman) => kalman.state.marginal_covariance(),
+            Self::RefitKalman(refit) => refit.kalman.state.marginal_covariance(),
+            Self::NonlinearKalman(nonlinear) => nonlinear.state.marginal_covariance(),
+            Self::Dkf(dkf) => dkf.state.marginal_covariance(),
+        }
+    }
+
+    /// Whether the published covariance depends on the features or the state.
+    ///
+    /// That of a linear filter with a constant Q or R follows from its tensors alone. It depends on more where the factor on
+    /// it does, where Q is a kernel regression, and where the state passes through a network, which bends it.
+    #[must_use]
+    pub fn covariance(&self) -> CovarianceKind {
+        let of_filter = match self {
+            Self::NonlinearKalman(_) => true,
+            Self::Dkf(dkf) => dkf.dynamics.is_some() || matches!(dkf.noise, Noise::Kernel { .. }),
+            Self::Kalman(_) | Self::KalmanSteady(_) | Self::RefitKalman(_) | Self::Wiener(_)
+            | Self::WienerCascade(_) | Self::Ole(_) => false,
+        };
+        if of_filter || self.covariance_scale().varies() {
+            CovarianceKind::Varying
+        } else {
+            CovarianceKind::Constant
+        }
+    }
 }
 
 impl CovarianceScale {
@@ -457,6 +523,19 @@ impl CovarianceScale {
     pub fn constant(factor: f64) -> Self {
         let bias = libm::log(factor);
         Self { bias, size: 0.0, size_squared: 0.0, surprise: 0.0, window: Vec::new(), limits: [bias; 2] }
+    }
+
+    /// Whether the factor depends on anything.
+    #[must_use]
+    pub fn varies(&self) -> bool {
+        let [least, greatest] = self.limits;
+        let coefficients = [self.size, self.size_squared, self.surprise];
+        least < greatest && coefficients.iter().chain(&self.window).any(|coefficient| *coefficient != 0.0)
+    }
+
+    /// Whether the factor is one, so that nothing has to be done.
+    pub(crate) fn is_one(&self) -> bool {
+        self == &Self::constant(1.0)
     }
 }
 

@@ -36,7 +36,10 @@ const connection = new Connection(takeToken(), {
         break;
       case "event":
         if (message.kind === "target") workspace.place(message.data);
-        if (message.kind === "model" && message.data.action === "swapped") view.decoder(message.data.decoder, message.data.hash);
+        if (message.kind === "model" && message.data.action === "swapped") {
+          const { decoder, hash, covariance } = message.data;
+          view.decoder(decoder, hash, covariance);
+        }
         break;
       case "gap":
         view.gap(message);

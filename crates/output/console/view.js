@@ -103,14 +103,15 @@ export class View {
       ["bin", `${hello.bin_ms} ms`],
       ["version", hello.version],
     ]);
-    this.decoder(hello.decoder?.name, hello.decoder?.model);
+    this.decoder(hello.decoder?.name, hello.decoder?.model, hello.decoder?.covariance);
     this.state(hello.state, hello.reason);
   }
 
-  // Which decoder runs; the hash is of its model file.
-  decoder(name, hash) {
+  // Which decoder runs; the hash is of its model file. One with a constant covariance cannot say when it is unsure.
+  decoder(name, hash, covariance) {
     const shown = [...find("session").children].find((pair) => pair.firstChild.textContent === "decoder");
-    if (shown) shown.lastChild.textContent = name ? `${name} ${(hash ?? "").slice(0, 8)}` : "none";
+    const unsure = covariance === "constant" ? ", covariance constant" : "";
+    if (shown) shown.lastChild.textContent = name ? `${name} ${(hash ?? "").slice(0, 8)}${unsure}` : "none";
   }
 
   // A sign of life without a tick: there is no sample whose age could be shown.

@@ -1,6 +1,6 @@
 //! What clients may ask of the daemon.
 
-use kalmind_types::{Actor, EventKind, LslTime, Mode, StreamStatus};
+use kalmind_types::{Actor, CovarianceKind, EventKind, LslTime, Mode, StreamStatus};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -11,6 +11,8 @@ pub struct DecoderInfo {
     pub name: String,
     /// SHA-256 of the model file, hexadecimal.
     pub model: String,
+    /// Whether its covariance can say that it is unsure.
+    pub covariance: CovarianceKind,
 }
 
 /// Why a request was not carried out. The text is shown to whoever asked: what is wrong and what to do.

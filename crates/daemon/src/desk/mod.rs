@@ -383,6 +383,7 @@ impl Desk {
         let name = model.model.decoder.to_string();
         let hash = model.id.to_hex();
         let id = model.id;
+        let covariance = model.model.parameters.covariance();
         if let Some(recorder) = &self.settings.recorder {
             recorder.model(&model);
         }
@@ -393,12 +394,14 @@ impl Desk {
         self.command(Command::SwapModel(id));
         self.handle.update(|progress| {
             progress.fit = Some((name.clone(), rows));
-            progress.decoder = Some(DecoderInfo { name: name.clone(), model: hash.clone() });
+            progress.decoder = Some(DecoderInfo { name: name.clone(), model: hash.clone(), covariance });
         });
         self.events.publish(
             clock::now(),
             EventKind::Model,
-            json!({ "action": "swapped", "decoder": name, "hash": hash, "train_bins": rows }),
+            json!({
+                "action": "swapped", "decoder": name, "hash": hash, "train_bins": rows, "covariance": covariance,
+            }),
         );
         if let Some(program) = &self.settings.program {
             let duration = program.closed_loop.unwrap_or(Seconds(f64::INFINITY));

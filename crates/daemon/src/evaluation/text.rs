@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 use kalmind_filter::{bootstrap::Interval, scores::Figures, sensitivity::ChannelSummary};
+use kalmind_types::CovarianceKind;
 
 use crate::evaluation::{
     channels::summaries,
@@ -32,6 +33,7 @@ pub fn tables(comparison: &Comparison, intervals: &Intervals) -> String {
     let width = comparison.decoders.iter().map(|decoder| decoder.spec.to_string().chars().count()).max();
     let mut page = Page { text: String::new(), width: width.unwrap_or_default().max(12) };
     page.figures(comparison);
+    page.uncertainty(comparison);
     page.spreads(comparison);
     page.intervals(comparison, intervals);
     page.perturbations(comparison);
@@ -96,6 +98,23 @@ impl Page {
         }
         if let Some(limit) = comparison.saturate {
             self.say(&format!("features are kept within {limit} standard deviations of their training mean"));
+        }
+    }
+
+    /// Whether each decoder knows when it is unsure, and whose coverage is far off.
+    fn uncertainty(&mut self, comparison: &Comparison) {
+        self.say(
+            "\nRMSE of the tenth of the rows with the largest covariance over that of the tenth with the smallest (1: it \
+             says nothing), and rank correlation of covariance and error",
+        );
+        for decoder in &comparison.decoders {
+            let cells = uncertainty_text(decoder);
+            self.line(&decoder.spec.to_string(), &cells);
+        }
+        for decoder in &comparison.decoders {
+            for warning in decoder.coverage_warnings(comparison.components.len()) {
+                self.say(&format!("warning: {}: {warning}", decoder.spec));
+            }
         }
     }
 
@@ -233,6 +252,18 @@ impl Page {
                 })
                 .collect();
             self.line(&decoder.spec.to_string(), &cells.join(", "));
+        }
+    }
+}
+
+/// One decoder's errors by published uncertainty.
+#[must_use]
+pub fn uncertainty_text(decoder: &Compared) -> String {
+    match (decoder.covariance(), decoder.by_uncertainty()) {
+        (CovarianceKind::Constant, _) => "constant covariance".to_owned(),
+        (CovarianceKind::Varying, None) => "too few rows".to_owned(),
+        (CovarianceKind::Varying, Some(by)) => {
+            format!("{:.2}, {:.2}", by.decile_ratio, by.rank_correlation)
         }
     }
 }

@@ -191,6 +191,15 @@ pub(super) fn fits(comparison: &Comparison) -> String {
     let mut html = String::new();
     for decoder in &comparison.decoders {
         let _infallible = writeln!(html, "<h3>{}</h3>", Escaped(&decoder.spec.to_string()));
+        let _infallible = writeln!(
+            html,
+            "<p>RMSE of the tenth of the rows with the largest covariance over that of the tenth with the smallest, and rank \
+             correlation of covariance and error: {}.</p>",
+            Escaped(&uncertainty_text(decoder))
+        );
+        for warning in decoder.coverage_warnings(comparison.components.len()) {
+            let _infallible = writeln!(html, "<p class=\"note\">Warning: {}.</p>", Escaped(&warning));
+        }
         for run in decoder.shown() {
             if comparison.splits.folded() {
                 let test = &comparison.splits.splits[run.split].test;

@@ -2,6 +2,7 @@
 
 mod adam;
 mod auto;
+mod baseline_covariance;
 mod calibration;
 mod direction;
 mod discriminative;
@@ -43,7 +44,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::accuracy::Coverage;
+use crate::accuracy::{self, Coverage};
+use crate::uncertainty;
 use crate::{DecoderName, DecoderSpec, GuardStatistics, Parameters, TrainingData};
 
 /// How long a fit may take. Without a budget the same data, options and seed give the same model; with one they do where
@@ -179,6 +181,13 @@ impl FitReport {
             )
         };
         self.tried.iter().map(chosen).collect()
+    }
+
+    /// Notes how much of the truth of held-out rows lies within the published ellipsoids, given their squared distances in
+    /// time order, with a warning where that is far off.
+    pub(crate) fn covers(&mut self, squared_distances: &[f64], dimension: usize) {
+        self.held_out_coverage = Some(accuracy::coverage_of(squared_distances, dimension));
+        self.warnings.extend(uncertainty::coverage_warnings(squared_distances, dimension, "held-out rows"));
     }
 
     /// Notes a candidate.
@@ -408,38 +417,47 @@ pub fn fit(
         ..FitReport::default()
     };
     progress(FitProgress { stage: "start", done: 0.0 });
-    let parameters = match spec.decoder {
-        DecoderName::Kalman => Parameters::Kalman(kalman::fit_kalman(data, &spec.options, &mut report)?),
+    let mut parameters = parameters(spec, data, &background, settings, &mut report, progress)?;
+    if !matches!(parameters, Parameters::Dkf(_)) {
+        progress(FitProgress { stage: "covariance", done: 0.2 });
+        baseline_covariance::calibrate(&mut parameters, spec, data, &background, settings, &mut report);
+    }
+    progress(FitProgress { stage: "done", done: 1.0 });
+    Ok(Fitted { parameters, report, guard: guard_statistics(data) })
+}
+
+/// The tensors of a decoder fitted to checked rows; those of a baseline without a factor on its covariance.
+fn parameters(
+    spec: &DecoderSpec,
+    data: &TrainingData,
+    background: &[f64],
+    settings: &FitSettings,
+    report: &mut FitReport,
+    progress: &mut dyn FnMut(FitProgress),
+) -> Result<Parameters, FitError> {
+    Ok(match spec.decoder {
+        DecoderName::Kalman => Parameters::Kalman(kalman::fit_kalman(data, &spec.options, report)?),
         DecoderName::KalmanSteady => {
-            let kalman = kalman::fit_kalman(data, &spec.options, &mut report)?;
-            kalman::note_steady_gain(&kalman, &mut report);
+            let kalman = kalman::fit_kalman(data, &spec.options, report)?;
+            kalman::note_steady_gain(&kalman, report);
             Parameters::KalmanSteady(kalman)
         }
         DecoderName::Ekf | DecoderName::Ukf => {
-            Parameters::NonlinearKalman(nonlinear::fit_nonlinear(spec, data, settings.seed, &mut report)?)
+            Parameters::NonlinearKalman(nonlinear::fit_nonlinear(spec, data, settings.seed, report)?)
         }
-        DecoderName::RefitKalman => {
-            Parameters::RefitKalman(refit::fit_refit(data, &spec.options, &mut report)?)
-        }
-        DecoderName::Wiener => Parameters::Wiener(wiener::fit_wiener(spec, data, &background, &mut report)?),
+        DecoderName::RefitKalman => Parameters::RefitKalman(refit::fit_refit(data, &spec.options, report)?),
+        DecoderName::Wiener => Parameters::Wiener(wiener::fit_wiener(spec, data, background, report)?),
         DecoderName::WienerCascade => {
-            Parameters::WienerCascade(wiener::fit_cascade(spec, data, &background, &mut report)?)
+            Parameters::WienerCascade(wiener::fit_cascade(spec, data, background, report)?)
         }
-        DecoderName::Ole => Parameters::Ole(ole::fit_ole(data, &spec.options, &mut report)?),
+        DecoderName::Ole => Parameters::Ole(ole::fit_ole(data, &spec.options, report)?),
         DecoderName::Auto => {
-            Parameters::Dkf(auto::fit_auto(spec, data, &background, settings, &mut report, progress)?)
+            Parameters::Dkf(auto::fit_auto(spec, data, background, settings, report, progress)?)
         }
         _ => Parameters::Dkf(discriminative::fit_discriminative(
-            spec,
-            data,
-            &background,
-            settings,
-            &mut report,
-            progress,
+            spec, data, background, settings, report, progress,
         )?),
-    };
-    progress(FitProgress { stage: "done", done: 1.0 });
-    Ok(Fitted { parameters, report, guard: guard_statistics(data) })
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use super::windows::{folds, outside, second_moment, states_at};
 use super::{FitError, FitReport};
 use crate::cholesky::Cholesky;
 use crate::{
-    DecoderName, DecoderSpec, Linearization, NonlinearKalmanParameters, Options, TanhNetwork, TrainingData,
+    CovarianceScale, DecoderName, DecoderSpec, Linearization, NonlinearKalmanParameters, Options, TanhNetwork,
+    TrainingData,
 };
 
 /// Networks in the mean that g is.
@@ -117,6 +118,7 @@ pub(crate) fn fit_nonlinear(
             DecoderName::Ukf => Linearization::Unscented,
             _ => Linearization::Extended,
         },
+        covariance_scale: CovarianceScale::constant(1.0),
     })
 }
 

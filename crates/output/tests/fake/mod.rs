@@ -15,7 +15,7 @@ use kalmind_output::{
     ServerConfig, ServerError, SessionInfo, Token, Workspace, start_server,
 };
 use kalmind_types::{
-    Actor, Cause, Click, Component, Event, EventKind, Heartbeat, Intent, LslTime, Mode, OutputState,
+    Actor, Cause, Click, Component, CovarianceKind, Event, EventKind, Heartbeat, Intent, LslTime, Mode, OutputState,
     Position, Publication, Reason, Seconds, StageTimes, StreamCounts, StreamHealth, StreamStatus, TickOutput,
     TickPublication, Velocity,
 };
@@ -206,7 +206,11 @@ impl Controls for FakeControls {
     }
 
     fn decoder(&self) -> Option<DecoderInfo> {
-        Some(DecoderInfo { name: String::from("dkf-nw"), model: "ab".repeat(32) })
+        Some(DecoderInfo {
+            name: String::from("dkf-nw"),
+            model: "ab".repeat(32),
+            covariance: CovarianceKind::Varying,
+        })
     }
 
     fn streams(&self) -> Vec<StreamStatus> {
