@@ -506,8 +506,12 @@ impl Parameters {
         let of_filter = match self {
             Self::NonlinearKalman(_) => true,
             Self::Dkf(dkf) => dkf.dynamics.is_some() || matches!(dkf.noise, Noise::Kernel { .. }),
-            Self::Kalman(_) | Self::KalmanSteady(_) | Self::RefitKalman(_) | Self::Wiener(_)
-            | Self::WienerCascade(_) | Self::Ole(_) => false,
+            Self::Kalman(_)
+            | Self::KalmanSteady(_)
+            | Self::RefitKalman(_)
+            | Self::Wiener(_)
+            | Self::WienerCascade(_)
+            | Self::Ole(_) => false,
         };
         if of_filter || self.covariance_scale().varies() {
             CovarianceKind::Varying

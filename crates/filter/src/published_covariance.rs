@@ -5,9 +5,7 @@ use nalgebra::DMatrix;
 
 use crate::cholesky::Cholesky;
 use crate::window::Window;
-use crate::{
-    ChannelCondition, CovarianceScale, Decoder, FilterState, ModelError, Parameters, StepReport,
-};
+use crate::{ChannelCondition, CovarianceScale, Decoder, FilterState, ModelError, Parameters, StepReport};
 
 /// Added to a size before its logarithm.
 const LEAST_SIZE: f64 = 0.05;

@@ -163,16 +163,14 @@ impl DecoderName {
         match self {
             Self::Kalman => {
                 &["state-order", "stationary", "start", "intercept", "update", "covariance-scale", "guard"]
-            },
+            }
             Self::KalmanSteady => &["stationary", "intercept", "covariance-scale", "guard"],
             Self::Wiener => &["lags", "intercept", "ridge", "covariance-scale", "guard"],
-            Self::WienerCascade => {
-                &["lags", "intercept", "ridge", "degree", "covariance-scale", "guard"]
-            },
+            Self::WienerCascade => &["lags", "intercept", "ridge", "degree", "covariance-scale", "guard"],
             Self::Ole => &["intercept", "covariance-scale", "guard"],
             Self::RefitKalman => {
                 &["state-order", "stationary", "start", "intercept", "feedback", "covariance-scale", "guard"]
-            },
+            }
             Self::Ekf | Self::Ukf => &["stationary", "hidden", "epochs", "covariance-scale", "guard"],
             Self::DkfLinear => discriminative!("intercept", "ridge"),
             Self::DkfNw => discriminative!("kernel", "bandwidth", "steps"),

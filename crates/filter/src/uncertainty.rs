@@ -187,7 +187,8 @@ mod tests {
     #[test]
     fn a_covariance_that_does_not_change_has_no_deciles() {
         let (truth, estimates) = rows();
-        let constant: Vec<Intent> = estimates.iter().map(|estimate| intent(estimate.mean()[0], 2.0)).collect();
+        let constant: Vec<Intent> =
+            estimates.iter().map(|estimate| intent(estimate.mean()[0], 2.0)).collect();
         assert_eq!(ErrorByUncertainty::of(&truth, &constant), None);
         assert_eq!(ErrorByUncertainty::of(&truth.rows(0, 19).into_owned(), &estimates[..19]), None);
     }

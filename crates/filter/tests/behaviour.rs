@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "functions that several tests share fail like tests")]
 
 use kalmind_filter::{
-    CovarianceScale, Decoder, DecoderSpec, DiscriminativeFilter, FitError, FitSettings, Fitted, Form, KalmanParameters, Model,
-    ModelError, Parameters, Start, StateModel, StationarySource, TrainingData, fit,
+    CovarianceScale, Decoder, DecoderSpec, DiscriminativeFilter, FitError, FitSettings, Fitted, Form,
+    KalmanParameters, Model, ModelError, Parameters, Start, StateModel, StationarySource, TrainingData, fit,
 };
 use kalmind_types::{Binning, Component, Intent, StreamFeatures};
 use nalgebra::{DMatrix, DVector};

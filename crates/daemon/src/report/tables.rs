@@ -8,7 +8,7 @@ use super::markup::{Escaped, number, table};
 use crate::{
     evaluation::{
         comparison::{Compared, Comparison, Intervals, Spread},
-        text::step_us,
+        text::{step_us, uncertainty_text},
     },
     fit_command::plain,
 };

@@ -11,8 +11,8 @@ use super::windows::{folds, outside, second_moment, states_at};
 use super::{FitError, FitReport};
 use crate::cholesky::Cholesky;
 use crate::{
-    CovarianceScale, DecoderName, DecoderSpec, Linearization, NonlinearKalmanParameters, Options, TanhNetwork,
-    TrainingData,
+    CovarianceScale, DecoderName, DecoderSpec, Linearization, NonlinearKalmanParameters, Options,
+    TanhNetwork, TrainingData,
 };
 
 /// Networks in the mean that g is.
