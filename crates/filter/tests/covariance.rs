@@ -149,3 +149,64 @@ fn too_few_rows_to_hold_some_out_leave_the_covariance_as_it_is_and_say_so() {
     assert_eq!(fitted.parameters.covariance_scale(), &CovarianceScale::constant(1.0));
     assert!(fitted.report.warnings[0].contains("could not be told"), "{:?}", fitted.report.warnings);
 }
+
+/// The law of docs/model.md, written down once more: the factor of each bin from the means without it.
+#[test]
+fn the_factor_of_a_baseline_is_that_of_the_law() {
+    let data = training_data(400, 6);
+    let law = CovarianceScale {
+        bias: 0.3,
+        size: 0.7,
+        size_squared: -0.1,
+        surprise: 0.2,
+        window: (0..12).map(|at| 0.03 * f64::from(at - 5)).collect(),
+        limits: [-0.6, 1.1],
+    };
+    for name in ["kalman", "kalman-steady", "wiener:lags=3", "ole", "ekf:epochs=2,hidden=4"] {
+        let mut scaled = model(&name.parse().unwrap(), &data);
+        *scaled.parameters.covariance_scale_mut() = law.clone();
+        let mut plain = scaled.clone();
+        *plain.parameters.covariance_scale_mut() = CovarianceScale::constant(1.0);
+        let inverse = plain.parameters.marginal_covariance().try_inverse().unwrap();
+        let size = |of: [f64; 2]| {
+            let of = nalgebra::Vector2::from(of);
+            ((of.transpose() * &inverse * of)[(0, 0)] / 2.0).sqrt()
+        };
+        let background = scaled.background();
+        let predicts = scaled.parameters.state_model().is_some();
+        let (mut scaled, mut plain) = (scaled.decoder().unwrap(), plain.decoder().unwrap());
+        let (mut with, mut without) = (Intent::zero(2), Intent::zero(2));
+        let (mut before, mut window, mut factor) = (None::<[f64; 2]>, background.repeat(2), 1.0_f64);
+        for row in 0..60 {
+            if row == 40 {
+                scaled.restart();
+                plain.restart();
+                (before, window) = (None, background.repeat(2));
+            }
+            let shown = (row % 7 != 3).then(|| features(&data, row));
+            window.truncate(6);
+            window.splice(0..0, shown.clone().unwrap_or_else(|| background.clone()));
+            scaled.step(shown.as_deref(), &mut with);
+            plain.step(shown.as_deref(), &mut without);
+            let mean = [without.mean()[0], without.mean()[1]];
+            let moved = before.unwrap_or(mean);
+            before = Some(mean);
+            if shown.is_some() {
+                let size_of = (size(mean) + 0.05).ln();
+                let surprise = (size([moved[0] - mean[0], moved[1] - mean[1]]) + 0.01).ln();
+                let log = law.bias + law.size * size_of + law.size_squared * size_of * size_of;
+                let log = log + law.surprise * surprise;
+                let log =
+                    log + window.iter().zip(&law.window).map(|(value, weight)| value * weight).sum::<f64>();
+                factor = log.clamp(-0.6, 1.1).exp();
+            }
+            let factor = if shown.is_none() && !predicts { 1.0 } else { factor };
+            for (with, without) in with.covariance().iter().zip(without.covariance()) {
+                assert!(
+                    (with - factor * without).abs() <= 1e-12 * with.abs(),
+                    "{name} {row}: {with} {without}"
+                );
+            }
+        }
+    }
+}

@@ -11,8 +11,8 @@ use kalmind_session::{
 };
 use kalmind_signal::{FeatureStatistics, Preparation};
 use kalmind_types::{
-    Binning, ChannelMask, Command, Component, CovarianceKind, Intent, LslTime, OutputState, Position, Seconds,
-    StreamFeatures, TaskState, TickOutput, Velocity,
+    Binning, ChannelMask, Command, Component, CovarianceKind, Intent, LslTime, OutputState, Position,
+    Seconds, StreamFeatures, TaskState, TickOutput, Velocity,
 };
 use nalgebra::DMatrix;
 
@@ -233,8 +233,7 @@ fn the_default_decoder_of_a_session_knows_when_it_is_unsure_and_steers_as_before
         let (before, _) = run(&format!("{DEFAULT_DECODER}:covariance-scale=1"));
         assert_eq!(score, before, "seed {seed}");
         let (_, data) = Rig::calibrated(seed);
-        let parameters =
-            fit(&spec, &data.training, &FitSettings::default(), &mut |_| {}).unwrap().parameters;
+        let parameters = fit(&spec, &data.training, &FitSettings::default(), &mut |_| {}).unwrap().parameters;
         assert_eq!(parameters.covariance(), CovarianceKind::Varying, "seed {seed}");
         let truth = DMatrix::from_fn(decoded.len(), 2, |row, axis| decoded[row].1.0[axis]);
         let intents: Vec<Intent> = decoded.iter().map(|(intent, _)| *intent).collect();

@@ -30,36 +30,30 @@ pub(crate) fn calibrate(
     report: &mut FitReport,
 ) {
     let wanted = spec.options.covariance_scale.unwrap_or(Choice::Auto);
-    let errors = match held_out_errors(parameters, spec, data, background, settings) {
-        Ok(errors) if !errors.is_empty() => Some(errors),
-        Ok(_) => {
-            report.warnings.push(format!("{UNKNOWN}: no row may be judged"));
-            None
-        }
-        Err(problem) => {
-            report.warnings.push(format!("{UNKNOWN}: {problem}"));
-            None
-        }
-    };
-    let scale = match (wanted, &errors) {
-        (Choice::Given(factor), _) => CovarianceScale::constant(factor),
-        (Choice::Auto, None) => CovarianceScale::constant(1.0),
-        (Choice::Auto, Some(errors)) => {
-            let examples = Examples { data, background, lags: 1 };
-            let (scale, distances) = calibration::covariance_scale(errors, &examples);
+    let scale = match held_out_errors(parameters, spec, data, background, settings) {
+        Ok(errors) => {
+            let (scale, distances) = match wanted {
+                Choice::Given(factor) => {
+                    (CovarianceScale::constant(factor), calibration::scaled(&errors, |_row| factor))
+                }
+                Choice::Auto => {
+                    calibration::covariance_scale(&errors, &Examples { data, background, lags: 1 })
+                }
+            };
             report.covers(&distances, parameters.dimension());
             scale
         }
+        Err(problem) => {
+            report.warnings.push(format!(
+                "whether the covariance holds what it says could not be told from held-out rows: {problem}"
+            ));
+            CovarianceScale::constant(wanted.given().unwrap_or(1.0))
+        }
     };
-    if let (Choice::Given(factor), Some(errors)) = (wanted, &errors) {
-        report.covers(&calibration::scaled(errors, |_row| factor), parameters.dimension());
-    }
     let [least, greatest] = scale.limits;
     report.covariance_scale = Some(libm::exp(0.5 * (least + greatest)));
     *parameters.covariance_scale_mut() = scale;
 }
-
-const UNKNOWN: &str = "whether the covariance holds what it says could not be told from held-out rows";
 
 /// What the decoder errs in rows that it was not fitted to, in time order.
 fn held_out_errors(
@@ -80,7 +74,8 @@ fn held_out_errors(
         .into_par_iter()
         .map(|block| held_out_block(&block, spec, data, truth, background, settings, &measure))
         .collect();
-    Ok(blocks?.into_iter().flatten().collect())
+    let errors: Vec<HeldOutError> = blocks?.into_iter().flatten().collect();
+    if errors.is_empty() { Err("no row may be judged".to_owned()) } else { Ok(errors) }
 }
 
 fn held_out_block(
