@@ -11,6 +11,7 @@ pub mod bootstrap;
 mod build;
 mod checked;
 mod cholesky;
+mod covariance_scale;
 mod decoder;
 mod discriminative;
 mod dkf;
@@ -53,6 +54,7 @@ mod validate;
 mod wiener;
 mod window;
 
+pub use covariance_scale::CovarianceScale;
 pub use decoder::{Decoder, FilterState, StepReport};
 pub use discriminative::DiscriminativeFilter;
 pub use dynamics::StateDynamics;
@@ -66,8 +68,8 @@ pub use options::{
     ResidualSource, Sparsification,
 };
 pub use parameters::{
-    Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, JointKernel, KalmanParameters, Linearization,
-    Noise, NonlinearDynamics, NonlinearKalmanParameters, Parameters, RecurrentLayer, RecurrentNetwork,
+    Cell, DkfParameters, EnsembleMember, Form, JointKernel, KalmanParameters, Linearization, Noise,
+    NonlinearDynamics, NonlinearKalmanParameters, Parameters, RecurrentLayer, RecurrentNetwork,
     RefitKalmanParameters, Regressor, Start, StateModel, StationarySource, TanhNetwork,
     WienerCascadeParameters, WienerParameters,
 };

@@ -44,8 +44,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::accuracy::{self, Coverage};
-use crate::uncertainty;
+use crate::accuracy::Coverage;
 use crate::{DecoderName, DecoderSpec, GuardStatistics, Parameters, TrainingData};
 
 /// How long a fit may take. Without a budget the same data, options and seed give the same model; with one they do where
@@ -181,13 +180,6 @@ impl FitReport {
             )
         };
         self.tried.iter().map(chosen).collect()
-    }
-
-    /// Notes how much of the truth of held-out rows lies within the published ellipsoids, given their squared distances in
-    /// time order, with a warning where that is far off.
-    pub(crate) fn covers(&mut self, squared_distances: &[f64], dimension: usize) {
-        self.held_out_coverage = Some(accuracy::coverage_of(squared_distances, dimension));
-        self.warnings.extend(uncertainty::coverage_warnings(squared_distances, dimension, "held-out rows"));
     }
 
     /// Notes a candidate.
