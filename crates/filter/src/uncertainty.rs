@@ -102,52 +102,61 @@ fn correlation(left: &[f64], right: &[f64]) -> f64 {
     both / (lefts * rights).sqrt()
 }
 
-/// A sentence for each of the 50, 90 and 99 % ellipsoids that holds so much or so little of the truth that chance does not
-/// explain it; `rows` says what the rows are, the squared distances `e' Sigma^-1 e` are those of their d components, in time
-/// order.
+/// A sentence on the 50, 90 and 99 % ellipsoids that hold so little of the truth that chance does not explain it, and one on
+/// those that hold so much; `rows` says what the rows are, the squared distances `e' Sigma^-1 e` are those of their d
+/// components, in time order.
 ///
 /// Accepted are .42 to .58, .84 to .95 and .95 to 1. Neighbouring rows err together, so a coverage is as sure as the
 /// coverages of 20 blocks of consecutive rows agree, and at best as sure as of rows that are independent: the whole 99 %
 /// interval that follows has to lie outside.
 #[must_use]
 pub fn coverage_warnings(squared_distances: &[f64], dimension: usize, rows: &str) -> Vec<String> {
-    let count = squared_distances.len();
-    if count < 2 * BLOCKS {
-        return Vec::new();
+    let (mut too_little, mut too_much) = (Vec::new(), Vec::new());
+    for (nominal, [least, greatest]) in ACCEPTED {
+        let Some([coverage, low, high]) = coverage_interval(squared_distances, dimension, nominal) else {
+            return Vec::new();
+        };
+        let [percent, found, from, to] = [nominal, coverage, low, high].map(|part| 100.0 * part);
+        let part = format!("its {percent:.0} % ellipsoid holds {found:.0} % ({from:.0} to {to:.0})");
+        if high < least {
+            too_little.push(part);
+        } else if low > greatest {
+            too_much.push(part);
+        }
     }
-    ACCEPTED
+    [(too_little, "far too sure of itself"), (too_much, "far less sure of itself than it could be")]
         .into_iter()
-        .filter_map(|(nominal, [least, greatest])| {
-            let limit = accuracy::chi_square_quantile(dimension, nominal);
-            let coverage_of = |distances: &[f64]| {
-                distances.iter().filter(|distance| **distance <= limit).count() as f64
-                    / distances.len() as f64
-            };
-            let coverage = coverage_of(squared_distances);
-            let spread = (0..BLOCKS)
-                .map(|block| {
-                    let rows = block * count / BLOCKS..(block + 1) * count / BLOCKS;
-                    (coverage_of(&squared_distances[rows]) - coverage).powi(2)
-                })
-                .sum::<f64>()
-                / (BLOCKS * (BLOCKS - 1)) as f64;
-            let independent = nominal * (1.0 - nominal) / count as f64;
-            let tolerance = STUDENT * spread.max(independent).sqrt();
-            let (low, high) = ((coverage - tolerance).max(0.0), (coverage + tolerance).min(1.0));
-            let what = if high < least {
-                "the decoder is far too sure of itself"
-            } else if low > greatest {
-                "the decoder is far less sure of itself than it could be"
-            } else {
-                return None;
-            };
-            let [nominal, coverage, low, high] = [nominal, coverage, low, high].map(|part| 100.0 * part);
-            Some(format!(
-                "its {nominal:.0} % ellipsoid holds {coverage:.0} % of the {rows} ({low:.0} to {high:.0} %): {what}, \
-                 and nothing should rely on its covariance"
-            ))
+        .filter(|(parts, _)| !parts.is_empty())
+        .map(|(parts, what)| {
+            format!(
+                "of the {rows}, {}: the decoder is {what}, so do not rely on its covariance",
+                parts.join(", ")
+            )
         })
         .collect()
+}
+
+/// The part of the rows within an ellipsoid, and its 99 % interval; `None` for fewer than two rows a block.
+fn coverage_interval(squared_distances: &[f64], dimension: usize, nominal: f64) -> Option<[f64; 3]> {
+    let count = squared_distances.len();
+    if count < 2 * BLOCKS {
+        return None;
+    }
+    let limit = accuracy::chi_square_quantile(dimension, nominal);
+    let within = |distances: &[f64]| {
+        distances.iter().filter(|distance| **distance <= limit).count() as f64 / distances.len() as f64
+    };
+    let coverage = within(squared_distances);
+    let spread = (0..BLOCKS)
+        .map(|block| {
+            let rows = block * count / BLOCKS..(block + 1) * count / BLOCKS;
+            (within(&squared_distances[rows]) - coverage).powi(2)
+        })
+        .sum::<f64>()
+        / (BLOCKS * (BLOCKS - 1)) as f64;
+    let independent = nominal * (1.0 - nominal) / count as f64;
+    let tolerance = STUDENT * spread.max(independent).sqrt();
+    Some([coverage, (coverage - tolerance).max(0.0), (coverage + tolerance).min(1.0)])
 }
 
 #[cfg(test)]
@@ -228,8 +237,9 @@ mod tests {
     fn a_warning_says_which_ellipsoid_and_how_far_off() {
         let mut random = ChaCha8Rng::seed_from_u64(6);
         let found = coverage_warnings(&distances(1000, [0.5, 0.73, 0.73], 1, &mut random), 1, "test rows");
-        assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[1].starts_with("its 99 % ellipsoid holds 7"), "{found:?}");
-        assert!(found[1].contains("% of the test rows (") && found[1].contains("far too sure"), "{found:?}");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("of the test rows, its 90 % ellipsoid holds 7"), "{found:?}");
+        assert!(found[0].contains("its 99 % ellipsoid holds 7"), "{found:?}");
+        assert!(found[0].ends_with("far too sure of itself, so do not rely on its covariance"), "{found:?}");
     }
 }

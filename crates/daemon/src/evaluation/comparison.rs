@@ -176,7 +176,7 @@ impl Compared {
         })
     }
 
-    /// A sentence for each ellipsoid whose coverage is far off, over the test rows of all splits.
+    /// Sentences on the ellipsoids whose coverage is far off, over the test rows of all splits.
     #[must_use]
     pub fn coverage_warnings(&self, dimension: usize) -> Vec<String> {
         let distances: Vec<f64> =
