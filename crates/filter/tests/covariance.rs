@@ -32,30 +32,20 @@ fn range(decoder: &mut dyn Decoder, data: &TrainingData) -> f64 {
 }
 
 #[test]
-fn what_a_decoder_says_of_its_covariance_is_what_it_gives() {
+fn what_a_decoder_says_of_its_covariance_is_what_it_gives_and_the_factor_leaves_the_mean_as_it_is() {
     let data = training_data(400, 6);
     for spec in DecoderName::ALL.into_iter().flat_map(variants) {
         let calibrated = model(&spec, &data);
         assert_eq!(calibrated.parameters.covariance(), CovarianceKind::Varying, "{spec}");
         let mut plain = calibrated.clone();
         *plain.parameters.covariance_scale_mut() = CovarianceScale::constant(1.7);
-        for model in [calibrated, plain] {
+        for model in [&calibrated, &plain] {
             let found = range(&mut *model.decoder().unwrap(), &data);
             match model.parameters.covariance() {
                 CovarianceKind::Varying => assert!(found > 1e-3, "{spec}: {found}"),
                 CovarianceKind::Constant => assert!(found < 1e-9, "{spec}: {found}"),
             }
         }
-    }
-}
-
-#[test]
-fn the_factor_leaves_the_mean_as_it_is() {
-    let data = training_data(400, 6);
-    for spec in DecoderName::ALL.into_iter().flat_map(variants) {
-        let calibrated = model(&spec, &data);
-        let mut plain = calibrated.clone();
-        *plain.parameters.covariance_scale_mut() = CovarianceScale::constant(1.0);
         let (mut scaled, mut plain) = (calibrated.decoder().unwrap(), plain.decoder().unwrap());
         let (mut with, mut without) = (Intent::zero(2), Intent::zero(2));
         for row in 0..100 {
