@@ -155,7 +155,7 @@ fn home(order: &[usize], places: usize) -> Option<usize> {
 }
 
 /// For each target the round that it is in: the shortest rounds (the first and last may be cut short) that show every place
-/// equally often, or one round of all.
+/// equally often, or one round of all. Those that show a place more than once have to be seen whole twice.
 fn rounds(shown: &[usize], places: usize) -> Vec<Range<usize>> {
     let mut different = shown.to_vec();
     different.sort_unstable();
@@ -175,7 +175,8 @@ fn rounds(shown: &[usize], places: usize) -> Vec<Range<usize>> {
                 shown[cut[0]..cut[1]].iter().for_each(|&place| counts[place] += 1);
                 counts.iter().all(|&count| count <= each)
             };
-            if cuts.windows(2).all(is_round) {
+            let whole = cuts.windows(2).filter(|cut| cut[1] - cut[0] == length).count();
+            if whole >= each.min(2) && cuts.windows(2).all(is_round) {
                 let round =
                     |cut: &[usize]| core::iter::repeat_n(cut[0]..cut[1], cut[1] - cut[0]).collect::<Vec<_>>();
                 return cuts.windows(2).flat_map(round).collect();
@@ -183,4 +184,87 @@ fn rounds(shown: &[usize], places: usize) -> Vec<Range<usize>> {
         }
     }
     vec![0..shown.len(); shown.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use nalgebra::DMatrix;
+    use rand::SeedableRng as _;
+
+    use super::super::trials::Trial;
+    use super::*;
+
+    /// Trials on a line, from one target to the next.
+    fn order(targets: &[f64]) -> TargetOrder {
+        let trial = |(at, x): (usize, &f64)| Trial {
+            target: Position([*x, 0.0]),
+            start: if at == 0 { Start::At(Position([-9.0, 0.0])) } else { Start::PreviousTarget },
+            scored: true,
+        };
+        let trials = targets.iter().enumerate().map(trial).collect();
+        TargetOrder::of(&Trials { trials, features: DMatrix::zeros(targets.len(), 1) })
+    }
+
+    /// How often each order comes.
+    fn drawn(order: &TargetOrder, draws: usize) -> BTreeMap<Vec<usize>, usize> {
+        let mut generator = ChaCha8Rng::seed_from_u64(1);
+        let mut counts = BTreeMap::new();
+        for _ in 0..draws {
+            let mut other = order.clone();
+            (0..5).for_each(|_| other.rearrange(&mut generator));
+            *counts.entry(other.order).or_default() += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn targets_change_places_and_the_way_back_stays() {
+        let order = order(&[1.0, 0.0, 2.0, 0.0, 3.0, 0.0, 4.0]);
+        assert_eq!(order.free, [0, 2, 4, 6]);
+        assert_eq!(order.count(), 24);
+        let drawn = drawn(&order, 4800);
+        assert_eq!(drawn.len(), 24);
+        assert!(drawn.keys().all(|order| [1, 3, 5].into_iter().all(|trial| order[trial] == 1)));
+        // 200 of each are expected, give or take 14
+        assert!(drawn.values().all(|count| (140..=260).contains(count)), "{drawn:?}");
+    }
+
+    #[test]
+    fn no_target_is_shown_twice_in_a_row_where_none_was() {
+        let order = order(&[1.0, 2.0, 3.0, 2.0, 3.0, 2.0, 1.0, 3.0, 1.0]);
+        let drawn = drawn(&order, 20_000);
+        // 1680 orders of three times three, of which 174 have no two alike beside each other
+        assert_eq!(drawn.len(), 174);
+        let (least, most) = (drawn.values().min(), drawn.values().max());
+        assert!(
+            least.is_some_and(|least| *least > 60) && most.is_some_and(|most| *most < 180),
+            "{least:?}, {most:?}"
+        );
+    }
+
+    #[test]
+    fn targets_change_places_within_their_round() {
+        let order = order(&[1.0, 0.0, 2.0, 0.0, 3.0, 0.0, 2.0, 0.0, 3.0, 0.0, 1.0, 0.0, 3.0, 0.0]);
+        assert_eq!(order.rounds, [0..3, 0..3, 0..3, 3..6, 3..6, 3..6, 6..7]);
+        assert_eq!(order.count(), 36);
+        assert_eq!(drawn(&order, 2000).len(), 36);
+    }
+
+    #[test]
+    fn rounds_may_show_a_place_more_than_once_and_begin_in_the_middle() {
+        assert_eq!(rounds(&[0, 0, 1, 1, 1, 0, 1, 0], 2)[0], 0..4);
+        assert_eq!(rounds(&[2, 0, 1, 2, 2, 1, 0], 3), [0..1, 1..4, 1..4, 1..4, 4..7, 4..7, 4..7]);
+        assert_eq!(rounds(&[0, 0, 0, 0, 0, 1, 1], 2), vec![0..7; 7]);
+    }
+
+    #[test]
+    fn directions_follow_from_the_order() {
+        let order = order(&[1.0, 0.0, 2.0, 0.0]);
+        assert_eq!(
+            order.directions().collect::<Vec<_>>(),
+            [[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]]
+        );
+    }
 }

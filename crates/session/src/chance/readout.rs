@@ -70,3 +70,53 @@ impl Readout {
 fn dot(a: [f64; 2], b: [f64; 2]) -> f64 {
     a[0] * b[0] + a[1] * b[1]
 }
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::{Matrix2, dmatrix};
+
+    use super::*;
+
+    #[test]
+    fn a_trial_is_decoded_as_by_a_fit_to_the_others() {
+        let features = dmatrix![1.0, 0.2; -0.5, 2.0; 0.3, -1.1; 2.0, 0.4; -1.0, -0.7];
+        let directions = [[0.6, 0.8], [-1.0, 0.0], [0.0, 1.0], [0.8, -0.6], [0.28, 0.96]];
+        let mut readout = Readout::of(&features);
+        readout.decode(directions.into_iter());
+        let ridge = features.norm_squared() / 5.0;
+        let mean = [0, 1].map(|axis| directions.iter().map(|direction| direction[axis]).sum::<f64>() / 5.0);
+        for held in 0..5 {
+            // the normal equations of ridge regression on the four others
+            let mut moments = Matrix2::identity() * ridge;
+            let mut products = Matrix2::zeros();
+            for (trial, direction) in directions.iter().enumerate().filter(|(trial, _)| *trial != held) {
+                let row = features.row(trial).transpose();
+                moments += &row * row.transpose();
+                products += row * nalgebra::RowVector2::new(direction[0] - mean[0], direction[1] - mean[1]);
+            }
+            let expected = features.row(held) * moments.try_inverse().unwrap() * products;
+            let [x, y] = readout.decoded[held];
+            assert!((x - expected[0]).abs() < 1e-12 && (y - expected[1]).abs() < 1e-12, "{held}");
+        }
+    }
+
+    #[test]
+    fn features_that_are_the_direction_agree_with_it() {
+        let directions = [
+            [1.0, 0.0],
+            [0.0, 1.0],
+            [-1.0, 0.0],
+            [0.0, -1.0],
+            [1.0, 0.0],
+            [0.0, 1.0],
+            [-1.0, 0.0],
+            [0.0, -1.0],
+        ];
+        let features = DMatrix::from_fn(8, 2, |row, column| directions[row][column]);
+        let mut readout = Readout::of(&features);
+        assert!((readout.mean_cosine(directions.into_iter()) - 1.0).abs() < 1e-12);
+        assert!(readout.agreement(directions.into_iter()) > 0.0);
+        let other = [1, 0, 2, 3, 4, 5, 6, 7].map(|trial: usize| directions[trial]);
+        assert!(readout.agreement(other.into_iter()) < readout.agreement(directions.into_iter()));
+    }
+}
