@@ -213,7 +213,7 @@ mod tests {
         let mut counts = BTreeMap::new();
         for _ in 0..draws {
             let mut other = order.clone();
-            (0..5).for_each(|_| other.rearrange(&mut generator));
+            (0..20).for_each(|_| other.rearrange(&mut generator));
             *counts.entry(other.order).or_default() += 1;
         }
         counts

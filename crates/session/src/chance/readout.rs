@@ -5,7 +5,8 @@ use nalgebra::DMatrix;
 /// The matrix that takes the directions of all trials to those decoded from the others.
 ///
 /// With features X (trials x features) and r the mean squared length of a trial's, `S = (X X' + r I)^-1 X X'` takes directions
-/// to fitted ones. Those of a trial by a fit to the others are (sum over the others of S_ij d_j) / (1 - S_ii), exactly.
+/// to fitted ones. Those of a trial by a fit to the others are `sum over the others of S_ij d_j / (1 - S_ii)`,
+/// exactly.
 /// Cost: trials^2 features + trials^3 / 3, and then 2 trials^2 for each order of targets.
 #[derive(Clone, Debug)]
 pub(super) struct Readout {

@@ -1,6 +1,6 @@
 //! Simulated calibrations, with and without anything to decode: three minutes of Radial-8 in open loop, 20 ms a tick, no input
 //! or output.
-#![allow(dead_code, reason = "each user takes what it needs")]
+#![allow(dead_code, unreachable_pub, reason = "the tests and the bench use different parts")]
 
 use kalmind_filter::{LabelLaw, TrainingData};
 use kalmind_session::{
