@@ -3,6 +3,7 @@
 //! `cargo bench -p kalmind-session --bench chance -- [nulls] [power] [RUNS]` prints the tables, or one of them; 300 runs of
 //! both take about five minutes of one core.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot build its subject has failed")]
+#![expect(clippy::print_stdout, reason = "it prints its tables")]
 
 #[path = "../tests/calibrations/mod.rs"]
 mod calibrations;
@@ -47,7 +48,9 @@ fn nulls(runs: u64) {
 /// The participant: the share that passed within so many seconds.
 fn power(runs: u64) {
     print!("\nmodulation  passed within");
-    SHOWN.iter().for_each(|limit| print!("{limit:>5.0} s"));
+    for limit in SHOWN {
+        print!("{limit:>5.0} s");
+    }
     println!("  median, s");
     for modulation in MODULATIONS {
         let source = Source::Participant(modulation);

@@ -213,16 +213,16 @@ impl SlowNoise {
     fn step(&mut self, since_trial_start: u64, values: &mut [f64]) {
         self.ticks += 1.0;
         let since = since_trial_start as f64 * BIN_S;
-        for unit in 0..values.len() {
-            let step = |value: f64, constant: f64, normal: f64| {
+        for (unit, value) in values.iter_mut().enumerate() {
+            let step = |value: f64, constant: f64, normal: f64| -> f64 {
                 let keep = (-BIN_S / constant).exp();
                 keep * value + (1.0 - keep * keep).sqrt() * normal
             };
-            let normals = [(); 4].map(|()| self.normal());
+            let normals = [(); 4].map(|()| StandardNormal.sample(&mut self.generator));
             self.second[unit] = step(self.second[unit], 1.0, normals[0]);
             self.half_minute[unit] = step(self.half_minute[unit], 30.0, normals[1]);
             self.walk[unit] += 0.02 * normals[2];
-            values[unit] = normals[3]
+            *value = normals[3]
                 + self.second[unit]
                 + self.half_minute[unit]
                 + self.walk[unit]
