@@ -119,12 +119,13 @@ mod tests {
         let options = CalibrationOptions::default();
         let mut calibration = Calibration::new(options, CHANNELS);
         let mut position = Position([0.5, 0.5]);
+        let mut angle = 0.0;
         for tick in 0..24_u32 * 50 {
             let trial = tick / 50;
             if tick % 50 == 0 {
                 position = Position([0.5, 0.5]);
+                angle = (4.0 + 4.0 * noise()).floor() * core::f64::consts::FRAC_PI_4;
             }
-            let angle = f64::from((trial * 5 + trial / 8 * 3) % 8) * core::f64::consts::FRAC_PI_4;
             let target = Position([0.5 + 0.3 * angle.cos(), 0.5 + 0.3 * angle.sin()]);
             let meant = options.label_law.label(position, target).0;
             let features: Vec<f64> = tuning

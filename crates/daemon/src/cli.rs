@@ -46,7 +46,7 @@ pub enum Command {
     Fit(FitArguments),
     /// Compare decoders on held-out rows, as the live daemon would run them.
     #[command(
-        after_help = "Examples: kalmind evaluate --features x.csv --states z.csv --rate 10 --train 0..5000 --test 5000..6000 --decoders kalman,dkf-nw:lags=1,5,10\n          kalmind evaluate monday.xdf tuesday.xdf friday.xdf --leave-one-out --decoders kalman,wiener --csv figures.csv\n`kalmind evaluate --help DECODER` lists a decoder's options."
+        after_help = "Example: kalmind evaluate --features x.csv --states z.csv --rate 10 --train 0..5000 --test 5000..6000 --decoders kalman,dkf-nw:lags=1,5,10\n         kalmind evaluate monday.xdf tuesday.xdf friday.xdf --leave-one-out --decoders kalman,wiener --csv figures.csv\n`kalmind evaluate --help DECODER` lists a decoder's options."
     )]
     Evaluate(EvaluateArguments),
     /// The decoders, or the options of one with values, defaults and meaning.

@@ -155,7 +155,7 @@ mod tests {
         // TEST-NET-1 (RFC 5737) belongs to nobody
         let finding = of("192.0.2.1:8765".parse().unwrap());
         assert_eq!(finding.status, Status::Problem, "{finding:?}");
-        assert!(finding.found.contains("no address of this machine"), "{finding:?}");
+        assert!(finding.found.contains("This machine has no address 192.0.2.1"), "{finding:?}");
     }
 
     #[test]

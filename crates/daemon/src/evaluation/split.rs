@@ -54,7 +54,7 @@ pub struct Splits {
 
 /// Whether a text after `--test` is meant as rows.
 fn is_range(text: &str) -> bool {
-    text.contains("..") && !text.contains(['/', '\\']) && !Path::new(text).exists()
+    text.contains("..") && !text.contains(['/', '\\']) && !Path::new(text).is_file()
 }
 
 impl Splits {
