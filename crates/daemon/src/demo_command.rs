@@ -9,7 +9,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_acquisition::clock::Deadline;
 use kalmind_filter::DecoderSpec;
-use kalmind_types::{Actor, Counted, Seconds};
+use kalmind_types::{Actor, Counted, OutputState, Reason, Seconds};
 use serde_json::json;
 
 use crate::{
@@ -147,6 +147,7 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
         open_loop: Seconds(arguments.calibration_seconds),
         closed_loop: closed_loop.map(Seconds),
         shuffled_labels: arguments.shuffled_labels,
+        confirms_poor_decoder: arguments.shuffled_labels || arguments.headless,
     };
     let options =
         RunOptions { program: Some(program), calibrate: Some(calibrate), record: arguments.record.clone() };
@@ -189,6 +190,11 @@ fn findable(arguments: &DemoArguments, configuration: &Configuration, network: &
         network.text,
         names.join(", ")
     )
+}
+
+/// The state that clients are shown, with its reason.
+fn shown((state, reason): (OutputState, Option<Reason>)) -> String {
+    reason.map_or_else(|| format!("state {state}"), |reason| format!("state {state}: {reason}"))
 }
 
 /// Shows progress until the closed loop is over or a signal comes.
@@ -236,8 +242,8 @@ fn follow(
         }
         anyhow::ensure!(
             deadline.as_ref().is_none_or(|deadline| !deadline.passed()),
-            "the demo made no progress (state {}): is the machine too busy?",
-            daemon.controls().hub.state().0
+            "the demo made no progress ({}): is the machine too busy?",
+            shown(daemon.controls().hub.state())
         );
     }
     bar.finish_and_clear();

@@ -64,6 +64,9 @@ pub struct Program {
     pub closed_loop: Option<Seconds>,
     /// Control experiment: labels in random order.
     pub shuffled_labels: bool,
+    /// Whether a decoder no better than chance may control all the same: nobody is there who could confirm it, or who began
+    /// the task wants to see what comes of it.
+    pub confirms_poor_decoder: bool,
 }
 
 /// Where a [`Program`] stands.

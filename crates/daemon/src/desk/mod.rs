@@ -421,8 +421,7 @@ impl Desk {
         }
         let program = self.settings.program.clone();
         if let Some(program) = program {
-            if let Some(doubt) = doubt.filter(|_| program.shuffled_labels) {
-                // whoever asked for labels in random order on the command line wants to see what comes of it
+            if let Some(doubt) = doubt.filter(|_| program.confirms_poor_decoder) {
                 self.confirm_model(doubt.model, Actor::Signal);
                 self.events.publish(
                     clock::now(),
