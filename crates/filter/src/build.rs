@@ -42,9 +42,7 @@ pub(crate) fn decoder(
         Parameters::RefitKalman(refit) => Box::new(RefitKalmanDecoder::new(refit)?),
         Parameters::NonlinearKalman(nonlinear) => nonlinear_decoder(nonlinear)?,
         // its factor takes f, so it is applied within
-        Parameters::Dkf(dkf) => {
-            return Ok(Box::new(Checked::new(Box::new(DkfDecoder::new(dkf, background, path)?))));
-        }
+        Parameters::Dkf(dkf) => Box::new(DkfDecoder::new(dkf, background, path)?),
     };
     let decoder = match parameters {
         Parameters::Dkf(_) => decoder,
