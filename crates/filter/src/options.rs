@@ -268,7 +268,7 @@ options! {
     /// `dynamics`: how the state moves. Default `linear`.
     dynamics: Dynamics = "dynamics", "`linear`, `ekf` or `ukf`";
     /// `direction`: whether the direction of f is learnt on its own, for components that are one vector in one unit;
-    /// `auto` where held-out rows say so. Default `off`, of `dkf-gp` and `dkf-mk` `auto`.
+    /// `auto` where held-out rows say so. Default `off`, of `dkf-nw`, `dkf-gp` and `dkf-mk` `auto`.
     direction: Choice<bool> = "direction", "`on`, `off` or `auto`";
     /// `intercept`: whether linear models have one.
     intercept: bool = "intercept", "`on` or `off`";
@@ -281,7 +281,8 @@ options! {
     feedback: Feedback = "feedback", "`none` or `position`";
     /// `update`: how `kalman` computes its gain. Default `auto`.
     update: KalmanUpdate = "update", "`auto`, `covariance` or `information`";
-    /// `kernel`: one width, or one for every entry of a window. Default `se`, of `dkf-gp` `se-ard`.
+    /// `kernel`: one width, or one for every entry of a window. Default `se-ard`, of `dkf-nw` whichever predicts held-out
+    /// blocks better, and `se` where `bandwidth` is given.
     kernel: KernelShape = "kernel", "`se` or `se-ard`";
     /// `bandwidth`: kernel width of `dkf-nw`, in features; `auto` (the default) for leave-one-out.
     bandwidth: Choice<f64> = "bandwidth", "`auto` or a number above 0", |width: &Choice<f64>| width.is(|width| *width > 0.0);

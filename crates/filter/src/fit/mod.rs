@@ -18,6 +18,7 @@ mod learner;
 mod levenberg_marquardt;
 mod linear;
 mod marginal_likelihood;
+mod moments;
 mod multiple_kernel;
 mod nadaraya_watson;
 mod network;
@@ -31,6 +32,7 @@ mod recurrent_network;
 mod recurrent_training;
 mod refit;
 mod single_precision_product;
+mod sparse_mean;
 mod state_model;
 mod tanh_network;
 mod training_time;
@@ -50,7 +52,7 @@ use crate::{DecoderName, DecoderSpec, GuardStatistics, Parameters, TrainingData}
 /// the budget was not used up, which [`FitReport::budget_used_up`] tells.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// The reading of `clock`, in seconds, after which no new candidate is tried.
+    /// The reading of `clock`, in seconds, at which the fit should be done.
     pub end: f64,
     /// A monotonic clock in seconds. The caller's, since this crate knows none.
     pub clock: fn() -> f64,
@@ -76,12 +78,20 @@ pub struct FitSettings {
 }
 
 /// How far a fit is.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FitProgress {
     /// What is being done.
     pub stage: &'static str,
     /// Part of the whole fit that is done, 0..=1.
     pub done: f64,
+    /// The candidate that was just judged, where one was: whole decoders of `auto`, windows of `lags=auto`.
+    pub tried: Option<Tried>,
+}
+
+impl FitProgress {
+    pub(crate) fn new(stage: &'static str, done: f64) -> Self {
+        Self { stage, done, tried: None }
+    }
 }
 
 /// A finished fit.
@@ -326,6 +336,9 @@ pub enum FitError {
         /// The order asked for.
         order: usize,
     },
+    /// The budget ended before a candidate was fitted.
+    #[error("the budget ended before it was fitted: give --budget more seconds")]
+    OutOfTime,
     /// No kernel width works.
     #[error(
         "no kernel width predicts held-out rows: the features never move; check the streams and the columns"
@@ -407,7 +420,7 @@ pub fn fit(
         measurement_rows: data.measurement_rows().len(),
         ..FitReport::default()
     };
-    progress(FitProgress { stage: "start", done: 0.0 });
+    progress(FitProgress::new("start", 0.0));
     let parameters = match spec.decoder {
         DecoderName::Kalman => Parameters::Kalman(kalman::fit_kalman(data, &spec.options, &mut report)?),
         DecoderName::KalmanSteady => {
@@ -438,7 +451,7 @@ pub fn fit(
             progress,
         )?),
     };
-    progress(FitProgress { stage: "done", done: 1.0 });
+    progress(FitProgress::new("done", 1.0));
     Ok(Fitted { parameters, report, guard: guard_statistics(data) })
 }
 
