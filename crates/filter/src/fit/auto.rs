@@ -315,6 +315,8 @@ fn combination(predictions: &[&DMatrix<f64>], weights: &DVector<f64>) -> DMatrix
 
 #[cfg(test)]
 mod tests {
+    use core::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
     /// Three predictions of the same truth: two with noise of their own, one that repeats the first.
@@ -353,5 +355,40 @@ mod tests {
         let members = helpful_members(&predictions.iter().collect::<Vec<_>>(), &truth);
         assert_eq!(members.len(), 2);
         assert!(members.contains(&1));
+    }
+    /// A clock that goes on by a hundredth of a second whenever it is read.
+    fn now() -> f64 {
+        static READINGS: AtomicU64 = AtomicU64::new(0);
+        READINGS.fetch_add(1, Ordering::Relaxed) as f64 * 0.01
+    }
+
+    #[test]
+    fn a_budget_that_ends_anywhere_leaves_a_model_and_names_what_it_left_out() {
+        let states = DMatrix::from_fn(150, 2, |row, column| (row as f64 * 0.3 + column as f64).sin());
+        let features = DMatrix::from_fn(150, 3, |row, column| {
+            (2.0 * states[(row, column % 2)]).tanh() + 0.5 * ((row * row * (column + 3)) as f64).sin()
+        });
+        let data = TrainingData::new(features, states);
+        for seconds in [0.0, 0.05, 0.4] {
+            let budget = Some(Budget { end: now() + seconds, clock: now });
+            let mut shown = Vec::new();
+            let fitted = crate::fit(
+                &DecoderSpec::new(DecoderName::Auto),
+                &data,
+                &FitSettings { budget, ..FitSettings::default() },
+                &mut |progress| shown.extend(progress.tried),
+            )
+            .unwrap();
+            let report = &fitted.report;
+            assert!(report.budget_used_up && report.held_out_error.is_some(), "{seconds}: {report:?}");
+            assert_eq!(shown, report.tried, "{seconds}");
+            for (candidate, _work) in candidates() {
+                let quoted = format!("`{candidate}`");
+                let tried = shown.iter().any(|tried| tried.candidate == candidate.to_string());
+                let left_out = report.warnings.iter().any(|warning| warning.contains(&quoted));
+                assert!(tried != left_out, "{seconds}: {candidate}");
+            }
+            assert_eq!(shown[0].candidate, candidates()[0].0.to_string(), "{seconds}");
+        }
     }
 }

@@ -13,6 +13,8 @@ use crate::{DecoderSpec, Regressor};
 
 /// Pivots below this part of their diagonal entry mean that an input follows from others.
 const COLLINEAR: f64 = 1e-11;
+/// An input whose variance over some rows is below this part of its mean square about the mean of all does not move there.
+const STILL: f64 = 1e-13;
 /// Default `ridge` of `dkf-linear`, relative to the mean variance of an input.
 const RIDGE: f64 = 1e-4;
 /// What `ridge=auto` tries.
@@ -184,6 +186,14 @@ impl Centre {
         let share = if self.intercept { 1.0 / moments.rows } else { 0.0 };
         gram.ger(-share, &moments.inputs, &moments.inputs, 1.0);
         cross.ger(-share, &moments.inputs, &moments.targets, 1.0);
+        for column in 0..columns {
+            // it does not move over these rows: what is left is rounding
+            if gram[(column, column)] <= STILL * moments.gram[(column, column)] {
+                gram.row_mut(column).fill(0.0);
+                gram.column_mut(column).fill(0.0);
+                cross.row_mut(column).fill(0.0);
+            }
+        }
         let penalty = ridge * gram.trace() / columns as f64;
         for column in 0..columns {
             gram[(column, column)] += penalty;
@@ -225,7 +235,7 @@ mod tests {
         for (ridge, intercept) in [(0.0, true), (0.1, true), (0.1, false)] {
             let held_out = cross_fitted(&inputs(), &states, ridge, intercept).unwrap();
             for fold in folds(200) {
-                let outside = super::super::windows::outside(&fold, 200);
+                let outside = crate::fit::windows::outside(&fold, 200);
                 let fit = fit_linear(
                     &inputs().select_rows(&outside),
                     &states.select_rows(&outside),
@@ -239,6 +249,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_input_that_moves_in_one_block_alone_says_nothing_without_it() {
+        let mut inputs = inputs();
+        for row in 0..200 {
+            inputs[(row, 1)] = if (80..120).contains(&row) { row as f64 } else { 3.7 };
+        }
+        let states = DMatrix::from_fn(200, 1, |row, _| inputs[(row, 0)]);
+        assert_eq!(
+            cross_fitted(&inputs, &states, 0.0, true).err(),
+            Some(FitError::SingularRegression { column: 1 })
+        );
+        let held_out = cross_fitted(&inputs, &states, 1e-9, true).unwrap();
+        assert!((held_out - states).amax() < 1e-6);
     }
 
     #[test]
