@@ -28,8 +28,11 @@ const WORTH_A_MEMBER: f64 = 2e-3;
 /// An ensemble has to be better than the best candidate alone by this part of the error.
 const WORTH_AN_ENSEMBLE: f64 = 5e-3;
 
-/// What is tried, cheap ones first, each with the part of the whole work that it is.
-fn candidates() -> Vec<(DecoderSpec, f64)> {
+/// Inputs of the kernel regression, at most as many lags as they have room for: in more, distances lose meaning.
+const KERNEL_INPUTS: usize = 400;
+
+/// What is tried for windows of so many features, cheap ones first, each with the part of the whole work that it is.
+fn candidates(features: usize) -> Vec<(DecoderSpec, f64)> {
     let with_lags = |decoder: DecoderName, lags: usize| {
         let mut spec = DecoderSpec::new(decoder);
         spec.options.lags = Some(Choice::Given(lags));
@@ -37,7 +40,7 @@ fn candidates() -> Vec<(DecoderSpec, f64)> {
     };
     let mut linear = with_lags(DecoderName::DkfLinear, 9);
     linear.options.ridge = Some(Choice::Auto);
-    let mut nadaraya_watson = with_lags(DecoderName::DkfNw, 8);
+    let mut nadaraya_watson = with_lags(DecoderName::DkfNw, (KERNEL_INPUTS / features.max(1)).clamp(1, 8));
     nadaraya_watson.options.kernel = Some(KernelShape::Relevance);
     let mut gaussian_process = with_lags(DecoderName::DkfGp, 15);
     gaussian_process.options.kernel = Some(KernelShape::Relevance);
@@ -133,7 +136,7 @@ pub(crate) fn fit_auto(
     let mut fitted: Vec<Candidate> = Vec::new();
     let mut first_error = None;
     let mut done = 0.0;
-    for (candidate, work) in candidates() {
+    for (candidate, work) in candidates(data.features.ncols()) {
         let before_reserve = |budget: Budget| Budget { end: budget.end - reserved, ..budget };
         let own_settings = FitSettings { budget: settings.budget.map(before_reserve), ..settings.clone() };
         let in_time = own_settings.budget.is_none_or(|budget| budget.left() > 0.0);
@@ -382,13 +385,13 @@ mod tests {
             let report = &fitted.report;
             assert!(report.budget_used_up && report.held_out_error.is_some(), "{seconds}: {report:?}");
             assert_eq!(shown, report.tried, "{seconds}");
-            for (candidate, _work) in candidates() {
+            for (candidate, _work) in candidates(3) {
                 let quoted = format!("`{candidate}`");
                 let tried = shown.iter().any(|tried| tried.candidate == candidate.to_string());
                 let left_out = report.warnings.iter().any(|warning| warning.contains(&quoted));
                 assert!(tried != left_out, "{seconds}: {candidate}");
             }
-            assert_eq!(shown[0].candidate, candidates()[0].0.to_string(), "{seconds}");
+            assert_eq!(shown[0].candidate, candidates(3)[0].0.to_string(), "{seconds}");
         }
     }
 }

@@ -148,10 +148,9 @@ pub(crate) fn predict(regressor: &Regressor, examples: &Examples<'_>, rows: &[us
         }
         Regressor::Ensemble { .. } => predict_in_order(regressor, examples, rows),
         _ => {
-            let parts: Vec<&[usize]> =
-                rows.chunks(rows.len().div_ceil(rayon::current_num_threads()).max(1)).collect();
+            let part = rows.len().div_ceil(rayon::current_num_threads()).max(1);
             let parts: Vec<DMatrix<f64>> =
-                parts.par_iter().map(|rows| predict_in_order(regressor, examples, rows)).collect();
+                rows.par_chunks(part).map(|rows| predict_in_order(regressor, examples, rows)).collect();
             let mut predicted = DMatrix::zeros(shape.0, shape.1);
             let mut first = 0;
             for part in parts {

@@ -35,14 +35,14 @@ compiled_for_each_path! {
 }
 
 compiled_for_each_path! {
-    /// An LSTM forward: from `U h + c` in `recurrent`; keeps `tanh(k')` in `inner`; writes k' to `new` and h' to `now`.
+    /// An LSTM forward: from `U h + c` in `recurrent`; keeps `tanh(k')` in `inner`; `memory` is k, and where k' is written
+    /// to; writes h' to `now`.
     pub(super) fn lstm_forward(
         hidden: usize,
         gates: &mut [f32],
         recurrent: &[f32],
         inner: &mut [f32],
-        old: &[f32],
-        new: &mut [f32],
+        memory: (&[f32], &mut [f32]),
         now: &mut [f32],
     ) = lstm_forward_loops
 }
@@ -133,8 +133,7 @@ fn lstm_forward_loops<const FUSED: bool>(
     gates: &mut [f32],
     recurrent: &[f32],
     inner: &mut [f32],
-    old: &[f32],
-    new: &mut [f32],
+    (old, new): (&[f32], &mut [f32]),
     now: &mut [f32],
 ) {
     let columns = gates.chunks_exact_mut(4 * hidden).zip(recurrent.chunks_exact(4 * hidden));
@@ -216,7 +215,8 @@ mod tests {
             (numbers(1, 3), numbers(1, 4), numbers(1, 5), numbers(1, 6));
         let (mut carry, mut memory) = (numbers(1, 7), numbers(1, 8));
         if lstm {
-            lstm_forward(path, HIDDEN, &mut panel, &by_recurrent, &mut inner, &past, &mut new, &mut now);
+            let memory = (&past[..], &mut new[..]);
+            lstm_forward(path, HIDDEN, &mut panel, &by_recurrent, &mut inner, memory, &mut now);
             lstm_backward(path, HIDDEN, &mut panel, &inner, &past, &mut carry, &mut memory);
         } else {
             gru_forward(path, HIDDEN, &mut panel, &by_recurrent, &mut inner, &past, &mut now);

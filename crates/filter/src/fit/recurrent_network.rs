@@ -228,7 +228,7 @@ impl Shape {
                 Cell::Lstm => {
                     let (old, new) = layer.memory.split_at_mut(end * hidden);
                     let (old, new) = (&old[start * hidden..], &mut new[..sequences * hidden]);
-                    lstm_forward(path, hidden, gate_block, block, inner, old, new, now);
+                    lstm_forward(path, hidden, gate_block, block, inner, (old, new), now);
                 }
             }
         }

@@ -41,31 +41,30 @@ pub(crate) fn affordable(
 
 #[cfg(test)]
 mod tests {
-    use core::cell::Cell;
+    use core::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
 
-    thread_local! {
-        static NOW: Cell<f64> = const { Cell::new(0.0) };
-    }
+    static SECONDS: AtomicU64 = AtomicU64::new(0);
 
-    fn plan(end: f64, threads: usize) -> ((usize, usize, usize), bool) {
-        NOW.set(0.0);
+    /// On one thread, where an epoch takes a second.
+    fn plan(end: f64) -> ((usize, usize, usize), bool) {
+        SECONDS.store(0, Ordering::Relaxed);
         let mut report = FitReport::default();
-        let budget = Budget { end, clock: || NOW.get() };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build().unwrap();
-        let plan =
-            pool.install(|| affordable(Some(&budget), (8, 4), 10, &mut report, || NOW.set(NOW.get() + 1.0)));
+        let budget = Budget { end, clock: || SECONDS.load(Ordering::Relaxed) as f64 };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let epoch = || drop(SECONDS.fetch_add(1, Ordering::Relaxed));
+        let plan = pool.install(|| affordable(Some(&budget), (8, 4), 10, &mut report, epoch));
         (plan, report.budget_used_up)
     }
 
     #[test]
     fn a_budget_takes_networks_first_and_then_epochs() {
         // 8 networks and four fifths of 5 x 4, of 10 epochs of a second
-        assert_eq!(plan(1e9, 1), ((8, 4, 10), false));
-        let ((networks, held, epochs), used_up) = plan(150.0, 1);
+        assert_eq!(plan(1e9), ((8, 4, 10), false));
+        let ((networks, held, epochs), used_up) = plan(150.0);
         assert!(used_up && networks < 8 && held < 4 && epochs >= 9, "{networks} {held} {epochs}");
-        assert_eq!(plan(1.5, 1), ((1, 1, 1), true));
-        assert_eq!(plan(0.0, 1), ((1, 1, 1), true));
+        assert_eq!(plan(1.5), ((1, 1, 1), true));
+        assert_eq!(plan(0.0), ((1, 1, 1), true));
     }
 }
