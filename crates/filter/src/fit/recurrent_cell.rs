@@ -215,8 +215,8 @@ mod tests {
             (numbers(1, 3), numbers(1, 4), numbers(1, 5), numbers(1, 6));
         let (mut carry, mut memory) = (numbers(1, 7), numbers(1, 8));
         if lstm {
-            let memory = (&past[..], &mut new[..]);
-            lstm_forward(path, HIDDEN, &mut panel, &by_recurrent, &mut inner, memory, &mut now);
+            let cells = (&past[..], &mut new[..]);
+            lstm_forward(path, HIDDEN, &mut panel, &by_recurrent, &mut inner, cells, &mut now);
             lstm_backward(path, HIDDEN, &mut panel, &inner, &past, &mut carry, &mut memory);
         } else {
             gru_forward(path, HIDDEN, &mut panel, &by_recurrent, &mut inner, &past, &mut now);
