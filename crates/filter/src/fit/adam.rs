@@ -5,8 +5,8 @@
 use core::ops::Range;
 
 use nalgebra::DMatrix;
+use rand::Rng;
 use rand::seq::SliceRandom as _;
-use rand::{Rng, RngExt as _};
 use rand_distr::{Distribution as _, StandardNormal};
 
 use super::tanh_network::{Pass, Shape};
@@ -66,16 +66,14 @@ pub(crate) fn train(
     let mut held_pass = Pass::new(shape, held.len());
     let mut best = (weights.clone(), f64::INFINITY);
     let mut since_best = 0;
-    let mut noise = InputNoise::new(adam.input_noise, shape.inputs, order.len());
     for epoch in 0..adam.epochs {
         order.shuffle(&mut *random);
-        noise.renew(&mut *random);
         for (at, members) in order.chunks_exact(batch).enumerate() {
             for (column, &example) in members.iter().enumerate() {
                 examples.0.column_mut(column).copy_from(&inputs.column(example));
                 examples.1.column_mut(column).copy_from(&targets.column(example));
             }
-            noise.add(examples.0.as_mut_slice(), &mut *random);
+            add_noise(examples.0.as_mut_slice(), adam.input_noise, &mut *random);
             pass.gradient(&weights, &examples.0, &examples.1, &mut gradient);
             let step = epoch * batches + at;
             let deviation = adam.gradient_noise * (1.0 + step as f64).powf(-NOISE_DECAY / 2.0);
@@ -104,43 +102,6 @@ pub(crate) fn train(
         }
     }
     if held.is_empty() { (averaged, f64::NAN) } else { best }
-}
-
-/// Numbers of [`InputNoise`] in which a piece begins.
-const NOISE_STARTS: usize = 1 << 16;
-
-/// Gaussian noise for the inputs of an epoch's examples. Each takes a piece, at random, of numbers that are drawn anew for
-/// every epoch: with hundreds of inputs to draw each number for itself takes longer than to train.
-#[derive(Clone, Debug)]
-struct InputNoise {
-    deviation: f64,
-    inputs: usize,
-    numbers: Vec<f32>,
-}
-
-impl InputNoise {
-    fn new(deviation: f64, inputs: usize, examples: usize) -> Self {
-        let count = if deviation > 0.0 { inputs + NOISE_STARTS.min(inputs * examples) } else { 0 };
-        Self { deviation, inputs, numbers: vec![0.0; count] }
-    }
-
-    fn renew(&mut self, random: &mut impl Rng) {
-        self.numbers.fill(0.0);
-        add_noise(&mut self.numbers, self.deviation, random);
-    }
-
-    /// Adds noise to examples of so many inputs.
-    fn add(&self, examples: &mut [f32], random: &mut impl Rng) {
-        if self.numbers.is_empty() {
-            return;
-        }
-        for example in examples.chunks_exact_mut(self.inputs) {
-            let start = random.random_range(0..=self.numbers.len() - self.inputs);
-            for (value, noise) in example.iter_mut().zip(&self.numbers[start..]) {
-                *value += noise;
-            }
-        }
-    }
 }
 
 fn add_noise(values: &mut [f32], deviation: f64, random: &mut impl Rng) {

@@ -30,10 +30,8 @@ use crate::{DecoderSpec, Optimizer, Regressor, TanhNetwork};
 const NETWORKS: usize = 5;
 /// Default `hidden`.
 const HIDDEN: usize = 64;
-/// Default `epochs`, of up to [`EPOCH_ROWS`] rows.
+/// Default `epochs`.
 const EPOCHS: usize = 60;
-/// Of more rows there are fewer epochs by default, so that the steps of the training stay about the same.
-const EPOCH_ROWS: usize = 5000;
 /// How networks learn. By blocked cross-validation within the training rows of the recording that the tests name, five
 /// lags: within 0.003 in the error of the best of some 25 settings (rates of 1e-3 to 2e-2, decays of 0.01 to 0.5, noise
 /// of 0 to 0.7, 32 to 128 units, 10 to 80 epochs).
@@ -58,8 +56,6 @@ const HELD_PART: usize = 8;
 struct Networks {
     hidden: usize,
     count: usize,
-    /// Of a fit for held-out predictions.
-    held_out: usize,
     seed: u64,
     training: Training,
 }
@@ -85,9 +81,7 @@ pub(crate) fn learner(
     let (hidden, training) = match optimizer {
         Optimizer::Adam => {
             let adam = Adam {
-                epochs: options
-                    .epochs
-                    .unwrap_or(EPOCHS.min((EPOCHS * EPOCH_ROWS).div_ceil(rows.len().max(1)))),
+                epochs: options.epochs.unwrap_or(EPOCHS),
                 gradient_noise: options.gradient_noise.unwrap_or(0.0),
                 ..ADAM
             };
@@ -114,25 +108,18 @@ pub(crate) fn learner(
         Training::LevenbergMarquardt { iterations } => iterations,
     };
     let threads = rayon::current_num_threads();
-    let one_epoch =
-        Networks { hidden, count: threads, held_out: threads, seed: settings.seed, training: with_epochs(1) };
-    let held_out = count.div_ceil(2);
-    let (count, held_out, epochs) =
-        affordable(settings.budget.as_ref(), (count, held_out), epochs, report, || {
-            drop(one_epoch.learn(examples, rows));
-        });
+    let one_epoch = Networks { hidden, count: threads, seed: settings.seed, training: with_epochs(1) };
+    let (count, _, epochs) = affordable(settings.budget.as_ref(), (count, count), epochs, report, || {
+        drop(one_epoch.learn(examples, rows));
+    });
     let training = with_epochs(epochs);
     progress(FitProgress::new("networks", 0.1));
     report.uses("hidden", hidden);
     report.uses("networks", count);
-    Ok(Box::new(Networks { hidden, count, held_out, seed: settings.seed, training }))
+    Ok(Box::new(Networks { hidden, count, seed: settings.seed, training }))
 }
 
 impl Learner for Networks {
-    fn learn_for_held_out(&self, examples: &Examples<'_>, rows: &[usize]) -> Result<Regressor, FitError> {
-        Self { count: self.held_out, ..*self }.learn(examples, rows)
-    }
-
     fn learn(&self, examples: &Examples<'_>, rows: &[usize]) -> Result<Regressor, FitError> {
         let (windows, states) = (examples.inputs(rows), examples.states(rows));
         let (input, output) = (Standardization::of(&windows), Standardization::of(&states));
