@@ -13,7 +13,7 @@
 //! number of threads, since each network has a random stream of its own.
 //!
 //! Cost: 4 epochs networks rows g h (n l + h) multiplications for a layer (those above have h inputs), and five times 4/5
-//! of that for held-out predictions, which half of the networks make: with the default options and 5000 rows of 10
+//! of that for held-out predictions, which half of them, at most four, make: with the default options and 5000 rows of 10
 //! features some 400 s of one core. Beyond 5000 rows epochs fall as rows rise, so that it stays about the same.
 //!
 //! When to use: the most accurate f from some minutes of training rows on, where the past says more than a window of
