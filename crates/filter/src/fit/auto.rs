@@ -367,9 +367,15 @@ mod tests {
 
     #[test]
     fn a_budget_that_ends_anywhere_leaves_a_model_and_names_what_it_left_out() {
-        let states = DMatrix::from_fn(150, 2, |row, column| (row as f64 * 0.3 + column as f64).sin());
+        let noise = |at: usize| ((at * at * 7 + 3 * at) as f64 * 0.37).sin();
+        let mut states = DMatrix::zeros(150, 2);
+        for row in 1..150 {
+            for column in 0..2 {
+                states[(row, column)] = 0.8 * states[(row - 1, column)] + noise(2 * row + column);
+            }
+        }
         let features = DMatrix::from_fn(150, 3, |row, column| {
-            (2.0 * states[(row, column % 2)]).tanh() + 0.5 * ((row * row * (column + 3)) as f64).sin()
+            states[(row, column % 2)].tanh() + 0.5 * noise(3 * row + column + 1000)
         });
         let data = TrainingData::new(features, states);
         for seconds in [0.0, 0.05, 0.4] {

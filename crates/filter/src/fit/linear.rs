@@ -262,7 +262,7 @@ mod tests {
             cross_fitted(&inputs, &states, 0.0, true).err(),
             Some(FitError::SingularRegression { column: 1 })
         );
-        let held_out = cross_fitted(&inputs, &states, 1e-9, true).unwrap();
+        let held_out = cross_fitted(&inputs, &states, 1e-12, true).unwrap();
         assert!((held_out - states).amax() < 1e-6);
     }
 
