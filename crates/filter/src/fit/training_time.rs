@@ -53,7 +53,9 @@ mod tests {
         let mut report = FitReport::default();
         let budget = Budget { end, clock: || SECONDS.load(Ordering::Relaxed) as f64 };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        let epoch = || drop(SECONDS.fetch_add(1, Ordering::Relaxed));
+        let epoch = || {
+            let _before = SECONDS.fetch_add(1, Ordering::Relaxed);
+        };
         let plan = pool.install(|| affordable(Some(&budget), (8, 4), 10, &mut report, epoch));
         (plan, report.budget_used_up)
     }
