@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn a_budget_that_ends_anywhere_leaves_a_model_and_names_what_it_left_out() {
         let noise = |at: usize| ((at * at * 7 + 3 * at) as f64 * 0.37).sin();
-        let mut states = DMatrix::zeros(150, 2);
+        let mut states: DMatrix<f64> = DMatrix::zeros(150, 2);
         for row in 1..150 {
             for column in 0..2 {
                 states[(row, column)] = 0.8 * states[(row - 1, column)] + noise(2 * row + column);
