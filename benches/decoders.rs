@@ -53,6 +53,7 @@ fn state(d: usize, order: usize) -> StateModel {
         process_noise: DMatrix::identity(d, d) * 0.0975,
         stationary_covariance: DMatrix::identity(d * order, d * order),
         stationary_source: StationarySource::Training,
+        mean: None,
     }
 }
 

@@ -67,6 +67,7 @@ fn state() -> StateModel {
         process_noise: DMatrix::identity(2, 2) * 0.0975,
         stationary_covariance: DMatrix::identity(2, 2),
         stationary_source: StationarySource::Training,
+        mean: None,
     }
 }
 

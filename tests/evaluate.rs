@@ -211,7 +211,7 @@ fn the_page_holds_every_decoder_and_asks_nobody_for_anything() {
     let page = fs::read_to_string(folder.path("page.html")).expect("the page");
     for decoder in ["kalman", "dkf-linear:lags=2", "wiener"] {
         assert!(page.contains(&format!("<th scope=\"row\">{decoder}</th>")), "{decoder} has no row");
-        assert!(page.contains(&format!("<h3>{decoder}</h3>")), "{decoder} has no course");
+        assert!(page.contains(&format!("<h3>{decoder}</h3>")), "{decoder} has no trace");
     }
     for reference in
         ["http:", "https:", "//", "src=", "<link", "<script", "<iframe", "<img", "@import", "url("]

@@ -97,15 +97,15 @@ fn a_stop_behind_a_burst_of_markers_arrives_and_every_marker_is_counted() {
     daemon.wait_until("control, the task connected", |status| {
         status["state"] == "control" && status["streams"][1]["health"] == "live"
     });
-    task.say(r#"burst 30000 {"kind":"operator","data":{"action":"stop"}}"#);
+    task.say(r#"burst 60000 {"kind":"operator","data":{"action":"stop"}}"#);
     let stopped = |status: &Value| {
         status["state"] == "hold"
             || status["reason"].as_str().is_some_and(|reason| reason.contains("stopped"))
     };
     daemon.wait_until("stopped", stopped);
     let status =
-        daemon.wait_until("every marker", |status| count(&status["tick"]["unknown_markers"]) == 30_000);
-    assert_eq!(count(&status["streams"][1]["received"]), 30_001);
+        daemon.wait_until("every marker", |status| count(&status["tick"]["unknown_markers"]) == 60_000);
+    assert_eq!(count(&status["streams"][1]["received"]), 60_001);
     assert_eq!(
         (&status["streams"][1]["dropped"], &status["streams"][1]["overflows"]),
         (&json!(0), &json!(0))

@@ -184,6 +184,7 @@ fn kernel_model(decoder: DecoderName, features: usize, points: usize, kernel_noi
             process_noise: DMatrix::identity(2, 2) * 0.0975,
             stationary_covariance: DMatrix::identity(2, 2),
             stationary_source: StationarySource::Training,
+            mean: None,
         },
         dynamics: None,
         direction: false,

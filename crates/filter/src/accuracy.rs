@@ -163,6 +163,41 @@ pub fn correlation(truth: &DMatrix<f64>, estimates: &[Intent]) -> Vec<f64> {
         .collect()
 }
 
+/// The coefficient of determination over all components, `1 - sum (z - estimate)^2 / sum (z - mean of z)^2`: the part of the
+/// truth's variance that the estimates explain, below zero where the truth's own mean would have been closer. Components
+/// weigh by their variance. NaN where the truth never moves.
+#[must_use]
+pub fn r_squared(truth: &DMatrix<f64>, estimates: &[Intent]) -> f64 {
+    let parts = squares(truth, estimates);
+    let (errors, variance) = parts.iter().fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+    determination(errors, variance)
+}
+
+/// [`r_squared`] of each component by itself.
+#[must_use]
+pub fn r_squared_of_components(truth: &DMatrix<f64>, estimates: &[Intent]) -> Vec<f64> {
+    squares(truth, estimates).into_iter().map(|(errors, variance)| determination(errors, variance)).collect()
+}
+
+fn determination(errors: f64, variance: f64) -> f64 {
+    if variance > 0.0 { 1.0 - errors / variance } else { f64::NAN }
+}
+
+/// Of each component the sums of squared errors and of squared deviations from the truth's mean.
+fn squares(truth: &DMatrix<f64>, estimates: &[Intent]) -> Vec<(f64, f64)> {
+    (0..truth.ncols())
+        .map(|component| {
+            let mean = truth.column(component).mean();
+            truth.column(component).iter().zip(estimates).fold(
+                (0.0, 0.0),
+                |(errors, variance), (truth, estimate)| {
+                    (errors + (truth - estimate.mean()[component]).powi(2), variance + (truth - mean).powi(2))
+                },
+            )
+        })
+        .collect()
+}
+
 /// Mean of `e' Sigma^-1 e / d`; rows whose covariance is not positive definite count as infinite.
 #[must_use]
 pub fn nees(truth: &DMatrix<f64>, estimates: &[Intent]) -> f64 {
@@ -333,6 +368,10 @@ mod tests {
         let estimates = intents(&[[3.0, 1.0], [2.0, 4.0]], 0.5);
         assert!((nrmse(&truth, &estimates) - (5.0_f64 / 25.0).sqrt()).abs() < 1e-15);
         assert!((nees(&truth, &estimates) - (2.0 + 8.0) / 4.0).abs() < 1e-12);
+        // squared errors 4 and 1; squared deviations 4.5 and 8
+        assert!((r_squared(&truth, &estimates) - (1.0 - 5.0 / 12.5)).abs() < 1e-12);
+        let parts = r_squared_of_components(&truth, &estimates);
+        assert!((parts[0] - (1.0 - 4.0 / 4.5)).abs() < 1e-12 && (parts[1] - (1.0 - 1.0 / 8.0)).abs() < 1e-12);
         let coverage = coverage(&truth, &estimates);
         assert!(coverage.half == 0.0 && (coverage.ninety - 0.5).abs() < 1e-15);
         assert!((coverage.ninety_nine - 1.0).abs() < 1e-15);

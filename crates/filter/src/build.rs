@@ -3,6 +3,7 @@
 use kalmind_types::Intent;
 
 use crate::belief::{Belief, PlainBelief, square_of};
+use crate::centred::Centred;
 use crate::checked::Checked;
 use crate::discriminative::{Discriminator, Measured};
 use crate::dkf::DkfDecoder;
@@ -40,6 +41,12 @@ pub(crate) fn decoder(
         Parameters::RefitKalman(refit) => Box::new(RefitKalmanDecoder::new(refit)?),
         Parameters::NonlinearKalman(nonlinear) => nonlinear_decoder(nonlinear)?,
         Parameters::Dkf(dkf) => Box::new(DkfDecoder::new(dkf, background, path)?),
+    };
+    let decoder = match parameters.state_model() {
+        Some(StateModel { mean: Some(mean), order, .. }) => {
+            Box::new(Centred::new(decoder, mean.as_slice(), *order))
+        }
+        _ => decoder,
     };
     Ok(Box::new(Checked::new(decoder)))
 }

@@ -369,6 +369,7 @@ mod tests {
                 process_noise: DMatrix::identity(d, d) * 0.3,
                 stationary_covariance: DMatrix::identity(d, d),
                 stationary_source: StationarySource::Training,
+                mean: None,
             },
             observation: TanhNetwork {
                 hidden_weights: uniform(hidden, d, random) * 1.5,

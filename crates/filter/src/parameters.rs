@@ -32,7 +32,8 @@ pub enum Parameters {
     Dkf(DkfParameters),
 }
 
-/// How the intent moves by itself: `z_t = A_1 z_{t-1} + .. + A_p z_{t-p} + noise`, noise ~ N(0, G).
+/// How the intent moves by itself: `z_t = A_1 z_{t-1} + .. + A_p z_{t-p} + noise`, noise ~ N(0, G), where z is the intent
+/// less its [mean](Self::mean).
 #[derive(Clone, Debug, PartialEq)]
 pub struct StateModel {
     /// Order p >= 1 of the autoregression.
@@ -45,6 +46,9 @@ pub struct StateModel {
     pub stationary_covariance: DMatrix<f64>,
     /// Where the stationary covariance comes from.
     pub stationary_source: StationarySource,
+    /// The intent's mean, d: every other tensor of a decoder is of the intent less this, and it is added to what the decoder
+    /// publishes. `None` for zeros.
+    pub mean: Option<DVector<f64>>,
 }
 
 /// Where a stationary covariance comes from.
@@ -92,7 +96,7 @@ pub struct KalmanParameters {
     pub state: StateModel,
     /// H, n x d.
     pub observation: DMatrix<f64>,
-    /// Features at intent zero, n; zeros without intercept.
+    /// Features at the intent's mean, n; zeros without intercept.
     pub observation_offset: DVector<f64>,
     /// R, n x n, positive definite.
     pub observation_noise: DMatrix<f64>,

@@ -346,6 +346,7 @@ mod tests {
                 process_noise: DMatrix::from_row_slice(2, 2, noise),
                 stationary_covariance: DMatrix::from_row_slice(2, 2, &[1.0, 0.2, 0.2, 0.8]),
                 stationary_source: StationarySource::Training,
+                mean: None,
             },
             observation: DMatrix::from_row_slice(observation.len() / 2, 2, observation),
             observation_offset: DVector::zeros(observation.len() / 2),

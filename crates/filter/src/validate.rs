@@ -55,6 +55,9 @@ pub(crate) fn validate_state(state: &StateModel, dimension: usize) -> Result<(),
     let stacked = dimension * state.order;
     shape("transition", &state.transition, dimension, stacked)?;
     covariance("process_noise", &state.process_noise, dimension, false)?;
+    if let Some(mean) = &state.mean {
+        shape("state_mean", &as_column(mean.as_slice()), dimension, 1)?;
+    }
     covariance("stationary_covariance", &state.stationary_covariance, stacked, false)
 }
 

@@ -41,6 +41,7 @@ fn random_state(d: usize, rng: &mut ChaCha8Rng) -> StateModel {
         process_noise,
         stationary_covariance,
         stationary_source: StationarySource::Lyapunov,
+        mean: None,
     }
 }
 
@@ -211,6 +212,7 @@ fn autoregressive(first: &StateModel, order: usize) -> StateModel {
         process_noise: first.process_noise.clone(),
         stationary_covariance: (&stationary_covariance + stationary_covariance.transpose()) / 2.0,
         stationary_source: StationarySource::Lyapunov,
+        mean: None,
     }
 }
 
@@ -253,6 +255,7 @@ fn the_scalar_steady_state_variance_is_the_published_one() {
         process_noise: &one * (1.0 - 0.95 * 0.95),
         stationary_covariance: one.clone(),
         stationary_source: StationarySource::Lyapunov,
+        mean: None,
     };
     let kalman = KalmanParameters {
         state: state.clone(),

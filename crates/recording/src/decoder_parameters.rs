@@ -5,7 +5,7 @@ use kalmind_filter::{
     NonlinearKalmanParameters, Parameters, RefitKalmanParameters, StateModel, StationarySource,
     WienerCascadeParameters, WienerParameters,
 };
-use nalgebra::DMatrix;
+use nalgebra::{DMatrix, DVector};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -85,6 +85,9 @@ fn write_state(state: &StateModel, tensors: &mut TensorWriter) {
     tensors.matrix("transition", &state.transition);
     tensors.matrix("process_noise", &state.process_noise);
     tensors.matrix("stationary_covariance", &state.stationary_covariance);
+    if let Some(mean) = &state.mean {
+        tensors.vector("state_mean", mean.as_slice());
+    }
 }
 
 fn write_dkf(
@@ -329,6 +332,7 @@ fn read_state(
         process_noise: tensors.matrix("process_noise", d, d)?,
         stationary_covariance: tensors.matrix("stationary_covariance", stacked, stacked)?,
         stationary_source,
+        mean: tensors.optional_vector("state_mean", d)?.map(DVector::from_vec),
     };
     let radius = spectral_radius(&state.transition);
     if radius >= 1.0 {

@@ -148,7 +148,8 @@ fn tick_output(seq: u64, time: LslTime, state: OutputState, position: Position) 
 /// A decoder fitted on calibration data, with the preparation that belongs to it.
 fn fitted(decoder: &str, data: &CalibrationData) -> Drive<'static> {
     let spec = decoder.parse().unwrap();
-    let parameters = fit(&spec, &data.training, &FitSettings::default(), &mut |_| {}).unwrap().parameters;
+    let settings = FitSettings { labels: true, ..FitSettings::default() };
+    let parameters = fit(&spec, &data.training, &settings, &mut |_| {}).unwrap().parameters;
     let zscore = data.zscore.clone().unwrap();
     let statistics =
         FeatureStatistics { mean: zscore.mean.clone(), deviation: zscore.standard_deviation.clone() };

@@ -4,6 +4,7 @@
 //! copied or serialised, and whatever travels through a tick has a fixed size.
 
 mod block;
+mod counted;
 mod cursor;
 mod event;
 mod feature;
@@ -16,6 +17,7 @@ mod tick_check;
 mod time;
 
 pub use block::{NumberFormat, SampleBlock, SampleRows, Samples};
+pub use counted::Counted;
 pub use cursor::{Click, Position, Velocity};
 pub use event::{Event, EventKind, EventTag, Target};
 pub use feature::{Binning, StreamFeatures};

@@ -28,7 +28,7 @@ use super::kernel_matrix::{exponentiate_all, log_kernel_matrix, lower_log_kernel
 use super::learner::{Examples, Learner};
 use super::marginal_likelihood::{Hyperparameters, Likelihood, Scales};
 use super::sparse_mean::sparse_mean;
-use super::windows::{column_means, folds};
+use super::windows::{column_means, deviations, folds, unit_scales};
 use super::{FitError, FitProgress, FitReport, FitSettings};
 use crate::blocked_cholesky::BlockedCholesky;
 use crate::matrix_product::{plain, product};
@@ -279,23 +279,7 @@ fn centred(matrix: &DMatrix<f64>) -> DMatrix<f64> {
 
 /// Every column with mean zero and variance one; a constant column is zero.
 fn standardised(matrix: &DMatrix<f64>) -> DMatrix<f64> {
-    let scales: Vec<f64> = deviations(matrix)
-        .into_iter()
-        .map(|deviation| if deviation > 0.0 { 1.0 / deviation } else { 0.0 })
-        .collect();
-    scaled(matrix, &column_means(matrix), &scales)
-}
-
-/// The standard deviation of every column; exactly zero of a constant one.
-fn deviations(matrix: &DMatrix<f64>) -> Vec<f64> {
-    let deviation = |column: nalgebra::DVectorView<'_, f64>| {
-        if column.iter().all(|value| value.to_bits() == column[0].to_bits()) {
-            0.0
-        } else {
-            column.variance().sqrt()
-        }
-    };
-    matrix.column_iter().map(deviation).collect()
+    scaled(matrix, &column_means(matrix), &unit_scales(matrix))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use kalmind_types::MAX_COMPONENTS;
 use nalgebra::DMatrix;
 use rayon::prelude::*;
 
-use super::windows::{folds, states_at, windows};
+use super::windows::{folds_of, states_at, windows};
 use super::{FitError, FitProgress, FitReport, FitSettings, gaussian_process, linear, multiple_kernel};
 use super::{nadaraya_watson, network, recurrent};
 use crate::regression::regression;
@@ -106,7 +106,7 @@ pub(crate) fn learn(
         let held_out = predict(&regressor, examples, held);
         return Ok(Learned { regressor, held_rows: held.to_vec(), held_out });
     }
-    let folds = folds(rows.len());
+    let (_, folds) = folds_of(examples.data, rows);
     if let Some(both) = learner.cross_fit(examples, rows, &folds) {
         let (regressor, held_out) = both?;
         return Ok(Learned { regressor, held_rows: rows.to_vec(), held_out });

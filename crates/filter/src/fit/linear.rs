@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::learner::{Examples, Learner};
 use super::moments::Moments;
-use super::windows::{column_means, folds};
+use super::windows::{ROUNDING, column_means, folds};
 use super::{FitError, FitReport};
 use crate::cholesky::Cholesky;
 use crate::options::Choice;
@@ -15,7 +15,7 @@ use crate::{DecoderSpec, Regressor};
 const COLLINEAR: f64 = 1e-11;
 /// An input whose variance over some rows is below this part of its mean square about the mean of all does not move there.
 const STILL: f64 = 1e-13;
-/// Default `ridge` of `dkf-linear`, relative to the mean variance of an input.
+/// Default `ridge` of `dkf-linear`, relative to the variance of each input.
 const RIDGE: f64 = 1e-4;
 /// What `ridge=auto` tries.
 const RIDGES: [f64; 9] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0];
@@ -138,8 +138,8 @@ pub(crate) fn cross_fitted(
     cross_fitted_by(&[ridge], inputs, states, intercept).swap_remove(0)
 }
 
-/// Minimises `sum |z - W x - b|^2 + penalty |W|^2`, where the penalty is `ridge` times the mean sum of squares of a
-/// (centred) input. Cost: rows * inputs^2 + inputs^3 / 3.
+/// Minimises `sum |z - W x - b|^2 + sum_j penalty_j |W_j|^2`, where the penalty of an input is `ridge` times its (centred) sum
+/// of squares, so that its unit does not matter. Cost: rows * inputs^2 + inputs^3 / 3.
 pub(crate) fn fit_linear(
     inputs: &DMatrix<f64>,
     states: &DMatrix<f64>,
@@ -187,16 +187,18 @@ impl Centre {
         gram.ger(-share, &moments.inputs, &moments.inputs, 1.0);
         cross.ger(-share, &moments.inputs, &moments.targets, 1.0);
         for column in 0..columns {
-            // it does not move over these rows: what is left is rounding
-            if gram[(column, column)] <= STILL * moments.gram[(column, column)] {
+            let squares = gram[(column, column)];
+            let mean = self.inputs[column] + share * moments.inputs[column];
+            let still = squares <= STILL * moments.gram[(column, column)]
+                || (squares / moments.rows).sqrt() <= ROUNDING * mean.abs();
+            if self.intercept && still {
+                // what does not move over these rows says nothing, what is left of it is rounding: its weight is zero
                 gram.row_mut(column).fill(0.0);
                 gram.column_mut(column).fill(0.0);
                 cross.row_mut(column).fill(0.0);
+                gram[(column, column)] = 1.0;
             }
-        }
-        let penalty = ridge * gram.trace() / columns as f64;
-        for column in 0..columns {
-            gram[(column, column)] += penalty;
+            gram[(column, column)] *= 1.0 + ridge;
         }
         let factor =
             Cholesky::new(&gram, COLLINEAR).map_err(|column| FitError::SingularRegression { column })?;
@@ -258,12 +260,12 @@ mod tests {
             inputs[(row, 1)] = if (80..120).contains(&row) { row as f64 } else { 3.7 };
         }
         let states = DMatrix::from_fn(200, 1, |row, _| inputs[(row, 0)]);
-        assert_eq!(
-            cross_fitted(&inputs, &states, 0.0, true).err(),
-            Some(FitError::SingularRegression { column: 1 })
-        );
-        let held_out = cross_fitted(&inputs, &states, 1e-12, true).unwrap();
-        assert!((held_out - states).amax() < 1e-6);
+        let held_out = cross_fitted(&inputs, &states, 0.0, true).unwrap();
+        assert!((held_out - &states).amax() < 1e-9);
+        let outside = crate::fit::windows::outside(&(80..120), 200);
+        let fit =
+            fit_linear(&inputs.select_rows(&outside), &states.select_rows(&outside), 0.0, true).unwrap();
+        assert_eq!(fit.weights[(0, 1)].to_bits(), 0.0_f64.to_bits());
     }
 
     #[test]

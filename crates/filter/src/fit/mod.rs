@@ -8,6 +8,7 @@ mod discriminative;
 mod dynamics;
 mod gaussian_process;
 mod guard;
+mod held_out;
 mod inducing_points;
 mod kalman;
 mod kernel_features;
@@ -33,6 +34,7 @@ mod recurrent_training;
 mod refit;
 mod single_precision_product;
 mod sparse_mean;
+mod state_mean;
 mod state_model;
 mod tanh_network;
 mod training_time;
@@ -40,13 +42,14 @@ mod wiener;
 mod windows;
 
 pub(crate) use guard::guard_statistics;
+pub use held_out::{HeldOut, judge};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy::Coverage;
-use crate::{DecoderName, DecoderSpec, GuardStatistics, Parameters, TrainingData};
+use crate::{DecoderName, DecoderSpec, FitQuality, GuardStatistics, Parameters, TrainingData};
 
 /// How long a fit may take. Without a budget the same data, options and seed give the same model; with one they do where
 /// the budget was not used up, which [`FitReport::budget_used_up`] tells.
@@ -75,6 +78,9 @@ pub struct FitSettings {
     /// What lagged bins hold before the first one, n values: the training mean as the decoder sees it. `None` takes
     /// the mean of the feature rows.
     pub background: Option<Vec<f64>>,
+    /// Whether the states are labels made from targets, so that zero means to stand still and is what the intent rests at,
+    /// whatever their mean over the training rows; `state-mean` overrules it.
+    pub labels: bool,
 }
 
 /// How far a fit is.
@@ -103,6 +109,8 @@ pub struct Fitted {
     pub report: FitReport,
     /// What training shows of every channel, for a guard in front of the decoder.
     pub guard: GuardStatistics,
+    /// What the decoder said of held-out training rows, where fitting it shows that anyhow.
+    pub held_out: Option<HeldOut>,
 }
 
 /// What a fit found and chose; stored in the model.
@@ -145,6 +153,11 @@ pub struct FitReport {
     pub budget_used_up: bool,
     /// Things to know, each a sentence.
     pub warnings: Vec<String>,
+    /// How good the decoder is; none where nobody has [judged](judge) it.
+    pub quality: Option<FitQuality>,
+    /// What the decoder said of held-out training rows, on its way to [`Fitted`].
+    #[serde(skip)]
+    held_out: Option<HeldOut>,
 }
 
 /// A candidate and how it did on rows that it was not fitted to.
@@ -283,8 +296,8 @@ pub enum FitError {
     },
     /// The states would run away.
     #[error(
-        "the state model is unstable (spectral radius {radius:.6}): the states drift over the training rows; use \
-         velocities instead of positions, subtract their mean, or train on a longer recording"
+        "the state model is unstable (spectral radius {radius:.6}): the states run away over the training rows; use \
+         velocities instead of positions, or train on a longer recording"
     )]
     Unstable {
         /// Largest modulus of an eigenvalue of A.
@@ -421,38 +434,57 @@ pub fn fit(
         ..FitReport::default()
     };
     progress(FitProgress::new("start", 0.0));
-    let parameters = match spec.decoder {
-        DecoderName::Kalman => Parameters::Kalman(kalman::fit_kalman(data, &spec.options, &mut report)?),
+    let parameters = parameters(spec, data, &background, settings, &mut report, progress)?;
+    // the same is found of every order and window that is tried
+    let mut said = BTreeSet::new();
+    report.warnings.retain(|warning| said.insert(warning.clone()));
+    progress(FitProgress::new("done", 1.0));
+    let held_out = report.held_out.take();
+    Ok(Fitted { parameters, report, guard: guard_statistics(data), held_out })
+}
+
+/// The tensors of a decoder fitted to checked rows.
+fn parameters(
+    spec: &DecoderSpec,
+    data: &TrainingData,
+    background: &[f64],
+    settings: &FitSettings,
+    report: &mut FitReport,
+    progress: &mut dyn FnMut(FitProgress),
+) -> Result<Parameters, FitError> {
+    let (centred, mean) = state_mean::centred(spec, data, settings.labels);
+    let data = &*centred;
+    let mut parameters = match spec.decoder {
+        DecoderName::Kalman => Parameters::Kalman(kalman::fit_kalman(data, &spec.options, report)?),
         DecoderName::KalmanSteady => {
-            let kalman = kalman::fit_kalman(data, &spec.options, &mut report)?;
-            kalman::note_steady_gain(&kalman, &mut report);
+            let kalman = kalman::fit_kalman(data, &spec.options, report)?;
+            kalman::note_steady_gain(&kalman, report);
             Parameters::KalmanSteady(kalman)
         }
         DecoderName::Ekf | DecoderName::Ukf => {
-            Parameters::NonlinearKalman(nonlinear::fit_nonlinear(spec, data, settings.seed, &mut report)?)
+            Parameters::NonlinearKalman(nonlinear::fit_nonlinear(spec, data, settings.seed, report)?)
         }
-        DecoderName::RefitKalman => {
-            Parameters::RefitKalman(refit::fit_refit(data, &spec.options, &mut report)?)
-        }
-        DecoderName::Wiener => Parameters::Wiener(wiener::fit_wiener(spec, data, &background, &mut report)?),
+        DecoderName::RefitKalman => Parameters::RefitKalman(refit::fit_refit(data, &spec.options, report)?),
+        DecoderName::Wiener => Parameters::Wiener(wiener::fit_wiener(spec, data, background, report)?),
         DecoderName::WienerCascade => {
-            Parameters::WienerCascade(wiener::fit_cascade(spec, data, &background, &mut report)?)
+            Parameters::WienerCascade(wiener::fit_cascade(spec, data, background, report)?)
         }
-        DecoderName::Ole => Parameters::Ole(ole::fit_ole(data, &spec.options, &mut report)?),
+        DecoderName::Ole => Parameters::Ole(ole::fit_ole(data, &spec.options, report)?),
         DecoderName::Auto => {
-            Parameters::Dkf(auto::fit_auto(spec, data, &background, settings, &mut report, progress)?)
+            Parameters::Dkf(auto::fit_auto(spec, data, background, settings, report, progress)?)
         }
         _ => Parameters::Dkf(discriminative::fit_discriminative(
-            spec,
-            data,
-            &background,
-            settings,
-            &mut report,
-            progress,
+            spec, data, background, settings, report, progress,
         )?),
     };
-    progress(FitProgress::new("done", 1.0));
-    Ok(Fitted { parameters, report, guard: guard_statistics(data) })
+    if let Some(mean) = mean {
+        report.uses("state-mean", mean.as_slice());
+        if let Some(held_out) = &mut report.held_out {
+            held_out.means.row_iter_mut().for_each(|mut row| row += mean.transpose());
+        }
+        state_mean::restore(&mut parameters, mean);
+    }
+    Ok(parameters)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::kernel_scales::LeaveOut;
 use super::learner::{Examples, Learner, predict};
-use super::windows::folds;
+use super::windows::{deviations, folds_of, unit_scales};
 use super::{FitError, FitProgress, FitReport, FitSettings};
 use crate::kernel_mean::PanelValues;
 use crate::kernel_path::KernelPath;
@@ -38,16 +38,18 @@ const HELD_OUT_BLOCKS: [usize; 2] = [1, 3];
 pub(crate) struct LeaveOneOut<'a> {
     values: &'a DMatrix<f64>,
     inputs: &'a DMatrix<f64>,
+    scales: Option<&'a [f64]>,
     points: PanelPoints,
     panel_values: PanelValues,
 }
 
 impl<'a> LeaveOneOut<'a> {
-    pub(crate) fn new(inputs: &'a DMatrix<f64>, values: &'a DMatrix<f64>, scales: Option<&[f64]>) -> Self {
+    pub(crate) fn new(inputs: &'a DMatrix<f64>, values: &'a DMatrix<f64>, scales: Option<&'a [f64]>) -> Self {
         let path = KernelPath::detect();
         Self {
             values,
             inputs,
+            scales,
             points: PanelPoints::new(inputs, scales, path),
             panel_values: PanelValues::new(values, path),
         }
@@ -124,7 +126,9 @@ impl<'a> LeaveOneOut<'a> {
 
     /// The bandwidth of least leave-one-out error, and that error.
     pub(crate) fn best_bandwidth(&self) -> Result<(f64, f64), FitError> {
-        let spread: f64 = self.inputs.column_iter().map(|column| column.variance()).sum();
+        let scaled = |(at, deviation): (usize, f64)| deviation * self.scales.map_or(1.0, |scales| scales[at]);
+        let spread: f64 =
+            deviations(self.inputs).into_iter().enumerate().map(scaled).map(|size| size * size).sum();
         let typical = (2.0 * spread).sqrt();
         if !(typical.is_finite() && typical > 0.0) {
             return Err(FitError::NoBandwidth);
@@ -184,65 +188,90 @@ pub(crate) fn learner(
     progress(FitProgress::new("bandwidth", 0.1));
     let options = &spec.options;
     let (inputs, states) = (examples.inputs(rows), examples.states(rows));
-    let kernel = LeaveOneOut::new(&inputs, &states, None);
-    let (bandwidth, error) = match options.bandwidth.unwrap_or(Choice::Auto) {
-        Choice::Given(bandwidth) => (bandwidth, kernel.errors(&[bandwidth])[0]),
-        Choice::Auto => kernel.best_bandwidth()?,
+    // a width that is given is one of the features as they stand
+    let (units, bandwidth, error) = match options.bandwidth.unwrap_or(Choice::Auto) {
+        Choice::Given(bandwidth) => {
+            (None, bandwidth, LeaveOneOut::new(&inputs, &states, None).errors(&[bandwidth])[0])
+        }
+        Choice::Auto => {
+            let units = unit_scales(&inputs);
+            let (bandwidth, error) = LeaveOneOut::new(&inputs, &states, Some(&units)).best_bandwidth()?;
+            (Some(units), bandwidth, error)
+        }
     };
     report.bandwidth = Some(bandwidth);
     report.leave_one_out_error = Some(error);
+    let isotropic = NadarayaWatson { bandwidth, scales: units.clone() };
+    let units = units.unwrap_or_else(|| vec![1.0; inputs.ncols()]);
+    let start: Vec<f64> = units.iter().map(|unit| unit / bandwidth).collect();
     let steps = options.steps.unwrap_or(STEPS);
     let mut out_of_time = false;
     let mut search = |rows: &[usize], done: f64, part: f64| {
         let (inputs, states) = (examples.inputs(rows), examples.states(rows));
         let leave_out = LeaveOut::new(&inputs, &states, NEIGHBOURS * (examples.lags - 1));
-        let found = leave_out.minimise(&vec![1.0 / bandwidth; inputs.ncols()], steps, |taken| {
+        let found = leave_out.minimise(&start, steps, |taken| {
             progress(FitProgress::new("scales", done + part * taken as f64 / steps.max(1) as f64));
             out_of_time = settings.budget.is_some_and(|budget| budget.left() <= 0.0);
             !out_of_time
-        });
-        found.map(|scales| NadarayaWatson {
+        })?;
+        Some(NadarayaWatson {
             bandwidth,
-            scales: Some(scales.into_iter().map(|scale| scale * bandwidth).collect()),
+            scales: Some(found.into_iter().map(|scale| scale * bandwidth).collect()),
         })
     };
-    let isotropic = NadarayaWatson { bandwidth, scales: None };
     let relevance = match (options.kernel, options.bandwidth) {
         (Some(kernel), _) => kernel == KernelShape::Relevance,
         // a width that somebody chose is that of all entries
         (None, Some(Choice::Given(_))) => false,
         (None, _) => {
-            let blocks = folds(rows.len());
-            let (mut squared, mut power) = ([0.0; 2], 0.0);
-            for (at, block) in HELD_OUT_BLOCKS.iter().filter_map(|&block| blocks.get(block)).enumerate() {
-                let outside: Vec<usize> =
-                    rows[..block.start].iter().chain(&rows[block.end..]).copied().collect();
-                let held = &rows[block.clone()];
-                let truth = examples.states(held);
-                let scaled = search(&outside, 0.15 + 0.07 * at as f64, 0.07).ok_or(FitError::NoBandwidth)?;
-                for (squared, learner) in squared.iter_mut().zip([&isotropic, &scaled]) {
-                    let regressor = learner.learn(examples, &outside)?;
-                    *squared += (predict(&regressor, examples, held) - &truth).norm_squared();
+            let errors = held_out_errors(&isotropic, &mut search, examples, rows)?;
+            if let Some(errors) = errors {
+                for (kernel, error) in ["se", "se-ard"].into_iter().zip(errors) {
+                    report.tried(format!("kernel={kernel}"), error);
                 }
-                power += truth.norm_squared();
             }
-            let errors = squared.map(|squared| (squared / power).sqrt());
-            for (kernel, error) in ["se", "se-ard"].into_iter().zip(errors) {
-                report.tried(format!("kernel={kernel}"), error);
-            }
-            let relevance = errors[1] < errors[0];
+            let relevance = errors.is_some_and(|[isotropic, scaled]| scaled < isotropic);
             report.uses("kernel", if relevance { "se-ard" } else { "se" });
             relevance
         }
     };
-    let learner = if relevance { search(rows, 0.3, 0.1).ok_or(FitError::NoBandwidth)? } else { isotropic };
+    if !relevance {
+        report.budget_used_up |= out_of_time;
+        return Ok(Box::new(isotropic));
+    }
+    let scaled = search(rows, 0.3, 0.1).ok_or(FitError::NoBandwidth)?;
     report.budget_used_up |= out_of_time;
-    if let Some(scales) = &learner.scales {
+    if let Some(scales) = &scaled.scales {
         report.leave_one_out_error =
             Some(LeaveOneOut::new(&inputs, &states, Some(scales)).errors(&[bandwidth])[0]);
         report.uses("scales", scales.clone());
     }
-    Ok(Box::new(learner))
+    Ok(Box::new(scaled))
+}
+
+/// Roots of the squared error over the squared truth of held-out blocks by one scale for all entries, and by one for each
+/// that `search` finds without the block. `None` where there is nothing to compare.
+fn held_out_errors(
+    isotropic: &NadarayaWatson,
+    search: &mut dyn FnMut(&[usize], f64, f64) -> Option<NadarayaWatson>,
+    examples: &Examples<'_>,
+    rows: &[usize],
+) -> Result<Option<[f64; 2]>, FitError> {
+    let (_, blocks) = folds_of(examples.data, rows);
+    let (mut squared, mut power) = ([0.0; 2], 0.0);
+    for (at, block) in HELD_OUT_BLOCKS.iter().filter_map(|&block| blocks.get(block)).enumerate() {
+        let outside: Vec<usize> = rows[..block.start].iter().chain(&rows[block.end..]).copied().collect();
+        let held = &rows[block.clone()];
+        let truth = examples.states(held);
+        let Some(scaled) = search(&outside, 0.15 + 0.07 * at as f64, 0.07) else { return Ok(None) };
+        for (squared, learner) in squared.iter_mut().zip([isotropic, &scaled]) {
+            let regressor = learner.learn(examples, &outside)?;
+            *squared += (predict(&regressor, examples, held) - &truth).norm_squared();
+        }
+        power += truth.norm_squared();
+    }
+    let errors = squared.map(|squared| (squared / power).sqrt());
+    Ok(errors.iter().all(|error| error.is_finite()).then_some(errors))
 }
 
 impl Learner for NadarayaWatson {

@@ -38,6 +38,7 @@ fn state(order: usize) -> StateModel {
         process_noise: covariance(2, 2),
         stationary_covariance: covariance(2 * order, 3),
         stationary_source: StationarySource::Lyapunov,
+        mean: (order > 1).then(|| DVector::from_fn(2, |row, _| number(row + 7))),
     }
 }
 
