@@ -113,6 +113,7 @@ fn kalman(criterion: &mut Criterion) -> Vec<Row> {
         observation_offset: DVector::from_column_slice(noise(n, 1, 4).as_slice()),
         observation_noise: DMatrix::identity(n, n) * 4.0 + &half * half.transpose() / n as f64,
         start: Start::Prior,
+        covariance_scale: CovarianceScale::constant(1.0),
     };
     let mut rows = Vec::new();
     for (name, steady, goal) in [("kalman", false, "1 µs"), ("kalman-steady", true, "0.3 µs")] {

@@ -78,6 +78,7 @@ fn kalman(n: usize) -> KalmanParameters {
         observation_offset: DVector::zeros(n),
         observation_noise: DMatrix::identity(n, n) * 4.0,
         start: Start::Prior,
+        covariance_scale: CovarianceScale::constant(1.0),
     }
 }
 

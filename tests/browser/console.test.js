@@ -152,8 +152,8 @@ test("without ticks no age is shown, and a new model is named", async () => {
   await age(true);
   const decoder = (named) => told.waitForFunction((named) => document.getElementById("session").textContent.includes(named), named);
   await decoder("decoderdkf-nw abababab");
-  tell({ type: "event", kind: "model", event_seq: 99, time: 1, data: { action: "swapped", decoder: "kalman-steady", hash: "0123456789ef" } });
-  await decoder("decoderkalman-steady 01234567");
+  tell({ type: "event", kind: "model", event_seq: 99, time: 1, data: { action: "swapped", decoder: "kalman-steady", hash: "0123456789ef", covariance: "constant" } });
+  await decoder("decoderkalman-steady 01234567, covariance constant");
   await told.close();
 });
 

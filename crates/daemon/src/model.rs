@@ -165,6 +165,7 @@ impl IdentifiedModel {
         DecoderInfo {
             name: self.model.decoder.to_string(),
             model: self.id.to_hex(),
+            covariance: self.model.parameters.covariance(),
             quality: json!(quality),
             poor: self.doubt().is_some(),
             warnings: quality.map(|quality| quality.warnings()).unwrap_or_default(),

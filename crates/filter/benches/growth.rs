@@ -130,6 +130,7 @@ fn model(decoder: DecoderName, features: usize) -> Model {
                 intercept: DVector::zeros(2),
                 residual_covariance: DMatrix::identity(2, 2),
                 state_covariance: DMatrix::identity(2, 2),
+                covariance_scale: CovarianceScale::constant(1.0),
             };
             return of_tensors(decoder, features, Parameters::Wiener(wiener));
         }

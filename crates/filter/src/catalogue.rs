@@ -24,6 +24,9 @@ type Taken = (&'static str, &'static str, &'static str);
 /// Where the intent rests.
 const MEAN: Taken = ("state-mean", "training", "zero for labels from targets, and with `intercept=off`");
 
+/// The factor on the published covariance.
+const SCALE: Taken = ("covariance-scale", "auto", "");
+
 /// What stands in front of any decoder.
 const GUARD: Taken = ("guard", "off", "in a session `[decoder] guard` decides, on by default");
 
@@ -43,7 +46,7 @@ macro_rules! discriminative {
             ("stationary", "training", ""),
             ("start", "first", ""),
             ("dynamics", "linear", ""),
-            ("covariance-scale", "auto", ""),
+            SCALE,
             $guard,
         ]
     };
@@ -99,13 +102,17 @@ impl DecoderName {
                 ("start", "prior", ""),
                 ("intercept", "on", ""),
                 ("update", "auto", ""),
+                SCALE,
                 GUARD,
             ],
-            Self::KalmanSteady => &[MEAN, ("stationary", "training", ""), ("intercept", "on", ""), GUARD],
+            Self::KalmanSteady => {
+                &[MEAN, ("stationary", "training", ""), ("intercept", "on", ""), SCALE, GUARD]
+            }
             Self::Wiener => &[
                 ("lags", "9", "fewer where there are few rows"),
                 ("intercept", "on", ""),
                 ("ridge", "0.001", ""),
+                SCALE,
                 GUARD,
             ],
             Self::WienerCascade => &[
@@ -113,20 +120,27 @@ impl DecoderName {
                 ("intercept", "on", ""),
                 ("ridge", "0.001", ""),
                 ("degree", "3", ""),
+                SCALE,
                 GUARD,
             ],
-            Self::Ole => &[("intercept", "on", ""), GUARD],
+            Self::Ole => &[("intercept", "on", ""), SCALE, GUARD],
             Self::RefitKalman => &[
                 ("state-order", "1", ""),
                 ("stationary", "training", ""),
                 ("start", "prior", ""),
                 ("intercept", "on", ""),
                 ("feedback", "none", ""),
+                SCALE,
                 GUARD,
             ],
-            Self::Ekf | Self::Ukf => {
-                &[("hidden", "8", ""), ("epochs", "40", ""), MEAN, ("stationary", "training", ""), GUARD]
-            }
+            Self::Ekf | Self::Ukf => &[
+                ("hidden", "8", ""),
+                ("epochs", "40", ""),
+                MEAN,
+                ("stationary", "training", ""),
+                SCALE,
+                GUARD,
+            ],
             Self::DkfLinear => {
                 discriminative!("off", GUARD, ("intercept", "on", ""), ("ridge", "0.0001", ""))
             }

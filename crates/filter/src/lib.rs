@@ -15,6 +15,7 @@ mod chance;
 pub mod chance_level;
 mod checked;
 mod cholesky;
+mod covariance_scale;
 mod decoder;
 mod discriminative;
 mod dkf;
@@ -54,11 +55,13 @@ mod stacked;
 mod steady;
 mod tanh_layer;
 mod training;
+pub mod uncertainty;
 mod validate;
 mod wiener;
 mod window;
 
 pub use catalogue::DecoderOption;
+pub use covariance_scale::CovarianceScale;
 pub use decoder::{Decoder, FilterState, StepReport};
 pub use discriminative::DiscriminativeFilter;
 pub use dynamics::StateDynamics;
@@ -72,8 +75,8 @@ pub use options::{
     OptionInfo, Options, ResidualSource, Sparsification, StateMean,
 };
 pub use parameters::{
-    Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, JointKernel, KalmanParameters, Linearization,
-    Noise, NonlinearDynamics, NonlinearKalmanParameters, Parameters, RecurrentLayer, RecurrentNetwork,
+    Cell, DkfParameters, EnsembleMember, Form, JointKernel, KalmanParameters, Linearization, Noise,
+    NonlinearDynamics, NonlinearKalmanParameters, Parameters, RecurrentLayer, RecurrentNetwork,
     RefitKalmanParameters, Regressor, Start, StateModel, StationarySource, TanhNetwork,
     WienerCascadeParameters, WienerParameters,
 };

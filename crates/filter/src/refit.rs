@@ -118,7 +118,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::{KalmanParameters, Start, StateModel, StationarySource};
+    use crate::{CovarianceScale, KalmanParameters, Start, StateModel, StationarySource};
 
     fn kalman() -> KalmanParameters {
         KalmanParameters {
@@ -134,6 +134,7 @@ mod tests {
             observation_offset: DVector::from_column_slice(&[0.1, 0.2, 0.3]),
             observation_noise: DMatrix::identity(3, 3) * 0.3,
             start: Start::Prior,
+            covariance_scale: CovarianceScale::constant(1.0),
         }
     }
 

@@ -336,7 +336,7 @@ mod tests {
     use nalgebra::{DMatrix, DVector};
 
     use super::*;
-    use crate::{Start, StateModel, StationarySource};
+    use crate::{CovarianceScale, Start, StateModel, StationarySource};
 
     fn kalman(transition: &[f64], noise: &[f64], observation: &[f64]) -> KalmanParameters {
         KalmanParameters {
@@ -352,6 +352,7 @@ mod tests {
             observation_offset: DVector::zeros(observation.len() / 2),
             observation_noise: DMatrix::identity(observation.len() / 2, observation.len() / 2),
             start: Start::Prior,
+            covariance_scale: CovarianceScale::constant(1.0),
         }
     }
 

@@ -41,7 +41,8 @@ pub(crate) fn validate_parameters(
         Parameters::NonlinearKalman(nonlinear) => {
             validate_first_order(&nonlinear.state, dimension)?;
             validate_network(&nonlinear.observation, dimension, features)?;
-            covariance("observation_noise", &nonlinear.observation_noise, features, true)
+            covariance("observation_noise", &nonlinear.observation_noise, features, true)?;
+            validate_scale(&nonlinear.covariance_scale, features)
         }
         Parameters::Dkf(dkf) => validate_dkf(dkf, features, dimension),
     }
@@ -65,7 +66,8 @@ fn validate_kalman(kalman: &KalmanParameters, features: usize, dimension: usize)
     validate_state(&kalman.state, dimension)?;
     shape("observation", &kalman.observation, features, dimension)?;
     shape("observation_offset", &as_column(kalman.observation_offset.as_slice()), features, 1)?;
-    covariance("observation_noise", &kalman.observation_noise, features, true)
+    covariance("observation_noise", &kalman.observation_noise, features, true)?;
+    validate_scale(&kalman.covariance_scale, features)
 }
 
 fn validate_wiener(wiener: &WienerParameters, features: usize, dimension: usize) -> Result<(), ModelError> {
@@ -73,7 +75,8 @@ fn validate_wiener(wiener: &WienerParameters, features: usize, dimension: usize)
     shape("weights", &wiener.weights, dimension, features * wiener.lags)?;
     shape("intercept", &as_column(wiener.intercept.as_slice()), dimension, 1)?;
     covariance("residual_covariance", &wiener.residual_covariance, dimension, false)?;
-    covariance("state_covariance", &wiener.state_covariance, dimension, false)
+    covariance("state_covariance", &wiener.state_covariance, dimension, false)?;
+    validate_scale(&wiener.covariance_scale, features)
 }
 
 fn validate_dkf(dkf: &DkfParameters, features: usize, dimension: usize) -> Result<(), ModelError> {

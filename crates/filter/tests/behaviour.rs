@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "functions that several tests share fail like tests")]
 
 use kalmind_filter::{
-    Decoder, DecoderSpec, DiscriminativeFilter, FitError, FitSettings, Fitted, Form, KalmanParameters, Model,
-    ModelError, Parameters, Start, StateModel, StationarySource, TrainingData, fit,
+    CovarianceScale, Decoder, DecoderSpec, DiscriminativeFilter, FitError, FitSettings, Fitted, Form,
+    KalmanParameters, Model, ModelError, Parameters, Start, StateModel, StationarySource, TrainingData, fit,
 };
 use kalmind_types::{Binning, Component, Intent, StreamFeatures};
 use nalgebra::{DMatrix, DVector};
@@ -259,6 +259,7 @@ fn a_position_that_no_feature_observes_runs_as_the_varying_filter_and_reports_it
         observation_offset: DVector::zeros(3),
         observation_noise: DMatrix::identity(3, 3),
         start: Start::First,
+        covariance_scale: CovarianceScale::constant(1.0),
     };
     let mut model = fitted("kalman-steady", &simulated(100, 3, 5)).unwrap();
     model.parameters = Parameters::KalmanSteady(kalman);

@@ -132,10 +132,12 @@ export class View {
     this.state(hello.state, hello.reason);
   }
 
-  // Which decoder runs, and how good it is; the hash is of its model file.
+  // Which decoder runs, and how good it is; the hash is of its model file. One with a constant covariance cannot say when it
+  // is unsure.
   decoder(decoder) {
     const shown = [...find("session").children].find((pair) => pair.firstChild.textContent === "decoder");
-    if (shown) shown.lastChild.textContent = decoder ? `${decoder.name} ${decoder.model.slice(0, 8)}` : "none";
+    const unsure = decoder?.covariance === "constant" ? ", covariance constant" : "";
+    if (shown) shown.lastChild.textContent = decoder ? `${decoder.name} ${decoder.model.slice(0, 8)}${unsure}` : "none";
     facts("decoder", qualityFacts(decoder));
     put("decoder-warning", (decoder?.warnings ?? []).map(sentence).join(" "));
     find("decoder-section").toggleAttribute("data-poor", Boolean(decoder?.poor));

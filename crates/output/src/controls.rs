@@ -1,6 +1,6 @@
 //! What clients may ask of the daemon.
 
-use kalmind_types::{Actor, EventKind, LslTime, Mode, StreamStatus};
+use kalmind_types::{Actor, CovarianceKind, EventKind, LslTime, Mode, StreamStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -11,6 +11,8 @@ pub struct DecoderInfo {
     pub name: String,
     /// SHA-256 of the model file, hexadecimal.
     pub model: String,
+    /// Whether its covariance can say that it is unsure.
+    pub covariance: CovarianceKind,
     /// How good it is on rows that it was not fitted to, by its fit report; null where nothing is known of that.
     pub quality: Value,
     /// What speaks against it, a sentence each.

@@ -19,11 +19,29 @@ use crate::tensors::{TensorReader, TensorWriter};
 
 /// Keys of a regressor that stand among the others where the decoder is named after it.
 const REGRESSOR_KEYS: [&str; 4] = ["bandwidth", "cell", "networks", "layers"];
+/// The key of the factor on the published covariance, which every decoder may have; one where it is absent.
+const COVARIANCE_SCALE: &str = "covariance_scale";
 /// The longest window and highest order that shapes are computed for; the model's own check has the exact limits.
 const LARGEST_FACTOR: usize = 100;
 
 /// Writes the tensors; gives the header's `parameters`.
 pub(crate) fn write(
+    parameters: &Parameters,
+    decoder: DecoderName,
+    tensors: &mut TensorWriter,
+) -> Result<Value, serde_json::Error> {
+    let mut header = write_tensors(parameters, decoder, tensors)?;
+    let scale = parameters.covariance_scale();
+    if let Value::Object(header) = &mut header
+        && *scale != CovarianceScale::constant(1.0)
+    {
+        let scale = serde_json::to_value(write_covariance_scale(scale, tensors))?;
+        header.insert(COVARIANCE_SCALE.to_owned(), scale);
+    }
+    Ok(header)
+}
+
+fn write_tensors(
     parameters: &Parameters,
     decoder: DecoderName,
     tensors: &mut TensorWriter,
@@ -124,7 +142,6 @@ fn write_dkf(
         dynamics: dkf.dynamics.as_ref().map(|dynamics| dynamics.linearization),
         noise,
         noise_scale: dkf.noise_scale,
-        covariance_scale: write_covariance_scale(&dkf.covariance_scale, tensors),
     })?;
     let mut regressor = serde_json::to_value(regressor_parameters::write(&dkf.regressor, "", tensors))?;
     if let (Value::Object(header), Value::Object(regressor)) = (&mut header, &mut regressor) {
@@ -141,6 +158,22 @@ fn write_dkf(
 /// Reads the parameters of `decoder` for n features and d components. Shapes are checked here, what the numbers have to
 /// be by the model's own check.
 pub(crate) fn read(
+    decoder: DecoderName,
+    mut header: Value,
+    tensors: &mut TensorReader<'_>,
+    n: usize,
+    d: usize,
+) -> Result<Parameters, ModelFileError> {
+    let scale = match header.as_object_mut().and_then(|header| header.remove(COVARIANCE_SCALE)) {
+        Some(scale) => read_covariance_scale(&parse(scale)?, tensors)?,
+        None => CovarianceScale::constant(1.0),
+    };
+    let mut parameters = read_tensors(decoder, header, tensors, n, d)?;
+    *parameters.covariance_scale_mut() = scale;
+    Ok(parameters)
+}
+
+fn read_tensors(
     decoder: DecoderName,
     header: Value,
     tensors: &mut TensorReader<'_>,
@@ -184,6 +217,7 @@ pub(crate) fn read(
                 } else {
                     Linearization::Unscented
                 },
+                covariance_scale: CovarianceScale::constant(1.0),
             }))
         }
         DecoderName::DkfLinear
@@ -235,7 +269,7 @@ fn read_dkf(
         direction: header.direction,
         noise,
         noise_scale: header.noise_scale,
-        covariance_scale: read_covariance_scale(&header.covariance_scale, tensors)?,
+        covariance_scale: CovarianceScale::constant(1.0),
     })
 }
 
@@ -300,6 +334,7 @@ fn read_wiener(
         intercept: tensors.vector_or_zeros("intercept", d)?,
         residual_covariance: tensors.matrix("residual_covariance", d, d)?,
         state_covariance: tensors.matrix("state_covariance", d, d)?,
+        covariance_scale: CovarianceScale::constant(1.0),
     })
 }
 
@@ -316,6 +351,7 @@ fn read_kalman(
         observation_offset: tensors.vector_or_zeros("observation_offset", n)?,
         observation_noise: tensors.matrix("observation_noise", n, n)?,
         start: header.start,
+        covariance_scale: CovarianceScale::constant(1.0),
     })
 }
 

@@ -21,7 +21,7 @@ pub use counted::Counted;
 pub use cursor::{Click, Position, Velocity};
 pub use event::{Event, EventKind, EventTag, Target};
 pub use feature::{Binning, StreamFeatures};
-pub use intent::{Component, Intent, MAX_COMPONENTS, MAX_COVARIANCE, lower_triangle_index};
+pub use intent::{Component, CovarianceKind, Intent, MAX_COMPONENTS, MAX_COVARIANCE, lower_triangle_index};
 pub use publication::{Heartbeat, Publication, StageTimes, StateChange, TickPublication};
 pub use state::{Actor, Cause, Mode, OutputState, Reason};
 pub use stream::{

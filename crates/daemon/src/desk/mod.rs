@@ -407,13 +407,13 @@ impl Desk {
             progress.decoder = Some(info.clone());
             progress.doubt.clone_from(&doubt);
         });
-        let DecoderInfo { name, model: hash, quality, warnings, poor } = info;
+        let DecoderInfo { name, model: hash, covariance, quality, warnings, poor } = info;
         self.events.publish(
             clock::now(),
             EventKind::Model,
             json!({
-                "action": "swapped", "decoder": name, "hash": hash, "train_bins": rows, "quality": quality,
-                "warnings": warnings, "poor": poor,
+                "action": "swapped", "decoder": name, "hash": hash, "train_bins": rows, "covariance": covariance,
+                "quality": quality, "warnings": warnings, "poor": poor,
             }),
         );
         for warning in &report.warnings {

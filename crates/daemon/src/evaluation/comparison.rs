@@ -8,7 +8,9 @@ use kalmind_filter::{
     bootstrap::{self, Bootstrap, Interval, ScoredRun},
     scores::{self, Figures, RowScore},
     sensitivity,
+    uncertainty::{self, ErrorByUncertainty},
 };
+use kalmind_types::CovarianceKind;
 use nalgebra::DMatrix;
 
 use crate::{
@@ -187,6 +189,37 @@ impl Compared {
     pub fn influences(&self) -> Vec<Influence> {
         let runs: Vec<&[Influence]> = self.runs.iter().filter_map(|run| run.influences.as_deref()).collect();
         mean_influences(&runs)
+    }
+
+    /// Whether its covariance can say that it is unsure: whether that of any fit can.
+    #[must_use]
+    pub fn covariance(&self) -> CovarianceKind {
+        let varies = |run: &Run| run.model.model.parameters.covariance() == CovarianceKind::Varying;
+        if self.runs.iter().any(varies) { CovarianceKind::Varying } else { CovarianceKind::Constant }
+    }
+
+    /// How errors go with the published uncertainty, means over the runs that can tell; `None` for a constant covariance,
+    /// which changes at starts alone.
+    #[must_use]
+    pub fn by_uncertainty(&self) -> Option<ErrorByUncertainty> {
+        let mean = |of: fn(&ErrorByUncertainty) -> f64| {
+            self.mean_of_some(|run| {
+                let varies = run.model.model.parameters.covariance() == CovarianceKind::Varying;
+                run.accuracy.by_uncertainty.as_ref().filter(|_| varies).map(of)
+            })
+        };
+        Some(ErrorByUncertainty {
+            decile_ratio: mean(|by| by.decile_ratio)?,
+            rank_correlation: mean(|by| by.rank_correlation)?,
+        })
+    }
+
+    /// Sentences on the ellipsoids whose coverage is far off, over the test rows of all splits.
+    #[must_use]
+    pub fn coverage_warnings(&self, dimension: usize) -> Vec<String> {
+        let distances: Vec<f64> =
+            self.shown().flat_map(|run| run.rows.iter().map(|row| row.squared_distance)).collect();
+        uncertainty::coverage_warnings(&distances, dimension, "test rows")
     }
 
     /// Of what each bin says alone, means over the runs.

@@ -100,6 +100,16 @@ fn decoder_document(
     );
     put("nees", json!(figures.nees));
     put("coverage", json!(figures.coverage));
+    let by_uncertainty = decoder.by_uncertainty();
+    put(
+        "uncertainty",
+        json!({
+            "covariance": decoder.covariance(),
+            "decile_ratio": by_uncertainty.map(|by| by.decile_ratio),
+            "rank_correlation": by_uncertainty.map(|by| by.rank_correlation),
+        }),
+    );
+    put("warnings", json!(decoder.coverage_warnings(comparison.components.len())));
     put("fallback_steps", json!(decoder.runs.iter().map(|run| run.decoded.fallback_steps).sum::<u64>()));
     put("fit_seconds", json!(decoder.mean_of_some(|run| run.fit_seconds)));
     put("step_us", json!({ "p50": p50, "p99": p99, "max": max }));

@@ -9,6 +9,7 @@ use kalmind_filter::{
     scores::Figures,
     sensitivity::ChannelSummary,
 };
+use kalmind_types::CovarianceKind;
 
 use crate::evaluation::{
     channels::summaries,
@@ -39,6 +40,7 @@ pub fn tables(comparison: &Comparison, intervals: &Intervals) -> String {
     page.figures(comparison);
     page.chance(comparison);
     page.uncertainty(comparison);
+    page.errors_by_uncertainty(comparison);
     page.recordings(comparison);
     page.spreads(comparison);
     page.intervals(comparison, intervals);
@@ -189,6 +191,23 @@ impl Page {
         }
     }
 
+    /// Whether each decoder knows when it is unsure, and whose coverage is far off.
+    fn errors_by_uncertainty(&mut self, comparison: &Comparison) {
+        self.say(
+            "\nRMSE of the tenth of the rows with the largest covariance over that of the tenth with the smallest (1: it \
+             says nothing), and rank correlation of covariance and error",
+        );
+        for decoder in &comparison.decoders {
+            let cells = uncertainty_text(decoder);
+            self.line(&decoder.spec.to_string(), &cells);
+        }
+        for decoder in &comparison.decoders {
+            for warning in decoder.coverage_warnings(comparison.components.len()) {
+                self.say(&format!("warning: {}: {warning}", decoder.spec));
+            }
+        }
+    }
+
     fn spreads(&mut self, comparison: &Comparison) {
         if comparison.splits.folded() {
             self.say(&format!("\nMeans over {} ± standard deviation between them", comparison.means_over()));
@@ -329,6 +348,18 @@ impl Page {
 /// A number, or a dash where it is none.
 fn known(value: f64, digits: usize) -> String {
     if value.is_nan() { "-".to_owned() } else { format!("{value:.digits$}") }
+}
+
+/// One decoder's errors by published uncertainty.
+#[must_use]
+pub fn uncertainty_text(decoder: &Compared) -> String {
+    match (decoder.covariance(), decoder.by_uncertainty()) {
+        (CovarianceKind::Constant, _) => "constant covariance".to_owned(),
+        (CovarianceKind::Varying, None) => "too few rows".to_owned(),
+        (CovarianceKind::Varying, Some(by)) => {
+            format!("{:.2}, {:.2}", by.decile_ratio, by.rank_correlation)
+        }
+    }
 }
 
 fn coverage_text(figures: &Figures) -> String {

@@ -14,7 +14,7 @@ use crate::{
     evaluation::{
         comparison::{Compared, Comparison, Intervals, Spread},
         split::Scheme,
-        text::step_us,
+        text::{step_us, uncertainty_text},
     },
     fit_command::plain,
 };
@@ -242,6 +242,15 @@ pub(super) fn fits(comparison: &Comparison) -> String {
     let mut html = String::new();
     for decoder in &comparison.decoders {
         let _infallible = writeln!(html, "<h3>{}</h3>", Escaped(&decoder.spec.to_string()));
+        let _infallible = writeln!(
+            html,
+            "<p>RMSE of the tenth of the rows with the largest covariance over that of the tenth with the smallest, and rank \
+             correlation of covariance and error: {}.</p>",
+            Escaped(&uncertainty_text(decoder))
+        );
+        for warning in decoder.coverage_warnings(comparison.components.len()) {
+            let _infallible = writeln!(html, "<p class=\"note\">Warning: {}.</p>", Escaped(&warning));
+        }
         for run in decoder.shown() {
             if comparison.splits.folded() {
                 let tested = comparison.described(run.split);

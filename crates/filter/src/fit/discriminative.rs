@@ -271,7 +271,7 @@ pub(crate) fn finish(
         }
         Choice::Auto => calibration::covariance_scale(&run.errors, examples),
     };
-    report.held_out_coverage = Some(accuracy::coverage_of(&distances, state.dimension()));
+    report.covers(&distances, state.dimension());
     report.noise_scale = Some(noise_scale);
     let [least, greatest] = covariance_scale.limits;
     report.covariance_scale = Some(libm::exp(0.5 * (least + greatest)));

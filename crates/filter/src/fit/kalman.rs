@@ -7,7 +7,7 @@ use super::windows::{column_means, second_moment, states_at};
 use super::{FitError, FitReport};
 use crate::cholesky::Cholesky;
 use crate::steady::{SteadySource, steady_source};
-use crate::{Choice, KalmanParameters, Options, Start, TrainingData};
+use crate::{Choice, CovarianceScale, KalmanParameters, Options, Start, TrainingData};
 
 /// Pivots below this part of their diagonal entry mean that a column follows from others.
 const COLLINEAR: f64 = 1e-11;
@@ -45,6 +45,7 @@ pub(crate) fn fit_kalman_given(
         observation_offset: fit.offset,
         observation_noise: fit.noise,
         start: options.start.unwrap_or(Start::Prior),
+        covariance_scale: CovarianceScale::constant(1.0),
     };
     Ok((kalman, fit.known))
 }
@@ -209,6 +210,7 @@ mod tests {
             observation_offset: DVector::zeros(2),
             observation_noise: DMatrix::identity(2, 2),
             start: Start::Prior,
+            covariance_scale: CovarianceScale::constant(1.0),
         };
         let mut report = FitReport::default();
         note_steady_gain(&kalman, &mut report);

@@ -2,6 +2,7 @@
 
 mod adam;
 mod auto;
+mod baseline_covariance;
 mod calibration;
 mod direction;
 mod discriminative;
@@ -434,7 +435,11 @@ pub fn fit(
         ..FitReport::default()
     };
     progress(FitProgress::new("start", 0.0));
-    let parameters = parameters(spec, data, &background, settings, &mut report, progress)?;
+    let mut parameters = parameters(spec, data, &background, settings, &mut report, progress)?;
+    if !matches!(parameters, Parameters::Dkf(_)) {
+        progress(FitProgress::new("covariance", 0.2));
+        baseline_covariance::calibrate(&mut parameters, spec, data, &background, settings, &mut report);
+    }
     // the same is found of every order and window that is tried
     let mut said = BTreeSet::new();
     report.warnings.retain(|warning| said.insert(warning.clone()));
@@ -443,7 +448,7 @@ pub fn fit(
     Ok(Fitted { parameters, report, guard: guard_statistics(data), held_out })
 }
 
-/// The tensors of a decoder fitted to checked rows.
+/// The tensors of a decoder fitted to checked rows; those of a baseline without a factor on its covariance.
 fn parameters(
     spec: &DecoderSpec,
     data: &TrainingData,

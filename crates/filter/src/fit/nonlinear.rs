@@ -10,7 +10,8 @@ use super::tanh_network::{Pass, Shape};
 use super::windows::{folds, outside, second_moment, states_at};
 use super::{FitError, FitReport};
 use crate::{
-    DecoderName, DecoderSpec, Linearization, NonlinearKalmanParameters, Options, TanhNetwork, TrainingData,
+    CovarianceScale, DecoderName, DecoderSpec, Linearization, NonlinearKalmanParameters, Options,
+    TanhNetwork, TrainingData,
 };
 
 /// Networks in the mean that g is.
@@ -113,6 +114,7 @@ pub(crate) fn fit_nonlinear(
             DecoderName::Ukf => Linearization::Unscented,
             _ => Linearization::Extended,
         },
+        covariance_scale: CovarianceScale::constant(1.0),
     })
 }
 

@@ -6,7 +6,7 @@ use super::linear::{choose_ridge, cross_fitted, fit_linear};
 use super::windows::{column_means, folds, outside, second_moment, states_at, windows};
 use super::{FitError, FitReport};
 use crate::cholesky::Cholesky;
-use crate::{Choice, DecoderSpec, TrainingData, WienerCascadeParameters, WienerParameters};
+use crate::{Choice, CovarianceScale, DecoderSpec, TrainingData, WienerCascadeParameters, WienerParameters};
 
 /// Default `lags`, as far as there are rows for their weights.
 const LAGS: usize = 9;
@@ -118,6 +118,7 @@ fn regress(
         intercept: fit.intercept,
         residual_covariance: second_moment(&(&states - &held_out)),
         state_covariance: state_covariance(&states)?,
+        covariance_scale: CovarianceScale::constant(1.0),
     };
     Ok(Regression { parameters, held_out, states })
 }

@@ -15,9 +15,9 @@ use kalmind_output::{
     Server, ServerConfig, ServerError, SessionInfo, Token, Workspace, start_server,
 };
 use kalmind_types::{
-    Actor, Cause, Click, Component, Event, EventKind, Heartbeat, Intent, LslTime, Mode, OutputState,
-    Position, Publication, Reason, Seconds, StageTimes, StreamCounts, StreamHealth, StreamStatus, TickOutput,
-    TickPublication, Velocity,
+    Actor, Cause, Click, Component, CovarianceKind, Event, EventKind, Heartbeat, Intent, LslTime, Mode,
+    OutputState, Position, Publication, Reason, Seconds, StageTimes, StreamCounts, StreamHealth,
+    StreamStatus, TickOutput, TickPublication, Velocity,
 };
 use serde_json::{Map, Value, json};
 
@@ -212,6 +212,7 @@ impl Controls for FakeControls {
             quality: Value::Null,
             warnings: Vec::new(),
             poor: false,
+            covariance: CovarianceKind::Varying,
         })
     }
 

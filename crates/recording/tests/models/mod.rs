@@ -42,6 +42,18 @@ fn state(order: usize) -> StateModel {
     }
 }
 
+/// A factor that depends on everything that it can.
+fn scale() -> CovarianceScale {
+    CovarianceScale {
+        bias: number(9),
+        size: number(10),
+        size_squared: number(11),
+        surprise: number(12),
+        window: (0..FEATURES * 3).map(number).collect(),
+        limits: [-1.0 / 3.0, 2.5],
+    }
+}
+
 pub fn kalman() -> KalmanParameters {
     KalmanParameters {
         state: state(1),
@@ -49,6 +61,7 @@ pub fn kalman() -> KalmanParameters {
         observation_offset: DVector::from_fn(FEATURES, |row, _| number(row)),
         observation_noise: covariance(FEATURES, 5),
         start: Start::Prior,
+        covariance_scale: CovarianceScale::constant(1.0),
     }
 }
 
@@ -63,14 +76,7 @@ pub fn dkf(regressor: Regressor, noise: Noise) -> Parameters {
         regressor,
         noise,
         noise_scale: 0.7,
-        covariance_scale: CovarianceScale {
-            bias: number(9),
-            size: number(10),
-            size_squared: number(11),
-            surprise: number(12),
-            window: (0..FEATURES * 3).map(number).collect(),
-            limits: [-1.0 / 3.0, 2.5],
-        },
+        covariance_scale: scale(),
     })
 }
 
@@ -108,6 +114,7 @@ fn wiener(lags: usize) -> WienerParameters {
         intercept: DVector::from_fn(2, |row, _| number(row)),
         residual_covariance: covariance(2, 13),
         state_covariance: covariance(2, 14),
+        covariance_scale: scale(),
     }
 }
 
@@ -117,6 +124,7 @@ fn nonlinear(linearization: Linearization) -> Parameters {
         observation: network(2, FEATURES, 18),
         observation_noise: covariance(FEATURES, 19),
         linearization,
+        covariance_scale: scale(),
     })
 }
 
