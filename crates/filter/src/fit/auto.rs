@@ -89,7 +89,7 @@ impl Trials<'_> {
     /// `give_up` it ends where the budget ends.
     fn fit(
         &self,
-        spec: DecoderSpec,
+        spec: &DecoderSpec,
         give_up: bool,
         settings: &FitSettings,
         report: &mut FitReport,
@@ -98,7 +98,7 @@ impl Trials<'_> {
         let go_on = || !give_up || settings.budget.is_none_or(|budget| budget.left() > 0.0);
         let lags = spec.options.lags.and_then(Choice::given).unwrap_or(1);
         let examples = Examples { data: self.learnt_from(), background: self.background, lags };
-        let learner = learner(&spec, &examples, &self.rows, settings, report, &mut |inner| {
+        let learner = learner(spec, &examples, &self.rows, settings, report, &mut |inner| {
             progress(0.4 * inner.done);
         })?;
         if !go_on() {
@@ -113,7 +113,7 @@ impl Trials<'_> {
         let now = || settings.budget.map_or(0.0, |budget| (budget.clock)());
         let before = now();
         let choice = choose_filter(&spec.options, &examples, &directed.learned, settings.seed, report)?;
-        Ok((Candidate { spec, lags, learned, directed, choice }, now() - before))
+        Ok((Candidate { spec: *spec, lags, learned, directed, choice }, now() - before))
     }
 }
 
@@ -148,7 +148,7 @@ pub(crate) fn fit_auto(
         }
         let mut own_report = FitReport::default();
         let give_up = !fitted.is_empty();
-        let result = trials.fit(candidate, give_up, &own_settings, &mut own_report, &mut |part| {
+        let result = trials.fit(&candidate, give_up, &own_settings, &mut own_report, &mut |part| {
             progress(FitProgress::new(candidate.decoder.as_str(), (done + work * part).min(1.0)));
         });
         done += work;

@@ -251,9 +251,9 @@ pub(crate) fn learner(
 
 /// Roots of the squared error over the squared truth of held-out blocks by one scale for all entries, and by one for each
 /// that `search` finds without the block. `None` where there is nothing to compare.
-fn held_out_errors(
+fn held_out_errors<S: FnMut(&[usize], f64, f64) -> Option<NadarayaWatson>>(
     isotropic: &NadarayaWatson,
-    search: &mut dyn FnMut(&[usize], f64, f64) -> Option<NadarayaWatson>,
+    search: &mut S,
     examples: &Examples<'_>,
     rows: &[usize],
 ) -> Result<Option<[f64; 2]>, FitError> {
