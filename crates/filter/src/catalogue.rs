@@ -147,7 +147,7 @@ impl DecoderName {
             Self::DkfNw => discriminative!(
                 "auto",
                 GUARD,
-                ("kernel", "se", "`se-ard` where it predicts held-out blocks better, without a `bandwidth`"),
+                ("kernel", "se-ard", "`se` where held-out blocks say so, and with a `bandwidth`"),
                 ("bandwidth", "auto", ""),
                 ("steps", "15", "")
             ),
