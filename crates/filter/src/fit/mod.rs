@@ -96,7 +96,9 @@ pub struct FitProgress {
 }
 
 impl FitProgress {
-    pub(crate) fn new(stage: &'static str, done: f64) -> Self {
+    /// A stage that is that far, 0..=1, with no candidate judged.
+    #[must_use]
+    pub fn new(stage: &'static str, done: f64) -> Self {
         Self { stage, done, tried: None }
     }
 }
