@@ -11,6 +11,7 @@ use kalmind::{
     replay_command::{Replayed, replay},
 };
 use kalmind_recording::xdf::{
+    Problem,
     recording::{Recorded, RecordedStream, read_xdf},
     repair::{Target, repair},
     samples::Values,

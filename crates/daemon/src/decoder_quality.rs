@@ -18,7 +18,7 @@ pub(crate) fn judge_fit(
     fitted: &mut Fitted,
     progress: &mut dyn FnMut(FitProgress),
 ) {
-    progress(FitProgress { stage: "chance", done: 0.0 });
+    progress(FitProgress::new("chance", 0.0));
     let trials = match &data.task {
         Some(_) => of_trials(&ChanceTest::once(settings.seed).look(data, decoder_moved)),
         None => None,

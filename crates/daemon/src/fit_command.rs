@@ -215,7 +215,7 @@ fn run_sessions(arguments: &FitArguments, spec: &DecoderSpec) -> Outcome<()> {
     let start = clock::seconds();
     let budget = arguments.budget.map(|seconds| Budget { end: start + seconds, clock: clock::seconds });
     let settings = FitSettings { seed: arguments.seed, budget, ..FitSettings::default() };
-    let bar = progress_bar(1000);
+    let mut shown = ShownFit::new(spec, "");
     let fitted = fit_calibration(
         &gathered.calibration,
         spec,
@@ -223,12 +223,9 @@ fn run_sessions(arguments: &FitArguments, spec: &DecoderSpec) -> Outcome<()> {
         None,
         session.guard,
         &settings,
-        &mut |progress| {
-            bar.set_message(format!("{} {}", spec.decoder, progress.stage));
-            bar.set_position((progress.done * 1000.0) as u64);
-        },
+        &mut |progress| shown.show(&progress),
     );
-    bar.finish_and_clear();
+    shown.bar.finish_and_clear();
     let fitted = fitted.or_work()?;
     let seconds = clock::seconds() - start;
     let id = kalmind_recording::write_model(&arguments.output, &fitted.model.model).or_work()?;
@@ -371,23 +368,20 @@ pub fn fit_tables(
     let data = tables.training(rows, zscore.as_ref(), law.skip_ms);
     let background =
         zscore.as_ref().map_or_else(|| statistics.mean.clone(), |zscore| zscore.apply(&statistics.mean));
-    let bar = progress_bar(1000);
+    let mut shown = ShownFit::new(spec, label);
     let start = clock::seconds();
     let budget = options.budget.map(|seconds| Budget { end: start + seconds, clock: clock::seconds });
     // a session's targets made the states; those of a stream or a file are data
     let labels = session.is_some_and(|session| session.label_law.is_some());
     let settings = FitSettings { seed: options.seed, background: Some(background), budget, labels };
-    let mut show = |progress: FitProgress| {
-        bar.set_message(format!("{label}{} {}", spec.decoder, progress.stage));
-        bar.set_position((progress.done * 1000.0) as u64);
-    };
+    let mut show = |progress: FitProgress| shown.show(&progress);
     let fitted = fit(spec, &data, &settings, &mut show).map(|mut fitted| {
         if options.judged {
             judge_fit(spec, &data, None, &settings, &mut fitted, &mut show);
         }
         fitted
     });
-    bar.finish_and_clear();
+    shown.bar.finish_and_clear();
     let fitted = fitted?;
     let seconds = clock::seconds() - start;
     let model = Model {
@@ -463,6 +457,42 @@ fn binning(text: &str) -> anyhow::Result<Binning> {
         "mean" => Ok(Binning::Mean),
         "sum" => Ok(Binning::Sum),
         other => anyhow::bail!("--binning {other}: `sample`, `mean` or `sum` is expected"),
+    }
+}
+
+/// A fit as people watch it, on stderr: a bar, and a line for each candidate once it is judged.
+struct ShownFit<'a> {
+    bar: ProgressBar,
+    spec: &'a DecoderSpec,
+    /// Stands before everything.
+    label: &'a str,
+    /// When the candidate began that is being fitted.
+    begun: f64,
+}
+
+impl<'a> ShownFit<'a> {
+    fn new(spec: &'a DecoderSpec, label: &'a str) -> Self {
+        Self { bar: progress_bar(1000), spec, label, begun: clock::seconds() }
+    }
+
+    fn show(&mut self, progress: &FitProgress) {
+        self.bar.set_message(format!("{}{} {}", self.label, self.spec.decoder, progress.stage));
+        self.bar.set_position((progress.done * 1000.0) as u64);
+        let Some(tried) = &progress.tried else { return };
+        let now = clock::seconds();
+        let line = format!(
+            "{}tried {}: held-out nRMSE {:.4}, {:.1} s",
+            self.label,
+            tried.candidate,
+            tried.error,
+            now - self.begun
+        );
+        self.begun = now;
+        if self.bar.is_hidden() {
+            say(&line);
+        } else {
+            self.bar.println(line);
+        }
     }
 }
 

@@ -145,9 +145,9 @@ impl DecoderName {
                 discriminative!("off", GUARD, ("intercept", "on", ""), ("ridge", "0.0001", ""))
             }
             Self::DkfNw => discriminative!(
-                "off",
+                "auto",
                 GUARD,
-                ("kernel", "se", ""),
+                ("kernel", "se-ard", "`se` where held-out blocks say so, and with a `bandwidth`"),
                 ("bandwidth", "auto", ""),
                 ("steps", "15", "")
             ),

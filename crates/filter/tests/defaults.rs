@@ -39,18 +39,21 @@ const DIFFERENT: [(&str, &str, &str); 17] = [
     ("cell", "gru", "lstm"),
 ];
 
+/// Four fifths of them are enough for the default window of `wiener`; few enough for short fits.
+const ROWS: usize = 180;
+
 fn data() -> TrainingData {
     let wave = |row: usize, column: usize| ((row * row * 7 + column * 13 * row + column) as f64).sin();
-    let states = DMatrix::from_fn(100, 2, |row, column| {
+    let states = DMatrix::from_fn(ROWS, 2, |row, column| {
         0.4 + (0..8).map(|back| wave((row + 8 - back) / 2, column)).sum::<f64>()
     });
-    let features = DMatrix::from_fn(100, 3, |row, column| {
+    let features = DMatrix::from_fn(ROWS, 3, |row, column| {
         states[(row, column % 2)] + wave(row, column + 5) + 0.2 * states[(row, 0)].powi(2) + column as f64
     });
-    let task = (0..100_u64)
+    let task = (0..ROWS as u64)
         .map(|row| TaskSample {
             trial: row / 20,
-            target: Some(Position([0.9, (row / 20) as f64 / 7.0])),
+            target: Some(Position([0.9, (row / 20) as f64 / 9.0])),
             cursor: Position([0.5 + 0.4 * wave(row as usize, 0), 0.5 + 0.4 * wave(row as usize, 1)]),
             hold: false,
         })

@@ -20,7 +20,7 @@ use crate::wiener::triangle;
 use crate::{
     Choice, CovarianceScale, DecoderName, DecoderSpec, DkfParameters, Dynamics, FitProgress, Folds, FoldsOf,
     Form, ModelError, Noise, NoiseKind, NonlinearDynamics, Options, ResidualSource, Start, StateModel,
-    TrainingData,
+    TrainingData, Tried,
 };
 
 /// Pivots of Q below this part of their diagonal entry mean that residuals follow from each other.
@@ -56,11 +56,12 @@ pub(crate) fn fit_discriminative(
         Choice::Auto => LAGS.to_vec(),
     };
     let direction = spec.options.direction.unwrap_or(match spec.decoder {
-        DecoderName::DkfGp | DecoderName::DkfMk => Choice::Auto,
+        DecoderName::DkfNw | DecoderName::DkfGp | DecoderName::DkfMk => Choice::Auto,
         _ => Choice::Given(false),
     });
     let direction = if can_have_direction(data.states.ncols()) { direction } else { Choice::Given(false) };
     let doubled = (direction != Choice::Given(false)).then(|| with_direction(data));
+    let several = lags.len() > 1;
     let mut best: Option<(FilterChoice, Directed, usize)> = None;
     for (at, &lags) in lags.iter().enumerate() {
         if at > 0 && settings.budget.is_some_and(|budget| budget.left() <= 0.0) {
@@ -69,16 +70,21 @@ pub(crate) fn fit_discriminative(
         }
         let examples = Examples { data: doubled.as_ref().unwrap_or(data), background, lags };
         let learner = learner(spec, &examples, &rows, settings, report, progress)?;
-        progress(FitProgress { stage: "cross-fitting", done: 0.4 });
+        progress(FitProgress::new("cross-fitting", 0.4));
         let residuals = spec.options.residuals.unwrap_or_default();
         let learned = learn(&*learner, &examples, &rows, residuals, &mut |part| {
-            progress(FitProgress { stage: "cross-fitting", done: 0.4 + 0.5 * part });
+            progress(FitProgress::new("cross-fitting", 0.4 + 0.5 * part));
+            true
         })?;
         let learned = Directed::new(learned, direction, data);
-        progress(FitProgress { stage: "filter", done: 0.9 });
+        progress(FitProgress::new("filter", 0.9));
         let examples = Examples { data, ..examples };
         let choice = choose_filter(&spec.options, &examples, &learned.learned, settings.seed, report)?;
-        report.tried(format!("lags={lags}"), choice.error);
+        let tried = Tried { candidate: format!("lags={lags}"), error: choice.error };
+        if several {
+            progress(FitProgress { tried: Some(tried.clone()), ..FitProgress::new("filter", 0.9) });
+        }
+        report.tried.push(tried);
         if best.as_ref().is_none_or(|(least, ..)| choice.error < least.error * (1.0 - WORTH_ITS_COST)) {
             best = Some((choice, learned, lags));
         }

@@ -82,7 +82,7 @@ fn cross_fit(
     };
     let mut means = Vec::new();
     for (at, block) in blocks.iter().enumerate() {
-        progress(FitProgress { stage: "judging", done: at as f64 / blocks.len() as f64 });
+        progress(FitProgress::new("judging", at as f64 / blocks.len() as f64));
         let others = data.without(block);
         let background = settings.background.clone().unwrap_or_else(|| column_means(&others.features));
         let mut report = FitReport::default();

@@ -20,6 +20,7 @@ mod learner;
 mod levenberg_marquardt;
 mod linear;
 mod marginal_likelihood;
+mod moments;
 mod multiple_kernel;
 mod nadaraya_watson;
 mod network;
@@ -33,6 +34,7 @@ mod recurrent_network;
 mod recurrent_training;
 mod refit;
 mod single_precision_product;
+mod sparse_mean;
 mod state_mean;
 mod state_model;
 mod tanh_network;
@@ -54,7 +56,7 @@ use crate::{DecoderName, DecoderSpec, FitQuality, GuardStatistics, Parameters, T
 /// the budget was not used up, which [`FitReport::budget_used_up`] tells.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// The reading of `clock`, in seconds, after which no new candidate is tried.
+    /// The reading of `clock`, in seconds, at which the fit should be done.
     pub end: f64,
     /// A monotonic clock in seconds. The caller's, since this crate knows none.
     pub clock: fn() -> f64,
@@ -83,12 +85,22 @@ pub struct FitSettings {
 }
 
 /// How far a fit is.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FitProgress {
     /// What is being done.
     pub stage: &'static str,
     /// Part of the whole fit that is done, 0..=1.
     pub done: f64,
+    /// The candidate that was just judged, where one was: whole decoders of `auto`, windows of `lags=auto`.
+    pub tried: Option<Tried>,
+}
+
+impl FitProgress {
+    /// A stage that is that far, 0..=1, with no candidate judged.
+    #[must_use]
+    pub fn new(stage: &'static str, done: f64) -> Self {
+        Self { stage, done, tried: None }
+    }
 }
 
 /// A finished fit.
@@ -340,6 +352,9 @@ pub enum FitError {
         /// The order asked for.
         order: usize,
     },
+    /// The budget ended before a candidate was fitted.
+    #[error("the budget ended before it was fitted: give --budget more seconds")]
+    OutOfTime,
     /// No kernel width works.
     #[error(
         "no kernel width predicts held-out rows: the features never move; check the streams and the columns"
@@ -421,16 +436,16 @@ pub fn fit(
         measurement_rows: data.measurement_rows().len(),
         ..FitReport::default()
     };
-    progress(FitProgress { stage: "start", done: 0.0 });
+    progress(FitProgress::new("start", 0.0));
     let mut parameters = parameters(spec, data, &background, settings, &mut report, progress)?;
     if !matches!(parameters, Parameters::Dkf(_)) {
-        progress(FitProgress { stage: "covariance", done: 0.2 });
+        progress(FitProgress::new("covariance", 0.2));
         baseline_covariance::calibrate(&mut parameters, spec, data, &background, settings, &mut report);
     }
     // the same is found of every order and window that is tried
     let mut said = BTreeSet::new();
     report.warnings.retain(|warning| said.insert(warning.clone()));
-    progress(FitProgress { stage: "done", done: 1.0 });
+    progress(FitProgress::new("done", 1.0));
     let held_out = report.held_out.take();
     Ok(Fitted { parameters, report, guard: guard_statistics(data), held_out })
 }

@@ -112,7 +112,7 @@ impl Search<'_> {
     }
 
     fn says(&mut self, stage: &'static str, done: f64) {
-        (self.progress)(FitProgress { stage, done });
+        (self.progress)(FitProgress::new(stage, done));
     }
 
     /// The length scale of the one-dimensional kernels, all of one variance: the marginal likelihood, and what it is of.
@@ -195,10 +195,7 @@ impl Search<'_> {
         let (progress, report) = (&mut *self.progress, &mut *self.report);
         let reached = evidence.maximise(steps, tied, &mut || {
             step += 1;
-            progress(FitProgress {
-                stage: "variances",
-                done: 0.5 + 0.1 * f64::from(step) / (steps + 1) as f64,
-            });
+            progress(FitProgress::new("variances", 0.5 + 0.1 * f64::from(step) / (steps + 1) as f64));
             let left = settings.budget.is_none_or(|budget| budget.left() > 0.0);
             report.budget_used_up |= !left;
             left

@@ -10,7 +10,7 @@ use crate::{FoldsOf, TrainingData};
 pub(crate) const FOLDS: usize = 5;
 
 /// Standard deviations below this part of the mean are rounding.
-const ROUNDING: f64 = 1e-12;
+pub(crate) const ROUNDING: f64 = 1e-12;
 
 /// The mean of every column; exactly the value of one that is constant.
 pub(crate) fn column_means(matrix: &DMatrix<f64>) -> Vec<f64> {
