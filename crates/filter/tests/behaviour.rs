@@ -188,7 +188,13 @@ fn a_belief_is_carried_over_where_its_shape_matches() {
             let adopted = new.adopt(state);
             assert_eq!(adopted, order == Some((state.dimension, state.order)), "{from} -> {to}");
             if adopted {
-                assert_eq!(new.state(), Some(state));
+                let adopted = new.state().unwrap();
+                assert_eq!((adopted.dimension, adopted.order), (state.dimension, state.order));
+                assert_eq!(adopted.covariance, state.covariance);
+                // the mean at which the intent rests was taken off and added again
+                for (value, given) in adopted.mean.iter().zip(state.mean) {
+                    assert!((value - given).abs() <= 1e-15 * (1.0 + given.abs()), "{from} -> {to}");
+                }
                 let report = new.step(Some(&row(&data, 31)), &mut Intent::zero(2));
                 assert!(report.valid && !report.row_one, "{from} -> {to}");
             }

@@ -162,6 +162,9 @@ fn the_factor_of_a_baseline_is_that_of_the_law() {
             let of = nalgebra::Vector2::from(of);
             ((of.transpose() * &inverse * of)[(0, 0)] / 2.0).sqrt()
         };
+        // the factor takes the intent less the mean at which it rests
+        let rest = plain.parameters.state_model().and_then(|state| state.mean.clone());
+        let rest = rest.map_or([0.0; 2], |mean| [mean[0], mean[1]]);
         let background = scaled.background();
         let predicts = scaled.parameters.state_model().is_some();
         let (mut scaled, mut plain) = (scaled.decoder().unwrap(), plain.decoder().unwrap());
@@ -178,7 +181,7 @@ fn the_factor_of_a_baseline_is_that_of_the_law() {
             window.splice(0..0, shown.clone().unwrap_or_else(|| background.clone()));
             scaled.step(shown.as_deref(), &mut with);
             plain.step(shown.as_deref(), &mut without);
-            let mean = [without.mean()[0], without.mean()[1]];
+            let mean = [without.mean()[0] - rest[0], without.mean()[1] - rest[1]];
             let moved = before.unwrap_or(mean);
             before = Some(mean);
             if shown.is_some() {

@@ -110,7 +110,10 @@ fn held_out_block(
         {
             decoder.observe_cursor(sample.cursor);
         }
-        let report = decoder.step(Some(features.column(at).as_slice()), &mut intent);
+        // what may not train is no bin with features here either
+        let trains = |row: usize| truth.may_train_measurement(row);
+        let given = trains(row).then(|| features.column(at));
+        let report = decoder.step(given.as_ref().map(|column| column.as_slice()), &mut intent);
         if !report.valid {
             continue;
         }
@@ -120,7 +123,7 @@ fn held_out_block(
         }
         let before = before.get_or_insert_with(|| mean.clone());
         if !report.unused
-            && truth.may_train_measurement(row)
+            && (0..calibration::MOST_BINS.max(1)).all(|back| row < back || trains(row - back))
             && let Some(squared_distance) = accuracy::squared_distance(states.column(at).as_slice(), &intent)
         {
             errors.push(HeldOutError {
