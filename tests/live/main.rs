@@ -11,7 +11,6 @@
 
 mod arrival;
 mod blocked_output;
-mod confirmation;
 mod ending;
 mod faults;
 mod finding;

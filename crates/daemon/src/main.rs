@@ -6,13 +6,7 @@ use clap::Parser as _;
 use kalmind::cli::CommandLine;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> =
-        std::env::args_os().map(|text| text.to_string_lossy().into_owned()).collect();
-    let ended = match kalmind::decoders_command::asked_for_help(&arguments) {
-        Some(asked) => kalmind::decoders_command::run(&asked),
-        None => kalmind::commands::run(&CommandLine::parse()),
-    };
-    let code = match ended {
+    let code = match kalmind::commands::run(&CommandLine::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             kalmind::commands::print_failure(&failure);

@@ -3,7 +3,6 @@
 use std::{fmt::Write as _, path::Path};
 
 use kalmind_recording::{Existing, NewFileError};
-use kalmind_types::Counted;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -108,13 +107,13 @@ impl Summary {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = format!(
-            "{}, {} incomplete, {} late, {} closed by max_wait_ms; {}; {} lost\n",
-            Counted(self.count("ticks"), "tick"),
+            "{} ticks, {} incomplete, {} late, {} by deadline; {} events; {} samples lost\n",
+            self.count("ticks"),
             self.count("incomplete"),
             self.count("late"),
             self.count("deadlines"),
-            Counted(self.events, "event"),
-            Counted(self.lost_samples(), "sample")
+            self.events,
+            self.lost_samples()
         );
         let states: Vec<String> = self
             .state_seconds
@@ -128,20 +127,20 @@ impl Summary {
             let counts = stream.counts;
             let _infallible = writeln!(
                 text,
-                "  {:<24} {:<9} at the end; {} received, {} missing, {} dropped, {} late, {}",
+                "  {:<24} {:<9} at the end; {} received, {} missing, {} dropped, {} late, {} reconnects",
                 stream.key,
                 stream.health,
                 counts.received,
                 counts.missing,
                 counts.dropped,
                 counts.late,
-                Counted(counts.reconnects, "reconnect")
+                counts.reconnects
             );
             if counts.overflows > 0 {
                 let _infallible = writeln!(
                     text,
-                    "    LSL's queue was full {}: samples may be lost that nothing counts",
-                    Counted(counts.overflows, "time")
+                    "    the queue in front of Kalmind was full {} times: samples may be lost that nothing counts",
+                    counts.overflows
                 );
             }
             if let Some(remark) = stream.arrival.as_ref().and_then(|arrival| arrival.remark.as_ref()) {
@@ -168,13 +167,13 @@ impl Summary {
             let count = |name: &str| recording[name].as_u64().unwrap_or_default();
             let _infallible = writeln!(
                 text,
-                "  recording {}: {:.1} MB; not recorded: {}, {}, {}, {}",
+                "  recording {}: {:.1} MB; not recorded: {} samples, {} ticks, {} events, {} texts",
                 recording["file"].as_str().unwrap_or_default(),
                 count("bytes") as f64 / 1e6,
-                Counted(count("lost_samples"), "sample"),
-                Counted(count("lost_ticks"), "tick"),
-                Counted(count("lost_events"), "event"),
-                Counted(count("lost_texts"), "text")
+                count("lost_samples"),
+                count("lost_ticks"),
+                count("lost_events"),
+                count("lost_texts")
             );
             for file in recording["earlier_files"].as_array().into_iter().flatten() {
                 let _infallible = writeln!(text, "    {}", file["because"].as_str().unwrap_or_default());
@@ -187,11 +186,8 @@ impl Summary {
             let _infallible = writeln!(text, "  task markers: {sentence}");
         }
         if self.dropped_lines > 0 {
-            let _infallible = writeln!(
-                text,
-                "  log: {} dropped, because nobody read stderr",
-                Counted(self.dropped_lines, "line")
-            );
+            let _infallible =
+                writeln!(text, "  log: {} lines dropped, which nobody took from stderr", self.dropped_lines);
         }
         if let Some(steal) = self.latency.steal_ms {
             let _infallible = writeln!(text, "  processor time taken by the hypervisor: {steal} ms");

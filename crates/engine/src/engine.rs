@@ -97,8 +97,6 @@ pub struct StagedModel {
     pub preparation: Preparation,
     /// What looks at the features before they are decoded.
     pub screen: Screen,
-    /// Why it may not control until a [`Command::ConfirmModel`] names it; none where it may.
-    pub doubt: Option<Cause>,
 }
 
 /// The pure step of the tick. Owned by one thread; allocates at construction only.
@@ -219,24 +217,14 @@ impl Engine {
     /// there is no tick. Real-time.
     pub fn preview(&self, commands: &[Command]) -> OutputStates {
         let mut states = self.states;
-        let mut model = self.active.as_ref().map(|model| (model.id, model.doubt));
+        let mut has_model = self.active.is_some();
         for command in commands {
             obey_states(&mut states, *command);
-            match *command {
-                // a model that could not be staged is told of with its tick
-                Command::SwapModel(id) => {
-                    let staged = self.staged.iter().find(|staged| staged.id == id);
-                    model = Some((id, staged.and_then(|staged| staged.doubt)));
-                }
-                Command::ConfirmModel { model: id, .. } => {
-                    model = model.map(|(model, doubt)| (model, doubt.filter(|_| model != id)));
-                }
-                _ => {}
-            }
+            // a model that could not be staged is told of with its tick
+            has_model |= matches!(command, Command::SwapModel(_));
         }
-        match model {
-            Some((_, doubt)) => states.doubt(doubt),
-            None => states.no_model(),
+        if !has_model {
+            states.no_model();
         }
         states
     }
@@ -287,9 +275,8 @@ impl Engine {
             // who asked to go on did so before the signal was back: it is for now that somebody has to agree
             self.states.await_resume();
         }
-        match &self.active {
-            Some(model) => self.states.doubt(model.doubt),
-            None => self.states.no_model(),
+        if self.active.is_none() {
+            self.states.no_model();
         }
 
         let restart = complete && gap.0 > self.settings.restart_after.0;
@@ -416,12 +403,6 @@ impl Engine {
                     self.activate(model);
                 }
             }
-            Command::ConfirmModel { model: id, .. } => {
-                let models = self.active.iter_mut().chain(&mut self.staged);
-                for model in models.filter(|model| model.id == id) {
-                    model.doubt = None;
-                }
-            }
             Command::Stop { .. }
             | Command::Fault(_)
             | Command::AcceptInput { .. }
@@ -501,7 +482,7 @@ impl Engine {
                 self.cursor.advance(wanted, duration)
             }
             (OutputState::Calibrating | OutputState::Control, _) => match &self.intent {
-                Some(intent) if !self.states.decoder_is_kept_from_control() => {
+                Some(intent) if !self.states.input_is_too_slow() => {
                     self.cursor.decode(intent.mean(), duration)
                 }
                 _ => self.cursor.rest(),
@@ -522,10 +503,6 @@ fn obey_states(states: &mut OutputStates, command: Command) {
         // the tick that comes judges it anew
         Command::InputNotFresh if !states.input_is_fresh() => {}
         Command::InputNotFresh | Command::InputWasSilent => states.input_not_fresh(),
-        Command::Task(_)
-        | Command::PlaceCursor(_)
-        | Command::SwapModel(_)
-        | Command::ConfirmModel { .. }
-        | Command::UndoModel => {}
+        Command::Task(_) | Command::PlaceCursor(_) | Command::SwapModel(_) | Command::UndoModel => {}
     }
 }

@@ -327,7 +327,6 @@ mod tests {
             process_noise,
             stationary_covariance,
             stationary_source: StationarySource::Lyapunov,
-            mean: None,
         }
     }
 

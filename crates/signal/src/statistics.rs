@@ -25,24 +25,16 @@ impl FeatureStatistics {
     }
 }
 
-/// The mean of `of(feature, value)` over the finite values of each column; exactly the value where all are the same.
+/// The mean of `of(feature, value)` over the finite values of each column.
 fn column_means(values: &[f64], width: usize, of: impl Fn(usize, f64) -> f64) -> Vec<f64> {
-    // sum, number, the first of them, whether all are like it
-    let mut columns = vec![(0.0, 0_u64, 0.0, true); width];
+    let mut sums = vec![(0.0, 0_u64); width];
     for row in values.chunks_exact(width) {
-        for (feature, (value, (sum, count, first, same))) in row.iter().zip(&mut columns).enumerate() {
+        for (feature, (value, (sum, count))) in row.iter().zip(&mut sums).enumerate() {
             if value.is_finite() {
-                let value = of(feature, *value);
-                if *count == 0 {
-                    *first = value;
-                }
-                *same &= value.to_bits() == first.to_bits();
-                *sum += value;
+                *sum += of(feature, *value);
                 *count += 1;
             }
         }
     }
-    let mean =
-        |(sum, count, first, same): (f64, u64, f64, bool)| if same { first } else { sum / count as f64 };
-    columns.into_iter().map(mean).collect()
+    sums.into_iter().map(|(sum, count)| if count == 0 { 0.0 } else { sum / count as f64 }).collect()
 }

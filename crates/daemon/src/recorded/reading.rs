@@ -49,8 +49,7 @@ pub enum ReadError {
     },
     /// There is no session in it.
     #[error(
-        "{} is not a recording of a Kalmind session: it has no stream with the role \"record\" (`kalmind recording info` shows what is \
-         in it, and `kalmind recording export` makes tables of its streams, which `--features` and `--states` take)",
+        "{} is no recording of a Kalmind session: it has no stream with the role \"record\" (`kalmind recording info` shows what is in it)",
         .0.display()
     )]
     NoSession(PathBuf),
@@ -183,7 +182,7 @@ impl SessionReader {
         let Some(chunk) = chunks.next_but(passed_over).map_err(xdf)? else { return Ok(false) };
         match chunk.content {
             Content::StreamHeader(id, xml) => {
-                let header = match StreamHeader::parse(xml, None) {
+                let header = match StreamHeader::parse(xml) {
                     Ok(header) => header,
                     // the stream's samples are passed over
                     Err(problem) => {

@@ -3,7 +3,6 @@
 use std::io::Write as _;
 
 use kalmind_recording::xdf::repair::{LeftOutKind, RepairReport, Target, repair};
-use kalmind_types::Counted;
 use serde_json::json;
 
 use super::{bytes_bar, follow, problems_json, problems_text, require_xdf};
@@ -57,7 +56,7 @@ pub(super) fn run(arguments: &RepairArguments) -> Outcome<()> {
     let lost = report.left_out.iter().filter(|part| part.what == LeftOutKind::Damage);
     let lost: u64 = lost.map(|part| part.to - part.from).sum();
     if lost > 0 {
-        said.push(format!("{} could not be read and were left out", Counted(lost, "byte")));
+        said.push(format!("{lost} bytes in its middle could not be read and were left out"));
     }
     if !report.unexplained.is_empty() {
         said.push(format!(
@@ -75,10 +74,10 @@ fn text(report: &RepairReport) -> String {
     for part in &report.left_out {
         let _infallible = writeln!(
             text,
-            "left out bytes {}..{} ({}): {}",
+            "left out bytes {}..{} ({} bytes): {}",
             part.from,
             part.to,
-            Counted(part.to - part.from, "byte"),
+            part.to - part.from,
             part.what.describe()
         );
     }
@@ -86,10 +85,7 @@ fn text(report: &RepairReport) -> String {
         let _infallible = writeln!(text, "what was left out is in {}", file.display());
     }
     if report.footers > 0 {
-        let _infallible = writeln!(text, "made {}", Counted(report.footers as u64, "footer"));
-    }
-    if let Some(packed) = &report.packed {
-        let _infallible = writeln!(text, "note: {packed}");
+        let _infallible = writeln!(text, "made {} footers", report.footers);
     }
     if let Some(before) = &report.before {
         let _infallible = writeln!(text, "the recording as it was is kept as {}", before.display());
