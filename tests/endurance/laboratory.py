@@ -214,6 +214,7 @@ def real_time():
 
 
 def one_stop(laboratory, watcher, fresh):
+    """One stop, and the resume after it; see `stops`."""
     seen_by = Watcher(laboratory) if fresh else watcher
     if fresh:
         assert seen_by.wait_for("control", 5)

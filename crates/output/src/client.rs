@@ -144,9 +144,8 @@ async fn talk(admission: Admission, app: &Arc<App>) {
         let mut writer = Writer::new(app, &mut sink, inbox, &reading, wishes);
         let writing = pin!(writer.run(awaited));
         tokio::select! {
-            biased;
-            end = writing => end,
             end = hearing => end,
+            end = writing => end,
             () = place.displaced() => end(close::TRY_AGAIN, "the place was needed for a client that reads"),
             _ = ending.wait_for(|ending| *ending) => end(close::GOING_AWAY, "the daemon is ending"),
         }

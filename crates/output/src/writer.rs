@@ -8,7 +8,10 @@ use kalmind_types::LslTime;
 use tokio::{
     sync::{
         Notify,
-        broadcast::error::{RecvError, TryRecvError},
+        broadcast::{
+            Receiver,
+            error::{RecvError, TryRecvError},
+        },
         mpsc, watch,
     },
     time::{self, error::Elapsed},
@@ -145,22 +148,7 @@ impl<'a> Writer<'a> {
                 message = receiver.recv() => {
                     let mut next = Some(message);
                     while let Some(message) = next {
-                        match message {
-                            Ok(message) => self.forward(&mut continuity, message).await?,
-                            Err(RecvError::Lagged(_)) => {
-                                let caught_up = self.app.relay.subscribe(&self.app.hub);
-                                receiver = caught_up.receiver;
-                                self.since = caught_up.newest.messages;
-                                let missed_events = continuity.skip_events(caught_up.newest.event_seq);
-                                if missed_events > 0 {
-                                    self.gap(0, missed_events).await?;
-                                }
-                                self.catch_up(&mut continuity).await?;
-                            }
-                            Err(RecvError::Closed) => {
-                                return Err(end(close::GOING_AWAY, "the daemon is ending"));
-                            }
-                        }
+                        self.take(&mut continuity, &mut receiver, message).await?;
                         next = match receiver.try_recv() {
                             Ok(message) => Some(Ok(message)),
                             Err(TryRecvError::Lagged(missed)) => Some(Err(RecvError::Lagged(missed))),
@@ -170,6 +158,29 @@ impl<'a> Writer<'a> {
                 }
             }
             self.flush().await?;
+        }
+    }
+
+    /// Takes what the relay gave: a message, or that some were overwritten before they could be read.
+    async fn take(
+        &mut self,
+        continuity: &mut Continuity,
+        receiver: &mut Receiver<Outgoing>,
+        message: Result<Outgoing, RecvError>,
+    ) -> Result<(), End> {
+        match message {
+            Ok(message) => self.forward(continuity, message).await,
+            Err(RecvError::Lagged(_)) => {
+                let caught_up = self.app.relay.subscribe(&self.app.hub);
+                *receiver = caught_up.receiver;
+                self.since = caught_up.newest.messages;
+                let missed_events = continuity.skip_events(caught_up.newest.event_seq);
+                if missed_events > 0 {
+                    self.gap(0, missed_events).await?;
+                }
+                self.catch_up(continuity).await
+            }
+            Err(RecvError::Closed) => Err(end(close::GOING_AWAY, "the daemon is ending")),
         }
     }
 
@@ -268,14 +279,13 @@ impl<'a> Writer<'a> {
 
     /// Makes messages ready to be written with the next [`flush`](Self::flush).
     async fn put<const N: usize>(&mut self, messages: [Option<Message>; N]) -> Result<(), End> {
-        let patience = self.app.limits.pong_within;
         let feeding = async {
             for message in messages.into_iter().flatten() {
                 self.sink.feed(message).await?;
             }
             Ok(())
         };
-        let fed = time::timeout(patience, feeding).await;
+        let fed = time::timeout(self.app.limits.pong_within, feeding).await;
         self.written(fed)
     }
 
