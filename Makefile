@@ -1,4 +1,4 @@
-# What one does with Kalmind. `make help` lists it.
+# Sets up, builds, runs and tests Kalmind. `make help` lists the targets.
 #
 # Setting up is done by files that depend on what they were made from, so a second run does nothing. Nothing outside
 # this folder is changed, except that missing distribution packages are installed (as root, or through sudo).
@@ -29,7 +29,7 @@ DOCUMENT_CHECKERS := tests/documents/node_modules/ready
 
 .PHONY: help build demo test test-rust test-replay test-ring test-nwb test-browser test-documents test-endurance bench accuracy lint clean
 
-help: ## what there is
+help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo "Options of the demo: make demo DEMO='--headless --seconds 60 --seed 2 --json'"

@@ -53,6 +53,7 @@ fn state(d: usize, order: usize) -> StateModel {
         process_noise: DMatrix::identity(d, d) * 0.0975,
         stationary_covariance: DMatrix::identity(d * order, d * order),
         stationary_source: StationarySource::Training,
+        mean: None,
     }
 }
 
@@ -112,6 +113,7 @@ fn kalman(criterion: &mut Criterion) -> Vec<Row> {
         observation_offset: DVector::from_column_slice(noise(n, 1, 4).as_slice()),
         observation_noise: DMatrix::identity(n, n) * 4.0 + &half * half.transpose() / n as f64,
         start: Start::Prior,
+        covariance_scale: CovarianceScale::constant(1.0),
     };
     let mut rows = Vec::new();
     for (name, steady, goal) in [("kalman", false, "1 µs"), ("kalman-steady", true, "0.3 µs")] {

@@ -67,6 +67,7 @@ fn state() -> StateModel {
         process_noise: DMatrix::identity(2, 2) * 0.0975,
         stationary_covariance: DMatrix::identity(2, 2),
         stationary_source: StationarySource::Training,
+        mean: None,
     }
 }
 
@@ -77,6 +78,7 @@ fn kalman(n: usize) -> KalmanParameters {
         observation_offset: DVector::zeros(n),
         observation_noise: DMatrix::identity(n, n) * 4.0,
         start: Start::Prior,
+        covariance_scale: CovarianceScale::constant(1.0),
     }
 }
 

@@ -7,6 +7,10 @@ from datetime import datetime, timedelta, timezone
 import numpy as np
 import pyxdf
 
+# Stamps further apart than this are not of one clock, in seconds.
+DAY = 86_400.0
+# Jumps of a stream's stamps that are told one by one.
+JUMPS_TOLD = 3
 # Streams that Kalmind adds for itself; everything else is somebody's signal.
 OWN_ROLES = ("ticks", "features", "cursor", "events", "record")
 
@@ -32,6 +36,8 @@ class Stream:
     # rows * channels for numbers, a list of rows of texts otherwise
     values: object
     was_sorted: bool
+    # what is odd about its stamps, a sentence each
+    remarks: list = field(default_factory=list)
 
     @property
     def is_text(self):
@@ -69,6 +75,20 @@ class Recording:
     zero: float
     began: datetime | None
     skipped: list = field(default_factory=list)
+
+    def remarks(self):
+        """What is odd about the stamps of the streams, a sentence each."""
+        told = [f"stream {stream.name!r}: {remark}" for stream in self.streams for remark in stream.remarks]
+        groups = clocks(self.streams)
+        if len(groups) > 1:
+            begins = "; ".join(
+                f"{', '.join(repr(stream.name) for stream in streams)} from {first:.3f} s on ({clock_name(first)})"
+                for first, streams in groups
+            )
+            told.insert(
+                0, f"the streams are stamped by different clocks, so their times cannot be compared: {begins}"
+            )
+        return told
 
     def own(self, role):
         """Kalmind's stream of a role, if it has samples."""
@@ -187,6 +207,14 @@ def _stream(raw):
     name = _first(info, "name") or f"stream {info.get('stream_id')}"
     stamps = np.asarray(raw["time_stamps"], "f8")
     values = raw["time_series"]
+    remarks = []
+    timed = np.isfinite(stamps)
+    if not timed.all():
+        remarks.append(f"samples whose stamp is no number were left out: {np.count_nonzero(~timed)}")
+        rows = np.flatnonzero(timed)
+        stamps = stamps[rows]
+        values = [values[row] for row in rows] if isinstance(values, list) else values[rows]
+    remarks += jumps(stamps, _rate(info))
     order = np.argsort(stamps, kind="stable")
     was_sorted = bool(np.all(order == np.arange(len(order))))
     if not was_sorted:
@@ -197,7 +225,7 @@ def _stream(raw):
         for word, text in [
             ("type", _first(info, "type")),
             ("format", _first(info, "channel_format")),
-            ("nominal rate", f"{float(_first(info, 'nominal_srate') or 0):g} Hz"),
+            ("nominal rate", f"{_rate(info):g} Hz"),
             ("source", _first(info, "source_id")),
         ]
         if text
@@ -215,7 +243,54 @@ def _stream(raw):
         stamps=stamps,
         values=values,
         was_sorted=was_sorted,
+        remarks=remarks,
     )
+
+
+def _rate(info):
+    """The nominal rate; 0 where it is none that a stream can have."""
+    try:
+        rate = float(_first(info, "nominal_srate") or 0)
+    except ValueError:
+        return 0.0
+    return rate if np.isfinite(rate) and rate > 0 else 0.0
+
+
+def jumps(stamps, rate):
+    """What to say of stamps that jump, as `kalmind recording check` does."""
+    if len(stamps) < 2:
+        return []
+    steps = np.diff(stamps)
+    period = 1 / rate if rate else 0.0
+    pause = max(1.0, 2 * period) if rate else DAY
+    places = np.flatnonzero((steps > pause) | (steps < -max(0.1, 2 * period)))
+    if not len(places):
+        return []
+    told = "; ".join(
+        f"{steps[place]:+.3f} s at sample {place + 1} (from {stamps[place]:.3f} s to {stamps[place + 1]:.3f} s)"
+        for place in places[:JUMPS_TOLD]
+    )
+    more = f"; and {len(places) - JUMPS_TOLD} more" if len(places) > JUMPS_TOLD else ""
+    return [f"its stamps jump {'once' if len(places) == 1 else f'{len(places)} times'}: {told}{more}"]
+
+
+def clocks(streams):
+    """Streams by clock: where each clock's stamps begin, and the streams. Stamps that are days apart are of two clocks."""
+    groups, last = [], None
+    for stream in sorted(streams, key=lambda stream: stream.stamps[0]):
+        if last is None or stream.stamps[0] - last > DAY:
+            groups.append((float(stream.stamps[0]), []))
+        groups[-1][1].append(stream)
+        last = float(stream.stamps[-1]) if last is None else max(last, float(stream.stamps[-1]))
+    return groups
+
+
+def clock_name(stamp):
+    """What clock a stamp may be of."""
+    for unit, name in ((1, ""), (1e-3, " in milliseconds"), (1e-6, " in microseconds"), (1e-9, " in nanoseconds")):
+        if 1e9 <= stamp * unit < 4.1e9:
+            return f"Unix time{name}, {datetime.fromtimestamp(stamp * unit, timezone.utc).date()}"
+    return "LSL time, which counts from a machine's start" if 0 <= stamp < 1e9 else "a clock that is not known"
 
 
 def _first(element, name):

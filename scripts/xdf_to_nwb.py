@@ -262,7 +262,11 @@ class Conversion:
     def add_notes(self):
         """What a reader of the file has to know about the session, in words."""
         session = self.recording.session
+        given = self.metadata.get("notes")
+        remarks = self.recording.remarks()
         if not session:
+            if given or remarks:
+                self.file.notes = "\n".join([given, *remarks] if given else remarks)
             return
         self.file.create_device(
             name="Kalmind",
@@ -281,6 +285,10 @@ class Conversion:
                     f"Stream {document.get('stream')}: sample {document.get('row')} in this file has index "
                     f"{document.get('index')} in the session; those before it are missing."
                 )
+            elif document.get("kind") == "continued":
+                lines.append(f"This file goes on from {document.get('file')}: {document.get('because')}.")
+            elif document.get("kind") == "continues_in":
+                lines.append(f"The recording goes on in {document.get('file')}: {document.get('because')}.")
             elif document.get("kind") == "loss":
                 lines.append(
                     f"Not recorded: {document.get('count')} {document.get('what')} of "
@@ -288,7 +296,7 @@ class Conversion:
                 )
         if not any(document.get("kind") == "end" for document in self.recording.documents):
             lines.append("The recording has no end: its program was killed.")
-        given = self.metadata.get("notes")
+        lines += remarks
         self.file.notes = "\n".join([given, *lines] if given else lines)
 
     def build(self):
@@ -350,6 +358,8 @@ def main():
         recording = read_recording(arguments.recording, arguments.stamps)
         for name in recording.skipped:
             print(f"left out: stream {name!r} has no samples", file=sys.stderr)
+        for remark in recording.remarks():
+            print(f"note: {remark}", file=sys.stderr)
         write(Conversion(recording, metadata).build(), arguments.out)
     except Refused as refused:
         print(f"xdf_to_nwb: {refused}", file=sys.stderr)

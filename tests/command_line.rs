@@ -198,12 +198,19 @@ fn evaluate_prints_one_json_document_of_the_documented_form() {
                 "correlation",
                 "nees",
                 "coverage",
+                "uncertainty",
+                "warnings",
                 "fallback_steps",
                 "fit_seconds",
                 "step_us"
             ])
         );
         assert_eq!(keys(&decoder["coverage"]), BTreeSet::from(["50", "90", "99"]));
+        assert_eq!(
+            keys(&decoder["uncertainty"]),
+            BTreeSet::from(["covariance", "decile_ratio", "rank_correlation"])
+        );
+        assert!(decoder["warnings"].is_array(), "{decoder}");
         assert_eq!(keys(&decoder["step_us"]), BTreeSet::from(["p50", "p99", "max"]));
         for figure in ["nrmse", "maae", "maae_moving", "nees", "fit_seconds"] {
             assert!(decoder[figure].is_number(), "{figure}: {decoder}");

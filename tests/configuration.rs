@@ -12,6 +12,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use kalmind::configuration::{
     self, Configuration, ConfigurationErrors, Gain, Insistence, LawKind, MarkerKind, Network, Start, parse,
 };
+use kalmind::decoders_command;
 use kalmind_types::Binning;
 use proptest::prelude::*;
 
@@ -146,6 +147,22 @@ fn the_reference_is_up_to_date() {
 #[ignore = "writes docs/configuration.md"]
 fn write_the_reference() {
     fs::write(root().join("docs/configuration.md"), configuration::reference())
+        .expect("docs/ can be written");
+}
+
+#[test]
+fn the_page_of_the_decoders_options_is_up_to_date() {
+    let written = fs::read_to_string(root().join("docs/options.md")).unwrap_or_default();
+    assert!(
+        written == decoders_command::options_page(),
+        "docs/options.md is out of date: cargo test --test configuration -- --ignored write_the_options"
+    );
+}
+
+#[test]
+#[ignore = "writes docs/options.md"]
+fn write_the_options() {
+    fs::write(root().join("docs/options.md"), decoders_command::options_page())
         .expect("docs/ can be written");
 }
 
@@ -429,6 +446,30 @@ fn missing_keys_are_named_where_they_belong() {
 }
 
 #[test]
+fn a_command_that_decodes_nothing_needs_no_stream() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("lsl.toml");
+    fs::write(&path, "[lsl]\nnetwork = \"machine\"\n").expect("it is written");
+    let settings = configuration::load_settings(&path).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(settings.lsl.network, Network::Machine);
+    assert!(configuration::load(&path).is_err());
+    // what stands there is checked all the same
+    fs::write(&path, "[[stream]]\nbinning = \"sum\"\n").expect("it is written");
+    assert!(configuration::load_settings(&path).is_err());
+}
+
+#[test]
+fn a_component_without_a_unit_is_one_of_a_model_that_states_none() {
+    let components =
+        "[intent]\ncomponents = [{ name = \"vx\", unit = \"\" }, { name = \"vy\", unit = \"\" }]\n";
+    let read = accepted(&format!("{STREAM}{components}"));
+    assert!(read.intent.components.iter().all(|component| component.unit.is_empty()));
+    assert_eq!(accepted(&read.to_toml()).intent, read.intent);
+    let (_, title, ..) = only_problem("[[intent.components]]\nname = \"\"\n");
+    assert_eq!(title, "`intent.components[0].name` is empty");
+}
+
+#[test]
 fn nothing_is_concluded_from_values_that_could_not_be_read() {
     for (text, title) in [
         ("[[streem]]\ntype = \"Features\"\n", "unknown key \"streem\""),
@@ -455,7 +496,7 @@ fn conflicts_are_reported_at_the_key_that_conflicts() {
         ("[[stream]]\nname = \"b\"\n", 1, "two streams have binning = \"sample\""),
         ("[[stream]]\nkey = \"b\"\nbinning = \"sum\"\n", 1, "`stream[1]` does not say which stream it is"),
         ("required = false\n[[stream]]\nname = \"b\"\nbinning = \"sum\"\n", 1, "`stream[0]` leads the bins"),
-        ("[lsl]\nnetwork = \"loopback\"\nknown_peers = [\"a\"]\n", 3, "`lsl.known_peers` has no meaning"),
+        ("[lsl]\nnetwork = \"loopback\"\nknown_peers = [\"a\"]\n", 3, "`lsl.known_peers` has no effect"),
         ("[lsl]\nbase_port = 65530\n", 2, "`lsl.base_port` and `lsl.port_range`"),
         ("[safety]\nstale_after_ms = 20\n", 2, "`safety.stale_after_ms` = 20 is not longer than a bin"),
         ("[realtime]\npin = \"try\"\n", 2, "`realtime.pin` is on, but no `core` is given"),

@@ -28,8 +28,16 @@ fn number(value: &Value) -> f64 {
 
 /// The features' table as numbers.
 fn features(folder: &Folder) -> Vec<Vec<f64>> {
-    let text = fs::read_to_string(folder.path("x.csv")).expect("the features");
-    text.lines().map(|line| line.split(',').map(|cell| cell.parse().expect("a number")).collect()).collect()
+    numbers(folder, "x.csv", 0)
+}
+
+/// A table as numbers, after some lines of header.
+fn numbers(folder: &Folder, file: &str, header: usize) -> Vec<Vec<f64>> {
+    let text = fs::read_to_string(folder.path(file)).expect("the table");
+    text.lines()
+        .skip(header)
+        .map(|line| line.split(',').map(|cell| cell.parse().expect("a number")).collect())
+        .collect()
 }
 
 fn write_features(folder: &Folder, file: &str, rows: &[Vec<f64>]) {
@@ -211,7 +219,7 @@ fn the_page_holds_every_decoder_and_asks_nobody_for_anything() {
     let page = fs::read_to_string(folder.path("page.html")).expect("the page");
     for decoder in ["kalman", "dkf-linear:lags=2", "wiener"] {
         assert!(page.contains(&format!("<th scope=\"row\">{decoder}</th>")), "{decoder} has no row");
-        assert!(page.contains(&format!("<h3>{decoder}</h3>")), "{decoder} has no course");
+        assert!(page.contains(&format!("<h3>{decoder}</h3>")), "{decoder} has no trace");
     }
     for reference in
         ["http:", "https:", "//", "src=", "<link", "<script", "<iframe", "<img", "@import", "url("]
@@ -320,6 +328,35 @@ fn wrong_use_is_code_2_and_says_what_would_be_right() {
     folder.refuses(&format!("{model} --perturb all:5"), 2, &["m.kalmind", "standard deviations", "--zscore"]);
     folder.refuses(&format!("{model} --folds 3"), 2, &["cannot be used with"]);
     folder.refuses(&format!("{model} --saturate 2"), 2, &["--saturate", "cannot be used with"]);
+}
+
+/// Errors by uncertainty once more, from the predictions that were written.
+#[test]
+fn errors_by_uncertainty_are_those_of_the_predictions() {
+    let folder = Folder::new();
+    let arguments = format!("{HELD_OUT} --decoders dkf-nw,kalman:covariance-scale=1 --predictions out");
+    let found = document(&folder, &arguments);
+    let truth = numbers(&folder, "z.csv", 0);
+    let mut rows: Vec<(f64, f64)> = numbers(&folder, "out/0-dkf-nw.csv", 1)
+        .iter()
+        .map(|row| {
+            let [vx, vy, xx, xy, yy] = [row[1], row[2], row[3], row[4], row[5]];
+            let z = &truth[row[0] as usize];
+            (xx * yy - xy * xy, (z[0] - vx).powi(2) + (z[1] - vy).powi(2))
+        })
+        .collect();
+    rows.sort_by(|left, right| left.0.total_cmp(&right.0));
+    let tenth = rows.len() / 10;
+    let mean = |rows: &[(f64, f64)]| rows.iter().map(|row| row.1).sum::<f64>() / tenth as f64;
+    let expected = (mean(&rows[rows.len() - tenth..]) / mean(&rows[..tenth])).sqrt();
+    let uncertainty = &found["decoders"][0]["uncertainty"];
+    assert_eq!(uncertainty["covariance"], "varying");
+    let ratio = number(&uncertainty["decile_ratio"]);
+    assert!((ratio / expected - 1.0).abs() < 1e-9, "{ratio} instead of {expected}");
+    assert_eq!(
+        found["decoders"][1]["uncertainty"],
+        json!({ "covariance": "constant", "decile_ratio": null, "rank_correlation": null })
+    );
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn check_and_export_agree_and_repair_keeps_every_byte() {
     ] {
         let file = foreign(name);
         let (_, told) = folder.warns(&format!("recording check {file}"));
-        assert!(told.contains("byte ") && told.contains("repair"), "{told}");
+        assert!(told.contains("byte ") && told.contains("`kalmind recording repair"), "{told}");
         let rows: usize = exported(&folder, name, "").iter().map(|(_, rows)| rows).sum();
         let info = json(&folder.succeeds(&format!("recording info {file} --json")));
         let samples: u64 = info["streams"]
@@ -126,7 +126,7 @@ fn check_and_export_agree_and_repair_keeps_every_byte() {
         [("x06d_rate.xdf", "-1"), ("x06a_rate.xdf", "100,0"), ("x12_header_late.xdf", "behind")]
     {
         let told = folder.succeeds(&format!("recording check {}", foreign(name)));
-        assert!(told.contains("whole: 1 streams, 200 samples") && told.contains(part), "{told}");
+        assert!(told.contains("whole: 1 stream, 200 samples") && told.contains(part), "{told}");
         assert!(folder.succeeds(&format!("recording repair {}", foreign(name))).contains("nothing to mend"));
     }
 }
@@ -160,4 +160,67 @@ fn streams_on_different_clocks_are_told_and_not_played_apart() {
     let described = json(&fs::read_to_string(folder.path("out/streams.json")).expect("the description"));
     assert!(described["mixed_clocks"].as_str().is_some_and(|text| text.contains("Unix time")));
     folder.refuses(&format!("replay --lsl {file}"), 1, &["Unix time", "--align"]);
+}
+
+#[test]
+fn encodings_are_named_to_info_and_check_as_to_export() {
+    let folder = Folder::new();
+    let file = foreign("x15_marker_bytes.xdf");
+    for command in ["recording info", "recording check"] {
+        assert!(folder.succeeds(&format!("{command} {file}")).contains("windows-1252"));
+        let named = folder.succeeds(&format!("{command} {file} --encoding latin1"));
+        assert!(!named.contains("windows-1252"), "{named}");
+        folder.refuses(&format!("{command} {file} --encoding klingon"), 2, &["no such encoding"]);
+    }
+    assert!(
+        folder
+            .succeeds(&format!("recording info {} --encoding latin1", foreign("e01_dead_channel.edf")))
+            .contains("EDF")
+    );
+}
+
+#[test]
+fn repair_is_recommended_where_it_can_help() {
+    let folder = Folder::new();
+    let (_, told) = folder.warns(&format!("recording check {}", foreign("x03b_damage_boundary4.xdf")));
+    assert!(told.contains("makes a mended copy"), "{told}");
+    let (_, told) = folder.warns(&format!("recording check {}", foreign("x11b_control_char.xdf")));
+    assert!(told.contains("nothing in it that `kalmind recording repair` could mend"), "{told}");
+    let json_of = |name: &str| json(&folder.warns(&format!("recording check {} --json", foreign(name))).0);
+    assert_eq!(json_of("x11b_control_char.xdf")["can_be_mended"], false);
+}
+
+#[test]
+fn one_is_singular() {
+    let folder = Folder::new();
+    assert!(
+        folder
+            .succeeds(&format!("recording check {}", foreign("x06d_rate.xdf")))
+            .starts_with("whole: 1 stream, 200 samples")
+    );
+    assert!(
+        folder
+            .succeeds(&format!("recording export {} --csv out", foreign("x06d_rate.xdf")))
+            .starts_with("1 stream in")
+    );
+}
+
+#[test]
+fn tables_on_different_clocks_are_refused_with_both() {
+    let folder = Folder::new();
+    let rows = |begin: f64| {
+        (0..40).map(|row| format!("{},{}\n", begin + f64::from(row) * 0.02, row % 7)).collect::<String>()
+    };
+    folder.write("u.csv", &("time,u\n".to_owned() + &rows(100.0)));
+    folder.write("v.csv", &("time,v\n".to_owned() + &rows(1_690_000_000.0)));
+    for command in [
+        "fit --features u.csv --states v.csv --decoder kalman -o m.kalmind",
+        "evaluate --features u.csv --states v.csv --train 0..20 --test 20..40 --decoders kalman",
+    ] {
+        folder.refuses(
+            command,
+            2,
+            &["u.csv begin at 100 s", "v.csv begin at 1690000000 s (Unix time, 2023-07-22)"],
+        );
+    }
 }

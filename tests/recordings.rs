@@ -65,7 +65,7 @@ fn states_may_be_a_recorded_stream() {
     folder.refuses(
         &format!("fit {} --states-stream gaze --decoder kalman -o n.kalmind", session()),
         2,
-        &["gaze", "participant"],
+        &["gaze", "no stream of numbers has this key or name", "participant (Kalmind-Fixture-Participant)"],
     );
     folder.refuses(
         &format!(

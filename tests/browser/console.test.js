@@ -152,9 +152,66 @@ test("without ticks no age is shown, and a new model is named", async () => {
   await age(true);
   const decoder = (named) => told.waitForFunction((named) => document.getElementById("session").textContent.includes(named), named);
   await decoder("decoderdkf-nw abababab");
-  tell({ type: "event", kind: "model", event_seq: 99, time: 1, data: { action: "swapped", decoder: "kalman-steady", hash: "0123456789ef" } });
-  await decoder("decoderkalman-steady 01234567");
+  tell({ type: "event", kind: "model", event_seq: 99, time: 1, data: { action: "swapped", decoder: "kalman-steady", hash: "0123456789ef", covariance: "constant" } });
+  await decoder("decoderkalman-steady 01234567, covariance constant");
   await told.close();
+});
+
+test("a decoder at chance is shown as one, and control with it takes a person's word", async () => {
+  const warning = "the decoder is no better than chance (a test): calibrate again";
+  const decoder = {
+    name: "dkf-linear", model: "cd".repeat(32), poor: true, warnings: [warning],
+    quality: {
+      held_out: { of: "trials", count: 5 }, rows: 900, nrmse: 1.01, nrmse_of_mean: 1, r2: -0.02, correlation: [0.01, null],
+      maae: 1.55, steps: 1000, fallback_steps: 999, chance: { result: "not_better", test: "a test", score: 0.01, p: 0.4, p_limit: 0.005 },
+    },
+  };
+  const doubted = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+  const asked = [];
+  await doubted.route("**/v1/status", async (route) => {
+    const status = await (await route.fetch()).json();
+    await route.fulfill({ json: { ...status, decoder, awaiting_confirmation: [{ confirm: "poor_decoder", text: warning }] } });
+  });
+  await doubted.route("**/v1/control", (route) => {
+    asked.push(route.request().postDataJSON());
+    return route.fulfill({ json: { type: "accepted", request: "control" } });
+  });
+  await doubted.goto(url);
+  await doubted.waitForSelector("#decoder-section[data-poor]");
+  const said = await doubted.textContent("#decoder-section");
+  for (const part of ["no better than chance (p = 0.4000)", "1.010; always the mean: 1.000", "in 999 of 1000 steps", "89°; chance: 90°", "calibrate again."]) {
+    assert.ok(said.includes(part), `${part} in ${said}`);
+  }
+  // confirmed it controls, and is not shown as if all were well
+  const shown = await doubted.evaluate(() => {
+    const badge = document.getElementById("state");
+    const colour = (poor) => {
+      badge.toggleAttribute("data-poor", poor);
+      return getComputedStyle(badge).backgroundColor;
+    };
+    badge.dataset.state = "control";
+    return [colour(false), colour(true)];
+  });
+  assert.notEqual(shown[0], shown[1]);
+  if (process.env.KALMIND_SCREENSHOT) await doubted.screenshot({ path: process.env.KALMIND_SCREENSHOT.replace(/(\.\w+)$/, "-doubt$1") });
+  if (url.includes("#token=")) {
+    let question;
+    const answer = (yes) => doubted.once("dialog", (dialog) => {
+      question = dialog.message();
+      return yes ? dialog.accept() : dialog.dismiss();
+    });
+    answer(false);
+    await doubted.click("#steer [data-state=control]");
+    assert.match(question, /The decoder is no better than chance/);
+    assert.deepEqual(asked, []);
+    answer(true);
+    await doubted.click("#steer [data-state=control]");
+    await doubted.waitForFunction(() => document.getElementById("notice").textContent === "");
+    assert.deepEqual(asked, [{ state: "control", confirm: ["poor_decoder"] }]);
+  }
+  // a status may be on its way
+  await doubted.unrouteAll({ behavior: "ignoreErrors" });
+  await doubted.close();
 });
 
 test("another site's page can neither read nor stop", async () => {

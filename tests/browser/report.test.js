@@ -22,9 +22,9 @@ test("the page asks nobody for anything and holds each decoder in its tables and
   const decoders = await page.$$eval("#accuracy table:first-of-type tbody th", (heads) =>
     [...new Set(heads.map((head) => head.textContent))]);
   assert.ok(decoders.length >= 2, `${decoders}`);
-  const courses = await page.$$eval("#courses h3", (heads) => heads.map((head) => head.textContent));
-  for (const decoder of decoders) assert.ok(courses.includes(decoder), `${decoder} has no course`);
-  for (const section of ["courses", "errors", "calibration", "robustness"]) {
+  const traces = await page.$$eval("#traces h3", (heads) => heads.map((head) => head.textContent));
+  for (const decoder of decoders) assert.ok(traces.includes(decoder), `${decoder} has no trace`);
+  for (const section of ["traces", "errors", "calibration", "robustness"]) {
     const drawn = await page.$$eval(`#${section} figure svg`, (charts) =>
       charts.map((chart) => chart.getBoundingClientRect().width * chart.querySelectorAll("path, circle").length));
     assert.ok(drawn.length > 0 && drawn.every((size) => size > 0), `${section}: ${drawn}`);

@@ -19,13 +19,13 @@ after(() => browser?.close());
 
 test("the session's page asks nobody for anything and draws what it says", async () => {
   const { page, complaints } = await opened(browser, file);
-  for (const section of ["course", "task", "signals", "latency"]) {
+  for (const section of ["overview", "task", "signals", "latency"]) {
     const drawn = await page.$$eval(`#${section} figure svg`, (charts) =>
       charts.map((chart) => chart.getBoundingClientRect().width * chart.querySelectorAll("path").length));
     assert.ok(drawn.length > 0 && drawn.every((size) => size > 0), `${section}: ${drawn}`);
   }
   const blocks = await page.$$eval("#task tbody th", (heads) => heads.map((head) => head.textContent));
-  assert.ok(blocks.includes("open_loop") && blocks.includes("closed_loop"), `${blocks}`);
+  assert.ok(blocks.includes("open loop") && blocks.includes("closed loop"), `${blocks}`);
   assert.deepEqual(complaints, []);
   await page.close();
 });

@@ -67,7 +67,7 @@ fn streams_to_record_may_come_later_and_are_recorded_from_then_on() {
     let file = laboratory.path("later.xdf");
     let process = start(&laboratory, &configuration, &["--record", file.to_str().expect("a path")]);
     let missing = process.expect_line("later-eyes");
-    assert!(missing.contains("recorded from when it comes"), "{missing}");
+    assert!(missing.contains("will be recorded when it appears"), "{missing}");
     let daemon = running(process);
     let place = |status: &Value, key: &str| {
         let streams = status["streams"].as_array().expect("a list");
@@ -158,7 +158,7 @@ fn an_input_that_is_not_required_may_come_later_in_any_number_format() {
     let file = laboratory.path("optional.xdf");
     let process = start(&laboratory, &configuration, &["--record", file.to_str().expect("a path")]);
     let missing = process.expect_line("optional-force");
-    assert!(missing.contains("decoded from when it comes"), "{missing}");
+    assert!(missing.contains("will be decoded when it appears"), "{missing}");
     let daemon = running(process);
     daemon.wait_until("ticks", |status| status["tick"]["ticks"].as_u64() > Some(10));
     let three = laboratory.outlet("optional-force", &["--channels", "3"]);

@@ -11,6 +11,7 @@
 
 mod arrival;
 mod blocked_output;
+mod confirmation;
 mod ending;
 mod faults;
 mod finding;

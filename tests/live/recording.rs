@@ -11,6 +11,7 @@ use kalmind::{
     replay_command::{Replayed, replay},
 };
 use kalmind_recording::xdf::{
+    Problem,
     recording::{Recorded, RecordedStream, read_xdf},
     repair::{Target, repair},
     samples::Values,
@@ -149,7 +150,7 @@ fn a_full_disk_never_stops_control_and_recording_goes_on_when_there_is_room_agai
     assert!(lost > 10, "{}", summary["recording"]);
 
     let recorded = read_xdf(&file).expect("readable");
-    assert!(recorded.problems.is_empty(), "{:?}", recorded.problems);
+    assert!(!recorded.problems.iter().any(Problem::is_damage), "{:?}", recorded.problems);
     let cursor = role(&recorded, "cursor");
     assert_eq!(cursor.stamps.len() as u64 + lost, summary["tick"]["ticks"].as_u64().expect("a count"));
     let losses: u64 = texts(role(&recorded, "record"))
@@ -294,7 +295,7 @@ fn a_session_with_further_streams_and_disturbances_is_recorded_whole_and_replays
     }
 
     let recorded = read_xdf(&file).expect("readable");
-    assert!(recorded.problems.is_empty(), "{:?}", recorded.problems);
+    assert!(!recorded.problems.iter().any(Problem::is_damage), "{:?}", recorded.problems);
     let array = stream(&recorded, "further-array");
     let received = summary["streams"][0]["received"].as_u64().expect("a count");
     assert_eq!(
@@ -400,7 +401,7 @@ fn what_lab_recorder_writes_is_read_as_pyxdf_reads_it() {
     drop(daemon);
 
     let recorded = read_xdf(&file).unwrap_or_else(|error| panic!("{error}: {lines:?}"));
-    assert!(recorded.problems.is_empty(), "{:?}", recorded.problems);
+    assert!(!recorded.problems.iter().any(Problem::is_damage), "{:?}", recorded.problems);
     assert_eq!(recorded.streams.len(), 4, "{lines:?}");
     let theirs = read_by_pyxdf(&laboratory, &[file]);
     for ours in &recorded.streams {

@@ -87,7 +87,7 @@ fn two_streams_that_are_alike_come_with_a_way_out() {
     let _outlets: [Process; 2] = [laboratory.outlet("Array", &[]), laboratory.outlet("Array", &[])];
     let (code, said) = refused(&laboratory, "[[stream]]\nname = \"Array\"\n");
     assert_eq!(code, Some(3), "{said}");
-    assert_says(&said, &["2 streams match", "left-over", "source_id of its own", "predicate = \"uid='"]);
+    assert_says(&said, &["2 streams match", "left over", "source_id of its own", "predicate = \"uid='"]);
     let uid = said.split("uid='").nth(1).and_then(|rest| rest.split('\'').next()).expect("a uid");
     let name = &laboratory.name;
     let one = format!(

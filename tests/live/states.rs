@@ -189,6 +189,6 @@ fn a_task_that_may_not_is_told_so_and_the_operator_resumes() {
     assert!(reason.as_str().is_some_and(|reason| reason.contains("press Resume")), "{reason}");
     assert_eq!(daemon.http("POST", "/v1/control", Some(&json!({ "state": "control" })), true).0, 200);
     let told = state_event(&client, "control", becomes("control"));
-    assert_eq!(told["data"]["message"], "resumed; control (requested by operator)");
+    assert_eq!(told["data"]["message"], "resumed; control (requested by the operator)");
     daemon.end();
 }

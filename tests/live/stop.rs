@@ -98,12 +98,12 @@ fn stop_over_http_needs_no_token_and_reaches_every_client() {
     let session = Session::start("stop-http");
     let since = session.now();
     assert_eq!(session.daemon.http("POST", "/v1/stop", None, false).0, 200);
-    session.clients_see_hold(since, None, "stopped by client");
+    session.clients_see_hold(since, None, "stopped by a client");
     let line = session.lsl.expect_json("hold over LSL", |line| line["state"] == HOLD);
     assert_eq!(line["velocity"], json!([0.0, 0.0]));
     session.goes_on_standing_still();
     let status = session.daemon.status();
-    assert_eq!(status["reason"], "stopped by client");
+    assert_eq!(status["reason"], "stopped by a client");
     session.end();
 }
 
@@ -113,7 +113,7 @@ fn stop_reaches_every_client_when_there_are_no_ticks() {
     session.silence();
     let since = session.now();
     assert_eq!(session.daemon.http("POST", "/v1/stop", None, false).0, 200);
-    session.clients_see_hold(since, Some("heartbeat"), "stopped by client");
+    session.clients_see_hold(since, Some("heartbeat"), "stopped by a client");
     // readers of the outlets see both, in whichever order
     let (stands, told) = (Cell::new(false), Cell::new(false));
     session.lsl.expect_json("hold over LSL without a tick, and the stop event", |line| {
@@ -135,7 +135,7 @@ fn stop_over_the_websocket_needs_no_token() {
     let mut session = Session::start("stop-websocket");
     let since = session.now();
     session.clients[0].say(r#"{"type":"stop"}"#);
-    session.clients_see_hold(since, None, "stopped by client");
+    session.clients_see_hold(since, None, "stopped by a client");
     session.lsl.expect_json("hold over LSL", |line| line["state"] == HOLD);
     // nor does it end by asking without the token
     session.clients[0].say(r#"{"type":"control","state":"control"}"#);

@@ -20,7 +20,7 @@ def write_model(path, tensors, **header):
 
 
 def run(x, transition, process_noise, first, update):
-    """Means and covariances (lower triangles) of a filter: row one is what the first measurement says alone."""
+    """Means and covariances (lower triangles) of a filter that starts from its first measurement alone."""
     mean, covariance = first(x[0])
     rows = [np.concatenate([mean, covariance[np.tril_indices(len(mean))]])]
     for features in x[1:]:

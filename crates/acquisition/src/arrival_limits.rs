@@ -97,7 +97,7 @@ pub(crate) fn remark(
 fn too_short(what: &str, (key, limit_in_force): (&str, f64), better: f64, follows: bool) -> String {
     if follows {
         format!(
-            "{what} now, and {key} is {limit_in_force:.0} ms as measured before: have it measured anew, or set {key} = {better:.0}"
+            "{what} now, but {key} is {limit_in_force:.0} ms as measured before: measure again, or set {key} = {better:.0}"
         )
     } else {
         format!(
@@ -146,6 +146,6 @@ mod tests {
         let follow = ArrivalSettings { measure: MEASURED_FOR, ..ArrivalSettings::default() };
         let defaults = MonitorLimits::default();
         let remark = remark(&in_chunks_of(400.0), &follow, &defaults, 250.0).unwrap();
-        assert!(remark.contains("measured anew"), "{remark}");
+        assert!(remark.contains("measure again"), "{remark}");
     }
 }

@@ -253,7 +253,7 @@ impl Receiver {
         match self.instead() {
             Ok(detail) => {
                 if self.empty_searches == 1 && !self.was_connected {
-                    tracing::warn!(stream = %self.key, detail, "nothing to read markers from so far");
+                    tracing::warn!(stream = %self.key, detail, "no stream to read markers from yet");
                 }
                 self.searching(Some(detail));
             }
@@ -381,7 +381,7 @@ impl Receiver {
                 Ok(()) => self.sink_is_full = false,
                 Err(SendTimeoutError::Timeout(_)) => {
                     if !self.sink_is_full {
-                        tracing::error!(stream = %self.key, "markers are dropped: whoever reads them is too slow");
+                        tracing::error!(stream = %self.key, "markers are dropped: they are not read fast enough");
                     }
                     self.sink_is_full = true;
                     dropped = 1;

@@ -163,7 +163,7 @@ pub(crate) fn way_out(found: &[StreamDescription]) -> String {
     }
     let uid = found.first().map(|stream| stream.uid.as_str()).unwrap_or_default();
     format!(
-        "they are alike in all that can be selected, so one of the programs that send them may be a left-over: end it, or \
+        "their headers are the same, so one of the programs that send them may be left over from an earlier run: end it, or \
          give each outlet a source_id of its own in its program; until either of them is restarted, \
          predicate = \"uid='{uid}'\" takes the first"
     )
@@ -235,6 +235,6 @@ mod tests {
         assert_eq!(text, "say which one is meant by source_id and hostname together");
         let again = StreamDescription { uid: "second".into(), ..a.clone() };
         let text = way_out(&[a, again]);
-        assert!(text.contains("left-over") && text.contains("uid='uid-Array-a'"), "{text}");
+        assert!(text.contains("left over") && text.contains("uid='uid-Array-a'"), "{text}");
     }
 }

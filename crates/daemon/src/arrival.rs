@@ -175,7 +175,7 @@ impl InputArrivals {
             state: self.state,
             delay_ms: None,
             max_wait_ms,
-            text: "measuring how the streams arrive".to_owned(),
+            text: "measuring how samples arrive".to_owned(),
         });
     }
 

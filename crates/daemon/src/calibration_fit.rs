@@ -6,6 +6,7 @@ use kalmind_recording::ModelFileError;
 use kalmind_session::{Calibration, CalibrationError};
 use serde_json::json;
 
+use crate::decoder_quality::judge_fit;
 use crate::model::{BuildError, Demand, IdentifiedModel};
 
 /// A fitted model, built.
@@ -64,8 +65,13 @@ pub fn fit_calibration(
     }
     let rows = data.training.rows();
     // lagged windows start from the training mean, which z-scores to zero
-    let settings = FitSettings { background: Some(vec![0.0; data.training_mean.len()]), ..settings.clone() };
-    let fitted = fit(spec, &data.training, &settings, progress)?;
+    let settings = FitSettings {
+        background: Some(vec![0.0; data.training_mean.len()]),
+        labels: true,
+        ..settings.clone()
+    };
+    let mut fitted = fit(spec, &data.training, &settings, progress)?;
+    judge_fit(spec, &data.training, Some(&data.decoder_moved), &settings, &mut fitted, progress);
     let model = Model {
         decoder: *spec,
         streams: demand.streams.clone(),
@@ -83,4 +89,113 @@ pub fn fit_calibration(
     let model = IdentifiedModel::of(&model)?;
     let staged = model.stage_live(guard)?;
     Ok(CalibrationFit { model, staged, rows, report: fitted.report })
+}
+
+#[cfg(test)]
+mod tests {
+    use kalmind_filter::AgainstChance;
+    use kalmind_session::{CalibrationOptions, CalibrationTick};
+    use kalmind_types::{
+        Binning, Cause, ChannelMask, Component, LslTime, OutputState, Position, StreamFeatures, Target,
+        TickOutput, Velocity,
+    };
+
+    use super::*;
+
+    const CHANNELS: usize = 12;
+
+    /// An open loop of 24 trials of a second toward random ones of eight targets; what channels say of the velocity that is
+    /// meant has this gain beside noise of variance 1/3.
+    fn calibrated(gain: f64, spec: &str) -> CalibrationFit {
+        // splitmix64
+        let mut state = 5_u64;
+        let mut noise = || {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+        };
+        let tuning: Vec<f64> = (0..CHANNELS).map(|at| at as f64).collect();
+        let options = CalibrationOptions::default();
+        let mut calibration = Calibration::new(options, CHANNELS);
+        let mut position = Position([0.5, 0.5]);
+        let mut angle = 0.0;
+        for tick in 0..24_u32 * 50 {
+            let trial = tick / 50;
+            if tick % 50 == 0 {
+                position = Position([0.5, 0.5]);
+                angle = (4.0 + 4.0 * noise()).floor() * core::f64::consts::FRAC_PI_4;
+            }
+            let target = Position([0.5 + 0.3 * angle.cos(), 0.5 + 0.3 * angle.sin()]);
+            let meant = options.label_law.label(position, target).0;
+            let features: Vec<f64> = tuning
+                .iter()
+                .map(|preferred| {
+                    let tuned = meant[0] * preferred.cos() + meant[1] * preferred.sin();
+                    gain * tuned + noise()
+                })
+                .collect();
+            position = Position([0, 1].map(|axis| position.0[axis] + 0.02 * meant[axis]));
+            let output = TickOutput {
+                seq: tick.into(),
+                epoch: 0,
+                time: LslTime(f64::from(tick) * 0.02),
+                newest: None,
+                incomplete: false,
+                state: OutputState::Calibrating,
+                reason: None,
+                position,
+                velocity: Velocity(meant),
+                free_velocity: Velocity(meant),
+                intent: None,
+                click: None,
+                masked_features: 0,
+                nonfinite_values: 0,
+                row_one: false,
+                fallback: false,
+                guarded_channels: 0,
+                suspects: ChannelMask::default(),
+            };
+            calibration.observe(CalibrationTick {
+                output: &output,
+                features: &features,
+                target: Some(Target { position: target, radius: 0.06 }),
+                trial: Some(trial.into()),
+            });
+        }
+        let demand = Demand {
+            streams: vec![StreamFeatures { binning: Binning::Mean, channels: CHANNELS, labels: None }],
+            bin_ms: 20.0,
+            components: ["vx", "vy"]
+                .map(|name| Component { name: name.to_owned(), unit: String::new() })
+                .to_vec(),
+            participant: None,
+        };
+        let spec = spec.parse().expect("a decoder");
+        fit_calibration(&calibration, &spec, &demand, None, false, &FitSettings::default(), &mut |_| {})
+            .expect("a fit")
+    }
+
+    #[test]
+    fn calibrated_on_noise_a_model_may_not_control_and_says_why() {
+        for spec in ["kalman-steady", "dkf-nw", "dkf-linear", "refit-kalman"] {
+            let fit = calibrated(0.0, spec);
+            assert_eq!(fit.staged.doubt, Some(Cause::DecoderAtChance), "{spec}: {:?}", fit.report.quality);
+            let info = fit.model.info();
+            assert!(info.poor && info.warnings[0].contains("no better than chance"), "{spec}: {info:?}");
+            assert!(info.warnings[0].contains("calibrate again"), "{spec}: {info:?}");
+            assert_eq!(fit.model.doubt().expect("in doubt").model, fit.model.id);
+        }
+    }
+
+    #[test]
+    fn calibrated_on_tuned_channels_a_model_may_control() {
+        for spec in ["kalman-steady", "dkf-nw", "dkf-linear", "refit-kalman"] {
+            let fit = calibrated(4.0, spec);
+            let quality = fit.report.quality.clone().expect("judged");
+            assert!(matches!(quality.chance, AgainstChance::Better(_)), "{spec}: {quality:?}");
+            assert_eq!((fit.staged.doubt, fit.model.doubt()), (None, None), "{spec}: {quality:?}");
+            assert!(!fit.model.info().poor && quality.r2 > 0.3, "{spec}: {quality:?}");
+        }
+    }
 }

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use encoding_rs::Encoding;
+use kalmind_recording::kind::FileKind;
 
-/// Neural samples in over Lab Streaming Layer, a cursor out, in real time. Not a medical device.
+/// Turns neural samples that arrive over Lab Streaming Layer into a cursor, in real time. Not a medical device.
 #[derive(Debug, Parser)]
 #[command(
     name = "kalmind",
     version,
     propagate_version = true,
-    after_help = "Example: kalmind demo\nThe help of each command shows another."
+    after_help = "Example: kalmind demo\nThe help of each command shows an example."
 )]
 pub struct CommandLine {
     /// What to do.
@@ -22,39 +23,42 @@ pub struct CommandLine {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Simulated participant, daemon and live page in one go: open loop, fit, closed loop.
+    /// Run a simulated participant, the daemon and the live page in one go: open loop, fit, closed loop.
     #[command(after_help = "Example: kalmind demo --headless --seconds 60 --seed 1 --json")]
     Demo(DemoArguments),
-    /// The daemon: decode the configured streams and publish the cursor.
+    /// Run the daemon: decode the configured streams and publish the cursor.
     #[command(
         after_help = "Example: kalmind run --config config/features.toml --record session.xdf --wait 10"
     )]
     Run(RunArguments),
-    /// What is on the network, with measured rate and age.
+    /// List the streams on the network, with measured rate, age and clock offset.
     #[command(after_help = "Example: kalmind streams --seconds 3 --json")]
     Streams(StreamsArguments),
-    /// Try what a session needs of this machine, and say what to do where something is missing.
+    /// Check what a session needs of this machine, and say what to do if something is missing.
     #[command(
-        after_help = "Example: kalmind doctor --config config/features.toml\nExit code 0: all is well, or there are warnings alone; 1: a problem was found; 2: the configuration cannot be used."
+        after_help = "Example: kalmind doctor --config config/features.toml\nExit code 0: all is well, or warnings only; 1: a problem was found; 2: the configuration cannot be used."
     )]
     Doctor(DoctorArguments),
     /// Fit a decoder and write a model file.
     #[command(
-        after_help = "Example: kalmind fit --features x.csv --states z.csv --rate 10 --rows 0..5000 --decoder dkf-nw -o model.kalmind"
+        after_help = "Example: kalmind fit --features x.csv --states z.csv --rate 10 --rows 0..5000 --decoder dkf-nw -o model.kalmind\n`kalmind fit --help DECODER` lists a decoder's options."
     )]
     Fit(FitArguments),
     /// Compare decoders on held-out rows, as the live daemon would run them.
     #[command(
-        after_help = "Example: kalmind evaluate --features x.csv --states z.csv --rate 10 --train 0..5000 --test 5000..6000 --decoders kalman,dkf-nw:form=robust"
+        after_help = "Example: kalmind evaluate --features x.csv --states z.csv --rate 10 --train 0..5000 --test 5000..6000 --decoders kalman,dkf-nw:lags=1,5,10\n         kalmind evaluate monday.xdf tuesday.xdf friday.xdf --leave-one-out --decoders kalman,wiener --csv figures.csv\n`kalmind evaluate --help DECODER` lists a decoder's options."
     )]
     Evaluate(EvaluateArguments),
-    /// A recorded session again, from its raw samples, compared bit for bit with what was published.
+    /// The decoders, or the options of one with values, defaults and meaning.
+    #[command(after_help = "Example: kalmind decoders dkf-nw")]
+    Decoders(DecodersArguments),
+    /// Replay a recorded session from its raw samples and compare it bit for bit with what was published.
     #[command(after_help = "Example: kalmind replay session.xdf --json")]
     Replay(ReplayArguments),
-    /// What is in a recording, whether it is whole, mended, and in other formats.
+    /// Inspect, check, repair and export recordings, and write a report page of a session.
     #[command(subcommand, after_help = "Example: kalmind recording info session.xdf")]
     Recording(RecordingCommand),
-    /// The simulated participant, as LSL streams.
+    /// Run the simulated participant alone, as an LSL stream.
     #[command(after_help = "Example: kalmind simulate --seed 1 --instance Kalmind")]
     Simulate(SimulateArguments),
 }
@@ -68,7 +72,7 @@ pub struct DemoArguments {
     /// Seconds of open loop before the fit.
     #[arg(long, value_name = "N", default_value_t = 30.0, value_parser = seconds, allow_negative_numbers = true)]
     pub calibration_seconds: f64,
-    /// No page: print the result and end.
+    /// Without the page: print the result and end.
     #[arg(long)]
     pub headless: bool,
     /// Seed of the participant and of the order of targets.
@@ -80,10 +84,10 @@ pub struct DemoArguments {
     /// Record to this file, which must not exist yet.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
-    /// Let other programs find the demo's streams, on this machine or on the local network [default: they are its own].
+    /// Let other programs find the demo's streams, on this machine or on the local network [default: nobody else].
     #[arg(long, value_enum, value_name = "SCOPE")]
     pub network: Option<DemoNetwork>,
-    /// Control experiment: fit on labels in random order, so that the model knows nothing.
+    /// Control experiment: fit to labels in random order, so that the model learns nothing.
     #[arg(long)]
     pub shuffled_labels: bool,
     /// Configuration to start from [default: built in, the same as config/demo.toml].
@@ -94,7 +98,7 @@ pub struct DemoArguments {
     pub json: bool,
 }
 
-/// Who finds the streams of a demo.
+/// Who can find the streams of a demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DemoNetwork {
     /// Programs on this machine.
@@ -137,7 +141,7 @@ pub struct StreamsArguments {
 /// Arguments of `kalmind doctor`.
 #[derive(Args, Clone, Debug)]
 pub struct DoctorArguments {
-    /// Configuration to check the machine for [default: the defaults].
+    /// Configuration to check the machine for [default: every key at its default].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Print one JSON document on stdout.
@@ -148,43 +152,77 @@ pub struct DoctorArguments {
     pub probe: bool,
 }
 
-/// Where features and states come from.
+/// Arguments of `kalmind decoders`.
 #[derive(Args, Clone, Debug)]
+pub struct DecodersArguments {
+    /// The decoder whose options to list [default: all decoders, a line each].
+    #[arg(value_name = "NAME")]
+    pub decoder: Option<String>,
+    /// Print one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where features and states come from.
+#[derive(Args, Clone, Debug, Default)]
 pub struct TableArguments {
-    /// A session's recording, instead of tables: its features, and labels from its targets.
+    /// Recordings, instead of tables: of Kalmind sessions their features, and labels from their targets; of others the
+    /// streams or signals that are named.
     #[arg(value_name = "RECORDING", conflicts_with_all = ["features", "states", "rate", "task"])]
-    pub recording: Option<PathBuf>,
-    /// Blocks of the recording to use, separated by commas, or `all` [default: `open_loop`, or all where there was none].
-    #[arg(long, value_name = "BLOCKS", requires = "recording", conflicts_with = "states_stream")]
+    pub recordings: Vec<PathBuf>,
+    /// Blocks of the recordings to use, separated by commas, or `all` [default: `open_loop`, or all where there was none].
+    #[arg(long, value_name = "BLOCKS", requires = "recordings", conflicts_with_all = ["states_stream", "state_channels"])]
     pub blocks: Option<String>,
-    /// A stream of the recording, by name or key, whose channels are the states, instead of labels from targets.
-    #[arg(long, value_name = "STREAM", requires = "recording")]
+    /// A stream of the recordings, by name or key, whose channels are the states, instead of labels from targets.
+    #[arg(long, value_name = "STREAM", requires = "recordings")]
     pub states_stream: Option<String>,
-    /// Channels of that stream, by label or number from 0, separated by commas [default: all].
-    #[arg(long, value_name = "CHANNELS", requires = "states_stream")]
+    /// Channels of that stream, by label or number from 0, separated by commas [default: all]; of an EDF or BDF file the
+    /// signals that are the states.
+    #[arg(long, value_name = "CHANNELS", requires = "recordings")]
     pub state_channels: Option<String>,
-    /// Features, one row a bin.
-    #[arg(long, value_name = "X.csv", required_unless_present = "recording")]
-    pub features: Option<PathBuf>,
-    /// States to decode, one row a bin, as many as there are features' rows.
-    #[arg(long, value_name = "Z.csv", required_unless_present = "recording")]
-    pub states: Option<PathBuf>,
+    /// A stream of the recordings, by name or key, whose samples are the features, a row each [default: the features of the
+    /// Kalmind session].
+    #[arg(long, value_name = "STREAM", requires = "recordings", requires = "states_stream")]
+    pub features_stream: Option<String>,
+    /// Channels of that stream, by label or number from 0, separated by commas [default: all]; of an EDF or BDF file the
+    /// signals that are features [default: all that are no states].
+    #[arg(long, value_name = "CHANNELS", requires = "recordings")]
+    pub feature_channels: Option<String>,
+    /// Features, one row a bin; may be repeated, each with its own --states.
+    #[arg(long, value_name = "X.csv", required_unless_present = "recordings")]
+    pub features: Vec<PathBuf>,
+    /// States to decode, one row a bin, as many as there are features' rows; may be repeated.
+    #[arg(long, value_name = "Z.csv", required_unless_present = "recordings")]
+    pub states: Vec<PathBuf>,
     /// Rows per second, where the files have no `time` column.
     #[arg(long, value_name = "HZ", value_parser = rate, allow_negative_numbers = true)]
     pub rate: Option<f64>,
-    /// Task table: `time,trial,target_x,target_y,cursor_x,cursor_y,hold`.
+    /// Task table: `time,trial,target_x,target_y,cursor_x,cursor_y,hold`; may be repeated, one for each --features.
     #[arg(long, value_name = "T.csv")]
-    pub task: Option<PathBuf>,
+    pub task: Vec<PathBuf>,
     /// Z-score the features with the training rows' mean and standard deviation; always with a recording.
     #[arg(long)]
     pub zscore: bool,
 }
 
 impl TableArguments {
+    /// Whether everything comes from recordings of Kalmind sessions: their features, and labels from their targets.
+    #[must_use]
+    pub fn are_sessions(&self) -> bool {
+        let named =
+            [&self.states_stream, &self.state_channels, &self.features_stream, &self.feature_channels];
+        // a file that cannot be read is told by whoever reads it
+        let is_xdf =
+            |path: &PathBuf| FileKind::of(path).map_or(true, |kind| matches!(kind, FileKind::Xdf { .. }));
+        !self.recordings.is_empty()
+            && named.iter().all(|named| named.is_none())
+            && self.recordings.iter().all(is_xdf)
+    }
+
     /// Whether features are z-scored.
     #[must_use]
     pub fn is_scored(&self) -> bool {
-        self.zscore || self.recording.is_some()
+        self.zscore || !self.recordings.is_empty()
     }
 }
 
@@ -194,7 +232,7 @@ pub struct FitArguments {
     /// Tables.
     #[command(flatten)]
     pub tables: TableArguments,
-    /// Training rows, half-open, from 0 [default: all].
+    /// Training rows, half-open, from 0 [default: all]; of one recording or pair of tables.
     #[arg(long, value_name = "A..B")]
     pub rows: Option<String>,
     /// Decoder, with options after a colon.
@@ -206,8 +244,8 @@ pub struct FitArguments {
     /// Names of the intent's components, separated by commas [default: the states' header, else vx, vy, ...].
     #[arg(long, value_name = "NAMES")]
     pub components: Option<String>,
-    /// Unit of the intent's components.
-    #[arg(long, value_name = "UNIT", default_value = "")]
+    /// Unit of the intent's components [default: what the states say, as in a column "vx (mm/s)", else a.u.].
+    #[arg(long, value_name = "UNIT", default_value = "", hide_default_value = true)]
     pub unit: String,
     /// Participant code stored in the model.
     #[arg(long, value_name = "CODE")]
@@ -215,7 +253,7 @@ pub struct FitArguments {
     /// Seed of whatever is random in the fit.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// Seconds that the fit may take before it stops to try more [default: as long as it needs].
+    /// Seconds after which the fit tries nothing more [default: as long as it needs].
     #[arg(long, value_name = "SECONDS", value_parser = budget, allow_negative_numbers = true)]
     pub budget: Option<f64>,
     /// Model file to write.
@@ -227,21 +265,27 @@ pub struct FitArguments {
 }
 
 /// Arguments of `kalmind evaluate`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Args, Clone, Debug)]
 pub struct EvaluateArguments {
     /// Tables.
     #[command(flatten)]
     pub tables: TableArguments,
-    /// Training rows, half-open, from 0; with --folds the rows that are cut into folds [default there: all].
-    #[arg(long, value_name = "A..B", required_unless_present_any = ["model", "folds"], conflicts_with = "model")]
+    /// Training rows of each recording, half-open, from 0; with --folds the rows that are cut into folds [default there: all].
+    #[arg(long, value_name = "A..B", conflicts_with = "model")]
     pub train: Option<String>,
-    /// Test rows, half-open, from 0.
-    #[arg(long, value_name = "C..D", required_unless_present = "folds", conflicts_with = "folds")]
-    pub test: Option<String>,
-    /// Cross-validate instead: cut the rows into N blocks, test on each after training on the others.
+    /// Test rows of each recording, half-open, from 0; or a recording (of tables the file of its features) to test on after
+    /// training on all others, which may be repeated.
+    #[arg(long, value_name = "C..D|FILE", conflicts_with = "folds")]
+    pub test: Vec<String>,
+    /// Cross-validate instead: cut the rows of each recording into N blocks, test on each after training on the others.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=100), conflicts_with = "model")]
     pub folds: Option<u8>,
-    /// Decoders to compare, separated by commas; may be repeated. Differences are to the first.
+    /// Test on each recording in turn after training on all others.
+    #[arg(long, conflicts_with_all = ["model", "folds", "train", "test"])]
+    pub leave_one_out: bool,
+    /// Decoders to compare, separated by commas; may be repeated. Several values of an option make a grid:
+    /// `dkf-nw:lags=1,5,10`. Differences are to the first.
     #[arg(long, value_name = "LIST", required_unless_present = "model", conflicts_with = "model")]
     pub decoders: Vec<String>,
     /// A fitted model instead of decoders to fit.
@@ -253,29 +297,36 @@ pub struct EvaluateArguments {
     /// Fit with N seeds, from --seed up, and print means; decoders that no seed changes are fitted once.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=100), conflicts_with = "model")]
     pub seeds: u8,
-    /// Seconds that each fit may take before it stops to try more.
+    /// Seconds after which each fit tries nothing more.
     #[arg(long, value_name = "SECONDS", value_parser = budget, allow_negative_numbers = true, conflicts_with = "model")]
     pub budget: Option<f64>,
     /// Offset on a channel (column name or number from 0; `all` for each in turn) during the test, in standard deviations
     /// of its training rows; may be repeated.
     #[arg(long, value_name = "CHANNEL:OFFSET", allow_hyphen_values = true)]
     pub perturb: Vec<String>,
-    /// Measure what each channel does to the output: decodes the test rows twice per channel.
+    /// Measure the influence of each channel on the output: decodes the test rows twice per channel.
     #[arg(long)]
     pub influence: bool,
     /// Keep features within Z training standard deviations of the training mean, in training and test.
     #[arg(long, value_name = "Z", value_parser = deviations, allow_negative_numbers = true, conflicts_with = "model")]
     pub saturate: Option<f64>,
-    /// Put intervals into the JSON document as well.
+    /// Confidence intervals in the JSON document as well.
     #[arg(long)]
     pub intervals: bool,
-    /// Resamples behind the intervals.
+    /// Put R squared and the chance level into the JSON document as well.
+    #[arg(long)]
+    pub chance: bool,
+    /// Bootstrap resamples for the intervals.
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
     pub resamples: u32,
+    /// Table to write: one row a recording, decoder and fold, with all figures.
+    #[arg(long, value_name = "FILE.csv")]
+    pub csv: Option<PathBuf>,
     /// Folder for one CSV a decoder: row, mean, covariance (lower triangle).
     #[arg(long, value_name = "DIR")]
     pub predictions: Option<PathBuf>,
-    /// Page to write: figures with intervals, courses, calibration, robustness, what each fit chose; needs no network.
+    /// Report page to write: figures with intervals, traces, calibration, robustness, what each fit chose; loads nothing
+    /// from a network.
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
     /// Print one JSON document on stdout.
@@ -289,10 +340,10 @@ pub struct EvaluateArguments {
 /// How fast a recording is replayed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ReplaySpeed {
-    /// As fast as it can.
+    /// As fast as possible.
     #[default]
     Max,
-    /// As it was.
+    /// At the recorded speed.
     #[value(name = "1")]
     Real,
 }
@@ -304,32 +355,33 @@ pub struct ReplayArguments {
     /// The recording.
     #[arg(value_name = "RECORDING")]
     pub recording: PathBuf,
-    /// Another model instead: the error of its intent against the recorded targets. It says nothing of online control.
+    /// Decode with this model instead: the error of its intent against the recorded targets. It does not tell how online
+    /// control would have gone.
     #[arg(long, value_name = "MODEL", conflicts_with = "decoder")]
     pub model: Option<PathBuf>,
-    /// Another decoder instead, fitted to the open loop and judged on what came after; may be repeated.
+    /// Decode with this decoder instead, fitted to the open loop and tested on what came after; may be repeated.
     #[arg(long, value_name = "NAME")]
     pub decoder: Vec<String>,
-    /// Rows to fit the decoder to, half-open, from 0, instead of the open loop; those after it are judged, or those before
-    /// it where none come after.
+    /// Rows to fit the decoder to, half-open, from 0, instead of the open loop; it is tested on the rows after them, or on
+    /// those before if there are none after.
     #[arg(long, value_name = "A..B", requires = "decoder")]
     pub train: Option<String>,
-    /// Page to write, as `evaluate` does; with --model or --decoder.
+    /// Report page to write, as `evaluate` does; with --model or --decoder.
     #[arg(long, value_name = "FILE.html", requires = "open_loop", conflicts_with = "lsl")]
     pub report: Option<PathBuf>,
     /// Seed of whatever is random in the fit.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// As fast as it can (`max`) or as it was (`1`).
+    /// As fast as possible (`max`) or at the recorded speed (`1`).
     #[arg(long, value_enum, default_value_t = ReplaySpeed::Max)]
     pub speed: ReplaySpeed,
     /// Play the recording's streams over LSL in real time instead, for other programs. Takes any XDF file.
     #[arg(long, conflicts_with_all = ["model", "decoder", "json"])]
     pub lsl: bool,
-    /// With --lsl: start streams together that are stamped by different clocks.
+    /// With --lsl: start streams together whose time stamps are on different clocks.
     #[arg(long, requires = "lsl")]
     pub align: bool,
-    /// With --lsl: encoding of texts, such as latin1 [default: UTF-8, and windows-1252 where a text is not].
+    /// With --lsl: encoding of texts, such as latin1 [default: UTF-8, or windows-1252 if a text is not UTF-8].
     #[arg(long, value_name = "NAME", value_parser = encoding, requires = "lsl")]
     pub encoding: Option<&'static Encoding>,
     /// Configuration whose `[lsl]` settings to use, with --lsl.
@@ -343,20 +395,21 @@ pub struct ReplayArguments {
 /// What to do with a recording.
 #[derive(Debug, Subcommand)]
 pub enum RecordingCommand {
-    /// Everything odd or wrong in an XDF file, each with its byte; exit code 1 where something cannot be read.
+    /// List everything odd or wrong in an XDF file, with its byte offset; exit code 1 if something cannot be read.
     #[command(after_help = "Example: kalmind recording check session.xdf")]
     Check(RecordingFile),
-    /// A mended copy of an XDF file: without its torn tail, with footers. Whatever is left out goes to a file beside it; exit
-    /// code 1 where something in the middle was lost or cannot be explained.
-    #[command(after_help = "Example: kalmind recording repair session.xdf -o mended.xdf")]
+    /// Write a repaired copy of an XDF file: without a torn tail, with footers. Whatever is left out goes to a file beside it;
+    /// exit code 1 if something in the middle was lost or cannot be explained.
+    #[command(after_help = "Example: kalmind recording repair session.xdf -o repaired.xdf")]
     Repair(RepairArguments),
-    /// What kind a file is and what can be done with it; of recordings streams, rates, gaps, duration, who wrote it.
+    /// Tell what kind a file is and what can be done with it; for a recording also streams, rates, gaps, duration, writer.
     #[command(after_help = "Example: kalmind recording info session.xdf --json")]
     Info(RecordingFile),
-    /// The page of a session: signals, targets, latency, what needs attention. Each run writes it beside its recording.
+    /// Write the report page of a session: signals, targets, latency, what needs attention. Each run writes it beside its
+    /// recording.
     #[command(after_help = "Example: kalmind recording report session.xdf")]
     Report(ReportArguments),
-    /// Every stream as a CSV file (docs/nwb.md: as NWB).
+    /// Write every stream as a CSV file (for NWB see docs/nwb.md).
     #[command(after_help = "Example: kalmind recording export session.xdf --csv session")]
     Export(ExportArguments),
 }
@@ -367,6 +420,9 @@ pub struct RecordingFile {
     /// The recording.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Encoding of texts, such as latin1 or gbk [default: UTF-8, and windows-1252 where a text is not].
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    pub encoding: Option<&'static Encoding>,
     /// Print one JSON document on stdout.
     #[arg(long)]
     pub json: bool,
@@ -378,10 +434,10 @@ pub struct RepairArguments {
     /// The recording.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The mended file [default: beside the recording, as NAME.repaired.xdf].
+    /// The repaired file [default: beside the recording, as NAME.repaired.xdf].
     #[arg(short = 'o', long = "output", value_name = "FILE", conflicts_with = "in_place")]
     pub output: Option<PathBuf>,
-    /// Put the mended file in the recording's place, and keep the recording as NAME.before-repair.xdf.
+    /// Put the repaired file in the recording's place, and keep the recording as NAME.before-repair.xdf.
     #[arg(long)]
     pub in_place: bool,
     /// Overwrite the output if it exists.
@@ -433,13 +489,13 @@ pub struct ExportArguments {
     /// The recording.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Folder for one CSV file a stream.
+    /// Folder for the CSV files, one a stream.
     #[arg(long, value_name = "FOLDER")]
     pub csv: PathBuf,
-    /// Stamps on the recorder's clock, those without jitter, or as they were sent.
+    /// Time stamps on the recorder's clock, the same without jitter, or as they were sent.
     #[arg(long, value_enum, default_value_t = Stamps::Synchronized)]
     pub stamps: Stamps,
-    /// Encoding of texts, such as latin1 or gbk [default: UTF-8, and windows-1252 where a text is not].
+    /// Encoding of texts, such as latin1 or gbk [default: UTF-8, or windows-1252 if a text is not UTF-8].
     #[arg(long, value_name = "NAME", value_parser = encoding)]
     pub encoding: Option<&'static Encoding>,
     /// Overwrite files that exist.
@@ -450,7 +506,7 @@ pub struct ExportArguments {
 /// Arguments of `kalmind simulate`.
 #[derive(Args, Clone, Debug)]
 pub struct SimulateArguments {
-    /// Seed; the participant is a function of it and of the messages it receives.
+    /// Seed: with the same seed and the same messages the participant does the same.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Instance name of the daemon to watch [default: that of --config, else Kalmind].
@@ -459,16 +515,16 @@ pub struct SimulateArguments {
     /// Name of the stream of counts.
     #[arg(long, value_name = "NAME", default_value = "Kalmind-Participant")]
     pub stream: String,
-    /// Configuration whose `[lsl]` settings and instance name to use, to meet a daemon that runs with it.
+    /// Configuration whose `[lsl]` settings and instance name to use, so as to meet a daemon that runs with it.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// End after this many seconds [default: run until ended].
+    /// End after this many seconds [default: run until Ctrl-C].
     #[arg(long, value_name = "N", value_parser = seconds, allow_negative_numbers = true)]
     pub seconds: Option<f64>,
-    /// Strength of the tuning; the standard is 0.5, less is harder.
+    /// Depth of tuning; the standard is 0.5, less is harder.
     #[arg(long, value_name = "SCALE", default_value_t = 0.5, value_parser = strength, allow_negative_numbers = true)]
     pub modulation: f64,
-    /// Slow changes a minute: degrees by which tuning rotates, and log units by which baselines move (standard deviations).
+    /// Drift per minute (standard deviations): rotation of the tuning in degrees, and change of baseline log rates.
     #[arg(long, value_name = "DEGREES[:LOG]")]
     pub drift: Option<String>,
     /// Units that fall silent.

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     cli::{Command, CommandLine},
     configuration::{self, Configuration, ConfigurationErrors},
-    demo_command, doctor, evaluate_command,
+    decoders_command, demo_command, doctor, evaluate_command,
     failure::{Failure, OrFail as _, Outcome},
     fit_command, log, network, play_command, recording_command, replay_command, replay_open_loop,
     run_command, signals, simulate_command, streams_command,
@@ -58,7 +58,7 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
             apply_of(arguments.config.as_deref())?;
             log::start_for_lsl(&configuration::Log::default());
             let configured = match &arguments.config {
-                Some(path) => load(path)?.instance.name,
+                Some(path) => rendered(configuration::load_settings(path))?.instance.name,
                 None => Configuration::default().instance.name,
             };
             simulate_command::run(arguments, arguments.instance.as_ref().unwrap_or(&configured))
@@ -85,17 +85,12 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
         Command::Fit(arguments) => {
             log::start(&configuration::Log::default());
             signals::end_without_leftovers().or_work()?;
-            if let Some(recording) = &arguments.tables.recording {
-                recording_command::require_xdf(recording, "fit RECORDING").or_usage()?;
-            }
             fit_command::run(arguments)
         }
+        Command::Decoders(arguments) => decoders_command::run(arguments),
         Command::Evaluate(arguments) => {
             log::start(&configuration::Log::default());
             signals::end_without_leftovers().or_work()?;
-            if let Some(recording) = &arguments.tables.recording {
-                recording_command::require_xdf(recording, "evaluate RECORDING").or_usage()?;
-            }
             evaluate_command::run(arguments)
         }
     }
@@ -125,7 +120,7 @@ pub fn print_result(text: String) -> Outcome<()> {
             written.map_err(|error| anyhow::anyhow!("the result cannot be printed: {error}")).or_work()
         }
         Err(_nobody_reads) => {
-            Err(anyhow::anyhow!("nobody took the result that was printed on stdout, so it is lost")).or_work()
+            Err(anyhow::anyhow!("nobody read the result that was printed on stdout, so it is lost")).or_work()
         }
     }
 }
@@ -133,7 +128,8 @@ pub fn print_result(text: String) -> Outcome<()> {
 /// The network settings of this configuration, where one is given, in force.
 fn apply_of(configuration: Option<&Path>) -> Outcome<()> {
     if let Some(path) = configuration {
-        network::apply(&network::from_configuration(&load(path)?.lsl))?;
+        let settings = rendered(configuration::load_settings(path))?;
+        network::apply(&network::from_configuration(&settings.lsl))?;
     }
     Ok(())
 }

@@ -6,14 +6,15 @@ use std::sync::{
 };
 
 use kalmind_acquisition::{StreamMonitor, Waker, clock};
-use kalmind_output::{ControlRefused, Controls, DecoderInfo, Hub};
+use kalmind_output::{Confirmation, ControlRefused, Controls, DecoderInfo, Hub};
 use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
 use kalmind_types::{Actor, ChannelMask, EventKind, InputArrival, LslTime, Mode, Seconds, StreamStatus};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
     arrival::DelayBoard,
-    desk::{DeskHandle, Message},
+    desk::{DeskHandle, Message, Progress},
     event_bus::{EventBus, near},
     log,
     realtime::RealtimeSettings,
@@ -65,7 +66,7 @@ pub struct DaemonControls {
 
 /// What a task is told that asks to resume and may not.
 pub const TASK_MAY_NOT_RESUME: &str =
-    "a task asked to resume, and [task] may_resume is false: the operator resumes";
+    "a task asked to resume, but [task] may_resume is false: only the operator can resume";
 
 /// Stops by one actor are told of no more often than this.
 const STOP_EVENTS: Seconds = Seconds(0.1);
@@ -83,21 +84,38 @@ impl Controls for DaemonControls {
         }
     }
 
-    fn request(&self, mode: Mode, by: Actor, slow_input: bool) -> Result<(), ControlRefused> {
-        if mode == Mode::Control && self.decoder().is_none() {
+    fn request(&self, mode: Mode, by: Actor, confirmed: &[Confirmation]) -> Result<(), ControlRefused> {
+        let progress = self.desk.progress();
+        if mode == Mode::Control && progress.decoder.is_none() {
             return Err(ControlRefused::NotNow(
                 "there is no model to control with: configure [decoder] model, or calibrate first".to_owned(),
             ));
         }
-        let input = self.input.now();
-        if mode == Mode::Control && input.state == InputArrival::Slow && !slow_input {
-            return Err(ControlRefused::NotNow(format!("not confirmed: {}", input.text)));
+        let (confirmed, open): (Vec<_>, Vec<_>) =
+            self.awaited(&progress).into_iter().partition(|awaited| confirmed.contains(&awaited.confirm));
+        if mode == Mode::Control && !open.is_empty() {
+            let text = |awaited: &Awaited| {
+                format!("{} (or \"confirm\": \"{}\")", awaited.text, awaited.confirm.name())
+            };
+            let texts: Vec<String> = open.iter().map(text).collect();
+            return Err(ControlRefused::NotNow(format!("not confirmed: {}", texts.join("; "))));
         }
+        let names: Vec<Confirmation> = confirmed.iter().map(|awaited| awaited.confirm).collect();
+        let model =
+            progress.doubt.filter(|_| names.contains(&Confirmation::PoorDecoder)).map(|doubt| doubt.model);
+        let slow_input = names.contains(&Confirmation::SlowInput);
         let stops = self.stop.stops();
-        if !self.desk.send(Message::Request { mode, resume: true, by, stops, slow_input }) {
+        if !self.desk.send(Message::Request { mode, resume: true, by, stops, slow_input, model }) {
             return Err(ControlRefused::Busy("too many requests wait; ask again".to_owned()));
         }
-        self.events.publish(clock::now(), EventKind::Operator, json!({ "action": mode, "by": by }));
+        let mut data = json!({ "action": mode, "by": by });
+        if !names.is_empty() {
+            data["confirmed"] = json!(names);
+        }
+        if let Some(model) = model {
+            data["model"] = json!(model.to_hex());
+        }
+        self.events.publish(clock::now(), EventKind::Operator, data);
         Ok(())
     }
 
@@ -156,6 +174,7 @@ impl Controls for DaemonControls {
         status.insert("configuration".to_owned(), self.configuration.clone());
         status.insert("network".to_owned(), self.network.clone());
         status.insert("input".to_owned(), json!(self.input.now()));
+        status.insert("awaiting_confirmation".to_owned(), json!(self.awaited(&self.desk.progress())));
         status
             .insert("recording".to_owned(), json!(self.recording.as_ref().map(|recording| recording.json())));
         status.insert("task".to_owned(), self.markers.json());
@@ -169,7 +188,7 @@ impl Controls for DaemonControls {
         let tick = self.tick_counts().into_iter().map(|count| ("tick", count));
         let recording = self.recording.iter().flat_map(|recording| recording.counts());
         let recording = recording.map(|count| ("recording", count));
-        let help = "Lines of the log that nobody took from stderr in time.";
+        let help = "Lines of the log that were dropped because stderr was not read in time.";
         let log = ("log", ("dropped_lines", help, log::dropped_lines()));
         tick.chain(recording).chain([log]).fold(String::new(), |mut text, (of, (name, help, value))| {
             let _infallible = writeln!(
@@ -181,7 +200,31 @@ impl Controls for DaemonControls {
     }
 }
 
+/// Something that whoever asks for control has to confirm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Awaited {
+    /// How a request names it.
+    confirm: Confirmation,
+    /// What is so, and what to do.
+    text: String,
+}
+
 impl DaemonControls {
+    /// What has to be confirmed before the decoder may control.
+    fn awaited(&self, progress: &Progress) -> Vec<Awaited> {
+        let input = self.input.now();
+        let slow = (input.state == InputArrival::Slow)
+            .then_some(Awaited { confirm: Confirmation::SlowInput, text: input.text });
+        let poor = progress.doubt.as_ref().map(|doubt| {
+            let text = format!(
+                "{}; or confirm it when you ask for control (\"confirm\": \"poor_decoder\")",
+                doubt.text
+            );
+            Awaited { confirm: Confirmation::PoorDecoder, text }
+        });
+        slow.into_iter().chain(poor).collect()
+    }
+
     /// What watches the input, and the channels that do not look as they did in training.
     fn signals(&self) -> Value {
         let read = |word: &AtomicU64| word.load(Ordering::Relaxed);
@@ -204,10 +247,10 @@ impl DaemonControls {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         [
             ("ticks", "Ticks.", read(&counts.ticks)),
-            ("incomplete", "Ticks that were a time update only.", read(&counts.incomplete)),
+            ("incomplete", "Ticks with a time update only.", read(&counts.incomplete)),
             ("deadlines", "Bins closed by max_wait_ms.", read(&counts.deadlines)),
             ("late", "Ticks that began more than a bin width late.", read(&counts.late_ticks)),
-            ("fallbacks", "Steps in which the filter took another form.", read(&counts.fallbacks)),
+            ("fallbacks", "Steps in which the filter fell back to another form.", read(&counts.fallbacks)),
             ("panics", "Panics caught.", read(&counts.panics)),
             ("nonfinite_values", "Values left out of bins as not finite.", read(&counts.nonfinite_values)),
             ("masked_features", "Features masked, summed over ticks.", read(&counts.masked_features)),
@@ -216,7 +259,7 @@ impl DaemonControls {
                 "Channels that the guard corrected or masked, summed over ticks.",
                 read(&counts.guarded_channels),
             ),
-            ("lost_records", "Ticks that the slow side never saw.", read(&self.lost_records)),
+            ("lost_records", "Ticks that tasks and calibration never saw.", read(&self.lost_records)),
             ("models_refused", "Models that did not fit the streams.", read(&counts.models_refused)),
             ("unknown_markers", "Markers of the task that were not understood.", self.markers.unknown()),
             ("refused_requests", "Requests refused because too many waited.", self.desk.refused()),

@@ -20,8 +20,8 @@ use kalmind_acquisition::{
 use kalmind_engine::{Binner, Engine};
 use kalmind_filter::DecoderSpec;
 use kalmind_output::{
-    Bridge, Controls, CursorRow, DecoderInfo, Hub, Ledger, LedgerSnapshot, Limits, LslPublisher, Server,
-    ServerConfig, Token, start_server,
+    Bridge, Controls, CursorRow, Hub, Ledger, LedgerSnapshot, Limits, LslPublisher, Server, ServerConfig,
+    Token, start_server,
 };
 use kalmind_types::{
     Actor, Command, EventKind, MAX_STREAMS, OutputState, StateChange, StreamDescription, StreamFeatures,
@@ -178,7 +178,7 @@ impl Daemon {
         let (models_in, models) = ring(MODELS);
         let (mut commands_in, commands) = ring(COMMANDS);
         let (retired, retired_out) = ring(MODELS);
-        let decoder = first_model(plan, &mut engine, &mut commands_in)?;
+        first_model(plan, &mut engine, &mut commands_in)?;
         if let (Some(recorder), Some(model)) = (&record_handle, &plan.model) {
             recorder.model(model);
         }
@@ -203,7 +203,7 @@ impl Daemon {
                 "[decoder] plausibility = false: a dead or disconnected array will move the cursor"
             );
         }
-        let (handle, messages) = DeskHandle::new(decoder);
+        let (handle, messages) = DeskHandle::new(plan.model.as_ref());
         let (desk_lane, records_out) = RecordLane::new(RECORDS, features, handle.waker());
         let lost_records = desk_lane.lost();
         let mut records = ArrayVec::from_iter([desk_lane]);
@@ -406,7 +406,7 @@ impl Daemon {
         let ended = [("tick", self.tick.join()), ("desk", self.desk.join())];
         for (name, result) in ended {
             if result.is_err() {
-                tracing::error!(thread = name, "a thread had panicked");
+                tracing::error!(thread = name, "a thread panicked");
             }
         }
         // the hub first: the events of the last changes go to the LSL outlet too
@@ -611,19 +611,15 @@ pub(crate) fn recorded_config(
 }
 
 /// Stages the model that the configuration names, to be swapped in at the first tick.
-fn first_model(
-    plan: &Plan,
-    engine: &mut Engine,
-    commands: &mut Producer<QueuedCommand>,
-) -> Outcome<Option<DecoderInfo>> {
-    let Some(model) = &plan.model else { return Ok(None) };
+fn first_model(plan: &Plan, engine: &mut Engine, commands: &mut Producer<QueuedCommand>) -> Outcome<()> {
+    let Some(model) = &plan.model else { return Ok(()) };
     let staged = model.stage_live(plan.configuration.decoder.guard).or_usage()?;
     if let Err((error, _)) = engine.stage(staged) {
         return Err(error).or_usage();
     }
     let _empty_ring_has_room =
         commands.push(QueuedCommand { command: Command::SwapModel(model.id), stops: 0 });
-    Ok(Some(DecoderInfo { name: model.model.decoder.to_string(), model: model.id.to_hex() }))
+    Ok(())
 }
 
 /// Starts the tick thread and waits until its real-time settings are applied.

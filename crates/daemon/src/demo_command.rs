@@ -1,6 +1,7 @@
 //! `kalmind demo`: simulated participant, daemon and page in one go: open loop, fit, closed loop.
 
 use std::{
+    io::Read as _,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -8,7 +9,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_acquisition::clock::Deadline;
 use kalmind_filter::DecoderSpec;
-use kalmind_types::{Actor, Seconds};
+use kalmind_types::{Actor, Counted, OutputState, Reason, Seconds};
 use serde_json::json;
 
 use crate::{
@@ -83,8 +84,19 @@ pub fn alone(mut configuration: Configuration, arguments: &DemoArguments) -> Con
     configuration
 }
 
-/// A child process that ends when this is dropped.
+/// A child process that ends when this is dropped. Its log is kept for when it ends too early: of its connections the daemon
+/// tells.
 struct Participant(Child);
+
+impl Participant {
+    /// The newest line of its log, once it has ended.
+    fn last_words(&mut self) -> String {
+        let mut log = String::new();
+        // where it cannot be read there is nothing to quote
+        let _read = self.0.stderr.take().map(|mut stderr| stderr.read_to_string(&mut log));
+        log.lines().next_back().map(|line| format!(": {line}")).unwrap_or_default()
+    }
+}
 
 impl Drop for Participant {
     fn drop(&mut self) {
@@ -116,7 +128,8 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
     child
         .args(["simulate", "--end-with-parent", "--seed", &arguments.seed.to_string()])
         .args(["--instance", &configuration.instance.name, "--stream", &stream])
-        .stdin(Stdio::null());
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
     let mut participant = Participant(child.spawn().or_work()?);
 
     let is_recorded = configuration.records(arguments.record.as_deref());
@@ -134,6 +147,7 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
         open_loop: Seconds(arguments.calibration_seconds),
         closed_loop: closed_loop.map(Seconds),
         shuffled_labels: arguments.shuffled_labels,
+        confirms_poor_decoder: arguments.shuffled_labels || arguments.headless,
     };
     let options =
         RunOptions { program: Some(program), calibrate: Some(calibrate), record: arguments.record.clone() };
@@ -149,8 +163,9 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
     }
     let followed = follow(arguments, closed_loop, &daemon, &signals, &mut participant);
     let progress = daemon.controls().desk.progress();
-    drop(participant);
+    // the daemon first: its stream is there to the end
     let summary = daemon.shut_down(Actor::Signal);
+    drop(participant);
     summary.write_page();
     followed.or_work()?;
     report(arguments, closed_loop, &progress, &summary)?;
@@ -161,7 +176,7 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
 fn findable(arguments: &DemoArguments, configuration: &Configuration, network: &NetworkInForce) -> String {
     if arguments.network.is_none() {
         return format!(
-            "Its LSL streams ({}) are its own. With --network machine, or lab, other programs find them.\n",
+            "Its LSL streams are private ({}). --network machine or --network lab shows them to other programs.\n",
             network.text
         );
     }
@@ -171,10 +186,15 @@ fn findable(arguments: &DemoArguments, configuration: &Configuration, network: &
     let names: Vec<String> =
         inputs.chain(cursors).chain([configuration.output.events.name(instance)]).collect();
     format!(
-        "Other programs find its LSL streams as any other's ({}): {}.\nTo see them: kalmind streams\n",
+        "Other programs can find its LSL streams ({}): {}.\nTo list them: kalmind streams\n",
         network.text,
         names.join(", ")
     )
+}
+
+/// The state that clients are shown, with its reason.
+fn shown((state, reason): (OutputState, Option<Reason>)) -> String {
+    reason.map_or_else(|| format!("state {state}"), |reason| format!("state {state}: {reason}"))
 }
 
 /// Shows progress until the closed loop is over or a signal comes.
@@ -215,12 +235,15 @@ fn follow(
         }
         anyhow::ensure!(daemon.is_whole(), "a thread of the daemon ended by itself; the log says why");
         if let Some(status) = participant.0.try_wait()? {
-            anyhow::bail!("the simulated participant ended ({status}) before the demo was over");
+            anyhow::bail!(
+                "the simulated participant ended ({status}) before the demo was over{}",
+                participant.last_words()
+            );
         }
         anyhow::ensure!(
             deadline.as_ref().is_none_or(|deadline| !deadline.passed()),
-            "the demo did not get on (state {}): is the machine too busy?",
-            daemon.controls().hub.state().0
+            "the demo made no progress ({}): is the machine too busy?",
+            shown(daemon.controls().hub.state())
         );
     }
     bar.finish_and_clear();
@@ -249,15 +272,23 @@ fn report(
         return print_result(document.to_string());
     }
     let fitted = match (decoder, train_bins) {
-        (Some(decoder), Some(bins)) => format!("{decoder} fitted on {bins} bins of open loop"),
-        _ => "ended before the fit".to_owned(),
+        (Some(decoder), Some(bins)) => {
+            format!("{decoder} fitted to {} of open loop", Counted(bins as u64, "bin"))
+        }
+        _ => "the demo ended before the fit".to_owned(),
+    };
+    let fitted = match &progress.doubt {
+        Some(doubt) => {
+            format!("{fitted}\nthe decoder moved no cursor, since nobody confirmed it: {}", doubt.text)
+        }
+        None => fitted,
     };
     let time =
         score.median_time_to_target().map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.2} s"));
     print_result(format!(
-        "{fitted}\nclosed loop: {} of {} targets acquired, median time to target {time}\n{}",
+        "{fitted}\nclosed loop: {} of {} acquired, median time to target {time}\n{}",
         score.acquired(),
-        score.presented(),
+        Counted(score.presented(), "target"),
         summary.text()
     ))
 }

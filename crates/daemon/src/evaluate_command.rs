@@ -1,23 +1,27 @@
 //! `kalmind evaluate`: decoders on held-out rows, run by the engine of the live tick.
 
-use std::{fmt::Write as _, io::Write as _, path::Path};
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
-use kalmind_filter::{DecoderSpec, FitReport};
+use kalmind_filter::DecoderSpec;
 use kalmind_recording::{Existing, write_new_file};
 
 use crate::{
     cli::EvaluateArguments,
     evaluation::{
-        channels::{ChannelFacts, Errors, Perturbation, Trial, channel_names},
-        comparison::{Compared, Comparison, Intervals, Run, judge},
-        decode::{Alteration, Saturation, decode_rows},
+        channels::{ChannelFacts, Perturbation, channel_names},
+        comparison::{Compared, Comparison, Intervals, Recording},
         document::document,
+        figures_table::write_figures,
         predictions::write_predictions,
-        split::{Split, Splits},
+        runs::{Fitted, compare, run_split},
+        split::{Scheme, Split, Splits},
         text,
     },
     failure::{OrFail as _, Outcome},
-    fit_command::{FitOptions, fit_tables, progress_bar},
     log::say,
     model::IdentifiedModel,
     report,
@@ -31,14 +35,17 @@ use crate::{
 /// written.
 pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
     // what is written at the end is tried first: no hour of fitting for a folder that is not there
-    if let Some(path) = &arguments.report {
-        check_writable(path).or_usage()?;
+    for (option, path) in [("--report", &arguments.report), ("--csv", &arguments.csv)] {
+        if let Some(path) = path {
+            check_writable(option, path).or_usage()?;
+        }
     }
     let specs = match &arguments.model {
         Some(_) => Vec::new(),
         None => DecoderSpec::parse_list(&arguments.decoders.join(",")).or_usage()?,
     };
-    let mut tables = Tables::read(&arguments.tables).or_usage()?;
+    let further: Vec<PathBuf> = Splits::test_files(arguments).map(Path::to_owned).collect();
+    let mut tables = Tables::read(&arguments.tables, &further).or_usage()?;
     let model = arguments.model.as_deref().map(crate::model::load).transpose().or_usage()?;
     if let Some(model) = &model {
         tables.order_features_like(&labels(model).unwrap_or_default());
@@ -54,6 +61,7 @@ pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
         .or_usage()?;
     let truth =
         splits.splits.iter().map(|split| tables.states_of(core::slice::from_ref(&split.test))).collect();
+    let recordings = Recording::all(&tables);
     for split in &splits.splits {
         let test = &split.test;
         let shared: usize = split
@@ -62,9 +70,15 @@ pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
             .map(|train| train.end.min(test.end).saturating_sub(train.start.max(test.start)))
             .sum();
         if shared > 0 {
+            let file = if recordings.len() > 1 {
+                format!("{}: ", tables.file_name(split.recording))
+            } else {
+                String::new()
+            };
+            let first = recordings[split.recording].first_row;
             tables.remarks.push(format!(
-                "{shared} of the test rows {}..{} are training rows too: the figures are better than on rows that no fit has seen",
-                test.start, test.end
+                "{file}{shared} of the test rows {}..{} are training rows too: the figures are better than on rows that no fit has seen",
+                test.start - first, test.end - first
             ));
         }
     }
@@ -72,6 +86,7 @@ pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
         say(&format!("note: {remark}"));
     }
     let mut comparison = Comparison {
+        recordings,
         truth,
         components: components(&tables),
         bin_ms: tables.bin_ms,
@@ -85,8 +100,9 @@ pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
         splits,
     };
     if let (Some(model), Some(path)) = (model, &arguments.model) {
-        let facts = ChannelFacts::of_model(&model, &tables, &comparison.splits.test);
-        if facts.deviation.is_none() && !comparison.perturbations.is_empty() {
+        let facts = |split: &Split| ChannelFacts::of_model(&model, &tables, &split.test);
+        comparison.channel_facts = comparison.splits.splits.iter().map(facts).collect();
+        if model.model.zscore.is_none() && !comparison.perturbations.is_empty() {
             let error = anyhow::anyhow!(
                 "--perturb: {} does not store the standard deviations of its training rows; fit it with --zscore, or \
                  evaluate with --train and --decoders",
@@ -94,23 +110,29 @@ pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
             );
             return Err(error).or_usage();
         }
-        comparison.channel_facts = vec![facts];
+        let remark = format!("by its own fit report: {}", model.quality_text());
+        say(&format!("note: {remark}"));
+        comparison.remarks.push(remark);
         let spec = model.model.decoder;
         let report = model.model.report.clone().and_then(|report| serde_json::from_value(report).ok());
         let fitted = Fitted { model, report, seconds: None, seed: arguments.seed };
-        let run = run_split(arguments, &tables, &comparison, 0, fitted).or_work()?;
-        comparison.decoders.push(Compared { spec, runs: vec![run] });
+        let run = |split| run_split(arguments, &tables, &comparison, split, fitted.clone());
+        let runs = (0..comparison.splits.splits.len()).map(run).collect::<anyhow::Result<_>>().or_work()?;
+        comparison.decoders.push(Compared { spec, runs });
     } else {
         let facts = |split: &Split| ChannelFacts::of_training(&tables, &split.train);
         comparison.channel_facts = comparison.splits.splits.iter().map(facts).collect();
         for (index, spec) in specs.iter().enumerate() {
-            let label = format!("decoder {} of {}, ", index + 1, specs.len());
-            let compared = compare(arguments, &tables, &comparison, spec, &label).or_work()?;
+            let place = (index + 1, specs.len());
+            let compared = compare(arguments, &tables, &comparison, spec, place).or_work()?;
             comparison.decoders.push(compared);
         }
     }
     if let Some(folder) = &arguments.predictions {
         write_all_predictions(folder, &comparison).or_work()?;
+    }
+    if let Some(path) = &arguments.csv {
+        write_figures(path, &comparison).or_work()?;
     }
     print(arguments, &comparison)
 }
@@ -130,7 +152,7 @@ fn print(arguments: &EvaluateArguments, comparison: &Comparison) -> Outcome<()> 
         }
         intervals => {
             let asked = intervals.as_ref().filter(|_| arguments.intervals);
-            let mut document = document(comparison, asked);
+            let mut document = document(comparison, asked, arguments.chance);
             if !comparison.remarks.is_empty() {
                 document["remarks"] = comparison.remarks.clone().into();
             }
@@ -140,110 +162,6 @@ fn print(arguments: &EvaluateArguments, comparison: &Comparison) -> Outcome<()> 
             writeln!(out, "{document}").or_work()
         }
     }
-}
-
-/// A model and where it comes from.
-struct Fitted {
-    model: IdentifiedModel,
-    report: Option<FitReport>,
-    seconds: Option<f64>,
-    seed: u64,
-}
-
-/// Fits one decoder for every split and seed, and runs each fit.
-fn compare(
-    arguments: &EvaluateArguments,
-    tables: &Tables,
-    comparison: &Comparison,
-    spec: &DecoderSpec,
-    label: &str,
-) -> anyhow::Result<Compared> {
-    let mut runs: Vec<Run> = Vec::new();
-    for (index, split) in comparison.splits.splits.iter().enumerate() {
-        let saturated = saturation(comparison, index).map(|limits| saturated(tables, &limits));
-        let first = runs.len();
-        for &seed in &comparison.seeds {
-            let options = FitOptions { zscore: arguments.tables.is_scored(), seed, budget: arguments.budget };
-            let tables_to_fit = saturated.as_ref().unwrap_or(tables);
-            let (model, fitted, seconds) = fit_tables(tables_to_fit, &split.train, spec, &options, label)?;
-            for warning in &fitted.report.warnings {
-                tracing::warn!("{spec}: {warning}");
-            }
-            // where a second seed changes nothing, no further one will
-            if runs.len() == first + 1 && runs[first].model.model.parameters == fitted.parameters {
-                break;
-            }
-            let model = IdentifiedModel::of(&model)?;
-            let fitted = Fitted { model, report: Some(fitted.report), seconds: Some(seconds), seed };
-            runs.push(run_split(arguments, tables, comparison, index, fitted)?);
-        }
-    }
-    Ok(Compared { spec: *spec, runs })
-}
-
-/// Runs one fit over the test rows of one split, and again with channels changed where that is asked for.
-fn run_split(
-    arguments: &EvaluateArguments,
-    tables: &Tables,
-    comparison: &Comparison,
-    index: usize,
-    fitted: Fitted,
-) -> anyhow::Result<Run> {
-    let Split { train, test } = &comparison.splits.splits[index];
-    let truth = &comparison.truth[index];
-    let limits = saturation(comparison, index);
-    let alteration = Alteration { change: None, saturation: limits.as_ref() };
-    let decoded = decode_rows(&fitted.model, tables, test.clone(), &alteration)?;
-    let trained = (!train.is_empty()).then(|| tables.states_of(train));
-    let (rows, accuracy) = judge(truth, &decoded, Comparison::least_speed(trained.as_ref()));
-    let facts = &comparison.channel_facts[index];
-    let trial = Trial { model: &fitted.model, tables, test, truth, facts, saturation: limits.as_ref() };
-    let influence = arguments.influence || arguments.report.is_some();
-    let channels =
-        comparison.perturbations.iter().map(|perturbation| perturbation.channels.len()).sum::<usize>()
-            + if influence { tables.features.width } else { 0 };
-    let bar = progress_bar(channels as u64);
-    bar.set_message(format!("{} with channels changed", fitted.model.model.decoder.decoder));
-    let decoded_one = || bar.inc(1);
-    let perturbed = comparison
-        .perturbations
-        .iter()
-        .map(|perturbation| trial.perturbed(perturbation, &decoded_one))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let influences = influence.then(|| trial.influences(&decoded.intents, &decoded_one)).transpose()?;
-    bar.finish_and_clear();
-    Ok(Run {
-        split: index,
-        seed: fitted.seed,
-        report: fitted.report,
-        fit_seconds: fitted.seconds,
-        unfiltered: decoded.unfiltered.as_ref().map(|unfiltered| Errors::of(truth, unfiltered)),
-        model: fitted.model,
-        decoded,
-        rows,
-        accuracy,
-        perturbed,
-        influences,
-    })
-}
-
-/// The limits on features that the split's training rows give, where asked for.
-fn saturation(comparison: &Comparison, split: usize) -> Option<Saturation> {
-    let facts = comparison.channel_facts.get(split)?;
-    Some(Saturation {
-        mean: facts.mean.clone(),
-        deviation: facts.deviation.clone()?,
-        limit: comparison.saturate?,
-    })
-}
-
-/// The tables with all features within limits.
-fn saturated(tables: &Tables, limits: &Saturation) -> Tables {
-    let mut limited = tables.clone();
-    for row in limited.features.values.chunks_exact_mut(tables.features.width) {
-        limits.apply(row);
-    }
-    limited
 }
 
 /// Names of the states' columns.
@@ -256,13 +174,18 @@ fn write_all_predictions(folder: &Path, comparison: &Comparison) -> anyhow::Resu
         let name = decoder.spec.decoder.as_str();
         for run in &decoder.runs {
             let mut file = format!("{index}-{name}");
-            if comparison.splits.folded() {
-                let _infallible = write!(file, "-fold{}", run.split);
+            let split = &comparison.splits.splits[run.split];
+            if comparison.recordings.len() > 1 {
+                let recording = &comparison.recordings[split.recording];
+                let _infallible = write!(file, "-{}", recording.name.replace(['/', '\\'], "_"));
+            }
+            if matches!(comparison.splits.scheme, Scheme::Folds { .. }) {
+                let _infallible = write!(file, "-fold{}", split.fold);
             }
             if comparison.seeds.len() > 1 {
                 let _infallible = write!(file, "-seed{}", run.seed);
             }
-            let first_row = comparison.splits.splits[run.split].test.start;
+            let first_row = comparison.own_rows(&split.test, split.recording).start;
             let intents = &run.decoded.intents;
             write_predictions(folder, &run.model.model, &format!("{file}.csv"), intents, first_row)?;
         }
@@ -271,18 +194,18 @@ fn write_all_predictions(folder: &Path, comparison: &Comparison) -> anyhow::Resu
 }
 
 /// Whether a file can be made there.
-fn check_writable(path: &Path) -> anyhow::Result<()> {
+fn check_writable(option: &str, path: &Path) -> anyhow::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     anyhow::ensure!(
         folder.is_dir(),
-        "--report {}: there is no folder {}; make it, or write elsewhere",
+        "{option} {}: there is no folder {}; make it, or write elsewhere",
         path.display(),
         folder.display()
     );
-    anyhow::ensure!(!path.is_dir(), "--report {}: this is a folder; name a file in it", path.display());
+    anyhow::ensure!(!path.is_dir(), "{option} {}: this is a folder; name a file in it", path.display());
     Ok(())
 }
 

@@ -165,7 +165,7 @@ pub fn find(
         let left = deadline.remaining().0;
         if left >= 1.0 && silent_until.is_none_or(Deadline::passed) {
             for (want, problem) in &needed {
-                tell(&format!("waiting {left:.0} s more for {:?}: {problem}", want.key));
+                tell(&format!("waiting another {left:.0} s for {:?}: {problem}", want.key));
             }
             silent_until = Some(Deadline::after(TOLD_EVERY));
         }
@@ -223,22 +223,22 @@ fn found(
             let key = &want.key;
             match want.purpose {
                 Purpose::Recording { .. } => {
-                    format!("not there yet, and recorded from when it comes: {key:?}: {problem}")
+                    format!("not found yet, will be recorded when it appears: {key:?}: {problem}")
                 }
                 Purpose::Decoding { .. } => {
-                    format!("not there yet, and decoded from when it comes: {key:?}: {problem}")
+                    format!("not found yet, will be decoded when it appears: {key:?}: {problem}")
                 }
-                Purpose::Task => format!("not there yet: {key}: {problem}"),
+                Purpose::Task => format!("not found yet: {key}: {problem}"),
                 Purpose::Places(..) => {
-                    format!("not there yet, and followed from when it comes: {key}: {problem}")
+                    format!("not found yet, will be followed when it appears: {key}: {problem}")
                 }
             }
         })
         .collect();
-    missing.extend(unusable.iter().map(|(_, error)| format!("there, and cannot be used as it is: {error}")));
+    missing.extend(unusable.iter().map(|(_, error)| format!("found, but cannot be used as it is: {error}")));
     if !is_recorded && further > 0 {
         let streams = if further == 1 { "1 further stream is" } else { "the further streams are" };
-        missing.push(format!("{streams} not read, since nothing is recorded ([[record.stream]])"));
+        missing.push(format!("{streams} not read, because nothing is recorded ([[record.stream]])"));
     }
     Found { streams, recorded, missing }
 }

@@ -1,20 +1,22 @@
 //! `kalmind fit`: a decoder fitted to tables, written as a model file.
 
-use std::{fmt::Write as _, io::Write as _, ops::Range, path::Path};
+use std::{fmt::Write as _, io::Write as _, ops::Range};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_acquisition::clock;
-use kalmind_filter::{Budget, DecoderSpec, FitReport, FitSettings, Fitted, Model, ZScore, fit};
+use kalmind_filter::{Budget, DecoderSpec, FitProgress, FitReport, FitSettings, Fitted, Model, ZScore, fit};
 use kalmind_types::{Binning, Component, StreamFeatures};
 use serde_json::json;
 
 use crate::{
     calibration_fit::fit_calibration,
     cli::FitArguments,
+    configuration,
+    decoder_quality::judge_fit,
     failure::{OrFail as _, Outcome},
     log::say,
     model::Demand,
-    recorded::gather,
+    recorded::{GatheredSessions, gather_sessions},
     tables::Tables,
 };
 
@@ -24,23 +26,52 @@ use crate::{
 /// Exit code 2 for arguments and tables that cannot be used, 1 for a fit that fails.
 pub fn run(arguments: &FitArguments) -> Outcome<()> {
     let spec: DecoderSpec = arguments.decoder.parse().or_usage()?;
-    if let (Some(recording), None) = (&arguments.tables.recording, &arguments.tables.states_stream) {
-        return run_recording(arguments, recording, &spec);
+    if arguments.tables.are_sessions() {
+        return run_sessions(arguments, &spec);
     }
     let binning = binning(&arguments.binning).or_usage()?;
-    let tables = Tables::read(&arguments.tables).or_usage()?;
+    let tables = Tables::read(&arguments.tables, &[]).or_usage()?;
     tables.require_runnable().or_usage()?;
     for remark in &tables.remarks {
         say(&format!("note: {remark}"));
     }
+    let several = (tables.parts.len() > 1)
+        .then(|| tables.parts.iter().map(|part| part.file.display().to_string()).collect::<Vec<_>>());
     let rows = match &arguments.rows {
-        Some(text) => tables.range("--rows", text).or_usage()?,
-        None => 0..tables.features.rows,
+        Some(_) if several.is_some() => {
+            let error = anyhow::anyhow!(
+                "--rows counts the rows of one recording, and {} are given",
+                tables.parts.len()
+            );
+            return Err(error).or_usage();
+        }
+        Some(text) => vec![tables.range(0, "--rows", text).or_usage()?],
+        None => tables.all_rows(),
     };
-    let options =
-        FitOptions { zscore: arguments.tables.is_scored(), seed: arguments.seed, budget: arguments.budget };
-    let (mut model, fitted, seconds) =
-        fit_tables(&tables, core::slice::from_ref(&rows), &spec, &options, "").or_work()?;
+    // before minutes go into a fit that no run would take
+    let mut components = table_components(&tables);
+    if let Some(names) = &arguments.components {
+        name_components(&mut components, names).or_usage()?;
+    }
+    if !arguments.unit.is_empty() {
+        for component in &mut components {
+            component.unit.clone_from(&arguments.unit);
+        }
+    }
+    let mut remarks = tables.remarks.clone();
+    if let Some(remark) = name_units(&mut components) {
+        say(&format!("note: {remark}"));
+        remarks.push(remark);
+    }
+    require_configurable(&components).or_usage()?;
+    let options = FitOptions {
+        zscore: arguments.tables.is_scored(),
+        seed: arguments.seed,
+        budget: arguments.budget,
+        judged: true,
+    };
+    let (mut model, fitted, seconds) = fit_tables(&tables, &rows, &spec, &options, "").or_work()?;
+    let rows = rows.first().map_or(0, |first| first.start)..rows.last().map_or(0, |last| last.end);
     if tables.session.is_none() {
         for stream in &mut model.streams {
             stream.binning = binning;
@@ -49,35 +80,33 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
     if arguments.participant.is_some() {
         model.participant.clone_from(&arguments.participant);
     }
-    if let Some(names) = &arguments.components {
-        name_components(&mut model.components, names).or_usage()?;
-    }
-    if !arguments.unit.is_empty() {
-        for component in &mut model.components {
-            component.unit.clone_from(&arguments.unit);
-        }
-    }
+    model.components = components;
     let id = kalmind_recording::write_model(&arguments.output, &model).or_work()?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        let report = json!({
+        let mut report = json!({
             "model": arguments.output, "sha256": id.to_hex(), "decoder": spec.to_string(),
             "rows": [rows.start, rows.end], "bin_ms": model.bin_ms, "fit_seconds": seconds, "report": fitted.report,
-            "chosen": fitted.report.chosen(), "remarks": tables.remarks,
+            "chosen": fitted.report.chosen(), "remarks": remarks, "runs_with": runs_with(&model),
         });
+        if let Some(files) = several {
+            report["recordings"] = files.into();
+        }
         writeln!(out, "{report}").or_work()?;
     } else {
         writeln!(
             out,
-            "{spec} fitted to rows {}..{} ({} features, bins of {} ms) in {seconds:.2} s\n{} (sha256 {})",
+            "{spec} fitted to rows {}..{}{} ({} features, bins of {} ms) in {seconds:.2} s\n{} (sha256 {})",
             rows.start,
             rows.end,
+            several.map(|files| format!(" of {} together", files.join(" and "))).unwrap_or_default(),
             tables.features.width,
-            model.bin_ms,
+            rounded(model.bin_ms),
             arguments.output.display(),
             id.to_hex()
         )
         .or_work()?;
+        writeln!(out, "{:<10} {}", "runs with", runs_with(&model)).or_work()?;
         write!(out, "{}", findings(&fitted.report)).or_work()?;
     }
     for warning in &fitted.report.warnings {
@@ -86,29 +115,107 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
     Ok(())
 }
 
-/// A fit to a session's targets: what the session would have fitted, on the blocks that are asked for.
-fn run_recording(arguments: &FitArguments, recording: &Path, spec: &DecoderSpec) -> Outcome<()> {
+/// The unit of components whose states say none: the configuration has to be able to name it.
+const UNKNOWN_UNIT: &str = "a.u.";
+
+/// Gives components without a unit one that says so; what was assumed, where it was.
+fn name_units(components: &mut [Component]) -> Option<String> {
+    let unnamed: Vec<&mut Component> =
+        components.iter_mut().filter(|component| component.unit.is_empty()).collect();
+    if unnamed.is_empty() {
+        return None;
+    }
+    let names: Vec<String> = unnamed
+        .into_iter()
+        .map(|component| {
+            UNKNOWN_UNIT.clone_into(&mut component.unit);
+            component.name.clone()
+        })
+        .collect();
+    Some(format!(
+        "the states do not say the unit of {}: the model has \"{UNKNOWN_UNIT}\" (arbitrary units); --unit names it, or a column \
+         of the states called \"{} (mm/s)\"",
+        names.join(", "),
+        names.first().map_or("vx", String::as_str)
+    ))
+}
+
+/// Refuses components that no configuration could name, before they stand in a model.
+fn require_configurable(components: &[Component]) -> anyhow::Result<()> {
+    for (place, component) in components.iter().enumerate() {
+        for (what, option, text) in
+            [("name", "--components", &component.name), ("unit", "--unit", &component.unit)]
+        {
+            if let Some(objection) = configuration::objection_to_text(text) {
+                anyhow::bail!(
+                    "the {what} of component {place}, {text:?}, {objection}, and a run would refuse it: give another with {option}"
+                );
+            }
+        }
+        anyhow::ensure!(
+            !components.iter().take(place).any(|earlier| earlier.name == component.name),
+            "two components are called {:?}: give each a name of its own with --components",
+            component.name
+        );
+    }
+    Ok(())
+}
+
+/// What the configuration of a run with this model says.
+fn runs_with(model: &Model) -> String {
+    let streams: Vec<String> = model
+        .streams
+        .iter()
+        .map(|stream| {
+            let binning = format!("{:?}", stream.binning).to_lowercase();
+            let labels = stream.labels.as_ref().map_or_else(
+                || "whatever their labels".to_owned(),
+                |labels| match labels.as_slice() {
+                    [first, .., last] => format!("labelled \"{first}\" to \"{last}\""),
+                    _ => format!("labelled \"{}\"", labels.concat()),
+                },
+            );
+            format!("{} channels {labels}, binning = \"{binning}\"", stream.channels)
+        })
+        .collect();
+    let components: Vec<String> = model
+        .components
+        .iter()
+        .map(|component| format!("{} in {}", component.name, component.unit))
+        .collect();
+    format!("{}; bins of {} ms; intent {}", streams.join("; "), rounded(model.bin_ms), components.join(", "))
+}
+
+/// A width that was read off stamps, as people write it.
+fn rounded(bin_ms: f64) -> f64 {
+    (bin_ms * 1e6).round() / 1e6
+}
+
+/// A fit to the targets of sessions: what a session would have fitted, on the blocks that are asked for.
+fn run_sessions(arguments: &FitArguments, spec: &DecoderSpec) -> Outcome<()> {
     if arguments.rows.is_some() || arguments.components.is_some() || !arguments.unit.is_empty() {
         let error = anyhow::anyhow!(
             "--rows, --components and --unit belong to tables: of a recording --blocks chooses, and the session says the rest"
         );
         return Err(error).or_usage();
     }
-    let gathered = gather(recording, arguments.tables.blocks.as_deref()).or_usage()?;
+    let recordings = &arguments.tables.recordings;
+    let GatheredSessions { gathered, participant, refused } =
+        gather_sessions(recordings, arguments.tables.blocks.as_deref()).or_usage()?;
+    if refused > 0 {
+        say(&format!("note: {refused} rows are left out: there is no room in memory for more"));
+    }
     let session = &gathered.session;
     let demand = Demand {
         streams: session.engine.features.clone(),
         bin_ms: session.bin_ms,
         components: session.components.clone(),
-        participant: arguments
-            .participant
-            .clone()
-            .or_else(|| Some(session.participant.clone()).filter(|code| !code.is_empty())),
+        participant: arguments.participant.clone().or(participant),
     };
     let start = clock::seconds();
     let budget = arguments.budget.map(|seconds| Budget { end: start + seconds, clock: clock::seconds });
-    let settings = FitSettings { seed: arguments.seed, budget, background: None };
-    let bar = progress_bar(1000);
+    let settings = FitSettings { seed: arguments.seed, budget, ..FitSettings::default() };
+    let mut shown = ShownFit::new(spec, "");
     let fitted = fit_calibration(
         &gathered.calibration,
         spec,
@@ -116,22 +223,22 @@ fn run_recording(arguments: &FitArguments, recording: &Path, spec: &DecoderSpec)
         None,
         session.guard,
         &settings,
-        &mut |progress| {
-            bar.set_message(format!("{} {}", spec.decoder, progress.stage));
-            bar.set_position((progress.done * 1000.0) as u64);
-        },
+        &mut |progress| shown.show(&progress),
     );
-    bar.finish_and_clear();
+    shown.bar.finish_and_clear();
     let fitted = fitted.or_work()?;
     let seconds = clock::seconds() - start;
     let id = kalmind_recording::write_model(&arguments.output, &fitted.model.model).or_work()?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        let report = json!({
-            "model": arguments.output, "sha256": id.to_hex(), "decoder": spec.to_string(),
-            "recording": recording, "blocks": gathered.blocks, "train_bins": fitted.rows, "bin_ms": session.bin_ms,
+        let mut report = json!({
+            "model": arguments.output, "sha256": id.to_hex(), "decoder": spec.to_string(), "blocks": gathered.blocks, "train_bins": fitted.rows, "bin_ms": session.bin_ms,
             "fit_seconds": seconds, "report": fitted.report, "chosen": fitted.report.chosen(),
         });
+        match recordings.as_slice() {
+            [recording] => report["recording"] = json!(recording),
+            several => report["recordings"] = json!(several),
+        }
         return writeln!(out, "{report}").or_work();
     }
     writeln!(
@@ -139,7 +246,7 @@ fn run_recording(arguments: &FitArguments, recording: &Path, spec: &DecoderSpec)
         "{spec} fitted to {} bins of {} ({}) in {seconds:.2} s\n{} (sha256 {})",
         fitted.rows,
         gathered.blocks,
-        recording.display(),
+        recordings.iter().map(|recording| recording.display().to_string()).collect::<Vec<_>>().join(" and "),
         arguments.output.display(),
         id.to_hex()
     )
@@ -166,19 +273,23 @@ fn findings(report: &FitReport) -> String {
         say("in use", &in_use.join(", "));
     }
     let mut held_out = Vec::new();
-    if let Some(error) = report.held_out_error {
-        held_out.push(format!("nRMSE {error:.4}"));
+    match &report.quality {
+        Some(quality) => held_out.push(quality.to_string()),
+        None => held_out.extend(report.held_out_error.map(|error| format!("nRMSE {error:.4}"))),
     }
     if let Some(coverage) = &report.held_out_coverage {
         let [half, ninety, ninety_nine] =
             [coverage.half, coverage.ninety, coverage.ninety_nine].map(|part| 100.0 * part);
         held_out.push(format!("coverage 50/90/99 % {half:.1}/{ninety:.1}/{ninety_nine:.1}"));
     }
-    if let Some(steps) = report.fallback_steps {
+    if let (None, Some(steps)) = (&report.quality, report.fallback_steps) {
         held_out.push(format!("fallback steps {steps}"));
     }
     if !held_out.is_empty() {
         say("held out", &held_out.join(", "));
+    }
+    if let Some(quality) = &report.quality {
+        say("chance", &quality.chance.to_string());
     }
     let mut tried: Vec<_> = report.tried.iter().zip(report.chosen()).collect();
     tried.sort_by(|(left, _), (right, _)| left.error.total_cmp(&right.error));
@@ -232,6 +343,8 @@ pub struct FitOptions {
     pub seed: u64,
     /// Seconds after which nothing more is tried.
     pub budget: Option<f64>,
+    /// Whether to say how good the decoder is by training rows that are held out: not where it is tested on other rows.
+    pub judged: bool,
 }
 
 /// Fits `spec` to ranges of rows of the tables; `label` stands before the stages on the progress bar. Gives the model, what
@@ -255,21 +368,22 @@ pub fn fit_tables(
     let data = tables.training(rows, zscore.as_ref(), law.skip_ms);
     let background =
         zscore.as_ref().map_or_else(|| statistics.mean.clone(), |zscore| zscore.apply(&statistics.mean));
-    let bar = progress_bar(1000);
+    let mut shown = ShownFit::new(spec, label);
     let start = clock::seconds();
     let budget = options.budget.map(|seconds| Budget { end: start + seconds, clock: clock::seconds });
-    let settings = FitSettings { seed: options.seed, background: Some(background), budget };
-    let fitted = fit(spec, &data, &settings, &mut |progress| {
-        bar.set_message(format!("{label}{} {}", spec.decoder, progress.stage));
-        bar.set_position((progress.done * 1000.0) as u64);
+    // a session's targets made the states; those of a stream or a file are data
+    let labels = session.is_some_and(|session| session.label_law.is_some());
+    let settings = FitSettings { seed: options.seed, background: Some(background), budget, labels };
+    let mut show = |progress: FitProgress| shown.show(&progress);
+    let fitted = fit(spec, &data, &settings, &mut show).map(|mut fitted| {
+        if options.judged {
+            judge_fit(spec, &data, None, &settings, &mut fitted, &mut show);
+        }
+        fitted
     });
-    bar.finish_and_clear();
+    shown.bar.finish_and_clear();
     let fitted = fitted?;
     let seconds = clock::seconds() - start;
-    let components = match &tables.states.columns {
-        Some(names) => names.clone(),
-        None => default_names(tables.states.width),
-    };
     let model = Model {
         decoder: *spec,
         streams: session.map_or_else(
@@ -280,14 +394,7 @@ pub fn fit_tables(
             |session| session.streams.clone(),
         ),
         bin_ms: tables.bin_ms,
-        components: session.map_or_else(
-            || {
-                let mut units = tables.states.units.clone().unwrap_or_default().into_iter();
-                let unit = |name| Component { name, unit: units.next().unwrap_or_default() };
-                components.into_iter().map(unit).collect()
-            },
-            |session| session.components.clone(),
-        ),
+        components: table_components(tables),
         training_mean: statistics.mean,
         zscore,
         // states come as data; with a task, the law says which rows were left out of the measurement
@@ -299,6 +406,18 @@ pub fn fit_tables(
         parameters: fitted.parameters.clone(),
     };
     Ok((model, fitted, seconds))
+}
+
+/// The components of the states: names and units of a session, of a stream's channels or of a file's columns, as far as
+/// they say any.
+fn table_components(tables: &Tables) -> Vec<Component> {
+    if let Some(session) = &tables.session {
+        return session.components.clone();
+    }
+    let names = tables.states.columns.clone().unwrap_or_else(|| default_names(tables.states.width));
+    let mut units = tables.states.units.clone().unwrap_or_default().into_iter();
+    let unit = |name| Component { name, unit: units.next().unwrap_or_default() };
+    names.into_iter().map(unit).collect()
 }
 
 /// Names of components that a file without header leaves open: velocity first.
@@ -341,6 +460,42 @@ fn binning(text: &str) -> anyhow::Result<Binning> {
     }
 }
 
+/// A fit as people watch it, on stderr: a bar, and a line for each candidate once it is judged.
+struct ShownFit<'a> {
+    bar: ProgressBar,
+    spec: &'a DecoderSpec,
+    /// Stands before everything.
+    label: &'a str,
+    /// When the candidate began that is being fitted.
+    begun: f64,
+}
+
+impl<'a> ShownFit<'a> {
+    fn new(spec: &'a DecoderSpec, label: &'a str) -> Self {
+        Self { bar: progress_bar(1000), spec, label, begun: clock::seconds() }
+    }
+
+    fn show(&mut self, progress: &FitProgress) {
+        self.bar.set_message(format!("{}{} {}", self.label, self.spec.decoder, progress.stage));
+        self.bar.set_position((progress.done * 1000.0) as u64);
+        let Some(tried) = &progress.tried else { return };
+        let now = clock::seconds();
+        let line = format!(
+            "{}tried {}: held-out nRMSE {:.4}, {:.1} s",
+            self.label,
+            tried.candidate,
+            tried.error,
+            now - self.begun
+        );
+        self.begun = now;
+        if self.bar.is_hidden() {
+            say(&line);
+        } else {
+            self.bar.println(line);
+        }
+    }
+}
+
 /// A bar on stderr; invisible where stderr is no terminal.
 pub(crate) fn progress_bar(length: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:32} {percent:>3} % {msg}")
@@ -356,6 +511,23 @@ mod tests {
     fn hyperparameters_read_like_options() {
         let values = serde_json::json!(["se-ard", 3, 0.123_456_789, 1.0, [1e-7, "x"], true]);
         assert_eq!(plain(&values), "[se-ard, 3, 0.1235, 1, [0.0000001, x], true]");
+    }
+
+    #[test]
+    fn components_without_a_unit_get_one_and_those_that_no_configuration_could_name_are_refused() {
+        let component = |name: &str, unit: &str| Component { name: name.to_owned(), unit: unit.to_owned() };
+        let mut components = [component("hand_x", "mm/s"), component("hand_y", "")];
+        let remark = name_units(&mut components).expect("a remark");
+        assert!(remark.contains("hand_y") && !remark.contains("hand_x"), "{remark}");
+        assert_eq!(components[1].unit, "a.u.");
+        assert_eq!(name_units(&mut components), None);
+        assert!(require_configurable(&components).is_ok());
+        let refused = [("", "m", "--components"), ("a\nb", "m", "--components"), ("x", "\u{7}", "--unit")];
+        for (name, unit, way_out) in refused {
+            let error = require_configurable(&[component(name, unit)]).expect_err("refused").to_string();
+            assert!(error.contains(way_out), "{error}");
+        }
+        assert!(require_configurable(&[component("x", "m"), component("x", "m")]).is_err());
     }
 
     #[test]

@@ -136,7 +136,7 @@ fn private(folder: &Path) -> Result<(), String> {
     let found = fs::symlink_metadata(folder).map_err(|error| format!("is not there ({error})"))?;
     let user = rustix::process::geteuid().as_raw();
     if !found.is_dir() {
-        return Err("is no folder".to_owned());
+        return Err("is not a folder".to_owned());
     }
     if found.uid() != user {
         return Err(format!("belongs to user {}, not to {user}", found.uid()));

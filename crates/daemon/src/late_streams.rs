@@ -58,7 +58,7 @@ impl LateStreams {
             let mut inlets = Vec::new();
             while !ended.load(Ordering::Relaxed) {
                 if let Err(error) = look(&awaited, &recorder, &mut inlets, &ended) {
-                    tracing::warn!(%error, "streams that are awaited cannot be searched for");
+                    tracing::warn!(%error, "cannot search for the streams that are awaited");
                 }
                 std::thread::park_timeout(PAUSE);
             }
@@ -119,7 +119,7 @@ fn look(
                     Ok(inlet) => {
                         tracing::info!(
                             stream = stream.key,
-                            "a stream to record has come; it is recorded from now on"
+                            "a stream to record has appeared; it is recorded from now on"
                         );
                         inlets.push(Late { place, _inlet: inlet });
                     }

@@ -10,6 +10,8 @@ pub mod commands;
 pub mod configuration;
 pub mod controls;
 pub mod daemon;
+mod decoder_quality;
+pub mod decoders_command;
 pub mod demo_command;
 pub mod desk;
 pub mod doctor;

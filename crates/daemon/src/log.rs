@@ -132,7 +132,7 @@ fn begin(log: &configuration::Log, for_lsl: bool) -> Log {
         refused => refused,
     };
     if let Some(error) = refused {
-        tracing::warn!(%error, "stderr is written to directly: whoever holds it up can hold up acquisition");
+        tracing::warn!(%error, "stderr is written to directly: a terminal that blocks can block acquisition");
     }
     Log { queue, dropped, progress, width, drain, _worker: worker }
 }

@@ -6,7 +6,13 @@ use clap::Parser as _;
 use kalmind::cli::CommandLine;
 
 fn main() -> ExitCode {
-    let code = match kalmind::commands::run(&CommandLine::parse()) {
+    let arguments: Vec<String> =
+        std::env::args_os().map(|text| text.to_string_lossy().into_owned()).collect();
+    let ended = match kalmind::decoders_command::asked_for_help(&arguments) {
+        Some(asked) => kalmind::decoders_command::run(&asked),
+        None => kalmind::commands::run(&CommandLine::parse()),
+    };
+    let code = match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             kalmind::commands::print_failure(&failure);

@@ -7,9 +7,11 @@ use std::{
 
 use kalmind_engine::StagedModel;
 use kalmind_filter::{KernelPath, Model, ModelError};
+use kalmind_output::DecoderInfo;
 use kalmind_recording::{ModelFileError, model_from_bytes, model_to_bytes, read_model_bytes};
 use kalmind_signal::{FeatureStatistics, Preparation, PreparationError};
-use kalmind_types::{Binning, Component, ModelId, StreamFeatures};
+use kalmind_types::{Binning, Cause, Component, ModelId, StreamFeatures};
+use serde_json::json;
 
 /// Bin widths that differ by less than this part are the same: a width read off a recording's stamps is not exact.
 pub const SAME_WIDTH: f64 = 0.01;
@@ -25,6 +27,15 @@ pub struct IdentifiedModel {
     pub file: Arc<[u8]>,
     /// Whether it was read from a file, so that `evaluate` runs it as the daemon would by default.
     pub from_file: bool,
+}
+
+/// A model that may not control before somebody confirms it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelInDoubt {
+    /// Which.
+    pub model: ModelId,
+    /// Why, and what to do.
+    pub text: String,
 }
 
 /// Why a model cannot be put to work.
@@ -94,7 +105,7 @@ impl IdentifiedModel {
     /// # Errors
     /// [`BuildError`].
     pub fn stage(&self) -> Result<Box<StagedModel>, BuildError> {
-        self.build(self.model.decoder.is_guarded(), KernelPath::detect())
+        self.build(self.model.decoder.is_guarded(), KernelPath::detect(), None)
     }
 
     /// As [`Self::stage`], for a live run: where the model's options leave it open, `guard` says whether a guard stands in
@@ -105,7 +116,7 @@ impl IdentifiedModel {
     pub fn stage_live(&self, guard: bool) -> Result<Box<StagedModel>, BuildError> {
         if self.is_guarded_live(guard) && self.model.guard.is_none() {
             tracing::warn!(
-                "the model has no statistics of its channels, so no guard watches them; fit it anew to have one"
+                "the model has no statistics of its channels, so no guard runs; fit it again to have one"
             );
         }
         self.stage_recorded(guard, KernelPath::detect())
@@ -116,14 +127,23 @@ impl IdentifiedModel {
     /// # Errors
     /// [`BuildError`].
     pub fn stage_recorded(&self, guard: bool, path: KernelPath) -> Result<Box<StagedModel>, BuildError> {
-        self.build(self.is_guarded_live(guard), path)
+        self.build(
+            self.is_guarded_live(guard),
+            path,
+            self.model.quality().and_then(|quality| quality.doubt()),
+        )
     }
 
     fn is_guarded_live(&self, guard: bool) -> bool {
         self.model.decoder.options.guard.unwrap_or(guard || self.model.decoder.is_guarded())
     }
 
-    fn build(&self, guard: bool, path: KernelPath) -> Result<Box<StagedModel>, BuildError> {
+    fn build(
+        &self,
+        guard: bool,
+        path: KernelPath,
+        doubt: Option<Cause>,
+    ) -> Result<Box<StagedModel>, BuildError> {
         let zscore = self.model.zscore.as_ref().map(|zscore| FeatureStatistics {
             mean: zscore.mean.clone(),
             deviation: zscore.standard_deviation.clone(),
@@ -134,7 +154,39 @@ impl IdentifiedModel {
             decoder: self.model.decoder_with(false, path)?,
             preparation,
             screen: self.model.screen(guard),
+            doubt,
         }))
+    }
+
+    /// What clients are told of it.
+    #[must_use]
+    pub fn info(&self) -> DecoderInfo {
+        let quality = self.model.quality();
+        DecoderInfo {
+            name: self.model.decoder.to_string(),
+            model: self.id.to_hex(),
+            covariance: self.model.parameters.covariance(),
+            quality: json!(quality),
+            poor: self.doubt().is_some(),
+            warnings: quality.map(|quality| quality.warnings()).unwrap_or_default(),
+        }
+    }
+
+    /// How good it is by its fit report, in a line.
+    #[must_use]
+    pub fn quality_text(&self) -> String {
+        match self.model.quality() {
+            Some(quality) => format!("{}; {quality}", quality.chance),
+            None => "how good it is is not known: its file says nothing of that".to_owned(),
+        }
+    }
+
+    /// The model's name, and why it may not control before somebody confirms it; none where it may.
+    #[must_use]
+    pub fn doubt(&self) -> Option<ModelInDoubt> {
+        let quality = self.model.quality()?;
+        quality.doubt()?;
+        Some(ModelInDoubt { model: self.id, text: quality.warnings().join("; ") })
     }
 
     /// Every difference between the model and what the run gives, one sentence each; empty where it fits.

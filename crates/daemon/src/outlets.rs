@@ -96,7 +96,7 @@ impl Outlets {
         tracing::info!(
             taken_ms = self.bin_ms,
             bin_ms,
-            "the outlets are made anew at the rate of the stream; [bins] bin_ms in the configuration spares that"
+            "the outlets were made again at the rate of the stream; set [bins] bin_ms to avoid that"
         );
         let _nothing_went_through = self.publisher.stop();
         let (publisher, lane, events) =

@@ -7,7 +7,7 @@ use kalmind_acquisition::ResolveError;
 /// Why a run cannot start as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// A stream is not to be found.
+    /// A stream was not found.
     #[error("stream \"{key}\": {source}")]
     Resolve {
         /// Its key in the configuration.
@@ -15,7 +15,7 @@ pub enum PlanError {
         /// What was found instead.
         source: ResolveError,
     },
-    /// A further stream to record is not to be found.
+    /// A further stream to record was not found.
     #[error("[[record.stream]] \"{key}\": {source}; set required = false there to start without it")]
     ResolveRecorded {
         /// Its key in the configuration.
@@ -23,7 +23,7 @@ pub enum PlanError {
         /// What was found instead.
         source: ResolveError,
     },
-    /// A stream that is not required is not to be found, and what it would contribute is not known.
+    /// A stream that is not required was not found, and what it would contribute is not known.
     #[error(
         "stream \"{key}\": {source}; it is not required, but a run can begin without it only where `channels` says how \
          many features it contributes (or a model with as many streams does)"
@@ -34,8 +34,8 @@ pub enum PlanError {
         /// What was found instead.
         source: ResolveError,
     },
-    /// Several streams are not to be found.
-    #[error("{} streams are not to be found:{}", .problems.len(), bullets(.problems))]
+    /// Several streams were not found.
+    #[error("{} streams were not found:{}", .problems.len(), bullets(.problems))]
     ResolveSeveral {
         /// One sentence each.
         problems: Vec<String>,
@@ -66,7 +66,7 @@ pub enum PlanError {
     },
     /// A header with a rate that no stream has.
     #[error(
-        "stream \"{key}\" says that it sends {rate_hz} samples a second; from 0 (irregular) to 1000000 can be: correct the \
+        "stream \"{key}\" says that it sends {rate_hz} samples a second; rates from 0 (irregular) to 1000000 are possible: correct the \
          nominal rate in the sending program"
     )]
     NoSuchRate {

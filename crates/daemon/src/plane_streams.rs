@@ -158,7 +158,7 @@ impl Drop for PlaneStreams {
         for thread in self.threads.drain(..) {
             thread.thread().unpark();
             if thread.join().is_err() {
-                tracing::error!("a thread that follows places had panicked");
+                tracing::error!("a thread that follows places panicked");
             }
         }
     }

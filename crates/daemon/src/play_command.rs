@@ -9,7 +9,7 @@ use kalmind_recording::xdf::{
     recording::{Recorded, RecordedStream, read_xdf_but},
     samples::Values,
 };
-use kalmind_types::{LslTime, Seconds};
+use kalmind_types::{Counted, LslTime, Seconds};
 
 use crate::{
     cli::ReplayArguments,
@@ -93,12 +93,14 @@ pub fn run(arguments: &ReplayArguments) -> Outcome<()> {
     if !first.is_finite() {
         return Err(anyhow::anyhow!("{}: there is no sample to play", path.display())).or_work();
     }
-    say(&format!("playing {} streams for {:.1} s; Ctrl-C ends it", played.len(), last - first));
+    let streams = Counted(played.len() as u64, "stream");
+    say(&format!("playing {streams} for {:.1} s; Ctrl-C ends it", last - first));
     if wait_for_readers(&played, &signals) {
         return Ok(());
     }
     let (sent, ended) = play(&mut played, first, &signals)?;
-    say(&format!("{sent} samples were played"));
+    let were = if sent == 1 { "was" } else { "were" };
+    say(&format!("{} {were} played", Counted(sent, "sample")));
     if !ended {
         rest(&played, &signals);
     }
@@ -112,12 +114,15 @@ fn schedules(recorded: &Recorded, align: bool) -> anyhow::Result<Vec<Schedule>> 
         let name = name(stream);
         if schedule.left_out > 0 {
             say(&format!(
-                "\"{name}\": {} samples are left out, whose stamps are no numbers or days from their neighbours",
-                schedule.left_out
+                "\"{name}\": left out {} with stamps that are not numbers, or days away from their neighbours",
+                Counted(schedule.left_out as u64, "sample")
             ));
         }
         if schedule.resets > 0 {
-            say(&format!("\"{name}\": its clock was reset {} times; its samples follow on", schedule.resets));
+            let times = Counted(schedule.resets as u64, "time");
+            say(&format!(
+                "\"{name}\": its clock was reset {times}; its samples are played one after the other"
+            ));
         }
     }
     let spans: Vec<_> = schedules.iter().map(Schedule::span).collect();
@@ -210,7 +215,7 @@ fn play(played: &mut [Played<'_>], first: f64, signals: &EndSignals) -> Outcome<
         let time = played[next].samples[played[next].next].0;
         let pause = time - before;
         if pause > LONGEST_PAUSE {
-            say(&format!("nothing was recorded for {:.1} hours, which are not waited for", pause / 3600.0));
+            say(&format!("skipping {:.1} hours in which nothing was recorded", pause / 3600.0));
             shift = Seconds(shift.0 - (pause - SHORT_PAUSE));
         }
         before = before.max(time);
@@ -235,7 +240,7 @@ fn rest(played: &[Played<'_>], signals: &EndSignals) {
     let (least, most) = (Deadline::after(SHORTEST_REST), Deadline::after(LONGEST_REST));
     let read = || played.iter().any(|played| played.outlet.has_readers());
     if read() {
-        say("waiting for readers to take the last samples, 10 s at most; Ctrl-C ends it");
+        say("waiting for readers to take the last samples, at most 10 s; Ctrl-C ends it");
     }
     while !least.passed() || (read() && !most.passed()) {
         if signals.wait(Duration::from_millis(50)) {

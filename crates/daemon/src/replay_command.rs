@@ -5,7 +5,7 @@ use std::{io::Write as _, path::Path};
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_acquisition::clock::{self, Deadline};
 use kalmind_output::CursorLayout;
-use kalmind_types::{LslTime, Seconds};
+use kalmind_types::{Counted, LslTime, Seconds};
 use serde_json::json;
 
 use crate::{
@@ -79,8 +79,8 @@ fn text(replayed: &Replayed) -> String {
     use std::fmt::Write as _;
     let comparison = &replayed.comparison;
     let mut text = format!(
-        "{} ticks replayed in {:.2} s, {} of them compared with what was published\noutput sha256 {}\n",
-        comparison.ticks,
+        "{} replayed in {:.2} s, {} of them compared with what was published\noutput sha256 {}\n",
+        Counted(comparison.ticks, "tick"),
         replayed.seconds,
         comparison.compared_ticks,
         comparison.output_sha256()
@@ -90,7 +90,9 @@ fn text(replayed: &Replayed) -> String {
     }
     match &comparison.first_difference {
         None if replayed.identical() => text.push_str("identical, bit for bit"),
-        None => text.push_str("what was computed is identical, but rows of the cursor stream are missing"),
+        None => {
+            text.push_str("the computed output is identical, but rows of the recorded cursor are missing")
+        }
         Some(difference) => {
             let _infallible = write!(
                 text,
@@ -122,18 +124,22 @@ pub fn replay(path: &Path, speed: Option<f64>, mut progress: impl FnMut(u64, u64
             Item::Samples(stream, index, stamps, values) => playback.samples(stream, index, stamps, values),
             Item::Document(RecordDocument::Model(part)) => playback.model_part(part),
             Item::Document(RecordDocument::Loss { what, count, because, .. }) => {
-                losses.push(format!("{count} {what}: {because}"));
+                losses.push(format!("{}: {because}", Counted(count, what.noun())));
             }
             Item::Document(RecordDocument::Continued { file, because, .. }) => {
-                losses.push(format!("what stands in {file}, from which this recording goes on ({because}): the decoder's state at its beginning is not known, so replay differs"));
+                losses.push(format!("what is in {file}, which this recording continues ({because}): the decoder's state at its beginning is unknown, so replay differs"));
             }
-            Item::Document(RecordDocument::ContinuesIn { file, .. }) => {
-                say(&format!("the recording goes on in {file}"));
+            Item::Document(RecordDocument::ContinuesIn { file, because }) => {
+                say(&format!("the recording continues in {file}: {because}"));
             }
             Item::Tick(tick) => {
                 let seq = tick.input.seq;
                 if seq != next {
-                    comparison.missing(seq, "tick", format!("{} ticks before it", seq.saturating_sub(next)));
+                    comparison.missing(
+                        seq,
+                        "tick",
+                        format!("{} before it", Counted(seq.saturating_sub(next), "tick")),
+                    );
                 }
                 next = seq + 1;
                 if let Some((stream, range)) = playback.missing(&tick) {
@@ -149,7 +155,7 @@ pub fn replay(path: &Path, speed: Option<f64>, mut progress: impl FnMut(u64, u64
             }
             Item::Features(time, values) => comparison.recorded_features(time, &values),
             Item::Cursor(time, values) => comparison.recorded(time, &values, seq_channel),
-            Item::Session(_) => say("the recording has a second session's document, which is left aside"),
+            Item::Session(_) => say("the recording holds a second session document, which is ignored"),
             Item::Document(_) | Item::Event(_) => {}
         }
         Ok(())

@@ -38,19 +38,15 @@ pub fn run(arguments: &ReplayArguments) -> Outcome<()> {
     };
     evaluate_command::run(&EvaluateArguments {
         tables: TableArguments {
-            recording: Some(recording.clone()),
+            recordings: vec![recording.clone()],
             blocks: Some("all".to_owned()),
-            states_stream: None,
-            state_channels: None,
-            features: None,
-            states: None,
-            rate: None,
-            task: None,
             zscore: true,
+            ..TableArguments::default()
         },
         train,
-        test: Some(test),
+        test: vec![test],
         folds: None,
+        leave_one_out: false,
         decoders: arguments.decoder.clone(),
         model,
         seed: arguments.seed,
@@ -60,7 +56,9 @@ pub fn run(arguments: &ReplayArguments) -> Outcome<()> {
         influence: false,
         saturate: None,
         intervals: false,
+        chance: false,
         resamples: 2000,
+        csv: None,
         predictions: None,
         report: arguments.report.clone(),
         json: arguments.json,
@@ -96,7 +94,7 @@ impl Rows {
     fn split(&self, asked: Option<&str>) -> anyhow::Result<(Range<usize>, Range<usize>)> {
         let rows = self.blocks.len();
         let train = match asked {
-            Some(text) => self.tables.range("--train", text)?,
+            Some(text) => self.tables.range(0, "--train", text)?,
             None => open_loop(&self.blocks).with_context(|| {
                 format!(
                     "{}: a decoder is fitted to the rows of the open loop, and there are none in one piece; \

@@ -26,13 +26,6 @@ use crate::{
 /// Exit code 2 for a configuration or model that does not fit, 3 for streams, 1 for everything else.
 pub fn run(arguments: &RunArguments, configuration: Configuration, network: &NetworkInForce) -> Outcome<()> {
     let signals = EndSignals::install().or_work()?;
-    if configuration.stream.is_empty() {
-        let file = arguments.config.display();
-        return Err(anyhow::anyhow!(
-            "{file}: no [[stream]] is configured, so there is nothing to decode from"
-        ))
-        .or_usage();
-    }
     let decoder = configuration.task.decoder.clone();
     let calibrate: DecoderSpec = decoder.parse().or_usage()?;
     say(&format!("kalmind {}; LSL: {}; looking for the streams", env!("CARGO_PKG_VERSION"), network.text));
@@ -108,7 +101,12 @@ fn banner(plan: &Plan, found: &Found) -> String {
         })
         .collect();
     lines.push(match &plan.model {
-        Some(model) => format!("  model: {} {}", model.model.decoder, model.id.to_hex()),
+        Some(model) => {
+            let name = format!("  model: {} {}", model.model.decoder, model.id.to_hex());
+            let doubt =
+                model.doubt().map(|doubt| format!("\n    {}; control needs a confirmation", doubt.text));
+            format!("{name}\n    {}{}", model.quality_text(), doubt.unwrap_or_default())
+        }
         None => "  model: none; intent stays empty until one is fitted".to_owned(),
     });
     lines.extend(found.missing.iter().map(|missing| format!("  {missing}")));

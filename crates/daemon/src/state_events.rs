@@ -102,8 +102,8 @@ impl StateEvents {
             (OutputState::Stale, Some(Cause::AwaitsResume)) => {
                 let who = if task_may_resume { "the operator or the task" } else { "the operator" };
                 format!(
-                    "the signal is back after {away:.1} s, longer than auto_resume_ms ({:.1} s): waiting for {who} to \
-                     resume: press Resume",
+                    "the signal is back after {away:.1} s, longer than auto_resume_ms ({:.1} s); waiting for {who}: press \
+                     Resume",
                     auto_resume.0
                 )
             }
@@ -218,8 +218,7 @@ mod tests {
         assert_eq!(operator[1].data["awaits"], "operator");
         assert_eq!(
             operator[1].data["message"],
-            "the signal is back after 4.1 s, longer than auto_resume_ms (2.0 s): waiting for the operator to resume: \
-             press Resume"
+            "the signal is back after 4.1 s, longer than auto_resume_ms (2.0 s); waiting for the operator: press Resume"
         );
         assert_eq!(told(true, &steps)[1].data["awaits"], "operator or task");
     }

@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, path::Path};
 
 use kalmind_recording::{Existing, NewFileError};
+use kalmind_types::Counted;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -107,13 +108,13 @@ impl Summary {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = format!(
-            "{} ticks, {} incomplete, {} late, {} by deadline; {} events; {} samples lost\n",
-            self.count("ticks"),
+            "{}, {} incomplete, {} late, {} closed by max_wait_ms; {}; {} lost\n",
+            Counted(self.count("ticks"), "tick"),
             self.count("incomplete"),
             self.count("late"),
             self.count("deadlines"),
-            self.events,
-            self.lost_samples()
+            Counted(self.events, "event"),
+            Counted(self.lost_samples(), "sample")
         );
         let states: Vec<String> = self
             .state_seconds
@@ -127,20 +128,20 @@ impl Summary {
             let counts = stream.counts;
             let _infallible = writeln!(
                 text,
-                "  {:<24} {:<9} at the end; {} received, {} missing, {} dropped, {} late, {} reconnects",
+                "  {:<24} {:<9} at the end; {} received, {} missing, {} dropped, {} late, {}",
                 stream.key,
                 stream.health,
                 counts.received,
                 counts.missing,
                 counts.dropped,
                 counts.late,
-                counts.reconnects
+                Counted(counts.reconnects, "reconnect")
             );
             if counts.overflows > 0 {
                 let _infallible = writeln!(
                     text,
-                    "    the queue in front of Kalmind was full {} times: samples may be lost that nothing counts",
-                    counts.overflows
+                    "    LSL's queue was full {}: samples may be lost that nothing counts",
+                    Counted(counts.overflows, "time")
                 );
             }
             if let Some(remark) = stream.arrival.as_ref().and_then(|arrival| arrival.remark.as_ref()) {
@@ -167,13 +168,13 @@ impl Summary {
             let count = |name: &str| recording[name].as_u64().unwrap_or_default();
             let _infallible = writeln!(
                 text,
-                "  recording {}: {:.1} MB; not recorded: {} samples, {} ticks, {} events, {} texts",
+                "  recording {}: {:.1} MB; not recorded: {}, {}, {}, {}",
                 recording["file"].as_str().unwrap_or_default(),
                 count("bytes") as f64 / 1e6,
-                count("lost_samples"),
-                count("lost_ticks"),
-                count("lost_events"),
-                count("lost_texts")
+                Counted(count("lost_samples"), "sample"),
+                Counted(count("lost_ticks"), "tick"),
+                Counted(count("lost_events"), "event"),
+                Counted(count("lost_texts"), "text")
             );
             for file in recording["earlier_files"].as_array().into_iter().flatten() {
                 let _infallible = writeln!(text, "    {}", file["because"].as_str().unwrap_or_default());
@@ -186,8 +187,11 @@ impl Summary {
             let _infallible = writeln!(text, "  task markers: {sentence}");
         }
         if self.dropped_lines > 0 {
-            let _infallible =
-                writeln!(text, "  log: {} lines dropped, which nobody took from stderr", self.dropped_lines);
+            let _infallible = writeln!(
+                text,
+                "  log: {} dropped, because nobody read stderr",
+                Counted(self.dropped_lines, "line")
+            );
         }
         if let Some(steal) = self.latency.steal_ms {
             let _infallible = writeln!(text, "  processor time taken by the hypervisor: {steal} ms");

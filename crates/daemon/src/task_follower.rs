@@ -104,7 +104,7 @@ impl MarkerCounts {
         let nearest = nearest.map(|entry| format!(" (did you mean {entry:?}?)")).unwrap_or_default();
         let markers =
             if unknown == 1 { "1 marker was".to_owned() } else { format!("{unknown} markers were") };
-        Some(format!("{markers} not understood: {text:?}{nearest}; [task.markers] says what texts mean"))
+        Some(format!("{markers} not understood: {text:?}{nearest}; [task.markers] says what each text means"))
     }
 
     /// Everything as JSON: `markers` {entry: how often it came}, `unknown` {text: how often}.
@@ -126,13 +126,13 @@ impl MarkerCounts {
             .map(|(entry, _)| format!("{entry:?}"))
             .collect();
         if !never.is_empty() {
-            sentences.push(format!("never came from [task.markers]: {}", never.join(", ")));
+            sentences.push(format!("in [task.markers], but never came: {}", never.join(", ")));
         }
         for (text, count) in &texts.unknown {
             let times = if *count == 1 { "once".to_owned() } else { format!("{count} times") };
             let nearest = nearest(text, texts.entries.keys().map(String::as_str));
             let nearest = nearest.map(|entry| format!("; did you mean {entry:?}?")).unwrap_or_default();
-            sentences.push(format!("came {times} and was not understood: {text:?}{nearest}"));
+            sentences.push(format!("not understood, came {times}: {text:?}{nearest}"));
         }
         sentences
     }
@@ -279,16 +279,16 @@ mod tests {
         assert_eq!(
             counts.sentences(),
             [
-                "never came from [task.markers]: \"GO_LEFT\"",
-                "came once and was not understood: \"42\"",
-                "came 2 times and was not understood: \"go_left\"; did you mean \"GO_LEFT\"?",
+                "in [task.markers], but never came: \"GO_LEFT\"",
+                "not understood, came once: \"42\"",
+                "not understood, came 2 times: \"go_left\"; did you mean \"GO_LEFT\"?",
             ]
         );
         assert_eq!(counts.json()["markers"], json!({ "7": 1, "GO_LEFT": 0 }));
         assert_eq!(
             counts.remark().as_deref(),
             Some(
-                "3 markers were not understood: \"go_left\" (did you mean \"GO_LEFT\"?); [task.markers] says what texts mean"
+                "3 markers were not understood: \"go_left\" (did you mean \"GO_LEFT\"?); [task.markers] says what each text means"
             )
         );
         assert_eq!(MarkerCounts::new(&table).remark(), None);

@@ -97,6 +97,8 @@ pub struct StagedModel {
     pub preparation: Preparation,
     /// What looks at the features before they are decoded.
     pub screen: Screen,
+    /// Why it may not control until a [`Command::ConfirmModel`] names it; none where it may.
+    pub doubt: Option<Cause>,
 }
 
 /// The pure step of the tick. Owned by one thread; allocates at construction only.
@@ -217,14 +219,24 @@ impl Engine {
     /// there is no tick. Real-time.
     pub fn preview(&self, commands: &[Command]) -> OutputStates {
         let mut states = self.states;
-        let mut has_model = self.active.is_some();
+        let mut model = self.active.as_ref().map(|model| (model.id, model.doubt));
         for command in commands {
             obey_states(&mut states, *command);
-            // a model that could not be staged is told of with its tick
-            has_model |= matches!(command, Command::SwapModel(_));
+            match *command {
+                // a model that could not be staged is told of with its tick
+                Command::SwapModel(id) => {
+                    let staged = self.staged.iter().find(|staged| staged.id == id);
+                    model = Some((id, staged.and_then(|staged| staged.doubt)));
+                }
+                Command::ConfirmModel { model: id, .. } => {
+                    model = model.map(|(model, doubt)| (model, doubt.filter(|_| model != id)));
+                }
+                _ => {}
+            }
         }
-        if !has_model {
-            states.no_model();
+        match model {
+            Some((_, doubt)) => states.doubt(doubt),
+            None => states.no_model(),
         }
         states
     }
@@ -275,8 +287,9 @@ impl Engine {
             // who asked to go on did so before the signal was back: it is for now that somebody has to agree
             self.states.await_resume();
         }
-        if self.active.is_none() {
-            self.states.no_model();
+        match &self.active {
+            Some(model) => self.states.doubt(model.doubt),
+            None => self.states.no_model(),
         }
 
         let restart = complete && gap.0 > self.settings.restart_after.0;
@@ -403,6 +416,12 @@ impl Engine {
                     self.activate(model);
                 }
             }
+            Command::ConfirmModel { model: id, .. } => {
+                let models = self.active.iter_mut().chain(&mut self.staged);
+                for model in models.filter(|model| model.id == id) {
+                    model.doubt = None;
+                }
+            }
             Command::Stop { .. }
             | Command::Fault(_)
             | Command::AcceptInput { .. }
@@ -482,7 +501,7 @@ impl Engine {
                 self.cursor.advance(wanted, duration)
             }
             (OutputState::Calibrating | OutputState::Control, _) => match &self.intent {
-                Some(intent) if !self.states.input_is_too_slow() => {
+                Some(intent) if !self.states.decoder_is_kept_from_control() => {
                     self.cursor.decode(intent.mean(), duration)
                 }
                 _ => self.cursor.rest(),
@@ -503,6 +522,10 @@ fn obey_states(states: &mut OutputStates, command: Command) {
         // the tick that comes judges it anew
         Command::InputNotFresh if !states.input_is_fresh() => {}
         Command::InputNotFresh | Command::InputWasSilent => states.input_not_fresh(),
-        Command::Task(_) | Command::PlaceCursor(_) | Command::SwapModel(_) | Command::UndoModel => {}
+        Command::Task(_)
+        | Command::PlaceCursor(_)
+        | Command::SwapModel(_)
+        | Command::ConfirmModel { .. }
+        | Command::UndoModel => {}
     }
 }

@@ -21,7 +21,8 @@
 //! clears `hold` or `fault`. When the input counts as fresh again is `freshness`'s matter.
 //!
 //! Beside them stands how the input arrives: while that is being measured every mode is shown as `idle`, and while it is
-//! slow and nobody has confirmed it, `control` is; the mode asked for is kept and comes into force afterwards.
+//! slow and nobody has confirmed it, `control` is; the mode asked for is kept and comes into force afterwards. Likewise a
+//! model in doubt, one that is no better than chance by its own fit report, is not controlled with until somebody confirms it.
 
 #![deny(
     clippy::arithmetic_side_effects,
@@ -50,6 +51,9 @@ pub struct OutputStates {
     awaits_resume: bool,
     fault: Option<Reason>,
     input: InputArrival,
+    /// Why the model that decodes may not control until somebody confirms it.
+    #[serde(default)]
+    doubt: Option<Cause>,
 }
 
 impl OutputStates {
@@ -65,6 +69,7 @@ impl OutputStates {
             awaits_resume: false,
             fault: None,
             input: InputArrival::Fit,
+            doubt: None,
         }
     }
 
@@ -90,6 +95,7 @@ impl OutputStates {
             let kept_idle = match (self.input, self.mode) {
                 (InputArrival::Measuring, _) => Some(Cause::MeasuringArrival),
                 (InputArrival::Slow, Mode::Control) => Some(Cause::InputTooSlow),
+                (InputArrival::Fit, Mode::Control) => self.doubt,
                 _ => None,
             };
             match kept_idle {
@@ -191,10 +197,16 @@ impl OutputStates {
         self.not_fresh.is_some_and(Cause::is_implausible_input)
     }
 
-    /// Whether the input arrives too late for a decoder to move the cursor, and nobody has agreed to that.
+    /// Whether no decoder may move the cursor in any mode: the input arrives too late or the model is in doubt, and nobody has
+    /// agreed to that.
     #[must_use]
-    pub fn input_is_too_slow(&self) -> bool {
-        self.input == InputArrival::Slow
+    pub fn decoder_is_kept_from_control(&self) -> bool {
+        self.input == InputArrival::Slow || self.doubt.is_some()
+    }
+
+    /// Why the model that decodes may not control until somebody confirms it; none where it may, and without a model.
+    pub fn doubt(&mut self, doubt: Option<Cause>) {
+        self.doubt = doubt;
     }
 
     /// How the input arrives, from now on.
@@ -263,6 +275,7 @@ mod tests {
                             awaits_resume,
                             fault,
                             input: InputArrival::Fit,
+                            doubt: None,
                         });
                     }
                 }
@@ -374,9 +387,9 @@ mod tests {
         states.stop(Actor::Client);
         assert_ne!(states.shown(), before);
         assert_eq!(states.state(), OutputState::Stale);
-        assert_eq!(text(states), "stopped by client, and no usable signal");
+        assert_eq!(text(states), "stopped by a client, and no usable signal");
         states.input_fresh(false);
-        assert!(text(states).starts_with("stopped by client; the signal was away and is back"));
+        assert!(text(states).starts_with("stopped by a client; the signal was lost and is back"));
     }
 
     #[test]
@@ -388,11 +401,7 @@ mod tests {
         assert_eq!(states.shown().1.map(|reason| reason.cause), Some(Cause::InputUnsteady));
         states.input_fresh(false);
         assert_eq!(states.state(), OutputState::Stale);
-        assert!(
-            text(states).contains("waiting for the operator to resume: press Resume"),
-            "{}",
-            text(states)
-        );
+        assert!(text(states).contains("waiting for the operator: press Resume"), "{}", text(states));
         states.accept_input();
         assert_eq!(states.state(), OutputState::Control);
         for spoil in [Step::Stop, Step::Fault] {
@@ -438,13 +447,31 @@ mod tests {
         states.input_arrival(InputArrival::Measuring);
         states.request(Mode::Calibrating, false, Actor::Task);
         let reason = states.shown().1.map(|reason| reason.to_string());
-        assert_eq!(reason.as_deref(), Some("measuring how the stream arrives"));
+        assert_eq!(reason.as_deref(), Some("measuring how samples arrive"));
         states.input_arrival(InputArrival::Slow);
         assert_eq!(states.state(), OutputState::Calibrating, "only control needs a quick input");
         states.request(Mode::Control, true, Actor::Operator);
         assert_eq!(states.state(), OutputState::Idle);
         states.input_arrival(InputArrival::Fit);
         assert_eq!(states.state(), OutputState::Control);
+    }
+
+    #[test]
+    fn a_model_in_doubt_keeps_control_idle_and_nothing_else() {
+        for before in every_state() {
+            let mut states = before;
+            states.doubt(Some(Cause::DecoderAtChance));
+            let latched = facts(before).0 || facts(before).1 || facts(before).2 || facts(before).3;
+            assert_eq!(states.state() == before.state(), latched || before.mode != Mode::Control);
+            assert_ne!(states.state(), OutputState::Control);
+            states.doubt(None);
+            assert_eq!(states, before);
+        }
+        let mut states = OutputStates::new(Mode::Control);
+        states.doubt(Some(Cause::DecoderAtChance));
+        assert_eq!(states.shown().1.map(|reason| reason.cause), Some(Cause::DecoderAtChance));
+        states.input_arrival(InputArrival::Slow);
+        assert_eq!(states.shown().1.map(|reason| reason.cause), Some(Cause::InputTooSlow), "one at a time");
     }
 
     #[test]
@@ -467,6 +494,6 @@ mod tests {
     fn the_reason_names_who_stopped_it() {
         let mut states = OutputStates::new(Mode::Control);
         states.stop(Actor::Client);
-        assert_eq!(states.shown().1.map(|reason| reason.to_string()).as_deref(), Some("stopped by client"));
+        assert_eq!(states.shown().1.map(|reason| reason.to_string()).as_deref(), Some("stopped by a client"));
     }
 }

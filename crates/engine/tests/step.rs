@@ -164,10 +164,14 @@ impl Bench {
     }
 
     fn stage(&mut self, gain: f64, id: u8) {
+        self.stage_in_doubt(gain, id, None);
+    }
+
+    fn stage_in_doubt(&mut self, gain: f64, id: u8, doubt: Option<Cause>) {
         let preparation = Preparation::new(vec![0.25; CHANNELS], None).expect("means are finite");
         let screen = Screen::open(vec![0.25; CHANNELS]);
         let decoder = Box::new(Plain::new(gain));
-        let model = StagedModel { id: ModelId([id; 32]), decoder, preparation, screen };
+        let model = StagedModel { id: ModelId([id; 32]), decoder, preparation, screen, doubt };
         assert!(self.engine.stage(Box::new(model)).is_ok());
     }
 
@@ -353,6 +357,36 @@ fn on_an_input_that_is_too_slow_no_decoder_moves_the_cursor_in_any_mode() {
 }
 
 #[test]
+fn a_model_in_doubt_moves_no_cursor_until_it_is_the_one_that_somebody_confirms() {
+    let mut bench = Bench::with_model(Mode::Control);
+    bench.stage_in_doubt(1.0, 2, Some(Cause::DecoderAtChance));
+    bench.stage_in_doubt(1.0, 3, Some(Cause::DecoderMostlyFallsBack));
+    let swap = |id| Command::SwapModel(ModelId([id; 32]));
+    let confirm = |id| Command::ConfirmModel { model: ModelId([id; 32]), by: Actor::Operator };
+    let operator = |mode| Command::Request { mode, resume: true, by: Actor::Operator };
+    let cause = |output: &TickOutput| output.reason.map(|reason| reason.cause);
+    assert_eq!(bench.tick(Some(ROW), &[SWAP]).state, OutputState::Control);
+    assert_eq!(bench.engine.preview(&[swap(2)]).state(), OutputState::Idle);
+    let kept = bench.tick(Some(ROW), &[swap(2)]);
+    assert_eq!((kept.state, cause(&kept)), (OutputState::Idle, Some(Cause::DecoderAtChance)));
+    assert!(kept.intent.is_some() && kept.velocity.0 == [0.0, 0.0], "it decodes and moves nothing");
+    let assisted = bench.tick(Some(ROW), &[operator(Mode::Calibrating)]);
+    assert_eq!((assisted.state, assisted.velocity.0), (OutputState::Calibrating, [0.0, 0.0]));
+    // nobody's request is a confirmation, and one of another model counts for that one
+    let kept = bench.tick(Some(ROW), &[operator(Mode::Control), confirm(3)]);
+    assert_eq!(cause(&kept), Some(Cause::DecoderAtChance));
+    assert_eq!(bench.engine.preview(&[confirm(2)]).state(), OutputState::Control);
+    bench.tick(Some(ROW), &[confirm(2)]);
+    let moved = bench.tick(Some(ROW), &[]);
+    assert!(moved.state == OutputState::Control && moved.velocity.0[0] > 0.0, "{moved:?}");
+    // confirmed while it waited; and who goes back to a confirmed model is not asked again
+    assert_eq!(bench.tick(Some(ROW), &[swap(3)]).state, OutputState::Control);
+    assert_eq!(bench.tick(Some(ROW), &[Command::UndoModel]).state, OutputState::Control);
+    bench.stage_in_doubt(1.0, 2, Some(Cause::DecoderAtChance));
+    assert_eq!(bench.tick(Some(ROW), &[swap(2)]).state, OutputState::Idle, "staged anew, asked anew");
+}
+
+#[test]
 fn what_was_shown_while_there_were_no_ticks_is_what_the_next_tick_knows() {
     let mut bench = Bench::with_model(Mode::Control);
     bench.tick(Some(ROW), &[SWAP]);
@@ -476,6 +510,7 @@ fn a_model_of_another_width_is_given_back() {
         decoder: Box::new(Wide(Plain::new(1.0))),
         preparation,
         screen: Screen::open(vec![0.0; CHANNELS]),
+        doubt: None,
     };
     let (error, _model) = bench.engine.stage(Box::new(model)).expect_err("it does not fit");
     assert_eq!(error, EngineError::FeatureCount { model: CHANNELS + 1, streams: CHANNELS });
@@ -552,6 +587,7 @@ fn a_decoder_that_asks_is_told_where_the_cursor_was_displayed_during_the_bin() {
         decoder: Box::new(Watcher::default()),
         preparation,
         screen: Screen::open(vec![0.0; CHANNELS]),
+        doubt: None,
     };
     assert!(bench.engine.stage(Box::new(model)).is_ok());
     let mut displayed = Position([0.5, 0.5]);
@@ -611,7 +647,7 @@ fn a_decoder_that_uses_no_features_for_300_ms_is_stale_until_it_does() {
         let preparation = Preparation::new(vec![0.25; CHANNELS], None).expect("means are finite");
         let decoder = Box::new(Unusing(Plain::new(1.0)));
         let screen = Screen::open(vec![0.25; CHANNELS]);
-        let model = StagedModel { id: ModelId([1; 32]), decoder, preparation, screen };
+        let model = StagedModel { id: ModelId([1; 32]), decoder, preparation, screen, doubt: None };
         assert!(bench.engine.stage(Box::new(model)).is_ok());
         bench.tick(Some(ROW), &[SWAP]);
         let before = bench.engine.states().state();

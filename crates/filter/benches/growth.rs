@@ -130,6 +130,7 @@ fn model(decoder: DecoderName, features: usize) -> Model {
                 intercept: DVector::zeros(2),
                 residual_covariance: DMatrix::identity(2, 2),
                 state_covariance: DMatrix::identity(2, 2),
+                covariance_scale: CovarianceScale::constant(1.0),
             };
             return of_tensors(decoder, features, Parameters::Wiener(wiener));
         }
@@ -184,6 +185,7 @@ fn kernel_model(decoder: DecoderName, features: usize, points: usize, kernel_noi
             process_noise: DMatrix::identity(2, 2) * 0.0975,
             stationary_covariance: DMatrix::identity(2, 2),
             stationary_source: StationarySource::Training,
+            mean: None,
         },
         dynamics: None,
         direction: false,

@@ -8,6 +8,7 @@ use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
 use crate::cholesky::Cholesky;
+use crate::uncertainty::ErrorByUncertainty;
 
 /// All figures of one decoder on one set of rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct Accuracy {
     pub coverage: Coverage,
     /// Mean logarithm (natural) of the Gaussian density given to the truth; higher is better.
     pub log_score: f64,
+    /// Whether errors are large where the covariance is; `None` where the covariance does not change.
+    #[serde(default)]
+    pub by_uncertainty: Option<ErrorByUncertainty>,
 }
 
 /// Parts of the truth within the ellipsoids that the covariance says hold 50, 90 and 99 %.
@@ -70,6 +74,7 @@ impl Accuracy {
             nees: nees(truth, estimates),
             coverage: coverage(truth, estimates),
             log_score: log_score(truth, estimates),
+            by_uncertainty: ErrorByUncertainty::of(truth, estimates),
         }
     }
 }
@@ -163,6 +168,41 @@ pub fn correlation(truth: &DMatrix<f64>, estimates: &[Intent]) -> Vec<f64> {
         .collect()
 }
 
+/// The coefficient of determination over all components, `1 - sum (z - estimate)^2 / sum (z - mean of z)^2`: the part of the
+/// truth's variance that the estimates explain, below zero where the truth's own mean would have been closer. Components
+/// weigh by their variance. NaN where the truth never moves.
+#[must_use]
+pub fn r_squared(truth: &DMatrix<f64>, estimates: &[Intent]) -> f64 {
+    let parts = squares(truth, estimates);
+    let (errors, variance) = parts.iter().fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+    determination(errors, variance)
+}
+
+/// [`r_squared`] of each component by itself.
+#[must_use]
+pub fn r_squared_of_components(truth: &DMatrix<f64>, estimates: &[Intent]) -> Vec<f64> {
+    squares(truth, estimates).into_iter().map(|(errors, variance)| determination(errors, variance)).collect()
+}
+
+fn determination(errors: f64, variance: f64) -> f64 {
+    if variance > 0.0 { 1.0 - errors / variance } else { f64::NAN }
+}
+
+/// Of each component the sums of squared errors and of squared deviations from the truth's mean.
+fn squares(truth: &DMatrix<f64>, estimates: &[Intent]) -> Vec<(f64, f64)> {
+    (0..truth.ncols())
+        .map(|component| {
+            let mean = truth.column(component).mean();
+            truth.column(component).iter().zip(estimates).fold(
+                (0.0, 0.0),
+                |(errors, variance), (truth, estimate)| {
+                    (errors + (truth - estimate.mean()[component]).powi(2), variance + (truth - mean).powi(2))
+                },
+            )
+        })
+        .collect()
+}
+
 /// Mean of `e' Sigma^-1 e / d`; rows whose covariance is not positive definite count as infinite.
 #[must_use]
 pub fn nees(truth: &DMatrix<f64>, estimates: &[Intent]) -> f64 {
@@ -218,14 +258,36 @@ pub(crate) fn distance_and_log_determinant(truth: &[f64], estimate: &Intent) -> 
     Some((distance, factor.log_determinant()))
 }
 
-/// The factor on a covariance that makes its ellipsoids hold what they say: the geometric mean of the factors that are
-/// right at 50 and at 90 % (errors have heavier tails than a Gaussian, so no factor is right at all). 1 without rows.
+/// The factor on a covariance that makes its ellipsoids hold what they say. Errors have heavier tails than a Gaussian, so no
+/// factor is right at 50 and at 90 %: at this one the 50 % ellipsoid holds too much by as much as that of 90 % holds too
+/// little, each relative to what is tolerated of it. 1 without rows.
 pub(crate) fn covariance_scale(squared_distances: &[f64], dimension: usize) -> f64 {
-    let mut distances = squared_distances.to_vec();
-    let factors = [0.5, 0.9].map(|probability| {
-        quantile(&mut distances, probability) / chi_square_quantile(dimension, probability)
-    });
-    let scale = (factors[0] * factors[1]).sqrt();
+    const TOLERATED: [(f64, f64); 2] = [(0.5, 0.08), (0.9, 0.06)];
+    let mut distances: Vec<f64> = squared_distances.iter().copied().filter(|value| !value.is_nan()).collect();
+    distances.sort_by(f64::total_cmp);
+    let limits = TOLERATED.map(|(probability, _)| chi_square_quantile(dimension, probability));
+    let excess = |factor: f64| -> f64 {
+        let parts = TOLERATED.iter().zip(limits).map(|((probability, tolerated), limit)| {
+            let within = distances.partition_point(|distance| *distance <= factor * limit) as f64;
+            (within / distances.len() as f64 - probability) / tolerated
+        });
+        parts.sum()
+    };
+    // within the least factor lies no row, within the greatest lie all that are finite
+    let least =
+        distances.iter().copied().find(|distance| *distance > 0.0).map(|least| 0.5 * least / limits[1]);
+    let greatest = distances.iter().rev().copied().find(|distance| distance.is_finite());
+    let (Some(mut low), Some(greatest)) = (least.map(libm::log), greatest) else { return 1.0 };
+    let mut high = libm::log(greatest / limits[0]);
+    for _halving in 0..60 {
+        let middle = 0.5 * (low + high);
+        if excess(libm::exp(middle)) < 0.0 {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    let scale = libm::exp(high);
     if scale.is_finite() && scale > 0.0 { scale } else { 1.0 }
 }
 
@@ -316,6 +378,21 @@ mod tests {
     }
 
     #[test]
+    fn a_scale_is_one_for_a_gaussian_and_balances_both_ellipsoids_of_heavy_tails() {
+        // squared distances of two components at the quantiles of their distribution: -2 ln(1 - p)
+        let at = |row: usize| -2.0 * libm::log(1.0 - (row as f64 + 0.5) / 10_000.0);
+        let gaussian: Vec<f64> = (0..10_000).map(|row| 3.0 * at(row)).collect();
+        assert!((covariance_scale(&gaussian, 2) / 3.0 - 1.0).abs() < 2e-3);
+        let heavy: Vec<f64> = (0..10_000).map(|row| at(row).powi(2)).collect();
+        let scale = covariance_scale(&heavy, 2);
+        let scaled: Vec<f64> = heavy.iter().map(|distance| distance / scale).collect();
+        let coverage = coverage_of(&scaled, 2);
+        let (over, under) = ((coverage.half - 0.5) / 0.08, (0.9 - coverage.ninety) / 0.06);
+        assert!(over > 0.1 && (over - under).abs() < 0.01, "{coverage:?}");
+        assert!((covariance_scale(&[], 2) - 1.0).abs() < 1e-15);
+    }
+
+    #[test]
     fn angles_leave_zero_truth_out_and_count_it() {
         let truth = DMatrix::from_row_slice(3, 2, &[1.0, 0.0, 0.0, 0.0, 0.0, 2.0]);
         let estimates = intents(&[[1.0, 1.0], [5.0, 5.0], [0.0, -1.0]], 1.0);
@@ -333,6 +410,10 @@ mod tests {
         let estimates = intents(&[[3.0, 1.0], [2.0, 4.0]], 0.5);
         assert!((nrmse(&truth, &estimates) - (5.0_f64 / 25.0).sqrt()).abs() < 1e-15);
         assert!((nees(&truth, &estimates) - (2.0 + 8.0) / 4.0).abs() < 1e-12);
+        // squared errors 4 and 1; squared deviations 4.5 and 8
+        assert!((r_squared(&truth, &estimates) - (1.0 - 5.0 / 12.5)).abs() < 1e-12);
+        let parts = r_squared_of_components(&truth, &estimates);
+        assert!((parts[0] - (1.0 - 4.0 / 4.5)).abs() < 1e-12 && (parts[1] - (1.0 - 1.0 / 8.0)).abs() < 1e-12);
         let coverage = coverage(&truth, &estimates);
         assert!(coverage.half == 0.0 && (coverage.ninety - 0.5).abs() < 1e-15);
         assert!((coverage.ninety_nine - 1.0).abs() < 1e-15);

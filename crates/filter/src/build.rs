@@ -3,6 +3,7 @@
 use kalmind_types::Intent;
 
 use crate::belief::{Belief, PlainBelief, square_of};
+use crate::centred::Centred;
 use crate::checked::Checked;
 use crate::discriminative::{Discriminator, Measured};
 use crate::dkf::DkfDecoder;
@@ -10,6 +11,7 @@ use crate::dynamics::{DynamicBelief, StateDynamics};
 use crate::innovation::Innovation;
 use crate::kalman::KalmanDecoder;
 use crate::nonlinear::nonlinear_decoder;
+use crate::published_covariance::ScaledDecoder;
 use crate::refit::RefitKalmanDecoder;
 use crate::small_matrix::{Square, Vector, apply, from_slice, from_triangle, inverse};
 use crate::stacked::StackedBelief;
@@ -39,7 +41,18 @@ pub(crate) fn decoder(
         Parameters::WienerCascade(cascade) => Box::new(WienerDecoder::cascade(cascade, background)),
         Parameters::RefitKalman(refit) => Box::new(RefitKalmanDecoder::new(refit)?),
         Parameters::NonlinearKalman(nonlinear) => nonlinear_decoder(nonlinear)?,
+        // its factor takes f, so it is applied within
         Parameters::Dkf(dkf) => Box::new(DkfDecoder::new(dkf, background, path)?),
+    };
+    let decoder = match parameters {
+        Parameters::Dkf(_) => decoder,
+        _ => ScaledDecoder::around(decoder, parameters, background)?,
+    };
+    let decoder = match parameters.state_model() {
+        Some(StateModel { mean: Some(mean), order, .. }) => {
+            Box::new(Centred::new(decoder, mean.as_slice(), *order))
+        }
+        _ => decoder,
     };
     Ok(Box::new(Checked::new(decoder)))
 }

@@ -218,6 +218,7 @@ mod tests {
             process_noise: DMatrix::from_fn(d, d, |row, column| if row == column { 0.2 } else { 0.03 }),
             stationary_covariance: DMatrix::identity(d, d),
             stationary_source: StationarySource::Training,
+            mean: None,
         }
     }
 

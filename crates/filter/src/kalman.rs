@@ -1,6 +1,6 @@
 //! `kalman`: the Kalman filter (Kalman 1960; Wu et al. 2006 for neural decoding).
 //!
-//! Model: `z_t = A z_{t-1} + N(0, G)`, `x_t = H z_t + offset + N(0, R)`. One step with features x, exactly:
+//! Model: `z_t = A z_{t-1} + N(0, G)`, `x_t = H z_t + offset + N(0, R)`, z the intent less its mean. One step with features x, exactly:
 //!
 //! ```text
 //! J = H' R^-1 H    h = H' R^-1 (x - offset)                   (J and H' R^-1 once, at construction)

@@ -64,13 +64,13 @@ pub fn kernel_path() -> &'static str {
 /// Makes a function that calls `loops::<FUSED>`, inlined into the compilation that its first argument, a
 /// [`KernelPath`], says.
 macro_rules! compiled_for_each_path {
-    ($(#[$doc:meta])* fn $name:ident($($argument:ident: $of:ty),* $(,)?) $(-> $result:ty)? = $loops:ident) => {
+    ($(#[$doc:meta])* $visible:vis fn $name:ident($($argument:ident: $of:ty),* $(,)?) $(-> $result:ty)? = $loops:ident) => {
         $(#[$doc])*
         #[cfg_attr(target_arch = "x86_64", expect(
             unsafe_code,
             reason = "code compiled for AVX2 and FMA is three times as fast, and calling it is unsafe"
         ))]
-        fn $name(path: $crate::kernel_path::KernelPath, $($argument: $of),*) $(-> $result)? {
+        $visible fn $name(path: $crate::kernel_path::KernelPath, $($argument: $of),*) $(-> $result)? {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             fn fused($($argument: $of),*) $(-> $result)? {

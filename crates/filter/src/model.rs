@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::validate::{shape, validate_parameters};
 use crate::{
-    Decoder, DecoderName, DecoderSpec, Guarded, KernelPath, LabelLaw, Parameters, PlausibilityStatistics,
-    Screen, build,
+    Decoder, DecoderName, DecoderSpec, FitQuality, Guarded, KernelPath, LabelLaw, Parameters,
+    PlausibilityStatistics, Screen, build,
 };
 
 /// A model: the facts that must match the running daemon, and the decoder's tensors. Pure data.
@@ -228,6 +228,12 @@ impl Model {
             Some(zscore) => zscore.apply(&self.training_mean),
             None => self.training_mean.clone(),
         }
+    }
+
+    /// How good the decoder is by its own fit report; none where the file says nothing of it.
+    #[must_use]
+    pub fn quality(&self) -> Option<FitQuality> {
+        FitQuality::deserialize(self.report.as_ref()?.get("quality")?).ok()
     }
 
     /// Features n of one bin.

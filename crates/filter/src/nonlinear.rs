@@ -347,7 +347,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::{StateModel, StationarySource, TanhNetwork};
+    use crate::{CovarianceScale, StateModel, StationarySource, TanhNetwork};
 
     const FEATURES: usize = 6;
 
@@ -369,6 +369,7 @@ mod tests {
                 process_noise: DMatrix::identity(d, d) * 0.3,
                 stationary_covariance: DMatrix::identity(d, d),
                 stationary_source: StationarySource::Training,
+                mean: None,
             },
             observation: TanhNetwork {
                 hidden_weights: uniform(hidden, d, random) * 1.5,
@@ -378,6 +379,7 @@ mod tests {
             },
             observation_noise: &half * half.transpose() * 0.1 + DMatrix::identity(FEATURES, FEATURES) * 0.05,
             linearization,
+            covariance_scale: CovarianceScale::constant(1.0),
         }
     }
 

@@ -31,17 +31,32 @@ macro_rules! spelled {
     };
 }
 
-/// Declares the options: field, name in text, what would be right, and the check of what was read.
+/// What an option is, for the parser, the help and the documentation alike. Its default depends on the decoder and stands in
+/// [`DecoderName::options`](crate::DecoderName::options).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OptionInfo {
+    /// Its name in text.
+    pub name: &'static str,
+    /// The values that it takes.
+    pub values: &'static str,
+    /// What a number counts or measures; empty where there is nothing to say.
+    pub unit: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+/// Declares the options: field, name in text, unit, what it does, the values that it takes, and the check of what was read.
 macro_rules! options {
-    ($($(#[$documentation:meta])* $field:ident: $type:ty = $name:literal, $expected:literal $(, $check:expr)?;)+) => {
+    ($($field:ident: $type:ty = $name:literal, $unit:literal, $meaning:literal, $values:literal $(, $check:expr)?;)+) => {
         /// The options of a decoder: `None` where nothing was written, so that the default applies.
         #[derive(Clone, Copy, Debug, Default, PartialEq)]
         pub struct Options {
-            $($(#[$documentation])* pub $field: Option<$type>,)+
+            $(#[doc = concat!("`", $name, "`: ", $meaning, ".")] pub $field: Option<$type>,)+
         }
 
-        /// All names, in the order of the canonical text.
-        pub(crate) const OPTION_NAMES: &[&str] = &[$($name),+];
+        /// All options, in the order of the canonical text.
+        pub const OPTIONS: &[OptionInfo] =
+            &[$(OptionInfo { name: $name, values: $values, unit: $unit, meaning: $meaning }),+];
 
         impl Options {
             /// Reads `value` into the option `name`; the error says what would be right.
@@ -49,7 +64,7 @@ macro_rules! options {
                 match name {
                     $($name => {
                         let read = <$type as OptionValue>::read(value)$(.filter(|value| ($check)(value)))?;
-                        self.$field = Some(read.ok_or($expected)?);
+                        self.$field = Some(read.ok_or($values)?);
                         Ok(())
                     })+
                     _ => Err("an option that exists"),
@@ -149,6 +164,15 @@ pub enum Dynamics {
     Unscented,
 }
 
+/// Where the intent rests: what a filter falls back to where it hears nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateMean {
+    /// At the mean of the training states.
+    Training,
+    /// At zero.
+    Zero,
+}
+
 /// What feeds back into a refit Kalman filter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Feedback {
@@ -174,6 +198,7 @@ pub enum KalmanUpdate {
 spelled!(Form { Standard = "standard", Robust = "robust", Clipped = "clipped", Augmented = "augmented" });
 spelled!(Start { First = "first", Prior = "prior" });
 spelled!(StationarySource { Training = "training", Lyapunov = "lyapunov" });
+spelled!(StateMean { Training = "training", Zero = "zero" });
 spelled!(NoiseKind { Constant = "constant", Kernel = "kernel" });
 spelled!(ResidualSource { CrossFitted = "cross-fitted", HeldOut = "held-out" });
 spelled!(KernelShape { Isotropic = "se", Relevance = "se-ard" });
@@ -250,72 +275,103 @@ impl<T> Choice<T> {
 }
 
 options! {
-    /// `lags`: bins in the window, the current one included; `auto` chooses by blocked cross-validation. Default 1
-    /// (`wiener` 9).
-    lags: Choice<usize> = "lags", "a whole number from 1 to 100, or `auto`", |lags: &Choice<usize>| lags.is(|lags| (1..=100).contains(lags));
-    /// `form`: the measurement update; `auto` chooses on held-out rows. Default `standard`.
-    form: Choice<Form> = "form", "`standard`, `robust`, `clipped`, `augmented` or `auto`";
-    /// `q`: the kind of conditional covariance; `auto` chooses on held-out rows. Default `constant`.
-    noise: Choice<NoiseKind> = "q", "`constant`, `kernel` or `auto`";
-    /// `residuals`: which residuals Q is learnt from. Default `cross-fitted`.
-    residuals: ResidualSource = "residuals", "`cross-fitted` or `held-out`";
-    /// `state-order`: order of the state's autoregression; `auto` chooses on held-out rows. Default 1.
-    state_order: Choice<usize> = "state-order", "a whole number from 1 to 10, or `auto`", |order: &Choice<usize>| order.is(|order| (1..=10).contains(order));
-    /// `stationary`: where S comes from. Default `training`.
-    stationary: StationarySource = "stationary", "`training` or `lyapunov`";
-    /// `start`: the belief at row one.
-    start: Start = "start", "`first` or `prior`";
-    /// `dynamics`: how the state moves. Default `linear`.
-    dynamics: Dynamics = "dynamics", "`linear`, `ekf` or `ukf`";
-    /// `direction`: whether the direction of f is learnt on its own, for components that are one vector in one unit;
-    /// `auto` where held-out rows say so. Default `off`, of `dkf-gp` and `dkf-mk` `auto`.
-    direction: Choice<bool> = "direction", "`on`, `off` or `auto`";
-    /// `intercept`: whether linear models have one.
-    intercept: bool = "intercept", "`on` or `off`";
-    /// `ridge`: penalty of a regression, relative to the mean variance of its inputs; `auto` chooses by blocked
-    /// cross-validation.
-    ridge: Choice<f64> = "ridge", "a number of at least 0, or `auto`", |ridge: &Choice<f64>| ridge.is(|ridge| *ridge >= 0.0);
-    /// `degree`: of the polynomials of `wiener-cascade`. Default 3.
-    degree: usize = "degree", "a whole number from 1 to 7", |degree: &usize| (1..=7).contains(degree);
-    /// `feedback`: what feeds back into `refit-kalman`. Default `none`.
-    feedback: Feedback = "feedback", "`none` or `position`";
-    /// `update`: how `kalman` computes its gain. Default `auto`.
-    update: KalmanUpdate = "update", "`auto`, `covariance` or `information`";
-    /// `kernel`: one width, or one for every entry of a window. Default `se`, of `dkf-gp` `se-ard`.
-    kernel: KernelShape = "kernel", "`se` or `se-ard`";
-    /// `bandwidth`: kernel width of `dkf-nw`, in features; `auto` (the default) for leave-one-out.
-    bandwidth: Choice<f64> = "bandwidth", "`auto` or a number above 0", |width: &Choice<f64>| width.is(|width| *width > 0.0);
-    /// `steps`: most steps of the search for kernel hyperparameters.
-    steps: usize = "steps", "a whole number from 0 to 1000", |steps: &usize| *steps <= 1000;
-    /// `exact`: training points up to which a Gaussian process is exact. Default 5000.
-    exact: usize = "exact", "a whole number from 10 to 20000", |exact: &usize| (10..=20_000).contains(exact);
-    /// `inducing`: inducing points beyond that. Default 1000; of all kernels of `dkf-mk` together, 1500.
-    inducing: usize = "inducing", "a whole number from 10 to 5000", |points: &usize| (10..=5000).contains(points);
-    /// `sparsify`: whether training points of `dkf-mk` are averaged. Default `none`.
-    sparsify: Sparsification = "sparsify", "`none` or `octants`";
-    /// `weights`: how the kernels of `dkf-mk` are weighted. Default `learned`.
-    weights: KernelWeights = "weights", "`equal` or `learned`";
-    /// `hidden`: units of a network's layer.
-    hidden: usize = "hidden", "a whole number from 1 to 512", |hidden: &usize| (1..=512).contains(hidden);
-    /// `layers`: recurrent layers. Default 3.
-    layers: usize = "layers", "a whole number from 1 to 4", |layers: &usize| (1..=4).contains(layers);
-    /// `networks`: networks in the mean. Default 5, of `dkf-gru` 8.
-    networks: usize = "networks", "a whole number from 1 to 50", |networks: &usize| (1..=50).contains(networks);
-    /// `optimizer`: how `dkf-nn` is trained. Default `adam`.
-    optimizer: Optimizer = "optimizer", "`adam` or `levenberg-marquardt`";
-    /// `epochs`: most passes over the training rows (`dkf-gru`: all of them).
-    epochs: usize = "epochs", "a whole number from 1 to 10000", |epochs: &usize| (1..=10_000).contains(epochs);
-    /// `gradient-noise`: initial standard deviation of annealed noise on gradients (Neelakantan et al. 2015). Default 0.
-    gradient_noise: f64 = "gradient-noise", "a number of at least 0", |noise: &f64| *noise >= 0.0;
-    /// `cell`: of `dkf-gru`. Default `gru`.
-    cell: Cell = "cell", "`gru` or `lstm`";
-    /// `ensemble`: whether `auto` may combine decoders. Default `on`.
-    ensemble: bool = "ensemble", "`on` or `off`";
-    /// `q-scale`: factor on Q; `auto` chooses on held-out rows. Default 1.
-    noise_scale: Choice<f64> = "q-scale", "`auto` or a number above 0", |scale: &Choice<f64>| scale.is(|scale| *scale > 0.0);
-    /// `covariance-scale`: factor on the published covariance; `auto` (the default) from held-out rows.
-    covariance_scale: Choice<f64> = "covariance-scale", "`auto` or a number above 0", |scale: &Choice<f64>| scale.is(|scale| *scale > 0.0);
-    /// `guard`: whether channels are watched for shifts and faults in front of the decoder. Default `off`, of `dkf-mk`
-    /// `on`.
-    guard: bool = "guard", "`on` or `off`";
+    lags: Choice<usize> = "lags", "bins",
+        "bins in the window, the current one included; `auto` chooses by blocked cross-validation",
+        "a whole number from 1 to 100, or `auto`", |lags: &Choice<usize>| lags.is(|lags| (1..=100).contains(lags));
+    form: Choice<Form> = "form", "",
+        "the measurement update; `auto` chooses on held-out rows",
+        "`standard`, `robust`, `clipped`, `augmented` or `auto`";
+    noise: Choice<NoiseKind> = "q", "",
+        "the conditional covariance Q: one matrix, or one that depends on the features; `auto` chooses on held-out rows",
+        "`constant`, `kernel` or `auto`";
+    residuals: ResidualSource = "residuals", "",
+        "residuals that Q is learnt from: of every row by an f fitted to other blocks, or of the last 30 % by an f fitted to the rest",
+        "`cross-fitted` or `held-out`";
+    state_order: Choice<usize> = "state-order", "bins",
+        "order of the state's autoregression; `auto` chooses on held-out rows",
+        "a whole number from 1 to 10, or `auto`", |order: &Choice<usize>| order.is(|order| (1..=10).contains(order));
+    stationary: StationarySource = "stationary", "",
+        "the state's stationary covariance S: that of the training states, or what the state model implies",
+        "`training` or `lyapunov`";
+    state_mean: StateMean = "state-mean", "",
+        "where the intent rests without features: at the mean of the training states, or at zero",
+        "`training` or `zero`";
+    start: Start = "start", "",
+        "the belief at the first row: what the first measurement says alone, or the stationary distribution updated by it",
+        "`first` or `prior`";
+    dynamics: Dynamics = "dynamics", "",
+        "how the state moves: by a matrix, or by a learnt network, predicted by its Jacobian (`ekf`) or by sigma points (`ukf`)",
+        "`linear`, `ekf` or `ukf`";
+    direction: Choice<bool> = "direction", "",
+        "whether the direction of f is learnt on its own, for components that are one vector in one unit; `auto` where held-out rows say so",
+        "`on`, `off` or `auto`";
+    intercept: bool = "intercept", "",
+        "whether linear models have an intercept; `off` for features and states without a mean, as published Kalman filters assume",
+        "`on` or `off`";
+    ridge: Choice<f64> = "ridge", "variance of each input",
+        "penalty of the regression; `auto` chooses by blocked cross-validation",
+        "a number of at least 0, or `auto`", |ridge: &Choice<f64>| ridge.is(|ridge| *ridge >= 0.0);
+    degree: usize = "degree", "",
+        "degree of the polynomial behind the linear regression",
+        "a whole number from 1 to 7", |degree: &usize| (1..=7).contains(degree);
+    feedback: Feedback = "feedback", "",
+        "what the features may depend on beside the intent: nothing, or the cursor's position of the tick before",
+        "`none` or `position`";
+    update: KalmanUpdate = "update", "",
+        "how the gain is computed: through the features' covariance, through the state's information, or by the cheaper of the two",
+        "`auto`, `covariance` or `information`";
+    kernel: KernelShape = "kernel", "",
+        "squared exponential kernel with one width, or with a width for every entry of the window",
+        "`se` or `se-ard`";
+    bandwidth: Choice<f64> = "bandwidth", "unit of the features",
+        "kernel width; `auto` finds it by leave-one-out, in standard deviations of each feature",
+        "`auto` or a number above 0", |width: &Choice<f64>| width.is(|width| *width > 0.0);
+    steps: usize = "steps", "",
+        "most steps of the search for kernel hyperparameters",
+        "a whole number from 0 to 1000", |steps: &usize| *steps <= 1000;
+    exact: usize = "exact", "rows",
+        "training rows up to which the Gaussian process is exact",
+        "a whole number from 10 to 20000", |exact: &usize| (10..=20_000).contains(exact);
+    inducing: usize = "inducing", "points",
+        "inducing points of the Gaussian process, where it is not exact",
+        "a whole number from 10 to 5000", |points: &usize| (10..=5000).contains(points);
+    sparsify: Sparsification = "sparsify", "",
+        "whether training points are averaged by the direction of their intent",
+        "`none` or `octants`";
+    weights: KernelWeights = "weights", "",
+        "how the kernels are weighted: all the same, or learnt with the other hyperparameters",
+        "`equal` or `learned`";
+    hidden: usize = "hidden", "units",
+        "units of a network's layer",
+        "a whole number from 1 to 512", |hidden: &usize| (1..=512).contains(hidden);
+    layers: usize = "layers", "",
+        "recurrent layers of a network",
+        "a whole number from 1 to 4", |layers: &usize| (1..=4).contains(layers);
+    networks: usize = "networks", "",
+        "networks whose mean is f",
+        "a whole number from 1 to 50", |networks: &usize| (1..=50).contains(networks);
+    optimizer: Optimizer = "optimizer", "",
+        "how the networks are trained: in minibatches with early stopping, or with Bayesian regularisation",
+        "`adam` or `levenberg-marquardt`";
+    epochs: usize = "epochs", "",
+        "most passes over the training rows (of recurrent networks: all of them)",
+        "a whole number from 1 to 10000", |epochs: &usize| (1..=10_000).contains(epochs);
+    gradient_noise: f64 = "gradient-noise", "",
+        "initial standard deviation of annealed noise on gradients (Neelakantan et al. 2015)",
+        "a number of at least 0", |noise: &f64| *noise >= 0.0;
+    cell: Cell = "cell", "",
+        "the recurrent cell",
+        "`gru` or `lstm`";
+    ensemble: bool = "ensemble", "",
+        "whether decoders may be combined",
+        "`on` or `off`";
+    noise_scale: Choice<f64> = "q-scale", "",
+        "factor on Q; `auto` chooses on held-out rows",
+        "`auto` or a number above 0", |scale: &Choice<f64>| scale.is(|scale| *scale > 0.0);
+    covariance_scale: Choice<f64> = "covariance-scale", "",
+        "factor on the published covariance; `auto` measures it on held-out rows",
+        "`auto` or a number above 0", |scale: &Choice<f64>| scale.is(|scale| *scale > 0.0);
+    guard: bool = "guard", "",
+        "whether channels are watched for shifts and faults in front of the decoder",
+        "`on` or `off`";
 }

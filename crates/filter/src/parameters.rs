@@ -7,6 +7,8 @@
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
+use crate::CovarianceScale;
+
 /// The tensors of a fitted decoder.
 #[expect(
     clippy::large_enum_variant,
@@ -32,7 +34,8 @@ pub enum Parameters {
     Dkf(DkfParameters),
 }
 
-/// How the intent moves by itself: `z_t = A_1 z_{t-1} + .. + A_p z_{t-p} + noise`, noise ~ N(0, G).
+/// How the intent moves by itself: `z_t = A_1 z_{t-1} + .. + A_p z_{t-p} + noise`, noise ~ N(0, G), where z is the intent
+/// less its [mean](Self::mean).
 #[derive(Clone, Debug, PartialEq)]
 pub struct StateModel {
     /// Order p >= 1 of the autoregression.
@@ -45,6 +48,9 @@ pub struct StateModel {
     pub stationary_covariance: DMatrix<f64>,
     /// Where the stationary covariance comes from.
     pub stationary_source: StationarySource,
+    /// The intent's mean, d: every other tensor of a decoder is of the intent less this, and it is added to what the decoder
+    /// publishes. `None` for zeros.
+    pub mean: Option<DVector<f64>>,
 }
 
 /// Where a stationary covariance comes from.
@@ -92,12 +98,14 @@ pub struct KalmanParameters {
     pub state: StateModel,
     /// H, n x d.
     pub observation: DMatrix<f64>,
-    /// Features at intent zero, n; zeros without intercept.
+    /// Features at the intent's mean, n; zeros without intercept.
     pub observation_offset: DVector<f64>,
     /// R, n x n, positive definite.
     pub observation_noise: DMatrix<f64>,
     /// The belief at row one.
     pub start: Start,
+    /// Factor on the published covariance; the filter itself never sees it.
+    pub covariance_scale: CovarianceScale,
 }
 
 /// `z_t = W [x_t, .., x_{t-l+1}] + intercept`.
@@ -113,6 +121,8 @@ pub struct WienerParameters {
     pub residual_covariance: DMatrix<f64>,
     /// Covariance of the training states about their mean, d x d: what is published with a bin without features.
     pub state_covariance: DMatrix<f64>,
+    /// Factor on the covariance that is published with a bin that has features.
+    pub covariance_scale: CovarianceScale,
 }
 
 /// A Wiener filter whose every component y passes through a polynomial, `z = c_0 + c_1 y + c_2 y^2 + ..`.
@@ -159,6 +169,8 @@ pub struct NonlinearKalmanParameters {
     pub observation_noise: DMatrix<f64>,
     /// How the measurement reaches the belief.
     pub linearization: Linearization,
+    /// Factor on the published covariance; the filter itself never sees it.
+    pub covariance_scale: CovarianceScale,
 }
 
 /// A network with one hidden layer of tanh units:
@@ -250,32 +262,6 @@ pub struct DkfParameters {
     pub noise_scale: f64,
     /// Factor on the published covariance; the filter itself never sees it.
     pub covariance_scale: CovarianceScale,
-}
-
-/// The factor between what the filter believes and the covariance that is published, so that its ellipsoids hold what
-/// they say. How far a filter errs depends on what is going on, so its logarithm is a linear function (Harvey 1976) of
-/// the published mean's size, of what the newest measurement said that the filter did not follow, and of the features:
-///
-/// ```text
-/// log c = bias + size a + size_squared a^2 + surprise b + window' w          within limits
-/// a = log(sqrt(mu' S^-1 mu / d) + 0.05)    b = log(sqrt((f - mu)' S^-1 (f - mu) / d) + 0.01)
-/// ```
-///
-/// A bin without features keeps the factor of the one before.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CovarianceScale {
-    /// log c where the others are zero.
-    pub bias: f64,
-    /// Of a.
-    pub size: f64,
-    /// Of a squared.
-    pub size_squared: f64,
-    /// Of b.
-    pub surprise: f64,
-    /// Of each entry of w, the newest k bins as the decoder sees them, n k values; k may be 0 or more than l.
-    pub window: Vec<f64>,
-    /// The least and the greatest log c.
-    pub limits: [f64; 2],
 }
 
 /// The conditional mean f of a discriminative filter.
@@ -448,15 +434,6 @@ impl Parameters {
             Self::NonlinearKalman(nonlinear) => Some(&nonlinear.state),
             Self::Dkf(dkf) => Some(&dkf.state),
         }
-    }
-}
-
-impl CovarianceScale {
-    /// The same factor > 0 everywhere.
-    #[must_use]
-    pub fn constant(factor: f64) -> Self {
-        let bias = libm::log(factor);
-        Self { bias, size: 0.0, size_squared: 0.0, surprise: 0.0, window: Vec::new(), limits: [bias; 2] }
     }
 }
 

@@ -1,10 +1,11 @@
 //! From what a filter believes to the covariance that is published: a [`CovarianceScale`] at work.
 
-use kalmind_types::Intent;
+use kalmind_types::{Intent, MAX_COMPONENTS, Position};
 use nalgebra::DMatrix;
 
 use crate::cholesky::Cholesky;
-use crate::{CovarianceScale, ModelError};
+use crate::window::Window;
+use crate::{ChannelCondition, CovarianceScale, Decoder, FilterState, ModelError, Parameters, StepReport};
 
 /// Added to a size before its logarithm.
 const LEAST_SIZE: f64 = 0.05;
@@ -58,6 +59,105 @@ impl PublishedCovariance {
         for entry in intent.covariance_mut() {
             *entry *= self.latest;
         }
+    }
+}
+
+/// A decoder that knows no measurement f by itself, behind the factor on its covariance. Real-time wherever the decoder is.
+///
+/// Cost: n k multiplications for k bins of features in the factor, a logarithm each for size and surprise, an exponential.
+#[derive(Debug)]
+pub(crate) struct ScaledDecoder {
+    decoder: Box<dyn Decoder>,
+    published: PublishedCovariance,
+    window: Window,
+    /// The mean of the bin before, in place of f.
+    before: [f64; MAX_COMPONENTS],
+    started: bool,
+    /// Whether bins without features are predictions of the same filter, and not what is known without any.
+    predicts: bool,
+}
+
+impl ScaledDecoder {
+    /// The decoder of `parameters`, behind its factor where it has one.
+    pub(crate) fn around(
+        decoder: Box<dyn Decoder>,
+        parameters: &Parameters,
+        background: &[f64],
+    ) -> Result<Box<dyn Decoder>, ModelError> {
+        let scale = parameters.covariance_scale();
+        if scale.is_one() {
+            return Ok(decoder);
+        }
+        Ok(Box::new(Self {
+            published: PublishedCovariance::new(scale, &parameters.marginal_covariance())?,
+            window: Window::new(background, (scale.window.len() / background.len()).max(1)),
+            before: [0.0; MAX_COMPONENTS],
+            started: false,
+            predicts: parameters.state_model().is_some(),
+            decoder,
+        }))
+    }
+}
+
+impl Decoder for ScaledDecoder {
+    fn features(&self) -> usize {
+        self.decoder.features()
+    }
+
+    fn dimension(&self) -> usize {
+        self.decoder.dimension()
+    }
+
+    fn restart(&mut self) {
+        self.decoder.restart();
+        self.published.restart();
+        self.window.clear();
+        self.started = false;
+    }
+
+    fn step(&mut self, features: Option<&[f64]>, intent: &mut Intent) -> StepReport {
+        let measured = self.window.push(features);
+        let report = self.decoder.step(features, intent);
+        if !report.valid {
+            return report;
+        }
+        let before = &mut self.before[..intent.dimension()];
+        if !self.started {
+            // nothing moved yet
+            before.copy_from_slice(intent.mean());
+            self.started = true;
+        }
+        if measured && !report.unused {
+            self.published.scale(before, self.window.values(), intent);
+        } else if self.predicts {
+            self.published.scale_again(intent);
+        }
+        before.copy_from_slice(intent.mean());
+        report
+    }
+
+    fn unfiltered(&self) -> Option<&[f64]> {
+        self.decoder.unfiltered()
+    }
+
+    fn channel_conditions(&self) -> &[ChannelCondition] {
+        self.decoder.channel_conditions()
+    }
+
+    fn takes_cursor(&self) -> bool {
+        self.decoder.takes_cursor()
+    }
+
+    fn observe_cursor(&mut self, cursor: Position) {
+        self.decoder.observe_cursor(cursor);
+    }
+
+    fn state(&self) -> Option<FilterState<'_>> {
+        self.decoder.state()
+    }
+
+    fn adopt(&mut self, state: FilterState<'_>) -> bool {
+        self.decoder.adopt(state)
     }
 }
 

@@ -118,7 +118,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::{KalmanParameters, Start, StateModel, StationarySource};
+    use crate::{CovarianceScale, KalmanParameters, Start, StateModel, StationarySource};
 
     fn kalman() -> KalmanParameters {
         KalmanParameters {
@@ -128,11 +128,13 @@ mod tests {
                 process_noise: DMatrix::from_row_slice(2, 2, &[0.2, 0.03, 0.03, 0.1]),
                 stationary_covariance: DMatrix::identity(2, 2),
                 stationary_source: StationarySource::Training,
+                mean: None,
             },
             observation: DMatrix::from_row_slice(3, 2, &[1.0, 0.2, -0.4, 0.8, 0.3, 0.3]),
             observation_offset: DVector::from_column_slice(&[0.1, 0.2, 0.3]),
             observation_noise: DMatrix::identity(3, 3) * 0.3,
             start: Start::Prior,
+            covariance_scale: CovarianceScale::constant(1.0),
         }
     }
 

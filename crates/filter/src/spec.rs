@@ -6,7 +6,7 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::options::{OPTION_NAMES, Options};
+use crate::options::{OPTIONS, Options};
 
 /// The decoders of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,6 +51,9 @@ pub struct DecoderSpec {
     /// Its options.
     pub options: Options,
 }
+
+/// The most decoders that one list may name, its grids expanded.
+pub(crate) const MOST_DECODERS: usize = 1000;
 
 /// Why a text is not a decoder with options.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -97,22 +100,46 @@ pub enum SpecError {
         /// The option.
         option: &'static str,
     },
+    /// A second value stands where one is taken.
+    #[error(
+        "`{value}` would be a second value of `{option}`, and one is taken here (`kalmind evaluate --decoders` compares several)"
+    )]
+    Several {
+        /// The option.
+        option: String,
+        /// What stands behind its value.
+        value: String,
+    },
+    /// A word that is neither a decoder nor a value of the option before it.
+    #[error(
+        "`{text}` is neither a decoder ({known}) nor a value of `{option}` of `{decoder}`, which takes {expected}"
+    )]
+    Neither {
+        /// What was written.
+        text: String,
+        /// All decoders.
+        known: String,
+        /// The decoder before it.
+        decoder: &'static str,
+        /// The option before it.
+        option: &'static str,
+        /// What that takes.
+        expected: &'static str,
+    },
+    /// A grid of too many decoders.
+    #[error(
+        "{count} decoders are to be compared, and at most {MOST_DECODERS} can be: give fewer values of options"
+    )]
+    TooMany {
+        /// How many there are.
+        count: usize,
+    },
     /// An option stands before any decoder, or without a value.
     #[error("`{text}` is not `NAME` or `NAME:option=value,..`")]
     Malformed {
         /// What was written.
         text: String,
     },
-}
-
-/// Options of every discriminative filter.
-macro_rules! discriminative {
-    ($($own:literal),*) => {
-        &[
-            "lags", "direction", "form", "q", "residuals", "state-order", "stationary", "start", "dynamics", $($own,)* "q-scale",
-            "covariance-scale", "guard",
-        ]
-    };
 }
 
 impl DecoderName {
@@ -156,31 +183,6 @@ impl DecoderName {
             Self::Auto => "auto",
         }
     }
-
-    /// The names of the options that it takes.
-    #[must_use]
-    pub fn option_names(self) -> &'static [&'static str] {
-        match self {
-            Self::Kalman => &["state-order", "stationary", "start", "intercept", "update", "guard"],
-            Self::KalmanSteady => &["stationary", "intercept", "guard"],
-            Self::Wiener => &["lags", "intercept", "ridge", "guard"],
-            Self::WienerCascade => &["lags", "intercept", "ridge", "degree", "guard"],
-            Self::Ole => &["intercept", "guard"],
-            Self::RefitKalman => &["state-order", "stationary", "start", "intercept", "feedback", "guard"],
-            Self::Ekf | Self::Ukf => &["stationary", "hidden", "epochs", "guard"],
-            Self::DkfLinear => discriminative!("intercept", "ridge"),
-            Self::DkfNw => discriminative!("kernel", "bandwidth", "steps"),
-            Self::DkfGp => discriminative!("kernel", "steps", "exact", "inducing"),
-            Self::DkfMk => discriminative!("steps", "sparsify", "weights", "inducing"),
-            Self::DkfNn => {
-                discriminative!("hidden", "networks", "optimizer", "epochs", "gradient-noise")
-            }
-            Self::DkfGru => {
-                discriminative!("cell", "hidden", "layers", "networks", "epochs", "gradient-noise")
-            }
-            Self::Auto => &["ensemble", "guard"],
-        }
-    }
 }
 
 impl fmt::Display for DecoderName {
@@ -215,11 +217,11 @@ impl DecoderSpec {
     pub fn set(&mut self, option: &str, value: &str) -> Result<(), SpecError> {
         let decoder = self.decoder.as_str();
         let names = self.decoder.option_names();
-        let Some(&option) = names.iter().find(|&&name| name == option) else {
+        let Some(&option) = names.iter().find(|name| **name == option) else {
             return Err(SpecError::UnknownOption {
                 decoder,
                 option: option.to_owned(),
-                nearest: nearest(option, names),
+                nearest: nearest(option, &names),
                 known: names.join(", "),
             });
         };
@@ -249,29 +251,10 @@ impl DecoderSpec {
 
     /// The options that were set, name and value, in canonical order.
     pub fn set_options(&self) -> impl Iterator<Item = (&'static str, String)> + '_ {
-        OPTION_NAMES.iter().filter_map(|&name| Some((name, self.get(name)?)))
+        OPTIONS.iter().filter_map(|info| Some((info.name, self.get(info.name)?)))
     }
 
-    /// Reads a list `a,b:x=1,y=2,c`: an element with `=` and no `:` before it continues the options of the decoder
-    /// before it.
-    ///
-    /// # Errors
-    /// The first element that is not right.
-    pub fn parse_list(text: &str) -> Result<Vec<Self>, SpecError> {
-        let mut specs: Vec<Self> = Vec::new();
-        for element in text.split(',').map(str::trim) {
-            let continues =
-                element.find('=').is_some_and(|equals| element.find(':').is_none_or(|colon| colon > equals));
-            match (continues, specs.last_mut()) {
-                (true, Some(spec)) => spec.set_assignment(element)?,
-                (true, None) => return Err(SpecError::Malformed { text: element.to_owned() }),
-                (false, _) => specs.push(element.parse()?),
-            }
-        }
-        Ok(specs)
-    }
-
-    fn set_assignment(&mut self, text: &str) -> Result<(), SpecError> {
+    pub(crate) fn set_assignment(&mut self, text: &str) -> Result<(), SpecError> {
         let (option, value) =
             text.split_once('=').ok_or_else(|| SpecError::Malformed { text: text.to_owned() })?;
         self.set(option.trim(), value.trim())
@@ -287,8 +270,14 @@ impl FromStr for DecoderSpec {
             None => (text, None),
         };
         let mut spec = Self::new(name.trim().parse()?);
+        let mut last = None;
         for assignment in options.into_iter().flat_map(|options| options.split(',')) {
+            if let (Some(option), false) = (last, assignment.contains('=')) {
+                let (option, value) = (str::to_owned(option), assignment.trim().to_owned());
+                return Err(SpecError::Several { option, value });
+            }
             spec.set_assignment(assignment)?;
+            last = assignment.split_once('=').map(|(option, _)| option.trim());
         }
         Ok(spec)
     }
@@ -327,8 +316,8 @@ mod tests {
 
     #[test]
     fn every_option_survives_the_way_through_text() {
-        let text = "dkf-nw:lags=3,form=robust,q=kernel,state-order=2,stationary=lyapunov,start=prior,\
-                    kernel=se-ard,bandwidth=0.75,q-scale=auto,covariance-scale=1.5";
+        let text = "dkf-nw:lags=3,form=robust,q=kernel,state-order=2,stationary=lyapunov,\
+                    state-mean=zero,start=prior,kernel=se-ard,bandwidth=0.75,q-scale=auto,covariance-scale=1.5";
         let spec: DecoderSpec = text.parse().unwrap();
         assert_eq!(spec.to_string(), text);
         assert_eq!(spec.options.state_order, Some(Choice::Given(2)));
@@ -344,15 +333,6 @@ mod tests {
             assert_eq!(spec.to_string(), name.as_str());
             assert_eq!(spec.set_options().count(), 0);
         }
-    }
-
-    #[test]
-    fn list_elements_with_an_assignment_continue_the_decoder_before_them() {
-        let specs =
-            DecoderSpec::parse_list("kalman,dkf-nw:lags=3,q=kernel,wiener:lags=5, kalman-steady").unwrap();
-        let texts: Vec<String> = specs.iter().map(ToString::to_string).collect();
-        assert_eq!(texts, ["kalman", "dkf-nw:lags=3,q=kernel", "wiener:lags=5", "kalman-steady"]);
-        assert!(matches!(DecoderSpec::parse_list("lags=3,kalman"), Err(SpecError::Malformed { .. })));
     }
 
     #[test]
@@ -375,6 +355,7 @@ mod tests {
     #[test]
     fn an_option_written_twice_is_refused() {
         assert!(matches!("wiener:lags=1,lags=2".parse::<DecoderSpec>(), Err(SpecError::Twice { .. })));
+        assert!(matches!("wiener:lags=1,2".parse::<DecoderSpec>(), Err(SpecError::Several { .. })));
         assert!(matches!("wiener:lags".parse::<DecoderSpec>(), Err(SpecError::Malformed { .. })));
         assert!(matches!("wiener:ridge=nan".parse::<DecoderSpec>(), Err(SpecError::BadValue { .. })));
     }

@@ -327,6 +327,7 @@ mod tests {
             process_noise,
             stationary_covariance,
             stationary_source: StationarySource::Lyapunov,
+            mean: None,
         }
     }
 

@@ -336,7 +336,7 @@ mod tests {
     use nalgebra::{DMatrix, DVector};
 
     use super::*;
-    use crate::{Start, StateModel, StationarySource};
+    use crate::{CovarianceScale, Start, StateModel, StationarySource};
 
     fn kalman(transition: &[f64], noise: &[f64], observation: &[f64]) -> KalmanParameters {
         KalmanParameters {
@@ -346,11 +346,13 @@ mod tests {
                 process_noise: DMatrix::from_row_slice(2, 2, noise),
                 stationary_covariance: DMatrix::from_row_slice(2, 2, &[1.0, 0.2, 0.2, 0.8]),
                 stationary_source: StationarySource::Training,
+                mean: None,
             },
             observation: DMatrix::from_row_slice(observation.len() / 2, 2, observation),
             observation_offset: DVector::zeros(observation.len() / 2),
             observation_noise: DMatrix::identity(observation.len() / 2, observation.len() / 2),
             start: Start::Prior,
+            covariance_scale: CovarianceScale::constant(1.0),
         }
     }
 

@@ -90,6 +90,30 @@ impl TrainingData {
         starts.into_iter().zip(ends).map(|(start, end)| start..end).collect()
     }
 
+    /// The rows outside a range; there is a gap where the range was.
+    pub(crate) fn without(&self, range: &core::ops::Range<usize>) -> Self {
+        let kept: Vec<usize> = (0..self.rows()).filter(|row| !range.contains(row)).collect();
+        let pick = |row: &usize| self.starts_segment(*row) || *row == range.end;
+        Self {
+            features: self.features.select_rows(&kept),
+            states: self.states.select_rows(&kept),
+            measurement: self
+                .measurement
+                .as_ref()
+                .map(|mask| kept.iter().filter_map(|row| mask.get(*row).copied()).collect()),
+            segment_starts: kept
+                .iter()
+                .enumerate()
+                .filter(|(_, row)| pick(row))
+                .map(|(place, _)| place)
+                .collect(),
+            task: self
+                .task
+                .as_ref()
+                .map(|task| kept.iter().filter_map(|row| task.get(*row).copied()).collect()),
+        }
+    }
+
     /// The rows that may train the measurement model, in order.
     pub(crate) fn measurement_rows(&self) -> Vec<usize> {
         (0..self.rows()).filter(|&row| self.may_train_measurement(row)).collect()

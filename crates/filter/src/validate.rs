@@ -41,7 +41,8 @@ pub(crate) fn validate_parameters(
         Parameters::NonlinearKalman(nonlinear) => {
             validate_first_order(&nonlinear.state, dimension)?;
             validate_network(&nonlinear.observation, dimension, features)?;
-            covariance("observation_noise", &nonlinear.observation_noise, features, true)
+            covariance("observation_noise", &nonlinear.observation_noise, features, true)?;
+            validate_scale(&nonlinear.covariance_scale, features)
         }
         Parameters::Dkf(dkf) => validate_dkf(dkf, features, dimension),
     }
@@ -55,6 +56,9 @@ pub(crate) fn validate_state(state: &StateModel, dimension: usize) -> Result<(),
     let stacked = dimension * state.order;
     shape("transition", &state.transition, dimension, stacked)?;
     covariance("process_noise", &state.process_noise, dimension, false)?;
+    if let Some(mean) = &state.mean {
+        shape("state_mean", &as_column(mean.as_slice()), dimension, 1)?;
+    }
     covariance("stationary_covariance", &state.stationary_covariance, stacked, false)
 }
 
@@ -62,7 +66,8 @@ fn validate_kalman(kalman: &KalmanParameters, features: usize, dimension: usize)
     validate_state(&kalman.state, dimension)?;
     shape("observation", &kalman.observation, features, dimension)?;
     shape("observation_offset", &as_column(kalman.observation_offset.as_slice()), features, 1)?;
-    covariance("observation_noise", &kalman.observation_noise, features, true)
+    covariance("observation_noise", &kalman.observation_noise, features, true)?;
+    validate_scale(&kalman.covariance_scale, features)
 }
 
 fn validate_wiener(wiener: &WienerParameters, features: usize, dimension: usize) -> Result<(), ModelError> {
@@ -70,7 +75,8 @@ fn validate_wiener(wiener: &WienerParameters, features: usize, dimension: usize)
     shape("weights", &wiener.weights, dimension, features * wiener.lags)?;
     shape("intercept", &as_column(wiener.intercept.as_slice()), dimension, 1)?;
     covariance("residual_covariance", &wiener.residual_covariance, dimension, false)?;
-    covariance("state_covariance", &wiener.state_covariance, dimension, false)
+    covariance("state_covariance", &wiener.state_covariance, dimension, false)?;
+    validate_scale(&wiener.covariance_scale, features)
 }
 
 fn validate_dkf(dkf: &DkfParameters, features: usize, dimension: usize) -> Result<(), ModelError> {

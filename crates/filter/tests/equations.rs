@@ -41,6 +41,7 @@ fn random_state(d: usize, rng: &mut ChaCha8Rng) -> StateModel {
         process_noise,
         stationary_covariance,
         stationary_source: StationarySource::Lyapunov,
+        mean: None,
     }
 }
 
@@ -89,6 +90,7 @@ fn random_kalman(n: usize, d: usize, start: Start, rng: &mut ChaCha8Rng) -> Kalm
         observation_offset: DVector::from_fn(n, |_, _| rng.random_range(-1.0..1.0)),
         observation_noise: positive(n, rng),
         start,
+        covariance_scale: CovarianceScale::constant(1.0),
     }
 }
 
@@ -211,6 +213,7 @@ fn autoregressive(first: &StateModel, order: usize) -> StateModel {
         process_noise: first.process_noise.clone(),
         stationary_covariance: (&stationary_covariance + stationary_covariance.transpose()) / 2.0,
         stationary_source: StationarySource::Lyapunov,
+        mean: None,
     }
 }
 
@@ -253,6 +256,7 @@ fn the_scalar_steady_state_variance_is_the_published_one() {
         process_noise: &one * (1.0 - 0.95 * 0.95),
         stationary_covariance: one.clone(),
         stationary_source: StationarySource::Lyapunov,
+        mean: None,
     };
     let kalman = KalmanParameters {
         state: state.clone(),
@@ -260,6 +264,7 @@ fn the_scalar_steady_state_variance_is_the_published_one() {
         observation_offset: DVector::zeros(1),
         observation_noise: one.clone(),
         start: Start::Prior,
+        covariance_scale: CovarianceScale::constant(1.0),
     };
     let mut intent = Intent::zero(1);
     for (name, parameters) in
@@ -470,6 +475,7 @@ fn wiener_is_linear_in_its_window_and_ages_missing_bins() {
         intercept: DVector::from_column_slice(&[0.5, -0.5]),
         residual_covariance: positive(2, &mut rng),
         state_covariance: positive(2, &mut rng) * 10.0,
+        covariance_scale: CovarianceScale::constant(1.0),
     };
     let background = vec![0.25, -0.75];
     let mut decoder =

@@ -41,6 +41,7 @@ fn matches_reference(folder: &Path) {
         process_noise: matrix(&model["Gamma"]),
         stationary_covariance: matrix(&model["S"]),
         stationary_source: StationarySource::Training,
+        mean: None,
     };
     let f = rows(&folder.join("f.csv"));
     let q = rows(&folder.join("q.csv"));

@@ -6,7 +6,8 @@ import { Workspace } from "./workspace.js";
 
 const STOP_KEYS = new Set([" ", "Escape"]);
 
-let input; // how late it is, from the newest status
+let awaiting = []; // what a request for control has to confirm, from the newest status
+let input; // how late it is, likewise
 
 const view = new View();
 const workspace = new Workspace(document.getElementById("workspace"));
@@ -15,11 +16,12 @@ const connection = new Connection(takeToken(), {
   link: (link) => view.link(link),
   status: (status) => {
     input = status.input;
+    awaiting = status.awaiting_confirmation ?? [];
     view.status(status);
   },
   token: (accepted) => {
     view.steerable(accepted);
-    view.notice(accepted ? "" : "The token is of another run: this page can watch and stop, not steer. Open the address that the daemon printed.");
+    view.notice(accepted ? "" : "The token of this page is from another run: you can watch and stop, but not resume. Open the address that the daemon printed at this start.");
   },
   message: (message) => {
     switch (message.type) {
@@ -36,7 +38,10 @@ const connection = new Connection(takeToken(), {
         break;
       case "event":
         if (message.kind === "target") workspace.place(message.data);
-        if (message.kind === "model" && message.data.action === "swapped") view.decoder(message.data.decoder, message.data.hash);
+        if (message.kind === "model" && message.data.action === "swapped") {
+          const { decoder: name, hash: model, ...known } = message.data;
+          view.decoder({ name, model, ...known });
+        }
         break;
       case "gap":
         view.gap(message);
@@ -45,12 +50,18 @@ const connection = new Connection(takeToken(), {
   },
 });
 
+// Why a person has to agree to control, in words for the page.
+function reason({ confirm, text }) {
+  if (confirm === "slow_input") return `The input is ${Math.round(input?.delay_ms)} ms late, too slow for cursor control.`;
+  return `${text[0].toUpperCase()}${text.slice(1)}.`;
+}
+
 async function stop() {
   try {
     await connection.stop();
     view.notice("");
   } catch (error) {
-    view.notice(`STOP may not have reached the daemon: ${error.message}. Press it again, or end the daemon.`);
+    view.notice(`STOP may not have reached the daemon (${error.message}). Press it again, or end the daemon.`);
   }
 }
 
@@ -72,12 +83,12 @@ document.addEventListener("keyup", (event) => event.key === " " && event.prevent
 document.getElementById("steer").addEventListener("click", async (event) => {
   const state = event.target.dataset.state;
   if (!state) return;
-  const slow = state === "control" && input?.state === "slow";
-  if (slow && !window.confirm(`The input is ${Math.round(input.delay_ms)} ms late, too slow for cursor control. Control with it all the same?`)) return;
+  const asked = state === "control" ? awaiting : [];
+  if (asked.length && !window.confirm([...asked.map(reason), "Control with it all the same?"].join("\n\n"))) return;
   try {
-    await connection.ask(state, slow ? { confirm: "slow_input" } : {});
+    await connection.ask(state, asked.length ? { confirm: asked.map(({ confirm }) => confirm) } : {});
     view.notice("");
   } catch (error) {
-    view.notice(`Not done: ${error.message}`);
+    view.notice(`Refused: ${error.message}`);
   }
 });

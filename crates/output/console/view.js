@@ -5,11 +5,11 @@ const AHEAD_MS = 5;
 const CHUNK_MS = 5;
 const SLOW_MS = 150;
 const STAGES = {
-  receive: "sample to received",
-  close: "to the tick's start",
+  receive: "sample to arrival",
+  close: "arrival to tick",
   decode: "decoding",
   publish: "publishing",
-  total: "in all",
+  total: "total",
 };
 const HEALTH = {
   waiting: "waiting",
@@ -23,8 +23,8 @@ const HEALTH = {
 const LINK = {
   connecting: "Connecting …",
   live: "Connected",
-  quiet: "No message from the daemon: what you see is old",
-  lost: "Connection lost: what you see is old. Trying again …",
+  quiet: "The daemon is silent: this page shows old data",
+  lost: "Connection lost: this page shows old data. Reconnecting …",
 };
 
 const find = (id) => document.getElementById(id);
@@ -34,9 +34,12 @@ const put = (id, text) => {
 };
 const decimal = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 // Stamps may be ahead of now: by the uncertainty of a clock, or because a player stamps what it is about to send.
-const age = (ms) => (ms < -AHEAD_MS ? `${decimal(-ms, 0)} ms ahead of now` : `${decimal(ms === null ? ms : Math.max(ms, 0), 1)} ms old`);
+const age = (ms) => {
+  if (ms === null || ms === undefined) return "no sample yet";
+  return ms < -AHEAD_MS ? `stamps ${decimal(-ms, 0)} ms ahead` : `last sample ${decimal(Math.max(ms, 0), 0)} ms ago`;
+};
 const arrival = (arrival) => {
-  if (arrival?.measuring) return ["measuring how it arrives"];
+  if (arrival?.measuring) return ["measuring how samples arrive"];
   if (!arrival?.measured) return [];
   const { interval_ms: interval, delay_ms: delay } = arrival.measured;
   return delay > CHUNK_MS ? [`in chunks every ${decimal(interval, 0)} ms, ${decimal(delay, 0)} ms late`] : [];
@@ -45,6 +48,8 @@ const millis = (micros) => {
   const value = micros / 1000;
   return value < 10 ? value.toFixed(3) : value.toFixed(0);
 };
+
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
 
 function element(name, text, attributes = {}) {
   const made = document.createElement(name);
@@ -71,7 +76,7 @@ const SUSPECTED_FOR = 5;
 // Channels that have not looked as they did in training for a while; said loudly where nobody looks.
 function signalFacts(signals) {
   if (!signals) return [];
-  if (!signals.plausibility) return [["suspect channels", "not watched: plausibility is off"]];
+  if (!signals.plausibility) return [["suspect channels", "not checked: plausibility = false"]];
   for (const channel of suspected.keys()) {
     if (!signals.suspects.includes(channel)) suspected.delete(channel);
   }
@@ -79,6 +84,26 @@ function signalFacts(signals) {
   const suspects = signals.suspects.filter((channel) => suspected.get(channel) >= SUSPECTED_FOR);
   const named = suspects.slice(0, 6).join(", ") + (suspects.length > 6 ? ", …" : "");
   return [["suspect channels", suspects.length ? `${suspects.length}: ${named}` : 0]];
+}
+
+const FOLDS = { trials: "folds of whole trials", rows: "folds of rows that follow each other", last_rows: "part: the last rows" };
+const VERDICT = { better: "better than chance", not_better: "no better than chance" };
+
+// How good a decoder is, by rows that it was not fitted to.
+function qualityFacts(decoder) {
+  if (!decoder) return [["model", "none: calibrate, or configure one"]];
+  const { quality } = decoder;
+  if (!quality) return [["how good it is", "not known: the model says nothing of it"]];
+  const { chance, held_out: held } = quality;
+  return [
+    ["chance", chance.result === "not_tested" ? `not tested: ${chance.why}` : `${VERDICT[chance.result]} (p = ${decimal(chance.p, 4)})`],
+    ["error (nRMSE)", `${decimal(quality.nrmse, 3)}; always the mean: ${decimal(quality.nrmse_of_mean, 3)}`],
+    ["R²", decimal(quality.r2, 3)],
+    ["correlation", quality.correlation.map((value) => decimal(value, 2)).join(", ")],
+    ...(quality.maae === null ? [] : [["angle", `${decimal((quality.maae * 180) / Math.PI, 0)}°; chance: 90°`]]),
+    ...(quality.fallback_steps > 0 ? [["fell back", `in ${quality.fallback_steps} of ${quality.steps} steps`]] : []),
+    ["held out", `${held.count} ${FOLDS[held.of]}`],
+  ];
 }
 
 export class View {
@@ -103,14 +128,20 @@ export class View {
       ["bin", `${hello.bin_ms} ms`],
       ["version", hello.version],
     ]);
-    this.decoder(hello.decoder?.name, hello.decoder?.model);
+    this.decoder(hello.decoder);
     this.state(hello.state, hello.reason);
   }
 
-  // Which decoder runs; the hash is of its model file.
-  decoder(name, hash) {
+  // Which decoder runs, and how good it is; the hash is of its model file. One with a constant covariance cannot say when it
+  // is unsure.
+  decoder(decoder) {
     const shown = [...find("session").children].find((pair) => pair.firstChild.textContent === "decoder");
-    if (shown) shown.lastChild.textContent = name ? `${name} ${(hash ?? "").slice(0, 8)}` : "none";
+    const unsure = decoder?.covariance === "constant" ? ", covariance constant" : "";
+    if (shown) shown.lastChild.textContent = decoder ? `${decoder.name} ${decoder.model.slice(0, 8)}${unsure}` : "none";
+    facts("decoder", qualityFacts(decoder));
+    put("decoder-warning", (decoder?.warnings ?? []).map(sentence).join(" "));
+    find("decoder-section").toggleAttribute("data-poor", Boolean(decoder?.poor));
+    find("state").toggleAttribute("data-poor", Boolean(decoder?.poor));
   }
 
   // A sign of life without a tick: there is no sample whose age could be shown.
@@ -160,16 +191,17 @@ export class View {
     );
     const { ticks } = status;
     facts("counts", [
-      ["newest", status.seq ?? "–"],
+      ["newest tick", status.seq ?? "–"],
       [`${status.state} for`, `${decimal(status.clock.lsl - status.state_since, 0)} s`],
       ["late", ticks.late],
       ["incomplete", ticks.incomplete],
       ["missed", ticks.missed + this.#missed],
       ["events missed", this.#missedEvents],
-      ...(status.input?.delay_ms > SLOW_MS ? [["input", `${decimal(status.input.delay_ms, 0)} ms late: too slow for cursor control`]] : []),
+      ...(status.input?.delay_ms > SLOW_MS ? [["input", `samples arrive ${decimal(status.input.delay_ms, 0)} ms late: too late for cursor control`]] : []),
       ["hypervisor", status.steal_ms === null ? "–" : `${status.steal_ms} ms`],
       ...signalFacts(status.signals),
     ]);
+    this.decoder(status.decoder);
     this.streams(status.streams);
     this.recording(status.recording);
   }

@@ -69,7 +69,7 @@ impl Bridge {
         if let Some(handle) = self.handle.take() {
             handle.thread().unpark();
             if handle.join().is_err() {
-                tracing::error!("the hub's thread had panicked");
+                tracing::error!("the hub's thread panicked");
             }
         }
     }

@@ -296,7 +296,7 @@ impl Reader<'_> {
             }
             Ok(ClientMessage::Control { state, token, confirm }) => {
                 if self.may_steer(token.as_deref()) {
-                    self.outcome("control", self.app.control(state, confirm.is_some()).map(|()| None));
+                    self.outcome("control", self.app.control(state, &confirm.0).map(|()| None));
                 }
             }
             Ok(ClientMessage::Event { kind, time, data, token, .. }) => {

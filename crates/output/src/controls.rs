@@ -1,7 +1,7 @@
 //! What clients may ask of the daemon.
 
-use kalmind_types::{Actor, EventKind, LslTime, Mode, StreamStatus};
-use serde::Serialize;
+use kalmind_types::{Actor, CovarianceKind, EventKind, LslTime, Mode, StreamStatus};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Which decoder runs, as clients see it.
@@ -11,6 +11,35 @@ pub struct DecoderInfo {
     pub name: String,
     /// SHA-256 of the model file, hexadecimal.
     pub model: String,
+    /// Whether its covariance can say that it is unsure.
+    pub covariance: CovarianceKind,
+    /// How good it is on rows that it was not fitted to, by its fit report; null where nothing is known of that.
+    pub quality: Value,
+    /// What speaks against it, a sentence each.
+    pub warnings: Vec<String>,
+    /// Whether somebody has to confirm it before it may control.
+    pub poor: bool,
+}
+
+/// What whoever asks for control may have to confirm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confirmation {
+    /// An input that arrives too late for a cursor.
+    SlowInput,
+    /// A decoder that is no better than chance, or falls back in most steps.
+    PoorDecoder,
+}
+
+impl Confirmation {
+    /// The name by which requests confirm it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SlowInput => "slow_input",
+            Self::PoorDecoder => "poor_decoder",
+        }
+    }
 }
 
 /// Why a request was not carried out. The text is shown to whoever asked: what is wrong and what to do.
@@ -37,11 +66,11 @@ pub trait Controls: Send + Sync {
     fn stop(&self, by: Actor);
 
     /// Asks for `mode`, and clears `hold`, `stale` and `fault`: only called for requests that showed the run's token.
-    /// `slow_input` says that whoever asks agrees to an input that is late.
+    /// `confirmed` is what whoever asks agrees to.
     ///
     /// # Errors
     /// See [`ControlRefused`].
-    fn request(&self, mode: Mode, by: Actor, slow_input: bool) -> Result<(), ControlRefused>;
+    fn request(&self, mode: Mode, by: Actor, confirmed: &[Confirmation]) -> Result<(), ControlRefused>;
 
     /// Takes an event from outside (a target, a trial, a task block, an operator's remark) that happened at `time`
     /// (now, if none). Gives the `event_seq` it will be published under.

@@ -239,7 +239,7 @@ impl LslPublisher {
         if let Some(handle) = self.handle.take() {
             handle.thread().unpark();
             if handle.join().is_err() {
-                tracing::error!("the LSL publisher's thread had panicked");
+                tracing::error!("the LSL publisher's thread panicked");
             }
         }
     }

@@ -4,6 +4,8 @@ use kalmind_types::{EventKind, EventTag, LslTime, Mode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
+use crate::Confirmation;
+
 /// Characters of the text that a ping may carry.
 const PING_CHARACTERS: usize = 64;
 
@@ -19,7 +21,12 @@ pub(crate) enum ClientMessage {
     /// STOP. Needs no token.
     Stop {},
     /// Asks for a state; `token` where the connection has not shown it yet.
-    Control { state: WantedState, token: Option<String>, confirm: Option<Confirmation> },
+    Control {
+        state: WantedState,
+        token: Option<String>,
+        #[serde(default)]
+        confirm: Confirmed,
+    },
     /// An event, as by `POST /v1/events`; `token` where the connection has not shown it yet.
     Event {
         /// Read and ignored: whoever publishes the event numbers it anew.
@@ -81,12 +88,25 @@ impl WantedState {
     }
 }
 
-/// What a request for control agrees to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Confirmation {
-    /// An input that arrives too late for a cursor.
-    SlowInput,
+/// What a request for control agrees to: nothing, one thing by its name, or a list of names.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "OneOrMore")]
+pub(crate) struct Confirmed(pub(crate) Vec<Confirmation>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(Confirmation),
+    More(Vec<Confirmation>),
+}
+
+impl From<OneOrMore> for Confirmed {
+    fn from(confirmed: OneOrMore) -> Self {
+        Self(match confirmed {
+            OneOrMore::One(confirmation) => vec![confirmation],
+            OneOrMore::More(confirmations) => confirmations,
+        })
+    }
 }
 
 /// The body of `POST /v1/control`.
@@ -95,7 +115,7 @@ pub(crate) enum Confirmation {
 pub(crate) struct ControlBody {
     pub(crate) state: WantedState,
     #[serde(default)]
-    pub(crate) confirm: Option<Confirmation>,
+    pub(crate) confirm: Confirmed,
 }
 
 /// The body of `POST /v1/events`: an event as everyone else sees it, so that one that was received can be sent on.
@@ -170,14 +190,22 @@ mod tests {
         assert_eq!(parse(r#"{"type":"ack","seq":7}"#).unwrap(), ClientMessage::Ack { seq: 7 });
         assert_eq!(
             parse(r#"{"type":"control","state":"hold"}"#).unwrap(),
-            ClientMessage::Control { state: WantedState::Hold, token: None, confirm: None }
+            ClientMessage::Control { state: WantedState::Hold, token: None, confirm: Confirmed::default() }
         );
         assert_eq!(
             parse(r#"{"type":"control","state":"control","confirm":"slow_input"}"#).unwrap(),
             ClientMessage::Control {
                 state: WantedState::Control,
                 token: None,
-                confirm: Some(Confirmation::SlowInput)
+                confirm: Confirmed(vec![Confirmation::SlowInput])
+            }
+        );
+        assert_eq!(
+            parse(r#"{"type":"control","state":"control","confirm":["slow_input","poor_decoder"]}"#).unwrap(),
+            ClientMessage::Control {
+                state: WantedState::Control,
+                token: None,
+                confirm: Confirmed(vec![Confirmation::SlowInput, Confirmation::PoorDecoder])
             }
         );
         assert_eq!(
@@ -218,6 +246,7 @@ mod tests {
             r#"{"type":"control"}"#,
             r#"{"type":"control","state":"fault"}"#,
             r#"{"type":"control","state":"control","confirm":"anything"}"#,
+            r#"{"type":"control","state":"control","confirm":["slow_input","anything"]}"#,
             r#"{"type":"stop","by":"me"}"#,
             r#"{"type":"auth"}"#,
             r#"{"type":"event","data":{}}"#,

@@ -213,7 +213,7 @@ async fn control(State(app): State<Arc<App>>, request: Request) -> Response {
         Ok(body) => body,
         Err(refused) => return *refused,
     };
-    match app.control(body.state, body.confirm.is_some()) {
+    match app.control(body.state, &body.confirm.0) {
         Ok(()) => ok(&Reply::accepted("control")),
         Err(refused) => refusal(&refused),
     }

@@ -79,7 +79,7 @@ pub enum ServerError {
         port: u16,
     },
     /// The system does not let this program listen there.
-    #[error("{address} is not for this program to listen at ({source}): choose a port above 1023")]
+    #[error("this program may not listen at {address} ({source}): choose a port above 1023")]
     NotPermitted {
         /// The address asked for.
         address: SocketAddr,
@@ -87,7 +87,7 @@ pub enum ServerError {
         source: io::Error,
     },
     /// No network device of this machine has that address.
-    #[error("{address} is no address of this machine: `ip address` lists them")]
+    #[error("this machine has no address {address}: `ip address` lists those it has")]
     NoSuchAddress {
         /// The address asked for.
         address: SocketAddr,
@@ -239,7 +239,7 @@ impl Server {
         self.ending.send_replace(true);
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
-                tracing::error!("a thread of the server had panicked");
+                tracing::error!("a thread of the server panicked");
             }
         }
     }

@@ -6,7 +6,8 @@ use kalmind_types::{Actor, EventKind, LslTime};
 use serde_json::Value;
 
 use crate::{
-    ControlRefused, counters::count, message::ErrorCode, rate::RateLimit, request::WantedState, server::App,
+    Confirmation, ControlRefused, counters::count, message::ErrorCode, rate::RateLimit, request::WantedState,
+    server::App,
 };
 
 /// What is said to whoever asks too often.
@@ -22,16 +23,20 @@ impl App {
         within
     }
 
-    /// Asks for a state; `hold` is a stop. `slow_input` says that whoever asks agrees to an input that arrives late.
+    /// Asks for a state; `hold` is a stop. `confirmed` is what whoever asks agrees to.
     ///
     /// # Errors
     /// What the daemon says against it.
-    pub(crate) fn control(&self, wanted: WantedState, slow_input: bool) -> Result<(), ControlRefused> {
+    pub(crate) fn control(
+        &self,
+        wanted: WantedState,
+        confirmed: &[Confirmation],
+    ) -> Result<(), ControlRefused> {
         let Some(mode) = wanted.mode() else {
             self.stop(true);
             return Ok(());
         };
-        self.counted(self.controls.request(mode, Actor::Operator, slow_input))
+        self.counted(self.controls.request(mode, Actor::Operator, confirmed))
     }
 
     /// Takes an event from outside; gives the number that it is published under.

@@ -336,7 +336,28 @@ fn every_type_that_is_serialised_fits_its_schema() {
         "state": "fault", "previous": "control", "reason": "an error inside Kalmind", "cause": "panicked", "by": "daemon",
         "since": 1.0, "awaits": "operator", "seq": null, "channels": ["u1"], "message": "fault",
     });
+    let quality = |chance: Value| {
+        json!({
+            "held_out": {"of": "trials", "count": 5}, "rows": 900, "nrmse": 0.7, "nrmse_of_mean": 1.0, "r2": 0.51,
+            "correlation": [0.7, null], "maae": null, "steps": 1000, "fallback_steps": 3, "chance": chance,
+        })
+    };
+    let tested = json!({"result": "better", "test": "a test", "score": 0.3, "p": 0.001, "p_limit": 0.005});
+    let untested = json!({"result": "not_tested", "why": "3 trials"});
+    let swapped = |quality: Value| {
+        json!({
+            "action": "swapped", "decoder": "kalman", "hash": "ab".repeat(32), "train_bins": 900, "quality": quality,
+            "warnings": ["a warning"], "poor": false,
+        })
+    };
+    let confirmed = json!({
+        "action": "control", "by": "operator", "confirmed": ["slow_input", "poor_decoder"], "model": "ab".repeat(32),
+    });
     for (kind, data) in [
+        (EventKind::Model, swapped(Value::Null)),
+        (EventKind::Model, swapped(quality(tested))),
+        (EventKind::Model, swapped(quality(untested))),
+        (EventKind::Operator, confirmed),
         (EventKind::Target, json!({"position": [0.2, 0.5], "radius": 0.06})),
         (EventKind::Target, json!({"position": null})),
         (EventKind::Trial, json!({"trial": 1, "phase": "end", "result": "timeout"})),

@@ -523,7 +523,7 @@ async fn stop_reaches_every_client_at_once_without_ticks() {
                 break message;
             }
         };
-        assert_eq!(heartbeat["reason"], "stopped by client");
+        assert_eq!(heartbeat["reason"], "stopped by a client");
     }
     assert_eq!(daemon.controls.stopped_by(), [Actor::Client]);
 }
@@ -544,7 +544,7 @@ async fn without_ticks_heartbeats_come_and_a_silent_tick_thread_becomes_a_fault(
         }
     };
     assert_eq!(fault["state"], "fault");
-    assert!(fault["reason"].as_str().unwrap().starts_with("decoding stood still"), "{fault}");
+    assert!(fault["reason"].as_str().unwrap().starts_with("decoding stopped"), "{fault}");
     // a tick is a sign of life
     daemon.controls.tick();
     assert_eq!(client.next_of("state").await["state"], "control");

@@ -5,7 +5,7 @@ use kalmind_filter::{
     NonlinearKalmanParameters, Parameters, RefitKalmanParameters, StateModel, StationarySource,
     WienerCascadeParameters, WienerParameters,
 };
-use nalgebra::DMatrix;
+use nalgebra::{DMatrix, DVector};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -19,11 +19,29 @@ use crate::tensors::{TensorReader, TensorWriter};
 
 /// Keys of a regressor that stand among the others where the decoder is named after it.
 const REGRESSOR_KEYS: [&str; 4] = ["bandwidth", "cell", "networks", "layers"];
+/// The key of the factor on the published covariance, which every decoder may have; one where it is absent.
+const COVARIANCE_SCALE: &str = "covariance_scale";
 /// The longest window and highest order that shapes are computed for; the model's own check has the exact limits.
 const LARGEST_FACTOR: usize = 100;
 
 /// Writes the tensors; gives the header's `parameters`.
 pub(crate) fn write(
+    parameters: &Parameters,
+    decoder: DecoderName,
+    tensors: &mut TensorWriter,
+) -> Result<Value, serde_json::Error> {
+    let mut header = write_tensors(parameters, decoder, tensors)?;
+    let scale = parameters.covariance_scale();
+    if let Value::Object(header) = &mut header
+        && *scale != CovarianceScale::constant(1.0)
+    {
+        let scale = serde_json::to_value(write_covariance_scale(scale, tensors))?;
+        header.insert(COVARIANCE_SCALE.to_owned(), scale);
+    }
+    Ok(header)
+}
+
+fn write_tensors(
     parameters: &Parameters,
     decoder: DecoderName,
     tensors: &mut TensorWriter,
@@ -85,6 +103,9 @@ fn write_state(state: &StateModel, tensors: &mut TensorWriter) {
     tensors.matrix("transition", &state.transition);
     tensors.matrix("process_noise", &state.process_noise);
     tensors.matrix("stationary_covariance", &state.stationary_covariance);
+    if let Some(mean) = &state.mean {
+        tensors.vector("state_mean", mean.as_slice());
+    }
 }
 
 fn write_dkf(
@@ -121,7 +142,6 @@ fn write_dkf(
         dynamics: dkf.dynamics.as_ref().map(|dynamics| dynamics.linearization),
         noise,
         noise_scale: dkf.noise_scale,
-        covariance_scale: write_covariance_scale(&dkf.covariance_scale, tensors),
     })?;
     let mut regressor = serde_json::to_value(regressor_parameters::write(&dkf.regressor, "", tensors))?;
     if let (Value::Object(header), Value::Object(regressor)) = (&mut header, &mut regressor) {
@@ -138,6 +158,22 @@ fn write_dkf(
 /// Reads the parameters of `decoder` for n features and d components. Shapes are checked here, what the numbers have to
 /// be by the model's own check.
 pub(crate) fn read(
+    decoder: DecoderName,
+    mut header: Value,
+    tensors: &mut TensorReader<'_>,
+    n: usize,
+    d: usize,
+) -> Result<Parameters, ModelFileError> {
+    let scale = match header.as_object_mut().and_then(|header| header.remove(COVARIANCE_SCALE)) {
+        Some(scale) => read_covariance_scale(&parse(scale)?, tensors)?,
+        None => CovarianceScale::constant(1.0),
+    };
+    let mut parameters = read_tensors(decoder, header, tensors, n, d)?;
+    *parameters.covariance_scale_mut() = scale;
+    Ok(parameters)
+}
+
+fn read_tensors(
     decoder: DecoderName,
     header: Value,
     tensors: &mut TensorReader<'_>,
@@ -181,6 +217,7 @@ pub(crate) fn read(
                 } else {
                     Linearization::Unscented
                 },
+                covariance_scale: CovarianceScale::constant(1.0),
             }))
         }
         DecoderName::DkfLinear
@@ -232,7 +269,7 @@ fn read_dkf(
         direction: header.direction,
         noise,
         noise_scale: header.noise_scale,
-        covariance_scale: read_covariance_scale(&header.covariance_scale, tensors)?,
+        covariance_scale: CovarianceScale::constant(1.0),
     })
 }
 
@@ -297,6 +334,7 @@ fn read_wiener(
         intercept: tensors.vector_or_zeros("intercept", d)?,
         residual_covariance: tensors.matrix("residual_covariance", d, d)?,
         state_covariance: tensors.matrix("state_covariance", d, d)?,
+        covariance_scale: CovarianceScale::constant(1.0),
     })
 }
 
@@ -313,6 +351,7 @@ fn read_kalman(
         observation_offset: tensors.vector_or_zeros("observation_offset", n)?,
         observation_noise: tensors.matrix("observation_noise", n, n)?,
         start: header.start,
+        covariance_scale: CovarianceScale::constant(1.0),
     })
 }
 
@@ -329,6 +368,7 @@ fn read_state(
         process_noise: tensors.matrix("process_noise", d, d)?,
         stationary_covariance: tensors.matrix("stationary_covariance", stacked, stacked)?,
         stationary_source,
+        mean: tensors.optional_vector("state_mean", d)?.map(DVector::from_vec),
     };
     let radius = spectral_radius(&state.transition);
     if radius >= 1.0 {

@@ -84,8 +84,6 @@ pub(crate) struct DkfHeader {
     pub(crate) noise: NoiseHeader,
     #[serde(default = "unscaled")]
     pub(crate) noise_scale: f64,
-    #[serde(default)]
-    pub(crate) covariance_scale: CovarianceScaleHeader,
 }
 
 /// The factor on the published covariance: one number, or the law that it follows.
@@ -108,12 +106,6 @@ pub(crate) struct CovarianceLawHeader {
     #[serde(default)]
     pub(crate) surprise: f64,
     pub(crate) limits: [f64; 2],
-}
-
-impl Default for CovarianceScaleHeader {
-    fn default() -> Self {
-        Self::Constant(1.0)
-    }
 }
 
 /// Which Q a discriminative filter has.

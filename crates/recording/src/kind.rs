@@ -66,8 +66,13 @@ impl FileKind {
         if head.starts_with(&[0x1f, 0x8b]) {
             let mut first = Vec::new();
             // damaged or not, what could be unpacked decides
-            let _damaged = MultiGzDecoder::new(head.as_slice()).take(4).read_to_end(&mut first);
-            return Ok(if first == b"XDF:" { Self::Xdf { packed: true } } else { Self::Gzip });
+            let _damaged = MultiGzDecoder::new(head.as_slice()).take(HEAD).read_to_end(&mut first);
+            return Ok(match Self::of_bytes(&first) {
+                Self::Xdf { .. } => Self::Xdf { packed: true },
+                // read as they are when they are not packed
+                kind @ (Self::Edf | Self::Bdf | Self::Text) => kind,
+                _ => Self::Gzip,
+            });
         }
         Ok(Self::of_bytes(&head))
     }
@@ -92,14 +97,17 @@ impl FileKind {
             return *kind;
         }
         // the version "0", padded with blanks, or with zeros by some
-        let (version, rest) = head.split_at(head.len().min(8));
+        let (version, _) = head.split_at(head.len().min(8));
         if head.len() >= 256
             && version.first() == Some(&b'0')
             && version.get(1..).is_some_and(|pad| pad.iter().all(|byte| matches!(byte, b' ' | 0)))
-            // devices write dates in every way, and anonymised files none; the header's length is a number
-            && rest.get(176..184).is_some_and(|length| {
-                length.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b' ' | 0))
-                    && length.iter().any(u8::is_ascii_digit)
+            // devices write dates in every way, and anonymised files none; the header's length, or the number of signals, is
+            // a number
+            && [184..192, 252..256].into_iter().any(|field| {
+                head.get(field).is_some_and(|number| {
+                    number.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b' ' | 0))
+                        && number.iter().any(u8::is_ascii_digit)
+                })
             })
         {
             return Self::Edf;
@@ -188,7 +196,8 @@ mod tests {
         };
         assert_eq!(of(b"XDF:..."), FileKind::Xdf { packed: false });
         assert_eq!(of(&packed(b"XDF:...")), FileKind::Xdf { packed: true });
-        assert_eq!(of(&packed(b"a,b\n1,2\n")), FileKind::Gzip);
+        assert_eq!(of(&packed(b"a,b\n1,2\n")), FileKind::Text);
+        assert_eq!(of(&packed(b"\x93NUMPY")), FileKind::Gzip);
         let mut edf = vec![b' '; 256];
         edf[0] = b'0';
         edf[184..188].copy_from_slice(b"1024");

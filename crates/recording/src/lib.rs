@@ -9,6 +9,7 @@
 
 mod decoder_parameters;
 pub mod edf;
+mod encoding;
 mod guard_parameters;
 mod header;
 pub mod kind;

@@ -61,7 +61,7 @@ pub fn task_table_from_bytes(bytes: &[u8], file: &str) -> Result<TaskTable, Tabl
             _ => Some(Position([cells.number(target_x)?, cells.number(target_y)?])),
         };
         rows.push(TaskRow {
-            trial: whole(&cells, trial)?,
+            trial: whole(&mut cells, trial)?,
             target,
             cursor: Position([cells.number(cursor_x)?, cells.number(cursor_y)?]),
             hold: match cells.text(hold) {
@@ -78,7 +78,7 @@ pub fn task_table_from_bytes(bytes: &[u8], file: &str) -> Result<TaskTable, Tabl
 }
 
 /// A number without a fraction, also where a program wrote it as `3.0`.
-fn whole(cells: &Cells<'_>, column: usize) -> Result<u64, TableError> {
+fn whole(cells: &mut Cells<'_>, column: usize) -> Result<u64, TableError> {
     let value = cells.number(column)?;
     if value >= 0.0 && value.fract() == 0.0 && value < 9e15 {
         return Ok(value as u64);

@@ -226,7 +226,7 @@ fn annotations_that_cannot_be_read_are_named_and_take_nothing_else_with_them() {
     let latin = foreign("e03_latin1_annotation.edf");
     assert!(latin.annotations.iter().any(|note| !note.text.is_ascii()), "{:?}", latin.annotations);
     assert!(latin.annotations.iter().all(|note| !note.text.contains('\u{fffd}')));
-    told(&latin, "Windows-1252");
+    told(&latin, "windows-1252");
 }
 
 #[test]
@@ -375,4 +375,56 @@ fn compare(path: &Path, theirs: &Value) {
     let found: Vec<(f64, Option<f64>, String)> =
         ours.annotations.iter().map(|note| (note.onset, note.duration, note.text.clone())).collect();
     assert_eq!(found, notes, "{}", path.display());
+}
+
+/// Writes a field of the header of [`file`].
+fn with(field: usize, text: &[u8]) -> Vec<u8> {
+    let mut bytes = file("EDF+C", &[0.0, 1.0]);
+    bytes[field..field + text.len()].copy_from_slice(text);
+    bytes
+}
+
+#[test]
+fn a_field_that_cannot_be_takes_nothing_else_with_it() {
+    let whole = edf_from_bytes(&file("EDF+C", &[0.0, 1.0]), None).expect("an EDF file");
+    let read = |bytes: &[u8]| {
+        let edf = edf_from_bytes(bytes, None).expect("what can be read");
+        let values =
+            |edf: &EdfRecording| edf.signals.iter().map(|signal| signal.values.clone()).collect::<Vec<_>>();
+        assert_eq!(values(&edf), values(&whole));
+        edf
+    };
+    for duration in [b"        ", b"-1      ", b"1 sec   "] {
+        let edf = read(&with(244, duration));
+        told(&edf, "duration of a record is");
+        assert_eq!(edf.time(&edf.signals[0], 0), None, "no rate is made up");
+        assert_eq!(edf.breaks(), Breaks::default(), "nor gaps");
+    }
+    for count in [b"    ", b"x   ", b"9   "] {
+        told(&read(&with(252, count)), "its length is that of 3, which were read");
+    }
+    told(&read(&with(184, b"        ")), "the header says that it has \"\" bytes");
+    told(&read(&with(236, b"4x      ")), "number of records is \"4x\"");
+}
+
+#[test]
+fn letters_of_a_header_are_read_in_the_encoding_that_they_are_in() {
+    let label = |bytes: &[u8]| {
+        let edf = edf_from_bytes(&with(8, bytes), None).expect("an EDF file");
+        (edf.patient.split(' ').next().unwrap_or_default().to_owned(), edf.remarks.join("; "))
+    };
+    assert_eq!(label("Müller ".as_bytes()), ("Müller".to_owned(), String::new()));
+    let (name, remarks) = label(b"M\xfcller ");
+    assert!(name == "Müller" && remarks.contains("windows-1252 (Latin-1) (\"M"), "{remarks}");
+    let named = edf_from_bytes(&with(8, b"\x8aJ\x8en "), Some(encoding_rs::SHIFT_JIS)).expect("an EDF file");
+    assert!(named.patient.starts_with("開始") && named.remarks.is_empty(), "{:?}", named.remarks);
+}
+
+#[test]
+fn a_continuous_file_that_is_not_and_a_late_start_are_told() {
+    let gap = edf_from_bytes(&file("EDF+C", &[0.0, 1.0, 5.0]), None).expect("an EDF file");
+    told(&gap, "says that its records follow each other (EDF+C), and they do not");
+    let late = edf_from_bytes(&file("EDF+D", &[1000.0, 1001.0]), None).expect("an EDF file");
+    told(&late, "the first record begins 1000 s after the start");
+    assert!((late.seconds() - 2.0).abs() < 1e-9);
 }

@@ -141,7 +141,7 @@ fn malformed_recordings_are_errors_or_problems_with_a_place() {
                 assert!(error.offset() <= length, "round {round}: {error}");
             }
         }
-        let (checked, used) = peak(|| check_source(Cursor::new(&bytes), length, |_, _| {}));
+        let (checked, used) = peak(|| check_source(Cursor::new(&bytes), length, None, |_, _| {}));
         assert!(
             used <= 40 * bytes.len() + (4 << 20),
             "round {round}: {used} bytes to check a file of {length}"

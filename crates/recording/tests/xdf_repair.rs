@@ -20,7 +20,7 @@ fn read_whole(bytes: &[u8]) -> Recorded {
 }
 
 fn valid(bytes: &[u8]) -> bool {
-    check_source(Cursor::new(bytes), bytes.len() as u64, |_, _| {}).expect("an XDF file").is_valid()
+    check_source(Cursor::new(bytes), bytes.len() as u64, None, |_, _| {}).expect("an XDF file").is_valid()
 }
 
 /// Mends bytes in memory.
@@ -190,7 +190,7 @@ fn whichever_bit_flips_every_chunk_of_samples_that_is_intact_stays() {
         let mut damaged = bytes.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
         let length = damaged.len() as u64;
-        let report = check_source(Cursor::new(&damaged), length, |_, _| {}).expect("an XDF file");
+        let report = check_source(Cursor::new(&damaged), length, None, |_, _| {}).expect("an XDF file");
         let (mended, done) = mended(&damaged);
         for chunk in &chunks {
             let begin = chunk.as_ptr() as usize - bytes.as_ptr() as usize;
@@ -201,7 +201,7 @@ fn whichever_bit_flips_every_chunk_of_samples_that_is_intact_stays() {
         // check and reading agree, before and after
         for bytes in [&damaged, &mended] {
             let counted =
-                check_source(Cursor::new(bytes), bytes.len() as u64, |_, _| {}).expect("an XDF file");
+                check_source(Cursor::new(bytes), bytes.len() as u64, None, |_, _| {}).expect("an XDF file");
             let recorded = read_whole(bytes);
             let counts: Vec<u64> = counted.streams.values().map(|stream| stream.samples).collect();
             let mut read: Vec<(u32, u64)> =
@@ -241,7 +241,7 @@ fn what_is_wrong_is_said_with_its_place() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.xdf");
     fs::write(&path, &bytes[..bytes.len() - 5]).expect("a file");
-    let report = check(&path, |_, _| {}).expect("an XDF file");
+    let report = check(&path, None, |_, _| {}).expect("an XDF file");
     assert!(!report.is_valid());
     assert!(report.problems[0].text.contains("cut off"), "{:?}", report.problems);
     assert!(report.problems.iter().any(|problem| problem.text.contains("has no footer")));

@@ -2,7 +2,7 @@
 
 use kalmind_filter::{LabelLaw, TaskSample, TrainingData, ZScore};
 use kalmind_signal::FeatureStatistics;
-use kalmind_types::{LslTime, Position, Target, TickOutput, Velocity};
+use kalmind_types::{LslTime, OutputState, Position, Target, TickOutput, Velocity};
 use nalgebra::DMatrix;
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
@@ -59,6 +59,9 @@ pub struct CalibrationData {
     pub gathered: Vec<usize>,
     /// Rows that train the measurement model.
     pub measurement_rows: usize,
+    /// Rows in which the decoder moved the cursor: what the cursor did, and so the label, follows from features there, and a
+    /// test against chance does not score them.
+    pub decoder_moved: Vec<bool>,
     /// Features without a single valid value.
     pub dead_features: Vec<usize>,
 }
@@ -105,6 +108,8 @@ struct Row {
     task: TaskSample,
     /// Complete, few features masked, past the trial's first moments.
     measures: bool,
+    /// The decoder moved the cursor, not the task.
+    decoder_moved: bool,
     starts_segment: bool,
 }
 
@@ -210,9 +215,32 @@ impl Calibration {
                 hold: before.position.distance(target.position) <= target.radius,
             },
             measures,
+            decoder_moved: output.state == OutputState::Control,
             starts_segment: !self.segment_open,
         });
         self.segment_open = true;
+    }
+
+    /// Takes the rows of another session, of as many features, behind its own: no segment and no trial goes on from one to
+    /// the other. Rows that find no room are refused and counted.
+    pub fn append(&mut self, mut other: Self) {
+        self.previous = None;
+        self.trial = None;
+        self.segment_open = false;
+        self.refused += other.refused;
+        if other.width != self.width || self.features.len() + other.features.len() > MAX_VALUES {
+            self.refused += other.rows.len() as u64;
+            return;
+        }
+        if let Some(first) = other.rows.first_mut() {
+            first.starts_segment = true;
+        }
+        for row in &mut other.rows {
+            row.task.trial += self.trials;
+        }
+        self.trials += other.trials;
+        self.features.append(&mut other.features);
+        self.rows.append(&mut other.rows);
     }
 
     /// What was gathered so far, for fitting.
@@ -261,6 +289,7 @@ impl Calibration {
             label_law: self.options.label_law,
             gathered: pairs.iter().map(|pair| pair.features).collect(),
             measurement_rows,
+            decoder_moved: pairs.iter().map(|pair| self.rows[pair.label].decoder_moved).collect(),
             dead_features,
         })
     }
@@ -293,8 +322,8 @@ struct Pair {
 }
 
 impl CalibrationData {
-    /// The same rows with the labels dealt out anew: a control in which nothing can be learnt. Fitted on it, a decoder
-    /// has to fail; where it does not, the task is too easy or the labels leak.
+    /// The same rows with the labels, and what the task showed, dealt out anew: a control in which nothing can be learnt.
+    /// Fitted on it, a decoder has to fail; where it does not, the task is too easy or the labels leak.
     #[must_use]
     pub fn with_shuffled_labels(mut self, seed: u64) -> Self {
         let mut order: Vec<usize> = (0..self.training.rows()).collect();
@@ -302,6 +331,9 @@ impl CalibrationData {
         let states = &self.training.states;
         self.training.states =
             DMatrix::from_fn(states.nrows(), states.ncols(), |row, column| states[(order[row], column)]);
+        if let Some(task) = &mut self.training.task {
+            *task = order.iter().map(|&row| task[row]).collect();
+        }
         self
     }
 }

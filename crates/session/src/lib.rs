@@ -10,6 +10,7 @@
 
 mod block;
 mod calibration;
+mod chance;
 mod history;
 mod marker;
 mod metrics;
@@ -19,8 +20,9 @@ mod task_event;
 
 pub use block::{Phase, TaskBlock};
 pub use calibration::{Calibration, CalibrationData, CalibrationError, CalibrationOptions, CalibrationTick};
+pub use chance::{CHANCE_LEVEL, ChanceResult, ChanceTest, Untestable};
 pub use marker::{MAX_MARKER_BYTES, Marker, MarkerError, MarkerTable, MarkerTableError, parse_marker};
-pub use metrics::{TaskScore, bit_rate};
+pub use metrics::{TaskScore, bit_rate, quantile};
 pub use participant::{Drift, Offset, Participant, ParticipantError, ParticipantOptions};
-pub use radial8::{Radial8, Radial8Error, Radial8Options, Radial8Tick, TaskStep};
+pub use radial8::{Radial8, Radial8Error, Radial8Options, Radial8Tick, TaskStep, seconds_that_count};
 pub use task_event::{OperatorAction, TaskEvent, TaskEventContent, TrialResult};

@@ -39,15 +39,25 @@ impl TaskScore {
 
     /// Their median (the mean of the middle two of an even number); none without an acquired target.
     pub fn median_time_to_target(&self) -> Option<f64> {
-        let mut times = self.times_to_target.clone();
-        times.sort_by(f64::total_cmp);
-        let middle = times.len() / 2;
-        match times.len() {
-            0 => None,
-            even if even % 2 == 0 => Some(f64::midpoint(times[middle - 1], times[middle])),
-            _ => Some(times[middle]),
-        }
+        self.quantile_of_time_to_target(0.5)
     }
+
+    /// The time that a `part` of them stay below, by linear interpolation between neighbours (Hyndman and Fan 1996,
+    /// definition 7); none without an acquired target.
+    pub fn quantile_of_time_to_target(&self, part: f64) -> Option<f64> {
+        quantile(&self.times_to_target, part)
+    }
+}
+
+/// The value that a `part` of `values` lie below, by linear interpolation between neighbours (Hyndman and Fan 1996,
+/// definition 7); none without values.
+pub fn quantile(values: &[f64], part: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let place = part * sorted.len().checked_sub(1)? as f64;
+    let (below, rest) = (place.floor() as usize, place.fract());
+    let low = *sorted.get(below)?;
+    Some(sorted.get(below + 1).map_or(low, |high| low + rest * (high - low)))
 }
 
 /// Achieved bit rate of selecting among `choices` equally likely ones (one of which corrects), in bit/s:
@@ -69,6 +79,14 @@ mod tests {
         // net correct selections a minute on a 30 x 30 grid, and the rates stated with them
         assert!((bit_rate(900, 49, 0, 60.0) - 8.01).abs() < 0.005);
         assert!((bit_rate(900, 80, 8, 60.0) - 11.77).abs() < 0.005);
+    }
+
+    #[test]
+    fn quantiles_are_those_of_numpy() {
+        // numpy.quantile([1, 2, 3, 10], [0, .25, .5, .75, 1])
+        let found = [0.0, 0.25, 0.5, 0.75, 1.0].map(|part| quantile(&[10.0, 1.0, 3.0, 2.0], part));
+        assert_eq!(found, [1.0, 1.75, 2.5, 4.75, 10.0].map(Some));
+        assert_eq!(quantile(&[], 0.5), None);
     }
 
     #[test]

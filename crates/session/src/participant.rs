@@ -294,38 +294,26 @@ fn check(options: &ParticipantOptions) -> Result<(), ParticipantError> {
             Err(ParticipantError::OutOfRange { setting, value, expected })
         }
     };
-    within("units", options.units as f64, 1.0, 1024.0, "1 to 1024 can be simulated")?;
+    within("units", options.units as f64, 1.0, 1024.0, "from 1 to 1024 is possible")?;
     within("bin", options.bin.0, 1e-3, 0.2, "a bin is 0.001 to 0.2 s wide")?;
-    within("modulation", options.modulation, 0.0, 10.0, "0 to 10 makes sense (the yardstick is 0.5)")?;
-    within("state_delay", options.state_delay.0, 0.0, 10.0, "0 to 10 s makes sense (the yardstick is 0.2)")?;
-    within(
-        "target_delay",
-        options.target_delay.0,
-        0.0,
-        10.0,
-        "0 to 10 s makes sense (the yardstick is 0.25)",
-    )?;
-    within("noise", options.noise, 0.0, 10.0, "0 to 10 makes sense")?;
+    within("modulation", options.modulation, 0.0, 10.0, "from 0 to 10 is possible (standard: 0.5)")?;
+    within("state_delay", options.state_delay.0, 0.0, 10.0, "from 0 to 10 s is possible (standard: 0.2)")?;
+    within("target_delay", options.target_delay.0, 0.0, 10.0, "from 0 to 10 s is possible (standard: 0.25)")?;
+    within("noise", options.noise, 0.0, 10.0, "from 0 to 10 is possible")?;
     within(
         "drift.rotation_deg_per_min",
         options.drift.rotation_deg_per_min,
         0.0,
         360.0,
-        "0 to 360 makes sense",
+        "from 0 to 360 is possible",
     )?;
-    within("drift.baseline_per_min", options.drift.baseline_per_min, 0.0, 10.0, "0 to 10 makes sense")?;
-    within(
-        "drop",
-        options.drop as f64,
-        0.0,
-        options.units as f64,
-        "no more units than there are can be dropped",
-    )?;
+    within("drift.baseline_per_min", options.drift.baseline_per_min, 0.0, 10.0, "from 0 to 10 is possible")?;
+    within("drop", options.drop as f64, 0.0, options.units as f64, "at most all units can be dropped")?;
     for offset in &options.offsets {
         if offset.unit >= options.units {
             return Err(ParticipantError::NoSuchUnit { unit: offset.unit, last: options.units - 1 });
         }
-        within("offset", offset.deviations, -1e3, 1e3, "-1000 to 1000 deviations make sense")?;
+        within("offset", offset.deviations, -1e3, 1e3, "from -1000 to 1000 deviations is possible")?;
     }
     Ok(())
 }

@@ -68,6 +68,13 @@ pub struct Radial8Tick {
     pub state: OutputState,
 }
 
+/// Seconds of task time from the tick at `last` to the one at `time`, which was in `state`; none where they do not count,
+/// see [`Radial8`]. Whoever times trials afterwards counts by this too.
+pub fn seconds_that_count(last: LslTime, time: LslTime, state: OutputState) -> Option<f64> {
+    let seconds = (time - last).0;
+    (state.moves() && seconds > 0.0 && seconds <= LONGEST_STEP_S).then_some(seconds)
+}
+
 /// What a step of the task gave: to be told to everyone, and to be done at the start of the next tick, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskStep {
@@ -261,8 +268,7 @@ impl Radial8 {
     /// Seconds of stream time that this tick adds to the clocks; none where it pauses them.
     fn counted_time(&mut self, tick: Radial8Tick) -> Option<f64> {
         let last = self.last_tick.replace(tick.time)?;
-        let seconds = (tick.time - last).0;
-        (tick.state.moves() && seconds > 0.0 && seconds <= LONGEST_STEP_S).then_some(seconds)
+        seconds_that_count(last, tick.time, tick.state)
     }
 
     /// Shows the next target and begins its trial.

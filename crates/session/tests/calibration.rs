@@ -245,3 +245,15 @@ fn too_little_to_fit_on_is_said_with_numbers() {
     assert_eq!(calibration.data(true), Err(CalibrationError::TooFewRows { rows: 19, measurement_rows: 6 }));
     assert_eq!((calibration.rows(), calibration.refused()), (19, 0));
 }
+
+#[test]
+fn rows_in_which_the_decoder_moved_the_cursor_are_known() {
+    let data = gathered(30, |output, _, _| {
+        if output.seq >= 20 {
+            output.state = OutputState::Control;
+        }
+    });
+    let moved: Vec<usize> = (0..data.training.rows()).filter(|&row| data.decoder_moved[row]).collect();
+    // the first tick has none before it, and makes no row
+    assert_eq!(moved, (19..29).collect::<Vec<_>>());
+}

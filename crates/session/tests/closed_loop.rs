@@ -4,19 +4,22 @@
 //! labels dealt out at random.
 #![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
 
-use kalmind_filter::{Decoder, FitSettings, LabelLaw, Model, fit};
+use kalmind_filter::{Decoder, DecoderSpec, FitSettings, LabelLaw, Model, accuracy::Accuracy, fit};
 use kalmind_session::{
     Calibration, CalibrationData, CalibrationOptions, CalibrationTick, Participant, ParticipantOptions,
     Radial8, Radial8Options, Radial8Tick, TaskBlock, TaskEventContent, TaskScore, TaskStep,
 };
 use kalmind_signal::{FeatureStatistics, Preparation};
 use kalmind_types::{
-    Binning, ChannelMask, Command, Component, Intent, LslTime, OutputState, Position, Seconds,
-    StreamFeatures, TaskState, TickOutput, Velocity,
+    Binning, ChannelMask, Command, Component, CovarianceKind, Intent, LslTime, OutputState, Position,
+    Seconds, StreamFeatures, TaskState, TickOutput, Velocity,
 };
+use nalgebra::DMatrix;
 
 const BIN_S: f64 = 0.02;
 const UNITS: usize = 96;
+/// What `[task] decoder` says where it is not written.
+const DEFAULT_DECODER: &str = "kalman-steady";
 
 /// What turns a bin's counts into the cursor's velocity.
 enum Drive<'a> {
@@ -38,6 +41,8 @@ struct Rig {
     position: Position,
     in_force: TaskState,
     pending: Vec<Command>,
+    /// What a decoder gave and what the participant meant, of every bin that it moved the cursor in.
+    decoded: Vec<(Intent, Velocity)>,
 }
 
 impl Rig {
@@ -46,7 +51,15 @@ impl Rig {
             Participant::new(ParticipantOptions { seed, ..ParticipantOptions::default() }).unwrap();
         let task = Radial8::new(Radial8Options { seed, ..Radial8Options::default() }).unwrap();
         let position = Position([0.5, 0.5]);
-        Self { participant, task, tick: 0, position, in_force: TaskState::default(), pending: Vec::new() }
+        Self {
+            participant,
+            task,
+            tick: 0,
+            position,
+            in_force: TaskState::default(),
+            pending: Vec::new(),
+            decoded: Vec::new(),
+        }
     }
 
     fn time(&self) -> LslTime {
@@ -92,6 +105,7 @@ impl Rig {
                 Drive::Decoder(decoder, preparation) => {
                     let prepared = preparation.prepare(&counts, &ChannelMask::default());
                     decoder.step(Some(prepared.features), &mut intent);
+                    self.decoded.push((intent, self.participant.intent()));
                     Velocity([intent.mean()[0], intent.mean()[1]])
                 }
             };
@@ -148,7 +162,8 @@ fn tick_output(seq: u64, time: LslTime, state: OutputState, position: Position) 
 /// A decoder fitted on calibration data, with the preparation that belongs to it.
 fn fitted(decoder: &str, data: &CalibrationData) -> Drive<'static> {
     let spec = decoder.parse().unwrap();
-    let parameters = fit(&spec, &data.training, &FitSettings::default(), &mut |_| {}).unwrap().parameters;
+    let settings = FitSettings { labels: true, ..FitSettings::default() };
+    let parameters = fit(&spec, &data.training, &settings, &mut |_| {}).unwrap().parameters;
     let zscore = data.zscore.clone().unwrap();
     let statistics =
         FeatureStatistics { mean: zscore.mean.clone(), deviation: zscore.standard_deviation.clone() };
@@ -202,6 +217,35 @@ fn a_steady_kalman_filter_acquires_what_the_independent_simulation_does() {
     assert!((24.0..=30.0).contains(&middle), "median {middle} of {counts:?}");
     assert!(counts.iter().all(|count| (17..=32).contains(count)), "{counts:?}");
     assert!((1.8..=2.4).contains(&median(times.clone())), "{times:?}");
+}
+
+/// The factor on the covariance follows what the decoder errs; the cursor goes where it went without.
+#[test]
+fn the_default_decoder_of_a_session_knows_when_it_is_unsure_and_steers_as_before() {
+    let spec: DecoderSpec = DEFAULT_DECODER.parse().unwrap();
+    let (mut ratios, mut within) = (Vec::new(), Vec::new());
+    for seed in 1..=8 {
+        let run = |decoder: &str| {
+            let (mut rig, data) = Rig::calibrated(seed);
+            let score = rig.block(TaskBlock::ClosedLoop, 60.0, fitted(decoder, &data));
+            (score, rig.decoded)
+        };
+        let (score, decoded) = run(DEFAULT_DECODER);
+        let (before, _) = run(&format!("{DEFAULT_DECODER}:covariance-scale=1"));
+        assert_eq!(score, before, "seed {seed}");
+        let (_, data) = Rig::calibrated(seed);
+        let parameters = fit(&spec, &data.training, &FitSettings::default(), &mut |_| {}).unwrap().parameters;
+        assert_eq!(parameters.covariance(), CovarianceKind::Varying, "seed {seed}");
+        let truth = DMatrix::from_fn(decoded.len(), 2, |row, axis| decoded[row].1.0[axis]);
+        let intents: Vec<Intent> = decoded.iter().map(|(intent, _)| *intent).collect();
+        let accuracy = Accuracy::of(&truth, &intents, 0.0);
+        let by = accuracy.by_uncertainty.unwrap();
+        println!("seed {seed}: acquired {}, {by:?}, {:?}", score.acquired(), accuracy.coverage);
+        ratios.push(by.decile_ratio);
+        within.push(accuracy.coverage.ninety);
+    }
+    assert!(median(ratios.clone()) >= 1.3, "{ratios:?}");
+    println!("decile ratio {:.2}, within 90 % {:.2} (medians)", median(ratios), median(within));
 }
 
 #[test]

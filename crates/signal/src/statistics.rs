@@ -25,16 +25,24 @@ impl FeatureStatistics {
     }
 }
 
-/// The mean of `of(feature, value)` over the finite values of each column.
+/// The mean of `of(feature, value)` over the finite values of each column; exactly the value where all are the same.
 fn column_means(values: &[f64], width: usize, of: impl Fn(usize, f64) -> f64) -> Vec<f64> {
-    let mut sums = vec![(0.0, 0_u64); width];
+    // sum, number, the first of them, whether all are like it
+    let mut columns = vec![(0.0, 0_u64, 0.0, true); width];
     for row in values.chunks_exact(width) {
-        for (feature, (value, (sum, count))) in row.iter().zip(&mut sums).enumerate() {
+        for (feature, (value, (sum, count, first, same))) in row.iter().zip(&mut columns).enumerate() {
             if value.is_finite() {
-                *sum += of(feature, *value);
+                let value = of(feature, *value);
+                if *count == 0 {
+                    *first = value;
+                }
+                *same &= value.to_bits() == first.to_bits();
+                *sum += value;
                 *count += 1;
             }
         }
     }
-    sums.into_iter().map(|(sum, count)| if count == 0 { 0.0 } else { sum / count as f64 }).collect()
+    let mean =
+        |(sum, count, first, same): (f64, u64, f64, bool)| if same { first } else { sum / count as f64 };
+    columns.into_iter().map(mean).collect()
 }

@@ -136,6 +136,13 @@ fn statistics_leave_out_what_is_not_finite() {
     assert_eq!(statistics.deviation[1..], [0.0, 0.0]);
 }
 
+#[test]
+fn a_constant_feature_has_its_value_as_mean_and_no_deviation() {
+    // the sum of 0.1 over seven rows, by seven, is not 0.1
+    let statistics = FeatureStatistics::measure(&[0.1; 7], 1);
+    assert_eq!((statistics.mean, statistics.deviation), (vec![0.1], vec![0.0]));
+}
+
 proptest! {
     /// Rows given in one run or cut anywhere, other streams in between, make the same bits.
     #[test]

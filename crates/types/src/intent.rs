@@ -24,6 +24,17 @@ pub struct Component {
     pub unit: String,
 }
 
+/// Whether a decoder's covariance can say that it is less sure at one moment than at another. Known from how the decoder is
+/// built, not from what it gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CovarianceKind {
+    /// Apart from starts and missing bins the same in every bin, whatever the features say.
+    Constant,
+    /// It depends on the features or on the state.
+    Varying,
+}
+
 /// The decoded hidden state of one tick: mean and covariance, in the units it was fitted in. Fixed size, no heap.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Intent {

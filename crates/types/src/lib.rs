@@ -4,6 +4,7 @@
 //! copied or serialised, and whatever travels through a tick has a fixed size.
 
 mod block;
+mod counted;
 mod cursor;
 mod event;
 mod feature;
@@ -16,10 +17,11 @@ mod tick_check;
 mod time;
 
 pub use block::{NumberFormat, SampleBlock, SampleRows, Samples};
+pub use counted::Counted;
 pub use cursor::{Click, Position, Velocity};
 pub use event::{Event, EventKind, EventTag, Target};
 pub use feature::{Binning, StreamFeatures};
-pub use intent::{Component, Intent, MAX_COMPONENTS, MAX_COVARIANCE, lower_triangle_index};
+pub use intent::{Component, CovarianceKind, Intent, MAX_COMPONENTS, MAX_COVARIANCE, lower_triangle_index};
 pub use publication::{Heartbeat, Publication, StageTimes, StateChange, TickPublication};
 pub use state::{Actor, Cause, Mode, OutputState, Reason};
 pub use stream::{

@@ -144,6 +144,10 @@ pub enum Cause {
     PatternUnlikeTraining = 17,
     /// For `fallback_stale_ms` the decoder has taken no measurement in.
     DecoderFallsBack = 18,
+    /// `control` was asked for, and on rows that it was not fitted to the decoder is no better than chance.
+    DecoderAtChance = 19,
+    /// `control` was asked for, and on rows that it was not fitted to the decoder fell back in most steps.
+    DecoderMostlyFallsBack = 20,
 }
 
 impl Cause {
@@ -193,6 +197,8 @@ impl Reason {
             | Cause::VarianceUnlikeTraining
             | Cause::PatternUnlikeTraining
             | Cause::DecoderFallsBack
+            | Cause::DecoderAtChance
+            | Cause::DecoderMostlyFallsBack
             | Cause::ShuttingDown => false,
         }
     }
@@ -213,18 +219,17 @@ impl fmt::Display for Reason {
                 "the signal comes and goes: the cursor goes on when it has been steady for a second",
             ),
             Cause::AwaitsResume => formatter.write_str(
-                "the signal is back; waiting for the operator to resume: press Resume (it was away for longer than \
-                 auto_resume_ms)",
+                "the signal is back after a gap longer than auto_resume_ms; waiting for the operator: press Resume",
             ),
             Cause::NotFinite => formatter.write_str(
-                "the decoder gave a number that is not finite: press Resume to start it anew, or load another model",
+                "the decoder's output was not finite: press Resume to restart it, or load another model",
             ),
             Cause::Panicked => {
                 formatter.write_str("an error inside Kalmind was caught: press Resume, and report it with the log")
             }
             Cause::NoModel => formatter.write_str("no model to control with: calibrate, or set [decoder] model"),
-            Cause::MeasuringArrival => formatter.write_str("measuring how the stream arrives"),
-            Cause::InputTooSlow => formatter.write_str("input too slow for cursor control: confirm to go on"),
+            Cause::MeasuringArrival => formatter.write_str("measuring how samples arrive"),
+            Cause::InputTooSlow => formatter.write_str("samples arrive too late for cursor control: confirm to go on"),
             Cause::ChannelsMasked => formatter.write_str(
                 "too many channels are dead, shifted, noisy or without valid samples: check the array and its cables",
             ),
@@ -233,23 +238,30 @@ impl fmt::Display for Reason {
                  and its cables",
             ),
             Cause::VarianceUnlikeTraining => formatter.write_str(
-                "the signals no longer look like those the decoder was trained on: their variance is another; check the \
+                "the signals no longer look like those the decoder was trained on: their variance has changed; check the \
                  array, or calibrate again",
             ),
             Cause::PatternUnlikeTraining => formatter.write_str(
-                "the signals no longer look like those the decoder was trained on: channels no longer belong together; \
+                "the signals no longer look like those the decoder was trained on: channels no longer covary as they did; \
                  check their order, or calibrate again",
             ),
             Cause::DecoderFallsBack => {
                 formatter.write_str("the decoder cannot use the signals: check them, or calibrate again")
             }
+            Cause::DecoderAtChance => formatter.write_str(
+                "the decoder is no better than chance: calibrate again, or confirm that it may control all the same",
+            ),
+            Cause::DecoderMostlyFallsBack => formatter.write_str(
+                "the decoder fell back in most steps of its held-out rows: calibrate again, or confirm that it may control \
+                 all the same",
+            ),
             Cause::ShuttingDown => formatter.write_str("Kalmind is ending"),
             Cause::TickSilent => formatter
-                .write_str("decoding stood still for more than a second: press Resume when it runs again"),
+                .write_str("decoding stopped for more than a second: press Resume when it runs again"),
             Cause::StoppedAndNotFresh => write!(formatter, "stopped by {by}, and no usable signal"),
             Cause::StoppedAndAwaitsResume => write!(
                 formatter,
-                "stopped by {by}; the signal was away and is back; waiting for the operator to resume: press Resume"
+                "stopped by {by}; the signal was lost and is back; waiting for the operator: press Resume"
             ),
         }
     }
@@ -258,11 +270,11 @@ impl fmt::Display for Reason {
 impl fmt::Display for Actor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Configuration => "configuration",
-            Self::Operator => "operator",
-            Self::Client => "client",
-            Self::Task => "task",
-            Self::Signal => "signal",
+            Self::Configuration => "the configuration",
+            Self::Operator => "the operator",
+            Self::Client => "a client",
+            Self::Task => "the task",
+            Self::Signal => "a signal to the program",
             Self::Daemon => "Kalmind",
         })
     }

@@ -189,6 +189,13 @@ pub enum Command {
     SwapModel(ModelId),
     /// Go back to the model before the last swap.
     UndoModel,
+    /// The model of this identity may control, whatever its fit report says of it.
+    ConfirmModel {
+        /// Which.
+        model: ModelId,
+        /// Who agreed to it.
+        by: Actor,
+    },
     /// On the local clock there was no complete bin for so long that clients were shown `stale`, whatever the stamps say.
     InputNotFresh,
     /// On the local clock there was no complete bin for so long that the operator has to agree to go on, whatever the

@@ -38,29 +38,32 @@ impl TickInput {
             if holds { Ok(()) } else { Err(ImplausibleTick { seq: self.seq, problem }) }
         };
         let is_time = |time: f64| time.abs() <= LATEST;
-        ensure(is_time(self.start.0) && is_time(self.time.0), "its time is no time")?;
+        ensure(is_time(self.start.0) && is_time(self.time.0), "its time is out of range")?;
         ensure(self.time.0 >= self.start.0, "it ends before it starts")?;
         ensure(self.time.0 - self.start.0 <= LONGEST_BIN, "its bin is longer than two minutes")?;
         for stream in &self.streams {
             let Seconds(offset) = stream.offset;
-            ensure(is_time(offset), "a clock offset is no time")?;
+            ensure(is_time(offset), "a clock offset is out of range")?;
             let mut samples = 0_u64;
             for range in &stream.ranges {
                 ensure(range.first <= range.end, "a range of samples ends before it starts")?;
                 samples = samples.saturating_add(range.end - range.first);
             }
-            ensure(samples <= MOST_SAMPLES, "a stream has more samples in one bin than can be")?;
+            ensure(samples <= MOST_SAMPLES, "a stream has more samples in one bin than is possible")?;
         }
         let is_place = |place: [f64; 2]| place.iter().all(|value| value.abs() <= FARTHEST);
         for command in &self.commands {
             match command {
                 Command::PlaceCursor(position) => {
-                    ensure(is_place(position.0), "it places the cursor nowhere")?;
+                    ensure(is_place(position.0), "it puts the cursor at a position out of range")?;
                 }
                 Command::Task(task) => {
                     if let Some(target) = task.target {
                         let has_radius = (0.0..=FARTHEST).contains(&target.radius);
-                        ensure(is_place(target.position.0) && has_radius, "its target is no target")?;
+                        ensure(
+                            is_place(target.position.0) && has_radius,
+                            "its target has a position or radius out of range",
+                        )?;
                     }
                 }
                 _ => {}
@@ -93,8 +96,8 @@ mod tests {
     #[test]
     fn what_the_binner_makes_passes_and_what_it_cannot_make_does_not() {
         assert_eq!(tick(|_| {}), Ok(()));
-        assert_eq!(tick(|tick| tick.time = LslTime(1e300)), Err("its time is no time"));
-        assert_eq!(tick(|tick| tick.start = LslTime(f64::NAN)), Err("its time is no time"));
+        assert_eq!(tick(|tick| tick.time = LslTime(1e300)), Err("its time is out of range"));
+        assert_eq!(tick(|tick| tick.start = LslTime(f64::NAN)), Err("its time is out of range"));
         assert_eq!(tick(|tick| tick.time = LslTime(99.0)), Err("it ends before it starts"));
         assert_eq!(tick(|tick| tick.time = LslTime(86_500.0)), Err("its bin is longer than two minutes"));
         assert!(tick(|tick| tick.streams[0].offset = Seconds(f64::INFINITY)).is_err());

@@ -11,7 +11,7 @@ use std::{
 use kalmind_types::{Binning, MAX_COMPONENTS, MAX_STREAMS};
 
 use super::{
-    Configuration, Insistence, Marker, MarkerKind, Network, Selection, Start,
+    Configuration, Insistence, Marker, MarkerKind, Network, Selection, Start, Use,
     problem::Problem,
     reader::{Places, quoted},
 };
@@ -23,11 +23,14 @@ pub(super) fn conflicts(
     configuration: &Configuration,
     places: &Places,
     spoiled: &BTreeSet<String>,
+    purpose: Use,
 ) -> Vec<Problem> {
     let mut conflicts = Conflicts { places, spoiled, problems: Vec::new() };
     conflicts.start(configuration);
     conflicts.network(configuration);
-    conflicts.streams(configuration);
+    if purpose == Use::Decoding || !configuration.stream.is_empty() {
+        conflicts.streams(configuration);
+    }
     conflicts.recordings(configuration);
     conflicts.bins(configuration);
     conflicts.intent_and_cursor(configuration);
@@ -114,7 +117,7 @@ impl Conflicts<'_> {
         if self.known(&["lsl.network"]) && lsl.network == Network::Loopback && !lsl.known_peers.is_empty() {
             self.at(
                 self.key("lsl.known_peers"),
-                "`lsl.known_peers` has no meaning with network = \"loopback\"",
+                "`lsl.known_peers` has no effect with network = \"loopback\"",
                 "these hosts would never be asked",
                 "leave `known_peers` out, or set network = \"lab\"",
             );
@@ -142,7 +145,7 @@ impl Conflicts<'_> {
                 self.key("stream"),
                 "no [[stream]] is configured",
                 "nothing to decode from",
-                "add a table [[stream]] with, for instance, type = \"Features\"; `kalmind streams` lists what is there",
+                "add a table [[stream]], for instance with type = \"Features\"; `kalmind streams` lists the streams on the network",
             );
         } else if self.known(&["stream"]) && !streams.iter().any(|stream| stream.required) {
             self.at(
@@ -340,7 +343,7 @@ impl Conflicts<'_> {
             self.at(
                 self.value("server.max_connections"),
                 "`server.max_connections` needs more open files than this system allows the program",
-                "a STOP could find no way in",
+                "a STOP might not get through",
                 format!(
                     "use at most {most}, or raise the hard limit of open files (`ulimit -Hn` shows it; LimitNOFILE= in a \
                      systemd unit, nofile in /etc/security/limits.conf)"
@@ -416,7 +419,7 @@ impl Conflicts<'_> {
             (Insistence::Try | Insistence::Require, None) => self.at(
                 self.key("realtime.pin"),
                 "`realtime.pin` is on, but no `core` is given",
-                "which core?",
+                "no core to pin to",
                 "add core = N, counted from 0",
             ),
             (Insistence::Off, Some(core)) => self.at(

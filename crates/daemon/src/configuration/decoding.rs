@@ -20,13 +20,13 @@ table! {
         /// no intent until a model is fitted.
         model: Option<PathBuf> = None, or "none";
         /// Whether a guard in front of the decoder corrects channels that shift, die or turn to noise. A model fitted with
-        /// the option `guard` keeps to that; models without statistics of their channels run without.
+        /// the option `guard` keeps its own setting; models without channel statistics run without a guard.
         guard: bool = true;
-        /// Whether signals that no longer look like those the decoder was trained on (channels that stand still, another
-        /// variance, channels that no longer belong together) end in `stale` instead of moving the cursor, and channels
-        /// that the guard corrected or masked count towards `max_masked`.
+        /// Whether signals that no longer look like those the decoder was trained on (constant channels, a changed variance,
+        /// channels that no longer covary) lead to `stale` instead of moving the cursor. Channels that the guard corrected
+        /// or masked then count towards `max_masked`.
         plausibility: bool = true;
-        /// Time in which the decoder cannot use the features of any bin after which the cursor stands still as `stale`, in
+        /// How long the decoder may be unable to use the features before the cursor stands still as `stale`, in
         /// milliseconds.
         fallback_stale_ms: f64 = 300.0, in Rule::Between(1.0, 60_000.0);
     }
@@ -37,14 +37,14 @@ table_of! {
     Component {
         /// Its name, as clients and LSL channels show it.
         name: String = String::new(), and required;
-        /// The unit it was fitted in.
-        unit: String = "workspace widths/s".to_owned();
+        /// The unit it was fitted in; empty where the model states none.
+        unit: String = "workspace widths/s".to_owned(), in Rule::Unit;
     }
 }
 
 table! {
-    /// What is decoded. It fixes the components before a model is there, so that clients and outlets know their channels
-    /// from the start. A model whose components differ from those given here is refused.
+    /// What is decoded. Fixes the components before there is a model, so that clients and outlets know their channels from
+    /// the start. A model whose components differ from those given here is refused.
     pub struct Intent {
         /// The components, 1 to 8, no two of the same name. Left out, they are the model's; without a model, vx and vy.
         components: Vec<Component> = vec![
@@ -83,7 +83,7 @@ table! {
     /// How intent moves the cursor. Lengths are in workspace widths.
     pub struct Cursor {
         /// Cursor speed in workspace widths per second for one unit of intent: one number, or one each for x and y; a
-        /// negative one turns the axis round.
+        /// negative one flips the axis.
         gain: Gain = Gain([1.0; 2]), in Rule::Between(-1e6, 1e6);
         /// Time constant of the low-pass over velocity, in milliseconds; 0 for none.
         smoothing_ms: f64 = 0.0, in Rule::Between(0.0, 10_000.0);
@@ -116,10 +116,10 @@ table! {
         /// Time without a complete bin after which the cursor stands still as `stale`, in milliseconds.
         stale_after_ms: Option<f64> = None, in Rule::Between(1.0, 60_000.0), or "max(100, 3 bins), and between two chunks 1.5 times the longest interval at which samples arrive";
         /// A `stale` state shorter than this ends by itself, in milliseconds; a longer one waits for the operator. A sender
-        /// that is started anew is away for 2 to 5 s. Longer is for where nobody can be hurt: simulation, replay,
+        /// that is restarted is away for 2 to 5 s. Choose longer only where nobody can be hurt: simulation, replay,
         /// development.
         auto_resume_ms: f64 = 2000.0, in Rule::Between(0.0, 3_600_000.0);
-        /// Whether the decoder may control the cursor without a confirmation where the input arrives more than 150 ms late
+        /// Whether the decoder may control the cursor without a confirmation although samples arrive more than 150 ms late
         /// (a sender that pushes long chunks): for runs without an operator.
         allow_slow_input: bool = false;
     }

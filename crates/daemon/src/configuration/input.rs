@@ -91,8 +91,8 @@ impl Selection {
 }
 
 table! {
-    /// How Lab Streaming Layer finds streams and is found. An `LSLAPICFG` variable that is set wins over this table,
-    /// and the start banner says so.
+    /// How Lab Streaming Layer finds streams, and how its own are found. An `LSLAPICFG` variable that is set wins over
+    /// this table; the start says so.
     pub struct Lsl {
         /// How far LSL looks for streams and is seen: the loopback interface, this machine, or the local network.
         network: Network = Network::Lab;
@@ -125,17 +125,17 @@ table! {
         hostname: Option<String> = None, or "any";
         /// A condition on the stream's header in LSL's own language (`XPath` 1.0), as in `starts-with(name,'BioSemi')`.
         predicate: Option<String> = None, or "any";
-        /// What its samples become: each sample a bin of its own (one such stream at most, and it leads), or the mean
-        /// or the sum of the samples in a bin.
+        /// How samples become bins: each sample is a bin of its own (at most one such stream, whose rate then sets the
+        /// bins), or the samples in a bin are averaged or summed.
         binning: Binning = Binning::Sample;
         /// Its rate, in samples per second. Needed where the stream's header says 0 (irregular).
         rate_hz: Option<f64> = None, in Rule::Between(0.01, 100_000.0), or "the nominal rate in the stream's header";
-        /// Whether a bin waits for this stream and is incomplete without it, and a run does not begin without it. One that
-        /// is not required may come later, where `channels` or the model says how many features it contributes.
+        /// Whether the run needs this stream: it does not start without it, and a bin waits for it and is incomplete without
+        /// it. A stream that is not required may come later if `channels` or the model says how many features it has.
         required: bool = true;
         /// Number of channels that the stream must have.
         channels: Option<usize> = None, in Rule::Between(1.0, 1024.0), or "what the stream has";
-        /// Which stamps place its samples: the sender's, corrected for its clock, or the time of arrival.
+        /// Which time stamps count: the sender's, corrected for its clock, or the time of arrival.
         clock: SampleClock = SampleClock::Sender;
         /// Time without a sample after which the stream is `stalled`, in milliseconds.
         stall_ms: Option<f64> = None, in Rule::Between(1.0, 3_600_000.0), or "max(100, 3 bins, 1.5 times the longest interval at which samples arrive)";
@@ -143,14 +143,14 @@ table! {
         backlog_ms: Option<f64> = None, in Rule::Between(1.0, 3_600_000.0), or "max(150, 3 bins, 1.5 times the longest wait for a sample)";
         /// Distance between corrected stamps and this machine's clock beyond which the stream is `bad_clock`, in seconds.
         bad_clock_s: f64 = 10.0, in Rule::Between(0.1, 1e9);
-        /// Part by which the measured rate may differ from the nominal one before the stream is shown as `mismatch`.
+        /// Fraction by which the measured rate may differ from the nominal one before the stream is shown as `mismatch`.
         rate_tolerance: f64 = 0.05, in Rule::Between(0.001, 10.0);
         /// Channels that are switched off from the start (labels, or indices from 0); they hold their training mean.
         masked: Vec<ChannelReference> = Vec::new();
         /// Blocks of samples that may wait between the network and the decoder; when all are full, samples are dropped
         /// and counted.
         ring_blocks: usize = 64, in Rule::Between(4.0, 4096.0);
-        /// Samples in a block at most.
+        /// Largest number of samples in a block.
         block_samples: usize = 64, in Rule::Between(1.0, 65536.0);
     }
 }
@@ -190,13 +190,13 @@ table! {
         bin_ms: f64 = 20.0, in Rule::Between(1.0, 200.0), or "20, or 1000 / `rate_hz` of the stream with `binning = \"sample\"`";
         /// How long after its end a bin waits for its streams, in milliseconds; then it is closed as incomplete.
         max_wait_ms: Option<f64> = None, in Rule::Between(0.0, 60_000.0), or "max(20, `bin_ms` / 2, 1.5 times the longest wait for a sample), 1000 at most";
-        /// How long it is measured how each stream arrives before anything moves, in seconds: one by one or in chunks, and how
-        /// late. What the configuration leaves open of `max_wait_ms`, `stall_ms`, `backlog_ms` and `stale_after_ms` follows
-        /// from it. 0 measures nothing.
+        /// How long Kalmind measures at the start, before anything moves, how samples arrive (one by one or in chunks, and how
+        /// late), in seconds. Those of `max_wait_ms`, `stall_ms`, `backlog_ms` and `stale_after_ms` that the configuration
+        /// does not set follow from it. 0 measures nothing.
         measure_arrival_s: f64 = 3.0, in Rule::Between(0.0, 60.0);
-        /// Stream time without a complete bin after which decoding starts anew at row one, in milliseconds.
+        /// Stream time without a complete bin after which decoding starts afresh, as from its first measurement, in milliseconds.
         restart_after_ms: f64 = 500.0, in Rule::Between(1.0, 3_600_000.0);
-        /// Part of the channels that may be without a valid sample before the bin is incomplete.
+        /// Fraction of the channels that may lack a valid sample before the bin counts as incomplete.
         max_masked: f64 = 0.25, in Rule::Between(0.0, 1.0);
     }
 }

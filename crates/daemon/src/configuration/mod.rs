@@ -42,6 +42,7 @@ pub use running::{Insistence, Instance, Log, LogFormat, LogLevel, Realtime, Sex,
 pub use task::{LabelLaw, LawKind, Marker, MarkerKind, OperatorAction, Phase, Task, TrialResult};
 
 use reader::Reader;
+use rule::Rule;
 use setting::{Setting, Shape};
 
 /// The largest file that is read, in bytes; anything longer is no configuration.
@@ -61,7 +62,7 @@ pub struct Source {
 }
 
 table::table! {
-    /// What the whole of Kalmind does.
+    /// Settings of the program as a whole.
     pub struct Configuration {
         /// What happens at start: `idle` waits until somebody asks for control, `control` moves the cursor at once.
         start: Start = Start::Idle;
@@ -130,11 +131,32 @@ impl Configuration {
 /// Everything that is wrong with the file, with places: not readable, not UTF-8, not TOML, unknown keys, wrong values,
 /// conflicts.
 pub fn load(path: &Path) -> Result<Configuration, ConfigurationErrors> {
+    load_for(path, Use::Decoding)
+}
+
+/// As [`load`], for a command that takes only settings of LSL and names from the file: `[[stream]]` may be missing.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_settings(path: &Path) -> Result<Configuration, ConfigurationErrors> {
+    load_for(path, Use::Settings)
+}
+
+/// What a configuration is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// To decode streams: at least one is needed.
+    Decoding,
+    /// For its settings alone.
+    Settings,
+}
+
+fn load_for(path: &Path, purpose: Use) -> Result<Configuration, ConfigurationErrors> {
     let file_name = path.display().to_string();
     let bytes =
         fs::read(path).map_err(|error| ConfigurationErrors::unreadable(&file_name, &error.to_string()))?;
     let text = text_of(&bytes, &file_name)?;
-    let (read, mut problems) = read(text, &file_name);
+    let (read, mut problems) = read(text, &file_name, purpose);
     let (mut configuration, places) = read;
     let folder = path.parent().unwrap_or(Path::new(""));
     if let Some(model) = &mut configuration.decoder.model {
@@ -171,12 +193,18 @@ pub fn parse(text: &str, file_name: &str) -> Result<Configuration, Configuration
 /// As [`parse`]; bytes that are not UTF-8 are one problem at the first of them.
 pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Configuration, ConfigurationErrors> {
     let text = text_of(bytes, file_name)?;
-    let ((configuration, _), problems) = read(text, file_name);
+    let ((configuration, _), problems) = read(text, file_name, Use::Decoding);
     if problems.is_empty() {
         Ok(configuration)
     } else {
         Err(ConfigurationErrors::new(file_name, text, problems))
     }
+}
+
+/// Why no configuration could hold a text where any text is allowed, as names and units of components are.
+#[must_use]
+pub fn objection_to_text(text: &str) -> Option<String> {
+    Rule::Any.objection_to_text(text)
 }
 
 fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, ConfigurationErrors> {
@@ -199,7 +227,7 @@ fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, Configuratio
 }
 
 /// The configuration as far as it can be read, where its keys stand, and everything that is wrong with it.
-fn read(text: &str, file_name: &str) -> ((Configuration, reader::Places), Vec<Problem>) {
+fn read(text: &str, file_name: &str, purpose: Use) -> ((Configuration, reader::Places), Vec<Problem>) {
     let (document, syntax_errors) = DeTable::parse_recoverable(text);
     let mut problems: Vec<Problem> = syntax_errors
         .iter()
@@ -214,14 +242,14 @@ fn read(text: &str, file_name: &str) -> ((Configuration, reader::Places), Vec<Pr
     let mut reader = Reader::new(root);
     let span = document.span();
     let document = Spanned::new(span, DeValue::Table(document.into_inner()));
-    let mut configuration = Configuration::read(&document, &rule::Rule::Any, &mut reader).unwrap_or_default();
+    let mut configuration = Configuration::read(&document, &Rule::Any, &mut reader).unwrap_or_default();
     let Reader { problems: found, places, spoiled, .. } = reader;
     let broken: Vec<usize> = problems.iter().map(|problem| line_of(text, problem.span.start)).collect();
     // what stands on a line that is no TOML was guessed by the parser, and says nothing about what was meant
     problems.extend(found.into_iter().filter(|problem| !broken.contains(&line_of(text, problem.span.start))));
     if broken.is_empty() {
         follow_the_leader(&mut configuration, &places);
-        problems.extend(check::conflicts(&configuration, &places, &spoiled));
+        problems.extend(check::conflicts(&configuration, &places, &spoiled, purpose));
     }
     let sha256 = Sha256::digest(text.as_bytes()).iter().fold(String::with_capacity(64), |mut hash, byte| {
         let _infallible = write!(hash, "{byte:02x}");

@@ -8,9 +8,9 @@ use super::{
 };
 
 table! {
-    /// Where the cursor stands, where another program keeps it: a numeric LSL stream, found by at least one of `name`, `type`,
-    /// `source_id`, `hostname` and `predicate`. With every tick Kalmind's cursor is put where the newest sample says; the
-    /// tick's input keeps it, so a replay is identical. While the stream is silent Kalmind's cursor goes on by itself.
+    /// The position of the cursor, if another program keeps it: a numeric LSL stream, found by at least one of `name`, `type`,
+    /// `source_id`, `hostname` and `predicate`. At every tick Kalmind's cursor is put where the newest sample says; this is
+    /// recorded with the tick, so a replay is identical. While the stream is silent Kalmind's cursor goes on by itself.
     pub struct PositionSource {
         /// The stream's name.
         name: Option<String> = None, or "any";
@@ -24,7 +24,7 @@ table! {
         predicate: Option<String> = None, or "any";
         /// The channels with x and y, by label or index from 0.
         channels: Vec<ChannelReference> = vec![ChannelReference::Index(0), ChannelReference::Index(1)];
-        /// Workspace widths of one of the stream's units, for x and y; a negative one turns the axis round.
+        /// Workspace widths of one of the stream's units, for x and y; a negative one flips the axis.
         scale: Gain = Gain([1.0; 2]), in Rule::Between(-1e9, 1e9);
         /// Added to x and y after that, in workspace widths.
         offset: [f64; 2] = [0.0; 2], in Rule::Between(-1e6, 1e6);
@@ -32,9 +32,9 @@ table! {
 }
 
 table! {
-    /// Targets as numbers: a numeric LSL stream, found as `[cursor.position_from]` is. A sample with another target than the one
-    /// before presents it at its stamp (60 a second at most; the newest counts); a value that is not finite, or a radius that
-    /// is not above 0, takes the target away.
+    /// Targets as numbers: a numeric LSL stream, found as `[cursor.position_from]` is. A sample that differs from the one before
+    /// presents a new target at its time stamp (at most 60 a second; the newest counts); a value that is not finite, or a
+    /// radius that is not above 0, removes the target.
     pub struct TargetSource {
         /// The stream's name.
         name: Option<String> = None, or "any";
@@ -49,7 +49,7 @@ table! {
         /// The channels with x, y and, where the stream has it, the radius, by label or index from 0.
         channels: Vec<ChannelReference> =
             vec![ChannelReference::Index(0), ChannelReference::Index(1), ChannelReference::Index(2)];
-        /// Workspace widths of one of the stream's units, for x and y; a negative one turns the axis round. A radius is scaled
+        /// Workspace widths of one of the stream's units, for x and y; a negative one flips the axis. A radius is scaled
         /// as x is.
         scale: Gain = Gain([1.0; 2]), in Rule::Between(-1e9, 1e9);
         /// Added to x and y after that, in workspace widths.

@@ -51,17 +51,17 @@ impl Setting for PerChannel {
 table! {
     /// The WebSocket and HTTP server, and the console page on it.
     pub struct Server {
-        /// Address and port. Any address but a loopback one makes reading need the token too.
+        /// Address and port. On any address but a loopback one, reading needs the token too.
         bind: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8765));
-        /// The secret that everything but reading from this machine and STOP needs.
+        /// The secret that is needed for everything but STOP and reading from this machine.
         token: Option<String> = None, in Rule::Token, or "a new random one each run, shown at start";
-        /// Origins of web pages, besides the console's own, that may use the server: to stop without the token, for all
-        /// else with it. `file:` stands for pages opened from a file, `null` for pages that have no origin; any site can
-        /// make one of those, so either lets any site stop.
+        /// Origins of web pages, besides the console's own, that may use the server: to stop without the token, for
+        /// everything else with it. `file:` stands for pages opened from a file, `null` for pages that have no origin; any
+        /// site can make one of those, so either lets any site stop.
         allowed_origins: Vec<String> = Vec::new(), in Rule::Origin;
-        /// Values of the Host header, besides the bound address and the loopback names, that are answered.
+        /// Values of the Host header that are answered, besides the bound address and the loopback names.
         allowed_hosts: Vec<String> = Vec::new(), in Rule::Host;
-        /// Connections at the same time. For one more, the one that has been silent longest gives way; where all are
+        /// Connections at the same time. If there is one more, the one that has been silent longest is closed; if all are
         /// WebSocket clients that read, the new one is turned away, unless it asks for STOP.
         max_connections: usize = 64, in Rule::Between(1.0, 4096.0);
         /// Largest message that a client may send, in bytes.
@@ -84,20 +84,20 @@ table! {
         /// The stream's number format. Whole numbers are rounded to the nearest one, halves away from zero; what they
         /// cannot hold becomes the nearest that they can.
         format: NumberFormat = NumberFormat::Double64;
-        /// What the reader goes by. `position`: vx and vy are what moved Kalmind's own cursor, 0 where it stands at the edge
-        /// of its workspace. `velocity`: the reader keeps the position itself, so vx and vy know of no edge; in whole
-        /// numbers what is rounded away goes into the next sample, so that a slow movement is not lost.
+        /// What the reader uses. `position`: vx and vy are what moved Kalmind's own cursor, 0 where it stands at the edge
+        /// of its workspace. `velocity`: the reader keeps the position itself, so vx and vy ignore the edges; with whole
+        /// numbers the rounding error is carried into the next sample, so that a slow movement is not lost.
         counts: Counts = Counts::Position;
         /// Factor for readers that expect other units: one number for x, y, vx and vy alone (the intent stays in the units it
-        /// was fitted in), or a list with a factor for every channel of the outlet in its order; a negative one turns a
-        /// channel round, as for a screen whose y goes down.
+        /// was fitted in), or a list with a factor for every channel of the outlet in its order; a negative one flips a
+        /// channel, as for a screen whose y goes down.
         scale: PerChannel = PerChannel::Cursor(1.0), in Rule::Between(-1e9, 1e9);
         /// Added after the factor: one number to x and y alone, or a list with one for every channel.
         offset: PerChannel = PerChannel::Cursor(0.0), in Rule::Between(-1e9, 1e9);
         /// Labels of the channels to send, in their order.
         channels: Option<Vec<String>> = None, or "all channels";
-        /// Whether intent and covariance are 0, and `intent_valid` too, while the state lets nothing move the cursor (STOP,
-        /// stale input, fault, idle). Without the channel `state` a reader cannot know, and would go on.
+        /// Whether intent, covariance and `intent_valid` are 0 while the state lets nothing move the cursor (STOP, stale
+        /// input, fault, idle). Without the channel `state` a reader could not know, and would move on.
         gated: Option<bool> = None, or "true where `channels` leaves out `state`, else false";
     }
 }

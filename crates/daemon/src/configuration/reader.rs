@@ -184,7 +184,7 @@ impl Reader {
         let is_text_with_one =
             matches!(value, DeValue::String(text) if text.to_lowercase().contains("token"));
         if may_be_secret(key) || is_text_with_one {
-            return "found a text that is not shown, for it may be a secret".to_owned();
+            return "found text, not shown because it may be a secret".to_owned();
         }
         format!("found {}", described(value))
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{input::Selection, rule::Rule, table::table};
 
 table! {
-    /// A further stream that is recorded as it is received, numbers or text, and not decoded; one table for each.
+    /// A further stream, numbers or text, that is recorded as received and not decoded; one table for each.
     pub struct RecordedStream {
         /// The name under which Kalmind shows the stream; no two alike.
         key: Option<String> = None, in Rule::FileSafeName, or "`name`, else \"recorded\" and its number";
@@ -19,8 +19,8 @@ table! {
         hostname: Option<String> = None, or "any";
         /// A condition on the stream's header in LSL's own language (`XPath` 1.0).
         predicate: Option<String> = None, or "any";
-        /// Whether a run that is recorded waits for this stream at its start, and does not begin without it. One that is
-        /// not required is recorded from when it appears.
+        /// Whether a run that is recorded waits for this stream and does not start without it. A stream that is not required
+        /// is recorded from the moment it appears.
         required: bool = true;
     }
 }
@@ -30,7 +30,7 @@ table! {
     pub struct Record {
         /// The folder in which every run makes a recording, named after instance, participant and time.
         folder: Option<PathBuf> = None, or "nothing is recorded without `--record`";
-        /// Hours of recording that the disk must have room for, at the rates of the streams, before a run starts.
+        /// Hours of recording, at the rates of the streams, that the disk must have room for before a run starts.
         free_hours: f64 = 1.0, in Rule::Between(0.0, 1000.0);
         /// Further streams.
         stream: Vec<RecordedStream> = Vec::new();

@@ -11,14 +11,14 @@ use super::{
 const INTRODUCTION: &str = "\
 # Configuration
 
-Kalmind reads one TOML file. Every key may be left out unless it says *required*; units stand in the names (`_ms`,
+Kalmind reads one TOML file. Every key may be left out unless it says *required*; units are part of the names (`_ms`,
 `_hz`, `_s`). An unknown key, a value of the wrong type or out of range, and keys that contradict each other are
 errors; all of them are reported at once, each with line and column. No environment variable changes behaviour, except
 `LSLAPICFG`, which wins over `[lsl]` and is shown at start.
 
-`config/features.toml` holds every key as a comment with its default, ready to be changed.
+`config/features.toml` lists every key as a comment with its default, ready to be changed.
 
-This page is written from the declarations that the program reads the file by, so the two cannot differ.
+This page is generated from the declarations by which the program reads the file, so the two cannot differ.
 ";
 
 /// A key of the configuration, for whatever lists them all.

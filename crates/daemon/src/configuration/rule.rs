@@ -7,6 +7,8 @@ use kalmind_filter::DecoderSpec;
 pub(super) enum Rule {
     /// Any finite number; any text of 1 to 1024 characters without control characters.
     Any,
+    /// Text as of [`Rule::Any`], or none at all: a unit.
+    Unit,
     /// A number from the first to the second, both included.
     Between(f64, f64),
     /// Letters, digits, space, `-`, `_` and `.`, 1 to 64 characters: what may stand in the name of a file.
@@ -32,6 +34,7 @@ impl Rule {
     pub(super) fn wanted(&self, key: &str) -> String {
         match self {
             Self::Any => "a finite number".to_owned(),
+            Self::Unit => "of 0 to 1024 characters".to_owned(),
             Self::Between(low, high) => format!("from {low} to {high}{}", unit_of(key)),
             Self::FileSafeName => {
                 "1 to 64 letters, digits, spaces, '-', '_' and '.', the first a letter or a digit".to_owned()
@@ -57,6 +60,7 @@ impl Rule {
     pub(super) fn wanted_of_text(&self) -> String {
         match self {
             Self::Any => "text of 1 to 1024 characters without control characters".to_owned(),
+            Self::Unit => "text of 0 to 1024 characters without control characters".to_owned(),
             _ => self.wanted(""),
         }
     }
@@ -76,7 +80,7 @@ impl Rule {
 
     /// What is wrong with a text, if anything.
     pub(super) fn objection_to_text(&self, text: &str) -> Option<String> {
-        if text.is_empty() {
+        if text.is_empty() && *self != Self::Unit {
             return Some("is empty".to_owned());
         }
         if let Some(control) = text.chars().find(|character| character.is_control()) {
@@ -86,7 +90,7 @@ impl Rule {
             return Some("is longer than 1024 characters".to_owned());
         }
         let fits = match self {
-            Self::Any | Self::Between(..) => true,
+            Self::Any | Self::Unit | Self::Between(..) => true,
             Self::FileSafeName => is_file_safe(text),
             Self::Age => is_age(text),
             Self::Token => {

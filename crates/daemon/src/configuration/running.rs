@@ -74,9 +74,9 @@ pub enum LogFormat {
 choices!(LogFormat { Text => "text", Json => "json" });
 
 table! {
-    /// Which Kalmind this is, where several run side by side.
+    /// Tells several Kalminds that run side by side apart.
     pub struct Instance {
-        /// Begins the names of outlets and files, and of the lock that keeps two daemons apart.
+        /// The first part of the names of outlets and files, and of the lock that keeps two daemons apart.
         name: String = "Kalmind".to_owned(), in Rule::FileSafeName;
     }
 }
@@ -84,7 +84,7 @@ table! {
 table! {
     /// The participant, as recordings describe them. Never a name.
     pub struct Subject {
-        /// What the laboratory calls the participant. A model fitted for another code is refused.
+        /// The laboratory's code for the participant. A model fitted for another code is refused.
         code: Option<String> = None, in Rule::FileSafeName, or "not stated";
         /// Species, by its Latin name (`Homo sapiens`).
         species: Option<String> = None, or "not stated";
@@ -132,7 +132,7 @@ impl Sex {
 }
 
 table! {
-    /// What the tick thread asks of the operating system. What was granted stands in the start banner and in
+    /// What the tick thread asks of the operating system. What was granted is shown at the start and in
     /// `/v1/status`.
     pub struct Realtime {
         /// Real-time scheduling (`SCHED_FIFO`).
@@ -141,7 +141,7 @@ table! {
         priority_level: u32 = 50, in Rule::Between(1.0, 99.0);
         /// Keeping the program's memory from being paged out.
         lock_memory: Insistence = Insistence::Off;
-        /// Keeping the threads on the way of a sample, from LSL inlet to LSL outlet, on one processor core.
+        /// Keeping the threads that a sample passes through, from LSL inlet to LSL outlet, on one processor core.
         pin: Insistence = Insistence::Off;
         /// Which core, counted from 0.
         core: Option<usize> = None, in Rule::Between(0.0, 1023.0), or "none";

@@ -101,12 +101,12 @@ choices!(OperatorAction {
 table! {
     /// What each of the task program's own texts means: the text is the key, as in
     /// `"go_left" = { kind = "target", position = [0.2, 0.5], radius = 0.06 }`. A stream of numbers is read by their text:
-    /// `"1"` stands for 1 and 1.0; a steady line of numbers tells its changes to other numbers than 0. Texts that are JSON
-    /// objects in Kalmind's own schema need no entry.
+    /// `"1"` stands for 1 and 1.0; if the stream has a steady rate, each change to a number other than 0 is a marker. Texts
+    /// that are JSON objects in Kalmind's own schema need no entry.
     pub struct Marker {
         /// What happened.
         kind: MarkerKind = MarkerKind::Target, and required;
-        /// `target`: its centre [x, y] in workspace widths; left out, the target is taken away.
+        /// `target`: its centre [x, y] in workspace widths; left out, the target is removed.
         position: Option<[f64; 2]> = None, in Rule::Between(-10.0, 10.0), or "no target";
         /// `target`: its radius in workspace widths, needed with `position`.
         radius: Option<f64> = None, in Rule::Between(0.000_001, 10.0), or "none";
@@ -208,9 +208,9 @@ table! {
         kind: LawKind = LawKind::Limited;
         /// `limited`: time in which the intended velocity would reach the target, in seconds.
         time_constant_s: f64 = 0.4, in Rule::Between(0.001, 60.0);
-        /// `limited`: intended speed at most, in workspace widths per second.
+        /// `limited`: largest intended speed, in workspace widths per second.
         max_speed: f64 = 0.6, in Rule::Between(0.001, 100.0);
-        /// Beginning of each trial that is left out of fitting the measurement, in milliseconds: the time to react.
+        /// The beginning of each trial that is left out of fitting the measurement model (reaction time), in milliseconds.
         skip_ms: f64 = 250.0, in Rule::Between(0.0, 10_000.0);
         /// Time by which features lag behind the label that they are paired with, in milliseconds.
         lag_ms: f64 = 0.0, in Rule::Between(0.0, 2000.0);
@@ -218,8 +218,8 @@ table! {
 }
 
 table! {
-    /// A task program by others. Targets, trials, blocks and requests come from an LSL marker stream, which is read when at
-    /// least one of `name`, `type`, `source_id`, `hostname` and `predicate` says which, or from `POST /v1/events`.
+    /// The program that runs the task. Targets, trials, blocks and requests come from an LSL marker stream, which is read if
+    /// at least one of `name`, `type`, `source_id`, `hostname` and `predicate` names it, or from `POST /v1/events`.
     pub struct Task {
         /// The marker stream's name.
         name: Option<String> = None, or "any";
@@ -233,7 +233,7 @@ table! {
         predicate: Option<String> = None, or "any";
         /// What is fitted when an `open_loop` block ends, as on the command line (`dkf-nw:form=robust`).
         decoder: String = "kalman-steady".to_owned(), in Rule::Decoder;
-        /// Whether the task may let the cursor go on after a silence of the input of more than `[safety] auto_resume_ms`, by
+        /// Whether the task may let the cursor go on after the input was silent for longer than `[safety] auto_resume_ms`, by
         /// asking for `resume`, `control`, `calibrating` or a block. It never clears a STOP or a fault.
         may_resume: bool = false;
         /// What the program's own texts mean.

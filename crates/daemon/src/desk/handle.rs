@@ -12,9 +12,12 @@ use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::Waker;
 use kalmind_output::DecoderInfo;
 use kalmind_session::{TaskEventContent, TaskScore};
-use kalmind_types::{Actor, LslTime, Mode, Seconds};
+use kalmind_types::{Actor, LslTime, Mode, ModelId, Seconds};
 
-use crate::calibration_fit::CalibrationFit;
+use crate::{
+    calibration_fit::CalibrationFit,
+    model::{IdentifiedModel, ModelInDoubt},
+};
 
 /// Messages that may wait for the desk; more are refused.
 const MESSAGES: usize = 256;
@@ -34,6 +37,8 @@ pub enum Message {
         stops: u64,
         /// Whether whoever asks agrees to an input that is slow.
         slow_input: bool,
+        /// The model in doubt that whoever asks agrees to.
+        model: Option<ModelId>,
     },
     /// The operator wants it measured anew how the streams arrive.
     MeasureArrival,
@@ -59,6 +64,9 @@ pub struct Program {
     pub closed_loop: Option<Seconds>,
     /// Control experiment: labels in random order.
     pub shuffled_labels: bool,
+    /// Whether a decoder no better than chance may control all the same: nobody is there who could confirm it, or who began
+    /// the task wants to see what comes of it.
+    pub confirms_poor_decoder: bool,
 }
 
 /// Where a [`Program`] stands.
@@ -91,6 +99,8 @@ pub struct Progress {
     pub fit: Option<(String, usize)>,
     /// The model that decodes.
     pub decoder: Option<DecoderInfo>,
+    /// That it may not control until somebody confirms it.
+    pub doubt: Option<ModelInDoubt>,
 }
 
 /// The desk as the rest of the daemon sees it. Cheap to clone.
@@ -105,11 +115,17 @@ pub struct DeskHandle {
 }
 
 impl DeskHandle {
-    /// A handle without a desk yet, and the end that the desk takes.
+    /// A handle without a desk yet, and the end that the desk takes; `model` is the one that decodes from the start.
     #[must_use]
-    pub fn new(decoder: Option<DecoderInfo>) -> (Self, Receiver<Message>) {
+    pub fn new(model: Option<&IdentifiedModel>) -> (Self, Receiver<Message>) {
         let (messages, received) = crossbeam_channel::bounded(MESSAGES);
-        let progress = Progress { stage: Stage::None, score: TaskScore::default(), fit: None, decoder };
+        let progress = Progress {
+            stage: Stage::None,
+            score: TaskScore::default(),
+            fit: None,
+            decoder: model.map(IdentifiedModel::info),
+            doubt: model.and_then(IdentifiedModel::doubt),
+        };
         let handle = Self {
             messages,
             waker: Waker::new(),

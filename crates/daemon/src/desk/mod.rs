@@ -18,14 +18,14 @@ use kalmind_acquisition::{
 };
 use kalmind_engine::StagedModel;
 use kalmind_filter::{DecoderSpec, FitSettings, LabelLaw};
-use kalmind_output::DecoderInfo;
+use kalmind_output::{Confirmation, DecoderInfo};
 use kalmind_session::{
     Calibration, CalibrationOptions, CalibrationTick, OperatorAction, Phase, Radial8, Radial8Options,
     Radial8Tick, TaskBlock, TaskEventContent, TaskStep,
 };
 use kalmind_types::{
-    Actor, Cause, Command, CursorDrive, EventKind, InputArrival, LslTime, Mode, OutputState, Seconds, Target,
-    TaskState, TickOutput,
+    Actor, Cause, Command, CursorDrive, EventKind, InputArrival, LslTime, Mode, ModelId, OutputState,
+    Seconds, Target, TaskState, TickOutput,
 };
 use serde_json::json;
 
@@ -182,10 +182,13 @@ impl Desk {
 
     fn handle_message(&mut self, message: Message) {
         match message {
-            Message::Request { mode, resume, by, stops, slow_input } => {
+            Message::Request { mode, resume, by, stops, slow_input, model } => {
                 self.wanted = Some(mode);
                 if slow_input && let Some(command) = self.settings.arrivals.confirm() {
                     self.command(command);
+                }
+                if let Some(model) = model {
+                    self.confirm_model(model, by);
                 }
                 self.queue(QueuedCommand { command: Command::Request { mode, resume, by }, stops });
             }
@@ -202,6 +205,16 @@ impl Desk {
                 self.handle.update(|progress| progress.stage = Stage::Failed(problem));
             }
         }
+    }
+
+    /// Somebody who may agrees to control with a model in doubt, whichever has been swapped in since.
+    fn confirm_model(&mut self, model: ModelId, by: Actor) {
+        self.command(Command::ConfirmModel { model, by });
+        self.handle.update(|progress| {
+            if progress.doubt.as_ref().is_some_and(|doubt| doubt.model == model) {
+                progress.doubt = None;
+            }
+        });
     }
 
     /// A task by others: its targets, blocks and requests. It never clears a stop or a fault.
@@ -223,7 +236,7 @@ impl Desk {
             }
             TaskEventContent::Operator(OperatorAction::MeasureArrival) => {
                 tracing::warn!(
-                    "the task asks to have arrival measured while a block runs; that waits until it is over"
+                    "the task asks for a new measurement of how samples arrive; it waits until the block is over"
                 );
                 self.measure_when_free = true;
             }
@@ -379,28 +392,46 @@ impl Desk {
     }
 
     fn take_fit(&mut self, fit: CalibrationFit) {
-        let CalibrationFit { model, staged, rows, .. } = fit;
-        let name = model.model.decoder.to_string();
-        let hash = model.id.to_hex();
-        let id = model.id;
+        let CalibrationFit { model, staged, rows, report } = fit;
+        let (id, info, doubt) = (model.id, model.info(), model.doubt());
         if let Some(recorder) = &self.settings.recorder {
             recorder.model(&model);
         }
         if self.queues.models.push(staged).is_err() {
-            let problem = "a model is still on its way to the tick".to_owned();
+            let problem = "the model before this one has not taken over yet".to_owned();
             return self.handle_message(Message::Fitted(Err(problem)));
         }
         self.command(Command::SwapModel(id));
         self.handle.update(|progress| {
-            progress.fit = Some((name.clone(), rows));
-            progress.decoder = Some(DecoderInfo { name: name.clone(), model: hash.clone() });
+            progress.fit = Some((info.name.clone(), rows));
+            progress.decoder = Some(info.clone());
+            progress.doubt.clone_from(&doubt);
         });
+        let DecoderInfo { name, model: hash, covariance, quality, warnings, poor } = info;
         self.events.publish(
             clock::now(),
             EventKind::Model,
-            json!({ "action": "swapped", "decoder": name, "hash": hash, "train_bins": rows }),
+            json!({
+                "action": "swapped", "decoder": name, "hash": hash, "train_bins": rows, "covariance": covariance,
+                "quality": quality, "warnings": warnings, "poor": poor,
+            }),
         );
-        if let Some(program) = &self.settings.program {
+        for warning in &report.warnings {
+            tracing::warn!("the new model: {warning}");
+        }
+        let program = self.settings.program.clone();
+        if let Some(program) = program {
+            if let Some(doubt) = doubt.filter(|_| program.confirms_poor_decoder) {
+                self.confirm_model(doubt.model, Actor::Signal);
+                self.events.publish(
+                    clock::now(),
+                    EventKind::Operator,
+                    json!({
+                        "action": Mode::Control, "by": Actor::Signal, "confirmed": [Confirmation::PoorDecoder],
+                        "model": doubt.model.to_hex(),
+                    }),
+                );
+            }
             let duration = program.closed_loop.unwrap_or(Seconds(f64::INFINITY));
             let time = self.newest;
             if let Some(radial8) = &mut self.radial8 {
@@ -524,7 +555,7 @@ impl Desk {
             self.waiting.push_back(queued);
         } else {
             self.handle.refused.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(command = ?queued.command, "a command was dropped: too many wait for a tick");
+            tracing::warn!(command = ?queued.command, "a command was dropped: too many are waiting for a tick");
         }
         self.send_waiting();
     }

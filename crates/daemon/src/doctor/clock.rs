@@ -69,7 +69,7 @@ fn source() -> Option<String> {
 fn judge(apart: Apart, reading_ns: f64, source: Option<&str>, synchronised: Option<bool>) -> Finding {
     let named = source.unwrap_or("not told");
     let found = format!(
-        "Over {:.1} s the system's time and the LSL clock moved apart by {:.3} ms ({:.0} ppm). A reading takes {reading_ns:.0} ns \
+        "Over {:.1} s the system's time and the LSL clock drifted apart by {:.3} ms ({:.0} ppm). A reading takes {reading_ns:.0} ns \
          (source: {named}). The system's time is {}.",
         apart.watched,
         apart.gained * 1e3,

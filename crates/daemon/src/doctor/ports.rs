@@ -45,7 +45,7 @@ pub(super) fn ports(patient: &Patient<'_>) -> Finding {
             "end programs that hold them (`ss -lntup` names them), or give [lsl] another base_port or a larger port_range; the \
              other programs need the same. Outlets on other ports are not found where multicast does not reach.",
         ),
-        Ok(_taken) => Finding::ok(NAME, format!("The server's {bind} could be taken. {outlets}")),
+        Ok(_taken) => Finding::ok(NAME, format!("The server's address {bind} is free. {outlets}")),
         Err(error) => {
             let (status, found, remedy) = refused(bind, &error);
             Finding::bad(NAME, status, format!("{found} {outlets}"), remedy)
@@ -81,8 +81,8 @@ fn refused(bind: SocketAddr, error: &std::io::Error) -> (Status, String, String)
         ErrorKind::AddrInUse => match kalmind_at(bind) {
             Some(instance) => (
                 Status::Warning,
-                format!("At {bind} a Kalmind is running already (instance {instance:?})."),
-                "nothing, if that is the one you mean; a second one needs another `[server] bind` and `[instance] name`."
+                format!("A Kalmind is already running at {bind} (instance {instance:?})."),
+                "nothing, if that is the one you want; a second one needs another `[server] bind` and `[instance] name`."
                     .to_owned(),
             ),
             None => (
@@ -93,17 +93,17 @@ fn refused(bind: SocketAddr, error: &std::io::Error) -> (Status, String, String)
         },
         ErrorKind::PermissionDenied => (
             Status::Problem,
-            format!("{bind} is not for this program to listen at ({error})."),
+            format!("This program may not listen at {bind} ({error})."),
             "set a port above 1023 in `[server] bind`.".to_owned(),
         ),
         ErrorKind::AddrNotAvailable => (
             Status::Problem,
-            format!("{} is no address of this machine.", bind.ip()),
+            format!("This machine has no address {}.", bind.ip()),
             "set one that `ip address` lists in `[server] bind`, or 127.0.0.1.".to_owned(),
         ),
         _ => (
             Status::Problem,
-            format!("{bind} cannot be listened at ({error})."),
+            format!("Listening at {bind} failed ({error})."),
             "set another address in `[server] bind`.".to_owned(),
         ),
     }
@@ -155,7 +155,7 @@ mod tests {
         // TEST-NET-1 (RFC 5737) belongs to nobody
         let finding = of("192.0.2.1:8765".parse().unwrap());
         assert_eq!(finding.status, Status::Problem, "{finding:?}");
-        assert!(finding.found.contains("no address of this machine"), "{finding:?}");
+        assert!(finding.found.contains("This machine has no address 192.0.2.1"), "{finding:?}");
     }
 
     #[test]

@@ -1,23 +1,29 @@
 //! Decoders compared: every fit, its run over the test rows, and the figures with their intervals.
 
+use std::ops::Range;
+
 use kalmind_filter::{
     DecoderSpec, FitReport,
     accuracy::{self, Accuracy},
     bootstrap::{self, Bootstrap, Interval, ScoredRun},
     scores::{self, Figures, RowScore},
     sensitivity,
+    uncertainty::{self, ErrorByUncertainty},
 };
+use kalmind_types::CovarianceKind;
 use nalgebra::DMatrix;
 
 use crate::{
     evaluation::{
+        chance::Chance,
         channels::{
             ChannelFacts, Errors, Influence, Perturbation, PerturbedChannel, mean_influences, mean_perturbed,
         },
         decode::Decoded,
-        split::Splits,
+        split::{Scheme, Splits},
     },
     model::IdentifiedModel,
+    tables::Tables,
 };
 
 /// Part of the resamples that an interval holds.
@@ -26,6 +32,8 @@ pub const LEVEL: f64 = 0.95;
 /// Everything that an evaluation found.
 #[derive(Debug)]
 pub struct Comparison {
+    /// The recordings, by their files.
+    pub recordings: Vec<Recording>,
     /// Which rows.
     pub splits: Splits,
     /// States of each split's test rows.
@@ -48,6 +56,36 @@ pub struct Comparison {
     pub seeds: Vec<u64>,
     /// The decoders, in the order given.
     pub decoders: Vec<Compared>,
+}
+
+/// A recording, or a pair of tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// Its file.
+    pub file: String,
+    /// Its name without the folder; with it where two would be the same.
+    pub name: String,
+    /// Its first row among those of all.
+    pub first_row: usize,
+}
+
+impl Recording {
+    /// Those of tables.
+    #[must_use]
+    pub fn all(tables: &Tables) -> Vec<Self> {
+        let stem =
+            |at: usize| tables.parts[at].file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let places = 0..tables.parts.len();
+        places
+            .clone()
+            .map(|at| {
+                let twice = places.clone().any(|other| other != at && stem(other) == stem(at));
+                let file = tables.file_name(at);
+                let name = stem(at).filter(|_| !twice).unwrap_or_else(|| file.clone());
+                Self { name, file, first_row: tables.parts[at].rows.start }
+            })
+            .collect()
+    }
 }
 
 /// One decoder.
@@ -78,6 +116,8 @@ pub struct Run {
     pub rows: Vec<RowScore>,
     /// All rows judged.
     pub accuracy: Accuracy,
+    /// The same beside chance, where asked for.
+    pub chance: Option<Chance>,
     /// Of what each bin says alone, where the decoder knows it.
     pub unfiltered: Option<Errors>,
     /// For each perturbation.
@@ -151,6 +191,37 @@ impl Compared {
         mean_influences(&runs)
     }
 
+    /// Whether its covariance can say that it is unsure: whether that of any fit can.
+    #[must_use]
+    pub fn covariance(&self) -> CovarianceKind {
+        let varies = |run: &Run| run.model.model.parameters.covariance() == CovarianceKind::Varying;
+        if self.runs.iter().any(varies) { CovarianceKind::Varying } else { CovarianceKind::Constant }
+    }
+
+    /// How errors go with the published uncertainty, means over the runs that can tell; `None` for a constant covariance,
+    /// which changes at starts alone.
+    #[must_use]
+    pub fn by_uncertainty(&self) -> Option<ErrorByUncertainty> {
+        let mean = |of: fn(&ErrorByUncertainty) -> f64| {
+            self.mean_of_some(|run| {
+                let varies = run.model.model.parameters.covariance() == CovarianceKind::Varying;
+                run.accuracy.by_uncertainty.as_ref().filter(|_| varies).map(of)
+            })
+        };
+        Some(ErrorByUncertainty {
+            decile_ratio: mean(|by| by.decile_ratio)?,
+            rank_correlation: mean(|by| by.rank_correlation)?,
+        })
+    }
+
+    /// Sentences on the ellipsoids whose coverage is far off, over the test rows of all splits.
+    #[must_use]
+    pub fn coverage_warnings(&self, dimension: usize) -> Vec<String> {
+        let distances: Vec<f64> =
+            self.shown().flat_map(|run| run.rows.iter().map(|row| row.squared_distance)).collect();
+        uncertainty::coverage_warnings(&distances, dimension, "test rows")
+    }
+
     /// Of what each bin says alone, means over the runs.
     #[must_use]
     pub fn unfiltered(&self) -> Option<Errors> {
@@ -166,7 +237,9 @@ impl Compared {
 }
 
 impl Run {
-    fn figures(&self) -> Figures {
+    /// The figures that have intervals.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
         let Accuracy { nrmse, maae, nees, coverage, log_score, .. } = self.accuracy;
         Figures { nrmse, maae, nees, coverage, log_score }
     }
@@ -192,6 +265,46 @@ impl Spread {
 }
 
 impl Comparison {
+    /// The recording and the rows that a split tests, in words.
+    #[must_use]
+    pub fn described(&self, split: usize) -> String {
+        let split = &self.splits.splits[split];
+        let rows = self.own_rows(&split.test, split.recording);
+        match self.recordings.as_slice() {
+            [_alone] => format!("rows {}..{}", rows.start, rows.end),
+            several => format!("{}, rows {}..{}", several[split.recording].file, rows.start, rows.end),
+        }
+    }
+
+    /// Rows as they are counted in their recording.
+    #[must_use]
+    pub fn own_rows(&self, rows: &Range<usize>, recording: usize) -> Range<usize> {
+        let first = self.recordings.get(recording).map_or(0, |recording| recording.first_row);
+        rows.start - first..rows.end - first
+    }
+
+    /// Whether there is more to say of splits than which rows of one recording they are.
+    #[must_use]
+    pub fn across_recordings(&self) -> bool {
+        self.recordings.len() > 1 || matches!(self.splits.scheme, Scheme::Files | Scheme::LeaveOneOut)
+    }
+
+    /// What figures are means of, where there are several splits.
+    #[must_use]
+    pub fn means_over(&self) -> String {
+        let (splits, recordings) = (self.splits.splits.len(), self.recordings.len());
+        match self.splits.scheme {
+            Scheme::Folds { folds, .. } if recordings > 1 => {
+                format!("{folds} folds of each of {recordings} recordings")
+            }
+            Scheme::Folds { .. } => format!("{splits} folds"),
+            Scheme::Rows { .. } => format!("{splits} recordings"),
+            Scheme::Files | Scheme::LeaveOneOut => {
+                format!("{splits} recordings, each tested by a fit to others")
+            }
+        }
+    }
+
     /// Rows left out of the angles because the truth is zero.
     #[must_use]
     pub fn rows_left_out(&self) -> usize {

@@ -3,25 +3,45 @@
 
 use std::ops::Range;
 
-use kalmind_filter::{bootstrap::Interval, scores::Figures, sensitivity::ChannelSummary};
+use kalmind_filter::{
+    bootstrap::Interval,
+    chance_level::{LEAST_SHIFT, SHIFTS, Scores},
+    scores::Figures,
+    sensitivity::ChannelSummary,
+};
 use serde_json::{Map, Value, json};
 
 use crate::evaluation::{
     channels::{Errors, summaries},
     comparison::{Compared, Comparison, DecoderIntervals, Intervals, LEVEL, Spread},
+    split::Scheme,
     text::step_us,
 };
 
 /// The document.
 #[must_use]
-pub fn document(comparison: &Comparison, intervals: Option<&Intervals>) -> Value {
+pub fn document(comparison: &Comparison, intervals: Option<&Intervals>, chance: bool) -> Value {
     let mut document = Map::new();
     let mut put = |key: &str, value: Value| document.insert(key.to_owned(), value);
-    put("train", comparison.splits.train.as_ref().map_or(Value::Null, range));
-    put("test", range(&comparison.splits.test));
+    let (train, test) = match &comparison.splits.scheme {
+        Scheme::Rows { train, test } => (train.as_ref(), Some(test)),
+        Scheme::Folds { rows, .. } => (rows.as_ref(), rows.as_ref()),
+        Scheme::Files | Scheme::LeaveOneOut => (None, None),
+    };
+    put("train", train.map_or(Value::Null, range));
+    put("test", test.map_or(Value::Null, range));
     put("rows_left_out", json!(comparison.rows_left_out()));
-    if comparison.splits.folded() {
+    if comparison.across_recordings() {
+        put("recordings", comparison.recordings.iter().map(|recording| json!(recording.file)).collect());
+        put(
+            "splits",
+            (0..comparison.splits.splits.len()).map(|split| split_document(comparison, split)).collect(),
+        );
+    } else if comparison.splits.folded() {
         put("folds", comparison.splits.splits.iter().map(|split| range(&split.test)).collect());
+    }
+    if chance {
+        put("chance", json!({ "shifts": SHIFTS, "least_shift": LEAST_SHIFT }));
     }
     if comparison.seeds.len() > 1 {
         put("seeds", json!(comparison.seeds));
@@ -43,7 +63,8 @@ pub fn document(comparison: &Comparison, intervals: Option<&Intervals>) -> Value
         "decoders",
         decoders
             .map(|(index, decoder)| {
-                decoder_document(comparison, decoder, intervals.map(|intervals| &intervals.decoders[index]))
+                let intervals = intervals.map(|intervals| &intervals.decoders[index]);
+                decoder_document(comparison, decoder, intervals, chance)
             })
             .collect(),
     );
@@ -54,9 +75,10 @@ fn decoder_document(
     comparison: &Comparison,
     decoder: &Compared,
     intervals: Option<&DecoderIntervals>,
+    chance: bool,
 ) -> Value {
     let figures = decoder.figures();
-    let [p50, p99, max] = step_us(decoder);
+    let [p50, p99, max] = step_us(&decoder.runs);
     let options: Map<String, Value> =
         decoder.spec.set_options().map(|(name, value)| (name.to_owned(), json!(value))).collect();
     let mut document = Map::new();
@@ -78,9 +100,28 @@ fn decoder_document(
     );
     put("nees", json!(figures.nees));
     put("coverage", json!(figures.coverage));
+    let by_uncertainty = decoder.by_uncertainty();
+    put(
+        "uncertainty",
+        json!({
+            "covariance": decoder.covariance(),
+            "decile_ratio": by_uncertainty.map(|by| by.decile_ratio),
+            "rank_correlation": by_uncertainty.map(|by| by.rank_correlation),
+        }),
+    );
+    put("warnings", json!(decoder.coverage_warnings(comparison.components.len())));
     put("fallback_steps", json!(decoder.runs.iter().map(|run| run.decoded.fallback_steps).sum::<u64>()));
     put("fit_seconds", json!(decoder.mean_of_some(|run| run.fit_seconds)));
     put("step_us", json!({ "p50": p50, "p99": p99, "max": max }));
+    if let Some(scores) = decoder.scores().filter(|_| chance) {
+        put("r2", json!(scores.r_squared));
+        put("r2_components", json!(decoder.r_squared()));
+        let (median, reached) = decoder.chance_level().map(|[median, reached]| (median, reached)).unzip();
+        put(
+            "chance",
+            json!({ "median": scores_document(median), "reached_by_5": scores_document(reached), "training_mean": scores_document(decoder.constant()) }),
+        );
+    }
     if comparison.splits.folded() {
         let folds = decoder.folds();
         put("folds", folds.iter().map(figures_document).collect());
@@ -186,6 +227,29 @@ fn perturbed_keys(
     put("maae_top10", json!(top10));
     put("unfiltered", errors_document(decoder.unfiltered()));
     put("perturb", Value::Array(entries));
+}
+
+/// Which rows of which recordings a split trains and tests.
+fn split_document(comparison: &Comparison, split: usize) -> Value {
+    let split = &comparison.splits.splits[split];
+    let train: Vec<Value> = split
+        .train
+        .iter()
+        .map(|rows| {
+            let recordings = comparison.recordings.iter();
+            let place = recordings.take_while(|recording| recording.first_row <= rows.start).count() - 1;
+            let file = &comparison.recordings[place].file;
+            json!({ "recording": file, "rows": range(&comparison.own_rows(rows, place)) })
+        })
+        .collect();
+    let test = range(&comparison.own_rows(&split.test, split.recording));
+    json!({ "recording": comparison.recordings[split.recording].file, "fold": split.fold, "train": train, "test": test })
+}
+
+fn scores_document(scores: Option<Scores>) -> Value {
+    scores.map_or(Value::Null, |scores| {
+        json!({ "nrmse": scores.nrmse, "r2": scores.r_squared, "correlation": scores.correlation, "maae": scores.maae })
+    })
 }
 
 fn range(rows: &Range<usize>) -> Value {

@@ -1,67 +1,205 @@
 //! Which rows train and which test.
 
-use std::ops::Range;
+use std::{ops::Range, path::Path};
 
-use crate::{cli::EvaluateArguments, tables::Tables};
+use crate::{
+    cli::EvaluateArguments,
+    tables::{Tables, same_file},
+};
 
 /// Rows to fit to and rows to judge on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// Training rows, in ascending ranges; none where a fitted model is judged.
+    /// The recording whose rows are judged, by its place.
+    pub recording: usize,
+    /// Which fold of that recording; 0 where it is not cut.
+    pub fold: usize,
+    /// Training rows, in ascending ranges, each within one recording; none where a fitted model is judged.
     pub train: Vec<Range<usize>>,
     /// Test rows; decoded cold from the first.
     pub test: Range<usize>,
 }
 
+/// How rows were divided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// The same rows of each recording, counted in it; no training rows where a fitted model is judged.
+    Rows {
+        /// To fit to.
+        train: Option<Range<usize>>,
+        /// To judge on.
+        test: Range<usize>,
+    },
+    /// Each recording cut into blocks, each block tested by a fit to the others.
+    Folds {
+        /// Rows of each recording that were cut, counted in it, where they were given or there is one recording.
+        rows: Option<Range<usize>>,
+        /// How many.
+        folds: usize,
+    },
+    /// Some recordings tested by a fit to all others, or by a fitted model.
+    Files,
+    /// Each recording tested by a fit to all others.
+    LeaveOneOut,
+}
+
 /// All splits of an evaluation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Splits {
-    /// Training rows as asked for; with folds all rows that are cut.
-    pub train: Option<Range<usize>>,
-    /// Test rows as asked for; with folds all rows that are cut.
-    pub test: Range<usize>,
-    /// One, or one a fold.
+    /// How rows were divided.
+    pub scheme: Scheme,
+    /// At least one.
     pub splits: Vec<Split>,
 }
 
+/// Whether a text after `--test` is meant as rows.
+fn is_range(text: &str) -> bool {
+    text.contains("..") && !text.contains(['/', '\\']) && !Path::new(text).is_file()
+}
+
 impl Splits {
+    /// The recordings that `--test` names.
+    pub fn test_files(arguments: &EvaluateArguments) -> impl Iterator<Item = &Path> {
+        arguments.test.iter().filter(|text| !is_range(text)).map(Path::new)
+    }
+
     /// What the command line asks for.
     ///
     /// # Errors
-    /// A range that is none or not in the tables, or fewer rows than folds need.
+    /// Nothing that says what tests, a range that is none or not in the tables, fewer rows than folds need, or recordings
+    /// that leave nothing to train on.
     pub fn of(arguments: &EvaluateArguments, tables: &Tables) -> anyhow::Result<Self> {
-        let train = arguments.train.as_deref().map(|text| tables.range("--train", text)).transpose()?;
+        let files: Vec<&Path> = Self::test_files(arguments).collect();
+        let ranges: Vec<&String> = arguments.test.iter().filter(|text| is_range(text)).collect();
         if let Some(folds) = arguments.folds {
-            let rows = train.unwrap_or(0..tables.features.rows);
-            let folds = usize::from(folds);
-            anyhow::ensure!(
-                rows.len() >= 2 * folds,
-                "--folds {folds}: {} rows are too few to cut; give fewer folds or more rows",
-                rows.len()
-            );
-            let splits = blocked_folds(&rows, folds);
-            return Ok(Self { train: Some(rows.clone()), test: rows, splits });
+            return Self::folds(arguments, tables, usize::from(folds));
         }
-        let test = tables.range("--test", arguments.test.as_deref().unwrap_or_default())?;
-        let split = Split { train: train.iter().cloned().collect(), test: test.clone() };
-        Ok(Self { train, test, splits: vec![split] })
+        if arguments.leave_one_out {
+            anyhow::ensure!(
+                tables.parts.len() > 1,
+                "--leave-one-out: {} alone leaves nothing to train on; give several recordings, or cut this one with --folds N",
+                tables.file_name(0)
+            );
+            let splits =
+                (0..tables.parts.len()).map(|recording| leaving_out(tables, &[recording], recording));
+            return Ok(Self { scheme: Scheme::LeaveOneOut, splits: splits.collect() });
+        }
+        match (files.as_slice(), ranges.as_slice()) {
+            ([], [range]) => Self::rows(arguments, tables, range),
+            ([], []) => anyhow::bail!(
+                "nothing says which rows test: --test C..D (with --train A..B to fit), --folds N, or with several recordings \
+                 --test FILE or --leave-one-out"
+            ),
+            (files, []) => Self::files(arguments, tables, files),
+            _ => anyhow::bail!("--test: give one range of rows, or recordings, not both"),
+        }
     }
 
-    /// Whether this is a cross-validation.
+    fn rows(arguments: &EvaluateArguments, tables: &Tables, test: &str) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            arguments.train.is_some() || arguments.model.is_some(),
+            "--test {test}: say with --train A..B which rows to fit to"
+        );
+        let mut splits = Vec::new();
+        for recording in 0..tables.parts.len() {
+            let range = |option, text: &str| tables.range(recording, option, text);
+            let train = arguments.train.as_deref().map(|text| range("--train", text)).transpose()?;
+            let test = range("--test", test)?;
+            splits.push(Split { recording, fold: 0, train: train.into_iter().collect(), test });
+        }
+        // counted in each recording they are the same
+        let scheme = Scheme::Rows { train: splits[0].train.first().cloned(), test: splits[0].test.clone() };
+        Ok(Self { scheme, splits })
+    }
+
+    fn folds(arguments: &EvaluateArguments, tables: &Tables, folds: usize) -> anyhow::Result<Self> {
+        let mut splits = Vec::new();
+        let mut cut = None;
+        for (recording, part) in tables.parts.iter().enumerate() {
+            let rows = match &arguments.train {
+                Some(text) => tables.range(recording, "--train", text)?,
+                None => part.rows.clone(),
+            };
+            anyhow::ensure!(
+                rows.len() >= 2 * folds,
+                "--folds {folds}: {} rows of {} are too few to cut; give fewer folds or more rows",
+                rows.len(),
+                part.file.display()
+            );
+            splits.extend(blocked_folds(recording, &rows, folds));
+            cut.get_or_insert(rows.start - part.rows.start..rows.end - part.rows.start);
+        }
+        let rows = cut.filter(|_| arguments.train.is_some() || tables.parts.len() == 1);
+        Ok(Self { scheme: Scheme::Folds { rows, folds }, splits })
+    }
+
+    fn files(arguments: &EvaluateArguments, tables: &Tables, files: &[&Path]) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            arguments.train.is_none(),
+            "--train counts the rows of a recording; with --test FILE all rows of the other recordings train"
+        );
+        let mut tested: Vec<usize> = Vec::new();
+        for file in files {
+            let place = tables.parts.iter().position(|part| same_file(&part.file, file));
+            let place = place.ok_or_else(|| anyhow::anyhow!("--test {}: it was not read", file.display()))?;
+            anyhow::ensure!(!tested.contains(&place), "--test {}: it is named twice", file.display());
+            tested.push(place);
+        }
+        anyhow::ensure!(
+            arguments.model.is_some() || tested.len() < tables.parts.len(),
+            "--test: every recording is tested and none is left to train on; give one more"
+        );
+        let splits = tested.iter().map(|&recording| {
+            let mut split = leaving_out(tables, &tested, recording);
+            if arguments.model.is_some() {
+                split.train.clear();
+            }
+            split
+        });
+        Ok(Self { scheme: Scheme::Files, splits: splits.collect() })
+    }
+
+    /// Whether figures are means over several splits.
     #[must_use]
     pub fn folded(&self) -> bool {
         self.splits.len() > 1
     }
+
+    /// How many rows are judged.
+    #[must_use]
+    pub fn test_rows(&self) -> usize {
+        self.splits.iter().map(|split| split.test.len()).sum()
+    }
+
+    /// From the first test row to the last.
+    #[must_use]
+    pub fn span(&self) -> Range<usize> {
+        let starts = self.splits.iter().map(|split| split.test.start);
+        let ends = self.splits.iter().map(|split| split.test.end);
+        starts.min().unwrap_or_default()..ends.max().unwrap_or_default()
+    }
+}
+
+/// The rows of all recordings but `without`, and those of `recording` as test.
+fn leaving_out(tables: &Tables, without: &[usize], recording: usize) -> Split {
+    let train = tables.parts.iter().enumerate().filter(|(place, _)| !without.contains(place));
+    Split {
+        recording,
+        fold: 0,
+        train: train.map(|(_, part)| part.rows.clone()).collect(),
+        test: tables.parts[recording].rows.clone(),
+    }
 }
 
 /// Contiguous blocks, as equal as can be; each tests what was fitted to the others.
-fn blocked_folds(rows: &Range<usize>, folds: usize) -> Vec<Split> {
+fn blocked_folds(recording: usize, rows: &Range<usize>, folds: usize) -> Vec<Split> {
     let edge = |fold: usize| rows.start + fold * rows.len() / folds;
     (0..folds)
         .map(|fold| {
             let test = edge(fold)..edge(fold + 1);
             let train = [rows.start..test.start, test.end..rows.end];
-            Split { train: train.into_iter().filter(|range| !range.is_empty()).collect(), test }
+            let train = train.into_iter().filter(|range| !range.is_empty()).collect();
+            Split { recording, fold, train, test }
         })
         .collect()
 }
@@ -72,9 +210,9 @@ mod tests {
 
     #[test]
     fn folds_are_contiguous_and_every_row_is_tested_once() {
-        let splits = blocked_folds(&(100..203), 5);
+        let splits = blocked_folds(0, &(100..203), 5);
         let mut at = 100;
-        for Split { train, test } in &splits {
+        for Split { train, test, .. } in &splits {
             assert_eq!(test.start, at);
             at = test.end;
             assert_eq!(train.iter().map(Range::len).sum::<usize>() + test.len(), 103);
@@ -83,5 +221,11 @@ mod tests {
         assert_eq!(at, 203);
         assert_eq!(splits[0].train.len(), 1);
         assert_eq!(splits[1].train, [100..120, 141..203]);
+    }
+
+    #[test]
+    fn rows_are_told_from_files() {
+        assert!(is_range("5..10") && is_range("0..x") && is_range(".."));
+        assert!(!is_range("../friday.xdf") && !is_range("friday.xdf"));
     }
 }

@@ -3,18 +3,24 @@
 use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
-use kalmind_filter::{bootstrap::Interval, scores::Figures, sensitivity::ChannelSummary};
+use kalmind_filter::{
+    bootstrap::Interval,
+    chance_level::{LEAST_SHIFT, SHIFTS, Scores},
+    scores::Figures,
+    sensitivity::ChannelSummary,
+};
+use kalmind_types::CovarianceKind;
 
 use crate::evaluation::{
     channels::summaries,
-    comparison::{Compared, Comparison, Intervals, Spread},
+    comparison::{Compared, Comparison, Intervals, Run, Spread},
 };
 
 /// Microseconds of a step over all runs: median, 99th percentile, longest.
 #[must_use]
-pub fn step_us(decoder: &Compared) -> [f64; 3] {
+pub fn step_us(runs: &[Run]) -> [f64; 3] {
     let mut steps: Option<Histogram<u64>> = None;
-    for run in &decoder.runs {
+    for run in runs {
         match &mut steps {
             // the same bounds, so nothing can be out of range
             Some(steps) => drop(steps.add(&run.decoded.step_ns)),
@@ -30,8 +36,12 @@ pub fn step_us(decoder: &Compared) -> [f64; 3] {
 #[must_use]
 pub fn tables(comparison: &Comparison, intervals: &Intervals) -> String {
     let width = comparison.decoders.iter().map(|decoder| decoder.spec.to_string().chars().count()).max();
-    let mut page = Page { text: String::new(), width: width.unwrap_or_default().max(12) };
+    let mut page = Page { text: String::new(), width: width.unwrap_or_default().max(TRAINING_MEAN.len()) };
     page.figures(comparison);
+    page.chance(comparison);
+    page.uncertainty(comparison);
+    page.errors_by_uncertainty(comparison);
+    page.recordings(comparison);
     page.spreads(comparison);
     page.intervals(comparison, intervals);
     page.perturbations(comparison);
@@ -41,6 +51,11 @@ pub fn tables(comparison: &Comparison, intervals: &Intervals) -> String {
 
 /// Channels that are listed for each decoder.
 const SHOWN: usize = 5;
+/// Recordings that have a column of their own, and how wide it is.
+const RECORDINGS: usize = 8;
+const NAME: usize = 16;
+/// What the row is called that answers with the mean of the training rows' states, whatever the features.
+const TRAINING_MEAN: &str = "training mean";
 
 struct Page {
     text: String,
@@ -60,33 +75,27 @@ impl Page {
     fn figures(&mut self, comparison: &Comparison) {
         self.line(
             "decoder",
-            &format!(
-                "{:>7} {:>7} {:>7} {:>6} {:>20} {:>9} {:>9} {:>8} {:>8}",
-                "nRMSE",
-                "MAAE",
-                "moving",
-                "NEES",
-                "coverage 50/90/99 %",
-                "log score",
-                "fallbacks",
-                "fit s",
-                "step µs"
-            ),
+            &format!("{:>7} {:>7} {:>11} {:>7} {:>7}", "nRMSE", "R²", "correlation", "MAAE", "moving"),
         );
+        let line = |scores: Option<Scores>, moving: Option<f64>| {
+            let Scores { nrmse, r_squared, correlation, maae } =
+                scores.unwrap_or(Scores::from_values([f64::NAN; 4]));
+            format!(
+                "{:>7} {:>7} {:>11} {:>7} {:>7}",
+                known(nrmse, 4),
+                known(r_squared, 4),
+                known(correlation, 4),
+                known(maae, 4),
+                known(moving.unwrap_or(f64::NAN), 4)
+            )
+        };
         for decoder in &comparison.decoders {
-            let Figures { nrmse, maae, nees, log_score, .. } = decoder.figures();
-            let optional = |value: Option<f64>, digits: usize| {
-                value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
-            };
-            let seconds = optional(decoder.mean_of_some(|run| run.fit_seconds), 2);
-            let moving = optional(decoder.mean_of_some(|run| run.accuracy.maae_moving), 4);
-            let coverage = coverage_text(&decoder.figures());
-            let fallbacks: u64 = decoder.runs.iter().map(|run| run.decoded.fallback_steps).sum();
-            let [p50, ..] = step_us(decoder);
-            self.line(&decoder.spec.to_string(), &format!(
-                "{nrmse:>7.4} {maae:>7.4} {moving:>7} {nees:>6.2} {coverage:>20} {log_score:>9.3} {fallbacks:>9} \
-                 {seconds:>8} {p50:>8.2}"
-            ));
+            let moving = decoder.mean_of_some(|run| run.accuracy.maae_moving);
+            self.line(&decoder.spec.to_string(), &line(decoder.scores(), moving));
+        }
+        let constant = comparison.decoders.first().and_then(Compared::constant);
+        if constant.is_some() {
+            self.line(TRAINING_MEAN, &line(constant, None));
         }
         let left_out = comparison.rows_left_out();
         match left_out {
@@ -99,10 +108,109 @@ impl Page {
         }
     }
 
+    /// What each decoder's output scores when it has nothing to do with the truth.
+    fn chance(&mut self, comparison: &Comparison) {
+        let least = 100.0 * LEAST_SHIFT;
+        self.say(&format!(
+            "\nChance level: the decoded rows against the truth shifted in time (in circles, {SHIFTS} shifts of at least {least:.0} % of \
+             the rows): median, and the figure that 5 % of the shifts reach or better"
+        ));
+        let heading = format!("{:>17} {:>17} {:>17} {:>17}", "nRMSE", "R²", "correlation", "MAAE");
+        self.line("decoder", &heading);
+        for decoder in &comparison.decoders {
+            let cells: Vec<String> = match decoder.chance_level() {
+                Some([median, reached]) => median
+                    .values()
+                    .into_iter()
+                    .zip(reached.values())
+                    .map(|(median, reached)| {
+                        format!("{:>17}", format!("{}, {}", known(median, 3), known(reached, 3)))
+                    })
+                    .collect(),
+                None => vec!["too few rows".to_owned()],
+            };
+            self.line(&decoder.spec.to_string(), &cells.join(" "));
+        }
+    }
+
+    /// Whether covariances are honest, and what a decoder costs.
+    fn uncertainty(&mut self, comparison: &Comparison) {
+        self.say("");
+        self.line(
+            "decoder",
+            &format!(
+                "{:>6} {:>20} {:>9} {:>9} {:>8} {:>8}",
+                "NEES", "coverage 50/90/99 %", "log score", "fallbacks", "fit s", "step µs"
+            ),
+        );
+        for decoder in &comparison.decoders {
+            let Figures { nees, log_score, .. } = decoder.figures();
+            let seconds = known(decoder.mean_of_some(|run| run.fit_seconds).unwrap_or(f64::NAN), 2);
+            let coverage = coverage_text(&decoder.figures());
+            let fallbacks: u64 = decoder.runs.iter().map(|run| run.decoded.fallback_steps).sum();
+            let [p50, ..] = step_us(&decoder.runs);
+            self.line(
+                &decoder.spec.to_string(),
+                &format!(
+                    "{nees:>6.2} {coverage:>20} {log_score:>9.3} {fallbacks:>9} {seconds:>8} {p50:>8.2}"
+                ),
+            );
+        }
+    }
+
+    /// The error in each recording, where there are several.
+    fn recordings(&mut self, comparison: &Comparison) {
+        let mut tested: Vec<usize> = comparison.splits.splits.iter().map(|split| split.recording).collect();
+        tested.dedup();
+        if tested.len() < 2 {
+            return;
+        }
+        let shown = &tested[..tested.len().min(RECORDINGS)];
+        let more = if tested.len() > RECORDINGS {
+            format!(", the first {RECORDINGS} (--csv writes all)")
+        } else {
+            String::new()
+        };
+        self.say(&format!("\nnRMSE of each recording{more}"));
+        let name = |recording: &usize| {
+            let name = &comparison.recordings[*recording].name;
+            let kept = name.chars().count().saturating_sub(NAME);
+            format!("{:>NAME$}", name.chars().skip(kept).collect::<String>())
+        };
+        self.line("decoder", &shown.iter().map(name).collect::<Vec<_>>().join(" "));
+        for decoder in &comparison.decoders {
+            let cells: Vec<String> = shown
+                .iter()
+                .map(|recording| {
+                    let own = |run: &Run| comparison.splits.splits[run.split].recording == *recording;
+                    let error = decoder.mean_of_some(|run| own(run).then_some(run.accuracy.nrmse));
+                    format!("{:>NAME$}", known(error.unwrap_or(f64::NAN), 4))
+                })
+                .collect();
+            self.line(&decoder.spec.to_string(), &cells.join(" "));
+        }
+    }
+
+    /// Whether each decoder knows when it is unsure, and whose coverage is far off.
+    fn errors_by_uncertainty(&mut self, comparison: &Comparison) {
+        self.say(
+            "\nRMSE of the tenth of the rows with the largest covariance over that of the tenth with the smallest (1: it \
+             says nothing), and rank correlation of covariance and error",
+        );
+        for decoder in &comparison.decoders {
+            let cells = uncertainty_text(decoder);
+            self.line(&decoder.spec.to_string(), &cells);
+        }
+        for decoder in &comparison.decoders {
+            for warning in decoder.coverage_warnings(comparison.components.len()) {
+                self.say(&format!("warning: {}: {warning}", decoder.spec));
+            }
+        }
+    }
+
     fn spreads(&mut self, comparison: &Comparison) {
         if comparison.splits.folded() {
-            let folds = comparison.splits.splits.len();
-            self.say(&format!("\nMeans over {folds} folds ± standard deviation between folds"));
+            self.say(&format!("\nMeans over {} ± standard deviation between them", comparison.means_over()));
             self.spread(comparison, Compared::folds);
         }
         if comparison.seeds.len() > 1 {
@@ -233,6 +341,23 @@ impl Page {
                 })
                 .collect();
             self.line(&decoder.spec.to_string(), &cells.join(", "));
+        }
+    }
+}
+
+/// A number, or a dash where it is none.
+fn known(value: f64, digits: usize) -> String {
+    if value.is_nan() { "-".to_owned() } else { format!("{value:.digits$}") }
+}
+
+/// One decoder's errors by published uncertainty.
+#[must_use]
+pub fn uncertainty_text(decoder: &Compared) -> String {
+    match (decoder.covariance(), decoder.by_uncertainty()) {
+        (CovarianceKind::Constant, _) => "constant covariance".to_owned(),
+        (CovarianceKind::Varying, None) => "too few rows".to_owned(),
+        (CovarianceKind::Varying, Some(by)) => {
+            format!("{:.2}, {:.2}", by.decile_ratio, by.rank_correlation)
         }
     }
 }

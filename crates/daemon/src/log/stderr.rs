@@ -144,9 +144,8 @@ impl Write for RealStderr {
         let mut written = Ok(());
         if missing > 0 {
             let lines = if missing == 1 { "line of the log is" } else { "lines of the log are" };
-            written = self.put(
-                format!("kalmind: {missing} {lines} missing here: nobody took what stderr said\n").as_bytes(),
-            );
+            written =
+                self.put(format!("kalmind: {missing} {lines} missing here: nobody read stderr\n").as_bytes());
             if written.is_ok() {
                 self.told = dropped;
             }

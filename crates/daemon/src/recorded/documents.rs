@@ -114,14 +114,16 @@ pub enum LossKind {
     Texts,
 }
 
-impl core::fmt::Display for LossKind {
-    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        formatter.write_str(match self {
-            Self::Samples => "samples",
-            Self::Ticks => "ticks",
-            Self::Events => "events",
-            Self::Texts => "texts",
-        })
+impl LossKind {
+    /// One of them, as texts call it.
+    #[must_use]
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Samples => "sample",
+            Self::Ticks => "tick",
+            Self::Events => "event",
+            Self::Texts => "text",
+        }
     }
 }
 

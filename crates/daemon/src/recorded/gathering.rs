@@ -68,6 +68,8 @@ struct Course {
 /// A session's rows.
 #[derive(Debug)]
 pub struct Gathered {
+    /// The recording.
+    pub file: PathBuf,
     /// The session.
     pub session: Box<SessionDocument>,
     /// Its rows.
@@ -138,7 +140,7 @@ pub fn gather(path: &Path, blocks: Option<&str>) -> Result<Gathered, GatherError
     if rows.is_empty() {
         return Err(GatherError::NoRows { path: path.to_owned(), blocks: chosen.name() });
     }
-    Ok(Gathered { session, calibration, blocks: chosen.name(), rows })
+    Ok(Gathered { file: path.to_owned(), session, calibration, blocks: chosen.name(), rows })
 }
 
 /// Share of features without a valid value above which a row teaches nothing; those that are switched off never have one.

@@ -49,7 +49,8 @@ pub enum ReadError {
     },
     /// There is no session in it.
     #[error(
-        "{} is no recording of a Kalmind session: it has no stream with the role \"record\" (`kalmind recording info` shows what is in it)",
+        "{} is not a recording of a Kalmind session: it has no stream with the role \"record\" (`kalmind recording info` shows what is \
+         in it, and `kalmind recording export` makes tables of its streams, which `--features` and `--states` take)",
         .0.display()
     )]
     NoSession(PathBuf),
@@ -182,7 +183,7 @@ impl SessionReader {
         let Some(chunk) = chunks.next_but(passed_over).map_err(xdf)? else { return Ok(false) };
         match chunk.content {
             Content::StreamHeader(id, xml) => {
-                let header = match StreamHeader::parse(xml) {
+                let header = match StreamHeader::parse(xml, None) {
                     Ok(header) => header,
                     // the stream's samples are passed over
                     Err(problem) => {

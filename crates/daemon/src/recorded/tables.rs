@@ -4,17 +4,19 @@ use std::path::{Path, PathBuf};
 
 use kalmind_recording::{
     Table, TaskRow, TaskTable,
+    edf::EdfError,
     xdf::{
         chunks::XdfError,
-        recording::{RecordedStream, read_xdf_but},
+        header::StreamHeader,
+        recording::{Recorded, RecordedStream, read_xdf_but},
         samples::Values,
     },
 };
 use kalmind_session::CalibrationError;
-use kalmind_types::{Component, Samples};
+use kalmind_types::{ChannelMask, Component, Samples};
 
 use super::{GatherError, Gathered, Item, ReadError, SessionDocument, SessionReader, Wanted};
-use crate::tables::{Session, Tables};
+use crate::tables::{Part, Session, Tables, days_apart};
 
 /// Why a recording gives no tables.
 #[derive(Debug, thiserror::Error)]
@@ -36,17 +38,38 @@ pub enum RecordedTablesError {
         /// What is wrong, and where.
         source: XdfError,
     },
-    /// There is no such stream, or more than one.
-    #[error("--states-stream {wanted}: the recording has {}", .found.join(", "))]
+    /// It is no recording of a session, and nothing says which of its streams are what.
+    #[error(
+        "{} is not a recording of a Kalmind session: name the stream that holds the features, a row a sample, with --features-stream, \
+         and the one that holds the states with --states-stream (`kalmind recording info` lists them)",
+        .0.display()
+    )]
+    Foreign(PathBuf),
+    /// There is no such stream.
+    #[error("{option} {wanted}: no stream of numbers has this key or name; the recording has {}", .found.join(", "))]
     NoStream {
+        /// The option.
+        option: &'static str,
+        /// What was asked for.
+        wanted: String,
+        /// Streams of numbers.
+        found: Vec<String>,
+    },
+    /// More than one stream has this name, and none this key.
+    #[error("{option} {wanted}: more than one stream has this name; name one by its key: {}", .found.join(", "))]
+    AmbiguousStream {
+        /// The option.
+        option: &'static str,
         /// What was asked for.
         wanted: String,
         /// Streams of numbers.
         found: Vec<String>,
     },
     /// There is no such channel.
-    #[error("--state-channels {wanted}: the stream has {}", .found.join(", "))]
+    #[error("{option} {wanted}: there is {}", .found.join(", "))]
     NoChannel {
+        /// The option.
+        option: &'static str,
         /// What was asked for.
         wanted: String,
         /// What there is.
@@ -55,11 +78,66 @@ pub enum RecordedTablesError {
     /// No tick lies within the stream.
     #[error("--states-stream {0}: no complete tick lies between its first and its last sample")]
     NoOverlap(String),
+    /// Something that has to be said is not.
+    #[error("{0}")]
+    Unsaid(&'static str),
+    /// The two streams are on different clocks.
+    #[error("{0}")]
+    MixedClocks(String),
+    /// Signals that have to have one rate have several.
+    #[error("{option}: these signals have different rates ({}); name such as have one", .found.join(", "))]
+    Rates {
+        /// The option.
+        option: &'static str,
+        /// Signals with their rates.
+        found: Vec<String>,
+    },
+    /// More features than can be decoded.
+    #[error("{0} features, and at most {max} can be decoded: name some with --feature-channels", max = ChannelMask::CAPACITY)]
+    TooWide(usize),
+    /// An EDF or BDF file that cannot be read.
+    #[error(transparent)]
+    Edf(#[from] EdfError),
+    /// The file is empty.
+    #[error("{}: the file is empty", .0.display())]
+    Empty(PathBuf),
+    /// It is a file of another kind.
+    #[error("{}: this is {kind}; XDF, EDF and BDF files are taken in place of tables; {ways}", .path.display())]
+    Kind {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+        /// What can be done with it.
+        ways: &'static str,
+    },
+    /// The stream is on another clock than the ticks.
+    #[error(
+        "--states-stream {stream}: the times of {clocks}: they are of different clocks, so they cannot be matched"
+    )]
+    Clocks {
+        /// What was asked for.
+        stream: String,
+        /// Where each begins.
+        clocks: String,
+    },
     /// Labels have two components.
     #[error(
         "labels from targets have 2 components (vx, vy), but the session's intent has {0}: use --states-stream"
     )]
     Components(usize),
+}
+
+impl RecordedTablesError {
+    /// Says of a recording of no session how its streams can be used all the same.
+    #[must_use]
+    pub fn with_way_out(self) -> Self {
+        match self {
+            Self::Read(ReadError::NoSession(path))
+            | Self::Gather(GatherError::Read(ReadError::NoSession(path))) => Self::Foreign(path),
+            other => other,
+        }
+    }
 }
 
 /// Ticks of a session beside the labels of its targets, with the task's rows.
@@ -95,6 +173,7 @@ pub fn label_tables(gathered: &Gathered) -> Result<Tables, RecordedTablesError> 
     }
     let count = time.len();
     Ok(Tables {
+        parts: vec![Part { file: gathered.file.clone(), rows: 0..count }],
         features: table(feature_names(session), features, count, width),
         states: table(Some(component_names(session)), states, count, 2),
         task: Some(TaskTable { time: Some(time.clone()), rows }),
@@ -115,30 +194,15 @@ pub fn stream_tables(
     wanted: &str,
     channels: Option<&str>,
 ) -> Result<Tables, RecordedTablesError> {
-    let is = |name: &str, key: Option<&str>| name == wanted || key == Some(wanted);
-    let recorded = read_xdf_but(path, None, |header| !is(&header.name, header.key.as_deref()))
-        .map_err(|source| RecordedTablesError::Xdf { path: path.to_owned(), source })?;
-    let numbers = |stream: &&RecordedStream| stream.header.format.is_some();
-    let mut found = recorded
-        .streams
-        .iter()
-        .filter(numbers)
-        .filter(|stream| is(&stream.header.name, stream.header.key.as_deref()));
-    let (Some(stream), None) = (found.next(), found.next()) else {
-        let names = recorded
-            .streams
-            .iter()
-            .filter(numbers)
-            .map(|stream| stream.header.key.as_ref().unwrap_or(&stream.header.name).clone());
-        return Err(RecordedTablesError::NoStream { wanted: wanted.to_owned(), found: names.collect() });
-    };
-    let (names, places) = columns(stream, channels)?;
+    let recorded = read_streams(path, &[wanted])?;
+    let stream = find_stream(&recorded, "--states-stream", wanted)?;
+    let (names, places) = columns(stream, "--state-channels", channels)?;
     let stamps = stream.synchronized_stamps();
     let values = plain(&stream.values);
     let mut reader = SessionReader::open(path, Wanted { inputs: false, features: true, ticks: true })?;
     let (mut session, mut width) = (None, 0);
     let (mut features, mut states, mut time) = (Vec::new(), Vec::new(), Vec::new());
-    let mut complete = None;
+    let (mut complete, mut ticks) = (None, Vec::new());
     while let Some(item) = reader.next_item()? {
         match item {
             Item::Session(document) => {
@@ -146,6 +210,7 @@ pub fn stream_tables(
                 session = Some(document);
             }
             Item::Tick(tick) => {
+                ticks.push(tick.input.time.0);
                 complete = (!tick.input.incomplete).then_some((tick.input.time.0, tick.input.masked));
             }
             Item::Features(at, row) => {
@@ -170,6 +235,10 @@ pub fn stream_tables(
     }
     let session = session.ok_or_else(|| ReadError::NoSession(path.to_owned()))?;
     let count = time.len();
+    let clocks = days_apart(("the ticks", Some(&ticks)), ("the stream", Some(&finite(&stamps))));
+    if let Some(clocks) = clocks {
+        return Err(RecordedTablesError::Clocks { stream: wanted.to_owned(), clocks });
+    }
     if count == 0 {
         return Err(RecordedTablesError::NoOverlap(wanted.to_owned()));
     }
@@ -181,20 +250,64 @@ pub fn stream_tables(
     });
     let described = Session { components: components.collect(), label_law: None, ..described(&session) };
     Ok(Tables {
+        parts: vec![Part { file: path.to_owned(), rows: 0..count }],
         features: table(feature_names(&session), features, count, width),
         states: table(Some(names), states, count, places.len()),
         task: None,
         bin_ms: session.bin_ms,
         time,
         session: Some(described),
-        remarks: Vec::new(),
+        remarks: stream
+            .jumps()
+            .sentence()
+            .into_iter()
+            .map(|told| format!("stream {wanted}: {told}"))
+            .collect(),
         implausible: None,
     })
 }
 
-/// Names and places of the channels that are states.
-fn columns(
+/// The recording with the samples of the streams of these names or keys.
+pub(super) fn read_streams(path: &Path, wanted: &[&str]) -> Result<Recorded, RecordedTablesError> {
+    read_xdf_but(path, None, |header| !wanted.iter().any(|wanted| is_called(header, wanted)))
+        .map_err(|source| RecordedTablesError::Xdf { path: path.to_owned(), source })
+}
+
+fn is_called(header: &StreamHeader, wanted: &str) -> bool {
+    header.name == wanted || header.key.as_deref() == Some(wanted)
+}
+
+/// The one stream of numbers that is called so.
+pub(super) fn find_stream<'a>(
+    recorded: &'a Recorded,
+    option: &'static str,
+    wanted: &str,
+) -> Result<&'a RecordedStream, RecordedTablesError> {
+    let numbers = || recorded.streams.iter().filter(|stream| stream.header.format.is_some());
+    // a key belongs to one stream; a name may be that of several, or another stream's key
+    let by_key = numbers().find(|stream| stream.header.key.as_deref() == Some(wanted));
+    let mut named = numbers().filter(|stream| stream.header.name == wanted);
+    let first = match (by_key, named.next(), named.next()) {
+        (Some(stream), ..) | (None, Some(stream), None) => return Ok(stream),
+        (None, first, _) => first,
+    };
+    let found = numbers()
+        .map(|stream| match &stream.header.key {
+            Some(key) if *key != stream.header.name => format!("{key} ({})", stream.header.name),
+            _ => stream.header.name.clone(),
+        })
+        .collect();
+    let wanted = wanted.to_owned();
+    Err(match first {
+        Some(_) => RecordedTablesError::AmbiguousStream { option, wanted, found },
+        None => RecordedTablesError::NoStream { option, wanted, found },
+    })
+}
+
+/// Names and places of channels of a stream.
+pub(super) fn columns(
     stream: &RecordedStream,
+    option: &'static str,
     wanted: Option<&str>,
 ) -> Result<(Vec<String>, Vec<usize>), RecordedTablesError> {
     let header = &stream.header;
@@ -203,19 +316,28 @@ fn columns(
     };
     let all: Vec<String> = (0..header.channels).map(label).collect();
     let Some(wanted) = wanted else { return Ok((all, (0..header.channels).collect())) };
-    let places = wanted.split(',').map(str::trim).map(|name| {
-        let known = all.iter().position(|label| label == name);
-        known
-            .or_else(|| name.parse().ok().filter(|place| *place < all.len()))
-            .ok_or_else(|| RecordedTablesError::NoChannel { wanted: name.to_owned(), found: all.clone() })
-    });
-    let places: Vec<usize> = places.collect::<Result<_, _>>()?;
+    let places = chosen(&all, option, wanted)?;
     Ok((places.iter().map(|place| all[*place].clone()).collect(), places))
+}
+
+/// Places of channels named in a list, by label or number from 0.
+pub(super) fn chosen(
+    all: &[String],
+    option: &'static str,
+    wanted: &str,
+) -> Result<Vec<usize>, RecordedTablesError> {
+    let place = |name: &str| {
+        let known = all.iter().position(|label| label == name);
+        known.or_else(|| name.parse().ok().filter(|place| *place < all.len())).ok_or_else(|| {
+            RecordedTablesError::NoChannel { option, wanted: name.to_owned(), found: all.to_vec() }
+        })
+    };
+    wanted.split(',').map(str::trim).map(place).collect()
 }
 
 /// Channels of a stream at a time between two samples; none outside, across a gap of a second, or at a number that is
 /// none.
-fn interpolated(
+pub(super) fn interpolated(
     stamps: &[f64],
     values: &[f64],
     channels: usize,
@@ -238,7 +360,7 @@ fn interpolated(
     state.iter().all(|value| value.is_finite()).then_some(state)
 }
 
-fn plain(values: &Values) -> Vec<f64> {
+pub(super) fn plain(values: &Values) -> Vec<f64> {
     let Values::Numbers(samples) = values else { return Vec::new() };
     match samples {
         Samples::Float32(values) => values.iter().copied().map(f64::from).collect(),
@@ -250,8 +372,12 @@ fn plain(values: &Values) -> Vec<f64> {
     }
 }
 
+fn finite(stamps: &[f64]) -> Vec<f64> {
+    stamps.iter().copied().filter(|stamp| stamp.is_finite()).collect()
+}
+
 /// A channel without a valid sample takes its mean, as in a running session.
-fn fill_with_means(features: &mut [f64], width: usize) {
+pub(super) fn fill_with_means(features: &mut [f64], width: usize) {
     for feature in 0..width {
         let valid = features.iter().skip(feature).step_by(width).filter(|value| value.is_finite());
         let (sum, count) = valid.fold((0.0, 0_u64), |(sum, count), value| (sum + value, count + 1));
@@ -262,7 +388,7 @@ fn fill_with_means(features: &mut [f64], width: usize) {
     }
 }
 
-fn table(columns: Option<Vec<String>>, values: Vec<f64>, rows: usize, width: usize) -> Table {
+pub(super) fn table(columns: Option<Vec<String>>, values: Vec<f64>, rows: usize, width: usize) -> Table {
     Table { columns, units: None, time: None, values, rows, width, remarks: Vec::new() }
 }
 

@@ -101,7 +101,7 @@ impl Follower {
     fn join(&mut self) {
         for thread in self.counting.drain(..) {
             if thread.join().is_err() {
-                tracing::error!("the thread that counts what was cut had panicked");
+                tracing::error!("the thread that counts what was cut panicked");
             }
         }
     }
@@ -117,7 +117,7 @@ pub(super) fn losses(file: &File, accounts: &[Account]) -> Vec<(LossKind, Option
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
     let report = File::open(Path::new(&path)).ok().and_then(|file| {
         let length = file.metadata().ok()?.len();
-        check_source(BufReader::with_capacity(1 << 20, file), length, |_, _| {}).ok()
+        check_source(BufReader::with_capacity(1 << 20, file), length, None, |_, _| {}).ok()
     });
     accounts
         .iter()

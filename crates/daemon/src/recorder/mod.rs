@@ -91,7 +91,7 @@ impl RecorderHandle {
     fn add(&self, addition: Addition) {
         // not bounded: there are as many as the configuration names
         if self.additions.send(addition).is_err() {
-            tracing::error!("a stream came when the recorder had ended");
+            tracing::error!("a stream appeared after the recorder had ended");
         }
     }
 
@@ -234,9 +234,9 @@ impl Recorder {
         for addition in numbers.chain(texts.into_iter().map(Addition::Texts)) {
             add_stream(&mut writing, addition, now);
         }
-        writing
-            .begin()
-            .map_err(|error| anyhow::anyhow!("the recording {} cannot be begun: {error}", path.display()))?;
+        writing.begin().map_err(|error| {
+            anyhow::anyhow!("the recording {} cannot be started: {error}", path.display())
+        })?;
         let mut follower = Follower::new(own, path, news, handle.messages.clone());
         let end = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&end);
@@ -311,14 +311,14 @@ impl RunningRecorder {
     pub fn finish(self, reason: &str, summary: Value) {
         let message = Message::End { reason: reason.to_owned(), summary };
         if self.handle.messages.send_timeout(message, Duration::from_secs(1)).is_err() {
-            tracing::error!("the recorder takes nothing any more; the recording has no summary");
+            tracing::error!("the recorder has stopped; the recording has no summary");
         }
         // no new file is made any more; the recorder itself looks at the last one
         drop(self.watching);
         self.end.store(true, Ordering::Release);
         self.waker.wake();
         if self.thread.join().is_err() {
-            tracing::error!("the recorder had panicked; `kalmind recording repair` mends the file");
+            tracing::error!("the recorder panicked; `kalmind recording repair` repairs the file");
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{
     thread::Thread,
 };
 
+use kalmind_types::Counted;
 use serde_json::{Value, json};
 
 use crate::recorded::LossKind;
@@ -106,11 +107,7 @@ impl RecorderStatus {
                 read(&self.lost_files),
             ),
             ("failed_writes", "Writes to the recording that failed.", read(&self.failed_writes)),
-            (
-                "failed_syncs",
-                "Times that the disk refused to take what was written.",
-                read(&self.failed_syncs),
-            ),
+            ("failed_syncs", "Times that the disk refused what was written.", read(&self.failed_syncs)),
             (
                 "failed_files",
                 "Times that no new file could be made for a recording whose file is gone.",
@@ -127,19 +124,14 @@ impl RecorderStatus {
         let mut parts: Vec<String> = kinds
             .iter()
             .filter(|kind| self.lost(**kind) > 0)
-            .map(|kind| match self.lost(*kind) {
-                1 => format!("1 {}", kind.to_string().trim_end_matches('s')),
-                count => format!("{count} {kind}"),
-            })
+            .map(|kind| Counted(self.lost(*kind), kind.noun()).to_string())
             .collect();
         if read(&self.lost_files) > 0 {
-            parts.push(match read(&self.lost_files) {
-                1 => "1 file".to_owned(),
-                count => format!("{count} files"),
-            });
+            parts.push(Counted(read(&self.lost_files), "file").to_string());
         }
         if parts.is_empty() && read(&self.failed_syncs) > 0 {
-            parts.push(format!("perhaps what the disk refused {} times", read(&self.failed_syncs)));
+            let times = Counted(read(&self.failed_syncs), "time");
+            parts.push(format!("perhaps what the disk refused {times}"));
         }
         if parts.is_empty() {
             return None;
@@ -226,14 +218,14 @@ impl RecorderStatus {
     /// Shows that writes work again.
     pub(super) fn note_written(&self) {
         if self.failing.swap(false, Ordering::Relaxed) {
-            tracing::warn!(file = %self.file().display(), "the recording is written again; what is missing is counted");
+            tracing::warn!(file = %self.file().display(), "the recording is being written again; what is missing was counted");
         }
     }
 
     pub(super) fn note_failed_sync(&self, error: &io::Error) {
-        let problem = format!("the disk does not take the recording: {error}");
+        let problem = format!("the disk refuses the recording: {error}");
         if self.failed_syncs.fetch_add(1, Ordering::Relaxed) == 0 {
-            tracing::error!(file = %self.file().display(), %error, "the disk does not take the recording");
+            tracing::error!(file = %self.file().display(), %error, "the disk refuses the recording");
             self.tell(&problem);
         }
         *held(&self.problem) = Some(problem);
@@ -252,7 +244,7 @@ impl RecorderStatus {
     /// Something about the file that is no loss yet. Told once until it is over.
     pub(super) fn note_unclear(&self, problem: String) {
         if !self.unclear.swap(true, Ordering::Relaxed) {
-            tracing::error!(problem, "the recording's file has to be looked after");
+            tracing::error!(problem, "the recording's file needs attention");
             self.tell(&problem);
         }
         *held(&self.problem) = Some(problem);
@@ -261,7 +253,7 @@ impl RecorderStatus {
     /// The file stands where it should.
     pub(super) fn note_in_place(&self) {
         if self.unclear.swap(false, Ordering::Relaxed) {
-            tracing::warn!(file = %self.file().display(), "the recording's file is as it should be again");
+            tracing::warn!(file = %self.file().display(), "the recording's file is in order again");
             *held(&self.problem) = None;
         }
     }
@@ -282,7 +274,7 @@ impl RecorderStatus {
     /// The recording goes on in another file, for a reason.
     pub(super) fn note_new_file(&self, file: PathBuf, because: &str) {
         let problem = format!("{because}; recording goes on in {}", file.display());
-        tracing::error!(problem, "the recording goes on in another file");
+        tracing::error!(problem, "the recording continues in another file");
         *held(&self.file) = file;
         self.homeless.store(false, Ordering::Relaxed);
         self.tell(&problem);

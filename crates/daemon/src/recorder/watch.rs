@@ -58,17 +58,19 @@ impl Fate {
         let path = path.display();
         match self {
             Self::Deleted => format!(
-                "the recording {path} was deleted or replaced while it was written, and what was in it is lost"
+                "the recording {path} was deleted or replaced while it was being written; its contents are lost"
             ),
             Self::Moved(Some(to)) => format!(
-                "the recording {path} was moved to {} while it was written; up to then it is whole",
+                "the recording {path} was moved to {} while it was being written; it is complete up to then",
                 to.display()
             ),
             Self::Moved(None) => {
-                format!("the recording {path} was moved while it was written; up to then it is whole")
+                format!(
+                    "the recording {path} was moved while it was being written; it is complete up to then"
+                )
             }
             Self::Shortened { bytes } => format!(
-                "another program cut the recording {path} to {bytes} bytes while it was written; what stood behind them is lost"
+                "another program cut the recording {path} to {bytes} bytes while it was being written; the rest is lost"
             ),
         }
     }
@@ -80,7 +82,7 @@ impl Fate {
 /// A sentence where the system does not let anyone look, or others could not read the file.
 pub(super) fn fate(file: &File, path: &Path, written: u64) -> Result<Option<Fate>, String> {
     let said = |error: io::Error| {
-        format!("whether the recording {} still stands cannot be seen: {error}", path.display())
+        format!("cannot see whether the recording {} is still there: {error}", path.display())
     };
     let open = file.metadata().map_err(said)?;
     if open.len() < written {
@@ -100,7 +102,7 @@ pub(super) fn fate(file: &File, path: &Path, written: u64) -> Result<Option<Fate
                 return Ok(None);
             }
             Err(format!(
-                "the permissions of the recording {path} were taken away (mode {:03o}); it is still written, but nobody will be able to read it: `chmod u+rw {path}`",
+                "the permissions of the recording {path} were taken away (mode {:03o}); it is still being written, but nobody will be able to read it: `chmod u+rw {path}`",
                 mode & 0o777,
                 path = path.display()
             ))
@@ -196,7 +198,7 @@ impl Drop for Watching {
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
             if thread.join().is_err() {
-                tracing::error!("the thread that brings the recording to the disk had panicked");
+                tracing::error!("the thread that brings the recording to the disk panicked");
             }
         }
     }

@@ -6,11 +6,13 @@ use encoding_rs::Encoding;
 use kalmind_recording::{
     NewFile,
     edf::{EdfRecording, EdfSignal, read_edf},
+    kind::FileKind,
     write_new_file,
 };
+use kalmind_types::Counted;
 use serde_json::{Value, json};
 
-use super::export::{finish, refuse_existing};
+use super::export::{Labels, distinct, finish, refuse_existing};
 use crate::{
     cli::{ExportArguments, RecordingFile},
     failure::{OrFail as _, Outcome},
@@ -22,8 +24,13 @@ use crate::{
 /// # Errors
 /// Exit code 1 where the file cannot be read.
 pub(super) fn information(arguments: &RecordingFile) -> Outcome<()> {
-    let edf = read(&arguments.file, None)?;
-    let seconds = edf.record_onsets.iter().fold(0.0, |end: f64, onset| end.max(onset + edf.record_seconds));
+    let edf = read(&arguments.file, arguments.encoding)?;
+    let kind = super::kind(&arguments.file)?;
+    let format = if kind == FileKind::Bdf { "BDF" } else { "EDF" };
+    let begun = format!("{} {}", edf.start_date, edf.start_time).trim().to_owned();
+    let begun = Some(begun).filter(|begun| !begun.is_empty());
+    let number = |count: usize, thing: &'static str| Counted(count as u64, thing);
+    let seconds = edf.seconds();
     let breaks = edf.breaks();
     let mut out = std::io::stdout().lock();
     if arguments.json {
@@ -38,7 +45,7 @@ pub(super) fn information(arguments: &RecordingFile) -> Outcome<()> {
             })
             .collect();
         let document = json!({
-            "file": arguments.file, "format": "EDF", "begun": format!("{} {}", edf.start_date, edf.start_time),
+            "file": arguments.file, "kind": kind.describe(), "ways": kind.ways(), "format": format, "begun": begun,
             "patient": edf.patient, "recording": edf.recording, "seconds": seconds, "records": edf.record_onsets.len(),
             "gaps": breaks.gaps, "overlaps": breaks.overlaps, "steps_back": breaks.backward,
             "missing_records": edf.missing_records, "signals": signals, "annotations": edf.annotations.len(),
@@ -48,36 +55,34 @@ pub(super) fn information(arguments: &RecordingFile) -> Outcome<()> {
     }
     writeln!(
         out,
-        "{}: EDF, begun {} {}, {seconds:.1} s; patient \"{}\", recording \"{}\"\n{} signals, {} annotations, {} gaps, {} \
-         overlaps, {} steps back in time, {} records missing",
+        "{}: {format}, begun {}, {seconds:.1} s; patient \"{}\", recording \"{}\"\n{}, {}, {}, {}, {}, {} missing",
         arguments.file.display(),
-        edf.start_date,
-        edf.start_time,
+        begun.as_deref().unwrap_or("at a time that is not stated"),
         edf.patient,
         edf.recording,
-        edf.signals.len(),
-        edf.annotations.len(),
-        breaks.gaps,
-        breaks.overlaps,
-        breaks.backward,
-        edf.missing_records
+        number(edf.signals.len(), "signal"),
+        number(edf.annotations.len(), "annotation"),
+        number(breaks.gaps, "gap"),
+        number(breaks.overlaps, "overlap"),
+        number(breaks.backward, "step backward"),
+        number(edf.missing_records, "record"),
     )
     .or_work()?;
     for signal in &edf.signals {
         writeln!(
             out,
-            "  {:<16} {:>9} Hz {:<8} {} samples",
+            "  {:<16} {:>9} Hz {:<8} {}",
             signal.label,
             signal.rate_hz,
             signal.unit,
-            signal.values.len()
+            number(signal.values.len(), "sample")
         )
         .or_work()?;
     }
     for remark in &edf.remarks {
         writeln!(out, "note: {remark}").or_work()?;
     }
-    Ok(())
+    writeln!(out, "what to do with it: {}", kind.ways()).or_work()
 }
 
 /// Writes one CSV file for the signals of each rate, and one for annotations. Times are seconds from the file's start.
@@ -103,10 +108,19 @@ pub(super) fn export(arguments: &ExportArguments) -> Outcome<()> {
     let mut described = Vec::new();
     for (signals, name) in tables.iter().zip(&names) {
         let file = NewFile::begin(&arguments.csv.join(name), existing).or_work()?;
-        write(file, &edf, signals).or_work()?;
+        let labels = columns(&signals.iter().map(|signal| signal.label.as_str()).collect::<Vec<_>>());
+        if !labels.renamed.is_empty() {
+            say(&format!(
+                "{name}: labels that another column has got a number: {}",
+                labels.renamed.join(", ")
+            ));
+        }
+        let described_columns = labels.columns.clone();
+        write(file, &edf, signals, labels.columns).or_work()?;
         let units: Vec<&str> = signals.iter().map(|signal| signal.unit.as_str()).collect();
         let rate = signals.first().map(|signal| signal.rate_hz).filter(|rate| *rate > 0.0);
-        described.push(json!({ "file": name, "rate_hz": rate, "units": units }));
+        described
+            .push(json!({ "file": name, "rate_hz": rate, "columns": described_columns, "units": units }));
     }
     let annotations = NewFile::begin(&arguments.csv.join("annotations.csv"), existing).or_work()?;
     let mut file = csv::Writer::from_writer(annotations);
@@ -125,8 +139,8 @@ pub(super) fn export(arguments: &ExportArguments) -> Outcome<()> {
     });
     let target = arguments.csv.join("streams.json");
     write_new_file(&target, existing, &serde_json::to_vec_pretty(&description).or_work()?).or_work()?;
-    writeln!(std::io::stdout().lock(), "{} signals in {}", edf.signals.len(), arguments.csv.display())
-        .or_work()
+    let signals = Counted(edf.signals.len() as u64, "signal");
+    writeln!(std::io::stdout().lock(), "{signals} in {}", arguments.csv.display()).or_work()
 }
 
 /// A table's file, by the rate of its signals; where there is none, by how many samples a record has.
@@ -139,10 +153,13 @@ fn table_name(signals: &[&EdfSignal]) -> String {
 }
 
 /// Signals of one rate, a row a sample; with times where there is a rate.
-fn write(target: NewFile, edf: &EdfRecording, signals: &[&EdfSignal]) -> anyhow::Result<()> {
+fn write(
+    target: NewFile,
+    edf: &EdfRecording,
+    signals: &[&EdfSignal],
+    labels: Vec<String>,
+) -> anyhow::Result<()> {
     let mut file = csv::Writer::from_writer(target);
-    let labels: Vec<&str> = signals.iter().map(|signal| signal.label.as_str()).collect();
-    let labels = distinct(&labels);
     let timed = signals.first().is_some_and(|signal| signal.rate_hz > 0.0);
     file.write_record(timed.then(|| "time".to_owned()).into_iter().chain(labels))?;
     let rows = signals.first().map_or(0, |signal| signal.values.len());
@@ -155,21 +172,9 @@ fn write(target: NewFile, edf: &EdfRecording, signals: &[&EdfSignal]) -> anyhow:
     finish(file)
 }
 
-/// The labels as names of columns, which have to differ: of several alike, all but the first get a number; one that is empty
-/// is called `signal`.
-fn distinct(labels: &[&str]) -> Vec<String> {
-    let mut taken = BTreeSet::from(["time".to_owned()]);
-    labels
-        .iter()
-        .map(|&label| {
-            let label = if label.is_empty() { "signal" } else { label };
-            let numbered = (2..).map(|number| format!("{label}_{number}"));
-            let name = std::iter::once(label.to_owned()).chain(numbered).find(|name| !taken.contains(name));
-            let name = name.unwrap_or_default();
-            taken.insert(name.clone());
-            name
-        })
-        .collect()
+/// Names of the signals' columns; one without a label is called `signal`.
+fn columns(labels: &[&str]) -> Labels {
+    distinct(labels.iter().map(|&label| if label.is_empty() { "signal" } else { label }.to_owned()))
 }
 
 fn read(path: &Path, encoding: Option<&'static Encoding>) -> Outcome<EdfRecording> {
@@ -182,7 +187,8 @@ mod tests {
 
     #[test]
     fn signals_of_one_label_become_columns_of_different_names() {
-        let labels = ["EEG", "EEG", "", "time", "EEG_2", "EEG"];
-        assert_eq!(distinct(&labels), ["EEG", "EEG_2", "signal", "time_2", "EEG_2_2", "EEG_3"]);
+        let made = columns(&["EEG", "EEG", "", "time", "EEG_2", "EEG"]);
+        assert_eq!(made.columns, ["EEG", "EEG_2", "signal", "time_2", "EEG_2_2", "EEG_3"]);
+        assert_eq!(made.renamed.len(), 4, "each is told: {:?}", made.renamed);
     }
 }

@@ -10,7 +10,7 @@ use kalmind_recording::{
         samples::Values,
     },
 };
-use kalmind_types::{Event, Samples};
+use kalmind_types::{Counted, Event, Samples};
 use serde_json::{Value, json};
 
 use crate::{
@@ -48,10 +48,10 @@ pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
             Stamps::Raw => stream.stamps.clone(),
         };
         let labels = labels(stream);
-        if labels.renamed > 0 {
+        if !labels.renamed.is_empty() {
             say(&format!(
-                "{name}: {} channels have a label that another one has; it got a number",
-                labels.renamed
+                "{name}: labels that another column has got a number: {}",
+                labels.renamed.join(", ")
             ));
         }
         let file = NewFile::begin(target, existing).or_work()?;
@@ -71,8 +71,8 @@ pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
     write_new_file(&described_by, existing, &serde_json::to_vec_pretty(&description).or_work()?).or_work()?;
     writeln!(
         std::io::stdout().lock(),
-        "{} streams in {} (streams.json says what they are)",
-        recorded.streams.len(),
+        "{} in {} (streams.json says what they are)",
+        Counted(recorded.streams.len() as u64, "stream"),
         arguments.csv.display()
     )
     .or_work()
@@ -125,10 +125,10 @@ fn file_names(streams: &[RecordedStream]) -> Vec<String> {
 }
 
 /// The columns of a stream's table.
-struct Labels {
-    columns: Vec<String>,
-    /// Columns that got a number because others have their label.
-    renamed: usize,
+pub(super) struct Labels {
+    pub(super) columns: Vec<String>,
+    /// Columns that got a number because others have their label, each as `label -> column`.
+    pub(super) renamed: Vec<String>,
 }
 
 /// Columns, no two alike: a table with two of one name cannot be read by name.
@@ -139,17 +139,22 @@ fn labels(stream: &RecordedStream) -> Labels {
         None if header.channels == 1 && header.format.is_none() => "text".to_owned(),
         None => format!("channel{channel}"),
     };
+    distinct((0..header.channels).map(label))
+}
+
+/// The labels as names of columns beside `time`: of several alike, all but the first get a number.
+pub(super) fn distinct(labels: impl Iterator<Item = String>) -> Labels {
     let mut taken = HashSet::from(["time".to_owned()]);
-    let mut renamed = 0;
-    let columns = (0..header.channels)
-        .map(|channel| {
-            let label = label(channel);
+    let mut renamed = Vec::new();
+    let columns = labels
+        .map(|label| {
             if taken.insert(label.clone()) {
                 return label;
             }
-            renamed += 1;
-            let others = (2..).map(|number: u32| format!("{label}_{number}"));
-            others.into_iter().find(|name| taken.insert(name.clone())).unwrap_or_default()
+            let mut others = (2..).map(|number: u32| format!("{label}_{number}"));
+            let name = others.find(|name| taken.insert(name.clone())).unwrap_or_default();
+            renamed.push(format!("{label} -> {name}"));
+            name
         })
         .collect();
     Labels { columns, renamed }
@@ -173,6 +178,7 @@ fn describe(name: &str, stream: &RecordedStream, columns: &[String]) -> Value {
         "source_id": header.source_id,
         "hostname": header.hostname,
         "samples": stream.stamps.len(),
+        "jumps": stream.jumps().sentence(),
         "clock_offsets": stream.clock_offsets,
     })
 }

@@ -4,14 +4,17 @@ use std::{io::Write as _, path::Path};
 
 use kalmind_recording::{
     kind::FileKind,
-    xdf::{check::CheckedStream, encode::format_name},
+    xdf::{
+        check::{CheckReport, CheckedStream},
+        encode::format_name,
+    },
 };
 use serde_json::{Value, json};
 
 use crate::{
     cli::RecordingFile,
     failure::{OrFail as _, Outcome},
-    recorded::{Item, SessionDocument, SessionReader, Wanted},
+    recorded::{Item, RecordDocument, SessionDocument, SessionReader, Wanted},
 };
 
 /// Runs the command.
@@ -26,8 +29,8 @@ pub(super) fn run(arguments: &RecordingFile) -> Outcome<()> {
         FileKind::Xdf { .. } => {}
         _ => return run_other(arguments, kind),
     }
-    let report = super::checked(path)?;
-    let session = session(path);
+    let report = super::checked(path, arguments.encoding)?;
+    let (session, neighbours) = session(path, &report);
     let seconds = report.streams.values().map(|stream| stream.seconds).fold(0.0, f64::max);
     let streams: Vec<Value> = report.streams.iter().map(|(id, stream)| describe(*id, stream)).collect();
     let written_by = match &session {
@@ -53,6 +56,7 @@ pub(super) fn run(arguments: &RecordingFile) -> Outcome<()> {
             "kernel_path": session.kernel_path,
             "configuration": { "file": session.configuration.file, "sha256": session.configuration.sha256 },
         })),
+        "other_files": neighbours,
         "streams": streams,
         "problems": super::problems_json(&report.problems),
     });
@@ -75,14 +79,25 @@ fn run_other(arguments: &RecordingFile, kind: FileKind) -> Outcome<()> {
     writeln!(out, "{}: {}; {}", path.display(), kind.describe(), kind.ways()).or_work()
 }
 
-/// What a Kalmind session's recording says of the session; none in other files.
-fn session(path: &Path) -> Option<Box<SessionDocument>> {
-    let mut reader = SessionReader::open(path, Wanted::default()).ok()?;
+/// What a Kalmind session's recording says of the session, and of the files before and after it; nothing in other files.
+fn session(path: &Path, report: &CheckReport) -> (Option<Box<SessionDocument>>, Vec<Value>) {
+    let (mut session, mut neighbours) = (None, Vec::new());
+    // only Kalmind's own have such a stream
+    if !report.streams.values().any(|stream| stream.header.role.as_deref() == Some("record")) {
+        return (session, neighbours);
+    }
+    let Ok(mut reader) = SessionReader::open(path, Wanted::default()) else { return (None, neighbours) };
     loop {
         match reader.next_item() {
-            Ok(Some(Item::Session(session))) => return Some(session),
+            Ok(Some(Item::Session(document))) => session = session.or(Some(document)),
+            Ok(Some(Item::Document(RecordDocument::Continued { file, because, .. }))) => {
+                neighbours.push(json!({ "goes_on_from": file, "because": because }));
+            }
+            Ok(Some(Item::Document(RecordDocument::ContinuesIn { file, because }))) => {
+                neighbours.push(json!({ "goes_on_in": file, "because": because }));
+            }
             Ok(Some(_)) => {}
-            Ok(None) | Err(_) => return None,
+            Ok(None) | Err(_) => return (session, neighbours),
         }
     }
 }
@@ -111,24 +126,50 @@ fn describe(id: u32, stream: &CheckedStream) -> Value {
         "gaps": stream.gaps,
         "longest_gap_s": stream.longest_gap,
         "stamps_backward": stream.backward,
+        "jumps_forward": stream.jumps.forward,
+        "jumps_backward": stream.jumps.backward,
+        "first_jumps": stream.jumps.first.iter().map(|jump| json!({ "sample": jump.sample, "from": jump.from, "to": jump.to })).collect::<Vec<_>>(),
         "clock_offsets": stream.clock_offsets.len(),
         "footer": stream.footer.is_some(),
     })
 }
 
+/// What a recording says of the files before and after it, a sentence each.
+pub(super) fn neighbours(path: &Path, report: &CheckReport) -> Vec<String> {
+    session(path, report).1.iter().map(told).collect()
+}
+
+fn told(other: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let because = text(&other["because"]);
+    match other["goes_on_from"].as_str() {
+        Some(file) => format!("it goes on from {file}: {because}"),
+        None => format!("the recording goes on in {}: {because}", text(&other["goes_on_in"])),
+    }
+}
+
+/// Seconds with so many digits; those of a clock that went astray by their exponent.
+fn seconds(value: f64, digits: usize) -> String {
+    if value < 1e9 { format!("{value:.digits$}") } else { format!("{value:.1e}") }
+}
+
 /// The document as people read it.
 fn text(document: &Value) -> String {
     use std::fmt::Write as _;
-    let said = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    // names may hold anything
+    let said = |value: &Value| {
+        let text = value.as_str().unwrap_or("-").chars();
+        text.map(|character| if character.is_control() { ' ' } else { character }).collect::<String>()
+    };
     let number = |value: &Value| value.as_f64().unwrap_or_default();
     let mut text = format!(
-        "{}: {}, begun {}, written by {}; {:.1} MB, {:.1} s\n",
+        "{}: {}, begun {}, written by {}; {:.1} MB, {} s\n",
         said(&document["file"]),
         said(&document["format"]),
         said(&document["begun"]),
         said(&document["written_by"]),
         number(&document["bytes"]) / 1e6,
-        number(&document["seconds"])
+        seconds(number(&document["seconds"]), 1)
     );
     if let Some(session) = document["session"].as_object() {
         let _infallible = writeln!(
@@ -142,6 +183,9 @@ fn text(document: &Value) -> String {
             said(&session["configuration"]["file"]),
         );
     }
+    for other in document["other_files"].as_array().into_iter().flatten() {
+        let _infallible = writeln!(text, "{}", told(other));
+    }
     let _infallible = writeln!(
         text,
         "{:>3} {:<28} {:<12} {:<9} {:>8} {:<9} {:>9} {:>9} {:>10} {:>5} {:>9}",
@@ -153,7 +197,7 @@ fn text(document: &Value) -> String {
         let rate = number(&stream["nominal_rate_hz"]);
         let _infallible = writeln!(
             text,
-            "{:>3} {:<28} {:<12} {:<9} {:>8} {:<9} {:>9} {:>9} {:>10} {:>5} {:>7.2} s",
+            "{:>3} {:<28} {:<12} {:<9} {:>8} {:<9} {:>9} {:>9} {:>10} {:>5} {:>7} s",
             number(&stream["id"]),
             said(&stream["name"]),
             said(&stream["type"]),
@@ -164,7 +208,7 @@ fn text(document: &Value) -> String {
             measured,
             number(&stream["samples"]),
             number(&stream["gaps"]),
-            number(&stream["longest_gap_s"])
+            seconds(number(&stream["longest_gap_s"]), 2)
         );
     }
     for problem in document["problems"].as_array().into_iter().flatten().take(super::SHOWN) {

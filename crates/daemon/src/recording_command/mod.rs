@@ -7,6 +7,7 @@ mod repairing;
 
 use std::{io::Write as _, path::Path};
 
+use encoding_rs::Encoding;
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_recording::{
     Existing,
@@ -16,6 +17,7 @@ use kalmind_recording::{
         check::{CheckReport, check},
     },
 };
+use kalmind_types::Counted;
 use serde_json::{Value, json};
 
 use crate::{
@@ -34,6 +36,7 @@ pub fn run(command: &RecordingCommand) -> Outcome<()> {
         RecordingCommand::Repair(arguments) => repairing::run(arguments),
         RecordingCommand::Info(arguments) => information::run(arguments),
         RecordingCommand::Report(arguments) => {
+            require_xdf(&arguments.file, "recording report").or_work()?;
             let page = arguments.output.clone().unwrap_or_else(|| page_beside(&arguments.file));
             write_session_page(&arguments.file, &page, Existing::Replace).or_work()?;
             writeln!(std::io::stdout().lock(), "{}", page.display()).or_work()
@@ -47,16 +50,32 @@ const SHOWN: usize = 20;
 
 fn run_check(arguments: &RecordingFile) -> Outcome<()> {
     require_xdf(&arguments.file, "recording check").or_work()?;
-    let report = checked(&arguments.file)?;
+    let report = checked(&arguments.file, arguments.encoding)?;
+    let neighbours = information::neighbours(&arguments.file, &report);
     let mut out = std::io::stdout().lock();
     if arguments.json {
         let problems = problems_json(&report.problems);
-        let document = json!({ "file": arguments.file, "valid": report.is_valid(), "problems": problems });
+        let document = json!({
+            "file": arguments.file,
+            "valid": report.is_valid(),
+            "can_be_mended": report.can_be_mended(),
+            "other_files": neighbours,
+            "problems": problems,
+        });
         writeln!(out, "{document}").or_work()?;
     } else if report.is_valid() {
         let samples: u64 = report.streams.values().map(|stream| stream.samples).sum();
-        writeln!(out, "whole: {} streams, {samples} samples, {} bytes", report.streams.len(), report.length)
-            .or_work()?;
+        writeln!(
+            out,
+            "whole: {}, {}, {}",
+            Counted(report.streams.len() as u64, "stream"),
+            Counted(samples, "sample"),
+            Counted(report.length, "byte")
+        )
+        .or_work()?;
+        for line in &neighbours {
+            writeln!(out, "  {line}").or_work()?;
+        }
         for line in problems_text(&report.problems) {
             writeln!(out, "  {line}").or_work()?;
         }
@@ -65,9 +84,14 @@ fn run_check(arguments: &RecordingFile) -> Outcome<()> {
         return Ok(());
     }
     let file = arguments.file.display();
-    let said = problems_text(&report.problems).join("\n");
-    Err(anyhow::anyhow!("{file} is not whole; `kalmind recording repair {file}` makes a mended copy\n{said}"))
-        .or_work()
+    let said = [neighbours, problems_text(&report.problems)].concat().join("\n");
+    let way = if report.can_be_mended() {
+        format!("`kalmind recording repair {file}` makes a mended copy")
+    } else {
+        "what else is in it was read, and there is nothing in it that `kalmind recording repair` could mend"
+            .to_owned()
+    };
+    Err(anyhow::anyhow!("{file} is not whole; {way}\n{said}")).or_work()
 }
 
 /// Problems as programs read them.
@@ -94,9 +118,9 @@ fn problems_text(problems: &[Problem]) -> Vec<String> {
 }
 
 /// A pass over an XDF file.
-fn checked(path: &Path) -> Outcome<CheckReport> {
+fn checked(path: &Path, encoding: Option<&'static Encoding>) -> Outcome<CheckReport> {
     let bar = bytes_bar();
-    let report = check(path, follow(&bar));
+    let report = check(path, encoding, follow(&bar));
     bar.finish_and_clear();
     report.map_err(|error| anyhow::anyhow!("{}: {error}", path.display())).or_work()
 }
@@ -112,7 +136,10 @@ pub fn require_xdf(path: &Path, command: &str) -> anyhow::Result<()> {
         FileKind::Xdf { .. } => return Ok(()),
         // as reading it would say
         FileKind::Empty => "the file is empty".to_owned(),
-        _ => format!("this is {}, and `kalmind {command}` takes XDF files; {}", kind.describe(), kind.ways()),
+        _ => {
+            let takes = if command == "recording export" { "XDF, EDF and BDF files" } else { "XDF files" };
+            format!("this is {}, and `kalmind {command}` takes {takes}; {}", kind.describe(), kind.ways())
+        }
     };
     anyhow::bail!("{}: {what}", path.display())
 }

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use kalmind_recording::xdf::repair::{LeftOutKind, RepairReport, Target, repair};
+use kalmind_types::Counted;
 use serde_json::json;
 
 use super::{bytes_bar, follow, problems_json, problems_text, require_xdf};
@@ -56,7 +57,7 @@ pub(super) fn run(arguments: &RepairArguments) -> Outcome<()> {
     let lost = report.left_out.iter().filter(|part| part.what == LeftOutKind::Damage);
     let lost: u64 = lost.map(|part| part.to - part.from).sum();
     if lost > 0 {
-        said.push(format!("{lost} bytes in its middle could not be read and were left out"));
+        said.push(format!("{} could not be read and were left out", Counted(lost, "byte")));
     }
     if !report.unexplained.is_empty() {
         said.push(format!(
@@ -74,10 +75,10 @@ fn text(report: &RepairReport) -> String {
     for part in &report.left_out {
         let _infallible = writeln!(
             text,
-            "left out bytes {}..{} ({} bytes): {}",
+            "left out bytes {}..{} ({}): {}",
             part.from,
             part.to,
-            part.to - part.from,
+            Counted(part.to - part.from, "byte"),
             part.what.describe()
         );
     }
@@ -85,7 +86,10 @@ fn text(report: &RepairReport) -> String {
         let _infallible = writeln!(text, "what was left out is in {}", file.display());
     }
     if report.footers > 0 {
-        let _infallible = writeln!(text, "made {} footers", report.footers);
+        let _infallible = writeln!(text, "made {}", Counted(report.footers as u64, "footer"));
+    }
+    if let Some(packed) = &report.packed {
+        let _infallible = writeln!(text, "note: {packed}");
     }
     if let Some(before) = &report.before {
         let _infallible = writeln!(text, "the recording as it was is kept as {}", before.display());

@@ -1,30 +1,30 @@
-//! Whether covariances hold what they say.
+//! Whether covariances are calibrated.
 
 use kalmind_filter::scores::{self, RowScore};
 
 use super::{
-    courses::{running, window_rows},
     plot::{Plot, figure, legend},
+    traces::{running, window_rows},
 };
 use crate::evaluation::comparison::Comparison;
 
-/// Nominal against found coverage, and NEES over time.
+/// Coverage against its nominal value, and NEES over time.
 pub(super) fn section(comparison: &Comparison) -> String {
     let names: Vec<String> = comparison.decoders.iter().map(|decoder| decoder.spec.to_string()).collect();
     let dimension = comparison.components.len();
     let nominal: Vec<f64> = (1..100).map(|percent| f64::from(percent) / 100.0).collect();
     let mut plot = Plot::new(
-        "coverage: part of the truth within each ellipsoid against the part that it should hold, all decoders",
+        "coverage: share of the truth inside each ellipsoid against its nominal share, all decoders",
         (420.0, 394.0),
         (0.0, 1.0),
         (0.0, 1.0),
     )
-    .axes("should hold", "holds")
+    .axes("nominal coverage", "coverage")
     .reference([(0.0, 0.0), (1.0, 1.0)]);
     for (series, decoder) in comparison.decoders.iter().enumerate() {
         let rows: Vec<RowScore> = decoder.shown().flat_map(|run| run.rows.iter().copied()).collect();
         let found = scores::coverage_curve(&rows, dimension, &nominal);
-        plot = plot.course(series, nominal.iter().copied().zip(found));
+        plot = plot.line(series, nominal.iter().copied().zip(found));
     }
     let nees = running(comparison, "NEES", Some(1.0), |run, near| {
         let near = &run.rows[near];
@@ -35,14 +35,14 @@ pub(super) fn section(comparison: &Comparison) -> String {
         legend(&names, false),
         figure(
             &plot.svg(),
-            "On the diagonal the covariance is honest; below it the decoder is surer than it should be."
+            "On the diagonal the covariance is calibrated; below it the decoder is overconfident."
         ),
         figure(
             &nees,
             &format!(
-                "Squared error in units of the decoder's own covariance, running mean over {} rows: 1 is honest, more is \
-                 too sure.",
-                window_rows(comparison.splits.test.len())
+                "Squared error relative to the decoder's own covariance, running mean over {} rows: 1 is calibrated, \
+                 more is overconfident.",
+                window_rows(comparison.splits.test_rows())
             )
         )
     )

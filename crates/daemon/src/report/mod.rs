@@ -1,13 +1,13 @@
-//! Pages: of an evaluation and of a session, each one file without scripts that asks no network for anything.
+//! The report pages of an evaluation and of a session. Each is one file without scripts, and loads nothing from a network.
 
 mod calibration;
 mod channels;
-mod courses;
 mod markup;
 mod plot;
 mod provenance;
 mod session;
 mod tables;
+mod traces;
 
 use std::fmt::Write as _;
 
@@ -35,8 +35,8 @@ pub fn page(
 ) -> anyhow::Result<String> {
     let sections: [Section; 7] = [
         ("accuracy", "Accuracy", tables::accuracy(comparison, intervals)),
-        ("courses", "Decoded and true", courses::decoded_and_true(comparison)),
-        ("errors", "Error over time", courses::errors_over_time(comparison)),
+        ("traces", "Decoded and true", traces::decoded_and_true(comparison)),
+        ("errors", "Error over time", traces::errors_over_time(comparison)),
         ("calibration", "Calibration", calibration::section(comparison)),
         ("robustness", "Robustness", channels::section(comparison)),
         ("fits", "What each fit chose", tables::fits(comparison)),

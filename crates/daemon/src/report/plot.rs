@@ -39,7 +39,7 @@ pub(super) fn legend(names: &[String], with_truth: bool) -> String {
         item("truth", "", "truth");
     }
     for (series, name) in names.iter().enumerate() {
-        item("course", &format!("stroke:{};stroke-dasharray:{}", colour(series), dash(series)), name);
+        item("line", &format!("stroke:{};stroke-dasharray:{}", colour(series), dash(series)), name);
     }
     html.push_str("</ul>\n");
     html
@@ -182,14 +182,14 @@ impl Plot {
     }
 
     /// The line of a decoder.
-    pub(super) fn course(self, series: usize, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+    pub(super) fn line(self, series: usize, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         let style = format!("stroke:{};stroke-dasharray:{}", colour(series), dash(series));
-        self.path("course", &style, points)
+        self.path("line", &style, points)
     }
 
     /// The line of a decoder, without dashes: where it is the only one.
     pub(super) fn solid(self, series: usize, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        self.path("course", &format!("stroke:{}", colour(series)), points)
+        self.path("line", &format!("stroke:{}", colour(series)), points)
     }
 
     /// The line of the truth.

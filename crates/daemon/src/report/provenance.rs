@@ -1,29 +1,41 @@
 //! Where the figures come from: files with hashes, rows, command, version.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{
+    fmt::Write as _,
+    fs,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
 use super::markup::{Escaped, table};
-use crate::{cli::EvaluateArguments, evaluation::comparison::Comparison};
+use crate::{
+    cli::EvaluateArguments,
+    evaluation::{comparison::Comparison, split::Splits},
+};
 
 /// Everything that it takes to get the same figures again.
 pub(super) fn section(arguments: &EvaluateArguments, comparison: &Comparison) -> anyhow::Result<String> {
+    let tables = &arguments.tables;
+    let given = |what, paths: &[PathBuf]| paths.iter().map(|path| (what, path.clone())).collect::<Vec<_>>();
+    let tested = Splits::test_files(arguments).map(Path::to_owned).filter(|_| tables.features.is_empty());
+    let tested = tested.filter(|path| !tables.recordings.contains(path)).map(|path| ("recording", path));
     let files = [
-        ("recording", arguments.tables.recording.as_ref()),
-        ("features", arguments.tables.features.as_ref()),
-        ("states", arguments.tables.states.as_ref()),
-        ("task", arguments.tables.task.as_ref()),
-        ("model", arguments.model.as_ref()),
+        given("recording", &tables.recordings),
+        tested.collect(),
+        given("features", &tables.features),
+        given("states", &tables.states),
+        given("task", &tables.task),
+        given("model", arguments.model.as_slice()),
     ];
     let mut rows = Vec::new();
-    for (what, path) in files {
-        let Some(path) = path else { continue };
+    for (what, path) in files.concat() {
         let cells = vec![
             what.to_owned(),
             Escaped(&path.display().to_string()).to_string(),
-            format!("<code>{}</code>", sha256(path)?),
+            format!("<code>{}</code>", sha256(&path)?),
         ];
         rows.push(("", cells));
     }
@@ -36,11 +48,22 @@ pub(super) fn section(arguments: &EvaluateArguments, comparison: &Comparison) ->
         ("seeds".to_owned(), comparison.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")),
     ];
     for (index, split) in comparison.splits.splits.iter().enumerate() {
-        let ranges: Vec<String> =
-            split.train.iter().map(|range| format!("{}..{}", range.start, range.end)).collect();
+        let of = |rows: &Range<usize>| {
+            let before =
+                comparison.recordings.iter().take_while(|recording| recording.first_row <= rows.start);
+            let place = before.count().saturating_sub(1);
+            let own = comparison.own_rows(rows, place);
+            let name = if comparison.recordings.len() > 1 {
+                format!("{} ", comparison.recordings[place].name)
+            } else {
+                String::new()
+            };
+            format!("{name}{}..{}", own.start, own.end)
+        };
+        let ranges: Vec<String> = split.train.iter().map(of).collect();
         let train = if ranges.is_empty() { "-".to_owned() } else { ranges.join(" and ") };
-        let name = if comparison.splits.folded() { format!("fold {index}") } else { "rows".to_owned() };
-        facts.push((name, format!("train {train}, test {}..{}", split.test.start, split.test.end)));
+        let name = if comparison.splits.folded() { format!("split {index}") } else { "rows".to_owned() };
+        facts.push((name, format!("train {train}, test {}", of(&split.test))));
     }
     html += "<dl>";
     for (name, value) in facts {
@@ -57,12 +80,11 @@ fn models(comparison: &Comparison) -> String {
     for decoder in &comparison.decoders {
         for run in &decoder.runs {
             let training = run.model.model.training_hash.as_deref().unwrap_or("–");
-            let test = &comparison.splits.splits[run.split].test;
             rows.push((
                 "",
                 vec![
                     Escaped(&decoder.spec.to_string()).to_string(),
-                    format!("{}..{}", test.start, test.end),
+                    Escaped(&comparison.described(run.split)).to_string(),
                     run.seed.to_string(),
                     format!("<code>{}</code>", run.model.id.to_hex()),
                     format!("<code>{}</code>", Escaped(training)),

@@ -2,13 +2,19 @@
 
 use std::fmt::Write as _;
 
-use kalmind_filter::{FitReport, bootstrap::Interval, scores::Figures};
+use kalmind_filter::{
+    FitReport,
+    bootstrap::Interval,
+    chance_level::{LEAST_SHIFT, SHIFTS, Scores},
+    scores::Figures,
+};
 
 use super::markup::{Escaped, number, table};
 use crate::{
     evaluation::{
         comparison::{Compared, Comparison, Intervals, Spread},
-        text::step_us,
+        split::Scheme,
+        text::{step_us, uncertainty_text},
     },
     fit_command::plain,
 };
@@ -16,28 +22,39 @@ use crate::{
 /// One sentence over the page: which rows, how many, how long.
 pub(super) fn summary(comparison: &Comparison) -> String {
     let splits = &comparison.splits;
-    let test = &splits.test;
-    let seconds = test.len() as f64 * comparison.bin_ms / 1e3;
-    let mut text = match (&splits.train, splits.folded()) {
-        (Some(_), true) => format!(
-            "{} folds of rows {}..{} ({} rows, {} s)",
-            splits.splits.len(),
-            test.start,
-            test.end,
-            test.len(),
-            number(seconds, 0)
+    let count = splits.test_rows();
+    let judged = format!("{count} rows, {} s", number(count as f64 * comparison.bin_ms / 1e3, 0));
+    let recordings = match comparison.recordings.len() {
+        1 => String::new(),
+        several => format!(" of each of {several} recordings"),
+    };
+    let mut text = match &splits.scheme {
+        Scheme::Folds { rows: Some(rows), folds } => {
+            format!("{folds} folds of rows {}..{}{recordings} ({judged})", rows.start, rows.end)
+        }
+        Scheme::Folds { rows: None, folds } => format!("{folds} folds{recordings} ({judged})"),
+        Scheme::Rows { train: Some(train), test } => format!(
+            "Trained on rows {}..{}, tested on rows {}..{}{recordings} ({judged})",
+            train.start, train.end, test.start, test.end
         ),
-        (Some(train), false) => format!(
-            "Trained on rows {}..{}, tested on rows {}..{} ({} rows, {} s)",
-            train.start,
-            train.end,
-            test.start,
-            test.end,
-            test.len(),
-            number(seconds, 0)
-        ),
-        (None, _) => {
-            format!("A fitted model on rows {}..{} ({} rows)", test.start, test.end, test.len())
+        Scheme::Rows { train: None, test } => {
+            format!("A fitted model on rows {}..{}{recordings} ({count} rows)", test.start, test.end)
+        }
+        Scheme::LeaveOneOut => {
+            format!("{} recordings, each tested by a fit to all others ({judged})", splits.splits.len())
+        }
+        Scheme::Files => {
+            let files: Vec<&str> = splits
+                .splits
+                .iter()
+                .map(|split| comparison.recordings[split.recording].name.as_str())
+                .collect();
+            let trained = match splits.splits.first().map_or(0, |split| split.train.len()) {
+                0 => "A fitted model".to_owned(),
+                1 => "Trained on one recording".to_owned(),
+                several => format!("Trained on {several} recordings"),
+            };
+            format!("{trained}, tested on {} ({judged})", files.join(", "))
         }
     };
     if comparison.seeds.len() > 1 {
@@ -85,10 +102,10 @@ pub(super) fn accuracy(comparison: &Comparison, intervals: &Intervals) -> String
         html,
         "<p class=\"note\">nRMSE: root of the squared error over the squared truth. MAAE: mean angle between decoded and \
          true, in radians; moving: where the truth is faster than the training median. NEES: squared error in units of \
-         the decoder's own covariance, 1 where that is honest. In 50, 90, 99 %: rows whose truth lies in the ellipsoid \
-         that should hold as many. Log score: mean logarithm of the density given to the truth, higher is better.{left_out} \
+         the decoder's own covariance, 1 where that is calibrated. In 50, 90, 99 %: share of rows whose truth lies inside \
+         the ellipsoid of that probability. Log score: mean log density of the truth, higher is better.{left_out} \
          Intervals: stationary bootstrap over test rows, {} resamples, blocks of {} rows on average, seed {}, the same \
-         rows for all decoders; they say nothing of what other training rows would give.</p>",
+         rows for all decoders; they do not cover the choice of training rows.</p>",
         bootstrap.resamples,
         number(bootstrap.block_rows, 1),
         bootstrap.seed
@@ -99,11 +116,13 @@ pub(super) fn accuracy(comparison: &Comparison, intervals: &Intervals) -> String
 /// What has no interval: angles while moving, correlations, and what it costs.
 fn details(comparison: &Comparison) -> String {
     let rows = comparison.decoders.iter().map(|decoder| {
-        let [p50, p99, longest] = step_us(decoder);
+        let [p50, p99, longest] = step_us(&decoder.runs);
         let fallbacks: u64 = decoder.runs.iter().map(|run| run.decoded.fallback_steps).sum();
+        let r_squared = decoder.scores().map_or(f64::NAN, |scores| scores.r_squared);
         let mut cells = vec![
             Escaped(&decoder.spec.to_string()).to_string(),
             number(decoder.mean_of_some(|run| run.accuracy.maae_moving).unwrap_or(f64::NAN), 3),
+            number(r_squared, 3),
         ];
         cells.extend(
             (0..comparison.components.len())
@@ -120,10 +139,39 @@ fn details(comparison: &Comparison) -> String {
     });
     let correlations: Vec<String> =
         comparison.components.iter().map(|component| format!("correlation {}", Escaped(component))).collect();
-    let mut heads = vec!["decoder", "MAAE moving"];
+    let mut heads = vec!["decoder", "MAAE moving", "R²"];
     heads.extend(correlations.iter().map(String::as_str));
     heads.extend(["fallback steps", "fit in s", "step in µs: median", "99 %", "longest"]);
-    table("Further figures, and what they cost", &heads, &[], rows)
+    table("Further figures and cost", &heads, &[], rows) + &chance(comparison)
+}
+
+/// What the figures are by chance.
+fn chance(comparison: &Comparison) -> String {
+    let cells = |name: &str, scores: [Option<Scores>; 2]| {
+        let [first, second] =
+            scores.map(|scores| scores.unwrap_or(Scores::from_values([f64::NAN; 4])).values());
+        let mut cells = vec![Escaped(name).to_string()];
+        cells.extend(first.iter().zip(second).map(|(first, second)| {
+            let reached =
+                if second.is_nan() { String::new() } else { format!("<small>{}</small>", number(second, 3)) };
+            format!("{}{reached}", number(*first, 3))
+        }));
+        ("", cells)
+    };
+    let decoders = comparison.decoders.iter().map(|decoder| {
+        let (median, reached) = decoder.chance_level().map(|[median, reached]| (median, reached)).unzip();
+        cells(&format!("{}, truth shifted", decoder.spec), [median, reached])
+    });
+    let constant = comparison.decoders.first().and_then(Compared::constant);
+    let rows = decoders
+        .chain(constant.map(|scores| cells("training mean as the only answer", [Some(scores), None])));
+    let heads = ["", "nRMSE", "R²", "correlation", "MAAE"];
+    let caption = format!(
+        "Chance level: the decoded rows against the truth shifted in circles ({SHIFTS} shifts of at least {} % of the rows), median, and \
+         below it the figure that 5 % of the shifts reach or better",
+        100.0 * LEAST_SHIFT
+    );
+    table(&caption, &heads, &[], rows)
 }
 
 /// nRMSE, MAAE, NEES, three coverages in percent, log score.
@@ -176,7 +224,10 @@ fn spreads(comparison: &Comparison) -> String {
         );
     };
     if comparison.splits.folded() {
-        add("Means ± standard deviation between folds", &Compared::folds);
+        add(
+            &format!("Means over {} ± standard deviation between them", comparison.means_over()),
+            &Compared::folds,
+        );
     }
     if comparison.seeds.len() > 1 {
         add("Means ± standard deviation between seeds (– where no seed changes the fit)", &|decoder| {
@@ -191,11 +242,20 @@ pub(super) fn fits(comparison: &Comparison) -> String {
     let mut html = String::new();
     for decoder in &comparison.decoders {
         let _infallible = writeln!(html, "<h3>{}</h3>", Escaped(&decoder.spec.to_string()));
+        let _infallible = writeln!(
+            html,
+            "<p>RMSE of the tenth of the rows with the largest covariance over that of the tenth with the smallest, and rank \
+             correlation of covariance and error: {}.</p>",
+            Escaped(&uncertainty_text(decoder))
+        );
+        for warning in decoder.coverage_warnings(comparison.components.len()) {
+            let _infallible = writeln!(html, "<p class=\"note\">Warning: {}.</p>", Escaped(&warning));
+        }
         for run in decoder.shown() {
             if comparison.splits.folded() {
-                let test = &comparison.splits.splits[run.split].test;
+                let tested = comparison.described(run.split);
                 let _infallible =
-                    writeln!(html, "<details><summary>tested on {}..{}</summary>", test.start, test.end);
+                    writeln!(html, "<details><summary>tested on {}</summary>", Escaped(&tested));
             }
             match &run.report {
                 Some(report) => html += &fit(report),

@@ -111,6 +111,7 @@ impl Loop {
             decoder: model.decoder_with_guard(false).unwrap(),
             preparation: Preparation::new(model.training_mean.clone(), zscore).unwrap(),
             screen: model.screen(guard),
+            doubt: None,
         };
         assert!(engine.stage(Box::new(staged)).is_ok());
         let commands = vec![Command::SwapModel(ModelId([1; 32]))];

@@ -13,21 +13,26 @@ use super::discriminative::{Directed, FilterChoice, choose_filter, finish, measu
 use super::learner::{Examples, Learned, learn, learner};
 use super::state_model::fit_state_model;
 use super::windows::folds;
-use super::{Budget, FitError, FitProgress, FitReport, FitSettings};
+use super::{Budget, FitError, FitProgress, FitReport, FitSettings, Tried};
 use crate::{
     Cell, Choice, DecoderName, DecoderSpec, DkfParameters, EnsembleMember, KernelShape, Regressor,
     ResidualSource, TrainingData,
 };
 
-/// Part of a budget that is kept for the choices after the last candidate.
-const RESERVED: f64 = 0.2;
+/// Part of a budget that is kept for the choices after the last candidate, at least.
+const RESERVED: f64 = 0.04;
+/// How often what the choice of a filter took for a candidate is kept for them.
+const RESERVED_FILTERS: f64 = 4.0;
 /// A member has to lower the error of the ensemble by this part of it.
 const WORTH_A_MEMBER: f64 = 2e-3;
 /// An ensemble has to be better than the best candidate alone by this part of the error.
 const WORTH_AN_ENSEMBLE: f64 = 5e-3;
 
-/// What is tried, cheap ones first, each with the part of the whole work that it is.
-fn candidates() -> Vec<(DecoderSpec, f64)> {
+/// Inputs of the kernel regression, at most as many lags as they have room for: in more, distances lose meaning.
+const KERNEL_INPUTS: usize = 400;
+
+/// What is tried for windows of so many features, cheap ones first, each with the part of the whole work that it is.
+fn candidates(features: usize) -> Vec<(DecoderSpec, f64)> {
     let with_lags = |decoder: DecoderName, lags: usize| {
         let mut spec = DecoderSpec::new(decoder);
         spec.options.lags = Some(Choice::Given(lags));
@@ -35,21 +40,21 @@ fn candidates() -> Vec<(DecoderSpec, f64)> {
     };
     let mut linear = with_lags(DecoderName::DkfLinear, 9);
     linear.options.ridge = Some(Choice::Auto);
-    let mut nadaraya_watson = with_lags(DecoderName::DkfNw, 8);
+    let mut nadaraya_watson = with_lags(DecoderName::DkfNw, (KERNEL_INPUTS / features.max(1)).clamp(1, 8));
     nadaraya_watson.options.kernel = Some(KernelShape::Relevance);
     let mut gaussian_process = with_lags(DecoderName::DkfGp, 15);
     gaussian_process.options.kernel = Some(KernelShape::Relevance);
     // fewer networks than alone: the other members are part of the mean
     let mut gru = DecoderSpec::new(DecoderName::DkfGru);
-    gru.options.networks = Some(5);
+    gru.options.networks = Some(4);
     let mut lstm = gru;
     lstm.options.cell = Some(Cell::Lstm);
     vec![
-        (linear, 0.01),
-        (nadaraya_watson, 0.03),
-        (with_lags(DecoderName::DkfNn, 5), 0.07),
-        (gaussian_process, 0.3),
-        (gru, 0.3),
+        (linear, 0.02),
+        (nadaraya_watson, 0.1),
+        (with_lags(DecoderName::DkfNn, 5), 0.13),
+        (gaussian_process, 0.2),
+        (gru, 0.25),
         (lstm, 0.3),
     ]
 }
@@ -64,6 +69,54 @@ struct Candidate {
     choice: FilterChoice,
 }
 
+/// What every candidate is fitted to.
+struct Trials<'a> {
+    data: &'a TrainingData,
+    /// With twice the states, where a direction is possible.
+    doubled: Option<TrainingData>,
+    background: &'a [f64],
+    rows: Vec<usize>,
+    direction: Choice<bool>,
+}
+
+impl Trials<'_> {
+    /// What f is learnt from.
+    fn learnt_from(&self) -> &TrainingData {
+        self.doubled.as_ref().unwrap_or(self.data)
+    }
+
+    /// Fits a candidate, and says with it how long the choice of its filter took, where there is a clock. With
+    /// `give_up` it ends where the budget ends.
+    fn fit(
+        &self,
+        spec: &DecoderSpec,
+        give_up: bool,
+        settings: &FitSettings,
+        report: &mut FitReport,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<(Candidate, f64), FitError> {
+        let go_on = || !give_up || settings.budget.is_none_or(|budget| budget.left() > 0.0);
+        let lags = spec.options.lags.and_then(Choice::given).unwrap_or(1);
+        let examples = Examples { data: self.learnt_from(), background: self.background, lags };
+        let learner = learner(spec, &examples, &self.rows, settings, report, &mut |inner| {
+            progress(0.4 * inner.done);
+        })?;
+        if !go_on() {
+            return Err(FitError::OutOfTime);
+        }
+        let learned = learn(&*learner, &examples, &self.rows, ResidualSource::CrossFitted, &mut |part| {
+            progress(0.4 + 0.6 * part);
+            go_on()
+        })?;
+        let directed = Directed::new(learned.clone(), self.direction, self.data);
+        let examples = Examples { data: self.data, ..examples };
+        let now = || settings.budget.map_or(0.0, |budget| (budget.clock)());
+        let before = now();
+        let choice = choose_filter(&spec.options, &examples, &directed.learned, settings.seed, report)?;
+        Ok((Candidate { spec: *spec, lags, learned, directed, choice }, now() - before))
+    }
+}
+
 /// Fits every candidate within the budget, and takes the best or an ensemble.
 pub(crate) fn fit_auto(
     spec: &DecoderSpec,
@@ -76,76 +129,65 @@ pub(crate) fn fit_auto(
     let rows = measurement_rows(data)?;
     // states that no filter can follow are an error before anything costly is learnt
     let _state = fit_state_model(data, 1, spec.options.stationary.unwrap_or_default(), report)?;
-    let reserve = |budget: Budget| Budget { end: budget.end - RESERVED * budget.left(), ..budget };
-    let settings = &FitSettings { budget: settings.budget.map(reserve), ..settings.clone() };
     let doubled = can_have_direction(data.states.ncols()).then(|| with_direction(data));
     let direction = if doubled.is_some() { Choice::Auto } else { Choice::Given(false) };
+    let trials = Trials { data, doubled, background, rows, direction };
+    let mut reserved = settings.budget.map_or(0.0, |budget| RESERVED * budget.left());
     let mut fitted: Vec<Candidate> = Vec::new();
     let mut first_error = None;
     let mut done = 0.0;
-    // seconds that a candidate took, over its part of the work
-    let mut slowest = 0.0_f64;
-    for (candidate, work) in candidates() {
-        // networks fit themselves into what is left
-        let adapts = matches!(candidate.decoder, DecoderName::DkfNn | DecoderName::DkfGru);
-        let expected = if adapts { 0.0 } else { work * slowest };
-        if !fitted.is_empty() && settings.budget.is_some_and(|budget| budget.left() <= expected) {
+    for (candidate, work) in candidates(data.features.ncols()) {
+        let before_reserve = |budget: Budget| Budget { end: budget.end - reserved, ..budget };
+        let own_settings = FitSettings { budget: settings.budget.map(before_reserve), ..settings.clone() };
+        let in_time = own_settings.budget.is_none_or(|budget| budget.left() > 0.0);
+        // there is always a model, however short the budget
+        if !fitted.is_empty() && (!in_time || report.budget_used_up) {
             report.budget_used_up = true;
             report.warnings.push(format!("the budget left no time for `{candidate}`"));
             continue;
         }
-        let before = settings.budget.map(|budget| (budget.clock)());
-        let lags = candidate.options.lags.and_then(Choice::given).unwrap_or(1);
-        let examples = Examples { data: doubled.as_ref().unwrap_or(data), background, lags };
         let mut own_report = FitReport::default();
-        let mut own_progress = |inner: FitProgress| {
-            let done = done + work * 0.4 * inner.done;
-            progress(FitProgress { stage: candidate.decoder.as_str(), done });
-        };
-        let result = learner(&candidate, &examples, &rows, settings, &mut own_report, &mut own_progress)
-            .and_then(|learner| {
-                learn(&*learner, &examples, &rows, ResidualSource::CrossFitted, &mut |part| {
-                    own_progress(FitProgress { stage: "cross-fitting", done: 1.0 + 1.5 * part });
-                })
-            })
-            .and_then(|learned| {
-                let directed = Directed::new(learned.clone(), direction, data);
-                let examples = Examples { data, ..examples };
-                let learnt = &directed.learned;
-                let choice =
-                    choose_filter(&candidate.options, &examples, learnt, settings.seed, &mut own_report)?;
-                Ok(Candidate { spec: candidate, lags, learned, directed, choice })
-            });
+        let give_up = !fitted.is_empty();
+        let result = trials.fit(&candidate, give_up, &own_settings, &mut own_report, &mut |part| {
+            progress(FitProgress::new(candidate.decoder.as_str(), (done + work * part).min(1.0)));
+        });
         done += work;
-        if let (Some(budget), Some(before)) = (settings.budget, before) {
-            slowest = slowest.max(((budget.clock)() - before) / work);
-        }
         report.budget_used_up |= own_report.budget_used_up;
         match result {
-            Ok(result) => {
-                report.tried(candidate.to_string(), result.choice.error);
+            Ok((result, filter_seconds)) => {
+                reserved = reserved.max(RESERVED_FILTERS * filter_seconds);
+                let tried = Tried { candidate: candidate.to_string(), error: result.choice.error };
+                let stage = candidate.decoder.as_str();
+                progress(FitProgress {
+                    tried: Some(tried.clone()),
+                    ..FitProgress::new(stage, done.min(1.0))
+                });
+                report.tried.push(tried);
                 fitted.push(result);
             }
             Err(error) => {
+                report.budget_used_up |= error == FitError::OutOfTime;
                 report.warnings.push(format!("`{candidate}` was left out: {error}"));
                 first_error.get_or_insert(error);
             }
         }
     }
-    progress(FitProgress { stage: "ensemble", done: 0.99 });
+    progress(FitProgress::new("ensemble", 0.99));
     let best = (0..fitted.len())
         .min_by(|left, right| fitted[*left].choice.error.total_cmp(&fitted[*right].choice.error));
     let Some(best) = best else { return Err(first_error.unwrap_or(FitError::NoBandwidth)) };
     if spec.options.ensemble.unwrap_or(true)
         && let Some((lags, learned, names)) =
-            stack(&fitted, &rows, doubled.as_ref().unwrap_or(data), data.states.ncols())
+            stack(&fitted, &trials.rows, trials.learnt_from(), data.states.ncols())
     {
         let examples = Examples { data, background, lags };
         let learned = Directed::new(learned, direction, data);
         let mut own_report = FitReport::default();
         let choice =
             choose_filter(&spec.options, &examples, &learned.learned, settings.seed, &mut own_report)?;
-        report.tried(names.clone(), choice.error);
+        let tried = Tried { candidate: names.clone(), error: choice.error };
+        progress(FitProgress { tried: Some(tried.clone()), ..FitProgress::new("ensemble", 0.99) });
+        report.tried.push(tried);
         if choice.error < fitted[best].choice.error * (1.0 - WORTH_AN_ENSEMBLE) {
             report.uses("decoder", names);
             report.uses("lags", lags);
@@ -276,6 +318,8 @@ fn combination(predictions: &[&DMatrix<f64>], weights: &DVector<f64>) -> DMatrix
 
 #[cfg(test)]
 mod tests {
+    use core::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
     /// Three predictions of the same truth: two with noise of their own, one that repeats the first.
@@ -314,5 +358,46 @@ mod tests {
         let members = helpful_members(&predictions.iter().collect::<Vec<_>>(), &truth);
         assert_eq!(members.len(), 2);
         assert!(members.contains(&1));
+    }
+    /// A clock that goes on by a hundredth of a second whenever it is read.
+    fn now() -> f64 {
+        static READINGS: AtomicU64 = AtomicU64::new(0);
+        READINGS.fetch_add(1, Ordering::Relaxed) as f64 * 0.01
+    }
+
+    #[test]
+    fn a_budget_that_ends_anywhere_leaves_a_model_and_names_what_it_left_out() {
+        let noise = |at: usize| ((at * at * 7 + 3 * at) as f64 * 0.37).sin();
+        let mut states: DMatrix<f64> = DMatrix::zeros(150, 2);
+        for row in 1..150 {
+            for column in 0..2 {
+                states[(row, column)] = 0.8 * states[(row - 1, column)] + noise(2 * row + column);
+            }
+        }
+        let features = DMatrix::from_fn(150, 3, |row, column| {
+            states[(row, column % 2)].tanh() + 0.5 * noise(3 * row + column + 1000)
+        });
+        let data = TrainingData::new(features, states);
+        for seconds in [0.0, 0.05, 0.4] {
+            let budget = Some(Budget { end: now() + seconds, clock: now });
+            let mut shown = Vec::new();
+            let fitted = crate::fit(
+                &DecoderSpec::new(DecoderName::Auto),
+                &data,
+                &FitSettings { budget, ..FitSettings::default() },
+                &mut |progress| shown.extend(progress.tried),
+            )
+            .unwrap();
+            let report = &fitted.report;
+            assert!(report.budget_used_up && report.held_out_error.is_some(), "{seconds}: {report:?}");
+            assert_eq!(shown, report.tried, "{seconds}");
+            for (candidate, _work) in candidates(3) {
+                let quoted = format!("`{candidate}`");
+                let tried = shown.iter().any(|tried| tried.candidate == candidate.to_string());
+                let left_out = report.warnings.iter().any(|warning| warning.contains(&quoted));
+                assert!(tried != left_out, "{seconds}: {candidate}");
+            }
+            assert_eq!(shown[0].candidate, candidates(3)[0].0.to_string(), "{seconds}");
+        }
     }
 }

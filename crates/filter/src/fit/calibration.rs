@@ -9,13 +9,14 @@
 
 use nalgebra::{DMatrix, DVector};
 
+use super::FitReport;
 use super::learner::Examples;
 use super::windows::folds;
 use crate::cholesky::Cholesky;
-use crate::{CovarianceScale, accuracy};
+use crate::{CovarianceScale, accuracy, uncertainty};
 
 /// Most bins of features that the factor depends on.
-const MOST_BINS: usize = 10;
+pub(crate) const MOST_BINS: usize = 10;
 /// Held-out rows to each coefficient.
 const ROWS_A_COEFFICIENT: usize = 20;
 /// Rows below which the factor is constant.
@@ -107,6 +108,15 @@ pub(crate) fn covariance_scale(
 /// Squared distances under covariances that are so much larger, row by row.
 pub(crate) fn scaled(errors: &[HeldOutError], factor: impl Fn(usize) -> f64) -> Vec<f64> {
     errors.iter().enumerate().map(|(row, error)| error.squared_distance / factor(row)).collect()
+}
+
+impl FitReport {
+    /// Notes how much of the truth of held-out rows lies within the published ellipsoids, given their squared distances in
+    /// time order, with a warning where that is far off.
+    pub(crate) fn covers(&mut self, squared_distances: &[f64], dimension: usize) {
+        self.held_out_coverage = Some(accuracy::coverage_of(squared_distances, dimension));
+        self.warnings.extend(uncertainty::coverage_warnings(squared_distances, dimension, "held-out rows"));
+    }
 }
 
 /// What is known of each row, one column a coefficient.

@@ -10,16 +10,17 @@ use super::dynamics::fit_dynamics;
 use super::learner::{Examples, Learned, learn, learner};
 use super::nadaraya_watson::LeaveOneOut;
 use super::state_model::fit_state_model;
-use super::windows::{second_moment, states_at};
-use super::{FitError, FitReport, FitSettings};
+use super::windows::{folds_of, second_moment, states_at, unit_scales};
+use super::{FitError, FitReport, FitSettings, HeldOut};
 use crate::accuracy;
 use crate::cholesky::Cholesky;
 use crate::discriminative::DiscriminativeFilter;
 use crate::published_covariance::Measure;
 use crate::wiener::triangle;
 use crate::{
-    Choice, CovarianceScale, DecoderName, DecoderSpec, DkfParameters, Dynamics, FitProgress, Form,
-    ModelError, Noise, NoiseKind, NonlinearDynamics, Options, Start, StateModel, TrainingData,
+    Choice, CovarianceScale, DecoderName, DecoderSpec, DkfParameters, Dynamics, FitProgress, Folds, FoldsOf,
+    Form, ModelError, Noise, NoiseKind, NonlinearDynamics, Options, ResidualSource, Start, StateModel,
+    TrainingData, Tried,
 };
 
 /// Pivots of Q below this part of their diagonal entry mean that residuals follow from each other.
@@ -55,11 +56,12 @@ pub(crate) fn fit_discriminative(
         Choice::Auto => LAGS.to_vec(),
     };
     let direction = spec.options.direction.unwrap_or(match spec.decoder {
-        DecoderName::DkfGp | DecoderName::DkfMk => Choice::Auto,
+        DecoderName::DkfNw | DecoderName::DkfGp | DecoderName::DkfMk => Choice::Auto,
         _ => Choice::Given(false),
     });
     let direction = if can_have_direction(data.states.ncols()) { direction } else { Choice::Given(false) };
     let doubled = (direction != Choice::Given(false)).then(|| with_direction(data));
+    let several = lags.len() > 1;
     let mut best: Option<(FilterChoice, Directed, usize)> = None;
     for (at, &lags) in lags.iter().enumerate() {
         if at > 0 && settings.budget.is_some_and(|budget| budget.left() <= 0.0) {
@@ -68,16 +70,21 @@ pub(crate) fn fit_discriminative(
         }
         let examples = Examples { data: doubled.as_ref().unwrap_or(data), background, lags };
         let learner = learner(spec, &examples, &rows, settings, report, progress)?;
-        progress(FitProgress { stage: "cross-fitting", done: 0.4 });
+        progress(FitProgress::new("cross-fitting", 0.4));
         let residuals = spec.options.residuals.unwrap_or_default();
         let learned = learn(&*learner, &examples, &rows, residuals, &mut |part| {
-            progress(FitProgress { stage: "cross-fitting", done: 0.4 + 0.5 * part });
+            progress(FitProgress::new("cross-fitting", 0.4 + 0.5 * part));
+            true
         })?;
         let learned = Directed::new(learned, direction, data);
-        progress(FitProgress { stage: "filter", done: 0.9 });
+        progress(FitProgress::new("filter", 0.9));
         let examples = Examples { data, ..examples };
         let choice = choose_filter(&spec.options, &examples, &learned.learned, settings.seed, report)?;
-        report.tried(format!("lags={lags}"), choice.error);
+        let tried = Tried { candidate: format!("lags={lags}"), error: choice.error };
+        if several {
+            progress(FitProgress { tried: Some(tried.clone()), ..FitProgress::new("filter", 0.9) });
+        }
+        report.tried.push(tried);
         if best.as_ref().is_none_or(|(least, ..)| choice.error < least.error * (1.0 - WORTH_ITS_COST)) {
             best = Some((choice, learned, lags));
         }
@@ -173,6 +180,8 @@ pub(crate) fn choose_filter(
     };
     let source = options.stationary.unwrap_or_default();
     let mut states = Vec::with_capacity(orders.len());
+    // what is to be said of the states was said of the least order, before f was learnt
+    let said = report.warnings.len();
     for &order in &orders {
         match fit_state_model(data, order, source, report) {
             Ok(state) => states.push(state),
@@ -181,6 +190,7 @@ pub(crate) fn choose_filter(
             Err(error) => return Err(error),
         }
     }
+    report.warnings.truncate(said);
     let mut dynamics = None;
     if let Some(state) = states.first_mut() {
         dynamics = fit_dynamics(movement, data, seed, state, report)?;
@@ -261,12 +271,13 @@ pub(crate) fn finish(
         }
         Choice::Auto => calibration::covariance_scale(&run.errors, examples),
     };
-    report.held_out_coverage = Some(accuracy::coverage_of(&distances, state.dimension()));
+    report.covers(&distances, state.dimension());
     report.noise_scale = Some(noise_scale);
     let [least, greatest] = covariance_scale.limits;
     report.covariance_scale = Some(libm::exp(0.5 * (least + greatest)));
     report.fallback_steps = Some(run.fallbacks);
     report.held_out_error = Some(error);
+    report.held_out = Some(run.held_out(options, examples.data, &learned.held_rows));
     report.uses("state-order", state.order);
     report.uses("form", crate::options::form_text(form));
     report.uses("q-scale", noise_scale);
@@ -305,7 +316,8 @@ fn fit_noise(
         residuals[(row, left)] * residuals[(row, right)]
     });
     let inputs = examples.inputs(&learned.held_rows);
-    let kernel = LeaveOneOut::new(&inputs, &residual_products, None);
+    let units = unit_scales(&inputs);
+    let kernel = LeaveOneOut::new(&inputs, &residual_products, Some(&units));
     let (bandwidth, _error) = kernel.best_bandwidth()?;
     report.noise_bandwidth = Some(bandwidth);
     let prior = triangle(&constant);
@@ -325,7 +337,7 @@ fn fit_noise(
     let noise = Noise::Kernel {
         residual_products,
         bandwidth,
-        scales: None,
+        scales: Some(units),
         prior_covariance: constant,
         prior_samples,
         points: inputs,
@@ -339,6 +351,28 @@ struct HeldOutRun {
     error: f64,
     errors: Vec<HeldOutError>,
     fallbacks: usize,
+    /// Places in the held rows where there was an intent, and its means.
+    places: Vec<usize>,
+    means: Vec<f64>,
+}
+
+impl HeldOutRun {
+    /// For figures of the decoder.
+    fn held_out(&self, options: &Options, data: &TrainingData, held_rows: &[usize]) -> HeldOut {
+        let (of, folds) = match options.residuals.unwrap_or_default() {
+            ResidualSource::HeldOut => (FoldsOf::LastRows, core::iter::once(0..held_rows.len()).collect()),
+            ResidualSource::CrossFitted => folds_of(data, held_rows),
+        };
+        let place = |held: usize| self.places.partition_point(|&place| place < held);
+        HeldOut {
+            folds: Folds { of, count: folds.len() },
+            rows: self.places.iter().map(|&place| held_rows[place]).collect(),
+            blocks: folds.iter().map(|fold| place(fold.start)..place(fold.end)).collect(),
+            means: DMatrix::from_row_slice(self.places.len(), data.states.ncols(), &self.means),
+            steps: held_rows.len(),
+            fallback_steps: self.fallbacks,
+        }
+    }
 }
 
 fn held_out_run(
@@ -352,8 +386,14 @@ fn held_out_run(
 ) -> Result<HeldOutRun, ModelError> {
     let d = state.dimension();
     let measure = Measure::new(&state.marginal_covariance())?;
-    let mut run =
-        HeldOutRun { error: 0.0, errors: Vec::with_capacity(learned.held_rows.len()), fallbacks: 0 };
+    let count = learned.held_rows.len();
+    let mut run = HeldOutRun {
+        error: 0.0,
+        errors: Vec::with_capacity(count),
+        fallbacks: 0,
+        places: Vec::with_capacity(count),
+        means: Vec::with_capacity(count * d),
+    };
     let (mut squared_error, mut power) = (0.0, 0.0);
     let mut at = 0;
     let mut intent = Intent::zero(d);
@@ -380,6 +420,8 @@ fn held_out_run(
             if !report.valid {
                 continue;
             }
+            run.places.push(at - 1);
+            run.means.extend_from_slice(intent.mean());
             for (truth, mean) in truth.iter().zip(intent.mean()) {
                 squared_error += (truth - mean) * (truth - mean);
                 power += truth * truth;

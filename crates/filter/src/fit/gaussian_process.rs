@@ -13,22 +13,25 @@
 //! and noise are those of greatest [marginal likelihood](super::marginal_likelihood) of every k-th row: rows far apart,
 //! since errors of neighbours in time are alike and would pass for signal. Lengths and noise then change by the factors
 //! that predict two held-out blocks best. Up to `exact` rows the mean is exact; of more rows it is that
-//! of `inducing` [inducing points](super::inducing_points).
+//! of `inducing` [inducing points](super::sparse_mean).
 //!
 //! Use it where accuracy counts and a tick may cost m n l multiplications; with `lags` and `kernel=se-ard` it is the most
 //! accurate of the kernel decoders. Not where rows by the ten thousand arrive (memory and time of a fit go by m^2 and
 //! m^3), and mind that far from all data it answers with the mean intent. Fitting 5000 rows takes about ten seconds on two
 //! cores, with 50 inputs and `se-ard` about half a minute.
 
+use core::ops::Range;
+
 use nalgebra::{DMatrix, DVector};
 
-use super::inducing_points::fit_inducing;
-use super::kernel_matrix::{kernel_matrix, scaled};
-use super::learner::{Examples, Learner, predict};
+use super::kernel_matrix::{exponentiate_all, log_kernel_matrix, lower_log_kernel_matrix, scaled};
+use super::learner::{Examples, Learner};
 use super::marginal_likelihood::{Hyperparameters, Likelihood, Scales};
-use super::windows::{column_means, folds};
+use super::sparse_mean::sparse_mean;
+use super::windows::{column_means, deviations, folds, unit_scales};
 use super::{FitError, FitProgress, FitReport, FitSettings};
 use crate::blocked_cholesky::BlockedCholesky;
+use crate::matrix_product::{plain, product};
 use crate::{DecoderSpec, KernelShape, Regressor};
 
 /// Default `exact`.
@@ -79,7 +82,7 @@ pub(crate) fn learner(
         let mut out_of_time = false;
         let found = likelihood.maximise(start, groups, steps, |taken| {
             let part = taken as f64 / steps.max(1) as f64;
-            progress(FitProgress { stage: "length scales", done: done + 0.25 * part });
+            progress(FitProgress::new("length scales", done + 0.25 * part));
             out_of_time = settings.budget.is_some_and(|budget| budget.left() <= 0.0);
             !out_of_time
         });
@@ -117,10 +120,22 @@ impl GaussianProcess {
         report: &mut FitReport,
         progress: &mut dyn FnMut(FitProgress),
     ) -> Result<Hyperparameters, FitError> {
-        let blocks = folds(rows.len());
+        let most = HELD_OUT_ROWS.min(self.exact.max(self.inducing));
+        let blocks: Vec<HeldBlock> = folds(rows.len())
+            .into_iter()
+            .enumerate()
+            .filter(|(at, _)| HELD_OUT_BLOCKS.contains(at))
+            .map(|(_, block)| {
+                let outside: Vec<usize> =
+                    rows[..block.start].iter().chain(&rows[block.end..]).copied().collect();
+                let thinned: Vec<usize> =
+                    outside.iter().copied().step_by(outside.len().div_ceil(most)).collect();
+                HeldBlock::new(examples, &thinned, &rows[block], &self.hyperparameters.scales)
+            })
+            .collect();
         let mut best = (f64::INFINITY, self.hyperparameters.clone());
         for (at, &(length, noise)) in HELD_OUT_FACTORS.iter().enumerate() {
-            progress(FitProgress { stage: "noise", done: 0.55 + 0.02 * at as f64 });
+            progress(FitProgress::new("noise", 0.55 + 0.02 * at as f64));
             if at > 0 && settings.budget.is_some_and(|budget| budget.left() <= 0.0) {
                 report.budget_used_up = true;
                 break;
@@ -128,66 +143,130 @@ impl GaussianProcess {
             let mut changed = self.hyperparameters.clone();
             changed.noise *= noise;
             changed.scales.iter_mut().for_each(|scale| *scale /= length);
-            let candidate = Self { hyperparameters: changed, exact: HELD_OUT_ROWS.min(self.exact), ..*self };
             let (mut squared, mut power) = (0.0, 0.0);
-            for block in HELD_OUT_BLOCKS.iter().filter_map(|&block| blocks.get(block)) {
-                let outside: Vec<usize> =
-                    rows[..block.start].iter().chain(&rows[block.end..]).copied().collect();
-                let thinned: Vec<usize> =
-                    outside.iter().copied().step_by(outside.len().div_ceil(HELD_OUT_ROWS)).collect();
-                let held = &rows[block.clone()];
-                let truth = examples.states(held);
-                let regressor = candidate.learn(examples, &thinned)?;
-                squared += (predict(&regressor, examples, held) - &truth).norm_squared();
-                power += truth.norm_squared();
+            for block in &blocks {
+                let predicted = block.predicted(length, changed.noise / changed.signal);
+                squared += (predicted.ok_or(FitError::NoBandwidth)? - &block.truth).norm_squared();
+                power += block.truth.norm_squared();
             }
             let error = (squared / power).sqrt();
             report.tried(format!("length x {length}, noise x {noise}"), error);
             if error < best.0 {
-                best = (error, candidate.hyperparameters);
+                best = (error, changed);
             }
         }
         Ok(best.1)
     }
 }
 
-impl Learner for GaussianProcess {
-    fn learn(&self, examples: &Examples<'_>, rows: &[usize]) -> Result<Regressor, FitError> {
-        let points = examples.inputs(rows);
-        let states = examples.states(rows);
-        let offset = column_means(&states);
-        let outputs = centred(&states);
-        let scales = self.hyperparameters.scales.clone();
-        let scaled_points = scaled(&points, &column_means(&points), &scales);
-        let mut noise = self.hyperparameters.noise / self.hyperparameters.signal;
-        for _noisier in 0..NOISIER {
-            let fit = if rows.len() <= self.exact {
-                exact_coefficients(&scaled_points, &outputs, noise).map(|coefficients| (None, coefficients))
-            } else {
-                fit_inducing(&scaled_points, &outputs, noise, self.inducing)
-                    .map(|fit| (Some(fit.rows), fit.coefficients))
-            };
-            if let Some((inducing, coefficients)) = fit {
-                let points = inducing.map_or_else(|| points.clone(), |rows| points.select_rows(&rows));
-                return Ok(Regressor::GaussianProcess {
-                    points,
-                    coefficients,
-                    scales,
-                    offset: DVector::from_vec(offset),
-                });
-            }
-            noise = noise.max(f64::EPSILON) * 10.0;
+/// A block of rows that is predicted from others, with the distances that every length and noise needs.
+struct HeldBlock {
+    /// The logarithm of the kernel between the points (its lower triangle), and of the held rows with them.
+    among_points: DMatrix<f64>,
+    to_points: DMatrix<f64>,
+    /// Outputs at the points, less their means.
+    outputs: DMatrix<f64>,
+    means: Vec<f64>,
+    truth: DMatrix<f64>,
+}
+
+impl HeldBlock {
+    fn new(examples: &Examples<'_>, points: &[usize], held: &[usize], scales: &[f64]) -> Self {
+        let inputs = examples.inputs(points);
+        let centre = column_means(&inputs);
+        let (inputs, queries) =
+            (scaled(&inputs, &centre, scales), scaled(&examples.inputs(held), &centre, scales));
+        let states = examples.states(points);
+        Self {
+            among_points: lower_log_kernel_matrix(&inputs),
+            to_points: log_kernel_matrix(&queries, &inputs),
+            outputs: centred(&states),
+            means: column_means(&states),
+            truth: examples.states(held),
         }
-        Err(FitError::NoBandwidth)
+    }
+
+    /// The mean at the held rows with lengths `length` times as long, and noise relative to the signal.
+    fn predicted(&self, length: f64, noise: f64) -> Option<DMatrix<f64>> {
+        let kernel = |logarithms: &DMatrix<f64>| {
+            let mut kernel = logarithms.clone();
+            exponentiate_all(&mut kernel, 1.0 / (length * length));
+            kernel
+        };
+        let among_points = kernel(&self.among_points);
+        let coefficients =
+            positive_definite(noise, |noise| coefficients(among_points.clone(), &self.outputs, noise))?;
+        let mut predicted = product(plain(&kernel(&self.to_points)), plain(&coefficients));
+        for (mut column, mean) in predicted.column_iter_mut().zip(&self.means) {
+            column.add_scalar_mut(*mean);
+        }
+        Some(predicted)
     }
 }
 
-/// `(K + noise)^-1 outputs` for K of variance one; `None` where the matrix is not positive definite. Cost: m^3 / 3.
-fn exact_coefficients(points: &DMatrix<f64>, outputs: &DMatrix<f64>, noise: f64) -> Option<DMatrix<f64>> {
-    let mut kernel = kernel_matrix(points, points);
-    for row in 0..kernel.nrows() {
-        kernel[(row, row)] = 1.0 + noise;
+/// What `solve` gives at the least noise, from `noise` on, at which the kernel matrix is positive definite to rounding.
+pub(crate) fn positive_definite<T>(noise: f64, solve: impl Fn(f64) -> Option<T>) -> Option<T> {
+    let mut noise = noise;
+    for _noisier in 0..NOISIER {
+        if let Some(solved) = solve(noise) {
+            return Some(solved);
+        }
+        noise = noise.max(f64::EPSILON) * 10.0;
     }
+    None
+}
+
+impl Learner for GaussianProcess {
+    fn learn(&self, examples: &Examples<'_>, rows: &[usize]) -> Result<Regressor, FitError> {
+        let points = examples.inputs(rows);
+        if rows.len() > self.exact {
+            return Ok(self.sparse(&points, &examples.states(rows), &[])?.0);
+        }
+        let states = examples.states(rows);
+        let outputs = centred(&states);
+        let scales = self.hyperparameters.scales.clone();
+        let scaled_points = scaled(&points, &column_means(&points), &scales);
+        let coefficients = positive_definite(self.noise(), |noise| {
+            let mut kernel = lower_log_kernel_matrix(&scaled_points);
+            exponentiate_all(&mut kernel, 1.0);
+            coefficients(kernel, &outputs, noise)
+        })
+        .ok_or(FitError::NoBandwidth)?;
+        let offset = DVector::from_vec(column_means(&states));
+        Ok(Regressor::GaussianProcess { points, coefficients, scales, offset })
+    }
+
+    fn cross_fit(
+        &self,
+        examples: &Examples<'_>,
+        rows: &[usize],
+        blocks: &[Range<usize>],
+    ) -> Option<Result<(Regressor, DMatrix<f64>), FitError>> {
+        (rows.len() > self.exact).then(|| self.sparse(&examples.inputs(rows), &examples.states(rows), blocks))
+    }
+}
+
+impl GaussianProcess {
+    /// Noise relative to the signal.
+    fn noise(&self) -> f64 {
+        self.hyperparameters.noise / self.hyperparameters.signal
+    }
+
+    fn sparse(
+        &self,
+        points: &DMatrix<f64>,
+        states: &DMatrix<f64>,
+        blocks: &[Range<usize>],
+    ) -> Result<(Regressor, DMatrix<f64>), FitError> {
+        let scales = self.hyperparameters.scales.clone();
+        sparse_mean(points, states, scales, self.noise(), self.inducing, blocks).ok_or(FitError::NoBandwidth)
+    }
+}
+
+/// `(K + noise)^-1 outputs` for the K of variance one whose lower triangle is given; `None` where the matrix is not
+/// positive definite. Cost: m^3 / 3.
+fn coefficients(mut kernel: DMatrix<f64>, outputs: &DMatrix<f64>, noise: f64) -> Option<DMatrix<f64>> {
+    kernel.fill_diagonal(1.0 + noise);
     let mut coefficients = outputs.clone();
     BlockedCholesky::new(kernel).ok()?.solve(&mut coefficients);
     coefficients.iter().all(|value| value.is_finite()).then_some(coefficients)
@@ -200,23 +279,7 @@ fn centred(matrix: &DMatrix<f64>) -> DMatrix<f64> {
 
 /// Every column with mean zero and variance one; a constant column is zero.
 fn standardised(matrix: &DMatrix<f64>) -> DMatrix<f64> {
-    let scales: Vec<f64> = deviations(matrix)
-        .into_iter()
-        .map(|deviation| if deviation > 0.0 { 1.0 / deviation } else { 0.0 })
-        .collect();
-    scaled(matrix, &column_means(matrix), &scales)
-}
-
-/// The standard deviation of every column; exactly zero of a constant one.
-fn deviations(matrix: &DMatrix<f64>) -> Vec<f64> {
-    let deviation = |column: nalgebra::DVectorView<'_, f64>| {
-        if column.iter().all(|value| value.to_bits() == column[0].to_bits()) {
-            0.0
-        } else {
-            column.variance().sqrt()
-        }
-    };
-    matrix.column_iter().map(deviation).collect()
+    scaled(matrix, &column_means(matrix), &unit_scales(matrix))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use nalgebra::{DMatrix, DVectorView};
 
 use super::plausibility::plausibility_statistics;
-use super::windows::{column_means, second_moment};
+use super::windows::{column_means, deviations, second_moment};
 use crate::cholesky::Cholesky;
 use crate::factors::{FACTORS, Factors};
 use crate::guard::{CHANGE_SPAN, squared_change};
@@ -25,7 +25,7 @@ const LEAST_UNIQUENESS: f64 = 0.01;
 /// The statistics of the feature columns. Cost: rows * n * (k + d + the number of spans), and n^2 k for each step of the
 /// factor model.
 pub(crate) fn guard_statistics(data: &TrainingData) -> GuardStatistics {
-    let (rows, n) = data.features.shape();
+    let rows = data.rows();
     let first = SPANS.len().min(1);
     let spans: Vec<usize> = SPANS
         .into_iter()
@@ -35,14 +35,11 @@ pub(crate) fn guard_statistics(data: &TrainingData) -> GuardStatistics {
         .collect();
     let mean = column_means(&data.features);
     let mut standardised = data.features.clone();
-    let mut standard_deviation = Vec::with_capacity(n);
-    for (mut column, mean) in standardised.column_iter_mut().zip(&mean) {
+    let standard_deviation = deviations(&data.features);
+    for ((mut column, mean), deviation) in standardised.column_iter_mut().zip(&mean).zip(&standard_deviation)
+    {
         column.add_scalar_mut(-mean);
-        let deviation = (column.norm_squared() / rows as f64).sqrt();
-        if deviation > 0.0 {
-            column /= deviation;
-        }
-        standard_deviation.push(deviation);
+        column /= if *deviation > 0.0 { *deviation } else { 1.0 };
     }
     let (loadings, uniqueness) = factors_of_means(data, &standardised);
     let residuals = residuals(&standardised, &loadings, &uniqueness);
@@ -99,10 +96,16 @@ fn tuned_part(data: &TrainingData, columns: &DMatrix<f64>) -> DMatrix<f64> {
         .map(|component| (component, None))
         .chain(pairs.map(|(left, right)| (left, Some(right))))
         .collect();
-    let size = data.states.amax();
+    // about their means and in units of their own: squares far from zero would repeat the components
+    let mut states = data.states.clone();
+    for mut column in states.column_iter_mut() {
+        column.add_scalar_mut(-column.mean());
+        let size = column.amax();
+        column /= if size > 0.0 { size } else { 1.0 };
+    }
     let mut design = DMatrix::from_fn(data.rows(), terms.len(), |row, column| {
         let (left, right) = terms[column];
-        data.states[(row, left)] / size * right.map_or(1.0, |right| data.states[(row, right)] / size)
+        states[(row, left)] * right.map_or(1.0, |right| states[(row, right)])
     });
     for mut column in design.column_iter_mut() {
         let mean = column.mean();

@@ -7,10 +7,12 @@ use super::windows::{column_means, second_moment, states_at};
 use super::{FitError, FitReport};
 use crate::cholesky::Cholesky;
 use crate::steady::{SteadySource, steady_source};
-use crate::{Choice, KalmanParameters, Options, Start, TrainingData};
+use crate::{Choice, CovarianceScale, KalmanParameters, Options, Start, TrainingData};
 
 /// Pivots below this part of their diagonal entry mean that a column follows from others.
 const COLLINEAR: f64 = 1e-11;
+/// What is added to the noise of features that leave none, as a part of their variance.
+const LEAST_NOISE: f64 = 1e-8;
 
 /// Fits `kalman` and `kalman-steady`.
 pub(crate) fn fit_kalman(
@@ -35,7 +37,7 @@ pub(crate) fn fit_kalman_given(
         options.stationary.unwrap_or_default(),
         report,
     )?;
-    let intercept = options.intercept.unwrap_or(false);
+    let intercept = options.intercept.unwrap_or(true);
     let fit = fit_observation(data, &data.measurement_rows(), known, intercept, report)?;
     let kalman = KalmanParameters {
         state,
@@ -43,6 +45,7 @@ pub(crate) fn fit_kalman_given(
         observation_offset: fit.offset,
         observation_noise: fit.noise,
         start: options.start.unwrap_or(Start::Prior),
+        covariance_scale: CovarianceScale::constant(1.0),
     };
     Ok((kalman, fit.known))
 }
@@ -126,13 +129,32 @@ pub(crate) fn fit_observation(
             still_columns.join(", ")
         ));
     }
-    Cholesky::new(&noise, COLLINEAR).map_err(|column| FitError::SingularObservationNoise { column })?;
+    make_positive(&mut noise, &data.features.select_rows(rows), report)?;
     Ok(ObservationFit {
         known: known.map(|_| coefficients.columns(d, known_columns).into_owned()),
         observation: coefficients.columns(0, d).into_owned(),
         offset,
         noise,
     })
+}
+
+/// Adds a little noise to every feature where some leave none (they repeat others, their sum is zero as with a common average
+/// reference, or they follow from the states exactly), so that R can be inverted; a warning says so.
+pub(crate) fn make_positive(
+    noise: &mut DMatrix<f64>,
+    features: &DMatrix<f64>,
+    report: &mut FitReport,
+) -> Result<(), FitError> {
+    let Err(column) = Cholesky::new(noise, COLLINEAR) else { return Ok(()) };
+    for (feature, values) in features.column_iter().enumerate() {
+        noise[(feature, feature)] += LEAST_NOISE * values.variance();
+    }
+    Cholesky::new(noise, COLLINEAR).map_err(|column| FitError::SingularObservationNoise { column })?;
+    report.warnings.push(format!(
+        "feature column {column} repeats others, adds up with them to a constant, or follows from the states without noise: a \
+         noise of {LEAST_NOISE:e} of its variance is assumed for every feature; leave repeated columns out where you can"
+    ));
+    Ok(())
 }
 
 /// Notes how `kalman-steady` finds its gain, and warns where the Riccati equation has no solution that stabilizes.
@@ -182,11 +204,13 @@ mod tests {
                 process_noise: DMatrix::from_row_slice(2, 2, &[0.0, 0.0, 0.0, 0.1]),
                 stationary_covariance: DMatrix::identity(2, 2),
                 stationary_source: StationarySource::Training,
+                mean: None,
             },
             observation: DMatrix::from_row_slice(2, 2, &[0.0, 1.0, 0.0, -0.5]),
             observation_offset: DVector::zeros(2),
             observation_noise: DMatrix::identity(2, 2),
             start: Start::Prior,
+            covariance_scale: CovarianceScale::constant(1.0),
         };
         let mut report = FitReport::default();
         note_steady_gain(&kalman, &mut report);

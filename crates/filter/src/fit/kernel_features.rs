@@ -8,7 +8,7 @@
 
 use nalgebra::DMatrix;
 
-use super::inducing_points::pivoted_cholesky;
+use super::inducing_points::inducing_rows;
 use super::kernel_matrix::{kernel_matrix, scaled};
 use crate::blocked_cholesky::BlockedCholesky;
 
@@ -17,7 +17,7 @@ const MISSED: f64 = 1e-5;
 /// Values of an entry that may become inducing points: its quantiles.
 const CANDIDATES: usize = 128;
 /// Added to the diagonal of the kernel between points, against rounding.
-const JITTER: f64 = 1e-8;
+const JITTER: f64 = 1e-10;
 
 /// The inducing points of one entry's kernel, in the entry's units.
 #[derive(Clone, Debug)]
@@ -122,7 +122,7 @@ impl JointBasis {
     pub(crate) fn new(inputs: &DMatrix<f64>, scales: Vec<f64>, most: usize) -> Option<Self> {
         let centre = super::windows::column_means(inputs);
         let all = scaled(inputs, &centre, &scales);
-        let (chosen, _factor) = pivoted_cholesky(&all, most);
+        let chosen = inducing_rows(&all, most);
         let scaled_points = all.select_rows(&chosen);
         let mut kernel = kernel_matrix(&scaled_points, &scaled_points);
         for point in 0..chosen.len() {

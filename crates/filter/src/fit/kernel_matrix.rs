@@ -5,8 +5,12 @@ use nalgebra::DMatrix;
 use rayon::prelude::*;
 
 use crate::exponential::exponentials;
-use crate::matrix_product::{plain, product, transposed};
+use crate::matrix_product::{StridedMut, multiply, plain, product, transposed};
 
+/// Columns of a symmetric matrix that are computed at a time.
+const BLOCK: usize = 128;
+/// Entries that a thread exponentiates at a time.
+const ENTRIES: usize = 1 << 14;
 /// Kernel values computed at a time.
 const LANES: usize = 8;
 
@@ -22,19 +26,60 @@ pub(crate) fn scaled(inputs: &DMatrix<f64>, centre: &[f64], scales: &[f64]) -> D
 /// `exp(-|a_i - b_j|^2 / 2)` for rows of `left` and `right`, both relative to about the same centre. Cost: a product and
 /// an exponential an entry.
 pub(crate) fn kernel_matrix(left: &DMatrix<f64>, right: &DMatrix<f64>) -> DMatrix<f64> {
-    let (left_norms, right_norms) = (half_squared_norms(left), half_squared_norms(right));
-    let mut kernel = product(plain(left), transposed(right));
-    if left_norms.is_empty() {
-        return kernel;
-    }
-    kernel.as_mut_slice().par_chunks_mut(left_norms.len()).zip(&right_norms).for_each(|(column, right)| {
-        for (value, norm) in column.iter_mut().zip(&left_norms) {
-            // rounding may leave a little above zero
-            *value = (*value - norm - right).min(0.0);
-        }
-        exponentiate(column);
-    });
+    let mut kernel = log_kernel_matrix(left, right);
+    exponentiate_all(&mut kernel, 1.0);
     kernel
+}
+
+/// `-|a_i - b_j|^2 / 2` for rows of `left` and `right`.
+pub(crate) fn log_kernel_matrix(left: &DMatrix<f64>, right: &DMatrix<f64>) -> DMatrix<f64> {
+    let (left_norms, right_norms) = (half_squared_norms(left), half_squared_norms(right));
+    let mut logarithms = product(plain(left), transposed(right));
+    if left_norms.is_empty() {
+        return logarithms;
+    }
+    let columns = logarithms.as_mut_slice().par_chunks_mut(left_norms.len());
+    columns.zip(&right_norms).for_each(|(column, right)| subtract_norms(column, &left_norms, *right));
+    logarithms
+}
+
+/// `-|a_i - a_j|^2 / 2` for rows of `points`, i >= j; zeros above the diagonal. Cost: half that of
+/// [`log_kernel_matrix`].
+pub(crate) fn lower_log_kernel_matrix(points: &DMatrix<f64>) -> DMatrix<f64> {
+    let rows = points.nrows();
+    let norms = half_squared_norms(points);
+    let mut logarithms = DMatrix::zeros(rows, rows);
+    let blocks = logarithms.as_mut_slice().par_chunks_mut((BLOCK * rows).max(1)).enumerate();
+    blocks.for_each(|(block, columns)| {
+        let (first, count) = (block * BLOCK, columns.len() / rows);
+        let below =
+            StridedMut::from_slice_with_strides_mut(&mut columns[first..], rows - first, count, 1, rows);
+        let (left, right) = (plain(points), transposed(points));
+        multiply(below, 0.0, 1.0, left.rows(first, rows - first), right.columns(first, count));
+        for (at, column) in columns.chunks_exact_mut(rows).enumerate() {
+            column[first..first + at].fill(0.0);
+            subtract_norms(&mut column[first + at..], &norms[first + at..], norms[first + at]);
+        }
+    });
+    logarithms
+}
+
+/// Products of rows less half their squared lengths.
+fn subtract_norms(column: &mut [f64], norms: &[f64], norm: f64) {
+    for (value, other) in column.iter_mut().zip(norms) {
+        // rounding may leave a little above zero
+        *value = (*value - other - norm).min(0.0);
+    }
+}
+
+/// `e^(factor x)` of every entry, none above zero.
+pub(crate) fn exponentiate_all(matrix: &mut DMatrix<f64>, factor: f64) {
+    matrix.as_mut_slice().par_chunks_mut(ENTRIES).for_each(|values| {
+        for value in &mut *values {
+            *value *= factor;
+        }
+        exponentiate(values);
+    });
 }
 
 /// e^x of every value, none above zero.
@@ -102,6 +147,19 @@ mod tests {
         }
         for (sum, expected) in squared_difference_sums(&weights, &left, &right).iter().zip(sums) {
             assert!((sum - expected).abs() < 1e-11);
+        }
+    }
+    #[test]
+    fn the_lower_triangle_is_that_of_the_whole_matrix() {
+        for rows in [1, 5, 127, 300] {
+            let points = numbers(rows, 3, 4);
+            let (lower, whole) = (lower_log_kernel_matrix(&points), log_kernel_matrix(&points, &points));
+            for column in 0..rows {
+                for row in 0..rows {
+                    let expected = if row < column { 0.0 } else { whole[(row, column)] };
+                    assert!((lower[(row, column)] - expected).abs() < 1e-14);
+                }
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use core::ops::Range;
 use nalgebra::DMatrix;
 
 use super::kernel_features::{Basis, JointBasis};
-use super::windows::column_means;
+use super::windows::{self, column_means};
 use crate::blocked_cholesky::BlockedCholesky;
 use crate::matrix_product::{plain, product, transposed};
 
@@ -265,12 +265,9 @@ fn features(bases: &[Basis], joint: Option<&JointBasis>, inputs: &DMatrix<f64>) 
 
 /// The standard deviation of each column; 1 where it never moves.
 pub(crate) fn deviations(states: &DMatrix<f64>) -> Vec<f64> {
-    states
-        .column_iter()
-        .map(|column| {
-            let deviation = column.variance().sqrt();
-            if deviation > 0.0 { deviation } else { 1.0 }
-        })
+    windows::deviations(states)
+        .into_iter()
+        .map(|deviation| if deviation > 0.0 { deviation } else { 1.0 })
         .collect()
 }
 

@@ -13,7 +13,7 @@
 
 use nalgebra::DMatrix;
 
-use super::kernel_matrix::{kernel_matrix, scaled, squared_difference_sums};
+use super::kernel_matrix::{exponentiate_all, lower_log_kernel_matrix, scaled, squared_difference_sums};
 use super::quasi_newton::minimise;
 use crate::blocked_cholesky::BlockedCholesky;
 use crate::matrix_product::{add_product, plain, transposed};
@@ -140,8 +140,10 @@ impl Likelihood<'_> {
     pub(crate) fn negative_log(&self, at: &Hyperparameters) -> Option<(f64, Vec<f64>)> {
         let (rows, dimension) = self.outputs.shape();
         let points = scaled(self.inputs, &vec![0.0; at.scales.len()], &at.scales);
-        let mut kernel = kernel_matrix(&points, &points);
+        let mut kernel = lower_log_kernel_matrix(&points);
+        exponentiate_all(&mut kernel, 1.0);
         kernel *= at.signal;
+        kernel.fill_upper_triangle_with_lower_triangle();
         let mut noisy = kernel.clone();
         for row in 0..rows {
             noisy[(row, row)] = at.signal + at.noise;

@@ -2,12 +2,14 @@
 
 mod adam;
 mod auto;
+mod baseline_covariance;
 mod calibration;
 mod direction;
 mod discriminative;
 mod dynamics;
 mod gaussian_process;
 mod guard;
+mod held_out;
 mod inducing_points;
 mod kalman;
 mod kernel_features;
@@ -18,6 +20,7 @@ mod learner;
 mod levenberg_marquardt;
 mod linear;
 mod marginal_likelihood;
+mod moments;
 mod multiple_kernel;
 mod nadaraya_watson;
 mod network;
@@ -31,6 +34,8 @@ mod recurrent_network;
 mod recurrent_training;
 mod refit;
 mod single_precision_product;
+mod sparse_mean;
+mod state_mean;
 mod state_model;
 mod tanh_network;
 mod training_time;
@@ -38,19 +43,20 @@ mod wiener;
 mod windows;
 
 pub(crate) use guard::guard_statistics;
+pub use held_out::{HeldOut, judge};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy::Coverage;
-use crate::{DecoderName, DecoderSpec, GuardStatistics, Parameters, TrainingData};
+use crate::{DecoderName, DecoderSpec, FitQuality, GuardStatistics, Parameters, TrainingData};
 
 /// How long a fit may take. Without a budget the same data, options and seed give the same model; with one they do where
 /// the budget was not used up, which [`FitReport::budget_used_up`] tells.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// The reading of `clock`, in seconds, after which no new candidate is tried.
+    /// The reading of `clock`, in seconds, at which the fit should be done.
     pub end: f64,
     /// A monotonic clock in seconds. The caller's, since this crate knows none.
     pub clock: fn() -> f64,
@@ -73,15 +79,28 @@ pub struct FitSettings {
     /// What lagged bins hold before the first one, n values: the training mean as the decoder sees it. `None` takes
     /// the mean of the feature rows.
     pub background: Option<Vec<f64>>,
+    /// Whether the states are labels made from targets, so that zero means to stand still and is what the intent rests at,
+    /// whatever their mean over the training rows; `state-mean` overrules it.
+    pub labels: bool,
 }
 
 /// How far a fit is.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FitProgress {
     /// What is being done.
     pub stage: &'static str,
     /// Part of the whole fit that is done, 0..=1.
     pub done: f64,
+    /// The candidate that was just judged, where one was: whole decoders of `auto`, windows of `lags=auto`.
+    pub tried: Option<Tried>,
+}
+
+impl FitProgress {
+    /// A stage that is that far, 0..=1, with no candidate judged.
+    #[must_use]
+    pub fn new(stage: &'static str, done: f64) -> Self {
+        Self { stage, done, tried: None }
+    }
 }
 
 /// A finished fit.
@@ -93,6 +112,8 @@ pub struct Fitted {
     pub report: FitReport,
     /// What training shows of every channel, for a guard in front of the decoder.
     pub guard: GuardStatistics,
+    /// What the decoder said of held-out training rows, where fitting it shows that anyhow.
+    pub held_out: Option<HeldOut>,
 }
 
 /// What a fit found and chose; stored in the model.
@@ -135,6 +156,11 @@ pub struct FitReport {
     pub budget_used_up: bool,
     /// Things to know, each a sentence.
     pub warnings: Vec<String>,
+    /// How good the decoder is; none where nobody has [judged](judge) it.
+    pub quality: Option<FitQuality>,
+    /// What the decoder said of held-out training rows, on its way to [`Fitted`].
+    #[serde(skip)]
+    held_out: Option<HeldOut>,
 }
 
 /// A candidate and how it did on rows that it was not fitted to.
@@ -273,8 +299,8 @@ pub enum FitError {
     },
     /// The states would run away.
     #[error(
-        "the state model is unstable (spectral radius {radius:.6}): the states drift over the training rows; use \
-         velocities instead of positions, subtract their mean, or train on a longer recording"
+        "the state model is unstable (spectral radius {radius:.6}): the states run away over the training rows; use \
+         velocities instead of positions, or train on a longer recording"
     )]
     Unstable {
         /// Largest modulus of an eigenvalue of A.
@@ -326,6 +352,9 @@ pub enum FitError {
         /// The order asked for.
         order: usize,
     },
+    /// The budget ended before a candidate was fitted.
+    #[error("the budget ended before it was fitted: give --budget more seconds")]
+    OutOfTime,
     /// No kernel width works.
     #[error(
         "no kernel width predicts held-out rows: the features never move; check the streams and the columns"
@@ -407,39 +436,62 @@ pub fn fit(
         measurement_rows: data.measurement_rows().len(),
         ..FitReport::default()
     };
-    progress(FitProgress { stage: "start", done: 0.0 });
-    let parameters = match spec.decoder {
-        DecoderName::Kalman => Parameters::Kalman(kalman::fit_kalman(data, &spec.options, &mut report)?),
+    progress(FitProgress::new("start", 0.0));
+    let mut parameters = parameters(spec, data, &background, settings, &mut report, progress)?;
+    if !matches!(parameters, Parameters::Dkf(_)) {
+        progress(FitProgress::new("covariance", 0.2));
+        baseline_covariance::calibrate(&mut parameters, spec, data, &background, settings, &mut report);
+    }
+    // the same is found of every order and window that is tried
+    let mut said = BTreeSet::new();
+    report.warnings.retain(|warning| said.insert(warning.clone()));
+    progress(FitProgress::new("done", 1.0));
+    let held_out = report.held_out.take();
+    Ok(Fitted { parameters, report, guard: guard_statistics(data), held_out })
+}
+
+/// The tensors of a decoder fitted to checked rows; those of a baseline without a factor on its covariance.
+fn parameters(
+    spec: &DecoderSpec,
+    data: &TrainingData,
+    background: &[f64],
+    settings: &FitSettings,
+    report: &mut FitReport,
+    progress: &mut dyn FnMut(FitProgress),
+) -> Result<Parameters, FitError> {
+    let (centred, mean) = state_mean::centred(spec, data, settings.labels);
+    let data = &*centred;
+    let mut parameters = match spec.decoder {
+        DecoderName::Kalman => Parameters::Kalman(kalman::fit_kalman(data, &spec.options, report)?),
         DecoderName::KalmanSteady => {
-            let kalman = kalman::fit_kalman(data, &spec.options, &mut report)?;
-            kalman::note_steady_gain(&kalman, &mut report);
+            let kalman = kalman::fit_kalman(data, &spec.options, report)?;
+            kalman::note_steady_gain(&kalman, report);
             Parameters::KalmanSteady(kalman)
         }
         DecoderName::Ekf | DecoderName::Ukf => {
-            Parameters::NonlinearKalman(nonlinear::fit_nonlinear(spec, data, settings.seed, &mut report)?)
+            Parameters::NonlinearKalman(nonlinear::fit_nonlinear(spec, data, settings.seed, report)?)
         }
-        DecoderName::RefitKalman => {
-            Parameters::RefitKalman(refit::fit_refit(data, &spec.options, &mut report)?)
-        }
-        DecoderName::Wiener => Parameters::Wiener(wiener::fit_wiener(spec, data, &background, &mut report)?),
+        DecoderName::RefitKalman => Parameters::RefitKalman(refit::fit_refit(data, &spec.options, report)?),
+        DecoderName::Wiener => Parameters::Wiener(wiener::fit_wiener(spec, data, background, report)?),
         DecoderName::WienerCascade => {
-            Parameters::WienerCascade(wiener::fit_cascade(spec, data, &background, &mut report)?)
+            Parameters::WienerCascade(wiener::fit_cascade(spec, data, background, report)?)
         }
-        DecoderName::Ole => Parameters::Ole(ole::fit_ole(data, &spec.options, &mut report)?),
+        DecoderName::Ole => Parameters::Ole(ole::fit_ole(data, &spec.options, report)?),
         DecoderName::Auto => {
-            Parameters::Dkf(auto::fit_auto(spec, data, &background, settings, &mut report, progress)?)
+            Parameters::Dkf(auto::fit_auto(spec, data, background, settings, report, progress)?)
         }
         _ => Parameters::Dkf(discriminative::fit_discriminative(
-            spec,
-            data,
-            &background,
-            settings,
-            &mut report,
-            progress,
+            spec, data, background, settings, report, progress,
         )?),
     };
-    progress(FitProgress { stage: "done", done: 1.0 });
-    Ok(Fitted { parameters, report, guard: guard_statistics(data) })
+    if let Some(mean) = mean {
+        report.uses("state-mean", mean.as_slice());
+        if let Some(held_out) = &mut report.held_out {
+            held_out.means.row_iter_mut().for_each(|mut row| row += mean.transpose());
+        }
+        state_mean::restore(&mut parameters, mean);
+    }
+    Ok(parameters)
 }
 
 #[cfg(test)]

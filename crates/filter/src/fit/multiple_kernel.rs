@@ -24,7 +24,7 @@ use nalgebra::{DMatrix, DVector};
 use super::kernel_features::{Basis, JointBasis, bases, gaussian};
 use super::kernel_variances::{Evidence, Tied, Variances, deviations};
 use super::learner::{Examples, Learner};
-use super::windows::column_means;
+use super::windows::{self, column_means};
 use super::{FitError, FitProgress, FitReport, FitSettings};
 use crate::blocked_cholesky::BlockedCholesky;
 use crate::{DecoderSpec, JointKernel, KernelWeights, Regressor, Sparsification};
@@ -112,13 +112,13 @@ impl Search<'_> {
     }
 
     fn says(&mut self, stage: &'static str, done: f64) {
-        (self.progress)(FitProgress { stage, done });
+        (self.progress)(FitProgress::new(stage, done));
     }
 
     /// The length scale of the one-dimensional kernels, all of one variance: the marginal likelihood, and what it is of.
     fn entries(&mut self) -> Result<(f64, Vec<Basis>, Evidence), FitError> {
         let most = (self.spec.options.inducing.unwrap_or(INDUCING) / self.inputs.ncols()).max(FEWEST);
-        let deviations: Vec<f64> = self.inputs.column_iter().map(|column| column.variance().sqrt()).collect();
+        let deviations = windows::deviations(self.inputs);
         if deviations.iter().all(|deviation| *deviation == 0.0) {
             return Err(FitError::NoBandwidth);
         }
@@ -152,7 +152,7 @@ impl Search<'_> {
         if most == 0 {
             return None;
         }
-        let moving: Vec<f64> = self.inputs.column_iter().map(|column| column.variance().sqrt()).collect();
+        let moving = windows::deviations(self.inputs);
         let count = moving.iter().filter(|deviation| **deviation > 0.0).count() as f64;
         let worth = WORTH_ITS_COST.max(BY_CHANCE / self.states.len() as f64);
         let mut best: Option<(f64, f64, JointBasis, Evidence)> = None;
@@ -195,10 +195,7 @@ impl Search<'_> {
         let (progress, report) = (&mut *self.progress, &mut *self.report);
         let reached = evidence.maximise(steps, tied, &mut || {
             step += 1;
-            progress(FitProgress {
-                stage: "variances",
-                done: 0.5 + 0.1 * f64::from(step) / (steps + 1) as f64,
-            });
+            progress(FitProgress::new("variances", 0.5 + 0.1 * f64::from(step) / (steps + 1) as f64));
             let left = settings.budget.is_none_or(|budget| budget.left() > 0.0);
             report.budget_used_up |= !left;
             left

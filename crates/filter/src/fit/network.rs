@@ -107,12 +107,13 @@ pub(crate) fn learner(
         Training::Adam(adam) => adam.epochs,
         Training::LevenbergMarquardt { iterations } => iterations,
     };
-    let one_epoch = Networks { hidden, count: 1, seed: settings.seed, training: with_epochs(1) };
+    let threads = rayon::current_num_threads();
+    let one_epoch = Networks { hidden, count: threads, seed: settings.seed, training: with_epochs(1) };
     let (count, _, epochs) = affordable(settings.budget.as_ref(), (count, count), epochs, report, || {
         drop(one_epoch.learn(examples, rows));
     });
     let training = with_epochs(epochs);
-    progress(FitProgress { stage: "networks", done: 0.1 });
+    progress(FitProgress::new("networks", 0.1));
     report.uses("hidden", hidden);
     report.uses("networks", count);
     Ok(Box::new(Networks { hidden, count, seed: settings.seed, training }))

@@ -4,14 +4,14 @@ use nalgebra::{DMatrix, DVector};
 use rayon::prelude::*;
 
 use super::adam::{self, Adam};
-use super::kalman::fit_kalman;
+use super::kalman::{fit_kalman, make_positive};
 use super::network::{Standardization, held_block, random_stream};
 use super::tanh_network::{Pass, Shape};
 use super::windows::{folds, outside, second_moment, states_at};
 use super::{FitError, FitReport};
-use crate::cholesky::Cholesky;
 use crate::{
-    DecoderName, DecoderSpec, Linearization, NonlinearKalmanParameters, Options, TanhNetwork, TrainingData,
+    CovarianceScale, DecoderName, DecoderSpec, Linearization, NonlinearKalmanParameters, Options,
+    TanhNetwork, TrainingData,
 };
 
 /// Networks in the mean that g is.
@@ -20,8 +20,6 @@ const NETWORKS: usize = 5;
 const HIDDEN: usize = 8;
 /// Default `epochs`.
 const EPOCHS: usize = 40;
-/// Pivots below this part of their diagonal entry mean that a residual follows from others.
-const COLLINEAR: f64 = 1e-11;
 
 /// Fits `ekf` or `ukf`: A, G and S as for `kalman`; g the mean of five networks (a slope needs a smoother function than a
 /// value does), each trained by Adam on standardised intents and features and stopped by another eighth of the rows; R from
@@ -29,7 +27,7 @@ const COLLINEAR: f64 = 1e-11;
 /// and epoch.
 ///
 /// A feature that never moved says nothing of the intent: its outputs are constant and its noise is one, apart from all
-/// others, with a warning. A feature that repeats others is an error, as for `kalman`.
+/// others, with a warning. Where features leave no noise, a little is assumed, as for `kalman`.
 pub(crate) fn fit_nonlinear(
     spec: &DecoderSpec,
     data: &TrainingData,
@@ -106,8 +104,7 @@ pub(crate) fn fit_nonlinear(
         observation_noise.column_mut(feature).fill(0.0);
         observation_noise[(feature, feature)] = 1.0;
     }
-    Cholesky::new(&observation_noise, COLLINEAR)
-        .map_err(|column| FitError::SingularObservationNoise { column })?;
+    make_positive(&mut observation_noise, &features, report)?;
     report.uses("hidden", hidden);
     Ok(NonlinearKalmanParameters {
         state: linear.state,
@@ -117,6 +114,7 @@ pub(crate) fn fit_nonlinear(
             DecoderName::Ukf => Linearization::Unscented,
             _ => Linearization::Extended,
         },
+        covariance_scale: CovarianceScale::constant(1.0),
     })
 }
 
@@ -193,11 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_feature_is_named() {
+    fn a_repeated_feature_gets_a_little_noise_and_a_warning() {
         let mut data = data(300);
         let copy = data.features.column(0).into_owned();
         data.features.set_column(3, &copy);
-        let error = fit_nonlinear(&"ekf".parse().unwrap(), &data, 0, &mut FitReport::default());
-        assert_eq!(error.unwrap_err(), FitError::SingularObservationNoise { column: 3 });
+        let mut report = FitReport::default();
+        let fitted = fit_nonlinear(&"ekf".parse().unwrap(), &data, 0, &mut report).unwrap();
+        assert!(fitted.observation_noise.cholesky().is_some());
+        assert!(report.warnings.iter().any(|warning| warning.contains("column 3 repeats")), "{report:?}");
     }
 }

@@ -24,7 +24,7 @@ use super::windows::{column_means, folds, outside, second_moment, states_at};
 use super::{FitError, FitReport};
 use crate::cholesky::Cholesky;
 use crate::kalman::ObservationInformation;
-use crate::{Options, TrainingData, WienerParameters};
+use crate::{CovarianceScale, Options, TrainingData, WienerParameters};
 
 /// Fits `ole`. Cost: rows n^2 + n^3 / 6 for each fold.
 pub(crate) fn fit_ole(
@@ -87,6 +87,7 @@ fn estimate(
         intercept,
         residual_covariance: state_covariance.clone(),
         state_covariance,
+        covariance_scale: CovarianceScale::constant(1.0),
     })
 }
 

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::recurrent_cell::{gru_backward, gru_forward, lstm_backward, lstm_forward};
 use super::single_precision_product::{Matrix, multiply};
+use crate::kernel_path::KernelPath;
 use crate::{Cell, RecurrentLayer, RecurrentNetwork};
 
 /// The size of a network.
@@ -201,6 +202,7 @@ impl Shape {
             layer.memory[..hidden * sequences].fill(0.0);
         }
         block.resize(gates * sequences, 0.0);
+        let path = KernelPath::detect();
         fill_columns(&mut layer.gates, &weights[place.input_bias..][..gates]);
         multiply(
             &mut layer.gates,
@@ -222,11 +224,11 @@ impl Shape {
             let gate_block = &mut layer.gates[start * gates..end * gates];
             let inner = &mut layer.inner[start * hidden..end * hidden];
             match self.cell {
-                Cell::Gru => gru_forward(hidden, gate_block, block, inner, past, now),
+                Cell::Gru => gru_forward(path, hidden, gate_block, block, inner, past, now),
                 Cell::Lstm => {
                     let (old, new) = layer.memory.split_at_mut(end * hidden);
                     let (old, new) = (&old[start * hidden..], &mut new[..sequences * hidden]);
-                    lstm_forward(hidden, gate_block, block, inner, old, new, now);
+                    lstm_forward(path, hidden, gate_block, block, inner, (old, new), now);
                 }
             }
         }
@@ -304,6 +306,7 @@ impl Shape {
             layer.recurrent_gradient.resize(gates * columns, 0.0);
         }
         let recurrent_weights = Matrix::new(&weights[self.layer(at).recurrent_weights..], gates, hidden);
+        let path = KernelPath::detect();
         for start in (0..columns).step_by(sequences).rev() {
             let of_hidden = start * hidden..(start + sequences) * hidden;
             let of_gates = start * gates..(start + sequences) * gates;
@@ -315,10 +318,12 @@ impl Shape {
             match self.cell {
                 Cell::Gru => {
                     let recurrent = &mut layer.recurrent_gradient[of_gates.clone()];
-                    gru_backward(hidden, gate_block, recurrent, inner, &layer.hidden[of_hidden], carry);
+                    let past = &layer.hidden[of_hidden];
+                    gru_backward(path, hidden, gate_block, recurrent, inner, past, carry);
                 }
                 Cell::Lstm => {
-                    lstm_backward(hidden, gate_block, inner, &layer.memory[of_hidden], carry, memory_carry);
+                    let old = &layer.memory[of_hidden];
+                    lstm_backward(path, hidden, gate_block, inner, old, carry, memory_carry);
                 }
             }
             let by_recurrent = Matrix::new(&self.recurrent_gradient(layer)[of_gates], gates, sequences);

@@ -45,7 +45,7 @@ pub(crate) fn fit_refit(
 }
 
 /// The same rows with the intentions of those that have a target, which alone may train the measurement model.
-fn toward_targets(data: &TrainingData, task: &[TaskSample]) -> TrainingData {
+pub(crate) fn toward_targets(data: &TrainingData, task: &[TaskSample]) -> TrainingData {
     let mut turned = data.clone();
     for (row, sample) in task.iter().enumerate() {
         let Some(target) = sample.target else { continue };

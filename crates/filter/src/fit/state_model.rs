@@ -1,5 +1,7 @@
 //! A, G and S from training states: least squares on consecutive rows, never across a gap in time.
 
+use core::ops::Range;
+
 use nalgebra::DMatrix;
 
 use super::windows::second_moment;
@@ -11,6 +13,8 @@ use crate::{StateModel, StationarySource, TrainingData};
 const COLLINEAR: f64 = 1e-11;
 /// Process noise below this part of the state's variance counts as none.
 const NO_NOISE: f64 = 1e-10;
+/// A random walk of n rows shows a spectral radius of less than one plus this over n, but for one time in a hundred.
+const WANDERING: f64 = 3.0;
 
 /// Fits the autoregression of `order` and notes pairs and spectral radius in `report`.
 ///
@@ -28,56 +32,121 @@ pub(crate) fn fit_state_model(
             return Err(FitError::CollinearStates { column });
         }
     }
-    let stacked_rows: Vec<usize> = data
-        .segments()
-        .into_iter()
-        .flat_map(|segment| segment.start + order..segment.end.max(segment.start + order))
-        .collect();
-    let stacked = d * order;
-    let needed = stacked + d + 1;
-    if stacked_rows.len() < needed {
-        return Err(FitError::TooFewRows {
-            what: "consecutive pairs of states",
-            found: stacked_rows.len(),
-            needed,
-        });
-    }
-    let past = DMatrix::from_fn(stacked_rows.len(), stacked, |at, column| {
-        data.states[(stacked_rows[at] - 1 - column / d, column % d)]
-    });
-    let present = data.states.select_rows(&stacked_rows);
-    let factor = Cholesky::new(&past.tr_mul(&past), COLLINEAR)
-        .map_err(|column| FitError::CollinearStates { column: column % d })?;
-    let transition = factor.solve_columns(&past.tr_mul(&present)).transpose();
-    let residuals = &present - &past * transition.transpose();
-    let process_noise = second_moment(&residuals);
-    let companion = companion(&transition, order);
-    let radius = companion.complex_eigenvalues().iter().map(|value| value.norm()).fold(0.0, f64::max);
-    if radius.is_nan() || radius >= 1.0 {
-        return Err(FitError::Unstable { radius });
+    let (past, present) = consecutive(data, order, false);
+    let (pairs, needed) = (present.nrows(), d * order + d + 1);
+    if pairs < needed {
+        return Err(FitError::TooFewRows { what: "consecutive pairs of states", found: pairs, needed });
     }
     let marginal = second_moment(&present);
-    let silent =
-        |column: &usize| process_noise[(*column, *column)] <= NO_NOISE * marginal[(*column, *column)];
-    match (0..d).filter(silent).count() {
-        0 => {}
-        count if count == d => return Err(FitError::NoProcessNoise { column: 0 }),
-        _ => report.warnings.push(
+    let mut found = autoregression(&past, &present, order)?;
+    if let Some(flaw) = found.flaw(&marginal) {
+        if found.radius >= 1.0 + WANDERING / pairs as f64 {
+            return Err(flaw);
+        }
+        let (past, present) = consecutive(data, order, true);
+        found = autoregression(&past, &present, order)?;
+        if let Some(flaw) = found.flaw(&marginal) {
+            return Err(flaw);
+        }
+        report.warnings.push(
+            "the states wander off or follow from their past almost exactly over the training rows: a stable state model is \
+             taken that forgets within their length; velocities that change at targets would show more"
+                .to_owned(),
+        );
+    }
+    let Autoregression { transition, process_noise, companion, radius } = found;
+    if (0..d).any(|column| is_silent(&process_noise, &marginal, column)) {
+        report.warnings.push(
             "some state columns follow from their past without noise; a filter learns of them through the others alone"
                 .to_owned(),
-        ),
+        );
     }
     let stationary_covariance = match source {
         StationarySource::Training => {
-            second_moment(&DMatrix::from_fn(stacked_rows.len(), stacked, |at, column| {
-                data.states[(stacked_rows[at] - column / d, column % d)]
-            }))
+            let mut stacked = past.insert_columns(0, d, 0.0).remove_columns(d * order, d);
+            stacked.columns_mut(0, d).copy_from(&present);
+            second_moment(&stacked)
         }
         StationarySource::Lyapunov => lyapunov(&companion, &process_noise),
     };
-    report.state_pairs = stacked_rows.len();
+    report.state_pairs = pairs;
     report.spectral_radius = Some(radius);
-    Ok(StateModel { order, transition, process_noise, stationary_covariance, stationary_source: source })
+    Ok(StateModel {
+        order,
+        transition,
+        process_noise,
+        stationary_covariance,
+        stationary_source: source,
+        mean: None,
+    })
+}
+
+/// Present states, and beside each the `order` states before it, newest first. With `padded`, states before and after a
+/// segment are zeros and each state is present and past as often: least squares over these rows are the Yule-Walker
+/// equations, whose solution is stable whatever the states.
+fn consecutive(data: &TrainingData, order: usize, padded: bool) -> (DMatrix<f64>, DMatrix<f64>) {
+    let d = data.states.ncols();
+    let rows: Vec<(Range<usize>, usize)> = data
+        .segments()
+        .into_iter()
+        .flat_map(|segment| {
+            let rows = if padded {
+                segment.start..segment.end + order
+            } else {
+                segment.start + order..segment.end.max(segment.start + order)
+            };
+            rows.map(move |row| (segment.clone(), row))
+        })
+        .collect();
+    let state = |(segment, row): &(Range<usize>, usize), lag: usize, column: usize| {
+        let at = row.checked_sub(lag).filter(|at| segment.contains(at));
+        at.map_or(0.0, |at| data.states[(at, column)])
+    };
+    let past =
+        DMatrix::from_fn(rows.len(), d * order, |at, column| state(&rows[at], 1 + column / d, column % d));
+    let present = DMatrix::from_fn(rows.len(), d, |at, column| state(&rows[at], 0, column));
+    (past, present)
+}
+
+/// A and G by least squares.
+struct Autoregression {
+    transition: DMatrix<f64>,
+    process_noise: DMatrix<f64>,
+    companion: DMatrix<f64>,
+    /// Spectral radius.
+    radius: f64,
+}
+
+fn autoregression(
+    past: &DMatrix<f64>,
+    present: &DMatrix<f64>,
+    order: usize,
+) -> Result<Autoregression, FitError> {
+    let d = present.ncols();
+    let factor = Cholesky::new(&past.tr_mul(past), COLLINEAR)
+        .map_err(|column| FitError::CollinearStates { column: column % d })?;
+    let transition = factor.solve_columns(&past.tr_mul(present)).transpose();
+    let process_noise = second_moment(&(present - past * transition.transpose()));
+    let companion = companion(&transition, order);
+    let radius = companion.complex_eigenvalues().iter().map(|value| value.norm()).fold(0.0, f64::max);
+    Ok(Autoregression { transition, process_noise, companion, radius })
+}
+
+impl Autoregression {
+    /// Why no filter could run with it.
+    fn flaw(&self, marginal: &DMatrix<f64>) -> Option<FitError> {
+        let d = marginal.nrows();
+        if self.radius.is_nan() || self.radius >= 1.0 {
+            return Some(FitError::Unstable { radius: self.radius });
+        }
+        (0..d)
+            .all(|column| is_silent(&self.process_noise, marginal, column))
+            .then_some(FitError::NoProcessNoise { column: 0 })
+    }
+}
+
+fn is_silent(process_noise: &DMatrix<f64>, marginal: &DMatrix<f64>, column: usize) -> bool {
+    process_noise[(column, column)] <= NO_NOISE * marginal[(column, column)]
 }
 
 /// `[A_1 .. A_p]` as the transition of the stacked state.
@@ -181,5 +250,31 @@ mod tests {
         );
         let error = fit_state_model(&repeated, 1, StationarySource::Training, &mut FitReport::default());
         assert_eq!(error.unwrap_err(), FitError::CollinearStates { column: 1 });
+    }
+
+    /// States on a circle follow from their past exactly, and a walk may look unstable by chance.
+    #[test]
+    fn states_without_noise_or_without_an_end_get_a_stable_model_with_a_warning() {
+        let circle = DMatrix::from_fn(500, 2, |row, column| {
+            let (sin, cos) = (0.1 * row as f64).sin_cos();
+            [cos, sin][column]
+        });
+        let mut report = FitReport::default();
+        let data = TrainingData::new(DMatrix::zeros(500, 1), circle);
+        let model = fit_state_model(&data, 1, StationarySource::Training, &mut report).unwrap();
+        let radius = report.spectral_radius.unwrap();
+        // the Yule-Walker solution of n rows turns by the angle and shrinks by (n - 1) / n
+        assert!((radius - 499.0 / 500.0).abs() < 1e-4, "{radius}");
+        let eigenvalue = model.transition.complex_eigenvalues()[0];
+        let angle = eigenvalue.im.abs().atan2(eigenvalue.re);
+        assert!((angle - 0.1).abs() < 1e-3, "{angle}");
+        assert!(report.warnings[0].contains("wander"), "{:?}", report.warnings);
+        let drifting = TrainingData::new(
+            DMatrix::zeros(200, 1),
+            DMatrix::from_fn(200, 1, |row, _| row as f64 + ((row * row) as f64).sin()),
+        );
+        let mut report = FitReport::default();
+        fit_state_model(&drifting, 1, StationarySource::Training, &mut report).unwrap();
+        assert!(report.spectral_radius.unwrap() < 1.0 && report.warnings.len() == 1);
     }
 }

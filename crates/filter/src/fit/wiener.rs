@@ -6,11 +6,13 @@ use super::linear::{choose_ridge, cross_fitted, fit_linear};
 use super::windows::{column_means, folds, outside, second_moment, states_at, windows};
 use super::{FitError, FitReport};
 use crate::cholesky::Cholesky;
-use crate::{Choice, DecoderSpec, TrainingData, WienerCascadeParameters, WienerParameters};
+use crate::{Choice, CovarianceScale, DecoderSpec, TrainingData, WienerCascadeParameters, WienerParameters};
 
-/// Default `lags`.
+/// Default `lags`, as far as there are rows for their weights.
 const LAGS: usize = 9;
-/// Default `ridge`, relative to the mean variance of an input.
+/// Rows to each input of the default window.
+const ROWS_AN_INPUT: usize = 5;
+/// Default `ridge`, relative to the variance of each input.
 const RIDGE: f64 = 1e-3;
 /// Default `degree`.
 const DEGREE: usize = 3;
@@ -91,8 +93,10 @@ fn regress(
     report: &mut FitReport,
 ) -> Result<Regression, FitError> {
     let options = &spec.options;
-    let lags = options.lags.and_then(Choice::given).unwrap_or(LAGS);
     let rows = data.measurement_rows();
+    let affordable = rows.len() / (ROWS_AN_INPUT * data.features.ncols());
+    let lags = options.lags.and_then(Choice::given).unwrap_or(LAGS.min(affordable).max(1));
+    report.uses("lags", lags);
     let needed = 20.max(2 * data.states.ncols());
     if rows.len() < needed {
         return Err(FitError::TooFewRows {
@@ -114,6 +118,7 @@ fn regress(
         intercept: fit.intercept,
         residual_covariance: second_moment(&(&states - &held_out)),
         state_covariance: state_covariance(&states)?,
+        covariance_scale: CovarianceScale::constant(1.0),
     };
     Ok(Regression { parameters, held_out, states })
 }

@@ -39,6 +39,7 @@ impl StateLaw {
             process_noise: self.process_noise.clone(),
             stationary_covariance: DMatrix::identity(self.dimension(), self.dimension()),
             stationary_source: StationarySource::Lyapunov,
+            mean: None,
         }
     }
 

@@ -190,6 +190,7 @@ fn discriminative(
         process_noise: square(&(Matrix2::identity() * STATE_NOISE * STATE_NOISE)),
         stationary_covariance: square(&conditional.marginal.1),
         stationary_source: StationarySource::Training,
+        mean: None,
     };
     let mut filter = DiscriminativeFilter::with_dynamics(
         &state,

@@ -11,13 +11,13 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use kalmind_output::{
-    Bridge, Clock, ControlRefused, Controls, DecoderInfo, Hub, Ledger, PublicationSource, Server,
-    ServerConfig, ServerError, SessionInfo, Token, Workspace, start_server,
+    Bridge, Clock, Confirmation, ControlRefused, Controls, DecoderInfo, Hub, Ledger, PublicationSource,
+    Server, ServerConfig, ServerError, SessionInfo, Token, Workspace, start_server,
 };
 use kalmind_types::{
-    Actor, Cause, Click, Component, Event, EventKind, Heartbeat, Intent, LslTime, Mode, OutputState,
-    Position, Publication, Reason, Seconds, StageTimes, StreamCounts, StreamHealth, StreamStatus, TickOutput,
-    TickPublication, Velocity,
+    Actor, Cause, Click, Component, CovarianceKind, Event, EventKind, Heartbeat, Intent, LslTime, Mode,
+    OutputState, Position, Publication, Reason, Seconds, StageTimes, StreamCounts, StreamHealth,
+    StreamStatus, TickOutput, TickPublication, Velocity,
 };
 use serde_json::{Map, Value, json};
 
@@ -186,7 +186,7 @@ impl Controls for FakeControls {
         self.heartbeat(&doing);
     }
 
-    fn request(&self, mode: Mode, by: Actor, _slow_input: bool) -> Result<(), ControlRefused> {
+    fn request(&self, mode: Mode, by: Actor, _confirmed: &[Confirmation]) -> Result<(), ControlRefused> {
         if mode == Mode::Calibrating {
             return Err(ControlRefused::NotNow(String::from("no task is loaded: name one under [task]")));
         }
@@ -206,7 +206,14 @@ impl Controls for FakeControls {
     }
 
     fn decoder(&self) -> Option<DecoderInfo> {
-        Some(DecoderInfo { name: String::from("dkf-nw"), model: "ab".repeat(32) })
+        Some(DecoderInfo {
+            name: String::from("dkf-nw"),
+            model: "ab".repeat(32),
+            quality: Value::Null,
+            warnings: Vec::new(),
+            poor: false,
+            covariance: CovarianceKind::Varying,
+        })
     }
 
     fn streams(&self) -> Vec<StreamStatus> {

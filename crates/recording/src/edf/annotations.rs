@@ -3,6 +3,7 @@
 use encoding_rs::{Encoding, WINDOWS_1252};
 
 use super::{EdfAnnotation, REMARKS};
+use crate::encoding::{Reading, decoded};
 
 /// Between onset and duration.
 const DURATION: u8 = 0x15;
@@ -42,7 +43,7 @@ impl Reader {
             let mut parts = list.split(|byte| *byte == SEPARATOR);
             let mut times = parts.next().unwrap_or_default().split(|byte| *byte == DURATION);
             let Some(onset) = times.next().and_then(seconds) else {
-                self.unreadable(list, record, offset, "its onset is no number of seconds");
+                self.unreadable(list, record, offset, "its onset is no number of seconds; it was left out");
                 continue;
             };
             let duration = match times.next() {
@@ -79,25 +80,19 @@ impl Reader {
             let quoted: String =
                 text.chars().filter(|character| !character.is_control()).take(QUOTED).collect();
             let place = format!("record {record} (its annotations begin at byte {offset})");
-            self.unreadable.push(format!("the annotation {quoted:?} of {place} cannot be read: {problem}"));
+            self.unreadable
+                .push(format!("the annotation {quoted:?} of {place} cannot be read whole: {problem}"));
         }
     }
 
     fn text(&mut self, bytes: &[u8]) -> String {
-        match self.encoding {
-            Some(encoding) => {
-                let (text, _, misfits) = encoding.decode(bytes);
-                self.misfits += usize::from(misfits);
-                text.into_owned()
-            }
-            None => match str::from_utf8(bytes) {
-                Ok(text) => text.to_owned(),
-                Err(_not_utf8) => {
-                    self.foreign += 1;
-                    WINDOWS_1252.decode(bytes).0.into_owned()
-                }
-            },
+        let (text, reading) = decoded(bytes, self.encoding);
+        match reading {
+            Reading::Plain => {}
+            Reading::Assumed(_) => self.foreign += 1,
+            Reading::Misfits(_) => self.misfits += 1,
         }
+        text.into_owned()
     }
 
     /// What was assumed, and what could not be read.
@@ -111,8 +106,12 @@ impl Reader {
         }
         if self.foreign > 0 {
             remarks.push(format!(
-                "{} annotations are not UTF-8, as EDF+ has it: read as Windows-1252 (Latin-1); --encoding names another",
-                self.foreign
+                "{} not UTF-8, as EDF+ has it: read as windows-1252 (Latin-1); --encoding names another one",
+                if self.foreign == 1 {
+                    "an annotation is".to_owned()
+                } else {
+                    format!("{} annotations are", self.foreign)
+                }
             ));
         }
         if let Some(encoding) = self.encoding

@@ -1,6 +1,9 @@
 //! The header of an EDF file: 256 bytes for the file, then 256 for each signal, field by field for all signals.
 
+use encoding_rs::Encoding;
+
 use super::{EdfError, EdfSignal};
+use crate::encoding::{self, Reading};
 
 /// The most signals a file may have.
 const MAX_SIGNALS: usize = 4096;
@@ -29,6 +32,8 @@ pub(super) struct Header {
     pub(super) start_time: String,
     /// EDF+D: records may be apart.
     pub(super) has_gaps: bool,
+    /// EDF+C: they may not.
+    pub(super) is_continuous: bool,
     /// Records that the header promises; none where it does not know.
     pub(super) promised: Option<usize>,
     pub(super) record_seconds: f64,
@@ -63,22 +68,51 @@ impl SignalHeader {
 }
 
 impl Header {
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, EdfError> {
+    /// Reads a header. Where its number of signals cannot be, the one that its length means is taken.
+    pub(super) fn read(bytes: &[u8], named: Option<&'static Encoding>) -> Result<Self, EdfError> {
         let sample_bytes = sample_bytes(bytes).ok_or(EdfError::NotEdf)?;
         let short = |expected| EdfError::ShortHeader { expected, found: bytes.len() };
         let fixed = bytes.get(..PART).ok_or_else(|| short(PART))?;
-        let field = |from: usize, length: usize| text(&fixed[from..from + length]);
-        let found = field(252, 4);
-        let count = whole_number(&found)
-            .filter(|count| (1..=MAX_SIGNALS).contains(count))
-            .ok_or_else(|| wrong("number of signals", 252, &found, "a number from 1 to 4096"))?;
-        let found = field(244, 8);
-        let record_seconds = decimal(&found)
-            .filter(|seconds| *seconds >= 0.0)
-            .ok_or_else(|| wrong("duration of a record", 244, &found, "seconds, zero or more"))?;
+        let found = ascii(&fixed[252..256]);
+        let allowed = 1..=MAX_SIGNALS;
+        let stated = whole_number(&found)
+            .filter(|count| allowed.contains(count))
+            .ok_or_else(|| wrong("number of signals", 252, &found, "a number from 1 to 4096"));
+        let read = stated.and_then(|count| Self::with_signals(bytes, sample_bytes, count, named));
+        let Err(error) = read else { return read };
+        let length = whole_number(&ascii(&fixed[184..192])).filter(|length| length % PART == 0);
+        let meant = length.and_then(|length| (length / PART).checked_sub(1));
+        let meant = meant.filter(|count| allowed.contains(count) && whole_number(&found) != Some(*count));
+        let Some(count) = meant else { return Err(error) };
+        let mut header = Self::with_signals(bytes, sample_bytes, count, named).map_err(|_| error)?;
+        header.remarks.insert(
+            0,
+            format!(
+                "the header's number of signals is {found:?}; its length is that of {count}, which were read"
+            ),
+        );
+        Ok(header)
+    }
+
+    fn with_signals(
+        bytes: &[u8],
+        sample_bytes: usize,
+        count: usize,
+        named: Option<&'static Encoding>,
+    ) -> Result<Self, EdfError> {
         let length = PART * (count + 1);
-        let header = bytes.get(..length).ok_or_else(|| short(length))?;
+        let short = || EdfError::ShortHeader { expected: length, found: bytes.len() };
+        let header = bytes.get(..length).ok_or_else(short)?;
         let mut remarks = Vec::new();
+        let mut texts = Texts::new(named);
+        let mut field = |from: usize, length: usize| texts.read(&header[from..from + length]);
+        let found = field(244, 8);
+        let record_seconds = decimal(&found).filter(|seconds| *seconds >= 0.0).unwrap_or_else(|| {
+            remarks.push(format!(
+                "the header's duration of a record is {found:?}, which is no number of seconds"
+            ));
+            0.0
+        });
         let stated = field(184, 8);
         if whole_number(&stated) != Some(length) {
             remarks.push(format!(
@@ -91,8 +125,11 @@ impl Header {
             remarks
                 .push(format!("the header's number of records is {stated:?}: all that are there were read"));
         }
+        let (patient, recording) = (field(8, 80), field(88, 80));
+        let (start_date, start_time) = (field(168, 8), field(176, 8));
+        let kind = field(192, 5).to_uppercase();
         let signals = (0..count)
-            .map(|signal| signal_header(header, signal, count, record_seconds, &mut remarks))
+            .map(|signal| signal_header(header, signal, count, record_seconds, &mut texts, &mut remarks))
             .collect::<Result<Vec<_>, _>>()?;
         if signals.iter().all(|signal| signal.samples == 0) {
             return Err(wrong("number of samples", PART + 216 * count, "0", "a signal with samples"));
@@ -100,19 +137,21 @@ impl Header {
         let has_signals = signals.iter().any(|signal| !signal.is_annotations && signal.samples > 0);
         if record_seconds == 0.0 && has_signals {
             remarks.push(
-                "the header's duration of a record is 0, so nothing says at what rate the signals were sampled: they have \
-                 no times"
+                "nothing says at what rate the signals were sampled, since the duration of a record is 0 or unknown: they \
+                 have no times"
                     .to_owned(),
             );
         }
+        remarks.extend(texts.remark());
         Ok(Self {
             sample_bytes,
             length,
-            patient: field(8, 80),
-            recording: field(88, 80),
-            start_date: field(168, 8),
-            start_time: field(176, 8),
-            has_gaps: matches!(field(192, 5).as_str(), "EDF+D" | "BDF+D"),
+            patient,
+            recording,
+            start_date,
+            start_time,
+            has_gaps: matches!(kind.as_str(), "EDF+D" | "BDF+D"),
+            is_continuous: matches!(kind.as_str(), "EDF+C" | "BDF+C"),
             promised,
             record_seconds,
             signals,
@@ -145,12 +184,13 @@ fn signal_header(
     signal: usize,
     count: usize,
     record_seconds: f64,
+    texts: &mut Texts,
     remarks: &mut Vec<String>,
 ) -> Result<SignalHeader, EdfError> {
     let place = |before: usize, length: usize| PART + before * count + signal * length;
-    let field = |before: usize, length: usize| {
+    let mut field = |before: usize, length: usize| {
         let from = place(before, length);
-        text(&header[from..from + length])
+        texts.read(&header[from..from + length])
     };
     let label = field(0, 16);
     let is_annotations =
@@ -159,6 +199,9 @@ fn signal_header(
     let samples = whole_number(&found)
         .ok_or_else(|| wrong("number of samples", place(216, 8), &found, "a whole number"))?;
     let name = || format!("signal {} ({label:?})", signal + 1);
+    if samples == 0 && !is_annotations {
+        remarks.push(format!("{} has no samples", name()));
+    }
     let limits = [104, 112, 120, 128].map(|before| field(before, 8));
     let [physical_low, physical_high, digital_low, digital_high] =
         limits.each_ref().map(|text| decimal(text));
@@ -230,8 +273,58 @@ fn wrong(field: &'static str, offset: usize, found: &str, expected: &'static str
     EdfError::Field { field, offset, found: found.to_owned(), expected }
 }
 
-/// A field's text: padded with blanks; anything beyond ASCII, which devices do write, byte by byte.
-fn text(bytes: &[u8]) -> String {
-    let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
+/// A field that has to be ASCII.
+fn ascii(bytes: &[u8]) -> String {
+    trimmed(&String::from_utf8_lossy(bytes))
+}
+
+/// Fields are padded with blanks, or with zeros by some.
+fn trimmed(text: &str) -> String {
     text.trim_matches(|character: char| character == '\0' || character.is_whitespace()).to_owned()
+}
+
+/// Texts of a header: ASCII, as the standard has it; devices write letters in other encodings.
+struct Texts {
+    named: Option<&'static Encoding>,
+    foreign: Vec<String>,
+    assumed: Option<&'static Encoding>,
+    misfits: bool,
+}
+
+impl Texts {
+    fn new(named: Option<&'static Encoding>) -> Self {
+        Self { named, foreign: Vec::new(), assumed: None, misfits: false }
+    }
+
+    fn read(&mut self, bytes: &[u8]) -> String {
+        let (text, reading) = encoding::decoded(bytes, self.named.filter(|_| !bytes.is_ascii()));
+        let text = trimmed(&text);
+        match reading {
+            Reading::Plain => {}
+            Reading::Assumed(encoding) => {
+                self.assumed = Some(encoding);
+                self.foreign.push(text.clone());
+            }
+            Reading::Misfits(encoding) => {
+                (self.assumed, self.misfits) = (Some(encoding), true);
+                self.foreign.push(text.clone());
+            }
+        }
+        text
+    }
+
+    /// What was assumed.
+    fn remark(&self) -> Option<String> {
+        let (first, encoding) = (self.foreign.first()?, self.assumed?);
+        let name = encoding::name(encoding);
+        Some(if self.misfits {
+            format!(
+                "texts of the header hold bytes that are nothing in {name} ({first:?}): is the encoding another one?"
+            )
+        } else {
+            format!(
+                "texts of the header are not ASCII and were read as {name} ({first:?}); --encoding names another one"
+            )
+        })
+    }
 }

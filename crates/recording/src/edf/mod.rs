@@ -16,6 +16,8 @@ use encoding_rs::Encoding;
 
 use header::{Header, SignalHeader};
 
+use crate::xdf::Source;
+
 /// The largest file that is read.
 pub const MAX_EDF_BYTES: u64 = 8 << 30;
 /// Remarks of one kind that are made; of more there is the number.
@@ -133,7 +135,16 @@ impl EdfRecording {
         self.record_onsets.get(record).map(|onset| onset + within as f64 / signal.rate_hz)
     }
 
-    /// Where records do not follow each other. A difference below half a sample of the fastest signal is none.
+    /// Seconds from the first record's beginning to the last one's end.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        let first = self.record_onsets.iter().copied().fold(f64::INFINITY, f64::min);
+        let last = self.record_onsets.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if first.is_finite() { last + self.record_seconds - first } else { 0.0 }
+    }
+
+    /// Where records do not follow each other. A difference below half a sample of the fastest signal is none; where the file
+    /// does not say how long its records last, steps back in time alone can be told.
     #[must_use]
     pub fn breaks(&self) -> Breaks {
         let rate = self.signals.iter().map(|signal| signal.rate_hz).fold(0.0, f64::max);
@@ -141,11 +152,11 @@ impl EdfRecording {
         let mut breaks = Breaks::default();
         for pair in self.record_onsets.windows(2) {
             let late = pair[1] - (pair[0] + self.record_seconds);
-            if late > tolerance {
+            if self.record_seconds > 0.0 && late > tolerance {
                 breaks.gaps += 1;
             } else if pair[1] < pair[0] - tolerance {
                 breaks.backward += 1;
-            } else if late < -tolerance {
+            } else if self.record_seconds > 0.0 && late < -tolerance {
                 breaks.overlaps += 1;
             }
         }
@@ -164,9 +175,14 @@ pub fn read_edf(path: &Path, encoding: Option<&'static Encoding>) -> Result<EdfR
     if length > MAX_EDF_BYTES {
         return Err(EdfError::TooLarge(length));
     }
+    drop(file);
+    let (source, _) = Source::open(path).map_err(std::io::Error::other)?;
+    let packed = source.problem().map(str::to_owned);
     let mut bytes = Vec::new();
-    file.take(MAX_EDF_BYTES).read_to_end(&mut bytes)?;
-    edf_from_bytes(&bytes, encoding)
+    source.take(MAX_EDF_BYTES).read_to_end(&mut bytes)?;
+    let mut recording = edf_from_bytes(&bytes, encoding)?;
+    recording.remarks.extend(packed);
+    Ok(recording)
 }
 
 /// Whether a file begins as EDF or BDF files do.
@@ -180,7 +196,7 @@ pub fn is_edf(first: &[u8]) -> bool {
 /// # Errors
 /// [`EdfError`].
 pub fn edf_from_bytes(bytes: &[u8], encoding: Option<&'static Encoding>) -> Result<EdfRecording, EdfError> {
-    let mut header = Header::read(bytes)?;
+    let mut header = Header::read(bytes, encoding)?;
     let width = header.sample_bytes;
     let record_bytes: usize = header.signals.iter().map(|signal| signal.samples * width).sum();
     let data = &bytes[header.length..];
@@ -219,8 +235,20 @@ pub fn edf_from_bytes(bytes: &[u8], encoding: Option<&'static Encoding>) -> Resu
             onsets.len()
         ));
     }
+    if let Some(first) = onsets.first().filter(|first| first.abs() >= 1.0) {
+        header
+            .remarks
+            .push(format!("the first record begins {first} s after the start that the header states"));
+    }
+    let continuous = header.is_continuous;
     let missing_records = header.promised.map_or(0, |promised| promised.saturating_sub(whole));
-    Ok(finish(header, annotations, onsets, missing_records))
+    let mut recording = finish(header, annotations, onsets, missing_records);
+    if continuous && recording.breaks() != Breaks::default() {
+        recording
+            .remarks
+            .push("the file says that its records follow each other (EDF+C), and they do not".to_owned());
+    }
+    Ok(recording)
 }
 
 fn finish(

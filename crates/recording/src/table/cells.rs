@@ -7,6 +7,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use super::{
     TableError, Text,
     columns::{Columns, first_repeated},
+    times,
 };
 
 /// Characters of a cell that an error quotes.
@@ -27,6 +28,12 @@ pub(crate) struct Cells<'a> {
     pub(crate) columns: Columns,
     /// Number of cells of a row.
     width: usize,
+    delimiter: u8,
+    /// The line with the first decimal comma, and that with the first decimal point.
+    comma: Option<u64>,
+    point: Option<u64>,
+    /// Rows that had empty cells behind the last one.
+    trailing: u64,
     previous_time: Option<f64>,
 }
 
@@ -47,12 +54,15 @@ impl<'a> Cells<'a> {
             header: None,
             columns: Columns::default(),
             width: 0,
+            delimiter: text.delimiter,
+            comma: None,
+            point: None,
+            trailing: 0,
             previous_time: None,
         };
         if !cells.read_record()? {
             return Err(TableError::Empty { file: file.to_owned() });
         }
-        cells.width = cells.record.len();
         cells.read_header(text)?;
         Ok(cells)
     }
@@ -61,32 +71,62 @@ impl<'a> Cells<'a> {
     fn read_header(&mut self, text: &Text<'_>) -> Result<(), TableError> {
         let first = self.record.clone();
         // also with a decimal comma: such a row is no header, and its cells say what is wrong
-        let is_number = |cell: &str| cell.replacen(',', ".", 1).parse::<f64>().is_ok();
+        let is_number = |cell: &str| is_missing(cell) || cell.replacen(',', ".", 1).parse::<f64>().is_ok();
         let named = first.iter().position(|cell| !is_number(cell) && !cell.is_empty());
         let line = self.line();
         let more = self.read_record()?;
-        let second = more.then(|| self.record.clone());
-        let below: Vec<&str> = second.iter().flatten().collect();
+        let mut second = more.then(|| self.record.clone());
+        let row = second.clone();
+        let below: Vec<&str> = row.iter().flatten().collect();
         let mut remarks = Vec::new();
-        let names: Vec<String> = first.iter().map(str::to_owned).collect();
+        let mut names: Vec<String> = first.iter().map(str::to_owned).collect();
+        // a delimiter behind the last cell of each line, or of those below the header
+        let empty = |cells: &[&str], from: usize| cells.iter().skip(from).all(|cell| cell.is_empty());
+        self.width = names.len();
+        while self.width > 1 && names[self.width - 1].is_empty() && empty(&below, self.width - 1) {
+            self.width -= 1;
+        }
+        names.truncate(self.width);
+        // R writes the numbers of the rows without a name for them
+        if named.is_some() && below.len() == self.width + 1 && !empty(&below, self.width) {
+            remarks.push(
+                "the rows have one cell more than the header has names: the first numbers the rows"
+                    .to_owned(),
+            );
+            names.insert(0, String::new());
+            self.width += 1;
+        }
+        if named.is_some()
+            && !below.is_empty()
+            && below.iter().all(|cell| !is_number(cell))
+            && !empty(&below, 0)
+            && below.iter().all(|cell| is_word(cell))
+        {
+            remarks.push(format!("line {} was taken as the units of the columns", self.line()));
+            with_units(&mut names, &below);
+            second = self.read_record()?.then(|| self.record.clone());
+        }
         if named.is_some() {
             self.header = Some(names);
         } else if numbers_columns(&first, &below) {
-            remarks.push(format!("line {line} (0, 1, 2, ..) was taken as a header that numbers the columns"));
+            let quoted: Vec<&str> = first.iter().filter(|cell| !cell.is_empty()).take(3).collect();
+            let quoted = quoted.join(", ");
+            remarks
+                .push(format!("line {line} ({quoted}, ..) was taken as a header that numbers the columns"));
             self.header = Some(names);
         } else {
-            self.header = heading_names(text, first.len());
+            self.header = heading_names(text, self.width);
             if self.header.is_some() {
                 remarks.push("the last line of comment above the rows was taken as the header".to_owned());
             }
             self.ahead.push_back(first.clone());
         }
-        self.ahead.extend(second.clone());
+        self.ahead.extend(second);
         let header = self.header.take();
         self.columns = match &header {
             None => Columns::unnamed(self.width),
             Some(names) => {
-                self.check_names(names, named.filter(|_| !has_times(names)), line)?;
+                self.check_names(names, named.filter(|_| !has_times(names)), line, text.from_openbci)?;
                 let row: Vec<&str> = self.ahead.front().into_iter().flatten().collect();
                 Columns::named(names, &row, text.from_openbci)
             }
@@ -97,7 +137,13 @@ impl<'a> Cells<'a> {
     }
 
     /// Refuses a first row that is neither names nor numbers, and names that are alike.
-    fn check_names(&self, names: &[String], named: Option<usize>, line: u64) -> Result<(), TableError> {
+    fn check_names(
+        &self,
+        names: &[String],
+        named: Option<usize>,
+        line: u64,
+        from_openbci: bool,
+    ) -> Result<(), TableError> {
         let is_number = |cell: &str| cell.replacen(',', ".", 1).parse::<f64>().is_ok();
         if let Some(named) = named
             && let Some(number) = names.iter().position(|name| is_number(name))
@@ -110,7 +156,12 @@ impl<'a> Cells<'a> {
             );
             return Err(self.header_error(line, named, problem));
         }
-        if let Some((first, column)) = first_repeated(names)
+        // those of columns that are left out may be alike
+        let row: Vec<&str> = self.ahead.front().into_iter().flatten().collect();
+        let kept = Columns::named(names, &row, from_openbci).values;
+        let values: Vec<String> = kept.iter().map(|column| names[*column].clone()).collect();
+        if let Some((first, column)) =
+            first_repeated(&values).map(|(first, again)| (kept[first], kept[again]))
             && !names[column].is_empty()
         {
             let problem = format!(
@@ -165,6 +216,10 @@ impl<'a> Cells<'a> {
         if self.record.len() == self.width {
             return Ok(true);
         }
+        if self.record.len() > self.width && self.record.iter().skip(self.width).all(str::is_empty) {
+            self.trailing += 1;
+            return Ok(true);
+        }
         Err(TableError::Ragged {
             file: self.file.to_owned(),
             line: self.line(),
@@ -190,19 +245,36 @@ impl<'a> Cells<'a> {
     }
 
     /// A cell as a finite number.
-    pub(crate) fn number(&self, column: usize) -> Result<f64, TableError> {
+    pub(crate) fn number(&mut self, column: usize) -> Result<f64, TableError> {
         let text = self.text(column);
-        match text.parse::<f64>() {
-            Ok(value) if value.is_finite() => Ok(value),
-            Ok(_) => {
-                Err(self
-                    .cell_error(column, "a finite number is expected; leave the row out, or fill the gap"))
+        if let Ok(value) = text.parse::<f64>()
+            && value.is_finite()
+        {
+            if text.contains('.') && self.point.is_none() {
+                self.point = Some(self.line());
+                self.require_one_sign(column)?;
             }
-            Err(_) if text.is_empty() => {
-                Err(self.cell_error(column, "a number is expected; the cell is empty"))
+            return Ok(value);
+        }
+        if text.is_empty() {
+            return Err(self.cell_error(column, "a number is expected; the cell is empty"));
+        }
+        if is_missing(text) || text.parse::<f64>().is_ok() {
+            return Err(
+                self.cell_error(column, "a finite number is expected; leave the row out, or fill the gap")
+            );
+        }
+        match text.replacen(',', ".", 1).parse::<f64>() {
+            Ok(value) if self.delimiter != b',' && value.is_finite() => {
+                if self.comma.is_none() {
+                    self.comma = Some(self.line());
+                    self.require_one_sign(column)?;
+                }
+                Ok(value)
             }
-            Err(_) if text.replacen(',', ".", 1).parse::<f64>().is_ok() => {
-                Err(self.cell_error(column, "write the decimal sign as a point"))
+            Ok(_) => Err(self.cell_error(column, "write the decimal sign as a point")),
+            Err(_) if text.replace([',', '.', '\'', '\u{a0}', ' '], "").parse::<f64>().is_ok() => {
+                Err(self.cell_error(column, "write numbers without a separator of thousands"))
             }
             Err(_) => {
                 Err(self.cell_error(column, "a number is expected; correct the cell, or remove the column"))
@@ -210,10 +282,39 @@ impl<'a> Cells<'a> {
         }
     }
 
+    /// Refuses a file with decimal commas and decimal points: one of them may separate thousands.
+    fn require_one_sign(&self, column: usize) -> Result<(), TableError> {
+        match (self.comma, self.point) {
+            (Some(comma), Some(point)) => {
+                let expected = format!(
+                    "there are decimal commas (line {comma}) and decimal points (line {point}), so what a comma means is \
+                     not known: write points alone"
+                );
+                Err(self.cell_error(column, &expected))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What was assumed of the cells.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let comma = self.comma.map(|line| format!("decimal commas were read as such, from line {line} on"));
+        let trailing = (self.trailing > 0).then(|| {
+            format!("rows with empty cells behind the last one ({}): those were left out", self.trailing)
+        });
+        comma.into_iter().chain(trailing).collect()
+    }
+
     /// The row's time in seconds, which has to be later than that of the row before.
     pub(crate) fn time(&mut self) -> Result<f64, TableError> {
-        let (column, unit) = self.columns.time.unwrap_or((0, 1.0));
-        let value = self.number(column)?;
+        let (column, mut unit) = self.columns.time.unwrap_or((0, 1.0));
+        let value = match times::seconds(self.text(column)) {
+            Some(seconds) => {
+                unit = 1.0;
+                seconds
+            }
+            None => self.number(column)?,
+        };
         if let Some(previous) = self.previous_time.replace(value)
             && value <= previous
         {
@@ -235,14 +336,46 @@ impl<'a> Cells<'a> {
     }
 }
 
+/// Whether a cell may be a unit: numbers and dates in any notation begin otherwise.
+fn is_word(cell: &str) -> bool {
+    !cell.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '.' | '\u{2212}'))
+}
+
+/// Texts by which programs say that there is no value.
+fn is_missing(text: &str) -> bool {
+    const MISSING: [&str; 10] = ["na", "n/a", "#n/a", "nan", "null", "none", "-", "--", "?", "missing"];
+    MISSING.contains(&text.to_lowercase().as_str())
+}
+
+/// Puts units into the names, in brackets, where every column of values has one; a time's in any case.
+fn with_units(names: &mut [String], units: &[&str]) {
+    let bare = |unit: &str| unit.trim_matches(['(', ')', '[', ']', ' ']).to_owned();
+    let time = Columns::named(names, &[], false).time.map(|(column, _)| column);
+    let all = (0..names.len())
+        .all(|column| Some(column) == time || units.get(column).is_some_and(|unit| !bare(unit).is_empty()));
+    for (column, (name, unit)) in names.iter_mut().zip(units).enumerate() {
+        let unit = bare(unit);
+        if (all || Some(column) == time) && !unit.is_empty() {
+            *name = format!("{name} ({unit})");
+        }
+    }
+}
+
 /// Whether a first row of numbers is a header that numbers the columns, as pandas writes it where columns have no names. Rows
 /// of few columns may look like that by chance: then the row below has to be of another kind, with decimal points.
 fn numbers_columns(first: &StringRecord, below: &[&str]) -> bool {
     let index = usize::from(first.get(0) == Some(""));
     let numbers = first.iter().skip(index);
-    let counts = numbers.clone().enumerate().all(|(number, cell)| cell == number.to_string());
+    let counted_from = |begin: u32| {
+        let is = |(cell, number): (&str, u32)| {
+            cell.parse::<f64>().is_ok_and(|value| value.to_bits() == f64::from(number).to_bits())
+        };
+        numbers.clone().zip(begin..).all(is)
+    };
     let with_points = below.iter().skip(index).all(|cell| cell.contains(['.', 'e', 'E']));
-    counts && !below.is_empty() && (first.len() - index > 2 || (first.len() > index && with_points))
+    let columns = first.len() - index;
+    let from_zero = counted_from(0) && (columns > 2 || (columns > 0 && with_points));
+    !below.is_empty() && (from_zero || (counted_from(1) && columns > 2 && with_points))
 }
 
 /// Whether a column of times is among the names: then the others may be numbers.

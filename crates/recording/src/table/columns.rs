@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::times;
+
 /// What the columns are.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Columns {
@@ -38,8 +40,12 @@ impl Columns {
             .enumerate()
             .filter_map(|(column, name)| Some((column, seconds_a_unit(name, column)?)))
             .collect();
+        let is_date = |column: usize| row.get(column).is_some_and(|cell| times::seconds(cell).is_some());
         let exact = times.iter().find(|(column, _)| names[*column].eq_ignore_ascii_case("time"));
-        columns.time = exact.or_else(|| times.iter().find(|(column, _)| is_number(*column))).copied();
+        columns.time = exact
+            .or_else(|| times.iter().find(|(column, _)| is_number(*column)))
+            .or_else(|| times.iter().find(|(column, _)| is_date(*column)))
+            .copied();
         let from_openvibe = names.iter().any(|name| {
             name.to_ascii_lowercase().strip_prefix("time:").is_some_and(|rate| rate.ends_with("hz"))
         });
@@ -50,15 +56,13 @@ impl Columns {
             let why = if columns.time.is_some_and(|(time, _)| time == column) {
                 continue;
             } else if times.iter().any(|(other, _)| *other == column) {
-                if is_number(column) {
-                    "another column holds the times"
-                } else {
-                    "its times are texts; seconds as numbers can be read"
-                }
+                if is_number(column) { "another column holds the times" } else { "its times are texts" }
             } else if from_openbci && !lower.starts_with("exg channel") {
                 "it is no EXG channel of OpenBCI"
             } else if from_openvibe && OPENVIBE.contains(&lower.as_str()) {
                 "OpenViBE describes epochs and events there"
+            } else if lower == "sampling rate" {
+                "it states a rate and no values"
             } else if column == 0 && NUMBERING.contains(&lower.as_str()) && numbered() {
                 "it numbers the rows"
             } else {
@@ -156,6 +160,15 @@ fn seconds_a_unit(name: &str, column: usize) -> Option<f64> {
             | "localclock"
             | "unixtime"
             | "unixtimestamp"
+            | "unix"
+            | "epochtime"
+            | "datetime"
+            | "date"
+            | "systemtime"
+            | "zeit"
+            | "zeitstempel"
+            | "temps"
+            | "tiempo"
             | "elapsedtime"
             | "timesincestart"
     );

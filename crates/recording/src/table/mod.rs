@@ -6,11 +6,14 @@
 mod cells;
 mod columns;
 mod text;
+mod times;
 
-use std::path::Path;
+use std::{io::Read as _, path::Path};
 
 pub(crate) use cells::Cells;
 pub(crate) use text::Text;
+
+use crate::xdf::Source;
 
 /// The largest CSV file that is read, in bytes.
 pub const MAX_TABLE_BYTES: u64 = 2 << 30;
@@ -201,8 +204,10 @@ pub fn require_same_rows(first: (&str, usize), second: (&str, usize)) -> Result<
 ///
 /// One row a bin. A header row is optional; without one every cell is a number. A column of times (`time`, `timestamps`,
 /// `time_ms`, `Time:250Hz`, ..; strictly rising) is taken out of the values. Cells are separated by commas, or else by
-/// semicolons, tabs or blanks (the first row decides). A byte order mark, CRLF, blank lines, quoted cells, lines that begin
-/// with `#` or `%`, and a first line `sep=;` are fine. Decimal commas are not.
+/// semicolons, tabs, bars or blanks (the first row decides). A byte order mark, UTF-16, gzip, CRLF, blank lines, quoted
+/// cells, a delimiter at the ends of lines, lines that begin with `#`, `%` or `//`, a row of units below the names, dates as
+/// times, and a first line `sep=;` are fine. So are decimal commas where commas separate no cells; a file that has decimal
+/// points as well is refused, since thousands may be meant.
 ///
 /// # Errors
 /// See [`TableError`].
@@ -225,6 +230,7 @@ pub fn table_from_bytes(bytes: &[u8], file: &str) -> Result<Table, TableError> {
     let mut time = roles.time.map(|_| Vec::new());
     let mut values = Vec::new();
     let mut rows = 0;
+    let mut even = Even::default();
     while cells.next_row()? {
         rows += 1;
         if let Some(time) = &mut time {
@@ -233,13 +239,52 @@ pub fn table_from_bytes(bytes: &[u8], file: &str) -> Result<Table, TableError> {
         for column in &roles.values {
             values.push(cells.number(*column)?);
         }
+        even.saw(values[values.len() - width]);
     }
     if rows == 0 {
         return Err(TableError::NoRows { file: file.to_owned() });
     }
-    let mut remarks = text.remarks;
+    let mut remarks = text.remarks.clone();
     remarks.extend(roles.remarks);
+    remarks.extend(cells.remarks());
+    if width > 1 {
+        remarks.extend(even.remark(roles.values[0] + 1));
+    }
     Ok(Table { columns: roles.names, units: roles.units, time, values, rows, width, remarks })
+}
+
+/// Whether a first column rises by the same step from row to row, as times and numbers of rows do.
+#[derive(Default)]
+struct Even {
+    rows: u64,
+    first: f64,
+    last: f64,
+    least: f64,
+    greatest: f64,
+}
+
+impl Even {
+    fn saw(&mut self, value: f64) {
+        let step = value - self.last;
+        match self.rows {
+            0 => self.first = value,
+            1 => (self.least, self.greatest) = (step, step),
+            _ => (self.least, self.greatest) = (self.least.min(step), self.greatest.max(step)),
+        }
+        self.last = value;
+        self.rows += 1;
+    }
+
+    fn remark(&self, column: usize) -> Option<String> {
+        let step = (self.last - self.first) / (self.rows as f64 - 1.0);
+        let even = self.rows >= 20 && self.least > 0.0 && self.greatest - self.least < 0.01 * step;
+        even.then(|| {
+            format!(
+                "column {column} rises evenly, by {step:.6} from row to row, and was read as values: if it holds times or \
+                 numbers of rows, call it `time` or remove it"
+            )
+        })
+    }
 }
 
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, TableError> {
@@ -248,5 +293,15 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, TableError> {
     if size > MAX_TABLE_BYTES {
         return Err(TableError::TooLarge { file: file(), bytes: size });
     }
-    std::fs::read(path).map_err(|source| TableError::Io { file: file(), source })
+    let failed = |source| TableError::Io { file: file(), source };
+    let (source, _) = Source::open(path).map_err(|error| failed(std::io::Error::other(error)))?;
+    if let Some(problem) = source.problem() {
+        return Err(failed(std::io::Error::other(problem.to_owned())));
+    }
+    let mut bytes = Vec::new();
+    source.take(MAX_TABLE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_TABLE_BYTES {
+        return Err(TableError::TooLarge { file: file(), bytes: bytes.len() as u64 });
+    }
+    Ok(bytes)
 }

@@ -40,7 +40,7 @@ impl<'a> Text<'a> {
         let mut first_row: Option<&[u8]> = None;
         for (index, line) in self.bytes.split(|byte| *byte == b'\n').enumerate() {
             let trimmed = line.trim_ascii();
-            if let [b'#' | b'%', comment @ ..] = trimmed {
+            if let Some(comment) = comment_of(trimmed) {
                 let comment = String::from_utf8_lossy(comment).trim().to_owned();
                 if first_row.is_none() {
                     from_openbci |= comment.starts_with("OpenBCI");
@@ -72,7 +72,7 @@ impl<'a> Text<'a> {
         let mut before_rows = true;
         for line in self.bytes.split(|byte| *byte == b'\n') {
             let trimmed = line.trim_ascii();
-            let left_out = matches!(trimmed, [b'#' | b'%', ..])
+            let left_out = comment_of(trimmed).is_some()
                 || (before_rows && stated.is_some() && separator_line(trimmed).is_some());
             if !left_out {
                 before_rows &= trimmed.is_empty();
@@ -83,6 +83,16 @@ impl<'a> Text<'a> {
         // the text ended without a line of its own after its last newline
         tidied.pop();
         self.bytes = Cow::Owned(tidied);
+    }
+}
+
+/// What a line of comment says; none where it is a row, also one whose first cell is an error of Excel's.
+fn comment_of(line: &[u8]) -> Option<&[u8]> {
+    const ERRORS: [&[u8]; 7] = [b"#N/A", b"#NUM!", b"#DIV/0!", b"#VALUE!", b"#REF!", b"#NAME?", b"#NULL!"];
+    match line {
+        [b'#', ..] if ERRORS.iter().any(|error| line.starts_with(error)) => None,
+        [b'#' | b'%', comment @ ..] | [b'/', b'/', comment @ ..] => Some(comment),
+        _ => None,
     }
 }
 
@@ -103,7 +113,13 @@ fn refuse_recordings(bytes: &[u8], file: &str) -> Result<(), TableError> {
 
 /// The text in UTF-8, without a byte order mark.
 fn decoded<'a>(bytes: &'a [u8], file: &str, remarks: &mut Vec<String>) -> Result<Cow<'a, [u8]>, TableError> {
-    let marked = Encoding::for_bom(bytes);
+    // two bytes a letter, without the mark that says so
+    let unmarked = match bytes {
+        [letter, 0, next, 0, ..] if *letter != 0 && *next != 0 => Some(encoding_rs::UTF_16LE),
+        [0, letter, 0, next, ..] if *letter != 0 && *next != 0 => Some(encoding_rs::UTF_16BE),
+        _ => None,
+    };
+    let marked = Encoding::for_bom(bytes).or(unmarked.map(|encoding| (encoding, 0)));
     let body = bytes.get(marked.map_or(0, |(_, mark)| mark)..).unwrap_or_default();
     let encoding = match marked {
         Some((encoding, _)) if encoding != encoding_rs::UTF_8 => encoding,
@@ -115,8 +131,9 @@ fn decoded<'a>(bytes: &'a [u8], file: &str, remarks: &mut Vec<String>) -> Result
         }
         _ => WINDOWS_1252,
     };
-    let (text, _, _) = encoding.decode(body);
-    remarks.push(format!("the file is not UTF-8: read as {}", encoding.name()));
+    let (text, misfits) = encoding.decode_without_bom_handling(body);
+    let misread = if misfits { ", and some of it cannot be (U+FFFD stands for it)" } else { "" };
+    remarks.push(format!("the file is not UTF-8: read as {}{misread}", crate::encoding::name(encoding)));
     Ok(Cow::Owned(text.into_owned().into_bytes()))
 }
 
@@ -132,8 +149,24 @@ fn separator_line(line: &[u8]) -> Option<u8> {
 
 /// What separates the cells of a row.
 fn delimiter(row: &[u8]) -> u8 {
-    // a semicolon before a comma: a file with decimal commas has both, and then the cells say what is wrong
-    [b';', b',', b'\t', b' '].into_iter().find(|delimiter| row.contains(delimiter)).unwrap_or(b',')
+    // numbers with decimal commas, between tabs or blanks
+    let decimal = |cell: &[u8]| {
+        let text = String::from_utf8_lossy(cell);
+        let text = text.trim();
+        text.matches(',').count() <= 1
+            && !text.ends_with(',')
+            && text.replacen(',', ".", 1).parse::<f64>().is_ok()
+    };
+    if row.contains(&b',') && !row.contains(&b';') {
+        for separates in [b'\t', b' '] {
+            let mut cells = row.split(|byte| *byte == separates).filter(|cell| !cell.trim_ascii().is_empty());
+            if row.contains(&separates) && cells.all(decimal) {
+                return separates;
+            }
+        }
+    }
+    // a semicolon before a comma: a file with decimal commas has both
+    [b';', b',', b'\t', b'|', b' '].into_iter().find(|delimiter| row.contains(delimiter)).unwrap_or(b',')
 }
 
 /// One blank for every run of blanks outside quotes.

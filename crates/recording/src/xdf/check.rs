@@ -9,13 +9,16 @@ use std::{
     path::Path,
 };
 
+use encoding_rs::Encoding;
+
 use super::{
     chunks::XdfError,
     clocks::{clock_groups, mixed_clocks},
     encode::FooterFields,
     header::{StreamFooter, StreamHeader},
+    jumps::Jumps,
     problem::Problem,
-    recording::{open, unstamped},
+    recording::{jumped, open, unstamped},
     walk::{Piece, Walk},
 };
 
@@ -38,6 +41,8 @@ pub struct CheckedStream {
     pub seconds: f64,
     /// Times that a stamp was earlier than the one before it.
     pub backward: u64,
+    /// Where the stamps jump.
+    pub jumps: Jumps,
     /// Clock offsets.
     pub clock_offsets: Vec<(f64, f64)>,
     /// What its footer says, if there is one.
@@ -86,6 +91,13 @@ impl CheckReport {
         !self.problems.iter().any(Problem::is_damage)
     }
 
+    /// Whether repairing it would change anything.
+    #[must_use]
+    pub fn can_be_mended(&self) -> bool {
+        let left_out = |mark: &Mark| matches!(mark, Mark::Damage | Mark::Torn);
+        self.marks.iter().any(|(_, _, mark)| left_out(mark)) || self.stale_footers().next().is_some()
+    }
+
     /// Streams whose footer is missing, or says something else than what stands in the file.
     pub(super) fn stale_footers(&self) -> impl Iterator<Item = u32> {
         let stale = self.streams.iter().filter(|(_, stream)| match &stream.footer {
@@ -113,14 +125,18 @@ impl CheckReport {
     }
 }
 
-/// Passes over a file; `progress` is told the bytes read and the bytes in all.
+/// Passes over a file, whose texts are in `encoding` or UTF-8; `progress` is told the bytes read and the bytes in all.
 ///
 /// # Errors
 /// [`XdfError::Io`], [`XdfError::Empty`] and [`XdfError::Magic`]; everything else is among the problems.
-pub fn check(path: &Path, progress: impl FnMut(u64, u64)) -> Result<CheckReport, XdfError> {
+pub fn check(
+    path: &Path,
+    encoding: Option<&'static Encoding>,
+    progress: impl FnMut(u64, u64),
+) -> Result<CheckReport, XdfError> {
     let (source, length) = open(path)?;
     let packed = source.problem().map(|problem| Problem::damage(length, problem));
-    let mut report = check_source(source, length, progress)?;
+    let mut report = check_source(source, length, encoding, progress)?;
     report.problems.extend(packed);
     Ok(report)
 }
@@ -133,10 +149,12 @@ pub fn check(path: &Path, progress: impl FnMut(u64, u64)) -> Result<CheckReport,
 pub fn check_source<R: Read + Seek>(
     source: R,
     length: u64,
+    encoding: Option<&'static Encoding>,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<CheckReport, XdfError> {
     let mut report = CheckReport { length, ..CheckReport::default() };
-    let mut walk = Walk::new(source, length, None, &|_| false)?;
+    let mut walk = Walk::new(source, length, encoding, &|_| false)?;
+    let (mut offsets, mut footers) = (Vec::new(), Vec::new());
     while let Some(part) = walk.next_part()? {
         let (offset, end) = (part.offset, part.end);
         let mut mark = None;
@@ -155,16 +173,10 @@ pub fn check_source<R: Read + Seek>(
                     }));
                 }
             },
-            Piece::ClockOffset { stream, time, offset } => {
-                if let Some(stream) = report.streams.get_mut(&stream) {
-                    stream.clock_offsets.push((time, offset));
-                }
-            }
+            Piece::ClockOffset { stream, time, offset } => offsets.push((stream, (time, offset))),
             Piece::Footer(id, footer) => {
-                if let Some(stream) = report.streams.get_mut(&id) {
-                    stream.footer = Some(footer);
-                    mark = Some(Mark::Footer(id));
-                }
+                footers.push((id, footer));
+                mark = Some(Mark::Footer(id));
             }
             Piece::Other => {}
             Piece::Kept => mark = Some(Mark::Kept),
@@ -178,6 +190,13 @@ pub fn check_source<R: Read + Seek>(
         }
         progress(end, length);
     }
+    // their header may have come behind them
+    for (id, offset) in offsets {
+        report.streams.entry(id).and_modify(|stream| stream.clock_offsets.push(offset));
+    }
+    for (id, footer) in footers {
+        report.streams.entry(id).and_modify(|stream| stream.footer = Some(footer));
+    }
     for (id, stream) in &mut report.streams {
         stream.unexplained_chunks = walk.stream(*id).map_or(0, |known| known.unexplained);
     }
@@ -185,6 +204,7 @@ pub fn check_source<R: Read + Seek>(
     report.check_footers();
     for (id, stream) in &report.streams {
         report.problems.extend(unstamped(*id, &stream.header, stream.unstamped, stream.offset));
+        report.problems.extend(jumped(*id, &stream.header, &stream.jumps, stream.offset));
     }
     let spans: Vec<_> = report.streams.values().map(CheckedStream::span).collect();
     let names: Vec<String> = report.streams.values().map(|stream| stream.header.name.clone()).collect();
@@ -195,7 +215,7 @@ pub fn check_source<R: Read + Seek>(
 
 impl CheckedStream {
     fn new(header: StreamHeader, offset: u64) -> Self {
-        Self { header, offset, ..Self::default() }
+        Self { jumps: Jumps::of(&header), header, offset, ..Self::default() }
     }
 
     fn saw(&mut self, stamps: &[f64]) {
@@ -204,6 +224,7 @@ impl CheckedStream {
         for &stamp in stamps {
             let before = self.samples - self.unstamped;
             self.samples += 1;
+            self.jumps.saw(stamp);
             if !stamp.is_finite() {
                 self.unstamped += 1;
                 continue;
@@ -226,13 +247,14 @@ impl CheckedStream {
     /// Samples a second as the stamps say, where there are enough of them.
     #[must_use]
     pub fn measured_rate_hz(&self) -> Option<f64> {
-        (self.samples > 1 && self.seconds > 0.0).then(|| (self.samples - 1) as f64 / self.seconds)
+        let stamped = self.jumps.stamped();
+        (stamped > 1 && self.seconds > 0.0).then(|| (stamped - 1) as f64 / self.seconds)
     }
 
-    /// The first and the last stamp, roughly on the recorder's clock.
+    /// The earliest and the latest stamp, roughly on the recorder's clock.
     fn span(&self) -> Option<(f64, f64)> {
         let offset = self.clock_offsets.first().map_or(0.0, |(_, value)| *value);
-        (self.samples > self.unstamped).then_some((self.first + offset, self.last + offset))
+        self.jumps.span().map(|(first, last)| (first + offset, last + offset))
     }
 
     pub(super) fn footer_fields(&self) -> FooterFields<'_> {

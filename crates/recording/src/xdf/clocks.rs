@@ -3,8 +3,10 @@
 
 use time::OffsetDateTime;
 
+use super::jumps::seconds;
+
 /// Stamps further apart than this are not of one clock, in seconds.
-const APART: f64 = 86_400.0;
+pub(super) const APART: f64 = 86_400.0;
 
 /// Streams on one clock.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,14 +23,25 @@ impl ClockGroup {
     /// What the clock may be, for people.
     #[must_use]
     pub fn describe(&self) -> String {
-        // from 2001 to 2100
-        if (1e9..4.1e9).contains(&self.first) {
-            let date = OffsetDateTime::from_unix_timestamp(self.first as i64);
+        describe(self.first)
+    }
+}
+
+/// What clock a stamp may be of, for people.
+pub(super) fn describe(stamp: f64) -> String {
+    // from 2001 to 2100
+    let unix = 1e9..4.1e9;
+    let units =
+        [(1.0, ""), (1e-3, " in milliseconds"), (1e-6, " in microseconds"), (1e-9, " in nanoseconds")];
+    let known = units.iter().find(|(unit, _)| unix.contains(&(stamp * unit)));
+    match known {
+        Some((unit, name)) => {
+            let date = OffsetDateTime::from_unix_timestamp((stamp * unit) as i64);
             let date = date.map_or_else(|_| String::new(), |date| format!(", {}", date.date()));
-            format!("Unix time{date}")
-        } else {
-            "LSL time, which counts from a machine's start".to_owned()
+            format!("Unix time{name}{date}")
         }
+        None if (0.0..1e9).contains(&stamp) => "LSL time, which counts from a machine's start".to_owned(),
+        None => "a clock that Kalmind does not know".to_owned(),
     }
 }
 
@@ -74,7 +87,8 @@ pub fn mixed_clocks(groups: &[ClockGroup], names: &[String]) -> Option<String> {
             let more = group.streams.len().saturating_sub(5);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let verb = if group.streams.len() == 1 { "begins" } else { "begin" };
-            format!("{}{more} {verb} at {} s ({})", streams.join(", "), group.first, group.describe())
+            let first = seconds(group.first);
+            format!("{}{more} {verb} at {first} s ({})", streams.join(", "), group.describe())
         })
         .collect();
     Some(format!(

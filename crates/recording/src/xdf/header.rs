@@ -3,9 +3,11 @@
 //! Programs write headers in other encodings, with control characters, or cut off. What can be read is used, and what was
 //! assumed is remarked upon; without its number of channels and their format a stream cannot be read.
 
-use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use encoding_rs::Encoding;
 use kalmind_types::NumberFormat;
 use roxmltree::{Document, Node, ParsingOptions};
+
+use crate::encoding;
 
 /// Nodes of a header at most: what a device with a hundred thousand described channels has.
 const MAX_NODES: u32 = 1 << 20;
@@ -37,9 +39,9 @@ pub struct StreamHeader {
     pub created_at: Option<f64>,
     /// Who made the device or the program, where the header says so.
     pub manufacturer: Option<String>,
-    /// Channel labels where the header names every one of them.
+    /// Channel labels where the header describes every channel; `channel3` for a fourth one without a label.
     pub labels: Option<Vec<String>>,
-    /// Channel units where the header names every one of them.
+    /// Channel units where the header describes every channel; empty for one without a unit.
     pub units: Option<Vec<String>>,
     /// Whether the stream says that samples may be missing: then its stamps are not to be straightened.
     pub can_drop_samples: bool,
@@ -84,10 +86,10 @@ pub struct FileHeader {
 }
 
 impl FileHeader {
-    /// Reads the file's header.
+    /// Reads the file's header; `named` is as in [`StreamHeader::parse`].
     #[must_use]
-    pub fn parse(xml: &[u8]) -> Self {
-        let (text, mut remarks) = decoded(xml);
+    pub fn parse(xml: &[u8], named: Option<&'static Encoding>) -> Self {
+        let (text, mut remarks) = decoded(xml, named);
         let datetime = match parse(&text) {
             Ok(document) => child_text(document.root_element(), "datetime").map(str::to_owned),
             Err(problem) => {
@@ -111,13 +113,14 @@ pub struct StreamFooter {
 }
 
 impl StreamHeader {
-    /// Reads a header. What could only be read in part, or had to be assumed, is among the remarks.
+    /// Reads a header, in the encoding that it declares; one that declares none and is not UTF-8 in the `named` one. What
+    /// could only be read in part, or had to be assumed, is among the remarks.
     ///
     /// # Errors
     /// A sentence that says what is wrong with it: there is no number of channels, or no format.
     #[expect(clippy::single_match_else, reason = "two cases of equal weight read best side by side")]
-    pub fn parse(xml: &[u8]) -> Result<Self, String> {
-        let (text, mut remarks) = decoded(xml);
+    pub fn parse(xml: &[u8], named: Option<&'static Encoding>) -> Result<Self, String> {
+        let (text, mut remarks) = decoded(xml, named);
         let whole = parse(&text);
         let mended;
         let document = match whole {
@@ -149,23 +152,31 @@ impl StreamHeader {
 
     fn from_fields(fields: &Fields<'_>, mut remarks: Vec<Remark>, xml: String) -> Result<Self, String> {
         let of = |name: &str| fields.text(name).unwrap_or_default();
-        let format = match of("channel_format").trim() {
-            "float32" => Some(NumberFormat::Float32),
-            "double64" => Some(NumberFormat::Double64),
+        let name = of("name");
+        let stated = of("channel_format");
+        let plain = stated.trim().to_lowercase();
+        let format = match plain.strip_prefix("cf_").unwrap_or(&plain) {
+            "float32" | "float" => Some(NumberFormat::Float32),
+            "double64" | "double" | "float64" => Some(NumberFormat::Double64),
             "int8" => Some(NumberFormat::Int8),
             "int16" => Some(NumberFormat::Int16),
             "int32" => Some(NumberFormat::Int32),
             "int64" => Some(NumberFormat::Int64),
             "string" => None,
-            other => return Err(format!("a stream's header whose channel_format is {other:?}")),
+            _ => return Err(format!("the header of {name:?} has the channel_format {stated:?}")),
         };
+        if stated.trim() != super::encode::format_name(format) {
+            let read_as = super::encode::format_name(format);
+            remarks.push(Remark::odd(format!("its channel_format is {stated:?}: read as {read_as}")));
+        }
         let count = of("channel_count");
-        let channels = count
-            .trim()
+        // some programs write every number with a point
+        let plain = count.trim().trim_end_matches('0').strip_suffix('.').unwrap_or(count.trim());
+        let channels = plain
             .parse()
             .ok()
             .filter(|channels| (1..=MAX_CHANNELS).contains(channels))
-            .ok_or_else(|| format!("a stream's header whose channel_count is {count:?}"))?;
+            .ok_or_else(|| format!("the header of {name:?} has the channel_count {count:?}"))?;
         let rate = of("nominal_srate");
         let parsed = if rate.trim().is_empty() { Some(0.0) } else { rate.trim().parse().ok() };
         let nominal_rate_hz =
@@ -173,13 +184,13 @@ impl StreamHeader {
                 remarks.push(Remark::odd(format!("its nominal_srate is {rate:?}: read as irregular")));
                 0.0
             });
-        let named = |what: &str| {
-            let texts = fields.channels(what);
-            (texts.len() == channels && texts.iter().all(|text| !text.is_empty())).then_some(texts)
-        };
-        let (labels, units) = (named("label"), named("unit"));
+        let labels = labels(fields.channels("label"), channels, &mut remarks);
+        let units = fields.channels("unit");
+        let named =
+            |units: &Vec<String>| units.len() == channels && units.iter().any(|unit| !unit.is_empty());
+        let units = Some(units).filter(named);
         Ok(Self {
-            name: of("name"),
+            name,
             content_type: of("type"),
             channels,
             nominal_rate_hz,
@@ -202,6 +213,28 @@ impl StreamHeader {
             remarks,
         })
     }
+}
+
+/// The labels of channels where the header has one for each; what is left out or made up is remarked upon.
+fn labels(mut labels: Vec<String>, channels: usize, remarks: &mut Vec<Remark>) -> Option<Vec<String>> {
+    let named = labels.iter().filter(|label| !label.is_empty()).count();
+    if named == 0 {
+        return None;
+    }
+    if labels.len() != channels {
+        let described = labels.len();
+        remarks.push(Remark::odd(format!(
+            "it describes {described} channels and has {channels}: their labels and units are left out"
+        )));
+        return None;
+    }
+    if named < channels {
+        remarks.push(Remark::odd(format!("{} of its {channels} channels have no label", channels - named)));
+    }
+    for (place, label) in labels.iter_mut().enumerate().filter(|(_, label)| label.is_empty()) {
+        *label = format!("channel{place}");
+    }
+    Some(labels)
 }
 
 /// A header's elements: of XML that could be read, or of text that is as good as none.
@@ -267,39 +300,12 @@ fn unescaped(text: &str) -> String {
         .replace("&amp;", "&")
 }
 
-/// A header's text, in the encoding that it declares; else UTF-8, and windows-1252 where it cannot be that.
-fn decoded(xml: &[u8]) -> (String, Vec<Remark>) {
-    let mut remarks = Vec::new();
-    let declared = declared_encoding(xml);
-    if let Some((encoding, name)) = declared.filter(|(encoding, _)| *encoding != UTF_8) {
-        let (text, _, wrong) = encoding.decode(xml);
-        if wrong {
-            remarks.push(Remark::damage(format!(
-                "it has characters that {name}, which it declares, does not have"
-            )));
-        }
-        return (text.into_owned(), remarks);
-    }
-    match core::str::from_utf8(xml) {
-        Ok(text) => (text.trim_start_matches('\u{feff}').to_owned(), remarks),
-        Err(error) => {
-            remarks.push(Remark::odd(format!(
-                "its text is not UTF-8 (byte {} of it) and was read as windows-1252 (Latin-1)",
-                error.valid_up_to()
-            )));
-            (WINDOWS_1252.decode_without_bom_handling(xml).0.into_owned(), remarks)
-        }
-    }
-}
-
-/// The encoding that an XML declaration names.
-fn declared_encoding(xml: &[u8]) -> Option<(&'static Encoding, String)> {
-    let end = xml.windows(2).take(200).position(|two| two == b"?>")?;
-    let declaration = core::str::from_utf8(xml.get(..end)?).ok()?;
-    let rest = declaration.split("encoding=").nth(1)?;
-    let quote = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
-    let name = rest.get(1..)?.split(quote).next()?;
-    Encoding::for_label(name.as_bytes()).map(|encoding| (encoding, name.to_owned()))
+/// A header's text, and what had to be assumed of it.
+fn decoded(xml: &[u8], named: Option<&'static Encoding>) -> (String, Vec<Remark>) {
+    let (text, remarks) = encoding::xml(xml, named);
+    // letters that cannot be read are not all that was there
+    let remark = |text: String| Remark { damage: text.contains("U+FFFD"), text };
+    (text, remarks.into_iter().map(remark).collect())
 }
 
 fn without_control_characters(text: &str) -> String {
@@ -313,7 +319,7 @@ impl StreamFooter {
     /// # Errors
     /// A sentence that says what is wrong with it.
     pub fn parse(xml: &[u8]) -> Result<Self, String> {
-        let (text, _) = decoded(xml);
+        let (text, _) = decoded(xml, None);
         let document = parse(&text)?;
         let info = document.root_element();
         let of = |name: &str| child_text(info, name).map(str::trim);
@@ -322,7 +328,8 @@ impl StreamFooter {
             last_timestamp: of("last_timestamp").and_then(|text| text.parse().ok()),
             // some recorders write it as a decimal number
             sample_count: of("sample_count").and_then(|text| {
-                text.parse().ok().or_else(|| text.parse::<f64>().ok().map(|count| count as u64))
+                let decimal = |text: &str| text.parse().ok().filter(|count: &f64| *count >= 0.0);
+                text.parse().ok().or_else(|| decimal(text).map(|count| count as u64))
             }),
         })
     }
@@ -354,7 +361,7 @@ mod tests {
                    <nominal_srate>250.0</nominal_srate><channel_format>int16</channel_format><desc><channels>\
                    <channel><label>x</label><unit>uV</unit></channel><channel><label>y</label></channel></channels>\
                    <kalmind><role>input</role><key>array</key><index>1</index></kalmind></desc></info>";
-        let header = StreamHeader::parse(xml.as_bytes()).expect("a header");
+        let header = StreamHeader::parse(xml.as_bytes(), None).expect("a header");
         assert_eq!((header.name.as_str(), header.channels, header.nominal_rate_hz), ("A&B", 2, 250.0));
         assert_eq!(header.format, Some(NumberFormat::Int16));
         assert_eq!(header.labels, Some(vec!["x".to_owned(), "y".to_owned()]));
@@ -369,15 +376,18 @@ mod tests {
                 "<info><channel_count>{count}</channel_count><nominal_srate>{rate}</nominal_srate>\
                  <channel_format>{format}</channel_format></info>"
             );
-            StreamHeader::parse(xml.as_bytes()).expect_err("it cannot be")
+            StreamHeader::parse(xml.as_bytes(), None).expect_err("it cannot be")
         };
         assert!(of("0", "1", "float32").contains("channel_count"));
         assert!(of("-3", "1", "float32").contains("channel_count"));
         assert!(of("99999999999", "1", "float32").contains("channel_count"));
         assert!(of("1", "1", "float16").contains("float16"));
-        assert!(StreamHeader::parse(b"<info><name>").expect_err("cut off").contains("channel_format"));
+        assert!(StreamHeader::parse(b"<info><name>", None).expect_err("cut off").contains("channel_format"));
         let bomb = b"<!DOCTYPE a [<!ENTITY b \"ccc\">]><info><channel_format>&b;</channel_format></info>";
-        assert!(StreamHeader::parse(bomb).expect_err("a DTD").contains("&b;"), "entities are not followed");
+        assert!(
+            StreamHeader::parse(bomb, None).expect_err("a DTD").contains("&b;"),
+            "entities are not followed"
+        );
     }
 
     /// A header with `name` and `rate`, and the rest as it has to be.
@@ -396,7 +406,7 @@ mod tests {
     fn what_had_to_be_assumed_is_remarked_upon() {
         let end = "</info>";
         for rate in ["-1", "100,0", "NaN", "inf", "fast"] {
-            let header = StreamHeader::parse(&header("", b"A", rate, end)).expect("a header");
+            let header = StreamHeader::parse(&header("", b"A", rate, end), None).expect("a header");
             assert_eq!(header.nominal_rate_hz.to_bits(), 0.0_f64.to_bits());
             assert!(
                 header.remarks[0].text.contains(rate) && !header.remarks[0].damage,
@@ -404,20 +414,21 @@ mod tests {
                 header.remarks
             );
         }
-        let latin =
-            |declaration| StreamHeader::parse(&header(declaration, b"M\xfcller", "1", end)).expect("one");
+        let latin = |declaration| {
+            StreamHeader::parse(&header(declaration, b"M\xfcller", "1", end), None).expect("one")
+        };
         assert_eq!(latin(" encoding=\"ISO-8859-1\"").name, "Müller");
         assert!(latin(" encoding='latin1'").remarks.is_empty(), "it says so itself");
         let undeclared = latin("");
         assert_eq!(undeclared.name, "Müller");
         assert!(undeclared.remarks[0].text.contains("windows-1252"), "{:?}", undeclared.remarks);
-        let control = StreamHeader::parse(&header("", b"A\x01B", "1", end)).expect("a header");
+        let control = StreamHeader::parse(&header("", b"A\x01B", "1", end), None).expect("a header");
         assert_eq!(control.name, "AB");
         assert!(control.remarks[0].damage);
-        let cut = StreamHeader::parse(&header("", b"A &amp; B", "1", "")).expect("as far as it goes");
+        let cut = StreamHeader::parse(&header("", b"A &amp; B", "1", ""), None).expect("as far as it goes");
         assert_eq!((cut.name.as_str(), cut.nominal_rate_hz), ("A & B", 1.0));
         assert!(cut.remarks[0].damage);
-        let file = FileHeader::parse(b"<info><datetime>2026</datetime>");
+        let file = FileHeader::parse(b"<info><datetime>2026</datetime>", None);
         assert_eq!(file.datetime.as_deref(), Some("2026"));
         assert!(file.remarks[0].damage);
     }

@@ -3,7 +3,7 @@
 //! [`encode`] makes chunks and [`writer`] puts them into a file. [`chunks`] reads them one after the other, where a file
 //! should be whole; `walk` reads any file and says of every byte what it is, for [`recording`], which reads a file whole,
 //! [`check`], which says what is wrong with one, and [`repair`], which mends it. [`header`] and [`samples`] say what is in
-//! chunks, [`clocks`] tells which clocks the stamps are on, [`synchronization`] puts them on one.
+//! chunks, [`clocks`] tells which clocks the stamps are on, [`jumps`] where one was set, [`synchronization`] puts them on one.
 
 mod bytes;
 pub mod check;
@@ -11,6 +11,7 @@ pub mod chunks;
 pub mod clocks;
 pub mod encode;
 pub mod header;
+pub mod jumps;
 mod problem;
 pub mod recording;
 pub mod repair;

@@ -14,6 +14,7 @@ use super::{
     chunks::XdfError,
     clocks::{clock_groups, mixed_clocks},
     header::{StreamFooter, StreamHeader},
+    jumps::Jumps,
     samples::Values,
     source::{Source, SourceError},
     walk::{Piece, Walk},
@@ -106,6 +107,7 @@ fn read_in<R: Read + Seek>(
     let mut walk = Walk::new(source, length, encoding, &skip)?;
     // a stream is known from its header on, or from its first samples where they come before it
     let mut places = std::collections::HashMap::new();
+    let (mut offsets, mut footers) = (Vec::new(), Vec::new());
     loop {
         let id = match walk.next_part()?.map(|part| part.piece) {
             None => break,
@@ -133,15 +135,11 @@ fn read_in<R: Read + Seek>(
                 }
             },
             Some(Piece::ClockOffset { stream, time, offset }) => {
-                if let Some(&place) = places.get(&stream) {
-                    recorded.streams[place].clock_offsets.push((time, offset));
-                }
+                offsets.push((stream, (time, offset)));
                 continue;
             }
             Some(Piece::Footer(id, footer)) => {
-                if let Some(&place) = places.get(&id) {
-                    recorded.streams[place].footer = Some(footer);
-                }
+                footers.push((id, footer));
                 continue;
             }
             Some(Piece::Other | Piece::Kept | Piece::Damage | Piece::Torn) => continue,
@@ -151,15 +149,29 @@ fn read_in<R: Read + Seek>(
             recorded.streams.push(RecordedStream::new(id, known.header.clone()));
         }
     }
-    let offsets: Vec<u64> = recorded
+    // their header may have come behind them
+    for (id, offset) in offsets {
+        recorded
+            .streams
+            .iter_mut()
+            .filter(|stream| stream.id == id)
+            .for_each(|stream| stream.clock_offsets.push(offset));
+    }
+    for (id, footer) in footers {
+        let mut streams = recorded.streams.iter_mut().filter(|stream| stream.id == id);
+        streams.by_ref().for_each(|stream| stream.footer = Some(footer.clone()));
+    }
+    let headers: Vec<u64> = recorded
         .streams
         .iter()
         .map(|stream| walk.stream(stream.id).map_or(0, |known| known.offset))
         .collect();
     recorded.problems = walk.into_problems();
-    for (stream, offset) in recorded.streams.iter().zip(offsets) {
-        let wrong = stream.stamps.iter().filter(|stamp| !stamp.is_finite()).count();
-        recorded.problems.extend(unstamped(stream.id, &stream.header, wrong as u64, offset));
+    for (stream, offset) in recorded.streams.iter().zip(headers) {
+        let jumps = stream.jumps();
+        let wrong = stream.stamps.len() as u64 - jumps.stamped();
+        recorded.problems.extend(unstamped(stream.id, &stream.header, wrong, offset));
+        recorded.problems.extend(jumped(stream.id, &stream.header, &jumps, offset));
     }
     recorded.problems.extend(recorded.mixed_clocks().map(|text| Problem::odd(0, text)));
     recorded.problems.sort_by_key(|problem| problem.offset);
@@ -170,6 +182,12 @@ fn read_in<R: Read + Seek>(
 pub(super) fn unstamped(id: u32, header: &StreamHeader, count: u64, offset: u64) -> Option<Problem> {
     let text = format!("stream {id} (\"{}\"): samples whose stamp is no number: {count}", header.name);
     (count > 0).then(|| Problem::odd(offset, text))
+}
+
+/// What to say of stamps that jump.
+pub(super) fn jumped(id: u32, header: &StreamHeader, jumps: &Jumps, offset: u64) -> Option<Problem> {
+    let told = jumps.sentence()?;
+    Some(Problem::odd(offset, format!("stream {id} (\"{}\"): {told}", header.name)))
 }
 
 impl Recorded {
@@ -194,12 +212,18 @@ impl RecordedStream {
         }
     }
 
-    /// The first and the last stamp, roughly on the recorder's clock; `None` where no stamp is a number.
+    /// Where its stamps jump.
+    #[must_use]
+    pub fn jumps(&self) -> Jumps {
+        let mut jumps = Jumps::of(&self.header);
+        self.stamps.iter().for_each(|stamp| jumps.saw(*stamp));
+        jumps
+    }
+
+    /// The earliest and the latest stamp, roughly on the recorder's clock; `None` where no stamp is a number.
     #[must_use]
     pub fn span(&self) -> Option<(f64, f64)> {
         let offset = self.clock_offsets.first().map_or(0.0, |(_, value)| *value);
-        let stamps = || self.stamps.iter().copied().filter(|stamp| stamp.is_finite());
-        let first = stamps().fold(f64::INFINITY, f64::min);
-        first.is_finite().then(|| (first + offset, stamps().fold(first, f64::max) + offset))
+        self.jumps().span().map(|(first, last)| (first + offset, last + offset))
     }
 }

@@ -73,6 +73,8 @@ pub struct RepairReport {
     pub before: Option<PathBuf>,
     /// Where the bytes are that were left out.
     pub left_out_file: Option<PathBuf>,
+    /// What was wrong with the packed file, of which the mended one holds what could be unpacked.
+    pub packed: Option<String>,
     /// Bytes that were left out, by place.
     pub left_out: Vec<LeftOut>,
     /// Streams whose footer was made.
@@ -144,9 +146,10 @@ pub fn repair(
     {
         return Err(RepairError::Itself);
     }
-    let checked = check(path, progress)?;
+    let checked = check(path, None, progress)?;
     let plan = Plan::of(&checked);
     let mut report = plan.report();
+    report.packed = source.problem().map(str::to_owned);
     if !report.is_changed() && !matches!(target, Target::File(_)) {
         report.unexplained = remaining(checked);
         return Ok(report);
@@ -182,7 +185,7 @@ pub fn repair(
         }
         return Err(error.into());
     }
-    report.unexplained = remaining(check(&output, |_, _| {})?);
+    report.unexplained = remaining(check(&output, None, |_, _| {})?);
     report.output = Some(output);
     debug_assert_eq!(length, checked.length, "one file");
     Ok(report)
@@ -197,7 +200,7 @@ pub fn mend<R: Read + Seek>(
     length: u64,
     into: &mut impl Write,
 ) -> Result<RepairReport, XdfError> {
-    let plan = Plan::of(&check_source(&mut source, length, |_, _| {})?);
+    let plan = Plan::of(&check_source(&mut source, length, None, |_, _| {})?);
     plan.write(&mut source, into).map_err(|source| XdfError::Io { offset: 0, source })?;
     Ok(plan.report())
 }

@@ -1,7 +1,9 @@
 //! The samples of one stream, decoded chunk by chunk.
 
-use encoding_rs::{Encoding, WINDOWS_1252};
+use encoding_rs::Encoding;
 use kalmind_types::{NumberFormat, Samples};
+
+use crate::encoding::{self, Reading};
 
 use super::chunks::{XdfError, variable_length};
 
@@ -72,8 +74,14 @@ pub struct SampleDecoder {
     last: f64,
     /// The encoding of texts, where it was named.
     encoding: Option<&'static Encoding>,
-    /// Texts that are not UTF-8, where no encoding was named.
+    /// Texts that are not UTF-8, where no encoding was named; the first encoding that was assumed.
     foreign: u64,
+    assumed: Option<&'static Encoding>,
+    /// Texts with bytes that are nothing in the encoding that was named.
+    misfits: u64,
+    /// Samples before the first one with a stamp.
+    unstamped: u64,
+    stamped: bool,
 }
 
 impl SampleDecoder {
@@ -81,7 +89,18 @@ impl SampleDecoder {
     #[must_use]
     pub fn new(channels: usize, format: Option<NumberFormat>, rate_hz: f64) -> Self {
         let period = if rate_hz > 0.0 { 1.0 / rate_hz } else { 0.0 };
-        Self { channels, format, period, last: 0.0, encoding: None, foreign: 0 }
+        Self {
+            channels,
+            format,
+            period,
+            last: 0.0,
+            encoding: None,
+            foreign: 0,
+            assumed: None,
+            misfits: 0,
+            unstamped: 0,
+            stamped: false,
+        }
     }
 
     /// Reads texts in an encoding; without one as UTF-8, and as windows-1252 where they cannot be that.
@@ -90,21 +109,45 @@ impl SampleDecoder {
         Self { encoding, ..self }
     }
 
-    /// Texts that are not UTF-8 and were read as windows-1252.
+    /// What had to be assumed of the samples, a sentence each.
     #[must_use]
-    pub fn foreign_texts(&self) -> u64 {
-        self.foreign
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if let (Some(assumed), foreign) = (self.assumed, self.foreign) {
+            remarks.push(format!(
+                "texts that are not UTF-8 ({foreign}) were read as {}; --encoding names another one",
+                encoding::name(assumed)
+            ));
+        }
+        if let (Some(named), 1..) = (self.encoding, self.misfits) {
+            remarks.push(format!(
+                "texts with bytes that are nothing in {} ({}), where U+FFFD stands for them: is the encoding another one?",
+                named.name(),
+                self.misfits
+            ));
+        }
+        if self.unstamped > 0 {
+            let how = if self.period > 0.0 {
+                "they are counted from 0 s at its nominal rate"
+            } else {
+                "they stand at 0 s"
+            };
+            remarks.push(format!("samples before its first stamp ({}): {how}", self.unstamped));
+        }
+        remarks
     }
 
     fn text(&mut self, bytes: &[u8]) -> String {
-        if let Some(encoding) = self.encoding {
-            return encoding.decode_without_bom_handling(bytes).0.into_owned();
+        let (text, reading) = encoding::decoded(bytes, self.encoding);
+        match reading {
+            Reading::Plain => {}
+            Reading::Assumed(encoding) => {
+                self.foreign += 1;
+                self.assumed = self.assumed.or(Some(encoding));
+            }
+            Reading::Misfits(_) => self.misfits += 1,
         }
-        if let Ok(text) = core::str::from_utf8(bytes) {
-            return text.to_owned();
-        }
-        self.foreign += 1;
-        WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned()
+        text.into_owned()
     }
 
     /// Appends the samples in `body` (as [`Content::Samples`](super::chunks::Content::Samples) has it) to `stamps` and
@@ -215,9 +258,13 @@ impl SampleDecoder {
         let (stamp, rest) = match width {
             8 => {
                 let (stamp, rest) = rest.split_first_chunk::<8>()?;
+                self.stamped = true;
                 (f64::from_le_bytes(*stamp), rest)
             }
-            0 => (self.last + self.period, rest),
+            0 => {
+                self.unstamped += u64::from(!self.stamped);
+                (self.last + self.period, rest)
+            }
             _ => return None,
         };
         self.last = stamp;

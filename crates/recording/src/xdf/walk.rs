@@ -6,6 +6,8 @@
 //! next explained chunk is looked for byte by byte, within the chunk as well: a wrong length hides no others. What is in
 //! between is damage; a chunk with neighbours on both sides that cannot be explained is kept as it is.
 
+mod explaining;
+
 use std::{
     collections::BTreeMap,
     io::{Read, Seek},
@@ -15,8 +17,8 @@ use encoding_rs::Encoding;
 
 use super::{
     bytes::{Bytes, Frame, NoFrame},
-    chunks::{XdfError, f64_at},
-    encode::{BOUNDARY, MAGIC, Tag},
+    chunks::XdfError,
+    encode::{MAGIC, Tag},
     header::{FileHeader, Remark, StreamFooter, StreamHeader},
     problem::{Problem, Severity},
     samples::{SampleDecoder, Values},
@@ -73,6 +75,8 @@ pub(super) struct Known {
     pub(super) header: StreamHeader,
     /// Where its header stands.
     pub(super) offset: u64,
+    /// Whether other chunks of the stream come before its header.
+    behind: bool,
     wanted: bool,
     decoder: SampleDecoder,
     /// Chunks of samples that could not be explained.
@@ -148,13 +152,19 @@ impl<'s, R: Read + Seek> Walk<'s, R> {
                 );
                 self.problems.push(Problem::damage(stream.first_unexplained, text));
             }
-            if stream.decoder.foreign_texts() > 0 {
-                let text = format!(
-                    "stream {id} (\"{name}\"): texts that are not UTF-8 ({}) were read as windows-1252 (Latin-1); --encoding names another one",
-                    stream.decoder.foreign_texts()
+            let mut remarks = stream.decoder.remarks();
+            if stream.behind {
+                remarks.push(
+                    "its header stands behind other chunks of the stream, which are read by it".to_owned(),
                 );
+            }
+            for remark in remarks {
+                let text = format!("stream {id} (\"{name}\"): {remark}");
                 self.problems.push(Problem::odd(stream.offset, text));
             }
+        }
+        if self.streams.is_empty() && self.problems.is_empty() {
+            self.problems.push(Problem::odd(self.offset, "there is no stream in the file"));
         }
         self.problems.sort_by_key(|problem| problem.offset);
         self.problems
@@ -221,7 +231,13 @@ impl<'s, R: Read + Seek> Walk<'s, R> {
     /// A place where no chunk begins.
     fn damage(&mut self, offset: u64, why: NoFrame) -> Result<Part<'_>, XdfError> {
         let length = self.bytes.length();
-        let next = self.find_chunk(offset + 1, length)?;
+        let mut next = self.find_chunk(offset + 1, length)?;
+        if let Some(magic) = self.magic_before(next)?.filter(|magic| *magic >= offset) {
+            if magic == offset {
+                return Ok(self.joined(offset));
+            }
+            next = Some(magic);
+        }
         let (piece, text) = match (why, next) {
             (NoFrame::Torn(declared), None) => {
                 (Piece::Torn, XdfError::Torn { offset, length: declared }.to_string())
@@ -249,6 +265,30 @@ impl<'s, R: Read + Seek> Walk<'s, R> {
         Ok(Part { offset, end, piece })
     }
 
+    /// Where the mark of another file begins, in front of the chunk at `next`.
+    fn magic_before(&mut self, next: Option<u64>) -> Result<Option<u64>, XdfError> {
+        let Some((next, begin)) = next.and_then(|next| Some((next, next.checked_sub(MAGIC.len() as u64)?)))
+        else {
+            return Ok(None);
+        };
+        let header = self.bytes.frame(next)?.is_ok_and(|frame| frame.tag == Tag::FileHeader as u16);
+        Ok((header && self.bytes.get(begin, MAGIC.len())? == MAGIC).then_some(begin))
+    }
+
+    /// Another file behind this one, whose streams have nothing to do with these, whatever their numbers.
+    fn joined(&mut self, offset: u64) -> Part<'_> {
+        let end = self.bytes.length();
+        let text = format!(
+            "another XDF file begins here: two were joined, and this one alone is read; `tail -c +{} FILE > second.xdf` \
+             makes a file of the other {} bytes",
+            offset + 1,
+            end - offset
+        );
+        self.note(offset, Severity::Damage, text);
+        self.offset = end;
+        Part { offset, end, piece: Piece::Kept }
+    }
+
     /// The first explained chunk that begins at `from` or later, before `until`.
     fn find_chunk(&mut self, from: u64, until: u64) -> Result<Option<u64>, XdfError> {
         let mut begin = from;
@@ -272,121 +312,6 @@ impl<'s, R: Read + Seek> Walk<'s, R> {
         Ok(None)
     }
 
-    /// What a chunk is, or why it cannot be what it says. A `trial` changes nothing, and takes nothing on trust: it is about
-    /// whether a chunk begins at a place at all.
-    fn explain(&mut self, frame: &Frame, trial: bool) -> Result<Result<Kind, String>, XdfError> {
-        let is = |tag: Tag| tag as u16 == frame.tag;
-        let size = frame.end - frame.content;
-        if is(Tag::Boundary) {
-            let whole = size == BOUNDARY.len() as u64 && self.bytes.content(frame)? == BOUNDARY;
-            return Ok(if whole {
-                Ok(Kind::Boundary)
-            } else {
-                Err("a boundary without its mark".to_owned())
-            });
-        }
-        if is(Tag::FileHeader) {
-            let header = FileHeader::parse(self.bytes.content(frame)?);
-            return Ok(if trial && !header.remarks.is_empty() {
-                Err("a header that cannot be read".to_owned())
-            } else {
-                Ok(Kind::FileHeader(header))
-            });
-        }
-        if ![Tag::StreamHeader, Tag::Samples, Tag::ClockOffset, Tag::StreamFooter].into_iter().any(is) {
-            return Ok(if trial { Err(String::new()) } else { Ok(Kind::Unknown) });
-        }
-        if size < 4 {
-            return Ok(Err("a chunk too short to name its stream".to_owned()));
-        }
-        let id = self.bytes.get(frame.content, 4)?;
-        let id = u32::from_le_bytes([id[0], id[1], id[2], id[3]]);
-        let body = Frame { content: frame.content + 4, ..*frame };
-        if is(Tag::StreamHeader) {
-            return Ok(match StreamHeader::parse(self.bytes.content(&body)?) {
-                Ok(header) if trial && header.remarks.iter().any(|remark| remark.damage) => {
-                    Err(String::new())
-                }
-                Ok(header) => Ok(Kind::StreamHeader(id, Box::new(header))),
-                Err(problem) => Err(format!("stream {id}: {problem}")),
-            });
-        }
-        if !trial && !self.streams.contains_key(&id) && !self.looked_ahead {
-            self.look_ahead(frame.end)?;
-        }
-        let Some(known) = self.streams.get_mut(&id) else {
-            let what = match frame.tag {
-                tag if tag == Tag::Samples as u16 => "samples",
-                tag if tag == Tag::ClockOffset as u16 => "a clock offset",
-                _ => "a footer",
-            };
-            return Ok(Err(format!("{what} of stream {id}, which has no header that can be read")));
-        };
-        if is(Tag::ClockOffset) {
-            let content = self.bytes.content(&body)?;
-            let pair = f64_at(content, 0).zip(f64_at(content, 8)).filter(|_| content.len() == 16);
-            return Ok(match pair {
-                Some((time, offset)) => Ok(Kind::ClockOffset { stream: id, time, offset }),
-                None => Err(format!("stream {id}: a clock offset of {} bytes", content.len())),
-            });
-        }
-        if is(Tag::StreamFooter) {
-            let footer = StreamFooter::parse(self.bytes.content(&body)?);
-            return Ok(footer
-                .map(|footer| Kind::Footer(id, footer))
-                .map_err(|problem| format!("stream {id}: {problem}")));
-        }
-        if !known.wanted && !trial {
-            self.stamps.clear();
-            self.values.clear();
-            return Ok(Ok(Kind::Samples(id)));
-        }
-        self.stamps.clear();
-        self.values.clear_for(known.header.format);
-        let mut decoder = known.decoder.clone();
-        let decoded =
-            decoder.decode(frame.offset, self.bytes.content(&body)?, &mut self.stamps, &mut self.values);
-        Ok(match decoded {
-            Ok(0) if trial => Err(String::new()),
-            Ok(_) => {
-                if !trial {
-                    known.decoder = decoder;
-                }
-                Ok(Kind::Samples(id))
-            }
-            Err(XdfError::Damaged { problem, .. }) => Err(format!("stream {id}: {problem}")),
-            Err(error) => Err(format!("stream {id}: {error}")),
-        })
-    }
-
-    /// Looks for the headers of streams whose samples come first.
-    fn look_ahead(&mut self, from: u64) -> Result<(), XdfError> {
-        self.looked_ahead = true;
-        let (mut offset, length) = (from, self.bytes.length());
-        while offset < length {
-            let Ok(frame) = self.bytes.frame(offset)? else {
-                match self.find_chunk(offset + 1, length)? {
-                    Some(next) => offset = next,
-                    None => break,
-                }
-                continue;
-            };
-            if frame.tag == Tag::StreamHeader as u16
-                && let Ok(Kind::StreamHeader(id, header)) = self.explain(&frame, false)?
-                && !self.streams.contains_key(&id)
-            {
-                let text = format!(
-                    "the header of stream {id} (\"{}\") stands behind samples of the stream, which are read by it",
-                    header.name
-                );
-                self.note(frame.offset, Severity::Odd, text);
-                self.add(id, *header, frame.offset);
-            }
-            offset = frame.end;
-        }
-        Ok(())
-    }
-
     fn add(&mut self, id: u32, header: StreamHeader, offset: u64) {
         for Remark { text, damage } in &header.remarks {
             let severity = if *damage { Severity::Damage } else { Severity::Odd };
@@ -399,7 +324,8 @@ impl<'s, R: Read + Seek> Walk<'s, R> {
         let decoder = SampleDecoder::new(header.channels, header.format, header.nominal_rate_hz)
             .with_encoding(self.encoding);
         let wanted = !(self.skip)(&header);
-        let known = Known { header, offset, wanted, decoder, unexplained: 0, first_unexplained: 0 };
+        let behind = false;
+        let known = Known { header, offset, behind, wanted, decoder, unexplained: 0, first_unexplained: 0 };
         self.streams.insert(id, known);
     }
 

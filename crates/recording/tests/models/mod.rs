@@ -38,6 +38,19 @@ fn state(order: usize) -> StateModel {
         process_noise: covariance(2, 2),
         stationary_covariance: covariance(2 * order, 3),
         stationary_source: StationarySource::Lyapunov,
+        mean: (order > 1).then(|| DVector::from_fn(2, |row, _| number(row + 7))),
+    }
+}
+
+/// A factor that depends on everything that it can.
+fn scale() -> CovarianceScale {
+    CovarianceScale {
+        bias: number(9),
+        size: number(10),
+        size_squared: number(11),
+        surprise: number(12),
+        window: (0..FEATURES * 3).map(number).collect(),
+        limits: [-1.0 / 3.0, 2.5],
     }
 }
 
@@ -48,6 +61,7 @@ pub fn kalman() -> KalmanParameters {
         observation_offset: DVector::from_fn(FEATURES, |row, _| number(row)),
         observation_noise: covariance(FEATURES, 5),
         start: Start::Prior,
+        covariance_scale: CovarianceScale::constant(1.0),
     }
 }
 
@@ -62,14 +76,7 @@ pub fn dkf(regressor: Regressor, noise: Noise) -> Parameters {
         regressor,
         noise,
         noise_scale: 0.7,
-        covariance_scale: CovarianceScale {
-            bias: number(9),
-            size: number(10),
-            size_squared: number(11),
-            surprise: number(12),
-            window: (0..FEATURES * 3).map(number).collect(),
-            limits: [-1.0 / 3.0, 2.5],
-        },
+        covariance_scale: scale(),
     })
 }
 
@@ -107,6 +114,7 @@ fn wiener(lags: usize) -> WienerParameters {
         intercept: DVector::from_fn(2, |row, _| number(row)),
         residual_covariance: covariance(2, 13),
         state_covariance: covariance(2, 14),
+        covariance_scale: scale(),
     }
 }
 
@@ -116,6 +124,7 @@ fn nonlinear(linearization: Linearization) -> Parameters {
         observation: network(2, FEATURES, 18),
         observation_noise: covariance(FEATURES, 19),
         linearization,
+        covariance_scale: scale(),
     })
 }
 

@@ -76,7 +76,7 @@ impl Conflicts<'_> {
             self.at(
                 self.value(&format!("{path}.format")),
                 format!("`{path}` sends `{channel}` in whole numbers that cannot hold it"),
-                "a stamp or a count without end",
+                "stamps and counts grow without limit",
                 "name the `channels` that the reader needs, without it, or use format = \"double64\"",
             );
         }

@@ -19,7 +19,7 @@ impl Conflicts<'_> {
         ] {
             if !fits && self.known(&[path]) {
                 let title = format!("`{path}` names {found} channels");
-                self.at(self.value(path), title, "these are no place", wanted);
+                self.at(self.value(path), title, "these are not a position", wanted);
             }
         }
     }

@@ -8,6 +8,7 @@ use kalmind_types::{Event, EventKind, OutputState, Position, StreamHealth, Targe
 use serde::Deserialize as _;
 use serde_json::Value;
 
+use super::{state_history::StateHistory, task_time::TaskTime};
 use crate::recorded::{
     Item, LossKind, ReadError, RecordDocument, SessionDocument, SessionReader, TickDocument, Wanted,
 };
@@ -47,6 +48,10 @@ pub(super) struct Trial {
     pub(super) target: Option<Target>,
     /// None while it ran on, or where its block was broken off.
     pub(super) result: Option<TrialResult>,
+    /// When it began and ended.
+    from: f64,
+    to: f64,
+    /// How long it was, as the task counts.
     pub(super) seconds: f64,
     pub(super) path: Vec<[f64; 2]>,
     /// Where the cursor came.
@@ -84,40 +89,6 @@ impl Aim {
     }
 }
 
-/// When which state was shown: as the events say, which are told when it happens; where a recording has none, as the ticks say.
-#[derive(Clone, Debug)]
-struct StateCourse {
-    begin: f64,
-    start: OutputState,
-    events: Vec<(f64, OutputState)>,
-    ticks: Vec<(f64, OutputState)>,
-    /// The newest time of all.
-    end: f64,
-}
-
-impl StateCourse {
-    /// Seconds in each state, by code, and each stay in `stale`.
-    fn times(&self) -> ([f64; 6], Vec<f64>) {
-        let changes = if self.events.is_empty() { &self.ticks } else { &self.events };
-        let (mut seconds, mut stale, mut stay) = ([0.0; 6], Vec::new(), 0.0);
-        let (mut since, mut state) = (self.begin, self.start);
-        let end = [(self.end, OutputState::Idle)];
-        for (index, (time, next)) in changes.iter().chain(&end).enumerate() {
-            // a damaged recording may hold any time
-            let time = time.clamp(since, self.end.max(since));
-            seconds[usize::from(state.code())] += time - since;
-            if state == OutputState::Stale {
-                stay += time - since;
-            }
-            if stay > 0.0 && (*next != OutputState::Stale || index == changes.len()) {
-                stale.push(core::mem::take(&mut stay));
-            }
-            (since, state) = (time, *next);
-        }
-        (seconds, stale)
-    }
-}
-
 /// What a session comes to.
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -134,7 +105,7 @@ pub(super) struct Facts {
     pub(super) states: [f64; 6],
     /// Times without a usable signal while something would have moved the cursor, or not: each stay in `stale`, in seconds.
     pub(super) stale: Vec<f64>,
-    course: StateCourse,
+    course: StateHistory,
     pub(super) streams: Vec<StreamFacts>,
     /// Latencies in microseconds: from the deciding sample's arrival to the tick's begin, and decoding.
     pub(super) wait_us: Histogram<u64>,
@@ -151,12 +122,15 @@ pub(super) struct Facts {
     pub(super) models: Vec<(String, String, u64)>,
     pub(super) losses: Vec<(LossKind, u64, String)>,
     pub(super) missing_ticks: u64,
+    /// The file that this one goes on from, and what became of it.
+    pub(super) continued: Option<(String, String)>,
     pub(super) summary: Option<Value>,
     /// Why reading ended before the file did.
     pub(super) broken: Option<String>,
     block: Option<TaskBlock>,
     target: Option<Target>,
-    running: Option<(f64, Trial)>,
+    running: Option<Trial>,
+    task_time: TaskTime,
     channels: Channels,
     /// The newest tick: waits for its cursor.
     waiting: Option<Box<TickDocument<'static>>>,
@@ -210,9 +184,10 @@ pub(super) fn gather(path: &Path) -> Result<Facts, ReadError> {
         }
     }
     (facts.states, facts.stale) = facts.course.times();
-    if let Some((start, trial)) = facts.running.take() {
-        let seconds = facts.end - start;
-        facts.trials.push(Trial { seconds, ..trial });
+    let to = facts.end;
+    facts.trials.extend(facts.running.take().map(|trial| Trial { to, ..trial }));
+    for trial in &mut facts.trials {
+        trial.seconds = facts.task_time.between(trial.from, trial.to);
     }
     Ok(facts)
 }
@@ -238,7 +213,7 @@ impl Facts {
             seconds: Vec::new(),
             states: [0.0; 6],
             stale: Vec::new(),
-            course: StateCourse {
+            course: StateHistory {
                 begin: session.clock.lsl,
                 start: session.engine.start.into(),
                 events: Vec::new(),
@@ -256,11 +231,13 @@ impl Facts {
             models: Vec::new(),
             losses: Vec::new(),
             missing_ticks: 0,
+            continued: None,
             summary: None,
             broken: None,
             block: None,
             target: None,
             running: None,
+            task_time: TaskTime::default(),
             channels,
             waiting: None,
             session,
@@ -293,6 +270,9 @@ impl Facts {
             }
             Item::Document(RecordDocument::Loss { what, count, because, .. }) => {
                 self.losses.push((what, count, because));
+            }
+            Item::Document(RecordDocument::Continued { file, because, .. }) => {
+                self.continued = Some((file, because));
             }
             Item::Document(RecordDocument::End { summary, .. }) => self.summary = Some(summary),
             Item::Document(_) | Item::Samples(..) | Item::Session(_) => {}
@@ -344,19 +324,26 @@ impl Facts {
         let Some(tick) = self.waiting.take() else { return };
         let value = |channel: Option<usize>| channel.and_then(|channel| values.get(channel)).copied();
         let code = value(self.channels.state).unwrap_or(0.0) as usize;
-        if let Some(state) = OutputState::ALL.get(code)
+        let state = OutputState::ALL.get(code);
+        self.task_time.take(tick.input.time, state.copied().unwrap_or(OutputState::Idle));
+        if self.continued.is_some() && self.ticks == 1 {
+            // what was before stands in another file
+            self.course.begin = self.begin;
+            self.course.start = state.copied().unwrap_or(self.course.start);
+        }
+        if let Some(state) = state
             && self.course.ticks.last().is_none_or(|(_, last)| last != state)
         {
             self.course.ticks.push((tick.decoded.0, *state));
         }
         let (Some(x), Some(y)) = (value(self.channels.x), value(self.channels.y)) else { return };
-        if let Some((_, trial)) = &mut self.running {
+        if let Some(trial) = &mut self.running {
             if let Some(last) = trial.end.replace([x, y]) {
                 trial.length += Position(last).distance(Position([x, y]));
             }
             trial.path.push([x, y]);
         }
-        let moves = OutputState::ALL.get(code).is_some_and(|state| state.moves());
+        let moves = state.is_some_and(|state| state.moves());
         let intent = self.channels.intent.and_then(|first| values.get(first..first + 2));
         if let (Some(target), Some(&[vx, vy]), true, Some(1.0)) =
             (self.target, intent, moves, value(self.channels.valid))
@@ -378,28 +365,27 @@ impl Facts {
             match marker.content {
                 TaskEventContent::Target(target) => {
                     self.target = target;
-                    if let (Some((_, trial)), Some(target)) = (&mut self.running, target) {
+                    if let (Some(trial), Some(target)) = (&mut self.running, target) {
                         trial.target.get_or_insert(target);
                     }
                 }
                 TaskEventContent::Trial { phase: Phase::Start, .. } => {
-                    self.running = Some((
-                        event.time.0,
-                        Trial {
-                            block: self.block,
-                            target: self.target,
-                            result: None,
-                            seconds: 0.0,
-                            path: Vec::new(),
-                            end: None,
-                            length: 0.0,
-                        },
-                    ));
+                    self.running = Some(Trial {
+                        block: self.block,
+                        target: self.target,
+                        result: None,
+                        from: event.time.0,
+                        to: event.time.0,
+                        seconds: 0.0,
+                        path: Vec::new(),
+                        end: None,
+                        length: 0.0,
+                    });
                 }
                 TaskEventContent::Trial { phase: Phase::End, result, .. } => {
-                    if let Some((start, mut trial)) = self.running.take() {
+                    if let Some(mut trial) = self.running.take() {
                         trial.result = result;
-                        trial.seconds = event.time.0 - start;
+                        trial.to = event.time.0;
                         let keep = trial.path.len().div_ceil(PATH_POINTS).max(1);
                         trial.path = trial.path.iter().copied().step_by(keep).collect();
                         self.trials.push(trial);
@@ -422,29 +408,5 @@ impl Facts {
         if !matches!(event.kind, EventKind::Target | EventKind::Trial) {
             self.happenings.push(Happening { time: event.time.0, kind: event.kind, data: event.data });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_in_a_state_is_time_whether_ticks_came_or_not() {
-        use OutputState::{Control, Hold, Stale};
-        let course = StateCourse {
-            begin: 100.0,
-            start: Control,
-            events: vec![(103.0, Stale), (107.0, Stale), (108.0, Control), (110.0, Stale), (110.5, Hold)],
-            ticks: vec![(100.1, Control), (108.0, Stale), (108.02, Control)],
-            end: 112.0,
-        };
-        assert_eq!(course.times(), ([0.0, 0.0, 5.0, 1.5, 5.5, 0.0], vec![5.0, 0.5]));
-        // an older recording has no such events
-        let (seconds, _) = StateCourse { events: Vec::new(), ..course.clone() }.times();
-        assert!((seconds.iter().sum::<f64>() - 12.0).abs() < 1e-9, "{seconds:?}");
-        // still stale at the end
-        let open = StateCourse { events: vec![(103.0, Stale)], ..course };
-        assert_eq!(open.times().1, [9.0]);
     }
 }

@@ -1,6 +1,9 @@
 //! The page of a session: what it was, how it went, and what needs attention, made of its recording.
 
 mod facts;
+mod happenings;
+mod state_history;
+mod task_time;
 
 use std::{
     fmt::Write as _,
@@ -8,9 +11,11 @@ use std::{
 };
 
 use hdrhistogram::Histogram;
+use kalmind_filter::FitQuality;
 use kalmind_recording::{Existing, NewFileError, write_new_file};
-use kalmind_session::TrialResult;
-use kalmind_types::{EventKind, OutputState};
+use kalmind_session::{TrialResult, quantile};
+use kalmind_types::{Counted, EventKind, OutputState};
+use serde::Deserialize as _;
 
 use super::{
     framed,
@@ -20,10 +25,16 @@ use super::{
 use crate::recorded::{LossKind, ReadError};
 use facts::{Facts, Trial, gather};
 
-/// Points of a course that are drawn at most.
+/// Points of a line that are drawn at most.
 const DRAWN: usize = 600;
-/// Rows of a table of things that happened.
-const LISTED: usize = 200;
+/// Stages of the latency ledger, as the live page calls them.
+const STAGES: [(&str, &str); 5] = [
+    ("receive", "sample to arrival"),
+    ("close", "arrival to tick"),
+    ("decode", "decoding"),
+    ("publish", "publishing"),
+    ("total", "total"),
+];
 /// Paths drawn of a block.
 const PATHS: usize = 60;
 
@@ -58,23 +69,31 @@ fn session_page(recording: &Path, facts: &Facts) -> String {
     let session = &facts.session;
     let sections = [
         ("attention", "What needs attention", attention(facts)),
-        ("course", "How it went", course(facts)),
+        ("overview", "Overview", overview(facts)),
         ("task", "Targets", targets(facts)),
         ("signals", "Signals", signals(facts)),
         ("latency", "Latency", latency(facts)),
         ("models", "Models", models(facts)),
-        ("events", "What happened", happenings(facts)),
+        ("events", "What happened", happenings::section(facts)),
         ("provenance", "Versions and hashes", provenance(recording, facts)),
     ];
-    let who = if session.participant.is_empty() { "no participant stated" } else { &session.participant };
-    let date = crate::recorder::date(session.clock.unix).replace('T', " ").replace("+0000", " UTC");
+    let of = match session.participant.as_str() {
+        "" => String::new(),
+        code => format!(" of {code}"),
+    };
+    let begun = match &facts.continued {
+        // the clock was read when the run began
+        Some(_) if facts.begin.is_finite() => session.clock.unix + facts.begin - session.clock.lsl,
+        _ => session.clock.unix,
+    };
+    let date = crate::recorder::date(begun).replace('T', " ").replace("+0000", " UTC");
     let intro = format!(
-        "<p>{}, {} with {}. Kalmind is not a medical device.</p>\n",
+        "<p>{}, {}, instance {}. Kalmind is not a medical device.</p>\n",
         Escaped(&date),
         length(facts.duration()),
         Escaped(&session.instance)
     );
-    framed(&format!("session of {who}, {date}"), &format!("Session of {who}"), &intro, &sections)
+    framed(&format!("session{of}, {date}"), &format!("Session{of}"), &intro, &sections)
 }
 
 /// A time as people say it.
@@ -104,7 +123,15 @@ fn percent(part: u64, whole: u64) -> f64 {
 fn attention(facts: &Facts) -> String {
     let mut said = Vec::new();
     if let Some(broken) = &facts.broken {
-        said.push(format!("The recording could not be read to its end, so this page stops there: {broken}."));
+        said.push(format!(
+            "The recording could not be read to its end; this page stops where it is damaged: {broken}."
+        ));
+    }
+    if let Some((file, because)) = &facts.continued {
+        said.push(format!(
+            "This file goes on from {file} ({because}): what was before stands there, and times here count from the \
+             beginning of this file."
+        ));
     }
     let is_fault = |happening: &&facts::Happening| {
         let data = &happening.data;
@@ -113,40 +140,43 @@ fn attention(facts: &Facts) -> String {
     let faults = facts.happenings.iter().filter(is_fault).count();
     if faults > 0 {
         said.push(format!(
-            "Something broke inside Kalmind {}; the cursor stood still until the operator resumed. What it was stands below.",
+            "An error inside Kalmind stopped the cursor {}, until the operator resumed. \"What happened\" below says which.",
             times(faults)
         ));
     }
     let stale: f64 = facts.stale.iter().sum();
     if stale > 0.0 {
         said.push(format!(
-            "There was no usable signal, or it waited for a resume, {}: {} in all, {} at the longest.",
+            "The output was stale {} (no usable signal, or waiting for a resume): {} in all, {} at the longest.",
             times(facts.stale.len()),
             length(stale),
             length(facts.stale.iter().copied().fold(0.0, f64::max))
         ));
     }
     if facts.missing_ticks > 0 {
-        said.push(format!("{} ticks are missing from the recording.", facts.missing_ticks));
+        let is = if facts.missing_ticks == 1 { "is" } else { "are" };
+        said.push(format!("{} {is} missing from the recording.", Counted(facts.missing_ticks, "tick")));
     }
     for what in [LossKind::Samples, LossKind::Events, LossKind::Texts] {
         let count: u64 =
             facts.losses.iter().filter(|(kind, ..)| *kind == what).map(|(_, count, _)| count).sum();
         if count > 0 {
-            said.push(format!("{count} {what} were not recorded."));
+            said.push(format!("Not recorded: {}.", Counted(count, what.noun())));
         }
     }
     if percent(facts.incomplete, facts.ticks) > 1.0 {
         said.push(format!(
-            "{} % of the bins were incomplete: the decoder went on without samples there.",
+            "{} % of the bins were incomplete; the decoder predicted without samples there.",
             number(percent(facts.incomplete, facts.ticks), 1)
         ));
     }
     for stream in &facts.streams {
         if stream.lost + stream.late > 0 {
             said.push(format!(
-                "Stream {}: {} samples were lost or dropped before they could be decoded, {} came too late for their bin.",
-                stream.key, stream.lost, stream.late
+                "Stream {}: {} lost or dropped before decoding, {} too late for the bin.",
+                stream.key,
+                Counted(stream.lost, "sample"),
+                Counted(stream.late, "sample")
             ));
         }
     }
@@ -154,7 +184,8 @@ fn attention(facts: &Facts) -> String {
     if !silent.is_empty() {
         let shown: Vec<&str> = silent.iter().map(String::as_str).take(12).collect();
         let more = if silent.len() > shown.len() { " and more" } else { "" };
-        said.push(format!("{} channels never changed: {}{more}.", silent.len(), shown.join(", ")));
+        let count = Counted(silent.len() as u64, "channel");
+        said.push(format!("{count} never changed: {}{more}.", shown.join(", ")));
     }
     if percent(facts.late_ticks, facts.ticks) > 1.0 {
         said.push(format!(
@@ -163,10 +194,10 @@ fn attention(facts: &Facts) -> String {
         ));
     }
     if facts.summary.is_none() && facts.broken.is_none() {
-        said.push("The session did not end in order: its summary is missing from the recording.".to_owned());
+        said.push("The session ended abruptly: the recording has no summary.".to_owned());
     }
     if said.is_empty() {
-        return "<p>Nothing was found that needs attention.</p>".to_owned();
+        return "<p>Nothing.</p>".to_owned();
     }
     let mut html = String::from("<ul>");
     for sentence in &said {
@@ -212,7 +243,7 @@ fn chart(title: &str, y_name: &str, points: &[(f64, f64)]) -> String {
     figure(&plot.solid(0, points.iter().copied()).svg(), title)
 }
 
-fn course(facts: &Facts) -> String {
+fn overview(facts: &Facts) -> String {
     let sum = |of: fn(&facts::Second) -> f64| move |seconds: &[facts::Second]| seconds.iter().map(of).sum();
     let share = |seconds: &[facts::Second]| {
         let ticks: u32 = seconds.iter().map(|second| second.ticks).sum();
@@ -224,12 +255,16 @@ fn course(facts: &Facts) -> String {
         ("", vec![state.name().to_owned(), length(seconds)])
     });
     let mut html = format!(
-        "<p>{} ticks in {}, {} of them incomplete; the time base jumped {} times.</p>",
-        facts.ticks,
+        "<p>{} in {}, {} of them incomplete.",
+        Counted(facts.ticks, "tick"),
         length(facts.duration()),
-        facts.incomplete,
-        facts.epochs.saturating_sub(1)
+        facts.incomplete
     );
+    if facts.epochs > 1 {
+        let jumped = times(facts.epochs as usize - 1);
+        let _infallible = write!(html, " The streams' clock jumped {jumped} by more than a second.");
+    }
+    html += "</p>";
     html += &table("Time in each state, from the start to the end of the run", &["state", "time"], &[], rows);
     html += "<div class=\"figures\">";
     html += &chart("Incomplete bins", "%", &stretches(facts, share));
@@ -240,7 +275,7 @@ fn course(facts: &Facts) -> String {
     );
     html += &chart(
         "Features masked",
-        "a tick",
+        "per tick",
         &stretches(facts, |seconds| {
             let ticks: u32 = seconds.iter().map(|second| second.ticks).sum();
             seconds.iter().map(|second| second.masked).sum::<u64>() as f64 / f64::from(ticks.max(1))
@@ -248,7 +283,7 @@ fn course(facts: &Facts) -> String {
     );
     html += &chart(
         "Channels corrected by the guard",
-        "a tick",
+        "per tick",
         &stretches(facts, |seconds| {
             let ticks: u32 = seconds.iter().map(|second| second.ticks).sum();
             seconds.iter().map(|second| second.guarded).sum::<u64>() as f64 / f64::from(ticks.max(1))
@@ -273,17 +308,6 @@ fn block_name(trial: &Trial) -> &'static str {
     trial.block.map_or("no block", kalmind_session::TaskBlock::name)
 }
 
-fn quantile(sorted: &[f64], part: f64) -> f64 {
-    // by linear interpolation between the neighbours (Hyndman and Fan 1996, definition 7)
-    let place = part * (sorted.len() as f64 - 1.0).max(0.0);
-    let (low, rest) = (place.floor() as usize, place.fract());
-    match (sorted.get(low), sorted.get(low + 1)) {
-        (Some(low), Some(high)) => low + rest * (high - low),
-        (Some(low), None) => *low,
-        _ => f64::NAN,
-    }
-}
-
 fn targets(facts: &Facts) -> String {
     let blocks = blocks(facts);
     if blocks.is_empty() {
@@ -294,20 +318,24 @@ fn targets(facts: &Facts) -> String {
         let ended = trials.iter().filter(|trial| trial.result.is_some()).count();
         let acquired: Vec<&&Trial> =
             trials.iter().filter(|trial| trial.result == Some(TrialResult::Acquired)).collect();
-        let sorted = |mut values: Vec<f64>| {
-            values.sort_by(f64::total_cmp);
-            values
-        };
-        let times = sorted(acquired.iter().map(|trial| trial.seconds).collect());
-        let efficiency = sorted(acquired.iter().filter_map(|trial| trial.efficiency()).collect());
+        let times: Vec<f64> = acquired.iter().map(|trial| trial.seconds).collect();
+        let efficiency: Vec<f64> = acquired.iter().filter_map(|trial| trial.efficiency()).collect();
+        let quantile = |values: &[f64], part| quantile(values, part).unwrap_or(f64::NAN);
         let aim = facts.aims.get(block).and_then(facts::Aim::mean);
         let cells = vec![
-            (*block).to_owned(),
+            happenings::block(block),
             ended.to_string(),
             acquired.len().to_string(),
-            number(percent(acquired.len() as u64, ended as u64), 0),
+            if ended == 0 {
+                "–".to_owned()
+            } else {
+                number(percent(acquired.len() as u64, ended as u64), 0)
+            },
             number(quantile(&times, 0.5), 2),
-            format!("{}–{}", number(quantile(&times, 0.25), 2), number(quantile(&times, 0.75), 2)),
+            match times.len() {
+                0 => "–".to_owned(),
+                _ => format!("{}–{}", number(quantile(&times, 0.25), 2), number(quantile(&times, 0.75), 2)),
+            },
             number(quantile(&efficiency, 0.5), 2),
             number(aim.map_or(f64::NAN, f64::to_degrees), 1),
         ];
@@ -315,19 +343,19 @@ fn targets(facts: &Facts) -> String {
     });
     let heads = [
         "block",
-        "targets",
+        "trials",
         "acquired",
         "%",
         "median time, s",
         "quartiles, s",
         "path efficiency",
-        "aim off by, °",
+        "aim error, °",
     ];
-    let mut html = table("Trials that ended, by block", &heads, &[], rows);
-    html += "<p class=\"note\">Time from a target's appearance to the end of the hold in it, acquired targets only. Path \
-             efficiency: the straight way from where the cursor was to where it came, over the way it took, median. Aim: the mean angle between \
-             decoded intent and the direction to the target, outside of it and while the cursor could move. In the drawings full lines and circles were acquired, dashed \
-             lines and squares were not.</p>";
+    let mut html = table("Completed trials, by block", &heads, &[], rows);
+    html += "<p class=\"note\">Time: from the appearance of the target to the end of the hold, without the time in which the cursor could not move; acquired targets only. Path \
+             efficiency: straight distance over distance travelled, median. Aim error: mean angle between the decoded intent and \
+             the direction to the target, while the cursor was outside the target and could move. Solid lines and circles: \
+             acquired; dashed lines and squares: not acquired.</p>";
     html += "<div class=\"figures\">";
     for block in &blocks {
         html += &paths(facts, block);
@@ -335,17 +363,17 @@ fn targets(facts: &Facts) -> String {
     html + "</div>"
 }
 
-/// The ways that the cursor took in a block.
+/// The paths of the cursor in a block.
 fn paths(facts: &Facts, block: &str) -> String {
     let height = facts.session.workspace[1];
-    let title = format!("Ways of the cursor, {block}");
+    let title = format!("Cursor paths, {}", happenings::block(block));
     let mut plot = Plot::new(&title, (420.0, 420.0 * height.clamp(0.4, 1.6)), (0.0, 1.0), (0.0, height))
         .axes("x, workspace widths", "y");
     let trials: Vec<&Trial> = facts.trials.iter().filter(|trial| block_name(trial) == block).collect();
     let shown = &trials[trials.len().saturating_sub(PATHS)..];
     for trial in shown {
         let series = usize::from(trial.result != Some(TrialResult::Acquired));
-        plot = plot.course(series, trial.path.iter().map(|[x, y]| (*x, *y)));
+        plot = plot.line(series, trial.path.iter().map(|[x, y]| (*x, *y)));
     }
     for trial in shown {
         if let Some(target) = trial.target {
@@ -354,7 +382,7 @@ fn paths(facts: &Facts, block: &str) -> String {
             let says = match trial.result {
                 Some(TrialResult::Acquired) => format!("acquired in {:.2} s", trial.seconds),
                 Some(TrialResult::Timeout) => "not acquired in time".to_owned(),
-                None => "broken off".to_owned(),
+                None => "aborted".to_owned(),
             };
             plot = plot.dot(series, x, y, &says);
         }
@@ -386,7 +414,7 @@ fn signals(facts: &Facts) -> String {
     });
     let mut html = table(
         "Input streams",
-        &["stream", "samples decoded", "lost or dropped", "late", "health, by tick"],
+        &["stream", "samples decoded", "lost or dropped", "late", "health, share of ticks"],
         &[4],
         rows,
     );
@@ -412,17 +440,17 @@ fn signals(facts: &Facts) -> String {
     let silent = silent_features(facts);
     let _infallible = write!(
         html,
-        "<p>{} channels, {} of them never changed; {} values that were no number were left out.</p>",
-        facts.features.len(),
+        "<p>{}, of which {} never changed; {} left out as not finite.</p>",
+        Counted(facts.features.len() as u64, "channel"),
         silent.len(),
-        facts.nonfinite
+        Counted(facts.nonfinite, "value")
     );
     html
 }
 
 fn latency(facts: &Facts) -> String {
     let stages: [(&str, &Histogram<u64>); 3] = [
-        ("from the deciding sample to the tick", &facts.wait_us),
+        ("from the sample that closed the bin to the tick", &facts.wait_us),
         ("decoding", &facts.decode_us),
         ("both", &facts.total_us),
     ];
@@ -435,17 +463,18 @@ fn latency(facts: &Facts) -> String {
         table("Latency in milliseconds", &["stage", "p50", "p90", "p99", "p99.9", "max"], &[], rows);
     let _infallible = write!(
         html,
-        "<p>{} ticks ({} %) began more than a bin after they could have.</p>",
-        facts.late_ticks,
+        "<p>{} ({} %) began more than a bin width late.</p>",
+        Counted(facts.late_ticks, "tick"),
         number(percent(facts.late_ticks, facts.ticks), 2)
     );
     if let Some(stages) = facts.summary.as_ref().and_then(|summary| summary["latency_us"].as_object()) {
-        let rows = stages.iter().map(|(name, stage)| {
+        let rows = STAGES.iter().filter_map(|(key, name)| {
+            let stage = stages.get(*key)?;
             let of = |key: &str| number(stage[key].as_f64().unwrap_or(f64::NAN) / 1e3, 3);
-            ("", vec![Escaped(name).to_string(), of("p50"), of("p99"), of("max")])
+            Some(("", vec![(*name).to_owned(), of("p50"), of("p99"), of("max")]))
         });
         html += &table(
-            "As the daemon measured it, publishing included, in milliseconds",
+            "Latency as the daemon measured it, publishing included, in milliseconds",
             &["stage", "p50", "p99", "max"],
             &[],
             rows,
@@ -454,7 +483,8 @@ fn latency(facts: &Facts) -> String {
     html += "<div class=\"figures\">";
     let longest =
         |seconds: &[facts::Second]| seconds.iter().map(|second| second.longest_ms).fold(0.0, f64::max);
-    html += &chart("Longest time from sample to decoded tick", "ms", &stretches(facts, longest));
+    html +=
+        &chart("Longest time from a sample's arrival to its decoded tick", "ms", &stretches(facts, longest));
     html += &distribution(&facts.total_us);
     html + "</div>"
 }
@@ -466,7 +496,7 @@ fn distribution(histogram: &Histogram<u64>) -> String {
         .map(|step| (step.value_iterated_to() as f64 / 1e3, 100.0 * step.quantile()))
         .collect();
     let high = histogram.value_at_quantile(0.999) as f64 / 1e3;
-    let title = "Share of ticks decoded within a time";
+    let title = "Share of ticks decoded within a given time";
     let plot = Plot::new(title, (520.0, 170.0), (0.0, high.max(0.1)), (0.0, 100.0)).axes("ms", "%");
     let within = points.into_iter().filter(|(at, _)| *at <= high.max(0.1));
     figure(&plot.solid(0, within).svg(), title)
@@ -474,46 +504,26 @@ fn distribution(histogram: &Histogram<u64>) -> String {
 
 fn models(facts: &Facts) -> String {
     if facts.models.is_empty() {
-        return "<p>No model decoded in this session.</p>".to_owned();
+        return "<p>No decoder ran in this session.</p>".to_owned();
     }
     let rows = facts.models.iter().map(|(id, name, bytes)| {
         let fitted = facts.happenings.iter().find(|happening| {
             happening.kind == EventKind::Model && happening.data["hash"].as_str() == Some(id)
         });
         let bins = fitted.and_then(|fitted| fitted.data["train_bins"].as_u64());
+        let quality = fitted.and_then(|fitted| FitQuality::deserialize(&fitted.data["quality"]).ok());
+        let said = quality.map(|quality| format!("{}; {quality}", quality.chance));
         let cells = vec![
             Escaped(name).to_string(),
             format!("<code>{}</code>", Escaped(id)),
             bins.map_or_else(|| "configured".to_owned(), |bins| bins.to_string()),
+            Escaped(said.as_deref().unwrap_or("not known")).to_string(),
             number(*bytes as f64 / 1e3, 1),
         ];
         ("", cells)
     });
-    let heads = ["decoder", "SHA-256", "bins it was fitted on", "kB"];
-    table("Models, each embedded in the recording", &heads, &[1], rows)
-}
-
-fn happenings(facts: &Facts) -> String {
-    if facts.happenings.is_empty() {
-        return "<p>Nothing beside targets and trials.</p>".to_owned();
-    }
-    let shown = facts.happenings.iter().take(LISTED).map(|happening| {
-        let kind = serde_json::to_value(happening.kind).ok();
-        let kind = kind.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-        let said = match happening.data["message"].as_str() {
-            Some(message) => Escaped(message).to_string(),
-            None => format!("<code>{}</code>", Escaped(&happening.data.to_string())),
-        };
-        let cells = vec![number(happening.time - facts.begin, 2), kind, said];
-        ("", cells)
-    });
-    let mut html =
-        table("Blocks, operator, models, states and faults", &["s", "kind", "data"], &[1, 2], shown);
-    if facts.happenings.len() > LISTED {
-        let _infallible =
-            write!(html, "<p>and {} more in the recording.</p>", facts.happenings.len() - LISTED);
-    }
-    html
+    let heads = ["decoder", "SHA-256", "bins it was fitted to", "how good it is on held-out bins", "kB"];
+    table("Models, each embedded in the recording", &heads, &[1, 3], rows)
 }
 
 fn provenance(recording: &Path, facts: &Facts) -> String {
@@ -524,7 +534,10 @@ fn provenance(recording: &Path, facts: &Facts) -> String {
     let mut html = String::from("<dl>");
     for (what, value) in [
         ("recording", format!("{name}, {} MB", number(bytes as f64 / 1e6, 1))),
-        ("not recorded", lost.to_string()),
+        (
+            "not recorded",
+            if lost == 0 { "nothing".to_owned() } else { format!("{lost} samples, ticks, events or texts") },
+        ),
         ("session", session.session.clone()),
         ("Kalmind", session.version.clone()),
         ("kernels", session.kernel_path.clone()),
@@ -546,15 +559,6 @@ mod tests {
 
     fn fixture() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/session/session.xdf")
-    }
-
-    #[test]
-    fn quantiles_are_those_of_the_definition() {
-        // numpy.quantile([1, 2, 3, 10], [0, .25, .5, .75, 1])
-        let values = [1.0, 2.0, 3.0, 10.0];
-        let found = [0.0, 0.25, 0.5, 0.75, 1.0].map(|part| quantile(&values, part));
-        assert_eq!(found.map(f64::to_bits), [1.0, 1.75, 2.5, 4.75, 10.0].map(f64::to_bits));
-        assert!(quantile(&[], 0.5).is_nan());
     }
 
     #[test]
@@ -597,7 +601,7 @@ mod tests {
             let html = std::fs::read_to_string(page).expect("the page");
             assert!(!html.contains("http://") && !html.contains("https://") && !html.contains("<script"));
             for section in
-                ["attention", "course", "task", "signals", "latency", "models", "events", "provenance"]
+                ["attention", "overview", "task", "signals", "latency", "models", "events", "provenance"]
             {
                 assert!(html.contains(&format!("<section id=\"{section}\"")), "{section}");
             }

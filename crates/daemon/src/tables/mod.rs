@@ -1,92 +1,24 @@
-//! Tables of features and states from CSV, put together for fitting and evaluation.
+//! Tables of features and states, put together for fitting and evaluation.
 
-use std::{collections::HashMap, ops::Range};
+mod error;
+mod joined;
+
+use std::{
+    collections::HashMap,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use kalmind_filter::{LabelLaw, TaskSample, TrainingData, ZScore};
 use kalmind_recording::{
-    RowCountMismatch, RowsError, Table, TableError, TaskTable, read_table, read_task_table, require_same_rows,
+    Table, TaskTable, read_table, read_task_table, require_same_rows, xdf::clocks::clock_groups,
 };
 use kalmind_signal::FeatureStatistics;
 use kalmind_types::{ChannelMask, Component, StreamFeatures};
 use nalgebra::DMatrix;
 
-use crate::{
-    cli::TableArguments,
-    recorded::{RecordedTablesError, gather, label_tables, stream_tables},
-};
-
-/// Why tables cannot be used together.
-#[derive(Debug, thiserror::Error)]
-pub enum TablesError {
-    /// A file cannot be read.
-    #[error(transparent)]
-    Table(#[from] TableError),
-    /// Lengths differ.
-    #[error(transparent)]
-    Rows(#[from] RowCountMismatch),
-    /// A range of rows is no range, or not in the file.
-    #[error("{option}: {source}")]
-    Range {
-        /// The option.
-        option: &'static str,
-        /// What is wrong.
-        source: RowsError,
-    },
-    /// No time and no rate.
-    #[error(
-        "{file} has no column of times (`time`, `timestamps`, `time_ms`, ..): say how many rows there are per second with --rate HZ"
-    )]
-    NoRate {
-        /// The features' file.
-        file: String,
-    },
-    /// A rate and times that disagree.
-    #[error(
-        "--rate {rate} means {rate_ms} ms from row to row, but the `time` column has {time_ms} ms (in seconds?): leave \
-         --rate out, or correct the column"
-    )]
-    RateAgainstTime {
-        /// As given.
-        rate: f64,
-        /// What it means.
-        rate_ms: f64,
-        /// What the column says.
-        time_ms: f64,
-    },
-    /// Two files whose times are not those of the same rows.
-    #[error(
-        "row {row} is at {first_time} s in {first} and at {second_time} s in {second}; the rows must be the same bins"
-    )]
-    TimesDiffer {
-        /// The first row that differs.
-        row: usize,
-        /// A file.
-        first: String,
-        /// Its time.
-        first_time: f64,
-        /// The other file.
-        second: String,
-        /// Its time.
-        second_time: f64,
-    },
-    /// Neither a recording nor tables.
-    #[error("give a recording, or --features and --states")]
-    Nothing,
-    /// A recording that gives no tables.
-    #[error(transparent)]
-    Recording(#[from] RecordedTablesError),
-    /// More features than can be decoded; found out before anything of that size squared is made.
-    #[error("{file} has {width} columns of features, and at most {max} can be decoded", max = ChannelMask::CAPACITY)]
-    TooWide {
-        /// The features' file.
-        file: String,
-        /// Its columns.
-        width: usize,
-    },
-    /// Rows so far apart, or so close, that no run could make such bins.
-    #[error("{0}")]
-    Implausible(String),
-}
+pub use error::TablesError;
+pub(crate) use joined::same_file;
 
 /// What a session's recording knows and a table does not: a model fitted on it carries this.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,9 +33,20 @@ pub struct Session {
     pub label_law: Option<LabelLaw>,
 }
 
-/// Features and states of the same rows.
+/// The rows of one recording, or of one pair of tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The file: of tables that of the features.
+    pub file: PathBuf,
+    /// Its rows among all.
+    pub rows: Range<usize>,
+}
+
+/// Features and states of the same rows, of one recording or of several, one after the other.
 #[derive(Clone, Debug)]
 pub struct Tables {
+    /// The recordings, at least one, in the order of the rows.
+    pub parts: Vec<Part>,
     /// Features.
     pub features: Table,
     /// States.
@@ -135,45 +78,46 @@ impl Tables {
         self.implausible.clone().map_or(Ok(()), |problem| Err(TablesError::Implausible(problem)))
     }
 
-    /// Reads the recording, or the files, and checks them against each other.
+    /// Reads features and states, and a task table where there is one, and checks them against each other.
     ///
     /// # Errors
     /// [`TablesError`].
-    pub fn read(arguments: &TableArguments) -> Result<Self, TablesError> {
-        if let Some(recording) = &arguments.recording {
-            let blocks = arguments.blocks.as_deref();
-            return Ok(match &arguments.states_stream {
-                Some(stream) => stream_tables(recording, stream, arguments.state_channels.as_deref())?,
-                None => label_tables(&gather(recording, blocks).map_err(RecordedTablesError::Gather)?)?,
-            });
-        }
-        let (Some(features_path), Some(states_path)) = (&arguments.features, &arguments.states) else {
-            return Err(TablesError::Nothing);
-        };
+    pub fn read_pair(
+        features_path: &Path,
+        states_path: &Path,
+        task_path: Option<&Path>,
+        rate: Option<f64>,
+    ) -> Result<Self, TablesError> {
         let features = read_table(features_path)?;
         if features.width > ChannelMask::CAPACITY {
             let file = features_path.display().to_string();
             return Err(TablesError::TooWide { file, width: features.width });
         }
         let states = read_table(states_path)?;
-        let name = |path: &std::path::Path| path.display().to_string();
+        let name = |path: &Path| path.display().to_string();
         let features_name = name(features_path);
         require_same_rows((&features_name, features.rows), (&name(states_path), states.rows))?;
-        let task = arguments.task.as_deref().map(read_task_table).transpose()?;
-        if let (Some(path), Some(task)) = (&arguments.task, &task) {
+        let task = task_path.map(read_task_table).transpose()?;
+        if let (Some(path), Some(task)) = (task_path, &task) {
             require_same_rows((&features_name, features.rows), (&name(path), task.rows.len()))?;
         }
         let task_time = task.as_ref().and_then(|task| task.time.clone());
-        let others =
-            [(states_path, &states.time), (arguments.task.as_ref().unwrap_or(states_path), &task_time)];
+        let others = [(states_path, &states.time), (task_path.unwrap_or(states_path), &task_time)];
         let time = features.time.clone().or_else(|| states.time.clone());
         if let Some(step) = time.as_deref().and_then(median_step) {
-            if let Some(rate) = arguments.rate
+            if let Some(rate) = rate
                 && (step * rate - 1.0).abs() > crate::model::SAME_WIDTH
             {
-                return Err(TablesError::RateAgainstTime { rate, rate_ms: 1e3 / rate, time_ms: step * 1e3 });
+                let (rate_ms, time_ms) = (1e3 / rate, step * 1e3);
+                return Err(TablesError::RateAgainstTime { file: features_name, rate, rate_ms, time_ms });
             }
             for (path, other) in others {
+                let other_name = name(path);
+                if let Some(clocks) =
+                    days_apart((&features_name, features.time.as_deref()), (&other_name, other.as_deref()))
+                {
+                    return Err(TablesError::Clocks(clocks));
+                }
                 let pairs = time.iter().flatten().zip(other.iter().flatten()).enumerate();
                 for (row, (first_time, second_time)) in pairs {
                     if (first_time - second_time).abs() > step / 2.0 {
@@ -181,16 +125,16 @@ impl Tables {
                             row,
                             first: features_name,
                             first_time: *first_time,
-                            second: name(path),
+                            second: other_name,
                             second_time: *second_time,
                         });
                     }
                 }
             }
         }
-        let period = arguments.rate.map(f64::recip).or_else(|| time.as_deref().and_then(median_step));
+        let period = rate.map(f64::recip).or_else(|| time.as_deref().and_then(median_step));
         let Some(period) = period else { return Err(TablesError::NoRate { file: features_name }) };
-        let implausible = implausible(period, arguments.rate.is_some()).map(|hint| {
+        let implausible = implausible(period, rate.is_some()).map(|hint| {
             let ms = period * 1e3;
             format!("{features_name}: from row to row there are {ms:.3e} ms, and a run decodes bins of 1 to 200 ms: {hint}")
         });
@@ -198,44 +142,62 @@ impl Tables {
             return Err(TablesError::Implausible(implausible.unwrap_or_default()));
         }
         let time = time.unwrap_or_else(|| (0..features.rows).map(|row| row as f64 * period).collect());
-        let said = |path: &std::path::Path, table: &Table| {
+        let said = |path: &Path, table: &Table| {
             table.remarks.iter().map(|remark| format!("{}: {remark}", name(path))).collect::<Vec<_>>()
         };
         let mut remarks = [said(features_path, &features), said(states_path, &states)].concat();
         remarks.extend(implausible.clone());
-        Ok(Self { features, states, task, bin_ms: period * 1e3, time, session: None, remarks, implausible })
+        let parts = vec![Part { file: features_path.to_owned(), rows: 0..features.rows }];
+        Ok(Self {
+            parts,
+            features,
+            states,
+            task,
+            bin_ms: period * 1e3,
+            time,
+            session: None,
+            remarks,
+            implausible,
+        })
     }
 
     /// Brings the columns of the features into the order of `labels` where they are the same names in another one.
     pub fn order_features_like(&mut self, labels: &[&str]) {
-        let Some(columns) = &self.features.columns else { return };
-        let places: HashMap<&str, usize> =
-            columns.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
-        let order: Option<Vec<usize>> = labels.iter().map(|label| places.get(label).copied()).collect();
-        let Some(order) = order.filter(|order| order.len() == columns.len() && !order.is_sorted()) else {
-            return;
-        };
-        let features = &mut self.features;
-        let mut row = Vec::with_capacity(features.width);
-        for values in features.values.chunks_exact_mut(features.width) {
-            row.clear();
-            row.extend(order.iter().map(|place| values[*place]));
-            values.copy_from_slice(&row);
+        if order_columns(&mut self.features, labels) {
+            self.remarks.push(
+                "the columns of the features are in another order than the model's channels: they were matched by name"
+                    .to_owned(),
+            );
         }
-        features.columns = Some(labels.iter().map(|label| (*label).to_owned()).collect());
-        self.remarks.push(
-            "the columns of the features are in another order than the model's channels: they were matched by name"
-                .to_owned(),
-        );
     }
 
-    /// A range of rows from the command line.
+    /// A range of rows from the command line; of several recordings the rows of `part`, counted from its first.
     ///
     /// # Errors
     /// [`TablesError::Range`].
-    pub fn range(&self, option: &'static str, text: &str) -> Result<Range<usize>, TablesError> {
-        kalmind_recording::parse_rows(text, self.features.rows)
-            .map_err(|source| TablesError::Range { option, source })
+    pub fn range(&self, part: usize, option: &'static str, text: &str) -> Result<Range<usize>, TablesError> {
+        let all = self.parts.get(part).map_or(0..0, |part| part.rows.clone());
+        let rows = kalmind_recording::parse_rows(text, all.len()).map_err(|source| {
+            let file = (self.parts.len() > 1).then(|| self.file_name(part));
+            TablesError::Range {
+                option,
+                file: file.map(|file| format!("{file}: ")).unwrap_or_default(),
+                source,
+            }
+        })?;
+        Ok(all.start + rows.start..all.start + rows.end)
+    }
+
+    /// The file of a part, as it was given.
+    #[must_use]
+    pub fn file_name(&self, part: usize) -> String {
+        self.parts.get(part).map(|part| part.file.display().to_string()).unwrap_or_default()
+    }
+
+    /// The rows of all parts.
+    #[must_use]
+    pub fn all_rows(&self) -> Vec<Range<usize>> {
+        self.parts.iter().map(|part| part.rows.clone()).collect()
     }
 
     /// Mean and standard deviation of the features over ranges of rows.
@@ -308,6 +270,29 @@ impl Tables {
     }
 }
 
+/// Brings the columns of a table into the order of `labels` where they are the same names in another one, and says whether
+/// it did.
+fn order_columns(table: &mut Table, labels: &[&str]) -> bool {
+    let Some(columns) = &table.columns else { return false };
+    let places: HashMap<&str, usize> =
+        columns.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+    let order: Option<Vec<usize>> = labels.iter().map(|label| places.get(label).copied()).collect();
+    let Some(order) = order.filter(|order| order.len() == columns.len() && !order.is_sorted()) else {
+        return false;
+    };
+    let mut row = Vec::with_capacity(table.width);
+    for values in table.values.chunks_exact_mut(table.width) {
+        row.clear();
+        row.extend(order.iter().map(|place| values[*place]));
+        values.copy_from_slice(&row);
+    }
+    if let Some(units) = &mut table.units {
+        *units = order.iter().filter_map(|place| units.get(*place).cloned()).collect();
+    }
+    table.columns = Some(labels.iter().map(|label| (*label).to_owned()).collect());
+    true
+}
+
 /// Every row of the ranges.
 fn each(rows: &[Range<usize>]) -> impl Iterator<Item = usize> + '_ {
     rows.iter().cloned().flatten()
@@ -338,7 +323,22 @@ fn implausible(period: f64, rate_given: bool) -> Option<&'static str> {
     })
 }
 
-fn median_step(time: &[f64]) -> Option<f64> {
+/// What to say of times that lie days apart, as Unix time and LSL time do.
+pub(crate) fn days_apart(first: (&str, Option<&[f64]>), second: (&str, Option<&[f64]>)) -> Option<String> {
+    let span = |times: Option<&[f64]>| times.and_then(|times| Some((*times.first()?, *times.last()?)));
+    let groups = clock_groups(&[span(first.1), span(second.1)]);
+    let names = [first.0, second.0];
+    let told = groups.iter().flat_map(|group| {
+        group
+            .streams
+            .iter()
+            .filter_map(|stream| names.get(*stream))
+            .map(move |name| format!("{name} begin at {} s ({})", group.first, group.describe()))
+    });
+    (groups.len() > 1).then(|| told.collect::<Vec<_>>().join(", those of "))
+}
+
+pub(crate) fn median_step(time: &[f64]) -> Option<f64> {
     let mut steps: Vec<f64> = time.windows(2).map(|pair| pair[1] - pair[0]).collect();
     steps.sort_by(f64::total_cmp);
     steps.get(steps.len() / 2).copied()
@@ -368,6 +368,7 @@ mod tests {
         let columns = Some(["a", "b", "c"].map(str::to_owned).to_vec());
         let features = Table { columns, rows: 2, width: 3, ..table(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) };
         let mut tables = Tables {
+            parts: vec![Part { file: PathBuf::from("x.csv"), rows: 0..2 }],
             features,
             states: table(vec![0.0; 2]),
             task: None,
@@ -390,6 +391,7 @@ mod tests {
         let time: Vec<f64> = (0..10).map(|row| f64::from(row) + if row >= 8 { 5.0 } else { 0.0 }).collect();
         let values: Vec<f64> = (0..10).map(f64::from).collect();
         let tables = Tables {
+            parts: vec![Part { file: PathBuf::from("x.csv"), rows: 0..10 }],
             features: table(values.clone()),
             states: table(values),
             task: None,

@@ -1,4 +1,4 @@
-//! Decoded and true courses, and errors over time.
+//! Decoded and true components over time, and errors over time.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::evaluation::comparison::{Compared, Comparison, Run};
 
-/// Rows that a course shows at most: more could not be told apart.
+/// Rows that a trace shows at most: more could not be told apart.
 const ROWS_SHOWN: usize = 200;
 /// Paths that are shown, and their length in rows.
 const PATHS: usize = 6;
@@ -23,11 +23,11 @@ const POINTS: usize = 600;
 pub(super) fn decoded_and_true(comparison: &Comparison) -> String {
     let Some(truth) = comparison.truth.first() else { return String::new() };
     let rows = truth.nrows().min(ROWS_SHOWN);
-    let first_row = comparison.splits.splits[0].test.start;
+    let first_row = first_row(comparison);
     let mut html = format!(
-        "<p class=\"note\">The first {rows} of {} test rows. Grey: truth. The band is where the decoder's own variance \
-         puts 90 % of each component.</p>\n",
-        comparison.splits.test.len()
+        "<p class=\"note\">The first {rows} of {} test rows. Grey: truth. Band: the decoder's own 90 % \
+         interval of each component.</p>\n",
+        comparison.splits.test_rows()
     );
     let ranges: Vec<(f64, f64)> = (0..comparison.components.len())
         .map(|component| {
@@ -66,14 +66,20 @@ pub(super) fn decoded_and_true(comparison: &Comparison) -> String {
     html
 }
 
-/// Where the first two components lead when they are summed up from a common start.
+/// The first test row, as it is counted in its recording.
+fn first_row(comparison: &Comparison) -> usize {
+    let split = &comparison.splits.splits[0];
+    comparison.own_rows(&split.test, split.recording).start
+}
+
+/// The paths that the first two components make when they are integrated from a common start.
 fn paths(comparison: &Comparison) -> String {
     let (Some(truth), true) = (comparison.truth.first(), comparison.components.len() >= 2) else {
         return String::new();
     };
     let length = PATH_ROWS.min(truth.nrows());
     let count = PATHS.min(truth.nrows() / length.max(1));
-    let first_row = comparison.splits.splits[0].test.start;
+    let first_row = first_row(comparison);
     let step = comparison.bin_ms / 1e3;
     let summed = |values: &mut dyn Iterator<Item = [f64; 2]>| {
         let mut at = [0.0, 0.0];
@@ -87,7 +93,7 @@ fn paths(comparison: &Comparison) -> String {
     };
     let names: Vec<String> = comparison.decoders.iter().map(|decoder| decoder.spec.to_string()).collect();
     let mut html = format!(
-        "<h3>Paths</h3>\n<p class=\"note\">{} and {} summed up over {length} rows from the same start (as velocities): \
+        "<h3>Paths</h3>\n<p class=\"note\">{} and {} integrated over {length} rows from a common start, as velocities: \
          truth and all decoders.</p>\n{}<div class=\"figures\">\n",
         Escaped(&comparison.components[0]),
         Escaped(&comparison.components[1]),
@@ -113,12 +119,12 @@ fn paths(comparison: &Comparison) -> String {
         // the same scale on both axes
         let reach = 0.5 * (x.1 - x.0).max(y.1 - y.0);
         let around = |(low, high): (f64, f64)| (0.5 * (low + high) - reach, 0.5 * (low + high) + reach);
-        let title = format!("path of rows {} to {}", first_row + rows.start, first_row + rows.end);
+        let title = format!("path over rows {} to {}", first_row + rows.start, first_row + rows.end);
         // as wide as high within the frame
         let mut plot =
             Plot::new(&title, (310.0, 284.0), around(x), around(y)).axes("x", "y").truth(true_path);
         for (series, points) in decoded.into_iter().enumerate() {
-            plot = plot.course(series, points);
+            plot = plot.line(series, points);
         }
         html += &figure(&plot.svg(), &format!("rows {}..{}", first_row + rows.start, first_row + rows.end));
     }
@@ -128,8 +134,7 @@ fn paths(comparison: &Comparison) -> String {
 
 /// Running figures of all decoders.
 pub(super) fn errors_over_time(comparison: &Comparison) -> String {
-    let rows = comparison.splits.test.len();
-    let window = window_rows(rows);
+    let window = window_rows(comparison.splits.test_rows());
     let names: Vec<String> = comparison.decoders.iter().map(|decoder| decoder.spec.to_string()).collect();
     let angle = running(comparison, "mean angle in rad", None, |run, near| {
         let angles: Vec<f64> = run.rows[near].iter().filter_map(|row| row.angle).collect();
@@ -144,8 +149,8 @@ pub(super) fn errors_over_time(comparison: &Comparison) -> String {
         "<p class=\"note\">Running means over {window} rows ({} s).</p>\n{}{}{}",
         number(window as f64 * comparison.bin_ms / 1e3, 1),
         legend(&names, false),
-        figure(&angle, "Angle between decoded and true."),
-        figure(&error, "Error, relative to the root mean square of the truth over all rows."),
+        figure(&angle, "Angle between decoded and true direction."),
+        figure(&error, "Error relative to the root mean square of the truth over all rows."),
     )
 }
 
@@ -161,9 +166,9 @@ pub(super) fn running(
     reference: Option<f64>,
     of: impl Fn(&Run, core::ops::Range<usize>) -> f64,
 ) -> String {
-    let window = window_rows(comparison.splits.test.len());
-    let stride = (comparison.splits.test.len() / POINTS).max(1);
-    let courses: Vec<Vec<(f64, f64)>> = comparison
+    let rows = comparison.splits.test_rows();
+    let (window, stride) = (window_rows(rows), (rows / POINTS).max(1));
+    let lines: Vec<Vec<(f64, f64)>> = comparison
         .decoders
         .iter()
         .map(|decoder: &Compared| {
@@ -182,8 +187,9 @@ pub(super) fn running(
             points
         })
         .collect();
-    let test = &comparison.splits.test;
-    let y = range_of(courses.iter().flatten().map(|point| point.1).chain([0.0]).chain(reference));
+    // rows of several recordings are counted on
+    let test = comparison.splits.span();
+    let y = range_of(lines.iter().flatten().map(|point| point.1).chain([0.0]).chain(reference));
     let title = format!("{name} over time, all decoders");
     let mut plot =
         Plot::new(&title, (1000.0, 220.0), (test.start as f64, test.end as f64), (y.0.max(0.0), y.1))
@@ -191,8 +197,8 @@ pub(super) fn running(
     if let Some(reference) = reference {
         plot = plot.reference([(test.start as f64, reference), (test.end as f64, reference)]);
     }
-    for (series, points) in courses.into_iter().enumerate() {
-        plot = plot.course(series, points);
+    for (series, points) in lines.into_iter().enumerate() {
+        plot = plot.line(series, points);
     }
     plot.svg()
 }

@@ -1,0 +1,139 @@
+//! The factor on the covariance of the baselines, from rows that they were not fitted to.
+//!
+//! A discriminative filter comes with held-out estimates, since its f is cross-fitted. A baseline is fitted once more without
+//! each of five blocks of consecutive rows and decodes the block from its first row; what it errs there makes the factor
+//! ([`calibration`]), which the decoder of all rows then has. Cost: five fits, on both cores.
+
+use core::ops::Range;
+
+use kalmind_types::Intent;
+use nalgebra::DMatrix;
+use rayon::prelude::*;
+
+use super::calibration::{self, HeldOutError};
+use super::learner::Examples;
+use super::refit::toward_targets;
+use super::windows::folds;
+use super::{FitReport, FitSettings, parameters};
+use crate::published_covariance::Measure;
+use crate::{Choice, CovarianceScale, DecoderSpec, KernelPath, Parameters, TrainingData, accuracy, build};
+
+/// Gives `parameters`, fitted to `data`, the factor that `covariance-scale` asks for, and notes the coverage.
+///
+/// Where there are too few rows to hold some out, the factor stays one, with a warning.
+pub(crate) fn calibrate(
+    parameters: &mut Parameters,
+    spec: &DecoderSpec,
+    data: &TrainingData,
+    background: &[f64],
+    settings: &FitSettings,
+    report: &mut FitReport,
+) {
+    let wanted = spec.options.covariance_scale.unwrap_or(Choice::Auto);
+    let scale = match held_out_errors(parameters, spec, data, background, settings) {
+        Ok(errors) => {
+            let (scale, distances) = match wanted {
+                Choice::Given(factor) => {
+                    (CovarianceScale::constant(factor), calibration::scaled(&errors, |_row| factor))
+                }
+                Choice::Auto => {
+                    calibration::covariance_scale(&errors, &Examples { data, background, lags: 1 })
+                }
+            };
+            report.covers(&distances, parameters.dimension());
+            scale
+        }
+        Err(problem) => {
+            report.warnings.push(format!(
+                "whether the covariance holds what it says could not be told from held-out rows: {problem}"
+            ));
+            CovarianceScale::constant(wanted.given().unwrap_or(1.0))
+        }
+    };
+    let [least, greatest] = scale.limits;
+    report.covariance_scale = Some(libm::exp(0.5 * (least + greatest)));
+    *parameters.covariance_scale_mut() = scale;
+}
+
+/// What the decoder errs in rows that it was not fitted to, in time order.
+fn held_out_errors(
+    parameters: &Parameters,
+    spec: &DecoderSpec,
+    data: &TrainingData,
+    background: &[f64],
+    settings: &FitSettings,
+) -> Result<Vec<HeldOutError>, String> {
+    let turned = match (parameters, &data.task) {
+        // it decodes where the participant wanted to go, so that is what its ellipsoids have to hold
+        (Parameters::RefitKalman(_), Some(task)) => Some(toward_targets(data, task)),
+        _ => None,
+    };
+    let truth = turned.as_ref().unwrap_or(data);
+    let measure = Measure::new(&parameters.marginal_covariance()).map_err(|error| error.to_string())?;
+    let blocks: Result<Vec<Vec<HeldOutError>>, String> = folds(data.rows())
+        .into_par_iter()
+        .map(|block| held_out_block(&block, spec, data, truth, background, settings, &measure))
+        .collect();
+    let errors: Vec<HeldOutError> = blocks?.into_iter().flatten().collect();
+    if errors.is_empty() { Err("no row may be judged".to_owned()) } else { Ok(errors) }
+}
+
+fn held_out_block(
+    block: &Range<usize>,
+    spec: &DecoderSpec,
+    data: &TrainingData,
+    truth: &TrainingData,
+    background: &[f64],
+    settings: &FitSettings,
+    measure: &Measure,
+) -> Result<Vec<HeldOutError>, String> {
+    let mut unseen = FitReport::default();
+    let others = data.without(block);
+    let fitted = parameters(spec, &others, background, settings, &mut unseen, &mut |_| ())
+        .map_err(|error| error.to_string())?;
+    let mut decoder = build::decoder(&fitted, &spec.options, background, KernelPath::detect())
+        .map_err(|error| error.to_string())?;
+    // the factor is applied to the intent less the mean at which it rests, where the state model has one
+    let rest = fitted.state_model().and_then(|state| state.mean.clone());
+    let mut errors = Vec::with_capacity(block.len());
+    let mut intent = Intent::zero(fitted.dimension());
+    let mut before: Option<Vec<f64>> = None;
+    let features: DMatrix<f64> = data.features.rows_range(block.clone()).transpose();
+    let states: DMatrix<f64> = truth.states.rows_range(block.clone()).transpose();
+    for (at, row) in block.clone().enumerate() {
+        if data.starts_segment(row) {
+            decoder.restart();
+            before = None;
+        }
+        if decoder.takes_cursor()
+            && let Some(sample) = data.task.as_ref().and_then(|task| task.get(row))
+        {
+            decoder.observe_cursor(sample.cursor);
+        }
+        // what may not train is no bin with features here either
+        let trains = |row: usize| truth.may_train_measurement(row);
+        let given = trains(row).then(|| features.column(at));
+        let report = decoder.step(given.as_ref().map(|column| column.as_slice()), &mut intent);
+        if !report.valid {
+            continue;
+        }
+        let mut mean = intent.mean().to_vec();
+        if let Some(rest) = &rest {
+            mean.iter_mut().zip(rest.iter()).for_each(|(value, rest)| *value -= rest);
+        }
+        let before = before.get_or_insert_with(|| mean.clone());
+        if !report.unused
+            && (0..calibration::MOST_BINS.max(1)).all(|back| row < back || trains(row - back))
+            && let Some(squared_distance) = accuracy::squared_distance(states.column(at).as_slice(), &intent)
+        {
+            errors.push(HeldOutError {
+                row,
+                log_size: measure.log_size(&mean),
+                log_surprise: measure.log_surprise(before, &mean),
+                squared_distance,
+            });
+        }
+        before.copy_from_slice(&mean);
+    }
+    Ok(errors)
+}

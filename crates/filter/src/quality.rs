@@ -1,0 +1,261 @@
+//! How good a decoder is, by rows that it was not fitted to: what a fit says before its decoder may control.
+//!
+//! Pure figures of held-out means. Where the rows come from, and what it costs, is `fit::held_out`'s matter.
+
+use core::{fmt, ops::Range};
+
+use kalmind_types::Cause;
+use nalgebra::DMatrix;
+use serde::{Deserialize, Serialize};
+
+use crate::fit::HeldOut;
+use crate::{TrainingData, accuracy};
+
+/// Part of the held-out steps above which a decoder that falls back is not what was asked for.
+const MOST_FALLBACKS: f64 = 0.5;
+
+/// How well a decoder did on rows that it was not fitted to, beside what knowing nothing achieves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FitQuality {
+    /// How rows were held out.
+    pub held_out: Folds,
+    /// Rows scored: those that may train the measurement model.
+    pub rows: usize,
+    /// Root of the squared error over the squared truth, pooled over the components.
+    pub nrmse: f64,
+    /// The same of a decoder that always says the mean of the states.
+    pub nrmse_of_mean: f64,
+    /// Part of the variance about that mean that is explained: `1 - (nrmse / nrmse_of_mean)^2`, below 0 where the mean is
+    /// closer.
+    pub r2: f64,
+    /// Correlation of each component; none where one side never moves.
+    pub correlation: Vec<Option<f64>>,
+    /// Mean angle between decoded and true vector in radians, rows with zero truth left out; none for one component.
+    /// Directions that know nothing of each other differ by pi / 2 on average.
+    pub maae: Option<f64>,
+    /// Steps of the held-out run with features.
+    pub steps: usize,
+    /// Those in which the filter's own update did not apply, so that it took another form or none.
+    pub fallback_steps: usize,
+    /// What a test says of the decoder against chance.
+    pub chance: AgainstChance,
+}
+
+/// How rows are held out: contiguous in time, each fold decoded by what was learnt of the other rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folds {
+    /// What a fold is made of.
+    pub of: FoldsOf,
+    /// How many.
+    pub count: usize,
+}
+
+/// What folds are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FoldsOf {
+    /// Whole trials that follow each other.
+    Trials,
+    /// Rows that follow each other.
+    Rows,
+    /// The rows at the end.
+    LastRows,
+}
+
+/// The result of a test against chance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum AgainstChance {
+    /// Better than chance.
+    Better(ChanceFigures),
+    /// Not told from chance.
+    NotBetter(ChanceFigures),
+    /// Not tested.
+    NotTested {
+        /// Why not.
+        why: String,
+    },
+}
+
+/// What a test against chance found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChanceFigures {
+    /// What was compared, in words.
+    pub test: String,
+    /// Its score: about 0 at chance, 1 at best.
+    pub score: f64,
+    /// How often what knows nothing scores at least as well.
+    pub p: f64,
+    /// Better than chance is what has a p of at most this.
+    pub p_limit: f64,
+}
+
+impl FitQuality {
+    /// The figures of held-out rows.
+    #[must_use]
+    pub fn of(data: &TrainingData, held: &HeldOut, chance: AgainstChance) -> Self {
+        let truth = data.states.select_rows(&held.rows);
+        let error = (&truth - &held.means).norm_squared();
+        let about_mean = (&truth - mean_elsewhere(&truth, &held.blocks)).norm_squared();
+        let power = truth.norm_squared();
+        Self {
+            held_out: held.folds,
+            rows: held.rows.len(),
+            nrmse: (error / power).sqrt(),
+            nrmse_of_mean: (about_mean / power).sqrt(),
+            r2: 1.0 - error / about_mean,
+            correlation: (0..truth.ncols()).map(|column| correlation(&truth, &held.means, column)).collect(),
+            maae: (truth.ncols() > 1)
+                .then(|| mean_angle(&truth, &held.means))
+                .filter(|angle| angle.is_finite()),
+            steps: held.steps,
+            fallback_steps: held.fallback_steps,
+            chance,
+        }
+    }
+
+    /// Why control with this decoder needs a person's confirmation; none where it does not.
+    #[must_use]
+    pub fn doubt(&self) -> Option<Cause> {
+        let knows_nothing = match self.chance {
+            AgainstChance::Better(_) => false,
+            AgainstChance::NotBetter(_) => true,
+            // nothing speaks for it
+            AgainstChance::NotTested { .. } => self.is_no_better_than_the_mean(),
+        };
+        if knows_nothing {
+            Some(Cause::DecoderAtChance)
+        } else if self.mostly_falls_back() {
+            Some(Cause::DecoderMostlyFallsBack)
+        } else {
+            None
+        }
+    }
+
+    fn is_no_better_than_the_mean(&self) -> bool {
+        self.r2 <= 0.0
+    }
+
+    fn mostly_falls_back(&self) -> bool {
+        self.fallback_steps as f64 > MOST_FALLBACKS * self.steps as f64
+    }
+
+    /// What speaks against the decoder, a sentence each: what is so, and what to do.
+    ///
+    /// The test against chance comes first.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let what_to_do = "check the streams, the channels and how the states were labelled, then calibrate again, for longer";
+        match &self.chance {
+            AgainstChance::Better(_) => {}
+            AgainstChance::NotBetter(figures) => {
+                warnings.push(format!("the decoder is no better than chance ({figures}): {what_to_do}"));
+            }
+            AgainstChance::NotTested { why } if self.is_no_better_than_the_mean() => warnings.push(format!(
+                "the decoder is no better than always saying the mean, and chance was not tested ({why}): {what_to_do}"
+            )),
+            AgainstChance::NotTested { why } => {
+                warnings.push(format!("whether the decoder is better than chance was not tested: {why}"));
+            }
+        }
+        if self.mostly_falls_back() {
+            warnings.push(format!(
+                "in {} of {} held-out steps the decoder's own update did not apply and it fell back: the features say too \
+                 little of the states for it; calibrate for longer, or use another decoder or `form`",
+                self.fallback_steps, self.steps
+            ));
+        }
+        let tested = !matches!(self.chance, AgainstChance::NotTested { .. });
+        if tested && self.is_no_better_than_the_mean() {
+            warnings.push(format!(
+                "on held-out rows the error (nRMSE {:.3}) is no smaller than that of always saying the mean ({:.3})",
+                self.nrmse, self.nrmse_of_mean
+            ));
+        }
+        warnings
+    }
+}
+
+impl fmt::Display for FitQuality {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { nrmse, nrmse_of_mean, r2, steps, fallback_steps, .. } = self;
+        write!(formatter, "nRMSE {nrmse:.4} (always the mean: {nrmse_of_mean:.4}), R2 {r2:.3}, correlation")?;
+        for correlation in &self.correlation {
+            match correlation {
+                Some(correlation) => write!(formatter, " {correlation:.3}")?,
+                None => formatter.write_str(" -")?,
+            }
+        }
+        if let Some(angle) = self.maae {
+            write!(formatter, ", angle {:.1} degrees (chance: 90)", angle.to_degrees())?;
+        }
+        if *fallback_steps > 0 {
+            write!(formatter, ", {fallback_steps} of {steps} steps fell back")?;
+        }
+        write!(formatter, "; {}", self.held_out)
+    }
+}
+
+impl fmt::Display for Folds {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.of {
+            FoldsOf::Trials => write!(formatter, "{} folds of whole trials", self.count),
+            FoldsOf::Rows => write!(formatter, "{} folds of rows that follow each other", self.count),
+            FoldsOf::LastRows => formatter.write_str("the last rows"),
+        }
+    }
+}
+
+impl fmt::Display for AgainstChance {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Better(figures) => write!(formatter, "better than chance ({figures})"),
+            Self::NotBetter(figures) => write!(formatter, "no better than chance ({figures})"),
+            Self::NotTested { why } => write!(formatter, "not tested: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for ChanceFigures {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { test, score, p, p_limit } = self;
+        write!(formatter, "{test}: {score:.3}, p = {p:.4}, limit {p_limit}")
+    }
+}
+
+/// The mean of the rows outside each block, at the rows of the block: what somebody knows who has seen the states only.
+fn mean_elsewhere(truth: &DMatrix<f64>, blocks: &[Range<usize>]) -> DMatrix<f64> {
+    let mut means = DMatrix::zeros(truth.nrows(), truth.ncols());
+    for column in 0..truth.ncols() {
+        let all: f64 = truth.column(column).sum();
+        for block in blocks {
+            let inside: f64 = truth.column(column).rows_range(block.clone()).sum();
+            let others = truth.nrows() - block.len();
+            // with one block alone there is nothing else to know
+            let mean = if others > 0 { (all - inside) / others as f64 } else { all / truth.nrows() as f64 };
+            means.view_mut((block.start, column), (block.len(), 1)).fill(mean);
+        }
+    }
+    means
+}
+
+fn rows(matrix: &DMatrix<f64>) -> impl Iterator<Item = Vec<f64>> {
+    matrix.row_iter().map(|row| row.iter().copied().collect())
+}
+
+/// Pearson's correlation of one column; none where one side never moves.
+fn correlation(truth: &DMatrix<f64>, means: &DMatrix<f64>, column: usize) -> Option<f64> {
+    let centred = |matrix: &DMatrix<f64>| {
+        let column = matrix.column(column);
+        column.add_scalar(-column.mean())
+    };
+    let (truth, means) = (centred(truth), centred(means));
+    Some(truth.dot(&means) / (truth.norm() * means.norm())).filter(|correlation| correlation.is_finite())
+}
+
+fn mean_angle(truth: &DMatrix<f64>, means: &DMatrix<f64>) -> f64 {
+    let angles: Vec<f64> =
+        rows(truth).zip(rows(means)).filter_map(|(truth, mean)| accuracy::angle(&truth, &mean)).collect();
+    angles.iter().sum::<f64>() / angles.len() as f64
+}
