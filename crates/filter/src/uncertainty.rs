@@ -107,15 +107,17 @@ fn correlation(left: &[f64], right: &[f64]) -> f64 {
 /// components, in time order.
 ///
 /// Accepted are .42 to .58, .84 to .95 and .95 to 1. Neighbouring rows err together, so a coverage is as sure as the
-/// coverages of 20 blocks of consecutive rows agree, and at best as sure as of rows that are independent: the whole 99 %
-/// interval that follows has to lie outside.
+/// coverages of 20 blocks of consecutive rows agree, and at best as sure as of the independent rows that they are worth: the
+/// whole 99 % interval that follows has to lie outside.
 #[must_use]
 pub fn coverage_warnings(squared_distances: &[f64], dimension: usize, rows: &str) -> Vec<String> {
+    if squared_distances.len() < 2 * BLOCKS {
+        return Vec::new();
+    }
+    let independent_rows = squared_distances.len() as f64 / rows_that_err_together(squared_distances, dimension);
     let (mut too_little, mut too_much) = (Vec::new(), Vec::new());
     for (nominal, [least, greatest]) in ACCEPTED {
-        let Some([coverage, low, high]) = coverage_interval(squared_distances, dimension, nominal) else {
-            return Vec::new();
-        };
+        let [coverage, low, high] = coverage_interval(squared_distances, dimension, nominal, independent_rows);
         let [percent, found, from, to] = [nominal, coverage, low, high].map(|part| 100.0 * part);
         let part = format!("its {percent:.0} % ellipsoid holds {found:.0} % ({from:.0} to {to:.0})");
         if high < least {
@@ -136,27 +138,47 @@ pub fn coverage_warnings(squared_distances: &[f64], dimension: usize, rows: &str
         .collect()
 }
 
-/// The part of the rows within an ellipsoid, and its 99 % interval; `None` for fewer than two rows a block.
-fn coverage_interval(squared_distances: &[f64], dimension: usize, nominal: f64) -> Option<[f64; 3]> {
-    let count = squared_distances.len();
-    if count < 2 * BLOCKS {
-        return None;
-    }
+/// Means over the 20 blocks, and over all rows.
+fn block_means(values: &[f64]) -> ([f64; BLOCKS], f64) {
+    let count = values.len();
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let blocks =
+        core::array::from_fn(|block| mean(&values[block * count / BLOCKS..(block + 1) * count / BLOCKS]));
+    (blocks, mean(values))
+}
+
+/// The variance of the mean of all rows, by how much the blocks differ.
+fn variance_of_mean((blocks, mean): ([f64; BLOCKS], f64)) -> f64 {
+    blocks.iter().map(|block| (block - mean).powi(2)).sum::<f64>() / (BLOCKS * (BLOCKS - 1)) as f64
+}
+
+/// How many rows are worth one independent row, at least 1: by how much the blocks' mean errors differ more than those of
+/// independent rows would. Errors on a bounded scale, so that a few large ones do not decide, and not the rows within one
+/// ellipsoid, which tell nothing of this where all are.
+fn rows_that_err_together(squared_distances: &[f64], dimension: usize) -> f64 {
+    let scale = dimension as f64;
+    let errors: Vec<f64> = squared_distances.iter().map(|distance| 1.0 - scale / (distance + scale)).collect();
+    let means = block_means(&errors);
+    let spread = errors.iter().map(|error| (error - means.1).powi(2)).sum::<f64>();
+    let of_independent = spread / (errors.len() as f64).powi(2);
+    if of_independent > 0.0 { (variance_of_mean(means) / of_independent).max(1.0) } else { 1.0 }
+}
+
+/// The part of the rows within an ellipsoid, and its 99 % interval.
+fn coverage_interval(
+    squared_distances: &[f64],
+    dimension: usize,
+    nominal: f64,
+    independent_rows: f64,
+) -> [f64; 3] {
     let limit = accuracy::chi_square_quantile(dimension, nominal);
-    let within = |distances: &[f64]| {
-        distances.iter().filter(|distance| **distance <= limit).count() as f64 / distances.len() as f64
-    };
-    let coverage = within(squared_distances);
-    let spread = (0..BLOCKS)
-        .map(|block| {
-            let rows = block * count / BLOCKS..(block + 1) * count / BLOCKS;
-            (within(&squared_distances[rows]) - coverage).powi(2)
-        })
-        .sum::<f64>()
-        / (BLOCKS * (BLOCKS - 1)) as f64;
-    let independent = nominal * (1.0 - nominal) / count as f64;
-    let tolerance = STUDENT * spread.max(independent).sqrt();
-    Some([coverage, (coverage - tolerance).max(0.0), (coverage + tolerance).min(1.0)])
+    let within: Vec<f64> =
+        squared_distances.iter().map(|distance| f64::from(u8::from(*distance <= limit))).collect();
+    let means = block_means(&within);
+    let coverage = means.1;
+    let independent = nominal * (1.0 - nominal) / independent_rows;
+    let tolerance = STUDENT * variance_of_mean(means).max(independent).sqrt();
+    [coverage, (coverage - tolerance).max(0.0), (coverage + tolerance).min(1.0)]
 }
 
 #[cfg(test)]

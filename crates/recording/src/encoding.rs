@@ -143,7 +143,7 @@ mod tests {
         assert!(text == "<a>ü</a>" && told.ends_with("not that: it was read as UTF-8"), "{told}");
         let (text, told) = read(with("klingon").as_bytes());
         assert!(text == "<a>ü</a>" && told.contains("\"klingon\", which is not known"), "{told}");
-        let (text, told) = read(with("Shift_JIS").replace('ü', "ü\u{80}").as_bytes());
+        let (text, told) = read(with("Shift_JIS").replace('ü', "üあ").as_bytes());
         assert!(text.contains('ü') && told.contains("nothing in it: it was read as UTF-8"), "{told}");
         let chinese = GBK.encode("<?xml version='1.0' encoding='GBK'?><a>脑电</a>").0;
         assert_eq!(read(&chinese), ("<a>脑电</a>".to_owned(), String::new()));

@@ -131,7 +131,8 @@ impl Engine {
     }
 
     /// `failing` is why features that arrived are not decoded. An array unlike training is not decoded for one more bin;
-    /// too many masked channels may be a matter of a few bins, as missing samples are.
+    /// too many masked channels may be a matter of a few bins, as missing samples are, but no decoder begins to move the
+    /// cursor in one of them.
     pub(super) fn note_freshness(
         &mut self,
         complete: bool,
@@ -148,7 +149,9 @@ impl Engine {
         let resumed = input.commands.iter().any(|command| {
             matches!(command, Command::Request { resume: true, .. } | Command::AcceptInput { .. })
         });
-        let implausible = failing.is_some_and(|cause| cause != Cause::ChannelsMasked);
+        let (mode, drive) = self.after(input);
+        let begins = !self.is_decoding() && decodes(mode, drive);
+        let implausible = failing.is_some_and(|cause| begins || cause != Cause::ChannelsMasked);
         let facts = TickFacts { time: input.time, complete, gap, silence, implausible, resumed };
         match self.freshness.judge(facts) {
             Verdict::Fresh => {}

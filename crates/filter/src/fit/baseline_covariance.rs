@@ -110,10 +110,7 @@ fn held_out_block(
         {
             decoder.observe_cursor(sample.cursor);
         }
-        // what may not train is no bin with features here either
-        let trains = |row: usize| truth.may_train_measurement(row);
-        let given = trains(row).then(|| features.column(at));
-        let report = decoder.step(given.as_ref().map(|column| column.as_slice()), &mut intent);
+        let report = decoder.step(Some(features.column(at).as_slice()), &mut intent);
         if !report.valid {
             continue;
         }
@@ -123,7 +120,7 @@ fn held_out_block(
         }
         let before = before.get_or_insert_with(|| mean.clone());
         if !report.unused
-            && (0..calibration::MOST_BINS.max(1)).all(|back| row < back || trains(row - back))
+            && truth.may_train_measurement(row)
             && let Some(squared_distance) = accuracy::squared_distance(states.column(at).as_slice(), &intent)
         {
             errors.push(HeldOutError {

@@ -16,7 +16,7 @@ use crate::cholesky::Cholesky;
 use crate::{CovarianceScale, accuracy, uncertainty};
 
 /// Most bins of features that the factor depends on.
-pub(crate) const MOST_BINS: usize = 10;
+const MOST_BINS: usize = 10;
 /// Held-out rows to each coefficient.
 const ROWS_A_COEFFICIENT: usize = 20;
 /// Rows below which the factor is constant.

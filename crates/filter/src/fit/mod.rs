@@ -77,7 +77,7 @@ pub struct FitSettings {
     /// How long the fit may take; as long as it needs where `None`.
     pub budget: Option<Budget>,
     /// What lagged bins hold before the first one, n values: the training mean as the decoder sees it. `None` takes
-    /// the mean of the feature rows.
+    /// the mean of the feature rows that may train the measurement model.
     pub background: Option<Vec<f64>>,
     /// Whether the states are labels made from targets, so that zero means to stand still and is what the intent rests at,
     /// whatever their mean over the training rows; `state-mean` overrules it.
@@ -428,7 +428,7 @@ pub fn fit(
             return Err(FitError::Background { found: background.len(), features: n });
         }
         Some(background) => background.clone(),
-        None => windows::column_means(&data.features),
+        None => windows::column_means(&data.features.select_rows(&data.measurement_rows())),
     };
     let mut report = FitReport {
         decoder: spec.to_string(),

@@ -365,7 +365,7 @@ mod tests {
         assert_eq!((header.name.as_str(), header.channels, header.nominal_rate_hz), ("A&B", 2, 250.0));
         assert_eq!(header.format, Some(NumberFormat::Int16));
         assert_eq!(header.labels, Some(vec!["x".to_owned(), "y".to_owned()]));
-        assert_eq!(header.units, None, "one channel has none");
+        assert_eq!(header.units, Some(vec!["uV".to_owned(), String::new()]), "one channel has none");
         assert_eq!((header.role.as_deref(), header.index), (Some("input"), Some(1)));
     }
 
