@@ -286,9 +286,9 @@ class Conversion:
                     f"{document.get('index')} in the session; those before it are missing."
                 )
             elif document.get("kind") == "continued":
-                lines.append(f"This file goes on from {document.get('file')}: {document.get('because')}.")
+                lines.append(f"This file continues {document.get('file')}: {document.get('because')}.")
             elif document.get("kind") == "continues_in":
-                lines.append(f"The recording goes on in {document.get('file')}: {document.get('because')}.")
+                lines.append(f"The recording continues in {document.get('file')}: {document.get('because')}.")
             elif document.get("kind") == "loss":
                 lines.append(
                     f"Not recorded: {document.get('count')} {document.get('what')} of "

@@ -355,6 +355,6 @@ fn absurd_numbers_are_refused_in_words() {
     folder.refuses(
         "fit --features far.csv --states z.csv --decoder kalman -o m.kalmind",
         2,
-        &["far.csv", "from row to row", "1 to 200 ms"],
+        &["far.csv", "ms apart", "1 to 200 ms"],
     );
 }

@@ -281,7 +281,7 @@ fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
             (3, 8, "`stream[0].type` has the wrong type".to_owned()),
             (5, 10, "`bins.bin_ms` is out of range".to_owned()),
             (6, 1, "unknown key \"max_wait\" in [bins]".to_owned()),
-            (8, 9, "`log.level` is not one of its choices".to_owned()),
+            (8, 9, "`log.level` is not one of the allowed values".to_owned()),
         ]
     );
 }

@@ -111,7 +111,7 @@ fn check_and_export_agree_and_repair_keeps_every_byte() {
         assert_eq!(rows as u64, samples, "{name}");
         let (done, told) = folder.warns(&format!("recording repair {file} -o mended.xdf --force"));
         assert!(
-            done.contains("mended.xdf holds everything that is left") && told.contains("left"),
+            done.contains("mended.xdf contains everything that could be saved") && told.contains("left"),
             "{done}{told}"
         );
         let (before, after) = (
@@ -126,8 +126,10 @@ fn check_and_export_agree_and_repair_keeps_every_byte() {
         [("x06d_rate.xdf", "-1"), ("x06a_rate.xdf", "100,0"), ("x12_header_late.xdf", "behind")]
     {
         let told = folder.succeeds(&format!("recording check {}", foreign(name)));
-        assert!(told.contains("whole: 1 stream, 200 samples") && told.contains(part), "{told}");
-        assert!(folder.succeeds(&format!("recording repair {}", foreign(name))).contains("nothing to mend"));
+        assert!(told.contains("intact: 1 stream, 200 samples") && told.contains(part), "{told}");
+        assert!(
+            folder.succeeds(&format!("recording repair {}", foreign(name))).contains("nothing to repair")
+        );
     }
 }
 
@@ -183,9 +185,9 @@ fn encodings_are_named_to_info_and_check_as_to_export() {
 fn repair_is_recommended_where_it_can_help() {
     let folder = Folder::new();
     let (_, told) = folder.warns(&format!("recording check {}", foreign("x03b_damage_boundary4.xdf")));
-    assert!(told.contains("makes a mended copy"), "{told}");
+    assert!(told.contains("writes a repaired copy"), "{told}");
     let (_, told) = folder.warns(&format!("recording check {}", foreign("x11b_control_char.xdf")));
-    assert!(told.contains("nothing in it that `kalmind recording repair` could mend"), "{told}");
+    assert!(told.contains("`kalmind recording repair` cannot improve it"), "{told}");
     let json_of = |name: &str| json(&folder.warns(&format!("recording check {} --json", foreign(name))).0);
     assert_eq!(json_of("x11b_control_char.xdf")["can_be_mended"], false);
 }
@@ -196,7 +198,7 @@ fn one_is_singular() {
     assert!(
         folder
             .succeeds(&format!("recording check {}", foreign("x06d_rate.xdf")))
-            .starts_with("whole: 1 stream, 200 samples")
+            .starts_with("intact: 1 stream, 200 samples")
     );
     assert!(
         folder

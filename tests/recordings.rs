@@ -121,7 +121,7 @@ fn a_torn_recording_is_told_mended_and_replayed() {
     folder.refuses(
         "recording check torn.xdf",
         1,
-        &["not whole", "it was cut off there", "has no footer", "kalmind recording repair torn.xdf"],
+        &["is damaged", "it was cut off there", "has no footer", "kalmind recording repair torn.xdf"],
     );
     folder.refuses("replay torn.xdf", 1, &["at byte", "kalmind recording repair"]);
     let report = json(&folder.succeeds("recording repair torn.xdf -o mended.xdf --json"));
@@ -129,7 +129,7 @@ fn a_torn_recording_is_told_mended_and_replayed() {
     assert_eq!(report["footers_rebuilt"], 6);
     assert_eq!(json(&folder.succeeds("recording check mended.xdf --json"))["valid"], true);
     assert_eq!(json(&folder.succeeds("replay mended.xdf --json"))["identical"], true);
-    assert!(folder.succeeds("recording repair mended.xdf").contains("nothing to mend"));
+    assert!(folder.succeeds("recording repair mended.xdf").contains("nothing to repair"));
     folder.refuses("recording info none.xdf", 1, &["none.xdf"]);
 }
 

@@ -145,7 +145,7 @@ test("without ticks no age is shown, and a new model is named", async () => {
   const age = (shown) => told.waitForFunction((shown) => (document.getElementById("age").textContent === "–") === !shown, shown);
   await age(true);
   ticks = false;
-  tell({ type: "heartbeat", state: "stale", reason: "no usable signal: the cursor stands still until it is back", position: [0.5, 0.5] });
+  tell({ type: "heartbeat", state: "stale", reason: "no usable signal: the cursor stands still until it returns", position: [0.5, 0.5] });
   await age(false);
   await told.waitForSelector('#state[data-state="stale"]');
   ticks = true;
@@ -153,7 +153,7 @@ test("without ticks no age is shown, and a new model is named", async () => {
   const decoder = (named) => told.waitForFunction((named) => document.getElementById("session").textContent.includes(named), named);
   await decoder("decoderdkf-nw abababab");
   tell({ type: "event", kind: "model", event_seq: 99, time: 1, data: { action: "swapped", decoder: "kalman-steady", hash: "0123456789ef", covariance: "constant" } });
-  await decoder("decoderkalman-steady 01234567, covariance constant");
+  await decoder("decoderkalman-steady 01234567, constant uncertainty");
   await told.close();
 });
 
@@ -179,7 +179,7 @@ test("a decoder at chance is shown as one, and control with it takes a person's 
   await doubted.goto(url);
   await doubted.waitForSelector("#decoder-section[data-poor]");
   const said = await doubted.textContent("#decoder-section");
-  for (const part of ["no better than chance (p = 0.4000)", "1.010; always the mean: 1.000", "in 999 of 1000 steps", "89°; chance: 90°", "calibrate again."]) {
+  for (const part of ["no better than chance (p = 0.4000)", "1.010; predicting the mean: 1.000", "fallback steps999 of 1000", "89°; chance: 90°", "calibrate again."]) {
     assert.ok(said.includes(part), `${part} in ${said}`);
   }
   // confirmed it controls, and is not shown as if all were well

@@ -20,7 +20,7 @@ fn a_sender_of_long_chunks_is_measured_and_control_needs_a_confirmation() {
         daemon.wait_until("its arrival is measured", |status| status["input"]["state"] != "measuring");
     assert_eq!(status["input"]["state"], "slow", "{:#}", status["input"]);
     let text = status["input"]["text"].as_str().expect("words");
-    assert!(text.contains("too slow for cursor control") && text.contains("in chunks"), "{text}");
+    assert!(text.contains("too late for cursor control") && text.contains("in chunks"), "{text}");
     let arrival = &status["streams"][0]["arrival"];
     assert!(arrival["measured"]["longest_interval_ms"].as_f64().expect("measured") > 400.0, "{arrival:#}");
     assert!(arrival["stall_ms"].as_f64().expect("a limit") > 600.0, "{arrival:#}");

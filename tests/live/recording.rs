@@ -208,11 +208,11 @@ fn whatever_becomes_of_its_file_is_told_and_the_recording_goes_on_beside_it() {
         assert_eq!(shown["earlier_files"][0]["fate"], fate, "{shown}");
         let next = file.with_file_name("session-2.xdf");
         assert_eq!(shown["file"], next.display().to_string(), "{shown}");
-        assert!(shown["problem"].as_str().is_some_and(|text| text.contains("goes on in")), "{shown}");
+        assert!(shown["problem"].as_str().is_some_and(|text| text.contains("continues in")), "{shown}");
         let event = watch.expect_json("an event", |message| {
             message["type"] == "event"
                 && message["data"]["source"] == "recording"
-                && message["data"]["reason"].as_str().is_some_and(|text| text.contains("goes on in"))
+                && message["data"]["reason"].as_str().is_some_and(|text| text.contains("continues in"))
         });
         assert_eq!(event["kind"], "fault");
         let (_, metrics) = daemon.http("GET", "/metrics", None, false);

@@ -158,7 +158,7 @@ fn sigterm_without_ticks_tells_every_client_and_ends_well() {
     session.silence();
     let since = session.now();
     session.daemon.process.signal("-TERM");
-    session.clients_see_hold(since, Some("heartbeat"), "Kalmind is ending");
+    session.clients_see_hold(since, Some("heartbeat"), "Kalmind is shutting down");
     let Session { laboratory, daemon, clients, .. } = session;
     let (code, lines) = daemon.process.wait();
     assert_eq!(code, Some(0), "{lines:?}");

@@ -98,31 +98,32 @@ impl Connection {
             ),
             StreamHealth::Waiting => String::from("connected; no sample has arrived yet"),
             StreamHealth::Stalled => format!(
-                "connected, and no sample for more than {:.0} ms; is the sender paused? (stall_ms says how long it may be)",
+                "connected, but no sample for more than {:.0} ms; is the sender paused? (the limit is stall_ms)",
                 limits.stall(evidence.nominal_rate_hz).as_millis()
             ),
-            StreamHealth::Lost => String::from(
-                "no samples, and the outlet does not answer a search: its program hangs or the network is cut",
-            ),
+            StreamHealth::Lost => {
+                String::from("the outlet cannot be found: its program has hung or the network is down")
+            }
             StreamHealth::Mismatch => match (&self.difference, evidence.measured_rate_hz) {
                 (Some(difference), _) => format!(
-                    "it has changed: {difference}; its samples are refused (restart it as it was, or restart Kalmind \
-                     for the new one)"
+                    "the stream has changed: {difference}; its samples are refused (restore it, or restart Kalmind to use \
+                     it as it is)"
                 ),
                 (None, measured) => format!(
-                    "measured rate {:.1} Hz, nominal {:.1} Hz; samples are used, but the sender is not what it says",
+                    "measured rate {:.1} Hz, nominal {:.1} Hz; samples are used, but the sender does not keep its \
+                     stated rate",
                     measured.unwrap_or(0.0),
                     evidence.nominal_rate_hz
                 ),
             },
             StreamHealth::Backlog => format!(
-                "samples older than {:.0} ms arrive and are dropped: the sender or the network was held up, or the sender \
-                 pushes longer chunks than it did (backlog_ms says how old they may be)",
+                "samples older than {:.0} ms arrive and are dropped: the sender or the network was delayed, or the sender \
+                 now pushes longer chunks (the limit is backlog_ms)",
                 limits.backlog_ms
             ),
             StreamHealth::BadClock => String::from(
-                "its stamps are on a clock that has nothing to do with LSL's (Unix time? a device counter?); its \
-                 samples are refused; set clock = \"arrival\" for this stream to time them by when they arrive",
+                "its time stamps are not on LSL's clock (Unix time? a device counter?); its samples are refused; set \
+                 clock = \"arrival\" for this stream to use arrival times",
             ),
         })
     }

@@ -31,8 +31,8 @@ impl QueueWatch {
     /// What happened, for people.
     pub(crate) fn sentence(&self) -> String {
         format!(
-            "LSL's queue in front of Kalmind was full ({:.0} samples): older samples may be lost that nothing counts; the \
-             machine is too busy, or the sender sends far more than it says (rate_hz sizes the queue of an irregular stream)",
+            "LSL's input queue was full ({:.0} samples): samples may have been lost without being counted; the machine is \
+             too busy, or the sender sends far more than its stated rate (rate_hz sizes the queue of an irregular stream)",
             self.capacity
         )
     }

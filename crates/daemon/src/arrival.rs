@@ -235,8 +235,8 @@ impl InputArrivals {
         if delay_ms > SLOW_MS {
             let _infallible = write!(
                 text,
-                "; too slow for cursor control ({delay_ms:.0} ms, more than {SLOW_MS:.0}): make the sender push shorter \
-                 chunks{}",
+                "; samples arrive too late for cursor control ({delay_ms:.0} ms, more than {SLOW_MS:.0}): make the sender \
+                 push shorter chunks{}",
                 if rules.slow_allowed {
                     " (allowed by allow_slow_input)"
                 } else {
@@ -319,7 +319,7 @@ mod tests {
     fn a_slow_input_needs_a_confirmation_unless_it_is_allowed() {
         let (command, delay) = concluded(RULES, &[500.0]);
         assert_eq!(parts(command), (InputArrival::Slow, 806.0, 750.0));
-        assert!(delay.text.contains("too slow for cursor control"), "{}", delay.text);
+        assert!(delay.text.contains("too late for cursor control"), "{}", delay.text);
         assert!(delay.text.contains("allow_slow_input"), "{}", delay.text);
         let (command, _) = concluded(ArrivalRules { slow_allowed: true, ..RULES }, &[500.0]);
         assert_eq!(parts(command).0, InputArrival::Fit);

@@ -166,8 +166,8 @@ pub struct DecodersArguments {
 /// Where features and states come from.
 #[derive(Args, Clone, Debug, Default)]
 pub struct TableArguments {
-    /// Recordings, instead of tables: of Kalmind sessions their features, and labels from their targets; of others the
-    /// streams or signals that are named.
+    /// Recordings instead of tables. Kalmind sessions supply features, and labels from their targets; for other files name
+    /// the streams or signals.
     #[arg(value_name = "RECORDING", conflicts_with_all = ["features", "states", "rate", "task"])]
     pub recordings: Vec<PathBuf>,
     /// Blocks of the recordings to use, separated by commas, or `all` [default: `open_loop`, or all where there was none].
@@ -176,22 +176,22 @@ pub struct TableArguments {
     /// A stream of the recordings, by name or key, whose channels are the states, instead of labels from targets.
     #[arg(long, value_name = "STREAM", requires = "recordings")]
     pub states_stream: Option<String>,
-    /// Channels of that stream, by label or number from 0, separated by commas [default: all]; of an EDF or BDF file the
-    /// signals that are the states.
+    /// Channels of that stream, by label or number from 0, separated by commas [default: all]; for an EDF or BDF file,
+    /// the signals to use as states.
     #[arg(long, value_name = "CHANNELS", requires = "recordings")]
     pub state_channels: Option<String>,
-    /// A stream of the recordings, by name or key, whose samples are the features, a row each [default: the features of the
-    /// Kalmind session].
+    /// A stream of the recordings, by name or key, whose samples are the features, one row each [default: the features of
+    /// the Kalmind session].
     #[arg(long, value_name = "STREAM", requires = "recordings", requires = "states_stream")]
     pub features_stream: Option<String>,
-    /// Channels of that stream, by label or number from 0, separated by commas [default: all]; of an EDF or BDF file the
-    /// signals that are features [default: all that are no states].
+    /// Channels of that stream, by label or number from 0, separated by commas [default: all]; for an EDF or BDF file,
+    /// the signals to use as features [default: all that are not states].
     #[arg(long, value_name = "CHANNELS", requires = "recordings")]
     pub feature_channels: Option<String>,
-    /// Features, one row a bin; may be repeated, each with its own --states.
+    /// Features, one row per bin; may be repeated, each with its own --states.
     #[arg(long, value_name = "X.csv", required_unless_present = "recordings")]
     pub features: Vec<PathBuf>,
-    /// States to decode, one row a bin, as many as there are features' rows; may be repeated.
+    /// States to decode, one row per bin, as many rows as the features; may be repeated.
     #[arg(long, value_name = "Z.csv", required_unless_present = "recordings")]
     pub states: Vec<PathBuf>,
     /// Rows per second, where the files have no `time` column.
@@ -232,7 +232,7 @@ pub struct FitArguments {
     /// Tables.
     #[command(flatten)]
     pub tables: TableArguments,
-    /// Training rows, half-open, from 0 [default: all]; of one recording or pair of tables.
+    /// Training rows A to B - 1, counted from 0 [default: all]; for a single recording or pair of tables.
     #[arg(long, value_name = "A..B")]
     pub rows: Option<String>,
     /// Decoder, with options after a colon.
@@ -253,7 +253,7 @@ pub struct FitArguments {
     /// Seed of whatever is random in the fit.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// Seconds after which the fit tries nothing more [default: as long as it needs].
+    /// Time limit for the fit, in seconds [default: none].
     #[arg(long, value_name = "SECONDS", value_parser = budget, allow_negative_numbers = true)]
     pub budget: Option<f64>,
     /// Model file to write.
@@ -297,7 +297,7 @@ pub struct EvaluateArguments {
     /// Fit with N seeds, from --seed up, and print means; decoders that no seed changes are fitted once.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=100), conflicts_with = "model")]
     pub seeds: u8,
-    /// Seconds after which each fit tries nothing more.
+    /// Time limit for each fit, in seconds [default: none].
     #[arg(long, value_name = "SECONDS", value_parser = budget, allow_negative_numbers = true, conflicts_with = "model")]
     pub budget: Option<f64>,
     /// Offset on a channel (column name or number from 0; `all` for each in turn) during the test, in standard deviations
@@ -319,10 +319,10 @@ pub struct EvaluateArguments {
     /// Bootstrap resamples for the intervals.
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
     pub resamples: u32,
-    /// Table to write: one row a recording, decoder and fold, with all figures.
+    /// Table to write: one row per recording, decoder and fold, with all figures.
     #[arg(long, value_name = "FILE.csv")]
     pub csv: Option<PathBuf>,
-    /// Folder for one CSV a decoder: row, mean, covariance (lower triangle).
+    /// Folder for one CSV per decoder: row, mean, covariance (lower triangle).
     #[arg(long, value_name = "DIR")]
     pub predictions: Option<PathBuf>,
     /// Report page to write: figures with intervals, traces, calibration, robustness, what each fit chose; loads nothing
@@ -355,8 +355,8 @@ pub struct ReplayArguments {
     /// The recording.
     #[arg(value_name = "RECORDING")]
     pub recording: PathBuf,
-    /// Decode with this model instead: the error of its intent against the recorded targets. It does not tell how online
-    /// control would have gone.
+    /// Decode with this model instead and report its error against the recorded targets. This does not predict online
+    /// control.
     #[arg(long, value_name = "MODEL", conflicts_with = "decoder")]
     pub model: Option<PathBuf>,
     /// Decode with this decoder instead, fitted to the open loop and tested on what came after; may be repeated.
@@ -402,7 +402,7 @@ pub enum RecordingCommand {
     /// exit code 1 if something in the middle was lost or cannot be explained.
     #[command(after_help = "Example: kalmind recording repair session.xdf -o repaired.xdf")]
     Repair(RepairArguments),
-    /// Tell what kind a file is and what can be done with it; for a recording also streams, rates, gaps, duration, writer.
+    /// Show a file's type and what you can do with it; for a recording also streams, rates, gaps, duration, writer.
     #[command(after_help = "Example: kalmind recording info session.xdf --json")]
     Info(RecordingFile),
     /// Write the report page of a session: signals, targets, latency, what needs attention. Each run writes it beside its
@@ -489,7 +489,7 @@ pub struct ExportArguments {
     /// The recording.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Folder for the CSV files, one a stream.
+    /// Folder for the CSV files, one per stream.
     #[arg(long, value_name = "FOLDER")]
     pub csv: PathBuf,
     /// Time stamps on the recorder's clock, the same without jitter, or as they were sent.

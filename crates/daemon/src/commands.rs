@@ -119,9 +119,7 @@ pub fn print_result(text: String) -> Outcome<()> {
         Ok(written) => {
             written.map_err(|error| anyhow::anyhow!("the result cannot be printed: {error}")).or_work()
         }
-        Err(_nobody_reads) => {
-            Err(anyhow::anyhow!("nobody read the result that was printed on stdout, so it is lost")).or_work()
-        }
+        Err(_nobody_reads) => Err(anyhow::anyhow!("stdout was not read, so the result is lost")).or_work(),
     }
 }
 

@@ -88,7 +88,7 @@ impl Controls for DaemonControls {
         let progress = self.desk.progress();
         if mode == Mode::Control && progress.decoder.is_none() {
             return Err(ControlRefused::NotNow(
-                "there is no model to control with: configure [decoder] model, or calibrate first".to_owned(),
+                "no decoder is loaded: calibrate first, or set [decoder] model".to_owned(),
             ));
         }
         let (confirmed, open): (Vec<_>, Vec<_>) =

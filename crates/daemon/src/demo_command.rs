@@ -233,7 +233,7 @@ fn follow(
         if signals.wait(ROUND) {
             break;
         }
-        anyhow::ensure!(daemon.is_whole(), "a thread of the daemon ended by itself; the log says why");
+        anyhow::ensure!(daemon.is_whole(), "a thread of the daemon ended unexpectedly; see the log");
         if let Some(status) = participant.0.try_wait()? {
             anyhow::bail!(
                 "the simulated participant ended ({status}) before the demo was over{}",

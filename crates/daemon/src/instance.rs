@@ -25,7 +25,7 @@ pub enum InstanceError {
     },
     /// There is no folder that only this user can write to.
     #[error(
-        "the lock that keeps two daemons named \"{name}\" apart has no safe place: {}; make one of these folders, owned by \
+        "no safe folder for the lock that prevents two daemons named \"{name}\": {}; create one of these folders, owned by \
          this user and writable by nobody else (systemd: RuntimeDirectory=, or loginctl enable-linger)",
         .tried.join("; ")
     )]

@@ -177,7 +177,7 @@ impl IdentifiedModel {
     pub fn quality_text(&self) -> String {
         match self.model.quality() {
             Some(quality) => format!("{}; {quality}", quality.chance),
-            None => "how good it is is not known: its file says nothing of that".to_owned(),
+            None => "quality unknown: the model file does not include it".to_owned(),
         }
     }
 

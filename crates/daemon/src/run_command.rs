@@ -71,7 +71,7 @@ pub fn run(arguments: &RunArguments, configuration: Configuration, network: &Net
         print_result(summary.json().to_string())?;
     }
     if died {
-        return Err(anyhow::anyhow!("a thread ended by itself; the log says why")).or_work();
+        return Err(anyhow::anyhow!("a thread ended unexpectedly; see the log")).or_work();
     }
     summary.require_recording()
 }

@@ -97,7 +97,7 @@ impl StateEvents {
         let SilenceLimits { auto_resume, task_may_resume, .. } = self.limits;
         match (state, cause) {
             (OutputState::Stale, Some(Cause::InputNotFresh)) => {
-                format!("no usable signal for {away:.1} s: the cursor stands still until it is back")
+                format!("no usable signal for {away:.1} s: the cursor stands still until it returns")
             }
             (OutputState::Stale, Some(Cause::AwaitsResume)) => {
                 let who = if task_may_resume { "the operator or the task" } else { "the operator" };
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(told[0].data["cause"], "input_not_fresh");
         assert_eq!(
             told[0].data["message"],
-            "no usable signal for 0.1 s: the cursor stands still until it is back"
+            "no usable signal for 0.1 s: the cursor stands still until it returns"
         );
         assert_eq!((&told[1].data["since"], &told[1].data["by"]), (&json!(5.0), &json!("daemon")));
         assert_eq!(told[1].data["cause"], "signal_back");

@@ -140,7 +140,7 @@ impl Summary {
             if counts.overflows > 0 {
                 let _infallible = writeln!(
                     text,
-                    "    LSL's queue was full {}: samples may be lost that nothing counts",
+                    "    LSL's input queue was full {}: samples may have been lost without being counted",
                     Counted(counts.overflows, "time")
                 );
             }

@@ -389,14 +389,14 @@ mod tests {
         assert_eq!(states.state(), OutputState::Stale);
         assert_eq!(text(states), "stopped by a client, and no usable signal");
         states.input_fresh(false);
-        assert!(text(states).starts_with("stopped by a client; the signal was lost and is back"));
+        assert!(text(states).starts_with("stopped by a client; the signal was lost and has returned"));
     }
 
     #[test]
     fn a_signal_that_is_back_says_what_is_awaited_and_a_task_that_may_clears_that_alone() {
         let mut states = OutputStates::new(Mode::Control);
         states.input_not_fresh();
-        assert_eq!(text(states), "no usable signal: the cursor stands still until it is back");
+        assert_eq!(text(states), "no usable signal: the cursor stands still until it returns");
         states.input_unsteady();
         assert_eq!(states.shown().1.map(|reason| reason.cause), Some(Cause::InputUnsteady));
         states.input_fresh(false);

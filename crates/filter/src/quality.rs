@@ -146,14 +146,15 @@ impl FitQuality {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        let what_to_do = "check the streams, the channels and how the states were labelled, then calibrate again, for longer";
+        let what_to_do = "check the streams, channels and labels, then calibrate again for longer";
         match &self.chance {
             AgainstChance::Better(_) => {}
             AgainstChance::NotBetter(figures) => {
                 warnings.push(format!("the decoder is no better than chance ({figures}): {what_to_do}"));
             }
             AgainstChance::NotTested { why } if self.is_no_better_than_the_mean() => warnings.push(format!(
-                "the decoder is no better than always saying the mean, and chance was not tested ({why}): {what_to_do}"
+                "the decoder is no better than always predicting the mean, and was not tested against chance ({why}): \
+                 {what_to_do}"
             )),
             AgainstChance::NotTested { why } => {
                 warnings.push(format!("whether the decoder is better than chance was not tested: {why}"));
@@ -161,15 +162,15 @@ impl FitQuality {
         }
         if self.mostly_falls_back() {
             warnings.push(format!(
-                "in {} of {} held-out steps the decoder's own update did not apply and it fell back: the features say too \
-                 little of the states for it; calibrate for longer, or use another decoder or `form`",
+                "in {} of {} held-out steps the decoder had to use its fallback update: the features carry too little \
+                 information about the states; calibrate for longer, or use another decoder or `form`",
                 self.fallback_steps, self.steps
             ));
         }
         let tested = !matches!(self.chance, AgainstChance::NotTested { .. });
         if tested && self.is_no_better_than_the_mean() {
             warnings.push(format!(
-                "on held-out rows the error (nRMSE {:.3}) is no smaller than that of always saying the mean ({:.3})",
+                "on held-out rows the error (nRMSE {:.3}) is no smaller than that of always predicting the mean ({:.3})",
                 self.nrmse, self.nrmse_of_mean
             ));
         }
@@ -180,7 +181,10 @@ impl FitQuality {
 impl fmt::Display for FitQuality {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { nrmse, nrmse_of_mean, r2, steps, fallback_steps, .. } = self;
-        write!(formatter, "nRMSE {nrmse:.4} (always the mean: {nrmse_of_mean:.4}), R2 {r2:.3}, correlation")?;
+        write!(
+            formatter,
+            "nRMSE {nrmse:.4} (predicting the mean: {nrmse_of_mean:.4}), R2 {r2:.3}, correlation"
+        )?;
         for correlation in &self.correlation {
             match correlation {
                 Some(correlation) => write!(formatter, " {correlation:.3}")?,
@@ -200,8 +204,8 @@ impl fmt::Display for FitQuality {
 impl fmt::Display for Folds {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.of {
-            FoldsOf::Trials => write!(formatter, "{} folds of whole trials", self.count),
-            FoldsOf::Rows => write!(formatter, "{} folds of rows that follow each other", self.count),
+            FoldsOf::Trials => write!(formatter, "{} folds of trials", self.count),
+            FoldsOf::Rows => write!(formatter, "{} folds of consecutive rows", self.count),
             FoldsOf::LastRows => formatter.write_str("the last rows"),
         }
     }

@@ -119,14 +119,14 @@ pub fn coverage_warnings(squared_distances: &[f64], dimension: usize, rows: &str
     for (nominal, [least, greatest]) in ACCEPTED {
         let [coverage, low, high] = coverage_interval(squared_distances, dimension, nominal, independent_rows);
         let [percent, found, from, to] = [nominal, coverage, low, high].map(|part| 100.0 * part);
-        let part = format!("its {percent:.0} % ellipsoid holds {found:.0} % ({from:.0} to {to:.0})");
+        let part = format!("its {percent:.0} % ellipsoid contains {found:.0} % ({from:.0} to {to:.0})");
         if high < least {
             too_little.push(part);
         } else if low > greatest {
             too_much.push(part);
         }
     }
-    [(too_little, "far too sure of itself"), (too_much, "far less sure of itself than it could be")]
+    [(too_little, "badly overconfident"), (too_much, "badly underconfident")]
         .into_iter()
         .filter(|(parts, _)| !parts.is_empty())
         .map(|(parts, what)| {
@@ -260,8 +260,8 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(6);
         let found = coverage_warnings(&distances(1000, [0.5, 0.73, 0.73], 1, &mut random), 1, "test rows");
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].starts_with("of the test rows, its 90 % ellipsoid holds 7"), "{found:?}");
-        assert!(found[0].contains("its 99 % ellipsoid holds 7"), "{found:?}");
-        assert!(found[0].ends_with("far too sure of itself, so do not rely on its covariance"), "{found:?}");
+        assert!(found[0].starts_with("of the test rows, its 90 % ellipsoid contains 7"), "{found:?}");
+        assert!(found[0].contains("its 99 % ellipsoid contains 7"), "{found:?}");
+        assert!(found[0].ends_with("badly overconfident, so do not rely on its covariance"), "{found:?}");
     }
 }

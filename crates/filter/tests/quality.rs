@@ -73,7 +73,7 @@ fn a_filter_that_mostly_falls_back_is_in_doubt_although_it_is_better_than_chance
     assert!(matches!(quality.chance, AgainstChance::Better(_)));
     assert!(quality.steps < 2600, "{quality:?}");
     assert_eq!(quality.doubt(), Some(Cause::DecoderMostlyFallsBack));
-    assert!(quality.warnings()[0].contains("fell back"), "{:?}", quality.warnings());
+    assert!(quality.warnings()[0].contains("fallback update"), "{:?}", quality.warnings());
     // features that say next to nothing are what it comes of
     let weak = judged("dkf-linear:form=standard", &simulated(1500, 0.02, 3)).1;
     assert!(weak.fallback_steps > weak.steps / 2, "{weak:?}");

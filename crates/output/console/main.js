@@ -21,7 +21,7 @@ const connection = new Connection(takeToken(), {
   },
   token: (accepted) => {
     view.steerable(accepted);
-    view.notice(accepted ? "" : "The token of this page is from another run: you can watch and stop, but not resume. Open the address that the daemon printed at this start.");
+    view.notice(accepted ? "" : "This page's token is from an earlier run: you can watch and stop, but not resume. Open the address that Kalmind printed when it last started.");
   },
   message: (message) => {
     switch (message.type) {
@@ -52,7 +52,7 @@ const connection = new Connection(takeToken(), {
 
 // Why a person has to agree to control, in words for the page.
 function reason({ confirm, text }) {
-  if (confirm === "slow_input") return `The input is ${Math.round(input?.delay_ms)} ms late, too slow for cursor control.`;
+  if (confirm === "slow_input") return `Samples arrive ${Math.round(input?.delay_ms)} ms late, too late for good cursor control.`;
   return `${text[0].toUpperCase()}${text.slice(1)}.`;
 }
 
@@ -61,7 +61,7 @@ async function stop() {
     await connection.stop();
     view.notice("");
   } catch (error) {
-    view.notice(`STOP may not have reached the daemon (${error.message}). Press it again, or end the daemon.`);
+    view.notice(`STOP may not have reached the daemon (${error.message}). Press it again, or shut down Kalmind.`);
   }
 }
 
@@ -84,7 +84,7 @@ document.getElementById("steer").addEventListener("click", async (event) => {
   const state = event.target.dataset.state;
   if (!state) return;
   const asked = state === "control" ? awaiting : [];
-  if (asked.length && !window.confirm([...asked.map(reason), "Control with it all the same?"].join("\n\n"))) return;
+  if (asked.length && !window.confirm([...asked.map(reason), "Start cursor control anyway?"].join("\n\n"))) return;
   try {
     await connection.ask(state, asked.length ? { confirm: asked.map(({ confirm }) => confirm) } : {});
     view.notice("");

@@ -18,13 +18,13 @@ const HEALTH = {
   lost: "lost",
   mismatch: "does not match",
   backlog: "too far behind",
-  bad_clock: "clock unknown",
+  bad_clock: "wrong clock",
 };
 const LINK = {
   connecting: "Connecting …",
   live: "Connected",
-  quiet: "The daemon is silent: this page shows old data",
-  lost: "Connection lost: this page shows old data. Reconnecting …",
+  quiet: "No data from Kalmind: this page is out of date",
+  lost: "Connection lost: this page is out of date. Reconnecting …",
 };
 
 const find = (id) => document.getElementById(id);
@@ -36,7 +36,7 @@ const decimal = (value, digits) => (value === null || value === undefined ? "–
 // Stamps may be ahead of now: by the uncertainty of a clock, or because a player stamps what it is about to send.
 const age = (ms) => {
   if (ms === null || ms === undefined) return "no sample yet";
-  return ms < -AHEAD_MS ? `stamps ${decimal(-ms, 0)} ms ahead` : `last sample ${decimal(Math.max(ms, 0), 0)} ms ago`;
+  return ms < -AHEAD_MS ? `time stamps ${decimal(-ms, 0)} ms in the future` : `last sample ${decimal(Math.max(ms, 0), 0)} ms ago`;
 };
 const arrival = (arrival) => {
   if (arrival?.measuring) return ["measuring how samples arrive"];
@@ -76,7 +76,7 @@ const SUSPECTED_FOR = 5;
 // Channels that have not looked as they did in training for a while; said loudly where nobody looks.
 function signalFacts(signals) {
   if (!signals) return [];
-  if (!signals.plausibility) return [["suspect channels", "not checked: plausibility = false"]];
+  if (!signals.plausibility) return [["suspect channels", "not checked ([decoder] plausibility = false)"]];
   for (const channel of suspected.keys()) {
     if (!signals.suspects.includes(channel)) suspected.delete(channel);
   }
@@ -86,23 +86,23 @@ function signalFacts(signals) {
   return [["suspect channels", suspects.length ? `${suspects.length}: ${named}` : 0]];
 }
 
-const FOLDS = { trials: "folds of whole trials", rows: "folds of rows that follow each other", last_rows: "part: the last rows" };
+const FOLDS = { trials: "folds of trials", rows: "folds of consecutive rows", last_rows: "part (the last rows)" };
 const VERDICT = { better: "better than chance", not_better: "no better than chance" };
 
 // How good a decoder is, by rows that it was not fitted to.
 function qualityFacts(decoder) {
-  if (!decoder) return [["model", "none: calibrate, or configure one"]];
+  if (!decoder) return [["model", "none: calibrate, or set [decoder] model"]];
   const { quality } = decoder;
-  if (!quality) return [["how good it is", "not known: the model says nothing of it"]];
+  if (!quality) return [["quality", "unknown: the model file does not include it"]];
   const { chance, held_out: held } = quality;
   return [
     ["chance", chance.result === "not_tested" ? `not tested: ${chance.why}` : `${VERDICT[chance.result]} (p = ${decimal(chance.p, 4)})`],
-    ["error (nRMSE)", `${decimal(quality.nrmse, 3)}; always the mean: ${decimal(quality.nrmse_of_mean, 3)}`],
+    ["error (nRMSE)", `${decimal(quality.nrmse, 3)}; predicting the mean: ${decimal(quality.nrmse_of_mean, 3)}`],
     ["R²", decimal(quality.r2, 3)],
     ["correlation", quality.correlation.map((value) => decimal(value, 2)).join(", ")],
     ...(quality.maae === null ? [] : [["angle", `${decimal((quality.maae * 180) / Math.PI, 0)}°; chance: 90°`]]),
-    ...(quality.fallback_steps > 0 ? [["fell back", `in ${quality.fallback_steps} of ${quality.steps} steps`]] : []),
-    ["held out", `${held.count} ${FOLDS[held.of]}`],
+    ...(quality.fallback_steps > 0 ? [["fallback steps", `${quality.fallback_steps} of ${quality.steps}`]] : []),
+    ["tested on held-out", `${held.count} ${FOLDS[held.of]}`],
   ];
 }
 
@@ -136,7 +136,7 @@ export class View {
   // is unsure.
   decoder(decoder) {
     const shown = [...find("session").children].find((pair) => pair.firstChild.textContent === "decoder");
-    const unsure = decoder?.covariance === "constant" ? ", covariance constant" : "";
+    const unsure = decoder?.covariance === "constant" ? ", constant uncertainty" : "";
     if (shown) shown.lastChild.textContent = decoder ? `${decoder.name} ${decoder.model.slice(0, 8)}${unsure}` : "none";
     facts("decoder", qualityFacts(decoder));
     put("decoder-warning", (decoder?.warnings ?? []).map(sentence).join(" "));
@@ -191,14 +191,14 @@ export class View {
     );
     const { ticks } = status;
     facts("counts", [
-      ["newest tick", status.seq ?? "–"],
+      ["latest tick", status.seq ?? "–"],
       [`${status.state} for`, `${decimal(status.clock.lsl - status.state_since, 0)} s`],
       ["late", ticks.late],
       ["incomplete", ticks.incomplete],
       ["missed", ticks.missed + this.#missed],
       ["events missed", this.#missedEvents],
       ...(status.input?.delay_ms > SLOW_MS ? [["input", `samples arrive ${decimal(status.input.delay_ms, 0)} ms late: too late for cursor control`]] : []),
-      ["hypervisor", status.steal_ms === null ? "–" : `${status.steal_ms} ms`],
+      ["time lost to hypervisor", status.steal_ms === null ? "–" : `${status.steal_ms} ms`],
       ...signalFacts(status.signals),
     ]);
     this.decoder(status.decoder);

@@ -80,7 +80,7 @@ fn streams(text: &mut Exposition, streams: &[StreamStatus]) {
         ("dropped_total", "counter", "Samples delivered and dropped", |s| Some(s.counts.dropped as f64)),
         ("late_total", "counter", "Samples for a bin that was closed", |s| Some(s.counts.late as f64)),
         ("reconnects_total", "counter", "Times connected anew", |s| Some(s.counts.reconnects as f64)),
-        ("overflows_total", "counter", "Times the queue in front of Kalmind was found full", |s| {
+        ("overflows_total", "counter", "Times LSL's input queue was found full", |s| {
             Some(s.counts.overflows as f64)
         }),
         ("arrival_interval_seconds", "gauge", "Time between two arrivals, as measured", |s| {

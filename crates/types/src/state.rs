@@ -213,23 +213,24 @@ impl fmt::Display for Reason {
             Cause::Requested => write!(formatter, "requested by {by}"),
             Cause::Stopped => write!(formatter, "stopped by {by}"),
             Cause::InputNotFresh => {
-                formatter.write_str("no usable signal: the cursor stands still until it is back")
+                formatter.write_str("no usable signal: the cursor stands still until it returns")
             }
             Cause::InputUnsteady => formatter.write_str(
-                "the signal comes and goes: the cursor goes on when it has been steady for a second",
+                "the signal is intermittent: the cursor moves again once it has been steady for a second",
             ),
             Cause::AwaitsResume => formatter.write_str(
                 "the signal is back after a gap longer than auto_resume_ms; waiting for the operator: press Resume",
             ),
             Cause::NotFinite => formatter.write_str(
-                "the decoder's output was not finite: press Resume to restart it, or load another model",
+                "the decoder produced an invalid number: press Resume to restart it, or load another model",
             ),
             Cause::Panicked => {
-                formatter.write_str("an error inside Kalmind was caught: press Resume, and report it with the log")
+                formatter.write_str("Kalmind had an internal error: press Resume, and report it with the log")
             }
-            Cause::NoModel => formatter.write_str("no model to control with: calibrate, or set [decoder] model"),
+            Cause::NoModel => formatter.write_str("no decoder is loaded: calibrate, or set [decoder] model"),
             Cause::MeasuringArrival => formatter.write_str("measuring how samples arrive"),
-            Cause::InputTooSlow => formatter.write_str("samples arrive too late for cursor control: confirm to go on"),
+            Cause::InputTooSlow => formatter
+                .write_str("samples arrive too late for good cursor control: confirm to continue anyway"),
             Cause::ChannelsMasked => formatter.write_str(
                 "too many channels are dead, shifted, noisy or without valid samples: check the array and its cables",
             ),
@@ -242,26 +243,25 @@ impl fmt::Display for Reason {
                  array, or calibrate again",
             ),
             Cause::PatternUnlikeTraining => formatter.write_str(
-                "the signals no longer look like those the decoder was trained on: channels no longer covary as they did; \
-                 check their order, or calibrate again",
+                "the signals no longer look like those the decoder was trained on: the correlations between channels have \
+                 changed; check the channel order, or calibrate again",
             ),
             Cause::DecoderFallsBack => {
                 formatter.write_str("the decoder cannot use the signals: check them, or calibrate again")
             }
             Cause::DecoderAtChance => formatter.write_str(
-                "the decoder is no better than chance: calibrate again, or confirm that it may control all the same",
+                "the decoder is no better than chance: calibrate again, or confirm to use it anyway",
             ),
             Cause::DecoderMostlyFallsBack => formatter.write_str(
-                "the decoder fell back in most steps of its held-out rows: calibrate again, or confirm that it may control \
-                 all the same",
+                "the decoder could not use most of its held-out data: calibrate again, or confirm to use it anyway",
             ),
-            Cause::ShuttingDown => formatter.write_str("Kalmind is ending"),
+            Cause::ShuttingDown => formatter.write_str("Kalmind is shutting down"),
             Cause::TickSilent => formatter
                 .write_str("decoding stopped for more than a second: press Resume when it runs again"),
             Cause::StoppedAndNotFresh => write!(formatter, "stopped by {by}, and no usable signal"),
             Cause::StoppedAndAwaitsResume => write!(
                 formatter,
-                "stopped by {by}; the signal was lost and is back; waiting for the operator: press Resume"
+                "stopped by {by}; the signal was lost and has returned; waiting for the operator: press Resume"
             ),
         }
     }
@@ -274,7 +274,7 @@ impl fmt::Display for Actor {
             Self::Operator => "the operator",
             Self::Client => "a client",
             Self::Task => "the task",
-            Self::Signal => "a signal to the program",
+            Self::Signal => "a system signal (such as Ctrl-C)",
             Self::Daemon => "Kalmind",
         })
     }

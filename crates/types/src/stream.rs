@@ -134,7 +134,7 @@ pub struct StreamCounts {
     pub late: u64,
     /// Times the stream was connected anew.
     pub reconnects: u64,
-    /// Times the queue in front of Kalmind was found full: samples may be lost there that nothing else counts.
+    /// Times LSL's input queue was found full: samples may have been lost there without being counted.
     pub overflows: u64,
 }
 

@@ -91,8 +91,8 @@ impl Selection {
 }
 
 table! {
-    /// How Lab Streaming Layer finds streams, and how its own are found. An `LSLAPICFG` variable that is set wins over
-    /// this table; the start says so.
+    /// How Lab Streaming Layer finds streams, and how its own are found. An `LSLAPICFG` variable overrides this
+    /// table; this is shown at startup.
     pub struct Lsl {
         /// How far LSL looks for streams and is seen: the loopback interface, this machine, or the local network.
         network: Network = Network::Lab;
@@ -113,7 +113,7 @@ table! {
     /// A stream to decode from; one table for each, 8 at most, in the order of the feature vector. At least one of
     /// `name`, `type`, `source_id`, `hostname` and `predicate` says which stream it is, and exactly one stream must fit.
     pub struct Stream {
-        /// The name under which Kalmind shows the stream; no two alike.
+        /// The name that Kalmind shows for the stream; must be unique.
         key: Option<String> = None, in Rule::FileSafeName, or "`name`, else \"features\"";
         /// The stream's name.
         name: Option<String> = None, or "any";
@@ -194,7 +194,7 @@ table! {
         /// late), in seconds. Those of `max_wait_ms`, `stall_ms`, `backlog_ms` and `stale_after_ms` that the configuration
         /// does not set follow from it. 0 measures nothing.
         measure_arrival_s: f64 = 3.0, in Rule::Between(0.0, 60.0);
-        /// Stream time without a complete bin after which decoding starts afresh, as from its first measurement, in milliseconds.
+        /// Stream time without a complete bin after which decoding restarts from a new first measurement, in milliseconds.
         restart_after_ms: f64 = 500.0, in Rule::Between(1.0, 3_600_000.0);
         /// Fraction of the channels that may lack a valid sample before the bin counts as incomplete.
         max_masked: f64 = 0.25, in Rule::Between(0.0, 1.0);

@@ -59,7 +59,7 @@ table! {
         /// everything else with it. `file:` stands for pages opened from a file, `null` for pages that have no origin; any
         /// site can make one of those, so either lets any site stop.
         allowed_origins: Vec<String> = Vec::new(), in Rule::Origin;
-        /// Values of the Host header that are answered, besides the bound address and the loopback names.
+        /// Host header values to accept in addition to the bound address and the loopback names.
         allowed_hosts: Vec<String> = Vec::new(), in Rule::Host;
         /// Connections at the same time. If there is one more, the one that has been silent longest is closed; if all are
         /// WebSocket clients that read, the new one is turned away, unless it asks for STOP.
@@ -113,7 +113,7 @@ table! {
 }
 
 table! {
-    /// Where the cursor and the events appear besides the server.
+    /// Outputs in addition to the server.
     pub struct Output {
         /// The cursor over LSL.
         lsl: Vec<CursorOutlet> = vec![CursorOutlet::default()];

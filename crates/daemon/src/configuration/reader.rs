@@ -133,7 +133,7 @@ impl Reader {
                 let span = self.places.get(&self.path).map_or(0..0, |place| place.key.clone());
                 let title = format!("missing key `{}` in {}", info.name, heading(&self.path));
                 let help = format!("add {} = ({})", info.name, (info.kind)());
-                self.problems.push(Problem::new(span, title, "it has to be given here", help));
+                self.problems.push(Problem::new(span, title, "this key is required here", help));
                 self.spoiled.insert(join(&self.path, info.name));
             }
             return None;

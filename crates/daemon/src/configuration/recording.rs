@@ -7,7 +7,7 @@ use super::{input::Selection, rule::Rule, table::table};
 table! {
     /// A further stream, numbers or text, that is recorded as received and not decoded; one table for each.
     pub struct RecordedStream {
-        /// The name under which Kalmind shows the stream; no two alike.
+        /// The name that Kalmind shows for the stream; must be unique.
         key: Option<String> = None, in Rule::FileSafeName, or "`name`, else \"recorded\" and its number";
         /// The stream's name.
         name: Option<String> = None, or "any";

@@ -108,7 +108,7 @@ impl Rule {
             Self::Machine => is_machine(text),
             Self::Host => is_host(text),
         };
-        (!fits).then(|| "is not of the right form".to_owned())
+        (!fits).then(|| "has the wrong format".to_owned())
     }
 }
 

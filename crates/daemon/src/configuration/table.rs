@@ -129,7 +129,7 @@ macro_rules! choices {
                 };
                 match text.as_ref() {
                     $($name => Some(Self::$variant),)+
-                    _ => reader.refuse(value, "is not one of its choices", &Self::kind()),
+                    _ => reader.refuse(value, "is not one of the allowed values", &Self::kind()),
                 }
             }
 

@@ -111,15 +111,15 @@ table! {
         /// `target`: its radius in workspace widths, needed with `position`.
         radius: Option<f64> = None, in Rule::Between(0.000_001, 10.0), or "none";
         /// `trial`: its number.
-        trial: Option<u32> = None, in Rule::Between(0.0, 4_294_967_295.0), or "none; needed there";
+        trial: Option<u32> = None, in Rule::Between(0.0, 4_294_967_295.0), or "required for that kind";
         /// `trial` and `task_block`: whether it starts or ends.
-        phase: Option<Phase> = None, or "none; needed there";
+        phase: Option<Phase> = None, or "required for that kind";
         /// `trial`: how it ended.
         result: Option<TrialResult> = None, or "not stated";
         /// `task_block`: which one.
-        block: Option<TaskBlock> = None, or "none; needed there";
+        block: Option<TaskBlock> = None, or "required for that kind";
         /// `operator`: what is asked for.
-        action: Option<OperatorAction> = None, or "none; needed there";
+        action: Option<OperatorAction> = None, or "required for that kind";
     }
 }
 

@@ -398,7 +398,7 @@ impl Desk {
             recorder.model(&model);
         }
         if self.queues.models.push(staged).is_err() {
-            let problem = "the model before this one has not taken over yet".to_owned();
+            let problem = "the previous model is still being loaded".to_owned();
             return self.handle_message(Message::Fitted(Err(problem)));
         }
         self.command(Command::SwapModel(id));

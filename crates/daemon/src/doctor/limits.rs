@@ -51,11 +51,11 @@ pub(super) fn priority(patient: &Patient<'_>) -> Finding {
                 NAME,
                 refused(configured.priority),
                 format!(
-                    "Real-time priority {level} was asked for and refused ({said}). Without it a busy machine holds the \
-                     cursor up now and then."
+                    "Real-time priority {level} was asked for and refused ({said}). Without it the cursor may \
+                     hesitate when the machine is busy."
                 ),
                 "as root, write the line `@kalmind - rtprio 99` into /etc/security/limits.d/kalmind.conf, put the \
-                 operator's account into a group `kalmind`, log in anew (a service: LimitRTPRIO=99), and set priority = \
+                 operator's account into a group `kalmind`, log in again (a service: LimitRTPRIO=99), and set priority = \
                  \"try\" under [realtime].",
             )
         }
@@ -86,7 +86,7 @@ pub(super) fn locked_memory(patient: &Patient<'_>) -> Finding {
                      be paged out and be late."
                 ),
                 "as root, write the line `@kalmind - memlock unlimited` into /etc/security/limits.d/kalmind.conf, put the \
-                 operator's account into a group `kalmind`, log in anew (a service: LimitMEMLOCK=infinity), and set \
+                 operator's account into a group `kalmind`, log in again (a service: LimitMEMLOCK=infinity), and set \
                  lock_memory = \"try\" under [realtime].",
             )
         }

@@ -38,7 +38,8 @@ pub enum GatherError {
     },
     /// No tick of the blocks can be used.
     #[error(
-        "{}: no tick in {blocks} has a target and a cursor that may move: there is nothing to learn from (--states-stream takes the states from a recorded stream)",
+        "{}: no tick in {blocks} has both a target and a cursor that can move, so there is nothing to fit (--states-stream \
+         takes the states from a recorded stream)",
         .path.display()
     )]
     NoRows {

@@ -113,7 +113,7 @@ pub enum RecordedTablesError {
     },
     /// The stream is on another clock than the ticks.
     #[error(
-        "--states-stream {stream}: the times of {clocks}: they are of different clocks, so they cannot be matched"
+        "--states-stream {stream}: the times of {clocks}: they are on different clocks, so they cannot be matched"
     )]
     Clocks {
         /// What was asked for.

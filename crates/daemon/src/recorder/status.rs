@@ -107,7 +107,11 @@ impl RecorderStatus {
                 read(&self.lost_files),
             ),
             ("failed_writes", "Writes to the recording that failed.", read(&self.failed_writes)),
-            ("failed_syncs", "Times that the disk refused what was written.", read(&self.failed_syncs)),
+            (
+                "failed_syncs",
+                "Times that the disk could not store what was written.",
+                read(&self.failed_syncs),
+            ),
             (
                 "failed_files",
                 "Times that no new file could be made for a recording whose file is gone.",
@@ -129,9 +133,11 @@ impl RecorderStatus {
         if read(&self.lost_files) > 0 {
             parts.push(Counted(read(&self.lost_files), "file").to_string());
         }
+        let mut verb = "has lost";
         if parts.is_empty() && read(&self.failed_syncs) > 0 {
-            let times = Counted(read(&self.failed_syncs), "time");
-            parts.push(format!("perhaps what the disk refused {times}"));
+            let writes = Counted(read(&self.failed_syncs), "failed disk write");
+            verb = "may have lost";
+            parts.push(format!("data from {writes}"));
         }
         if parts.is_empty() {
             return None;
@@ -144,7 +150,7 @@ impl RecorderStatus {
             .and_then(|file| file["because"].as_str().map(str::to_owned));
         let because = earlier.or_else(|| held(&self.problem).clone());
         let because = because.map(|because| format!(": {because}")).unwrap_or_default();
-        Some(format!("the recording has lost {}{because}", parts.join(", ")))
+        Some(format!("the recording {verb} {}{because}", parts.join(", ")))
     }
 
     /// Everything as JSON.
@@ -209,7 +215,7 @@ impl RecorderStatus {
             return;
         }
         if !self.failing.swap(true, Ordering::Relaxed) {
-            tracing::error!(file = %self.file().display(), problem, "the recording cannot be written; control goes on");
+            tracing::error!(file = %self.file().display(), problem, "the recording cannot be written; control continues");
             self.tell(problem);
         }
         *held(&self.problem) = Some(problem.to_owned());
@@ -223,9 +229,9 @@ impl RecorderStatus {
     }
 
     pub(super) fn note_failed_sync(&self, error: &io::Error) {
-        let problem = format!("the disk refuses the recording: {error}");
+        let problem = format!("the disk cannot store the recording: {error}");
         if self.failed_syncs.fetch_add(1, Ordering::Relaxed) == 0 {
-            tracing::error!(file = %self.file().display(), %error, "the disk refuses the recording");
+            tracing::error!(file = %self.file().display(), %error, "the disk cannot store the recording");
             self.tell(&problem);
         }
         *held(&self.problem) = Some(problem);
@@ -235,7 +241,7 @@ impl RecorderStatus {
     pub(super) fn note_no_new_file(&self, problem: &str) {
         self.failed_files.fetch_add(1, Ordering::Relaxed);
         if !self.homeless.swap(true, Ordering::Relaxed) {
-            tracing::error!(problem, "the recording has no file; control goes on");
+            tracing::error!(problem, "the recording has no file; control continues");
             self.tell(problem);
         }
         *held(&self.problem) = Some(problem.to_owned());
@@ -273,7 +279,7 @@ impl RecorderStatus {
 
     /// The recording goes on in another file, for a reason.
     pub(super) fn note_new_file(&self, file: PathBuf, because: &str) {
-        let problem = format!("{because}; recording goes on in {}", file.display());
+        let problem = format!("{because}; recording continues in {}", file.display());
         tracing::error!(problem, "the recording continues in another file");
         *held(&self.file) = file;
         self.homeless.store(false, Ordering::Relaxed);

@@ -102,7 +102,8 @@ pub(super) fn fate(file: &File, path: &Path, written: u64) -> Result<Option<Fate
                 return Ok(None);
             }
             Err(format!(
-                "the permissions of the recording {path} were taken away (mode {:03o}); it is still being written, but nobody will be able to read it: `chmod u+rw {path}`",
+                "the permissions of the recording {path} were removed (mode {:03o}); recording continues, but nobody can \
+                 read the file: `chmod u+rw {path}`",
                 mode & 0o777,
                 path = path.display()
             ))

@@ -110,10 +110,7 @@ pub(super) fn export(arguments: &ExportArguments) -> Outcome<()> {
         let file = NewFile::begin(&arguments.csv.join(name), existing).or_work()?;
         let labels = columns(&signals.iter().map(|signal| signal.label.as_str()).collect::<Vec<_>>());
         if !labels.renamed.is_empty() {
-            say(&format!(
-                "{name}: labels that another column has got a number: {}",
-                labels.renamed.join(", ")
-            ));
+            say(&format!("{name}: duplicate labels were numbered: {}", labels.renamed.join(", ")));
         }
         let described_columns = labels.columns.clone();
         write(file, &edf, signals, labels.columns).or_work()?;

@@ -49,10 +49,7 @@ pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
         };
         let labels = labels(stream);
         if !labels.renamed.is_empty() {
-            say(&format!(
-                "{name}: labels that another column has got a number: {}",
-                labels.renamed.join(", ")
-            ));
+            say(&format!("{name}: duplicate labels were numbered: {}", labels.renamed.join(", ")));
         }
         let file = NewFile::begin(target, existing).or_work()?;
         write(file, stream, &stamps, &labels.columns)

@@ -143,8 +143,8 @@ fn told(other: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let because = text(&other["because"]);
     match other["goes_on_from"].as_str() {
-        Some(file) => format!("it goes on from {file}: {because}"),
-        None => format!("the recording goes on in {}: {because}", text(&other["goes_on_in"])),
+        Some(file) => format!("it continues {file}: {because}"),
+        None => format!("the recording continues in {}: {because}", text(&other["goes_on_in"])),
     }
 }
 

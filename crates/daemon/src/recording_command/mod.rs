@@ -67,7 +67,7 @@ fn run_check(arguments: &RecordingFile) -> Outcome<()> {
         let samples: u64 = report.streams.values().map(|stream| stream.samples).sum();
         writeln!(
             out,
-            "whole: {}, {}, {}",
+            "intact: {}, {}, {}",
             Counted(report.streams.len() as u64, "stream"),
             Counted(samples, "sample"),
             Counted(report.length, "byte")
@@ -86,12 +86,11 @@ fn run_check(arguments: &RecordingFile) -> Outcome<()> {
     let file = arguments.file.display();
     let said = [neighbours, problems_text(&report.problems)].concat().join("\n");
     let way = if report.can_be_mended() {
-        format!("`kalmind recording repair {file}` makes a mended copy")
+        format!("`kalmind recording repair {file}` writes a repaired copy")
     } else {
-        "what else is in it was read, and there is nothing in it that `kalmind recording repair` could mend"
-            .to_owned()
+        "the rest was read, and `kalmind recording repair` cannot improve it".to_owned()
     };
-    Err(anyhow::anyhow!("{file} is not whole; {way}\n{said}")).or_work()
+    Err(anyhow::anyhow!("{file} is damaged; {way}\n{said}")).or_work()
 }
 
 /// Problems as programs read them.

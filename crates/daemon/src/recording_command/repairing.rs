@@ -96,12 +96,12 @@ fn text(report: &RepairReport) -> String {
     }
     match &report.output {
         Some(output) if report.is_whole() => {
-            let _infallible = writeln!(text, "{} is whole", output.display());
+            let _infallible = writeln!(text, "{} is intact", output.display());
         }
         Some(output) => {
-            let _infallible = writeln!(text, "{} holds everything that is left", output.display());
+            let _infallible = writeln!(text, "{} contains everything that could be saved", output.display());
         }
-        None => text.push_str("there was nothing to mend\n"),
+        None => text.push_str("nothing to repair\n"),
     }
     text
 }

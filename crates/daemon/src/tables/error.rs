@@ -67,7 +67,8 @@ pub enum TablesError {
     },
     /// Two files whose times are days apart.
     #[error(
-        "the times of {0}: they are of different clocks; bring them to one, or leave the column out of one file"
+        "the times of {0}: they are on different clocks; convert them to one clock, or remove the time column from one \
+         file"
     )]
     Clocks(String),
     /// Neither a recording nor tables.

@@ -29,7 +29,7 @@ pub enum XdfError {
     Magic,
     /// A chunk goes on past the end of the file.
     #[error(
-        "the chunk at byte {offset} says it has {length} bytes, and the file ends before: it was cut off there, and `kalmind recording repair` mends it"
+        "the chunk at byte {offset} says it has {length} bytes, and the file ends before: it was cut off there, and `kalmind recording repair` repairs it"
     )]
     Torn {
         /// Where the chunk begins.

@@ -116,12 +116,12 @@ pub enum RepairError {
     },
     /// It is packed.
     #[error(
-        "a file that gzip packed cannot be mended in place: leave --in-place out, or unpack it with `gunzip`"
+        "a file that gzip packed cannot be repaired in place: leave --in-place out, or unpack it with `gunzip`"
     )]
     Packed,
     /// The mended copy would take the place of the file.
     #[error(
-        "the mended copy would overwrite the file itself: name another file, or use --in-place, which keeps the old one"
+        "the repaired copy would overwrite the file itself: name another file, or use --in-place, which keeps the old one"
     )]
     Itself,
 }

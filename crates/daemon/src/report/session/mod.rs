@@ -123,14 +123,12 @@ fn percent(part: u64, whole: u64) -> f64 {
 fn attention(facts: &Facts) -> String {
     let mut said = Vec::new();
     if let Some(broken) = &facts.broken {
-        said.push(format!(
-            "The recording could not be read to its end; this page stops where it is damaged: {broken}."
-        ));
+        said.push(format!("The recording is damaged; this page covers it up to the damage: {broken}."));
     }
     if let Some((file, because)) = &facts.continued {
         said.push(format!(
-            "This file goes on from {file} ({because}): what was before stands there, and times here count from the \
-             beginning of this file."
+            "This file continues {file} ({because}), which has the earlier part; times here count from the start of \
+             this file."
         ));
     }
     let is_fault = |happening: &&facts::Happening| {
@@ -140,7 +138,7 @@ fn attention(facts: &Facts) -> String {
     let faults = facts.happenings.iter().filter(is_fault).count();
     if faults > 0 {
         said.push(format!(
-            "An error inside Kalmind stopped the cursor {}, until the operator resumed. \"What happened\" below says which.",
+            "An internal error in Kalmind stopped the cursor {}, until the operator resumed. \"What happened\" below says which.",
             times(faults)
         ));
     }
@@ -517,12 +515,12 @@ fn models(facts: &Facts) -> String {
             Escaped(name).to_string(),
             format!("<code>{}</code>", Escaped(id)),
             bins.map_or_else(|| "configured".to_owned(), |bins| bins.to_string()),
-            Escaped(said.as_deref().unwrap_or("not known")).to_string(),
+            Escaped(said.as_deref().unwrap_or("unknown")).to_string(),
             number(*bytes as f64 / 1e3, 1),
         ];
         ("", cells)
     });
-    let heads = ["decoder", "SHA-256", "bins it was fitted to", "how good it is on held-out bins", "kB"];
+    let heads = ["decoder", "SHA-256", "training bins", "quality on held-out bins", "kB"];
     table("Models, each embedded in the recording", &heads, &[1, 3], rows)
 }
 
@@ -605,7 +603,7 @@ mod tests {
             {
                 assert!(html.contains(&format!("<section id=\"{section}\"")), "{section}");
             }
-            assert_eq!(html.contains("could not be read to its end"), is_torn);
+            assert_eq!(html.contains("The recording is damaged"), is_torn);
             assert!(!html.contains("NaN") && html.len() < 1_000_000, "{}", html.len());
         }
     }
