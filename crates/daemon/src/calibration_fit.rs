@@ -96,8 +96,8 @@ mod tests {
     use kalmind_filter::AgainstChance;
     use kalmind_session::{CalibrationOptions, CalibrationTick};
     use kalmind_types::{
-        Binning, Cause, ChannelMask, Component, LslTime, OutputState, Position, StreamFeatures, Target,
-        TickOutput, Velocity,
+        Binning, Cause, ChannelMask, Component, CursorDrive, LslTime, OutputState, Position, StreamFeatures,
+        Target, TickOutput, Velocity,
     };
 
     use super::*;
@@ -161,6 +161,7 @@ mod tests {
                 features: &features,
                 target: Some(Target { position: target, radius: 0.06 }),
                 trial: Some(trial.into()),
+                drive: CursorDrive::Label,
             });
         }
         let demand = Demand {

@@ -10,7 +10,7 @@ use kalmind_filter::{KernelPath, Model, ModelError};
 use kalmind_output::DecoderInfo;
 use kalmind_recording::{ModelFileError, model_from_bytes, model_to_bytes, read_model_bytes};
 use kalmind_signal::{FeatureStatistics, Preparation, PreparationError};
-use kalmind_types::{Binning, Cause, Component, ModelId, StreamFeatures};
+use kalmind_types::{Actor, Binning, Cause, Component, ModelId, Reason, StreamFeatures};
 use serde_json::json;
 
 /// Bin widths that differ by less than this part are the same: a width read off a recording's stamps is not exact.
@@ -127,11 +127,7 @@ impl IdentifiedModel {
     /// # Errors
     /// [`BuildError`].
     pub fn stage_recorded(&self, guard: bool, path: KernelPath) -> Result<Box<StagedModel>, BuildError> {
-        self.build(
-            self.is_guarded_live(guard),
-            path,
-            self.model.quality().and_then(|quality| quality.doubt()),
-        )
+        self.build(self.is_guarded_live(guard), path, self.model.doubt())
     }
 
     fn is_guarded_live(&self, guard: bool) -> bool {
@@ -184,9 +180,12 @@ impl IdentifiedModel {
     /// The model's name, and why it may not control before somebody confirms it; none where it may.
     #[must_use]
     pub fn doubt(&self) -> Option<ModelInDoubt> {
-        let quality = self.model.quality()?;
-        quality.doubt()?;
-        Some(ModelInDoubt { model: self.id, text: quality.warnings().join("; ") })
+        let cause = self.model.doubt()?;
+        let text = self.model.quality().map_or_else(
+            || Reason { cause, by: Actor::Daemon }.to_string(),
+            |quality| quality.warnings().join("; "),
+        );
+        Some(ModelInDoubt { model: self.id, text })
     }
 
     /// Every difference between the model and what the run gives, one sentence each; empty where it fits.

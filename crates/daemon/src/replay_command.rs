@@ -91,7 +91,7 @@ fn text(replayed: &Replayed) -> String {
     match &comparison.first_difference {
         None if replayed.identical() => text.push_str("identical, bit for bit"),
         None => {
-            text.push_str("the computed output is identical, but rows of the recorded cursor are missing")
+            text.push_str("the computed output is identical, but rows of the recorded cursor are missing");
         }
         Some(difference) => {
             let _infallible = write!(

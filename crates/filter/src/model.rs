@@ -1,6 +1,6 @@
 //! A fitted decoder together with all that is needed to trust and run it: what the model file holds.
 
-use kalmind_types::{Component, MAX_COMPONENTS, StreamFeatures};
+use kalmind_types::{Cause, Component, MAX_COMPONENTS, StreamFeatures};
 use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
@@ -230,10 +230,18 @@ impl Model {
         }
     }
 
-    /// How good the decoder is by its own fit report; none where the file says nothing of it.
+    /// How good the decoder is by its own fit report; none where the file says nothing of it that can be read.
     #[must_use]
     pub fn quality(&self) -> Option<FitQuality> {
         FitQuality::deserialize(self.report.as_ref()?.get("quality")?).ok()
+    }
+
+    /// Why control with this decoder needs a person's confirmation; none where it does not, and for files that another program
+    /// wrote without a word on it. A judgement that failed, or cannot be read, speaks for no decoder.
+    #[must_use]
+    pub fn doubt(&self) -> Option<Cause> {
+        self.report.as_ref()?.get("quality")?;
+        self.quality().map_or(Some(Cause::DecoderNotTested), |quality| quality.doubt())
     }
 
     /// Features n of one bin.

@@ -2,7 +2,7 @@
 //!
 //! Pure figures of held-out means. Where the rows come from, and what it costs, is `fit::held_out`'s matter.
 
-use core::{fmt, ops::Range};
+use core::fmt;
 
 use kalmind_types::Cause;
 use nalgebra::DMatrix;
@@ -23,7 +23,7 @@ pub struct FitQuality {
     pub rows: usize,
     /// Root of the squared error over the squared truth, pooled over the components.
     pub nrmse: f64,
-    /// The same of a decoder that always says the mean of the states.
+    /// The same of a decoder that always says the mean of the scored rows, the best that one value can do.
     pub nrmse_of_mean: f64,
     /// Part of the variance about that mean that is explained: `1 - (nrmse / nrmse_of_mean)^2`, below 0 where the mean is
     /// closer.
@@ -96,7 +96,8 @@ impl FitQuality {
     pub fn of(data: &TrainingData, held: &HeldOut, chance: AgainstChance) -> Self {
         let truth = data.states.select_rows(&held.rows);
         let error = (&truth - &held.means).norm_squared();
-        let about_mean = (&truth - mean_elsewhere(&truth, &held.blocks)).norm_squared();
+        let about_mean: f64 =
+            truth.column_iter().map(|column| column.add_scalar(-column.mean()).norm_squared()).sum();
         let power = truth.norm_squared();
         Self {
             held_out: held.folds,
@@ -117,23 +118,19 @@ impl FitQuality {
     /// Why control with this decoder needs a person's confirmation; none where it does not.
     #[must_use]
     pub fn doubt(&self) -> Option<Cause> {
-        let knows_nothing = match self.chance {
-            AgainstChance::Better(_) => false,
-            AgainstChance::NotBetter(_) => true,
-            // nothing speaks for it
-            AgainstChance::NotTested { .. } => self.is_no_better_than_the_mean(),
-        };
-        if knows_nothing {
-            Some(Cause::DecoderAtChance)
-        } else if self.mostly_falls_back() {
-            Some(Cause::DecoderMostlyFallsBack)
-        } else {
-            None
+        match self.chance {
+            AgainstChance::NotBetter(_) => Some(Cause::DecoderAtChance),
+            AgainstChance::NotTested { .. } => Some(Cause::DecoderNotTested),
+            AgainstChance::Better(_) if self.is_no_better_than_the_mean() => {
+                Some(Cause::DecoderNoBetterThanMean)
+            }
+            AgainstChance::Better(_) => self.mostly_falls_back().then_some(Cause::DecoderMostlyFallsBack),
         }
     }
 
     fn is_no_better_than_the_mean(&self) -> bool {
-        self.r2 <= 0.0
+        // nor is an error that is no number
+        self.r2.is_nan() || self.r2 <= 0.0
     }
 
     fn mostly_falls_back(&self) -> bool {
@@ -152,12 +149,10 @@ impl FitQuality {
             AgainstChance::NotBetter(figures) => {
                 warnings.push(format!("the decoder is no better than chance ({figures}): {what_to_do}"));
             }
-            AgainstChance::NotTested { why } if self.is_no_better_than_the_mean() => warnings.push(format!(
-                "the decoder is no better than always predicting the mean, and was not tested against chance ({why}): \
-                 {what_to_do}"
-            )),
             AgainstChance::NotTested { why } => {
-                warnings.push(format!("whether the decoder is better than chance was not tested: {why}"));
+                warnings.push(format!(
+                    "whether the decoder is better than chance was not tested: {why}; {what_to_do}"
+                ));
             }
         }
         if self.mostly_falls_back() {
@@ -167,8 +162,7 @@ impl FitQuality {
                 self.fallback_steps, self.steps
             ));
         }
-        let tested = !matches!(self.chance, AgainstChance::NotTested { .. });
-        if tested && self.is_no_better_than_the_mean() {
+        if self.is_no_better_than_the_mean() {
             warnings.push(format!(
                 "on held-out rows the error (nRMSE {:.3}) is no smaller than that of always predicting the mean ({:.3})",
                 self.nrmse, self.nrmse_of_mean
@@ -226,22 +220,6 @@ impl fmt::Display for ChanceFigures {
         let Self { test, score, p, p_limit } = self;
         write!(formatter, "{test}: {score:.3}, p = {p:.4}, limit {p_limit}")
     }
-}
-
-/// The mean of the rows outside each block, at the rows of the block: what somebody knows who has seen the states only.
-fn mean_elsewhere(truth: &DMatrix<f64>, blocks: &[Range<usize>]) -> DMatrix<f64> {
-    let mut means = DMatrix::zeros(truth.nrows(), truth.ncols());
-    for column in 0..truth.ncols() {
-        let all: f64 = truth.column(column).sum();
-        for block in blocks {
-            let inside: f64 = truth.column(column).rows_range(block.clone()).sum();
-            let others = truth.nrows() - block.len();
-            // with one block alone there is nothing else to know
-            let mean = if others > 0 { (all - inside) / others as f64 } else { all / truth.nrows() as f64 };
-            means.view_mut((block.start, column), (block.len(), 1)).fill(mean);
-        }
-    }
-    means
 }
 
 fn rows(matrix: &DMatrix<f64>) -> impl Iterator<Item = Vec<f64>> {

@@ -114,10 +114,12 @@ pub fn coverage_warnings(squared_distances: &[f64], dimension: usize, rows: &str
     if squared_distances.len() < 2 * BLOCKS {
         return Vec::new();
     }
-    let independent_rows = squared_distances.len() as f64 / rows_that_err_together(squared_distances, dimension);
+    let independent_rows =
+        squared_distances.len() as f64 / rows_that_err_together(squared_distances, dimension);
     let (mut too_little, mut too_much) = (Vec::new(), Vec::new());
     for (nominal, [least, greatest]) in ACCEPTED {
-        let [coverage, low, high] = coverage_interval(squared_distances, dimension, nominal, independent_rows);
+        let [coverage, low, high] =
+            coverage_interval(squared_distances, dimension, nominal, independent_rows);
         let [percent, found, from, to] = [nominal, coverage, low, high].map(|part| 100.0 * part);
         let part = format!("its {percent:.0} % ellipsoid contains {found:.0} % ({from:.0} to {to:.0})");
         if high < least {
@@ -157,7 +159,8 @@ fn variance_of_mean((blocks, mean): ([f64; BLOCKS], f64)) -> f64 {
 /// ellipsoid, which tell nothing of this where all are.
 fn rows_that_err_together(squared_distances: &[f64], dimension: usize) -> f64 {
     let scale = dimension as f64;
-    let errors: Vec<f64> = squared_distances.iter().map(|distance| 1.0 - scale / (distance + scale)).collect();
+    let errors: Vec<f64> =
+        squared_distances.iter().map(|distance| 1.0 - scale / (distance + scale)).collect();
     let means = block_means(&errors);
     let spread = errors.iter().map(|error| (error - means.1).powi(2)).sum::<f64>();
     let of_independent = spread / (errors.len() as f64).powi(2);

@@ -1,4 +1,5 @@
 //! Which decoders know when they are unsure: by how they are built, and by what they give.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "functions that several tests share fail like tests")]
 
 mod small_models;
 
@@ -36,7 +37,6 @@ fn what_a_decoder_says_of_its_covariance_is_what_it_gives_and_the_factor_leaves_
     let data = training_data(400, 6);
     for spec in DecoderName::ALL.into_iter().flat_map(variants) {
         let calibrated = model(&spec, &data);
-        assert_eq!(calibrated.parameters.covariance(), CovarianceKind::Varying, "{spec}");
         let mut plain = calibrated.clone();
         *plain.parameters.covariance_scale_mut() = CovarianceScale::constant(1.7);
         for model in [&calibrated, &plain] {

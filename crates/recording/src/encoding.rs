@@ -74,7 +74,9 @@ pub(crate) fn xml(bytes: &[u8], named: Option<&'static Encoding>) -> (String, Ve
         Reading::Plain => {
             let utf_8 = core::str::from_utf8(bytes).is_ok();
             let read_as = named.filter(|_| !utf_8).unwrap_or(UTF_8).name();
-            remarks.iter_mut().for_each(|remark| *remark = format!("{remark}: it was read as {read_as}"));
+            for remark in &mut remarks {
+                *remark = format!("{remark}: it was read as {read_as}");
+            }
         }
         Reading::Assumed(encoding) => remarks.push(format!(
             "its text is not UTF-8 and was read as {}; --encoding names another one",

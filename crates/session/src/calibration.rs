@@ -2,7 +2,7 @@
 
 use kalmind_filter::{LabelLaw, TaskSample, TrainingData, ZScore};
 use kalmind_signal::FeatureStatistics;
-use kalmind_types::{LslTime, OutputState, Position, Target, TickOutput, Velocity};
+use kalmind_types::{CursorDrive, LslTime, OutputState, Position, Target, TickOutput, Velocity};
 use nalgebra::DMatrix;
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
@@ -42,6 +42,8 @@ pub struct CalibrationTick<'a> {
     pub target: Option<Target>,
     /// The trial in force at the bin's start; without it a change of target begins a trial.
     pub trial: Option<u64>,
+    /// What moves the cursor while calibrating.
+    pub drive: CursorDrive,
 }
 
 /// Rows to fit on, with what a model has to carry of them.
@@ -215,7 +217,8 @@ impl Calibration {
                 hold: before.position.distance(target.position) <= target.radius,
             },
             measures,
-            decoder_moved: output.state == OutputState::Control,
+            decoder_moved: output.state == OutputState::Control
+                || (tick.drive == CursorDrive::Decoder && output.velocity != Velocity::default()),
             starts_segment: !self.segment_open,
         });
         self.segment_open = true;

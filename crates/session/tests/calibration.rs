@@ -3,7 +3,7 @@
 
 use kalmind_filter::LabelLaw;
 use kalmind_session::{Calibration, CalibrationData, CalibrationError, CalibrationOptions, CalibrationTick};
-use kalmind_types::{LslTime, OutputState, Position, Target, TickOutput, Velocity};
+use kalmind_types::{CursorDrive, LslTime, OutputState, Position, Target, TickOutput, Velocity};
 
 const BIN_S: f64 = 0.02;
 
@@ -66,6 +66,7 @@ fn gathered_by(
             features: &values,
             target: shown,
             trial: None,
+            drive: CursorDrive::Label,
         });
     }
     calibration.data(false).unwrap()
@@ -117,6 +118,7 @@ fn a_trial_of_its_own_number_starts_anew_on_the_same_target() {
             features: &features(seq),
             target: Some(target(0.6)),
             trial,
+            drive: CursorDrive::Label,
         });
     }
     assert_eq!(left_out(&calibration.data(false).unwrap()), (0..13).chain(30..43).collect::<Vec<_>>());
@@ -198,6 +200,7 @@ fn z_scored_features_have_mean_zero_and_deviation_one_and_dead_ones_are_named() 
             features: &values,
             target: Some(target(0.6)),
             trial: None,
+            drive: CursorDrive::Label,
         });
     }
     let data = calibration.data(true).unwrap();
@@ -240,6 +243,7 @@ fn too_little_to_fit_on_is_said_with_numbers() {
             features: &features(seq),
             target: Some(target(0.6)),
             trial: None,
+            drive: CursorDrive::Label,
         });
     }
     assert_eq!(calibration.data(true), Err(CalibrationError::TooFewRows { rows: 19, measurement_rows: 6 }));
@@ -255,5 +259,24 @@ fn rows_in_which_the_decoder_moved_the_cursor_are_known() {
     });
     let moved: Vec<usize> = (0..data.training.rows()).filter(|&row| data.decoder_moved[row]).collect();
     // the first tick has none before it, and makes no row
+    assert_eq!(moved, (19..29).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_decoder_that_drives_while_calibrating_moves_the_cursor_where_it_is_not_at_rest() {
+    let mut calibration = Calibration::new(options(LabelLaw { skip_ms: 0.0, ..LabelLaw::default() }), 4);
+    for seq in 0..30 {
+        let mut output = tick(seq);
+        output.velocity = if seq >= 20 { Velocity([0.1, 0.0]) } else { Velocity::default() };
+        calibration.observe(CalibrationTick {
+            output: &output,
+            features: &features(seq),
+            target: Some(target(0.6)),
+            trial: None,
+            drive: CursorDrive::Decoder,
+        });
+    }
+    let data = calibration.data(false).unwrap();
+    let moved: Vec<usize> = (0..data.training.rows()).filter(|&row| data.decoder_moved[row]).collect();
     assert_eq!(moved, (19..29).collect::<Vec<_>>());
 }

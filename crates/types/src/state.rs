@@ -148,6 +148,10 @@ pub enum Cause {
     DecoderAtChance = 19,
     /// `control` was asked for, and on rows that it was not fitted to the decoder fell back in most steps.
     DecoderMostlyFallsBack = 20,
+    /// `control` was asked for, and whether the decoder is better than chance could not be tested.
+    DecoderNotTested = 21,
+    /// `control` was asked for, and on rows that it was not fitted to the decoder errs as much as the mean of the states.
+    DecoderNoBetterThanMean = 22,
 }
 
 impl Cause {
@@ -199,6 +203,8 @@ impl Reason {
             | Cause::DecoderFallsBack
             | Cause::DecoderAtChance
             | Cause::DecoderMostlyFallsBack
+            | Cause::DecoderNotTested
+            | Cause::DecoderNoBetterThanMean
             | Cause::ShuttingDown => false,
         }
     }
@@ -254,6 +260,13 @@ impl fmt::Display for Reason {
             ),
             Cause::DecoderMostlyFallsBack => formatter.write_str(
                 "the decoder could not use most of its held-out data: calibrate again, or confirm to use it anyway",
+            ),
+            Cause::DecoderNotTested => formatter.write_str(
+                "the decoder was not tested against chance: calibrate for longer, or confirm to use it anyway",
+            ),
+            Cause::DecoderNoBetterThanMean => formatter.write_str(
+                "on held-out data the decoder is no better than always predicting the mean: calibrate again, or confirm to \
+                 use it anyway",
             ),
             Cause::ShuttingDown => formatter.write_str("Kalmind is shutting down"),
             Cause::TickSilent => formatter

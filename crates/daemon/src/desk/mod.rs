@@ -466,7 +466,9 @@ impl Desk {
             let used =
                 |(feature, value): (usize, &f64)| if masked.is_masked(feature) { f64::NAN } else { *value };
             self.features.extend(record.features.iter().enumerate().map(used));
-            calibration.observe(CalibrationTick { output, features: &self.features, target, trial });
+            let drive = self.block.map_or(CursorDrive::Decoder, TaskBlock::drive);
+            let features = &self.features;
+            calibration.observe(CalibrationTick { output, features, target, trial, drive });
         }
         self.run_program(output);
     }

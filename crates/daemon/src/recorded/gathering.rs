@@ -12,7 +12,7 @@ use kalmind_session::{
     parse_marker,
 };
 use kalmind_types::{
-    ChannelMask, Event, LslTime, OutputState, Position, Target, TickInput, TickOutput, Velocity,
+    ChannelMask, CursorDrive, Event, LslTime, OutputState, Position, Target, TickInput, TickOutput, Velocity,
 };
 
 use super::{Item, ReadError, SessionDocument, SessionReader, TickDocument, Wanted};
@@ -130,6 +130,7 @@ pub fn gather(path: &Path, blocks: Option<&str>) -> Result<Gathered, GatherError
                     features: &features,
                     target: in_force(&course.targets, input.start).flatten(),
                     trial: in_force(&course.trials, input.start).flatten(),
+                    drive: block.map_or(CursorDrive::Decoder, TaskBlock::drive),
                 });
                 if calibration.rows() > before {
                     rows.push((input.time, block));

@@ -1,7 +1,7 @@
 //! The factor on the covariance of the baselines, from rows that they were not fitted to.
 //!
 //! A discriminative filter comes with held-out estimates, since its f is cross-fitted. A baseline is fitted once more without
-//! each of five blocks of consecutive rows and decodes the block from its first row; what it errs there makes the factor
+//! each of five blocks of consecutive trials, or rows where there are none, and decodes the block from its first row; what it errs there makes the factor
 //! ([`calibration`]), which the decoder of all rows then has. Cost: five fits, on both cores.
 
 use core::ops::Range;
@@ -12,8 +12,8 @@ use rayon::prelude::*;
 
 use super::calibration::{self, HeldOutError};
 use super::learner::Examples;
-use super::refit::toward_targets;
-use super::windows::folds;
+use super::refit::what_it_decodes;
+use super::windows::folds_of;
 use super::{FitReport, FitSettings, parameters};
 use crate::published_covariance::Measure;
 use crate::{Choice, CovarianceScale, DecoderSpec, KernelPath, Parameters, TrainingData, accuracy, build};
@@ -63,14 +63,11 @@ fn held_out_errors(
     background: &[f64],
     settings: &FitSettings,
 ) -> Result<Vec<HeldOutError>, String> {
-    let turned = match (parameters, &data.task) {
-        // it decodes where the participant wanted to go, so that is what its ellipsoids have to hold
-        (Parameters::RefitKalman(_), Some(task)) => Some(toward_targets(data, task)),
-        _ => None,
-    };
-    let truth = turned.as_ref().unwrap_or(data);
+    let truth = &*what_it_decodes(spec, data);
     let measure = Measure::new(&parameters.marginal_covariance()).map_err(|error| error.to_string())?;
-    let blocks: Result<Vec<Vec<HeldOutError>>, String> = folds(data.rows())
+    let all: Vec<usize> = (0..data.rows()).collect();
+    let (_of, folds) = folds_of(data, &all);
+    let blocks: Result<Vec<Vec<HeldOutError>>, String> = folds
         .into_par_iter()
         .map(|block| held_out_block(&block, spec, data, truth, background, settings, &measure))
         .collect();

@@ -258,13 +258,19 @@ pub(crate) fn finish(
     choice: FilterChoice,
     report: &mut FitReport,
 ) -> Result<DkfParameters, FitError> {
-    let FilterChoice { state, dynamics, form, noise, noise_scale, error } = choice;
+    let FilterChoice { state, dynamics, mut form, noise, noise_scale, error } = choice;
     let Directed { learned, direction } = learned;
     let start = options.start.unwrap_or_default();
     let unfit = |_error: ModelError| FitError::NoResiduals { column: 0 };
     let movement = (&state, dynamics.as_ref());
-    let run = held_out_run(examples.data, &learned, movement, &noise.held_out, form, start, noise_scale)
+    let mut run = held_out_run(examples.data, &learned, movement, &noise.held_out, form, start, noise_scale)
         .map_err(unfit)?;
+    let left_open = !matches!(options.form, Some(Choice::Given(_)));
+    if left_open && form == Form::Standard && run.fallbacks == learned.held_rows.len() {
+        // the standard update that never applies is the robust one, step by step
+        form = Form::Robust;
+        run.fallbacks = 0;
+    }
     let (covariance_scale, distances) = match options.covariance_scale.unwrap_or(Choice::Auto) {
         Choice::Given(scale) => {
             (CovarianceScale::constant(scale), calibration::scaled(&run.errors, |_row| scale))
@@ -359,15 +365,16 @@ struct HeldOutRun {
 impl HeldOutRun {
     /// For figures of the decoder.
     fn held_out(&self, options: &Options, data: &TrainingData, held_rows: &[usize]) -> HeldOut {
-        let (of, folds) = match options.residuals.unwrap_or_default() {
-            ResidualSource::HeldOut => (FoldsOf::LastRows, core::iter::once(0..held_rows.len()).collect()),
-            ResidualSource::CrossFitted => folds_of(data, held_rows),
+        let (of, count) = match options.residuals.unwrap_or_default() {
+            ResidualSource::HeldOut => (FoldsOf::LastRows, 1),
+            ResidualSource::CrossFitted => {
+                let (of, folds) = folds_of(data, held_rows);
+                (of, folds.len())
+            }
         };
-        let place = |held: usize| self.places.partition_point(|&place| place < held);
         HeldOut {
-            folds: Folds { of, count: folds.len() },
+            folds: Folds { of, count },
             rows: self.places.iter().map(|&place| held_rows[place]).collect(),
-            blocks: folds.iter().map(|fold| place(fold.start)..place(fold.end)).collect(),
             means: DMatrix::from_row_slice(self.places.len(), data.states.ncols(), &self.means),
             steps: held_rows.len(),
             fallback_steps: self.fallbacks,

@@ -4,11 +4,10 @@
 //! once more without each fold and decode it, which costs five fits (least squares for most of them). Hyperparameters that
 //! a fit chooses, and the state model of a discriminative filter, have seen all rows; the regression has not.
 
-use core::ops::Range;
-
 use kalmind_types::Intent;
 use nalgebra::DMatrix;
 
+use super::refit::what_it_decodes;
 use super::windows::{column_means, folds_of};
 use super::{FitError, FitProgress, FitReport, FitSettings, Fitted, parameters};
 use crate::chance::against_shifted_states;
@@ -21,8 +20,6 @@ pub struct HeldOut {
     pub folds: Folds,
     /// The rows scored, ascending.
     pub rows: Vec<usize>,
-    /// Which of them belong together in one fold: ranges of places in `rows`.
-    pub blocks: Vec<Range<usize>>,
     /// What was decoded at each, rows x d.
     pub means: DMatrix<f64>,
     /// Steps with features.
@@ -52,8 +49,9 @@ pub fn judge(
     match held {
         Ok(held) if held.rows.is_empty() => fitted.report.warnings.push(NOT_JUDGED.to_owned()),
         Ok(held) => {
-            let chance = trials.unwrap_or_else(|| against_shifted_states(data, &held));
-            let quality = FitQuality::of(data, &held, chance);
+            let truth = what_it_decodes(spec, data);
+            let chance = trials.unwrap_or_else(|| against_shifted_states(&truth, &held));
+            let quality = FitQuality::of(&truth, &held, chance);
             fitted.report.warnings.extend(quality.warnings());
             fitted.report.quality = Some(quality);
         }
@@ -70,12 +68,12 @@ fn cross_fit(
     settings: &FitSettings,
     progress: &mut dyn FnMut(FitProgress),
 ) -> Result<HeldOut, FitError> {
+    let truth = what_it_decodes(spec, data);
     let all: Vec<usize> = (0..data.rows()).collect();
     let (of, blocks) = folds_of(data, &all);
     let mut held = HeldOut {
         folds: Folds { of, count: blocks.len() },
         rows: Vec::new(),
-        blocks: Vec::with_capacity(blocks.len()),
         means: DMatrix::zeros(0, data.states.ncols()),
         steps: 0,
         fallback_steps: 0,
@@ -87,12 +85,8 @@ fn cross_fit(
         let background = settings.background.clone().unwrap_or_else(|| column_means(&others.features));
         let mut report = FitReport::default();
         let parameters = parameters(spec, &others, &background, settings, &mut report, &mut |_| {})?;
-        // a fold's parameters are those of a fit: what could not run would have been refused
-        let Ok(mut decoder) = build::decoder(&parameters, &spec.options, &background, KernelPath::detect())
-        else {
-            continue;
-        };
-        let first = held.rows.len();
+        let mut decoder = build::decoder(&parameters, &spec.options, &background, KernelPath::detect())
+            .map_err(|error| FitError::FoldCannotRun(error.to_string()))?;
         let mut intent = Intent::zero(data.states.ncols());
         let mut features = vec![0.0; data.features.ncols()];
         for row in block.clone() {
@@ -110,12 +104,11 @@ fn cross_fit(
             let report = decoder.step(Some(&features), &mut intent);
             held.steps += 1;
             held.fallback_steps += usize::from(report.fallback);
-            if report.valid && data.may_train_measurement(row) {
+            if report.valid && truth.may_train_measurement(row) {
                 held.rows.push(row);
                 means.extend_from_slice(intent.mean());
             }
         }
-        held.blocks.push(first..held.rows.len());
     }
     held.means = DMatrix::from_row_slice(held.rows.len(), data.states.ncols(), &means);
     Ok(held)

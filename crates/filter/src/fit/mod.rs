@@ -401,6 +401,9 @@ pub enum FitError {
         /// Column, from 0.
         column: usize,
     },
+    /// What was fitted without one fold is no decoder.
+    #[error("fitted without one of the folds, the decoder cannot run: {0}")]
+    FoldCannotRun(String),
 }
 
 /// Fits a decoder to training rows.

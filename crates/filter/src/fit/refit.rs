@@ -7,13 +7,15 @@
 //! `feedback=position` the features are regressed on the intention and on the cursor that was displayed during the bin
 //! ([`TaskSample::cursor`](crate::TaskSample), the position of the tick before), from the middle of the workspace.
 
+use std::borrow::Cow;
+
 use nalgebra::DMatrix;
 
 use super::kalman::fit_kalman_given;
 use super::{FitError, FitReport};
 use crate::options::Feedback;
 use crate::refit::CENTRE;
-use crate::{Options, RefitKalmanParameters, TaskSample, TrainingData};
+use crate::{DecoderName, DecoderSpec, Options, RefitKalmanParameters, TaskSample, TrainingData};
 
 /// Fits `refit-kalman`. Cost: that of `kalman`.
 pub(crate) fn fit_refit(
@@ -42,6 +44,14 @@ pub(crate) fn fit_refit(
     };
     let (kalman, feedback) = fit_kalman_given(&turned, known.as_ref(), options, report)?;
     Ok(RefitKalmanParameters { kalman, feedback })
+}
+
+/// The rows with the states that a decoder is meant to give: of `refit-kalman` the intentions, of every other the data's own.
+pub(crate) fn what_it_decodes<'a>(spec: &DecoderSpec, data: &'a TrainingData) -> Cow<'a, TrainingData> {
+    match (&data.task, spec.decoder) {
+        (Some(task), DecoderName::RefitKalman) => Cow::Owned(toward_targets(data, task)),
+        _ => Cow::Borrowed(data),
+    }
 }
 
 /// The same rows with the intentions of those that have a target, which alone may train the measurement model.

@@ -84,7 +84,8 @@ impl Header {
         let meant = length.and_then(|length| (length / PART).checked_sub(1));
         let meant = meant.filter(|count| allowed.contains(count) && whole_number(&found) != Some(*count));
         let Some(count) = meant else { return Err(error) };
-        let mut header = Self::with_signals(bytes, sample_bytes, count, named).map_err(|_| error)?;
+        let mut header =
+            Self::with_signals(bytes, sample_bytes, count, named).map_err(|_of_the_other_count| error)?;
         header.remarks.insert(
             0,
             format!(

@@ -118,9 +118,10 @@ impl Jump {
     fn describe(&self) -> String {
         let step = self.to - self.from;
         let sign = if step > 0.0 { "+" } else { "" };
-        let clock = match step.abs() > clocks::APART {
-            true => format!(", which may be {}", clocks::describe(self.to)),
-            false => String::new(),
+        let clock = if step.abs() > clocks::APART {
+            format!(", which may be {}", clocks::describe(self.to))
+        } else {
+            String::new()
         };
         let (from, to) = (seconds(self.from), seconds(self.to));
         format!("{sign}{} s at sample {} (from {from} s to {to} s{clock})", seconds(step), self.sample)
@@ -142,7 +143,9 @@ mod tests {
 
     fn told(rate: f64, stamps: &[f64]) -> Option<String> {
         let mut jumps = Jumps::of(&StreamHeader { nominal_rate_hz: rate, ..StreamHeader::default() });
-        stamps.iter().for_each(|stamp| jumps.saw(*stamp));
+        for stamp in stamps {
+            jumps.saw(*stamp);
+        }
         jumps.sentence()
     }
 

@@ -72,7 +72,8 @@ impl Trials {
     }
 }
 
-/// Rows of one trial and one target, without a gap.
+/// Rows of one trial and one target, without a gap. What follows a gap within a trial is left out: two pieces of one trial have
+/// the same target and neighbouring features, so a slow drift of the signals would look like decoding.
 fn trial_ranges(data: &TrainingData) -> Vec<Range<usize>> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
     let Some(task) = data.task.as_deref() else { return ranges };
@@ -89,6 +90,8 @@ fn trial_ranges(data: &TrainingData) -> Vec<Range<usize>> {
             {
                 range.end = row + 1;
             }
+            Some(range)
+                if task[range.start].trial == sample.trial && task[range.start].target == sample.target => {}
             _ => ranges.push(row..row + 1),
         }
     }

@@ -8,7 +8,8 @@ use kalmind_session::{
     ParticipantOptions, Radial8, Radial8Options, Radial8Tick, TaskBlock, TaskEventContent, TaskStep,
 };
 use kalmind_types::{
-    ChannelMask, Command, LslTime, OutputState, Position, Seconds, TaskState, TickOutput, Velocity,
+    ChannelMask, Command, CursorDrive, LslTime, OutputState, Position, Seconds, TaskState, TickOutput,
+    Velocity,
 };
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -147,6 +148,7 @@ pub fn calibrate(
             features: &values,
             target: room.in_force.target,
             trial,
+            drive: CursorDrive::Label,
         });
         let shown = if matches!(source, Source::OtherTargets(_)) { other.position } else { room.position };
         participant.observe_state(time, shown);
