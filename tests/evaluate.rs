@@ -334,7 +334,8 @@ fn wrong_use_is_code_2_and_says_what_would_be_right() {
 #[test]
 fn errors_by_uncertainty_are_those_of_the_predictions() {
     let folder = Folder::new();
-    let arguments = format!("{HELD_OUT} --decoders dkf-nw,kalman:covariance-scale=1 --predictions out");
+    let arguments =
+        format!("{HELD_OUT} --decoders dkf-nw:q=kernel,kalman:covariance-scale=1 --predictions out");
     let found = document(&folder, &arguments);
     let truth = numbers(&folder, "z.csv", 0);
     let mut rows: Vec<(f64, f64)> = numbers(&folder, "out/0-dkf-nw.csv", 1)

@@ -23,7 +23,7 @@ pub(crate) fn judge_fit(
         Some(_) => of_trials(&ChanceTest::once(settings.seed).look(data, decoder_moved)),
         None => None,
     };
-    judge(spec, data, settings, trials, fitted, progress);
+    judge(spec, data, trials, fitted);
 }
 
 /// The result of a test by trials; none where there are no targets.

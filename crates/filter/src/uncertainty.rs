@@ -128,7 +128,7 @@ pub fn coverage_warnings(squared_distances: &[f64], dimension: usize, rows: &str
             too_much.push(part);
         }
     }
-    [(too_little, "badly overconfident"), (too_much, "badly underconfident")]
+    [(too_little, "overconfident"), (too_much, "underconfident")]
         .into_iter()
         .filter(|(parts, _)| !parts.is_empty())
         .map(|(parts, what)| {
@@ -265,6 +265,6 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("of the test rows, its 90 % ellipsoid contains 7"), "{found:?}");
         assert!(found[0].contains("its 99 % ellipsoid contains 7"), "{found:?}");
-        assert!(found[0].ends_with("badly overconfident, so do not rely on its covariance"), "{found:?}");
+        assert!(found[0].ends_with("overconfident, so do not rely on its covariance"), "{found:?}");
     }
 }

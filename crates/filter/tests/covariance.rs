@@ -117,7 +117,7 @@ fn linear_decoders_learn_when_they_are_unsure() {
 #[test]
 fn a_covariance_that_is_far_off_is_a_warning_of_the_fit() {
     let data = noise_that_comes_and_goes(2000);
-    for (scale, said) in [("0.1", "badly overconfident"), ("20", "badly underconfident")] {
+    for (scale, said) in [("0.1", "overconfident"), ("20", "underconfident")] {
         for decoder in ["kalman-steady", "dkf-linear"] {
             let spec = format!("{decoder}:covariance-scale={scale}").parse().unwrap();
             let report = fit(&spec, &data, &FitSettings::default(), &mut |_| ()).unwrap().report;

@@ -34,7 +34,7 @@ fn judged(decoder: &str, data: &TrainingData) -> (Fitted, FitQuality) {
     let spec: DecoderSpec = decoder.parse().unwrap();
     let settings = FitSettings::default();
     let mut fitted = fit(&spec, data, &settings, &mut |_| {}).unwrap();
-    judge(&spec, data, &settings, None, &mut fitted, &mut |_| {});
+    judge(&spec, data, None, &mut fitted);
     let quality = fitted.report.quality.clone().unwrap();
     (fitted, quality)
 }

@@ -52,7 +52,7 @@ const connection = new Connection(takeToken(), {
 
 // Why a person has to agree to control, in words for the page.
 function reason({ confirm, text }) {
-  if (confirm === "slow_input") return `Samples arrive ${Math.round(input?.delay_ms)} ms late, too late for good cursor control.`;
+  if (confirm === "slow_input") return `Samples arrive ${Math.round(input?.delay_ms)} ms late, too late for cursor control.`;
   return `${text[0].toUpperCase()}${text.slice(1)}.`;
 }
 

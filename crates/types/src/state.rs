@@ -236,7 +236,7 @@ impl fmt::Display for Reason {
             Cause::NoModel => formatter.write_str("no decoder is loaded: calibrate, or set [decoder] model"),
             Cause::MeasuringArrival => formatter.write_str("measuring how samples arrive"),
             Cause::InputTooSlow => formatter
-                .write_str("samples arrive too late for good cursor control: confirm to continue anyway"),
+                .write_str("samples arrive too late for cursor control: confirm to continue anyway"),
             Cause::ChannelsMasked => formatter.write_str(
                 "too many channels are dead, shifted, noisy or without valid samples: check the array and its cables",
             ),

@@ -1,4 +1,4 @@
-//! The factor on the covariance of the baselines, from rows that they were not fitted to.
+//! The factor on the covariance of the baselines, and how good they are, from rows that they were not fitted to.
 //!
 //! A discriminative filter comes with held-out estimates, since its f is cross-fitted. A baseline is fitted once more without
 //! each of five blocks of consecutive trials, or rows where there are none, and decodes the block from its first row; what it errs there makes the factor
@@ -11,12 +11,15 @@ use nalgebra::DMatrix;
 use rayon::prelude::*;
 
 use super::calibration::{self, HeldOutError};
+use super::held_out::HeldOut;
 use super::learner::Examples;
 use super::refit::what_it_decodes;
 use super::windows::folds_of;
 use super::{FitReport, FitSettings, parameters};
 use crate::published_covariance::Measure;
-use crate::{Choice, CovarianceScale, DecoderSpec, KernelPath, Parameters, TrainingData, accuracy, build};
+use crate::{
+    Choice, CovarianceScale, DecoderSpec, Folds, KernelPath, Parameters, TrainingData, accuracy, build,
+};
 
 /// Gives `parameters`, fitted to `data`, the factor that `covariance-scale` asks for, and notes the coverage.
 ///
@@ -31,7 +34,8 @@ pub(crate) fn calibrate(
 ) {
     let wanted = spec.options.covariance_scale.unwrap_or(Choice::Auto);
     let scale = match held_out_errors(parameters, spec, data, background, settings) {
-        Ok(errors) => {
+        Ok((errors, held_out)) => {
+            report.held_out = Some(held_out);
             let (scale, distances) = match wanted {
                 Choice::Given(factor) => {
                     (CovarianceScale::constant(factor), calibration::scaled(&errors, |_row| factor))
@@ -55,24 +59,53 @@ pub(crate) fn calibrate(
     *parameters.covariance_scale_mut() = scale;
 }
 
-/// What the decoder errs in rows that it was not fitted to, in time order.
+/// What the decoder errs and says in rows that it was not fitted to, in time order.
 fn held_out_errors(
     parameters: &Parameters,
     spec: &DecoderSpec,
     data: &TrainingData,
     background: &[f64],
     settings: &FitSettings,
-) -> Result<Vec<HeldOutError>, String> {
+) -> Result<(Vec<HeldOutError>, HeldOut), String> {
     let truth = &*what_it_decodes(spec, data);
     let measure = Measure::new(&parameters.marginal_covariance()).map_err(|error| error.to_string())?;
     let all: Vec<usize> = (0..data.rows()).collect();
-    let (_of, folds) = folds_of(data, &all);
-    let blocks: Result<Vec<Vec<HeldOutError>>, String> = folds
+    let (of, folds) = folds_of(data, &all);
+    let count = folds.len();
+    let blocks: Result<Vec<Block>, String> = folds
         .into_par_iter()
         .map(|block| held_out_block(&block, spec, data, truth, background, settings, &measure))
         .collect();
-    let errors: Vec<HeldOutError> = blocks?.into_iter().flatten().collect();
-    if errors.is_empty() { Err("no row may be judged".to_owned()) } else { Ok(errors) }
+    let mut whole = Block::default();
+    for block in blocks? {
+        whole.errors.extend(block.errors);
+        whole.rows.extend(block.rows);
+        whole.means.extend(block.means);
+        whole.steps += block.steps;
+        whole.fallback_steps += block.fallback_steps;
+    }
+    if whole.errors.is_empty() {
+        return Err("no row may be judged".to_owned());
+    }
+    let held_out = HeldOut {
+        folds: Folds { of, count },
+        means: DMatrix::from_row_slice(whole.rows.len(), data.states.ncols(), &whole.means),
+        rows: whole.rows,
+        steps: whole.steps,
+        fallback_steps: whole.fallback_steps,
+    };
+    Ok((whole.errors, held_out))
+}
+
+/// What one block, or all, showed.
+#[derive(Default)]
+struct Block {
+    errors: Vec<HeldOutError>,
+    /// Rows scored, and what was decoded at each.
+    rows: Vec<usize>,
+    means: Vec<f64>,
+    steps: usize,
+    fallback_steps: usize,
 }
 
 fn held_out_block(
@@ -83,7 +116,7 @@ fn held_out_block(
     background: &[f64],
     settings: &FitSettings,
     measure: &Measure,
-) -> Result<Vec<HeldOutError>, String> {
+) -> Result<Block, String> {
     let mut unseen = FitReport::default();
     let others = data.without(block);
     let fitted = parameters(spec, &others, background, settings, &mut unseen, &mut |_| ())
@@ -92,7 +125,7 @@ fn held_out_block(
         .map_err(|error| error.to_string())?;
     // the factor is applied to the intent less the mean at which it rests, where the state model has one
     let rest = fitted.state_model().and_then(|state| state.mean.clone());
-    let mut errors = Vec::with_capacity(block.len());
+    let mut found = Block::default();
     let mut intent = Intent::zero(fitted.dimension());
     let mut before: Option<Vec<f64>> = None;
     let features: DMatrix<f64> = data.features.rows_range(block.clone()).transpose();
@@ -108,8 +141,14 @@ fn held_out_block(
             decoder.observe_cursor(sample.cursor);
         }
         let report = decoder.step(Some(features.column(at).as_slice()), &mut intent);
+        found.steps += 1;
+        found.fallback_steps += usize::from(report.fallback);
         if !report.valid {
             continue;
+        }
+        if truth.may_train_measurement(row) {
+            found.rows.push(row);
+            found.means.extend_from_slice(intent.mean());
         }
         let mut mean = intent.mean().to_vec();
         if let Some(rest) = &rest {
@@ -120,7 +159,7 @@ fn held_out_block(
             && truth.may_train_measurement(row)
             && let Some(squared_distance) = accuracy::squared_distance(states.column(at).as_slice(), &intent)
         {
-            errors.push(HeldOutError {
+            found.errors.push(HeldOutError {
                 row,
                 log_size: measure.log_size(&mean),
                 log_surprise: measure.log_surprise(before, &mean),
@@ -129,5 +168,5 @@ fn held_out_block(
         }
         before.copy_from_slice(&mean);
     }
-    Ok(errors)
+    Ok(found)
 }

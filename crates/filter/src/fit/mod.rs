@@ -112,7 +112,7 @@ pub struct Fitted {
     pub report: FitReport,
     /// What training shows of every channel, for a guard in front of the decoder.
     pub guard: GuardStatistics,
-    /// What the decoder said of held-out training rows, where fitting it shows that anyhow.
+    /// What the decoder said of held-out training rows; none where they are too few to hold some out.
     pub held_out: Option<HeldOut>,
 }
 
@@ -401,9 +401,6 @@ pub enum FitError {
         /// Column, from 0.
         column: usize,
     },
-    /// What was fitted without one fold is no decoder.
-    #[error("fitted without one of the folds, the decoder cannot run: {0}")]
-    FoldCannotRun(String),
 }
 
 /// Fits a decoder to training rows.
