@@ -144,6 +144,11 @@ until("idle after the block", lambda tick: tick["state"] == IDLE)
 
 # closed loop: the decoder moves the cursor
 send("BEGIN_CLOSED")
+# so few trials, in a fixed order, cannot be tested against chance: a task has to wait for the operator's word
+until_status("an untested decoder waits for the operator", lambda now: now["awaiting_confirmation"] and now["state"] == "idle")
+code, answer = http("POST", "/v1/control", {"state": "control", "confirm": "poor_decoder"})
+if code != 200:
+    fail(f"/v1/control with a confirmation: {code} {answer}")
 until("control", lambda tick: tick["state"] == CONTROL)
 send("GO_LEFT")
 until_status("a target in the closed loop", target_is(TARGETS["GO_LEFT"]))
