@@ -136,9 +136,12 @@ impl Tables {
         let Some(period) = period else { return Err(TablesError::NoRate { file: features_name }) };
         let implausible = implausible(period, rate.is_some()).map(|hint| {
             let ms = period * 1e3;
-            format!(
-                "{features_name}: rows are {ms:.3e} ms apart, but a run decodes bins of 1 to 200 ms: {hint}"
-            )
+            let ms = if (1e-3..1e7).contains(&ms) {
+                ((ms * 1e3).round() / 1e3).to_string()
+            } else {
+                format!("{ms:.3e}")
+            };
+            format!("{features_name}: rows are {ms} ms apart, but a run decodes bins of 1 to 200 ms: {hint}")
         });
         if !BETWEEN_ROWS_S.contains(&period) {
             return Err(TablesError::Implausible(implausible.unwrap_or_default()));
