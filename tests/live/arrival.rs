@@ -28,7 +28,7 @@ fn a_sender_of_long_chunks_is_measured_and_control_needs_a_confirmation() {
     // started with `start = "control"`: not without a word of the operator's
     daemon.wait_until("idle, and why", |status| {
         status["state"] == "idle"
-            && status["reason"].as_str().is_some_and(|reason| reason.contains("too late for good cursor control"))
+            && status["reason"].as_str().is_some_and(|reason| reason.contains("too late for cursor control"))
     });
     let ask = |body: &Value| daemon.http("POST", "/v1/control", Some(body), true);
     let (code, body) = ask(&json!({ "state": "control" }));

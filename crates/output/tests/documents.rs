@@ -356,7 +356,7 @@ fn every_type_that_is_serialised_fits_its_schema() {
     let swapped = |quality: Value| {
         json!({
             "action": "swapped", "decoder": "kalman", "hash": "ab".repeat(32), "train_bins": 900, "quality": quality,
-            "warnings": ["a warning"], "poor": false, "covariance": "constant",
+            "covariance": "varying", "warnings": ["a warning"], "poor": false,
         })
     };
     let confirmed = json!({

@@ -97,9 +97,10 @@ fn request(action: &str, data: &Value) -> Option<String> {
     };
     let by = Actor::deserialize(&data["by"]).map_or_else(|_| String::new(), |by| format!(" by {by}"));
     let refused = data["refused"].as_str().map(|why| format!("; refused: {why}")).unwrap_or_default();
-    let confirmed = confirmed(data).map(|what| format!("; confirmed: {what}")).unwrap_or_default();
-    let nobody = if data["program"] == true { "; no person did" } else { "" };
-    Some(format!("{asked}{by}{refused}{confirmed}{nobody}"))
+    // a demonstration that nobody watches confirms by itself
+    let who = if data["program"] == true { " by the program, not by a person" } else { "" };
+    let confirmed = confirmed(data).map(|what| format!("; confirmed{who}: {what}")).unwrap_or_default();
+    Some(format!("{asked}{by}{refused}{confirmed}"))
 }
 
 /// What was confirmed with a request, in words; none where nothing was.
@@ -185,7 +186,7 @@ mod tests {
                     "action": "control", "by": "daemon", "program": true, "confirmed": ["poor_decoder"],
                     "model": "ab12",
                 }),
-                "control requested by Kalmind; confirmed: poor decoder (model ab12); no person did",
+                "control requested by Kalmind; confirmed by the program, not by a person: poor decoder (model ab12)",
             ),
             (
                 EventKind::Operator,
