@@ -172,7 +172,7 @@ impl IdentifiedModel {
         }
     }
 
-    /// What speaks against it, as its fit report says it: the result of its test on held-out rows first, then everything
+    /// What speaks against it, as its fit report says it: the result of its test on held-out rows first, then all
     /// else that the fit found. A report without warnings of its own may still have figures that warn.
     fn warnings(&self) -> Vec<String> {
         let judged = self.model.quality().map(|quality| quality.warnings()).unwrap_or_default();

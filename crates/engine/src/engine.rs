@@ -345,8 +345,8 @@ impl Engine {
     /// What a tick gives when the step before it panicked: fault, nothing moves, no intent.
     pub fn fault(&mut self, input: &TickInput, cause: Cause) -> TickOutput {
         for command in &input.commands {
-            // the step may have ended before it obeyed; what keeps the cursor still must be in force whatever happens, and
-            // what a person has confirmed must not have to be confirmed again because of a fault
+            // the step may have ended before it obeyed; what keeps the cursor still must be in force whatever happens,
+            // and what a person has confirmed must not have to be confirmed again because of a fault
             match *command {
                 Command::Stop { by } => self.states.stop(by),
                 Command::Arrival { input, .. } => self.states.input_arrival(input),

@@ -105,7 +105,7 @@ pub struct Progress {
 
 impl Progress {
     /// What awaits confirmation is what the tick shows, which model decodes and whether it is in doubt: a confirmation
-    /// that the tick never obeyed has confirmed nothing. A tick from before the swap says nothing of the `newest` model.
+    /// that the tick never obeyed has confirmed nothing. A tick from before the swap says nothing of the `newest` one.
     pub(super) fn follow_doubt(&mut self, newest: &ModelInDoubt, decodes: Option<(ModelId, Option<Cause>)>) {
         if let Some((_, cause)) = decodes.filter(|(model, _)| *model == newest.model) {
             self.doubt = cause.map(|_| newest.clone());
