@@ -303,7 +303,9 @@ fn the_demonstration_prints_one_json_document_with_exactly_its_keys() {
         ])
     );
     assert_eq!(document["seconds"], 5.0);
-    assert_eq!(keys(&document["fit"]), BTreeSet::from(["decoder", "train_bins"]));
+    assert_eq!(keys(&document["fit"]), BTreeSet::from(["decoder", "train_bins", "poor", "quality"]));
+    assert!(document["fit"]["poor"].is_boolean(), "{document}");
+    assert!(document["fit"]["quality"]["chance"]["result"].is_string(), "{document}");
     assert_eq!(document["fit"]["decoder"], "kalman-steady");
     assert!(document["fit"]["train_bins"].as_u64().is_some_and(|bins| bins > 100), "{document}");
     assert_eq!(keys(&document["targets"]), BTreeSet::from(["presented", "acquired"]));

@@ -168,9 +168,12 @@ test("a decoder at chance is shown as one, and control with it takes a person's 
   };
   const doubted = await browser.newPage({ viewport: { width: 1280, height: 900 } });
   const asked = [];
+  // what the status says next; the question on the screen stays about the model that it named
+  let { model } = decoder;
   await doubted.route("**/v1/status", async (route) => {
     const status = await (await route.fetch()).json();
-    await route.fulfill({ json: { ...status, decoder, awaiting_confirmation: [{ confirm: "poor_decoder", text: warning }] } });
+    const awaiting = [{ confirm: "poor_decoder", text: warning, model }];
+    await route.fulfill({ json: { ...status, decoder: { ...decoder, model }, awaiting_confirmation: awaiting } });
   });
   await doubted.route("**/v1/control", (route) => {
     asked.push(route.request().postDataJSON());
@@ -203,11 +206,21 @@ test("a decoder at chance is shown as one, and control with it takes a person's 
     answer(false);
     await doubted.click("#steer [data-state=control]");
     assert.match(question, /The decoder is no better than chance/);
+    assert.ok(!question.includes("confirm\"") && !question.includes("poor_decoder"), question);
     assert.deepEqual(asked, []);
     answer(true);
     await doubted.click("#steer [data-state=control]");
     await doubted.waitForFunction(() => document.getElementById("notice").textContent === "");
-    assert.deepEqual(asked, [{ state: "control", confirm: ["poor_decoder"] }]);
+    assert.deepEqual(asked, [{ state: "control", confirm: ["poor_decoder"], model: decoder.model }]);
+    // one that takes over while the question is on the screen was not agreed to
+    doubted.once("dialog", async (dialog) => {
+      model = "ef".repeat(32);
+      await new Promise((resolve) => { setTimeout(resolve, 1500); });
+      await dialog.accept();
+    });
+    await doubted.click("#steer [data-state=control]");
+    await doubted.waitForFunction(() => document.getElementById("session").textContent.includes("efefefef"));
+    assert.deepEqual(asked.map((body) => body.model), [decoder.model, decoder.model]);
   }
   // a status may be on its way
   await doubted.unrouteAll({ behavior: "ignoreErrors" });

@@ -81,11 +81,26 @@ fn control_with_a_decoder_at_chance_takes_the_operators_word_and_the_recording_h
         code == 409 && body.contains("poor_decoder") && body.contains("no better than chance"),
         "{code} {body}"
     );
+    assert_eq!(body.matches("poor_decoder").count(), 1, "{body}");
+    // a confirmation of another model than the one that decodes is none
+    let hash = &fitted["sha256"];
+    let awaiting = &status["awaiting_confirmation"][0];
+    assert_eq!(&awaiting["model"], hash);
+    assert!(!awaiting["text"].as_str().expect("words").contains("confirm"), "{awaiting}");
+    let other = "ab".repeat(32);
+    let (code, body) = ask(&json!({ "state": "control", "confirm": "poor_decoder", "model": other }));
+    assert!(code == 409 && body.contains("other_model") && body.contains("abababab"), "{code} {body}");
+    let (code, body) = ask(&json!({ "state": "idle", "confirm": "poor_decoder", "model": hash }));
+    assert_eq!(code, 422, "{body}");
     assert!(kept(&daemon.status()), "{:#}", daemon.status());
-    let (code, body) = ask(&json!({ "state": "control", "confirm": ["poor_decoder"] }));
+    let (code, body) = ask(&json!({ "state": "control", "confirm": ["poor_decoder"], "model": hash }));
     assert_eq!(code, 200, "{body}");
-    let status = daemon.wait_until("control", |status| status["state"] == "control");
-    assert_eq!(status["awaiting_confirmation"], json!([]));
+    let confirmed =
+        |status: &Value| status["state"] == "control" && status["awaiting_confirmation"] == json!([]);
+    let status = daemon.wait_until("control, and nothing left to confirm", confirmed);
+    // whoever sends it once more was shown the model that decodes
+    let (code, body) = ask(&json!({ "state": "control", "confirm": ["poor_decoder"], "model": hash }));
+    assert_eq!(code, 200, "{body}");
     assert_eq!(status["decoder"]["poor"], true, "it is no better for having been confirmed");
     daemon.end();
 
@@ -99,10 +114,19 @@ fn control_with_a_decoder_at_chance_takes_the_operators_word_and_the_recording_h
             confirmed.push(event.data);
         }
     }
-    let hash = &fitted["sha256"];
     let expected =
         json!({ "action": "control", "by": "operator", "confirmed": ["poor_decoder"], "model": hash });
     assert_eq!(confirmed, [expected]);
+    // the page of the session has it too, and how good the model is by its own file
+    let page = laboratory.path("page.html");
+    laboratory.succeed(&["recording", "report", &text(&file), "-o", &text(&page)]);
+    let page = std::fs::read_to_string(page).expect("a page");
+    let said = format!(
+        "control requested by the operator; confirmed: poor decoder (model {})",
+        hash.as_str().expect("a hash")
+    );
+    assert!(page.contains(&said), "what was confirmed");
+    assert!(page.contains("no better than chance (") && page.contains("<td>configured</td>"), "the quality");
     // the command is in the ticks: a replay goes to control where the session did
     let replayed: Value =
         serde_json::from_str(&laboratory.succeed(&["replay", &text(&file), "--json"])).expect("JSON");

@@ -240,8 +240,7 @@ impl InputArrivals {
                 if rules.slow_allowed {
                     " (allowed by allow_slow_input)"
                 } else {
-                    ", or confirm it when you ask for control (\"confirm\": \"slow_input\"), or set allow_slow_input = true \
-                     under [safety]"
+                    ", or confirm it when you ask for control, or set allow_slow_input = true under [safety]"
                 }
             );
         }

@@ -190,6 +190,26 @@ mod tests {
     }
 
     #[test]
+    fn clients_are_told_every_warning_of_the_fit_report_that_on_chance_first() {
+        let fit = calibrated(0.0, "kalman-steady");
+        let chance = fit.model.info().warnings[0].clone();
+        let warned = |report: serde_json::Value| {
+            let model = Model { report: Some(report), ..fit.model.model.clone() };
+            IdentifiedModel::of(&model).expect("a model file").info().warnings
+        };
+        let mut report = fit.model.model.report.clone().expect("a report");
+        report["warnings"] = json!(["the ellipsoids hold too little", chance]);
+        assert_eq!(warned(report.clone()), [chance.as_str(), "the ellipsoids hold too little"]);
+        // another program's file may have the figures alone
+        report["warnings"] = json!([]);
+        assert_eq!(warned(report.clone())[0], chance);
+        report["quality"] = json!(null);
+        report["warnings"] = json!(["how good the decoder is could not be told"]);
+        assert_eq!(warned(report), ["how good the decoder is could not be told"]);
+        assert!(warned(json!({ "warnings": "none" })).is_empty());
+    }
+
+    #[test]
     fn calibrated_on_tuned_channels_a_model_may_control() {
         for spec in ["kalman-steady", "dkf-nw", "dkf-linear", "refit-kalman"] {
             let fit = calibrated(4.0, spec);

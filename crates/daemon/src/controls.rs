@@ -8,7 +8,9 @@ use std::sync::{
 use kalmind_acquisition::{StreamMonitor, Waker, clock};
 use kalmind_output::{Confirmation, ControlRefused, Controls, DecoderInfo, Hub};
 use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
-use kalmind_types::{Actor, ChannelMask, EventKind, InputArrival, LslTime, Mode, Seconds, StreamStatus};
+use kalmind_types::{
+    Actor, ChannelMask, EventKind, InputArrival, LslTime, Mode, ModelId, Seconds, StreamStatus,
+};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -84,20 +86,28 @@ impl Controls for DaemonControls {
         }
     }
 
-    fn request(&self, mode: Mode, by: Actor, confirmed: &[Confirmation]) -> Result<(), ControlRefused> {
+    fn request(
+        &self,
+        mode: Mode,
+        by: Actor,
+        confirmed: &[Confirmation],
+        model: Option<ModelId>,
+    ) -> Result<(), ControlRefused> {
         let progress = self.desk.progress();
-        if mode == Mode::Control && progress.decoder.is_none() {
-            return Err(ControlRefused::NotNow(
-                "no decoder is loaded: calibrate first, or set [decoder] model".to_owned(),
-            ));
+        if mode == Mode::Control {
+            let decodes = progress.decoder.as_ref().ok_or_else(|| {
+                ControlRefused::NotNow(
+                    "no decoder is loaded: calibrate first, or set [decoder] model".to_owned(),
+                )
+            })?;
+            if let Some(seen) = model.map(ModelId::to_hex).filter(|seen| *seen != decodes.model) {
+                return Err(other_model(&seen, &decodes.model));
+            }
         }
         let (confirmed, open): (Vec<_>, Vec<_>) =
             self.awaited(&progress).into_iter().partition(|awaited| confirmed.contains(&awaited.confirm));
         if mode == Mode::Control && !open.is_empty() {
-            let text = |awaited: &Awaited| {
-                format!("{} (or \"confirm\": \"{}\")", awaited.text, awaited.confirm.name())
-            };
-            let texts: Vec<String> = open.iter().map(text).collect();
+            let texts: Vec<String> = open.iter().map(Awaited::refusal).collect();
             return Err(ControlRefused::NotNow(format!("not confirmed: {}", texts.join("; "))));
         }
         let names: Vec<Confirmation> = confirmed.iter().map(|awaited| awaited.confirm).collect();
@@ -205,22 +215,46 @@ impl Controls for DaemonControls {
 struct Awaited {
     /// How a request names it.
     confirm: Confirmation,
-    /// What is so, and what to do.
+    /// What is so, and what to do: for people, who are not shown how a request says it.
     text: String,
+    /// The model in doubt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+}
+
+impl Awaited {
+    /// What a request is told that did not confirm it.
+    fn refusal(&self) -> String {
+        let model = self.model.as_ref().map(|model| format!(", \"model\": \"{model}\""));
+        let (text, name) = (&self.text, self.confirm.name());
+        format!("{text} (to confirm it: \"confirm\": \"{name}\"{})", model.unwrap_or_default())
+    }
+}
+
+/// Whoever asks for control was shown another model than the one that decodes.
+fn other_model(seen: &str, decodes: &str) -> ControlRefused {
+    let short = |hash: &str| hash.chars().take(8).collect::<String>();
+    ControlRefused::OtherModel(format!(
+        "the decoder has changed: you confirmed model {}, and now model {} decodes; nothing was confirmed, so look at \
+         the decoder that is shown, then ask for control again",
+        short(seen),
+        short(decodes)
+    ))
 }
 
 impl DaemonControls {
     /// What has to be confirmed before the decoder may control.
     fn awaited(&self, progress: &Progress) -> Vec<Awaited> {
         let input = self.input.now();
-        let slow = (input.state == InputArrival::Slow)
-            .then_some(Awaited { confirm: Confirmation::SlowInput, text: input.text });
-        let poor = progress.doubt.as_ref().map(|doubt| {
-            let text = format!(
-                "{}; or confirm it when you ask for control (\"confirm\": \"poor_decoder\")",
-                doubt.text
-            );
-            Awaited { confirm: Confirmation::PoorDecoder, text }
+        let slow = (input.state == InputArrival::Slow).then_some(Awaited {
+            confirm: Confirmation::SlowInput,
+            text: input.text,
+            model: None,
+        });
+        let poor = progress.doubt.as_ref().map(|doubt| Awaited {
+            confirm: Confirmation::PoorDecoder,
+            text: doubt.text.clone(),
+            model: Some(doubt.model.to_hex()),
         });
         slow.into_iter().chain(poor).collect()
     }
@@ -264,5 +298,34 @@ impl DaemonControls {
             ("unknown_markers", "Markers of the task that were not understood.", self.markers.unknown()),
             ("refused_requests", "Requests refused because too many waited.", self.desk.refused()),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_read_a_bare_sentence_and_a_refused_request_once_how_to_confirm_it() {
+        let text = "the decoder is no better than chance: calibrate again".to_owned();
+        let model = Some("ab".repeat(32));
+        let poor = Awaited { confirm: Confirmation::PoorDecoder, text, model };
+        let shown = json!(poor);
+        assert!(!shown["text"].as_str().expect("words").contains('"'), "{shown}");
+        let said = poor.refusal();
+        assert_eq!(said.matches("\"confirm\"").count(), 1, "{said}");
+        assert!(said.contains(&"ab".repeat(32)), "{said}");
+        let text = "samples arrive too late".to_owned();
+        let slow = Awaited { confirm: Confirmation::SlowInput, text, model: None };
+        assert_eq!(json!(slow), json!({ "confirm": "slow_input", "text": "samples arrive too late" }));
+        assert_eq!(slow.refusal(), "samples arrive too late (to confirm it: \"confirm\": \"slow_input\")");
+    }
+
+    #[test]
+    fn who_confirmed_another_model_is_told_of_both() {
+        let refused = other_model(&"ab".repeat(32), &"cd".repeat(32));
+        assert!(matches!(refused, ControlRefused::OtherModel(_)));
+        let said = refused.to_string();
+        assert!(said.contains("abababab") && said.contains("cdcdcdcd") && said.contains("again"), "{said}");
     }
 }

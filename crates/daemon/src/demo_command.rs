@@ -257,13 +257,16 @@ fn report(
     summary: &Summary,
 ) -> Outcome<()> {
     let (decoder, train_bins) = progress.fit.clone().unzip();
+    // of the decoder that was fitted, not of one that was configured
+    let fitted = progress.decoder.clone().filter(|_| progress.fit.is_some());
+    let (poor, quality) = fitted.map(|info| (info.poor, info.quality)).unzip();
     let score = &progress.score;
     if arguments.json {
         let document = json!({
             "seconds": closed_loop,
             "ticks": summary.count("ticks"),
             "incomplete_bins": summary.count("incomplete"),
-            "fit": { "decoder": decoder, "train_bins": train_bins },
+            "fit": { "decoder": decoder, "train_bins": train_bins, "poor": poor, "quality": quality },
             "targets": { "presented": score.presented(), "acquired": score.acquired() },
             "time_to_target_s": { "p50": score.median_time_to_target() },
             "latency_us": summary.latency_us(),

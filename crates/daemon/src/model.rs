@@ -164,8 +164,22 @@ impl IdentifiedModel {
             covariance: self.model.parameters.covariance(),
             quality: json!(quality),
             poor: self.doubt().is_some(),
-            warnings: quality.map(|quality| quality.warnings()).unwrap_or_default(),
+            warnings: self.warnings(),
         }
+    }
+
+    /// What speaks against it, as its fit report says it: the result of its test on held-out rows first, then all
+    /// else that the fit found. A report without warnings of its own may still have figures that warn.
+    fn warnings(&self) -> Vec<String> {
+        let judged = self.model.quality().map(|quality| quality.warnings()).unwrap_or_default();
+        let reported = self.model.report.as_ref().and_then(|report| report["warnings"].as_array());
+        let texts = reported.into_iter().flatten().filter_map(|warning| warning.as_str());
+        let mut warnings: Vec<String> = texts.map(str::to_owned).collect();
+        if warnings.is_empty() {
+            return judged;
+        }
+        warnings.sort_by_key(|warning| !judged.contains(warning));
+        warnings
     }
 
     /// How good it is by its fit report, in a line.

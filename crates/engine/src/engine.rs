@@ -202,6 +202,11 @@ impl Engine {
         self.active.as_ref().map(|model| model.id)
     }
 
+    /// The model that decodes, and why it may not control until somebody confirms it; none where it may.
+    pub fn model_and_doubt(&self) -> Option<(ModelId, Option<Cause>)> {
+        self.active.as_ref().map(|model| (model.id, model.doubt))
+    }
+
     /// What the monitor of the input can tell with the model that decodes; nothing without one, and where it is off.
     pub fn plausibility_checks(&self) -> &'static [&'static str] {
         match &self.active {
@@ -219,17 +224,27 @@ impl Engine {
     /// there is no tick. Real-time.
     pub fn preview(&self, commands: &[Command]) -> OutputStates {
         let mut states = self.states;
-        let mut model = self.active.as_ref().map(|model| (model.id, model.doubt));
-        for command in commands {
+        let known = |model: &StagedModel| (model.id, model.doubt);
+        let mut model = self.active.as_deref().map(known);
+        let mut previous = self.previous.as_deref().map(known);
+        for (at, command) in commands.iter().enumerate() {
             obey_states(&mut states, *command);
             match *command {
-                // a model that could not be staged is told of with its tick
+                // a model that was refused is not swapped in: what decodes goes on, in doubt as it is
                 Command::SwapModel(id) => {
-                    let staged = self.staged.iter().find(|staged| staged.id == id);
-                    model = Some((id, staged.and_then(|staged| staged.doubt)));
+                    if let Some(staged) = self.staged.iter().find(|staged| staged.id == id) {
+                        let mut before = commands.iter().take(at);
+                        let confirmed = before.any(|command| confirms(command, id));
+                        previous = model.replace((id, staged.doubt.filter(|_| !confirmed)));
+                    }
                 }
-                Command::ConfirmModel { model: id, .. } => {
-                    model = model.map(|(model, doubt)| (model, doubt.filter(|_| model != id)));
+                Command::UndoModel => {
+                    if let Some(back) = previous.take() {
+                        previous = model.replace(back);
+                    }
+                }
+                Command::ConfirmModel { .. } => {
+                    model = model.map(|(id, doubt)| (id, doubt.filter(|_| !confirms(command, id))));
                 }
                 _ => {}
             }
@@ -330,10 +345,12 @@ impl Engine {
     /// What a tick gives when the step before it panicked: fault, nothing moves, no intent.
     pub fn fault(&mut self, input: &TickInput, cause: Cause) -> TickOutput {
         for command in &input.commands {
-            // the step may have ended before it obeyed; what keeps the cursor still must be in force whatever happens
+            // the step may have ended before it obeyed; what keeps the cursor still must be in force whatever happens,
+            // and what a person has confirmed must not have to be confirmed again because of a fault
             match *command {
                 Command::Stop { by } => self.states.stop(by),
                 Command::Arrival { input, .. } => self.states.input_arrival(input),
+                Command::ConfirmModel { model, .. } => self.confirm_model(model),
                 _ => {}
             }
         }
@@ -416,12 +433,7 @@ impl Engine {
                     self.activate(model);
                 }
             }
-            Command::ConfirmModel { model: id, .. } => {
-                let models = self.active.iter_mut().chain(&mut self.staged);
-                for model in models.filter(|model| model.id == id) {
-                    model.doubt = None;
-                }
-            }
+            Command::ConfirmModel { model, .. } => self.confirm_model(model),
             Command::Stop { .. }
             | Command::Fault(_)
             | Command::AcceptInput { .. }
@@ -430,6 +442,14 @@ impl Engine {
             }
             // judged with the gap between the stamps, before any command
             Command::InputNotFresh | Command::InputWasSilent => {}
+        }
+    }
+
+    /// A model that decodes or waits for its swap may control from now on.
+    fn confirm_model(&mut self, id: ModelId) {
+        let models = self.active.iter_mut().chain(&mut self.staged);
+        for model in models.filter(|model| model.id == id) {
+            model.doubt = None;
         }
     }
 
@@ -509,6 +529,11 @@ impl Engine {
             _ => self.cursor.rest(),
         }
     }
+}
+
+/// Whether a command confirms this model.
+fn confirms(command: &Command, id: ModelId) -> bool {
+    matches!(command, Command::ConfirmModel { model, .. } if *model == id)
 }
 
 /// What a command does to the output states: the one place, for ticks and for previews.

@@ -387,6 +387,50 @@ fn a_model_in_doubt_moves_no_cursor_until_it_is_the_one_that_somebody_confirms()
 }
 
 #[test]
+fn a_preview_of_models_is_what_the_tick_then_shows() {
+    let swap = |id| Command::SwapModel(ModelId([id; 32]));
+    let confirm = |id| Command::ConfirmModel { model: ModelId([id; 32]), by: Actor::Operator };
+    let undo = Command::UndoModel;
+    for commands in [
+        vec![swap(9)],
+        vec![undo],
+        vec![confirm(2), swap(9)],
+        vec![swap(3), undo],
+        vec![swap(3), confirm(3)],
+        vec![confirm(3), swap(3)],
+        vec![undo, undo],
+        vec![swap(4), undo, confirm(2)],
+        vec![confirm(2), swap(4), undo],
+        vec![undo, swap(3), undo],
+    ] {
+        let mut bench = Bench::with_model(Mode::Control);
+        bench.stage_in_doubt(1.0, 2, Some(Cause::DecoderAtChance));
+        bench.tick(Some(ROW), &[SWAP]);
+        assert_eq!(bench.tick(Some(ROW), &[swap(2)]).state, OutputState::Idle);
+        bench.stage_in_doubt(1.0, 3, Some(Cause::DecoderMostlyFallsBack));
+        bench.stage(1.0, 4);
+        let shown = bench.engine.preview(&commands).shown();
+        let ticked = bench.tick(Some(ROW), &commands);
+        assert_eq!(shown, (ticked.state, ticked.reason), "{commands:?}");
+    }
+}
+
+#[test]
+fn a_confirmation_in_a_tick_that_panics_counts() {
+    let mut bench = Bench::with_model(Mode::Control);
+    bench.stage_in_doubt(1.0, 2, Some(Cause::DecoderAtChance));
+    let model = ModelId([2; 32]);
+    bench.tick(Some(ROW), &[Command::SwapModel(model)]);
+    assert_eq!(bench.engine.model_and_doubt(), Some((model, Some(Cause::DecoderAtChance))));
+    let confirm = Command::ConfirmModel { model, by: Actor::Operator };
+    let request = Command::Request { mode: Mode::Control, resume: true, by: Actor::Operator };
+    let input = bench.input(Some(ROW), &[confirm, request]);
+    assert_eq!(bench.engine.fault(&input, Cause::Panicked).state, OutputState::Fault);
+    assert_eq!(bench.engine.model_and_doubt(), Some((model, None)));
+    assert_eq!(bench.tick(Some(ROW), &[request]).state, OutputState::Control);
+}
+
+#[test]
 fn what_was_shown_while_there_were_no_ticks_is_what_the_next_tick_knows() {
     let mut bench = Bench::with_model(Mode::Control);
     bench.tick(Some(ROW), &[SWAP]);
@@ -413,8 +457,9 @@ fn what_was_shown_while_there_were_no_ticks_is_what_the_next_tick_knows() {
 fn a_preview_knows_of_stops_of_models_and_of_their_want() {
     let mut bench = Bench::new(Mode::Control);
     assert_eq!(bench.engine.preview(&[]).state(), OutputState::Idle, "there is nothing to control with");
-    assert_eq!(bench.engine.preview(&[SWAP]).state(), OutputState::Control);
+    assert_eq!(bench.engine.preview(&[SWAP]).state(), OutputState::Idle, "no such model was staged");
     bench.stage(1.0, 1);
+    assert_eq!(bench.engine.preview(&[SWAP]).state(), OutputState::Control);
     bench.tick(Some(ROW), &[SWAP]);
     let stop = Command::Stop { by: Actor::Client };
     let resume = Command::Request { mode: Mode::Control, resume: true, by: Actor::Operator };

@@ -85,8 +85,10 @@ document.getElementById("steer").addEventListener("click", async (event) => {
   if (!state) return;
   const asked = state === "control" ? awaiting : [];
   if (asked.length && !window.confirm([...asked.map(reason), "Start cursor control anyway?"].join("\n\n"))) return;
+  // the model that the question was about: another may have taken over while it was on the screen
+  const model = asked.find(({ confirm }) => confirm === "poor_decoder")?.model;
   try {
-    await connection.ask(state, asked.length ? { confirm: asked.map(({ confirm }) => confirm) } : {});
+    await connection.ask(state, asked.length ? { confirm: asked.map(({ confirm }) => confirm), model } : {});
     view.notice("");
   } catch (error) {
     view.notice(`Refused: ${error.message}`);

@@ -294,9 +294,9 @@ impl Reader<'_> {
                     self.authorise();
                 }
             }
-            Ok(ClientMessage::Control { state, token, confirm }) => {
+            Ok(ClientMessage::Control { state, token, confirm, model }) => {
                 if self.may_steer(token.as_deref()) {
-                    self.outcome("control", self.app.control(state, &confirm.0).map(|()| None));
+                    self.outcome("control", self.app.control(state, &confirm.0, model).map(|()| None));
                 }
             }
             Ok(ClientMessage::Event { kind, time, data, token, .. }) => {

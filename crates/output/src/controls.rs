@@ -1,6 +1,6 @@
 //! What clients may ask of the daemon.
 
-use kalmind_types::{Actor, CovarianceKind, EventKind, LslTime, Mode, StreamStatus};
+use kalmind_types::{Actor, CovarianceKind, EventKind, LslTime, Mode, ModelId, StreamStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -51,6 +51,9 @@ pub enum ControlRefused {
     /// The request is in order, but not in the present state (HTTP 409).
     #[error("{0}")]
     NotNow(String),
+    /// What was confirmed is another model than the one that decodes (HTTP 409).
+    #[error("{0}")]
+    OtherModel(String),
     /// The daemon has no room for it right now; asking again may help (HTTP 503).
     #[error("{0}")]
     Busy(String),
@@ -66,11 +69,18 @@ pub trait Controls: Send + Sync {
     fn stop(&self, by: Actor);
 
     /// Asks for `mode`, and clears `hold`, `stale` and `fault`: only called for requests that showed the run's token.
-    /// `confirmed` is what whoever asks agrees to.
+    /// `confirmed` is what whoever asks agrees to, and `model` the one that they were shown, where they say so: nothing
+    /// is confirmed of another.
     ///
     /// # Errors
     /// See [`ControlRefused`].
-    fn request(&self, mode: Mode, by: Actor, confirmed: &[Confirmation]) -> Result<(), ControlRefused>;
+    fn request(
+        &self,
+        mode: Mode,
+        by: Actor,
+        confirmed: &[Confirmation],
+        model: Option<ModelId>,
+    ) -> Result<(), ControlRefused>;
 
     /// Takes an event from outside (a target, a trial, a task block, an operator's remark) that happened at `time`
     /// (now, if none). Gives the `event_seq` it will be published under.

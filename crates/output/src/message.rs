@@ -210,6 +210,8 @@ pub(crate) enum ErrorCode {
     Invalid,
     /// Not in the present state.
     NotNow,
+    /// Another model decodes than the one that was confirmed.
+    OtherModel,
     /// No room right now.
     Busy,
 }

@@ -1,7 +1,7 @@
 //! What clients say: WebSocket messages and the bodies of POST requests.
 
-use kalmind_types::{EventKind, EventTag, LslTime, Mode};
-use serde::{Deserialize, Serialize};
+use kalmind_types::{EventKind, EventTag, LslTime, Mode, ModelId};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Number, Value};
 
 use crate::Confirmation;
@@ -26,6 +26,9 @@ pub(crate) enum ClientMessage {
         token: Option<String>,
         #[serde(default)]
         confirm: Confirmed,
+        /// The model in doubt that whoever asks was shown.
+        #[serde(default, deserialize_with = "model_hash")]
+        model: Option<ModelId>,
     },
     /// An event, as by `POST /v1/events`; `token` where the connection has not shown it yet.
     Event {
@@ -116,6 +119,18 @@ pub(crate) struct ControlBody {
     pub(crate) state: WantedState,
     #[serde(default)]
     pub(crate) confirm: Confirmed,
+    /// The model in doubt that whoever asks was shown.
+    #[serde(default, deserialize_with = "model_hash")]
+    pub(crate) model: Option<ModelId>,
+}
+
+/// A model by the SHA-256 of its file.
+fn model_hash<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ModelId>, D::Error> {
+    let text = String::deserialize(from)?;
+    let model = ModelId::from_hex(&text);
+    model
+        .map(Some)
+        .ok_or_else(|| D::Error::custom("`model` is a SHA-256 in 64 lower-case hexadecimal digits"))
 }
 
 /// The body of `POST /v1/events`: an event as everyone else sees it, so that one that was received can be sent on.
@@ -190,14 +205,20 @@ mod tests {
         assert_eq!(parse(r#"{"type":"ack","seq":7}"#).unwrap(), ClientMessage::Ack { seq: 7 });
         assert_eq!(
             parse(r#"{"type":"control","state":"hold"}"#).unwrap(),
-            ClientMessage::Control { state: WantedState::Hold, token: None, confirm: Confirmed::default() }
+            ClientMessage::Control {
+                state: WantedState::Hold,
+                token: None,
+                confirm: Confirmed::default(),
+                model: None
+            }
         );
         assert_eq!(
             parse(r#"{"type":"control","state":"control","confirm":"slow_input"}"#).unwrap(),
             ClientMessage::Control {
                 state: WantedState::Control,
                 token: None,
-                confirm: Confirmed(vec![Confirmation::SlowInput])
+                confirm: Confirmed(vec![Confirmation::SlowInput]),
+                model: None
             }
         );
         assert_eq!(
@@ -205,7 +226,20 @@ mod tests {
             ClientMessage::Control {
                 state: WantedState::Control,
                 token: None,
-                confirm: Confirmed(vec![Confirmation::SlowInput, Confirmation::PoorDecoder])
+                confirm: Confirmed(vec![Confirmation::SlowInput, Confirmation::PoorDecoder]),
+                model: None
+            }
+        );
+        let hash = "0f".repeat(32);
+        let text =
+            format!(r#"{{"type":"control","state":"control","confirm":"poor_decoder","model":"{hash}"}}"#);
+        assert_eq!(
+            parse(&text).unwrap(),
+            ClientMessage::Control {
+                state: WantedState::Control,
+                token: None,
+                confirm: Confirmed(vec![Confirmation::PoorDecoder]),
+                model: Some(ModelId([15; 32]))
             }
         );
         assert_eq!(
@@ -247,6 +281,8 @@ mod tests {
             r#"{"type":"control","state":"fault"}"#,
             r#"{"type":"control","state":"control","confirm":"anything"}"#,
             r#"{"type":"control","state":"control","confirm":["slow_input","anything"]}"#,
+            r#"{"type":"control","state":"control","model":"0f"}"#,
+            r#"{"type":"control","state":"control","model":null}"#,
             r#"{"type":"stop","by":"me"}"#,
             r#"{"type":"auth"}"#,
             r#"{"type":"event","data":{}}"#,

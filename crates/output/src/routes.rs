@@ -213,7 +213,7 @@ async fn control(State(app): State<Arc<App>>, request: Request) -> Response {
         Ok(body) => body,
         Err(refused) => return *refused,
     };
-    match app.control(body.state, &body.confirm.0) {
+    match app.control(body.state, &body.confirm.0, body.model) {
         Ok(()) => ok(&Reply::accepted("control")),
         Err(refused) => refusal(&refused),
     }
@@ -267,7 +267,7 @@ async fn read_body(app: &App, body: Body) -> Result<Bytes, Box<Response>> {
 fn refusal(refused: &ControlRefused) -> Response {
     let status = match refused {
         ControlRefused::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        ControlRefused::NotNow(_) => StatusCode::CONFLICT,
+        ControlRefused::NotNow(_) | ControlRefused::OtherModel(_) => StatusCode::CONFLICT,
         ControlRefused::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     error(status, refused.code(), &refused.to_string())

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use kalmind_types::{Actor, EventKind, LslTime};
+use kalmind_types::{Actor, EventKind, LslTime, Mode, ModelId};
 use serde_json::Value;
 
 use crate::{
@@ -12,6 +12,9 @@ use crate::{
 
 /// What is said to whoever asks too often.
 pub(crate) const TOO_FREQUENT: &str = "too many requests a second: wait a second, then ask less often";
+/// What is said to whoever confirms something and asks for another state.
+const NOTHING_TO_CONFIRM: &str =
+    "`confirm` and `model` count with \"state\": \"control\" only: leave them out";
 
 impl App {
     /// Takes one of what `limit` allows; counts it where there is none left.
@@ -23,20 +26,30 @@ impl App {
         within
     }
 
-    /// Asks for a state; `hold` is a stop. `confirmed` is what whoever asks agrees to.
+    /// Asks for a state; `hold` is a stop. `confirmed` is what whoever asks agrees to, and `model` the one in doubt
+    /// that they were shown.
     ///
     /// # Errors
-    /// What the daemon says against it.
+    /// A confirmation with another state than control, or what the daemon says against it.
     pub(crate) fn control(
         &self,
         wanted: WantedState,
         confirmed: &[Confirmation],
+        model: Option<ModelId>,
     ) -> Result<(), ControlRefused> {
+        let confirms = !confirmed.is_empty() || model.is_some();
         let Some(mode) = wanted.mode() else {
+            // a stop counts whatever else was said with it
             self.stop(true);
-            return Ok(());
+            return match confirms {
+                true => self.counted(Err(ControlRefused::Invalid(format!("stopped; {NOTHING_TO_CONFIRM}")))),
+                false => Ok(()),
+            };
         };
-        self.counted(self.controls.request(mode, Actor::Operator, confirmed))
+        if confirms && mode != Mode::Control {
+            return self.counted(Err(ControlRefused::Invalid(NOTHING_TO_CONFIRM.to_owned())));
+        }
+        self.counted(self.controls.request(mode, Actor::Operator, confirmed, model))
     }
 
     /// Takes an event from outside; gives the number that it is published under.
@@ -70,6 +83,7 @@ impl ControlRefused {
         match self {
             Self::Invalid(_) => ErrorCode::Invalid,
             Self::NotNow(_) => ErrorCode::NotNow,
+            Self::OtherModel(_) => ErrorCode::OtherModel,
             Self::Busy(_) => ErrorCode::Busy,
         }
     }

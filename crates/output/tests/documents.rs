@@ -147,6 +147,10 @@ async fn what_asyncapi_lets_clients_say_is_understood_and_nothing_else() {
         json!({"type": "auth"}),
         json!({"type": "control", "state": "control", "token": TOKEN}),
         json!({"type": "control", "state": "hold"}),
+        json!({"type": "control", "state": "control", "confirm": "poor_decoder", "model": "ab".repeat(32)}),
+        json!({"type": "control", "state": "control", "confirm": "poor_decoder", "model": "cd".repeat(32)}),
+        json!({"type": "control", "state": "control", "model": "ab"}),
+        json!({"type": "control", "state": "control", "model": null}),
         json!({"type": "control", "state": "fault"}),
         json!({"type": "control"}),
         json!({"type": "ack"}),
@@ -219,6 +223,8 @@ async fn every_http_answer_is_as_openapi_says() {
     let data = json!({"position": [0.25, 0.5], "radius": 0.06});
     let event = kalmind_types::Event::new(kalmind_types::LslTime(1.0), 7, EventKind::Target, data);
     let whole = json!(event).to_string();
+    let confirming =
+        |model: &str| json!({"state": "control", "confirm": ["poor_decoder"], "model": model}).to_string();
     let requests = [
         ("get", "/", false, "", 200),
         ("get", "/v1/status", false, "", 200),
@@ -231,6 +237,9 @@ async fn every_http_answer_is_as_openapi_says() {
         ("post", "/v1/control", true, r#"{"state":"hold"}"#, 200),
         ("post", "/v1/control", true, r#"{"state":"calibrating"}"#, 409),
         ("post", "/v1/control", true, r#"{"state":"fault"}"#, 400),
+        ("post", "/v1/control", true, &confirming(&"ab".repeat(32)), 200),
+        ("post", "/v1/control", true, &confirming(&"cd".repeat(32)), 409),
+        ("post", "/v1/control", true, &confirming("ab"), 400),
         ("post", "/v1/events", false, target, 401),
         ("post", "/v1/events", true, target, 200),
         ("post", "/v1/events", true, &whole, 200),
@@ -353,11 +362,15 @@ fn every_type_that_is_serialised_fits_its_schema() {
     let confirmed = json!({
         "action": "control", "by": "operator", "confirmed": ["slow_input", "poor_decoder"], "model": "ab".repeat(32),
     });
+    let by_program = json!({
+        "action": "control", "by": "daemon", "program": true, "confirmed": ["poor_decoder"], "model": "ab".repeat(32),
+    });
     for (kind, data) in [
         (EventKind::Model, swapped(Value::Null)),
         (EventKind::Model, swapped(quality(tested))),
         (EventKind::Model, swapped(quality(untested))),
         (EventKind::Operator, confirmed),
+        (EventKind::Operator, by_program),
         (EventKind::Target, json!({"position": [0.2, 0.5], "radius": 0.06})),
         (EventKind::Target, json!({"position": null})),
         (EventKind::Trial, json!({"trial": 1, "phase": "end", "result": "timeout"})),

@@ -166,6 +166,18 @@ async fn control_and_events_need_the_token_and_carry_out_what_they_say() {
     assert_eq!((answer.status, daemon.controls.stopped_by()), (200, vec![Actor::Operator]));
     let answer = ask(&daemon, "POST", "/v1/control", &bearer(), r#"{"state":"calibrating"}"#).await;
     assert_eq!((answer.status, &answer.json()["code"]), (409, &json!("not_now")));
+    let other = json!({"state": "control", "confirm": "poor_decoder", "model": "cd".repeat(32)}).to_string();
+    let answer = ask(&daemon, "POST", "/v1/control", &bearer(), &other).await;
+    assert_eq!((answer.status, &answer.json()["code"]), (409, &json!("other_model")));
+    assert_eq!(daemon.controls.requested(), [Mode::Idle], "none of them came through");
+    // a confirmation belongs to control, and a stop counts whatever comes with it
+    for state in ["idle", "calibrating", "hold"] {
+        let body = json!({"state": state, "confirm": ["poor_decoder"]}).to_string();
+        let answer = ask(&daemon, "POST", "/v1/control", &bearer(), &body).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (422, &json!("invalid")), "{state}");
+    }
+    assert_eq!(daemon.controls.requested(), [Mode::Idle]);
+    assert_eq!(daemon.controls.stopped_by(), [Actor::Operator, Actor::Operator]);
     for expected in 0..2 {
         let answer = ask(&daemon, "POST", "/v1/events", &bearer(), event).await;
         assert_eq!(answer.json(), json!({"type": "accepted", "request": "events", "event_seq": expected}));

@@ -620,6 +620,15 @@ async fn hold_is_a_stop_and_a_refusal_says_why() {
     let refused = client.next_of("error").await;
     assert_eq!(refused["code"], "not_now");
     assert_eq!(refused["message"], "no task is loaded: name one under [task]");
+    let other =
+        json!({"type": "control", "state": "control", "confirm": "poor_decoder", "model": "cd".repeat(32)});
+    client.send(&other).await;
+    assert_eq!(client.next_of("error").await["code"], "other_model");
+    client.send(&json!({"type": "control", "state": "idle", "confirm": "slow_input"})).await;
+    let refused = client.next_of("error").await;
+    assert_eq!(refused["code"], "invalid");
+    assert!(refused["message"].as_str().unwrap().contains("control"), "{refused}");
+    assert!(daemon.controls.requested().is_empty());
 }
 
 #[tokio::test]

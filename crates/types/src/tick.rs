@@ -128,6 +128,25 @@ impl ModelId {
             text
         })
     }
+
+    /// The hash that [`ModelId::to_hex`] wrote; none where the text is anything else.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let mut id = Self::default();
+        if pairs.len() != id.0.len() || !rest.is_empty() {
+            return None;
+        }
+        for (byte, [high, low]) in id.0.iter_mut().zip(pairs) {
+            *byte = 16 * digit(*high)? + digit(*low)?;
+        }
+        Some(id)
+    }
 }
 
 /// What moves the cursor while the state is `calibrating`.

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::Waker;
 use kalmind_output::DecoderInfo;
 use kalmind_session::{TaskEventContent, TaskScore};
-use kalmind_types::{Actor, LslTime, Mode, ModelId, Seconds};
+use kalmind_types::{Actor, Cause, LslTime, Mode, ModelId, Seconds};
 
 use crate::{
     calibration_fit::CalibrationFit,
@@ -103,6 +103,16 @@ pub struct Progress {
     pub doubt: Option<ModelInDoubt>,
 }
 
+impl Progress {
+    /// What awaits confirmation is what the tick shows, which model decodes and whether it is in doubt: a confirmation
+    /// that the tick never obeyed has confirmed nothing. A tick from before the swap says nothing of the `newest` one.
+    pub(super) fn follow_doubt(&mut self, newest: &ModelInDoubt, decodes: Option<(ModelId, Option<Cause>)>) {
+        if let Some((_, cause)) = decodes.filter(|(model, _)| *model == newest.model) {
+            self.doubt = cause.map(|_| newest.clone());
+        }
+    }
+}
+
 /// The desk as the rest of the daemon sees it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct DeskHandle {
@@ -186,5 +196,30 @@ impl DeskHandle {
 
     pub(super) fn update(&self, change: impl FnOnce(&mut Progress)) {
         change(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_confirmation_that_the_tick_never_obeyed_is_awaited_still() {
+        let mut progress = DeskHandle::new(None).0.progress();
+        let newest = ModelInDoubt { model: ModelId([2; 32]), text: "no better than chance".to_owned() };
+        progress.doubt = Some(newest.clone());
+        let chance = Some(Cause::DecoderAtChance);
+        for (decodes, awaited) in [
+            (None, true),
+            // from before the swap
+            (Some((ModelId([1; 32]), None)), true),
+            (Some((newest.model, chance)), true),
+            (Some((newest.model, None)), false),
+            // the same model, put in once more
+            (Some((newest.model, chance)), true),
+        ] {
+            progress.follow_doubt(&newest, decodes);
+            assert_eq!(progress.doubt.is_some(), awaited, "{decodes:?}");
+        }
     }
 }

@@ -24,8 +24,8 @@ use kalmind_session::{
     Radial8Tick, TaskBlock, TaskEventContent, TaskStep,
 };
 use kalmind_types::{
-    Actor, Cause, Command, CursorDrive, EventKind, InputArrival, LslTime, Mode, ModelId, OutputState,
-    Seconds, Target, TaskState, TickOutput,
+    Actor, Cause, Command, CursorDrive, EventKind, InputArrival, LslTime, Mode, OutputState, Seconds, Target,
+    TaskState, TickOutput,
 };
 use serde_json::json;
 
@@ -35,7 +35,7 @@ use crate::{
     arrival::InputArrivals,
     calibration_fit::{CalibrationFit, fit_calibration},
     event_bus::EventBus,
-    model::Demand,
+    model::{Demand, ModelInDoubt},
     plane_streams::PositionSlot,
     recorder::RecorderHandle,
     tick::{QueuedCommand, StopLatch, TickRecord},
@@ -112,6 +112,8 @@ pub struct Desk {
     wanted: Option<Mode>,
     /// Whether a task wants arrival measured as soon as no block runs.
     measure_when_free: bool,
+    /// The model that was put in last, where it was in doubt then.
+    doubt: Option<ModelInDoubt>,
     newest: LslTime,
     /// The state of the newest tick.
     shown: Option<OutputState>,
@@ -131,6 +133,7 @@ impl Desk {
         if settings.program.is_some() {
             handle.update(|progress| progress.stage = Stage::Waiting);
         }
+        let doubt = handle.progress().doubt;
         Self {
             settings,
             queues,
@@ -138,6 +141,7 @@ impl Desk {
             messages,
             events,
             stop,
+            doubt,
             waiting: VecDeque::new(),
             radial8: None,
             calibration: None,
@@ -188,7 +192,7 @@ impl Desk {
                     self.command(command);
                 }
                 if let Some(model) = model {
-                    self.confirm_model(model, by);
+                    self.command(Command::ConfirmModel { model, by });
                 }
                 self.queue(QueuedCommand { command: Command::Request { mode, resume, by }, stops });
             }
@@ -205,16 +209,6 @@ impl Desk {
                 self.handle.update(|progress| progress.stage = Stage::Failed(problem));
             }
         }
-    }
-
-    /// Somebody who may agrees to control with a model in doubt, whichever has been swapped in since.
-    fn confirm_model(&mut self, model: ModelId, by: Actor) {
-        self.command(Command::ConfirmModel { model, by });
-        self.handle.update(|progress| {
-            if progress.doubt.as_ref().is_some_and(|doubt| doubt.model == model) {
-                progress.doubt = None;
-            }
-        });
     }
 
     /// A task by others: its targets, blocks and requests. It never clears a stop or a fault.
@@ -407,6 +401,7 @@ impl Desk {
             progress.decoder = Some(info.clone());
             progress.doubt.clone_from(&doubt);
         });
+        self.doubt.clone_from(&doubt);
         let DecoderInfo { name, model: hash, covariance, quality, warnings, poor } = info;
         self.events.publish(
             clock::now(),
@@ -422,13 +417,13 @@ impl Desk {
         let program = self.settings.program.clone();
         if let Some(program) = program {
             if let Some(doubt) = doubt.filter(|_| program.confirms_poor_decoder) {
-                self.confirm_model(doubt.model, Actor::Signal);
+                self.command(Command::ConfirmModel { model: doubt.model, by: Actor::Daemon });
                 self.events.publish(
                     clock::now(),
                     EventKind::Operator,
                     json!({
-                        "action": Mode::Control, "by": Actor::Signal, "confirmed": [Confirmation::PoorDecoder],
-                        "model": doubt.model.to_hex(),
+                        "action": Mode::Control, "by": Actor::Daemon, "program": true,
+                        "confirmed": [Confirmation::PoorDecoder], "model": doubt.model.to_hex(),
                     }),
                 );
             }
@@ -450,6 +445,9 @@ impl Desk {
         let output = &record.published.output;
         self.newest = output.time;
         self.shown = Some(output.state);
+        if let Some(doubt) = &self.doubt {
+            self.handle.update(|progress| progress.follow_doubt(doubt, record.model));
+        }
         self.show_announced(output.time);
         // one for each tick: older ones have been overwritten, so this never fills the way to the tick
         if let Some(position) = self.settings.position.take() {

@@ -206,7 +206,7 @@ impl<S: Sink> Bench<S> {
         record.input = TickInput { seq, ..TickInput::empty() };
         record.published.output.seq = seq;
         record.published.output.time = LslTime(seq as f64 * 0.02);
-        self.ticks.record(&record.input, record.published, false, &[0.0; CHANNELS]);
+        self.ticks.record(&record.input, record.published, false, None, &[0.0; CHANNELS]);
     }
 
     fn event(&self, number: u64) {
@@ -428,7 +428,7 @@ fn while_a_write_stands_still_ticks_and_samples_go_on_and_what_finds_no_room_is_
             None => refused += 1,
         }
         let input = TickInput { seq, ..TickInput::empty() };
-        ticks.record(&input, TickRecord::empty(CHANNELS).published, false, &[0.0; CHANNELS]);
+        ticks.record(&input, TickRecord::empty(CHANNELS).published, false, None, &[0.0; CHANNELS]);
     }
     assert!(refused >= 1000 - 16, "the pool of samples is bounded");
     assert_eq!(ticks.lost().load(Ordering::Relaxed), 1000 - 64, "the pool of ticks is bounded");

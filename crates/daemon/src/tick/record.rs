@@ -19,7 +19,8 @@ use kalmind_acquisition::{
     pool::{PoolReader, PoolWriter, pool},
 };
 use kalmind_types::{
-    LslTime, OutputState, Position, Seconds, StageTimes, TickInput, TickOutput, TickPublication, Velocity,
+    Cause, LslTime, ModelId, OutputState, Position, Seconds, StageTimes, TickInput, TickOutput,
+    TickPublication, Velocity,
 };
 
 /// A whole tick, in a pooled box. Made once, filled by the tick thread, read by the desk or the recorder.
@@ -31,6 +32,8 @@ pub struct TickRecord {
     pub published: TickPublication,
     /// Whether the step panicked and was answered with a fault.
     pub panicked: bool,
+    /// The model that decodes, and why it may not control until somebody confirms it; none where it may.
+    pub model: Option<(ModelId, Option<Cause>)>,
     /// Raw features, before masking and z-score; NaN where a channel had no valid sample.
     pub features: Vec<f64>,
     /// Ticks before this one that found no free box: this reader never saw them.
@@ -50,6 +53,7 @@ impl TickRecord {
                 late: false,
             },
             panicked: false,
+            model: None,
             features: vec![f64::NAN; features],
             lost_before: 0,
         }
@@ -107,6 +111,7 @@ impl RecordLane {
         input: &TickInput,
         published: TickPublication,
         panicked: bool,
+        model: Option<(ModelId, Option<Cause>)>,
         features: &[f64],
     ) {
         let Some(mut record) = self.records.claim() else {
@@ -117,6 +122,7 @@ impl RecordLane {
         record.input.clone_from(input);
         record.published = published;
         record.panicked = panicked;
+        record.model = model;
         for (kept, value) in record.features.iter_mut().zip(features) {
             *kept = *value;
         }

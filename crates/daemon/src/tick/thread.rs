@@ -270,7 +270,8 @@ impl TickThread {
             lane.publish(Publication::Tick(published));
         }
         for lane in &mut self.queues.records {
-            lane.record(input, published, panicked, self.engine.raw_features());
+            let model = self.engine.model_and_doubt();
+            lane.record(input, published, panicked, model, self.engine.raw_features());
         }
         self.count(&output, round.input.closed_by, late);
         if !output.incomplete {

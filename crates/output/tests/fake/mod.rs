@@ -16,7 +16,7 @@ use kalmind_output::{
 };
 use kalmind_types::{
     Actor, Cause, Click, Component, CovarianceKind, Event, EventKind, Heartbeat, Intent, LslTime, Mode,
-    OutputState, Position, Publication, Reason, Seconds, StageTimes, StreamCounts, StreamHealth,
+    ModelId, OutputState, Position, Publication, Reason, Seconds, StageTimes, StreamCounts, StreamHealth,
     StreamStatus, TickOutput, TickPublication, Velocity,
 };
 use serde_json::{Map, Value, json};
@@ -186,7 +186,16 @@ impl Controls for FakeControls {
         self.heartbeat(&doing);
     }
 
-    fn request(&self, mode: Mode, by: Actor, _confirmed: &[Confirmation]) -> Result<(), ControlRefused> {
+    fn request(
+        &self,
+        mode: Mode,
+        by: Actor,
+        _confirmed: &[Confirmation],
+        model: Option<ModelId>,
+    ) -> Result<(), ControlRefused> {
+        if model.is_some_and(|model| model.to_hex() != "ab".repeat(32)) {
+            return Err(ControlRefused::OtherModel(String::from("another model decodes: look at it")));
+        }
         if mode == Mode::Calibrating {
             return Err(ControlRefused::NotNow(String::from("no task is loaded: name one under [task]")));
         }

@@ -3,14 +3,19 @@
 use std::{collections::BTreeMap, path::Path};
 
 use hdrhistogram::Histogram;
+use kalmind_filter::FitQuality;
 use kalmind_session::{MarkerTable, Phase, TaskBlock, TaskEventContent, TrialResult, parse_marker};
 use kalmind_types::{Event, EventKind, OutputState, Position, StreamHealth, Target};
 use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::{state_history::StateHistory, task_time::TaskTime};
-use crate::recorded::{
-    Item, LossKind, ReadError, RecordDocument, SessionDocument, SessionReader, TickDocument, Wanted,
+use crate::{
+    model::IdentifiedModel,
+    recorded::{
+        Item, LossKind, ModelPart, ReadError, RecordDocument, SessionDocument, SessionReader, TickDocument,
+        Wanted,
+    },
 };
 
 /// Points of a cursor's path that are kept of each trial.
@@ -68,6 +73,34 @@ impl Trial {
     }
 }
 
+/// A model that decoded.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ModelFacts {
+    /// SHA-256 of its file.
+    pub(super) id: String,
+    /// Decoder with options.
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    /// How good it is by its own file; none where the file does not say, or is not all there.
+    pub(super) quality: Option<FitQuality>,
+    /// The parts of its file, until the last one has come.
+    parts: Vec<ModelPart>,
+}
+
+impl ModelFacts {
+    fn take(&mut self, part: ModelPart) {
+        let parts = part.parts;
+        self.parts.push(part);
+        if self.parts.len() as u64 == parts {
+            let file: Vec<u8> =
+                std::mem::take(&mut self.parts).iter().filter_map(ModelPart::bytes).flatten().collect();
+            let model = IdentifiedModel::from_bytes(file.into(), true).ok();
+            let whole = model.filter(|model| model.id.to_hex() == self.id);
+            self.quality = whole.and_then(|model| model.model.quality());
+        }
+    }
+}
+
 /// A thing that happened.
 #[derive(Clone, Debug)]
 pub(super) struct Happening {
@@ -118,8 +151,7 @@ pub(super) struct Facts {
     /// By block.
     pub(super) aims: BTreeMap<&'static str, Aim>,
     pub(super) happenings: Vec<Happening>,
-    /// Models that decoded: identity, name, bytes.
-    pub(super) models: Vec<(String, String, u64)>,
+    pub(super) models: Vec<ModelFacts>,
     pub(super) losses: Vec<(LossKind, u64, String)>,
     pub(super) missing_ticks: u64,
     /// The file that this one goes on from, and what became of it.
@@ -263,9 +295,13 @@ impl Facts {
             Item::Event(event) => self.take_event(event),
             Item::Document(RecordDocument::Model(part)) => {
                 let bytes = part.bytes().map_or(0, |bytes| bytes.len() as u64);
-                match self.models.last_mut() {
-                    Some((id, _, sum)) if *id == part.id && part.part > 0 => *sum += bytes,
-                    _ => self.models.push((part.id, part.name, bytes)),
+                if part.part == 0 || self.models.last().is_none_or(|model| model.id != part.id) {
+                    let (id, name) = (part.id.clone(), part.name.clone());
+                    self.models.push(ModelFacts { id, name, ..ModelFacts::default() });
+                }
+                if let Some(model) = self.models.last_mut() {
+                    model.bytes += bytes;
+                    model.take(part);
                 }
             }
             Item::Document(RecordDocument::Loss { what, count, because, .. }) => {

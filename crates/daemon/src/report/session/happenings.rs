@@ -41,6 +41,7 @@ pub(super) fn section(facts: &Facts) -> String {
 
 fn kind(happening: &Happening) -> &'static str {
     match happening.kind {
+        EventKind::Operator if happening.data["program"] == true => "program",
         EventKind::Operator if happening.data["by"] == "daemon" => "input",
         EventKind::Target => "target",
         EventKind::Trial => "trial",
@@ -96,7 +97,24 @@ fn request(action: &str, data: &Value) -> Option<String> {
     };
     let by = Actor::deserialize(&data["by"]).map_or_else(|_| String::new(), |by| format!(" by {by}"));
     let refused = data["refused"].as_str().map(|why| format!("; refused: {why}")).unwrap_or_default();
-    Some(format!("{asked}{by}{refused}"))
+    // a demonstration that nobody watches confirms by itself
+    let who = if data["program"] == true { " by the program, not by a person" } else { "" };
+    let confirmed = confirmed(data).map(|what| format!("; confirmed{who}: {what}")).unwrap_or_default();
+    Some(format!("{asked}{by}{refused}{confirmed}"))
+}
+
+/// What was confirmed with a request, in words; none where nothing was.
+fn confirmed(data: &Value) -> Option<String> {
+    let names = data["confirmed"].as_array()?.iter().filter_map(Value::as_str);
+    let model = data["model"].as_str().map(|hash| format!(" (model {hash})")).unwrap_or_default();
+    let words: Vec<String> = names
+        .map(|name| match name {
+            "slow_input" => "input that arrives late".to_owned(),
+            "poor_decoder" => format!("poor decoder{model}"),
+            other => block(other),
+        })
+        .collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 fn model(action: &str, data: &Value) -> Option<String> {
@@ -149,6 +167,26 @@ mod tests {
                 EventKind::Operator,
                 json!({ "action": "control", "by": "task" }),
                 "control requested by the task",
+            ),
+            (
+                EventKind::Operator,
+                json!({ "action": "control", "by": "operator", "confirmed": ["slow_input"] }),
+                "control requested by the operator; confirmed: input that arrives late",
+            ),
+            (
+                EventKind::Operator,
+                json!({
+                    "action": "control", "by": "operator", "confirmed": ["slow_input", "poor_decoder"], "model": "ab12",
+                }),
+                "control requested by the operator; confirmed: input that arrives late, poor decoder (model ab12)",
+            ),
+            (
+                EventKind::Operator,
+                json!({
+                    "action": "control", "by": "daemon", "program": true, "confirmed": ["poor_decoder"],
+                    "model": "ab12",
+                }),
+                "control requested by Kalmind; confirmed by the program, not by a person: poor decoder (model ab12)",
             ),
             (
                 EventKind::Operator,

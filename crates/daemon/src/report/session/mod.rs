@@ -11,11 +11,9 @@ use std::{
 };
 
 use hdrhistogram::Histogram;
-use kalmind_filter::FitQuality;
 use kalmind_recording::{Existing, NewFileError, write_new_file};
 use kalmind_session::{TrialResult, quantile};
 use kalmind_types::{Counted, EventKind, OutputState};
-use serde::Deserialize as _;
 
 use super::{
     framed,
@@ -504,19 +502,18 @@ fn models(facts: &Facts) -> String {
     if facts.models.is_empty() {
         return "<p>No decoder ran in this session.</p>".to_owned();
     }
-    let rows = facts.models.iter().map(|(id, name, bytes)| {
+    let rows = facts.models.iter().map(|model| {
         let fitted = facts.happenings.iter().find(|happening| {
-            happening.kind == EventKind::Model && happening.data["hash"].as_str() == Some(id)
+            happening.kind == EventKind::Model && happening.data["hash"].as_str() == Some(&model.id)
         });
         let bins = fitted.and_then(|fitted| fitted.data["train_bins"].as_u64());
-        let quality = fitted.and_then(|fitted| FitQuality::deserialize(&fitted.data["quality"]).ok());
-        let said = quality.map(|quality| format!("{}; {quality}", quality.chance));
+        let said = model.quality.as_ref().map(|quality| format!("{}; {quality}", quality.chance));
         let cells = vec![
-            Escaped(name).to_string(),
-            format!("<code>{}</code>", Escaped(id)),
+            Escaped(&model.name).to_string(),
+            format!("<code>{}</code>", Escaped(&model.id)),
             bins.map_or_else(|| "configured".to_owned(), |bins| bins.to_string()),
             Escaped(said.as_deref().unwrap_or("unknown")).to_string(),
-            number(*bytes as f64 / 1e3, 1),
+            number(model.bytes as f64 / 1e3, 1),
         ];
         ("", cells)
     });
@@ -575,9 +572,9 @@ mod tests {
         let seconds: f64 = facts.states.iter().sum();
         assert!(seconds >= ticks as f64 * 0.02 - 0.2 && seconds < 60.0, "{seconds}");
         assert!(facts.states[usize::from(OutputState::Hold.code())] > 0.2, "it was stopped for a while");
-        let [(id, name, bytes)] = facts.models.as_slice() else { panic!("one model") };
-        assert_eq!((id.len(), name.as_str()), (64, "kalman-steady"));
-        assert!(*bytes > 10_000);
+        let [model] = facts.models.as_slice() else { panic!("one model") };
+        assert_eq!((model.id.len(), model.name.as_str()), (64, "kalman-steady"));
+        assert!(model.bytes > 10_000);
         assert!(facts.trials.len() > 3, "{}", facts.trials.len());
         let open_loop = &facts.trials[0];
         assert_eq!(open_loop.result, Some(TrialResult::Acquired), "the task itself moves the cursor there");
