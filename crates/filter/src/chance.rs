@@ -6,6 +6,9 @@
 //! none is a p-value, exact for series whose end goes on at their beginning (the group of shifts leaves their distribution as
 //! it is). A few samples that happen to be correlated with themselves cannot pass, as they would in a test that exchanges single
 //! rows.
+//!
+//! Rows too few for that are tested as so many independent ones as they are worth, by their correlation with themselves
+//! (Bayley and Hammersley 1946): Fisher's z of each component's correlation, averaged as if all were the same one.
 
 use nalgebra::DMatrix;
 use rayon::prelude::*;
@@ -18,6 +21,9 @@ const SHIFTS: usize = 200;
 const FEWEST_SHIFTS: usize = 100;
 /// A decoder is told from chance where the p-value is at most this.
 pub(crate) const SIGNIFICANT: f64 = 0.01;
+/// Independent rows below which nothing is tested, and the p-value that few of them have to reach: it is approximate.
+const FEWEST_INDEPENDENT: f64 = 10.0;
+const SIGNIFICANT_OF_FEW: f64 = 0.001;
 /// States have forgotten where their correlation with themselves falls below this.
 const FORGOTTEN: f64 = 1.0 / core::f64::consts::E;
 
@@ -35,11 +41,14 @@ pub(crate) fn against_shifted_states(data: &TrainingData, held: &HeldOut) -> Aga
     let stride = (ahead + memory).max(count.div_ceil(SHIFTS));
     let shifts = count / stride;
     if shifts < FEWEST_SHIFTS {
-        let needed = FEWEST_SHIFTS * stride;
-        let why = format!(
-            "{count} held-out rows of states that change over {memory} rows are too few to tell from chance: it takes {needed}"
-        );
-        return AgainstChance::NotTested { why };
+        return of_few_rows(&data.states.select_rows(&held.rows), &held.means).unwrap_or_else(|| {
+            let needed = FEWEST_SHIFTS * stride;
+            let why = format!(
+                "{count} held-out rows of states that change over {memory} rows are too few to tell from chance: \
+                 {needed} would do"
+            );
+            AgainstChance::NotTested { why }
+        });
     }
     // a multiple of the stride, so that the shifts are a group
     let count = shifts * stride;
@@ -61,6 +70,50 @@ pub(crate) fn against_shifted_states(data: &TrainingData, held: &HeldOut) -> Aga
         p_limit: SIGNIFICANT,
     };
     if p <= SIGNIFICANT { AgainstChance::Better(figures) } else { AgainstChance::NotBetter(figures) }
+}
+
+/// The test of few rows; none where they are worth fewer than [`FEWEST_INDEPENDENT`].
+fn of_few_rows(truth: &DMatrix<f64>, means: &DMatrix<f64>) -> Option<AgainstChance> {
+    let (mut score, mut z, mut least) = (0.0, 0.0, f64::INFINITY);
+    let part = 1.0 / truth.ncols() as f64;
+    for (truth, means) in truth.column_iter().zip(means.column_iter()) {
+        let [truth, means] = [truth, means].map(|column| column.add_scalar(-column.mean()));
+        let correlation = truth.dot(&means) / (truth.norm() * means.norm());
+        let independent = independent_rows(truth.as_slice(), means.as_slice());
+        if !(correlation.is_finite() && independent >= FEWEST_INDEPENDENT) {
+            return None;
+        }
+        least = least.min(independent);
+        score += part * correlation;
+        z += part * libm::atanh(correlation.min(1.0 - f64::EPSILON)) * (independent - 3.0).sqrt();
+    }
+    let figures = ChanceFigures {
+        test: format!("held-out correlation with the states, of rows worth {least:.0} independent ones"),
+        score,
+        p: 0.5 * libm::erfc(z / core::f64::consts::SQRT_2),
+        p_limit: SIGNIFICANT_OF_FEW,
+    };
+    Some(if figures.p <= SIGNIFICANT_OF_FEW {
+        AgainstChance::Better(figures)
+    } else {
+        AgainstChance::NotBetter(figures)
+    })
+}
+
+/// How many independent rows the correlation of two series of mean zero is worth: lags count up to the first at which one of
+/// them no longer resembles itself.
+fn independent_rows(left: &[f64], right: &[f64]) -> f64 {
+    let count = left.len();
+    let resembles = |series: &[f64], lag: usize| -> f64 {
+        let product: f64 = series.iter().zip(series.iter().skip(lag)).map(|(now, later)| now * later).sum();
+        product / series.iter().map(|value| value * value).sum::<f64>()
+    };
+    let shared: f64 = (1..count / 2)
+        .map(|lag| (resembles(left, lag), resembles(right, lag)))
+        .take_while(|(left, right)| *left > 0.0 && *right > 0.0)
+        .map(|(left, right)| left * right)
+        .sum();
+    count as f64 / (1.0 + 2.0 * shared)
 }
 
 /// The product of estimates and of states that are `shift` rows later, in a circle.
@@ -196,9 +249,27 @@ mod tests {
     }
 
     #[test]
-    fn few_rows_are_not_tested() {
+    fn few_rows_pass_by_what_they_are_worth() {
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(3);
-        let states = slow(200, &mut random);
+        // of white series every row counts: z = atanh(r) sqrt(n - 3)
+        let left = [1.0, -1.0, 1.0, -1.0, 1.0, -1.0];
+        assert!((independent_rows(&left, &left) - 6.0).abs() < 1e-12);
+        let mut passed = 0;
+        for _ in 0..400 {
+            let (states, means) = (slow(300, &mut random), slow(300, &mut random));
+            match tested(states, means) {
+                AgainstChance::Better(_) => passed += 1,
+                AgainstChance::NotBetter(figures) => {
+                    assert!(figures.test.contains("independent"), "{figures:?}");
+                }
+                AgainstChance::NotTested { .. } => {}
+            }
+        }
+        assert!(passed <= 2, "{passed} of 400 that know nothing");
+        let (states, noise) = (slow(300, &mut random), slow(300, &mut random));
+        let found = tested(states.clone(), &states + 0.5 * noise);
+        assert!(matches!(found, AgainstChance::Better(_)), "{found:?}");
+        let states = slow(40, &mut random);
         assert!(matches!(tested(states.clone(), states), AgainstChance::NotTested { .. }));
     }
 }

@@ -41,10 +41,11 @@ impl App {
         let Some(mode) = wanted.mode() else {
             // a stop counts whatever else was said with it
             self.stop(true);
-            return match confirms {
-                true => self.counted(Err(ControlRefused::Invalid(format!("stopped; {NOTHING_TO_CONFIRM}")))),
-                false => Ok(()),
-            };
+            if confirms {
+                let refused = ControlRefused::Invalid(format!("stopped; {NOTHING_TO_CONFIRM}"));
+                return self.counted(Err(refused));
+            }
+            return Ok(());
         };
         if confirms && mode != Mode::Control {
             return self.counted(Err(ControlRefused::Invalid(NOTHING_TO_CONFIRM.to_owned())));
