@@ -167,6 +167,44 @@ fn without_targets_or_with_few_trials_nothing_is_claimed() {
 }
 
 #[test]
+fn what_is_between_the_events_of_a_trial_and_what_follows_a_gap_in_it_is_no_trial() {
+    let whole = table(Task::Corners, 40, 12.0, 3);
+    // the last one may still be under way
+    let trials = ChanceTest::once(1).look(&whole, None).trials;
+    assert!((38..=40).contains(&trials), "{trials}");
+    // the number of a trial comes a bin before its target, and first moments do not measure
+    let mut told = whole.clone();
+    let task = told.task.as_mut().unwrap();
+    let mut measures = vec![true; task.len()];
+    let mut before: Option<TaskSample> = None;
+    for (row, sample) in task.iter_mut().enumerate() {
+        let first = before.is_none_or(|before| before.trial / 2 != sample.trial);
+        sample.trial *= 2;
+        if first {
+            measures[row] = false;
+            if let Some(before) = before {
+                sample.target = before.target;
+                sample.trial += 1;
+            }
+        }
+        before = Some(*sample);
+    }
+    told.measurement = Some(measures);
+    let found = ChanceTest::once(1).look(&told, None);
+    assert!((36..=40).contains(&found.trials) && found.better_than_chance, "{found:?}");
+    // a gap in the middle of every third trial
+    let mut broken = whole;
+    let task = broken.task.as_ref().unwrap();
+    let middle = |trial: u64| {
+        let rows: Vec<usize> = (0..task.len()).filter(|&row| task[row].trial == trial).collect();
+        rows[rows.len() - 2]
+    };
+    broken.segment_starts = (0..40).step_by(3).map(middle).collect();
+    let found = ChanceTest::once(1).look(&broken, None);
+    assert!(found.trials <= 40 && found.trials >= 20, "{found:?}");
+}
+
+#[test]
 fn assisted_trials_are_never_scored() {
     let data = table(Task::Unbalanced, 60, 6.0, 1);
     let task = data.task.clone().unwrap();

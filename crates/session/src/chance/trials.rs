@@ -73,7 +73,9 @@ impl Trials {
 }
 
 /// Rows of one trial and one target, without a gap. What follows a gap within a trial is left out: two pieces of one trial have
-/// the same target and neighbouring features, so a slow drift of the signals would look like decoding.
+/// the same target and neighbouring features, so a slow drift of the signals would look like decoding. So is a trial that begins
+/// in its target, which has no direction, and one without a single bin that measures: a task tells of a trial and of its
+/// target one after the other, and the bins between belong to neither.
 fn trial_ranges(data: &TrainingData) -> Vec<Range<usize>> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
     let Some(task) = data.task.as_deref() else { return ranges };
@@ -95,6 +97,7 @@ fn trial_ranges(data: &TrainingData) -> Vec<Range<usize>> {
             _ => ranges.push(row..row + 1),
         }
     }
+    ranges.retain(|range| !task[range.start].hold && range.clone().any(|row| measures(data, row)));
     ranges
 }
 
