@@ -68,6 +68,8 @@ fn the_tutorials_task_calibrates_and_controls_as_it_stands_in_the_page() {
     };
     assert!(said.iter().any(|line| line == "model: swapped kalman-steady"), "{said:?}");
     assert!(acquired("open_loop") >= 12, "{said:?}");
+    let decoder = &daemon.status()["decoder"];
+    assert_eq!(decoder["poor"], false, "{decoder:#}");
     // a decoder that knows nothing acquires none
     assert!(acquired("closed_loop") >= 4, "{said:?}");
 
