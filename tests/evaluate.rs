@@ -330,6 +330,53 @@ fn wrong_use_is_code_2_and_says_what_would_be_right() {
     folder.refuses(&format!("{model} --saturate 2"), 2, &["--saturate", "cannot be used with"]);
 }
 
+#[test]
+fn no_result_is_written_over_what_it_comes_from() {
+    let folder = Folder::new();
+    let before = fs::read_to_string(folder.path("x.csv")).expect("a table");
+    let fit = "fit --features x.csv --states z.csv --rate 50 --decoder kalman";
+    folder.refuses(&format!("{fit} -o x.csv"), 2, &["-o x.csv", "one of the files to read"]);
+    folder.write("notes.txt", "precious");
+    folder.refuses(&format!("{fit} -o notes.txt"), 2, &["notes.txt", "would replace it"]);
+    folder.succeeds(&format!("{fit} -o m.kalmind"));
+    folder.succeeds(&format!("{fit} -o m.kalmind"));
+    let held_out = format!("{HELD_OUT} --decoders kalman");
+    folder.refuses(&format!("{held_out} --csv z.csv"), 2, &["--csv z.csv", "one of the files to read"]);
+    folder.refuses(&format!("{held_out} --report x.csv"), 2, &["--report x.csv"]);
+    let model = format!("{TABLES} --test 400..600 --model m.kalmind --csv m.kalmind");
+    folder.refuses(&model, 2, &["--csv m.kalmind", "one of the files to read"]);
+    assert_eq!(fs::read_to_string(folder.path("x.csv")).expect("a table"), before);
+}
+
+#[test]
+fn states_are_compared_with_the_components_of_their_name() {
+    let folder = Folder::new();
+    let table = |names: &str, columns: [usize; 2]| {
+        let rows = numbers(&folder, "z.csv", 0);
+        let rows: Vec<String> =
+            rows.iter().map(|row| format!("{},{}", row[columns[0]], row[columns[1]])).collect();
+        format!("{names}\n{}\n", rows.join("\n"))
+    };
+    folder.write("named.csv", &table("vx,vy", [0, 1]));
+    folder.write("swapped.csv", &table("vy,vx", [1, 0]));
+    folder.write("others.csv", &table("px,py", [0, 1]));
+    folder.succeeds(
+        "fit --features x.csv --states named.csv --rate 50 --rows 0..400 --decoder kalman -o m.kalmind",
+    );
+    let judged = |states: &str| {
+        let command = format!(
+            "evaluate --features x.csv --states {states} --rate 50 --test 400..600 --model m.kalmind"
+        );
+        document(&folder, &command)
+    };
+    let (named, swapped, others) = (judged("named.csv"), judged("swapped.csv"), judged("others.csv"));
+    for found in [&swapped, &others] {
+        assert_eq!(found["decoders"][0]["nrmse"], named["decoders"][0]["nrmse"]);
+    }
+    assert!(swapped["remarks"].to_string().contains("matched by name"), "{swapped:#}");
+    assert!(others["remarks"].to_string().contains("px"), "{others:#}");
+}
+
 /// Errors by uncertainty once more, from the predictions that were written.
 #[test]
 fn errors_by_uncertainty_are_those_of_the_predictions() {

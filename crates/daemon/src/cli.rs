@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use encoding_rs::Encoding;
@@ -206,6 +206,12 @@ pub struct TableArguments {
 }
 
 impl TableArguments {
+    /// Every file that is read.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let tables = [&self.features, &self.states, &self.task];
+        self.recordings.iter().chain(tables.into_iter().flatten()).map(PathBuf::as_path)
+    }
+
     /// Whether everything comes from recordings of Kalmind sessions: their features, and labels from their targets.
     #[must_use]
     pub fn are_sessions(&self) -> bool {

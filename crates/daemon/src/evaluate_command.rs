@@ -25,7 +25,7 @@ use crate::{
     log::say,
     model::IdentifiedModel,
     report,
-    tables::Tables,
+    tables::{Tables, require_other_file},
 };
 
 /// Runs the command.
@@ -34,12 +34,7 @@ use crate::{
 /// Exit code 2 for arguments, tables and models that cannot be used, 1 for a fit that fails or a file that cannot be
 /// written.
 pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
-    // what is written at the end is tried first: no hour of fitting for a folder that is not there
-    for (option, path) in [("--report", &arguments.report), ("--csv", &arguments.csv)] {
-        if let Some(path) = path {
-            check_writable(option, path).or_usage()?;
-        }
-    }
+    check_outputs(arguments).or_usage()?;
     let specs = match &arguments.model {
         Some(_) => Vec::new(),
         None => DecoderSpec::parse_list(&arguments.decoders.join(",")).or_usage()?,
@@ -49,6 +44,8 @@ pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
     let model = arguments.model.as_deref().map(crate::model::load).transpose().or_usage()?;
     if let Some(model) = &model {
         tables.order_features_like(&labels(model).unwrap_or_default());
+        let components: Vec<&str> = model.model.components.iter().map(|component| &*component.name).collect();
+        tables.order_states_like(&components);
         check_model(model, &tables).or_usage()?;
     }
     let splits = Splits::of(arguments, &tables).or_usage()?;
@@ -188,6 +185,19 @@ fn write_all_predictions(folder: &Path, comparison: &Comparison) -> anyhow::Resu
             let first_row = comparison.own_rows(&split.test, split.recording).start;
             let intents = &run.decoded.intents;
             write_predictions(folder, &run.model.model, &format!("{file}.csv"), intents, first_row)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether what is written at the end can be: no hour of fitting for a folder that is not there, and nothing over what is read.
+fn check_outputs(arguments: &EvaluateArguments) -> anyhow::Result<()> {
+    for (option, path) in [("--report", &arguments.report), ("--csv", &arguments.csv)] {
+        if let Some(path) = path {
+            check_writable(option, path)?;
+            let models = arguments.model.iter().map(PathBuf::as_path);
+            let tests = Splits::test_files(arguments);
+            require_other_file(option, path, arguments.tables.files().chain(models).chain(tests))?;
         }
     }
     Ok(())

@@ -1,10 +1,11 @@
 //! `kalmind fit`: a decoder fitted to tables, written as a model file.
 
-use std::{fmt::Write as _, io::Write as _, ops::Range};
+use std::{fmt::Write as _, io::Write as _, ops::Range, path::Path};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_acquisition::clock;
 use kalmind_filter::{Budget, DecoderSpec, FitProgress, FitReport, FitSettings, Fitted, Model, ZScore, fit};
+use kalmind_recording::kind::FileKind;
 use kalmind_types::{Binning, Component, StreamFeatures};
 use serde_json::json;
 
@@ -17,8 +18,24 @@ use crate::{
     log::say,
     model::Demand,
     recorded::{GatheredSessions, gather_sessions},
-    tables::Tables,
+    tables::{Tables, require_other_file},
 };
+
+/// Refuses to write a model over a file that is none.
+fn require_no_other_kind(output: &Path) -> anyhow::Result<()> {
+    // a link is refused when the model is written
+    let is_file = output.symlink_metadata().is_ok_and(|found| found.is_file());
+    match FileKind::of(output) {
+        Ok(kind) if is_file && !matches!(kind, FileKind::Safetensors | FileKind::Empty) => {
+            anyhow::bail!(
+                "-o {}: this file is {}, and a model would replace it: name another file, or delete it",
+                output.display(),
+                kind.describe()
+            )
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Runs the command.
 ///
@@ -26,6 +43,8 @@ use crate::{
 /// Exit code 2 for arguments and tables that cannot be used, 1 for a fit that fails.
 pub fn run(arguments: &FitArguments) -> Outcome<()> {
     let spec: DecoderSpec = arguments.decoder.parse().or_usage()?;
+    require_other_file("-o", &arguments.output, arguments.tables.files()).or_usage()?;
+    require_no_other_kind(&arguments.output).or_usage()?;
     if arguments.tables.are_sessions() {
         return run_sessions(arguments, &spec);
     }

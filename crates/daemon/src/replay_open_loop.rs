@@ -14,7 +14,7 @@ use crate::{
     evaluate_command,
     failure::{OrFail as _, Outcome},
     recorded::{gather, label_tables},
-    tables::Tables,
+    tables::{Tables, require_other_file},
 };
 
 /// What such figures do not say; stands in the table, the document and the page.
@@ -27,6 +27,9 @@ pub const NOTE: &str = "Open-loop error of the intent against the recorded targe
 /// Exit code 2 where the recording, the model or the decoder cannot be used, 1 for a fit that fails.
 pub fn run(arguments: &ReplayArguments) -> Outcome<()> {
     let recording = &arguments.recording;
+    if let Some(page) = &arguments.report {
+        require_other_file("--report", page, core::iter::once(recording)).or_usage()?;
+    }
     let rows = Rows::read(recording)?;
     let model = arguments.model.clone();
     let text = |range: Range<usize>| format!("{}..{}", range.start, range.end);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use kalmind_recording::{
     edf::{EdfRecording, read_edf},
-    xdf::recording::RecordedStream,
+    xdf::{Problem, recording::RecordedStream},
 };
 use kalmind_types::ChannelMask;
 
@@ -39,6 +39,23 @@ struct Signals {
     values: Vec<f64>,
 }
 
+impl Signals {
+    /// Leaves out samples that are not stamped later than those before; how many there were.
+    fn keep_rising(&mut self) -> usize {
+        let width = self.names.len().max(1);
+        let (mut stamps, mut values) = (Vec::with_capacity(self.stamps.len()), Vec::new());
+        for (stamp, row) in self.stamps.iter().zip(self.values.chunks_exact(width)) {
+            if stamp.is_finite() && stamps.last().is_none_or(|last| stamp > last) {
+                stamps.push(*stamp);
+                values.extend_from_slice(row);
+            }
+        }
+        let left_out = self.stamps.len() - stamps.len();
+        (self.stamps, self.values) = (stamps, values);
+        left_out
+    }
+}
+
 /// Samples of one stream of an XDF file beside another stream, interpolated at their times.
 ///
 /// # Errors
@@ -57,7 +74,7 @@ pub fn foreign_tables(path: &Path, selection: &ChannelSelection<'_>) -> Result<T
         let values = rows.flat_map(|row| places.iter().map(move |place| row[*place])).collect();
         let units = stream.header.units.as_ref();
         let units = units.map(|units| places.iter().map(|place| units[*place].clone()).collect());
-        Ok::<_, RecordedTablesError>(Signals { names, units, stamps: stream.dejittered_stamps(), values })
+        Ok::<_, RecordedTablesError>(Signals { names, units, stamps: stream.stamps_beside_others(), values })
     };
     let features_of = find_stream(&recorded, "--features-stream", features)?;
     let states_of = find_stream(&recorded, "--states-stream", states)?;
@@ -68,7 +85,11 @@ pub fn foreign_tables(path: &Path, selection: &ChannelSelection<'_>) -> Result<T
     if let Some(clocks) = recorded.mixed_clocks() {
         return Err(RecordedTablesError::MixedClocks(clocks));
     }
-    rows(path, features, &states, selection.states_stream.unwrap_or_default())
+    let mut tables = rows(path, features, states, selection.states_stream.unwrap_or_default())?;
+    let file = path.display();
+    let told = |problem: &Problem| format!("{file}: byte {}: {}", problem.offset, problem.text);
+    tables.remarks.extend(recorded.problems.iter().map(told));
+    Ok(tables)
 }
 
 /// Samples of some signals of an EDF or BDF file beside others, interpolated at their times.
@@ -93,7 +114,8 @@ pub fn edf_tables(path: &Path, selection: &ChannelSelection<'_>) -> Result<Table
     };
     let of_features = signals(&edf, &features, "--feature-channels")?;
     let of_states = signals(&edf, &states, "--state-channels")?;
-    let mut tables = rows(path, of_features, &of_states, &of_states.names.join(","))?;
+    let named = of_states.names.join(",");
+    let mut tables = rows(path, of_features, of_states, &named)?;
     let file = path.display();
     tables.remarks.extend(edf.remarks.iter().map(|remark| format!("{file}: {remark}")));
     Ok(tables)
@@ -134,7 +156,7 @@ fn signals(
 fn rows(
     path: &Path,
     from: Signals,
-    beside: &Signals,
+    mut beside: Signals,
     states_named: &str,
 ) -> Result<Tables, RecordedTablesError> {
     let (width, components) = (from.names.len(), beside.names.len());
@@ -142,6 +164,7 @@ fn rows(
         return Err(RecordedTablesError::TooWide(width));
     }
     let places: Vec<usize> = (0..components).collect();
+    let unplaced = beside.keep_rising();
     let (mut features, mut states, mut time) = (Vec::new(), Vec::new(), Vec::<f64>::new());
     let (mut unordered, mut stateless, mut missing) = (0_usize, 0_usize, 0_usize);
     for (stamp, row) in from.stamps.iter().zip(from.values.chunks_exact(width.max(1))) {
@@ -175,6 +198,7 @@ fn rows(
     });
     let remarks = [
         remark(unordered, "samples were left out: they are not stamped later than the one before"),
+        remark(unplaced, "states were left out: they are not stamped later than the one before"),
         remark(
             stateless,
             "samples were left out: no state lies within a second on either side, or they hold no number",
@@ -215,7 +239,7 @@ mod tests {
             stamps: vec![0.1, 0.5],
             values: vec![0.0, 4.0],
         };
-        let tables = rows(Path::new("r.xdf"), features, &states, "Hand").expect("rows");
+        let tables = rows(Path::new("r.xdf"), features, states, "Hand").expect("rows");
         assert_eq!(tables.time, [0.1, 0.2, 0.4]);
         assert_eq!(
             tables.features.values,

@@ -72,7 +72,13 @@ pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
         Counted(recorded.streams.len() as u64, "stream"),
         arguments.csv.display()
     )
-    .or_work()
+    .or_work()?;
+    if recorded.streams.is_empty() {
+        let nothing =
+            anyhow::anyhow!("{}: no stream of it could be read, so nothing was exported", path.display());
+        return Err(nothing).or_work();
+    }
+    Ok(())
 }
 
 /// Whether files are replaced: only where that was asked for. Nothing is written where one stands in the way.

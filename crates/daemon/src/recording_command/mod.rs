@@ -24,6 +24,7 @@ use crate::{
     cli::{RecordingCommand, RecordingFile},
     failure::{OrFail as _, Outcome},
     report::{page_beside, write_session_page},
+    tables::require_other_file,
 };
 
 /// Runs the command.
@@ -38,6 +39,7 @@ pub fn run(command: &RecordingCommand) -> Outcome<()> {
         RecordingCommand::Report(arguments) => {
             require_xdf(&arguments.file, "recording report").or_work()?;
             let page = arguments.output.clone().unwrap_or_else(|| page_beside(&arguments.file));
+            require_other_file("-o", &page, core::iter::once(&arguments.file)).or_usage()?;
             write_session_page(&arguments.file, &page, Existing::Replace).or_work()?;
             writeln!(std::io::stdout().lock(), "{}", page.display()).or_work()
         }

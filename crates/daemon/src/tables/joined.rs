@@ -58,6 +58,20 @@ pub(crate) fn same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
+/// Refuses to write a result over one of the files that it comes from.
+pub(crate) fn require_other_file(
+    option: &str,
+    output: &Path,
+    mut inputs: impl Iterator<Item = impl AsRef<Path>>,
+) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !inputs.any(|input| same_file(input.as_ref(), output)),
+        "{option} {}: this is one of the files to read; name another one",
+        output.display()
+    );
+    Ok(())
+}
+
 /// The rows of one recording.
 fn recording_tables(path: &Path, arguments: &TableArguments) -> Result<Tables, RecordedTablesError> {
     let TableArguments { blocks, states_stream, state_channels, features_stream, feature_channels, .. } =

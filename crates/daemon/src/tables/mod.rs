@@ -18,7 +18,7 @@ use kalmind_types::{ChannelMask, Component, StreamFeatures};
 use nalgebra::DMatrix;
 
 pub use error::TablesError;
-pub(crate) use joined::same_file;
+pub(crate) use joined::{require_other_file, same_file};
 
 /// What a session's recording knows and a table does not: a model fitted on it carries this.
 #[derive(Clone, Debug, PartialEq)]
@@ -176,6 +176,23 @@ impl Tables {
         }
     }
 
+    /// The same of the states, whose columns are the model's components.
+    pub fn order_states_like(&mut self, components: &[&str]) {
+        if order_columns(&mut self.states, components) {
+            self.remarks.push(
+                "the columns of the states are in another order than the model's components: they were matched by name"
+                    .to_owned(),
+            );
+        } else if let Some(columns) = self.states.columns.as_deref()
+            && let Some((component, column)) =
+                components.iter().zip(columns).find(|(component, column)| column != *component)
+        {
+            self.remarks.push(format!(
+                "the model's component \"{component}\" is compared with the column \"{column}\" of the states"
+            ));
+        }
+    }
+
     /// A range of rows from the command line; of several recordings the rows of `part`, counted from its first.
     ///
     /// # Errors
@@ -323,6 +340,8 @@ fn implausible(period: f64, rate_given: bool) -> Option<&'static str> {
         "are the times in milliseconds? Name the column `time_ms`, or give --rate and leave the column out"
     } else if (0.001..=0.2).contains(&(period / 1e6)) {
         "are the times in microseconds? Name the column `time_us`, or give --rate and leave the column out"
+    } else if (0.001..=0.2).contains(&(period / 1e9)) {
+        "are the times in nanoseconds? Name the column `time_ns`, or give --rate and leave the column out"
     } else {
         "times are in seconds; bring the rows to bins first, or give --rate"
     })

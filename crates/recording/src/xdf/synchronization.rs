@@ -22,6 +22,10 @@ const ROUNDS: usize = 1000;
 const BREAK_SECONDS: f64 = 1.0;
 /// and by more than so many periods.
 const BREAK_SAMPLES: f64 = 500.0;
+/// Beside another stream samples count as lost where the step from one to the next is off by more than this time,
+const LOST_SECONDS: f64 = 0.1;
+/// and by more than so many periods.
+const LOST_SAMPLES: f64 = 5.0;
 
 /// The line by which stamps of a range of clock offsets are corrected: `stamp + intercept + slope * stamp`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,13 +69,23 @@ impl RecordedStream {
     /// a straight line. Streams that are irregular, or that say that they drop samples, are left as they are.
     #[must_use]
     pub fn dejittered_stamps(&self) -> Vec<f64> {
+        self.without_jitter(|step, period| step.abs() > BREAK_SECONDS.max(BREAK_SAMPLES * period))
+    }
+
+    /// The same with a break at every few lost samples, so that each sample is where it belongs beside another stream. (The
+    /// line of [`Self::dejittered_stamps`] goes through losses of up to a second and shifts all that is around them.)
+    #[must_use]
+    pub fn stamps_beside_others(&self) -> Vec<f64> {
+        self.without_jitter(|step, period| (step - period).abs() > LOST_SECONDS.max(LOST_SAMPLES * period))
+    }
+
+    fn without_jitter(&self, is_break: impl Fn(f64, f64) -> bool) -> Vec<f64> {
         let mut stamps = self.synchronized_stamps();
         let rate_hz = self.header.nominal_rate_hz;
         if rate_hz <= 0.0 || self.header.can_drop_samples {
             return stamps;
         }
-        let limit = BREAK_SECONDS.max(BREAK_SAMPLES / rate_hz);
-        let breaks = stamps.windows(2).map(|pair| (pair[1] - pair[0]).abs() > limit);
+        let breaks = stamps.windows(2).map(|pair| is_break(pair[1] - pair[0], rate_hz.recip()));
         for range in ranges(breaks, stamps.len()) {
             straighten(&mut stamps[range]);
         }
@@ -79,22 +93,26 @@ impl RecordedStream {
     }
 }
 
-/// Puts stamps on the straight line that fits them best.
+/// Puts stamps on the straight line that fits them best; those that are no numbers stay as they are.
 fn straighten(stamps: &mut [f64]) {
-    let count = stamps.len() as f64;
-    let middle = (count - 1.0) / 2.0;
-    let Some(&first) = stamps.first() else { return };
+    let numbers = |stamps: &[f64]| -> Vec<(usize, f64)> {
+        stamps.iter().copied().enumerate().filter(|(_, stamp)| stamp.is_finite()).collect()
+    };
+    let known = numbers(stamps);
+    let count = known.len() as f64;
+    let Some(&(_, first)) = known.first() else { return };
+    let middle = known.iter().map(|(index, _)| *index as f64).sum::<f64>() / count;
     // about the middle and the first stamp, so that nothing large is subtracted from something large
-    let mean = stamps.iter().map(|stamp| stamp - first).sum::<f64>() / count;
+    let mean = known.iter().map(|(_, stamp)| stamp - first).sum::<f64>() / count;
     let (mut product, mut square) = (0.0, 0.0);
-    for (index, stamp) in stamps.iter().enumerate() {
-        let from_middle = index as f64 - middle;
+    for (index, stamp) in &known {
+        let from_middle = *index as f64 - middle;
         product += from_middle * (stamp - first - mean);
         square += from_middle * from_middle;
     }
     let slope = if square > 0.0 { product / square } else { 0.0 };
-    for (index, stamp) in stamps.iter_mut().enumerate() {
-        *stamp = first + mean + slope * (index as f64 - middle);
+    for (index, _) in known {
+        stamps[index] = first + mean + slope * (index as f64 - middle);
     }
 }
 
@@ -186,6 +204,7 @@ fn line(offsets: &[(f64, f64)]) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::xdf::{header::StreamHeader, samples::Values};
 
     #[test]
     fn an_outlier_hardly_moves_the_line() {
@@ -209,6 +228,34 @@ mod tests {
             .map(|(at, (time, value))| (time + if at < 20 { 0.0 } else { 1000.0 }, *value))
             .collect();
         assert_eq!(stretches(&later), [0..20, 20..40], "a long pause and another offset");
+    }
+
+    #[test]
+    fn beside_another_stream_lost_samples_shift_nothing() {
+        // 50 Hz, of which twenty samples were lost
+        let sent: Vec<f64> =
+            (0..600).filter(|at| !(200..220).contains(at)).map(|at| 10.0 + 0.02 * f64::from(at)).collect();
+        let mut jittered = sent.clone();
+        for (at, stamp) in jittered.iter_mut().enumerate() {
+            *stamp += 0.002 * f64::from(at as u32 % 3) - 0.002;
+        }
+        jittered[300] = f64::NAN;
+        let stream = RecordedStream {
+            id: 1,
+            header: StreamHeader { nominal_rate_hz: 50.0, ..StreamHeader::default() },
+            stamps: jittered,
+            values: Values::Texts(Vec::new()),
+            clock_offsets: Vec::new(),
+            footer: None,
+        };
+        for (at, (found, sent)) in stream.stamps_beside_others().iter().zip(&sent).enumerate() {
+            assert!(
+                if at == 300 { found.is_nan() } else { (found - sent).abs() < 2e-4 },
+                "{at}: {found} {sent}"
+            );
+        }
+        // as pyxdf has it, the line goes through
+        assert!((stream.dejittered_stamps()[0] - sent[0]).abs() > 0.05);
     }
 
     #[test]
