@@ -198,33 +198,49 @@ test("a decoder at chance is shown as one, and control with it takes a person's 
   assert.notEqual(shown[0], shown[1]);
   if (process.env.KALMIND_SCREENSHOT) await doubted.screenshot({ path: process.env.KALMIND_SCREENSHOT.replace(/(\.\w+)$/, "-doubt$1") });
   if (url.includes("#token=")) {
-    let question;
-    const answer = (yes) => doubted.once("dialog", (dialog) => {
-      question = dialog.message();
-      return yes ? dialog.accept() : dialog.dismiss();
-    });
-    answer(false);
-    await doubted.click("#steer [data-state=control]");
-    assert.match(question, /The decoder is no better than chance/);
-    assert.ok(!question.includes("confirm\"") && !question.includes("poor_decoder"), question);
+    const text = () => doubted.textContent("#question");
+    const wantControl = () => doubted.click("#steer [data-state=control]");
+    const answer = (word) => doubted.click(`#question [data-answer=${word}]`);
+    const closed = () => doubted.waitForSelector("#question", { state: "hidden" });
+    await wantControl();
+    assert.match(await text(), /The decoder is no better than chance/);
+    assert.ok(!(await text()).includes("confirm\"") && !(await text()).includes("poor_decoder"), await text());
+    if (process.env.KALMIND_SCREENSHOT) await doubted.screenshot({ path: process.env.KALMIND_SCREENSHOT.replace(/(\.\w+)$/, "-question$1") });
+    await answer("no");
+    await closed();
     assert.deepEqual(asked, []);
-    answer(true);
-    await doubted.click("#steer [data-state=control]");
-    await doubted.waitForFunction(() => document.getElementById("notice").textContent === "");
-    assert.deepEqual(asked, [{ state: "control", confirm: ["poor_decoder"], model: decoder.model }]);
-    // one that takes over while the question is on the screen was not agreed to
-    doubted.once("dialog", async (dialog) => {
-      model = "ef".repeat(32);
-      await new Promise((resolve) => { setTimeout(resolve, 1500); });
-      await dialog.accept();
+    // space and escape stop, whatever is on the screen, and never say yes
+    const stops = [];
+    await doubted.route("**/v1/stop", (route) => {
+      stops.push(route.request().method());
+      return route.fulfill({ json: { type: "accepted", request: "stop" } });
     });
-    await doubted.click("#steer [data-state=control]");
-    await doubted.waitForFunction(() => document.getElementById("session").textContent.includes("efefefef"));
-    assert.deepEqual(asked.map((body) => body.model), [decoder.model, decoder.model]);
+    for (const key of [" ", "Escape"]) {
+      await wantControl();
+      await doubted.keyboard.press(key);
+      await closed();
+    }
+    await wantControl();
+    await doubted.click("#stop");
+    await closed();
+    assert.deepEqual([asked, stops], [[], ["POST", "POST", "POST"]]);
+    await wantControl();
+    await answer("yes");
+    await closed();
+    assert.deepEqual(asked, [{ state: "control", confirm: ["poor_decoder"], model: decoder.model }]);
+    // one that takes over while the question is on the screen closes it
+    await wantControl();
+    model = "ef".repeat(32);
+    await closed();
+    assert.match(await doubted.textContent("#notice"), /has changed/);
+    assert.equal(asked.length, 1);
   }
   // a status may be on its way
   await doubted.unrouteAll({ behavior: "ignoreErrors" });
   await doubted.close();
+  // as it was before it was stopped
+  if (url.includes("#token=")) await page.click("#steer [data-state=control]");
+  await state("control");
 });
 
 test("another site's page can neither read nor stop", async () => {

@@ -5,9 +5,12 @@ import { View } from "./view.js";
 import { Workspace } from "./workspace.js";
 
 const STOP_KEYS = new Set([" ", "Escape"]);
+const STOPPED = new Set(["hold", "stale", "fault"]);
 
 let awaiting = []; // what a request for control has to confirm, from the newest status
 let input; // how late it is, likewise
+let state; // the newest
+let asking = null; // what the question on the screen is about: the reasons, and the state in which it was put
 
 const view = new View();
 const workspace = new Workspace(document.getElementById("workspace"));
@@ -17,6 +20,7 @@ const connection = new Connection(takeToken(), {
   status: (status) => {
     input = status.input;
     awaiting = status.awaiting_confirmation ?? [];
+    if (asking && about(asking.reasons) !== about(awaiting)) withdraw("What has to be confirmed has changed: ask for control again.");
     view.status(status);
   },
   token: (accepted) => {
@@ -30,6 +34,8 @@ const connection = new Connection(takeToken(), {
         workspace.begin(message);
         break;
       case "state":
+        if (asking && message.state !== asking.state && STOPPED.has(message.state)) withdraw("The output was stopped: ask for control again.");
+        state = message.state;
         view.tick(message);
         workspace.move(message);
         break;
@@ -56,7 +62,27 @@ function reason({ confirm, text }) {
   return `${text[0].toUpperCase()}${text.slice(1)}.`;
 }
 
+// What reasons are about: a later question about the same needs no new answer.
+const about = (reasons) => JSON.stringify(reasons.map(({ confirm, model }) => [confirm, model]));
+
+// A question in the page itself: a dialog of the browser's would hold up the page, and its space key would say yes.
+const question = document.getElementById("question");
+
+function put(reasons) {
+  asking = { reasons, state };
+  document.getElementById("question-text").textContent = [...reasons.map(reason), "Start cursor control anyway?"].join("\n\n");
+  question.hidden = false;
+  question.querySelector("[data-answer=no]").focus();
+}
+
+function withdraw(why) {
+  asking = null;
+  question.hidden = true;
+  view.notice(why);
+}
+
 async function stop() {
+  if (asking) withdraw("");
   try {
     await connection.stop();
     view.notice("");
@@ -80,17 +106,30 @@ document.addEventListener(
 );
 document.addEventListener("keyup", (event) => event.key === " " && event.preventDefault(), true);
 
-document.getElementById("steer").addEventListener("click", async (event) => {
-  const state = event.target.dataset.state;
-  if (!state) return;
-  const asked = state === "control" ? awaiting : [];
-  if (asked.length && !window.confirm([...asked.map(reason), "Start cursor control anyway?"].join("\n\n"))) return;
-  // the model that the question was about: another may have taken over while it was on the screen
-  const model = asked.find(({ confirm }) => confirm === "poor_decoder")?.model;
+async function ask(state, more) {
   try {
-    await connection.ask(state, asked.length ? { confirm: asked.map(({ confirm }) => confirm), model } : {});
+    await connection.ask(state, more);
     view.notice("");
   } catch (error) {
     view.notice(`Refused: ${error.message}`);
   }
+}
+
+document.getElementById("steer").addEventListener("click", (event) => {
+  const wanted = event.target.dataset.state;
+  if (!wanted) return;
+  if (asking) withdraw("");
+  if (wanted === "control" && awaiting.length) put(awaiting);
+  else ask(wanted, {});
+});
+
+question.addEventListener("click", (event) => {
+  const { answer } = event.target.dataset;
+  if (!answer || !asking) return;
+  const { reasons } = asking;
+  withdraw("");
+  if (answer !== "yes") return;
+  // the model that the question was about: another may have taken over while it was on the screen
+  const model = reasons.find(({ confirm }) => confirm === "poor_decoder")?.model;
+  ask("control", { confirm: reasons.map(({ confirm }) => confirm), model });
 });

@@ -74,7 +74,7 @@ pub enum CalibrationError {
     /// Too few rows train the measurement model.
     #[error(
         "{rows} bins with a target, of which {measurement_rows} can train the decoder; at least {FEWEST_ROWS} are \
-         needed: run a longer open loop, or see why bins were incomplete"
+         needed: run a longer open loop while the output is not on hold or stale, or see why bins were incomplete"
     )]
     TooFewRows {
         /// Rows with a label.

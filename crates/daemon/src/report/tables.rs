@@ -165,7 +165,7 @@ fn chance(comparison: &Comparison) -> String {
     let constant = comparison.decoders.first().and_then(Compared::constant);
     let rows = decoders
         .chain(constant.map(|scores| cells("training mean as the only answer", [Some(scores), None])));
-    let heads = ["", "nRMSE", "R²", "correlation", "MAAE"];
+    let heads = ["by chance", "nRMSE", "R²", "correlation", "MAAE"];
     let caption = format!(
         "Chance level: the decoded rows against the truth shifted in circles ({SHIFTS} shifts of at least {} % of the rows), median, and \
          below it the figure that 5 % of the shifts reach or better",

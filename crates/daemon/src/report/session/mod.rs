@@ -140,6 +140,19 @@ fn attention(facts: &Facts) -> String {
             times(faults)
         ));
     }
+    let poor = facts.happenings.iter().filter(|happening| {
+        let confirmed = happening.data["confirmed"].as_array();
+        happening.kind == EventKind::Operator
+            && confirmed.is_some_and(|confirmed| confirmed.iter().any(|name| name == "poor_decoder"))
+    });
+    let poor = poor.count();
+    if poor > 0 {
+        said.push(format!(
+            "Cursor control was allowed {} with a poor decoder (no better than chance, or not tested): \"What happened\" \
+             says by whom, \"Models\" how good it was.",
+            times(poor)
+        ));
+    }
     let stale: f64 = facts.stale.iter().sum();
     if stale > 0.0 {
         said.push(format!(
