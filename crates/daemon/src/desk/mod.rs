@@ -42,6 +42,8 @@ use crate::{
 };
 
 /// How long the desk waits when nothing wakes it.
+/// Most changes of target and trial remembered for the bins in flight.
+const MOST_CHANGES: usize = 64;
 const LONGEST_PARK: Duration = Duration::from_millis(100);
 /// Targets that may be announced ahead of their time.
 const ANNOUNCED: usize = 64;
@@ -103,8 +105,8 @@ pub struct Desk {
     block: Option<TaskBlock>,
     target: Option<Target>,
     trial: Option<u64>,
-    /// Target and trial before the newest change, and when that was: bins that started earlier had them.
-    before: Option<(LslTime, Option<Target>, Option<u64>)>,
+    /// Target and trial before each of the newest changes, and when that was: bins that started earlier had them.
+    before: VecDeque<(LslTime, Option<Target>, Option<u64>)>,
     /// Targets of a task whose time is still to come.
     announced: Vec<(LslTime, Option<Target>)>,
     /// The features of a tick as calibration sees them.
@@ -148,7 +150,7 @@ impl Desk {
             block: None,
             target: None,
             trial: None,
-            before: None,
+            before: VecDeque::new(),
             announced: Vec::new(),
             features: Vec::new(),
             wanted: None,
@@ -312,8 +314,12 @@ impl Desk {
 
     /// Remembers what was in force until `time`, once for all changes of that time.
     fn changes_at(&mut self, time: LslTime) {
-        if self.before.is_none_or(|(changed, ..)| changed < time) {
-            self.before = Some((time, self.target, self.trial));
+        if self.before.back().is_none_or(|(changed, ..)| *changed < time) {
+            self.before.push_back((time, self.target, self.trial));
+        }
+        // a task that changes more often within a bin shows nobody anything
+        if self.before.len() > MOST_CHANGES {
+            self.before.pop_front();
         }
     }
 
@@ -454,10 +460,12 @@ impl Desk {
             self.command(Command::PlaceCursor(position));
         }
         if let Some(calibration) = &mut self.calibration {
-            let (target, trial) = match self.before {
-                Some((changed, target, trial)) if changed > record.input.start => (target, trial),
-                _ => (self.target, self.trial),
-            };
+            let start = record.input.start;
+            while self.before.front().is_some_and(|(changed, ..)| *changed <= start) {
+                self.before.pop_front();
+            }
+            let now = (self.target, self.trial);
+            let (target, trial) = self.before.front().map_or(now, |(_, target, trial)| (*target, *trial));
             // what is switched off when the decoder runs must not teach it either
             self.features.clear();
             let masked = record.input.masked;
