@@ -41,9 +41,9 @@ use crate::{
     tick::{QueuedCommand, StopLatch, TickRecord},
 };
 
-/// How long the desk waits when nothing wakes it.
 /// Most changes of target and trial remembered for the bins in flight.
 const MOST_CHANGES: usize = 64;
+/// How long the desk waits when nothing wakes it.
 const LONGEST_PARK: Duration = Duration::from_millis(100);
 /// Targets that may be announced ahead of their time.
 const ANNOUNCED: usize = 64;
