@@ -428,3 +428,65 @@ fn a_continuous_file_that_is_not_and_a_late_start_are_told() {
     told(&late, "the first record begins 1000 s after the start");
     assert!((late.seconds() - 2.0).abs() < 1e-9);
 }
+
+/// The annotations of a record whose field holds `notes` behind the record's onset and nothing else.
+fn with_notes(notes: &[u8]) -> EdfRecording {
+    let mut bytes = file("EDF+C", &[0.0, 1.0]);
+    let field = bytes.len() - 60;
+    let cells = [b"+1\x14\x14\0", notes].concat();
+    bytes[field..].fill(0);
+    bytes[field..field + cells.len()].copy_from_slice(&cells);
+    let edf = edf_from_bytes(&bytes, None).expect("an EDF file");
+    assert_eq!(edf.record_onsets, [0.0, 1.0]);
+    edf
+}
+
+#[test]
+fn annotations_that_are_cut_off_or_have_no_text_are_kept_or_named() {
+    let notes = |edf: &EdfRecording| -> Vec<(f64, Option<f64>, String)> {
+        edf.annotations.iter().map(|note| (note.onset, note.duration, note.text.clone())).collect()
+    };
+    // 5 bytes before it, 55 to the end of the field
+    let mut long = b"+1.5\x14begin\x14\0+2.5\x14".to_vec();
+    long.resize(55, b'x');
+    let cut = with_notes(&long);
+    assert_eq!(notes(&cut)[0], (1.5, None, "begin".to_owned()));
+    assert_eq!(notes(&cut)[1], (2.5, None, "x".repeat(38)));
+    told(&cut, "cannot be read whole: it was cut off; what is there was kept");
+    long[54] = 0x14;
+    let whole = with_notes(&long);
+    assert_eq!((notes(&whole)[1].2.len(), whole.remarks.len()), (37, 0), "{:?}", whole.remarks);
+
+    let lasting = with_notes(b"+2.5\x150.5\x14\x14\0");
+    assert_eq!(notes(&lasting), [(2.5, Some(0.5), String::new())]);
+    assert!(lasting.remarks.is_empty(), "{:?}", lasting.remarks);
+    assert_eq!(notes(&with_notes(b"+2.5\x14\x14\0")), [(2.5, None, String::new())]);
+    let bare = with_notes(b"+2.5\0+3\x14go\x14\0");
+    assert_eq!(notes(&bare), [(3.0, None, "go".to_owned())]);
+    told(&bare, "the annotation \"+2.5\" of record 1");
+    told(&bare, "no text follows its times; it was left out");
+}
+
+#[test]
+fn a_signal_whose_digital_limits_are_the_same_is_left_out_only_where_its_samples_are_too() {
+    let good = file("EDF+C", &[0.0, 1.0]);
+    let mut bytes = good.clone();
+    for field in [120, 128] {
+        let at = 256 + field * 3;
+        bytes[at..at + 8].copy_from_slice(b"0       ");
+    }
+    let edf = edf_from_bytes(&bytes, None).expect("an EDF file");
+    let first = |record: usize, sample: usize| {
+        let at = 1024 + record * 70 + 2 * sample;
+        f64::from(i16::from_le_bytes([good[at], good[at + 1]]))
+    };
+    let expected: Vec<f64> = (0..8).map(|sample| first(sample / 4, sample % 4)).collect();
+    assert_eq!((edf.signals[0].values.as_slice(), edf.signals[0].unit.as_str()), (&*expected, "digital"));
+    told(&edf, "signal 1 (\"EEG Cz\"): its digital minimum and maximum are both 0");
+    for record in 0..2 {
+        bytes[1024 + record * 70..][..8].fill(7);
+    }
+    let edf = edf_from_bytes(&bytes, None).expect("an EDF file");
+    assert_eq!((edf.signals.len(), edf.signals[0].label.as_str()), (1, "Temp"));
+    told(&edf, "signal 1 (\"EEG Cz\") was left out");
+}

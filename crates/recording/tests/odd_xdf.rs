@@ -117,7 +117,7 @@ fn headers_of_any_encoding_are_read_and_it_is_named() {
     let name = encoding_rs::SHIFT_JIS.encode("脳波").0.into_owned();
     let (front, back) = (
         "<info><name>",
-        "</name><channel_count>1</channel_count><channel_format>float32</channel_format></info>",
+        "</name><channel_count>1</channel_count><nominal_srate>0</nominal_srate><channel_format>float32</channel_format></info>",
     );
     let header = [front.as_bytes(), &name, back.as_bytes()].concat();
     std::fs::write(&path, [begin(), stream(1, &header, &[Some(1.0)])].concat()).expect("written");
@@ -151,6 +151,28 @@ fn texts_that_the_named_encoding_lacks_are_told() {
         text == "Šÿ" && told.contains("windows-1252 (Latin-1); --encoding names another one"),
         "{text} {told}"
     );
+}
+
+#[test]
+fn texts_of_utf_16_without_its_mark_are_told_until_that_is_named() {
+    let header = header("", "Markers", "string", "1", "0", "");
+    let mut sample = vec![1, 2];
+    for (stamp, text) in [(5.0_f64, b"g\0o\0"), (6.0, b"up!?")] {
+        sample.extend([&[8], stamp.to_le_bytes().as_slice(), &[1, 4], text].concat());
+    }
+    let bytes = [begin(), of_stream(2, 1, header.as_bytes()), of_stream(3, 1, &sample), footer(1, "2")];
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.xdf");
+    std::fs::write(&path, bytes.concat()).expect("written");
+    let read = |encoding| {
+        let recorded = read_xdf_but(&path, encoding, |_| false).expect("an XDF file");
+        let Values::Texts(texts) = &recorded.streams[0].values else { panic!("texts") };
+        let told: Vec<String> = recorded.problems.into_iter().map(|problem| problem.text).collect();
+        (texts[0].clone(), told.join("; "))
+    };
+    let (text, told) = read(None);
+    assert!(text == "g\0o\0" && told.contains("texts hold NUL characters (1): are they UTF-16?"), "{told}");
+    assert_eq!(read(Some(encoding_rs::UTF_16LE)), ("go".to_owned(), String::new()));
 }
 
 #[test]

@@ -129,6 +129,22 @@ fn spreadsheets_and_matlab_are_understood() {
 }
 
 #[test]
+fn a_delimiter_within_names_separates_nothing() {
+    for text in [
+        "\"vx; left\",\"vy; right\"\n1,2\n3,4\n",
+        "vx (m/s; filtered),vy\n1,2\n3,4\n",
+        "vx, left|vy, right\n1|2\n3|4\n",
+        "\"vx, left\"\t\"vy, right\"\n1\t2\n3\t4\n",
+        "\"vx, left\" \"vy, right\"\n1  2\n3 4\n",
+        "vx left\tvy\n1\t2\n3\t4\n",
+    ] {
+        let table = table_from_bytes(text.as_bytes(), "x.csv").unwrap();
+        assert_eq!((table.values, table.width), (vec![1.0, 2.0, 3.0, 4.0], 2), "{text:?}");
+        assert!(table.columns.unwrap()[0].starts_with("vx"), "{text:?}");
+    }
+}
+
+#[test]
 fn decimal_commas_are_read_where_commas_separate_no_cells() {
     for text in [
         "u;v\n-1,5;2\n0,25;1e2\n",
@@ -136,11 +152,14 @@ fn decimal_commas_are_read_where_commas_separate_no_cells() {
         "-1,5\t2\n0,25\t1e2\n",
         "-1,5 2\n0,25 1e2\n",
         "sep=;\r\nu;v\r\n-1,5;2\r\n0,25;1e2\r\n",
+        "timestamp;u;v\n0,02;-1,5;2\n0,04;0,25;1e2\n",
     ] {
         let (values, remarks) = read(text.as_bytes());
         assert_eq!(values, [-1.5, 2.0, 0.25, 100.0], "{text:?}");
         assert!(remarks.contains("decimal commas were read as such"), "{text:?}: {remarks}");
     }
+    let table = table_from_bytes(b"u;timestamp\n1,5;0,02\n2,5;0,04\n", "x.csv").unwrap();
+    assert_eq!((table.time, table.width), (Some(vec![0.02, 0.04]), 1));
     assert_eq!(read(b"u|v\n1|2\n").0, [1.0, 2.0]);
     assert_eq!(read(b"1, 2\n3, 4\n").0, [1.0, 2.0, 3.0, 4.0], "blanks behind commas separate nothing");
 }
@@ -183,7 +202,44 @@ fn dates_are_times_and_columns_that_rise_evenly_are_told() {
     let (_, remarks) = read(rows(&|row| format!("{}", 0.5 + f64::from(row) * 0.02)).as_bytes());
     assert!(remarks.contains("column 1 rises evenly, by 0.020000"), "{remarks}");
     let (_, remarks) = read(rows(&|row| (row * row).to_string()).as_bytes());
+    assert!(remarks.contains("column 1 rises from row to row and was read as values"), "{remarks}");
+    let (_, remarks) = read(rows(&|row| (row / 2).to_string()).as_bytes());
     assert_eq!(remarks, "");
+}
+
+/// Thirty rows below a header: a value that falls and rises, and what `rising` makes of the number of the row.
+fn beside_values(header: &str, rising: impl Fn(u32) -> f64) -> Vec<u8> {
+    let line = |row: u32| format!("{},{}\n", row * row % 7, rising(row));
+    (header.to_owned() + &(0..30).map(line).collect::<String>()).into_bytes()
+}
+
+#[test]
+fn columns_that_can_only_be_times_are_refused_as_values_and_others_that_rise_are_told() {
+    // steps differ by a tenth, as stamps of a device do
+    let jittered = |row: u32| f64::from(row) * 0.02 + f64::from(row % 3) * 0.001;
+    let refused = |header: &str, rising: &dyn Fn(u32) -> f64| {
+        table_from_bytes(&beside_values(header, rising), "x.csv").unwrap_err().to_string()
+    };
+    let error = refused("u,stim time\n", &jittered);
+    assert!(error.starts_with("x.csv, column 2 (stim time): its name says that it holds times"), "{error}");
+    assert!(error.ends_with("rename it to `time` if it is in seconds, or leave it out"), "{error}");
+    assert!(refused("u,FrameStamp\n", &jittered).contains("(FrameStamp)"));
+    let error = refused("u,v\n", &|row| 1.7e9 + jittered(row));
+    assert!(
+        error.starts_with("x.csv, column 2 (v): its numbers rise from row to row and are Unix"),
+        "{error}"
+    );
+    let error = refused("", &|row| 1.7e9 + jittered(row));
+    assert!(error.contains("column 2: ") && error.contains("call it `time` in a header"), "{error}");
+
+    for header in ["u,x\n", "u,timer\n"] {
+        let (_, remarks) = read(&beside_values(header, jittered));
+        assert!(remarks.contains("rises from row to row and was read as values"), "{remarks}");
+    }
+    assert_eq!(read(&beside_values("u,reaction time\n", |row| f64::from(row % 5))).1, "");
+    assert_eq!(read(&beside_values("u,v\n", |row| 1.7e9 + f64::from(row % 5))).1, "");
+    let (_, remarks) = read(&beside_values("u,ts\n", jittered));
+    assert!(remarks.contains("column 2 (ts) was taken as time in seconds"), "{remarks}");
 }
 
 #[test]
@@ -244,6 +300,25 @@ fn what_recording_programs_put_beside_the_channels_is_left_out_and_named() {
     assert_eq!(table.time.unwrap().len(), 2);
     let remarks = table.remarks.join("; ");
     assert!(remarks.contains("Accel Channel 0") && remarks.contains("Sample Index"), "{remarks}");
+}
+
+#[test]
+fn exports_of_openbci_without_names_of_channels_are_read() {
+    let old = "%OpenBCI Raw EEG Data\n%Number of channels = 2\n%First Column = SampleIndex\n%Last Column = Timestamp \n\
+        0, 1.5, 2.5, 10:00:00.000\n1, 3.5, 4.5, 10:00:00.020\n";
+    let table = table_from_bytes(old.as_bytes(), "x.txt").unwrap();
+    assert_eq!((table.rows, table.width, &table.columns), (2, 2, &None));
+    assert_eq!(table.values, [1.5, 2.5, 3.5, 4.5]);
+    let time = table.time.unwrap();
+    assert!((time[0] - 36_000.0).abs() < 1e-9 && (time[1] - 36_000.02).abs() < 1e-9, "{time:?}");
+    let remarks = table.remarks.join("; ");
+    assert!(
+        remarks.contains("column 1 was left out") && remarks.contains("column 4 was taken as time"),
+        "{remarks}"
+    );
+    // names of another program's: all of them are kept
+    let named = "%OpenBCI Raw EEG Data\nC3, C4\n1.5, 2.5\n";
+    assert_eq!(read(named.as_bytes()).0, [1.5, 2.5]);
 }
 
 #[test]

@@ -38,8 +38,16 @@ impl Reader {
     /// Reads a record's annotations; gives the record's own onset, which the first one with an empty text states.
     pub(super) fn read(&mut self, cells: &[u8], record: usize, offset: usize) -> Option<f64> {
         let mut record_onset = None;
-        // padding should be NUL; some programs write blanks
-        for list in cells.split(|byte| *byte == 0).filter(|list| !list.trim_ascii().is_empty()) {
+        // what no NUL ends goes on to the end of the field
+        let ended = cells.iter().rposition(|byte| *byte == 0).map_or(0, |last| last + 1);
+        let mut end = 0;
+        for list in cells.split(|byte| *byte == 0) {
+            let begin = end;
+            end = begin + list.len() + 1;
+            // padding should be NUL; some programs write blanks
+            if list.trim_ascii().is_empty() {
+                continue;
+            }
             let mut parts = list.split(|byte| *byte == SEPARATOR);
             let mut times = parts.next().unwrap_or_default().split(|byte| *byte == DURATION);
             let Some(onset) = times.next().and_then(seconds) else {
@@ -61,13 +69,25 @@ impl Reader {
                     duration
                 }
             };
-            for (index, text) in parts.enumerate() {
-                if !text.is_empty() {
-                    let text = self.text(text);
-                    self.found.push(EdfAnnotation { onset, duration, text });
-                } else if index == 0 && record_onset.is_none() {
-                    record_onset = Some(onset);
-                }
+            let texts: Vec<&[u8]> = parts.collect();
+            if texts.is_empty() {
+                self.unreadable(list, record, offset, "no text follows its times; it was left out");
+                continue;
+            }
+            if begin >= ended && !texts.last().is_none_or(|text| text.trim_ascii().is_empty()) {
+                self.unreadable(list, record, offset, "it was cut off; what is there was kept");
+            }
+            let is_record_onset = texts[0].is_empty() && record_onset.is_none();
+            if is_record_onset {
+                record_onset = Some(onset);
+            }
+            // one that lasts is more than the record's onset, also without a text
+            if texts.iter().all(|text| text.is_empty()) && (duration.is_some() || !is_record_onset) {
+                self.found.push(EdfAnnotation { onset, duration, text: String::new() });
+            }
+            for text in texts.into_iter().filter(|text| !text.is_empty()) {
+                let text = self.text(text);
+                self.found.push(EdfAnnotation { onset, duration, text });
             }
         }
         record_onset

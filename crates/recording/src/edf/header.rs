@@ -49,6 +49,8 @@ pub(super) struct SignalHeader {
     pub(super) samples: usize,
     /// Why its values are not read, in a sentence.
     pub(super) left_out: Option<String>,
+    /// Its digital minimum, where the maximum is the same.
+    one_limit: Option<f64>,
     values: Vec<f64>,
     signal: EdfSignal,
     gain: f64,
@@ -60,6 +62,22 @@ impl SignalHeader {
     pub(super) fn read(&mut self, digital: impl Iterator<Item = f64>) {
         let (offset, gain) = (self.offset, self.gain);
         self.values.extend(digital.map(|digital| offset + gain * digital));
+    }
+
+    /// Decides what a signal is whose digital minimum and maximum are the same, now that its values are read.
+    pub(super) fn settle(&mut self, place: usize, remarks: &mut Vec<String>) {
+        let Some(limit) = self.one_limit else { return };
+        let limits = format!("its digital minimum and maximum are both {limit}");
+        let name = format!("signal {} ({:?})", place + 1, self.signal.label);
+        if self.values.windows(2).all(|pair| pair[0].total_cmp(&pair[1]).is_eq()) {
+            self.left_out = Some(format!("{name} was left out: {limits}, so nothing was measured by it"));
+            return;
+        }
+        remarks.push(format!(
+            "{name}: {limits}, so its values are the digital numbers, not {}",
+            unit_or_none(&self.signal.unit)
+        ));
+        "digital".clone_into(&mut self.signal.unit);
     }
 
     pub(super) fn into_signal(self) -> EdfSignal {
@@ -207,14 +225,11 @@ fn signal_header(
     let [physical_low, physical_high, digital_low, digital_high] =
         limits.each_ref().map(|text| decimal(text));
     let mut unit = field(96, 8);
-    let (mut gain, mut offset, mut left_out) = (1.0, 0.0, None);
+    let (mut gain, mut offset, mut one_limit) = (1.0, 0.0, None);
     match (physical_low, physical_high, digital_low, digital_high) {
         _ if is_annotations => {}
         (_, _, Some(low), Some(high)) if low.total_cmp(&high).is_eq() => {
-            left_out = Some(format!(
-                "{} was left out: its digital minimum and maximum are both {low}, so nothing was measured by it",
-                name()
-            ));
+            one_limit = Some(low);
         }
         (Some(from), Some(to), Some(low), Some(high)) if from.total_cmp(&to).is_ne() => {
             gain = (to - from) / (high - low);
@@ -224,7 +239,7 @@ fn signal_header(
             remarks.push(format!(
                 "{}: its physical minimum and maximum are both {from}, so its values are the digital numbers, not {}",
                 name(),
-                if unit.is_empty() { "in a unit" } else { &unit }
+                unit_or_none(&unit)
             ));
             "digital".clone_into(&mut unit);
         }
@@ -232,7 +247,7 @@ fn signal_header(
             remarks.push(format!(
                 "{}: its limits {limits:?} are not all numbers, so its values are the digital numbers, not {}",
                 name(),
-                if unit.is_empty() { "in a unit" } else { &unit }
+                unit_or_none(&unit)
             ));
             "digital".clone_into(&mut unit);
         }
@@ -240,7 +255,8 @@ fn signal_header(
     Ok(SignalHeader {
         is_annotations,
         samples,
-        left_out,
+        left_out: None,
+        one_limit,
         values: Vec::new(),
         gain,
         offset,
@@ -254,6 +270,11 @@ fn signal_header(
             values: Vec::new(),
         },
     })
+}
+
+/// A unit, for a sentence that says values are not in it.
+fn unit_or_none(unit: &str) -> &str {
+    if unit.is_empty() { "in a unit" } else { unit }
 }
 
 /// A whole number, also as some programs write it: `256.0`.

@@ -214,7 +214,7 @@ pub fn edf_from_bytes(bytes: &[u8], encoding: Option<&'static Encoding>) -> Resu
             if signal.is_annotations {
                 let offset = header.length + record * record_bytes + at;
                 onset = onset.or(annotations.read(cells, record, offset));
-            } else if signal.left_out.is_none() {
+            } else {
                 signal.read(cells.chunks_exact(width).map(digital));
             }
             at += size;
@@ -252,12 +252,15 @@ pub fn edf_from_bytes(bytes: &[u8], encoding: Option<&'static Encoding>) -> Resu
 }
 
 fn finish(
-    header: Header,
+    mut header: Header,
     annotations: annotations::Reader,
     record_onsets: Vec<f64>,
     missing_records: usize,
 ) -> EdfRecording {
     let mut remarks = header.remarks;
+    for (place, signal) in header.signals.iter_mut().enumerate() {
+        signal.settle(place, &mut remarks);
+    }
     remarks.extend(annotations.remarks());
     let signals = header.signals.into_iter().filter(|signal| !signal.is_annotations);
     let (left_out, kept): (Vec<SignalHeader>, Vec<SignalHeader>) =

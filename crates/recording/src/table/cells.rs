@@ -72,7 +72,9 @@ impl<'a> Cells<'a> {
         let first = self.record.clone();
         // also with a decimal comma: such a row is no header, and its cells say what is wrong
         let is_number = |cell: &str| is_missing(cell) || cell.replacen(',', ".", 1).parse::<f64>().is_ok();
-        let named = first.iter().position(|cell| !is_number(cell) && !cell.is_empty());
+        // old exports of OpenBCI have no names, and times of day
+        let is_clock = |cell: &str| text.from_openbci && times::seconds(cell).is_some();
+        let named = first.iter().position(|cell| !is_number(cell) && !cell.is_empty() && !is_clock(cell));
         let line = self.line();
         let more = self.read_record()?;
         let mut second = more.then(|| self.record.clone());
@@ -124,6 +126,7 @@ impl<'a> Cells<'a> {
         self.ahead.extend(second);
         let header = self.header.take();
         self.columns = match &header {
+            None if text.from_openbci => Columns::old_openbci(&first.iter().collect::<Vec<_>>()),
             None => Columns::unnamed(self.width),
             Some(names) => {
                 self.check_names(names, named.filter(|_| !has_times(names)), line, text.from_openbci)?;

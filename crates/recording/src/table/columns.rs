@@ -22,6 +22,15 @@ pub(crate) struct Columns {
 /// Names of columns in which programs number the rows.
 const NUMBERING: [&str; 9] =
     ["", "sample index", "sample_index", "sample", "index", "frame", "row", "counter", "unnamed: 0"];
+/// Units of times.
+const UNITS: [(f64, &str); 6] = [
+    (1.0, "seconds"),
+    (1e-3, "milliseconds"),
+    (1e-6, "microseconds"),
+    (1e-9, "nanoseconds"),
+    (60.0, "minutes"),
+    (3600.0, "hours"),
+];
 /// What the CSV writer of `OpenViBE` puts beside the channels.
 const OPENVIBE: [&str; 4] = ["epoch", "event id", "event date", "event duration"];
 
@@ -31,15 +40,32 @@ impl Columns {
         Self { values: (0..count).collect(), ..Self::default() }
     }
 
+    /// The columns of an export of `OpenBCI` without names, as its programs wrote it up to 2019: the first one numbers the rows,
+    /// and one holds times of day. `row` is the first row.
+    pub(crate) fn old_openbci(row: &[&str]) -> Self {
+        let clock = row.iter().position(|cell| times::seconds(cell).is_some());
+        let values = (1..row.len()).filter(|column| Some(*column) != clock).collect();
+        let mut remarks = vec!["column 1 was left out: OpenBCI numbers the rows there".to_owned()];
+        remarks.extend(
+            clock.map(|clock| format!("column {} was taken as time: it holds times of day", clock + 1)),
+        );
+        Self { time: clock.map(|clock| (clock, 1.0)), values, remarks, ..Self::default() }
+    }
+
     /// The columns of a file with these names; `row` is the first row below them, and says which columns hold numbers.
     pub(crate) fn named(names: &[String], row: &[&str], from_openbci: bool) -> Self {
         let mut columns = Self::default();
-        let is_number = |column: usize| row.get(column).is_none_or(|cell| cell.parse::<f64>().is_ok());
+        // also with a decimal comma
+        let is_number = |column: usize| {
+            row.get(column).is_none_or(|cell| cell.replacen(',', ".", 1).parse::<f64>().is_ok())
+        };
         let times: Vec<(usize, f64)> = names
             .iter()
             .enumerate()
             .filter_map(|(column, name)| Some((column, seconds_a_unit(name, column)?)))
             .collect();
+        let is_exg = |name: &str| name.to_lowercase().starts_with("exg channel");
+        let from_openbci = from_openbci && names.iter().any(|name| is_exg(name));
         let is_date = |column: usize| row.get(column).is_some_and(|cell| times::seconds(cell).is_some());
         let exact = times.iter().find(|(column, _)| names[*column].eq_ignore_ascii_case("time"));
         columns.time = exact
@@ -57,7 +83,7 @@ impl Columns {
                 continue;
             } else if times.iter().any(|(other, _)| *other == column) {
                 if is_number(column) { "another column holds the times" } else { "its times are texts" }
-            } else if from_openbci && !lower.starts_with("exg channel") {
+            } else if from_openbci && !is_exg(name) {
                 "it is no EXG channel of OpenBCI"
             } else if from_openvibe && OPENVIBE.contains(&lower.as_str()) {
                 "OpenViBE describes epochs and events there"
@@ -74,11 +100,10 @@ impl Columns {
         if let Some((column, seconds)) = columns.time
             && !names[column].eq_ignore_ascii_case("time")
         {
-            let unit =
-                [(1.0, "seconds"), (1e-3, "milliseconds"), (1e-6, "microseconds"), (1e-9, "nanoseconds")]
-                    .iter()
-                    .find(|(value, _)| f64::total_cmp(value, &seconds).is_eq())
-                    .map_or("seconds", |(_, unit)| unit);
+            let unit = UNITS
+                .iter()
+                .find(|(value, _)| f64::total_cmp(value, &seconds).is_eq())
+                .map_or("seconds", |(_, unit)| unit);
             columns.remarks.push(format!(
                 "column {} ({}) was taken as time in {unit}",
                 column + 1,
@@ -153,6 +178,11 @@ fn seconds_a_unit(name: &str, column: usize) -> Option<f64> {
             | "times"
             | "timestamp"
             | "timestamps"
+            | "ts"
+            | "timestamplsl"
+            | "localtimestamp"
+            | "devicetime"
+            | "recordingtime"
             | "lsltime"
             | "lsltimestamp"
             | "lsltimestamps"
@@ -175,7 +205,8 @@ fn seconds_a_unit(name: &str, column: usize) -> Option<f64> {
     match unit {
         Some(unit) if is_time || (plain == "t" && column == 0) => unit_seconds(&unit),
         None if is_time || (plain == "t" && column == 0) => Some(1.0),
-        None if column == 0 && plain.len() > 1 => unit_seconds(&plain),
+        // a least value is called min as well
+        None if column == 0 && plain.len() > 1 && plain != "min" => unit_seconds(&plain),
         _ => None,
     }
 }
@@ -186,6 +217,8 @@ fn unit_seconds(unit: &str) -> Option<f64> {
         "ms" | "msec" | "millis" | "millisecond" | "milliseconds" => 1e-3,
         "us" | "\u{b5}s" | "\u{3bc}s" | "usec" | "microsecond" | "microseconds" => 1e-6,
         "ns" | "nanosecond" | "nanoseconds" => 1e-9,
+        "min" | "minute" | "minutes" => 60.0,
+        "h" | "hour" | "hours" => 3600.0,
         _ => return None,
     })
 }
@@ -210,10 +243,20 @@ mod tests {
             ("t", 1.0),
             ("t_ms", 1e-3),
             ("seconds", 1.0),
+            ("time (min)", 60.0),
+            ("time_minutes", 60.0),
+            ("Time [h]", 3600.0),
+            ("hours", 3600.0),
+            ("ts", 1.0),
+            ("TimeStamp LSL", 1.0),
+            ("local_timestamp", 1.0),
+            ("deviceTime", 1.0),
+            ("Recording time [ms]", 1e-3),
         ] {
             assert_eq!(seconds_a_unit(name, 0), Some(seconds), "{name}");
         }
-        for name in ["u0", "timer", "time to target", "vx (mm/s)", "reaction time", "s"] {
+        for name in ["u0", "timer", "time to target", "vx (mm/s)", "reaction time", "s", "min", "h", "u_min"]
+        {
             assert_eq!(seconds_a_unit(name, 0), None, "{name}");
         }
         assert_eq!(seconds_a_unit("t", 3), None, "a feature may be called t");

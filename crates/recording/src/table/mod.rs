@@ -5,12 +5,14 @@
 
 mod cells;
 mod columns;
+mod rising;
 mod text;
 mod times;
 
 use std::{io::Read as _, path::Path};
 
 pub(crate) use cells::Cells;
+use rising::Rising;
 pub(crate) use text::Text;
 
 use crate::xdf::Source;
@@ -129,6 +131,18 @@ pub enum TableError {
         /// What would be right.
         expected: String,
     },
+    /// A column of values can only be times.
+    #[error("{file}, column {column}{}: {problem}", named(.name.as_deref()))]
+    Times {
+        /// The file.
+        file: String,
+        /// The column.
+        column: usize,
+        /// The column's name, where there is a header.
+        name: Option<String>,
+        /// Why it is refused and what to do.
+        problem: String,
+    },
     /// There is nothing but a time column.
     #[error("{file}: only a `time` column; at least one column of values is expected")]
     OnlyTime {
@@ -230,61 +244,47 @@ pub fn table_from_bytes(bytes: &[u8], file: &str) -> Result<Table, TableError> {
     let mut time = roles.time.map(|_| Vec::new());
     let mut values = Vec::new();
     let mut rows = 0;
-    let mut even = Even::default();
+    let mut rising = vec![Rising::default(); width];
     while cells.next_row()? {
         rows += 1;
         if let Some(time) = &mut time {
             time.push(cells.time()?);
         }
-        for column in &roles.values {
-            values.push(cells.number(*column)?);
+        for (column, rising) in roles.values.iter().zip(&mut rising) {
+            let value = cells.number(*column)?;
+            rising.saw(value);
+            values.push(value);
         }
-        even.saw(values[values.len() - width]);
     }
     if rows == 0 {
         return Err(TableError::NoRows { file: file.to_owned() });
     }
+    let name = |place: usize| roles.names.as_ref().and_then(|names| names.get(place).cloned());
+    for (place, rising) in rising.iter().enumerate() {
+        let name = name(place);
+        if let Some(problem) = rising.refusal(name.as_deref(), time.is_some()) {
+            return Err(TableError::Times {
+                file: file.to_owned(),
+                column: roles.values[place] + 1,
+                name,
+                problem,
+            });
+        }
+    }
+    let mut told = Vec::new();
+    if width > 1 {
+        let rising = rising.iter().enumerate();
+        told.extend(
+            rising
+                .filter_map(|(place, rising)| rising.remark(roles.values[place] + 1, name(place).as_deref())),
+        );
+        rising::shorten(&mut told);
+    }
     let mut remarks = text.remarks.clone();
     remarks.extend(roles.remarks);
     remarks.extend(cells.remarks());
-    if width > 1 {
-        remarks.extend(even.remark(roles.values[0] + 1));
-    }
+    remarks.extend(told);
     Ok(Table { columns: roles.names, units: roles.units, time, values, rows, width, remarks })
-}
-
-/// Whether a first column rises by the same step from row to row, as times and numbers of rows do.
-#[derive(Default)]
-struct Even {
-    rows: u64,
-    first: f64,
-    last: f64,
-    least: f64,
-    greatest: f64,
-}
-
-impl Even {
-    fn saw(&mut self, value: f64) {
-        let step = value - self.last;
-        match self.rows {
-            0 => self.first = value,
-            1 => (self.least, self.greatest) = (step, step),
-            _ => (self.least, self.greatest) = (self.least.min(step), self.greatest.max(step)),
-        }
-        self.last = value;
-        self.rows += 1;
-    }
-
-    fn remark(&self, column: usize) -> Option<String> {
-        let step = (self.last - self.first) / (self.rows as f64 - 1.0);
-        let even = self.rows >= 20 && self.least > 0.0 && self.greatest - self.least < 0.01 * step;
-        even.then(|| {
-            format!(
-                "column {column} rises evenly, by {step:.6} from row to row, and was read as values: if it holds times or \
-                 numbers of rows, call it `time` or remove it"
-            )
-        })
-    }
 }
 
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, TableError> {

@@ -38,6 +38,7 @@ impl<'a> Text<'a> {
         let mut heading = None;
         let mut from_openbci = false;
         let mut first_row: Option<&[u8]> = None;
+        let mut second_row: Option<&[u8]> = None;
         for (index, line) in self.bytes.split(|byte| *byte == b'\n').enumerate() {
             let trimmed = line.trim_ascii();
             if let Some(comment) = comment_of(trimmed) {
@@ -51,9 +52,12 @@ impl<'a> Text<'a> {
                 stated = Some(separator);
             } else if first_row.is_none() && !trimmed.is_empty() {
                 first_row = Some(trimmed);
+            } else if second_row.is_none() && !trimmed.is_empty() {
+                second_row = Some(trimmed);
             }
         }
-        self.delimiter = stated.unwrap_or_else(|| delimiter(first_row.unwrap_or_default()));
+        self.delimiter = stated
+            .unwrap_or_else(|| delimiter(first_row.unwrap_or_default(), second_row.unwrap_or_default()));
         self.from_openbci = from_openbci;
         self.heading = heading;
         if let [(line, first), ..] = comments.as_slice() {
@@ -147,8 +151,9 @@ fn separator_line(line: &[u8]) -> Option<u8> {
     }
 }
 
-/// What separates the cells of a row.
-fn delimiter(row: &[u8]) -> u8 {
+/// What separates the cells of a table that begins with these rows: what gives both as many cells, or else what the first
+/// one holds. What stands in quotes separates nothing.
+fn delimiter(row: &[u8], next: &[u8]) -> u8 {
     // numbers with decimal commas, between tabs or blanks
     let decimal = |cell: &[u8]| {
         let text = String::from_utf8_lossy(cell);
@@ -166,7 +171,28 @@ fn delimiter(row: &[u8]) -> u8 {
         }
     }
     // a semicolon before a comma: a file with decimal commas has both
-    [b';', b',', b'\t', b'|', b' '].into_iter().find(|delimiter| row.contains(delimiter)).unwrap_or(b',')
+    let delimiters = [b';', b',', b'\t', b'|', b' '];
+    let (row, next) = (unquoted(row), unquoted(next));
+    let cells = |row: &[u8], delimiter: u8| {
+        let cells = row.split(|byte| *byte == delimiter);
+        cells.filter(|cell| delimiter != b' ' || !cell.is_empty()).count()
+    };
+    let fits = |delimiter: &u8| {
+        let count = cells(&row, *delimiter);
+        count > 1 && count == cells(&next, *delimiter)
+    };
+    let held = || delimiters.into_iter().find(|delimiter| row.contains(delimiter));
+    delimiters.into_iter().find(fits).or_else(held).unwrap_or(b',')
+}
+
+/// A row without what stands in quotes; as it is where a quote has no end.
+fn unquoted(row: &[u8]) -> Vec<u8> {
+    let parts = row.split(|byte| *byte == b'"');
+    if parts.clone().count() % 2 == 0 {
+        return row.to_vec();
+    }
+    // something stands for what was quoted, so that blanks around it still separate
+    parts.step_by(2).collect::<Vec<_>>().join(&b'"')
 }
 
 /// One blank for every run of blanks outside quotes.

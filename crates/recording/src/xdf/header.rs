@@ -11,6 +11,8 @@ use crate::encoding;
 
 /// Nodes of a header at most: what a device with a hundred thousand described channels has.
 const MAX_NODES: u32 = 1 << 20;
+/// What is beyond it is no rate, in Hz.
+const MAX_RATE_HZ: f64 = 1e6;
 /// The most channels a stream may have.
 const MAX_CHANNELS: usize = 1 << 20;
 
@@ -177,14 +179,17 @@ impl StreamHeader {
             .ok()
             .filter(|channels| (1..=MAX_CHANNELS).contains(channels))
             .ok_or_else(|| format!("the header of {name:?} has the channel_count {count:?}"))?;
-        let rate = of("nominal_srate");
-        let parsed = if rate.trim().is_empty() { Some(0.0) } else { rate.trim().parse().ok() };
-        let nominal_rate_hz =
-            parsed.filter(|rate: &f64| rate.is_finite() && *rate >= 0.0).unwrap_or_else(|| {
-                remarks.push(Remark::odd(format!("its nominal_srate is {rate:?}: read as irregular")));
-                0.0
-            });
+        let rate = fields.text("nominal_srate");
+        let parsed = rate.as_deref().and_then(|rate| rate.trim().parse().ok());
+        let nominal_rate_hz = parsed.filter(|rate| (0.0..=MAX_RATE_HZ).contains(rate)).unwrap_or_else(|| {
+            let found = rate.map_or("missing".to_owned(), |rate| format!("{rate:?}"));
+            remarks.push(Remark::odd(format!("its nominal_srate is {found}: read as irregular")));
+            0.0
+        });
         let labels = labels(fields.channels("label"), channels, &mut remarks);
+        if labels.is_none() && matches!(fields, Fields::Text(text) if text.contains("<label")) {
+            remarks.push(Remark::damage("the labels of its channels are lost"));
+        }
         let units = fields.channels("unit");
         let named =
             |units: &Vec<String>| units.len() == channels && units.iter().any(|unit| !unit.is_empty());
@@ -275,21 +280,53 @@ impl Fields<'_> {
                 .flat_map(|channels| channels.children().filter(|node| node.has_tag_name("channel")))
                 .map(|channel| child_text(channel, what).unwrap_or_default().to_owned())
                 .collect(),
-            Self::Text(text) => text
-                .split("<channel>")
-                .skip(1)
-                .map(|channel| between(channel, what).map(unescaped).unwrap_or_default())
-                .collect(),
+            Self::Text(text) => {
+                let mut rest = Tag::find(text, "channels").map_or(*text, |channels| channels.after);
+                let mut found = Vec::new();
+                while let Some(channel) = Tag::find(rest, "channel") {
+                    rest = channel.after;
+                    let next = Tag::find(rest, "channel").map_or(rest.len(), |next| next.at);
+                    let own = rest.get(..next).filter(|_| !channel.is_empty).unwrap_or_default();
+                    found.push(between(own, what).map(unescaped).unwrap_or_default());
+                }
+                found
+            }
         }
     }
 }
 
-/// What stands between the first tags of a name.
+/// A tag that begins an element: `<name>`, also with blanks or attributes behind the name.
+struct Tag<'a> {
+    at: usize,
+    /// `<name />`.
+    is_empty: bool,
+    after: &'a str,
+}
+
+impl<'a> Tag<'a> {
+    /// The first one in a text.
+    fn find(text: &'a str, name: &str) -> Option<Self> {
+        let begin = format!("<{name}");
+        text.match_indices(&begin).find_map(|(at, _)| {
+            let rest = text.get(at + begin.len()..)?;
+            let (inner, after) = rest.split_once('>')?;
+            let is_name = inner.is_empty() || inner == "/" || inner.starts_with(char::is_whitespace);
+            is_name.then(|| Self { at, is_empty: inner.ends_with('/'), after })
+        })
+    }
+}
+
+/// What stands in the first element of a name.
 fn between<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let begin = format!("<{name}>");
-    let at = text.find(&begin)? + begin.len();
-    let rest = text.get(at..)?;
-    rest.find(&format!("</{name}>")).and_then(|end| rest.get(..end))
+    let begin = Tag::find(text, name)?;
+    if begin.is_empty {
+        return Some("");
+    }
+    let end = format!("</{name}");
+    let ends =
+        |at: usize| begin.after.get(at + end.len()..).is_some_and(|rest| rest.trim_start().starts_with('>'));
+    let (at, _) = begin.after.match_indices(&end).find(|(at, _)| ends(*at))?;
+    begin.after.get(..at)
 }
 
 fn unescaped(text: &str) -> String {
@@ -405,7 +442,7 @@ mod tests {
     #[test]
     fn what_had_to_be_assumed_is_remarked_upon() {
         let end = "</info>";
-        for rate in ["-1", "100,0", "NaN", "inf", "fast"] {
+        for rate in ["-1", "100,0", "NaN", "inf", "fast", "", "1e9"] {
             let header = StreamHeader::parse(&header("", b"A", rate, end), None).expect("a header");
             assert_eq!(header.nominal_rate_hz.to_bits(), 0.0_f64.to_bits());
             assert!(
@@ -428,8 +465,41 @@ mod tests {
         let cut = StreamHeader::parse(&header("", b"A &amp; B", "1", ""), None).expect("as far as it goes");
         assert_eq!((cut.name.as_str(), cut.nominal_rate_hz), ("A & B", 1.0));
         assert!(cut.remarks[0].damage);
+        let missing = "<info><channel_count>1</channel_count><channel_format>int8</channel_format></info>";
+        let missing = StreamHeader::parse(missing.as_bytes(), None).expect("a header");
+        assert_eq!(missing.remarks[0].text, "its nominal_srate is missing: read as irregular");
         let file = FileHeader::parse(b"<info><datetime>2026</datetime>", None);
         assert_eq!(file.datetime.as_deref(), Some("2026"));
         assert!(file.remarks[0].damage);
+    }
+
+    #[test]
+    fn a_header_that_is_no_xml_keeps_what_its_elements_say() {
+        let header = |channels: &str| {
+            let xml = format!(
+                "<info><name>A & B</name><channel_count >2</channel_count ><nominal_srate\n>50</nominal_srate>\
+                 <channel_format a=\"b\">int8</channel_format><desc><channels>{channels}</channels></desc></info>"
+            );
+            StreamHeader::parse(xml.as_bytes(), None).expect("a header")
+        };
+        let told = |header: &StreamHeader, part: &str| {
+            header.remarks.iter().any(|remark| remark.damage && remark.text.contains(part))
+        };
+        let both = header(
+            "<channel id=\"1\"><label >x</label ><unit/></channel><channel id=\"2\"><label>y</label><unit>uV</unit>\
+             </channel>",
+        );
+        assert_eq!((both.name.as_str(), both.channels, both.nominal_rate_hz), ("A & B", 2, 50.0));
+        assert_eq!(both.labels, Some(vec!["x".to_owned(), "y".to_owned()]));
+        assert_eq!(both.units, Some(vec![String::new(), "uV".to_owned()]));
+        assert!(told(&both, "only what stands in plain elements") && !told(&both, "labels"));
+        let one = header("<channel/><channel><label>y</label></channel>");
+        assert_eq!(one.labels, Some(vec!["channel0".to_owned(), "y".to_owned()]));
+        let lost = header("<channel><label>x</label></channel>");
+        assert!(
+            lost.labels.is_none() && told(&lost, "labels of its channels are lost"),
+            "{:?}",
+            lost.remarks
+        );
     }
 }

@@ -79,6 +79,8 @@ pub struct SampleDecoder {
     assumed: Option<&'static Encoding>,
     /// Texts with bytes that are nothing in the encoding that was named.
     misfits: u64,
+    /// Texts that hold NUL characters.
+    nul: u64,
     /// Samples before the first one with a stamp.
     unstamped: u64,
     stamped: bool,
@@ -98,6 +100,7 @@ impl SampleDecoder {
             foreign: 0,
             assumed: None,
             misfits: 0,
+            nul: 0,
             unstamped: 0,
             stamped: false,
         }
@@ -126,6 +129,12 @@ impl SampleDecoder {
                 self.misfits
             ));
         }
+        if self.nul > 0 {
+            remarks.push(format!(
+                "texts hold NUL characters ({}): are they UTF-16? `--encoding utf-16le` reads them so",
+                self.nul
+            ));
+        }
         if self.unstamped > 0 {
             let how = if self.period > 0.0 {
                 "they are counted from 0 s at its nominal rate"
@@ -147,6 +156,7 @@ impl SampleDecoder {
             }
             Reading::Misfits(_) => self.misfits += 1,
         }
+        self.nul += u64::from(text.contains('\0'));
         text.into_owned()
     }
 
