@@ -64,15 +64,15 @@ impl Rising {
             "rises from row to row".to_owned()
         };
         let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
-        Some(format!(
-            "column {column}{name} {how} and was read as values: if it holds times or numbers of rows, call it `time` or \
-             remove it"
-        ))
+        Some(format!("column {column}{name} {how} and was read as values"))
     }
 }
 
-/// Keeps the first remarks, and counts the others.
+/// Keeps the first remarks, counts the others, and says once what to do.
 pub(super) fn shorten(remarks: &mut Vec<String>) {
+    if let Some(first) = remarks.first_mut() {
+        first.push_str(": if it holds times or numbers of rows, call it `time` or remove it");
+    }
     let more = remarks.len().saturating_sub(NAMED);
     if more > 0 {
         remarks.truncate(NAMED);
