@@ -208,6 +208,17 @@ fn one_is_singular() {
 }
 
 #[test]
+fn a_fit_takes_the_encoding_that_its_note_names() {
+    let folder = Folder::new();
+    let fit = format!(
+        "fit {} --state-channels 1 --feature-channels 0 --decoder wiener:lags=1 -o m.kalmind --encoding",
+        foreign("e02_decimal_comma.edf")
+    );
+    folder.succeeds(&format!("{fit} latin1"));
+    folder.refuses(&format!("{fit} klingon"), 2, &["no such encoding"]);
+}
+
+#[test]
 fn tables_on_different_clocks_are_refused_with_both() {
     let folder = Folder::new();
     let rows = |begin: f64| {

@@ -200,6 +200,9 @@ pub struct TableArguments {
     /// Task table: `time,trial,target_x,target_y,cursor_x,cursor_y,hold`; may be repeated, one for each --features.
     #[arg(long, value_name = "T.csv")]
     pub task: Vec<PathBuf>,
+    /// Encoding of a recording's texts, such as latin1 or gbk [default: UTF-8, and windows-1252 where a text is not].
+    #[arg(long, value_name = "NAME", value_parser = encoding, requires = "recordings")]
+    pub encoding: Option<&'static Encoding>,
     /// Z-score the features with the training rows' mean and standard deviation; always with a recording.
     #[arg(long)]
     pub zscore: bool,

@@ -97,7 +97,7 @@ impl WantedState {
 pub(crate) struct Confirmed(pub(crate) Vec<Confirmation>);
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "confirm is \"slow_input\", \"poor_decoder\", or a list of them")]
 enum OneOrMore {
     One(Confirmation),
     More(Vec<Confirmation>),

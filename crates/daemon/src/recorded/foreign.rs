@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use encoding_rs::Encoding;
 use kalmind_recording::{
     edf::{EdfRecording, read_edf},
     xdf::{Problem, recording::RecordedStream},
@@ -28,6 +29,8 @@ pub struct ChannelSelection<'a> {
     pub states_stream: Option<&'a str>,
     /// Its channels, or signals of an EDF file.
     pub state_channels: Option<&'a str>,
+    /// What texts are in, where they are not UTF-8.
+    pub encoding: Option<&'static Encoding>,
 }
 
 /// Some channels over time.
@@ -66,7 +69,7 @@ pub fn foreign_tables(path: &Path, selection: &ChannelSelection<'_>) -> Result<T
             "name the stream with the features with --features-stream, and the one with the states with --states-stream",
         ));
     };
-    let mut recorded = read_streams(path, &[features, states])?;
+    let mut recorded = read_streams(path, selection.encoding, &[features, states])?;
     let of = |stream: &RecordedStream, option, channels| {
         let (names, places) = columns(stream, option, channels)?;
         let all = plain(&stream.values);
@@ -105,7 +108,7 @@ pub fn edf_tables(path: &Path, selection: &ChannelSelection<'_>) -> Result<Table
              info` lists them); the others, or those that --feature-channels names, are the features",
         ));
     };
-    let edf = read_edf(path, None)?;
+    let edf = read_edf(path, selection.encoding)?;
     let labels: Vec<String> = edf.signals.iter().map(|signal| signal.label.clone()).collect();
     let states = chosen(&labels, "--state-channels", states)?;
     let features = match selection.feature_channels {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use encoding_rs::Encoding;
 use kalmind_recording::{
     Table, TaskRow, TaskTable,
     edf::EdfError,
@@ -194,7 +195,7 @@ pub fn stream_tables(
     wanted: &str,
     channels: Option<&str>,
 ) -> Result<Tables, RecordedTablesError> {
-    let recorded = read_streams(path, &[wanted])?;
+    let recorded = read_streams(path, None, &[wanted])?;
     let stream = find_stream(&recorded, "--states-stream", wanted)?;
     let (names, places) = columns(stream, "--state-channels", channels)?;
     let stamps = stream.synchronized_stamps();
@@ -268,8 +269,12 @@ pub fn stream_tables(
 }
 
 /// The recording with the samples of the streams of these names or keys.
-pub(super) fn read_streams(path: &Path, wanted: &[&str]) -> Result<Recorded, RecordedTablesError> {
-    read_xdf_but(path, None, |header| !wanted.iter().any(|wanted| is_called(header, wanted)))
+pub(super) fn read_streams(
+    path: &Path,
+    encoding: Option<&'static Encoding>,
+    wanted: &[&str],
+) -> Result<Recorded, RecordedTablesError> {
+    read_xdf_but(path, encoding, |header| !wanted.iter().any(|wanted| is_called(header, wanted)))
         .map_err(|source| RecordedTablesError::Xdf { path: path.to_owned(), source })
 }
 

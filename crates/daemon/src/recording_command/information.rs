@@ -172,12 +172,13 @@ fn text(document: &Value) -> String {
         seconds(number(&document["seconds"]), 1)
     );
     if let Some(session) = document["session"].as_object() {
+        let participant =
+            session["participant"].as_str().filter(|code| !code.is_empty()).unwrap_or("without a code");
         let _infallible = writeln!(
             text,
-            "session {} of {}, participant {}, bins of {} ms, kernels {}, configuration {}",
+            "session {} of {}, participant {participant}, bins of {} ms, kernels {}, configuration {}",
             said(&session["session"]),
             said(&session["instance"]),
-            said(&session["participant"]),
             session["bin_ms"],
             said(&session["kernel_path"]),
             said(&session["configuration"]["file"]),

@@ -81,6 +81,7 @@ fn recording_tables(path: &Path, arguments: &TableArguments) -> Result<Tables, R
         feature_channels: feature_channels.as_deref(),
         states_stream: states_stream.as_deref(),
         state_channels: state_channels.as_deref(),
+        encoding: arguments.encoding,
     };
     // a file that cannot be read is told by whoever reads it
     let kind = FileKind::of(path).unwrap_or(FileKind::Xdf { packed: false });
