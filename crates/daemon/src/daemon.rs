@@ -24,13 +24,13 @@ use kalmind_output::{
     Token, start_server,
 };
 use kalmind_types::{
-    Actor, Command, EventKind, MAX_STREAMS, OutputState, StateChange, StreamDescription, StreamFeatures,
-    StreamStatus,
+    Actor, Command, EventBody, InputDelay, MAX_STREAMS, OutputState, StateChange, StreamDescription,
+    StreamFeatures, StreamStatus,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    arrival::{InputArrivals, InputDelay},
+    arrival::InputArrivals,
     configuration::Configuration,
     controls::DaemonControls,
     desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Program},
@@ -290,8 +290,8 @@ impl Daemon {
                 let document = session_document(plan, &identity);
                 let row = CursorRow::new(&cursor_layout(configuration, &identity, plan.bin_ms));
                 let told = Arc::clone(&events);
-                let announce: recorder::Announce = Arc::new(move |data| {
-                    told.publish(clock::now(), EventKind::Fault, data);
+                let announce: recorder::Announce = Arc::new(move |fault| {
+                    told.publish(clock::now(), EventBody::Recording(fault));
                 });
                 Some(recorder.start(&document, row, ticks, announce).or_work()?)
             }

@@ -1,13 +1,13 @@
 //! `kalmind replay` with another model or decoder: what it would have decoded from the recorded features, judged by the
 //! recorded targets.
 
+use kalmind_types::TaskBlock;
 use std::{
     ops::Range,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
-use kalmind_session::TaskBlock;
 
 use crate::{
     cli::{EvaluateArguments, ReplayArguments, TableArguments},

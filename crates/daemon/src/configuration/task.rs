@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kalmind_session::TaskBlock;
-use kalmind_types::EventKind;
+use kalmind_types::{EventKind, TaskBlock};
 use serde_json::{Map, Value as Json, json};
 
 use super::{

@@ -11,8 +11,8 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::Waker;
 use kalmind_output::DecoderInfo;
-use kalmind_session::{TaskEventContent, TaskScore};
-use kalmind_types::{Actor, Cause, LslTime, Mode, ModelId, Seconds};
+use kalmind_session::TaskScore;
+use kalmind_types::{Actor, Cause, EventBody, LslTime, Mode, ModelId, Seconds};
 
 use crate::{
     calibration_fit::CalibrationFit,
@@ -47,7 +47,7 @@ pub enum Message {
         /// When.
         time: LslTime,
         /// What.
-        content: TaskEventContent,
+        content: EventBody,
     },
     /// A fit ended.
     Fitted(Result<Box<CalibrationFit>, String>),

@@ -28,7 +28,7 @@ use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::{MarkerInlet, StreamMonitor, TextSample, Waker, clock, pool::PoolReader};
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::writer::Sink;
-use kalmind_types::{Event, LslTime, SampleBlock, StreamDescription};
+use kalmind_types::{LslTime, RenderedEvent, SampleBlock, StreamDescription};
 use serde_json::Value;
 
 pub use file::{FileError, date, file_name, free_bytes};
@@ -96,7 +96,7 @@ impl RecorderHandle {
     }
 
     /// Records an event.
-    pub fn event(&self, event: &Event) {
+    pub fn event(&self, event: &RenderedEvent) {
         if self.messages.try_send(Message::Event(event.clone())).is_err() {
             self.status.count_lost(LossKind::Events, 1);
         }
