@@ -1,5 +1,5 @@
 //! From the push of a sample by one process to the pull of what was decoded from it by another, both in Python, through
-//! `kalmind run` and, in the same run, through a bare relay (`crates/acquisition/examples/relay.rs`): the floor.
+//! `kalmind run` and, in the same run, through a bare relay (`relay.rs`, this program in a process of its own): the floor.
 //!
 //! `cargo bench --bench lsl_to_lsl -- [--seconds N] [--rate HZ] [--channels N] [--only realtime|busy|raw] [--shared]`
 //!
@@ -13,18 +13,22 @@ mod comparison;
 mod model;
 mod processes;
 mod raw;
+mod relay;
 #[path = "../speed_table/mod.rs"]
 mod speed_table;
 #[path = "../textbook/kalman.rs"]
 mod textbook;
 mod trial;
 
-use std::{path::PathBuf, process::Command};
+use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
 use speed_table::Row;
 use trial::{Findings, trial};
+
+/// The first argument of the process that is the relay; the names of the streams it reads and makes follow.
+pub(crate) const RELAY: &str = "relay";
 
 /// What the command line asks for.
 #[derive(Clone, Debug)]
@@ -37,8 +41,12 @@ pub(crate) struct Options {
 }
 
 fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, RELAY, input, output] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        relay::relay(input, output);
+        return Ok(());
+    }
     let options = options()?;
-    let relay = build_relay()?;
     let mut rows = Vec::new();
     let wanted = |name: &str| options.only.as_deref().is_none_or(|only| only == name);
     if wanted("realtime") {
@@ -48,11 +56,11 @@ fn main() -> anyhow::Result<()> {
             eprintln!("SCHED_FIFO is not permitted here: the first trial runs at normal priority");
         }
         let what = if granted { "real-time priority" } else { "normal priority (real-time refused)" };
-        rows.extend(trial(&options, &relay, granted, 0)?.rows(what, true));
+        rows.extend(trial(&options, granted, 0)?.rows(what, true));
     }
     if wanted("busy") {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        rows.extend(trial(&options, &relay, false, cores)?.rows("normal priority, busy cores", false));
+        rows.extend(trial(&options, false, cores)?.rows("normal priority, busy cores", false));
     }
     if wanted("raw") {
         for channels in [96, 256] {
@@ -85,31 +93,6 @@ fn options() -> anyhow::Result<Options> {
         }
     }
     Ok(options)
-}
-
-/// Builds the relay beside the daemon under test, and says where it is.
-fn build_relay() -> anyhow::Result<PathBuf> {
-    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_kalmind")).parent().context("a folder")?;
-    let target = folder.parent().context("a target folder")?;
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args([
-            "build",
-            "--locked",
-            "--release",
-            "--quiet",
-            "-p",
-            "kalmind-acquisition",
-            "--example",
-            "relay",
-        ])
-        .arg("--target-dir")
-        .arg(target)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status()?;
-    if !status.success() {
-        bail!("the relay could not be built");
-    }
-    Ok(target.join("release/examples/relay"))
 }
 
 impl Findings {

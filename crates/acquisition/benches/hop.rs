@@ -1,7 +1,7 @@
 //! Measures one hop: from the push of a sample in this process to the block at the inlet's reader, through LSL's network
 //! threads, the data thread, the ring and the wake.
 //!
-//! `cargo run --release -p kalmind-acquisition --example hop -- [RATE_HZ] [CHANNELS] [SECONDS] [CHUNK]`
+//! `cargo bench --locked -p kalmind-acquisition --bench hop -- [RATE_HZ] [CHANNELS] [SECONDS] [CHUNK]`
 //!
 //! `CHUNK` samples are sent together, as amplifiers do at high rates.
 //!

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use kalmind_types::StreamDescription;
 
 use crate::number::format_name;
-use crate::selector::StreamSelector;
+use crate::search::selector::StreamSelector;
 
 /// Streams that a message lists by name; further ones are counted.
 const LISTED: usize = 12;

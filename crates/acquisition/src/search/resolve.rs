@@ -6,8 +6,8 @@ use kalmind_types::StreamDescription;
 use lsl::{StreamInfo, StreamInlet};
 
 use crate::number::{format_name, number_format};
-use crate::selector::{SelectorError, StreamSelector};
-use crate::wording::{Instead, List, Name, Streams, rate_name, way_out};
+use crate::search::selector::{SelectorError, StreamSelector};
+use crate::search::wording::{Instead, List, Name, Streams, rate_name, way_out};
 
 /// How long a second match may take to answer after the first, when a known stream is searched again, and time counts.
 const SETTLE_AGAIN: f64 = 0.1;

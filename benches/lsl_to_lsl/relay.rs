@@ -1,9 +1,4 @@
 //! The floor of every latency figure: a stream of 32-bit floats passed on as it came, by plain calls of liblsl.
-//!
-//! `cargo run --release -p kalmind-acquisition --example relay -- INPUT OUTPUT`
-//!
-//! One thread: a blocking pull from the stream named INPUT, a push to an outlet named OUTPUT with the same stamp. Prints
-//! `ready` when it is connected, and ends when the outlet it reads from does. No part of Kalmind is in it.
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a program that reports to a terminal")]
 
 use lsl::{ChannelFormat, ExPushable, Pullable, StreamInfo, StreamInlet, StreamOutlet};
@@ -13,12 +8,9 @@ const SEARCH: f64 = 30.0;
 /// Seconds that a pull waits; a sample ends the wait at once.
 const PATIENCE: f64 = 1.0;
 
-fn main() {
-    let names: Vec<String> = std::env::args().skip(1).collect();
-    let [input, output] = names.as_slice() else {
-        println!("usage: relay INPUT OUTPUT");
-        return;
-    };
+/// One thread: a blocking pull from the stream named `input`, a push to an outlet named `output` with the same stamp.
+/// Prints `ready` when it is connected, and ends when the outlet it reads from does. No part of Kalmind is in it.
+pub(crate) fn relay(input: &str, output: &str) {
     let found = lsl::resolve_byprop("name", input, 1, SEARCH).expect("LSL searches");
     let source = found.first().expect("the stream is there");
     let inlet = StreamInlet::new(source, 360, 0, false).expect("an inlet");

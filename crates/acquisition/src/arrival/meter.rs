@@ -176,7 +176,7 @@ impl ArrivalMeter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arrival_limits::{ArrivalSettings, remark};
+    use crate::arrival::limits::{ArrivalSettings, remark};
     use crate::health::MonitorLimits;
 
     /// A sender of `rate_hz` that pushes chunks of `chunk_s`, 3 ms under way, for `seconds`.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use kalmind_types::{Arrival, ArrivalStatus, LslTime};
 
-use crate::arrival::{ArrivalMeter, MEASURED_FOR, WHILE_MEASURING_MS};
-use crate::arrival_limits::{ArrivalSettings, limits_for, remark};
+use crate::arrival::limits::{ArrivalSettings, limits_for, remark};
+use crate::arrival::meter::{ArrivalMeter, MEASURED_FOR, WHILE_MEASURING_MS};
 use crate::health::MonitorLimits;
 use crate::monitor::StreamMonitor;
 

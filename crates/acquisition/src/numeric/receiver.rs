@@ -8,21 +8,21 @@ use kalmind_types::{
 };
 use lsl::{ContinuousResolver, Pullable, StreamInfo, StreamInlet};
 
+use crate::arrival::measurement::Measurement;
 use crate::clock;
 use crate::companion::Companion;
-use crate::connection::Connection;
-use crate::delivery::{PullContext, Senders};
 use crate::health::{Evidence, Fate, Link, judge};
-use crate::inlet::InletConfig;
-use crate::measurement::Measurement;
 use crate::monitor::StreamMonitor;
 use crate::number::Number;
+use crate::numeric::connection::Connection;
+use crate::numeric::delivery::{PullContext, Senders};
+use crate::numeric::inlet::InletConfig;
+use crate::numeric::sorting::Sorter;
 use crate::queue::QueueWatch;
 use crate::rate::RateMeter;
-use crate::resolve::{difference, difference_of_shape, open_queued, search, this_host, unique};
-use crate::sorting::Sorter;
+use crate::search::resolve::{difference, difference_of_shape, open_queued, search, this_host, unique};
+use crate::search::wording::phrase;
 use crate::waker::Waker;
-use crate::wording::phrase;
 
 /// How long a pull waits for a sample before the thread looks at its surroundings. A sample that comes ends the wait at
 /// once.

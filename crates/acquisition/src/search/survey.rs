@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::clock::{self, Deadline};
 use crate::number::Number;
 use crate::rate::RateMeter;
-use crate::resolve::{ResolveError, find_uid, open, short_description, visible_infos};
+use crate::search::resolve::{ResolveError, find_uid, open, short_description, visible_infos};
 
 /// How long the search takes; with LSL's own settings some outlets of this machine are asked only after half a second.
 const SEARCH: f64 = 0.8;

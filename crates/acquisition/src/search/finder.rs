@@ -12,8 +12,8 @@ use kalmind_types::{LslTime, Seconds, StreamDescription};
 use lsl::{ContinuousResolver, StreamInfo};
 
 use crate::clock::{self, Deadline};
-use crate::resolve::{ResolveError, checked_predicate, failed, open, short_description, unique};
-use crate::selector::StreamSelector;
+use crate::search::resolve::{ResolveError, checked_predicate, failed, open, short_description, unique};
+use crate::search::selector::StreamSelector;
 
 /// By then whoever is there has answered LSL's first wave, hosts that are asked by name included.
 const FIRST_WAVE: Seconds = Seconds(0.8);

@@ -3,7 +3,7 @@
 use kalmind_types::{ClockOffset, LslTime, Seconds, StreamDescription, StreamHealth};
 
 use crate::health::{Evidence, Fate, Link, MonitorLimits};
-use crate::sorting::Sorted;
+use crate::numeric::sorting::Sorted;
 
 /// How long `backlog` stays visible after the last old sample; a burst itself is over in milliseconds.
 const SHOW_BACKLOG: Seconds = Seconds(1.0);

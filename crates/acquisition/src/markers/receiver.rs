@@ -14,16 +14,16 @@ use lsl::{StreamInfo, StreamInlet};
 
 use crate::clock;
 use crate::companion::{Companion, Watch};
-use crate::inlet::SpawnError;
-use crate::marker_row::{Numbers, Row, Texts, changes};
+use crate::markers::row::{Numbers, Row, Texts, changes};
 use crate::monitor::StreamMonitor;
 use crate::number::number_format;
+use crate::numeric::inlet::SpawnError;
 use crate::queue::QueueWatch;
-use crate::resolve::{
+use crate::search::resolve::{
     ResolveError, checked_predicate, open, search, short_description, this_host, visible_infos,
 };
-use crate::selector::StreamSelector;
-use crate::wording::{Instead, List, Name, Streams, way_out};
+use crate::search::selector::StreamSelector;
+use crate::search::wording::{Instead, List, Name, Streams, way_out};
 
 const PATIENCE: f64 = 0.05;
 /// Long enough for outlets that LSL's own settings ask only after half a second; an answer ends it at once.

@@ -109,7 +109,7 @@ fn too_short(what: &str, (key, limit_in_force): (&str, f64), better: f64, follow
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arrival::MEASURED_FOR;
+    use crate::arrival::meter::MEASURED_FOR;
 
     fn in_chunks_of(interval_ms: f64) -> Arrival {
         Arrival {

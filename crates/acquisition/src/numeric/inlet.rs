@@ -7,15 +7,15 @@ use std::thread::JoinHandle;
 use kalmind_types::{SampleBlock, StreamDescription};
 use serde::{Deserialize, Serialize};
 
-use crate::arrival_limits::ArrivalSettings;
+use crate::arrival::limits::ArrivalSettings;
 use crate::companion::Companion;
-use crate::delivery::{BlockSender, Senders};
 use crate::health::MonitorLimits;
 use crate::monitor::StreamMonitor;
+use crate::numeric::delivery::{BlockSender, Senders};
+use crate::numeric::receiver::Receiver;
 use crate::pool::{PoolReader, pool};
-use crate::receiver::Receiver;
-use crate::resolve::{ResolveError, checked_predicate};
-use crate::selector::StreamSelector;
+use crate::search::resolve::{ResolveError, checked_predicate};
+use crate::search::selector::StreamSelector;
 use crate::waker::Waker;
 
 /// Whose clock a stream's stamps are on.

@@ -1,0 +1,4 @@
+//! Marker streams: texts and trigger numbers.
+
+pub(crate) mod receiver;
+mod row;

@@ -1,0 +1,7 @@
+//! Which stream is meant, where it is, and what people are told where it cannot be found.
+
+pub(crate) mod finder;
+pub(crate) mod resolve;
+pub(crate) mod selector;
+pub(crate) mod survey;
+pub(crate) mod wording;
