@@ -31,16 +31,17 @@ pub use arrival::limits::{ArrivalSettings, limit_ms, wait_ms};
 pub use arrival::meter::{ArrivalMeter, MEASURED_FOR};
 pub use health::{Evidence, Fate, Link, MonitorLimits, judge};
 pub use lsl_network::{Network, NetworkConfig, NetworkError, lslapicfg};
-pub use markers::receiver::{AtOnce, Marker, MarkerConfig, MarkerInlet, TextSample};
+pub use markers::config::{AtOnce, Marker, MarkerConfig, TextSample};
+pub use markers::inlet::MarkerInlet;
 pub use monitor::StreamMonitor;
+pub use numeric::config::{ClockSource, InletConfig, ThreadStart, blocks_for};
 pub use numeric::delivery::{BlockSender, PullContext};
-pub use numeric::inlet::{
-    ClockSource, InletConfig, InletGuard, InletParts, NumericInlet, SpawnError, ThreadStart, blocks_for,
-};
+pub use numeric::inlet::{InletGuard, InletParts, NumericInlet, SpawnError};
 pub use probe::{Library, Probe, ProbeError, library, probe};
 pub use rate::RateMeter;
+pub use search::difference::{difference, is_rate};
 pub use search::finder::{StreamFinder, find_one};
-pub use search::resolve::{ResolveError, check_selector, difference, is_rate};
+pub use search::resolve::{ResolveError, check_selector};
 pub use search::selector::{SelectorError, StreamSelector};
 pub use search::survey::{StreamSurvey, list_streams};
 pub use waker::Waker;

@@ -1,10 +1,8 @@
-//! Marker streams: one thread per stream, texts out through a channel. Numbers (`OpenViBE` and most trigger boxes send them)
-//! are read as their text: 1 and 1.0 are both `1`.
+//! The thread of a marker stream: searches, pulls, shows, records and passes on texts.
 
 use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
 
 use crossbeam_channel::{SendTimeoutError, Sender};
 use kalmind_types::{
@@ -14,13 +12,15 @@ use lsl::{StreamInfo, StreamInlet};
 
 use crate::clock;
 use crate::companion::{Companion, Watch};
+use crate::markers::config::{AtOnce, Marker, MarkerConfig, TextSample};
 use crate::markers::row::{Numbers, Row, Texts, changes};
 use crate::monitor::StreamMonitor;
 use crate::number::number_format;
 use crate::numeric::inlet::SpawnError;
 use crate::queue::QueueWatch;
+use crate::search::host::this_host;
 use crate::search::resolve::{
-    ResolveError, checked_predicate, open, search, short_description, this_host, visible_infos,
+    ResolveError, checked_predicate, open, search, short_description, visible_infos,
 };
 use crate::search::selector::StreamSelector;
 use crate::search::wording::{Instead, List, Name, Streams, way_out};
@@ -41,130 +41,7 @@ const CAN_BE_MARKERS: &str = "(channel_format='string' or nominal_srate=0 or cha
 /// the next do not wait until there is room again: LSL's queue would run over meanwhile.
 const ROOM_WITHIN: Duration = Duration::from_millis(100);
 
-/// One text of a marker stream.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Marker {
-    /// Its stamp, on this machine's LSL clock; the time of its arrival as long as the clock of the machine that sent it
-    /// has not been measured.
-    pub time: LslTime,
-    /// The text. A stream of several channels gives one marker for each channel that is not empty; a steady line of
-    /// numbers one for each change to another number than 0.
-    pub text: String,
-    /// Whether it was sent as a number.
-    pub is_number: bool,
-    /// The name by which the configuration knows the stream.
-    pub stream: Arc<str>,
-}
-
-/// One sample of a marker stream as it was received, for a recorder.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TextSample {
-    /// Its raw stamp.
-    pub stamp: StreamTime,
-    /// The measured offset of the sender's clock; none where it has not been measured.
-    pub clock: Option<ClockOffset>,
-    /// One text a channel.
-    pub texts: Vec<String>,
-    /// The numbers, where it came as numbers.
-    pub numbers: Option<Samples>,
-}
-
-/// Which marker stream to receive.
-#[derive(Clone, Debug)]
-pub struct MarkerConfig {
-    /// The name by which the configuration knows the stream.
-    pub key: String,
-    /// What it is searched by.
-    pub selector: StreamSelector,
-    /// Where set, every sample also goes there as it was received; where that has no room within 100 ms it is dropped, and
-    /// [`MarkerInlet::unrecorded`] counts it.
-    pub recorded: Option<Sender<TextSample>>,
-    /// Shown every text as soon as it is received, before it waits in any queue: for what must not wait, like a stop.
-    pub at_once: Option<AtOnce>,
-}
-
-/// Something that is shown every text at once, on the inlet's thread. Must not block.
-#[derive(Clone)]
-pub struct AtOnce(pub Arc<dyn Fn(&str) + Send + Sync>);
-
-impl core::fmt::Debug for AtOnce {
-    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        formatter.write_str("AtOnce")
-    }
-}
-
-/// A running marker inlet. Dropping it ends its threads.
-#[derive(Debug)]
-pub struct MarkerInlet {
-    /// What is known of the stream. `dropped` counts samples with a text that the sink had no room for within 100 ms.
-    pub status: Arc<StreamMonitor>,
-    /// Samples that the recorder had no room for.
-    pub unrecorded: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl MarkerInlet {
-    /// Starts receiving. The stream may appear at any time and come back after it was gone; silence is no fault of it.
-    /// Returns at once. Ends by itself when the other end of `sink` is dropped; without a sink texts are recorded only.
-    ///
-    /// # Errors
-    /// [`SpawnError::Selector`] and [`SpawnError::Thread`].
-    pub fn spawn(config: MarkerConfig, sink: impl Into<Option<Sender<Marker>>>) -> Result<Self, SpawnError> {
-        let status = Arc::new(StreamMonitor::new(config.key.clone()));
-        Self::spawn_under(config, sink, status)
-    }
-
-    /// As [`spawn`](Self::spawn), for a stream that has been shown as awaited: `status` is what it was shown by.
-    ///
-    /// # Errors
-    /// As [`spawn`](Self::spawn).
-    pub fn spawn_under(
-        config: MarkerConfig,
-        sink: impl Into<Option<Sender<Marker>>>,
-        status: Arc<StreamMonitor>,
-    ) -> Result<Self, SpawnError> {
-        let own = checked_predicate(&config.selector)?;
-        let predicate = format!("{CAN_BE_MARKERS} and ({own})");
-        let companion = Companion::spawn(&config.key, predicate.clone(), Arc::clone(&status))?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let unrecorded = Arc::new(AtomicU64::new(0));
-        let receiver = Receiver {
-            key: Arc::from(config.key.as_str()),
-            selector: config.selector,
-            predicate,
-            own,
-            monitor: Arc::clone(&status),
-            companion,
-            stop: Arc::clone(&stop),
-            sink: sink.into(),
-            recorded: config.recorded,
-            at_once: config.at_once,
-            unrecorded: Arc::clone(&unrecorded),
-            sink_is_full: false,
-            recorder_is_full: false,
-            was_connected: false,
-            empty_searches: 0,
-        };
-        let thread = std::thread::Builder::new()
-            .name(format!("lsl {}", receiver.key))
-            .spawn(move || receiver.run())?;
-        Ok(Self { status, unrecorded, stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for MarkerInlet {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("a marker thread panicked");
-        }
-    }
-}
-
-struct Receiver {
+pub(super) struct Receiver {
     key: Arc<str>,
     selector: StreamSelector,
     predicate: String,
@@ -202,7 +79,35 @@ fn chosen(found: &[StreamInfo]) -> Result<&StreamInfo, &[StreamInfo]> {
 }
 
 impl Receiver {
-    fn run(mut self) {
+    pub(super) fn new(
+        config: MarkerConfig,
+        sink: Option<Sender<Marker>>,
+        monitor: Arc<StreamMonitor>,
+        unrecorded: Arc<AtomicU64>,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, SpawnError> {
+        let own = checked_predicate(&config.selector)?;
+        let predicate = format!("{CAN_BE_MARKERS} and ({own})");
+        Ok(Self {
+            companion: Companion::spawn(&config.key, predicate.clone(), Arc::clone(&monitor))?,
+            key: Arc::from(config.key),
+            selector: config.selector,
+            predicate,
+            own,
+            monitor,
+            stop,
+            sink,
+            recorded: config.recorded,
+            at_once: config.at_once,
+            unrecorded,
+            sink_is_full: false,
+            recorder_is_full: false,
+            was_connected: false,
+            empty_searches: 0,
+        })
+    }
+
+    pub(super) fn run(mut self) {
         while !self.stop.load(Ordering::Relaxed) {
             let found = match search(&self.predicate, SEARCH) {
                 Ok(found) => found,

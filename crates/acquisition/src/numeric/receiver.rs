@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kalmind_types::{
-    ClockOffset, LslTime, NumberFormat, Samples, Seconds, StreamDescription, StreamHealth, StreamTime,
-};
-use lsl::{ContinuousResolver, Pullable, StreamInfo, StreamInlet};
+use kalmind_types::{ClockOffset, LslTime, NumberFormat, Samples, Seconds, StreamHealth, StreamTime};
+use lsl::{ContinuousResolver, Pullable};
 
 use crate::arrival::measurement::Measurement;
 use crate::clock;
@@ -14,14 +12,15 @@ use crate::companion::Companion;
 use crate::health::{Evidence, Fate, Link, judge};
 use crate::monitor::StreamMonitor;
 use crate::number::Number;
+use crate::numeric::choice::{Choice, Chosen, choose};
+use crate::numeric::config::InletConfig;
 use crate::numeric::connection::Connection;
 use crate::numeric::delivery::{PullContext, Senders};
-use crate::numeric::inlet::InletConfig;
 use crate::numeric::sorting::Sorter;
 use crate::queue::QueueWatch;
 use crate::rate::RateMeter;
-use crate::search::resolve::{difference, difference_of_shape, open_queued, search, this_host, unique};
-use crate::search::wording::phrase;
+use crate::search::host::this_host;
+use crate::search::resolve::{search, unique};
 use crate::waker::Waker;
 
 /// How long a pull waits for a sample before the thread looks at its surroundings. A sample that comes ends the wait at
@@ -35,17 +34,6 @@ const REMEMBERED: f64 = 2.5;
 const OPEN: f64 = 2.0;
 /// A stream that is silent for this long is searched for; a shorter pause is left alone.
 const SEARCH_AFTER: Seconds = Seconds(1.0);
-
-/// An outlet that was chosen.
-struct Chosen {
-    info: StreamInfo,
-    inlet: StreamInlet,
-    description: StreamDescription,
-    /// How it differs from what was expected, if it does.
-    difference: Option<String>,
-    /// Other outlets that matched and were not chosen.
-    passed_over: Vec<String>,
-}
 
 /// The outlet that was connected last.
 struct Last {
@@ -162,36 +150,12 @@ impl Receiver {
                     continue;
                 }
             };
-            let uids: Vec<_> = infos.iter().map(StreamInfo::uid).collect();
-            let (mut same, mut other) = (Vec::new(), Vec::new());
-            for info in infos {
-                let Some((inlet, description)) = open_queued(&info, self.config.rate_hz) else { continue };
-                let difference = if self.config.is_assumed {
-                    difference_of_shape(&self.config.description, &description)
-                } else {
-                    difference(&self.config.description, &description)
-                };
-                let passed_over = uids.iter().filter(|uid| **uid != description.uid).cloned().collect();
-                let candidates = if difference.is_none() { &mut same } else { &mut other };
-                candidates.push(Chosen { info, inlet, description, difference, passed_over });
+            let last = self.last.as_ref().map_or(&self.config.description.uid, |last| &last.uid);
+            match choose(infos, &self.config, last) {
+                Choice::One(chosen) => return Some(*chosen),
+                Choice::Several(problem) => self.searching(Some(problem)),
+                Choice::None => self.searching(None),
             }
-            if same.len() > 1 {
-                let last = self.last.as_ref().map_or(&self.config.description.uid, |last| &last.uid);
-                if let Some(known) = same.iter().position(|chosen| chosen.description.uid == *last) {
-                    return Some(same.swap_remove(known));
-                }
-                let names: Vec<_> = same.iter().map(|chosen| phrase(&chosen.description)).collect();
-                self.searching(Some(format!(
-                    "{} outlets could be this stream: {}; end the programs that send all but one of them",
-                    names.len(),
-                    names.join(", ")
-                )));
-                continue;
-            }
-            if let Some(chosen) = same.pop().or_else(|| other.pop()) {
-                return Some(chosen);
-            }
-            self.searching(None);
         }
         None
     }

@@ -3,7 +3,7 @@
 use kalmind_types::{ClockOffset, LslTime, Seconds, StreamTime};
 
 use crate::health::{Fate, MonitorLimits};
-use crate::numeric::inlet::ClockSource;
+use crate::numeric::config::ClockSource;
 use crate::offset::ArrivalOffset;
 
 /// What was found out about one sample.

@@ -5,7 +5,7 @@ use core::fmt;
 use lsl::StreamInfo;
 use serde::{Deserialize, Serialize};
 
-use crate::search::resolve::this_host;
+use crate::search::host::this_host;
 
 /// Which stream is meant: every field that is given has to hold. At least one has to be given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
