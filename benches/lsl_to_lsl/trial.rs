@@ -34,6 +34,8 @@ pub(crate) struct Findings {
     /// Largest relative difference of the intents from the textbook's; none where a sample was lost.
     pub(crate) accuracy: Option<f64>,
     pub(crate) summary: Value,
+    /// Part of a core that the daemon used while samples were sent.
+    pub(crate) share: f64,
 }
 
 /// One run of all processes. `busy` programs that do nothing but run are started beside it.
@@ -79,8 +81,10 @@ pub(crate) fn trial(options: &Options, fifo: bool, busy: usize) -> anyhow::Resul
     }
     let loops: Vec<Process> = (0..busy).map(|_| busy_loop()).collect::<Result<_, _>>()?;
 
+    let before = daemon.processor_seconds()?;
     producer.say("go")?;
     producer.expect("done", Duration::from_secs_f64(count as f64 / options.rate))?;
+    let share = (daemon.processor_seconds()? - before) / (count as f64 / options.rate);
     drop(loops);
     for mut consumer in consumers {
         consumer.say("end")?;
@@ -102,6 +106,7 @@ pub(crate) fn trial(options: &Options, fifo: bool, busy: usize) -> anyhow::Resul
         kalmind,
         accuracy,
         summary,
+        share,
     })
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_channel::{SendTimeoutError, Sender};
 use kalmind_types::{
-    ClockOffset, LslTime, NumberFormat, Samples, Seconds, StreamDescription, StreamHealth, StreamTime,
+    ClockOffset, LslTime, NumberFormat, Seconds, StreamDescription, StreamHealth, StreamTime,
 };
 use lsl::{StreamInfo, StreamInlet};
 
