@@ -296,7 +296,7 @@ mod tests {
             ("fault", r#"{"previous":null,"since_s":3,"state":"fault"}"#),
             // a state of the other kind
             ("fault", r#"{"message":"no signal","previous":"control","state":"stale"}"#),
-            ("state", r#"[1,2]"#),
+            ("state", "[1,2]"),
         ] {
             let text = text(kind, data);
             let event: Event = serde_json::from_str(&text).unwrap();
