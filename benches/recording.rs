@@ -13,15 +13,16 @@
 use std::{borrow::Cow, fs::File, path::Path, time::Instant};
 
 use kalmind::{
+    commands::replay::{layout, replay},
     model::IdentifiedModel,
     recorded::{
         ClockReading, ConfigurationText, FORMAT, InputStream, ModelPart, RecordDocument, RecordedSamples,
         SessionDocument, TickDocument,
     },
-    replay_command::{layout, replay},
 };
 use kalmind_engine::{CursorSettings, Engine, EngineSettings};
-use kalmind_filter::{DecoderSpec, FitSettings, LabelLaw, Model, TrainingData, fit, kernel_path};
+use kalmind_filter::{DecoderSpec, LabelLaw, Model, TrainingData, kernel_path};
+use kalmind_fitting::{FitSettings, fit};
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::{
     encode::HeaderFields,

@@ -17,7 +17,8 @@ use kalmind_acquisition::{
     ring::{Consumer, Producer},
 };
 use kalmind_engine::StagedModel;
-use kalmind_filter::{DecoderSpec, FitSettings, LabelLaw};
+use kalmind_filter::{DecoderSpec, LabelLaw};
+use kalmind_fitting::FitSettings;
 use kalmind_output::{Confirmation, DecoderInfo};
 use kalmind_session::{
     Calibration, CalibrationOptions, CalibrationTick, OperatorAction, Phase, Radial8, Radial8Options,
@@ -32,12 +33,11 @@ use serde_json::json;
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
 
 use crate::{
-    arrival::InputArrivals,
     calibration_fit::{CalibrationFit, fit_calibration},
     event_bus::EventBus,
     model::{Demand, ModelInDoubt},
-    plane_streams::PositionSlot,
     recorder::RecorderHandle,
+    running::{arrival::InputArrivals, plane_streams::PositionSlot},
     tick::{QueuedCommand, StopLatch, TickRecord},
 };
 
