@@ -4,6 +4,7 @@
 #[expect(
     missing_docs,
     missing_debug_implementations,
+    clippy::missing_errors_doc,
     reason = "it serves tests, which name things as it does"
 )]
 pub mod fake;
