@@ -7,7 +7,7 @@
 use std::{
     env,
     error::Error,
-    io::{self, BufRead as _, BufReader, Write as _},
+    io::{self, Read as _, Write as _},
     net::TcpStream,
     thread,
     time::Duration,
@@ -53,7 +53,7 @@ impl App {
             // there are no ticks: only what state Kalmind is in
             Some("heartbeat") => self.show(message),
             Some("event") => {
-                println!("event {}: {}", message["kind"].as_str().unwrap_or("?"), message["data"])
+                println!("event {}: {}", message["kind"].as_str().unwrap_or("?"), message["data"]);
             }
             Some("gap") => {
                 println!("gap: {} states and {} events missed", message["missed"], message["missed_events"]);
@@ -103,11 +103,11 @@ fn stop(address: &str) -> io::Result<()> {
         "POST /v1/stop HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     )?;
     let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer)?;
-    if answer.contains(" 200 ") { Ok(()) } else { Err(io::Error::other(answer)) }
+    stream.read_to_string(&mut answer)?;
+    if answer.starts_with("HTTP/1.1 200 ") { Ok(()) } else { Err(io::Error::other(answer)) }
 }
 
-fn main() {
+fn main() -> ! {
     let address = env::args().nth(1).unwrap_or_else(|| String::from("127.0.0.1:8765"));
     let stop_at = address.clone();
     thread::spawn(move || {
