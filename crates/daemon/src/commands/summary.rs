@@ -10,7 +10,7 @@ use crate::{
     failure::{OrFail as _, Outcome},
     log::say,
     report::{SessionPageError, page_beside, write_session_page},
-    running::daemon::Summary,
+    running::summary::Summary,
 };
 
 impl Summary {

@@ -13,9 +13,12 @@ use kalmind_acquisition::clock;
 use kalmind_recording::xdf::check::check_source;
 
 use super::{
-    head::{Account, RecordingFile},
-    watch::{Left, News, NextFile, fate},
-    writing::{Message, Writing},
+    continuing::Account,
+    fate::fate,
+    head::RecordingFile,
+    message::Message,
+    watch::{Left, News, NextFile},
+    writing::Writing,
 };
 use crate::recorded::LossKind;
 

@@ -1,0 +1,38 @@
+//! What the slow side tells the recorder's thread.
+
+use std::sync::Arc;
+
+use kalmind_types::Event;
+use serde_json::Value;
+
+use crate::recorded::LossKind;
+
+/// What the slow side tells the recorder.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// An event, as published.
+    Event(Event),
+    /// A model that is about to decode.
+    Model {
+        /// SHA-256 of its file in hexadecimal.
+        id: String,
+        /// Decoder with options.
+        name: String,
+        /// Its file's bytes.
+        file: Arc<[u8]>,
+    },
+    /// What turned out to be lost of a file that another program had its hands on.
+    Lost {
+        /// By kind and input stream.
+        losses: Vec<(LossKind, Option<usize>, u64)>,
+        /// What happened.
+        because: String,
+    },
+    /// The session ended in order.
+    End {
+        /// Who ended it.
+        reason: String,
+        /// The run's counters.
+        summary: Value,
+    },
+}
