@@ -6,10 +6,8 @@ use std::{
     process::Command,
 };
 
-use kalmind::{
-    recorded::{Item, SessionReader, Wanted},
-    replay_command::{Replayed, replay},
-};
+use kalmind::replay_command::{Replayed, replay};
+use kalmind_offline::recorded::{Item, SessionReader, Wanted};
 use kalmind_recording::xdf::{
     Problem,
     recording::{Recorded, RecordedStream, read_xdf},
@@ -36,7 +34,7 @@ pub(crate) fn recording(laboratory: &Laboratory, configuration: &Path, file: &Pa
 }
 
 pub(crate) fn replayed(file: &Path) -> Replayed {
-    replay(file, None, |_, _| {}).expect("it can be replayed")
+    replay(file, false, |_, _| {}).expect("it can be replayed")
 }
 
 /// `seq` of the newest tick in a recording.

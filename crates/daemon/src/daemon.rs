@@ -19,6 +19,7 @@ use kalmind_acquisition::{
 };
 use kalmind_engine::{Binner, Engine};
 use kalmind_filter::DecoderSpec;
+use kalmind_offline::recorded::{ConfigurationText, FORMAT, InputStream, SessionDocument};
 use kalmind_output::{
     Bridge, Controls, CursorRow, Hub, Ledger, LedgerSnapshot, Limits, LslPublisher, Server, ServerConfig,
     Token, start_server,
@@ -44,7 +45,6 @@ use crate::{
     plan::{Plan, RecordedExtra, label_law},
     plane_streams::{PlaneStreams, PositionSlot},
     realtime::{RealtimeSettings, Role},
-    recorded::{ConfigurationText, FORMAT, InputStream, SessionDocument},
     recorder::{self, Recorder, RecorderStatus, RunningRecorder},
     state_events::{SilenceLimits, StateEvents},
     task_follower::{MARKERS, MarkerCounts, TaskFollower},

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::clock;
+use kalmind_offline::{model::SAME_WIDTH, recorded::ClockReading};
 use kalmind_output::{
     Clock, CursorLayout, CursorOutletConfig, EventsOutletConfig, Ledger, LslPublisher, SessionInfo,
     Workspace, spawn_lsl_publisher,
@@ -15,10 +16,8 @@ use crate::{
     configuration::Configuration,
     failure::{OrFail as _, Outcome},
     instance::InstanceLock,
-    model::SAME_WIDTH,
     prepared::Prepared,
     realtime::{RealtimeSettings, Role},
-    recorded::ClockReading,
     recorder::clock_reading,
     tick::{Lane, LaneSource, lane},
 };

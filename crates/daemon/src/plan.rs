@@ -6,6 +6,7 @@ use kalmind_acquisition::{
 };
 use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinning};
 use kalmind_filter::{LabelKind, LabelLaw};
+use kalmind_offline::model::{Demand, IdentifiedModel};
 use kalmind_session::MarkerTable;
 use kalmind_types::{
     Binning, ChannelMask, Component, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
@@ -17,7 +18,6 @@ use crate::{
     configuration::{ChannelReference, Configuration, LawKind, SampleClock, Selection, Stream},
     failure::{OrFail as _, Outcome},
     finding::Found,
-    model::{Demand, IdentifiedModel},
     prepared::Prepared,
 };
 

@@ -18,6 +18,10 @@ use kalmind_acquisition::{
 };
 use kalmind_engine::StagedModel;
 use kalmind_filter::{DecoderSpec, FitSettings, LabelLaw};
+use kalmind_offline::{
+    calibration_fit::{CalibrationFit, fit_calibration},
+    model::{Demand, ModelInDoubt},
+};
 use kalmind_output::{Confirmation, DecoderInfo};
 use kalmind_session::{
     Calibration, CalibrationOptions, CalibrationTick, OperatorAction, Phase, Radial8, Radial8Options,
@@ -33,9 +37,7 @@ pub use handle::{DeskHandle, Message, Program, Progress, Stage};
 
 use crate::{
     arrival::InputArrivals,
-    calibration_fit::{CalibrationFit, fit_calibration},
     event_bus::EventBus,
-    model::{Demand, ModelInDoubt},
     plane_streams::PositionSlot,
     recorder::RecorderHandle,
     tick::{QueuedCommand, StopLatch, TickRecord},
@@ -393,7 +395,7 @@ impl Desk {
 
     fn take_fit(&mut self, fit: CalibrationFit) {
         let CalibrationFit { model, staged, rows, report } = fit;
-        let (id, info, doubt) = (model.id, model.info(), model.doubt());
+        let (id, info, doubt) = (model.id, crate::decoder_info::decoder_info(&model), model.doubt());
         if let Some(recorder) = &self.settings.recorder {
             recorder.model(&model);
         }

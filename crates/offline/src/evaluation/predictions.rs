@@ -6,11 +6,38 @@ use kalmind_filter::Model;
 use kalmind_recording::{Existing, write_new_file};
 use kalmind_types::Intent;
 
-/// One CSV a decoder: row, mean, covariance (lower triangle).
+use super::{comparison::Comparison, split::Scheme};
+
+/// Writes one CSV for each run of each decoder into a folder.
 ///
 /// # Errors
-/// When the folder or the file cannot be written.
-pub fn write_predictions(
+/// When the folder or a file cannot be written.
+pub fn write_predictions(folder: &Path, comparison: &Comparison) -> anyhow::Result<()> {
+    for (index, decoder) in comparison.decoders.iter().enumerate() {
+        let name = decoder.spec.decoder.as_str();
+        for run in &decoder.runs {
+            let mut file = format!("{index}-{name}");
+            let split = &comparison.splits.splits[run.split];
+            if comparison.recordings.len() > 1 {
+                let recording = &comparison.recordings[split.recording];
+                let _infallible = write!(file, "-{}", recording.name.replace(['/', '\\'], "_"));
+            }
+            if matches!(comparison.splits.scheme, Scheme::Folds { .. }) {
+                let _infallible = write!(file, "-fold{}", split.fold);
+            }
+            if comparison.seeds.len() > 1 {
+                let _infallible = write!(file, "-seed{}", run.seed);
+            }
+            let first_row = comparison.own_rows(&split.test, split.recording).start;
+            let intents = &run.decoded.intents;
+            write_run(folder, &run.model.model, &format!("{file}.csv"), intents, first_row)?;
+        }
+    }
+    Ok(())
+}
+
+/// One CSV: row, mean, covariance (lower triangle).
+fn write_run(
     folder: &Path,
     model: &Model,
     file: &str,

@@ -15,6 +15,8 @@ use kalmind_types::{
     ChannelMask, CursorDrive, Event, LslTime, OutputState, Position, Target, TickInput, TickOutput, Velocity,
 };
 
+use crate::host::Host;
+
 use super::{Item, ReadError, SessionDocument, SessionReader, TickDocument, Wanted};
 
 /// Why there is nothing to fit or judge on.
@@ -86,8 +88,8 @@ pub struct Gathered {
 ///
 /// # Errors
 /// [`GatherError`].
-pub fn gather(path: &Path, blocks: Option<&str>) -> Result<Gathered, GatherError> {
-    let (session, course, masked) = course(path)?;
+pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gathered, GatherError> {
+    let (session, course, masked) = course(path, host)?;
     let chosen = choose(path, &course, blocks)?;
     let features: usize = session.engine.features.iter().map(|stream| stream.channels).sum();
     let options = CalibrationOptions {
@@ -136,6 +138,7 @@ pub fn gather(path: &Path, blocks: Option<&str>) -> Result<Gathered, GatherError
                     rows.push((input.time, block));
                 }
             }
+            Item::Unreadable(part) => host.unreadable(&part),
             _ => {}
         }
     }
@@ -153,7 +156,7 @@ fn masked_share(max_masked: f64, features: usize, masked: &ChannelMask) -> f64 {
 }
 
 /// The first pass: the session, what the task did, and which channels were switched off.
-fn course(path: &Path) -> Result<(Box<SessionDocument>, Course, ChannelMask), GatherError> {
+fn course(path: &Path, host: &dyn Host) -> Result<(Box<SessionDocument>, Course, ChannelMask), GatherError> {
     let mut reader = SessionReader::open(path, Wanted { inputs: false, features: false, ticks: true })?;
     let (mut session, mut course, mut masked) = (None, Course::default(), ChannelMask::default());
     let mut last = LslTime(f64::NEG_INFINITY);
@@ -165,6 +168,7 @@ fn course(path: &Path) -> Result<(Box<SessionDocument>, Course, ChannelMask), Ga
                 masked = tick.input.masked;
                 last = tick.input.time;
             }
+            Item::Unreadable(part) => host.unreadable(&part),
             _ => {}
         }
     }

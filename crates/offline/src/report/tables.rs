@@ -16,7 +16,7 @@ use crate::{
         split::Scheme,
         text::{step_us, uncertainty_text},
     },
-    fit_command::plain,
+    findings::plain,
 };
 
 /// One sentence over the page: which rows, how many, how long.
