@@ -12,7 +12,7 @@
 
 use std::{borrow::Cow, fs::File, path::Path, time::Instant};
 
-use kalmind::replay_command::{layout, replay};
+use kalmind::commands::replay::{layout, replay};
 use kalmind_engine::{CursorSettings, Engine, EngineSettings};
 use kalmind_filter::{DecoderSpec, FitSettings, LabelLaw, Model, TrainingData, fit, kernel_path};
 use kalmind_offline::{

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kalmind::replay_command::replay;
+use kalmind::commands::replay::replay;
 use kalmind_offline::recorded::{Item, SessionReader, Wanted};
 use serde_json::{Value, json};
 

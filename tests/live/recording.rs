@@ -6,8 +6,11 @@ use std::{
     process::Command,
 };
 
-use kalmind::replay_command::{Replayed, replay};
-use kalmind_offline::recorded::{Item, SessionReader, Wanted};
+use kalmind::commands::replay::replay;
+use kalmind_offline::{
+    Replayed,
+    recorded::{Item, SessionReader, Wanted},
+};
 use kalmind_recording::xdf::{
     Problem,
     recording::{Recorded, RecordedStream, read_xdf},

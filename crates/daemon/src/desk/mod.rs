@@ -36,10 +36,9 @@ use serde_json::json;
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
 
 use crate::{
-    arrival::InputArrivals,
     event_bus::EventBus,
-    plane_streams::PositionSlot,
     recorder::RecorderHandle,
+    running::{arrival::InputArrivals, plane_streams::PositionSlot},
     tick::{QueuedCommand, StopLatch, TickRecord},
 };
 

@@ -1,0 +1,237 @@
+//! `kalmind recording export`: every stream as a CSV file, with a description beside them.
+
+use std::{collections::HashSet, io::Write as _, path::PathBuf};
+
+use kalmind_recording::{
+    Existing, NewFile, write_new_file,
+    xdf::{
+        encode::format_name,
+        recording::{RecordedStream, read_xdf_but},
+        samples::Values,
+    },
+};
+use kalmind_types::{Counted, Event, Samples};
+use serde_json::{Value, json};
+
+use crate::{
+    commands::command_line::{ExportArguments, Stamps},
+    failure::{OrFail as _, Outcome},
+    log::say,
+};
+
+/// Runs the command.
+///
+/// # Errors
+/// Exit code 1 where the recording cannot be read or a file cannot be written.
+pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
+    let path = &arguments.file;
+    if super::is_edf(path)? {
+        return super::edf::export(arguments);
+    }
+    super::require_xdf(path, "recording export").or_work()?;
+    let recorded = read_xdf_but(path, arguments.encoding, |_| false)
+        .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+        .or_work()?;
+    for problem in &recorded.problems {
+        say(&format!("byte {}: {}", problem.offset, problem.text));
+    }
+    let names = file_names(&recorded.streams);
+    let described_by = arguments.csv.join("streams.json");
+    let targets: Vec<PathBuf> = names.iter().map(|name| arguments.csv.join(name)).collect();
+    let existing = refuse_existing(arguments, targets.iter().chain([&described_by]))?;
+    std::fs::create_dir_all(&arguments.csv).or_work()?;
+    let mut described = Vec::new();
+    for ((stream, name), target) in recorded.streams.iter().zip(&names).zip(&targets) {
+        let stamps = match arguments.stamps {
+            Stamps::Synchronized => stream.synchronized_stamps(),
+            Stamps::Dejittered => stream.dejittered_stamps(),
+            Stamps::Raw => stream.stamps.clone(),
+        };
+        let labels = labels(stream);
+        if !labels.renamed.is_empty() {
+            say(&format!("{name}: duplicate labels were numbered: {}", labels.renamed.join(", ")));
+        }
+        let file = NewFile::begin(target, existing).or_work()?;
+        write(file, stream, &stamps, &labels.columns)
+            .map_err(|source| anyhow::anyhow!("{} cannot be written: {source}", target.display()))
+            .or_work()?;
+        described.push(describe(name, stream, &labels.columns));
+    }
+    let description = json!({
+        "recording": path.file_name().map(|name| name.to_string_lossy()),
+        "begun": recorded.datetime,
+        "stamps": arguments.stamps.name(),
+        "streams": described,
+        "mixed_clocks": recorded.mixed_clocks(),
+        "problems": super::problems_json(&recorded.problems),
+    });
+    write_new_file(&described_by, existing, &serde_json::to_vec_pretty(&description).or_work()?).or_work()?;
+    writeln!(
+        std::io::stdout().lock(),
+        "{} in {} (streams.json says what they are)",
+        Counted(recorded.streams.len() as u64, "stream"),
+        arguments.csv.display()
+    )
+    .or_work()?;
+    if recorded.streams.is_empty() {
+        let nothing =
+            anyhow::anyhow!("{}: no stream of it could be read, so nothing was exported", path.display());
+        return Err(nothing).or_work();
+    }
+    Ok(())
+}
+
+/// Whether files are replaced: only where that was asked for. Nothing is written where one stands in the way.
+pub(super) fn refuse_existing(
+    arguments: &ExportArguments,
+    mut targets: impl Iterator<Item = impl AsRef<std::path::Path>>,
+) -> Outcome<Existing> {
+    if arguments.force {
+        return Ok(Existing::Replace);
+    }
+    match targets.find(|target| target.as_ref().symlink_metadata().is_ok()) {
+        Some(target) => Err(anyhow::anyhow!(
+            "{} exists already, and nothing was written: name another folder, or overwrite with --force",
+            target.as_ref().display()
+        ))
+        .or_work(),
+        None => Ok(Existing::Refuse),
+    }
+}
+
+/// The longest name of a stream in the name of its file.
+const LONGEST_NAME: usize = 60;
+
+/// The files of streams: each named after the stream's role or name, no two alike on any file system.
+fn file_names(streams: &[RecordedStream]) -> Vec<String> {
+    let mut taken = HashSet::from(["streams.json".to_owned()]);
+    let mut names = Vec::with_capacity(streams.len());
+    for stream in streams {
+        let (header, id) = (&stream.header, stream.id);
+        let own = header.role.as_deref().filter(|role| !matches!(*role, "input" | "extra"));
+        let name = own.or(header.key.as_deref()).unwrap_or(&header.name);
+        let plain: String = name
+            .chars()
+            .take(LONGEST_NAME)
+            .map(|character| if character.is_alphanumeric() { character } else { '_' })
+            .collect();
+        let first = if own.is_some() { format!("{plain}.csv") } else { format!("{id:02}_{plain}.csv") };
+        // two recordings' streams of one role, or two numbers alike
+        let others = (0..).map(|copy: u32| match copy {
+            0 => format!("{plain}_{id:02}.csv"),
+            copy => format!("{plain}_{id:02}_{copy}.csv"),
+        });
+        let free = std::iter::once(first).chain(others).find(|name| taken.insert(name.to_lowercase()));
+        names.push(free.unwrap_or_default());
+    }
+    names
+}
+
+/// The columns of a stream's table.
+pub(super) struct Labels {
+    pub(super) columns: Vec<String>,
+    /// Columns that got a number because others have their label, each as `label -> column`.
+    pub(super) renamed: Vec<String>,
+}
+
+/// Columns, no two alike: a table with two of one name cannot be read by name.
+fn labels(stream: &RecordedStream) -> Labels {
+    let header = &stream.header;
+    let label = |channel: usize| match &header.labels {
+        Some(labels) => labels[channel].clone(),
+        None if header.channels == 1 && header.format.is_none() => "text".to_owned(),
+        None => format!("channel{channel}"),
+    };
+    distinct((0..header.channels).map(label))
+}
+
+/// The labels as names of columns beside `time`: of several alike, all but the first get a number.
+pub(super) fn distinct(labels: impl Iterator<Item = String>) -> Labels {
+    let mut taken = HashSet::from(["time".to_owned()]);
+    let mut renamed = Vec::new();
+    let columns = labels
+        .map(|label| {
+            if taken.insert(label.clone()) {
+                return label;
+            }
+            let mut others = (2..).map(|number: u32| format!("{label}_{number}"));
+            let name = others.find(|name| taken.insert(name.clone())).unwrap_or_default();
+            renamed.push(format!("{label} -> {name}"));
+            name
+        })
+        .collect();
+    Labels { columns, renamed }
+}
+
+fn describe(name: &str, stream: &RecordedStream, columns: &[String]) -> Value {
+    let header = &stream.header;
+    json!({
+        "file": name,
+        "id": stream.id,
+        "name": header.name,
+        "type": header.content_type,
+        "role": header.role,
+        "key": header.key,
+        "format": format_name(header.format),
+        "nominal_rate_hz": header.nominal_rate_hz,
+        "channels": header.channels,
+        "columns": columns,
+        "labels": header.labels,
+        "units": header.units,
+        "source_id": header.source_id,
+        "hostname": header.hostname,
+        "samples": stream.stamps.len(),
+        "jumps": stream.jumps().sentence(),
+        "clock_offsets": stream.clock_offsets,
+    })
+}
+
+/// `time` and one column a channel. Numbers are written so that they read back the same.
+fn write(target: NewFile, stream: &RecordedStream, stamps: &[f64], columns: &[String]) -> anyhow::Result<()> {
+    let mut file = csv::Writer::from_writer(target);
+    let channels = stream.header.channels;
+    if stream.header.role.as_deref() == Some("events") {
+        file.write_record(["time", "event_seq", "kind", "data"])?;
+        if let Values::Texts(texts) = &stream.values {
+            for (stamp, text) in stamps.iter().zip(texts) {
+                let event: Result<Event, _> = serde_json::from_str(text);
+                let (seq, kind, data) = match event {
+                    Ok(event) => {
+                        let kind = serde_json::to_value(event.kind).ok();
+                        let kind = kind.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
+                        (event.event_seq.to_string(), kind, event.data.to_string())
+                    }
+                    Err(_) => (String::new(), String::new(), text.clone()),
+                };
+                file.write_record([stamp.to_string(), seq, kind, data])?;
+            }
+        }
+        return finish(file);
+    }
+    file.write_record(std::iter::once("time").chain(columns.iter().map(String::as_str)))?;
+    let mut record: Vec<String> = Vec::with_capacity(channels + 1);
+    for (row, stamp) in stamps.iter().enumerate() {
+        record.clear();
+        record.push(stamp.to_string());
+        let cells = row * channels..(row + 1) * channels;
+        match &stream.values {
+            Values::Texts(texts) => record.extend_from_slice(&texts[cells]),
+            Values::Numbers(samples) => match samples {
+                Samples::Float32(values) => record.extend(values[cells].iter().map(ToString::to_string)),
+                Samples::Double64(values) => record.extend(values[cells].iter().map(ToString::to_string)),
+                Samples::Int8(values) => record.extend(values[cells].iter().map(ToString::to_string)),
+                Samples::Int16(values) => record.extend(values[cells].iter().map(ToString::to_string)),
+                Samples::Int32(values) => record.extend(values[cells].iter().map(ToString::to_string)),
+                Samples::Int64(values) => record.extend(values[cells].iter().map(ToString::to_string)),
+            },
+        }
+        file.write_record(&record)?;
+    }
+    finish(file)
+}
+
+/// A CSV file that stands at its place once it is finished.
+pub(super) fn finish(file: csv::Writer<NewFile>) -> anyhow::Result<()> {
+    let file = file.into_inner().map_err(|error| anyhow::anyhow!("{}", error.error()))?;
+    Ok(file.finish()?)
+}

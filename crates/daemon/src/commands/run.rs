@@ -1,0 +1,127 @@
+//! `kalmind run`: the daemon.
+
+use std::time::Duration;
+
+use kalmind_filter::DecoderSpec;
+use kalmind_types::{Actor, Seconds};
+
+use crate::{
+    commands::{command_line::RunArguments, print_result},
+    configuration::Configuration,
+    failure::{OrFail as _, Outcome},
+    log::say,
+    process::{lsl_network::NetworkInForce, termination::EndSignals},
+    running::daemon::{Daemon, RunOptions},
+    starting::{
+        finding::{Found, find},
+        outlets::Outlets,
+        plan::{self, Plan},
+        prepared::prepare,
+    },
+};
+
+/// Runs the command.
+///
+/// # Errors
+/// Exit code 2 for a configuration or model that does not fit, 3 for streams, 1 for everything else.
+pub fn run(arguments: &RunArguments, configuration: Configuration, network: &NetworkInForce) -> Outcome<()> {
+    let signals = EndSignals::install().or_work()?;
+    let decoder = configuration.task.decoder.clone();
+    let calibrate: DecoderSpec = decoder.parse().or_usage()?;
+    say(&format!("kalmind {}; LSL: {}; looking for the streams", env!("CARGO_PKG_VERSION"), network.text));
+    let is_recorded = configuration.records(arguments.record.as_deref());
+    let prepared = prepare(configuration)?;
+    // before any wait: a program that is waited for may itself wait for these
+    let outlets = Outlets::open(&prepared)?;
+    let wait = Seconds(arguments.wait);
+    let looking = move || find(&prepared, wait, is_recorded, say).map(|found| (prepared, found));
+    let Some(found) = signals.or_signal(looking).or_work()? else {
+        say("ended while it waited for the streams");
+        return Ok(());
+    };
+    let (prepared, found) = found?;
+    let plan = plan::plan(prepared, &found)?;
+    let banner = banner(&plan, &found);
+    let daemon = Daemon::start(
+        &plan,
+        outlets,
+        network,
+        RunOptions { program: None, calibrate: Some(calibrate), record: arguments.record.clone() },
+    )?;
+    say(&banner);
+    say(&started(&daemon));
+    let mut told = daemon.input();
+    while daemon.is_whole() {
+        if signals.wait(Duration::from_millis(500)) {
+            break;
+        }
+        let input = daemon.input();
+        if input != told {
+            say(&format!("  input: {}", input.text));
+            told = input;
+        }
+    }
+    let died = !daemon.is_whole();
+    let summary = daemon.shut_down(Actor::Signal);
+    if !arguments.json {
+        say(&summary.text());
+    }
+    summary.write_page();
+    if arguments.json {
+        print_result(summary.json().to_string())?;
+    }
+    if died {
+        return Err(anyhow::anyhow!("a thread ended unexpectedly; see the log")).or_work();
+    }
+    summary.require_recording()
+}
+
+/// Which streams, which model, and what is not there.
+fn banner(plan: &Plan, found: &Found) -> String {
+    let mut lines: Vec<String> = plan
+        .streams
+        .iter()
+        .filter(|stream| !stream.inlet.is_assumed)
+        .map(|stream| {
+            let description = &stream.inlet.description;
+            format!(
+                "  stream {}: \"{}\" ({}), {} channels at {} Hz from {}{}",
+                stream.inlet.key,
+                description.name,
+                description.content_type,
+                description.channels,
+                description.nominal_rate_hz,
+                description.hostname,
+                if description.labels.is_some() {
+                    ""
+                } else {
+                    "; no labels, so channels are compared by number alone"
+                }
+            )
+        })
+        .collect();
+    lines.push(match &plan.model {
+        Some(model) => {
+            let name = format!("  model: {} {}", model.model.decoder, model.id.to_hex());
+            let doubt =
+                model.doubt().map(|doubt| format!("\n    {}; control needs a confirmation", doubt.text));
+            format!("{name}\n    {}{}", model.quality_text(), doubt.unwrap_or_default())
+        }
+        None => "  model: none; intent stays empty until one is fitted".to_owned(),
+    });
+    lines.extend(found.missing.iter().map(|missing| format!("  {missing}")));
+    lines.push(format!("  bins of {} ms; kernels: {}", plan.bin_ms, kalmind_filter::kernel_path()));
+    lines.join("\n")
+}
+
+/// What came of the start.
+fn started(daemon: &Daemon) -> String {
+    let mut lines: Vec<String> = daemon.realtime().iter().map(|outcome| format!("  {outcome}")).collect();
+    if let Some(recording) = daemon.recording() {
+        lines.push(format!("  recording: {}", recording.file().display()));
+    }
+    lines.push(format!("  page: {}", daemon.page()));
+    lines.push(format!("  input: {}", daemon.input().text));
+    lines.push("running; Ctrl-C ends it".to_owned());
+    lines.join("\n")
+}

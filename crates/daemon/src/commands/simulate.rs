@@ -1,0 +1,178 @@
+//! `kalmind simulate`: the simulated participant, a separate process on public interfaces.
+//!
+//! It watches the daemon's two LSL outlets and sends its units' counts as an LSL stream, one sample every 20 ms, stamped
+//! with the bin's time.
+
+use std::time::Duration;
+
+use kalmind_acquisition::{
+    InletConfig, Marker, MarkerConfig, MarkerInlet, NumericInlet, StreamSelector, Waker, clock, find_one,
+};
+use kalmind_output::{NumericOutlet, NumericOutletConfig};
+use kalmind_session::{
+    Drift, MarkerTable, Offset, Participant, ParticipantOptions, TaskEventContent, parse_marker,
+};
+use kalmind_types::{LslTime, Position, SampleRows, Seconds};
+
+use crate::{
+    commands::command_line::SimulateArguments,
+    failure::{OrFail as _, Outcome},
+    process::termination::EndSignals,
+};
+
+/// How often an unfound cursor outlet is searched for.
+const SEARCH: Seconds = Seconds(0.5);
+/// Markers that may wait.
+const MARKERS: usize = 1024;
+
+/// Runs the command.
+///
+/// # Errors
+/// Exit code 2 for options that make no sense, 1 for an outlet that cannot be made.
+pub fn run(arguments: &SimulateArguments, instance: &str) -> Outcome<()> {
+    if arguments.end_with_parent {
+        crate::process::realtime::end_with_parent();
+    }
+    let signals = EndSignals::install().or_work()?;
+    let options = options(arguments).or_usage()?;
+    let bin = options.bin.0;
+    let units = options.units;
+    let mut participant = Participant::new(options).or_usage()?;
+    let mut outlet = NumericOutlet::new(&NumericOutletConfig {
+        name: arguments.stream.clone(),
+        content_type: "SpikeCounts".to_owned(),
+        source_id: format!("kalmind-participant-{}", arguments.seed),
+        rate_hz: 1.0 / bin,
+        labels: (0..units).map(|unit| format!("unit{unit}")).collect(),
+        unit: "count".to_owned(),
+    })
+    .or_work()?;
+    let (sink, markers) = crossbeam_channel::bounded::<Marker>(MARKERS);
+    let events = StreamSelector::by_name(format!("{instance}-Events"));
+    let _events = MarkerInlet::spawn(
+        MarkerConfig { key: "events".to_owned(), selector: events, recorded: None, at_once: None },
+        sink,
+    )
+    .or_stream()?;
+    let mut cursor = CursorWatch::new(StreamSelector::by_name(format!("{instance}-Cursor")));
+
+    let table = MarkerTable::default();
+    let mut counts = vec![0.0; units];
+    let start = clock::now();
+    let mut number: u64 = 0;
+    loop {
+        let time = LslTime(start.0 + number as f64 * bin);
+        let wait = (time - clock::now()).0.max(0.0);
+        if signals.wait(Duration::from_secs_f64(wait)) {
+            return Ok(());
+        }
+        if arguments.seconds.is_some_and(|seconds| number as f64 * bin >= seconds) {
+            return Ok(());
+        }
+        cursor.observe(&mut participant);
+        for marker in markers.try_iter() {
+            // events of other kinds than a task's are none of the participant's business
+            if let Ok(parsed) = parse_marker(&marker.text, &table)
+                && let TaskEventContent::Target(target) = parsed.content
+            {
+                participant.observe_target(parsed.time.unwrap_or(marker.time), target);
+            }
+        }
+        participant.counts(time, &mut counts);
+        outlet.push(&counts, time).or_work()?;
+        number += 1;
+    }
+}
+
+fn options(arguments: &SimulateArguments) -> anyhow::Result<ParticipantOptions> {
+    let defaults = ParticipantOptions::default();
+    let delay = Seconds::from_millis(arguments.delay_ms);
+    anyhow::ensure!(
+        delay.0 >= 0.0,
+        "--delay-ms {}: the participant can only be made slower",
+        arguments.delay_ms
+    );
+    let offsets = arguments
+        .offset
+        .iter()
+        .map(|text| {
+            text.split_once(':')
+                .and_then(|(unit, deviations)| {
+                    Some(Offset {
+                        unit: unit.trim().parse().ok()?,
+                        deviations: deviations.trim().parse().ok()?,
+                    })
+                })
+                .ok_or_else(|| anyhow::anyhow!("--offset {text}: CHANNEL:Z is expected, as in 3:5"))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let drift = match arguments.drift.as_deref() {
+        None => Drift::default(),
+        Some(text) => {
+            let (rotation, baseline) = text.split_once(':').unwrap_or((text, "0"));
+            let number = |part: &str| {
+                part.trim().parse::<f64>().map_err(|_no_number| {
+                    anyhow::anyhow!("--drift {text}: DEGREES[:LOG] is expected, as in 10:0.1")
+                })
+            };
+            Drift { rotation_deg_per_min: number(rotation)?, baseline_per_min: number(baseline)? }
+        }
+    };
+    Ok(ParticipantOptions {
+        seed: arguments.seed,
+        modulation: arguments.modulation,
+        state_delay: Seconds(defaults.state_delay.0 + delay.0),
+        target_delay: Seconds(defaults.target_delay.0 + delay.0),
+        noise: arguments.noise,
+        drift,
+        drop: arguments.drop,
+        offsets,
+        ..defaults
+    })
+}
+
+/// The daemon's cursor outlet, found whenever it appears.
+struct CursorWatch {
+    selector: StreamSelector,
+    inlet: Option<NumericInlet>,
+    search: Option<std::thread::JoinHandle<Option<NumericInlet>>>,
+}
+
+impl CursorWatch {
+    fn new(selector: StreamSelector) -> Self {
+        Self { selector, inlet: None, search: None }
+    }
+
+    /// Tells the participant every state that has arrived.
+    fn observe(&mut self, participant: &mut Participant) {
+        let Some(inlet) = &mut self.inlet else { return self.look() };
+        while let Some(block) = inlet.blocks.receive() {
+            for (row, stamp) in block.stamps.iter().enumerate() {
+                if let SampleRows::Double64([x, y, ..]) = block.values.rows(block.channels, row, row + 1) {
+                    participant.observe_state(stamp.corrected(block.clock.offset), Position([*x, *y]));
+                }
+            }
+            inlet.blocks.give_back(block);
+        }
+    }
+
+    /// Searches without holding up the counts.
+    fn look(&mut self) {
+        match self.search.take_if(|search| search.is_finished()) {
+            Some(search) => self.inlet = search.join().ok().flatten(),
+            None if self.search.is_none() => {
+                let selector = self.selector.clone();
+                let search = std::thread::Builder::new().name("kalmind-search".to_owned()).spawn(move || {
+                    let description = find_one(&selector, SEARCH).ok()?;
+                    let mut config = InletConfig::new("cursor", selector, description);
+                    // the participant takes messages by their own stamps, however old
+                    config.limits.backlog_ms = f64::INFINITY;
+                    config.limits.bad_clock_ms = f64::INFINITY;
+                    NumericInlet::spawn(config, Waker::new()).ok()
+                });
+                self.search = search.ok();
+            }
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `kalmind streams`: what is on the network.
+
+use std::io::Write as _;
+
+use kalmind_acquisition::{StreamSurvey, list_streams};
+use kalmind_types::Seconds;
+
+use crate::{
+    commands::command_line::StreamsArguments,
+    failure::{OrFail as _, Outcome},
+};
+
+/// Runs the command.
+///
+/// # Errors
+/// Exit code 3 when LSL cannot search.
+pub fn run(arguments: &StreamsArguments) -> Outcome<()> {
+    let streams = list_streams(Seconds(arguments.seconds)).or_stream()?;
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        return writeln!(out, "{}", serde_json::json!({ "streams": streams })).or_work();
+    }
+    if streams.is_empty() {
+        return writeln!(
+            out,
+            "No stream is visible. Is the sender running, in the same LSL session and network? ([lsl] in the \
+             configuration; give it with --config)"
+        )
+        .or_work();
+    }
+    writeln!(
+        out,
+        "{:<28} {:<12} {:>5} {:<9} {:>9} {:>9} {:>8} {:>10}  source_id@host",
+        "name", "type", "chan", "format", "nominal", "measured", "age ms", "offset ms"
+    )
+    .or_work()?;
+    for stream in &streams {
+        writeln!(out, "{}", line(stream)).or_work()?;
+    }
+    Ok(())
+}
+
+fn line(stream: &StreamSurvey) -> String {
+    let StreamSurvey { description, .. } = stream;
+    let number = |value: Option<f64>, digits: usize| {
+        value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
+    };
+    let format =
+        description.format.map_or_else(|| "text".to_owned(), |format| format!("{format:?}").to_lowercase());
+    let nominal = if description.nominal_rate_hz > 0.0 {
+        format!("{}", description.nominal_rate_hz)
+    } else {
+        "irregular".to_owned()
+    };
+    let mut text = format!(
+        "{:<28} {:<12} {:>5} {:<9} {:>9} {:>9} {:>8} {:>10}  {}@{}",
+        description.name,
+        description.content_type,
+        description.channels,
+        format,
+        nominal,
+        number(stream.measured_rate_hz, 2),
+        number(stream.age_ms, 1),
+        number(stream.clock_offset_ms, 3),
+        description.source_id,
+        description.hostname
+    );
+    if let Some(problem) = &stream.problem {
+        text.push_str("\n    ");
+        text.push_str(problem);
+    }
+    text
+}

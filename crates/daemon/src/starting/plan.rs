@@ -1,0 +1,432 @@
+//! What a run will do, checked before any thread starts: the streams that were found, features laid out, the model fitting
+//! to them.
+
+use kalmind_acquisition::{
+    ArrivalSettings, ClockSource, InletConfig, MonitorLimits, StreamSelector, blocks_for,
+};
+use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinning};
+use kalmind_filter::{LabelKind, LabelLaw};
+use kalmind_offline::model::{Demand, IdentifiedModel};
+use kalmind_session::MarkerTable;
+use kalmind_types::{
+    Binning, ChannelMask, Component, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
+};
+
+pub use crate::starting::plan_error::PlanError;
+use crate::{
+    configuration::{ChannelReference, Configuration, LawKind, SampleClock, Selection, Stream},
+    failure::{OrFail as _, Outcome},
+    running::arrival::ArrivalRules,
+    starting::{finding::Found, prepared::Prepared},
+};
+
+/// A change of the time base by more than this starts a new epoch.
+pub const EPOCH_JUMP: Seconds = Seconds(1.0);
+/// The part of a long wait whose samples are kept in blocks; the configuration's `ring_blocks` can ask for more.
+const LONGEST_HELD_MS: f64 = 500.0;
+/// Blocks of a stream at most, unless the configuration asks for more.
+const MOST_BLOCKS: usize = 8192;
+/// Those of them that may hold a single sample each: faster senders push more than one at a time.
+const MOST_BLOCKS_OF_ONE: usize = 512;
+/// Bytes of a recorded sample's stamp.
+const STAMP_BYTES: usize = 9;
+/// Bytes of a recorded tick's input and frames, more or less.
+const TICK_BYTES: usize = 900;
+/// How wide bins may be, in milliseconds.
+pub const BIN_MS: std::ops::RangeInclusive<f64> = 1.0..=200.0;
+/// A leading stream's rate may differ from the bins' by this part.
+const RATE_MATCH: f64 = 0.01;
+
+/// A stream as configured and as found.
+#[derive(Clone, Debug)]
+pub struct PlannedStream {
+    /// How it is received.
+    pub inlet: InletConfig,
+    /// How it takes part in the bins.
+    pub binning: StreamBinning,
+    /// The features it contributes.
+    pub features: StreamFeatures,
+}
+
+/// A further stream to record.
+#[derive(Clone, Debug)]
+pub struct RecordedExtra {
+    /// The name under which it is shown.
+    pub key: String,
+    /// What it is searched by.
+    pub selector: StreamSelector,
+    /// Its header, where it was there when the run began.
+    pub description: Option<StreamDescription>,
+}
+
+/// Everything needed to start a run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The configuration in force.
+    pub configuration: Configuration,
+    /// The streams, in order.
+    pub streams: Vec<PlannedStream>,
+    /// Further streams to record.
+    pub recorded: Vec<RecordedExtra>,
+    /// Features switched off.
+    pub masked: ChannelMask,
+    /// Bin width in milliseconds.
+    pub bin_ms: f64,
+    /// What a model has to match.
+    pub demand: Demand,
+    /// The model to start with.
+    pub model: Option<IdentifiedModel>,
+    /// What the task program's own texts mean.
+    pub markers: MarkerTable,
+}
+
+/// The configuration's selection as acquisition takes it. The outlets that this daemon makes itself are never meant: they
+/// are there before anything is looked for.
+#[must_use]
+pub fn selector(configuration: &Configuration, selection: Selection) -> StreamSelector {
+    let (instance, output) = (&configuration.instance.name, &configuration.output);
+    let mut own: Vec<String> = output.lsl.iter().map(|outlet| outlet.source_id(instance)).collect();
+    own.push(output.events.source_id(instance));
+    StreamSelector {
+        name: selection.name,
+        content_type: selection.content_type,
+        source_id: selection.source_id,
+        hostname: selection.hostname,
+        predicate: selection.predicate,
+        excluded: None,
+    }
+    .but_not_own(&own)
+}
+
+/// The configuration's label law as filter and engine take it.
+#[must_use]
+pub fn label_law(configuration: &Configuration) -> LabelLaw {
+    let law = &configuration.task.label_law;
+    LabelLaw {
+        kind: match law.kind {
+            LawKind::Limited => LabelKind::Limited,
+            LawKind::Unit => LabelKind::Unit,
+            LawKind::Vector => LabelKind::Vector,
+        },
+        time_constant_s: law.time_constant_s,
+        max_speed: law.max_speed,
+        skip_ms: law.skip_ms,
+        lag_ms: law.lag_ms,
+    }
+}
+
+/// Checks everything against everything.
+///
+/// # Errors
+/// Exit code 2 for a configuration or model that does not fit the streams.
+pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
+    let headers: Vec<StreamDescription> = found
+        .streams
+        .iter()
+        .enumerate()
+        .map(|(place, header)| header.clone().unwrap_or_else(|| assumed(&prepared, place)))
+        .collect();
+    let Prepared { mut configuration, model, markers, .. } = prepared;
+    let bin_ms = bin_width(&configuration, &headers).or_usage()?;
+    configuration.bins.bin_ms = bin_ms;
+    let max_wait_ms = configuration.bins.max_wait_ms();
+    let measure_arrival_s = configuration.bins.measure_arrival_s;
+    let several = configuration.stream.len() > 1;
+    let mut streams: Vec<PlannedStream> = configuration
+        .stream
+        .iter()
+        .zip(&headers)
+        .map(|(stream, description)| {
+            let selector = selector(&configuration, stream.selection());
+            planned(stream, selector, description, (bin_ms, max_wait_ms, measure_arrival_s), several)
+        })
+        .collect();
+    let channels: Vec<usize> = headers.iter().map(|header| header.channels).collect();
+    let labels = model.as_ref().map(|model| model.stream_labels(&channels)).unwrap_or_default();
+    for (place, (stream, header)) in streams.iter_mut().zip(&found.streams).enumerate() {
+        if header.is_none() {
+            stream.inlet.is_assumed = true;
+            // it has to be what the model was fitted on when it comes
+            stream.features.labels = labels.get(place).cloned().flatten();
+            stream.inlet.description.labels = stream
+                .features
+                .labels
+                .as_deref()
+                .map(|labels| own_labels(labels, &stream.inlet.key, several));
+        }
+    }
+    let masked = mask(&configuration, &streams).or_usage()?;
+    let demand = Demand {
+        streams: streams.iter().map(|stream| stream.features.clone()).collect(),
+        bin_ms,
+        components: configuration.intent.components.clone(),
+        participant: configuration.subject.code.clone(),
+    };
+    if let (Some(model), Some(path)) = (&model, &configuration.decoder.model) {
+        let differences = model.differences(&demand);
+        if !differences.is_empty() {
+            return Err(PlanError::Model { path: path.clone(), differences }).or_usage();
+        }
+    }
+    let further = configuration.record.stream.iter().enumerate().zip(&found.recorded);
+    let recorded = further
+        .map(|((place, stream), description)| RecordedExtra {
+            key: stream.key(place),
+            selector: selector(&configuration, stream.selection()),
+            description: description.clone(),
+        })
+        .collect();
+    Ok(Plan { configuration, streams, recorded, masked, bin_ms, demand, model, markers })
+}
+
+/// Labels of features as the stream's own header has them: those of several streams bear its key in front.
+fn own_labels(features: &[String], key: &str, several: bool) -> Vec<String> {
+    let own = |label: &String| {
+        let own = label.strip_prefix(key).and_then(|rest| rest.strip_prefix('.')).filter(|_| several);
+        own.unwrap_or(label).to_owned()
+    };
+    features.iter().map(own).collect()
+}
+
+/// What is known of a stream that is not there yet and not required, besides the labels that a model has.
+fn assumed(prepared: &Prepared, place: usize) -> StreamDescription {
+    let stream = prepared.configuration.stream.get(place).cloned().unwrap_or_default();
+    StreamDescription {
+        name: stream.key().to_owned(),
+        content_type: stream.content_type.unwrap_or_default(),
+        channels: prepared.channels(place).unwrap_or_default(),
+        format: Some(NumberFormat::Double64),
+        nominal_rate_hz: stream.rate_hz.unwrap_or_default(),
+        ..StreamDescription::default()
+    }
+}
+
+/// The bin width: as configured, checked against the rate of a stream whose samples are bins.
+fn bin_width(configuration: &Configuration, found: &[StreamDescription]) -> Result<f64, PlanError> {
+    let configured = configuration.gives("bins.bin_ms").then_some(configuration.bins.bin_ms);
+    let leader = configuration.stream.iter().zip(found).find(|(stream, _)| stream.binning == Binning::Sample);
+    let Some((stream, description)) = leader else { return Ok(configuration.bins.bin_ms) };
+    let key = stream.key().to_owned();
+    let nominal = Some(description.nominal_rate_hz).filter(|rate| *rate > 0.0);
+    let Some(rate_hz) = stream.rate_hz.or(nominal) else { return Err(PlanError::NoRate { key }) };
+    let period_ms = 1e3 / rate_hz;
+    match configured {
+        Some(bin_ms) if (bin_ms - period_ms).abs() > RATE_MATCH * period_ms => {
+            Err(PlanError::BinWidth { key, rate_hz, period_ms, bin_ms })
+        }
+        _ if !BIN_MS.contains(&period_ms) => Err(PlanError::Rate { key, rate_hz }),
+        Some(bin_ms) => Ok(bin_ms),
+        None => Ok(period_ms),
+    }
+}
+
+fn planned(
+    stream: &Stream,
+    selector: StreamSelector,
+    description: &StreamDescription,
+    (bin_ms, max_wait_ms, measure_arrival_s): (f64, f64, f64),
+    several: bool,
+) -> PlannedStream {
+    let key = stream.key().to_owned();
+    let mut inlet = InletConfig::new(key.clone(), selector, description.clone());
+    inlet.limits = MonitorLimits {
+        stall_ms: stream.stall_ms(bin_ms),
+        backlog_ms: stream.backlog_ms(bin_ms),
+        bad_clock_ms: stream.bad_clock_s * 1e3,
+        rate_tolerance: stream.rate_tolerance,
+        ..MonitorLimits::for_bin(bin_ms)
+    };
+    inlet.arrival = ArrivalSettings {
+        measure: Seconds(measure_arrival_s),
+        sets_stall: stream.stall_ms.is_none(),
+        sets_backlog: stream.backlog_ms.is_none(),
+    };
+    inlet.rate_hz = stream.rate_hz;
+    inlet.clock = match stream.clock {
+        SampleClock::Sender => ClockSource::Sender,
+        SampleClock::Arrival => ClockSource::Arrival,
+    };
+    // a block a sample, so that none waits for others: a bin and its wait
+    let rate_hz = stream.rate_hz.unwrap_or(description.nominal_rate_hz);
+    let held = (rate_hz * (bin_ms + max_wait_ms.min(LONGEST_HELD_MS)) * 1.5e-3).ceil() as usize + 8;
+    // full blocks: chunks of 500 ms, and the longest wait that may follow from how the streams arrive
+    let chunks = blocks_for(rate_hz, stream.block_samples);
+    inlet.blocks = stream.ring_blocks.max(held.min(MOST_BLOCKS_OF_ONE)).max(chunks.min(MOST_BLOCKS));
+    inlet.block_samples = stream.block_samples;
+    let nominal = Some(description.nominal_rate_hz).filter(|rate| *rate > 0.0);
+    let labels = description.labels.as_ref().map(|labels| {
+        labels.iter().map(|label| if several { format!("{key}.{label}") } else { label.clone() }).collect()
+    });
+    PlannedStream {
+        binning: StreamBinning {
+            binning: stream.binning,
+            rate_hz: stream.rate_hz.or(nominal),
+            required: stream.required,
+            blocks: inlet.blocks,
+            block_samples: inlet.block_samples,
+        },
+        features: StreamFeatures { binning: stream.binning, channels: description.channels, labels },
+        inlet,
+    }
+}
+
+fn mask(configuration: &Configuration, streams: &[PlannedStream]) -> Result<ChannelMask, PlanError> {
+    let mut masked = ChannelMask::default();
+    let mut offset = 0;
+    for (stream, planned) in configuration.stream.iter().zip(streams) {
+        let channels = planned.features.channels;
+        let labels = planned.inlet.description.labels.as_deref().unwrap_or_default();
+        for reference in &stream.masked {
+            let (channel, shown) = match reference {
+                ChannelReference::Index(index) => (Some(*index), index.to_string()),
+                ChannelReference::Label(label) => {
+                    (labels.iter().position(|known| known == label), format!("\"{label}\""))
+                }
+            };
+            match channel.filter(|channel| *channel < channels) {
+                Some(channel) if masked.mask(offset + channel) => {}
+                _ => {
+                    let channels = if labels.is_empty() {
+                        format!("{channels} channels without labels")
+                    } else {
+                        labels.join(", ")
+                    };
+                    return Err(PlanError::NoSuchChannel {
+                        key: stream.key().to_owned(),
+                        channel: shown,
+                        channels,
+                    });
+                }
+            }
+        }
+        offset += channels;
+    }
+    if (0..offset).all(|feature| masked.is_masked(feature)) {
+        return Err(PlanError::AllMasked);
+    }
+    Ok(masked)
+}
+
+/// Which components of the intent move the cursor.
+pub(crate) fn cursor_components(
+    configuration: &Configuration,
+    components: &[Component],
+) -> Result<[usize; 2], PlanError> {
+    let place = |name: &String| {
+        components.iter().position(|component| component.name == *name).ok_or_else(|| {
+            let known: Vec<&str> = components.iter().map(|component| component.name.as_str()).collect();
+            PlanError::NoSuchComponent { name: name.clone(), known: known.join(", ") }
+        })
+    };
+    if components.len() == 1 && !configuration.gives("cursor.components") {
+        // one component moves x; y has none
+        return Ok([0, usize::MAX]);
+    }
+    let [x, y] = &configuration.cursor.components;
+    Ok([place(x)?, place(y)?])
+}
+
+impl Configuration {
+    /// Whether a run records, given a file that the command line names.
+    #[must_use]
+    pub fn records(&self, file: Option<&std::path::Path>) -> bool {
+        file.is_some() || self.record.folder.is_some()
+    }
+}
+
+impl Plan {
+    /// Share of all features that may be without a valid value in a row that trains a decoder: those that are switched
+    /// off always are.
+    #[must_use]
+    pub fn calibration_mask(&self) -> f64 {
+        let features: usize = self.demand.streams.iter().map(|stream| stream.channels).sum();
+        let off = (0..features).filter(|&feature| self.masked.is_masked(feature)).count() as f64;
+        let features = features as f64;
+        (self.configuration.bins.max_masked * (features - off) + off) / features.max(1.0)
+    }
+
+    /// What a recording of this run grows by, in bytes a second, as far as rates are known.
+    #[must_use]
+    pub fn bytes_per_second(&self) -> f64 {
+        let sample = |description: &StreamDescription| {
+            let width = match description.format {
+                Some(NumberFormat::Int8) => 1,
+                Some(NumberFormat::Int16) => 2,
+                Some(NumberFormat::Float32 | NumberFormat::Int32) => 4,
+                _ => 8,
+            };
+            description.nominal_rate_hz.max(0.0) * (description.channels * width + STAMP_BYTES) as f64
+        };
+        let decoded = self.streams.iter().map(|stream| sample(&stream.inlet.description));
+        let further = self.recorded.iter().filter_map(|stream| stream.description.as_ref()).map(sample);
+        let features: usize = self.demand.streams.iter().map(|stream| stream.channels).sum();
+        let components = self.demand.components.len();
+        let cursor = 13 + components + components * (components + 1) / 2;
+        let tick = TICK_BYTES + 8 * (features + cursor);
+        decoded.chain(further).sum::<f64>() + tick as f64 * 1e3 / self.bin_ms
+    }
+
+    /// What follows from how the streams arrive, and what the configuration fixes.
+    #[must_use]
+    pub fn arrival_rules(&self) -> ArrivalRules {
+        let Configuration { bins, safety, .. } = &self.configuration;
+        ArrivalRules {
+            measured: bins.measure_arrival_s > 0.0,
+            max_wait_ms: bins.max_wait_ms(),
+            fixed_wait: bins.max_wait_ms.is_some(),
+            fixed_stale_ms: safety.stale_after_ms,
+            slow_allowed: safety.allow_slow_input,
+        }
+    }
+
+    /// Settings of the binner.
+    #[must_use]
+    pub fn binner(&self) -> BinnerSettings {
+        BinnerSettings {
+            width: Seconds::from_millis(self.bin_ms),
+            max_wait: Seconds::from_millis(self.configuration.bins.max_wait_ms()),
+            epoch_jump: EPOCH_JUMP,
+            streams: self.streams.iter().map(|stream| stream.binning.clone()).collect(),
+        }
+    }
+
+    /// Settings of the engine.
+    #[must_use]
+    pub fn engine(&self) -> EngineSettings {
+        let configuration = &self.configuration;
+        let cursor = &configuration.cursor;
+        EngineSettings {
+            features: self.demand.streams.clone(),
+            max_masked: configuration.bins.max_masked,
+            restart_after: Seconds::from_millis(configuration.bins.restart_after_ms),
+            stale_after: Seconds::from_millis(configuration.safety.stale_after_ms(self.bin_ms)),
+            auto_resume: Seconds::from_millis(configuration.safety.auto_resume_ms),
+            start: configuration.start.into(),
+            cursor: CursorSettings {
+                // checked before the streams were looked for
+                components: cursor_components(configuration, &self.demand.components).unwrap_or([0, 1]),
+                gain: cursor.gain.0,
+                smoothing: Seconds::from_millis(cursor.smoothing_ms),
+                max_speed: cursor.max_speed,
+                height: cursor.height,
+                start: Position(cursor.start_position()),
+                ramp: Seconds::from_millis(cursor.ramp_ms),
+            },
+            label_law: label_law(configuration),
+            plausibility: configuration.decoder.plausibility,
+            fallback_stale: Seconds::from_millis(configuration.decoder.fallback_stale_ms),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_in_front_of_a_label_is_not_the_streams_own() {
+        let features = ["force.x", "force.force.y", "z"].map(str::to_owned);
+        assert_eq!(own_labels(&features, "force", true), ["x", "force.y", "z"]);
+        assert_eq!(own_labels(&features, "force", false), features);
+    }
+}

@@ -1,0 +1,123 @@
+//! What can be checked before any stream is looked for: the configuration's own parts, and the model. A mistake in them is
+//! told at once, and the outlets can be made of it.
+
+use kalmind_acquisition::check_selector;
+use kalmind_offline::model::IdentifiedModel;
+use kalmind_session::MarkerTable;
+use kalmind_types::{Binning, EventKind};
+use serde_json::json;
+
+use crate::{
+    configuration::{Configuration, Start},
+    failure::{OrFail as _, Outcome},
+    running::plane_streams::Places,
+    starting::plan::{PlanError, cursor_components, selector},
+    task_follower::TASK_MARKERS,
+};
+
+/// A configuration that makes sense by itself, with its model.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The configuration in force. Where `[intent]` is not written, the model's components stand in it.
+    pub configuration: Configuration,
+    /// The model to start with.
+    pub model: Option<IdentifiedModel>,
+    /// What the task program's own texts mean.
+    pub markers: MarkerTable,
+    /// Bin width in milliseconds, as far as it is known: a leading stream of its own rate may make it another.
+    pub bin_ms: f64,
+}
+
+impl Prepared {
+    /// Number of channels of the stream in this place, where it is known without the stream: from the configuration, or from
+    /// the model.
+    #[must_use]
+    pub fn channels(&self, place: usize) -> Option<usize> {
+        let streams = &self.configuration.stream;
+        let fitted = self.model.as_ref().map(|model| model.model.streams.as_slice());
+        let fitted = fitted.filter(|fitted| fitted.len() == streams.len());
+        let configured = streams.get(place).and_then(|stream| stream.channels);
+        configured.or_else(|| fitted.and_then(|fitted| fitted.get(place)).map(|stream| stream.channels))
+    }
+}
+
+/// Checks a configuration as far as it can be without its streams.
+///
+/// # Errors
+/// Exit code 2.
+pub fn prepare(mut configuration: Configuration) -> Outcome<Prepared> {
+    for stream in &configuration.stream {
+        check_selector(&selector(&configuration, stream.selection()))
+            .map_err(|source| PlanError::Resolve { key: stream.key().to_owned(), source })
+            .or_usage()?;
+    }
+    for (place, stream) in configuration.record.stream.iter().enumerate() {
+        check_selector(&selector(&configuration, stream.selection()))
+            .map_err(|source| PlanError::Resolve { key: stream.key(place), source })
+            .or_usage()?;
+    }
+    let task = configuration.task.selection();
+    if !task.is_empty() {
+        check_selector(&selector(&configuration, task))
+            .map_err(|source| PlanError::Resolve { key: TASK_MARKERS.to_owned(), source })
+            .or_usage()?;
+    }
+    for places in Places::ALL {
+        let selection = places.selection(&configuration);
+        if !selection.is_empty() {
+            check_selector(&selector(&configuration, selection))
+                .map_err(|source| PlanError::Resolve { key: places.key().to_owned(), source })
+                .or_usage()?;
+        }
+    }
+    let model = match &configuration.decoder.model {
+        Some(path) => Some(kalmind_offline::model::load(path).or_usage()?),
+        None if configuration.start == Start::Control => {
+            return Err(PlanError::ControlWithoutModel).or_usage();
+        }
+        None => None,
+    };
+    let follows_a_stream = !configuration.gives("bins.bin_ms")
+        && configuration
+            .stream
+            .iter()
+            .any(|stream| stream.binning == Binning::Sample && stream.rate_hz.is_none());
+    let mut bin_ms = configuration.bins.bin_ms;
+    if let Some(model) = &model {
+        take_components(&mut configuration, model);
+        let differences = model.configured_differences(
+            (!follows_a_stream).then_some(bin_ms),
+            &configuration.intent.components,
+            configuration.subject.code.as_deref(),
+        );
+        if let (false, Some(path)) = (differences.is_empty(), &configuration.decoder.model) {
+            return Err(PlanError::Model { path: path.clone(), differences }).or_usage();
+        }
+        if follows_a_stream {
+            // any other width is refused once the stream is found
+            bin_ms = model.model.bin_ms;
+        }
+    }
+    cursor_components(&configuration, &configuration.intent.components).or_usage()?;
+    let entries = configuration.task.markers.iter().map(|(text, marker)| {
+        (text.clone(), json!({ "kind": EventKind::from(marker.kind), "data": marker.data() }))
+    });
+    let markers = MarkerTable::new(entries).or_usage()?;
+    Ok(Prepared { configuration, model, markers, bin_ms })
+}
+
+/// Where `[intent]` is not written, the model's components count.
+fn take_components(configuration: &mut Configuration, model: &IdentifiedModel) {
+    if configuration.gives("intent.components") {
+        return;
+    }
+    configuration.intent.components.clone_from(&model.model.components);
+    let names: Vec<&str> = model.model.components.iter().map(|component| component.name.as_str()).collect();
+    // what is written stands, and is checked against the model like everything else
+    if !configuration.gives("cursor.components")
+        && !configuration.cursor.components.iter().all(|name| names.contains(&name.as_str()))
+        && let [x, y, ..] = names.as_slice()
+    {
+        configuration.cursor.components = [(*x).to_owned(), (*y).to_owned()];
+    }
+}
