@@ -24,7 +24,6 @@ use crate::{
     failure::{OrFail as _, Outcome},
     recorder::Recorder,
     running::plane_streams::PlaneStreams,
-    starting::plan::selector,
     tick::StopLatch,
 };
 
@@ -184,10 +183,7 @@ impl TaskFollower {
         configuration: &Configuration,
         recorder: Option<&mut Recorder>,
     ) -> Outcome<Option<(MarkerInlet, JoinHandle<()>)>> {
-        let selection = configuration.task.selection();
-        if selection.is_empty() {
-            return Ok(None);
-        }
+        let Some(selector) = configuration.marker_stream() else { return Ok(None) };
         let (sink, received) = crossbeam_channel::bounded::<Marker>(MARKERS);
         let key = TASK_MARKERS.to_owned();
         let (recorded, samples) = crossbeam_channel::bounded(MARKERS);
@@ -200,12 +196,7 @@ impl TaskFollower {
                 tick.wake();
             }
         }));
-        let config = MarkerConfig {
-            key: key.clone(),
-            selector: selector(configuration, selection),
-            recorded,
-            at_once: Some(at_once),
-        };
+        let config = MarkerConfig { key: key.clone(), selector, recorded, at_once: Some(at_once) };
         let inlet = MarkerInlet::spawn(config, sink).or_stream()?;
         if let Some(recorder) = recorder {
             recorder.add_texts(key, samples, &inlet);

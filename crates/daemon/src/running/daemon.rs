@@ -21,8 +21,8 @@ use kalmind_engine::{Binner, Engine};
 use kalmind_filter::DecoderSpec;
 use kalmind_offline::recorded::{ConfigurationText, FORMAT, InputStream, SessionDocument};
 use kalmind_output::{
-    Bridge, Controls, CursorRow, Hub, Ledger, LedgerSnapshot, Limits, LslPublisher, Server, ServerConfig,
-    Token, start_server,
+    Bridge, Controls, CursorRow, Hub, Ledger, LedgerSnapshot, LslPublisher, Server, ServerConfig, Token,
+    start_server,
 };
 use kalmind_types::{
     Actor, Command, EventKind, MAX_STREAMS, OutputState, StateChange, StreamDescription, StreamFeatures,
@@ -50,7 +50,7 @@ use crate::{
     },
     starting::{
         outlets::{Identity, LANE, Outlets, cursor_layout, session_info},
-        plan::{Plan, RecordedExtra, label_law},
+        plan::{Plan, RecordedExtra},
     },
     state_events::{SilenceLimits, StateEvents},
     task_follower::{MARKERS, MarkerCounts, TaskFollower},
@@ -222,7 +222,7 @@ impl Daemon {
         let settings = DeskSettings {
             demand: plan.demand.clone(),
             guard: configuration.decoder.guard,
-            label_law: label_law(configuration),
+            label_law: configuration.task.label_law,
             calibrate: options.calibrate,
             program: options.program,
             recorder: record_handle.clone(),
@@ -652,12 +652,7 @@ fn server_config(configuration: &Configuration, token: Token) -> ServerConfig {
     ServerConfig {
         allowed_hosts: server.allowed_hosts.clone(),
         allowed_origins: server.allowed_origins.clone(),
-        limits: Limits {
-            connections: server.max_connections,
-            message_bytes: server.max_message_bytes,
-            messages_per_second: server.max_messages_per_s,
-            ..Limits::default()
-        },
+        limits: server.limits,
         ..ServerConfig::new(server.bind, token)
     }
 }

@@ -137,22 +137,7 @@ fn publisher(
 
 fn configured(configuration: &Configuration) -> (Vec<CursorOutletConfig>, EventsOutletConfig) {
     let instance = &configuration.instance.name;
-    let outlets = configuration
-        .output
-        .lsl
-        .iter()
-        .map(|outlet| CursorOutletConfig {
-            name: outlet.name(instance),
-            content_type: outlet.content_type.clone(),
-            source_id: outlet.source_id(instance),
-            format: outlet.format,
-            scale: outlet.scale.clone(),
-            offset: outlet.offset.clone(),
-            counts: outlet.counts,
-            channels: outlet.channels.clone(),
-            gated: outlet.gated,
-        })
-        .collect();
+    let outlets = configuration.output.lsl.iter().map(|outlet| outlet.outlet(instance)).collect();
     let events = EventsOutletConfig {
         name: configuration.output.events.name(instance),
         source_id: configuration.output.events.source_id(instance),
