@@ -116,6 +116,7 @@ struct Doing {
     reason: Option<Reason>,
     next_seq: u64,
     next_event: u64,
+    presses: u64,
     stopped_by: Vec<Actor>,
     requested: Vec<Mode>,
 }
@@ -149,9 +150,17 @@ impl FakeControls {
     /// Publishes the next tick.
     pub fn tick(&self) {
         let mut doing = self.doing.lock().unwrap();
-        let publication = tick(doing.next_seq, self.hub.clock().lsl(), doing.state, doing.reason);
+        let mut publication = tick(doing.next_seq, self.hub.clock().lsl(), doing.state, doing.reason);
+        if let Some(click) = &mut publication.output.click {
+            click.presses = doing.presses;
+        }
         doing.next_seq += 1;
         self.send(&Publication::Tick(publication));
+    }
+
+    /// Counts a press, which the next tick tells.
+    pub fn press(&self) {
+        self.doing.lock().unwrap().presses += 1;
     }
 
     /// Skips ticks, as if a full queue had refused them.
@@ -282,6 +291,7 @@ impl FakeDaemon {
             reason: None,
             next_seq: 0,
             next_event: 0,
+            presses: 0,
             stopped_by: Vec::new(),
             requested: Vec::new(),
         };
