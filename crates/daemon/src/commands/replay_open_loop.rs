@@ -14,7 +14,7 @@ use kalmind_offline::{
     tables::require_other_file,
 };
 use kalmind_recording::parse_rows;
-use kalmind_session::TaskBlock;
+use kalmind_types::TaskBlock;
 
 use crate::{
     commands::{

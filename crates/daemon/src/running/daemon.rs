@@ -25,8 +25,8 @@ use kalmind_output::{
     start_server,
 };
 use kalmind_types::{
-    Actor, Command, EventKind, MAX_STREAMS, OutputState, StateChange, StreamDescription, StreamFeatures,
-    StreamStatus,
+    Actor, Command, EventBody, InputDelay, MAX_STREAMS, OutputState, StateChange, StreamDescription,
+    StreamFeatures, StreamStatus,
 };
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ use crate::{
     },
     recorder::{self, Recorder, RecorderStatus, RunningRecorder},
     running::{
-        arrival::{InputArrivals, InputDelay},
+        arrival::InputArrivals,
         late_streams::{Awaited, LateStreams},
         plane_streams::{PlaneStreams, PositionSlot},
     },
@@ -296,8 +296,8 @@ impl Daemon {
                 let document = session_document(plan, &identity);
                 let row = CursorRow::new(&cursor_layout(configuration, &identity, plan.bin_ms));
                 let told = Arc::clone(&events);
-                let announce: recorder::Announce = Arc::new(move |data| {
-                    told.publish(clock::now(), EventKind::Fault, data);
+                let announce: recorder::Announce = Arc::new(move |fault| {
+                    told.publish(clock::now(), EventBody::Recording(fault));
                 });
                 Some(recorder.start(&document, row, ticks, announce).or_work()?)
             }

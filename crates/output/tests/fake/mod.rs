@@ -11,13 +11,13 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use kalmind_output::{
-    Bridge, Clock, Confirmation, ControlRefused, Controls, DecoderInfo, Hub, Ledger, PublicationSource,
-    Server, ServerConfig, ServerError, SessionInfo, Token, Workspace, start_server,
+    Bridge, Clock, ControlRefused, Controls, DecoderInfo, Hub, Ledger, PublicationSource, Server,
+    ServerConfig, ServerError, SessionInfo, Token, Workspace, start_server,
 };
 use kalmind_types::{
-    Actor, Cause, Click, Component, CovarianceKind, Event, EventKind, Heartbeat, Intent, LslTime, Mode,
-    ModelId, OutputState, Position, Publication, Reason, Seconds, StageTimes, StreamCounts, StreamHealth,
-    StreamStatus, TickOutput, TickPublication, Velocity,
+    Actor, Cause, Click, Component, Confirmation, CovarianceKind, Event, EventBody, EventKind, Heartbeat,
+    Intent, LslTime, Mode, ModelId, OutputState, Position, Publication, Reason, Seconds, StageTimes,
+    StreamCounts, StreamHealth, StreamStatus, TickOutput, TickPublication, Velocity,
 };
 use serde_json::{Map, Value, json};
 
@@ -173,7 +173,8 @@ impl FakeControls {
         let mut doing = self.doing.lock().unwrap();
         let event_seq = doing.next_event;
         doing.next_event += 1;
-        self.hub.publish_event(&Event::new(self.hub.clock().lsl(), event_seq, kind, data));
+        let body = EventBody::Other { kind, data };
+        self.hub.publish_event(&Event::new(self.hub.clock().lsl(), event_seq, body).into());
         event_seq
     }
 
