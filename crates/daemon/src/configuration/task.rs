@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use kalmind_acquisition::StreamSelector;
 use kalmind_filter::{DecoderName, DecoderSpec, LabelKind, LabelLaw, Options};
-use kalmind_session::TaskBlock;
-use kalmind_types::EventKind;
+use kalmind_types::{EventKind, TaskBlock};
 use serde_json::{Map, Value as Json, json};
 
 use super::{

@@ -4,18 +4,17 @@
 //! before. What was lost with that one is counted and told in it.
 
 use kalmind_acquisition::clock;
+use kalmind_offline::recorded::{LossKind, RecordDocument};
 use kalmind_recording::xdf::writer::StreamId;
 use kalmind_types::{LslTime, ModelId};
 use serde_json::json;
 
 use super::{
     fate::Fate,
-    file::date,
     head::RecordingFile,
     watch::{Left, NextFile},
     writing::Writing,
 };
-use crate::recorded::{LossKind, RecordDocument};
 
 /// What a file had of a stream when the recording left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +78,7 @@ impl Writing<RecordingFile> {
 
     /// The head of the next file, not written yet.
     fn begin_next(&mut self, file: String, because: String, now: LslTime) {
-        let date = date(clock::clock_pair().unix);
+        let date = kalmind_recording::date(clock::clock_pair().unix);
         let (writer, own) = self.head.begin(RecordingFile::Nowhere, now, &date);
         (self.writer, self.own) = (writer, own);
         for input in &mut self.numbers {

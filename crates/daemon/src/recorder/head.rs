@@ -2,12 +2,12 @@
 
 use std::{fs::File, io, sync::Arc};
 
+use kalmind_offline::recorded::SessionDocument;
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::writer::{Sink, StreamId, Writer};
 use kalmind_types::{LslTime, NumberFormat};
 
 use super::headers;
-use crate::recorded::SessionDocument;
 
 /// Where a recording is written to.
 #[derive(Debug)]

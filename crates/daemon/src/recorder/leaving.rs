@@ -10,6 +10,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::clock;
+use kalmind_offline::recorded::LossKind;
 use kalmind_recording::xdf::check::check_source;
 
 use super::{
@@ -20,7 +21,6 @@ use super::{
     watch::{Left, News, NextFile},
     writing::Writing,
 };
-use crate::recorded::LossKind;
 
 /// The recorder's side of the watch.
 #[derive(Debug)]

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use kalmind_types::Event;
+use kalmind_offline::recorded::LossKind;
+use kalmind_types::RenderedEvent;
 use serde_json::Value;
-
-use crate::recorded::LossKind;
 
 /// What the slow side tells the recorder.
 #[derive(Clone, Debug)]
 pub enum Message {
     /// An event, as published.
-    Event(Event),
+    Event(RenderedEvent),
     /// A model that is about to decode.
     Model {
         /// SHA-256 of its file in hexadecimal.

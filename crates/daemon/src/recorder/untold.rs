@@ -1,6 +1,6 @@
 //! What a recording has lost and does not say yet.
 
-use crate::recorded::LossKind;
+use kalmind_offline::recorded::LossKind;
 
 /// What was lost and is not told in the file yet.
 #[derive(Clone, Debug, Default)]

@@ -14,6 +14,7 @@ use std::{
 
 use crossbeam_channel::Receiver;
 use kalmind_acquisition::{StreamMonitor, TextSample, pool::PoolReader};
+use kalmind_offline::recorded::{LossKind, ModelPart, RecordDocument, SessionDocument, TickDocument};
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::writer::{Sink, WriteError, Writer};
 use kalmind_types::{Command, LslTime, ModelId, SampleBlock, SampleRows, Seconds, StreamTime};
@@ -25,10 +26,7 @@ use super::{
     message::Message,
     untold::Untold,
 };
-use crate::{
-    recorded::{LossKind, ModelPart, RecordDocument, SessionDocument, TickDocument},
-    tick::TickRecord,
-};
+use crate::tick::TickRecord;
 
 /// A boundary stands at least this often, and what was lost is told as often.
 const BOUNDARY_EVERY: Seconds = Seconds(1.0);
@@ -200,8 +198,8 @@ impl<S: Sink> Writing<S> {
         while let Ok(message) = self.messages.try_recv() {
             match message {
                 Message::Event(event) => {
-                    let text = serde_json::to_string(&event).unwrap_or_default();
-                    self.writer.text(self.own.events, StreamTime(event.time.0), &[&text], false);
+                    let stamp = StreamTime(event.event.time.0);
+                    self.writer.text(self.own.events, stamp, &[&*event.text], false);
                     if !self.commit("event") {
                         self.lose(LossKind::Events, None, 1);
                     }

@@ -19,11 +19,10 @@ use kalmind_acquisition::{
 use kalmind_engine::{Binner, Engine};
 use kalmind_filter::DecoderSpec;
 use kalmind_output::{Bridge, Controls, CursorRow, Hub, Ledger, LslPublisher, Server, Token, start_server};
-use kalmind_types::{Actor, Command, EventKind, OutputState, StateChange, StreamFeatures};
+use kalmind_types::{Actor, Command, EventBody, InputDelay, OutputState, StateChange, StreamFeatures};
 use serde_json::{Value, json};
 
 use crate::{
-    configuration::Configuration,
     controls::DaemonControls,
     desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Program},
     event_bus::EventBus,
@@ -36,7 +35,7 @@ use crate::{
     },
     recorder::{self, Recorder, RecorderStatus, RunningRecorder},
     running::{
-        arrival::{InputArrivals, InputDelay},
+        arrival::InputArrivals,
         inlets::Inlets,
         late_streams::LateStreams,
         plane_streams::{PlaneStreams, PositionSlot},
@@ -259,8 +258,8 @@ impl Daemon {
                 let document = session_document(plan, &identity);
                 let row = CursorRow::new(&cursor_layout(configuration, &identity, plan.bin_ms));
                 let told = Arc::clone(&events);
-                let announce: recorder::Announce = Arc::new(move |data| {
-                    told.publish(clock::now(), EventKind::Fault, data);
+                let announce: recorder::Announce = Arc::new(move |fault| {
+                    told.publish(clock::now(), EventBody::Recording(fault));
                 });
                 Some(recorder.start(&document, row, ticks, announce).or_work()?)
             }

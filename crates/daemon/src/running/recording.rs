@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use kalmind_filter::kernel_path;
+use kalmind_offline::recorded::{ConfigurationText, FORMAT, InputStream, SessionDocument};
 
 use crate::{
     failure::{OrFail as _, Outcome},
-    recorded::{ConfigurationText, FORMAT, InputStream, SessionDocument},
     recorder::{self, Recorder},
     starting::{
         outlets::{Identity, session_info},

@@ -1,10 +1,10 @@
 //! What a run did, as it is gathered at its end.
 
 use kalmind_output::{Controls as _, Ledger, LedgerSnapshot};
-use kalmind_types::{OutputState, StreamStatus};
+use kalmind_types::{InputDelay, OutputState, StreamStatus};
 use serde_json::Value;
 
-use crate::{controls::DaemonControls, running::arrival::InputDelay};
+use crate::controls::DaemonControls;
 
 /// What a run did, for the summary at its end.
 #[derive(Clone, Debug)]

@@ -5,21 +5,20 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::clock;
+use kalmind_offline::{model::SAME_WIDTH, recorded::ClockReading};
 use kalmind_output::{
     Clock, CursorLayout, CursorOutletConfig, EventsOutletConfig, Ledger, LslPublisher, SessionInfo,
     Workspace, spawn_lsl_publisher,
 };
-use kalmind_types::Event;
+use kalmind_types::RenderedEvent;
 
 use crate::{
     configuration::Configuration,
     failure::{OrFail as _, Outcome},
-    model::SAME_WIDTH,
     process::{
         instance::InstanceLock,
         realtime::{RealtimeSettings, Role},
     },
-    recorded::ClockReading,
     recorder::clock_reading,
     starting::prepared::Prepared,
     tick::{Lane, LaneSource, lane},
@@ -51,7 +50,7 @@ pub struct Outlets {
     pub(crate) clock: Clock,
     pub(crate) publisher: LslPublisher,
     pub(crate) lane: Lane,
-    pub(crate) events: Sender<Event>,
+    pub(crate) events: Sender<RenderedEvent>,
     bin_ms: f64,
 }
 
@@ -116,9 +115,10 @@ fn publisher(
     ledger: &Arc<Ledger>,
     clock: &Clock,
     realtime: &Arc<RealtimeSettings>,
-) -> Outcome<(LslPublisher, Lane, Sender<Event>)> {
+) -> Outcome<(LslPublisher, Lane, Sender<RenderedEvent>)> {
     let (lane, source): (Lane, LaneSource) = lane(LANE);
-    let (events, received): (Sender<Event>, Receiver<Event>) = crossbeam_channel::bounded(EVENTS);
+    let (events, received): (Sender<RenderedEvent>, Receiver<RenderedEvent>) =
+        crossbeam_channel::bounded(EVENTS);
     let (outlets, events_outlet) = configured(configuration);
     let realtime = Arc::clone(realtime);
     let on_start = Box::new(move || drop(realtime.apply(Role::Outlet, "LSL outlet")));

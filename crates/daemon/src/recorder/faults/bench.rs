@@ -9,23 +9,21 @@ use kalmind_acquisition::{
 };
 use kalmind_engine::{CursorSettings, EngineSettings};
 use kalmind_filter::LabelLaw;
+use kalmind_offline::recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, SessionDocument};
 use kalmind_output::{CursorLayout, CursorRow};
 use kalmind_recording::xdf::writer::Sink;
 use kalmind_types::{
-    Binning, ClockOffset, Component, Event, EventKind, LslTime, Mode, NumberFormat, SampleBlock, Samples,
+    Binning, ClockOffset, Component, Event, EventBody, LslTime, Mode, NumberFormat, Phase, SampleBlock, Samples,
     Seconds, StreamDescription, StreamFeatures, StreamTime, TickInput,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::{
     Message, RecorderStatus,
     inputs::NumericHeader,
     writing::{Beginning, Writing},
 };
-use crate::{
-    recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, SessionDocument},
-    tick::{RecordLane, TickRecord},
-};
+use crate::tick::{RecordLane, TickRecord};
 
 /// Everything around a recorder but the disk.
 pub(super) struct Bench<S> {
@@ -130,7 +128,8 @@ impl<S: Sink> Bench<S> {
     }
 
     pub(super) fn event(&self, number: u64) {
-        let event = Event::new(LslTime(number as f64), number, EventKind::Trial, json!({ "trial": number }));
-        assert!(self.messages.try_send(Message::Event(event)).is_ok());
+        let body = EventBody::Trial { trial: number, phase: Phase::Start, result: None };
+        let event = Event::new(LslTime(number as f64), number, body);
+        assert!(self.messages.try_send(Message::Event(event.into())).is_ok());
     }
 }

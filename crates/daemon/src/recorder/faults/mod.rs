@@ -10,6 +10,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use kalmind_offline::recorded::LossKind;
 use kalmind_types::{LslTime, TickInput};
 use serde_json::json;
 
@@ -20,7 +21,7 @@ use super::{
     leaving::losses,
     watch::{Left, NextFile},
 };
-use crate::{recorded::LossKind, tick::TickRecord};
+use crate::tick::TickRecord;
 use bench::{Bench, CHANNELS, SAMPLES};
 use contents::{EVENTS, INPUT, RECORD, TICKS, contents};
 use disk::{Disk, Fault, Slow};
