@@ -13,8 +13,8 @@ use kalmind_offline::recorded::{ClockReading, ConfigurationText, FORMAT, InputSt
 use kalmind_output::{CursorLayout, CursorRow};
 use kalmind_recording::xdf::writer::Sink;
 use kalmind_types::{
-    Binning, ClockOffset, Component, Event, EventBody, LslTime, Mode, NumberFormat, Phase, SampleBlock, Samples,
-    Seconds, StreamDescription, StreamFeatures, StreamTime, TickInput,
+    Binning, ClockOffset, Component, Event, EventBody, LslTime, Mode, NumberFormat, Phase, SampleBlock,
+    Samples, Seconds, StreamDescription, StreamFeatures, StreamTime, TickInput,
 };
 use serde_json::Value;
 
