@@ -1,0 +1,3 @@
+//! The tasks that Kalmind itself can present.
+
+pub(crate) mod radial8;
