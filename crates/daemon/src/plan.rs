@@ -336,16 +336,6 @@ impl Configuration {
 }
 
 impl Plan {
-    /// Share of all features that may be without a valid value in a row that trains a decoder: those that are switched
-    /// off always are.
-    #[must_use]
-    pub fn calibration_mask(&self) -> f64 {
-        let features: usize = self.demand.streams.iter().map(|stream| stream.channels).sum();
-        let off = (0..features).filter(|&feature| self.masked.is_masked(feature)).count() as f64;
-        let features = features as f64;
-        (self.configuration.bins.max_masked * (features - off) + off) / features.max(1.0)
-    }
-
     /// What a recording of this run grows by, in bytes a second, as far as rates are known.
     #[must_use]
     pub fn bytes_per_second(&self) -> f64 {

@@ -354,24 +354,15 @@ mod tests {
         intent.mean_mut().copy_from_slice(&[1.0, 2.0]);
         intent.covariance_mut().copy_from_slice(&[3.0, 4.0, 5.0]);
         TickOutput {
-            seq: 7,
-            epoch: 0,
-            time: LslTime(100.0),
             newest: Some(LslTime(99.5)),
             incomplete: true,
             state: OutputState::Hold,
-            reason: None,
             position: Position([0.25, 0.125]),
             velocity: Velocity([0.5, -0.5]),
             free_velocity: Velocity([0.5, -0.75]),
             intent: Some(intent),
             click: Some(Click { pressed: true, presses: 3, ..Click::default() }),
-            masked_features: 0,
-            nonfinite_values: 0,
-            row_one: false,
-            fallback: false,
-            guarded_channels: 0,
-            suspects: kalmind_types::ChannelMask::default(),
+            ..TickOutput::neutral(7, LslTime(100.0))
         }
     }
 

@@ -11,7 +11,7 @@ use kalmind_session::{
 };
 use kalmind_signal::{FeatureStatistics, Preparation};
 use kalmind_types::{
-    Binning, ChannelMask, Command, Component, CovarianceKind, CursorDrive, Intent, LslTime, OutputState,
+    Binning, ChannelMask, Command, Component, CovarianceKind, CursorDrive, Intent, LslTime,
     Position, Seconds, StreamFeatures, TaskState, TickOutput, Velocity,
 };
 use nalgebra::DMatrix;
@@ -114,7 +114,11 @@ impl Rig {
             let state = block.mode().into();
             if let Drive::Calibration(calibration) = &mut drive {
                 calibration.observe(CalibrationTick {
-                    output: &tick_output(self.tick, time, state, self.position),
+                    output: &TickOutput {
+                        state,
+                        position: self.position,
+                        ..TickOutput::neutral(self.tick, time)
+                    },
                     features: &counts,
                     target: self.in_force.target,
                     trial,
@@ -134,29 +138,6 @@ impl Rig {
         let mut calibration = Calibration::new(CalibrationOptions::default(), UNITS);
         rig.block(TaskBlock::OpenLoop, 30.0, Drive::Calibration(&mut calibration));
         (rig, calibration.data(true).unwrap())
-    }
-}
-
-fn tick_output(seq: u64, time: LslTime, state: OutputState, position: Position) -> TickOutput {
-    TickOutput {
-        seq,
-        epoch: 0,
-        time,
-        newest: Some(time),
-        incomplete: false,
-        state,
-        reason: None,
-        position,
-        velocity: Velocity::default(),
-        intent: None,
-        click: None,
-        masked_features: 0,
-        nonfinite_values: 0,
-        row_one: false,
-        fallback: false,
-        free_velocity: Velocity::default(),
-        guarded_channels: 0,
-        suspects: ChannelMask::default(),
     }
 }
 

@@ -24,7 +24,7 @@ use kalmind_session::{
     Radial8Tick, TaskBlock, TaskEventContent, TaskStep,
 };
 use kalmind_types::{
-    Actor, Cause, Command, CursorDrive, EventKind, InputArrival, LslTime, Mode, OutputState, Seconds, Target,
+    Actor, Cause, ChannelMask, Command, CursorDrive, EventKind, InputArrival, LslTime, Mode, OutputState, Seconds, Target,
     TaskState, TickOutput,
 };
 use serde_json::json;
@@ -82,8 +82,10 @@ pub struct DeskSettings {
     pub recorder: Option<RecorderHandle>,
     /// Where another program puts the cursor.
     pub position: PositionSlot,
-    /// Share of features without a valid value above which a bin does not train the decoder.
+    /// The part of the features that may lack a valid value in a bin that trains the decoder.
     pub max_masked: f64,
+    /// Features that are switched off.
+    pub masked: ChannelMask,
     /// Whether a task may go on after a long silence of the input, without the operator.
     pub task_may_resume: bool,
     /// How the streams arrive.
@@ -334,12 +336,13 @@ impl Desk {
         self.block = Some(block);
         if block == TaskBlock::OpenLoop {
             let demand = &self.settings.demand;
+            let features: usize = demand.streams.iter().map(|stream| stream.channels).sum();
             let options = CalibrationOptions {
                 label_law: self.settings.label_law,
                 bin_ms: demand.bin_ms,
                 max_masked: self.settings.max_masked,
+                switched_off: self.settings.masked.count_of(features),
             };
-            let features: usize = demand.streams.iter().map(|stream| stream.channels).sum();
             self.calibration = Some(Calibration::new(options, features));
         }
         self.command(Command::Task(TaskState { target: self.target, drive: block.drive() }));

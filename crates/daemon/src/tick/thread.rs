@@ -283,8 +283,9 @@ impl TickThread {
         round.last_seq = Some(output.seq);
         round.shown = (output.state, output.reason);
 
-        let retired = self.engine.take_retired();
-        self.retire(retired);
+        while let Some(model) = self.engine.take_retired() {
+            self.retire(Some(model));
+        }
     }
 
     fn count(&self, output: &TickOutput, closed_by: BinClose, late: bool) {

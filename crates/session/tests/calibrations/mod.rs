@@ -8,7 +8,7 @@ use kalmind_session::{
     ParticipantOptions, Radial8, Radial8Options, Radial8Tick, TaskBlock, TaskEventContent, TaskStep,
 };
 use kalmind_types::{
-    ChannelMask, Command, CursorDrive, LslTime, OutputState, Position, Seconds, TaskState, TickOutput,
+    Command, CursorDrive, LslTime, OutputState, Position, Seconds, TaskState, TickOutput,
     Velocity,
 };
 use rand::SeedableRng as _;
@@ -144,7 +144,11 @@ pub fn calibrate(
         room.end();
         other.end();
         calibration.observe(CalibrationTick {
-            output: &tick_output(room.tick, time, room.position),
+            output: &TickOutput {
+                state: OutputState::Calibrating,
+                position: room.position,
+                ..TickOutput::neutral(room.tick, time)
+            },
             features: &values,
             target: room.in_force.target,
             trial,
@@ -231,28 +235,5 @@ impl SlowNoise {
                 + self.bump[unit] * (-(since - 0.4).powi(2) / 0.02).exp()
                 + self.trend[unit] * self.ticks * BIN_S / 60.0;
         }
-    }
-}
-
-fn tick_output(seq: u64, time: LslTime, position: Position) -> TickOutput {
-    TickOutput {
-        seq,
-        epoch: 0,
-        time,
-        newest: Some(time),
-        incomplete: false,
-        state: OutputState::Calibrating,
-        reason: None,
-        position,
-        velocity: Velocity::default(),
-        intent: None,
-        click: None,
-        masked_features: 0,
-        nonfinite_values: 0,
-        row_one: false,
-        fallback: false,
-        free_velocity: Velocity::default(),
-        guarded_channels: 0,
-        suspects: ChannelMask::default(),
     }
 }
