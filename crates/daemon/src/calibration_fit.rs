@@ -96,8 +96,8 @@ mod tests {
     use kalmind_filter::AgainstChance;
     use kalmind_session::{CalibrationOptions, CalibrationTick};
     use kalmind_types::{
-        Binning, Cause, Component, CursorDrive, LslTime, OutputState, Position, StreamFeatures,
-        Target, TickOutput, Velocity,
+        Binning, Cause, Component, CursorDrive, LslTime, OutputState, Position, StreamFeatures, Target,
+        TickOutput, Velocity,
     };
 
     use super::*;

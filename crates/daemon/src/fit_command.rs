@@ -471,12 +471,8 @@ fn name_components(components: &mut [Component], names: &str) -> anyhow::Result<
 }
 
 fn binning(text: &str) -> anyhow::Result<Binning> {
-    match text {
-        "sample" => Ok(Binning::Sample),
-        "mean" => Ok(Binning::Mean),
-        "sum" => Ok(Binning::Sum),
-        other => anyhow::bail!("--binning {other}: `sample`, `mean` or `sum` is expected"),
-    }
+    let named = Binning::ALL.into_iter().find(|binning| binning.name() == text);
+    named.ok_or_else(|| anyhow::anyhow!("--binning {text}: `sample`, `mean` or `sum` is expected"))
 }
 
 /// A fit as people watch it, on stderr: a bar, and a line for each candidate once it is judged.

@@ -6,6 +6,7 @@ use kalmind_acquisition::{
 };
 use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinning};
 use kalmind_filter::{LabelKind, LabelLaw};
+use kalmind_output::cursor_channel_labels;
 use kalmind_session::MarkerTable;
 use kalmind_types::{
     Binning, ChannelMask, Component, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
@@ -351,8 +352,7 @@ impl Plan {
         let decoded = self.streams.iter().map(|stream| sample(&stream.inlet.description));
         let further = self.recorded.iter().filter_map(|stream| stream.description.as_ref()).map(sample);
         let features: usize = self.demand.streams.iter().map(|stream| stream.channels).sum();
-        let components = self.demand.components.len();
-        let cursor = 13 + components + components * (components + 1) / 2;
+        let cursor = cursor_channel_labels(&self.demand.components).len();
         let tick = TICK_BYTES + 8 * (features + cursor);
         decoded.chain(further).sum::<f64>() + tick as f64 * 1e3 / self.bin_ms
     }

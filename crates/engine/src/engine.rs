@@ -14,8 +14,8 @@ use core::fmt;
 use kalmind_filter::{LabelLaw, StepReport};
 use kalmind_signal::{FeatureExtractor, LayoutError};
 use kalmind_types::{
-    Cause, Command, CursorDrive, IndexRange, Intent, LslTime, Mode, ModelId, OutputState,
-    Position, SampleRows, Seconds, StreamFeatures, StreamTime, TaskState, TickInput, TickOutput, Velocity,
+    Cause, Command, CursorDrive, IndexRange, Intent, LslTime, Mode, ModelId, OutputState, Position,
+    SampleRows, Seconds, StreamFeatures, StreamTime, TaskState, TickInput, TickOutput, Velocity,
 };
 use serde::{Deserialize, Serialize};
 
@@ -444,9 +444,7 @@ fn obey_states(states: &mut OutputStates, command: Command) {
         // the tick that comes judges it anew
         Command::InputNotFresh if !states.input_is_fresh() => {}
         Command::InputNotFresh | Command::InputWasSilent => states.input_not_fresh(),
-        Command::Task(_)
-        | Command::PlaceCursor(_)
-        | Command::SwapModel(_)
-        | Command::ConfirmModel { .. } => {}
+        Command::Task(_) | Command::PlaceCursor(_) | Command::SwapModel(_) | Command::ConfirmModel { .. } => {
+        }
     }
 }

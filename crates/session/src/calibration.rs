@@ -2,7 +2,9 @@
 
 use kalmind_filter::{LabelLaw, TaskSample, TrainingData, ZScore};
 use kalmind_signal::FeatureStatistics;
-use kalmind_types::{CursorDrive, LslTime, OutputState, Position, Target, TickOutput, Velocity, most_missing};
+use kalmind_types::{
+    CursorDrive, LslTime, OutputState, Position, Target, TickOutput, Velocity, most_missing,
+};
 use nalgebra::DMatrix;
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;

@@ -11,8 +11,8 @@ use kalmind_session::{
 };
 use kalmind_signal::{FeatureStatistics, Preparation};
 use kalmind_types::{
-    Binning, ChannelMask, Command, Component, CovarianceKind, CursorDrive, Intent, LslTime,
-    Position, Seconds, StreamFeatures, TaskState, TickOutput, Velocity,
+    Binning, ChannelMask, Command, Component, CovarianceKind, CursorDrive, Intent, LslTime, Position,
+    Seconds, StreamFeatures, TaskState, TickOutput, Velocity,
 };
 use nalgebra::DMatrix;
 

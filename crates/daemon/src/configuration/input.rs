@@ -36,7 +36,7 @@ pub enum SampleClock {
 
 choices!(SampleClock { Sender => "sender", Arrival => "arrival" });
 
-choices!(Binning { Sample => "sample", Mean => "mean", Sum => "sum" });
+choices!(Binning);
 
 /// A channel of a stream, by label or by index from 0.
 #[derive(Clone, Debug, PartialEq, Eq)]

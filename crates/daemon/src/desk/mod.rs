@@ -24,8 +24,8 @@ use kalmind_session::{
     Radial8Tick, TaskBlock, TaskEventContent, TaskStep,
 };
 use kalmind_types::{
-    Actor, Cause, ChannelMask, Command, CursorDrive, EventKind, InputArrival, LslTime, Mode, OutputState, Seconds, Target,
-    TaskState, TickOutput,
+    Actor, Cause, ChannelMask, Command, CursorDrive, EventKind, InputArrival, LslTime, Mode, OutputState,
+    Seconds, Target, TaskState, TickOutput,
 };
 use serde_json::json;
 

@@ -5,9 +5,6 @@ use kalmind_types::TickOutput;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-/// Channels of the cursor that depend on a clock, or on what was not decoded: they are not compared.
-const NOT_COMPARED: [&str; 3] = ["newest", "age_ms", "run"];
-
 /// The first place where replay gave something else than what was published.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
@@ -46,11 +43,7 @@ impl Comparison {
     #[must_use]
     pub fn new(layout: &CursorLayout) -> Self {
         let row = CursorRow::new(layout);
-        let labels = row.channels().enumerate();
-        let compared = labels
-            .filter(|(_, (label, _))| !NOT_COMPARED.contains(label))
-            .map(|(index, (label, _))| (index, label.to_owned()))
-            .collect();
+        let compared = row.compared().map(|(index, label)| (index, label.to_owned())).collect();
         Self {
             row,
             compared,

@@ -18,9 +18,7 @@ use kalmind_acquisition::{
     Waker,
     pool::{PoolReader, PoolWriter, pool},
 };
-use kalmind_types::{
-    Cause, LslTime, ModelId, Seconds, StageTimes, TickInput, TickOutput, TickPublication,
-};
+use kalmind_types::{Cause, LslTime, ModelId, Seconds, StageTimes, TickInput, TickOutput, TickPublication};
 
 /// A whole tick, in a pooled box. Made once, filled by the tick thread, read by the desk or the recorder.
 #[derive(Clone, Debug)]

@@ -8,8 +8,7 @@ use kalmind_session::{
     ParticipantOptions, Radial8, Radial8Options, Radial8Tick, TaskBlock, TaskEventContent, TaskStep,
 };
 use kalmind_types::{
-    Command, CursorDrive, LslTime, OutputState, Position, Seconds, TaskState, TickOutput,
-    Velocity,
+    Command, CursorDrive, LslTime, OutputState, Position, Seconds, TaskState, TickOutput, Velocity,
 };
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
