@@ -13,12 +13,12 @@
 use std::{fs::File, path::Path, time::Instant};
 
 use kalmind::{
+    commands::replay::{layout, replay},
     model::IdentifiedModel,
     recorded::{
         ClockReading, ConfigurationText, FORMAT, InputStream, ModelPart, RecordDocument, RecordedSamples,
         SessionDocument, TickDocument,
     },
-    replay_command::{layout, replay},
 };
 use kalmind_engine::{CursorSettings, Engine, EngineSettings};
 use kalmind_filter::{DecoderSpec, FitSettings, LabelLaw, Model, TrainingData, fit, kernel_path};

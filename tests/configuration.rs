@@ -9,10 +9,10 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
+use kalmind::commands::decoders;
 use kalmind::configuration::{
     self, Configuration, ConfigurationErrors, Gain, Insistence, LawKind, MarkerKind, Network, Start, parse,
 };
-use kalmind::decoders_command;
 use kalmind_types::Binning;
 use proptest::prelude::*;
 
@@ -154,7 +154,7 @@ fn write_the_reference() {
 fn the_page_of_the_decoders_options_is_up_to_date() {
     let written = fs::read_to_string(root().join("docs/options.md")).unwrap_or_default();
     assert!(
-        written == decoders_command::options_page(),
+        written == decoders::options_page(),
         "docs/options.md is out of date: cargo test --test configuration -- --ignored write_the_options"
     );
 }
@@ -162,8 +162,7 @@ fn the_page_of_the_decoders_options_is_up_to_date() {
 #[test]
 #[ignore = "writes docs/options.md"]
 fn write_the_options() {
-    fs::write(root().join("docs/options.md"), decoders_command::options_page())
-        .expect("docs/ can be written");
+    fs::write(root().join("docs/options.md"), decoders::options_page()).expect("docs/ can be written");
 }
 
 #[test]

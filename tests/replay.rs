@@ -12,8 +12,8 @@ use std::{
 };
 
 use kalmind::{
+    commands::replay::replay,
     recorded::{Item, SessionReader, Wanted},
-    replay_command::replay,
 };
 use serde_json::{Value, json};
 

@@ -7,8 +7,8 @@ use std::{
 };
 
 use kalmind::{
+    commands::replay::{Replayed, replay},
     recorded::{Item, SessionReader, Wanted},
-    replay_command::{Replayed, replay},
 };
 use kalmind_recording::xdf::{
     Problem,

@@ -15,12 +15,12 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    arrival::DelayBoard,
     desk::{DeskHandle, Message, Progress},
     event_bus::{EventBus, near},
     log,
-    realtime::RealtimeSettings,
+    process::realtime::RealtimeSettings,
     recorder::RecorderStatus,
+    running::arrival::DelayBoard,
     task_follower::{MarkerCounts, TASK_MARKERS},
     tick::{StopLatch, TickCounts},
 };

@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use kalmind::cli::CommandLine;
+use kalmind::commands::command_line::CommandLine;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> =
         std::env::args_os().map(|text| text.to_string_lossy().into_owned()).collect();
-    let ended = match kalmind::decoders_command::asked_for_help(&arguments) {
-        Some(asked) => kalmind::decoders_command::run(&asked),
+    let ended = match kalmind::commands::decoders::asked_for_help(&arguments) {
+        Some(asked) => kalmind::commands::decoders::run(&asked),
         None => kalmind::commands::run(&CommandLine::parse()),
     };
     let code = match ended {

@@ -22,9 +22,9 @@ use crate::{
     desk::{DeskHandle, Message},
     event_bus::{EventBus, near},
     failure::{OrFail as _, Outcome},
-    plan::selector,
-    plane_streams::PlaneStreams,
     recorder::Recorder,
+    running::plane_streams::PlaneStreams,
+    starting::plan::selector,
     tick::StopLatch,
 };
 

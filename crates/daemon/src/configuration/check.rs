@@ -15,7 +15,7 @@ use super::{
     problem::Problem,
     reader::{Places, quoted},
 };
-use crate::open_files::most_connections;
+use crate::process::open_files::most_connections;
 
 /// Every conflict between values that are right one by one. Values at or under a path in `spoiled` are not known, and
 /// nothing is concluded from them.

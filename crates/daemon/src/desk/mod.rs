@@ -32,12 +32,11 @@ use serde_json::json;
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
 
 use crate::{
-    arrival::InputArrivals,
     calibration_fit::{CalibrationFit, fit_calibration},
     event_bus::EventBus,
     model::{Demand, ModelInDoubt},
-    plane_streams::PositionSlot,
     recorder::RecorderHandle,
+    running::{arrival::InputArrivals, plane_streams::PositionSlot},
     tick::{QueuedCommand, StopLatch, TickRecord},
 };
 

@@ -10,7 +10,7 @@ use rustix::{
 use super::{Finding, Patient, Status};
 use crate::{
     configuration::{Insistence, Realtime},
-    realtime::{Outcome, RealtimeSettings, Role},
+    process::realtime::{Outcome, RealtimeSettings, Role},
 };
 
 /// Files that a run holds besides its clients' connections: streams, outlets, the recording, the server.

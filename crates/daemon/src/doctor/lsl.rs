@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{Finding, Patient, Status};
 use crate::{
     failure::{OrFail as _, Outcome},
-    network,
+    process::lsl_network,
 };
 
 const LSLAPICFG: &str = "LSLAPICFG";
@@ -105,7 +105,7 @@ fn milliseconds(value: f64) -> String {
 /// Whether liblsl is there, which it is, and whether a sample comes through on the loopback interface.
 pub(super) fn library(patient: &Patient<'_>) -> Finding {
     const NAME: &str = "liblsl";
-    let of_file = network::from_configuration(&patient.configuration.lsl);
+    let of_file = lsl_network::from_configuration(&patient.configuration.lsl);
     let loopback = NetworkConfig { network: Network::Loopback, known_peers: Vec::new(), ..of_file };
     let report = match try_with(Some(&private(loopback))) {
         Ok(report) => report,
@@ -166,7 +166,7 @@ pub(super) fn library(patient: &Patient<'_>) -> Finding {
 pub(super) fn network(patient: &Patient<'_>) -> Finding {
     const NAME: &str = "network";
     let foreign = env::var_os(LSLAPICFG).filter(|file| !file.is_empty());
-    let settings = network::from_configuration(&patient.configuration.lsl);
+    let settings = lsl_network::from_configuration(&patient.configuration.lsl);
     let peers = settings.known_peers.clone();
     let (scope, outcome) = if let Some(file) = &foreign {
         let scope = format!(

@@ -21,7 +21,7 @@ pub use finding::{Finding, Status};
 pub use lsl::probe;
 
 use crate::{
-    cli::DoctorArguments,
+    commands::command_line::DoctorArguments,
     configuration::Configuration,
     failure::{OrFail as _, Outcome},
     log::say,

@@ -12,7 +12,9 @@ use kalmind_types::{
     StreamFeatures, StreamHealth, StreamTime, TickInput,
 };
 
-use crate::{configuration::Configuration, model::IdentifiedModel, plan::EPOCH_JUMP, tables::Tables};
+use crate::{
+    configuration::Configuration, model::IdentifiedModel, starting::plan::EPOCH_JUMP, tables::Tables,
+};
 
 /// What decoding a range of rows gave: one entry a row.
 #[derive(Debug)]
@@ -92,7 +94,7 @@ pub fn decode_rows(
     let width = tables.features.width;
     let bin = Seconds::from_millis(tables.bin_ms);
     // rows further apart than any live bin have no live counterpart; gaps are then counted in rows
-    let live = crate::plan::BIN_MS.contains(&tables.bin_ms);
+    let live = crate::starting::plan::BIN_MS.contains(&tables.bin_ms);
     let stream = StreamBinning {
         binning: Binning::Sample,
         rate_hz: Some(1e3 / tables.bin_ms),

@@ -5,7 +5,10 @@ use std::io::IsTerminal as _;
 use kalmind_filter::{DecoderSpec, FitReport};
 
 use crate::{
-    cli::EvaluateArguments,
+    commands::{
+        command_line::EvaluateArguments,
+        fit::{FitOptions, fit_tables, progress_bar},
+    },
     evaluation::{
         chance::Chance,
         channels::{Errors, Trial},
@@ -13,7 +16,6 @@ use crate::{
         decode::{Alteration, Saturation, decode_rows},
         split::Split,
     },
-    fit_command::{FitOptions, fit_tables, progress_bar},
     log::say,
     model::IdentifiedModel,
     tables::Tables,

@@ -3,7 +3,7 @@
 use std::{ops::Range, path::Path};
 
 use crate::{
-    cli::EvaluateArguments,
+    commands::command_line::EvaluateArguments,
     tables::{Tables, same_file},
 };
 

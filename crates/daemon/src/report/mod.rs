@@ -15,7 +15,7 @@ use markup::Escaped;
 pub use session::{SessionPageError, page_beside, write_session_page};
 
 use crate::{
-    cli::EvaluateArguments,
+    commands::command_line::EvaluateArguments,
     evaluation::comparison::{Comparison, Intervals},
 };
 

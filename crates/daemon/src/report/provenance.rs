@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::markup::{Escaped, table};
 use crate::{
-    cli::EvaluateArguments,
+    commands::command_line::EvaluateArguments,
     evaluation::{comparison::Comparison, split::Splits},
 };
 

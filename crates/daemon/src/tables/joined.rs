@@ -9,7 +9,7 @@ use kalmind_recording::{TaskTable, kind::FileKind};
 
 use super::{Part, Table, Tables, TablesError, order_columns};
 use crate::{
-    cli::TableArguments,
+    commands::command_line::TableArguments,
     recorded::{
         ChannelSelection, RecordedTablesError, edf_tables, foreign_tables, gather, label_tables,
         stream_tables,

@@ -6,9 +6,11 @@ use kalmind_types::{Seconds, StreamDescription};
 use crate::{
     configuration::{Configuration, Stream},
     failure::{OrFail as _, Outcome},
-    plan::{PlanError, selector},
-    plane_streams::Places,
-    prepared::Prepared,
+    running::plane_streams::Places,
+    starting::{
+        plan::{PlanError, selector},
+        prepared::Prepared,
+    },
     task_follower::TASK_MARKERS,
 };
 

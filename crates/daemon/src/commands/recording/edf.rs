@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::export::{Labels, distinct, finish, refuse_existing};
 use crate::{
-    cli::{ExportArguments, RecordingFile},
+    commands::command_line::{ExportArguments, RecordingFile},
     failure::{OrFail as _, Outcome},
     log::say,
 };

@@ -12,7 +12,7 @@ use kalmind_recording::{
 use serde_json::{Value, json};
 
 use crate::{
-    cli::RecordingFile,
+    commands::command_line::RecordingFile,
     failure::{OrFail as _, Outcome},
     recorded::{Item, RecordDocument, SessionDocument, SessionReader, Wanted},
 };

@@ -6,7 +6,7 @@ use kalmind_acquisition::{StreamSurvey, list_streams};
 use kalmind_types::Seconds;
 
 use crate::{
-    cli::StreamsArguments,
+    commands::command_line::StreamsArguments,
     failure::{OrFail as _, Outcome},
 };
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{bytes_bar, follow, problems_json, problems_text, require_xdf};
 use crate::{
-    cli::RepairArguments,
+    commands::command_line::RepairArguments,
     failure::{OrFail as _, Outcome},
 };
 

@@ -7,7 +7,7 @@ use kalmind_filter::{DecoderName, DecoderOption};
 use serde_json::{Value, json};
 
 use crate::{
-    cli::DecodersArguments,
+    commands::command_line::DecodersArguments,
     failure::{OrFail as _, Outcome},
 };
 

@@ -21,7 +21,7 @@ use kalmind_types::Counted;
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{RecordingCommand, RecordingFile},
+    commands::command_line::{RecordingCommand, RecordingFile},
     failure::{OrFail as _, Outcome},
     report::{page_beside, write_session_page},
     tables::require_other_file,

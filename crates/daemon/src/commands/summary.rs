@@ -7,10 +7,10 @@ use kalmind_types::Counted;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    daemon::Summary,
     failure::{OrFail as _, Outcome},
     log::say,
     report::{SessionPageError, page_beside, write_session_page},
+    running::daemon::Summary,
 };
 
 impl Summary {

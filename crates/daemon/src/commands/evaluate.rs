@@ -10,7 +10,7 @@ use kalmind_filter::DecoderSpec;
 use kalmind_recording::{Existing, write_new_file};
 
 use crate::{
-    cli::EvaluateArguments,
+    commands::command_line::EvaluateArguments,
     evaluation::{
         channels::{ChannelFacts, Perturbation, channel_names},
         comparison::{Compared, Comparison, Intervals, Recording},
@@ -163,7 +163,7 @@ fn print(arguments: &EvaluateArguments, comparison: &Comparison) -> Outcome<()> 
 
 /// Names of the states' columns.
 fn components(tables: &Tables) -> Vec<String> {
-    tables.states.columns.clone().unwrap_or_else(|| crate::fit_command::default_names(tables.states.width))
+    tables.states.columns.clone().unwrap_or_else(|| crate::commands::fit::default_names(tables.states.width))
 }
 
 fn write_all_predictions(folder: &Path, comparison: &Comparison) -> anyhow::Result<()> {

@@ -14,12 +14,14 @@ use kalmind_types::Event;
 use crate::{
     configuration::Configuration,
     failure::{OrFail as _, Outcome},
-    instance::InstanceLock,
     model::SAME_WIDTH,
-    prepared::Prepared,
-    realtime::{RealtimeSettings, Role},
+    process::{
+        instance::InstanceLock,
+        realtime::{RealtimeSettings, Role},
+    },
     recorded::ClockReading,
     recorder::clock_reading,
+    starting::prepared::Prepared,
     tick::{Lane, LaneSource, lane},
 };
 

@@ -12,10 +12,10 @@ use kalmind_recording::xdf::{
 use kalmind_types::{Counted, LslTime, Seconds};
 
 use crate::{
-    cli::ReplayArguments,
+    commands::command_line::ReplayArguments,
     failure::{OrFail as _, Outcome},
     log::say,
-    signals::EndSignals,
+    process::termination::EndSignals,
 };
 
 /// How long the first reader has to find the streams before the first sample.

@@ -15,9 +15,9 @@ use kalmind_session::{
 use kalmind_types::{LslTime, Position, SampleRows, Seconds};
 
 use crate::{
-    cli::SimulateArguments,
+    commands::command_line::SimulateArguments,
     failure::{OrFail as _, Outcome},
-    signals::EndSignals,
+    process::termination::EndSignals,
 };
 
 /// How often an unfound cursor outlet is searched for.
@@ -31,7 +31,7 @@ const MARKERS: usize = 1024;
 /// Exit code 2 for options that make no sense, 1 for an outlet that cannot be made.
 pub fn run(arguments: &SimulateArguments, instance: &str) -> Outcome<()> {
     if arguments.end_with_parent {
-        crate::realtime::end_with_parent();
+        crate::process::realtime::end_with_parent();
     }
     let signals = EndSignals::install().or_work()?;
     let options = options(arguments).or_usage()?;

@@ -30,22 +30,28 @@ use kalmind_types::{
 use serde_json::{Value, json};
 
 use crate::{
-    arrival::{InputArrivals, InputDelay},
     configuration::Configuration,
     controls::DaemonControls,
     desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Program},
     event_bus::EventBus,
     failure::{OrFail as _, Outcome},
-    instance::InstanceLock,
-    late_streams::{Awaited, LateStreams},
-    network::NetworkInForce,
-    open_files,
-    outlets::{Identity, LANE, Outlets, cursor_layout, session_info},
-    plan::{Plan, RecordedExtra, label_law},
-    plane_streams::{PlaneStreams, PositionSlot},
-    realtime::{RealtimeSettings, Role},
+    process::{
+        instance::InstanceLock,
+        lsl_network::NetworkInForce,
+        open_files,
+        realtime::{RealtimeSettings, Role},
+    },
     recorded::{ConfigurationText, FORMAT, InputStream, SessionDocument},
     recorder::{self, Recorder, RecorderStatus, RunningRecorder},
+    running::{
+        arrival::{InputArrivals, InputDelay},
+        late_streams::{Awaited, LateStreams},
+        plane_streams::{PlaneStreams, PositionSlot},
+    },
+    starting::{
+        outlets::{Identity, LANE, Outlets, cursor_layout, session_info},
+        plan::{Plan, RecordedExtra, label_law},
+    },
     state_events::{SilenceLimits, StateEvents},
     task_follower::{MARKERS, MarkerCounts, TaskFollower},
     tick::{
@@ -357,7 +363,7 @@ impl Daemon {
 
     /// What came of the real-time settings.
     #[must_use]
-    pub fn realtime(&self) -> Vec<crate::realtime::Outcome> {
+    pub fn realtime(&self) -> Vec<crate::process::realtime::Outcome> {
         self.controls.realtime.outcomes()
     }
 

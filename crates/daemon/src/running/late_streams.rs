@@ -17,7 +17,9 @@ use kalmind_acquisition::{
 use kalmind_types::{Seconds, StreamDescription};
 
 use crate::{
-    daemon::recorded_config, finding::check_rate, plan::RecordedExtra, recorder::RecorderHandle,
+    recorder::RecorderHandle,
+    running::daemon::recorded_config,
+    starting::{finding::check_rate, plan::RecordedExtra},
     task_follower::MARKERS,
 };
 

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     calibration_fit::fit_calibration,
-    cli::FitArguments,
+    commands::command_line::FitArguments,
     configuration,
     decoder_quality::judge_fit,
     failure::{OrFail as _, Outcome},

@@ -9,7 +9,7 @@ use kalmind_types::{Counted, LslTime, Seconds};
 use serde_json::json;
 
 use crate::{
-    cli::{ReplayArguments, ReplaySpeed},
+    commands::command_line::{ReplayArguments, ReplaySpeed},
     failure::{OrFail as _, Outcome},
     log::say,
     recorded::{

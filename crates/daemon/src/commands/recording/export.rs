@@ -14,7 +14,7 @@ use kalmind_types::{Counted, Event, Samples};
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{ExportArguments, Stamps},
+    commands::command_line::{ExportArguments, Stamps},
     failure::{OrFail as _, Outcome},
     log::say,
 };

@@ -13,23 +13,21 @@ use kalmind_types::{Actor, Counted, OutputState, Reason, Seconds};
 use serde_json::json;
 
 use crate::{
-    cli::{DemoArguments, DemoNetwork},
-    commands::print_result,
+    commands::{
+        command_line::{DemoArguments, DemoNetwork},
+        print_result,
+    },
     configuration::{Configuration, Lsl, Network},
-    daemon::{Daemon, RunOptions, Summary},
     desk::{Program, Progress, Stage},
     failure::{OrFail as _, Outcome},
-    finding::find,
     log::{progress_target, say},
-    network::NetworkInForce,
-    outlets::Outlets,
-    plan,
-    prepared::prepare,
-    signals::EndSignals,
+    process::{lsl_network::NetworkInForce, termination::EndSignals},
+    running::daemon::{Daemon, RunOptions, Summary},
+    starting::{finding::find, outlets::Outlets, plan, prepared::prepare},
 };
 
 /// The demonstration's configuration.
-pub const CONFIGURATION: &str = include_str!("../../../config/demo.toml");
+pub const CONFIGURATION: &str = include_str!("../../../../config/demo.toml");
 /// Seconds of closed loop without a page, unless said otherwise.
 const HEADLESS_SECONDS: f64 = 60.0;
 /// How long the participant's stream may take to appear.
@@ -302,7 +300,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        cli::{Command, CommandLine},
+        commands::command_line::{Command, CommandLine},
         configuration,
     };
 

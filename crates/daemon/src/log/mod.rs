@@ -77,7 +77,7 @@ pub fn start(log: &configuration::Log) {
 }
 
 /// Starts the log and reads from now on what this process, liblsl first of all, writes to its stderr. To be called before
-/// any LSL call, and after [`crate::network::apply`], which may start the program anew. Where the system refuses a pipe,
+/// any LSL call, and after [`crate::process::lsl_network::apply`], which may start the program anew. Where the system refuses a pipe,
 /// stderr stays as it is, and the log says so.
 pub fn start_for_lsl(log: &configuration::Log) {
     let _first = LOG.get_or_init(|| begin(log, true));

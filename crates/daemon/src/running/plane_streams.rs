@@ -19,8 +19,7 @@ use kalmind_types::{LslTime, Position, SampleBlock, SampleRows, Seconds, StreamD
 
 use crate::{
     configuration::{ChannelReference, Configuration, Selection},
-    finding::check_rate,
-    plan::selector,
+    starting::{finding::check_rate, plan::selector},
 };
 
 /// How long one search for a stream lasts.

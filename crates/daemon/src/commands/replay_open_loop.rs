@@ -10,8 +10,10 @@ use anyhow::Context as _;
 use kalmind_session::TaskBlock;
 
 use crate::{
-    cli::{EvaluateArguments, ReplayArguments, TableArguments},
-    evaluate_command,
+    commands::{
+        command_line::{EvaluateArguments, ReplayArguments, TableArguments},
+        evaluate,
+    },
     failure::{OrFail as _, Outcome},
     recorded::{gather, label_tables},
     tables::{Tables, require_other_file},
@@ -39,7 +41,7 @@ pub fn run(arguments: &ReplayArguments) -> Outcome<()> {
         let (train, test) = rows.split(arguments.train.as_deref()).or_usage()?;
         (Some(text(train)), text(test))
     };
-    evaluate_command::run(&EvaluateArguments {
+    evaluate::run(&EvaluateArguments {
         tables: TableArguments {
             recordings: vec![recording.clone()],
             blocks: Some("all".to_owned()),

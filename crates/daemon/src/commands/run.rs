@@ -6,18 +6,18 @@ use kalmind_filter::DecoderSpec;
 use kalmind_types::{Actor, Seconds};
 
 use crate::{
-    cli::RunArguments,
-    commands::print_result,
+    commands::{command_line::RunArguments, print_result},
     configuration::Configuration,
-    daemon::{Daemon, RunOptions},
     failure::{OrFail as _, Outcome},
-    finding::{Found, find},
     log::say,
-    network::NetworkInForce,
-    outlets::Outlets,
-    plan::{self, Plan},
-    prepared::prepare,
-    signals::EndSignals,
+    process::{lsl_network::NetworkInForce, termination::EndSignals},
+    running::daemon::{Daemon, RunOptions},
+    starting::{
+        finding::{Found, find},
+        outlets::Outlets,
+        plan::{self, Plan},
+        prepared::prepare,
+    },
 };
 
 /// Runs the command.

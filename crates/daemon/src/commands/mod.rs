@@ -1,5 +1,19 @@
 //! From the command line to the command: configuration, log and network first, in that order.
 
+pub mod command_line;
+pub mod decoders;
+pub mod demo;
+pub mod evaluate;
+pub mod fit;
+pub mod play;
+pub mod recording;
+pub mod replay;
+pub mod replay_open_loop;
+pub mod run;
+pub mod simulate;
+pub mod streams;
+pub mod summary;
+
 use std::{
     io::{IsTerminal as _, Write as _},
     path::Path,
@@ -8,12 +22,12 @@ use std::{
 };
 
 use crate::{
-    cli::{Command, CommandLine},
+    commands::command_line::{Command, CommandLine},
     configuration::{self, Configuration, ConfigurationErrors},
-    decoders_command, demo_command, doctor, evaluate_command,
+    doctor,
     failure::{Failure, OrFail as _, Outcome},
-    fit_command, log, network, play_command, recording_command, replay_command, replay_open_loop,
-    run_command, signals, simulate_command, streams_command,
+    log,
+    process::{lsl_network, termination},
 };
 
 /// How long whoever reads stdout may leave a result lying.
@@ -28,18 +42,18 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
         Command::Demo(arguments) => {
             let configuration = match &arguments.config {
                 Some(path) => load(path)?,
-                None => rendered(configuration::parse(demo_command::CONFIGURATION, "config/demo.toml"))?,
+                None => rendered(configuration::parse(demo::CONFIGURATION, "config/demo.toml"))?,
             };
-            let configuration = demo_command::alone(configuration, arguments);
-            let in_force = network::apply(&network::from_configuration(&configuration.lsl))?;
+            let configuration = demo::alone(configuration, arguments);
+            let in_force = lsl_network::apply(&lsl_network::from_configuration(&configuration.lsl))?;
             log::start_for_lsl(&configuration.log);
-            demo_command::run(arguments, configuration, &in_force)
+            demo::run(arguments, configuration, &in_force)
         }
         Command::Run(arguments) => {
             let configuration = load(&arguments.config)?;
-            let in_force = network::apply(&network::from_configuration(&configuration.lsl))?;
+            let in_force = lsl_network::apply(&lsl_network::from_configuration(&configuration.lsl))?;
             log::start_for_lsl(&configuration.log);
-            run_command::run(arguments, configuration, &in_force)
+            run::run(arguments, configuration, &in_force)
         }
         Command::Doctor(arguments) => {
             if arguments.probe {
@@ -52,7 +66,7 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
         Command::Streams(arguments) => {
             apply_of(arguments.config.as_deref())?;
             log::start_for_lsl(&configuration::Log::default());
-            streams_command::run(arguments)
+            streams::run(arguments)
         }
         Command::Simulate(arguments) => {
             apply_of(arguments.config.as_deref())?;
@@ -61,37 +75,37 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
                 Some(path) => rendered(configuration::load_settings(path))?.instance.name,
                 None => Configuration::default().instance.name,
             };
-            simulate_command::run(arguments, arguments.instance.as_ref().unwrap_or(&configured))
+            simulate::run(arguments, arguments.instance.as_ref().unwrap_or(&configured))
         }
         Command::Replay(arguments) => {
-            recording_command::require_xdf(&arguments.recording, "replay").or_work()?;
+            recording::require_xdf(&arguments.recording, "replay").or_work()?;
             if arguments.lsl {
                 apply_of(arguments.config.as_deref())?;
                 log::start_for_lsl(&configuration::Log::default());
-                return play_command::run(arguments);
+                return play::run(arguments);
             }
             log::start(&configuration::Log::default());
-            signals::end_without_leftovers().or_work()?;
+            termination::end_without_leftovers().or_work()?;
             if arguments.model.is_some() || !arguments.decoder.is_empty() {
                 return replay_open_loop::run(arguments);
             }
-            replay_command::run(arguments)
+            replay::run(arguments)
         }
         Command::Recording(command) => {
             log::start(&configuration::Log::default());
-            signals::end_without_leftovers().or_work()?;
-            recording_command::run(command)
+            termination::end_without_leftovers().or_work()?;
+            recording::run(command)
         }
         Command::Fit(arguments) => {
             log::start(&configuration::Log::default());
-            signals::end_without_leftovers().or_work()?;
-            fit_command::run(arguments)
+            termination::end_without_leftovers().or_work()?;
+            fit::run(arguments)
         }
-        Command::Decoders(arguments) => decoders_command::run(arguments),
+        Command::Decoders(arguments) => decoders::run(arguments),
         Command::Evaluate(arguments) => {
             log::start(&configuration::Log::default());
-            signals::end_without_leftovers().or_work()?;
-            evaluate_command::run(arguments)
+            termination::end_without_leftovers().or_work()?;
+            evaluate::run(arguments)
         }
     }
 }
@@ -127,7 +141,7 @@ pub fn print_result(text: String) -> Outcome<()> {
 fn apply_of(configuration: Option<&Path>) -> Outcome<()> {
     if let Some(path) = configuration {
         let settings = rendered(configuration::load_settings(path))?;
-        network::apply(&network::from_configuration(&settings.lsl))?;
+        lsl_network::apply(&lsl_network::from_configuration(&settings.lsl))?;
     }
     Ok(())
 }

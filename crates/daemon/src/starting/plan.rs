@@ -12,14 +12,13 @@ use kalmind_types::{
     Binning, ChannelMask, Component, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
 };
 
-pub use crate::plan_error::PlanError;
+pub use crate::starting::plan_error::PlanError;
 use crate::{
-    arrival::ArrivalRules,
     configuration::{ChannelReference, Configuration, LawKind, SampleClock, Selection, Stream},
     failure::{OrFail as _, Outcome},
-    finding::Found,
     model::{Demand, IdentifiedModel},
-    prepared::Prepared,
+    running::arrival::ArrivalRules,
+    starting::{finding::Found, prepared::Prepared},
 };
 
 /// A change of the time base by more than this starts a new epoch.

@@ -10,8 +10,8 @@ use crate::{
     configuration::{Configuration, Start},
     failure::{OrFail as _, Outcome},
     model::IdentifiedModel,
-    plan::{PlanError, cursor_components, selector},
-    plane_streams::Places,
+    running::plane_streams::Places,
+    starting::plan::{PlanError, cursor_components, selector},
     task_follower::TASK_MARKERS,
 };
 

@@ -1,0 +1,6 @@
+//! One run: its threads and queues, and what is followed of its input while it lasts.
+
+pub mod arrival;
+pub mod daemon;
+pub mod late_streams;
+pub mod plane_streams;

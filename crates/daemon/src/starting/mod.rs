@@ -1,0 +1,7 @@
+//! Before a run: the configuration's own parts prepared, its streams found, and the plan that both make.
+
+pub mod finding;
+pub mod outlets;
+pub mod plan;
+pub mod plan_error;
+pub mod prepared;
