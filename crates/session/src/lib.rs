@@ -1,7 +1,7 @@
 //! Sessions: the tasks a participant does, what calibration gathers from them, how well it went, and the law of the
 //! simulated participant that every closed-loop figure is measured with.
 //!
-//! [`Radial8`] presents targets and steers the cursor between trials, [`Calibration`] pairs features with labels for
+//! A [`Task`] presents targets and steers the cursor between trials ([`TASKS`] are those there are), [`Calibration`] pairs features with labels for
 //! fitting, [`TaskScore`] and [`bit_rate`] say how well it went, [`parse_marker`] lets a laboratory's own task program
 //! take the task's place, and [`Participant`] takes the person's.
 //!
@@ -15,6 +15,7 @@ mod history;
 mod marker;
 mod metrics;
 mod participant;
+mod task;
 mod task_event;
 mod tasks;
 
@@ -24,5 +25,6 @@ pub use chance::{CHANCE_LEVEL, ChanceResult, ChanceTest, Untestable};
 pub use marker::{MAX_MARKER_BYTES, Marker, MarkerError, MarkerTable, MarkerTableError, parse_marker};
 pub use metrics::{TaskScore, bit_rate, quantile};
 pub use participant::{Drift, Offset, Participant, ParticipantError, ParticipantOptions};
+pub use task::{Task, TaskError, TaskKind, TaskOption, TaskStep, TaskTick, seconds_that_count};
 pub use task_event::{OperatorAction, TaskEvent, TaskEventContent, TrialResult};
-pub use tasks::radial8::{Radial8, Radial8Error, Radial8Options, Radial8Tick, TaskStep, seconds_that_count};
+pub use tasks::{TASKS, task_named};

@@ -7,7 +7,7 @@
 use kalmind_filter::{Decoder, DecoderSpec, FitSettings, LabelLaw, Model, accuracy::Accuracy, fit};
 use kalmind_session::{
     Calibration, CalibrationData, CalibrationOptions, CalibrationTick, Participant, ParticipantOptions,
-    Radial8, Radial8Options, Radial8Tick, TaskBlock, TaskEventContent, TaskScore, TaskStep,
+    TASKS, Task, TaskBlock, TaskEventContent, TaskScore, TaskStep, TaskTick,
 };
 use kalmind_signal::{FeatureStatistics, Preparation};
 use kalmind_types::{
@@ -36,7 +36,7 @@ enum Drive<'a> {
 /// Everything between a participant and a screen, in one thread.
 struct Rig {
     participant: Participant,
-    task: Radial8,
+    task: Box<dyn Task>,
     tick: u64,
     position: Position,
     in_force: TaskState,
@@ -49,7 +49,7 @@ impl Rig {
     fn new(seed: u64) -> Self {
         let participant =
             Participant::new(ParticipantOptions { seed, ..ParticipantOptions::default() }).unwrap();
-        let task = Radial8::new(Radial8Options { seed, ..Radial8Options::default() }).unwrap();
+        let task = TASKS[0].build(seed, &[]).unwrap();
         let position = Position([0.5, 0.5]);
         Self {
             participant,
@@ -126,7 +126,7 @@ impl Rig {
                 });
             }
             self.participant.observe_state(time, self.position);
-            let step = self.task.step(Radial8Tick { time, position: self.position, state });
+            let step = self.task.step(TaskTick { time, position: self.position, state });
             self.follow(step);
         }
         self.task.score().clone()

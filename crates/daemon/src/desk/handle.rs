@@ -11,7 +11,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::Waker;
 use kalmind_output::DecoderInfo;
-use kalmind_session::{TaskEventContent, TaskScore};
+use kalmind_session::{TaskEventContent, TaskKind, TaskScore};
 use kalmind_types::{Actor, Cause, LslTime, Mode, ModelId, Seconds};
 
 use crate::{
@@ -56,6 +56,8 @@ pub enum Message {
 /// A task that the daemon itself presents: open loop, fit, closed loop.
 #[derive(Clone, Debug)]
 pub struct Program {
+    /// What it presents.
+    pub task: &'static TaskKind,
     /// Seed of the order of targets.
     pub seed: u64,
     /// Length of the open loop.

@@ -5,7 +5,7 @@
 use kalmind_filter::{LabelLaw, TrainingData};
 use kalmind_session::{
     Calibration, CalibrationOptions, CalibrationTick, ChanceResult, ChanceTest, Participant,
-    ParticipantOptions, Radial8, Radial8Options, Radial8Tick, TaskBlock, TaskEventContent, TaskStep,
+    ParticipantOptions, TASKS, Task, TaskBlock, TaskEventContent, TaskStep, TaskTick,
 };
 use kalmind_types::{
     Command, CursorDrive, LslTime, OutputState, Position, Seconds, TaskState, TickOutput, Velocity,
@@ -37,7 +37,7 @@ pub enum Source {
 
 /// A participant in front of an open-loop task.
 struct Room {
-    task: Radial8,
+    task: Box<dyn Task>,
     tick: u64,
     position: Position,
     in_force: TaskState,
@@ -48,7 +48,7 @@ struct Room {
 
 impl Room {
     fn new(seed: u64, seconds: f64) -> Self {
-        let mut task = Radial8::new(Radial8Options { seed, ..Radial8Options::default() }).unwrap();
+        let mut task = TASKS[0].build(seed, &[]).unwrap();
         let step = task.start(TaskBlock::OpenLoop, Seconds(seconds), LslTime(0.0));
         let position = Position([0.5, 0.5]);
         let mut room = Self {
@@ -98,7 +98,7 @@ impl Room {
             self.position = Position([at_x + x * BIN_S, at_y + y * BIN_S]);
         }
         let state = OutputState::Calibrating;
-        let step = self.task.step(Radial8Tick { time: self.time(), position: self.position, state });
+        let step = self.task.step(TaskTick { time: self.time(), position: self.position, state });
         self.follow(step);
     }
 }
