@@ -14,11 +14,14 @@
 //! [`PublicationSource`], requests go to [`Controls`], time comes from a [`Clock`].
 
 mod access;
+mod admission;
+mod app;
 mod assets;
 mod bridge;
 mod channel_scale;
 mod client;
 mod clock;
+mod closing;
 mod connection;
 mod continuity;
 mod controls;
@@ -37,10 +40,12 @@ mod message;
 mod metrics;
 mod numeric_outlet;
 mod outlet;
+mod placed;
 mod places;
 mod player_outlet;
 mod publisher;
 mod rate;
+mod refusal;
 mod request;
 mod routes;
 mod server;

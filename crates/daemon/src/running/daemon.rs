@@ -436,7 +436,7 @@ impl Daemon {
 impl Summary {
     fn of(controls: &DaemonControls, ledger: &Ledger) -> Self {
         Self {
-            counts: controls.tick_counts().to_vec(),
+            counts: controls.tick_counts(),
             streams: controls.streams(),
             input: controls.input.now(),
             latency: ledger.snapshot(),
