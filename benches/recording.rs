@@ -21,7 +21,8 @@ use kalmind::{
     },
 };
 use kalmind_engine::{CursorSettings, Engine, EngineSettings};
-use kalmind_filter::{DecoderSpec, FitSettings, LabelLaw, Model, TrainingData, fit, kernel_path};
+use kalmind_filter::{DecoderSpec, LabelLaw, Model, TrainingData, kernel_path};
+use kalmind_fitting::{FitSettings, fit};
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::{
     encode::HeaderFields,

@@ -19,7 +19,8 @@ use kalmind::{
 };
 use kalmind_acquisition::{StreamMonitor, Waker, clock, pool::pool, ring::ring};
 use kalmind_engine::{Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, StreamBinning};
-use kalmind_filter::{DecoderSpec, FitSettings, LabelLaw, Model, TrainingData, fit};
+use kalmind_filter::{DecoderSpec, LabelLaw, Model, TrainingData};
+use kalmind_fitting::{FitSettings, fit};
 use kalmind_output::PublicationSource as _;
 use kalmind_types::{
     Actor, Binning, ChannelMask, Command, Component, CursorDrive, Mode, NumberFormat, Position, SampleBlock,

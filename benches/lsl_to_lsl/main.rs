@@ -1,30 +1,36 @@
 //! From the push of a sample by one process to the pull of what was decoded from it by another, both in Python, through
-//! `kalmind run` and, in the same run, through a bare relay (`crates/acquisition/examples/relay.rs`): the floor.
+//! `kalmind run` and, in the same run, through a bare relay (`relay.rs`, this program in a process of its own): the floor.
 //!
-//! `cargo bench --bench lsl_to_lsl -- [--seconds N] [--rate HZ] [--channels N] [--only realtime|busy|raw] [--shared]`
+//! `cargo bench --bench lsl_to_lsl -- [--seconds N] [--rate HZ] [--channels N] [--runs N] [--shared]
+//! [--only default|realtime|busy|raw]`
 //!
 //! Two outlets of one producer take turns, one read by the relay and the other by the daemon, so that whatever loads the
 //! machine hits both alike and neither waits for the other. With `--shared` both read the same outlet and handle every
-//! sample at the same moment, side by side. Two trials: at real-time priority, and at normal priority while every core is
-//! kept busy by another program. A third one sends raw samples at 30 kHz and measures the daemon's processor time.
+//! sample at the same moment, side by side. Trials: several runs at default settings, of which medians are given; one at
+//! real-time priority; one at normal priority while every core is kept busy by another program; and one of raw samples at
+//! 30 kHz, which measures the daemon's processor time.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports to a terminal")]
 
 mod comparison;
 mod model;
 mod processes;
 mod raw;
+mod relay;
 #[path = "../speed_table/mod.rs"]
 mod speed_table;
 #[path = "../textbook/kalman.rs"]
 mod textbook;
 mod trial;
 
-use std::{path::PathBuf, process::Command};
+use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
 use speed_table::Row;
 use trial::{Findings, trial};
+
+/// The first argument of the process that is the relay; the names of the streams it reads and makes follow.
+pub(crate) const RELAY: &str = "relay";
 
 /// What the command line asks for.
 #[derive(Clone, Debug)]
@@ -33,14 +39,23 @@ pub(crate) struct Options {
     rate: f64,
     channels: usize,
     only: Option<String>,
+    runs: usize,
     shared: bool,
 }
 
 fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, RELAY, input, output] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        relay::relay(input, output);
+        return Ok(());
+    }
     let options = options()?;
-    let relay = build_relay()?;
     let mut rows = Vec::new();
     let wanted = |name: &str| options.only.as_deref().is_none_or(|only| only == name);
+    if wanted("default") {
+        let runs: Vec<_> = (0..options.runs).map(|_| trial(&options, false, 0)).collect::<Result<_, _>>()?;
+        rows.extend(medians(&runs));
+    }
     if wanted("realtime") {
         let granted =
             Command::new("chrt").args(["--fifo", "60", "true"]).status().is_ok_and(|status| status.success());
@@ -48,11 +63,11 @@ fn main() -> anyhow::Result<()> {
             eprintln!("SCHED_FIFO is not permitted here: the first trial runs at normal priority");
         }
         let what = if granted { "real-time priority" } else { "normal priority (real-time refused)" };
-        rows.extend(trial(&options, &relay, granted, 0)?.rows(what, true));
+        rows.extend(trial(&options, granted, 0)?.rows(what, true));
     }
     if wanted("busy") {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        rows.extend(trial(&options, &relay, false, cores)?.rows("normal priority, busy cores", false));
+        rows.extend(trial(&options, false, cores)?.rows("normal priority, busy cores", false));
     }
     if wanted("raw") {
         for channels in [96, 256] {
@@ -69,7 +84,8 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn options() -> anyhow::Result<Options> {
-    let mut options = Options { seconds: 30.0, rate: 50.0, channels: 192, only: None, shared: false };
+    let mut options =
+        Options { seconds: 30.0, rate: 50.0, channels: 192, only: None, runs: 5, shared: false };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));
@@ -77,6 +93,7 @@ fn options() -> anyhow::Result<Options> {
             "--seconds" => options.seconds = value()?.parse()?,
             "--rate" => options.rate = value()?.parse()?,
             "--channels" => options.channels = value()?.parse()?,
+            "--runs" => options.runs = value()?.parse()?,
             "--only" => options.only = Some(value()?),
             "--shared" => options.shared = true,
             // cargo's own
@@ -87,29 +104,36 @@ fn options() -> anyhow::Result<Options> {
     Ok(options)
 }
 
-/// Builds the relay beside the daemon under test, and says where it is.
-fn build_relay() -> anyhow::Result<PathBuf> {
-    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_kalmind")).parent().context("a folder")?;
-    let target = folder.parent().context("a target folder")?;
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args([
-            "build",
-            "--locked",
-            "--release",
-            "--quiet",
-            "-p",
-            "kalmind-acquisition",
-            "--example",
-            "relay",
-        ])
-        .arg("--target-dir")
-        .arg(target)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status()?;
-    if !status.success() {
-        bail!("the relay could not be built");
+/// What runs at default settings have in common: medians over the runs of what was added to the relay.
+fn medians(runs: &[Findings]) -> Vec<Row> {
+    let spread = |of: &dyn Fn(&Findings) -> f64| {
+        let mut values: Vec<f64> = runs.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        (at(values.len() / 2), at(0), at(values.len().saturating_sub(1)))
+    };
+    let mut rows = Vec::new();
+    let mut row = |what: &str, unit: &str, goal: &str, of: &dyn Fn(&Findings) -> f64| {
+        let (median, least, most) = spread(of);
+        rows.push(Row {
+            what: format!("default settings, median of {}: {what}", runs.len()),
+            measured: format!("{median:.3} {unit}"),
+            goal: goal.to_owned(),
+            accuracy: format!("{least:.3} to {most:.3}"),
+        });
+    };
+    for (quantile, part, goal) in [("p50", 0.5, "0.10 ms"), ("p99", 0.99, "0.25 ms")] {
+        row(&format!("relay, {quantile}"), "ms", "", &|run| run.relay.quantile(part));
+        row(&format!("kalmind more than relay, {quantile}"), "ms", goal, &|run| {
+            run.kalmind.quantile(part) - run.relay.quantile(part)
+        });
     }
-    Ok(target.join("release/examples/relay"))
+    row("processor time of kalmind", "% of a core", "", &|run| run.share * 100.0);
+    row("samples lost by kalmind", "", "0", &|run| run.kalmind.lost as f64);
+    row("largest difference of an intent from the textbook's", "", "", &|run| {
+        run.accuracy.unwrap_or(f64::NAN)
+    });
+    rows
 }
 
 impl Findings {

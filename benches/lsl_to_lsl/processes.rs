@@ -14,6 +14,9 @@ use kalmind_acquisition::{NetworkConfig, lslapicfg};
 /// How long a process may take for one step before the measurement is given up.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Units of processor time in `/proc/PID/stat`, by Linux's interface to programs.
+const UNITS_PER_SECOND: f64 = 100.0;
+
 /// The Linux scheduling of a process and of everything that it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheduling {
@@ -122,9 +125,13 @@ impl Process {
         Ok(stdin.flush()?)
     }
 
-    /// Its process identifier.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+    /// User and system time that it has used, in seconds.
+    pub(crate) fn processor_seconds(&self) -> anyhow::Result<f64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let (_, fields) = text.rsplit_once(") ").context("a process's statistics")?;
+        let fields: Vec<&str> = fields.split(' ').collect();
+        let field = |at: usize| -> anyhow::Result<f64> { Ok(fields.get(at).context("a field")?.parse()?) };
+        Ok((field(11)? + field(12)?) / UNITS_PER_SECOND)
     }
 
     /// Sends a signal (`-TERM`).

@@ -16,8 +16,6 @@ const RATE: f64 = 30_000.0;
 const CHUNK: usize = 32;
 const SECONDS: f64 = 10.0;
 const BINS_PER_SECOND: f64 = 50.0;
-/// Units of processor time in `/proc/PID/stat`, by Linux's interface to programs.
-const UNITS_PER_SECOND: f64 = 100.0;
 
 /// `channels` channels, summed in bins of 20 ms and decoded by `kalman-steady`, from network to LSL outlet.
 pub(crate) fn trial(channels: usize) -> anyhow::Result<Row> {
@@ -30,10 +28,10 @@ pub(crate) fn trial(channels: usize) -> anyhow::Result<Row> {
     let mut producer = Process::start("the producer", command)?;
     producer.expect("ready", Duration::ZERO)?;
     let daemon = start_daemon(&laboratory, false, "binning = \"sum\"")?;
-    let before = processor_seconds(daemon.id())?;
+    let before = daemon.processor_seconds()?;
     producer.say("go")?;
     producer.expect("done", Duration::from_secs_f64(SECONDS))?;
-    let used = processor_seconds(daemon.id())? - before;
+    let used = daemon.processor_seconds()? - before;
     let summary = end_daemon(daemon)?;
     producer.end()?;
     let (tick, stream) = (&summary["tick"], &summary["streams"][0]);
@@ -52,13 +50,4 @@ pub(crate) fn trial(channels: usize) -> anyhow::Result<Row> {
             (SECONDS * BINS_PER_SECOND) as u64,
         ),
     })
-}
-
-/// User and system time that a process has used, in seconds.
-fn processor_seconds(process: u32) -> anyhow::Result<f64> {
-    let text = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    let (_, fields) = text.rsplit_once(") ").context("a process's statistics")?;
-    let fields: Vec<&str> = fields.split(' ').collect();
-    let field = |at: usize| -> anyhow::Result<f64> { Ok(fields.get(at).context("a field")?.parse()?) };
-    Ok((field(11)? + field(12)?) / UNITS_PER_SECOND)
 }

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::{
-    Options,
+    Options, RELAY,
     comparison::{Consumed, Path, read},
     model::{difference, write_model},
     processes::{Laboratory, Process, Scheduling},
@@ -34,15 +34,12 @@ pub(crate) struct Findings {
     /// Largest relative difference of the intents from the textbook's; none where a sample was lost.
     pub(crate) accuracy: Option<f64>,
     pub(crate) summary: Value,
+    /// Part of a core that the daemon used while samples were sent.
+    pub(crate) share: f64,
 }
 
 /// One run of all processes. `busy` programs that do nothing but run are started beside it.
-pub(crate) fn trial(
-    options: &Options,
-    relay: &std::path::Path,
-    fifo: bool,
-    busy: usize,
-) -> anyhow::Result<Findings> {
+pub(crate) fn trial(options: &Options, fifo: bool, busy: usize) -> anyhow::Result<Findings> {
     let laboratory = Laboratory::new()?;
     let (peers, floor) = if fifo {
         (Scheduling::FirstInFirstOut(PEER_PRIORITY), Scheduling::FirstInFirstOut(RELAY_PRIORITY))
@@ -59,15 +56,16 @@ pub(crate) fn trial(
     let mut producer = Process::start("the producer", command)?;
     producer.expect("ready", Duration::ZERO)?;
 
+    let this = std::env::current_exe()?;
     // on the core that the daemon is kept on, so that neither has it better
     let mut command = if fifo {
         let mut command = laboratory.command(floor, std::path::Path::new("taskset"));
-        command.args(["--cpu-list", &last_core().to_string()]).arg(relay);
+        command.args(["--cpu-list", &last_core().to_string()]).arg(this);
         command
     } else {
-        laboratory.command(floor, relay)
+        laboratory.command(floor, &this)
     };
-    command.arg(names.last().context("a name")?).arg("relayed");
+    command.args([RELAY, names.last().context("a name")?, "relayed"]);
     let relay = Process::start("the relay", command)?;
     relay.expect("ready", Duration::ZERO)?;
 
@@ -83,8 +81,10 @@ pub(crate) fn trial(
     }
     let loops: Vec<Process> = (0..busy).map(|_| busy_loop()).collect::<Result<_, _>>()?;
 
+    let before = daemon.processor_seconds()?;
     producer.say("go")?;
     producer.expect("done", Duration::from_secs_f64(count as f64 / options.rate))?;
+    let share = (daemon.processor_seconds()? - before) / (count as f64 / options.rate);
     drop(loops);
     for mut consumer in consumers {
         consumer.say("end")?;
@@ -106,6 +106,7 @@ pub(crate) fn trial(
         kalmind,
         accuracy,
         summary,
+        share,
     })
 }
 

@@ -15,7 +15,7 @@ use lsl::{StreamInfo, StreamInlet};
 
 use crate::monitor::StreamMonitor;
 use crate::offset::SharedOffset;
-use crate::resolve::find_uid;
+use crate::search::resolve::find_uid;
 
 /// How often the companion looks up while nothing is ordered. LSL itself measures every 2 s.
 const LOOK_UP: Duration = Duration::from_millis(500);

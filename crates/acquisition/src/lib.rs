@@ -9,49 +9,39 @@
 //! only [`ring`] and [`pool`], which take no lock and allocate nothing. Clocks are read in [`clock`] and nowhere else.
 
 mod arrival;
-mod arrival_limits;
 pub mod clock;
 mod companion;
-mod connection;
-mod delivery;
-mod finder;
 mod health;
-mod inlet;
-mod marker_row;
+mod lsl_network;
 mod markers;
-mod measurement;
 mod monitor;
-mod network;
 mod number;
+mod numeric;
 mod offset;
 pub mod pool;
 mod probe;
 mod queue;
 mod rate;
-mod receiver;
-mod resolve;
 pub mod ring;
-mod selector;
-mod sorting;
-mod survey;
+mod search;
 mod sync;
 mod waker;
-mod wording;
 
-pub use arrival::{ArrivalMeter, MEASURED_FOR};
-pub use arrival_limits::{ArrivalSettings, limit_ms, wait_ms};
-pub use delivery::{BlockSender, PullContext};
-pub use finder::{StreamFinder, find_one};
+pub use arrival::limits::{ArrivalSettings, limit_ms, wait_ms};
+pub use arrival::meter::{ArrivalMeter, MEASURED_FOR};
 pub use health::{Evidence, Fate, Link, MonitorLimits, judge};
-pub use inlet::{
-    ClockSource, InletConfig, InletGuard, InletParts, NumericInlet, SpawnError, ThreadStart, blocks_for,
-};
-pub use markers::{AtOnce, Marker, MarkerConfig, MarkerInlet, TextSample};
+pub use lsl_network::{Network, NetworkConfig, NetworkError, lslapicfg};
+pub use markers::config::{AtOnce, Marker, MarkerConfig, TextSample};
+pub use markers::inlet::MarkerInlet;
 pub use monitor::StreamMonitor;
-pub use network::{Network, NetworkConfig, NetworkError, lslapicfg};
+pub use numeric::config::{ClockSource, InletConfig, ThreadStart, blocks_for};
+pub use numeric::delivery::{BlockSender, PullContext};
+pub use numeric::inlet::{InletGuard, InletParts, NumericInlet, SpawnError};
 pub use probe::{Library, Probe, ProbeError, library, probe};
 pub use rate::RateMeter;
-pub use resolve::{ResolveError, check_selector, difference, is_rate};
-pub use selector::{SelectorError, StreamSelector};
-pub use survey::{StreamSurvey, list_streams};
+pub use search::difference::{difference, is_rate};
+pub use search::finder::{StreamFinder, find_one};
+pub use search::resolve::{ResolveError, check_selector};
+pub use search::selector::{SelectorError, StreamSelector};
+pub use search::survey::{StreamSurvey, list_streams};
 pub use waker::Waker;

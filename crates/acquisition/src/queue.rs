@@ -1,6 +1,6 @@
 //! Watches the queue that LSL keeps in front of us: full, it drops the oldest samples without a word.
 
-use crate::resolve::queue_samples;
+use crate::search::resolve::queue_samples;
 
 /// A queue this full may have run over since it was last looked at.
 const FULL: f64 = 0.98;
@@ -15,7 +15,7 @@ pub(crate) struct QueueWatch {
 }
 
 impl QueueWatch {
-    /// Of an inlet that [`open_queued`](crate::resolve::open_queued) made for a stream of these rates.
+    /// Of an inlet that [`open_queued`](crate::search::resolve::open_queued) made for a stream of these rates.
     pub(crate) fn new(nominal_rate_hz: f64, rate_hz: Option<f64>) -> Self {
         Self { capacity: queue_samples(nominal_rate_hz, rate_hz), full: false }
     }

@@ -4,7 +4,8 @@ use std::{fmt::Write as _, io::Write as _, ops::Range, path::Path};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_acquisition::clock;
-use kalmind_filter::{Budget, DecoderSpec, FitProgress, FitReport, FitSettings, Fitted, Model, ZScore, fit};
+use kalmind_filter::{DecoderSpec, Model, ZScore};
+use kalmind_fitting::{Budget, FitProgress, FitReport, FitSettings, Fitted, fit};
 use kalmind_recording::kind::FileKind;
 use kalmind_types::{Binning, Component, StreamFeatures};
 use serde_json::json;
@@ -377,7 +378,7 @@ pub fn fit_tables(
     spec: &DecoderSpec,
     options: &FitOptions,
     label: &str,
-) -> Result<(Model, Fitted, f64), kalmind_filter::FitError> {
+) -> Result<(Model, Fitted, f64), kalmind_fitting::FitError> {
     let statistics = tables.statistics(rows);
     let zscore = options
         .zscore

@@ -17,7 +17,8 @@ use kalmind_acquisition::{
     ring::{Consumer, Producer},
 };
 use kalmind_engine::StagedModel;
-use kalmind_filter::{DecoderSpec, FitSettings, LabelLaw};
+use kalmind_filter::{DecoderSpec, LabelLaw};
+use kalmind_fitting::FitSettings;
 use kalmind_output::{Confirmation, DecoderInfo};
 use kalmind_session::{
     Calibration, CalibrationOptions, CalibrationTick, OperatorAction, Phase, Task, TaskBlock,

@@ -2,7 +2,8 @@
 
 use std::io::IsTerminal as _;
 
-use kalmind_filter::{DecoderSpec, FitReport};
+use kalmind_filter::DecoderSpec;
+use kalmind_fitting::FitReport;
 
 use crate::{
     commands::{

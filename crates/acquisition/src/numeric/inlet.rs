@@ -1,0 +1,159 @@
+//! The handle of the threads that receive a numeric stream.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use kalmind_types::SampleBlock;
+
+use crate::companion::Companion;
+use crate::monitor::StreamMonitor;
+use crate::numeric::config::InletConfig;
+use crate::numeric::delivery::{BlockSender, Senders};
+use crate::numeric::receiver::Receiver;
+use crate::pool::{PoolReader, pool};
+use crate::search::resolve::{ResolveError, checked_predicate};
+use crate::waker::Waker;
+
+/// Why an inlet could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// The description is of a string stream; see [`MarkerInlet`](crate::MarkerInlet).
+    #[error("stream {0:?} sends text, not numbers")]
+    NotNumeric(String),
+    /// The selector cannot be used.
+    #[error(transparent)]
+    Selector(#[from] ResolveError),
+    /// The system gave no thread.
+    #[error("no thread for the stream: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl SpawnError {
+    /// Whether the selector itself is wrong (see [`ResolveError::is_configuration`]).
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Selector(error) if error.is_configuration())
+    }
+}
+
+/// A running inlet. Dropping it ends its threads.
+#[derive(Debug)]
+pub struct NumericInlet {
+    /// Where the samples come out; for the tick thread.
+    pub blocks: PoolReader<SampleBlock>,
+    /// Where they come out for a recorder, if one is configured.
+    pub recorded: Option<PoolReader<SampleBlock>>,
+    /// What is known of the stream; for anyone.
+    pub status: Arc<StreamMonitor>,
+    running: Running,
+}
+
+/// The threads of a running inlet.
+#[derive(Debug)]
+struct Running {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl NumericInlet {
+    /// Starts receiving; `waker` is woken after each block and each change of state.
+    ///
+    /// Returns at once: the connection is made by the new thread, and its progress shows in `status`.
+    ///
+    /// # Errors
+    /// See [`SpawnError`].
+    pub fn spawn(config: InletConfig, waker: Waker) -> Result<Self, SpawnError> {
+        let status = Arc::new(StreamMonitor::new(config.key.clone()));
+        Self::spawn_under(config, waker, status)
+    }
+
+    /// As [`spawn`](Self::spawn), for a stream that has been shown as awaited: `status` is what it was shown by.
+    ///
+    /// # Errors
+    /// See [`SpawnError`].
+    pub fn spawn_under(
+        config: InletConfig,
+        waker: Waker,
+        status: Arc<StreamMonitor>,
+    ) -> Result<Self, SpawnError> {
+        let Some(format) = config.description.format else {
+            return Err(SpawnError::NotNumeric(config.description.name));
+        };
+        let predicate = checked_predicate(&config.selector)?;
+        let channels = config.description.channels;
+        let samples = config.block_samples.max(1);
+        let (writer, blocks) = pool(config.blocks, || SampleBlock::with_capacity(format, channels, samples));
+        let (recorder, recorded) = config
+            .recorded_blocks
+            .map(|count| {
+                let block = || SampleBlock::with_capacity(format, channels, samples);
+                let (writer, reader) = pool(count, block);
+                (BlockSender::new(writer, samples), reader)
+            })
+            .unzip();
+        let senders = Senders { tick: BlockSender::new(writer, samples), recorder };
+        let stop = Arc::new(AtomicBool::new(false));
+        let companion = Companion::spawn(&config.key, predicate.clone(), Arc::clone(&status))?;
+        let monitor = Arc::clone(&status);
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new().name(format!("lsl {}", config.key)).spawn(move || {
+            if let Some(on_start) = &config.on_start {
+                (on_start.0)();
+            }
+            Receiver::new(config, predicate, senders, monitor, companion, waker, stopped).run();
+        })?;
+        Ok(Self { blocks, recorded, status, running: Running { stop, thread: Some(thread) } })
+    }
+
+    /// Ends the threads and waits for them: milliseconds while samples arrive, at most a few seconds while a dead outlet
+    /// is being asked for its header.
+    pub fn stop(&mut self) {
+        self.running.stop();
+    }
+
+    /// Takes the inlet apart, so that each part can go where it is used.
+    #[must_use]
+    pub fn into_parts(self) -> InletParts {
+        InletParts {
+            blocks: self.blocks,
+            recorded: self.recorded,
+            status: self.status,
+            guard: InletGuard(self.running),
+        }
+    }
+}
+
+/// A running inlet, taken apart.
+#[derive(Debug)]
+pub struct InletParts {
+    /// For the tick thread.
+    pub blocks: PoolReader<SampleBlock>,
+    /// For a recorder, if one is configured.
+    pub recorded: Option<PoolReader<SampleBlock>>,
+    /// For anyone.
+    pub status: Arc<StreamMonitor>,
+    /// Ends the threads when it is dropped.
+    pub guard: InletGuard,
+}
+
+/// Keeps an inlet's threads running; dropping it ends them and waits for that.
+#[derive(Debug)]
+pub struct InletGuard(#[expect(dead_code, reason = "held for its drop")] Running);
+
+impl Running {
+    fn stop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("an acquisition thread panicked");
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,9 @@
+//! Numeric streams: from the pull of a sample to the block that the tick thread gets.
+
+mod choice;
+pub(crate) mod config;
+mod connection;
+pub(crate) mod delivery;
+pub(crate) mod inlet;
+mod receiver;
+mod sorting;
