@@ -2,12 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use kalmind_types::{Actor, EventKind, LslTime, Mode, ModelId};
+use kalmind_types::{Actor, Confirmation, EventKind, LslTime, Mode, ModelId};
 use serde_json::Value;
 
 use crate::{
-    Confirmation, ControlRefused, app::App, counters::count, message::ErrorCode, rate::RateLimit,
-    request::WantedState,
+    ControlRefused, app::App, counters::count, message::ErrorCode, rate::RateLimit, request::WantedState,
 };
 
 /// What is said to whoever confirms something and asks for another state.

@@ -2,9 +2,9 @@
 
 use core::fmt;
 
-use kalmind_types::{Command, LslTime, OutputState, Position, Seconds, Target};
+use kalmind_types::{Command, EventBody, LslTime, OutputState, Position, Seconds, Target, TaskBlock};
 
-use crate::{TaskBlock, TaskEvent, TaskEventContent, TaskScore};
+use crate::{TaskEvent, TaskScore};
 
 /// A step of stream time longer than this is a gap: none of it counts.
 const LONGEST_STEP_S: f64 = 1.0;
@@ -71,7 +71,7 @@ pub struct TaskStep {
 }
 
 impl TaskStep {
-    pub(crate) fn tell(&mut self, time: LslTime, content: TaskEventContent) {
+    pub(crate) fn tell(&mut self, time: LslTime, content: EventBody) {
         self.events.push(TaskEvent { time, content });
     }
 }

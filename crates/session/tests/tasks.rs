@@ -1,10 +1,8 @@
 //! What every task has to keep, whatever it shows: the registry, walked.
 #![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
 
-use kalmind_session::{
-    Phase, TASKS, Task, TaskBlock, TaskError, TaskEventContent, TaskKind, TaskStep, TaskTick, task_named,
-};
-use kalmind_types::{Command, LslTime, OutputState, Position, Seconds};
+use kalmind_session::{TASKS, Task, TaskError, TaskKind, TaskStep, TaskTick, task_named};
+use kalmind_types::{Command, EventBody, LslTime, OutputState, Phase, Position, Seconds, TaskBlock};
 use proptest::prelude::*;
 
 const BLOCKS: [TaskBlock; 3] = [TaskBlock::OpenLoop, TaskBlock::ClosedLoop, TaskBlock::Evaluation];
@@ -146,7 +144,7 @@ proptest! {
                 }
                 let mut shown = task.target();
                 for event in step.events.iter().rev() {
-                    if let TaskEventContent::Target(target) = event.content {
+                    if let EventBody::Target(target) = event.content {
                         shown = target;
                         break;
                     }
@@ -154,25 +152,25 @@ proptest! {
                 assert_eq!(task.target(), shown, "what is told is what is shown");
                 for event in &step.events {
                     match event.content {
-                        TaskEventContent::TaskBlock { block: told, phase: Phase::Start } => {
+                        EventBody::TaskBlock { block: told, phase: Phase::Start } => {
                             assert_eq!((block.replace(told), trial), (None, None));
                         }
-                        TaskEventContent::TaskBlock { block: told, phase: Phase::End } => {
+                        EventBody::TaskBlock { block: told, phase: Phase::End } => {
                             assert_eq!((block.take(), trial), (Some(told), None));
                         }
-                        TaskEventContent::Trial { trial: number, phase: Phase::Start, result } => {
+                        EventBody::Trial { trial: number, phase: Phase::Start, result } => {
                             assert_eq!((trial.replace(number), number, result), (None, next, None));
                             next += 1;
                         }
-                        TaskEventContent::Trial { trial: number, phase: Phase::End, result } => {
+                        EventBody::Trial { trial: number, phase: Phase::End, result } => {
                             assert_eq!(trial.take(), Some(number));
                             ended += u64::from(result.is_some() && !matches!(happening, Happening::Start { .. }));
                         }
-                        TaskEventContent::Target(Some(target)) => {
+                        EventBody::Target(Some(target)) => {
                             assert!(target.radius > 0.0 && target.position.0.iter().all(|at| at.is_finite()));
                         }
-                        TaskEventContent::Target(None) => {}
-                        TaskEventContent::Operator(_) => unreachable!("a task of our own asks for nothing"),
+                        EventBody::Target(None) => {}
+                        _ => unreachable!("a task of our own says nothing else: {event:?}"),
                     }
                 }
                 assert_eq!(task.block(), block);

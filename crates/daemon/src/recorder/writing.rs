@@ -13,14 +13,15 @@ use std::{
 
 use crossbeam_channel::Receiver;
 use kalmind_acquisition::{StreamMonitor, TextSample, pool::PoolReader};
+use kalmind_offline::recorded::{LossKind, ModelPart, RecordDocument, SessionDocument, TickDocument};
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::{
     encode::HeaderFields,
     writer::{Sink, StreamId, WriteError, Writer},
 };
 use kalmind_types::{
-    ClockOffset, Command, Event, LslTime, ModelId, NumberFormat, SampleBlock, SampleRows, Samples, Seconds,
-    StreamDescription, StreamTime,
+    ClockOffset, Command, LslTime, ModelId, NumberFormat, RenderedEvent, SampleBlock, SampleRows, Samples,
+    Seconds, StreamDescription, StreamTime,
 };
 use serde_json::Value;
 
@@ -29,10 +30,7 @@ use super::{
     head::{Head, Own, OwnedModel},
     headers::{self, RoleTag},
 };
-use crate::{
-    recorded::{LossKind, ModelPart, RecordDocument, SessionDocument, TickDocument},
-    tick::TickRecord,
-};
+use crate::tick::TickRecord;
 
 /// A boundary stands at least this often, and what was lost is told as often.
 const BOUNDARY_EVERY: Seconds = Seconds(1.0);
@@ -49,7 +47,7 @@ const MODELS: usize = 8;
 #[derive(Clone, Debug)]
 pub enum Message {
     /// An event, as published.
-    Event(Event),
+    Event(RenderedEvent),
     /// A model that is about to decode.
     Model {
         /// SHA-256 of its file in hexadecimal.
@@ -310,8 +308,8 @@ impl<S: Sink> Writing<S> {
         while let Ok(message) = self.messages.try_recv() {
             match message {
                 Message::Event(event) => {
-                    let text = serde_json::to_string(&event).unwrap_or_default();
-                    self.writer.text(self.own.events, StreamTime(event.time.0), &[&text], false);
+                    let stamp = StreamTime(event.event.time.0);
+                    self.writer.text(self.own.events, stamp, &[&*event.text], false);
                     if !self.commit("event") {
                         self.lose(LossKind::Events, None, 1);
                     }

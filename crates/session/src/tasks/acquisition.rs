@@ -3,10 +3,12 @@
 
 use core::fmt;
 
-use kalmind_types::{Command, LslTime, Position, Seconds, Target, TaskState};
+use kalmind_types::{
+    Command, EventBody, LslTime, Phase, Position, Seconds, Target, TaskBlock, TaskState, TrialResult,
+};
 
 use crate::{
-    Phase, TaskBlock, TaskEventContent, TaskScore, TrialResult,
+    TaskScore,
     task::{OptionValues, Task, TaskError, TaskOption, TaskStep, TaskTick, seconds_that_count},
 };
 
@@ -114,8 +116,8 @@ impl<T: Targets> TargetAcquisition<T> {
         running.trial_elapsed = 0.0;
         running.held = None;
         self.next_trial += 1;
-        step.tell(time, TaskEventContent::Trial { trial: running.trial, phase: Phase::Start, result: None });
-        step.tell(time, TaskEventContent::Target(Some(running.target)));
+        step.tell(time, EventBody::Trial { trial: running.trial, phase: Phase::Start, result: None });
+        step.tell(time, EventBody::Target(Some(running.target)));
         step.commands
             .push(Command::Task(TaskState { target: Some(running.target), drive: running.block.drive() }));
     }
@@ -126,10 +128,10 @@ impl<T: Targets> TargetAcquisition<T> {
         };
         if running.trial_runs {
             let trial = running.trial;
-            step.tell(time, TaskEventContent::Trial { trial, phase: Phase::End, result: None });
+            step.tell(time, EventBody::Trial { trial, phase: Phase::End, result: None });
         }
-        step.tell(time, TaskEventContent::Target(None));
-        step.tell(time, TaskEventContent::TaskBlock { block: running.block, phase: Phase::End });
+        step.tell(time, EventBody::Target(None));
+        step.tell(time, EventBody::TaskBlock { block: running.block, phase: Phase::End });
         step.commands.push(Command::Task(TaskState { target: None, drive: running.block.drive() }));
     }
 }
@@ -139,7 +141,7 @@ impl<T: Targets> Task for TargetAcquisition<T> {
         let mut step = self.stop(time);
         self.score = TaskScore::default();
         self.last_tick = Some(time);
-        step.tell(time, TaskEventContent::TaskBlock { block, phase: Phase::Start });
+        step.tell(time, EventBody::TaskBlock { block, phase: Phase::Start });
         let position = self.targets.begin();
         step.commands.push(Command::PlaceCursor(position));
         self.running = Some(Running {
@@ -184,7 +186,7 @@ impl<T: Targets> Task for TargetAcquisition<T> {
             let (trial, phase) = (running.trial, Phase::End);
             running.trial_runs = false;
             self.score.record(ended, running.trial_elapsed);
-            step.tell(tick.time, TaskEventContent::Trial { trial, phase, result });
+            step.tell(tick.time, EventBody::Trial { trial, phase, result });
             if !over {
                 self.present(tick.time, &mut step);
             }

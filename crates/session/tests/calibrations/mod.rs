@@ -5,10 +5,11 @@
 use kalmind_filter::{LabelLaw, TrainingData};
 use kalmind_session::{
     Calibration, CalibrationOptions, CalibrationTick, ChanceResult, ChanceTest, Participant,
-    ParticipantOptions, TASKS, Task, TaskBlock, TaskEventContent, TaskStep, TaskTick,
+    ParticipantOptions, TASKS, Task, TaskStep, TaskTick,
 };
 use kalmind_types::{
-    Command, CursorDrive, LslTime, OutputState, Position, Seconds, TaskState, TickOutput, Velocity,
+    Command, CursorDrive, EventBody, LslTime, OutputState, Position, Seconds, TaskBlock, TaskState,
+    TickOutput, Velocity,
 };
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -70,7 +71,7 @@ impl Room {
 
     fn follow(&mut self, step: TaskStep) {
         for event in step.events {
-            if let TaskEventContent::Target(target) = event.content {
+            if let EventBody::Target(target) = event.content {
                 self.told.push((event.time, target));
                 self.trial_start = self.tick;
             }
