@@ -145,6 +145,7 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
     let (prepared, found) = found?;
     let plan = plan::plan(prepared, &found)?;
     let program = Program {
+        task: kalmind_session::TASKS[0],
         seed: arguments.seed,
         open_loop: Seconds(arguments.calibration_seconds),
         closed_loop: closed_loop.map(Seconds),

@@ -4,7 +4,6 @@
 //! disk. A tick is written after the samples it names and together with its features and its cursor.
 
 use std::{
-    borrow::Cow,
     collections::VecDeque,
     sync::{
         Arc,
@@ -332,23 +331,8 @@ impl<S: Sink> Writing<S> {
     /// Input, features and cursor of a tick, to be written together.
     fn collect_tick(&mut self, record: &TickRecord) {
         let output = &record.published.output;
-        let times = record.published.times;
-        let document = TickDocument {
-            input: Cow::Borrowed(&record.input),
-            received: times.received,
-            closed: times.closed,
-            decoded: times.decoded,
-            age: record.published.age,
-            late: record.published.late,
-            panicked: record.panicked,
-            reason: output.reason,
-            row_one: output.row_one,
-            fallback: output.fallback,
-            masked_features: output.masked_features,
-            nonfinite_values: output.nonfinite_values,
-            guarded_channels: output.guarded_channels,
-            lost_before: self.ticks_lost + record.lost_before,
-        };
+        let lost_before = self.ticks_lost + record.lost_before;
+        let document = TickDocument::of(&record.input, &record.published, record.panicked, lost_before);
         let stamp = StreamTime(output.time.0);
         self.text.clear();
         // plain data without maps: it can always be written

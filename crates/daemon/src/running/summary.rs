@@ -37,7 +37,7 @@ impl Summary {
     /// As things stand.
     pub(crate) fn of(controls: &DaemonControls, ledger: &Ledger) -> Self {
         Self {
-            counts: controls.tick_counts().to_vec(),
+            counts: controls.tick_counts(),
             streams: controls.streams(),
             input: controls.input.now(),
             latency: ledger.snapshot(),
