@@ -19,6 +19,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // programs of the tests, which stand in for the daemon
     ("kalmind-tools", &["kalmind-types", "kalmind-output"]),
     (
+        "kalmind-offline",
+        &[
+            "kalmind-types",
+            "kalmind-signal",
+            "kalmind-filter",
+            "kalmind-fitting",
+            "kalmind-engine",
+            "kalmind-session",
+            "kalmind-recording",
+        ],
+    ),
+    (
         "kalmind",
         &[
             "kalmind-types",
@@ -28,6 +40,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "kalmind-engine",
             "kalmind-session",
             "kalmind-recording",
+            "kalmind-offline",
             "kalmind-output",
             "kalmind-acquisition",
         ],
@@ -102,6 +115,16 @@ fn pure_crates_reach_no_runtime_no_lsl_and_no_log() {
         for impure in IMPURE {
             assert!(!seen.contains(&impure), "{package} reaches {impure}");
         }
+    }
+}
+
+#[test]
+fn offline_work_is_a_library_without_command_line_network_or_log() {
+    let dependencies = dependencies();
+    let mut seen = Vec::new();
+    reachable("kalmind-offline", &dependencies, &mut seen);
+    for program in ["clap", "indicatif", "tracing", "tokio", "mio", "lsl", "lsl-sys"] {
+        assert!(!seen.contains(&program), "kalmind-offline reaches {program}");
     }
 }
 

@@ -10,14 +10,17 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::clock;
+use kalmind_offline::recorded::LossKind;
 use kalmind_recording::xdf::check::check_source;
 
 use super::{
-    head::{Account, RecordingFile},
-    watch::{Left, News, NextFile, fate},
-    writing::{Message, Writing},
+    continuing::Account,
+    fate::fate,
+    head::RecordingFile,
+    message::Message,
+    watch::{Left, News, NextFile},
+    writing::Writing,
 };
-use crate::recorded::LossKind;
 
 /// The recorder's side of the watch.
 #[derive(Debug)]
