@@ -9,6 +9,7 @@ mod reading;
 mod samples;
 mod sessions;
 mod tables;
+mod ticks;
 
 pub use comparison::{Comparison, Difference, PublishedRow};
 pub use documents::{
@@ -22,3 +23,4 @@ pub use reading::{Item, ReadError, SessionReader, Unreadable, Wanted};
 pub use samples::RecordedSamples;
 pub use sessions::{GatheredSessions, gather_sessions};
 pub use tables::{RecordedTablesError, label_tables, stream_tables};
+pub use ticks::RecordedTick;

@@ -207,7 +207,7 @@ pub fn stream_tables(
     let mut reader = SessionReader::open(path, Wanted { inputs: false, features: true, ticks: true })?;
     let (mut session, mut width) = (None, 0);
     let (mut features, mut states, mut time) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut complete, mut ticks) = (None, Vec::new());
+    let mut ticks = Vec::new();
     while let Some(item) = reader.next_item()? {
         match item {
             Item::Session(document) => {
@@ -215,24 +215,15 @@ pub fn stream_tables(
                 session = Some(document);
             }
             Item::Tick(tick) => {
-                ticks.push(tick.input.time.0);
-                complete = (!tick.input.incomplete).then_some((tick.input.time.0, tick.input.masked));
-            }
-            Item::Features(at, row) => {
-                let Some((tick, masked)) = complete.take().filter(|(tick, _)| tick.to_bits() == at.to_bits())
-                else {
+                let at = tick.document.input.time.0;
+                ticks.push(at);
+                if tick.document.input.incomplete || tick.features.is_empty() {
                     continue;
-                };
-                if let Some(state) = interpolated(&stamps, &values, stream.header.channels, &places, tick) {
+                }
+                if let Some(state) = interpolated(&stamps, &values, stream.header.channels, &places, at) {
                     states.extend(state);
-                    features.extend(
-                        row.iter().enumerate().map(
-                            |(feature, value)| {
-                                if masked.is_masked(feature) { f64::NAN } else { *value }
-                            },
-                        ),
-                    );
-                    time.push(tick);
+                    features.extend(tick.features_in_use());
+                    time.push(at);
                 }
             }
             Item::Unreadable(part) => host.unreadable(&part),
