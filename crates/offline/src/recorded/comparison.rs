@@ -92,9 +92,9 @@ impl Comparison {
         });
         self.compared_ticks += u64::from(published.is_some());
         if self.first_difference.is_none() {
-            self.first_difference = self
-                .features_differ(features, output, recorded)
-                .or_else(|| published.and_then(|(time, values)| self.published_differs(output, *time, values)));
+            self.first_difference = self.features_differ(features, output, recorded).or_else(|| {
+                published.and_then(|(time, values)| self.published_differs(output, *time, values))
+            });
         }
     }
 

@@ -24,7 +24,8 @@ impl RecordedTick {
     #[must_use]
     pub fn features_in_use(&self) -> Vec<f64> {
         let masked = &self.document.input.masked;
-        let value = |(feature, value): (usize, &f64)| if masked.is_masked(feature) { f64::NAN } else { *value };
+        let value =
+            |(feature, value): (usize, &f64)| if masked.is_masked(feature) { f64::NAN } else { *value };
         self.features.iter().enumerate().map(value).collect()
     }
 }

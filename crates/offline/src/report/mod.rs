@@ -2,11 +2,11 @@
 
 mod calibration;
 mod channels;
+mod figures;
 mod markup;
 mod plot;
 mod provenance;
 mod session;
-mod tables;
 mod traces;
 
 use std::fmt::Write as _;
@@ -41,17 +41,17 @@ pub struct Origin<'a> {
 /// When a file that the figures come from cannot be read again for its hash.
 pub fn page(origin: &Origin<'_>, comparison: &Comparison, intervals: &Intervals) -> anyhow::Result<String> {
     let sections: [Section; 7] = [
-        ("accuracy", "Accuracy", tables::accuracy(comparison, intervals)),
+        ("accuracy", "Accuracy", figures::accuracy(comparison, intervals)),
         ("traces", "Decoded and true", traces::decoded_and_true(comparison)),
         ("errors", "Error over time", traces::errors_over_time(comparison)),
         ("calibration", "Calibration", calibration::section(comparison)),
         ("robustness", "Robustness", channels::section(comparison)),
-        ("fits", "What each fit chose", tables::fits(comparison)),
+        ("fits", "What each fit chose", figures::fits(comparison)),
         ("provenance", "Provenance", provenance::section(origin, comparison)?),
     ];
     let names: Vec<String> = comparison.decoders.iter().map(|decoder| decoder.spec.to_string()).collect();
     let note = origin.note.map(|note| format!("<p><strong>{}</strong></p>\n", Escaped(note)));
-    let intro = format!("<p>{}</p>\n{}", tables::summary(comparison), note.unwrap_or_default());
+    let intro = format!("<p>{}</p>\n{}", figures::summary(comparison), note.unwrap_or_default());
     Ok(framed(&names.join(", "), "Decoders on held-out rows", &intro, &sections))
 }
 
