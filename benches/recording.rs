@@ -14,7 +14,8 @@ use std::{borrow::Cow, fs::File, path::Path, time::Instant};
 
 use kalmind::commands::replay::{layout, replay};
 use kalmind_engine::{CursorSettings, Engine, EngineSettings};
-use kalmind_filter::{DecoderSpec, FitSettings, LabelLaw, Model, TrainingData, fit, kernel_path};
+use kalmind_filter::{DecoderSpec, LabelLaw, Model, TrainingData, kernel_path};
+use kalmind_fitting::{FitSettings, fit};
 use kalmind_offline::{
     model::IdentifiedModel,
     recorded::{

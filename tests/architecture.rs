@@ -6,11 +6,12 @@ use std::{collections::BTreeMap, process::Command};
 use serde_json::Value;
 
 /// Which of Kalmind's crates each one may use.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("kalmind-types", &[]),
     ("kalmind-acquisition", &["kalmind-types"]),
     ("kalmind-signal", &["kalmind-types"]),
     ("kalmind-filter", &["kalmind-types"]),
+    ("kalmind-fitting", &["kalmind-types", "kalmind-signal", "kalmind-filter"]),
     ("kalmind-engine", &["kalmind-types", "kalmind-signal", "kalmind-filter"]),
     ("kalmind-session", &["kalmind-types", "kalmind-signal", "kalmind-filter"]),
     ("kalmind-recording", &["kalmind-types", "kalmind-filter"]),
@@ -21,6 +22,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
             "kalmind-types",
             "kalmind-signal",
             "kalmind-filter",
+            "kalmind-fitting",
             "kalmind-engine",
             "kalmind-session",
             "kalmind-recording",
@@ -32,6 +34,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
             "kalmind-types",
             "kalmind-signal",
             "kalmind-filter",
+            "kalmind-fitting",
             "kalmind-engine",
             "kalmind-session",
             "kalmind-recording",
@@ -44,6 +47,9 @@ const ALLOWED: [(&str, &[&str]); 10] = [
 
 /// What the pure crates must not use, directly or through others.
 const IMPURE: [&str; 6] = ["tokio", "lsl", "lsl-sys", "mio", "tracing", "crossbeam-channel"];
+
+/// What only fitting and offline work use.
+const FITTING: [&str; 6] = ["kalmind-fitting", "rayon", "rayon-core", "rand", "rand_chacha", "rand_distr"];
 
 /// Normal dependencies by package name, for every package of the build.
 fn dependencies() -> BTreeMap<String, Vec<String>> {
@@ -104,7 +110,6 @@ fn pure_crates_reach_no_runtime_no_lsl_and_no_log() {
     {
         let mut seen = Vec::new();
         reachable(package, &dependencies, &mut seen);
-        // rayon, for fitting, brings crossbeam's deque and epoch; neither is a channel
         for impure in IMPURE {
             assert!(!seen.contains(&impure), "{package} reaches {impure}");
         }
@@ -118,6 +123,30 @@ fn offline_work_is_a_library_without_command_line_network_or_log() {
     reachable("kalmind-offline", &dependencies, &mut seen);
     for program in ["clap", "indicatif", "tracing", "tokio", "mio", "lsl", "lsl-sys"] {
         assert!(!seen.contains(&program), "kalmind-offline reaches {program}");
+    }
+}
+
+#[test]
+fn what_runs_on_the_tick_can_not_fit() {
+    let dependencies = dependencies();
+    for package in [
+        "kalmind-types",
+        "kalmind-signal",
+        "kalmind-filter",
+        "kalmind-engine",
+        "kalmind-session",
+        "kalmind-recording",
+    ] {
+        let mut seen = Vec::new();
+        reachable(package, &dependencies, &mut seen);
+        for fitting in FITTING {
+            assert!(!seen.contains(&fitting), "{package} reaches {fitting}");
+        }
+        // nalgebra brings it along for products of large matrices
+        assert!(
+            !dependencies[package].iter().any(|dependency| dependency == "matrixmultiply"),
+            "{package} uses matrixmultiply"
+        );
     }
 }
 

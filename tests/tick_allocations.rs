@@ -18,7 +18,8 @@ use kalmind::tick::{
 };
 use kalmind_acquisition::{StreamMonitor, Waker, clock, pool::pool, ring::ring};
 use kalmind_engine::{Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, StreamBinning};
-use kalmind_filter::{DecoderSpec, FitSettings, LabelLaw, Model, TrainingData, fit};
+use kalmind_filter::{DecoderSpec, LabelLaw, Model, TrainingData};
+use kalmind_fitting::{FitSettings, fit};
 use kalmind_offline::model::IdentifiedModel;
 use kalmind_output::PublicationSource as _;
 use kalmind_types::{

@@ -4,7 +4,8 @@ use std::io::IsTerminal as _;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_acquisition::clock;
-use kalmind_filter::{DecoderSpec, FitProgress};
+use kalmind_filter::DecoderSpec;
+use kalmind_fitting::FitProgress;
 use kalmind_offline::{Host, recorded::Unreadable};
 
 use crate::log::say;

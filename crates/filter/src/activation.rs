@@ -31,14 +31,14 @@ fn exponential(x: f32) -> f32 {
 /// `1 / (1 + e^-x)` within 2e-7.
 #[expect(clippy::inline_always, reason = "it has to be compiled into the loops around it")]
 #[inline(always)]
-pub(crate) fn logistic(x: f32) -> f32 {
+pub fn logistic(x: f32) -> f32 {
     1.0 / (1.0 + exponential(-x))
 }
 
 /// The hyperbolic tangent within 2e-7.
 #[expect(clippy::inline_always, reason = "it has to be compiled into the loops around it")]
 #[inline(always)]
-pub(crate) fn hyperbolic_tangent(x: f32) -> f32 {
+pub fn hyperbolic_tangent(x: f32) -> f32 {
     1.0 - 2.0 / (1.0 + exponential(2.0 * x))
 }
 

@@ -24,7 +24,10 @@ use crate::{
 
 /// The decoder of validated `parameters`, whose lagged bins start as `background`; of `options` those count that say how
 /// the same result is computed.
-pub(crate) fn decoder(
+///
+/// # Errors
+/// Where a matrix that has to be positive definite is not.
+pub fn decoder(
     parameters: &Parameters,
     options: &Options,
     background: &[f64],

@@ -6,22 +6,24 @@ use nalgebra::DMatrix;
 
 /// A lower-triangular factor L of a symmetric positive definite matrix L L'.
 #[derive(Clone, Debug)]
-pub(crate) struct Cholesky {
+pub struct Cholesky {
     size: usize,
     lower: Vec<f64>,
 }
 
 impl Cholesky {
-    /// Factors the lower triangle of `matrix`; the error is the first column that depends on the ones before it (its
-    /// pivot is below `tolerance` times its diagonal entry).
-    pub(crate) fn new(matrix: &DMatrix<f64>, tolerance: f64) -> Result<Self, usize> {
+    /// Factors the lower triangle of `matrix`.
+    ///
+    /// # Errors
+    /// The first column that depends on the ones before it (its pivot is below `tolerance` times its diagonal entry).
+    pub fn new(matrix: &DMatrix<f64>, tolerance: f64) -> Result<Self, usize> {
         let mut factor = Self::identity(matrix.nrows());
         factor.refactor(|row, column| matrix[(row, column)], tolerance)?;
         Ok(factor)
     }
 
     /// The factor of the unit matrix: room for others of its size.
-    pub(crate) fn identity(size: usize) -> Self {
+    pub fn identity(size: usize) -> Self {
         let mut lower = vec![0.0; size * size];
         for row in 0..size {
             lower[row * size + row] = 1.0;
@@ -31,11 +33,10 @@ impl Cholesky {
 
     /// As [`new`](Self::new), of a matrix of this size given by the entries of its lower triangle; allocates nothing.
     /// After an error the factor is of no use.
-    pub(crate) fn refactor(
-        &mut self,
-        matrix: impl Fn(usize, usize) -> f64,
-        tolerance: f64,
-    ) -> Result<(), usize> {
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn refactor(&mut self, matrix: impl Fn(usize, usize) -> f64, tolerance: f64) -> Result<(), usize> {
         let size = self.size;
         for row in 0..size {
             for column in 0..=row {
@@ -58,12 +59,12 @@ impl Cholesky {
     }
 
     /// `ln |L L'|`.
-    pub(crate) fn log_determinant(&self) -> f64 {
+    pub fn log_determinant(&self) -> f64 {
         (0..self.size).map(|row| 2.0 * libm::log(self.lower[row * self.size + row])).sum()
     }
 
     /// Solves L L' x = b in place.
-    pub(crate) fn solve(&self, values: &mut [f64]) {
+    pub fn solve(&self, values: &mut [f64]) {
         let size = self.size;
         for row in 0..size {
             let known = dot(&self.lower[row * size..row * size + row], &values[..row]);
@@ -79,7 +80,7 @@ impl Cholesky {
     }
 
     /// The trace of the inverse of L L', which is the sum of squares of the entries of L^-1.
-    pub(crate) fn inverse_trace(&self) -> f64 {
+    pub fn inverse_trace(&self) -> f64 {
         let size = self.size;
         let mut column = vec![0.0; size];
         let mut trace = 0.0;
@@ -96,7 +97,7 @@ impl Cholesky {
     }
 
     /// Solves for every column of `right`.
-    pub(crate) fn solve_columns(&self, right: &DMatrix<f64>) -> DMatrix<f64> {
+    pub fn solve_columns(&self, right: &DMatrix<f64>) -> DMatrix<f64> {
         let mut solved = right.clone();
         for mut column in solved.column_iter_mut() {
             self.solve(column.as_mut_slice());
@@ -106,7 +107,7 @@ impl Cholesky {
 }
 
 /// The inner product, summed in eight lanes.
-pub(crate) fn dot(left: &[f64], right: &[f64]) -> f64 {
+pub fn dot(left: &[f64], right: &[f64]) -> f64 {
     let mut lanes = [0.0; 8];
     let (left_chunks, left_rest) = left.as_chunks::<8>();
     let (right_chunks, right_rest) = right.as_chunks::<8>();

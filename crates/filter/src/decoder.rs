@@ -8,7 +8,7 @@ use crate::ChannelCondition;
 ///
 /// [`Decoder::step`] is called once a bin on the tick thread, in the order of the bins. It is real-time: no allocation,
 /// lock, input or output, and no panic; the same calls give the same bits on every machine that uses the same
-/// [kernel path](crate::kernel_path).
+/// [kernel path](crate::kernel_path()).
 pub trait Decoder: Send + core::fmt::Debug {
     /// Length of the feature vector of one bin (as the model wants it, so z-scored where the model says so), before lags.
     fn features(&self) -> usize;

@@ -141,7 +141,10 @@ impl DiscriminativeFilter {
     }
 
     /// A filter at row one whose state moves by a network, where there is one.
-    pub(crate) fn with_network(
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_network(
         state: &StateModel,
         dynamics: Option<&NonlinearDynamics>,
         form: Form,

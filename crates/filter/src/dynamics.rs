@@ -14,7 +14,7 @@
 //! times as much with sigma points.
 //!
 //! About a point that g flees from, a variance without measurements would grow without end; it is limited to
-//! [`MOST_VARIANCES`] times that of the stationary distribution, far above what a filter with measurements believes. A
+//! `MOST_VARIANCES` times that of the stationary distribution, far above what a filter with measurements believes. A
 //! prediction that is not finite is the stationary distribution.
 
 use crate::belief::{Belief, Correction, PlainBelief};
@@ -46,7 +46,7 @@ pub trait StateDynamics: Send + core::fmt::Debug {
 
 /// g as a network.
 #[derive(Clone, Debug)]
-pub(crate) struct NetworkDynamics {
+pub struct NetworkDynamics {
     layer: TanhLayer,
     network: TanhNetwork,
     /// d rows of h.
@@ -55,7 +55,8 @@ pub(crate) struct NetworkDynamics {
 
 impl NetworkDynamics {
     /// Of a validated network, d in, d out.
-    pub(crate) fn new(network: &TanhNetwork) -> Self {
+    #[must_use]
+    pub fn new(network: &TanhNetwork) -> Self {
         Self {
             layer: TanhLayer::of(network),
             output_weights: network.output_weights.transpose().as_slice().to_vec(),
@@ -186,7 +187,7 @@ impl<const D: usize, const POINTS: usize> Belief<D> for DynamicBelief<D, POINTS>
     }
 }
 
-/// Scales components whose variance is above [`MOST_VARIANCES`] stationary ones down to it; correlations stay.
+/// Scales components whose variance is above `MOST_VARIANCES` stationary ones down to it; correlations stay.
 fn limit<const D: usize>(covariance: &mut Square<D>, stationary: &Square<D>) {
     let mut factors = [1.0; D];
     for component in 0..D {

@@ -29,7 +29,7 @@ const COEFFICIENTS: [f64; 13] = [
 /// add in one rounding. One loop an operation, so that each becomes one instruction over the lanes.
 #[expect(clippy::inline_always, reason = "it has to be compiled into the loops of each kernel path")]
 #[inline(always)]
-pub(crate) fn exponentials<const FUSED: bool, const LANES: usize>(x: &[f64; LANES]) -> [f64; LANES] {
+pub fn exponentials<const FUSED: bool, const LANES: usize>(x: &[f64; LANES]) -> [f64; LANES] {
     let multiply_add = |a: f64, b: f64, c: f64| if FUSED { a.mul_add(b, c) } else { a * b + c };
     let limited = x.map(|x| if x < LEAST { LEAST } else { x });
     let shifted = limited.map(|limited| multiply_add(limited, core::f64::consts::LOG2_E, ROUNDING));
@@ -113,7 +113,7 @@ pub(crate) fn exponentials_avx2(x: [core::arch::x86_64::__m256; 4]) -> [core::ar
 /// tanh of every lane, within 4e-16 of its value: `(1 - e) / (1 + e)` with `e = e^(-2 |x|)`, and the sign of x. Plain
 /// multiplications and additions, so the same bits on every processor.
 #[inline]
-pub(crate) fn hyperbolic_tangents<const LANES: usize>(x: &[f64; LANES]) -> [f64; LANES] {
+pub fn hyperbolic_tangents<const LANES: usize>(x: &[f64; LANES]) -> [f64; LANES] {
     let powers = exponentials::<false, LANES>(&x.map(|x| -2.0 * x.abs()));
     let mut result = [0.0; LANES];
     for lane in 0..LANES {
@@ -124,7 +124,7 @@ pub(crate) fn hyperbolic_tangents<const LANES: usize>(x: &[f64; LANES]) -> [f64;
 
 /// tanh of every lane in 32 bits, within 3e-7 of its value, for training.
 #[inline]
-pub(crate) fn hyperbolic_tangents_32<const LANES: usize>(x: &[f32; LANES]) -> [f32; LANES] {
+pub fn hyperbolic_tangents_32<const LANES: usize>(x: &[f32; LANES]) -> [f32; LANES] {
     let powers = exponentials_32(&x.map(|x| -2.0 * x.abs()));
     let mut result = [0.0; LANES];
     for lane in 0..LANES {

@@ -10,11 +10,11 @@ use nalgebra::DMatrix;
 use crate::small_matrix::{Square, Vector, apply, inverse};
 
 /// Most factors.
-pub(crate) const FACTORS: usize = 8;
+pub const FACTORS: usize = 8;
 
 /// A factor model at work; channels that say nothing sensible are left out. Real-time.
 #[derive(Clone, Debug)]
-pub(crate) struct Factors {
+pub struct Factors {
     /// Row j of L, padded with zeros.
     loadings: Vec<Vector<FACTORS>>,
     precision: Vec<f64>,
@@ -28,7 +28,7 @@ pub(crate) struct Factors {
 
 impl Factors {
     /// `loadings` n x k, variances of the noise > 0; columns past the eighth are not used.
-    pub(crate) fn new(loadings: &DMatrix<f64>, uniqueness: &[f64]) -> Self {
+    pub fn new(loadings: &DMatrix<f64>, uniqueness: &[f64]) -> Self {
         let rows =
             (0..loadings.nrows())
                 .map(|row| {
@@ -50,14 +50,14 @@ impl Factors {
     }
 
     /// All channels speak.
-    pub(crate) fn include_all(&mut self) {
+    pub fn include_all(&mut self) {
         for at in 0..self.included.len() {
             self.include(at, true);
         }
     }
 
     /// Whether channel `at` speaks.
-    pub(crate) fn include(&mut self, at: usize, included: bool) {
+    pub fn include(&mut self, at: usize, included: bool) {
         if self.included[at] != included {
             self.included[at] = included;
             self.changed = true;
@@ -65,7 +65,7 @@ impl Factors {
     }
 
     /// The expectation of each channel given all others that speak. Real-time.
-    pub(crate) fn predict(&mut self, values: &[f64], predicted: &mut [f64]) {
+    pub fn predict(&mut self, values: &[f64], predicted: &mut [f64]) {
         if core::mem::take(&mut self.changed) {
             self.condition();
         }

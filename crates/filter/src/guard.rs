@@ -35,7 +35,7 @@ const FARTHEST: f64 = 1e4;
 /// A squared change counts at most so much: a step of any size is no noise.
 const LARGEST_SQUARED_CHANGE: f64 = 36.0;
 /// Bins in the running mean of squared changes.
-pub(crate) const CHANGE_SPAN: f64 = 64.0;
+pub const CHANGE_SPAN: f64 = 64.0;
 /// A channel is noise where its squared changes exceed the most in training by this factor, and silent where they fall
 /// below the least in training by the other.
 const NOISY: f64 = 2.5;
@@ -169,7 +169,7 @@ struct Channel {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Guard {
+pub struct Guard {
     channels: Vec<Channel>,
     conditions: Vec<ChannelCondition>,
     factors: Factors,
@@ -182,7 +182,9 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    pub(crate) fn new(statistics: &GuardStatistics) -> Self {
+    /// At the first bin.
+    #[must_use]
+    pub fn new(statistics: &GuardStatistics) -> Self {
         let channels: Vec<Channel> =
             (0..statistics.mean.len()).map(|channel| Channel::new(statistics, channel)).collect();
         let n = channels.len();
@@ -197,7 +199,8 @@ impl Guard {
         }
     }
 
-    pub(crate) fn restart(&mut self) {
+    /// Back to the first bin.
+    pub fn restart(&mut self) {
         for channel in &mut self.channels {
             channel.restart();
         }
@@ -206,7 +209,9 @@ impl Guard {
         self.guarded = 0;
     }
 
-    pub(crate) fn conditions(&self) -> &[ChannelCondition] {
+    /// What each channel is taken for.
+    #[must_use]
+    pub fn conditions(&self) -> &[ChannelCondition] {
         &self.conditions
     }
 
@@ -221,7 +226,7 @@ impl Guard {
 
     /// The features as the decoder should see them; `None` where the decoder refuses them anyway, since their number is
     /// wrong or one is not finite or too large. Real-time.
-    pub(crate) fn clean(&mut self, features: &[f64]) -> Option<&[f64]> {
+    pub fn clean(&mut self, features: &[f64]) -> Option<&[f64]> {
         self.guarded = 0;
         if features.len() != self.channels.len() || !usable(features) {
             return None;
@@ -371,139 +376,6 @@ impl Channel {
 }
 
 /// Half the squared difference of two values that follow each other: the variance, of white noise.
-pub(crate) fn squared_change(value: f64, last: f64) -> f64 {
+pub fn squared_change(value: f64, last: f64) -> f64 {
     (0.5 * (value - last) * (value - last)).min(LARGEST_SQUARED_CHANGE)
-}
-
-#[cfg(test)]
-mod tests {
-    use nalgebra::DMatrix;
-    use rand::SeedableRng as _;
-    use rand_chacha::ChaCha8Rng;
-    use rand_distr::{Distribution as _, StandardNormal};
-
-    use super::*;
-    use crate::TrainingData;
-    use crate::fit::guard_statistics;
-
-    /// Four channels about 5 with a common part; the last never moves.
-    fn rows(count: usize, seed: u64) -> DMatrix<f64> {
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let mut normal = || -> f64 { StandardNormal.sample(&mut random) };
-        let mut common = 0.0;
-        let mut rows = DMatrix::from_element(count, 5, 3.0);
-        for row in 0..count {
-            common = 0.9 * common + 0.4 * normal();
-            for column in 0..4 {
-                rows[(row, column)] = 5.0 + 2.0 * (common + normal());
-            }
-        }
-        rows
-    }
-
-    fn statistics() -> GuardStatistics {
-        let states = DMatrix::from_fn(3000, 1, |row, _| libm::sin(row as f64 * 0.1));
-        guard_statistics(&TrainingData::new(rows(3000, 1), states))
-    }
-
-    /// What the guard makes of rows.
-    fn cleaned(guard: &mut Guard, rows: &DMatrix<f64>) -> (DMatrix<f64>, Vec<Vec<ChannelCondition>>) {
-        let mut all = rows.clone();
-        let mut conditions = Vec::new();
-        for mut row in all.row_iter_mut() {
-            let values: Vec<f64> = row.iter().copied().collect();
-            row.copy_from_slice(guard.clean(&values).unwrap());
-            conditions.push(guard.conditions.clone());
-        }
-        (all, conditions)
-    }
-
-    #[test]
-    fn training_rows_pass_unchanged() {
-        let rows = rows(3000, 1);
-        let (cleaned, conditions) = cleaned(&mut Guard::new(&statistics()), &rows);
-        assert_eq!(cleaned, rows);
-        assert!(conditions.iter().flatten().all(|condition| *condition == ChannelCondition::Healthy));
-    }
-
-    #[test]
-    fn an_offset_is_found_subtracted_and_dropped_when_it_is_over() {
-        let clean = rows(3000, 2);
-        let mut shifted = clean.clone();
-        for row in 500..1500 {
-            shifted[(row, 2)] -= 12.0;
-        }
-        let (cleaned, conditions) = cleaned(&mut Guard::new(&statistics()), &shifted);
-        let first = conditions.iter().position(|now| now[2] == ChannelCondition::Shifted).unwrap();
-        assert!((500..510).contains(&first), "{first}");
-        let error = |range: core::ops::Range<usize>| {
-            range.clone().map(|row| cleaned[(row, 2)] - clean[(row, 2)]).sum::<f64>() / range.len() as f64
-        };
-        assert!(error(600..1500).abs() < 0.8, "{}", error(600..1500));
-        assert!(error(1600..3000).abs() < 0.8);
-        assert_eq!(conditions[2999][2], ChannelCondition::Healthy);
-        // a rare excursion of a healthy channel may be taken for a shift
-        let others = conditions.iter().flat_map(|now| [now[0], now[1], now[3]]);
-        let wrong = others.filter(|condition| *condition != ChannelCondition::Healthy).count();
-        assert!(wrong < 9000 / 20, "{wrong}");
-    }
-
-    #[test]
-    fn silent_and_noisy_channels_are_masked_until_they_are_well() {
-        let mut rows = rows(4000, 3);
-        let mut random = ChaCha8Rng::seed_from_u64(4);
-        for row in 1000..2000 {
-            rows[(row, 0)] = 0.0;
-            let noise: f64 = StandardNormal.sample(&mut random);
-            rows[(row, 1)] += 16.0 * noise;
-        }
-        let statistics = statistics();
-        let (cleaned, conditions) = cleaned(&mut Guard::new(&statistics), &rows);
-        for (row, now) in conditions.iter().enumerate().take(2000).skip(1300) {
-            assert_eq!(now[..2], [ChannelCondition::Silent, ChannelCondition::Noisy], "{row}");
-            assert_eq!(
-                cleaned.row(row).columns(0, 2).iter().copied().collect::<Vec<_>>(),
-                statistics.mean[..2]
-            );
-        }
-        assert!(conditions[3999].iter().all(|condition| *condition == ChannelCondition::Healthy));
-    }
-
-    #[test]
-    fn numbers_of_any_size_stay_within_the_training_range_and_leave_no_trace() {
-        let statistics = statistics();
-        let mut guard = Guard::new(&statistics);
-        for (row, value) in [1e59, -1e59, 1e30, 0.0, 1e12].into_iter().cycle().take(500).enumerate() {
-            let values = [value, 5.0 + (row % 3) as f64, 5.0, 5.0, value];
-            let cleaned = guard.clean(&values).unwrap();
-            for (channel, value) in cleaned.iter().enumerate() {
-                assert!(*value >= statistics.least[channel] && *value <= statistics.greatest[channel]);
-            }
-        }
-        let (_, conditions) = cleaned(&mut guard, &rows(3000, 5));
-        assert!(conditions[2999].iter().all(|condition| *condition == ChannelCondition::Healthy));
-        assert!(guard.clean(&[1.0; 4]).is_none() && guard.clean(&[f64::NAN; 5]).is_none());
-        assert!(guard.clean(&[1e300; 5]).is_none());
-    }
-
-    #[test]
-    fn after_a_restart_it_is_as_new() {
-        let mut guard = Guard::new(&statistics());
-        let mut shifted = rows(500, 6);
-        shifted.column_mut(1).add_scalar_mut(10.0);
-        let first = cleaned(&mut guard, &shifted);
-        guard.restart();
-        assert_eq!(cleaned(&mut guard, &shifted), first);
-    }
-
-    #[test]
-    fn few_rows_and_one_channel_have_statistics() {
-        for (count, n) in [(1, 1), (2, 1), (30, 3), (30, 60)] {
-            let features = DMatrix::from_fn(count, n, |row, column| ((row * 7 + column * 3) % 11) as f64);
-            let states = DMatrix::from_fn(count, 2, |row, _| row as f64);
-            let statistics = guard_statistics(&TrainingData::new(features, states));
-            let mut guard = Guard::new(&statistics);
-            assert!(guard.clean(&vec![4.0; n]).unwrap().iter().all(|value| value.is_finite()));
-        }
-    }
 }

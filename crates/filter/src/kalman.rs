@@ -9,7 +9,7 @@
 //! ```
 //!
 //! that is the information form of the gain: n d multiplications for h and d^3 for the rest, for any number of features.
-//! The covariance form ([`Innovation`](crate::innovation::Innovation)), `K = M H' (H M H' + R)^-1`, `mu' = A mu +
+//! The covariance form (`Innovation`), `K = M H' (H M H' + R)^-1`, `mu' = A mu +
 //! K (x - offset - H A mu)`, gives the same to rounding; with `update=auto` it is taken for n <= d, where it is cheaper.
 //! Row one: `prior` updates N(0, S) by x (no time update); `first` takes `Sigma = J^-1`, `mu = J^-1 h`, and is `prior`
 //! where J is singular (a component that is not observed). Without features: `mu = A mu`, `Sigma = M`. An order p > 1
@@ -34,25 +34,34 @@ pub(crate) struct KalmanDecoder {
 
 /// What a linear observation says of the intent: `J = H' R^-1 H` and `h = W x - W offset`, `W = H' R^-1`.
 #[derive(Clone, Debug)]
-pub(crate) struct ObservationInformation {
-    pub(crate) dimension: usize,
-    pub(crate) features: usize,
+pub struct ObservationInformation {
+    /// Components d.
+    pub dimension: usize,
+    /// Features n.
+    pub features: usize,
     /// W, d rows of n.
-    pub(crate) weights: Vec<f64>,
+    pub weights: Vec<f64>,
     /// W offset.
-    pub(crate) offset: Vec<f64>,
+    pub offset: Vec<f64>,
     /// J, row-major.
-    pub(crate) information: Vec<f64>,
+    pub information: Vec<f64>,
 }
 
 impl ObservationInformation {
-    pub(crate) fn new(kalman: &KalmanParameters) -> Result<Self, ModelError> {
+    /// Of a model.
+    ///
+    /// # Errors
+    /// Where R is not positive definite.
+    pub fn new(kalman: &KalmanParameters) -> Result<Self, ModelError> {
         Self::of(&kalman.observation, &kalman.observation_offset, &kalman.observation_noise)
             .map_err(|_column| ModelError::NotPositive { tensor: "observation_noise", strict: true })
     }
 
-    /// Of H, offset and R; the error is the first feature whose noise follows from those before it.
-    pub(crate) fn of(
+    /// Of H, offset and R.
+    ///
+    /// # Errors
+    /// The first feature whose noise follows from those before it.
+    pub fn of(
         observation: &DMatrix<f64>,
         observation_offset: &DVector<f64>,
         noise: &DMatrix<f64>,

@@ -18,7 +18,7 @@ const LANES: usize = 8;
 
 /// Values at the points of a [`PanelPoints`].
 #[derive(Clone, Debug)]
-pub(crate) struct PanelValues {
+pub struct PanelValues {
     path: KernelPath,
     /// Middle and half of the range of each column.
     ranges: Vec<[f64; 2]>,
@@ -30,7 +30,7 @@ pub(crate) struct PanelValues {
 
 impl PanelValues {
     /// Values in the order of the points: row i of `values` belongs to point i.
-    pub(crate) fn new(values: &DMatrix<f64>, path: KernelPath) -> Self {
+    pub fn new(values: &DMatrix<f64>, path: KernelPath) -> Self {
         let (points, columns) = values.shape();
         let mut panels = vec![[0.0; PANEL]; points.div_ceil(PANEL) * columns];
         let mut ranges = Vec::with_capacity(columns);
@@ -49,7 +49,7 @@ impl PanelValues {
 
     /// Writes the kernel mean of the values at the last query of `points` to `mean` and gives the effective number of
     /// points, `(sum w)^2 / sum w^2`. Real-time.
-    pub(crate) fn smooth(&mut self, points: &mut PanelPoints, bandwidth: f64, mean: &mut [f64]) -> f64 {
+    pub fn smooth(&mut self, points: &mut PanelPoints, bandwidth: f64, mean: &mut [f64]) -> f64 {
         let precision = (1.0 / (bandwidth * bandwidth)).clamp(f64::MIN_POSITIVE, f64::MAX);
         points.ascertain(precision, f64::from(NEGLIGIBLE));
         for sum in &mut self.sums {

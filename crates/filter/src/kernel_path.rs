@@ -11,7 +11,7 @@ pub struct KernelPath(Compilation);
 
 /// Private, so that [`Compilation::Avx2Fma`] stands for a processor that was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Compilation {
+pub enum Compilation {
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2Fma,
@@ -50,7 +50,7 @@ impl KernelPath {
     }
 
     /// What [`compiled_for_each_path`] dispatches on.
-    pub(crate) fn compilation(self) -> Compilation {
+    pub fn compilation(self) -> Compilation {
         self.0
     }
 }
@@ -63,6 +63,7 @@ pub fn kernel_path() -> &'static str {
 
 /// Makes a function that calls `loops::<FUSED>`, inlined into the compilation that its first argument, a
 /// [`KernelPath`], says.
+#[macro_export]
 macro_rules! compiled_for_each_path {
     ($(#[$doc:meta])* $visible:vis fn $name:ident($($argument:ident: $of:ty),* $(,)?) $(-> $result:ty)? = $loops:ident) => {
         $(#[$doc])*
@@ -86,7 +87,7 @@ macro_rules! compiled_for_each_path {
         }
     };
 }
-pub(crate) use compiled_for_each_path;
+pub use crate::compiled_for_each_path;
 
 #[cfg(test)]
 mod tests {

@@ -1,71 +1,60 @@
-//! Features to intent: the discriminative Kalman filter, the baselines it is compared with, and their fitting.
+//! Features to intent: the discriminative Kalman filter and the baselines it is compared with.
 //!
-//! *Invariant:* pure. This crate knows no clock, file, socket or thread on the way of a tick (fitting uses rayon); what
-//! comes out depends on what goes in and on the kernel path alone.
+//! *Invariant:* pure. This crate knows no clock, file, socket or thread, and cannot fit; what comes out depends on what
+//! goes in and on the kernel path alone.
 
-pub mod accuracy;
-mod activation;
+pub mod activation;
 mod belief;
-mod blocked_cholesky;
-pub mod bootstrap;
-mod build;
+pub mod build;
 mod catalogue;
 mod centred;
-mod chance;
-pub mod chance_level;
 mod checked;
-mod cholesky;
+pub mod cholesky;
 mod covariance_scale;
 mod decoder;
 mod discriminative;
 mod dkf;
-mod dynamics;
-mod exponential;
-mod factors;
-mod fit;
+pub mod dynamics;
+pub mod exponential;
+pub mod factors;
 mod grid;
-mod guard;
+pub mod guard;
 mod innovation;
-mod kalman;
-mod kernel_mean;
-mod kernel_path;
+pub mod kalman;
+pub mod kernel_mean;
+pub mod kernel_path;
 #[cfg(test)]
 mod kernel_reference;
 mod kernel_sum;
 mod label;
-mod matrix_product;
 mod model;
 mod nonlinear;
-mod options;
-mod panel;
+pub mod options;
+pub mod panel;
 mod parameters;
-mod plausibility;
-mod published_covariance;
+pub mod plausibility;
+pub mod published_covariance;
 mod quality;
-mod refit;
-mod regression;
-mod riccati;
-pub mod scores;
+pub mod refit;
+pub mod regression;
+pub mod riccati;
 mod screen;
-pub mod sensitivity;
 mod sigma_points;
 mod small_matrix;
 mod spec;
 mod stacked;
-mod steady;
-mod tanh_layer;
+pub mod steady;
+pub mod tanh_layer;
 mod training;
-pub mod uncertainty;
 mod validate;
-mod wiener;
-mod window;
+pub mod wiener;
+pub mod window;
 
 pub use catalogue::DecoderOption;
 pub use covariance_scale::CovarianceScale;
 pub use decoder::{Decoder, FilterState, StepReport};
 pub use discriminative::DiscriminativeFilter;
 pub use dynamics::StateDynamics;
-pub use fit::{Budget, FitError, FitProgress, FitReport, FitSettings, Fitted, HeldOut, Tried, fit, judge};
 pub use guard::{ChannelCondition, Guarded};
 pub use kernel_path::{KernelPath, kernel_path};
 pub use label::{LabelKind, LabelLaw};

@@ -83,12 +83,12 @@ macro_rules! options {
 }
 
 /// How a cell is spelled.
-pub(crate) fn cell_text(cell: Cell) -> String {
+pub fn cell_text(cell: Cell) -> String {
     cell.text()
 }
 
 /// How a form is spelled.
-pub(crate) fn form_text(form: Form) -> String {
+pub fn form_text(form: Form) -> String {
     form.text()
 }
 
@@ -259,7 +259,7 @@ impl<T: OptionValue> OptionValue for Choice<T> {
 
 impl<T> Choice<T> {
     /// The value given, or `None` where fitting chooses.
-    pub(crate) fn given(self) -> Option<T> {
+    pub fn given(self) -> Option<T> {
         match self {
             Self::Auto => None,
             Self::Given(value) => Some(value),

@@ -17,7 +17,7 @@ use nalgebra::DMatrix;
 use crate::kernel_path::{KernelPath, compiled_for_each_path};
 
 /// Points in one panel.
-pub(crate) const PANEL: usize = 32;
+pub const PANEL: usize = 32;
 /// Largest error of a kernel's logarithm.
 const TOLERANCE: f64 = 2.5e-7;
 /// Scaled features beyond this count as this: sums of their squares stay finite for any finite input.
@@ -27,7 +27,7 @@ const STEPS: f64 = 2_147_483_647.0;
 
 /// Points of a kernel regression, in panels, and their similarity to the last query.
 #[derive(Clone, Debug)]
-pub(crate) struct PanelPoints {
+pub struct PanelPoints {
     path: KernelPath,
     centre: Vec<f64>,
     scales: Vec<f64>,
@@ -65,7 +65,7 @@ struct Query {
 
 impl PanelPoints {
     /// Rows of `points` as kernel centres; `scales` of ones where `None`.
-    pub(crate) fn new(points: &DMatrix<f64>, scales: Option<&[f64]>, path: KernelPath) -> Self {
+    pub fn new(points: &DMatrix<f64>, scales: Option<&[f64]>, path: KernelPath) -> Self {
         let (count, inputs) = points.shape();
         let panel_count = count.div_ceil(PANEL);
         let scales = scales.map_or_else(|| vec![1.0; inputs], <[f64]>::to_vec);
@@ -121,7 +121,7 @@ impl PanelPoints {
     }
 
     /// Compares `query` with every point. Real-time.
-    pub(crate) fn compare(&mut self, query: &[f64]) {
+    pub fn compare(&mut self, query: &[f64]) {
         self.query.squared_length = 0.0;
         for (input, value) in query.iter().enumerate().take(self.steps.len()) {
             let value = scaled(*value, self.centre[input], self.scales[input]);
@@ -143,15 +143,15 @@ impl PanelPoints {
     }
 
     /// Leaves point `point` out of the comparison just made.
-    pub(crate) fn leave_out(&mut self, point: usize) {
+    pub fn leave_out(&mut self, point: usize) {
         self.similarities[point / PANEL][point % PANEL] = f64::NEG_INFINITY;
         self.greatest = greatest(&self.similarities);
         self.query.greatest = self.greatest;
     }
 
-    /// Makes the comparison right within [`TOLERANCE`] for a kernel `exp(precision s)` whose values below
+    /// Makes the comparison right within `TOLERANCE` for a kernel `exp(precision s)` whose values below
     /// `e^negligible` of the largest do not matter. Real-time.
-    pub(crate) fn ascertain(&mut self, precision: f64, negligible: f64) {
+    pub fn ascertain(&mut self, precision: f64, negligible: f64) {
         let reach = -negligible / precision;
         let error = self.error_bound(reach);
         if error * precision <= TOLERANCE || !self.query.greatest.is_finite() {
@@ -208,17 +208,17 @@ impl PanelPoints {
     }
 
     /// Similarities panel by panel, minus infinity for lanes without a point.
-    pub(crate) fn similarities(&self) -> &[[f64; PANEL]] {
+    pub fn similarities(&self) -> &[[f64; PANEL]] {
         &self.similarities
     }
 
     /// The greatest similarity.
-    pub(crate) fn greatest(&self) -> f64 {
+    pub fn greatest(&self) -> f64 {
         self.greatest
     }
 
     /// What to add to a similarity to make it `-|x - p_i|^2 / 2`.
-    pub(crate) fn to_kernel(&self) -> f64 {
+    pub fn to_kernel(&self) -> f64 {
         self.query.to_kernel
     }
 }
@@ -235,7 +235,7 @@ fn greatest(similarities: &[[f64; PANEL]]) -> f64 {
 /// `a b + c`, fused or not.
 #[expect(clippy::inline_always, reason = "it has to be compiled into the loops of each kernel path")]
 #[inline(always)]
-pub(crate) fn multiply_add<const FUSED: bool>(a: f64, b: f64, c: f64) -> f64 {
+pub fn multiply_add<const FUSED: bool>(a: f64, b: f64, c: f64) -> f64 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 

@@ -6,9 +6,9 @@
 //! - *Standing still.* A value that stays where it was says, under the training probability p of staying there, -log p. The
 //!   sum over a run is how surprising it is that a channel stands still: a unit of 8 Hz may be silent for half a second, an
 //!   amplifier's channel may not repeat a value three times, and counts do not stay away from zero. A channel alone is
-//!   taken for dead, or for noise, at [`DEAD`]; the array where
-//!   the mean over channels, each counted up to [`MOST`], says that a quarter of them stopped, or where not one channel
-//!   changed in a run that is less probable than [`STILL`] says.
+//!   taken for dead, or for noise, at `DEAD`; the array where
+//!   the mean over channels, each counted up to `MOST`, says that a quarter of them stopped, or where not one channel
+//!   changed in a run that is less probable than `STILL` says.
 //! - *Out of range.* A value far outside the training range is none.
 //! - *Variance.* Means over channels of squared deviations from the training mean, and of halved squared changes from bin to
 //!   bin, each limited, as running means over [`SPANS`] bins; and the part of the channels that stay where they were, which
@@ -26,7 +26,7 @@ use kalmind_types::ChannelMask;
 use serde::{Deserialize, Serialize};
 
 /// Bins in the running means.
-pub(crate) const SPANS: [usize; 2] = [4, 16];
+pub const SPANS: [usize; 2] = [4, 16];
 /// Squared deviations count up to this.
 const LARGEST_SQUARE: f64 = 9.0;
 /// A surprise at which one channel alone is taken for dead, in nats; more where training had nearly as much.
@@ -62,7 +62,7 @@ const RANGE_WIDTHS: f64 = 4.0;
 const RANGE_DEVIATIONS: f64 = 10.0;
 
 /// What of the array is watched; the order is that of the statistics.
-pub(crate) const MEASURES: usize = 4;
+pub const MEASURES: usize = 4;
 const PATTERN: usize = 2;
 const STAYING: usize = 3;
 
@@ -184,17 +184,20 @@ struct Bounded {
 
 /// What one bin showed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Shown {
+pub struct Shown {
     /// Means over channels; `None` where none is left.
-    pub(crate) means: [Option<f64>; MEASURES],
-    pub(crate) stillness: f64,
-    pub(crate) still: f64,
-    pub(crate) still_bins: u32,
+    pub means: [Option<f64>; MEASURES],
+    /// Mean surprise at the runs of channels that stay.
+    pub stillness: f64,
+    /// Surprise at the bins for which every channel has stayed.
+    pub still: f64,
+    /// How many those are.
+    pub still_bins: u32,
 }
 
 /// The part that fitting and monitoring share: surprises and means, without thresholds.
 #[derive(Clone, Debug)]
-pub(crate) struct Observer {
+pub struct Observer {
     mode: Vec<f64>,
     tolerance: Vec<f64>,
     at_mode: Vec<f64>,
@@ -203,7 +206,7 @@ pub(crate) struct Observer {
     away: Vec<f64>,
     last: Vec<f64>,
     /// Surprise at the run of each channel: positive while it stays, negative while it changes and stays away from the mode.
-    pub(crate) runs: Vec<f64>,
+    pub runs: Vec<f64>,
     /// Running means of each channel: squared deviations and halved squared changes; squared residuals.
     activity: Vec<f64>,
     unexplained: Vec<f64>,
@@ -214,7 +217,7 @@ pub(crate) struct Observer {
 
 impl Observer {
     /// Of channels that moved in training (`moves`), with the probabilities of staying.
-    pub(crate) fn new(statistics: &PlausibilityStatistics, moves: impl Fn(usize) -> bool) -> Self {
+    pub fn new(statistics: &PlausibilityStatistics, moves: impl Fn(usize) -> bool) -> Self {
         let PlausibilityStatistics { mode, tolerance, stay_at_mode, stay_elsewhere, .. } = statistics;
         let surprise = |stay: &[f64]| {
             let all = stay.iter().enumerate();
@@ -239,7 +242,8 @@ impl Observer {
         }
     }
 
-    pub(crate) fn restart(&mut self) {
+    /// Back to the first bin.
+    pub fn restart(&mut self) {
         self.runs.fill(0.0);
         self.activity.fill(0.0);
         self.unexplained.fill(0.0);
@@ -251,7 +255,7 @@ impl Observer {
     /// Takes a bin in. `present` is 1 for channels with a value and 0 for others (which keep their runs), `unmasked` 1 for
     /// those of them that are not masked, whose changes tell something, and `healthy` 1 for those whose values do;
     /// `residuals` is what the other channels do not explain of each.
-    pub(crate) fn observe(
+    pub fn observe(
         &mut self,
         values: &[f64],
         residuals: &[f64],

@@ -14,27 +14,31 @@ const LEAST_SURPRISE: f64 = 0.01;
 
 /// The factor of every bin, and the one before.
 #[derive(Clone, Debug)]
-pub(crate) struct PublishedCovariance {
+pub struct PublishedCovariance {
     measure: Measure,
     scale: CovarianceScale,
     latest: f64,
 }
 
 impl PublishedCovariance {
-    pub(crate) fn new(scale: &CovarianceScale, marginal: &DMatrix<f64>) -> Result<Self, ModelError> {
+    /// At the first bin.
+    ///
+    /// # Errors
+    /// Where `marginal` is not positive definite.
+    pub fn new(scale: &CovarianceScale, marginal: &DMatrix<f64>) -> Result<Self, ModelError> {
         let mut published = Self { measure: Measure::new(marginal)?, scale: scale.clone(), latest: 1.0 };
         published.restart();
         Ok(published)
     }
 
     /// Forgets the bin before.
-    pub(crate) fn restart(&mut self) {
+    pub fn restart(&mut self) {
         let [least, greatest] = self.scale.limits;
         self.latest = libm::exp(0.5 * (least + greatest));
     }
 
     /// Scales the covariance of an intent, given the measurement f behind it and the newest bins. Real-time.
-    pub(crate) fn scale(&mut self, measured: &[f64], window: &[f64], intent: &mut Intent) {
+    pub fn scale(&mut self, measured: &[f64], window: &[f64], intent: &mut Intent) {
         let scale = &self.scale;
         let mut log = scale.bias;
         if scale.size != 0.0 || scale.size_squared != 0.0 {
@@ -55,7 +59,7 @@ impl PublishedCovariance {
     }
 
     /// Scales by the factor of the bin before. Real-time.
-    pub(crate) fn scale_again(&self, intent: &mut Intent) {
+    pub fn scale_again(&self, intent: &mut Intent) {
         for entry in intent.covariance_mut() {
             *entry *= self.latest;
         }
@@ -163,14 +167,18 @@ impl Decoder for ScaledDecoder {
 
 /// How large intents are beside those of the training rows.
 #[derive(Clone, Debug)]
-pub(crate) struct Measure {
+pub struct Measure {
     dimension: usize,
     /// S^-1, row-major.
     marginal_inverse: Vec<f64>,
 }
 
 impl Measure {
-    pub(crate) fn new(marginal: &DMatrix<f64>) -> Result<Self, ModelError> {
+    /// Beside the covariance of the training rows.
+    ///
+    /// # Errors
+    /// Where `marginal` is not positive definite.
+    pub fn new(marginal: &DMatrix<f64>) -> Result<Self, ModelError> {
         let d = marginal.nrows();
         let factor = Cholesky::new(marginal, 0.0).map_err(|_column| ModelError::NotPositive {
             tensor: "stationary_covariance (newest block)",
@@ -181,12 +189,12 @@ impl Measure {
     }
 
     /// `log(sqrt(mu' S^-1 mu / d) + 0.05)`.
-    pub(crate) fn log_size(&self, mean: &[f64]) -> f64 {
+    pub fn log_size(&self, mean: &[f64]) -> f64 {
         libm::log(self.size(|at| mean[at]) + LEAST_SIZE)
     }
 
     /// `log(sqrt((f - mu)' S^-1 (f - mu) / d) + 0.01)`.
-    pub(crate) fn log_surprise(&self, measured: &[f64], mean: &[f64]) -> f64 {
+    pub fn log_surprise(&self, measured: &[f64], mean: &[f64]) -> f64 {
         libm::log(self.size(|at| measured[at] - mean[at]) + LEAST_SURPRISE)
     }
 

@@ -1,15 +1,11 @@
-//! How good a decoder is, by rows that it was not fitted to: what a fit says before its decoder may control.
+//! How good a decoder is, by rows that it was not fitted to: what a model says of itself before it may control.
 //!
-//! Pure figures of held-out means. Where the rows come from, and what it costs, is `fit::held_out`'s matter.
+//! The figures are computed where decoders are fitted.
 
 use core::fmt;
 
 use kalmind_types::Cause;
-use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
-
-use crate::fit::HeldOut;
-use crate::{TrainingData, accuracy};
 
 /// Part of the held-out steps above which a decoder that falls back is not what was asked for.
 const MOST_FALLBACKS: f64 = 0.5;
@@ -91,30 +87,6 @@ pub struct ChanceFigures {
 }
 
 impl FitQuality {
-    /// The figures of held-out rows.
-    #[must_use]
-    pub fn of(data: &TrainingData, held: &HeldOut, chance: AgainstChance) -> Self {
-        let truth = data.states.select_rows(&held.rows);
-        let error = (&truth - &held.means).norm_squared();
-        let about_mean: f64 =
-            truth.column_iter().map(|column| column.add_scalar(-column.mean()).norm_squared()).sum();
-        let power = truth.norm_squared();
-        Self {
-            held_out: held.folds,
-            rows: held.rows.len(),
-            nrmse: (error / power).sqrt(),
-            nrmse_of_mean: (about_mean / power).sqrt(),
-            r2: 1.0 - error / about_mean,
-            correlation: (0..truth.ncols()).map(|column| correlation(&truth, &held.means, column)).collect(),
-            maae: (truth.ncols() > 1)
-                .then(|| mean_angle(&truth, &held.means))
-                .filter(|angle| angle.is_finite()),
-            steps: held.steps,
-            fallback_steps: held.fallback_steps,
-            chance,
-        }
-    }
-
     /// Why control with this decoder needs a person's confirmation; none where it does not.
     #[must_use]
     pub fn doubt(&self) -> Option<Cause> {
@@ -220,24 +192,4 @@ impl fmt::Display for ChanceFigures {
         let Self { test, score, p, p_limit } = self;
         write!(formatter, "{test}: {score:.3}, p = {p:.4}, limit {p_limit}")
     }
-}
-
-fn rows(matrix: &DMatrix<f64>) -> impl Iterator<Item = Vec<f64>> {
-    matrix.row_iter().map(|row| row.iter().copied().collect())
-}
-
-/// Pearson's correlation of one column; none where one side never moves.
-fn correlation(truth: &DMatrix<f64>, means: &DMatrix<f64>, column: usize) -> Option<f64> {
-    let centred = |matrix: &DMatrix<f64>| {
-        let column = matrix.column(column);
-        column.add_scalar(-column.mean())
-    };
-    let (truth, means) = (centred(truth), centred(means));
-    Some(truth.dot(&means) / (truth.norm() * means.norm())).filter(|correlation| correlation.is_finite())
-}
-
-fn mean_angle(truth: &DMatrix<f64>, means: &DMatrix<f64>) -> f64 {
-    let angles: Vec<f64> =
-        rows(truth).zip(rows(means)).filter_map(|(truth, mean)| accuracy::angle(&truth, &mean)).collect();
-    angles.iter().sum::<f64>() / angles.len() as f64
 }

@@ -22,7 +22,7 @@ use crate::kalman::KalmanDecoder;
 use crate::{Decoder, FilterState, KalmanUpdate, ModelError, RefitKalmanParameters, StepReport};
 
 /// What positions are counted from: the middle of a square workspace.
-pub(crate) const CENTRE: Position = Position([0.5, 0.5]);
+pub const CENTRE: Position = Position([0.5, 0.5]);
 
 /// See the module.
 #[derive(Debug)]

@@ -38,7 +38,7 @@ pub(crate) struct Steady<const D: usize> {
 
 /// Why there is no steady state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RiccatiFailure {
+pub enum RiccatiFailure {
     /// `H_k` grows with every doubling.
     #[error(
         "the variance of some combination of the components grows without bound: it does not forget, and no feature \

@@ -55,7 +55,7 @@ pub(crate) fn steady_decoder(kalman: &KalmanParameters) -> Result<Box<dyn Decode
 
 /// How the steady gain of a model was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SteadySource {
+pub enum SteadySource {
     /// By the Riccati equation, in so many doublings.
     Riccati {
         /// Doublings.
@@ -76,7 +76,10 @@ pub(crate) enum SteadySource {
 }
 
 /// How the gain of a first-order Kalman filter is found.
-pub(crate) fn steady_source(kalman: &KalmanParameters) -> Result<SteadySource, ModelError> {
+///
+/// # Errors
+/// Where the noise is not positive definite.
+pub fn steady_source(kalman: &KalmanParameters) -> Result<SteadySource, ModelError> {
     fn of<const D: usize>(kalman: &KalmanParameters) -> Result<SteadySource, ModelError> {
         let information = from_slice(&ObservationInformation::new(kalman)?.information);
         Ok(steady_covariance::<D>(kalman, &information).1)

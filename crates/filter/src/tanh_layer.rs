@@ -13,7 +13,7 @@ const LANES: usize = 16;
 /// `tanh(weights x + bias)` of h units. All buffers are allocated at construction; cost: h (inputs + about 25)
 /// multiplications.
 #[derive(Clone, Debug)]
-pub(crate) struct TanhLayer {
+pub struct TanhLayer {
     inputs: usize,
     units: usize,
     /// Block by block, input by input, 16 units; padded by zeros.
@@ -25,7 +25,7 @@ pub(crate) struct TanhLayer {
 impl TanhLayer {
     /// The units of `networks` side by side, over inputs `(x - mean) * scale`; the standardisation becomes part of the
     /// weights.
-    pub(crate) fn new(networks: &[TanhNetwork], mean: &[f64], scale: &[f64]) -> Self {
+    pub fn new(networks: &[TanhNetwork], mean: &[f64], scale: &[f64]) -> Self {
         let inputs = mean.len();
         let units = networks.iter().map(|network| network.hidden_bias.len()).sum();
         let blocks = usize::div_ceil(units, LANES);
@@ -54,13 +54,13 @@ impl TanhLayer {
     }
 
     /// The layer of one network over inputs as they stand.
-    pub(crate) fn of(network: &TanhNetwork) -> Self {
+    pub fn of(network: &TanhNetwork) -> Self {
         let inputs = network.hidden_weights.ncols();
         Self::new(core::slice::from_ref(network), &vec![0.0; inputs], &vec![1.0; inputs])
     }
 
     /// What the units say of `inputs`, h values. Real-time.
-    pub(crate) fn activate(&mut self, inputs: &[f64]) -> &[f64] {
+    pub fn activate(&mut self, inputs: &[f64]) -> &[f64] {
         for ((weights, bias), values) in
             self.weights.chunks_exact(self.inputs.max(1)).zip(&self.bias).zip(&mut self.values)
         {

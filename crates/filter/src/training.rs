@@ -1,10 +1,8 @@
-//! Paired features and intents to fit on, checked before anything is computed from them.
+//! Paired features and intents to fit on.
 
 use kalmind_types::Position;
 use nalgebra::DMatrix;
 use sha2::{Digest, Sha256};
-
-use crate::FitError;
 
 /// Rows to fit on, in time order: one row a bin.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,17 +69,20 @@ impl TrainingData {
     }
 
     /// Whether a row may train the measurement model.
-    pub(crate) fn may_train_measurement(&self, row: usize) -> bool {
+    #[must_use]
+    pub fn may_train_measurement(&self, row: usize) -> bool {
         self.measurement.as_ref().is_none_or(|mask| mask.get(row).copied().unwrap_or(false))
     }
 
     /// Whether there is a gap in time before a row.
-    pub(crate) fn starts_segment(&self, row: usize) -> bool {
+    #[must_use]
+    pub fn starts_segment(&self, row: usize) -> bool {
         row == 0 || self.segment_starts.contains(&row)
     }
 
     /// The half-open row ranges without a gap, in order.
-    pub(crate) fn segments(&self) -> Vec<core::ops::Range<usize>> {
+    #[must_use]
+    pub fn segments(&self) -> Vec<core::ops::Range<usize>> {
         let mut starts: Vec<usize> =
             self.segment_starts.iter().copied().filter(|&start| start < self.rows()).chain([0]).collect();
         starts.sort_unstable();
@@ -91,7 +92,8 @@ impl TrainingData {
     }
 
     /// The rows outside a range; there is a gap where the range was.
-    pub(crate) fn without(&self, range: &core::ops::Range<usize>) -> Self {
+    #[must_use]
+    pub fn without(&self, range: &core::ops::Range<usize>) -> Self {
         let kept: Vec<usize> = (0..self.rows()).filter(|row| !range.contains(row)).collect();
         let pick = |row: &usize| self.starts_segment(*row) || *row == range.end;
         Self {
@@ -115,47 +117,8 @@ impl TrainingData {
     }
 
     /// The rows that may train the measurement model, in order.
-    pub(crate) fn measurement_rows(&self) -> Vec<usize> {
+    #[must_use]
+    pub fn measurement_rows(&self) -> Vec<usize> {
         (0..self.rows()).filter(|&row| self.may_train_measurement(row)).collect()
-    }
-
-    /// Refuses what nothing can be learnt from, naming the place.
-    pub(crate) fn check(&self) -> Result<(), FitError> {
-        let rows = self.rows();
-        if rows != self.states.nrows() {
-            return Err(FitError::RowsDiffer { features: rows, states: self.states.nrows() });
-        }
-        if let Some(mask) = &self.measurement
-            && mask.len() != rows
-        {
-            return Err(FitError::MaskLength { mask: mask.len(), rows });
-        }
-        if let Some(task) = &self.task {
-            if task.len() != rows {
-                return Err(FitError::TaskRows { task: task.len(), rows });
-            }
-            for (row, sample) in task.iter().enumerate() {
-                let target = sample.target.map_or([0.0; 2], |target| target.0);
-                let values = [target[0], target[1], sample.cursor.0[0], sample.cursor.0[1]];
-                if let Some(column) = values.iter().position(|value| !value.is_finite()) {
-                    return Err(FitError::NotFinite { table: "task", row, column, value: values[column] });
-                }
-            }
-        }
-        let dimension = self.states.ncols();
-        if dimension == 0 || dimension > kalmind_types::MAX_COMPONENTS {
-            return Err(FitError::Dimension { found: dimension });
-        }
-        if self.features.ncols() == 0 {
-            return Err(FitError::NoFeatures);
-        }
-        for (table, matrix) in [("features", &self.features), ("states", &self.states)] {
-            for row in 0..rows {
-                if let Some(column) = (0..matrix.ncols()).find(|&column| !matrix[(row, column)].is_finite()) {
-                    return Err(FitError::NotFinite { table, row, column, value: matrix[(row, column)] });
-                }
-            }
-        }
-        Ok(())
     }
 }

@@ -82,7 +82,7 @@ impl Polynomial {
 }
 
 /// The lower triangle of a matrix, row by row.
-pub(crate) fn triangle(matrix: &nalgebra::DMatrix<f64>) -> Vec<f64> {
+pub fn triangle(matrix: &nalgebra::DMatrix<f64>) -> Vec<f64> {
     (0..matrix.nrows()).flat_map(|row| (0..=row).map(move |column| matrix[(row, column)])).collect()
 }
 

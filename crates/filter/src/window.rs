@@ -2,24 +2,24 @@
 
 /// A window of l bins of n features in one row of memory, `[x_t, x_{t-1}, .., x_{t-l+1}]`.
 #[derive(Clone, Debug)]
-pub(crate) struct Window {
+pub struct Window {
     background: Vec<f64>,
     values: Vec<f64>,
 }
 
 impl Window {
     /// All bins hold the background.
-    pub(crate) fn new(background: &[f64], lags: usize) -> Self {
+    pub fn new(background: &[f64], lags: usize) -> Self {
         Self { background: background.to_vec(), values: background.repeat(lags) }
     }
 
     /// Features n of one bin.
-    pub(crate) fn features(&self) -> usize {
+    pub fn features(&self) -> usize {
         self.background.len()
     }
 
     /// Forgets every bin.
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         for bin in self.values.chunks_exact_mut(self.background.len()) {
             bin.copy_from_slice(&self.background);
         }
@@ -27,7 +27,7 @@ impl Window {
 
     /// Ages every bin by one and makes `features`, or the background, the newest. False where there are none, the
     /// length is wrong or a value is not finite: then the background was taken.
-    pub(crate) fn push(&mut self, features: Option<&[f64]>) -> bool {
+    pub fn push(&mut self, features: Option<&[f64]>) -> bool {
         let n = self.background.len();
         let kept = self.values.len() - n;
         self.values.copy_within(..kept, n);
@@ -44,7 +44,7 @@ impl Window {
     }
 
     /// The window, n l values.
-    pub(crate) fn values(&self) -> &[f64] {
+    pub fn values(&self) -> &[f64] {
         &self.values
     }
 }

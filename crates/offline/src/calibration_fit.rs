@@ -1,7 +1,8 @@
 //! From what calibration gathered to a model that is ready to swap in.
 
 use kalmind_engine::StagedModel;
-use kalmind_filter::{DecoderSpec, FitError, FitProgress, FitReport, FitSettings, Model, fit};
+use kalmind_filter::{DecoderSpec, Model};
+use kalmind_fitting::{FitError, FitProgress, FitReport, FitSettings, fit};
 use kalmind_recording::ModelFileError;
 use kalmind_session::{Calibration, CalibrationError};
 use serde_json::json;

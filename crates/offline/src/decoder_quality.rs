@@ -1,8 +1,7 @@
 //! What a fit says of its decoder: the test against chance by trials, and the report that goes into the model.
 
-use kalmind_filter::{
-    AgainstChance, ChanceFigures, DecoderSpec, FitProgress, FitSettings, Fitted, TrainingData, judge,
-};
+use kalmind_filter::{AgainstChance, ChanceFigures, DecoderSpec, TrainingData};
+use kalmind_fitting::{FitProgress, FitSettings, Fitted, judge};
 use kalmind_session::{ChanceResult, ChanceTest, Untestable};
 
 /// Puts into a fit's report how good the decoder is on rows that it was not fitted to, and warns where it is no good: by

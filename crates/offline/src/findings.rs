@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use kalmind_filter::FitReport;
+use kalmind_fitting::FitReport;
 
 /// Candidates that people are shown, best first.
 const SHOWN: usize = 10;

@@ -1,6 +1,7 @@
 //! What the library needs of the program around it: a clock, and somebody to tell.
 
-use kalmind_filter::{DecoderSpec, FitProgress};
+use kalmind_filter::DecoderSpec;
+use kalmind_fitting::FitProgress;
 
 use crate::recorded::Unreadable;
 

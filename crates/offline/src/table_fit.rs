@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use kalmind_filter::{Budget, DecoderSpec, FitProgress, FitSettings, Fitted, Model, ZScore, fit};
+use kalmind_filter::{DecoderSpec, Model, ZScore};
+use kalmind_fitting::{Budget, FitProgress, FitSettings, Fitted, fit};
 use kalmind_types::{Binning, Component, StreamFeatures};
 use serde_json::json;
 
@@ -43,7 +44,7 @@ pub fn fit_tables(
     options: &FitOptions,
     label: &str,
     host: &dyn Host,
-) -> Result<TableFit, kalmind_filter::FitError> {
+) -> Result<TableFit, kalmind_fitting::FitError> {
     let statistics = tables.statistics(rows);
     let zscore = options
         .zscore

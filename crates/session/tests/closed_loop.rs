@@ -4,7 +4,8 @@
 //! labels dealt out at random.
 #![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
 
-use kalmind_filter::{Decoder, DecoderSpec, FitSettings, LabelLaw, Model, accuracy::Accuracy, fit};
+use kalmind_filter::{Decoder, DecoderSpec, LabelLaw, Model};
+use kalmind_fitting::{FitSettings, accuracy::Accuracy, fit};
 use kalmind_session::{
     Calibration, CalibrationData, CalibrationOptions, CalibrationTick, Participant, ParticipantOptions,
     Radial8, Radial8Options, Radial8Tick, TaskBlock, TaskEventContent, TaskScore, TaskStep,

@@ -3,7 +3,8 @@
 use std::{io::Write as _, path::Path};
 
 use kalmind_acquisition::clock;
-use kalmind_filter::{Budget, DecoderSpec, FitSettings, Model};
+use kalmind_filter::{DecoderSpec, Model};
+use kalmind_fitting::{Budget, FitSettings};
 use kalmind_offline::{
     FitOptions, Host as _, TableFit, findings, fit_calibration, fit_tables,
     model::Demand,

@@ -17,7 +17,8 @@ use kalmind_acquisition::{
     ring::{Consumer, Producer},
 };
 use kalmind_engine::StagedModel;
-use kalmind_filter::{DecoderSpec, FitSettings, LabelLaw};
+use kalmind_filter::{DecoderSpec, LabelLaw};
+use kalmind_fitting::FitSettings;
 use kalmind_offline::{
     calibration_fit::{CalibrationFit, fit_calibration},
     model::{Demand, ModelInDoubt},

@@ -3,7 +3,8 @@
 
 use arrayvec::ArrayVec;
 use kalmind_engine::{CursorSettings, Engine, EngineSettings, SampleSource, StagedModel};
-use kalmind_filter::{FitSettings, LabelLaw, Model, TrainingData, ZScore, fit};
+use kalmind_filter::{LabelLaw, Model, TrainingData, ZScore};
+use kalmind_fitting::{FitSettings, fit};
 use kalmind_session::{Participant, ParticipantOptions};
 use kalmind_signal::{FeatureStatistics, Preparation};
 use kalmind_types::{

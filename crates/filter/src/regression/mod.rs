@@ -7,7 +7,7 @@ mod linear;
 mod multiple_kernel;
 mod nadaraya_watson;
 mod networks;
-pub(crate) mod recurrent;
+pub mod recurrent;
 
 use kalmind_types::{MAX_COMPONENTS, MAX_COVARIANCE};
 
@@ -17,7 +17,7 @@ use crate::{DkfParameters, JointKernel, Noise, Regressor};
 use kernel_noise::KernelNoise;
 
 /// A regression of the intent on a window of features. Regressions with a state of their own keep it here.
-pub(crate) trait Regression: Send + core::fmt::Debug {
+pub trait Regression: Send + core::fmt::Debug {
     /// Writes f at `window` (the newest bins of n features, as many as the regression takes) to the first d entries of
     /// `mean`, and gives how many training points spoke for it, where it knows. Real-time.
     fn mean(&mut self, window: &[f64], mean: &mut [f64; MAX_COMPONENTS]) -> Option<f64>;
@@ -35,7 +35,7 @@ pub(crate) trait Regression: Send + core::fmt::Debug {
 }
 
 /// The regression f, on this processor's kernel path.
-pub(crate) fn regression(regressor: &Regressor) -> Box<dyn Regression> {
+pub fn regression(regressor: &Regressor) -> Box<dyn Regression> {
     regression_on(regressor, KernelPath::detect())
 }
 
@@ -74,7 +74,7 @@ fn regression_on(regressor: &Regressor, path: KernelPath) -> Box<dyn Regression>
 }
 
 /// Gives the first d entries the direction of the next d; they keep theirs where those are zero. Real-time.
-pub(crate) fn turn(mean: &mut [f64; MAX_COMPONENTS], dimension: usize) {
+pub fn turn(mean: &mut [f64; MAX_COMPONENTS], dimension: usize) {
     let length = |values: &[f64]| libm::sqrt(values.iter().map(|value| value * value).sum());
     let (vector, direction) = mean.split_at_mut(dimension);
     let direction = &direction[..dimension];

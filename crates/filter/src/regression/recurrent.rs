@@ -19,7 +19,7 @@ use crate::{Cell, RecurrentLayer, RecurrentNetwork};
 /// Rows in one panel of a matrix: as many sums as fit a processor's registers.
 const PANEL: usize = 32;
 /// Inputs beyond so many standard deviations count as this many, so that single precision holds them.
-pub(crate) const INPUT_LIMIT: f64 = 1e4;
+pub const INPUT_LIMIT: f64 = 1e4;
 
 /// See [`Regressor::Recurrent`](crate::Regressor::Recurrent).
 #[derive(Debug)]

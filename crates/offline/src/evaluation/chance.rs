@@ -1,6 +1,6 @@
 //! Figures beside what they would be by chance.
 
-use kalmind_filter::{
+use kalmind_fitting::{
     accuracy,
     chance_level::{Scores, constant_scores, level, shifted_scores},
 };

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use kalmind_filter::{
+use kalmind_fitting::{
     accuracy,
     sensitivity::{self, ChannelSummary},
 };

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use kalmind_filter::{
-    DecoderSpec, FitReport,
+use kalmind_filter::DecoderSpec;
+use kalmind_fitting::{
+    FitReport,
     accuracy::{self, Accuracy},
     bootstrap::{self, Bootstrap, Interval, ScoredRun},
     scores::{self, Figures, RowScore},

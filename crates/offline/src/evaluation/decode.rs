@@ -5,7 +5,8 @@ use std::ops::Range;
 use arrayvec::ArrayVec;
 use hdrhistogram::Histogram;
 use kalmind_engine::{Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, StreamBinning};
-use kalmind_filter::{LabelLaw, sensitivity};
+use kalmind_filter::LabelLaw;
+use kalmind_fitting::sensitivity;
 use kalmind_types::{
     BinClose, Binning, ChannelMask, Intent, LslTime, Mode, NumberFormat, SampleBlock, Samples, Seconds,
     StreamFeatures, StreamHealth, StreamTime, TickInput,

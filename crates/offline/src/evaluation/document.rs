@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use kalmind_filter::{
+use kalmind_fitting::{
     bootstrap::Interval,
     chance_level::{LEAST_SHIFT, SHIFTS, Scores},
     scores::Figures,

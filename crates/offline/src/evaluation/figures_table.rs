@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use kalmind_filter::{OPTIONS, chance_level::Scores};
+use kalmind_filter::OPTIONS;
+use kalmind_fitting::chance_level::Scores;
 use kalmind_recording::{Existing, write_new_file};
 
 use super::{

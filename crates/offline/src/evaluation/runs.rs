@@ -1,6 +1,7 @@
 //! Every decoder fitted to every split with every seed, and each fit at work on its test rows.
 
-use kalmind_filter::{DecoderSpec, FitReport};
+use kalmind_filter::DecoderSpec;
+use kalmind_fitting::FitReport;
 
 use crate::{
     evaluation::{

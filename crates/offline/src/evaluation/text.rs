@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
-use kalmind_filter::{
+use kalmind_fitting::{
     bootstrap::Interval,
     chance_level::{LEAST_SHIFT, SHIFTS, Scores},
     scores::Figures,

@@ -1,6 +1,6 @@
 //! Whether covariances are calibrated.
 
-use kalmind_filter::scores::{self, RowScore};
+use kalmind_fitting::scores::{self, RowScore};
 
 use super::{
     plot::{Plot, figure, legend},

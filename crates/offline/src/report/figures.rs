@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use kalmind_filter::{
+use kalmind_fitting::{
     FitReport,
     bootstrap::Interval,
     chance_level::{LEAST_SHIFT, SHIFTS, Scores},

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use kalmind_filter::{accuracy::chi_square_quantile, scores::RowScore};
+use kalmind_fitting::{accuracy::chi_square_quantile, scores::RowScore};
 use kalmind_types::lower_triangle_index;
 
 use super::{
