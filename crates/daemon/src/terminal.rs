@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_acquisition::clock;
-use kalmind_filter::DecoderSpec;
+use kalmind_filter::{DecoderName, DecoderSpec};
 use kalmind_fitting::FitProgress;
 use kalmind_offline::{Host, recorded::Unreadable};
 
@@ -39,7 +39,7 @@ impl Host for Terminal {
     }
 
     fn fit(&self, spec: &DecoderSpec, label: &str) -> Box<dyn FnMut(&FitProgress)> {
-        let mut shown = ShownFit::new(*spec, label.to_owned());
+        let mut shown = ShownFit::new(spec.decoder, label.to_owned());
         Box::new(move |progress| shown.show(progress))
     }
 
@@ -69,7 +69,7 @@ impl Drop for Cleared {
 /// A fit as people watch it, on stderr: a bar, and a line for each candidate once it is judged.
 struct ShownFit {
     bar: Cleared,
-    spec: DecoderSpec,
+    decoder: DecoderName,
     /// Stands before everything.
     label: String,
     /// When the candidate began that is being fitted.
@@ -77,12 +77,12 @@ struct ShownFit {
 }
 
 impl ShownFit {
-    fn new(spec: DecoderSpec, label: String) -> Self {
-        Self { bar: Cleared(progress_bar(1000)), spec, label, begun: clock::seconds() }
+    fn new(decoder: DecoderName, label: String) -> Self {
+        Self { bar: Cleared(progress_bar(1000)), decoder, label, begun: clock::seconds() }
     }
 
     fn show(&mut self, progress: &FitProgress) {
-        self.bar.0.set_message(format!("{}{} {}", self.label, self.spec.decoder, progress.stage));
+        self.bar.0.set_message(format!("{}{} {}", self.label, self.decoder, progress.stage));
         self.bar.0.set_position((progress.done * 1000.0) as u64);
         let Some(tried) = &progress.tried else { return };
         let now = clock::seconds();

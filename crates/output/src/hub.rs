@@ -7,7 +7,7 @@ use std::sync::{
 
 use kalmind_types::{
     ChannelMask, Component, Event, EventKind, Heartbeat, LslTime, OutputState, Position, Publication, Reason,
-    StateChange, TickPublication,
+    RenderedEvent, StateChange, TickPublication,
 };
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -184,13 +184,13 @@ impl Hub {
     }
 
     /// Sends an event to every client, at once. Callers see to it that `event_seq` rises.
-    pub fn publish_event(&self, event: &Event) {
-        let text = to_json(event).into();
+    pub fn publish_event(&self, RenderedEvent { event, text }: &RenderedEvent) {
+        let text = (&**text).into();
         let mut newest = self.lock();
         let kind = Kind::Event { event_seq: event.event_seq };
         let outgoing = newest.outgoing(kind, self.shared.clock.lsl(), text);
         newest.event_seq = newest.event_seq.max(Some(event.event_seq));
-        if event.kind == EventKind::Target {
+        if event.body.kind() == EventKind::Target {
             newest.target = Some(event.clone());
         }
         self.send(outgoing);

@@ -56,7 +56,7 @@ use access::{Access, Credentials, Denied};
 pub use bridge::{Bridge, OnStateChange};
 pub use channel_scale::{Counts, PerChannel};
 pub use clock::Clock;
-pub use controls::{Confirmation, ControlRefused, Controls, DecoderInfo};
+pub use controls::{ControlRefused, Controls, DecoderInfo};
 pub use counters::ClientCounts;
 use counters::Counters;
 pub use cursor_row::{CursorLayout, CursorOutletConfig, CursorRow, NO_NEWEST, NO_SEQ, cursor_channel_labels};

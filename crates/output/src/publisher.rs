@@ -11,7 +11,7 @@ use std::{
 };
 
 use crossbeam_channel::Receiver;
-use kalmind_types::{Event, LslTime, NumberFormat, Position, Publication, Seconds, TickPublication};
+use kalmind_types::{LslTime, NumberFormat, Position, Publication, RenderedEvent, Seconds, TickPublication};
 use lsl::{ChannelFormat, ExPushable as _, IRREGULAR_RATE, StreamInfo, StreamOutlet};
 
 use crate::{
@@ -176,7 +176,7 @@ pub fn spawn_lsl_publisher(
     events_outlet: EventsOutletConfig,
     layout: CursorLayout,
     source: Box<dyn PublicationSource>,
-    events: Receiver<Event>,
+    events: Receiver<RenderedEvent>,
     ledger: Arc<Ledger>,
     clock: Clock,
     on_start: Option<Box<dyn FnOnce() + Send>>,
@@ -285,7 +285,7 @@ impl Outlets {
 struct Pusher<'a> {
     outlets: Outlets,
     source: Box<dyn PublicationSource>,
-    events: Receiver<Event>,
+    events: Receiver<RenderedEvent>,
     counts: &'a Counts,
     clock: Clock,
     heartbeats: CursorHeartbeats,
@@ -357,8 +357,8 @@ impl Pusher<'_> {
         self.counts.ticks.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn push_event(&self, event: &Event) {
-        let text = vec![crate::message::to_json(event)];
+    fn push_event(&self, RenderedEvent { event, text }: &RenderedEvent) {
+        let text = vec![text.to_string()];
         // an event's own time, unless it is one that LSL reads as "now" or "deduced"
         let stamp = if event.time.0 > 0.0 { event.time.0 } else { self.clock.lsl().0 };
         if let Err(error) = self.outlets.events.push_sample_ex(&text, stamp, true) {

@@ -2,12 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use kalmind_types::{Actor, EventKind, LslTime, Mode, ModelId};
+use kalmind_types::{Actor, Confirmation, EventKind, LslTime, Mode, ModelId};
 use serde_json::Value;
 
 use crate::{
-    Confirmation, ControlRefused, counters::count, message::ErrorCode, rate::RateLimit, request::WantedState,
-    server::App,
+    ControlRefused, counters::count, message::ErrorCode, rate::RateLimit, request::WantedState, server::App,
 };
 
 /// What is said to whoever asks too often.

@@ -8,7 +8,6 @@
 //! *Invariant:* pure. No clock, thread, file, socket or runtime: times come in with the calls, events and commands go
 //! out as values, randomness comes from a seed.
 
-mod block;
 mod calibration;
 mod chance;
 mod history;
@@ -18,11 +17,10 @@ mod participant;
 mod radial8;
 mod task_event;
 
-pub use block::{Phase, TaskBlock};
 pub use calibration::{Calibration, CalibrationData, CalibrationError, CalibrationOptions, CalibrationTick};
 pub use chance::{CHANCE_LEVEL, ChanceResult, ChanceTest, Untestable};
 pub use marker::{MAX_MARKER_BYTES, Marker, MarkerError, MarkerTable, MarkerTableError, parse_marker};
 pub use metrics::{TaskScore, bit_rate, quantile};
 pub use participant::{Drift, Offset, Participant, ParticipantError, ParticipantOptions};
 pub use radial8::{Radial8, Radial8Error, Radial8Options, Radial8Tick, TaskStep, seconds_that_count};
-pub use task_event::{OperatorAction, TaskEvent, TaskEventContent, TrialResult};
+pub use task_event::TaskEvent;

@@ -2,12 +2,15 @@
 
 use core::f64::consts::FRAC_PI_4;
 
-use kalmind_types::{Command, LslTime, OutputState, Position, Seconds, Target, TaskState};
+use kalmind_types::{
+    Command, EventBody, LslTime, OutputState, Phase, Position, Seconds, Target, TaskBlock, TaskState,
+    TrialResult,
+};
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::{Phase, TaskBlock, TaskEvent, TaskEventContent, TaskScore, TrialResult};
+use crate::{TaskEvent, TaskScore};
 
 /// A step of stream time longer than this is a gap: none of it counts.
 const LONGEST_STEP_S: f64 = 1.0;
@@ -173,7 +176,7 @@ impl Radial8 {
         let mut step = self.stop(time);
         self.score = TaskScore::default();
         self.last_tick = Some(time);
-        step.tell(time, TaskEventContent::TaskBlock { block, phase: Phase::Start });
+        step.tell(time, EventBody::TaskBlock { block, phase: Phase::Start });
         step.commands.push(Command::PlaceCursor(self.options.centre));
         let target = Target { position: self.options.centre, radius: self.options.radius };
         self.running = Some(Running {
@@ -228,7 +231,7 @@ impl Radial8 {
             let outward = !running.outward;
             step.tell(
                 tick.time,
-                TaskEventContent::Trial { trial: running.trial, phase: Phase::End, result: Some(result) },
+                EventBody::Trial { trial: running.trial, phase: Phase::End, result: Some(result) },
             );
             if !over {
                 self.present(outward, tick.time, &mut step);
@@ -284,8 +287,8 @@ impl Radial8 {
         running.trial_elapsed = 0.0;
         running.held = None;
         self.next_trial += 1;
-        step.tell(time, TaskEventContent::Trial { trial: running.trial, phase: Phase::Start, result: None });
-        step.tell(time, TaskEventContent::Target(Some(running.target)));
+        step.tell(time, EventBody::Trial { trial: running.trial, phase: Phase::Start, result: None });
+        step.tell(time, EventBody::Target(Some(running.target)));
         step.commands
             .push(Command::Task(TaskState { target: Some(running.target), drive: running.block.drive() }));
     }
@@ -307,16 +310,16 @@ impl Radial8 {
         };
         if running.trial_runs {
             let trial = running.trial;
-            step.tell(time, TaskEventContent::Trial { trial, phase: Phase::End, result: None });
+            step.tell(time, EventBody::Trial { trial, phase: Phase::End, result: None });
         }
-        step.tell(time, TaskEventContent::Target(None));
-        step.tell(time, TaskEventContent::TaskBlock { block: running.block, phase: Phase::End });
+        step.tell(time, EventBody::Target(None));
+        step.tell(time, EventBody::TaskBlock { block: running.block, phase: Phase::End });
         step.commands.push(Command::Task(TaskState { target: None, drive: running.block.drive() }));
     }
 }
 
 impl TaskStep {
-    fn tell(&mut self, time: LslTime, content: TaskEventContent) {
+    fn tell(&mut self, time: LslTime, content: EventBody) {
         self.events.push(TaskEvent { time, content });
     }
 }

@@ -8,12 +8,12 @@ use kalmind_filter::{Decoder, DecoderSpec, LabelLaw, Model};
 use kalmind_fitting::{FitSettings, accuracy::Accuracy, fit};
 use kalmind_session::{
     Calibration, CalibrationData, CalibrationOptions, CalibrationTick, Participant, ParticipantOptions,
-    Radial8, Radial8Options, Radial8Tick, TaskBlock, TaskEventContent, TaskScore, TaskStep,
+    Radial8, Radial8Options, Radial8Tick, TaskScore, TaskStep,
 };
 use kalmind_signal::{FeatureStatistics, Preparation};
 use kalmind_types::{
-    Binning, ChannelMask, Command, Component, CovarianceKind, CursorDrive, Intent, LslTime, OutputState,
-    Position, Seconds, StreamFeatures, TaskState, TickOutput, Velocity,
+    Binning, ChannelMask, Command, Component, CovarianceKind, CursorDrive, EventBody, Intent, LslTime,
+    OutputState, Position, Seconds, StreamFeatures, TaskBlock, TaskState, TickOutput, Velocity,
 };
 use nalgebra::DMatrix;
 
@@ -70,7 +70,7 @@ impl Rig {
     /// Passes on what the task said: events to the participant, commands to the next tick.
     fn follow(&mut self, step: TaskStep) {
         for event in step.events {
-            if let TaskEventContent::Target(target) = event.content {
+            if let EventBody::Target(target) = event.content {
                 self.participant.observe_target(event.time, target);
             }
         }

@@ -1,11 +1,11 @@
 //! The Radial-8 task as a program that runs it sees it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
 
-use kalmind_session::{
-    OperatorAction, Phase, Radial8, Radial8Options, Radial8Tick, TaskBlock, TaskEventContent, TaskStep,
-    TrialResult,
+use kalmind_session::{Radial8, Radial8Options, Radial8Tick, TaskStep};
+use kalmind_types::{
+    Command, CursorDrive, EventBody, LslTime, OperatorAction, OutputState, Phase, Position, Seconds, Target,
+    TaskBlock, TaskState, TrialResult,
 };
-use kalmind_types::{Command, CursorDrive, LslTime, OutputState, Position, Seconds, Target, TaskState};
 
 const BIN_S: f64 = 0.02;
 const CENTRE: Position = Position([0.5, 0.5]);
@@ -40,7 +40,7 @@ impl Bench {
     }
 }
 
-fn contents(step: &TaskStep) -> Vec<TaskEventContent> {
+fn contents(step: &TaskStep) -> Vec<EventBody> {
     step.events.iter().map(|event| event.content.clone()).collect()
 }
 
@@ -52,9 +52,9 @@ fn a_block_starts_with_the_cursor_on_the_centre_and_an_outer_target() {
     assert_eq!(
         contents(&step),
         [
-            TaskEventContent::TaskBlock { block: TaskBlock::OpenLoop, phase: Phase::Start },
-            TaskEventContent::Trial { trial: 0, phase: Phase::Start, result: None },
-            TaskEventContent::Target(Some(target)),
+            EventBody::TaskBlock { block: TaskBlock::OpenLoop, phase: Phase::Start },
+            EventBody::Trial { trial: 0, phase: Phase::Start, result: None },
+            EventBody::Target(Some(target)),
         ]
     );
     let state = TaskState { target: Some(target), drive: CursorDrive::Label };
@@ -73,9 +73,9 @@ fn a_target_is_acquired_after_the_hold_and_the_centre_follows() {
     assert_eq!(
         contents(&step),
         [
-            TaskEventContent::Trial { trial: 0, phase: Phase::End, result: Some(TrialResult::Acquired) },
-            TaskEventContent::Trial { trial: 1, phase: Phase::Start, result: None },
-            TaskEventContent::Target(Some(centre)),
+            EventBody::Trial { trial: 0, phase: Phase::End, result: Some(TrialResult::Acquired) },
+            EventBody::Trial { trial: 1, phase: Phase::Start, result: None },
+            EventBody::Target(Some(centre)),
         ]
     );
     let state = TaskState { target: Some(centre), drive: CursorDrive::Decoder };
@@ -175,9 +175,9 @@ fn the_end_of_a_block_takes_the_target_away_and_cuts_the_trial_short_uncounted()
     assert_eq!(
         contents(&step),
         [
-            TaskEventContent::Trial { trial: 0, phase: Phase::End, result: None },
-            TaskEventContent::Target(None),
-            TaskEventContent::TaskBlock { block: TaskBlock::Evaluation, phase: Phase::End },
+            EventBody::Trial { trial: 0, phase: Phase::End, result: None },
+            EventBody::Target(None),
+            EventBody::TaskBlock { block: TaskBlock::Evaluation, phase: Phase::End },
         ]
     );
     assert_eq!((bench.task.block(), bench.task.target(), bench.task.trial()), (None, None, None));
@@ -194,7 +194,7 @@ fn trials_are_numbered_over_all_blocks_and_the_score_is_of_the_newest() {
     assert_eq!(bench.task.score().acquired(), 1);
     let step = bench.task.start(TaskBlock::ClosedLoop, Seconds(60.0), LslTime(130.0));
     assert_eq!(contents(&step)[..3].len(), 3);
-    assert_eq!(contents(&step)[0], TaskEventContent::Trial { trial: 1, phase: Phase::End, result: None });
+    assert_eq!(contents(&step)[0], EventBody::Trial { trial: 1, phase: Phase::End, result: None });
     assert_eq!((bench.task.trial(), bench.task.score().presented()), (Some(2), 0));
 }
 

@@ -13,7 +13,7 @@ use kalmind_offline::{
     tables::require_other_file,
 };
 use kalmind_recording::parse_rows;
-use kalmind_session::TaskBlock;
+use kalmind_types::TaskBlock;
 
 use crate::{
     commands::{
@@ -38,18 +38,15 @@ pub fn run(arguments: &ReplayArguments) -> Outcome<()> {
         require_other_file("--report", page, core::iter::once(recording)).or_usage()?;
     }
     let rows = Rows::read(recording)?;
-    let (decoders, division) = match &arguments.model {
-        Some(model) => {
-            let test = 0..rows.blocks.len();
-            (Decoders::Model(model.clone()), Division::Rows { train: None, test })
-        }
-        None => {
-            let asked = arguments.train.as_deref().map(parse_rows).transpose();
-            let asked = asked.map_err(|source| anyhow::anyhow!("--train: {source}")).or_usage()?;
-            let (train, test) = rows.split(asked).or_usage()?;
-            let specs = DecoderSpec::parse_list(&arguments.decoder.join(",")).or_usage()?;
-            (Decoders::Fitted(specs), Division::Rows { train: Some(train), test })
-        }
+    let (decoders, division) = if let Some(model) = &arguments.model {
+        let test = 0..rows.blocks.len();
+        (Decoders::Model(model.clone()), Division::Rows { train: None, test })
+    } else {
+        let asked = arguments.train.as_deref().map(parse_rows).transpose();
+        let asked = asked.map_err(|source| anyhow::anyhow!("--train: {source}")).or_usage()?;
+        let (train, test) = rows.split(asked).or_usage()?;
+        let specs = DecoderSpec::parse_list(&arguments.decoder.join(",")).or_usage()?;
+        (Decoders::Fitted(specs), Division::Rows { train: Some(train), test })
     };
     let outputs = Outputs {
         intervals: false,

@@ -15,8 +15,8 @@ use kalmind_offline::{
     model::{IdentifiedModel, ModelInDoubt},
 };
 use kalmind_output::DecoderInfo;
-use kalmind_session::{TaskEventContent, TaskScore};
-use kalmind_types::{Actor, Cause, LslTime, Mode, ModelId, Seconds};
+use kalmind_session::TaskScore;
+use kalmind_types::{Actor, Cause, EventBody, LslTime, Mode, ModelId, Seconds};
 
 /// Messages that may wait for the desk; more are refused.
 const MESSAGES: usize = 256;
@@ -46,7 +46,7 @@ pub enum Message {
         /// When.
         time: LslTime,
         /// What.
-        content: TaskEventContent,
+        content: EventBody,
     },
     /// A fit ended.
     Fitted(Result<Box<CalibrationFit>, String>),

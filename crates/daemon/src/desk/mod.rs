@@ -23,16 +23,15 @@ use kalmind_offline::{
     calibration_fit::{CalibrationFit, fit_calibration},
     model::{Demand, ModelInDoubt},
 };
-use kalmind_output::{Confirmation, DecoderInfo};
+use kalmind_output::DecoderInfo;
 use kalmind_session::{
-    Calibration, CalibrationOptions, CalibrationTick, OperatorAction, Phase, Radial8, Radial8Options,
-    Radial8Tick, TaskBlock, TaskEventContent, TaskStep,
+    Calibration, CalibrationOptions, CalibrationTick, Radial8, Radial8Options, Radial8Tick, TaskStep,
 };
 use kalmind_types::{
-    Actor, Cause, Command, CursorDrive, EventKind, InputArrival, LslTime, Mode, OutputState, Seconds, Target,
-    TaskState, TickOutput,
+    Actor, ArrivalAction, ArrivalEvent, Cause, Command, Confirmation, CursorDrive, EventBody, InputArrival,
+    LslTime, Mode, ModelEvent, OperatorAction, OperatorRequest, OutputState, Phase, Seconds, Target,
+    TaskBlock, TaskState, TickOutput,
 };
-use serde_json::json;
 
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
 
@@ -205,41 +204,48 @@ impl Desk {
             Message::Fitted(Ok(fit)) => self.take_fit(*fit),
             Message::Fitted(Err(problem)) => {
                 tracing::error!(problem, "the fit failed");
-                self.events.publish(
-                    clock::now(),
-                    EventKind::Model,
-                    json!({ "action": "fit_failed", "problem": problem }),
-                );
+                let failed = ModelEvent::FitFailed { problem: problem.clone() };
+                self.events.publish(clock::now(), EventBody::Model(failed));
                 self.handle.update(|progress| progress.stage = Stage::Failed(problem));
             }
         }
     }
 
     /// A task by others: its targets, blocks and requests. It never clears a stop or a fault.
-    fn follow_task(&mut self, time: LslTime, content: &TaskEventContent) {
+    fn follow_task(&mut self, time: LslTime, content: &EventBody) {
         match *content {
-            TaskEventContent::Target(target) => self.announce(time, target),
-            TaskEventContent::Trial { trial, phase, .. } => {
+            EventBody::Operator(OperatorRequest { action, .. }) => self.follow_request(action),
+            EventBody::Target(target) => self.announce(time, target),
+            EventBody::Trial { trial, phase, .. } => {
                 self.changes_at(time);
                 self.trial = (phase == Phase::Start).then_some(trial);
             }
-            TaskEventContent::TaskBlock { block, phase: Phase::Start } => self.begin_block(block),
-            TaskEventContent::TaskBlock { block, phase: Phase::End } => self.end_block(block),
-            TaskEventContent::Operator(OperatorAction::Stop) => {
+            EventBody::TaskBlock { block, phase: Phase::Start } => self.begin_block(block),
+            EventBody::TaskBlock { block, phase: Phase::End } => self.end_block(block),
+            // the daemon's own, which no task tells
+            EventBody::Arrival(_)
+            | EventBody::Model(_)
+            | EventBody::State(_)
+            | EventBody::Recording(_)
+            | EventBody::Other { .. } => {}
+        }
+    }
+
+    fn follow_request(&mut self, action: OperatorAction) {
+        match action {
+            OperatorAction::Stop => {
                 self.stop.set(Actor::Task);
                 self.queues.tick.wake();
             }
-            TaskEventContent::Operator(OperatorAction::MeasureArrival) if self.is_free() => {
-                self.measure_arrival();
-            }
-            TaskEventContent::Operator(OperatorAction::MeasureArrival) => {
+            OperatorAction::MeasureArrival if self.is_free() => self.measure_arrival(),
+            OperatorAction::MeasureArrival => {
                 tracing::warn!(
                     "the task asks for a new measurement of how samples arrive; it waits until the block is over"
                 );
                 self.measure_when_free = true;
             }
-            TaskEventContent::Operator(OperatorAction::Resume) => self.accept_input(),
-            TaskEventContent::Operator(action) => {
+            OperatorAction::Resume => self.accept_input(),
+            OperatorAction::Idle | OperatorAction::Calibrating | OperatorAction::Control => {
                 if let Some(mode) = action.mode() {
                     self.task_asks_for(mode);
                 }
@@ -288,13 +294,14 @@ impl Desk {
     fn tell_arrival(&mut self, command: Command) {
         self.command(command);
         let input = self.settings.arrivals.board().now();
-        let action =
-            if input.state == InputArrival::Measuring { "measuring_arrival" } else { "arrival_measured" };
-        self.events.publish(
-            clock::now(),
-            EventKind::Operator,
-            json!({ "action": action, "by": Actor::Daemon, "input": input, "streams": self.settings.arrivals.streams() }),
-        );
+        let action = if input.state == InputArrival::Measuring {
+            ArrivalAction::MeasuringArrival
+        } else {
+            ArrivalAction::ArrivalMeasured
+        };
+        let streams = self.settings.arrivals.streams();
+        let arrival = ArrivalEvent { action, by: Actor::Daemon, input, streams };
+        self.events.publish(clock::now(), EventBody::Arrival(arrival));
     }
 
     /// A target counts from its own time on; one that is announced ahead waits for it.
@@ -410,15 +417,10 @@ impl Desk {
             progress.doubt.clone_from(&doubt);
         });
         self.doubt.clone_from(&doubt);
-        let DecoderInfo { name, model: hash, covariance, quality, warnings, poor } = info;
-        self.events.publish(
-            clock::now(),
-            EventKind::Model,
-            json!({
-                "action": "swapped", "decoder": name, "hash": hash, "train_bins": rows, "covariance": covariance,
-                "quality": quality, "warnings": warnings, "poor": poor,
-            }),
-        );
+        let DecoderInfo { name: decoder, model: hash, covariance, quality, warnings, poor } = info;
+        let (train_bins, covariance) = (Some(rows as u64), Some(covariance));
+        let swapped = ModelEvent::Swapped { decoder, hash, train_bins, covariance, quality, warnings, poor };
+        self.events.publish(clock::now(), EventBody::Model(swapped));
         for warning in &report.warnings {
             tracing::warn!("the new model: {warning}");
         }
@@ -426,14 +428,13 @@ impl Desk {
         if let Some(program) = program {
             if let Some(doubt) = doubt.filter(|_| program.confirms_poor_decoder) {
                 self.command(Command::ConfirmModel { model: doubt.model, by: Actor::Daemon });
-                self.events.publish(
-                    clock::now(),
-                    EventKind::Operator,
-                    json!({
-                        "action": Mode::Control, "by": Actor::Daemon, "program": true,
-                        "confirmed": [Confirmation::PoorDecoder], "model": doubt.model.to_hex(),
-                    }),
-                );
+                let request = OperatorRequest {
+                    confirmed: vec![Confirmation::PoorDecoder],
+                    model: Some(doubt.model.to_hex()),
+                    program: true,
+                    ..OperatorRequest::new(OperatorAction::Control, Actor::Daemon)
+                };
+                self.events.publish(clock::now(), EventBody::Operator(request));
             }
             let duration = program.closed_loop.unwrap_or(Seconds(f64::INFINITY));
             let time = self.newest;
@@ -533,17 +534,17 @@ impl Desk {
     fn carry_out(&mut self, step: TaskStep) {
         for event in step.events {
             match event.content {
-                TaskEventContent::Target(target) => {
+                EventBody::Target(target) => {
                     self.changes_at(event.time);
                     self.target = target;
                 }
-                TaskEventContent::Trial { trial, phase, .. } => {
+                EventBody::Trial { trial, phase, .. } => {
                     self.changes_at(event.time);
                     self.trial = (phase == Phase::Start).then_some(trial);
                 }
                 _ => {}
             }
-            self.events.publish(event.time, event.content.kind(), event.content.data());
+            self.events.publish(event.time, event.content);
         }
         for command in step.commands {
             self.command(command);

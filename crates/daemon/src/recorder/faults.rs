@@ -22,8 +22,8 @@ use kalmind_offline::recorded::{
 use kalmind_output::{CursorLayout, CursorRow};
 use kalmind_recording::xdf::writer::Sink;
 use kalmind_types::{
-    Binning, ClockOffset, Component, Event, EventKind, LslTime, Mode, NumberFormat, SampleBlock, Samples,
-    Seconds, StreamDescription, StreamFeatures, StreamTime, TickInput,
+    Binning, ClockOffset, Component, Event, EventBody, LslTime, Mode, NumberFormat, Phase, SampleBlock,
+    Samples, Seconds, StreamDescription, StreamFeatures, StreamTime, TickInput,
 };
 use serde_json::{Value, json};
 
@@ -210,8 +210,9 @@ impl<S: Sink> Bench<S> {
     }
 
     fn event(&self, number: u64) {
-        let event = Event::new(LslTime(number as f64), number, EventKind::Trial, json!({ "trial": number }));
-        assert!(self.messages.try_send(Message::Event(event)).is_ok());
+        let body = EventBody::Trial { trial: number, phase: Phase::Start, result: None };
+        let event = Event::new(LslTime(number as f64), number, body);
+        assert!(self.messages.try_send(Message::Event(event.into())).is_ok());
     }
 }
 

@@ -32,7 +32,7 @@ use kalmind_offline::{
 };
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::writer::Sink;
-use kalmind_types::{Event, LslTime, SampleBlock, StreamDescription};
+use kalmind_types::{LslTime, RenderedEvent, SampleBlock, StreamDescription};
 use serde_json::Value;
 
 pub use file::{FileError, file_name, free_bytes};
@@ -96,7 +96,7 @@ impl RecorderHandle {
     }
 
     /// Records an event.
-    pub fn event(&self, event: &Event) {
+    pub fn event(&self, event: &RenderedEvent) {
         if self.messages.try_send(Message::Event(event.clone())).is_err() {
             self.status.count_lost(LossKind::Events, 1);
         }

@@ -21,8 +21,8 @@ use kalmind_recording::xdf::{
     writer::{Sink, StreamId, WriteError, Writer},
 };
 use kalmind_types::{
-    ClockOffset, Command, Event, LslTime, ModelId, NumberFormat, SampleBlock, SampleRows, Samples, Seconds,
-    StreamDescription, StreamTime,
+    ClockOffset, Command, LslTime, ModelId, NumberFormat, RenderedEvent, SampleBlock, SampleRows, Samples,
+    Seconds, StreamDescription, StreamTime,
 };
 use serde_json::Value;
 
@@ -48,7 +48,7 @@ const MODELS: usize = 8;
 #[derive(Clone, Debug)]
 pub enum Message {
     /// An event, as published.
-    Event(Event),
+    Event(RenderedEvent),
     /// A model that is about to decode.
     Model {
         /// SHA-256 of its file in hexadecimal.
@@ -309,8 +309,8 @@ impl<S: Sink> Writing<S> {
         while let Ok(message) = self.messages.try_recv() {
             match message {
                 Message::Event(event) => {
-                    let text = serde_json::to_string(&event).unwrap_or_default();
-                    self.writer.text(self.own.events, StreamTime(event.time.0), &[&text], false);
+                    let stamp = StreamTime(event.event.time.0);
+                    self.writer.text(self.own.events, stamp, &[&*event.text], false);
                     if !self.commit("event") {
                         self.lose(LossKind::Events, None, 1);
                     }

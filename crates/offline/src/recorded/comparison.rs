@@ -25,12 +25,15 @@ pub struct Difference {
     pub replayed: serde_json::Value,
 }
 
+/// Writes a tick's values, one a channel, over those that are there.
+type WriteRow = dyn FnMut(&TickOutput, &mut Vec<f64>);
+
 /// How a session's ticks are published.
 pub struct PublishedRow {
     /// Labels of the channels.
     pub labels: Vec<String>,
     /// Writes a tick's values, one a channel, over those that are there.
-    pub write: Box<dyn FnMut(&TickOutput, &mut Vec<f64>)>,
+    pub write: Box<WriteRow>,
 }
 
 impl fmt::Debug for PublishedRow {

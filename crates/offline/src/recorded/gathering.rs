@@ -7,12 +7,10 @@
 
 use std::path::{Path, PathBuf};
 
-use kalmind_session::{
-    Calibration, CalibrationOptions, CalibrationTick, MarkerTable, Phase, TaskBlock, TaskEventContent,
-    parse_marker,
-};
+use kalmind_session::{Calibration, CalibrationOptions, CalibrationTick};
 use kalmind_types::{
-    ChannelMask, CursorDrive, Event, LslTime, OutputState, Position, Target, TickInput, TickOutput, Velocity,
+    ChannelMask, CursorDrive, Event, EventBody, LslTime, OutputState, Phase, Position, Target, TaskBlock,
+    TickInput, TickOutput, Velocity,
 };
 
 use crate::host::Host;
@@ -172,23 +170,21 @@ fn course(path: &Path, host: &dyn Host) -> Result<(Box<SessionDocument>, Course,
 
 impl Course {
     fn take(&mut self, event: &Event) {
-        let text = serde_json::to_string(event).unwrap_or_default();
-        // events that are no task's (models, faults) are not understood, and need not be
-        let Ok(marker) = parse_marker(&text, &MarkerTable::default()) else { return };
-        match marker.content {
-            TaskEventContent::Target(target) => self.targets.push((event.time, target)),
-            TaskEventContent::Trial { trial, phase, .. } => {
+        match event.body {
+            EventBody::Target(target) => self.targets.push((event.time, target)),
+            EventBody::Trial { trial, phase, .. } => {
                 self.trials.push((event.time, (phase == Phase::Start).then_some(trial)));
             }
-            TaskEventContent::TaskBlock { block, phase: Phase::Start } => {
+            EventBody::TaskBlock { block, phase: Phase::Start } => {
                 self.blocks.push(RecordedBlock { block, from: event.time, to: LslTime(f64::INFINITY) });
             }
-            TaskEventContent::TaskBlock { block, phase: Phase::End } => {
+            EventBody::TaskBlock { block, phase: Phase::End } => {
                 if let Some(open) = self.blocks.iter_mut().rev().find(|open| open.block == block) {
                     open.to = event.time;
                 }
             }
-            TaskEventContent::Operator(_) => {}
+            // no task's (models, faults), or nothing that changes what is in force
+            _ => {}
         }
     }
 

@@ -5,11 +5,11 @@
 use kalmind_filter::{LabelLaw, TrainingData};
 use kalmind_session::{
     Calibration, CalibrationOptions, CalibrationTick, ChanceResult, ChanceTest, Participant,
-    ParticipantOptions, Radial8, Radial8Options, Radial8Tick, TaskBlock, TaskEventContent, TaskStep,
+    ParticipantOptions, Radial8, Radial8Options, Radial8Tick, TaskStep,
 };
 use kalmind_types::{
-    ChannelMask, Command, CursorDrive, LslTime, OutputState, Position, Seconds, TaskState, TickOutput,
-    Velocity,
+    ChannelMask, Command, CursorDrive, EventBody, LslTime, OutputState, Position, Seconds, TaskBlock,
+    TaskState, TickOutput, Velocity,
 };
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -71,7 +71,7 @@ impl Room {
 
     fn follow(&mut self, step: TaskStep) {
         for event in step.events {
-            if let TaskEventContent::Target(target) = event.content {
+            if let EventBody::Target(target) = event.content {
                 self.told.push((event.time, target));
                 self.trial_start = self.tick;
             }

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, path::Path};
 
 use hdrhistogram::Histogram;
 use kalmind_filter::FitQuality;
-use kalmind_session::{MarkerTable, Phase, TaskBlock, TaskEventContent, TrialResult, parse_marker};
-use kalmind_types::{Event, EventKind, OutputState, Position, StreamHealth, Target};
-use serde::Deserialize as _;
+use kalmind_types::{
+    Event, EventBody, EventKind, OutputState, Phase, Position, StreamHealth, Target, TaskBlock, TrialResult,
+};
 use serde_json::Value;
 
 use super::{state_history::StateHistory, task_time::TaskTime};
@@ -106,8 +106,7 @@ impl ModelFacts {
 #[derive(Clone, Debug)]
 pub(super) struct Happening {
     pub(super) time: f64,
-    pub(super) kind: EventKind,
-    pub(super) data: Value,
+    pub(super) body: EventBody,
 }
 
 /// Angles between the decoded intent and the direction to the target.
@@ -396,53 +395,47 @@ impl Facts {
     }
 
     fn take_event(&mut self, event: Event) {
-        let text = serde_json::to_string(&event).unwrap_or_default();
-        if let Ok(marker) = parse_marker(&text, &MarkerTable::default()) {
-            match marker.content {
-                TaskEventContent::Target(target) => {
-                    self.target = target;
-                    if let (Some(trial), Some(target)) = (&mut self.running, target) {
-                        trial.target.get_or_insert(target);
-                    }
+        match event.body {
+            EventBody::Target(target) => {
+                self.target = target;
+                if let (Some(trial), Some(target)) = (&mut self.running, target) {
+                    trial.target.get_or_insert(target);
                 }
-                TaskEventContent::Trial { phase: Phase::Start, .. } => {
-                    self.running = Some(Trial {
-                        block: self.block,
-                        target: self.target,
-                        result: None,
-                        from: event.time.0,
-                        to: event.time.0,
-                        seconds: 0.0,
-                        path: Vec::new(),
-                        end: None,
-                        length: 0.0,
-                    });
-                }
-                TaskEventContent::Trial { phase: Phase::End, result, .. } => {
-                    if let Some(mut trial) = self.running.take() {
-                        trial.result = result;
-                        trial.to = event.time.0;
-                        let keep = trial.path.len().div_ceil(PATH_POINTS).max(1);
-                        trial.path = trial.path.iter().copied().step_by(keep).collect();
-                        self.trials.push(trial);
-                    }
-                }
-                TaskEventContent::TaskBlock { block, phase } => {
-                    self.block = (phase == Phase::Start).then_some(block);
-                }
-                TaskEventContent::Operator(_) => {}
             }
+            EventBody::Trial { phase: Phase::Start, .. } => {
+                self.running = Some(Trial {
+                    block: self.block,
+                    target: self.target,
+                    result: None,
+                    from: event.time.0,
+                    to: event.time.0,
+                    seconds: 0.0,
+                    path: Vec::new(),
+                    end: None,
+                    length: 0.0,
+                });
+            }
+            EventBody::Trial { phase: Phase::End, result, .. } => {
+                if let Some(mut trial) = self.running.take() {
+                    trial.result = result;
+                    trial.to = event.time.0;
+                    let keep = trial.path.len().div_ceil(PATH_POINTS).max(1);
+                    trial.path = trial.path.iter().copied().step_by(keep).collect();
+                    self.trials.push(trial);
+                }
+            }
+            EventBody::TaskBlock { block, phase } => {
+                self.block = (phase == Phase::Start).then_some(block);
+            }
+            _ => {}
         }
         // older recordings have events of faults and stale input alone, without what was before
-        if matches!(event.kind, EventKind::State | EventKind::Fault)
-            && !event.data["previous"].is_null()
-            && let Ok(state) = OutputState::deserialize(&event.data["state"])
-        {
-            self.course.events.push((event.time.0, state));
+        if let EventBody::State(change) = &event.body {
+            self.course.events.push((event.time.0, change.state));
             self.course.end = self.course.end.max(event.time.0);
         }
-        if !matches!(event.kind, EventKind::Target | EventKind::Trial) {
-            self.happenings.push(Happening { time: event.time.0, kind: event.kind, data: event.data });
+        if !matches!(event.body.kind(), EventKind::Target | EventKind::Trial) {
+            self.happenings.push(Happening { time: event.time.0, body: event.body });
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
-use kalmind_types::{Actor, Counted, EventKind};
-use serde::Deserialize as _;
+use kalmind_types::{
+    Actor, ArrivalAction, ArrivalEvent, Confirmation, Counted, EventBody, EventKind, ModelEvent,
+    OperatorAction, OperatorRequest, Phase,
+};
 use serde_json::Value;
 
 use super::{
@@ -25,8 +27,8 @@ pub(super) fn section(facts: &Facts) -> String {
     let shown = happenings.into_iter().take(LISTED).map(|happening| {
         let cells = vec![
             number(happening.time - facts.begin, 2),
-            kind(happening).to_owned(),
-            Escaped(&sentence(happening)).to_string(),
+            kind(&happening.body).to_owned(),
+            Escaped(&sentence(&happening.body)).to_string(),
         ];
         ("", cells)
     });
@@ -39,10 +41,16 @@ pub(super) fn section(facts: &Facts) -> String {
     html
 }
 
-fn kind(happening: &Happening) -> &'static str {
-    match happening.kind {
-        EventKind::Operator if happening.data["program"] == true => "program",
-        EventKind::Operator if happening.data["by"] == "daemon" => "input",
+fn kind(body: &EventBody) -> &'static str {
+    match body {
+        EventBody::Operator(request) if request.program => return "program",
+        EventBody::Operator(OperatorRequest { by: Actor::Daemon, .. })
+        | EventBody::Arrival(ArrivalEvent { by: Actor::Daemon, .. }) => return "input",
+        EventBody::Other { kind: EventKind::Operator, data } if data["program"] == true => return "program",
+        EventBody::Other { kind: EventKind::Operator, data } if data["by"] == "daemon" => return "input",
+        _ => {}
+    }
+    match body.kind() {
         EventKind::Target => "target",
         EventKind::Trial => "trial",
         EventKind::TaskBlock => "block",
@@ -59,74 +67,54 @@ pub(super) fn block(name: &str) -> String {
 }
 
 /// An event as a sentence. One that this version does not know is shown by its fields.
-fn sentence(happening: &Happening) -> String {
-    let data = &happening.data;
-    let said = |key: &str| data[key].as_str();
-    if let Some(message) = said("message") {
-        return message.to_owned();
+fn sentence(body: &EventBody) -> String {
+    match body {
+        EventBody::State(change) => change.message.clone(),
+        EventBody::Recording(fault) => fault.reason.clone(),
+        EventBody::TaskBlock { block: name, phase } => {
+            let verb = if *phase == Phase::Start { "began" } else { "ended" };
+            format!("{} block {verb}", block(name.name()))
+        }
+        EventBody::Operator(asked) => request(asked),
+        EventBody::Arrival(ArrivalEvent { action: ArrivalAction::MeasuringArrival, .. }) => {
+            "measuring how samples arrive".to_owned()
+        }
+        EventBody::Arrival(arrival) => format!("measured how samples arrive: {}", arrival.input.text),
+        EventBody::Model(ModelEvent::Swapped { decoder, train_bins, .. }) => {
+            let bins = train_bins.map(|bins| format!(", fitted to {}", Counted(bins, "bin")));
+            format!("decoder {decoder} took over{}", bins.unwrap_or_default())
+        }
+        EventBody::Model(ModelEvent::FitFailed { problem }) => format!("the fit failed: {problem}"),
+        EventBody::Other { data, .. } => data["message"].as_str().map_or_else(|| fields(data), str::to_owned),
+        EventBody::Target(_) | EventBody::Trial { .. } => fields(&body.data()),
     }
-    if let (Some("recording"), Some(reason)) = (said("source"), said("reason")) {
-        return reason.to_owned();
-    }
-    let known = match happening.kind {
-        EventKind::TaskBlock => said("block").zip(said("phase")).map(|(name, phase)| {
-            let verb = if phase == "start" { "began" } else { "ended" };
-            format!("{} block {verb}", block(name))
-        }),
-        EventKind::Operator => said("action").and_then(|action| request(action, data)),
-        EventKind::Model => said("action").and_then(|action| model(action, data)),
-        _ => None,
-    };
-    known.unwrap_or_else(|| fields(data))
 }
 
-fn request(action: &str, data: &Value) -> Option<String> {
-    let asked = match action {
-        "stop" => "STOP",
-        "idle" => "idle requested",
-        "calibrating" => "calibration requested",
-        "control" => "control requested",
-        "resume" => "resume requested",
-        "measure_arrival" => "new measurement of how samples arrive requested",
-        "measuring_arrival" => return Some("measuring how samples arrive".to_owned()),
-        "arrival_measured" => {
-            let input = data["input"]["text"].as_str()?;
-            return Some(format!("measured how samples arrive: {input}"));
-        }
-        _ => return None,
+fn request(request: &OperatorRequest) -> String {
+    let asked = match request.action {
+        OperatorAction::Stop => "STOP",
+        OperatorAction::Idle => "idle requested",
+        OperatorAction::Calibrating => "calibration requested",
+        OperatorAction::Control => "control requested",
+        OperatorAction::Resume => "resume requested",
+        OperatorAction::MeasureArrival => "new measurement of how samples arrive requested",
     };
-    let by = Actor::deserialize(&data["by"]).map_or_else(|_| String::new(), |by| format!(" by {by}"));
-    let refused = data["refused"].as_str().map(|why| format!("; refused: {why}")).unwrap_or_default();
+    let refused = request.refused.as_ref().map(|why| format!("; refused: {why}")).unwrap_or_default();
     // a demonstration that nobody watches confirms by itself
-    let who = if data["program"] == true { " by the program, not by a person" } else { "" };
-    let confirmed = confirmed(data).map(|what| format!("; confirmed{who}: {what}")).unwrap_or_default();
-    Some(format!("{asked}{by}{refused}{confirmed}"))
+    let who = if request.program { " by the program, not by a person" } else { "" };
+    let confirmed = confirmed(request).map(|what| format!("; confirmed{who}: {what}")).unwrap_or_default();
+    format!("{asked} by {}{refused}{confirmed}", request.by)
 }
 
 /// What was confirmed with a request, in words; none where nothing was.
-fn confirmed(data: &Value) -> Option<String> {
-    let names = data["confirmed"].as_array()?.iter().filter_map(Value::as_str);
-    let model = data["model"].as_str().map(|hash| format!(" (model {hash})")).unwrap_or_default();
-    let words: Vec<String> = names
-        .map(|name| match name {
-            "slow_input" => "input that arrives late".to_owned(),
-            "poor_decoder" => format!("poor decoder{model}"),
-            other => block(other),
-        })
-        .collect();
+fn confirmed(request: &OperatorRequest) -> Option<String> {
+    let model = request.model.as_ref().map(|hash| format!(" (model {hash})")).unwrap_or_default();
+    let words = request.confirmed.iter().map(|confirmation| match confirmation {
+        Confirmation::SlowInput => "input that arrives late".to_owned(),
+        Confirmation::PoorDecoder => format!("poor decoder{model}"),
+    });
+    let words: Vec<String> = words.collect();
     (!words.is_empty()).then(|| words.join(", "))
-}
-
-fn model(action: &str, data: &Value) -> Option<String> {
-    match action {
-        "swapped" => {
-            let bins =
-                data["train_bins"].as_u64().map(|bins| format!(", fitted to {}", Counted(bins, "bin")));
-            Some(format!("decoder {} took over{}", data["decoder"].as_str()?, bins.unwrap_or_default()))
-        }
-        "fit_failed" => Some(format!("the fit failed: {}", data["problem"].as_str()?)),
-        _ => None,
-    }
 }
 
 /// The fields of an event's data, one after the other.
@@ -149,7 +137,9 @@ mod tests {
 
     #[test]
     fn every_kind_of_event_is_a_sentence() {
-        let input = json!({ "text": "\"array\" sample by sample, 2 ms late" });
+        let input = json!({
+            "state": "fit", "delay_ms": 2.0, "max_wait_ms": 20.0, "text": "\"array\" sample by sample, 2 ms late",
+        });
         for (kind, data, expected) in [
             (
                 EventKind::TaskBlock,
@@ -205,7 +195,7 @@ mod tests {
             ),
             (
                 EventKind::State,
-                json!({ "state": "stale", "message": "no usable signal for 0.1 s" }),
+                json!({ "state": "stale", "previous": "control", "message": "no usable signal for 0.1 s" }),
                 "no usable signal for 0.1 s",
             ),
             (
@@ -224,7 +214,7 @@ mod tests {
                 "since s 3, state fault",
             ),
         ] {
-            assert_eq!(sentence(&Happening { time: 0.0, kind, data }), expected);
+            assert_eq!(sentence(&EventBody::read(kind, data)), expected);
         }
     }
 }

@@ -12,8 +12,8 @@ use std::{
 
 use hdrhistogram::Histogram;
 use kalmind_recording::{Existing, NewFileError, write_new_file};
-use kalmind_session::{TrialResult, quantile};
-use kalmind_types::{Counted, EventKind, OutputState};
+use kalmind_session::quantile;
+use kalmind_types::{Confirmation, Counted, EventBody, EventKind, ModelEvent, OutputState, TrialResult};
 
 use super::{
     framed,
@@ -138,8 +138,16 @@ fn attention(facts: &Facts) -> String {
         ));
     }
     let is_fault = |happening: &&facts::Happening| {
-        let data = &happening.data;
-        happening.kind == EventKind::Fault && data["state"] == "fault" && data["previous"] != "fault"
+        match &happening.body {
+            EventBody::State(change) => {
+                change.state == OutputState::Fault && change.previous != OutputState::Fault
+            }
+            // of an older recording
+            EventBody::Other { kind: EventKind::Fault, data } => {
+                data["state"] == "fault" && data["previous"] != "fault"
+            }
+            _ => false,
+        }
     };
     let faults = facts.happenings.iter().filter(is_fault).count();
     if faults > 0 {
@@ -148,12 +156,8 @@ fn attention(facts: &Facts) -> String {
             times(faults)
         ));
     }
-    let poor = facts.happenings.iter().filter(|happening| {
-        let confirmed = happening.data["confirmed"].as_array();
-        happening.kind == EventKind::Operator
-            && confirmed.is_some_and(|confirmed| confirmed.iter().any(|name| name == "poor_decoder"))
-    });
-    let poor = poor.count();
+    let confirms_poor = |happening: &&facts::Happening| matches!(&happening.body, EventBody::Operator(request) if request.confirmed.contains(&Confirmation::PoorDecoder));
+    let poor = facts.happenings.iter().filter(confirms_poor).count();
     if poor > 0 {
         said.push(format!(
             "Cursor control was allowed {} with a poor decoder (no better than chance, or not tested): \"What happened\" \
@@ -322,7 +326,7 @@ fn blocks(facts: &Facts) -> Vec<&'static str> {
 }
 
 fn block_name(trial: &Trial) -> &'static str {
-    trial.block.map_or("no block", kalmind_session::TaskBlock::name)
+    trial.block.map_or("no block", kalmind_types::TaskBlock::name)
 }
 
 fn targets(facts: &Facts) -> String {
@@ -524,10 +528,13 @@ fn models(facts: &Facts) -> String {
         return "<p>No decoder ran in this session.</p>".to_owned();
     }
     let rows = facts.models.iter().map(|model| {
-        let fitted = facts.happenings.iter().find(|happening| {
-            happening.kind == EventKind::Model && happening.data["hash"].as_str() == Some(&model.id)
+        let fitted = facts.happenings.iter().find_map(|happening| match &happening.body {
+            EventBody::Model(ModelEvent::Swapped { hash, train_bins, .. }) if *hash == model.id => {
+                Some(*train_bins)
+            }
+            _ => None,
         });
-        let bins = fitted.and_then(|fitted| fitted.data["train_bins"].as_u64());
+        let bins = fitted.flatten();
         let said = model.quality.as_ref().map(|quality| format!("{}; {quality}", quality.chance));
         let cells = vec![
             Escaped(&model.name).to_string(),

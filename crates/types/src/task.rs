@@ -1,7 +1,8 @@
-//! The blocks that a session is made of.
+//! The words of a task: the blocks that a session is made of, its trials, and what it may ask for.
 
-use kalmind_types::{CursorDrive, Mode};
 use serde::{Deserialize, Serialize};
+
+use crate::{CursorDrive, Mode};
 
 /// What a stretch of a session is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,6 +22,7 @@ pub enum TaskBlock {
 
 impl TaskBlock {
     /// The name by which events and configurations call it.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::SignalCheck => "signal_check",
@@ -32,6 +34,7 @@ impl TaskBlock {
     }
 
     /// The mode that the block needs the daemon in. Whoever runs the task asks for it; a latched hold stays.
+    #[must_use]
     pub fn mode(self) -> Mode {
         match self {
             Self::SignalCheck => Mode::Idle,
@@ -41,6 +44,7 @@ impl TaskBlock {
     }
 
     /// What moves the cursor in it while the daemon calibrates.
+    #[must_use]
     pub fn drive(self) -> CursorDrive {
         match self {
             Self::OpenLoop => CursorDrive::Label,
@@ -57,4 +61,56 @@ pub enum Phase {
     Start,
     /// It is over.
     End,
+}
+
+/// How a trial ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrialResult {
+    /// The cursor was held in the target.
+    Acquired,
+    /// The time was up.
+    Timeout,
+}
+
+/// What a task may ask of the daemon. None of it clears a latched hold: that takes an authenticated resume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperatorAction {
+    /// Latch `hold`, at once.
+    Stop,
+    /// Ask for the mode `idle`.
+    Idle,
+    /// Ask for the mode `calibrating`.
+    Calibrating,
+    /// Ask for the mode `control`.
+    Control,
+    /// Agree to go on, in the mode asked for last, after a silence of the input that was too long to end by itself. Needs
+    /// the configuration's leave; clears neither a stop nor a fault.
+    Resume,
+    /// Have it measured anew how the streams arrive.
+    MeasureArrival,
+}
+
+impl OperatorAction {
+    /// The mode asked for; none for a stop, a measurement, and a resume, which leaves the mode as it is.
+    #[must_use]
+    pub fn mode(self) -> Option<Mode> {
+        match self {
+            Self::Stop | Self::Resume | Self::MeasureArrival => None,
+            Self::Idle => Some(Mode::Idle),
+            Self::Calibrating => Some(Mode::Calibrating),
+            Self::Control => Some(Mode::Control),
+        }
+    }
+}
+
+impl From<Mode> for OperatorAction {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Idle => Self::Idle,
+            Mode::Calibrating => Self::Calibrating,
+            Mode::Control => Self::Control,
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! real recording.
 //!
 //! Columns: mean over the ten channels of highest signal-to-noise ratio, the first of them, the worst of them, in percent of
-//! the error without disturbance. `cargo run --release -p kalmind-filter --example robustness [--within-training] [DECODER..]`:
+//! the error without disturbance. `cargo bench -p kalmind-fitting --bench robustness -- [--within-training] [DECODER..]`:
 //! with the flag the last 1000 training rows of the recording stand for its test rows, for choosing anything by it.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a table on standard output is the purpose")]
 

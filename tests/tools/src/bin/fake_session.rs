@@ -1,18 +1,16 @@
 //! A session without a brain: a cursor that runs in a circle, a target that jumps, an uncertainty that breathes, behind
 //! the real server. For looking at the console and for the browser test; STOP and resume work.
 //!
-//! `cargo run -p kalmind-output --example fake_session -- [PORT [CONNECTIONS [ORIGIN ..]]]` prints the console's address, with
+//! `cargo run -p kalmind-tools --bin fake_session -- [PORT [CONNECTIONS [ORIGIN ..]]]` prints the console's address, with
 //! the token, takes so many connections, lets pages of those origins in, and runs until it is ended.
 
 use core::time::Duration;
 use std::{env, process::ExitCode, sync::atomic::AtomicU64, thread};
 
 use kalmind_output::{LedgerWriter, ServerConfig, Token};
+use kalmind_tools::fake;
 use kalmind_types::{EventKind, LslTime, OutputState};
 use serde_json::json;
-
-#[path = "../tests/fake/mod.rs"]
-mod fake;
 
 /// 50 ticks a second.
 const TICK: f64 = 0.02;

@@ -1,10 +1,10 @@
 //! The synthetic experiments of Burkhart et al., Neural Computation 2020, sec. 4.2 and 4.3, at their size: ten components,
-//! 10,000 steps, 10,000 particles. `cargo run --release -p kalmind-filter --example synthetic_mixtures [STEPS]`; takes
+//! 10,000 steps, 10,000 particles. `cargo bench -p kalmind-fitting --bench synthetic_mixtures -- [STEPS]`; takes
 //! minutes.
 #![expect(
     clippy::print_stdout,
     clippy::expect_used,
-    reason = "an example prints, and ends where it cannot go on"
+    reason = "a table is printed, and ends where it cannot go on"
 )]
 
 #[path = "../tests/mixtures/mod.rs"]
@@ -20,7 +20,11 @@ const COMPONENTS: usize = 10;
 const PARTICLES: usize = 10_000;
 
 fn main() {
-    let steps = std::env::args().nth(1).map_or(10_000, |text| text.parse().expect("a number of steps"));
+    let steps = std::env::args()
+        .skip(1)
+        // cargo adds one of its own
+        .find(|argument| !argument.starts_with("--"))
+        .map_or(10_000, |text| text.parse().expect("a number of steps"));
     println!("RMSE over {steps} steps; saying zero, as a Kalman filter does, has about 1\n");
     println!(
         "{:<42} {:>5} {:>7} {:>10} {:>7} {:>10} {:>18}",

@@ -1,6 +1,6 @@
 //! Many WebSocket readers in one program, for measuring what they cost: they read everything and answer pings.
 //!
-//! `cargo run --release -p kalmind-output --example readers -- ADDRESS READERS` prints `ready` when all have had `hello`
+//! `cargo run --release -p kalmind-tools --bin readers -- ADDRESS READERS` prints `ready` when all have had `hello`
 //! and a line of counts each second, and runs until it is ended.
 
 use core::{

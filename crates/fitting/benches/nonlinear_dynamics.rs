@@ -1,10 +1,10 @@
 //! The thesis's table 2.2 beside ours: a state that moves by sines under features that are whole numbers.
 //!
-//! `cargo run --release -p kalmind-filter --example nonlinear_dynamics`
+//! `cargo bench -p kalmind-fitting --bench nonlinear_dynamics`
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "an example says what it finds and stops where it cannot"
+    reason = "a table says what it finds and stops where it cannot"
 )]
 
 #[path = "../tests/particle_filter/mod.rs"]
