@@ -8,8 +8,9 @@ use kalmind_fitting::{
     chance_level::{LEAST_SHIFT, SHIFTS, Scores},
     scores::Figures,
 };
+use maud::{Markup, html};
 
-use super::markup::{Escaped, number, table};
+use super::parts::{Row, cell, cell_over, facts, number, table};
 use crate::{
     evaluation::{
         comparison::{Compared, Comparison, Intervals, Spread},
@@ -68,95 +69,93 @@ pub(super) fn summary(comparison: &Comparison) -> String {
 }
 
 /// Figures with intervals, then differences.
-pub(super) fn accuracy(comparison: &Comparison, intervals: &Intervals) -> String {
-    let rows = comparison.decoders.iter().zip(&intervals.decoders).map(|(decoder, of)| {
-        let mut cells = vec![Escaped(&decoder.spec.to_string()).to_string()];
-        cells.extend(figure_cells(&decoder.figures().values(), &of.figures));
-        ("", cells)
-    });
+pub(super) fn accuracy(comparison: &Comparison, intervals: &Intervals) -> Markup {
     let heads = ["decoder", "nRMSE", "MAAE", "NEES", "in 50 %", "in 90 %", "in 99 %", "log score"];
-    let mut html = table("Figures, each with its 95 % interval", &heads, &[], rows);
-    if comparison.decoders.len() > 1 {
-        let first = &comparison.decoders[0];
-        let base = first.figures().values();
-        let rows = comparison.decoders.iter().zip(&intervals.decoders).filter_map(|(decoder, of)| {
-            let own = decoder.figures().values();
-            let mut cells = vec![Escaped(&decoder.spec.to_string()).to_string()];
-            let differences: [f64; 7] = core::array::from_fn(|figure| own[figure] - base[figure]);
-            cells.extend(figure_cells(&differences, of.differences.as_ref()?));
-            Some(("", cells))
-        });
-        let caption =
-            format!("Differences to {}, each with its 95 % interval", Escaped(&first.spec.to_string()));
-        html += &table(&caption, &heads, &[], rows);
-    }
-    html += &spreads(comparison);
+    let own = comparison.decoders.iter().zip(&intervals.decoders).map(|(decoder, of)| {
+        let mut cells = vec![cell(decoder.spec)];
+        cells.extend(figure_cells(&decoder.figures().values(), &of.figures));
+        cells
+    });
     let bootstrap = intervals.bootstrap;
-    let left_out = match comparison.rows_left_out() {
-        0 => String::new(),
-        1 => " 1 row with zero truth is left out of the angles.".to_owned(),
-        rows => format!(" {rows} rows with zero truth are left out of the angles."),
-    };
-    html += &details(comparison);
-    let _infallible = write!(
-        html,
-        "<p class=\"note\">nRMSE: root of the squared error over the squared truth. MAAE: mean angle between decoded and \
-         true, in radians; moving: where the truth is faster than the training median. NEES: squared error in units of \
-         the decoder's own covariance, 1 where that is calibrated. In 50, 90, 99 %: share of rows whose truth lies inside \
-         the ellipsoid of that probability. Log score: mean log density of the truth, higher is better.{left_out} \
-         Intervals: stationary bootstrap over test rows, {} resamples, blocks of {} rows on average, seed {}, the same \
-         rows for all decoders; they do not cover the choice of training rows.</p>",
-        bootstrap.resamples,
-        number(bootstrap.block_rows, 1),
-        bootstrap.seed
-    );
-    html
+    html! {
+        (table("Figures, each with its 95 % interval", &heads, &[], own))
+        @if comparison.decoders.len() > 1 { (differences(comparison, intervals, &heads)) }
+        (spreads(comparison))
+        (details(comparison))
+        p class="note" {
+            "nRMSE: root of the squared error over the squared truth. MAAE: mean angle between decoded and true, in radians; \
+             moving: where the truth is faster than the training median. NEES: squared error in units of the decoder's own \
+             covariance, 1 where that is calibrated. In 50, 90, 99 %: share of rows whose truth lies inside the ellipsoid of \
+             that probability. Log score: mean log density of the truth, higher is better."
+            @match comparison.rows_left_out() {
+                0 => {},
+                1 => " 1 row with zero truth is left out of the angles.",
+                rows => { " " (rows) " rows with zero truth are left out of the angles." },
+            }
+            " Intervals: stationary bootstrap over test rows, " (bootstrap.resamples) " resamples, blocks of "
+            (number(bootstrap.block_rows, 1)) " rows on average, seed " (bootstrap.seed) ", the same rows for all decoders; \
+             they do not cover the choice of training rows."
+        }
+    }
+}
+
+fn differences(comparison: &Comparison, intervals: &Intervals, heads: &[&str]) -> Markup {
+    let first = &comparison.decoders[0];
+    let base = first.figures().values();
+    let rows = comparison.decoders.iter().zip(&intervals.decoders).filter_map(|(decoder, of)| {
+        let own = decoder.figures().values();
+        let mut cells = vec![cell(decoder.spec)];
+        let differences: [f64; 7] = core::array::from_fn(|figure| own[figure] - base[figure]);
+        cells.extend(figure_cells(&differences, of.differences.as_ref()?));
+        Some(cells)
+    });
+    table(&format!("Differences to {}, each with its 95 % interval", first.spec), heads, &[], rows)
 }
 
 /// What has no interval: angles while moving, correlations, and what it costs.
-fn details(comparison: &Comparison) -> String {
+fn details(comparison: &Comparison) -> Markup {
     let rows = comparison.decoders.iter().map(|decoder| {
         let [p50, p99, longest] = step_us(&decoder.runs);
         let fallbacks: u64 = decoder.runs.iter().map(|run| run.decoded.fallback_steps).sum();
         let r_squared = decoder.scores().map_or(f64::NAN, |scores| scores.r_squared);
+        let figure = |value: f64, digits| cell(number(value, digits));
         let mut cells = vec![
-            Escaped(&decoder.spec.to_string()).to_string(),
-            number(decoder.mean_of_some(|run| run.accuracy.maae_moving).unwrap_or(f64::NAN), 3),
-            number(r_squared, 3),
+            cell(decoder.spec),
+            figure(decoder.mean_of_some(|run| run.accuracy.maae_moving).unwrap_or(f64::NAN), 3),
+            figure(r_squared, 3),
         ];
         cells.extend(
             (0..comparison.components.len())
-                .map(|component| number(decoder.mean(|run| run.accuracy.correlation[component]), 3)),
+                .map(|component| figure(decoder.mean(|run| run.accuracy.correlation[component]), 3)),
         );
         cells.extend([
-            fallbacks.to_string(),
-            number(decoder.mean_of_some(|run| run.fit_seconds).unwrap_or(f64::NAN), 1),
-            number(p50, 1),
-            number(p99, 1),
-            number(longest, 1),
+            cell(fallbacks),
+            figure(decoder.mean_of_some(|run| run.fit_seconds).unwrap_or(f64::NAN), 1),
+            figure(p50, 1),
+            figure(p99, 1),
+            figure(longest, 1),
         ]);
-        ("", cells)
+        cells
     });
     let correlations: Vec<String> =
-        comparison.components.iter().map(|component| format!("correlation {}", Escaped(component))).collect();
+        comparison.components.iter().map(|component| format!("correlation {component}")).collect();
     let mut heads = vec!["decoder", "MAAE moving", "R²"];
     heads.extend(correlations.iter().map(String::as_str));
     heads.extend(["fallback steps", "fit in s", "step in µs: median", "99 %", "longest"]);
-    table("Further figures and cost", &heads, &[], rows) + &chance(comparison)
+    html! { (table("Further figures and cost", &heads, &[], rows)) (chance(comparison)) }
 }
 
 /// What the figures are by chance.
-fn chance(comparison: &Comparison) -> String {
+fn chance(comparison: &Comparison) -> Markup {
     let cells = |name: &str, scores: [Option<Scores>; 2]| {
         let [first, second] =
             scores.map(|scores| scores.unwrap_or(Scores::from_values([f64::NAN; 4])).values());
-        let mut cells = vec![Escaped(name).to_string()];
+        let mut cells = vec![cell(name)];
         cells.extend(first.iter().zip(second).map(|(first, second)| {
-            let reached =
-                if second.is_nan() { String::new() } else { format!("<small>{}</small>", number(second, 3)) };
-            format!("{}{reached}", number(*first, 3))
+            let figure = number(*first, 3);
+            if second.is_nan() { cell(figure) } else { cell_over(&figure, &number(second, 3)) }
         }));
-        ("", cells)
+        cells
     };
     let decoders = comparison.decoders.iter().map(|decoder| {
         let (median, reached) = decoder.chance_level().map(|[median, reached]| (median, reached)).unzip();
@@ -175,150 +174,118 @@ fn chance(comparison: &Comparison) -> String {
 }
 
 /// nRMSE, MAAE, NEES, three coverages in percent, log score.
-fn figure_cells(values: &[f64; 7], intervals: &[Interval; 7]) -> Vec<String> {
+fn figure_cells(values: &[f64; 7], intervals: &[Interval; 7]) -> Vec<Markup> {
     const SHOWN: [(f64, usize); 7] =
         [(1.0, 3), (1.0, 3), (1.0, 2), (100.0, 1), (100.0, 1), (100.0, 1), (1.0, 2)];
-    values
-        .iter()
-        .zip(intervals)
-        .zip(SHOWN)
+    let pairs = values.iter().zip(intervals).zip(SHOWN);
+    pairs
         .map(|((value, interval), (scale, digits))| {
-            format!(
-                "{}<small>{} to {}</small>",
-                number(scale * value, digits),
-                number(scale * interval.low, digits),
-                number(scale * interval.high, digits)
-            )
+            let shown = |value: f64| number(scale * value, digits);
+            cell_over(&shown(*value), &format!("{} to {}", shown(interval.low), shown(interval.high)))
         })
         .collect()
 }
 
 /// How far figures spread between folds and between seeds.
-fn spreads(comparison: &Comparison) -> String {
-    let mut html = String::new();
-    let mut add = |caption: &str, groups: &dyn Fn(&Compared) -> Vec<Figures>| {
+fn spreads(comparison: &Comparison) -> Markup {
+    let spread = |caption: &str, groups: &dyn Fn(&Compared) -> Vec<Figures>| {
         let rows = comparison.decoders.iter().map(|decoder| {
             let groups = groups(decoder);
             let mean = Figures::mean(&groups).values();
             let spread = Spread::of(&groups).map(|spread| spread.deviations.values());
-            let cell = |figure: usize, scale: f64, digits: usize| {
+            let figure = |figure: usize, scale: f64, digits: usize| {
                 let spread = spread.map_or(f64::NAN, |spread| scale * spread[figure]);
-                format!("{} ± {}", number(scale * mean[figure], digits), number(spread, digits))
+                cell(format!("{} ± {}", number(scale * mean[figure], digits), number(spread, digits)))
             };
-            let cells = vec![
-                Escaped(&decoder.spec.to_string()).to_string(),
-                cell(0, 1.0, 3),
-                cell(1, 1.0, 3),
-                cell(2, 1.0, 2),
-                cell(3, 100.0, 1),
-                cell(4, 100.0, 1),
-                cell(6, 1.0, 2),
-            ];
-            ("", cells)
+            vec![
+                cell(decoder.spec),
+                figure(0, 1.0, 3),
+                figure(1, 1.0, 3),
+                figure(2, 1.0, 2),
+                figure(3, 100.0, 1),
+                figure(4, 100.0, 1),
+                figure(6, 1.0, 2),
+            ]
         });
-        html += &table(
-            caption,
-            &["decoder", "nRMSE", "MAAE", "NEES", "in 50 %", "in 90 %", "log score"],
-            &[],
-            rows,
-        );
+        let heads = ["decoder", "nRMSE", "MAAE", "NEES", "in 50 %", "in 90 %", "log score"];
+        table(caption, &heads, &[], rows)
     };
-    if comparison.splits.folded() {
-        add(
-            &format!("Means over {} ± standard deviation between them", comparison.means_over()),
-            &Compared::folds,
-        );
+    let between = format!("Means over {} ± standard deviation between them", comparison.means_over());
+    html! {
+        @if comparison.splits.folded() { (spread(&between, &Compared::folds)) }
+        @if comparison.seeds.len() > 1 {
+            (spread("Means ± standard deviation between seeds (– where no seed changes the fit)", &|decoder| {
+                decoder.seeds().into_iter().map(|(_, figures)| figures).collect()
+            }))
+        }
     }
-    if comparison.seeds.len() > 1 {
-        add("Means ± standard deviation between seeds (– where no seed changes the fit)", &|decoder| {
-            decoder.seeds().into_iter().map(|(_, figures)| figures).collect()
-        });
-    }
-    html
 }
 
 /// Hyperparameters, what was tried, and warnings, fit by fit (of the first seed).
-pub(super) fn fits(comparison: &Comparison) -> String {
-    let mut html = String::new();
-    for decoder in &comparison.decoders {
-        let _infallible = writeln!(html, "<h3>{}</h3>", Escaped(&decoder.spec.to_string()));
-        let _infallible = writeln!(
-            html,
-            "<p>RMSE of the tenth of the rows with the largest covariance over that of the tenth with the smallest, and rank \
-             correlation of covariance and error: {}.</p>",
-            Escaped(&uncertainty_text(decoder))
-        );
-        for warning in decoder.coverage_warnings(comparison.components.len()) {
-            let _infallible = writeln!(html, "<p class=\"note\">Warning: {}.</p>", Escaped(&warning));
-        }
-        for run in decoder.shown() {
-            if comparison.splits.folded() {
-                let tested = comparison.described(run.split);
-                let _infallible =
-                    writeln!(html, "<details><summary>tested on {}</summary>", Escaped(&tested));
+pub(super) fn fits(comparison: &Comparison) -> Markup {
+    let reported = |report: Option<&FitReport>| match report {
+        Some(report) => fit(report),
+        None => html! { p class="note" { "The model file has no fit report." } },
+    };
+    html! {
+        @for decoder in &comparison.decoders {
+            h3 { (decoder.spec.to_string()) }
+            p {
+                "RMSE of the tenth of the rows with the largest covariance over that of the tenth with the smallest, and rank \
+                 correlation of covariance and error: " (uncertainty_text(decoder)) "."
             }
-            match &run.report {
-                Some(report) => html += &fit(report),
-                None => html += "<p class=\"note\">The model file has no fit report.</p>\n",
+            @for warning in decoder.coverage_warnings(comparison.components.len()) {
+                p class="note" { "Warning: " (warning) "." }
             }
-            if comparison.splits.folded() {
-                html += "</details>\n";
+            @for run in decoder.shown() {
+                @if comparison.splits.folded() {
+                    details {
+                        summary { "tested on " (comparison.described(run.split)) }
+                        (reported(run.report.as_ref()))
+                    }
+                } @else { (reported(run.report.as_ref())) }
             }
         }
     }
-    html
 }
 
-fn fit(report: &FitReport) -> String {
-    let mut html = String::from("<dl>");
-    let mut fact = |name: &str, value: String| {
-        let _infallible = write!(html, "<dt>{}</dt><dd>{}</dd>", Escaped(name), Escaped(&value));
-    };
-    fact("rows", report.rows.to_string());
-    let mut said = false;
-    for (name, value) in &report.hyperparameters {
-        fact(name, plain(value));
-        said = true;
-    }
+fn fit(report: &FitReport) -> Markup {
+    let mut found = vec![("rows", report.rows.to_string())];
+    found.extend(report.hyperparameters.iter().map(|(name, value)| (name.as_str(), plain(value))));
     if let Some(radius) = report.spectral_radius {
-        fact("spectral radius of the transition", number(radius, 4));
+        found.push(("spectral radius of the transition", number(radius, 4)));
     }
     if let Some(bandwidth) = report.bandwidth.filter(|_| !report.hyperparameters.contains_key("bandwidth")) {
-        fact("bandwidth", number(bandwidth, 4));
+        found.push(("bandwidth", number(bandwidth, 4)));
     }
     if let Some(error) = report.held_out_error {
-        fact("nRMSE on held-out training rows", number(error, 4));
+        found.push(("nRMSE on held-out training rows", number(error, 4)));
     }
     if let Some(coverage) = &report.held_out_coverage {
         let parts = [coverage.half, coverage.ninety, coverage.ninety_nine]
             .map(|part| format!("{} %", number(100.0 * part, 1)));
-        fact("coverage of 50, 90, 99 % there", parts.join(", "));
+        found.push(("coverage of 50, 90, 99 % there", parts.join(", ")));
     }
-    html.push_str("</dl>\n");
-    if !said && report.tried.is_empty() {
-        html += "<p class=\"note\">Closed form: nothing to choose.</p>\n";
+    let tried = report.tried.iter().zip(report.chosen()).map(|(tried, chosen)| Row {
+        cells: vec![
+            cell(&tried.candidate),
+            cell(number(tried.error, 4)),
+            cell(if chosen { "chosen" } else { "" }),
+        ],
+        chosen,
+    });
+    html! {
+        (facts(found))
+        @if report.hyperparameters.is_empty() && report.tried.is_empty() {
+            p class="note" { "Closed form: nothing to choose." }
+        }
+        @if !report.tried.is_empty() {
+            details {
+                summary { (report.tried.len()) " candidates tried" }
+                (table("Error on held-out training rows", &["candidate", "nRMSE", "use"], &[2], tried))
+            }
+        }
+        @if report.budget_used_up { p { "The budget was used up: not everything was tried." } }
+        @for warning in &report.warnings { p { "Warning: " (warning.trim_end_matches('.')) "." } }
     }
-    if !report.tried.is_empty() {
-        let rows = report.tried.iter().zip(report.chosen()).map(|(tried, chosen)| {
-            let cells = vec![
-                Escaped(&tried.candidate).to_string(),
-                number(tried.error, 4),
-                if chosen { "chosen" } else { "" }.to_owned(),
-            ];
-            (if chosen { "chosen" } else { "" }, cells)
-        });
-        let _infallible = write!(
-            html,
-            "<details><summary>{} candidates tried</summary>\n{}</details>\n",
-            report.tried.len(),
-            table("Error on held-out training rows", &["candidate", "nRMSE", "use"], &[2], rows)
-        );
-    }
-    if report.budget_used_up {
-        html += "<p>The budget was used up: not everything was tried.</p>\n";
-    }
-    for warning in &report.warnings {
-        let _infallible = writeln!(html, "<p>Warning: {}.</p>", Escaped(warning.trim_end_matches('.')));
-    }
-    html
 }
