@@ -95,18 +95,13 @@ impl Comparison {
         });
         self.compared_ticks += u64::from(published.is_some());
         if self.first_difference.is_none() {
-            self.first_difference = self.features_differ(features, output, recorded).or_else(|| {
+            self.first_difference = selfSelf::features_differ(features, output, recorded).or_else(|| {
                 published.and_then(|(time, values)| self.published_differs(output, *time, values))
             });
         }
     }
 
-    fn features_differ(
-        &self,
-        features: &[f64],
-        output: &TickOutput,
-        recorded: &RecordedTick,
-    ) -> Option<Difference> {
+    fn features_differ(features: &[f64], output: &TickOutput, recorded: &RecordedTick) -> Option<Difference> {
         // a channel without a sample is not a number on both sides
         let differ = |ours: f64, theirs: f64| {
             ours.to_bits() != theirs.to_bits() && !(ours.is_nan() && theirs.is_nan())

@@ -223,9 +223,8 @@ fn spreads(comparison: &Comparison) -> Markup {
 
 /// Hyperparameters, what was tried, and warnings, fit by fit (of the first seed).
 pub(super) fn fits(comparison: &Comparison) -> Markup {
-    let reported = |report: Option<&FitReport>| match report {
-        Some(report) => fit(report),
-        None => html! { p class="note" { "The model file has no fit report." } },
+    let reported = |report: Option<&FitReport>| {
+        report.map_or_else(|| html! { p class="note" { "The model file has no fit report." } }, fit)
     };
     html! {
         @for decoder in &comparison.decoders {

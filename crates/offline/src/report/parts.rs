@@ -16,6 +16,7 @@ pub(super) fn number(value: f64, digits: usize) -> String {
 }
 
 /// A cell of a table.
+#[expect(clippy::needless_pass_by_value, reason = "most callers make the text for the cell alone")]
 pub(super) fn cell(text: impl ToString) -> Markup {
     html! { (text.to_string()) }
 }

@@ -63,10 +63,7 @@ pub(super) fn columns(
     wanted: Option<&str>,
 ) -> Result<(Vec<String>, Vec<usize>), RecordedTablesError> {
     let header = &stream.header;
-    let label = |channel: usize| {
-        header.labels.as_ref().map_or_else(|| format!("channel{channel}"), |labels| labels[channel].clone())
-    };
-    let all: Vec<String> = (0..header.channels).map(label).collect();
+    let all: Vec<String> = (0..header.channels).map(|channel| header.label(channel)).collect();
     let Some(wanted) = wanted else { return Ok((all, (0..header.channels).collect())) };
     let places = chosen(&all, option, wanted)?;
     Ok((places.iter().map(|place| all[*place].clone()).collect(), places))

@@ -1,6 +1,6 @@
 //! The signals of a session: its input streams and their features.
 
-use kalmind_types::Counted;
+use kalmind_types::{Counted, unlabelled};
 use maud::{Markup, html};
 
 use super::{
@@ -29,7 +29,7 @@ fn feature_names(facts: &Facts) -> Vec<String> {
     let names = streams.flat_map(|(stream, input)| {
         (0..stream.channels).map(|channel| {
             let label = stream.labels.as_ref().and_then(|labels| labels.get(channel));
-            label.cloned().unwrap_or_else(|| format!("{} {channel}", input.key))
+            label.cloned().unwrap_or_else(|| format!("{} {}", input.key, unlabelled(channel)))
         })
     });
     names.collect()
