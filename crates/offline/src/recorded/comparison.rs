@@ -95,7 +95,7 @@ impl Comparison {
         });
         self.compared_ticks += u64::from(published.is_some());
         if self.first_difference.is_none() {
-            self.first_difference = selfSelf::features_differ(features, output, recorded).or_else(|| {
+            self.first_difference = Self::features_differ(features, output, recorded).or_else(|| {
                 published.and_then(|(time, values)| self.published_differs(output, *time, values))
             });
         }
