@@ -36,7 +36,7 @@ pub use stream::{
 pub use task::{OperatorAction, Phase, TaskBlock, TrialResult};
 pub use tick::{
     BinClose, ChannelMask, Command, CursorDrive, IndexRange, InputArrival, MAX_COMMANDS, MAX_RANGES,
-    MAX_STREAMS, ModelId, StreamTick, TaskState, TickInput, TickOutput,
+    MAX_STREAMS, ModelId, StreamTick, TaskState, TickInput, TickOutput, most_missing,
 };
 pub use tick_check::ImplausibleTick;
 pub use time::{LslTime, Seconds, StreamTime};

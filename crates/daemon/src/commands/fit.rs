@@ -283,12 +283,8 @@ fn run_sessions(arguments: &FitArguments, spec: &DecoderSpec) -> Outcome<()> {
 }
 
 fn binning(text: &str) -> anyhow::Result<Binning> {
-    match text {
-        "sample" => Ok(Binning::Sample),
-        "mean" => Ok(Binning::Mean),
-        "sum" => Ok(Binning::Sum),
-        other => anyhow::bail!("--binning {other}: `sample`, `mean` or `sum` is expected"),
-    }
+    let named = Binning::ALL.into_iter().find(|binning| binning.name() == text);
+    named.ok_or_else(|| anyhow::anyhow!("--binning {text}: `sample`, `mean` or `sum` is expected"))
 }
 
 #[cfg(test)]

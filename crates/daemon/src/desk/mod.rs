@@ -24,13 +24,11 @@ use kalmind_offline::{
     model::{Demand, ModelInDoubt},
 };
 use kalmind_output::DecoderInfo;
-use kalmind_session::{
-    Calibration, CalibrationOptions, CalibrationTick, Radial8, Radial8Options, Radial8Tick, TaskStep,
-};
+use kalmind_session::{Calibration, CalibrationOptions, CalibrationTick, Task, TaskStep, TaskTick};
 use kalmind_types::{
-    Actor, ArrivalAction, ArrivalEvent, Cause, Command, Confirmation, CursorDrive, EventBody, InputArrival,
-    LslTime, Mode, ModelEvent, OperatorAction, OperatorRequest, OutputState, Phase, Seconds, Target,
-    TaskBlock, TaskState, TickOutput,
+    Actor, ArrivalAction, ArrivalEvent, Cause, ChannelMask, Command, Confirmation, CursorDrive, EventBody,
+    InputArrival, LslTime, Mode, ModelEvent, OperatorAction, OperatorRequest, OutputState, Phase, Seconds,
+    Target, TaskBlock, TaskState, TickOutput,
 };
 
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
@@ -83,8 +81,10 @@ pub struct DeskSettings {
     pub recorder: Option<RecorderHandle>,
     /// Where another program puts the cursor.
     pub position: PositionSlot,
-    /// Share of features without a valid value above which a bin does not train the decoder.
+    /// The part of the features that may lack a valid value in a bin that trains the decoder.
     pub max_masked: f64,
+    /// Features that are switched off.
+    pub masked: ChannelMask,
     /// Whether a task may go on after a long silence of the input, without the operator.
     pub task_may_resume: bool,
     /// How the streams arrive.
@@ -101,7 +101,7 @@ pub struct Desk {
     events: Arc<EventBus>,
     stop: Arc<StopLatch>,
     waiting: VecDeque<QueuedCommand>,
-    radial8: Option<Radial8>,
+    task: Option<Box<dyn Task>>,
     calibration: Option<Calibration>,
     block: Option<TaskBlock>,
     target: Option<Target>,
@@ -146,7 +146,7 @@ impl Desk {
             stop,
             doubt,
             waiting: VecDeque::new(),
-            radial8: None,
+            task: None,
             calibration: None,
             block: None,
             target: None,
@@ -272,7 +272,7 @@ impl Desk {
     /// Whether nobody is using the cursor: no block runs and nobody controls.
     fn is_free(&self) -> bool {
         let controls = self.wanted == Some(Mode::Control) || self.shown == Some(OutputState::Control);
-        self.block.is_none() && self.radial8.is_none() && !controls
+        self.block.is_none() && self.task.is_none() && !controls
     }
 
     /// Tells the tick how the streams arrive, when it is known and when it is to be measured anew.
@@ -343,12 +343,13 @@ impl Desk {
         self.block = Some(block);
         if block == TaskBlock::OpenLoop {
             let demand = &self.settings.demand;
+            let features: usize = demand.streams.iter().map(|stream| stream.channels).sum();
             let options = CalibrationOptions {
                 label_law: self.settings.label_law,
                 bin_ms: demand.bin_ms,
                 max_masked: self.settings.max_masked,
+                switched_off: self.settings.masked.count_of(features),
             };
-            let features: usize = demand.streams.iter().map(|stream| stream.channels).sum();
             self.calibration = Some(Calibration::new(options, features));
         }
         self.command(Command::Task(TaskState { target: self.target, drive: block.drive() }));
@@ -438,8 +439,8 @@ impl Desk {
             }
             let duration = program.closed_loop.unwrap_or(Seconds(f64::INFINITY));
             let time = self.newest;
-            if let Some(radial8) = &mut self.radial8 {
-                let step = radial8.start(TaskBlock::ClosedLoop, duration, time);
+            if let Some(task) = &mut self.task {
+                let step = task.start(TaskBlock::ClosedLoop, duration, time);
                 self.block = Some(TaskBlock::ClosedLoop);
                 self.carry_out(step);
             }
@@ -484,16 +485,16 @@ impl Desk {
 
     fn run_program(&mut self, output: &TickOutput) {
         let Some(program) = self.settings.program.clone() else { return };
-        let Some(radial8) = &mut self.radial8 else {
+        let Some(task) = &mut self.task else {
             if output.reason.is_none_or(|reason| reason.cause != Cause::MeasuringArrival) {
                 self.start_program(&program, output.time);
             }
             return;
         };
-        let running = radial8.block();
-        let tick = Radial8Tick { time: output.time, position: output.position, state: output.state };
-        let step = radial8.step(tick);
-        let (elapsed, score, now) = (radial8.elapsed().0, radial8.score().clone(), radial8.block());
+        let running = task.block();
+        let tick = TaskTick { time: output.time, position: output.position, state: output.state };
+        let step = task.step(tick);
+        let (elapsed, score, now) = (task.elapsed().0, task.score().clone(), task.block());
         self.carry_out(step);
         self.handle.update(|progress| {
             progress.score = score;
@@ -515,11 +516,10 @@ impl Desk {
     }
 
     fn start_program(&mut self, program: &Program, time: LslTime) {
-        let options = Radial8Options { seed: program.seed, ..Radial8Options::default() };
-        match Radial8::new(options) {
-            Ok(mut radial8) => {
-                let step = radial8.start(TaskBlock::OpenLoop, program.open_loop, time);
-                self.radial8 = Some(radial8);
+        match program.task.build(program.seed, &[]) {
+            Ok(mut task) => {
+                let step = task.start(TaskBlock::OpenLoop, program.open_loop, time);
+                self.task = Some(task);
                 self.begin_block(TaskBlock::OpenLoop);
                 self.carry_out(step);
             }

@@ -8,9 +8,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::RecordedTick;
 
-/// Channels of the cursor that depend on a clock, or on what was not decoded: they are not compared.
-const NOT_COMPARED: [&str; 3] = ["newest", "age_ms", "run"];
-
 /// The first place where replay gave something else than what was published.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
@@ -30,15 +27,15 @@ type WriteRow = dyn FnMut(&TickOutput, &mut Vec<f64>);
 
 /// How a session's ticks are published.
 pub struct PublishedRow {
-    /// Labels of the channels.
-    pub labels: Vec<String>,
+    /// Places and labels of the channels that are compared.
+    pub compared: Vec<(usize, String)>,
     /// Writes a tick's values, one a channel, over those that are there.
     pub write: Box<WriteRow>,
 }
 
 impl fmt::Debug for PublishedRow {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("PublishedRow").field("labels", &self.labels).finish_non_exhaustive()
+        formatter.debug_struct("PublishedRow").field("compared", &self.compared).finish_non_exhaustive()
     }
 }
 
@@ -63,12 +60,8 @@ pub struct Comparison {
 impl Comparison {
     /// For a session whose ticks were published so, and a recorded cursor with `seq` in this channel.
     #[must_use]
-    pub fn new(row: PublishedRow, seq_channel: Option<usize>) -> Self {
-        let labels = row.labels.iter().enumerate();
-        let compared = labels
-            .filter(|(_, label)| !NOT_COMPARED.contains(&label.as_str()))
-            .map(|(index, label)| (index, label.clone()))
-            .collect();
+    pub fn new(mut row: PublishedRow, seq_channel: Option<usize>) -> Self {
+        let compared = core::mem::take(&mut row.compared);
         Self {
             row,
             compared,

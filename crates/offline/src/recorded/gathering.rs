@@ -93,7 +93,8 @@ pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gath
     let options = CalibrationOptions {
         label_law: session.engine.label_law,
         bin_ms: session.bin_ms,
-        max_masked: masked_share(session.engine.max_masked, features, &masked),
+        max_masked: session.engine.max_masked,
+        switched_off: masked.count_of(features),
     };
     let mut calibration = Calibration::new(options, features);
     let mut rows = Vec::new();
@@ -129,13 +130,6 @@ pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gath
         return Err(GatherError::NoRows { path: path.to_owned(), blocks: chosen.name() });
     }
     Ok(Gathered { file: path.to_owned(), session, calibration, blocks: chosen.name(), rows })
-}
-
-/// Share of features without a valid value above which a row teaches nothing; those that are switched off never have one.
-fn masked_share(max_masked: f64, features: usize, masked: &ChannelMask) -> f64 {
-    let off = (0..features).filter(|&feature| masked.is_masked(feature)).count() as f64;
-    let features = features as f64;
-    (max_masked * (features - off) + off) / features.max(1.0)
 }
 
 /// The first pass: the session, what the task did, and which channels were switched off.
@@ -264,23 +258,11 @@ fn published(input: &TickInput, row: &[f64], labels: &[String]) -> Option<TickOu
     let code = value("state")?;
     let state = OutputState::ALL.into_iter().find(|state| state.code() == code as u8)?;
     Some(TickOutput {
-        seq: input.seq,
         epoch: input.epoch,
-        time: input.time,
-        newest: None,
         incomplete: value("incomplete")? != 0.0,
         state,
-        reason: None,
         position: Position([value("x")?, value("y")?]),
         velocity: Velocity([value("vx")?, value("vy")?]),
-        intent: None,
-        click: None,
-        masked_features: 0,
-        nonfinite_values: 0,
-        row_one: false,
-        fallback: false,
-        free_velocity: Velocity([value("vx")?, value("vy")?]),
-        guarded_channels: 0,
-        suspects: ChannelMask::default(),
+        ..TickOutput::neutral(input.seq, input.time)
     })
 }
