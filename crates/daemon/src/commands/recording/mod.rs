@@ -1,5 +1,6 @@
 //! `kalmind recording`: what is in a recording, whether it is whole, mended, and in other formats.
 
+mod csv_files;
 mod edf;
 mod export;
 mod information;
