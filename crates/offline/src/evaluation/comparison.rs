@@ -7,6 +7,7 @@ use kalmind_fitting::{
     FitReport,
     accuracy::{self, Accuracy},
     bootstrap::{self, Bootstrap, Interval, ScoredRun},
+    chance_level::{Scores, level},
     scores::{self, Figures, RowScore},
     sensitivity,
     uncertainty::{self, ErrorByUncertainty},
