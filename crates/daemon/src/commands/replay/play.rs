@@ -11,8 +11,8 @@ use kalmind_recording::xdf::{
 };
 use kalmind_types::{Counted, LslTime, Seconds};
 
+use super::arguments::ReplayArguments;
 use crate::{
-    commands::command_line::ReplayArguments,
     failure::{OrFail as _, Outcome},
     log::say,
     process::termination::EndSignals,
@@ -61,7 +61,7 @@ struct Played<'a> {
 /// # Errors
 /// Exit code 1 where the recording cannot be read or a stream cannot be made, or where streams are on different clocks and
 /// nobody asked to align them.
-pub fn run(arguments: &ReplayArguments) -> Outcome<()> {
+pub(super) fn run(arguments: &ReplayArguments) -> Outcome<()> {
     let signals = EndSignals::install().or_work()?;
     let path = arguments.recording.clone();
     let encoding = arguments.encoding;

@@ -16,24 +16,22 @@ use kalmind_offline::{
 use kalmind_recording::parse_rows;
 use kalmind_types::TaskBlock;
 
+use super::arguments::ReplayArguments;
 use crate::{
-    commands::{
-        command_line::ReplayArguments,
-        evaluate::{Outputs, evaluate, live_settings},
-    },
+    commands::evaluate::{Outputs, evaluate, live_settings},
     failure::{OrFail as _, Outcome},
     terminal::Terminal,
 };
 
 /// What such figures do not say; stands in the table, the document and the page.
-pub const NOTE: &str = "Open-loop error of the intent against the recorded targets. It says nothing of online control: \
+const NOTE: &str = "Open-loop error of the intent against the recorded targets. It says nothing of online control: \
                         the participant reacted to the decoder of the session, and would have done otherwise with this one.";
 
 /// Runs the command.
 ///
 /// # Errors
 /// Exit code 2 where the recording, the model or the decoder cannot be used, 1 for a fit that fails.
-pub fn run(arguments: &ReplayArguments) -> Outcome<()> {
+pub(super) fn run(arguments: &ReplayArguments) -> Outcome<()> {
     let recording = &arguments.recording;
     if let Some(page) = &arguments.report {
         require_other_file("--report", page, core::iter::once(recording)).or_usage()?;

@@ -12,8 +12,8 @@ use kalmind_output::{CursorLayout, CursorRow};
 use kalmind_types::{Counted, LslTime};
 use serde_json::json;
 
+use super::arguments::{ReplayArguments, ReplaySpeed};
 use crate::{
-    commands::command_line::{ReplayArguments, ReplaySpeed},
     failure::{OrFail as _, Outcome},
     terminal::Terminal,
 };
@@ -22,7 +22,7 @@ use crate::{
 ///
 /// # Errors
 /// Exit code 1 where the recording cannot be replayed, or replay gives something else than what was published.
-pub fn run(arguments: &ReplayArguments) -> Outcome<()> {
+pub(super) fn run(arguments: &ReplayArguments) -> Outcome<()> {
     let style = ProgressStyle::with_template("{bar:32} {bytes} of {total_bytes}, {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(0).with_style(style);
@@ -121,7 +121,7 @@ pub fn layout(session: &SessionDocument) -> CursorLayout {
 
 /// What is published of a session's ticks.
 #[must_use]
-pub fn published_row(session: &SessionDocument) -> PublishedRow {
+pub(super) fn published_row(session: &SessionDocument) -> PublishedRow {
     let mut row = CursorRow::new(&layout(session));
     PublishedRow {
         compared: row.compared().map(|(at, label)| (at, label.to_owned())).collect(),
