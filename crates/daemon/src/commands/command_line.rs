@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use super::{
     command::Command as _, decoders::DecodersArguments, demo::DemoArguments, doctor::DoctorArguments,
-    evaluate::EvaluateArguments, fit::FitArguments, recording::arguments::RecordingArguments, replay::ReplayArguments,
-    run::RunArguments, simulate::SimulateArguments, streams::StreamsArguments,
+    evaluate::EvaluateArguments, fit::FitArguments, recording::arguments::RecordingArguments,
+    replay::ReplayArguments, run::RunArguments, simulate::SimulateArguments, streams::StreamsArguments,
 };
 use crate::failure::Outcome;
 

@@ -26,8 +26,7 @@ use kalmind_recording::{
 use kalmind_types::Counted;
 use serde_json::{Value, json};
 
-use arguments::RecordingArguments;
-use arguments::{RecordingCommand, RecordingFile};
+use arguments::{RecordingArguments, RecordingCommand, RecordingFile};
 
 use crate::{
     commands::{beginning, command::Command},

@@ -121,7 +121,7 @@ pub fn layout(session: &SessionDocument) -> CursorLayout {
 
 /// What is published of a session's ticks.
 #[must_use]
-pub(super) fn published_row(session: &SessionDocument) -> PublishedRow {
+fn published_row(session: &SessionDocument) -> PublishedRow {
     let mut row = CursorRow::new(&layout(session));
     PublishedRow {
         compared: row.compared().map(|(at, label)| (at, label.to_owned())).collect(),
