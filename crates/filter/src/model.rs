@@ -4,10 +4,11 @@ use kalmind_types::{Cause, Component, MAX_COMPONENTS, StreamFeatures};
 use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
-use crate::validate::{shape, validate_parameters};
+use crate::model_error::ModelError;
+use crate::validate::shape;
 use crate::{
-    Decoder, DecoderName, DecoderSpec, FitQuality, Guarded, KernelPath, LabelLaw, Parameters,
-    PlausibilityStatistics, Screen, build,
+    Decoder, DecoderSpec, FitQuality, Guarded, KernelPath, LabelLaw, Parameters, PlausibilityStatistics,
+    Screen,
 };
 
 /// A model: the facts that must match the running daemon, and the decoder's tensors. Pure data.
@@ -84,77 +85,6 @@ pub struct ZScore {
     pub standard_deviation: Vec<f64>,
 }
 
-/// Why a model cannot be run; each says what is wrong with which part.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum ModelError {
-    /// A tensor has another shape than the others ask for.
-    #[error("{tensor} is {found}, but the rest of the model asks for {expected}")]
-    Shape {
-        /// Which tensor.
-        tensor: &'static str,
-        /// Its shape, rows x columns.
-        found: String,
-        /// The shape that would fit.
-        expected: String,
-    },
-    /// A tensor holds NaN or infinity.
-    #[error("{tensor} holds {value} in row {row}, column {column} (counted from 0)")]
-    NotFinite {
-        /// Which tensor.
-        tensor: &'static str,
-        /// Row, from 0.
-        row: usize,
-        /// Column, from 0.
-        column: usize,
-        /// The value.
-        value: f64,
-    },
-    /// A covariance is not one.
-    #[error("{tensor} is not symmetric positive {}", if *.strict { "definite" } else { "semidefinite" })]
-    NotPositive {
-        /// Which tensor.
-        tensor: &'static str,
-        /// Whether zero eigenvalues are refused as well.
-        strict: bool,
-    },
-    /// A number is out of its range.
-    #[error("{name} is {value}, but has to be {expected}")]
-    OutOfRange {
-        /// Which number.
-        name: &'static str,
-        /// Its value.
-        value: f64,
-        /// What would be right.
-        expected: &'static str,
-    },
-    /// A component of the intent has no name.
-    #[error("component {index} (counted from 0) has no name")]
-    NamelessComponent {
-        /// Its place.
-        index: usize,
-    },
-    /// Two components of the intent have one name, so nobody could tell them apart.
-    #[error("two components are called {name:?}; each needs a name of its own")]
-    RepeatedComponent {
-        /// The name.
-        name: String,
-    },
-    /// The law behind the labels makes no sense.
-    #[error(
-        "label_law: time_constant_s has to be from 0.001 to 60 s, max_speed above 0 and at most 1e6, skip_ms and lag_ms from 0 \
-         to 600000 ms"
-    )]
-    LabelLaw,
-    /// The header names one decoder and the tensors belong to another.
-    #[error("the header says `{header}`, but the tensors are those of {parameters}")]
-    WrongParameters {
-        /// The header's decoder.
-        header: DecoderName,
-        /// What the tensors are.
-        parameters: &'static str,
-    },
-}
-
 /// The narrowest bin that a model may have been fitted to, in milliseconds: a rate of a million rows a second.
 pub const LEAST_BIN_MS: f64 = 0.001;
 /// The widest: a row a minute.
@@ -195,7 +125,8 @@ impl Model {
     /// Whatever [`Model::validate`] finds.
     pub fn decoder_with(&self, guard: bool, path: KernelPath) -> Result<Box<dyn Decoder>, ModelError> {
         self.validate()?;
-        let decoder = build::decoder(&self.parameters, &self.decoder.options, &self.background(), path)?;
+        let DecoderSpec { decoder, options } = &self.decoder;
+        let decoder = decoder.decoder(&self.parameters, options, &self.background(), path)?;
         Ok(match &self.guard {
             Some(statistics) if guard => Box::new(Guarded::new(decoder, statistics)),
             _ => decoder,
@@ -296,16 +227,13 @@ impl Model {
         {
             return Err(ModelError::LabelLaw);
         }
-        if !self.parameters.belong_to(self.decoder.decoder) {
-            return Err(ModelError::WrongParameters {
-                header: self.decoder.decoder,
-                parameters: self.parameters.family(),
-            });
+        if !self.decoder.decoder.holds(&self.parameters) {
+            return Err(self.decoder.decoder.misses(&self.parameters));
         }
         if let Some(guard) = &self.guard {
             guard.validate(n)?;
         }
-        validate_parameters(&self.parameters, n, dimension)
+        self.decoder.decoder.validate(&self.parameters, n, dimension)
     }
 }
 

@@ -5,7 +5,7 @@ use nalgebra::DMatrix;
 
 use crate::cholesky::Cholesky;
 use crate::window::Window;
-use crate::{ChannelCondition, CovarianceScale, Decoder, FilterState, ModelError, Parameters, StepReport};
+use crate::{ChannelCondition, CovarianceScale, Decoder, FilterState, ModelError, StepReport};
 
 /// Added to a size before its logarithm.
 const LEAST_SIZE: f64 = 0.05;
@@ -82,22 +82,23 @@ pub(crate) struct ScaledDecoder {
 }
 
 impl ScaledDecoder {
-    /// The decoder of `parameters`, behind its factor where it has one.
+    /// The decoder behind its factor, where it is not one; `marginal` is the covariance of one state.
     pub(crate) fn around(
         decoder: Box<dyn Decoder>,
-        parameters: &Parameters,
+        scale: &CovarianceScale,
+        marginal: &DMatrix<f64>,
+        predicts: bool,
         background: &[f64],
     ) -> Result<Box<dyn Decoder>, ModelError> {
-        let scale = parameters.covariance_scale();
         if scale.is_one() {
             return Ok(decoder);
         }
         Ok(Box::new(Self {
-            published: PublishedCovariance::new(scale, &parameters.marginal_covariance())?,
+            published: PublishedCovariance::new(scale, marginal)?,
             window: Window::new(background, (scale.window.len() / background.len()).max(1)),
             before: [0.0; MAX_COMPONENTS],
             started: false,
-            predicts: parameters.state_model().is_some(),
+            predicts,
             decoder,
         }))
     }

@@ -7,7 +7,6 @@
 //! where and what; it never panics and its memory is bounded by the size limits here. Nothing here knows a clock, a
 //! thread or a decoder's mathematics.
 
-mod decoder_parameters;
 pub mod edf;
 mod encoding;
 mod guard_parameters;
@@ -15,7 +14,6 @@ mod header;
 pub mod kind;
 mod model_file;
 mod new_file;
-mod regressor_parameters;
 mod repeated_key;
 mod rows;
 mod segments;
