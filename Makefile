@@ -42,7 +42,7 @@ demo: build ## run a simulated participant, the daemon and the live page in one 
 
 test: test-rust test-replay test-ring test-nwb test-browser test-documents ## set up and run every test
 
-test-rust: $(LIBLSL) $(PYTHON_PEERS) ## unit, property and end-to-end tests
+test-rust: $(LIBLSL) $(PYTHON_PEERS) $(BROWSER) ## unit, property and end-to-end tests
 	$(CARGO) test --locked --workspace
 
 test-replay: $(LIBLSL) ## the golden replay again, as the program is released
@@ -56,11 +56,11 @@ test-ring: $(LIBLSL) ## model checking of the lock-free ring
 	$(CARGO) test --locked -p kalmind-acquisition --features loom --test ring_loom --release
 
 test-endurance: build $(PYTHON_PEERS) $(BROWSER) ## attacks, slow clients, silent hours and a soak; about an hour
-	$(CARGO) build --locked --release -p kalmind-output --example readers --example fake_session
+	$(CARGO) build --locked --release -p kalmind-tools
 	setup/test-endurance.sh
 
 test-browser: $(LIBLSL) $(BROWSER) ## the live page and the page of an evaluation in Chromium
-	$(CARGO) build --locked -p kalmind-output --example fake_session
+	$(CARGO) build --locked -p kalmind-tools --bin fake_session
 	$(CARGO) build --locked
 	setup/test-browser.sh
 

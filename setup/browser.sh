@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts what the browser test needs into tests/browser/node_modules, and Chromium, Node.js and npm onto the machine
-# where they are missing.
+# Puts what the browser test and the client in JavaScript need into tests/browser/node_modules, and Chromium, Node.js
+# and npm onto the machine where they are missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

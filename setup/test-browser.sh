@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 built="$(cd "${CARGO_TARGET_DIR:-target}/debug" && pwd)"
-coproc SESSION { exec "$built/examples/fake_session" 0; }
+coproc SESSION { exec "$built/fake_session" 0; }
 session=$SESSION_PID
 work=$(mktemp -d)
 trap 'kill "$session" 2>/dev/null || true; rm -rf "$work"' EXIT
@@ -29,5 +29,5 @@ awk -v folder="$work" 'BEGIN {
 "$built/kalmind" recording report fixtures/session/session.xdf -o "$work/session.html" >/dev/null
 
 cd tests/browser
-KALMIND_URL="$url" KALMIND_FAKE_SESSION="$built/examples/fake_session" KALMIND_REPORT="$work/report.html" \
+KALMIND_URL="$url" KALMIND_FAKE_SESSION="$built/fake_session" KALMIND_REPORT="$work/report.html" \
     KALMIND_SESSION="$work/session.html" npm test

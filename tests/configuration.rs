@@ -7,13 +7,19 @@
     reason = "a test ends by panicking, and what is read from text has to be exactly what stands there"
 )]
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use kalmind::commands::decoders;
 use kalmind::configuration::{
-    self, Configuration, ConfigurationErrors, Gain, Insistence, LawKind, MarkerKind, Network, Start, parse,
+    self, Configuration, ConfigurationErrors, DocumentedKey, Gain, Insistence, MarkerKind, parse,
 };
-use kalmind_types::Binning;
+use kalmind_acquisition::Network;
+use kalmind_filter::LabelKind;
+use kalmind_types::{Binning, Mode};
 use proptest::prelude::*;
 
 const STREAM: &str = "[[stream]]\ntype = \"Features\"\n";
@@ -106,32 +112,90 @@ fn the_features_file_shows_every_key_with_its_default() {
 }
 
 #[test]
-fn every_commented_line_of_the_features_file_is_accepted() {
-    let text = fs::read_to_string(root().join("config/features.toml")).expect("the file is there");
-    let commented = key_lines(&text).into_iter().filter(|line| line.3).count();
+fn every_commented_line_of_the_files_in_config_is_accepted() {
+    for entry in fs::read_dir(root().join("config")).expect("config/ is there") {
+        let path = entry.expect("config/ can be listed").path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            accept_commented_lines(&fs::read_to_string(&path).expect("it can be read"), &path);
+        }
+    }
+}
+
+fn accept_commented_lines(text: &str, path: &Path) {
+    let commented = key_lines(text).into_iter().filter(|line| line.3).count();
     let mut tried = 0;
     for (index, line) in text.lines().enumerate() {
         let Some(setting) = line.strip_prefix('#').filter(|rest| key_lines(rest).len() == 1) else {
             continue;
         };
+        tried += 1;
         let mut setting = setting.to_owned();
         // some keys need another one beside them
         match setting.split(' ').next().unwrap_or_default() {
             "core" => setting.push_str("\npin = \"try\""),
             "position" => setting.push_str("\nradius = 0.06"),
-            "trial" | "phase" | "result" | "block" | "action" => {
-                tried += 1;
-                continue;
-            }
+            "trial" | "phase" | "result" | "block" | "action" => continue,
             _ => {}
         }
         let changed: Vec<&str> =
             text.lines().enumerate().map(|(at, old)| if at == index { &setting } else { old }).collect();
-        let text = changed.join("\n");
-        parse(&text, &format!("line {}", index + 1)).unwrap_or_else(|errors| panic!("{errors}"));
-        tried += 1;
+        let shown = format!("{}, line {}", path.display(), index + 1);
+        parse(&changed.join("\n"), &shown).unwrap_or_else(|errors| panic!("{errors}"));
     }
     assert_eq!(tried, commented);
+}
+
+/// The problems in a file that sets one key alone to `value`, on its line: (column, title).
+fn problems_of(key: &DocumentedKey, value: &str) -> Vec<(usize, String)> {
+    let text = format!("{}\n{} = {value}\n", key.heading, key.name);
+    let Err(errors) = parse(&text, "test.toml") else { return Vec::new() };
+    let on_its_line = errors.problems().iter().filter(|problem| problem.line() == 2);
+    on_its_line.map(|problem| (problem.column(), problem.title().to_owned())).collect()
+}
+
+#[test]
+fn every_key_is_documented_takes_its_default_and_refuses_what_it_cannot_be() {
+    let reference = configuration::reference();
+    for key in configuration::documented_keys() {
+        let shown = format!("{} {}", key.heading, key.name);
+        assert!(reference.contains(&format!("\n| `{}` | ", key.name)), "{shown} is not documented");
+        if let Some(default) = &key.default {
+            let wrong = problems_of(&key, default);
+            assert!(wrong.iter().all(|(_, title)| !title.contains(" is out of range")), "{shown}: {wrong:?}");
+            assert!(
+                wrong.iter().all(|(_, title)| !title.contains(" has the wrong type")),
+                "{shown}: {wrong:?}"
+            );
+        }
+        // where the value stands
+        let column = key.name.chars().count() + 4;
+        let of_a_date = problems_of(&key, "2024-01-01");
+        let [(at, title)] = of_a_date.as_slice() else { panic!("{shown}: {of_a_date:?}") };
+        assert!(*at == column && title.ends_with("has the wrong type"), "{shown}: {at} {title}");
+        let Some((low, high)) = key.range else { continue };
+        let is_pair = key.kind.starts_with("two values");
+        for number in [low - 1.0, high + 1.0] {
+            let value = if is_pair { format!("[{number}, {number}]") } else { number.to_string() };
+            let refused = problems_of(&key, &value);
+            let first = refused.first().unwrap_or_else(|| panic!("{shown} = {value} is accepted"));
+            assert!(first.1.ends_with("is out of range"), "{shown} = {value}: {first:?}");
+            assert_eq!(first.0, column + usize::from(is_pair), "{shown} = {value}");
+        }
+    }
+}
+
+#[test]
+fn tables_that_are_given_and_empty_are_as_those_left_out() {
+    let mut headings: Vec<String> =
+        configuration::documented_keys().into_iter().map(|key| key.heading).collect();
+    headings.dedup();
+    headings
+        .retain(|heading| heading.starts_with('[') && !heading.starts_with("[[") && !heading.contains('"'));
+    let empty = accepted(&format!("{STREAM}{}\n", headings.join("\n")));
+    assert!(headings.len() > 10, "{headings:?}");
+    let left_out = accepted(STREAM);
+    assert_eq!(empty.to_toml(), left_out.to_toml());
+    assert_eq!(Configuration { source: left_out.source.clone(), ..empty }, left_out);
 }
 
 #[test]
@@ -168,7 +232,7 @@ fn write_the_options() {
 #[test]
 fn defaults_are_those_that_the_documents_promise() {
     let configuration = accepted(STREAM);
-    assert_eq!(configuration.start, Start::Idle);
+    assert_eq!(configuration.start, Mode::Idle);
     assert_eq!(configuration.instance.name, "Kalmind");
     assert_eq!(configuration.lsl.network, Network::Lab);
     let stream = &configuration.stream[0];
@@ -185,7 +249,7 @@ fn defaults_are_those_that_the_documents_promise() {
     assert_eq!(configuration.output.lsl[0].name("Kalmind"), "Kalmind-Cursor");
     assert_eq!(configuration.output.events.name("Kalmind"), "Kalmind-Events");
     assert_eq!(configuration.realtime.priority, Insistence::Off);
-    assert_eq!(configuration.task.label_law.kind, LawKind::Limited);
+    assert_eq!(configuration.task.label_law.kind, LabelKind::Limited);
 }
 
 #[test]
@@ -412,7 +476,7 @@ fn a_decoder_that_cannot_be_fitted_is_refused_where_it_stands() {
         assert!(help.contains("dkf-nw:form=robust"), "{help}");
     }
     let accepted = accepted(&format!("{STREAM}[task]\ndecoder = \"dkf-nw:form=robust\"\n"));
-    assert_eq!(accepted.task.decoder, "dkf-nw:form=robust");
+    assert_eq!(accepted.task.decoder.to_string(), "dkf-nw:form=robust");
 }
 
 #[test]
@@ -562,7 +626,7 @@ fn conflicts_are_reported_at_the_key_that_conflicts() {
 fn control_from_the_start_needs_a_model() {
     let text = format!("start = \"control\"\n{STREAM}");
     assert_eq!(problems(&text), [(1, 9, "`start` = \"control\" needs a model".to_owned())]);
-    assert_eq!(accepted(&format!("{text}[decoder]\nmodel = \"m\"\n")).start, Start::Control);
+    assert_eq!(accepted(&format!("{text}[decoder]\nmodel = \"m\"\n")).start, Mode::Control);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The tick thread allocates and frees nothing: counted by a global allocator over 10,000 ticks of every decoder, with
-//! stops, requests, targets, model swaps and an undo in between.
+//! stops, requests, targets and model swaps in between.
 #![expect(unsafe_code, reason = "a global allocator that counts can only be written with it")]
 #![expect(clippy::expect_used, reason = "a test that cannot build its subject has failed")]
 
@@ -13,14 +13,14 @@ use std::{
 };
 
 use arrayvec::ArrayVec;
-use kalmind::{
-    model::IdentifiedModel,
-    tick::{QueuedCommand, RecordLane, StopLatch, StreamInput, TickCounts, TickQueues, TickThread, lane},
+use kalmind::tick::{
+    QueuedCommand, RecordLane, StopLatch, StreamInput, TickCounts, TickQueues, TickThread, lane,
 };
 use kalmind_acquisition::{StreamMonitor, Waker, clock, pool::pool, ring::ring};
 use kalmind_engine::{Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, StreamBinning};
 use kalmind_filter::{DecoderSpec, LabelLaw, Model, TrainingData};
 use kalmind_fitting::{FitSettings, fit};
+use kalmind_offline::model::IdentifiedModel;
 use kalmind_output::PublicationSource as _;
 use kalmind_types::{
     Actor, Binning, ChannelMask, Command, Component, CursorDrive, Mode, NumberFormat, Position, SampleBlock,
@@ -192,13 +192,12 @@ fn heap_touches(decoder: &str) -> u64 {
     for number in 0..TICKS {
         match number % 1000 {
             0 | 500 => {
-                // the same model again under its own name: staged, swapped in, the one before last handed back
+                // the same model again under its own name: staged, swapped in, the one before handed back
                 let staged = model.stage().expect("builds");
                 if models_in.push(staged).is_ok() {
                     commands_in.push(now(Command::SwapModel(model.id))).expect("room");
                 }
             }
-            100 => commands_in.push(now(Command::UndoModel)).expect("room"),
             200 => stop.set(Actor::Client),
             210 => {
                 let request = Command::Request { mode: Mode::Calibrating, resume: true, by: Actor::Operator };

@@ -1,7 +1,7 @@
 // Pages of other origins in a real browser, against the real server: what one that is let in can do and read, and what
 // one that is not cannot.
 //
-// KALMIND_FAKE_SESSION is the program `fake_session` (an example of crates/output).
+// KALMIND_FAKE_SESSION is the program `fake_session` (of tests/tools).
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";

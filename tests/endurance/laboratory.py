@@ -1,8 +1,8 @@
 """A daemon in `control` with a moving cursor, on a loopback network of its own, for the scripts beside this one.
 
 The stream comes from tests/python/outlet.py at 50 Hz, the model is fixtures/models/kalman.safetensors. With `--server-only`
-the example `fake_session` takes the daemon's place: the same server with ticks made up. Everything that is started is ended
-by its process, the daemon last.
+the program `fake_session` of tests/tools takes the daemon's place: the same server with ticks made up. Everything that is
+started is ended by its process, the daemon last.
 """
 import contextlib
 import json
@@ -32,12 +32,12 @@ if "--kalmind" in sys.argv:
 
 
 def program(name="kalmind"):
-    """The program (`--kalmind FILE`, else its newest build), or the newest build of an example (`examples/NAME`)."""
+    """The program (`--kalmind FILE`, else its newest build), or the newest build of one of tests/tools."""
     if name == "kalmind" and KALMIND:
         return KALMIND
     built = [path for kind in ("release", "debug") if (path := ROOT / "target" / kind / name).exists()]
     if not built:
-        sys.exit(f"build {name} first: cargo build --release [-p kalmind-output --examples]")
+        sys.exit(f"build {name} first: cargo build --release [-p kalmind-tools]")
     return max(built, key=lambda path: path.stat().st_mtime)
 
 
@@ -73,7 +73,7 @@ class Laboratory:
 
     def __enter__(self):
         if SERVER_ONLY:
-            self.daemon = self.start([program("examples/fake_session"), self.port, self.connections], stdout=subprocess.DEVNULL)
+            self.daemon = self.start([program("fake_session"), self.port, self.connections], stdout=subprocess.DEVNULL)
         else:
             self.start_daemon()
         for _ in range(300):

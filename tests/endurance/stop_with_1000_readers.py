@@ -1,7 +1,7 @@
 """STOP while a thousand clients read every tick.
 
 python tests/endurance/stop_with_1000_readers.py [--readers 1000] [--trials 100]
-Needs the example: cargo build --release -p kalmind-output --example readers. Prints in how many of the trials STOP was in
+Needs the program: cargo build --release -p kalmind-tools. Prints in how many of the trials STOP was in
 force within 20 ms, and in how many a client that had just connected saw it within 50 ms, and what the server's threads
 took of a processor meanwhile; ends with 1 where fewer than 99 of 100 did.
 """
@@ -36,7 +36,7 @@ with Laboratory(max_connections=arguments.readers + 100) as laboratory:
     watcher = Watcher(laboratory)
     assert watcher.wait_for("control", 10)
     readers = laboratory.start(
-        [program("examples/readers"), f"127.0.0.1:{laboratory.port}", arguments.readers],
+        [program("readers"), f"127.0.0.1:{laboratory.port}", arguments.readers],
         stdout=subprocess.PIPE, text=True,
     )
     assert readers.stdout.readline().strip() == "ready"

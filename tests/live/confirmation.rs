@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use kalmind::recorded::{Item, SessionReader, Wanted};
-use kalmind_types::EventKind;
+use kalmind_offline::recorded::{Item, SessionReader, Wanted};
+use kalmind_types::EventBody;
 use serde_json::{Value, json};
 
 use crate::{harness::Laboratory, recording::recording};
@@ -108,10 +108,10 @@ fn control_with_a_decoder_at_chance_takes_the_operators_word_and_the_recording_h
     let mut reader = SessionReader::open(&file, Wanted::default()).expect("a recording");
     while let Some(item) = reader.next_item().expect("it can be read") {
         if let Item::Event(event) = item
-            && event.kind == EventKind::Operator
-            && event.data["confirmed"].is_array()
+            && let EventBody::Operator(request) = &event.body
+            && !request.confirmed.is_empty()
         {
-            confirmed.push(event.data);
+            confirmed.push(event.body.data());
         }
     }
     let expected =

@@ -13,6 +13,7 @@ mod arrival;
 mod blocked_output;
 mod confirmation;
 mod ending;
+mod examples;
 mod faults;
 mod finding;
 mod harness;

@@ -63,6 +63,12 @@ impl NetworkConfig {
         Self { network: Network::Loopback, session_id: Some(session_id.into()), ..Self::default() }
     }
 
+    /// The first port that outlets take, and how many there are from it on.
+    #[must_use]
+    pub fn ports(&self) -> (u16, u16) {
+        (self.base_port.unwrap_or(16572), self.port_range.unwrap_or(32))
+    }
+
     /// Whether [`lslapicfg`] can write these settings down.
     ///
     /// # Errors
@@ -76,7 +82,7 @@ impl NetworkConfig {
         if let Some(peer) = self.known_peers.iter().find(|peer| !is_plain(peer, "-_.:%")) {
             return Err(NetworkError::Peer(peer.clone()));
         }
-        let (base, range) = (self.base_port.unwrap_or(16572), self.port_range.unwrap_or(32));
+        let (base, range) = self.ports();
         if base == 0 || range < 2 || u32::from(base) + u32::from(range) > 65_536 {
             return Err(NetworkError::Ports { base, range });
         }

@@ -6,10 +6,11 @@ use std::sync::{
 };
 
 use kalmind_acquisition::{StreamMonitor, Waker, clock};
-use kalmind_output::{Confirmation, ControlRefused, Controls, DecoderInfo, Hub};
-use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
+use kalmind_output::{ControlRefused, Controls, DecoderInfo, Hub};
+use kalmind_session::{MarkerTable, parse_marker};
 use kalmind_types::{
-    Actor, ChannelMask, EventKind, InputArrival, LslTime, Mode, ModelId, Seconds, StreamStatus,
+    Actor, ChannelMask, Confirmation, EventBody, EventKind, InputArrival, LslTime, Mode, ModelId,
+    OperatorAction, OperatorRequest, Seconds, StreamStatus,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -82,7 +83,7 @@ impl Controls for DaemonControls {
         let mut told = self.told_stop.lock().unwrap_or_else(PoisonError::into_inner);
         if told.is_none_or(|(last, by_last)| by_last != by || (now - last).0 > STOP_EVENTS.0) {
             *told = Some((now, by));
-            self.events.publish(now, EventKind::Operator, json!({ "action": "stop", "by": by }));
+            self.events.publish(now, EventBody::Operator(OperatorRequest::new(OperatorAction::Stop, by)));
         }
     }
 
@@ -118,14 +119,9 @@ impl Controls for DaemonControls {
         if !self.desk.send(Message::Request { mode, resume: true, by, stops, slow_input, model }) {
             return Err(ControlRefused::Busy("too many requests wait; ask again".to_owned()));
         }
-        let mut data = json!({ "action": mode, "by": by });
-        if !names.is_empty() {
-            data["confirmed"] = json!(names);
-        }
-        if let Some(model) = model {
-            data["model"] = json!(model.to_hex());
-        }
-        self.events.publish(clock::now(), EventKind::Operator, data);
+        let model = model.map(ModelId::to_hex);
+        let request = OperatorRequest { confirmed: names, model, ..OperatorRequest::new(mode.into(), by) };
+        self.events.publish(clock::now(), EventBody::Operator(request));
         Ok(())
     }
 
@@ -133,30 +129,30 @@ impl Controls for DaemonControls {
         let object = json!({ "kind": kind, "data": data, "time": time });
         let marker = parse_marker(&object.to_string(), &MarkerTable::default())
             .map_err(|error| ControlRefused::Invalid(error.to_string()))?;
-        if marker.content == TaskEventContent::Operator(OperatorAction::MeasureArrival) {
+        let asked = marker.content.requested();
+        if asked == Some(OperatorAction::MeasureArrival) {
             if !self.desk.send(Message::MeasureArrival) {
                 return Err(ControlRefused::Busy("too many requests wait; ask again".to_owned()));
             }
-            let data = json!({ "action": OperatorAction::MeasureArrival, "by": Actor::Operator });
-            return Ok(self.events.publish(clock::now(), EventKind::Operator, data));
+            let request = OperatorRequest::new(OperatorAction::MeasureArrival, Actor::Operator);
+            return Ok(self.events.publish(clock::now(), EventBody::Operator(request)));
         }
-        let (kind, data) = (marker.content.kind(), marker.content.data());
-        if marker.content == TaskEventContent::Operator(OperatorAction::Resume) && !self.task_may_resume {
+        if asked == Some(OperatorAction::Resume) && !self.task_may_resume {
             return Err(ControlRefused::NotNow(TASK_MAY_NOT_RESUME.to_owned()));
         }
         let now = clock::now();
-        if marker.content == TaskEventContent::Operator(OperatorAction::Stop) {
+        if asked == Some(OperatorAction::Stop) {
             // a stop waits in no queue, whatever time it says; to set it again later would undo a resume since then
             self.stop.set(Actor::Task);
             self.tick.wake();
             let time = near(marker.time.unwrap_or(now), now).unwrap_or(now);
-            return Ok(self.events.publish(time, kind, data));
+            return Ok(self.events.publish(time, marker.content));
         }
         let time = near(marker.time.unwrap_or(now), now).map_err(ControlRefused::Invalid)?;
-        if !self.desk.send(Message::Task { time, content: marker.content }) {
+        if !self.desk.send(Message::Task { time, content: marker.content.clone() }) {
             return Err(ControlRefused::Busy("too many events wait; send it again".to_owned()));
         }
-        Ok(self.events.publish(time, kind, data))
+        Ok(self.events.publish(time, marker.content))
     }
 
     fn decoder(&self) -> Option<DecoderInfo> {
@@ -276,28 +272,16 @@ impl DaemonControls {
     }
 
     /// What the tick thread and the desk count: name, help, value.
-    pub fn tick_counts(&self) -> [(&'static str, &'static str, u64); 13] {
-        let counts = &self.counts;
+    pub fn tick_counts(&self) -> Vec<(&'static str, &'static str, u64)> {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        [
-            ("ticks", "Ticks.", read(&counts.ticks)),
-            ("incomplete", "Ticks with a time update only.", read(&counts.incomplete)),
-            ("deadlines", "Bins closed by max_wait_ms.", read(&counts.deadlines)),
-            ("late", "Ticks that began more than a bin width late.", read(&counts.late_ticks)),
-            ("fallbacks", "Steps in which the filter fell back to another form.", read(&counts.fallbacks)),
-            ("panics", "Panics caught.", read(&counts.panics)),
-            ("nonfinite_values", "Values left out of bins as not finite.", read(&counts.nonfinite_values)),
-            ("masked_features", "Features masked, summed over ticks.", read(&counts.masked_features)),
-            (
-                "guarded_channels",
-                "Channels that the guard corrected or masked, summed over ticks.",
-                read(&counts.guarded_channels),
-            ),
+        let refused = read(&self.counts.models_refused);
+        let others = [
             ("lost_records", "Ticks that tasks and calibration never saw.", read(&self.lost_records)),
-            ("models_refused", "Models that did not fit the streams.", read(&counts.models_refused)),
+            ("models_refused", "Models that did not fit the streams.", refused),
             ("unknown_markers", "Markers of the task that were not understood.", self.markers.unknown()),
             ("refused_requests", "Requests refused because too many waited.", self.desk.refused()),
-        ]
+        ];
+        self.counts.named().chain(others).collect()
     }
 }
 

@@ -7,8 +7,7 @@ use std::{
 
 use crossbeam_channel::Sender;
 use kalmind_output::Hub;
-use kalmind_types::{Event, EventKind, LslTime, Seconds};
-use serde_json::Value;
+use kalmind_types::{Event, EventBody, LslTime, RenderedEvent, Seconds};
 
 use crate::recorder::RecorderHandle;
 
@@ -17,7 +16,7 @@ use crate::recorder::RecorderHandle;
 pub struct EventBus {
     next: Mutex<u64>,
     hub: Hub,
-    outlet: Sender<Event>,
+    outlet: Sender<RenderedEvent>,
     /// The LSL publisher's thread, woken for every event.
     publisher: Option<Thread>,
     recorder: Option<RecorderHandle>,
@@ -28,7 +27,7 @@ impl EventBus {
     #[must_use]
     pub fn new(
         hub: Hub,
-        outlet: Sender<Event>,
+        outlet: Sender<RenderedEvent>,
         publisher: Option<Thread>,
         recorder: Option<RecorderHandle>,
     ) -> Self {
@@ -36,12 +35,12 @@ impl EventBus {
     }
 
     /// Publishes an event and says which number it got.
-    pub fn publish(&self, time: LslTime, kind: EventKind, data: Value) -> u64 {
+    pub fn publish(&self, time: LslTime, body: EventBody) -> u64 {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let event_seq = *next;
         *next += 1;
-        let event = Event::new(time, event_seq, kind, data);
-        tracing::info!(event_seq, kind = ?event.kind, data = %event.data, "event");
+        tracing::info!(event_seq, kind = ?body.kind(), data = %body.data(), "event");
+        let event = RenderedEvent::from(Event::new(time, event_seq, body));
         // in the order of the numbers, so under the lock
         self.hub.publish_event(&event);
         if let Some(recorder) = &self.recorder {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use kalmind_types::{Actor, Cause, EventKind, LslTime, OutputState, Seconds, StateChange};
-use serde_json::{Value, json};
+use kalmind_types::{
+    Actor, Cause, EventBody, LslTime, OutputState, Seconds, StateCause, StateChange, StateEvent,
+};
 
 use crate::event_bus::EventBus;
 
@@ -38,18 +39,18 @@ impl StateEvents {
 
     /// Tells of a change: an event of kind `fault` where something broke, else of kind `state`; and a line in the log.
     pub fn tell(&mut self, change: &StateChange) {
-        let (kind, data) = self.event(change);
-        let message = data["message"].as_str().unwrap_or_default();
+        let event = self.event(change);
+        let message = &event.message;
         match change.state {
             OutputState::Fault => tracing::error!("{message}"),
             OutputState::Stale => tracing::warn!("{message}"),
             _ => tracing::info!("{message}"),
         }
-        self.events.publish(change.time, kind, data);
+        self.events.publish(change.time, EventBody::State(Box::new(event)));
     }
 
-    /// The event's kind and data.
-    fn event(&mut self, change: &StateChange) -> (EventKind, Value) {
+    /// What the event says.
+    fn event(&mut self, change: &StateChange) -> StateEvent {
         let StateChange { time, state, reason, previous, since, seq, .. } = *change;
         if state == OutputState::Stale && previous != OutputState::Stale {
             self.signal_left = Some(time - self.limits.stale_after);
@@ -62,31 +63,30 @@ impl StateEvents {
             Cause::AwaitsResume if self.limits.task_may_resume => "operator or task",
             _ => "operator",
         });
-        let kind = if state == OutputState::Fault { EventKind::Fault } else { EventKind::State };
         // the mode in force was asked for long ago; that it is back nobody asked for
         let by_itself = previous == OutputState::Stale
             && reason.is_some_and(|reason| reason.cause == Cause::Requested)
             && change.previous_reason.is_some_and(|before| before.cause != Cause::AwaitsResume);
-        let data = json!({
-            "state": state,
-            "reason": reason.map(|reason| reason.to_string()),
-            "cause": if by_itself { json!("signal_back") } else { json!(reason.map(|reason| reason.cause)) },
-            "by": if by_itself { Some(Actor::Daemon) } else { reason.map(|reason| reason.by) },
-            "previous": previous,
-            "since": since,
-            "awaits": awaits,
-            "seq": seq,
-            "channels": self.channels(change),
-            "message": message,
-        });
-        (kind, data)
+        let cause = reason.map(|reason| StateCause::Cause(reason.cause));
+        StateEvent {
+            state,
+            reason: reason.map(|reason| reason.to_string()),
+            cause: if by_itself { Some(StateCause::Named("signal_back".to_owned())) } else { cause },
+            by: if by_itself { Some(Actor::Daemon) } else { reason.map(|reason| reason.by) },
+            previous,
+            since,
+            awaits: awaits.map(str::to_owned),
+            seq,
+            channels: self.channels(change),
+            message,
+        }
     }
 
     /// Names of the channels that look dead or unlike training, where that is why the state is what it is.
-    fn channels(&self, change: &StateChange) -> Vec<&str> {
+    fn channels(&self, change: &StateChange) -> Vec<String> {
         let concerned = change.reason.is_some_and(|reason| reason.cause.is_implausible_input());
         let suspects = change.suspects.features().filter(|_| concerned);
-        suspects.filter_map(|feature| self.labels.get(feature)).map(String::as_str).collect()
+        suspects.filter_map(|feature| self.labels.get(feature)).cloned().collect()
     }
 
     /// What happened and what to do, with figures.
@@ -125,11 +125,12 @@ impl StateEvents {
 #[cfg(test)]
 mod tests {
     use kalmind_output::{Clock, Hub, SessionInfo, Workspace};
-    use kalmind_types::{Event, Reason};
+    use kalmind_types::{EventKind, Reason, RenderedEvent};
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn events(task_may_resume: bool) -> (StateEvents, crossbeam_channel::Receiver<Event>) {
+    fn events(task_may_resume: bool) -> (StateEvents, crossbeam_channel::Receiver<RenderedEvent>) {
         let info = SessionInfo {
             session: String::new(),
             run: 0,
@@ -165,11 +166,13 @@ mod tests {
         events.tell(&change);
         change.reason = Some(Reason { cause: Cause::InputNotFresh, by: Actor::Daemon });
         events.tell(&change);
-        let channels: Vec<Value> = received.try_iter().map(|event| event.data["channels"].clone()).collect();
+        let channels: Vec<Value> =
+            received.try_iter().map(|told| told.event.body.data()["channels"].clone()).collect();
         assert_eq!(channels, [json!(["u1"]), json!([])]);
     }
 
-    fn told(task_may_resume: bool, steps: &[(f64, OutputState, Cause)]) -> Vec<Event> {
+    /// Time, kind and data of the events of these steps.
+    fn told(task_may_resume: bool, steps: &[(f64, OutputState, Cause)]) -> Vec<(LslTime, EventKind, Value)> {
         let (mut events, received) = events(task_may_resume);
         let (mut previous, mut previous_reason, mut since) = (OutputState::Control, None, LslTime(1.0));
         for (time, state, cause) in steps {
@@ -187,27 +190,28 @@ mod tests {
             });
             (previous, previous_reason, since) = (*state, reason, time);
         }
-        received.try_iter().collect()
+        let told = received.try_iter().map(|told| told.event);
+        told.map(|event| (event.time, event.body.kind(), event.body.data())).collect()
     }
 
     #[test]
     fn an_outage_is_told_with_figures_and_a_recovery_is_no_fault() {
         use OutputState::{Control, Stale};
         let told = told(false, &[(5.0, Stale, Cause::InputNotFresh), (5.5, Control, Cause::Requested)]);
-        assert!(told.iter().all(|event| event.kind == EventKind::State));
-        assert_eq!(told[0].time, LslTime(5.0));
-        assert_eq!(told[0].data["state"], "stale");
-        assert_eq!(told[0].data["previous"], "control");
-        assert_eq!(told[0].data["since"], 1.0);
-        assert_eq!(told[0].data["awaits"], Value::Null);
-        assert_eq!(told[0].data["cause"], "input_not_fresh");
+        assert!(told.iter().all(|(_, kind, _)| *kind == EventKind::State));
+        assert_eq!(told[0].0, LslTime(5.0));
+        assert_eq!(told[0].2["state"], "stale");
+        assert_eq!(told[0].2["previous"], "control");
+        assert_eq!(told[0].2["since"], 1.0);
+        assert_eq!(told[0].2["awaits"], Value::Null);
+        assert_eq!(told[0].2["cause"], "input_not_fresh");
         assert_eq!(
-            told[0].data["message"],
+            told[0].2["message"],
             "no usable signal for 0.1 s: the cursor stands still until it returns"
         );
-        assert_eq!((&told[1].data["since"], &told[1].data["by"]), (&json!(5.0), &json!("daemon")));
-        assert_eq!(told[1].data["cause"], "signal_back");
-        assert_eq!(told[1].data["message"], "the signal is back after 0.6 s; control (requested by Kalmind)");
+        assert_eq!((&told[1].2["since"], &told[1].2["by"]), (&json!(5.0), &json!("daemon")));
+        assert_eq!(told[1].2["cause"], "signal_back");
+        assert_eq!(told[1].2["message"], "the signal is back after 0.6 s; control (requested by Kalmind)");
     }
 
     #[test]
@@ -215,18 +219,18 @@ mod tests {
         use OutputState::Stale;
         let steps = [(5.0, Stale, Cause::InputNotFresh), (9.0, Stale, Cause::AwaitsResume)];
         let operator = told(false, &steps);
-        assert_eq!(operator[1].data["awaits"], "operator");
+        assert_eq!(operator[1].2["awaits"], "operator");
         assert_eq!(
-            operator[1].data["message"],
+            operator[1].2["message"],
             "the signal is back after 4.1 s, longer than auto_resume_ms (2.0 s); waiting for the operator: press Resume"
         );
-        assert_eq!(told(true, &steps)[1].data["awaits"], "operator or task");
+        assert_eq!(told(true, &steps)[1].2["awaits"], "operator or task");
     }
 
     #[test]
     fn what_broke_is_a_fault() {
         let told = told(true, &[(5.0, OutputState::Fault, Cause::NotFinite)]);
-        assert_eq!(told[0].kind, EventKind::Fault);
-        assert_eq!(told[0].data["awaits"], "operator");
+        assert_eq!(told[0].1, EventKind::Fault);
+        assert_eq!(told[0].2["awaits"], "operator");
     }
 }

@@ -12,8 +12,8 @@ use std::{
 };
 
 use kalmind_acquisition::{AtOnce, Marker, MarkerConfig, MarkerInlet, Waker, clock};
-use kalmind_session::{MarkerTable, OperatorAction, TaskEventContent, parse_marker};
-use kalmind_types::{Actor, LslTime};
+use kalmind_session::{MarkerTable, parse_marker};
+use kalmind_types::{Actor, EventBody, LslTime, OperatorAction};
 use serde_json::{Value, json};
 
 use crate::{
@@ -24,7 +24,6 @@ use crate::{
     failure::{OrFail as _, Outcome},
     recorder::Recorder,
     running::plane_streams::PlaneStreams,
-    starting::plan::selector,
     tick::StopLatch,
 };
 
@@ -34,8 +33,6 @@ pub(crate) const TASK_MARKERS: &str = "task markers";
 pub(crate) const MARKERS: usize = 65_536;
 /// How long a marker waits for the desk to have room for it.
 const DESK_WITHIN: Duration = Duration::from_secs(1);
-/// What a task says to stop the cursor.
-const STOP: TaskEventContent = TaskEventContent::Operator(OperatorAction::Stop);
 /// Different texts that are remembered because nobody understood them; further ones are counted together.
 const REMEMBERED: usize = 16;
 /// Characters of a text that is shown.
@@ -169,8 +166,8 @@ impl TaskFollower {
     ) -> Outcome<()> {
         let (events, desk) = (Arc::clone(&self.events), self.desk.clone());
         let tell = move |time, target| {
-            let content = TaskEventContent::Target(target);
-            events.publish(time, content.kind(), content.data());
+            let content = EventBody::Target(target);
+            events.publish(time, content.clone());
             if !desk.send(Message::Task { time, content }) {
                 tracing::warn!("a target was refused: too many messages wait");
             }
@@ -184,10 +181,7 @@ impl TaskFollower {
         configuration: &Configuration,
         recorder: Option<&mut Recorder>,
     ) -> Outcome<Option<(MarkerInlet, JoinHandle<()>)>> {
-        let selection = configuration.task.selection();
-        if selection.is_empty() {
-            return Ok(None);
-        }
+        let Some(selector) = configuration.marker_stream() else { return Ok(None) };
         let (sink, received) = crossbeam_channel::bounded::<Marker>(MARKERS);
         let key = TASK_MARKERS.to_owned();
         let (recorded, samples) = crossbeam_channel::bounded(MARKERS);
@@ -195,17 +189,14 @@ impl TaskFollower {
         let (table, stop, tick) = (self.table.clone(), Arc::clone(&self.stop), self.tick.clone());
         // a stop waits in no queue, not even behind other markers
         let at_once = AtOnce(Arc::new(move |text: &str| {
-            if parse_marker(text, &table).is_ok_and(|marker| marker.content == STOP) {
+            if parse_marker(text, &table)
+                .is_ok_and(|marker| marker.content.requested() == Some(OperatorAction::Stop))
+            {
                 stop.set(Actor::Task);
                 tick.wake();
             }
         }));
-        let config = MarkerConfig {
-            key: key.clone(),
-            selector: selector(configuration, selection),
-            recorded,
-            at_once: Some(at_once),
-        };
+        let config = MarkerConfig { key: key.clone(), selector, recorded, at_once: Some(at_once) };
         let inlet = MarkerInlet::spawn(config, sink).or_stream()?;
         if let Some(recorder) = recorder {
             recorder.add_texts(key, samples, &inlet);
@@ -241,14 +232,17 @@ impl TaskFollower {
                 return;
             }
         };
-        let mut data = marker.content.data();
-        if marker.content == TaskEventContent::Operator(OperatorAction::Resume) && !self.may_resume {
-            data["refused"] = json!(TASK_MAY_NOT_RESUME);
+        let mut told = marker.content.clone();
+        if let EventBody::Operator(request) = &mut told
+            && request.action == OperatorAction::Resume
+            && !self.may_resume
+        {
+            request.refused = Some(TASK_MAY_NOT_RESUME.to_owned());
             tracing::warn!("{TASK_MAY_NOT_RESUME}");
         }
-        self.events.publish(time, marker.content.kind(), data);
+        self.events.publish(time, told);
         // a stop is in force since it was received; to set it again would undo a resume since then
-        let is_stop = marker.content == STOP;
+        let is_stop = marker.content.requested() == Some(OperatorAction::Stop);
         if !is_stop && !self.desk.send_within(Message::Task { time, content: marker.content }, DESK_WITHIN) {
             tracing::warn!("a task marker was refused: too many wait");
         }

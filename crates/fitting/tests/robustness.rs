@@ -1,5 +1,5 @@
 //! What a disturbed channel costs: the published robustness protocol as numbers, on the simulated participant and on the
-//! real recording. The whole table: `cargo run --release -p kalmind-filter --example robustness`.
+//! real recording. The whole table: `cargo bench -p kalmind-fitting --bench robustness`.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,

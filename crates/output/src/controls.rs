@@ -1,7 +1,7 @@
 //! What clients may ask of the daemon.
 
-use kalmind_types::{Actor, CovarianceKind, EventKind, LslTime, Mode, ModelId, StreamStatus};
-use serde::{Deserialize, Serialize};
+use kalmind_types::{Actor, Confirmation, CovarianceKind, EventKind, LslTime, Mode, ModelId, StreamStatus};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// Which decoder runs, as clients see it.
@@ -19,27 +19,6 @@ pub struct DecoderInfo {
     pub warnings: Vec<String>,
     /// Whether somebody has to confirm it before it may control.
     pub poor: bool,
-}
-
-/// What whoever asks for control may have to confirm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Confirmation {
-    /// An input that arrives too late for a cursor.
-    SlowInput,
-    /// A decoder that is no better than chance, or falls back in most steps.
-    PoorDecoder,
-}
-
-impl Confirmation {
-    /// The name by which requests confirm it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::SlowInput => "slow_input",
-            Self::PoorDecoder => "poor_decoder",
-        }
-    }
 }
 
 /// Why a request was not carried out. The text is shown to whoever asked: what is wrong and what to do.

@@ -7,7 +7,7 @@ use std::sync::{
 
 use kalmind_types::{
     ChannelMask, Component, Event, EventKind, Heartbeat, LslTime, OutputState, Position, Publication, Reason,
-    StateChange, TickPublication,
+    RenderedEvent, StateChange, TickPublication,
 };
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -184,13 +184,13 @@ impl Hub {
     }
 
     /// Sends an event to every client, at once. Callers see to it that `event_seq` rises.
-    pub fn publish_event(&self, event: &Event) {
-        let text = to_json(event).into();
+    pub fn publish_event(&self, RenderedEvent { event, text }: &RenderedEvent) {
+        let text = (&**text).into();
         let mut newest = self.lock();
         let kind = Kind::Event { event_seq: event.event_seq };
         let outgoing = newest.outgoing(kind, self.shared.clock.lsl(), text);
         newest.event_seq = newest.event_seq.max(Some(event.event_seq));
-        if event.kind == EventKind::Target {
+        if event.body.kind() == EventKind::Target {
             newest.target = Some(event.clone());
         }
         self.send(outgoing);
@@ -337,7 +337,7 @@ impl Relay {
 
 #[cfg(test)]
 mod tests {
-    use kalmind_types::{Actor, Cause, Seconds, StageTimes, TickOutput, Velocity};
+    use kalmind_types::{Actor, Cause, Seconds, StageTimes, TickOutput};
 
     use super::*;
 
@@ -363,24 +363,10 @@ mod tests {
         let time = LslTime(time);
         Publication::Tick(TickPublication {
             output: TickOutput {
-                seq,
-                epoch: 0,
-                time,
-                newest: None,
-                incomplete: false,
                 state,
                 reason: cause.map(reason),
                 position: Position([0.5, 0.5]),
-                velocity: Velocity([0.0, 0.0]),
-                free_velocity: Velocity([0.0, 0.0]),
-                intent: None,
-                click: None,
-                masked_features: 0,
-                nonfinite_values: 0,
-                row_one: false,
-                fallback: false,
-                guarded_channels: 0,
-                suspects: ChannelMask::default(),
+                ..TickOutput::neutral(seq, time)
             },
             times: StageTimes { received: time, closed: time, decoded: time },
             age: Seconds(0.0),

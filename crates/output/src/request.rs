@@ -1,10 +1,8 @@
 //! What clients say: WebSocket messages and the bodies of POST requests.
 
-use kalmind_types::{EventKind, EventTag, LslTime, Mode, ModelId};
+use kalmind_types::{Confirmation, EventKind, EventTag, LslTime, Mode, ModelId};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Number, Value};
-
-use crate::Confirmation;
 
 /// Characters of the text that a ping may carry.
 const PING_CHARACTERS: usize = 64;

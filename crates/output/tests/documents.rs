@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use fake::{FakeDaemon, TOKEN, config};
 use futures_util::{SinkExt as _, StreamExt as _};
 use jsonschema::Validator;
-use kalmind_types::EventKind;
+use kalmind_types::{Event, EventBody, EventKind, LslTime};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -221,7 +221,7 @@ async fn every_http_answer_is_as_openapi_says() {
     let target = r#"{"kind":"target","time":12.5,"data":{"position":[0.1,0.2],"radius":0.1}}"#;
     // as the daemon itself publishes it
     let data = json!({"position": [0.25, 0.5], "radius": 0.06});
-    let event = kalmind_types::Event::new(kalmind_types::LslTime(1.0), 7, EventKind::Target, data);
+    let event = Event::new(LslTime(1.0), 7, EventBody::read(EventKind::Target, data));
     let whole = json!(event).to_string();
     let confirming =
         |model: &str| json!({"state": "control", "confirm": ["poor_decoder"], "model": model}).to_string();
@@ -380,9 +380,11 @@ fn every_type_that_is_serialised_fits_its_schema() {
         (EventKind::State, change),
         (EventKind::Fault, fault),
     ] {
-        let event = kalmind_types::Event::new(kalmind_types::LslTime(1.0), 0, kind, data);
-        check(&document.named("Event"), &json!(event));
-        let other = kalmind_types::Event::new(kalmind_types::LslTime(1.0), 0, kind, json!({"other": 1}));
+        let body = EventBody::read(kind, data.clone());
+        assert!(!matches!(body, EventBody::Other { .. }), "{data} is not understood");
+        assert_eq!((body.kind(), body.data()), (kind, data));
+        check(&document.named("Event"), &json!(Event::new(LslTime(1.0), 0, body)));
+        let other = Event::new(LslTime(1.0), 0, EventBody::read(kind, json!({"other": 1})));
         assert!(!document.named("Event").is_valid(&json!(other)), "anything is a {kind:?}");
     }
     let described = kalmind_types::StreamStatus {

@@ -20,8 +20,8 @@ use kalmind_output::{
     PerChannel, spawn_lsl_publisher,
 };
 use kalmind_types::{
-    Actor, Cause, Event, EventKind, Heartbeat, LslTime, NumberFormat, OutputState, Position, Publication,
-    Reason,
+    Actor, Cause, Event, EventBody, EventKind, Heartbeat, LslTime, NumberFormat, OutputState, Position,
+    Publication, Reason, RenderedEvent,
 };
 use serde_json::{Value, json};
 
@@ -98,7 +98,7 @@ struct Fixture {
     publisher: LslPublisher,
     ledger: Arc<Ledger>,
     ticks: crossbeam_channel::Sender<Publication>,
-    events: crossbeam_channel::Sender<Event>,
+    events: crossbeam_channel::Sender<RenderedEvent>,
 }
 
 fn start(outlets: Vec<CursorOutletConfig>) -> Result<Fixture, LslError> {
@@ -139,11 +139,12 @@ fn another_process_reads_every_tick_and_event_from_the_first() {
     // both outlets are there before the first tick, so the reader misses nothing
     let (reader, output) = start_reader("Kalmind-Cursor", TICKS, 2, 0);
     let stamps: Vec<f64> = (0..TICKS).map(|seq| fixture.tick(seq).0).collect();
-    let event = |event_seq, data| Event::new(LslTime(1234.5), event_seq, EventKind::Target, data);
+    let event =
+        |event_seq, data| Event::new(LslTime(1234.5), event_seq, EventBody::read(EventKind::Target, data));
     let events =
         [event(0, json!({"position": [0.25, 0.75], "radius": 0.06})), event(1, json!({"position": null}))];
     for event in &events {
-        fixture.events.send(event.clone()).unwrap();
+        fixture.events.send(event.clone().into()).unwrap();
     }
     let seen = what_it_saw(reader, output);
 
@@ -228,7 +229,8 @@ fn an_outlet_takes_the_place_of_another_programs() {
     for seq in 0..3 {
         fixture.tick(seq);
     }
-    fixture.events.send(Event::new(LslTime(1.0), 0, EventKind::Trial, json!({}))).unwrap();
+    let body = EventBody::Other { kind: EventKind::Trial, data: json!({}) };
+    fixture.events.send(Event::new(LslTime(1.0), 0, body).into()).unwrap();
     let seen = what_it_saw(reader, output);
     assert_eq!(
         [&seen["type"], &seen["format"], &seen["source_id"]],

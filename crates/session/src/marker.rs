@@ -2,18 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use kalmind_types::{LslTime, Position, Target};
+use kalmind_types::{EventBody, EventKind, LslTime};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{OperatorAction, Phase, TaskBlock, TaskEventContent, TrialResult};
-
 /// The longest marker that is read, in bytes.
 pub const MAX_MARKER_BYTES: usize = 4096;
-/// Radius of a target that states none, in workspace widths.
-const DEFAULT_RADIUS: f64 = 0.06;
-/// Positions and radii beyond this many workspace widths are a mistake, most likely pixels.
-const FARTHEST: f64 = 10.0;
 /// Characters of a text that an error quotes.
 const QUOTED: usize = 60;
 
@@ -23,7 +17,7 @@ pub struct Marker {
     /// When it says it happened; the marker's own stamp counts where it does not say.
     pub time: Option<LslTime>,
     /// What it says.
-    pub content: TaskEventContent,
+    pub content: EventBody,
 }
 
 /// Why a marker was not understood.
@@ -171,39 +165,6 @@ struct EventObject {
     data: Value,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TargetData {
-    #[serde(deserialize_with = "Option::deserialize")]
-    position: Option<[f64; 2]>,
-    #[serde(default)]
-    radius: Option<f64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TrialData {
-    trial: u64,
-    phase: Phase,
-    #[serde(default)]
-    result: Option<TrialResult>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TaskBlockData {
-    block: TaskBlock,
-    phase: Phase,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OperatorData {
-    action: OperatorAction,
-    #[serde(default, rename = "by")]
-    _by: Option<String>,
-}
-
 fn from_json(value: Value) -> Result<Marker, String> {
     let event: EventObject = serde_json::from_value(value).map_err(|error| error.to_string())?;
     if let Some(other) = event.message_type.filter(|message_type| message_type != "event") {
@@ -212,20 +173,11 @@ fn from_json(value: Value) -> Result<Marker, String> {
     if let Some(time) = event.time.filter(|time| !time.is_finite() || *time <= 0.0) {
         return Err(format!("time {time} is no LSL time"));
     }
-    let content = match event.kind.as_str() {
-        "target" => target(&from_data(event.data, "position and radius")?)?,
-        "trial" => {
-            let TrialData { trial, phase, result } = from_data(event.data, "trial, phase and result")?;
-            TaskEventContent::Trial { trial, phase, result }
-        }
-        "task_block" => {
-            let TaskBlockData { block, phase } = from_data(event.data, "block and phase")?;
-            TaskEventContent::TaskBlock { block, phase }
-        }
-        "operator" => {
-            let OperatorData { action, .. } = from_data(event.data, "action")?;
-            TaskEventContent::Operator(action)
-        }
+    let kind = match event.kind.as_str() {
+        "target" => EventKind::Target,
+        "trial" => EventKind::Trial,
+        "task_block" => EventKind::TaskBlock,
+        "operator" => EventKind::Operator,
         other => {
             return Err(format!(
                 "kind {:?}; a task may send \"target\", \"trial\", \"task_block\" and \"operator\"",
@@ -233,31 +185,15 @@ fn from_json(value: Value) -> Result<Marker, String> {
             ));
         }
     };
-    Ok(Marker { time: event.time.map(LslTime), content })
-}
-
-fn from_data<T: for<'de> Deserialize<'de>>(data: Value, expected: &str) -> Result<T, String> {
-    serde_json::from_value(data).map_err(|error| format!("data: {error} (expected {expected})"))
-}
-
-fn target(data: &TargetData) -> Result<TaskEventContent, String> {
-    let Some(position) = data.position else {
-        return Ok(TaskEventContent::Target(None));
-    };
-    let radius = data.radius.unwrap_or(DEFAULT_RADIUS);
-    if let Some(far) = position.iter().find(|value| value.is_nan() || value.abs() > FARTHEST) {
-        return Err(format!("data: position {far} is far outside; the workspace is one unit wide"));
-    }
-    if radius.is_nan() || radius <= 0.0 || radius > FARTHEST {
-        return Err(format!("data: radius {radius}; it is a positive number of workspace widths"));
-    }
-    Ok(TaskEventContent::Target(Some(Target { position: Position(position), radius })))
+    Ok(Marker { time: event.time.map(LslTime), content: EventBody::told_by_task(kind, &event.data)? })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use kalmind_types::{OperatorAction, Phase, Position, Target, TaskBlock, TrialResult};
     use serde_json::json;
+
+    use super::*;
 
     fn parse(text: &str) -> Result<Marker, MarkerError> {
         parse_marker(text, &MarkerTable::default())
@@ -265,23 +201,23 @@ mod tests {
 
     #[test]
     fn our_json_is_understood_with_and_without_its_envelope() {
-        let content = TaskEventContent::Target(Some(Target { position: Position([0.2, 0.5]), radius: 0.1 }));
+        let content = EventBody::Target(Some(Target { position: Position([0.2, 0.5]), radius: 0.1 }));
         let bare = parse(r#"{"kind":"target","data":{"position":[0.2,0.5],"radius":0.1}}"#).unwrap();
         assert_eq!(bare, Marker { time: None, content: content.clone() });
         let full = r#" {"type":"event","time":12.5,"event_seq":7,"kind":"target","data":{"position":[0.2,0.5],"radius":0.1}}"#;
         assert_eq!(parse(full).unwrap(), Marker { time: Some(LslTime(12.5)), content });
         let gone = parse(r#"{"kind":"target","data":{"position":null}}"#).unwrap();
-        assert_eq!(gone.content, TaskEventContent::Target(None));
+        assert_eq!(gone.content, EventBody::Target(None));
     }
 
     #[test]
     fn what_the_task_tells_comes_back_as_it_was() {
         for content in [
-            TaskEventContent::Target(None),
-            TaskEventContent::Trial { trial: 3, phase: Phase::End, result: Some(TrialResult::Timeout) },
-            TaskEventContent::TaskBlock { block: TaskBlock::OpenLoop, phase: Phase::Start },
-            TaskEventContent::Operator(OperatorAction::Stop),
-            TaskEventContent::Operator(OperatorAction::Resume),
+            EventBody::Target(None),
+            EventBody::Trial { trial: 3, phase: Phase::End, result: Some(TrialResult::Timeout) },
+            EventBody::TaskBlock { block: TaskBlock::OpenLoop, phase: Phase::Start },
+            EventBody::task_asks(OperatorAction::Stop),
+            EventBody::task_asks(OperatorAction::Resume),
         ] {
             let event = crate::TaskEvent { time: LslTime(1.0), content: content.clone() }.into_event(4);
             let marker = parse(&serde_json::to_string(&event).unwrap()).unwrap();
@@ -297,8 +233,8 @@ mod tests {
         ])
         .unwrap();
         let stop = parse_marker("HALT\n", &table).unwrap();
-        assert_eq!(stop.content, TaskEventContent::Operator(OperatorAction::Stop));
-        assert!(matches!(parse_marker("{odd", &table).unwrap().content, TaskEventContent::Target(Some(_))));
+        assert_eq!(stop.content, EventBody::task_asks(OperatorAction::Stop));
+        assert!(matches!(parse_marker("{odd", &table).unwrap().content, EventBody::Target(Some(_))));
         let unknown = parse_marker("halt", &table).unwrap_err();
         assert_eq!(unknown, MarkerError::Unknown { text: "halt".to_owned() });
     }

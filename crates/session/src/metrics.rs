@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::TrialResult;
+use kalmind_types::TrialResult;
 
 /// Trials of one block that ended, and how.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

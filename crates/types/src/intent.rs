@@ -15,7 +15,7 @@ pub const fn lower_triangle_index(row: usize, column: usize) -> usize {
 }
 
 /// One named component of the intent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Component {
     /// Name, as clients and LSL channels show it (`vx`).

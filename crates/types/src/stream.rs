@@ -4,7 +4,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{NumberFormat, Seconds};
+use crate::{InputArrival, NumberFormat, Seconds};
 
 /// What an LSL stream's header says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -118,6 +118,19 @@ pub struct ArrivalStatus {
     pub backlog_ms: f64,
     /// What has to be said of it, for people: a limit that does not fit, stamps ahead of now.
     pub remark: Option<String>,
+}
+
+/// How late the input is, and what follows: for status pages, the summary and requests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputDelay {
+    /// Whether it is fit for control.
+    pub state: InputArrival,
+    /// How old the oldest samples of a bin typically are when they are here, in milliseconds; none before it is measured.
+    pub delay_ms: Option<f64>,
+    /// How long bins wait for their streams, in milliseconds.
+    pub max_wait_ms: f64,
+    /// Both in words.
+    pub text: String,
 }
 
 /// What became of a stream's samples since the start. Every sample received is in exactly one of the rows of the

@@ -7,7 +7,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use kalmind_acquisition::clock::Deadline;
+use kalmind_acquisition::{Network, NetworkConfig, clock::Deadline};
 use kalmind_filter::DecoderSpec;
 use kalmind_types::{Actor, Counted, OutputState, Reason, Seconds};
 use serde_json::json;
@@ -17,7 +17,7 @@ use crate::{
         command_line::{DemoArguments, DemoNetwork},
         print_result,
     },
-    configuration::{Configuration, Lsl, Network},
+    configuration::{Configuration, default_network},
     desk::{Program, Progress, Stage},
     failure::{OrFail as _, Outcome},
     log::{progress_target, say},
@@ -55,10 +55,10 @@ pub fn alone(mut configuration: Configuration, arguments: &DemoArguments) -> Con
             DemoNetwork::Lab => Network::Lab,
         };
         if arguments.config.is_none() {
-            *ours = Lsl { network: ours.network, ..Lsl::default() };
+            *ours = NetworkConfig { network: ours.network, ..default_network() };
         }
     } else if !configuration.gives("lsl.session_id") {
-        configuration.lsl.session_id = format!("kalmind-demo-{process}");
+        configuration.lsl.session_id = Some(format!("kalmind-demo-{process}"));
     }
     if arguments.network.is_none()
         && !["lsl.base_port", "lsl.port_range", "lsl.multicast_port"]
@@ -67,9 +67,9 @@ pub fn alone(mut configuration: Configuration, arguments: &DemoArguments) -> Con
     {
         // below the ports that the system hands out by itself
         let slot = (process % SLOTS) as u16;
-        configuration.lsl.base_port = FIRST_PORT + slot * PORTS;
-        configuration.lsl.port_range = PORTS - 1;
-        configuration.lsl.multicast_port = FIRST_PORT + slot * PORTS + PORTS - 1;
+        configuration.lsl.base_port = Some(FIRST_PORT + slot * PORTS);
+        configuration.lsl.port_range = Some(PORTS - 1);
+        configuration.lsl.multicast_port = Some(FIRST_PORT + slot * PORTS + PORTS - 1);
     }
     if arguments.headless {
         if arguments.config.is_none() {
@@ -121,7 +121,8 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
     arguments.seconds.map_or(Ok(()), |seconds| positive("--seconds", seconds)).or_usage()?;
     let signals = EndSignals::install().or_work()?;
     let closed_loop = arguments.seconds.or(arguments.headless.then_some(HEADLESS_SECONDS));
-    let stream = configuration.stream.first().and_then(|stream| stream.name.clone()).unwrap_or_default();
+    let stream =
+        configuration.stream.first().and_then(|stream| stream.selector.name.clone()).unwrap_or_default();
     let mut child = Command::new(std::env::current_exe().or_work()?);
     child
         .args(["simulate", "--end-with-parent", "--seed", &arguments.seed.to_string()])
@@ -141,6 +142,7 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
     let (prepared, found) = found?;
     let plan = plan::plan(prepared, &found)?;
     let program = Program {
+        task: kalmind_session::TASKS[0],
         seed: arguments.seed,
         open_loop: Seconds(arguments.calibration_seconds),
         closed_loop: closed_loop.map(Seconds),
@@ -179,7 +181,7 @@ fn findable(arguments: &DemoArguments, configuration: &Configuration, network: &
         );
     }
     let instance = &configuration.instance.name;
-    let inputs = configuration.stream.iter().filter_map(|stream| stream.name.clone());
+    let inputs = configuration.stream.iter().filter_map(|stream| stream.selector.name.clone());
     let cursors = configuration.output.lsl.iter().map(|outlet| outlet.name(instance));
     let names: Vec<String> =
         inputs.chain(cursors).chain([configuration.output.events.name(instance)]).collect();
@@ -305,7 +307,7 @@ mod tests {
     };
 
     /// The settings of a demo that is started with these arguments and, beside its own, this text of a configuration.
-    fn lsl(arguments: &[&str], text: &str) -> Lsl {
+    fn lsl(arguments: &[&str], text: &str) -> NetworkConfig {
         let line = [&["kalmind", "demo"], arguments].concat();
         let Command::Demo(arguments) = CommandLine::parse_from(line).command else { panic!("not a demo") };
         alone(configuration::parse(text, "demo.toml").expect("a configuration"), &arguments).lsl
@@ -315,13 +317,16 @@ mod tests {
     fn a_demo_is_private_unless_others_shall_find_it() {
         let private = lsl(&[], CONFIGURATION);
         assert_eq!(private.network, Network::Loopback);
-        assert!(private.session_id.starts_with("kalmind-demo-"), "{private:?}");
-        assert_ne!(private.base_port, Lsl::default().base_port);
+        assert!(
+            private.session_id.as_deref().is_some_and(|id| id.starts_with("kalmind-demo-")),
+            "{private:?}"
+        );
+        assert_ne!(private.base_port, default_network().base_port);
         for (name, network) in [("machine", Network::Machine), ("lab", Network::Lab)] {
             let found = lsl(&["--network", name], CONFIGURATION);
             assert_eq!(
                 found,
-                Lsl { network, ..Lsl::default() },
+                NetworkConfig { network, ..default_network() },
                 "as LSL is by itself, so that any program finds it"
             );
         }
@@ -332,6 +337,6 @@ mod tests {
         let text =
             CONFIGURATION.replace("network = \"loopback\"", "network = \"lab\"\nsession_id = \"ours\"");
         let found = lsl(&["--network", "machine", "--config", "demo.toml"], &text);
-        assert_eq!((found.network, found.session_id.as_str()), (Network::Machine, "ours"));
+        assert_eq!((found.network, found.session_id.as_deref()), (Network::Machine, Some("ours")));
     }
 }

@@ -45,13 +45,13 @@ pub fn run(command_line: &CommandLine) -> Outcome<()> {
                 None => rendered(configuration::parse(demo::CONFIGURATION, "config/demo.toml"))?,
             };
             let configuration = demo::alone(configuration, arguments);
-            let in_force = lsl_network::apply(&lsl_network::from_configuration(&configuration.lsl))?;
+            let in_force = lsl_network::apply(&configuration.lsl)?;
             log::start_for_lsl(&configuration.log);
             demo::run(arguments, configuration, &in_force)
         }
         Command::Run(arguments) => {
             let configuration = load(&arguments.config)?;
-            let in_force = lsl_network::apply(&lsl_network::from_configuration(&configuration.lsl))?;
+            let in_force = lsl_network::apply(&configuration.lsl)?;
             log::start_for_lsl(&configuration.log);
             run::run(arguments, configuration, &in_force)
         }
@@ -141,7 +141,7 @@ pub fn print_result(text: String) -> Outcome<()> {
 fn apply_of(configuration: Option<&Path>) -> Outcome<()> {
     if let Some(path) = configuration {
         let settings = rendered(configuration::load_settings(path))?;
-        lsl_network::apply(&lsl_network::from_configuration(&settings.lsl))?;
+        lsl_network::apply(&settings.lsl)?;
     }
     Ok(())
 }

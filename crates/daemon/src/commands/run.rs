@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use kalmind_filter::DecoderSpec;
 use kalmind_types::{Actor, Seconds};
 
 use crate::{
@@ -26,8 +25,7 @@ use crate::{
 /// Exit code 2 for a configuration or model that does not fit, 3 for streams, 1 for everything else.
 pub fn run(arguments: &RunArguments, configuration: Configuration, network: &NetworkInForce) -> Outcome<()> {
     let signals = EndSignals::install().or_work()?;
-    let decoder = configuration.task.decoder.clone();
-    let calibrate: DecoderSpec = decoder.parse().or_usage()?;
+    let calibrate = configuration.task.decoder;
     say(&format!("kalmind {}; LSL: {}; looking for the streams", env!("CARGO_PKG_VERSION"), network.text));
     let is_recorded = configuration.records(arguments.record.as_deref());
     let prepared = prepare(configuration)?;

@@ -9,10 +9,8 @@ use kalmind_acquisition::{
     InletConfig, Marker, MarkerConfig, MarkerInlet, NumericInlet, StreamSelector, Waker, clock, find_one,
 };
 use kalmind_output::{NumericOutlet, NumericOutletConfig};
-use kalmind_session::{
-    Drift, MarkerTable, Offset, Participant, ParticipantOptions, TaskEventContent, parse_marker,
-};
-use kalmind_types::{LslTime, Position, SampleRows, Seconds};
+use kalmind_session::{Drift, MarkerTable, Offset, Participant, ParticipantOptions, parse_marker};
+use kalmind_types::{EventBody, LslTime, Position, SampleRows, Seconds};
 
 use crate::{
     commands::command_line::SimulateArguments,
@@ -73,7 +71,7 @@ pub fn run(arguments: &SimulateArguments, instance: &str) -> Outcome<()> {
         for marker in markers.try_iter() {
             // events of other kinds than a task's are none of the participant's business
             if let Ok(parsed) = parse_marker(&marker.text, &table)
-                && let TaskEventContent::Target(target) = parsed.content
+                && let EventBody::Target(target) = parsed.content
             {
                 participant.observe_target(parsed.time.unwrap_or(marker.time), target);
             }

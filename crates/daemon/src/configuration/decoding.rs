@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
-use kalmind_types::Component;
-use toml::{Spanned, Value, de::DeValue};
+use kalmind_types::{Component, MAX_COMPONENTS};
 
 use super::{
-    plane::PositionSource,
-    reader::Reader,
+    check::Conflicts,
+    plane::{Gain, PositionSource},
+    reader::quoted,
     rule::Rule,
-    setting::Setting,
     table::{table, table_of},
 };
 
@@ -51,31 +50,6 @@ table! {
             Component { name: "vx".to_owned(), unit: "workspace widths/s".to_owned() },
             Component { name: "vy".to_owned(), unit: "workspace widths/s".to_owned() },
         ];
-    }
-}
-
-/// Cursor speed for one unit of intent, for x and y; one number in the file stands for both.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Gain(pub [f64; 2]);
-
-impl Setting for Gain {
-    fn kind() -> String {
-        "number, or [x, y]".to_owned()
-    }
-
-    fn read(value: &Spanned<DeValue<'_>>, rule: &Rule, reader: &mut Reader) -> Option<Self> {
-        match value.get_ref() {
-            DeValue::Array(_) => <[f64; 2]>::read(value, rule, reader).map(Self),
-            DeValue::Integer(_) | DeValue::Float(_) => {
-                f64::read(value, rule, reader).map(|gain| Self([gain; 2]))
-            }
-            _ => reader.wrong_type(value, &Self::kind()),
-        }
-    }
-
-    fn write(&self) -> Option<Value> {
-        let [x, y] = self.0;
-        if x.to_bits() == y.to_bits() { x.write() } else { self.0.write() }
     }
 }
 
@@ -129,5 +103,74 @@ impl Safety {
     /// Time without a complete bin after which the cursor stands still, in milliseconds, given the bin width.
     pub fn stale_after_ms(&self, bin_ms: f64) -> f64 {
         self.stale_after_ms.unwrap_or_else(|| (3.0 * bin_ms).max(100.0))
+    }
+}
+
+impl Conflicts<'_> {
+    /// `[intent]` and `[cursor]`; `model_decides` where the components are those of a model, which is not read here.
+    pub(super) fn intent_and_cursor(&mut self, intent: &Intent, cursor: &Cursor, model_decides: bool) {
+        let components = &intent.components;
+        if !self.known(&["intent"]) {
+            return;
+        }
+        if !(1..=MAX_COMPONENTS).contains(&components.len()) {
+            let title = format!("`intent.components` has {} components", components.len());
+            let help = format!("from 1 to {MAX_COMPONENTS} components");
+            self.at(self.value("intent.components"), title, "", help);
+        }
+        let named: Vec<(String, String)> = components
+            .iter()
+            .enumerate()
+            .map(|(index, component)| (format!("intent.components[{index}].name"), component.name.clone()))
+            .collect();
+        self.duplicates("components", &named, "give each component a name of its own");
+
+        if !self.known(&["cursor"]) {
+            return;
+        }
+        for (index, name) in cursor.components.iter().enumerate() {
+            if !model_decides && !components.iter().any(|component| component.name == *name) {
+                let known: Vec<&str> = components.iter().map(|component| component.name.as_str()).collect();
+                let axis = ["x", "y"][index];
+                self.at(
+                    self.value("cursor.components"),
+                    format!("`cursor.components` moves {axis} by {}, which is not decoded", quoted(name)),
+                    "no such component of the intent",
+                    format!("two of [intent] components: {}", known.join(", ")),
+                );
+            }
+        }
+        if cursor.components[0] == cursor.components[1] {
+            self.at(
+                self.value("cursor.components"),
+                "`cursor.components` names the same component twice",
+                "x and y would move together",
+                "two different components",
+            );
+        }
+        let [x, y] = cursor.start_position();
+        if !(0.0..=1.0).contains(&x) || !(0.0..=cursor.height).contains(&y) {
+            self.at(
+                self.value("cursor.start_position"),
+                "`cursor.start_position` lies outside the workspace",
+                "the cursor cannot start there",
+                format!("x from 0 to 1, y from 0 to {} (`height`)", cursor.height),
+            );
+        }
+    }
+
+    /// `[safety]`, beside the bins.
+    pub(super) fn safety(&mut self, safety: &Safety, bin_ms: f64) {
+        if let Some(stale_after_ms) = safety.stale_after_ms
+            && stale_after_ms <= bin_ms
+            && self.known(&["bins.bin_ms", "stream"])
+        {
+            self.at(
+                self.value("safety.stale_after_ms"),
+                format!("`safety.stale_after_ms` = {stale_after_ms} is not longer than a bin"),
+                "every tick would be stale",
+                format!("more than bin_ms = {bin_ms}; the default is max(100, 3 bins)"),
+            );
+        }
     }
 }

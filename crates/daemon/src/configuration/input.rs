@@ -1,42 +1,22 @@
 //! `[lsl]`, `[[stream]]`, `[bins]`: what comes in, and how it is cut into bins.
 
-use kalmind_types::Binning;
+use kalmind_acquisition::{ClockSource, Network, NetworkConfig, StreamSelector};
+use kalmind_types::{Binning, MAX_STREAMS};
 use toml::{Spanned, Value, de::DeValue};
 
 use super::{
+    check::Conflicts,
     reader::Reader,
     rule::Rule,
     setting::Setting,
-    table::{choices, table},
+    table::{choices, table, table_of},
 };
-
-/// How far LSL looks for streams and is seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Network {
-    /// This machine only, over the loopback interface; nothing is sent to a network.
-    Loopback,
-    /// This machine only, over its network interfaces.
-    Machine,
-    /// The local network, as other LSL programs do.
-    #[default]
-    Lab,
-}
 
 choices!(Network { Loopback => "loopback", Machine => "machine", Lab => "lab" });
 
-/// Which stamps a stream's samples are placed by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SampleClock {
-    /// The sender's stamps, corrected by the measured offset of its clock.
-    #[default]
-    Sender,
-    /// The time of arrival: for programs whose stamps are on no clock that LSL knows.
-    Arrival,
-}
+choices!(ClockSource { Sender => "sender", Arrival => "arrival" });
 
-choices!(SampleClock { Sender => "sender", Arrival => "arrival" });
-
-choices!(Binning { Sample => "sample", Mean => "mean", Sum => "sum" });
+choices!(Binning);
 
 /// A channel of a stream, by label or by index from 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,53 +48,9 @@ impl Setting for ChannelReference {
     }
 }
 
-/// What a stream is found by: every part that is given must fit. Plain data, from `[[stream]]` or `[task]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
-    /// Name.
-    pub name: Option<String>,
-    /// Content type.
-    pub content_type: Option<String>,
-    /// The sender's identifier of the source.
-    pub source_id: Option<String>,
-    /// Host that sends it.
-    pub hostname: Option<String>,
-    /// An LSL predicate (`XPath` 1.0 over the stream's header).
-    pub predicate: Option<String>,
-}
-
-impl Selection {
-    /// Whether nothing is given, so that every stream would fit.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-table! {
-    /// How Lab Streaming Layer finds streams, and how its own are found. An `LSLAPICFG` variable overrides this
-    /// table; this is shown at startup.
-    pub struct Lsl {
-        /// How far LSL looks for streams and is seen: the loopback interface, this machine, or the local network.
-        network: Network = Network::Lab;
-        /// Only programs with the same session identifier see each other.
-        session_id: String = "default".to_owned(), in Rule::SessionId;
-        /// Hosts to ask for streams where multicast does not reach.
-        known_peers: Vec<String> = Vec::new(), in Rule::Machine;
-        /// First port that LSL listens on.
-        base_port: u16 = 16572, in Rule::Between(1024.0, 65535.0);
-        /// Number of ports from `base_port` on that LSL may use.
-        port_range: u16 = 32, in Rule::Between(2.0, 4096.0);
-        /// Port on which streams are announced and asked for.
-        multicast_port: u16 = 16571, in Rule::Between(1024.0, 65535.0);
-    }
-}
-
-table! {
-    /// A stream to decode from; one table for each, 8 at most, in the order of the feature vector. At least one of
-    /// `name`, `type`, `source_id`, `hostname` and `predicate` says which stream it is, and exactly one stream must fit.
-    pub struct Stream {
-        /// The name that Kalmind shows for the stream; must be unique.
-        key: Option<String> = None, in Rule::FileSafeName, or "`name`, else \"features\"";
+table_of! {
+    /// What a stream is found by: every key that is given must fit.
+    StreamSelector {
         /// The stream's name.
         name: Option<String> = None, or "any";
         /// The stream's content type.
@@ -125,6 +61,48 @@ table! {
         hostname: Option<String> = None, or "any";
         /// A condition on the stream's header in LSL's own language (`XPath` 1.0), as in `starts-with(name,'BioSemi')`.
         predicate: Option<String> = None, or "any";
+    }
+}
+
+/// LSL's network settings where the configuration does not say otherwise.
+pub fn default_network() -> NetworkConfig {
+    NetworkConfig {
+        network: Network::Lab,
+        session_id: Some("default".to_owned()),
+        known_peers: Vec::new(),
+        base_port: Some(16572),
+        port_range: Some(32),
+        multicast_port: Some(16571),
+    }
+}
+
+table_of! {
+    /// How Lab Streaming Layer finds streams, and how its own are found. An `LSLAPICFG` variable overrides this
+    /// table; this is shown at startup.
+    NetworkConfig {
+        /// How far LSL looks for streams and is seen: the loopback interface, this machine, or the local network.
+        network: Network = Network::Lab;
+        /// Only programs with the same session identifier see each other.
+        session_id: Option<String> = default_network().session_id, in Rule::SessionId;
+        /// Hosts to ask for streams where multicast does not reach.
+        known_peers: Vec<String> = Vec::new(), in Rule::Machine;
+        /// First port that LSL listens on.
+        base_port: Option<u16> = default_network().base_port, in Rule::Between(1024.0, 65535.0);
+        /// Number of ports from `base_port` on that LSL may use.
+        port_range: Option<u16> = default_network().port_range, in Rule::Between(2.0, 4096.0);
+        /// Port on which streams are announced and asked for.
+        multicast_port: Option<u16> = default_network().multicast_port, in Rule::Between(1024.0, 65535.0);
+    }
+}
+
+table! {
+    /// A stream to decode from; one table for each, 8 at most, in the order of the feature vector. At least one of
+    /// `name`, `type`, `source_id`, `hostname` and `predicate` says which stream it is, and exactly one stream must fit.
+    pub struct Stream {
+        /// The name that Kalmind shows for the stream; must be unique.
+        key: Option<String> = None, in Rule::FileSafeName, or "`name`, else \"features\"";
+        /// What the stream is found by.
+        selector: StreamSelector = StreamSelector::default(), and part;
         /// How samples become bins: each sample is a bin of its own (at most one such stream, whose rate then sets the
         /// bins), or the samples in a bin are averaged or summed.
         binning: Binning = Binning::Sample;
@@ -136,7 +114,7 @@ table! {
         /// Number of channels that the stream must have.
         channels: Option<usize> = None, in Rule::Between(1.0, 1024.0), or "what the stream has";
         /// Which time stamps count: the sender's, corrected for its clock, or the time of arrival.
-        clock: SampleClock = SampleClock::Sender;
+        clock: ClockSource = ClockSource::Sender;
         /// Time without a sample after which the stream is `stalled`, in milliseconds.
         stall_ms: Option<f64> = None, in Rule::Between(1.0, 3_600_000.0), or "max(100, 3 bins, 1.5 times the longest interval at which samples arrive)";
         /// Age beyond which samples are dropped and counted instead of decoded as live, in milliseconds.
@@ -158,18 +136,7 @@ table! {
 impl Stream {
     /// The name under which the stream is shown: `key`, else `name`, else `features`.
     pub fn key(&self) -> &str {
-        self.key.as_deref().or(self.name.as_deref()).unwrap_or("features")
-    }
-
-    /// What the stream is found by.
-    pub fn selection(&self) -> Selection {
-        Selection {
-            name: self.name.clone(),
-            content_type: self.content_type.clone(),
-            source_id: self.source_id.clone(),
-            hostname: self.hostname.clone(),
-            predicate: self.predicate.clone(),
-        }
+        self.key.as_deref().or(self.selector.name.as_deref()).unwrap_or("features")
     }
 
     /// Time without a sample after which the stream is `stalled`, in milliseconds, given the bin width.
@@ -205,5 +172,126 @@ impl Bins {
     /// How long after its end a bin waits for its streams, in milliseconds.
     pub fn max_wait_ms(&self) -> f64 {
         self.max_wait_ms.unwrap_or_else(|| (self.bin_ms / 2.0).max(20.0))
+    }
+}
+
+impl Conflicts<'_> {
+    /// `[lsl]`.
+    pub(super) fn network(&mut self, lsl: &NetworkConfig) {
+        let (base_port, port_range) = lsl.ports();
+        if self.known(&["lsl.network"]) && lsl.network == Network::Loopback && !lsl.known_peers.is_empty() {
+            self.at(
+                self.key("lsl.known_peers"),
+                "`lsl.known_peers` has no effect with network = \"loopback\"",
+                "these hosts would never be asked",
+                "leave `known_peers` out, or set network = \"lab\"",
+            );
+        }
+        let last = u32::from(base_port) + u32::from(port_range) - 1;
+        if last > 65535 && self.known(&["lsl.base_port", "lsl.port_range"]) {
+            let found = format!("the last port would be {last}");
+            let path = if self.given("lsl.base_port") { "lsl.base_port" } else { "lsl.port_range" };
+            self.at(
+                self.value(path),
+                "`lsl.base_port` and `lsl.port_range` leave the range of ports",
+                &found,
+                "choose them so that base_port + port_range is at most 65536",
+            );
+        }
+    }
+
+    /// `[[stream]]`.
+    pub(super) fn streams(&mut self, streams: &[Stream]) {
+        if streams.is_empty() {
+            if !self.known(&["stream"]) {
+                return;
+            }
+            self.at(
+                self.key("stream"),
+                "no [[stream]] is configured",
+                "nothing to decode from",
+                "add a table [[stream]], for instance with type = \"Features\"; `kalmind streams` lists the streams on the network",
+            );
+        } else if self.known(&["stream"]) && !streams.iter().any(|stream| stream.required) {
+            self.at(
+                self.key("stream[0].required"),
+                "no [[stream]] is required",
+                "nothing would ever close a bin",
+                "leave `required` out for at least one stream",
+            );
+        }
+        if streams.len() > MAX_STREAMS {
+            let title = format!("{} streams are configured", streams.len());
+            let help = format!("at most {MAX_STREAMS} tables [[stream]]");
+            self.at(self.key(&format!("stream[{MAX_STREAMS}]")), title, "one too many", help);
+        }
+        let named: Vec<(String, String)> = streams
+            .iter()
+            .enumerate()
+            .map(|(index, stream)| {
+                let key = if stream.key.is_some() { "key" } else { "name" };
+                (format!("stream[{index}].{key}"), stream.key().to_owned())
+            })
+            .collect();
+        if self.known(&["stream"]) {
+            self.duplicates("streams", &named, "give each stream a `key` of its own");
+        }
+        let mut leader: Option<usize> = None;
+        for (index, stream) in streams.iter().enumerate() {
+            let path = format!("stream[{index}]");
+            if !self.known(&[&path]) {
+                continue;
+            }
+            self.selects(&path, &stream.selector);
+            if stream.binning != Binning::Sample {
+                continue;
+            }
+            if let Some(first) = leader {
+                let found = format!("`stream[{first}]` leads already");
+                self.at(
+                    self.key(&format!("{path}.binning")),
+                    "two streams have binning = \"sample\"",
+                    &found,
+                    "set binning = \"mean\" or \"sum\" for all but one of them (\"sample\" is the default)",
+                );
+            }
+            leader = leader.or(Some(index));
+            if !stream.required {
+                self.at(
+                    self.value(&format!("{path}.required")),
+                    format!("`{path}` leads the bins (binning = \"sample\") and is not required"),
+                    "its samples make the bins",
+                    "set required = true, or binning = \"mean\" or \"sum\"",
+                );
+            }
+        }
+    }
+
+    /// `[bins]`, beside the streams.
+    pub(super) fn bins(&mut self, bins: &Bins, streams: &[Stream]) {
+        for (index, stream) in streams.iter().enumerate() {
+            let (Binning::Sample, Some(rate_hz)) = (stream.binning, stream.rate_hz) else { continue };
+            let path = format!("stream[{index}].rate_hz");
+            let period_ms = 1000.0 / rate_hz;
+            if !self.known(&[&format!("stream[{index}]"), "bins.bin_ms"]) {
+                continue;
+            }
+            if !(1.0..=200.0).contains(&period_ms) {
+                self.at(
+                    self.value(&path),
+                    format!("`{path}` = {rate_hz} Hz makes bins of {period_ms:.3} ms"),
+                    "with binning = \"sample\" every sample is a bin",
+                    "a rate from 5 to 1000 Hz, or binning = \"mean\" or \"sum\" with `bin_ms` from 1 to 200",
+                );
+            } else if self.given("bins.bin_ms") && (bins.bin_ms / period_ms - 1.0).abs() > 1e-6 {
+                let found = format!("`{path}` = {rate_hz} Hz makes bins of {period_ms} ms");
+                self.at(
+                    self.value("bins.bin_ms"),
+                    format!("`bins.bin_ms` = {} contradicts `{path}`", bins.bin_ms),
+                    &found,
+                    "leave `bin_ms` out (with binning = \"sample\" it follows from the rate), or make the two agree",
+                );
+            }
+        }
     }
 }

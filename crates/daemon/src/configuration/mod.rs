@@ -9,41 +9,46 @@
 mod check;
 mod decoding;
 mod input;
+mod outlets;
 mod plane;
 mod problem;
-mod publishing;
 mod reader;
 mod recording;
 mod reference;
 mod rule;
 mod running;
 mod secret;
+mod server;
 mod setting;
+mod shape;
 mod table;
 mod task;
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
 
-use kalmind_types::Binning;
+use kalmind_acquisition::{NetworkConfig, StreamSelector};
+use kalmind_types::{Binning, Mode};
 use sha2::{Digest as _, Sha256};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-pub use decoding::{Cursor, Decoder, Gain, Intent, Safety};
-pub use input::{Bins, ChannelReference, Lsl, Network, SampleClock, Selection, Stream};
-pub use plane::{PositionSource, TargetSource};
+pub use decoding::{Cursor, Decoder, Intent, Safety};
+pub use input::{Bins, ChannelReference, Stream, default_network};
+pub use outlets::{CursorOutlet, EventsOutlet, Output};
+pub use plane::{Gain, PositionSource, TargetSource};
 pub use problem::{ConfigurationErrors, Problem};
-pub use publishing::{CursorOutlet, EventsOutlet, Output, Server};
 pub use recording::{Record, RecordedStream};
 pub use reference::{DocumentedKey, documented_keys, reference};
-pub use running::{Insistence, Instance, Log, LogFormat, LogLevel, Realtime, Sex, Start, Subject};
-pub use task::{LabelLaw, LawKind, Marker, MarkerKind, OperatorAction, Phase, Task, TrialResult};
+pub use running::{Insistence, Instance, Log, LogFormat, Realtime, Sex, Subject};
+pub use server::Server;
+pub use task::{Marker, MarkerKind, OperatorAction, Phase, Task, TrialResult};
 
+use check::Conflicts;
 use reader::Reader;
 use rule::Rule;
-use setting::{Setting, Shape};
+use setting::Setting;
 
 /// The largest file that is read, in bytes; anything longer is no configuration.
 const MAX_BYTES: usize = 1 << 20;
@@ -65,13 +70,13 @@ table::table! {
     /// Settings of the program as a whole.
     pub struct Configuration {
         /// What happens at start: `idle` waits until somebody asks for control, `control` moves the cursor at once.
-        start: Start = Start::Idle;
+        start: Mode = Mode::Idle;
         /// Which Kalmind this is.
         instance: Instance = Instance::default();
         /// The participant.
         subject: Subject = Subject::default();
         /// How streams are found.
-        lsl: Lsl = Lsl::default();
+        lsl: NetworkConfig = default_network();
         /// The streams to decode from.
         stream: Vec<Stream> = Vec::new();
         /// How stream time is cut.
@@ -119,7 +124,29 @@ impl Configuration {
 
     /// The labels of a cursor outlet's channels before selection, in their order.
     pub fn cursor_channels(&self) -> Vec<String> {
-        check::cursor_channels(self)
+        outlets::cursor_channels(&self.intent.components)
+    }
+
+    /// A selector of this configuration, as streams are looked for by it: the outlets that this daemon makes itself are never
+    /// meant, for they are there before anything is looked for.
+    #[must_use]
+    pub fn not_own(&self, selector: &StreamSelector) -> StreamSelector {
+        let (instance, output) = (&self.instance.name, &self.output);
+        let mut own: Vec<String> = output.lsl.iter().map(|outlet| outlet.source_id(instance)).collect();
+        own.push(output.events.source_id(instance));
+        selector.clone().but_not_own(&own)
+    }
+
+    /// As [`Self::not_own`], of a stream that need not be configured; none where it is not.
+    #[must_use]
+    pub fn not_own_if_given(&self, selector: &StreamSelector) -> Option<StreamSelector> {
+        (*selector != StreamSelector::default()).then(|| self.not_own(selector))
+    }
+
+    /// What the task's marker stream is found by; none where it is not configured.
+    #[must_use]
+    pub fn marker_stream(&self) -> Option<StreamSelector> {
+        self.not_own_if_given(&self.task.selector)
     }
 }
 
@@ -172,11 +199,7 @@ fn load_for(path: &Path, purpose: Use) -> Result<Configuration, ConfigurationErr
     if let Some(recordings) = &mut configuration.record.folder {
         *recordings = folder.join(&*recordings);
     }
-    if problems.is_empty() {
-        Ok(configuration)
-    } else {
-        Err(ConfigurationErrors::new(&file_name, text, problems))
-    }
+    if problems.is_empty() { Ok(configuration) } else { Err(errors(&file_name, text, problems)) }
 }
 
 /// Reads a configuration from text; `file_name` is what errors show. Opens no file.
@@ -194,11 +217,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Configuration, Configuration
 pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Configuration, ConfigurationErrors> {
     let text = text_of(bytes, file_name)?;
     let ((configuration, _), problems) = read(text, file_name, Use::Decoding);
-    if problems.is_empty() {
-        Ok(configuration)
-    } else {
-        Err(ConfigurationErrors::new(file_name, text, problems))
-    }
+    if problems.is_empty() { Ok(configuration) } else { Err(errors(file_name, text, problems)) }
 }
 
 /// Why no configuration could hold a text where any text is allowed, as names and units of components are.
@@ -222,7 +241,7 @@ fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, Configuratio
             format!("found the byte 0x{byte:02x}"),
             "save it as UTF-8",
         );
-        ConfigurationErrors::new(file_name, &text, vec![problem])
+        errors(file_name, &text, vec![problem])
     })
 }
 
@@ -236,7 +255,7 @@ fn read(text: &str, file_name: &str, purpose: Use) -> ((Configuration, reader::P
             Problem::new(span, "not valid TOML", error.message(), "correct the syntax (https://toml.io)")
         })
         .collect();
-    let (Shape::Table(root) | Shape::Tables(root) | Shape::Map(root)) = Configuration::shape() else {
+    let Some(root) = Configuration::shape().table() else {
         return ((Configuration::default(), reader::Places::new()), problems);
     };
     let mut reader = Reader::new(root);
@@ -249,7 +268,9 @@ fn read(text: &str, file_name: &str, purpose: Use) -> ((Configuration, reader::P
     problems.extend(found.into_iter().filter(|problem| !broken.contains(&line_of(text, problem.span.start))));
     if broken.is_empty() {
         follow_the_leader(&mut configuration, &places);
-        problems.extend(check::conflicts(&configuration, &places, &spoiled, purpose));
+        let mut conflicts = Conflicts { places: &places, spoiled: &spoiled, problems };
+        conflicts.all(&configuration, purpose);
+        problems = conflicts.problems;
     }
     let sha256 = Sha256::digest(text.as_bytes()).iter().fold(String::with_capacity(64), |mut hash, byte| {
         let _infallible = write!(hash, "{byte:02x}");
@@ -275,4 +296,49 @@ fn follow_the_leader(configuration: &mut Configuration, places: &reader::Places)
 /// The line that a byte stands on, counted from 0.
 fn line_of(text: &str, byte: usize) -> usize {
     text.as_bytes().iter().take(byte).filter(|byte| **byte == b'\n').count()
+}
+
+/// What is wrong with a text, shown without what may be a secret.
+fn errors(file_name: &str, text: &str, problems: Vec<Problem>) -> ConfigurationErrors {
+    let server = Server::shape().table();
+    let known = server.map(|server| server.keys().iter().map(|key| key.name).collect()).unwrap_or_default();
+    ConfigurationErrors::new(file_name, text, secret::shown(text, known), problems)
+}
+
+impl Conflicts<'_> {
+    /// Every conflict of a configuration.
+    fn all(&mut self, configuration: &Configuration, purpose: Use) {
+        let Configuration { lsl, stream, bins, intent, cursor, task, output, .. } = configuration;
+        // the components of the intent are the model's, which is not read here
+        let model_decides = configuration.decoder.model.is_some() && !self.given("intent.components");
+        self.start(configuration);
+        self.network(lsl);
+        if purpose == Use::Decoding || !stream.is_empty() {
+            self.streams(stream);
+        }
+        self.recordings(&configuration.record.stream, stream);
+        self.bins(bins, stream);
+        self.safety(&configuration.safety, bins.bin_ms);
+        self.intent_and_cursor(intent, cursor, model_decides);
+        self.server(&configuration.server);
+        self.outlets(output, &configuration.instance.name, &configuration.cursor_channels(), model_decides);
+        self.planes(&cursor.position_from, &task.targets_from);
+        self.realtime(&configuration.realtime);
+        self.markers(&task.markers);
+    }
+
+    /// Whether what is asked for at the start can be had.
+    fn start(&mut self, configuration: &Configuration) {
+        if configuration.start == Mode::Control
+            && configuration.decoder.model.is_none()
+            && self.known(&["start", "decoder"])
+        {
+            self.at(
+                self.value("start"),
+                "`start` = \"control\" needs a model",
+                "nothing could move the cursor",
+                "add model = \"FILE\" under [decoder], or set start = \"idle\"",
+            );
+        }
+    }
 }

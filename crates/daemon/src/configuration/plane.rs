@@ -1,27 +1,44 @@
 //! `[cursor.position_from]` and `[task.targets_from]`: places that another program sends as numbers.
 
+use kalmind_acquisition::StreamSelector;
+use toml::{Spanned, Value, de::DeValue};
+
 use super::{
-    decoding::Gain,
-    input::{ChannelReference, Selection},
-    rule::Rule,
-    table::table,
+    check::Conflicts, input::ChannelReference, reader::Reader, rule::Rule, setting::Setting, table::table,
 };
+
+/// Workspace widths for one unit of something else, for x and y; one number in the file stands for both.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gain(pub [f64; 2]);
+
+impl Setting for Gain {
+    fn kind() -> String {
+        "number, or [x, y]".to_owned()
+    }
+
+    fn read(value: &Spanned<DeValue<'_>>, rule: &Rule, reader: &mut Reader) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Array(_) => <[f64; 2]>::read(value, rule, reader).map(Self),
+            DeValue::Integer(_) | DeValue::Float(_) => {
+                f64::read(value, rule, reader).map(|gain| Self([gain; 2]))
+            }
+            _ => reader.wrong_type(value, &Self::kind()),
+        }
+    }
+
+    fn write(&self) -> Option<Value> {
+        let [x, y] = self.0;
+        if x.to_bits() == y.to_bits() { x.write() } else { self.0.write() }
+    }
+}
 
 table! {
     /// The position of the cursor, if another program keeps it: a numeric LSL stream, found by at least one of `name`, `type`,
     /// `source_id`, `hostname` and `predicate`. At every tick Kalmind's cursor is put where the newest sample says; this is
     /// recorded with the tick, so a replay is identical. While the stream is silent Kalmind's cursor goes on by itself.
     pub struct PositionSource {
-        /// The stream's name.
-        name: Option<String> = None, or "any";
-        /// The stream's content type.
-        content_type as "type": Option<String> = None, or "any";
-        /// The sender's own identifier of the source.
-        source_id: Option<String> = None, or "any";
-        /// The host that sends it.
-        hostname: Option<String> = None, or "any";
-        /// A condition on the stream's header in LSL's own language (`XPath` 1.0).
-        predicate: Option<String> = None, or "any";
+        /// What the stream is found by; empty where there is none.
+        selector: StreamSelector = StreamSelector::default(), and part;
         /// The channels with x and y, by label or index from 0.
         channels: Vec<ChannelReference> = vec![ChannelReference::Index(0), ChannelReference::Index(1)];
         /// Workspace widths of one of the stream's units, for x and y; a negative one flips the axis.
@@ -36,16 +53,8 @@ table! {
     /// presents a new target at its time stamp (at most 60 a second; the newest counts); a value that is not finite, or a
     /// radius that is not above 0, removes the target.
     pub struct TargetSource {
-        /// The stream's name.
-        name: Option<String> = None, or "any";
-        /// The stream's content type.
-        content_type as "type": Option<String> = None, or "any";
-        /// The sender's own identifier of the source.
-        source_id: Option<String> = None, or "any";
-        /// The host that sends it.
-        hostname: Option<String> = None, or "any";
-        /// A condition on the stream's header in LSL's own language (`XPath` 1.0).
-        predicate: Option<String> = None, or "any";
+        /// What the stream is found by; empty where there is none.
+        selector: StreamSelector = StreamSelector::default(), and part;
         /// The channels with x, y and, where the stream has it, the radius, by label or index from 0.
         channels: Vec<ChannelReference> =
             vec![ChannelReference::Index(0), ChannelReference::Index(1), ChannelReference::Index(2)];
@@ -59,22 +68,23 @@ table! {
     }
 }
 
-macro_rules! selected {
-    ($Source:ty) => {
-        impl $Source {
-            /// What the stream is found by; empty where there is none.
-            pub fn selection(&self) -> Selection {
-                Selection {
-                    name: self.name.clone(),
-                    content_type: self.content_type.clone(),
-                    source_id: self.source_id.clone(),
-                    hostname: self.hostname.clone(),
-                    predicate: self.predicate.clone(),
-                }
+impl Conflicts<'_> {
+    /// `[cursor.position_from]` and `[task.targets_from]`.
+    pub(super) fn planes(&mut self, position: &PositionSource, targets: &TargetSource) {
+        let (position, target) = (position.channels.len(), targets.channels.len());
+        for (path, found, fits, wanted) in [
+            ("cursor.position_from.channels", position, position == 2, "two channels, x and y"),
+            (
+                "task.targets_from.channels",
+                target,
+                (2..=3).contains(&target),
+                "two or three channels: x, y and the radius",
+            ),
+        ] {
+            if !fits && self.known(&[path]) {
+                let title = format!("`{path}` names {found} channels");
+                self.at(self.value(path), title, "these are not a position", wanted);
             }
         }
-    };
+    }
 }
-
-selected!(PositionSource);
-selected!(TargetSource);

@@ -68,8 +68,8 @@ pub struct ConfigurationErrors {
 }
 
 impl ConfigurationErrors {
-    /// Puts the problems in order and works out where each one stands in `text`, of which no secret is kept.
-    pub(super) fn new(file_name: &str, text: &str, mut problems: Vec<Problem>) -> Self {
+    /// Puts the problems in order and works out where each one stands in `text`, of which `shown` is kept.
+    pub(super) fn new(file_name: &str, text: &str, shown: String, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.span.start);
         problems.dedup();
         for problem in &mut problems {
@@ -78,7 +78,7 @@ impl ConfigurationErrors {
             problem.line = before.matches('\n').count() + 1;
             problem.column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         }
-        Self { file_name: file_name.to_owned(), text: super::secret::shown(text), problems }
+        Self { file_name: file_name.to_owned(), text: shown, problems }
     }
 
     /// The file could not be read, so there is nothing to point at.

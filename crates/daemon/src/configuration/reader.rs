@@ -14,7 +14,7 @@ use super::{
     problem::Problem,
     rule::{Rule, unit_of},
     secret::may_be_secret,
-    setting::{KeyInfo, Setting, Shape, TableInfo},
+    shape::{KeyInfo, TableInfo},
 };
 
 /// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be offered in place of the other.
@@ -99,7 +99,7 @@ impl Reader {
     pub(super) fn report_unknown_keys(&mut self, table: &DeTable<'_>, info: &TableInfo) {
         for key in table.keys() {
             let name = key.get_ref().as_ref();
-            if !info.keys.iter().any(|known| known.name == name) {
+            if !info.keys().iter().any(|known| known.name == name) {
                 let title = format!("unknown key {} in {}", quoted(name), heading(&self.path));
                 let help = self.help_for_unknown(name, info);
                 let (_, meant) = nearest(name, info);
@@ -120,28 +120,19 @@ impl Reader {
             Some((table, key)) => format!("`{key}` belongs to {}", heading(&table)),
             None if likeness >= ALIKE => format!("did you mean `{nearest}`?"),
             None => {
-                let all: Vec<&str> = info.keys.iter().map(|known| known.name).collect();
+                let all: Vec<&str> = info.keys().iter().map(|known| known.name).collect();
                 format!("the nearest key is `{nearest}`; known here: {}", all.join(", "))
             }
         }
     }
 
-    /// The value of a key; none where it is left out, or wrong and reported.
-    pub(super) fn key<T: Setting>(&mut self, table: &DeTable<'_>, info: &KeyInfo) -> Option<T> {
-        let Some((key, value)) = table.iter().find(|(key, _)| key.get_ref() == info.name) else {
-            if info.required {
-                let span = self.places.get(&self.path).map_or(0..0, |place| place.key.clone());
-                let title = format!("missing key `{}` in {}", info.name, heading(&self.path));
-                let help = format!("add {} = ({})", info.name, (info.kind)());
-                self.problems.push(Problem::new(span, title, "this key is required here", help));
-                self.spoiled.insert(join(&self.path, info.name));
-            }
-            return None;
-        };
-        let outer = self.enter(&format!(".{}", info.name), key.span(), value.span());
-        let read = T::read(value, &(info.rule)(), self);
-        self.leave(outer);
-        read
+    /// Reports that a key which has to be given is not.
+    pub(super) fn report_missing(&mut self, info: &KeyInfo) {
+        let span = self.places.get(&self.path).map_or(0..0, |place| place.key.clone());
+        let title = format!("missing key `{}` in {}", info.name, heading(&self.path));
+        let help = format!("add {} = ({})", info.name, (info.kind)());
+        self.problems.push(Problem::new(span, title, "this key is required here", help));
+        self.spoiled.insert(join(&self.path, info.name));
     }
 
     /// Reports a value of the wrong type; always none.
@@ -203,12 +194,11 @@ impl Reader {
 /// Every known key as (path of its table, name), depth first.
 fn known_keys(table: &'static TableInfo, path: &str) -> Vec<(String, &'static str)> {
     let mut known = Vec::new();
-    for key in table.keys {
+    for key in table.keys() {
         known.push((path.to_owned(), key.name));
-        let (Shape::Table(inner) | Shape::Tables(inner) | Shape::Map(inner)) = (key.shape)() else {
-            continue;
-        };
-        known.extend(known_keys(inner, &join(path, key.name)));
+        if let Some(inner) = (key.shape)().table() {
+            known.extend(known_keys(inner, &join(path, key.name)));
+        }
     }
     known
 }
@@ -216,7 +206,7 @@ fn known_keys(table: &'static TableInfo, path: &str) -> Vec<(String, &'static st
 /// The key of a table that is most like `name`, and how like it is, 0 to 1.
 fn nearest(name: &str, info: &TableInfo) -> (f64, &'static str) {
     let likeness = |known: &KeyInfo| (strsim::jaro_winkler(known.name, name), known.name);
-    info.keys.iter().map(likeness).max_by(|one, other| one.0.total_cmp(&other.0)).unwrap_or((0.0, ""))
+    info.keys().into_iter().map(likeness).max_by(|one, other| one.0.total_cmp(&other.0)).unwrap_or((0.0, ""))
 }
 
 /// The path of a key in the table at `path`.

@@ -2,23 +2,17 @@
 
 use std::path::PathBuf;
 
-use super::{input::Selection, rule::Rule, table::table};
+use kalmind_acquisition::StreamSelector;
+
+use super::{check::Conflicts, input::Stream, rule::Rule, table::table};
 
 table! {
     /// A further stream, numbers or text, that is recorded as received and not decoded; one table for each.
     pub struct RecordedStream {
         /// The name that Kalmind shows for the stream; must be unique.
         key: Option<String> = None, in Rule::FileSafeName, or "`name`, else \"recorded\" and its number";
-        /// The stream's name.
-        name: Option<String> = None, or "any";
-        /// The stream's content type.
-        content_type as "type": Option<String> = None, or "any";
-        /// The sender's own identifier of the source.
-        source_id: Option<String> = None, or "any";
-        /// The host that sends it.
-        hostname: Option<String> = None, or "any";
-        /// A condition on the stream's header in LSL's own language (`XPath` 1.0).
-        predicate: Option<String> = None, or "any";
+        /// What the stream is found by.
+        selector: StreamSelector = StreamSelector::default(), and part;
         /// Whether a run that is recorded waits for this stream and does not start without it. A stream that is not required
         /// is recorded from the moment it appears.
         required: bool = true;
@@ -40,17 +34,29 @@ table! {
 impl RecordedStream {
     /// The name under which the stream of this place is shown.
     pub fn key(&self, place: usize) -> String {
-        self.key.clone().or_else(|| self.name.clone()).unwrap_or_else(|| format!("recorded{}", place + 1))
+        self.key
+            .clone()
+            .or_else(|| self.selector.name.clone())
+            .unwrap_or_else(|| format!("recorded{}", place + 1))
     }
+}
 
-    /// What the stream is found by.
-    pub fn selection(&self) -> Selection {
-        Selection {
-            name: self.name.clone(),
-            content_type: self.content_type.clone(),
-            source_id: self.source_id.clone(),
-            hostname: self.hostname.clone(),
-            predicate: self.predicate.clone(),
+impl Conflicts<'_> {
+    /// `[[record.stream]]`, beside the streams that are decoded.
+    pub(super) fn recordings(&mut self, recorded: &[RecordedStream], decoded: &[Stream]) {
+        for (index, stream) in recorded.iter().enumerate() {
+            let path = format!("record.stream[{index}]");
+            if self.known(&[&path]) {
+                self.selects(&path, &stream.selector);
+            }
+        }
+        let decoded =
+            decoded.iter().enumerate().map(|(at, stream)| (format!("stream[{at}]"), stream.key().to_owned()));
+        let further =
+            recorded.iter().enumerate().map(|(at, stream)| (format!("record.stream[{at}]"), stream.key(at)));
+        if !recorded.is_empty() && self.known(&["stream", "record.stream"]) {
+            let named: Vec<(String, String)> = decoded.chain(further).collect();
+            self.duplicates("recorded streams", &named, "give each stream a `key` of its own");
         }
     }
 }

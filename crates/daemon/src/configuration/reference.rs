@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use super::{
     Configuration,
     reader::join,
-    setting::{KeyInfo, Setting, Shape, TableInfo},
+    rule::Rule,
+    setting::Setting as _,
+    shape::{KeyInfo, Shape, TableInfo},
 };
 
 const INTRODUCTION: &str = "\
@@ -22,12 +24,18 @@ This page is generated from the declarations by which the program reads the file
 ";
 
 /// A key of the configuration, for whatever lists them all.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DocumentedKey {
     /// The table's path (`output.lsl`); empty at the top of the file.
     pub table: String,
     /// The key's name.
     pub name: String,
+    /// The line that opens its table in a file; empty at the top of the file.
+    pub heading: String,
+    /// What a value looks like.
+    pub kind: String,
+    /// The numbers that it may be, both ends included, where it is one and not every one is allowed.
+    pub range: Option<(f64, f64)>,
     /// The default as it would stand in the file; none where it is not a constant.
     pub default: Option<String>,
 }
@@ -44,37 +52,44 @@ pub fn reference() -> String {
 pub fn documented_keys() -> Vec<DocumentedKey> {
     let mut keys = Vec::new();
     if let Shape::Table(root) = Configuration::shape() {
-        collect(&mut keys, "", root);
+        collect(&mut keys, "", "", root);
     }
     keys
 }
 
-fn collect(keys: &mut Vec<DocumentedKey>, path: &str, table: &TableInfo) {
-    for key in table.keys {
+fn collect(keys: &mut Vec<DocumentedKey>, path: &str, heading: &str, table: &TableInfo) {
+    for key in table.keys() {
+        let inner_path = join(path, key.name);
         match (key.shape)() {
             Shape::Value => keys.push(DocumentedKey {
                 table: path.to_owned(),
                 name: key.name.to_owned(),
+                heading: heading.to_owned(),
+                kind: (key.kind)(),
+                range: match (key.rule)() {
+                    Rule::Between(low, high) => Some((low, high)),
+                    _ => None,
+                },
                 default: (key.default)().map(|value| value.to_string()),
             }),
-            Shape::Table(inner) | Shape::Tables(inner) | Shape::Map(inner) => {
-                collect(keys, &join(path, key.name), inner);
-            }
+            Shape::Table(inner) => collect(keys, &inner_path, &format!("[{inner_path}]"), inner),
+            Shape::Tables(inner) => collect(keys, &inner_path, &format!("[[{inner_path}]]"), inner),
+            Shape::Map(inner) => collect(keys, &inner_path, &format!("[{inner_path}.\"a\"]"), inner),
         }
     }
 }
 
 fn section(text: &mut String, path: &str, heading: &str, table: &TableInfo) {
     let _infallible = write!(text, "\n{heading}\n\n{}\n", prose(table.about));
-    if table.keys.iter().any(|key| matches!((key.shape)(), Shape::Value)) {
+    if table.keys().iter().any(|key| matches!((key.shape)(), Shape::Value)) {
         text.push_str("\n| key | meaning | value | default |\n|---|---|---|---|\n");
     }
-    for key in table.keys {
+    for key in table.keys() {
         if matches!((key.shape)(), Shape::Value) {
             row(text, key);
         }
     }
-    for key in table.keys {
+    for key in table.keys() {
         let inner_path = join(path, key.name);
         match (key.shape)() {
             Shape::Value => {}

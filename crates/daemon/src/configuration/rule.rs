@@ -1,7 +1,5 @@
 //! Which values a key allows, beyond their type.
 
-use kalmind_filter::DecoderSpec;
-
 /// Which values of a type are allowed; one rule a key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Rule {
@@ -19,8 +17,6 @@ pub(super) enum Rule {
     Token,
     /// Letters, digits, `-`, `_` and `.`, 1 to 64 characters: what LSL's settings and queries can carry.
     SessionId,
-    /// A decoder that can be fitted, with its options (`dkf-nw:form=robust`).
-    Decoder,
     /// Scheme, host and, where it is not the scheme's own, port (`https://console.example:8443`); or `null`, or `file:`.
     Origin,
     /// A name or an address of a machine, without a port.
@@ -44,9 +40,6 @@ impl Rule {
             }
             Self::Token => "16 to 128 letters, digits, '-', '_' and '.'".to_owned(),
             Self::SessionId => "1 to 64 letters, digits, '-', '_' and '.'".to_owned(),
-            Self::Decoder => {
-                "a decoder and its options as on the command line, as in \"dkf-nw:form=robust\"".to_owned()
-            }
             Self::Origin => {
                 "scheme and host, as in \"https://console.example:8443\", nothing after it; or \"file:\", or \"null\""
                     .to_owned()
@@ -100,9 +93,6 @@ impl Rule {
             Self::SessionId => {
                 let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
                 text.len() <= 64 && text.bytes().all(fits)
-            }
-            Self::Decoder => {
-                return text.parse::<DecoderSpec>().err().map(|error| format!("cannot be fitted: {error}"));
             }
             Self::Origin => matches!(text, "null" | "file:" | "file://") || is_origin(text),
             Self::Machine => is_machine(text),

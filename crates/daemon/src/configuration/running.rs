@@ -1,33 +1,16 @@
 //! `[instance]`, `[subject]`, `[realtime]`, `[log]`: who runs, for whom, and on what terms with the machine.
 
 use kalmind_types::Mode;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::{
+    check::Conflicts,
     rule::Rule,
     setting::Setting as _,
     table::{choices, table},
 };
 
-/// What the daemon does with the cursor when it starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Start {
-    /// Nothing moves until somebody asks for it.
-    #[default]
-    Idle,
-    /// The decoder moves the cursor at once.
-    Control,
-}
-
-choices!(Start { Idle => "idle", Control => "control" });
-
-impl From<Start> for Mode {
-    fn from(start: Start) -> Self {
-        match start {
-            Start::Idle => Self::Idle,
-            Start::Control => Self::Control,
-        }
-    }
-}
+choices!(Mode { Idle => "idle", Control => "control" });
 
 /// How hard to insist on something that the operating system may refuse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,23 +26,7 @@ pub enum Insistence {
 
 choices!(Insistence { Off => "off", Try => "try", Require => "require" });
 
-/// How much the log says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogLevel {
-    /// What failed.
-    Error,
-    /// And what may fail.
-    Warn,
-    /// And what happens.
-    #[default]
-    Info,
-    /// And why.
-    Debug,
-    /// And every step.
-    Trace,
-}
-
-choices!(LogLevel { Error => "error", Warn => "warn", Info => "info", Debug => "debug", Trace => "trace" });
+choices!(LevelFilter { ERROR => "error", WARN => "warn", INFO => "info", DEBUG => "debug", TRACE => "trace" });
 
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,18 +86,6 @@ pub enum Sex {
 
 choices!(Sex { Female => "F", Male => "M", Other => "O", Unknown => "U" });
 
-impl Sex {
-    /// The letter by which recordings state it.
-    pub fn letter(self) -> &'static str {
-        match self {
-            Self::Female => "F",
-            Self::Male => "M",
-            Self::Other => "O",
-            Self::Unknown => "U",
-        }
-    }
-}
-
 table! {
     /// What the tick thread asks of the operating system. What was granted is shown at the start and in
     /// `/v1/status`.
@@ -152,8 +107,32 @@ table! {
     /// The log, on standard error.
     pub struct Log {
         /// How much it says.
-        level: LogLevel = LogLevel::Info;
+        level: LevelFilter = LevelFilter::INFO;
         /// How a line looks.
         format: LogFormat = LogFormat::Text;
+    }
+}
+
+impl Conflicts<'_> {
+    /// `[realtime]`.
+    pub(super) fn realtime(&mut self, realtime: &Realtime) {
+        if !self.known(&["realtime.pin", "realtime.core"]) {
+            return;
+        }
+        match (realtime.pin, realtime.core) {
+            (Insistence::Try | Insistence::Require, None) => self.at(
+                self.key("realtime.pin"),
+                "`realtime.pin` is on, but no `core` is given",
+                "no core to pin to",
+                "add core = N, counted from 0",
+            ),
+            (Insistence::Off, Some(core)) => self.at(
+                self.key("realtime.core"),
+                "`realtime.core` is given, but `pin` is \"off\"",
+                "nothing would be pinned",
+                format!("add pin = \"try\" (or \"require\") to use core {core}, or leave `core` out"),
+            ),
+            _ => {}
+        }
     }
 }

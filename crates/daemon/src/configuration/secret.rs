@@ -8,11 +8,6 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{
-    publishing::Server,
-    setting::{Setting as _, Shape},
-};
-
 /// How alike (Jaro-Winkler) a key must be to `token` for its value to be taken for one.
 const ALIKE: f64 = 0.85;
 /// What stands in a recording in the token's place. It is no token, so that nobody runs with one that others can read.
@@ -47,10 +42,12 @@ pub(super) fn without_token(text: &str, place: Option<Range<usize>>, token: Opti
 }
 
 /// The text as an error may show it: the same lines of the same lengths, with asterisks for what may be a secret.
-pub(super) fn shown(text: &str) -> String {
+/// `of_server` are the keys that `[server]` has.
+pub(super) fn shown(text: &str, of_server: Vec<&'static str>) -> String {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut secrets = Vec::new();
-    gather(document.get_ref(), false, &mut secrets);
+    let mut gathering = Gathering { of_server, secrets: Vec::new() };
+    gathering.table(document.get_ref(), false);
+    let mut secrets = gathering.secrets;
     if !errors.is_empty() {
         // the parser may have lost its way: what it says of keys and values is not all that there is
         secrets.extend(by_line(text));
@@ -67,37 +64,37 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// Values under keys that may be secret, and under keys of `[server]` that it does not have.
-fn gather(table: &DeTable<'_>, is_server: bool, secrets: &mut Vec<Range<usize>>) {
-    for (key, value) in table {
-        let name = key.get_ref();
-        if may_be_secret(name) || is_server && !is_known_of_server(name) {
-            secrets.push(value.span());
-        }
-        gather_value(value, strsim::jaro_winkler(&name.to_lowercase(), "server") >= ALIKE, secrets);
-    }
+struct Gathering {
+    of_server: Vec<&'static str>,
+    secrets: Vec<Range<usize>>,
 }
 
-fn gather_value(value: &Spanned<DeValue<'_>>, is_server: bool, secrets: &mut Vec<Range<usize>>) {
-    match value.get_ref() {
-        DeValue::Table(table) => gather(table, is_server, secrets),
-        DeValue::Array(elements) => {
-            for element in elements {
-                gather_value(element, is_server, secrets);
+impl Gathering {
+    fn table(&mut self, table: &DeTable<'_>, is_server: bool) {
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            if may_be_secret(name) || is_server && !self.of_server.contains(&name) {
+                self.secrets.push(value.span());
             }
+            self.value(value, strsim::jaro_winkler(&name.to_lowercase(), "server") >= ALIKE);
         }
-        // a table that was written as a text
-        DeValue::String(text) if is_server || text.to_lowercase().contains("token") => {
-            secrets.push(value.span());
-        }
-        _ => {}
     }
-}
 
-fn is_known_of_server(key: &str) -> bool {
-    let (Shape::Table(table) | Shape::Tables(table) | Shape::Map(table)) = Server::shape() else {
-        return false;
-    };
-    table.keys.iter().any(|known| known.name == key)
+    fn value(&mut self, value: &Spanned<DeValue<'_>>, is_server: bool) {
+        match value.get_ref() {
+            DeValue::Table(table) => self.table(table, is_server),
+            DeValue::Array(elements) => {
+                for element in elements {
+                    self.value(element, is_server);
+                }
+            }
+            // a table that was written as a text
+            DeValue::String(text) if is_server || text.to_lowercase().contains("token") => {
+                self.secrets.push(value.span());
+            }
+            _ => {}
+        }
+    }
 }
 
 /// In a text that is no TOML: what follows a word like `token` on its line, and on the next ones where a value goes on there.

@@ -2,52 +2,21 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
-use toml::{Spanned, Value, de::DeValue};
+use kalmind_filter::DecoderSpec;
+use toml::{
+    Spanned, Value,
+    de::{DeTable, DeValue},
+};
 
-use super::{reader::Reader, rule::Rule};
+use super::{
+    reader::Reader,
+    rule::Rule,
+    shape::{KeyInfo, Shape},
+};
 
-/// A documented table of the configuration: what its keys are.
-#[derive(Debug)]
-pub(super) struct TableInfo {
-    /// What the table is for.
-    pub(super) about: &'static [&'static str],
-    /// Its keys, in the order in which they are documented.
-    pub(super) keys: &'static [KeyInfo],
-}
-
-/// A documented key of a table.
-#[derive(Debug)]
-pub(super) struct KeyInfo {
-    /// Its name in the file.
-    pub(super) name: &'static str,
-    /// What it is for.
-    pub(super) about: &'static [&'static str],
-    /// What a value looks like.
-    pub(super) kind: fn() -> String,
-    /// Which values are allowed.
-    pub(super) rule: fn() -> Rule,
-    /// The value when the key is left out, where it is a constant.
-    pub(super) default: fn() -> Option<Value>,
-    /// What holds when the key is left out, where it is not a constant.
-    pub(super) otherwise: Option<&'static str>,
-    /// Whether it has to be given.
-    pub(super) required: bool,
-    /// How it stands in the file.
-    pub(super) shape: fn() -> Shape,
-}
-
-/// How a key stands in a file.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Shape {
-    /// `key = value`.
-    Value,
-    /// `[key]`.
-    Table(&'static TableInfo),
-    /// `[[key]]`, any number of them.
-    Tables(&'static TableInfo),
-    /// `[key]` whose keys are free, each of them a table.
-    Map(&'static TableInfo),
-}
+/// What a decoder looks like.
+const WANTED_OF_A_DECODER: &str =
+    "a decoder and its options as on the command line, as in \"dkf-nw:form=robust\"";
 
 /// A type that a value of the file can become.
 pub(super) trait Setting: Sized {
@@ -64,6 +33,30 @@ pub(super) trait Setting: Sized {
 
     /// The value to write; none where the key would be left out.
     fn write(&self) -> Option<Value>;
+}
+
+/// A type that is a table of the file, or a part of one.
+pub(super) trait Table: Setting {
+    /// Reads its keys among those of `table`; what is wrong with them goes to `reader`.
+    fn read_keys(table: &DeTable<'_>, reader: &mut Reader) -> Self;
+}
+
+/// The value of a key; none where it is left out, or wrong and reported.
+pub(super) fn read_key<T: Setting>(
+    reader: &mut Reader,
+    table: &DeTable<'_>,
+    info: &'static KeyInfo,
+) -> Option<T> {
+    let Some((key, value)) = table.iter().find(|(key, _)| key.get_ref() == info.name) else {
+        if info.required {
+            reader.report_missing(info);
+        }
+        return None;
+    };
+    let outer = reader.enter(&format!(".{}", info.name), key.span(), value.span());
+    let read = T::read(value, &(info.rule)(), reader);
+    reader.leave(outer);
+    read
 }
 
 impl<T: Setting> Setting for Option<T> {
@@ -204,6 +197,29 @@ impl Setting for SocketAddr {
                 "is not an address with a port",
                 "an IP address, a colon and a port, as in \"127.0.0.1:8765\" or \"[::1]:8765\"",
             ),
+        }
+    }
+
+    fn write(&self) -> Option<Value> {
+        Some(Value::String(self.to_string()))
+    }
+}
+
+impl Setting for DecoderSpec {
+    fn kind() -> String {
+        format!("text, {WANTED_OF_A_DECODER}")
+    }
+
+    fn read(value: &Spanned<DeValue<'_>>, _rule: &Rule, reader: &mut Reader) -> Option<Self> {
+        let DeValue::String(text) = value.get_ref() else {
+            return reader.wrong_type(value, "text");
+        };
+        let objection = Rule::Any.objection_to_text(text);
+        let parsed =
+            objection.map_or_else(|| text.parse().map_err(|error| format!("cannot be fitted: {error}")), Err);
+        match parsed {
+            Ok(decoder) => Some(decoder),
+            Err(objection) => reader.refuse(value, &objection, WANTED_OF_A_DECODER),
         }
     }
 

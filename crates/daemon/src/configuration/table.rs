@@ -4,6 +4,8 @@
 /// the reference's; a field is a key of the same name, or of the one after `as`.
 ///
 /// `field as "key": Type = default, in Rule, or "what holds without it", and required;`
+///
+/// A field that ends in `and part` is no key: its type is a table whose keys stand among this one's.
 macro_rules! table {
     (
         $(#[doc = $about:literal])+
@@ -11,7 +13,7 @@ macro_rules! table {
             $(
                 $(#[doc = $doc:literal])+
                 $field:ident $(as $key:literal)?: $type:ty = $default:expr
-                    $(, in $rule:expr)? $(, or $otherwise:literal)? $(, and $required:ident)?;
+                    $(, in $rule:expr)? $(, or $otherwise:literal)? $(, and $how:ident)?;
             )+
         }
         $(beside { $(#[doc = $beside_doc:literal])+ $beside:ident: $beside_type:ty })?
@@ -34,15 +36,14 @@ macro_rules! table {
             $Table {
                 $(
                     $(#[doc = $doc])+
-                    $field $(as $key)?: $type = $default $(, in $rule)? $(, or $otherwise)? $(, and $required)?;
+                    $field $(as $key)?: $type = $default $(, in $rule)? $(, or $otherwise)? $(, and $how)?;
                 )+
             }
-            $(beside { $beside: $beside_type })?
         }
     };
 }
 
-/// As [`table!`], for a struct that exists already.
+/// As [`table!`], for a struct that exists already. What it holds beside the keys is as by default.
 macro_rules! table_of {
     (
         $(#[doc = $about:literal])+
@@ -50,22 +51,21 @@ macro_rules! table_of {
             $(
                 $(#[doc = $doc:literal])+
                 $field:ident $(as $key:literal)?: $type:ty = $default:expr
-                    $(, in $rule:expr)? $(, or $otherwise:literal)? $(, and $required:ident)?;
+                    $(, in $rule:expr)? $(, or $otherwise:literal)? $(, and $how:ident)?;
             )+
         }
-        $(beside { $beside:ident: $beside_type:ty })?
     ) => {
         impl $crate::configuration::setting::Setting for $Table {
             fn kind() -> String {
                 "table".to_owned()
             }
 
-            fn shape() -> $crate::configuration::setting::Shape {
-                const TABLE: &$crate::configuration::setting::TableInfo =
-                    &$crate::configuration::setting::TableInfo {
+            fn shape() -> $crate::configuration::shape::Shape {
+                const TABLE: &$crate::configuration::shape::TableInfo =
+                    &$crate::configuration::shape::TableInfo {
                         about: &[$($about),+],
-                        keys: &[$(
-                            $crate::configuration::setting::KeyInfo {
+                        fields: &[$(
+                            $crate::configuration::shape::KeyInfo {
                                 name: $crate::configuration::table::key_name!($field $(as $key)?),
                                 about: &[$($doc),+],
                                 kind: <$type as $crate::configuration::setting::Setting>::kind,
@@ -75,12 +75,13 @@ macro_rules! table_of {
                                     $crate::configuration::setting::Setting::write(&default)
                                 },
                                 otherwise: $crate::configuration::table::otherwise!($($otherwise)?),
-                                required: $crate::configuration::table::is_required!($($required)?),
+                                required: $crate::configuration::table::is!(required, $($how)?),
+                                is_part: $crate::configuration::table::is!(part, $($how)?),
                                 shape: <$type as $crate::configuration::setting::Setting>::shape,
                             },
                         )+],
                     };
-                $crate::configuration::setting::Shape::Table(TABLE)
+                $crate::configuration::shape::Shape::Table(TABLE)
             }
 
             fn read(
@@ -88,35 +89,63 @@ macro_rules! table_of {
                 _rule: &$crate::configuration::rule::Rule,
                 reader: &mut $crate::configuration::reader::Reader,
             ) -> Option<Self> {
-                let $crate::configuration::setting::Shape::Table(info) = Self::shape() else { return None };
-                let table = reader.open(value, info)?;
-                let mut keys = info.keys.iter();
-                Some(Self {
-                    $( $field: keys.next().and_then(|key| reader.key(table, key)).unwrap_or_else(|| $default), )+
-                    $( $beside: <$beside_type>::default(), )?
-                })
+                let table = reader.open(value, <Self as $crate::configuration::setting::Setting>::shape().table()?)?;
+                Some(<Self as $crate::configuration::setting::Table>::read_keys(table, reader))
             }
 
             fn write(&self) -> Option<toml::Value> {
                 let mut table = toml::Table::new();
                 $(
-                    if let Some(value) = $crate::configuration::setting::Setting::write(&self.$field) {
-                        let key = $crate::configuration::table::key_name!($field $(as $key)?);
-                        table.insert(key.to_owned(), value);
+                    match $crate::configuration::setting::Setting::write(&self.$field) {
+                        Some(toml::Value::Table(part))
+                            if $crate::configuration::table::is!(part, $($how)?) =>
+                        {
+                            table.extend(part);
+                        }
+                        Some(value) => {
+                            let key = $crate::configuration::table::key_name!($field $(as $key)?);
+                            table.insert(key.to_owned(), value);
+                        }
+                        None => {}
                     }
                 )+
                 Some(toml::Value::Table(table))
             }
         }
+
+        impl $crate::configuration::setting::Table for $Table {
+            fn read_keys(
+                table: &toml::de::DeTable<'_>,
+                reader: &mut $crate::configuration::reader::Reader,
+            ) -> Self {
+                let shape = <Self as $crate::configuration::setting::Setting>::shape();
+                let mut fields = shape.table().into_iter().flat_map(|info| info.fields);
+                let mut read = Self::default();
+                $(
+                    read.$field = $crate::configuration::table::read_field!(
+                        $($how)?, $type, $default, fields.next(), table, reader
+                    );
+                )+
+                read
+            }
+        }
     };
 }
 
-/// Declares how the variants of an enum are spelled in the file.
+/// Declares how the variants of an enum are spelled in the file: as said here, or as its own `ALL` and `name` say.
 macro_rules! choices {
     ($type:ty { $($variant:ident => $name:literal),+ $(,)? }) => {
+        $crate::configuration::table::choices!($type: [$((<$type>::$variant, $name)),+].into_iter());
+    };
+    ($type:ty) => {
+        $crate::configuration::table::choices!(
+            $type: <$type>::ALL.into_iter().map(|choice| (choice, choice.name()))
+        );
+    };
+    ($type:ty: $names:expr) => {
         impl $crate::configuration::setting::Setting for $type {
             fn kind() -> String {
-                [$(concat!("\"", $name, "\"")),+].join(" or ")
+                $names.map(|(_, name)| format!("\"{name}\"")).collect::<Vec<_>>().join(" or ")
             }
 
             fn read(
@@ -127,17 +156,13 @@ macro_rules! choices {
                 let toml::de::DeValue::String(text) = value.get_ref() else {
                     return reader.wrong_type(value, &Self::kind());
                 };
-                match text.as_ref() {
-                    $($name => Some(Self::$variant),)+
-                    _ => reader.refuse(value, "is not one of the allowed values", &Self::kind()),
-                }
+                let choice = $names.find(|(_, name)| name == text).map(|(choice, _)| choice);
+                choice.or_else(|| reader.refuse(value, "is not one of the allowed values", &Self::kind()))
             }
 
             fn write(&self) -> Option<toml::Value> {
-                let names = [$((Self::$variant, $name)),+];
-                names
-                    .into_iter()
-                    .find(|(variant, _)| variant == self)
+                $names
+                    .find(|(choice, _)| choice == self)
                     .map(|(_, name)| toml::Value::String(name.to_owned()))
             }
         }
@@ -171,13 +196,29 @@ macro_rules! otherwise {
     };
 }
 
-macro_rules! is_required {
-    () => {
-        false
-    };
-    (required) => {
+/// Whether a key is said to be so.
+macro_rules! is {
+    (required, required) => {
         true
+    };
+    (part, part) => {
+        true
+    };
+    ($asked:ident, $($said:ident)?) => {
+        false
     };
 }
 
-pub(super) use {choices, is_required, key_name, otherwise, rule, table, table_of};
+macro_rules! read_field {
+    (part, $type:ty, $default:expr, $info:expr, $table:ident, $reader:ident) => {{
+        let _part = $info;
+        <$type as $crate::configuration::setting::Table>::read_keys($table, $reader)
+    }};
+    ($($required:ident)?, $type:ty, $default:expr, $info:expr, $table:ident, $reader:ident) => {
+        $info
+            .and_then(|info| $crate::configuration::setting::read_key($reader, $table, info))
+            .unwrap_or_else(|| $default)
+    };
+}
+
+pub(super) use {choices, is, key_name, otherwise, read_field, rule, table, table_of};

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use kalmind_session::TaskBlock;
-use kalmind_types::EventKind;
+use kalmind_acquisition::StreamSelector;
+use kalmind_filter::{DecoderName, DecoderSpec, LabelKind, LabelLaw, Options};
+use kalmind_types::{EventKind, TaskBlock};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    input::Selection,
+    check::Conflicts,
     plane::TargetSource,
+    reader::quoted,
     rule::Rule,
-    table::{choices, table},
+    table::{choices, table, table_of},
 };
 
 /// What a marker stands for; the part of [`EventKind`] that a task may cause.
@@ -186,26 +188,14 @@ impl OperatorAction {
     }
 }
 
-/// How the vector from cursor to target becomes the velocity that the participant is taken to intend.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LawKind {
-    /// The vector over the time constant, limited to `max_speed`.
-    #[default]
-    Limited,
-    /// Its direction alone: a vector of length one.
-    Unit,
-    /// The vector as it stands, in workspace widths.
-    Vector,
-}
+choices!(LabelKind { Limited => "limited", Unit => "unit", Vector => "vector" });
 
-choices!(LawKind { Limited => "limited", Unit => "unit", Vector => "vector" });
-
-table! {
+table_of! {
     /// How targets become labels for fitting: what the participant is taken to intend in each bin.
-    pub struct LabelLaw {
+    LabelLaw {
         /// `limited`: the vector from cursor to target over `time_constant_s`, no longer than `max_speed`; `unit`: its
         /// direction, with length one; `vector`: as it stands, in workspace widths.
-        kind: LawKind = LawKind::Limited;
+        kind: LabelKind = LabelKind::Limited;
         /// `limited`: time in which the intended velocity would reach the target, in seconds.
         time_constant_s: f64 = 0.4, in Rule::Between(0.001, 60.0);
         /// `limited`: largest intended speed, in workspace widths per second.
@@ -217,22 +207,19 @@ table! {
     }
 }
 
+/// The decoder that is fitted where nobody says otherwise.
+fn usual_decoder() -> DecoderSpec {
+    DecoderSpec { decoder: DecoderName::KalmanSteady, options: Options::default() }
+}
+
 table! {
     /// The program that runs the task. Targets, trials, blocks and requests come from an LSL marker stream, which is read if
     /// at least one of `name`, `type`, `source_id`, `hostname` and `predicate` names it, or from `POST /v1/events`.
     pub struct Task {
-        /// The marker stream's name.
-        name: Option<String> = None, or "any";
-        /// The marker stream's content type.
-        content_type as "type": Option<String> = None, or "any";
-        /// The sender's own identifier of the source.
-        source_id: Option<String> = None, or "any";
-        /// The host that sends it.
-        hostname: Option<String> = None, or "any";
-        /// A condition on the stream's header in LSL's own language (`XPath` 1.0).
-        predicate: Option<String> = None, or "any";
+        /// What the stream is found by; empty where there is none.
+        selector: StreamSelector = StreamSelector::default(), and part;
         /// What is fitted when an `open_loop` block ends, as on the command line (`dkf-nw:form=robust`).
-        decoder: String = "kalman-steady".to_owned(), in Rule::Decoder;
+        decoder: DecoderSpec = usual_decoder();
         /// Whether the task may let the cursor go on after the input was silent for longer than `[safety] auto_resume_ms`, by
         /// asking for `resume`, `control`, `calibrating` or a block. It never clears a STOP or a fault.
         may_resume: bool = false;
@@ -245,15 +232,59 @@ table! {
     }
 }
 
-impl Task {
-    /// What the marker stream is found by; empty when there is none.
-    pub fn selection(&self) -> Selection {
-        Selection {
-            name: self.name.clone(),
-            content_type: self.content_type.clone(),
-            source_id: self.source_id.clone(),
-            hostname: self.hostname.clone(),
-            predicate: self.predicate.clone(),
+impl Conflicts<'_> {
+    /// `[task.markers]`.
+    pub(super) fn markers(&mut self, markers: &BTreeMap<String, Marker>) {
+        for (text, marker) in markers {
+            let path = format!("task.markers.{text:?}");
+            if !self.known(&[&path]) {
+                continue;
+            }
+            let kind = marker.kind;
+            let fits = |allowed: &[MarkerKind]| allowed.contains(&kind);
+            let parts = [
+                ("position", marker.position.is_some(), fits(&[MarkerKind::Target])),
+                ("radius", marker.radius.is_some(), fits(&[MarkerKind::Target])),
+                ("trial", marker.trial.is_some(), fits(&[MarkerKind::Trial])),
+                ("phase", marker.phase.is_some(), fits(&[MarkerKind::Trial, MarkerKind::TaskBlock])),
+                ("result", marker.result.is_some(), fits(&[MarkerKind::Trial])),
+                ("block", marker.block.is_some(), fits(&[MarkerKind::TaskBlock])),
+                ("action", marker.action.is_some(), fits(&[MarkerKind::Operator])),
+            ];
+            let allowed: Vec<&str> =
+                parts.iter().filter(|(_, _, fits)| *fits).map(|(name, _, _)| *name).collect();
+            for (name, given, fits) in parts {
+                if given && !fits {
+                    self.at(
+                        self.places.get(&format!("{path}.{name}")).map_or(0..0, |place| place.key.clone()),
+                        format!("`{name}` does not belong to a marker of this kind"),
+                        "it would have no effect",
+                        format!("this kind takes: {}", allowed.join(", ")),
+                    );
+                }
+            }
+            let needed: &[&str] = match kind {
+                MarkerKind::Target if marker.position.is_some() => &["radius"],
+                MarkerKind::Target => &[],
+                MarkerKind::Trial => &["trial", "phase"],
+                MarkerKind::TaskBlock => &["block", "phase"],
+                MarkerKind::Operator => &["action"],
+            };
+            let missing: Vec<&str> = parts
+                .iter()
+                .filter(|(name, given, _)| !given && needed.contains(name))
+                .map(|(name, ..)| *name)
+                .collect();
+            if !missing.is_empty() {
+                let span = self.places.get(&path).map_or(0..0, |place| place.key.clone());
+                let title = format!("the marker {} needs `{}`", quoted(text), missing.join("` and `"));
+                self.at(
+                    span,
+                    title,
+                    "incomplete",
+                    format!("add {} = ... to it", missing.join(" = ... and ")),
+                );
+            }
         }
     }
 }

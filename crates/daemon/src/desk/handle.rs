@@ -10,14 +10,13 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::Waker;
-use kalmind_output::DecoderInfo;
-use kalmind_session::{TaskEventContent, TaskScore};
-use kalmind_types::{Actor, Cause, LslTime, Mode, ModelId, Seconds};
-
-use crate::{
+use kalmind_offline::{
     calibration_fit::CalibrationFit,
     model::{IdentifiedModel, ModelInDoubt},
 };
+use kalmind_output::DecoderInfo;
+use kalmind_session::{TaskKind, TaskScore};
+use kalmind_types::{Actor, Cause, EventBody, LslTime, Mode, ModelId, Seconds};
 
 /// Messages that may wait for the desk; more are refused.
 const MESSAGES: usize = 256;
@@ -47,7 +46,7 @@ pub enum Message {
         /// When.
         time: LslTime,
         /// What.
-        content: TaskEventContent,
+        content: EventBody,
     },
     /// A fit ended.
     Fitted(Result<Box<CalibrationFit>, String>),
@@ -56,6 +55,8 @@ pub enum Message {
 /// A task that the daemon itself presents: open loop, fit, closed loop.
 #[derive(Clone, Debug)]
 pub struct Program {
+    /// What it presents.
+    pub task: &'static TaskKind,
     /// Seed of the order of targets.
     pub seed: u64,
     /// Length of the open loop.
@@ -133,7 +134,7 @@ impl DeskHandle {
             stage: Stage::None,
             score: TaskScore::default(),
             fit: None,
-            decoder: model.map(IdentifiedModel::info),
+            decoder: model.map(crate::decoder_info::decoder_info),
             doubt: model.and_then(IdentifiedModel::doubt),
         };
         let handle = Self {

@@ -19,23 +19,22 @@ use kalmind_acquisition::{
 use kalmind_engine::StagedModel;
 use kalmind_filter::{DecoderSpec, LabelLaw};
 use kalmind_fitting::FitSettings;
-use kalmind_output::{Confirmation, DecoderInfo};
-use kalmind_session::{
-    Calibration, CalibrationOptions, CalibrationTick, OperatorAction, Phase, Radial8, Radial8Options,
-    Radial8Tick, TaskBlock, TaskEventContent, TaskStep,
+use kalmind_offline::{
+    calibration_fit::{CalibrationFit, fit_calibration},
+    model::{Demand, ModelInDoubt},
 };
+use kalmind_output::DecoderInfo;
+use kalmind_session::{Calibration, CalibrationOptions, CalibrationTick, Task, TaskStep, TaskTick};
 use kalmind_types::{
-    Actor, Cause, Command, CursorDrive, EventKind, InputArrival, LslTime, Mode, OutputState, Seconds, Target,
-    TaskState, TickOutput,
+    Actor, ArrivalAction, ArrivalEvent, Cause, ChannelMask, Command, Confirmation, CursorDrive, EventBody,
+    InputArrival, LslTime, Mode, ModelEvent, OperatorAction, OperatorRequest, OutputState, Phase, Seconds,
+    Target, TaskBlock, TaskState, TickOutput,
 };
-use serde_json::json;
 
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
 
 use crate::{
-    calibration_fit::{CalibrationFit, fit_calibration},
     event_bus::EventBus,
-    model::{Demand, ModelInDoubt},
     recorder::RecorderHandle,
     running::{arrival::InputArrivals, plane_streams::PositionSlot},
     tick::{QueuedCommand, StopLatch, TickRecord},
@@ -82,8 +81,10 @@ pub struct DeskSettings {
     pub recorder: Option<RecorderHandle>,
     /// Where another program puts the cursor.
     pub position: PositionSlot,
-    /// Share of features without a valid value above which a bin does not train the decoder.
+    /// The part of the features that may lack a valid value in a bin that trains the decoder.
     pub max_masked: f64,
+    /// Features that are switched off.
+    pub masked: ChannelMask,
     /// Whether a task may go on after a long silence of the input, without the operator.
     pub task_may_resume: bool,
     /// How the streams arrive.
@@ -100,7 +101,7 @@ pub struct Desk {
     events: Arc<EventBus>,
     stop: Arc<StopLatch>,
     waiting: VecDeque<QueuedCommand>,
-    radial8: Option<Radial8>,
+    task: Option<Box<dyn Task>>,
     calibration: Option<Calibration>,
     block: Option<TaskBlock>,
     target: Option<Target>,
@@ -145,7 +146,7 @@ impl Desk {
             stop,
             doubt,
             waiting: VecDeque::new(),
-            radial8: None,
+            task: None,
             calibration: None,
             block: None,
             target: None,
@@ -203,41 +204,48 @@ impl Desk {
             Message::Fitted(Ok(fit)) => self.take_fit(*fit),
             Message::Fitted(Err(problem)) => {
                 tracing::error!(problem, "the fit failed");
-                self.events.publish(
-                    clock::now(),
-                    EventKind::Model,
-                    json!({ "action": "fit_failed", "problem": problem }),
-                );
+                let failed = ModelEvent::FitFailed { problem: problem.clone() };
+                self.events.publish(clock::now(), EventBody::Model(failed));
                 self.handle.update(|progress| progress.stage = Stage::Failed(problem));
             }
         }
     }
 
     /// A task by others: its targets, blocks and requests. It never clears a stop or a fault.
-    fn follow_task(&mut self, time: LslTime, content: &TaskEventContent) {
+    fn follow_task(&mut self, time: LslTime, content: &EventBody) {
         match *content {
-            TaskEventContent::Target(target) => self.announce(time, target),
-            TaskEventContent::Trial { trial, phase, .. } => {
+            EventBody::Operator(OperatorRequest { action, .. }) => self.follow_request(action),
+            EventBody::Target(target) => self.announce(time, target),
+            EventBody::Trial { trial, phase, .. } => {
                 self.changes_at(time);
                 self.trial = (phase == Phase::Start).then_some(trial);
             }
-            TaskEventContent::TaskBlock { block, phase: Phase::Start } => self.begin_block(block),
-            TaskEventContent::TaskBlock { block, phase: Phase::End } => self.end_block(block),
-            TaskEventContent::Operator(OperatorAction::Stop) => {
+            EventBody::TaskBlock { block, phase: Phase::Start } => self.begin_block(block),
+            EventBody::TaskBlock { block, phase: Phase::End } => self.end_block(block),
+            // the daemon's own, which no task tells
+            EventBody::Arrival(_)
+            | EventBody::Model(_)
+            | EventBody::State(_)
+            | EventBody::Recording(_)
+            | EventBody::Other { .. } => {}
+        }
+    }
+
+    fn follow_request(&mut self, action: OperatorAction) {
+        match action {
+            OperatorAction::Stop => {
                 self.stop.set(Actor::Task);
                 self.queues.tick.wake();
             }
-            TaskEventContent::Operator(OperatorAction::MeasureArrival) if self.is_free() => {
-                self.measure_arrival();
-            }
-            TaskEventContent::Operator(OperatorAction::MeasureArrival) => {
+            OperatorAction::MeasureArrival if self.is_free() => self.measure_arrival(),
+            OperatorAction::MeasureArrival => {
                 tracing::warn!(
                     "the task asks for a new measurement of how samples arrive; it waits until the block is over"
                 );
                 self.measure_when_free = true;
             }
-            TaskEventContent::Operator(OperatorAction::Resume) => self.accept_input(),
-            TaskEventContent::Operator(action) => {
+            OperatorAction::Resume => self.accept_input(),
+            OperatorAction::Idle | OperatorAction::Calibrating | OperatorAction::Control => {
                 if let Some(mode) = action.mode() {
                     self.task_asks_for(mode);
                 }
@@ -264,7 +272,7 @@ impl Desk {
     /// Whether nobody is using the cursor: no block runs and nobody controls.
     fn is_free(&self) -> bool {
         let controls = self.wanted == Some(Mode::Control) || self.shown == Some(OutputState::Control);
-        self.block.is_none() && self.radial8.is_none() && !controls
+        self.block.is_none() && self.task.is_none() && !controls
     }
 
     /// Tells the tick how the streams arrive, when it is known and when it is to be measured anew.
@@ -286,13 +294,14 @@ impl Desk {
     fn tell_arrival(&mut self, command: Command) {
         self.command(command);
         let input = self.settings.arrivals.board().now();
-        let action =
-            if input.state == InputArrival::Measuring { "measuring_arrival" } else { "arrival_measured" };
-        self.events.publish(
-            clock::now(),
-            EventKind::Operator,
-            json!({ "action": action, "by": Actor::Daemon, "input": input, "streams": self.settings.arrivals.streams() }),
-        );
+        let action = if input.state == InputArrival::Measuring {
+            ArrivalAction::MeasuringArrival
+        } else {
+            ArrivalAction::ArrivalMeasured
+        };
+        let streams = self.settings.arrivals.streams();
+        let arrival = ArrivalEvent { action, by: Actor::Daemon, input, streams };
+        self.events.publish(clock::now(), EventBody::Arrival(arrival));
     }
 
     /// A target counts from its own time on; one that is announced ahead waits for it.
@@ -334,12 +343,13 @@ impl Desk {
         self.block = Some(block);
         if block == TaskBlock::OpenLoop {
             let demand = &self.settings.demand;
+            let features: usize = demand.streams.iter().map(|stream| stream.channels).sum();
             let options = CalibrationOptions {
                 label_law: self.settings.label_law,
                 bin_ms: demand.bin_ms,
                 max_masked: self.settings.max_masked,
+                switched_off: self.settings.masked.count_of(features),
             };
-            let features: usize = demand.streams.iter().map(|stream| stream.channels).sum();
             self.calibration = Some(Calibration::new(options, features));
         }
         self.command(Command::Task(TaskState { target: self.target, drive: block.drive() }));
@@ -393,7 +403,7 @@ impl Desk {
 
     fn take_fit(&mut self, fit: CalibrationFit) {
         let CalibrationFit { model, staged, rows, report } = fit;
-        let (id, info, doubt) = (model.id, model.info(), model.doubt());
+        let (id, info, doubt) = (model.id, crate::decoder_info::decoder_info(&model), model.doubt());
         if let Some(recorder) = &self.settings.recorder {
             recorder.model(&model);
         }
@@ -408,15 +418,10 @@ impl Desk {
             progress.doubt.clone_from(&doubt);
         });
         self.doubt.clone_from(&doubt);
-        let DecoderInfo { name, model: hash, covariance, quality, warnings, poor } = info;
-        self.events.publish(
-            clock::now(),
-            EventKind::Model,
-            json!({
-                "action": "swapped", "decoder": name, "hash": hash, "train_bins": rows, "covariance": covariance,
-                "quality": quality, "warnings": warnings, "poor": poor,
-            }),
-        );
+        let DecoderInfo { name: decoder, model: hash, covariance, quality, warnings, poor } = info;
+        let (train_bins, covariance) = (Some(rows as u64), Some(covariance));
+        let swapped = ModelEvent::Swapped { decoder, hash, train_bins, covariance, quality, warnings, poor };
+        self.events.publish(clock::now(), EventBody::Model(swapped));
         for warning in &report.warnings {
             tracing::warn!("the new model: {warning}");
         }
@@ -424,19 +429,18 @@ impl Desk {
         if let Some(program) = program {
             if let Some(doubt) = doubt.filter(|_| program.confirms_poor_decoder) {
                 self.command(Command::ConfirmModel { model: doubt.model, by: Actor::Daemon });
-                self.events.publish(
-                    clock::now(),
-                    EventKind::Operator,
-                    json!({
-                        "action": Mode::Control, "by": Actor::Daemon, "program": true,
-                        "confirmed": [Confirmation::PoorDecoder], "model": doubt.model.to_hex(),
-                    }),
-                );
+                let request = OperatorRequest {
+                    confirmed: vec![Confirmation::PoorDecoder],
+                    model: Some(doubt.model.to_hex()),
+                    program: true,
+                    ..OperatorRequest::new(OperatorAction::Control, Actor::Daemon)
+                };
+                self.events.publish(clock::now(), EventBody::Operator(request));
             }
             let duration = program.closed_loop.unwrap_or(Seconds(f64::INFINITY));
             let time = self.newest;
-            if let Some(radial8) = &mut self.radial8 {
-                let step = radial8.start(TaskBlock::ClosedLoop, duration, time);
+            if let Some(task) = &mut self.task {
+                let step = task.start(TaskBlock::ClosedLoop, duration, time);
                 self.block = Some(TaskBlock::ClosedLoop);
                 self.carry_out(step);
             }
@@ -481,16 +485,16 @@ impl Desk {
 
     fn run_program(&mut self, output: &TickOutput) {
         let Some(program) = self.settings.program.clone() else { return };
-        let Some(radial8) = &mut self.radial8 else {
+        let Some(task) = &mut self.task else {
             if output.reason.is_none_or(|reason| reason.cause != Cause::MeasuringArrival) {
                 self.start_program(&program, output.time);
             }
             return;
         };
-        let running = radial8.block();
-        let tick = Radial8Tick { time: output.time, position: output.position, state: output.state };
-        let step = radial8.step(tick);
-        let (elapsed, score, now) = (radial8.elapsed().0, radial8.score().clone(), radial8.block());
+        let running = task.block();
+        let tick = TaskTick { time: output.time, position: output.position, state: output.state };
+        let step = task.step(tick);
+        let (elapsed, score, now) = (task.elapsed().0, task.score().clone(), task.block());
         self.carry_out(step);
         self.handle.update(|progress| {
             progress.score = score;
@@ -512,11 +516,10 @@ impl Desk {
     }
 
     fn start_program(&mut self, program: &Program, time: LslTime) {
-        let options = Radial8Options { seed: program.seed, ..Radial8Options::default() };
-        match Radial8::new(options) {
-            Ok(mut radial8) => {
-                let step = radial8.start(TaskBlock::OpenLoop, program.open_loop, time);
-                self.radial8 = Some(radial8);
+        match program.task.build(program.seed, &[]) {
+            Ok(mut task) => {
+                let step = task.start(TaskBlock::OpenLoop, program.open_loop, time);
+                self.task = Some(task);
                 self.begin_block(TaskBlock::OpenLoop);
                 self.carry_out(step);
             }
@@ -531,17 +534,17 @@ impl Desk {
     fn carry_out(&mut self, step: TaskStep) {
         for event in step.events {
             match event.content {
-                TaskEventContent::Target(target) => {
+                EventBody::Target(target) => {
                     self.changes_at(event.time);
                     self.target = target;
                 }
-                TaskEventContent::Trial { trial, phase, .. } => {
+                EventBody::Trial { trial, phase, .. } => {
                     self.changes_at(event.time);
                     self.trial = (phase == Phase::Start).then_some(trial);
                 }
                 _ => {}
             }
-            self.events.publish(event.time, event.content.kind(), event.content.data());
+            self.events.publish(event.time, event.content);
         }
         for command in step.commands {
             self.command(command);

@@ -96,7 +96,7 @@ pub(super) fn locked_memory(patient: &Patient<'_>) -> Finding {
 /// Opens as many files at once as a run may hold.
 pub(super) fn open_files(patient: &Patient<'_>) -> Finding {
     const NAME: &str = "open files";
-    let clients = patient.configuration.server.max_connections;
+    let clients = patient.configuration.server.limits.connections;
     let needed = clients + OWN_FILES;
     let mut held = Vec::with_capacity(needed);
     let failed = loop {
@@ -144,7 +144,7 @@ mod tests {
     fn more_clients_than_files_are_a_problem_with_the_limit_that_would_do() {
         let mut configuration = Configuration::default();
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
-        configuration.server.max_connections = usize::try_from(limit).unwrap();
+        configuration.server.limits.connections = usize::try_from(limit).unwrap();
         let finding = open_files(&Patient { configuration: &configuration, given: true });
         assert_eq!(finding.status, Status::Problem, "{finding:?}");
         assert!(finding.found.contains(&limit.to_string()), "{finding:?}");

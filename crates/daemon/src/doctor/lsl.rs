@@ -15,10 +15,7 @@ use kalmind_types::Seconds;
 use serde::{Deserialize, Serialize};
 
 use super::{Finding, Patient, Status};
-use crate::{
-    failure::{OrFail as _, Outcome},
-    process::lsl_network,
-};
+use crate::failure::{OrFail as _, Outcome};
 
 const LSLAPICFG: &str = "LSLAPICFG";
 /// How long each step of a probe may take.
@@ -105,7 +102,7 @@ fn milliseconds(value: f64) -> String {
 /// Whether liblsl is there, which it is, and whether a sample comes through on the loopback interface.
 pub(super) fn library(patient: &Patient<'_>) -> Finding {
     const NAME: &str = "liblsl";
-    let of_file = lsl_network::from_configuration(&patient.configuration.lsl);
+    let of_file = patient.configuration.lsl.clone();
     let loopback = NetworkConfig { network: Network::Loopback, known_peers: Vec::new(), ..of_file };
     let report = match try_with(Some(&private(loopback))) {
         Ok(report) => report,
@@ -166,7 +163,7 @@ pub(super) fn library(patient: &Patient<'_>) -> Finding {
 pub(super) fn network(patient: &Patient<'_>) -> Finding {
     const NAME: &str = "network";
     let foreign = env::var_os(LSLAPICFG).filter(|file| !file.is_empty());
-    let settings = lsl_network::from_configuration(&patient.configuration.lsl);
+    let settings = patient.configuration.lsl.clone();
     let peers = settings.known_peers.clone();
     let (scope, outcome) = if let Some(file) = &foreign {
         let scope = format!(

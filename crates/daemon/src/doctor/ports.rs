@@ -26,9 +26,9 @@ const ANSWER_BYTES: u64 = 1 << 20;
 pub(super) fn ports(patient: &Patient<'_>) -> Finding {
     let configuration = patient.configuration;
     let bind = configuration.server.bind;
-    let lsl = &configuration.lsl;
-    let last = u32::from(lsl.base_port) + u32::from(lsl.port_range) - 1;
-    let range = lsl.base_port..=u16::try_from(last).unwrap_or(u16::MAX);
+    let (base_port, port_range) = configuration.lsl.ports();
+    let last = u32::from(base_port) + u32::from(port_range) - 1;
+    let range = base_port..=u16::try_from(last).unwrap_or(u16::MAX);
     let (first, last) = (*range.start(), *range.end());
     let all = range.clone().count();
     // the events are an outlet too
@@ -170,8 +170,8 @@ mod tests {
             })
             .take(1)
             .collect();
-        configuration.lsl.base_port = held[0].1.local_addr().unwrap().port();
-        configuration.lsl.port_range = 2;
+        configuration.lsl.base_port = Some(held[0].1.local_addr().unwrap().port());
+        configuration.lsl.port_range = Some(2);
         let finding = ports(&Patient { configuration: &configuration, given: true });
         assert_eq!(finding.status, Status::Problem, "{finding:?}");
         assert_eq!(finding.details["lsl_free"], 0);

@@ -18,9 +18,9 @@ use std::{
 
 use indicatif::{ProgressDrawTarget, TermLike};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt::MakeWriter};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-use crate::configuration::{self, LogFormat, LogLevel};
+use crate::configuration::{self, LogFormat};
 use stderr::{Drain, Progress, RealStderr};
 
 /// Lines that may wait.
@@ -85,13 +85,6 @@ pub fn start_for_lsl(log: &configuration::Log) {
 
 fn begin(log: &configuration::Log, for_lsl: bool) -> Log {
     let terminal = io::stderr().is_terminal();
-    let level = match log.level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
     let (real, refused) = match RealStderr::open() {
         Ok(real) => (Some(real), None),
         Err(error) => (None, Some(error)),
@@ -114,7 +107,7 @@ fn begin(log: &configuration::Log, for_lsl: bool) -> Log {
     let queue = Queue { lines, progress: progress.clone() };
     let builder = tracing_subscriber::fmt()
         .with_writer(queue.clone())
-        .with_env_filter(EnvFilter::default().add_directive(level.into()));
+        .with_env_filter(EnvFilter::default().add_directive(log.level.into()));
     // where a test has set another one, that one stays
     let _started = match log.format {
         LogFormat::Text => builder.with_ansi(terminal).try_init(),

@@ -18,10 +18,7 @@ use kalmind_acquisition::{Network, NetworkConfig, lslapicfg};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use serde_json::{Value, json};
 
-use crate::{
-    configuration,
-    failure::{OrFail as _, Outcome},
-};
+use crate::failure::{OrFail as _, Outcome};
 
 /// liblsl's variable.
 const LSLAPICFG: &str = "LSLAPICFG";
@@ -100,23 +97,6 @@ fn in_memory(text: &str) -> io::Result<File> {
     file.write_all(text.as_bytes())?;
     fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
     Ok(file)
-}
-
-/// The configuration's `[lsl]` as acquisition takes it.
-#[must_use]
-pub fn from_configuration(lsl: &configuration::Lsl) -> NetworkConfig {
-    NetworkConfig {
-        network: match lsl.network {
-            configuration::Network::Loopback => Network::Loopback,
-            configuration::Network::Machine => Network::Machine,
-            configuration::Network::Lab => Network::Lab,
-        },
-        session_id: Some(lsl.session_id.clone()),
-        known_peers: lsl.known_peers.clone(),
-        base_port: Some(lsl.base_port),
-        port_range: Some(lsl.port_range),
-        multicast_port: Some(lsl.multicast_port),
-    }
 }
 
 fn describe(network: &NetworkConfig) -> String {

@@ -16,11 +16,14 @@ use kalmind_acquisition::{
 };
 use kalmind_engine::{CursorSettings, EngineSettings};
 use kalmind_filter::LabelLaw;
+use kalmind_offline::recorded::{
+    ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, SessionDocument,
+};
 use kalmind_output::{CursorLayout, CursorRow};
 use kalmind_recording::xdf::writer::Sink;
 use kalmind_types::{
-    Binning, ClockOffset, Component, Event, EventKind, LslTime, Mode, NumberFormat, SampleBlock, Samples,
-    Seconds, StreamDescription, StreamFeatures, StreamTime, TickInput,
+    Binning, ClockOffset, Component, Event, EventBody, LslTime, Mode, NumberFormat, Phase, SampleBlock,
+    Samples, Seconds, StreamDescription, StreamFeatures, StreamTime, TickInput,
 };
 use serde_json::{Value, json};
 
@@ -31,10 +34,7 @@ use super::{
     watch::{Left, NextFile, fate},
     writing::{Beginning, Message, NumericHeader, Writing},
 };
-use crate::{
-    recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, SessionDocument},
-    tick::{RecordLane, TickRecord},
-};
+use crate::tick::{RecordLane, TickRecord};
 
 /// What happens to one write.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -210,8 +210,9 @@ impl<S: Sink> Bench<S> {
     }
 
     fn event(&self, number: u64) {
-        let event = Event::new(LslTime(number as f64), number, EventKind::Trial, json!({ "trial": number }));
-        assert!(self.messages.try_send(Message::Event(event)).is_ok());
+        let body = EventBody::Trial { trial: number, phase: Phase::Start, result: None };
+        let event = Event::new(LslTime(number as f64), number, body);
+        assert!(self.messages.try_send(Message::Event(event.into())).is_ok());
     }
 }
 

@@ -10,16 +10,15 @@ use std::{
     thread::Thread,
 };
 
-use kalmind_types::Counted;
+use kalmind_offline::recorded::LossKind;
+use kalmind_types::{Counted, RecordingFault, RecordingTag};
 use serde_json::{Value, json};
-
-use crate::recorded::LossKind;
 
 /// Files that a recording went on from, kept for the status; one more than anybody will look through.
 const FILES: usize = 100;
 
-/// How what happens to the recording becomes an event: the event's data.
-pub type Announce = Arc<dyn Fn(Value) + Send + Sync>;
+/// How what happens to the recording becomes an event.
+pub type Announce = Arc<dyn Fn(RecordingFault) + Send + Sync>;
 
 /// Counters of a recording. Written by the recorder, read by anyone.
 pub struct RecorderStatus {
@@ -300,13 +299,13 @@ impl RecorderStatus {
 
     fn tell(&self, reason: &str) {
         if let Some(announce) = self.announce.get() {
-            announce(json!({
-                "source": "recording",
-                "reason": reason,
-                "file": self.file().display().to_string(),
-                "lost_samples": self.lost(LossKind::Samples),
-                "lost_ticks": self.lost(LossKind::Ticks),
-            }));
+            announce(RecordingFault {
+                source: RecordingTag::Recording,
+                reason: reason.to_owned(),
+                file: self.file().display().to_string(),
+                lost_samples: self.lost(LossKind::Samples),
+                lost_ticks: self.lost(LossKind::Ticks),
+            });
         }
     }
 }

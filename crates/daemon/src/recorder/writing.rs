@@ -4,7 +4,6 @@
 //! disk. A tick is written after the samples it names and together with its features and its cursor.
 
 use std::{
-    borrow::Cow,
     collections::VecDeque,
     sync::{
         Arc,
@@ -14,14 +13,15 @@ use std::{
 
 use crossbeam_channel::Receiver;
 use kalmind_acquisition::{StreamMonitor, TextSample, pool::PoolReader};
+use kalmind_offline::recorded::{LossKind, ModelPart, RecordDocument, SessionDocument, TickDocument};
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::{
     encode::HeaderFields,
     writer::{Sink, StreamId, WriteError, Writer},
 };
 use kalmind_types::{
-    ClockOffset, Command, Event, LslTime, ModelId, NumberFormat, SampleBlock, SampleRows, Samples, Seconds,
-    StreamDescription, StreamTime,
+    ClockOffset, Command, LslTime, ModelId, NumberFormat, RenderedEvent, SampleBlock, SampleRows, Samples,
+    Seconds, StreamDescription, StreamTime,
 };
 use serde_json::Value;
 
@@ -30,10 +30,7 @@ use super::{
     head::{Head, Own, OwnedModel},
     headers::{self, RoleTag},
 };
-use crate::{
-    recorded::{LossKind, ModelPart, RecordDocument, SessionDocument, TickDocument},
-    tick::TickRecord,
-};
+use crate::tick::TickRecord;
 
 /// A boundary stands at least this often, and what was lost is told as often.
 const BOUNDARY_EVERY: Seconds = Seconds(1.0);
@@ -50,7 +47,7 @@ const MODELS: usize = 8;
 #[derive(Clone, Debug)]
 pub enum Message {
     /// An event, as published.
-    Event(Event),
+    Event(RenderedEvent),
     /// A model that is about to decode.
     Model {
         /// SHA-256 of its file in hexadecimal.
@@ -311,8 +308,8 @@ impl<S: Sink> Writing<S> {
         while let Ok(message) = self.messages.try_recv() {
             match message {
                 Message::Event(event) => {
-                    let text = serde_json::to_string(&event).unwrap_or_default();
-                    self.writer.text(self.own.events, StreamTime(event.time.0), &[&text], false);
+                    let stamp = StreamTime(event.event.time.0);
+                    self.writer.text(self.own.events, stamp, &[&*event.text], false);
                     if !self.commit("event") {
                         self.lose(LossKind::Events, None, 1);
                     }
@@ -470,23 +467,8 @@ impl<S: Sink> Writing<S> {
     /// Input, features and cursor of a tick, to be written together.
     fn collect_tick(&mut self, record: &TickRecord) {
         let output = &record.published.output;
-        let times = record.published.times;
-        let document = TickDocument {
-            input: Cow::Borrowed(&record.input),
-            received: times.received,
-            closed: times.closed,
-            decoded: times.decoded,
-            age: record.published.age,
-            late: record.published.late,
-            panicked: record.panicked,
-            reason: output.reason,
-            row_one: output.row_one,
-            fallback: output.fallback,
-            masked_features: output.masked_features,
-            nonfinite_values: output.nonfinite_values,
-            guarded_channels: output.guarded_channels,
-            lost_before: self.ticks_lost + record.lost_before,
-        };
+        let lost_before = self.ticks_lost + record.lost_before;
+        let document = TickDocument::of(&record.input, &record.published, record.panicked, lost_before);
         let stamp = StreamTime(output.time.0);
         self.text.clear();
         // plain data without maps: it can always be written

@@ -7,9 +7,7 @@ use std::{
 };
 
 use kalmind_acquisition::{StreamMonitor, limit_ms, wait_ms};
-use kalmind_types::{Arrival, ArrivalStatus, Command, InputArrival, Seconds};
-use serde::Serialize;
-use serde_json::json;
+use kalmind_types::{Arrival, ArrivalStatus, Command, InputArrival, InputDelay, Seconds, StreamArrival};
 
 /// An input that is later than this is too slow for a cursor, in milliseconds.
 pub const SLOW_MS: f64 = 150.0;
@@ -33,19 +31,6 @@ pub struct ArrivalRules {
     pub fixed_stale_ms: Option<f64>,
     /// Whether `control` needs no confirmation on a slow input.
     pub slow_allowed: bool,
-}
-
-/// How late the input is, and what follows: for status pages, the summary and requests.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct InputDelay {
-    /// Whether it is fit for control.
-    pub state: InputArrival,
-    /// How old the oldest samples of a bin typically are when they are here, in milliseconds; none before it is measured.
-    pub delay_ms: Option<f64>,
-    /// How long bins wait for their streams, in milliseconds.
-    pub max_wait_ms: f64,
-    /// Both in words.
-    pub text: String,
 }
 
 /// Where the newest [`InputDelay`] is kept for everyone.
@@ -104,10 +89,12 @@ impl InputArrivals {
 
     /// How each stream arrives, for messages.
     #[must_use]
-    pub fn streams(&self) -> Vec<serde_json::Value> {
+    pub fn streams(&self) -> Vec<StreamArrival> {
         let arrival = |monitor: &Arc<StreamMonitor>| monitor.measured().map(|(_, status)| status);
         let streams = self.streams.iter();
-        streams.map(|stream| json!({ "key": stream.key(), "arrival": arrival(stream) })).collect()
+        streams
+            .map(|stream| StreamArrival { key: stream.key().to_owned(), arrival: arrival(stream) })
+            .collect()
     }
 
     /// What is known, for others.

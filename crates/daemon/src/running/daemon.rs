@@ -19,13 +19,14 @@ use kalmind_acquisition::{
 };
 use kalmind_engine::{Binner, Engine};
 use kalmind_filter::DecoderSpec;
+use kalmind_offline::recorded::{ConfigurationText, FORMAT, InputStream, SessionDocument};
 use kalmind_output::{
-    Bridge, Controls, CursorRow, Hub, Ledger, LedgerSnapshot, Limits, LslPublisher, Server, ServerConfig,
-    Token, start_server,
+    Bridge, Controls, CursorRow, Hub, Ledger, LedgerSnapshot, LslPublisher, Server, ServerConfig, Token,
+    start_server,
 };
 use kalmind_types::{
-    Actor, Command, EventKind, MAX_STREAMS, OutputState, StateChange, StreamDescription, StreamFeatures,
-    StreamStatus,
+    Actor, Command, EventBody, InputDelay, MAX_STREAMS, OutputState, StateChange, StreamDescription,
+    StreamFeatures, StreamStatus,
 };
 use serde_json::{Value, json};
 
@@ -41,16 +42,15 @@ use crate::{
         open_files,
         realtime::{RealtimeSettings, Role},
     },
-    recorded::{ConfigurationText, FORMAT, InputStream, SessionDocument},
     recorder::{self, Recorder, RecorderStatus, RunningRecorder},
     running::{
-        arrival::{InputArrivals, InputDelay},
+        arrival::InputArrivals,
         late_streams::{Awaited, LateStreams},
         plane_streams::{PlaneStreams, PositionSlot},
     },
     starting::{
         outlets::{Identity, LANE, Outlets, cursor_layout, session_info},
-        plan::{Plan, RecordedExtra, label_law},
+        plan::{Plan, RecordedExtra},
     },
     state_events::{SilenceLimits, StateEvents},
     task_follower::{MARKERS, MarkerCounts, TaskFollower},
@@ -222,11 +222,12 @@ impl Daemon {
         let settings = DeskSettings {
             demand: plan.demand.clone(),
             guard: configuration.decoder.guard,
-            label_law: label_law(configuration),
+            label_law: configuration.task.label_law,
             calibrate: options.calibrate,
             program: options.program,
             recorder: record_handle.clone(),
-            max_masked: plan.calibration_mask(),
+            max_masked: plan.configuration.bins.max_masked,
+            masked: plan.masked,
             position: position.clone(),
             task_may_resume,
             arrivals,
@@ -296,8 +297,8 @@ impl Daemon {
                 let document = session_document(plan, &identity);
                 let row = CursorRow::new(&cursor_layout(configuration, &identity, plan.bin_ms));
                 let told = Arc::clone(&events);
-                let announce: recorder::Announce = Arc::new(move |data| {
-                    told.publish(clock::now(), EventKind::Fault, data);
+                let announce: recorder::Announce = Arc::new(move |fault| {
+                    told.publish(clock::now(), EventBody::Recording(fault));
                 });
                 Some(recorder.start(&document, row, ticks, announce).or_work()?)
             }
@@ -435,7 +436,7 @@ impl Daemon {
 impl Summary {
     fn of(controls: &DaemonControls, ledger: &Ledger) -> Self {
         Self {
-            counts: controls.tick_counts().to_vec(),
+            counts: controls.tick_counts(),
             streams: controls.streams(),
             input: controls.input.now(),
             latency: ledger.snapshot(),
@@ -652,12 +653,7 @@ fn server_config(configuration: &Configuration, token: Token) -> ServerConfig {
     ServerConfig {
         allowed_hosts: server.allowed_hosts.clone(),
         allowed_origins: server.allowed_origins.clone(),
-        limits: Limits {
-            connections: server.max_connections,
-            message_bytes: server.max_message_bytes,
-            messages_per_second: server.max_messages_per_s,
-            ..Limits::default()
-        },
+        limits: server.limits,
         ..ServerConfig::new(server.bind, token)
     }
 }

@@ -19,7 +19,7 @@ use kalmind_types::{Seconds, StreamDescription};
 use crate::{
     recorder::RecorderHandle,
     running::daemon::recorded_config,
-    starting::{finding::check_rate, plan::RecordedExtra},
+    starting::{plan::RecordedExtra, plan_error::check_rate},
     task_follower::MARKERS,
 };
 

@@ -18,8 +18,8 @@ use kalmind_acquisition::{InletConfig, NumericInlet, StreamMonitor, StreamSelect
 use kalmind_types::{LslTime, Position, SampleBlock, SampleRows, Seconds, StreamDescription, Target};
 
 use crate::{
-    configuration::{ChannelReference, Configuration, Selection},
-    starting::{finding::check_rate, plan::selector},
+    configuration::{ChannelReference, Configuration},
+    starting::plan_error::check_rate,
 };
 
 /// How long one search for a stream lasts.
@@ -68,12 +68,12 @@ impl Places {
         }
     }
 
-    /// What the stream is found by; empty where none is configured.
-    pub(crate) fn selection(self, configuration: &Configuration) -> Selection {
-        match self {
-            Self::Cursor => configuration.cursor.position_from.selection(),
-            Self::Targets => configuration.task.targets_from.selection(),
-        }
+    /// What the stream is found by; none where none is configured.
+    pub(crate) fn selector(self, configuration: &Configuration) -> Option<StreamSelector> {
+        configuration.not_own_if_given(match self {
+            Self::Cursor => &configuration.cursor.position_from.selector,
+            Self::Targets => &configuration.task.targets_from.selector,
+        })
     }
 
     fn plane(self, configuration: &Configuration) -> Plane {
@@ -215,12 +215,8 @@ impl PlaneStreams {
         configuration: &Configuration,
         mut sample: impl FnMut(LslTime, &[f64]) + Send + 'static,
     ) -> std::io::Result<()> {
-        let selection = places.selection(configuration);
-        if selection.is_empty() {
-            return Ok(());
-        }
+        let Some(selector) = places.selector(configuration) else { return Ok(()) };
         let (key, plane) = (places.key(), places.plane(configuration));
-        let selector = selector(configuration, selection);
         let monitor = Arc::new(StreamMonitor::new(key));
         self.monitors.push(Arc::clone(&monitor));
         let end = Arc::clone(&self.end);

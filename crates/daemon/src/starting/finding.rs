@@ -1,6 +1,6 @@
 //! Finds the configured streams, all at the same time, and says meanwhile what is awaited.
 
-use kalmind_acquisition::{ResolveError, StreamFinder, StreamSelector, clock::Deadline, is_rate};
+use kalmind_acquisition::{ResolveError, StreamFinder, StreamSelector, clock::Deadline};
 use kalmind_types::{Seconds, StreamDescription};
 
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     failure::{OrFail as _, Outcome},
     running::plane_streams::Places,
     starting::{
-        plan::{PlanError, selector},
+        plan_error::{PlanError, check_rate},
         prepared::Prepared,
     },
     task_follower::TASK_MARKERS,
@@ -41,15 +41,6 @@ enum Purpose<'a> {
 struct Want<'a> {
     key: String,
     purpose: Purpose<'a>,
-}
-
-/// Whether a stream can send as often as its header says.
-///
-/// # Errors
-/// [`PlanError::NoSuchRate`].
-pub(crate) fn check_rate(key: &str, found: &StreamDescription) -> Result<(), PlanError> {
-    let rate_hz = found.nominal_rate_hz;
-    if is_rate(rate_hz) { Ok(()) } else { Err(PlanError::NoSuchRate { key: key.to_owned(), rate_hz }) }
 }
 
 impl Want<'_> {
@@ -103,27 +94,21 @@ fn wants(prepared: &Prepared, is_recorded: bool) -> (Vec<Want<'_>>, Vec<StreamSe
     let decoded = configuration.stream.iter().enumerate().map(|(place, stream)| {
         let can_be_awaited = prepared.channels(place).is_some();
         let purpose = Purpose::Decoding { stream, can_be_awaited };
-        (Want { key: stream.key().to_owned(), purpose }, stream.selection())
+        (Want { key: stream.key().to_owned(), purpose }, configuration.not_own(&stream.selector))
     });
     let recorded =
         configuration.record.stream.iter().enumerate().filter(|_| is_recorded).map(|(place, stream)| {
             let purpose = Purpose::Recording { required: stream.required };
-            (Want { key: stream.key(place), purpose }, stream.selection())
+            (Want { key: stream.key(place), purpose }, configuration.not_own(&stream.selector))
         });
-    let task = Some(configuration.task.selection())
-        .filter(|selection| !selection.is_empty())
-        .map(|selection| (Want { key: TASK_MARKERS.to_owned(), purpose: Purpose::Task }, selection));
+    let task = configuration
+        .marker_stream()
+        .map(|selector| (Want { key: TASK_MARKERS.to_owned(), purpose: Purpose::Task }, selector));
     let places = Places::ALL.into_iter().filter_map(|places| {
-        let selection = places.selection(configuration);
         let purpose = Purpose::Places(places, configuration);
-        (!selection.is_empty()).then(|| (Want { key: places.key().to_owned(), purpose }, selection))
+        Some((Want { key: places.key().to_owned(), purpose }, places.selector(configuration)?))
     });
-    decoded
-        .chain(recorded)
-        .chain(task)
-        .chain(places)
-        .map(|(want, selection)| (want, selector(configuration, selection)))
-        .unzip()
+    decoded.chain(recorded).chain(task).chain(places).unzip()
 }
 
 /// Looks for all streams, up to `wait` for those that are needed; `tell` hears every few seconds what is awaited.

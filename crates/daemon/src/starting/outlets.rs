@@ -5,21 +5,20 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::clock;
+use kalmind_offline::{model::SAME_WIDTH, recorded::ClockReading};
 use kalmind_output::{
     Clock, CursorLayout, CursorOutletConfig, EventsOutletConfig, Ledger, LslPublisher, SessionInfo,
     Workspace, spawn_lsl_publisher,
 };
-use kalmind_types::Event;
+use kalmind_types::RenderedEvent;
 
 use crate::{
     configuration::Configuration,
     failure::{OrFail as _, Outcome},
-    model::SAME_WIDTH,
     process::{
         instance::InstanceLock,
         realtime::{RealtimeSettings, Role},
     },
-    recorded::ClockReading,
     recorder::clock_reading,
     starting::prepared::Prepared,
     tick::{Lane, LaneSource, lane},
@@ -51,7 +50,7 @@ pub struct Outlets {
     pub(crate) clock: Clock,
     pub(crate) publisher: LslPublisher,
     pub(crate) lane: Lane,
-    pub(crate) events: Sender<Event>,
+    pub(crate) events: Sender<RenderedEvent>,
     bin_ms: f64,
 }
 
@@ -116,9 +115,10 @@ fn publisher(
     ledger: &Arc<Ledger>,
     clock: &Clock,
     realtime: &Arc<RealtimeSettings>,
-) -> Outcome<(LslPublisher, Lane, Sender<Event>)> {
+) -> Outcome<(LslPublisher, Lane, Sender<RenderedEvent>)> {
     let (lane, source): (Lane, LaneSource) = lane(LANE);
-    let (events, received): (Sender<Event>, Receiver<Event>) = crossbeam_channel::bounded(EVENTS);
+    let (events, received): (Sender<RenderedEvent>, Receiver<RenderedEvent>) =
+        crossbeam_channel::bounded(EVENTS);
     let (outlets, events_outlet) = configured(configuration);
     let realtime = Arc::clone(realtime);
     let on_start = Box::new(move || drop(realtime.apply(Role::Outlet, "LSL outlet")));
@@ -138,22 +138,7 @@ fn publisher(
 
 fn configured(configuration: &Configuration) -> (Vec<CursorOutletConfig>, EventsOutletConfig) {
     let instance = &configuration.instance.name;
-    let outlets = configuration
-        .output
-        .lsl
-        .iter()
-        .map(|outlet| CursorOutletConfig {
-            name: outlet.name(instance),
-            content_type: outlet.content_type.clone(),
-            source_id: outlet.source_id(instance),
-            format: outlet.format,
-            scale: outlet.scale.clone(),
-            offset: outlet.offset.clone(),
-            counts: outlet.counts,
-            channels: outlet.channels.clone(),
-            gated: outlet.gated,
-        })
-        .collect();
+    let outlets = configuration.output.lsl.iter().map(|outlet| outlet.outlet(instance)).collect();
     let events = EventsOutletConfig {
         name: configuration.output.events.name(instance),
         source_id: configuration.output.events.source_id(instance),

@@ -1,23 +1,24 @@
 //! What a run will do, checked before any thread starts: the streams that were found, features laid out, the model fitting
 //! to them.
 
-use kalmind_acquisition::{
-    ArrivalSettings, ClockSource, InletConfig, MonitorLimits, StreamSelector, blocks_for,
-};
+use kalmind_acquisition::{ArrivalSettings, InletConfig, MonitorLimits, StreamSelector, blocks_for};
 use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinning};
-use kalmind_filter::{LabelKind, LabelLaw};
+use kalmind_offline::model::{Demand, IdentifiedModel};
+use kalmind_output::cursor_channel_labels;
 use kalmind_session::MarkerTable;
 use kalmind_types::{
-    Binning, ChannelMask, Component, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
+    Binning, ChannelMask, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
 };
 
-pub use crate::starting::plan_error::PlanError;
 use crate::{
-    configuration::{ChannelReference, Configuration, LawKind, SampleClock, Selection, Stream},
+    configuration::{ChannelReference, Configuration, Stream},
     failure::{OrFail as _, Outcome},
-    model::{Demand, IdentifiedModel},
     running::arrival::ArrivalRules,
-    starting::{finding::Found, prepared::Prepared},
+    starting::{
+        finding::Found,
+        plan_error::PlanError,
+        prepared::{Prepared, cursor_components},
+    },
 };
 
 /// A change of the time base by more than this starts a new epoch.
@@ -80,41 +81,6 @@ pub struct Plan {
     pub markers: MarkerTable,
 }
 
-/// The configuration's selection as acquisition takes it. The outlets that this daemon makes itself are never meant: they
-/// are there before anything is looked for.
-#[must_use]
-pub fn selector(configuration: &Configuration, selection: Selection) -> StreamSelector {
-    let (instance, output) = (&configuration.instance.name, &configuration.output);
-    let mut own: Vec<String> = output.lsl.iter().map(|outlet| outlet.source_id(instance)).collect();
-    own.push(output.events.source_id(instance));
-    StreamSelector {
-        name: selection.name,
-        content_type: selection.content_type,
-        source_id: selection.source_id,
-        hostname: selection.hostname,
-        predicate: selection.predicate,
-        excluded: None,
-    }
-    .but_not_own(&own)
-}
-
-/// The configuration's label law as filter and engine take it.
-#[must_use]
-pub fn label_law(configuration: &Configuration) -> LabelLaw {
-    let law = &configuration.task.label_law;
-    LabelLaw {
-        kind: match law.kind {
-            LawKind::Limited => LabelKind::Limited,
-            LawKind::Unit => LabelKind::Unit,
-            LawKind::Vector => LabelKind::Vector,
-        },
-        time_constant_s: law.time_constant_s,
-        max_speed: law.max_speed,
-        skip_ms: law.skip_ms,
-        lag_ms: law.lag_ms,
-    }
-}
-
 /// Checks everything against everything.
 ///
 /// # Errors
@@ -137,7 +103,7 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
         .iter()
         .zip(&headers)
         .map(|(stream, description)| {
-            let selector = selector(&configuration, stream.selection());
+            let selector = configuration.not_own(&stream.selector);
             planned(stream, selector, description, (bin_ms, max_wait_ms, measure_arrival_s), several)
         })
         .collect();
@@ -172,7 +138,7 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
     let recorded = further
         .map(|((place, stream), description)| RecordedExtra {
             key: stream.key(place),
-            selector: selector(&configuration, stream.selection()),
+            selector: configuration.not_own(&stream.selector),
             description: description.clone(),
         })
         .collect();
@@ -193,7 +159,7 @@ fn assumed(prepared: &Prepared, place: usize) -> StreamDescription {
     let stream = prepared.configuration.stream.get(place).cloned().unwrap_or_default();
     StreamDescription {
         name: stream.key().to_owned(),
-        content_type: stream.content_type.unwrap_or_default(),
+        content_type: stream.selector.content_type.unwrap_or_default(),
         channels: prepared.channels(place).unwrap_or_default(),
         format: Some(NumberFormat::Double64),
         nominal_rate_hz: stream.rate_hz.unwrap_or_default(),
@@ -242,10 +208,7 @@ fn planned(
         sets_backlog: stream.backlog_ms.is_none(),
     };
     inlet.rate_hz = stream.rate_hz;
-    inlet.clock = match stream.clock {
-        SampleClock::Sender => ClockSource::Sender,
-        SampleClock::Arrival => ClockSource::Arrival,
-    };
+    inlet.clock = stream.clock;
     // a block a sample, so that none waits for others: a bin and its wait
     let rate_hz = stream.rate_hz.unwrap_or(description.nominal_rate_hz);
     let held = (rate_hz * (bin_ms + max_wait_ms.min(LONGEST_HELD_MS)) * 1.5e-3).ceil() as usize + 8;
@@ -307,25 +270,6 @@ fn mask(configuration: &Configuration, streams: &[PlannedStream]) -> Result<Chan
     Ok(masked)
 }
 
-/// Which components of the intent move the cursor.
-pub(crate) fn cursor_components(
-    configuration: &Configuration,
-    components: &[Component],
-) -> Result<[usize; 2], PlanError> {
-    let place = |name: &String| {
-        components.iter().position(|component| component.name == *name).ok_or_else(|| {
-            let known: Vec<&str> = components.iter().map(|component| component.name.as_str()).collect();
-            PlanError::NoSuchComponent { name: name.clone(), known: known.join(", ") }
-        })
-    };
-    if components.len() == 1 && !configuration.gives("cursor.components") {
-        // one component moves x; y has none
-        return Ok([0, usize::MAX]);
-    }
-    let [x, y] = &configuration.cursor.components;
-    Ok([place(x)?, place(y)?])
-}
-
 impl Configuration {
     /// Whether a run records, given a file that the command line names.
     #[must_use]
@@ -335,16 +279,6 @@ impl Configuration {
 }
 
 impl Plan {
-    /// Share of all features that may be without a valid value in a row that trains a decoder: those that are switched
-    /// off always are.
-    #[must_use]
-    pub fn calibration_mask(&self) -> f64 {
-        let features: usize = self.demand.streams.iter().map(|stream| stream.channels).sum();
-        let off = (0..features).filter(|&feature| self.masked.is_masked(feature)).count() as f64;
-        let features = features as f64;
-        (self.configuration.bins.max_masked * (features - off) + off) / features.max(1.0)
-    }
-
     /// What a recording of this run grows by, in bytes a second, as far as rates are known.
     #[must_use]
     pub fn bytes_per_second(&self) -> f64 {
@@ -360,8 +294,7 @@ impl Plan {
         let decoded = self.streams.iter().map(|stream| sample(&stream.inlet.description));
         let further = self.recorded.iter().filter_map(|stream| stream.description.as_ref()).map(sample);
         let features: usize = self.demand.streams.iter().map(|stream| stream.channels).sum();
-        let components = self.demand.components.len();
-        let cursor = 13 + components + components * (components + 1) / 2;
+        let cursor = cursor_channel_labels(&self.demand.components).len();
         let tick = TICK_BYTES + 8 * (features + cursor);
         decoded.chain(further).sum::<f64>() + tick as f64 * 1e3 / self.bin_ms
     }
@@ -401,7 +334,7 @@ impl Plan {
             restart_after: Seconds::from_millis(configuration.bins.restart_after_ms),
             stale_after: Seconds::from_millis(configuration.safety.stale_after_ms(self.bin_ms)),
             auto_resume: Seconds::from_millis(configuration.safety.auto_resume_ms),
-            start: configuration.start.into(),
+            start: configuration.start,
             cursor: CursorSettings {
                 // checked before the streams were looked for
                 components: cursor_components(configuration, &self.demand.components).unwrap_or([0, 1]),
@@ -412,7 +345,7 @@ impl Plan {
                 start: Position(cursor.start_position()),
                 ramp: Seconds::from_millis(cursor.ramp_ms),
             },
-            label_law: label_law(configuration),
+            label_law: configuration.task.label_law,
             plausibility: configuration.decoder.plausibility,
             fallback_stale: Seconds::from_millis(configuration.decoder.fallback_stale_ms),
         }

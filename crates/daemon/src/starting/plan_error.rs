@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use kalmind_acquisition::ResolveError;
+use kalmind_acquisition::{ResolveError, is_rate};
+use kalmind_types::StreamDescription;
 
 /// Why a run cannot start as configured.
 #[derive(Debug, thiserror::Error)]
@@ -146,4 +147,13 @@ pub enum PlanError {
 /// One line each.
 fn bullets(lines: &[String]) -> String {
     lines.iter().fold(String::new(), |text, line| text + "\n  - " + line)
+}
+
+/// Whether a stream can send as often as its header says.
+///
+/// # Errors
+/// [`PlanError::NoSuchRate`].
+pub(crate) fn check_rate(key: &str, found: &StreamDescription) -> Result<(), PlanError> {
+    let rate_hz = found.nominal_rate_hz;
+    if is_rate(rate_hz) { Ok(()) } else { Err(PlanError::NoSuchRate { key: key.to_owned(), rate_hz }) }
 }

@@ -2,16 +2,16 @@
 //! told at once, and the outlets can be made of it.
 
 use kalmind_acquisition::check_selector;
+use kalmind_offline::model::IdentifiedModel;
 use kalmind_session::MarkerTable;
-use kalmind_types::{Binning, EventKind};
+use kalmind_types::{Binning, Component, EventKind, Mode};
 use serde_json::json;
 
 use crate::{
-    configuration::{Configuration, Start},
+    configuration::Configuration,
     failure::{OrFail as _, Outcome},
-    model::IdentifiedModel,
     running::plane_streams::Places,
-    starting::plan::{PlanError, cursor_components, selector},
+    starting::plan_error::PlanError,
     task_follower::TASK_MARKERS,
 };
 
@@ -47,32 +47,30 @@ impl Prepared {
 /// Exit code 2.
 pub fn prepare(mut configuration: Configuration) -> Outcome<Prepared> {
     for stream in &configuration.stream {
-        check_selector(&selector(&configuration, stream.selection()))
+        check_selector(&configuration.not_own(&stream.selector))
             .map_err(|source| PlanError::Resolve { key: stream.key().to_owned(), source })
             .or_usage()?;
     }
     for (place, stream) in configuration.record.stream.iter().enumerate() {
-        check_selector(&selector(&configuration, stream.selection()))
+        check_selector(&configuration.not_own(&stream.selector))
             .map_err(|source| PlanError::Resolve { key: stream.key(place), source })
             .or_usage()?;
     }
-    let task = configuration.task.selection();
-    if !task.is_empty() {
-        check_selector(&selector(&configuration, task))
+    if let Some(task) = configuration.marker_stream() {
+        check_selector(&task)
             .map_err(|source| PlanError::Resolve { key: TASK_MARKERS.to_owned(), source })
             .or_usage()?;
     }
     for places in Places::ALL {
-        let selection = places.selection(&configuration);
-        if !selection.is_empty() {
-            check_selector(&selector(&configuration, selection))
+        if let Some(selector) = places.selector(&configuration) {
+            check_selector(&selector)
                 .map_err(|source| PlanError::Resolve { key: places.key().to_owned(), source })
                 .or_usage()?;
         }
     }
     let model = match &configuration.decoder.model {
-        Some(path) => Some(crate::model::load(path).or_usage()?),
-        None if configuration.start == Start::Control => {
+        Some(path) => Some(kalmind_offline::model::load(path).or_usage()?),
+        None if configuration.start == Mode::Control => {
             return Err(PlanError::ControlWithoutModel).or_usage();
         }
         None => None,
@@ -120,4 +118,23 @@ fn take_components(configuration: &mut Configuration, model: &IdentifiedModel) {
     {
         configuration.cursor.components = [(*x).to_owned(), (*y).to_owned()];
     }
+}
+
+/// Which components of the intent move the cursor.
+pub(crate) fn cursor_components(
+    configuration: &Configuration,
+    components: &[Component],
+) -> Result<[usize; 2], PlanError> {
+    let place = |name: &String| {
+        components.iter().position(|component| component.name == *name).ok_or_else(|| {
+            let known: Vec<&str> = components.iter().map(|component| component.name.as_str()).collect();
+            PlanError::NoSuchComponent { name: name.clone(), known: known.join(", ") }
+        })
+    };
+    if components.len() == 1 && !configuration.gives("cursor.components") {
+        // one component moves x; y has none
+        return Ok([0, usize::MAX]);
+    }
+    let [x, y] = &configuration.cursor.components;
+    Ok([place(x)?, place(y)?])
 }

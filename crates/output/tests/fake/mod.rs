@@ -11,13 +11,13 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use kalmind_output::{
-    Bridge, Clock, Confirmation, ControlRefused, Controls, DecoderInfo, Hub, Ledger, PublicationSource,
-    Server, ServerConfig, ServerError, SessionInfo, Token, Workspace, start_server,
+    Bridge, Clock, ControlRefused, Controls, DecoderInfo, Hub, Ledger, PublicationSource, Server,
+    ServerConfig, ServerError, SessionInfo, Token, Workspace, start_server,
 };
 use kalmind_types::{
-    Actor, Cause, Click, Component, CovarianceKind, Event, EventKind, Heartbeat, Intent, LslTime, Mode,
-    ModelId, OutputState, Position, Publication, Reason, Seconds, StageTimes, StreamCounts, StreamHealth,
-    StreamStatus, TickOutput, TickPublication, Velocity,
+    Actor, Cause, Click, Component, Confirmation, CovarianceKind, Event, EventBody, EventKind, Heartbeat,
+    Intent, LslTime, Mode, ModelId, OutputState, Position, Publication, Reason, Seconds, StageTimes,
+    StreamCounts, StreamHealth, StreamStatus, TickOutput, TickPublication, Velocity,
 };
 use serde_json::{Map, Value, json};
 
@@ -80,24 +80,15 @@ pub fn tick(seq: u64, now: LslTime, state: OutputState, reason: Option<Reason>) 
     let newest = LslTime(now.0 - 0.0031);
     TickPublication {
         output: TickOutput {
-            seq,
-            epoch: 0,
-            time: LslTime(now.0 - 0.003),
             newest: Some(newest),
-            incomplete: false,
             state,
             reason,
             position: Position([0.5 + 0.3 * phase.cos(), 0.5 + 0.3 * phase.sin()]),
             velocity: Velocity(velocity.map(|value| value * moves)),
             intent: Some(intent),
             click: Some(Click { probability: 0.02, ..Click::default() }),
-            masked_features: 0,
-            nonfinite_values: 0,
             row_one: seq == 0,
-            fallback: false,
-            free_velocity: Velocity::default(),
-            guarded_channels: 0,
-            suspects: kalmind_types::ChannelMask::default(),
+            ..TickOutput::neutral(seq, LslTime(now.0 - 0.003))
         },
         times: StageTimes {
             received: LslTime(now.0 - 0.000_4),
@@ -116,6 +107,7 @@ struct Doing {
     reason: Option<Reason>,
     next_seq: u64,
     next_event: u64,
+    presses: u64,
     stopped_by: Vec<Actor>,
     requested: Vec<Mode>,
 }
@@ -149,9 +141,17 @@ impl FakeControls {
     /// Publishes the next tick.
     pub fn tick(&self) {
         let mut doing = self.doing.lock().unwrap();
-        let publication = tick(doing.next_seq, self.hub.clock().lsl(), doing.state, doing.reason);
+        let mut publication = tick(doing.next_seq, self.hub.clock().lsl(), doing.state, doing.reason);
+        if let Some(click) = &mut publication.output.click {
+            click.presses = doing.presses;
+        }
         doing.next_seq += 1;
         self.send(&Publication::Tick(publication));
+    }
+
+    /// Counts a press, which the next tick tells.
+    pub fn press(&self) {
+        self.doing.lock().unwrap().presses += 1;
     }
 
     /// Skips ticks, as if a full queue had refused them.
@@ -164,7 +164,8 @@ impl FakeControls {
         let mut doing = self.doing.lock().unwrap();
         let event_seq = doing.next_event;
         doing.next_event += 1;
-        self.hub.publish_event(&Event::new(self.hub.clock().lsl(), event_seq, kind, data));
+        let body = EventBody::Other { kind, data };
+        self.hub.publish_event(&Event::new(self.hub.clock().lsl(), event_seq, body).into());
         event_seq
     }
 
@@ -282,6 +283,7 @@ impl FakeDaemon {
             reason: None,
             next_seq: 0,
             next_event: 0,
+            presses: 0,
             stopped_by: Vec::new(),
             requested: Vec::new(),
         };

@@ -10,7 +10,8 @@ use kalmind_recording::{
         samples::Values,
     },
 };
-use kalmind_types::{Counted, Event, Samples};
+use kalmind_types::{Counted, EventKind, EventTag, LslTime, Samples};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
@@ -186,6 +187,18 @@ fn describe(name: &str, stream: &RecordedStream, columns: &[String]) -> Value {
     })
 }
 
+/// An event's members as they stand, so that nothing is lost of what another version wrote.
+#[derive(Deserialize)]
+struct EventMembers {
+    #[serde(rename = "type")]
+    _message_type: EventTag,
+    #[serde(rename = "time")]
+    _time: LslTime,
+    event_seq: u64,
+    kind: EventKind,
+    data: Value,
+}
+
 /// `time` and one column a channel. Numbers are written so that they read back the same.
 fn write(target: NewFile, stream: &RecordedStream, stamps: &[f64], columns: &[String]) -> anyhow::Result<()> {
     let mut file = csv::Writer::from_writer(target);
@@ -194,7 +207,7 @@ fn write(target: NewFile, stream: &RecordedStream, stamps: &[f64], columns: &[St
         file.write_record(["time", "event_seq", "kind", "data"])?;
         if let Values::Texts(texts) = &stream.values {
             for (stamp, text) in stamps.iter().zip(texts) {
-                let event: Result<Event, _> = serde_json::from_str(text);
+                let event: Result<EventMembers, _> = serde_json::from_str(text);
                 let (seq, kind, data) = match event {
                     Ok(event) => {
                         let kind = serde_json::to_value(event.kind).ok();

@@ -1,0 +1,209 @@
+//! From what calibration gathered to a model that is ready to swap in.
+
+use kalmind_engine::StagedModel;
+use kalmind_filter::{DecoderSpec, Model};
+use kalmind_fitting::{FitError, FitProgress, FitReport, FitSettings, fit};
+use kalmind_recording::ModelFileError;
+use kalmind_session::{Calibration, CalibrationError};
+use serde_json::json;
+
+use crate::decoder_quality::judge_fit;
+use crate::model::{BuildError, Demand, IdentifiedModel};
+
+/// A fitted model, built.
+#[derive(Debug)]
+pub struct CalibrationFit {
+    /// The model.
+    pub model: IdentifiedModel,
+    /// What the tick runs.
+    pub staged: Box<StagedModel>,
+    /// Training rows.
+    pub rows: usize,
+    /// What the fit found.
+    pub report: FitReport,
+}
+
+/// Why there is no model.
+#[derive(Debug, thiserror::Error)]
+pub enum CalibrationFitError {
+    /// Too little was gathered.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
+    /// The fit failed.
+    #[error(transparent)]
+    Fit(#[from] FitError),
+    /// The fitted model cannot be written down.
+    #[error(transparent)]
+    File(#[from] ModelFileError),
+    /// The fitted model cannot be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// Labels have two components, the intent another number.
+    #[error("labels from targets have 2 components (vx, vy), but [intent] names {0}")]
+    Components(usize),
+}
+
+/// Fits `spec` to z-scored features and the labels that calibration made; with `shuffle` (a seed) to labels in random
+/// order, as a control; with `guard` behind a guard where the decoder's options leave it open. The seed and the budget are those of `settings`. Runs in a thread of its own on the slow side.
+///
+/// # Errors
+/// [`CalibrationFitError`].
+pub fn fit_calibration(
+    calibration: &Calibration,
+    spec: &DecoderSpec,
+    demand: &Demand,
+    shuffle: Option<u64>,
+    guard: bool,
+    settings: &FitSettings,
+    progress: &mut dyn FnMut(FitProgress),
+) -> Result<CalibrationFit, CalibrationFitError> {
+    if demand.components.len() != 2 {
+        return Err(CalibrationFitError::Components(demand.components.len()));
+    }
+    let mut data = calibration.data(true)?;
+    if let Some(seed) = shuffle {
+        data = data.with_shuffled_labels(seed);
+    }
+    let rows = data.training.rows();
+    // lagged windows start from the training mean, which z-scores to zero
+    let settings = FitSettings {
+        background: Some(vec![0.0; data.training_mean.len()]),
+        labels: true,
+        ..settings.clone()
+    };
+    let mut fitted = fit(spec, &data.training, &settings, progress)?;
+    judge_fit(spec, &data.training, Some(&data.decoder_moved), &settings, &mut fitted, progress);
+    let model = Model {
+        decoder: *spec,
+        streams: demand.streams.clone(),
+        bin_ms: demand.bin_ms,
+        components: demand.components.clone(),
+        training_mean: data.training_mean,
+        zscore: data.zscore,
+        label_law: Some(data.label_law),
+        participant: demand.participant.clone(),
+        training_hash: Some(data.training.hash()),
+        report: Some(json!(fitted.report)),
+        guard: Some(fitted.guard),
+        parameters: fitted.parameters,
+    };
+    let model = IdentifiedModel::of(&model)?;
+    let staged = model.stage_live(guard)?;
+    Ok(CalibrationFit { model, staged, rows, report: fitted.report })
+}
+
+#[cfg(test)]
+mod tests {
+    use kalmind_filter::AgainstChance;
+    use kalmind_session::{CalibrationOptions, CalibrationTick};
+    use kalmind_types::{
+        Binning, Cause, Component, CursorDrive, LslTime, OutputState, Position, StreamFeatures, Target,
+        TickOutput, Velocity,
+    };
+
+    use super::*;
+
+    const CHANNELS: usize = 12;
+
+    /// An open loop of 24 trials of a second toward random ones of eight targets; what channels say of the velocity that is
+    /// meant has this gain beside noise of variance 1/3.
+    fn calibrated(gain: f64, spec: &str) -> CalibrationFit {
+        // splitmix64
+        let mut state = 5_u64;
+        let mut noise = || {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+        };
+        let tuning: Vec<f64> = (0..CHANNELS).map(|at| at as f64).collect();
+        let options = CalibrationOptions::default();
+        let mut calibration = Calibration::new(options, CHANNELS);
+        let mut position = Position([0.5, 0.5]);
+        let mut angle = 0.0;
+        for tick in 0..24_u32 * 50 {
+            let trial = tick / 50;
+            if tick % 50 == 0 {
+                position = Position([0.5, 0.5]);
+                angle = (4.0 + 4.0 * noise()).floor() * core::f64::consts::FRAC_PI_4;
+            }
+            let target = Position([0.5 + 0.3 * angle.cos(), 0.5 + 0.3 * angle.sin()]);
+            let meant = options.label_law.label(position, target).0;
+            let features: Vec<f64> = tuning
+                .iter()
+                .map(|preferred| {
+                    let tuned = meant[0] * preferred.cos() + meant[1] * preferred.sin();
+                    gain * tuned + noise()
+                })
+                .collect();
+            position = Position([0, 1].map(|axis| position.0[axis] + 0.02 * meant[axis]));
+            let output = TickOutput {
+                state: OutputState::Calibrating,
+                position,
+                velocity: Velocity(meant),
+                ..TickOutput::neutral(tick.into(), LslTime(f64::from(tick) * 0.02))
+            };
+            calibration.observe(CalibrationTick {
+                output: &output,
+                features: &features,
+                target: Some(Target { position: target, radius: 0.06 }),
+                trial: Some(trial.into()),
+                drive: CursorDrive::Label,
+            });
+        }
+        let demand = Demand {
+            streams: vec![StreamFeatures { binning: Binning::Mean, channels: CHANNELS, labels: None }],
+            bin_ms: 20.0,
+            components: ["vx", "vy"]
+                .map(|name| Component { name: name.to_owned(), unit: String::new() })
+                .to_vec(),
+            participant: None,
+        };
+        let spec = spec.parse().expect("a decoder");
+        fit_calibration(&calibration, &spec, &demand, None, false, &FitSettings::default(), &mut |_| {})
+            .expect("a fit")
+    }
+
+    #[test]
+    fn calibrated_on_noise_a_model_may_not_control_and_says_why() {
+        for spec in ["kalman-steady", "dkf-nw", "dkf-linear", "refit-kalman"] {
+            let fit = calibrated(0.0, spec);
+            assert_eq!(fit.staged.doubt, Some(Cause::DecoderAtChance), "{spec}: {:?}", fit.report.quality);
+            let warnings = fit.model.warnings();
+            assert!(warnings[0].contains("no better than chance"), "{spec}: {warnings:?}");
+            assert!(warnings[0].contains("calibrate again"), "{spec}: {warnings:?}");
+            assert_eq!(fit.model.doubt().expect("in doubt").model, fit.model.id);
+        }
+    }
+
+    #[test]
+    fn clients_are_told_every_warning_of_the_fit_report_that_on_chance_first() {
+        let fit = calibrated(0.0, "kalman-steady");
+        let chance = fit.model.warnings()[0].clone();
+        let warned = |report: serde_json::Value| {
+            let model = Model { report: Some(report), ..fit.model.model.clone() };
+            IdentifiedModel::of(&model).expect("a model file").warnings()
+        };
+        let mut report = fit.model.model.report.clone().expect("a report");
+        report["warnings"] = json!(["the ellipsoids hold too little", chance]);
+        assert_eq!(warned(report.clone()), [chance.as_str(), "the ellipsoids hold too little"]);
+        // another program's file may have the figures alone
+        report["warnings"] = json!([]);
+        assert_eq!(warned(report.clone())[0], chance);
+        report["quality"] = json!(null);
+        report["warnings"] = json!(["how good the decoder is could not be told"]);
+        assert_eq!(warned(report), ["how good the decoder is could not be told"]);
+        assert!(warned(json!({ "warnings": "none" })).is_empty());
+    }
+
+    #[test]
+    fn calibrated_on_tuned_channels_a_model_may_control() {
+        for spec in ["kalman-steady", "dkf-nw", "dkf-linear", "refit-kalman"] {
+            let fit = calibrated(4.0, spec);
+            let quality = fit.report.quality.clone().expect("judged");
+            assert!(matches!(quality.chance, AgainstChance::Better(_)), "{spec}: {quality:?}");
+            assert_eq!((fit.staged.doubt, fit.model.doubt()), (None, None), "{spec}: {quality:?}");
+            assert!(quality.r2 > 0.3, "{spec}: {quality:?}");
+        }
+    }
+}

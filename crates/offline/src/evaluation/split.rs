@@ -1,0 +1,196 @@
+//! Which rows train and which test.
+
+use std::{ops::Range, path::PathBuf};
+
+use crate::{
+    options::{Division, EvaluateOptions},
+    tables::{Tables, same_file},
+};
+
+/// Rows to fit to and rows to judge on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// The recording whose rows are judged, by its place.
+    pub recording: usize,
+    /// Which fold of that recording; 0 where it is not cut.
+    pub fold: usize,
+    /// Training rows, in ascending ranges, each within one recording; none where a fitted model is judged.
+    pub train: Vec<Range<usize>>,
+    /// Test rows; decoded cold from the first.
+    pub test: Range<usize>,
+}
+
+/// How rows were divided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// The same rows of each recording, counted in it; no training rows where a fitted model is judged.
+    Rows {
+        /// To fit to.
+        train: Option<Range<usize>>,
+        /// To judge on.
+        test: Range<usize>,
+    },
+    /// Each recording cut into blocks, each block tested by a fit to the others.
+    Folds {
+        /// Rows of each recording that were cut, counted in it, where they were given or there is one recording.
+        rows: Option<Range<usize>>,
+        /// How many.
+        folds: usize,
+    },
+    /// Some recordings tested by a fit to all others, or by a fitted model.
+    Files,
+    /// Each recording tested by a fit to all others.
+    LeaveOneOut,
+}
+
+/// All splits of an evaluation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Splits {
+    /// How rows were divided.
+    pub scheme: Scheme,
+    /// At least one.
+    pub splits: Vec<Split>,
+}
+
+impl Splits {
+    /// The splits that `options` ask for.
+    ///
+    /// # Errors
+    /// A range that is not in the tables, fewer rows than folds need, or recordings that leave nothing to train on.
+    pub fn of(options: &EvaluateOptions, tables: &Tables) -> anyhow::Result<Self> {
+        match &options.division {
+            Division::Rows { train, test } => Self::rows(train.as_ref(), test, tables),
+            Division::Folds { rows, folds } => Self::folds(rows.as_ref(), tables, *folds),
+            Division::Files(files) => Self::files(files, tables, options.model().is_some()),
+            Division::LeaveOneOut => {
+                anyhow::ensure!(
+                    tables.parts.len() > 1,
+                    "--leave-one-out: {} alone leaves nothing to train on; give several recordings, or cut this one with --folds N",
+                    tables.file_name(0)
+                );
+                let splits =
+                    (0..tables.parts.len()).map(|recording| leaving_out(tables, &[recording], recording));
+                Ok(Self { scheme: Scheme::LeaveOneOut, splits: splits.collect() })
+            }
+        }
+    }
+
+    fn rows(train: Option<&Range<usize>>, test: &Range<usize>, tables: &Tables) -> anyhow::Result<Self> {
+        let mut splits = Vec::new();
+        for recording in 0..tables.parts.len() {
+            let train = train.map(|rows| tables.range(recording, "--train", rows)).transpose()?;
+            let test = tables.range(recording, "--test", test)?;
+            splits.push(Split { recording, fold: 0, train: train.into_iter().collect(), test });
+        }
+        // counted in each recording they are the same
+        let scheme = Scheme::Rows { train: splits[0].train.first().cloned(), test: splits[0].test.clone() };
+        Ok(Self { scheme, splits })
+    }
+
+    fn folds(asked: Option<&Range<usize>>, tables: &Tables, folds: usize) -> anyhow::Result<Self> {
+        let mut splits = Vec::new();
+        let mut cut = None;
+        for (recording, part) in tables.parts.iter().enumerate() {
+            let rows = match asked {
+                Some(rows) => tables.range(recording, "--train", rows)?,
+                None => part.rows.clone(),
+            };
+            anyhow::ensure!(
+                rows.len() >= 2 * folds,
+                "--folds {folds}: {} rows of {} are too few to cut; give fewer folds or more rows",
+                rows.len(),
+                part.file.display()
+            );
+            splits.extend(blocked_folds(recording, &rows, folds));
+            cut.get_or_insert(rows.start - part.rows.start..rows.end - part.rows.start);
+        }
+        let rows = cut.filter(|_| asked.is_some() || tables.parts.len() == 1);
+        Ok(Self { scheme: Scheme::Folds { rows, folds }, splits })
+    }
+
+    fn files(files: &[PathBuf], tables: &Tables, fitted: bool) -> anyhow::Result<Self> {
+        let mut tested: Vec<usize> = Vec::new();
+        for file in files {
+            let place = tables.parts.iter().position(|part| same_file(&part.file, file));
+            let place = place.ok_or_else(|| anyhow::anyhow!("--test {}: it was not read", file.display()))?;
+            anyhow::ensure!(!tested.contains(&place), "--test {}: it is named twice", file.display());
+            tested.push(place);
+        }
+        anyhow::ensure!(
+            fitted || tested.len() < tables.parts.len(),
+            "--test: every recording is tested and none is left to train on; give one more"
+        );
+        let splits = tested.iter().map(|&recording| {
+            let mut split = leaving_out(tables, &tested, recording);
+            if fitted {
+                split.train.clear();
+            }
+            split
+        });
+        Ok(Self { scheme: Scheme::Files, splits: splits.collect() })
+    }
+
+    /// Whether figures are means over several splits.
+    #[must_use]
+    pub fn folded(&self) -> bool {
+        self.splits.len() > 1
+    }
+
+    /// How many rows are judged.
+    #[must_use]
+    pub fn test_rows(&self) -> usize {
+        self.splits.iter().map(|split| split.test.len()).sum()
+    }
+
+    /// From the first test row to the last.
+    #[must_use]
+    pub fn span(&self) -> Range<usize> {
+        let starts = self.splits.iter().map(|split| split.test.start);
+        let ends = self.splits.iter().map(|split| split.test.end);
+        starts.min().unwrap_or_default()..ends.max().unwrap_or_default()
+    }
+}
+
+/// The rows of all recordings but `without`, and those of `recording` as test.
+fn leaving_out(tables: &Tables, without: &[usize], recording: usize) -> Split {
+    let train = tables.parts.iter().enumerate().filter(|(place, _)| !without.contains(place));
+    Split {
+        recording,
+        fold: 0,
+        train: train.map(|(_, part)| part.rows.clone()).collect(),
+        test: tables.parts[recording].rows.clone(),
+    }
+}
+
+/// Contiguous blocks, as equal as can be; each tests what was fitted to the others.
+fn blocked_folds(recording: usize, rows: &Range<usize>, folds: usize) -> Vec<Split> {
+    let edge = |fold: usize| rows.start + fold * rows.len() / folds;
+    (0..folds)
+        .map(|fold| {
+            let test = edge(fold)..edge(fold + 1);
+            let train = [rows.start..test.start, test.end..rows.end];
+            let train = train.into_iter().filter(|range| !range.is_empty()).collect();
+            Split { recording, fold, train, test }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_are_contiguous_and_every_row_is_tested_once() {
+        let splits = blocked_folds(0, &(100..203), 5);
+        let mut at = 100;
+        for Split { train, test, .. } in &splits {
+            assert_eq!(test.start, at);
+            at = test.end;
+            assert_eq!(train.iter().map(Range::len).sum::<usize>() + test.len(), 103);
+            assert!(train.iter().all(|range| range.end <= test.start || range.start >= test.end));
+        }
+        assert_eq!(at, 203);
+        assert_eq!(splits[0].train.len(), 1);
+        assert_eq!(splits[1].train, [100..120, 141..203]);
+    }
+}

@@ -1,0 +1,283 @@
+//! What a recorded session has to fit and judge decoders on: its ticks' features beside what the participant is taken to
+//! have meant.
+//!
+//! The recording goes through the same [`Calibration`] as a running session, so a fit from it is the fit that the session
+//! would have made. Two things are better known afterwards: targets count from their own time on even where their marker
+//! came late, and blocks can be chosen.
+
+use std::path::{Path, PathBuf};
+
+use kalmind_session::{Calibration, CalibrationOptions, CalibrationTick};
+use kalmind_types::{
+    ChannelMask, CursorDrive, Event, EventBody, LslTime, OutputState, Phase, Position, Target, TaskBlock,
+    TickInput, TickOutput, Velocity,
+};
+
+use crate::host::Host;
+
+use super::{Item, ReadError, SessionDocument, SessionReader, TickDocument, Wanted};
+
+/// Why there is nothing to fit or judge on.
+#[derive(Debug, thiserror::Error)]
+pub enum GatherError {
+    /// The recording cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A block that is none.
+    #[error("--blocks {0}: signal_check, open_loop, closed_loop, evaluation, typing and all are known")]
+    Block(String),
+    /// The blocks asked for are not in the recording.
+    #[error("{}: no block {wanted} was recorded; it has {found}", .path.display())]
+    NoBlock {
+        /// The recording.
+        path: PathBuf,
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        found: String,
+    },
+    /// No tick of the blocks can be used.
+    #[error(
+        "{}: no tick in {blocks} has both a target and a cursor that can move, so there is nothing to fit (--states-stream \
+         takes the states from a recorded stream)",
+        .path.display()
+    )]
+    NoRows {
+        /// The recording.
+        path: PathBuf,
+        /// The blocks.
+        blocks: String,
+    },
+}
+
+/// A task block as it was recorded: from, to, on the LSL clock.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct RecordedBlock {
+    block: TaskBlock,
+    from: LslTime,
+    to: LslTime,
+}
+
+/// What the task did, by time.
+#[derive(Clone, Debug, Default)]
+struct Course {
+    targets: Vec<(LslTime, Option<Target>)>,
+    trials: Vec<(LslTime, Option<u64>)>,
+    blocks: Vec<RecordedBlock>,
+}
+
+/// A session's rows.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The recording.
+    pub file: PathBuf,
+    /// The session.
+    pub session: Box<SessionDocument>,
+    /// Its rows.
+    pub calibration: Calibration,
+    /// The blocks that they are from, for people.
+    pub blocks: String,
+    /// Where each row's bin ends, and the block it is from.
+    pub rows: Vec<(LslTime, Option<TaskBlock>)>,
+}
+
+/// Gathers the rows of a recording. `blocks` are names separated by commas, or `all`; without it the open loop counts, or
+/// everything where there was none.
+///
+/// # Errors
+/// [`GatherError`].
+pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gathered, GatherError> {
+    let (session, course, masked) = course(path, host)?;
+    let chosen = choose(path, &course, blocks)?;
+    let features: usize = session.engine.features.iter().map(|stream| stream.channels).sum();
+    let options = CalibrationOptions {
+        label_law: session.engine.label_law,
+        bin_ms: session.bin_ms,
+        max_masked: session.engine.max_masked,
+        switched_off: masked.count_of(features),
+    };
+    let mut calibration = Calibration::new(options, features);
+    let mut rows = Vec::new();
+    let mut reader = SessionReader::open(path, Wanted { inputs: false, features: true, ticks: true })
+        .map_err(GatherError::Read)?;
+    let mut waiting: Option<(Box<TickDocument<'static>>, Vec<f64>)> = None;
+    while let Some(item) = reader.next_item()? {
+        match item {
+            Item::Tick(tick) => waiting = Some((tick, Vec::new())),
+            Item::Features(time, values) => {
+                if let Some((tick, features)) = &mut waiting
+                    && tick.input.time.0.to_bits() == time.to_bits()
+                {
+                    *features = values;
+                }
+            }
+            Item::Cursor(time, values) => {
+                let Some((tick, mut features)) = waiting.take() else { continue };
+                let input = &tick.input;
+                let block = course.block_of(input);
+                if input.time.0.to_bits() != time.to_bits() || !chosen.takes(block) {
+                    continue;
+                }
+                let Some(output) = published(input, &values, reader.cursor_labels()) else { continue };
+                // what was switched off when the decoder ran must not teach it either
+                for (feature, value) in features.iter_mut().enumerate() {
+                    if input.masked.is_masked(feature) {
+                        *value = f64::NAN;
+                    }
+                }
+                let before = calibration.rows();
+                calibration.observe(CalibrationTick {
+                    output: &output,
+                    features: &features,
+                    target: in_force(&course.targets, input.start).flatten(),
+                    trial: in_force(&course.trials, input.start).flatten(),
+                    drive: block.map_or(CursorDrive::Decoder, TaskBlock::drive),
+                });
+                if calibration.rows() > before {
+                    rows.push((input.time, block));
+                }
+            }
+            Item::Unreadable(part) => host.unreadable(&part),
+            _ => {}
+        }
+    }
+    if rows.is_empty() {
+        return Err(GatherError::NoRows { path: path.to_owned(), blocks: chosen.name() });
+    }
+    Ok(Gathered { file: path.to_owned(), session, calibration, blocks: chosen.name(), rows })
+}
+
+/// The first pass: the session, what the task did, and which channels were switched off.
+fn course(path: &Path, host: &dyn Host) -> Result<(Box<SessionDocument>, Course, ChannelMask), GatherError> {
+    let mut reader = SessionReader::open(path, Wanted { inputs: false, features: false, ticks: true })?;
+    let (mut session, mut course, mut masked) = (None, Course::default(), ChannelMask::default());
+    let mut last = LslTime(f64::NEG_INFINITY);
+    while let Some(item) = reader.next_item()? {
+        match item {
+            Item::Session(document) => session = Some(document),
+            Item::Event(event) => course.take(&event),
+            Item::Tick(tick) => {
+                masked = tick.input.masked;
+                last = tick.input.time;
+            }
+            Item::Unreadable(part) => host.unreadable(&part),
+            _ => {}
+        }
+    }
+    // a block whose end was never recorded goes on to the end
+    for block in &mut course.blocks {
+        if block.to.0.is_infinite() {
+            block.to = last;
+        }
+    }
+    let by_time = |a: LslTime, b: LslTime| a.0.total_cmp(&b.0);
+    course.targets.sort_by(|a, b| by_time(a.0, b.0));
+    course.trials.sort_by(|a, b| by_time(a.0, b.0));
+    let session = session.ok_or_else(|| ReadError::NoSession(path.to_owned()))?;
+    Ok((session, course, masked))
+}
+
+impl Course {
+    fn take(&mut self, event: &Event) {
+        match event.body {
+            EventBody::Target(target) => self.targets.push((event.time, target)),
+            EventBody::Trial { trial, phase, .. } => {
+                self.trials.push((event.time, (phase == Phase::Start).then_some(trial)));
+            }
+            EventBody::TaskBlock { block, phase: Phase::Start } => {
+                self.blocks.push(RecordedBlock { block, from: event.time, to: LslTime(f64::INFINITY) });
+            }
+            EventBody::TaskBlock { block, phase: Phase::End } => {
+                if let Some(open) = self.blocks.iter_mut().rev().find(|open| open.block == block) {
+                    open.to = event.time;
+                }
+            }
+            // no task's (models, faults), or nothing that changes what is in force
+            _ => {}
+        }
+    }
+
+    /// The block that a whole bin lies in.
+    fn block_of(&self, input: &TickInput) -> Option<TaskBlock> {
+        let holds = |block: &&RecordedBlock| block.from <= input.start && input.time <= block.to;
+        self.blocks.iter().find(holds).map(|block| block.block)
+    }
+}
+
+/// What was in force at a time.
+fn in_force<T: Copy>(changes: &[(LslTime, T)], at: LslTime) -> Option<T> {
+    let after = changes.partition_point(|(time, _)| *time <= at);
+    after.checked_sub(1).and_then(|last| changes.get(last)).map(|(_, value)| *value)
+}
+
+/// Blocks that count.
+enum Chosen {
+    All,
+    These(Vec<TaskBlock>),
+}
+
+impl Chosen {
+    fn takes(&self, block: Option<TaskBlock>) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(blocks) => block.is_some_and(|block| blocks.contains(&block)),
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::All => "all blocks".to_owned(),
+            Self::These(blocks) => names(blocks),
+        }
+    }
+}
+
+fn names(blocks: &[TaskBlock]) -> String {
+    let mut names: Vec<String> = blocks.iter().map(|block| block.name().to_owned()).collect();
+    names.dedup();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+fn choose(path: &Path, course: &Course, blocks: Option<&str>) -> Result<Chosen, GatherError> {
+    let recorded: Vec<TaskBlock> = course.blocks.iter().map(|block| block.block).collect();
+    let Some(text) = blocks else {
+        let open_loop = recorded.contains(&TaskBlock::OpenLoop);
+        return Ok(if open_loop { Chosen::These(vec![TaskBlock::OpenLoop]) } else { Chosen::All });
+    };
+    if text == "all" {
+        return Ok(Chosen::All);
+    }
+    let wanted: Vec<TaskBlock> = text
+        .split(',')
+        .map(|name| {
+            serde_json::from_value(serde_json::Value::String(name.trim().to_owned()))
+                .map_err(|_unknown| GatherError::Block(name.trim().to_owned()))
+        })
+        .collect::<Result<_, _>>()?;
+    if !wanted.iter().any(|block| recorded.contains(block)) {
+        return Err(GatherError::NoBlock {
+            path: path.to_owned(),
+            wanted: text.to_owned(),
+            found: names(&recorded),
+        });
+    }
+    Ok(Chosen::These(wanted))
+}
+
+/// What was published of a tick, as far as calibration looks at it.
+fn published(input: &TickInput, row: &[f64], labels: &[String]) -> Option<TickOutput> {
+    let value = |name: &str| {
+        let channel = labels.iter().position(|label| label == name)?;
+        row.get(channel).copied()
+    };
+    let code = value("state")?;
+    let state = OutputState::ALL.into_iter().find(|state| state.code() == code as u8)?;
+    Some(TickOutput {
+        epoch: input.epoch,
+        incomplete: value("incomplete")? != 0.0,
+        state,
+        position: Position([value("x")?, value("y")?]),
+        velocity: Velocity([value("vx")?, value("vy")?]),
+        ..TickOutput::neutral(input.seq, input.time)
+    })
+}

@@ -1,0 +1,178 @@
+//! Replay: the engine of the live tick, driven by a recording's samples and tick inputs.
+//!
+//! Nothing is recomputed that the recording knows: which samples a tick used, what the clocks did, what people asked for.
+//! Everything else is computed anew, from the samples on.
+
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use kalmind_engine::{Engine, EngineError};
+use kalmind_filter::KernelPath;
+use kalmind_types::{Cause, Command, IndexRange, ModelId, Samples, StreamTime, TickOutput};
+
+use super::{FORMAT, ModelPart, RecordedSamples, SessionDocument, TickDocument};
+use crate::model::IdentifiedModel;
+
+/// Why a recording cannot be replayed, from the start or from a tick on.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaybackError {
+    /// The documents are of another version.
+    #[error(
+        "the recording's documents are of version {0}, and this program reads version {FORMAT}: use a program of the version that wrote it"
+    )]
+    Format(u32),
+    /// The session ran on a kernel path that this processor does not have.
+    #[error(
+        "the session's kernels ran as \"{recorded}\", which this processor does not have (it has {here}): the last digits would differ, so replay it on a processor that has it"
+    )]
+    KernelPath {
+        /// The session's.
+        recorded: String,
+        /// The fastest one here.
+        here: &'static str,
+    },
+    /// The engine's settings are contradictory.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A model that a tick swaps in is not in the recording, or not whole.
+    #[error("tick {seq} swaps in the model {model}, of which the recording has {found} of {parts} parts")]
+    ModelMissing {
+        /// The tick.
+        seq: u64,
+        /// The model's identity.
+        model: String,
+        /// Parts found.
+        found: usize,
+        /// Parts in all; 0 where none was found.
+        parts: u64,
+    },
+    /// A model in the recording cannot be used.
+    #[error("the model {model} in the recording cannot be used: {problem}")]
+    Model {
+        /// Its identity.
+        model: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// A session being replayed.
+#[derive(Debug)]
+pub struct Playback {
+    engine: Engine,
+    samples: RecordedSamples,
+    guard: bool,
+    path: KernelPath,
+    parts: HashMap<String, Vec<ModelPart>>,
+    models: HashMap<ModelId, Arc<IdentifiedModel>>,
+}
+
+impl Playback {
+    /// An engine as the session had it.
+    ///
+    /// # Errors
+    /// [`PlaybackError`].
+    pub fn new(session: &SessionDocument) -> Result<Self, PlaybackError> {
+        if session.format != FORMAT {
+            return Err(PlaybackError::Format(session.format));
+        }
+        let path = KernelPath::named(&session.kernel_path).ok_or_else(|| PlaybackError::KernelPath {
+            recorded: session.kernel_path.clone(),
+            here: KernelPath::detect().as_str(),
+        })?;
+        let channels = session.engine.features.iter().map(|stream| stream.channels);
+        let held = session.streams.iter().map(|stream| stream.held_samples);
+        Ok(Self {
+            engine: Engine::new(session.engine.clone())?,
+            samples: RecordedSamples::new(channels.zip(held)),
+            guard: session.guard,
+            path,
+            parts: HashMap::new(),
+            models: HashMap::new(),
+        })
+    }
+
+    /// Samples of an input stream, in the order of the file.
+    pub fn samples(&mut self, stream: usize, first: u64, stamps: Vec<StreamTime>, values: Samples) {
+        self.samples.add(stream, first, stamps, values);
+    }
+
+    /// A part of a model's file.
+    pub fn model_part(&mut self, part: ModelPart) {
+        self.parts.entry(part.id.clone()).or_default().push(part);
+    }
+
+    /// The first samples that a tick names and the recording does not have: stream and range.
+    #[must_use]
+    pub fn missing(&self, tick: &TickDocument<'_>) -> Option<(usize, IndexRange)> {
+        let streams = tick.input.streams.iter().enumerate();
+        streams
+            .flat_map(|(stream, input)| input.ranges.iter().map(move |range| (stream, *range)))
+            .find(|(stream, range)| !self.samples.has(*stream, *range))
+    }
+
+    /// Computes a tick.
+    ///
+    /// # Errors
+    /// [`PlaybackError::ModelMissing`] and [`PlaybackError::Model`].
+    pub fn tick(&mut self, tick: &TickDocument<'_>) -> Result<TickOutput, PlaybackError> {
+        for command in &tick.input.commands {
+            if let Command::SwapModel(id) = command {
+                self.stage(tick.input.seq, *id)?;
+            }
+        }
+        let Self { engine, samples, .. } = self;
+        let stepped = catch_unwind(AssertUnwindSafe(|| engine.step(&tick.input, &*samples)));
+        while self.engine.take_retired().is_some() {}
+        Ok(match stepped {
+            Ok(output) if !tick.panicked => output,
+            // what a panic left behind is repeated by the same panic
+            _ => self.engine.fault(&tick.input, Cause::Panicked),
+        })
+    }
+
+    /// The raw features of the newest tick.
+    #[must_use]
+    pub fn raw_features(&self) -> &[f64] {
+        self.engine.raw_features()
+    }
+
+    /// Builds a model for the swap in this tick, as the session did. One that the session refused as not fitting is
+    /// refused here for the same reason.
+    fn stage(&mut self, seq: u64, id: ModelId) -> Result<(), PlaybackError> {
+        let model = match self.models.get(&id) {
+            Some(model) => Arc::clone(model),
+            None => self.assemble(seq, id)?,
+        };
+        let staged = model
+            .stage_recorded(self.guard, self.path)
+            .map_err(|error| PlaybackError::Model { model: id.to_hex(), problem: error.to_string() })?;
+        drop(self.engine.stage(staged));
+        Ok(())
+    }
+
+    fn assemble(&mut self, seq: u64, id: ModelId) -> Result<Arc<IdentifiedModel>, PlaybackError> {
+        let hex = id.to_hex();
+        let mut parts = self.parts.remove(&hex).unwrap_or_default();
+        parts.sort_by_key(|part| part.part);
+        parts.dedup_by_key(|part| part.part);
+        let count = parts.first().map_or(0, |part| part.parts);
+        if parts.is_empty() || parts.len() as u64 != count {
+            return Err(PlaybackError::ModelMissing { seq, model: hex, found: parts.len(), parts: count });
+        }
+        let wrong = |problem: String| PlaybackError::Model { model: hex.clone(), problem };
+        let bytes: Option<Vec<Vec<u8>>> = parts.iter().map(ModelPart::bytes).collect();
+        let file = bytes.ok_or_else(|| wrong("its parts are not base64".to_owned()))?.concat();
+        let model =
+            IdentifiedModel::from_bytes(file.into(), true).map_err(|error| wrong(error.to_string()))?;
+        if model.id != id {
+            return Err(wrong(format!("its bytes are those of {}", model.id.to_hex())));
+        }
+        let model = Arc::new(model);
+        self.models.insert(id, Arc::clone(&model));
+        Ok(model)
+    }
+}

@@ -1,0 +1,333 @@
+//! Reads a recording of Kalmind's own in the order of the file, and says what each chunk means.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use kalmind_recording::xdf::{
+    Source, SourceError,
+    chunks::{ChunkReader, Content, XdfError},
+    header::StreamHeader,
+    samples::{SampleDecoder, Values},
+};
+use kalmind_types::{Event, Samples, StreamTime};
+
+use super::{RecordDocument, SessionDocument, TickDocument};
+
+/// Why a recording cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file cannot be opened.
+    #[error("the recording {} cannot be read: {source}", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: SourceError,
+    },
+    /// Its bytes are damaged.
+    #[error("the recording {}: {source}", .path.display())]
+    Xdf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: XdfError,
+    },
+    /// A text of ours that cannot be understood.
+    #[error("the recording {}: the {role} at byte {offset} cannot be understood: {problem}", .path.display())]
+    Document {
+        /// The file.
+        path: PathBuf,
+        /// The stream it is in.
+        role: &'static str,
+        /// Where its chunk begins.
+        offset: u64,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// There is no session in it.
+    #[error(
+        "{} is not a recording of a Kalmind session: it has no stream with the role \"record\" (`kalmind recording info` shows what is \
+         in it, and `kalmind recording export` makes tables of its streams, which `--features` and `--states` take)",
+        .0.display()
+    )]
+    NoSession(PathBuf),
+}
+
+/// What comes next in a recording.
+#[derive(Debug)]
+pub enum Item {
+    /// What the session was; before everything else.
+    Session(Box<SessionDocument>),
+    /// Another document about the recording.
+    Document(RecordDocument),
+    /// Samples of an input stream: place, index of the first, stamps, values.
+    Samples(usize, u64, Vec<StreamTime>, Samples),
+    /// A tick's input.
+    Tick(Box<TickDocument<'static>>),
+    /// A tick's features: time, values.
+    Features(f64, Vec<f64>),
+    /// What was published of a tick: time, values.
+    Cursor(f64, Vec<f64>),
+    /// An event.
+    Event(Event),
+    /// A part that is passed over.
+    Unreadable(Unreadable),
+}
+
+/// A part of a recording that cannot be read, though what follows can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// A stream's header: its samples are passed over too.
+    Header {
+        /// Where its chunk begins.
+        offset: u64,
+        /// The stream's number.
+        stream: u32,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A chunk of samples.
+    Samples {
+        /// The stream's number.
+        stream: u32,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// What a stream is to a session.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Role {
+    Input { place: usize, next: u64 },
+    Ticks,
+    Features,
+    Cursor,
+    Events,
+    Record,
+    Other,
+}
+
+#[derive(Debug)]
+struct Stream {
+    role: Role,
+    channels: usize,
+    format: Option<kalmind_types::NumberFormat>,
+    decoder: SampleDecoder,
+}
+
+/// What of a session's streams is read; the samples of the others are passed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Samples of the input streams: most of the file.
+    pub inputs: bool,
+    /// Features of the ticks.
+    pub features: bool,
+    /// Inputs of the ticks.
+    pub ticks: bool,
+}
+
+/// A recording, read from its beginning on. Memory: a chunk, and what it gives.
+#[derive(Debug)]
+pub struct SessionReader {
+    path: PathBuf,
+    chunks: ChunkReader<Source>,
+    length: u64,
+    wanted: Wanted,
+    streams: HashMap<u32, Stream>,
+    /// Labels of the cursor's channels.
+    cursor_labels: Vec<String>,
+    items: std::collections::VecDeque<Item>,
+}
+
+impl SessionReader {
+    /// Opens a recording.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn open(path: &Path, wanted: Wanted) -> Result<Self, ReadError> {
+        let (source, length) =
+            Source::open(path).map_err(|source| ReadError::Open { path: path.to_owned(), source })?;
+        let chunks = ChunkReader::new(source, length)
+            .map_err(|source| ReadError::Xdf { path: path.to_owned(), source })?;
+        Ok(Self {
+            path: path.to_owned(),
+            chunks,
+            length,
+            wanted,
+            streams: HashMap::new(),
+            cursor_labels: Vec::new(),
+            items: std::collections::VecDeque::new(),
+        })
+    }
+
+    /// Labels of the cursor's channels, once its header was read: before the session.
+    #[must_use]
+    pub fn cursor_labels(&self) -> &[String] {
+        &self.cursor_labels
+    }
+
+    /// Bytes read and bytes in all.
+    #[must_use]
+    pub fn progress(&self) -> (u64, u64) {
+        (self.chunks.offset(), self.length)
+    }
+
+    /// What comes next; `None` at the end.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn next_item(&mut self) -> Result<Option<Item>, ReadError> {
+        loop {
+            if let Some(item) = self.items.pop_front() {
+                return Ok(Some(item));
+            }
+            if !self.read_chunk()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads a chunk into items; `false` at the end.
+    fn read_chunk(&mut self) -> Result<bool, ReadError> {
+        let Self { path, chunks, wanted, streams, cursor_labels, items, .. } = self;
+        let xdf = |source| ReadError::Xdf { path: path.clone(), source };
+        let passed_over = |id: u32| {
+            streams.get(&id).is_none_or(|stream| match stream.role {
+                Role::Input { .. } => !wanted.inputs,
+                Role::Features => !wanted.features,
+                Role::Ticks => !wanted.ticks,
+                Role::Other => true,
+                Role::Cursor | Role::Events | Role::Record => false,
+            })
+        };
+        let Some(chunk) = chunks.next_but(passed_over).map_err(xdf)? else { return Ok(false) };
+        match chunk.content {
+            Content::StreamHeader(id, xml) => {
+                let header = match StreamHeader::parse(xml, None) {
+                    Ok(header) => header,
+                    // the stream's samples are passed over
+                    Err(problem) => {
+                        let offset = chunk.offset;
+                        items.push_back(Item::Unreadable(Unreadable::Header { offset, stream: id, problem }));
+                        return Ok(true);
+                    }
+                };
+                let role = role(&header);
+                if role == Role::Cursor {
+                    *cursor_labels = header.labels.clone().unwrap_or_default();
+                }
+                let decoder = SampleDecoder::new(header.channels, header.format, header.nominal_rate_hz);
+                let stream = Stream { role, channels: header.channels, format: header.format, decoder };
+                streams.insert(id, stream);
+            }
+            Content::Samples(id, body) if !body.is_empty() => {
+                let Some(stream) = streams.get_mut(&id) else { return Ok(true) };
+                let (mut stamps, mut values) = (Vec::new(), Values::empty(stream.format));
+                if let Err(problem) = stream.decoder.decode(chunk.offset, body, &mut stamps, &mut values) {
+                    // what follows is whole: `repair` leaves such a chunk where it is
+                    let problem = problem.to_string();
+                    items.push_back(Item::Unreadable(Unreadable::Samples { stream: id, problem }));
+                    return Ok(true);
+                }
+                let document = |role, problem| ReadError::Document {
+                    path: path.clone(),
+                    role,
+                    offset: chunk.offset,
+                    problem,
+                };
+                let hole = understand(stream, stamps, values, items)
+                    .map_err(|(role, error)| document(role, error))?;
+                if let Some((place, index)) = hole {
+                    let input = streams.values_mut().find_map(|stream| match &mut stream.role {
+                        Role::Input { place: known, next } if *known == place => Some(next),
+                        _ => None,
+                    });
+                    if let Some(next) = input {
+                        *next = index;
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(true)
+    }
+}
+
+/// What a stream is, by its header.
+fn role(header: &StreamHeader) -> Role {
+    let text = header.format.is_none() && header.channels == 1;
+    let number = header.format == Some(kalmind_types::NumberFormat::Double64);
+    match (header.role.as_deref(), header.index) {
+        (Some("input"), Some(place)) if header.format.is_some() => Role::Input { place, next: 0 },
+        (Some("ticks"), _) if text => Role::Ticks,
+        (Some("features"), _) if number => Role::Features,
+        (Some("cursor"), _) if number => Role::Cursor,
+        (Some("events"), _) if text => Role::Events,
+        (Some("record"), _) if text => Role::Record,
+        _ => Role::Other,
+    }
+}
+
+/// Samples of a stream as items. A hole in an input stream is handed back: the next sample's index.
+fn understand(
+    stream: &mut Stream,
+    stamps: Vec<f64>,
+    values: Values,
+    items: &mut std::collections::VecDeque<Item>,
+) -> Result<Option<(usize, u64)>, (&'static str, String)> {
+    let mut hole = None;
+    match (&mut stream.role, values) {
+        (Role::Input { place, next }, Values::Numbers(samples)) => {
+            let first = *next;
+            *next += stamps.len() as u64;
+            items.push_back(Item::Samples(
+                *place,
+                first,
+                stamps.into_iter().map(StreamTime).collect(),
+                samples,
+            ));
+        }
+        (Role::Features, Values::Numbers(Samples::Double64(values))) => {
+            let rows = stamps.iter().zip(values.chunks(stream.channels));
+            items.extend(rows.map(|(stamp, row)| Item::Features(*stamp, row.to_vec())));
+        }
+        (Role::Cursor, Values::Numbers(Samples::Double64(values))) => {
+            let rows = stamps.iter().zip(values.chunks(stream.channels));
+            items.extend(rows.map(|(stamp, row)| Item::Cursor(*stamp, row.to_vec())));
+        }
+        (Role::Ticks, Values::Texts(texts)) => {
+            for text in texts {
+                let tick: TickDocument<'_> =
+                    serde_json::from_str(&text).map_err(|error| ("tick", error.to_string()))?;
+                tick.input.check().map_err(|error| ("tick", error.to_string()))?;
+                let tick = TickDocument { input: Cow::Owned(tick.input.into_owned()), ..tick };
+                items.push_back(Item::Tick(Box::new(tick)));
+            }
+        }
+        (Role::Events, Values::Texts(texts)) => {
+            for text in texts {
+                let event = serde_json::from_str(&text).map_err(|error| ("event", error.to_string()))?;
+                items.push_back(Item::Event(event));
+            }
+        }
+        (Role::Record, Values::Texts(texts)) => {
+            for text in texts {
+                let document =
+                    serde_json::from_str(&text).map_err(|error| ("document", error.to_string()))?;
+                match document {
+                    RecordDocument::Session(session) => {
+                        session.check().map_err(|problem| ("session", problem))?;
+                        items.push_back(Item::Session(session));
+                    }
+                    RecordDocument::Hole { stream, index, .. } => hole = Some((stream, index)),
+                    other => items.push_back(Item::Document(other)),
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(hole)
+}

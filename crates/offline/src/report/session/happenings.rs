@@ -1,0 +1,220 @@
+//! What happened in a session, a sentence for each event: blocks, what operators and the task asked for, models, states.
+
+use std::fmt::Write as _;
+
+use kalmind_types::{
+    Actor, ArrivalAction, ArrivalEvent, Confirmation, Counted, EventBody, EventKind, ModelEvent,
+    OperatorAction, OperatorRequest, Phase,
+};
+use serde_json::Value;
+
+use super::{
+    super::markup::{Escaped, number, table},
+    facts::{Facts, Happening},
+};
+
+/// Events that are listed.
+const LISTED: usize = 200;
+
+/// The table of events.
+pub(super) fn section(facts: &Facts) -> String {
+    if facts.happenings.is_empty() {
+        return "<p>Nothing besides targets and trials.</p>".to_owned();
+    }
+    // an event is published when it is known, with the time at which it happened
+    let mut happenings: Vec<&Happening> = facts.happenings.iter().collect();
+    happenings.sort_by(|a, b| a.time.total_cmp(&b.time));
+    let shown = happenings.into_iter().take(LISTED).map(|happening| {
+        let cells = vec![
+            number(happening.time - facts.begin, 2),
+            kind(&happening.body).to_owned(),
+            Escaped(&sentence(&happening.body)).to_string(),
+        ];
+        ("", cells)
+    });
+    let heads = ["time, s", "kind", "what happened"];
+    let mut html = table("Blocks, operator, models, states and faults", &heads, &[1, 2], shown);
+    if facts.happenings.len() > LISTED {
+        let more = Counted((facts.happenings.len() - LISTED) as u64, "event");
+        let _infallible = write!(html, "<p>The recording holds {more} more.</p>");
+    }
+    html
+}
+
+fn kind(body: &EventBody) -> &'static str {
+    match body {
+        EventBody::Operator(request) if request.program => return "program",
+        EventBody::Operator(OperatorRequest { by: Actor::Daemon, .. })
+        | EventBody::Arrival(ArrivalEvent { by: Actor::Daemon, .. }) => return "input",
+        EventBody::Other { kind: EventKind::Operator, data } if data["program"] == true => return "program",
+        EventBody::Other { kind: EventKind::Operator, data } if data["by"] == "daemon" => return "input",
+        _ => {}
+    }
+    match body.kind() {
+        EventKind::Target => "target",
+        EventKind::Trial => "trial",
+        EventKind::TaskBlock => "block",
+        EventKind::Operator => "operator",
+        EventKind::Model => "model",
+        EventKind::State => "state",
+        EventKind::Fault => "fault",
+    }
+}
+
+/// The name of a block as people say it.
+pub(super) fn block(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// An event as a sentence. One that this version does not know is shown by its fields.
+fn sentence(body: &EventBody) -> String {
+    match body {
+        EventBody::State(change) => change.message.clone(),
+        EventBody::Recording(fault) => fault.reason.clone(),
+        EventBody::TaskBlock { block: name, phase } => {
+            let verb = if *phase == Phase::Start { "began" } else { "ended" };
+            format!("{} block {verb}", block(name.name()))
+        }
+        EventBody::Operator(asked) => request(asked),
+        EventBody::Arrival(ArrivalEvent { action: ArrivalAction::MeasuringArrival, .. }) => {
+            "measuring how samples arrive".to_owned()
+        }
+        EventBody::Arrival(arrival) => format!("measured how samples arrive: {}", arrival.input.text),
+        EventBody::Model(ModelEvent::Swapped { decoder, train_bins, .. }) => {
+            let bins = train_bins.map(|bins| format!(", fitted to {}", Counted(bins, "bin")));
+            format!("decoder {decoder} took over{}", bins.unwrap_or_default())
+        }
+        EventBody::Model(ModelEvent::FitFailed { problem }) => format!("the fit failed: {problem}"),
+        EventBody::Other { data, .. } => data["message"].as_str().map_or_else(|| fields(data), str::to_owned),
+        EventBody::Target(_) | EventBody::Trial { .. } => fields(&body.data()),
+    }
+}
+
+fn request(request: &OperatorRequest) -> String {
+    let asked = match request.action {
+        OperatorAction::Stop => "STOP",
+        OperatorAction::Idle => "idle requested",
+        OperatorAction::Calibrating => "calibration requested",
+        OperatorAction::Control => "control requested",
+        OperatorAction::Resume => "resume requested",
+        OperatorAction::MeasureArrival => "new measurement of how samples arrive requested",
+    };
+    let refused = request.refused.as_ref().map(|why| format!("; refused: {why}")).unwrap_or_default();
+    // a demonstration that nobody watches confirms by itself
+    let who = if request.program { " by the program, not by a person" } else { "" };
+    let confirmed = confirmed(request).map(|what| format!("; confirmed{who}: {what}")).unwrap_or_default();
+    format!("{asked} by {}{refused}{confirmed}", request.by)
+}
+
+/// What was confirmed with a request, in words; none where nothing was.
+fn confirmed(request: &OperatorRequest) -> Option<String> {
+    let model = request.model.as_ref().map(|hash| format!(" (model {hash})")).unwrap_or_default();
+    let words = request.confirmed.iter().map(|confirmation| match confirmation {
+        Confirmation::SlowInput => "input that arrives late".to_owned(),
+        Confirmation::PoorDecoder => format!("poor decoder{model}"),
+    });
+    let words: Vec<String> = words.collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+/// The fields of an event's data, one after the other.
+fn fields(data: &Value) -> String {
+    let Some(fields) = data.as_object() else { return data.to_string() };
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let shown: Vec<String> = fields
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(key, value)| format!("{} {}", key.replace('_', " "), plain(value)))
+        .collect();
+    shown.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_of_event_is_a_sentence() {
+        let input = json!({
+            "state": "fit", "delay_ms": 2.0, "max_wait_ms": 20.0, "text": "\"array\" sample by sample, 2 ms late",
+        });
+        for (kind, data, expected) in [
+            (
+                EventKind::TaskBlock,
+                json!({ "block": "open_loop", "phase": "start" }),
+                "open loop block began",
+            ),
+            (
+                EventKind::TaskBlock,
+                json!({ "block": "evaluation", "phase": "end" }),
+                "evaluation block ended",
+            ),
+            (EventKind::Operator, json!({ "action": "stop", "by": "operator" }), "STOP by the operator"),
+            (EventKind::Operator, json!({ "action": "stop", "by": "client" }), "STOP by a client"),
+            (
+                EventKind::Operator,
+                json!({ "action": "control", "by": "task" }),
+                "control requested by the task",
+            ),
+            (
+                EventKind::Operator,
+                json!({ "action": "control", "by": "operator", "confirmed": ["slow_input"] }),
+                "control requested by the operator; confirmed: input that arrives late",
+            ),
+            (
+                EventKind::Operator,
+                json!({
+                    "action": "control", "by": "operator", "confirmed": ["slow_input", "poor_decoder"], "model": "ab12",
+                }),
+                "control requested by the operator; confirmed: input that arrives late, poor decoder (model ab12)",
+            ),
+            (
+                EventKind::Operator,
+                json!({
+                    "action": "control", "by": "daemon", "program": true, "confirmed": ["poor_decoder"],
+                    "model": "ab12",
+                }),
+                "control requested by Kalmind; confirmed by the program, not by a person: poor decoder (model ab12)",
+            ),
+            (
+                EventKind::Operator,
+                json!({ "action": "arrival_measured", "by": "daemon", "input": input, "streams": [] }),
+                "measured how samples arrive: \"array\" sample by sample, 2 ms late",
+            ),
+            (
+                EventKind::Model,
+                json!({ "action": "swapped", "decoder": "kalman", "hash": "ab", "train_bins": 1 }),
+                "decoder kalman took over, fitted to 1 bin",
+            ),
+            (
+                EventKind::Model,
+                json!({ "action": "fit_failed", "problem": "too few rows" }),
+                "the fit failed: too few rows",
+            ),
+            (
+                EventKind::State,
+                json!({ "state": "stale", "previous": "control", "message": "no usable signal for 0.1 s" }),
+                "no usable signal for 0.1 s",
+            ),
+            (
+                EventKind::Operator,
+                json!({ "action": "resume", "by": "task", "refused": "only the operator can resume" }),
+                "resume requested by the task; refused: only the operator can resume",
+            ),
+            (
+                EventKind::Fault,
+                json!({ "source": "recording", "reason": "the disk is full", "file": "a.xdf" }),
+                "the disk is full",
+            ),
+            (
+                EventKind::Fault,
+                json!({ "state": "fault", "since_s": 3, "previous": null }),
+                "since s 3, state fault",
+            ),
+        ] {
+            assert_eq!(sentence(&EventBody::read(kind, data)), expected);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What events of the daemon's own tell: requests, arrivals, models, states, the recording's troubles.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Actor, ArrivalStatus, Cause, CovarianceKind, InputDelay, LslTime, OperatorAction, OutputState};
+
+/// What whoever asks for control may have to confirm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confirmation {
+    /// An input that arrives too late for a cursor.
+    SlowInput,
+    /// A decoder that is no better than chance, or falls back in most steps.
+    PoorDecoder,
+}
+
+impl Confirmation {
+    /// The name by which requests confirm it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SlowInput => "slow_input",
+            Self::PoorDecoder => "poor_decoder",
+        }
+    }
+}
+
+/// Somebody asks for something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorRequest {
+    /// What.
+    pub action: OperatorAction,
+    /// Who.
+    pub by: Actor,
+    /// What they confirmed with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confirmed: Vec<Confirmation>,
+    /// The model in doubt that they confirmed: SHA-256 of its file, hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Whether a program of the daemon's own confirmed, and no person.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub program: bool,
+    /// Why it was refused, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+impl OperatorRequest {
+    /// A request without more.
+    #[must_use]
+    pub fn new(action: OperatorAction, by: Actor) -> Self {
+        Self { action, by, confirmed: Vec::new(), model: None, program: false, refused: None }
+    }
+}
+
+/// How the streams arrive is being measured, or was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArrivalEvent {
+    /// Which of both.
+    pub action: ArrivalAction,
+    /// Whose work that is.
+    pub by: Actor,
+    /// What follows for the whole input.
+    pub input: InputDelay,
+    /// How each stream arrives.
+    pub streams: Vec<StreamArrival>,
+}
+
+/// Whether a measurement of how streams arrive begins or is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArrivalAction {
+    /// It begins.
+    MeasuringArrival,
+    /// It is done.
+    ArrivalMeasured,
+}
+
+/// How one stream arrives.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamArrival {
+    /// The stream's key.
+    pub key: String,
+    /// What was measured; none before it was.
+    pub arrival: Option<ArrivalStatus>,
+}
+
+/// What became of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum ModelEvent {
+    /// It took over.
+    Swapped {
+        /// Its decoder.
+        decoder: String,
+        /// SHA-256 of its file, hexadecimal.
+        hash: String,
+        /// Bins that it was fitted to.
+        train_bins: Option<u64>,
+        /// Whether its covariance can say that it is unsure.
+        covariance: Option<CovarianceKind>,
+        /// How good it is on rows that it was not fitted to, as its fit report says it.
+        #[serde(default)]
+        quality: Value,
+        /// What speaks against it, a sentence each.
+        #[serde(default)]
+        warnings: Vec<String>,
+        /// Whether somebody has to confirm it before it may control.
+        #[serde(default)]
+        poor: bool,
+    },
+    /// It could not be fitted.
+    FitFailed {
+        /// Why.
+        problem: String,
+    },
+}
+
+/// The output's state or its reason changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StateEvent {
+    /// The state from now on.
+    pub state: OutputState,
+    /// Why, for people.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Why, for programs.
+    #[serde(default)]
+    pub cause: Option<StateCause>,
+    /// Who caused it.
+    #[serde(default)]
+    pub by: Option<Actor>,
+    /// The state before.
+    pub previous: OutputState,
+    /// Since when that was.
+    #[serde(default)]
+    pub since: LslTime,
+    /// Who leads out of it, where it does not end by itself.
+    #[serde(default)]
+    pub awaits: Option<String>,
+    /// Number of the newest tick.
+    #[serde(default)]
+    pub seq: Option<u64>,
+    /// Channels that look dead or unlike training, where that is why.
+    #[serde(default)]
+    pub channels: Vec<String>,
+    /// What happened and what to do, with figures.
+    pub message: String,
+}
+
+/// Why a state changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum StateCause {
+    /// The cause of the state's reason.
+    Cause(Cause),
+    /// What is no cause of a state: `signal_back`, or one of another version.
+    Named(String),
+}
+
+/// The recording is in trouble.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingFault {
+    /// Always `recording`.
+    pub source: RecordingTag,
+    /// What is wrong.
+    pub reason: String,
+    /// The file.
+    #[serde(default)]
+    pub file: String,
+    /// Samples lost so far.
+    #[serde(default)]
+    pub lost_samples: u64,
+    /// Ticks lost so far.
+    #[serde(default)]
+    pub lost_ticks: u64,
+}
+
+/// The constant `"recording"` of a [`RecordingFault`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RecordingTag {
+    /// The only value.
+    #[default]
+    #[serde(rename = "recording")]
+    Recording,
+}

@@ -1,0 +1,116 @@
+//! The words of a task: the blocks that a session is made of, its trials, and what it may ask for.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CursorDrive, Mode};
+
+/// What a stretch of a session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskBlock {
+    /// Looking at the signals; nothing is trained or scored.
+    SignalCheck,
+    /// The cursor moves by the label law and the participant imagines moving it: rows to fit on.
+    OpenLoop,
+    /// The decoder moves the cursor to targets.
+    ClosedLoop,
+    /// Closed loop whose score is reported.
+    Evaluation,
+    /// The participant types.
+    Typing,
+}
+
+impl TaskBlock {
+    /// The name by which events and configurations call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SignalCheck => "signal_check",
+            Self::OpenLoop => "open_loop",
+            Self::ClosedLoop => "closed_loop",
+            Self::Evaluation => "evaluation",
+            Self::Typing => "typing",
+        }
+    }
+
+    /// The mode that the block needs the daemon in. Whoever runs the task asks for it; a latched hold stays.
+    #[must_use]
+    pub fn mode(self) -> Mode {
+        match self {
+            Self::SignalCheck => Mode::Idle,
+            Self::OpenLoop => Mode::Calibrating,
+            Self::ClosedLoop | Self::Evaluation | Self::Typing => Mode::Control,
+        }
+    }
+
+    /// What moves the cursor in it while the daemon calibrates.
+    #[must_use]
+    pub fn drive(self) -> CursorDrive {
+        match self {
+            Self::OpenLoop => CursorDrive::Label,
+            Self::SignalCheck | Self::ClosedLoop | Self::Evaluation | Self::Typing => CursorDrive::Decoder,
+        }
+    }
+}
+
+/// Which end of a trial or block an event tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It begins.
+    Start,
+    /// It is over.
+    End,
+}
+
+/// How a trial ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrialResult {
+    /// The cursor was held in the target.
+    Acquired,
+    /// The time was up.
+    Timeout,
+}
+
+/// What a task may ask of the daemon. None of it clears a latched hold: that takes an authenticated resume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperatorAction {
+    /// Latch `hold`, at once.
+    Stop,
+    /// Ask for the mode `idle`.
+    Idle,
+    /// Ask for the mode `calibrating`.
+    Calibrating,
+    /// Ask for the mode `control`.
+    Control,
+    /// Agree to go on, in the mode asked for last, after a silence of the input that was too long to end by itself. Needs
+    /// the configuration's leave; clears neither a stop nor a fault.
+    Resume,
+    /// Have it measured anew how the streams arrive.
+    MeasureArrival,
+}
+
+impl OperatorAction {
+    /// The mode asked for; none for a stop, a measurement, and a resume, which leaves the mode as it is.
+    #[must_use]
+    pub fn mode(self) -> Option<Mode> {
+        match self {
+            Self::Stop | Self::Resume | Self::MeasureArrival => None,
+            Self::Idle => Some(Mode::Idle),
+            Self::Calibrating => Some(Mode::Calibrating),
+            Self::Control => Some(Mode::Control),
+        }
+    }
+}
+
+impl From<Mode> for OperatorAction {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Idle => Self::Idle,
+            Mode::Calibrating => Self::Calibrating,
+            Mode::Control => Self::Control,
+        }
+    }
+}

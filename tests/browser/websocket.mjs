@@ -1,0 +1,5 @@
+// Gives a Node.js before version 20, such as Debian 12's, the WebSocket that browsers and newer ones have built in:
+// node --import tests/browser/websocket.mjs PROGRAM
+import { WebSocket } from "ws";
+
+globalThis.WebSocket ??= WebSocket;
