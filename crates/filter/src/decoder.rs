@@ -55,6 +55,55 @@ pub trait Decoder: Send + core::fmt::Debug {
     fn adopt(&mut self, state: FilterState<'_>) -> bool;
 }
 
+/// Writes the methods that a decoder around another one passes on as they are.
+macro_rules! forward {
+    ($to:ident: features) => {
+        fn features(&self) -> usize {
+            self.$to.features()
+        }
+    };
+    ($to:ident: dimension) => {
+        fn dimension(&self) -> usize {
+            self.$to.dimension()
+        }
+    };
+    ($to:ident: restart) => {
+        fn restart(&mut self) {
+            self.$to.restart();
+        }
+    };
+    ($to:ident: unfiltered) => {
+        fn unfiltered(&self) -> Option<&[f64]> {
+            self.$to.unfiltered()
+        }
+    };
+    ($to:ident: takes_cursor) => {
+        fn takes_cursor(&self) -> bool {
+            self.$to.takes_cursor()
+        }
+    };
+    ($to:ident: observe_cursor) => {
+        fn observe_cursor(&mut self, cursor: kalmind_types::Position) {
+            self.$to.observe_cursor(cursor);
+        }
+    };
+    ($to:ident: state) => {
+        fn state(&self) -> Option<$crate::FilterState<'_>> {
+            self.$to.state()
+        }
+    };
+    ($to:ident: adopt) => {
+        fn adopt(&mut self, state: $crate::FilterState<'_>) -> bool {
+            self.$to.adopt(state)
+        }
+    };
+    ($to:ident: $first:ident, $($rest:ident),+) => {
+        $crate::decoder::forward!($to: $first);
+        $crate::decoder::forward!($to: $($rest),+);
+    };
+}
+pub(crate) use forward;
+
 /// What one [`Decoder::step`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "facts of one step, each read by itself")]

@@ -22,11 +22,12 @@
 //!
 //! Cost: about 2 k + 40 multiplications a channel in every bin, k <= 8 factors; no allocation.
 
-use kalmind_types::{Intent, Position};
+use kalmind_types::Intent;
 
 use crate::checked::usable;
+use crate::decoder::forward;
 use crate::factors::Factors;
-use crate::{Decoder, FilterState, GuardStatistics, StepReport};
+use crate::{Decoder, GuardStatistics, StepReport};
 
 /// Running means may leave the training range by this part of its width.
 const MARGIN: f64 = 0.25;
@@ -77,13 +78,7 @@ impl Guarded {
 }
 
 impl Decoder for Guarded {
-    fn features(&self) -> usize {
-        self.decoder.features()
-    }
-
-    fn dimension(&self) -> usize {
-        self.decoder.dimension()
-    }
+    forward!(decoder: features, dimension, unfiltered, takes_cursor, observe_cursor, state, adopt);
 
     fn restart(&mut self) {
         self.guard.restart();
@@ -97,28 +92,8 @@ impl Decoder for Guarded {
         StepReport { guarded_channels: self.guard.guarded, ..report }
     }
 
-    fn unfiltered(&self) -> Option<&[f64]> {
-        self.decoder.unfiltered()
-    }
-
     fn channel_conditions(&self) -> &[ChannelCondition] {
         &self.guard.conditions
-    }
-
-    fn takes_cursor(&self) -> bool {
-        self.decoder.takes_cursor()
-    }
-
-    fn observe_cursor(&mut self, cursor: Position) {
-        self.decoder.observe_cursor(cursor);
-    }
-
-    fn state(&self) -> Option<FilterState<'_>> {
-        self.decoder.state()
-    }
-
-    fn adopt(&mut self, state: FilterState<'_>) -> bool {
-        self.decoder.adopt(state)
     }
 }
 

@@ -4,6 +4,7 @@
 //! goes in and on the kernel path alone.
 
 pub mod activation;
+pub mod array_statistics;
 mod belief;
 mod centred;
 mod checked;
@@ -29,7 +30,7 @@ mod model;
 mod model_error;
 pub mod options;
 pub mod panel;
-pub mod plausibility;
+mod plausibility;
 pub mod published_covariance;
 mod quality;
 mod registry;
@@ -47,6 +48,7 @@ mod training;
 mod validate;
 pub mod window;
 
+pub use array_statistics::PlausibilityStatistics;
 pub use covariance_scale::CovarianceScale;
 pub use decoder::{Decoder, FilterState, StepReport};
 pub use decoders::dkf::noise::Noise;
@@ -75,7 +77,7 @@ pub use options::{
     Cell, Choice, Dynamics, Feedback, Form, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, OPTIONS,
     Optimizer, OptionInfo, Options, ResidualSource, Sparsification, Start, StateMean, StationarySource,
 };
-pub use plausibility::{Implausible, PlausibilityStatistics};
+pub use plausibility::Implausible;
 pub use quality::{AgainstChance, ChanceFigures, FitQuality, Folds, FoldsOf};
 pub use registry::{DecoderName, DecoderOption, Parameters};
 pub use screen::{CHECKS, Screen, Screened};

@@ -1,11 +1,12 @@
 //! From what a filter believes to the covariance that is published: a [`CovarianceScale`] at work.
 
-use kalmind_types::{Intent, MAX_COMPONENTS, Position};
+use kalmind_types::{Intent, MAX_COMPONENTS};
 use nalgebra::DMatrix;
 
 use crate::cholesky::Cholesky;
+use crate::decoder::forward;
 use crate::window::Window;
-use crate::{ChannelCondition, CovarianceScale, Decoder, FilterState, ModelError, StepReport};
+use crate::{CovarianceScale, Decoder, ModelError, StepReport};
 
 /// Added to a size before its logarithm.
 const LEAST_SIZE: f64 = 0.05;
@@ -105,13 +106,7 @@ impl ScaledDecoder {
 }
 
 impl Decoder for ScaledDecoder {
-    fn features(&self) -> usize {
-        self.decoder.features()
-    }
-
-    fn dimension(&self) -> usize {
-        self.decoder.dimension()
-    }
+    forward!(decoder: features, dimension, unfiltered, takes_cursor, observe_cursor, state, adopt);
 
     fn restart(&mut self) {
         self.decoder.restart();
@@ -139,30 +134,6 @@ impl Decoder for ScaledDecoder {
         }
         before.copy_from_slice(intent.mean());
         report
-    }
-
-    fn unfiltered(&self) -> Option<&[f64]> {
-        self.decoder.unfiltered()
-    }
-
-    fn channel_conditions(&self) -> &[ChannelCondition] {
-        self.decoder.channel_conditions()
-    }
-
-    fn takes_cursor(&self) -> bool {
-        self.decoder.takes_cursor()
-    }
-
-    fn observe_cursor(&mut self, cursor: Position) {
-        self.decoder.observe_cursor(cursor);
-    }
-
-    fn state(&self) -> Option<FilterState<'_>> {
-        self.decoder.state()
-    }
-
-    fn adopt(&mut self, state: FilterState<'_>) -> bool {
-        self.decoder.adopt(state)
     }
 }
 

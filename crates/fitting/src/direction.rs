@@ -168,6 +168,30 @@ fn first_outputs(regressor: Regressor, d: usize) -> Regressor {
     }
 }
 
+/// f with its held-out predictions of d components, and whether its direction is its own.
+pub(crate) struct Directed {
+    pub(crate) learned: Learned,
+    pub(crate) direction: bool,
+}
+
+impl Directed {
+    /// Of what was learnt of twice the states where a direction is possible, or of the states themselves.
+    pub(crate) fn new(learned: Learned, direction: Choice<bool>, data: &TrainingData) -> Self {
+        let worth = match direction {
+            Choice::Given(direction) => direction,
+            Choice::Auto => is_worth_it(&learned.held_out, &states_at(data, &learned.held_rows)),
+        };
+        match direction {
+            Choice::Given(false) => Self { learned, direction: false },
+            _ if worth => {
+                let held_out = turned(&learned.held_out);
+                Self { learned: Learned { held_out, ..learned }, direction: true }
+            }
+            _ => Self { learned: without_direction(learned), direction: false },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

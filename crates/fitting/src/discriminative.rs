@@ -8,7 +8,7 @@ use crate::accuracy;
 use crate::covariance_calibration::{self, HeldOutError};
 use crate::decoders::dkf_nw::LeaveOneOut;
 use crate::decoders::kind::{DecoderFit, Job, MakeLearner, MeanFit};
-use crate::direction::{can_have_direction, is_worth_it, turned, with_direction, without_direction};
+use crate::direction::{Directed, can_have_direction, with_direction};
 use crate::dynamics::fit_dynamics;
 use crate::learner::{Examples, Learned, learn};
 use crate::state_model::fit_state_model;
@@ -109,30 +109,6 @@ pub(crate) fn measurement_rows(data: &TrainingData) -> Result<Vec<usize>, FitErr
         });
     }
     Ok(rows)
-}
-
-/// f with its held-out predictions of d components, and whether its direction is its own.
-pub(crate) struct Directed {
-    pub(crate) learned: Learned,
-    pub(crate) direction: bool,
-}
-
-impl Directed {
-    /// Of what was learnt of twice the states where a direction is possible, or of the states themselves.
-    pub(crate) fn new(learned: Learned, direction: Choice<bool>, data: &TrainingData) -> Self {
-        let worth = match direction {
-            Choice::Given(direction) => direction,
-            Choice::Auto => is_worth_it(&learned.held_out, &states_at(data, &learned.held_rows)),
-        };
-        match direction {
-            Choice::Given(false) => Self { learned, direction: false },
-            _ if worth => {
-                let held_out = turned(&learned.held_out);
-                Self { learned: Learned { held_out, ..learned }, direction: true }
-            }
-            _ => Self { learned: without_direction(learned), direction: false },
-        }
-    }
 }
 
 /// The filter around f: what [`choose_filter`] found best on held-out rows.

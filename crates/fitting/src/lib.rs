@@ -8,6 +8,7 @@ mod blocked_cholesky;
 pub mod bootstrap;
 mod chance;
 pub mod chance_level;
+mod correlation;
 mod covariance_calibration;
 mod decoders;
 mod direction;

@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
 
 use kalmind_filter::{Decoder, DecoderSpec, LabelLaw, Model};
-use kalmind_fitting::{FitSettings, accuracy::Accuracy, fit};
+use kalmind_fitting::{FitSettings, fit, scores::Accuracy};
 use kalmind_session::{
     Calibration, CalibrationData, CalibrationOptions, CalibrationTick, Participant, ParticipantOptions,
     TASKS, Task, TaskScore, TaskStep, TaskTick,

@@ -9,8 +9,8 @@
 use nalgebra::{DMatrix, DVector};
 
 use crate::decoders::kind::{DecoderFit, Job, MeanFit};
-use crate::direction::{can_have_direction, with_direction};
-use crate::discriminative::{Directed, FilterChoice, choose_filter, finish, measurement_rows};
+use crate::direction::{Directed, can_have_direction, with_direction};
+use crate::discriminative::{FilterChoice, choose_filter, finish, measurement_rows};
 use crate::learner::{Examples, Learned, learn};
 use crate::state_model::fit_state_model;
 use crate::windows::folds;
