@@ -2,8 +2,6 @@
 
 use kalmind_types::{Intent, Position};
 
-use crate::ChannelCondition;
-
 /// A fitted decoder at work: feature vectors in, intent out, with whatever it remembers between bins.
 ///
 /// [`Decoder::step`] is called once a bin on the tick thread, in the order of the bins. It is real-time: no allocation,
@@ -53,6 +51,20 @@ pub trait Decoder: Send + core::fmt::Debug {
     /// Takes over the belief of another decoder at a model swap, so that the next `Some` is not row one. Lagged bins
     /// keep what they hold. False, and nothing changed, where dimension or order differ or the decoder has no belief.
     fn adopt(&mut self, state: FilterState<'_>) -> bool;
+}
+
+/// What the guard takes a channel for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChannelCondition {
+    /// As in training.
+    #[default]
+    Healthy,
+    /// Its mean is elsewhere than in training; the difference is subtracted.
+    Shifted,
+    /// It changes from bin to bin far more than in training; it is replaced by its mean.
+    Noisy,
+    /// It hardly changes any more; it is replaced by its mean.
+    Silent,
 }
 
 /// Writes the methods that a decoder around another one passes on as they are.

@@ -48,20 +48,6 @@ const HIDDEN: f64 = 4.0;
 /// Bins after which an offset may be found to need no correction.
 const TRIAL: f64 = 64.0;
 
-/// What the guard takes a channel for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ChannelCondition {
-    /// As in training.
-    #[default]
-    Healthy,
-    /// Its mean is elsewhere than in training; the difference is subtracted.
-    Shifted,
-    /// It changes from bin to bin far more than in training; it is replaced by its mean.
-    Noisy,
-    /// It hardly changes any more; it is replaced by its mean.
-    Silent,
-}
-
 /// A decoder behind a guard. Real-time wherever the decoder is.
 #[derive(Debug)]
 pub struct Guarded {

@@ -123,3 +123,10 @@ pub(crate) fn covariance(
     }
     Cholesky::new(&raised, 0.0).map(|_factor| ()).map_err(|_column| not_positive())
 }
+
+pub(crate) fn finite(tensor: &'static str, values: &[f64]) -> Result<(), ModelError> {
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(row) => Err(ModelError::NotFinite { tensor, row, column: 0, value: values[row] }),
+        None => Ok(()),
+    }
+}

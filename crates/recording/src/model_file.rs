@@ -7,7 +7,7 @@ use std::path::Path;
 use kalmind_filter::tensors::{ParametersError, Source, TensorReader as _, TensorWriter as _};
 use kalmind_filter::{Model, ModelError, ZScore};
 use kalmind_types::{ChannelMask, MAX_COMPONENTS, MAX_STREAMS, ModelId};
-use safetensors::SafeTensors;
+use safetensors::{SafeTensorError, SafeTensors};
 use sha2::{Digest as _, Sha256};
 
 use crate::guard_parameters;
@@ -122,7 +122,9 @@ pub fn model_to_bytes(model: &Model) -> Result<Vec<u8>, ModelFileError> {
         report: model.report.clone(),
         guard: model.guard.as_ref().map(|guard| guard_parameters::write(guard, &mut tensors)),
     };
-    let bytes = tensors.into_bytes(METADATA_KEY, serde_json::to_string(&header).map_err(unwritable)?)?;
+    let bytes = tensors
+        .into_bytes(METADATA_KEY, serde_json::to_string(&header).map_err(unwritable)?)
+        .map_err(foreign)?;
     if bytes.len() as u64 > MAX_MODEL_BYTES {
         return Err(ModelFileError::TooLarge { bytes: bytes.len() as u64 });
     }
@@ -135,8 +137,6 @@ pub fn model_to_bytes(model: &Model) -> Result<Vec<u8>, ModelFileError> {
 /// See [`ModelFileError`]; whatever the bytes are, nothing panics.
 pub fn model_from_bytes(bytes: &[u8]) -> Result<(Model, ModelId), ModelFileError> {
     check_frame(bytes)?;
-    let foreign =
-        |error: safetensors::SafeTensorError| ModelFileError::NotSafetensors { problem: error.to_string() };
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(foreign)?;
     let header = metadata
         .metadata()
@@ -157,7 +157,9 @@ pub fn model_from_bytes(bytes: &[u8]) -> Result<(Model, ModelId), ModelFileError
     let mut source = Source { tensors: &mut tensors, features: n, dimension: d };
     let parameters = header.decoder.decoder.read(header.parameters, &mut source)?;
     let guard = header.guard.map(|guard| guard_parameters::read(guard, &mut tensors, n)).transpose()?;
-    tensors.finish()?;
+    if let Some(tensor) = tensors.left() {
+        return Err(ModelFileError::UnknownTensor { tensor: tensor.chars().take(60).collect() });
+    }
     let model = Model {
         decoder: header.decoder,
         streams: header.streams,
@@ -208,6 +210,10 @@ pub fn write_model(path: &Path, model: &Model) -> Result<ModelId, ModelFileError
     let bytes = model_to_bytes(model)?;
     write_new_file(path, Existing::Replace, &bytes)?;
     Ok(ModelId(Sha256::digest(&bytes).into()))
+}
+
+fn foreign(error: SafeTensorError) -> ModelFileError {
+    ModelFileError::NotSafetensors { problem: error.to_string() }
 }
 
 /// Tells a file that is cut off from one that is none of ours, before anything is parsed.

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use kalmind_filter::tensors::{ParametersError, TensorReader, TensorWriter};
 use nalgebra::DMatrix;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-
-use crate::ModelFileError;
+use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 
 /// Tensors to be written, by name.
 #[derive(Debug, Default)]
@@ -17,15 +15,12 @@ pub(crate) struct ModelTensors {
 impl ModelTensors {
     /// The file's bytes. safetensors orders tensors by name, and there is one metadata key, so equal models give equal
     /// bytes.
-    pub(crate) fn into_bytes(self, metadata_key: &str, header: String) -> Result<Vec<u8>, ModelFileError> {
-        let foreign = |error: safetensors::SafeTensorError| ModelFileError::NotSafetensors {
-            problem: error.to_string(),
-        };
+    pub(crate) fn into_bytes(self, metadata_key: &str, header: String) -> Result<Vec<u8>, SafeTensorError> {
         let mut views = Vec::with_capacity(self.tensors.len());
         for (name, (shape, data)) in &self.tensors {
-            views.push((name.as_str(), TensorView::new(Dtype::F64, shape.clone(), data).map_err(foreign)?));
+            views.push((name.as_str(), TensorView::new(Dtype::F64, shape.clone(), data)?));
         }
-        safetensors::serialize(views, Some([(metadata_key.to_owned(), header)].into())).map_err(foreign)
+        safetensors::serialize(views, Some([(metadata_key.to_owned(), header)].into()))
     }
 }
 
@@ -55,12 +50,9 @@ impl<'a> ReadTensors<'a> {
         Self { tensors: file.tensors().into_iter().collect() }
     }
 
-    /// Refuses tensors that nobody asked for: most likely a name written wrong.
-    pub(crate) fn finish(self) -> Result<(), ModelFileError> {
-        match self.tensors.into_keys().next() {
-            None => Ok(()),
-            Some(tensor) => Err(ModelFileError::UnknownTensor { tensor: tensor.chars().take(60).collect() }),
-        }
+    /// A tensor that nobody asked for: most likely a name written wrong.
+    pub(crate) fn left(self) -> Option<String> {
+        self.tensors.into_keys().next()
     }
 }
 

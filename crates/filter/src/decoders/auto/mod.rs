@@ -2,7 +2,7 @@
 
 pub(crate) mod ensemble;
 
-use super::dkf::kind::Discriminative;
+use super::dkf::discriminative::Discriminative;
 use super::kind::{GUARD, MEAN, Taken};
 
 /// See the module.

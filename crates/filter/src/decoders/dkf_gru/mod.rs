@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use self::network::RecurrentNetwork;
 use self::regression::Recurrent;
-use super::dkf::kind::{Discriminative, discriminative_options};
+use super::dkf::discriminative::{Discriminative, discriminative_options};
 use super::dkf::regression::Regression;
 use super::kind::{GUARD, Taken};
 use super::mean::{ConditionalMean, MeanKind};

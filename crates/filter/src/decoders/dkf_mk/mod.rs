@@ -6,7 +6,7 @@ use nalgebra::{DMatrix, DVector};
 use serde_json::Value;
 
 use self::regression::MultipleKernel;
-use super::dkf::kind::{Discriminative, discriminative_options};
+use super::dkf::discriminative::{Discriminative, discriminative_options};
 use super::dkf::regression::Regression;
 use super::dkf_gp::regression::GaussianProcess;
 use super::kind::Taken;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::regression::Networks;
-use super::dkf::kind::{Discriminative, discriminative_options};
+use super::dkf::discriminative::{Discriminative, discriminative_options};
 use super::dkf::regression::Regression;
 use super::kind::{GUARD, Taken};
 use super::mean::{ConditionalMean, MeanKind};
