@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Bins in the running means.
+pub const SPANS: [usize; 2] = [4, 16];
 /// Squared deviations count up to this.
 const LARGEST_SQUARE: f64 = 9.0;
 /// Most surprise of one channel that counts in the array's.

@@ -27,7 +27,7 @@ use kalmind_types::Intent;
 use crate::checked::usable;
 use crate::decoder::forward;
 use crate::factors::Factors;
-use crate::{Decoder, GuardStatistics, StepReport};
+use crate::{ChannelCondition, Decoder, GuardStatistics, StepReport};
 
 /// Running means may leave the training range by this part of its width.
 const MARGIN: f64 = 0.25;

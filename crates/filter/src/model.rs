@@ -1,7 +1,7 @@
 //! A fitted decoder together with all that is needed to trust and run it: what the model file holds.
 
 use kalmind_types::{Cause, Component, MAX_COMPONENTS, StreamFeatures};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize as _;
 
 use crate::model_error::ModelError;
 use crate::validate::finite;

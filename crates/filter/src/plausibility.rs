@@ -24,10 +24,8 @@
 
 use kalmind_types::ChannelMask;
 
-use crate::array_statistics::{MEASURES, MOST, Observer, PART, PlausibilityStatistics, STILL};
+use crate::array_statistics::{MEASURES, MOST, Observer, PART, PlausibilityStatistics, SPANS, STILL};
 
-/// Bins in the running means.
-pub const SPANS: [usize; 2] = [4, 16];
 /// A surprise at which one channel alone is taken for dead, in nats; more where training had nearly as much.
 const DEAD: f64 = 40.0;
 /// Bins that an array stands still at least before it is taken for dead.
