@@ -8,10 +8,12 @@
 use nalgebra::DMatrix;
 
 use crate::learner::Learned;
+use crate::windows::states_at;
 use kalmind_filter::decoders::dkf::regression::turn;
 use kalmind_filter::{
-    EnsembleRegressor, GaussianProcessRegressor, JointKernel, LinearRegressor, MultipleKernelRegressor,
-    NadarayaWatsonRegressor, NetworksRegressor, RecurrentRegressor, Regressor, TrainingData,
+    Choice, EnsembleRegressor, GaussianProcessRegressor, JointKernel, LinearRegressor,
+    MultipleKernelRegressor, NadarayaWatsonRegressor, NetworksRegressor, RecurrentRegressor, Regressor,
+    TrainingData,
 };
 
 /// Where speed counts as slow, in root mean squares of a component.

@@ -12,7 +12,7 @@ use crate::direction::{Directed, can_have_direction, with_direction};
 use crate::dynamics::fit_dynamics;
 use crate::learner::{Examples, Learned, learn};
 use crate::state_model::fit_state_model;
-use crate::windows::{folds_of, second_moment, states_at, unit_scales};
+use crate::windows::{folds_of, second_moment, unit_scales};
 use crate::{FitError, FitReport, HeldOut};
 use crate::{FitProgress, Tried};
 use kalmind_filter::DiscriminativeFilter;

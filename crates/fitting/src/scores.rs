@@ -224,7 +224,7 @@ mod tests {
         let estimates =
             [[3.0, 1.0], [2.0, 4.0], [0.2, 0.1], [-1.0, 1.0]].map(|mean| intent(&mean, &[0.5, 0.1, 0.7]));
         let figures = Figures::of(row_scores(&truth, &estimates), 2, &coverage_limits(2));
-        let accuracy = accuracy::Accuracy::of(&truth, &estimates, 0.0);
+        let accuracy = Accuracy::of(&truth, &estimates, 0.0);
         assert!((figures.nrmse - accuracy.nrmse).abs() < 1e-15);
         assert!((figures.maae - accuracy.maae).abs() < 1e-15);
         assert!((figures.nees - accuracy.nees).abs() < 1e-12);

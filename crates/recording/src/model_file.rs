@@ -212,6 +212,7 @@ pub fn write_model(path: &Path, model: &Model) -> Result<ModelId, ModelFileError
     Ok(ModelId(Sha256::digest(&bytes).into()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as an error is mapped")]
 fn foreign(error: SafeTensorError) -> ModelFileError {
     ModelFileError::NotSafetensors { problem: error.to_string() }
 }
