@@ -42,3 +42,9 @@ pub struct StreamFeatures {
     #[serde(default)]
     pub labels: Option<Vec<String>>,
 }
+
+/// The name of a channel that nobody named, counted from 0.
+#[must_use]
+pub fn unlabelled(channel: usize) -> String {
+    format!("channel{channel}")
+}

@@ -25,7 +25,7 @@ pub use event::{
     OperatorRequest, RecordingFault, RecordingTag, RenderedEvent, StateCause, StateEvent, StreamArrival,
     Target,
 };
-pub use feature::{Binning, StreamFeatures};
+pub use feature::{Binning, StreamFeatures, unlabelled};
 pub use intent::{Component, CovarianceKind, Intent, MAX_COMPONENTS, MAX_COVARIANCE, lower_triangle_index};
 pub use publication::{Heartbeat, Publication, StageTimes, StateChange, TickPublication};
 pub use state::{Actor, Cause, Mode, OutputState, Reason};

@@ -22,7 +22,10 @@ use crate::{
     failure::{OrFail as _, Outcome},
     log::{progress_target, say},
     process::{lsl_network::NetworkInForce, termination::EndSignals},
-    running::daemon::{Daemon, RunOptions, Summary},
+    running::{
+        daemon::{Daemon, RunOptions},
+        summary::Summary,
+    },
     starting::{finding::find, outlets::Outlets, plan, prepared::prepare},
 };
 

@@ -15,7 +15,7 @@ use kalmind_types::{
 
 use crate::host::Host;
 
-use super::{Item, ReadError, SessionDocument, SessionReader, TickDocument, Wanted};
+use super::{Item, ReadError, SessionDocument, SessionReader, Wanted};
 
 /// Why there is nothing to fit or judge on.
 #[derive(Debug, thiserror::Error)]
@@ -100,35 +100,20 @@ pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gath
     let mut rows = Vec::new();
     let mut reader = SessionReader::open(path, Wanted { inputs: false, features: true, ticks: true })
         .map_err(GatherError::Read)?;
-    let mut waiting: Option<(Box<TickDocument<'static>>, Vec<f64>)> = None;
     while let Some(item) = reader.next_item()? {
         match item {
-            Item::Tick(tick) => waiting = Some((tick, Vec::new())),
-            Item::Features(time, values) => {
-                if let Some((tick, features)) = &mut waiting
-                    && tick.input.time.0.to_bits() == time.to_bits()
-                {
-                    *features = values;
-                }
-            }
-            Item::Cursor(time, values) => {
-                let Some((tick, mut features)) = waiting.take() else { continue };
-                let input = &tick.input;
+            Item::Tick(tick) => {
+                let Some((time, values)) = &tick.cursor else { continue };
+                let input = &tick.document.input;
                 let block = course.block_of(input);
                 if input.time.0.to_bits() != time.to_bits() || !chosen.takes(block) {
                     continue;
                 }
-                let Some(output) = published(input, &values, reader.cursor_labels()) else { continue };
-                // what was switched off when the decoder ran must not teach it either
-                for (feature, value) in features.iter_mut().enumerate() {
-                    if input.masked.is_masked(feature) {
-                        *value = f64::NAN;
-                    }
-                }
+                let Some(output) = published(input, values, reader.cursor_labels()) else { continue };
                 let before = calibration.rows();
                 calibration.observe(CalibrationTick {
                     output: &output,
-                    features: &features,
+                    features: &tick.features_in_use(),
                     target: in_force(&course.targets, input.start).flatten(),
                     trial: in_force(&course.trials, input.start).flatten(),
                     drive: block.map_or(CursorDrive::Decoder, TaskBlock::drive),
@@ -157,8 +142,8 @@ fn course(path: &Path, host: &dyn Host) -> Result<(Box<SessionDocument>, Course,
             Item::Session(document) => session = Some(document),
             Item::Event(event) => course.take(&event),
             Item::Tick(tick) => {
-                masked = tick.input.masked;
-                last = tick.input.time;
+                masked = tick.document.input.masked;
+                last = tick.document.input.time;
             }
             Item::Unreadable(part) => host.unreadable(&part),
             _ => {}

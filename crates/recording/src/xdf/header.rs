@@ -4,7 +4,7 @@
 //! assumed is remarked upon; without its number of channels and their format a stream cannot be read.
 
 use encoding_rs::Encoding;
-use kalmind_types::NumberFormat;
+use kalmind_types::{NumberFormat, unlabelled};
 
 use super::xml::{Fields, between, child_text, parse, without_control_characters};
 use crate::encoding;
@@ -113,6 +113,13 @@ pub struct StreamFooter {
 }
 
 impl StreamHeader {
+    /// The name of a channel, counted from 0: its label where it has one.
+    #[must_use]
+    pub fn label(&self, channel: usize) -> String {
+        let label = self.labels.as_ref().and_then(|labels| labels.get(channel));
+        label.cloned().unwrap_or_else(|| unlabelled(channel))
+    }
+
     /// Reads a header, in the encoding that it declares; one that declares none and is not UTF-8 in the `named` one. What
     /// could only be read in part, or had to be assumed, is among the remarks.
     ///
@@ -235,7 +242,7 @@ fn labels(mut labels: Vec<String>, channels: usize, remarks: &mut Vec<Remark>) -
         remarks.push(Remark::odd(format!("{} of its {channels} channels have no label", channels - named)));
     }
     for (place, label) in labels.iter_mut().enumerate().filter(|(_, label)| label.is_empty()) {
-        *label = format!("channel{place}");
+        *label = unlabelled(place);
     }
     Some(labels)
 }
