@@ -141,7 +141,9 @@ fn what_runs_on_the_tick_can_not_fit() {
     ] {
         let mut seen = Vec::new();
         reachable(package, &dependencies, &mut seen);
-        for fitting in FITTING {
+        // the session shows targets at random, and simulates a participant
+        let random = |name: &str| package == "kalmind-session" && name.starts_with("rand");
+        for fitting in FITTING.into_iter().filter(|name| !random(name)) {
             assert!(!seen.contains(&fitting), "{package} reaches {fitting}");
         }
         // nalgebra brings it along for products of large matrices
@@ -193,8 +195,9 @@ fn paths_named(document: &str) -> impl Iterator<Item = &str> {
     const ENDINGS: [&str; 10] = [".rs", ".md", ".toml", ".json", ".sh", ".py", ".mjs", ".xdf", ".yml", ".js"];
     document.split('`').skip(1).step_by(2).filter(|text| {
         let path = text.chars().all(|sign| sign.is_ascii_alphanumeric() || "/._-".contains(sign));
-        let of_the_web = text.starts_with('/') || text.contains("..");
-        path && !of_the_web && (text.contains('/') || ENDINGS.iter().any(|ending| text.ends_with(ending)))
+        // an address of the server, or a file that is yet to come
+        let another = text.starts_with('/') || text.contains("..") || text.contains("NAME");
+        path && !another && (text.contains('/') || ENDINGS.iter().any(|ending| text.ends_with(ending)))
     })
 }
 
