@@ -4,11 +4,10 @@ use std::ops::Range;
 
 use kalmind_filter::DecoderSpec;
 use kalmind_fitting::{
-    FitReport,
-    accuracy::{self, Accuracy},
+    FitReport, accuracy,
     bootstrap::{self, Bootstrap, Interval, ScoredRun},
     chance_level::{Scores, level},
-    scores::{self, Figures, RowScore},
+    scores::{self, Accuracy, Figures, RowScore},
     sensitivity,
     uncertainty::{self, ErrorByUncertainty},
 };

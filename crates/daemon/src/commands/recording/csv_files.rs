@@ -1,13 +1,11 @@
-//! The CSV files that recordings are exported to: where they stand, and what their columns are called.
+//! Tables that an export writes: whether they may be, the names of their columns, their end.
 
 use std::collections::HashSet;
 
 use kalmind_recording::{Existing, NewFile};
 
-use crate::{
-    commands::command_line::ExportArguments,
-    failure::{OrFail as _, Outcome},
-};
+use super::arguments::ExportArguments;
+use crate::failure::{OrFail as _, Outcome};
 
 /// Whether files are replaced: only where that was asked for. Nothing is written where one stands in the way.
 pub(super) fn refuse_existing(

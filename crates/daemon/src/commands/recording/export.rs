@@ -14,9 +14,11 @@ use kalmind_types::{Counted, EventKind, EventTag, LslTime, Samples};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::csv_files::{Labels, distinct, finish, refuse_existing};
+use super::{
+    arguments::{ExportArguments, Stamps},
+    csv_files::{Labels, distinct, finish, refuse_existing},
+};
 use crate::{
-    commands::command_line::{ExportArguments, Stamps},
     failure::{OrFail as _, Outcome},
     log::say,
 };
