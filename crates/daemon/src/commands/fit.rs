@@ -1,7 +1,11 @@
 //! `kalmind fit`: a decoder fitted to tables, written as a model file.
 
-use std::{io::Write as _, path::Path};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
+use clap::Args;
 use kalmind_acquisition::clock;
 use kalmind_filter::{DecoderSpec, Model};
 use kalmind_fitting::{Budget, FitSettings};
@@ -18,7 +22,7 @@ use kalmind_types::{Binning, Component};
 use serde_json::json;
 
 use crate::{
-    commands::command_line::FitArguments,
+    commands::{beginning, command::Command, table_arguments::TableArguments, values::budget},
     configuration,
     failure::{OrFail as _, Outcome},
     log::say,
@@ -41,11 +45,61 @@ fn require_no_other_kind(output: &Path) -> anyhow::Result<()> {
     }
 }
 
+/// Fit a decoder and write a model file.
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Example: kalmind fit --features x.csv --states z.csv --rate 10 --rows 0..5000 --decoder dkf-nw -o model.kalmind\n`kalmind fit --help DECODER` lists a decoder's options."
+)]
+pub struct FitArguments {
+    /// Tables.
+    #[command(flatten)]
+    pub tables: TableArguments,
+    /// Training rows A to B - 1, counted from 0 [default: all]; for a single recording or pair of tables.
+    #[arg(long, value_name = "A..B")]
+    pub rows: Option<String>,
+    /// Decoder, with options after a colon.
+    #[arg(long, value_name = "NAME")]
+    pub decoder: String,
+    /// How the daemon makes features of a stream's samples: sample, mean or sum.
+    #[arg(long, value_name = "BINNING", default_value = "sample")]
+    pub binning: String,
+    /// Names of the intent's components, separated by commas [default: the states' header, else vx, vy, ...].
+    #[arg(long, value_name = "NAMES")]
+    pub components: Option<String>,
+    /// Unit of the intent's components [default: what the states say, as in a column "vx (mm/s)", else a.u.].
+    #[arg(long, value_name = "UNIT", default_value = "", hide_default_value = true)]
+    pub unit: String,
+    /// Participant code stored in the model.
+    #[arg(long, value_name = "CODE")]
+    pub participant: Option<String>,
+    /// Seed of whatever is random in the fit.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Time limit for the fit, in seconds [default: none].
+    #[arg(long, value_name = "SECONDS", value_parser = budget, allow_negative_numbers = true)]
+    pub budget: Option<f64>,
+    /// Model file to write.
+    #[arg(short = 'o', long = "output", value_name = "MODEL")]
+    pub output: PathBuf,
+    /// Print the report as one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Command for FitArguments {
+    const TAKES_DECODERS: bool = true;
+
+    fn run(&self) -> Outcome<()> {
+        beginning::offline()?;
+        run(self)
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// Exit code 2 for arguments and tables that cannot be used, 1 for a fit that fails.
-pub fn run(arguments: &FitArguments) -> Outcome<()> {
+fn run(arguments: &FitArguments) -> Outcome<()> {
     let spec: DecoderSpec = arguments.decoder.parse().or_usage()?;
     let from = arguments.tables.options();
     require_other_file("-o", &arguments.output, from.files()).or_usage()?;

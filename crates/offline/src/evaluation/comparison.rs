@@ -4,10 +4,9 @@ use std::ops::Range;
 
 use kalmind_filter::DecoderSpec;
 use kalmind_fitting::{
-    FitReport,
-    accuracy::{self, Accuracy},
+    FitReport, accuracy,
     bootstrap::{self, Bootstrap, Interval, ScoredRun},
-    scores::{self, Figures, RowScore},
+    scores::{self, Accuracy, Figures, RowScore},
     sensitivity,
     uncertainty::{self, ErrorByUncertainty},
 };
