@@ -118,7 +118,7 @@ pub fn fit_sessions(
     let mut shown = host.fit(spec, "");
     let calibration = &sessions.gathered.calibration;
     fit_calibration(calibration, spec, &demand, None, session.guard, settings, &mut |progress| {
-        shown(&progress)
+        shown(&progress);
     })
 }
 
