@@ -15,14 +15,11 @@ use std::{
 
 /// Files that stand in a circle today. A file that is in none any more has to leave this list.
 const IN_CIRCLES: &[&str] = &[
-    "crates/daemon/src/commands/demo.rs",
-    "crates/daemon/src/commands/mod.rs",
     "crates/daemon/src/commands/recording/edf.rs",
     "crates/daemon/src/commands/recording/export.rs",
     "crates/daemon/src/commands/recording/information.rs",
     "crates/daemon/src/commands/recording/mod.rs",
     "crates/daemon/src/commands/recording/repairing.rs",
-    "crates/daemon/src/commands/run.rs",
     "crates/daemon/src/controls.rs",
     "crates/daemon/src/doctor/disk.rs",
     "crates/daemon/src/doctor/limits.rs",
@@ -64,7 +61,6 @@ const IN_CIRCLES: &[&str] = &[
 ];
 
 /// Files that have more lines today. A file that became shorter has to leave this list.
-const LONG: &[&str] = &["crates/daemon/src/commands/command_line.rs", "crates/daemon/src/desk/mod.rs"];
 
 /// A file beyond this holds two things.
 const MOST_LINES: usize = 450;
