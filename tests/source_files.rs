@@ -32,8 +32,6 @@ const IN_CIRCLES: &[&str] = &[
     "crates/daemon/src/task_follower.rs",
     "crates/engine/src/engine.rs",
     "crates/engine/src/engine/examination.rs",
-    "crates/offline/src/evaluation/chance.rs",
-    "crates/offline/src/evaluation/comparison.rs",
     "crates/offline/src/recorded/reading.rs",
     "crates/offline/src/recorded/ticks.rs",
     "crates/offline/src/report/mod.rs",
