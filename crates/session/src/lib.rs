@@ -16,6 +16,7 @@ mod metrics;
 mod participant;
 mod radial8;
 mod task_event;
+mod timeline;
 
 pub use calibration::{Calibration, CalibrationData, CalibrationError, CalibrationOptions, CalibrationTick};
 pub use chance::{CHANCE_LEVEL, ChanceResult, ChanceTest, Untestable};
@@ -24,3 +25,4 @@ pub use metrics::{TaskScore, bit_rate, quantile};
 pub use participant::{Drift, Offset, Participant, ParticipantError, ParticipantOptions};
 pub use radial8::{Radial8, Radial8Error, Radial8Options, Radial8Tick, TaskStep, seconds_that_count};
 pub use task_event::TaskEvent;
+pub use timeline::{InForce, Timeline};

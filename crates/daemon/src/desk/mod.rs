@@ -21,7 +21,8 @@ use kalmind_filter::{DecoderSpec, LabelLaw};
 use kalmind_fitting::FitSettings;
 use kalmind_output::DecoderInfo;
 use kalmind_session::{
-    Calibration, CalibrationOptions, CalibrationTick, Radial8, Radial8Options, Radial8Tick, TaskStep,
+    Calibration, CalibrationOptions, CalibrationTick, InForce, Radial8, Radial8Options, Radial8Tick,
+    TaskStep, Timeline,
 };
 use kalmind_types::{
     Actor, ArrivalAction, ArrivalEvent, Cause, Command, Confirmation, CursorDrive, EventBody, InputArrival,
@@ -40,8 +41,6 @@ use crate::{
     tick::{QueuedCommand, StopLatch, TickRecord},
 };
 
-/// Most changes of target and trial remembered for the bins in flight.
-const MOST_CHANGES: usize = 64;
 /// How long the desk waits when nothing wakes it.
 const LONGEST_PARK: Duration = Duration::from_millis(100);
 /// Targets that may be announced ahead of their time.
@@ -103,9 +102,10 @@ pub struct Desk {
     calibration: Option<Calibration>,
     block: Option<TaskBlock>,
     target: Option<Target>,
-    trial: Option<u64>,
-    /// Target and trial before each of the newest changes, and when that was: bins that started earlier had them.
-    before: VecDeque<(LslTime, Option<Target>, Option<u64>)>,
+    /// When that one was shown.
+    shown_at: LslTime,
+    /// What the task told.
+    timeline: Timeline,
     /// Targets of a task whose time is still to come.
     announced: Vec<(LslTime, Option<Target>)>,
     /// The features of a tick as calibration sees them.
@@ -148,8 +148,8 @@ impl Desk {
             calibration: None,
             block: None,
             target: None,
-            trial: None,
-            before: VecDeque::new(),
+            shown_at: LslTime(f64::NEG_INFINITY),
+            timeline: Timeline::running(),
             announced: Vec::new(),
             features: Vec::new(),
             wanted: None,
@@ -211,17 +211,15 @@ impl Desk {
 
     /// A task by others: its targets, blocks and requests. It never clears a stop or a fault.
     fn follow_task(&mut self, time: LslTime, content: &EventBody) {
+        self.timeline.take(time, content);
         match *content {
             EventBody::Operator(OperatorRequest { action, .. }) => self.follow_request(action),
             EventBody::Target(target) => self.announce(time, target),
-            EventBody::Trial { trial, phase, .. } => {
-                self.changes_at(time);
-                self.trial = (phase == Phase::Start).then_some(trial);
-            }
             EventBody::TaskBlock { block, phase: Phase::Start } => self.begin_block(block),
             EventBody::TaskBlock { block, phase: Phase::End } => self.end_block(block),
-            // the daemon's own, which no task tells
-            EventBody::Arrival(_)
+            // nothing to do, or the daemon's own, which no task tells
+            EventBody::Trial { .. }
+            | EventBody::Arrival(_)
             | EventBody::Model(_)
             | EventBody::State(_)
             | EventBody::Recording(_)
@@ -304,10 +302,12 @@ impl Desk {
 
     /// A target counts from its own time on; one that is announced ahead waits for it.
     fn announce(&mut self, time: LslTime, target: Option<Target>) {
-        if (time - clock::now()).0 > 0.0 && self.announced.len() < ANNOUNCED {
+        let now = clock::now();
+        let is_ahead = time > now;
+        if is_ahead && self.announced.len() < ANNOUNCED {
             self.announced.push((time, target));
         } else {
-            self.show_target(time, target);
+            self.show_target(if is_ahead { now } else { time }, target);
         }
     }
 
@@ -319,20 +319,12 @@ impl Desk {
         }
     }
 
-    /// Remembers what was in force until `time`, once for all changes of that time.
-    fn changes_at(&mut self, time: LslTime) {
-        if self.before.back().is_none_or(|(changed, ..)| *changed < time) {
-            self.before.push_back((time, self.target, self.trial));
-        }
-        // a task that changes more often within a bin shows nobody anything
-        if self.before.len() > MOST_CHANGES {
-            self.before.pop_front();
-        }
-    }
-
+    /// Shows a target, unless a newer one is shown already.
     fn show_target(&mut self, time: LslTime, target: Option<Target>) {
-        self.changes_at(time);
-        self.target = target;
+        if time < self.shown_at {
+            return;
+        }
+        (self.shown_at, self.target) = (time, target);
         let drive = self.block.map_or(CursorDrive::Decoder, TaskBlock::drive);
         self.command(Command::Task(TaskState { target, drive }));
     }
@@ -460,20 +452,16 @@ impl Desk {
         if let Some(position) = self.settings.position.take() {
             self.command(Command::PlaceCursor(position));
         }
+        self.timeline.forget(record.input.start);
         if let Some(calibration) = &mut self.calibration {
-            let start = record.input.start;
-            while self.before.front().is_some_and(|(changed, ..)| *changed <= start) {
-                self.before.pop_front();
-            }
-            let now = (self.target, self.trial);
-            let (target, trial) = self.before.front().map_or(now, |(_, target, trial)| (*target, *trial));
+            let InForce { target, trial, block } = self.timeline.over(record.input.start, record.input.time);
             // what is switched off when the decoder runs must not teach it either
             self.features.clear();
             let masked = record.input.masked;
             let used =
                 |(feature, value): (usize, &f64)| if masked.is_masked(feature) { f64::NAN } else { *value };
             self.features.extend(record.features.iter().enumerate().map(used));
-            let drive = self.block.map_or(CursorDrive::Decoder, TaskBlock::drive);
+            let drive = block.map_or(CursorDrive::Decoder, TaskBlock::drive);
             let features = &self.features;
             calibration.observe(CalibrationTick { output, features, target, trial, drive });
         }
@@ -531,16 +519,9 @@ impl Desk {
     /// What a step of the daemon's own task wants told and done.
     fn carry_out(&mut self, step: TaskStep) {
         for event in step.events {
-            match event.content {
-                EventBody::Target(target) => {
-                    self.changes_at(event.time);
-                    self.target = target;
-                }
-                EventBody::Trial { trial, phase, .. } => {
-                    self.changes_at(event.time);
-                    self.trial = (phase == Phase::Start).then_some(trial);
-                }
-                _ => {}
+            self.timeline.take(event.time, &event.content);
+            if let EventBody::Target(target) = event.content {
+                (self.shown_at, self.target) = (event.time, target);
             }
             self.events.publish(event.time, event.content);
         }

@@ -4,6 +4,7 @@ mod facts;
 mod happenings;
 mod state_history;
 mod task_time;
+mod trials;
 
 use std::{
     fmt::Write as _,
@@ -21,7 +22,8 @@ use super::{
     plot::{Plot, figure, range_of},
 };
 use crate::recorded::{LossKind, ReadError};
-use facts::{Facts, Trial, gather};
+use facts::{Facts, gather};
+use trials::Trial;
 
 /// Points of a line that are drawn at most.
 const DRAWN: usize = 600;
