@@ -12,17 +12,17 @@
 
 use std::{borrow::Cow, fs::File, path::Path, time::Instant};
 
-use kalmind::{
-    commands::replay::{layout, replay},
+use kalmind::commands::replay::{layout, replay};
+use kalmind_engine::{CursorSettings, Engine, EngineSettings};
+use kalmind_filter::{DecoderSpec, LabelLaw, Model, TrainingData, kernel_path};
+use kalmind_fitting::{FitSettings, fit};
+use kalmind_offline::{
     model::IdentifiedModel,
     recorded::{
         ClockReading, ConfigurationText, FORMAT, InputStream, ModelPart, RecordDocument, RecordedSamples,
         SessionDocument, TickDocument,
     },
 };
-use kalmind_engine::{CursorSettings, Engine, EngineSettings};
-use kalmind_filter::{DecoderSpec, LabelLaw, Model, TrainingData, kernel_path};
-use kalmind_fitting::{FitSettings, fit};
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::{
     encode::HeaderFields,
@@ -188,7 +188,7 @@ fn hour(path: &Path, guard: bool) {
         writer.rows(cursor, &[stamp], SampleRows::Double64(&values));
         writer.commit().expect("the disk has room");
     }
-    let replayed = replay(path, None, |_, _| {}).expect("it can be replayed");
+    let replayed = replay(path, false, |_, _| {}).expect("it can be replayed");
     println!(
         "replay of {TICKS} ticks x {FEATURES} features, dkf-nw of {POINTS} points, guard {guard}: {:.2} s ({:.0} ticks/s, {:.2} GB), \
          identical: {}",

@@ -14,12 +14,12 @@ mod textbook;
 use std::hint::black_box;
 
 use criterion::Criterion;
-use kalmind::model::IdentifiedModel;
 use kalmind_engine::{Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, StreamBinning};
 use kalmind_filter::{
     CovarianceScale, DecoderSpec, DkfParameters, Form, KalmanParameters, LabelLaw, Model, Noise, Parameters,
     Regressor, Start, StateModel, StationarySource,
 };
+use kalmind_offline::model::IdentifiedModel;
 use kalmind_types::{
     Binning, ChannelMask, Command, Component, LslTime, Mode, NumberFormat, SampleBlock, Samples, Seconds,
     StreamFeatures, StreamHealth, StreamTime, TickInput, TickOutput,

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, process::Command};
 use serde_json::Value;
 
 /// Which of Kalmind's crates each one may use.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("kalmind-types", &[]),
     ("kalmind-acquisition", &["kalmind-types"]),
     ("kalmind-signal", &["kalmind-types"]),
@@ -17,6 +17,18 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("kalmind-recording", &["kalmind-types", "kalmind-filter"]),
     ("kalmind-output", &["kalmind-types"]),
     (
+        "kalmind-offline",
+        &[
+            "kalmind-types",
+            "kalmind-signal",
+            "kalmind-filter",
+            "kalmind-fitting",
+            "kalmind-engine",
+            "kalmind-session",
+            "kalmind-recording",
+        ],
+    ),
+    (
         "kalmind",
         &[
             "kalmind-types",
@@ -26,6 +38,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
             "kalmind-engine",
             "kalmind-session",
             "kalmind-recording",
+            "kalmind-offline",
             "kalmind-output",
             "kalmind-acquisition",
         ],
@@ -100,6 +113,16 @@ fn pure_crates_reach_no_runtime_no_lsl_and_no_log() {
         for impure in IMPURE {
             assert!(!seen.contains(&impure), "{package} reaches {impure}");
         }
+    }
+}
+
+#[test]
+fn offline_work_is_a_library_without_command_line_network_or_log() {
+    let dependencies = dependencies();
+    let mut seen = Vec::new();
+    reachable("kalmind-offline", &dependencies, &mut seen);
+    for program in ["clap", "indicatif", "tracing", "tokio", "mio", "lsl", "lsl-sys"] {
+        assert!(!seen.contains(&program), "kalmind-offline reaches {program}");
     }
 }
 

@@ -10,7 +10,10 @@ use std::{
     process::Command,
 };
 
-use kalmind::recorded::{gather, label_tables};
+use kalmind_offline::{
+    Quiet,
+    recorded::{gather, label_tables},
+};
 use serde_json::Value;
 
 use program::Folder;
@@ -52,7 +55,7 @@ fn rows_and_labels_are_those_of_another_implementation() {
     for block in ["open_loop", "closed_loop", "all"] {
         let theirs = by_numpy(&session(), block);
         let rows = theirs["rows"].as_array().expect("rows");
-        let gathered = gather(&session(), Some(block)).expect("rows");
+        let gathered = gather(&session(), Some(block), &Quiet(|| 0.0)).expect("rows");
         let data = gathered.calibration.data(false).expect("enough rows");
         assert!(rows.len() > 100, "{block}: {}", rows.len());
         assert_eq!(data.training.rows(), rows.len(), "{block}");

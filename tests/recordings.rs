@@ -6,7 +6,7 @@ mod program;
 
 use std::{fs, path::Path};
 
-use kalmind::recorded::{Item, ModelPart, RecordDocument, SessionReader, Wanted};
+use kalmind_offline::recorded::{Item, ModelPart, RecordDocument, SessionReader, Wanted};
 use serde_json::Value;
 
 use program::Folder;

@@ -11,10 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kalmind::{
-    commands::replay::replay,
-    recorded::{Item, SessionReader, Wanted},
-};
+use kalmind::commands::replay::replay;
+use kalmind_offline::recorded::{Item, SessionReader, Wanted};
 use serde_json::{Value, json};
 
 fn fixture(name: &str) -> PathBuf {
@@ -23,7 +21,7 @@ fn fixture(name: &str) -> PathBuf {
 
 /// What replay of a file gives.
 fn replayed(path: &Path) -> Value {
-    let replayed = replay(path, None, |_, _| {}).expect("a replay");
+    let replayed = replay(path, false, |_, _| {}).expect("a replay");
     json!({
         "ticks": replayed.comparison.ticks,
         "identical": replayed.identical(),
@@ -142,9 +140,9 @@ fn what_is_missing_from_a_recording_is_said_and_not_called_identical() {
 
     // a torn tail names the byte and the remedy
     fs::write(&path, &original[..original.len() - 10]).expect("a file");
-    let error = replay(&path, None, |_, _| {}).expect_err("it is torn").to_string();
+    let error = replay(&path, false, |_, _| {}).expect_err("it is torn").to_string();
     assert!(error.contains("at byte") && error.contains("recording repair"), "{error}");
 
-    let error = replay(Path::new("none.xdf"), None, |_, _| {}).expect_err("there is none").to_string();
+    let error = replay(Path::new("none.xdf"), false, |_, _| {}).expect_err("there is none").to_string();
     assert!(error.contains("none.xdf"), "{error}");
 }

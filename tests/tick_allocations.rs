@@ -13,14 +13,14 @@ use std::{
 };
 
 use arrayvec::ArrayVec;
-use kalmind::{
-    model::IdentifiedModel,
-    tick::{QueuedCommand, RecordLane, StopLatch, StreamInput, TickCounts, TickQueues, TickThread, lane},
+use kalmind::tick::{
+    QueuedCommand, RecordLane, StopLatch, StreamInput, TickCounts, TickQueues, TickThread, lane,
 };
 use kalmind_acquisition::{StreamMonitor, Waker, clock, pool::pool, ring::ring};
 use kalmind_engine::{Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, StreamBinning};
 use kalmind_filter::{DecoderSpec, LabelLaw, Model, TrainingData};
 use kalmind_fitting::{FitSettings, fit};
+use kalmind_offline::model::IdentifiedModel;
 use kalmind_output::PublicationSource as _;
 use kalmind_types::{
     Actor, Binning, ChannelMask, Command, Component, CursorDrive, Mode, NumberFormat, Position, SampleBlock,

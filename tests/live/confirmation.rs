@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use kalmind::recorded::{Item, SessionReader, Wanted};
+use kalmind_offline::recorded::{Item, SessionReader, Wanted};
 use kalmind_types::EventBody;
 use serde_json::{Value, json};
 

@@ -6,8 +6,9 @@ use std::{
     process::Command,
 };
 
-use kalmind::{
-    commands::replay::{Replayed, replay},
+use kalmind::commands::replay::replay;
+use kalmind_offline::{
+    Replayed,
     recorded::{Item, SessionReader, Wanted},
 };
 use kalmind_recording::xdf::{
@@ -36,7 +37,7 @@ pub(crate) fn recording(laboratory: &Laboratory, configuration: &Path, file: &Pa
 }
 
 pub(crate) fn replayed(file: &Path) -> Replayed {
-    replay(file, None, |_, _| {}).expect("it can be replayed")
+    replay(file, false, |_, _| {}).expect("it can be replayed")
 }
 
 /// `seq` of the newest tick in a recording.

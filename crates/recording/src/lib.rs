@@ -7,6 +7,7 @@
 //! where and what; it never panics and its memory is bounded by the size limits here. Nothing here knows a clock, a
 //! thread or a decoder's mathematics.
 
+mod date;
 mod decoder_parameters;
 pub mod edf;
 mod encoding;
@@ -24,12 +25,13 @@ mod task_table;
 mod tensors;
 pub mod xdf;
 
+pub use date::date;
 pub use model_file::{
     MAX_MODEL_BYTES, MODEL_VERSION, ModelFileError, model_from_bytes, model_to_bytes, read_model,
     read_model_bytes, write_model,
 };
 pub use new_file::{Existing, NewFile, NewFileError, remove_unfinished, write_new_file};
-pub use rows::{RowsError, parse_rows};
+pub use rows::{RowsError, parse_rows, require_rows};
 pub use segments::segment_starts;
 pub use table::{
     MAX_TABLE_BYTES, RowCountMismatch, Table, TableError, read_table, require_same_rows, table_from_bytes,

@@ -27,11 +27,11 @@ pub enum RowsError {
     },
 }
 
-/// Reads `A..B` (0-based, half-open) and checks it against the number of rows there are.
+/// Reads `A..B` (0-based, half-open).
 ///
 /// # Errors
-/// When it is written otherwise, empty, or reaches past the end.
-pub fn parse_rows(text: &str, rows: usize) -> Result<Range<usize>, RowsError> {
+/// When it is written otherwise, or empty.
+pub fn parse_rows(text: &str) -> Result<Range<usize>, RowsError> {
     let quoted = || text.chars().take(60).collect::<String>();
     let malformed = || RowsError::Malformed { text: quoted() };
     let (first, end) = text.trim().split_once("..").ok_or_else(malformed)?;
@@ -44,10 +44,19 @@ pub fn parse_rows(text: &str, rows: usize) -> Result<Range<usize>, RowsError> {
     if end <= first {
         return Err(RowsError::Empty { text: quoted() });
     }
-    if end > rows {
-        return Err(RowsError::PastTheEnd { text: quoted(), rows });
-    }
     Ok(first..end)
+}
+
+/// Whether a range lies within so many rows.
+///
+/// # Errors
+/// [`RowsError::PastTheEnd`].
+pub fn require_rows(range: &Range<usize>, rows: usize) -> Result<(), RowsError> {
+    if range.end > rows {
+        let text = format!("{}..{}", range.start, range.end);
+        return Err(RowsError::PastTheEnd { text, rows });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -56,8 +65,9 @@ mod tests {
 
     #[test]
     fn half_open_ranges_within_the_rows_are_read() {
-        assert_eq!(parse_rows("0..5000", 6000), Ok(0..5000));
-        assert_eq!(parse_rows(" 5000 .. 6000 ", 6000), Ok(5000..6000));
+        assert_eq!(parse_rows("0..5000"), Ok(0..5000));
+        assert_eq!(parse_rows(" 5000 .. 6000 "), Ok(5000..6000));
+        assert_eq!(require_rows(&(5000..6000), 6000), Ok(()));
     }
 
     #[test]
@@ -76,12 +86,12 @@ mod tests {
             "a..b",
             "1..99999999999999999999",
         ] {
-            assert!(matches!(parse_rows(text, 10), Err(RowsError::Malformed { .. })), "{text}");
+            assert!(matches!(parse_rows(text), Err(RowsError::Malformed { .. })), "{text}");
         }
-        assert!(matches!(parse_rows("3..3", 10), Err(RowsError::Empty { .. })));
-        assert!(matches!(parse_rows("4..3", 10), Err(RowsError::Empty { .. })));
+        assert!(matches!(parse_rows("3..3"), Err(RowsError::Empty { .. })));
+        assert!(matches!(parse_rows("4..3"), Err(RowsError::Empty { .. })));
         assert_eq!(
-            parse_rows("0..11", 10).unwrap_err().to_string(),
+            require_rows(&(0..11), 10).unwrap_err().to_string(),
             "rows \"0..11\" reach past the end: there are 10 rows, so B is at most 10"
         );
     }

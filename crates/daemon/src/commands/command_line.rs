@@ -1,10 +1,10 @@
 //! The command line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use encoding_rs::Encoding;
-use kalmind_recording::kind::FileKind;
+use kalmind_offline::TableOptions;
 
 /// Turns neural samples that arrive over Lab Streaming Layer into a cursor, in real time. Not a medical device.
 #[derive(Debug, Parser)]
@@ -209,29 +209,23 @@ pub struct TableArguments {
 }
 
 impl TableArguments {
-    /// Every file that is read.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
-        let tables = [&self.features, &self.states, &self.task];
-        self.recordings.iter().chain(tables.into_iter().flatten()).map(PathBuf::as_path)
-    }
-
-    /// Whether everything comes from recordings of Kalmind sessions: their features, and labels from their targets.
+    /// The same for the library.
     #[must_use]
-    pub fn are_sessions(&self) -> bool {
-        let named =
-            [&self.states_stream, &self.state_channels, &self.features_stream, &self.feature_channels];
-        // a file that cannot be read is told by whoever reads it
-        let is_xdf =
-            |path: &PathBuf| FileKind::of(path).map_or(true, |kind| matches!(kind, FileKind::Xdf { .. }));
-        !self.recordings.is_empty()
-            && named.iter().all(|named| named.is_none())
-            && self.recordings.iter().all(is_xdf)
-    }
-
-    /// Whether features are z-scored.
-    #[must_use]
-    pub fn is_scored(&self) -> bool {
-        self.zscore || !self.recordings.is_empty()
+    pub fn options(&self) -> TableOptions {
+        TableOptions {
+            recordings: self.recordings.clone(),
+            blocks: self.blocks.clone(),
+            states_stream: self.states_stream.clone(),
+            state_channels: self.state_channels.clone(),
+            features_stream: self.features_stream.clone(),
+            feature_channels: self.feature_channels.clone(),
+            features: self.features.clone(),
+            states: self.states.clone(),
+            rate: self.rate,
+            task: self.task.clone(),
+            encoding: self.encoding,
+            zscore: self.zscore,
+        }
     }
 }
 
@@ -341,9 +335,6 @@ pub struct EvaluateArguments {
     /// Print one JSON document on stdout.
     #[arg(long)]
     pub json: bool,
-    /// What the figures do not say.
-    #[arg(skip)]
-    pub note: Option<&'static str>,
 }
 
 /// How fast a recording is replayed.

@@ -1,22 +1,28 @@
 //! `kalmind replay` with another model or decoder: what it would have decoded from the recorded features, judged by the
 //! recorded targets.
 
-use kalmind_types::TaskBlock;
 use std::{
     ops::Range,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
+use kalmind_filter::DecoderSpec;
+use kalmind_offline::{
+    Decoders, Division, EvaluateOptions, TableOptions, Tables,
+    recorded::{gather, label_tables},
+    tables::require_other_file,
+};
+use kalmind_recording::parse_rows;
+use kalmind_types::TaskBlock;
 
 use crate::{
     commands::{
-        command_line::{EvaluateArguments, ReplayArguments, TableArguments},
-        evaluate,
+        command_line::ReplayArguments,
+        evaluate::{Outputs, evaluate, live_settings},
     },
     failure::{OrFail as _, Outcome},
-    recorded::{gather, label_tables},
-    tables::{Tables, require_other_file},
+    terminal::Terminal,
 };
 
 /// What such figures do not say; stands in the table, the document and the page.
@@ -33,33 +39,17 @@ pub fn run(arguments: &ReplayArguments) -> Outcome<()> {
         require_other_file("--report", page, core::iter::once(recording)).or_usage()?;
     }
     let rows = Rows::read(recording)?;
-    let model = arguments.model.clone();
-    let text = |range: Range<usize>| format!("{}..{}", range.start, range.end);
-    let (train, test) = if model.is_some() {
-        (None, text(0..rows.blocks.len()))
+    let (decoders, division) = if let Some(model) = &arguments.model {
+        let test = 0..rows.blocks.len();
+        (Decoders::Model(model.clone()), Division::Rows { train: None, test })
     } else {
-        let (train, test) = rows.split(arguments.train.as_deref()).or_usage()?;
-        (Some(text(train)), text(test))
+        let asked = arguments.train.as_deref().map(parse_rows).transpose();
+        let asked = asked.map_err(|source| anyhow::anyhow!("--train: {source}")).or_usage()?;
+        let (train, test) = rows.split(asked).or_usage()?;
+        let specs = DecoderSpec::parse_list(&arguments.decoder.join(",")).or_usage()?;
+        (Decoders::Fitted(specs), Division::Rows { train: Some(train), test })
     };
-    evaluate::run(&EvaluateArguments {
-        tables: TableArguments {
-            recordings: vec![recording.clone()],
-            blocks: Some("all".to_owned()),
-            zscore: true,
-            ..TableArguments::default()
-        },
-        train,
-        test: vec![test],
-        folds: None,
-        leave_one_out: false,
-        decoders: arguments.decoder.clone(),
-        model,
-        seed: arguments.seed,
-        seeds: 1,
-        budget: None,
-        perturb: Vec::new(),
-        influence: false,
-        saturate: None,
+    let outputs = Outputs {
         intervals: false,
         chance: false,
         resamples: 2000,
@@ -68,7 +58,26 @@ pub fn run(arguments: &ReplayArguments) -> Outcome<()> {
         report: arguments.report.clone(),
         json: arguments.json,
         note: Some(NOTE),
-    })
+    };
+    let options = EvaluateOptions {
+        tables: TableOptions {
+            recordings: vec![recording.clone()],
+            blocks: Some("all".to_owned()),
+            zscore: true,
+            ..TableOptions::default()
+        },
+        division,
+        decoders,
+        seed: arguments.seed,
+        seeds: 1,
+        budget: None,
+        perturb: Vec::new(),
+        influence: arguments.report.is_some(),
+        saturate: None,
+        chance: outputs.with_chance(),
+        live: live_settings(),
+    };
+    evaluate(&options, &outputs)
 }
 
 /// The rows of the whole session.
@@ -83,7 +92,7 @@ struct Rows {
 
 impl Rows {
     fn read(recording: &Path) -> Outcome<Self> {
-        let gathered = gather(recording, Some("all")).or_usage()?;
+        let gathered = gather(recording, Some("all"), &Terminal).or_usage()?;
         let tables = label_tables(&gathered).or_usage()?;
         // tables lack some of the gathered rows and keep their order
         let mut all = gathered.rows.iter();
@@ -96,10 +105,10 @@ impl Rows {
     }
 
     /// Rows to fit to, as asked for or those of the open loop, and rows to judge on.
-    fn split(&self, asked: Option<&str>) -> anyhow::Result<(Range<usize>, Range<usize>)> {
+    fn split(&self, asked: Option<Range<usize>>) -> anyhow::Result<(Range<usize>, Range<usize>)> {
         let rows = self.blocks.len();
         let train = match asked {
-            Some(text) => self.tables.range(0, "--train", text)?,
+            Some(rows) => self.tables.range(0, "--train", &rows)?,
             None => open_loop(&self.blocks).with_context(|| {
                 format!(
                     "{}: a decoder is fitted to the rows of the open loop, and there are none in one piece; \

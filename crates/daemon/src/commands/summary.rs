@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, path::Path};
 
+use kalmind_offline::report::{SessionPageError, page_beside, write_session_page};
 use kalmind_recording::{Existing, NewFileError};
 use kalmind_types::Counted;
 use serde_json::{Map, Value, json};
@@ -9,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     failure::{OrFail as _, Outcome},
     log::say,
-    report::{SessionPageError, page_beside, write_session_page},
     running::daemon::Summary,
+    terminal::Terminal,
 };
 
 impl Summary {
@@ -21,7 +22,7 @@ impl Summary {
             return;
         };
         let page = page_beside(Path::new(file));
-        match write_session_page(Path::new(file), &page, Existing::Refuse) {
+        match write_session_page(Path::new(file), &page, Existing::Refuse, &Terminal) {
             Ok(()) => say(&format!("page of the session: {}", page.display())),
             Err(SessionPageError::Write(error @ (NewFileError::Exists(_) | NewFileError::Link(_)))) => {
                 say(&format!(

@@ -10,14 +10,13 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::Waker;
-use kalmind_output::DecoderInfo;
-use kalmind_session::TaskScore;
-use kalmind_types::{Actor, Cause, EventBody, LslTime, Mode, ModelId, Seconds};
-
-use crate::{
+use kalmind_offline::{
     calibration_fit::CalibrationFit,
     model::{IdentifiedModel, ModelInDoubt},
 };
+use kalmind_output::DecoderInfo;
+use kalmind_session::TaskScore;
+use kalmind_types::{Actor, Cause, EventBody, LslTime, Mode, ModelId, Seconds};
 
 /// Messages that may wait for the desk; more are refused.
 const MESSAGES: usize = 256;
@@ -133,7 +132,7 @@ impl DeskHandle {
             stage: Stage::None,
             score: TaskScore::default(),
             fit: None,
-            decoder: model.map(IdentifiedModel::info),
+            decoder: model.map(crate::decoder_info::decoder_info),
             doubt: model.and_then(IdentifiedModel::doubt),
         };
         let handle = Self {

@@ -19,6 +19,10 @@ use kalmind_acquisition::{
 use kalmind_engine::StagedModel;
 use kalmind_filter::{DecoderSpec, LabelLaw};
 use kalmind_fitting::FitSettings;
+use kalmind_offline::{
+    calibration_fit::{CalibrationFit, fit_calibration},
+    model::{Demand, ModelInDoubt},
+};
 use kalmind_output::DecoderInfo;
 use kalmind_session::{
     Calibration, CalibrationOptions, CalibrationTick, InForce, Radial8, Radial8Options, Radial8Tick,
@@ -33,9 +37,7 @@ use kalmind_types::{
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
 
 use crate::{
-    calibration_fit::{CalibrationFit, fit_calibration},
     event_bus::EventBus,
-    model::{Demand, ModelInDoubt},
     recorder::RecorderHandle,
     running::{arrival::InputArrivals, plane_streams::PositionSlot},
     tick::{QueuedCommand, StopLatch, TickRecord},
@@ -392,7 +394,7 @@ impl Desk {
 
     fn take_fit(&mut self, fit: CalibrationFit) {
         let CalibrationFit { model, staged, rows, report } = fit;
-        let (id, info, doubt) = (model.id, model.info(), model.doubt());
+        let (id, info, doubt) = (model.id, crate::decoder_info::decoder_info(&model), model.doubt());
         if let Some(recorder) = &self.settings.recorder {
             recorder.model(&model);
         }

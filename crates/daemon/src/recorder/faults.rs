@@ -16,6 +16,9 @@ use kalmind_acquisition::{
 };
 use kalmind_engine::{CursorSettings, EngineSettings};
 use kalmind_filter::LabelLaw;
+use kalmind_offline::recorded::{
+    ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, SessionDocument,
+};
 use kalmind_output::{CursorLayout, CursorRow};
 use kalmind_recording::xdf::writer::Sink;
 use kalmind_types::{
@@ -31,10 +34,7 @@ use super::{
     watch::{Left, NextFile, fate},
     writing::{Beginning, Message, NumericHeader, Writing},
 };
-use crate::{
-    recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, SessionDocument},
-    tick::{RecordLane, TickRecord},
-};
+use crate::tick::{RecordLane, TickRecord};
 
 /// What happens to one write.
 #[derive(Clone, Copy, Debug, PartialEq)]

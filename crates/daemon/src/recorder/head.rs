@@ -6,17 +6,17 @@
 use std::{fs::File, io, sync::Arc};
 
 use kalmind_acquisition::clock;
+use kalmind_offline::recorded::{LossKind, RecordDocument, SessionDocument};
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::writer::{Sink, StreamId, Writer};
 use kalmind_types::{LslTime, ModelId, NumberFormat};
 use serde_json::json;
 
 use super::{
-    date, headers,
+    headers,
     watch::{Fate, Left, NextFile},
     writing::Writing,
 };
-use crate::recorded::{LossKind, RecordDocument, SessionDocument};
 
 /// Where a recording is written to.
 #[derive(Debug)]
@@ -177,7 +177,7 @@ impl Writing<RecordingFile> {
 
     /// The head of the next file, not written yet.
     fn begin_next(&mut self, file: String, because: String, now: LslTime) {
-        let date = date(clock::clock_pair().unix);
+        let date = kalmind_recording::date(clock::clock_pair().unix);
         let (writer, own) = self.head.begin(RecordingFile::Nowhere, now, &date);
         (self.writer, self.own) = (writer, own);
         for input in &mut self.numbers {

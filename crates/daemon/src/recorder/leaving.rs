@@ -10,6 +10,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::clock;
+use kalmind_offline::recorded::LossKind;
 use kalmind_recording::xdf::check::check_source;
 
 use super::{
@@ -17,7 +18,6 @@ use super::{
     watch::{Left, News, NextFile, fate},
     writing::{Message, Writing},
 };
-use crate::recorded::LossKind;
 
 /// The recorder's side of the watch.
 #[derive(Debug)]

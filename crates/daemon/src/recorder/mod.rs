@@ -26,20 +26,20 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::{MarkerInlet, StreamMonitor, TextSample, Waker, clock, pool::PoolReader};
+use kalmind_offline::{
+    model::IdentifiedModel,
+    recorded::{LossKind, SessionDocument},
+};
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::writer::Sink;
 use kalmind_types::{LslTime, RenderedEvent, SampleBlock, StreamDescription};
 use serde_json::Value;
 
-pub use file::{FileError, date, file_name, free_bytes};
+pub use file::{FileError, file_name, free_bytes};
 pub use status::{Announce, RecorderStatus};
 pub use writing::Message;
 
-use crate::{
-    model::IdentifiedModel,
-    recorded::{LossKind, SessionDocument},
-    tick::{RecordLane, TickRecord},
-};
+use crate::tick::{RecordLane, TickRecord};
 use head::RecordingFile;
 use leaving::Follower;
 use watch::Watching;
@@ -225,7 +225,7 @@ impl Recorder {
         let (told, news) = crossbeam_channel::unbounded();
         let watching = Watching::spawn(file.try_clone()?, path.clone(), Arc::clone(&status), told)?;
         let now = clock::now();
-        let date = date(session.clock.unix);
+        let date = kalmind_recording::date(session.clock.unix);
         let labels = feature_labels(session);
         let beginning = Beginning { session, features: &labels, row, now, date: &date };
         let sink = RecordingFile::Open(file);
@@ -325,8 +325,8 @@ impl RunningRecorder {
 
 /// A moment on both clocks, for a session's document.
 #[must_use]
-pub fn clock_reading() -> crate::recorded::ClockReading {
+pub fn clock_reading() -> kalmind_offline::recorded::ClockReading {
     let pair = clock::clock_pair();
     let LslTime(lsl) = pair.lsl;
-    crate::recorded::ClockReading { lsl, unix: pair.unix }
+    kalmind_offline::recorded::ClockReading { lsl, unix: pair.unix }
 }

@@ -10,10 +10,9 @@ use std::{
     thread::Thread,
 };
 
+use kalmind_offline::recorded::LossKind;
 use kalmind_types::{Counted, RecordingFault, RecordingTag};
 use serde_json::{Value, json};
-
-use crate::recorded::LossKind;
 
 /// Files that a recording went on from, kept for the status; one more than anybody will look through.
 const FILES: usize = 100;

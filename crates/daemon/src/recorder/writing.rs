@@ -14,6 +14,7 @@ use std::{
 
 use crossbeam_channel::Receiver;
 use kalmind_acquisition::{StreamMonitor, TextSample, pool::PoolReader};
+use kalmind_offline::recorded::{LossKind, ModelPart, RecordDocument, SessionDocument, TickDocument};
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::{
     encode::HeaderFields,
@@ -30,10 +31,7 @@ use super::{
     head::{Head, Own, OwnedModel},
     headers::{self, RoleTag},
 };
-use crate::{
-    recorded::{LossKind, ModelPart, RecordDocument, SessionDocument, TickDocument},
-    tick::TickRecord,
-};
+use crate::tick::TickRecord;
 
 /// A boundary stands at least this often, and what was lost is told as often.
 const BOUNDARY_EVERY: Seconds = Seconds(1.0);

@@ -19,6 +19,7 @@ use kalmind_acquisition::{
 };
 use kalmind_engine::{Binner, Engine};
 use kalmind_filter::DecoderSpec;
+use kalmind_offline::recorded::{ConfigurationText, FORMAT, InputStream, SessionDocument};
 use kalmind_output::{
     Bridge, Controls, CursorRow, Hub, Ledger, LedgerSnapshot, LslPublisher, Server, ServerConfig, Token,
     start_server,
@@ -41,7 +42,6 @@ use crate::{
         open_files,
         realtime::{RealtimeSettings, Role},
     },
-    recorded::{ConfigurationText, FORMAT, InputStream, SessionDocument},
     recorder::{self, Recorder, RecorderStatus, RunningRecorder},
     running::{
         arrival::InputArrivals,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::clock;
+use kalmind_offline::{model::SAME_WIDTH, recorded::ClockReading};
 use kalmind_output::{
     Clock, CursorLayout, CursorOutletConfig, EventsOutletConfig, Ledger, LslPublisher, SessionInfo,
     Workspace, spawn_lsl_publisher,
@@ -14,12 +15,10 @@ use kalmind_types::RenderedEvent;
 use crate::{
     configuration::Configuration,
     failure::{OrFail as _, Outcome},
-    model::SAME_WIDTH,
     process::{
         instance::InstanceLock,
         realtime::{RealtimeSettings, Role},
     },
-    recorded::ClockReading,
     recorder::clock_reading,
     starting::prepared::Prepared,
     tick::{Lane, LaneSource, lane},

@@ -3,6 +3,7 @@
 
 use kalmind_acquisition::{ArrivalSettings, InletConfig, MonitorLimits, StreamSelector, blocks_for};
 use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinning};
+use kalmind_offline::model::{Demand, IdentifiedModel};
 use kalmind_session::MarkerTable;
 use kalmind_types::{
     Binning, ChannelMask, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
@@ -11,7 +12,6 @@ use kalmind_types::{
 use crate::{
     configuration::{ChannelReference, Configuration, Stream},
     failure::{OrFail as _, Outcome},
-    model::{Demand, IdentifiedModel},
     running::arrival::ArrivalRules,
     starting::{
         finding::Found,

@@ -2,6 +2,7 @@
 //! told at once, and the outlets can be made of it.
 
 use kalmind_acquisition::check_selector;
+use kalmind_offline::model::IdentifiedModel;
 use kalmind_session::MarkerTable;
 use kalmind_types::{Binning, Component, EventKind, Mode};
 use serde_json::json;
@@ -9,7 +10,6 @@ use serde_json::json;
 use crate::{
     configuration::Configuration,
     failure::{OrFail as _, Outcome},
-    model::IdentifiedModel,
     running::plane_streams::Places,
     starting::plan_error::PlanError,
     task_follower::TASK_MARKERS,
@@ -69,7 +69,7 @@ pub fn prepare(mut configuration: Configuration) -> Outcome<Prepared> {
         }
     }
     let model = match &configuration.decoder.model {
-        Some(path) => Some(crate::model::load(path).or_usage()?),
+        Some(path) => Some(kalmind_offline::model::load(path).or_usage()?),
         None if configuration.start == Mode::Control => {
             return Err(PlanError::ControlWithoutModel).or_usage();
         }

@@ -2,6 +2,10 @@
 
 use std::{io::Write as _, path::Path};
 
+use kalmind_offline::{
+    Host as _,
+    recorded::{Item, RecordDocument, SessionDocument, SessionReader, Wanted},
+};
 use kalmind_recording::{
     kind::FileKind,
     xdf::{
@@ -14,7 +18,7 @@ use serde_json::{Value, json};
 use crate::{
     commands::command_line::RecordingFile,
     failure::{OrFail as _, Outcome},
-    recorded::{Item, RecordDocument, SessionDocument, SessionReader, Wanted},
+    terminal::Terminal,
 };
 
 /// Runs the command.
@@ -96,6 +100,7 @@ fn session(path: &Path, report: &CheckReport) -> (Option<Box<SessionDocument>>, 
             Ok(Some(Item::Document(RecordDocument::ContinuesIn { file, because }))) => {
                 neighbours.push(json!({ "goes_on_in": file, "because": because }));
             }
+            Ok(Some(Item::Unreadable(part))) => Terminal.unreadable(&part),
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => return (session, neighbours),
         }

@@ -9,6 +9,10 @@ use std::{io::Write as _, path::Path};
 
 use encoding_rs::Encoding;
 use indicatif::{ProgressBar, ProgressStyle};
+use kalmind_offline::{
+    report::{page_beside, write_session_page},
+    tables::require_other_file,
+};
 use kalmind_recording::{
     Existing,
     kind::FileKind,
@@ -23,8 +27,7 @@ use serde_json::{Value, json};
 use crate::{
     commands::command_line::{RecordingCommand, RecordingFile},
     failure::{OrFail as _, Outcome},
-    report::{page_beside, write_session_page},
-    tables::require_other_file,
+    terminal::Terminal,
 };
 
 /// Runs the command.
@@ -40,7 +43,7 @@ pub fn run(command: &RecordingCommand) -> Outcome<()> {
             require_xdf(&arguments.file, "recording report").or_work()?;
             let page = arguments.output.clone().unwrap_or_else(|| page_beside(&arguments.file));
             require_other_file("-o", &page, core::iter::once(&arguments.file)).or_usage()?;
-            write_session_page(&arguments.file, &page, Existing::Replace).or_work()?;
+            write_session_page(&arguments.file, &page, Existing::Replace, &Terminal).or_work()?;
             writeln!(std::io::stdout().lock(), "{}", page.display()).or_work()
         }
         RecordingCommand::Export(arguments) => export::run(arguments),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Gathered, RecordedTablesError, SessionDocument, gather};
-use crate::tables::TablesError;
+use crate::{host::Host, model::SAME_WIDTH, tables::TablesError};
 
 /// The rows of several sessions, one after the other.
 #[derive(Debug)]
@@ -24,9 +24,10 @@ pub struct GatheredSessions {
 pub fn gather_sessions(
     recordings: &[PathBuf],
     blocks: Option<&str>,
+    host: &dyn Host,
 ) -> Result<GatheredSessions, TablesError> {
     let one = |path: &Path| {
-        gather(path, blocks).map_err(|error| TablesError::Recording {
+        gather(path, blocks, host).map_err(|error| TablesError::Recording {
             path: path.to_owned(),
             source: RecordedTablesError::from(error).with_way_out(),
         })
@@ -61,7 +62,7 @@ fn difference(first: &SessionDocument, other: &SessionDocument) -> Option<&'stat
     if first.engine.features != other.engine.features {
         return Some("its features come from other streams, or are binned in another way");
     }
-    if (first.bin_ms - other.bin_ms).abs() > crate::model::SAME_WIDTH * first.bin_ms {
+    if (first.bin_ms - other.bin_ms).abs() > SAME_WIDTH * first.bin_ms {
         return Some("its bins have another width");
     }
     if first.components != other.components {

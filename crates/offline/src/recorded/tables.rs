@@ -17,7 +17,10 @@ use kalmind_session::CalibrationError;
 use kalmind_types::{ChannelMask, Component, Samples};
 
 use super::{GatherError, Gathered, Item, ReadError, SessionDocument, SessionReader, Wanted};
-use crate::tables::{Part, Session, Tables, days_apart};
+use crate::{
+    host::Host,
+    tables::{Part, Session, Tables, days_apart},
+};
 
 /// Why a recording gives no tables.
 #[derive(Debug, thiserror::Error)]
@@ -194,6 +197,7 @@ pub fn stream_tables(
     path: &Path,
     wanted: &str,
     channels: Option<&str>,
+    host: &dyn Host,
 ) -> Result<Tables, RecordedTablesError> {
     let recorded = read_streams(path, None, &[wanted])?;
     let stream = find_stream(&recorded, "--states-stream", wanted)?;
@@ -231,6 +235,7 @@ pub fn stream_tables(
                     time.push(tick);
                 }
             }
+            Item::Unreadable(part) => host.unreadable(&part),
             _ => {}
         }
     }

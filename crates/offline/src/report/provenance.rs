@@ -10,17 +10,16 @@ use std::{
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
+use super::Origin;
 use super::markup::{Escaped, table};
-use crate::{
-    commands::command_line::EvaluateArguments,
-    evaluation::{comparison::Comparison, split::Splits},
-};
+use crate::evaluation::comparison::Comparison;
 
 /// Everything that it takes to get the same figures again.
-pub(super) fn section(arguments: &EvaluateArguments, comparison: &Comparison) -> anyhow::Result<String> {
-    let tables = &arguments.tables;
+pub(super) fn section(origin: &Origin<'_>, comparison: &Comparison) -> anyhow::Result<String> {
+    let options = origin.options;
+    let tables = &options.tables;
     let given = |what, paths: &[PathBuf]| paths.iter().map(|path| (what, path.clone())).collect::<Vec<_>>();
-    let tested = Splits::test_files(arguments).map(Path::to_owned).filter(|_| tables.features.is_empty());
+    let tested = options.test_files().map(Path::to_owned).filter(|_| tables.features.is_empty());
     let tested = tested.filter(|path| !tables.recordings.contains(path)).map(|path| ("recording", path));
     let files = [
         given("recording", &tables.recordings),
@@ -28,7 +27,7 @@ pub(super) fn section(arguments: &EvaluateArguments, comparison: &Comparison) ->
         given("features", &tables.features),
         given("states", &tables.states),
         given("task", &tables.task),
-        given("model", arguments.model.as_slice()),
+        options.model().map(|path| ("model", path.to_owned())).into_iter().collect(),
     ];
     let mut rows = Vec::new();
     for (what, path) in files.concat() {
@@ -41,7 +40,7 @@ pub(super) fn section(arguments: &EvaluateArguments, comparison: &Comparison) ->
     }
     let mut html = table("Files", &["file", "path", "SHA-256"], &[1, 2], rows);
     let mut facts = vec![
-        ("command".to_owned(), command_line(std::env::args())),
+        ("command".to_owned(), command_line(origin.command)),
         ("version".to_owned(), format!("kalmind {}", env!("CARGO_PKG_VERSION"))),
         ("kernels".to_owned(), kalmind_filter::kernel_path().to_owned()),
         ("bin".to_owned(), format!("{} ms", comparison.bin_ms)),
@@ -106,15 +105,15 @@ fn sha256(path: &Path) -> anyhow::Result<String> {
 }
 
 /// The command as one could type it again.
-fn command_line(arguments: impl Iterator<Item = String>) -> String {
-    let quoted = arguments.enumerate().map(|(index, argument)| {
-        let argument = if index == 0 { "kalmind".to_owned() } else { argument };
+fn command_line(arguments: &[String]) -> String {
+    let quoted = arguments.iter().enumerate().map(|(index, argument)| {
+        let argument = if index == 0 { "kalmind" } else { argument };
         let is_plain = !argument.is_empty()
             && argument.chars().all(|character| {
                 character.is_alphanumeric()
                     || matches!(character, '-' | '_' | '.' | ',' | '/' | ':' | '=' | '+')
             });
-        if is_plain { argument } else { format!("'{}'", argument.replace('\'', "'\\''")) }
+        if is_plain { argument.to_owned() } else { format!("'{}'", argument.replace('\'', "'\\''")) }
     });
     quoted.collect::<Vec<_>>().join(" ")
 }
@@ -127,7 +126,7 @@ mod tests {
     fn a_command_can_be_typed_again() {
         let arguments = ["/a/b/kalmind", "evaluate", "--perturb", "all:5", "--features", "my x's.csv"];
         assert_eq!(
-            command_line(arguments.iter().map(|&argument| argument.to_owned())),
+            command_line(&arguments.map(str::to_owned)),
             "kalmind evaluate --perturb all:5 --features 'my x'\\''s.csv'"
         );
     }

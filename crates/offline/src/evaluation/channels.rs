@@ -11,7 +11,7 @@ use nalgebra::DMatrix;
 use rayon::prelude::*;
 
 use crate::{
-    evaluation::decode::{Alteration, Change, Decoded, Saturation, decode_rows},
+    evaluation::decode::{Alteration, Change, Decoded, Decoding, Saturation},
     model::IdentifiedModel,
     tables::Tables,
 };
@@ -168,6 +168,8 @@ pub struct Influence {
 /// A fitted decoder and the rows it is tried on.
 #[derive(Clone, Copy, Debug)]
 pub struct Trial<'a> {
+    /// How rows are decoded.
+    pub decoding: Decoding<'a>,
     /// The decoder.
     pub model: &'a IdentifiedModel,
     /// The tables.
@@ -186,7 +188,7 @@ impl Trial<'_> {
     /// Decodes the test rows with one channel changed.
     fn with(&self, channel: usize, change: Change) -> anyhow::Result<Decoded> {
         let alteration = Alteration { change: Some((channel, change)), saturation: self.saturation };
-        decode_rows(self.model, self.tables, self.test.clone(), &alteration)
+        self.decoding.rows(self.model, self.tables, self.test.clone(), &alteration)
     }
 
     /// Every channel of the perturbation in turn. Decodes the test rows once a channel, on all cores; `decoded_one` is

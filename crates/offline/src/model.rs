@@ -7,11 +7,9 @@ use std::{
 
 use kalmind_engine::StagedModel;
 use kalmind_filter::{KernelPath, Model, ModelError};
-use kalmind_output::DecoderInfo;
 use kalmind_recording::{ModelFileError, model_from_bytes, model_to_bytes, read_model_bytes};
 use kalmind_signal::{FeatureStatistics, Preparation, PreparationError};
 use kalmind_types::{Actor, Binning, Cause, Component, ModelId, Reason, StreamFeatures};
-use serde_json::json;
 
 /// Bin widths that differ by less than this part are the same: a width read off a recording's stamps is not exact.
 pub const SAME_WIDTH: f64 = 0.01;
@@ -114,11 +112,6 @@ impl IdentifiedModel {
     /// # Errors
     /// [`BuildError`].
     pub fn stage_live(&self, guard: bool) -> Result<Box<StagedModel>, BuildError> {
-        if self.is_guarded_live(guard) && self.model.guard.is_none() {
-            tracing::warn!(
-                "the model has no statistics of its channels, so no guard runs; fit it again to have one"
-            );
-        }
         self.stage_recorded(guard, KernelPath::detect())
     }
 
@@ -128,6 +121,15 @@ impl IdentifiedModel {
     /// [`BuildError`].
     pub fn stage_recorded(&self, guard: bool, path: KernelPath) -> Result<Box<StagedModel>, BuildError> {
         self.build(self.is_guarded_live(guard), path, self.model.doubt())
+    }
+
+    /// What has to be said of a live run with this model, where a guard is asked for and the model cannot have one.
+    #[must_use]
+    pub fn guard_missing(&self, guard: bool) -> Option<&'static str> {
+        let missing = self.is_guarded_live(guard) && self.model.guard.is_none();
+        missing.then_some(
+            "the model has no statistics of its channels, so no guard runs; fit it again to have one",
+        )
     }
 
     fn is_guarded_live(&self, guard: bool) -> bool {
@@ -154,23 +156,10 @@ impl IdentifiedModel {
         }))
     }
 
-    /// What clients are told of it.
-    #[must_use]
-    pub fn info(&self) -> DecoderInfo {
-        let quality = self.model.quality();
-        DecoderInfo {
-            name: self.model.decoder.to_string(),
-            model: self.id.to_hex(),
-            covariance: self.model.parameters.covariance(),
-            quality: json!(quality),
-            poor: self.doubt().is_some(),
-            warnings: self.warnings(),
-        }
-    }
-
     /// What speaks against it, as its fit report says it: the result of its test on held-out rows first, then all
     /// else that the fit found. A report without warnings of its own may still have figures that warn.
-    fn warnings(&self) -> Vec<String> {
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
         let judged = self.model.quality().map(|quality| quality.warnings()).unwrap_or_default();
         let reported = self.model.report.as_ref().and_then(|report| report["warnings"].as_array());
         let texts = reported.into_iter().flatten().filter_map(|warning| warning.as_str());

@@ -1,9 +1,9 @@
 //! Which rows train and which test.
 
-use std::{ops::Range, path::Path};
+use std::{ops::Range, path::PathBuf};
 
 use crate::{
-    commands::command_line::EvaluateArguments,
+    options::{Division, EvaluateOptions},
     tables::{Tables, same_file},
 };
 
@@ -52,59 +52,34 @@ pub struct Splits {
     pub splits: Vec<Split>,
 }
 
-/// Whether a text after `--test` is meant as rows.
-fn is_range(text: &str) -> bool {
-    text.contains("..") && !text.contains(['/', '\\']) && !Path::new(text).is_file()
-}
-
 impl Splits {
-    /// The recordings that `--test` names.
-    pub fn test_files(arguments: &EvaluateArguments) -> impl Iterator<Item = &Path> {
-        arguments.test.iter().filter(|text| !is_range(text)).map(Path::new)
-    }
-
-    /// What the command line asks for.
+    /// The splits that `options` ask for.
     ///
     /// # Errors
-    /// Nothing that says what tests, a range that is none or not in the tables, fewer rows than folds need, or recordings
-    /// that leave nothing to train on.
-    pub fn of(arguments: &EvaluateArguments, tables: &Tables) -> anyhow::Result<Self> {
-        let files: Vec<&Path> = Self::test_files(arguments).collect();
-        let ranges: Vec<&String> = arguments.test.iter().filter(|text| is_range(text)).collect();
-        if let Some(folds) = arguments.folds {
-            return Self::folds(arguments, tables, usize::from(folds));
-        }
-        if arguments.leave_one_out {
-            anyhow::ensure!(
-                tables.parts.len() > 1,
-                "--leave-one-out: {} alone leaves nothing to train on; give several recordings, or cut this one with --folds N",
-                tables.file_name(0)
-            );
-            let splits =
-                (0..tables.parts.len()).map(|recording| leaving_out(tables, &[recording], recording));
-            return Ok(Self { scheme: Scheme::LeaveOneOut, splits: splits.collect() });
-        }
-        match (files.as_slice(), ranges.as_slice()) {
-            ([], [range]) => Self::rows(arguments, tables, range),
-            ([], []) => anyhow::bail!(
-                "nothing says which rows test: --test C..D (with --train A..B to fit), --folds N, or with several recordings \
-                 --test FILE or --leave-one-out"
-            ),
-            (files, []) => Self::files(arguments, tables, files),
-            _ => anyhow::bail!("--test: give one range of rows, or recordings, not both"),
+    /// A range that is not in the tables, fewer rows than folds need, or recordings that leave nothing to train on.
+    pub fn of(options: &EvaluateOptions, tables: &Tables) -> anyhow::Result<Self> {
+        match &options.division {
+            Division::Rows { train, test } => Self::rows(train.as_ref(), test, tables),
+            Division::Folds { rows, folds } => Self::folds(rows.as_ref(), tables, *folds),
+            Division::Files(files) => Self::files(files, tables, options.model().is_some()),
+            Division::LeaveOneOut => {
+                anyhow::ensure!(
+                    tables.parts.len() > 1,
+                    "--leave-one-out: {} alone leaves nothing to train on; give several recordings, or cut this one with --folds N",
+                    tables.file_name(0)
+                );
+                let splits =
+                    (0..tables.parts.len()).map(|recording| leaving_out(tables, &[recording], recording));
+                Ok(Self { scheme: Scheme::LeaveOneOut, splits: splits.collect() })
+            }
         }
     }
 
-    fn rows(arguments: &EvaluateArguments, tables: &Tables, test: &str) -> anyhow::Result<Self> {
-        anyhow::ensure!(
-            arguments.train.is_some() || arguments.model.is_some(),
-            "--test {test}: say with --train A..B which rows to fit to"
-        );
+    fn rows(train: Option<&Range<usize>>, test: &Range<usize>, tables: &Tables) -> anyhow::Result<Self> {
         let mut splits = Vec::new();
         for recording in 0..tables.parts.len() {
-            let range = |option, text: &str| tables.range(recording, option, text);
-            let train = arguments.train.as_deref().map(|text| range("--train", text)).transpose()?;
-            let test = range("--test", test)?;
+            let train = train.map(|rows| tables.range(recording, "--train", rows)).transpose()?;
+            let test = tables.range(recording, "--test", test)?;
             splits.push(Split { recording, fold: 0, train: train.into_iter().collect(), test });
         }
         // counted in each recording they are the same
@@ -112,12 +87,12 @@ impl Splits {
         Ok(Self { scheme, splits })
     }
 
-    fn folds(arguments: &EvaluateArguments, tables: &Tables, folds: usize) -> anyhow::Result<Self> {
+    fn folds(asked: Option<&Range<usize>>, tables: &Tables, folds: usize) -> anyhow::Result<Self> {
         let mut splits = Vec::new();
         let mut cut = None;
         for (recording, part) in tables.parts.iter().enumerate() {
-            let rows = match &arguments.train {
-                Some(text) => tables.range(recording, "--train", text)?,
+            let rows = match asked {
+                Some(rows) => tables.range(recording, "--train", rows)?,
                 None => part.rows.clone(),
             };
             anyhow::ensure!(
@@ -129,15 +104,11 @@ impl Splits {
             splits.extend(blocked_folds(recording, &rows, folds));
             cut.get_or_insert(rows.start - part.rows.start..rows.end - part.rows.start);
         }
-        let rows = cut.filter(|_| arguments.train.is_some() || tables.parts.len() == 1);
+        let rows = cut.filter(|_| asked.is_some() || tables.parts.len() == 1);
         Ok(Self { scheme: Scheme::Folds { rows, folds }, splits })
     }
 
-    fn files(arguments: &EvaluateArguments, tables: &Tables, files: &[&Path]) -> anyhow::Result<Self> {
-        anyhow::ensure!(
-            arguments.train.is_none(),
-            "--train counts the rows of a recording; with --test FILE all rows of the other recordings train"
-        );
+    fn files(files: &[PathBuf], tables: &Tables, fitted: bool) -> anyhow::Result<Self> {
         let mut tested: Vec<usize> = Vec::new();
         for file in files {
             let place = tables.parts.iter().position(|part| same_file(&part.file, file));
@@ -146,12 +117,12 @@ impl Splits {
             tested.push(place);
         }
         anyhow::ensure!(
-            arguments.model.is_some() || tested.len() < tables.parts.len(),
+            fitted || tested.len() < tables.parts.len(),
             "--test: every recording is tested and none is left to train on; give one more"
         );
         let splits = tested.iter().map(|&recording| {
             let mut split = leaving_out(tables, &tested, recording);
-            if arguments.model.is_some() {
+            if fitted {
                 split.train.clear();
             }
             split
@@ -221,11 +192,5 @@ mod tests {
         assert_eq!(at, 203);
         assert_eq!(splits[0].train.len(), 1);
         assert_eq!(splits[1].train, [100..120, 141..203]);
-    }
-
-    #[test]
-    fn rows_are_told_from_files() {
-        assert!(is_range("5..10") && is_range("0..x") && is_range(".."));
-        assert!(!is_range("../friday.xdf") && !is_range("friday.xdf"));
     }
 }

@@ -10,7 +10,7 @@ mod samples;
 mod sessions;
 mod tables;
 
-pub use comparison::{Comparison, Difference};
+pub use comparison::{Comparison, Difference, PublishedRow};
 pub use documents::{
     ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, ModelPart, RecordDocument,
     SessionDocument, TickDocument,
@@ -18,7 +18,7 @@ pub use documents::{
 pub use foreign::{ChannelSelection, edf_tables, foreign_tables};
 pub use gathering::{GatherError, Gathered, gather};
 pub use playback::{Playback, PlaybackError};
-pub use reading::{Item, ReadError, SessionReader, Wanted};
+pub use reading::{Item, ReadError, SessionReader, Unreadable, Wanted};
 pub use samples::RecordedSamples;
 pub use sessions::{GatheredSessions, gather_sessions};
 pub use tables::{RecordedTablesError, label_tables, stream_tables};

@@ -21,7 +21,10 @@ use super::{
     markup::{Escaped, number, table},
     plot::{Plot, figure, range_of},
 };
-use crate::recorded::{LossKind, ReadError};
+use crate::{
+    host::Host,
+    recorded::{LossKind, ReadError},
+};
 use facts::{Facts, gather};
 use trials::Trial;
 
@@ -54,8 +57,13 @@ pub enum SessionPageError {
 ///
 /// # Errors
 /// [`SessionPageError`].
-pub fn write_session_page(recording: &Path, page: &Path, existing: Existing) -> Result<(), SessionPageError> {
-    let facts = gather(recording)?;
+pub fn write_session_page(
+    recording: &Path,
+    page: &Path,
+    existing: Existing,
+    host: &dyn Host,
+) -> Result<(), SessionPageError> {
+    let facts = gather(recording, host)?;
     Ok(write_new_file(page, existing, session_page(recording, &facts).as_bytes())?)
 }
 
@@ -86,7 +94,7 @@ fn session_page(recording: &Path, facts: &Facts) -> String {
         Some(_) if facts.begin.is_finite() => session.clock.unix + facts.begin - session.clock.lsl,
         _ => session.clock.unix,
     };
-    let date = crate::recorder::date(begun).replace('T', " ").replace("+0000", " UTC");
+    let date = kalmind_recording::date(begun).replace('T', " ").replace("+0000", " UTC");
     let intro = format!(
         "<p>{}, {}, instance {}. Kalmind is not a medical device.</p>\n",
         Escaped(&date),
@@ -573,14 +581,15 @@ fn provenance(recording: &Path, facts: &Facts) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Quiet;
 
     fn fixture() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/session/session.xdf")
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/session/session.xdf")
     }
 
     #[test]
     fn the_fixtures_facts_are_those_that_are_in_it() {
-        let facts = gather(&fixture()).expect("a session");
+        let facts = gather(&fixture(), &Quiet(|| 0.0)).expect("a session");
         let golden = std::fs::read(fixture().with_file_name("golden.json")).expect("the golden file");
         let golden: serde_json::Value = serde_json::from_slice(&golden).expect("JSON");
         let ticks = golden["ticks"].as_u64().expect("a count");
@@ -614,7 +623,7 @@ mod tests {
         std::fs::write(&torn, &whole[..whole.len() - 50_000]).expect("a file");
         for (recording, is_torn) in [(fixture(), false), (torn, true)] {
             let page = folder.path().join("page.html");
-            write_session_page(&recording, &page, Existing::Replace).expect("a page");
+            write_session_page(&recording, &page, Existing::Replace, &Quiet(|| 0.0)).expect("a page");
             let html = std::fs::read_to_string(page).expect("the page");
             assert!(!html.contains("http://") && !html.contains("https://") && !html.contains("<script"));
             for section in

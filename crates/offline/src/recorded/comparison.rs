@@ -1,6 +1,7 @@
 //! What was published beside what replay computes, to the last bit.
 
-use kalmind_output::{CursorLayout, CursorRow};
+use std::fmt;
+
 use kalmind_types::TickOutput;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -22,10 +23,27 @@ pub struct Difference {
     pub replayed: serde_json::Value,
 }
 
+/// Writes a tick's values, one a channel, over those that are there.
+type WriteRow = dyn FnMut(&TickOutput, &mut Vec<f64>);
+
+/// How a session's ticks are published.
+pub struct PublishedRow {
+    /// Labels of the channels.
+    pub labels: Vec<String>,
+    /// Writes a tick's values, one a channel, over those that are there.
+    pub write: Box<WriteRow>,
+}
+
+impl fmt::Debug for PublishedRow {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("PublishedRow").field("labels", &self.labels).finish_non_exhaustive()
+    }
+}
+
 /// Ticks computed, hashed and compared.
 #[derive(Debug)]
 pub struct Comparison {
-    row: CursorRow,
+    row: PublishedRow,
     /// Channels that are compared, with their labels.
     compared: Vec<(usize, String)>,
     hash: Sha256,
@@ -42,14 +60,13 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// For a session of this layout.
+    /// For a session whose ticks were published so.
     #[must_use]
-    pub fn new(layout: &CursorLayout) -> Self {
-        let row = CursorRow::new(layout);
-        let labels = row.channels().enumerate();
+    pub fn new(row: PublishedRow) -> Self {
+        let labels = row.labels.iter().enumerate();
         let compared = labels
-            .filter(|(_, (label, _))| !NOT_COMPARED.contains(label))
-            .map(|(index, (label, _))| (index, label.to_owned()))
+            .filter(|(_, label)| !NOT_COMPARED.contains(&label.as_str()))
+            .map(|(index, label)| (index, label.clone()))
             .collect();
         Self {
             row,
@@ -68,7 +85,7 @@ impl Comparison {
     pub fn replayed(&mut self, features: &[f64], output: &TickOutput) {
         self.features.clear();
         self.features.extend_from_slice(features);
-        self.row.write(output, 0.0, &mut self.values);
+        (self.row.write)(output, &mut self.values);
         self.hash.update(output.time.0.to_le_bytes());
         for (index, _) in &self.compared {
             self.hash.update(self.values[*index].to_le_bytes());

@@ -1,24 +1,20 @@
 //! Every decoder fitted to every split with every seed, and each fit at work on its test rows.
 
-use std::io::IsTerminal as _;
-
 use kalmind_filter::DecoderSpec;
 use kalmind_fitting::FitReport;
 
 use crate::{
-    commands::{
-        command_line::EvaluateArguments,
-        fit::{FitOptions, fit_tables, progress_bar},
-    },
     evaluation::{
         chance::Chance,
         channels::{Errors, Trial},
         comparison::{Compared, Comparison, Run, judge},
-        decode::{Alteration, Saturation, decode_rows},
+        decode::{Alteration, Decoding, Saturation},
         split::Split,
     },
-    log::say,
+    host::Host,
     model::IdentifiedModel,
+    options::EvaluateOptions,
+    table_fit::{FitOptions, TableFit, fit_tables},
     tables::Tables,
 };
 
@@ -40,11 +36,12 @@ pub struct Fitted {
 /// # Errors
 /// What fitting and decoding find, with the decoder and the rows.
 pub fn compare(
-    arguments: &EvaluateArguments,
+    options: &EvaluateOptions,
     tables: &Tables,
     comparison: &Comparison,
     spec: &DecoderSpec,
     place: (usize, usize),
+    host: &dyn Host,
 ) -> anyhow::Result<Compared> {
     let splits = &comparison.splits.splits;
     let mut runs: Vec<Run> = Vec::new();
@@ -61,16 +58,19 @@ pub fn compare(
         };
         // recordings tested by one fit
         if index == 0 || splits[index - 1].train != split.train {
-            before = fit_seeds(arguments, tables, comparison, index, spec, &label).map_err(told)?;
+            before = fit_seeds(options, tables, comparison, index, spec, &label, host).map_err(told)?;
         }
         for fitted in &before {
             let fit_seconds = fitted.seconds;
-            runs.push(run_split(arguments, tables, comparison, index, fitted.clone()).map_err(told)?);
-            if place.1 * splits.len() > 1 && !std::io::stderr().is_terminal() {
+            runs.push(run_split(options, tables, comparison, index, fitted.clone(), host).map_err(told)?);
+            if place.1 * splits.len() > 1 {
                 let seconds =
                     fit_seconds.map_or_else(String::new, |seconds| format!(", fitted in {seconds:.1} s"));
                 let error = runs.last().map_or(f64::NAN, |run| run.accuracy.nrmse);
-                say(&format!("{label}{spec} on {}: nRMSE {error:.4}{seconds}", comparison.described(index)));
+                host.tested(&format!(
+                    "{label}{spec} on {}: nRMSE {error:.4}{seconds}",
+                    comparison.described(index)
+                ));
             }
         }
     }
@@ -79,27 +79,25 @@ pub fn compare(
 
 /// One fit a seed, or one alone where no seed changes it.
 fn fit_seeds(
-    arguments: &EvaluateArguments,
+    options: &EvaluateOptions,
     tables: &Tables,
     comparison: &Comparison,
     index: usize,
     spec: &DecoderSpec,
     label: &str,
+    host: &dyn Host,
 ) -> anyhow::Result<Vec<Fitted>> {
     let split = &comparison.splits.splits[index];
     let saturated = saturation(comparison, index).map(|limits| saturated(tables, &limits));
     let tables = saturated.as_ref().unwrap_or(tables);
     let mut fits: Vec<Fitted> = Vec::new();
     for &seed in &comparison.seeds {
-        let options = FitOptions {
-            zscore: arguments.tables.is_scored(),
-            seed,
-            budget: arguments.budget,
-            judged: false,
-        };
-        let (model, fitted, seconds) = fit_tables(tables, &split.train, spec, &options, label)?;
+        let options =
+            FitOptions { zscore: options.tables.is_scored(), seed, budget: options.budget, judged: false };
+        let TableFit { model, fitted, seconds } =
+            fit_tables(tables, &split.train, spec, &options, label, host)?;
         for warning in &fitted.report.warnings {
-            tracing::warn!("{spec}: {warning}");
+            host.warning(&format!("{spec}: {warning}"));
         }
         // where a second seed changes nothing, no further one will
         if let [first] = fits.as_slice()
@@ -118,39 +116,43 @@ fn fit_seeds(
 /// # Errors
 /// What decoding finds.
 pub fn run_split(
-    arguments: &EvaluateArguments,
+    options: &EvaluateOptions,
     tables: &Tables,
     comparison: &Comparison,
     index: usize,
     fitted: Fitted,
+    host: &dyn Host,
 ) -> anyhow::Result<Run> {
     let Split { train, test, .. } = &comparison.splits.splits[index];
     let truth = &comparison.truth[index];
     let limits = saturation(comparison, index);
     let alteration = Alteration { change: None, saturation: limits.as_ref() };
-    let decoded = decode_rows(&fitted.model, tables, test.clone(), &alteration)?;
+    let decoding = Decoding { live: &options.live, clock: host.clock() };
+    if fitted.model.from_file
+        && let Some(warning) = fitted.model.guard_missing(options.live.guard)
+    {
+        host.warning(warning);
+    }
+    let decoded = decoding.rows(&fitted.model, tables, test.clone(), &alteration)?;
     let trained = (!train.is_empty()).then(|| tables.states_of(train));
     let (rows, accuracy) = judge(truth, &decoded, Comparison::least_speed(trained.as_ref()));
     let facts = &comparison.channel_facts[index];
-    let trial = Trial { model: &fitted.model, tables, test, truth, facts, saturation: limits.as_ref() };
-    let influence = arguments.influence || arguments.report.is_some();
+    let trial =
+        Trial { decoding, model: &fitted.model, tables, test, truth, facts, saturation: limits.as_ref() };
     let channels =
         comparison.perturbations.iter().map(|perturbation| perturbation.channels.len()).sum::<usize>()
-            + if influence { tables.features.width } else { 0 };
-    let bar = progress_bar(channels as u64);
-    bar.set_message(format!("{} with channels changed", fitted.model.model.decoder.decoder));
-    let decoded_one = || bar.inc(1);
+            + if options.influence { tables.features.width } else { 0 };
+    let decoded_one = host
+        .pieces(&format!("{} with channels changed", fitted.model.model.decoder.decoder), channels as u64);
     let perturbed = comparison
         .perturbations
         .iter()
-        .map(|perturbation| trial.perturbed(perturbation, &decoded_one))
+        .map(|perturbation| trial.perturbed(perturbation, &*decoded_one))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let influences = influence.then(|| trial.influences(&decoded.intents, &decoded_one)).transpose()?;
-    bar.finish_and_clear();
-    // of a document without it nobody reads it
-    let chance =
-        (!arguments.json || arguments.chance || arguments.csv.is_some() || arguments.report.is_some())
-            .then(|| Chance::of(truth, &decoded.intents, trained.as_ref()));
+    let influences =
+        options.influence.then(|| trial.influences(&decoded.intents, &*decoded_one)).transpose()?;
+    drop(decoded_one);
+    let chance = options.chance.then(|| Chance::of(truth, &decoded.intents, trained.as_ref()));
     Ok(Run {
         split: index,
         seed: fitted.seed,

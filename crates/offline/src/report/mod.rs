@@ -15,8 +15,8 @@ use markup::Escaped;
 pub use session::{SessionPageError, page_beside, write_session_page};
 
 use crate::{
-    commands::command_line::EvaluateArguments,
     evaluation::comparison::{Comparison, Intervals},
+    options::EvaluateOptions,
 };
 
 const STYLE: &str = include_str!("style.css");
@@ -24,15 +24,22 @@ const STYLE: &str = include_str!("style.css");
 /// Sections of the page: anchor, heading, content.
 type Section = (&'static str, &'static str, String);
 
+/// Where the figures of a page come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// What was asked for.
+    pub options: &'a EvaluateOptions,
+    /// The command line, the program first.
+    pub command: &'a [String],
+    /// What the figures do not say.
+    pub note: Option<&'a str>,
+}
+
 /// The whole page.
 ///
 /// # Errors
 /// When a file that the figures come from cannot be read again for its hash.
-pub fn page(
-    arguments: &EvaluateArguments,
-    comparison: &Comparison,
-    intervals: &Intervals,
-) -> anyhow::Result<String> {
+pub fn page(origin: &Origin<'_>, comparison: &Comparison, intervals: &Intervals) -> anyhow::Result<String> {
     let sections: [Section; 7] = [
         ("accuracy", "Accuracy", tables::accuracy(comparison, intervals)),
         ("traces", "Decoded and true", traces::decoded_and_true(comparison)),
@@ -40,10 +47,10 @@ pub fn page(
         ("calibration", "Calibration", calibration::section(comparison)),
         ("robustness", "Robustness", channels::section(comparison)),
         ("fits", "What each fit chose", tables::fits(comparison)),
-        ("provenance", "Provenance", provenance::section(arguments, comparison)?),
+        ("provenance", "Provenance", provenance::section(origin, comparison)?),
     ];
     let names: Vec<String> = comparison.decoders.iter().map(|decoder| decoder.spec.to_string()).collect();
-    let note = arguments.note.map(|note| format!("<p><strong>{}</strong></p>\n", Escaped(note)));
+    let note = origin.note.map(|note| format!("<p><strong>{}</strong></p>\n", Escaped(note)));
     let intro = format!("<p>{}</p>\n{}", tables::summary(comparison), note.unwrap_or_default());
     Ok(framed(&names.join(", "), "Decoders on held-out rows", &intro, &sections))
 }

@@ -9,7 +9,9 @@ use kalmind_recording::{TaskTable, kind::FileKind};
 
 use super::{Part, Table, Tables, TablesError, order_columns};
 use crate::{
-    commands::command_line::TableArguments,
+    host::Host,
+    model::SAME_WIDTH,
+    options::TableOptions,
     recorded::{
         ChannelSelection, RecordedTablesError, edf_tables, foreign_tables, gather, label_tables,
         stream_tables,
@@ -22,8 +24,8 @@ impl Tables {
     ///
     /// # Errors
     /// [`TablesError`].
-    pub fn read(arguments: &TableArguments, further: &[PathBuf]) -> Result<Self, TablesError> {
-        let TableArguments { recordings, features, states, task, .. } = arguments;
+    pub fn read(options: &TableOptions, further: &[PathBuf], host: &dyn Host) -> Result<Self, TablesError> {
+        let TableOptions { recordings, features, states, task, .. } = options;
         if features.len() != states.len() || !(task.is_empty() || task.len() == features.len()) {
             let (features, states, tasks) = (features.len(), states.len(), task.len());
             return Err(TablesError::Unpaired { features, states, tasks });
@@ -31,7 +33,7 @@ impl Tables {
         let mut tables = Vec::new();
         for (place, (features, states)) in features.iter().zip(states).enumerate() {
             let task = task.get(place).map(PathBuf::as_path);
-            tables.push(Self::read_pair(features, states, task, arguments.rate)?);
+            tables.push(Self::read_pair(features, states, task, options.rate)?);
         }
         let mut read: Vec<&PathBuf> = features.iter().collect();
         for recording in recordings.iter().chain(further) {
@@ -41,7 +43,7 @@ impl Tables {
             if !features.is_empty() {
                 return Err(TablesError::NoPair(recording.display().to_string()));
             }
-            let of_recording = recording_tables(recording, arguments)
+            let of_recording = recording_tables(recording, options, host)
                 .map_err(|source| TablesError::Recording { path: recording.clone(), source })?;
             tables.push(of_recording);
             read.push(recording);
@@ -59,7 +61,10 @@ pub(crate) fn same_file(one: &Path, other: &Path) -> bool {
 }
 
 /// Refuses to write a result over one of the files that it comes from.
-pub(crate) fn require_other_file(
+///
+/// # Errors
+/// It is one of them; `option` named the output.
+pub fn require_other_file(
     option: &str,
     output: &Path,
     mut inputs: impl Iterator<Item = impl AsRef<Path>>,
@@ -73,15 +78,19 @@ pub(crate) fn require_other_file(
 }
 
 /// The rows of one recording.
-fn recording_tables(path: &Path, arguments: &TableArguments) -> Result<Tables, RecordedTablesError> {
-    let TableArguments { blocks, states_stream, state_channels, features_stream, feature_channels, .. } =
-        arguments;
+fn recording_tables(
+    path: &Path,
+    options: &TableOptions,
+    host: &dyn Host,
+) -> Result<Tables, RecordedTablesError> {
+    let TableOptions { blocks, states_stream, state_channels, features_stream, feature_channels, .. } =
+        options;
     let selection = ChannelSelection {
         features_stream: features_stream.as_deref(),
         feature_channels: feature_channels.as_deref(),
         states_stream: states_stream.as_deref(),
         state_channels: state_channels.as_deref(),
-        encoding: arguments.encoding,
+        encoding: options.encoding,
     };
     // a file that cannot be read is told by whoever reads it
     let kind = FileKind::of(path).unwrap_or(FileKind::Xdf { packed: false });
@@ -92,10 +101,10 @@ fn recording_tables(path: &Path, arguments: &TableArguments) -> Result<Tables, R
         }
         FileKind::Xdf { .. } => {
             let tables = match states_stream {
-                Some(stream) => stream_tables(path, stream, state_channels.as_deref()),
-                None => {
-                    gather(path, blocks.as_deref()).map_err(Into::into).and_then(|rows| label_tables(&rows))
-                }
+                Some(stream) => stream_tables(path, stream, state_channels.as_deref(), host),
+                None => gather(path, blocks.as_deref(), host)
+                    .map_err(Into::into)
+                    .and_then(|rows| label_tables(&rows)),
             };
             tables.map_err(RecordedTablesError::with_way_out)
         }
@@ -179,7 +188,7 @@ fn require_alike(first: &Tables, other: &mut Tables) -> Result<(), String> {
         other.remarks.push(format!("{file}: its {what} are in another order: they were matched by name"));
     }
     let (expected, found) = (first.bin_ms, other.bin_ms);
-    if (expected - found).abs() > crate::model::SAME_WIDTH * expected {
+    if (expected - found).abs() > SAME_WIDTH * expected {
         return Err(format!("its rows are {found} ms apart, not {expected} ms"));
     }
     if first.task.is_some() != other.task.is_some() {
@@ -250,8 +259,8 @@ mod tests {
         assert_eq!(joined.features.values, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 1.0, 0.0, 3.0, 2.0]);
         assert_eq!(joined.states.values, [100.0, 101.0, 102.0, 100.0, 101.0]);
         assert_eq!(joined.training(&joined.all_rows(), None, 0.0).segment_starts, [3]);
-        assert_eq!(joined.range(1, "--test", "1..2").unwrap(), 4..5);
-        let error = joined.range(1, "--test", "1..3").unwrap_err().to_string();
+        assert_eq!(joined.range(1, "--test", &(1..2)).unwrap(), 4..5);
+        let error = joined.range(1, "--test", &(1..3)).unwrap_err().to_string();
         assert!(error.starts_with("--test: b: "), "{error}");
     }
 

@@ -11,12 +11,12 @@ use kalmind_fitting::{
 
 use super::markup::{Escaped, number, table};
 use crate::{
-    commands::fit::plain,
     evaluation::{
         comparison::{Compared, Comparison, Intervals, Spread},
         split::Scheme,
         text::{step_us, uncertainty_text},
     },
+    findings::plain,
 };
 
 /// One sentence over the page: which rows, how many, how long.

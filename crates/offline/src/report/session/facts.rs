@@ -13,6 +13,7 @@ use super::{
     trials::{Course, Trial},
 };
 use crate::{
+    host::Host,
     model::IdentifiedModel,
     recorded::{
         Item, LossKind, ModelPart, ReadError, RecordDocument, SessionDocument, SessionReader, TickDocument,
@@ -165,11 +166,12 @@ impl Channels {
 ///
 /// # Errors
 /// [`ReadError`] where there is no session in it.
-pub(super) fn gather(path: &Path) -> Result<Facts, ReadError> {
+pub(super) fn gather(path: &Path, host: &dyn Host) -> Result<Facts, ReadError> {
     let mut reader = SessionReader::open(path, Wanted { inputs: false, features: true, ticks: true })?;
     let session = loop {
         match reader.next_item()? {
             Some(Item::Session(session)) => break session,
+            Some(Item::Unreadable(part)) => host.unreadable(&part),
             Some(_) => {}
             None => return Err(ReadError::NoSession(path.to_owned())),
         }
@@ -177,6 +179,7 @@ pub(super) fn gather(path: &Path) -> Result<Facts, ReadError> {
     let mut facts = Facts::new(session, Channels::of(reader.cursor_labels()), Course::read(path)?);
     loop {
         match reader.next_item() {
+            Ok(Some(Item::Unreadable(part))) => host.unreadable(&part),
             Ok(Some(item)) => facts.take(item),
             Ok(None) => break,
             Err(error) => {
@@ -278,7 +281,7 @@ impl Facts {
                 self.continued = Some((file, because));
             }
             Item::Document(RecordDocument::End { summary, .. }) => self.summary = Some(summary),
-            Item::Document(_) | Item::Samples(..) | Item::Session(_) => {}
+            Item::Document(_) | Item::Samples(..) | Item::Session(_) | Item::Unreadable(_) => {}
         }
     }
 

@@ -18,7 +18,10 @@ use kalmind_types::{ChannelMask, Component, StreamFeatures};
 use nalgebra::DMatrix;
 
 pub use error::TablesError;
-pub(crate) use joined::{require_other_file, same_file};
+pub use joined::require_other_file;
+pub(crate) use joined::same_file;
+
+use crate::model::SAME_WIDTH;
 
 /// What a session's recording knows and a table does not: a model fitted on it carries this.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,7 +109,7 @@ impl Tables {
         let time = features.time.clone().or_else(|| states.time.clone());
         if let Some(step) = time.as_deref().and_then(median_step) {
             if let Some(rate) = rate
-                && (step * rate - 1.0).abs() > crate::model::SAME_WIDTH
+                && (step * rate - 1.0).abs() > SAME_WIDTH
             {
                 let (rate_ms, time_ms) = (1e3 / rate, step * 1e3);
                 return Err(TablesError::RateAgainstTime { file: features_name, rate, rate_ms, time_ms });
@@ -193,13 +196,18 @@ impl Tables {
         }
     }
 
-    /// A range of rows from the command line; of several recordings the rows of `part`, counted from its first.
+    /// A range of rows that `option` asked for, counted from the first of `part`, among all rows.
     ///
     /// # Errors
     /// [`TablesError::Range`].
-    pub fn range(&self, part: usize, option: &'static str, text: &str) -> Result<Range<usize>, TablesError> {
+    pub fn range(
+        &self,
+        part: usize,
+        option: &'static str,
+        rows: &Range<usize>,
+    ) -> Result<Range<usize>, TablesError> {
         let all = self.parts.get(part).map_or(0..0, |part| part.rows.clone());
-        let rows = kalmind_recording::parse_rows(text, all.len()).map_err(|source| {
+        kalmind_recording::require_rows(rows, all.len()).map_err(|source| {
             let file = (self.parts.len() > 1).then(|| self.file_name(part));
             TablesError::Range {
                 option,

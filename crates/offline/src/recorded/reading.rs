@@ -73,6 +73,29 @@ pub enum Item {
     Cursor(f64, Vec<f64>),
     /// An event.
     Event(Event),
+    /// A part that is passed over.
+    Unreadable(Unreadable),
+}
+
+/// A part of a recording that cannot be read, though what follows can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// A stream's header: its samples are passed over too.
+    Header {
+        /// Where its chunk begins.
+        offset: u64,
+        /// The stream's number.
+        stream: u32,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A chunk of samples.
+    Samples {
+        /// The stream's number.
+        stream: u32,
+        /// What is wrong.
+        problem: String,
+    },
 }
 
 /// What a stream is to a session.
@@ -187,12 +210,8 @@ impl SessionReader {
                     Ok(header) => header,
                     // the stream's samples are passed over
                     Err(problem) => {
-                        tracing::warn!(
-                            offset = chunk.offset,
-                            stream = id,
-                            problem,
-                            "a header cannot be read"
-                        );
+                        let offset = chunk.offset;
+                        items.push_back(Item::Unreadable(Unreadable::Header { offset, stream: id, problem }));
                         return Ok(true);
                     }
                 };
@@ -209,7 +228,8 @@ impl SessionReader {
                 let (mut stamps, mut values) = (Vec::new(), Values::empty(stream.format));
                 if let Err(problem) = stream.decoder.decode(chunk.offset, body, &mut stamps, &mut values) {
                     // what follows is whole: `repair` leaves such a chunk where it is
-                    tracing::warn!(stream = id, %problem, "samples cannot be read");
+                    let problem = problem.to_string();
+                    items.push_back(Item::Unreadable(Unreadable::Samples { stream: id, problem }));
                     return Ok(true);
                 }
                 let document = |role, problem| ReadError::Document {

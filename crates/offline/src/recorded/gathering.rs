@@ -12,6 +12,8 @@ use kalmind_types::{
     ChannelMask, CursorDrive, LslTime, OutputState, Position, TaskBlock, TickInput, TickOutput, Velocity,
 };
 
+use crate::host::Host;
+
 use super::{Item, ReadError, SessionDocument, SessionReader, TickDocument, Wanted};
 
 /// Why there is nothing to fit or judge on.
@@ -67,8 +69,8 @@ pub struct Gathered {
 ///
 /// # Errors
 /// [`GatherError`].
-pub fn gather(path: &Path, blocks: Option<&str>) -> Result<Gathered, GatherError> {
-    let (session, course, masked) = course(path)?;
+pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gathered, GatherError> {
+    let (session, course, masked) = course(path, host)?;
     let chosen = choose(path, &course, blocks)?;
     let features: usize = session.engine.features.iter().map(|stream| stream.channels).sum();
     let options = CalibrationOptions {
@@ -117,6 +119,7 @@ pub fn gather(path: &Path, blocks: Option<&str>) -> Result<Gathered, GatherError
                     rows.push((input.time, block));
                 }
             }
+            Item::Unreadable(part) => host.unreadable(&part),
             _ => {}
         }
     }
@@ -134,7 +137,10 @@ fn masked_share(max_masked: f64, features: usize, masked: &ChannelMask) -> f64 {
 }
 
 /// The first pass: the session, what the task did, and which channels were switched off.
-fn course(path: &Path) -> Result<(Box<SessionDocument>, Timeline, ChannelMask), GatherError> {
+fn course(
+    path: &Path,
+    host: &dyn Host,
+) -> Result<(Box<SessionDocument>, Timeline, ChannelMask), GatherError> {
     let mut reader = SessionReader::open(path, Wanted { inputs: false, features: false, ticks: true })?;
     let (mut session, mut course, mut masked) = (None, Timeline::recorded(), ChannelMask::default());
     while let Some(item) = reader.next_item()? {
@@ -142,6 +148,7 @@ fn course(path: &Path) -> Result<(Box<SessionDocument>, Timeline, ChannelMask), 
             Item::Session(document) => session = Some(document),
             Item::Event(event) => course.take(event.time, &event.body),
             Item::Tick(tick) => masked = tick.input.masked,
+            Item::Unreadable(part) => host.unreadable(&part),
             _ => {}
         }
     }

@@ -1,0 +1,31 @@
+//! Offline work: rows from tables and recordings, decoders fitted to them and evaluated on them, report pages, and
+//! recordings played back through the engine.
+//!
+//! [`Tables::read`] makes rows of whatever holds them, [`fit_tables`] and [`fit_calibration`] fit a decoder,
+//! [`Evaluation`] compares decoders on held-out rows, [`replay`] repeats a session bit for bit, and [`report`] writes
+//! pages.
+//!
+//! *Invariant:* a library. No command line, no terminal, no log, no network and no clock: what is long tells a [`Host`],
+//! which also brings the clock; everything else is a value.
+
+pub mod calibration_fit;
+mod decoder_quality;
+pub mod evaluation;
+mod findings;
+mod host;
+pub mod model;
+mod options;
+pub mod recorded;
+mod replay;
+pub mod report;
+mod table_fit;
+pub mod tables;
+
+pub use calibration_fit::{CalibrationFit, CalibrationFitError, fit_calibration};
+pub use evaluation::Evaluation;
+pub use findings::{findings, plain};
+pub use host::{Host, Quiet};
+pub use options::{Decoders, Division, EvaluateOptions, LiveSettings, TableOptions};
+pub use replay::{ReplayError, Replayed, replay};
+pub use table_fit::{FitOptions, TableFit, default_names, fit_tables, name_components, table_components};
+pub use tables::Tables;

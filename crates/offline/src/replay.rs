@@ -1,0 +1,183 @@
+//! A recorded session again, from its raw samples, compared bit for bit with what was published.
+
+use std::{
+    path::Path,
+    sync::mpsc::{self, SyncSender},
+};
+
+use kalmind_types::{Counted, LslTime};
+
+use crate::{
+    host::Host,
+    recorded::{
+        Comparison, Item, Playback, PlaybackError, PublishedRow, ReadError, RecordDocument, SessionDocument,
+        SessionReader, Wanted,
+    },
+};
+
+/// What a replay found.
+#[derive(Debug)]
+pub struct Replayed {
+    /// What replay gave beside what was published.
+    pub comparison: Comparison,
+    /// Seconds that it took.
+    pub seconds: f64,
+    /// What the recorder could not write, one sentence each.
+    pub losses: Vec<String>,
+}
+
+impl Replayed {
+    /// Whether every tick was replayed and equals what was published.
+    #[must_use]
+    pub fn identical(&self) -> bool {
+        self.comparison.first_difference.is_none() && self.comparison.compared_ticks == self.comparison.ticks
+    }
+}
+
+/// Why a recording cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// It is not a session's recording, or damaged.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Its session cannot be computed again here.
+    #[error(transparent)]
+    Playback(#[from] PlaybackError),
+}
+
+/// Replays a recording. `row` says how the session's ticks were published, `pace` may wait before a tick of that time, and
+/// `progress` is told the bytes read and all bytes.
+///
+/// # Errors
+/// [`ReplayError`].
+pub fn replay(
+    path: &Path,
+    row: impl FnOnce(&SessionDocument) -> PublishedRow,
+    mut pace: impl FnMut(LslTime),
+    mut progress: impl FnMut(u64, u64),
+    host: &dyn Host,
+) -> Result<Replayed, ReplayError> {
+    let mut reader = SessionReader::open(path, Wanted { inputs: true, features: true, ticks: true })?;
+    let session = session(&mut reader, path, host)?;
+    let mut playback = Playback::new(&session)?;
+    let mut comparison = Comparison::new(row(&session));
+    let seq_channel = reader.cursor_labels().iter().position(|label| label == "seq");
+    let mut losses = Vec::new();
+    let mut next = 0;
+    let begin = host.clock()();
+    let mut take = |item: Item| -> Result<(), ReplayError> {
+        match item {
+            Item::Samples(stream, index, stamps, values) => playback.samples(stream, index, stamps, values),
+            Item::Document(RecordDocument::Model(part)) => playback.model_part(part),
+            Item::Document(RecordDocument::Loss { what, count, because, .. }) => {
+                losses.push(format!("{}: {because}", Counted(count, what.noun())));
+            }
+            Item::Document(RecordDocument::Continued { file, because, .. }) => {
+                losses.push(format!("what is in {file}, which this recording continues ({because}): the decoder's state at its beginning is unknown, so replay differs"));
+            }
+            Item::Document(RecordDocument::ContinuesIn { file, because }) => {
+                host.note(&format!("the recording continues in {file}: {because}"));
+            }
+            Item::Tick(tick) => {
+                let seq = tick.input.seq;
+                if seq != next {
+                    comparison.missing(
+                        seq,
+                        "tick",
+                        format!("{} before it", Counted(seq.saturating_sub(next), "tick")),
+                    );
+                }
+                next = seq + 1;
+                if let Some((stream, range)) = playback.missing(&tick) {
+                    let what = format!("samples {}..{} of stream {stream}", range.first, range.end);
+                    comparison.missing(seq, "samples", what);
+                }
+                pace(tick.input.time);
+                let output = playback.tick(&tick)?;
+                comparison.replayed(playback.raw_features(), &output);
+            }
+            Item::Features(time, values) => comparison.recorded_features(time, &values),
+            Item::Cursor(time, values) => comparison.recorded(time, &values, seq_channel),
+            Item::Session(_) => host.note("the recording holds a second session document, which is ignored"),
+            Item::Unreadable(part) => host.unreadable(&part),
+            Item::Document(_) | Item::Event(_) => {}
+        }
+        Ok(())
+    };
+    // one core reads and understands the file, the other decodes; what is computed does not depend on it
+    let (sender, batches) = mpsc::sync_channel(AHEAD);
+    std::thread::scope(|scope| {
+        scope.spawn(move || read_ahead(reader, &sender));
+        for batch in batches {
+            let Batch { items, read, length } = batch?;
+            for item in items {
+                take(item)?;
+            }
+            progress(read, length);
+        }
+        Ok::<_, ReplayError>(())
+    })?;
+    let seconds = host.clock()() - begin;
+    Ok(Replayed { comparison, seconds, losses })
+}
+
+/// Items that are read together.
+const BATCH: usize = 256;
+/// Batches that are read ahead of the decoder.
+const AHEAD: usize = 16;
+
+/// Some items of a recording, and how far its reading is, in bytes.
+struct Batch {
+    items: Vec<Item>,
+    read: u64,
+    length: u64,
+}
+
+/// Reads the rest of a recording into a queue; ends early where nobody takes it any more.
+fn read_ahead(mut reader: SessionReader, into: &SyncSender<Result<Batch, ReadError>>) {
+    loop {
+        let mut items = Vec::with_capacity(BATCH);
+        let mut ended = Ok(false);
+        while items.len() < BATCH {
+            match reader.next_item() {
+                Ok(Some(item)) => items.push(item),
+                Ok(None) => {
+                    ended = Ok(true);
+                    break;
+                }
+                Err(error) => {
+                    ended = Err(error);
+                    break;
+                }
+            }
+        }
+        let (read, length) = reader.progress();
+        // what was read before damage still counts
+        let sent = into.send(Ok(Batch { items, read, length }));
+        match ended {
+            Ok(false) if sent.is_ok() => {}
+            Err(error) => {
+                // nobody is left to hear it only where the replay has failed already
+                let _unheard = into.send(Err(error));
+                return;
+            }
+            Ok(_) => return,
+        }
+    }
+}
+
+/// The session's document, which stands before everything that replay needs.
+fn session(
+    reader: &mut SessionReader,
+    path: &Path,
+    host: &dyn Host,
+) -> Result<Box<SessionDocument>, ReadError> {
+    while let Some(item) = reader.next_item()? {
+        match item {
+            Item::Session(session) => return Ok(session),
+            Item::Unreadable(part) => host.unreadable(&part),
+            _ => {}
+        }
+    }
+    Err(ReadError::NoSession(path.to_owned()))
+}
