@@ -10,7 +10,7 @@
     reason = "a bench prints, measures, and ends where something fails"
 )]
 
-use std::{borrow::Cow, fs::File, path::Path, time::Instant};
+use std::{fs::File, path::Path, time::Instant};
 
 use kalmind::commands::replay::{layout, replay};
 use kalmind_engine::{CursorSettings, Engine, EngineSettings};
@@ -32,7 +32,7 @@ use kalmind_recording::xdf::{
 };
 use kalmind_types::{
     BinClose, Binning, Command, Component, IndexRange, LslTime, Mode, NumberFormat, SampleRows, Samples,
-    Seconds, StreamFeatures, StreamHealth, StreamTick, StreamTime, TickInput,
+    Seconds, StageTimes, StreamFeatures, StreamHealth, StreamTick, StreamTime, TickInput, TickPublication,
 };
 use nalgebra::DMatrix;
 
@@ -165,22 +165,9 @@ fn hour(path: &Path, guard: bool) {
             tick.commands.push(Command::SwapModel(model.id));
         }
         let output = engine.step(&tick, &samples);
-        let document = TickDocument {
-            input: Cow::Owned(tick),
-            received: output.time,
-            closed: output.time,
-            decoded: output.time,
-            age: Seconds(0.0),
-            late: false,
-            panicked: false,
-            reason: output.reason,
-            row_one: output.row_one,
-            fallback: output.fallback,
-            masked_features: output.masked_features,
-            nonfinite_values: output.nonfinite_values,
-            guarded_channels: output.guarded_channels,
-            lost_before: 0,
-        };
+        let times = StageTimes { received: output.time, closed: output.time, decoded: output.time };
+        let published = TickPublication { output, times, age: Seconds(0.0), late: false };
+        let document = TickDocument::of(&tick, &published, false, 0);
         let stamp = StreamTime(time);
         writer.text(ticks, stamp, &[&serde_json::to_string(&document).expect("JSON")], false);
         writer.rows(features, &[stamp], SampleRows::Double64(engine.raw_features()));

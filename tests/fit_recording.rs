@@ -10,10 +10,7 @@ use std::{
     process::Command,
 };
 
-use kalmind_offline::{
-    Quiet,
-    recorded::{gather, label_tables},
-};
+use kalmind_offline::{Quiet, recorded::gather, sources::label_tables};
 use serde_json::Value;
 
 use program::Folder;

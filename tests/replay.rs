@@ -55,20 +55,17 @@ fn the_session_holds_what_a_session_may_meet() {
     let (mut incomplete, mut lost, mut masked) = (0, 0, 0);
     let state = |reader: &SessionReader| reader.cursor_labels().iter().position(|label| label == "state");
     while let Some(item) = reader.next_item().expect("readable to its end") {
-        match item {
-            Item::Tick(tick) => {
-                incomplete += u64::from(tick.input.incomplete);
-                lost += tick.input.streams.iter().map(|stream| stream.lost).sum::<u64>();
-                masked += u64::from(tick.input.masked.is_masked(3));
-                for command in &tick.input.commands {
-                    let command = serde_json::to_value(command).expect("JSON");
-                    commands.extend(command.as_object().and_then(|map| map.keys().next()).cloned());
-                }
+        if let Item::Tick(recorded) = item {
+            let tick = &recorded.document;
+            incomplete += u64::from(tick.input.incomplete);
+            lost += tick.input.streams.iter().map(|stream| stream.lost).sum::<u64>();
+            masked += u64::from(tick.input.masked.is_masked(3));
+            for command in &tick.input.commands {
+                let command = serde_json::to_value(command).expect("JSON");
+                commands.extend(command.as_object().and_then(|map| map.keys().next()).cloned());
             }
-            Item::Cursor(_, values) => {
-                states.insert(values[state(&reader).expect("a channel")] as u8);
-            }
-            _ => {}
+            let (_, values) = recorded.cursor.as_ref().expect("published");
+            states.insert(values[state(&reader).expect("a channel")] as u8);
         }
     }
     assert!(incomplete > 0 && lost > 0 && masked > 0, "{incomplete} {lost} {masked}");
@@ -87,8 +84,8 @@ fn place_of_sample(file: &[u8], seq: u64) -> usize {
     loop {
         match reader.next_item().expect("readable").expect("the tick is there") {
             Item::Samples(0, first, stamps, _) => samples.push((first, stamps)),
-            Item::Tick(tick) if tick.input.seq == seq => {
-                let index = tick.input.streams[0].ranges[0].first;
+            Item::Tick(tick) if tick.document.input.seq == seq => {
+                let index = tick.document.input.streams[0].ranges[0].first;
                 let (first, stamps) =
                     samples.iter().rev().find(|(first, _)| *first <= index).expect("its sample came before");
                 let stamp = stamps[(index - first) as usize].0;

@@ -1,5 +1,5 @@
 //! The tick thread allocates and frees nothing: counted by a global allocator over 10,000 ticks of every decoder, with
-//! stops, requests, targets, model swaps and an undo in between.
+//! stops, requests, targets and model swaps in between.
 #![expect(unsafe_code, reason = "a global allocator that counts can only be written with it")]
 #![expect(clippy::expect_used, reason = "a test that cannot build its subject has failed")]
 
@@ -192,13 +192,12 @@ fn heap_touches(decoder: &str) -> u64 {
     for number in 0..TICKS {
         match number % 1000 {
             0 | 500 => {
-                // the same model again under its own name: staged, swapped in, the one before last handed back
+                // the same model again under its own name: staged, swapped in, the one before handed back
                 let staged = model.stage().expect("builds");
                 if models_in.push(staged).is_ok() {
                     commands_in.push(now(Command::SwapModel(model.id))).expect("room");
                 }
             }
-            100 => commands_in.push(now(Command::UndoModel)).expect("room"),
             200 => stop.set(Actor::Client),
             210 => {
                 let request = Command::Request { mode: Mode::Calibrating, resume: true, by: Actor::Operator };

@@ -2,4 +2,10 @@
 // node --import tests/browser/websocket.mjs PROGRAM
 import { WebSocket } from "ws";
 
-globalThis.WebSocket ??= WebSocket;
+globalThis.WebSocket ??= class extends WebSocket {
+  constructor(url) {
+    super(url);
+    // built in, an error that nobody listens to ends nothing
+    this.on("error", () => {});
+  }
+};

@@ -5,14 +5,15 @@
 #     tests/endurance/implausible_signals.sh [HOURS] [SEED]
 set -eu
 cd "$(dirname "$0")/../.."
-cargo build --release --offline --workspace --example implausible_signals
-run=target/release/examples/implausible_signals
+run() {
+  cargo bench --quiet --offline --workspace --bench implausible_signals -- "$@"
+}
 missed=0
-"$run" cost
-"$run" faults 8
-"$run" hours "${1:-1}" "${2:-1}" || missed=1
+run cost
+run faults 8
+run hours "${1:-1}" "${2:-1}" || missed=1
 if [ -n "${KALMIND_DATA:-}" ]; then
-  "$run" table "$KALMIND_DATA/flint/x.csv" 10 || missed=1
+  run table "$KALMIND_DATA/flint/x.csv" 10 || missed=1
 else
   echo "KALMIND_DATA is not set: recorded features were left out"
 fi

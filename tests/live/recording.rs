@@ -47,7 +47,7 @@ fn newest_tick(file: &Path) -> Option<u64> {
     let mut newest = None;
     while let Some(item) = reader.next_item().expect("readable") {
         if let Item::Tick(tick) = item {
-            newest = Some(tick.input.seq);
+            newest = Some(tick.document.input.seq);
         }
     }
     newest

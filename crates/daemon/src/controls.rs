@@ -270,28 +270,16 @@ impl DaemonControls {
     }
 
     /// What the tick thread and the desk count: name, help, value.
-    pub fn tick_counts(&self) -> [(&'static str, &'static str, u64); 13] {
-        let counts = &self.counts;
+    pub fn tick_counts(&self) -> Vec<(&'static str, &'static str, u64)> {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        [
-            ("ticks", "Ticks.", read(&counts.ticks)),
-            ("incomplete", "Ticks with a time update only.", read(&counts.incomplete)),
-            ("deadlines", "Bins closed by max_wait_ms.", read(&counts.deadlines)),
-            ("late", "Ticks that began more than a bin width late.", read(&counts.late_ticks)),
-            ("fallbacks", "Steps in which the filter fell back to another form.", read(&counts.fallbacks)),
-            ("panics", "Panics caught.", read(&counts.panics)),
-            ("nonfinite_values", "Values left out of bins as not finite.", read(&counts.nonfinite_values)),
-            ("masked_features", "Features masked, summed over ticks.", read(&counts.masked_features)),
-            (
-                "guarded_channels",
-                "Channels that the guard corrected or masked, summed over ticks.",
-                read(&counts.guarded_channels),
-            ),
+        let refused = read(&self.counts.models_refused);
+        let others = [
             ("lost_records", "Ticks that tasks and calibration never saw.", read(&self.lost_records)),
-            ("models_refused", "Models that did not fit the streams.", read(&counts.models_refused)),
+            ("models_refused", "Models that did not fit the streams.", refused),
             ("unknown_markers", "Markers of the task that were not understood.", self.markers.unknown()),
             ("refused_requests", "Requests refused because too many waited.", self.desk.refused()),
-        ]
+        ];
+        self.counts.named().chain(others).collect()
     }
 }
 

@@ -21,27 +21,11 @@ use kalmind_types::{
     StreamHealth, StreamTick, StreamTime, TickInput,
 };
 
-use crate::{SampleSource, window::StreamWindow};
+use self::intake::Intake;
+pub use self::intake::{BinCounts, StreamBinning};
+use crate::SampleSource;
 
-/// Clock offsets in force change by at most this much per second, so that corrected stamps never run backwards.
-const SLEW: f64 = 1e-3;
-/// A regular stream has filled a bin when its next sample is due at least this part of a period past the end.
-const FILL_MARGIN: f64 = 0.25;
-
-/// How one stream takes part in the bins.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StreamBinning {
-    /// What its samples become.
-    pub binning: Binning,
-    /// Its rate in Hz; `None` for an irregular stream (not allowed with [`Binning::Sample`]).
-    pub rate_hz: Option<f64>,
-    /// Whether bins wait for it.
-    pub required: bool,
-    /// The most blocks that are ever under way for it.
-    pub blocks: usize,
-    /// The most samples in a block.
-    pub block_samples: usize,
-}
+mod intake;
 
 /// How bins are made.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,33 +55,6 @@ pub enum BinnerError {
     /// A leading stream that is not required or has no rate.
     #[error("the stream with binning = \"sample\" must be required and needs a rate (rate_hz)")]
     BadLeader,
-}
-
-/// Samples that found no bin, since the binner was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BinCounts {
-    /// Stamped inside a bin that was closed already.
-    pub late: u64,
-    /// Stamped before the first bin, or pending when a new epoch began.
-    pub dropped: u64,
-    /// Put into a bin.
-    pub binned: u64,
-}
-
-#[derive(Debug)]
-struct Intake {
-    settings: StreamBinning,
-    window: StreamWindow,
-    health: StreamHealth,
-    offset: Option<Seconds>,
-    first: Option<LslTime>,
-    newest: Option<LslTime>,
-    last_raw: Option<StreamTime>,
-    last_received: LslTime,
-    connection: u32,
-    lost: u64,
-    late: u64,
-    counts: BinCounts,
 }
 
 /// Turns blocks of samples into [`TickInput`]s. Belongs to the tick thread; allocates at construction only.
@@ -467,73 +424,6 @@ impl SampleSource for Binner {
 
     fn stamp(&self, stream: usize, index: u64) -> Option<StreamTime> {
         self.streams.get(stream)?.window.stamp(index)
-    }
-}
-
-impl Intake {
-    fn new(settings: StreamBinning) -> Self {
-        let window = StreamWindow::new(settings.blocks, settings.block_samples);
-        Self {
-            settings,
-            window,
-            health: StreamHealth::Waiting,
-            offset: None,
-            first: None,
-            newest: None,
-            last_raw: None,
-            last_received: LslTime::default(),
-            connection: 0,
-            lost: 0,
-            late: 0,
-            counts: BinCounts::default(),
-        }
-    }
-
-    fn period(&self) -> Option<f64> {
-        self.settings.rate_hz.filter(|rate| *rate > 0.0).map(f64::recip)
-    }
-
-    /// The corrected stamp of a sample, and whether the time base jumped at it.
-    fn correct(&mut self, raw: StreamTime, block: &SampleBlock, jump: f64, leads: bool) -> (LslTime, bool) {
-        let measured = block.clock.offset;
-        let Some((offset, last_raw)) = self.offset.zip(self.last_raw) else {
-            self.note(raw, measured, block.received);
-            return (raw.corrected(measured), false);
-        };
-        let advance = (raw - last_raw).0;
-        let correction = measured.0 - offset.0;
-        let fresh = core::mem::replace(&mut self.connection, block.connection) != block.connection;
-        if fresh
-            && correction.abs() <= jump
-            && self.newest.is_none_or(|newest| raw.corrected(measured) > newest)
-        {
-            // another connection may be another clock: nothing to slew from
-            self.note(raw, measured, block.received);
-            return (raw.corrected(measured), leads && advance.abs() > jump);
-        }
-        let waited = (block.received - self.last_received).0.max(0.0);
-        let forward = if leads { advance } else { advance - waited };
-        if correction.abs() > jump || advance < -jump || forward > jump {
-            self.note(raw, measured, block.received);
-            return (raw.corrected(measured), true);
-        }
-        let most = SLEW * advance.max(0.0);
-        let slewed = Seconds(offset.0 + correction.clamp(-most, most));
-        self.note(raw, slewed, block.received);
-        (raw.corrected(slewed), false)
-    }
-
-    fn note(&mut self, raw: StreamTime, offset: Seconds, received: LslTime) {
-        self.last_raw = Some(raw);
-        self.offset = Some(offset);
-        self.last_received = received;
-    }
-
-    /// Whether all samples that the rate promises for the bin are here, and the next is due clearly past its end.
-    fn has_filled(&self, start: LslTime, end: LslTime) -> bool {
-        let Some((period, newest)) = self.period().zip(self.newest) else { return false };
-        let promised = ((end - start).0 / period * (1.0 + 1e-9)).floor() as usize;
-        newest.0 + (1.0 - FILL_MARGIN) * period >= end.0 && self.window.pending_before(end) >= promised
     }
 }
 

@@ -11,19 +11,20 @@
 
 use core::fmt;
 
-use arrayvec::ArrayVec;
-use kalmind_filter::{Decoder, LabelLaw, Screen, StepReport};
-use kalmind_signal::{FeatureExtractor, LayoutError, Preparation};
+use kalmind_filter::{LabelLaw, StepReport};
+use kalmind_signal::{FeatureExtractor, LayoutError};
 use kalmind_types::{
-    Cause, ChannelMask, Command, CursorDrive, IndexRange, Intent, LslTime, Mode, ModelId, OutputState,
-    Position, SampleRows, Seconds, StreamFeatures, StreamTime, TaskState, TickInput, TickOutput, Velocity,
+    Cause, Command, CursorDrive, IndexRange, Intent, LslTime, Mode, ModelId, OutputState, Position,
+    SampleRows, Seconds, StreamFeatures, StreamTime, TaskState, TickInput, TickOutput, Velocity,
 };
 use serde::{Deserialize, Serialize};
 
-use self::examination::Examined;
+pub use self::models::StagedModel;
+use self::{examination::Examined, models::Models};
 use crate::{CursorSettings, OutputStates, cursor::Cursor, freshness::Freshness};
 
 mod examination;
+mod models;
 
 /// Where the engine finds the samples that a tick input names: the live binner, a recording, the rows of a table.
 pub trait SampleSource {
@@ -32,9 +33,6 @@ pub trait SampleSource {
     /// The raw stamp of sample `index` of `stream`.
     fn stamp(&self, stream: usize, index: u64) -> Option<StreamTime>;
 }
-
-/// Models that may wait for the command that swaps them in.
-const STAGED: usize = 8;
 
 /// How the engine decodes and moves. A recording keeps it, so that replay builds the same engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,30 +84,12 @@ pub enum EngineError {
     Layout(#[from] LayoutError),
 }
 
-/// A model ready to decode: built on the slow side, handed to the engine, and handed back to be freed there.
-#[derive(Debug)]
-pub struct StagedModel {
-    /// Its identity.
-    pub id: ModelId,
-    /// What decodes.
-    pub decoder: Box<dyn Decoder>,
-    /// Training means and z-score.
-    pub preparation: Preparation,
-    /// What looks at the features before they are decoded.
-    pub screen: Screen,
-    /// Why it may not control until a [`Command::ConfirmModel`] names it; none where it may.
-    pub doubt: Option<Cause>,
-}
-
 /// The pure step of the tick. Owned by one thread; allocates at construction only.
 pub struct Engine {
     settings: EngineSettings,
     extractor: FeatureExtractor,
     raw: Vec<f64>,
-    active: Option<Box<StagedModel>>,
-    staged: ArrayVec<Box<StagedModel>, STAGED>,
-    previous: Option<Box<StagedModel>>,
-    retired: Option<Box<StagedModel>>,
+    models: Models,
     states: OutputStates,
     freshness: Freshness,
     cursor: Cursor,
@@ -123,8 +103,6 @@ pub struct Engine {
     unused_since: Option<LslTime>,
     /// Whether that is so for longer than `fallback_stale`.
     unusable: bool,
-    /// Whether the model is new in this tick.
-    activated: bool,
 }
 
 /// What a bin's samples gave.
@@ -140,7 +118,7 @@ impl fmt::Debug for Engine {
         formatter
             .debug_struct("Engine")
             .field("states", &self.states)
-            .field("model", &self.active.as_ref().map(|model| model.id.to_hex()))
+            .field("model", &self.model().map(ModelId::to_hex))
             .finish_non_exhaustive()
     }
 }
@@ -155,10 +133,7 @@ impl Engine {
         Ok(Self {
             raw: vec![f64::NAN; extractor.width()],
             extractor,
-            active: None,
-            staged: ArrayVec::new(),
-            previous: None,
-            retired: None,
+            models: Models::default(),
             states: OutputStates::new(settings.start),
             freshness: Freshness::new(settings.stale_after, settings.auto_resume),
             cursor: Cursor::new(settings.cursor.clone()),
@@ -168,7 +143,6 @@ impl Engine {
             last_screened: None,
             unused_since: None,
             unusable: false,
-            activated: false,
             settings,
         })
     }
@@ -187,29 +161,27 @@ impl Engine {
                 EngineError::FeatureCount { model: model.decoder.features(), streams: self.raw.len() };
             return Err((error, model));
         }
-        let displaced = if self.staged.is_full() { self.staged.pop_at(0) } else { None };
-        let _room_was_made = self.staged.try_push(model);
-        Ok(displaced)
+        Ok(self.models.stage(model))
     }
 
-    /// A model that a swap has put out of use, to be freed on the slow side.
+    /// A model that a swap has put out of use, to be freed on the slow side. Call after each tick until there is none.
     pub fn take_retired(&mut self) -> Option<Box<StagedModel>> {
-        self.retired.take()
+        self.models.take_retired()
     }
 
     /// The model that decodes.
     pub fn model(&self) -> Option<ModelId> {
-        self.active.as_ref().map(|model| model.id)
+        self.models.active.as_ref().map(|model| model.id)
     }
 
     /// The model that decodes, and why it may not control until somebody confirms it; none where it may.
     pub fn model_and_doubt(&self) -> Option<(ModelId, Option<Cause>)> {
-        self.active.as_ref().map(|model| (model.id, model.doubt))
+        self.models.active_with_doubt()
     }
 
     /// What the monitor of the input can tell with the model that decodes; nothing without one, and where it is off.
     pub fn plausibility_checks(&self) -> &'static [&'static str] {
-        match &self.active {
+        match &self.models.active {
             Some(model) if self.settings.plausibility => model.screen.checks(),
             _ => &[],
         }
@@ -224,35 +196,10 @@ impl Engine {
     /// there is no tick. Real-time.
     pub fn preview(&self, commands: &[Command]) -> OutputStates {
         let mut states = self.states;
-        let known = |model: &StagedModel| (model.id, model.doubt);
-        let mut model = self.active.as_deref().map(known);
-        let mut previous = self.previous.as_deref().map(known);
-        for (at, command) in commands.iter().enumerate() {
+        for command in commands {
             obey_states(&mut states, *command);
-            match *command {
-                // a model that was refused is not swapped in: what decodes goes on, in doubt as it is
-                Command::SwapModel(id) => {
-                    if let Some(staged) = self.staged.iter().find(|staged| staged.id == id) {
-                        let mut before = commands.iter().take(at);
-                        let confirmed = before.any(|command| confirms(command, id));
-                        previous = model.replace((id, staged.doubt.filter(|_| !confirmed)));
-                    }
-                }
-                Command::UndoModel => {
-                    if let Some(back) = previous.take() {
-                        previous = model.replace(back);
-                    }
-                }
-                Command::ConfirmModel { .. } => {
-                    model = model.map(|(id, doubt)| (id, doubt.filter(|_| !confirms(command, id))));
-                }
-                _ => {}
-            }
         }
-        match model {
-            Some((_, doubt)) => states.doubt(doubt),
-            None => states.no_model(),
-        }
+        note_model(&mut states, self.models.preview(commands));
         states
     }
 
@@ -268,7 +215,7 @@ impl Engine {
 
     /// What the newest measurement alone said of the intent, where the decoder knows it (see [`Decoder::unfiltered`]).
     pub fn unfiltered(&self) -> Option<&[f64]> {
-        self.active.as_ref().and_then(|model| model.decoder.unfiltered())
+        self.models.active.as_ref().and_then(|model| model.decoder.unfiltered())
     }
 
     /// How long the input may be silent before the state is `stale`.
@@ -302,10 +249,7 @@ impl Engine {
             // who asked to go on did so before the signal was back: it is for now that somebody has to agree
             self.states.await_resume();
         }
-        match &self.active {
-            Some(model) => self.states.doubt(model.doubt),
-            None => self.states.no_model(),
-        }
+        note_model(&mut self.states, self.models.active_with_doubt());
 
         let restart = complete && gap.0 > self.settings.restart_after.0;
         let report = self.decode(input, complete, restart, displayed);
@@ -321,9 +265,7 @@ impl Engine {
         let velocity = self.move_cursor(input.time - input.start);
         let (state, reason) = self.states.shown();
         TickOutput {
-            seq: input.seq,
             epoch: input.epoch,
-            time: input.time,
             newest: newest.filter(|_| complete),
             incomplete: !complete,
             state,
@@ -332,13 +274,13 @@ impl Engine {
             velocity,
             free_velocity: self.cursor.free_velocity(),
             intent: self.intent,
-            click: None,
             masked_features: invalid.saturating_add(switched_off) as u32,
             nonfinite_values,
             row_one: report.row_one,
             fallback: report.fallback,
             guarded_channels: guarded.saturating_add(report.guarded_channels),
             suspects,
+            ..TickOutput::neutral(input.seq, input.time)
         }
     }
 
@@ -350,7 +292,7 @@ impl Engine {
             match *command {
                 Command::Stop { by } => self.states.stop(by),
                 Command::Arrival { input, .. } => self.states.input_arrival(input),
-                Command::ConfirmModel { model, .. } => self.confirm_model(model),
+                Command::ConfirmModel { model, .. } => self.models.confirm(model),
                 _ => {}
             }
         }
@@ -359,24 +301,13 @@ impl Engine {
         let velocity = self.cursor.rest();
         let (state, reason) = self.states.shown();
         TickOutput {
-            seq: input.seq,
             epoch: input.epoch,
-            time: input.time,
-            newest: None,
             incomplete: true,
             state,
             reason,
             position: self.cursor.position(),
             velocity,
-            free_velocity: Velocity::default(),
-            intent: None,
-            click: None,
-            masked_features: 0,
-            nonfinite_values: 0,
-            row_one: false,
-            fallback: false,
-            guarded_channels: 0,
-            suspects: ChannelMask::default(),
+            ..TickOutput::neutral(input.seq, input.time)
         }
     }
 
@@ -412,28 +343,20 @@ impl Engine {
                 obey_states(&mut self.states, command);
                 if was_fault
                     && resume
-                    && let Some(model) = &mut self.active
+                    && let Some(model) = &mut self.models.active
                 {
-                    model.decoder.restart();
-                    model.screen.restart();
+                    model.restart();
                     self.intent = None;
                 }
             }
             Command::Task(task) => self.task = task,
             Command::PlaceCursor(position) => self.cursor.place(position),
             Command::SwapModel(id) => {
-                // named by identity: which others wait, and since when, changes nothing
-                let place = self.staged.iter().position(|staged| staged.id == id);
-                if let Some(model) = place.and_then(|place| self.staged.pop_at(place)) {
-                    self.activate(model);
+                if self.models.swap(id) == Some(false) {
+                    self.intent = None;
                 }
             }
-            Command::UndoModel => {
-                if let Some(model) = self.previous.take() {
-                    self.activate(model);
-                }
-            }
-            Command::ConfirmModel { model, .. } => self.confirm_model(model),
+            Command::ConfirmModel { model, .. } => self.models.confirm(model),
             Command::Stop { .. }
             | Command::Fault(_)
             | Command::AcceptInput { .. }
@@ -445,34 +368,6 @@ impl Engine {
         }
     }
 
-    /// A model that decodes or waits for its swap may control from now on.
-    fn confirm_model(&mut self, id: ModelId) {
-        let models = self.active.iter_mut().chain(&mut self.staged);
-        for model in models.filter(|model| model.id == id) {
-            model.doubt = None;
-        }
-    }
-
-    /// Decodes with `model` from now on: mean and covariance carry over where they fit, else its next bin is row one.
-    fn activate(&mut self, mut model: Box<StagedModel>) {
-        model.decoder.restart();
-        model.screen.restart();
-        let carried = self
-            .active
-            .as_ref()
-            .and_then(|active| active.decoder.state())
-            .is_some_and(|state| model.decoder.adopt(state));
-        if !carried {
-            self.intent = None;
-        }
-        self.activated = true;
-        let displaced = self.active.replace(model);
-        let retired = core::mem::replace(&mut self.previous, displaced);
-        if retired.is_some() {
-            self.retired = retired;
-        }
-    }
-
     fn decode(
         &mut self,
         input: &TickInput,
@@ -480,8 +375,7 @@ impl Engine {
         restart: bool,
         displayed: Position,
     ) -> StepReport {
-        let Some(model) = &mut self.active else {
-            self.activated = false;
+        let Some(model) = &mut self.models.active else {
             self.intent = None;
             return StepReport::default();
         };
@@ -492,7 +386,7 @@ impl Engine {
             model.decoder.observe_cursor(displayed);
         }
         let mut intent = Intent::zero(model.decoder.dimension());
-        let newcomer = core::mem::take(&mut self.activated);
+        let newcomer = core::mem::take(&mut self.models.activated);
         let features = match complete {
             false => None,
             // it has not seen this bin
@@ -531,9 +425,12 @@ impl Engine {
     }
 }
 
-/// Whether a command confirms this model.
-fn confirms(command: &Command, id: ModelId) -> bool {
-    matches!(command, Command::ConfirmModel { model, .. } if *model == id)
+/// What the model that decodes, and why it may not control, mean for the output states.
+fn note_model(states: &mut OutputStates, model: Option<(ModelId, Option<Cause>)>) {
+    match model {
+        Some((_, doubt)) => states.doubt(doubt),
+        None => states.no_model(),
+    }
 }
 
 /// What a command does to the output states: the one place, for ticks and for previews.
@@ -547,10 +444,7 @@ fn obey_states(states: &mut OutputStates, command: Command) {
         // the tick that comes judges it anew
         Command::InputNotFresh if !states.input_is_fresh() => {}
         Command::InputNotFresh | Command::InputWasSilent => states.input_not_fresh(),
-        Command::Task(_)
-        | Command::PlaceCursor(_)
-        | Command::SwapModel(_)
-        | Command::ConfirmModel { .. }
-        | Command::UndoModel => {}
+        Command::Task(_) | Command::PlaceCursor(_) | Command::SwapModel(_) | Command::ConfirmModel { .. } => {
+        }
     }
 }

@@ -379,9 +379,8 @@ fn a_model_in_doubt_moves_no_cursor_until_it_is_the_one_that_somebody_confirms()
     bench.tick(Some(ROW), &[confirm(2)]);
     let moved = bench.tick(Some(ROW), &[]);
     assert!(moved.state == OutputState::Control && moved.velocity.0[0] > 0.0, "{moved:?}");
-    // confirmed while it waited; and who goes back to a confirmed model is not asked again
+    // confirmed while it waited
     assert_eq!(bench.tick(Some(ROW), &[swap(3)]).state, OutputState::Control);
-    assert_eq!(bench.tick(Some(ROW), &[Command::UndoModel]).state, OutputState::Control);
     bench.stage_in_doubt(1.0, 2, Some(Cause::DecoderAtChance));
     assert_eq!(bench.tick(Some(ROW), &[swap(2)]).state, OutputState::Idle, "staged anew, asked anew");
 }
@@ -390,18 +389,17 @@ fn a_model_in_doubt_moves_no_cursor_until_it_is_the_one_that_somebody_confirms()
 fn a_preview_of_models_is_what_the_tick_then_shows() {
     let swap = |id| Command::SwapModel(ModelId([id; 32]));
     let confirm = |id| Command::ConfirmModel { model: ModelId([id; 32]), by: Actor::Operator };
-    let undo = Command::UndoModel;
     for commands in [
         vec![swap(9)],
-        vec![undo],
+        vec![swap(4)],
         vec![confirm(2), swap(9)],
-        vec![swap(3), undo],
         vec![swap(3), confirm(3)],
         vec![confirm(3), swap(3)],
-        vec![undo, undo],
-        vec![swap(4), undo, confirm(2)],
-        vec![confirm(2), swap(4), undo],
-        vec![undo, swap(3), undo],
+        vec![swap(4), swap(3)],
+        vec![swap(3), swap(4)],
+        vec![swap(3), swap(3)],
+        vec![swap(4), confirm(2)],
+        vec![confirm(2), swap(4), swap(3), confirm(3)],
     ] {
         let mut bench = Bench::with_model(Mode::Control);
         bench.stage_in_doubt(1.0, 2, Some(Cause::DecoderAtChance));
@@ -506,7 +504,7 @@ fn control_without_a_model_is_idle_and_says_why() {
 }
 
 #[test]
-fn a_swap_carries_the_belief_over_and_an_undo_brings_the_old_model_back() {
+fn a_swap_carries_the_belief_over_and_hands_the_old_model_back() {
     let mut bench = Bench::with_model(Mode::Control);
     bench.tick(Some(ROW), &[SWAP]);
     bench.tick(Some(ROW), &[]);
@@ -514,12 +512,18 @@ fn a_swap_carries_the_belief_over_and_an_undo_brings_the_old_model_back() {
     assert!(bench.engine.take_retired().is_none());
     let swapped = bench.tick(Some(ROW), &[Command::SwapModel(ModelId([2; 32]))]);
     assert_eq!((mean(&swapped), steps(&swapped)), (Some(vec![2.0, -1.0]), Some(101.0)));
-    assert!(bench.engine.take_retired().is_none(), "the old model is kept for one undo");
-    let undone = bench.tick(Some(ROW), &[Command::UndoModel]);
-    assert_eq!(mean(&undone), Some(vec![0.2, -0.1]));
+    assert_eq!(bench.engine.take_retired().map(|model| model.id), Some(ModelId([1; 32])));
+    // an earlier model, built again, is swapped in as any other
+    bench.stage(1.0, 1);
+    let back = bench.tick(Some(ROW), &[Command::SwapModel(ModelId([1; 32]))]);
+    assert_eq!(mean(&back), Some(vec![0.2, -0.1]));
+    bench.stage(2.0, 2);
     bench.stage(3.0, 3);
-    bench.tick(Some(ROW), &[Command::SwapModel(ModelId([3; 32]))]);
-    assert_eq!(bench.engine.take_retired().map(|model| model.id), Some(ModelId([2; 32])));
+    let both = [2, 3].map(|id| Command::SwapModel(ModelId([id; 32])));
+    bench.tick(Some(ROW), &both);
+    let retired: Vec<ModelId> =
+        core::iter::from_fn(|| bench.engine.take_retired()).map(|model| model.id).collect();
+    assert_eq!(retired, [2, 1, 2].map(|id| ModelId([id; 32])), "every one of them, to be freed elsewhere");
     bench.tick(Some(ROW), &[Command::SwapModel(ModelId([9; 32]))]);
     assert_eq!(bench.engine.model(), Some(ModelId([3; 32])), "a model that was never staged changes nothing");
 }
@@ -572,8 +576,9 @@ fn a_decoder_that_gives_infinity_is_a_fault_and_no_number_leaves() {
     let fault = bench.tick(Some(ROW), &[Command::SwapModel(ModelId([2; 32]))]);
     assert_eq!((fault.state, fault.intent, fault.velocity.0), (OutputState::Fault, None, [0.0, 0.0]));
     assert_eq!(fault.reason.map(|reason| reason.cause), Some(Cause::NotFinite));
-    let undo = bench.tick(Some(ROW), &[Command::UndoModel]);
-    assert_eq!(undo.state, OutputState::Fault, "a fault waits for the operator");
+    bench.stage(1.0, 1);
+    let back = bench.tick(Some(ROW), &[SWAP]);
+    assert_eq!(back.state, OutputState::Fault, "a fault waits for the operator");
     let resume = Command::Request { mode: Mode::Control, resume: true, by: Actor::Operator };
     let resumed = bench.tick(Some(ROW), &[resume]);
     assert_eq!((resumed.state, resumed.row_one), (OutputState::Control, true));

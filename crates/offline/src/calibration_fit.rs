@@ -97,8 +97,8 @@ mod tests {
     use kalmind_filter::AgainstChance;
     use kalmind_session::{CalibrationOptions, CalibrationTick};
     use kalmind_types::{
-        Binning, Cause, ChannelMask, Component, CursorDrive, LslTime, OutputState, Position, StreamFeatures,
-        Target, TickOutput, Velocity,
+        Binning, Cause, Component, CursorDrive, LslTime, OutputState, Position, StreamFeatures, Target,
+        TickOutput, Velocity,
     };
 
     use super::*;
@@ -138,24 +138,10 @@ mod tests {
                 .collect();
             position = Position([0, 1].map(|axis| position.0[axis] + 0.02 * meant[axis]));
             let output = TickOutput {
-                seq: tick.into(),
-                epoch: 0,
-                time: LslTime(f64::from(tick) * 0.02),
-                newest: None,
-                incomplete: false,
                 state: OutputState::Calibrating,
-                reason: None,
                 position,
                 velocity: Velocity(meant),
-                free_velocity: Velocity(meant),
-                intent: None,
-                click: None,
-                masked_features: 0,
-                nonfinite_values: 0,
-                row_one: false,
-                fallback: false,
-                guarded_channels: 0,
-                suspects: ChannelMask::default(),
+                ..TickOutput::neutral(tick.into(), LslTime(f64::from(tick) * 0.02))
             };
             calibration.observe(CalibrationTick {
                 output: &output,

@@ -1,7 +1,7 @@
 //! Offline work: rows from tables and recordings, decoders fitted to them and evaluated on them, report pages, and
 //! recordings played back through the engine.
 //!
-//! [`Tables::read`] makes rows of whatever holds them, [`fit_tables`] and [`fit_calibration`] fit a decoder,
+//! A [`sources::RowSource`] gives the rows of whatever holds them, [`fit_tables`] and [`fit_calibration`] fit a decoder,
 //! [`Evaluation`] compares decoders on held-out rows, [`replay`] repeats a session bit for bit, and [`report`] writes
 //! pages.
 //!
@@ -18,6 +18,7 @@ mod options;
 pub mod recorded;
 mod replay;
 pub mod report;
+pub mod sources;
 mod table_fit;
 pub mod tables;
 

@@ -215,11 +215,10 @@ impl IdentifiedModel {
             let pairs = fitted.iter().zip(&demand.streams).enumerate();
             for (index, (expected, found)) in pairs {
                 if expected.binning != found.binning {
-                    let name = |binning: Binning| format!("{binning:?}").to_lowercase();
                     differences.push(format!(
                         "stream {index}: the model was fitted with binning = \"{}\", the configuration says \"{}\"",
-                        name(expected.binning),
-                        name(found.binning)
+                        expected.binning.name(),
+                        found.binning.name()
                     ));
                 }
                 if let Some((channel, (expected, found))) = first_difference(expected, found) {

@@ -60,8 +60,8 @@ pub fn replay(
     let mut reader = SessionReader::open(path, Wanted { inputs: true, features: true, ticks: true })?;
     let session = session(&mut reader, path, host)?;
     let mut playback = Playback::new(&session)?;
-    let mut comparison = Comparison::new(row(&session));
     let seq_channel = reader.cursor_labels().iter().position(|label| label == "seq");
+    let mut comparison = Comparison::new(row(&session), seq_channel);
     let mut losses = Vec::new();
     let mut next = 0;
     let begin = host.clock()();
@@ -78,7 +78,8 @@ pub fn replay(
             Item::Document(RecordDocument::ContinuesIn { file, because }) => {
                 host.note(&format!("the recording continues in {file}: {because}"));
             }
-            Item::Tick(tick) => {
+            Item::Tick(recorded) => {
+                let tick = &recorded.document;
                 let seq = tick.input.seq;
                 if seq != next {
                     comparison.missing(
@@ -88,16 +89,14 @@ pub fn replay(
                     );
                 }
                 next = seq + 1;
-                if let Some((stream, range)) = playback.missing(&tick) {
+                if let Some((stream, range)) = playback.missing(tick) {
                     let what = format!("samples {}..{} of stream {stream}", range.first, range.end);
                     comparison.missing(seq, "samples", what);
                 }
                 pace(tick.input.time);
-                let output = playback.tick(&tick)?;
-                comparison.replayed(playback.raw_features(), &output);
+                let output = playback.tick(tick)?;
+                comparison.tick(playback.raw_features(), &output, &recorded);
             }
-            Item::Features(time, values) => comparison.recorded_features(time, &values),
-            Item::Cursor(time, values) => comparison.recorded(time, &values, seq_channel),
             Item::Session(_) => host.note("the recording holds a second session document, which is ignored"),
             Item::Unreadable(part) => host.unreadable(&part),
             Item::Document(_) | Item::Event(_) => {}

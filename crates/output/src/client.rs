@@ -5,7 +5,6 @@
 use core::pin::pin;
 use std::sync::{Arc, atomic::Ordering};
 
-use axum::body::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _, stream::SplitStream};
 use kalmind_types::LslTime;
 use tokio::{
@@ -19,22 +18,24 @@ use tokio_tungstenite::{
     tungstenite::{
         Error, Message, Utf8Bytes,
         error::CapacityError,
-        protocol::{CloseFrame, Role, WebSocketConfig},
+        protocol::{Role, WebSocketConfig},
     },
 };
 
 use crate::{
     ControlRefused, Credentials, access,
-    connection::{GOODBYE_WITHIN, Placed},
+    admission::Admission,
+    app::App,
+    closing::{End, close, end},
     counters::count,
     flow::Flow,
+    limits::GOODBYE_WITHIN,
     message::{ErrorCode, Reply, to_json},
+    placed::Placed,
     places::Place,
     rate::RateLimit,
+    refusal::TOO_FREQUENT,
     request::{ClientMessage, is_stop},
-    server::App,
-    steering,
-    upgrade::Wishes,
     writer::{Reading, Writer},
 };
 
@@ -46,47 +47,6 @@ const REPLIES: usize = 32;
 const READ_BUFFER: usize = 512;
 /// How long a client may take to answer the server's goodbye.
 const FAREWELL_WITHIN: time::Duration = time::Duration::from_millis(800);
-
-/// Why the server ends a connection, by the code in the close frame.
-pub(crate) mod close {
-    /// The daemon is ending.
-    pub(crate) const GOING_AWAY: u16 = 1001;
-    /// A frame that breaks the WebSocket protocol.
-    pub(crate) const PROTOCOL: u16 = 1002;
-    /// Too many messages.
-    pub(crate) const POLICY: u16 = 1008;
-    /// A message over the size limit.
-    pub(crate) const TOO_BIG: u16 = 1009;
-    /// All places are taken, and the client has not read for the longest.
-    pub(crate) const TRY_AGAIN: u16 = 1013;
-    /// The token did not come in time.
-    pub(crate) const UNAUTHORIZED: u16 = 4401;
-    /// The token shown is not the run's.
-    pub(crate) const WRONG_TOKEN: u16 = 4403;
-    /// No pong in time.
-    pub(crate) const SILENT: u16 = 4408;
-}
-
-/// How a connection ends: with a close frame, or without one of our own because the client has said goodbye or left.
-pub(crate) type End = Option<CloseFrame>;
-
-#[expect(clippy::unnecessary_wraps, reason = "one of the two ways a connection ends")]
-pub(crate) fn end(code: u16, reason: &'static str) -> End {
-    Some(CloseFrame { code: code.into(), reason: Utf8Bytes::from_static(reason) })
-}
-
-/// A client on its way from HTTP to the thread that serves WebSocket clients.
-#[derive(Debug)]
-pub(crate) struct Admission {
-    pub(crate) stream: Placed,
-    /// What it has said after its request.
-    pub(crate) said: Bytes,
-    pub(crate) wishes: Wishes,
-    /// What it showed when it connected.
-    pub(crate) credentials: Credentials,
-    /// Whether it may read without the token.
-    pub(crate) reads_freely: bool,
-}
 
 /// Serves the WebSocket clients until the server ends.
 pub(crate) async fn serve_clients(mut admissions: mpsc::Receiver<Admission>, app: &Arc<App>) {
@@ -325,7 +285,7 @@ impl Reader<'_> {
         }
         let within = self.app.within(&self.app.requests);
         if !within {
-            self.reply(&Reply::Error { code: ErrorCode::TooFrequent, message: steering::TOO_FREQUENT });
+            self.reply(&Reply::Error { code: ErrorCode::TooFrequent, message: TOO_FREQUENT });
         }
         within
     }

@@ -129,24 +129,12 @@ mod tests {
 
     fn tick(seq: u64, state: OutputState) -> TickOutput {
         TickOutput {
-            seq,
-            epoch: 0,
-            time: LslTime(9.999),
             newest: Some(LslTime(9.998)),
-            incomplete: false,
             state,
-            reason: None,
             position: Position([0.25, 0.75]),
             velocity: kalmind_types::Velocity([0.3, -0.3]),
             free_velocity: kalmind_types::Velocity([0.3, -0.3]),
-            intent: None,
-            click: None,
-            masked_features: 0,
-            nonfinite_values: 0,
-            row_one: false,
-            fallback: false,
-            guarded_channels: 0,
-            suspects: kalmind_types::ChannelMask::default(),
+            ..TickOutput::neutral(seq, LslTime(9.999))
         }
     }
 

@@ -1,17 +1,18 @@
 //! A sample of the cursor: which channels it has, and what stands in them.
 
-use kalmind_types::{Component, Intent, NumberFormat, TickOutput, lower_triangle_index};
+mod fields;
 
+use kalmind_types::{Click, Component, NumberFormat, TickOutput};
+
+pub(crate) use self::fields::Channel;
+use self::fields::{Measure, RowSource, all_channels};
+pub use self::fields::{NO_NEWEST, NO_SEQ};
 use crate::{
     LslError,
     channel_scale::{Counts, PerChannel},
     cursor_heartbeat::CursorHeartbeat,
 };
 
-/// Stands in the channel `newest` of a tick without samples: LSL stamps are positive.
-pub const NO_NEWEST: f64 = -1.0;
-/// Stands in the channel `seq` before the first tick.
-pub const NO_SEQ: f64 = -1.0;
 /// What every cursor outlet of a run has in common.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CursorLayout {
@@ -74,83 +75,6 @@ impl Default for CursorOutletConfig {
     }
 }
 
-/// What stands in a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Content {
-    Position(usize),
-    Velocity(usize),
-    Mean(usize),
-    Covariance(usize),
-    IntentValid,
-    Click,
-    Presses,
-    State,
-    Incomplete,
-    Newest,
-    AgeMs,
-    Seq,
-    Run,
-}
-
-impl Content {
-    pub(crate) fn is_of_intent(self) -> bool {
-        matches!(self, Self::Mean(_) | Self::Covariance(_) | Self::IntentValid)
-    }
-}
-
-/// A channel of the cursor stream.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Channel {
-    pub(crate) label: String,
-    pub(crate) unit: String,
-    pub(crate) content: Content,
-}
-
-/// Every channel, in the usual order: x, y, vx, vy, `intent_<name>`, the covariance's lower triangle row by row as
-/// `covariance_<row>_<column>`, `intent_valid`, click, presses, state, incomplete, newest, `age_ms`, seq, run.
-fn all_channels(components: &[Component]) -> Vec<Channel> {
-    let channel = |label: &str, unit: &str, content| Channel {
-        label: label.to_owned(),
-        unit: unit.to_owned(),
-        content,
-    };
-    let mut channels = vec![
-        channel("x", "workspace widths", Content::Position(0)),
-        channel("y", "workspace widths", Content::Position(1)),
-        channel("vx", "workspace widths/s", Content::Velocity(0)),
-        channel("vy", "workspace widths/s", Content::Velocity(1)),
-    ];
-    for (index, component) in components.iter().enumerate() {
-        channels.push(channel(&format!("intent_{}", component.name), &component.unit, Content::Mean(index)));
-    }
-    for (row, a) in components.iter().enumerate() {
-        for (column, b) in components.iter().enumerate().take(row + 1) {
-            let unit = match (a.unit.as_str(), b.unit.as_str()) {
-                ("", _) | (_, "") => String::new(),
-                (a, b) => format!("({a})*({b})"),
-            };
-            let label = format!("covariance_{}_{}", a.name, b.name);
-            channels.push(Channel {
-                label,
-                unit,
-                content: Content::Covariance(lower_triangle_index(row, column)),
-            });
-        }
-    }
-    channels.extend([
-        channel("intent_valid", "boolean", Content::IntentValid),
-        channel("click", "boolean", Content::Click),
-        channel("presses", "count", Content::Presses),
-        channel("state", "code", Content::State),
-        channel("incomplete", "boolean", Content::Incomplete),
-        channel("newest", "s", Content::Newest),
-        channel("age_ms", "ms", Content::AgeMs),
-        channel("seq", "count", Content::Seq),
-        channel("run", "s", Content::Run),
-    ]);
-    channels
-}
-
 /// Labels of every channel, in the usual order: what [`CursorOutletConfig::channels`] may name.
 #[must_use]
 pub fn cursor_channel_labels(components: &[Component]) -> Vec<String> {
@@ -171,6 +95,14 @@ impl CursorRow {
     /// Labels and units, one pair a channel.
     pub fn channels(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.channels.iter().map(|channel| (channel.label.as_str(), channel.unit.as_str()))
+    }
+
+    /// Places and labels of the channels that a replay has to give again to the last bit.
+    pub fn compared(&self) -> impl Iterator<Item = (usize, &str)> {
+        let channels = self.0.channels.iter().enumerate();
+        channels
+            .filter(|(_, channel)| channel.field.compared)
+            .map(|(at, channel)| (at, channel.label.as_str()))
     }
 
     /// Writes a tick into `row`, as the outlet would send it.
@@ -230,13 +162,13 @@ impl RowWriter {
 
     fn of(channels: Vec<Channel>, config: &CursorOutletConfig, layout: &CursorLayout) -> Self {
         let factor = |(index, channel): (usize, &Channel)| {
-            let moves = matches!(channel.content, Content::Position(_) | Content::Velocity(_));
+            let moves = matches!(channel.field.measure, Measure::Position | Measure::Velocity);
             config.scale.of(index, moves, 1.0)
         };
         let shift = |(index, channel): (usize, &Channel)| {
-            config.offset.of(index, matches!(channel.content, Content::Position(_)), 0.0)
+            config.offset.of(index, channel.field.measure == Measure::Position, 0.0)
         };
-        let says_state = channels.iter().any(|channel| channel.content == Content::State);
+        let says_state = channels.iter().any(|channel| channel.field.measure == Measure::State);
         Self {
             factors: channels.iter().enumerate().map(factor).collect(),
             shifts: channels.iter().enumerate().map(shift).collect(),
@@ -251,37 +183,34 @@ impl RowWriter {
 
     /// Whether a reader adds a channel's samples up.
     pub(crate) fn carries(&self, channel: &Channel) -> bool {
-        self.counts == Counts::Velocity && matches!(channel.content, Content::Velocity(_))
+        self.counts == Counts::Velocity && channel.field.measure == Measure::Velocity
     }
 
     /// Hands every channel's value of a sample without a tick to `put`: nothing moves, nothing is decoded.
     pub(crate) fn write_heartbeat(&mut self, heartbeat: &CursorHeartbeat, put: &mut dyn FnMut(usize, f64)) {
-        if heartbeat.position.0.iter().all(|value| value.is_finite()) {
-            self.position = heartbeat.position.0;
-        }
-        for (index, channel) in self.channels.iter().enumerate() {
-            let value = match channel.content {
-                Content::Position(axis) => self.position[axis],
-                Content::Velocity(_)
-                | Content::Mean(_)
-                | Content::Covariance(_)
-                | Content::IntentValid
-                | Content::Click => 0.0,
-                Content::Presses => heartbeat.presses as f64,
-                Content::State => f64::from(heartbeat.state.code()),
-                Content::Incomplete => 1.0,
-                Content::Newest => NO_NEWEST,
-                Content::AgeMs => heartbeat.age_ms,
-                Content::Seq => heartbeat.last_seq.map_or(NO_SEQ, |seq| seq as f64),
-                Content::Run => self.run,
-            };
-            put(index, self.scaled(index, value));
-        }
+        let output = TickOutput {
+            state: heartbeat.state,
+            position: heartbeat.position,
+            incomplete: true,
+            click: Some(Click { presses: heartbeat.presses, ..Click::default() }),
+            ..TickOutput::neutral(0, heartbeat.time)
+        };
+        self.write_row(&output, heartbeat.last_seq, heartbeat.age_ms, put);
     }
 
     /// Hands every channel's value to `put`. Values that are not finite never leave: the position stays where it was,
     /// the velocity is zero, an intent of another dimension or with such a number in it is no intent.
     pub(crate) fn write(&mut self, output: &TickOutput, age_ms: f64, put: &mut dyn FnMut(usize, f64)) {
+        self.write_row(output, Some(output.seq), age_ms, put);
+    }
+
+    fn write_row(
+        &mut self,
+        output: &TickOutput,
+        seq: Option<u64>,
+        age_ms: f64,
+        put: &mut dyn FnMut(usize, f64),
+    ) {
         if output.position.0.iter().all(|value| value.is_finite()) {
             self.position = output.position.0;
         }
@@ -295,23 +224,10 @@ impl RowWriter {
             .as_ref()
             .filter(|_| !self.gated || output.state.moves())
             .filter(|intent| intent.dimension() == self.components && intent.is_finite());
-        let click = output.click.unwrap_or_default();
+        let source =
+            RowSource { output, seq, age_ms, run: self.run, position: self.position, velocity, intent };
         for (index, channel) in self.channels.iter().enumerate() {
-            let value = match channel.content {
-                Content::Position(axis) => self.position[axis],
-                Content::Velocity(axis) => velocity[axis],
-                Content::Mean(component) => entry(intent, Intent::mean, component),
-                Content::Covariance(place) => entry(intent, Intent::covariance, place),
-                Content::IntentValid => f64::from(u8::from(intent.is_some())),
-                Content::Click => f64::from(u8::from(click.pressed)),
-                Content::Presses => click.presses as f64,
-                Content::State => f64::from(output.state.code()),
-                Content::Incomplete => f64::from(u8::from(output.incomplete)),
-                Content::Newest => output.newest.map_or(NO_NEWEST, |newest| newest.0),
-                Content::AgeMs => age_ms,
-                Content::Seq => output.seq as f64,
-                Content::Run => self.run,
-            };
+            let value = (channel.field.value)(&source, channel.at);
             put(index, self.scaled(index, value));
         }
     }
@@ -325,13 +241,9 @@ impl RowWriter {
     }
 }
 
-fn entry(intent: Option<&Intent>, part: impl Fn(&Intent) -> &[f64], index: usize) -> f64 {
-    intent.and_then(|intent| part(intent).get(index).copied()).unwrap_or(0.0)
-}
-
 #[cfg(test)]
 mod tests {
-    use kalmind_types::{Click, LslTime, OutputState, Position, Velocity};
+    use kalmind_types::{Intent, LslTime, OutputState, Position, Velocity};
 
     use super::*;
 
@@ -354,24 +266,15 @@ mod tests {
         intent.mean_mut().copy_from_slice(&[1.0, 2.0]);
         intent.covariance_mut().copy_from_slice(&[3.0, 4.0, 5.0]);
         TickOutput {
-            seq: 7,
-            epoch: 0,
-            time: LslTime(100.0),
             newest: Some(LslTime(99.5)),
             incomplete: true,
             state: OutputState::Hold,
-            reason: None,
             position: Position([0.25, 0.125]),
             velocity: Velocity([0.5, -0.5]),
             free_velocity: Velocity([0.5, -0.75]),
             intent: Some(intent),
             click: Some(Click { pressed: true, presses: 3, ..Click::default() }),
-            masked_features: 0,
-            nonfinite_values: 0,
-            row_one: false,
-            fallback: false,
-            guarded_channels: 0,
-            suspects: kalmind_types::ChannelMask::default(),
+            ..TickOutput::neutral(7, LslTime(100.0))
         }
     }
 
@@ -413,6 +316,17 @@ mod tests {
                 1_700_000_000.0
             ]
         );
+    }
+
+    #[test]
+    fn what_replay_does_not_compare_is_what_the_documents_say() {
+        let row = CursorRow::new(&layout());
+        let compared: Vec<usize> = row.compared().map(|(at, _)| at).collect();
+        let others = row.channels().enumerate().filter(|(at, _)| !compared.contains(at));
+        let names: Vec<String> = others.map(|(_, (label, _))| format!("`{label}`")).collect();
+        let [others @ .., last] = names.as_slice() else { unreachable!("clocks are not compared") };
+        let told = format!("every channel of `cursor` except {} and {last}.", others.join(", "));
+        assert!(include_str!("../../../docs/recording.md").contains(&told), "{told}");
     }
 
     #[test]

@@ -17,11 +17,11 @@ use tokio::{
 };
 
 use crate::{
-    connection::{ANSWERED_WITHIN, Prefixed},
+    app::App,
     counters::count,
-    limits::WAITING,
+    limits::{ANSWERED_WITHIN, WAITING},
+    placed::Prefixed,
     routes,
-    server::App,
 };
 
 /// Connections accepted in one go before those that were accepted are listened to.

@@ -337,7 +337,7 @@ impl Relay {
 
 #[cfg(test)]
 mod tests {
-    use kalmind_types::{Actor, Cause, Seconds, StageTimes, TickOutput, Velocity};
+    use kalmind_types::{Actor, Cause, Seconds, StageTimes, TickOutput};
 
     use super::*;
 
@@ -363,24 +363,10 @@ mod tests {
         let time = LslTime(time);
         Publication::Tick(TickPublication {
             output: TickOutput {
-                seq,
-                epoch: 0,
-                time,
-                newest: None,
-                incomplete: false,
                 state,
                 reason: cause.map(reason),
                 position: Position([0.5, 0.5]),
-                velocity: Velocity([0.0, 0.0]),
-                free_velocity: Velocity([0.0, 0.0]),
-                intent: None,
-                click: None,
-                masked_features: 0,
-                nonfinite_values: 0,
-                row_one: false,
-                fallback: false,
-                guarded_channels: 0,
-                suspects: ChannelMask::default(),
+                ..TickOutput::neutral(seq, time)
             },
             times: StageTimes { received: time, closed: time, decoded: time },
             age: Seconds(0.0),

@@ -242,31 +242,17 @@ fn parse_steal(stat: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use kalmind_types::{OutputState, Position, StageTimes, TickOutput, Velocity};
+    use kalmind_types::{OutputState, StageTimes, TickOutput};
 
     use super::*;
 
     fn tick(newest: Option<f64>, received: f64, closed: f64, decoded: f64) -> TickPublication {
         TickPublication {
             output: TickOutput {
-                seq: 0,
-                epoch: 0,
-                time: LslTime(received),
                 newest: newest.map(LslTime),
                 incomplete: newest.is_none(),
                 state: OutputState::Control,
-                reason: None,
-                position: Position::default(),
-                velocity: Velocity::default(),
-                intent: None,
-                click: None,
-                masked_features: 0,
-                nonfinite_values: 0,
-                row_one: false,
-                fallback: false,
-                free_velocity: Velocity::default(),
-                guarded_channels: 0,
-                suspects: kalmind_types::ChannelMask::default(),
+                ..TickOutput::neutral(0, LslTime(received))
             },
             times: StageTimes {
                 received: LslTime(received),

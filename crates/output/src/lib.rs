@@ -14,11 +14,14 @@
 //! [`PublicationSource`], requests go to [`Controls`], time comes from a [`Clock`].
 
 mod access;
+mod admission;
+mod app;
 mod assets;
 mod bridge;
 mod channel_scale;
 mod client;
 mod clock;
+mod closing;
 mod connection;
 mod continuity;
 mod controls;
@@ -32,14 +35,17 @@ mod flow;
 mod hub;
 mod ledger;
 mod limits;
+mod lsl_error;
 mod message;
 mod metrics;
 mod numeric_outlet;
 mod outlet;
+mod placed;
 mod places;
 mod player_outlet;
 mod publisher;
 mod rate;
+mod refusal;
 mod request;
 mod routes;
 mod server;
@@ -63,10 +69,11 @@ pub use cursor_row::{CursorLayout, CursorOutletConfig, CursorRow, NO_NEWEST, NO_
 pub use hub::{Hub, SessionInfo};
 pub use ledger::{Ledger, LedgerSnapshot, LedgerWriter, Stage, StageSummary};
 pub use limits::Limits;
+pub use lsl_error::LslError;
 pub use message::{PROTOCOL, Workspace};
 pub use numeric_outlet::{NumericOutlet, NumericOutletConfig};
 pub use player_outlet::{PlayerOutlet, PlayerOutletConfig};
-pub use publisher::{EventsOutletConfig, LslCounts, LslError, LslPublisher, spawn_lsl_publisher};
+pub use publisher::{EventsOutletConfig, LslCounts, LslPublisher, spawn_lsl_publisher};
 pub use server::{Server, ServerConfig, ServerError, start_server};
 pub use source::PublicationSource;
 pub use token::{Token, TokenError};

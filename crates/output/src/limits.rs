@@ -8,6 +8,11 @@ pub(crate) const WAITING: usize = 256;
 /// Clients without a place that are answered at once; when there is one more, the oldest is dropped.
 pub(crate) const REFUSALS: usize = 16;
 
+/// How long a client may take to read the answer to a STOP, or that there is no place for it.
+pub(crate) const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
+/// How long the server waits for its clients when it ends.
+pub(crate) const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
+
 /// What clients may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

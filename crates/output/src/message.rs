@@ -328,24 +328,14 @@ mod tests {
             |((seq, (time, newest), (state, reason), (x, y, vx, vy), intent, click), stages)| {
                 TickPublication {
                     output: TickOutput {
-                        seq,
-                        epoch: 0,
-                        time,
                         newest,
-                        incomplete: false,
                         state,
                         reason,
                         position: Position([x, y]),
                         velocity: Velocity([vx, vy]),
                         intent,
                         click,
-                        masked_features: 0,
-                        nonfinite_values: 0,
-                        row_one: false,
-                        fallback: false,
-                        free_velocity: Velocity::default(),
-                        guarded_channels: 0,
-                        suspects: kalmind_types::ChannelMask::default(),
+                        ..TickOutput::neutral(seq, time)
                     },
                     times: StageTimes { received: stages.0, closed: stages.1, decoded: stages.2 },
                     age: Seconds(stages.3),

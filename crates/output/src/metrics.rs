@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use kalmind_types::{OutputState, StreamStatus};
 
-use crate::{LedgerSnapshot, server::App};
+use crate::{LedgerSnapshot, app::App};
 
 /// All metrics.
 pub(crate) fn exposition(app: &App) -> String {

@@ -7,7 +7,7 @@ use crate::{
     LslError,
     channel_scale::{Counts, WholeNumbers},
     cursor_heartbeat::CursorHeartbeat,
-    cursor_row::{CursorLayout, CursorOutletConfig, RowWriter},
+    cursor_row::{Channel, CursorLayout, CursorOutletConfig, RowWriter},
 };
 
 /// How many seconds an outlet keeps for a reader that is slow.
@@ -142,7 +142,7 @@ fn describe(info: &mut StreamInfo, layout: &CursorLayout, counts: Counts, row: &
     let counts = if counts == Counts::Velocity { "velocity" } else { "position" };
     desc.append_child("cursor").append_child_value("counts", counts);
     desc.append_child("synchronization").append_child_value("can_drop_samples", "true");
-    if row.channels.iter().any(|channel| channel.content.is_of_intent()) {
+    if row.channels.iter().any(Channel::is_of_intent) {
         let gated = if row.gated { "true" } else { "false" };
         desc.append_child("intent").append_child_value("gated", gated);
     }

@@ -15,15 +15,17 @@ use serde::Deserialize;
 use tokio::time;
 
 use crate::{
-    ControlRefused, Credentials, Denied, access, assets, cors,
+    ControlRefused, Credentials, Denied,
+    app::App,
+    assets, cors,
     counters::count,
     documents,
     message::{ErrorCode, Reply, to_json},
     metrics,
     rate::RateLimit,
+    refusal::{error, json_header, too_frequent, unauthorized},
     request::{ControlBody, EventBody},
-    server::App,
-    status, steering, upgrade,
+    status, upgrade,
 };
 
 /// Where STOP is.
@@ -70,15 +72,6 @@ async fn crowded() -> Response {
     );
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     response
-}
-
-/// An error as JSON: what is wrong and what to do.
-pub(crate) fn error(status: StatusCode, code: ErrorCode, message: &str) -> Response {
-    (status, json_header(), to_json(&Reply::Error { code, message })).into_response()
-}
-
-fn json_header() -> [(header::HeaderName, HeaderValue); 1] {
-    [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]
 }
 
 fn ok(body: &impl serde::Serialize) -> Response {
@@ -159,30 +152,6 @@ fn within(app: &App, limit: &Mutex<RateLimit>) -> Result<(), Box<Response>> {
         return Ok(());
     }
     Err(Box::new(too_frequent()))
-}
-
-/// The answer to one request too many.
-pub(crate) fn too_frequent() -> Response {
-    let mut refused = error(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooFrequent, steering::TOO_FREQUENT);
-    refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    refused
-}
-
-/// The answer to a request without the token, or with another one.
-pub(crate) fn unauthorized(app: &App, shown: Credentials) -> Response {
-    count(&app.counters.unauthorized);
-    let (code, message, challenge) = match shown {
-        Credentials::Wrong => (ErrorCode::WrongToken, access::WRONG_TOKEN, "Bearer error=\"invalid_token\""),
-        Credentials::Absent | Credentials::Right => (
-            ErrorCode::Unauthorized,
-            "this needs the run's token, which the daemon printed at its start, as the header `Authorization: Bearer \
-             <token>`",
-            "Bearer",
-        ),
-    };
-    let mut response = error(StatusCode::UNAUTHORIZED, code, message);
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-    response
 }
 
 async fn read_status(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {

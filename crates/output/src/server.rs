@@ -17,14 +17,8 @@ use tokio::{
 };
 
 use crate::{
-    Access, ClientCounts, Controls, Counters, Hub, Ledger, Limits, Token,
-    client::{self, Admission},
-    connection,
-    counters::count,
-    door,
-    hub::Relay,
-    places::Places,
-    rate::RateLimit,
+    Access, ClientCounts, Controls, Counters, Hub, Ledger, Limits, Token, app::App, client, connection, door,
+    hub::Relay, places::Places, rate::RateLimit,
 };
 
 /// Connections that the system keeps until they are accepted; it takes fewer where `net.core.somaxconn` says so. With
@@ -100,36 +94,6 @@ pub enum ServerError {
         /// What the system says.
         source: io::Error,
     },
-}
-
-/// What every request handler sees.
-pub(crate) struct App {
-    pub(crate) hub: Hub,
-    pub(crate) controls: Arc<dyn Controls>,
-    pub(crate) ledger: Arc<Ledger>,
-    pub(crate) access: Access,
-    pub(crate) limits: Limits,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) requests: Mutex<RateLimit>,
-    pub(crate) reads: Mutex<RateLimit>,
-    pub(crate) open_websockets: AtomicU64,
-    pub(crate) places: Arc<Places>,
-    pub(crate) relay: Relay,
-    /// The way to the thread that serves WebSocket clients.
-    pub(crate) clients: mpsc::Sender<Admission>,
-    pub(crate) ending: watch::Receiver<bool>,
-}
-
-impl App {
-    /// Counts and carries out a STOP on behalf of whoever showed `credentials`.
-    pub(crate) fn stop(&self, authorised: bool) {
-        count(&self.counters.stops);
-        self.controls.stop(if authorised {
-            kalmind_types::Actor::Operator
-        } else {
-            kalmind_types::Actor::Client
-        });
-    }
 }
 
 /// A running server. Dropping it ends it.

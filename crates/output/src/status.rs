@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Map, Value, json};
 
-use crate::{message::PROTOCOL, message::ReasonText, server::App};
+use crate::{app::App, message::PROTOCOL, message::ReasonText};
 
 /// The document. What the daemon adds never replaces what the server says itself.
 pub(crate) fn status(app: &App) -> Value {

@@ -6,11 +6,9 @@ use kalmind_types::{Actor, Confirmation, EventKind, LslTime, Mode, ModelId};
 use serde_json::Value;
 
 use crate::{
-    ControlRefused, counters::count, message::ErrorCode, rate::RateLimit, request::WantedState, server::App,
+    ControlRefused, app::App, counters::count, message::ErrorCode, rate::RateLimit, request::WantedState,
 };
 
-/// What is said to whoever asks too often.
-pub(crate) const TOO_FREQUENT: &str = "too many requests a second: wait a second, then ask less often";
 /// What is said to whoever confirms something and asks for another state.
 const NOTHING_TO_CONFIRM: &str =
     "`confirm` and `model` count with \"state\": \"control\" only: leave them out";

@@ -16,12 +16,12 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{
     Credentials,
-    client::Admission,
-    connection::Placed,
+    admission::{Admission, Wishes},
+    app::App,
     counters::count,
     message::ErrorCode,
-    routes::{error, unauthorized},
-    server::App,
+    placed::Placed,
+    refusal::{error, unauthorized},
 };
 
 /// The WebSocket subprotocol of version 1.
@@ -42,15 +42,6 @@ struct StateQuery {
 enum FlowQuery {
     Ack,
     Ping,
-}
-
-/// What a client asked for when it connected.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wishes {
-    /// Only every Nth tick.
-    pub(crate) every: u64,
-    /// Whether it acknowledges states.
-    pub(crate) acknowledges: bool,
 }
 
 /// `GET /v1/state`: hands the connection over to the thread that serves WebSocket clients.

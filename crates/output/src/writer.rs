@@ -22,15 +22,15 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    client::{End, close, end},
-    connection::{Placed, took_nothing},
+    admission::Wishes,
+    app::App,
+    closing::{End, close, end},
     continuity::Continuity,
     counters::count,
     flow::Flow,
     hub::{Kind, Newest, Outgoing},
     message::{ClockPair, FlowControl, Hello, PROTOCOL, Reply, to_json},
-    server::App,
-    upgrade::Wishes,
+    placed::{Placed, took_nothing},
 };
 
 /// What a client's two sides share: how far it has read.

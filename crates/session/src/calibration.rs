@@ -2,7 +2,9 @@
 
 use kalmind_filter::{LabelLaw, TaskSample, TrainingData, ZScore};
 use kalmind_signal::FeatureStatistics;
-use kalmind_types::{CursorDrive, LslTime, OutputState, Position, Target, TickOutput, Velocity};
+use kalmind_types::{
+    CursorDrive, LslTime, OutputState, Position, Target, TickOutput, Velocity, most_missing,
+};
 use nalgebra::DMatrix;
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
@@ -21,13 +23,15 @@ pub struct CalibrationOptions {
     pub label_law: LabelLaw,
     /// Bin width in milliseconds of stream time; counts `lag_ms` in bins.
     pub bin_ms: f64,
-    /// Share of features without a valid value above which a row does not train the measurement model.
+    /// The part of the features that may lack a valid value in a row that trains the measurement model.
     pub max_masked: f64,
+    /// Features that are switched off: they never have one (see [`most_missing`]).
+    pub switched_off: usize,
 }
 
 impl Default for CalibrationOptions {
     fn default() -> Self {
-        Self { label_law: LabelLaw::default(), bin_ms: 20.0, max_masked: 0.25 }
+        Self { label_law: LabelLaw::default(), bin_ms: 20.0, max_masked: 0.25, switched_off: 0 }
     }
 }
 
@@ -202,7 +206,9 @@ impl Calibration {
         let usable = !output.incomplete && tick.features.len() == self.width;
         let invalid = tick.features.iter().filter(|value| !value.is_finite()).count();
         let skipped = (before.time - trial.start).0 < self.options.label_law.skip_ms / 1e3 - ROUNDING_S;
-        let measures = usable && !skipped && invalid as f64 <= self.options.max_masked * self.width as f64;
+        let CalibrationOptions { max_masked, switched_off, .. } = self.options;
+        let most = most_missing(max_masked, self.width, switched_off) + switched_off as f64;
+        let measures = usable && !skipped && invalid as f64 <= most;
         if usable {
             self.features.extend_from_slice(tick.features);
         } else {

@@ -1,8 +1,8 @@
 //! Sessions: the tasks a participant does, what calibration gathers from them, how well it went, and the law of the
 //! simulated participant that every closed-loop figure is measured with.
 //!
-//! [`Radial8`] presents targets and steers the cursor between trials, [`Calibration`] pairs features with labels for
-//! fitting, [`TaskScore`] and [`bit_rate`] say how well it went, [`parse_marker`] lets a laboratory's own task program
+//! A [`Task`] presents targets and steers the cursor between trials ([`TASKS`] are those there are), [`Calibration`]
+//! pairs features with labels for fitting, [`TaskScore`] and [`bit_rate`] say how well it went, [`parse_marker`] lets a laboratory's own task program
 //! take the task's place, and [`Participant`] takes the person's.
 //!
 //! *Invariant:* pure. No clock, thread, file, socket or runtime: times come in with the calls, events and commands go
@@ -14,8 +14,9 @@ mod history;
 mod marker;
 mod metrics;
 mod participant;
-mod radial8;
+mod task;
 mod task_event;
+mod tasks;
 mod timeline;
 
 pub use calibration::{Calibration, CalibrationData, CalibrationError, CalibrationOptions, CalibrationTick};
@@ -23,6 +24,7 @@ pub use chance::{CHANCE_LEVEL, ChanceResult, ChanceTest, Untestable};
 pub use marker::{MAX_MARKER_BYTES, Marker, MarkerError, MarkerTable, MarkerTableError, parse_marker};
 pub use metrics::{TaskScore, bit_rate, quantile};
 pub use participant::{Drift, Offset, Participant, ParticipantError, ParticipantOptions};
-pub use radial8::{Radial8, Radial8Error, Radial8Options, Radial8Tick, TaskStep, seconds_that_count};
+pub use task::{Task, TaskError, TaskKind, TaskOption, TaskStep, TaskTick, seconds_that_count};
 pub use task_event::TaskEvent;
+pub use tasks::{TASKS, task_named};
 pub use timeline::{InForce, Timeline};

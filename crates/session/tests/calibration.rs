@@ -14,24 +14,9 @@ fn target(x: f64) -> Target {
 /// A tick of a cursor that stays on the centre; tests change what they are about.
 fn tick(seq: u64) -> TickOutput {
     TickOutput {
-        seq,
-        epoch: 0,
-        time: LslTime(100.0 + seq as f64 * BIN_S),
-        newest: None,
-        incomplete: false,
         state: OutputState::Calibrating,
-        reason: None,
         position: Position([0.5, 0.5]),
-        velocity: Velocity::default(),
-        intent: None,
-        click: None,
-        masked_features: 0,
-        nonfinite_values: 0,
-        row_one: false,
-        fallback: false,
-        free_velocity: Velocity::default(),
-        guarded_channels: 0,
-        suspects: kalmind_types::ChannelMask::default(),
+        ..TickOutput::neutral(seq, LslTime(100.0 + seq as f64 * BIN_S))
     }
 }
 

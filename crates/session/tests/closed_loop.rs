@@ -8,12 +8,12 @@ use kalmind_filter::{Decoder, DecoderSpec, LabelLaw, Model};
 use kalmind_fitting::{FitSettings, accuracy::Accuracy, fit};
 use kalmind_session::{
     Calibration, CalibrationData, CalibrationOptions, CalibrationTick, Participant, ParticipantOptions,
-    Radial8, Radial8Options, Radial8Tick, TaskScore, TaskStep,
+    TASKS, Task, TaskScore, TaskStep, TaskTick,
 };
 use kalmind_signal::{FeatureStatistics, Preparation};
 use kalmind_types::{
     Binning, ChannelMask, Command, Component, CovarianceKind, CursorDrive, EventBody, Intent, LslTime,
-    OutputState, Position, Seconds, StreamFeatures, TaskBlock, TaskState, TickOutput, Velocity,
+    Position, Seconds, StreamFeatures, TaskBlock, TaskState, TickOutput, Velocity,
 };
 use nalgebra::DMatrix;
 
@@ -37,7 +37,7 @@ enum Drive<'a> {
 /// Everything between a participant and a screen, in one thread.
 struct Rig {
     participant: Participant,
-    task: Radial8,
+    task: Box<dyn Task>,
     tick: u64,
     position: Position,
     in_force: TaskState,
@@ -50,7 +50,7 @@ impl Rig {
     fn new(seed: u64) -> Self {
         let participant =
             Participant::new(ParticipantOptions { seed, ..ParticipantOptions::default() }).unwrap();
-        let task = Radial8::new(Radial8Options { seed, ..Radial8Options::default() }).unwrap();
+        let task = TASKS[0].build(seed, &[]).unwrap();
         let position = Position([0.5, 0.5]);
         Self {
             participant,
@@ -115,7 +115,11 @@ impl Rig {
             let state = block.mode().into();
             if let Drive::Calibration(calibration) = &mut drive {
                 calibration.observe(CalibrationTick {
-                    output: &tick_output(self.tick, time, state, self.position),
+                    output: &TickOutput {
+                        state,
+                        position: self.position,
+                        ..TickOutput::neutral(self.tick, time)
+                    },
                     features: &counts,
                     target: self.in_force.target,
                     trial,
@@ -123,7 +127,7 @@ impl Rig {
                 });
             }
             self.participant.observe_state(time, self.position);
-            let step = self.task.step(Radial8Tick { time, position: self.position, state });
+            let step = self.task.step(TaskTick { time, position: self.position, state });
             self.follow(step);
         }
         self.task.score().clone()
@@ -135,29 +139,6 @@ impl Rig {
         let mut calibration = Calibration::new(CalibrationOptions::default(), UNITS);
         rig.block(TaskBlock::OpenLoop, 30.0, Drive::Calibration(&mut calibration));
         (rig, calibration.data(true).unwrap())
-    }
-}
-
-fn tick_output(seq: u64, time: LslTime, state: OutputState, position: Position) -> TickOutput {
-    TickOutput {
-        seq,
-        epoch: 0,
-        time,
-        newest: Some(time),
-        incomplete: false,
-        state,
-        reason: None,
-        position,
-        velocity: Velocity::default(),
-        intent: None,
-        click: None,
-        masked_features: 0,
-        nonfinite_values: 0,
-        row_one: false,
-        fallback: false,
-        free_velocity: Velocity::default(),
-        guarded_channels: 0,
-        suspects: ChannelMask::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The Radial-8 task as a program that runs it sees it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
 
-use kalmind_session::{Radial8, Radial8Options, Radial8Tick, TaskStep};
+use kalmind_session::{Task, TaskError, TaskStep, TaskTick, task_named};
 use kalmind_types::{
     Command, CursorDrive, EventBody, LslTime, OperatorAction, OutputState, Phase, Position, Seconds, Target,
     TaskBlock, TaskState, TrialResult,
@@ -10,22 +10,26 @@ use kalmind_types::{
 const BIN_S: f64 = 0.02;
 const CENTRE: Position = Position([0.5, 0.5]);
 
+fn radial8(seed: u64, options: &[(&str, f64)]) -> Result<Box<dyn Task>, TaskError> {
+    task_named("radial8").unwrap().build(seed, options)
+}
+
 /// Steps a task with a cursor that the test places.
 struct Bench {
-    task: Radial8,
+    task: Box<dyn Task>,
     tick: u32,
 }
 
 impl Bench {
     fn started(block: TaskBlock, seconds: f64) -> (Self, TaskStep) {
-        let mut task = Radial8::new(Radial8Options::default()).unwrap();
+        let mut task = radial8(1, &[]).unwrap();
         let step = task.start(block, Seconds(seconds), LslTime(100.0));
         (Self { task, tick: 0 }, step)
     }
 
     fn step(&mut self, position: Position, state: OutputState) -> TaskStep {
         self.tick += 1;
-        self.task.step(Radial8Tick { time: LslTime(100.0 + f64::from(self.tick) * BIN_S), position, state })
+        self.task.step(TaskTick { time: LslTime(100.0 + f64::from(self.tick) * BIN_S), position, state })
     }
 
     /// Steps until an event comes; how many steps that took.
@@ -133,7 +137,7 @@ fn a_gap_or_a_step_back_in_time_counts_as_a_pause() {
     bench.step(CENTRE, OutputState::Control);
     let elapsed = bench.task.elapsed();
     for time in [500.0, 3.0] {
-        bench.task.step(Radial8Tick { time: LslTime(time), position: CENTRE, state: OutputState::Control });
+        bench.task.step(TaskTick { time: LslTime(time), position: CENTRE, state: OutputState::Control });
     }
     assert_eq!(bench.task.elapsed(), elapsed);
 }
@@ -141,7 +145,7 @@ fn a_gap_or_a_step_back_in_time_counts_as_a_pause() {
 #[test]
 fn each_round_visits_every_direction_once_in_an_order_that_the_seed_decides() {
     let order = |seed: u64| {
-        let mut task = Radial8::new(Radial8Options { seed, ..Radial8Options::default() }).unwrap();
+        let mut task = radial8(seed, &[]).unwrap();
         task.start(TaskBlock::ClosedLoop, Seconds(1e6), LslTime(0.0));
         let mut directions = Vec::new();
         let mut tick = 0;
@@ -154,7 +158,7 @@ fn each_round_visits_every_direction_once_in_an_order_that_the_seed_decides() {
                     .push((task.trial().unwrap(), (y.atan2(x).to_degrees().round() as i32 + 360) % 360));
             }
             let time = LslTime(f64::from(tick) * BIN_S);
-            task.step(Radial8Tick { time, position, state: OutputState::Control });
+            task.step(TaskTick { time, position, state: OutputState::Control });
         }
         directions.into_iter().map(|(_, degrees)| degrees).collect::<Vec<_>>()
     };
@@ -200,15 +204,15 @@ fn trials_are_numbered_over_all_blocks_and_the_score_is_of_the_newest() {
 
 #[test]
 fn impossible_settings_are_refused() {
-    let base = Radial8Options::default();
-    for (options, setting) in [
-        (Radial8Options { radius: 0.0, ..base }, "radius"),
-        (Radial8Options { distance: f64::NAN, ..base }, "distance"),
-        (Radial8Options { timeout: Seconds(-1.0), ..base }, "timeout"),
-        (Radial8Options { hold: Seconds(5.0), ..base }, "hold"),
-        (Radial8Options { centre: Position([f64::INFINITY, 0.0]), ..base }, "centre"),
+    for (option, value) in [
+        ("radius", 0.0),
+        ("distance", f64::NAN),
+        ("timeout", -1.0),
+        ("hold", 5.0),
+        ("centre_x", f64::INFINITY),
     ] {
-        assert_eq!(Radial8::new(options).unwrap_err().setting, setting);
+        let refused = radial8(1, &[(option, value)]);
+        assert!(matches!(refused, Err(TaskError::OutOfRange { option: named, .. }) if named == option));
     }
 }
 

@@ -9,6 +9,8 @@
 
 use kalmind_types::{Binning, ChannelMask, SampleRows, StreamFeatures};
 
+use crate::binning::{self, Channel};
+
 /// Why a set of streams cannot make a feature vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
@@ -64,15 +66,6 @@ struct StreamLayout {
     channels: usize,
 }
 
-/// One channel's state within the bin.
-#[derive(Clone, Copy, Debug, Default)]
-struct Channel {
-    /// Newest valid value (`sample`), or the sum of the valid ones (`mean`, `sum`).
-    value: f64,
-    /// Valid values so far.
-    valid: u64,
-}
-
 /// A bin's raw feature vector.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RawFeatures<'a> {
@@ -87,11 +80,8 @@ pub struct RawFeatures<'a> {
 /// [`reset`](Self::reset), then [`accept`](Self::accept) for every run of rows, then [`finish`](Self::finish). Streams
 /// may be accepted in any order and in any number of runs: each feature depends on its own channel's values in the
 /// order given, and on nothing else. Values become `f64` exactly (64-bit integers beyond 2^53: to the nearest). Lives on
-/// the tick thread; costs one pass over the values and allocates only when built.
-///
-/// - [`Binning::Sample`]: the newest valid value (a bin of such a stream has one row).
-/// - [`Binning::Mean`]: the sum of the valid values in row order, divided by their number.
-/// - [`Binning::Sum`]: that sum; NaN, not zero, where no value was valid, for no sample is not a count of zero.
+/// the tick thread; costs one pass over the values and allocates only when built. What becomes of a channel's values is the
+/// matter of its stream's [`Binning`].
 #[derive(Clone, Debug)]
 pub struct FeatureExtractor {
     streams: Vec<StreamLayout>,
@@ -187,34 +177,21 @@ impl FeatureExtractor {
         if values.is_empty() {
             return Ok(());
         }
-        let adds = layout.binning != Binning::Sample;
         let end = layout.offset.saturating_add(layout.channels);
         let channels = self.channels.get_mut(layout.offset..end).unwrap_or_default();
-        for row in values.chunks_exact(layout.channels) {
-            for (channel, value) in channels.iter_mut().zip(row) {
-                let value = to_f64(value);
-                if value.is_finite() {
-                    channel.value = if adds { channel.value + value } else { value };
-                    channel.valid = channel.valid.saturating_add(1);
-                } else {
-                    self.nonfinite = self.nonfinite.saturating_add(1);
-                }
-            }
-        }
+        let nonfinite = binning::take_rows(layout.binning, channels, values, to_f64);
+        self.nonfinite = self.nonfinite.saturating_add(nonfinite);
         Ok(())
     }
 
     /// The bin's feature vector. A channel without a valid value, or whose sum overflows, gives NaN.
     pub fn finish(&mut self) -> RawFeatures<'_> {
-        let mut channels = self.channels.iter();
-        let mut values = self.values.iter_mut();
         for layout in &self.streams {
-            for (channel, value) in channels.by_ref().zip(values.by_ref()).take(layout.channels) {
-                let feature = match layout.binning {
-                    Binning::Sample | Binning::Sum => channel.value,
-                    Binning::Mean => channel.value / channel.valid as f64,
-                };
-                *value = if channel.valid > 0 && feature.is_finite() { feature } else { f64::NAN };
+            let range = layout.offset..layout.offset.saturating_add(layout.channels);
+            if let (Some(channels), Some(values)) =
+                (self.channels.get(range.clone()), self.values.get_mut(range))
+            {
+                binning::finish_into(layout.binning, channels, values);
             }
         }
         RawFeatures { values: &self.values, nonfinite: self.nonfinite }

@@ -7,10 +7,12 @@
 //! *Invariant:* pure and real-time. After construction nothing here allocates, panics, locks, reads a clock or depends on
 //! anything but its arguments; the order of summation is the order of the rows, so equal rows give equal bits.
 
+mod binning;
 mod extractor;
 mod preparation;
 mod statistics;
 
+pub use binning::{BINNINGS, BinningEntry};
 pub use extractor::{AcceptError, FeatureExtractor, LayoutError, RawFeatures};
 pub use preparation::{Preparation, PreparationError, Prepared};
 pub use statistics::FeatureStatistics;

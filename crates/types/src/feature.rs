@@ -15,6 +15,21 @@ pub enum Binning {
     Sum,
 }
 
+impl Binning {
+    /// All of them, in the order in which documents name them.
+    pub const ALL: [Self; 3] = [Self::Sample, Self::Mean, Self::Sum];
+
+    /// The name by which configurations and models call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sample => "sample",
+            Self::Mean => "mean",
+            Self::Sum => "sum",
+        }
+    }
+}
+
 /// The features that one stream contributes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,4 +41,10 @@ pub struct StreamFeatures {
     /// Their labels; `None` where nobody named them, and then only the number is compared.
     #[serde(default)]
     pub labels: Option<Vec<String>>,
+}
+
+/// The name of a channel that nobody named, counted from 0.
+#[must_use]
+pub fn unlabelled(channel: usize) -> String {
+    format!("channel{channel}")
 }

@@ -25,7 +25,7 @@ pub use event::{
     OperatorRequest, RecordingFault, RecordingTag, RenderedEvent, StateCause, StateEvent, StreamArrival,
     Target,
 };
-pub use feature::{Binning, StreamFeatures};
+pub use feature::{Binning, StreamFeatures, unlabelled};
 pub use intent::{Component, CovarianceKind, Intent, MAX_COMPONENTS, MAX_COVARIANCE, lower_triangle_index};
 pub use publication::{Heartbeat, Publication, StageTimes, StateChange, TickPublication};
 pub use state::{Actor, Cause, Mode, OutputState, Reason};
@@ -36,7 +36,7 @@ pub use stream::{
 pub use task::{OperatorAction, Phase, TaskBlock, TrialResult};
 pub use tick::{
     BinClose, ChannelMask, Command, CursorDrive, IndexRange, InputArrival, MAX_COMMANDS, MAX_RANGES,
-    MAX_STREAMS, ModelId, StreamTick, TaskState, TickInput, TickOutput,
+    MAX_STREAMS, ModelId, StreamTick, TaskState, TickInput, TickOutput, most_missing,
 };
 pub use tick_check::ImplausibleTick;
 pub use time::{LslTime, Seconds, StreamTime};

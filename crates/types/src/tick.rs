@@ -102,6 +102,12 @@ impl ChannelMask {
         self.0.iter().map(|word| word.count_ones()).sum()
     }
 
+    /// Number of features masked of the first `features`.
+    #[must_use]
+    pub fn count_of(&self, features: usize) -> usize {
+        (0..features).filter(|&feature| self.is_masked(feature)).count()
+    }
+
     /// The masked features, rising.
     pub fn features(&self) -> impl Iterator<Item = usize> + '_ {
         (0..Self::CAPACITY).filter(|feature| self.is_masked(*feature))
@@ -112,6 +118,14 @@ impl ChannelMask {
     pub fn is_masked(&self, feature: usize) -> bool {
         self.0.get(feature / 64).is_some_and(|word| word & (1 << (feature % 64)) != 0)
     }
+}
+
+/// How many of `features` features may lack a valid value in a bin that still counts as complete, where `max_masked` is
+/// the part that may. Those that are switched off, which never have one, count neither as features nor as missing. The
+/// one formula, for the tick and for the rows that train a decoder.
+#[must_use]
+pub fn most_missing(max_masked: f64, features: usize, switched_off: usize) -> f64 {
+    max_masked * features.saturating_sub(switched_off) as f64
 }
 
 /// A fitted model's identity: the SHA-256 of its file's bytes.
@@ -206,8 +220,6 @@ pub enum Command {
     PlaceCursor(Position),
     /// Decode with the staged model of this identity from this tick on.
     SwapModel(ModelId),
-    /// Go back to the model before the last swap.
-    UndoModel,
     /// The model of this identity may control, whatever its fit report says of it.
     ConfirmModel {
         /// Which.
@@ -322,4 +334,32 @@ pub struct TickOutput {
     /// Channels that do not look as they did in training, corrected, masked or neither; those that stand behind `reason`
     /// among them.
     pub suspects: ChannelMask,
+}
+
+impl TickOutput {
+    /// A tick at which nothing was decoded, moved or found: complete, `idle`, every number 0. What a tick has to say is
+    /// written over it.
+    #[must_use]
+    pub const fn neutral(seq: u64, time: LslTime) -> Self {
+        Self {
+            seq,
+            epoch: 0,
+            time,
+            newest: None,
+            incomplete: false,
+            state: OutputState::Idle,
+            reason: None,
+            position: Position([0.0; 2]),
+            velocity: Velocity([0.0; 2]),
+            free_velocity: Velocity([0.0; 2]),
+            intent: None,
+            click: None,
+            masked_features: 0,
+            nonfinite_values: 0,
+            row_one: false,
+            fallback: false,
+            guarded_channels: 0,
+            suspects: ChannelMask([0; 16]),
+        }
+    }
 }

@@ -22,7 +22,10 @@ use crate::{
     failure::{OrFail as _, Outcome},
     log::{progress_target, say},
     process::{lsl_network::NetworkInForce, termination::EndSignals},
-    running::daemon::{Daemon, RunOptions, Summary},
+    running::{
+        daemon::{Daemon, RunOptions},
+        summary::Summary,
+    },
     starting::{finding::find, outlets::Outlets, plan, prepared::prepare},
 };
 
@@ -142,6 +145,7 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
     let (prepared, found) = found?;
     let plan = plan::plan(prepared, &found)?;
     let program = Program {
+        task: kalmind_session::TASKS[0],
         seed: arguments.seed,
         open_loop: Seconds(arguments.calibration_seconds),
         closed_loop: closed_loop.map(Seconds),

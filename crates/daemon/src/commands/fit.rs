@@ -6,10 +6,10 @@ use kalmind_acquisition::clock;
 use kalmind_filter::{DecoderSpec, Model};
 use kalmind_fitting::{Budget, FitSettings};
 use kalmind_offline::{
-    FitOptions, Host as _, TableFit, Tables, findings, fit_calibration, fit_tables,
+    FitOptions, Host as _, TableFit, findings, fit_calibration, fit_tables,
     model::Demand,
     name_components,
-    recorded::{GatheredSessions, gather_sessions},
+    sources::{GatheredSessions, gather_sessions, read_rows, sources},
     table_components,
     tables::require_other_file,
 };
@@ -54,7 +54,7 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
         return run_sessions(arguments, &spec);
     }
     let binning = binning(&arguments.binning).or_usage()?;
-    let tables = Tables::read(&from, &[], &Terminal).or_usage()?;
+    let tables = sources(&from, &[]).and_then(|sources| read_rows(&sources, &Terminal)).or_usage()?;
     tables.require_runnable().or_usage()?;
     for remark in &tables.remarks {
         say(&format!("note: {remark}"));
@@ -283,12 +283,8 @@ fn run_sessions(arguments: &FitArguments, spec: &DecoderSpec) -> Outcome<()> {
 }
 
 fn binning(text: &str) -> anyhow::Result<Binning> {
-    match text {
-        "sample" => Ok(Binning::Sample),
-        "mean" => Ok(Binning::Mean),
-        "sum" => Ok(Binning::Sum),
-        other => anyhow::bail!("--binning {other}: `sample`, `mean` or `sum` is expected"),
-    }
+    let named = Binning::ALL.into_iter().find(|binning| binning.name() == text);
+    named.ok_or_else(|| anyhow::anyhow!("--binning {text}: `sample`, `mean` or `sum` is expected"))
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ pub fn layout(session: &SessionDocument) -> CursorLayout {
 pub fn published_row(session: &SessionDocument) -> PublishedRow {
     let mut row = CursorRow::new(&layout(session));
     PublishedRow {
-        labels: row.channels().map(|(label, _)| label.to_owned()).collect(),
+        compared: row.compared().map(|(at, label)| (at, label.to_owned())).collect(),
         write: Box::new(move |output, values| row.write(output, 0.0, values)),
     }
 }

@@ -9,8 +9,7 @@ use std::{
 use anyhow::Context as _;
 use kalmind_filter::DecoderSpec;
 use kalmind_offline::{
-    Decoders, Division, EvaluateOptions, TableOptions, Tables,
-    recorded::{gather, label_tables},
+    Decoders, Division, EvaluateOptions, TableOptions, Tables, recorded::gather, sources::label_tables,
     tables::require_other_file,
 };
 use kalmind_recording::parse_rows;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     failure::{OrFail as _, Outcome},
     log::say,
-    running::daemon::Summary,
+    running::summary::Summary,
     terminal::Terminal,
 };
 

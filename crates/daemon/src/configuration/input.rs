@@ -16,7 +16,7 @@ choices!(Network { Loopback => "loopback", Machine => "machine", Lab => "lab" })
 
 choices!(ClockSource { Sender => "sender", Arrival => "arrival" });
 
-choices!(Binning { Sample => "sample", Mean => "mean", Sum => "sum" });
+choices!(Binning);
 
 /// A channel of a stream, by label or by index from 0.
 #[derive(Clone, Debug, PartialEq, Eq)]

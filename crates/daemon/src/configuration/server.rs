@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use kalmind_output::Limits;
+use kalmind_output::{Limits, ServerConfig, Token};
 
 use super::{
     check::Conflicts,
@@ -39,6 +39,19 @@ table! {
         allowed_hosts: Vec<String> = Vec::new(), in Rule::Host;
         /// What clients may cost.
         limits: Limits = Limits::default(), and part;
+    }
+}
+
+impl Server {
+    /// As the server takes it.
+    #[must_use]
+    pub fn config(&self, token: Token) -> ServerConfig {
+        ServerConfig {
+            allowed_hosts: self.allowed_hosts.clone(),
+            allowed_origins: self.allowed_origins.clone(),
+            limits: self.limits,
+            ..ServerConfig::new(self.bind, token)
+        }
     }
 }
 

@@ -132,12 +132,20 @@ macro_rules! table_of {
     };
 }
 
-/// Declares how the variants of an enum are spelled in the file.
+/// Declares how the variants of an enum are spelled in the file: as said here, or as its own `ALL` and `name` say.
 macro_rules! choices {
     ($type:ty { $($variant:ident => $name:literal),+ $(,)? }) => {
+        $crate::configuration::table::choices!($type: [$((<$type>::$variant, $name)),+].into_iter());
+    };
+    ($type:ty) => {
+        $crate::configuration::table::choices!(
+            $type: <$type>::ALL.into_iter().map(|choice| (choice, choice.name()))
+        );
+    };
+    ($type:ty: $names:expr) => {
         impl $crate::configuration::setting::Setting for $type {
             fn kind() -> String {
-                [$(concat!("\"", $name, "\"")),+].join(" or ")
+                $names.map(|(_, name)| format!("\"{name}\"")).collect::<Vec<_>>().join(" or ")
             }
 
             fn read(
@@ -148,17 +156,13 @@ macro_rules! choices {
                 let toml::de::DeValue::String(text) = value.get_ref() else {
                     return reader.wrong_type(value, &Self::kind());
                 };
-                match text.as_ref() {
-                    $($name => Some(Self::$variant),)+
-                    _ => reader.refuse(value, "is not one of the allowed values", &Self::kind()),
-                }
+                let choice = $names.find(|(_, name)| name == text).map(|(choice, _)| choice);
+                choice.or_else(|| reader.refuse(value, "is not one of the allowed values", &Self::kind()))
             }
 
             fn write(&self) -> Option<toml::Value> {
-                let names = [$((Self::$variant, $name)),+];
-                names
-                    .into_iter()
-                    .find(|(variant, _)| variant == self)
+                $names
+                    .find(|(choice, _)| choice == self)
                     .map(|(_, name)| toml::Value::String(name.to_owned()))
             }
         }

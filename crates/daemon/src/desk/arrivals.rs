@@ -11,7 +11,7 @@ impl Desk {
     /// Whether nobody is using the cursor: no block runs and nobody controls.
     pub(super) fn is_free(&self) -> bool {
         let controls = self.wanted == Some(Mode::Control) || self.shown == Some(OutputState::Control);
-        self.block.is_none() && self.radial8.is_none() && !controls
+        self.block.is_none() && self.task.is_none() && !controls
     }
 
     /// Tells the tick how the streams arrive, when it is known and when it is to be measured anew.

@@ -15,7 +15,7 @@ use kalmind_offline::{
     model::{IdentifiedModel, ModelInDoubt},
 };
 use kalmind_output::DecoderInfo;
-use kalmind_session::TaskScore;
+use kalmind_session::{TaskKind, TaskScore};
 use kalmind_types::{Actor, Cause, EventBody, LslTime, Mode, ModelId, Seconds};
 
 /// Messages that may wait for the desk; more are refused.
@@ -55,6 +55,8 @@ pub enum Message {
 /// A task that the daemon itself presents: open loop, fit, closed loop.
 #[derive(Clone, Debug)]
 pub struct Program {
+    /// What it presents.
+    pub task: &'static TaskKind,
     /// Seed of the order of targets.
     pub seed: u64,
     /// Length of the open loop.

@@ -24,8 +24,10 @@ use kalmind_acquisition::{
 use kalmind_engine::StagedModel;
 use kalmind_filter::{DecoderSpec, LabelLaw};
 use kalmind_offline::model::{Demand, ModelInDoubt};
-use kalmind_session::{Calibration, Radial8, Timeline};
-use kalmind_types::{Command, EventBody, LslTime, Mode, ModelEvent, OutputState, Target, TaskBlock};
+use kalmind_session::{Calibration, Task, Timeline};
+use kalmind_types::{
+    ChannelMask, Command, EventBody, LslTime, Mode, ModelEvent, OutputState, Target, TaskBlock,
+};
 
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
 
@@ -73,8 +75,10 @@ pub struct DeskSettings {
     pub recorder: Option<RecorderHandle>,
     /// Where another program puts the cursor.
     pub position: PositionSlot,
-    /// Share of features without a valid value above which a bin does not train the decoder.
+    /// The part of the features that may lack a valid value in a bin that trains the decoder.
     pub max_masked: f64,
+    /// Features that are switched off.
+    pub masked: ChannelMask,
     /// Whether a task may go on after a long silence of the input, without the operator.
     pub task_may_resume: bool,
     /// How the streams arrive.
@@ -91,7 +95,7 @@ pub struct Desk {
     events: Arc<EventBus>,
     stop: Arc<StopLatch>,
     waiting: VecDeque<QueuedCommand>,
-    radial8: Option<Radial8>,
+    task: Option<Box<dyn Task>>,
     calibration: Option<Calibration>,
     block: Option<TaskBlock>,
     target: Option<Target>,
@@ -137,7 +141,7 @@ impl Desk {
             stop,
             doubt,
             waiting: VecDeque::new(),
-            radial8: None,
+            task: None,
             calibration: None,
             block: None,
             target: None,

@@ -3,6 +3,7 @@
 use kalmind_acquisition::clock;
 use kalmind_offline::calibration_fit::CalibrationFit;
 use kalmind_output::DecoderInfo;
+use kalmind_session::Task;
 use kalmind_types::{
     Actor, Command, Confirmation, EventBody, Mode, ModelEvent, OperatorAction, OperatorRequest, Seconds,
     TaskBlock,
@@ -49,8 +50,8 @@ impl Desk {
             }
             let duration = program.closed_loop.unwrap_or(Seconds(f64::INFINITY));
             let time = self.newest;
-            if let Some(radial8) = &mut self.radial8 {
-                let step = radial8.start(TaskBlock::ClosedLoop, duration, time);
+            if let Some(task) = &mut self.task {
+                let step = task.start(TaskBlock::ClosedLoop, duration, time);
                 self.block = Some(TaskBlock::ClosedLoop);
                 self.carry_out(step);
             }

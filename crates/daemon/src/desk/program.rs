@@ -1,23 +1,23 @@
 //! The daemon's own task: open loop, fit, closed loop.
 
-use kalmind_session::{Radial8, Radial8Options, Radial8Tick, TaskStep};
-use kalmind_types::{Actor, Cause, Command, EventBody, LslTime, Mode, TaskBlock, TickOutput};
+use kalmind_session::{Task, TaskStep, TaskTick};
+use kalmind_types::{Actor, Cause, Command, EventBody, LslTime, Mode, Target, TaskBlock, TickOutput};
 
 use super::{Desk, Program, Stage};
 
 impl Desk {
     pub(super) fn run_program(&mut self, output: &TickOutput) {
         let Some(program) = self.settings.program.clone() else { return };
-        let Some(radial8) = &mut self.radial8 else {
+        let Some(task) = &mut self.task else {
             if output.reason.is_none_or(|reason| reason.cause != Cause::MeasuringArrival) {
                 self.start_program(&program, output.time);
             }
             return;
         };
-        let running = radial8.block();
-        let tick = Radial8Tick { time: output.time, position: output.position, state: output.state };
-        let step = radial8.step(tick);
-        let (elapsed, score, now) = (radial8.elapsed().0, radial8.score().clone(), radial8.block());
+        let running = task.block();
+        let tick = TaskTick { time: output.time, position: output.position, state: output.state };
+        let step = task.step(tick);
+        let (elapsed, score, now) = (task.elapsed().0, task.score().clone(), task.block());
         self.carry_out(step);
         self.handle.update(|progress| {
             progress.score = score;
@@ -39,11 +39,10 @@ impl Desk {
     }
 
     pub(super) fn start_program(&mut self, program: &Program, time: LslTime) {
-        let options = Radial8Options { seed: program.seed, ..Radial8Options::default() };
-        match Radial8::new(options) {
-            Ok(mut radial8) => {
-                let step = radial8.start(TaskBlock::OpenLoop, program.open_loop, time);
-                self.radial8 = Some(radial8);
+        match program.task.build(program.seed, &[]) {
+            Ok(mut task) => {
+                let step = task.start(TaskBlock::OpenLoop, program.open_loop, time);
+                self.task = Some(task);
                 self.begin_block(TaskBlock::OpenLoop);
                 self.carry_out(step);
             }

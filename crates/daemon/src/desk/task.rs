@@ -1,7 +1,7 @@
 //! What tasks tell the desk: targets, blocks and requests.
 
 use kalmind_acquisition::clock;
-use kalmind_session::{Calibration, CalibrationOptions};
+use kalmind_session::{Calibration, CalibrationOptions, Task};
 use kalmind_types::{
     Actor, Command, CursorDrive, EventBody, LslTime, Mode, OperatorAction, OperatorRequest, OutputState,
     Phase, Target, TaskBlock, TaskState,
@@ -100,12 +100,13 @@ impl Desk {
         self.block = Some(block);
         if block == TaskBlock::OpenLoop {
             let demand = &self.settings.demand;
+            let features: usize = demand.streams.iter().map(|stream| stream.channels).sum();
             let options = CalibrationOptions {
                 label_law: self.settings.label_law,
                 bin_ms: demand.bin_ms,
                 max_masked: self.settings.max_masked,
+                switched_off: self.settings.masked.count_of(features),
             };
-            let features: usize = demand.streams.iter().map(|stream| stream.channels).sum();
             self.calibration = Some(Calibration::new(options, features));
         }
         self.command(Command::Task(TaskState { target: self.target, drive: block.drive() }));

@@ -86,11 +86,13 @@ impl RealtimeSettings {
         self.note("locked memory".to_owned(), self.settings.lock_memory, result)
     }
 
-    /// Applies priority, timer slack and core to the calling thread.
+    /// Applies time slice, priority, timer slack and core to the calling thread; the threads that liblsl starts for it
+    /// inherit them.
     ///
     /// # Errors
     /// [`Refused`] where the configuration requires a setting that the system refuses.
     pub fn apply(&self, role: Role, name: &str) -> Result<(), Refused> {
+        syscalls::shortest_slice();
         if self.settings.priority != Insistence::Off {
             syscalls::shortest_timer_slack();
             let configured = self.settings.priority_level;
@@ -132,11 +134,39 @@ impl RealtimeSettings {
     }
 }
 
-/// The two calls that have no safe wrapper.
+/// The calls that have no safe wrapper.
 mod syscalls {
-    #![expect(unsafe_code, reason = "scheduling policy and timer slack have no safe wrapper in rustix")]
+    #![expect(unsafe_code, reason = "scheduling and timer slack have no safe wrapper in rustix")]
 
     use std::io;
+
+    /// The shortest time slice that Linux grants, in nanoseconds.
+    const SHORTEST_SLICE: u64 = 100_000;
+
+    /// Asks for short turns on the processor for the calling thread, where it has no real-time priority. Linux 6.12 and
+    /// newer lets a thread that wakes up for a short turn run before a busy one's turn of some milliseconds is over, which
+    /// is what a sample waits for on a busy machine. Needs no privilege; older kernels ignore it.
+    pub(super) fn shortest_slice() {
+        let size = size_of::<libc::sched_attr>() as libc::c_uint;
+        let mut attributes = libc::sched_attr {
+            size,
+            sched_policy: 0,
+            sched_flags: 0,
+            sched_nice: 0,
+            sched_priority: 0,
+            sched_runtime: 0,
+            sched_deadline: 0,
+            sched_period: 0,
+        };
+        // SAFETY: `attributes` lives through the call, which writes `size` bytes at most; thread 0 is the caller.
+        let read = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) };
+        if read == 0 && attributes.sched_policy == libc::SCHED_OTHER.cast_unsigned() {
+            attributes.sched_runtime = SHORTEST_SLICE;
+            // SAFETY: `attributes` lives through the call, which only reads it; thread 0 is the caller.
+            let _may_be_refused =
+                unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+        }
+    }
 
     /// Puts the calling thread under `SCHED_FIFO` at `level`.
     pub(super) fn first_in_first_out(level: u32) -> io::Result<()> {

@@ -14,9 +14,12 @@ use kalmind_offline::recorded::LossKind;
 use kalmind_recording::xdf::check::check_source;
 
 use super::{
-    head::{Account, RecordingFile},
-    watch::{Left, News, NextFile, fate},
-    writing::{Message, Writing},
+    continuing::Account,
+    fate::fate,
+    head::RecordingFile,
+    message::Message,
+    watch::{Left, News, NextFile},
+    writing::Writing,
 };
 
 /// The recorder's side of the watch.

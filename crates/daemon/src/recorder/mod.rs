@@ -3,13 +3,18 @@
 //! Samples come through a pool of their own a stream, ticks through another, events and models over a queue; none of them
 //! waits for the disk. What finds no room, or cannot be written, is counted, shown and told in the file.
 
+mod continuing;
+mod fate;
 #[cfg(test)]
 mod faults;
 mod file;
 mod head;
 mod headers;
+mod inputs;
 mod leaving;
+mod message;
 mod status;
+mod untold;
 mod watch;
 mod writing;
 
@@ -36,14 +41,15 @@ use kalmind_types::{LslTime, RenderedEvent, SampleBlock, StreamDescription};
 use serde_json::Value;
 
 pub use file::{FileError, file_name, free_bytes};
+pub use message::Message;
 pub use status::{Announce, RecorderStatus};
-pub use writing::Message;
 
 use crate::tick::{RecordLane, TickRecord};
 use head::RecordingFile;
+use inputs::NumericHeader;
 use leaving::Follower;
 use watch::Watching;
-use writing::{Beginning, NumericHeader, Writing};
+use writing::{Beginning, Writing};
 
 /// Ticks that may wait for the recorder: five seconds at 200 Hz.
 const TICKS: usize = 1024;

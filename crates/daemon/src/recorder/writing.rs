@@ -4,7 +4,6 @@
 //! disk. A tick is written after the samples it names and together with its features and its cursor.
 
 use std::{
-    borrow::Cow,
     collections::VecDeque,
     sync::{
         Arc,
@@ -16,20 +15,15 @@ use crossbeam_channel::Receiver;
 use kalmind_acquisition::{StreamMonitor, TextSample, pool::PoolReader};
 use kalmind_offline::recorded::{LossKind, ModelPart, RecordDocument, SessionDocument, TickDocument};
 use kalmind_output::CursorRow;
-use kalmind_recording::xdf::{
-    encode::HeaderFields,
-    writer::{Sink, StreamId, WriteError, Writer},
-};
-use kalmind_types::{
-    ClockOffset, Command, LslTime, ModelId, NumberFormat, RenderedEvent, SampleBlock, SampleRows, Samples,
-    Seconds, StreamDescription, StreamTime,
-};
-use serde_json::Value;
+use kalmind_recording::xdf::writer::{Sink, WriteError, Writer};
+use kalmind_types::{Command, LslTime, ModelId, SampleBlock, SampleRows, Seconds, StreamTime};
 
 use super::{
     RecorderStatus,
     head::{Head, Own, OwnedModel},
-    headers::{self, RoleTag},
+    inputs::{Clock, NumericHeader, NumericInput, TextInput, format_of},
+    message::Message,
+    untold::Untold,
 };
 use crate::tick::TickRecord;
 
@@ -43,101 +37,6 @@ const TICKS_A_ROUND: usize = 64;
 const PATIENCE: Seconds = Seconds(1.0);
 /// Models kept for the next file: those that decode and those on their way.
 const MODELS: usize = 8;
-
-/// What the slow side tells the recorder.
-#[derive(Clone, Debug)]
-pub enum Message {
-    /// An event, as published.
-    Event(RenderedEvent),
-    /// A model that is about to decode.
-    Model {
-        /// SHA-256 of its file in hexadecimal.
-        id: String,
-        /// Decoder with options.
-        name: String,
-        /// Its file's bytes.
-        file: Arc<[u8]>,
-    },
-    /// What turned out to be lost of a file that another program had its hands on.
-    Lost {
-        /// By kind and input stream.
-        losses: Vec<(LossKind, Option<usize>, u64)>,
-        /// What happened.
-        because: String,
-    },
-    /// The session ended in order.
-    End {
-        /// Who ended it.
-        reason: String,
-        /// The run's counters.
-        summary: Value,
-    },
-}
-
-/// A stream of numbers, as the recorder gets it.
-#[derive(Debug)]
-pub(super) struct NumericInput {
-    pub(super) blocks: PoolReader<SampleBlock>,
-    pub(super) header: NumericHeader,
-    pub(super) stream: StreamId,
-    /// Index of the next sample, as the stream counts.
-    next: u64,
-    /// Index less row in the file, as a reader knows it.
-    pub(super) shift: Option<u64>,
-    pub(super) clock: Clock,
-    unrecorded: u64,
-}
-
-/// What the header of a stream of numbers is made from, in every file of the recording.
-#[derive(Clone, Debug, Default)]
-pub(super) struct NumericHeader {
-    pub(super) description: StreamDescription,
-    /// Its name in the configuration.
-    pub(super) key: String,
-    /// Its place among the decoded streams; none for a further stream.
-    pub(super) index: Option<usize>,
-}
-
-impl NumericHeader {
-    /// Begins the stream in a file.
-    pub(super) fn add_to<S: Sink>(&self, writer: &mut Writer<S>, now: LslTime) -> StreamId {
-        let role = if self.index.is_some() { "input" } else { "extra" };
-        let tag = RoleTag { role, key: Some(&self.key), index: self.index };
-        headers::received(&self.description, tag, now.0, |header: &HeaderFields<'_>| {
-            writer.add_stream(header)
-        })
-    }
-}
-
-/// A stream of text, as the recorder gets it. It may appear at any time.
-#[derive(Debug)]
-pub(super) struct TextInput {
-    pub(super) key: String,
-    pub(super) samples: Receiver<TextSample>,
-    /// Samples that found no room on their way here.
-    pub(super) refused: Arc<AtomicU64>,
-    /// Knows the stream's header once there is a sample.
-    pub(super) monitor: Arc<StreamMonitor>,
-    /// Its place in the file, its number of channels, and its format where it came as numbers.
-    pub(super) stream: Option<(StreamId, usize, Option<NumberFormat>)>,
-    told: u64,
-    pub(super) clock: Clock,
-}
-
-/// What is known of a stream's clock, and whether it is time to write it down.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Clock {
-    known: Option<ClockOffset>,
-    pub(super) written: bool,
-}
-
-/// What was lost and is not told in the file yet.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Untold {
-    /// By kind and stream.
-    losses: Vec<(LossKind, Option<usize>, u64)>,
-    pub(super) because: String,
-}
 
 /// The recorder's state.
 pub(super) struct Writing<S> {
@@ -169,17 +68,6 @@ pub(super) struct Writing<S> {
     taken: VecDeque<Box<TickRecord>>,
     cursor: Vec<f64>,
     text: Vec<u8>,
-}
-
-fn format_of(samples: &Samples) -> NumberFormat {
-    match samples {
-        Samples::Float32(_) => NumberFormat::Float32,
-        Samples::Double64(_) => NumberFormat::Double64,
-        Samples::Int8(_) => NumberFormat::Int8,
-        Samples::Int16(_) => NumberFormat::Int16,
-        Samples::Int32(_) => NumberFormat::Int32,
-        Samples::Int64(_) => NumberFormat::Int64,
-    }
 }
 
 /// What a recording begins with.
@@ -385,8 +273,8 @@ impl<S: Sink> Writing<S> {
             let refused = input.refused.load(Ordering::Relaxed);
             let mut lost = refused - core::mem::replace(&mut input.told, refused);
             while let Ok(sample) = self.texts[place].samples.try_recv() {
-                let (stream, channels, format) = self.text_stream(place, &sample, now);
                 let input = &mut self.texts[place];
+                let (stream, channels, format) = input.place(&mut self.writer, &sample, now);
                 input.clock.known = sample.clock.or(input.clock.known);
                 if let (Some(clock), false) = (input.clock.known, input.clock.written) {
                     input.clock.written = true;
@@ -417,31 +305,6 @@ impl<S: Sink> Writing<S> {
         }
     }
 
-    /// A marker stream's place in the file, its number of channels and its format; the first call writes its header.
-    fn text_stream(
-        &mut self,
-        place: usize,
-        sample: &TextSample,
-        now: LslTime,
-    ) -> (StreamId, usize, Option<NumberFormat>) {
-        let input = &mut self.texts[place];
-        if let Some(known) = input.stream {
-            return known;
-        }
-        let description = input
-            .monitor
-            .status(now)
-            .description
-            .unwrap_or_else(|| StreamDescription { name: input.key.clone(), ..StreamDescription::default() });
-        let channels = description.channels.max(1);
-        let format = sample.numbers.as_ref().map(format_of);
-        let description = StreamDescription { channels, format, ..description };
-        let tag = RoleTag { role: "extra", key: Some(&input.key), index: None };
-        let writer = &mut self.writer;
-        let id = headers::received(&description, tag, now.0, |header| writer.add_stream(header));
-        *input.stream.insert((id, channels, format))
-    }
-
     fn write_ticks(&mut self) {
         while let Some(record) = self.taken.pop_front() {
             if record.lost_before > 0 {
@@ -468,23 +331,8 @@ impl<S: Sink> Writing<S> {
     /// Input, features and cursor of a tick, to be written together.
     fn collect_tick(&mut self, record: &TickRecord) {
         let output = &record.published.output;
-        let times = record.published.times;
-        let document = TickDocument {
-            input: Cow::Borrowed(&record.input),
-            received: times.received,
-            closed: times.closed,
-            decoded: times.decoded,
-            age: record.published.age,
-            late: record.published.late,
-            panicked: record.panicked,
-            reason: output.reason,
-            row_one: output.row_one,
-            fallback: output.fallback,
-            masked_features: output.masked_features,
-            nonfinite_values: output.nonfinite_values,
-            guarded_channels: output.guarded_channels,
-            lost_before: self.ticks_lost + record.lost_before,
-        };
+        let lost_before = self.ticks_lost + record.lost_before;
+        let document = TickDocument::of(&record.input, &record.published, record.panicked, lost_before);
         let stamp = StreamTime(output.time.0);
         self.text.clear();
         // plain data without maps: it can always be written
@@ -541,13 +389,7 @@ impl<S: Sink> Writing<S> {
 
     pub(super) fn lose(&mut self, what: LossKind, stream: Option<usize>, count: u64) {
         self.status.count_lost(what, count);
-        match self.untold.losses.iter_mut().find(|(kind, of, _)| (*kind, *of) == (what, stream)) {
-            Some((_, _, sum)) => *sum += count,
-            None => self.untold.losses.push((what, stream, count)),
-        }
-        if self.untold.because.is_empty() {
-            "the recorder was behind: a slow disk, or a busy machine".clone_into(&mut self.untold.because);
-        }
+        self.untold.add(what, stream, count);
     }
 
     pub(super) fn model_documents(&mut self, time: LslTime, model: &OwnedModel) {

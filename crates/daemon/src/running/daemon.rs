@@ -13,25 +13,16 @@ use std::{
 
 use arrayvec::ArrayVec;
 use kalmind_acquisition::{
-    InletConfig, InletGuard, InletParts, MarkerConfig, MarkerInlet, NumericInlet, StreamMonitor,
-    StreamSelector, ThreadStart, Waker, clock,
+    InletGuard, MarkerInlet, Waker, clock,
     ring::{Producer, ring},
 };
 use kalmind_engine::{Binner, Engine};
 use kalmind_filter::DecoderSpec;
-use kalmind_offline::recorded::{ConfigurationText, FORMAT, InputStream, SessionDocument};
-use kalmind_output::{
-    Bridge, Controls, CursorRow, Hub, Ledger, LedgerSnapshot, LslPublisher, Server, ServerConfig, Token,
-    start_server,
-};
-use kalmind_types::{
-    Actor, Command, EventBody, InputDelay, MAX_STREAMS, OutputState, StateChange, StreamDescription,
-    StreamFeatures, StreamStatus,
-};
+use kalmind_output::{Bridge, Controls, CursorRow, Hub, Ledger, LslPublisher, Server, Token, start_server};
+use kalmind_types::{Actor, Command, EventBody, InputDelay, OutputState, StateChange, StreamFeatures};
 use serde_json::{Value, json};
 
 use crate::{
-    configuration::Configuration,
     controls::DaemonControls,
     desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Program},
     event_bus::EventBus,
@@ -45,18 +36,20 @@ use crate::{
     recorder::{self, Recorder, RecorderStatus, RunningRecorder},
     running::{
         arrival::InputArrivals,
-        late_streams::{Awaited, LateStreams},
+        inlets::Inlets,
+        late_streams::LateStreams,
         plane_streams::{PlaneStreams, PositionSlot},
+        recording::{begin_recording, session_document},
+        summary::Summary,
     },
     starting::{
-        outlets::{Identity, LANE, Outlets, cursor_layout, session_info},
-        plan::{Plan, RecordedExtra},
+        outlets::{LANE, Outlets, cursor_layout, session_info},
+        plan::Plan,
     },
     state_events::{SilenceLimits, StateEvents},
-    task_follower::{MARKERS, MarkerCounts, TaskFollower},
+    task_follower::{MarkerCounts, TaskFollower},
     tick::{
-        QueuedCommand, RecordLane, StopLatch, StreamInput, TickCounts, TickQueues, TickThread, lane,
-        silence_panics_here,
+        QueuedCommand, RecordLane, StopLatch, TickCounts, TickQueues, TickThread, lane, silence_panics_here,
     },
 };
 
@@ -66,10 +59,6 @@ const RECORDS: usize = 512;
 const COMMANDS: usize = 256;
 /// Models that may wait, either way.
 const MODELS: usize = 8;
-
-/// Samples in a block of an irregular stream that is only recorded, and its blocks: a burst of 65,536 samples.
-const IRREGULAR_BLOCK: usize = 256;
-const IRREGULAR_BLOCKS: usize = 256;
 
 /// What a run adds to its plan.
 #[derive(Clone, Debug, Default)]
@@ -103,33 +92,6 @@ pub struct Daemon {
     _instance: InstanceLock,
 }
 
-/// What a run did, for the summary at its end.
-#[derive(Clone, Debug)]
-pub struct Summary {
-    /// What the tick thread counted: name, help, value.
-    pub counts: Vec<(&'static str, &'static str, u64)>,
-    /// The streams as they stood.
-    pub streams: Vec<StreamStatus>,
-    /// How late the input was.
-    pub input: InputDelay,
-    /// Latencies.
-    pub latency: LedgerSnapshot,
-    /// How long each output state was shown, in seconds on the local clock.
-    pub state_seconds: Vec<(OutputState, f64)>,
-    /// Events published.
-    pub events: u64,
-    /// What the recorder did, if there was one.
-    pub recording: Option<Value>,
-    /// Lines of the log that nobody took.
-    pub dropped_lines: u64,
-    /// What came over the task stream.
-    pub task: Value,
-    /// What of it never matched, for people.
-    pub task_sentences: Vec<String>,
-    /// What the recording has lost, in a sentence, if anything.
-    pub recording_loss: Option<String>,
-}
-
 impl Daemon {
     /// Starts everything. Outlets and server exist when this returns; ticks begin with the first samples.
     ///
@@ -158,7 +120,7 @@ impl Daemon {
             events: events_to_lsl,
             ..
         } = outlets.with_width(configuration, plan.bin_ms)?;
-        let mut recorder = begin_recording(plan, &options, identity.started.unix)?;
+        let mut recorder = begin_recording(plan, options.record.as_deref(), identity.started.unix)?;
         let record_handle = recorder.as_ref().map(Recorder::handle);
         let engine_settings = plan.engine();
         let mut engine = Engine::new(engine_settings).or_usage()?;
@@ -226,7 +188,8 @@ impl Daemon {
             calibrate: options.calibrate,
             program: options.program,
             recorder: record_handle.clone(),
-            max_masked: plan.calibration_mask(),
+            max_masked: plan.configuration.bins.max_masked,
+            masked: plan.masked,
             position: position.clone(),
             task_may_resume,
             arrivals,
@@ -285,7 +248,7 @@ impl Daemon {
             Some(token) => Token::new(token.clone()).or_usage()?,
             None => Token::random().or_work()?,
         };
-        let server_config = server_config(configuration, token.clone());
+        let server_config = configuration.server.config(token.clone());
         open_files::raise_limit(&server_config.limits);
         let steered: Arc<dyn Controls> = Arc::<DaemonControls>::clone(&controls);
         let server = start_server(server_config, hub, steered, Arc::clone(&ledger)).or_work()?;
@@ -431,37 +394,6 @@ impl Daemon {
     }
 }
 
-impl Summary {
-    fn of(controls: &DaemonControls, ledger: &Ledger) -> Self {
-        Self {
-            counts: controls.tick_counts().to_vec(),
-            streams: controls.streams(),
-            input: controls.input.now(),
-            latency: ledger.snapshot(),
-            state_seconds: controls.hub.state_seconds().to_vec(),
-            events: controls.events.count(),
-            recording: controls.recording.as_ref().map(|recording| recording.json()),
-            dropped_lines: crate::log::dropped_lines(),
-            task: controls.markers.json(),
-            task_sentences: controls.markers.sentences(),
-            recording_loss: controls.recording.as_ref().and_then(|recording| recording.loss()),
-        }
-    }
-}
-
-/// The recording of a run, if there is to be one: its file stands, and there is room for it.
-fn begin_recording(plan: &Plan, options: &RunOptions, unix: f64) -> Outcome<Option<Recorder>> {
-    let configuration = &plan.configuration;
-    let participant = configuration.subject.code.as_deref().unwrap_or_default();
-    let in_folder = || {
-        let name = recorder::file_name(&configuration.instance.name, participant, unix);
-        configuration.record.folder.as_ref().map(|folder| folder.join(name))
-    };
-    let Some(path) = options.record.clone().or_else(in_folder) else { return Ok(None) };
-    let recorder = Recorder::create(&path, plan.bytes_per_second(), configuration.record.free_hours);
-    recorder.map(Some).or_work()
-}
-
 /// The label of every feature, or its index where its stream names none; streams one after the other.
 fn feature_labels(streams: &[StreamFeatures]) -> Vec<String> {
     let mut labels = Vec::new();
@@ -472,147 +404,6 @@ fn feature_labels(streams: &[StreamFeatures]) -> Vec<String> {
         }
     }
     labels
-}
-
-/// What a recording says of the session.
-fn session_document(plan: &Plan, identity: &Identity) -> SessionDocument {
-    let configuration = &plan.configuration;
-    let subject = &configuration.subject;
-    let info = session_info(configuration, identity, plan.bin_ms);
-    SessionDocument {
-        format: FORMAT,
-        version: info.version,
-        session: info.session,
-        run: info.run,
-        instance: info.instance,
-        participant: info.participant,
-        subject: subject.json(),
-        bin_ms: plan.bin_ms,
-        components: info.components,
-        workspace: [info.workspace.width, info.workspace.height],
-        kernel_path: kalmind_filter::kernel_path().to_owned(),
-        guard: configuration.decoder.guard,
-        engine: plan.engine(),
-        streams: plan
-            .streams
-            .iter()
-            .map(|stream| InputStream {
-                key: stream.inlet.key.clone(),
-                held_samples: (stream.inlet.blocks * stream.inlet.block_samples) as u64,
-            })
-            .collect(),
-        configuration: ConfigurationText {
-            file: configuration.source.file_name.clone(),
-            sha256: configuration.source.sha256.clone(),
-            // without the token: a recording is handed on; what steers a daemon is not
-            toml: configuration.source.text.clone(),
-        },
-        clock: identity.started,
-    }
-}
-
-/// The inlets of a run, taken apart: for status pages, for the end, for the tick thread.
-struct Inlets {
-    monitors: Vec<Arc<StreamMonitor>>,
-    guards: Vec<InletGuard>,
-    streams: ArrayVec<StreamInput, MAX_STREAMS>,
-    recorded_texts: Vec<MarkerInlet>,
-    late: Option<LateStreams>,
-}
-
-impl Inlets {
-    fn start(
-        plan: &Plan,
-        tick: &Waker,
-        realtime: &Arc<RealtimeSettings>,
-        mut recorder: Option<&mut Recorder>,
-    ) -> Outcome<Self> {
-        let mut inlets = Self {
-            monitors: Vec::new(),
-            guards: Vec::new(),
-            streams: ArrayVec::new(),
-            recorded_texts: Vec::new(),
-            late: None,
-        };
-        for (index, planned) in plan.streams.iter().enumerate() {
-            let mut inlet = planned.inlet.clone();
-            let description = inlet.description.clone();
-            let rate_hz = planned.binning.rate_hz.unwrap_or_default();
-            inlet.recorded_blocks = recorder.as_ref().map(|_| recorder::blocks(rate_hz, inlet.block_samples));
-            let realtime = Arc::clone(realtime);
-            let name = inlet.key.clone();
-            inlet.on_start = Some(ThreadStart(Arc::new(move || drop(realtime.apply(Role::Stream, &name)))));
-            let parts = NumericInlet::spawn(inlet, tick.clone()).or_stream()?.into_parts();
-            let InletParts { blocks, recorded, status: monitor, guard } = parts;
-            if let Some((recorder, recorded)) = recorder.as_mut().zip(recorded) {
-                recorder.add_numbers(description, planned.inlet.key.clone(), Some(index), recorded);
-            }
-            inlets.monitors.push(Arc::clone(&monitor));
-            inlets.guards.push(guard);
-            inlets.streams.push(StreamInput { blocks, monitor });
-        }
-        if let Some(recorder) = recorder {
-            let mut awaited = Vec::new();
-            for extra in &plan.recorded {
-                if let Some(description) = &extra.description {
-                    inlets.record(extra, description, recorder)?;
-                } else {
-                    let monitor = Arc::new(StreamMonitor::new(extra.key.clone()));
-                    inlets.monitors.push(Arc::clone(&monitor));
-                    awaited.push(Awaited::new(extra, monitor));
-                }
-            }
-            if !awaited.is_empty() {
-                inlets.late = Some(LateStreams::spawn(awaited, recorder.handle()).or_work()?);
-            }
-        }
-        Ok(inlets)
-    }
-
-    /// A further stream, which goes to the recorder alone.
-    fn record(
-        &mut self,
-        extra: &RecordedExtra,
-        description: &StreamDescription,
-        recorder: &mut Recorder,
-    ) -> Outcome<()> {
-        let RecordedExtra { key, selector, .. } = extra.clone();
-        if description.format.is_none() {
-            let (recorded, samples) = crossbeam_channel::bounded(MARKERS);
-            let config = MarkerConfig { key: key.clone(), selector, recorded: Some(recorded), at_once: None };
-            let inlet = MarkerInlet::spawn(config, None).or_stream()?;
-            recorder.add_texts(key, samples, &inlet);
-            self.monitors.push(Arc::clone(&inlet.status));
-            self.recorded_texts.push(inlet);
-            return Ok(());
-        }
-        // the recorder looks every few milliseconds: nobody has to wake it
-        let config = recorded_config(key.clone(), selector, description);
-        let InletParts { blocks, status, guard, .. } =
-            NumericInlet::spawn(config, Waker::new()).or_stream()?.into_parts();
-        recorder.add_numbers(description.clone(), key, None, blocks);
-        self.monitors.push(status);
-        self.guards.push(guard);
-        Ok(())
-    }
-}
-
-/// How a further stream of numbers is received: whatever its age or clock, it is recorded.
-pub(crate) fn recorded_config(
-    key: String,
-    selector: StreamSelector,
-    description: &StreamDescription,
-) -> InletConfig {
-    let mut config = InletConfig::new(key, selector, description.clone());
-    config.limits.backlog_ms = f64::INFINITY;
-    config.limits.bad_clock_ms = f64::INFINITY;
-    if description.nominal_rate_hz > 0.0 {
-        config.blocks = recorder::blocks(description.nominal_rate_hz, config.block_samples);
-    } else {
-        // nothing says how many come at once
-        (config.block_samples, config.blocks) = (IRREGULAR_BLOCK, IRREGULAR_BLOCKS);
-    }
-    config
 }
 
 /// Stages the model that the configuration names, to be swapped in at the first tick.
@@ -644,14 +435,4 @@ fn spawn_tick(thread: TickThread, waker: Waker, realtime: Arc<RealtimeSettings>)
         .or_work()?;
     applied.recv().or_work()?.or_work()?;
     Ok(handle)
-}
-
-fn server_config(configuration: &Configuration, token: Token) -> ServerConfig {
-    let server = &configuration.server;
-    ServerConfig {
-        allowed_hosts: server.allowed_hosts.clone(),
-        allowed_origins: server.allowed_origins.clone(),
-        limits: server.limits,
-        ..ServerConfig::new(server.bind, token)
-    }
 }

@@ -18,7 +18,7 @@ use kalmind_types::{Seconds, StreamDescription};
 
 use crate::{
     recorder::RecorderHandle,
-    running::daemon::recorded_config,
+    running::recorded_inlet::recorded_config,
     starting::{plan::RecordedExtra, plan_error::check_rate},
     task_follower::MARKERS,
 };

@@ -2,5 +2,9 @@
 
 pub mod arrival;
 pub mod daemon;
+mod inlets;
 pub mod late_streams;
 pub mod plane_streams;
+mod recorded_inlet;
+mod recording;
+pub mod summary;

@@ -4,6 +4,7 @@
 use kalmind_acquisition::{ArrivalSettings, InletConfig, MonitorLimits, StreamSelector, blocks_for};
 use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinning};
 use kalmind_offline::model::{Demand, IdentifiedModel};
+use kalmind_output::cursor_channel_labels;
 use kalmind_session::MarkerTable;
 use kalmind_types::{
     Binning, ChannelMask, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
@@ -278,16 +279,6 @@ impl Configuration {
 }
 
 impl Plan {
-    /// Share of all features that may be without a valid value in a row that trains a decoder: those that are switched
-    /// off always are.
-    #[must_use]
-    pub fn calibration_mask(&self) -> f64 {
-        let features: usize = self.demand.streams.iter().map(|stream| stream.channels).sum();
-        let off = (0..features).filter(|&feature| self.masked.is_masked(feature)).count() as f64;
-        let features = features as f64;
-        (self.configuration.bins.max_masked * (features - off) + off) / features.max(1.0)
-    }
-
     /// What a recording of this run grows by, in bytes a second, as far as rates are known.
     #[must_use]
     pub fn bytes_per_second(&self) -> f64 {
@@ -303,8 +294,7 @@ impl Plan {
         let decoded = self.streams.iter().map(|stream| sample(&stream.inlet.description));
         let further = self.recorded.iter().filter_map(|stream| stream.description.as_ref()).map(sample);
         let features: usize = self.demand.streams.iter().map(|stream| stream.channels).sum();
-        let components = self.demand.components.len();
-        let cursor = 13 + components + components * (components + 1) / 2;
+        let cursor = cursor_channel_labels(&self.demand.components).len();
         let tick = TICK_BYTES + 8 * (features + cursor);
         decoded.chain(further).sum::<f64>() + tick as f64 * 1e3 / self.bin_ms
     }

@@ -18,10 +18,7 @@ use kalmind_acquisition::{
     Waker,
     pool::{PoolReader, PoolWriter, pool},
 };
-use kalmind_types::{
-    Cause, LslTime, ModelId, OutputState, Position, Seconds, StageTimes, TickInput, TickOutput,
-    TickPublication, Velocity,
-};
+use kalmind_types::{Cause, LslTime, ModelId, Seconds, StageTimes, TickInput, TickOutput, TickPublication};
 
 /// A whole tick, in a pooled box. Made once, filled by the tick thread, read by the desk or the recorder.
 #[derive(Clone, Debug)]
@@ -47,7 +44,7 @@ impl TickRecord {
         Self {
             input: TickInput::empty(),
             published: TickPublication {
-                output: EMPTY_OUTPUT,
+                output: TickOutput::neutral(0, LslTime(0.0)),
                 times: StageTimes::default(),
                 age: Seconds(0.0),
                 late: false,
@@ -59,27 +56,6 @@ impl TickRecord {
         }
     }
 }
-
-const EMPTY_OUTPUT: TickOutput = TickOutput {
-    seq: 0,
-    epoch: 0,
-    time: LslTime(0.0),
-    newest: None,
-    incomplete: true,
-    state: OutputState::Idle,
-    reason: None,
-    position: Position([0.0, 0.0]),
-    velocity: Velocity([0.0, 0.0]),
-    intent: None,
-    click: None,
-    masked_features: 0,
-    nonfinite_values: 0,
-    row_one: false,
-    fallback: false,
-    free_velocity: Velocity([0.0, 0.0]),
-    guarded_channels: 0,
-    suspects: kalmind_types::ChannelMask([0; 16]),
-};
 
 /// The tick thread's end of a pool of records, for one reader. When no box is free the tick is not recorded there; that is
 /// counted, and stands in the next record.

@@ -16,7 +16,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -29,11 +29,11 @@ use kalmind_acquisition::{
 };
 use kalmind_engine::{BinCounts, Binner, Engine, StagedModel};
 use kalmind_types::{
-    Actor, BinClose, Cause, Command, Heartbeat, LslTime, MAX_COMMANDS, MAX_STREAMS, OutputState, Publication,
-    Reason, SampleBlock, Seconds, StageTimes, TickInput, TickOutput, TickPublication,
+    Actor, Cause, Command, Heartbeat, LslTime, MAX_COMMANDS, MAX_STREAMS, OutputState, Publication, Reason,
+    SampleBlock, Seconds, StageTimes, TickInput, TickPublication,
 };
 
-use super::{Lane, RecordLane, StopLatch};
+use super::{Lane, RecordLane, StopLatch, TickCounts};
 
 /// A heartbeat goes out when nothing else did for so long.
 const HEARTBEAT: Seconds = Seconds(0.1);
@@ -76,35 +76,6 @@ pub struct TickQueues {
     pub records: ArrayVec<RecordLane, 2>,
     /// To the publishers.
     pub lanes: ArrayVec<Lane, 4>,
-}
-
-/// What the tick thread counts. Written by it alone, read by anyone.
-#[derive(Debug, Default)]
-pub struct TickCounts {
-    /// Ticks.
-    pub ticks: AtomicU64,
-    /// Ticks that were a time update only.
-    pub incomplete: AtomicU64,
-    /// Bins closed by `max_wait_ms`.
-    pub deadlines: AtomicU64,
-    /// Ticks that started more than a bin width after they could have.
-    pub late_ticks: AtomicU64,
-    /// Steps in which the filter fell back to another form.
-    pub fallbacks: AtomicU64,
-    /// Panics caught.
-    pub panics: AtomicU64,
-    /// Non-finite values left out of their bins.
-    pub nonfinite_values: AtomicU64,
-    /// Features masked, summed over the ticks.
-    pub masked_features: AtomicU64,
-    /// Channels that the guard corrected or masked, summed over the ticks.
-    pub guarded_channels: AtomicU64,
-    /// Channels that did not look as in training in the newest tick, a bit each.
-    pub suspects: [AtomicU64; 16],
-    /// How many of [`kalmind_filter::CHECKS`] watch the input.
-    pub checks: AtomicU64,
-    /// Models refused at staging because they do not fit the streams.
-    pub models_refused: AtomicU64,
 }
 
 /// Everything the tick thread owns.
@@ -273,7 +244,8 @@ impl TickThread {
             let model = self.engine.model_and_doubt();
             lane.record(input, published, panicked, model, self.engine.raw_features());
         }
-        self.count(&output, round.input.closed_by, late);
+        self.counts.count(&output, round.input.closed_by, late);
+        self.counts.checks.store(self.engine.plausibility_checks().len() as u64, Ordering::Relaxed);
         if !output.incomplete {
             round.last_complete = Some(decoded);
             round.silence_noted = false;
@@ -283,24 +255,9 @@ impl TickThread {
         round.last_seq = Some(output.seq);
         round.shown = (output.state, output.reason);
 
-        let retired = self.engine.take_retired();
-        self.retire(retired);
-    }
-
-    fn count(&self, output: &TickOutput, closed_by: BinClose, late: bool) {
-        let counts = &self.counts;
-        counts.ticks.fetch_add(1, Ordering::Relaxed);
-        counts.incomplete.fetch_add(u64::from(output.incomplete), Ordering::Relaxed);
-        counts.deadlines.fetch_add(u64::from(closed_by == BinClose::Deadline), Ordering::Relaxed);
-        counts.late_ticks.fetch_add(u64::from(late), Ordering::Relaxed);
-        counts.fallbacks.fetch_add(u64::from(output.fallback), Ordering::Relaxed);
-        counts.nonfinite_values.fetch_add(u64::from(output.nonfinite_values), Ordering::Relaxed);
-        counts.masked_features.fetch_add(u64::from(output.masked_features), Ordering::Relaxed);
-        counts.guarded_channels.fetch_add(u64::from(output.guarded_channels), Ordering::Relaxed);
-        for (shown, word) in counts.suspects.iter().zip(output.suspects.0) {
-            shown.store(word, Ordering::Relaxed);
+        while let Some(model) = self.engine.take_retired() {
+            self.retire(Some(model));
         }
-        counts.checks.store(self.engine.plausibility_checks().len() as u64, Ordering::Relaxed);
     }
 
     fn note_counts(&self, round: &mut Round) {

@@ -10,7 +10,7 @@
 )]
 
 use kalmind_filter::Implausible;
-use kalmind_types::{Cause, ChannelMask, Command, CursorDrive, Mode, Seconds, TickInput};
+use kalmind_types::{Cause, ChannelMask, Command, CursorDrive, Mode, Seconds, TickInput, most_missing};
 
 use super::{Engine, StagedModel};
 use crate::freshness::{Silence, TickFacts, Verdict};
@@ -87,10 +87,10 @@ impl Engine {
     pub(super) fn examine(&mut self, input: &TickInput, arrived: bool) -> Examined {
         let (mode, drive) = self.after(input);
         let decoding = decodes(mode, drive);
-        let Self { settings, raw, active, last_screened, .. } = self;
+        let Self { settings, raw, models, last_screened, .. } = self;
         let mut found = Examined::default();
         let mut prepared = None;
-        if let Some(StagedModel { preparation, screen, .. }) = active.as_deref_mut() {
+        if let Some(StagedModel { preparation, screen, .. }) = models.active.as_deref_mut() {
             let filled = preparation.prepare(raw, &input.masked);
             prepared = Some((filled.features, screen));
             found.missing = filled.missing;
@@ -101,11 +101,10 @@ impl Engine {
                 found.missing.mask(feature);
             }
         }
-        found.switched_off = (0..raw.len()).filter(|&feature| input.masked.is_masked(feature)).count();
+        found.switched_off = input.masked.count_of(raw.len());
         let invalid = without(found.missing, &input.masked);
         found.invalid = invalid.count() as usize;
-        // what the operator has switched off is not missing
-        let most = settings.max_masked * raw.len().saturating_sub(found.switched_off) as f64;
+        let most = most_missing(settings.max_masked, raw.len(), found.switched_off);
         if found.invalid as f64 > most {
             found.failing = Some(Cause::ChannelsMasked);
             found.suspects = invalid;

@@ -17,6 +17,7 @@ use crate::{
     host::Host,
     model::{self, IdentifiedModel, SAME_WIDTH},
     options::{Decoders, EvaluateOptions},
+    sources::{read_rows, sources},
     table_fit::default_names,
     tables::Tables,
 };
@@ -48,7 +49,7 @@ impl<'a> Evaluation<'a> {
     /// Options, tables and models that cannot be used together.
     pub fn prepare(options: &'a EvaluateOptions, host: &dyn Host) -> anyhow::Result<Self> {
         let further: Vec<_> = options.test_files().map(ToOwned::to_owned).collect();
-        let mut tables = Tables::read(&options.tables, &further, host)?;
+        let mut tables = read_rows(&sources(&options.tables, &further)?, host)?;
         let subject = match &options.decoders {
             Decoders::Fitted(specs) => Subject::Fitted(specs.clone()),
             Decoders::Model(path) => Subject::Model(Box::new(model::load(path)?)),

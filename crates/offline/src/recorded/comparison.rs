@@ -6,8 +6,7 @@ use kalmind_types::TickOutput;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-/// Channels of the cursor that depend on a clock, or on what was not decoded: they are not compared.
-const NOT_COMPARED: [&str; 3] = ["newest", "age_ms", "run"];
+use super::RecordedTick;
 
 /// The first place where replay gave something else than what was published.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -28,15 +27,15 @@ type WriteRow = dyn FnMut(&TickOutput, &mut Vec<f64>);
 
 /// How a session's ticks are published.
 pub struct PublishedRow {
-    /// Labels of the channels.
-    pub labels: Vec<String>,
+    /// Places and labels of the channels that are compared.
+    pub compared: Vec<(usize, String)>,
     /// Writes a tick's values, one a channel, over those that are there.
     pub write: Box<WriteRow>,
 }
 
 impl fmt::Debug for PublishedRow {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("PublishedRow").field("labels", &self.labels).finish_non_exhaustive()
+        formatter.debug_struct("PublishedRow").field("compared", &self.compared).finish_non_exhaustive()
     }
 }
 
@@ -48,9 +47,8 @@ pub struct Comparison {
     compared: Vec<(usize, String)>,
     hash: Sha256,
     values: Vec<f64>,
-    features: Vec<f64>,
-    /// The newest tick: seq and time; compared when what was recorded of it comes.
-    waiting: Option<(u64, f64)>,
+    /// The recorded cursor's channel of `seq`.
+    seq_channel: Option<usize>,
     /// Ticks computed.
     pub ticks: u64,
     /// Ticks whose published row was there to be compared with.
@@ -60,86 +58,60 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// For a session whose ticks were published so.
+    /// For a session whose ticks were published so, and a recorded cursor with `seq` in this channel.
     #[must_use]
-    pub fn new(row: PublishedRow) -> Self {
-        let labels = row.labels.iter().enumerate();
-        let compared = labels
-            .filter(|(_, label)| !NOT_COMPARED.contains(&label.as_str()))
-            .map(|(index, label)| (index, label.clone()))
-            .collect();
+    pub fn new(mut row: PublishedRow, seq_channel: Option<usize>) -> Self {
+        let compared = core::mem::take(&mut row.compared);
         Self {
             row,
             compared,
             hash: Sha256::new(),
             values: Vec::new(),
-            features: Vec::new(),
-            waiting: None,
+            seq_channel,
             ticks: 0,
             compared_ticks: 0,
             first_difference: None,
         }
     }
 
-    /// Takes what replay gave: the tick's raw features, and what is published of it.
-    pub fn replayed(&mut self, features: &[f64], output: &TickOutput) {
-        self.features.clear();
-        self.features.extend_from_slice(features);
+    /// Takes a tick: the raw features and the output that replay gave, and what was recorded of both.
+    pub fn tick(&mut self, features: &[f64], output: &TickOutput, recorded: &RecordedTick) {
         (self.row.write)(output, &mut self.values);
         self.hash.update(output.time.0.to_le_bytes());
         for (index, _) in &self.compared {
             self.hash.update(self.values[*index].to_le_bytes());
         }
         self.ticks += 1;
-        self.waiting = Some((output.seq, output.time.0));
+        let published = recorded.cursor.as_ref().filter(|(_, values)| {
+            let seq = self.seq_channel.and_then(|channel| values.get(channel));
+            seq.map(|seq| *seq as u64) == Some(output.seq)
+        });
+        self.compared_ticks += u64::from(published.is_some());
+        if self.first_difference.is_none() {
+            self.first_difference = Self::features_differ(features, output, recorded).or_else(|| {
+                published.and_then(|(time, values)| self.published_differs(output, *time, values))
+            });
+        }
     }
 
-    /// Takes the features recorded of the newest tick. Those of another tick are left alone.
-    pub fn recorded_features(&mut self, time: f64, values: &[f64]) {
-        let Some((seq, replayed_time)) = self.waiting else { return };
-        if self.first_difference.is_some() || time.to_bits() != replayed_time.to_bits() {
-            return;
-        }
-        let pairs = self.features.iter().zip(values).enumerate();
+    fn features_differ(features: &[f64], output: &TickOutput, recorded: &RecordedTick) -> Option<Difference> {
         // a channel without a sample is not a number on both sides
         let differ = |ours: f64, theirs: f64| {
             ours.to_bits() != theirs.to_bits() && !(ours.is_nan() && theirs.is_nan())
         };
-        self.first_difference = pairs.into_iter().find(|(_, (ours, theirs))| differ(**ours, **theirs)).map(
-            |(feature, (ours, theirs))| Difference {
-                seq,
-                field: format!("feature {feature}"),
-                recorded: (*theirs).into(),
-                replayed: (*ours).into(),
-            },
-        );
+        let mut pairs = features.iter().zip(&recorded.features).enumerate();
+        let (feature, (ours, theirs)) = pairs.find(|(_, (ours, theirs))| differ(**ours, **theirs))?;
+        Some(difference(output.seq, &format!("feature {feature}"), *theirs, *ours))
     }
 
-    /// Takes what was published of the newest tick. A row of another tick is left alone.
-    pub fn recorded(&mut self, time: f64, values: &[f64], seq_channel: Option<usize>) {
-        let seq = seq_channel.and_then(|channel| values.get(channel)).map(|seq| *seq as u64);
-        let Some((replayed, replayed_time)) = self.waiting.take_if(|(waiting, _)| Some(*waiting) == seq)
-        else {
-            return;
-        };
-        self.compared_ticks += 1;
-        if self.first_difference.is_some() {
-            return;
+    fn published_differs(&self, output: &TickOutput, time: f64, values: &[f64]) -> Option<Difference> {
+        if time.to_bits() != output.time.0.to_bits() {
+            return Some(difference(output.seq, "time", time, output.time.0));
         }
-        let differs = |field: &str, recorded: f64, ours: f64| Difference {
-            seq: replayed,
-            field: field.to_owned(),
-            recorded: recorded.into(),
-            replayed: ours.into(),
-        };
-        if time.to_bits() != replayed_time.to_bits() {
-            self.first_difference = Some(differs("time", time, replayed_time));
-            return;
-        }
-        self.first_difference = self.compared.iter().find_map(|(index, label)| {
+        self.compared.iter().find_map(|(index, label)| {
             let (ours, theirs) = (self.values.get(*index)?, values.get(*index)?);
-            (ours.to_bits() != theirs.to_bits()).then(|| differs(label, *theirs, *ours))
-        });
+            (ours.to_bits() != theirs.to_bits()).then(|| difference(output.seq, label, *theirs, *ours))
+        })
     }
 
     /// Notes that something is missing, where nothing has differed before.
@@ -158,4 +130,8 @@ impl Comparison {
     pub fn output_sha256(&self) -> String {
         kalmind_types::ModelId(self.hash.clone().finalize().into()).to_hex()
     }
+}
+
+fn difference(seq: u64, field: &str, recorded: f64, replayed: f64) -> Difference {
+    Difference { seq, field: field.to_owned(), recorded: recorded.into(), replayed: replayed.into() }
 }

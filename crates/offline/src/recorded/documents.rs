@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use kalmind_engine::EngineSettings;
-use kalmind_types::{Component, LslTime, MAX_COMPONENTS, MAX_STREAMS, Reason, Seconds, TickInput};
+use kalmind_types::{
+    Component, LslTime, MAX_COMPONENTS, MAX_STREAMS, Reason, Seconds, TickInput, TickPublication,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -42,6 +44,30 @@ pub struct TickDocument<'a> {
     pub guarded_channels: u16,
     /// Ticks directly before this one that are not in the recording.
     pub lost_before: u64,
+}
+
+impl<'a> TickDocument<'a> {
+    /// What is recorded of a tick beside its features and its cursor.
+    #[must_use]
+    pub fn of(input: &'a TickInput, published: &TickPublication, panicked: bool, lost_before: u64) -> Self {
+        let TickPublication { output, times, age, late } = published;
+        Self {
+            input: Cow::Borrowed(input),
+            received: times.received,
+            closed: times.closed,
+            decoded: times.decoded,
+            age: *age,
+            late: *late,
+            panicked,
+            reason: output.reason,
+            row_one: output.row_one,
+            fallback: output.fallback,
+            masked_features: output.masked_features,
+            nonfinite_values: output.nonfinite_values,
+            guarded_channels: output.guarded_channels,
+            lost_before,
+        }
+    }
 }
 
 /// One sample of the stream `record`.
@@ -288,6 +314,8 @@ impl ModelPart {
 
 #[cfg(test)]
 mod tests {
+    use kalmind_types::{StageTimes, TickOutput};
+
     use super::*;
 
     #[test]
@@ -304,22 +332,23 @@ mod tests {
         let mut input = TickInput::empty();
         input.start = LslTime(1234.1 + f64::EPSILON);
         input.time = LslTime(0.1 + 0.2);
-        let document = TickDocument {
-            input: Cow::Borrowed(&input),
-            received: LslTime(1.0 / 3.0),
-            closed: LslTime(-0.0),
-            decoded: LslTime(f64::MIN_POSITIVE),
+        let published = TickPublication {
+            output: TickOutput {
+                row_one: true,
+                masked_features: 1,
+                nonfinite_values: 2,
+                guarded_channels: 3,
+                ..TickOutput::neutral(0, input.time)
+            },
+            times: StageTimes {
+                received: LslTime(1.0 / 3.0),
+                closed: LslTime(-0.0),
+                decoded: LslTime(f64::MIN_POSITIVE),
+            },
             age: Seconds(1e-300),
             late: true,
-            panicked: false,
-            reason: None,
-            row_one: true,
-            fallback: false,
-            masked_features: 1,
-            nonfinite_values: 2,
-            guarded_channels: 3,
-            lost_before: 4,
         };
+        let document = TickDocument::of(&input, &published, false, 4);
         let text = serde_json::to_string(&document).expect("JSON");
         let read: TickDocument<'_> = serde_json::from_str(&text).expect("the same");
         assert_eq!(read, document);

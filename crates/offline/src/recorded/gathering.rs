@@ -14,7 +14,7 @@ use kalmind_types::{
 
 use crate::host::Host;
 
-use super::{Item, ReadError, SessionDocument, SessionReader, TickDocument, Wanted};
+use super::{Item, ReadError, SessionDocument, SessionReader, Wanted};
 
 /// Why there is nothing to fit or judge on.
 #[derive(Debug, thiserror::Error)]
@@ -76,41 +76,27 @@ pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gath
     let options = CalibrationOptions {
         label_law: session.engine.label_law,
         bin_ms: session.bin_ms,
-        max_masked: masked_share(session.engine.max_masked, features, &masked),
+        max_masked: session.engine.max_masked,
+        switched_off: masked.count_of(features),
     };
     let mut calibration = Calibration::new(options, features);
     let mut rows = Vec::new();
     let mut reader = SessionReader::open(path, Wanted { inputs: false, features: true, ticks: true })
         .map_err(GatherError::Read)?;
-    let mut waiting: Option<(Box<TickDocument<'static>>, Vec<f64>)> = None;
     while let Some(item) = reader.next_item()? {
         match item {
-            Item::Tick(tick) => waiting = Some((tick, Vec::new())),
-            Item::Features(time, values) => {
-                if let Some((tick, features)) = &mut waiting
-                    && tick.input.time.0.to_bits() == time.to_bits()
-                {
-                    *features = values;
-                }
-            }
-            Item::Cursor(time, values) => {
-                let Some((tick, mut features)) = waiting.take() else { continue };
-                let input = &tick.input;
+            Item::Tick(tick) => {
+                let Some((time, values)) = &tick.cursor else { continue };
+                let input = &tick.document.input;
                 let InForce { target, trial, block } = course.over(input.start, input.time);
                 if input.time.0.to_bits() != time.to_bits() || !chosen.takes(block) {
                     continue;
                 }
-                let Some(output) = published(input, &values, reader.cursor_labels()) else { continue };
-                // what was switched off when the decoder ran must not teach it either
-                for (feature, value) in features.iter_mut().enumerate() {
-                    if input.masked.is_masked(feature) {
-                        *value = f64::NAN;
-                    }
-                }
+                let Some(output) = published(input, values, reader.cursor_labels()) else { continue };
                 let before = calibration.rows();
                 calibration.observe(CalibrationTick {
                     output: &output,
-                    features: &features,
+                    features: &tick.features_in_use(),
                     target,
                     trial,
                     drive: block.map_or(CursorDrive::Decoder, TaskBlock::drive),
@@ -129,13 +115,6 @@ pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gath
     Ok(Gathered { file: path.to_owned(), session, calibration, blocks: chosen.name(), rows })
 }
 
-/// Share of features without a valid value above which a row teaches nothing; those that are switched off never have one.
-fn masked_share(max_masked: f64, features: usize, masked: &ChannelMask) -> f64 {
-    let off = (0..features).filter(|&feature| masked.is_masked(feature)).count() as f64;
-    let features = features as f64;
-    (max_masked * (features - off) + off) / features.max(1.0)
-}
-
 /// The first pass: the session, what the task did, and which channels were switched off.
 fn course(
     path: &Path,
@@ -147,7 +126,7 @@ fn course(
         match item {
             Item::Session(document) => session = Some(document),
             Item::Event(event) => course.take(event.time, &event.body),
-            Item::Tick(tick) => masked = tick.input.masked,
+            Item::Tick(tick) => masked = tick.document.input.masked,
             Item::Unreadable(part) => host.unreadable(&part),
             _ => {}
         }
@@ -219,23 +198,11 @@ fn published(input: &TickInput, row: &[f64], labels: &[String]) -> Option<TickOu
     let code = value("state")?;
     let state = OutputState::ALL.into_iter().find(|state| state.code() == code as u8)?;
     Some(TickOutput {
-        seq: input.seq,
         epoch: input.epoch,
-        time: input.time,
-        newest: None,
         incomplete: value("incomplete")? != 0.0,
         state,
-        reason: None,
         position: Position([value("x")?, value("y")?]),
         velocity: Velocity([value("vx")?, value("vy")?]),
-        intent: None,
-        click: None,
-        masked_features: 0,
-        nonfinite_values: 0,
-        row_one: false,
-        fallback: false,
-        free_velocity: Velocity([value("vx")?, value("vy")?]),
-        guarded_channels: 0,
-        suspects: ChannelMask::default(),
+        ..TickOutput::neutral(input.seq, input.time)
     })
 }

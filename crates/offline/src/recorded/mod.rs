@@ -2,23 +2,19 @@
 
 mod comparison;
 mod documents;
-mod foreign;
 mod gathering;
 mod playback;
 mod reading;
 mod samples;
-mod sessions;
-mod tables;
+mod ticks;
 
 pub use comparison::{Comparison, Difference, PublishedRow};
 pub use documents::{
     ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, ModelPart, RecordDocument,
     SessionDocument, TickDocument,
 };
-pub use foreign::{ChannelSelection, edf_tables, foreign_tables};
 pub use gathering::{GatherError, Gathered, gather};
 pub use playback::{Playback, PlaybackError};
 pub use reading::{Item, ReadError, SessionReader, Unreadable, Wanted};
 pub use samples::RecordedSamples;
-pub use sessions::{GatheredSessions, gather_sessions};
-pub use tables::{RecordedTablesError, label_tables, stream_tables};
+pub use ticks::RecordedTick;

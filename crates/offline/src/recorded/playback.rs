@@ -126,7 +126,7 @@ impl Playback {
         }
         let Self { engine, samples, .. } = self;
         let stepped = catch_unwind(AssertUnwindSafe(|| engine.step(&tick.input, &*samples)));
-        drop(self.engine.take_retired());
+        while self.engine.take_retired().is_some() {}
         Ok(match stepped {
             Ok(output) if !tick.panicked => output,
             // what a panic left behind is repeated by the same panic

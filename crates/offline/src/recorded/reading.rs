@@ -14,7 +14,7 @@ use kalmind_recording::xdf::{
 };
 use kalmind_types::{Event, Samples, StreamTime};
 
-use super::{RecordDocument, SessionDocument, TickDocument};
+use super::{RecordDocument, RecordedTick, SessionDocument, TickDocument, ticks::Joined};
 
 /// Why a recording cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -65,12 +65,8 @@ pub enum Item {
     Document(RecordDocument),
     /// Samples of an input stream: place, index of the first, stamps, values.
     Samples(usize, u64, Vec<StreamTime>, Samples),
-    /// A tick's input.
-    Tick(Box<TickDocument<'static>>),
-    /// A tick's features: time, values.
-    Features(f64, Vec<f64>),
-    /// What was published of a tick: time, values.
-    Cursor(f64, Vec<f64>),
+    /// A tick.
+    Tick(Box<RecordedTick>),
     /// An event.
     Event(Event),
     /// A part that is passed over.
@@ -139,7 +135,9 @@ pub struct SessionReader {
     streams: HashMap<u32, Stream>,
     /// Labels of the cursor's channels.
     cursor_labels: Vec<String>,
-    items: std::collections::VecDeque<Item>,
+    items: Joined,
+    /// What ended the reading, once everything before it was handed out.
+    failed: Option<ReadError>,
 }
 
 impl SessionReader {
@@ -159,7 +157,8 @@ impl SessionReader {
             wanted,
             streams: HashMap::new(),
             cursor_labels: Vec::new(),
-            items: std::collections::VecDeque::new(),
+            items: Joined::default(),
+            failed: None,
         })
     }
 
@@ -181,12 +180,22 @@ impl SessionReader {
     /// [`ReadError`].
     pub fn next_item(&mut self) -> Result<Option<Item>, ReadError> {
         loop {
-            if let Some(item) = self.items.pop_front() {
+            if let Some(item) = self.items.pop() {
                 return Ok(Some(item));
             }
-            if !self.read_chunk()? {
-                return Ok(None);
+            if let Some(error) = self.failed.take() {
+                return Err(error);
             }
+            match self.read_chunk() {
+                Ok(true) => continue,
+                Ok(false) => self.items.end_tick(),
+                Err(error) => {
+                    self.items.end_tick();
+                    self.failed = Some(error);
+                    continue;
+                }
+            }
+            return Ok(self.items.pop());
         }
     }
 
@@ -211,7 +220,7 @@ impl SessionReader {
                     // the stream's samples are passed over
                     Err(problem) => {
                         let offset = chunk.offset;
-                        items.push_back(Item::Unreadable(Unreadable::Header { offset, stream: id, problem }));
+                        items.item(Item::Unreadable(Unreadable::Header { offset, stream: id, problem }));
                         return Ok(true);
                     }
                 };
@@ -229,7 +238,7 @@ impl SessionReader {
                 if let Err(problem) = stream.decoder.decode(chunk.offset, body, &mut stamps, &mut values) {
                     // what follows is whole: `repair` leaves such a chunk where it is
                     let problem = problem.to_string();
-                    items.push_back(Item::Unreadable(Unreadable::Samples { stream: id, problem }));
+                    items.item(Item::Unreadable(Unreadable::Samples { stream: id, problem }));
                     return Ok(true);
                 }
                 let document = |role, problem| ReadError::Document {
@@ -276,41 +285,36 @@ fn understand(
     stream: &mut Stream,
     stamps: Vec<f64>,
     values: Values,
-    items: &mut std::collections::VecDeque<Item>,
+    items: &mut Joined,
 ) -> Result<Option<(usize, u64)>, (&'static str, String)> {
     let mut hole = None;
     match (&mut stream.role, values) {
         (Role::Input { place, next }, Values::Numbers(samples)) => {
             let first = *next;
             *next += stamps.len() as u64;
-            items.push_back(Item::Samples(
-                *place,
-                first,
-                stamps.into_iter().map(StreamTime).collect(),
-                samples,
-            ));
+            let stamps = stamps.into_iter().map(StreamTime).collect();
+            items.item(Item::Samples(*place, first, stamps, samples));
         }
         (Role::Features, Values::Numbers(Samples::Double64(values))) => {
             let rows = stamps.iter().zip(values.chunks(stream.channels));
-            items.extend(rows.map(|(stamp, row)| Item::Features(*stamp, row.to_vec())));
+            rows.for_each(|(stamp, row)| items.features(*stamp, row));
         }
         (Role::Cursor, Values::Numbers(Samples::Double64(values))) => {
             let rows = stamps.iter().zip(values.chunks(stream.channels));
-            items.extend(rows.map(|(stamp, row)| Item::Cursor(*stamp, row.to_vec())));
+            rows.for_each(|(stamp, row)| items.cursor(*stamp, row));
         }
         (Role::Ticks, Values::Texts(texts)) => {
             for text in texts {
                 let tick: TickDocument<'_> =
                     serde_json::from_str(&text).map_err(|error| ("tick", error.to_string()))?;
                 tick.input.check().map_err(|error| ("tick", error.to_string()))?;
-                let tick = TickDocument { input: Cow::Owned(tick.input.into_owned()), ..tick };
-                items.push_back(Item::Tick(Box::new(tick)));
+                items.tick(TickDocument { input: Cow::Owned(tick.input.into_owned()), ..tick });
             }
         }
         (Role::Events, Values::Texts(texts)) => {
             for text in texts {
                 let event = serde_json::from_str(&text).map_err(|error| ("event", error.to_string()))?;
-                items.push_back(Item::Event(event));
+                items.item(Item::Event(event));
             }
         }
         (Role::Record, Values::Texts(texts)) => {
@@ -320,10 +324,10 @@ fn understand(
                 match document {
                     RecordDocument::Session(session) => {
                         session.check().map_err(|problem| ("session", problem))?;
-                        items.push_back(Item::Session(session));
+                        items.item(Item::Session(session));
                     }
                     RecordDocument::Hole { stream, index, .. } => hole = Some((stream, index)),
-                    other => items.push_back(Item::Document(other)),
+                    other => items.item(Item::Document(other)),
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Whether covariances are calibrated.
 
 use kalmind_fitting::scores::{self, RowScore};
+use maud::{Markup, html};
 
 use super::{
     plot::{Plot, figure, legend},
@@ -9,7 +10,7 @@ use super::{
 use crate::evaluation::comparison::Comparison;
 
 /// Coverage against its nominal value, and NEES over time.
-pub(super) fn section(comparison: &Comparison) -> String {
+pub(super) fn section(comparison: &Comparison) -> Markup {
     let names: Vec<String> = comparison.decoders.iter().map(|decoder| decoder.spec.to_string()).collect();
     let dimension = comparison.components.len();
     let nominal: Vec<f64> = (1..100).map(|percent| f64::from(percent) / 100.0).collect();
@@ -30,20 +31,19 @@ pub(super) fn section(comparison: &Comparison) -> String {
         let near = &run.rows[near];
         near.iter().map(|row| row.squared_distance).sum::<f64>() / (near.len() * dimension) as f64
     });
-    format!(
-        "{}{}{}",
-        legend(&names, false),
-        figure(
+    let window = window_rows(comparison.splits.test_rows());
+    html! {
+        (legend(&names, false))
+        (figure(
             &plot.svg(),
-            "On the diagonal the covariance is calibrated; below it the decoder is overconfident."
-        ),
-        figure(
+            "On the diagonal the covariance is calibrated; below it the decoder is overconfident.",
+        ))
+        (figure(
             &nees,
             &format!(
-                "Squared error relative to the decoder's own covariance, running mean over {} rows: 1 is calibrated, \
-                 more is overconfident.",
-                window_rows(comparison.splits.test_rows())
-            )
-        )
-    )
+                "Squared error relative to the decoder's own covariance, running mean over {window} rows: 1 is calibrated, \
+                 more is overconfident."
+            ),
+        ))
+    }
 }

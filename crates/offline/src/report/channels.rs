@@ -1,9 +1,9 @@
 //! What single channels mean to each decoder, and what a fault of one would do.
 
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
 use super::{
-    markup::{Escaped, number, table},
+    parts::{cell, cell_over, number, table},
     plot::{Plot, dot_legend, figure, range_of},
 };
 use crate::evaluation::{
@@ -18,13 +18,12 @@ const SHOWN: usize = 40;
 type Effects = Vec<(usize, f64)>;
 
 /// Perturbations that were asked for, and the influence of every channel.
-pub(super) fn section(comparison: &Comparison) -> String {
+pub(super) fn section(comparison: &Comparison) -> Markup {
     let names: Vec<String> = comparison.decoders.iter().map(|decoder| decoder.spec.to_string()).collect();
     let mut html = dot_legend(&names);
     for (index, perturbation) in comparison.perturbations.iter().enumerate() {
         let title = format!("Offset {} (training standard deviations)", perturbation.text);
-        let _infallible =
-            write!(html, "<h3>{}</h3>\n{}", Escaped(&title), perturbed_table(comparison, index));
+        html.0 += &html! { h3 { (title) } (perturbed_table(comparison, index)) }.0;
         let effects: Vec<Effects> = comparison
             .decoders
             .iter()
@@ -34,15 +33,18 @@ pub(super) fn section(comparison: &Comparison) -> String {
                 channels.iter().map(|of| (of.channel, of.filtered.maae - clean)).collect()
             })
             .collect();
-        html += &chart(comparison, &effects, &title, "more MAAE in rad", 3);
+        html.0 += &chart(comparison, &effects, &title, "more MAAE in rad", 3).0;
     }
     let influences: Vec<_> = comparison.decoders.iter().map(Compared::influences).collect();
     let losses: Vec<Effects> = influences
         .iter()
         .map(|of| of.iter().enumerate().map(|(channel, influence)| (channel, influence.maae_loss)).collect())
         .collect();
-    html += "<h3>Without each channel</h3>\n";
-    html += &chart(comparison, &losses, "Each channel held at its training mean", "more MAAE in rad", 3);
+    html.0 += &html! {
+        h3 { "Without each channel" }
+        (chart(comparison, &losses, "Each channel held at its training mean", "more MAAE in rad", 3))
+    }
+    .0;
     let changes: Option<Vec<Effects>> = influences
         .iter()
         .map(|of| {
@@ -51,19 +53,17 @@ pub(super) fn section(comparison: &Comparison) -> String {
         })
         .collect();
     if let Some(changes) = changes {
-        html += "<h3>With one standard deviation more on each channel</h3>\n";
-        html += &chart(
-            comparison,
-            &changes,
-            "Change of the output with one training standard deviation more on each channel",
-            "change of the output, % of the truth (rms)",
-            1,
-        );
+        let title = "Change of the output with one training standard deviation more on each channel";
+        html.0 += &html! {
+            h3 { "With one standard deviation more on each channel" }
+            (chart(comparison, &changes, title, "change of the output, % of the truth (rms)", 1))
+        }
+        .0;
     }
     html
 }
 
-fn perturbed_table(comparison: &Comparison, index: usize) -> String {
+fn perturbed_table(comparison: &Comparison, index: usize) -> Markup {
     let top = comparison.top_channels();
     let mut rows = Vec::new();
     for decoder in &comparison.decoders {
@@ -74,21 +74,19 @@ fn perturbed_table(comparison: &Comparison, index: usize) -> String {
         ];
         for (output, clean, summary) in outputs {
             let (Some(clean), Some(summary)) = (clean, summary) else { continue };
-            let cell = |angle: f64| {
-                format!("{}<small>{} %</small>", number(angle, 3), number(100.0 * (angle / clean - 1.0), 0))
+            let more = |angle: f64| {
+                let percent = number(100.0 * (angle / clean - 1.0), 0);
+                cell_over(&number(angle, 3), &format!("{percent} %"))
             };
-            rows.push((
-                "",
-                vec![
-                    Escaped(&decoder.spec.to_string()).to_string(),
-                    output.to_owned(),
-                    number(clean, 3),
-                    cell(summary.mean),
-                    summary.top.map_or_else(|| "–".to_owned(), cell),
-                    cell(summary.worst),
-                    Escaped(&comparison.channel_names[summary.worst_channel]).to_string(),
-                ],
-            ));
+            rows.push(vec![
+                cell(decoder.spec),
+                cell(output),
+                cell(number(clean, 3)),
+                more(summary.mean),
+                summary.top.map_or_else(|| cell("–"), more),
+                more(summary.worst),
+                cell(&comparison.channel_names[summary.worst_channel]),
+            ]);
         }
     }
     let heads =
@@ -97,7 +95,7 @@ fn perturbed_table(comparison: &Comparison, index: usize) -> String {
 }
 
 /// Dots by channel, the largest effect of any decoder first.
-fn chart(comparison: &Comparison, effects: &[Effects], title: &str, name: &str, digits: usize) -> String {
+fn chart(comparison: &Comparison, effects: &[Effects], title: &str, name: &str, digits: usize) -> Markup {
     let mut order: Vec<(usize, f64)> = Vec::new();
     for &(channel, effect) in effects.iter().flatten() {
         match order.iter_mut().find(|(known, _)| *known == channel) {
@@ -106,7 +104,7 @@ fn chart(comparison: &Comparison, effects: &[Effects], title: &str, name: &str, 
         }
     }
     if order.is_empty() {
-        return String::new();
+        return html! {};
     }
     let all = order.len();
     order.sort_by(|left, right| right.1.total_cmp(&left.1));
@@ -125,9 +123,9 @@ fn chart(comparison: &Comparison, effects: &[Effects], title: &str, name: &str, 
         }
     }
     let caption = if all > order.len() {
-        format!("{}: the {} of {all} channels with the largest effect.", Escaped(title), order.len())
+        format!("{title}: the {} of {all} channels with the largest effect.", order.len())
     } else {
-        format!("{}.", Escaped(title))
+        format!("{title}.")
     };
     figure(&plot.svg(), &caption)
 }

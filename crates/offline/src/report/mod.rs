@@ -2,16 +2,14 @@
 
 mod calibration;
 mod channels;
-mod markup;
+mod figures;
+mod parts;
 mod plot;
 mod provenance;
 mod session;
-mod tables;
 mod traces;
 
-use std::fmt::Write as _;
-
-use markup::Escaped;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 pub use session::{SessionPageError, page_beside, write_session_page};
 
 use crate::{
@@ -22,7 +20,7 @@ use crate::{
 const STYLE: &str = include_str!("style.css");
 
 /// Sections of the page: anchor, heading, content.
-type Section = (&'static str, &'static str, String);
+type Section = (&'static str, &'static str, Markup);
 
 /// Where the figures of a page come from.
 #[derive(Clone, Copy, Debug)]
@@ -41,42 +39,53 @@ pub struct Origin<'a> {
 /// When a file that the figures come from cannot be read again for its hash.
 pub fn page(origin: &Origin<'_>, comparison: &Comparison, intervals: &Intervals) -> anyhow::Result<String> {
     let sections: [Section; 7] = [
-        ("accuracy", "Accuracy", tables::accuracy(comparison, intervals)),
+        ("accuracy", "Accuracy", figures::accuracy(comparison, intervals)),
         ("traces", "Decoded and true", traces::decoded_and_true(comparison)),
         ("errors", "Error over time", traces::errors_over_time(comparison)),
         ("calibration", "Calibration", calibration::section(comparison)),
         ("robustness", "Robustness", channels::section(comparison)),
-        ("fits", "What each fit chose", tables::fits(comparison)),
+        ("fits", "What each fit chose", figures::fits(comparison)),
         ("provenance", "Provenance", provenance::section(origin, comparison)?),
     ];
     let names: Vec<String> = comparison.decoders.iter().map(|decoder| decoder.spec.to_string()).collect();
-    let note = origin.note.map(|note| format!("<p><strong>{}</strong></p>\n", Escaped(note)));
-    let intro = format!("<p>{}</p>\n{}", tables::summary(comparison), note.unwrap_or_default());
+    let intro = html! {
+        p { (figures::summary(comparison)) }
+        @if let Some(note) = origin.note { p { strong { (note) } } }
+    };
     Ok(framed(&names.join(", "), "Decoders on held-out rows", &intro, &sections))
 }
 
-/// A page: what its tab is called, its heading, an introduction that is HTML already, and its sections.
-fn framed(title: &str, heading: &str, intro: &str, sections: &[Section]) -> String {
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <title>Kalmind: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{}</h1>\n\
-         {intro}<nav aria-label=\"Sections\">",
-        Escaped(title),
-        Escaped(heading),
-    );
-    for (anchor, heading, _) in sections {
-        let _infallible = write!(page, "<a href=\"#{anchor}\">{heading}</a> ");
-    }
-    page.push_str("</nav>\n</header>\n<main>\n");
-    for (anchor, heading, content) in sections {
-        let _infallible = writeln!(
-            page,
-            "<section id=\"{anchor}\" aria-labelledby=\"{anchor}-heading\">\n<h2 id=\"{anchor}-heading\">{heading}</h2>\n\
-             {content}\n</section>"
-        );
-    }
-    page.push_str("</main>\n</body>\n</html>\n");
-    page
+/// A page: what its tab is called, its heading, an introduction, and its sections.
+fn framed(title: &str, heading: &str, intro: &Markup, sections: &[Section]) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                title { "Kalmind: " (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { (heading) }
+                    (intro)
+                    nav aria-label="Sections" {
+                        @for (anchor, heading, _) in sections { a href={ "#" (anchor) } { (heading) } " " }
+                    }
+                }
+                main {
+                    @for (anchor, heading, content) in sections {
+                        section id=(anchor) aria-labelledby={ (anchor) "-heading" } {
+                            h2 id={ (anchor) "-heading" } { (heading) }
+                            (content)
+                        }
+                        "\n"
+                    }
+                }
+            }
+        }
+    };
+    page.into_string() + "\n"
 }

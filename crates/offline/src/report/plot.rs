@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::markup::{Escaped, number};
+use maud::{Markup, PreEscaped, html};
+
+use super::parts::number;
 
 /// Colours that `style.css` names.
 const COLOURS: usize = 8;
@@ -24,52 +26,56 @@ fn dash(series: usize) -> &'static str {
     DASHES[series % DASHES.len()]
 }
 
+/// The style of a decoder's line.
+fn stroke(series: usize) -> String {
+    format!("stroke:{};stroke-dasharray:{}", colour(series), dash(series))
+}
+
 /// The names of decoders beside their lines.
-pub(super) fn legend(names: &[String], with_truth: bool) -> String {
-    let mut html = String::from("<ul class=\"legend\">");
-    let mut item = |class: &str, style: &str, name: &str| {
-        let _infallible = write!(
-            html,
-            "<li><svg width=\"32\" height=\"8\" viewBox=\"0 0 32 8\" aria-hidden=\"true\">\
-             <path class=\"{class}\" style=\"{style}\" d=\"M0 4H32\"/></svg>{}</li>",
-            Escaped(name)
-        );
+pub(super) fn legend(names: &[String], with_truth: bool) -> Markup {
+    let item = |class: &str, style: &str, name: &str| {
+        html! {
+            li {
+                svg width="32" height="8" viewBox="0 0 32 8" aria-hidden="true" {
+                    path class=(class) style=(style) d="M0 4H32" {}
+                }
+                (name)
+            }
+        }
     };
-    if with_truth {
-        item("truth", "", "truth");
+    html! {
+        ul class="legend" {
+            @if with_truth { (item("truth", "", "truth")) }
+            @for (series, name) in names.iter().enumerate() { (item("line", &stroke(series), name)) }
+        }
     }
-    for (series, name) in names.iter().enumerate() {
-        item("line", &format!("stroke:{};stroke-dasharray:{}", colour(series), dash(series)), name);
-    }
-    html.push_str("</ul>\n");
-    html
 }
 
 /// The names of decoders beside their dots.
-pub(super) fn dot_legend(names: &[String]) -> String {
-    let mut html = String::from("<ul class=\"legend\">");
-    for (series, name) in names.iter().enumerate() {
-        let _infallible = write!(
-            html,
-            "<li><svg width=\"12\" height=\"12\" viewBox=\"0 0 12 12\" aria-hidden=\"true\">{}></svg>{}</li>",
-            mark(series, 6.0, 6.0, "/"),
-            Escaped(name)
-        );
+pub(super) fn dot_legend(names: &[String]) -> Markup {
+    html! {
+        ul class="legend" {
+            @for (series, name) in names.iter().enumerate() {
+                li {
+                    svg width="12" height="12" viewBox="0 0 12 12" aria-hidden="true" { (mark(series, 6.0, 6.0)) }
+                    (name)
+                }
+            }
+        }
     }
-    html.push_str("</ul>\n");
-    html
 }
 
-/// The mark of a decoder: circle, square, diamond or triangle, in its colour; `end` closes the tag.
-fn mark(series: usize, x: f64, y: f64, end: &str) -> String {
-    let style = format!("class=\"dot\" style=\"fill:{}\"", colour(series));
-    match series % 4 {
-        0 => format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" {style}{end}"),
-        1 => {
-            format!("<rect x=\"{:.1}\" y=\"{:.1}\" width=\"7\" height=\"7\" {style}{end}", x - 3.5, y - 3.5)
+/// The mark of a decoder: circle, square, diamond or triangle, in its colour.
+fn mark(series: usize, x: f64, y: f64) -> Markup {
+    let at = |value: f64| format!("{value:.1}");
+    let style = format!("fill:{}", colour(series));
+    html! {
+        @match series % 4 {
+            0 => circle cx=(at(x)) cy=(at(y)) r="4" class="dot" style=(style) {},
+            1 => rect x=(at(x - 3.5)) y=(at(y - 3.5)) width="7" height="7" class="dot" style=(style) {},
+            2 => path d={ "M" (at(x)) " " (at(y - 5.0)) "l5 5l-5 5l-5 -5Z" } class="dot" style=(style) {},
+            _ => path d={ "M" (at(x)) " " (at(y - 5.0)) "l5 8h-10Z" } class="dot" style=(style) {},
         }
-        2 => format!("<path d=\"M{x:.1} {:.1}l5 5l-5 5l-5 -5Z\" {style}{end}", y - 5.0),
-        _ => format!("<path d=\"M{x:.1} {:.1}l5 8h-10Z\" {style}{end}", y - 5.0),
     }
 }
 
@@ -81,19 +87,15 @@ pub(super) struct Plot {
     left: f64,
     x: (f64, f64),
     y: (f64, f64),
+    title: String,
     body: String,
-    head: String,
 }
 
 impl Plot {
     /// An empty chart of so many pixels; `title` says what it shows to those who cannot see it.
     pub(super) fn new(title: &str, (width, height): (f64, f64), x: (f64, f64), y: (f64, f64)) -> Self {
-        let head = format!(
-            "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" \
-             aria-label=\"{title}\"><title>{title}</title>\n",
-            title = Escaped(title)
-        );
-        Self { width, height, left: LEFT, x: widened(x), y: widened(y), body: String::new(), head }
+        let (title, body) = (title.to_owned(), String::new());
+        Self { width, height, left: LEFT, x: widened(x), y: widened(y), title, body }
     }
 
     /// A chart with one row to each label, from the top: row i is at `labels.len() - i - 0.5`.
@@ -113,19 +115,25 @@ impl Plot {
             } else {
                 (*label).to_owned()
             };
-            let _infallible = write!(
-                plot.body,
-                "<path class=\"grid\" d=\"M{left} {y:.1}H{right}\"/><text x=\"{:.1}\" y=\"{:.1}\" \
-                 text-anchor=\"end\">{}</text>",
-                plot.left - 6.0,
-                y + 4.0,
-                Escaped(&short),
-                left = plot.left,
-            );
+            plot.row(y, &short);
         }
-        let _infallible =
-            writeln!(plot.body, "<path class=\"frame\" d=\"M{} {TOP}V{bottom}H{right}\"/>", plot.left);
+        let frame = format!("M{} {TOP}V{bottom}H{right}", plot.left);
+        plot.add(html! { path class="frame" d=(frame) {} });
         plot
+    }
+
+    fn add(&mut self, part: Markup) {
+        self.body.push_str(&part.into_string());
+    }
+
+    /// A line across at height `y`, and a text beside it.
+    fn row(&mut self, y: f64, text: &str) {
+        let line = format!("M{} {y:.1}H{}", self.left, self.width - RIGHT);
+        let (text_x, text_y) = (format!("{:.1}", self.left - 6.0), format!("{:.1}", y + 4.0));
+        self.add(html! {
+            path class="grid" d=(line) {}
+            text x=(text_x) y=(text_y) text-anchor="end" { (text) }
+        });
     }
 
     fn at_x(&self, x: f64) -> f64 {
@@ -139,70 +147,59 @@ impl Plot {
     /// Frame, ticks and names of both axes.
     pub(super) fn axes(mut self, x_name: &str, y_name: &str) -> Self {
         self.x_axis(x_name);
-        let (left, right) = (self.left, self.width - RIGHT);
-        let (top, bottom) = (TOP, self.height - BOTTOM);
+        let bottom = self.height - BOTTOM;
         for (tick, text) in ticks(self.y, (self.height / 45.0) as usize) {
-            let y = self.at_y(tick);
-            let _infallible = write!(
-                self.body,
-                "<path class=\"grid\" d=\"M{left} {y:.1}H{right}\"/><text x=\"{:.1}\" y=\"{:.1}\" \
-                 text-anchor=\"end\">{text}</text>",
-                left - 6.0,
-                y + 4.0
-            );
+            self.row(self.at_y(tick), &text);
         }
-        let _infallible = writeln!(
-            self.body,
-            "<path class=\"frame\" d=\"M{left} {top}V{bottom}H{right}\"/>\
-             <text transform=\"translate(12 {:.1}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
-            0.5 * (top + bottom),
-            Escaped(y_name)
-        );
+        let frame = format!("M{} {TOP}V{bottom}H{}", self.left, self.width - RIGHT);
+        let turned = format!("translate(12 {:.1}) rotate(-90)", 0.5 * (TOP + bottom));
+        self.add(html! {
+            path class="frame" d=(frame) {}
+            text transform=(turned) text-anchor="middle" { (y_name) }
+        });
         self
     }
 
     fn x_axis(&mut self, name: &str) {
         let bottom = self.height - BOTTOM;
         for (tick, text) in ticks(self.x, (self.width / 75.0) as usize) {
-            let x = self.at_x(tick);
-            let _infallible = write!(
-                self.body,
-                "<path class=\"grid\" d=\"M{x:.1} {TOP}V{bottom}\"/><text x=\"{x:.1}\" y=\"{:.1}\" \
-                 text-anchor=\"middle\">{text}</text>",
-                bottom + 13.0
-            );
+            let x = format!("{:.1}", self.at_x(tick));
+            self.add(html! {
+                path class="grid" d={ "M" (x) " " (TOP) "V" (bottom) } {}
+                text x=(x) y=(format!("{:.1}", bottom + 13.0)) text-anchor="middle" { (text) }
+            });
         }
-        let _infallible = write!(
-            self.body,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-            0.5 * (self.left + self.width - RIGHT),
-            self.height - 6.0,
-            Escaped(name)
-        );
+        let middle = format!("{:.1}", 0.5 * (self.left + self.width - RIGHT));
+        let below = format!("{:.1}", self.height - 6.0);
+        self.add(html! { text x=(middle) y=(below) text-anchor="middle" { (name) } });
     }
 
     /// The line of a decoder.
     pub(super) fn line(self, series: usize, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        let style = format!("stroke:{};stroke-dasharray:{}", colour(series), dash(series));
-        self.path("line", &style, points)
+        self.path("line", Some(&stroke(series)), points)
     }
 
     /// The line of a decoder, without dashes: where it is the only one.
     pub(super) fn solid(self, series: usize, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        self.path("line", &format!("stroke:{}", colour(series)), points)
+        self.path("line", Some(&format!("stroke:{}", colour(series))), points)
     }
 
     /// The line of the truth.
     pub(super) fn truth(self, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        self.path("truth", "", points)
+        self.path("truth", None, points)
     }
 
     /// A line to compare with.
     pub(super) fn reference(self, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        self.path("reference", "", points)
+        self.path("reference", None, points)
     }
 
-    fn path(mut self, class: &str, style: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+    fn path(
+        mut self,
+        class: &str,
+        style: Option<&str>,
+        points: impl IntoIterator<Item = (f64, f64)>,
+    ) -> Self {
         let mut line = String::new();
         let mut pen_is_up = true;
         for (x, y) in points {
@@ -214,8 +211,7 @@ impl Plot {
             let _infallible = write!(line, "{}{x:.1} {y:.1}", if pen_is_up { 'M' } else { 'L' });
             pen_is_up = false;
         }
-        let style = if style.is_empty() { String::new() } else { format!(" style=\"{style}\"") };
-        let _infallible = writeln!(self.body, "<path class=\"{class}\"{style} d=\"{line}\"/>");
+        self.add(html! { path class=(class) style=[style] d=(line) {} });
         self
     }
 
@@ -228,31 +224,38 @@ impl Plot {
         for (index, (x, y)) in upper.chain(lower).enumerate() {
             let _infallible = write!(area, "{}{x:.1} {y:.1}", if index == 0 { 'M' } else { 'L' });
         }
-        let _infallible =
-            writeln!(self.body, "<path class=\"band\" style=\"fill:{}\" d=\"{area}Z\"/>", colour(series));
+        area.push('Z');
+        self.add(html! { path class="band" style={ "fill:" (colour(series)) } d=(area) {} });
         self
     }
 
     /// A dot of a decoder, with what it says when pointed at.
     pub(super) fn dot(mut self, series: usize, x: f64, y: f64, says: &str) -> Self {
         let (x, y) = (self.at_x(x.clamp(self.x.0, self.x.1)), self.at_y(y));
-        let _infallible =
-            writeln!(self.body, "<g>{}><title>{}</title></g>", mark(series, x, y, "/"), Escaped(says));
+        self.add(html! { g { (mark(series, x, y)) title { (says) } } });
         self
     }
 
     /// The chart.
-    pub(super) fn svg(self) -> String {
-        format!("{}{}</svg>\n", self.head, self.body)
+    pub(super) fn svg(self) -> Markup {
+        let (width, height) = (self.width.to_string(), self.height.to_string());
+        html! {
+            svg viewBox={ "0 0 " (width) " " (height) } width=(width) height=(height) role="img" aria-label=(self.title) {
+                title { (self.title) }
+                (PreEscaped(self.body))
+            }
+        }
     }
 }
 
 /// A chart with a caption.
-pub(super) fn figure(chart: &str, caption: &str) -> String {
-    if caption.is_empty() {
-        return format!("<figure tabindex=\"0\">\n{chart}</figure>\n");
+pub(super) fn figure(chart: &Markup, caption: &str) -> Markup {
+    html! {
+        figure tabindex="0" {
+            (chart)
+            @if !caption.is_empty() { figcaption { (caption) } }
+        }
     }
-    format!("<figure tabindex=\"0\">\n{chart}<figcaption>{caption}</figcaption>\n</figure>\n")
 }
 
 /// A range of finite values with some space around; 0 to 1 without any.
@@ -312,7 +315,10 @@ mod tests {
     #[test]
     fn lines_are_broken_where_there_is_no_number() {
         let points = [(0.0, 0.0), (1.0, f64::NAN), (2.0, 1.0), (3.0, 1.0)];
-        let svg = Plot::new("a \"chart\"", (200.0, 100.0), (0.0, 3.0), (0.0, 1.0)).truth(points).svg();
+        let svg = Plot::new("a \"chart\"", (200.0, 100.0), (0.0, 3.0), (0.0, 1.0))
+            .truth(points)
+            .svg()
+            .into_string();
         assert_eq!(svg.matches('M').count(), 2, "{svg}");
         assert!(!svg.contains("NaN") && svg.contains("aria-label=\"a &quot;chart&quot;\""), "{svg}");
     }
@@ -320,7 +326,8 @@ mod tests {
     #[test]
     fn a_range_without_extent_is_opened() {
         assert_eq!(range_of([2.0, 2.0]), (2.0, 2.0));
-        let svg = Plot::new("", (200.0, 100.0), range_of([2.0]), range_of([])).axes("x", "y").svg();
+        let svg =
+            Plot::new("", (200.0, 100.0), range_of([2.0]), range_of([])).axes("x", "y").svg().into_string();
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     }
 }

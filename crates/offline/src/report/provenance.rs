@@ -8,14 +8,15 @@ use std::{
 };
 
 use anyhow::Context as _;
+use maud::{Markup, html};
 use sha2::{Digest as _, Sha256};
 
 use super::Origin;
-use super::markup::{Escaped, table};
+use super::parts::{cell, code, facts, table};
 use crate::evaluation::comparison::Comparison;
 
 /// Everything that it takes to get the same figures again.
-pub(super) fn section(origin: &Origin<'_>, comparison: &Comparison) -> anyhow::Result<String> {
+pub(super) fn section(origin: &Origin<'_>, comparison: &Comparison) -> anyhow::Result<Markup> {
     let options = origin.options;
     let tables = &options.tables;
     let given = |what, paths: &[PathBuf]| paths.iter().map(|path| (what, path.clone())).collect::<Vec<_>>();
@@ -31,15 +32,9 @@ pub(super) fn section(origin: &Origin<'_>, comparison: &Comparison) -> anyhow::R
     ];
     let mut rows = Vec::new();
     for (what, path) in files.concat() {
-        let cells = vec![
-            what.to_owned(),
-            Escaped(&path.display().to_string()).to_string(),
-            format!("<code>{}</code>", sha256(&path)?),
-        ];
-        rows.push(("", cells));
+        rows.push(vec![cell(what), cell(path.display()), code(&sha256(&path)?)]);
     }
-    let mut html = table("Files", &["file", "path", "SHA-256"], &[1, 2], rows);
-    let mut facts = vec![
+    let mut origins = vec![
         ("command".to_owned(), command_line(origin.command)),
         ("version".to_owned(), format!("kalmind {}", env!("CARGO_PKG_VERSION"))),
         ("kernels".to_owned(), kalmind_filter::kernel_path().to_owned()),
@@ -62,38 +57,37 @@ pub(super) fn section(origin: &Origin<'_>, comparison: &Comparison) -> anyhow::R
         let ranges: Vec<String> = split.train.iter().map(of).collect();
         let train = if ranges.is_empty() { "-".to_owned() } else { ranges.join(" and ") };
         let name = if comparison.splits.folded() { format!("split {index}") } else { "rows".to_owned() };
-        facts.push((name, format!("train {train}, test {}", of(&split.test))));
+        origins.push((name, format!("train {train}, test {}", of(&split.test))));
     }
-    html += "<dl>";
-    for (name, value) in facts {
-        let _infallible = write!(html, "<dt>{}</dt><dd>{}</dd>", Escaped(&name), Escaped(&value));
-    }
-    html += "</dl>\n";
-    html += &models(comparison);
-    Ok(html)
+    Ok(html! {
+        (table("Files", &["file", "path", "SHA-256"], &[1, 2], rows))
+        (facts(origins))
+        (models(comparison))
+    })
 }
 
 /// The hash of every model: the same fit gives the same one.
-fn models(comparison: &Comparison) -> String {
+fn models(comparison: &Comparison) -> Markup {
     let mut rows = Vec::new();
     for decoder in &comparison.decoders {
         for run in &decoder.runs {
             let training = run.model.model.training_hash.as_deref().unwrap_or("–");
-            rows.push((
-                "",
-                vec![
-                    Escaped(&decoder.spec.to_string()).to_string(),
-                    Escaped(&comparison.described(run.split)).to_string(),
-                    run.seed.to_string(),
-                    format!("<code>{}</code>", run.model.id.to_hex()),
-                    format!("<code>{}</code>", Escaped(training)),
-                ],
-            ));
+            rows.push(vec![
+                cell(decoder.spec),
+                cell(comparison.described(run.split)),
+                cell(run.seed),
+                code(&run.model.id.to_hex()),
+                code(training),
+            ]);
         }
     }
     let heads = ["decoder", "test", "seed", "model's SHA-256", "training rows' SHA-256"];
-    let html = table("Models and the rows they were fitted to", &heads, &[1, 3, 4], rows);
-    format!("<details><summary>Models</summary>\n{html}</details>\n")
+    html! {
+        details {
+            summary { "Models" }
+            (table("Models and the rows they were fitted to", &heads, &[1, 3, 4], rows))
+        }
+    }
 }
 
 fn sha256(path: &Path) -> anyhow::Result<String> {

@@ -1,12 +1,11 @@
 //! Decoded and true components over time, and errors over time.
 
-use std::fmt::Write as _;
-
 use kalmind_fitting::{accuracy::chi_square_quantile, scores::RowScore};
 use kalmind_types::lower_triangle_index;
+use maud::{Markup, html};
 
 use super::{
-    markup::{Escaped, number},
+    parts::number,
     plot::{Plot, figure, legend, range_of},
 };
 use crate::evaluation::comparison::{Compared, Comparison, Run};
@@ -20,15 +19,16 @@ const PATH_ROWS: usize = 30;
 const POINTS: usize = 600;
 
 /// For each decoder its components over time with their bands, and paths of all decoders.
-pub(super) fn decoded_and_true(comparison: &Comparison) -> String {
-    let Some(truth) = comparison.truth.first() else { return String::new() };
+pub(super) fn decoded_and_true(comparison: &Comparison) -> Markup {
+    let Some(truth) = comparison.truth.first() else { return html! {} };
     let rows = truth.nrows().min(ROWS_SHOWN);
     let first_row = first_row(comparison);
-    let mut html = format!(
-        "<p class=\"note\">The first {rows} of {} test rows. Grey: truth. Band: the decoder's own 90 % \
-         interval of each component.</p>\n",
-        comparison.splits.test_rows()
-    );
+    let mut html = html! {
+        p class="note" {
+            "The first " (rows) " of " (comparison.splits.test_rows()) " test rows. Grey: truth. Band: the decoder's own 90 % \
+             interval of each component."
+        }
+    };
     let ranges: Vec<(f64, f64)> = (0..comparison.components.len())
         .map(|component| {
             let decoded = comparison.decoders.iter().filter_map(|decoder| decoder.shown().next());
@@ -40,7 +40,7 @@ pub(super) fn decoded_and_true(comparison: &Comparison) -> String {
     for (series, decoder) in comparison.decoders.iter().enumerate() {
         let Some(run) = decoder.shown().next() else { continue };
         let name = decoder.spec.to_string();
-        let _infallible = writeln!(html, "<h3>{}</h3>", Escaped(&name));
+        html.0 += &html! { h3 { (name) } }.0;
         for (component, component_name) in comparison.components.iter().enumerate() {
             let x = |row: usize| (first_row + row) as f64;
             let half_width = |row: usize| {
@@ -59,10 +59,10 @@ pub(super) fn decoded_and_true(comparison: &Comparison) -> String {
                 .truth((0..rows).map(|row| (x(row), truth[(row, component)])))
                 .solid(series, (0..rows).map(|row| (x(row), mean(row))))
                 .svg();
-            html += &figure(&chart, "");
+            html.0 += &figure(&chart, "").0;
         }
     }
-    html += &paths(comparison);
+    html.0 += &paths(comparison).0;
     html
 }
 
@@ -73,9 +73,9 @@ fn first_row(comparison: &Comparison) -> usize {
 }
 
 /// The paths that the first two components make when they are integrated from a common start.
-fn paths(comparison: &Comparison) -> String {
+fn paths(comparison: &Comparison) -> Markup {
     let (Some(truth), true) = (comparison.truth.first(), comparison.components.len() >= 2) else {
-        return String::new();
+        return html! {};
     };
     let length = PATH_ROWS.min(truth.nrows());
     let count = PATHS.min(truth.nrows() / length.max(1));
@@ -92,14 +92,7 @@ fn paths(comparison: &Comparison) -> String {
             .collect::<Vec<(f64, f64)>>()
     };
     let names: Vec<String> = comparison.decoders.iter().map(|decoder| decoder.spec.to_string()).collect();
-    let mut html = format!(
-        "<h3>Paths</h3>\n<p class=\"note\">{} and {} integrated over {length} rows from a common start, as velocities: \
-         truth and all decoders.</p>\n{}<div class=\"figures\">\n",
-        Escaped(&comparison.components[0]),
-        Escaped(&comparison.components[1]),
-        legend(&names, true)
-    );
-    for path in 0..count {
+    let one = |path: usize| {
         let start = path * (truth.nrows() - length) / count.saturating_sub(1).max(1);
         let rows = start..start + length;
         let true_path = summed(&mut rows.clone().map(|row| [truth[(row, 0)], truth[(row, 1)]]));
@@ -126,14 +119,21 @@ fn paths(comparison: &Comparison) -> String {
         for (series, points) in decoded.into_iter().enumerate() {
             plot = plot.line(series, points);
         }
-        html += &figure(&plot.svg(), &format!("rows {}..{}", first_row + rows.start, first_row + rows.end));
+        figure(&plot.svg(), &format!("rows {}..{}", first_row + rows.start, first_row + rows.end))
+    };
+    html! {
+        h3 { "Paths" }
+        p class="note" {
+            (comparison.components[0]) " and " (comparison.components[1]) " integrated over " (length) " rows from a common \
+             start, as velocities: truth and all decoders."
+        }
+        (legend(&names, true))
+        div class="figures" { @for path in 0..count { (one(path)) } }
     }
-    html += "</div>\n";
-    html
 }
 
 /// Running figures of all decoders.
-pub(super) fn errors_over_time(comparison: &Comparison) -> String {
+pub(super) fn errors_over_time(comparison: &Comparison) -> Markup {
     let window = window_rows(comparison.splits.test_rows());
     let names: Vec<String> = comparison.decoders.iter().map(|decoder| decoder.spec.to_string()).collect();
     let angle = running(comparison, "mean angle in rad", None, |run, near| {
@@ -145,13 +145,13 @@ pub(super) fn errors_over_time(comparison: &Comparison) -> String {
         let near = &run.rows[near];
         (near.iter().map(|row| row.squared_error).sum::<f64>() / (near.len() as f64 * power)).sqrt()
     });
-    format!(
-        "<p class=\"note\">Running means over {window} rows ({} s).</p>\n{}{}{}",
-        number(window as f64 * comparison.bin_ms / 1e3, 1),
-        legend(&names, false),
-        figure(&angle, "Angle between decoded and true direction."),
-        figure(&error, "Error relative to the root mean square of the truth over all rows."),
-    )
+    let seconds = number(window as f64 * comparison.bin_ms / 1e3, 1);
+    html! {
+        p class="note" { "Running means over " (window) " rows (" (seconds) " s)." }
+        (legend(&names, false))
+        (figure(&angle, "Angle between decoded and true direction."))
+        (figure(&error, "Error relative to the root mean square of the truth over all rows."))
+    }
 }
 
 /// Rows of a running mean.
@@ -165,7 +165,7 @@ pub(super) fn running(
     name: &str,
     reference: Option<f64>,
     of: impl Fn(&Run, core::ops::Range<usize>) -> f64,
-) -> String {
+) -> Markup {
     let rows = comparison.splits.test_rows();
     let (window, stride) = (window_rows(rows), (rows / POINTS).max(1));
     let lines: Vec<Vec<(f64, f64)>> = comparison

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use kalmind_recording::{RowCountMismatch, RowsError, TableError};
 use kalmind_types::ChannelMask;
 
-use crate::recorded::RecordedTablesError;
+use super::RecordedTablesError;
 
 /// Why tables cannot be used together.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +120,13 @@ pub enum TablesError {
     /// Rows so far apart, or so close, that no run could make such bins.
     #[error("{0}")]
     Implausible(String),
+}
+
+impl TablesError {
+    /// Why a recording gives no rows, with its file.
+    pub(crate) fn of_recording(path: &Path, source: RecordedTablesError) -> Self {
+        Self::Recording { path: path.to_owned(), source }
+    }
 }
 
 /// An error of a recording, with its file where it does not name it itself.

@@ -3,54 +3,12 @@
 //! They have to be of one kind: the same features and states by name and unit, rows as far apart. No window and no step of
 //! the state reaches from one recording into the next: ranges of rows are within one of them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use kalmind_recording::{TaskTable, kind::FileKind};
+use kalmind_recording::TaskTable;
 
 use super::{Part, Table, Tables, TablesError, order_columns};
-use crate::{
-    host::Host,
-    model::SAME_WIDTH,
-    options::TableOptions,
-    recorded::{
-        ChannelSelection, RecordedTablesError, edf_tables, foreign_tables, gather, label_tables,
-        stream_tables,
-    },
-};
-
-impl Tables {
-    /// Reads all recordings, or all files, that the command line names and then those in `further`, and checks them against
-    /// each other. Of tables `further` names files of features, which have to be among those given.
-    ///
-    /// # Errors
-    /// [`TablesError`].
-    pub fn read(options: &TableOptions, further: &[PathBuf], host: &dyn Host) -> Result<Self, TablesError> {
-        let TableOptions { recordings, features, states, task, .. } = options;
-        if features.len() != states.len() || !(task.is_empty() || task.len() == features.len()) {
-            let (features, states, tasks) = (features.len(), states.len(), task.len());
-            return Err(TablesError::Unpaired { features, states, tasks });
-        }
-        let mut tables = Vec::new();
-        for (place, (features, states)) in features.iter().zip(states).enumerate() {
-            let task = task.get(place).map(PathBuf::as_path);
-            tables.push(Self::read_pair(features, states, task, options.rate)?);
-        }
-        let mut read: Vec<&PathBuf> = features.iter().collect();
-        for recording in recordings.iter().chain(further) {
-            if read.iter().any(|known| same_file(known, recording)) {
-                continue;
-            }
-            if !features.is_empty() {
-                return Err(TablesError::NoPair(recording.display().to_string()));
-            }
-            let of_recording = recording_tables(recording, options, host)
-                .map_err(|source| TablesError::Recording { path: recording.clone(), source })?;
-            tables.push(of_recording);
-            read.push(recording);
-        }
-        join(tables)
-    }
-}
+use crate::model::SAME_WIDTH;
 
 /// Whether two paths lead to one file.
 pub(crate) fn same_file(one: &Path, other: &Path) -> bool {
@@ -77,48 +35,8 @@ pub fn require_other_file(
     Ok(())
 }
 
-/// The rows of one recording.
-fn recording_tables(
-    path: &Path,
-    options: &TableOptions,
-    host: &dyn Host,
-) -> Result<Tables, RecordedTablesError> {
-    let TableOptions { blocks, states_stream, state_channels, features_stream, feature_channels, .. } =
-        options;
-    let selection = ChannelSelection {
-        features_stream: features_stream.as_deref(),
-        feature_channels: feature_channels.as_deref(),
-        states_stream: states_stream.as_deref(),
-        state_channels: state_channels.as_deref(),
-        encoding: options.encoding,
-    };
-    // a file that cannot be read is told by whoever reads it
-    let kind = FileKind::of(path).unwrap_or(FileKind::Xdf { packed: false });
-    match kind {
-        FileKind::Edf | FileKind::Bdf => edf_tables(path, &selection),
-        FileKind::Xdf { .. } if features_stream.is_some() || feature_channels.is_some() => {
-            foreign_tables(path, &selection)
-        }
-        FileKind::Xdf { .. } => {
-            let tables = match states_stream {
-                Some(stream) => stream_tables(path, stream, state_channels.as_deref(), host),
-                None => gather(path, blocks.as_deref(), host)
-                    .map_err(Into::into)
-                    .and_then(|rows| label_tables(&rows)),
-            };
-            tables.map_err(RecordedTablesError::with_way_out)
-        }
-        FileKind::Empty => Err(RecordedTablesError::Empty(path.to_owned())),
-        other => Err(RecordedTablesError::Kind {
-            path: path.to_owned(),
-            kind: other.describe(),
-            ways: other.ways(),
-        }),
-    }
-}
-
 /// Puts the rows of `all` one after the other.
-fn join(all: Vec<Tables>) -> Result<Tables, TablesError> {
+pub(crate) fn join(all: Vec<Tables>) -> Result<Tables, TablesError> {
     let mut all = all.into_iter();
     let mut joined = all.next().ok_or(TablesError::Nothing)?;
     for mut next in all {
@@ -227,6 +145,8 @@ fn append_task(task: &mut TaskTable, further: TaskTable) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn tables(file: &str, columns: &[&str], rows: usize) -> Tables {

@@ -2,26 +2,20 @@
 
 mod error;
 mod joined;
+mod recorded_error;
 
-use std::{
-    collections::HashMap,
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, ops::Range, path::PathBuf};
 
 use kalmind_filter::{LabelLaw, TaskSample, TrainingData, ZScore};
-use kalmind_recording::{
-    Table, TaskTable, read_table, read_task_table, require_same_rows, xdf::clocks::clock_groups,
-};
+use kalmind_recording::{Table, TaskTable, xdf::clocks::clock_groups};
 use kalmind_signal::FeatureStatistics;
-use kalmind_types::{ChannelMask, Component, StreamFeatures};
+use kalmind_types::{Component, StreamFeatures};
 use nalgebra::DMatrix;
 
 pub use error::TablesError;
 pub use joined::require_other_file;
-pub(crate) use joined::same_file;
-
-use crate::model::SAME_WIDTH;
+pub(crate) use joined::{join, same_file};
+pub use recorded_error::RecordedTablesError;
 
 /// What a session's recording knows and a table does not: a model fitted on it carries this.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,10 +62,6 @@ pub struct Tables {
     pub implausible: Option<String>,
 }
 
-/// How long a row may be, in seconds: what a model's bins may be.
-const BETWEEN_ROWS_S: core::ops::RangeInclusive<f64> =
-    kalmind_filter::LEAST_BIN_MS * 1e-3..=kalmind_filter::GREATEST_BIN_MS * 1e-3;
-
 impl Tables {
     /// Refuses rows that no run could decode.
     ///
@@ -79,94 +69,6 @@ impl Tables {
     /// [`TablesError::Implausible`].
     pub fn require_runnable(&self) -> Result<(), TablesError> {
         self.implausible.clone().map_or(Ok(()), |problem| Err(TablesError::Implausible(problem)))
-    }
-
-    /// Reads features and states, and a task table where there is one, and checks them against each other.
-    ///
-    /// # Errors
-    /// [`TablesError`].
-    pub fn read_pair(
-        features_path: &Path,
-        states_path: &Path,
-        task_path: Option<&Path>,
-        rate: Option<f64>,
-    ) -> Result<Self, TablesError> {
-        let features = read_table(features_path)?;
-        if features.width > ChannelMask::CAPACITY {
-            let file = features_path.display().to_string();
-            return Err(TablesError::TooWide { file, width: features.width });
-        }
-        let states = read_table(states_path)?;
-        let name = |path: &Path| path.display().to_string();
-        let features_name = name(features_path);
-        require_same_rows((&features_name, features.rows), (&name(states_path), states.rows))?;
-        let task = task_path.map(read_task_table).transpose()?;
-        if let (Some(path), Some(task)) = (task_path, &task) {
-            require_same_rows((&features_name, features.rows), (&name(path), task.rows.len()))?;
-        }
-        let task_time = task.as_ref().and_then(|task| task.time.clone());
-        let others = [(states_path, &states.time), (task_path.unwrap_or(states_path), &task_time)];
-        let time = features.time.clone().or_else(|| states.time.clone());
-        if let Some(step) = time.as_deref().and_then(median_step) {
-            if let Some(rate) = rate
-                && (step * rate - 1.0).abs() > SAME_WIDTH
-            {
-                let (rate_ms, time_ms) = (1e3 / rate, step * 1e3);
-                return Err(TablesError::RateAgainstTime { file: features_name, rate, rate_ms, time_ms });
-            }
-            for (path, other) in others {
-                let other_name = name(path);
-                if let Some(clocks) =
-                    days_apart((&features_name, features.time.as_deref()), (&other_name, other.as_deref()))
-                {
-                    return Err(TablesError::Clocks(clocks));
-                }
-                let pairs = time.iter().flatten().zip(other.iter().flatten()).enumerate();
-                for (row, (first_time, second_time)) in pairs {
-                    if (first_time - second_time).abs() > step / 2.0 {
-                        return Err(TablesError::TimesDiffer {
-                            row,
-                            first: features_name,
-                            first_time: *first_time,
-                            second: other_name,
-                            second_time: *second_time,
-                        });
-                    }
-                }
-            }
-        }
-        let period = rate.map(f64::recip).or_else(|| time.as_deref().and_then(median_step));
-        let Some(period) = period else { return Err(TablesError::NoRate { file: features_name }) };
-        let implausible = implausible(period, rate.is_some()).map(|hint| {
-            let ms = period * 1e3;
-            let ms = if (1e-3..1e7).contains(&ms) {
-                ((ms * 1e3).round() / 1e3).to_string()
-            } else {
-                format!("{ms:.3e}")
-            };
-            format!("{features_name}: rows are {ms} ms apart, but a run decodes bins of 1 to 200 ms: {hint}")
-        });
-        if !BETWEEN_ROWS_S.contains(&period) {
-            return Err(TablesError::Implausible(implausible.unwrap_or_default()));
-        }
-        let time = time.unwrap_or_else(|| (0..features.rows).map(|row| row as f64 * period).collect());
-        let said = |path: &Path, table: &Table| {
-            table.remarks.iter().map(|remark| format!("{}: {remark}", name(path))).collect::<Vec<_>>()
-        };
-        let mut remarks = [said(features_path, &features), said(states_path, &states)].concat();
-        remarks.extend(implausible.clone());
-        let parts = vec![Part { file: features_path.to_owned(), rows: 0..features.rows }];
-        Ok(Self {
-            parts,
-            features,
-            states,
-            task,
-            bin_ms: period * 1e3,
-            time,
-            session: None,
-            remarks,
-            implausible,
-        })
     }
 
     /// Brings the columns of the features into the order of `labels` where they are the same names in another one.
@@ -336,25 +238,6 @@ fn task_samples(task: &TaskTable, rows: &[Range<usize>]) -> Vec<TaskSample> {
         .collect()
 }
 
-/// What may be wrong with rows that are `period` seconds apart; none where a run could make such bins.
-fn implausible(period: f64, rate_given: bool) -> Option<&'static str> {
-    // a width read off stamps is not exact
-    if (0.999e-3..=0.2002).contains(&period) {
-        return None;
-    }
-    Some(if rate_given {
-        "--rate is the number of rows per second"
-    } else if (0.001..=0.2).contains(&(period / 1e3)) {
-        "are the times in milliseconds? Name the column `time_ms`, or give --rate and leave the column out"
-    } else if (0.001..=0.2).contains(&(period / 1e6)) {
-        "are the times in microseconds? Name the column `time_us`, or give --rate and leave the column out"
-    } else if (0.001..=0.2).contains(&(period / 1e9)) {
-        "are the times in nanoseconds? Name the column `time_ns`, or give --rate and leave the column out"
-    } else {
-        "times are in seconds; bring the rows to bins first, or give --rate"
-    })
-}
-
 /// What to say of times that lie days apart, as Unix time and LSL time do.
 pub(crate) fn days_apart(first: (&str, Option<&[f64]>), second: (&str, Option<&[f64]>)) -> Option<String> {
     let span = |times: Option<&[f64]>| times.and_then(|times| Some((*times.first()?, *times.last()?)));
@@ -383,16 +266,6 @@ mod tests {
     fn table(values: Vec<f64>) -> Table {
         let rows = values.len();
         Table { columns: None, units: None, time: None, values, rows, width: 1, remarks: Vec::new() }
-    }
-
-    #[test]
-    fn rows_that_no_run_could_decode_are_refused_with_what_may_be_meant() {
-        for (period, expected) in [(0.02, None), (0.001, None), (0.2, None)] {
-            assert_eq!(implausible(period, false), expected);
-        }
-        assert!(implausible(20.0, false).is_some_and(|hint| hint.contains("time_ms")));
-        assert!(implausible(20_000.0, false).is_some_and(|hint| hint.contains("time_us")));
-        assert!(implausible(20.0, true).is_some_and(|hint| hint.contains("--rate")));
     }
 
     #[test]

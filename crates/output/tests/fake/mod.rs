@@ -80,24 +80,15 @@ pub fn tick(seq: u64, now: LslTime, state: OutputState, reason: Option<Reason>) 
     let newest = LslTime(now.0 - 0.0031);
     TickPublication {
         output: TickOutput {
-            seq,
-            epoch: 0,
-            time: LslTime(now.0 - 0.003),
             newest: Some(newest),
-            incomplete: false,
             state,
             reason,
             position: Position([0.5 + 0.3 * phase.cos(), 0.5 + 0.3 * phase.sin()]),
             velocity: Velocity(velocity.map(|value| value * moves)),
             intent: Some(intent),
             click: Some(Click { probability: 0.02, ..Click::default() }),
-            masked_features: 0,
-            nonfinite_values: 0,
             row_one: seq == 0,
-            fallback: false,
-            free_velocity: Velocity::default(),
-            guarded_channels: 0,
-            suspects: kalmind_types::ChannelMask::default(),
+            ..TickOutput::neutral(seq, LslTime(now.0 - 0.003))
         },
         times: StageTimes {
             received: LslTime(now.0 - 0.000_4),

@@ -3,8 +3,6 @@
 
 use time::OffsetDateTime;
 
-use super::jumps::seconds;
-
 /// Stamps further apart than this are not of one clock, in seconds.
 pub(super) const APART: f64 = 86_400.0;
 
@@ -43,6 +41,15 @@ pub(super) fn describe(stamp: f64) -> String {
         None if (0.0..1e9).contains(&stamp) => "LSL time, which counts from a machine's start".to_owned(),
         None => "a clock that Kalmind does not know".to_owned(),
     }
+}
+
+/// Seconds as people read them: to the millisecond, and huge ones by their exponent.
+pub(super) fn seconds(value: f64) -> String {
+    if value.abs() >= 1e15 || !value.is_finite() {
+        return format!("{value:e}");
+    }
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// Groups streams by clock: for each stream the span of its stamps, first and last, on the recorder's clock; `None` where it

@@ -4,13 +4,11 @@
 //! assumed is remarked upon; without its number of channels and their format a stream cannot be read.
 
 use encoding_rs::Encoding;
-use kalmind_types::NumberFormat;
-use roxmltree::{Document, Node, ParsingOptions};
+use kalmind_types::{NumberFormat, unlabelled};
 
+use super::xml::{Fields, between, child_text, parse, without_control_characters};
 use crate::encoding;
 
-/// Nodes of a header at most: what a device with a hundred thousand described channels has.
-const MAX_NODES: u32 = 1 << 20;
 /// What is beyond it is no rate, in Hz.
 const MAX_RATE_HZ: f64 = 1e6;
 /// The most channels a stream may have.
@@ -115,6 +113,13 @@ pub struct StreamFooter {
 }
 
 impl StreamHeader {
+    /// The name of a channel, counted from 0: its label where it has one.
+    #[must_use]
+    pub fn label(&self, channel: usize) -> String {
+        let label = self.labels.as_ref().and_then(|labels| labels.get(channel));
+        label.cloned().unwrap_or_else(|| unlabelled(channel))
+    }
+
     /// Reads a header, in the encoding that it declares; one that declares none and is not UTF-8 in the `named` one. What
     /// could only be read in part, or had to be assumed, is among the remarks.
     ///
@@ -237,104 +242,9 @@ fn labels(mut labels: Vec<String>, channels: usize, remarks: &mut Vec<Remark>) -
         remarks.push(Remark::odd(format!("{} of its {channels} channels have no label", channels - named)));
     }
     for (place, label) in labels.iter_mut().enumerate().filter(|(_, label)| label.is_empty()) {
-        *label = format!("channel{place}");
+        *label = unlabelled(place);
     }
     Some(labels)
-}
-
-/// A header's elements: of XML that could be read, or of text that is as good as none.
-enum Fields<'a> {
-    Parsed(Node<'a, 'a>),
-    Text(&'a str),
-}
-
-impl Fields<'_> {
-    fn text(&self, name: &str) -> Option<String> {
-        match self {
-            Self::Parsed(info) => child_text(*info, name).map(str::to_owned),
-            // the description has elements of the same names
-            Self::Text(text) => {
-                let own = text.split("<desc").next().unwrap_or_default();
-                between(own, name).map(unescaped)
-            }
-        }
-    }
-
-    /// An element within another one of the description.
-    fn within(&self, outer: &str, inner: &str) -> Option<String> {
-        match self {
-            Self::Parsed(info) => {
-                let outer = child(*info, "desc").and_then(|desc| child(desc, outer))?;
-                child_text(outer, inner).map(str::to_owned)
-            }
-            Self::Text(text) => between(text, outer).and_then(|outer| between(outer, inner)).map(unescaped),
-        }
-    }
-
-    /// An element of every channel; empty where a channel has none.
-    fn channels(&self, what: &str) -> Vec<String> {
-        match self {
-            Self::Parsed(info) => child(*info, "desc")
-                .and_then(|desc| child(desc, "channels"))
-                .into_iter()
-                .flat_map(|channels| channels.children().filter(|node| node.has_tag_name("channel")))
-                .map(|channel| child_text(channel, what).unwrap_or_default().to_owned())
-                .collect(),
-            Self::Text(text) => {
-                let mut rest = Tag::find(text, "channels").map_or(*text, |channels| channels.after);
-                let mut found = Vec::new();
-                while let Some(channel) = Tag::find(rest, "channel") {
-                    rest = channel.after;
-                    let next = Tag::find(rest, "channel").map_or(rest.len(), |next| next.at);
-                    let own = rest.get(..next).filter(|_| !channel.is_empty).unwrap_or_default();
-                    found.push(between(own, what).map(unescaped).unwrap_or_default());
-                }
-                found
-            }
-        }
-    }
-}
-
-/// A tag that begins an element: `<name>`, also with blanks or attributes behind the name.
-struct Tag<'a> {
-    at: usize,
-    /// `<name />`.
-    is_empty: bool,
-    after: &'a str,
-}
-
-impl<'a> Tag<'a> {
-    /// The first one in a text.
-    fn find(text: &'a str, name: &str) -> Option<Self> {
-        let begin = format!("<{name}");
-        text.match_indices(&begin).find_map(|(at, _)| {
-            let rest = text.get(at + begin.len()..)?;
-            let (inner, after) = rest.split_once('>')?;
-            let is_name = inner.is_empty() || inner == "/" || inner.starts_with(char::is_whitespace);
-            is_name.then(|| Self { at, is_empty: inner.ends_with('/'), after })
-        })
-    }
-}
-
-/// What stands in the first element of a name.
-fn between<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let begin = Tag::find(text, name)?;
-    if begin.is_empty {
-        return Some("");
-    }
-    let end = format!("</{name}");
-    let ends =
-        |at: usize| begin.after.get(at + end.len()..).is_some_and(|rest| rest.trim_start().starts_with('>'));
-    let (at, _) = begin.after.match_indices(&end).find(|(at, _)| ends(*at))?;
-    begin.after.get(..at)
-}
-
-fn unescaped(text: &str) -> String {
-    text.replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&quot;", "\"")
-        .replace("&apos;", "'")
-        .replace("&amp;", "&")
 }
 
 /// A header's text, and what had to be assumed of it.
@@ -343,11 +253,6 @@ fn decoded(xml: &[u8], named: Option<&'static Encoding>) -> (String, Vec<Remark>
     // letters that cannot be read are not all that was there
     let remark = |text: String| Remark { damage: text.contains("U+FFFD"), text };
     (text, remarks.into_iter().map(remark).collect())
-}
-
-fn without_control_characters(text: &str) -> String {
-    let allowed = |character: &char| !character.is_control() || matches!(character, '\t' | '\n' | '\r');
-    text.chars().filter(allowed).collect()
 }
 
 impl StreamFooter {
@@ -370,22 +275,6 @@ impl StreamFooter {
             }),
         })
     }
-}
-
-fn parse(text: &str) -> Result<Document<'_>, String> {
-    // no DTD: entities cannot grow a header
-    let options = ParsingOptions { nodes_limit: MAX_NODES, ..ParsingOptions::default() };
-    // recorders pad headers with zeros and blanks
-    let text = text.trim_matches(|character: char| character == '\0' || character.is_whitespace());
-    Document::parse_with_options(text, options).map_err(|error| format!("XML that cannot be read: {error}"))
-}
-
-fn child<'a, 'i>(of: Node<'a, 'i>, name: &str) -> Option<Node<'a, 'i>> {
-    of.children().find(|node| node.has_tag_name(name))
-}
-
-fn child_text<'a>(of: Node<'a, '_>, name: &str) -> Option<&'a str> {
-    child(of, name).and_then(|node| node.text())
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Jumps of a stream's stamps: clocks that were set or began anew, and pauses of a stream that should be regular.
 
-use super::{clocks, header::StreamHeader};
+use super::{
+    clocks::{self, seconds},
+    header::StreamHeader,
+};
 
 /// Jumps that are told one by one.
 const TOLD: usize = 3;
@@ -126,15 +129,6 @@ impl Jump {
         let (from, to) = (seconds(self.from), seconds(self.to));
         format!("{sign}{} s at sample {} (from {from} s to {to} s{clock})", seconds(step), self.sample)
     }
-}
-
-/// Seconds as people read them: to the millisecond, and huge ones by their exponent.
-pub(super) fn seconds(value: f64) -> String {
-    if value.abs() >= 1e15 || !value.is_finite() {
-        return format!("{value:e}");
-    }
-    let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

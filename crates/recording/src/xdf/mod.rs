@@ -20,6 +20,7 @@ mod source;
 pub mod synchronization;
 mod walk;
 pub mod writer;
+mod xml;
 
 pub use problem::{Problem, Severity};
 pub use source::{Source, SourceError};

@@ -5,11 +5,11 @@
 use kalmind_filter::{LabelLaw, TrainingData};
 use kalmind_session::{
     Calibration, CalibrationOptions, CalibrationTick, ChanceResult, ChanceTest, Participant,
-    ParticipantOptions, Radial8, Radial8Options, Radial8Tick, TaskStep,
+    ParticipantOptions, TASKS, Task, TaskStep, TaskTick,
 };
 use kalmind_types::{
-    ChannelMask, Command, CursorDrive, EventBody, LslTime, OutputState, Position, Seconds, TaskBlock,
-    TaskState, TickOutput, Velocity,
+    Command, CursorDrive, EventBody, LslTime, OutputState, Position, Seconds, TaskBlock, TaskState,
+    TickOutput, Velocity,
 };
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -38,7 +38,7 @@ pub enum Source {
 
 /// A participant in front of an open-loop task.
 struct Room {
-    task: Radial8,
+    task: Box<dyn Task>,
     tick: u64,
     position: Position,
     in_force: TaskState,
@@ -49,7 +49,7 @@ struct Room {
 
 impl Room {
     fn new(seed: u64, seconds: f64) -> Self {
-        let mut task = Radial8::new(Radial8Options { seed, ..Radial8Options::default() }).unwrap();
+        let mut task = TASKS[0].build(seed, &[]).unwrap();
         let step = task.start(TaskBlock::OpenLoop, Seconds(seconds), LslTime(0.0));
         let position = Position([0.5, 0.5]);
         let mut room = Self {
@@ -99,7 +99,7 @@ impl Room {
             self.position = Position([at_x + x * BIN_S, at_y + y * BIN_S]);
         }
         let state = OutputState::Calibrating;
-        let step = self.task.step(Radial8Tick { time: self.time(), position: self.position, state });
+        let step = self.task.step(TaskTick { time: self.time(), position: self.position, state });
         self.follow(step);
     }
 }
@@ -144,7 +144,11 @@ pub fn calibrate(
         room.end();
         other.end();
         calibration.observe(CalibrationTick {
-            output: &tick_output(room.tick, time, room.position),
+            output: &TickOutput {
+                state: OutputState::Calibrating,
+                position: room.position,
+                ..TickOutput::neutral(room.tick, time)
+            },
             features: &values,
             target: room.in_force.target,
             trial,
@@ -231,28 +235,5 @@ impl SlowNoise {
                 + self.bump[unit] * (-(since - 0.4).powi(2) / 0.02).exp()
                 + self.trend[unit] * self.ticks * BIN_S / 60.0;
         }
-    }
-}
-
-fn tick_output(seq: u64, time: LslTime, position: Position) -> TickOutput {
-    TickOutput {
-        seq,
-        epoch: 0,
-        time,
-        newest: Some(time),
-        incomplete: false,
-        state: OutputState::Calibrating,
-        reason: None,
-        position,
-        velocity: Velocity::default(),
-        intent: None,
-        click: None,
-        masked_features: 0,
-        nonfinite_values: 0,
-        row_one: false,
-        fallback: false,
-        free_velocity: Velocity::default(),
-        guarded_channels: 0,
-        suspects: ChannelMask::default(),
     }
 }

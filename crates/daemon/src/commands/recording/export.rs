@@ -139,9 +139,8 @@ pub(super) struct Labels {
 fn labels(stream: &RecordedStream) -> Labels {
     let header = &stream.header;
     let label = |channel: usize| match &header.labels {
-        Some(labels) => labels[channel].clone(),
         None if header.channels == 1 && header.format.is_none() => "text".to_owned(),
-        None => format!("channel{channel}"),
+        _ => header.label(channel),
     };
     distinct((0..header.channels).map(label))
 }

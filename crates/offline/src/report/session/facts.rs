@@ -135,8 +135,6 @@ pub(super) struct Facts {
     task: Course,
     task_time: TaskTime,
     channels: Channels,
-    /// The newest tick: waits for its cursor.
-    waiting: Option<Box<TickDocument<'static>>>,
 }
 
 /// Where the cursor's channels stand.
@@ -241,7 +239,6 @@ impl Facts {
             task,
             task_time: TaskTime::default(),
             channels,
-            waiting: None,
             session,
         }
     }
@@ -253,15 +250,17 @@ impl Facts {
 
     fn take(&mut self, item: Item) {
         match item {
-            Item::Tick(tick) => self.take_tick(tick),
-            Item::Features(_, values) => {
-                for (sums, value) in self.features.iter_mut().zip(values) {
+            Item::Tick(tick) => {
+                self.take_tick(&tick.document);
+                for (sums, value) in self.features.iter_mut().zip(&tick.features) {
                     if value.is_finite() {
                         *sums = (sums.0 + value, sums.1 + value * value, sums.2 + 1);
                     }
                 }
+                if let Some((_, values)) = &tick.cursor {
+                    self.take_cursor(&tick.document, values);
+                }
             }
-            Item::Cursor(_, values) => self.take_cursor(&values),
             Item::Event(event) => self.take_event(event),
             Item::Document(RecordDocument::Model(part)) => {
                 let bytes = part.bytes().map_or(0, |bytes| bytes.len() as u64);
@@ -285,7 +284,7 @@ impl Facts {
         }
     }
 
-    fn take_tick(&mut self, tick: Box<TickDocument<'static>>) {
+    fn take_tick(&mut self, tick: &TickDocument<'_>) {
         self.course.end = self.course.end.max(tick.decoded.0);
         let input = &tick.input;
         if self.ticks == 0 {
@@ -323,11 +322,9 @@ impl Facts {
             second.longest_ms = second.longest_ms.max(1e3 * total);
         }
         self.incomplete += u64::from(input.incomplete);
-        self.waiting = Some(tick);
     }
 
-    fn take_cursor(&mut self, values: &[f64]) {
-        let Some(tick) = self.waiting.take() else { return };
+    fn take_cursor(&mut self, tick: &TickDocument<'_>, values: &[f64]) {
         let value = |channel: Option<usize>| channel.and_then(|channel| values.get(channel)).copied();
         let code = value(self.channels.state).unwrap_or(0.0) as usize;
         let state = OutputState::ALL.get(code);

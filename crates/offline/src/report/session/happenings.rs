@@ -1,15 +1,14 @@
 //! What happened in a session, a sentence for each event: blocks, what operators and the task asked for, models, states.
 
-use std::fmt::Write as _;
-
 use kalmind_types::{
     Actor, ArrivalAction, ArrivalEvent, Confirmation, Counted, EventBody, EventKind, ModelEvent,
     OperatorAction, OperatorRequest, Phase,
 };
+use maud::{Markup, html};
 use serde_json::Value;
 
 use super::{
-    super::markup::{Escaped, number, table},
+    super::parts::{cell, number, table},
     facts::{Facts, Happening},
 };
 
@@ -17,28 +16,26 @@ use super::{
 const LISTED: usize = 200;
 
 /// The table of events.
-pub(super) fn section(facts: &Facts) -> String {
+pub(super) fn section(facts: &Facts) -> Markup {
     if facts.happenings.is_empty() {
-        return "<p>Nothing besides targets and trials.</p>".to_owned();
+        return html! { p { "Nothing besides targets and trials." } };
     }
     // an event is published when it is known, with the time at which it happened
     let mut happenings: Vec<&Happening> = facts.happenings.iter().collect();
     happenings.sort_by(|a, b| a.time.total_cmp(&b.time));
     let shown = happenings.into_iter().take(LISTED).map(|happening| {
-        let cells = vec![
-            number(happening.time - facts.begin, 2),
-            kind(&happening.body).to_owned(),
-            Escaped(&sentence(&happening.body)).to_string(),
-        ];
-        ("", cells)
+        vec![
+            cell(number(happening.time - facts.begin, 2)),
+            cell(kind(&happening.body)),
+            cell(sentence(&happening.body)),
+        ]
     });
     let heads = ["time, s", "kind", "what happened"];
-    let mut html = table("Blocks, operator, models, states and faults", &heads, &[1, 2], shown);
-    if facts.happenings.len() > LISTED {
-        let more = Counted((facts.happenings.len() - LISTED) as u64, "event");
-        let _infallible = write!(html, "<p>The recording holds {more} more.</p>");
+    let more = facts.happenings.len().saturating_sub(LISTED);
+    html! {
+        (table("Blocks, operator, models, states and faults", &heads, &[1, 2], shown))
+        @if more > 0 { p { "The recording holds " (Counted(more as u64, "event").to_string()) " more." } }
     }
-    html
 }
 
 fn kind(body: &EventBody) -> &'static str {

@@ -2,8 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Gathered, RecordedTablesError, SessionDocument, gather};
-use crate::{host::Host, model::SAME_WIDTH, tables::TablesError};
+use crate::{
+    host::Host,
+    model::SAME_WIDTH,
+    recorded::{Gathered, SessionDocument, gather},
+    tables::{RecordedTablesError, TablesError},
+};
 
 /// The rows of several sessions, one after the other.
 #[derive(Debug)]
@@ -27,10 +31,8 @@ pub fn gather_sessions(
     host: &dyn Host,
 ) -> Result<GatheredSessions, TablesError> {
     let one = |path: &Path| {
-        gather(path, blocks, host).map_err(|error| TablesError::Recording {
-            path: path.to_owned(),
-            source: RecordedTablesError::from(error).with_way_out(),
-        })
+        gather(path, blocks, host)
+            .map_err(|error| TablesError::of_recording(path, RecordedTablesError::from(error).with_way_out()))
     };
     let (first, others) = recordings.split_first().ok_or(TablesError::Nothing)?;
     let mut all = one(first)?;

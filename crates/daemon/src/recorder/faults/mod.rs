@@ -1,299 +1,30 @@
 //! The recorder on disks that fail, fall short, or stand still: whatever happens, the file is valid and what is missing is
 //! counted. The reader here is independent of the one in `kalmind_recording`.
 
-use std::{
-    io,
-    sync::{
-        Arc, Condvar, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+mod bench;
+mod contents;
+mod disk;
+
+use std::sync::{
+    Arc, Condvar, Mutex,
+    atomic::{AtomicU64, Ordering},
 };
 
-use crossbeam_channel::Sender;
-use kalmind_acquisition::{
-    Waker,
-    pool::{PoolWriter, pool},
-};
-use kalmind_engine::{CursorSettings, EngineSettings};
-use kalmind_filter::LabelLaw;
-use kalmind_offline::recorded::{
-    ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, SessionDocument,
-};
-use kalmind_output::{CursorLayout, CursorRow};
-use kalmind_recording::xdf::writer::Sink;
-use kalmind_types::{
-    Binning, ClockOffset, Component, Event, EventBody, LslTime, Mode, NumberFormat, Phase, SampleBlock,
-    Samples, Seconds, StreamDescription, StreamFeatures, StreamTime, TickInput,
-};
-use serde_json::{Value, json};
+use kalmind_offline::recorded::LossKind;
+use kalmind_types::{LslTime, TickInput};
+use serde_json::json;
 
 use super::{
-    RecorderStatus,
+    Message, RecorderStatus,
+    fate::fate,
     head::RecordingFile,
     leaving::losses,
-    watch::{Left, NextFile, fate},
-    writing::{Beginning, Message, NumericHeader, Writing},
+    watch::{Left, NextFile},
 };
-use crate::tick::{RecordLane, TickRecord};
-
-/// What happens to one write.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Fault {
-    /// It fails.
-    Fail,
-    /// It writes so many bytes, and the rest fails.
-    Short(usize),
-    /// It writes so many bytes, the rest fails, and the file cannot be cut back either, once.
-    Torn(usize),
-}
-
-/// A file in memory with a fault at a range of writes.
-struct Disk {
-    bytes: Arc<Mutex<Vec<u8>>>,
-    writes: u64,
-    faulty: std::ops::Range<u64>,
-    fault: Fault,
-    short_of: bool,
-    cut_fails: bool,
-}
-
-impl Disk {
-    fn new(faulty: std::ops::Range<u64>, fault: Fault) -> (Self, Arc<Mutex<Vec<u8>>>) {
-        let bytes = Arc::new(Mutex::new(Vec::new()));
-        let disk =
-            Self { bytes: Arc::clone(&bytes), writes: 0, faulty, fault, short_of: false, cut_fails: false };
-        (disk, bytes)
-    }
-
-    fn put(&self, offset: u64, bytes: &[u8]) -> usize {
-        let mut file = self.bytes.lock().expect("a lock");
-        let end = offset as usize + bytes.len();
-        let length = file.len().max(end);
-        file.resize(length, 0);
-        file[offset as usize..end].copy_from_slice(bytes);
-        bytes.len()
-    }
-}
-
-impl Sink for Disk {
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
-        if core::mem::take(&mut self.short_of) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        self.writes += 1;
-        if !self.faulty.contains(&self.writes) {
-            return Ok(self.put(offset, bytes));
-        }
-        match self.fault {
-            Fault::Fail => Err(io::ErrorKind::StorageFull.into()),
-            Fault::Short(count) | Fault::Torn(count) => {
-                self.cut_fails = matches!(self.fault, Fault::Torn(_));
-                self.short_of = true;
-                Ok(self.put(offset, &bytes[..count.min(bytes.len() - 1)]))
-            }
-        }
-    }
-
-    fn cut(&mut self, length: u64) -> io::Result<()> {
-        if core::mem::take(&mut self.cut_fails) {
-            return Err(io::ErrorKind::Other.into());
-        }
-        self.bytes.lock().expect("a lock").truncate(length as usize);
-        Ok(())
-    }
-
-    fn length(&mut self) -> io::Result<u64> {
-        Ok(self.bytes.lock().expect("a lock").len() as u64)
-    }
-}
-
-/// Everything around a recorder but the disk.
-struct Bench<S> {
-    writing: Writing<S>,
-    blocks: PoolWriter<SampleBlock>,
-    ticks: RecordLane,
-    messages: Sender<Message>,
-    status: Arc<RecorderStatus>,
-    samples: u64,
-}
-
-const CHANNELS: usize = 4;
-const SAMPLES: u64 = 5;
-
-fn session() -> SessionDocument {
-    let component = |name: &str| Component { name: name.to_owned(), unit: String::new() };
-    SessionDocument {
-        format: FORMAT,
-        version: "0".to_owned(),
-        session: "s".to_owned(),
-        run: 1,
-        instance: "Test".to_owned(),
-        participant: String::new(),
-        subject: Value::Null,
-        bin_ms: 20.0,
-        components: vec![component("vx"), component("vy")],
-        workspace: [1.0, 1.0],
-        kernel_path: "portable".to_owned(),
-        guard: true,
-        engine: EngineSettings {
-            features: vec![StreamFeatures { binning: Binning::Mean, channels: CHANNELS, labels: None }],
-            max_masked: 0.25,
-            restart_after: Seconds(0.5),
-            stale_after: Seconds(0.2),
-            auto_resume: Seconds(2.0),
-            start: Mode::Idle,
-            cursor: CursorSettings::default(),
-            label_law: LabelLaw::default(),
-            plausibility: true,
-            fallback_stale: Seconds(0.3),
-        },
-        streams: vec![InputStream { key: "array".to_owned(), held_samples: 100 }],
-        configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
-        clock: ClockReading { lsl: 1.0, unix: 2.0 },
-    }
-}
-
-impl<S: Sink> Bench<S> {
-    fn new(sink: S) -> Self {
-        let session = session();
-        let status = Arc::new(RecorderStatus::new("test.xdf".into()));
-        let (ticks, records) = RecordLane::new(64, CHANNELS, Waker::new());
-        let (messages, received) = crossbeam_channel::bounded(64);
-        let (blocks, read) =
-            pool(16, || SampleBlock::with_capacity(NumberFormat::Float32, CHANNELS, SAMPLES as usize));
-        let labels = (0..CHANNELS).map(|channel| channel.to_string()).collect::<Vec<_>>();
-        let row = CursorRow::new(&CursorLayout {
-            bin_ms: session.bin_ms,
-            components: session.components.clone(),
-            run: 1,
-            session: "s".to_owned(),
-            instance: "Test".to_owned(),
-            participant: String::new(),
-            version: "0".to_owned(),
-            height: 1.0,
-        });
-        let beginning = Beginning {
-            session: &session,
-            features: &labels,
-            row,
-            now: LslTime(0.0),
-            date: "1970-01-01T00:00:00+0000",
-        };
-        let mut writing = Writing::new(sink, beginning, records, received, Arc::clone(&status));
-        let description = StreamDescription {
-            name: "Array".to_owned(),
-            channels: CHANNELS,
-            format: Some(NumberFormat::Float32),
-            ..StreamDescription::default()
-        };
-        let header = NumericHeader { description, key: "array".to_owned(), index: Some(0) };
-        writing.add_numbers(read, header, LslTime(0.0));
-        Self { writing, blocks, ticks, messages, status, samples: 0 }
-    }
-
-    /// A block of samples, and a tick that names them.
-    fn tick(&mut self, seq: u64) {
-        let first = self.samples;
-        self.samples += SAMPLES;
-        if let Some(mut block) = self.blocks.claim() {
-            block.first_index = first;
-            block.clock = ClockOffset { offset: Seconds(0.001), uncertainty: Seconds(0.0001) };
-            block.stamps = (first..self.samples).map(|index| StreamTime(index as f64 / 250.0)).collect();
-            block.values = Samples::Float32(vec![first as f32; CHANNELS * SAMPLES as usize]);
-            self.blocks.send(block);
-        }
-        let mut record = TickRecord::empty(CHANNELS);
-        record.input = TickInput { seq, ..TickInput::empty() };
-        record.published.output.seq = seq;
-        record.published.output.time = LslTime(seq as f64 * 0.02);
-        self.ticks.record(&record.input, record.published, false, None, &[0.0; CHANNELS]);
-    }
-
-    fn event(&self, number: u64) {
-        let body = EventBody::Trial { trial: number, phase: Phase::Start, result: None };
-        let event = Event::new(LslTime(number as f64), number, body);
-        assert!(self.messages.try_send(Message::Event(event.into())).is_ok());
-    }
-}
-
-/// A number of variable length, and what is behind it.
-fn number(bytes: &[u8]) -> (u64, &[u8]) {
-    let width = usize::from(bytes[0]);
-    assert!([1, 4, 8].contains(&width), "a length of {width} bytes");
-    let mut value = [0; 8];
-    value[..width].copy_from_slice(&bytes[1..=width]);
-    (u64::from_le_bytes(value), &bytes[1 + width..])
-}
-
-/// What stands in a file: texts by stream, samples of the input, footers. Panics where a chunk is not whole.
-#[derive(Debug, Default)]
-struct Contents {
-    headers: Vec<u32>,
-    texts: Vec<(u32, Value)>,
-    /// First values of the input's samples, and how many there are.
-    samples: Vec<f32>,
-    footers: Vec<(u32, String)>,
-}
-
-const TICKS: u32 = 1;
-const EVENTS: u32 = 4;
-const RECORD: u32 = 5;
-const INPUT: u32 = 6;
-
-fn contents(file: &[u8]) -> Contents {
-    let mut rest = file.strip_prefix(b"XDF:").expect("the magic");
-    let mut contents = Contents::default();
-    while !rest.is_empty() {
-        let (length, behind) = number(rest);
-        let (chunk, next) = behind.split_at(length as usize);
-        rest = next;
-        let tag = u16::from_le_bytes([chunk[0], chunk[1]]);
-        if tag == 1 || tag == 5 {
-            continue;
-        }
-        let id = u32::from_le_bytes(chunk[2..6].try_into().expect("four bytes"));
-        let content = &chunk[6..];
-        match tag {
-            2 => contents.headers.push(id),
-            3 => {
-                assert!(contents.headers.contains(&id), "samples come after their header");
-                let (count, mut content) = number(content);
-                for _ in 0..count {
-                    assert_eq!(content[0], 8, "every sample has a stamp");
-                    content = &content[9..];
-                    if matches!(id, TICKS | EVENTS | RECORD) {
-                        let (length, behind) = number(content);
-                        let (text, next) = behind.split_at(length as usize);
-                        contents.texts.push((id, serde_json::from_slice(text).expect("JSON")));
-                        content = next;
-                    } else if id == INPUT {
-                        contents.samples.push(f32::from_le_bytes(content[..4].try_into().expect("four")));
-                        content = &content[4 * CHANNELS..];
-                    } else {
-                        break;
-                    }
-                }
-            }
-            6 => contents.footers.push((id, String::from_utf8(content.to_vec()).expect("text"))),
-            _ => assert_eq!((tag, content.len()), (4, 16), "a clock offset"),
-        }
-    }
-    contents
-}
-
-impl Contents {
-    fn texts(&self, stream: u32) -> impl Iterator<Item = &Value> {
-        self.texts.iter().filter(move |(id, _)| *id == stream).map(|(_, text)| text)
-    }
-
-    /// What the file says was lost, of one kind.
-    fn told(&self, what: &str) -> u64 {
-        self.texts(RECORD)
-            .filter(|text| text["kind"] == "loss" && text["what"] == what)
-            .filter_map(|text| text["count"].as_u64())
-            .sum()
-    }
-}
+use crate::tick::TickRecord;
+use bench::{Bench, CHANNELS, SAMPLES};
+use contents::{EVENTS, INPUT, RECORD, TICKS, contents};
+use disk::{Disk, Fault, Slow};
 
 /// 100 ticks on a disk with a fault; the file, and the counters.
 fn recorded(faulty: std::ops::Range<u64>, fault: Fault) -> (Vec<u8>, Arc<RecorderStatus>) {
@@ -384,29 +115,6 @@ fn a_disk_that_is_full_for_a_while_leaves_a_hole_and_recording_goes_on() {
             assert!(status.lost(LossKind::Samples) > 0);
             assert_eq!(status.json()["state"], "ended");
         }
-    }
-}
-
-/// A disk whose writes stand still until the gate is opened.
-struct Slow {
-    open: Arc<(Mutex<bool>, Condvar)>,
-    written: Arc<AtomicU64>,
-}
-
-impl Sink for Slow {
-    fn write_at(&mut self, _offset: u64, bytes: &[u8]) -> io::Result<usize> {
-        let (open, changed) = &*self.open;
-        let _open = changed.wait_while(open.lock().expect("a lock"), |open| !*open).expect("a lock");
-        self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        Ok(bytes.len())
-    }
-
-    fn cut(&mut self, _length: u64) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn length(&mut self) -> io::Result<u64> {
-        Ok(u64::MAX)
     }
 }
 

@@ -1,9 +1,9 @@
 //! How fast dead arrays are told, how often living ones are taken for dead, and what the look costs.
 //!
-//!     cargo run --release -p kalmind-engine --example implausible_signals -- faults [SEEDS]
-//!     cargo run --release -p kalmind-engine --example implausible_signals -- hours HOURS [SEED]
-//!     cargo run --release -p kalmind-engine --example implausible_signals -- table FILE.csv HZ
-//!     cargo run --release -p kalmind-engine --example implausible_signals -- cost
+//!     cargo bench --workspace --bench implausible_signals -- faults [SEEDS]
+//!     cargo bench --workspace --bench implausible_signals -- hours HOURS [SEED]
+//!     cargo bench --workspace --bench implausible_signals -- table FILE.csv HZ
+//!     cargo bench --workspace --bench implausible_signals -- cost
 //!
 //! `hours` and `table` end with 1 where there is more than one false alarm an hour.
 #![expect(
@@ -22,7 +22,8 @@ use kalmind_types::{Actor, ChannelMask, Command, Mode, OutputState, Seconds, Vel
 use rig::{Breaker, Fault, Loop, Rows, Subject, model};
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // cargo adds a flag of its own
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let number = |at: usize, default: f64| arguments.get(at).map_or(default, |text| text.parse().unwrap());
     match arguments.first().map(String::as_str) {
         Some("faults") => faults(number(1, 8.0) as u64),

@@ -1,0 +1,37 @@
+//! What the slow side tells the recorder's thread.
+
+use std::sync::Arc;
+
+use kalmind_offline::recorded::LossKind;
+use kalmind_types::RenderedEvent;
+use serde_json::Value;
+
+/// What the slow side tells the recorder.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// An event, as published.
+    Event(RenderedEvent),
+    /// A model that is about to decode.
+    Model {
+        /// SHA-256 of its file in hexadecimal.
+        id: String,
+        /// Decoder with options.
+        name: String,
+        /// Its file's bytes.
+        file: Arc<[u8]>,
+    },
+    /// What turned out to be lost of a file that another program had its hands on.
+    Lost {
+        /// By kind and input stream.
+        losses: Vec<(LossKind, Option<usize>, u64)>,
+        /// What happened.
+        because: String,
+    },
+    /// The session ended in order.
+    End {
+        /// Who ended it.
+        reason: String,
+        /// The run's counters.
+        summary: Value,
+    },
+}

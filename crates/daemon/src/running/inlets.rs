@@ -1,0 +1,112 @@
+//! The inlets of a run: of the streams that are decoded, and of those that are only recorded.
+
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+use kalmind_acquisition::{
+    InletGuard, InletParts, MarkerConfig, MarkerInlet, NumericInlet, StreamMonitor, ThreadStart, Waker,
+};
+use kalmind_types::{MAX_STREAMS, StreamDescription};
+
+use crate::{
+    failure::{OrFail as _, Outcome},
+    process::realtime::{RealtimeSettings, Role},
+    recorder::{self, Recorder},
+    running::{
+        late_streams::{Awaited, LateStreams},
+        recorded_inlet::recorded_config,
+    },
+    starting::plan::{Plan, RecordedExtra},
+    task_follower::MARKERS,
+    tick::StreamInput,
+};
+
+/// The inlets of a run, taken apart: for status pages, for the end, for the tick thread.
+pub(crate) struct Inlets {
+    pub(crate) monitors: Vec<Arc<StreamMonitor>>,
+    pub(crate) guards: Vec<InletGuard>,
+    pub(crate) streams: ArrayVec<StreamInput, MAX_STREAMS>,
+    pub(crate) recorded_texts: Vec<MarkerInlet>,
+    pub(crate) late: Option<LateStreams>,
+}
+
+impl Inlets {
+    /// Starts them all; those that are recorded report to the recorder too.
+    ///
+    /// # Errors
+    /// When a stream cannot be received, or the system gives no thread.
+    pub(crate) fn start(
+        plan: &Plan,
+        tick: &Waker,
+        realtime: &Arc<RealtimeSettings>,
+        mut recorder: Option<&mut Recorder>,
+    ) -> Outcome<Self> {
+        let mut inlets = Self {
+            monitors: Vec::new(),
+            guards: Vec::new(),
+            streams: ArrayVec::new(),
+            recorded_texts: Vec::new(),
+            late: None,
+        };
+        for (index, planned) in plan.streams.iter().enumerate() {
+            let mut inlet = planned.inlet.clone();
+            let description = inlet.description.clone();
+            let rate_hz = planned.binning.rate_hz.unwrap_or_default();
+            inlet.recorded_blocks = recorder.as_ref().map(|_| recorder::blocks(rate_hz, inlet.block_samples));
+            let realtime = Arc::clone(realtime);
+            let name = inlet.key.clone();
+            inlet.on_start = Some(ThreadStart(Arc::new(move || drop(realtime.apply(Role::Stream, &name)))));
+            let parts = NumericInlet::spawn(inlet, tick.clone()).or_stream()?.into_parts();
+            let InletParts { blocks, recorded, status: monitor, guard } = parts;
+            if let Some((recorder, recorded)) = recorder.as_mut().zip(recorded) {
+                recorder.add_numbers(description, planned.inlet.key.clone(), Some(index), recorded);
+            }
+            inlets.monitors.push(Arc::clone(&monitor));
+            inlets.guards.push(guard);
+            inlets.streams.push(StreamInput { blocks, monitor });
+        }
+        if let Some(recorder) = recorder {
+            let mut awaited = Vec::new();
+            for extra in &plan.recorded {
+                if let Some(description) = &extra.description {
+                    inlets.record(extra, description, recorder)?;
+                } else {
+                    let monitor = Arc::new(StreamMonitor::new(extra.key.clone()));
+                    inlets.monitors.push(Arc::clone(&monitor));
+                    awaited.push(Awaited::new(extra, monitor));
+                }
+            }
+            if !awaited.is_empty() {
+                inlets.late = Some(LateStreams::spawn(awaited, recorder.handle()).or_work()?);
+            }
+        }
+        Ok(inlets)
+    }
+
+    /// A further stream, which goes to the recorder alone.
+    fn record(
+        &mut self,
+        extra: &RecordedExtra,
+        description: &StreamDescription,
+        recorder: &mut Recorder,
+    ) -> Outcome<()> {
+        let RecordedExtra { key, selector, .. } = extra.clone();
+        if description.format.is_none() {
+            let (recorded, samples) = crossbeam_channel::bounded(MARKERS);
+            let config = MarkerConfig { key: key.clone(), selector, recorded: Some(recorded), at_once: None };
+            let inlet = MarkerInlet::spawn(config, None).or_stream()?;
+            recorder.add_texts(key, samples, &inlet);
+            self.monitors.push(Arc::clone(&inlet.status));
+            self.recorded_texts.push(inlet);
+            return Ok(());
+        }
+        // the recorder looks every few milliseconds: nobody has to wake it
+        let config = recorded_config(key.clone(), selector, description);
+        let InletParts { blocks, status, guard, .. } =
+            NumericInlet::spawn(config, Waker::new()).or_stream()?.into_parts();
+        recorder.add_numbers(description.clone(), key, None, blocks);
+        self.monitors.push(status);
+        self.guards.push(guard);
+        Ok(())
+    }
+}

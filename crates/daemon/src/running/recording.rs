@@ -1,0 +1,65 @@
+//! The recording of a run: begun before its streams, with what it says of the session.
+
+use std::path::Path;
+
+use kalmind_filter::kernel_path;
+use kalmind_offline::recorded::{ConfigurationText, FORMAT, InputStream, SessionDocument};
+
+use crate::{
+    failure::{OrFail as _, Outcome},
+    recorder::{self, Recorder},
+    starting::{
+        outlets::{Identity, session_info},
+        plan::Plan,
+    },
+};
+
+/// The recording of a run, if there is to be one: its file stands, and there is room for it.
+pub(crate) fn begin_recording(plan: &Plan, file: Option<&Path>, unix: f64) -> Outcome<Option<Recorder>> {
+    let configuration = &plan.configuration;
+    let participant = configuration.subject.code.as_deref().unwrap_or_default();
+    let in_folder = || {
+        let name = recorder::file_name(&configuration.instance.name, participant, unix);
+        configuration.record.folder.as_ref().map(|folder| folder.join(name))
+    };
+    let Some(path) = file.map(Path::to_owned).or_else(in_folder) else { return Ok(None) };
+    let recorder = Recorder::create(&path, plan.bytes_per_second(), configuration.record.free_hours);
+    recorder.map(Some).or_work()
+}
+
+/// What a recording says of the session.
+pub(crate) fn session_document(plan: &Plan, identity: &Identity) -> SessionDocument {
+    let configuration = &plan.configuration;
+    let subject = &configuration.subject;
+    let info = session_info(configuration, identity, plan.bin_ms);
+    SessionDocument {
+        format: FORMAT,
+        version: info.version,
+        session: info.session,
+        run: info.run,
+        instance: info.instance,
+        participant: info.participant,
+        subject: subject.json(),
+        bin_ms: plan.bin_ms,
+        components: info.components,
+        workspace: [info.workspace.width, info.workspace.height],
+        kernel_path: kernel_path().to_owned(),
+        guard: configuration.decoder.guard,
+        engine: plan.engine(),
+        streams: plan
+            .streams
+            .iter()
+            .map(|stream| InputStream {
+                key: stream.inlet.key.clone(),
+                held_samples: (stream.inlet.blocks * stream.inlet.block_samples) as u64,
+            })
+            .collect(),
+        configuration: ConfigurationText {
+            file: configuration.source.file_name.clone(),
+            sha256: configuration.source.sha256.clone(),
+            // without the token: a recording is handed on; what steers a daemon is not
+            toml: configuration.source.text.clone(),
+        },
+        clock: identity.started,
+    }
+}

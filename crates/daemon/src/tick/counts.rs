@@ -1,0 +1,73 @@
+//! What the tick thread counts: each counter is declared here once, with its name, its help and what of a tick it counts.
+
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this runs on the tick"
+)]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kalmind_types::{BinClose, TickOutput};
+
+/// A tick as the counters see it.
+struct CountedTick<'a> {
+    output: &'a TickOutput,
+    closed_by: BinClose,
+    late: bool,
+}
+
+macro_rules! counters {
+    ($($counter:ident as $name:literal, $help:literal, $of:expr;)+) => {
+        /// What the tick thread counts. Written by it alone, read by anyone.
+        #[derive(Debug, Default)]
+        pub struct TickCounts {
+            $(#[doc = concat!("What is shown as `", $name, "`; the table below says what it is.")] pub $counter: AtomicU64,)+
+            /// Channels that did not look as in training in the newest tick, a bit each.
+            pub suspects: [AtomicU64; 16],
+            /// How many of [`kalmind_filter::CHECKS`] watch the input.
+            pub checks: AtomicU64,
+            /// Models refused at staging because they do not fit the streams.
+            pub models_refused: AtomicU64,
+        }
+
+        impl TickCounts {
+            /// Name, help and value of each counter of ticks.
+            pub fn named(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$(($name, $help, self.$counter.load(Ordering::Relaxed))),+].into_iter()
+            }
+
+            /// Counts a tick.
+            pub(super) fn count(&self, output: &TickOutput, closed_by: BinClose, late: bool) {
+                let tick = CountedTick { output, closed_by, late };
+                $(
+                    let of: fn(&CountedTick<'_>) -> u64 = $of;
+                    self.$counter.fetch_add(of(&tick), Ordering::Relaxed);
+                )+
+                for (shown, word) in self.suspects.iter().zip(output.suspects.0) {
+                    shown.store(word, Ordering::Relaxed);
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    ticks as "ticks", "Ticks.", |_| 1;
+    incomplete as "incomplete", "Ticks with a time update only.", |tick| u64::from(tick.output.incomplete);
+    deadlines as "deadlines", "Bins closed by max_wait_ms.",
+        |tick| u64::from(tick.closed_by == BinClose::Deadline);
+    late_ticks as "late", "Ticks that began more than a bin width late.", |tick| u64::from(tick.late);
+    fallbacks as "fallbacks", "Steps in which the filter fell back to another form.",
+        |tick| u64::from(tick.output.fallback);
+    panics as "panics", "Panics caught.", |_| 0;
+    nonfinite_values as "nonfinite_values", "Values left out of bins as not finite.",
+        |tick| u64::from(tick.output.nonfinite_values);
+    masked_features as "masked_features", "Features masked, summed over ticks.",
+        |tick| u64::from(tick.output.masked_features);
+    guarded_channels as "guarded_channels", "Channels that the guard corrected or masked, summed over ticks.",
+        |tick| u64::from(tick.output.guarded_channels);
+}

@@ -1,0 +1,16 @@
+//! The tasks that Kalmind itself can present: a file for each, and the registry of them all.
+//!
+//! To add one: a file here with its options and its [`TaskKind`], and a line in [`TASKS`].
+
+mod acquisition;
+mod radial8;
+
+use crate::task::TaskKind;
+
+/// Every task; the first one is what is presented where nobody chooses.
+pub const TASKS: &[&TaskKind] = &[&radial8::RADIAL8];
+
+/// The task of this name.
+pub fn task_named(name: &str) -> Option<&'static TaskKind> {
+    TASKS.iter().copied().find(|task| task.name == name)
+}

@@ -1,0 +1,225 @@
+//! Targets to be acquired one after another: what tasks with a cursor and a hold have in common. A task says where its
+//! targets are.
+
+use core::fmt;
+
+use kalmind_types::{
+    Command, EventBody, LslTime, Phase, Position, Seconds, Target, TaskBlock, TaskState, TrialResult,
+};
+
+use crate::{
+    TaskScore,
+    task::{OptionValues, Task, TaskError, TaskOption, TaskStep, TaskTick, seconds_that_count},
+};
+
+/// Ends a hold or a timeout that only rounding of the stamps keeps short.
+const ROUNDING_S: f64 = 1e-6;
+
+pub(super) const RADIUS: TaskOption =
+    TaskOption { name: "radius", unit: "workspace widths", default: 0.06, about: "radius of every target" };
+pub(super) const HOLD: TaskOption = TaskOption {
+    name: "hold",
+    unit: "s",
+    default: 0.3,
+    about: "how long the cursor has to stay in the target",
+};
+pub(super) const TIMEOUT: TaskOption =
+    TaskOption { name: "timeout", unit: "s", default: 5.0, about: "how long a trial may take" };
+
+/// Where a task shows its targets.
+pub(super) trait Targets: fmt::Debug + Send {
+    /// A block begins: where the cursor is put.
+    fn begin(&mut self) -> Position;
+    /// The next target; its radius where the task has one size for all.
+    fn next(&mut self, radius: f64) -> Target;
+}
+
+/// An option that has to be above 0.
+pub(super) fn positive(
+    options: &OptionValues<'_>,
+    option: &'static str,
+    expected: &'static str,
+) -> Result<f64, TaskError> {
+    let value = options.get(option);
+    if value.is_finite() && value > 0.0 {
+        Ok(value)
+    } else {
+        Err(TaskError::OutOfRange { option, value, expected })
+    }
+}
+
+/// A block that is running.
+#[derive(Clone, Debug)]
+struct Running {
+    block: TaskBlock,
+    duration: f64,
+    /// Seconds so far in which the cursor could move.
+    elapsed: f64,
+    trial: u64,
+    /// Whether that trial has not ended yet.
+    trial_runs: bool,
+    target: Target,
+    trial_elapsed: f64,
+    /// Seconds without a break in the target.
+    held: Option<f64>,
+}
+
+/// The task. A target is acquired when the cursor has been in it (on its rim counts) at every tick for `hold`; a trial times
+/// out `timeout` after its start, and then the cursor is put on the target, so that doing nothing scores nothing. The next
+/// target follows at once. Open and closed loop differ only in what moves the cursor. Where time does not count a hold in
+/// progress starts over.
+#[derive(Debug)]
+pub(super) struct TargetAcquisition<T> {
+    targets: T,
+    radius: f64,
+    hold: f64,
+    timeout: f64,
+    running: Option<Running>,
+    last_tick: Option<LslTime>,
+    next_trial: u64,
+    score: TaskScore,
+}
+
+impl<T: Targets> TargetAcquisition<T> {
+    /// Waits for its first block; takes [`RADIUS`], [`HOLD`] and [`TIMEOUT`] from the options.
+    pub(super) fn new(targets: T, options: &OptionValues<'_>) -> Result<Self, TaskError> {
+        let radius = positive(options, "radius", "a target needs a positive radius")?;
+        let timeout = positive(options, "timeout", "a trial needs a positive time")?;
+        let hold = options.get("hold");
+        if !hold.is_finite() || hold < 0.0 || hold >= timeout {
+            return Err(TaskError::OutOfRange {
+                option: "hold",
+                value: hold,
+                expected: "it has to be at least 0 and shorter than the timeout",
+            });
+        }
+        Ok(Self {
+            targets,
+            radius,
+            hold,
+            timeout,
+            running: None,
+            last_tick: None,
+            next_trial: 0,
+            score: TaskScore::default(),
+        })
+    }
+
+    /// Shows the next target and begins its trial.
+    fn present(&mut self, time: LslTime, step: &mut TaskStep) {
+        let Some(running) = &mut self.running else {
+            return;
+        };
+        running.target = self.targets.next(self.radius);
+        running.trial = self.next_trial;
+        running.trial_runs = true;
+        running.trial_elapsed = 0.0;
+        running.held = None;
+        self.next_trial += 1;
+        step.tell(time, EventBody::Trial { trial: running.trial, phase: Phase::Start, result: None });
+        step.tell(time, EventBody::Target(Some(running.target)));
+        step.commands
+            .push(Command::Task(TaskState { target: Some(running.target), drive: running.block.drive() }));
+    }
+
+    fn end_block(&mut self, time: LslTime, step: &mut TaskStep) {
+        let Some(running) = self.running.take() else {
+            return;
+        };
+        if running.trial_runs {
+            let trial = running.trial;
+            step.tell(time, EventBody::Trial { trial, phase: Phase::End, result: None });
+        }
+        step.tell(time, EventBody::Target(None));
+        step.tell(time, EventBody::TaskBlock { block: running.block, phase: Phase::End });
+        step.commands.push(Command::Task(TaskState { target: None, drive: running.block.drive() }));
+    }
+}
+
+impl<T: Targets> Task for TargetAcquisition<T> {
+    fn start(&mut self, block: TaskBlock, duration: Seconds, time: LslTime) -> TaskStep {
+        let mut step = self.stop(time);
+        self.score = TaskScore::default();
+        self.last_tick = Some(time);
+        step.tell(time, EventBody::TaskBlock { block, phase: Phase::Start });
+        let position = self.targets.begin();
+        step.commands.push(Command::PlaceCursor(position));
+        self.running = Some(Running {
+            block,
+            duration: duration.0,
+            elapsed: 0.0,
+            trial: self.next_trial,
+            trial_runs: false,
+            target: Target { position, radius: self.radius },
+            trial_elapsed: 0.0,
+            held: None,
+        });
+        self.present(time, &mut step);
+        step
+    }
+
+    fn step(&mut self, tick: TaskTick) -> TaskStep {
+        let mut step = TaskStep::default();
+        let last = self.last_tick.replace(tick.time);
+        let counted = last.and_then(|last| seconds_that_count(last, tick.time, tick.state));
+        let Some(running) = &mut self.running else {
+            return step;
+        };
+        let Some(seconds) = counted else {
+            running.held = None;
+            return step;
+        };
+        running.elapsed += seconds;
+        running.trial_elapsed += seconds;
+        let inside = tick.position.distance(running.target.position) <= running.target.radius;
+        running.held = inside.then(|| running.held.map_or(0.0, |held| held + seconds));
+        let over = running.elapsed >= running.duration - ROUNDING_S;
+        let result = if running.held.is_some_and(|held| held >= self.hold - ROUNDING_S) {
+            Some(TrialResult::Acquired)
+        } else if running.trial_elapsed >= self.timeout - ROUNDING_S {
+            step.commands.push(Command::PlaceCursor(running.target.position));
+            Some(TrialResult::Timeout)
+        } else {
+            None
+        };
+        if let Some(ended) = result {
+            let (trial, phase) = (running.trial, Phase::End);
+            running.trial_runs = false;
+            self.score.record(ended, running.trial_elapsed);
+            step.tell(tick.time, EventBody::Trial { trial, phase, result });
+            if !over {
+                self.present(tick.time, &mut step);
+            }
+        }
+        if over {
+            self.end_block(tick.time, &mut step);
+        }
+        step
+    }
+
+    fn stop(&mut self, time: LslTime) -> TaskStep {
+        let mut step = TaskStep::default();
+        self.end_block(time, &mut step);
+        step
+    }
+
+    fn block(&self) -> Option<TaskBlock> {
+        self.running.as_ref().map(|running| running.block)
+    }
+
+    fn target(&self) -> Option<Target> {
+        self.running.as_ref().map(|running| running.target)
+    }
+
+    fn trial(&self) -> Option<u64> {
+        self.running.as_ref().map(|running| running.trial)
+    }
+
+    fn elapsed(&self) -> Seconds {
+        Seconds(self.running.as_ref().map_or(0.0, |running| running.elapsed))
+    }
+
+    fn score(&self) -> &TaskScore {
+        &self.score
+    }
+}

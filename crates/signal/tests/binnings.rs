@@ -1,0 +1,138 @@
+//! What every way in which samples become features has to keep, whatever else it does: the registry, walked.
+#![expect(unsafe_code, reason = "a global allocator that counts can only be written with it")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+};
+
+use kalmind_signal::{BINNINGS, FeatureExtractor};
+use kalmind_types::{Binning, SampleRows, StreamFeatures};
+use proptest::prelude::*;
+
+thread_local! {
+    static TOUCHED: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+fn count() {
+    // a thread that is ending has no counter any more
+    let _ending = TOUCHED.try_with(|touched| touched.set(touched.get() + 1));
+}
+
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises about `layout` hold for the system's allocator as well.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: the pointer came from `alloc` above, so from the system's allocator.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const CHANNELS: usize = 3;
+
+fn extractor(binning: Binning) -> FeatureExtractor {
+    let other = StreamFeatures { binning: Binning::Sum, channels: 1, labels: None };
+    FeatureExtractor::new(&[StreamFeatures { binning, channels: CHANNELS, labels: None }, other]).unwrap()
+}
+
+/// The bits of a bin's features, and how many values were left out; the rows come in runs of these lengths.
+fn bin(extractor: &mut FeatureExtractor, rows: &[[f64; CHANNELS]], runs: &[usize]) -> ([u64; CHANNELS], u32) {
+    extractor.reset();
+    let mut rest = rows;
+    for run in runs.iter().copied().chain([usize::MAX]) {
+        let (now, later) = rest.split_at(run.min(rest.len()));
+        rest = later;
+        extractor.accept(0, SampleRows::Double64(now.as_flattened())).unwrap();
+        // what other streams bring in between changes nothing
+        extractor.accept(1, SampleRows::Int8(&[1])).unwrap();
+    }
+    let raw = extractor.finish();
+    (core::array::from_fn(|channel| raw.values[channel].to_bits()), raw.nonfinite)
+}
+
+#[test]
+fn each_is_in_the_registry_once_under_the_name_that_files_know() {
+    assert_eq!(BINNINGS.iter().map(|entry| entry.binning).collect::<Vec<_>>(), Binning::ALL);
+    let names: Vec<String> = Binning::ALL.iter().map(|binning| format!("\"{}\"", binning.name())).collect();
+    let schema = include_str!("../../../docs/model.schema.json");
+    assert!(schema.contains(&format!("\"binning\": {{ \"enum\": [{}] }}", names.join(", "))), "{names:?}");
+    for entry in BINNINGS {
+        assert!(!entry.about.is_empty() && !entry.about.ends_with('.'), "{entry:?}");
+    }
+}
+
+#[test]
+fn a_channel_without_a_valid_value_gives_none_and_leaves_the_others_alone() {
+    for entry in BINNINGS {
+        let mut extractor = extractor(entry.binning);
+        let (nothing, left_out) = bin(&mut extractor, &[], &[]);
+        assert!(nothing.iter().all(|bits| f64::from_bits(*bits).is_nan()) && left_out == 0, "{entry:?}");
+        let (alone, _) = bin(&mut extractor, &[[2.0, 5.0, -1.0]], &[]);
+        let rows = [[f64::NAN, f64::INFINITY, f64::NAN], [2.0, f64::NAN, -1.0], [f64::NAN; CHANNELS]];
+        let (found, left_out) = bin(&mut extractor, &rows, &[]);
+        assert!(f64::from_bits(found[1]).is_nan() && left_out == 7, "{entry:?}");
+        assert_eq!((found[0], found[2]), (alone[0], alone[2]), "{entry:?}: what is not finite is left out");
+        let (after, _) = bin(&mut extractor, &[[2.0, 5.0, -1.0]], &[]);
+        assert_eq!(after, alone, "{entry:?}: a bin knows nothing of the one before");
+    }
+}
+
+#[test]
+fn each_number_format_gives_the_same_features() {
+    let values: [i8; 6] = [3, -7, 100, 4, 0, -128];
+    for entry in BINNINGS {
+        let features = |rows: SampleRows<'_>| {
+            let mut extractor = extractor(entry.binning);
+            extractor.accept(0, rows).unwrap();
+            extractor.finish().values[..CHANNELS].to_vec()
+        };
+        let expected = features(SampleRows::Int8(&values));
+        assert_eq!(features(SampleRows::Int16(&values.map(i16::from))), expected);
+        assert_eq!(features(SampleRows::Int32(&values.map(i32::from))), expected);
+        assert_eq!(features(SampleRows::Int64(&values.map(i64::from))), expected);
+        assert_eq!(features(SampleRows::Float32(&values.map(f32::from))), expected);
+        assert_eq!(features(SampleRows::Double64(&values.map(f64::from))), expected);
+    }
+}
+
+#[test]
+fn nothing_is_allocated_once_it_is_built() {
+    let rows: Vec<[f64; CHANNELS]> = (0..600).map(|row| [f64::from(row), f64::NAN, 1e308]).collect();
+    for entry in BINNINGS {
+        let mut extractor = extractor(entry.binning);
+        let before = TOUCHED.get();
+        for _ in 0..100 {
+            bin(&mut extractor, &rows, &[1, 0, 7]);
+        }
+        assert_eq!(TOUCHED.get(), before, "{entry:?}");
+    }
+}
+
+proptest! {
+    /// However a bin's rows are cut into runs, its features are the same, bit for bit; and no feature is infinite.
+    #[test]
+    fn any_cut_into_runs_gives_the_same_bits(
+        rows in prop::collection::vec(prop::array::uniform3(prop::num::f64::ANY), 0..30),
+        runs in prop::collection::vec(0_usize..8, 0..12),
+    ) {
+        for entry in BINNINGS {
+            let mut extractor = extractor(entry.binning);
+            let whole = bin(&mut extractor, &rows, &[]);
+            prop_assert_eq!(bin(&mut extractor, &rows, &runs), whole, "{:?}", entry);
+            let finite = |bits: &u64| f64::from_bits(*bits).is_finite() || f64::from_bits(*bits).is_nan();
+            prop_assert!(whole.0.iter().all(finite), "{:?}", entry);
+        }
+    }
+}
