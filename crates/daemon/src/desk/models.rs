@@ -3,7 +3,6 @@
 use kalmind_acquisition::clock;
 use kalmind_offline::calibration_fit::CalibrationFit;
 use kalmind_output::DecoderInfo;
-use kalmind_session::Task;
 use kalmind_types::{
     Actor, Command, Confirmation, EventBody, Mode, ModelEvent, OperatorAction, OperatorRequest, Seconds,
     TaskBlock,

@@ -1,7 +1,7 @@
 //! The daemon's own task: open loop, fit, closed loop.
 
-use kalmind_session::{Task, TaskStep, TaskTick};
-use kalmind_types::{Actor, Cause, Command, EventBody, LslTime, Mode, Target, TaskBlock, TickOutput};
+use kalmind_session::{TaskStep, TaskTick};
+use kalmind_types::{Actor, Cause, Command, EventBody, LslTime, Mode, TaskBlock, TickOutput};
 
 use super::{Desk, Program, Stage};
 

@@ -1,7 +1,7 @@
 //! What tasks tell the desk: targets, blocks and requests.
 
 use kalmind_acquisition::clock;
-use kalmind_session::{Calibration, CalibrationOptions, Task};
+use kalmind_session::{Calibration, CalibrationOptions};
 use kalmind_types::{
     Actor, Command, CursorDrive, EventBody, LslTime, Mode, OperatorAction, OperatorRequest, OutputState,
     Phase, Target, TaskBlock, TaskState,
