@@ -13,7 +13,7 @@ use std::hint::black_box;
 use criterion::Criterion;
 use kalmind_filter::{
     CovarianceScale, Decoder, DecoderSpec, DiscriminativeFilter, DkfParameters, Form, KalmanParameters,
-    Model, Noise, Parameters, Regressor, Start, StateModel, StationarySource,
+    Model, NadarayaWatsonRegressor, Noise, Parameters, Regressor, Start, StateModel, StationarySource,
 };
 use kalmind_types::{Binning, Component, Intent, StreamFeatures};
 use nalgebra::{DMatrix, DVector};
@@ -204,12 +204,12 @@ fn kernel_regression(criterion: &mut Criterion) -> Vec<Row> {
                 form: Form::Standard,
                 start: Start::Prior,
                 lags: 1,
-                regressor: Regressor::NadarayaWatson {
+                regressor: Regressor::NadarayaWatson(NadarayaWatsonRegressor {
                     points: points.clone(),
                     values: values.clone(),
                     bandwidth,
                     scales: None,
-                },
+                }),
                 noise: noise_model,
                 noise_scale: 1.0,
                 covariance_scale: CovarianceScale::constant(1.0),

@@ -16,8 +16,8 @@ use std::hint::black_box;
 use criterion::Criterion;
 use kalmind_engine::{Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, StreamBinning};
 use kalmind_filter::{
-    CovarianceScale, DecoderSpec, DkfParameters, Form, KalmanParameters, LabelLaw, Model, Noise, Parameters,
-    Regressor, Start, StateModel, StationarySource,
+    CovarianceScale, DecoderSpec, DkfParameters, Form, KalmanParameters, LabelLaw, Model,
+    NadarayaWatsonRegressor, Noise, Parameters, Regressor, Start, StateModel, StationarySource,
 };
 use kalmind_offline::model::IdentifiedModel;
 use kalmind_types::{
@@ -90,12 +90,12 @@ fn dkf(n: usize) -> DkfParameters {
         form: Form::Standard,
         start: Start::Prior,
         lags: 1,
-        regressor: Regressor::NadarayaWatson {
+        regressor: Regressor::NadarayaWatson(NadarayaWatsonRegressor {
             points: noise(POINTS, n, 7) * 1.7,
             values: noise(POINTS, 2, 9),
             bandwidth: BANDWIDTH,
             scales: None,
-        },
+        }),
         noise: Noise::Constant { covariance: DMatrix::identity(2, 2) * 0.5 },
         noise_scale: 1.0,
         covariance_scale: CovarianceScale::constant(1.0),
@@ -286,7 +286,9 @@ fn accuracy(decoder: &str, channels: usize, samples: usize) -> f64 {
     let mut filter = TextbookKalman::new(&kalman(channels), true).expect("matrices with an inverse");
     let mut dkf_filter = TextbookDkf::new(&state()).expect("S has an inverse");
     let dkf = dkf(channels);
-    let Regressor::NadarayaWatson { points, values, .. } = &dkf.regressor else { return f64::NAN };
+    let Regressor::NadarayaWatson(NadarayaWatsonRegressor { points, values, .. }) = &dkf.regressor else {
+        return f64::NAN;
+    };
     let mut most = 0.0_f64;
     for bin in 0..COMPARED {
         let output = rig.tick(bin);

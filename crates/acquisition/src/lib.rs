@@ -36,7 +36,7 @@ pub use markers::inlet::MarkerInlet;
 pub use monitor::StreamMonitor;
 pub use numeric::config::{ClockSource, InletConfig, ThreadStart, blocks_for};
 pub use numeric::delivery::{BlockSender, PullContext};
-pub use numeric::inlet::{InletGuard, InletParts, NumericInlet, SpawnError};
+pub use numeric::inlet::{InletGuard, NumericInlet, SpawnError};
 pub use probe::{Library, Probe, ProbeError, library, probe};
 pub use rate::RateMeter;
 pub use search::difference::{difference, is_rate};

@@ -4,8 +4,9 @@
 //! fitted and decoded less the mean of their training rows ([`StateModel::mean`](crate::StateModel::mean)): it is added to
 //! what leaves the decoder and taken from what enters it, here and nowhere else.
 
-use kalmind_types::{Intent, MAX_COMPONENTS, Position};
+use kalmind_types::{Intent, MAX_COMPONENTS};
 
+use crate::decoder::forward;
 use crate::{Decoder, FilterState, StepReport};
 
 /// See the module.
@@ -53,17 +54,7 @@ fn shift(to: &mut [f64], from: &[f64], mean: &[f64], sign: f64) {
 }
 
 impl Decoder for Centred {
-    fn features(&self) -> usize {
-        self.decoder.features()
-    }
-
-    fn dimension(&self) -> usize {
-        self.decoder.dimension()
-    }
-
-    fn restart(&mut self) {
-        self.decoder.restart();
-    }
+    forward!(decoder: features, dimension, restart, takes_cursor, observe_cursor);
 
     fn step(&mut self, features: Option<&[f64]>, intent: &mut Intent) -> StepReport {
         let report = self.decoder.step(features, intent);
@@ -78,14 +69,6 @@ impl Decoder for Centred {
 
     fn unfiltered(&self) -> Option<&[f64]> {
         self.decoder.unfiltered().and_then(|values| self.unfiltered.get(..values.len()))
-    }
-
-    fn takes_cursor(&self) -> bool {
-        self.decoder.takes_cursor()
-    }
-
-    fn observe_cursor(&mut self, cursor: Position) {
-        self.decoder.observe_cursor(cursor);
     }
 
     fn state(&self) -> Option<FilterState<'_>> {

@@ -3,6 +3,7 @@
 
 use kalmind_types::{Intent, Position};
 
+use crate::decoder::forward;
 use crate::{Decoder, FilterState, StepReport};
 
 /// Features larger than this count as not finite: products of features, weights and means then stay far from overflow.
@@ -30,17 +31,7 @@ pub(crate) fn usable(values: &[f64]) -> bool {
 }
 
 impl Decoder for Checked {
-    fn features(&self) -> usize {
-        self.decoder.features()
-    }
-
-    fn dimension(&self) -> usize {
-        self.decoder.dimension()
-    }
-
-    fn restart(&mut self) {
-        self.decoder.restart();
-    }
+    forward!(decoder: features, dimension, restart, unfiltered, takes_cursor, state);
 
     fn step(&mut self, features: Option<&[f64]>, intent: &mut Intent) -> StepReport {
         let usable = features.filter(|values| values.len() == self.decoder.features() && usable(values));
@@ -57,22 +48,10 @@ impl Decoder for Checked {
         report
     }
 
-    fn unfiltered(&self) -> Option<&[f64]> {
-        self.decoder.unfiltered()
-    }
-
-    fn takes_cursor(&self) -> bool {
-        self.decoder.takes_cursor()
-    }
-
     fn observe_cursor(&mut self, cursor: Position) {
         if usable(&cursor.0) {
             self.decoder.observe_cursor(cursor);
         }
-    }
-
-    fn state(&self) -> Option<FilterState<'_>> {
-        self.decoder.state()
     }
 
     fn adopt(&mut self, state: FilterState<'_>) -> bool {

@@ -1,9 +1,9 @@
-//! The factor on the covariance that a decoder publishes, and whether that covariance says anything.
+//! The factor on the covariance that a decoder publishes.
 
-use kalmind_types::CovarianceKind;
-use nalgebra::DMatrix;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::{Noise, Parameters};
+use crate::tensors::{ParametersError, Source, TensorWriter, parse, problem};
 
 /// The factor between what the filter believes and the covariance that is published, so that its ellipsoids hold what
 /// they say. How far a filter errs depends on what is going on, so its logarithm is a linear function (Harvey 1976) of
@@ -53,67 +53,64 @@ impl CovarianceScale {
     pub(crate) fn is_one(&self) -> bool {
         self == &Self::constant(1.0)
     }
+
+    /// Writes the window as a tensor; gives the rest, as the header has it.
+    pub(crate) fn write(&self, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
+        let Self { bias, size, size_squared, surprise, ref window, limits } = *self;
+        if !window.is_empty() {
+            writer.vector(WINDOW, window);
+        }
+        serde_json::to_value(CovarianceScaleHeader::Law(CovarianceLawHeader {
+            bias,
+            size,
+            size_squared,
+            surprise,
+            limits,
+        }))
+    }
+
+    pub(crate) fn read(header: Value, source: &mut Source<'_>) -> Result<Self, ParametersError> {
+        match parse(header)? {
+            CovarianceScaleHeader::Constant(factor) if factor > 0.0 => Ok(Self::constant(factor)),
+            CovarianceScaleHeader::Constant(factor) => {
+                Err(problem(format!("parameters: covariance_scale is {factor}, but has to be above 0")))
+            }
+            CovarianceScaleHeader::Law(CovarianceLawHeader {
+                bias,
+                size,
+                size_squared,
+                surprise,
+                limits,
+            }) => {
+                let tensors = &mut *source.tensors;
+                let window = if tensors.has(WINDOW) { tensors.any_vector(WINDOW)? } else { Vec::new() };
+                Ok(Self { bias, size, size_squared, surprise, window, limits })
+            }
+        }
+    }
 }
 
-impl Parameters {
-    /// The factor on the published covariance.
-    #[must_use]
-    pub fn covariance_scale(&self) -> &CovarianceScale {
-        match self {
-            Self::Kalman(kalman) | Self::KalmanSteady(kalman) => &kalman.covariance_scale,
-            Self::Wiener(wiener) | Self::Ole(wiener) => &wiener.covariance_scale,
-            Self::WienerCascade(cascade) => &cascade.wiener.covariance_scale,
-            Self::RefitKalman(refit) => &refit.kalman.covariance_scale,
-            Self::NonlinearKalman(nonlinear) => &nonlinear.covariance_scale,
-            Self::Dkf(dkf) => &dkf.covariance_scale,
-        }
-    }
+/// The tensor of the window.
+const WINDOW: &str = "covariance_scale_window";
 
-    /// The factor on the published covariance, to be written.
-    pub fn covariance_scale_mut(&mut self) -> &mut CovarianceScale {
-        match self {
-            Self::Kalman(kalman) | Self::KalmanSteady(kalman) => &mut kalman.covariance_scale,
-            Self::Wiener(wiener) | Self::Ole(wiener) => &mut wiener.covariance_scale,
-            Self::WienerCascade(cascade) => &mut cascade.wiener.covariance_scale,
-            Self::RefitKalman(refit) => &mut refit.kalman.covariance_scale,
-            Self::NonlinearKalman(nonlinear) => &mut nonlinear.covariance_scale,
-            Self::Dkf(dkf) => &mut dkf.covariance_scale,
-        }
-    }
+/// In the header: one number, or the law that it follows.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum CovarianceScaleHeader {
+    Constant(f64),
+    Law(CovarianceLawHeader),
+}
 
-    /// S, the d x d covariance of one state.
-    #[must_use]
-    pub fn marginal_covariance(&self) -> DMatrix<f64> {
-        match self {
-            Self::Wiener(wiener) | Self::Ole(wiener) => wiener.state_covariance.clone(),
-            Self::WienerCascade(cascade) => cascade.wiener.state_covariance.clone(),
-            Self::Kalman(kalman) | Self::KalmanSteady(kalman) => kalman.state.marginal_covariance(),
-            Self::RefitKalman(refit) => refit.kalman.state.marginal_covariance(),
-            Self::NonlinearKalman(nonlinear) => nonlinear.state.marginal_covariance(),
-            Self::Dkf(dkf) => dkf.state.marginal_covariance(),
-        }
-    }
-
-    /// Whether the published covariance depends on the features or the state.
-    ///
-    /// That of a linear filter with a constant Q or R follows from its tensors alone. It depends on more where the factor on
-    /// it does, where Q is a kernel regression, and where the state passes through a network, which bends it.
-    #[must_use]
-    pub fn covariance(&self) -> CovarianceKind {
-        let of_filter = match self {
-            Self::NonlinearKalman(_) => true,
-            Self::Dkf(dkf) => dkf.dynamics.is_some() || matches!(dkf.noise, Noise::Kernel { .. }),
-            Self::Kalman(_)
-            | Self::KalmanSteady(_)
-            | Self::RefitKalman(_)
-            | Self::Wiener(_)
-            | Self::WienerCascade(_)
-            | Self::Ole(_) => false,
-        };
-        if of_filter || self.covariance_scale().varies() {
-            CovarianceKind::Varying
-        } else {
-            CovarianceKind::Constant
-        }
-    }
+/// A law of the factor; its window is a tensor.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CovarianceLawHeader {
+    bias: f64,
+    #[serde(default)]
+    size: f64,
+    #[serde(default)]
+    size_squared: f64,
+    #[serde(default)]
+    surprise: f64,
+    limits: [f64; 2],
 }

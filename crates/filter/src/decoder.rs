@@ -2,8 +2,6 @@
 
 use kalmind_types::{Intent, Position};
 
-use crate::ChannelCondition;
-
 /// A fitted decoder at work: feature vectors in, intent out, with whatever it remembers between bins.
 ///
 /// [`Decoder::step`] is called once a bin on the tick thread, in the order of the bins. It is real-time: no allocation,
@@ -54,6 +52,69 @@ pub trait Decoder: Send + core::fmt::Debug {
     /// keep what they hold. False, and nothing changed, where dimension or order differ or the decoder has no belief.
     fn adopt(&mut self, state: FilterState<'_>) -> bool;
 }
+
+/// What the guard takes a channel for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChannelCondition {
+    /// As in training.
+    #[default]
+    Healthy,
+    /// Its mean is elsewhere than in training; the difference is subtracted.
+    Shifted,
+    /// It changes from bin to bin far more than in training; it is replaced by its mean.
+    Noisy,
+    /// It hardly changes any more; it is replaced by its mean.
+    Silent,
+}
+
+/// Writes the methods that a decoder around another one passes on as they are.
+macro_rules! forward {
+    ($to:ident: features) => {
+        fn features(&self) -> usize {
+            self.$to.features()
+        }
+    };
+    ($to:ident: dimension) => {
+        fn dimension(&self) -> usize {
+            self.$to.dimension()
+        }
+    };
+    ($to:ident: restart) => {
+        fn restart(&mut self) {
+            self.$to.restart();
+        }
+    };
+    ($to:ident: unfiltered) => {
+        fn unfiltered(&self) -> Option<&[f64]> {
+            self.$to.unfiltered()
+        }
+    };
+    ($to:ident: takes_cursor) => {
+        fn takes_cursor(&self) -> bool {
+            self.$to.takes_cursor()
+        }
+    };
+    ($to:ident: observe_cursor) => {
+        fn observe_cursor(&mut self, cursor: kalmind_types::Position) {
+            self.$to.observe_cursor(cursor);
+        }
+    };
+    ($to:ident: state) => {
+        fn state(&self) -> Option<$crate::FilterState<'_>> {
+            self.$to.state()
+        }
+    };
+    ($to:ident: adopt) => {
+        fn adopt(&mut self, state: $crate::FilterState<'_>) -> bool {
+            self.$to.adopt(state)
+        }
+    };
+    ($to:ident: $first:ident, $($rest:ident),+) => {
+        $crate::decoder::forward!($to: $first);
+        $crate::decoder::forward!($to: $($rest),+);
+    };
+}
+pub(crate) use forward;
 
 /// What one [`Decoder::step`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

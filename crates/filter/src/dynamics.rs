@@ -18,12 +18,12 @@
 //! prediction that is not finite is the stationary distribution.
 
 use crate::belief::{Belief, Correction, PlainBelief};
-use crate::build::Movement;
 use crate::cholesky::dot;
 use crate::sigma_points::SigmaPoints;
 use crate::small_matrix::{Square, Vector, propagated, zeros};
 use crate::tanh_layer::TanhLayer;
-use crate::{FilterState, Linearization, NonlinearDynamics, StateModel, TanhNetwork};
+use crate::{FilterState, StateModel, TanhNetwork};
+use serde::{Deserialize, Serialize};
 
 /// Largest predicted variance of a component, relative to the stationary one.
 const MOST_VARIANCES: f64 = 100.0;
@@ -42,6 +42,27 @@ pub trait StateDynamics: Send + core::fmt::Debug {
     /// Writes the Jacobian of g at `state`, d x d row-major (row i: derivatives of component i), to `jacobian`. Only
     /// called with [`Linearization::Extended`].
     fn jacobian(&mut self, state: &[f64], jacobian: &mut [f64]);
+}
+
+/// How a filter moves a Gaussian through a function that is not linear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Linearization {
+    /// By the Jacobian at the mean (extended Kalman filter).
+    #[default]
+    Extended,
+    /// By sigma points (unscented Kalman filter).
+    Unscented,
+}
+
+/// `z_t = g(z_{t-1}) + noise` in place of a linear state model (thesis 2019, sec. 2.10): the filter predicts with g and
+/// measures with f and Q.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NonlinearDynamics {
+    /// g: d in, d out.
+    pub network: TanhNetwork,
+    /// How a prediction is made.
+    pub linearization: Linearization,
 }
 
 /// g as a network.
@@ -100,6 +121,9 @@ pub(crate) fn movement(dynamics: Option<&NonlinearDynamics>) -> Option<Movement>
         (Box::new(NetworkDynamics::new(&dynamics.network)), dynamics.linearization)
     })
 }
+
+/// What moves the state in place of the transition of its model, and how a prediction is made.
+pub(crate) type Movement = (Box<dyn StateDynamics>, Linearization);
 
 /// The belief of a state that moves by [`StateDynamics`]; POINTS is 2 D + 1.
 #[derive(Debug)]

@@ -22,11 +22,12 @@
 //!
 //! Cost: about 2 k + 40 multiplications a channel in every bin, k <= 8 factors; no allocation.
 
-use kalmind_types::{Intent, Position};
+use kalmind_types::Intent;
 
 use crate::checked::usable;
+use crate::decoder::forward;
 use crate::factors::Factors;
-use crate::{Decoder, FilterState, GuardStatistics, StepReport};
+use crate::{ChannelCondition, Decoder, GuardStatistics, StepReport};
 
 /// Running means may leave the training range by this part of its width.
 const MARGIN: f64 = 0.25;
@@ -47,20 +48,6 @@ const HIDDEN: f64 = 4.0;
 /// Bins after which an offset may be found to need no correction.
 const TRIAL: f64 = 64.0;
 
-/// What the guard takes a channel for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ChannelCondition {
-    /// As in training.
-    #[default]
-    Healthy,
-    /// Its mean is elsewhere than in training; the difference is subtracted.
-    Shifted,
-    /// It changes from bin to bin far more than in training; it is replaced by its mean.
-    Noisy,
-    /// It hardly changes any more; it is replaced by its mean.
-    Silent,
-}
-
 /// A decoder behind a guard. Real-time wherever the decoder is.
 #[derive(Debug)]
 pub struct Guarded {
@@ -77,13 +64,7 @@ impl Guarded {
 }
 
 impl Decoder for Guarded {
-    fn features(&self) -> usize {
-        self.decoder.features()
-    }
-
-    fn dimension(&self) -> usize {
-        self.decoder.dimension()
-    }
+    forward!(decoder: features, dimension, unfiltered, takes_cursor, observe_cursor, state, adopt);
 
     fn restart(&mut self) {
         self.guard.restart();
@@ -97,28 +78,8 @@ impl Decoder for Guarded {
         StepReport { guarded_channels: self.guard.guarded, ..report }
     }
 
-    fn unfiltered(&self) -> Option<&[f64]> {
-        self.decoder.unfiltered()
-    }
-
     fn channel_conditions(&self) -> &[ChannelCondition] {
         &self.guard.conditions
-    }
-
-    fn takes_cursor(&self) -> bool {
-        self.decoder.takes_cursor()
-    }
-
-    fn observe_cursor(&mut self, cursor: Position) {
-        self.decoder.observe_cursor(cursor);
-    }
-
-    fn state(&self) -> Option<FilterState<'_>> {
-        self.decoder.state()
-    }
-
-    fn adopt(&mut self, state: FilterState<'_>) -> bool {
-        self.decoder.adopt(state)
     }
 }
 

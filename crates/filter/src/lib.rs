@@ -4,23 +4,23 @@
 //! goes in and on the kernel path alone.
 
 pub mod activation;
+pub mod array_statistics;
 mod belief;
-pub mod build;
-mod catalogue;
 mod centred;
 mod checked;
 pub mod cholesky;
 mod covariance_scale;
 mod decoder;
+pub mod decoders;
 mod discriminative;
-mod dkf;
+mod discriminator;
 pub mod dynamics;
 pub mod exponential;
 pub mod factors;
 mod grid;
 pub mod guard;
+mod guard_statistics;
 mod innovation;
-pub mod kalman;
 pub mod kernel_mean;
 pub mod kernel_path;
 #[cfg(test)]
@@ -28,49 +28,64 @@ mod kernel_reference;
 mod kernel_sum;
 mod label;
 mod model;
-mod nonlinear;
+mod model_error;
 pub mod options;
 pub mod panel;
-mod parameters;
-pub mod plausibility;
+mod plausibility;
 pub mod published_covariance;
 mod quality;
-pub mod refit;
-pub mod regression;
-pub mod riccati;
+mod registry;
 mod screen;
 mod sigma_points;
-mod small_matrix;
+pub mod small_matrix;
 mod spec;
 mod stacked;
-pub mod steady;
+mod state_filter;
+mod state_model;
 pub mod tanh_layer;
+mod tanh_network;
+pub mod tensors;
 mod training;
 mod validate;
-pub mod wiener;
 pub mod window;
+mod zscore;
 
-pub use catalogue::DecoderOption;
+pub use array_statistics::PlausibilityStatistics;
 pub use covariance_scale::CovarianceScale;
-pub use decoder::{Decoder, FilterState, StepReport};
+pub use decoder::{ChannelCondition, Decoder, FilterState, StepReport};
+pub use decoders::dkf::noise::Noise;
+pub use decoders::dkf::parameters::DkfParameters;
+pub use decoders::dkf::regressor::{EnsembleMember, EnsembleRegressor, Regressor};
+pub use decoders::dkf_gp::GaussianProcessRegressor;
+pub use decoders::dkf_gru::RecurrentRegressor;
+pub use decoders::dkf_gru::network::{RecurrentLayer, RecurrentNetwork};
+pub use decoders::dkf_linear::LinearRegressor;
+pub use decoders::dkf_mk::{JointKernel, MultipleKernelRegressor};
+pub use decoders::dkf_nn::NetworksRegressor;
+pub use decoders::dkf_nw::NadarayaWatsonRegressor;
+pub use decoders::kalman::parameters::KalmanParameters;
+pub use decoders::nonlinear_kalman::parameters::NonlinearKalmanParameters;
+pub use decoders::refit_kalman::RefitKalmanParameters;
+pub use decoders::wiener::parameters::WienerParameters;
+pub use decoders::wiener_cascade::WienerCascadeParameters;
 pub use discriminative::DiscriminativeFilter;
-pub use dynamics::StateDynamics;
-pub use guard::{ChannelCondition, Guarded};
+pub use dynamics::{Linearization, NonlinearDynamics, StateDynamics};
+pub use guard::Guarded;
+pub use guard_statistics::GuardStatistics;
 pub use kernel_path::{KernelPath, kernel_path};
 pub use label::{LabelKind, LabelLaw};
-pub use model::{GREATEST_BIN_MS, GuardStatistics, LEAST_BIN_MS, Model, ModelError, ZScore};
+pub use model::{GREATEST_BIN_MS, LEAST_BIN_MS, Model};
+pub use model_error::ModelError;
 pub use options::{
-    Choice, Dynamics, Feedback, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, OPTIONS, Optimizer,
-    OptionInfo, Options, ResidualSource, Sparsification, StateMean,
+    Cell, Choice, Dynamics, Feedback, Form, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, OPTIONS,
+    Optimizer, OptionInfo, Options, ResidualSource, Sparsification, Start, StateMean, StationarySource,
 };
-pub use parameters::{
-    Cell, DkfParameters, EnsembleMember, Form, JointKernel, KalmanParameters, Linearization, Noise,
-    NonlinearDynamics, NonlinearKalmanParameters, Parameters, RecurrentLayer, RecurrentNetwork,
-    RefitKalmanParameters, Regressor, Start, StateModel, StationarySource, TanhNetwork,
-    WienerCascadeParameters, WienerParameters,
-};
-pub use plausibility::{Implausible, PlausibilityStatistics};
+pub use plausibility::Implausible;
 pub use quality::{AgainstChance, ChanceFigures, FitQuality, Folds, FoldsOf};
+pub use registry::{DecoderName, DecoderOption, Parameters};
 pub use screen::{CHECKS, Screen, Screened};
-pub use spec::{DecoderName, DecoderSpec, SpecError};
+pub use spec::{DecoderSpec, SpecError};
+pub use state_model::StateModel;
+pub use tanh_network::TanhNetwork;
 pub use training::{TaskSample, TrainingData};
+pub use zscore::ZScore;

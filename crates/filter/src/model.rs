@@ -1,13 +1,13 @@
 //! A fitted decoder together with all that is needed to trust and run it: what the model file holds.
 
 use kalmind_types::{Cause, Component, MAX_COMPONENTS, StreamFeatures};
-use nalgebra::DMatrix;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize as _;
 
-use crate::validate::{shape, validate_parameters};
+use crate::model_error::ModelError;
+use crate::validate::finite;
 use crate::{
-    Decoder, DecoderName, DecoderSpec, FitQuality, Guarded, KernelPath, LabelLaw, Parameters,
-    PlausibilityStatistics, Screen, build,
+    Decoder, DecoderSpec, FitQuality, GuardStatistics, Guarded, KernelPath, LabelLaw, Parameters, Screen,
+    ZScore,
 };
 
 /// A model: the facts that must match the running daemon, and the decoder's tensors. Pure data.
@@ -37,122 +37,6 @@ pub struct Model {
     pub guard: Option<GuardStatistics>,
     /// The decoder's tensors.
     pub parameters: Parameters,
-}
-
-/// What training shows of every channel, as the decoder sees it: what a [guard](crate::Guarded) compares it with.
-#[derive(Clone, Debug, PartialEq)]
-pub struct GuardStatistics {
-    /// n means.
-    pub mean: Vec<f64>,
-    /// n standard deviations, >= 0.
-    pub standard_deviation: Vec<f64>,
-    /// Least value of each, n.
-    pub least: Vec<f64>,
-    /// Greatest value of each, n.
-    pub greatest: Vec<f64>,
-    /// Bins s in the running means, rising: `m_t = m_{t-1} + (x_t - m_{t-1}) / s`.
-    pub spans: Vec<usize>,
-    /// The lowest that each running mean may be, spans x n, in standard deviations from the mean: the lowest over the
-    /// training rows, or what an intent that is held and the rest of the channel could add up to, if lower.
-    pub lowest_mean: DMatrix<f64>,
-    /// The highest.
-    pub highest_mean: DMatrix<f64>,
-    /// A factor model of the standardised channels, `x = loadings f + noise` with f ~ N(0, I) and independent noise: how
-    /// channels follow from each other, n x k.
-    pub loadings: DMatrix<f64>,
-    /// Variance of the noise of each, n, > 0.
-    pub uniqueness: Vec<f64>,
-    /// As `lowest_mean`, of what the other channels do not explain of each.
-    pub lowest_residual: DMatrix<f64>,
-    /// The highest.
-    pub highest_residual: DMatrix<f64>,
-    /// Least running mean of halved squared changes from bin to bin, n, in squared standard deviations.
-    pub lowest_change: Vec<f64>,
-    /// The greatest.
-    pub highest_change: Vec<f64>,
-    /// What training shows of the array as a whole; `None` where it is not known.
-    pub plausibility: Option<PlausibilityStatistics>,
-}
-
-/// Statistics of the raw features: feature j becomes `(x_j - mean_j) / standard_deviation_j`; a standard deviation of
-/// zero (a feature that never moved) divides by one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ZScore {
-    /// n means.
-    pub mean: Vec<f64>,
-    /// n standard deviations, >= 0.
-    pub standard_deviation: Vec<f64>,
-}
-
-/// Why a model cannot be run; each says what is wrong with which part.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum ModelError {
-    /// A tensor has another shape than the others ask for.
-    #[error("{tensor} is {found}, but the rest of the model asks for {expected}")]
-    Shape {
-        /// Which tensor.
-        tensor: &'static str,
-        /// Its shape, rows x columns.
-        found: String,
-        /// The shape that would fit.
-        expected: String,
-    },
-    /// A tensor holds NaN or infinity.
-    #[error("{tensor} holds {value} in row {row}, column {column} (counted from 0)")]
-    NotFinite {
-        /// Which tensor.
-        tensor: &'static str,
-        /// Row, from 0.
-        row: usize,
-        /// Column, from 0.
-        column: usize,
-        /// The value.
-        value: f64,
-    },
-    /// A covariance is not one.
-    #[error("{tensor} is not symmetric positive {}", if *.strict { "definite" } else { "semidefinite" })]
-    NotPositive {
-        /// Which tensor.
-        tensor: &'static str,
-        /// Whether zero eigenvalues are refused as well.
-        strict: bool,
-    },
-    /// A number is out of its range.
-    #[error("{name} is {value}, but has to be {expected}")]
-    OutOfRange {
-        /// Which number.
-        name: &'static str,
-        /// Its value.
-        value: f64,
-        /// What would be right.
-        expected: &'static str,
-    },
-    /// A component of the intent has no name.
-    #[error("component {index} (counted from 0) has no name")]
-    NamelessComponent {
-        /// Its place.
-        index: usize,
-    },
-    /// Two components of the intent have one name, so nobody could tell them apart.
-    #[error("two components are called {name:?}; each needs a name of its own")]
-    RepeatedComponent {
-        /// The name.
-        name: String,
-    },
-    /// The law behind the labels makes no sense.
-    #[error(
-        "label_law: time_constant_s has to be from 0.001 to 60 s, max_speed above 0 and at most 1e6, skip_ms and lag_ms from 0 \
-         to 600000 ms"
-    )]
-    LabelLaw,
-    /// The header names one decoder and the tensors belong to another.
-    #[error("the header says `{header}`, but the tensors are those of {parameters}")]
-    WrongParameters {
-        /// The header's decoder.
-        header: DecoderName,
-        /// What the tensors are.
-        parameters: &'static str,
-    },
 }
 
 /// The narrowest bin that a model may have been fitted to, in milliseconds: a rate of a million rows a second.
@@ -195,7 +79,8 @@ impl Model {
     /// Whatever [`Model::validate`] finds.
     pub fn decoder_with(&self, guard: bool, path: KernelPath) -> Result<Box<dyn Decoder>, ModelError> {
         self.validate()?;
-        let decoder = build::decoder(&self.parameters, &self.decoder.options, &self.background(), path)?;
+        let DecoderSpec { decoder, options } = &self.decoder;
+        let decoder = decoder.decoder(&self.parameters, options, &self.background(), path)?;
         Ok(match &self.guard {
             Some(statistics) if guard => Box::new(Guarded::new(decoder, statistics)),
             _ => decoder,
@@ -296,91 +181,12 @@ impl Model {
         {
             return Err(ModelError::LabelLaw);
         }
-        if !self.parameters.belong_to(self.decoder.decoder) {
-            return Err(ModelError::WrongParameters {
-                header: self.decoder.decoder,
-                parameters: self.parameters.family(),
-            });
+        if !self.decoder.decoder.holds(&self.parameters) {
+            return Err(self.decoder.decoder.misses(&self.parameters));
         }
         if let Some(guard) = &self.guard {
             guard.validate(n)?;
         }
-        validate_parameters(&self.parameters, n, dimension)
-    }
-}
-
-impl ZScore {
-    /// Raw features as the decoder sees them. Allocates: for the slow side.
-    #[must_use]
-    pub fn apply(&self, raw: &[f64]) -> Vec<f64> {
-        raw.iter()
-            .zip(self.mean.iter().zip(&self.standard_deviation))
-            .map(|(value, (mean, deviation))| {
-                (value - mean) / if *deviation > 0.0 { *deviation } else { 1.0 }
-            })
-            .collect()
-    }
-}
-
-impl GuardStatistics {
-    /// Checks them for `n` features.
-    fn validate(&self, n: usize) -> Result<(), ModelError> {
-        let Self { mean, standard_deviation, least, greatest, spans, .. } = self;
-        let vectors = [
-            ("guard mean", mean),
-            ("guard standard_deviation", standard_deviation),
-            ("guard least", least),
-            ("guard greatest", greatest),
-            ("guard uniqueness", &self.uniqueness),
-            ("guard lowest_change", &self.lowest_change),
-            ("guard highest_change", &self.highest_change),
-        ];
-        for (tensor, vector) in vectors {
-            if vector.len() != n {
-                let (found, expected) = (vector.len().to_string(), n.to_string());
-                return Err(ModelError::Shape { tensor, found, expected });
-            }
-            finite(tensor, vector)?;
-        }
-        let ranges = [
-            ("guard lowest_mean", &self.lowest_mean),
-            ("guard highest_mean", &self.highest_mean),
-            ("guard lowest_residual", &self.lowest_residual),
-            ("guard highest_residual", &self.highest_residual),
-        ];
-        for (tensor, matrix) in ranges {
-            shape(tensor, matrix, spans.len(), n)?;
-        }
-        shape("guard loadings", &self.loadings, n, self.loadings.ncols())?;
-        let ordered = |low: &[f64], high: &[f64]| low.iter().zip(high).all(|(low, high)| low <= high);
-        let out_of_range = |name, expected| Err(ModelError::OutOfRange { name, value: 0.0, expected });
-        if spans.first().is_some_and(|first| *first < 1) || spans.windows(2).any(|pair| pair[1] <= pair[0]) {
-            return out_of_range("a guard span", "1 or more, and greater than the one before");
-        }
-        if standard_deviation.iter().chain(&self.lowest_change).any(|value| *value < 0.0) {
-            return out_of_range("a guard standard_deviation or lowest_change", "0 or more");
-        }
-        if self.uniqueness.iter().any(|value| *value <= 0.0) {
-            return out_of_range("a guard uniqueness", "above 0");
-        }
-        if !ordered(least, greatest)
-            || !ordered(&self.lowest_change, &self.highest_change)
-            || !ordered(self.lowest_mean.as_slice(), self.highest_mean.as_slice())
-            || !ordered(self.lowest_residual.as_slice(), self.highest_residual.as_slice())
-        {
-            return out_of_range("a least value of the guard", "at most the greatest");
-        }
-        let problem = self.plausibility.as_ref().and_then(|plausibility| plausibility.problem(n));
-        if let Some((tensor, found, expected)) = problem {
-            return Err(ModelError::Shape { tensor, found, expected });
-        }
-        Ok(())
-    }
-}
-
-fn finite(tensor: &'static str, values: &[f64]) -> Result<(), ModelError> {
-    match values.iter().position(|value| !value.is_finite()) {
-        Some(row) => Err(ModelError::NotFinite { tensor, row, column: 0, value: values[row] }),
-        None => Ok(()),
+        self.decoder.decoder.validate(&self.parameters, n, dimension)
     }
 }

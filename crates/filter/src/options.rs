@@ -1,6 +1,6 @@
 //! The options of decoders: each declared once, with its name in text, what it takes, and how that is read.
 
-use crate::parameters::{Cell, Form, Start, StationarySource};
+use serde::{Deserialize, Serialize};
 
 /// A hyperparameter that fitting chooses from the training rows or that the user gives.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,6 +90,55 @@ pub fn cell_text(cell: Cell) -> String {
 /// How a form is spelled.
 pub fn form_text(form: Form) -> String {
     form.text()
+}
+
+/// Where a stationary covariance comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StationarySource {
+    /// Second moment of the training states.
+    #[default]
+    Training,
+    /// Solution of the Lyapunov equation `S = A S A' + G`.
+    Lyapunov,
+}
+
+/// What a filter believes at row one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// What the first measurement says alone (the DKF authors' code).
+    #[default]
+    First,
+    /// The stationary distribution N(0, S), updated by the first measurement.
+    Prior,
+}
+
+/// The discriminative Kalman filter's measurement update (Burkhart et al., Neural Computation 2020, eq. 2.7, and
+/// variants of it where `Q^-1 - S^-1` is not positive definite).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// Precision `Q^-1 + M^-1 - S^-1`; a step where `Q^-1 - S^-1` is not positive definite takes the robust form.
+    #[default]
+    Standard,
+    /// Precision `Q^-1 + M^-1`.
+    Robust,
+    /// Standard, with the generalised eigenvalues of (Q, S) clipped at 1 - 1e-3.
+    Clipped,
+    /// Standard; where it does not apply Q becomes `(Q^-1 + S^-1)^-1` (the authors' published code).
+    Augmented,
+}
+
+/// The cell of a recurrent network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cell {
+    /// Gated recurrent unit (Cho et al. 2014), gates reset, update, new.
+    #[default]
+    Gru,
+    /// Long short-term memory (Hochreiter and Schmidhuber 1997), gates input, forget, cell, output.
+    Lstm,
 }
 
 /// What kind of conditional covariance a discriminative filter has.

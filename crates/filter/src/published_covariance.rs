@@ -1,11 +1,12 @@
 //! From what a filter believes to the covariance that is published: a [`CovarianceScale`] at work.
 
-use kalmind_types::{Intent, MAX_COMPONENTS, Position};
+use kalmind_types::{Intent, MAX_COMPONENTS};
 use nalgebra::DMatrix;
 
 use crate::cholesky::Cholesky;
+use crate::decoder::forward;
 use crate::window::Window;
-use crate::{ChannelCondition, CovarianceScale, Decoder, FilterState, ModelError, Parameters, StepReport};
+use crate::{CovarianceScale, Decoder, ModelError, StepReport};
 
 /// Added to a size before its logarithm.
 const LEAST_SIZE: f64 = 0.05;
@@ -82,35 +83,30 @@ pub(crate) struct ScaledDecoder {
 }
 
 impl ScaledDecoder {
-    /// The decoder of `parameters`, behind its factor where it has one.
+    /// The decoder behind its factor, where it is not one; `marginal` is the covariance of one state.
     pub(crate) fn around(
         decoder: Box<dyn Decoder>,
-        parameters: &Parameters,
+        scale: &CovarianceScale,
+        marginal: &DMatrix<f64>,
+        predicts: bool,
         background: &[f64],
     ) -> Result<Box<dyn Decoder>, ModelError> {
-        let scale = parameters.covariance_scale();
         if scale.is_one() {
             return Ok(decoder);
         }
         Ok(Box::new(Self {
-            published: PublishedCovariance::new(scale, &parameters.marginal_covariance())?,
+            published: PublishedCovariance::new(scale, marginal)?,
             window: Window::new(background, (scale.window.len() / background.len()).max(1)),
             before: [0.0; MAX_COMPONENTS],
             started: false,
-            predicts: parameters.state_model().is_some(),
+            predicts,
             decoder,
         }))
     }
 }
 
 impl Decoder for ScaledDecoder {
-    fn features(&self) -> usize {
-        self.decoder.features()
-    }
-
-    fn dimension(&self) -> usize {
-        self.decoder.dimension()
-    }
+    forward!(decoder: features, dimension, unfiltered, takes_cursor, observe_cursor, state, adopt);
 
     fn restart(&mut self) {
         self.decoder.restart();
@@ -138,30 +134,6 @@ impl Decoder for ScaledDecoder {
         }
         before.copy_from_slice(intent.mean());
         report
-    }
-
-    fn unfiltered(&self) -> Option<&[f64]> {
-        self.decoder.unfiltered()
-    }
-
-    fn channel_conditions(&self) -> &[ChannelCondition] {
-        self.decoder.channel_conditions()
-    }
-
-    fn takes_cursor(&self) -> bool {
-        self.decoder.takes_cursor()
-    }
-
-    fn observe_cursor(&mut self, cursor: Position) {
-        self.decoder.observe_cursor(cursor);
-    }
-
-    fn state(&self) -> Option<FilterState<'_>> {
-        self.decoder.state()
-    }
-
-    fn adopt(&mut self, state: FilterState<'_>) -> bool {
-        self.decoder.adopt(state)
     }
 }
 

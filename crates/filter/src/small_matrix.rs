@@ -304,6 +304,11 @@ fn rotate<const D: usize>(matrix: &mut Square<D>, vectors: &mut Square<D>, first
     }
 }
 
+/// The lower triangle of a matrix, row by row.
+pub fn triangle(matrix: &nalgebra::DMatrix<f64>) -> Vec<f64> {
+    (0..matrix.nrows()).flat_map(|row| (0..=row).map(move |column| matrix[(row, column)])).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use nalgebra::{DMatrix, SymmetricEigen};

@@ -7,41 +7,7 @@ use core::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::options::{OPTIONS, Options};
-
-/// The decoders of this version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum DecoderName {
-    /// Kalman filter, gain computed in every step.
-    Kalman,
-    /// Kalman filter with the gain it converges to.
-    KalmanSteady,
-    /// Linear regression on a window of bins.
-    Wiener,
-    /// Linear regression on a window of bins, then a polynomial.
-    WienerCascade,
-    /// Optimal linear estimate from one bin.
-    Ole,
-    /// Kalman filter fitted anew to intentions turned toward the targets.
-    RefitKalman,
-    /// Extended Kalman filter with a network as model of the features.
-    Ekf,
-    /// Unscented Kalman filter with a network as model of the features.
-    Ukf,
-    /// Discriminative Kalman filter with linear f.
-    DkfLinear,
-    /// Discriminative Kalman filter with Nadaraya-Watson f.
-    DkfNw,
-    /// Discriminative Kalman filter with a Gaussian process as f.
-    DkfGp,
-    /// Discriminative Kalman filter with a multiple-kernel Gaussian process as f.
-    DkfMk,
-    /// Discriminative Kalman filter with networks of tanh units as f.
-    DkfNn,
-    /// Discriminative Kalman filter with recurrent networks as f.
-    DkfGru,
-    /// The best of the family, or an ensemble of it, as held-out rows say.
-    Auto,
-}
+use crate::registry::DecoderName;
 
 /// A decoder with its options.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -142,49 +108,6 @@ pub enum SpecError {
     },
 }
 
-impl DecoderName {
-    /// All decoders of this version.
-    pub const ALL: [Self; 15] = [
-        Self::Kalman,
-        Self::KalmanSteady,
-        Self::Wiener,
-        Self::WienerCascade,
-        Self::Ole,
-        Self::RefitKalman,
-        Self::Ekf,
-        Self::Ukf,
-        Self::DkfLinear,
-        Self::DkfNw,
-        Self::DkfGp,
-        Self::DkfMk,
-        Self::DkfNn,
-        Self::DkfGru,
-        Self::Auto,
-    ];
-
-    /// The name in text.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Kalman => "kalman",
-            Self::KalmanSteady => "kalman-steady",
-            Self::Wiener => "wiener",
-            Self::WienerCascade => "wiener-cascade",
-            Self::Ole => "ole",
-            Self::RefitKalman => "refit-kalman",
-            Self::Ekf => "ekf",
-            Self::Ukf => "ukf",
-            Self::DkfLinear => "dkf-linear",
-            Self::DkfNw => "dkf-nw",
-            Self::DkfGp => "dkf-gp",
-            Self::DkfMk => "dkf-mk",
-            Self::DkfNn => "dkf-nn",
-            Self::DkfGru => "dkf-gru",
-            Self::Auto => "auto",
-        }
-    }
-}
-
 impl fmt::Display for DecoderName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())
@@ -236,11 +159,10 @@ impl DecoderSpec {
         })
     }
 
-    /// Whether a guard stands in front of the decoder: as the option `guard` says, which is `on` by default with `dkf-mk`
-    /// alone.
+    /// Whether a guard stands in front of the decoder: as the option `guard` says, or else as the decoder has it.
     #[must_use]
     pub fn is_guarded(&self) -> bool {
-        self.options.guard.unwrap_or(self.decoder == DecoderName::DkfMk)
+        self.options.guard.unwrap_or(self.decoder.is_guarded())
     }
 
     /// One option as text, where it was set.

@@ -2,8 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "functions that several tests share fail like tests")]
 
 use kalmind_filter::{
-    CovarianceScale, DecoderSpec, DiscriminativeFilter, DkfParameters, Form, KalmanParameters, Model, Noise,
-    Parameters, Regressor, Start, StateModel, StationarySource, WienerParameters,
+    CovarianceScale, DecoderSpec, DiscriminativeFilter, DkfParameters, Form, KalmanParameters, Model,
+    NadarayaWatsonRegressor, Noise, Parameters, Regressor, Start, StateModel, StationarySource,
+    WienerParameters,
 };
 use kalmind_types::{Binning, Component, Intent, StreamFeatures, lower_triangle_index};
 use nalgebra::{DMatrix, DVector};
@@ -399,12 +400,12 @@ fn dkf_nw_with_lags_gaps_and_kernel_noise_equals_its_equations() {
             form: Form::Robust,
             start: Start::First,
             lags,
-            regressor: Regressor::NadarayaWatson {
+            regressor: Regressor::NadarayaWatson(NadarayaWatsonRegressor {
                 points: points.clone(),
                 values: values.clone(),
                 bandwidth: 0.9,
                 scales: None,
-            },
+            }),
             noise: Noise::Kernel {
                 points: noise_points.clone(),
                 residual_products: products.clone(),

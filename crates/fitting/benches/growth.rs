@@ -20,8 +20,9 @@ use std::time::Duration;
 use criterion::Criterion;
 use criterion::measurement::{Measurement as _, WallTime};
 use kalmind_filter::{
-    CovarianceScale, Decoder, DecoderName, DecoderSpec, DkfParameters, Form, Model, Noise, Parameters,
-    Regressor, Start, StateModel, StationarySource, WienerParameters,
+    CovarianceScale, Decoder, DecoderName, DecoderSpec, DkfParameters, Form, GaussianProcessRegressor, Model,
+    NadarayaWatsonRegressor, Noise, Parameters, Regressor, Start, StateModel, StationarySource,
+    WienerParameters,
 };
 use kalmind_types::Intent;
 use nalgebra::{DMatrix, DVector};
@@ -169,14 +170,14 @@ fn kernel_model(decoder: DecoderName, features: usize, points: usize, kernel_noi
         Noise::Constant { covariance: half }
     };
     let regressor = if decoder == DecoderName::DkfNw {
-        Regressor::NadarayaWatson { points, values, bandwidth: width, scales: None }
+        Regressor::NadarayaWatson(NadarayaWatsonRegressor { points, values, bandwidth: width, scales: None })
     } else {
-        Regressor::GaussianProcess {
+        Regressor::GaussianProcess(GaussianProcessRegressor {
             points,
             coefficients: values,
             scales: vec![1.0 / width; features],
             offset: DVector::zeros(2),
-        }
+        })
     };
     let filter = DkfParameters {
         state: StateModel {

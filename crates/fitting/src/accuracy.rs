@@ -7,32 +7,8 @@ use kalmind_types::Intent;
 use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
-use crate::uncertainty::ErrorByUncertainty;
+use crate::correlation::pearson;
 use kalmind_filter::cholesky::Cholesky;
-
-/// All figures of one decoder on one set of rows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Accuracy {
-    /// Root of the sum of squared errors over the sum of squared truth, pooled over components.
-    pub nrmse: f64,
-    /// Mean angle between estimate and truth in radians, rows with zero truth left out.
-    pub maae: f64,
-    /// How many rows were left out of the angle because the truth is zero.
-    pub rows_left_out: usize,
-    /// The mean angle over rows whose true speed is above `least_speed` (the training median); `None` without such rows.
-    pub maae_moving: Option<f64>,
-    /// Correlation of each component; NaN where one side never moves.
-    pub correlation: Vec<f64>,
-    /// Mean normalised estimation error squared, `e' Sigma^-1 e / d`: 1 where the covariance is honest.
-    pub nees: f64,
-    /// How much of the truth lies within the ellipsoids of 50, 90 and 99 %.
-    pub coverage: Coverage,
-    /// Mean logarithm (natural) of the Gaussian density given to the truth; higher is better.
-    pub log_score: f64,
-    /// Whether errors are large where the covariance is; `None` where the covariance does not change.
-    #[serde(default)]
-    pub by_uncertainty: Option<ErrorByUncertainty>,
-}
 
 /// Parts of the truth within the ellipsoids that the covariance says hold 50, 90 and 99 %.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,26 +33,6 @@ pub struct AngularError {
     pub rows: usize,
     /// Rows left out because the truth is zero.
     pub left_out: usize,
-}
-
-impl Accuracy {
-    /// Every figure of `estimates` against the rows of `truth`; `least_speed` is the training rows' median speed.
-    #[must_use]
-    pub fn of(truth: &DMatrix<f64>, estimates: &[Intent], least_speed: f64) -> Self {
-        let angle = maae(truth, estimates);
-        let moving = maae_moving(truth, estimates, least_speed);
-        Self {
-            nrmse: nrmse(truth, estimates),
-            maae: angle.mean,
-            rows_left_out: angle.left_out,
-            maae_moving: (moving.rows > 0).then_some(moving.mean),
-            correlation: correlation(truth, estimates),
-            nees: nees(truth, estimates),
-            coverage: coverage(truth, estimates),
-            log_score: log_score(truth, estimates),
-            by_uncertainty: ErrorByUncertainty::of(truth, estimates),
-        }
-    }
 }
 
 fn rows<'a>(
@@ -149,21 +105,12 @@ pub fn median_speed(truth: &DMatrix<f64>) -> f64 {
 /// Pearson's correlation of each component; NaN where one side never moves.
 #[must_use]
 pub fn correlation(truth: &DMatrix<f64>, estimates: &[Intent]) -> Vec<f64> {
-    let count = truth.nrows().min(estimates.len()) as f64;
     (0..truth.ncols())
         .map(|component| {
-            let pairs: Vec<(f64, f64)> = rows(truth, estimates)
+            let (truths, estimates): (Vec<f64>, Vec<f64>) = rows(truth, estimates)
                 .map(|(truth, estimate)| (truth[component], estimate.mean()[component]))
-                .collect();
-            let mean_truth = pairs.iter().map(|pair| pair.0).sum::<f64>() / count;
-            let mean_estimate = pairs.iter().map(|pair| pair.1).sum::<f64>() / count;
-            let (mut both, mut truths, mut estimates) = (0.0, 0.0, 0.0);
-            for (truth, estimate) in pairs {
-                both += (truth - mean_truth) * (estimate - mean_estimate);
-                truths += (truth - mean_truth).powi(2);
-                estimates += (estimate - mean_estimate).powi(2);
-            }
-            both / (truths * estimates).sqrt()
+                .unzip();
+            pearson(&truths, &estimates)
         })
         .collect()
 }
@@ -223,14 +170,6 @@ pub(crate) fn coverage_of(distances: &[f64], dimension: usize) -> Coverage {
         distances.iter().filter(|&&distance| distance <= limit).count() as f64 / distances.len() as f64
     };
     Coverage { half: within(0.5), ninety: within(0.9), ninety_nine: within(0.99) }
-}
-
-/// Mean logarithm of the Gaussian density that means and covariances give the truth; minus infinity where a covariance is
-/// not positive definite.
-#[must_use]
-pub fn log_score(truth: &DMatrix<f64>, estimates: &[Intent]) -> f64 {
-    let scores = crate::scores::row_scores(truth, estimates);
-    scores.iter().map(|row| row.log_score).sum::<f64>() / scores.len() as f64
 }
 
 fn distances(truth: &DMatrix<f64>, estimates: &[Intent]) -> Vec<f64> {

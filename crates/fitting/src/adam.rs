@@ -9,7 +9,7 @@ use rand::Rng;
 use rand::seq::SliceRandom as _;
 use rand_distr::{Distribution as _, StandardNormal};
 
-use super::tanh_network::{Pass, Shape};
+use crate::tanh_network::{Pass, Shape};
 
 /// Decay of the means of gradients and of their squares.
 const MOMENTS: (f32, f32) = (0.9, 0.999);

@@ -2,7 +2,7 @@
 //!
 //! A discriminative filter comes with held-out estimates, since its f is cross-fitted. A baseline is fitted once more without
 //! each of five blocks of consecutive trials, or rows where there are none, and decodes the block from its first row; what it errs there makes the factor
-//! ([`calibration`]), which the decoder of all rows then has. Cost: five fits, on both cores.
+//! ([`covariance_calibration`]), which the decoder of all rows then has. Cost: five fits, on both cores.
 
 use core::ops::Range;
 
@@ -10,17 +10,15 @@ use kalmind_types::Intent;
 use nalgebra::DMatrix;
 use rayon::prelude::*;
 
-use super::calibration::{self, HeldOutError};
-use super::held_out::HeldOut;
-use super::learner::Examples;
-use super::refit::what_it_decodes;
-use super::windows::folds_of;
-use super::{FitReport, FitSettings, parameters};
 use crate::accuracy;
+use crate::covariance_calibration::{self, HeldOutError};
+use crate::decoders::{parameters, what_it_decodes};
+use crate::held_out::HeldOut;
+use crate::learner::Examples;
+use crate::windows::folds_of;
+use crate::{FitReport, FitSettings};
 use kalmind_filter::published_covariance::Measure;
-use kalmind_filter::{
-    Choice, CovarianceScale, DecoderSpec, Folds, KernelPath, Parameters, TrainingData, build,
-};
+use kalmind_filter::{Choice, CovarianceScale, DecoderSpec, Folds, KernelPath, Parameters, TrainingData};
 
 /// Gives `parameters`, fitted to `data`, the factor that `covariance-scale` asks for, and notes the coverage.
 ///
@@ -38,11 +36,12 @@ pub(crate) fn calibrate(
         Ok((errors, held_out)) => {
             report.held_out = Some(held_out);
             let (scale, distances) = match wanted {
-                Choice::Given(factor) => {
-                    (CovarianceScale::constant(factor), calibration::scaled(&errors, |_row| factor))
-                }
+                Choice::Given(factor) => (
+                    CovarianceScale::constant(factor),
+                    covariance_calibration::scaled(&errors, |_row| factor),
+                ),
                 Choice::Auto => {
-                    calibration::covariance_scale(&errors, &Examples { data, background, lags: 1 })
+                    covariance_calibration::covariance_scale(&errors, &Examples { data, background, lags: 1 })
                 }
             };
             report.covers(&distances, parameters.dimension());
@@ -68,7 +67,7 @@ fn held_out_errors(
     background: &[f64],
     settings: &FitSettings,
 ) -> Result<(Vec<HeldOutError>, HeldOut), String> {
-    let truth = &*what_it_decodes(spec, data);
+    let truth = &*what_it_decodes(spec.decoder, data);
     let measure = Measure::new(&parameters.marginal_covariance()).map_err(|error| error.to_string())?;
     let all: Vec<usize> = (0..data.rows()).collect();
     let (of, folds) = folds_of(data, &all);
@@ -122,7 +121,9 @@ fn held_out_block(
     let others = data.without(block);
     let fitted = parameters(spec, &others, background, settings, &mut unseen, &mut |_| ())
         .map_err(|error| error.to_string())?;
-    let mut decoder = build::decoder(&fitted, &spec.options, background, KernelPath::detect())
+    let mut decoder = spec
+        .decoder
+        .decoder(&fitted, &spec.options, background, KernelPath::detect())
         .map_err(|error| error.to_string())?;
     // the factor is applied to the intent less the mean at which it rests, where the state model has one
     let rest = fitted.state_model().and_then(|state| state.mean.clone());

@@ -14,6 +14,7 @@ use nalgebra::DMatrix;
 use rayon::prelude::*;
 
 use crate::HeldOut;
+use crate::correlation::of_centred;
 use kalmind_filter::{AgainstChance, ChanceFigures, TrainingData};
 
 /// Most shifts, and fewest: with fewer, no share of them could be small enough.
@@ -78,7 +79,7 @@ fn of_few_rows(truth: &DMatrix<f64>, means: &DMatrix<f64>) -> Option<AgainstChan
     let part = 1.0 / truth.ncols() as f64;
     for (truth, means) in truth.column_iter().zip(means.column_iter()) {
         let [truth, means] = [truth, means].map(|column| column.add_scalar(-column.mean()));
-        let correlation = truth.dot(&means) / (truth.norm() * means.norm());
+        let correlation = of_centred(&truth, &means);
         let independent = independent_rows(truth.as_slice(), means.as_slice());
         if !(correlation.is_finite() && independent >= FEWEST_INDEPENDENT) {
             return None;

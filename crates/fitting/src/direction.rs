@@ -7,9 +7,14 @@
 
 use nalgebra::DMatrix;
 
-use super::learner::Learned;
-use kalmind_filter::regression::turn;
-use kalmind_filter::{JointKernel, Regressor, TrainingData};
+use crate::learner::Learned;
+use crate::windows::states_at;
+use kalmind_filter::decoders::dkf::regression::turn;
+use kalmind_filter::{
+    Choice, EnsembleRegressor, GaussianProcessRegressor, JointKernel, LinearRegressor,
+    MultipleKernelRegressor, NadarayaWatsonRegressor, NetworksRegressor, RecurrentRegressor, Regressor,
+    TrainingData,
+};
 
 /// Where speed counts as slow, in root mean squares of a component.
 const SLOW: f64 = 0.2;
@@ -90,54 +95,101 @@ pub(crate) fn without_direction(learned: Learned) -> Learned {
 fn first_outputs(regressor: Regressor, d: usize) -> Regressor {
     let columns = |matrix: DMatrix<f64>| matrix.columns(0, d).into_owned();
     match regressor {
-        Regressor::NadarayaWatson { points, values, bandwidth, scales } => {
-            Regressor::NadarayaWatson { points, values: columns(values), bandwidth, scales }
+        Regressor::NadarayaWatson(NadarayaWatsonRegressor { points, values, bandwidth, scales }) => {
+            Regressor::NadarayaWatson(NadarayaWatsonRegressor {
+                points,
+                values: columns(values),
+                bandwidth,
+                scales,
+            })
         }
-        Regressor::Linear { weights, intercept } => Regressor::Linear {
+        Regressor::Linear(LinearRegressor { weights, intercept }) => Regressor::Linear(LinearRegressor {
             weights: weights.rows(0, d).into_owned(),
             intercept: intercept.rows(0, d).into_owned(),
-        },
-        Regressor::GaussianProcess { points, coefficients, scales, offset } => Regressor::GaussianProcess {
-            points,
-            coefficients: columns(coefficients),
-            scales,
-            offset: offset.rows(0, d).into_owned(),
-        },
-        Regressor::MultipleKernel { points, coefficients, scales, weights, offset, joint } => {
-            Regressor::MultipleKernel {
+        }),
+        Regressor::GaussianProcess(GaussianProcessRegressor { points, coefficients, scales, offset }) => {
+            Regressor::GaussianProcess(GaussianProcessRegressor {
                 points,
                 coefficients: columns(coefficients),
                 scales,
-                weights,
                 offset: offset.rows(0, d).into_owned(),
-                joint: joint.map(|joint| {
-                    let JointKernel { points, coefficients, scales } = *joint;
-                    Box::new(JointKernel { points, coefficients: columns(coefficients), scales })
-                }),
-            }
+            })
         }
-        Regressor::Networks { input_mean, input_scale, mut output_scale, mut networks } => {
+        Regressor::MultipleKernel(MultipleKernelRegressor {
+            points,
+            coefficients,
+            scales,
+            weights,
+            offset,
+            joint,
+        }) => Regressor::MultipleKernel(MultipleKernelRegressor {
+            points,
+            coefficients: columns(coefficients),
+            scales,
+            weights,
+            offset: offset.rows(0, d).into_owned(),
+            joint: joint.map(|joint| {
+                let JointKernel { points, coefficients, scales } = *joint;
+                Box::new(JointKernel { points, coefficients: columns(coefficients), scales })
+            }),
+        }),
+        Regressor::Networks(NetworksRegressor {
+            input_mean,
+            input_scale,
+            mut output_scale,
+            mut networks,
+        }) => {
             output_scale.truncate(d);
             for network in &mut networks {
                 network.output_weights = network.output_weights.rows(0, d).into_owned();
                 network.output_bias = network.output_bias.rows(0, d).into_owned();
             }
-            Regressor::Networks { input_mean, input_scale, output_scale, networks }
+            Regressor::Networks(NetworksRegressor { input_mean, input_scale, output_scale, networks })
         }
-        Regressor::Recurrent { cell, input_mean, input_scale, mut output_scale, mut networks } => {
+        Regressor::Recurrent(RecurrentRegressor {
+            cell,
+            input_mean,
+            input_scale,
+            mut output_scale,
+            mut networks,
+        }) => {
             output_scale.truncate(d);
             for network in &mut networks {
                 network.output_weights = network.output_weights.rows(0, d).into_owned();
                 network.output_bias = network.output_bias.rows(0, d).into_owned();
             }
-            Regressor::Recurrent { cell, input_mean, input_scale, output_scale, networks }
+            Regressor::Recurrent(RecurrentRegressor { cell, input_mean, input_scale, output_scale, networks })
         }
-        Regressor::Ensemble { mut members } => {
+        Regressor::Ensemble(EnsembleRegressor { mut members }) => {
             for member in &mut members {
                 member.weight = member.weight.view((0, 0), (d, d)).into_owned();
                 member.regressor = first_outputs(member.regressor.clone(), d);
             }
-            Regressor::Ensemble { members }
+            Regressor::Ensemble(EnsembleRegressor { members })
+        }
+    }
+}
+
+/// f with its held-out predictions of d components, and whether its direction is its own.
+pub(crate) struct Directed {
+    pub(crate) learned: Learned,
+    pub(crate) direction: bool,
+}
+
+impl Directed {
+    /// Of what was learnt of twice the states where a direction is possible, or of the states themselves.
+    pub(crate) fn new(learned: Learned, direction: Choice<bool>, data: &TrainingData) -> Self {
+        let worth = match direction {
+            Choice::Given(direction) => direction,
+            Choice::Auto => is_worth_it(&learned.held_out, &states_at(data, &learned.held_rows)),
+        };
+        match direction {
+            Choice::Given(false) => Self { learned, direction: false },
+            _ if worth => {
+                let held_out = turned(&learned.held_out);
+                Self { learned: Learned { held_out, ..learned }, direction: true }
+            }
+            _ => Self { learned: without_direction(learned), direction: false },
         }
     }
 }

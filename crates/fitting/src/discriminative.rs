@@ -4,24 +4,24 @@ use kalmind_types::Intent;
 use nalgebra::DMatrix;
 use rayon::prelude::*;
 
-use super::calibration::{self, HeldOutError};
-use super::direction::{can_have_direction, is_worth_it, turned, with_direction, without_direction};
-use super::dynamics::fit_dynamics;
-use super::learner::{Examples, Learned, learn, learner};
-use super::nadaraya_watson::LeaveOneOut;
-use super::state_model::fit_state_model;
-use super::windows::{folds_of, second_moment, states_at, unit_scales};
-use super::{FitError, FitReport, FitSettings, HeldOut};
 use crate::accuracy;
+use crate::covariance_calibration::{self, HeldOutError};
+use crate::decoders::dkf_nw::LeaveOneOut;
+use crate::decoders::kind::{DecoderFit, Job, MakeLearner, MeanFit};
+use crate::direction::{Directed, can_have_direction, with_direction};
+use crate::dynamics::fit_dynamics;
+use crate::learner::{Examples, Learned, learn};
+use crate::state_model::fit_state_model;
+use crate::windows::{folds_of, second_moment, unit_scales};
+use crate::{FitError, FitReport, HeldOut};
 use crate::{FitProgress, Tried};
 use kalmind_filter::DiscriminativeFilter;
 use kalmind_filter::cholesky::Cholesky;
 use kalmind_filter::published_covariance::Measure;
-use kalmind_filter::wiener::triangle;
+use kalmind_filter::small_matrix::triangle;
 use kalmind_filter::{
-    Choice, CovarianceScale, DecoderName, DecoderSpec, DkfParameters, Dynamics, Folds, FoldsOf, Form,
-    ModelError, Noise, NoiseKind, NonlinearDynamics, Options, ResidualSource, Start, StateModel,
-    TrainingData,
+    Choice, CovarianceScale, DkfParameters, Dynamics, Folds, FoldsOf, Form, ModelError, Noise, NoiseKind,
+    NonlinearDynamics, Options, Parameters, ResidualSource, Start, StateModel, TrainingData,
 };
 
 /// Pivots of Q below this part of their diagonal entry mean that residuals follow from each other.
@@ -36,15 +36,17 @@ const LAGS: [usize; 5] = [1, 2, 3, 5, 8];
 /// A more complex candidate has to be better by this part of the error.
 const WORTH_ITS_COST: f64 = 5e-4;
 
+/// The fit of a discriminative filter, of how its f is learnt.
+pub(crate) const fn discriminative(learner: MakeLearner, direction: Choice<bool>) -> DecoderFit {
+    let mean = Some(MeanFit { learner, direction });
+    DecoderFit { mean, ..DecoderFit::of(|job| Ok(Parameters::Dkf(fit_discriminative(job)?))) }
+}
+
 /// Fits a discriminative Kalman filter: f by its learner, then Q, the state model and the form around it.
-pub(crate) fn fit_discriminative(
-    spec: &DecoderSpec,
-    data: &TrainingData,
-    background: &[f64],
-    settings: &FitSettings,
-    report: &mut FitReport,
-    progress: &mut dyn FnMut(FitProgress),
-) -> Result<DkfParameters, FitError> {
+fn fit_discriminative(job: &mut Job<'_>) -> Result<DkfParameters, FitError> {
+    let Job { spec, data, background, settings, report, progress, mean_of } = job;
+    let (data, background) = (*data, *background);
+    let Some(mean) = mean_of(spec.decoder) else { return Err(FitError::NoBandwidth) };
     let rows = measurement_rows(data)?;
     // states that no filter can follow are an error before anything costly is learnt
     let least_order = spec.options.state_order.and_then(Choice::given).unwrap_or(1);
@@ -56,10 +58,7 @@ pub(crate) fn fit_discriminative(
         Choice::Given(lags) => vec![lags],
         Choice::Auto => LAGS.to_vec(),
     };
-    let direction = spec.options.direction.unwrap_or(match spec.decoder {
-        DecoderName::DkfNw | DecoderName::DkfGp | DecoderName::DkfMk => Choice::Auto,
-        _ => Choice::Given(false),
-    });
+    let direction = spec.options.direction.unwrap_or(mean.direction);
     let direction = if can_have_direction(data.states.ncols()) { direction } else { Choice::Given(false) };
     let doubled = (direction != Choice::Given(false)).then(|| with_direction(data));
     let several = lags.len() > 1;
@@ -70,7 +69,7 @@ pub(crate) fn fit_discriminative(
             break;
         }
         let examples = Examples { data: doubled.as_ref().unwrap_or(data), background, lags };
-        let learner = learner(spec, &examples, &rows, settings, report, progress)?;
+        let learner = (mean.learner)(spec, &examples, &rows, settings, report, progress)?;
         progress(FitProgress::new("cross-fitting", 0.4));
         let residuals = spec.options.residuals.unwrap_or_default();
         let learned = learn(&*learner, &examples, &rows, residuals, &mut |part| {
@@ -110,30 +109,6 @@ pub(crate) fn measurement_rows(data: &TrainingData) -> Result<Vec<usize>, FitErr
         });
     }
     Ok(rows)
-}
-
-/// f with its held-out predictions of d components, and whether its direction is its own.
-pub(crate) struct Directed {
-    pub(crate) learned: Learned,
-    pub(crate) direction: bool,
-}
-
-impl Directed {
-    /// Of what was learnt of twice the states where a direction is possible, or of the states themselves.
-    pub(crate) fn new(learned: Learned, direction: Choice<bool>, data: &TrainingData) -> Self {
-        let worth = match direction {
-            Choice::Given(direction) => direction,
-            Choice::Auto => is_worth_it(&learned.held_out, &states_at(data, &learned.held_rows)),
-        };
-        match direction {
-            Choice::Given(false) => Self { learned, direction: false },
-            _ if worth => {
-                let held_out = turned(&learned.held_out);
-                Self { learned: Learned { held_out, ..learned }, direction: true }
-            }
-            _ => Self { learned: without_direction(learned), direction: false },
-        }
-    }
 }
 
 /// The filter around f: what [`choose_filter`] found best on held-out rows.
@@ -277,9 +252,9 @@ pub(crate) fn finish(
     }
     let (covariance_scale, distances) = match options.covariance_scale.unwrap_or(Choice::Auto) {
         Choice::Given(scale) => {
-            (CovarianceScale::constant(scale), calibration::scaled(&run.errors, |_row| scale))
+            (CovarianceScale::constant(scale), covariance_calibration::scaled(&run.errors, |_row| scale))
         }
-        Choice::Auto => calibration::covariance_scale(&run.errors, examples),
+        Choice::Auto => covariance_calibration::covariance_scale(&run.errors, examples),
     };
     report.covers(&distances, state.dimension());
     report.noise_scale = Some(noise_scale);

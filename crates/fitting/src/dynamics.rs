@@ -2,10 +2,10 @@
 
 use nalgebra::DMatrix;
 
-use super::network::{Standardization, random_stream};
-use super::tanh_network::{Pass, Shape};
-use super::windows::second_moment;
-use super::{FitError, FitReport, levenberg_marquardt};
+use crate::decoders::dkf_nn::{Standardization, random_stream};
+use crate::tanh_network::{Pass, Shape};
+use crate::windows::second_moment;
+use crate::{FitError, FitReport, levenberg_marquardt};
 use kalmind_filter::{Dynamics, Linearization, NonlinearDynamics, StateModel, TrainingData};
 
 /// Units of the network; regularisation draws those to zero that the pairs do not ask for.

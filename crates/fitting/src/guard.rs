@@ -2,9 +2,9 @@
 
 use nalgebra::{DMatrix, DVectorView};
 
-use super::plausibility::plausibility_statistics;
-use super::windows::{column_means, deviations, second_moment};
 use crate::matrix_product::{plain, product, transposed};
+use crate::plausibility::plausibility_statistics;
+use crate::windows::{column_means, deviations, second_moment};
 use kalmind_filter::cholesky::Cholesky;
 use kalmind_filter::factors::{FACTORS, Factors};
 use kalmind_filter::guard::{CHANGE_SPAN, squared_change};

@@ -4,7 +4,7 @@
 use nalgebra::DMatrix;
 use rayon::prelude::*;
 
-use super::kernel_matrix::{exponentiate, half_squared_norms};
+use crate::kernel_matrix::{exponentiate, half_squared_norms};
 
 /// No more points once all rows are explained to this part of the variance.
 const EXPLAINED: f64 = 1e-9;

@@ -8,9 +8,9 @@
 
 use nalgebra::DMatrix;
 
-use super::inducing_points::inducing_rows;
-use super::kernel_matrix::{kernel_matrix, scaled};
 use crate::blocked_cholesky::BlockedCholesky;
+use crate::inducing_points::inducing_rows;
+use crate::kernel_matrix::{kernel_matrix, scaled};
 
 /// What inducing points may miss of a kernel whose variance is 1.
 const MISSED: f64 = 1e-5;
@@ -120,7 +120,7 @@ pub(crate) struct JointBasis {
 impl JointBasis {
     /// At most `most` of the rows of `inputs`. `None` where rounding leaves nothing positive definite.
     pub(crate) fn new(inputs: &DMatrix<f64>, scales: Vec<f64>, most: usize) -> Option<Self> {
-        let centre = super::windows::column_means(inputs);
+        let centre = crate::windows::column_means(inputs);
         let all = scaled(inputs, &centre, &scales);
         let chosen = inducing_rows(&all, most);
         let scaled_points = all.select_rows(&chosen);

@@ -13,10 +13,10 @@
 use nalgebra::DMatrix;
 use rayon::prelude::*;
 
-use super::kernel_matrix::{exponentiate, half_squared_norms, scaled, squared_difference_sums};
-use super::quasi_newton::minimise;
-use super::windows::column_means;
+use crate::kernel_matrix::{exponentiate, half_squared_norms, scaled, squared_difference_sums};
 use crate::matrix_product::{plain, product, transposed};
+use crate::quasi_newton::minimise;
+use crate::windows::column_means;
 
 /// Rows that are predicted: every k-th.
 const PREDICTED_ROWS: usize = 1250;

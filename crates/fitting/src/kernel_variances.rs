@@ -11,10 +11,10 @@ use core::ops::Range;
 
 use nalgebra::DMatrix;
 
-use super::kernel_features::{Basis, JointBasis};
-use super::windows::{self, column_means};
 use crate::blocked_cholesky::BlockedCholesky;
+use crate::kernel_features::{Basis, JointBasis};
 use crate::matrix_product::{plain, product, transposed};
+use crate::windows::{self, column_means};
 
 /// Steps end where the marginal likelihood rises by less than this, per row and component.
 const SETTLED: f64 = 1e-6;

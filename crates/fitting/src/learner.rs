@@ -6,12 +6,12 @@ use kalmind_types::MAX_COMPONENTS;
 use nalgebra::DMatrix;
 use rayon::prelude::*;
 
-use super::windows::{folds_of, states_at, windows};
-use super::{FitError, FitProgress, FitReport, FitSettings, gaussian_process, linear, multiple_kernel};
-use super::{nadaraya_watson, network, recurrent};
-use kalmind_filter::regression::regression;
+use crate::fit_error::FitError;
+use crate::windows::{folds_of, states_at, windows};
 use kalmind_filter::window::Window;
-use kalmind_filter::{DecoderName, DecoderSpec, RecurrentNetwork, Regressor, ResidualSource, TrainingData};
+use kalmind_filter::{
+    KernelPath, RecurrentNetwork, RecurrentRegressor, Regressor, ResidualSource, TrainingData,
+};
 
 /// Part of the rows that f is fitted to where residuals are held out (thesis 2019, sec. 2.4).
 const FITTED_PART: f64 = 0.7;
@@ -59,25 +59,6 @@ pub(crate) trait Learner: Sync {
         _blocks: &[Range<usize>],
     ) -> Option<Result<(Regressor, DMatrix<f64>), FitError>> {
         None
-    }
-}
-
-/// The learner of a discriminative decoder, its hyperparameters chosen from `rows` where `spec` leaves them open.
-pub(crate) fn learner(
-    spec: &DecoderSpec,
-    examples: &Examples<'_>,
-    rows: &[usize],
-    settings: &FitSettings,
-    report: &mut FitReport,
-    progress: &mut dyn FnMut(FitProgress),
-) -> Result<Box<dyn Learner>, FitError> {
-    match spec.decoder {
-        DecoderName::DkfLinear => linear::learner(spec, examples, rows, report),
-        DecoderName::DkfGp => gaussian_process::learner(spec, examples, rows, settings, report, progress),
-        DecoderName::DkfMk => multiple_kernel::learner(spec, examples, rows, settings, report, progress),
-        DecoderName::DkfNn => network::learner(spec, examples, rows, settings, report, progress),
-        DecoderName::DkfGru => Ok(recurrent::learner(spec, examples, rows, settings, report)),
-        _ => nadaraya_watson::learner(spec, examples, rows, settings, report, progress),
     }
 }
 
@@ -131,14 +112,22 @@ pub(crate) fn learn(
 pub(crate) fn predict(regressor: &Regressor, examples: &Examples<'_>, rows: &[usize]) -> DMatrix<f64> {
     let shape = (rows.len(), examples.data.states.ncols());
     match regressor {
-        Regressor::Recurrent { cell, input_mean, input_scale, output_scale, networks } => {
+        Regressor::Recurrent(RecurrentRegressor {
+            cell,
+            input_mean,
+            input_scale,
+            output_scale,
+            networks,
+        }) => {
             // what remembers goes through time row by row: the networks of the mean side by side
-            let alone = |network: &RecurrentNetwork| Regressor::Recurrent {
-                cell: *cell,
-                input_mean: input_mean.clone(),
-                input_scale: input_scale.clone(),
-                output_scale: output_scale.iter().map(|scale| scale / networks.len() as f64).collect(),
-                networks: vec![network.clone()],
+            let alone = |network: &RecurrentNetwork| {
+                Regressor::Recurrent(RecurrentRegressor {
+                    cell: *cell,
+                    input_mean: input_mean.clone(),
+                    input_scale: input_scale.clone(),
+                    output_scale: output_scale.iter().map(|scale| scale / networks.len() as f64).collect(),
+                    networks: vec![network.clone()],
+                })
             };
             let parts: Vec<DMatrix<f64>> = networks
                 .par_iter()
@@ -146,7 +135,7 @@ pub(crate) fn predict(regressor: &Regressor, examples: &Examples<'_>, rows: &[us
                 .collect();
             parts.into_iter().fold(DMatrix::zeros(shape.0, shape.1), |sum, part| sum + part)
         }
-        Regressor::Ensemble { .. } => predict_in_order(regressor, examples, rows),
+        Regressor::Ensemble(_) => predict_in_order(regressor, examples, rows),
         _ => {
             let part = rows.len().div_ceil(rayon::current_num_threads()).max(1);
             let parts: Vec<DMatrix<f64>> =
@@ -166,10 +155,10 @@ pub(crate) fn predict(regressor: &Regressor, examples: &Examples<'_>, rows: &[us
 fn predict_in_order(regressor: &Regressor, examples: &Examples<'_>, rows: &[usize]) -> DMatrix<f64> {
     let data = examples.data;
     let mut predicted = DMatrix::zeros(rows.len(), data.states.ncols());
-    let mut regression = regression(regressor);
+    let mut regression = regressor.regression(KernelPath::detect());
     let mut window = Window::new(examples.background, examples.lags);
     let mut features = vec![0.0; data.features.ncols()];
-    let remembers = matches!(regressor, Regressor::Recurrent { .. } | Regressor::Ensemble { .. });
+    let remembers = regressor.remembers();
     let mut at = 0;
     for segment in data.segments() {
         let Some(&first) = rows.get(at).filter(|&&row| row < segment.end) else { continue };

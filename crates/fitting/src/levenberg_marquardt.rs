@@ -15,7 +15,7 @@
 use nalgebra::{DMatrix, DVector};
 use rand::Rng;
 
-use super::tanh_network::{Pass, Shape};
+use crate::tanh_network::{Pass, Shape};
 use kalmind_filter::cholesky::Cholesky;
 
 /// Weights beyond which an iteration would take minutes.

@@ -3,20 +3,16 @@
 use nalgebra::{DMatrix, DVector};
 use rayon::prelude::*;
 
-use super::learner::{Examples, Learner};
-use super::moments::Moments;
-use super::windows::{ROUNDING, column_means, folds};
-use super::{FitError, FitReport};
+use crate::moments::Moments;
+use crate::windows::{ROUNDING, column_means, folds};
+use crate::{FitError, FitReport};
 use kalmind_filter::cholesky::Cholesky;
 use kalmind_filter::options::Choice;
-use kalmind_filter::{DecoderSpec, Regressor};
 
 /// Pivots below this part of their diagonal entry mean that an input follows from others.
 const COLLINEAR: f64 = 1e-11;
 /// An input whose variance over some rows is below this part of its mean square about the mean of all does not move there.
 const STILL: f64 = 1e-13;
-/// Default `ridge` of `dkf-linear`, relative to the variance of each input.
-const RIDGE: f64 = 1e-4;
 /// What `ridge=auto` tries.
 const RIDGES: [f64; 9] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0];
 
@@ -27,38 +23,6 @@ pub(crate) struct LinearFit {
     pub(crate) weights: DMatrix<f64>,
     /// d.
     pub(crate) intercept: DVector<f64>,
-}
-
-/// `dkf-linear`'s f.
-#[derive(Debug)]
-struct Ridge {
-    ridge: f64,
-    intercept: bool,
-}
-
-/// The learner of `dkf-linear`.
-pub(crate) fn learner(
-    spec: &DecoderSpec,
-    examples: &Examples<'_>,
-    rows: &[usize],
-    report: &mut FitReport,
-) -> Result<Box<dyn Learner>, FitError> {
-    let intercept = spec.options.intercept.unwrap_or(true);
-    let ridge = choose_ridge(
-        spec.options.ridge.unwrap_or(Choice::Given(RIDGE)),
-        &examples.inputs(rows),
-        &examples.states(rows),
-        intercept,
-        report,
-    )?;
-    Ok(Box::new(Ridge { ridge, intercept }))
-}
-
-impl Learner for Ridge {
-    fn learn(&self, examples: &Examples<'_>, rows: &[usize]) -> Result<Regressor, FitError> {
-        let fit = fit_linear(&examples.inputs(rows), &examples.states(rows), self.ridge, self.intercept)?;
-        Ok(Regressor::Linear { weights: fit.weights, intercept: fit.intercept })
-    }
 }
 
 /// The ridge given, or that of least error on held-out blocks.
@@ -89,7 +53,7 @@ pub(crate) fn choose_ridge(
     match (best, refused) {
         (Some((ridge, _)), _) => Ok(ridge),
         (None, Some(error)) => Err(error),
-        (None, None) => Ok(RIDGE),
+        (None, None) => Ok(RIDGES[2]),
     }
 }
 

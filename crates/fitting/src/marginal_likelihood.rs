@@ -13,10 +13,10 @@
 
 use nalgebra::DMatrix;
 
-use super::kernel_matrix::{exponentiate_all, lower_log_kernel_matrix, scaled, squared_difference_sums};
-use super::quasi_newton::minimise;
 use crate::blocked_cholesky::BlockedCholesky;
+use crate::kernel_matrix::{exponentiate_all, lower_log_kernel_matrix, scaled, squared_difference_sums};
 use crate::matrix_product::{add_product, plain, transposed};
+use crate::quasi_newton::minimise;
 
 /// Hyperparameters stay within a factor of e^12 of where they start: what has no influence does not drift away.
 const FURTHEST: f64 = 12.0;

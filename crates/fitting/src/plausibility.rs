@@ -2,7 +2,7 @@
 
 use nalgebra::DMatrix;
 
-use kalmind_filter::plausibility::{MEASURES, Observer, SPANS};
+use kalmind_filter::array_statistics::{MEASURES, Observer, SPANS};
 use kalmind_filter::{PlausibilityStatistics, TrainingData};
 
 /// A value that makes up at least this part of a channel is its mode.

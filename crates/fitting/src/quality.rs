@@ -3,6 +3,7 @@
 use kalmind_filter::{AgainstChance, FitQuality, TrainingData};
 use nalgebra::DMatrix;
 
+use crate::correlation::of_centred;
 use crate::{HeldOut, accuracy};
 
 /// The figures of held-out rows.
@@ -38,7 +39,7 @@ fn correlation(truth: &DMatrix<f64>, means: &DMatrix<f64>, column: usize) -> Opt
         column.add_scalar(-column.mean())
     };
     let (truth, means) = (centred(truth), centred(means));
-    Some(truth.dot(&means) / (truth.norm() * means.norm())).filter(|correlation| correlation.is_finite())
+    Some(of_centred(&truth, &means)).filter(|correlation| correlation.is_finite())
 }
 
 fn mean_angle(truth: &DMatrix<f64>, means: &DMatrix<f64>) -> f64 {

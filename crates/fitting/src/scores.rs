@@ -9,6 +9,59 @@ use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy::{self, Coverage};
+use crate::uncertainty::ErrorByUncertainty;
+
+/// All figures of one decoder on one set of rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Accuracy {
+    /// Root of the sum of squared errors over the sum of squared truth, pooled over components.
+    pub nrmse: f64,
+    /// Mean angle between estimate and truth in radians, rows with zero truth left out.
+    pub maae: f64,
+    /// How many rows were left out of the angle because the truth is zero.
+    pub rows_left_out: usize,
+    /// The mean angle over rows whose true speed is above `least_speed` (the training median); `None` without such rows.
+    pub maae_moving: Option<f64>,
+    /// Correlation of each component; NaN where one side never moves.
+    pub correlation: Vec<f64>,
+    /// Mean normalised estimation error squared, `e' Sigma^-1 e / d`: 1 where the covariance is honest.
+    pub nees: f64,
+    /// How much of the truth lies within the ellipsoids of 50, 90 and 99 %.
+    pub coverage: Coverage,
+    /// Mean logarithm (natural) of the Gaussian density given to the truth; higher is better.
+    pub log_score: f64,
+    /// Whether errors are large where the covariance is; `None` where the covariance does not change.
+    #[serde(default)]
+    pub by_uncertainty: Option<ErrorByUncertainty>,
+}
+
+impl Accuracy {
+    /// Every figure of `estimates` against the rows of `truth`; `least_speed` is the training rows' median speed.
+    #[must_use]
+    pub fn of(truth: &DMatrix<f64>, estimates: &[Intent], least_speed: f64) -> Self {
+        let angle = accuracy::maae(truth, estimates);
+        let moving = accuracy::maae_moving(truth, estimates, least_speed);
+        Self {
+            nrmse: accuracy::nrmse(truth, estimates),
+            maae: angle.mean,
+            rows_left_out: angle.left_out,
+            maae_moving: (moving.rows > 0).then_some(moving.mean),
+            correlation: accuracy::correlation(truth, estimates),
+            nees: accuracy::nees(truth, estimates),
+            coverage: accuracy::coverage(truth, estimates),
+            log_score: log_score(truth, estimates),
+            by_uncertainty: ErrorByUncertainty::of(truth, estimates),
+        }
+    }
+}
+
+/// Mean logarithm of the Gaussian density that means and covariances give the truth; minus infinity where a covariance is
+/// not positive definite.
+#[must_use]
+pub fn log_score(truth: &DMatrix<f64>, estimates: &[Intent]) -> f64 {
+    let scores = row_scores(truth, estimates);
+    scores.iter().map(|row| row.log_score).sum::<f64>() / scores.len() as f64
+}
 
 /// How well one row was decoded.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -171,7 +224,7 @@ mod tests {
         let estimates =
             [[3.0, 1.0], [2.0, 4.0], [0.2, 0.1], [-1.0, 1.0]].map(|mean| intent(&mean, &[0.5, 0.1, 0.7]));
         let figures = Figures::of(row_scores(&truth, &estimates), 2, &coverage_limits(2));
-        let accuracy = accuracy::Accuracy::of(&truth, &estimates, 0.0);
+        let accuracy = Accuracy::of(&truth, &estimates, 0.0);
         assert!((figures.nrmse - accuracy.nrmse).abs() < 1e-15);
         assert!((figures.maae - accuracy.maae).abs() < 1e-15);
         assert!((figures.nees - accuracy.nees).abs() < 1e-12);

@@ -1,6 +1,6 @@
 //! The mean of a Gaussian process from many rows through few points of them: deterministic training conditional, that is
 //! regression on the subspace of the inducing points (Quinonero-Candela and Rasmussen, JMLR 2005, sec. 5; Rasmussen and
-//! Williams 2006, eq. 8.14), which [`inducing_rows`](super::inducing_points::inducing_rows) chooses.
+//! Williams 2006, eq. 8.14), which [`inducing_rows`](crate::inducing_points::inducing_rows) chooses.
 //!
 //! With features phi of the [points](JointBasis), `f = phi' w`, `w = (Phi' Phi + noise)^-1 Phi' y`. Predictions of a block by
 //! the other rows go through the same points: which rows those are says nothing of the intents, and sums over the other
@@ -10,11 +10,13 @@ use core::ops::Range;
 
 use nalgebra::{DMatrix, DVector};
 
-use super::gaussian_process::positive_definite;
-use super::kernel_features::JointBasis;
-use super::moments::Moments;
 use crate::blocked_cholesky::BlockedCholesky;
-use kalmind_filter::Regressor;
+use crate::kernel_features::JointBasis;
+use crate::moments::Moments;
+use kalmind_filter::{GaussianProcessRegressor, Regressor};
+
+/// A kernel matrix that is not positive definite gets ten times the noise, at most so often.
+const NOISIER: usize = 8;
 
 /// The mean of `states` at `points` through at most `most` of them, by one over the length scales and noise relative to
 /// the signal; beside it what the rows outside each of `blocks` (all rows in order; or none) say of those within. `None`
@@ -44,7 +46,10 @@ pub(crate) fn sparse_mean(
     let (weights, offset) = weights(&Moments::total(&moments, None), noise)?;
     let coefficients = basis.coefficients(&weights);
     let JointBasis { points, scales, .. } = basis;
-    Some((Regressor::GaussianProcess { points, coefficients, scales, offset }, held_out))
+    Some((
+        Regressor::GaussianProcess(GaussianProcessRegressor { points, coefficients, scales, offset }),
+        held_out,
+    ))
 }
 
 /// Weights of the features, and the offset, which is the states' mean.
@@ -60,6 +65,18 @@ fn weights(moments: &Moments, noise: f64) -> Option<(DMatrix<f64>, DVector<f64>)
         weights.iter().all(|value| value.is_finite()).then_some(weights)
     })?;
     Some((weights, &moments.targets / moments.rows))
+}
+
+/// What `solve` gives at the least noise, from `noise` on, at which the kernel matrix is positive definite to rounding.
+pub(crate) fn positive_definite<T>(noise: f64, solve: impl Fn(f64) -> Option<T>) -> Option<T> {
+    let mut noise = noise;
+    for _noisier in 0..NOISIER {
+        if let Some(solved) = solve(noise) {
+            return Some(solved);
+        }
+        noise = noise.max(f64::EPSILON) * 10.0;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -101,7 +118,11 @@ mod tests {
         let mut last = f64::INFINITY;
         for (most, within) in [(10, 1.0), (30, 0.1), (80, 2e-3), (300, 1e-5)] {
             let (regressor, _) = sparse_mean(&points, &outputs, vec![1.0; 2], NOISE, most, &[]).unwrap();
-            let Regressor::GaussianProcess { points, coefficients, offset, .. } = regressor else { panic!() };
+            let Regressor::GaussianProcess(GaussianProcessRegressor { points, coefficients, offset, .. }) =
+                regressor
+            else {
+                panic!()
+            };
             let mut sparse = kernel_matrix(&queries, &points) * coefficients;
             for mut row in sparse.row_iter_mut() {
                 row += offset.transpose();

@@ -4,8 +4,8 @@ use core::ops::Range;
 
 use nalgebra::DMatrix;
 
-use super::windows::second_moment;
-use super::{FitError, FitReport};
+use crate::windows::second_moment;
+use crate::{FitError, FitReport};
 use kalmind_filter::cholesky::Cholesky;
 use kalmind_filter::{StateModel, StationarySource, TrainingData};
 

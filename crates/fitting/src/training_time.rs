@@ -1,6 +1,6 @@
 //! How much of a training a budget has room for.
 
-use super::{Budget, FitReport};
+use crate::{Budget, FitReport};
 
 /// Part of what is left of a budget that a training may plan with.
 const PLANNED: f64 = 0.85;
@@ -24,7 +24,7 @@ pub(crate) fn affordable(
     let threads = rayon::current_num_threads();
     // one after the other, on all threads; a fold has four fifths of the rows
     let turns = |networks: usize, held: usize| {
-        networks.div_ceil(threads) as f64 + (super::windows::FOLDS - 1) as f64 * held.div_ceil(threads) as f64
+        networks.div_ceil(threads) as f64 + (crate::windows::FOLDS - 1) as f64 * held.div_ceil(threads) as f64
     };
     let planned = seconds * epochs as f64 * turns(networks, held);
     let left = PLANNED * budget.left();

@@ -8,6 +8,7 @@ use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy;
+use crate::correlation::pearson;
 
 /// Rows below which deciles say nothing.
 const FEWEST_ROWS: usize = 20;
@@ -68,7 +69,7 @@ impl ErrorByUncertainty {
         let below = mean_error(&|determinant| determinant <= surest);
         Some(Self {
             decile_ratio: (above / below).sqrt(),
-            rank_correlation: correlation(&ranks(&determinants), &ranks(&errors)),
+            rank_correlation: pearson(&ranks(&determinants), &ranks(&errors)),
         })
     }
 }
@@ -87,19 +88,6 @@ fn ranks(values: &[f64]) -> Vec<f64> {
         place += same.len();
     }
     ranks
-}
-
-fn correlation(left: &[f64], right: &[f64]) -> f64 {
-    let count = left.len() as f64;
-    let mean_left = left.iter().sum::<f64>() / count;
-    let mean_right = right.iter().sum::<f64>() / count;
-    let (mut both, mut lefts, mut rights) = (0.0, 0.0, 0.0);
-    for (left, right) in left.iter().zip(right) {
-        both += (left - mean_left) * (right - mean_right);
-        lefts += (left - mean_left).powi(2);
-        rights += (right - mean_right).powi(2);
-    }
-    both / (lefts * rights).sqrt()
 }
 
 /// A sentence on the 50, 90 and 99 % ellipsoids that hold so little of the truth that chance does not explain it, and one on

@@ -101,7 +101,7 @@ fn linear_decoders_learn_when_they_are_unsure() {
                 intent
             })
             .collect();
-        let found = kalmind_fitting::accuracy::Accuracy::of(&test.states, &estimates, 0.0);
+        let found = kalmind_fitting::scores::Accuracy::of(&test.states, &estimates, 0.0);
         let by = found.by_uncertainty.unwrap();
         assert!(by.decile_ratio > 1.5 && by.rank_correlation > 0.2, "{spec}: {by:?}");
         let coverage = found.coverage;

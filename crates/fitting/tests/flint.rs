@@ -7,8 +7,8 @@
 )]
 
 use kalmind_filter::{DecoderSpec, Model, TrainingData};
-use kalmind_fitting::accuracy::{Accuracy, median_speed};
 use kalmind_fitting::{FitSettings, fit};
+use kalmind_fitting::{accuracy::median_speed, scores::Accuracy};
 use kalmind_types::{Binning, Component, Intent, StreamFeatures};
 use nalgebra::DMatrix;
 

@@ -1,7 +1,7 @@
 //! Fits of the kernel decoders on rows that make trouble, and on any number of threads.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "functions that several tests share fail like tests")]
 
-use kalmind_filter::{DecoderSpec, Parameters, Regressor, TrainingData};
+use kalmind_filter::{DecoderSpec, GaussianProcessRegressor, Parameters, Regressor, TrainingData};
 use kalmind_fitting::{Budget, FitError, FitSettings, Fitted, fit};
 use nalgebra::DMatrix;
 use rand::SeedableRng as _;
@@ -119,7 +119,9 @@ fn as_many_points_are_kept_as_were_asked_for() {
     let data = simulated(300, 4, 2, 7);
     for (spec, count) in [("dkf-gp:steps=3", 300), ("dkf-gp:exact=100,inducing=40,steps=3", 40)] {
         let fitted = fitted(spec, &data).unwrap();
-        let Regressor::GaussianProcess { points, .. } = regressor(&fitted) else { panic!("{spec}") };
+        let Regressor::GaussianProcess(GaussianProcessRegressor { points, .. }) = regressor(&fitted) else {
+            panic!("{spec}")
+        };
         assert_eq!(points.nrows(), count);
     }
 }

@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "functions that several tests share fail like tests")]
 
 use kalmind_filter::{
-    CovarianceScale, DecoderSpec, DkfParameters, Form, Linearization, Model, Noise, NonlinearDynamics,
-    Parameters, Regressor, Start, StateModel, StationarySource, TanhNetwork, TrainingData,
+    CovarianceScale, DecoderSpec, DkfParameters, Form, Linearization, Model, NetworksRegressor, Noise,
+    NonlinearDynamics, Parameters, Regressor, Start, StateModel, StationarySource, TanhNetwork, TrainingData,
 };
 use kalmind_fitting::{FitError, FitSettings, fit};
 use kalmind_types::{Binning, Component, Intent, StreamFeatures, lower_triangle_index};
@@ -255,12 +255,12 @@ fn networks_with_an_extended_prediction_follow_their_equations() {
         direction: false,
         start: Start::First,
         lags,
-        regressor: Regressor::Networks {
+        regressor: Regressor::Networks(NetworksRegressor {
             input_mean: input_mean.clone(),
             input_scale: input_scale.clone(),
             output_scale: output_scale.clone(),
             networks: networks.clone(),
-        },
+        }),
         noise: Noise::Constant { covariance: q.clone() },
         noise_scale: 1.0,
         covariance_scale: CovarianceScale::constant(1.0),

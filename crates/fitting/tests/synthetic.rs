@@ -11,7 +11,7 @@ mod mixtures;
 mod particle_filter;
 
 use kalmind_filter::{DecoderSpec, Model, TrainingData};
-use kalmind_fitting::accuracy::Accuracy;
+use kalmind_fitting::scores::Accuracy;
 use kalmind_fitting::{FitSettings, fit};
 use kalmind_types::{Binning, Component, Intent, StreamFeatures};
 use mixtures::{BernoulliMixture, Errors, KalmanMixture, Observation, StateLaw, run};

@@ -7,8 +7,12 @@ use kalmind_recording::ModelFileError;
 use kalmind_session::{Calibration, CalibrationError};
 use serde_json::json;
 
-use crate::decoder_quality::judge_fit;
-use crate::model::{BuildError, Demand, IdentifiedModel};
+use crate::{
+    decoder_quality::judge_fit,
+    host::Host,
+    model::{BuildError, Demand, IdentifiedModel},
+    sources::GatheredSessions,
+};
 
 /// A fitted model, built.
 #[derive(Debug)]
@@ -90,6 +94,32 @@ pub fn fit_calibration(
     let model = IdentifiedModel::of(&model)?;
     let staged = model.stage_live(guard)?;
     Ok(CalibrationFit { model, staged, rows, report: fitted.report })
+}
+
+/// Fits `spec` to the rows of sessions, as one of them would have done; `participant` is the code that the model gets,
+/// where it is not that of the sessions.
+///
+/// # Errors
+/// [`CalibrationFitError`].
+pub fn fit_sessions(
+    sessions: &GatheredSessions,
+    spec: &DecoderSpec,
+    participant: Option<&str>,
+    settings: &FitSettings,
+    host: &dyn Host,
+) -> Result<CalibrationFit, CalibrationFitError> {
+    let session = &sessions.gathered.session;
+    let demand = Demand {
+        streams: session.engine.features.clone(),
+        bin_ms: session.bin_ms,
+        components: session.components.clone(),
+        participant: participant.map(str::to_owned).or_else(|| sessions.participant.clone()),
+    };
+    let mut shown = host.fit(spec, "");
+    let calibration = &sessions.gathered.calibration;
+    fit_calibration(calibration, spec, &demand, None, session.guard, settings, &mut |progress| {
+        shown(&progress);
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! What a fit found, for people.
+//! What a fit found, and what its model needs, for people.
 
 use std::fmt::Write as _;
 
+use kalmind_filter::Model;
 use kalmind_fitting::FitReport;
 
 /// Candidates that people are shown, best first.
@@ -80,6 +81,38 @@ pub fn plain(value: &serde_json::Value) -> String {
 fn significant(value: f64) -> String {
     let rounded: f64 = format!("{value:.3e}").parse().unwrap_or(value);
     rounded.to_string()
+}
+
+/// What the configuration of a run with this model says.
+#[must_use]
+pub fn runs_with(model: &Model) -> String {
+    let streams: Vec<String> = model
+        .streams
+        .iter()
+        .map(|stream| {
+            let binning = format!("{:?}", stream.binning).to_lowercase();
+            let labels = stream.labels.as_ref().map_or_else(
+                || "whatever their labels".to_owned(),
+                |labels| match labels.as_slice() {
+                    [first, .., last] => format!("labelled \"{first}\" to \"{last}\""),
+                    _ => format!("labelled \"{}\"", labels.concat()),
+                },
+            );
+            format!("{} channels {labels}, binning = \"{binning}\"", stream.channels)
+        })
+        .collect();
+    let components: Vec<String> = model
+        .components
+        .iter()
+        .map(|component| format!("{} in {}", component.name, component.unit))
+        .collect();
+    format!("{}; bins of {} ms; intent {}", streams.join("; "), rounded(model.bin_ms), components.join(", "))
+}
+
+/// A width that was read off stamps, as people write it.
+#[must_use]
+pub fn rounded(bin_ms: f64) -> f64 {
+    (bin_ms * 1e6).round() / 1e6
 }
 
 #[cfg(test)]

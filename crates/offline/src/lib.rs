@@ -22,11 +22,11 @@ pub mod sources;
 mod table_fit;
 pub mod tables;
 
-pub use calibration_fit::{CalibrationFit, CalibrationFitError, fit_calibration};
+pub use calibration_fit::{CalibrationFit, CalibrationFitError, fit_calibration, fit_sessions};
 pub use evaluation::Evaluation;
-pub use findings::{findings, plain};
+pub use findings::{findings, plain, rounded, runs_with};
 pub use host::{Host, Quiet};
 pub use options::{Decoders, Division, EvaluateOptions, LiveSettings, TableOptions};
 pub use replay::{ReplayError, Replayed, replay};
-pub use table_fit::{FitOptions, TableFit, default_names, fit_tables, name_components, table_components};
+pub use table_fit::{FitOptions, TableFit, default_names, fit_tables, named_components};
 pub use tables::Tables;

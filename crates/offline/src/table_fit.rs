@@ -95,10 +95,32 @@ pub fn fit_tables(
     Ok(TableFit { model, fitted, seconds })
 }
 
+/// The components of the states with the names and the unit that are asked for; and what was assumed of units, where it
+/// was.
+///
+/// # Errors
+/// Names that do not fit the components.
+pub fn named_components(
+    tables: &Tables,
+    names: Option<&str>,
+    unit: &str,
+) -> anyhow::Result<(Vec<Component>, Option<String>)> {
+    let mut components = table_components(tables);
+    if let Some(names) = names {
+        name_components(&mut components, names)?;
+    }
+    if !unit.is_empty() {
+        for component in &mut components {
+            unit.clone_into(&mut component.unit);
+        }
+    }
+    let remark = name_units(&mut components);
+    Ok((components, remark))
+}
+
 /// The components of the states: names and units of a session, of a stream's channels or of a file's columns, as far as
 /// they say any.
-#[must_use]
-pub fn table_components(tables: &Tables) -> Vec<Component> {
+fn table_components(tables: &Tables) -> Vec<Component> {
     if let Some(session) = &tables.session {
         return session.components.clone();
     }
@@ -119,11 +141,32 @@ pub fn default_names(components: usize) -> Vec<String> {
     }
 }
 
-/// Gives components the names in a list separated by commas.
-///
-/// # Errors
-/// When there are more or fewer names than components, an empty one, or one twice.
-pub fn name_components(components: &mut [Component], names: &str) -> anyhow::Result<()> {
+/// The unit of components whose states say none: the configuration has to be able to name it.
+const UNKNOWN_UNIT: &str = "a.u.";
+
+/// Gives components without a unit one that says so; what was assumed, where it was.
+fn name_units(components: &mut [Component]) -> Option<String> {
+    let unnamed: Vec<&mut Component> =
+        components.iter_mut().filter(|component| component.unit.is_empty()).collect();
+    if unnamed.is_empty() {
+        return None;
+    }
+    let names: Vec<String> = unnamed
+        .into_iter()
+        .map(|component| {
+            UNKNOWN_UNIT.clone_into(&mut component.unit);
+            component.name.clone()
+        })
+        .collect();
+    Some(format!(
+        "the states do not say the unit of {}: the model has \"{UNKNOWN_UNIT}\" (arbitrary units); --unit names it, or a column \
+         of the states called \"{} (mm/s)\"",
+        names.join(", "),
+        names.first().map_or("vx", String::as_str)
+    ))
+}
+
+fn name_components(components: &mut [Component], names: &str) -> anyhow::Result<()> {
     let names: Vec<&str> = names.split(',').map(str::trim).collect();
     anyhow::ensure!(
         names.len() == components.len(),
@@ -142,4 +185,19 @@ pub fn name_components(components: &mut [Component], names: &str) -> anyhow::Res
         name.clone_into(&mut component.name);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_without_a_unit_get_one() {
+        let component = |name: &str, unit: &str| Component { name: name.to_owned(), unit: unit.to_owned() };
+        let mut components = [component("hand_x", "mm/s"), component("hand_y", "")];
+        let remark = name_units(&mut components).expect("a remark");
+        assert!(remark.contains("hand_y") && !remark.contains("hand_x"), "{remark}");
+        assert_eq!(components[1].unit, "a.u.");
+        assert_eq!(name_units(&mut components), None);
+    }
 }

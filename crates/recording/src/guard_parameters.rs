@@ -1,11 +1,9 @@
 //! What a guard compares channels with, from the header's `guard` and tensors whose names start with `guard.`, and back.
 
+use kalmind_filter::tensors::{ParametersError, TensorReader, TensorWriter};
 use kalmind_filter::{GuardStatistics, PlausibilityStatistics};
 use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
-
-use crate::ModelFileError;
-use crate::tensors::{TensorReader, TensorWriter};
 
 /// What the header says of a guard.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,7 +14,7 @@ pub(crate) struct GuardHeader {
 }
 
 /// Writes the tensors; gives the part of the header.
-pub(crate) fn write(guard: &GuardStatistics, tensors: &mut TensorWriter) -> GuardHeader {
+pub(crate) fn write(guard: &GuardStatistics, tensors: &mut dyn TensorWriter) -> GuardHeader {
     for (name, vector) in [
         ("guard.mean", &guard.mean),
         ("guard.standard_deviation", &guard.standard_deviation),
@@ -43,7 +41,7 @@ pub(crate) fn write(guard: &GuardStatistics, tensors: &mut TensorWriter) -> Guar
     GuardHeader { spans: guard.spans.clone() }
 }
 
-fn write_plausibility(statistics: &PlausibilityStatistics, tensors: &mut TensorWriter) {
+fn write_plausibility(statistics: &PlausibilityStatistics, tensors: &mut dyn TensorWriter) {
     for (name, vector) in [
         (MODE, &statistics.mode),
         ("guard.tolerance", &statistics.tolerance),
@@ -64,9 +62,9 @@ fn write_plausibility(statistics: &PlausibilityStatistics, tensors: &mut TensorW
 const MODE: &str = "guard.mode";
 
 fn read_plausibility(
-    tensors: &mut TensorReader<'_>,
+    tensors: &mut dyn TensorReader,
     n: usize,
-) -> Result<PlausibilityStatistics, ModelFileError> {
+) -> Result<PlausibilityStatistics, ParametersError> {
     let measures = PlausibilityStatistics::MEASURES;
     let ranges = measures * PlausibilityStatistics::SPANS;
     let still = tensors.vector("guard.array_still", 2)?;
@@ -88,12 +86,12 @@ fn read_plausibility(
 /// Reads the statistics of n channels.
 pub(crate) fn read(
     header: GuardHeader,
-    tensors: &mut TensorReader<'_>,
+    tensors: &mut dyn TensorReader,
     n: usize,
-) -> Result<GuardStatistics, ModelFileError> {
+) -> Result<GuardStatistics, ParametersError> {
     let GuardHeader { spans } = header;
     let count = spans.len();
-    let mut ranges = |name: &str| -> Result<DMatrix<f64>, ModelFileError> { tensors.matrix(name, count, n) };
+    let mut ranges = |name: &str| -> Result<DMatrix<f64>, ParametersError> { tensors.matrix(name, count, n) };
     let [lowest_mean, highest_mean] = [ranges("guard.lowest_mean")?, ranges("guard.highest_mean")?];
     let [lowest_residual, highest_residual] =
         [ranges("guard.lowest_residual")?, ranges("guard.highest_residual")?];

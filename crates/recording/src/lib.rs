@@ -8,7 +8,6 @@
 //! thread or a decoder's mathematics.
 
 mod date;
-mod decoder_parameters;
 pub mod edf;
 mod encoding;
 mod guard_parameters;
@@ -16,7 +15,6 @@ mod header;
 pub mod kind;
 mod model_file;
 mod new_file;
-mod regressor_parameters;
 mod repeated_key;
 mod rows;
 mod segments;

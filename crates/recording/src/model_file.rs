@@ -4,16 +4,17 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use kalmind_filter::tensors::{ParametersError, Source, TensorReader as _, TensorWriter as _};
 use kalmind_filter::{Model, ModelError, ZScore};
 use kalmind_types::{ChannelMask, MAX_COMPONENTS, MAX_STREAMS, ModelId};
-use safetensors::SafeTensors;
+use safetensors::{SafeTensorError, SafeTensors};
 use sha2::{Digest as _, Sha256};
 
+use crate::guard_parameters;
 use crate::header::Header;
 use crate::new_file::{Existing, NewFileError, write_new_file};
 use crate::repeated_key::repeated_key;
-use crate::tensors::{TensorReader, TensorWriter};
-use crate::{decoder_parameters, guard_parameters};
+use crate::tensors::{ModelTensors, ReadTensors};
 
 /// The version of the format that is written, and the newest that is read.
 pub const MODEL_VERSION: u64 = 1;
@@ -81,39 +82,15 @@ pub enum ModelFileError {
         /// Its name.
         key: String,
     },
-    /// A tensor is missing.
-    #[error("no tensor `{tensor}`; expected F64 {expected}")]
-    MissingTensor {
-        /// Its name.
-        tensor: String,
-        /// Its shape.
-        expected: String,
-    },
     /// There is a tensor that the decoder does not have.
     #[error("tensor `{tensor}` is not one that this decoder has")]
     UnknownTensor {
         /// Its name.
         tensor: String,
     },
-    /// A tensor has another number type or shape.
-    #[error("tensor `{tensor}` is {found}; expected {expected}")]
-    WrongTensor {
-        /// Its name.
-        tensor: String,
-        /// Its type and shape.
-        found: String,
-        /// What they should be.
-        expected: String,
-    },
-    /// The state model grows without bound.
-    #[error(
-        "the transition is unstable (spectral radius {radius}, which has to be below 1); fit it on more data, or \
-         shrink it"
-    )]
-    Unstable {
-        /// Its spectral radius.
-        radius: f64,
-    },
+    /// The decoder's parameters are wrong, or a tensor is missing or does not fit.
+    #[error(transparent)]
+    Parameters(#[from] ParametersError),
     /// The parts do not make a model.
     #[error(transparent)]
     Invalid(#[from] ModelError),
@@ -125,7 +102,7 @@ pub enum ModelFileError {
 /// When the model is not valid, or larger than [`MAX_MODEL_BYTES`].
 pub fn model_to_bytes(model: &Model) -> Result<Vec<u8>, ModelFileError> {
     model.validate()?;
-    let mut tensors = TensorWriter::default();
+    let mut tensors = ModelTensors::default();
     tensors.vector("training_mean", &model.training_mean);
     if let Some(zscore) = &model.zscore {
         tensors.vector("zscore_mean", &zscore.mean);
@@ -138,15 +115,16 @@ pub fn model_to_bytes(model: &Model) -> Result<Vec<u8>, ModelFileError> {
         streams: model.streams.clone(),
         bin_ms: model.bin_ms,
         components: model.components.clone(),
-        parameters: decoder_parameters::write(&model.parameters, model.decoder.decoder, &mut tensors)
-            .map_err(unwritable)?,
+        parameters: model.decoder.decoder.write(&model.parameters, &mut tensors).map_err(unwritable)?,
         label_law: model.label_law,
         participant: model.participant.clone(),
         training_hash: model.training_hash.clone(),
         report: model.report.clone(),
         guard: model.guard.as_ref().map(|guard| guard_parameters::write(guard, &mut tensors)),
     };
-    let bytes = tensors.into_bytes(METADATA_KEY, serde_json::to_string(&header).map_err(unwritable)?)?;
+    let bytes = tensors
+        .into_bytes(METADATA_KEY, serde_json::to_string(&header).map_err(unwritable)?)
+        .map_err(foreign)?;
     if bytes.len() as u64 > MAX_MODEL_BYTES {
         return Err(ModelFileError::TooLarge { bytes: bytes.len() as u64 });
     }
@@ -159,8 +137,6 @@ pub fn model_to_bytes(model: &Model) -> Result<Vec<u8>, ModelFileError> {
 /// See [`ModelFileError`]; whatever the bytes are, nothing panics.
 pub fn model_from_bytes(bytes: &[u8]) -> Result<(Model, ModelId), ModelFileError> {
     check_frame(bytes)?;
-    let foreign =
-        |error: safetensors::SafeTensorError| ModelFileError::NotSafetensors { problem: error.to_string() };
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(foreign)?;
     let header = metadata
         .metadata()
@@ -170,7 +146,7 @@ pub fn model_from_bytes(bytes: &[u8]) -> Result<(Model, ModelId), ModelFileError
     let header = parse_header(header)?;
     let n: usize = header.streams.iter().map(|stream| stream.channels).sum();
     let d = header.components.len();
-    let mut tensors = TensorReader::new(&SafeTensors::deserialize(bytes).map_err(foreign)?);
+    let mut tensors = ReadTensors::new(&SafeTensors::deserialize(bytes).map_err(foreign)?);
     let training_mean = tensors.vector("training_mean", n)?;
     let zscore = if tensors.has("zscore_mean") || tensors.has("zscore_standard_deviation") {
         let mean = tensors.vector("zscore_mean", n)?;
@@ -178,9 +154,12 @@ pub fn model_from_bytes(bytes: &[u8]) -> Result<(Model, ModelId), ModelFileError
     } else {
         None
     };
-    let parameters = decoder_parameters::read(header.decoder.decoder, header.parameters, &mut tensors, n, d)?;
+    let mut source = Source { tensors: &mut tensors, features: n, dimension: d };
+    let parameters = header.decoder.decoder.read(header.parameters, &mut source)?;
     let guard = header.guard.map(|guard| guard_parameters::read(guard, &mut tensors, n)).transpose()?;
-    tensors.finish()?;
+    if let Some(tensor) = tensors.left() {
+        return Err(ModelFileError::UnknownTensor { tensor: tensor.chars().take(60).collect() });
+    }
     let model = Model {
         decoder: header.decoder,
         streams: header.streams,
@@ -231,6 +210,11 @@ pub fn write_model(path: &Path, model: &Model) -> Result<ModelId, ModelFileError
     let bytes = model_to_bytes(model)?;
     write_new_file(path, Existing::Replace, &bytes)?;
     Ok(ModelId(Sha256::digest(&bytes).into()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as an error is mapped")]
+fn foreign(error: SafeTensorError) -> ModelFileError {
+    ModelFileError::NotSafetensors { problem: error.to_string() }
 }
 
 /// Tells a file that is cut off from one that is none of ours, before anything is parsed.

@@ -2,130 +2,75 @@
 
 use std::collections::BTreeMap;
 
-use nalgebra::{DMatrix, DVector};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-
-use crate::ModelFileError;
+use kalmind_filter::tensors::{ParametersError, TensorReader, TensorWriter};
+use nalgebra::DMatrix;
+use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 
 /// Tensors to be written, by name.
 #[derive(Debug, Default)]
-pub(crate) struct TensorWriter {
+pub(crate) struct ModelTensors {
     tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)>,
 }
 
-impl TensorWriter {
-    pub(crate) fn vector(&mut self, name: &str, values: &[f64]) {
+impl ModelTensors {
+    /// The file's bytes. safetensors orders tensors by name, and there is one metadata key, so equal models give equal
+    /// bytes.
+    pub(crate) fn into_bytes(self, metadata_key: &str, header: String) -> Result<Vec<u8>, SafeTensorError> {
+        let mut views = Vec::with_capacity(self.tensors.len());
+        for (name, (shape, data)) in &self.tensors {
+            views.push((name.as_str(), TensorView::new(Dtype::F64, shape.clone(), data)?));
+        }
+        safetensors::serialize(views, Some([(metadata_key.to_owned(), header)].into()))
+    }
+}
+
+impl TensorWriter for ModelTensors {
+    fn vector(&mut self, name: &str, values: &[f64]) {
         let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.tensors.insert(name.to_owned(), (vec![values.len()], data));
     }
 
-    pub(crate) fn matrix(&mut self, name: &str, matrix: &DMatrix<f64>) {
+    fn matrix(&mut self, name: &str, matrix: &DMatrix<f64>) {
         let mut data = Vec::with_capacity(matrix.len() * 8);
         for row in matrix.row_iter() {
             data.extend(row.iter().flat_map(|value| value.to_le_bytes()));
         }
         self.tensors.insert(name.to_owned(), (vec![matrix.nrows(), matrix.ncols()], data));
     }
-
-    /// The file's bytes. safetensors orders tensors by name, and there is one metadata key, so equal models give equal
-    /// bytes.
-    pub(crate) fn into_bytes(self, metadata_key: &str, header: String) -> Result<Vec<u8>, ModelFileError> {
-        let foreign = |error: safetensors::SafeTensorError| ModelFileError::NotSafetensors {
-            problem: error.to_string(),
-        };
-        let mut views = Vec::with_capacity(self.tensors.len());
-        for (name, (shape, data)) in &self.tensors {
-            views.push((name.as_str(), TensorView::new(Dtype::F64, shape.clone(), data).map_err(foreign)?));
-        }
-        safetensors::serialize(views, Some([(metadata_key.to_owned(), header)].into())).map_err(foreign)
-    }
 }
 
 /// Tensors that were read; each may be taken once, and at the end none may be left.
 #[derive(Debug)]
-pub(crate) struct TensorReader<'a> {
+pub(crate) struct ReadTensors<'a> {
     tensors: BTreeMap<String, TensorView<'a>>,
 }
 
-impl<'a> TensorReader<'a> {
+impl<'a> ReadTensors<'a> {
     pub(crate) fn new(file: &SafeTensors<'a>) -> Self {
         Self { tensors: file.tensors().into_iter().collect() }
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
+    /// A tensor that nobody asked for: most likely a name written wrong.
+    pub(crate) fn left(self) -> Option<String> {
+        self.tensors.into_keys().next()
+    }
+}
+
+impl TensorReader for ReadTensors<'_> {
+    fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
 
-    /// `length` values.
-    pub(crate) fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f64>, ModelFileError> {
-        let view = self.take(name, &[Some(length)])?;
-        Ok(values(view.data()))
-    }
-
-    /// `length` values; zeros where the tensor is not there.
-    pub(crate) fn vector_or_zeros(
+    fn take(
         &mut self,
-        name: &str,
-        length: usize,
-    ) -> Result<DVector<f64>, ModelFileError> {
-        if self.has(name) {
-            return Ok(DVector::from_vec(self.vector(name, length)?));
-        }
-        Ok(DVector::zeros(length))
-    }
-
-    /// `length` values, or none where the tensor is not there.
-    pub(crate) fn optional_vector(
-        &mut self,
-        name: &str,
-        length: usize,
-    ) -> Result<Option<Vec<f64>>, ModelFileError> {
-        self.has(name).then(|| self.vector(name, length)).transpose()
-    }
-
-    /// A vector of any length.
-    pub(crate) fn any_vector(&mut self, name: &str) -> Result<Vec<f64>, ModelFileError> {
-        let view = self.take(name, &[None])?;
-        Ok(values(view.data()))
-    }
-
-    /// A matrix of this shape.
-    pub(crate) fn matrix(
-        &mut self,
-        name: &str,
-        rows: usize,
-        columns: usize,
-    ) -> Result<DMatrix<f64>, ModelFileError> {
-        let view = self.take(name, &[Some(rows), Some(columns)])?;
-        Ok(DMatrix::from_row_slice(rows, columns, &values(view.data())))
-    }
-
-    /// A matrix of any number of rows.
-    pub(crate) fn rows(&mut self, name: &str, columns: usize) -> Result<DMatrix<f64>, ModelFileError> {
-        let view = self.take(name, &[None, Some(columns)])?;
-        Ok(DMatrix::from_row_slice(view.shape()[0], columns, &values(view.data())))
-    }
-
-    /// A matrix of any number of columns.
-    pub(crate) fn columns(&mut self, name: &str, rows: usize) -> Result<DMatrix<f64>, ModelFileError> {
-        let view = self.take(name, &[Some(rows), None])?;
-        Ok(DMatrix::from_row_slice(rows, view.shape()[1], &values(view.data())))
-    }
-
-    /// Refuses tensors that nobody asked for: most likely a name written wrong.
-    pub(crate) fn finish(self) -> Result<(), ModelFileError> {
-        match self.tensors.into_keys().next() {
-            None => Ok(()),
-            Some(tensor) => Err(ModelFileError::UnknownTensor { tensor: tensor.chars().take(60).collect() }),
-        }
-    }
-
-    fn take(&mut self, tensor: &str, expected: &[Option<usize>]) -> Result<TensorView<'a>, ModelFileError> {
+        tensor: &str,
+        expected: &[Option<usize>],
+    ) -> Result<(Vec<usize>, Vec<f64>), ParametersError> {
         let shape = || shape_text(expected);
         let view = self
             .tensors
             .remove(tensor)
-            .ok_or_else(|| ModelFileError::MissingTensor { tensor: tensor.to_owned(), expected: shape() })?;
+            .ok_or_else(|| ParametersError::MissingTensor { tensor: tensor.to_owned(), expected: shape() })?;
         let fits = view.shape().len() == expected.len()
             && view
                 .shape()
@@ -135,13 +80,13 @@ impl<'a> TensorReader<'a> {
         if view.dtype() != Dtype::F64 || !fits {
             let found: Vec<_> = view.shape().iter().map(|size| Some(*size)).collect();
             let found = format!("{:?} {}", view.dtype(), shape_text(&found));
-            return Err(ModelFileError::WrongTensor {
+            return Err(ParametersError::WrongTensor {
                 tensor: tensor.to_owned(),
                 found,
                 expected: format!("F64 {}", shape()),
             });
         }
-        Ok(view)
+        Ok((view.shape().to_vec(), values(view.data())))
     }
 }
 

@@ -114,6 +114,13 @@ pub struct TaskOption {
     pub about: &'static str,
 }
 
+impl TaskOption {
+    /// An option.
+    pub const fn new(name: &'static str, unit: &'static str, default: f64, about: &'static str) -> Self {
+        Self { name, unit, default, about }
+    }
+}
+
 /// Makes a task that waits for its first block, of a seed and options.
 pub(crate) type Build = fn(u64, &OptionValues<'_>) -> Result<Box<dyn Task>, TaskError>;
 

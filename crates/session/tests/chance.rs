@@ -133,7 +133,8 @@ fn without_direction_p_values_are_no_smaller_than_chance_makes_them() {
         let counts = [below(0.05), below(0.2)];
         assert!(not_too_many(counts[0], RUNS, 0.05), "{task:?}: {counts:?} at 0.05 and 0.2");
         assert!(not_too_many(counts[1], RUNS, 0.2), "{task:?}: {counts:?} at 0.05 and 0.2");
-        assert!(counts[1] >= 15, "{task:?}: {counts:?}: hardly a small p-value, so nothing could ever pass");
+        // of 40 expected, fewer than 23 would come once in a thousand times
+        assert!(counts[1] >= 23, "{task:?}: {counts:?}: hardly a small p-value, so nothing could ever pass");
     }
 }
 
@@ -201,7 +202,7 @@ fn what_is_between_the_events_of_a_trial_and_what_follows_a_gap_in_it_is_no_tria
     };
     broken.segment_starts = (0..40).step_by(3).map(middle).collect();
     let found = ChanceTest::once(1).look(&broken, None);
-    assert!(found.trials <= 40 && found.trials >= 20, "{found:?}");
+    assert_eq!(found.trials, trials, "what came before the gap counts, once: {found:?}");
 }
 
 #[test]

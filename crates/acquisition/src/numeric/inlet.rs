@@ -37,7 +37,7 @@ impl SpawnError {
     }
 }
 
-/// A running inlet. Dropping it ends its threads.
+/// A running inlet, to be taken apart so that each part goes where it is used.
 #[derive(Debug)]
 pub struct NumericInlet {
     /// Where the samples come out; for the tick thread.
@@ -46,12 +46,13 @@ pub struct NumericInlet {
     pub recorded: Option<PoolReader<SampleBlock>>,
     /// What is known of the stream; for anyone.
     pub status: Arc<StreamMonitor>,
-    running: Running,
+    /// Ends the threads when it is dropped.
+    pub guard: InletGuard,
 }
 
-/// The threads of a running inlet.
+/// Keeps an inlet's threads running; dropping it ends them and waits for that.
 #[derive(Debug)]
-struct Running {
+pub struct InletGuard {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -103,46 +104,14 @@ impl NumericInlet {
             }
             Receiver::new(config, predicate, senders, monitor, companion, waker, stopped).run();
         })?;
-        Ok(Self { blocks, recorded, status, running: Running { stop, thread: Some(thread) } })
+        Ok(Self { blocks, recorded, status, guard: InletGuard { stop, thread: Some(thread) } })
     }
+}
 
+impl InletGuard {
     /// Ends the threads and waits for them: milliseconds while samples arrive, at most a few seconds while a dead outlet
     /// is being asked for its header.
     pub fn stop(&mut self) {
-        self.running.stop();
-    }
-
-    /// Takes the inlet apart, so that each part can go where it is used.
-    #[must_use]
-    pub fn into_parts(self) -> InletParts {
-        InletParts {
-            blocks: self.blocks,
-            recorded: self.recorded,
-            status: self.status,
-            guard: InletGuard(self.running),
-        }
-    }
-}
-
-/// A running inlet, taken apart.
-#[derive(Debug)]
-pub struct InletParts {
-    /// For the tick thread.
-    pub blocks: PoolReader<SampleBlock>,
-    /// For a recorder, if one is configured.
-    pub recorded: Option<PoolReader<SampleBlock>>,
-    /// For anyone.
-    pub status: Arc<StreamMonitor>,
-    /// Ends the threads when it is dropped.
-    pub guard: InletGuard,
-}
-
-/// Keeps an inlet's threads running; dropping it ends them and waits for that.
-#[derive(Debug)]
-pub struct InletGuard(#[expect(dead_code, reason = "held for its drop")] Running);
-
-impl Running {
-    fn stop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
@@ -152,7 +121,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for InletGuard {
     fn drop(&mut self) {
         self.stop();
     }

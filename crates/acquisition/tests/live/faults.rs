@@ -205,7 +205,7 @@ fn an_inlet_ends_while_its_stream_is_dead() {
         let outlet = Outlet::start(&stream("Array"));
         let mut reader = Reader::of("Array");
         outlet.kill();
-        reader.inlet.stop();
+        reader.inlet.guard.stop();
         assert!(reader.inlet.blocks.receive().is_none());
     });
 }

@@ -3,25 +3,41 @@
 
 use std::{fmt::Write as _, io::Write as _};
 
+use clap::Args;
 use kalmind_filter::{DecoderName, DecoderOption};
 use serde_json::{Value, json};
 
 use crate::{
-    commands::command_line::DecodersArguments,
+    commands::command::Command,
     failure::{OrFail as _, Outcome},
 };
 
-/// Commands that take decoders: `--help NAME` of one of these lists the options of the decoder.
-const WITH_DECODERS: [&str; 4] = ["evaluate", "fit", "demo", "replay"];
-
 /// Columns of a terminal that a line takes at most.
 const WIDTH: usize = 100;
+
+/// The decoders, or the options of one with values, defaults and meaning.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example: kalmind decoders dkf-nw")]
+pub struct DecodersArguments {
+    /// The decoder whose options to list [default: all decoders, a line each].
+    #[arg(value_name = "NAME")]
+    pub decoder: Option<String>,
+    /// Print one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Command for DecodersArguments {
+    fn run(&self) -> Outcome<()> {
+        run(self)
+    }
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// Exit code 2 where there is no such decoder.
-pub fn run(arguments: &DecodersArguments) -> Outcome<()> {
+fn run(arguments: &DecodersArguments) -> Outcome<()> {
     let decoder = arguments.decoder.as_deref().map(str::parse::<DecoderName>).transpose().or_usage()?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
@@ -35,15 +51,6 @@ pub fn run(arguments: &DecodersArguments) -> Outcome<()> {
         Some(decoder) => write!(out, "{}", options_text(decoder)).or_work(),
         None => write!(out, "{}", decoders_text()).or_work(),
     }
-}
-
-/// The decoder whose options a command line asks for: `kalmind evaluate --help dkf-nw`.
-#[must_use]
-pub fn asked_for_help(arguments: &[String]) -> Option<DecodersArguments> {
-    let [_program, command, help, decoder] = arguments else { return None };
-    let asked =
-        WITH_DECODERS.contains(&command.as_str()) && matches!(help.as_str(), "--help" | "-h" | "help");
-    asked.then(|| DecodersArguments { decoder: Some(decoder.clone()), json: false })
 }
 
 fn decoders_text() -> String {
@@ -171,18 +178,6 @@ fn capital(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn help_of_a_decoder_is_told_from_help_of_a_command() {
-        let asked = |text: &str| asked_for_help(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
-        assert_eq!(
-            asked("kalmind evaluate --help dkf-nw").and_then(|found| found.decoder).as_deref(),
-            Some("dkf-nw")
-        );
-        assert!(asked("kalmind fit -h kalman").is_some());
-        assert!(asked("kalmind evaluate --help").is_none());
-        assert!(asked("kalmind run --help kalman").is_none());
-    }
 
     #[test]
     fn lines_are_broken_between_words() {

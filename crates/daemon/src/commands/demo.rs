@@ -2,10 +2,12 @@
 
 use std::{
     io::Read as _,
-    process::{Child, Command, Stdio},
+    path::PathBuf,
+    process::{self, Child, Stdio},
     time::Duration,
 };
 
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_acquisition::{Network, NetworkConfig, clock::Deadline};
 use kalmind_filter::DecoderSpec;
@@ -14,14 +16,19 @@ use serde_json::json;
 
 use crate::{
     commands::{
-        command_line::{DemoArguments, DemoNetwork},
-        print_result,
+        beginning::{load, rendered},
+        command::Command,
+        result::print_result,
+        values::seconds,
     },
-    configuration::{Configuration, default_network},
+    configuration::{self, Configuration, default_network},
     desk::{Program, Progress, Stage},
     failure::{OrFail as _, Outcome},
-    log::{progress_target, say},
-    process::{lsl_network::NetworkInForce, termination::EndSignals},
+    log::{self, progress_target, say},
+    process::{
+        lsl_network::{self, NetworkInForce},
+        termination::EndSignals,
+    },
     running::{
         daemon::{Daemon, RunOptions},
         summary::Summary,
@@ -30,7 +37,7 @@ use crate::{
 };
 
 /// The demonstration's configuration.
-pub const CONFIGURATION: &str = include_str!("../../../../config/demo.toml");
+const CONFIGURATION: &str = include_str!("../../../../config/demo.toml");
 /// Seconds of closed loop without a page, unless said otherwise.
 const HEADLESS_SECONDS: f64 = 60.0;
 /// How long the participant's stream may take to appear.
@@ -48,9 +55,8 @@ const SLOTS: u32 = 390;
 
 /// Gives the demonstration a session and ports (and without a page a name and a port) of its own where the configuration leaves
 /// them open, so that several run side by side; session and ports stay LSL's own where other programs shall find it.
-#[must_use]
-pub fn alone(mut configuration: Configuration, arguments: &DemoArguments) -> Configuration {
-    let process = std::process::id();
+fn alone(mut configuration: Configuration, arguments: &DemoArguments) -> Configuration {
+    let process = process::id();
     if let Some(network) = arguments.network {
         let ours = &mut configuration.lsl;
         ours.network = match network {
@@ -107,11 +113,71 @@ impl Drop for Participant {
     }
 }
 
+/// Run a simulated participant, the daemon and the live page in one go: open loop, fit, closed loop.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example: kalmind demo --headless --seconds 60 --seed 1 --json")]
+pub struct DemoArguments {
+    /// Seconds of closed loop after the fit [default: until Ctrl-C; with --headless 60].
+    #[arg(long, value_name = "N", value_parser = seconds, allow_negative_numbers = true)]
+    pub seconds: Option<f64>,
+    /// Seconds of open loop before the fit.
+    #[arg(long, value_name = "N", default_value_t = 30.0, value_parser = seconds, allow_negative_numbers = true)]
+    pub calibration_seconds: f64,
+    /// Without the page: print the result and end.
+    #[arg(long)]
+    pub headless: bool,
+    /// Seed of the participant and of the order of targets.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Decoder to fit, with options.
+    #[arg(long, value_name = "NAME", default_value = "kalman-steady")]
+    pub decoder: String,
+    /// Record to this file, which must not exist yet.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Let other programs find the demo's streams, on this machine or on the local network [default: nobody else].
+    #[arg(long, value_enum, value_name = "SCOPE")]
+    pub network: Option<DemoNetwork>,
+    /// Control experiment: fit to labels in random order, so that the model learns nothing.
+    #[arg(long)]
+    pub shuffled_labels: bool,
+    /// Configuration to start from [default: built in, the same as config/demo.toml].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Who can find the streams of a demo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DemoNetwork {
+    /// Programs on this machine.
+    Machine,
+    /// Programs on the local network.
+    Lab,
+}
+
+impl Command for DemoArguments {
+    const TAKES_DECODERS: bool = true;
+
+    fn run(&self) -> Outcome<()> {
+        let configuration = match &self.config {
+            Some(path) => load(path)?,
+            None => rendered(configuration::parse(CONFIGURATION, "config/demo.toml"))?,
+        };
+        let configuration = alone(configuration, self);
+        let in_force = lsl_network::apply(&configuration.lsl)?;
+        log::start_for_lsl(&configuration.log);
+        run(self, configuration, &in_force)
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// Exit code 1 when a part does not start or the fit fails.
-pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &NetworkInForce) -> Outcome<()> {
+fn run(arguments: &DemoArguments, configuration: Configuration, network: &NetworkInForce) -> Outcome<()> {
     let calibrate: DecoderSpec = arguments.decoder.parse().or_usage()?;
     let positive = |option: &str, value: f64| {
         anyhow::ensure!(
@@ -126,7 +192,7 @@ pub fn run(arguments: &DemoArguments, configuration: Configuration, network: &Ne
     let closed_loop = arguments.seconds.or(arguments.headless.then_some(HEADLESS_SECONDS));
     let stream =
         configuration.stream.first().and_then(|stream| stream.selector.name.clone()).unwrap_or_default();
-    let mut child = Command::new(std::env::current_exe().or_work()?);
+    let mut child = process::Command::new(std::env::current_exe().or_work()?);
     child
         .args(["simulate", "--end-with-parent", "--seed", &arguments.seed.to_string()])
         .args(["--instance", &configuration.instance.name, "--stream", &stream])
@@ -301,18 +367,15 @@ fn report(
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
+    use clap::FromArgMatches as _;
 
     use super::*;
-    use crate::{
-        commands::command_line::{Command, CommandLine},
-        configuration,
-    };
 
     /// The settings of a demo that is started with these arguments and, beside its own, this text of a configuration.
     fn lsl(arguments: &[&str], text: &str) -> NetworkConfig {
-        let line = [&["kalmind", "demo"], arguments].concat();
-        let Command::Demo(arguments) = CommandLine::parse_from(line).command else { panic!("not a demo") };
+        let line = [&["demo"], arguments].concat();
+        let matches = DemoArguments::augment_args(clap::Command::new("demo")).get_matches_from(line);
+        let arguments = DemoArguments::from_arg_matches(&matches).expect("arguments");
         alone(configuration::parse(text, "demo.toml").expect("a configuration"), &arguments).lsl
     }
 

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::Args;
 use kalmind_filter::DecoderSpec;
 use kalmind_offline::{
     Decoders, Division, EvaluateOptions, Evaluation, LiveSettings,
@@ -22,7 +23,12 @@ use kalmind_recording::{Existing, parse_rows, write_new_file};
 use kalmind_types::Seconds;
 
 use crate::{
-    commands::command_line::EvaluateArguments,
+    commands::{
+        beginning,
+        command::Command,
+        table_arguments::TableArguments,
+        values::{budget, deviations},
+    },
     configuration::Configuration,
     failure::{OrFail as _, Outcome},
     starting::plan::{BIN_MS, EPOCH_JUMP},
@@ -57,12 +63,94 @@ impl Outputs {
     }
 }
 
+/// Compare decoders on held-out rows, as the live daemon would run them.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Example: kalmind evaluate --features x.csv --states z.csv --rate 10 --train 0..5000 --test 5000..6000 --decoders kalman,dkf-nw:lags=1,5,10\n         kalmind evaluate monday.xdf tuesday.xdf friday.xdf --leave-one-out --decoders kalman,wiener --csv figures.csv\n`kalmind evaluate --help DECODER` lists a decoder's options."
+)]
+pub struct EvaluateArguments {
+    /// Tables.
+    #[command(flatten)]
+    pub tables: TableArguments,
+    /// Training rows of each recording, half-open, from 0; with --folds the rows that are cut into folds [default there: all].
+    #[arg(long, value_name = "A..B", conflicts_with = "model")]
+    pub train: Option<String>,
+    /// Test rows of each recording, half-open, from 0; or a recording (of tables the file of its features) to test on after
+    /// training on all others, which may be repeated.
+    #[arg(long, value_name = "C..D|FILE", conflicts_with = "folds")]
+    pub test: Vec<String>,
+    /// Cross-validate instead: cut the rows of each recording into N blocks, test on each after training on the others.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=100), conflicts_with = "model")]
+    pub folds: Option<u8>,
+    /// Test on each recording in turn after training on all others.
+    #[arg(long, conflicts_with_all = ["model", "folds", "train", "test"])]
+    pub leave_one_out: bool,
+    /// Decoders to compare, separated by commas; may be repeated. Several values of an option make a grid:
+    /// `dkf-nw:lags=1,5,10`. Differences are to the first.
+    #[arg(long, value_name = "LIST", required_unless_present = "model", conflicts_with = "model")]
+    pub decoders: Vec<String>,
+    /// A fitted model instead of decoders to fit.
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+    /// Seed of whatever is random in the fits, and of the bootstrap.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Fit with N seeds, from --seed up, and print means; decoders that no seed changes are fitted once.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=100), conflicts_with = "model")]
+    pub seeds: u8,
+    /// Time limit for each fit, in seconds [default: none].
+    #[arg(long, value_name = "SECONDS", value_parser = budget, allow_negative_numbers = true, conflicts_with = "model")]
+    pub budget: Option<f64>,
+    /// Offset on a channel (column name or number from 0; `all` for each in turn) during the test, in standard deviations
+    /// of its training rows; may be repeated.
+    #[arg(long, value_name = "CHANNEL:OFFSET", allow_hyphen_values = true)]
+    pub perturb: Vec<String>,
+    /// Measure the influence of each channel on the output: decodes the test rows twice per channel.
+    #[arg(long)]
+    pub influence: bool,
+    /// Keep features within Z training standard deviations of the training mean, in training and test.
+    #[arg(long, value_name = "Z", value_parser = deviations, allow_negative_numbers = true, conflicts_with = "model")]
+    pub saturate: Option<f64>,
+    /// Confidence intervals in the JSON document as well.
+    #[arg(long)]
+    pub intervals: bool,
+    /// Put R squared and the chance level into the JSON document as well.
+    #[arg(long)]
+    pub chance: bool,
+    /// Bootstrap resamples for the intervals.
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+    pub resamples: u32,
+    /// Table to write: one row per recording, decoder and fold, with all figures.
+    #[arg(long, value_name = "FILE.csv")]
+    pub csv: Option<PathBuf>,
+    /// Folder for one CSV per decoder: row, mean, covariance (lower triangle).
+    #[arg(long, value_name = "DIR")]
+    pub predictions: Option<PathBuf>,
+    /// Report page to write: figures with intervals, traces, calibration, robustness, what each fit chose; loads nothing
+    /// from a network.
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// Print one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Command for EvaluateArguments {
+    const TAKES_DECODERS: bool = true;
+
+    fn run(&self) -> Outcome<()> {
+        beginning::offline()?;
+        run(self)
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// Exit code 2 for arguments, tables and models that cannot be used, 1 for a fit that fails or a file that cannot be
 /// written.
-pub fn run(arguments: &EvaluateArguments) -> Outcome<()> {
+fn run(arguments: &EvaluateArguments) -> Outcome<()> {
     let outputs = Outputs {
         intervals: arguments.intervals,
         chance: arguments.chance,

@@ -1,16 +1,17 @@
 //! `kalmind fit`: a decoder fitted to tables, written as a model file.
 
-use std::{io::Write as _, path::Path};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
+use clap::Args;
 use kalmind_acquisition::clock;
-use kalmind_filter::{DecoderSpec, Model};
+use kalmind_filter::DecoderSpec;
 use kalmind_fitting::{Budget, FitSettings};
 use kalmind_offline::{
-    FitOptions, Host as _, TableFit, findings, fit_calibration, fit_tables,
-    model::Demand,
-    name_components,
-    sources::{GatheredSessions, gather_sessions, read_rows, sources},
-    table_components,
+    FitOptions, TableFit, findings, fit_sessions, fit_tables, named_components, rounded, runs_with,
+    sources::{gather_sessions, read_rows, sources},
     tables::require_other_file,
 };
 use kalmind_recording::{kind::FileKind, parse_rows};
@@ -18,7 +19,7 @@ use kalmind_types::{Binning, Component};
 use serde_json::json;
 
 use crate::{
-    commands::command_line::FitArguments,
+    commands::{beginning, command::Command, table_arguments::TableArguments, values::budget},
     configuration,
     failure::{OrFail as _, Outcome},
     log::say,
@@ -41,11 +42,61 @@ fn require_no_other_kind(output: &Path) -> anyhow::Result<()> {
     }
 }
 
+/// Fit a decoder and write a model file.
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Example: kalmind fit --features x.csv --states z.csv --rate 10 --rows 0..5000 --decoder dkf-nw -o model.kalmind\n`kalmind fit --help DECODER` lists a decoder's options."
+)]
+pub struct FitArguments {
+    /// Tables.
+    #[command(flatten)]
+    pub tables: TableArguments,
+    /// Training rows A to B - 1, counted from 0 [default: all]; for a single recording or pair of tables.
+    #[arg(long, value_name = "A..B")]
+    pub rows: Option<String>,
+    /// Decoder, with options after a colon.
+    #[arg(long, value_name = "NAME")]
+    pub decoder: String,
+    /// How the daemon makes features of a stream's samples: sample, mean or sum.
+    #[arg(long, value_name = "BINNING", default_value = "sample")]
+    pub binning: String,
+    /// Names of the intent's components, separated by commas [default: the states' header, else vx, vy, ...].
+    #[arg(long, value_name = "NAMES")]
+    pub components: Option<String>,
+    /// Unit of the intent's components [default: what the states say, as in a column "vx (mm/s)", else a.u.].
+    #[arg(long, value_name = "UNIT", default_value = "", hide_default_value = true)]
+    pub unit: String,
+    /// Participant code stored in the model.
+    #[arg(long, value_name = "CODE")]
+    pub participant: Option<String>,
+    /// Seed of whatever is random in the fit.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Time limit for the fit, in seconds [default: none].
+    #[arg(long, value_name = "SECONDS", value_parser = budget, allow_negative_numbers = true)]
+    pub budget: Option<f64>,
+    /// Model file to write.
+    #[arg(short = 'o', long = "output", value_name = "MODEL")]
+    pub output: PathBuf,
+    /// Print the report as one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Command for FitArguments {
+    const TAKES_DECODERS: bool = true;
+
+    fn run(&self) -> Outcome<()> {
+        beginning::offline()?;
+        run(self)
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// Exit code 2 for arguments and tables that cannot be used, 1 for a fit that fails.
-pub fn run(arguments: &FitArguments) -> Outcome<()> {
+fn run(arguments: &FitArguments) -> Outcome<()> {
     let spec: DecoderSpec = arguments.decoder.parse().or_usage()?;
     let from = arguments.tables.options();
     require_other_file("-o", &arguments.output, from.files()).or_usage()?;
@@ -76,17 +127,10 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
         None => tables.all_rows(),
     };
     // before minutes go into a fit that no run would take
-    let mut components = table_components(&tables);
-    if let Some(names) = &arguments.components {
-        name_components(&mut components, names).or_usage()?;
-    }
-    if !arguments.unit.is_empty() {
-        for component in &mut components {
-            component.unit.clone_from(&arguments.unit);
-        }
-    }
+    let (components, remark) =
+        named_components(&tables, arguments.components.as_deref(), &arguments.unit).or_usage()?;
     let mut remarks = tables.remarks.clone();
-    if let Some(remark) = name_units(&mut components) {
+    if let Some(remark) = remark {
         say(&format!("note: {remark}"));
         remarks.push(remark);
     }
@@ -139,31 +183,6 @@ pub fn run(arguments: &FitArguments) -> Outcome<()> {
     Ok(())
 }
 
-/// The unit of components whose states say none: the configuration has to be able to name it.
-const UNKNOWN_UNIT: &str = "a.u.";
-
-/// Gives components without a unit one that says so; what was assumed, where it was.
-fn name_units(components: &mut [Component]) -> Option<String> {
-    let unnamed: Vec<&mut Component> =
-        components.iter_mut().filter(|component| component.unit.is_empty()).collect();
-    if unnamed.is_empty() {
-        return None;
-    }
-    let names: Vec<String> = unnamed
-        .into_iter()
-        .map(|component| {
-            UNKNOWN_UNIT.clone_into(&mut component.unit);
-            component.name.clone()
-        })
-        .collect();
-    Some(format!(
-        "the states do not say the unit of {}: the model has \"{UNKNOWN_UNIT}\" (arbitrary units); --unit names it, or a column \
-         of the states called \"{} (mm/s)\"",
-        names.join(", "),
-        names.first().map_or("vx", String::as_str)
-    ))
-}
-
 /// Refuses components that no configuration could name, before they stand in a model.
 fn require_configurable(components: &[Component]) -> anyhow::Result<()> {
     for (place, component) in components.iter().enumerate() {
@@ -185,36 +204,6 @@ fn require_configurable(components: &[Component]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the configuration of a run with this model says.
-fn runs_with(model: &Model) -> String {
-    let streams: Vec<String> = model
-        .streams
-        .iter()
-        .map(|stream| {
-            let binning = format!("{:?}", stream.binning).to_lowercase();
-            let labels = stream.labels.as_ref().map_or_else(
-                || "whatever their labels".to_owned(),
-                |labels| match labels.as_slice() {
-                    [first, .., last] => format!("labelled \"{first}\" to \"{last}\""),
-                    _ => format!("labelled \"{}\"", labels.concat()),
-                },
-            );
-            format!("{} channels {labels}, binning = \"{binning}\"", stream.channels)
-        })
-        .collect();
-    let components: Vec<String> = model
-        .components
-        .iter()
-        .map(|component| format!("{} in {}", component.name, component.unit))
-        .collect();
-    format!("{}; bins of {} ms; intent {}", streams.join("; "), rounded(model.bin_ms), components.join(", "))
-}
-
-/// A width that was read off stamps, as people write it.
-fn rounded(bin_ms: f64) -> f64 {
-    (bin_ms * 1e6).round() / 1e6
-}
-
 /// A fit to the targets of sessions: what a session would have fitted, on the blocks that are asked for.
 fn run_sessions(arguments: &FitArguments, spec: &DecoderSpec) -> Outcome<()> {
     if arguments.rows.is_some() || arguments.components.is_some() || !arguments.unit.is_empty() {
@@ -224,33 +213,16 @@ fn run_sessions(arguments: &FitArguments, spec: &DecoderSpec) -> Outcome<()> {
         return Err(error).or_usage();
     }
     let recordings = &arguments.tables.recordings;
-    let GatheredSessions { gathered, participant, refused } =
-        gather_sessions(recordings, arguments.tables.blocks.as_deref(), &Terminal).or_usage()?;
-    if refused > 0 {
-        say(&format!("note: {refused} rows are left out: there is no room in memory for more"));
+    let sessions = gather_sessions(recordings, arguments.tables.blocks.as_deref(), &Terminal).or_usage()?;
+    if sessions.refused > 0 {
+        say(&format!("note: {} rows are left out: there is no room in memory for more", sessions.refused));
     }
-    let session = &gathered.session;
-    let demand = Demand {
-        streams: session.engine.features.clone(),
-        bin_ms: session.bin_ms,
-        components: session.components.clone(),
-        participant: arguments.participant.clone().or(participant),
-    };
+    let (gathered, session) = (&sessions.gathered, &sessions.gathered.session);
     let start = clock::seconds();
     let budget = arguments.budget.map(|seconds| Budget { end: start + seconds, clock: clock::seconds });
     let settings = FitSettings { seed: arguments.seed, budget, ..FitSettings::default() };
-    let mut shown = Terminal.fit(spec, "");
-    let fitted = fit_calibration(
-        &gathered.calibration,
-        spec,
-        &demand,
-        None,
-        session.guard,
-        &settings,
-        &mut |progress| shown(&progress),
-    );
-    drop(shown);
-    let fitted = fitted.or_work()?;
+    let participant = arguments.participant.as_deref();
+    let fitted = fit_sessions(&sessions, spec, participant, &settings, &Terminal).or_work()?;
     let seconds = clock::seconds() - start;
     let id = kalmind_recording::write_model(&arguments.output, &fitted.model.model).or_work()?;
     let mut out = std::io::stdout().lock();
@@ -292,14 +264,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn components_without_a_unit_get_one_and_those_that_no_configuration_could_name_are_refused() {
+    fn components_that_no_configuration_could_name_are_refused() {
         let component = |name: &str, unit: &str| Component { name: name.to_owned(), unit: unit.to_owned() };
-        let mut components = [component("hand_x", "mm/s"), component("hand_y", "")];
-        let remark = name_units(&mut components).expect("a remark");
-        assert!(remark.contains("hand_y") && !remark.contains("hand_x"), "{remark}");
-        assert_eq!(components[1].unit, "a.u.");
-        assert_eq!(name_units(&mut components), None);
-        assert!(require_configurable(&components).is_ok());
+        assert!(require_configurable(&[component("hand_x", "mm/s"), component("hand_y", "a.u.")]).is_ok());
         let refused = [("", "m", "--components"), ("a\nb", "m", "--components"), ("x", "\u{7}", "--unit")];
         for (name, unit, way_out) in refused {
             let error = require_configurable(&[component(name, unit)]).expect_err("refused").to_string();

@@ -1,15 +1,19 @@
 //! `kalmind run`: the daemon.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
+use clap::Args;
 use kalmind_types::{Actor, Seconds};
 
 use crate::{
-    commands::{command_line::RunArguments, print_result},
+    commands::{beginning::load, command::Command, result::print_result, values::seconds},
     configuration::Configuration,
     failure::{OrFail as _, Outcome},
-    log::say,
-    process::{lsl_network::NetworkInForce, termination::EndSignals},
+    log::{self, say},
+    process::{
+        lsl_network::{self, NetworkInForce},
+        termination::EndSignals,
+    },
     running::daemon::{Daemon, RunOptions},
     starting::{
         finding::{Found, find},
@@ -19,11 +23,38 @@ use crate::{
     },
 };
 
+/// Run the daemon: decode the configured streams and publish the cursor.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example: kalmind run --config config/features.toml --record session.xdf --wait 10")]
+pub struct RunArguments {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Record to this file, which must not exist yet [default: a file in the configuration's `[record] folder`, if any].
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Seconds to wait for the configured streams before giving up.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds, allow_negative_numbers = true)]
+    pub wait: f64,
+    /// Print the summary at the end as one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Command for RunArguments {
+    fn run(&self) -> Outcome<()> {
+        let configuration = load(&self.config)?;
+        let in_force = lsl_network::apply(&configuration.lsl)?;
+        log::start_for_lsl(&configuration.log);
+        run(self, configuration, &in_force)
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// Exit code 2 for a configuration or model that does not fit, 3 for streams, 1 for everything else.
-pub fn run(arguments: &RunArguments, configuration: Configuration, network: &NetworkInForce) -> Outcome<()> {
+fn run(arguments: &RunArguments, configuration: Configuration, network: &NetworkInForce) -> Outcome<()> {
     let signals = EndSignals::install().or_work()?;
     let calibrate = configuration.task.decoder;
     say(&format!("kalmind {}; LSL: {}; looking for the streams", env!("CARGO_PKG_VERSION"), network.text));

@@ -3,8 +3,9 @@
 //! It watches the daemon's two LSL outlets and sends its units' counts as an LSL stream, one sample every 20 ms, stamped
 //! with the bin's time.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
+use clap::Args;
 use kalmind_acquisition::{
     InletConfig, Marker, MarkerConfig, MarkerInlet, NumericInlet, StreamSelector, Waker, clock, find_one,
 };
@@ -13,7 +14,12 @@ use kalmind_session::{Drift, MarkerTable, Offset, Participant, ParticipantOption
 use kalmind_types::{EventBody, LslTime, Position, SampleRows, Seconds};
 
 use crate::{
-    commands::command_line::SimulateArguments,
+    commands::{
+        beginning::{apply_network_of, log_for_lsl, rendered},
+        command::Command,
+        values::{delay_ms, seconds, strength},
+    },
+    configuration::{self, Configuration},
     failure::{OrFail as _, Outcome},
     process::termination::EndSignals,
 };
@@ -23,11 +29,65 @@ const SEARCH: Seconds = Seconds(0.5);
 /// Markers that may wait.
 const MARKERS: usize = 1024;
 
+/// Run the simulated participant alone, as an LSL stream.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example: kalmind simulate --seed 1 --instance Kalmind")]
+pub struct SimulateArguments {
+    /// Seed: with the same seed and the same messages the participant does the same.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Instance name of the daemon to watch [default: that of --config, else Kalmind].
+    #[arg(long, value_name = "NAME")]
+    pub instance: Option<String>,
+    /// Name of the stream of counts.
+    #[arg(long, value_name = "NAME", default_value = "Kalmind-Participant")]
+    pub stream: String,
+    /// Configuration whose `[lsl]` settings and instance name to use, so as to meet a daemon that runs with it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// End after this many seconds [default: run until Ctrl-C].
+    #[arg(long, value_name = "N", value_parser = seconds, allow_negative_numbers = true)]
+    pub seconds: Option<f64>,
+    /// Depth of tuning; the standard is 0.5, less is harder.
+    #[arg(long, value_name = "SCALE", default_value_t = 0.5, value_parser = strength, allow_negative_numbers = true)]
+    pub modulation: f64,
+    /// Drift per minute (standard deviations): rotation of the tuning in degrees, and change of baseline log rates.
+    #[arg(long, value_name = "DEGREES[:LOG]")]
+    pub drift: Option<String>,
+    /// Units that fall silent.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub drop: usize,
+    /// Offset on one channel, in standard deviations of its baseline counts.
+    #[arg(long, value_name = "CHANNEL:Z")]
+    pub offset: Vec<String>,
+    /// Further delay of what the participant sees, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 0.0, value_parser = delay_ms, allow_negative_numbers = true)]
+    pub delay_ms: f64,
+    /// Standard deviation of further noise on every log rate.
+    #[arg(long, value_name = "SD", default_value_t = 0.0, value_parser = strength, allow_negative_numbers = true)]
+    pub noise: f64,
+    /// End when the program that started this one ends.
+    #[arg(long, hide = true)]
+    pub end_with_parent: bool,
+}
+
+impl Command for SimulateArguments {
+    fn run(&self) -> Outcome<()> {
+        apply_network_of(self.config.as_deref())?;
+        log_for_lsl();
+        let configured = match &self.config {
+            Some(path) => rendered(configuration::load_settings(path))?.instance.name,
+            None => Configuration::default().instance.name,
+        };
+        run(self, self.instance.as_ref().unwrap_or(&configured))
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// Exit code 2 for options that make no sense, 1 for an outlet that cannot be made.
-pub fn run(arguments: &SimulateArguments, instance: &str) -> Outcome<()> {
+fn run(arguments: &SimulateArguments, instance: &str) -> Outcome<()> {
     if arguments.end_with_parent {
         crate::process::realtime::end_with_parent();
     }

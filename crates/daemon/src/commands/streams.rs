@@ -1,20 +1,48 @@
 //! `kalmind streams`: what is on the network.
 
-use std::io::Write as _;
+use std::{io::Write as _, path::PathBuf};
 
+use clap::Args;
 use kalmind_acquisition::{StreamSurvey, list_streams};
 use kalmind_types::Seconds;
 
 use crate::{
-    commands::command_line::StreamsArguments,
+    commands::{
+        beginning::{apply_network_of, log_for_lsl},
+        command::Command,
+        values::seconds,
+    },
     failure::{OrFail as _, Outcome},
 };
+
+/// List the streams on the network, with measured rate, age and clock offset.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example: kalmind streams --seconds 3 --json")]
+pub struct StreamsArguments {
+    /// Seconds to listen.
+    #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = seconds, allow_negative_numbers = true)]
+    pub seconds: f64,
+    /// Configuration whose `[lsl]` settings to use.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print one JSON document on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Command for StreamsArguments {
+    fn run(&self) -> Outcome<()> {
+        apply_network_of(self.config.as_deref())?;
+        log_for_lsl();
+        run(self)
+    }
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// Exit code 3 when LSL cannot search.
-pub fn run(arguments: &StreamsArguments) -> Outcome<()> {
+fn run(arguments: &StreamsArguments) -> Outcome<()> {
     let streams = list_streams(Seconds(arguments.seconds)).or_stream()?;
     let mut out = std::io::stdout().lock();
     if arguments.json {

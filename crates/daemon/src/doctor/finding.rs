@@ -71,7 +71,8 @@ const WIDTH: usize = 92;
 const INDENT: usize = 26;
 
 /// The findings as a table, and a last line that sums them up.
-pub(super) fn table(findings: &[Finding]) -> String {
+#[must_use]
+pub fn table(findings: &[Finding]) -> String {
     let mut text = String::new();
     for finding in findings {
         let head = format!("{:<9} {:<15} ", finding.status.name(), finding.name);

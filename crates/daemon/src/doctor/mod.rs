@@ -12,20 +12,14 @@ mod lsl;
 mod ports;
 mod timer;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
 
-pub use finding::{Finding, Status};
+pub use finding::{Finding, Status, table};
 pub use lsl::probe;
 
-use crate::{
-    commands::command_line::DoctorArguments,
-    configuration::Configuration,
-    failure::{OrFail as _, Outcome},
-    log::say,
-};
+use crate::{configuration::Configuration, log::say};
 
 /// What is tried: the configuration in force, and whether it was given (what only its defaults ask for, and this machine
 /// does not have, is a warning at most).
@@ -59,40 +53,9 @@ const CHECKS: [(&str, Check); 8] = [
     ("disk", disk::disk),
 ];
 
-/// Runs the command.
-///
-/// # Errors
-/// Exit code 1 where a check found a problem; warnings alone are well.
-pub fn run(arguments: &DoctorArguments, configuration: Option<Configuration>) -> Outcome<()> {
-    let given = configuration.is_some();
-    let configuration = configuration.unwrap_or_default();
-    let patient = Patient { configuration: &configuration, given };
-    let findings = examine(&patient);
-    let worst = findings.iter().map(|finding| finding.status).max().unwrap_or(Status::Ok);
-    let mut out = std::io::stdout().lock();
-    if arguments.json {
-        let document = json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "configuration": arguments.config,
-            "status": worst,
-            "checks": findings,
-        });
-        writeln!(out, "{document}").or_work()?;
-    } else {
-        write!(out, "{}", finding::table(&findings)).or_work()?;
-    }
-    let count = |status| findings.iter().filter(|finding| finding.status == status).count();
-    match count(Status::Problem) {
-        0 => Ok(()),
-        problems => {
-            let (found, of) = (if problems == 1 { "check" } else { "checks" }, findings.len());
-            Err(anyhow::anyhow!("{problems} {found} of {of} found a problem")).or_work()
-        }
-    }
-}
-
 /// Carries out every check, and shows on stderr how far it is.
-fn examine(patient: &Patient<'_>) -> Vec<Finding> {
+#[must_use]
+pub fn examine(patient: &Patient<'_>) -> Vec<Finding> {
     let style =
         ProgressStyle::with_template("{bar:32} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(CHECKS.len() as u64 + 1).with_style(style);

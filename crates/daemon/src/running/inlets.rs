@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use kalmind_acquisition::{
-    InletGuard, InletParts, MarkerConfig, MarkerInlet, NumericInlet, StreamMonitor, ThreadStart, Waker,
+    InletGuard, MarkerConfig, MarkerInlet, NumericInlet, StreamMonitor, ThreadStart, Waker,
 };
 use kalmind_types::{MAX_STREAMS, StreamDescription};
 
@@ -56,8 +56,8 @@ impl Inlets {
             let realtime = Arc::clone(realtime);
             let name = inlet.key.clone();
             inlet.on_start = Some(ThreadStart(Arc::new(move || drop(realtime.apply(Role::Stream, &name)))));
-            let parts = NumericInlet::spawn(inlet, tick.clone()).or_stream()?.into_parts();
-            let InletParts { blocks, recorded, status: monitor, guard } = parts;
+            let NumericInlet { blocks, recorded, status: monitor, guard } =
+                NumericInlet::spawn(inlet, tick.clone()).or_stream()?;
             if let Some((recorder, recorded)) = recorder.as_mut().zip(recorded) {
                 recorder.add_numbers(description, planned.inlet.key.clone(), Some(index), recorded);
             }
@@ -102,8 +102,8 @@ impl Inlets {
         }
         // the recorder looks every few milliseconds: nobody has to wake it
         let config = recorded_config(key.clone(), selector, description);
-        let InletParts { blocks, status, guard, .. } =
-            NumericInlet::spawn(config, Waker::new()).or_stream()?.into_parts();
+        let NumericInlet { blocks, status, guard, .. } =
+            NumericInlet::spawn(config, Waker::new()).or_stream()?;
         recorder.add_numbers(description.clone(), key, None, blocks);
         self.monitors.push(status);
         self.guards.push(guard);

@@ -11,8 +11,8 @@ use std::{
 };
 
 use kalmind_acquisition::{
-    InletGuard, InletParts, MarkerConfig, MarkerInlet, NumericInlet, ResolveError, StreamFinder,
-    StreamMonitor, StreamSelector, Waker, clock::Deadline,
+    InletGuard, MarkerConfig, MarkerInlet, NumericInlet, ResolveError, StreamFinder, StreamMonitor,
+    StreamSelector, Waker, clock::Deadline,
 };
 use kalmind_types::{Seconds, StreamDescription};
 
@@ -161,9 +161,8 @@ fn begin(
         return Ok(LateInlet::Texts(inlet));
     }
     let config = recorded_config(key.clone(), selector, found);
-    let inlet =
+    let NumericInlet { blocks, guard, .. } =
         NumericInlet::spawn_under(config, Waker::new(), monitor).map_err(|error| error.to_string())?;
-    let InletParts { blocks, guard, .. } = inlet.into_parts();
     recorder.add_numbers(found.clone(), key, blocks);
     Ok(LateInlet::Numbers(guard))
 }

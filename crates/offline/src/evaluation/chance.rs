@@ -7,8 +7,6 @@ use kalmind_fitting::{
 use kalmind_types::Intent;
 use nalgebra::DMatrix;
 
-use super::comparison::Compared;
-
 /// Figures of one run, and of the same rows without what was decoded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chance {
@@ -39,47 +37,5 @@ impl Chance {
     #[must_use]
     pub fn level(&self) -> Option<[Scores; 2]> {
         (!self.shifted.is_empty()).then(|| level(&self.shifted))
-    }
-}
-
-impl Compared {
-    fn chances(&self) -> impl Iterator<Item = &Chance> {
-        self.runs.iter().filter_map(|run| run.chance.as_ref())
-    }
-
-    /// Figures as they are compared with chance, means over the runs; `None` where they were not asked for.
-    #[must_use]
-    pub fn scores(&self) -> Option<Scores> {
-        let scores: Vec<Scores> = self.chances().map(|chance| chance.scores).collect();
-        (!scores.is_empty()).then(|| Scores::mean(&scores))
-    }
-
-    /// R squared of each component, means over the runs.
-    #[must_use]
-    pub fn r_squared(&self) -> Vec<f64> {
-        let runs: Vec<&Vec<f64>> = self.chances().map(|chance| &chance.r_squared).collect();
-        let components = runs.first().map_or(0, |run| run.len());
-        (0..components)
-            .map(|component| runs.iter().map(|run| run[component]).sum::<f64>() / runs.len() as f64)
-            .collect()
-    }
-
-    /// The chance level of the means over the runs: every shift is made in all runs at once, so that the spread is that of
-    /// the means.
-    #[must_use]
-    pub fn chance_level(&self) -> Option<[Scores; 2]> {
-        let runs: Vec<&[Scores]> = self.chances().map(|chance| chance.shifted.as_slice()).collect();
-        let shifts = runs.iter().map(|run| run.len()).min().filter(|shifts| *shifts > 0)?;
-        let means: Vec<Scores> = (0..shifts)
-            .map(|shift| Scores::mean(&runs.iter().map(|run| run[shift]).collect::<Vec<_>>()))
-            .collect();
-        Some(level(&means))
-    }
-
-    /// Figures of the training mean as the only answer, means over the runs.
-    #[must_use]
-    pub fn constant(&self) -> Option<Scores> {
-        let scores: Option<Vec<Scores>> = self.chances().map(|chance| chance.constant).collect();
-        scores.filter(|scores| !scores.is_empty()).map(|scores| Scores::mean(&scores))
     }
 }

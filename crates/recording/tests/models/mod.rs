@@ -2,10 +2,12 @@
 #![allow(dead_code, unreachable_pub, reason = "shared by several test programs, each of which uses a part")]
 
 use kalmind_filter::{
-    Cell, CovarianceScale, DkfParameters, EnsembleMember, Form, GuardStatistics, KalmanParameters, LabelLaw,
-    Linearization, Model, Noise, NonlinearDynamics, NonlinearKalmanParameters, Parameters,
-    PlausibilityStatistics, RecurrentLayer, RecurrentNetwork, RefitKalmanParameters, Regressor, Start,
-    StateModel, StationarySource, TanhNetwork, WienerCascadeParameters, WienerParameters, ZScore,
+    Cell, CovarianceScale, DkfParameters, EnsembleMember, EnsembleRegressor, Form, GaussianProcessRegressor,
+    GuardStatistics, KalmanParameters, LabelLaw, LinearRegressor, Linearization, Model,
+    MultipleKernelRegressor, NadarayaWatsonRegressor, NetworksRegressor, Noise, NonlinearDynamics,
+    NonlinearKalmanParameters, Parameters, PlausibilityStatistics, RecurrentLayer, RecurrentNetwork,
+    RecurrentRegressor, RefitKalmanParameters, Regressor, Start, StateModel, StationarySource, TanhNetwork,
+    WienerCascadeParameters, WienerParameters, ZScore,
 };
 use kalmind_types::{Binning, Component, StreamFeatures};
 use nalgebra::{DMatrix, DVector};
@@ -81,19 +83,19 @@ pub fn dkf(regressor: Regressor, noise: Noise) -> Parameters {
 }
 
 pub fn nadaraya_watson() -> Regressor {
-    Regressor::NadarayaWatson {
+    Regressor::NadarayaWatson(NadarayaWatsonRegressor {
         points: matrix(7, FEATURES * LAGS, 6),
         values: matrix(7, 2, 7),
         bandwidth: 0.1 + 0.2,
         scales: Some((0..FEATURES * LAGS).map(|at| number(at).abs()).collect()),
-    }
+    })
 }
 
 fn linear() -> Regressor {
-    Regressor::Linear {
+    Regressor::Linear(LinearRegressor {
         weights: matrix(2, FEATURES * LAGS, 8),
         intercept: DVector::from_fn(2, |row, _| number(row)),
-    }
+    })
 }
 
 pub fn kernel_noise() -> Noise {
@@ -141,10 +143,10 @@ fn with_dynamics(regressor: Regressor) -> Parameters {
 }
 
 fn with_direction() -> Parameters {
-    let four = Regressor::Linear {
+    let four = Regressor::Linear(LinearRegressor {
         weights: matrix(4, FEATURES * LAGS, 8),
         intercept: DVector::from_fn(4, |row, _| number(row)),
-    };
+    });
     let Parameters::Dkf(parameters) = dkf(four, kernel_noise()) else { unreachable!() };
     Parameters::Dkf(DkfParameters { direction: true, ..parameters })
 }
@@ -167,16 +169,16 @@ fn offset() -> DVector<f64> {
 }
 
 fn gaussian_process() -> Regressor {
-    Regressor::GaussianProcess {
+    Regressor::GaussianProcess(GaussianProcessRegressor {
         points: matrix(7, FEATURES * LAGS, 6),
         coefficients: matrix(7, 2, 7),
         scales: entries(),
         offset: offset(),
-    }
+    })
 }
 
 fn multiple_kernel() -> Regressor {
-    Regressor::MultipleKernel {
+    Regressor::MultipleKernel(MultipleKernelRegressor {
         points: matrix(7, FEATURES * LAGS, 6),
         coefficients: matrix(7, 2, 7),
         scales: entries(),
@@ -187,16 +189,16 @@ fn multiple_kernel() -> Regressor {
             coefficients: matrix(5, 2, 9),
             scales: entries(),
         })),
-    }
+    })
 }
 
 fn networks() -> Regressor {
-    Regressor::Networks {
+    Regressor::Networks(NetworksRegressor {
         input_mean: entries(),
         input_scale: entries(),
         output_scale: vec![0.3, 0.7],
         networks: vec![network(FEATURES * LAGS, 2, 21), network(FEATURES * LAGS, 2, 23)],
-    }
+    })
 }
 
 fn recurrent(cell: Cell) -> Regressor {
@@ -212,13 +214,13 @@ fn recurrent(cell: Cell) -> Regressor {
         output_weights: matrix(2, 3, 26),
         output_bias: offset(),
     };
-    Regressor::Recurrent {
+    Regressor::Recurrent(RecurrentRegressor {
         cell,
         input_mean: entries(),
         input_scale: entries(),
         output_scale: vec![0.3, 0.7],
         networks: vec![network.clone(), network],
-    }
+    })
 }
 
 fn ensemble() -> Regressor {
@@ -228,13 +230,13 @@ fn ensemble() -> Regressor {
         regressor,
         weight: matrix(2, 2, seed),
     };
-    Regressor::Ensemble {
+    Regressor::Ensemble(EnsembleRegressor {
         members: vec![
             member("dkf-gp:lags=2", gaussian_process(), 27),
             member("dkf-gru:lags=2", recurrent(Cell::Lstm), 28),
             member("dkf-nn:lags=2", networks(), 29),
         ],
-    }
+    })
 }
 
 fn guard() -> GuardStatistics {

@@ -16,15 +16,10 @@ use crate::{
 const ROUNDING_S: f64 = 1e-6;
 
 pub(super) const RADIUS: TaskOption =
-    TaskOption { name: "radius", unit: "workspace widths", default: 0.06, about: "radius of every target" };
-pub(super) const HOLD: TaskOption = TaskOption {
-    name: "hold",
-    unit: "s",
-    default: 0.3,
-    about: "how long the cursor has to stay in the target",
-};
-pub(super) const TIMEOUT: TaskOption =
-    TaskOption { name: "timeout", unit: "s", default: 5.0, about: "how long a trial may take" };
+    TaskOption::new("radius", "workspace widths", 0.06, "radius of every target");
+pub(super) const HOLD: TaskOption =
+    TaskOption::new("hold", "s", 0.3, "how long the cursor has to stay in the target");
+pub(super) const TIMEOUT: TaskOption = TaskOption::new("timeout", "s", 5.0, "how long a trial may take");
 
 /// Where a task shows its targets.
 pub(super) trait Targets: fmt::Debug + Send {

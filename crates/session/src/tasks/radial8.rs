@@ -15,24 +15,9 @@ pub(super) const RADIAL8: TaskKind = TaskKind {
     name: "radial8",
     about: "from the centre to one of eight targets around it, and back",
     options: &[
-        TaskOption {
-            name: "centre_x",
-            unit: "workspace widths",
-            default: 0.5,
-            about: "where the centre target is, from the left",
-        },
-        TaskOption {
-            name: "centre_y",
-            unit: "workspace widths",
-            default: 0.5,
-            about: "where the centre target is, from the bottom",
-        },
-        TaskOption {
-            name: "distance",
-            unit: "workspace widths",
-            default: 0.3,
-            about: "distance of the outer targets from the centre",
-        },
+        TaskOption::new("centre_x", "workspace widths", 0.5, "where the centre target is, from the left"),
+        TaskOption::new("centre_y", "workspace widths", 0.5, "where the centre target is, from the bottom"),
+        TaskOption::new("distance", "workspace widths", 0.3, "distance of the outer targets from the centre"),
         acquisition::RADIUS,
         acquisition::HOLD,
         acquisition::TIMEOUT,

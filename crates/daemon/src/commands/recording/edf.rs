@@ -12,9 +12,9 @@ use kalmind_recording::{
 use kalmind_types::Counted;
 use serde_json::{Value, json};
 
-use super::export::{Labels, distinct, finish, refuse_existing};
+use super::arguments::{ExportArguments, RecordingFile};
+use super::csv_files::{Labels, distinct, finish, refuse_existing};
 use crate::{
-    commands::command_line::{ExportArguments, RecordingFile},
     failure::{OrFail as _, Outcome},
     log::say,
 };

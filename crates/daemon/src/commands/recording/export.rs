@@ -3,7 +3,7 @@
 use std::{collections::HashSet, io::Write as _, path::PathBuf};
 
 use kalmind_recording::{
-    Existing, NewFile, write_new_file,
+    NewFile, write_new_file,
     xdf::{
         encode::format_name,
         recording::{RecordedStream, read_xdf_but},
@@ -14,8 +14,11 @@ use kalmind_types::{Counted, EventKind, EventTag, LslTime, Samples};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::{
+    arguments::{ExportArguments, Stamps},
+    csv_files::{Labels, distinct, finish, refuse_existing},
+};
 use crate::{
-    commands::command_line::{ExportArguments, Stamps},
     failure::{OrFail as _, Outcome},
     log::say,
 };
@@ -82,24 +85,6 @@ pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
     Ok(())
 }
 
-/// Whether files are replaced: only where that was asked for. Nothing is written where one stands in the way.
-pub(super) fn refuse_existing(
-    arguments: &ExportArguments,
-    mut targets: impl Iterator<Item = impl AsRef<std::path::Path>>,
-) -> Outcome<Existing> {
-    if arguments.force {
-        return Ok(Existing::Replace);
-    }
-    match targets.find(|target| target.as_ref().symlink_metadata().is_ok()) {
-        Some(target) => Err(anyhow::anyhow!(
-            "{} exists already, and nothing was written: name another folder, or overwrite with --force",
-            target.as_ref().display()
-        ))
-        .or_work(),
-        None => Ok(Existing::Refuse),
-    }
-}
-
 /// The longest name of a stream in the name of its file.
 const LONGEST_NAME: usize = 60;
 
@@ -128,13 +113,6 @@ fn file_names(streams: &[RecordedStream]) -> Vec<String> {
     names
 }
 
-/// The columns of a stream's table.
-pub(super) struct Labels {
-    pub(super) columns: Vec<String>,
-    /// Columns that got a number because others have their label, each as `label -> column`.
-    pub(super) renamed: Vec<String>,
-}
-
 /// Columns, no two alike: a table with two of one name cannot be read by name.
 fn labels(stream: &RecordedStream) -> Labels {
     let header = &stream.header;
@@ -143,24 +121,6 @@ fn labels(stream: &RecordedStream) -> Labels {
         _ => header.label(channel),
     };
     distinct((0..header.channels).map(label))
-}
-
-/// The labels as names of columns beside `time`: of several alike, all but the first get a number.
-pub(super) fn distinct(labels: impl Iterator<Item = String>) -> Labels {
-    let mut taken = HashSet::from(["time".to_owned()]);
-    let mut renamed = Vec::new();
-    let columns = labels
-        .map(|label| {
-            if taken.insert(label.clone()) {
-                return label;
-            }
-            let mut others = (2..).map(|number: u32| format!("{label}_{number}"));
-            let name = others.find(|name| taken.insert(name.clone())).unwrap_or_default();
-            renamed.push(format!("{label} -> {name}"));
-            name
-        })
-        .collect();
-    Labels { columns, renamed }
 }
 
 fn describe(name: &str, stream: &RecordedStream, columns: &[String]) -> Value {
@@ -240,10 +200,4 @@ fn write(target: NewFile, stream: &RecordedStream, stamps: &[f64], columns: &[St
         file.write_record(&record)?;
     }
     finish(file)
-}
-
-/// A CSV file that stands at its place once it is finished.
-pub(super) fn finish(file: csv::Writer<NewFile>) -> anyhow::Result<()> {
-    let file = file.into_inner().map_err(|error| anyhow::anyhow!("{}", error.error()))?;
-    Ok(file.finish()?)
 }

@@ -15,8 +15,8 @@ use kalmind_recording::{
 };
 use serde_json::{Value, json};
 
+use super::arguments::RecordingFile;
 use crate::{
-    commands::command_line::RecordingFile,
     failure::{OrFail as _, Outcome},
     terminal::Terminal,
 };

@@ -1,5 +1,7 @@
 //! `kalmind recording`: what is in a recording, whether it is whole, mended, and in other formats.
 
+pub mod arguments;
+mod csv_files;
 mod edf;
 mod export;
 mod information;
@@ -24,17 +26,26 @@ use kalmind_recording::{
 use kalmind_types::Counted;
 use serde_json::{Value, json};
 
+use arguments::{RecordingArguments, RecordingCommand, RecordingFile};
+
 use crate::{
-    commands::command_line::{RecordingCommand, RecordingFile},
+    commands::{beginning, command::Command},
     failure::{OrFail as _, Outcome},
     terminal::Terminal,
 };
+
+impl Command for RecordingArguments {
+    fn run(&self) -> Outcome<()> {
+        beginning::offline()?;
+        run(&self.command)
+    }
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// Exit code 1 where the file cannot be read or written, or `check` finds something wrong.
-pub fn run(command: &RecordingCommand) -> Outcome<()> {
+fn run(command: &RecordingCommand) -> Outcome<()> {
     match command {
         RecordingCommand::Check(arguments) => run_check(arguments),
         RecordingCommand::Repair(arguments) => repairing::run(arguments),
@@ -133,7 +144,7 @@ fn checked(path: &Path, encoding: Option<&'static Encoding>) -> Outcome<CheckRep
 ///
 /// # Errors
 /// It is another kind of file.
-pub fn require_xdf(path: &Path, command: &str) -> anyhow::Result<()> {
+pub(super) fn require_xdf(path: &Path, command: &str) -> anyhow::Result<()> {
     // a file that cannot be read is told by whoever reads it
     let Ok(kind) = FileKind::of(path) else { return Ok(()) };
     let what = match kind {

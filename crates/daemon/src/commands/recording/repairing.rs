@@ -6,11 +6,9 @@ use kalmind_recording::xdf::repair::{LeftOutKind, RepairReport, Target, repair};
 use kalmind_types::Counted;
 use serde_json::json;
 
+use super::arguments::RepairArguments;
 use super::{bytes_bar, follow, problems_json, problems_text, require_xdf};
-use crate::{
-    commands::command_line::RepairArguments,
-    failure::{OrFail as _, Outcome},
-};
+use crate::failure::{OrFail as _, Outcome};
 
 /// Runs the command.
 ///

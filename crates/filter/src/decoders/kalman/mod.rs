@@ -1,0 +1,55 @@
+//! `kalman`: a Kalman filter with a gain computed in every step.
+
+pub(crate) mod parameters;
+pub mod runtime;
+
+use serde_json::Value;
+
+use self::parameters::KalmanParameters;
+use super::kind::{DecoderKind, GUARD, MEAN, SCALE, Taken};
+use crate::decoder::Decoder;
+use crate::kernel_path::KernelPath;
+use crate::model_error::ModelError;
+use crate::options::Options;
+use crate::tensors::{ParametersError, Source, TensorWriter};
+
+/// See the module.
+pub(crate) struct Kalman;
+
+impl DecoderKind for Kalman {
+    type Tensors = KalmanParameters;
+
+    const NAME: &'static str = "kalman";
+    const SUMMARY: &'static str = "Kalman filter, gain computed in every step";
+    const OPTIONS: &'static [Taken] = &[
+        ("state-order", "1", ""),
+        MEAN,
+        ("stationary", "training", ""),
+        ("start", "prior", ""),
+        ("intercept", "on", ""),
+        ("update", "auto", ""),
+        SCALE,
+        GUARD,
+    ];
+
+    fn validate(kalman: &KalmanParameters, features: usize, dimension: usize) -> Result<(), ModelError> {
+        kalman.validate(features, dimension)
+    }
+
+    fn decoder(
+        kalman: &KalmanParameters,
+        options: &Options,
+        _background: &[f64],
+        _path: KernelPath,
+    ) -> Result<Box<dyn Decoder>, ModelError> {
+        Ok(Box::new(runtime::KalmanDecoder::new(kalman, options.update.unwrap_or_default())?))
+    }
+
+    fn write(kalman: &KalmanParameters, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
+        kalman.write(writer)
+    }
+
+    fn read(header: Value, source: &mut Source<'_>) -> Result<KalmanParameters, ParametersError> {
+        KalmanParameters::read(header, source)
+    }
+}

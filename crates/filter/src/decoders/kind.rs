@@ -1,0 +1,109 @@
+//! What a decoder brings along: its name, options, tensors, checks and runtime. Everything else walks the
+//! [registry](crate::DecoderName) of them.
+
+use nalgebra::{DMatrix, DVector};
+use serde_json::Value;
+
+use crate::covariance_scale::CovarianceScale;
+use crate::decoder::Decoder;
+use crate::kernel_path::KernelPath;
+use crate::model_error::ModelError;
+use crate::options::Options;
+use crate::state_model::StateModel;
+use crate::tensors::{ParametersError, Source, TensorWriter};
+
+/// One decoder. The options' default values are documentation; the fit applies them, and a test fits with and without
+/// each.
+pub(crate) trait DecoderKind {
+    /// What fitting produces and the model file holds.
+    type Tensors: DecoderTensors;
+
+    /// Its name in text.
+    const NAME: &'static str;
+
+    /// What it is, in one line.
+    const SUMMARY: &'static str;
+
+    /// The options that it takes, in the order in which they are listed.
+    const OPTIONS: &'static [Taken];
+
+    /// Whether a guard stands in front of it where nobody says.
+    const GUARDED: bool = false;
+
+    /// Whether tensors that several decoders share are those of this one.
+    fn holds(_tensors: &Self::Tensors) -> bool {
+        true
+    }
+
+    /// What to call its tensors in an error.
+    fn called() -> String {
+        format!("`{}`", Self::NAME)
+    }
+
+    /// Checks every shape, number and covariance for `features` features of a bin and `dimension` components.
+    fn validate(tensors: &Self::Tensors, features: usize, dimension: usize) -> Result<(), ModelError>;
+
+    /// The decoder at row one, of validated tensors: without the factor on its covariance, unless the tensors
+    /// [scale themselves](DecoderTensors::scales_itself), and without the mean of the intent. Lagged bins start as
+    /// `background`; of `options` those count that say how the same result is computed.
+    fn decoder(
+        tensors: &Self::Tensors,
+        options: &Options,
+        background: &[f64],
+        path: KernelPath,
+    ) -> Result<Box<dyn Decoder>, ModelError>;
+
+    /// Writes the tensors, all but the factor on the covariance; gives the header's `parameters`.
+    fn write(tensors: &Self::Tensors, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error>;
+
+    /// Reads the tensors, with a factor of one on the covariance. Shapes are checked here, what the numbers have to be
+    /// by [`validate`](Self::validate).
+    fn read(header: Value, source: &mut Source<'_>) -> Result<Self::Tensors, ParametersError>;
+}
+
+/// What the tensors of every decoder can say of themselves.
+pub(crate) trait DecoderTensors {
+    /// Intent components d.
+    fn dimension(&self) -> usize;
+
+    /// Features n of one bin, before lags.
+    fn features(&self) -> usize;
+
+    /// The state model, where there is one.
+    fn state_model(&self) -> Option<&StateModel>;
+
+    /// S, the d x d covariance of one state.
+    fn marginal_covariance(&self) -> DMatrix<f64>;
+
+    /// The factor on the published covariance.
+    fn covariance_scale(&self) -> &CovarianceScale;
+
+    /// The same, to be written.
+    fn covariance_scale_mut(&mut self) -> &mut CovarianceScale;
+
+    /// Makes tensors that were fitted to states less `mean` those of the states themselves.
+    fn add_mean(&mut self, mean: DVector<f64>);
+
+    /// Whether the covariance depends on the features or the state, whatever its factor does.
+    fn varies(&self) -> bool {
+        false
+    }
+
+    /// Whether the decoder applies the factor on its covariance by itself.
+    fn scales_itself(&self) -> bool {
+        false
+    }
+}
+
+/// An option that a decoder takes: name, default, and where something else holds.
+pub(crate) type Taken = (&'static str, &'static str, &'static str);
+
+/// Where the intent rests.
+pub(crate) const MEAN: Taken =
+    ("state-mean", "training", "zero for labels from targets, and with `intercept=off`");
+
+/// The factor on the published covariance.
+pub(crate) const SCALE: Taken = ("covariance-scale", "auto", "");
+
+/// What stands in front of any decoder.
+pub(crate) const GUARD: Taken = ("guard", "off", "in a session `[decoder] guard` decides, on by default");

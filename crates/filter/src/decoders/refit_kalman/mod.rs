@@ -1,0 +1,107 @@
+//! `refit-kalman`: a Kalman filter fitted anew to intentions turned toward the targets.
+
+pub mod runtime;
+
+use nalgebra::{DMatrix, DVector};
+use serde_json::Value;
+
+use super::kalman::parameters::KalmanParameters;
+use super::kind::{DecoderKind, DecoderTensors, GUARD, SCALE, Taken};
+use crate::covariance_scale::CovarianceScale;
+use crate::decoder::Decoder;
+use crate::kernel_path::KernelPath;
+use crate::model_error::ModelError;
+use crate::options::Options;
+use crate::state_model::StateModel;
+use crate::tensors::{ParametersError, Source, TensorWriter};
+use crate::validate::shape;
+
+/// See the module.
+pub(crate) struct RefitKalman;
+
+/// A Kalman filter after a refit; with position feedback, `x_t = H z_t + F (p_{t-1} - c) + offset + noise`, where the
+/// cursor position p of the tick before is known without uncertainty and c = (0.5, 0.5), both in workspace widths.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefitKalmanParameters {
+    /// The filter.
+    pub kalman: KalmanParameters,
+    /// F, n x 2, where position feeds back.
+    pub feedback: Option<DMatrix<f64>>,
+}
+
+impl DecoderKind for RefitKalman {
+    type Tensors = RefitKalmanParameters;
+
+    const NAME: &'static str = "refit-kalman";
+    const SUMMARY: &'static str = "Kalman filter learnt from intentions turned toward the targets";
+    const OPTIONS: &'static [Taken] = &[
+        ("state-order", "1", ""),
+        ("stationary", "training", ""),
+        ("start", "prior", ""),
+        ("intercept", "on", ""),
+        ("feedback", "none", ""),
+        SCALE,
+        GUARD,
+    ];
+
+    fn validate(refit: &RefitKalmanParameters, features: usize, dimension: usize) -> Result<(), ModelError> {
+        refit.kalman.validate(features, dimension)?;
+        refit.feedback.as_ref().map_or(Ok(()), |feedback| shape("feedback", feedback, features, 2))
+    }
+
+    fn decoder(
+        refit: &RefitKalmanParameters,
+        _options: &Options,
+        _background: &[f64],
+        _path: KernelPath,
+    ) -> Result<Box<dyn Decoder>, ModelError> {
+        Ok(Box::new(runtime::RefitKalmanDecoder::new(&refit.kalman, refit.feedback.as_ref())?))
+    }
+
+    fn write(
+        refit: &RefitKalmanParameters,
+        writer: &mut dyn TensorWriter,
+    ) -> Result<Value, serde_json::Error> {
+        if let Some(feedback) = &refit.feedback {
+            writer.matrix("feedback", feedback);
+        }
+        refit.kalman.write(writer)
+    }
+
+    fn read(header: Value, source: &mut Source<'_>) -> Result<RefitKalmanParameters, ParametersError> {
+        let n = source.features;
+        let feedback =
+            source.tensors.has("feedback").then(|| source.tensors.matrix("feedback", n, 2)).transpose()?;
+        Ok(RefitKalmanParameters { kalman: KalmanParameters::read(header, source)?, feedback })
+    }
+}
+
+impl DecoderTensors for RefitKalmanParameters {
+    fn dimension(&self) -> usize {
+        self.kalman.dimension()
+    }
+
+    fn features(&self) -> usize {
+        self.kalman.features()
+    }
+
+    fn state_model(&self) -> Option<&StateModel> {
+        self.kalman.state_model()
+    }
+
+    fn marginal_covariance(&self) -> DMatrix<f64> {
+        self.kalman.marginal_covariance()
+    }
+
+    fn covariance_scale(&self) -> &CovarianceScale {
+        &self.kalman.covariance_scale
+    }
+
+    fn covariance_scale_mut(&mut self) -> &mut CovarianceScale {
+        &mut self.kalman.covariance_scale
+    }
+
+    fn add_mean(&mut self, mean: DVector<f64>) {
+        self.kalman.add_mean(mean);
+    }
+}
