@@ -156,7 +156,7 @@ fn heap_touches(decoder: &str) -> u64 {
     let waker = Waker::new();
     let counts = Arc::new(TickCounts::default());
     let end = Arc::new(AtomicBool::new(false));
-    let stop = Arc::new(StopLatch::default());
+    let stop = Arc::new(StopLatch::new(Waker::new()));
     let thread = TickThread {
         engine,
         binner,

@@ -77,7 +77,6 @@ const STOP_EVENTS: Seconds = Seconds(0.1);
 impl Controls for DaemonControls {
     fn stop(&self, by: Actor) {
         self.stop.set(by);
-        self.tick.wake();
         // the stop is in force; telling of it is limited, since nobody needs permission to ask for one
         let now = clock::now();
         let mut told = self.told_stop.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,7 +143,6 @@ impl Controls for DaemonControls {
         if asked == Some(OperatorAction::Stop) {
             // a stop waits in no queue, whatever time it says; to set it again later would undo a resume since then
             self.stop.set(Actor::Task);
-            self.tick.wake();
             let time = near(marker.time.unwrap_or(now), now).unwrap_or(now);
             return Ok(self.events.publish(time, marker.content));
         }

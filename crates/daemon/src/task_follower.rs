@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use kalmind_acquisition::{AtOnce, Marker, MarkerConfig, MarkerInlet, Waker, clock};
+use kalmind_acquisition::{AtOnce, Marker, MarkerConfig, MarkerInlet, clock};
 use kalmind_session::{MarkerTable, parse_marker};
 use kalmind_types::{Actor, EventBody, LslTime, OperatorAction};
 use serde_json::{Value, json};
@@ -152,7 +152,6 @@ pub(crate) struct TaskFollower {
     pub(crate) desk: DeskHandle,
     pub(crate) events: Arc<EventBus>,
     pub(crate) stop: Arc<StopLatch>,
-    pub(crate) tick: Waker,
     pub(crate) counts: Arc<MarkerCounts>,
     pub(crate) may_resume: bool,
 }
@@ -186,14 +185,13 @@ impl TaskFollower {
         let key = TASK_MARKERS.to_owned();
         let (recorded, samples) = crossbeam_channel::bounded(MARKERS);
         let recorded = recorder.as_ref().map(|_| recorded);
-        let (table, stop, tick) = (self.table.clone(), Arc::clone(&self.stop), self.tick.clone());
+        let (table, stop) = (self.table.clone(), Arc::clone(&self.stop));
         // a stop waits in no queue, not even behind other markers
         let at_once = AtOnce(Arc::new(move |text: &str| {
             if parse_marker(text, &table)
                 .is_ok_and(|marker| marker.content.requested() == Some(OperatorAction::Stop))
             {
                 stop.set(Actor::Task);
-                tick.wake();
             }
         }));
         let config = MarkerConfig { key: key.clone(), selector, recorded, at_once: Some(at_once) };

@@ -17,6 +17,7 @@ mod participant;
 mod task;
 mod task_event;
 mod tasks;
+mod timeline;
 
 pub use calibration::{Calibration, CalibrationData, CalibrationError, CalibrationOptions, CalibrationTick};
 pub use chance::{CHANCE_LEVEL, ChanceResult, ChanceTest, Untestable};
@@ -26,3 +27,4 @@ pub use participant::{Drift, Offset, Participant, ParticipantError, ParticipantO
 pub use task::{Task, TaskError, TaskKind, TaskOption, TaskStep, TaskTick, seconds_that_count};
 pub use task_event::TaskEvent;
 pub use tasks::{TASKS, task_named};
+pub use timeline::{InForce, Timeline};

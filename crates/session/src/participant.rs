@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, Poisson, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use crate::history::History;
+use crate::history::{CAPACITY, History};
 
 /// Mean of the units' baseline rates (of their logarithms), in Hz.
 const BASELINE_HZ: f64 = 8.0;
@@ -167,8 +167,8 @@ impl Participant {
         Ok(Self {
             options,
             units,
-            states: History::new(),
-            targets: History::new(),
+            states: History::new(CAPACITY),
+            targets: History::new(CAPACITY),
             generator,
             bins: 0,
             first_bin: None,

@@ -1,7 +1,12 @@
 //! The desk: the one thread on the slow side that steers the tick. Tasks, calibration, fits, model swaps and requests
 //! all pass over it, so that the tick thread has one sender of commands and everything happens in one order.
 
+mod arrivals;
+mod calibration;
 mod handle;
+mod models;
+mod program;
+mod task;
 
 use std::{
     collections::VecDeque,
@@ -18,17 +23,10 @@ use kalmind_acquisition::{
 };
 use kalmind_engine::StagedModel;
 use kalmind_filter::{DecoderSpec, LabelLaw};
-use kalmind_fitting::FitSettings;
-use kalmind_offline::{
-    calibration_fit::{CalibrationFit, fit_calibration},
-    model::{Demand, ModelInDoubt},
-};
-use kalmind_output::DecoderInfo;
-use kalmind_session::{Calibration, CalibrationOptions, CalibrationTick, Task, TaskStep, TaskTick};
+use kalmind_offline::model::{Demand, ModelInDoubt};
+use kalmind_session::{Calibration, Task, Timeline};
 use kalmind_types::{
-    Actor, ArrivalAction, ArrivalEvent, Cause, ChannelMask, Command, Confirmation, CursorDrive, EventBody,
-    InputArrival, LslTime, Mode, ModelEvent, OperatorAction, OperatorRequest, OutputState, Phase, Seconds,
-    Target, TaskBlock, TaskState, TickOutput,
+    ChannelMask, Command, EventBody, LslTime, Mode, ModelEvent, OutputState, Target, TaskBlock,
 };
 
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
@@ -40,12 +38,8 @@ use crate::{
     tick::{QueuedCommand, StopLatch, TickRecord},
 };
 
-/// Most changes of target and trial remembered for the bins in flight.
-const MOST_CHANGES: usize = 64;
 /// How long the desk waits when nothing wakes it.
 const LONGEST_PARK: Duration = Duration::from_millis(100);
-/// Targets that may be announced ahead of their time.
-const ANNOUNCED: usize = 64;
 /// Commands that may wait for the tick thread beyond its ring; more are dropped and counted.
 const WAITING: usize = 256;
 
@@ -105,9 +99,10 @@ pub struct Desk {
     calibration: Option<Calibration>,
     block: Option<TaskBlock>,
     target: Option<Target>,
-    trial: Option<u64>,
-    /// Target and trial before each of the newest changes, and when that was: bins that started earlier had them.
-    before: VecDeque<(LslTime, Option<Target>, Option<u64>)>,
+    /// When that one was shown.
+    shown_at: LslTime,
+    /// What the task told.
+    timeline: Timeline,
     /// Targets of a task whose time is still to come.
     announced: Vec<(LslTime, Option<Target>)>,
     /// The features of a tick as calibration sees them.
@@ -150,8 +145,8 @@ impl Desk {
             calibration: None,
             block: None,
             target: None,
-            trial: None,
-            before: VecDeque::new(),
+            shown_at: LslTime(f64::NEG_INFINITY),
+            timeline: Timeline::running(),
             announced: Vec::new(),
             features: Vec::new(),
             wanted: None,
@@ -211,246 +206,6 @@ impl Desk {
         }
     }
 
-    /// A task by others: its targets, blocks and requests. It never clears a stop or a fault.
-    fn follow_task(&mut self, time: LslTime, content: &EventBody) {
-        match *content {
-            EventBody::Operator(OperatorRequest { action, .. }) => self.follow_request(action),
-            EventBody::Target(target) => self.announce(time, target),
-            EventBody::Trial { trial, phase, .. } => {
-                self.changes_at(time);
-                self.trial = (phase == Phase::Start).then_some(trial);
-            }
-            EventBody::TaskBlock { block, phase: Phase::Start } => self.begin_block(block),
-            EventBody::TaskBlock { block, phase: Phase::End } => self.end_block(block),
-            // the daemon's own, which no task tells
-            EventBody::Arrival(_)
-            | EventBody::Model(_)
-            | EventBody::State(_)
-            | EventBody::Recording(_)
-            | EventBody::Other { .. } => {}
-        }
-    }
-
-    fn follow_request(&mut self, action: OperatorAction) {
-        match action {
-            OperatorAction::Stop => {
-                self.stop.set(Actor::Task);
-                self.queues.tick.wake();
-            }
-            OperatorAction::MeasureArrival if self.is_free() => self.measure_arrival(),
-            OperatorAction::MeasureArrival => {
-                tracing::warn!(
-                    "the task asks for a new measurement of how samples arrive; it waits until the block is over"
-                );
-                self.measure_when_free = true;
-            }
-            OperatorAction::Resume => self.accept_input(),
-            OperatorAction::Idle | OperatorAction::Calibrating | OperatorAction::Control => {
-                if let Some(mode) = action.mode() {
-                    self.task_asks_for(mode);
-                }
-            }
-        }
-    }
-
-    /// A task asks for a mode. Where it may, it agrees by that to go on after a long silence of the input.
-    fn task_asks_for(&mut self, mode: Mode) {
-        self.wanted = Some(mode);
-        if OutputState::from(mode).moves() {
-            self.accept_input();
-        }
-        self.command(Command::Request { mode, resume: false, by: Actor::Task });
-    }
-
-    /// A task agrees to go on after a long silence of the input; it counts where the configuration lets it.
-    fn accept_input(&mut self) {
-        if self.settings.task_may_resume {
-            self.command(Command::AcceptInput { by: Actor::Task });
-        }
-    }
-
-    /// Whether nobody is using the cursor: no block runs and nobody controls.
-    fn is_free(&self) -> bool {
-        let controls = self.wanted == Some(Mode::Control) || self.shown == Some(OutputState::Control);
-        self.block.is_none() && self.task.is_none() && !controls
-    }
-
-    /// Tells the tick how the streams arrive, when it is known and when it is to be measured anew.
-    fn follow_arrival(&mut self) {
-        let is_free = self.is_free();
-        if is_free && core::mem::take(&mut self.measure_when_free) {
-            self.measure_arrival();
-        } else if let Some(command) = self.settings.arrivals.look(is_free) {
-            self.tell_arrival(command);
-        }
-    }
-
-    fn measure_arrival(&mut self) {
-        if let Some(command) = self.settings.arrivals.measure_anew() {
-            self.tell_arrival(command);
-        }
-    }
-
-    fn tell_arrival(&mut self, command: Command) {
-        self.command(command);
-        let input = self.settings.arrivals.board().now();
-        let action = if input.state == InputArrival::Measuring {
-            ArrivalAction::MeasuringArrival
-        } else {
-            ArrivalAction::ArrivalMeasured
-        };
-        let streams = self.settings.arrivals.streams();
-        let arrival = ArrivalEvent { action, by: Actor::Daemon, input, streams };
-        self.events.publish(clock::now(), EventBody::Arrival(arrival));
-    }
-
-    /// A target counts from its own time on; one that is announced ahead waits for it.
-    fn announce(&mut self, time: LslTime, target: Option<Target>) {
-        if (time - clock::now()).0 > 0.0 && self.announced.len() < ANNOUNCED {
-            self.announced.push((time, target));
-        } else {
-            self.show_target(time, target);
-        }
-    }
-
-    fn show_announced(&mut self, now: LslTime) {
-        self.announced.sort_by(|a, b| a.0.0.total_cmp(&b.0.0));
-        while self.announced.first().is_some_and(|(time, _)| *time <= now) {
-            let (time, target) = self.announced.remove(0);
-            self.show_target(time, target);
-        }
-    }
-
-    /// Remembers what was in force until `time`, once for all changes of that time.
-    fn changes_at(&mut self, time: LslTime) {
-        if self.before.back().is_none_or(|(changed, ..)| *changed < time) {
-            self.before.push_back((time, self.target, self.trial));
-        }
-        // a task that changes more often within a bin shows nobody anything
-        if self.before.len() > MOST_CHANGES {
-            self.before.pop_front();
-        }
-    }
-
-    fn show_target(&mut self, time: LslTime, target: Option<Target>) {
-        self.changes_at(time);
-        self.target = target;
-        let drive = self.block.map_or(CursorDrive::Decoder, TaskBlock::drive);
-        self.command(Command::Task(TaskState { target, drive }));
-    }
-
-    fn begin_block(&mut self, block: TaskBlock) {
-        self.block = Some(block);
-        if block == TaskBlock::OpenLoop {
-            let demand = &self.settings.demand;
-            let features: usize = demand.streams.iter().map(|stream| stream.channels).sum();
-            let options = CalibrationOptions {
-                label_law: self.settings.label_law,
-                bin_ms: demand.bin_ms,
-                max_masked: self.settings.max_masked,
-                switched_off: self.settings.masked.count_of(features),
-            };
-            self.calibration = Some(Calibration::new(options, features));
-        }
-        self.command(Command::Task(TaskState { target: self.target, drive: block.drive() }));
-        self.task_asks_for(block.mode());
-    }
-
-    fn end_block(&mut self, block: TaskBlock) {
-        if self.block == Some(block) {
-            self.block = None;
-            self.wanted = Some(Mode::Idle);
-            self.command(Command::Request { mode: Mode::Idle, resume: false, by: Actor::Task });
-        }
-        if block == TaskBlock::OpenLoop {
-            self.start_fit();
-        }
-    }
-
-    fn start_fit(&mut self) {
-        let Some(spec) = self.settings.calibrate else { return };
-        let Some(calibration) = self.calibration.take() else { return };
-        let demand = self.settings.demand.clone();
-        let guard = self.settings.guard;
-        let shuffle = self
-            .settings
-            .program
-            .as_ref()
-            .filter(|program| program.shuffled_labels)
-            .map(|program| program.seed);
-        let desk = self.handle.clone();
-        self.handle.update(|progress| {
-            if progress.stage != Stage::None {
-                progress.stage = Stage::Fitting;
-            }
-        });
-        let fit = move || {
-            let fitted = fit_calibration(
-                &calibration,
-                &spec,
-                &demand,
-                shuffle,
-                guard,
-                &FitSettings::default(),
-                &mut |_| {},
-            );
-            desk.send_patiently(Message::Fitted(fitted.map(Box::new).map_err(|error| error.to_string())));
-        };
-        if let Err(error) = std::thread::Builder::new().name("kalmind-fit".to_owned()).spawn(fit) {
-            self.handle_message(Message::Fitted(Err(format!("no thread for the fit: {error}"))));
-        }
-    }
-
-    fn take_fit(&mut self, fit: CalibrationFit) {
-        let CalibrationFit { model, staged, rows, report } = fit;
-        let (id, info, doubt) = (model.id, crate::decoder_info::decoder_info(&model), model.doubt());
-        if let Some(recorder) = &self.settings.recorder {
-            recorder.model(&model);
-        }
-        if self.queues.models.push(staged).is_err() {
-            let problem = "the previous model is still being loaded".to_owned();
-            return self.handle_message(Message::Fitted(Err(problem)));
-        }
-        self.command(Command::SwapModel(id));
-        self.handle.update(|progress| {
-            progress.fit = Some((info.name.clone(), rows));
-            progress.decoder = Some(info.clone());
-            progress.doubt.clone_from(&doubt);
-        });
-        self.doubt.clone_from(&doubt);
-        let DecoderInfo { name: decoder, model: hash, covariance, quality, warnings, poor } = info;
-        let (train_bins, covariance) = (Some(rows as u64), Some(covariance));
-        let swapped = ModelEvent::Swapped { decoder, hash, train_bins, covariance, quality, warnings, poor };
-        self.events.publish(clock::now(), EventBody::Model(swapped));
-        for warning in &report.warnings {
-            tracing::warn!("the new model: {warning}");
-        }
-        let program = self.settings.program.clone();
-        if let Some(program) = program {
-            if let Some(doubt) = doubt.filter(|_| program.confirms_poor_decoder) {
-                self.command(Command::ConfirmModel { model: doubt.model, by: Actor::Daemon });
-                let request = OperatorRequest {
-                    confirmed: vec![Confirmation::PoorDecoder],
-                    model: Some(doubt.model.to_hex()),
-                    program: true,
-                    ..OperatorRequest::new(OperatorAction::Control, Actor::Daemon)
-                };
-                self.events.publish(clock::now(), EventBody::Operator(request));
-            }
-            let duration = program.closed_loop.unwrap_or(Seconds(f64::INFINITY));
-            let time = self.newest;
-            if let Some(task) = &mut self.task {
-                let step = task.start(TaskBlock::ClosedLoop, duration, time);
-                self.block = Some(TaskBlock::ClosedLoop);
-                self.carry_out(step);
-            }
-            self.command(Command::Request { mode: Mode::Control, resume: false, by: Actor::Task });
-        } else if let Some(mode @ Mode::Control) = self.wanted {
-            // asked for while there was no model yet
-            self.command(Command::Request { mode, resume: false, by: Actor::Task });
-        }
-    }
-
     fn handle_record(&mut self, record: &TickRecord) {
         let output = &record.published.output;
         self.newest = output.time;
@@ -463,92 +218,8 @@ impl Desk {
         if let Some(position) = self.settings.position.take() {
             self.command(Command::PlaceCursor(position));
         }
-        if let Some(calibration) = &mut self.calibration {
-            let start = record.input.start;
-            while self.before.front().is_some_and(|(changed, ..)| *changed <= start) {
-                self.before.pop_front();
-            }
-            let now = (self.target, self.trial);
-            let (target, trial) = self.before.front().map_or(now, |(_, target, trial)| (*target, *trial));
-            // what is switched off when the decoder runs must not teach it either
-            self.features.clear();
-            let masked = record.input.masked;
-            let used =
-                |(feature, value): (usize, &f64)| if masked.is_masked(feature) { f64::NAN } else { *value };
-            self.features.extend(record.features.iter().enumerate().map(used));
-            let drive = self.block.map_or(CursorDrive::Decoder, TaskBlock::drive);
-            let features = &self.features;
-            calibration.observe(CalibrationTick { output, features, target, trial, drive });
-        }
+        self.learn(record);
         self.run_program(output);
-    }
-
-    fn run_program(&mut self, output: &TickOutput) {
-        let Some(program) = self.settings.program.clone() else { return };
-        let Some(task) = &mut self.task else {
-            if output.reason.is_none_or(|reason| reason.cause != Cause::MeasuringArrival) {
-                self.start_program(&program, output.time);
-            }
-            return;
-        };
-        let running = task.block();
-        let tick = TaskTick { time: output.time, position: output.position, state: output.state };
-        let step = task.step(tick);
-        let (elapsed, score, now) = (task.elapsed().0, task.score().clone(), task.block());
-        self.carry_out(step);
-        self.handle.update(|progress| {
-            progress.score = score;
-            match now {
-                Some(TaskBlock::OpenLoop) => progress.stage = Stage::OpenLoop(elapsed),
-                Some(_) => progress.stage = Stage::ClosedLoop(elapsed),
-                None => {}
-            }
-        });
-        match (running, now) {
-            (Some(TaskBlock::OpenLoop), None) => self.end_block(TaskBlock::OpenLoop),
-            (Some(_), None) => {
-                self.block = None;
-                self.command(Command::Request { mode: Mode::Idle, resume: false, by: Actor::Task });
-                self.handle.update(|progress| progress.stage = Stage::Done);
-            }
-            _ => {}
-        }
-    }
-
-    fn start_program(&mut self, program: &Program, time: LslTime) {
-        match program.task.build(program.seed, &[]) {
-            Ok(mut task) => {
-                let step = task.start(TaskBlock::OpenLoop, program.open_loop, time);
-                self.task = Some(task);
-                self.begin_block(TaskBlock::OpenLoop);
-                self.carry_out(step);
-            }
-            Err(error) => {
-                let problem = error.to_string();
-                self.handle.update(|progress| progress.stage = Stage::Failed(problem));
-            }
-        }
-    }
-
-    /// What a step of the daemon's own task wants told and done.
-    fn carry_out(&mut self, step: TaskStep) {
-        for event in step.events {
-            match event.content {
-                EventBody::Target(target) => {
-                    self.changes_at(event.time);
-                    self.target = target;
-                }
-                EventBody::Trial { trial, phase, .. } => {
-                    self.changes_at(event.time);
-                    self.trial = (phase == Phase::Start).then_some(trial);
-                }
-                _ => {}
-            }
-            self.events.publish(event.time, event.content);
-        }
-        for command in step.commands {
-            self.command(command);
-        }
     }
 
     fn command(&mut self, command: Command) {

@@ -164,7 +164,7 @@ impl Daemon {
         // before the first tick, and so before anything can move
         let _empty_ring_has_room = commands_in.push(QueuedCommand { command: arrivals.command(), stops: 0 });
 
-        let stop = Arc::new(StopLatch::default());
+        let stop = Arc::new(StopLatch::new(tick_waker.clone()));
         let counts = Arc::new(TickCounts::default());
         if !configuration.decoder.plausibility {
             tracing::warn!(
@@ -211,7 +211,6 @@ impl Daemon {
             desk: handle.clone(),
             events: Arc::clone(&events),
             stop: Arc::clone(&stop),
-            tick: tick_waker.clone(),
             counts: Arc::clone(&marker_counts),
             may_resume: task_may_resume,
         };

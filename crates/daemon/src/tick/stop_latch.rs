@@ -11,6 +11,7 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+use kalmind_acquisition::Waker;
 use kalmind_types::Actor;
 
 /// A stop on its way to the tick thread. Any thread sets it, the tick thread takes it; later stops before the take
@@ -18,16 +19,23 @@ use kalmind_types::Actor;
 ///
 /// The count tells whether a resume was asked for before or after a stop: requests travel over queues and may arrive
 /// late, and an older resume must never undo a newer stop.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct StopLatch {
     by: AtomicU8,
     stops: AtomicU64,
+    /// Wakes the tick thread, so that a stop waits for no bin.
+    tick: Waker,
 }
 
 const NOBODY: u8 = 0;
 
 impl StopLatch {
-    /// Asks for a stop on behalf of `by`. Wait-free.
+    /// Nobody has stopped the thread that `tick` wakes.
+    pub fn new(tick: Waker) -> Self {
+        Self { by: AtomicU8::new(NOBODY), stops: AtomicU64::new(0), tick }
+    }
+
+    /// Asks for a stop on behalf of `by`, and wakes the tick thread for it. Waits for nobody.
     pub fn set(&self, by: Actor) {
         self.stops.fetch_add(1, Ordering::AcqRel);
         // the first one stays: it is the reason that people are shown
@@ -37,6 +45,7 @@ impl StopLatch {
             Ordering::AcqRel,
             Ordering::Acquire,
         );
+        self.tick.wake();
     }
 
     /// How many stops there have been. Wait-free.
@@ -67,7 +76,7 @@ mod tests {
         for by in
             [Actor::Configuration, Actor::Operator, Actor::Client, Actor::Task, Actor::Signal, Actor::Daemon]
         {
-            let latch = StopLatch::default();
+            let latch = StopLatch::new(Waker::new());
             latch.set(by);
             latch.set(Actor::Client);
             assert_eq!(latch.take(), Some(by));

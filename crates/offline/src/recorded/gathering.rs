@@ -7,10 +7,9 @@
 
 use std::path::{Path, PathBuf};
 
-use kalmind_session::{Calibration, CalibrationOptions, CalibrationTick};
+use kalmind_session::{Calibration, CalibrationOptions, CalibrationTick, InForce, Timeline};
 use kalmind_types::{
-    ChannelMask, CursorDrive, Event, EventBody, LslTime, OutputState, Phase, Position, Target, TaskBlock,
-    TickInput, TickOutput, Velocity,
+    ChannelMask, CursorDrive, LslTime, OutputState, Position, TaskBlock, TickInput, TickOutput, Velocity,
 };
 
 use crate::host::Host;
@@ -48,22 +47,6 @@ pub enum GatherError {
         /// The blocks.
         blocks: String,
     },
-}
-
-/// A task block as it was recorded: from, to, on the LSL clock.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct RecordedBlock {
-    block: TaskBlock,
-    from: LslTime,
-    to: LslTime,
-}
-
-/// What the task did, by time.
-#[derive(Clone, Debug, Default)]
-struct Course {
-    targets: Vec<(LslTime, Option<Target>)>,
-    trials: Vec<(LslTime, Option<u64>)>,
-    blocks: Vec<RecordedBlock>,
 }
 
 /// A session's rows.
@@ -105,7 +88,7 @@ pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gath
             Item::Tick(tick) => {
                 let Some((time, values)) = &tick.cursor else { continue };
                 let input = &tick.document.input;
-                let block = course.block_of(input);
+                let InForce { target, trial, block } = course.over(input.start, input.time);
                 if input.time.0.to_bits() != time.to_bits() || !chosen.takes(block) {
                     continue;
                 }
@@ -114,8 +97,8 @@ pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gath
                 calibration.observe(CalibrationTick {
                     output: &output,
                     features: &tick.features_in_use(),
-                    target: in_force(&course.targets, input.start).flatten(),
-                    trial: in_force(&course.trials, input.start).flatten(),
+                    target,
+                    trial,
                     drive: block.map_or(CursorDrive::Decoder, TaskBlock::drive),
                 });
                 if calibration.rows() > before {
@@ -133,66 +116,23 @@ pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gath
 }
 
 /// The first pass: the session, what the task did, and which channels were switched off.
-fn course(path: &Path, host: &dyn Host) -> Result<(Box<SessionDocument>, Course, ChannelMask), GatherError> {
+fn course(
+    path: &Path,
+    host: &dyn Host,
+) -> Result<(Box<SessionDocument>, Timeline, ChannelMask), GatherError> {
     let mut reader = SessionReader::open(path, Wanted { inputs: false, features: false, ticks: true })?;
-    let (mut session, mut course, mut masked) = (None, Course::default(), ChannelMask::default());
-    let mut last = LslTime(f64::NEG_INFINITY);
+    let (mut session, mut course, mut masked) = (None, Timeline::recorded(), ChannelMask::default());
     while let Some(item) = reader.next_item()? {
         match item {
             Item::Session(document) => session = Some(document),
-            Item::Event(event) => course.take(&event),
-            Item::Tick(tick) => {
-                masked = tick.document.input.masked;
-                last = tick.document.input.time;
-            }
+            Item::Event(event) => course.take(event.time, &event.body),
+            Item::Tick(tick) => masked = tick.document.input.masked,
             Item::Unreadable(part) => host.unreadable(&part),
             _ => {}
         }
     }
-    // a block whose end was never recorded goes on to the end
-    for block in &mut course.blocks {
-        if block.to.0.is_infinite() {
-            block.to = last;
-        }
-    }
-    let by_time = |a: LslTime, b: LslTime| a.0.total_cmp(&b.0);
-    course.targets.sort_by(|a, b| by_time(a.0, b.0));
-    course.trials.sort_by(|a, b| by_time(a.0, b.0));
     let session = session.ok_or_else(|| ReadError::NoSession(path.to_owned()))?;
     Ok((session, course, masked))
-}
-
-impl Course {
-    fn take(&mut self, event: &Event) {
-        match event.body {
-            EventBody::Target(target) => self.targets.push((event.time, target)),
-            EventBody::Trial { trial, phase, .. } => {
-                self.trials.push((event.time, (phase == Phase::Start).then_some(trial)));
-            }
-            EventBody::TaskBlock { block, phase: Phase::Start } => {
-                self.blocks.push(RecordedBlock { block, from: event.time, to: LslTime(f64::INFINITY) });
-            }
-            EventBody::TaskBlock { block, phase: Phase::End } => {
-                if let Some(open) = self.blocks.iter_mut().rev().find(|open| open.block == block) {
-                    open.to = event.time;
-                }
-            }
-            // no task's (models, faults), or nothing that changes what is in force
-            _ => {}
-        }
-    }
-
-    /// The block that a whole bin lies in.
-    fn block_of(&self, input: &TickInput) -> Option<TaskBlock> {
-        let holds = |block: &&RecordedBlock| block.from <= input.start && input.time <= block.to;
-        self.blocks.iter().find(holds).map(|block| block.block)
-    }
-}
-
-/// What was in force at a time.
-fn in_force<T: Copy>(changes: &[(LslTime, T)], at: LslTime) -> Option<T> {
-    let after = changes.partition_point(|(time, _)| *time <= at);
-    after.checked_sub(1).and_then(|last| changes.get(last)).map(|(_, value)| *value)
 }
 
 /// Blocks that count.
@@ -223,8 +163,8 @@ fn names(blocks: &[TaskBlock]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-fn choose(path: &Path, course: &Course, blocks: Option<&str>) -> Result<Chosen, GatherError> {
-    let recorded: Vec<TaskBlock> = course.blocks.iter().map(|block| block.block).collect();
+fn choose(path: &Path, course: &Timeline, blocks: Option<&str>) -> Result<Chosen, GatherError> {
+    let recorded: Vec<TaskBlock> = course.blocks().collect();
     let Some(text) = blocks else {
         let open_loop = recorded.contains(&TaskBlock::OpenLoop);
         return Ok(if open_loop { Chosen::These(vec![TaskBlock::OpenLoop]) } else { Chosen::All });

@@ -4,12 +4,14 @@ use std::{collections::BTreeMap, path::Path};
 
 use hdrhistogram::Histogram;
 use kalmind_filter::FitQuality;
-use kalmind_types::{
-    Event, EventBody, EventKind, OutputState, Phase, Position, StreamHealth, Target, TaskBlock, TrialResult,
-};
+use kalmind_types::{Event, EventBody, EventKind, LslTime, OutputState, Position, StreamHealth, TaskBlock};
 use serde_json::Value;
 
-use super::{state_history::StateHistory, task_time::TaskTime};
+use super::{
+    state_history::StateHistory,
+    task_time::TaskTime,
+    trials::{Course, Trial},
+};
 use crate::{
     host::Host,
     model::IdentifiedModel,
@@ -19,8 +21,6 @@ use crate::{
     },
 };
 
-/// Points of a cursor's path that are kept of each trial.
-const PATH_POINTS: usize = 200;
 /// The longest latency that is told apart, in microseconds.
 const LONGEST_US: u64 = 60_000_000;
 
@@ -45,33 +45,6 @@ pub(super) struct StreamFacts {
     pub(super) late: u64,
     /// Ticks in each state of health, by its name.
     pub(super) health: BTreeMap<&'static str, u64>,
-}
-
-/// One trial.
-#[derive(Clone, Debug)]
-pub(super) struct Trial {
-    pub(super) block: Option<TaskBlock>,
-    pub(super) target: Option<Target>,
-    /// None while it ran on, or where its block was broken off.
-    pub(super) result: Option<TrialResult>,
-    /// When it began and ended.
-    from: f64,
-    to: f64,
-    /// How long it was, as the task counts.
-    pub(super) seconds: f64,
-    pub(super) path: Vec<[f64; 2]>,
-    /// Where the cursor came.
-    pub(super) end: Option<[f64; 2]>,
-    /// Length of the way that the cursor took.
-    pub(super) length: f64,
-}
-
-impl Trial {
-    /// Length of the straight way from where the cursor was to where it came, over that of the way it took.
-    pub(super) fn efficiency(&self) -> Option<f64> {
-        let (start, end) = (self.path.first()?, self.end?);
-        (self.length > 0.0).then(|| (Position(*start).distance(Position(end)) / self.length).min(1.0))
-    }
 }
 
 /// A model that decoded.
@@ -159,9 +132,7 @@ pub(super) struct Facts {
     pub(super) summary: Option<Value>,
     /// Why reading ended before the file did.
     pub(super) broken: Option<String>,
-    block: Option<TaskBlock>,
-    target: Option<Target>,
-    running: Option<Trial>,
+    task: Course,
     task_time: TaskTime,
     channels: Channels,
 }
@@ -203,7 +174,7 @@ pub(super) fn gather(path: &Path, host: &dyn Host) -> Result<Facts, ReadError> {
             None => return Err(ReadError::NoSession(path.to_owned())),
         }
     };
-    let mut facts = Facts::new(session, Channels::of(reader.cursor_labels()));
+    let mut facts = Facts::new(session, Channels::of(reader.cursor_labels()), Course::read(path)?);
     loop {
         match reader.next_item() {
             Ok(Some(Item::Unreadable(part))) => host.unreadable(&part),
@@ -216,10 +187,9 @@ pub(super) fn gather(path: &Path, host: &dyn Host) -> Result<Facts, ReadError> {
         }
     }
     (facts.states, facts.stale) = facts.course.times();
-    let to = facts.end;
-    facts.trials.extend(facts.running.take().map(|trial| Trial { to, ..trial }));
+    facts.trials = facts.task.take_trials(LslTime(facts.end));
     for trial in &mut facts.trials {
-        trial.seconds = facts.task_time.between(trial.from, trial.to);
+        trial.seconds = facts.task_time.between(trial.from.0, trial.to.0);
     }
     Ok(facts)
 }
@@ -230,7 +200,7 @@ fn histogram() -> Histogram<u64> {
 }
 
 impl Facts {
-    fn new(session: Box<SessionDocument>, channels: Channels) -> Self {
+    fn new(session: Box<SessionDocument>, channels: Channels, task: Course) -> Self {
         let streams = session.streams.iter();
         let streams = streams.map(|stream| StreamFacts { key: stream.key.clone(), ..StreamFacts::default() });
         let features = session.engine.features.iter().map(|stream| stream.channels).sum();
@@ -266,9 +236,7 @@ impl Facts {
             continued: None,
             summary: None,
             broken: None,
-            block: None,
-            target: None,
-            running: None,
+            task,
             task_time: TaskTime::default(),
             channels,
             session,
@@ -372,22 +340,21 @@ impl Facts {
             self.course.ticks.push((tick.decoded.0, *state));
         }
         let (Some(x), Some(y)) = (value(self.channels.x), value(self.channels.y)) else { return };
-        if let Some(trial) = &mut self.running {
-            if let Some(last) = trial.end.replace([x, y]) {
-                trial.length += Position(last).distance(Position([x, y]));
-            }
-            trial.path.push([x, y]);
+        let input = &tick.input;
+        if let Some(trial) = self.task.trial(input.start, input.time) {
+            trial.reach([x, y]);
         }
+        let now = self.task.timeline.over(input.start, input.time);
         let moves = state.is_some_and(|state| state.moves());
         let intent = self.channels.intent.and_then(|first| values.get(first..first + 2));
         if let (Some(target), Some(&[vx, vy]), true, Some(1.0)) =
-            (self.target, intent, moves, value(self.channels.valid))
+            (now.target, intent, moves, value(self.channels.valid))
         {
             let [dx, dy] = Position([x, y]).to(target.position);
             let (speed, distance) = (vx.hypot(vy), dx.hypot(dy));
             if speed > 0.0 && distance > target.radius {
                 let cosine = (vx * dx + vy * dy) / (speed * distance);
-                let aim = self.aims.entry(self.block.map_or("no block", TaskBlock::name)).or_default();
+                let aim = self.aims.entry(now.block.map_or("no block", TaskBlock::name)).or_default();
                 aim.ticks += 1;
                 aim.sum += cosine.clamp(-1.0, 1.0).acos();
             }
@@ -395,40 +362,6 @@ impl Facts {
     }
 
     fn take_event(&mut self, event: Event) {
-        match event.body {
-            EventBody::Target(target) => {
-                self.target = target;
-                if let (Some(trial), Some(target)) = (&mut self.running, target) {
-                    trial.target.get_or_insert(target);
-                }
-            }
-            EventBody::Trial { phase: Phase::Start, .. } => {
-                self.running = Some(Trial {
-                    block: self.block,
-                    target: self.target,
-                    result: None,
-                    from: event.time.0,
-                    to: event.time.0,
-                    seconds: 0.0,
-                    path: Vec::new(),
-                    end: None,
-                    length: 0.0,
-                });
-            }
-            EventBody::Trial { phase: Phase::End, result, .. } => {
-                if let Some(mut trial) = self.running.take() {
-                    trial.result = result;
-                    trial.to = event.time.0;
-                    let keep = trial.path.len().div_ceil(PATH_POINTS).max(1);
-                    trial.path = trial.path.iter().copied().step_by(keep).collect();
-                    self.trials.push(trial);
-                }
-            }
-            EventBody::TaskBlock { block, phase } => {
-                self.block = (phase == Phase::Start).then_some(block);
-            }
-            _ => {}
-        }
         // older recordings have events of faults and stale input alone, without what was before
         if let EventBody::State(change) = &event.body {
             self.course.events.push((event.time.0, change.state));

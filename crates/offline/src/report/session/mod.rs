@@ -9,6 +9,7 @@ mod signals;
 mod state_history;
 mod targets;
 mod task_time;
+mod trials;
 mod words;
 
 use std::path::{Path, PathBuf};

@@ -9,8 +9,9 @@ use super::{
         parts::{cell, number, table},
         plot::{Plot, figure},
     },
-    facts::{self, Facts, Trial},
+    facts::{self, Facts},
     happenings,
+    trials::Trial,
     words::percent,
 };
 
