@@ -22,7 +22,7 @@ use crate::{
     process::realtime::RealtimeSettings,
     recorder::RecorderStatus,
     running::arrival::DelayBoard,
-    task_follower::{MarkerCounts, TASK_MARKERS},
+    task_follower::{MarkerCounts, TASK_MARKERS, TASK_MAY_NOT_RESUME},
     tick::{StopLatch, TickCounts},
 };
 
@@ -66,10 +66,6 @@ pub struct DaemonControls {
     /// Whether a task may go on after a long silence of the input.
     pub task_may_resume: bool,
 }
-
-/// What a task is told that asks to resume and may not.
-pub const TASK_MAY_NOT_RESUME: &str =
-    "a task asked to resume, but [task] may_resume is false: only the operator can resume";
 
 /// Stops by one actor are told of no more often than this.
 const STOP_EVENTS: Seconds = Seconds(0.1);

@@ -18,7 +18,6 @@ use serde_json::{Value, json};
 
 use crate::{
     configuration::Configuration,
-    controls::TASK_MAY_NOT_RESUME,
     desk::{DeskHandle, Message},
     event_bus::{EventBus, near},
     failure::{OrFail as _, Outcome},
@@ -29,6 +28,9 @@ use crate::{
 
 /// The name under which the task's marker stream is shown.
 pub(crate) const TASK_MARKERS: &str = "task markers";
+/// What a task is told that asks to resume and may not.
+pub(crate) const TASK_MAY_NOT_RESUME: &str =
+    "a task asked to resume, but [task] may_resume is false: only the operator can resume";
 /// Markers that may wait to be understood, and texts of a stream that may wait for the recorder: a burst of a whole session's.
 pub(crate) const MARKERS: usize = 65_536;
 /// How long a marker waits for the desk to have room for it.

@@ -11,20 +11,21 @@
 
 use core::fmt;
 
-use kalmind_filter::{LabelLaw, StepReport};
+use kalmind_filter::StepReport;
 use kalmind_signal::{FeatureExtractor, LayoutError};
 use kalmind_types::{
-    Cause, Command, CursorDrive, IndexRange, Intent, LslTime, Mode, ModelId, OutputState, Position,
-    SampleRows, Seconds, StreamFeatures, StreamTime, TaskState, TickInput, TickOutput, Velocity,
+    Cause, Command, CursorDrive, IndexRange, Intent, LslTime, ModelId, OutputState, Position, SampleRows,
+    Seconds, StreamTime, TaskState, TickInput, TickOutput, Velocity,
 };
-use serde::{Deserialize, Serialize};
 
-pub use self::models::StagedModel;
-use self::{examination::Examined, models::Models};
-use crate::{CursorSettings, OutputStates, cursor::Cursor, freshness::Freshness};
+use self::{examined::Examined, models::Models};
+pub use self::{models::StagedModel, settings::EngineSettings};
+use crate::{OutputStates, cursor::Cursor, freshness::Freshness};
 
 mod examination;
+mod examined;
 mod models;
+mod settings;
 
 /// Where the engine finds the samples that a tick input names: the live binner, a recording, the rows of a table.
 pub trait SampleSource {
@@ -32,40 +33,6 @@ pub trait SampleSource {
     fn rows(&self, stream: usize, range: IndexRange, visit: &mut dyn FnMut(SampleRows<'_>));
     /// The raw stamp of sample `index` of `stream`.
     fn stamp(&self, stream: usize, index: u64) -> Option<StreamTime>;
-}
-
-/// How the engine decodes and moves. A recording keeps it, so that replay builds the same engine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EngineSettings {
-    /// The features each stream contributes, in the configuration's order.
-    pub features: Vec<StreamFeatures>,
-    /// The part of all features that may be masked before a bin counts as incomplete.
-    pub max_masked: f64,
-    /// After this long without a complete bin the next complete one is row one.
-    pub restart_after: Seconds,
-    /// After this long without a complete bin the state is `stale`.
-    pub stale_after: Seconds,
-    /// `stale` returns by itself if it was shorter than this.
-    pub auto_resume: Seconds,
-    /// The mode at start.
-    pub start: Mode,
-    /// The cursor.
-    pub cursor: CursorSettings,
-    /// The law that moves the cursor while the task drives it.
-    pub label_law: LabelLaw,
-    /// Whether features that no longer look like training are not decoded, and channels that the guard corrected or masked
-    /// count as masked. Sessions recorded before there was a choice ran without.
-    #[serde(default)]
-    pub plausibility: bool,
-    /// After so long in which the decoder took no measurement in, though there were features, the state is `stale`.
-    #[serde(default = "never")]
-    pub fallback_stale: Seconds,
-}
-
-/// What sessions recorded before [`EngineSettings::fallback_stale`] had.
-fn never() -> Seconds {
-    Seconds(f64::MAX)
 }
 
 /// Why an engine could not be made, or a model not be staged.

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use order::TargetOrder;
 use readout::Readout;
 use trials::Trials;
+pub use trials::Untestable;
 
 /// Probability, over a whole calibration and all its looks, that features without any direction pass.
 pub const CHANCE_LEVEL: f64 = 0.005;
@@ -74,42 +75,6 @@ pub struct ChanceResult {
     pub better_than_chance: bool,
     /// Why nothing could be tested; none where something was.
     pub untestable: Option<Untestable>,
-}
-
-/// Why there is no answer (yet).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "reason", rename_all = "snake_case")]
-pub enum Untestable {
-    /// No row has a target.
-    #[error(
-        "no row has a target, so there is no direction to decode: give --task, or calibrate with a task that shows targets"
-    )]
-    NoTargets,
-    /// Too few trials can be scored.
-    #[error("{trials} trials can be scored, too few to tell from chance: it takes at least {needed}")]
-    TooFewTrials {
-        /// Trials that can be scored.
-        trials: usize,
-        /// How many it takes.
-        needed: usize,
-    },
-    /// The targets could hardly have come in another order.
-    #[error(
-        "the targets could have come in {orders} other orders, and it takes {needed} to tell from chance: show more targets in \
-         random order"
-    )]
-    TooFewOrders {
-        /// How many orders.
-        orders: u64,
-        /// How many it takes.
-        needed: u64,
-    },
-    /// Targets did not come at random.
-    #[error(
-        "each target follows from the one before, so a slow drift of the signals would look like decoding: show the targets \
-         in random order"
-    )]
-    PredictableOrder,
 }
 
 impl ChanceTest {

@@ -1,26 +1,6 @@
 //! Samples as they were received: a block of rows in the stream's own number type.
 
-use serde::{Deserialize, Serialize};
-
-use crate::{ClockOffset, LslTime, StreamHealth, StreamTime};
-
-/// The number type of a stream's values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NumberFormat {
-    /// 32-bit float.
-    Float32,
-    /// 64-bit float.
-    Double64,
-    /// 8-bit integer.
-    Int8,
-    /// 16-bit integer.
-    Int16,
-    /// 32-bit integer.
-    Int32,
-    /// 64-bit integer.
-    Int64,
-}
+use crate::{ClockOffset, LslTime, NumberFormat, StreamHealth, StreamTime};
 
 /// Values of several rows, row-major (all channels of the first sample, then of the second), in one number type.
 #[derive(Clone, Debug, PartialEq)]

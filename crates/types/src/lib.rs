@@ -17,26 +17,25 @@ mod tick;
 mod tick_check;
 mod time;
 
-pub use block::{NumberFormat, SampleBlock, SampleRows, Samples};
+pub use block::{SampleBlock, SampleRows, Samples};
 pub use counted::Counted;
 pub use cursor::{Click, Position, Velocity};
 pub use event::{
     ArrivalAction, ArrivalEvent, Confirmation, Event, EventBody, EventKind, EventTag, ModelEvent,
     OperatorRequest, RecordingFault, RecordingTag, RenderedEvent, StateCause, StateEvent, StreamArrival,
-    Target,
 };
 pub use feature::{Binning, StreamFeatures, unlabelled};
 pub use intent::{Component, CovarianceKind, Intent, MAX_COMPONENTS, MAX_COVARIANCE, lower_triangle_index};
 pub use publication::{Heartbeat, Publication, StageTimes, StateChange, TickPublication};
 pub use state::{Actor, Cause, Mode, OutputState, Reason};
 pub use stream::{
-    Arrival, ArrivalStatus, ClockOffset, InputDelay, StreamCounts, StreamDescription, StreamHealth,
-    StreamStatus,
+    Arrival, ArrivalStatus, ClockOffset, InputArrival, InputDelay, NumberFormat, StreamCounts,
+    StreamDescription, StreamHealth, StreamStatus,
 };
-pub use task::{OperatorAction, Phase, TaskBlock, TrialResult};
+pub use task::{CursorDrive, OperatorAction, Phase, Target, TaskBlock, TrialResult};
 pub use tick::{
-    BinClose, ChannelMask, Command, CursorDrive, IndexRange, InputArrival, MAX_COMMANDS, MAX_RANGES,
-    MAX_STREAMS, ModelId, StreamTick, TaskState, TickInput, TickOutput, most_missing,
+    BinClose, ChannelMask, Command, IndexRange, MAX_COMMANDS, MAX_RANGES, MAX_STREAMS, ModelId, StreamTick,
+    TaskState, TickInput, TickOutput, most_missing,
 };
 pub use tick_check::ImplausibleTick;
 pub use time::{LslTime, Seconds, StreamTime};

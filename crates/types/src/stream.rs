@@ -4,7 +4,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{InputArrival, NumberFormat, Seconds};
+use crate::Seconds;
 
 /// What an LSL stream's header says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -175,4 +175,35 @@ pub struct StreamStatus {
     pub clock_uncertainty_ms: Option<f64>,
     /// How its samples arrive; none for streams that are only recorded, and for markers.
     pub arrival: Option<ArrivalStatus>,
+}
+
+/// Whether the input is fit for control, by how it arrives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputArrival {
+    /// It is being measured: nothing moves.
+    Measuring,
+    /// It is.
+    #[default]
+    Fit,
+    /// It comes so late that a cursor is hard to control: `control` needs a confirmation.
+    Slow,
+}
+
+/// The number type of a stream's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NumberFormat {
+    /// 32-bit float.
+    Float32,
+    /// 64-bit float.
+    Double64,
+    /// 8-bit integer.
+    Int8,
+    /// 16-bit integer.
+    Int16,
+    /// 32-bit integer.
+    Int32,
+    /// 64-bit integer.
+    Int64,
 }

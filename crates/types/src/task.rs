@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CursorDrive, Mode};
+use crate::{Mode, Position};
 
 /// What a stretch of a session is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -113,4 +113,24 @@ impl From<Mode> for OperatorAction {
             Mode::Control => Self::Control,
         }
     }
+}
+
+/// What moves the cursor while the state is `calibrating`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CursorDrive {
+    /// The decoder, as in `control`.
+    #[default]
+    Decoder,
+    /// The label law toward the target: open loop.
+    Label,
+}
+
+/// What a participant moves the cursor to: a disc.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// Centre, in workspace widths.
+    pub position: Position,
+    /// Radius, in workspace widths.
+    pub radius: f64,
 }

@@ -4,8 +4,8 @@ use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Actor, Cause, Click, Intent, LslTime, Mode, OutputState, Position, Reason, Seconds, StreamHealth, Target,
-    Velocity,
+    Actor, Cause, Click, CursorDrive, InputArrival, Intent, LslTime, Mode, OutputState, Position, Reason,
+    Seconds, StreamHealth, Target, Velocity,
 };
 
 /// The most streams that one daemon decodes from.
@@ -163,17 +163,6 @@ impl ModelId {
     }
 }
 
-/// What moves the cursor while the state is `calibrating`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CursorDrive {
-    /// The decoder, as in `control`.
-    #[default]
-    Decoder,
-    /// The label law toward the target: open loop.
-    Label,
-}
-
 /// What the task wants of the cursor, as far as a tick needs to know it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskState {
@@ -181,19 +170,6 @@ pub struct TaskState {
     pub target: Option<Target>,
     /// What moves the cursor while `calibrating`.
     pub drive: CursorDrive,
-}
-
-/// Whether the input is fit for control, by how it arrives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum InputArrival {
-    /// It is being measured: nothing moves.
-    Measuring,
-    /// It is.
-    #[default]
-    Fit,
-    /// It comes so late that a cursor is hard to control: `control` needs a confirmation.
-    Slow,
 }
 
 /// Something that a person, a task or the daemon wants done at the start of a tick.

@@ -9,7 +9,10 @@ use std::{
 use kalmind_acquisition::clock;
 use rustix::fs::{fstatfs, statvfs};
 
-use super::{Finding, Patient, Status};
+use super::{
+    finding::{Finding, Status},
+    patient::Patient,
+};
 use crate::configuration::Configuration;
 
 const NAME: &str = "disk";

@@ -7,7 +7,10 @@ use rustix::{
     process::{Resource, getrlimit},
 };
 
-use super::{Finding, Patient, Status};
+use super::{
+    finding::{Finding, Status},
+    patient::Patient,
+};
 use crate::{
     configuration::{Insistence, Realtime},
     process::realtime::{Outcome, RealtimeSettings, Role},

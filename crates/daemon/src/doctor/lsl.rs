@@ -14,7 +14,10 @@ use kalmind_acquisition::{Library, Network, NetworkConfig, Probe, lslapicfg};
 use kalmind_types::Seconds;
 use serde::{Deserialize, Serialize};
 
-use super::{Finding, Patient, Status};
+use super::{
+    finding::{Finding, Status},
+    patient::Patient,
+};
 use crate::failure::{OrFail as _, Outcome};
 
 const LSLAPICFG: &str = "LSLAPICFG";

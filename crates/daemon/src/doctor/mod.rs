@@ -9,6 +9,7 @@ mod finding;
 mod kernel_clock;
 mod limits;
 mod lsl;
+mod patient;
 mod ports;
 mod timer;
 
@@ -18,25 +19,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 pub use finding::{Finding, Status, table};
 pub use lsl::probe;
+pub use patient::Patient;
 
-use crate::{configuration::Configuration, log::say};
-
-/// What is tried: the configuration in force, and whether it was given (what only its defaults ask for, and this machine
-/// does not have, is a warning at most).
-#[derive(Clone, Copy, Debug)]
-pub struct Patient<'a> {
-    /// The configuration.
-    pub configuration: &'a Configuration,
-    /// Whether it comes from a file.
-    pub given: bool,
-}
-
-impl Patient<'_> {
-    /// How bad it is that something cannot be had that the configuration asks for.
-    fn asked_for(&self) -> Status {
-        if self.given { Status::Problem } else { Status::Warning }
-    }
-}
+use crate::log::say;
 
 /// One thing that is tried.
 type Check = fn(&Patient<'_>) -> Finding;

@@ -11,7 +11,10 @@ use std::{
 use kalmind_acquisition::clock::Deadline;
 use kalmind_types::Seconds;
 
-use super::{Finding, Patient, Status};
+use super::{
+    finding::{Finding, Status},
+    patient::Patient,
+};
 
 const NAME: &str = "ports";
 /// How long whoever holds the server's port may take to say who it is.

@@ -5,7 +5,10 @@ use std::{thread, time::Duration};
 use kalmind_acquisition::clock;
 use rustix::time::{ClockId, clock_getres};
 
-use super::{Finding, Patient, Status};
+use super::{
+    finding::{Finding, Status},
+    patient::Patient,
+};
 
 const NAME: &str = "timer";
 /// How long each wait is asked to be.

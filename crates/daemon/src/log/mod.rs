@@ -17,11 +17,11 @@ use std::{
 };
 
 use indicatif::{ProgressDrawTarget, TermLike};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
 
 use crate::configuration::{self, LogFormat};
-use stderr::{Drain, Progress, RealStderr};
+use stderr::{Drain, Progress, Queue, RealStderr};
 
 /// Lines that may wait.
 const LINES: usize = 4096;
@@ -43,32 +43,6 @@ struct Log {
     drain: Option<Drain>,
     /// Never dropped: dropping it waits for the reader, and speaks on stdout.
     _worker: WorkerGuard,
-}
-
-/// The way to the writing thread: takes whole lines, never waits.
-#[derive(Clone, Debug)]
-pub(crate) struct Queue {
-    lines: NonBlocking,
-    progress: Progress,
-}
-
-impl io::Write for Queue {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.progress.count_sent();
-        self.lines.write(line)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Queue {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
 }
 
 /// Starts the log of a command that does not use LSL. A second start in one process keeps the first.

@@ -18,14 +18,39 @@ use rustix::{
     fs::OFlags,
     io::Errno,
 };
-use tracing_appender::non_blocking::ErrorCounter;
-
-use super::Queue;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking};
+use tracing_subscriber::fmt::MakeWriter;
 
 /// The longest line that is read in one piece, in bytes.
 const LONGEST_LINE: u64 = 16 * 1024;
 /// Ends what stands in the pipe before it: no program writes this line.
 const CAUGHT_UP: &str = "\u{0}kalmind: caught up\u{0}";
+
+/// The way to the writing thread: takes whole lines, never waits.
+#[derive(Clone, Debug)]
+pub(crate) struct Queue {
+    pub(super) lines: NonBlocking,
+    pub(super) progress: Progress,
+}
+
+impl Write for Queue {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.progress.count_sent();
+        self.lines.write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Queue {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
 
 /// How far the writing thread has got. Shared; counters only.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@
 use kalmind_filter::Implausible;
 use kalmind_types::{Cause, ChannelMask, Command, CursorDrive, Mode, Seconds, TickInput, most_missing};
 
-use super::{Engine, StagedModel};
+use super::{Engine, StagedModel, examined::Examined};
 use crate::freshness::{Silence, TickFacts, Verdict};
 
 /// Sums of bin widths may be off by so much.
@@ -47,20 +47,6 @@ fn cause(implausible: Implausible) -> Cause {
         Implausible::Variance => Cause::VarianceUnlikeTraining,
         Implausible::Pattern => Cause::PatternUnlikeTraining,
     }
-}
-
-/// What a look at a bin's features showed.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Examined {
-    /// Features without a valid value, or switched off.
-    pub(super) missing: ChannelMask,
-    /// Number of those without a valid value, and of those switched off.
-    pub(super) invalid: usize,
-    pub(super) switched_off: usize,
-    pub(super) guarded: u16,
-    pub(super) suspects: ChannelMask,
-    /// Why nothing can be decoded from the features.
-    pub(super) failing: Option<Cause>,
 }
 
 impl Engine {

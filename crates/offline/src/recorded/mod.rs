@@ -3,6 +3,7 @@
 mod comparison;
 mod documents;
 mod gathering;
+mod item;
 mod playback;
 mod reading;
 mod samples;
@@ -14,7 +15,7 @@ pub use documents::{
     SessionDocument, TickDocument,
 };
 pub use gathering::{GatherError, Gathered, gather};
+pub use item::{Item, RecordedTick, Unreadable};
 pub use playback::{Playback, PlaybackError};
-pub use reading::{Item, ReadError, SessionReader, Unreadable, Wanted};
+pub use reading::{ReadError, SessionReader, Wanted};
 pub use samples::RecordedSamples;
-pub use ticks::RecordedTick;

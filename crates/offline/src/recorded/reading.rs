@@ -12,9 +12,13 @@ use kalmind_recording::xdf::{
     header::StreamHeader,
     samples::{SampleDecoder, Values},
 };
-use kalmind_types::{Event, Samples, StreamTime};
+use kalmind_types::{Samples, StreamTime};
 
-use super::{RecordDocument, RecordedTick, SessionDocument, TickDocument, ticks::Joined};
+use super::{
+    RecordDocument, TickDocument,
+    item::{Item, Unreadable},
+    ticks::Joined,
+};
 
 /// Why a recording cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -54,44 +58,6 @@ pub enum ReadError {
         .0.display()
     )]
     NoSession(PathBuf),
-}
-
-/// What comes next in a recording.
-#[derive(Debug)]
-pub enum Item {
-    /// What the session was; before everything else.
-    Session(Box<SessionDocument>),
-    /// Another document about the recording.
-    Document(RecordDocument),
-    /// Samples of an input stream: place, index of the first, stamps, values.
-    Samples(usize, u64, Vec<StreamTime>, Samples),
-    /// A tick.
-    Tick(Box<RecordedTick>),
-    /// An event.
-    Event(Event),
-    /// A part that is passed over.
-    Unreadable(Unreadable),
-}
-
-/// A part of a recording that cannot be read, though what follows can.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unreadable {
-    /// A stream's header: its samples are passed over too.
-    Header {
-        /// Where its chunk begins.
-        offset: u64,
-        /// The stream's number.
-        stream: u32,
-        /// What is wrong.
-        problem: String,
-    },
-    /// A chunk of samples.
-    Samples {
-        /// The stream's number.
-        stream: u32,
-        /// What is wrong.
-        problem: String,
-    },
 }
 
 /// What a stream is to a session.

@@ -5,30 +5,10 @@
 
 use std::{collections::VecDeque, mem};
 
-use super::{Item, TickDocument};
-
-/// A tick as it was recorded.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RecordedTick {
-    /// Everything that entered it apart from samples, and how it went.
-    pub document: TickDocument<'static>,
-    /// Its features; empty where they were not read or not recorded.
-    pub features: Vec<f64>,
-    /// What was published of it, with the row's own time stamp; none where it was not recorded.
-    pub cursor: Option<(f64, Vec<f64>)>,
-}
-
-impl RecordedTick {
-    /// The features; not a number where a channel was switched off when the decoder ran: such a channel must not teach it
-    /// either.
-    #[must_use]
-    pub fn features_in_use(&self) -> Vec<f64> {
-        let masked = &self.document.input.masked;
-        let value =
-            |(feature, value): (usize, &f64)| if masked.is_masked(feature) { f64::NAN } else { *value };
-        self.features.iter().enumerate().map(value).collect()
-    }
-}
+use super::{
+    TickDocument,
+    item::{Item, RecordedTick},
+};
 
 /// Items in the order of the file, rows of ticks joined.
 #[derive(Debug, Default)]

@@ -10,28 +10,15 @@ mod session;
 mod traces;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+pub use provenance::Origin;
 pub use session::{SessionPageError, page_beside, write_session_page};
 
-use crate::{
-    evaluation::comparison::{Comparison, Intervals},
-    options::EvaluateOptions,
-};
+use crate::evaluation::comparison::{Comparison, Intervals};
 
 const STYLE: &str = include_str!("style.css");
 
 /// Sections of the page: anchor, heading, content.
 type Section = (&'static str, &'static str, Markup);
-
-/// Where the figures of a page come from.
-#[derive(Clone, Copy, Debug)]
-pub struct Origin<'a> {
-    /// What was asked for.
-    pub options: &'a EvaluateOptions,
-    /// The command line, the program first.
-    pub command: &'a [String],
-    /// What the figures do not say.
-    pub note: Option<&'a str>,
-}
 
 /// The whole page.
 ///

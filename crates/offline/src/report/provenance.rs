@@ -11,9 +11,19 @@ use anyhow::Context as _;
 use maud::{Markup, html};
 use sha2::{Digest as _, Sha256};
 
-use super::Origin;
 use super::parts::{cell, code, facts, table};
-use crate::evaluation::comparison::Comparison;
+use crate::{evaluation::comparison::Comparison, options::EvaluateOptions};
+
+/// Where the figures of a page come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// What was asked for.
+    pub options: &'a EvaluateOptions,
+    /// The command line, the program first.
+    pub command: &'a [String],
+    /// What the figures do not say.
+    pub note: Option<&'a str>,
+}
 
 /// Everything that it takes to get the same figures again.
 pub(super) fn section(origin: &Origin<'_>, comparison: &Comparison) -> anyhow::Result<Markup> {

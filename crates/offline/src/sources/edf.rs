@@ -6,7 +6,7 @@ use encoding_rs::Encoding;
 use kalmind_recording::edf::{EdfRecording, read_edf};
 
 use super::{
-    RowSource,
+    row_source::RowSource,
     signals::{Signals, rows},
     streams::chosen,
 };

@@ -6,7 +6,7 @@ use encoding_rs::Encoding;
 use kalmind_recording::xdf::{Problem, recording::RecordedStream};
 
 use super::{
-    RowSource,
+    row_source::RowSource,
     signals::{Signals, rows},
     streams::{columns, find_stream, plain, read_streams},
 };

@@ -4,6 +4,7 @@
 
 mod edf;
 mod foreign;
+mod row_source;
 mod session;
 mod sessions;
 mod signals;
@@ -22,21 +23,10 @@ use crate::{
 
 pub use edf::EdfSignals;
 pub use foreign::ForeignStreams;
+pub use row_source::RowSource;
 pub use session::{SessionLabels, SessionStream, label_tables};
 pub use sessions::{GatheredSessions, gather_sessions};
 pub use table_pair::TablePair;
-
-/// Something that holds rows of features and states.
-pub trait RowSource {
-    /// The file that its rows are named after.
-    fn path(&self) -> &Path;
-
-    /// Reads its rows, all of them.
-    ///
-    /// # Errors
-    /// [`TablesError`], with the file.
-    fn rows(&self, host: &dyn Host) -> Result<Tables, TablesError>;
-}
 
 /// Rows of all sources, one after the other, checked against each other.
 ///

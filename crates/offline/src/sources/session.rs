@@ -6,7 +6,7 @@ use kalmind_recording::{TaskRow, TaskTable};
 use kalmind_types::Component;
 
 use super::{
-    RowSource,
+    row_source::RowSource,
     streams::{columns, fill_with_means, find_stream, finite, interpolated, plain, read_streams, table},
 };
 use crate::{

@@ -5,7 +5,7 @@ use std::path::Path;
 use kalmind_recording::{Table, read_table, read_task_table, require_same_rows};
 use kalmind_types::ChannelMask;
 
-use super::RowSource;
+use super::row_source::RowSource;
 use crate::{
     host::Host,
     model::SAME_WIDTH,

@@ -2,15 +2,27 @@
 
 use encoding_rs::{Encoding, WINDOWS_1252};
 
-use super::{EdfAnnotation, REMARKS};
 use crate::encoding::{Reading, decoded};
 
+/// Remarks of one kind that are made; of more there is the number.
+pub(super) const REMARKS: usize = 20;
 /// Between onset and duration.
 const DURATION: u8 = 0x15;
 /// After times and after each text.
 const SEPARATOR: u8 = 0x14;
 /// Characters of an annotation that a remark quotes.
 const QUOTED: usize = 40;
+
+/// Something that was written down while the file was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EdfAnnotation {
+    /// Seconds from the start of the file.
+    pub onset: f64,
+    /// Seconds, where stated.
+    pub duration: Option<f64>,
+    /// The text.
+    pub text: String,
+}
 
 /// Reads annotations record by record; what cannot be read is left out and remembered.
 pub(super) struct Reader {

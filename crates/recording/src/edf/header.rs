@@ -2,13 +2,32 @@
 
 use encoding_rs::Encoding;
 
-use super::{EdfError, EdfSignal};
+use super::error::EdfError;
 use crate::encoding::{self, Reading};
 
 /// The most signals a file may have.
 const MAX_SIGNALS: usize = 4096;
 /// Bytes of the header's fixed part, and of its part a signal.
 const PART: usize = 256;
+
+/// One signal of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EdfSignal {
+    /// Its label (`EEG Fpz-Cz`).
+    pub label: String,
+    /// Its physical dimension (`uV`); `digital` where the file does not say how numbers become values.
+    pub unit: String,
+    /// What measured it.
+    pub transducer: String,
+    /// How it was filtered.
+    pub prefiltering: String,
+    /// Samples a second; zero where the file states no duration of a record.
+    pub rate_hz: f64,
+    /// Samples in a record.
+    pub samples_per_record: usize,
+    /// Values in its unit, record after record.
+    pub values: Vec<f64>,
+}
 
 /// Bytes of a sample, by the version that a file begins with; none where it is no EDF or BDF file. Some programs pad the
 /// version with NUL instead of blanks.

@@ -8,6 +8,7 @@
 //! by signal and annotation by annotation, and [`EdfRecording::remarks`] says in sentences what was assumed or left out.
 
 mod annotations;
+mod error;
 mod header;
 
 use std::{fs::File, io::Read, path::Path};
@@ -16,76 +17,11 @@ use encoding_rs::Encoding;
 
 use header::{Header, SignalHeader};
 
+pub use annotations::EdfAnnotation;
+pub use error::{EdfError, MAX_EDF_BYTES};
+pub use header::EdfSignal;
+
 use crate::xdf::Source;
-
-/// The largest file that is read.
-pub const MAX_EDF_BYTES: u64 = 8 << 30;
-/// Remarks of one kind that are made; of more there is the number.
-const REMARKS: usize = 20;
-
-/// What is wrong with a file, and where.
-#[derive(Debug, thiserror::Error)]
-pub enum EdfError {
-    /// It cannot be read.
-    #[error("the file cannot be read: {0}")]
-    Io(#[from] std::io::Error),
-    /// It is larger than is read.
-    #[error("the file has {0} bytes, more than the {MAX_EDF_BYTES} that are read: cut it into shorter ones")]
-    TooLarge(u64),
-    /// It is no EDF or BDF file.
-    #[error("this is no EDF or BDF file: it does not begin with the version of one")]
-    NotEdf,
-    /// A field of the header that cannot be, and without which nothing can be read.
-    #[error("the header's {field} at byte {offset} is {found:?}, where {expected} is expected")]
-    Field {
-        /// The field.
-        field: &'static str,
-        /// Where it stands.
-        offset: usize,
-        /// What stands there.
-        found: String,
-        /// What would be right.
-        expected: &'static str,
-    },
-    /// The file ends before its header does.
-    #[error("the header says it has {expected} bytes, and the file has {found}: it was cut off")]
-    ShortHeader {
-        /// Bytes of the header.
-        expected: usize,
-        /// Bytes of the file.
-        found: usize,
-    },
-}
-
-/// One signal of a file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EdfSignal {
-    /// Its label (`EEG Fpz-Cz`).
-    pub label: String,
-    /// Its physical dimension (`uV`); `digital` where the file does not say how numbers become values.
-    pub unit: String,
-    /// What measured it.
-    pub transducer: String,
-    /// How it was filtered.
-    pub prefiltering: String,
-    /// Samples a second; zero where the file states no duration of a record.
-    pub rate_hz: f64,
-    /// Samples in a record.
-    pub samples_per_record: usize,
-    /// Values in its unit, record after record.
-    pub values: Vec<f64>,
-}
-
-/// Something that was written down while the file was made.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EdfAnnotation {
-    /// Seconds from the start of the file.
-    pub onset: f64,
-    /// Seconds, where stated.
-    pub duration: Option<f64>,
-    /// The text.
-    pub text: String,
-}
 
 /// Where one record does not begin when the one before it ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

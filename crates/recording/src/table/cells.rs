@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::{
-    TableError, Text,
     columns::{Columns, first_repeated},
+    error::TableError,
+    text::Text,
     times,
 };
 

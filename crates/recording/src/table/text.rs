@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use encoding_rs::{Encoding, WINDOWS_1252};
 
-use super::TableError;
+use super::error::TableError;
 
 /// Characters of a comment that a remark quotes.
 const QUOTED: usize = 60;

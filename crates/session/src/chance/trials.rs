@@ -6,8 +6,7 @@ use core::ops::Range;
 use kalmind_filter::{TaskSample, TrainingData};
 use kalmind_types::Position;
 use nalgebra::DMatrix;
-
-use super::Untestable;
+use serde::{Deserialize, Serialize};
 
 /// A start that is nearer to the target before than this part of the way to the new one is in the target before.
 const IN_PREVIOUS_TARGET: f64 = 0.25;
@@ -15,6 +14,42 @@ const IN_PREVIOUS_TARGET: f64 = 0.25;
 const SHORTER: f64 = 0.05;
 /// Trials scored at most, the newest: what a rearrangement costs grows with their square.
 const MOST_SCORED: usize = 400;
+
+/// Why there is no answer (yet).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Untestable {
+    /// No row has a target.
+    #[error(
+        "no row has a target, so there is no direction to decode: give --task, or calibrate with a task that shows targets"
+    )]
+    NoTargets,
+    /// Too few trials can be scored.
+    #[error("{trials} trials can be scored, too few to tell from chance: it takes at least {needed}")]
+    TooFewTrials {
+        /// Trials that can be scored.
+        trials: usize,
+        /// How many it takes.
+        needed: usize,
+    },
+    /// The targets could hardly have come in another order.
+    #[error(
+        "the targets could have come in {orders} other orders, and it takes {needed} to tell from chance: show more targets in \
+         random order"
+    )]
+    TooFewOrders {
+        /// How many orders.
+        orders: u64,
+        /// How many it takes.
+        needed: u64,
+    },
+    /// Targets did not come at random.
+    #[error(
+        "each target follows from the one before, so a slow drift of the signals would look like decoding: show the targets \
+         in random order"
+    )]
+    PredictableOrder,
+}
 
 /// Where the way to a target starts.
 #[derive(Clone, Copy, Debug, PartialEq)]

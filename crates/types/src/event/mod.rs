@@ -16,7 +16,7 @@ pub use bodies::{
     StateCause, StateEvent, StreamArrival,
 };
 
-use crate::{LslTime, OperatorAction, OutputState, Phase, Position, TaskBlock, TrialResult};
+use crate::{LslTime, OperatorAction, OutputState, Phase, Target, TaskBlock, TrialResult};
 
 /// What an event tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -98,15 +98,6 @@ pub enum EventTag {
     #[default]
     #[serde(rename = "event")]
     Event,
-}
-
-/// What a participant moves the cursor to: a disc.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Target {
-    /// Centre, in workspace widths.
-    pub position: Position,
-    /// Radius, in workspace widths.
-    pub radius: f64,
 }
 
 impl EventBody {

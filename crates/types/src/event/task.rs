@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{EventBody, EventKind, Target};
-use crate::{OperatorAction, Phase, Position, TaskBlock, TrialResult};
+use super::{EventBody, EventKind};
+use crate::{OperatorAction, Phase, Position, Target, TaskBlock, TrialResult};
 
 /// Radius of a target that states none, in workspace widths.
 const DEFAULT_RADIUS: f64 = 0.06;

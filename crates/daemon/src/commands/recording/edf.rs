@@ -25,7 +25,7 @@ use crate::{
 /// Exit code 1 where the file cannot be read.
 pub(super) fn information(arguments: &RecordingFile) -> Outcome<()> {
     let edf = read(&arguments.file, arguments.encoding)?;
-    let kind = super::kind(&arguments.file)?;
+    let kind = super::file::kind(&arguments.file)?;
     let format = if kind == FileKind::Bdf { "BDF" } else { "EDF" };
     let begun = format!("{} {}", edf.start_date, edf.start_time).trim().to_owned();
     let begun = Some(begun).filter(|begun| !begun.is_empty());

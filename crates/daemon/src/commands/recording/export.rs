@@ -29,10 +29,10 @@ use crate::{
 /// Exit code 1 where the recording cannot be read or a file cannot be written.
 pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
     let path = &arguments.file;
-    if super::is_edf(path)? {
+    if super::file::is_edf(path)? {
         return super::edf::export(arguments);
     }
-    super::require_xdf(path, "recording export").or_work()?;
+    super::file::require_xdf(path, "recording export").or_work()?;
     let recorded = read_xdf_but(path, arguments.encoding, |_| false)
         .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
         .or_work()?;
@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
         "stamps": arguments.stamps.name(),
         "streams": described,
         "mixed_clocks": recorded.mixed_clocks(),
-        "problems": super::problems_json(&recorded.problems),
+        "problems": super::problems::problems_json(&recorded.problems),
     });
     write_new_file(&described_by, existing, &serde_json::to_vec_pretty(&description).or_work()?).or_work()?;
     writeln!(

@@ -27,13 +27,13 @@ use crate::{
 /// Exit code 1 where the file cannot be read.
 pub(super) fn run(arguments: &RecordingFile) -> Outcome<()> {
     let path = &arguments.file;
-    let kind = super::kind(path)?;
+    let kind = super::file::kind(path)?;
     match kind {
         FileKind::Edf | FileKind::Bdf => return super::edf::information(arguments),
         FileKind::Xdf { .. } => {}
         _ => return run_other(arguments, kind),
     }
-    let report = super::checked(path, arguments.encoding)?;
+    let report = super::file::checked(path, arguments.encoding)?;
     let (session, neighbours) = session(path, &report);
     let seconds = report.streams.values().map(|stream| stream.seconds).fold(0.0, f64::max);
     let streams: Vec<Value> = report.streams.iter().map(|(id, stream)| describe(*id, stream)).collect();
@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &RecordingFile) -> Outcome<()> {
         })),
         "other_files": neighbours,
         "streams": streams,
-        "problems": super::problems_json(&report.problems),
+        "problems": super::problems::problems_json(&report.problems),
     });
     let mut out = std::io::stdout().lock();
     if arguments.json {
@@ -217,10 +217,10 @@ fn text(document: &Value) -> String {
             seconds(number(&stream["longest_gap_s"]), 2)
         );
     }
-    for problem in document["problems"].as_array().into_iter().flatten().take(super::SHOWN) {
+    for problem in document["problems"].as_array().into_iter().flatten().take(super::problems::SHOWN) {
         let _infallible = writeln!(text, "byte {}: {}", problem["offset"], said(&problem["problem"]));
     }
-    let more = document["problems"].as_array().map_or(0, Vec::len).saturating_sub(super::SHOWN);
+    let more = document["problems"].as_array().map_or(0, Vec::len).saturating_sub(super::problems::SHOWN);
     if more > 0 {
         let _infallible = writeln!(text, "and {more} more; `kalmind recording check --json` lists them");
     }

@@ -4,29 +4,24 @@ pub mod arguments;
 mod csv_files;
 mod edf;
 mod export;
+pub(super) mod file;
 mod information;
+mod problems;
 mod repairing;
 
-use std::{io::Write as _, path::Path};
+use std::io::Write as _;
 
-use encoding_rs::Encoding;
-use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_offline::{
     report::{page_beside, write_session_page},
     tables::require_other_file,
 };
-use kalmind_recording::{
-    Existing,
-    kind::FileKind,
-    xdf::{
-        Problem,
-        check::{CheckReport, check},
-    },
-};
+use kalmind_recording::Existing;
 use kalmind_types::Counted;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use arguments::{RecordingArguments, RecordingCommand, RecordingFile};
+use file::{checked, require_xdf};
+use problems::{problems_json, problems_text};
 
 use crate::{
     commands::{beginning, command::Command},
@@ -60,9 +55,6 @@ fn run(command: &RecordingCommand) -> Outcome<()> {
         RecordingCommand::Export(arguments) => export::run(arguments),
     }
 }
-
-/// Problems that people are shown.
-const SHOWN: usize = 20;
 
 fn run_check(arguments: &RecordingFile) -> Outcome<()> {
     require_xdf(&arguments.file, "recording check").or_work()?;
@@ -107,82 +99,4 @@ fn run_check(arguments: &RecordingFile) -> Outcome<()> {
         "the rest was read, and `kalmind recording repair` cannot improve it".to_owned()
     };
     Err(anyhow::anyhow!("{file} is damaged; {way}\n{said}")).or_work()
-}
-
-/// Problems as programs read them.
-fn problems_json(problems: &[Problem]) -> Vec<Value> {
-    let one = |problem: &Problem| json!({ "offset": problem.offset, "problem": problem.text, "damage": problem.is_damage() });
-    problems.iter().map(one).collect()
-}
-
-/// Problems as people read them, one a line, the worst first where there are too many.
-fn problems_text(problems: &[Problem]) -> Vec<String> {
-    let mut shown: Vec<&Problem> = problems.iter().collect();
-    if shown.len() > SHOWN {
-        shown.sort_by_key(|problem| !problem.is_damage());
-    }
-    let mut said: Vec<String> = shown
-        .iter()
-        .take(SHOWN)
-        .map(|problem| format!("byte {}: {}", problem.offset, problem.text))
-        .collect();
-    if problems.len() > SHOWN {
-        said.push(format!("and {} more (--json prints all)", problems.len() - SHOWN));
-    }
-    said
-}
-
-/// A pass over an XDF file.
-fn checked(path: &Path, encoding: Option<&'static Encoding>) -> Outcome<CheckReport> {
-    let bar = bytes_bar();
-    let report = check(path, encoding, follow(&bar));
-    bar.finish_and_clear();
-    report.map_err(|error| anyhow::anyhow!("{}: {error}", path.display())).or_work()
-}
-
-/// Refuses what is no XDF file, with what it is and what can be done with it.
-///
-/// # Errors
-/// It is another kind of file.
-pub(super) fn require_xdf(path: &Path, command: &str) -> anyhow::Result<()> {
-    // a file that cannot be read is told by whoever reads it
-    let Ok(kind) = FileKind::of(path) else { return Ok(()) };
-    let what = match kind {
-        FileKind::Xdf { .. } => return Ok(()),
-        // as reading it would say
-        FileKind::Empty => "the file is empty".to_owned(),
-        _ => {
-            let takes = if command == "recording export" { "XDF, EDF and BDF files" } else { "XDF files" };
-            format!("this is {}, and `kalmind {command}` takes {takes}; {}", kind.describe(), kind.ways())
-        }
-    };
-    anyhow::bail!("{}: {what}", path.display())
-}
-
-fn kind(path: &Path) -> Outcome<FileKind> {
-    FileKind::of(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display())).or_work()
-}
-
-/// Whether a file is EDF or BDF.
-fn is_edf(path: &Path) -> Outcome<bool> {
-    Ok(matches!(kind(path)?, FileKind::Edf | FileKind::Bdf))
-}
-
-/// A bar of bytes on stderr; invisible where stderr is no terminal.
-fn bytes_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:32} {bytes} of {total_bytes}, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0).with_style(style)
-}
-
-fn follow(bar: &ProgressBar) -> impl FnMut(u64, u64) + '_ {
-    let mut told = 0;
-    move |read, length| {
-        // chunks are small: not every one is news
-        if read - told > 1 << 22 {
-            told = read;
-            bar.set_length(length);
-            bar.set_position(read);
-        }
-    }
 }

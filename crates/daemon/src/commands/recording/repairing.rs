@@ -6,8 +6,11 @@ use kalmind_recording::xdf::repair::{LeftOutKind, RepairReport, Target, repair};
 use kalmind_types::Counted;
 use serde_json::json;
 
-use super::arguments::RepairArguments;
-use super::{bytes_bar, follow, problems_json, problems_text, require_xdf};
+use super::{
+    arguments::RepairArguments,
+    file::{bytes_bar, follow, require_xdf},
+    problems::{problems_json, problems_text},
+};
 use crate::failure::{OrFail as _, Outcome};
 
 /// Runs the command.

@@ -12,7 +12,7 @@ use crate::{
     commands::{
         beginning::{self, apply_network_of, log_for_lsl},
         command::Command,
-        recording::require_xdf,
+        recording::file::require_xdf,
     },
     failure::{OrFail as _, Outcome},
 };
