@@ -14,7 +14,7 @@ use std::{fs::File, path::Path, time::Instant};
 
 use kalmind::commands::replay::{layout, replay};
 use kalmind_engine::{CursorSettings, Engine, EngineSettings};
-use kalmind_filter::{DecoderSpec, LabelLaw, Model, TrainingData, kernel_path};
+use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, TrainingData, kernel_path};
 use kalmind_fitting::{FitSettings, fit};
 use kalmind_offline::{
     model::IdentifiedModel,
@@ -110,7 +110,10 @@ fn hour(path: &Path, guard: bool) {
     let model = model();
     let session = SessionDocument { guard, ..session() };
     let mut engine = Engine::new(session.engine.clone()).expect("an engine");
-    assert!(engine.stage(model.stage_live(guard).expect("builds")).is_ok(), "the model fits");
+    assert!(
+        engine.stage(model.stage(guard, KernelPath::detect()).expect("builds")).is_ok(),
+        "the model fits"
+    );
     let mut row = CursorRow::new(&layout(&session));
     let labels: Vec<(String, String)> =
         row.channels().map(|(label, unit)| (label.to_owned(), unit.to_owned())).collect();
@@ -209,7 +212,7 @@ fn model() -> IdentifiedModel {
         DMatrix::from_row_slice(POINTS, 2, &z),
     );
     let fitted = fit(&spec, &data, &FitSettings::default(), &mut |_| {}).expect("a fit");
-    IdentifiedModel::of(&Model {
+    IdentifiedModel::of(Model {
         decoder: spec,
         streams: vec![stream()],
         bin_ms: 20.0,

@@ -16,7 +16,7 @@ use std::hint::black_box;
 use criterion::Criterion;
 use kalmind_engine::{Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, StreamBinning};
 use kalmind_filter::{
-    CovarianceScale, DecoderSpec, DkfParameters, Form, KalmanParameters, LabelLaw, Model,
+    CovarianceScale, DecoderSpec, DkfParameters, Form, KalmanParameters, KernelPath, LabelLaw, Model,
     NadarayaWatsonRegressor, Noise, Parameters, Regressor, Start, StateModel, StationarySource,
 };
 use kalmind_offline::model::IdentifiedModel;
@@ -125,7 +125,7 @@ impl Rig {
             _ => Parameters::Dkf(dkf(channels)),
         };
         let component = |name: &str| Component { name: name.to_owned(), unit: String::new() };
-        let model = IdentifiedModel::of(&Model {
+        let model = IdentifiedModel::of(Model {
             decoder: decoder.parse::<DecoderSpec>().expect("a known decoder"),
             streams: features.clone(),
             bin_ms: WIDTH * 1e3,
@@ -153,7 +153,7 @@ impl Rig {
             fallback_stale: Seconds(0.3),
         })
         .expect("an engine");
-        let staged = model.stage().expect("a decoder");
+        let staged = model.stage(false, KernelPath::detect()).expect("a decoder");
         assert!(engine.stage(staged).is_ok(), "the model fits");
         let blocks = samples.div_ceil(BLOCK) + 1;
         let binner = Binner::new(

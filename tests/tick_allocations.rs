@@ -18,7 +18,7 @@ use kalmind::tick::{
 };
 use kalmind_acquisition::{StreamMonitor, Waker, clock, pool::pool, ring::ring};
 use kalmind_engine::{Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, StreamBinning};
-use kalmind_filter::{DecoderSpec, LabelLaw, Model, TrainingData};
+use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, TrainingData};
 use kalmind_fitting::{FitSettings, fit};
 use kalmind_offline::model::IdentifiedModel;
 use kalmind_output::PublicationSource as _;
@@ -90,7 +90,7 @@ fn model(decoder: &str) -> IdentifiedModel {
         TrainingData::new(DMatrix::from_row_slice(400, FEATURES, &x), DMatrix::from_row_slice(400, 2, &z));
     let fitted = fit(&spec, &data, &FitSettings::default(), &mut |_| {}).expect("a fit");
     let component = |name: &str| Component { name: name.to_owned(), unit: String::new() };
-    IdentifiedModel::of(&Model {
+    IdentifiedModel::of(Model {
         decoder: spec,
         streams: features(),
         bin_ms: 20.0,
@@ -193,7 +193,7 @@ fn heap_touches(decoder: &str) -> u64 {
         match number % 1000 {
             0 | 500 => {
                 // the same model again under its own name: staged, swapped in, the one before handed back
-                let staged = model.stage().expect("builds");
+                let staged = model.stage(false, KernelPath::detect()).expect("builds");
                 if models_in.push(staged).is_ok() {
                     commands_in.push(now(Command::SwapModel(model.id))).expect("room");
                 }

@@ -74,7 +74,7 @@ pub use guard::Guarded;
 pub use guard_statistics::GuardStatistics;
 pub use kernel_path::{KernelPath, kernel_path};
 pub use label::{LabelKind, LabelLaw};
-pub use model::{GREATEST_BIN_MS, LEAST_BIN_MS, Model};
+pub use model::{CheckedModel, GREATEST_BIN_MS, LEAST_BIN_MS, Model};
 pub use model_error::ModelError;
 pub use options::{
     Cell, Choice, Dynamics, Feedback, Form, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, OPTIONS,

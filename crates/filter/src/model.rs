@@ -1,5 +1,7 @@
 //! A fitted decoder together with all that is needed to trust and run it: what the model file holds.
 
+use std::ops::Deref;
+
 use kalmind_types::{Cause, Component, MAX_COMPONENTS, StreamFeatures};
 use serde::Deserialize as _;
 
@@ -64,21 +66,17 @@ impl Model {
         self.decoder_with(guard, KernelPath::detect())
     }
 
-    /// The decoder as [`Model::decoder`] gives it, on a kernel path of the caller's choice: bit-identical outputs on
-    /// machines whose fastest paths differ.
-    ///
-    /// # Errors
-    /// Whatever [`Model::validate`] finds.
-    pub fn decoder_on(&self, path: KernelPath) -> Result<Box<dyn Decoder>, ModelError> {
-        self.decoder_with(self.decoder.is_guarded(), path)
-    }
-
-    /// The decoder with both choices made by the caller: as a recorded session had them.
+    /// The decoder with both choices made by the caller: outputs are bit-identical on the same kernel path, also on machines
+    /// whose fastest paths differ.
     ///
     /// # Errors
     /// Whatever [`Model::validate`] finds.
     pub fn decoder_with(&self, guard: bool, path: KernelPath) -> Result<Box<dyn Decoder>, ModelError> {
         self.validate()?;
+        self.build(guard, path)
+    }
+
+    fn build(&self, guard: bool, path: KernelPath) -> Result<Box<dyn Decoder>, ModelError> {
         let DecoderSpec { decoder, options } = &self.decoder;
         let decoder = decoder.decoder(&self.parameters, options, &self.background(), path)?;
         Ok(match &self.guard {
@@ -188,5 +186,36 @@ impl Model {
             guard.validate(n)?;
         }
         self.decoder.decoder.validate(&self.parameters, n, dimension)
+    }
+}
+
+/// A model in which [`Model::validate`] found nothing wrong. It cannot be changed any more, and need not be checked again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckedModel(Model);
+
+impl CheckedModel {
+    /// Checks a model.
+    ///
+    /// # Errors
+    /// Whatever [`Model::validate`] finds.
+    pub fn new(model: Model) -> Result<Self, ModelError> {
+        model.validate()?;
+        Ok(Self(model))
+    }
+
+    /// As [`Model::decoder_with`], without the check.
+    ///
+    /// # Errors
+    /// What shows only once the decoder is built.
+    pub fn decoder_with(&self, guard: bool, path: KernelPath) -> Result<Box<dyn Decoder>, ModelError> {
+        self.0.build(guard, path)
+    }
+}
+
+impl Deref for CheckedModel {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        &self.0
     }
 }

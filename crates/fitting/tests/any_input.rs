@@ -101,7 +101,7 @@ fn kernel_paths_agree_to_six_digits_and_each_repeats_its_bits() {
     for decoder in DecoderName::ALL {
         let model = small_models::model(&small_models::variants(decoder)[0], &data);
         let run = |path: KernelPath| {
-            let mut decoder = model.decoder_on(path).unwrap();
+            let mut decoder = model.decoder_with(model.decoder.is_guarded(), path).unwrap();
             let mut intent = Intent::zero(2);
             let mut outputs = Vec::new();
             for row in data.features.row_iter() {

@@ -1,7 +1,7 @@
 //! From what calibration gathered to a model that is ready to swap in.
 
 use kalmind_engine::StagedModel;
-use kalmind_filter::{DecoderSpec, Model};
+use kalmind_filter::{DecoderSpec, KernelPath, Model};
 use kalmind_fitting::{FitError, FitProgress, FitReport, FitSettings, fit};
 use kalmind_recording::ModelFileError;
 use kalmind_session::{Calibration, CalibrationError};
@@ -91,8 +91,8 @@ pub fn fit_calibration(
         guard: Some(fitted.guard),
         parameters: fitted.parameters,
     };
-    let model = IdentifiedModel::of(&model)?;
-    let staged = model.stage_live(guard)?;
+    let model = IdentifiedModel::of(model)?;
+    let staged = model.stage(guard, KernelPath::detect())?;
     Ok(CalibrationFit { model, staged, rows, report: fitted.report })
 }
 
@@ -211,8 +211,8 @@ mod tests {
         let fit = calibrated(0.0, "kalman-steady");
         let chance = fit.model.warnings()[0].clone();
         let warned = |report: serde_json::Value| {
-            let model = Model { report: Some(report), ..fit.model.model.clone() };
-            IdentifiedModel::of(&model).expect("a model file").warnings()
+            let model = Model { report: Some(report), ..(*fit.model.model).clone() };
+            IdentifiedModel::of(model).expect("a model file").warnings()
         };
         let mut report = fit.model.model.report.clone().expect("a report");
         report["warnings"] = json!(["the ellipsoids hold too little", chance]);

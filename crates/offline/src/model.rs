@@ -6,10 +6,10 @@ use std::{
 };
 
 use kalmind_engine::StagedModel;
-use kalmind_filter::{KernelPath, Model, ModelError};
-use kalmind_recording::{ModelFileError, model_from_bytes, model_to_bytes, read_model_bytes};
+use kalmind_filter::{CheckedModel, KernelPath, Model, ModelError};
+use kalmind_recording::{ModelFileError, model_from_bytes, model_with_bytes, read_model_bytes};
 use kalmind_signal::{FeatureStatistics, Preparation, PreparationError};
-use kalmind_types::{Actor, Binning, Cause, Component, ModelId, Reason, StreamFeatures};
+use kalmind_types::{Actor, Binning, Component, ModelId, Reason, StreamFeatures};
 
 /// Bin widths that differ by less than this part are the same: a width read off a recording's stamps is not exact.
 pub const SAME_WIDTH: f64 = 0.01;
@@ -18,7 +18,7 @@ pub const SAME_WIDTH: f64 = 0.01;
 #[derive(Clone, Debug)]
 pub struct IdentifiedModel {
     /// The model.
-    pub model: Model,
+    pub model: CheckedModel,
     /// SHA-256 of its file's bytes.
     pub id: ModelId,
     /// Its file's bytes, for recordings.
@@ -94,54 +94,18 @@ impl IdentifiedModel {
     ///
     /// # Errors
     /// [`ModelFileError`] where it could not be written and read again.
-    pub fn of(model: &Model) -> Result<Self, ModelFileError> {
-        Self::from_bytes(model_to_bytes(model)?.into(), false)
+    pub fn of(model: Model) -> Result<Self, ModelFileError> {
+        let (model, id, file) = model_with_bytes(model)?;
+        Ok(Self { model, id, file: file.into(), from_file: false })
     }
 
-    /// Builds what the tick runs, as the model says. Slow side: allocates, and may invert large matrices.
+    /// Builds what the tick runs, with kernels on `path`. Where the model's options leave it open, a guard stands in front
+    /// of the decoder if `guard` says so or the decoder has one by itself. Slow side: allocates, and may invert large
+    /// matrices.
     ///
     /// # Errors
     /// [`BuildError`].
-    pub fn stage(&self) -> Result<Box<StagedModel>, BuildError> {
-        self.build(self.model.decoder.is_guarded(), KernelPath::detect(), None)
-    }
-
-    /// As [`Self::stage`], for a live run: where the model's options leave it open, `guard` says whether a guard stands in
-    /// front of the decoder.
-    ///
-    /// # Errors
-    /// [`BuildError`].
-    pub fn stage_live(&self, guard: bool) -> Result<Box<StagedModel>, BuildError> {
-        self.stage_recorded(guard, KernelPath::detect())
-    }
-
-    /// As [`Self::stage_live`] built it in a session whose kernels took this path.
-    ///
-    /// # Errors
-    /// [`BuildError`].
-    pub fn stage_recorded(&self, guard: bool, path: KernelPath) -> Result<Box<StagedModel>, BuildError> {
-        self.build(self.is_guarded_live(guard), path, self.model.doubt())
-    }
-
-    /// What has to be said of a live run with this model, where a guard is asked for and the model cannot have one.
-    #[must_use]
-    pub fn guard_missing(&self, guard: bool) -> Option<&'static str> {
-        let missing = self.is_guarded_live(guard) && self.model.guard.is_none();
-        missing.then_some(
-            "the model has no statistics of its channels, so no guard runs; fit it again to have one",
-        )
-    }
-
-    fn is_guarded_live(&self, guard: bool) -> bool {
-        self.model.decoder.options.guard.unwrap_or(guard || self.model.decoder.is_guarded())
-    }
-
-    fn build(
-        &self,
-        guard: bool,
-        path: KernelPath,
-        doubt: Option<Cause>,
-    ) -> Result<Box<StagedModel>, BuildError> {
+    pub fn stage(&self, guard: bool, path: KernelPath) -> Result<Box<StagedModel>, BuildError> {
         let zscore = self.model.zscore.as_ref().map(|zscore| FeatureStatistics {
             mean: zscore.mean.clone(),
             deviation: zscore.standard_deviation.clone(),
@@ -151,9 +115,22 @@ impl IdentifiedModel {
             id: self.id,
             decoder: self.model.decoder_with(false, path)?,
             preparation,
-            screen: self.model.screen(guard),
-            doubt,
+            screen: self.model.screen(self.is_guarded(guard)),
+            doubt: self.model.doubt(),
         }))
+    }
+
+    /// What has to be said of a live run with this model, where a guard is asked for and the model cannot have one.
+    #[must_use]
+    pub fn guard_missing(&self, guard: bool) -> Option<&'static str> {
+        let missing = self.is_guarded(guard) && self.model.guard.is_none();
+        missing.then_some(
+            "the model has no statistics of its channels, so no guard runs; fit it again to have one",
+        )
+    }
+
+    fn is_guarded(&self, guard: bool) -> bool {
+        self.model.decoder.options.guard.unwrap_or(guard || self.model.decoder.is_guarded())
     }
 
     /// What speaks against it, as its fit report says it: the result of its test on held-out rows first, then all

@@ -25,8 +25,8 @@ pub mod xdf;
 
 pub use date::date;
 pub use model_file::{
-    MAX_MODEL_BYTES, MODEL_VERSION, ModelFileError, model_from_bytes, model_to_bytes, read_model,
-    read_model_bytes, write_model,
+    MAX_MODEL_BYTES, MODEL_VERSION, ModelFileError, model_from_bytes, model_to_bytes, model_with_bytes,
+    read_model, read_model_bytes, write_model,
 };
 pub use new_file::{Existing, NewFile, NewFileError, remove_unfinished, write_new_file};
 pub use rows::{RowsError, parse_rows, require_rows};

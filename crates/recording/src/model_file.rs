@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use kalmind_filter::tensors::{ParametersError, Source, TensorReader as _, TensorWriter as _};
-use kalmind_filter::{Model, ModelError, ZScore};
+use kalmind_filter::{CheckedModel, Model, ModelError, ZScore};
 use kalmind_types::{ChannelMask, MAX_COMPONENTS, MAX_STREAMS, ModelId};
 use safetensors::{SafeTensorError, SafeTensors};
 use sha2::{Digest as _, Sha256};
@@ -102,6 +102,23 @@ pub enum ModelFileError {
 /// When the model is not valid, or larger than [`MAX_MODEL_BYTES`].
 pub fn model_to_bytes(model: &Model) -> Result<Vec<u8>, ModelFileError> {
     model.validate()?;
+    write(model)
+}
+
+/// A model as it is once it is written to a file and read again, with its identity and the file's bytes.
+///
+/// # Errors
+/// See [`ModelFileError`].
+pub fn model_with_bytes(model: Model) -> Result<(CheckedModel, ModelId, Vec<u8>), ModelFileError> {
+    let model = CheckedModel::new(model)?;
+    let bytes = write(&model)?;
+    let read = read(&bytes)?;
+    // what is equal has been checked
+    let model = if read == *model { model } else { CheckedModel::new(read)? };
+    Ok((model, identity(&bytes), bytes))
+}
+
+fn write(model: &Model) -> Result<Vec<u8>, ModelFileError> {
     let mut tensors = ModelTensors::default();
     tensors.vector("training_mean", &model.training_mean);
     if let Some(zscore) = &model.zscore {
@@ -135,7 +152,15 @@ pub fn model_to_bytes(model: &Model) -> Result<Vec<u8>, ModelFileError> {
 ///
 /// # Errors
 /// See [`ModelFileError`]; whatever the bytes are, nothing panics.
-pub fn model_from_bytes(bytes: &[u8]) -> Result<(Model, ModelId), ModelFileError> {
+pub fn model_from_bytes(bytes: &[u8]) -> Result<(CheckedModel, ModelId), ModelFileError> {
+    Ok((CheckedModel::new(read(bytes)?)?, identity(bytes)))
+}
+
+fn identity(bytes: &[u8]) -> ModelId {
+    ModelId(Sha256::digest(bytes).into())
+}
+
+fn read(bytes: &[u8]) -> Result<Model, ModelFileError> {
     check_frame(bytes)?;
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(foreign)?;
     let header = metadata
@@ -160,7 +185,7 @@ pub fn model_from_bytes(bytes: &[u8]) -> Result<(Model, ModelId), ModelFileError
     if let Some(tensor) = tensors.left() {
         return Err(ModelFileError::UnknownTensor { tensor: tensor.chars().take(60).collect() });
     }
-    let model = Model {
+    Ok(Model {
         decoder: header.decoder,
         streams: header.streams,
         bin_ms: header.bin_ms,
@@ -173,16 +198,14 @@ pub fn model_from_bytes(bytes: &[u8]) -> Result<(Model, ModelId), ModelFileError
         report: header.report,
         guard,
         parameters,
-    };
-    model.validate()?;
-    Ok((model, ModelId(Sha256::digest(bytes).into())))
+    })
 }
 
 /// Reads a model file; see [`model_from_bytes`].
 ///
 /// # Errors
 /// See [`ModelFileError`].
-pub fn read_model(path: &Path) -> Result<(Model, ModelId), ModelFileError> {
+pub fn read_model(path: &Path) -> Result<(CheckedModel, ModelId), ModelFileError> {
     model_from_bytes(&read_model_bytes(path)?)
 }
 
@@ -209,7 +232,7 @@ pub fn read_model_bytes(path: &Path) -> Result<Vec<u8>, ModelFileError> {
 pub fn write_model(path: &Path, model: &Model) -> Result<ModelId, ModelFileError> {
     let bytes = model_to_bytes(model)?;
     write_new_file(path, Existing::Replace, &bytes)?;
-    Ok(ModelId(Sha256::digest(&bytes).into()))
+    Ok(identity(&bytes))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as an error is mapped")]

@@ -17,7 +17,7 @@ use kalmind_acquisition::{
     ring::{Producer, ring},
 };
 use kalmind_engine::{Binner, Engine};
-use kalmind_filter::DecoderSpec;
+use kalmind_filter::{DecoderSpec, KernelPath};
 use kalmind_output::{Bridge, Controls, CursorRow, Hub, Ledger, LslPublisher, Server, Token, start_server};
 use kalmind_types::{Actor, Command, EventBody, InputDelay, OutputState, StateChange, StreamFeatures};
 use serde_json::{Value, json};
@@ -409,7 +409,7 @@ fn feature_labels(streams: &[StreamFeatures]) -> Vec<String> {
 /// Stages the model that the configuration names, to be swapped in at the first tick.
 fn first_model(plan: &Plan, engine: &mut Engine, commands: &mut Producer<QueuedCommand>) -> Outcome<()> {
     let Some(model) = &plan.model else { return Ok(()) };
-    let staged = model.stage_live(plan.configuration.decoder.guard).or_usage()?;
+    let staged = model.stage(plan.configuration.decoder.guard, KernelPath::detect()).or_usage()?;
     if let Err((error, _)) = engine.stage(staged) {
         return Err(error).or_usage();
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use arrayvec::ArrayVec;
 use hdrhistogram::Histogram;
 use kalmind_engine::{Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, StreamBinning};
-use kalmind_filter::LabelLaw;
+use kalmind_filter::{KernelPath, LabelLaw};
 use kalmind_fitting::sensitivity;
 use kalmind_types::{
     BinClose, Binning, ChannelMask, Intent, LslTime, Mode, NumberFormat, SampleBlock, Samples, Seconds,
@@ -124,6 +124,7 @@ impl Decoding<'_> {
         if let Some(start) = displayed(rows.start) {
             cursor.start = start;
         }
+        // a decoder that is compared with others is judged by itself; a model file is run as the daemon would run it
         let mut engine = Engine::new(EngineSettings {
             features: vec![StreamFeatures { binning: Binning::Sample, channels: width, labels: None }],
             max_masked: 0.25,
@@ -137,11 +138,10 @@ impl Decoding<'_> {
             start: Mode::Idle,
             cursor,
             label_law: LabelLaw::default(),
-            // a decoder that is compared with others is judged by itself; a model file is run as the daemon would run it
             plausibility: model.from_file && self.live.plausibility,
             fallback_stale: Seconds(f64::INFINITY),
         })?;
-        let staged = if model.from_file { model.stage_live(self.live.guard)? } else { model.stage()? };
+        let staged = model.stage(model.from_file && self.live.guard, KernelPath::detect())?;
         engine.stage(staged).map_err(|(error, _)| error)?;
         let mut commands = ArrayVec::<_, 2>::new();
         commands.push(kalmind_types::Command::SwapModel(model.id));

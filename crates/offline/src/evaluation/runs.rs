@@ -105,7 +105,7 @@ fn fit_seeds(
         {
             break;
         }
-        let model = IdentifiedModel::of(&model)?;
+        let model = IdentifiedModel::of(model)?;
         fits.push(Fitted { model, report: Some(fitted.report), seconds: Some(seconds), seed });
     }
     Ok(fits)

@@ -148,7 +148,7 @@ impl Playback {
             None => self.assemble(seq, id)?,
         };
         let staged = model
-            .stage_recorded(self.guard, self.path)
+            .stage(self.guard, self.path)
             .map_err(|error| PlaybackError::Model { model: id.to_hex(), problem: error.to_string() })?;
         drop(self.engine.stage(staged));
         Ok(())
