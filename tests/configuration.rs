@@ -15,11 +15,11 @@ use std::{
 
 use kalmind::commands::decoders;
 use kalmind::configuration::{
-    self, Configuration, ConfigurationErrors, DocumentedKey, Gain, Insistence, MarkerKind, parse,
+    self, Configuration, ConfigurationErrors, DocumentedKey, Gain, Insistence, parse,
 };
 use kalmind_acquisition::Network;
 use kalmind_filter::LabelKind;
-use kalmind_types::{Binning, Mode};
+use kalmind_types::{Binning, EventKind, Mode};
 use proptest::prelude::*;
 
 const STREAM: &str = "[[stream]]\ntype = \"Features\"\n";
@@ -308,7 +308,7 @@ fn a_full_configuration_comes_out_as_it_was_written() {
     assert_eq!(configuration.intent.components[1].unit, "N");
     assert_eq!(configuration.realtime.core, Some(3));
     let marker = &configuration.task.markers["go left"];
-    assert_eq!(marker.kind, MarkerKind::Target);
+    assert_eq!(marker.kind, EventKind::Target);
     assert_eq!(marker.data().to_string(), r#"{"position":[0.2,0.25],"radius":0.1}"#);
     assert_eq!(configuration.task.markers["rest"].data()["block"], "closed_loop");
     let again = accepted(&configuration.to_toml());
@@ -494,7 +494,7 @@ fn every_marker_that_is_accepted_is_one_that_the_session_reads() {
         halt = { kind = \"operator\", action = \"stop\" }\n";
     let configuration = accepted(&format!("{STREAM}{markers}"));
     let entries = configuration.task.markers.iter().map(|(text, marker)| {
-        let kind = serde_json::to_value(kalmind_types::EventKind::from(marker.kind)).expect("a name");
+        let kind = serde_json::to_value(marker.kind).expect("a name");
         (text.clone(), serde_json::json!({ "kind": kind, "data": marker.data() }))
     });
     kalmind_session::MarkerTable::new(entries).unwrap_or_else(|error| panic!("{error}"));

@@ -43,7 +43,7 @@ pub use recording::{Record, RecordedStream};
 pub use reference::{DocumentedKey, documented_keys, reference};
 pub use running::{Insistence, Instance, Log, LogFormat, Realtime, Sex, Subject};
 pub use server::Server;
-pub use task::{Marker, MarkerKind, OperatorAction, Phase, Task, TrialResult};
+pub use task::{Marker, Task};
 
 use check::Conflicts;
 use reader::Reader;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use kalmind_acquisition::StreamSelector;
 use kalmind_filter::{DecoderName, DecoderSpec, LabelKind, LabelLaw, Options};
-use kalmind_types::{EventKind, TaskBlock};
-use serde_json::{Map, Value as Json, json};
+use kalmind_types::{EventKind, OperatorAction, Phase, TaskBlock, TrialResult};
+use serde_json::{Value as Json, json};
 
 use super::{
     check::Conflicts,
@@ -15,46 +15,12 @@ use super::{
     table::{choices, table, table_of},
 };
 
-/// What a marker stands for; the part of [`EventKind`] that a task may cause.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MarkerKind {
-    /// A target appears or is taken away.
-    #[default]
-    Target,
-    /// A trial starts or ends.
-    Trial,
-    /// A task block starts or ends.
-    TaskBlock,
-    /// The state of the cursor is asked for.
-    Operator,
-}
-
-choices!(MarkerKind {
+choices!(EventKind {
     Target => "target",
     Trial => "trial",
     TaskBlock => "task_block",
     Operator => "operator",
 });
-
-impl From<MarkerKind> for EventKind {
-    fn from(kind: MarkerKind) -> Self {
-        match kind {
-            MarkerKind::Target => Self::Target,
-            MarkerKind::Trial => Self::Trial,
-            MarkerKind::TaskBlock => Self::TaskBlock,
-            MarkerKind::Operator => Self::Operator,
-        }
-    }
-}
-
-/// Which end of a trial or a task block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// It starts.
-    Start,
-    /// It ends.
-    End,
-}
 
 choices!(Phase { Start => "start", End => "end" });
 
@@ -66,32 +32,9 @@ choices!(TaskBlock {
     Typing => "typing",
 });
 
-/// How a trial ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrialResult {
-    /// The target was acquired.
-    Acquired,
-    /// The time was up.
-    Timeout,
-}
-
 choices!(TrialResult { Acquired => "acquired", Timeout => "timeout" });
 
-/// What a task asks of the cursor. A task never resumes what was stopped or broke.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OperatorAction {
-    /// STOP.
-    Stop,
-    /// `idle`.
-    Idle,
-    /// `calibrating`.
-    Calibrating,
-    /// `control`.
-    Control,
-    /// Go on after a long silence of the input; see `[task] may_resume`.
-    Resume,
-}
-
+// those that a text of the table may stand for
 choices!(OperatorAction {
     Stop => "stop",
     Idle => "idle",
@@ -107,7 +50,7 @@ table! {
     /// that are JSON objects in Kalmind's own schema need no entry.
     pub struct Marker {
         /// What happened.
-        kind: MarkerKind = MarkerKind::Target, and required;
+        kind: EventKind = EventKind::Target, and required;
         /// `target`: its centre [x, y] in workspace widths; left out, the target is removed.
         position: Option<[f64; 2]> = None, in Rule::Between(-10.0, 10.0), or "no target";
         /// `target`: its radius in workspace widths, needed with `position`.
@@ -128,62 +71,11 @@ table! {
 impl Marker {
     /// The event's `data`, in the schema that events have everywhere.
     pub fn data(&self) -> Json {
-        let mut data = Map::new();
         match self.kind {
-            MarkerKind::Target => {
-                data.insert("position".to_owned(), json!(self.position));
-                if let Some(radius) = self.radius {
-                    data.insert("radius".to_owned(), json!(radius));
-                }
-            }
-            MarkerKind::Trial => {
-                if let Some(trial) = self.trial {
-                    data.insert("trial".to_owned(), json!(trial));
-                }
-                data.insert("phase".to_owned(), json!(self.phase.map(Phase::name)));
-                data.insert("result".to_owned(), json!(self.result.map(TrialResult::name)));
-            }
-            MarkerKind::TaskBlock => {
-                data.insert("block".to_owned(), json!(self.block.map(TaskBlock::name)));
-                data.insert("phase".to_owned(), json!(self.phase.map(Phase::name)));
-            }
-            MarkerKind::Operator => {
-                data.insert("action".to_owned(), json!(self.action.map(OperatorAction::name)));
-            }
-        }
-        Json::Object(data)
-    }
-}
-
-impl Phase {
-    /// The name by which events state it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::End => "end",
-        }
-    }
-}
-
-impl TrialResult {
-    /// The name by which events state it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Acquired => "acquired",
-            Self::Timeout => "timeout",
-        }
-    }
-}
-
-impl OperatorAction {
-    /// The name by which events state it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Stop => "stop",
-            Self::Idle => "idle",
-            Self::Calibrating => "calibrating",
-            Self::Control => "control",
-            Self::Resume => "resume",
+            EventKind::Target => json!({ "position": self.position, "radius": self.radius }),
+            EventKind::Trial => json!({ "trial": self.trial, "phase": self.phase, "result": self.result }),
+            EventKind::TaskBlock => json!({ "block": self.block, "phase": self.phase }),
+            _ => json!({ "action": self.action }),
         }
     }
 }
@@ -241,15 +133,15 @@ impl Conflicts<'_> {
                 continue;
             }
             let kind = marker.kind;
-            let fits = |allowed: &[MarkerKind]| allowed.contains(&kind);
+            let fits = |allowed: &[EventKind]| allowed.contains(&kind);
             let parts = [
-                ("position", marker.position.is_some(), fits(&[MarkerKind::Target])),
-                ("radius", marker.radius.is_some(), fits(&[MarkerKind::Target])),
-                ("trial", marker.trial.is_some(), fits(&[MarkerKind::Trial])),
-                ("phase", marker.phase.is_some(), fits(&[MarkerKind::Trial, MarkerKind::TaskBlock])),
-                ("result", marker.result.is_some(), fits(&[MarkerKind::Trial])),
-                ("block", marker.block.is_some(), fits(&[MarkerKind::TaskBlock])),
-                ("action", marker.action.is_some(), fits(&[MarkerKind::Operator])),
+                ("position", marker.position.is_some(), fits(&[EventKind::Target])),
+                ("radius", marker.radius.is_some(), fits(&[EventKind::Target])),
+                ("trial", marker.trial.is_some(), fits(&[EventKind::Trial])),
+                ("phase", marker.phase.is_some(), fits(&[EventKind::Trial, EventKind::TaskBlock])),
+                ("result", marker.result.is_some(), fits(&[EventKind::Trial])),
+                ("block", marker.block.is_some(), fits(&[EventKind::TaskBlock])),
+                ("action", marker.action.is_some(), fits(&[EventKind::Operator])),
             ];
             let allowed: Vec<&str> =
                 parts.iter().filter(|(_, _, fits)| *fits).map(|(name, _, _)| *name).collect();
@@ -264,11 +156,11 @@ impl Conflicts<'_> {
                 }
             }
             let needed: &[&str] = match kind {
-                MarkerKind::Target if marker.position.is_some() => &["radius"],
-                MarkerKind::Target => &[],
-                MarkerKind::Trial => &["trial", "phase"],
-                MarkerKind::TaskBlock => &["block", "phase"],
-                MarkerKind::Operator => &["action"],
+                EventKind::Target if marker.position.is_some() => &["radius"],
+                EventKind::Target => &[],
+                EventKind::Trial => &["trial", "phase"],
+                EventKind::TaskBlock => &["block", "phase"],
+                _ => &["action"],
             };
             let missing: Vec<&str> = parts
                 .iter()

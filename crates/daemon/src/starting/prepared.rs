@@ -4,7 +4,7 @@
 use kalmind_acquisition::check_selector;
 use kalmind_offline::model::IdentifiedModel;
 use kalmind_session::MarkerTable;
-use kalmind_types::{Binning, Component, EventKind, Mode};
+use kalmind_types::{Binning, Component, Mode};
 use serde_json::json;
 
 use crate::{
@@ -97,9 +97,11 @@ pub fn prepare(mut configuration: Configuration) -> Outcome<Prepared> {
         }
     }
     cursor_components(&configuration, &configuration.intent.components).or_usage()?;
-    let entries = configuration.task.markers.iter().map(|(text, marker)| {
-        (text.clone(), json!({ "kind": EventKind::from(marker.kind), "data": marker.data() }))
-    });
+    let entries = configuration
+        .task
+        .markers
+        .iter()
+        .map(|(text, marker)| (text.clone(), json!({ "kind": marker.kind, "data": marker.data() })));
     let markers = MarkerTable::new(entries).or_usage()?;
     Ok(Prepared { configuration, model, markers, bin_ms })
 }
