@@ -9,6 +9,7 @@ use super::noise::{Noise, NoiseHeader};
 use super::regressor::{Regressor, regressor_keys};
 use crate::covariance_scale::CovarianceScale;
 use crate::decoders::kind::{DecoderTensors, say_of_state};
+use crate::decoders::mean::MeanSource;
 use crate::dynamics::{Linearization, NonlinearDynamics};
 use crate::model_error::ModelError;
 use crate::options::{Form, Start, StationarySource};
@@ -92,7 +93,7 @@ impl DkfParameters {
             noise,
             noise_scale: self.noise_scale,
         })?;
-        let mut regressor = self.regressor.write("", writer)?;
+        let mut regressor = self.regressor.write(writer)?;
         if let Value::Object(header) = &mut header {
             if named.is_some() {
                 regressor.remove("kind");
@@ -122,13 +123,15 @@ impl DkfParameters {
             None => None,
         };
         let noise = Noise::read(&header.noise, inputs, source)?;
+        let Source { ref mut tensors, features, .. } = *source;
+        let mut f = MeanSource { tensors: &mut **tensors, features, lags: header.lags, outputs };
         Ok(Self {
             state,
             dynamics,
             form: header.form,
             start: header.start,
             lags: header.lags,
-            regressor: Regressor::read(regressor, "", source, header.lags, outputs)?,
+            regressor: Regressor::read(regressor, &mut f)?,
             direction: header.direction,
             noise,
             noise_scale: header.noise_scale,
