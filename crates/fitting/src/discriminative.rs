@@ -15,13 +15,13 @@ use crate::state_model::fit_state_model;
 use crate::windows::{folds_of, second_moment, unit_scales};
 use crate::{FitError, FitReport, HeldOut};
 use crate::{FitProgress, Tried};
-use kalmind_filter::DiscriminativeFilter;
 use kalmind_filter::cholesky::Cholesky;
 use kalmind_filter::published_covariance::Measure;
 use kalmind_filter::small_matrix::triangle;
 use kalmind_filter::{
-    Choice, CovarianceScale, DkfParameters, Dynamics, Folds, FoldsOf, Form, ModelError, Noise, NoiseKind,
-    NonlinearDynamics, Options, Parameters, ResidualSource, Start, StateModel, TrainingData,
+    Choice, CovarianceScale, DiscriminativeFilter, DkfParameters, Dynamics, Folds, FoldsOf, Form, ModelError,
+    Noise, NoiseKind, NonlinearDynamics, Options, Parameters, ResidualSource, Start, StateModel,
+    TrainingData,
 };
 
 /// Pivots of Q below this part of their diagonal entry mean that residuals follow from each other.

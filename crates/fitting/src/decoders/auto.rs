@@ -15,10 +15,9 @@ use crate::learner::{Examples, Learned, learn};
 use crate::state_model::fit_state_model;
 use crate::windows::folds;
 use crate::{Budget, FitError, FitProgress, FitReport, FitSettings, Tried};
-use kalmind_filter::Parameters;
 use kalmind_filter::{
     Cell, Choice, DecoderName, DecoderSpec, DkfParameters, EnsembleMember, EnsembleRegressor, KernelShape,
-    Regressor, ResidualSource, TrainingData,
+    Parameters, Regressor, ResidualSource, TrainingData,
 };
 
 /// See the module.

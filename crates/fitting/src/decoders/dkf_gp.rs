@@ -34,8 +34,7 @@ use crate::matrix_product::{plain, product};
 use crate::sparse_mean::{positive_definite, sparse_mean};
 use crate::windows::{column_means, deviations, folds, unit_scales};
 use crate::{FitError, FitProgress, FitReport, FitSettings};
-use kalmind_filter::Choice;
-use kalmind_filter::{GaussianProcessRegressor, KernelShape, Regressor};
+use kalmind_filter::{Choice, GaussianProcessRegressor, KernelShape, Regressor};
 
 /// See the module.
 pub(super) const FIT: DecoderFit = discriminative(learner, Choice::Auto);

@@ -29,9 +29,8 @@ use crate::kernel_variances::{Evidence, Tied, Variances, deviations};
 use crate::learner::{Examples, Learner};
 use crate::windows::{self, column_means};
 use crate::{FitError, FitProgress, FitReport, FitSettings};
-use kalmind_filter::Choice;
 use kalmind_filter::{
-    DecoderSpec, JointKernel, KernelWeights, MultipleKernelRegressor, Regressor, Sparsification,
+    Choice, DecoderSpec, JointKernel, KernelWeights, MultipleKernelRegressor, Regressor, Sparsification,
 };
 
 /// See the module.

@@ -26,8 +26,7 @@ use crate::learner::{Examples, Learner};
 use crate::tanh_network::{Number, Shape};
 use crate::training_time::affordable;
 use crate::{FitError, FitProgress, levenberg_marquardt};
-use kalmind_filter::Choice;
-use kalmind_filter::{NetworksRegressor, Optimizer, Regressor, TanhNetwork};
+use kalmind_filter::{Choice, NetworksRegressor, Optimizer, Regressor, TanhNetwork};
 
 /// See the module.
 pub(super) const FIT: DecoderFit = discriminative(learner, Choice::Given(false));

@@ -34,9 +34,8 @@ use crate::decoders::kind::{DecoderFit, Lesson};
 use crate::discriminative::discriminative;
 use crate::learner::{Examples, Learner};
 use crate::training_time::affordable;
-use kalmind_filter::Choice;
 use kalmind_filter::decoders::dkf_gru::regression::INPUT_LIMIT;
-use kalmind_filter::{Cell, RecurrentRegressor, Regressor};
+use kalmind_filter::{Cell, Choice, RecurrentRegressor, Regressor};
 
 /// See the module.
 pub(super) const FIT: DecoderFit = discriminative(learner, Choice::Given(false));
