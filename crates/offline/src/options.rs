@@ -159,3 +159,42 @@ impl EvaluateOptions {
         }
     }
 }
+
+/// Which stamps an export has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stamps {
+    /// On the clock of the machine that recorded.
+    #[default]
+    Synchronized,
+    /// That, and without jitter.
+    Dejittered,
+    /// As they were sent.
+    Raw,
+}
+
+impl Stamps {
+    /// As an export names them.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Synchronized => "synchronized",
+            Self::Dejittered => "dejittered",
+            Self::Raw => "raw",
+        }
+    }
+}
+
+/// A recording to export.
+#[derive(Clone, Debug)]
+pub struct ExportOptions {
+    /// The recording.
+    pub file: PathBuf,
+    /// Folder for the CSV files.
+    pub csv: PathBuf,
+    /// Which stamps they have.
+    pub stamps: Stamps,
+    /// What texts are in, where they are not UTF-8.
+    pub encoding: Option<&'static Encoding>,
+    /// Whether files that exist are overwritten.
+    pub force: bool,
+}
