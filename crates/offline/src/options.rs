@@ -9,6 +9,7 @@ use encoding_rs::Encoding;
 use kalmind_filter::DecoderSpec;
 use kalmind_recording::kind::FileKind;
 use kalmind_types::Seconds;
+use serde::Serialize;
 
 /// Where rows come from: recordings, or pairs of tables.
 #[derive(Clone, Debug, Default)]
@@ -161,27 +162,15 @@ impl EvaluateOptions {
 }
 
 /// Which stamps an export has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Stamps {
     /// On the clock of the machine that recorded.
-    #[default]
     Synchronized,
     /// That, and without jitter.
     Dejittered,
     /// As they were sent.
     Raw,
-}
-
-impl Stamps {
-    /// As an export names them.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Synchronized => "synchronized",
-            Self::Dejittered => "dejittered",
-            Self::Raw => "raw",
-        }
-    }
 }
 
 /// A recording to export.

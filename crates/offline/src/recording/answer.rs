@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// What was found in a recording, or done with it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Answer {
     /// For programs.
     pub document: Value,

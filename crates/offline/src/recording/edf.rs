@@ -108,12 +108,10 @@ pub(super) fn export(options: &ExportOptions, host: &dyn Host) -> anyhow::Result
         if !labels.renamed.is_empty() {
             host.note(&format!("{name}: duplicate labels were numbered: {}", labels.renamed.join(", ")));
         }
-        let described_columns = labels.columns.clone();
-        write(file, &edf, signals, labels.columns)?;
+        write(file, &edf, signals, &labels.columns)?;
         let units: Vec<&str> = signals.iter().map(|signal| signal.unit.as_str()).collect();
         let rate = signals.first().map(|signal| signal.rate_hz).filter(|rate| *rate > 0.0);
-        described
-            .push(json!({ "file": name, "rate_hz": rate, "columns": described_columns, "units": units }));
+        described.push(json!({ "file": name, "rate_hz": rate, "columns": labels.columns, "units": units }));
     }
     let annotations = NewFile::begin(&options.csv.join("annotations.csv"), existing)?;
     let mut file = csv::Writer::from_writer(annotations);
@@ -151,11 +149,11 @@ fn write(
     target: NewFile,
     edf: &EdfRecording,
     signals: &[&EdfSignal],
-    labels: Vec<String>,
+    labels: &[String],
 ) -> anyhow::Result<()> {
     let mut file = csv::Writer::from_writer(target);
     let timed = signals.first().is_some_and(|signal| signal.rate_hz > 0.0);
-    file.write_record(timed.then(|| "time".to_owned()).into_iter().chain(labels))?;
+    file.write_record(timed.then_some("time").into_iter().chain(labels.iter().map(String::as_str)))?;
     let rows = signals.first().map_or(0, |signal| signal.values.len());
     for row in 0..rows {
         let time = signals.first().and_then(|signal| edf.time(signal, row)).map(|time| time.to_string());

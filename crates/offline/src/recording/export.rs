@@ -65,7 +65,7 @@ pub fn export(options: &ExportOptions, host: &dyn Host) -> anyhow::Result<Answer
     let description = json!({
         "recording": path.file_name().map(|name| name.to_string_lossy()),
         "begun": recorded.datetime,
-        "stamps": options.stamps.name(),
+        "stamps": options.stamps,
         "streams": described,
         "mixed_clocks": recorded.mixed_clocks(),
         "problems": super::problems::problems_json(&recorded.problems),

@@ -7,7 +7,7 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use encoding_rs::Encoding;
-use kalmind_offline::{ExportOptions, Stamps};
+use kalmind_offline::Stamps;
 
 use crate::commands::values::encoding;
 
@@ -90,14 +90,13 @@ pub struct ReportArguments {
 /// The stamps of an export, by name.
 fn stamps() -> impl TypedValueParser<Value = Stamps> {
     let known = [
-        (Stamps::Synchronized, "On the clock of the machine that recorded"),
-        (Stamps::Dejittered, "That, and without jitter"),
-        (Stamps::Raw, "As they were sent"),
+        ("synchronized", Stamps::Synchronized, "On the clock of the machine that recorded"),
+        ("dejittered", Stamps::Dejittered, "That, and without jitter"),
+        ("raw", Stamps::Raw, "As they were sent"),
     ];
-    let values = known.map(|(stamps, help)| PossibleValue::new(stamps.name()).help(help));
-    PossibleValuesParser::new(values).map(move |name| {
-        let named = known.iter().find(|(stamps, _)| stamps.name() == name);
-        named.map_or(Stamps::default(), |(stamps, _)| *stamps)
+    let values = known.map(|(name, _, help)| PossibleValue::new(name).help(help));
+    PossibleValuesParser::new(values).map(move |given| {
+        known.iter().find(|(name, ..)| *name == given).map_or(Stamps::Synchronized, |(_, stamps, _)| *stamps)
     })
 }
 
@@ -119,16 +118,4 @@ pub struct ExportArguments {
     /// Overwrite files that exist.
     #[arg(long)]
     pub force: bool,
-}
-
-impl ExportArguments {
-    pub(super) fn options(&self) -> ExportOptions {
-        ExportOptions {
-            file: self.file.clone(),
-            csv: self.csv.clone(),
-            stamps: self.stamps,
-            encoding: self.encoding,
-            force: self.force,
-        }
-    }
 }

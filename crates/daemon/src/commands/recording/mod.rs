@@ -5,13 +5,14 @@ pub mod arguments;
 use std::io::Write as _;
 
 use kalmind_offline::{
+    ExportOptions,
     recording::{Answer, check, export, information, repair, require_xdf},
     report::{page_beside, write_session_page},
     tables::require_other_file,
 };
 use kalmind_recording::{Existing, xdf::repair::Target};
 
-use arguments::{RecordingArguments, RecordingCommand, RepairArguments, ReportArguments};
+use arguments::{ExportArguments, RecordingArguments, RecordingCommand, RepairArguments, ReportArguments};
 
 use crate::{
     commands::{beginning, command::Command},
@@ -22,29 +23,29 @@ use crate::{
 impl Command for RecordingArguments {
     fn run(&self) -> Outcome<()> {
         beginning::offline()?;
-        run(&self.command)
-    }
-}
-
-/// Runs the command.
-///
-/// # Errors
-/// Exit code 1 where the file cannot be read or written, or something is wrong with it that the command must tell.
-fn run(command: &RecordingCommand) -> Outcome<()> {
-    match command {
-        RecordingCommand::Check(file) => print(check(&file.file, file.encoding, &Terminal), file.json),
-        RecordingCommand::Repair(arguments) => {
-            let RepairArguments { file, output, in_place, force, json } = arguments;
-            let target = match output {
-                _ if *in_place => Target::InPlace,
-                Some(output) => Target::File(output),
-                None => Target::Beside,
-            };
-            print(repair(file, target, *force, &Terminal), *json)
+        match &self.command {
+            RecordingCommand::Check(of) => print(check(&of.file, of.encoding, &Terminal), of.json),
+            RecordingCommand::Repair(RepairArguments { file, output, in_place, force, json }) => {
+                let target = match output {
+                    _ if *in_place => Target::InPlace,
+                    Some(output) => Target::File(output),
+                    None => Target::Beside,
+                };
+                print(repair(file, target, *force, &Terminal), *json)
+            }
+            RecordingCommand::Info(of) => print(information(&of.file, of.encoding, &Terminal), of.json),
+            RecordingCommand::Report(ReportArguments { file, output }) => {
+                require_xdf(file, "recording report").or_work()?;
+                let page = output.clone().unwrap_or_else(|| page_beside(file));
+                require_other_file("-o", &page, core::iter::once(file)).or_usage()?;
+                write_session_page(file, &page, Existing::Replace, &Terminal).or_work()?;
+                writeln!(std::io::stdout().lock(), "{}", page.display()).or_work()
+            }
+            RecordingCommand::Export(arguments) => {
+                let ExportArguments { file, csv, stamps, encoding, force } = arguments.clone();
+                print(export(&ExportOptions { file, csv, stamps, encoding, force }, &Terminal), false)
+            }
         }
-        RecordingCommand::Info(file) => print(information(&file.file, file.encoding, &Terminal), file.json),
-        RecordingCommand::Report(arguments) => report(arguments),
-        RecordingCommand::Export(arguments) => print(export(&arguments.options(), &Terminal), false),
     }
 }
 
@@ -54,12 +55,4 @@ fn print(answer: anyhow::Result<Answer>, json: bool) -> Outcome<()> {
     let text = if json { format!("{document}\n") } else { text };
     std::io::stdout().lock().write_all(text.as_bytes()).or_work()?;
     failure.map_or(Ok(()), |failure| Err(anyhow::anyhow!(failure)).or_work())
-}
-
-fn report(arguments: &ReportArguments) -> Outcome<()> {
-    require_xdf(&arguments.file, "recording report").or_work()?;
-    let page = arguments.output.clone().unwrap_or_else(|| page_beside(&arguments.file));
-    require_other_file("-o", &page, core::iter::once(&arguments.file)).or_usage()?;
-    write_session_page(&arguments.file, &page, Existing::Replace, &Terminal).or_work()?;
-    writeln!(std::io::stdout().lock(), "{}", page.display()).or_work()
 }
