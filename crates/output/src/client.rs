@@ -30,7 +30,7 @@ use crate::{
     counters::count,
     flow::Flow,
     limits::GOODBYE_WITHIN,
-    message::{ErrorCode, Reply, to_json},
+    messages::{ErrorCode, Reply, to_json},
     placed::Placed,
     places::Place,
     rate::RateLimit,

@@ -9,7 +9,7 @@ use crate::{
     Credentials, access,
     app::App,
     counters::count,
-    message::{ErrorCode, Reply, to_json},
+    messages::{ErrorCode, Reply, to_json},
 };
 
 /// What is said to whoever asks too often.

@@ -20,7 +20,7 @@ use crate::{
     assets, cors,
     counters::count,
     documents,
-    message::{ErrorCode, Reply, to_json},
+    messages::{ErrorCode, Reply, to_json},
     metrics,
     rate::RateLimit,
     refusal::{error, json_header, too_frequent, unauthorized},

@@ -29,7 +29,7 @@ use crate::{
     counters::count,
     flow::Flow,
     hub::{Kind, Newest, Outgoing},
-    message::{ClockPair, FlowControl, Hello, PROTOCOL, Reply, to_json},
+    messages::{ClockPair, FlowControl, Hello, PROTOCOL, Reply, to_json},
     placed::{Placed, took_nothing},
 };
 
@@ -332,7 +332,7 @@ impl<'a> Writer<'a> {
             target: newest.target.as_ref(),
             event_seq: newest.event_seq,
             state: newest.shown.state,
-            reason: newest.shown.reason.map(crate::message::ReasonText),
+            reason: newest.shown.reason.map(crate::messages::ReasonText),
             flow: FlowControl::new(&self.app.limits, self.wishes.acknowledges),
             sent: clock.lsl(),
         })
