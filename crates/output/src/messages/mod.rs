@@ -1,274 +1,53 @@
-//! What the server says over the WebSocket: one type a message, serialised as the client protocol fixes it.
+//! What the server says over the WebSocket: a file a message, with its type and an example, beside the JSON by which the
+//! documents describe it. A message is serialised as the client protocol fixes it.
 //!
 //! Numbers that are not finite become `null` (that is `serde_json`'s rule for `f64`); a property test holds it to that.
 
-use kalmind_types::{
-    Click, Component, Event, Heartbeat, Intent, LslTime, OutputState, Position, Reason, StreamStatus,
-    TickPublication, Velocity, lower_triangle_index,
-};
-use serde::{Serialize, Serializer, ser::SerializeSeq as _};
+mod accepted;
+mod accepted_event;
+#[cfg(test)]
+mod described;
+mod error;
+#[cfg(test)]
+mod event;
+mod gap;
+mod heartbeat;
+mod hello;
+mod pong;
+mod reason_text;
+mod state;
 
-use crate::{DecoderInfo, Limits, request::PingMark};
+use serde::Serialize;
+
+pub use self::hello::Workspace;
+pub(crate) use self::{
+    accepted::Accepted,
+    accepted_event::AcceptedEvent,
+    error::{ErrorCode, ErrorMessage},
+    gap::Gap,
+    heartbeat::HeartbeatMessage,
+    hello::{ClockPair, FlowControl, Hello},
+    pong::Pong,
+    reason_text::ReasonText,
+    state::State,
+};
 
 /// The version of the client protocol.
 pub const PROTOCOL: u32 = 1;
 
-/// The first message to every client.
-#[derive(Debug, Serialize)]
-#[serde(tag = "type", rename = "hello")]
-pub(crate) struct Hello<'a> {
-    pub(crate) protocol: u32,
-    pub(crate) session: &'a str,
-    pub(crate) run: u64,
-    pub(crate) instance: &'a str,
-    pub(crate) participant: &'a str,
-    pub(crate) version: &'a str,
-    pub(crate) bin_ms: f64,
-    pub(crate) decoder: Option<DecoderInfo>,
-    pub(crate) intent: &'a [Component],
-    pub(crate) workspace: Workspace,
-    pub(crate) streams: Vec<StreamStatus>,
-    pub(crate) clock: ClockPair,
-    pub(crate) target: Option<&'a Event>,
-    pub(crate) event_seq: Option<u64>,
-    pub(crate) state: OutputState,
-    pub(crate) reason: Option<ReasonText>,
-    pub(crate) flow: FlowControl,
-    pub(crate) sent: LslTime,
-}
-
-/// How the server finds out how far this client has read.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct FlowControl {
-    mode: &'static str,
-    ping_every_ms: f64,
-    silent_after_ms: f64,
-    states_under_way: Option<usize>,
-}
-
-impl FlowControl {
-    pub(crate) fn new(limits: &Limits, acknowledges: bool) -> Self {
-        Self {
-            mode: if acknowledges { "ack" } else { "ping" },
-            ping_every_ms: limits.ping_every.as_secs_f64() * 1e3,
-            silent_after_ms: limits.silent_after.as_secs_f64() * 1e3,
-            states_under_way: acknowledges.then_some(limits.states_under_way),
-        }
-    }
-}
-
-/// The workspace's sides, in workspace widths.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Workspace {
-    /// Always 1.
-    pub width: f64,
-    /// Height over width.
-    pub height: f64,
-}
-
-/// The same moment on both clocks.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct ClockPair {
-    pub(crate) lsl: LslTime,
-    pub(crate) unix: f64,
-}
-
-/// One tick.
-#[expect(clippy::struct_field_names, reason = "the protocol names the members")]
-#[derive(Debug, Serialize)]
-#[serde(tag = "type", rename = "state")]
-pub(crate) struct State<'a> {
-    session: &'a str,
-    seq: u64,
-    epoch: u32,
-    time: LslTime,
-    newest: Option<LslTime>,
-    incomplete: bool,
-    state: OutputState,
-    reason: Option<ReasonText>,
-    position: Position,
-    velocity: Velocity,
-    intent: Option<IntentMessage<'a>>,
-    click: Option<Click>,
-    age_ms: f64,
-    sent: LslTime,
-    latency_us: StageLatencies,
-}
-
-/// How long the tick took in each stage that is over by the time it is sent, in microseconds.
-#[derive(Debug, Serialize)]
-struct StageLatencies {
-    receive: Option<f64>,
-    close: f64,
-    decode: f64,
-}
-
-impl<'a> State<'a> {
-    /// The message for `tick`, sent at `sent`.
-    pub(crate) fn new(session: &'a str, tick: &'a TickPublication, sent: LslTime) -> Self {
-        let output = &tick.output;
-        let micros = |from: LslTime, to: LslTime| (to - from).0 * 1e6;
-        Self {
-            session,
-            seq: output.seq,
-            epoch: output.epoch,
-            time: output.time,
-            newest: output.newest,
-            incomplete: output.incomplete,
-            state: output.state,
-            reason: output.reason.map(ReasonText),
-            position: output.position,
-            velocity: output.velocity,
-            intent: output.intent.as_ref().map(IntentMessage),
-            click: output.click,
-            age_ms: tick.age.as_millis(),
-            sent,
-            latency_us: StageLatencies {
-                receive: output.newest.map(|newest| micros(newest, tick.times.received)),
-                close: micros(tick.times.received, tick.times.closed),
-                decode: micros(tick.times.closed, tick.times.decoded),
-            },
-        }
-    }
-}
-
-/// A sign of life without a tick.
-#[derive(Debug, Serialize)]
-#[serde(tag = "type", rename = "heartbeat")]
-pub(crate) struct HeartbeatMessage<'a> {
-    session: &'a str,
-    time: LslTime,
-    state: OutputState,
-    reason: Option<ReasonText>,
-    last_seq: Option<u64>,
-    position: Position,
-    sent: LslTime,
-}
-
-impl<'a> HeartbeatMessage<'a> {
-    pub(crate) fn new(session: &'a str, heartbeat: &Heartbeat, sent: LslTime) -> Self {
-        Self {
-            session,
-            time: heartbeat.time,
-            state: heartbeat.state,
-            reason: heartbeat.reason.map(ReasonText),
-            last_seq: heartbeat.last_seq,
-            position: heartbeat.position,
-            sent,
-        }
-    }
-}
-
-/// Everything else that the server says.
-#[derive(Debug, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub(crate) enum Reply<'a> {
-    /// The client fell behind; the next state is the newest.
-    Gap { missed: u64, missed_events: u64 },
-    /// The answer to a ping.
-    Pong { t: PingMark, received: LslTime, sent: LslTime },
-    /// A request was handed to the daemon; an event with the number that it is published under.
-    Accepted {
-        request: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        event_seq: Option<u64>,
-    },
-    /// A request was refused or not understood.
-    Error { code: ErrorCode, message: &'a str },
-}
-
-impl<'a> Reply<'a> {
-    /// `request` was handed to the daemon.
-    pub(crate) fn accepted(request: &'a str) -> Self {
-        Self::Accepted { request, event_seq: None }
-    }
-}
-
-/// Why a request got an error, for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ErrorCode {
-    /// Not JSON, not a known type, or a member missing or wrong.
-    Malformed,
-    /// The token is missing.
-    Unauthorized,
-    /// The token shown is not this run's.
-    WrongToken,
-    /// The Host header, the Origin header or another site's page.
-    Forbidden,
-    /// No such path.
-    NotFound,
-    /// That path has no such method.
-    MethodNotAllowed,
-    /// Too large.
-    TooLarge,
-    /// Too often.
-    TooFrequent,
-    /// All connections are taken.
-    TooMany,
-    /// The request makes no sense as it stands.
-    Invalid,
-    /// Not in the present state.
-    NotNow,
-    /// Another model decodes than the one that was confirmed.
-    OtherModel,
-    /// No room right now.
-    Busy,
-}
-
-/// A reason as clients read it: the text, not the codes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ReasonText(pub(crate) Reason);
-
-impl Serialize for ReasonText {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(&self.0)
-    }
-}
-
-/// Mean, and the covariance as a full matrix.
-#[derive(Debug)]
-struct IntentMessage<'a>(&'a Intent);
-
-impl Serialize for IntentMessage<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Members<'a> {
-            mean: &'a [f64],
-            covariance: Rows<'a>,
-        }
-        Members { mean: self.0.mean(), covariance: Rows(self.0) }.serialize(to)
-    }
-}
-
-/// The rows of a symmetric matrix.
-struct Rows<'a>(&'a Intent);
-
-impl Serialize for Rows<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let dimension = self.0.dimension();
-        let mut rows = to.serialize_seq(Some(dimension))?;
-        for row in 0..dimension {
-            rows.serialize_element(&Row { intent: self.0, row })?;
-        }
-        rows.end()
-    }
-}
-
-/// One row of it.
-struct Row<'a> {
-    intent: &'a Intent,
-    row: usize,
-}
-
-impl Serialize for Row<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let triangle = self.intent.covariance();
-        to.collect_seq(
-            (0..self.intent.dimension()).map(|column| triangle[lower_triangle_index(self.row, column)]),
-        )
-    }
-}
+/// Every message, in the order of the documents, which are written from it.
+#[cfg(test)]
+const MESSAGES: [described::Described; 9] = [
+    hello::DESCRIBED,
+    state::DESCRIBED,
+    heartbeat::DESCRIBED,
+    event::DESCRIBED,
+    gap::DESCRIBED,
+    pong::DESCRIBED,
+    accepted::DESCRIBED,
+    accepted_event::DESCRIBED,
+    error::DESCRIBED,
+];
 
 /// `message` as JSON text. Every message here has string keys and plain values, which cannot fail to serialise; should
 /// it ever, the client reads an error object instead.
@@ -283,9 +62,15 @@ pub(crate) fn to_json(message: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use kalmind_types::{Actor, Cause, MAX_COMPONENTS, Publication, Seconds, StageTimes, TickOutput};
+    use std::{fs, path::PathBuf};
+
+    use kalmind_types::{
+        Actor, Cause, Click, Heartbeat, Intent, LslTime, MAX_COMPONENTS, OutputState, Position, Publication,
+        Reason, Seconds, StageTimes, TickOutput, TickPublication, Velocity,
+    };
     use proptest::prelude::*;
-    use serde_json::Value;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -392,6 +177,146 @@ mod tests {
             for (axis, coordinate) in position.0.into_iter().enumerate() {
                 let written = value["position"][axis].as_f64();
                 prop_assert_eq!(written.map(f64::to_bits), coordinate.is_finite().then_some(coordinate.to_bits()));
+            }
+        }
+    }
+
+    /// JSON whose members keep their order, as people read them.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Ordered {
+        Object(Members),
+        Array(Vec<Ordered>),
+        Plain(Value),
+    }
+
+    #[derive(Clone, Debug, PartialEq)]
+    struct Members(Vec<(String, Ordered)>);
+
+    impl Serialize for Members {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Members {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            struct Reader;
+            impl<'de> de::Visitor<'de> for Reader {
+                type Value = Members;
+
+                fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    formatter.write_str("an object")
+                }
+
+                fn visit_map<A: de::MapAccess<'de>>(self, mut members: A) -> Result<Members, A::Error> {
+                    std::iter::from_fn(|| members.next_entry().transpose())
+                        .collect::<Result<_, _>>()
+                        .map(Members)
+                }
+            }
+            from.deserialize_map(Reader)
+        }
+    }
+
+    impl Ordered {
+        /// The value at a path of names, if there is one.
+        fn at(&mut self, path: &[&str]) -> Option<&mut Self> {
+            path.iter().try_fold(self, |value, name| match value {
+                Self::Object(members) => {
+                    members.0.iter_mut().find(|(member, _)| member == name).map(|(_, value)| value)
+                }
+                Self::Array(_) | Self::Plain(_) => None,
+            })
+        }
+
+        /// Gives the object at `path` a member: in place of the one of that name, else after `before`. No such object, no member.
+        fn put(&mut self, path: &[&str], before: Option<&str>, name: &str, value: Self) {
+            let Some(Self::Object(Members(members))) = self.at(path) else { return };
+            if let Some(old) = members.iter_mut().find(|(member, _)| member == name) {
+                old.1 = value;
+            } else {
+                let place = members.iter().position(|(member, _)| Some(member.as_str()) == before);
+                members.insert(place.map_or(0, |place| place + 1), (String::from(name), value));
+            }
+        }
+    }
+
+    fn document(name: &str) -> (PathBuf, String) {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+        (path.clone(), fs::read_to_string(path).unwrap())
+    }
+
+    /// A document's text with what the registry says of each message. HTTP answers some of them, and names their schemas alone.
+    fn written(document: &str) -> String {
+        let reference =
+            |to: String| Ordered::Object(Members(vec![(String::from("$ref"), Ordered::Plain(json!(to)))]));
+        let mut document: Ordered = serde_json::from_str(document).unwrap();
+        let of_websocket = document.at(&["channels"]).is_some();
+        let mut before = None;
+        for described::Described { key, fragment, .. } in MESSAGES {
+            let mut fragment: Ordered = serde_json::from_str(fragment).unwrap();
+            if of_websocket || document.at(&["components", "schemas", key]).is_some() {
+                let schema = fragment.at(&["schema"]).unwrap().clone();
+                document.put(&["components", "schemas"], before, key, schema);
+            }
+            let message = fragment.at(&["message"]).unwrap().clone();
+            document.put(&["components", "messages"], before, key, message);
+            let in_components = reference(format!("#/components/messages/{key}"));
+            document.put(&["channels", "state", "messages"], before, key, in_components);
+            before = Some(key);
+        }
+        if let Some(received) = document.at(&["operations", "receiveMessages", "messages"]) {
+            let keys = MESSAGES.iter().map(|message| message.key);
+            let references = keys.map(|key| reference(format!("#/channels/state/messages/{key}")));
+            *received = Ordered::Array(references.collect());
+        }
+        serde_json::to_string_pretty(&document).unwrap() + "\n"
+    }
+
+    #[test]
+    fn the_documents_say_of_every_message_what_the_registry_says() {
+        for (path, text) in [document("asyncapi.json"), document("openapi.json")] {
+            assert!(
+                written(&text) == text,
+                "{} is not what the registry says: `cargo test --workspace --lib -- --ignored write_the_messages`",
+                path.display()
+            );
+        }
+    }
+
+    #[test]
+    #[ignore = "writes docs/asyncapi.json and docs/openapi.json"]
+    fn write_the_messages() {
+        for (path, text) in [document("asyncapi.json"), document("openapi.json")] {
+            fs::write(path, written(&text)).unwrap();
+        }
+    }
+
+    #[test]
+    fn every_message_has_an_example_of_finite_numbers_that_fits_its_schema() {
+        let (_, asyncapi) = document("asyncapi.json");
+        let asyncapi: Value = serde_json::from_str(&asyncapi).unwrap();
+        for described::Described { key, fragment, example } in MESSAGES {
+            let fragment: Value = serde_json::from_str(fragment).unwrap();
+            let text = example().unwrap();
+            let example: Value = serde_json::from_str(&text).unwrap();
+            let mut schema = fragment["schema"].clone();
+            schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+            schema["components"] = asyncapi["components"].clone();
+            let validator = jsonschema::validator_for(&schema).unwrap();
+            let problems: Vec<String> =
+                validator.iter_errors(&example).map(|error| error.to_string()).collect();
+            assert!(problems.is_empty(), "{key}: {text}: {problems:?}");
+            let mut found = Vec::new();
+            numbers(&example, &mut found);
+            assert!(found.iter().all(|number| number.is_finite()), "{key}: {text}");
+            let message = &fragment["message"];
+            assert!(text.starts_with(&format!("{{\"type\":{}", message["name"])), "{key}: {text}");
+            assert_eq!(message["payload"]["$ref"], format!("#/components/schemas/{key}"));
+            // where the documents show an example, it is this one
+            if let Some(shown) = message.get("examples") {
+                assert_eq!(*shown, json!([{"payload": example}]), "{key}");
             }
         }
     }
