@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::accuracy;
 use crate::covariance_calibration::{self, HeldOutError};
 use crate::decoders::dkf_nw::LeaveOneOut;
-use crate::decoders::kind::{DecoderFit, Job, MakeLearner, MeanFit};
+use crate::decoders::kind::{DecoderFit, Job, Lesson, MakeLearner, MeanFit};
 use crate::direction::{Directed, can_have_direction, with_direction};
 use crate::dynamics::fit_dynamics;
 use crate::learner::{Examples, Learned, learn};
@@ -69,7 +69,8 @@ fn fit_discriminative(job: &mut Job<'_>) -> Result<DkfParameters, FitError> {
             break;
         }
         let examples = Examples { data: doubled.as_ref().unwrap_or(data), background, lags };
-        let learner = (mean.learner)(spec, &examples, &rows, settings, report, progress)?;
+        let learner =
+            (mean.learner)(Lesson { spec, examples: &examples, rows: &rows, settings, report, progress })?;
         progress(FitProgress::new("cross-fitting", 0.4));
         let residuals = spec.options.residuals.unwrap_or_default();
         let learned = learn(&*learner, &examples, &rows, residuals, &mut |part| {
