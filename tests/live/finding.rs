@@ -125,7 +125,9 @@ fn numbers_are_markers_by_their_text_and_are_recorded_as_numbers() {
     for value in ["1", "0", "77", "77", "2"] {
         triggers.disturb(value);
     }
-    let status = daemon.wait_until("the stop", |status| status["state"] == "hold");
+    // a stop is in force before its marker is counted
+    let status = daemon
+        .wait_until("the stop", |status| status["state"] == "hold" && status["task"]["markers"]["2.0"] == 1);
     assert_eq!(status["target"]["data"]["position"], serde_json::json!([0.2, 0.5]));
     assert_eq!(status["task"]["markers"], serde_json::json!({ "1": 1, "2.0": 1, "9": 0 }));
     assert_eq!(status["task"]["unknown"], serde_json::json!({ "77": 2 }), "0 is a line at rest");

@@ -49,6 +49,19 @@ impl Host for Terminal {
         Box::new(move || bar.0.inc(1))
     }
 
+    fn bytes(&self) -> Box<dyn FnMut(u64, u64)> {
+        let bar = Cleared(bytes_bar());
+        let mut told = 0;
+        Box::new(move |read, length| {
+            // chunks are small: not every one is news
+            if read - told > 1 << 22 {
+                told = read;
+                bar.0.set_length(length);
+                bar.0.set_position(read);
+            }
+        })
+    }
+
     fn tested(&self, text: &str) {
         // a bar says it where there is one
         if !std::io::stderr().is_terminal() {
@@ -100,6 +113,13 @@ impl ShownFit {
             self.bar.0.println(line);
         }
     }
+}
+
+/// A bar of bytes on stderr; invisible where stderr is no terminal.
+pub(crate) fn bytes_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:32} {bytes} of {total_bytes}, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style)
 }
 
 /// A bar on stderr; invisible where stderr is no terminal.

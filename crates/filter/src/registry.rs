@@ -19,15 +19,14 @@ use crate::decoders::dkf_linear::DkfLinear;
 use crate::decoders::dkf_mk::DkfMk;
 use crate::decoders::dkf_nn::DkfNn;
 use crate::decoders::dkf_nw::DkfNw;
-use crate::decoders::ekf::Ekf;
 use crate::decoders::kalman::Kalman;
 use crate::decoders::kalman::parameters::KalmanParameters;
 use crate::decoders::kalman_steady::KalmanSteady;
-use crate::decoders::kind::{DecoderKind, DecoderTensors, Taken};
+use crate::decoders::kind::{DecoderKind, DecoderTensors, Setup, Taken};
 use crate::decoders::nonlinear_kalman::parameters::NonlinearKalmanParameters;
+use crate::decoders::nonlinear_kalman::{Ekf, Ukf};
 use crate::decoders::ole::Ole;
 use crate::decoders::refit_kalman::{RefitKalman, RefitKalmanParameters};
-use crate::decoders::ukf::Ukf;
 use crate::decoders::wiener::Wiener;
 use crate::decoders::wiener::parameters::WienerParameters;
 use crate::decoders::wiener_cascade::{WienerCascade, WienerCascadeParameters};
@@ -144,14 +143,10 @@ macro_rules! registry {
             fn bare_decoder(
                 self,
                 parameters: &Parameters,
-                options: &Options,
-                background: &[f64],
-                path: KernelPath,
+                setup: &Setup<'_>,
             ) -> Result<Box<dyn Decoder>, ModelError> {
                 match (self, parameters) {
-                    $((Self::$name, Parameters::$family(tensors)) => {
-                        $name::decoder(tensors, options, background, path)
-                    })+
+                    $((Self::$name, Parameters::$family(tensors)) => $name::decoder(tensors, setup),)+
                     _ => Err(self.misses(parameters)),
                 }
             }
@@ -244,7 +239,7 @@ impl DecoderName {
         background: &[f64],
         path: KernelPath,
     ) -> Result<Box<dyn Decoder>, ModelError> {
-        let decoder = self.bare_decoder(parameters, options, background, path)?;
+        let decoder = self.bare_decoder(parameters, &Setup { options, background, path })?;
         let tensors = parameters.tensors();
         let decoder = if tensors.scales_itself() {
             decoder

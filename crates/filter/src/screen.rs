@@ -108,18 +108,6 @@ impl Screen {
         self.monitor.as_ref().map_or(&[], |monitor| monitor.checks)
     }
 
-    /// Whether there is a guard.
-    #[must_use]
-    pub fn has_guard(&self) -> bool {
-        self.guard.is_some()
-    }
-
-    /// Whether there is a monitor.
-    #[must_use]
-    pub fn has_monitor(&self) -> bool {
-        self.monitor.is_some()
-    }
-
     /// Forgets the past.
     pub fn restart(&mut self) {
         if let Some(guard) = &mut self.guard {

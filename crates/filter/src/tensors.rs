@@ -129,6 +129,36 @@ pub trait TensorReader {
     }
 }
 
+/// Tensors whose names begin with a prefix, which nobody who reads or writes them has to know.
+pub(crate) struct Prefixed<'a, T: ?Sized> {
+    pub(crate) prefix: String,
+    pub(crate) tensors: &'a mut T,
+}
+
+impl TensorWriter for Prefixed<'_, dyn TensorWriter + '_> {
+    fn vector(&mut self, name: &str, values: &[f64]) {
+        self.tensors.vector(&format!("{}{name}", self.prefix), values);
+    }
+
+    fn matrix(&mut self, name: &str, matrix: &DMatrix<f64>) {
+        self.tensors.matrix(&format!("{}{name}", self.prefix), matrix);
+    }
+}
+
+impl TensorReader for Prefixed<'_, dyn TensorReader + '_> {
+    fn has(&self, name: &str) -> bool {
+        self.tensors.has(&format!("{}{name}", self.prefix))
+    }
+
+    fn take(
+        &mut self,
+        name: &str,
+        expected: &[Option<usize>],
+    ) -> Result<(Vec<usize>, Vec<f64>), ParametersError> {
+        self.tensors.take(&format!("{}{name}", self.prefix), expected)
+    }
+}
+
 /// What parameters are read from.
 #[expect(missing_debug_implementations, reason = "a reader is whatever holds the tensors")]
 pub struct Source<'a> {

@@ -5,16 +5,12 @@
 //! nearly the same for all but the slowest; f then has the length of the first prediction and the direction of the second.
 //! It makes sense where the components are one vector in one unit, as a cursor's velocity is.
 
-use nalgebra::DMatrix;
+use nalgebra::{DMatrix, DVector};
 
 use crate::learner::Learned;
 use crate::windows::states_at;
 use kalmind_filter::decoders::dkf::regression::turn;
-use kalmind_filter::{
-    Choice, EnsembleRegressor, GaussianProcessRegressor, JointKernel, LinearRegressor,
-    MultipleKernelRegressor, NadarayaWatsonRegressor, NetworksRegressor, RecurrentRegressor, Regressor,
-    TrainingData,
-};
+use kalmind_filter::{Choice, Regressor, TrainingData};
 
 /// Where speed counts as slow, in root mean squares of a component.
 const SLOW: f64 = 0.2;
@@ -82,90 +78,54 @@ fn mean_angle(predicted: &DMatrix<f64>, truth: &DMatrix<f64>) -> f64 {
 }
 
 /// What was learnt of twice the states, as f of d components without a direction of its own.
-pub(crate) fn without_direction(learned: Learned) -> Learned {
+pub(crate) fn without_direction(mut learned: Learned) -> Learned {
     let d = learned.held_out.ncols() / 2;
-    Learned {
-        regressor: first_outputs(learned.regressor, d),
-        held_out: learned.held_out.columns(0, d).into_owned(),
-        held_rows: learned.held_rows,
-    }
+    keep_first_outputs(&mut learned.regressor, d);
+    learned.held_out = learned.held_out.columns(0, d).into_owned();
+    learned
 }
 
-/// The same f with its first d outputs alone.
-fn first_outputs(regressor: Regressor, d: usize) -> Regressor {
-    let columns = |matrix: DMatrix<f64>| matrix.columns(0, d).into_owned();
+/// Leaves f its first d outputs alone.
+fn keep_first_outputs(regressor: &mut Regressor, d: usize) {
+    let columns = |matrix: &mut DMatrix<f64>| *matrix = matrix.columns(0, d).into_owned();
+    let rows = |matrix: &mut DMatrix<f64>| *matrix = matrix.rows(0, d).into_owned();
+    let entries = |vector: &mut DVector<f64>| *vector = vector.rows(0, d).into_owned();
     match regressor {
-        Regressor::NadarayaWatson(NadarayaWatsonRegressor { points, values, bandwidth, scales }) => {
-            Regressor::NadarayaWatson(NadarayaWatsonRegressor {
-                points,
-                values: columns(values),
-                bandwidth,
-                scales,
-            })
+        Regressor::NadarayaWatson(f) => columns(&mut f.values),
+        Regressor::Linear(f) => {
+            rows(&mut f.weights);
+            entries(&mut f.intercept);
         }
-        Regressor::Linear(LinearRegressor { weights, intercept }) => Regressor::Linear(LinearRegressor {
-            weights: weights.rows(0, d).into_owned(),
-            intercept: intercept.rows(0, d).into_owned(),
-        }),
-        Regressor::GaussianProcess(GaussianProcessRegressor { points, coefficients, scales, offset }) => {
-            Regressor::GaussianProcess(GaussianProcessRegressor {
-                points,
-                coefficients: columns(coefficients),
-                scales,
-                offset: offset.rows(0, d).into_owned(),
-            })
+        Regressor::GaussianProcess(f) => {
+            columns(&mut f.coefficients);
+            entries(&mut f.offset);
         }
-        Regressor::MultipleKernel(MultipleKernelRegressor {
-            points,
-            coefficients,
-            scales,
-            weights,
-            offset,
-            joint,
-        }) => Regressor::MultipleKernel(MultipleKernelRegressor {
-            points,
-            coefficients: columns(coefficients),
-            scales,
-            weights,
-            offset: offset.rows(0, d).into_owned(),
-            joint: joint.map(|joint| {
-                let JointKernel { points, coefficients, scales } = *joint;
-                Box::new(JointKernel { points, coefficients: columns(coefficients), scales })
-            }),
-        }),
-        Regressor::Networks(NetworksRegressor {
-            input_mean,
-            input_scale,
-            mut output_scale,
-            mut networks,
-        }) => {
-            output_scale.truncate(d);
-            for network in &mut networks {
-                network.output_weights = network.output_weights.rows(0, d).into_owned();
-                network.output_bias = network.output_bias.rows(0, d).into_owned();
+        Regressor::MultipleKernel(f) => {
+            columns(&mut f.coefficients);
+            entries(&mut f.offset);
+            if let Some(joint) = &mut f.joint {
+                columns(&mut joint.coefficients);
             }
-            Regressor::Networks(NetworksRegressor { input_mean, input_scale, output_scale, networks })
         }
-        Regressor::Recurrent(RecurrentRegressor {
-            cell,
-            input_mean,
-            input_scale,
-            mut output_scale,
-            mut networks,
-        }) => {
-            output_scale.truncate(d);
-            for network in &mut networks {
-                network.output_weights = network.output_weights.rows(0, d).into_owned();
-                network.output_bias = network.output_bias.rows(0, d).into_owned();
+        Regressor::Networks(f) => {
+            f.output_scale.truncate(d);
+            for network in &mut f.networks {
+                rows(&mut network.output_weights);
+                entries(&mut network.output_bias);
             }
-            Regressor::Recurrent(RecurrentRegressor { cell, input_mean, input_scale, output_scale, networks })
         }
-        Regressor::Ensemble(EnsembleRegressor { mut members }) => {
-            for member in &mut members {
+        Regressor::Recurrent(f) => {
+            f.output_scale.truncate(d);
+            for network in &mut f.networks {
+                rows(&mut network.output_weights);
+                entries(&mut network.output_bias);
+            }
+        }
+        Regressor::Ensemble(f) => {
+            for member in &mut f.members {
                 member.weight = member.weight.view((0, 0), (d, d)).into_owned();
-                member.regressor = first_outputs(member.regressor.clone(), d);
+                keep_first_outputs(&mut member.regressor, d);
             }
-            Regressor::Ensemble(EnsembleRegressor { members })
         }
     }
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::accuracy;
 use crate::covariance_calibration::{self, HeldOutError};
 use crate::decoders::dkf_nw::LeaveOneOut;
-use crate::decoders::kind::{DecoderFit, Job, MakeLearner, MeanFit};
+use crate::decoders::kind::{DecoderFit, Job, Lesson, MakeLearner, MeanFit};
 use crate::direction::{Directed, can_have_direction, with_direction};
 use crate::dynamics::fit_dynamics;
 use crate::learner::{Examples, Learned, learn};
@@ -15,13 +15,13 @@ use crate::state_model::fit_state_model;
 use crate::windows::{folds_of, second_moment, unit_scales};
 use crate::{FitError, FitReport, HeldOut};
 use crate::{FitProgress, Tried};
-use kalmind_filter::DiscriminativeFilter;
 use kalmind_filter::cholesky::Cholesky;
 use kalmind_filter::published_covariance::Measure;
 use kalmind_filter::small_matrix::triangle;
 use kalmind_filter::{
-    Choice, CovarianceScale, DkfParameters, Dynamics, Folds, FoldsOf, Form, ModelError, Noise, NoiseKind,
-    NonlinearDynamics, Options, Parameters, ResidualSource, Start, StateModel, TrainingData,
+    Choice, CovarianceScale, DiscriminativeFilter, DkfParameters, Dynamics, Folds, FoldsOf, Form, ModelError,
+    Noise, NoiseKind, NonlinearDynamics, Options, Parameters, ResidualSource, Start, StateModel,
+    TrainingData,
 };
 
 /// Pivots of Q below this part of their diagonal entry mean that residuals follow from each other.
@@ -69,7 +69,8 @@ fn fit_discriminative(job: &mut Job<'_>) -> Result<DkfParameters, FitError> {
             break;
         }
         let examples = Examples { data: doubled.as_ref().unwrap_or(data), background, lags };
-        let learner = (mean.learner)(spec, &examples, &rows, settings, report, progress)?;
+        let learner =
+            (mean.learner)(Lesson { spec, examples: &examples, rows: &rows, settings, report, progress })?;
         progress(FitProgress::new("cross-fitting", 0.4));
         let residuals = spec.options.residuals.unwrap_or_default();
         let learned = learn(&*learner, &examples, &rows, residuals, &mut |part| {

@@ -31,6 +31,11 @@ pub trait Host: Sync {
         Box::new(|| {})
     }
 
+    /// A file is read from end to end; what is given takes how many of how many bytes were read, and is dropped at the end.
+    fn bytes(&self) -> Box<dyn FnMut(u64, u64)> {
+        Box::new(|_read, _length| {})
+    }
+
     /// One of several fits was tried on its test rows.
     fn tested(&self, _text: &str) {}
 }

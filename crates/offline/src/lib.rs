@@ -2,8 +2,8 @@
 //! recordings played back through the engine.
 //!
 //! A [`sources::RowSource`] gives the rows of whatever holds them, [`fit_tables`] and [`fit_calibration`] fit a decoder,
-//! [`Evaluation`] compares decoders on held-out rows, [`replay`] repeats a session bit for bit, and [`report`] writes
-//! pages.
+//! [`Evaluation`] compares decoders on held-out rows, [`replay`] repeats a session bit for bit, [`report`] writes pages, and
+//! [`recording`] inspects, mends and exports files.
 //!
 //! *Invariant:* a library. No command line, no terminal, no log, no network and no clock: what is long tells a [`Host`],
 //! which also brings the clock; everything else is a value.
@@ -16,6 +16,7 @@ mod host;
 pub mod model;
 mod options;
 pub mod recorded;
+pub mod recording;
 mod replay;
 pub mod report;
 pub mod sources;
@@ -26,7 +27,7 @@ pub use calibration_fit::{CalibrationFit, CalibrationFitError, fit_calibration, 
 pub use evaluation::Evaluation;
 pub use findings::{findings, plain, rounded, runs_with};
 pub use host::{Host, Quiet};
-pub use options::{Decoders, Division, EvaluateOptions, LiveSettings, TableOptions};
+pub use options::{Decoders, Division, EvaluateOptions, ExportOptions, LiveSettings, Stamps, TableOptions};
 pub use replay::{ReplayError, Replayed, replay};
 pub use table_fit::{FitOptions, TableFit, default_names, fit_tables, named_components};
 pub use tables::Tables;

@@ -9,6 +9,7 @@ use encoding_rs::Encoding;
 use kalmind_filter::DecoderSpec;
 use kalmind_recording::kind::FileKind;
 use kalmind_types::Seconds;
+use serde::Serialize;
 
 /// Where rows come from: recordings, or pairs of tables.
 #[derive(Clone, Debug, Default)]
@@ -158,4 +159,31 @@ impl EvaluateOptions {
             Decoders::Fitted(_) => None,
         }
     }
+}
+
+/// Which stamps an export has.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stamps {
+    /// On the clock of the machine that recorded.
+    Synchronized,
+    /// That, and without jitter.
+    Dejittered,
+    /// As they were sent.
+    Raw,
+}
+
+/// A recording to export.
+#[derive(Clone, Debug)]
+pub struct ExportOptions {
+    /// The recording.
+    pub file: PathBuf,
+    /// Folder for the CSV files.
+    pub csv: PathBuf,
+    /// Which stamps they have.
+    pub stamps: Stamps,
+    /// What texts are in, where they are not UTF-8.
+    pub encoding: Option<&'static Encoding>,
+    /// Whether files that exist are overwritten.
+    pub force: bool,
 }

@@ -1,7 +1,7 @@
 //! The console's files, inside the program.
 
 use self::embedded::Console;
-use crate::{message::ErrorCode, refusal::error};
+use crate::{messages::ErrorCode, refusal::error};
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse as _, Response},

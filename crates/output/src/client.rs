@@ -7,6 +7,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use futures_util::{SinkExt as _, StreamExt as _, stream::SplitStream};
 use kalmind_types::LslTime;
+use serde::Serialize;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     sync::{mpsc, watch},
@@ -30,7 +31,7 @@ use crate::{
     counters::count,
     flow::Flow,
     limits::GOODBYE_WITHIN,
-    message::{ErrorCode, Reply, to_json},
+    messages::{Accepted, AcceptedEvent, ErrorCode, ErrorMessage, Pong, to_json},
     placed::Placed,
     places::Place,
     rate::RateLimit,
@@ -138,7 +139,7 @@ async fn say_goodbye(mut socket: WebSocketStream<Placed>, frame: End) -> Result<
 /// Tells a page that it connected with a token that is not the run's, and closes. A STOP that it has sent by then counts.
 async fn turn_away(mut socket: WebSocketStream<Placed>, app: &App) {
     count(&app.counters.unauthorized);
-    let error = Reply::Error { code: ErrorCode::WrongToken, message: access::WRONG_TOKEN };
+    let error = ErrorMessage { code: ErrorCode::WrongToken, message: access::WRONG_TOKEN };
     let farewell = async {
         socket.send(Message::Text(to_json(&error).into())).await?;
         if let Some(frame) = end(close::WRONG_TOKEN, "the token is not this run's") {
@@ -240,28 +241,29 @@ impl Reader<'_> {
         match parsed {
             Ok(ClientMessage::Stop {}) => {
                 self.app.stop(self.authorised);
-                self.reply(&Reply::accepted("stop"));
+                self.reply(&Accepted { request: "stop" });
             }
             Ok(ClientMessage::Ping { t }) => {
-                self.reply(&Reply::Pong { t, received, sent: self.app.hub.clock().lsl() });
+                self.reply(&Pong { t, received, sent: self.app.hub.clock().lsl() });
             }
             // of a state that was not sent, or acknowledged before; harmless, and counted against the rate
             Ok(ClientMessage::Ack { .. }) => {}
             Ok(ClientMessage::Auth { token }) => {
                 if self.is_token(&token) {
                     // the answer first: `hello` follows at once where the token was waited for
-                    self.reply(&Reply::accepted("auth"));
+                    self.reply(&Accepted { request: "auth" });
                     self.authorise();
                 }
             }
             Ok(ClientMessage::Control { state, token, confirm, model }) => {
                 if self.may_steer(token.as_deref()) {
-                    self.outcome("control", self.app.control(state, &confirm.0, model).map(|()| None));
+                    let done = self.app.control(state, &confirm.0, model);
+                    self.outcome(done.map(|()| Accepted { request: "control" }));
                 }
             }
             Ok(ClientMessage::Event { kind, time, data, token, .. }) => {
                 if self.may_steer(token.as_deref()) {
-                    self.outcome("events", self.app.event(kind, time, data).map(Some));
+                    self.outcome(self.app.event(kind, time, data).map(AcceptedEvent::new));
                 }
             }
             Err(problem) => self.malformed(&format!("not a message that the server knows: {problem}")),
@@ -285,16 +287,16 @@ impl Reader<'_> {
         }
         let within = self.app.within(&self.app.requests);
         if !within {
-            self.reply(&Reply::Error { code: ErrorCode::TooFrequent, message: TOO_FREQUENT });
+            self.reply(&ErrorMessage { code: ErrorCode::TooFrequent, message: TOO_FREQUENT });
         }
         within
     }
 
-    fn outcome(&self, request: &str, outcome: Result<Option<u64>, ControlRefused>) {
+    fn outcome(&self, outcome: Result<impl Serialize, ControlRefused>) {
         match outcome {
-            Ok(event_seq) => self.reply(&Reply::Accepted { request, event_seq }),
+            Ok(accepted) => self.reply(&accepted),
             Err(refused) => {
-                self.reply(&Reply::Error { code: refused.code(), message: &refused.to_string() });
+                self.reply(&ErrorMessage { code: refused.code(), message: &refused.to_string() });
             }
         }
     }
@@ -314,15 +316,15 @@ impl Reader<'_> {
 
     fn unauthorized(&self, code: ErrorCode, message: &str) {
         count(&self.app.counters.unauthorized);
-        self.reply(&Reply::Error { code, message });
+        self.reply(&ErrorMessage { code, message });
     }
 
     fn malformed(&self, message: &str) {
         count(&self.app.counters.malformed);
-        self.reply(&Reply::Error { code: ErrorCode::Malformed, message });
+        self.reply(&ErrorMessage { code: ErrorCode::Malformed, message });
     }
 
-    fn reply(&self, reply: &Reply<'_>) {
+    fn reply(&self, reply: &impl Serialize) {
         if self.replies.try_send(to_json(reply).into()).is_err() {
             count(&self.app.counters.replies_dropped);
         }

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::{
     Clock,
-    message::{HeartbeatMessage, State, Workspace, to_json},
+    messages::{HeartbeatMessage, State, Workspace, to_json},
     state_times::StateTimes,
 };
 

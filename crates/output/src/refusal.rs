@@ -9,7 +9,7 @@ use crate::{
     Credentials, access,
     app::App,
     counters::count,
-    message::{ErrorCode, Reply, to_json},
+    messages::{ErrorCode, ErrorMessage, to_json},
 };
 
 /// What is said to whoever asks too often.
@@ -17,7 +17,7 @@ pub(crate) const TOO_FREQUENT: &str = "too many requests a second: wait a second
 
 /// An error as JSON: what is wrong and what to do.
 pub(crate) fn error(status: StatusCode, code: ErrorCode, message: &str) -> Response {
-    (status, json_header(), to_json(&Reply::Error { code, message })).into_response()
+    (status, json_header(), to_json(&ErrorMessage { code, message })).into_response()
 }
 
 pub(crate) fn json_header() -> [(header::HeaderName, HeaderValue); 1] {

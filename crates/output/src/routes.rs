@@ -20,7 +20,7 @@ use crate::{
     assets, cors,
     counters::count,
     documents,
-    message::{ErrorCode, Reply, to_json},
+    messages::{Accepted, AcceptedEvent, ErrorCode, to_json},
     metrics,
     rate::RateLimit,
     refusal::{error, json_header, too_frequent, unauthorized},
@@ -174,7 +174,7 @@ async fn read_metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Respon
 /// STOP needs no permission and is never limited.
 async fn stop(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     app.stop(app.access.credentials(&headers) == Credentials::Right);
-    ok(&Reply::accepted("stop"))
+    ok(&Accepted { request: "stop" })
 }
 
 async fn control(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -183,7 +183,7 @@ async fn control(State(app): State<Arc<App>>, request: Request) -> Response {
         Err(refused) => return *refused,
     };
     match app.control(body.state, &body.confirm.0, body.model) {
-        Ok(()) => ok(&Reply::accepted("control")),
+        Ok(()) => ok(&Accepted { request: "control" }),
         Err(refused) => refusal(&refused),
     }
 }
@@ -194,7 +194,7 @@ async fn event(State(app): State<Arc<App>>, request: Request) -> Response {
         Err(refused) => return *refused,
     };
     match app.event(body.kind, body.time, body.data) {
-        Ok(event_seq) => ok(&Reply::Accepted { request: "events", event_seq: Some(event_seq) }),
+        Ok(event_seq) => ok(&AcceptedEvent::new(event_seq)),
         Err(refused) => refusal(&refused),
     }
 }

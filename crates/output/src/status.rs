@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Map, Value, json};
 
-use crate::{app::App, message::PROTOCOL, message::ReasonText};
+use crate::{app::App, messages::PROTOCOL, messages::ReasonText};
 
 /// The document. What the daemon adds never replaces what the server says itself.
 pub(crate) fn status(app: &App) -> Value {

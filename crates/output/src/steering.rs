@@ -6,7 +6,7 @@ use kalmind_types::{Actor, Confirmation, EventKind, LslTime, Mode, ModelId};
 use serde_json::Value;
 
 use crate::{
-    ControlRefused, app::App, counters::count, message::ErrorCode, rate::RateLimit, request::WantedState,
+    ControlRefused, app::App, counters::count, messages::ErrorCode, rate::RateLimit, request::WantedState,
 };
 
 /// What is said to whoever confirms something and asks for another state.

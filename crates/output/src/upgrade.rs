@@ -19,7 +19,7 @@ use crate::{
     admission::{Admission, Wishes},
     app::App,
     counters::count,
-    message::ErrorCode,
+    messages::ErrorCode,
     placed::Placed,
     refusal::{error, unauthorized},
 };

@@ -29,7 +29,7 @@ use crate::{
     counters::count,
     flow::Flow,
     hub::{Kind, Newest, Outgoing},
-    message::{ClockPair, FlowControl, Hello, PROTOCOL, Reply, to_json},
+    messages::{ClockPair, FlowControl, Gap, Hello, PROTOCOL, ReasonText, to_json},
     placed::{Placed, took_nothing},
 };
 
@@ -254,7 +254,7 @@ impl<'a> Writer<'a> {
         count(&self.app.counters.gaps);
         self.app.counters.states_missed.fetch_add(missed, Ordering::Relaxed);
         self.app.counters.events_missed.fetch_add(missed_events, Ordering::Relaxed);
-        to_json(&Reply::Gap { missed, missed_events }).into()
+        to_json(&Gap { missed, missed_events }).into()
     }
 
     /// Pings, unless a state took the ping along, or the client has been silent for so long that it counts as gone.
@@ -332,7 +332,7 @@ impl<'a> Writer<'a> {
             target: newest.target.as_ref(),
             event_seq: newest.event_seq,
             state: newest.shown.state,
-            reason: newest.shown.reason.map(crate::message::ReasonText),
+            reason: newest.shown.reason.map(ReasonText),
             flow: FlowControl::new(&self.app.limits, self.wishes.acknowledges),
             sent: clock.lsl(),
         })

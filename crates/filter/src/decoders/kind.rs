@@ -41,17 +41,13 @@ pub(crate) trait DecoderKind {
     }
 
     /// Checks every shape, number and covariance for `features` features of a bin and `dimension` components.
-    fn validate(tensors: &Self::Tensors, features: usize, dimension: usize) -> Result<(), ModelError>;
+    fn validate(tensors: &Self::Tensors, features: usize, dimension: usize) -> Result<(), ModelError> {
+        tensors.validate(features, dimension)
+    }
 
     /// The decoder at row one, of validated tensors: without the factor on its covariance, unless the tensors
-    /// [scale themselves](DecoderTensors::scales_itself), and without the mean of the intent. Lagged bins start as
-    /// `background`; of `options` those count that say how the same result is computed.
-    fn decoder(
-        tensors: &Self::Tensors,
-        options: &Options,
-        background: &[f64],
-        path: KernelPath,
-    ) -> Result<Box<dyn Decoder>, ModelError>;
+    /// [scale themselves](DecoderTensors::scales_itself), and without the mean of the intent.
+    fn decoder(tensors: &Self::Tensors, setup: &Setup<'_>) -> Result<Box<dyn Decoder>, ModelError>;
 
     /// Writes the tensors, all but the factor on the covariance; gives the header's `parameters`.
     fn write(tensors: &Self::Tensors, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error>;
@@ -59,6 +55,15 @@ pub(crate) trait DecoderKind {
     /// Reads the tensors, with a factor of one on the covariance. Shapes are checked here, what the numbers have to be
     /// by [`validate`](Self::validate).
     fn read(header: Value, source: &mut Source<'_>) -> Result<Self::Tensors, ParametersError>;
+}
+
+/// What a decoder starts with beside its tensors.
+pub(crate) struct Setup<'a> {
+    /// Of these count those that say how the same result is computed.
+    pub(crate) options: &'a Options,
+    /// What lagged bins hold at first, n values.
+    pub(crate) background: &'a [f64],
+    pub(crate) path: KernelPath,
 }
 
 /// What the tensors of every decoder can say of themselves.
@@ -69,8 +74,13 @@ pub(crate) trait DecoderTensors {
     /// Features n of one bin, before lags.
     fn features(&self) -> usize;
 
+    /// Checks every shape, number and covariance for `features` features of a bin and `dimension` components.
+    fn validate(&self, features: usize, dimension: usize) -> Result<(), ModelError>;
+
     /// The state model, where there is one.
-    fn state_model(&self) -> Option<&StateModel>;
+    fn state_model(&self) -> Option<&StateModel> {
+        None
+    }
 
     /// S, the d x d covariance of one state.
     fn marginal_covariance(&self) -> DMatrix<f64>;
@@ -94,6 +104,36 @@ pub(crate) trait DecoderTensors {
         false
     }
 }
+
+/// Writes what tensors with a state model and a factor on the covariance, at the path `of`, say of them.
+macro_rules! say_of_state {
+    ($($of:ident.)*) => {
+        fn dimension(&self) -> usize {
+            self.$($of.)*state.dimension()
+        }
+
+        fn state_model(&self) -> Option<&StateModel> {
+            Some(&self.$($of.)*state)
+        }
+
+        fn marginal_covariance(&self) -> DMatrix<f64> {
+            self.$($of.)*state.marginal_covariance()
+        }
+
+        fn covariance_scale(&self) -> &CovarianceScale {
+            &self.$($of.)*covariance_scale
+        }
+
+        fn covariance_scale_mut(&mut self) -> &mut CovarianceScale {
+            &mut self.$($of.)*covariance_scale
+        }
+
+        fn add_mean(&mut self, mean: DVector<f64>) {
+            self.$($of.)*state.mean = Some(mean);
+        }
+    };
+}
+pub(crate) use say_of_state;
 
 /// An option that a decoder takes: name, default, and where something else holds.
 pub(crate) type Taken = (&'static str, &'static str, &'static str);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::dkf::regression::Regression;
 use crate::kernel_path::KernelPath;
 use crate::model_error::ModelError;
-use crate::tensors::{ParametersError, Source, TensorWriter};
+use crate::tensors::{ParametersError, TensorReader, TensorWriter, factor};
 
 /// A kind of f by its name.
 pub(crate) trait MeanKind: ConditionalMean + Sized {
@@ -17,15 +17,25 @@ pub(crate) trait MeanKind: ConditionalMean + Sized {
     /// Its keys in the header.
     const KEYS: &'static [&'static str];
 
-    /// Reads f with `outputs` outputs over windows of `lags` bins, from its keys and tensors whose names begin with
-    /// `prefix`.
-    fn read(
-        header: Value,
-        prefix: &str,
-        source: &mut Source<'_>,
-        lags: usize,
-        outputs: usize,
-    ) -> Result<Self, ParametersError>;
+    /// Reads f from its keys and tensors.
+    fn read(header: Value, source: &mut MeanSource<'_>) -> Result<Self, ParametersError>;
+}
+
+/// What an f is read from.
+pub(crate) struct MeanSource<'a> {
+    pub(crate) tensors: &'a mut dyn TensorReader,
+    /// Features n of one bin.
+    pub(crate) features: usize,
+    /// Bins in the windows that it takes.
+    pub(crate) lags: usize,
+    pub(crate) outputs: usize,
+}
+
+impl MeanSource<'_> {
+    /// Length n l of a window.
+    pub(crate) fn inputs(&self) -> Result<usize, ParametersError> {
+        Ok(self.features * factor("lags", self.lags)?)
+    }
 }
 
 /// The tensors of an f.
@@ -39,8 +49,8 @@ pub(crate) trait ConditionalMean {
     /// Checks it over windows of `inputs` values, bins of `features`.
     fn validate(&self, inputs: usize, features: usize, outputs: usize) -> Result<(), ModelError>;
 
-    /// Writes the tensors, each name after `prefix`; gives its keys in the header.
-    fn write(&self, prefix: &str, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error>;
+    /// Writes the tensors; gives its keys in the header.
+    fn write(&self, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error>;
 
     /// Whether f depends on the past beyond the window.
     fn remembers(&self) -> bool {
@@ -53,7 +63,7 @@ pub(crate) trait ConditionalMean {
     }
 }
 
-/// The header's part of an f that has no keys.
+/// The part of a header that has no keys.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::empty_structs_with_brackets, reason = "one without would be null in the header")]

@@ -8,17 +8,16 @@
 
 use nalgebra::{DMatrix, DVector};
 
-use crate::decoders::kind::{DecoderFit, Job, MeanFit};
+use crate::decoders::kind::{DecoderFit, Job, Lesson, MeanFit};
 use crate::direction::{Directed, can_have_direction, with_direction};
 use crate::discriminative::{FilterChoice, choose_filter, finish, measurement_rows};
 use crate::learner::{Examples, Learned, learn};
 use crate::state_model::fit_state_model;
 use crate::windows::folds;
 use crate::{Budget, FitError, FitProgress, FitReport, FitSettings, Tried};
-use kalmind_filter::Parameters;
 use kalmind_filter::{
     Cell, Choice, DecoderName, DecoderSpec, DkfParameters, EnsembleMember, EnsembleRegressor, KernelShape,
-    Regressor, ResidualSource, TrainingData,
+    Parameters, Regressor, ResidualSource, TrainingData,
 };
 
 /// See the module.
@@ -106,8 +105,13 @@ impl Trials<'_> {
         let lags = spec.options.lags.and_then(Choice::given).unwrap_or(1);
         let examples = Examples { data: self.learnt_from(), background: self.background, lags };
         let Some(mean) = (self.mean_of)(spec.decoder) else { return Err(FitError::NoBandwidth) };
-        let learner = (mean.learner)(spec, &examples, &self.rows, settings, report, &mut |inner| {
-            progress(0.4 * inner.done);
+        let learner = (mean.learner)(Lesson {
+            spec,
+            examples: &examples,
+            rows: &self.rows,
+            settings,
+            report,
+            progress: &mut |inner| progress(0.4 * inner.done),
         })?;
         if !go_on() {
             return Err(FitError::OutOfTime);

@@ -25,7 +25,7 @@ use core::ops::Range;
 use nalgebra::{DMatrix, DVector};
 
 use crate::blocked_cholesky::BlockedCholesky;
-use crate::decoders::kind::DecoderFit;
+use crate::decoders::kind::{DecoderFit, Lesson};
 use crate::discriminative::discriminative;
 use crate::kernel_matrix::{exponentiate_all, log_kernel_matrix, lower_log_kernel_matrix, scaled};
 use crate::learner::{Examples, Learner};
@@ -34,8 +34,7 @@ use crate::matrix_product::{plain, product};
 use crate::sparse_mean::{positive_definite, sparse_mean};
 use crate::windows::{column_means, deviations, folds, unit_scales};
 use crate::{FitError, FitProgress, FitReport, FitSettings};
-use kalmind_filter::Choice;
-use kalmind_filter::{DecoderSpec, GaussianProcessRegressor, KernelShape, Regressor};
+use kalmind_filter::{Choice, GaussianProcessRegressor, KernelShape, Regressor};
 
 /// See the module.
 pub(super) const FIT: DecoderFit = discriminative(learner, Choice::Auto);
@@ -67,14 +66,8 @@ struct GaussianProcess {
 }
 
 /// The learner of `dkf-gp`.
-fn learner(
-    spec: &DecoderSpec,
-    examples: &Examples<'_>,
-    rows: &[usize],
-    settings: &FitSettings,
-    report: &mut FitReport,
-    progress: &mut dyn FnMut(FitProgress),
-) -> Result<Box<dyn Learner>, FitError> {
+fn learner(lesson: Lesson<'_>) -> Result<Box<dyn Learner>, FitError> {
+    let Lesson { spec, examples, rows, settings, report, progress } = lesson;
     let options = &spec.options;
     let relevance = options.kernel.unwrap_or(KernelShape::Relevance) == KernelShape::Relevance;
     let spread: Vec<usize> = rows.iter().copied().step_by(rows.len().div_ceil(LIKELIHOOD_ROWS)).collect();

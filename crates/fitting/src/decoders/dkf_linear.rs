@@ -1,13 +1,12 @@
 //! The fit of `dkf-linear`: f by ridge regression.
 
-use kalmind_filter::{Choice, DecoderSpec, LinearRegressor, Regressor};
+use kalmind_filter::{Choice, LinearRegressor, Regressor};
 
-use crate::decoders::kind::DecoderFit;
+use crate::decoders::kind::{DecoderFit, Lesson};
 use crate::discriminative::discriminative;
 use crate::fit_error::FitError;
 use crate::learner::{Examples, Learner};
 use crate::linear::{choose_ridge, fit_linear};
-use crate::report::{FitProgress, FitReport, FitSettings};
 
 /// Default `ridge` of `dkf-linear`, relative to the variance of each input.
 const RIDGE: f64 = 1e-4;
@@ -23,14 +22,8 @@ struct Ridge {
 }
 
 /// The learner of `dkf-linear`.
-fn learner(
-    spec: &DecoderSpec,
-    examples: &Examples<'_>,
-    rows: &[usize],
-    _settings: &FitSettings,
-    report: &mut FitReport,
-    _progress: &mut dyn FnMut(FitProgress),
-) -> Result<Box<dyn Learner>, FitError> {
+fn learner(lesson: Lesson<'_>) -> Result<Box<dyn Learner>, FitError> {
+    let Lesson { spec, examples, rows, report, .. } = lesson;
     let intercept = spec.options.intercept.unwrap_or(true);
     let ridge = choose_ridge(
         spec.options.ridge.unwrap_or(Choice::Given(RIDGE)),

@@ -22,16 +22,15 @@
 use nalgebra::{DMatrix, DVector};
 
 use crate::blocked_cholesky::BlockedCholesky;
-use crate::decoders::kind::DecoderFit;
+use crate::decoders::kind::{DecoderFit, Lesson};
 use crate::discriminative::discriminative;
 use crate::kernel_features::{Basis, JointBasis, bases, gaussian};
 use crate::kernel_variances::{Evidence, Tied, Variances, deviations};
 use crate::learner::{Examples, Learner};
 use crate::windows::{self, column_means};
 use crate::{FitError, FitProgress, FitReport, FitSettings};
-use kalmind_filter::Choice;
 use kalmind_filter::{
-    DecoderSpec, JointKernel, KernelWeights, MultipleKernelRegressor, Regressor, Sparsification,
+    Choice, DecoderSpec, JointKernel, KernelWeights, MultipleKernelRegressor, Regressor, Sparsification,
 };
 
 /// See the module.
@@ -68,14 +67,8 @@ struct MultipleKernel {
 }
 
 /// The learner of `dkf-mk`.
-fn learner(
-    spec: &DecoderSpec,
-    examples: &Examples<'_>,
-    rows: &[usize],
-    settings: &FitSettings,
-    report: &mut FitReport,
-    progress: &mut dyn FnMut(FitProgress),
-) -> Result<Box<dyn Learner>, FitError> {
+fn learner(lesson: Lesson<'_>) -> Result<Box<dyn Learner>, FitError> {
+    let Lesson { spec, examples, rows, settings, report, progress } = lesson;
     let thinned: Vec<usize> = rows.iter().copied().step_by(rows.len().div_ceil(ROWS).max(1)).collect();
     let (inputs, states) = (examples.inputs(&thinned), examples.states(&thinned));
     let sparsify = spec.options.sparsify.unwrap_or_default();

@@ -20,14 +20,13 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::adam::{self, Adam};
-use crate::decoders::kind::DecoderFit;
+use crate::decoders::kind::{DecoderFit, Lesson};
 use crate::discriminative::discriminative;
 use crate::learner::{Examples, Learner};
 use crate::tanh_network::{Number, Shape};
 use crate::training_time::affordable;
-use crate::{FitError, FitProgress, FitReport, FitSettings, levenberg_marquardt};
-use kalmind_filter::Choice;
-use kalmind_filter::{DecoderSpec, NetworksRegressor, Optimizer, Regressor, TanhNetwork};
+use crate::{FitError, FitProgress, levenberg_marquardt};
+use kalmind_filter::{Choice, NetworksRegressor, Optimizer, Regressor, TanhNetwork};
 
 /// See the module.
 pub(super) const FIT: DecoderFit = discriminative(learner, Choice::Given(false));
@@ -74,14 +73,8 @@ enum Training {
 }
 
 /// The learner of `dkf-nn`.
-fn learner(
-    spec: &DecoderSpec,
-    examples: &Examples<'_>,
-    rows: &[usize],
-    settings: &FitSettings,
-    report: &mut FitReport,
-    progress: &mut dyn FnMut(FitProgress),
-) -> Result<Box<dyn Learner>, FitError> {
+fn learner(lesson: Lesson<'_>) -> Result<Box<dyn Learner>, FitError> {
+    let Lesson { spec, examples, rows, settings, report, progress } = lesson;
     let options = &spec.options;
     let optimizer = options.optimizer.unwrap_or_default();
     let (hidden, training) = match optimizer {

@@ -6,16 +6,16 @@
 use nalgebra::DMatrix;
 use rayon::prelude::*;
 
-use crate::decoders::kind::DecoderFit;
+use crate::decoders::kind::{DecoderFit, Lesson};
 use crate::discriminative::discriminative;
 use crate::kernel_scales::LeaveOut;
 use crate::learner::{Examples, Learner, predict};
 use crate::windows::{deviations, folds_of, unit_scales};
-use crate::{FitError, FitProgress, FitReport, FitSettings};
+use crate::{FitError, FitProgress};
 use kalmind_filter::kernel_mean::PanelValues;
 use kalmind_filter::kernel_path::KernelPath;
 use kalmind_filter::panel::PanelPoints;
-use kalmind_filter::{Choice, DecoderSpec, KernelShape, NadarayaWatsonRegressor, Regressor};
+use kalmind_filter::{Choice, KernelShape, NadarayaWatsonRegressor, Regressor};
 
 /// See the module.
 pub(super) const FIT: DecoderFit = discriminative(learner, Choice::Auto);
@@ -182,14 +182,8 @@ struct NadarayaWatson {
 }
 
 /// The learner of `dkf-nw`.
-fn learner(
-    spec: &DecoderSpec,
-    examples: &Examples<'_>,
-    rows: &[usize],
-    settings: &FitSettings,
-    report: &mut FitReport,
-    progress: &mut dyn FnMut(FitProgress),
-) -> Result<Box<dyn Learner>, FitError> {
+fn learner(lesson: Lesson<'_>) -> Result<Box<dyn Learner>, FitError> {
+    let Lesson { spec, examples, rows, settings, report, progress } = lesson;
     progress(FitProgress::new("bandwidth", 0.1));
     let options = &spec.options;
     let (inputs, states) = (examples.inputs(rows), examples.states(rows));

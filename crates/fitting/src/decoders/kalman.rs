@@ -6,9 +6,8 @@ use crate::decoders::kind::DecoderFit;
 use crate::state_model::fit_state_model;
 use crate::windows::{column_means, second_moment, states_at};
 use crate::{FitError, FitReport};
-use kalmind_filter::Parameters;
 use kalmind_filter::cholesky::Cholesky;
-use kalmind_filter::{Choice, CovarianceScale, KalmanParameters, Options, Start, TrainingData};
+use kalmind_filter::{Choice, CovarianceScale, KalmanParameters, Options, Parameters, Start, TrainingData};
 
 /// See the module.
 pub(super) const FIT: DecoderFit =

@@ -32,14 +32,18 @@ pub(crate) struct MeanFit {
 
 /// Makes the learner of a discriminative filter's f, its hyperparameters chosen from the rows where the options leave them
 /// open.
-pub(crate) type MakeLearner = fn(
-    &DecoderSpec,
-    &Examples<'_>,
-    &[usize],
-    &FitSettings,
-    &mut FitReport,
-    &mut dyn FnMut(FitProgress),
-) -> Result<Box<dyn Learner>, FitError>;
+pub(crate) type MakeLearner = fn(Lesson<'_>) -> Result<Box<dyn Learner>, FitError>;
+
+/// What a learner is made from.
+pub(crate) struct Lesson<'a> {
+    pub(crate) spec: &'a DecoderSpec,
+    pub(crate) examples: &'a Examples<'a>,
+    /// The rows to learn from, ascending.
+    pub(crate) rows: &'a [usize],
+    pub(crate) settings: &'a FitSettings,
+    pub(crate) report: &'a mut FitReport,
+    pub(crate) progress: &'a mut dyn FnMut(FitProgress),
+}
 
 /// What is to be fitted.
 pub(crate) struct Job<'a> {

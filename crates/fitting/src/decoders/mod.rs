@@ -7,14 +7,12 @@ mod dkf_linear;
 mod dkf_mk;
 pub(crate) mod dkf_nn;
 pub(crate) mod dkf_nw;
-mod ekf;
 pub(crate) mod kalman;
 mod kalman_steady;
 pub(crate) mod kind;
 mod nonlinear_kalman;
 mod ole;
 mod refit_kalman;
-mod ukf;
 mod wiener;
 mod wiener_cascade;
 
@@ -35,8 +33,8 @@ fn fit_of(decoder: DecoderName) -> &'static DecoderFit {
         DecoderName::WienerCascade => &wiener_cascade::FIT,
         DecoderName::Ole => &ole::FIT,
         DecoderName::RefitKalman => &refit_kalman::FIT,
-        DecoderName::Ekf => &ekf::FIT,
-        DecoderName::Ukf => &ukf::FIT,
+        DecoderName::Ekf => &nonlinear_kalman::EKF,
+        DecoderName::Ukf => &nonlinear_kalman::UKF,
         DecoderName::DkfLinear => &dkf_linear::FIT,
         DecoderName::DkfNw => &dkf_nw::FIT,
         DecoderName::DkfGp => &dkf_gp::FIT,

@@ -6,12 +6,23 @@ use rayon::prelude::*;
 use crate::adam::{self, Adam};
 use crate::decoders::dkf_nn::{Standardization, held_block, random_stream};
 use crate::decoders::kalman::{fit_kalman, make_positive};
+use crate::decoders::kind::{DecoderFit, Job};
 use crate::tanh_network::{Pass, Shape};
 use crate::windows::{folds, outside, second_moment, states_at};
 use crate::{FitError, FitReport};
 use kalmind_filter::{
-    CovarianceScale, Linearization, NonlinearKalmanParameters, Options, TanhNetwork, TrainingData,
+    CovarianceScale, Linearization, NonlinearKalmanParameters, Options, Parameters, TanhNetwork, TrainingData,
 };
+
+/// `ekf`.
+pub(super) const EKF: DecoderFit = DecoderFit::of(|job| fit(job, Linearization::Extended));
+/// `ukf`.
+pub(super) const UKF: DecoderFit = DecoderFit::of(|job| fit(job, Linearization::Unscented));
+
+fn fit(job: &mut Job<'_>, linearization: Linearization) -> Result<Parameters, FitError> {
+    let (options, seed) = (&job.spec.options, job.settings.seed);
+    fit_nonlinear(options, linearization, job.data, seed, job.report).map(Parameters::NonlinearKalman)
+}
 
 /// Networks in the mean that g is.
 const NETWORKS: usize = 5;
@@ -27,7 +38,7 @@ const EPOCHS: usize = 40;
 ///
 /// A feature that never moved says nothing of the intent: its outputs are constant and its noise is one, apart from all
 /// others, with a warning. Where features leave no noise, a little is assumed, as for `kalman`.
-pub(crate) fn fit_nonlinear(
+fn fit_nonlinear(
     options: &Options,
     linearization: Linearization,
     data: &TrainingData,

@@ -23,10 +23,9 @@ use crate::decoders::kind::DecoderFit;
 use crate::decoders::wiener::state_covariance;
 use crate::windows::{column_means, folds, outside, second_moment, states_at};
 use crate::{FitError, FitReport};
-use kalmind_filter::Parameters;
 use kalmind_filter::cholesky::Cholesky;
 use kalmind_filter::decoders::kalman::runtime::ObservationInformation;
-use kalmind_filter::{CovarianceScale, Options, TrainingData, WienerParameters};
+use kalmind_filter::{CovarianceScale, Options, Parameters, TrainingData, WienerParameters};
 
 /// See the module.
 pub(super) const FIT: DecoderFit =

@@ -14,10 +14,9 @@ use nalgebra::DMatrix;
 use crate::decoders::kalman::fit_kalman_given;
 use crate::decoders::kind::DecoderFit;
 use crate::{FitError, FitReport};
-use kalmind_filter::Parameters;
 use kalmind_filter::decoders::refit_kalman::runtime::CENTRE;
 use kalmind_filter::options::Feedback;
-use kalmind_filter::{Options, RefitKalmanParameters, TaskSample, TrainingData};
+use kalmind_filter::{Options, Parameters, RefitKalmanParameters, TaskSample, TrainingData};
 
 /// See the module.
 pub(super) const FIT: DecoderFit = DecoderFit {

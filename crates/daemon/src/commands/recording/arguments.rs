@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 use encoding_rs::Encoding;
+use kalmind_offline::Stamps;
 
 use crate::commands::values::encoding;
 
@@ -83,28 +87,17 @@ pub struct ReportArguments {
     pub output: Option<PathBuf>,
 }
 
-/// Which stamps an export has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Stamps {
-    /// On the clock of the machine that recorded.
-    #[default]
-    Synchronized,
-    /// That, and without jitter.
-    Dejittered,
-    /// As they were sent.
-    Raw,
-}
-
-impl Stamps {
-    /// As it is given on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Synchronized => "synchronized",
-            Self::Dejittered => "dejittered",
-            Self::Raw => "raw",
-        }
-    }
+/// The stamps of an export, by name.
+fn stamps() -> impl TypedValueParser<Value = Stamps> {
+    let known = [
+        ("synchronized", Stamps::Synchronized, "On the clock of the machine that recorded"),
+        ("dejittered", Stamps::Dejittered, "That, and without jitter"),
+        ("raw", Stamps::Raw, "As they were sent"),
+    ];
+    let values = known.map(|(name, _, help)| PossibleValue::new(name).help(help));
+    PossibleValuesParser::new(values).map(move |given| {
+        known.iter().find(|(name, ..)| *name == given).map_or(Stamps::Synchronized, |(_, stamps, _)| *stamps)
+    })
 }
 
 /// Arguments of `kalmind recording export`.
@@ -117,7 +110,7 @@ pub struct ExportArguments {
     #[arg(long, value_name = "FOLDER")]
     pub csv: PathBuf,
     /// Time stamps on the recorder's clock, the same without jitter, or as they were sent.
-    #[arg(long, value_enum, default_value_t = Stamps::Synchronized)]
+    #[arg(long, value_parser = stamps(), default_value = "synchronized")]
     pub stamps: Stamps,
     /// Encoding of texts, such as latin1 or gbk [default: UTF-8, or windows-1252 if a text is not UTF-8].
     #[arg(long, value_name = "NAME", value_parser = encoding)]

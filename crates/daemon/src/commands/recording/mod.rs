@@ -1,27 +1,18 @@
 //! `kalmind recording`: what is in a recording, whether it is whole, mended, and in other formats.
 
 pub mod arguments;
-mod csv_files;
-mod edf;
-mod export;
-pub(super) mod file;
-mod information;
-mod problems;
-mod repairing;
 
 use std::io::Write as _;
 
 use kalmind_offline::{
+    ExportOptions,
+    recording::{Answer, check, export, information, repair, require_xdf},
     report::{page_beside, write_session_page},
     tables::require_other_file,
 };
-use kalmind_recording::Existing;
-use kalmind_types::Counted;
-use serde_json::json;
+use kalmind_recording::{Existing, xdf::repair::Target};
 
-use arguments::{RecordingArguments, RecordingCommand, RecordingFile};
-use file::{checked, require_xdf};
-use problems::{problems_json, problems_text};
+use arguments::{ExportArguments, RecordingArguments, RecordingCommand, RepairArguments, ReportArguments};
 
 use crate::{
     commands::{beginning, command::Command},
@@ -32,71 +23,36 @@ use crate::{
 impl Command for RecordingArguments {
     fn run(&self) -> Outcome<()> {
         beginning::offline()?;
-        run(&self.command)
+        match &self.command {
+            RecordingCommand::Check(of) => print(check(&of.file, of.encoding, &Terminal), of.json),
+            RecordingCommand::Repair(RepairArguments { file, output, in_place, force, json }) => {
+                let target = match output {
+                    _ if *in_place => Target::InPlace,
+                    Some(output) => Target::File(output),
+                    None => Target::Beside,
+                };
+                print(repair(file, target, *force, &Terminal), *json)
+            }
+            RecordingCommand::Info(of) => print(information(&of.file, of.encoding, &Terminal), of.json),
+            RecordingCommand::Report(ReportArguments { file, output }) => {
+                require_xdf(file, "recording report").or_work()?;
+                let page = output.clone().unwrap_or_else(|| page_beside(file));
+                require_other_file("-o", &page, core::iter::once(file)).or_usage()?;
+                write_session_page(file, &page, Existing::Replace, &Terminal).or_work()?;
+                writeln!(std::io::stdout().lock(), "{}", page.display()).or_work()
+            }
+            RecordingCommand::Export(arguments) => {
+                let ExportArguments { file, csv, stamps, encoding, force } = arguments.clone();
+                print(export(&ExportOptions { file, csv, stamps, encoding, force }, &Terminal), false)
+            }
+        }
     }
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// Exit code 1 where the file cannot be read or written, or `check` finds something wrong.
-fn run(command: &RecordingCommand) -> Outcome<()> {
-    match command {
-        RecordingCommand::Check(arguments) => run_check(arguments),
-        RecordingCommand::Repair(arguments) => repairing::run(arguments),
-        RecordingCommand::Info(arguments) => information::run(arguments),
-        RecordingCommand::Report(arguments) => {
-            require_xdf(&arguments.file, "recording report").or_work()?;
-            let page = arguments.output.clone().unwrap_or_else(|| page_beside(&arguments.file));
-            require_other_file("-o", &page, core::iter::once(&arguments.file)).or_usage()?;
-            write_session_page(&arguments.file, &page, Existing::Replace, &Terminal).or_work()?;
-            writeln!(std::io::stdout().lock(), "{}", page.display()).or_work()
-        }
-        RecordingCommand::Export(arguments) => export::run(arguments),
-    }
-}
-
-fn run_check(arguments: &RecordingFile) -> Outcome<()> {
-    require_xdf(&arguments.file, "recording check").or_work()?;
-    let report = checked(&arguments.file, arguments.encoding)?;
-    let neighbours = information::neighbours(&arguments.file, &report);
-    let mut out = std::io::stdout().lock();
-    if arguments.json {
-        let problems = problems_json(&report.problems);
-        let document = json!({
-            "file": arguments.file,
-            "valid": report.is_valid(),
-            "can_be_mended": report.can_be_mended(),
-            "other_files": neighbours,
-            "problems": problems,
-        });
-        writeln!(out, "{document}").or_work()?;
-    } else if report.is_valid() {
-        let samples: u64 = report.streams.values().map(|stream| stream.samples).sum();
-        writeln!(
-            out,
-            "intact: {}, {}, {}",
-            Counted(report.streams.len() as u64, "stream"),
-            Counted(samples, "sample"),
-            Counted(report.length, "byte")
-        )
-        .or_work()?;
-        for line in &neighbours {
-            writeln!(out, "  {line}").or_work()?;
-        }
-        for line in problems_text(&report.problems) {
-            writeln!(out, "  {line}").or_work()?;
-        }
-    }
-    if report.is_valid() {
-        return Ok(());
-    }
-    let file = arguments.file.display();
-    let said = [neighbours, problems_text(&report.problems)].concat().join("\n");
-    let way = if report.can_be_mended() {
-        format!("`kalmind recording repair {file}` writes a repaired copy")
-    } else {
-        "the rest was read, and `kalmind recording repair` cannot improve it".to_owned()
-    };
-    Err(anyhow::anyhow!("{file} is damaged; {way}\n{said}")).or_work()
+/// Prints an answer; what it says is wrong ends the program with exit code 1.
+fn print(answer: anyhow::Result<Answer>, json: bool) -> Outcome<()> {
+    let Answer { document, text, failure } = answer.or_work()?;
+    let text = if json { format!("{document}\n") } else { text };
+    std::io::stdout().lock().write_all(text.as_bytes()).or_work()?;
+    failure.map_or(Ok(()), |failure| Err(anyhow::anyhow!(failure)).or_work())
 }

@@ -2,7 +2,6 @@
 
 use std::{io::Write as _, path::Path};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_acquisition::clock::{self, Deadline};
 use kalmind_offline::{
     ReplayError, Replayed,
@@ -15,7 +14,7 @@ use serde_json::json;
 use super::arguments::{ReplayArguments, ReplaySpeed};
 use crate::{
     failure::{OrFail as _, Outcome},
-    terminal::Terminal,
+    terminal::{Terminal, bytes_bar},
 };
 
 /// Runs the command.
@@ -23,9 +22,7 @@ use crate::{
 /// # Errors
 /// Exit code 1 where the recording cannot be replayed, or replay gives something else than what was published.
 pub(super) fn run(arguments: &ReplayArguments) -> Outcome<()> {
-    let style = ProgressStyle::with_template("{bar:32} {bytes} of {total_bytes}, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(0).with_style(style);
+    let bar = bytes_bar();
     let replayed = replay(&arguments.recording, arguments.speed == ReplaySpeed::Real, |read, length| {
         bar.set_length(length);
         bar.set_position(read);

@@ -8,11 +8,12 @@ mod play;
 pub use arguments::{ReplayArguments, ReplaySpeed};
 pub use compared::{layout, replay};
 
+use kalmind_offline::recording::require_xdf;
+
 use crate::{
     commands::{
         beginning::{self, apply_network_of, log_for_lsl},
         command::Command,
-        recording::file::require_xdf,
     },
     failure::{OrFail as _, Outcome},
 };

@@ -6,10 +6,8 @@ use super::discriminative::Discriminative;
 use super::parameters::DkfParameters;
 use super::runtime::DkfDecoder;
 use crate::decoder::Decoder;
-use crate::decoders::kind::{DecoderKind, Taken};
-use crate::kernel_path::KernelPath;
+use crate::decoders::kind::{DecoderKind, Setup, Taken};
 use crate::model_error::ModelError;
-use crate::options::Options;
 use crate::tensors::{ParametersError, Source, TensorWriter};
 
 impl<K: Discriminative> DecoderKind for K {
@@ -30,17 +28,8 @@ impl<K: Discriminative> DecoderKind for K {
         if Self::REGRESSOR.is_some() { format!("`{name}`") } else { format!("an ensemble (`{name}`)") }
     }
 
-    fn validate(dkf: &DkfParameters, features: usize, dimension: usize) -> Result<(), ModelError> {
-        dkf.validate(features, dimension)
-    }
-
-    fn decoder(
-        dkf: &DkfParameters,
-        _options: &Options,
-        background: &[f64],
-        path: KernelPath,
-    ) -> Result<Box<dyn Decoder>, ModelError> {
-        Ok(Box::new(DkfDecoder::new(dkf, background, path)?))
+    fn decoder(dkf: &DkfParameters, setup: &Setup<'_>) -> Result<Box<dyn Decoder>, ModelError> {
+        Ok(Box::new(DkfDecoder::new(dkf, setup.background, setup.path)?))
     }
 
     fn write(dkf: &DkfParameters, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {

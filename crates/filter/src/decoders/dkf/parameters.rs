@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 use super::noise::{Noise, NoiseHeader};
 use super::regressor::{Regressor, regressor_keys};
 use crate::covariance_scale::CovarianceScale;
-use crate::decoders::kind::DecoderTensors;
+use crate::decoders::kind::{DecoderTensors, say_of_state};
+use crate::decoders::mean::MeanSource;
 use crate::dynamics::{Linearization, NonlinearDynamics};
 use crate::model_error::ModelError;
 use crate::options::{Form, Start, StationarySource};
@@ -70,26 +71,6 @@ fn unscaled() -> f64 {
 }
 
 impl DkfParameters {
-    pub(super) fn validate(&self, features: usize, dimension: usize) -> Result<(), ModelError> {
-        self.state.validate(dimension)?;
-        let marginal = self.state.marginal_covariance();
-        covariance("stationary_covariance (newest block)", &marginal, dimension, true)?;
-        validate_lags(self.lags)?;
-        if let Some(dynamics) = &self.dynamics {
-            self.state.validate_first_order(dimension)?;
-            dynamics.network.validate(dimension, dimension)?;
-        }
-        let inputs = features * self.lags;
-        if self.direction && !(2..=MAX_COMPONENTS / 2).contains(&dimension) {
-            return out_of_range("the number of components with a direction", dimension as f64, "2 to 4");
-        }
-        let outputs = if self.direction { 2 * dimension } else { dimension };
-        self.regressor.validate(inputs, features, outputs)?;
-        self.noise.validate(inputs, dimension)?;
-        positive("noise_scale", self.noise_scale)?;
-        validate_scale(&self.covariance_scale, features)
-    }
-
     /// Writes the tensors; what the header says of f stands among the rest where the decoder is `named` after its kind.
     pub(super) fn write(
         &self,
@@ -112,7 +93,7 @@ impl DkfParameters {
             noise,
             noise_scale: self.noise_scale,
         })?;
-        let mut regressor = self.regressor.write("", writer)?;
+        let mut regressor = self.regressor.write(writer)?;
         if let Value::Object(header) = &mut header {
             if named.is_some() {
                 regressor.remove("kind");
@@ -142,13 +123,15 @@ impl DkfParameters {
             None => None,
         };
         let noise = Noise::read(&header.noise, inputs, source)?;
+        let Source { ref mut tensors, features, .. } = *source;
+        let mut f = MeanSource { tensors: &mut **tensors, features, lags: header.lags, outputs };
         Ok(Self {
             state,
             dynamics,
             form: header.form,
             start: header.start,
             lags: header.lags,
-            regressor: Regressor::read(regressor, "", source, header.lags, outputs)?,
+            regressor: Regressor::read(regressor, &mut f)?,
             direction: header.direction,
             noise,
             noise_scale: header.noise_scale,
@@ -175,32 +158,30 @@ fn split(named: Option<&str>, header: Value) -> Result<(Header, Map<String, Valu
 }
 
 impl DecoderTensors for DkfParameters {
-    fn dimension(&self) -> usize {
-        self.state.dimension()
+    fn validate(&self, features: usize, dimension: usize) -> Result<(), ModelError> {
+        self.state.validate(dimension)?;
+        let marginal = self.state.marginal_covariance();
+        covariance("stationary_covariance (newest block)", &marginal, dimension, true)?;
+        validate_lags(self.lags)?;
+        if let Some(dynamics) = &self.dynamics {
+            self.state.validate_first_order(dimension)?;
+            dynamics.network.validate(dimension, dimension)?;
+        }
+        let inputs = features * self.lags;
+        if self.direction && !(2..=MAX_COMPONENTS / 2).contains(&dimension) {
+            return out_of_range("the number of components with a direction", dimension as f64, "2 to 4");
+        }
+        let outputs = if self.direction { 2 * dimension } else { dimension };
+        self.regressor.validate(inputs, features, outputs)?;
+        self.noise.validate(inputs, dimension)?;
+        positive("noise_scale", self.noise_scale)?;
+        validate_scale(&self.covariance_scale, features)
     }
+
+    say_of_state!();
 
     fn features(&self) -> usize {
         self.regressor.inputs() / self.lags.max(1)
-    }
-
-    fn state_model(&self) -> Option<&StateModel> {
-        Some(&self.state)
-    }
-
-    fn marginal_covariance(&self) -> DMatrix<f64> {
-        self.state.marginal_covariance()
-    }
-
-    fn covariance_scale(&self) -> &CovarianceScale {
-        &self.covariance_scale
-    }
-
-    fn covariance_scale_mut(&mut self) -> &mut CovarianceScale {
-        &mut self.covariance_scale
-    }
-
-    fn add_mean(&mut self, mean: DVector<f64>) {
-        self.state.mean = Some(mean);
     }
 
     fn varies(&self) -> bool {

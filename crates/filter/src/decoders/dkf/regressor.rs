@@ -12,10 +12,10 @@ use crate::decoders::dkf_linear::LinearRegressor;
 use crate::decoders::dkf_mk::MultipleKernelRegressor;
 use crate::decoders::dkf_nn::NetworksRegressor;
 use crate::decoders::dkf_nw::NadarayaWatsonRegressor;
-use crate::decoders::mean::{ConditionalMean, MeanKind};
+use crate::decoders::mean::{ConditionalMean, MeanKind, MeanSource};
 use crate::kernel_path::KernelPath;
 use crate::model_error::ModelError;
-use crate::tensors::{ParametersError, Source, TensorWriter, parse, problem};
+use crate::tensors::{ParametersError, Prefixed, TensorReader as _, TensorWriter, parse, problem};
 use crate::validate::{out_of_range, shape, validate_lags};
 
 /// Makes the regressor of the kinds.
@@ -52,19 +52,15 @@ macro_rules! regressors {
                 }
             }
 
-            /// Reads a regressor over windows of `lags` bins from its part of the header and tensors whose names begin
-            /// with `prefix`.
+            /// Reads a regressor from its part of the header and its tensors.
             pub(super) fn read(
                 mut header: Map<String, Value>,
-                prefix: &str,
-                source: &mut Source<'_>,
-                lags: usize,
-                outputs: usize,
+                source: &mut MeanSource<'_>,
             ) -> Result<Self, ParametersError> {
                 let kind = header.remove("kind").ok_or_else(|| problem("parameters: missing field `kind`"))?;
                 let (kind, header) = (parse::<String>(kind)?, Value::Object(header));
                 $(if kind == $of::KIND {
-                    return Ok(Self::$name($of::read(header, prefix, source, lags, outputs)?));
+                    return Ok(Self::$name($of::read(header, source)?));
                 })+
                 let known = KINDS.iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", ");
                 Err(problem(format!("parameters: unknown variant `{kind}`, expected one of {known}")))
@@ -119,15 +115,14 @@ impl Regressor {
         self.mean().validate(inputs, features, outputs)
     }
 
-    /// Writes the tensors, each name after `prefix`; gives the part of the header.
+    /// Writes the tensors; gives the part of the header.
     pub(super) fn write(
         &self,
-        prefix: &str,
         writer: &mut dyn TensorWriter,
     ) -> Result<Map<String, Value>, serde_json::Error> {
         let mut header = Map::new();
         header.insert("kind".to_owned(), self.kind().into());
-        if let Value::Object(mut own) = self.mean().write(prefix, writer)? {
+        if let Value::Object(mut own) = self.mean().write(writer)? {
             header.append(&mut own);
         }
         Ok(header)
@@ -172,13 +167,7 @@ impl MeanKind for EnsembleRegressor {
     const KIND: &'static str = "ensemble";
     const KEYS: &'static [&'static str] = &["members"];
 
-    fn read(
-        header: Value,
-        prefix: &str,
-        source: &mut Source<'_>,
-        _lags: usize,
-        outputs: usize,
-    ) -> Result<Self, ParametersError> {
+    fn read(header: Value, source: &mut MeanSource<'_>) -> Result<Self, ParametersError> {
         let EnsembleHeader { members } = parse(header)?;
         let mut read = Vec::new();
         for (at, MemberHeader { name, lags, regressor }) in members.into_iter().enumerate() {
@@ -186,9 +175,12 @@ impl MeanKind for EnsembleRegressor {
             if regressor.get("kind").is_some_and(|kind| kind == Self::KIND) {
                 return Err(problem("parameters: a member of an ensemble cannot be an ensemble"));
             }
-            let prefix = format!("{prefix}member.{at}.");
-            let weight = source.tensors.matrix(&format!("{prefix}weight"), outputs, outputs)?;
-            let regressor = Regressor::read(regressor, &prefix, source, lags, outputs)?;
+            let MeanSource { features, outputs, .. } = *source;
+            let prefix = format!("member.{at}.");
+            let mut tensors = Prefixed { prefix, tensors: &mut *source.tensors };
+            let weight = tensors.matrix("weight", outputs, outputs)?;
+            let mut own = MeanSource { tensors: &mut tensors, features, lags, outputs };
+            let regressor = Regressor::read(regressor, &mut own)?;
             read.push(EnsembleMember { name, lags, regressor, weight });
         }
         Ok(Self { members: read })
@@ -230,12 +222,12 @@ impl ConditionalMean for EnsembleRegressor {
         Ok(())
     }
 
-    fn write(&self, prefix: &str, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
+    fn write(&self, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
         let mut members = Vec::with_capacity(self.members.len());
         for (at, member) in self.members.iter().enumerate() {
-            let prefix = format!("{prefix}member.{at}.");
-            writer.matrix(&format!("{prefix}weight"), &member.weight);
-            let regressor = member.regressor.write(&prefix, writer)?;
+            let mut writer = Prefixed { prefix: format!("member.{at}."), tensors: &mut *writer };
+            writer.matrix("weight", &member.weight);
+            let regressor = member.regressor.write(&mut writer)?;
             members.push(MemberHeader { name: member.name.clone(), lags: member.lags, regressor });
         }
         serde_json::to_value(EnsembleHeader { members })

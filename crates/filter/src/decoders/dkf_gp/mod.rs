@@ -9,10 +9,10 @@ use self::regression::GaussianProcess;
 use super::dkf::discriminative::{Discriminative, discriminative_options};
 use super::dkf::regression::Regression;
 use super::kind::{GUARD, Taken};
-use super::mean::{ConditionalMean, MeanKind, NoKeys};
+use super::mean::{ConditionalMean, MeanKind, MeanSource, NoKeys};
 use crate::kernel_path::KernelPath;
 use crate::model_error::ModelError;
-use crate::tensors::{ParametersError, Source, TensorWriter, factor, parse};
+use crate::tensors::{ParametersError, TensorWriter, parse};
 use crate::validate::{as_column, shape, validate_kernel, validate_points};
 
 /// See the module.
@@ -50,22 +50,15 @@ impl MeanKind for GaussianProcessRegressor {
     const KIND: &'static str = "gaussian_process";
     const KEYS: &'static [&'static str] = &[];
 
-    fn read(
-        header: Value,
-        prefix: &str,
-        source: &mut Source<'_>,
-        lags: usize,
-        outputs: usize,
-    ) -> Result<Self, ParametersError> {
+    fn read(header: Value, source: &mut MeanSource<'_>) -> Result<Self, ParametersError> {
         let NoKeys {} = parse(header)?;
-        let inputs = source.features * factor("lags", lags)?;
-        let name = |tensor: &str| format!("{prefix}{tensor}");
+        let (inputs, outputs) = (source.inputs()?, source.outputs);
         let tensors = &mut *source.tensors;
         Ok(Self {
-            points: tensors.rows(&name("points"), inputs)?,
-            coefficients: tensors.rows(&name("coefficients"), outputs)?,
-            scales: tensors.vector(&name("scales"), inputs)?,
-            offset: tensors.vector_or_zeros(&name("offset"), outputs)?,
+            points: tensors.rows("points", inputs)?,
+            coefficients: tensors.rows("coefficients", outputs)?,
+            scales: tensors.vector("scales", inputs)?,
+            offset: tensors.vector_or_zeros("offset", outputs)?,
         })
     }
 }
@@ -87,12 +80,11 @@ impl ConditionalMean for GaussianProcessRegressor {
         shape("offset", &as_column(self.offset.as_slice()), outputs, 1)
     }
 
-    fn write(&self, prefix: &str, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
-        let name = |tensor: &str| format!("{prefix}{tensor}");
-        writer.matrix(&name("points"), &self.points);
-        writer.matrix(&name("coefficients"), &self.coefficients);
-        writer.vector(&name("scales"), &self.scales);
-        writer.vector(&name("offset"), self.offset.as_slice());
+    fn write(&self, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
+        writer.matrix("points", &self.points);
+        writer.matrix("coefficients", &self.coefficients);
+        writer.vector("scales", &self.scales);
+        writer.vector("offset", self.offset.as_slice());
         serde_json::to_value(NoKeys {})
     }
 }

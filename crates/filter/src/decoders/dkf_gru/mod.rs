@@ -11,11 +11,11 @@ use self::regression::Recurrent;
 use super::dkf::discriminative::{Discriminative, discriminative_options};
 use super::dkf::regression::Regression;
 use super::kind::{GUARD, Taken};
-use super::mean::{ConditionalMean, MeanKind};
+use super::mean::{ConditionalMean, MeanKind, MeanSource};
 use crate::kernel_path::KernelPath;
 use crate::model_error::ModelError;
 use crate::options::Cell;
-use crate::tensors::{ParametersError, Source, TensorWriter, factor, parse};
+use crate::tensors::{ParametersError, TensorWriter, factor, parse};
 use crate::validate::{as_column, out_of_range, shape};
 
 /// See the module.
@@ -65,25 +65,18 @@ impl MeanKind for RecurrentRegressor {
     const KIND: &'static str = "recurrent";
     const KEYS: &'static [&'static str] = &["cell", "networks", "layers"];
 
-    fn read(
-        header: Value,
-        prefix: &str,
-        source: &mut Source<'_>,
-        lags: usize,
-        outputs: usize,
-    ) -> Result<Self, ParametersError> {
+    fn read(header: Value, source: &mut MeanSource<'_>) -> Result<Self, ParametersError> {
         let Header { cell, networks, layers } = parse(header)?;
-        let inputs = source.features * factor("lags", lags)?;
-        let name = |tensor: &str| format!("{prefix}{tensor}");
+        let (inputs, outputs) = (source.inputs()?, source.outputs);
         let tensors = &mut *source.tensors;
         Ok(Self {
             cell,
-            input_mean: tensors.vector(&name("input_mean"), inputs)?,
-            input_scale: tensors.vector(&name("input_scale"), inputs)?,
-            output_scale: tensors.vector(&name("output_scale"), outputs)?,
+            input_mean: tensors.vector("input_mean", inputs)?,
+            input_scale: tensors.vector("input_scale", inputs)?,
+            output_scale: tensors.vector("output_scale", outputs)?,
             networks: (0..factor("networks", networks)?)
                 .map(|at| {
-                    let prefix = format!("{prefix}network.{at}.");
+                    let prefix = format!("network.{at}.");
                     RecurrentNetwork::read(&prefix, tensors, cell, layers, (inputs, outputs))
                 })
                 .collect::<Result<_, _>>()?,
@@ -111,13 +104,12 @@ impl ConditionalMean for RecurrentRegressor {
         self.networks.iter().try_for_each(|network| network.validate(self.cell, inputs, outputs))
     }
 
-    fn write(&self, prefix: &str, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
-        let name = |tensor: &str| format!("{prefix}{tensor}");
-        writer.vector(&name("input_mean"), &self.input_mean);
-        writer.vector(&name("input_scale"), &self.input_scale);
-        writer.vector(&name("output_scale"), &self.output_scale);
+    fn write(&self, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
+        writer.vector("input_mean", &self.input_mean);
+        writer.vector("input_scale", &self.input_scale);
+        writer.vector("output_scale", &self.output_scale);
         for (at, network) in self.networks.iter().enumerate() {
-            network.write(&format!("{prefix}network.{at}."), writer);
+            network.write(&format!("network.{at}."), writer);
         }
         let layers = self.networks.first().map_or(0, |network| network.layers.len());
         serde_json::to_value(Header { cell: self.cell, networks: self.networks.len(), layers })

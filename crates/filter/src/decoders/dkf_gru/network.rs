@@ -4,7 +4,7 @@ use nalgebra::{DMatrix, DVector};
 
 use crate::model_error::ModelError;
 use crate::options::Cell;
-use crate::tensors::{ParametersError, TensorReader, TensorWriter, factor};
+use crate::tensors::{ParametersError, Prefixed, TensorReader, TensorWriter, factor};
 use crate::validate::{as_column, out_of_range, shape};
 
 /// One layer of a recurrent network with h units and g gates (3 of a GRU, 4 of an LSTM), gate after gate, `s` the
@@ -72,10 +72,11 @@ impl RecurrentNetwork {
     /// Writes the tensors, each name after `prefix`.
     pub(super) fn write(&self, prefix: &str, writer: &mut dyn TensorWriter) {
         for (at, layer) in self.layers.iter().enumerate() {
-            writer.matrix(&format!("{prefix}layer.{at}.input_weights"), &layer.input_weights);
-            writer.vector(&format!("{prefix}layer.{at}.input_bias"), layer.input_bias.as_slice());
-            writer.matrix(&format!("{prefix}layer.{at}.recurrent_weights"), &layer.recurrent_weights);
-            writer.vector(&format!("{prefix}layer.{at}.recurrent_bias"), layer.recurrent_bias.as_slice());
+            let mut writer = Prefixed { prefix: format!("{prefix}layer.{at}."), tensors: &mut *writer };
+            writer.matrix("input_weights", &layer.input_weights);
+            writer.vector("input_bias", layer.input_bias.as_slice());
+            writer.matrix("recurrent_weights", &layer.recurrent_weights);
+            writer.vector("recurrent_bias", layer.recurrent_bias.as_slice());
         }
         writer.matrix(&format!("{prefix}output_weights"), &self.output_weights);
         writer.vector(&format!("{prefix}output_bias"), self.output_bias.as_slice());
@@ -91,15 +92,14 @@ impl RecurrentNetwork {
         let mut read = Vec::new();
         for at in 0..factor("layers", layers)? {
             let prefix = format!("{prefix}layer.{at}.");
-            let input_weights = tensors.rows(&format!("{prefix}input_weights"), width)?;
-            let hidden = input_weights.nrows() / cell.gates();
-            let recurrent_weights =
-                tensors.matrix(&format!("{prefix}recurrent_weights"), input_weights.nrows(), hidden)?;
+            let mut tensors = Prefixed { prefix, tensors: &mut *tensors };
+            let input_weights = tensors.rows("input_weights", width)?;
+            let gates = input_weights.nrows();
+            let hidden = gates / cell.gates();
+            let recurrent_weights = tensors.matrix("recurrent_weights", gates, hidden)?;
             read.push(RecurrentLayer {
-                input_bias: tensors.vector(&format!("{prefix}input_bias"), input_weights.nrows())?.into(),
-                recurrent_bias: tensors
-                    .vector(&format!("{prefix}recurrent_bias"), input_weights.nrows())?
-                    .into(),
+                input_bias: tensors.vector("input_bias", gates)?.into(),
+                recurrent_bias: tensors.vector("recurrent_bias", gates)?.into(),
                 input_weights,
                 recurrent_weights,
             });

@@ -9,10 +9,10 @@ use self::regression::Linear;
 use super::dkf::discriminative::{Discriminative, discriminative_options};
 use super::dkf::regression::Regression;
 use super::kind::{GUARD, Taken};
-use super::mean::{ConditionalMean, MeanKind, NoKeys};
+use super::mean::{ConditionalMean, MeanKind, MeanSource, NoKeys};
 use crate::kernel_path::KernelPath;
 use crate::model_error::ModelError;
-use crate::tensors::{ParametersError, Source, TensorWriter, factor, parse};
+use crate::tensors::{ParametersError, TensorWriter, parse};
 use crate::validate::{as_column, shape};
 
 /// See the module.
@@ -39,20 +39,13 @@ impl MeanKind for LinearRegressor {
     const KIND: &'static str = "linear";
     const KEYS: &'static [&'static str] = &[];
 
-    fn read(
-        header: Value,
-        prefix: &str,
-        source: &mut Source<'_>,
-        lags: usize,
-        outputs: usize,
-    ) -> Result<Self, ParametersError> {
+    fn read(header: Value, source: &mut MeanSource<'_>) -> Result<Self, ParametersError> {
         let NoKeys {} = parse(header)?;
-        let inputs = source.features * factor("lags", lags)?;
-        let name = |tensor: &str| format!("{prefix}{tensor}");
+        let (inputs, outputs) = (source.inputs()?, source.outputs);
         let tensors = &mut *source.tensors;
         Ok(Self {
-            weights: tensors.matrix(&name("weights"), outputs, inputs)?,
-            intercept: tensors.vector_or_zeros(&name("intercept"), outputs)?,
+            weights: tensors.matrix("weights", outputs, inputs)?,
+            intercept: tensors.vector_or_zeros("intercept", outputs)?,
         })
     }
 }
@@ -71,10 +64,9 @@ impl ConditionalMean for LinearRegressor {
         shape("intercept", &as_column(self.intercept.as_slice()), outputs, 1)
     }
 
-    fn write(&self, prefix: &str, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
-        let name = |tensor: &str| format!("{prefix}{tensor}");
-        writer.matrix(&name("weights"), &self.weights);
-        writer.vector(&name("intercept"), self.intercept.as_slice());
+    fn write(&self, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
+        writer.matrix("weights", &self.weights);
+        writer.vector("intercept", self.intercept.as_slice());
         serde_json::to_value(NoKeys {})
     }
 }

@@ -10,10 +10,10 @@ use super::dkf::discriminative::{Discriminative, discriminative_options};
 use super::dkf::regression::Regression;
 use super::dkf_gp::regression::GaussianProcess;
 use super::kind::Taken;
-use super::mean::{ConditionalMean, MeanKind, NoKeys};
+use super::mean::{ConditionalMean, MeanKind, MeanSource, NoKeys};
 use crate::kernel_path::KernelPath;
 use crate::model_error::ModelError;
-use crate::tensors::{ParametersError, Source, TensorWriter, factor, parse};
+use crate::tensors::{ParametersError, TensorWriter, parse};
 use crate::validate::{as_column, shape, validate_kernel, validate_points};
 
 /// See the module.
@@ -69,28 +69,21 @@ impl MeanKind for MultipleKernelRegressor {
     const KIND: &'static str = "multiple_kernel";
     const KEYS: &'static [&'static str] = &[];
 
-    fn read(
-        header: Value,
-        prefix: &str,
-        source: &mut Source<'_>,
-        lags: usize,
-        outputs: usize,
-    ) -> Result<Self, ParametersError> {
+    fn read(header: Value, source: &mut MeanSource<'_>) -> Result<Self, ParametersError> {
         let NoKeys {} = parse(header)?;
-        let inputs = source.features * factor("lags", lags)?;
-        let name = |tensor: &str| format!("{prefix}{tensor}");
+        let (inputs, outputs) = (source.inputs()?, source.outputs);
         let tensors = &mut *source.tensors;
         Ok(Self {
-            points: tensors.rows(&name("points"), inputs)?,
-            coefficients: tensors.rows(&name("coefficients"), outputs)?,
-            scales: tensors.vector(&name("scales"), inputs)?,
-            weights: tensors.vector(&name("kernel_weights"), inputs)?,
-            offset: tensors.vector_or_zeros(&name("offset"), outputs)?,
-            joint: if tensors.has(&name("joint_points")) {
+            points: tensors.rows("points", inputs)?,
+            coefficients: tensors.rows("coefficients", outputs)?,
+            scales: tensors.vector("scales", inputs)?,
+            weights: tensors.vector("kernel_weights", inputs)?,
+            offset: tensors.vector_or_zeros("offset", outputs)?,
+            joint: if tensors.has("joint_points") {
                 Some(Box::new(JointKernel {
-                    points: tensors.rows(&name("joint_points"), inputs)?,
-                    coefficients: tensors.rows(&name("joint_coefficients"), outputs)?,
-                    scales: tensors.vector(&name("joint_scales"), inputs)?,
+                    points: tensors.rows("joint_points", inputs)?,
+                    coefficients: tensors.rows("joint_coefficients", outputs)?,
+                    scales: tensors.vector("joint_scales", inputs)?,
                 }))
             } else {
                 None
@@ -129,17 +122,16 @@ impl ConditionalMean for MultipleKernelRegressor {
         shape("offset", &as_column(offset.as_slice()), outputs, 1)
     }
 
-    fn write(&self, prefix: &str, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
-        let name = |tensor: &str| format!("{prefix}{tensor}");
-        writer.matrix(&name("points"), &self.points);
-        writer.matrix(&name("coefficients"), &self.coefficients);
-        writer.vector(&name("scales"), &self.scales);
-        writer.vector(&name("kernel_weights"), &self.weights);
-        writer.vector(&name("offset"), self.offset.as_slice());
+    fn write(&self, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
+        writer.matrix("points", &self.points);
+        writer.matrix("coefficients", &self.coefficients);
+        writer.vector("scales", &self.scales);
+        writer.vector("kernel_weights", &self.weights);
+        writer.vector("offset", self.offset.as_slice());
         if let Some(joint) = &self.joint {
-            writer.matrix(&name("joint_points"), &joint.points);
-            writer.matrix(&name("joint_coefficients"), &joint.coefficients);
-            writer.vector(&name("joint_scales"), &joint.scales);
+            writer.matrix("joint_points", &joint.points);
+            writer.matrix("joint_coefficients", &joint.coefficients);
+            writer.vector("joint_scales", &joint.scales);
         }
         serde_json::to_value(NoKeys {})
     }

@@ -9,11 +9,11 @@ use self::regression::Networks;
 use super::dkf::discriminative::{Discriminative, discriminative_options};
 use super::dkf::regression::Regression;
 use super::kind::{GUARD, Taken};
-use super::mean::{ConditionalMean, MeanKind};
+use super::mean::{ConditionalMean, MeanKind, MeanSource};
 use crate::kernel_path::KernelPath;
 use crate::model_error::ModelError;
 use crate::tanh_network::TanhNetwork;
-use crate::tensors::{ParametersError, Source, TensorWriter, factor, parse};
+use crate::tensors::{ParametersError, TensorWriter, factor, parse};
 use crate::validate::{as_column, out_of_range, shape};
 
 /// See the module.
@@ -57,23 +57,16 @@ impl MeanKind for NetworksRegressor {
     const KIND: &'static str = "networks";
     const KEYS: &'static [&'static str] = &["networks"];
 
-    fn read(
-        header: Value,
-        prefix: &str,
-        source: &mut Source<'_>,
-        lags: usize,
-        outputs: usize,
-    ) -> Result<Self, ParametersError> {
+    fn read(header: Value, source: &mut MeanSource<'_>) -> Result<Self, ParametersError> {
         let Header { networks } = parse(header)?;
-        let inputs = source.features * factor("lags", lags)?;
-        let name = |tensor: &str| format!("{prefix}{tensor}");
+        let (inputs, outputs) = (source.inputs()?, source.outputs);
         let tensors = &mut *source.tensors;
         Ok(Self {
-            input_mean: tensors.vector(&name("input_mean"), inputs)?,
-            input_scale: tensors.vector(&name("input_scale"), inputs)?,
-            output_scale: tensors.vector(&name("output_scale"), outputs)?,
+            input_mean: tensors.vector("input_mean", inputs)?,
+            input_scale: tensors.vector("input_scale", inputs)?,
+            output_scale: tensors.vector("output_scale", outputs)?,
             networks: (0..factor("networks", networks)?)
-                .map(|at| TanhNetwork::read(&format!("{prefix}network.{at}."), tensors, inputs, outputs))
+                .map(|at| TanhNetwork::read(&format!("network.{at}."), tensors, inputs, outputs))
                 .collect::<Result<_, _>>()?,
         })
     }
@@ -99,13 +92,12 @@ impl ConditionalMean for NetworksRegressor {
         self.networks.iter().try_for_each(|network| network.validate(inputs, outputs))
     }
 
-    fn write(&self, prefix: &str, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
-        let name = |tensor: &str| format!("{prefix}{tensor}");
-        writer.vector(&name("input_mean"), &self.input_mean);
-        writer.vector(&name("input_scale"), &self.input_scale);
-        writer.vector(&name("output_scale"), &self.output_scale);
+    fn write(&self, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
+        writer.vector("input_mean", &self.input_mean);
+        writer.vector("input_scale", &self.input_scale);
+        writer.vector("output_scale", &self.output_scale);
         for (at, network) in self.networks.iter().enumerate() {
-            network.write(&format!("{prefix}network.{at}."), writer);
+            network.write(&format!("network.{at}."), writer);
         }
         serde_json::to_value(Header { networks: self.networks.len() })
     }

@@ -10,10 +10,10 @@ use self::regression::NadarayaWatson;
 use super::dkf::discriminative::{Discriminative, discriminative_options};
 use super::dkf::regression::Regression;
 use super::kind::{GUARD, Taken};
-use super::mean::{ConditionalMean, MeanKind};
+use super::mean::{ConditionalMean, MeanKind, MeanSource};
 use crate::kernel_path::KernelPath;
 use crate::model_error::ModelError;
-use crate::tensors::{ParametersError, Source, TensorWriter, factor, parse};
+use crate::tensors::{ParametersError, TensorWriter, parse};
 use crate::validate::{shape, validate_kernel, validate_points};
 
 /// See the module.
@@ -55,22 +55,15 @@ impl MeanKind for NadarayaWatsonRegressor {
     const KIND: &'static str = "nadaraya_watson";
     const KEYS: &'static [&'static str] = &["bandwidth"];
 
-    fn read(
-        header: Value,
-        prefix: &str,
-        source: &mut Source<'_>,
-        lags: usize,
-        outputs: usize,
-    ) -> Result<Self, ParametersError> {
+    fn read(header: Value, source: &mut MeanSource<'_>) -> Result<Self, ParametersError> {
         let Header { bandwidth } = parse(header)?;
-        let inputs = source.features * factor("lags", lags)?;
-        let name = |tensor: &str| format!("{prefix}{tensor}");
+        let (inputs, outputs) = (source.inputs()?, source.outputs);
         let tensors = &mut *source.tensors;
         Ok(Self {
-            points: tensors.rows(&name("points"), inputs)?,
-            values: tensors.rows(&name("values"), outputs)?,
+            points: tensors.rows("points", inputs)?,
+            values: tensors.rows("values", outputs)?,
             bandwidth,
-            scales: tensors.optional_vector(&name("scales"), inputs)?,
+            scales: tensors.optional_vector("scales", inputs)?,
         })
     }
 }
@@ -91,12 +84,11 @@ impl ConditionalMean for NadarayaWatsonRegressor {
         validate_kernel(self.bandwidth, self.scales.as_deref(), inputs)
     }
 
-    fn write(&self, prefix: &str, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
-        let name = |tensor: &str| format!("{prefix}{tensor}");
-        writer.matrix(&name("points"), &self.points);
-        writer.matrix(&name("values"), &self.values);
+    fn write(&self, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
+        writer.matrix("points", &self.points);
+        writer.matrix("values", &self.values);
         if let Some(scales) = &self.scales {
-            writer.vector(&name("scales"), scales);
+            writer.vector("scales", scales);
         }
         serde_json::to_value(Header { bandwidth: self.bandwidth })
     }

@@ -6,11 +6,9 @@ pub mod runtime;
 use serde_json::Value;
 
 use self::parameters::KalmanParameters;
-use super::kind::{DecoderKind, GUARD, MEAN, SCALE, Taken};
+use super::kind::{DecoderKind, GUARD, MEAN, SCALE, Setup, Taken};
 use crate::decoder::Decoder;
-use crate::kernel_path::KernelPath;
 use crate::model_error::ModelError;
-use crate::options::Options;
 use crate::tensors::{ParametersError, Source, TensorWriter};
 
 /// See the module.
@@ -32,17 +30,8 @@ impl DecoderKind for Kalman {
         GUARD,
     ];
 
-    fn validate(kalman: &KalmanParameters, features: usize, dimension: usize) -> Result<(), ModelError> {
-        kalman.validate(features, dimension)
-    }
-
-    fn decoder(
-        kalman: &KalmanParameters,
-        options: &Options,
-        _background: &[f64],
-        _path: KernelPath,
-    ) -> Result<Box<dyn Decoder>, ModelError> {
-        Ok(Box::new(runtime::KalmanDecoder::new(kalman, options.update.unwrap_or_default())?))
+    fn decoder(kalman: &KalmanParameters, setup: &Setup<'_>) -> Result<Box<dyn Decoder>, ModelError> {
+        Ok(Box::new(runtime::KalmanDecoder::new(kalman, setup.options.update.unwrap_or_default())?))
     }
 
     fn write(kalman: &KalmanParameters, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {

@@ -6,11 +6,9 @@ pub mod runtime;
 use serde_json::Value;
 
 use super::kalman::parameters::KalmanParameters;
-use super::kind::{DecoderKind, GUARD, MEAN, SCALE, Taken};
+use super::kind::{DecoderKind, DecoderTensors as _, GUARD, MEAN, SCALE, Setup, Taken};
 use crate::decoder::Decoder;
-use crate::kernel_path::KernelPath;
 use crate::model_error::ModelError;
-use crate::options::Options;
 use crate::tensors::{ParametersError, Source, TensorWriter};
 use crate::validate::out_of_range;
 
@@ -33,12 +31,7 @@ impl DecoderKind for KalmanSteady {
         Ok(())
     }
 
-    fn decoder(
-        kalman: &KalmanParameters,
-        _options: &Options,
-        _background: &[f64],
-        _path: KernelPath,
-    ) -> Result<Box<dyn Decoder>, ModelError> {
+    fn decoder(kalman: &KalmanParameters, _setup: &Setup<'_>) -> Result<Box<dyn Decoder>, ModelError> {
         runtime::steady_decoder(kalman)
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::covariance_scale::CovarianceScale;
-use crate::decoders::kind::DecoderTensors;
+use crate::decoders::kind::{DecoderTensors, say_of_state};
 use crate::dynamics::Linearization;
 use crate::model_error::ModelError;
 use crate::options::StationarySource;
@@ -38,13 +38,6 @@ struct Header {
 }
 
 impl NonlinearKalmanParameters {
-    pub(crate) fn validate(&self, features: usize, dimension: usize) -> Result<(), ModelError> {
-        self.state.validate_first_order(dimension)?;
-        self.observation.validate(dimension, features)?;
-        covariance("observation_noise", &self.observation_noise, features, true)?;
-        validate_scale(&self.covariance_scale, features)
-    }
-
     pub(crate) fn write(&self, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
         self.state.write(writer);
         self.observation.write("observation.", writer);
@@ -70,32 +63,17 @@ impl NonlinearKalmanParameters {
 }
 
 impl DecoderTensors for NonlinearKalmanParameters {
-    fn dimension(&self) -> usize {
-        self.state.dimension()
+    fn validate(&self, features: usize, dimension: usize) -> Result<(), ModelError> {
+        self.state.validate_first_order(dimension)?;
+        self.observation.validate(dimension, features)?;
+        covariance("observation_noise", &self.observation_noise, features, true)?;
+        validate_scale(&self.covariance_scale, features)
     }
+
+    say_of_state!();
 
     fn features(&self) -> usize {
         self.observation.output_bias.len()
-    }
-
-    fn state_model(&self) -> Option<&StateModel> {
-        Some(&self.state)
-    }
-
-    fn marginal_covariance(&self) -> DMatrix<f64> {
-        self.state.marginal_covariance()
-    }
-
-    fn covariance_scale(&self) -> &CovarianceScale {
-        &self.covariance_scale
-    }
-
-    fn covariance_scale_mut(&mut self) -> &mut CovarianceScale {
-        &mut self.covariance_scale
-    }
-
-    fn add_mean(&mut self, mean: DVector<f64>) {
-        self.state.mean = Some(mean);
     }
 
     /// The state passes through a network, which bends it.

@@ -6,12 +6,10 @@ use nalgebra::{DMatrix, DVector};
 use serde_json::Value;
 
 use super::kalman::parameters::KalmanParameters;
-use super::kind::{DecoderKind, DecoderTensors, GUARD, SCALE, Taken};
+use super::kind::{DecoderKind, DecoderTensors, GUARD, SCALE, Setup, Taken, say_of_state};
 use crate::covariance_scale::CovarianceScale;
 use crate::decoder::Decoder;
-use crate::kernel_path::KernelPath;
 use crate::model_error::ModelError;
-use crate::options::Options;
 use crate::state_model::StateModel;
 use crate::tensors::{ParametersError, Source, TensorWriter};
 use crate::validate::shape;
@@ -44,17 +42,7 @@ impl DecoderKind for RefitKalman {
         GUARD,
     ];
 
-    fn validate(refit: &RefitKalmanParameters, features: usize, dimension: usize) -> Result<(), ModelError> {
-        refit.kalman.validate(features, dimension)?;
-        refit.feedback.as_ref().map_or(Ok(()), |feedback| shape("feedback", feedback, features, 2))
-    }
-
-    fn decoder(
-        refit: &RefitKalmanParameters,
-        _options: &Options,
-        _background: &[f64],
-        _path: KernelPath,
-    ) -> Result<Box<dyn Decoder>, ModelError> {
+    fn decoder(refit: &RefitKalmanParameters, _setup: &Setup<'_>) -> Result<Box<dyn Decoder>, ModelError> {
         Ok(Box::new(runtime::RefitKalmanDecoder::new(&refit.kalman, refit.feedback.as_ref())?))
     }
 
@@ -77,31 +65,14 @@ impl DecoderKind for RefitKalman {
 }
 
 impl DecoderTensors for RefitKalmanParameters {
-    fn dimension(&self) -> usize {
-        self.kalman.dimension()
-    }
+    say_of_state!(kalman.);
 
     fn features(&self) -> usize {
         self.kalman.features()
     }
 
-    fn state_model(&self) -> Option<&StateModel> {
-        self.kalman.state_model()
-    }
-
-    fn marginal_covariance(&self) -> DMatrix<f64> {
-        self.kalman.marginal_covariance()
-    }
-
-    fn covariance_scale(&self) -> &CovarianceScale {
-        &self.kalman.covariance_scale
-    }
-
-    fn covariance_scale_mut(&mut self) -> &mut CovarianceScale {
-        &mut self.kalman.covariance_scale
-    }
-
-    fn add_mean(&mut self, mean: DVector<f64>) {
-        self.kalman.add_mean(mean);
+    fn validate(&self, features: usize, dimension: usize) -> Result<(), ModelError> {
+        self.kalman.validate(features, dimension)?;
+        self.feedback.as_ref().map_or(Ok(()), |feedback| shape("feedback", feedback, features, 2))
     }
 }

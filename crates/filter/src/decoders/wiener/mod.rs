@@ -6,11 +6,9 @@ pub mod runtime;
 use serde_json::Value;
 
 use self::parameters::{Header, WienerParameters};
-use super::kind::{DecoderKind, GUARD, SCALE, Taken};
+use super::kind::{DecoderKind, GUARD, SCALE, Setup, Taken};
 use crate::decoder::Decoder;
-use crate::kernel_path::KernelPath;
 use crate::model_error::ModelError;
-use crate::options::Options;
 use crate::tensors::{ParametersError, Source, TensorWriter, parse};
 
 /// See the module.
@@ -29,17 +27,8 @@ impl DecoderKind for Wiener {
         GUARD,
     ];
 
-    fn validate(wiener: &WienerParameters, features: usize, dimension: usize) -> Result<(), ModelError> {
-        wiener.validate(features, dimension)
-    }
-
-    fn decoder(
-        wiener: &WienerParameters,
-        _options: &Options,
-        background: &[f64],
-        _path: KernelPath,
-    ) -> Result<Box<dyn Decoder>, ModelError> {
-        Ok(Box::new(runtime::WienerDecoder::new(wiener, background)))
+    fn decoder(wiener: &WienerParameters, setup: &Setup<'_>) -> Result<Box<dyn Decoder>, ModelError> {
+        Ok(Box::new(runtime::WienerDecoder::new(wiener, setup.background)))
     }
 
     fn write(wiener: &WienerParameters, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use crate::covariance_scale::CovarianceScale;
 use crate::decoders::kind::DecoderTensors;
 use crate::model_error::ModelError;
-use crate::state_model::StateModel;
 use crate::tensors::{ParametersError, Source, TensorWriter, factor, one_bin};
 use crate::validate::{as_column, covariance, shape, validate_lags, validate_scale};
 
@@ -36,15 +35,6 @@ pub(crate) struct Header {
 }
 
 impl WienerParameters {
-    pub(crate) fn validate(&self, features: usize, dimension: usize) -> Result<(), ModelError> {
-        validate_lags(self.lags)?;
-        shape("weights", &self.weights, dimension, features * self.lags)?;
-        shape("intercept", &as_column(self.intercept.as_slice()), dimension, 1)?;
-        covariance("residual_covariance", &self.residual_covariance, dimension, false)?;
-        covariance("state_covariance", &self.state_covariance, dimension, false)?;
-        validate_scale(&self.covariance_scale, features)
-    }
-
     pub(crate) fn write(&self, writer: &mut dyn TensorWriter) {
         writer.matrix("weights", &self.weights);
         writer.vector("intercept", self.intercept.as_slice());
@@ -67,16 +57,21 @@ impl WienerParameters {
 }
 
 impl DecoderTensors for WienerParameters {
+    fn validate(&self, features: usize, dimension: usize) -> Result<(), ModelError> {
+        validate_lags(self.lags)?;
+        shape("weights", &self.weights, dimension, features * self.lags)?;
+        shape("intercept", &as_column(self.intercept.as_slice()), dimension, 1)?;
+        covariance("residual_covariance", &self.residual_covariance, dimension, false)?;
+        covariance("state_covariance", &self.state_covariance, dimension, false)?;
+        validate_scale(&self.covariance_scale, features)
+    }
+
     fn dimension(&self) -> usize {
         self.weights.nrows()
     }
 
     fn features(&self) -> usize {
         self.weights.ncols() / self.lags.max(1)
-    }
-
-    fn state_model(&self) -> Option<&StateModel> {
-        None
     }
 
     fn marginal_covariance(&self) -> DMatrix<f64> {

@@ -3,15 +3,12 @@
 use nalgebra::{DMatrix, DVector};
 use serde_json::Value;
 
-use super::kind::{DecoderKind, DecoderTensors, GUARD, SCALE, Taken};
+use super::kind::{DecoderKind, DecoderTensors, GUARD, SCALE, Setup, Taken};
 use super::wiener::parameters::{Header, WienerParameters};
 use super::wiener::runtime::WienerDecoder;
 use crate::covariance_scale::CovarianceScale;
 use crate::decoder::Decoder;
-use crate::kernel_path::KernelPath;
 use crate::model_error::ModelError;
-use crate::options::Options;
-use crate::state_model::StateModel;
 use crate::tensors::{ParametersError, Source, TensorWriter, parse};
 use crate::validate::{out_of_range, shape};
 
@@ -45,27 +42,11 @@ impl DecoderKind for WienerCascade {
         GUARD,
     ];
 
-    fn validate(
-        cascade: &WienerCascadeParameters,
-        features: usize,
-        dimension: usize,
-    ) -> Result<(), ModelError> {
-        cascade.wiener.validate(features, dimension)?;
-        let coefficients = cascade.polynomial.ncols();
-        if !(1..=10).contains(&coefficients) {
-            return out_of_range("the number of polynomial coefficients", coefficients as f64, "1 to 10");
-        }
-        shape("polynomial", &cascade.polynomial, dimension, coefficients)?;
-        shape("range", &cascade.range, dimension, 2)
-    }
-
     fn decoder(
-        cascade: &WienerCascadeParameters,
-        _options: &Options,
-        background: &[f64],
-        _path: KernelPath,
+        WienerCascadeParameters { wiener, polynomial, range }: &WienerCascadeParameters,
+        setup: &Setup<'_>,
     ) -> Result<Box<dyn Decoder>, ModelError> {
-        Ok(Box::new(WienerDecoder::cascade(&cascade.wiener, &cascade.polynomial, &cascade.range, background)))
+        Ok(Box::new(WienerDecoder::cascade(wiener, polynomial, range, setup.background)))
     }
 
     fn write(
@@ -90,16 +71,22 @@ impl DecoderKind for WienerCascade {
 }
 
 impl DecoderTensors for WienerCascadeParameters {
+    fn validate(&self, features: usize, dimension: usize) -> Result<(), ModelError> {
+        self.wiener.validate(features, dimension)?;
+        let coefficients = self.polynomial.ncols();
+        if !(1..=10).contains(&coefficients) {
+            return out_of_range("the number of polynomial coefficients", coefficients as f64, "1 to 10");
+        }
+        shape("polynomial", &self.polynomial, dimension, coefficients)?;
+        shape("range", &self.range, dimension, 2)
+    }
+
     fn dimension(&self) -> usize {
         self.wiener.dimension()
     }
 
     fn features(&self) -> usize {
         self.wiener.features()
-    }
-
-    fn state_model(&self) -> Option<&StateModel> {
-        None
     }
 
     fn marginal_covariance(&self) -> DMatrix<f64> {

@@ -27,16 +27,15 @@ mod training;
 use nalgebra::DMatrix;
 use rayon::prelude::*;
 
+use crate::FitError;
 use crate::decoders::dkf_gru::network::Shape;
 use crate::decoders::dkf_gru::training::{Recipe, Sequences, train};
-use crate::decoders::kind::DecoderFit;
+use crate::decoders::kind::{DecoderFit, Lesson};
 use crate::discriminative::discriminative;
 use crate::learner::{Examples, Learner};
 use crate::training_time::affordable;
-use crate::{FitError, FitProgress, FitReport, FitSettings};
-use kalmind_filter::Choice;
 use kalmind_filter::decoders::dkf_gru::regression::INPUT_LIMIT;
-use kalmind_filter::{Cell, DecoderSpec, RecurrentRegressor, Regressor};
+use kalmind_filter::{Cell, Choice, RecurrentRegressor, Regressor};
 
 /// See the module.
 pub(super) const FIT: DecoderFit = discriminative(learner, Choice::Given(false));
@@ -87,14 +86,8 @@ struct Recurrent {
 
 /// The learner of `dkf-gru`.
 #[expect(clippy::unnecessary_wraps, reason = "others fail")]
-fn learner(
-    spec: &DecoderSpec,
-    examples: &Examples<'_>,
-    rows: &[usize],
-    settings: &FitSettings,
-    report: &mut FitReport,
-    _progress: &mut dyn FnMut(FitProgress),
-) -> Result<Box<dyn Learner>, FitError> {
+fn learner(lesson: Lesson<'_>) -> Result<Box<dyn Learner>, FitError> {
+    let Lesson { spec, examples, rows, settings, report, .. } = lesson;
     let options = &spec.options;
     let fewer = (EPOCHS * EPOCH_ROWS).div_ceil(rows.len().max(1));
     let networks = options.networks.unwrap_or(NETWORKS);
@@ -223,7 +216,8 @@ mod tests {
 
     use super::*;
     use crate::learner::predict;
-    use kalmind_filter::{DecoderName, TrainingData};
+    use crate::{FitReport, FitSettings};
+    use kalmind_filter::{DecoderName, DecoderSpec, TrainingData};
 
     /// Features of noise, and a state that sums up their past: `z_t = 0.7 z_{t-1} + x_t1`.
     fn leaky_sums(rows: usize, features: usize) -> TrainingData {
@@ -242,8 +236,15 @@ mod tests {
         let lags = spec.options.lags.and_then(Choice::given).unwrap_or(1);
         let examples = Examples { data, background: &background, lags };
         let settings = FitSettings { seed, ..FitSettings::default() };
-        let learner =
-            learner(&spec, &examples, rows, &settings, &mut FitReport::default(), &mut |_| ()).unwrap();
+        let learner = learner(Lesson {
+            spec: &spec,
+            examples: &examples,
+            rows,
+            settings: &settings,
+            report: &mut FitReport::default(),
+            progress: &mut |_| (),
+        })
+        .unwrap();
         learner.learn(&examples, rows).unwrap()
     }
 

@@ -13,7 +13,14 @@ fn learnt(text: &str, data: &TrainingData) -> Result<(Regressor, FitReport), Fit
     let rows: Vec<usize> = (0..data.rows()).collect();
     let mut report = FitReport::default();
     let settings = FitSettings::default();
-    let learner = learner(&spec, &examples, &rows, &settings, &mut report, &mut |_| ())?;
+    let learner = learner(Lesson {
+        spec: &spec,
+        examples: &examples,
+        rows: &rows,
+        settings: &settings,
+        report: &mut report,
+        progress: &mut |_| (),
+    })?;
     Ok((learner.learn(&examples, &rows)?, report))
 }
 

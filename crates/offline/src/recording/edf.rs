@@ -1,6 +1,6 @@
-//! `kalmind recording info` and `export` of an EDF or BDF file.
+//! What is in an EDF or BDF file, and its signals as CSV files.
 
-use std::{collections::BTreeSet, io::Write as _, path::Path};
+use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
 use encoding_rs::Encoding;
 use kalmind_recording::{
@@ -12,51 +12,48 @@ use kalmind_recording::{
 use kalmind_types::Counted;
 use serde_json::{Value, json};
 
-use super::arguments::{ExportArguments, RecordingFile};
-use super::csv_files::{Labels, distinct, finish, refuse_existing};
-use crate::{
-    failure::{OrFail as _, Outcome},
-    log::say,
+use super::{
+    answer::Answer,
+    csv_files::{Labels, distinct, finish, refuse_existing},
 };
+use crate::{host::Host, options::ExportOptions};
 
 /// Says what is in the file, and what was assumed about it.
 ///
 /// # Errors
-/// Exit code 1 where the file cannot be read.
-pub(super) fn information(arguments: &RecordingFile) -> Outcome<()> {
-    let edf = read(&arguments.file, arguments.encoding)?;
-    let kind = super::file::kind(&arguments.file)?;
+/// The file cannot be read.
+pub(super) fn information(
+    path: &Path,
+    kind: FileKind,
+    encoding: Option<&'static Encoding>,
+) -> anyhow::Result<Answer> {
+    let edf = read(path, encoding)?;
     let format = if kind == FileKind::Bdf { "BDF" } else { "EDF" };
     let begun = format!("{} {}", edf.start_date, edf.start_time).trim().to_owned();
     let begun = Some(begun).filter(|begun| !begun.is_empty());
     let number = |count: usize, thing: &'static str| Counted(count as u64, thing);
     let seconds = edf.seconds();
     let breaks = edf.breaks();
-    let mut out = std::io::stdout().lock();
-    if arguments.json {
-        let signals: Vec<Value> = edf
-            .signals
-            .iter()
-            .map(|signal| {
-                json!({
-                    "label": signal.label, "unit": signal.unit, "rate_hz": signal.rate_hz,
-                    "samples": signal.values.len(), "prefiltering": signal.prefiltering,
-                })
+    let signals: Vec<Value> = edf
+        .signals
+        .iter()
+        .map(|signal| {
+            json!({
+                "label": signal.label, "unit": signal.unit, "rate_hz": signal.rate_hz,
+                "samples": signal.values.len(), "prefiltering": signal.prefiltering,
             })
-            .collect();
-        let document = json!({
-            "file": arguments.file, "kind": kind.describe(), "ways": kind.ways(), "format": format, "begun": begun,
-            "patient": edf.patient, "recording": edf.recording, "seconds": seconds, "records": edf.record_onsets.len(),
-            "gaps": breaks.gaps, "overlaps": breaks.overlaps, "steps_back": breaks.backward,
-            "missing_records": edf.missing_records, "signals": signals, "annotations": edf.annotations.len(),
-            "remarks": edf.remarks,
-        });
-        return writeln!(out, "{document}").or_work();
-    }
-    writeln!(
-        out,
-        "{}: {format}, begun {}, {seconds:.1} s; patient \"{}\", recording \"{}\"\n{}, {}, {}, {}, {}, {} missing",
-        arguments.file.display(),
+        })
+        .collect();
+    let document = json!({
+        "file": path, "kind": kind.describe(), "ways": kind.ways(), "format": format, "begun": begun,
+        "patient": edf.patient, "recording": edf.recording, "seconds": seconds, "records": edf.record_onsets.len(),
+        "gaps": breaks.gaps, "overlaps": breaks.overlaps, "steps_back": breaks.backward,
+        "missing_records": edf.missing_records, "signals": signals, "annotations": edf.annotations.len(),
+        "remarks": edf.remarks,
+    });
+    let mut text = format!(
+        "{}: {format}, begun {}, {seconds:.1} s; patient \"{}\", recording \"{}\"\n{}, {}, {}, {}, {}, {} missing\n",
+        path.display(),
         begun.as_deref().unwrap_or("at a time that is not stated"),
         edf.patient,
         edf.recording,
@@ -66,33 +63,32 @@ pub(super) fn information(arguments: &RecordingFile) -> Outcome<()> {
         number(breaks.overlaps, "overlap"),
         number(breaks.backward, "step backward"),
         number(edf.missing_records, "record"),
-    )
-    .or_work()?;
+    );
     for signal in &edf.signals {
-        writeln!(
-            out,
+        let _infallible = writeln!(
+            text,
             "  {:<16} {:>9} Hz {:<8} {}",
             signal.label,
             signal.rate_hz,
             signal.unit,
             number(signal.values.len(), "sample")
-        )
-        .or_work()?;
+        );
     }
     for remark in &edf.remarks {
-        writeln!(out, "note: {remark}").or_work()?;
+        let _infallible = writeln!(text, "note: {remark}");
     }
-    writeln!(out, "what to do with it: {}", kind.ways()).or_work()
+    let _infallible = writeln!(text, "what to do with it: {}", kind.ways());
+    Ok(Answer { document, text, failure: None })
 }
 
 /// Writes one CSV file for the signals of each rate, and one for annotations. Times are seconds from the file's start.
 ///
 /// # Errors
-/// Exit code 1 where the file cannot be read, or a table not be written.
-pub(super) fn export(arguments: &ExportArguments) -> Outcome<()> {
-    let edf = read(&arguments.file, arguments.encoding)?;
+/// The file cannot be read, or a table not be written.
+pub(super) fn export(options: &ExportOptions, host: &dyn Host) -> anyhow::Result<Answer> {
+    let edf = read(&options.file, options.encoding)?;
     for remark in &edf.remarks {
-        say(&format!("note: {remark}"));
+        host.note(&format!("note: {remark}"));
     }
     let rates: BTreeSet<usize> = edf.signals.iter().map(|signal| signal.samples_per_record).collect();
     let tables: Vec<Vec<&EdfSignal>> = rates
@@ -102,42 +98,41 @@ pub(super) fn export(arguments: &ExportArguments) -> Outcome<()> {
         .collect();
     let names: Vec<String> = tables.iter().map(|signals| table_name(signals)).collect();
     let own = ["annotations.csv", "streams.json"].map(str::to_owned);
-    let targets = names.iter().chain(&own).map(|name| arguments.csv.join(name));
-    let existing = refuse_existing(arguments, targets)?;
-    std::fs::create_dir_all(&arguments.csv).or_work()?;
+    let targets = names.iter().chain(&own).map(|name| options.csv.join(name));
+    let existing = refuse_existing(options.force, targets)?;
+    std::fs::create_dir_all(&options.csv)?;
     let mut described = Vec::new();
     for (signals, name) in tables.iter().zip(&names) {
-        let file = NewFile::begin(&arguments.csv.join(name), existing).or_work()?;
+        let file = NewFile::begin(&options.csv.join(name), existing)?;
         let labels = columns(&signals.iter().map(|signal| signal.label.as_str()).collect::<Vec<_>>());
         if !labels.renamed.is_empty() {
-            say(&format!("{name}: duplicate labels were numbered: {}", labels.renamed.join(", ")));
+            host.note(&format!("{name}: duplicate labels were numbered: {}", labels.renamed.join(", ")));
         }
-        let described_columns = labels.columns.clone();
-        write(file, &edf, signals, labels.columns).or_work()?;
+        write(file, &edf, signals, &labels.columns)?;
         let units: Vec<&str> = signals.iter().map(|signal| signal.unit.as_str()).collect();
         let rate = signals.first().map(|signal| signal.rate_hz).filter(|rate| *rate > 0.0);
-        described
-            .push(json!({ "file": name, "rate_hz": rate, "columns": described_columns, "units": units }));
+        described.push(json!({ "file": name, "rate_hz": rate, "columns": labels.columns, "units": units }));
     }
-    let annotations = NewFile::begin(&arguments.csv.join("annotations.csv"), existing).or_work()?;
+    let annotations = NewFile::begin(&options.csv.join("annotations.csv"), existing)?;
     let mut file = csv::Writer::from_writer(annotations);
-    file.write_record(["time", "duration", "text"]).or_work()?;
+    file.write_record(["time", "duration", "text"])?;
     for note in &edf.annotations {
         let duration = note.duration.map(|seconds| seconds.to_string()).unwrap_or_default();
-        file.write_record([note.onset.to_string(), duration, note.text.clone()]).or_work()?;
+        file.write_record([note.onset.to_string(), duration, note.text.clone()])?;
     }
-    finish(file).or_work()?;
+    finish(file)?;
     let description = json!({
-        "recording": arguments.file.file_name().map(|name| name.to_string_lossy()),
+        "recording": options.file.file_name().map(|name| name.to_string_lossy()),
         "begun": format!("{} {}", edf.start_date, edf.start_time),
         "missing_records": edf.missing_records,
         "streams": described,
         "remarks": edf.remarks,
     });
-    let target = arguments.csv.join("streams.json");
-    write_new_file(&target, existing, &serde_json::to_vec_pretty(&description).or_work()?).or_work()?;
+    let target = options.csv.join("streams.json");
+    write_new_file(&target, existing, &serde_json::to_vec_pretty(&description)?)?;
     let signals = Counted(edf.signals.len() as u64, "signal");
-    writeln!(std::io::stdout().lock(), "{signals} in {}", arguments.csv.display()).or_work()
+    let text = format!("{signals} in {}\n", options.csv.display());
+    Ok(Answer { document: description, text, failure: None })
 }
 
 /// A table's file, by the rate of its signals; where there is none, by how many samples a record has.
@@ -154,11 +149,11 @@ fn write(
     target: NewFile,
     edf: &EdfRecording,
     signals: &[&EdfSignal],
-    labels: Vec<String>,
+    labels: &[String],
 ) -> anyhow::Result<()> {
     let mut file = csv::Writer::from_writer(target);
     let timed = signals.first().is_some_and(|signal| signal.rate_hz > 0.0);
-    file.write_record(timed.then(|| "time".to_owned()).into_iter().chain(labels))?;
+    file.write_record(timed.then_some("time").into_iter().chain(labels.iter().map(String::as_str)))?;
     let rows = signals.first().map_or(0, |signal| signal.values.len());
     for row in 0..rows {
         let time = signals.first().and_then(|signal| edf.time(signal, row)).map(|time| time.to_string());
@@ -174,8 +169,8 @@ fn columns(labels: &[&str]) -> Labels {
     distinct(labels.iter().map(|&label| if label.is_empty() { "signal" } else { label }.to_owned()))
 }
 
-fn read(path: &Path, encoding: Option<&'static Encoding>) -> Outcome<EdfRecording> {
-    read_edf(path, encoding).map_err(|error| anyhow::anyhow!("{}: {error}", path.display())).or_work()
+fn read(path: &Path, encoding: Option<&'static Encoding>) -> anyhow::Result<EdfRecording> {
+    read_edf(path, encoding).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]

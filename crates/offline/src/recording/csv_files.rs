@@ -1,26 +1,22 @@
 //! Tables that an export writes: whether they may be, the names of their columns, their end.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, path::Path};
 
 use kalmind_recording::{Existing, NewFile};
 
-use super::arguments::ExportArguments;
-use crate::failure::{OrFail as _, Outcome};
-
 /// Whether files are replaced: only where that was asked for. Nothing is written where one stands in the way.
 pub(super) fn refuse_existing(
-    arguments: &ExportArguments,
-    mut targets: impl Iterator<Item = impl AsRef<std::path::Path>>,
-) -> Outcome<Existing> {
-    if arguments.force {
+    force: bool,
+    mut targets: impl Iterator<Item = impl AsRef<Path>>,
+) -> anyhow::Result<Existing> {
+    if force {
         return Ok(Existing::Replace);
     }
     match targets.find(|target| target.as_ref().symlink_metadata().is_ok()) {
-        Some(target) => Err(anyhow::anyhow!(
+        Some(target) => anyhow::bail!(
             "{} exists already, and nothing was written: name another folder, or overwrite with --force",
             target.as_ref().display()
-        ))
-        .or_work(),
+        ),
         None => Ok(Existing::Refuse),
     }
 }

@@ -1,9 +1,11 @@
-//! `kalmind recording export`: every stream as a CSV file, with a description beside them.
+//! Every stream of a recording as a CSV file, with a description beside them.
 
-use std::{collections::HashSet, io::Write as _, path::PathBuf};
+use std::{collections::HashSet, path::PathBuf};
 
 use kalmind_recording::{
-    NewFile, write_new_file,
+    NewFile,
+    kind::FileKind,
+    write_new_file,
     xdf::{
         encode::format_name,
         recording::{RecordedStream, read_xdf_but},
@@ -15,74 +17,70 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    arguments::{ExportArguments, Stamps},
+    answer::Answer,
     csv_files::{Labels, distinct, finish, refuse_existing},
+    file::{kind, require_xdf},
 };
 use crate::{
-    failure::{OrFail as _, Outcome},
-    log::say,
+    host::Host,
+    options::{ExportOptions, Stamps},
 };
 
-/// Runs the command.
+/// Writes every stream of a recording as a CSV file. It fails where there is no stream.
 ///
 /// # Errors
-/// Exit code 1 where the recording cannot be read or a file cannot be written.
-pub(super) fn run(arguments: &ExportArguments) -> Outcome<()> {
-    let path = &arguments.file;
-    if super::file::is_edf(path)? {
-        return super::edf::export(arguments);
+/// The recording cannot be read, or a file cannot be written.
+pub fn export(options: &ExportOptions, host: &dyn Host) -> anyhow::Result<Answer> {
+    let path = &options.file;
+    if matches!(kind(path)?, FileKind::Edf | FileKind::Bdf) {
+        return super::edf::export(options, host);
     }
-    super::file::require_xdf(path, "recording export").or_work()?;
-    let recorded = read_xdf_but(path, arguments.encoding, |_| false)
-        .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
-        .or_work()?;
+    require_xdf(path, "recording export")?;
+    let recorded = read_xdf_but(path, options.encoding, |_| false)
+        .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
     for problem in &recorded.problems {
-        say(&format!("byte {}: {}", problem.offset, problem.text));
+        host.note(&format!("byte {}: {}", problem.offset, problem.text));
     }
     let names = file_names(&recorded.streams);
-    let described_by = arguments.csv.join("streams.json");
-    let targets: Vec<PathBuf> = names.iter().map(|name| arguments.csv.join(name)).collect();
-    let existing = refuse_existing(arguments, targets.iter().chain([&described_by]))?;
-    std::fs::create_dir_all(&arguments.csv).or_work()?;
+    let described_by = options.csv.join("streams.json");
+    let targets: Vec<PathBuf> = names.iter().map(|name| options.csv.join(name)).collect();
+    let existing = refuse_existing(options.force, targets.iter().chain([&described_by]))?;
+    std::fs::create_dir_all(&options.csv)?;
     let mut described = Vec::new();
     for ((stream, name), target) in recorded.streams.iter().zip(&names).zip(&targets) {
-        let stamps = match arguments.stamps {
+        let stamps = match options.stamps {
             Stamps::Synchronized => stream.synchronized_stamps(),
             Stamps::Dejittered => stream.dejittered_stamps(),
             Stamps::Raw => stream.stamps.clone(),
         };
         let labels = labels(stream);
         if !labels.renamed.is_empty() {
-            say(&format!("{name}: duplicate labels were numbered: {}", labels.renamed.join(", ")));
+            host.note(&format!("{name}: duplicate labels were numbered: {}", labels.renamed.join(", ")));
         }
-        let file = NewFile::begin(target, existing).or_work()?;
+        let file = NewFile::begin(target, existing)?;
         write(file, stream, &stamps, &labels.columns)
-            .map_err(|source| anyhow::anyhow!("{} cannot be written: {source}", target.display()))
-            .or_work()?;
+            .map_err(|source| anyhow::anyhow!("{} cannot be written: {source}", target.display()))?;
         described.push(describe(name, stream, &labels.columns));
     }
     let description = json!({
         "recording": path.file_name().map(|name| name.to_string_lossy()),
         "begun": recorded.datetime,
-        "stamps": arguments.stamps.name(),
+        "stamps": options.stamps,
         "streams": described,
         "mixed_clocks": recorded.mixed_clocks(),
         "problems": super::problems::problems_json(&recorded.problems),
     });
-    write_new_file(&described_by, existing, &serde_json::to_vec_pretty(&description).or_work()?).or_work()?;
-    writeln!(
-        std::io::stdout().lock(),
-        "{} in {} (streams.json says what they are)",
+    write_new_file(&described_by, existing, &serde_json::to_vec_pretty(&description)?)?;
+    let text = format!(
+        "{} in {} (streams.json says what they are)\n",
         Counted(recorded.streams.len() as u64, "stream"),
-        arguments.csv.display()
-    )
-    .or_work()?;
-    if recorded.streams.is_empty() {
-        let nothing =
-            anyhow::anyhow!("{}: no stream of it could be read, so nothing was exported", path.display());
-        return Err(nothing).or_work();
-    }
-    Ok(())
+        options.csv.display()
+    );
+    let failure = recorded
+        .streams
+        .is_empty()
+        .then(|| format!("{}: no stream of it could be read, so nothing was exported", path.display()));
+    Ok(Answer { document: description, text, failure })
 }
 
 /// The longest name of a stream in the name of its file.

@@ -1,11 +1,8 @@
-//! `kalmind recording info`: what is in a recording.
+//! What is in a recording.
 
-use std::{io::Write as _, path::Path};
+use std::path::Path;
 
-use kalmind_offline::{
-    Host as _,
-    recorded::{Item, RecordDocument, SessionDocument, SessionReader, Wanted},
-};
+use encoding_rs::Encoding;
 use kalmind_recording::{
     kind::FileKind,
     xdf::{
@@ -15,26 +12,37 @@ use kalmind_recording::{
 };
 use serde_json::{Value, json};
 
-use super::arguments::RecordingFile;
+use super::{
+    answer::Answer,
+    file::{checked, kind},
+    problems::{SHOWN, problems_json},
+};
 use crate::{
-    failure::{OrFail as _, Outcome},
-    terminal::Terminal,
+    host::Host,
+    recorded::{Item, RecordDocument, SessionDocument, SessionReader, Wanted},
 };
 
-/// Runs the command.
+/// Says what kind of file it is and what can be done with it; of a recording also what is in it.
 ///
 /// # Errors
-/// Exit code 1 where the file cannot be read.
-pub(super) fn run(arguments: &RecordingFile) -> Outcome<()> {
-    let path = &arguments.file;
-    let kind = super::file::kind(path)?;
+/// The file cannot be read.
+pub fn information(
+    path: &Path,
+    encoding: Option<&'static Encoding>,
+    host: &dyn Host,
+) -> anyhow::Result<Answer> {
+    let kind = kind(path)?;
     match kind {
-        FileKind::Edf | FileKind::Bdf => return super::edf::information(arguments),
+        FileKind::Edf | FileKind::Bdf => return super::edf::information(path, kind, encoding),
         FileKind::Xdf { .. } => {}
-        _ => return run_other(arguments, kind),
+        _ => {
+            let document = json!({ "file": path, "kind": kind.describe(), "ways": kind.ways() });
+            let text = format!("{}: {}; {}\n", path.display(), kind.describe(), kind.ways());
+            return Ok(Answer { document, text, failure: None });
+        }
     }
-    let report = super::file::checked(path, arguments.encoding)?;
-    let (session, neighbours) = session(path, &report);
+    let report = checked(path, encoding, host)?;
+    let (session, neighbours) = session(path, &report, host);
     let seconds = report.streams.values().map(|stream| stream.seconds).fold(0.0, f64::max);
     let streams: Vec<Value> = report.streams.iter().map(|(id, stream)| describe(*id, stream)).collect();
     let written_by = match &session {
@@ -62,29 +70,14 @@ pub(super) fn run(arguments: &RecordingFile) -> Outcome<()> {
         })),
         "other_files": neighbours,
         "streams": streams,
-        "problems": super::problems::problems_json(&report.problems),
+        "problems": problems_json(&report.problems),
     });
-    let mut out = std::io::stdout().lock();
-    if arguments.json {
-        writeln!(out, "{document}").or_work()
-    } else {
-        write!(out, "{}", text(&document)).or_work()
-    }
-}
-
-/// A file that is no recording: what it is, and what can be done with it.
-fn run_other(arguments: &RecordingFile, kind: FileKind) -> Outcome<()> {
-    let mut out = std::io::stdout().lock();
-    let path = &arguments.file;
-    if arguments.json {
-        let document = json!({ "file": path, "kind": kind.describe(), "ways": kind.ways() });
-        return writeln!(out, "{document}").or_work();
-    }
-    writeln!(out, "{}: {}; {}", path.display(), kind.describe(), kind.ways()).or_work()
+    let text = text(&document);
+    Ok(Answer { document, text, failure: None })
 }
 
 /// What a Kalmind session's recording says of the session, and of the files before and after it; nothing in other files.
-fn session(path: &Path, report: &CheckReport) -> (Option<Box<SessionDocument>>, Vec<Value>) {
+fn session(path: &Path, report: &CheckReport, host: &dyn Host) -> (Option<Box<SessionDocument>>, Vec<Value>) {
     let (mut session, mut neighbours) = (None, Vec::new());
     // only Kalmind's own have such a stream
     if !report.streams.values().any(|stream| stream.header.role.as_deref() == Some("record")) {
@@ -100,7 +93,7 @@ fn session(path: &Path, report: &CheckReport) -> (Option<Box<SessionDocument>>, 
             Ok(Some(Item::Document(RecordDocument::ContinuesIn { file, because }))) => {
                 neighbours.push(json!({ "goes_on_in": file, "because": because }));
             }
-            Ok(Some(Item::Unreadable(part))) => Terminal.unreadable(&part),
+            Ok(Some(Item::Unreadable(part))) => host.unreadable(&part),
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => return (session, neighbours),
         }
@@ -140,8 +133,8 @@ fn describe(id: u32, stream: &CheckedStream) -> Value {
 }
 
 /// What a recording says of the files before and after it, a sentence each.
-pub(super) fn neighbours(path: &Path, report: &CheckReport) -> Vec<String> {
-    session(path, report).1.iter().map(told).collect()
+pub(super) fn neighbours(path: &Path, report: &CheckReport, host: &dyn Host) -> Vec<String> {
+    session(path, report, host).1.iter().map(told).collect()
 }
 
 fn told(other: &Value) -> String {
@@ -217,10 +210,10 @@ fn text(document: &Value) -> String {
             seconds(number(&stream["longest_gap_s"]), 2)
         );
     }
-    for problem in document["problems"].as_array().into_iter().flatten().take(super::problems::SHOWN) {
+    for problem in document["problems"].as_array().into_iter().flatten().take(SHOWN) {
         let _infallible = writeln!(text, "byte {}: {}", problem["offset"], said(&problem["problem"]));
     }
-    let more = document["problems"].as_array().map_or(0, Vec::len).saturating_sub(super::problems::SHOWN);
+    let more = document["problems"].as_array().map_or(0, Vec::len).saturating_sub(SHOWN);
     if more > 0 {
         let _infallible = writeln!(text, "and {more} more; `kalmind recording check --json` lists them");
     }
