@@ -180,7 +180,8 @@ impl Engine {
         &self.raw
     }
 
-    /// What the newest measurement alone said of the intent, where the decoder knows it (see [`Decoder::unfiltered`]).
+    /// What the newest measurement alone said of the intent, where the decoder knows it: see
+    /// [`unfiltered`](kalmind_filter::Decoder::unfiltered).
     pub fn unfiltered(&self) -> Option<&[f64]> {
         self.models.active.as_ref().and_then(|model| model.decoder.unfiltered())
     }

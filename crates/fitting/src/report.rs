@@ -112,7 +112,7 @@ pub struct FitReport {
     pub budget_used_up: bool,
     /// Things to know, each a sentence.
     pub warnings: Vec<String>,
-    /// How good the decoder is; none where nobody has [judged](judge) it.
+    /// How good the decoder is; none where nobody has [judged](crate::judge) it.
     pub quality: Option<FitQuality>,
     /// What the decoder said of held-out training rows, on its way to [`Fitted`].
     #[serde(skip)]

@@ -43,7 +43,7 @@ pub struct MarkerConfig {
     /// What it is searched by.
     pub selector: StreamSelector,
     /// Where set, every sample also goes there as it was received; where that has no room within 100 ms it is dropped, and
-    /// [`MarkerInlet::unrecorded`] counts it.
+    /// the inlet counts it as unrecorded.
     pub recorded: Option<Sender<TextSample>>,
     /// Shown every text as soon as it is received, before it waits in any queue: for what must not wait, like a stop.
     pub at_once: Option<AtOnce>,
