@@ -50,7 +50,8 @@ fn an_outage_is_told_while_it_lasts_to_clients_readers_and_the_recording_alike()
     let file = laboratory.path("outage.xdf");
     let daemon = recording(&laboratory, &configuration, &file);
     let (client, _) = laboratory.watch(&daemon);
-    let lsl = laboratory.watch_lsl();
+    // samples and events are two streams: which comes first is open
+    let (lsl, lsl_events) = (laboratory.watch_lsl(), laboratory.watch_lsl());
     in_control(&daemon);
     lsl.expect_json("control", |line| line["state"] == 2);
 
@@ -59,7 +60,7 @@ fn an_outage_is_told_while_it_lasts_to_clients_readers_and_the_recording_alike()
     let standing = lsl.expect_json("a sample that stands still", |line| line["state"] == STALE);
     assert_eq!((&standing["velocity"], &standing["heartbeat"]), (&json!([0.0, 0.0]), &json!(true)));
     let told = state_event(&client, "stale over the WebSocket", becomes("stale"));
-    assert_eq!(state_event(&lsl, "stale over LSL", becomes("stale")), told);
+    assert_eq!(state_event(&lsl_events, "stale over LSL", becomes("stale")), told);
     assert_eq!((&told["kind"], &told["data"]["cause"]), (&json!("state"), &json!("input_not_fresh")));
     assert_eq!(told["data"]["seq"].as_f64(), standing["seq"].as_f64(), "the tick before it");
     assert_eq!(daemon.status()["state"], "stale");
@@ -69,7 +70,7 @@ fn an_outage_is_told_while_it_lasts_to_clients_readers_and_the_recording_alike()
     assert_eq!(away["state_since"], told["time"]);
     outlet.disturb("go");
     let back = state_event(&client, "control over the WebSocket", becomes("control"));
-    assert_eq!(state_event(&lsl, "control over LSL", becomes("control")), back);
+    assert_eq!(state_event(&lsl_events, "control over LSL", becomes("control")), back);
     assert_eq!(
         (&back["kind"], &back["data"]["previous"], &back["data"]["since"]),
         (&json!("state"), &json!("stale"), &told["time"])
@@ -121,7 +122,8 @@ fn a_stop_in_an_outage_stands_still_at_once_over_lsl_too() {
         laboratory.controlled("name = \"outage-stop-array\"", "safety.stale_after_ms = 60000");
     let daemon = laboratory.daemon(&configuration, "30");
     let (client, _) = laboratory.watch(&daemon);
-    let lsl = laboratory.watch_lsl();
+    // samples and events are two streams: which comes first is open
+    let (lsl, lsl_events) = (laboratory.watch_lsl(), laboratory.watch_lsl());
     in_control(&daemon);
     lsl.expect_json("control", |line| line["state"] == 2);
     outlet.disturb("pause");
@@ -129,7 +131,7 @@ fn a_stop_in_an_outage_stands_still_at_once_over_lsl_too() {
     let standing = lsl.expect_json("hold", |line| line["state"] == HOLD);
     assert_eq!(standing["velocity"], json!([0.0, 0.0]));
     let told = state_event(&client, "hold", becomes("hold"));
-    assert_eq!(state_event(&lsl, "hold over LSL", becomes("hold")), told);
+    assert_eq!(state_event(&lsl_events, "hold over LSL", becomes("hold")), told);
     assert_eq!((&told["data"]["by"], &told["data"]["awaits"]), (&json!("client"), &json!("operator")));
     daemon.end();
 }
