@@ -15,7 +15,7 @@ use kalmind_filter::{
     CovarianceScale, Decoder, DecoderSpec, DiscriminativeFilter, DkfParameters, Form, KalmanParameters,
     Model, NadarayaWatsonRegressor, Noise, Parameters, Regressor, Start, StateModel, StationarySource,
 };
-use kalmind_types::{Binning, Component, Intent, StreamFeatures};
+use kalmind_types::Intent;
 use nalgebra::{DMatrix, DVector};
 use speed_table::Row;
 use textbook::{TextbookDkf, TextbookKalman, difference, nadaraya_watson, symmetric};
@@ -58,20 +58,8 @@ fn state(d: usize, order: usize) -> StateModel {
 }
 
 fn decoder(name: &str, n: usize, d: usize, parameters: Parameters) -> Box<dyn Decoder> {
-    let model = Model {
-        decoder: name.parse::<DecoderSpec>().expect("a known decoder"),
-        streams: vec![StreamFeatures { binning: Binning::Sample, channels: n, labels: None }],
-        bin_ms: 20.0,
-        components: (0..d).map(|at| Component { name: format!("c{at}"), unit: String::new() }).collect(),
-        training_mean: vec![0.0; n],
-        zscore: None,
-        label_law: None,
-        participant: None,
-        training_hash: None,
-        report: None,
-        guard: None,
-        parameters,
-    };
+    let model =
+        Model::plain(name.parse::<DecoderSpec>().expect("a known decoder"), vec![0.0; n], d, parameters);
     model.decoder().expect("a valid model")
 }
 

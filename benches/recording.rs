@@ -213,18 +213,10 @@ fn model() -> IdentifiedModel {
     );
     let fitted = fit(&spec, &data, &FitSettings::default(), &mut |_| {}).expect("a fit");
     IdentifiedModel::of(Model {
-        decoder: spec,
-        streams: vec![stream()],
-        bin_ms: 20.0,
         components: components(),
-        training_mean: vec![0.0; FEATURES],
-        zscore: None,
-        label_law: None,
-        participant: None,
-        training_hash: None,
-        report: None,
+        streams: vec![stream()],
         guard: Some(fitted.guard),
-        parameters: fitted.parameters,
+        ..Model::plain(spec, vec![0.0; FEATURES], 2, fitted.parameters)
     })
     .expect("a model")
 }

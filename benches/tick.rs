@@ -126,18 +126,15 @@ impl Rig {
         };
         let component = |name: &str| Component { name: name.to_owned(), unit: String::new() };
         let model = IdentifiedModel::of(Model {
-            decoder: decoder.parse::<DecoderSpec>().expect("a known decoder"),
+            components: vec![component("vx"), component("vy")],
             streams: features.clone(),
             bin_ms: WIDTH * 1e3,
-            components: vec![component("vx"), component("vy")],
-            training_mean: vec![0.0; channels],
-            zscore: None,
-            label_law: None,
-            participant: None,
-            training_hash: None,
-            report: None,
-            guard: None,
-            parameters,
+            ..Model::plain(
+                decoder.parse::<DecoderSpec>().expect("a known decoder"),
+                vec![0.0; channels],
+                2,
+                parameters,
+            )
         })
         .expect("a valid model");
         let mut engine = Engine::new(EngineSettings {

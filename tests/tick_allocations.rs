@@ -91,18 +91,10 @@ fn model(decoder: &str) -> IdentifiedModel {
     let fitted = fit(&spec, &data, &FitSettings::default(), &mut |_| {}).expect("a fit");
     let component = |name: &str| Component { name: name.to_owned(), unit: String::new() };
     IdentifiedModel::of(Model {
-        decoder: spec,
-        streams: features(),
-        bin_ms: 20.0,
         components: vec![component("vx"), component("vy")],
-        training_mean: vec![0.0; FEATURES],
-        zscore: None,
-        label_law: None,
-        participant: None,
-        training_hash: None,
-        report: None,
+        streams: features(),
         guard: Some(fitted.guard),
-        parameters: fitted.parameters,
+        ..Model::plain(spec, vec![0.0; FEATURES], 2, fitted.parameters)
     })
     .expect("a model")
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use kalmind_types::{Cause, Component, MAX_COMPONENTS, StreamFeatures};
+use kalmind_types::{Binning, Cause, Component, MAX_COMPONENTS, StreamFeatures};
 use serde::Deserialize as _;
 
 use crate::model_error::ModelError;
@@ -47,6 +47,34 @@ pub const LEAST_BIN_MS: f64 = 0.001;
 pub const GREATEST_BIN_MS: f64 = 60_000.0;
 
 impl Model {
+    /// A model of which no more is known than what decodes: n features of one stream, a vector with every sample, in bins
+    /// of 20 ms; components `c0`, `c1`.. without a unit.
+    #[must_use]
+    pub fn plain(
+        decoder: DecoderSpec,
+        training_mean: Vec<f64>,
+        components: usize,
+        parameters: Parameters,
+    ) -> Self {
+        let stream = StreamFeatures { binning: Binning::Sample, channels: training_mean.len(), labels: None };
+        Self {
+            decoder,
+            streams: vec![stream],
+            bin_ms: 20.0,
+            components: (0..components)
+                .map(|at| Component { name: format!("c{at}"), unit: String::new() })
+                .collect(),
+            training_mean,
+            zscore: None,
+            label_law: None,
+            participant: None,
+            training_hash: None,
+            report: None,
+            guard: None,
+            parameters,
+        }
+    }
+
     /// The decoder, ready to run, at row one.
     ///
     /// Slow side: allocates, and inverts what does not change (n^3 / 6 multiplications for a Kalman filter).

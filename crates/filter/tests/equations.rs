@@ -6,7 +6,7 @@ use kalmind_filter::{
     NadarayaWatsonRegressor, Noise, Parameters, Regressor, Start, StateModel, StationarySource,
     WienerParameters,
 };
-use kalmind_types::{Binning, Component, Intent, StreamFeatures, lower_triangle_index};
+use kalmind_types::{Intent, lower_triangle_index};
 use nalgebra::{DMatrix, DVector};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -46,21 +46,8 @@ fn random_state(d: usize, rng: &mut ChaCha8Rng) -> StateModel {
     }
 }
 
-fn model(decoder: &str, n: usize, d: usize, training_mean: Vec<f64>, parameters: Parameters) -> Model {
-    Model {
-        decoder: decoder.parse::<DecoderSpec>().unwrap(),
-        streams: vec![StreamFeatures { binning: Binning::Sample, channels: n, labels: None }],
-        bin_ms: 20.0,
-        components: (0..d).map(|at| Component { name: format!("c{at}"), unit: String::new() }).collect(),
-        training_mean,
-        zscore: None,
-        label_law: None,
-        participant: None,
-        training_hash: None,
-        report: None,
-        guard: None,
-        parameters,
-    }
+fn model(decoder: &str, d: usize, training_mean: Vec<f64>, parameters: Parameters) -> Model {
+    Model::plain(decoder.parse::<DecoderSpec>().unwrap(), training_mean, d, parameters)
 }
 
 fn inverse(matrix: &DMatrix<f64>) -> DMatrix<f64> {
@@ -128,7 +115,7 @@ fn kalman_equals_the_textbook_filter_with_gaps_for_few_and_many_features() {
     for (n, d) in [(1, 1), (2, 4), (12, 2), (40, 5), (17, 8)] {
         let kalman = random_kalman(n, d, Start::Prior, &mut rng);
         let mut decoder =
-            model("kalman", n, d, vec![0.0; n], Parameters::Kalman(kalman.clone())).decoder().unwrap();
+            model("kalman", d, vec![0.0; n], Parameters::Kalman(kalman.clone())).decoder().unwrap();
         let mut textbook = TextbookKalman {
             model: &kalman,
             mean: DMatrix::zeros(d, 1),
@@ -164,7 +151,7 @@ fn covariance_form_and_information_form_agree() {
             }
             let decoder = |update: &str| {
                 let parameters = Parameters::Kalman(kalman.clone());
-                model(&format!("kalman:update={update}"), n, d, vec![0.0; n], parameters).decoder().unwrap()
+                model(&format!("kalman:update={update}"), d, vec![0.0; n], parameters).decoder().unwrap()
             };
             let mut decoders = [decoder("information"), decoder("covariance"), decoder("auto")];
             let mut intents = [Intent::zero(d); 3];
@@ -223,10 +210,9 @@ fn steady_kalman_converges_to_the_kalman_filter_and_is_honest_on_the_way() {
     let mut rng = random(2);
     let kalman = random_kalman(10, 3, Start::Prior, &mut rng);
     let mut varying =
-        model("kalman", 10, 3, vec![0.0; 10], Parameters::Kalman(kalman.clone())).decoder().unwrap();
-    let mut steady = model("kalman-steady", 10, 3, vec![0.0; 10], Parameters::KalmanSteady(kalman.clone()))
-        .decoder()
-        .unwrap();
+        model("kalman", 3, vec![0.0; 10], Parameters::Kalman(kalman.clone())).decoder().unwrap();
+    let mut steady =
+        model("kalman-steady", 3, vec![0.0; 10], Parameters::KalmanSteady(kalman.clone())).decoder().unwrap();
     let (mut expected, mut found) = (Intent::zero(3), Intent::zero(3));
     for step in 0..400 {
         let features: Vec<f64> = (0..10).map(|_| rng.random_range(-3.0..3.0)).collect();
@@ -271,7 +257,7 @@ fn the_scalar_steady_state_variance_is_the_published_one() {
     for (name, parameters) in
         [("kalman", Parameters::Kalman(kalman.clone())), ("kalman-steady", Parameters::KalmanSteady(kalman))]
     {
-        let mut decoder = model(name, 1, 1, vec![0.0], parameters).decoder().unwrap();
+        let mut decoder = model(name, 1, vec![0.0], parameters).decoder().unwrap();
         for _ in 0..500 {
             decoder.step(Some(&[0.3]), &mut intent);
         }
@@ -310,7 +296,7 @@ fn the_standard_form_equals_the_kalman_filter_on_twenty_random_systems() {
         let q_triangle = lower_triangle(&q);
         let mut filter = DiscriminativeFilter::new(&kalman.state, Form::Standard, Start::First).unwrap();
         let mut decoder =
-            model("kalman", n, d, vec![0.0; n], Parameters::Kalman(kalman.clone())).decoder().unwrap();
+            model("kalman", d, vec![0.0; n], Parameters::Kalman(kalman.clone())).decoder().unwrap();
         let (mut found, mut expected) = (Intent::zero(d), Intent::zero(d));
         for step in 0..200 {
             let features = DMatrix::from_fn(n, 1, |_, _| rng.random_range(-3.0..3.0));
@@ -417,7 +403,7 @@ fn dkf_nw_with_lags_gaps_and_kernel_noise_equals_its_equations() {
             noise_scale: 0.7,
             covariance_scale: CovarianceScale::constant(1.3),
         };
-        let mut decoder = model("dkf-nw", n, d, background.clone(), Parameters::Dkf(dkf)).decoder().unwrap();
+        let mut decoder = model("dkf-nw", d, background.clone(), Parameters::Dkf(dkf)).decoder().unwrap();
         let mut bins: Vec<Vec<f64>> = vec![background.clone(); lags];
         let mut intent = Intent::zero(d);
         let (mut mean, mut covariance) = (DMatrix::zeros(d, 1), DMatrix::zeros(d, d));
@@ -480,7 +466,7 @@ fn wiener_is_linear_in_its_window_and_ages_missing_bins() {
     };
     let background = vec![0.25, -0.75];
     let mut decoder =
-        model("wiener", 2, 2, background.clone(), Parameters::Wiener(wiener.clone())).decoder().unwrap();
+        model("wiener", 2, background.clone(), Parameters::Wiener(wiener.clone())).decoder().unwrap();
     let mut intent = Intent::zero(2);
     assert!(!decoder.step(None, &mut intent).valid);
     decoder.step(Some(&[1.0, 2.0]), &mut intent);

@@ -3,7 +3,7 @@
 
 use kalmind_filter::{DecoderSpec, Model, Parameters, TaskSample, TrainingData};
 use kalmind_fitting::{FitError, FitReport, FitSettings, Fitted, fit};
-use kalmind_types::{Binning, Component, Intent, Position, StreamFeatures};
+use kalmind_types::{Intent, Position};
 use nalgebra::DMatrix;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -54,24 +54,13 @@ fn runs(spec: &str, data: &TrainingData) -> FitReport {
     let Fitted { parameters, report, guard, .. } =
         fitted(spec, data).unwrap_or_else(|error| panic!("{spec}: {error}"));
     let model = Model {
-        decoder: spec.parse().unwrap(),
-        streams: vec![StreamFeatures {
-            binning: Binning::Sample,
-            channels: data.features.ncols(),
-            labels: None,
-        }],
-        bin_ms: 20.0,
-        components: (0..data.states.ncols())
-            .map(|at| Component { name: format!("v{at}"), unit: String::new() })
-            .collect(),
-        training_mean: data.features.row_mean().iter().copied().collect(),
-        zscore: None,
-        label_law: None,
-        participant: None,
-        training_hash: None,
-        report: None,
         guard: Some(guard),
-        parameters,
+        ..Model::plain(
+            spec.parse().unwrap(),
+            data.features.row_mean().iter().copied().collect(),
+            data.states.ncols(),
+            parameters,
+        )
     };
     let mut decoder = model.decoder().unwrap_or_else(|error| panic!("{spec}: {error}"));
     let mut intent = Intent::zero(data.states.ncols());

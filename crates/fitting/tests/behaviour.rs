@@ -6,7 +6,7 @@ use kalmind_filter::{
     Parameters, Start, StateModel, StationarySource, TrainingData,
 };
 use kalmind_fitting::{FitError, FitSettings, Fitted, fit};
-use kalmind_types::{Binning, Component, Intent, StreamFeatures};
+use kalmind_types::Intent;
 use nalgebra::{DMatrix, DVector};
 use proptest::prelude::*;
 use rand::SeedableRng as _;
@@ -69,24 +69,13 @@ fn fitted(spec: &str, data: &TrainingData) -> Result<Model, FitError> {
     let spec: DecoderSpec = spec.parse().unwrap();
     let Fitted { parameters, guard, .. } = fit(&spec, data, &FitSettings::default(), &mut |_progress| ())?;
     Ok(Model {
-        decoder: spec,
-        streams: vec![StreamFeatures {
-            binning: Binning::Sample,
-            channels: data.features.ncols(),
-            labels: None,
-        }],
-        bin_ms: 20.0,
-        components: (0..data.states.ncols())
-            .map(|at| Component { name: format!("v{at}"), unit: String::new() })
-            .collect(),
-        training_mean: data.features.row_mean().iter().copied().collect(),
-        zscore: None,
-        label_law: None,
-        participant: None,
-        training_hash: None,
-        report: None,
         guard: Some(guard),
-        parameters,
+        ..Model::plain(
+            spec,
+            data.features.row_mean().iter().copied().collect(),
+            data.states.ncols(),
+            parameters,
+        )
     })
 }
 

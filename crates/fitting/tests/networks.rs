@@ -6,7 +6,7 @@ use kalmind_filter::{
     NonlinearDynamics, Parameters, Regressor, Start, StateModel, StationarySource, TanhNetwork, TrainingData,
 };
 use kalmind_fitting::{FitError, FitSettings, fit};
-use kalmind_types::{Binning, Component, Intent, StreamFeatures, lower_triangle_index};
+use kalmind_types::{Intent, lower_triangle_index};
 use nalgebra::{DMatrix, DVector};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -47,23 +47,12 @@ fn tuned(rows: usize, features: usize, d: usize, seed: u64, bend: fn(f64) -> f64
 }
 
 fn model(spec: &str, data: &TrainingData, parameters: Parameters) -> Model {
-    let n = data.features.ncols();
-    Model {
-        decoder: spec.parse().unwrap(),
-        streams: vec![StreamFeatures { binning: Binning::Sample, channels: n, labels: None }],
-        bin_ms: 20.0,
-        components: (0..data.states.ncols())
-            .map(|at| Component { name: format!("c{at}"), unit: String::new() })
-            .collect(),
-        training_mean: data.features.row_mean().iter().copied().collect(),
-        zscore: None,
-        label_law: None,
-        participant: None,
-        training_hash: None,
-        report: None,
-        guard: None,
+    Model::plain(
+        spec.parse().unwrap(),
+        data.features.row_mean().iter().copied().collect(),
+        data.states.ncols(),
         parameters,
-    }
+    )
 }
 
 fn fitted(spec: &str, data: &TrainingData, seed: u64) -> Result<Model, FitError> {

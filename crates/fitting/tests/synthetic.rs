@@ -13,7 +13,7 @@ mod particle_filter;
 use kalmind_filter::{DecoderSpec, Model, TrainingData};
 use kalmind_fitting::scores::Accuracy;
 use kalmind_fitting::{FitSettings, fit};
-use kalmind_types::{Binning, Component, Intent, StreamFeatures};
+use kalmind_types::Intent;
 use mixtures::{BernoulliMixture, Errors, KalmanMixture, Observation, StateLaw, run};
 use nalgebra::{DMatrix, DVector};
 use rand::SeedableRng as _;
@@ -50,20 +50,7 @@ fn kalman_error(law: &StateLaw, observation: &impl Observation, d: usize) -> f64
     let data = TrainingData::new(features.rows(0, 3000).into_owned(), states.rows(0, 3000).into_owned());
     let spec: DecoderSpec = "kalman:intercept=on".parse().unwrap();
     let fitted = fit(&spec, &data, &FitSettings::default(), &mut |_| ()).unwrap();
-    let model = Model {
-        decoder: spec,
-        streams: vec![StreamFeatures { binning: Binning::Sample, channels: n, labels: None }],
-        bin_ms: 20.0,
-        components: (0..d).map(|at| Component { name: format!("z{at}"), unit: String::new() }).collect(),
-        training_mean: vec![0.0; n],
-        zscore: None,
-        label_law: None,
-        participant: None,
-        training_hash: None,
-        report: None,
-        guard: None,
-        parameters: fitted.parameters,
-    };
+    let model = Model::plain(spec, vec![0.0; n], d, fitted.parameters);
     let mut decoder = model.decoder().unwrap();
     let intents: Vec<Intent> = (3000..4000)
         .map(|row| {

@@ -12,8 +12,8 @@ use kalmind_session::{
 };
 use kalmind_signal::{FeatureStatistics, Preparation};
 use kalmind_types::{
-    Binning, ChannelMask, Command, Component, CovarianceKind, CursorDrive, EventBody, Intent, LslTime,
-    Position, Seconds, StreamFeatures, TaskBlock, TaskState, TickOutput, Velocity,
+    ChannelMask, Command, Component, CovarianceKind, CursorDrive, EventBody, Intent, LslTime, Position,
+    Seconds, TaskBlock, TaskState, TickOutput, Velocity,
 };
 use nalgebra::DMatrix;
 
@@ -151,20 +151,13 @@ fn fitted(decoder: &str, data: &CalibrationData) -> Drive<'static> {
     let statistics =
         FeatureStatistics { mean: zscore.mean.clone(), deviation: zscore.standard_deviation.clone() };
     let model = Model {
-        decoder: spec,
-        streams: vec![StreamFeatures { binning: Binning::Sample, channels: UNITS, labels: None }],
-        bin_ms: BIN_S * 1e3,
         components: ["vx", "vy"]
             .map(|name| Component { name: name.into(), unit: "workspace widths/s".into() })
             .into(),
-        training_mean: data.training_mean.clone(),
+        bin_ms: BIN_S * 1e3,
         zscore: Some(zscore),
         label_law: Some(data.label_law),
-        participant: None,
-        training_hash: None,
-        report: None,
-        guard: None,
-        parameters,
+        ..Model::plain(spec, data.training_mean.clone(), 2, parameters)
     };
     let preparation = Preparation::new(data.training_mean.clone(), Some(statistics)).unwrap();
     Drive::Decoder(model.decoder().unwrap(), preparation)

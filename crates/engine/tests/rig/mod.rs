@@ -8,9 +8,8 @@ use kalmind_fitting::{FitSettings, fit};
 use kalmind_session::{Participant, ParticipantOptions};
 use kalmind_signal::{FeatureStatistics, Preparation};
 use kalmind_types::{
-    BinClose, Binning, ChannelMask, Command, Component, IndexRange, LslTime, Mode, ModelId, Position,
-    SampleRows, Seconds, StreamFeatures, StreamHealth, StreamTick, StreamTime, Target, TickInput, TickOutput,
-    Velocity,
+    BinClose, ChannelMask, Command, Component, IndexRange, LslTime, Mode, ModelId, Position, SampleRows,
+    Seconds, StreamHealth, StreamTick, StreamTime, Target, TickInput, TickOutput, Velocity,
 };
 use nalgebra::DMatrix;
 use rand::{RngExt as _, SeedableRng as _};
@@ -48,20 +47,13 @@ pub fn model(decoder: &str, rows: &Rows, bin_s: f64) -> Model {
     let fitted =
         fit(&spec, &TrainingData::new(features, states), &FitSettings::default(), &mut |_| {}).unwrap();
     Model {
-        decoder: spec,
-        streams: vec![StreamFeatures { binning: Binning::Sample, channels: n, labels: None }],
-        bin_ms: bin_s * 1e3,
         components: ["vx", "vy"]
             .map(|name| Component { name: name.into(), unit: "workspace widths/s".into() })
             .into(),
-        training_mean: mean.clone(),
-        zscore: Some(ZScore { mean, standard_deviation: deviation }),
-        label_law: None,
-        participant: None,
-        training_hash: None,
-        report: None,
+        bin_ms: bin_s * 1e3,
+        zscore: Some(ZScore { mean: mean.clone(), standard_deviation: deviation }),
         guard: Some(fitted.guard),
-        parameters: fitted.parameters,
+        ..Model::plain(spec, mean, 2, fitted.parameters)
     }
 }
 

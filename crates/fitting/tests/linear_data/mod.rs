@@ -2,7 +2,7 @@
 
 use kalmind_filter::{DecoderName, DecoderSpec, Model, TaskSample, TrainingData};
 use kalmind_fitting::{Budget, FitError, FitSettings, fit};
-use kalmind_types::{Binning, Component, Intent, Position, StreamFeatures};
+use kalmind_types::{Intent, Position};
 use nalgebra::{DMatrix, DVector};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -99,24 +99,13 @@ impl Rows {
         let settings = FitSettings { budget, labels, ..FitSettings::default() };
         let fitted = fit(&spec, &data, &settings, &mut |_progress| ())?;
         Ok(Model {
-            decoder: spec,
-            streams: vec![StreamFeatures {
-                binning: Binning::Sample,
-                channels: self.features.ncols(),
-                labels: None,
-            }],
-            bin_ms: 20.0,
-            components: (0..self.states.ncols())
-                .map(|at| Component { name: format!("z{at}"), unit: String::new() })
-                .collect(),
-            training_mean: data.features.row_mean().iter().copied().collect(),
-            zscore: None,
-            label_law: None,
-            participant: None,
-            training_hash: None,
-            report: None,
             guard: Some(fitted.guard),
-            parameters: fitted.parameters,
+            ..Model::plain(
+                spec,
+                data.features.row_mean().iter().copied().collect(),
+                self.states.ncols(),
+                fitted.parameters,
+            )
         })
     }
 

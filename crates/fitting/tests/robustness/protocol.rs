@@ -4,7 +4,7 @@
 use kalmind_filter::{Decoder, DecoderSpec, Model, TrainingData};
 use kalmind_fitting::accuracy::maae;
 use kalmind_fitting::{FitSettings, fit};
-use kalmind_types::{Binning, Component, Intent, StreamFeatures};
+use kalmind_types::Intent;
 use nalgebra::DMatrix;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -59,24 +59,14 @@ impl Recording {
         let data = &self.train;
         let fitted = fit(&spec, data, &FitSettings::default(), &mut |_progress| ()).unwrap();
         Model {
-            decoder: spec,
-            streams: vec![StreamFeatures {
-                binning: Binning::Sample,
-                channels: data.features.ncols(),
-                labels: None,
-            }],
             bin_ms: self.bin_ms,
-            components: (0..data.states.ncols())
-                .map(|at| Component { name: format!("v{at}"), unit: String::new() })
-                .collect(),
-            training_mean: data.features.row_mean().iter().copied().collect(),
-            zscore: None,
-            label_law: None,
-            participant: None,
-            training_hash: None,
-            report: None,
             guard: Some(fitted.guard),
-            parameters: fitted.parameters,
+            ..Model::plain(
+                spec,
+                data.features.row_mean().iter().copied().collect(),
+                data.states.ncols(),
+                fitted.parameters,
+            )
         }
     }
 

@@ -2,7 +2,7 @@
 
 use kalmind_filter::{DecoderName, DecoderSpec, Model, TaskSample, TrainingData};
 use kalmind_fitting::{Budget, FitSettings, fit};
-use kalmind_types::{Binning, Component, Position, StreamFeatures};
+use kalmind_types::{Component, Position};
 use nalgebra::DMatrix;
 
 /// Options that make fits short, where a decoder takes them.
@@ -74,23 +74,10 @@ pub(crate) fn model(spec: &DecoderSpec, data: &TrainingData) -> Model {
     let settings = FitSettings { budget: Some(Budget { end: 0.0, clock: || 0.0 }), ..FitSettings::default() };
     let fitted = fit(spec, data, &settings, &mut |_| ()).unwrap_or_else(|error| panic!("{spec}: {error}"));
     Model {
-        decoder: *spec,
-        streams: vec![StreamFeatures {
-            binning: Binning::Sample,
-            channels: data.features.ncols(),
-            labels: None,
-        }],
-        bin_ms: 20.0,
         components: ["vx", "vy"]
             .map(|name| Component { name: name.to_owned(), unit: String::new() })
             .to_vec(),
-        training_mean: data.features.row_mean().iter().copied().collect(),
-        zscore: None,
-        label_law: None,
-        participant: None,
-        training_hash: None,
-        report: None,
         guard: Some(fitted.guard),
-        parameters: fitted.parameters,
+        ..Model::plain(*spec, data.features.row_mean().iter().copied().collect(), 2, fitted.parameters)
     }
 }
