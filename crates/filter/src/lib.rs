@@ -56,6 +56,7 @@ pub use decoder::{ChannelCondition, Decoder, FilterState, StepReport};
 pub use decoders::dkf::noise::Noise;
 pub use decoders::dkf::parameters::DkfParameters;
 pub use decoders::dkf::regressor::{EnsembleMember, EnsembleRegressor, Regressor};
+pub use decoders::dkf::scaling::NetworkScaling;
 pub use decoders::dkf_gp::GaussianProcessRegressor;
 pub use decoders::dkf_gru::RecurrentRegressor;
 pub use decoders::dkf_gru::network::{RecurrentLayer, RecurrentNetwork};

@@ -108,14 +108,14 @@ fn keep_first_outputs(regressor: &mut Regressor, d: usize) {
             }
         }
         Regressor::Networks(f) => {
-            f.output_scale.truncate(d);
+            f.scaling.output_scale.truncate(d);
             for network in &mut f.networks {
                 rows(&mut network.output_weights);
                 entries(&mut network.output_bias);
             }
         }
         Regressor::Recurrent(f) => {
-            f.output_scale.truncate(d);
+            f.scaling.output_scale.truncate(d);
             for network in &mut f.networks {
                 rows(&mut network.output_weights);
                 entries(&mut network.output_bias);

@@ -10,7 +10,7 @@ use crate::fit_error::FitError;
 use crate::windows::{folds_of, states_at, windows};
 use kalmind_filter::window::Window;
 use kalmind_filter::{
-    KernelPath, RecurrentNetwork, RecurrentRegressor, Regressor, ResidualSource, TrainingData,
+    KernelPath, NetworkScaling, RecurrentNetwork, RecurrentRegressor, Regressor, ResidualSource, TrainingData,
 };
 
 /// Part of the rows that f is fitted to where residuals are held out (thesis 2019, sec. 2.4).
@@ -112,20 +112,14 @@ pub(crate) fn learn(
 pub(crate) fn predict(regressor: &Regressor, examples: &Examples<'_>, rows: &[usize]) -> DMatrix<f64> {
     let shape = (rows.len(), examples.data.states.ncols());
     match regressor {
-        Regressor::Recurrent(RecurrentRegressor {
-            cell,
-            input_mean,
-            input_scale,
-            output_scale,
-            networks,
-        }) => {
+        Regressor::Recurrent(RecurrentRegressor { cell, scaling, networks }) => {
             // what remembers goes through time row by row: the networks of the mean side by side
             let alone = |network: &RecurrentNetwork| {
+                let share = |scale: &f64| scale / networks.len() as f64;
+                let output_scale = scaling.output_scale.iter().map(share).collect();
                 Regressor::Recurrent(RecurrentRegressor {
                     cell: *cell,
-                    input_mean: input_mean.clone(),
-                    input_scale: input_scale.clone(),
-                    output_scale: output_scale.iter().map(|scale| scale / networks.len() as f64).collect(),
+                    scaling: NetworkScaling { output_scale, ..scaling.clone() },
                     networks: vec![network.clone()],
                 })
             };

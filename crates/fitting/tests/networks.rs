@@ -2,8 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "functions that several tests share fail like tests")]
 
 use kalmind_filter::{
-    CovarianceScale, DecoderSpec, DkfParameters, Form, Linearization, Model, NetworksRegressor, Noise,
-    NonlinearDynamics, Parameters, Regressor, Start, StateModel, StationarySource, TanhNetwork, TrainingData,
+    CovarianceScale, DecoderSpec, DkfParameters, Form, Linearization, Model, NetworkScaling,
+    NetworksRegressor, Noise, NonlinearDynamics, Parameters, Regressor, Start, StateModel, StationarySource,
+    TanhNetwork, TrainingData,
 };
 use kalmind_fitting::{FitError, FitSettings, fit};
 use kalmind_types::{Intent, lower_triangle_index};
@@ -245,9 +246,11 @@ fn networks_with_an_extended_prediction_follow_their_equations() {
         start: Start::First,
         lags,
         regressor: Regressor::Networks(NetworksRegressor {
-            input_mean: input_mean.clone(),
-            input_scale: input_scale.clone(),
-            output_scale: output_scale.clone(),
+            scaling: NetworkScaling {
+                input_mean: input_mean.clone(),
+                input_scale: input_scale.clone(),
+                output_scale: output_scale.clone(),
+            },
             networks: networks.clone(),
         }),
         noise: Noise::Constant { covariance: q.clone() },

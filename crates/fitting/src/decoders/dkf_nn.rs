@@ -26,7 +26,7 @@ use crate::learner::{Examples, Learner};
 use crate::tanh_network::{Number, Shape};
 use crate::training_time::affordable;
 use crate::{FitError, FitProgress, levenberg_marquardt};
-use kalmind_filter::{Choice, NetworksRegressor, Optimizer, Regressor, TanhNetwork};
+use kalmind_filter::{Choice, NetworkScaling, NetworksRegressor, Optimizer, Regressor, TanhNetwork};
 
 /// See the module.
 pub(super) const FIT: DecoderFit = discriminative(learner, Choice::Given(false));
@@ -140,9 +140,11 @@ impl Learner for Networks {
             }
         };
         Ok(Regressor::Networks(NetworksRegressor {
-            input_mean: input.mean.clone(),
-            input_scale: input.scale.clone(),
-            output_scale: output.deviation.clone(),
+            scaling: NetworkScaling {
+                input_mean: input.mean.clone(),
+                input_scale: input.scale.clone(),
+                output_scale: output.deviation.clone(),
+            },
             networks: networks.into_iter().map(|network| output.shifted(network)).collect(),
         }))
     }

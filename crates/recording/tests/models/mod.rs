@@ -4,10 +4,10 @@
 use kalmind_filter::{
     Cell, CovarianceScale, DkfParameters, EnsembleMember, EnsembleRegressor, Form, GaussianProcessRegressor,
     GuardStatistics, KalmanParameters, LabelLaw, LinearRegressor, Linearization, Model,
-    MultipleKernelRegressor, NadarayaWatsonRegressor, NetworksRegressor, Noise, NonlinearDynamics,
-    NonlinearKalmanParameters, Parameters, PlausibilityStatistics, RecurrentLayer, RecurrentNetwork,
-    RecurrentRegressor, RefitKalmanParameters, Regressor, Start, StateModel, StationarySource, TanhNetwork,
-    WienerCascadeParameters, WienerParameters, ZScore,
+    MultipleKernelRegressor, NadarayaWatsonRegressor, NetworkScaling, NetworksRegressor, Noise,
+    NonlinearDynamics, NonlinearKalmanParameters, Parameters, PlausibilityStatistics, RecurrentLayer,
+    RecurrentNetwork, RecurrentRegressor, RefitKalmanParameters, Regressor, Start, StateModel,
+    StationarySource, TanhNetwork, WienerCascadeParameters, WienerParameters, ZScore,
 };
 use kalmind_types::{Binning, Component, StreamFeatures};
 use nalgebra::{DMatrix, DVector};
@@ -192,11 +192,13 @@ fn multiple_kernel() -> Regressor {
     })
 }
 
+fn scaling() -> NetworkScaling {
+    NetworkScaling { input_mean: entries(), input_scale: entries(), output_scale: vec![0.3, 0.7] }
+}
+
 fn networks() -> Regressor {
     Regressor::Networks(NetworksRegressor {
-        input_mean: entries(),
-        input_scale: entries(),
-        output_scale: vec![0.3, 0.7],
+        scaling: scaling(),
         networks: vec![network(FEATURES * LAGS, 2, 21), network(FEATURES * LAGS, 2, 23)],
     })
 }
@@ -216,9 +218,7 @@ fn recurrent(cell: Cell) -> Regressor {
     };
     Regressor::Recurrent(RecurrentRegressor {
         cell,
-        input_mean: entries(),
-        input_scale: entries(),
-        output_scale: vec![0.3, 0.7],
+        scaling: scaling(),
         networks: vec![network.clone(), network],
     })
 }

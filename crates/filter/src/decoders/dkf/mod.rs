@@ -8,3 +8,4 @@ pub(crate) mod parameters;
 pub mod regression;
 pub(crate) mod regressor;
 pub(crate) mod runtime;
+pub(crate) mod scaling;

@@ -10,13 +10,14 @@ use self::network::RecurrentNetwork;
 use self::regression::Recurrent;
 use super::dkf::discriminative::{Discriminative, discriminative_options};
 use super::dkf::regression::Regression;
+use super::dkf::scaling::NetworkScaling;
 use super::kind::{GUARD, Taken};
 use super::mean::{ConditionalMean, MeanKind, MeanSource};
 use crate::kernel_path::KernelPath;
 use crate::model_error::ModelError;
 use crate::options::Cell;
 use crate::tensors::{ParametersError, TensorWriter, factor, parse};
-use crate::validate::{as_column, out_of_range, shape};
+use crate::validate::out_of_range;
 
 /// See the module.
 pub(crate) struct DkfGru;
@@ -43,12 +44,8 @@ impl Discriminative for DkfGru {
 pub struct RecurrentRegressor {
     /// The cell of every layer.
     pub cell: Cell,
-    /// n l.
-    pub input_mean: Vec<f64>,
-    /// n l.
-    pub input_scale: Vec<f64>,
-    /// Factor of each output, d.
-    pub output_scale: Vec<f64>,
+    /// What each network sees and gives.
+    pub scaling: NetworkScaling,
     /// At least one.
     pub networks: Vec<RecurrentNetwork>,
 }
@@ -71,9 +68,7 @@ impl MeanKind for RecurrentRegressor {
         let tensors = &mut *source.tensors;
         Ok(Self {
             cell,
-            input_mean: tensors.vector("input_mean", inputs)?,
-            input_scale: tensors.vector("input_scale", inputs)?,
-            output_scale: tensors.vector("output_scale", outputs)?,
+            scaling: NetworkScaling::read(tensors, inputs, outputs)?,
             networks: (0..factor("networks", networks)?)
                 .map(|at| {
                     let prefix = format!("network.{at}.");
@@ -86,18 +81,15 @@ impl MeanKind for RecurrentRegressor {
 
 impl ConditionalMean for RecurrentRegressor {
     fn inputs(&self) -> usize {
-        self.input_mean.len()
+        self.scaling.input_mean.len()
     }
 
     fn regression(&self, path: KernelPath) -> Box<dyn Regression> {
-        let Self { cell, input_mean, input_scale, output_scale, networks } = self;
-        Box::new(Recurrent::new(*cell, input_mean, input_scale, output_scale, networks, path))
+        Box::new(Recurrent::new(self.cell, &self.scaling, &self.networks, path))
     }
 
     fn validate(&self, inputs: usize, _features: usize, outputs: usize) -> Result<(), ModelError> {
-        shape("input_mean", &as_column(&self.input_mean), inputs, 1)?;
-        shape("input_scale", &as_column(&self.input_scale), inputs, 1)?;
-        shape("output_scale", &as_column(&self.output_scale), outputs, 1)?;
+        self.scaling.validate(inputs, outputs)?;
         if self.networks.is_empty() {
             return out_of_range("the number of networks", 0.0, "at least 1");
         }
@@ -105,9 +97,7 @@ impl ConditionalMean for RecurrentRegressor {
     }
 
     fn write(&self, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
-        writer.vector("input_mean", &self.input_mean);
-        writer.vector("input_scale", &self.input_scale);
-        writer.vector("output_scale", &self.output_scale);
+        self.scaling.write(writer);
         for (at, network) in self.networks.iter().enumerate() {
             network.write(&format!("network.{at}."), writer);
         }

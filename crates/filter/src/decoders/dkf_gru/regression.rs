@@ -13,6 +13,7 @@ use nalgebra::{DMatrix, DVector};
 
 use crate::activation::{hyperbolic_tangent, logistic};
 use crate::decoders::dkf::regression::Regression;
+use crate::decoders::dkf::scaling::NetworkScaling;
 use crate::kernel_path::{KernelPath, compiled_for_each_path};
 use crate::{Cell, RecurrentLayer, RecurrentNetwork};
 
@@ -59,16 +60,15 @@ struct Layer {
 impl Recurrent {
     pub(crate) fn new(
         cell: Cell,
-        input_mean: &[f64],
-        input_scale: &[f64],
-        output_scale: &[f64],
+        scaling: &NetworkScaling,
         networks: &[RecurrentNetwork],
         path: KernelPath,
     ) -> Self {
+        let NetworkScaling { input_mean, input_scale, output_scale } = scaling;
         let count = networks.len() as f64;
         Self {
-            input_mean: input_mean.to_vec(),
-            input_scale: input_scale.to_vec(),
+            input_mean: input_mean.clone(),
+            input_scale: input_scale.clone(),
             output_scale: output_scale.iter().map(|scale| scale / count).collect(),
             networks: networks.iter().map(|network| Network::new(cell, network, path)).collect(),
             input: vec![0.0; input_mean.len()],
@@ -296,7 +296,15 @@ mod tests {
 
     fn decoder(cell: Cell, path: KernelPath) -> Recurrent {
         let gates = if cell == Cell::Gru { 3 } else { 4 };
-        Recurrent::new(cell, &[0.5, -1.0], &[2.0, 0.5], &[3.0, 0.1], &[network(gates)], path)
+        Recurrent::new(cell, &scaling(), &[network(gates)], path)
+    }
+
+    fn scaling() -> NetworkScaling {
+        NetworkScaling {
+            input_mean: vec![0.5, -1.0],
+            input_scale: vec![2.0, 0.5],
+            output_scale: vec![3.0, 0.1],
+        }
     }
 
     fn step_bits(decoder: &mut Recurrent, bin: usize) -> [u64; 2] {
@@ -399,8 +407,7 @@ mod tests {
     fn the_mean_of_equal_networks_is_each() {
         let mut one = decoder(Cell::Gru, KernelPath::detect());
         let twice = [network(3), network(3)];
-        let mut two =
-            Recurrent::new(Cell::Gru, &[0.5, -1.0], &[2.0, 0.5], &[3.0, 0.1], &twice, KernelPath::detect());
+        let mut two = Recurrent::new(Cell::Gru, &scaling(), &twice, KernelPath::detect());
         for bin in 0..4 {
             assert_eq!(step_bits(&mut one, bin), step_bits(&mut two, bin));
         }

@@ -8,13 +8,14 @@ use serde_json::Value;
 use self::regression::Networks;
 use super::dkf::discriminative::{Discriminative, discriminative_options};
 use super::dkf::regression::Regression;
+use super::dkf::scaling::NetworkScaling;
 use super::kind::{GUARD, Taken};
 use super::mean::{ConditionalMean, MeanKind, MeanSource};
 use crate::kernel_path::KernelPath;
 use crate::model_error::ModelError;
 use crate::tanh_network::TanhNetwork;
 use crate::tensors::{ParametersError, TensorWriter, factor, parse};
-use crate::validate::{as_column, out_of_range, shape};
+use crate::validate::out_of_range;
 
 /// See the module.
 pub(crate) struct DkfNn;
@@ -37,12 +38,8 @@ impl Discriminative for DkfNn {
 /// Mean of networks: `f(x) = output_scale * mean_k g_k((x - input_mean) * input_scale)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworksRegressor {
-    /// n l.
-    pub input_mean: Vec<f64>,
-    /// n l.
-    pub input_scale: Vec<f64>,
-    /// Factor of each output, d.
-    pub output_scale: Vec<f64>,
+    /// What each network sees and gives.
+    pub scaling: NetworkScaling,
     /// At least one.
     pub networks: Vec<TanhNetwork>,
 }
@@ -62,9 +59,7 @@ impl MeanKind for NetworksRegressor {
         let (inputs, outputs) = (source.inputs()?, source.outputs);
         let tensors = &mut *source.tensors;
         Ok(Self {
-            input_mean: tensors.vector("input_mean", inputs)?,
-            input_scale: tensors.vector("input_scale", inputs)?,
-            output_scale: tensors.vector("output_scale", outputs)?,
+            scaling: NetworkScaling::read(tensors, inputs, outputs)?,
             networks: (0..factor("networks", networks)?)
                 .map(|at| TanhNetwork::read(&format!("network.{at}."), tensors, inputs, outputs))
                 .collect::<Result<_, _>>()?,
@@ -74,18 +69,15 @@ impl MeanKind for NetworksRegressor {
 
 impl ConditionalMean for NetworksRegressor {
     fn inputs(&self) -> usize {
-        self.input_mean.len()
+        self.scaling.input_mean.len()
     }
 
     fn regression(&self, _path: KernelPath) -> Box<dyn Regression> {
-        let Self { input_mean, input_scale, output_scale, networks } = self;
-        Box::new(Networks::new(input_mean, input_scale, output_scale, networks))
+        Box::new(Networks::new(&self.scaling, &self.networks))
     }
 
     fn validate(&self, inputs: usize, _features: usize, outputs: usize) -> Result<(), ModelError> {
-        shape("input_mean", &as_column(&self.input_mean), inputs, 1)?;
-        shape("input_scale", &as_column(&self.input_scale), inputs, 1)?;
-        shape("output_scale", &as_column(&self.output_scale), outputs, 1)?;
+        self.scaling.validate(inputs, outputs)?;
         if self.networks.is_empty() {
             return out_of_range("the number of networks", 0.0, "at least 1");
         }
@@ -93,9 +85,7 @@ impl ConditionalMean for NetworksRegressor {
     }
 
     fn write(&self, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
-        writer.vector("input_mean", &self.input_mean);
-        writer.vector("input_scale", &self.input_scale);
-        writer.vector("output_scale", &self.output_scale);
+        self.scaling.write(writer);
         for (at, network) in self.networks.iter().enumerate() {
             network.write(&format!("network.{at}."), writer);
         }

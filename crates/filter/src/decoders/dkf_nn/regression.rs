@@ -5,6 +5,7 @@ use kalmind_types::MAX_COMPONENTS;
 use crate::TanhNetwork;
 use crate::cholesky::dot;
 use crate::decoders::dkf::regression::Regression;
+use crate::decoders::dkf::scaling::NetworkScaling;
 use crate::tanh_layer::TanhLayer;
 
 /// See [`NetworksRegressor`](crate::NetworksRegressor). The networks run as one with all their units. Cost:
@@ -19,16 +20,11 @@ pub(crate) struct Networks {
 }
 
 impl Networks {
-    pub(crate) fn new(
-        input_mean: &[f64],
-        input_scale: &[f64],
-        output_scale: &[f64],
-        networks: &[TanhNetwork],
-    ) -> Self {
+    pub(crate) fn new(scaling: &NetworkScaling, networks: &[TanhNetwork]) -> Self {
         let share = 1.0 / networks.len() as f64;
         let mut output_weights = Vec::new();
         let mut output_bias = Vec::new();
-        for (output, scale) in output_scale.iter().enumerate() {
+        for (output, scale) in scaling.output_scale.iter().enumerate() {
             let factor = scale * share;
             let rows = networks.iter().flat_map(|network| {
                 network.output_weights.row(output).into_iter().copied().collect::<Vec<_>>()
@@ -38,7 +34,7 @@ impl Networks {
                 .push(factor * networks.iter().map(|network| network.output_bias[output]).sum::<f64>());
         }
         Self {
-            layer: TanhLayer::new(networks, input_mean, input_scale),
+            layer: TanhLayer::new(networks, &scaling.input_mean, &scaling.input_scale),
             units: networks.iter().map(|network| network.hidden_bias.len()).sum(),
             output_weights,
             output_bias,

@@ -35,7 +35,7 @@ use crate::discriminative::discriminative;
 use crate::learner::{Examples, Learner};
 use crate::training_time::affordable;
 use kalmind_filter::decoders::dkf_gru::regression::INPUT_LIMIT;
-use kalmind_filter::{Cell, Choice, RecurrentRegressor, Regressor};
+use kalmind_filter::{Cell, Choice, NetworkScaling, RecurrentRegressor, Regressor};
 
 /// See the module.
 pub(super) const FIT: DecoderFit = discriminative(learner, Choice::Given(false));
@@ -130,8 +130,8 @@ impl Learner for Recurrent {
     }
 
     fn learn(&self, examples: &Examples<'_>, rows: &[usize]) -> Result<Regressor, FitError> {
-        let scaling = Scaling::new(examples, rows);
-        let sequences = scaling.sequences(examples, rows);
+        let scaling = scaling(examples, rows);
+        let sequences = sequences(&scaling, examples, rows);
         let shape = Shape {
             cell: self.cell,
             inputs: sequences.inputs,
@@ -143,70 +143,56 @@ impl Learner for Recurrent {
             .into_par_iter()
             .map(|stream| shape.network(&train(shape, &self.recipe, &sequences, self.seed, stream)))
             .collect();
-        Ok(Regressor::Recurrent(RecurrentRegressor {
-            cell: self.cell,
-            input_mean: scaling.input_mean,
-            input_scale: scaling.input_scale,
-            output_scale: scaling.output_scale,
-            networks,
-        }))
+        Ok(Regressor::Recurrent(RecurrentRegressor { cell: self.cell, scaling, networks }))
     }
 }
 
 /// What makes features and states numbers of size one.
-#[derive(Clone, Debug)]
-pub(super) struct Scaling {
-    input_mean: Vec<f64>,
-    input_scale: Vec<f64>,
-    output_scale: Vec<f64>,
+fn scaling(examples: &Examples<'_>, rows: &[usize]) -> NetworkScaling {
+    let (mut input_mean, mut input_scale) = (Vec::new(), Vec::new());
+    for column in examples.inputs(rows).column_iter() {
+        let mean = column.mean();
+        let spread = column.variance().sqrt();
+        // a feature that never moves, or that overflows, says nothing
+        let usable = mean.is_finite() && spread.is_finite() && spread > 1e-12 * mean.abs();
+        input_mean.push(if usable { mean } else { 0.0 });
+        input_scale.push(if usable { 1.0 / spread } else { 0.0 });
+    }
+    let size = |column: nalgebra::DVectorView<'_, f64>| {
+        let size = (column.norm_squared() / column.len() as f64).sqrt();
+        if size.is_finite() && size > 0.0 { size } else { 1.0 }
+    };
+    let output_scale = examples.states(rows).column_iter().map(size).collect();
+    NetworkScaling { input_mean, input_scale, output_scale }
 }
 
-impl Scaling {
-    fn new(examples: &Examples<'_>, rows: &[usize]) -> Self {
-        let (mut input_mean, mut input_scale) = (Vec::new(), Vec::new());
-        for column in examples.inputs(rows).column_iter() {
-            let mean = column.mean();
-            let spread = column.variance().sqrt();
-            // a feature that never moves, or that overflows, says nothing
-            let usable = mean.is_finite() && spread.is_finite() && spread > 1e-12 * mean.abs();
-            input_mean.push(if usable { mean } else { 0.0 });
-            input_scale.push(if usable { 1.0 / spread } else { 0.0 });
+/// All rows, scaled; `rows` are those that count.
+fn sequences(scaling: &NetworkScaling, examples: &Examples<'_>, rows: &[usize]) -> Sequences {
+    let data = examples.data;
+    let all: Vec<usize> = (0..data.rows()).collect();
+    let inputs: DMatrix<f64> = examples.inputs(&all);
+    let mut features = Vec::with_capacity(inputs.len());
+    let mut targets = Vec::with_capacity(data.states.len());
+    for row in all {
+        for (column, (mean, scale)) in scaling.input_mean.iter().zip(&scaling.input_scale).enumerate() {
+            let value = (inputs[(row, column)] - mean) * scale;
+            features.push(value.clamp(-INPUT_LIMIT, INPUT_LIMIT) as f32);
         }
-        let size = |column: nalgebra::DVectorView<'_, f64>| {
-            let size = (column.norm_squared() / column.len() as f64).sqrt();
-            if size.is_finite() && size > 0.0 { size } else { 1.0 }
-        };
-        let output_scale = examples.states(rows).column_iter().map(size).collect();
-        Self { input_mean, input_scale, output_scale }
+        for (column, scale) in scaling.output_scale.iter().enumerate() {
+            targets.push((data.states[(row, column)] / scale) as f32);
+        }
     }
-
-    fn sequences(&self, examples: &Examples<'_>, rows: &[usize]) -> Sequences {
-        let data = examples.data;
-        let all: Vec<usize> = (0..data.rows()).collect();
-        let inputs: DMatrix<f64> = examples.inputs(&all);
-        let mut features = Vec::with_capacity(inputs.len());
-        let mut targets = Vec::with_capacity(data.states.len());
-        for row in all {
-            for (column, (mean, scale)) in self.input_mean.iter().zip(&self.input_scale).enumerate() {
-                let value = (inputs[(row, column)] - mean) * scale;
-                features.push(value.clamp(-INPUT_LIMIT, INPUT_LIMIT) as f32);
-            }
-            for (column, scale) in self.output_scale.iter().enumerate() {
-                targets.push((data.states[(row, column)] / scale) as f32);
-            }
-        }
-        let mut counts = vec![false; data.rows()];
-        for &row in rows {
-            counts[row] = true;
-        }
-        Sequences {
-            inputs: self.input_mean.len(),
-            outputs: self.output_scale.len(),
-            features,
-            targets,
-            counts,
-            segments: data.segments(),
-        }
+    let mut counts = vec![false; data.rows()];
+    for &row in rows {
+        counts[row] = true;
+    }
+    Sequences {
+        inputs: scaling.input_mean.len(),
+        outputs: scaling.output_scale.len(),
+        features,
+        targets,
+        counts,
+        segments: data.segments(),
     }
 }
 
@@ -320,11 +306,12 @@ mod tests {
         for text in
             ["dkf-gru:hidden=3,networks=2,epochs=2", "dkf-gru:hidden=1,layers=4,cell=lstm,epochs=2,lags=3"]
         {
-            let Regressor::Recurrent(RecurrentRegressor { networks, input_mean, input_scale, .. }) =
+            let Regressor::Recurrent(RecurrentRegressor { networks, scaling, .. }) =
                 fitted(text, &data, 1, &rows)
             else {
                 panic!()
             };
+            let NetworkScaling { input_mean, input_scale, .. } = scaling;
             assert!(input_mean.iter().chain(&input_scale).all(|value| value.is_finite()));
             assert_eq!(input_scale[1].to_bits(), 0);
             for network in &networks {

@@ -1,7 +1,7 @@
 use rand::SeedableRng as _;
 
 use super::*;
-use kalmind_filter::{RecurrentRegressor, Regressor};
+use kalmind_filter::{NetworkScaling, RecurrentRegressor, Regressor};
 
 const SEQUENCES: usize = 3;
 const BINS: usize = 6;
@@ -63,9 +63,11 @@ fn training_and_the_decoder_that_runs_compute_the_same() {
         shape.forward(&weights, &batch, &mut trace);
         let mut decoder = Regressor::Recurrent(RecurrentRegressor {
             cell,
-            input_mean: vec![0.0; 4],
-            input_scale: vec![1.0; 4],
-            output_scale: vec![1.0; 2],
+            scaling: NetworkScaling {
+                input_mean: vec![0.0; 4],
+                input_scale: vec![1.0; 4],
+                output_scale: vec![1.0; 2],
+            },
             networks: vec![shape.network(&weights)],
         })
         .regression(KernelPath::detect());
