@@ -9,6 +9,7 @@ mod cursor;
 mod event;
 mod feature;
 mod intent;
+mod operator_action;
 mod publication;
 mod state;
 mod stream;
@@ -26,13 +27,14 @@ pub use event::{
 };
 pub use feature::{Binning, StreamFeatures, unlabelled};
 pub use intent::{Component, CovarianceKind, Intent, MAX_COMPONENTS, MAX_COVARIANCE, lower_triangle_index};
+pub use operator_action::OperatorAction;
 pub use publication::{Heartbeat, Publication, StageTimes, StateChange, TickPublication};
 pub use state::{Actor, Cause, Mode, OutputState, Reason};
 pub use stream::{
     Arrival, ArrivalStatus, ClockOffset, InputArrival, InputDelay, NumberFormat, StreamCounts,
     StreamDescription, StreamHealth, StreamStatus,
 };
-pub use task::{CursorDrive, OperatorAction, Phase, Target, TaskBlock, TrialResult};
+pub use task::{CursorDrive, Phase, Target, TaskBlock, TrialResult};
 pub use tick::{
     BinClose, ChannelMask, Command, IndexRange, MAX_COMMANDS, MAX_RANGES, MAX_STREAMS, ModelId, StreamTick,
     TaskState, TickInput, TickOutput, most_missing,

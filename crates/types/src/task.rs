@@ -73,48 +73,6 @@ pub enum TrialResult {
     Timeout,
 }
 
-/// What a task may ask of the daemon. None of it clears a latched hold: that takes an authenticated resume.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OperatorAction {
-    /// Latch `hold`, at once.
-    Stop,
-    /// Ask for the mode `idle`.
-    Idle,
-    /// Ask for the mode `calibrating`.
-    Calibrating,
-    /// Ask for the mode `control`.
-    Control,
-    /// Agree to go on, in the mode asked for last, after a silence of the input that was too long to end by itself. Needs
-    /// the configuration's leave; clears neither a stop nor a fault.
-    Resume,
-    /// Have it measured anew how the streams arrive.
-    MeasureArrival,
-}
-
-impl OperatorAction {
-    /// The mode asked for; none for a stop, a measurement, and a resume, which leaves the mode as it is.
-    #[must_use]
-    pub fn mode(self) -> Option<Mode> {
-        match self {
-            Self::Stop | Self::Resume | Self::MeasureArrival => None,
-            Self::Idle => Some(Mode::Idle),
-            Self::Calibrating => Some(Mode::Calibrating),
-            Self::Control => Some(Mode::Control),
-        }
-    }
-}
-
-impl From<Mode> for OperatorAction {
-    fn from(mode: Mode) -> Self {
-        match mode {
-            Mode::Idle => Self::Idle,
-            Mode::Calibrating => Self::Calibrating,
-            Mode::Control => Self::Control,
-        }
-    }
-}
-
 /// What moves the cursor while the state is `calibrating`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

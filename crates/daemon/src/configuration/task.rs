@@ -35,13 +35,12 @@ choices!(TaskBlock {
 choices!(TrialResult { Acquired => "acquired", Timeout => "timeout" });
 
 // those that a text of the table may stand for
-choices!(OperatorAction {
-    Stop => "stop",
-    Idle => "idle",
-    Calibrating => "calibrating",
-    Control => "control",
-    Resume => "resume",
-});
+choices!(OperatorAction: of_a_text());
+
+fn of_a_text() -> impl Iterator<Item = (OperatorAction, &'static str)> {
+    let by_text = |action: &&OperatorAction| **action != OperatorAction::MeasureArrival;
+    OperatorAction::ALL.iter().filter(by_text).map(|action| (*action, action.name()))
+}
 
 table! {
     /// What each of the task program's own texts means: the text is the key, as in

@@ -2,7 +2,7 @@
 
 use kalmind_types::{
     Actor, ArrivalAction, ArrivalEvent, Confirmation, Counted, EventBody, EventKind, ModelEvent,
-    OperatorAction, OperatorRequest, Phase,
+    OperatorRequest, Phase,
 };
 use maud::{Markup, html};
 use serde_json::Value;
@@ -88,14 +88,7 @@ fn sentence(body: &EventBody) -> String {
 }
 
 fn request(request: &OperatorRequest) -> String {
-    let asked = match request.action {
-        OperatorAction::Stop => "STOP",
-        OperatorAction::Idle => "idle requested",
-        OperatorAction::Calibrating => "calibration requested",
-        OperatorAction::Control => "control requested",
-        OperatorAction::Resume => "resume requested",
-        OperatorAction::MeasureArrival => "new measurement of how samples arrive requested",
-    };
+    let asked = request.action.told();
     let refused = request.refused.as_ref().map(|why| format!("; refused: {why}")).unwrap_or_default();
     // a demonstration that nobody watches confirms by itself
     let who = if request.program { " by the program, not by a person" } else { "" };
