@@ -1,0 +1,162 @@
+//! Keys that are right by themselves and do not go together.
+
+use super::*;
+
+#[test]
+fn a_command_that_decodes_nothing_needs_no_stream() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("lsl.toml");
+    fs::write(&path, "[lsl]\nnetwork = \"machine\"\n").expect("it is written");
+    let settings = configuration::load_settings(&path).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(settings.lsl.network, Network::Machine);
+    assert!(configuration::load(&path).is_err());
+    // what stands there is checked all the same
+    fs::write(&path, "[[stream]]\nbinning = \"sum\"\n").expect("it is written");
+    assert!(configuration::load_settings(&path).is_err());
+}
+
+#[test]
+fn a_component_without_a_unit_is_one_of_a_model_that_states_none() {
+    let components =
+        "[intent]\ncomponents = [{ name = \"vx\", unit = \"\" }, { name = \"vy\", unit = \"\" }]\n";
+    let read = accepted(&format!("{STREAM}{components}"));
+    assert!(read.intent.components.iter().all(|component| component.unit.is_empty()));
+    assert_eq!(accepted(&read.to_toml()).intent, read.intent);
+    let (_, title, ..) = only_problem("[[intent.components]]\nname = \"\"\n");
+    assert_eq!(title, "`intent.components[0].name` is empty");
+}
+
+#[test]
+fn nothing_is_concluded_from_values_that_could_not_be_read() {
+    for (text, title) in [
+        ("[[streem]]\ntype = \"Features\"\n", "unknown key \"streem\""),
+        ("[[stream]]\nnmae = \"Features\"\n", "unknown key \"nmae\""),
+        ("[[stream]]\ntype = 3\n", "`stream[0].type` has the wrong type"),
+        ("stream = 3\n", "`stream` has the wrong type"),
+        (
+            "[[stream]]\ntype = \"F\"\n[realtime]\npin = \"try\"\ncore = \"1\"\n",
+            "`realtime.core` has the wrong type",
+        ),
+    ] {
+        let found = problems(text);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].2.starts_with(title), "{found:?}");
+    }
+}
+
+#[test]
+fn conflicts_are_reported_at_the_key_that_conflicts() {
+    for (text, line, title) in [
+        ("rate_hz = 50\n[bins]\nbin_ms = 10\n", 3, "`bins.bin_ms` = 10 contradicts"),
+        ("rate_hz = 2000\n", 1, "`stream[0].rate_hz` = 2000 Hz makes bins of 0.500 ms"),
+        ("[[stream]]\ntype = \"Features\"\nbinning = \"mean\"\n", 1, "two streams are called \"features\""),
+        ("[[stream]]\nname = \"b\"\n", 1, "two streams have binning = \"sample\""),
+        ("[[stream]]\nkey = \"b\"\nbinning = \"sum\"\n", 1, "`stream[1]` does not say which stream it is"),
+        ("required = false\n[[stream]]\nname = \"b\"\nbinning = \"sum\"\n", 1, "`stream[0]` leads the bins"),
+        ("[lsl]\nnetwork = \"loopback\"\nknown_peers = [\"a\"]\n", 3, "`lsl.known_peers` has no effect"),
+        ("[lsl]\nbase_port = 65530\n", 2, "`lsl.base_port` and `lsl.port_range`"),
+        ("[safety]\nstale_after_ms = 20\n", 2, "`safety.stale_after_ms` = 20 is not longer than a bin"),
+        ("[realtime]\npin = \"try\"\n", 2, "`realtime.pin` is on, but no `core` is given"),
+        ("[realtime]\ncore = 1\n", 2, "`realtime.core` is given, but `pin` is \"off\""),
+        ("[cursor]\nstart_position = [0.5, 1.5]\n", 2, "`cursor.start_position` lies outside"),
+        (
+            "[cursor]\ncomponents = [\"vx\", \"vx\"]\n",
+            2,
+            "`cursor.components` names the same component twice",
+        ),
+        ("[cursor]\ncomponents = [\"vx\", \"vz\"]\n", 2, "`cursor.components` moves y by \"vz\""),
+        (
+            "[intent]\ncomponents = [{ name = \"vx\" }, { name = \"vy\" }, { name = \"vy\" }]\n",
+            2,
+            "two components are called \"vy\"",
+        ),
+        ("[server]\nbind = \"0.0.0.0:8765\"\n", 2, "`server.bind` listens on every address"),
+        ("[[output.lsl]]\n[[output.lsl]]\n", 2, "two outlets are called \"Kalmind-Cursor\""),
+        (
+            "[[output.lsl]]\nname = \"Kalmind-Events\"\n[output.events]\n",
+            3,
+            "two outlets are called \"Kalmind-Events\"",
+        ),
+        ("[[output.lsl]]\nscale = 0\n", 2, "`output.lsl[0].scale` is 0"),
+        ("[[output.lsl]]\nscale = [1, 2]\n", 2, "`output.lsl[0].scale` does not fit the outlet's channels"),
+        ("[[output.lsl]]\nchannels = [\"x\"]\nscale = [0]\n", 3, "`output.lsl[0].scale` is 0 for x"),
+        ("[[output.lsl]]\noffset = [1]\n", 2, "`output.lsl[0].offset` does not fit the outlet's channels"),
+        (
+            "[[output.lsl]]\nformat = \"int16\"\n",
+            2,
+            "`output.lsl[0]` sends `newest` in whole numbers that cannot hold it",
+        ),
+        ("[cursor.position_from]\nchannels = [0]\n", 2, "`cursor.position_from.channels` names 1 channels"),
+        (
+            "[task.targets_from]\nchannels = [0, 1, 2, 3]\n",
+            2,
+            "`task.targets_from.channels` names 4 channels",
+        ),
+        ("[[output.lsl]]\nchannels = []\n", 2, "`output.lsl[0].channels` is empty"),
+        ("[[output.lsl]]\nchannels = [\"x\", \"z\"]\n", 2, "\"z\" is not a channel of the cursor"),
+        ("[[output.lsl]]\nchannels = [\"x\", \"x\"]\n", 2, "`output.lsl[0].channels` names \"x\" twice"),
+        (
+            "[task.markers]\na = { kind = \"trial\", trial = 1, phase = \"end\", radius = 1 }\n",
+            2,
+            "`radius` does not belong",
+        ),
+        ("[task.markers]\na = { kind = \"trial\" }\n", 2, "the marker \"a\" needs `trial` and `phase`"),
+        ("[task.markers]\na = { kind = \"trial\", phase = \"end\" }\n", 2, "the marker \"a\" needs `trial`"),
+        ("[task.markers]\na = { kind = \"task_block\" }\n", 2, "the marker \"a\" needs `phase` and `block`"),
+        (
+            "[task.markers]\na = { kind = \"target\", position = [0, 0] }\n",
+            2,
+            "the marker \"a\" needs `radius`",
+        ),
+        ("[task.markers]\na = { kind = \"operator\" }\n", 2, "the marker \"a\" needs `action`"),
+    ] {
+        let (at, given, found, _) = only_problem(text);
+        assert!(given.starts_with(title), "{text}: {given} ({found})");
+        assert_eq!(at, line, "{text}: {given}");
+    }
+}
+
+#[test]
+fn control_from_the_start_needs_a_model() {
+    let text = format!("start = \"control\"\n{STREAM}");
+    assert_eq!(problems(&text), [(1, 9, "`start` = \"control\" needs a model".to_owned())]);
+    assert_eq!(accepted(&format!("{text}[decoder]\nmodel = \"m\"\n")).start, Mode::Control);
+}
+
+#[test]
+fn components_that_only_the_model_knows_are_left_to_it() {
+    let names = "[cursor]\ncomponents = [\"a\", \"b\"]\n[[output.lsl]]\nchannels = [\"x\", \"intent_a\"]\n";
+    accepted(&format!("{STREAM}[decoder]\nmodel = \"m\"\n{names}"));
+    assert_eq!(problems(&format!("{STREAM}{names}")).len(), 3);
+}
+
+#[test]
+fn too_many_streams_and_no_required_stream_are_refused() {
+    let many: Vec<String> = (0..9)
+        .map(|index| {
+            format!(
+                "[[stream]]
+name = \"s{index}\"
+binning = \"sum\"
+"
+            )
+        })
+        .collect();
+    assert_eq!(problems(&many.concat())[0].0, 25);
+    let none = "[[stream]]\nname = \"a\"\nbinning = \"sum\"\nrequired = false\n";
+    assert_eq!(problems(none), [(4, 1, "no [[stream]] is required".to_owned())]);
+}
+
+#[test]
+fn a_relative_model_starts_at_the_configuration_and_has_to_be_there() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("a.toml");
+    fs::write(&path, format!("{STREAM}[decoder]\nmodel = \"m.safetensors\"\n")).expect("it can be written");
+    let errors = configuration::load(&path).expect_err("there is no model");
+    let problem = &errors.problems()[0];
+    assert_eq!((problem.line(), problem.column()), (4, 9), "{errors}");
+    let model = folder.path().join("m.safetensors");
+    fs::write(&model, b"").expect("it can be written");
+    let configuration = configuration::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(configuration.decoder.model, Some(model));
+}
