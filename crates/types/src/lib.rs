@@ -23,6 +23,7 @@ pub use counted::Counted;
 pub use cursor::{Click, Position, Velocity};
 pub use event::{
     ArrivalAction, ArrivalEvent, Confirmation, Event, EventBody, EventKind, EventTag, ModelEvent,
+    ModelSource,
     OperatorRequest, RecordingFault, RecordingTag, RenderedEvent, StateCause, StateEvent, StreamArrival,
 };
 pub use feature::{Binning, StreamFeatures, unlabelled};
