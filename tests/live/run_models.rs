@@ -172,7 +172,10 @@ fn a_file_that_does_not_fit_is_refused_in_the_words_of_a_start() {
         let text = fs::read_to_string(&configuration).expect("the configuration");
         let lines = text.lines().map(|line| {
             if line.starts_with("decoder.model") {
-                format!("decoder.model = \"{}\"\nintent.components = [{{ name = \"vx\" }}, {{ name = \"vy\" }}]", path.display())
+                format!(
+                    "decoder.model = \"{}\"\nintent.components = [{{ name = \"vx\" }}, {{ name = \"vy\" }}]",
+                    path.display()
+                )
             } else {
                 line.replace(&format!("\"{}\"", laboratory.name), &format!("\"{other}\""))
             }

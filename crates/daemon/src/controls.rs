@@ -167,8 +167,7 @@ impl Controls for DaemonControls {
     fn add_model(&self, file: Arc<[u8]>, by: Actor) -> Result<ModelEntry, ControlRefused> {
         let checked = posted::checked(file, &self.demand, self.guard).map_err(ControlRefused::Invalid)?;
         let (id, model, now) = (checked.id, Arc::new(checked), clock::now());
-        let origin =
-            Origin { source: ModelSource::Posted, by, added: now, train_bins: None, file: None };
+        let origin = Origin { source: ModelSource::Posted, by, added: now, train_bins: None, file: None };
         let event = origin.event(&model);
         let (is_new, entry) = self.desk.models(|models| (models.add(&model, origin), models.entry(id)));
         if is_new {

@@ -81,7 +81,8 @@ pub(crate) async fn activate(
 }
 
 fn busy(app: &App) -> Response {
-    let refused = ControlRefused::Busy(String::from("another model is being checked or built: ask again in a second"));
+    let refused =
+        ControlRefused::Busy(String::from("another model is being checked or built: ask again in a second"));
     app.count_refused();
     refusal(&refused)
 }

@@ -6,7 +6,8 @@ use kalmind_types::{Actor, Confirmation, EventKind, LslTime, Mode, ModelId};
 use serde_json::Value;
 
 use crate::{
-    ControlRefused, ModelEntry, app::App, counters::count, messages::ErrorCode, rate::RateLimit, request::WantedState,
+    ControlRefused, ModelEntry, app::App, counters::count, messages::ErrorCode, rate::RateLimit,
+    request::WantedState,
 };
 
 /// What is said to whoever confirms something and asks for another state.

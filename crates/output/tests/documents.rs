@@ -259,8 +259,11 @@ async fn every_http_answer_is_as_openapi_says() {
     ];
     let mut asked = BTreeSet::new();
     for (method, path, token, body, expected) in requests {
-        let documented_path =
-            if path.ends_with("/activate") { "/v1/models/{id}/activate" } else { path.split('?').next().unwrap() };
+        let documented_path = if path.ends_with("/activate") {
+            "/v1/models/{id}/activate"
+        } else {
+            path.split('?').next().unwrap()
+        };
         let operation = &document.0["paths"][documented_path][method];
         assert!(operation.is_object(), "{method} {path} is not documented");
         asked.insert(format!("{method} {documented_path}"));

@@ -23,8 +23,8 @@ pub use counted::Counted;
 pub use cursor::{Click, Position, Velocity};
 pub use event::{
     ArrivalAction, ArrivalEvent, Confirmation, Event, EventBody, EventKind, EventTag, ModelEvent,
-    ModelSource,
-    OperatorRequest, RecordingFault, RecordingTag, RenderedEvent, StateCause, StateEvent, StreamArrival,
+    ModelSource, OperatorRequest, RecordingFault, RecordingTag, RenderedEvent, StateCause, StateEvent,
+    StreamArrival,
 };
 pub use feature::{Binning, StreamFeatures, unlabelled};
 pub use intent::{Component, CovarianceKind, Intent, MAX_COMPONENTS, MAX_COVARIANCE, lower_triangle_index};

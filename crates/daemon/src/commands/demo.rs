@@ -218,8 +218,12 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
         shuffled_labels: arguments.shuffled_labels,
         confirms_poor_decoder: arguments.shuffled_labels || arguments.headless,
     };
-    let options =
-        RunOptions { program: Some(program), calibrate: Some(calibrate), record: arguments.record.clone(), save: None };
+    let options = RunOptions {
+        program: Some(program),
+        calibrate: Some(calibrate),
+        record: arguments.record.clone(),
+        save: None,
+    };
     let daemon = Daemon::start(&plan, outlets, network, options)?;
     if !arguments.headless {
         say(&format!(

@@ -1,6 +1,6 @@
 //! A model takes over: one that was fitted, or one of the run that somebody activates.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::atomic::Ordering;
 
 use kalmind_acquisition::clock;
 use kalmind_engine::StagedModel;
@@ -52,7 +52,7 @@ impl Desk {
     }
 
     /// Somebody wants a model of the run to decode.
-    pub(super) fn activate(&mut self, model: &Arc<IdentifiedModel>, staged: Box<StagedModel>, by: Actor) {
+    pub(super) fn activate(&mut self, model: &IdentifiedModel, staged: Box<StagedModel>, by: Actor) {
         if let Err(problem) = self.swap_in(model, staged, Some(by)) {
             self.handle.refused.fetch_add(1, Ordering::Relaxed);
             tracing::error!(problem, model = model.id.to_hex(), "a model was not activated");

@@ -68,11 +68,15 @@ impl RunModels {
         self.known.push(Known { model: Arc::clone(model), origin, used: self.uses });
         while self.known.len() > MOST || self.bytes() > MOST_BYTES {
             let needed = [self.active, self.before, Some(model.id)];
-            let idle = self.known.iter().enumerate().filter(|(_, known)| !needed.contains(&Some(known.model.id)));
+            let idle =
+                self.known.iter().enumerate().filter(|(_, known)| !needed.contains(&Some(known.model.id)));
             let Some((place, _)) = idle.min_by_key(|(_, known)| known.used) else { break };
             let given_up = self.known.remove(place);
             self.forgotten += 1;
-            tracing::warn!(model = given_up.model.id.to_hex(), "a model was given up to make room for newer ones");
+            tracing::warn!(
+                model = given_up.model.id.to_hex(),
+                "a model was given up to make room for newer ones"
+            );
         }
         true
     }

@@ -136,13 +136,19 @@ mod tests {
         assert_eq!(saved.newest_first().expect("no folder yet"), []);
         let model = model();
         // `date -u -d @1709208000`
-        let names = [0.0, 0.25, 3600.0].map(|later| saved.save(&model, 1_709_208_000.0 + later).expect("saved"));
+        let names =
+            [0.0, 0.25, 3600.0].map(|later| saved.save(&model, 1_709_208_000.0 + later).expect("saved"));
         assert_eq!(names[1], format!("2024-02-29T12-00-00.250_{}.safetensors", &model.id.to_hex()[..16]));
-        for other in [".safetensors", "model.safetensors", "_.safetensors", "2024-02-29T12-00-00.250_x.safetensors"] {
+        for other in
+            [".safetensors", "model.safetensors", "_.safetensors", "2024-02-29T12-00-00.250_x.safetensors"]
+        {
             fs::write(saved.folder.join(other), "none of ours").expect("written");
         }
         let found = saved.newest_first().expect("a folder");
-        assert_eq!(found.iter().map(|file| &file.name).collect::<Vec<_>>(), [&names[2], &names[1], &names[0]]);
+        assert_eq!(
+            found.iter().map(|file| &file.name).collect::<Vec<_>>(),
+            [&names[2], &names[1], &names[0]]
+        );
         let read = found[0].load().expect("a model");
         assert_eq!((read.id, &read.file), (model.id, &model.file));
     }

@@ -19,7 +19,7 @@ use kalmind_acquisition::{
 use kalmind_engine::{Binner, Engine};
 use kalmind_filter::{DecoderSpec, KernelPath};
 use kalmind_output::{Bridge, Controls, CursorRow, Hub, Ledger, LslPublisher, Server, Token, start_server};
-use kalmind_types::{Actor, Command, EventBody, InputDelay, OutputState, StateChange, StreamFeatures};
+use kalmind_types::{Actor, Command, EventBody, InputDelay, OutputState, StateChange};
 use serde_json::{Value, json};
 
 use crate::{
@@ -140,7 +140,7 @@ impl Daemon {
             auto_resume: engine.auto_resume(),
             task_may_resume,
         };
-        let labels = feature_labels(&plan.demand.streams);
+        let labels = plan.feature_labels();
         let mut state_events = StateEvents::new(Arc::clone(&events), limits, labels.clone());
         let on_change = Box::new(move |change: &StateChange| state_events.tell(change));
         let bridge = hub.spawn_bridge(Box::new(hub_source), on_change).or_work()?;
@@ -402,18 +402,6 @@ impl Daemon {
         self.server.shutdown();
         summary
     }
-}
-
-/// The label of every feature, or its index where its stream names none; streams one after the other.
-fn feature_labels(streams: &[StreamFeatures]) -> Vec<String> {
-    let mut labels = Vec::new();
-    for stream in streams {
-        match &stream.labels {
-            Some(named) => labels.extend(named.iter().cloned()),
-            None => labels.extend((labels.len()..labels.len() + stream.channels).map(|at| at.to_string())),
-        }
-    }
-    labels
 }
 
 /// Stages the model that the configuration names, to be swapped in at the first tick.

@@ -3,15 +3,14 @@
 
 use std::sync::Arc;
 
-use kalmind_acquisition::{
-    ArrivalSettings, InletConfig, MonitorLimits, StreamSelector, blocks_for, clock,
-};
+use kalmind_acquisition::{ArrivalSettings, InletConfig, MonitorLimits, StreamSelector, blocks_for, clock};
 use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinning};
 use kalmind_offline::model::{Demand, IdentifiedModel};
 use kalmind_output::cursor_channel_labels;
 use kalmind_session::MarkerTable;
 use kalmind_types::{
-    Actor, Binning, ChannelMask, ModelSource, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
+    Actor, Binning, ChannelMask, ModelSource, NumberFormat, Position, Seconds, StreamDescription,
+    StreamFeatures,
 };
 
 use crate::{
@@ -90,6 +89,19 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The label of every feature, or its index where its stream names none; streams one after the other.
+    #[must_use]
+    pub fn feature_labels(&self) -> Vec<String> {
+        let mut labels = Vec::new();
+        for stream in &self.demand.streams {
+            match &stream.labels {
+                Some(named) => labels.extend(named.iter().cloned()),
+                None => labels.extend((labels.len()..labels.len() + stream.channels).map(|at| at.to_string())),
+            }
+        }
+        labels
+    }
+
     /// How the model to start with came to the run, now.
     #[must_use]
     pub fn origin(&self) -> Option<Origin> {

@@ -81,7 +81,8 @@ impl Resuming {
     /// Which one was taken, and why newer ones were not, a line each.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let taken = self.taken.iter().map(|file| format!("resumed: {}", self.folder.join(&file.name).display()));
+        let taken =
+            self.taken.iter().map(|file| format!("resumed: {}", self.folder.join(&file.name).display()));
         taken.chain(self.passed_over.iter().map(|why| format!("  passed over {why}"))).collect()
     }
 }

@@ -11,13 +11,13 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use kalmind_output::{
-    Bridge, Clock, ControlRefused, Controls, DecoderInfo, Hub, Ledger, ModelEntry, ModelList, PublicationSource, Server,
-    ServerConfig, ServerError, SessionInfo, Token, Workspace, start_server,
+    Bridge, Clock, ControlRefused, Controls, DecoderInfo, Hub, Ledger, ModelEntry, ModelList,
+    PublicationSource, Server, ServerConfig, ServerError, SessionInfo, Token, Workspace, start_server,
 };
 use kalmind_types::{
     Actor, Cause, Click, Component, Confirmation, CovarianceKind, Event, EventBody, EventKind, Heartbeat,
-    Intent, LslTime, Mode, ModelId, ModelSource, OutputState, Position, Publication, Reason, Seconds, StageTimes,
-    StreamCounts, StreamHealth, StreamStatus, TickOutput, TickPublication, Velocity,
+    Intent, LslTime, Mode, ModelId, ModelSource, OutputState, Position, Publication, Reason, Seconds,
+    StageTimes, StreamCounts, StreamHealth, StreamStatus, TickOutput, TickPublication, Velocity,
 };
 use serde_json::{Map, Value, json};
 

@@ -1,8 +1,7 @@
 //! What happened in a session, a sentence for each event: blocks, what operators and the task asked for, models, states.
 
 use kalmind_types::{
-    Actor, ArrivalAction, ArrivalEvent, Confirmation, Counted, EventBody, EventKind, ModelEvent,
-    ModelSource,
+    Actor, ArrivalAction, ArrivalEvent, Confirmation, Counted, EventBody, EventKind, ModelEvent, ModelSource,
     OperatorRequest, Phase,
 };
 use maud::{Markup, html};
@@ -87,7 +86,9 @@ fn sentence(body: &EventBody) -> String {
             let short: String = hash.chars().take(8).collect();
             let file = file.as_deref().unwrap_or_default();
             match source {
-                ModelSource::Configured => format!("model {short} ({decoder}) is that of the configuration: {file}"),
+                ModelSource::Configured => {
+                    format!("model {short} ({decoder}) is that of the configuration: {file}")
+                }
                 ModelSource::Resumed => format!("model {short} ({decoder}) was saved before: {file}"),
                 ModelSource::Fitted => format!("model {short} ({decoder}) was fitted"),
                 ModelSource::Posted => format!("model {short} ({decoder}) was sent by {by}"),

@@ -101,7 +101,9 @@ fn models(facts: &Facts) -> Markup {
         });
         let bins = fitted.flatten();
         let posted = facts.happenings.iter().any(|happening| match &happening.body {
-            EventBody::Model(ModelEvent::Added { hash, source: ModelSource::Posted, .. }) => *hash == model.id,
+            EventBody::Model(ModelEvent::Added { hash, source: ModelSource::Posted, .. }) => {
+                *hash == model.id
+            }
             _ => false,
         });
         let said = model.quality.as_ref().map(|quality| format!("{}; {quality}", quality.chance));
