@@ -96,7 +96,9 @@ impl Plan {
         for stream in &self.demand.streams {
             match &stream.labels {
                 Some(named) => labels.extend(named.iter().cloned()),
-                None => labels.extend((labels.len()..labels.len() + stream.channels).map(|at| at.to_string())),
+                None => {
+                    labels.extend((labels.len()..labels.len() + stream.channels).map(|at| at.to_string()))
+                }
             }
         }
         labels
