@@ -374,15 +374,18 @@ mod tests {
         StreamFeatures { outputs: Some((0..2).flat_map(of).collect()), ..features(&["e0", "e1"]) }
     }
 
+    /// How a test makes an output another one.
+    type Change = fn(&mut StreamOutput);
+
     #[test]
     fn what_is_made_of_the_channels_has_to_be_the_same_and_a_difference_is_named() {
-        let difference = |change: fn(&mut StreamOutput)| {
+        let difference = |change: Change| {
             let mut other = bands();
             other.outputs.iter_mut().flatten().skip(1).take(1).for_each(change);
             output_difference(&bands(), &other)
         };
         assert_eq!(difference(|_| {}), None);
-        let wrong: [(fn(&mut StreamOutput), &str); 4] = [
+        let wrong: [(Change, &str); 4] = [
             (|output| output.name = "e0 gamma".to_owned(), "\"e0 gamma\" in uV2 of channel 0"),
             (|output| output.unit.clear(), "\"e0 beta\" of channel 0"),
             (|output| output.channel = None, "\"e0 beta\" in uV2 of no channel"),

@@ -127,7 +127,7 @@ fn headers_that_are_written_follow_the_schema() {
     let wrong: [(&str, Change); 10] = [
         ("version", |header| header["version"] = json!(3)),
         ("outputs in version 1", |header| {
-            header["streams"][0]["outputs"] = json!([{"name": "a"}, {"name": "b"}])
+            header["streams"][0]["outputs"] = json!([{"name": "a"}, {"name": "b"}]);
         }),
         ("an unknown key", |header| header["units"] = json!("mm")),
         ("no streams", |header| header["streams"] = json!([])),

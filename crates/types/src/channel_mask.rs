@@ -107,7 +107,9 @@ mod tests {
 
     fn of(channels: &[(usize, usize)]) -> ChannelMask {
         let mut mask = ChannelMask::default();
-        channels.iter().for_each(|(stream, channel)| assert!(mask.mask(*stream, *channel)));
+        for (stream, channel) in channels {
+            assert!(mask.mask(*stream, *channel));
+        }
         mask
     }
 

@@ -114,7 +114,9 @@ mod tests {
     fn sets_are_joined_and_taken_apart() {
         let of = |features: &[usize]| {
             let mut set = FeatureSet::none_of(130);
-            features.iter().for_each(|feature| assert!(set.insert(*feature)));
+            for feature in features {
+                assert!(set.insert(*feature));
+            }
             set
         };
         let mut set = of(&[1, 70]);
