@@ -26,7 +26,8 @@ use kalmind_filter::{DecoderSpec, LabelLaw};
 use kalmind_offline::model::{Demand, ModelInDoubt};
 use kalmind_session::{Calibration, Task, Timeline};
 use kalmind_types::{
-    ChannelMask, Command, EventBody, LslTime, Mode, ModelEvent, ModelId, OutputState, Target, TaskBlock,
+    ChannelMask, Command, EventBody, FeatureLayout, LslTime, Mode, ModelEvent, ModelId, OutputState, Target,
+    TaskBlock,
 };
 
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
@@ -80,7 +81,9 @@ pub struct DeskSettings {
     pub max_masked: f64,
     /// Where fitted models are saved; `None` saves none.
     pub save: Option<SavedModels>,
-    /// Features that are switched off.
+    /// Whose the features are.
+    pub layout: Arc<FeatureLayout>,
+    /// Channels that are switched off.
     pub masked: ChannelMask,
     /// Whether a task may go on after a long silence of the input, without the operator.
     pub task_may_resume: bool,

@@ -140,8 +140,9 @@ impl Daemon {
             auto_resume: engine.auto_resume(),
             task_may_resume,
         };
-        let labels = plan.feature_labels();
-        let mut state_events = StateEvents::new(Arc::clone(&events), limits, labels.clone());
+        let counts = Arc::new(TickCounts::default());
+        let mut state_events =
+            StateEvents::new(Arc::clone(&events), limits, Arc::clone(&counts), Arc::clone(&plan.layout));
         let on_change = Box::new(move |change: &StateChange| state_events.tell(change));
         let bridge = hub.spawn_bridge(Box::new(hub_source), on_change).or_work()?;
 
@@ -153,8 +154,8 @@ impl Daemon {
         if let (Some(recorder), Some(model)) = (&record_handle, &plan.model) {
             recorder.model(model);
         }
-        let features = plan.demand.streams.iter().map(|stream| stream.channels).sum();
-        let binner = Binner::new(plan.binner(), plan.masked).or_usage()?;
+        let features = plan.layout.width();
+        let binner = Binner::new(plan.binner(), plan.masked.clone()).or_usage()?;
         let tick_waker = Waker::new();
         let Inlets { mut monitors, guards, streams, recorded_texts, late } =
             Inlets::start(plan, &tick_waker, &realtime, recorder.as_mut())?;
@@ -168,7 +169,6 @@ impl Daemon {
         let _empty_ring_has_room = commands_in.push(QueuedCommand { command: arrivals.command(), stops: 0 });
 
         let stop = Arc::new(StopLatch::new(tick_waker.clone()));
-        let counts = Arc::new(TickCounts::default());
         if !configuration.decoder.plausibility {
             tracing::warn!(
                 "[decoder] plausibility = false: a dead or disconnected array will move the cursor"
@@ -197,7 +197,8 @@ impl Daemon {
             program: options.program,
             recorder: record_handle.clone(),
             max_masked: plan.configuration.bins.max_masked,
-            masked: plan.masked,
+            layout: Arc::clone(&plan.layout),
+            masked: plan.masked.clone(),
             position: position.clone(),
             task_may_resume,
             arrivals,
@@ -238,7 +239,7 @@ impl Daemon {
             monitors,
             counts: Arc::clone(&counts),
             plausibility: configuration.decoder.plausibility,
-            labels,
+            layout: Arc::clone(&plan.layout),
             realtime: Arc::clone(&realtime),
             configuration: json!({
                 "file": configuration.source.file_name,
