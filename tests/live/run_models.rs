@@ -243,7 +243,8 @@ fn a_run_resumes_with_the_newest_saved_model_that_fits_and_it_is_the_same_one() 
     let alien = fs::read(repository("fixtures/models/kalman.safetensors")).expect("a model");
     let alien_hash = load(&repository("fixtures/models/kalman.safetensors")).expect("a model").id.to_hex();
     let newer = |moment: &str, hash: &str, bytes: &[u8]| -> PathBuf {
-        let path = folder.join(format!("{moment}_{}.safetensors", &hash[..16]));
+        let digits: String = hash.chars().take(16).collect();
+        let path = folder.join(format!("{moment}_{digits}.safetensors"));
         fs::write(&path, bytes).expect("written");
         path
     };

@@ -110,7 +110,7 @@ impl RunModels {
         if self.active == Some(id) {
             return;
         }
-        self.before = core::mem::replace(&mut self.active, Some(id));
+        self.before = self.active.replace(id);
         self.uses += 1;
         let (used, touched) = (self.uses, [self.active, self.before]);
         for known in self.known.iter_mut().filter(|known| touched.contains(&Some(known.model.id))) {

@@ -138,7 +138,8 @@ mod tests {
         // `date -u -d @1709208000`
         let names =
             [0.0, 0.25, 3600.0].map(|later| saved.save(&model, 1_709_208_000.0 + later).expect("saved"));
-        assert_eq!(names[1], format!("2024-02-29T12-00-00.250_{}.safetensors", &model.id.to_hex()[..16]));
+        let digits: String = model.id.to_hex().chars().take(16).collect();
+        assert_eq!(names[1], format!("2024-02-29T12-00-00.250_{digits}.safetensors"));
         for other in
             [".safetensors", "model.safetensors", "_.safetensors", "2024-02-29T12-00-00.250_x.safetensors"]
         {
@@ -170,7 +171,7 @@ mod tests {
         fs::write(&path, other).expect("written");
         let refused = file.load().expect_err("another one");
         assert!(refused.contains("changed since it was saved"), "{refused}");
-        fs::remove_file(&path).and_then(|()| fs::create_dir(&path)).expect("a folder");
+        fs::remove_file(&path).and_then(|()| fs::create_dir_all(&path)).expect("a folder");
         assert_eq!(file.load().expect_err("a folder"), "it is no file");
     }
 }
