@@ -1,11 +1,12 @@
 //! A recorded session again, from its raw samples, compared bit for bit with what was published.
 
 use std::{
+    collections::HashMap,
     path::Path,
     sync::mpsc::{self, SyncSender},
 };
 
-use kalmind_types::{Counted, LslTime};
+use kalmind_types::{Command, Counted, LslTime, ModelId};
 
 use crate::{
     host::Host,
@@ -64,6 +65,7 @@ pub fn replay(
     let mut comparison = Comparison::new(row(&session), seq_channel);
     let mut losses = Vec::new();
     let mut next = 0;
+    let mut last_swaps: Option<HashMap<ModelId, u64>> = None;
     let begin = host.clock()();
     let mut take = |item: Item| -> Result<(), ReplayError> {
         match item {
@@ -95,6 +97,13 @@ pub fn replay(
                 }
                 pace(tick.input.time);
                 let output = playback.tick(tick)?;
+                if playback.models() > MODELS {
+                    let last = match &last_swaps {
+                        Some(last) => last,
+                        None => last_swaps.insert(last_swaps_of(path)?),
+                    };
+                    playback.keep_models(|id| last.get(&id).is_some_and(|last| *last > seq));
+                }
                 comparison.tick(playback.raw_features(), &output, &recorded);
             }
             Item::Session(_) => host.note("the recording holds a second session document, which is ignored"),
@@ -118,6 +127,27 @@ pub fn replay(
     })?;
     let seconds = host.clock()() - begin;
     Ok(Replayed { comparison, seconds, losses })
+}
+
+/// Models that are kept before the recording is asked which of them are still needed.
+const MODELS: usize = 16;
+
+/// The last tick that swaps each model in.
+fn last_swaps_of(path: &Path) -> Result<HashMap<ModelId, u64>, ReadError> {
+    let mut reader = SessionReader::open(path, Wanted { ticks: true, ..Wanted::default() })?;
+    let mut last = HashMap::new();
+    // damage further on ends the replay where it stands, and not here
+    while let Ok(Some(item)) = reader.next_item() {
+        if let Item::Tick(tick) = item {
+            let input = &tick.document.input;
+            for command in &input.commands {
+                if let Command::SwapModel(id) = command {
+                    last.insert(*id, input.seq);
+                }
+            }
+        }
+    }
+    Ok(last)
 }
 
 /// Items that are read together.

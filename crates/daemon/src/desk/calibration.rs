@@ -1,15 +1,15 @@
 //! What the open loop leaves to fit on, and the fit.
 
-use std::sync::Arc;
+use std::{num::NonZero, sync::Arc};
 
 use kalmind_acquisition::clock;
-use kalmind_fitting::FitSettings;
+use kalmind_fitting::{FitPool, FitSettings};
 use kalmind_offline::calibration_fit::{CalibrationFit, fit_calibration};
 use kalmind_session::{CalibrationTick, InForce};
 use kalmind_types::{Actor, CursorDrive, ModelSource, TaskBlock};
 
 use super::{Desk, Message, Stage};
-use crate::{models::run_models::Origin, tick::TickRecord};
+use crate::{models::run_models::Origin, process::realtime, tick::TickRecord};
 
 impl Desk {
     /// Takes a tick as a row to fit on, where an open loop runs.
@@ -24,6 +24,18 @@ impl Desk {
             let features = &self.features;
             calibration.observe(CalibrationTick { output, features, target, trial, drive });
         }
+    }
+
+    /// The threads that fits run on: all fits of a run share them, and they wait for everything else on the machine.
+    fn fit_pool(&mut self) -> Result<Arc<FitPool>, String> {
+        if let Some(pool) = &self.fits {
+            return Ok(Arc::clone(pool));
+        }
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let pool = FitPool::new(cores, realtime::lowest_priority);
+        let pool = Arc::new(pool.map_err(|error| format!("no threads for the fit: {error}"))?);
+        self.fits = Some(Arc::clone(&pool));
+        Ok(pool)
     }
 
     pub(super) fn start_fit(&mut self) {
@@ -44,16 +56,15 @@ impl Desk {
                 progress.stage = Stage::Fitting;
             }
         });
+        let pool = match self.fit_pool() {
+            Ok(pool) => pool,
+            Err(problem) => return self.handle_message(Message::Fitted(Err(problem))),
+        };
         let fit = move || {
-            let fitted = fit_calibration(
-                &calibration,
-                &spec,
-                &demand,
-                shuffle,
-                guard,
-                &FitSettings::default(),
-                &mut |_| {},
-            );
+            let settings = FitSettings::default();
+            let fitted = pool.run(|| {
+                fit_calibration(&calibration, &spec, &demand, shuffle, guard, &settings, &mut |_| {})
+            });
             let model = fitted.as_ref().ok().map(|fitted| Arc::clone(&fitted.model));
             if let Ok(CalibrationFit { model, rows, .. }) = &fitted {
                 let origin = Origin {

@@ -23,6 +23,7 @@ use kalmind_acquisition::{
 };
 use kalmind_engine::StagedModel;
 use kalmind_filter::{DecoderSpec, LabelLaw};
+use kalmind_fitting::FitPool;
 use kalmind_offline::model::{Demand, ModelInDoubt};
 use kalmind_session::{Calibration, Task, Timeline};
 use kalmind_types::{
@@ -103,6 +104,8 @@ pub struct Desk {
     waiting: VecDeque<QueuedCommand>,
     task: Option<Box<dyn Task>>,
     calibration: Option<Calibration>,
+    /// What fits run on, once there was one.
+    fits: Option<Arc<FitPool>>,
     block: Option<TaskBlock>,
     target: Option<Target>,
     /// When that one was shown.
@@ -152,6 +155,7 @@ impl Desk {
             waiting: VecDeque::new(),
             task: None,
             calibration: None,
+            fits: None,
             block: None,
             target: None,
             shown_at: LslTime(f64::NEG_INFINITY),

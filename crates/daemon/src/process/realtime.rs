@@ -134,6 +134,14 @@ impl RealtimeSettings {
     }
 }
 
+/// Lets the calling thread run only where nothing else wants the processor, more or less: for work that can wait. Needs no
+/// privilege; a system that refuses leaves it as it was.
+pub fn lowest_priority() {
+    const NICEST: i32 = 19;
+    // Linux takes "this process" for the calling thread alone
+    let _may_be_refused = rustix::process::setpriority_process(None, NICEST);
+}
+
 /// The calls that have no safe wrapper.
 mod syscalls {
     #![expect(unsafe_code, reason = "scheduling and timer slack have no safe wrapper in rustix")]

@@ -134,6 +134,18 @@ impl Playback {
         })
     }
 
+    /// Models that are kept for further swaps.
+    #[must_use]
+    pub fn models(&self) -> usize {
+        self.models.len()
+    }
+
+    /// Frees the models of which `is_needed` says no: no later tick swaps them in.
+    pub fn keep_models(&mut self, is_needed: impl Fn(ModelId) -> bool) {
+        self.models.retain(|id, _| is_needed(*id));
+        self.parts.retain(|id, _| ModelId::from_hex(id).is_none_or(&is_needed));
+    }
+
     /// The raw features of the newest tick.
     #[must_use]
     pub fn raw_features(&self) -> &[f64] {
