@@ -144,6 +144,42 @@ fn each_of_three_models_is_activated_in_turn_and_the_recording_replays_bit_for_b
 }
 
 #[test]
+fn a_replay_that_frees_models_on_its_way_has_those_that_come_again() {
+    let laboratory = Laboratory::new("many-models");
+    let _outlet = laboratory.outlet("many-models-array", &[]);
+    let configuration =
+        laboratory.controlled("name = \"many-models-array\"", "safety.auto_resume_ms = 600000");
+    let file = laboratory.path("many.xdf");
+    let daemon = recording(&laboratory, &configuration, &file);
+    daemon.wait_until("control", |status| status["state"] == "control");
+    let mut ids = Vec::new();
+    for number in 0..20 {
+        let model = changed(|model| model.training_mean[0] += 0.01 + f64::from(number) / 50.0);
+        let (code, body) = daemon.http_bytes("POST", "/v1/models", &model.file, true);
+        assert_eq!(code, 200, "{body}");
+        ids.push(model.id.to_hex());
+    }
+    // one is seen early and long after that, the last ones in the order in which they came
+    for place in (0..20).chain([2, 19, 0]) {
+        let (code, body) = activate(&daemon, &ids[place]);
+        assert_eq!(code, 200, "{body}");
+        ticks(&daemon, 3);
+    }
+    daemon.end();
+    let replayed = replayed(&file);
+    assert!(replayed.identical(), "{:?}", replayed.comparison.first_difference);
+}
+
+/// How nice the threads are that fits run on.
+fn niceness_of_fits(daemon: &Daemon) -> Vec<i64> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", daemon.process.child.id())).expect("a process");
+    let stats = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let fits = stats.filter(|stat| stat.contains("(kalmind-fit-"));
+    // proc(5): the 19th field, the 17th after the name
+    fits.filter_map(|stat| stat.rsplit(')').next()?.split_whitespace().nth(16)?.parse().ok()).collect()
+}
+
+#[test]
 fn a_file_that_does_not_fit_is_refused_in_the_words_of_a_start() {
     let laboratory = Laboratory::new("refused-models");
     let _outlet = laboratory.outlet("refused-models-array", &[]);
@@ -234,6 +270,9 @@ fn a_run_resumes_with_the_newest_saved_model_that_fits_and_it_is_the_same_one() 
     assert_eq!((&fitted["source"], &fitted["active"]), (&json!("fitted"), &json!(true)), "{fitted:#}");
     assert!(fitted["train_bins"].as_u64().is_some_and(|bins| bins > 100), "{fitted:#}");
     let hash = fitted["model"].as_str().expect("a hash").to_owned();
+    let nice = niceness_of_fits(&daemon);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    assert_eq!(nice, vec![19; cores.saturating_sub(1).max(1)], "a core is free, and fits wait for all else");
     let folder = laboratory.path("models/P7");
     let saved = folder.join(fitted["file"].as_str().expect("a name"));
     daemon.end();

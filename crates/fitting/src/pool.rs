@@ -14,10 +14,7 @@ impl FitPool {
     ///
     /// # Errors
     /// Where the system gives no threads.
-    pub fn new(
-        cores: usize,
-        begin: impl Fn() + Send + Sync + 'static,
-    ) -> Result<Self, ThreadPoolBuildError> {
+    pub fn new(cores: usize, begin: impl Fn() + Send + Sync + 'static) -> Result<Self, ThreadPoolBuildError> {
         ThreadPoolBuilder::new()
             .num_threads(cores.saturating_sub(1).max(1))
             .thread_name(|number| format!("kalmind-fit-{number}"))
