@@ -11,21 +11,30 @@
 
 use core::fmt;
 
-use kalmind_filter::StepReport;
 use kalmind_signal::{FeatureExtractor, LayoutError};
 use kalmind_types::{
     Cause, Command, CursorDrive, IndexRange, Intent, LslTime, ModelId, OutputState, Position, SampleRows,
     Seconds, StreamTime, TaskState, TickInput, TickOutput, Velocity,
 };
 
-use self::{examined::Examined, models::Models};
-pub use self::{models::StagedModel, settings::EngineSettings};
+use self::{
+    models::{CATCH_UP, Models, Newcomer},
+    staged::Decoded,
+};
+pub use self::{
+    examined::Examiner,
+    history::{BinFacts, History, HistoryRow},
+    settings::EngineSettings,
+    staged::StagedModel,
+};
 use crate::{OutputStates, cursor::Cursor, freshness::Freshness};
 
 mod examination;
 mod examined;
+mod history;
 mod models;
 mod settings;
+mod staged;
 
 /// Where the engine finds the samples that a tick input names: the live binner, a recording, the rows of a table.
 pub trait SampleSource {
@@ -54,8 +63,13 @@ pub enum EngineError {
 /// The pure step of the tick. Owned by one thread; allocates at construction only.
 pub struct Engine {
     settings: EngineSettings,
+    examiner: Examiner,
     extractor: FeatureExtractor,
     raw: Vec<f64>,
+    /// What else is known of the newest bin.
+    bin: BinFacts,
+    /// The newest bins, for models that have to catch up.
+    recent: History,
     models: Models,
     states: OutputStates,
     freshness: Freshness,
@@ -64,8 +78,6 @@ pub struct Engine {
     intent: Option<Intent>,
     /// Time of the newest complete bin; before the first one, start of the first bin.
     last_complete: Option<LslTime>,
-    /// Time of the newest bin that was screened.
-    last_screened: Option<LslTime>,
     /// Start of the first of the bins, up to the newest, whose features the decoder could not use.
     unused_since: Option<LslTime>,
     /// Whether that is so for longer than `fallback_stale`.
@@ -98,7 +110,10 @@ impl Engine {
     pub fn new(settings: EngineSettings) -> Result<Self, EngineError> {
         let extractor = FeatureExtractor::new(&settings.features)?;
         Ok(Self {
+            examiner: Examiner::new(&settings)?,
             raw: vec![f64::NAN; extractor.width()],
+            bin: BinFacts::default(),
+            recent: History::new(extractor.width(), CATCH_UP),
             extractor,
             models: Models::default(),
             states: OutputStates::new(settings.start),
@@ -107,7 +122,6 @@ impl Engine {
             task: TaskState::default(),
             intent: None,
             last_complete: None,
-            last_screened: None,
             unused_since: None,
             unusable: false,
             settings,
@@ -166,7 +180,7 @@ impl Engine {
         for command in commands {
             obey_states(&mut states, *command);
         }
-        note_model(&mut states, self.models.preview(commands));
+        note_model(&mut states, self.models.preview(commands, &self.recent));
         states
     }
 
@@ -178,6 +192,11 @@ impl Engine {
     /// The raw features of the newest tick, before masking and z-score; NaN where a channel had no valid sample.
     pub fn raw_features(&self) -> &[f64] {
         &self.raw
+    }
+
+    /// What else a model has to know of the newest tick's bin.
+    pub fn bin_facts(&self) -> BinFacts {
+        self.bin
     }
 
     /// What the newest measurement alone said of the intent, where the decoder knows it: see
@@ -198,17 +217,20 @@ impl Engine {
 
     /// One tick. Real-time: no allocation, lock or I/O; the cost is that of the decoder.
     pub fn step(&mut self, input: &TickInput, samples: &dyn SampleSource) -> TickOutput {
-        let Extracted { newest, nonfinite: nonfinite_values, misshapen } = self.extract(input, samples);
-        let arrived = !input.incomplete && !misshapen;
-        let Examined { invalid, switched_off, guarded, suspects, failing, .. } = self.examine(input, arrived);
-        let complete = arrived && failing.is_none();
-
         // where the cursor stood while the bin's samples came in, before anything in this tick moves it
         let displayed = self.cursor.position();
+        let decoding = self.decodes_after(input);
+        self.bin = BinFacts { arrived: false, decoding, restarted: false, displayed };
+        let Extracted { newest, nonfinite: nonfinite_values, misshapen } = self.extract(input, samples);
+        let arrived = !input.incomplete && !misshapen;
+        self.bin.arrived = arrived;
+        let mut found = self.examine(input);
+        let mut complete = arrived && found.failing.is_none();
+
         let gap = Seconds((input.time - *self.last_complete.get_or_insert(input.start)).0.abs());
         let moved_before = self.states.state().moves();
         let decoded_before = moved_before && self.is_decoding();
-        self.note_freshness(complete, gap, input, if arrived { failing } else { None });
+        self.note_freshness(complete, gap, input, if arrived { found.failing } else { None });
         let awaited = self.states.awaits_resume();
         for command in &input.commands {
             self.obey(*command);
@@ -219,8 +241,14 @@ impl Engine {
         }
         note_model(&mut self.states, self.models.active_with_doubt());
 
-        let restart = complete && gap.0 > self.settings.restart_after.0;
-        let report = self.decode(input, complete, restart, displayed);
+        if self.models.newcomer == Some(Newcomer::Warm) {
+            // it decodes as if it had been there all along; whether the input is fresh, the model before has judged
+            found = self.examine(input);
+            complete = arrived && found.failing.is_none();
+            self.restart_where_asked();
+        }
+        let Decoded { report, restarted, .. } = self.decode(input, complete);
+        let restart = restarted || complete && gap.0 > self.settings.restart_after.0;
         self.note_use(input, complete, report.unused);
         let moves = self.states.state().moves();
         if restart || (!moved_before && moves) || (!decoded_before && moves && self.is_decoding()) {
@@ -229,6 +257,7 @@ impl Engine {
         if complete {
             self.last_complete = Some(input.time);
         }
+        self.recent.push(&HistoryRow::of(input, self.bin, &self.raw));
 
         let velocity = self.move_cursor(input.time - input.start);
         let (state, reason) = self.states.shown();
@@ -242,12 +271,12 @@ impl Engine {
             velocity,
             free_velocity: self.cursor.free_velocity(),
             intent: self.intent,
-            masked_features: invalid.saturating_add(switched_off) as u32,
+            masked_features: found.masked,
             nonfinite_values,
             row_one: report.row_one,
             fallback: report.fallback,
-            guarded_channels: guarded.saturating_add(report.guarded_channels),
-            suspects,
+            guarded_channels: found.guarded.saturating_add(report.guarded_channels),
+            suspects: found.suspects,
             ..TickOutput::neutral(input.seq, input.time)
         }
     }
@@ -266,6 +295,9 @@ impl Engine {
         }
         self.states.fault(cause);
         self.intent = None;
+        // what the step knew of its features, no other model can rely on
+        self.bin.arrived = false;
+        self.recent.push(&HistoryRow::of(input, self.bin, &self.raw));
         let velocity = self.cursor.rest();
         let (state, reason) = self.states.shown();
         TickOutput {
@@ -309,20 +341,16 @@ impl Engine {
             Command::Request { resume, .. } => {
                 let was_fault = self.states.state() == OutputState::Fault;
                 obey_states(&mut self.states, command);
-                if was_fault
-                    && resume
-                    && let Some(model) = &mut self.models.active
-                {
-                    model.restart();
-                    self.intent = None;
+                if was_fault && resume {
+                    self.bin.restarted = true;
+                    self.restart_where_asked();
                 }
             }
             Command::Task(task) => self.task = task,
             Command::PlaceCursor(position) => self.cursor.place(position),
-            Command::SwapModel(id) => {
-                if self.models.swap(id) == Some(false) {
-                    self.intent = None;
-                }
+            Command::SwapModel(id) => self.models.swap(id, self.last_complete),
+            Command::SwapWarmed { model, through, .. } => {
+                self.models.swap_warmed(model, through, &self.recent, &mut self.examiner);
             }
             Command::ConfirmModel { model, .. } => self.models.confirm(model),
             Command::Stop { .. }
@@ -336,42 +364,33 @@ impl Engine {
         }
     }
 
-    fn decode(
-        &mut self,
-        input: &TickInput,
-        complete: bool,
-        restart: bool,
-        displayed: Position,
-    ) -> StepReport {
-        let Some(model) = &mut self.models.active else {
+    /// Lets the model begin anew in a bin in which somebody resumed after a fault.
+    fn restart_where_asked(&mut self) {
+        if self.bin.restarted
+            && let Some(model) = &mut self.models.active
+        {
+            model.restart();
+        }
+    }
+
+    fn decode(&mut self, input: &TickInput, complete: bool) -> Decoded {
+        let Self { models, raw, bin, examiner, .. } = self;
+        let newcomer = models.newcomer.take();
+        let Some(model) = &mut models.active else {
             self.intent = None;
-            return StepReport::default();
+            return Decoded::default();
         };
-        if restart {
-            model.decoder.restart();
+        let row = HistoryRow::of(input, *bin, raw);
+        if newcomer == Some(Newcomer::Cold) && complete {
+            model.prepare(&row, examiner);
         }
-        if model.decoder.takes_cursor() {
-            model.decoder.observe_cursor(displayed);
-        }
-        let mut intent = Intent::zero(model.decoder.dimension());
-        let newcomer = core::mem::take(&mut self.models.activated);
-        let features = match complete {
-            false => None,
-            // it has not seen this bin
-            true if newcomer => {
-                let prepared = model.preparation.prepare(&self.raw, &input.masked);
-                let watched = self.settings.plausibility;
-                Some(model.screen.screen(prepared.features, &prepared.missing, watched).features)
-            }
-            true => Some(model.screen.features()),
-        };
-        let report = model.decoder.step(features, &mut intent);
-        self.intent = report.valid.then_some(intent);
+        let decoded = model.decode(&row, complete, examiner);
+        self.intent = decoded.intent;
         if self.intent.is_some_and(|intent| !intent.is_finite()) {
             self.states.fault(Cause::NotFinite);
             self.intent = None;
         }
-        report
+        decoded
     }
 
     fn move_cursor(&mut self, duration: Seconds) -> Velocity {
@@ -412,7 +431,10 @@ fn obey_states(states: &mut OutputStates, command: Command) {
         // the tick that comes judges it anew
         Command::InputNotFresh if !states.input_is_fresh() => {}
         Command::InputNotFresh | Command::InputWasSilent => states.input_not_fresh(),
-        Command::Task(_) | Command::PlaceCursor(_) | Command::SwapModel(_) | Command::ConfirmModel { .. } => {
-        }
+        Command::Task(_)
+        | Command::PlaceCursor(_)
+        | Command::SwapModel(_)
+        | Command::SwapWarmed { .. }
+        | Command::ConfirmModel { .. } => {}
     }
 }

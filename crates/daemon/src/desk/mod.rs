@@ -6,6 +6,7 @@ mod calibration;
 mod handle;
 mod models;
 mod program;
+mod swaps;
 mod task;
 
 use std::{
@@ -21,14 +22,15 @@ use kalmind_acquisition::{
     pool::PoolReader,
     ring::{Consumer, Producer},
 };
-use kalmind_engine::StagedModel;
+use kalmind_engine::{Examiner, History, HistoryRow, StagedModel};
 use kalmind_filter::{DecoderSpec, LabelLaw};
 use kalmind_offline::model::{Demand, ModelInDoubt};
 use kalmind_session::{Calibration, Task, Timeline};
 use kalmind_types::{
-    ChannelMask, Command, EventBody, LslTime, Mode, ModelEvent, OutputState, Target, TaskBlock,
+    ChannelMask, Command, EventBody, LslTime, Mode, ModelEvent, OutputState, Seconds, Target, TaskBlock,
 };
 
+use self::swaps::Swaps;
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
 
 use crate::{
@@ -95,6 +97,7 @@ pub struct Desk {
     events: Arc<EventBus>,
     stop: Arc<StopLatch>,
     waiting: VecDeque<QueuedCommand>,
+    swaps: Swaps,
     task: Option<Box<dyn Task>>,
     calibration: Option<Calibration>,
     block: Option<TaskBlock>,
@@ -118,11 +121,12 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// A desk that has not started.
+    /// A desk that has not started; `examiner` is the engine's, for models that are shown the past before they take over.
     #[must_use]
     pub fn new(
         settings: DeskSettings,
         queues: DeskQueues,
+        examiner: Examiner,
         handle: DeskHandle,
         messages: Receiver<Message>,
         events: Arc<EventBus>,
@@ -132,6 +136,10 @@ impl Desk {
             handle.update(|progress| progress.stage = Stage::Waiting);
         }
         let doubt = handle.progress().doubt;
+        let demand = &settings.demand;
+        let features = demand.streams.iter().map(|stream| stream.channels).sum();
+        let rows = History::rows_of(Seconds::from_millis(demand.bin_ms));
+        let swaps = Swaps::new(features, rows, examiner);
         Self {
             settings,
             queues,
@@ -141,6 +149,7 @@ impl Desk {
             stop,
             doubt,
             waiting: VecDeque::new(),
+            swaps,
             task: None,
             calibration: None,
             block: None,
@@ -174,11 +183,15 @@ impl Desk {
                 self.handle_record(&record);
                 self.queues.records.give_back(record);
             }
-            // models that the tick is done with are freed here
-            while self.queues.retired.pop().is_some() {}
+            while let Some(model) = self.queues.retired.pop() {
+                self.take_back(model);
+            }
             self.follow_arrival();
+            let busy = self.warm();
             self.send_waiting();
-            std::thread::park_timeout(LONGEST_PARK);
+            if !busy {
+                std::thread::park_timeout(LONGEST_PARK);
+            }
         }
     }
 
@@ -210,6 +223,7 @@ impl Desk {
         let output = &record.published.output;
         self.newest = output.time;
         self.shown = Some(output.state);
+        self.swaps.history.push(&HistoryRow::of(&record.input, record.bin, &record.features));
         if let Some(doubt) = &self.doubt {
             self.handle.update(|progress| progress.follow_doubt(doubt, record.model));
         }
@@ -228,6 +242,7 @@ impl Desk {
     }
 
     fn queue(&mut self, queued: QueuedCommand) {
+        self.swaps.note(queued.command);
         if let (Command::Task(_), Some(last)) = (&queued.command, self.waiting.back_mut())
             && matches!(last.command, Command::Task(_))
         {

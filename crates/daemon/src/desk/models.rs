@@ -1,7 +1,8 @@
 //! A fitted model takes over.
 
 use kalmind_acquisition::clock;
-use kalmind_offline::calibration_fit::CalibrationFit;
+use kalmind_fitting::FitReport;
+use kalmind_offline::{calibration_fit::CalibrationFit, model::ModelInDoubt};
 use kalmind_output::DecoderInfo;
 use kalmind_types::{
     Actor, Command, Confirmation, EventBody, Mode, ModelEvent, OperatorAction, OperatorRequest, Seconds,
@@ -13,15 +14,25 @@ use super::{Desk, Message};
 impl Desk {
     pub(super) fn take_fit(&mut self, fit: CalibrationFit) {
         let CalibrationFit { model, staged, rows, report } = fit;
-        let (id, info, doubt) = (model.id, crate::decoder_info::decoder_info(&model), model.doubt());
+        let (info, doubt) = (crate::decoder_info::decoder_info(&model), model.doubt());
         if let Some(recorder) = &self.settings.recorder {
             recorder.model(&model);
         }
-        if self.queues.models.push(staged).is_err() {
-            let problem = "the previous model is still being loaded".to_owned();
-            return self.handle_message(Message::Fitted(Err(problem)));
+        let then = move |desk: &mut Self| desk.follow_swap(info, doubt, rows, &report);
+        if !self.swap_in(staged, Box::new(then)) {
+            let problem = "too many models wait for their swap".to_owned();
+            self.handle_message(Message::Fitted(Err(problem)));
         }
-        self.command(Command::SwapModel(id));
+    }
+
+    /// A fitted model is on its way to the tick.
+    fn follow_swap(
+        &mut self,
+        info: DecoderInfo,
+        doubt: Option<ModelInDoubt>,
+        rows: usize,
+        report: &FitReport,
+    ) {
         self.handle.update(|progress| {
             progress.fit = Some((info.name.clone(), rows));
             progress.decoder = Some(info.clone());

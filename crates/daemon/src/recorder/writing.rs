@@ -16,7 +16,7 @@ use kalmind_acquisition::{StreamMonitor, TextSample, pool::PoolReader};
 use kalmind_offline::recorded::{LossKind, ModelPart, RecordDocument, SessionDocument, TickDocument};
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::writer::{Sink, WriteError, Writer};
-use kalmind_types::{Command, LslTime, ModelId, SampleBlock, SampleRows, Seconds, StreamTime};
+use kalmind_types::{LslTime, ModelId, SampleBlock, SampleRows, Seconds, StreamTime};
 
 use super::{
     RecorderStatus,
@@ -312,11 +312,7 @@ impl<S: Sink> Writing<S> {
             }
             self.collect_tick(&record);
             let seq = record.input.seq;
-            for command in &record.input.commands {
-                if let Command::SwapModel(id) = command {
-                    self.model = Some(*id);
-                }
-            }
+            self.model = record.model.map(|(id, _)| id).or(self.model);
             if self.commit("tick") {
                 self.ticks_lost = 0;
                 self.last_seq = Some(seq);

@@ -242,7 +242,8 @@ impl TickThread {
         }
         for lane in &mut self.queues.records {
             let model = self.engine.model_and_doubt();
-            lane.record(input, published, panicked, model, self.engine.raw_features());
+            let (bin, features) = (self.engine.bin_facts(), self.engine.raw_features());
+            lane.record(input, published, panicked, model, bin, features);
         }
         self.counts.count(&output, round.input.closed_by, late);
         self.counts.checks.store(self.engine.plausibility_checks().len() as u64, Ordering::Relaxed);
@@ -256,6 +257,8 @@ impl TickThread {
         round.shown = (output.state, output.reason);
 
         while let Some(model) = self.engine.take_retired() {
+            let late = u64::from(model.came_late());
+            self.counts.models_late.fetch_add(late, Ordering::Relaxed);
             self.retire(Some(model));
         }
     }

@@ -9,22 +9,13 @@
     reason = "this runs on the tick"
 )]
 
-use kalmind_filter::Implausible;
-use kalmind_types::{Cause, ChannelMask, Command, CursorDrive, Mode, Seconds, TickInput, most_missing};
+use kalmind_types::{Cause, ChannelMask, Command, CursorDrive, Mode, Seconds, TickInput};
 
-use super::{Engine, StagedModel, examined::Examined};
+use super::{Engine, HistoryRow, examined::Examined};
 use crate::freshness::{Silence, TickFacts, Verdict};
 
 /// Sums of bin widths may be off by so much.
 const ROUNDING_S: f64 = 1e-9;
-
-/// The features of `mask` that are not among the `others`.
-fn without(mut mask: ChannelMask, others: &ChannelMask) -> ChannelMask {
-    for (word, other) in mask.0.iter_mut().zip(others.0) {
-        *word &= !other;
-    }
-    mask
-}
 
 /// Whether the decoder moves the cursor in a mode.
 fn decodes(mode: Mode, drive: CursorDrive) -> bool {
@@ -38,15 +29,6 @@ fn decodes(mode: Mode, drive: CursorDrive) -> bool {
 /// Whether the task itself moves the cursor, to gather what the next decoder is fitted to.
 fn gathers((mode, drive): (Mode, CursorDrive)) -> bool {
     mode == Mode::Calibrating && drive == CursorDrive::Label
-}
-
-/// What clients are told of an array unlike training.
-fn cause(implausible: Implausible) -> Cause {
-    match implausible {
-        Implausible::Constant => Cause::ChannelsConstant,
-        Implausible::Variance => Cause::VarianceUnlikeTraining,
-        Implausible::Pattern => Cause::PatternUnlikeTraining,
-    }
 }
 
 impl Engine {
@@ -69,50 +51,25 @@ impl Engine {
         (mode, drive)
     }
 
-    /// Which channels of a bin can be decoded from, and why the bin cannot, if so.
-    pub(super) fn examine(&mut self, input: &TickInput, arrived: bool) -> Examined {
+    /// Whether the decoder would move the cursor once the commands of a tick are obeyed.
+    pub(super) fn decodes_after(&self, input: &TickInput) -> bool {
         let (mode, drive) = self.after(input);
-        let decoding = decodes(mode, drive);
-        let Self { settings, raw, models, last_screened, .. } = self;
-        let mut found = Examined::default();
-        let mut prepared = None;
-        if let Some(StagedModel { preparation, screen, .. }) = models.active.as_deref_mut() {
-            let filled = preparation.prepare(raw, &input.masked);
-            prepared = Some((filled.features, screen));
-            found.missing = filled.missing;
-        } else {
-            let without =
-                |(feature, value): &(usize, &f64)| !value.is_finite() || input.masked.is_masked(*feature);
-            for (feature, _) in raw.iter().enumerate().filter(without) {
-                found.missing.mask(feature);
-            }
+        decodes(mode, drive)
+    }
+
+    /// Which channels of the bin can be decoded from by the model that decodes, and why the bin cannot, if so.
+    pub(super) fn examine(&mut self, input: &TickInput) -> Examined {
+        let Self { models, raw, bin, examiner, .. } = self;
+        let row = HistoryRow::of(input, *bin, raw);
+        if let Some(model) = &mut models.active {
+            return model.examine(&row, examiner);
         }
-        found.switched_off = input.masked.count_of(raw.len());
-        let invalid = without(found.missing, &input.masked);
-        found.invalid = invalid.count() as usize;
-        let most = most_missing(settings.max_masked, raw.len(), found.switched_off);
-        if found.invalid as f64 > most {
-            found.failing = Some(Cause::ChannelsMasked);
-            found.suspects = invalid;
+        let mut missing = ChannelMask::default();
+        let without = |(feature, value): &(usize, &f64)| !value.is_finite() || row.masked.is_masked(*feature);
+        for (feature, _) in row.raw.iter().enumerate().filter(without) {
+            missing.mask(feature);
         }
-        let Some((features, screen)) = prepared.filter(|_| arrived && found.failing.is_none()) else {
-            return found;
-        };
-        if last_screened.is_some_and(|last| (input.time - last).0.abs() > settings.restart_after.0) {
-            screen.restart();
-        }
-        *last_screened = Some(input.time);
-        let screened = screen.screen(features, &found.missing, settings.plausibility);
-        found.guarded = screened.guarded;
-        found.suspects = without(screened.suspects, &input.masked);
-        if settings.plausibility && decoding {
-            let lost = without(screened.lost, &input.masked).union(&invalid);
-            found.failing = screened.implausible.map(cause);
-            if found.failing.is_none() && f64::from(lost.count()) > most {
-                found.failing = Some(Cause::ChannelsMasked);
-            }
-        }
-        found
+        Examined::of(&row, missing, examiner)
     }
 
     /// `failing` is why features that arrived are not decoded. An array unlike training is not decoded for one more bin;

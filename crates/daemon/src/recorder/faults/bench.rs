@@ -7,7 +7,7 @@ use kalmind_acquisition::{
     Waker,
     pool::{PoolWriter, pool},
 };
-use kalmind_engine::{CursorSettings, EngineSettings};
+use kalmind_engine::{BinFacts, CursorSettings, EngineSettings};
 use kalmind_filter::LabelLaw;
 use kalmind_offline::recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, SessionDocument};
 use kalmind_output::{CursorLayout, CursorRow};
@@ -124,7 +124,7 @@ impl<S: Sink> Bench<S> {
         record.input = TickInput { seq, ..TickInput::empty() };
         record.published.output.seq = seq;
         record.published.output.time = LslTime(seq as f64 * 0.02);
-        self.ticks.record(&record.input, record.published, false, None, &[0.0; CHANNELS]);
+        self.ticks.record(&record.input, record.published, false, None, BinFacts::default(), &[0.0; CHANNELS]);
     }
 
     pub(super) fn event(&self, number: u64) {
