@@ -152,7 +152,7 @@ impl Rig {
             )
         })
         .expect("a valid model");
-        let settings = EngineSettings {
+        let mut engine = Engine::new(EngineSettings {
             features,
             max_masked: 0.25,
             restart_after: Seconds(0.5),
@@ -163,9 +163,8 @@ impl Rig {
             label_law: LabelLaw::default(),
             plausibility: true,
             fallback_stale: Seconds(0.3),
-        };
-        let examiner = Examiner::new(&settings).expect("there are features");
-        let mut engine = Engine::new(settings).expect("an engine");
+        })
+        .expect("an engine");
         let staged = model.stage(false, KernelPath::detect()).expect("a decoder");
         assert!(engine.stage(staged).is_ok(), "the model fits");
         let blocks = samples.div_ceil(BLOCK) + 1;
@@ -197,8 +196,8 @@ impl Rig {
         let id = model.id;
         let mut rig = Self {
             binner,
+            examiner: engine.examiner(),
             engine,
-            examiner,
             model,
             input: TickInput {
                 seq: 0,
@@ -401,7 +400,8 @@ fn measure_swap(criterion: &mut Criterion, decoder: &str, channels: usize) -> Ro
     Row {
         what,
         measured: format!("{} more than {}", measured::shown(added), measured::shown(without)),
-        goal: without.map_or_else(String::new, |without| format!("below {:.1} us more", 50.0 + 2.0 * without)),
+        goal: without
+            .map_or_else(String::new, |without| format!("below {:.1} us more", 50.0 + 2.0 * without)),
         accuracy: String::new(),
     }
 }

@@ -22,8 +22,7 @@ use kalmind_acquisition::{
     ring::ring,
 };
 use kalmind_engine::{
-    Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, Examiner, History, HistoryRow,
-    StreamBinning,
+    Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, History, HistoryRow, StreamBinning,
 };
 use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, TrainingData};
 use kalmind_fitting::{FitSettings, fit};
@@ -124,7 +123,7 @@ fn drain(records: &mut PoolReader<TickRecord>, history: &mut History, end: &mut 
 /// Runs the tick thread over [`TICKS`] samples and says how often it touched the heap after its start.
 fn heap_touches(decoder: &str) -> u64 {
     let model = model(decoder);
-    let settings = EngineSettings {
+    let engine = Engine::new(EngineSettings {
         features: features(),
         max_masked: 0.25,
         restart_after: Seconds(0.5),
@@ -135,9 +134,9 @@ fn heap_touches(decoder: &str) -> u64 {
         label_law: LabelLaw::default(),
         plausibility: true,
         fallback_stale: Seconds(0.3),
-    };
-    let mut examiner = Examiner::new(&settings).expect("there are features");
-    let engine = Engine::new(settings).expect("an engine");
+    })
+    .expect("an engine");
+    let mut examiner = engine.examiner();
     let stream = StreamBinning {
         binning: Binning::Sample,
         rate_hz: Some(1.0 / PERIOD),

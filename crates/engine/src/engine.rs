@@ -17,18 +17,19 @@ use kalmind_types::{
     Seconds, StreamTime, TaskState, TickInput, TickOutput, Velocity,
 };
 
-use self::{
-    models::{CATCH_UP, Models, Newcomer},
-    staged::Decoded,
-};
 pub use self::{
     examined::Examiner,
     history::{BinFacts, History, HistoryRow},
     settings::EngineSettings,
     staged::StagedModel,
 };
+use self::{
+    models::{CATCH_UP, Models, Newcomer},
+    staged::Decoded,
+};
 use crate::{OutputStates, cursor::Cursor, freshness::Freshness};
 
+mod commands;
 mod examination;
 mod examined;
 mod history;
@@ -110,7 +111,7 @@ impl Engine {
     pub fn new(settings: EngineSettings) -> Result<Self, EngineError> {
         let extractor = FeatureExtractor::new(&settings.features)?;
         Ok(Self {
-            examiner: Examiner::new(&settings)?,
+            examiner: Examiner::new(&settings),
             raw: vec![f64::NAN; extractor.width()],
             bin: BinFacts::default(),
             recent: History::new(extractor.width(), CATCH_UP),
@@ -173,17 +174,6 @@ impl Engine {
         self.states
     }
 
-    /// The output states as a tick with these commands would make them, its samples aside: what clients are shown while
-    /// there is no tick. Real-time.
-    pub fn preview(&self, commands: &[Command]) -> OutputStates {
-        let mut states = self.states;
-        for command in commands {
-            obey_states(&mut states, *command);
-        }
-        note_model(&mut states, self.models.preview(commands, &self.recent));
-        states
-    }
-
     /// The cursor's position after the newest tick.
     pub fn position(&self) -> Position {
         self.cursor.position()
@@ -197,6 +187,11 @@ impl Engine {
     /// What else a model has to know of the newest tick's bin.
     pub fn bin_facts(&self) -> BinFacts {
         self.bin
+    }
+
+    /// By what it examines bins, for whoever shows them to models that wait for their swap.
+    pub fn examiner(&self) -> Examiner {
+        self.examiner.clone()
     }
 
     /// What the newest measurement alone said of the intent, where the decoder knows it: see
@@ -239,7 +234,7 @@ impl Engine {
             // who asked to go on did so before the signal was back: it is for now that somebody has to agree
             self.states.await_resume();
         }
-        note_model(&mut self.states, self.models.active_with_doubt());
+        self.note_model();
 
         if self.models.newcomer == Some(Newcomer::Warm) {
             // it decodes as if it had been there all along; whether the input is fresh, the model before has judged
@@ -336,43 +331,6 @@ impl Engine {
         Extracted { newest, nonfinite: raw.nonfinite, misshapen }
     }
 
-    fn obey(&mut self, command: Command) {
-        match command {
-            Command::Request { resume, .. } => {
-                let was_fault = self.states.state() == OutputState::Fault;
-                obey_states(&mut self.states, command);
-                if was_fault && resume {
-                    self.bin.restarted = true;
-                    self.restart_where_asked();
-                }
-            }
-            Command::Task(task) => self.task = task,
-            Command::PlaceCursor(position) => self.cursor.place(position),
-            Command::SwapModel(id) => self.models.swap(id, self.last_complete),
-            Command::SwapWarmed { model, through, .. } => {
-                self.models.swap_warmed(model, through, &self.recent, &mut self.examiner);
-            }
-            Command::ConfirmModel { model, .. } => self.models.confirm(model),
-            Command::Stop { .. }
-            | Command::Fault(_)
-            | Command::AcceptInput { .. }
-            | Command::Arrival { .. } => {
-                obey_states(&mut self.states, command);
-            }
-            // judged with the gap between the stamps, before any command
-            Command::InputNotFresh | Command::InputWasSilent => {}
-        }
-    }
-
-    /// Lets the model begin anew in a bin in which somebody resumed after a fault.
-    fn restart_where_asked(&mut self) {
-        if self.bin.restarted
-            && let Some(model) = &mut self.models.active
-        {
-            model.restart();
-        }
-    }
-
     fn decode(&mut self, input: &TickInput, complete: bool) -> Decoded {
         let Self { models, raw, bin, examiner, .. } = self;
         let newcomer = models.newcomer.take();
@@ -409,32 +367,5 @@ impl Engine {
             },
             _ => self.cursor.rest(),
         }
-    }
-}
-
-/// What the model that decodes, and why it may not control, mean for the output states.
-fn note_model(states: &mut OutputStates, model: Option<(ModelId, Option<Cause>)>) {
-    match model {
-        Some((_, doubt)) => states.doubt(doubt),
-        None => states.no_model(),
-    }
-}
-
-/// What a command does to the output states: the one place, for ticks and for previews.
-fn obey_states(states: &mut OutputStates, command: Command) {
-    match command {
-        Command::Stop { by } => states.stop(by),
-        Command::Request { mode, resume, by } => states.request(mode, resume, by),
-        Command::AcceptInput { .. } => states.accept_input(),
-        Command::Fault(cause) => states.fault(cause),
-        Command::Arrival { input, .. } => states.input_arrival(input),
-        // the tick that comes judges it anew
-        Command::InputNotFresh if !states.input_is_fresh() => {}
-        Command::InputNotFresh | Command::InputWasSilent => states.input_not_fresh(),
-        Command::Task(_)
-        | Command::PlaceCursor(_)
-        | Command::SwapModel(_)
-        | Command::SwapWarmed { .. }
-        | Command::ConfirmModel { .. } => {}
     }
 }

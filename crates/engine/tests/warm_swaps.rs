@@ -7,7 +7,7 @@ mod small_models;
 
 use arrayvec::ArrayVec;
 use kalmind_engine::{
-    CursorSettings, Engine, EngineSettings, Examiner, History, HistoryRow, SampleSource, StagedModel,
+    CursorSettings, Engine, EngineSettings, History, HistoryRow, SampleSource, StagedModel,
 };
 use kalmind_filter::{DecoderName, DecoderSpec, KernelPath, LabelLaw, Model};
 use kalmind_signal::Preparation;
@@ -137,9 +137,8 @@ fn swapped(
     bins: u64,
     behind: u64,
 ) -> (Vec<TickOutput>, Engine) {
-    let settings = settings(model, incidents);
-    let mut examiner = Examiner::new(&settings).unwrap();
-    let mut engine = Engine::new(settings).unwrap();
+    let mut engine = Engine::new(settings(model, incidents)).unwrap();
+    let mut examiner = engine.examiner();
     assert!(engine.stage(staged(old, OLD)).is_ok());
     let mut history = History::new(FEATURES, 600);
     let mut outputs = Vec::new();
@@ -207,7 +206,9 @@ fn every_decoder_warmed_over_five_seconds_decodes_as_if_it_had_run_all_along() {
         let decoder = model.decoder().unwrap();
         // in control each model has a cursor of its own
         let runs = if decoder.takes_cursor() { 1 } else { 2 };
-        for incidents in [false, true].map(|dead| Incidents { dead, ..Incidents::default() }).into_iter().take(runs) {
+        for incidents in
+            [false, true].map(|dead| Incidents { dead, ..Incidents::default() }).into_iter().take(runs)
+        {
             let expected = all_along(&model, incidents);
             for behind in 0..=2 {
                 let (outputs, engine) = swapped(&model, &old, incidents, 250, behind);
@@ -246,10 +247,8 @@ fn a_dead_array_is_not_decoded_in_the_history_either() {
 #[test]
 fn across_a_restart_in_the_history_every_decoder_is_the_same_to_the_bit() {
     let old = other();
-    let incidents = [
-        Incidents { gap: true, ..Incidents::default() },
-        Incidents { fault: true, ..Incidents::default() },
-    ];
+    let incidents =
+        [Incidents { gap: true, ..Incidents::default() }, Incidents { fault: true, ..Incidents::default() }];
     for model in models() {
         for incidents in incidents {
             let (outputs, _) = swapped(&model, &old, incidents, 250, 1);
@@ -303,8 +302,8 @@ fn a_model_that_was_not_shown_what_the_command_names_is_handed_back() {
     let model = other();
     for (warmed, through) in [(None, 9), (Some(8), 9), (Some(9), u64::MAX)] {
         let settings = settings(&model, Incidents::default());
-        let mut examiner = Examiner::new(&settings).unwrap();
         let mut engine = Engine::new(settings).unwrap();
+        let mut examiner = engine.examiner();
         let mut newcomer = staged(&model, NEW);
         for seq in 0..10 {
             let (input, row) = tick(seq, Incidents::default());

@@ -198,7 +198,8 @@ fn a_decoder_looks_back_no_farther_than_it_says() {
         assert!(one.0 && other.0, "{spec}");
         let size = one.1.iter().fold(0.0_f64, |size, value| size.max(value.abs()));
         for (one, other) in one.1.iter().zip(&other.1) {
-            let same = if fades { (one - other).abs() <= 1e-9 * size } else { one.to_bits() == other.to_bits() };
+            let same =
+                if fades { (one - other).abs() <= 1e-9 * size } else { one.to_bits() == other.to_bits() };
             assert!(same, "{spec} over {seen} bins: {one} and {other}");
         }
         assert!(!lags || after(0.1, 2) != after(-0.1, 2), "{spec}: the oldest lag counts");

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use kalmind_engine::{CursorSettings, Engine, EngineSettings, Examiner, History, HistoryRow, StagedModel};
+use kalmind_engine::{CursorSettings, Engine, EngineSettings, History, HistoryRow, StagedModel};
 use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, TrainingData, kernel_path};
 use kalmind_fitting::{FitSettings, fit};
 use kalmind_offline::{
@@ -109,7 +109,7 @@ fn swap(seq: u64) -> Option<(usize, Option<u64>)> {
 fn live(models: &[IdentifiedModel]) -> Vec<(Vec<f32>, String, TickOutput)> {
     let session = session();
     let mut engine = Engine::new(session.engine.clone()).expect("an engine");
-    let mut examiner = Examiner::new(&session.engine).expect("as the engine");
+    let mut examiner = engine.examiner();
     let mut history = History::new(FEATURES, History::rows_of(Seconds(WIDTH)));
     let mut samples = RecordedSamples::new([(FEATURES, 64)].into_iter());
     let mut state = 3;
@@ -173,12 +173,7 @@ fn a_session_with_warm_late_and_cold_swaps_repeats_bit_for_bit() {
     }
     let mut decoded = 0;
     for (seq, (raw, text, output)) in live(&models).into_iter().enumerate() {
-        playback.samples(
-            0,
-            seq as u64,
-            vec![StreamTime(100.0 + seq as f64 * WIDTH)],
-            Samples::Float32(raw),
-        );
+        playback.samples(0, seq as u64, vec![StreamTime(100.0 + seq as f64 * WIDTH)], Samples::Float32(raw));
         let document: TickDocument<'static> = serde_json::from_str(&text).expect("as it was written");
         let again = playback.tick(&document).expect("nothing is missing");
         assert_eq!(again, output, "tick {seq}");

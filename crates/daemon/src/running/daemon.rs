@@ -16,7 +16,7 @@ use kalmind_acquisition::{
     InletGuard, MarkerInlet, Waker, clock,
     ring::{Producer, ring},
 };
-use kalmind_engine::{Binner, Engine, Examiner};
+use kalmind_engine::{Binner, Engine};
 use kalmind_filter::{DecoderSpec, KernelPath};
 use kalmind_output::{Bridge, Controls, CursorRow, Hub, Ledger, LslPublisher, Server, Token, start_server};
 use kalmind_types::{Actor, Command, EventBody, InputDelay, OutputState, StateChange, StreamFeatures};
@@ -123,7 +123,6 @@ impl Daemon {
         let mut recorder = begin_recording(plan, options.record.as_deref(), identity.started.unix)?;
         let record_handle = recorder.as_ref().map(Recorder::handle);
         let engine_settings = plan.engine();
-        let examiner = Examiner::new(&engine_settings).or_usage()?;
         let mut engine = Engine::new(engine_settings).or_usage()?;
         let info = session_info(configuration, &identity, plan.bin_ms);
         let at_start =
@@ -204,7 +203,7 @@ impl Daemon {
             tick,
         };
         let (bus, latch) = (Arc::clone(&events), Arc::clone(&stop));
-        let desk = Desk::new(settings, queues, examiner, handle.clone(), messages, bus, latch);
+        let desk = Desk::new(settings, queues, engine.examiner(), handle.clone(), messages, bus, latch);
 
         let marker_counts = Arc::new(MarkerCounts::new(&plan.markers));
         let follower = TaskFollower {

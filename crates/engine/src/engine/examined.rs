@@ -2,10 +2,10 @@
 
 use kalmind_types::{Cause, ChannelMask, Seconds, most_missing};
 
-use super::{EngineError, EngineSettings, history::HistoryRow};
+use super::{history::HistoryRow, settings::EngineSettings};
 
-/// By what the bins of a run are examined. Allocates at construction only; whoever examines bins has one.
-#[derive(Debug)]
+/// By what the bins of a run are examined. Allocates at construction only; whoever shows bins to models has one.
+#[derive(Clone, Debug)]
 pub struct Examiner {
     pub(super) max_masked: f64,
     pub(super) restart_after: Seconds,
@@ -13,13 +13,9 @@ pub struct Examiner {
 }
 
 impl Examiner {
-    /// As an engine with these settings examines them.
-    ///
-    /// # Errors
-    /// Those of [`Engine::new`](super::Engine::new).
-    pub fn new(settings: &EngineSettings) -> Result<Self, EngineError> {
+    pub(super) fn new(settings: &EngineSettings) -> Self {
         let EngineSettings { max_masked, restart_after, plausibility, .. } = *settings;
-        Ok(Self { max_masked, restart_after, plausibility })
+        Self { max_masked, restart_after, plausibility }
     }
 }
 

@@ -155,7 +155,7 @@ mod tests {
 
     fn seen(history: &History) -> Vec<(u64, f64, bool)> {
         let rows = (0..100).filter_map(|seq| history.row(seq));
-        rows.map(|row| (row.seq, row.raw[0], row.facts.arrived)).collect()
+        rows.map(|row| (row.seq, row.raw.iter().sum::<f64>() - 0.5, row.facts.arrived)).collect()
     }
 
     #[test]

@@ -12,7 +12,11 @@
 use arrayvec::ArrayVec;
 use kalmind_types::{Cause, Command, LslTime, ModelId};
 
-use super::{Examiner, History, StagedModel, staged::Past};
+use super::{
+    examined::Examiner,
+    history::History,
+    staged::{Past, StagedModel},
+};
 
 /// Models that may wait for the command that swaps them in.
 const STAGED: usize = 8;
@@ -59,11 +63,7 @@ impl Models {
     }
 
     /// The same, as a tick with these commands after the `recent` ones would leave it.
-    pub(super) fn preview(
-        &self,
-        commands: &[Command],
-        recent: &History,
-    ) -> Option<(ModelId, Option<Cause>)> {
+    pub(super) fn preview(&self, commands: &[Command], recent: &History) -> Option<(ModelId, Option<Cause>)> {
         let mut model = self.active_with_doubt();
         for (at, command) in commands.iter().enumerate() {
             match *command {
@@ -157,8 +157,7 @@ impl Models {
 fn catches_up(model: &StagedModel, through: u64, recent: &History) -> bool {
     // nothing is missing where the newest bin is the last that it was shown
     let next = through.saturating_add(1);
-    let holds =
-        |(oldest, newest): (u64, u64)| newest == through || (oldest <= next && next <= newest);
+    let holds = |(oldest, newest): (u64, u64)| newest == through || (oldest <= next && next <= newest);
     model.warmed_through() == Some(through) && recent.held().is_some_and(holds)
 }
 

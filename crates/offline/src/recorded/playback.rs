@@ -93,8 +93,8 @@ impl Playback {
         let rows = 2 * History::rows_of(Seconds::from_millis(session.bin_ms));
         Ok(Self {
             history: History::new(engine.raw_features().len(), rows),
+            examiner: engine.examiner(),
             engine,
-            examiner: Examiner::new(&session.engine)?,
             samples: RecordedSamples::new(channels.zip(held)),
             guard: session.guard,
             path,
@@ -158,12 +158,7 @@ impl Playback {
     /// Builds a model for the swap in this tick, as the session did. One that the session refused as not fitting is
     /// refused here for the same reason, and one that came late comes late here. Ticks of its history that the recording
     /// lacks are missing there as well, and have been reported as such.
-    fn stage(
-        &mut self,
-        seq: u64,
-        id: ModelId,
-        history: Option<(u64, u64)>,
-    ) -> Result<(), PlaybackError> {
+    fn stage(&mut self, seq: u64, id: ModelId, history: Option<(u64, u64)>) -> Result<(), PlaybackError> {
         let model = match self.models.get(&id) {
             Some(model) => Arc::clone(model),
             None => self.assemble(seq, id)?,

@@ -1,7 +1,7 @@
 //! What is done next for a model that waits: without a desk, since all of it is in the history and in what the model has
 //! been shown.
 
-use kalmind_engine::{BinFacts, CursorSettings, EngineSettings, HistoryRow};
+use kalmind_engine::{BinFacts, CursorSettings, Engine, EngineSettings, HistoryRow};
 use kalmind_filter::{CovarianceScale, KernelPath, LabelLaw, Model, Parameters, WienerParameters};
 use kalmind_offline::model::IdentifiedModel;
 use kalmind_types::{Binning, Mode, Seconds, StreamFeatures, TickInput};
@@ -13,7 +13,7 @@ const ROWS: usize = 10;
 
 fn swaps() -> Swaps {
     let features = vec![StreamFeatures { binning: Binning::Sample, channels: 1, labels: None }];
-    let engine = EngineSettings {
+    let engine = Engine::new(EngineSettings {
         features,
         max_masked: 0.25,
         restart_after: Seconds(0.5),
@@ -24,8 +24,8 @@ fn swaps() -> Swaps {
         label_law: LabelLaw::default(),
         plausibility: true,
         fallback_stale: Seconds(0.3),
-    };
-    Swaps::new(1, ROWS, Examiner::new(&engine).expect("there are features"))
+    });
+    Swaps::new(1, ROWS, engine.expect("an engine").examiner())
 }
 
 fn wait(swaps: &mut Swaps) {

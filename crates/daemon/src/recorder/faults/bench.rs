@@ -124,7 +124,14 @@ impl<S: Sink> Bench<S> {
         record.input = TickInput { seq, ..TickInput::empty() };
         record.published.output.seq = seq;
         record.published.output.time = LslTime(seq as f64 * 0.02);
-        self.ticks.record(&record.input, record.published, false, None, BinFacts::default(), &[0.0; CHANNELS]);
+        self.ticks.record(
+            &record.input,
+            record.published,
+            false,
+            None,
+            BinFacts::default(),
+            &[0.0; CHANNELS],
+        );
     }
 
     pub(super) fn event(&self, number: u64) {
