@@ -145,7 +145,8 @@ impl Models {
         self.staged.pop_at(place)
     }
 
-    fn activate(&mut self, model: Box<StagedModel>, newcomer: Newcomer) {
+    fn activate(&mut self, mut model: Box<StagedModel>, newcomer: Newcomer) {
+        model.past.came_late = false;
         self.newcomer = Some(newcomer);
         if let Some(displaced) = self.active.replace(model) {
             let _has_room = self.retired.try_push(displaced);
