@@ -19,7 +19,7 @@ impl Desk {
             recorder.model(&model);
         }
         let then = move |desk: &mut Self| desk.follow_swap(info, doubt, rows, &report);
-        if !self.swap_in(staged, Box::new(then)) {
+        if !self.warm_in(staged, Box::new(then)) {
             let problem = "too many models wait for their swap".to_owned();
             self.handle_message(Message::Fitted(Err(problem)));
         }

@@ -121,7 +121,7 @@ impl Swap {
 
 impl Desk {
     /// Lets a model take over, warmed, and does `then` once it is on its way. False where too many wait.
-    pub(super) fn swap_in(&mut self, model: Box<StagedModel>, then: Then) -> bool {
+    pub(super) fn warm_in(&mut self, model: Box<StagedModel>, then: Then) -> bool {
         let room = self.swaps.waiting.len() < WAITING;
         if room {
             self.swaps.waiting.push_back(Swap { model, from: 0, tries: 0, then: Some(then) });
