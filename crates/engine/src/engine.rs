@@ -11,10 +11,11 @@
 
 use core::fmt;
 
-use kalmind_signal::{FeatureExtractor, LayoutError};
+use kalmind_signal::FeatureExtractor;
 use kalmind_types::{
-    Cause, Command, CursorDrive, IndexRange, Intent, LslTime, ModelId, OutputState, Position, SampleRows,
-    Seconds, StreamTime, TaskState, TickInput, TickOutput, Velocity,
+    Cause, Command, CursorDrive, FeatureLayout, FeatureSet, IndexRange, Intent, LayoutError, LslTime,
+    ModelId, OutputState, Position, SampleRows, Seconds, StreamTime, TaskState, TickInput, TickOutput,
+    Velocity,
 };
 
 pub use self::{
@@ -110,11 +111,12 @@ impl Engine {
     /// [`EngineError::Layout`] where the streams' features cannot be laid out.
     pub fn new(settings: EngineSettings) -> Result<Self, EngineError> {
         let extractor = FeatureExtractor::new(&settings.features)?;
+        let width = extractor.layout().width();
         Ok(Self {
-            examiner: Examiner::new(&settings),
-            raw: vec![f64::NAN; extractor.width()],
+            examiner: Examiner::new(&settings, extractor.layout()),
+            raw: vec![f64::NAN; width],
             bin: BinFacts::default(),
-            recent: History::new(extractor.width(), CATCH_UP),
+            recent: History::new(width, CATCH_UP),
             extractor,
             models: Models::default(),
             states: OutputStates::new(settings.start),
@@ -177,6 +179,17 @@ impl Engine {
     /// The cursor's position after the newest tick.
     pub fn position(&self) -> Position {
         self.cursor.position()
+    }
+
+    /// Which features the bins give.
+    pub fn layout(&self) -> &FeatureLayout {
+        self.extractor.layout()
+    }
+
+    /// The features of the newest tick that do not look as they did in training, corrected, masked or neither; those that
+    /// stand behind the reason for its state among them.
+    pub fn suspects(&self) -> &FeatureSet {
+        &self.examiner.sets.suspects
     }
 
     /// The raw features of the newest tick, before masking and z-score; NaN where a channel had no valid sample.
@@ -266,12 +279,11 @@ impl Engine {
             velocity,
             free_velocity: self.cursor.free_velocity(),
             intent: self.intent,
-            masked_features: found.masked,
+            masked_features: found.masked as u32,
             nonfinite_values,
             row_one: report.row_one,
             fallback: report.fallback,
             guarded_channels: found.guarded.saturating_add(report.guarded_channels),
-            suspects: found.suspects,
             ..TickOutput::neutral(input.seq, input.time)
         }
     }
@@ -290,6 +302,7 @@ impl Engine {
         }
         self.states.fault(cause);
         self.intent = None;
+        self.examiner.sets.suspects.clear();
         // what the step knew of its features, no other model can rely on
         self.bin.arrived = false;
         self.recent.push(&HistoryRow::of(input, self.bin, &self.raw));

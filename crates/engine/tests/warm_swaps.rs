@@ -80,7 +80,7 @@ fn tick(seq: u64, incidents: Incidents) -> (TickInput, Row) {
         late: 0,
     });
     if (880..890).contains(&seq) {
-        assert!(input.masked.mask(1));
+        assert!(input.masked.mask(0, 1));
     }
     let angle = seq as f64 / 50.0;
     input.commands.push(Command::PlaceCursor(Position([0.5 + 0.3 * angle.sin(), 0.5 + 0.3 * angle.cos()])));
@@ -355,7 +355,7 @@ fn a_mask_that_the_operator_sets_masks_in_the_history_as_well() {
         history.push(&HistoryRow::of(&input, engine.bin_facts(), engine.raw_features()));
     }
     let mut mask = ChannelMask::default();
-    assert!(mask.mask(1));
+    assert!(mask.mask(0, 1));
     assert_eq!(history.row(879).unwrap().masked, &ChannelMask::default());
     assert_eq!(history.row(880).unwrap().masked, &mask);
     assert!(history.row(880).unwrap().raw[1].is_finite(), "the value is kept, and the mask with it");

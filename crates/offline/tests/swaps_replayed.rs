@@ -29,7 +29,7 @@ fn noise(state: &mut u64) -> f64 {
 }
 
 fn stream() -> StreamFeatures {
-    StreamFeatures { binning: Binning::Sample, channels: FEATURES, labels: None }
+    StreamFeatures::of_channels(Binning::Sample, FEATURES, None)
 }
 
 fn components() -> Vec<Component> {
@@ -124,7 +124,7 @@ fn live(models: &[IdentifiedModel]) -> Vec<(Vec<f32>, String, TickOutput)> {
         let missing = seq % 11 == 4 || (480..515).contains(&seq);
         input.incomplete = missing;
         if (300..320).contains(&seq) {
-            assert!(input.masked.mask(3));
+            assert!(input.masked.mask(0, 3));
         }
         input.streams.push(StreamTick {
             ranges: (!missing).then_some(IndexRange { first: seq, end: seq + 1 }).into_iter().collect(),

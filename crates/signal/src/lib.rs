@@ -13,6 +13,6 @@ mod preparation;
 mod statistics;
 
 pub use binning::{BINNINGS, BinningEntry};
-pub use extractor::{AcceptError, FeatureExtractor, LayoutError, RawFeatures};
+pub use extractor::{AcceptError, FeatureExtractor, RawFeatures};
 pub use preparation::{Preparation, PreparationError, Prepared};
 pub use statistics::FeatureStatistics;

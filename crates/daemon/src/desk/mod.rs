@@ -8,6 +8,7 @@ mod models;
 mod program;
 mod swaps;
 mod task;
+mod warming;
 
 use std::{
     collections::VecDeque,
@@ -27,7 +28,8 @@ use kalmind_filter::{DecoderSpec, LabelLaw};
 use kalmind_offline::model::{Demand, ModelInDoubt};
 use kalmind_session::{Calibration, Task, Timeline};
 use kalmind_types::{
-    ChannelMask, Command, EventBody, LslTime, Mode, ModelEvent, OutputState, Seconds, Target, TaskBlock,
+    ChannelMask, Command, EventBody, FeatureLayout, LslTime, Mode, ModelEvent, OutputState, Seconds, Target,
+    TaskBlock,
 };
 
 use self::swaps::Swaps;
@@ -79,13 +81,18 @@ pub struct DeskSettings {
     pub position: PositionSlot,
     /// The part of the features that may lack a valid value in a bin that trains the decoder.
     pub max_masked: f64,
-    /// Features that are switched off.
+    /// Whose the features are.
+    pub layout: Arc<FeatureLayout>,
+    /// Channels that are switched off.
     pub masked: ChannelMask,
     /// Whether a task may go on after a long silence of the input, without the operator.
     pub task_may_resume: bool,
     /// How the streams arrive.
     pub arrivals: InputArrivals,
 }
+
+/// What is done once a model is on its way to the tick.
+type Then = Box<dyn FnOnce(&mut Desk) + Send>;
 
 /// The desk.
 #[derive(Debug)]
@@ -97,7 +104,7 @@ pub struct Desk {
     events: Arc<EventBus>,
     stop: Arc<StopLatch>,
     waiting: VecDeque<QueuedCommand>,
-    swaps: Swaps,
+    swaps: Swaps<Then>,
     task: Option<Box<dyn Task>>,
     calibration: Option<Calibration>,
     block: Option<TaskBlock>,
@@ -136,10 +143,8 @@ impl Desk {
             handle.update(|progress| progress.stage = Stage::Waiting);
         }
         let doubt = handle.progress().doubt;
-        let demand = &settings.demand;
-        let features = demand.streams.iter().map(|stream| stream.channels).sum();
-        let rows = History::rows_of(Seconds::from_millis(demand.bin_ms));
-        let swaps = Swaps::new(features, rows, examiner);
+        let rows = History::rows_of(Seconds::from_millis(settings.demand.bin_ms));
+        let swaps = Swaps::new(settings.layout.width(), rows, examiner);
         Self {
             settings,
             queues,

@@ -1,13 +1,15 @@
 //! What a run will do, checked before any thread starts: the streams that were found, features laid out, the model fitting
 //! to them.
 
+use std::sync::Arc;
+
 use kalmind_acquisition::{ArrivalSettings, InletConfig, MonitorLimits, StreamSelector, blocks_for};
 use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinning};
 use kalmind_offline::model::{Demand, IdentifiedModel};
 use kalmind_output::cursor_channel_labels;
 use kalmind_session::MarkerTable;
 use kalmind_types::{
-    Binning, ChannelMask, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
+    Binning, ChannelMask, FeatureLayout, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
 };
 
 use crate::{
@@ -69,7 +71,9 @@ pub struct Plan {
     pub streams: Vec<PlannedStream>,
     /// Further streams to record.
     pub recorded: Vec<RecordedExtra>,
-    /// Features switched off.
+    /// The features, one after the other.
+    pub layout: Arc<FeatureLayout>,
+    /// Channels switched off.
     pub masked: ChannelMask,
     /// Bin width in milliseconds.
     pub bin_ms: f64,
@@ -121,13 +125,17 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
                 .map(|labels| own_labels(labels, &stream.inlet.key, several));
         }
     }
-    let masked = mask(&configuration, &streams).or_usage()?;
     let demand = Demand {
         streams: streams.iter().map(|stream| stream.features.clone()).collect(),
         bin_ms,
         components: configuration.intent.components.clone(),
         participant: configuration.subject.code.clone(),
     };
+    let layout = FeatureLayout::new(&demand.streams).or_usage()?;
+    let masked = mask(&configuration, &streams).or_usage()?;
+    if layout.switched_off(&masked).count() == layout.width() {
+        return Err(PlanError::AllMasked).or_usage();
+    }
     if let (Some(model), Some(path)) = (&model, &configuration.decoder.model) {
         let differences = model.differences(&demand);
         if !differences.is_empty() {
@@ -142,7 +150,8 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
             description: description.clone(),
         })
         .collect();
-    Ok(Plan { configuration, streams, recorded, masked, bin_ms, demand, model, markers })
+    let layout = Arc::new(layout);
+    Ok(Plan { configuration, streams, recorded, layout, masked, bin_ms, demand, model, markers })
 }
 
 /// Labels of features as the stream's own header has them: those of several streams bear its key in front.
@@ -228,15 +237,14 @@ fn planned(
             blocks: inlet.blocks,
             block_samples: inlet.block_samples,
         },
-        features: StreamFeatures { binning: stream.binning, channels: description.channels, labels },
+        features: StreamFeatures::of_channels(stream.binning, description.channels, labels),
         inlet,
     }
 }
 
 fn mask(configuration: &Configuration, streams: &[PlannedStream]) -> Result<ChannelMask, PlanError> {
     let mut masked = ChannelMask::default();
-    let mut offset = 0;
-    for (stream, planned) in configuration.stream.iter().zip(streams) {
+    for (place, (stream, planned)) in configuration.stream.iter().zip(streams).enumerate() {
         let channels = planned.features.channels;
         let labels = planned.inlet.description.labels.as_deref().unwrap_or_default();
         for reference in &stream.masked {
@@ -247,8 +255,11 @@ fn mask(configuration: &Configuration, streams: &[PlannedStream]) -> Result<Chan
                 }
             };
             match channel.filter(|channel| *channel < channels) {
-                Some(channel) if masked.mask(offset + channel) => {}
-                _ => {
+                Some(channel) if masked.mask(place, channel) => {}
+                Some(_) => {
+                    return Err(PlanError::BeyondMask { key: stream.key().to_owned(), channel: shown });
+                }
+                None => {
                     let channels = if labels.is_empty() {
                         format!("{channels} channels without labels")
                     } else {
@@ -262,10 +273,6 @@ fn mask(configuration: &Configuration, streams: &[PlannedStream]) -> Result<Chan
                 }
             }
         }
-        offset += channels;
-    }
-    if (0..offset).all(|feature| masked.is_masked(feature)) {
-        return Err(PlanError::AllMasked);
     }
     Ok(masked)
 }
@@ -293,9 +300,8 @@ impl Plan {
         };
         let decoded = self.streams.iter().map(|stream| sample(&stream.inlet.description));
         let further = self.recorded.iter().filter_map(|stream| stream.description.as_ref()).map(sample);
-        let features: usize = self.demand.streams.iter().map(|stream| stream.channels).sum();
         let cursor = cursor_channel_labels(&self.demand.components).len();
-        let tick = TICK_BYTES + 8 * (features + cursor);
+        let tick = TICK_BYTES + 8 * (self.layout.width() + cursor);
         decoded.chain(further).sum::<f64>() + tick as f64 * 1e3 / self.bin_ms
     }
 

@@ -9,9 +9,13 @@
     reason = "this runs on the tick"
 )]
 
-use kalmind_types::{Cause, ChannelMask, Command, CursorDrive, Mode, Seconds, TickInput};
+use kalmind_types::{Cause, Command, CursorDrive, Mode, Seconds, TickInput};
 
-use super::{Engine, HistoryRow, examined::Examined};
+use super::{
+    Engine,
+    examined::{Examined, FeatureSets},
+    history::HistoryRow,
+};
 use crate::freshness::{Silence, TickFacts, Verdict};
 
 /// Sums of bin widths may be off by so much.
@@ -57,19 +61,19 @@ impl Engine {
         decodes(mode, drive)
     }
 
-    /// Which channels of the bin can be decoded from by the model that decodes, and why the bin cannot, if so.
+    /// Which features of the bin can be decoded from by the model that decodes, and why the bin cannot, if so.
     pub(super) fn examine(&mut self, input: &TickInput) -> Examined {
         let Self { models, raw, bin, examiner, .. } = self;
-        let row = HistoryRow::of(input, *bin, raw);
         if let Some(model) = &mut models.active {
-            return model.examine(&row, examiner);
+            return model.examine(&HistoryRow::of(input, *bin, raw), examiner);
         }
-        let mut missing = ChannelMask::default();
-        let without = |(feature, value): &(usize, &f64)| !value.is_finite() || row.masked.is_masked(*feature);
-        for (feature, _) in row.raw.iter().enumerate().filter(without) {
-            missing.mask(feature);
+        examiner.switch_off(&input.masked);
+        let FeatureSets { missing, switched_off, .. } = &mut examiner.sets;
+        missing.copy_from(switched_off);
+        for (feature, _) in raw.iter().enumerate().filter(|(_, value)| !value.is_finite()) {
+            missing.insert(feature);
         }
-        Examined::of(&row, missing, examiner)
+        examiner.count()
     }
 
     /// `failing` is why features that arrived are not decoded. An array unlike training is not decoded for one more bin;

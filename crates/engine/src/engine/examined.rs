@@ -1,64 +1,90 @@
 //! What a look at a bin found.
 
-use kalmind_types::{Cause, ChannelMask, Seconds, most_missing};
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this runs on the tick"
+)]
 
-use super::{history::HistoryRow, settings::EngineSettings};
+use kalmind_types::{Cause, ChannelMask, FeatureLayout, FeatureSet, Seconds, most_missing};
 
-/// By what the bins of a run are examined. Allocates at construction only; whoever shows bins to models has one.
-#[derive(Clone, Debug)]
-pub struct Examiner {
-    pub(super) max_masked: f64,
-    pub(super) restart_after: Seconds,
-    pub(super) plausibility: bool,
-}
+use super::settings::EngineSettings;
 
-impl Examiner {
-    pub(super) fn new(settings: &EngineSettings) -> Self {
-        let EngineSettings { max_masked, restart_after, plausibility, .. } = *settings;
-        Self { max_masked, restart_after, plausibility }
-    }
-}
-
-/// What a look at a bin's features showed.
+/// What a look at a bin's features showed, beside the [`FeatureSets`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Examined {
-    /// Features without a valid value, or switched off.
-    pub(super) missing: ChannelMask,
-    /// Those that are not switched off.
-    pub(super) invalid: ChannelMask,
-    /// How many of them there may be.
-    pub(super) most_invalid: f64,
-    /// How many features are missing.
-    pub(super) masked: u32,
+    /// Number of features without a valid value or switched off.
+    pub(super) masked: usize,
+    /// How many of those that are not switched off may say nothing.
+    pub(super) most_lost: f64,
     pub(super) guarded: u16,
-    pub(super) suspects: ChannelMask,
     /// Why nothing can be decoded from the features.
     pub(super) failing: Option<Cause>,
 }
 
-impl Examined {
-    /// What can be said of a bin in which these features have no value to decode.
-    pub(super) fn of(row: &HistoryRow<'_>, missing: ChannelMask, examiner: &mut Examiner) -> Self {
-        let switched_off = row.masked.count_of(row.raw.len());
-        let invalid = without(missing, row.masked);
-        let most_invalid = most_missing(examiner.max_masked, row.raw.len(), switched_off);
-        let fails = f64::from(invalid.count()) > most_invalid;
-        Self {
-            missing,
-            invalid,
-            most_invalid,
-            masked: invalid.count().saturating_add(switched_off as u32),
+/// By what the bins of a run are examined. Allocates at construction only; whoever shows bins to models has one.
+#[derive(Clone, Debug)]
+pub struct Examiner {
+    layout: FeatureLayout,
+    pub(super) sets: FeatureSets,
+    max_masked: f64,
+    pub(super) restart_after: Seconds,
+    pub(super) plausibility: bool,
+}
+
+/// Sets of a run's features, written anew for every bin.
+#[derive(Clone, Debug)]
+pub(super) struct FeatureSets {
+    /// What the operator has switched off, and the mask that says so: looked up only when that is another one.
+    pub(super) switched_off: FeatureSet,
+    mask: ChannelMask,
+    /// Features without a valid value, or switched off.
+    pub(super) missing: FeatureSet,
+    /// Features that say nothing of the intent though they are not switched off.
+    pub(super) lost: FeatureSet,
+    /// Features that do not look as they did in training, corrected, masked or neither; those that stand behind the reason
+    /// of a tick among them.
+    pub(super) suspects: FeatureSet,
+}
+
+impl Examiner {
+    pub(super) fn new(settings: &EngineSettings, layout: &FeatureLayout) -> Self {
+        let EngineSettings { max_masked, restart_after, plausibility, .. } = *settings;
+        let [switched_off, missing, lost, suspects] =
+            core::array::from_fn(|_| FeatureSet::none_of(layout.width()));
+        let sets = FeatureSets { switched_off, mask: ChannelMask::default(), missing, lost, suspects };
+        Self { layout: layout.clone(), sets, max_masked, restart_after, plausibility }
+    }
+
+    /// Looks up what is switched off in a bin.
+    pub(super) fn switch_off(&mut self, mask: &ChannelMask) {
+        let Self { layout, sets, .. } = self;
+        if sets.mask != *mask {
+            layout.switch_off(mask, &mut sets.switched_off);
+            sets.mask.clone_from(mask);
+        }
+    }
+
+    /// What can be said of a bin by the features that are missing from it.
+    pub(super) fn count(&mut self) -> Examined {
+        let FeatureSets { switched_off, missing, lost, suspects, .. } = &mut self.sets;
+        suspects.clear();
+        lost.copy_from(missing);
+        lost.remove(switched_off);
+        let (invalid, off) = (lost.count(), switched_off.count());
+        let most_lost = most_missing(self.max_masked, self.layout.width(), off);
+        let fails = invalid as f64 > most_lost;
+        if fails {
+            suspects.copy_from(lost);
+        }
+        Examined {
+            masked: invalid.saturating_add(off),
+            most_lost,
             guarded: 0,
-            suspects: if fails { invalid } else { ChannelMask::default() },
             failing: fails.then_some(Cause::ChannelsMasked),
         }
     }
-}
-
-/// The features of `mask` that are not among the `others`.
-pub(super) fn without(mut mask: ChannelMask, others: &ChannelMask) -> ChannelMask {
-    for (word, other) in mask.0.iter_mut().zip(others.0) {
-        *word &= !other;
-    }
-    mask
 }

@@ -14,7 +14,7 @@ use kalmind_signal::Preparation;
 use kalmind_types::{Cause, Intent, LslTime, ModelId};
 
 use super::{
-    examined::{Examined, Examiner, without},
+    examined::{Examined, Examiner, FeatureSets},
     history::HistoryRow,
 };
 
@@ -117,25 +117,31 @@ impl StagedModel {
         self.past.bins >= self.decoder.look_back().settled() as u64
     }
 
-    /// Which channels of a bin can be decoded from, and why the bin cannot, if so.
+    /// Which features of a bin can be decoded from, and why the bin cannot, if so.
     pub(super) fn examine(&mut self, row: &HistoryRow<'_>, examiner: &mut Examiner) -> Examined {
         let Self { preparation, screen, past, .. } = self;
-        let prepared = preparation.prepare(row.raw, row.masked);
-        let mut found = Examined::of(row, prepared.missing, examiner);
+        examiner.switch_off(row.masked);
+        let prepared = preparation.prepare(row.raw, &examiner.sets.switched_off);
+        examiner.sets.missing.copy_from(prepared.missing);
+        let mut found = examiner.count();
         if !row.facts.arrived || found.failing.is_some() {
             return found;
         }
-        if past.last_screened.is_some_and(|last| (row.time - last).0.abs() > examiner.restart_after.0) {
+        let Examiner { sets, restart_after, plausibility, .. } = examiner;
+        let FeatureSets { switched_off, missing, lost, suspects, .. } = sets;
+        if past.last_screened.is_some_and(|last| (row.time - last).0.abs() > restart_after.0) {
             screen.restart();
         }
         past.last_screened = Some(row.time);
-        let screened = screen.screen(prepared.features, &found.missing, examiner.plausibility);
+        let screened = screen.screen(prepared.features, missing, *plausibility);
         found.guarded = screened.guarded;
-        found.suspects = without(screened.suspects, row.masked);
-        if examiner.plausibility && row.facts.decoding {
-            let lost = without(screened.lost, row.masked).union(&found.invalid);
+        suspects.copy_from(screened.suspects);
+        suspects.remove(switched_off);
+        if *plausibility && row.facts.decoding {
+            lost.add(screened.lost);
+            lost.remove(switched_off);
             found.failing = screened.implausible.map(cause);
-            if found.failing.is_none() && f64::from(lost.count()) > found.most_invalid {
+            if found.failing.is_none() && lost.count() as f64 > found.most_lost {
                 found.failing = Some(Cause::ChannelsMasked);
             }
         }
@@ -143,9 +149,10 @@ impl StagedModel {
     }
 
     /// Prepares the features of a bin that another model has examined.
-    pub(super) fn prepare(&mut self, row: &HistoryRow<'_>, examiner: &Examiner) {
-        let prepared = self.preparation.prepare(row.raw, row.masked);
-        self.screen.screen(prepared.features, &prepared.missing, examiner.plausibility);
+    pub(super) fn prepare(&mut self, row: &HistoryRow<'_>, examiner: &mut Examiner) {
+        examiner.switch_off(row.masked);
+        let prepared = self.preparation.prepare(row.raw, &examiner.sets.switched_off);
+        self.screen.screen(prepared.features, prepared.missing, examiner.plausibility);
     }
 
     /// Decodes the bin that it has examined last: a time update only, where it is not complete.

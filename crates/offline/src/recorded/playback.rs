@@ -11,7 +11,9 @@ use std::{
 
 use kalmind_engine::{Engine, EngineError, Examiner, History, HistoryRow};
 use kalmind_filter::KernelPath;
-use kalmind_types::{Cause, Command, IndexRange, ModelId, Samples, Seconds, StreamTime, TickOutput};
+use kalmind_types::{
+    Cause, Command, IndexRange, ModelId, Samples, Seconds, StreamFeatures, StreamTime, TickOutput,
+};
 
 use super::{FORMAT, ModelPart, RecordedSamples, SessionDocument, TickDocument};
 use crate::model::IdentifiedModel;
@@ -21,7 +23,7 @@ use crate::model::IdentifiedModel;
 pub enum PlaybackError {
     /// The documents are of another version.
     #[error(
-        "the recording's documents are of version {0}, and this program reads version {FORMAT}: use a program of the version that wrote it"
+        "the recording's documents are of version {0}, and this program reads versions up to {FORMAT}: use a program of the version that wrote it"
     )]
     Format(u32),
     /// The session ran on a kernel path that this processor does not have.
@@ -79,14 +81,14 @@ impl Playback {
     /// # Errors
     /// [`PlaybackError`].
     pub fn new(session: &SessionDocument) -> Result<Self, PlaybackError> {
-        if session.format != FORMAT {
+        if !(1..=FORMAT).contains(&session.format) {
             return Err(PlaybackError::Format(session.format));
         }
         let path = KernelPath::named(&session.kernel_path).ok_or_else(|| PlaybackError::KernelPath {
             recorded: session.kernel_path.clone(),
             here: KernelPath::detect().as_str(),
         })?;
-        let channels = session.engine.features.iter().map(|stream| stream.channels);
+        let widths = session.engine.features.iter().map(StreamFeatures::width);
         let held = session.streams.iter().map(|stream| stream.held_samples);
         let engine = Engine::new(session.engine.clone())?;
         // a session warms a model with no more than that
@@ -95,7 +97,7 @@ impl Playback {
             history: History::new(engine.raw_features().len(), rows),
             examiner: engine.examiner(),
             engine,
-            samples: RecordedSamples::new(channels.zip(held)),
+            samples: RecordedSamples::new(widths.zip(held)),
             guard: session.guard,
             path,
             parts: HashMap::new(),

@@ -11,8 +11,8 @@ use super::*;
 
 const ROWS: usize = 10;
 
-fn swaps() -> Swaps {
-    let features = vec![StreamFeatures { binning: Binning::Sample, channels: 1, labels: None }];
+fn swaps() -> Swaps<()> {
+    let features = vec![StreamFeatures::of_channels(Binning::Sample, 1, None)];
     let engine = Engine::new(EngineSettings {
         features,
         max_masked: 0.25,
@@ -28,7 +28,7 @@ fn swaps() -> Swaps {
     Swaps::new(1, ROWS, engine.expect("an engine").examiner())
 }
 
-fn wait(swaps: &mut Swaps) {
+fn wait(swaps: &mut Swaps<()>) {
     let wiener = WienerParameters {
         lags: 3,
         weights: DMatrix::from_element(1, 3, 0.5),
@@ -41,10 +41,10 @@ fn wait(swaps: &mut Swaps) {
     let model = Model::plain(spec, vec![0.0], 1, Parameters::Wiener(wiener));
     let model = IdentifiedModel::of(model).expect("a model");
     let model = model.stage(false, KernelPath::detect()).expect("it can be built");
-    swaps.waiting.push_back(Swap { model, from: 0, tries: 0, then: None });
+    assert!(swaps.push(model, ()));
 }
 
-fn ticks(swaps: &mut Swaps, seqs: impl IntoIterator<Item = u64>) {
+fn ticks(swaps: &mut Swaps<()>, seqs: impl IntoIterator<Item = u64>) {
     for seq in seqs {
         let mut input = TickInput::empty();
         input.seq = seq;
@@ -53,7 +53,7 @@ fn ticks(swaps: &mut Swaps, seqs: impl IntoIterator<Item = u64>) {
 }
 
 /// Shows the model bins until `last`.
-fn show(swaps: &mut Swaps, bins: std::ops::RangeInclusive<u64>) {
+fn show(swaps: &mut Swaps<()>, bins: std::ops::RangeInclusive<u64>) {
     let Swaps { history, examiner, waiting, .. } = swaps;
     let swap = waiting.front_mut().expect("one waits");
     for row in bins.map(|seq| history.row(seq).expect("it is held")) {
@@ -113,4 +113,18 @@ fn a_model_slower_than_the_ticks_come_is_not_warmed_for_ever() {
         shown += 1;
     }
     assert!(shown < 3 * 3 * ROWS, "{shown}");
+}
+
+#[test]
+fn a_model_that_came_late_waits_again_and_its_confirmation_is_said_again() {
+    let mut swaps = swaps();
+    wait(&mut swaps);
+    let Swap { model, .. } = swaps.take().expect("it waits");
+    let id = model.id;
+    assert_eq!(swaps.sent(id, 0), None);
+    let confirm = Command::ConfirmModel { model: id, by: kalmind_types::Actor::Operator };
+    swaps.note(confirm);
+    assert_eq!(swaps.sent(id, 1), Some(confirm));
+    assert!(!swaps.take_back(model), "it was swapped in, and out again by another");
+    assert!(swaps.take().is_none());
 }
