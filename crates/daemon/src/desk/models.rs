@@ -1,53 +1,107 @@
-//! A fitted model takes over.
+//! A model takes over: one that was fitted, or one of the run that somebody activates.
+
+use std::sync::atomic::Ordering;
 
 use kalmind_acquisition::clock;
+use kalmind_engine::StagedModel;
 use kalmind_fitting::FitReport;
-use kalmind_offline::{calibration_fit::CalibrationFit, model::ModelInDoubt};
+use kalmind_offline::{
+    calibration_fit::CalibrationFit,
+    model::{IdentifiedModel, ModelInDoubt},
+};
 use kalmind_output::DecoderInfo;
 use kalmind_types::{
-    Actor, Command, Confirmation, EventBody, Mode, ModelEvent, OperatorAction, OperatorRequest, Seconds,
-    TaskBlock,
+    Actor, Command, Confirmation, EventBody, Mode, ModelEvent, ModelId, OperatorAction, OperatorRequest,
+    Seconds, TaskBlock,
 };
 
-use super::{Desk, Message};
+use super::{Desk, Message, Then};
+use crate::decoder_info::decoder_info;
 
 impl Desk {
+    /// Puts a model to work, warmed, and does `then` once it is on its way: the one way by which models reach the tick while
+    /// it runs.
+    ///
+    /// # Errors
+    /// A sentence, where the tick thread takes none.
+    fn swap_in(
+        &mut self,
+        model: &IdentifiedModel,
+        staged: Box<StagedModel>,
+        by: Option<Actor>,
+        then: Then,
+    ) -> Result<(), String> {
+        let (id, info, doubt) = (model.id, decoder_info(model), model.doubt());
+        if let Some(recorder) = &self.settings.recorder {
+            recorder.model(model);
+        }
+        let sent = move |desk: &mut Self| {
+            desk.follow_swap(id, info, doubt, by);
+            then(desk);
+        };
+        if self.warm_in(staged, Box::new(sent)) {
+            Ok(())
+        } else {
+            Err("too many models wait for their swap".to_owned())
+        }
+    }
+
+    /// A model is on its way to the tick.
+    fn follow_swap(
+        &mut self,
+        id: ModelId,
+        info: DecoderInfo,
+        doubt: Option<ModelInDoubt>,
+        by: Option<Actor>,
+    ) {
+        self.handle.update(|progress| {
+            progress.decoder = Some(info.clone());
+            progress.doubt.clone_from(&doubt);
+        });
+        self.doubt = doubt;
+        self.put_in = Some(id);
+        let train_bins = self.handle.models(|models| {
+            models.activate(id);
+            models.train_bins(id)
+        });
+        let DecoderInfo { name: decoder, model: hash, covariance, quality, warnings, poor } = info;
+        let covariance = Some(covariance);
+        let swapped =
+            ModelEvent::Swapped { decoder, hash, train_bins, covariance, quality, warnings, poor, by };
+        self.events.publish(clock::now(), EventBody::Model(swapped));
+    }
+
+    /// Somebody wants a model of the run to decode.
+    pub(super) fn activate(&mut self, model: &IdentifiedModel, staged: Box<StagedModel>, by: Actor) {
+        if let Err(problem) = self.swap_in(model, staged, Some(by), Box::new(|_| {})) {
+            self.handle.refused.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(problem, model = model.id.to_hex(), "a model was not activated");
+        }
+    }
+
     pub(super) fn take_fit(&mut self, fit: CalibrationFit) {
         let CalibrationFit { model, staged, rows, report } = fit;
-        let (info, doubt) = (crate::decoder_info::decoder_info(&model), model.doubt());
-        if let Some(recorder) = &self.settings.recorder {
-            recorder.model(&model);
+        // it is among the models of the run since the fit ended
+        let origin = self.handle.models(|models| models.origin(model.id));
+        if let Some(origin) = origin {
+            self.events.publish(clock::now(), origin.event(&model));
         }
-        let then = move |desk: &mut Self| desk.follow_swap(info, doubt, rows, &report);
-        if !self.warm_in(staged, Box::new(then)) {
-            let problem = "too many models wait for their swap".to_owned();
+        let name = model.model.decoder.to_string();
+        let then = move |desk: &mut Self| desk.follow_fit(name, rows, &report);
+        if let Err(problem) = self.swap_in(&model, staged, None, Box::new(then)) {
             self.handle_message(Message::Fitted(Err(problem)));
         }
     }
 
     /// A fitted model is on its way to the tick.
-    fn follow_swap(
-        &mut self,
-        info: DecoderInfo,
-        doubt: Option<ModelInDoubt>,
-        rows: usize,
-        report: &FitReport,
-    ) {
-        self.handle.update(|progress| {
-            progress.fit = Some((info.name.clone(), rows));
-            progress.decoder = Some(info.clone());
-            progress.doubt.clone_from(&doubt);
-        });
-        self.doubt.clone_from(&doubt);
-        let DecoderInfo { name: decoder, model: hash, covariance, quality, warnings, poor } = info;
-        let (train_bins, covariance) = (Some(rows as u64), Some(covariance));
-        let swapped = ModelEvent::Swapped { decoder, hash, train_bins, covariance, quality, warnings, poor };
-        self.events.publish(clock::now(), EventBody::Model(swapped));
+    fn follow_fit(&mut self, decoder: String, rows: usize, report: &FitReport) {
+        self.handle.update(|progress| progress.fit = Some((decoder, rows)));
         for warning in &report.warnings {
             tracing::warn!("the new model: {warning}");
         }
         let program = self.settings.program.clone();
         if let Some(program) = program {
+            let doubt = self.doubt.clone();
             if let Some(doubt) = doubt.filter(|_| program.confirms_poor_decoder) {
                 self.command(Command::ConfirmModel { model: doubt.model, by: Actor::Daemon });
                 let request = OperatorRequest {
