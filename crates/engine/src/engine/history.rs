@@ -149,7 +149,7 @@ mod tests {
     fn push(history: &mut History, seq: u64) {
         let mut input = TickInput::empty();
         input.seq = seq;
-        let facts = BinFacts { arrived: seq % 2 == 0, ..BinFacts::default() };
+        let facts = BinFacts { arrived: seq.is_multiple_of(2), ..BinFacts::default() };
         history.push(&HistoryRow::of(&input, facts, &[seq as f64, 0.5]));
     }
 
