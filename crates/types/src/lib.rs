@@ -8,6 +8,7 @@ mod counted;
 mod cursor;
 mod event;
 mod feature;
+mod generation;
 mod intent;
 mod operator_action;
 mod publication;
@@ -26,6 +27,7 @@ pub use event::{
     OperatorRequest, RecordingFault, RecordingTag, RenderedEvent, StateCause, StateEvent, StreamArrival,
 };
 pub use feature::{Binning, StreamFeatures, unlabelled};
+pub use generation::GenerationId;
 pub use intent::{Component, CovarianceKind, Intent, MAX_COMPONENTS, MAX_COVARIANCE, lower_triangle_index};
 pub use operator_action::OperatorAction;
 pub use publication::{Heartbeat, Publication, StageTimes, StateChange, TickPublication};
