@@ -23,6 +23,7 @@ mod recording;
 mod replacing;
 mod round_trip;
 mod side_by_side;
+mod stages;
 mod start;
 mod states;
 mod stop;

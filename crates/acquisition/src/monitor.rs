@@ -100,6 +100,8 @@ impl StreamMonitor {
             4 => StreamHealth::Mismatch,
             5 => StreamHealth::Backlog,
             6 => StreamHealth::BadClock,
+            7 => StreamHealth::Overloaded,
+            8 => StreamHealth::Fault,
             _ => StreamHealth::Waiting,
         }
     }
@@ -261,6 +263,8 @@ mod tests {
             StreamHealth::Mismatch,
             StreamHealth::Backlog,
             StreamHealth::BadClock,
+            StreamHealth::Overloaded,
+            StreamHealth::Fault,
         ] {
             monitor.set_health(health, None);
             assert_eq!(monitor.health(), health);

@@ -5,3 +5,4 @@ pub mod outlets;
 pub mod plan;
 pub mod plan_error;
 pub mod prepared;
+pub mod stages;

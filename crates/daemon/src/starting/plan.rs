@@ -18,6 +18,7 @@ use crate::{
         finding::Found,
         plan_error::PlanError,
         prepared::{Prepared, cursor_components},
+        stages::DerivedPlan,
     },
 };
 
@@ -47,6 +48,16 @@ pub struct PlannedStream {
     pub binning: StreamBinning,
     /// The features it contributes.
     pub features: StreamFeatures,
+    /// Where it has stages: what comes of them, and is decoded in its place.
+    pub derived: Option<DerivedPlan>,
+}
+
+impl PlannedStream {
+    /// The stream whose samples are decoded.
+    #[must_use]
+    pub fn decoded(&self) -> &StreamDescription {
+        self.derived.as_ref().map_or(&self.inlet.description, |derived| &derived.description)
+    }
 }
 
 /// A further stream to record.
@@ -95,19 +106,29 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
     let Prepared { mut configuration, model, markers, .. } = prepared;
     let bin_ms = bin_width(&configuration, &headers).or_usage()?;
     configuration.bins.bin_ms = bin_ms;
-    let max_wait_ms = configuration.bins.max_wait_ms();
+    let derived: Vec<Option<DerivedPlan>> = configuration
+        .stream
+        .iter()
+        .zip(&headers)
+        .map(|(stream, description)| DerivedPlan::of(stream, description, bin_ms))
+        .collect::<Result<_, _>>()
+        .or_usage()?;
+    // the others' samples wait for the slowest
+    let max_wait_ms = configuration.bins.max_wait_ms()
+        + longest(derived.iter().flatten().map(|derived| derived.delay)).as_millis();
     let measure_arrival_s = configuration.bins.measure_arrival_s;
     let several = configuration.stream.len() > 1;
     let mut streams: Vec<PlannedStream> = configuration
         .stream
         .iter()
-        .zip(&headers)
-        .map(|(stream, description)| {
+        .zip(headers.iter().zip(derived))
+        .map(|(stream, (description, derived))| {
             let selector = configuration.not_own(&stream.selector);
-            planned(stream, selector, description, (bin_ms, max_wait_ms, measure_arrival_s), several)
+            let times = (bin_ms, max_wait_ms, measure_arrival_s);
+            planned(stream, selector, description, derived, times, several)
         })
         .collect();
-    let channels: Vec<usize> = headers.iter().map(|header| header.channels).collect();
+    let channels: Vec<usize> = streams.iter().map(|stream| stream.decoded().channels).collect();
     let labels = model.as_ref().map(|model| model.stream_labels(&channels)).unwrap_or_default();
     for (place, (stream, header)) in streams.iter_mut().zip(&found.streams).enumerate() {
         if header.is_none() {
@@ -190,6 +211,7 @@ fn planned(
     stream: &Stream,
     selector: StreamSelector,
     description: &StreamDescription,
+    derived: Option<DerivedPlan>,
     (bin_ms, max_wait_ms, measure_arrival_s): (f64, f64, f64),
     several: bool,
 ) -> PlannedStream {
@@ -216,6 +238,8 @@ fn planned(
     let chunks = blocks_for(rate_hz, stream.block_samples);
     inlet.blocks = stream.ring_blocks.max(held.min(MOST_BLOCKS_OF_ONE)).max(chunks.min(MOST_BLOCKS));
     inlet.block_samples = stream.block_samples;
+    inlet.stages = derived.as_ref().map(|derived| derived.stages.clone());
+    let description = derived.as_ref().map_or(description, |derived| &derived.description);
     let nominal = Some(description.nominal_rate_hz).filter(|rate| *rate > 0.0);
     let labels = description.labels.as_ref().map(|labels| {
         labels.iter().map(|label| if several { format!("{key}.{label}") } else { label.clone() }).collect()
@@ -223,14 +247,20 @@ fn planned(
     PlannedStream {
         binning: StreamBinning {
             binning: stream.binning,
-            rate_hz: stream.rate_hz.or(nominal),
+            rate_hz: stream.rate_hz.filter(|_| derived.is_none()).or(nominal),
             required: stream.required,
+            max_age: Seconds::from_millis(stream.max_age_ms),
             blocks: inlet.blocks,
             block_samples: inlet.block_samples,
         },
         features: StreamFeatures { binning: stream.binning, channels: description.channels, labels },
         inlet,
+        derived,
     }
+}
+
+fn longest(delays: impl Iterator<Item = Seconds>) -> Seconds {
+    Seconds(delays.map(|delay| delay.0).fold(0.0, f64::max))
 }
 
 fn mask(configuration: &Configuration, streams: &[PlannedStream]) -> Result<ChannelMask, PlanError> {
@@ -238,7 +268,7 @@ fn mask(configuration: &Configuration, streams: &[PlannedStream]) -> Result<Chan
     let mut offset = 0;
     for (stream, planned) in configuration.stream.iter().zip(streams) {
         let channels = planned.features.channels;
-        let labels = planned.inlet.description.labels.as_deref().unwrap_or_default();
+        let labels = planned.decoded().labels.as_deref().unwrap_or_default();
         for reference in &stream.masked {
             let (channel, shown) = match reference {
                 ChannelReference::Index(index) => (Some(*index), index.to_string()),
@@ -291,7 +321,9 @@ impl Plan {
             };
             description.nominal_rate_hz.max(0.0) * (description.channels * width + STAMP_BYTES) as f64
         };
-        let decoded = self.streams.iter().map(|stream| sample(&stream.inlet.description));
+        let derived = self.streams.iter().filter_map(|stream| stream.derived.as_ref());
+        let derived = derived.map(|derived| sample(&derived.description));
+        let decoded = self.streams.iter().map(|stream| sample(&stream.inlet.description)).chain(derived);
         let further = self.recorded.iter().filter_map(|stream| stream.description.as_ref()).map(sample);
         let features: usize = self.demand.streams.iter().map(|stream| stream.channels).sum();
         let cursor = cursor_channel_labels(&self.demand.components).len();
@@ -306,10 +338,16 @@ impl Plan {
         ArrivalRules {
             measured: bins.measure_arrival_s > 0.0,
             max_wait_ms: bins.max_wait_ms(),
+            stages_ms: self.longest_delay().as_millis(),
             fixed_wait: bins.max_wait_ms.is_some(),
             fixed_stale_ms: safety.stale_after_ms,
             slow_allowed: safety.allow_slow_input,
         }
+    }
+
+    /// How much later samples are decoded for the stages that they pass, at most.
+    fn longest_delay(&self) -> Seconds {
+        longest(self.streams.iter().filter_map(|stream| stream.derived.as_ref()).map(|derived| derived.delay))
     }
 
     /// Settings of the binner.
@@ -317,7 +355,7 @@ impl Plan {
     pub fn binner(&self) -> BinnerSettings {
         BinnerSettings {
             width: Seconds::from_millis(self.bin_ms),
-            max_wait: Seconds::from_millis(self.configuration.bins.max_wait_ms()),
+            max_wait: Seconds::from_millis(self.arrival_rules().longest_wait_ms()),
             epoch_jump: EPOCH_JUMP,
             streams: self.streams.iter().map(|stream| stream.binning.clone()).collect(),
         }

@@ -30,7 +30,7 @@ use kalmind_acquisition::{
 use kalmind_engine::{BinCounts, Binner, Engine, StagedModel};
 use kalmind_types::{
     Actor, Cause, Command, Heartbeat, LslTime, MAX_COMMANDS, MAX_STREAMS, OutputState, Publication, Reason,
-    SampleBlock, Seconds, StageTimes, TickInput, TickPublication,
+    SampleBlock, Seconds, StageTimes, StreamHealth, TickInput, TickPublication,
 };
 
 use super::{Lane, RecordLane, StopLatch, TickCounts};
@@ -118,6 +118,8 @@ struct Round {
     shown: (OutputState, Option<Reason>),
     /// What the binner had counted when the monitors were last told.
     told: [BinCounts; MAX_STREAMS],
+    /// Whether a panic of a stream's stages has been entered.
+    stages_failed: [bool; MAX_STREAMS],
 }
 
 impl TickThread {
@@ -136,6 +138,7 @@ impl TickThread {
             last_seq: None,
             shown: self.engine.states().shown(),
             told: [BinCounts::default(); MAX_STREAMS],
+            stages_failed: [false; MAX_STREAMS],
         };
         while !self.end.load(Ordering::Acquire) {
             if catch_unwind(AssertUnwindSafe(|| self.round(&mut round))).is_err() {
@@ -193,7 +196,14 @@ impl TickThread {
             while let Some(block) = stream.blocks.receive() {
                 self.binner.accept(index, block);
             }
-            self.binner.set_health(index, stream.monitor.health());
+            let health = stream.monitor.health();
+            self.binner.set_health(index, health);
+            if health == StreamHealth::Fault
+                && let Some(told) = round.stages_failed.get_mut(index)
+                && !core::mem::replace(told, true)
+            {
+                round.notice(Command::Fault(Cause::Panicked));
+            }
         }
         while round.pending.len() < COMMANDS_PER_TICK {
             let Some(queued) = self.queues.commands.pop() else { break };
@@ -390,6 +400,7 @@ mod tests {
             last_seq: None,
             shown: (OutputState::Idle, None),
             told: [BinCounts::default(); MAX_STREAMS],
+            stages_failed: [false; MAX_STREAMS],
         }
     }
 
