@@ -194,7 +194,7 @@ fn components() -> Vec<Component> {
 }
 
 fn stream() -> StreamFeatures {
-    StreamFeatures { binning: Binning::Sample, channels: FEATURES, labels: None }
+    StreamFeatures::of_channels(Binning::Sample, FEATURES, None)
 }
 
 fn model() -> IdentifiedModel {

@@ -119,7 +119,7 @@ struct Rig {
 impl Rig {
     fn new(decoder: &str, channels: usize, samples: usize) -> Self {
         let binning = if samples == 1 { Binning::Sample } else { Binning::Sum };
-        let features = vec![StreamFeatures { binning, channels, labels: None }];
+        let features = vec![StreamFeatures::of_channels(binning, channels, None)];
         let parameters = match decoder {
             "kalman-steady" => Parameters::KalmanSteady(kalman(channels)),
             _ => Parameters::Dkf(dkf(channels)),

@@ -59,7 +59,7 @@ fn the_session_holds_what_a_session_may_meet() {
             let tick = &recorded.document;
             incomplete += u64::from(tick.input.incomplete);
             lost += tick.input.streams.iter().map(|stream| stream.lost).sum::<u64>();
-            masked += u64::from(tick.input.masked.is_masked(3));
+            masked += u64::from(tick.input.masked.is_masked(0, 3));
             for command in &tick.input.commands {
                 let command = serde_json::to_value(command).expect("JSON");
                 commands.extend(command.as_object().and_then(|map| map.keys().next()).cloned());

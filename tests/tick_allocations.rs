@@ -71,7 +71,7 @@ fn noise(state: &mut u64) -> f64 {
 }
 
 fn features() -> Vec<StreamFeatures> {
-    vec![StreamFeatures { binning: Binning::Sample, channels: FEATURES, labels: None }]
+    vec![StreamFeatures::of_channels(Binning::Sample, FEATURES, None)]
 }
 
 fn model(decoder: &str) -> IdentifiedModel {

@@ -62,9 +62,23 @@ def block_of(tick):
 
 
 # channels that were switched off never have a value: they are allowed to lack it
-last_mask = ticks[-1]["masked"]
 width = features.shape[1]
-off = np.array([bool(last_mask[feature // 64] >> (feature % 64) & 1) for feature in range(width)])
+
+
+def switched_off(tick):
+    """Whether each feature, which is a channel, is masked: by lists of channels, or by words of an older recording."""
+    off = np.zeros(width, dtype=bool)
+    first = 0
+    for place, part in enumerate(tick["masked"]):
+        if isinstance(part, list):
+            off[[first + channel for channel in part]] = True
+            first += engine["features"][place]["channels"]
+        else:
+            off[[64 * place + bit for bit in range(64) if part >> bit & 1]] = True
+    return off
+
+
+off = switched_off(ticks[-1])
 allowed = engine["max_masked"] * (width - off.sum()) + off.sum()
 
 rows, kept = [], []
@@ -88,7 +102,7 @@ for place, tick in enumerate(ticks):
     if int(column["state"][place]) not in MOVES:
         continue
     complete = column["incomplete"][place] == 0
-    valid = np.array([not tick["masked"][feature // 64] >> (feature % 64) & 1 for feature in range(width)])
+    valid = ~switched_off(tick)
     seen = np.where(valid, features[place], np.nan) if complete else np.full(width, np.nan)
     error = np.array(target[0]) - [column["x"][previous], column["y"][previous]]
     velocity = error / law["time_constant_s"]

@@ -9,7 +9,7 @@ use kalmind_acquisition::{StreamMonitor, Waker, clock};
 use kalmind_output::{ControlRefused, Controls, DecoderInfo, Hub};
 use kalmind_session::{MarkerTable, parse_marker};
 use kalmind_types::{
-    Actor, ChannelMask, Confirmation, EventBody, EventKind, InputArrival, LslTime, Mode, ModelId,
+    Actor, Confirmation, EventBody, EventKind, FeatureLayout, InputArrival, LslTime, Mode, ModelId,
     OperatorAction, OperatorRequest, Seconds, StreamStatus,
 };
 use serde::Serialize;
@@ -45,8 +45,8 @@ pub struct DaemonControls {
     pub counts: Arc<TickCounts>,
     /// Whether implausible input is watched for, by the configuration.
     pub plausibility: bool,
-    /// Label of each feature; empty where nobody named them.
-    pub labels: Vec<String>,
+    /// Whose the features are.
+    pub layout: Arc<FeatureLayout>,
     /// What came of the real-time settings.
     pub realtime: Arc<RealtimeSettings>,
     /// File name and SHA-256 of the configuration.
@@ -252,16 +252,11 @@ impl DaemonControls {
     /// What watches the input, and the channels that do not look as they did in training.
     fn signals(&self) -> Value {
         let read = |word: &AtomicU64| word.load(Ordering::Relaxed);
-        let suspects = ChannelMask(core::array::from_fn(|at| self.counts.suspects.get(at).map_or(0, read)));
         let checks = read(&self.counts.checks) as usize;
-        let label = |feature: usize| match self.labels.get(feature) {
-            Some(label) => json!(label),
-            None => json!(feature.to_string()),
-        };
         json!({
             "plausibility": self.plausibility,
             "checks": kalmind_filter::CHECKS.get(..checks).unwrap_or_default(),
-            "suspects": suspects.features().map(label).collect::<Vec<_>>(),
+            "suspects": self.counts.suspects.channel_names(&self.layout),
         })
     }
 

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use kalmind_types::{
-    Actor, Cause, EventBody, LslTime, OutputState, Seconds, StateCause, StateChange, StateEvent,
+    Actor, Cause, EventBody, FeatureLayout, LslTime, OutputState, Seconds, StateCause, StateChange,
+    StateEvent,
 };
 
-use crate::event_bus::EventBus;
+use crate::{event_bus::EventBus, tick::TickCounts};
 
 /// Turns changes of the shown state into events. Lives on the hub's thread, which sees ticks and heartbeats in order.
 #[derive(Debug)]
 pub struct StateEvents {
     events: Arc<EventBus>,
     limits: SilenceLimits,
-    /// Labels of the features, in their order.
-    labels: Vec<String>,
+    /// Which features are under suspicion, and whose they are.
+    counts: Arc<TickCounts>,
+    layout: Arc<FeatureLayout>,
     /// When the signal was last there, while it is away.
     signal_left: Option<LslTime>,
 }
@@ -33,8 +35,13 @@ pub struct SilenceLimits {
 impl StateEvents {
     /// Events that go to `events`.
     #[must_use]
-    pub fn new(events: Arc<EventBus>, limits: SilenceLimits, labels: Vec<String>) -> Self {
-        Self { events, limits, labels, signal_left: None }
+    pub fn new(
+        events: Arc<EventBus>,
+        limits: SilenceLimits,
+        counts: Arc<TickCounts>,
+        layout: Arc<FeatureLayout>,
+    ) -> Self {
+        Self { events, limits, counts, layout, signal_left: None }
     }
 
     /// Tells of a change: an event of kind `fault` where something broke, else of kind `state`; and a line in the log.
@@ -85,8 +92,7 @@ impl StateEvents {
     /// Names of the channels that look dead or unlike training, where that is why the state is what it is.
     fn channels(&self, change: &StateChange) -> Vec<String> {
         let concerned = change.reason.is_some_and(|reason| reason.cause.is_implausible_input());
-        let suspects = change.suspects.features().filter(|_| concerned);
-        suspects.filter_map(|feature| self.labels.get(feature)).cloned().collect()
+        if concerned { self.counts.suspects.channel_names(&self.layout) } else { Vec::new() }
     }
 
     /// What happened and what to do, with figures.
@@ -125,7 +131,7 @@ impl StateEvents {
 #[cfg(test)]
 mod tests {
     use kalmind_output::{Clock, Hub, SessionInfo, Workspace};
-    use kalmind_types::{EventKind, Reason, RenderedEvent};
+    use kalmind_types::{Binning, EventKind, FeatureSet, Reason, RenderedEvent, StreamFeatures};
     use serde_json::{Value, json};
 
     use super::*;
@@ -145,14 +151,18 @@ mod tests {
         let (outlet, received) = crossbeam_channel::unbounded();
         let limits = SilenceLimits { stale_after: Seconds(0.1), auto_resume: Seconds(2.0), task_may_resume };
         let labels = ["u0", "u1"].map(str::to_owned).to_vec();
-        (StateEvents::new(Arc::new(EventBus::new(hub, outlet, None, None)), limits, labels), received)
+        let stream = StreamFeatures::of_channels(Binning::Sum, 2, Some(labels));
+        let layout = Arc::new(FeatureLayout::new(&[stream]).expect("a layout"));
+        let events = Arc::new(EventBus::new(hub, outlet, None, None));
+        (StateEvents::new(events, limits, Arc::default(), layout), received)
     }
 
     #[test]
     fn dead_channels_are_named() {
         let (mut events, received) = events(false);
-        let mut suspects = kalmind_types::ChannelMask::default();
-        suspects.mask(1);
+        let mut suspects = FeatureSet::none_of(2);
+        suspects.insert(1);
+        events.counts.suspects.show(&suspects);
         let mut change = StateChange {
             time: LslTime(2.0),
             state: OutputState::Stale,
@@ -161,7 +171,6 @@ mod tests {
             previous_reason: None,
             since: LslTime(1.0),
             seq: Some(3),
-            suspects,
         };
         events.tell(&change);
         change.reason = Some(Reason { cause: Cause::InputNotFresh, by: Actor::Daemon });
@@ -186,7 +195,6 @@ mod tests {
                 previous_reason,
                 since,
                 seq: Some(3),
-                suspects: kalmind_types::ChannelMask::default(),
             });
             (previous, previous_reason, since) = (*state, reason, time);
         }

@@ -18,7 +18,7 @@ mod rig;
 use std::{collections::BTreeMap, process::ExitCode, time::Instant};
 
 use kalmind_session::{Drift, ParticipantOptions};
-use kalmind_types::{Actor, ChannelMask, Command, Mode, OutputState, Seconds, Velocity};
+use kalmind_types::{Actor, Command, FeatureSet, Mode, OutputState, Seconds, Velocity};
 use rig::{Breaker, Fault, Loop, Rows, Subject, model};
 
 fn main() -> ExitCode {
@@ -84,7 +84,7 @@ fn faults(seeds: u64) {
                         first_stale = Some(after);
                         reason = output.reason.map_or_else(String::new, |reason| reason.to_string());
                     }
-                    let lost = output.suspects.features().filter(|at| *at < breaker.broken()).count();
+                    let lost = running.suspects(breaker.broken());
                     let masked = output.masked_features as usize;
                     if lost.max(masked) >= breaker.broken() && first_named.is_none() {
                         first_named = Some(after);
@@ -118,7 +118,7 @@ struct Alarms {
 }
 
 impl Alarms {
-    fn note(&mut self, running: &mut Loop, row: &[f64], was_stale: &mut bool, before: &mut ChannelMask) {
+    fn note(&mut self, running: &mut Loop, row: &[f64], was_stale: &mut bool, before: &mut FeatureSet) {
         let output = running.tick(row);
         self.ticks += 1;
         let stale = output.state == OutputState::Stale;
@@ -133,8 +133,9 @@ impl Alarms {
         }
         *was_stale = stale;
         self.guarded += u64::from(output.guarded_channels);
-        self.named += output.suspects.features().filter(|at| !before.is_masked(*at)).count() as u64;
-        *before = output.suspects;
+        let suspects = running.engine.suspects();
+        self.named += suspects.features().filter(|at| !before.contains(*at)).count() as u64;
+        before.clone_from(suspects);
     }
 
     fn show(&self, name: &str, n: usize, bin: f64) -> f64 {
@@ -180,7 +181,7 @@ fn hours(hours: f64, seed: u64) -> ExitCode {
         let mut running = Loop::new(&model, bin, true, true);
         let mut row = vec![0.0; n];
         let mut alarms = Alarms::default();
-        let (mut was_stale, mut before) = (false, ChannelMask::default());
+        let (mut was_stale, mut before) = (false, FeatureSet::default());
         // drift is meant for half an hour: after that people calibrate anew
         let most = if name.contains("drift") { 0.5_f64.min(hours) } else { hours };
         while (alarms.ticks as f64) * bin < most * 3600.0 {
@@ -210,7 +211,7 @@ fn table(file: &str, hz: f64) -> ExitCode {
         let model = model("kalman-steady", &training, bin);
         for other in (0..4).filter(|other| *other != fold) {
             let mut running = Loop::new(&model, bin, true, true);
-            let (mut was_stale, mut before) = (false, ChannelMask::default());
+            let (mut was_stale, mut before) = (false, FeatureSet::default());
             for row in &rows[other * quarter..(other + 1) * quarter] {
                 alarms.note(&mut running, row, &mut was_stale, &mut before);
             }

@@ -318,7 +318,7 @@ impl Binner {
         input.time = end;
         input.closed_by = closed_by;
         input.incomplete = incomplete;
-        input.masked = self.masked;
+        input.masked.clone_from(&self.masked);
         input.commands.clear();
         for command in commands {
             let _full_is_impossible = input.commands.try_push(*command);

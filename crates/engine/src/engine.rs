@@ -12,13 +12,17 @@
 use core::fmt;
 
 use kalmind_filter::StepReport;
-use kalmind_signal::{FeatureExtractor, LayoutError};
+use kalmind_signal::FeatureExtractor;
 use kalmind_types::{
-    Cause, Command, CursorDrive, IndexRange, Intent, LslTime, ModelId, OutputState, Position, SampleRows,
-    Seconds, StreamTime, TaskState, TickInput, TickOutput, Velocity,
+    Cause, Command, CursorDrive, FeatureLayout, FeatureSet, IndexRange, Intent, LayoutError, LslTime,
+    ModelId, OutputState, Position, SampleRows, Seconds, StreamTime, TaskState, TickInput, TickOutput,
+    Velocity,
 };
 
-use self::{examined::Examined, models::Models};
+use self::{
+    examined::{Examined, FeatureSets},
+    models::Models,
+};
 pub use self::{models::StagedModel, settings::EngineSettings};
 use crate::{OutputStates, cursor::Cursor, freshness::Freshness};
 
@@ -56,6 +60,7 @@ pub struct Engine {
     settings: EngineSettings,
     extractor: FeatureExtractor,
     raw: Vec<f64>,
+    sets: FeatureSets,
     models: Models,
     states: OutputStates,
     freshness: Freshness,
@@ -97,8 +102,10 @@ impl Engine {
     /// [`EngineError::Layout`] where the streams' features cannot be laid out.
     pub fn new(settings: EngineSettings) -> Result<Self, EngineError> {
         let extractor = FeatureExtractor::new(&settings.features)?;
+        let width = extractor.layout().width();
         Ok(Self {
-            raw: vec![f64::NAN; extractor.width()],
+            raw: vec![f64::NAN; width],
+            sets: FeatureSets::new(width),
             extractor,
             models: Models::default(),
             states: OutputStates::new(settings.start),
@@ -175,6 +182,17 @@ impl Engine {
         self.cursor.position()
     }
 
+    /// Which features the bins give.
+    pub fn layout(&self) -> &FeatureLayout {
+        self.extractor.layout()
+    }
+
+    /// The features of the newest tick that do not look as they did in training, corrected, masked or neither; those that
+    /// stand behind the reason for its state among them.
+    pub fn suspects(&self) -> &FeatureSet {
+        &self.sets.suspects
+    }
+
     /// The raw features of the newest tick, before masking and z-score; NaN where a channel had no valid sample.
     pub fn raw_features(&self) -> &[f64] {
         &self.raw
@@ -200,7 +218,7 @@ impl Engine {
     pub fn step(&mut self, input: &TickInput, samples: &dyn SampleSource) -> TickOutput {
         let Extracted { newest, nonfinite: nonfinite_values, misshapen } = self.extract(input, samples);
         let arrived = !input.incomplete && !misshapen;
-        let Examined { invalid, switched_off, guarded, suspects, failing, .. } = self.examine(input, arrived);
+        let Examined { invalid, switched_off, guarded, failing } = self.examine(input, arrived);
         let complete = arrived && failing.is_none();
 
         // where the cursor stood while the bin's samples came in, before anything in this tick moves it
@@ -220,7 +238,7 @@ impl Engine {
         note_model(&mut self.states, self.models.active_with_doubt());
 
         let restart = complete && gap.0 > self.settings.restart_after.0;
-        let report = self.decode(input, complete, restart, displayed);
+        let report = self.decode(complete, restart, displayed);
         self.note_use(input, complete, report.unused);
         let moves = self.states.state().moves();
         if restart || (!moved_before && moves) || (!decoded_before && moves && self.is_decoding()) {
@@ -247,7 +265,6 @@ impl Engine {
             row_one: report.row_one,
             fallback: report.fallback,
             guarded_channels: guarded.saturating_add(report.guarded_channels),
-            suspects,
             ..TickOutput::neutral(input.seq, input.time)
         }
     }
@@ -266,6 +283,7 @@ impl Engine {
         }
         self.states.fault(cause);
         self.intent = None;
+        self.sets.suspects.clear();
         let velocity = self.cursor.rest();
         let (state, reason) = self.states.shown();
         TickOutput {
@@ -336,13 +354,7 @@ impl Engine {
         }
     }
 
-    fn decode(
-        &mut self,
-        input: &TickInput,
-        complete: bool,
-        restart: bool,
-        displayed: Position,
-    ) -> StepReport {
+    fn decode(&mut self, complete: bool, restart: bool, displayed: Position) -> StepReport {
         let Some(model) = &mut self.models.active else {
             self.intent = None;
             return StepReport::default();
@@ -359,9 +371,9 @@ impl Engine {
             false => None,
             // it has not seen this bin
             true if newcomer => {
-                let prepared = model.preparation.prepare(&self.raw, &input.masked);
+                let prepared = model.preparation.prepare(&self.raw, &self.sets.switched_off);
                 let watched = self.settings.plausibility;
-                Some(model.screen.screen(prepared.features, &prepared.missing, watched).features)
+                Some(model.screen.screen(prepared.features, prepared.missing, watched).features)
             }
             true => Some(model.screen.features()),
         };

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use kalmind_types::{Binning, Cause, Component, MAX_COMPONENTS, StreamFeatures};
+use kalmind_types::{Binning, Cause, Component, FeatureLayout, MAX_COMPONENTS, StreamFeatures};
 use serde::Deserialize as _;
 
 use crate::model_error::ModelError;
@@ -17,7 +17,7 @@ use crate::{
 pub struct Model {
     /// The decoder and the options it was fitted with.
     pub decoder: DecoderSpec,
-    /// The streams whose channels are the features, in order.
+    /// The streams that the features come from, in order: what [`FeatureLayout::new`] lays out.
     pub streams: Vec<StreamFeatures>,
     /// Width of a bin, in milliseconds of stream time.
     pub bin_ms: f64,
@@ -56,7 +56,7 @@ impl Model {
         components: usize,
         parameters: Parameters,
     ) -> Self {
-        let stream = StreamFeatures { binning: Binning::Sample, channels: training_mean.len(), labels: None };
+        let stream = StreamFeatures::of_channels(Binning::Sample, training_mean.len(), None);
         Self {
             decoder,
             streams: vec![stream],
@@ -191,7 +191,7 @@ impl Model {
             Err(ModelError::Shape { tensor, found: found.to_string(), expected: expected.to_string() })
         };
         let n = self.training_mean.len();
-        length("streams (channels in all)", self.streams.iter().map(|stream| stream.channels).sum(), n)?;
+        length("streams (features in all)", FeatureLayout::count(&self.streams), n)?;
         finite("training_mean", &self.training_mean)?;
         if let Some(zscore) = &self.zscore {
             length("zscore mean", zscore.mean.len(), n)?;

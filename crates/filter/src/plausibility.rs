@@ -22,7 +22,7 @@
 //!
 //! Cost: about 50 operations a channel in every bin; no allocation.
 
-use kalmind_types::ChannelMask;
+use kalmind_types::FeatureSet;
 
 use crate::array_statistics::{MEASURES, MOST, Observer, PART, PlausibilityStatistics, SPANS, STILL};
 
@@ -163,19 +163,18 @@ impl Plausibility {
         }
     }
 
-    /// Takes a bin in; says which channels are dead or out of range, or stand behind an array that differs from training, and
-    /// how it differs. Channels that are `missing`, or known to be `bad`, are left out of the means (of
-    /// changes: those of the bad that are `masked`); the values of those out of range become 0. `residual`
+    /// Takes a bin in; says how the array differs from training, and makes `found` the channels that are dead or out of range,
+    /// or stand behind it. Channels that are `missing`, or known to be `bad`, are left out of the means (of
+    /// changes: those of the bad that are `hidden`); the values of those out of range become 0. `residual`
     /// writes what others do not explain of each value.
     pub(crate) fn observe(
         &mut self,
         values: &mut [f64],
         mut residual: impl FnMut(&[f64], &mut [f64]),
-        missing: &ChannelMask,
-        bad: &ChannelMask,
-        masked: &ChannelMask,
-    ) -> (ChannelMask, Option<Implausible>) {
-        let mut found = ChannelMask::default();
+        [missing, bad, hidden]: [&FeatureSet; 3],
+        found: &mut FeatureSet,
+    ) -> Option<Implausible> {
+        found.clear();
         let ranges = self.nearest.iter().zip(&self.farthest);
         let weights = self.present.iter_mut().zip(&mut self.unmasked).zip(&mut self.healthy);
         for (channel, ((value, (nearest, farthest)), ((present, unmasked), healthy))) in
@@ -183,12 +182,12 @@ impl Plausibility {
         {
             let inside = *value >= *nearest && *value <= *farthest;
             if !inside {
-                found.mask(channel);
+                found.insert(channel);
                 *value = 0.0;
             }
-            *present = if inside && !missing.is_masked(channel) { 1.0 } else { 0.0 };
-            *unmasked = if masked.is_masked(channel) { 0.0 } else { *present };
-            *healthy = if bad.is_masked(channel) { 0.0 } else { *present };
+            *present = if inside && !missing.contains(channel) { 1.0 } else { 0.0 };
+            *unmasked = if hidden.contains(channel) { 0.0 } else { *present };
+            *healthy = if bad.contains(channel) { 0.0 } else { *present };
         }
         residual(values, &mut self.residuals);
         let shown =
@@ -220,27 +219,27 @@ impl Plausibility {
         for (channel, ((run, dead), present)) in runs {
             let stopped = if all_still { *present > 0.0 } else { array && *run >= 0.5 * MOST };
             if run.abs() > *dead || stopped {
-                found.mask(channel);
+                found.insert(channel);
             }
         }
         match implausible {
             Some(Implausible::Variance) => {
-                name(&mut found, &self.observer.activity, self.typical_activity, more);
+                name(found, &self.observer.activity, self.typical_activity, more);
             }
             Some(Implausible::Pattern) => {
-                name(&mut found, &self.observer.unexplained, self.typical_unexplained, true);
+                name(found, &self.observer.unexplained, self.typical_unexplained, true);
             }
             Some(Implausible::Constant) | None => {}
         }
-        (found, implausible)
+        implausible
     }
 }
 
 /// Names the channels whose running mean is far above the typical one, or far below where there is not `more`.
-fn name(suspects: &mut ChannelMask, means: &[f64], typical: f64, more: bool) {
+fn name(suspects: &mut FeatureSet, means: &[f64], typical: f64, more: bool) {
     for (channel, mean) in means.iter().enumerate() {
         if (more && *mean > NAMING_FACTOR * typical) || (!more && *mean < typical / NAMING_FACTOR) {
-            suspects.mask(channel);
+            suspects.insert(channel);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What stands between prepared features and a decoder: the guard that corrects channels, and the monitor that tells when
 //! the array no longer looks like training.
 
-use kalmind_types::ChannelMask;
+use kalmind_types::FeatureSet;
 use nalgebra::DMatrix;
 
 use crate::checked::usable;
@@ -15,12 +15,12 @@ use crate::{ChannelCondition, GuardStatistics, Implausible, PlausibilityStatisti
 pub struct Screened<'a> {
     /// One value a feature.
     pub features: &'a [f64],
-    /// Channels corrected or masked by the guard.
+    /// How many of them the guard corrected or masked.
     pub guarded: u16,
-    /// Channels that do not look as they did in training.
-    pub suspects: ChannelMask,
+    /// Those that do not look as they did in training.
+    pub suspects: &'a FeatureSet,
     /// Those of them whose value in this bin says nothing of the intent. Others were corrected.
-    pub lost: ChannelMask,
+    pub lost: &'a FeatureSet,
     /// How the array as a whole differs from training; nothing can be decoded from it then.
     pub implausible: Option<Implausible>,
 }
@@ -41,6 +41,10 @@ pub struct Screen {
     /// What the decoder sees.
     features: Vec<f64>,
     background: Vec<f64>,
+    suspects: FeatureSet,
+    lost: FeatureSet,
+    /// What the monitor found.
+    found: FeatureSet,
 }
 
 /// The monitor with what it needs to standardise features.
@@ -59,7 +63,9 @@ impl Screen {
     /// sees it: the training means.
     #[must_use]
     pub fn open(background: Vec<f64>) -> Self {
-        Self { guard: None, monitor: None, features: vec![0.0; background.len()], background }
+        let n = background.len();
+        let [suspects, lost, found] = core::array::from_fn(|_| FeatureSet::none_of(n));
+        Self { guard: None, monitor: None, features: vec![0.0; n], background, suspects, lost, found }
     }
 
     /// With a guard where `guard` says so, and with a monitor where the statistics have what it needs.
@@ -132,9 +138,10 @@ impl Screen {
 
     /// Screens the features of a bin, of which `missing` hold their training means; `watched` says whether the monitor
     /// takes part. Real-time.
-    pub fn screen(&mut self, features: &[f64], missing: &ChannelMask, watched: bool) -> Screened<'_> {
-        let Self { guard, monitor, features: cleaned, background } = self;
-        let (mut by_guard, mut hidden) = (ChannelMask::default(), ChannelMask::default());
+    pub fn screen(&mut self, features: &[f64], missing: &FeatureSet, watched: bool) -> Screened<'_> {
+        let Self { guard, monitor, features: cleaned, background, suspects, lost, found } = self;
+        suspects.clear();
+        lost.clear();
         cleaned.copy_from_slice(features);
         if let Some(guard) = guard
             && let Some(corrected) = guard.clean(features)
@@ -142,35 +149,30 @@ impl Screen {
             cleaned.copy_from_slice(corrected);
             for (channel, condition) in guard.conditions().iter().enumerate() {
                 if *condition != ChannelCondition::Healthy {
-                    by_guard.mask(channel);
+                    suspects.insert(channel);
                     if guard.hides(channel) {
-                        hidden.mask(channel);
+                        lost.insert(channel);
                     }
                 }
             }
         }
-        let guarded = by_guard.count();
+        let guarded = suspects.count();
         // offsets of most of the array at once are no offsets of channels
-        if 2 * guarded as usize > features.len() {
-            hidden = by_guard;
+        if 2 * guarded > features.len() {
+            lost.copy_from(suspects);
         }
-        let mut found = ChannelMask::default();
         let mut implausible = None;
         if let Some(monitor) = monitor.as_mut().filter(|_| watched && usable(features)) {
-            (found, implausible) = monitor.observe(features, missing, &by_guard, &hidden);
-            for (channel, (value, background)) in cleaned.iter_mut().zip(background).enumerate() {
-                if found.is_masked(channel) {
+            implausible = monitor.observe(features, missing, suspects, lost, found);
+            for channel in found.features() {
+                if let (Some(value), Some(background)) = (cleaned.get_mut(channel), background.get(channel)) {
                     *value = *background;
                 }
             }
+            suspects.add(found);
+            lost.add(found);
         }
-        Screened {
-            features: cleaned,
-            guarded: guarded as u16,
-            suspects: by_guard.union(&found),
-            lost: hidden.union(&found),
-            implausible,
-        }
+        Screened { features: cleaned, guarded: guarded as u16, suspects, lost, implausible }
     }
 }
 
@@ -201,10 +203,11 @@ impl Monitor {
     fn observe(
         &mut self,
         features: &[f64],
-        missing: &ChannelMask,
-        bad: &ChannelMask,
-        masked: &ChannelMask,
-    ) -> (ChannelMask, Option<Implausible>) {
+        missing: &FeatureSet,
+        bad: &FeatureSet,
+        hidden: &FeatureSet,
+        found: &mut FeatureSet,
+    ) -> Option<Implausible> {
         let statistics = self.mean.iter().zip(&self.scale);
         for ((value, (mean, scale)), feature) in self.values.iter_mut().zip(statistics).zip(features) {
             *value = (feature - mean) * scale;
@@ -216,6 +219,6 @@ impl Monitor {
                 *residual = value - *residual;
             }
         };
-        plausibility.observe(values, unexplained, missing, bad, masked)
+        plausibility.observe(values, unexplained, [missing, bad, hidden], found)
     }
 }

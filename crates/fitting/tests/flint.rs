@@ -35,7 +35,7 @@ fn evaluated(spec: &str, features: &DMatrix<f64>, states: &DMatrix<f64>) -> (Acc
     let fitted = fit(&spec, &data, &FitSettings::default(), &mut |_progress| ()).unwrap();
     let model = Model {
         decoder: spec,
-        streams: vec![StreamFeatures { binning: Binning::Sample, channels: 10, labels: None }],
+        streams: vec![StreamFeatures::of_channels(Binning::Sample, 10, None)],
         bin_ms: 100.0,
         components: ["vx", "vy"]
             .map(|name| Component { name: name.to_owned(), unit: String::new() })

@@ -182,7 +182,7 @@ mod tests {
             });
         }
         let demand = Demand {
-            streams: vec![StreamFeatures { binning: Binning::Mean, channels: CHANNELS, labels: None }],
+            streams: vec![StreamFeatures::of_channels(Binning::Mean, CHANNELS, None)],
             bin_ms: 20.0,
             components: ["vx", "vy"]
                 .map(|name| Component { name: name.to_owned(), unit: String::new() })

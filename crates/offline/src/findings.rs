@@ -98,7 +98,9 @@ pub fn runs_with(model: &Model) -> String {
                     _ => format!("labelled \"{}\"", labels.concat()),
                 },
             );
-            format!("{} channels {labels}, binning = \"{binning}\"", stream.channels)
+            let made = stream.outputs.as_ref().map(|of| format!(", {} features made of them", of.len()));
+            let made = made.unwrap_or_default();
+            format!("{} channels {labels}{made}, binning = \"{binning}\"", stream.channels)
         })
         .collect();
     let components: Vec<String> = model

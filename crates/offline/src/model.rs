@@ -9,7 +9,9 @@ use kalmind_engine::StagedModel;
 use kalmind_filter::{CheckedModel, KernelPath, Model, ModelError};
 use kalmind_recording::{ModelFileError, model_from_bytes, model_with_bytes, read_model_bytes};
 use kalmind_signal::{FeatureStatistics, Preparation, PreparationError};
-use kalmind_types::{Actor, Binning, Component, ModelId, Reason, StreamFeatures};
+use kalmind_types::{
+    Actor, Binning, Component, FeatureLayout, ModelId, Reason, StreamFeatures, StreamOutput,
+};
 
 /// Bin widths that differ by less than this part are the same: a width read off a recording's stamps is not exact.
 pub const SAME_WIDTH: f64 = 0.01;
@@ -203,6 +205,9 @@ impl IdentifiedModel {
                         "stream {index}: channel {channel} is \"{expected}\" in the model and \"{found}\" in the stream"
                     ));
                 }
+                if let Some(difference) = output_difference(expected, found) {
+                    differences.push(format!("stream {index}: {difference}"));
+                }
             }
         } else {
             let said = |streams: &[StreamFeatures]| {
@@ -275,11 +280,45 @@ fn first_difference<'a>(
     expected.iter().zip(found).enumerate().find(|(_, (expected, found))| expected != found)
 }
 
+/// How what is made of the channels differs.
+fn output_difference(expected: &StreamFeatures, found: &StreamFeatures) -> Option<String> {
+    let made = |of: &StreamFeatures| match of.outputs {
+        Some(_) => format!("{} features made of its channels", of.width()),
+        None => "its channels themselves".to_owned(),
+    };
+    if expected.outputs.is_some() != found.outputs.is_some() || expected.width() != found.width() {
+        return Some(format!(
+            "the model was fitted on {}, the configuration gives {}",
+            made(expected),
+            made(found)
+        ));
+    }
+    let mut pairs = expected.outputs.iter().flatten().zip(found.outputs.iter().flatten()).enumerate();
+    let (feature, (expected, found)) = pairs.find(|(_, (expected, found))| expected != found)?;
+    Some(format!(
+        "feature {feature} is {} in the model, and the configuration makes {}",
+        described(expected),
+        described(found)
+    ))
+}
+
+/// A feature with all that two of them can differ in.
+fn described(output: &StreamOutput) -> String {
+    let StreamOutput { name, unit, channel, sources } = output;
+    let unit = if unit.is_empty() { String::new() } else { format!(" in {unit}") };
+    let own = channel.map_or_else(|| "of no channel".to_owned(), |channel| format!("of channel {channel}"));
+    let runs: Vec<String> = sources.iter().map(|run| format!("{} to {}", run.start, run.end)).collect();
+    let made = if runs.is_empty() {
+        String::new()
+    } else {
+        format!(", made of channels {} (end not included)", runs.join(", "))
+    };
+    format!("\"{name}\"{unit} {own}{made}")
+}
+
 fn stream_labels(fitted: &[StreamFeatures], channels: &[usize]) -> Vec<Option<Vec<String>>> {
-    let demand: Vec<StreamFeatures> = channels
-        .iter()
-        .map(|channels| StreamFeatures { binning: Binning::Mean, channels: *channels, labels: None })
-        .collect();
+    let demand: Vec<StreamFeatures> =
+        channels.iter().map(|channels| StreamFeatures::of_channels(Binning::Mean, *channels, None)).collect();
     let split = split_like(fitted, &demand);
     let fitted = split.as_deref().unwrap_or(fitted);
     if !fitted.iter().map(|stream| &stream.channels).eq(channels) {
@@ -290,20 +329,24 @@ fn stream_labels(fitted: &[StreamFeatures], channels: &[usize]) -> Vec<Option<Ve
 
 /// A model fitted on one table of features, cut where the streams end; `None` where that is not what it is.
 fn split_like(model: &[StreamFeatures], demand: &[StreamFeatures]) -> Option<Vec<StreamFeatures>> {
-    let [table] = model else { return None };
-    let total: usize = demand.iter().map(|stream| stream.channels).sum();
-    if demand.len() < 2 || table.channels != total {
+    let [table @ StreamFeatures { outputs: None, .. }] = model else { return None };
+    let is_one_stream = matches!(demand, [StreamFeatures { outputs: None, .. }]);
+    if is_one_stream || table.channels != FeatureLayout::count(demand) {
         return None;
     }
     let mut first = 0;
     let parts = demand.iter().map(|stream| {
-        let labels = table.labels.as_ref().and_then(|labels| labels.get(first..first + stream.channels));
-        first += stream.channels;
-        // a table says one binning for all; what the streams' are is for the configuration to say
-        StreamFeatures {
-            binning: stream.binning,
-            channels: stream.channels,
-            labels: labels.map(<[String]>::to_vec),
+        let labels = table.labels.as_ref().and_then(|labels| labels.get(first..first + stream.width()));
+        first += stream.width();
+        // a table says names, and one binning for all; what else the streams are is for the configuration to say
+        match (&stream.outputs, labels) {
+            (None, labels) => StreamFeatures { labels: labels.map(<[String]>::to_vec), ..stream.clone() },
+            (Some(_), None) => stream.clone(),
+            (Some(outputs), Some(names)) => {
+                let named = outputs.iter().zip(names);
+                let named = named.map(|(output, name)| StreamOutput { name: name.clone(), ..output.clone() });
+                StreamFeatures { outputs: Some(named.collect()), ..stream.clone() }
+            }
         }
     });
     Some(parts.collect())
@@ -315,7 +358,62 @@ mod tests {
 
     fn features(labels: &[&str]) -> StreamFeatures {
         let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
-        StreamFeatures { binning: Binning::Mean, channels: labels.len(), labels: Some(labels) }
+        StreamFeatures::of_channels(Binning::Mean, labels.len(), Some(labels))
+    }
+
+    /// Two channels, of each the power of two bands.
+    fn bands() -> StreamFeatures {
+        let of = |channel: usize| {
+            ["alpha", "beta"].map(|band| StreamOutput {
+                name: format!("e{channel} {band}"),
+                unit: "uV2".to_owned(),
+                channel: Some(channel),
+                sources: Vec::new(),
+            })
+        };
+        StreamFeatures { outputs: Some((0..2).flat_map(of).collect()), ..features(&["e0", "e1"]) }
+    }
+
+    /// How a test makes an output another one.
+    type Change = fn(&mut StreamOutput);
+
+    #[test]
+    fn what_is_made_of_the_channels_has_to_be_the_same_and_a_difference_is_named() {
+        let difference = |change: Change| {
+            let mut other = bands();
+            other.outputs.iter_mut().flatten().skip(1).take(1).for_each(change);
+            output_difference(&bands(), &other)
+        };
+        assert_eq!(difference(|_| {}), None);
+        let wrong: [(Change, &str); 4] = [
+            (|output| output.name = "e0 gamma".to_owned(), "\"e0 gamma\" in uV2 of channel 0"),
+            (|output| output.unit.clear(), "\"e0 beta\" of channel 0"),
+            (|output| output.channel = None, "\"e0 beta\" in uV2 of no channel"),
+            (
+                |output| output.sources = vec![0..1, 1..2],
+                "made of channels 0 to 1, 1 to 2 (end not included)",
+            ),
+        ];
+        for (change, expected) in wrong {
+            let told = difference(change).unwrap();
+            assert!(told.starts_with("feature 1 is \"e0 beta\" in uV2 of channel 0 in the model"), "{told}");
+            assert!(told.ends_with(expected), "{told}");
+        }
+        let told = output_difference(&features(&["e0", "e1"]), &bands()).unwrap();
+        assert_eq!(
+            told,
+            "the model was fitted on its channels themselves, the configuration gives 4 features made of its channels"
+        );
+    }
+
+    #[test]
+    fn a_model_fitted_on_a_table_of_features_is_compared_by_their_names() {
+        let table = |names: &[&str]| split_like(&[features(names)], &[bands()]).unwrap();
+        let same = table(&["e0 alpha", "e0 beta", "e1 alpha", "e1 beta"]);
+        assert_eq!(same, [bands()]);
+        let told = output_difference(&table(&["e0 alpha", "e0 beta", "e1 theta", "e1 beta"])[0], &bands());
+        assert!(told.unwrap().starts_with("feature 2 is \"e1 theta\""));
+        assert_eq!(split_like(&[features(&["e0", "e1"])], &[bands()]), None, "fitted on channels");
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub fn fit_tables(
         streams: session.map_or_else(
             || {
                 let labels = tables.features.columns.clone();
-                vec![StreamFeatures { binning: Binning::Sample, channels: tables.features.width, labels }]
+                vec![StreamFeatures::of_channels(Binning::Sample, tables.features.width, labels)]
             },
             |session| session.streams.clone(),
         ),

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use kalmind_types::{
-    ChannelMask, Component, Event, EventKind, Heartbeat, LslTime, OutputState, Position, Publication, Reason,
+    Component, Event, EventKind, Heartbeat, LslTime, OutputState, Position, Publication, Reason,
     RenderedEvent, StateChange, TickPublication,
 };
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -103,8 +103,6 @@ pub(crate) struct Newest {
     pub(crate) heartbeat: Option<Outgoing>,
     /// `seq` of the newest tick.
     pub(crate) last_seq: Option<u64>,
-    /// Channels that looked dead or unlike training at the newest tick.
-    pub(crate) suspects: ChannelMask,
     /// Where the cursor is.
     pub(crate) position: Position,
     /// The newest target event.
@@ -133,7 +131,6 @@ impl Newest {
             previous_reason: before.reason,
             since,
             seq: self.last_seq,
-            suspects: self.suspects,
         })
     }
 }
@@ -149,7 +146,6 @@ impl Hub {
             state: None,
             heartbeat: None,
             last_seq: None,
-            suspects: ChannelMask::default(),
             position: Position([info.workspace.width / 2.0, info.workspace.height / 2.0]),
             target: None,
             event_seq: None,
@@ -234,7 +230,6 @@ impl Hub {
         newest.ticks += 1;
         newest.ticks_missed += output.seq.saturating_sub(expected);
         newest.last_seq = Some(output.seq);
-        newest.suspects = output.suspects;
         let change = self.show(&mut newest, shown, tick.times.decoded);
         newest.position = output.position;
         newest.state = Some(outgoing.clone());

@@ -1,4 +1,4 @@
-//! The model file, version 1: safetensors whose one metadata entry, `kalmind`, holds a JSON header (docs/model.md).
+//! The model file: safetensors whose one metadata entry, `kalmind`, holds a JSON header (docs/model.md).
 
 use std::fs::File;
 use std::io::Read as _;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use kalmind_filter::tensors::{ParametersError, Source, TensorReader as _, TensorWriter as _};
 use kalmind_filter::{CheckedModel, Model, ModelError, ZScore};
-use kalmind_types::{ChannelMask, MAX_COMPONENTS, MAX_STREAMS, ModelId};
+use kalmind_types::{FeatureLayout, MAX_COMPONENTS, MAX_FEATURES, MAX_STREAMS, ModelId, StreamFeatures};
 use safetensors::{SafeTensorError, SafeTensors};
 use sha2::{Digest as _, Sha256};
 
@@ -16,8 +16,10 @@ use crate::new_file::{Existing, NewFileError, write_new_file};
 use crate::repeated_key::repeated_key;
 use crate::tensors::{ModelTensors, ReadTensors};
 
-/// The version of the format that is written, and the newest that is read.
-pub const MODEL_VERSION: u64 = 1;
+/// The newest version of the format that is read. A file is written in the first one that can say what it has to.
+pub const MODEL_VERSION: u64 = 2;
+/// The one before features were anything but channels: it has no `outputs`.
+const CHANNELS_ONLY: u64 = 1;
 /// The largest model file that is read or written, in bytes.
 pub const MAX_MODEL_BYTES: u64 = 512 << 20;
 /// The longest JSON part that is read, in bytes.
@@ -118,6 +120,12 @@ pub fn model_with_bytes(model: Model) -> Result<(CheckedModel, ModelId, Vec<u8>)
     Ok((model, identity(&bytes), bytes))
 }
 
+/// The first version of the format in which such streams can be described.
+fn version(streams: &[StreamFeatures]) -> u64 {
+    let more_than_channels = streams.iter().any(|stream| stream.outputs.is_some());
+    if more_than_channels { MODEL_VERSION } else { CHANNELS_ONLY }
+}
+
 fn write(model: &Model) -> Result<Vec<u8>, ModelFileError> {
     let mut tensors = ModelTensors::default();
     tensors.vector("training_mean", &model.training_mean);
@@ -127,7 +135,7 @@ fn write(model: &Model) -> Result<Vec<u8>, ModelFileError> {
     }
     let unwritable = |error: serde_json::Error| ModelFileError::Header { problem: error.to_string() };
     let header = Header {
-        version: MODEL_VERSION,
+        version: version(&model.streams),
         decoder: model.decoder,
         streams: model.streams.clone(),
         bin_ms: model.bin_ms,
@@ -169,7 +177,7 @@ fn read(bytes: &[u8]) -> Result<Model, ModelFileError> {
         .and_then(|entries| entries.get(METADATA_KEY))
         .ok_or(ModelFileError::NotKalmind)?;
     let header = parse_header(header)?;
-    let n: usize = header.streams.iter().map(|stream| stream.channels).sum();
+    let n = FeatureLayout::count(&header.streams);
     let d = header.components.len();
     let mut tensors = ReadTensors::new(&SafeTensors::deserialize(bytes).map_err(foreign)?);
     let training_mean = tensors.vector("training_mean", n)?;
@@ -282,9 +290,9 @@ fn parse_header(text: &str) -> Result<Header, ModelFileError> {
     let value: serde_json::Value = serde_json::from_str(text).map_err(|error| problem(error.to_string()))?;
     // the version is looked at first: a later one may have other keys
     match value.get("version").and_then(serde_json::Value::as_u64) {
-        Some(MODEL_VERSION) => {}
+        Some(CHANNELS_ONLY..=MODEL_VERSION) => {}
         Some(found) if found > MODEL_VERSION => return Err(ModelFileError::FutureVersion { found }),
-        _ => return Err(problem(format!("`version` has to be {MODEL_VERSION}"))),
+        _ => return Err(problem(format!("`version` has to be from {CHANNELS_ONLY} to {MODEL_VERSION}"))),
     }
     let header: Header = serde_json::from_value(value).map_err(|error| problem(error.to_string()))?;
     // before sizes are computed from them
@@ -297,19 +305,12 @@ fn parse_header(text: &str) -> Result<Header, ModelFileError> {
     };
     within("streams", header.streams.len(), MAX_STREAMS)?;
     for stream in &header.streams {
-        within("channels of a stream", stream.channels, ChannelMask::CAPACITY)?;
-        if let Some(labels) = &stream.labels
-            && labels.len() != stream.channels
-        {
-            return Err(problem(format!(
-                "a stream of {} channels has {} labels",
-                stream.channels,
-                labels.len()
-            )));
-        }
+        within("channels of a stream", stream.channels, MAX_FEATURES)?;
     }
-    let n = header.streams.iter().map(|stream| stream.channels).sum();
-    within("channels of all streams", n, ChannelMask::CAPACITY)?;
+    FeatureLayout::new(&header.streams).map_err(|error| problem(error.to_string()))?;
+    if header.version < version(&header.streams) {
+        return Err(problem(format!("`outputs` of a stream need `version` {MODEL_VERSION}")));
+    }
     within("components", header.components.len(), MAX_COMPONENTS)?;
     Ok(header)
 }

@@ -7,6 +7,7 @@ use kalmind_filter::{DecoderName, Model, Parameters, Start, StationarySource};
 use kalmind_recording::{
     MODEL_VERSION, ModelFileError, model_from_bytes, model_to_bytes, read_model, write_model,
 };
+use kalmind_types::{Binning, StreamFeatures, StreamOutput};
 use models::every_decoder;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -116,15 +117,18 @@ fn headers_that_are_written_follow_the_schema() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/model.schema.json");
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(page).unwrap()).unwrap();
     let schema = jsonschema::validator_for(&schema).unwrap();
-    for model in every_decoder() {
+    for model in every_decoder().into_iter().chain([derived()]) {
         let header = header_of(&model_to_bytes(&model).unwrap());
         let errors: Vec<_> = schema.iter_errors(&header).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{}: {errors:?}", model.decoder);
     }
     // and it refuses what the reader refuses
     let header = header_of(&kalman_bytes());
-    let wrong: [(&str, Change); 9] = [
-        ("version", |header| header["version"] = json!(2)),
+    let wrong: [(&str, Change); 10] = [
+        ("version", |header| header["version"] = json!(3)),
+        ("outputs in version 1", |header| {
+            header["streams"][0]["outputs"] = json!([{"name": "a"}, {"name": "b"}]);
+        }),
         ("an unknown key", |header| header["units"] = json!("mm")),
         ("no streams", |header| header["streams"] = json!([])),
         ("an unknown decoder", |header| header["decoder"] = json!("svr")),
@@ -143,6 +147,37 @@ fn headers_that_are_written_follow_the_schema() {
             "{what} is read"
         );
     }
+}
+
+/// A model of three features, two of which are made of one channel.
+fn derived() -> Model {
+    let output = |name: &str, channel: Option<usize>, sources: Vec<core::ops::Range<usize>>| StreamOutput {
+        name: name.to_owned(),
+        unit: "uV2".to_owned(),
+        channel,
+        sources,
+    };
+    let outputs = vec![output("e0 theta", Some(0), Vec::new()), output("mean", None, vec![0..1, 2..4])];
+    let array =
+        StreamFeatures { outputs: Some(outputs), ..StreamFeatures::of_channels(Binning::Mean, 4, None) };
+    let further = StreamFeatures::of_channels(Binning::Sum, 1, None);
+    Model { streams: vec![array, further], ..every_decoder()[0].clone() }
+}
+
+#[test]
+fn a_layout_of_features_comes_back_and_makes_the_file_one_of_version_2() {
+    let bytes = model_to_bytes(&derived()).unwrap();
+    assert_eq!(header_of(&bytes)["version"], 2);
+    assert_eq!(header_of(&kalman_bytes())["version"], 1, "as ever where features are channels");
+    assert!(!header_of(&kalman_bytes())["streams"].to_string().contains("outputs"));
+    let (read, _) = model_from_bytes(&bytes).unwrap();
+    assert_eq!(*read, derived());
+    let first = with_header(&bytes, |header| header["version"] = json!(1));
+    assert!(refusal(&first).contains("`outputs` of a stream need `version` 2"));
+    let elsewhere = with_header(&bytes, |header| header["streams"][0]["outputs"][0]["channel"] = json!(4));
+    assert!(refusal(&elsewhere).contains("\"e0 theta\" cannot come from channels 4 to 5"));
+    let twice = with_header(&bytes, |header| header["streams"][0]["outputs"][1]["name"] = json!("e0 theta"));
+    assert!(refusal(&twice).contains("\"e0 theta\" is the name of two features"));
 }
 
 #[test]
@@ -187,8 +222,8 @@ fn a_later_version_says_which_one_can_be_read() {
     let bytes = with_header(&kalman_bytes(), |header| {
         *header = json!({"version": MODEL_VERSION + 6, "shape": "of things to come"});
     });
-    assert!(matches!(model_from_bytes(&bytes), Err(ModelFileError::FutureVersion { found: 7 })));
-    assert!(refusal(&bytes).contains("reads versions up to 1"));
+    assert!(matches!(model_from_bytes(&bytes), Err(ModelFileError::FutureVersion { found: 8 })));
+    assert!(refusal(&bytes).contains("reads versions up to 2"));
 }
 
 #[test]
@@ -257,15 +292,15 @@ fn wrong_headers_are_refused_with_the_key() {
         (|header| header["decoder"] = json!("wiener"), "unknown field `start"),
         (|header| header["bin_ms"] = json!(-20), "bin_ms"),
         (|header| header["streams"][1]["channels"] = json!(u64::MAX), "channels of a stream"),
-        (|header| header["streams"][0]["labels"] = json!(["a"]), "2 channels has 1 labels"),
+        (|header| header["streams"][0]["labels"] = json!(["a"]), "stream 0 has 2 channels but 1 labels"),
         (|header| header["components"] = json!([]), "components"),
         (|header| header["colour"] = json!("red"), "unknown field `colour`"),
         (|header| header["label_law"]["speed"] = json!(1), "unknown field `speed`"),
         (|header| header["parameters"]["state_order"] = json!(0), "state_order is 0"),
         (|header| header["parameters"]["state_order"] = json!(3), "tensor `transition`"),
         (|header| header["parameters"]["start"] = json!("middle"), "unknown variant `middle`"),
-        (|header| header["version"] = json!("one"), "`version` has to be 1"),
-        (|header| header["version"] = json!(0), "`version` has to be 1"),
+        (|header| header["version"] = json!("one"), "`version` has to be from 1 to 2"),
+        (|header| header["version"] = json!(0), "`version` has to be from 1 to 2"),
     ];
     for (change, expected) in wrong {
         let error = refusal(&with_header(&kalman_bytes(), change));

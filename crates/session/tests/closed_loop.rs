@@ -12,7 +12,7 @@ use kalmind_session::{
 };
 use kalmind_signal::{FeatureStatistics, Preparation};
 use kalmind_types::{
-    ChannelMask, Command, Component, CovarianceKind, CursorDrive, EventBody, Intent, LslTime, Position,
+    Command, Component, CovarianceKind, CursorDrive, EventBody, FeatureSet, Intent, LslTime, Position,
     Seconds, TaskBlock, TaskState, TickOutput, Velocity,
 };
 use nalgebra::DMatrix;
@@ -104,7 +104,7 @@ impl Rig {
                 Drive::Perfect => self.participant.intent(),
                 Drive::Dead => Velocity::default(),
                 Drive::Decoder(decoder, preparation) => {
-                    let prepared = preparation.prepare(&counts, &ChannelMask::default());
+                    let prepared = preparation.prepare(&counts, &FeatureSet::default());
                     decoder.step(Some(prepared.features), &mut intent);
                     self.decoded.push((intent, self.participant.intent()));
                     Velocity([intent.mean()[0], intent.mean()[1]])

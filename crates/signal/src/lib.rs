@@ -16,11 +16,11 @@ mod stages;
 mod statistics;
 
 pub use binning::{BINNINGS, BinningEntry};
-pub use extractor::{AcceptError, FeatureExtractor, LayoutError, RawFeatures};
+pub use extractor::{AcceptError, FeatureExtractor, RawFeatures};
 pub use preparation::{Preparation, PreparationError, Prepared};
 pub use stages::{
     Chain, ChainError, ChainSettings, DerivedCounts, DerivedStream, Given, IdentitySettings,
-    IirBackwardSettings, IirSettings, InputLog, Mark, Output, Row, Rows, STAGES, Settling, Signal, Stage,
-    StageEntry, StageError, StageSettings, StagedError, StateError, StateReader, StateWriter,
+    IirBackwardSettings, IirSettings, InputLog, Mark, Row, Rows, STAGES, Settling, Signal, Stage, StageEntry,
+    StageError, StageSettings, StagedError, StateError, StateReader, StateWriter,
 };
 pub use statistics::FeatureStatistics;

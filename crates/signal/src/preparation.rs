@@ -7,7 +7,7 @@
     clippy::panic
 )]
 
-use kalmind_types::ChannelMask;
+use kalmind_types::FeatureSet;
 
 use crate::FeatureStatistics;
 
@@ -39,8 +39,8 @@ pub enum PreparationError {
 pub struct Prepared<'a> {
     /// One finite value a feature (save where z-scoring a training mean overflows).
     pub features: &'a [f64],
-    /// Features that took their training mean: masked by the operator, or without a value that can be decoded.
-    pub missing: ChannelMask,
+    /// Features that took their training mean: switched off by the operator, or without a value that can be decoded.
+    pub missing: &'a FeatureSet,
 }
 
 /// Larger values are none: no amplifier and no count gives them, and sums of their squares overflow.
@@ -54,6 +54,7 @@ pub struct Preparation {
     training_mean: Vec<f64>,
     zscore: Option<ZScore>,
     prepared: Vec<f64>,
+    missing: FeatureSet,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -94,7 +95,8 @@ impl Preparation {
                 Some(ZScore { mean, divisor })
             }
         };
-        Ok(Self { prepared: vec![0.0; features], training_mean, zscore })
+        let missing = FeatureSet::none_of(features);
+        Ok(Self { prepared: vec![0.0; features], missing, training_mean, zscore })
     }
 
     /// Number of features.
@@ -102,20 +104,21 @@ impl Preparation {
         self.training_mean.len()
     }
 
-    /// The feature vector of a bin, from its raw one: features that are masked, not finite or larger than 1e60, raw or
+    /// The feature vector of a bin, from its raw one: features that are switched off, not finite or larger than 1e60, raw or
     /// z-scored (or that `raw` is too short to hold), take the training mean; all are z-scored.
-    pub fn prepare(&mut self, raw: &[f64], masked: &ChannelMask) -> Prepared<'_> {
-        let mut missing = ChannelMask::default();
+    pub fn prepare(&mut self, raw: &[f64], switched_off: &FeatureSet) -> Prepared<'_> {
+        let Self { training_mean, zscore, prepared, missing } = self;
+        missing.clear();
         let raw = raw.iter().copied().chain(core::iter::repeat(f64::NAN));
         let usable = |value: f64| value.abs() <= LARGEST;
-        let features = self.prepared.iter_mut().zip(&self.training_mean).zip(raw).enumerate();
-        match &self.zscore {
+        let features = prepared.iter_mut().zip(&*training_mean).zip(raw).enumerate();
+        match zscore {
             None => {
                 for (index, ((prepared, training_mean), value)) in features {
-                    *prepared = if usable(value) && !masked.is_masked(index) {
+                    *prepared = if usable(value) && !switched_off.contains(index) {
                         value
                     } else {
-                        missing.mask(index);
+                        missing.insert(index);
                         *training_mean
                     };
                 }
@@ -125,16 +128,16 @@ impl Preparation {
                 for ((index, ((prepared, training_mean), value)), (mean, divisor)) in features.zip(statistics)
                 {
                     let scored = (value - mean) / divisor;
-                    *prepared = if usable(value) && usable(scored) && !masked.is_masked(index) {
+                    *prepared = if usable(value) && usable(scored) && !switched_off.contains(index) {
                         scored
                     } else {
-                        missing.mask(index);
+                        missing.insert(index);
                         (training_mean - mean) / divisor
                     };
                 }
             }
         }
-        Prepared { features: &self.prepared, missing }
+        Prepared { features: prepared, missing }
     }
 }
 

@@ -43,8 +43,8 @@ static ALLOCATOR: Counting = Counting;
 const CHANNELS: usize = 3;
 
 fn extractor(binning: Binning) -> FeatureExtractor {
-    let other = StreamFeatures { binning: Binning::Sum, channels: 1, labels: None };
-    FeatureExtractor::new(&[StreamFeatures { binning, channels: CHANNELS, labels: None }, other]).unwrap()
+    let other = StreamFeatures::of_channels(Binning::Sum, 1, None);
+    FeatureExtractor::new(&[StreamFeatures::of_channels(binning, CHANNELS, None), other]).unwrap()
 }
 
 /// The bits of a bin's features, and how many values were left out; the rows come in runs of these lengths.

@@ -2,14 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
 
-use kalmind_signal::{
-    AcceptError, FeatureExtractor, FeatureStatistics, LayoutError, Preparation, PreparationError,
-};
-use kalmind_types::{Binning, ChannelMask, SampleRows, StreamFeatures};
+use kalmind_signal::{AcceptError, FeatureExtractor, FeatureStatistics, Preparation, PreparationError};
+use kalmind_types::{Binning, FeatureSet, LayoutError, SampleRows, StreamFeatures, StreamOutput};
 use proptest::prelude::*;
 
 fn stream(binning: Binning, channels: usize) -> StreamFeatures {
-    StreamFeatures { binning, channels, labels: None }
+    StreamFeatures::of_channels(binning, channels, None)
 }
 
 fn extractor(streams: &[StreamFeatures]) -> FeatureExtractor {
@@ -20,8 +18,8 @@ fn extractor(streams: &[StreamFeatures]) -> FeatureExtractor {
 fn streams_stand_one_after_the_other_in_the_configured_order() {
     let mut extractor =
         extractor(&[stream(Binning::Mean, 2), stream(Binning::Sum, 3), stream(Binning::Sample, 1)]);
-    assert_eq!((extractor.width(), extractor.offset(0), extractor.offset(1)), (6, Some(0), Some(2)));
-    assert_eq!((extractor.offset(2), extractor.offset(3)), (Some(5), None));
+    let places: Vec<_> = extractor.layout().streams().map(|(_, features)| features).collect();
+    assert_eq!((extractor.layout().width(), places), (6, vec![0..2, 2..5, 5..6]));
     extractor.reset();
     extractor.accept(2, SampleRows::Int8(&[-7])).unwrap();
     extractor.accept(1, SampleRows::Int32(&[1, 2, 3, 10, 20, 30])).unwrap();
@@ -65,7 +63,7 @@ fn refused_rows_leave_the_bin_as_it_was() {
     extractor.accept(0, SampleRows::Int16(&[1, 2])).unwrap();
     assert_eq!(
         extractor.accept(0, SampleRows::Int16(&[1, 2, 3])),
-        Err(AcceptError::PartialRow { values: 3, channels: 2 })
+        Err(AcceptError::PartialRow { values: 3, width: 2 })
     );
     assert_eq!(
         extractor.accept(1, SampleRows::Int16(&[])),
@@ -75,14 +73,29 @@ fn refused_rows_leave_the_bin_as_it_was() {
 }
 
 #[test]
+fn the_rows_of_a_derived_stream_are_as_wide_as_its_outputs() {
+    let output = |name: &str, channel| StreamOutput {
+        name: name.to_owned(),
+        unit: String::new(),
+        channel: Some(channel),
+        sources: Vec::new(),
+    };
+    let outputs = Some(vec![output("a low", 0), output("a high", 0), output("b low", 1)]);
+    let derived = StreamFeatures { outputs, ..stream(Binning::Mean, 2) };
+    let mut extractor = extractor(&[derived, stream(Binning::Sum, 1)]);
+    extractor.accept(0, SampleRows::Float32(&[1.0, 2.0, 3.0, 3.0, 4.0, 5.0])).unwrap();
+    extractor.accept(1, SampleRows::Int8(&[7])).unwrap();
+    assert_eq!(extractor.finish().values, [2.0, 3.0, 4.0, 7.0]);
+    assert_eq!(
+        extractor.accept(0, SampleRows::Float32(&[1.0, 2.0])),
+        Err(AcceptError::PartialRow { values: 2, width: 3 })
+    );
+}
+
+#[test]
 fn impossible_layouts_are_refused() {
     assert_eq!(FeatureExtractor::new(&[]).unwrap_err(), LayoutError::NoFeatures);
     assert_eq!(FeatureExtractor::new(&[stream(Binning::Sum, 0)]).unwrap_err(), LayoutError::NoFeatures);
-    let too_many = [stream(Binning::Sum, 1024), stream(Binning::Sum, 1)];
-    assert_eq!(
-        FeatureExtractor::new(&too_many).unwrap_err(),
-        LayoutError::TooManyFeatures { features: 1025, most: 1024 }
-    );
     let labels = StreamFeatures { labels: Some(vec!["a".to_owned()]), ..stream(Binning::Sum, 2) };
     assert_eq!(
         FeatureExtractor::new(&[labels]).unwrap_err(),
@@ -95,16 +108,16 @@ fn masked_and_missing_features_take_the_training_mean_before_the_z_score() {
     let statistics =
         FeatureStatistics { mean: vec![1.0, 2.0, 3.0, 4.0], deviation: vec![2.0, 4.0, 0.0, 1.0] };
     let mut preparation = Preparation::new(vec![3.0, 2.0, 3.5, 6.0], Some(statistics)).unwrap();
-    let mut masked = ChannelMask::default();
-    assert!(masked.mask(0));
-    let prepared = preparation.prepare(&[99.0, 10.0, f64::NAN], &masked);
+    let mut off = FeatureSet::none_of(4);
+    assert!(off.insert(0));
+    let prepared = preparation.prepare(&[99.0, 10.0, f64::NAN], &off);
     assert_eq!((prepared.features, prepared.missing.count()), ([1.0, 2.0, 0.5, 2.0].as_slice(), 3));
 }
 
 #[test]
 fn without_a_z_score_features_pass_as_they_stand() {
     let mut preparation = Preparation::new(vec![0.5, 0.25], None).unwrap();
-    let prepared = preparation.prepare(&[7.0, f64::INFINITY], &ChannelMask::default());
+    let prepared = preparation.prepare(&[7.0, f64::INFINITY], &FeatureSet::default());
     assert_eq!((prepared.features, prepared.missing.count()), ([7.0, 0.25].as_slice(), 1));
 }
 
@@ -187,9 +200,9 @@ proptest! {
             let mut preparation = Preparation::new(vec![0.0; 4], zscore).unwrap();
             let usable = |(value, divisor): &(&f64, f64)| value.abs() <= 1e60 && (*value / divisor).abs() <= 1e60;
             let valid = raw.iter().zip(divisors).filter(usable).count();
-            let prepared = preparation.prepare(&raw, &ChannelMask::default());
+            let prepared = preparation.prepare(&raw, &FeatureSet::default());
             prop_assert!(prepared.features.iter().all(|value| value.abs() <= 1e60));
-            prop_assert_eq!(prepared.missing.count() as usize, 4 - valid);
+            prop_assert_eq!(prepared.missing.count(), 4 - valid);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How a stream's samples become features: settings that the configuration states and a model carries.
 
+use core::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 /// What one stream's samples in a bin become.
@@ -39,11 +41,46 @@ impl Binning {
 pub struct StreamFeatures {
     /// How samples become features.
     pub binning: Binning,
-    /// Number of channels, each one feature.
+    /// Number of channels of the stream, as its sender made it: what masks and labels are of.
     pub channels: usize,
     /// Their labels; `None` where nobody named them, and then only the number is compared.
     #[serde(default)]
     pub labels: Option<Vec<String>>,
+    /// The values of a sample that reaches the bins, one feature each, where they are not the channels themselves: those of
+    /// a derived stream. `None`: a value a channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<Vec<StreamOutput>>,
+}
+
+impl StreamFeatures {
+    /// A stream whose channels are its features.
+    #[must_use]
+    pub fn of_channels(binning: Binning, channels: usize, labels: Option<Vec<String>>) -> Self {
+        Self { binning, channels, labels, outputs: None }
+    }
+
+    /// Values of a sample that reaches the bins: features of this stream.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.outputs.as_ref().map_or(self.channels, Vec::len)
+    }
+}
+
+/// One value of a derived stream's samples.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamOutput {
+    /// What it is called.
+    pub name: String,
+    /// Its unit; empty where it has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+    /// Its own channel: the one whose mask masks it. `None` where no single one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<usize>,
+    /// The channels that it is made of, as runs; none where it is made of its own channel alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Range<usize>>,
 }
 
 /// The name of a channel that nobody named, counted from 0.

@@ -4,10 +4,13 @@
 //! copied or serialised, and whatever travels through a tick has a fixed size.
 
 mod block;
+mod channel_mask;
 mod counted;
 mod cursor;
 mod event;
 mod feature;
+mod feature_layout;
+mod feature_set;
 mod generation;
 mod intent;
 mod operator_action;
@@ -20,26 +23,29 @@ mod tick_check;
 mod time;
 
 pub use block::{SampleBlock, SampleRows, Samples};
+pub use channel_mask::ChannelMask;
 pub use counted::Counted;
 pub use cursor::{Click, Position, Velocity};
 pub use event::{
     ArrivalAction, ArrivalEvent, Confirmation, Event, EventBody, EventKind, EventTag, ModelEvent,
     OperatorRequest, RecordingFault, RecordingTag, RenderedEvent, StateCause, StateEvent, StreamArrival,
 };
-pub use feature::{Binning, StreamFeatures, unlabelled};
+pub use feature::{Binning, StreamFeatures, StreamOutput, unlabelled};
+pub use feature_layout::{Feature, FeatureLayout, LayoutError, MAX_FEATURES};
+pub use feature_set::FeatureSet;
 pub use generation::GenerationId;
 pub use intent::{Component, CovarianceKind, Intent, MAX_COMPONENTS, MAX_COVARIANCE, lower_triangle_index};
 pub use operator_action::OperatorAction;
 pub use publication::{Heartbeat, Publication, StageTimes, StateChange, TickPublication};
 pub use state::{Actor, Cause, Mode, OutputState, Reason};
 pub use stream::{
-    Arrival, ArrivalStatus, ClockOffset, InputArrival, InputDelay, NumberFormat, StreamCounts,
+    Arrival, ArrivalStatus, ClockOffset, InputArrival, InputDelay, MAX_STREAMS, NumberFormat, StreamCounts,
     StreamDescription, StreamHealth, StreamStatus,
 };
 pub use task::{CursorDrive, Phase, Target, TaskBlock, TrialResult};
 pub use tick::{
-    BinClose, ChannelMask, Command, IndexRange, MAX_COMMANDS, MAX_RANGES, MAX_STREAMS, ModelId, StreamTick,
-    TaskState, TickInput, TickOutput, most_missing,
+    BinClose, Command, IndexRange, MAX_COMMANDS, MAX_RANGES, ModelId, StreamTick, TaskState, TickInput,
+    TickOutput, most_missing,
 };
 pub use tick_check::ImplausibleTick;
 pub use time::{LslTime, Seconds, StreamTime};

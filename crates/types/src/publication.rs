@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ChannelMask, LslTime, OutputState, Position, Reason, Seconds, TickOutput};
+use crate::{LslTime, OutputState, Position, Reason, Seconds, TickOutput};
 
 /// When a tick passed each stage, on the local clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -60,8 +60,6 @@ pub struct StateChange {
     pub since: LslTime,
     /// The newest tick, which need not be the one that brought the change: without ticks there is none.
     pub seq: Option<u64>,
-    /// Channels that look dead or unlike training, as of that tick.
-    pub suspects: ChannelMask,
 }
 
 /// What the tick thread hands to the publishers. `Copy` and of fixed size: passing it on allocates nothing.

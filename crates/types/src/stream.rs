@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Seconds;
 
+/// The most streams that one daemon decodes from.
+pub const MAX_STREAMS: usize = 8;
+
 /// What an LSL stream's header says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StreamDescription {

@@ -4,12 +4,10 @@ use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Actor, Cause, Click, CursorDrive, InputArrival, Intent, LslTime, Mode, OutputState, Position, Reason,
-    Seconds, StreamHealth, Target, Velocity,
+    Actor, Cause, ChannelMask, Click, CursorDrive, InputArrival, Intent, LslTime, MAX_STREAMS, Mode,
+    OutputState, Position, Reason, Seconds, StreamHealth, Target, Velocity,
 };
 
-/// The most streams that one daemon decodes from.
-pub const MAX_STREAMS: usize = 8;
 /// The most commands that one tick takes; more wait for the next tick.
 pub const MAX_COMMANDS: usize = 16;
 /// The most separate runs of sample indices of one stream in one bin; samples past them count as late.
@@ -62,61 +60,6 @@ impl StreamTick {
     #[must_use]
     pub fn samples(&self) -> u64 {
         self.ranges.iter().map(|range| range.end - range.first).sum()
-    }
-}
-
-/// A set of features, of those that the operator has switched off or of suspect ones: bit `i` stands for feature `i`.
-/// Holds 1024 of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ChannelMask(pub [u64; 16]);
-
-impl ChannelMask {
-    /// Features that a mask can name.
-    pub const CAPACITY: usize = 1024;
-
-    /// Masks `feature`; one past the capacity is refused with `false`.
-    pub fn mask(&mut self, feature: usize) -> bool {
-        match self.0.get_mut(feature / 64) {
-            Some(word) => {
-                *word |= 1 << (feature % 64);
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// The features of either.
-    #[must_use]
-    pub fn union(&self, other: &Self) -> Self {
-        let mut both = *self;
-        for (word, other) in both.0.iter_mut().zip(other.0) {
-            *word |= other;
-        }
-        both
-    }
-
-    /// Number of features masked.
-    #[must_use]
-    pub fn count(&self) -> u32 {
-        self.0.iter().map(|word| word.count_ones()).sum()
-    }
-
-    /// Number of features masked of the first `features`.
-    #[must_use]
-    pub fn count_of(&self, features: usize) -> usize {
-        (0..features).filter(|&feature| self.is_masked(feature)).count()
-    }
-
-    /// The masked features, rising.
-    pub fn features(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..Self::CAPACITY).filter(|feature| self.is_masked(*feature))
-    }
-
-    /// Whether `feature` is masked.
-    #[must_use]
-    pub fn is_masked(&self, feature: usize) -> bool {
-        self.0.get(feature / 64).is_some_and(|word| word & (1 << (feature % 64)) != 0)
     }
 }
 
@@ -229,7 +172,7 @@ pub enum Command {
 
 /// Everything that goes into one tick, apart from the samples that it names by index. Recorded with the tick; all that
 /// depends on a local clock or on a person enters here. Fixed size, no heap.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct TickInput {
     /// Counts ticks from 0, without holes.
     pub seq: u64,
@@ -245,10 +188,28 @@ pub struct TickInput {
     pub incomplete: bool,
     /// What each configured stream contributes, in the configuration's order.
     pub streams: ArrayVec<StreamTick, MAX_STREAMS>,
-    /// Features that the operator has switched off.
+    /// Channels that the operator has switched off.
     pub masked: ChannelMask,
     /// What to do before decoding, in order.
     pub commands: ArrayVec<Command, MAX_COMMANDS>,
+}
+
+impl Clone for TickInput {
+    fn clone(&self) -> Self {
+        let mut copy = Self::empty();
+        copy.clone_from(self);
+        copy
+    }
+
+    /// Copies what is in the lists and not the room in them, as a derived one would: every tick is copied into its records.
+    fn clone_from(&mut self, source: &Self) {
+        let Self { seq, epoch, start, time, closed_by, incomplete, streams, masked, commands } = source;
+        (self.seq, self.epoch, self.start, self.time) = (*seq, *epoch, *start, *time);
+        (self.closed_by, self.incomplete) = (*closed_by, *incomplete);
+        self.streams.clone_from(streams);
+        self.masked.clone_from(masked);
+        self.commands.clone_from(commands);
+    }
 }
 
 impl TickInput {
@@ -307,9 +268,6 @@ pub struct TickOutput {
     pub fallback: bool,
     /// Channels that a guard in front of the decoder corrected or masked.
     pub guarded_channels: u16,
-    /// Channels that do not look as they did in training, corrected, masked or neither; those that stand behind `reason`
-    /// among them.
-    pub suspects: ChannelMask,
 }
 
 impl TickOutput {
@@ -335,7 +293,6 @@ impl TickOutput {
             row_one: false,
             fallback: false,
             guarded_channels: 0,
-            suspects: ChannelMask([0; 16]),
         }
     }
 }

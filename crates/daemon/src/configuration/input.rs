@@ -121,7 +121,7 @@ table! {
         /// it. A stream that is not required may come later if `channels` or the model says how many features it has.
         required: bool = true;
         /// Number of channels that the stream must have.
-        channels: Option<usize> = None, in Rule::Between(1.0, 1024.0), or "what the stream has";
+        channels: Option<usize> = None, in Rule::Between(1.0, 16384.0), or "what the stream has";
         /// Which time stamps count: the sender's, corrected for its clock, or the time of arrival.
         clock: ClockSource = ClockSource::Sender;
         /// Time without a sample after which the stream is `stalled`, in milliseconds.
@@ -132,7 +132,8 @@ table! {
         bad_clock_s: f64 = 10.0, in Rule::Between(0.1, 1e9);
         /// Fraction by which the measured rate may differ from the nominal one before the stream is shown as `mismatch`.
         rate_tolerance: f64 = 0.05, in Rule::Between(0.001, 10.0);
-        /// Channels that are switched off from the start (labels, or indices from 0); they hold their training mean.
+        /// Channels that are switched off from the start (labels, or indices from 0), of the first 1024; the features of such a
+        /// channel hold their training mean.
         masked: Vec<ChannelReference> = Vec::new();
         /// Blocks of samples that may wait between the network and the decoder; when all are full, samples are dropped
         /// and counted.

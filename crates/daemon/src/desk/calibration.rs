@@ -15,12 +15,8 @@ impl Desk {
         self.timeline.forget(record.input.start);
         if let Some(calibration) = &mut self.calibration {
             let InForce { target, trial, block } = self.timeline.over(record.input.start, record.input.time);
-            // what is switched off when the decoder runs must not teach it either
             self.features.clear();
-            let masked = record.input.masked;
-            let used =
-                |(feature, value): (usize, &f64)| if masked.is_masked(feature) { f64::NAN } else { *value };
-            self.features.extend(record.features.iter().enumerate().map(used));
+            self.features.extend(self.settings.layout.in_use(&record.input.masked, &record.features));
             let drive = block.map_or(CursorDrive::Decoder, TaskBlock::drive);
             let features = &self.features;
             calibration.observe(CalibrationTick { output, features, target, trial, drive });

@@ -26,7 +26,7 @@ use kalmind_filter::{DecoderSpec, LabelLaw};
 use kalmind_offline::model::{Demand, ModelInDoubt};
 use kalmind_session::{Calibration, Task, Timeline};
 use kalmind_types::{
-    ChannelMask, Command, EventBody, LslTime, Mode, ModelEvent, OutputState, Target, TaskBlock,
+    ChannelMask, Command, EventBody, FeatureLayout, LslTime, Mode, ModelEvent, OutputState, Target, TaskBlock,
 };
 
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
@@ -77,7 +77,9 @@ pub struct DeskSettings {
     pub position: PositionSlot,
     /// The part of the features that may lack a valid value in a bin that trains the decoder.
     pub max_masked: f64,
-    /// Features that are switched off.
+    /// Whose the features are.
+    pub layout: Arc<FeatureLayout>,
+    /// Channels that are switched off.
     pub masked: ChannelMask,
     /// Whether a task may go on after a long silence of the input, without the operator.
     pub task_may_resume: bool,

@@ -7,7 +7,7 @@ use kalmind_types::{
     Phase, Target, TaskBlock, TaskState,
 };
 
-use super::Desk;
+use super::{Desk, DeskSettings};
 
 /// Targets that may be announced ahead of their time.
 const ANNOUNCED: usize = 64;
@@ -99,15 +99,14 @@ impl Desk {
     pub(super) fn begin_block(&mut self, block: TaskBlock) {
         self.block = Some(block);
         if block == TaskBlock::OpenLoop {
-            let demand = &self.settings.demand;
-            let features: usize = demand.streams.iter().map(|stream| stream.channels).sum();
+            let DeskSettings { demand, label_law, max_masked, layout, masked, .. } = &self.settings;
             let options = CalibrationOptions {
-                label_law: self.settings.label_law,
+                label_law: *label_law,
                 bin_ms: demand.bin_ms,
-                max_masked: self.settings.max_masked,
-                switched_off: self.settings.masked.count_of(features),
+                max_masked: *max_masked,
+                switched_off: layout.switched_off(masked).count(),
             };
-            self.calibration = Some(Calibration::new(options, features));
+            self.calibration = Some(Calibration::new(options, layout.width()));
         }
         self.command(Command::Task(TaskState { target: self.target, drive: block.drive() }));
         self.task_asks_for(block.mode());

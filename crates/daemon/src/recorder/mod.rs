@@ -301,15 +301,8 @@ fn add_stream<S: Sink>(writing: &mut Writing<S>, addition: Addition, now: LslTim
 
 /// Names of the features, in their order.
 fn feature_labels(session: &SessionDocument) -> Vec<String> {
-    let streams = session.engine.features.iter().zip(&session.streams);
-    streams
-        .flat_map(|(stream, input)| {
-            (0..stream.channels).map(|channel| {
-                let label = stream.labels.as_ref().and_then(|labels| labels.get(channel));
-                label.cloned().unwrap_or_else(|| format!("{}.{channel}", input.key))
-            })
-        })
-        .collect()
+    let key = |stream: usize| session.streams.get(stream).map_or("", |input| input.key.as_str());
+    session.layout().names(|stream, channel| format!("{}.{channel}", key(stream)))
 }
 
 /// A recorder at work.

@@ -19,7 +19,7 @@ use kalmind_acquisition::{
 use kalmind_engine::{Binner, Engine};
 use kalmind_filter::{DecoderSpec, KernelPath};
 use kalmind_output::{Bridge, Controls, CursorRow, Hub, Ledger, LslPublisher, Server, Token, start_server};
-use kalmind_types::{Actor, Command, EventBody, InputDelay, OutputState, StateChange, StreamFeatures};
+use kalmind_types::{Actor, Command, EventBody, InputDelay, OutputState, StateChange};
 use serde_json::{Value, json};
 
 use crate::{
@@ -137,8 +137,9 @@ impl Daemon {
             auto_resume: engine.auto_resume(),
             task_may_resume,
         };
-        let labels = feature_labels(&plan.demand.streams);
-        let mut state_events = StateEvents::new(Arc::clone(&events), limits, labels.clone());
+        let counts = Arc::new(TickCounts::default());
+        let mut state_events =
+            StateEvents::new(Arc::clone(&events), limits, Arc::clone(&counts), Arc::clone(&plan.layout));
         let on_change = Box::new(move |change: &StateChange| state_events.tell(change));
         let bridge = hub.spawn_bridge(Box::new(hub_source), on_change).or_work()?;
 
@@ -150,8 +151,8 @@ impl Daemon {
         if let (Some(recorder), Some(model)) = (&record_handle, &plan.model) {
             recorder.model(model);
         }
-        let features = plan.demand.streams.iter().map(|stream| stream.channels).sum();
-        let binner = Binner::new(plan.binner(), plan.masked).or_usage()?;
+        let features = plan.layout.width();
+        let binner = Binner::new(plan.binner(), plan.masked.clone()).or_usage()?;
         let tick_waker = Waker::new();
         let Inlets { mut monitors, guards, streams, recorded_texts, late } =
             Inlets::start(plan, &tick_waker, &realtime, recorder.as_mut())?;
@@ -165,7 +166,6 @@ impl Daemon {
         let _empty_ring_has_room = commands_in.push(QueuedCommand { command: arrivals.command(), stops: 0 });
 
         let stop = Arc::new(StopLatch::new(tick_waker.clone()));
-        let counts = Arc::new(TickCounts::default());
         if !configuration.decoder.plausibility {
             tracing::warn!(
                 "[decoder] plausibility = false: a dead or disconnected array will move the cursor"
@@ -189,7 +189,8 @@ impl Daemon {
             program: options.program,
             recorder: record_handle.clone(),
             max_masked: plan.configuration.bins.max_masked,
-            masked: plan.masked,
+            layout: Arc::clone(&plan.layout),
+            masked: plan.masked.clone(),
             position: position.clone(),
             task_may_resume,
             arrivals,
@@ -230,7 +231,7 @@ impl Daemon {
             monitors,
             counts: Arc::clone(&counts),
             plausibility: configuration.decoder.plausibility,
-            labels,
+            layout: Arc::clone(&plan.layout),
             realtime: Arc::clone(&realtime),
             configuration: json!({
                 "file": configuration.source.file_name,
@@ -392,18 +393,6 @@ impl Daemon {
         self.server.shutdown();
         summary
     }
-}
-
-/// The label of every feature, or its index where its stream names none; streams one after the other.
-fn feature_labels(streams: &[StreamFeatures]) -> Vec<String> {
-    let mut labels = Vec::new();
-    for stream in streams {
-        match &stream.labels {
-            Some(named) => labels.extend(named.iter().cloned()),
-            None => labels.extend((labels.len()..labels.len() + stream.channels).map(|at| at.to_string())),
-        }
-    }
-    labels
 }
 
 /// Stages the model that the configuration names, to be swapped in at the first tick.

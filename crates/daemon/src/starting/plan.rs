@@ -1,13 +1,16 @@
 //! What a run will do, checked before any thread starts: the streams that were found, features laid out, the model fitting
 //! to them.
 
+use std::sync::Arc;
+
 use kalmind_acquisition::{ArrivalSettings, InletConfig, MonitorLimits, StreamSelector, blocks_for};
 use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinning};
 use kalmind_offline::model::{Demand, IdentifiedModel};
 use kalmind_output::cursor_channel_labels;
 use kalmind_session::MarkerTable;
 use kalmind_types::{
-    Binning, ChannelMask, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
+    Binning, ChannelMask, FeatureLayout, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
+    StreamOutput,
 };
 
 use crate::{
@@ -52,14 +55,6 @@ pub struct PlannedStream {
     pub derived: Option<DerivedPlan>,
 }
 
-impl PlannedStream {
-    /// The stream whose samples are decoded.
-    #[must_use]
-    pub fn decoded(&self) -> &StreamDescription {
-        self.derived.as_ref().map_or(&self.inlet.description, |derived| &derived.description)
-    }
-}
-
 /// A further stream to record.
 #[derive(Clone, Debug)]
 pub struct RecordedExtra {
@@ -80,7 +75,9 @@ pub struct Plan {
     pub streams: Vec<PlannedStream>,
     /// Further streams to record.
     pub recorded: Vec<RecordedExtra>,
-    /// Features switched off.
+    /// The features, one after the other.
+    pub layout: Arc<FeatureLayout>,
+    /// Channels switched off.
     pub masked: ChannelMask,
     /// Bin width in milliseconds.
     pub bin_ms: f64,
@@ -128,7 +125,7 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
             planned(stream, selector, description, derived, times, several)
         })
         .collect();
-    let channels: Vec<usize> = streams.iter().map(|stream| stream.decoded().channels).collect();
+    let channels: Vec<usize> = headers.iter().map(|header| header.channels).collect();
     let labels = model.as_ref().map(|model| model.stream_labels(&channels)).unwrap_or_default();
     for (place, (stream, header)) in streams.iter_mut().zip(&found.streams).enumerate() {
         if header.is_none() {
@@ -142,13 +139,17 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
                 .map(|labels| own_labels(labels, &stream.inlet.key, several));
         }
     }
-    let masked = mask(&configuration, &streams).or_usage()?;
     let demand = Demand {
         streams: streams.iter().map(|stream| stream.features.clone()).collect(),
         bin_ms,
         components: configuration.intent.components.clone(),
         participant: configuration.subject.code.clone(),
     };
+    let layout = FeatureLayout::new(&demand.streams).or_usage()?;
+    let masked = mask(&configuration, &streams).or_usage()?;
+    if layout.switched_off(&masked).count() == layout.width() {
+        return Err(PlanError::AllMasked).or_usage();
+    }
     if let (Some(model), Some(path)) = (&model, &configuration.decoder.model) {
         let differences = model.differences(&demand);
         if !differences.is_empty() {
@@ -163,7 +164,8 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
             description: description.clone(),
         })
         .collect();
-    Ok(Plan { configuration, streams, recorded, masked, bin_ms, demand, model, markers })
+    let layout = Arc::new(layout);
+    Ok(Plan { configuration, streams, recorded, layout, masked, bin_ms, demand, model, markers })
 }
 
 /// Labels of features as the stream's own header has them: those of several streams bear its key in front.
@@ -239,10 +241,13 @@ fn planned(
     inlet.blocks = stream.ring_blocks.max(held.min(MOST_BLOCKS_OF_ONE)).max(chunks.min(MOST_BLOCKS));
     inlet.block_samples = stream.block_samples;
     inlet.stages = derived.as_ref().map(|derived| derived.stages.clone());
-    let description = derived.as_ref().map_or(description, |derived| &derived.description);
-    let nominal = Some(description.nominal_rate_hz).filter(|rate| *rate > 0.0);
-    let labels = description.labels.as_ref().map(|labels| {
-        labels.iter().map(|label| if several { format!("{key}.{label}") } else { label.clone() }).collect()
+    let decoded = derived.as_ref().map_or(description, |derived| &derived.description);
+    let nominal = Some(decoded.nominal_rate_hz).filter(|rate| *rate > 0.0);
+    let named = |name: &String| if several { format!("{key}.{name}") } else { name.clone() };
+    let labels = description.labels.as_ref().map(|labels| labels.iter().map(named).collect());
+    let outputs = derived.as_ref().map(|derived| {
+        let named = |output: &StreamOutput| StreamOutput { name: named(&output.name), ..output.clone() };
+        derived.outputs.iter().map(named).collect()
     });
     PlannedStream {
         binning: StreamBinning {
@@ -253,7 +258,10 @@ fn planned(
             blocks: inlet.blocks,
             block_samples: inlet.block_samples,
         },
-        features: StreamFeatures { binning: stream.binning, channels: description.channels, labels },
+        features: StreamFeatures {
+            outputs,
+            ..StreamFeatures::of_channels(stream.binning, description.channels, labels)
+        },
         inlet,
         derived,
     }
@@ -265,10 +273,9 @@ fn longest(delays: impl Iterator<Item = Seconds>) -> Seconds {
 
 fn mask(configuration: &Configuration, streams: &[PlannedStream]) -> Result<ChannelMask, PlanError> {
     let mut masked = ChannelMask::default();
-    let mut offset = 0;
-    for (stream, planned) in configuration.stream.iter().zip(streams) {
+    for (place, (stream, planned)) in configuration.stream.iter().zip(streams).enumerate() {
         let channels = planned.features.channels;
-        let labels = planned.decoded().labels.as_deref().unwrap_or_default();
+        let labels = planned.inlet.description.labels.as_deref().unwrap_or_default();
         for reference in &stream.masked {
             let (channel, shown) = match reference {
                 ChannelReference::Index(index) => (Some(*index), index.to_string()),
@@ -277,8 +284,11 @@ fn mask(configuration: &Configuration, streams: &[PlannedStream]) -> Result<Chan
                 }
             };
             match channel.filter(|channel| *channel < channels) {
-                Some(channel) if masked.mask(offset + channel) => {}
-                _ => {
+                Some(channel) if masked.mask(place, channel) => {}
+                Some(_) => {
+                    return Err(PlanError::BeyondMask { key: stream.key().to_owned(), channel: shown });
+                }
+                None => {
                     let channels = if labels.is_empty() {
                         format!("{channels} channels without labels")
                     } else {
@@ -292,10 +302,6 @@ fn mask(configuration: &Configuration, streams: &[PlannedStream]) -> Result<Chan
                 }
             }
         }
-        offset += channels;
-    }
-    if (0..offset).all(|feature| masked.is_masked(feature)) {
-        return Err(PlanError::AllMasked);
     }
     Ok(masked)
 }
@@ -325,9 +331,8 @@ impl Plan {
         let derived = derived.map(|derived| sample(&derived.description));
         let decoded = self.streams.iter().map(|stream| sample(&stream.inlet.description)).chain(derived);
         let further = self.recorded.iter().filter_map(|stream| stream.description.as_ref()).map(sample);
-        let features: usize = self.demand.streams.iter().map(|stream| stream.channels).sum();
         let cursor = cursor_channel_labels(&self.demand.components).len();
-        let tick = TICK_BYTES + 8 * (features + cursor);
+        let tick = TICK_BYTES + 8 * (self.layout.width() + cursor);
         decoded.chain(further).sum::<f64>() + tick as f64 * 1e3 / self.bin_ms
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use kalmind_acquisition::{ResolveError, is_rate};
 use kalmind_signal::ChainError;
-use kalmind_types::StreamDescription;
+use kalmind_types::{ChannelMask, StreamDescription};
 
 /// Why a run cannot start as configured.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +146,17 @@ pub enum PlanError {
         channel: String,
         /// What there is.
         channels: String,
+    },
+    /// A masked channel that no mask can name.
+    #[error(
+        "stream \"{key}\": channel {channel} cannot be masked; only the first {} channels of a stream can",
+        ChannelMask::CHANNELS
+    )]
+    BeyondMask {
+        /// Its key.
+        key: String,
+        /// As configured.
+        channel: String,
     },
     /// The cursor is to follow a component that is not decoded.
     #[error("[cursor] components names \"{name}\", but the intent's components are {known}")]

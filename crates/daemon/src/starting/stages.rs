@@ -2,7 +2,9 @@
 
 use kalmind_acquisition::Stages;
 use kalmind_signal::{ChainSettings, Signal};
-use kalmind_types::{Binning, GenerationId, NumberFormat, Seconds, StreamDescription, unlabelled};
+use kalmind_types::{
+    Binning, GenerationId, NumberFormat, Seconds, StreamDescription, StreamOutput, unlabelled,
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::{configuration::Stream, starting::plan_error::PlanError};
@@ -17,6 +19,8 @@ pub struct DerivedPlan {
     pub stages: Stages,
     /// The derived stream, as its recording describes it.
     pub description: StreamDescription,
+    /// What its values are.
+    pub outputs: Vec<StreamOutput>,
     /// How much later a sample comes out than it went in, at most.
     pub delay: Seconds,
     /// How long nothing valid comes out after a start.
@@ -53,7 +57,7 @@ impl DerivedPlan {
         if stream.binning != Binning::Sample && in_a_bin < LEAST_IN_A_BIN {
             return Err(PlanError::FewInABin { key: key(), in_a_bin, bin_ms, least: LEAST_IN_A_BIN });
         }
-        let outputs = &chain.signal().outputs;
+        let outputs = chain.signal().outputs.clone();
         let units: Vec<String> = outputs.iter().map(|output| output.unit.clone()).collect();
         let description = StreamDescription {
             name: format!("{} derived", description.name),
@@ -70,7 +74,7 @@ impl DerivedPlan {
         };
         let seconds = |rows: u64| Seconds(rows as f64 / rate_hz);
         let (delay, settling) = (seconds(chain.delay()), seconds(chain.settling()));
-        Ok(Some(Self { stages, description, delay, settling }))
+        Ok(Some(Self { stages, description, outputs, delay, settling }))
     }
 
     /// What will be done, for people.

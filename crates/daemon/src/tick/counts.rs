@@ -11,7 +11,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kalmind_types::{BinClose, TickOutput};
+use kalmind_types::{BinClose, FeatureLayout, FeatureSet, MAX_FEATURES, TickOutput};
 
 /// A tick as the counters see it.
 struct CountedTick<'a> {
@@ -20,14 +20,44 @@ struct CountedTick<'a> {
     late: bool,
 }
 
+/// Features that do not look as they did in training, where the tick thread shows them to everybody else: they are no part
+/// of what it publishes, since names are asked for when a state changes and not in every tick. Never older than the
+/// newest publication that a reader has seen; a bin newer where that reader is slow.
+#[derive(Debug)]
+pub struct Suspects([AtomicU64; MAX_FEATURES / 64]);
+
+impl Default for Suspects {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; MAX_FEATURES / 64])
+    }
+}
+
+impl Suspects {
+    /// Shows those of a tick. Real-time; writes only what has changed.
+    pub fn show(&self, suspects: &FeatureSet) {
+        for (shown, word) in self.0.iter().zip(suspects.words()) {
+            if shown.load(Ordering::Relaxed) != *word {
+                shown.store(*word, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The channels of those that are shown now, as people know them.
+    #[must_use]
+    pub fn channel_names(&self, layout: &FeatureLayout) -> Vec<String> {
+        let now: FeatureSet = self.0.iter().map(|word| word.load(Ordering::Relaxed)).collect();
+        layout.channel_names(now.features())
+    }
+}
+
 macro_rules! counters {
     ($($counter:ident as $name:literal, $help:literal, $of:expr;)+) => {
         /// What the tick thread counts. Written by it alone, read by anyone.
         #[derive(Debug, Default)]
         pub struct TickCounts {
             $(#[doc = concat!("What is shown as `", $name, "`; the table below says what it is.")] pub $counter: AtomicU64,)+
-            /// Channels that did not look as in training in the newest tick, a bit each.
-            pub suspects: [AtomicU64; 16],
+            /// Features that did not look as in training in the newest tick.
+            pub suspects: Suspects,
             /// How many of [`kalmind_filter::CHECKS`] watch the input.
             pub checks: AtomicU64,
             /// Models refused at staging because they do not fit the streams.
@@ -47,9 +77,6 @@ macro_rules! counters {
                     let of: fn(&CountedTick<'_>) -> u64 = $of;
                     self.$counter.fetch_add(of(&tick), Ordering::Relaxed);
                 )+
-                for (shown, word) in self.suspects.iter().zip(output.suspects.0) {
-                    shown.store(word, Ordering::Relaxed);
-                }
             }
         }
     };

@@ -7,7 +7,7 @@ mod record;
 mod stop_latch;
 mod thread;
 
-pub use counts::TickCounts;
+pub use counts::{Suspects, TickCounts};
 pub use lane::{Lane, LaneSource, lane};
 pub use panics::silence_panics_here;
 pub use record::{RecordLane, TickRecord};

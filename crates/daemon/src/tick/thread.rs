@@ -247,6 +247,7 @@ impl TickThread {
         let times = StageTimes { received: ready, closed, decoded };
         let age = decoded - output.newest.unwrap_or(output.time);
         let published = TickPublication { output, times, age, late };
+        self.counts.suspects.show(self.engine.suspects());
         for lane in &mut self.queues.lanes {
             lane.publish(Publication::Tick(published));
         }

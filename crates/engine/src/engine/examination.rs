@@ -10,21 +10,16 @@
 )]
 
 use kalmind_filter::Implausible;
-use kalmind_types::{Cause, ChannelMask, Command, CursorDrive, Mode, Seconds, TickInput, most_missing};
+use kalmind_types::{Cause, Command, CursorDrive, Mode, Seconds, TickInput, most_missing};
 
-use super::{Engine, StagedModel, examined::Examined};
+use super::{
+    Engine, StagedModel,
+    examined::{Examined, FeatureSets},
+};
 use crate::freshness::{Silence, TickFacts, Verdict};
 
 /// Sums of bin widths may be off by so much.
 const ROUNDING_S: f64 = 1e-9;
-
-/// The features of `mask` that are not among the `others`.
-fn without(mut mask: ChannelMask, others: &ChannelMask) -> ChannelMask {
-    for (word, other) in mask.0.iter_mut().zip(others.0) {
-        *word &= !other;
-    }
-    mask
-}
 
 /// Whether the decoder moves the cursor in a mode.
 fn decodes(mode: Mode, drive: CursorDrive) -> bool {
@@ -69,31 +64,32 @@ impl Engine {
         (mode, drive)
     }
 
-    /// Which channels of a bin can be decoded from, and why the bin cannot, if so.
+    /// Which features of a bin can be decoded from, and why the bin cannot, if so.
     pub(super) fn examine(&mut self, input: &TickInput, arrived: bool) -> Examined {
         let (mode, drive) = self.after(input);
         let decoding = decodes(mode, drive);
-        let Self { settings, raw, models, last_screened, .. } = self;
-        let mut found = Examined::default();
+        let Self { settings, extractor, raw, models, last_screened, sets, .. } = self;
+        sets.begin(extractor.layout(), &input.masked);
+        let FeatureSets { switched_off, missing, lost, suspects, .. } = sets;
+        let mut found = Examined { switched_off: switched_off.count(), ..Examined::default() };
         let mut prepared = None;
         if let Some(StagedModel { preparation, screen, .. }) = models.active.as_deref_mut() {
-            let filled = preparation.prepare(raw, &input.masked);
+            let filled = preparation.prepare(raw, switched_off);
+            missing.copy_from(filled.missing);
             prepared = Some((filled.features, screen));
-            found.missing = filled.missing;
         } else {
-            let without =
-                |(feature, value): &(usize, &f64)| !value.is_finite() || input.masked.is_masked(*feature);
-            for (feature, _) in raw.iter().enumerate().filter(without) {
-                found.missing.mask(feature);
+            missing.copy_from(switched_off);
+            for (feature, _) in raw.iter().enumerate().filter(|(_, value)| !value.is_finite()) {
+                missing.insert(feature);
             }
         }
-        found.switched_off = input.masked.count_of(raw.len());
-        let invalid = without(found.missing, &input.masked);
-        found.invalid = invalid.count() as usize;
+        lost.copy_from(missing);
+        lost.remove(switched_off);
+        found.invalid = lost.count();
         let most = most_missing(settings.max_masked, raw.len(), found.switched_off);
         if found.invalid as f64 > most {
             found.failing = Some(Cause::ChannelsMasked);
-            found.suspects = invalid;
+            suspects.copy_from(lost);
         }
         let Some((features, screen)) = prepared.filter(|_| arrived && found.failing.is_none()) else {
             return found;
@@ -102,13 +98,15 @@ impl Engine {
             screen.restart();
         }
         *last_screened = Some(input.time);
-        let screened = screen.screen(features, &found.missing, settings.plausibility);
+        let screened = screen.screen(features, missing, settings.plausibility);
         found.guarded = screened.guarded;
-        found.suspects = without(screened.suspects, &input.masked);
+        suspects.copy_from(screened.suspects);
+        suspects.remove(switched_off);
         if settings.plausibility && decoding {
-            let lost = without(screened.lost, &input.masked).union(&invalid);
+            lost.add(screened.lost);
+            lost.remove(switched_off);
             found.failing = screened.implausible.map(cause);
-            if found.failing.is_none() && f64::from(lost.count()) > most {
+            if found.failing.is_none() && lost.count() as f64 > most {
                 found.failing = Some(Cause::ChannelsMasked);
             }
         }

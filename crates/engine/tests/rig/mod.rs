@@ -119,6 +119,11 @@ impl Loop {
         self.commands.push(command);
     }
 
+    /// How many of the first so many features are under suspicion.
+    pub fn suspects(&self, features: usize) -> usize {
+        self.engine.suspects().features().filter(|at| *at < features).count()
+    }
+
     pub fn tick(&mut self, row: &[f64]) -> TickOutput {
         self.newest.0.clear();
         self.newest.0.extend_from_slice(row);

@@ -146,7 +146,7 @@ struct Bench {
 impl Bench {
     fn new(start: Mode) -> Self {
         let engine = Engine::new(EngineSettings {
-            features: vec![StreamFeatures { binning: Binning::Sample, channels: CHANNELS, labels: None }],
+            features: vec![StreamFeatures::of_channels(Binning::Sample, CHANNELS, None)],
             max_masked: 0.25,
             restart_after: Seconds(0.5),
             stale_after: Seconds(0.1),
@@ -269,11 +269,11 @@ fn a_masked_channel_takes_its_training_mean_and_more_than_a_quarter_is_an_incomp
     assert_eq!((two.masked_features, two.incomplete), (2, true));
     assert_eq!(mean(&two), Some(vec![0.25, 0.3]), "a time update: the plain decoder keeps its mean");
     let mut input = bench.input(Some(ROW), &[]);
-    input.masked.mask(1);
+    input.masked.mask(0, 1);
     let operator = bench.engine.step(&input, &bench.rows);
     assert_eq!((operator.masked_features, mean(&operator)), (1, Some(vec![0.2, 0.25])));
     let mut input = bench.input(Some(ROW), &[]);
-    (1..4).for_each(|feature| assert!(input.masked.mask(feature)));
+    (1..4).for_each(|channel| assert!(input.masked.mask(0, channel)));
     let most_off = bench.engine.step(&input, &bench.rows);
     assert_eq!((most_off.masked_features, most_off.incomplete), (3, false), "switched off is not missing");
 }

@@ -127,7 +127,7 @@ impl Decoding<'_> {
         }
         // a decoder that is compared with others is judged by itself; a model file is run as the daemon would run it
         let mut engine = Engine::new(EngineSettings {
-            features: vec![StreamFeatures { binning: Binning::Sample, channels: width, labels: None }],
+            features: vec![StreamFeatures::of_channels(Binning::Sample, width, None)],
             max_masked: 0.25,
             restart_after: if live {
                 self.live.restart_after

@@ -12,6 +12,7 @@ pub mod split;
 pub mod text;
 
 use kalmind_filter::DecoderSpec;
+use kalmind_types::FeatureLayout;
 
 use crate::{
     host::Host,
@@ -55,7 +56,8 @@ impl<'a> Evaluation<'a> {
             Decoders::Model(path) => Subject::Model(Box::new(model::load(path)?)),
         };
         if let Subject::Model(model) = &subject {
-            tables.order_features_like(&labels(model).unwrap_or_default());
+            let labels = labels(model).unwrap_or_default();
+            tables.order_features_like(&labels.iter().map(String::as_str).collect::<Vec<_>>());
             let components: Vec<&str> =
                 model.model.components.iter().map(|component| &*component.name).collect();
             tables.order_states_like(&components);
@@ -158,11 +160,9 @@ fn shared_rows(split: &Split, recordings: &[Recording], tables: &Tables) -> Opti
     })
 }
 
-/// The model's channel labels, where it knows those of all streams.
-fn labels(model: &IdentifiedModel) -> Option<Vec<&str>> {
-    let streams = model.model.streams.iter();
-    let labels = streams.map(|stream| stream.labels.as_deref()).collect::<Option<Vec<_>>>()?;
-    Some(labels.into_iter().flatten().map(String::as_str).collect())
+/// The names of the model's features, where it knows all of them.
+fn labels(model: &IdentifiedModel) -> Option<Vec<String>> {
+    FeatureLayout::new(&model.model.streams).ok()?.all_names()
 }
 
 /// Whether a model can be run on the tables at all.
@@ -175,7 +175,7 @@ fn check_model(model: &IdentifiedModel, tables: &Tables) -> anyhow::Result<()> {
         "the model decodes {expected} components, and the states have {found}"
     );
     if let (Some(labels), Some(columns)) = (labels(model), &tables.features.columns)
-        && let Some((label, column)) = labels.iter().zip(columns).find(|(label, column)| **label != *column)
+        && let Some((label, column)) = labels.iter().zip(columns).find(|(label, column)| label != column)
     {
         anyhow::bail!("the model's channel \"{label}\" is \"{column}\" in the data");
     }

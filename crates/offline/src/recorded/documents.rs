@@ -5,14 +5,15 @@ use std::borrow::Cow;
 use kalmind_engine::EngineSettings;
 use kalmind_signal::{ChainSettings, Given};
 use kalmind_types::{
-    Component, GenerationId, LslTime, MAX_COMPONENTS, MAX_STREAMS, Reason, Seconds, TickInput,
+    Component, FeatureLayout, GenerationId, LslTime, MAX_COMPONENTS, MAX_STREAMS, Reason, Seconds, TickInput,
     TickPublication,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The version of the documents.
-pub const FORMAT: u32 = 1;
+/// The version of the documents that is written, and the newest that is read. Version 1 had features that are channels only,
+/// and masks in another form (see [`ChannelMask`](kalmind_types::ChannelMask)).
+pub const FORMAT: u32 = 2;
 
 /// One sample of the stream `ticks`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -248,7 +249,14 @@ impl SessionDocument {
             }
         }
         within("the number of streams", self.streams.len() as f64, 0.0, MAX_STREAMS as f64)?;
+        FeatureLayout::new(&engine.features).map_err(|error| error.to_string())?;
         Ok(())
+    }
+
+    /// The features; none where no bin could give any, which [`SessionDocument::check`] refuses.
+    #[must_use]
+    pub fn layout(&self) -> FeatureLayout {
+        FeatureLayout::new(&self.engine.features).unwrap_or_default()
     }
 }
 

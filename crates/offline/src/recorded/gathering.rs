@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use kalmind_session::{Calibration, CalibrationOptions, CalibrationTick, InForce, Timeline};
 use kalmind_types::{
-    ChannelMask, CursorDrive, LslTime, OutputState, Position, TaskBlock, TickInput, TickOutput, Velocity,
+    ChannelMask, CursorDrive, FeatureLayout, LslTime, OutputState, Position, TaskBlock, TickInput,
+    TickOutput, Velocity,
 };
 
 use crate::host::Host;
@@ -56,6 +57,8 @@ pub struct Gathered {
     pub file: PathBuf,
     /// The session.
     pub session: Box<SessionDocument>,
+    /// Its features.
+    pub layout: FeatureLayout,
     /// Its rows.
     pub calibration: Calibration,
     /// The blocks that they are from, for people.
@@ -72,14 +75,14 @@ pub struct Gathered {
 pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gathered, GatherError> {
     let (session, course, masked) = course(path, host)?;
     let chosen = choose(path, &course, blocks)?;
-    let features: usize = session.engine.features.iter().map(|stream| stream.channels).sum();
+    let layout = session.layout();
     let options = CalibrationOptions {
         label_law: session.engine.label_law,
         bin_ms: session.bin_ms,
         max_masked: session.engine.max_masked,
-        switched_off: masked.count_of(features),
+        switched_off: layout.switched_off(&masked).count(),
     };
-    let mut calibration = Calibration::new(options, features);
+    let mut calibration = Calibration::new(options, layout.width());
     let mut rows = Vec::new();
     let mut reader =
         SessionReader::open(path, Wanted { inputs: false, raw: false, features: true, ticks: true })
@@ -97,7 +100,7 @@ pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gath
                 let before = calibration.rows();
                 calibration.observe(CalibrationTick {
                     output: &output,
-                    features: &tick.features_in_use(),
+                    features: &tick.features_in_use(&layout),
                     target,
                     trial,
                     drive: block.map_or(CursorDrive::Decoder, TaskBlock::drive),
@@ -113,7 +116,7 @@ pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gath
     if rows.is_empty() {
         return Err(GatherError::NoRows { path: path.to_owned(), blocks: chosen.name() });
     }
-    Ok(Gathered { file: path.to_owned(), session, calibration, blocks: chosen.name(), rows })
+    Ok(Gathered { file: path.to_owned(), session, layout, calibration, blocks: chosen.name(), rows })
 }
 
 /// The first pass: the session, what the task did, and which channels were switched off.
@@ -128,7 +131,7 @@ fn course(
         match item {
             Item::Session(document) => session = Some(document),
             Item::Event(event) => course.take(event.time, &event.body),
-            Item::Tick(tick) => masked = tick.document.input.masked,
+            Item::Tick(tick) => masked.clone_from(&tick.document.input.masked),
             Item::Unreadable(part) => host.unreadable(&part),
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! What a recording consists of, in the order of the file.
 
-use kalmind_types::{Event, Samples, StreamTime};
+use kalmind_types::{Event, FeatureLayout, Samples, StreamTime};
 
 use super::documents::{RecordDocument, SessionDocument, TickDocument};
 
@@ -16,14 +16,10 @@ pub struct RecordedTick {
 }
 
 impl RecordedTick {
-    /// The features; not a number where a channel was switched off when the decoder ran: such a channel must not teach it
-    /// either.
+    /// The features; not a number where one was switched off when the decoder ran: it must not teach it either.
     #[must_use]
-    pub fn features_in_use(&self) -> Vec<f64> {
-        let masked = &self.document.input.masked;
-        let value =
-            |(feature, value): (usize, &f64)| if masked.is_masked(feature) { f64::NAN } else { *value };
-        self.features.iter().enumerate().map(value).collect()
+    pub fn features_in_use(&self, layout: &FeatureLayout) -> Vec<f64> {
+        layout.in_use(&self.document.input.masked, &self.features).collect()
     }
 }
 

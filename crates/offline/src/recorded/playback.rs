@@ -11,7 +11,7 @@ use std::{
 
 use kalmind_engine::{Engine, EngineError};
 use kalmind_filter::KernelPath;
-use kalmind_types::{Cause, Command, IndexRange, ModelId, Samples, StreamTime, TickOutput};
+use kalmind_types::{Cause, Command, IndexRange, ModelId, Samples, StreamFeatures, StreamTime, TickOutput};
 
 use super::{FORMAT, ModelPart, RecordedSamples, SessionDocument, TickDocument};
 use crate::model::IdentifiedModel;
@@ -21,7 +21,7 @@ use crate::model::IdentifiedModel;
 pub enum PlaybackError {
     /// The documents are of another version.
     #[error(
-        "the recording's documents are of version {0}, and this program reads version {FORMAT}: use a program of the version that wrote it"
+        "the recording's documents are of version {0}, and this program reads versions up to {FORMAT}: use a program of the version that wrote it"
     )]
     Format(u32),
     /// The session ran on a kernel path that this processor does not have.
@@ -76,18 +76,18 @@ impl Playback {
     /// # Errors
     /// [`PlaybackError`].
     pub fn new(session: &SessionDocument) -> Result<Self, PlaybackError> {
-        if session.format != FORMAT {
+        if !(1..=FORMAT).contains(&session.format) {
             return Err(PlaybackError::Format(session.format));
         }
         let path = KernelPath::named(&session.kernel_path).ok_or_else(|| PlaybackError::KernelPath {
             recorded: session.kernel_path.clone(),
             here: KernelPath::detect().as_str(),
         })?;
-        let channels = session.engine.features.iter().map(|stream| stream.channels);
+        let widths = session.engine.features.iter().map(StreamFeatures::width);
         let held = session.streams.iter().map(|stream| stream.held_samples);
         Ok(Self {
             engine: Engine::new(session.engine.clone())?,
-            samples: RecordedSamples::new(channels.zip(held)),
+            samples: RecordedSamples::new(widths.zip(held)),
             guard: session.guard,
             path,
             parts: HashMap::new(),

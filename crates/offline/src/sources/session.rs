@@ -92,7 +92,7 @@ pub fn label_tables(gathered: &Gathered) -> Result<Tables, RecordedTablesError> 
     let count = time.len();
     Ok(Tables {
         parts: vec![Part { file: gathered.file.clone(), rows: 0..count }],
-        features: table(feature_names(session), features, count, width),
+        features: table(gathered.layout.all_names(), features, count, width),
         states: table(Some(component_names(session)), states, count, 2),
         task: Some(TaskTable { time: Some(time.clone()), rows }),
         bin_ms: session.bin_ms,
@@ -117,14 +117,14 @@ fn stream_tables(
     let values = plain(&stream.values);
     let mut reader =
         SessionReader::open(path, Wanted { inputs: false, raw: false, features: true, ticks: true })?;
-    let (mut session, mut width) = (None, 0);
+    let mut session = None;
     let (mut features, mut states, mut time) = (Vec::new(), Vec::new(), Vec::new());
     let mut ticks = Vec::new();
     while let Some(item) = reader.next_item()? {
         match item {
             Item::Session(document) => {
-                width = document.engine.features.iter().map(|stream| stream.channels).sum();
-                session = Some(document);
+                let layout = document.layout();
+                session = Some((document, layout));
             }
             Item::Tick(tick) => {
                 let at = tick.document.input.time.0;
@@ -132,9 +132,10 @@ fn stream_tables(
                 if tick.document.input.incomplete || tick.features.is_empty() {
                     continue;
                 }
+                let Some((_, layout)) = &session else { continue };
                 if let Some(state) = interpolated(&stamps, &values, stream.header.channels, &places, at) {
                     states.extend(state);
-                    features.extend(tick.features_in_use());
+                    features.extend(tick.features_in_use(layout));
                     time.push(at);
                 }
             }
@@ -142,8 +143,8 @@ fn stream_tables(
             _ => {}
         }
     }
-    let session = session.ok_or_else(|| ReadError::NoSession(path.to_owned()))?;
-    let count = time.len();
+    let (session, layout) = session.ok_or_else(|| ReadError::NoSession(path.to_owned()))?;
+    let (count, width) = (time.len(), layout.width());
     let clocks = days_apart(("the ticks", Some(&ticks)), ("the stream", Some(&finite(&stamps))));
     if let Some(clocks) = clocks {
         return Err(RecordedTablesError::Clocks { stream: wanted.to_owned(), clocks });
@@ -160,7 +161,7 @@ fn stream_tables(
     let described = Session { components: components.collect(), label_law: None, ..described(&session) };
     Ok(Tables {
         parts: vec![Part { file: path.to_owned(), rows: 0..count }],
-        features: table(feature_names(&session), features, count, width),
+        features: table(layout.all_names(), features, count, width),
         states: table(Some(names), states, count, places.len()),
         task: None,
         bin_ms: session.bin_ms,
@@ -184,13 +185,6 @@ fn described(session: &SessionDocument) -> Session {
         participant: Some(session.participant.clone()).filter(|code| !code.is_empty()),
         label_law: Some(session.engine.label_law),
     }
-}
-
-/// Labels of the features where every stream names its channels.
-fn feature_names(session: &SessionDocument) -> Option<Vec<String>> {
-    let labels: Option<Vec<Vec<String>>> =
-        session.engine.features.iter().map(|stream| stream.labels.clone()).collect();
-    labels.map(|labels| labels.concat())
 }
 
 fn component_names(session: &SessionDocument) -> Vec<String> {

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use kalmind_types::ChannelMask;
+use kalmind_types::MAX_FEATURES;
 
 use super::streams::{fill_with_means, interpolated, table};
 use crate::tables::{Part, RecordedTablesError, Tables, median_step};
@@ -43,7 +43,7 @@ pub(super) fn rows(
     states_named: &str,
 ) -> Result<Tables, RecordedTablesError> {
     let (width, components) = (from.names.len(), beside.names.len());
-    if width > ChannelMask::CAPACITY {
+    if width > MAX_FEATURES {
         return Err(RecordedTablesError::TooWide(width));
     }
     let places: Vec<usize> = (0..components).collect();

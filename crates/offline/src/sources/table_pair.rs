@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kalmind_recording::{Table, read_table, read_task_table, require_same_rows};
-use kalmind_types::ChannelMask;
+use kalmind_types::MAX_FEATURES;
 
 use super::row_source::RowSource;
 use crate::{
@@ -38,7 +38,7 @@ impl RowSource for TablePair<'_> {
     fn rows(&self, _host: &dyn Host) -> Result<Tables, TablesError> {
         let Self { features: features_path, states: states_path, task: task_path, rate } = *self;
         let features = read_table(features_path)?;
-        if features.width > ChannelMask::CAPACITY {
+        if features.width > MAX_FEATURES {
             let file = features_path.display().to_string();
             return Err(TablesError::TooWide { file, width: features.width });
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kalmind_recording::{RowCountMismatch, RowsError, TableError};
-use kalmind_types::ChannelMask;
+use kalmind_types::MAX_FEATURES;
 
 use super::RecordedTablesError;
 
@@ -110,7 +110,7 @@ pub enum TablesError {
         problem: String,
     },
     /// More features than can be decoded; found out before anything of that size squared is made.
-    #[error("{file} has {width} columns of features, and at most {max} can be decoded", max = ChannelMask::CAPACITY)]
+    #[error("{file} has {width} columns of features, and at most {max} can be decoded", max = MAX_FEATURES)]
     TooWide {
         /// The features' file.
         file: String,

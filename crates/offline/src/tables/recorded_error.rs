@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use kalmind_recording::{edf::EdfError, xdf::chunks::XdfError};
 use kalmind_session::CalibrationError;
-use kalmind_types::ChannelMask;
+use kalmind_types::MAX_FEATURES;
 
 use crate::recorded::{GatherError, ReadError};
 
@@ -83,7 +83,7 @@ pub enum RecordedTablesError {
         found: Vec<String>,
     },
     /// More features than can be decoded.
-    #[error("{0} features, and at most {max} can be decoded: name some with --feature-channels", max = ChannelMask::CAPACITY)]
+    #[error("{0} features, and at most {max} can be decoded: name some with --feature-channels", max = MAX_FEATURES)]
     TooWide(usize),
     /// An EDF or BDF file that cannot be read.
     #[error(transparent)]

@@ -278,12 +278,8 @@ pub fn model(decoder: &str, parameters: Parameters) -> Model {
     Model {
         decoder: decoder.parse().unwrap(),
         streams: vec![
-            StreamFeatures {
-                binning: Binning::Sum,
-                channels: 2,
-                labels: Some(vec!["a".into(), "b \u{e4}\"".into()]),
-            },
-            StreamFeatures { binning: Binning::Mean, channels: 1, labels: None },
+            StreamFeatures::of_channels(Binning::Sum, 2, Some(vec!["a".into(), "b \u{e4}\"".into()])),
+            StreamFeatures::of_channels(Binning::Mean, 1, None),
         ],
         bin_ms: 20.0,
         components: ["vx", "vy"]

@@ -28,7 +28,7 @@ pub use derived::{DerivedCounts, DerivedStream};
 pub use given::{Given, InputLog};
 pub use rows::{Mark, Row, Rows};
 pub use settling::Settling;
-pub use stage::{Output, Signal, Stage, StageError};
+pub use stage::{Signal, Stage, StageError};
 pub use state::{StateError, StateReader, StateWriter};
 pub use succession::StagedError;
 

@@ -2,36 +2,29 @@
 
 use core::fmt::Debug;
 
+use kalmind_types::StreamOutput;
+
 use super::rows::Rows;
 use super::state::{StateError, StateReader, StateWriter};
-
-/// One channel of a derived stream, or of the raw one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Output {
-    /// Its name.
-    pub name: String,
-    /// The unit of its values; empty where nobody said.
-    pub unit: String,
-    /// The raw channel that it stands for, if it stands for one: where that is masked, so is this.
-    pub channel: Option<usize>,
-    /// The raw channels that its values depend on, rising.
-    pub sources: Vec<usize>,
-}
 
 /// What goes into a stage, or comes out of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signal {
     /// Rows a second.
     pub rate_hz: f64,
-    /// One a channel.
-    pub outputs: Vec<Output>,
+    /// One a value of a row. Channels are those of the raw stream.
+    pub outputs: Vec<StreamOutput>,
 }
 
 impl Signal {
     /// The raw stream: every channel stands for itself.
     pub fn raw(rate_hz: f64, channels: impl IntoIterator<Item = (String, String)>) -> Self {
-        let output =
-            |(channel, (name, unit))| Output { name, unit, channel: Some(channel), sources: vec![channel] };
+        let output = |(channel, (name, unit))| StreamOutput {
+            name,
+            unit,
+            channel: Some(channel),
+            sources: Vec::new(),
+        };
         Self { rate_hz, outputs: channels.into_iter().enumerate().map(output).collect() }
     }
 }

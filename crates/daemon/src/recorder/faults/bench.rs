@@ -54,7 +54,7 @@ fn session() -> SessionDocument {
         kernel_path: "portable".to_owned(),
         guard: true,
         engine: EngineSettings {
-            features: vec![StreamFeatures { binning: Binning::Mean, channels: CHANNELS, labels: None }],
+            features: vec![StreamFeatures::of_channels(Binning::Mean, CHANNELS, None)],
             max_masked: 0.25,
             restart_after: Seconds(0.5),
             stale_after: Seconds(0.2),

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::{
     super::parts::number,
     facts::{self, Facts},
-    signals::silent_features,
+    signals::{noun, silent_features},
     words::{length, percent, times},
 };
 use crate::recorded::LossKind;
@@ -91,7 +91,7 @@ pub(super) fn section(facts: &Facts) -> Markup {
     if !silent.is_empty() {
         let shown: Vec<&str> = silent.iter().map(String::as_str).take(12).collect();
         let more = if silent.len() > shown.len() { " and more" } else { "" };
-        let count = Counted(silent.len() as u64, "channel");
+        let count = Counted(silent.len() as u64, noun(facts));
         said.push(format!("{count} never changed: {}{more}.", shown.join(", ")));
     }
     if percent(facts.late_ticks, facts.ticks) > 1.0 {

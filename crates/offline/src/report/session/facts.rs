@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, path::Path};
 
 use hdrhistogram::Histogram;
 use kalmind_filter::FitQuality;
-use kalmind_types::{Event, EventBody, EventKind, LslTime, OutputState, Position, StreamHealth, TaskBlock};
+use kalmind_types::{
+    Event, EventBody, EventKind, FeatureLayout, LslTime, OutputState, Position, StreamHealth, TaskBlock,
+};
 use serde_json::Value;
 
 use super::{
@@ -99,6 +101,7 @@ impl Aim {
 #[derive(Debug)]
 pub(super) struct Facts {
     pub(super) session: Box<SessionDocument>,
+    pub(super) layout: FeatureLayout,
     pub(super) begin: f64,
     pub(super) end: f64,
     pub(super) ticks: u64,
@@ -204,7 +207,7 @@ impl Facts {
     fn new(session: Box<SessionDocument>, channels: Channels, task: Course) -> Self {
         let streams = session.streams.iter();
         let streams = streams.map(|stream| StreamFacts { key: stream.key.clone(), ..StreamFacts::default() });
-        let features = session.engine.features.iter().map(|stream| stream.channels).sum();
+        let layout = session.layout();
         Self {
             begin: f64::NAN,
             end: f64::NAN,
@@ -227,7 +230,8 @@ impl Facts {
             wait_us: histogram(),
             decode_us: histogram(),
             total_us: histogram(),
-            features: vec![(0.0, 0.0, 0); features],
+            features: vec![(0.0, 0.0, 0); layout.width()],
+            layout,
             trials: Vec::new(),
             aims: BTreeMap::new(),
             happenings: Vec::new(),

@@ -23,16 +23,15 @@ pub(super) fn silent_features(facts: &Facts) -> Vec<String> {
     silent.map(|(_, name)| name).collect()
 }
 
+/// What a feature is called among people.
+pub(super) fn noun(facts: &Facts) -> &'static str {
+    if facts.layout.is_by_channel() { "channel" } else { "feature" }
+}
+
 fn feature_names(facts: &Facts) -> Vec<String> {
-    let session = &facts.session;
-    let streams = session.engine.features.iter().zip(&session.streams);
-    let names = streams.flat_map(|(stream, input)| {
-        (0..stream.channels).map(|channel| {
-            let label = stream.labels.as_ref().and_then(|labels| labels.get(channel));
-            label.cloned().unwrap_or_else(|| format!("{} {}", input.key, unlabelled(channel)))
-        })
-    });
-    names.collect()
+    let streams = &facts.session.streams;
+    let key = |stream: usize| streams.get(stream).map_or("", |input| input.key.as_str());
+    facts.layout.names(|stream, channel| format!("{} {}", key(stream), unlabelled(channel)))
 }
 
 /// The input streams, and what their features were.
@@ -64,18 +63,19 @@ pub(super) fn section(facts: &Facts) -> Markup {
     let x = (0.0, means.len().max(2) as f64 - 1.0);
     let of = |values: &[f64], title: &str, name: &str| {
         let plot = Plot::new(title, (520.0, 170.0), x, range_of(values.iter().copied().chain([0.0])))
-            .axes("channel", name);
+            .axes(noun(facts), name);
         figure(&plot.solid(0, values.iter().enumerate().map(|(at, value)| (at as f64, *value))).svg(), title)
     };
+    let each = if facts.layout.is_by_channel() { "each channel's feature" } else { "each feature" };
     let heads = ["stream", "samples decoded", "lost or dropped", "late", "health, share of ticks"];
     html! {
         (table("Input streams", &heads, &[4], rows))
         div class="figures" {
-            (of(&means, "Mean of each channel's feature", "mean"))
-            (of(&deviations, "Standard deviation of each channel's feature", "deviation"))
+            (of(&means, &format!("Mean of {each}"), "mean"))
+            (of(&deviations, &format!("Standard deviation of {each}"), "deviation"))
         }
         p {
-            (Counted(facts.features.len() as u64, "channel").to_string()) ", of which " (silent_features(facts).len())
+            (Counted(facts.features.len() as u64, noun(facts)).to_string()) ", of which " (silent_features(facts).len())
             " never changed; " (Counted(facts.nonfinite, "value").to_string()) " left out as not finite."
         }
     }
