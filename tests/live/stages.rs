@@ -23,16 +23,17 @@ fn a_derived_stream_is_decoded_recorded_replayed_and_made_again_from_the_raw_sam
     );
     let file = laboratory.path("stages.xdf");
     let daemon = recording(&laboratory, &configuration, &file);
-    let until = |samples: u64| {
-        daemon.wait_until("samples", |status| status["streams"][0]["received"].as_u64() > Some(samples))
-    };
-    until(500);
-    for command in ["nan 2", "clean", "pause", "go"] {
-        let pushed = outlet.disturb(command);
-        until(pushed.saturating_sub(1));
-        if command != "pause" {
-            until(pushed + 200);
-        }
+    let received = |status: &Value| status["streams"][0]["received"].as_u64().expect("a count");
+    for command in ["clean", "nan 2", "clean", "pause", "go"] {
+        outlet.disturb(command);
+        let at = received(&daemon.status());
+        daemon.wait_until("it shows", |status| {
+            if command == "pause" {
+                status["streams"][0]["health"] == "stalled"
+            } else {
+                received(status) > at + 400
+            }
+        });
     }
     let summary = daemon.end();
     assert_eq!(summary["streams"][0]["health"], "live", "{summary}");

@@ -30,7 +30,7 @@ use kalmind_acquisition::{
 use kalmind_engine::{BinCounts, Binner, Engine, StagedModel};
 use kalmind_types::{
     Actor, Cause, Command, Heartbeat, LslTime, MAX_COMMANDS, MAX_STREAMS, OutputState, Publication, Reason,
-    SampleBlock, Seconds, StageTimes, StreamHealth, TickInput, TickPublication,
+    SampleBlock, Seconds, StageTimes, TickInput, TickPublication,
 };
 
 use super::{Lane, RecordLane, StopLatch, TickCounts};
@@ -118,8 +118,6 @@ struct Round {
     shown: (OutputState, Option<Reason>),
     /// What the binner had counted when the monitors were last told.
     told: [BinCounts; MAX_STREAMS],
-    /// Whether a panic of a stream's stages has been entered.
-    stages_failed: [bool; MAX_STREAMS],
 }
 
 impl TickThread {
@@ -138,7 +136,6 @@ impl TickThread {
             last_seq: None,
             shown: self.engine.states().shown(),
             told: [BinCounts::default(); MAX_STREAMS],
-            stages_failed: [false; MAX_STREAMS],
         };
         while !self.end.load(Ordering::Acquire) {
             if catch_unwind(AssertUnwindSafe(|| self.round(&mut round))).is_err() {
@@ -196,12 +193,8 @@ impl TickThread {
             while let Some(block) = stream.blocks.receive() {
                 self.binner.accept(index, block);
             }
-            let health = stream.monitor.health();
-            self.binner.set_health(index, health);
-            if health == StreamHealth::Fault
-                && let Some(told) = round.stages_failed.get_mut(index)
-                && !core::mem::replace(told, true)
-            {
+            self.binner.set_health(index, stream.monitor.health());
+            if stream.monitor.take_fault() {
                 round.notice(Command::Fault(Cause::Panicked));
             }
         }
@@ -401,7 +394,6 @@ mod tests {
             last_seq: None,
             shown: (OutputState::Idle, None),
             told: [BinCounts::default(); MAX_STREAMS],
-            stages_failed: [false; MAX_STREAMS],
         }
     }
 
