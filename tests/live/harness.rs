@@ -133,12 +133,7 @@ impl Laboratory {
     pub(crate) fn daemon(&self, configuration: &Path, wait: &str) -> Daemon {
         let mut command = self.kalmind();
         command.args(["run", "--wait", wait, "--json", "--config"]).arg(configuration);
-        let process = Process::start(command);
-        let page = process.expect_line("page: http://");
-        let address =
-            page.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
-        let token = page.split("#token=").nth(1).expect("a token").trim();
-        Daemon { address: address.to_owned(), token: token.to_owned(), process }
+        Daemon::begun(Process::start(command))
     }
 }
 
@@ -277,19 +272,34 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
+    /// A daemon that has just been started, once it has printed its page's address.
+    pub(crate) fn begun(process: Process) -> Self {
+        let page = process.expect_line("page: http://");
+        let address =
+            page.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
+        let token = page.split("#token=").nth(1).expect("a token").trim();
+        Self { address: address.to_owned(), token: token.to_owned(), process }
+    }
+
     /// One HTTP request: status code and body.
     pub(crate) fn http(&self, method: &str, path: &str, body: Option<&Value>, token: bool) -> (u16, String) {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.http_bytes(method, path, body.as_bytes(), token)
+    }
+
+    /// The same with any body.
+    pub(crate) fn http_bytes(&self, method: &str, path: &str, body: &[u8], token: bool) -> (u16, String) {
         let mut socket = TcpStream::connect(&self.address).expect("the server accepts");
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let body = body.map(Value::to_string).unwrap_or_default();
         let authorization =
             if token { format!("Authorization: Bearer {}\r\n", self.token) } else { String::new() };
         write!(
             socket,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{authorization}Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{authorization}Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
             self.address,
             body.len()
         )
+        .and_then(|()| socket.write_all(body))
         .expect("the request is sent");
         let mut answer = String::new();
         socket.read_to_string(&mut answer).expect("an answer");

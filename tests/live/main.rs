@@ -22,6 +22,7 @@ mod passage;
 mod recording;
 mod replacing;
 mod round_trip;
+mod run_models;
 mod side_by_side;
 mod stages;
 mod start;

@@ -29,11 +29,7 @@ const KILLS: u64 = 5;
 pub(crate) fn recording(laboratory: &Laboratory, configuration: &Path, file: &Path) -> Daemon {
     let mut command = laboratory.kalmind();
     command.args(["run", "--wait", "30", "--json", "--config"]).arg(configuration).arg("--record").arg(file);
-    let process = Process::start(command);
-    let page = process.expect_line("page: http://");
-    let address = page.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
-    let token = page.split("#token=").nth(1).expect("a token").trim();
-    Daemon { address: address.to_owned(), token: token.to_owned(), process }
+    Daemon::begun(Process::start(command))
 }
 
 pub(crate) fn replayed(file: &Path) -> Replayed {

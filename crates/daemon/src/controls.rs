@@ -6,11 +6,13 @@ use std::sync::{
 };
 
 use kalmind_acquisition::{StreamMonitor, Waker, clock};
-use kalmind_output::{ControlRefused, Controls, DecoderInfo, Hub};
+use kalmind_filter::KernelPath;
+use kalmind_offline::model::Demand;
+use kalmind_output::{ControlRefused, Controls, DecoderInfo, Hub, ModelEntry, ModelList};
 use kalmind_session::{MarkerTable, parse_marker};
 use kalmind_types::{
     Actor, Confirmation, EventBody, EventKind, FeatureLayout, InputArrival, LslTime, Mode, ModelId,
-    OperatorAction, OperatorRequest, Seconds, StreamStatus,
+    ModelSource, OperatorAction, OperatorRequest, Seconds, StreamStatus,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -19,6 +21,7 @@ use crate::{
     desk::{DeskHandle, Message, Progress},
     event_bus::{EventBus, near},
     log,
+    models::{posted, run_models::Origin},
     process::realtime::RealtimeSettings,
     recorder::RecorderStatus,
     running::arrival::DelayBoard,
@@ -65,6 +68,10 @@ pub struct DaemonControls {
     pub told_stop: Mutex<Option<(LslTime, Actor)>>,
     /// Whether a task may go on after a long silence of the input.
     pub task_may_resume: bool,
+    /// What a model has to match.
+    pub demand: Demand,
+    /// Whether a guard stands in front of decoders whose options leave it open.
+    pub guard: bool,
 }
 
 /// Stops by one actor are told of no more often than this.
@@ -151,6 +158,43 @@ impl Controls for DaemonControls {
 
     fn decoder(&self) -> Option<DecoderInfo> {
         self.desk.progress().decoder
+    }
+
+    fn models(&self) -> ModelList {
+        self.desk.models(|models| models.list())
+    }
+
+    fn add_model(&self, file: Arc<[u8]>, by: Actor) -> Result<ModelEntry, ControlRefused> {
+        let checked = posted::checked(file, &self.demand, self.guard).map_err(ControlRefused::Invalid)?;
+        let (id, model, now) = (checked.id, Arc::new(checked), clock::now());
+        let origin = Origin { source: ModelSource::Posted, by, added: now, train_bins: None, file: None };
+        let event = origin.event(&model);
+        let (is_new, entry) = self.desk.models(|models| (models.add(&model, origin), models.entry(id)));
+        if is_new {
+            self.events.publish(now, event);
+        }
+        entry.ok_or_else(|| ControlRefused::Busy("the model found no room; send it again".to_owned()))
+    }
+
+    fn activate_model(&self, id: ModelId, by: Actor) -> Result<(), ControlRefused> {
+        let (model, active) = self.desk.models(|models| (models.get(id), models.active()));
+        let model = model.ok_or_else(|| {
+            ControlRefused::UnknownModel(
+                "the run has no such model: GET /v1/models lists those that it has; one that was given up to make room \
+                 for newer ones has to be sent again"
+                    .to_owned(),
+            )
+        })?;
+        if active == Some(id) {
+            return Err(ControlRefused::NotNow("this model decodes already".to_owned()));
+        }
+        let staged = model
+            .stage(self.guard, KernelPath::detect())
+            .map_err(|error| ControlRefused::Invalid(error.to_string()))?;
+        if self.desk.activate(model, staged, by) {
+            return Ok(());
+        }
+        Err(ControlRefused::Busy("models wait for a tick that puts them in: is the stream there?".to_owned()))
     }
 
     fn streams(&self) -> Vec<StreamStatus> {

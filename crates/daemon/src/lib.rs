@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod event_bus;
 pub mod failure;
 pub mod log;
+pub mod models;
 pub mod process;
 pub mod recorder;
 pub mod running;

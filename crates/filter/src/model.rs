@@ -141,10 +141,12 @@ impl Model {
         }
     }
 
-    /// How good the decoder is by its own fit report; none where the file says nothing of it that can be read.
+    /// How good the decoder is by its own fit report; none where the file says nothing of it that can be read, or more than
+    /// anybody would show.
     #[must_use]
     pub fn quality(&self) -> Option<FitQuality> {
-        FitQuality::deserialize(self.report.as_ref()?.get("quality")?).ok()
+        let quality = FitQuality::deserialize(self.report.as_ref()?.get("quality")?).ok();
+        quality.filter(FitQuality::can_be_shown)
     }
 
     /// Why control with this decoder needs a person's confirmation; none where it does not, and for files that another program

@@ -4,11 +4,13 @@
 
 use core::fmt;
 
-use kalmind_types::Cause;
+use kalmind_types::{Cause, MAX_COMPONENTS};
 use serde::{Deserialize, Serialize};
 
 /// Part of the held-out steps above which a decoder that falls back is not what was asked for.
 const MOST_FALLBACKS: f64 = 0.5;
+/// Bytes of what a test against chance may say of itself.
+const LONGEST_TEXT: usize = 1000;
 
 /// How well a decoder did on rows that it was not fitted to, beside what knowing nothing achieves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +89,15 @@ pub struct ChanceFigures {
 }
 
 impl FitQuality {
+    /// Whether it is as short as every fit writes it: clients are sent it, whatever file it comes from.
+    pub(crate) fn can_be_shown(&self) -> bool {
+        let text = match &self.chance {
+            AgainstChance::Better(figures) | AgainstChance::NotBetter(figures) => &figures.test,
+            AgainstChance::NotTested { why } => why,
+        };
+        text.len() <= LONGEST_TEXT && self.correlation.len() <= MAX_COMPONENTS
+    }
+
     /// Why control with this decoder needs a person's confirmation; none where it does not.
     #[must_use]
     pub fn doubt(&self) -> Option<Cause> {

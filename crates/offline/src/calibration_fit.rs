@@ -1,5 +1,7 @@
 //! From what calibration gathered to a model that is ready to swap in.
 
+use std::sync::Arc;
+
 use kalmind_engine::StagedModel;
 use kalmind_filter::{DecoderSpec, KernelPath, Model};
 use kalmind_fitting::{FitError, FitProgress, FitReport, FitSettings, fit};
@@ -18,7 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub struct CalibrationFit {
     /// The model.
-    pub model: IdentifiedModel,
+    pub model: Arc<IdentifiedModel>,
     /// What the tick runs.
     pub staged: Box<StagedModel>,
     /// Training rows.
@@ -91,7 +93,7 @@ pub fn fit_calibration(
         guard: Some(fitted.guard),
         parameters: fitted.parameters,
     };
-    let model = IdentifiedModel::of(model)?;
+    let model = Arc::new(IdentifiedModel::of(model)?);
     let staged = model.stage(guard, KernelPath::detect())?;
     Ok(CalibrationFit { model, staged, rows, report: fitted.report })
 }

@@ -16,6 +16,10 @@ use kalmind_types::{
 /// Bin widths that differ by less than this part are the same: a width read off a recording's stamps is not exact.
 pub const SAME_WIDTH: f64 = 0.01;
 
+/// Warnings of a file that are shown, and characters of each: a fit writes fewer, and clients are sent all of them.
+const MOST_WARNINGS: usize = 32;
+const LONGEST_WARNING: usize = 1000;
+
 /// A model with its identity.
 #[derive(Clone, Debug)]
 pub struct IdentifiedModel {
@@ -142,7 +146,8 @@ impl IdentifiedModel {
         let judged = self.model.quality().map(|quality| quality.warnings()).unwrap_or_default();
         let reported = self.model.report.as_ref().and_then(|report| report["warnings"].as_array());
         let texts = reported.into_iter().flatten().filter_map(|warning| warning.as_str());
-        let mut warnings: Vec<String> = texts.map(str::to_owned).collect();
+        let shown = texts.take(MOST_WARNINGS).map(|text| text.chars().take(LONGEST_WARNING).collect());
+        let mut warnings: Vec<String> = shown.collect();
         if warnings.is_empty() {
             return judged;
         }

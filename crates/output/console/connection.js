@@ -43,13 +43,29 @@ export class Connection {
 
   // Asks for a state, with what whoever asks agrees to; needs the token.
   async ask(state, agreed = {}) {
-    const answer = await fetch("/v1/control", {
-      method: "POST",
-      headers: { ...this.#headers(), "content-type": "application/json" },
-      body: JSON.stringify({ state, ...agreed }),
+    const headers = { "content-type": "application/json" };
+    await this.#fetch("/v1/control", { method: "POST", headers, body: JSON.stringify({ state, ...agreed }) });
+  }
+
+  // The models of the run.
+  models() {
+    return this.#fetch("/v1/models", {});
+  }
+
+  // Lets a model of the run decode; needs the token.
+  async activate(model) {
+    await this.#fetch(`/v1/models/${model}/activate`, { method: "POST" });
+  }
+
+  async #fetch(path, { headers = {}, ...request }) {
+    const answer = await fetch(path, {
+      ...request,
+      headers: { ...this.#headers(), ...headers },
       signal: AbortSignal.timeout(2000),
     });
-    if (!answer.ok) throw new Error((await answer.json()).message);
+    const said = await answer.json();
+    if (!answer.ok) throw new Error(said.message);
+    return said;
   }
 
   #open() {

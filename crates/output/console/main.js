@@ -32,6 +32,7 @@ const connection = new Connection(takeToken(), {
       case "hello":
         view.begin(message);
         workspace.begin(message);
+        listModels();
         break;
       case "state":
         if (asking && message.state !== asking.state && STOPPED.has(message.state)) withdraw("The output was stopped: ask for control again.");
@@ -48,6 +49,7 @@ const connection = new Connection(takeToken(), {
           const { decoder: name, hash: model, ...known } = message.data;
           view.decoder({ name, model, ...known });
         }
+        if (message.kind === "model") listModels();
         break;
       case "gap":
         view.gap(message);
@@ -105,6 +107,26 @@ document.addEventListener(
   true,
 );
 document.addEventListener("keyup", (event) => event.key === " " && event.preventDefault(), true);
+
+// The models of the run, whenever one has come or taken over.
+async function listModels() {
+  try {
+    view.models(await connection.models());
+  } catch {
+    // the link's own state says that the daemon is gone
+  }
+}
+
+document.getElementById("models").addEventListener("click", async (event) => {
+  const { model } = event.target.dataset;
+  if (!model) return;
+  try {
+    await connection.activate(model);
+    view.notice("");
+  } catch (error) {
+    view.notice(`Refused: ${error.message}`);
+  }
+});
 
 async function ask(state, more) {
   try {

@@ -226,6 +226,19 @@ export class View {
     put("recording-problem", recording.problem ?? "");
   }
 
+  // The models of the run, newest first, once there is a choice: whoever has the token can let any of them decode.
+  models({ models, active, before }) {
+    find("models").hidden = models.length < 2;
+    find("models").replaceChildren(
+      ...[...models].reverse().map(({ name, model, source }) => {
+        const entry = element("li", `${name} ${model.slice(0, 8)}, ${source}`);
+        const use = model === before ? "Undo" : "Use";
+        entry.append(model === active ? element("strong", "in use") : element("button", use, { type: "button", "data-model": model }));
+        return entry;
+      }),
+    );
+  }
+
   streams(streams) {
     find("streams").replaceChildren(
       ...streams.map((stream) => {
@@ -252,6 +265,7 @@ export class View {
 
   steerable(yes) {
     find("steer").hidden = !yes;
+    find("models").toggleAttribute("data-steerable", yes);
   }
 
   notice(text) {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, atomic::AtomicU64};
 
 use kalmind_types::Actor;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::{
     Access, Controls, Counters, Hub, Ledger, Limits, admission::Admission, counters::count, hub::Relay,
@@ -20,6 +20,8 @@ pub(crate) struct App {
     pub(crate) counters: Arc<Counters>,
     pub(crate) requests: Mutex<RateLimit>,
     pub(crate) reads: Mutex<RateLimit>,
+    /// One model at a time is taken in or built.
+    pub(crate) models: Arc<Semaphore>,
     pub(crate) open_websockets: AtomicU64,
     pub(crate) places: Arc<Places>,
     pub(crate) relay: Relay,

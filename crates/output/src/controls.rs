@@ -1,6 +1,10 @@
 //! What clients may ask of the daemon.
 
-use kalmind_types::{Actor, Confirmation, CovarianceKind, EventKind, LslTime, Mode, ModelId, StreamStatus};
+use std::sync::Arc;
+
+use kalmind_types::{
+    Actor, Confirmation, CovarianceKind, EventKind, LslTime, Mode, ModelId, ModelSource, StreamStatus,
+};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -21,12 +25,52 @@ pub struct DecoderInfo {
     pub poor: bool,
 }
 
+/// A model of the run: what it is, and how it came here.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelEntry {
+    /// Which, and how good it is.
+    #[serde(flatten)]
+    pub decoder: DecoderInfo,
+    /// Where it comes from.
+    pub source: ModelSource,
+    /// Who brought it.
+    pub by: Actor,
+    /// When it came, on the LSL clock.
+    pub added: LslTime,
+    /// Bins that it was fitted to, where it was fitted in this run.
+    pub train_bins: Option<u64>,
+    /// Name of the file that it was read from, or saved to.
+    pub file: Option<String>,
+    /// Size of its file.
+    pub bytes: u64,
+    /// Whether it decodes, or will from the next tick on.
+    pub active: bool,
+    /// Why control with it needs a confirmation each time that it is put in; none where it does not.
+    pub doubt: Option<String>,
+}
+
+/// The models of the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ModelList {
+    /// Those that can be put to work, in the order in which they came.
+    pub models: Vec<ModelEntry>,
+    /// The one that decodes.
+    pub active: Option<String>,
+    /// The one that decoded before it: activating it undoes the last change.
+    pub before: Option<String>,
+    /// Models given up to make room for newer ones.
+    pub forgotten: u64,
+}
+
 /// Why a request was not carried out. The text is shown to whoever asked: what is wrong and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlRefused {
     /// The request makes no sense as it stands (HTTP 422).
     #[error("{0}")]
     Invalid(String),
+    /// The run has no such model (HTTP 404).
+    #[error("{0}")]
+    UnknownModel(String),
     /// The request is in order, but not in the present state (HTTP 409).
     #[error("{0}")]
     NotNow(String),
@@ -41,7 +85,7 @@ pub enum ControlRefused {
 /// The daemon, as the server steers and describes it.
 ///
 /// Called on the server's threads, which serve every client: an implementation must not block (hand the request over
-/// and return).
+/// and return), but for the calls that say so.
 pub trait Controls: Send + Sync {
     /// Latches `hold` on behalf of `by`. Cannot be refused: the implementation wakes the tick thread, which publishes
     /// a heartbeat with state `hold` at once, with or without ticks.
@@ -70,6 +114,22 @@ pub trait Controls: Send + Sync {
 
     /// The decoder that runs, if any.
     fn decoder(&self) -> Option<DecoderInfo>;
+
+    /// The models of the run.
+    fn models(&self) -> ModelList;
+
+    /// Checks a model's file as at the start, and keeps it; one that is known already is given as it is. Called on a
+    /// thread of its own, one at a time: may take its time.
+    ///
+    /// # Errors
+    /// [`ControlRefused::Invalid`] with what a start would say against it.
+    fn add_model(&self, file: Arc<[u8]>, by: Actor) -> Result<ModelEntry, ControlRefused>;
+
+    /// Builds a model of the run and hands it over to decode from the next tick on. Called as [`Controls::add_model`].
+    ///
+    /// # Errors
+    /// See [`ControlRefused`].
+    fn activate_model(&self, model: ModelId, by: Actor) -> Result<(), ControlRefused>;
 
     /// The input streams, in the configuration's order.
     fn streams(&self) -> Vec<StreamStatus>;

@@ -26,9 +26,13 @@ pub struct Limits {
     pub messages_per_second: u32,
     /// Bytes of a request's body.
     pub body_bytes: usize,
-    /// `control` and `events` requests a second, and at once, of all clients together; more are answered 429.
+    /// Bytes of a model's file that is sent.
+    pub model_bytes: usize,
+    /// How long a client may take to send a model's file.
+    pub model_within: Duration,
+    /// `control`, `events` and `models` requests a second, and at once, of all clients together; more are answered 429.
     pub requests_per_second: u32,
-    /// Reads of `/v1/status` and `/metrics` a second, and at once, of all clients together; more are answered 429.
+    /// Reads of `/v1/status`, `/v1/models` and `/metrics` a second, and at once, of all clients together; more are answered 429.
     pub reads_per_second: u32,
     /// Requests of any kind a second, and at once, over one connection, STOP excepted; one more is answered 429 and
     /// ends the connection.
@@ -70,6 +74,8 @@ impl Default for Limits {
             message_bytes: 4096,
             messages_per_second: 50,
             body_bytes: 16 * 1024,
+            model_bytes: 64 << 20,
+            model_within: Duration::from_secs(30),
             requests_per_second: 100,
             reads_per_second: 200,
             requests_per_connection: 400,

@@ -1,4 +1,4 @@
-//! Answers to requests that are refused.
+//! Answers to requests, as JSON: what was asked for, or why not.
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -6,7 +6,7 @@ use axum::{
 };
 
 use crate::{
-    Credentials, access,
+    ControlRefused, Credentials, access,
     app::App,
     counters::count,
     messages::{ErrorCode, ErrorMessage, to_json},
@@ -15,12 +15,28 @@ use crate::{
 /// What is said to whoever asks too often.
 pub(crate) const TOO_FREQUENT: &str = "too many requests a second: wait a second, then ask less often";
 
+/// What was asked for.
+pub(crate) fn ok(body: &impl serde::Serialize) -> Response {
+    (json_header(), to_json(body)).into_response()
+}
+
+/// What the daemon says against a request.
+pub(crate) fn refusal(refused: &ControlRefused) -> Response {
+    let status = match refused {
+        ControlRefused::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        ControlRefused::UnknownModel(_) => StatusCode::NOT_FOUND,
+        ControlRefused::NotNow(_) | ControlRefused::OtherModel(_) => StatusCode::CONFLICT,
+        ControlRefused::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    error(status, refused.code(), &refused.to_string())
+}
+
 /// An error as JSON: what is wrong and what to do.
 pub(crate) fn error(status: StatusCode, code: ErrorCode, message: &str) -> Response {
     (status, json_header(), to_json(&ErrorMessage { code, message })).into_response()
 }
 
-pub(crate) fn json_header() -> [(header::HeaderName, HeaderValue); 1] {
+fn json_header() -> [(header::HeaderName, HeaderValue); 1] {
     [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]
 }
 

@@ -1,29 +1,26 @@
-//! HTTP: the console, `/v1/status`, `/metrics`, and the requests that steer.
+//! HTTP: the console, `/v1/status`, `/metrics`, `/v1/models`, and the requests that steer.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::{
     Router,
-    body::{Body, Bytes, to_bytes},
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use serde::Deserialize;
-use tokio::time;
 
 use crate::{
-    ControlRefused, Credentials, Denied,
+    Credentials, Denied,
     app::App,
     assets, cors,
     counters::count,
     documents,
-    messages::{Accepted, AcceptedEvent, ErrorCode, to_json},
-    metrics,
-    rate::RateLimit,
-    refusal::{error, json_header, too_frequent, unauthorized},
+    messages::{Accepted, AcceptedEvent, ErrorCode},
+    metrics, models,
+    permission::{may_read, steering},
+    refusal::{error, ok, refusal},
     request::{ControlBody, EventBody},
     status, upgrade,
 };
@@ -40,6 +37,8 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route(STOP, post(stop))
         .route("/v1/control", post(control))
         .route("/v1/events", post(event))
+        .route("/v1/models", get(models::list).post(models::add))
+        .route("/v1/models/{id}/activate", post(models::activate))
         .route("/openapi.json", get(documents::openapi))
         .route("/asyncapi.json", get(documents::asyncapi))
         .fallback(get(assets::serve))
@@ -47,7 +46,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
             error(
                 StatusCode::METHOD_NOT_ALLOWED,
                 ErrorCode::MethodNotAllowed,
-                "stop, control and events are POST requests, everything else is GET",
+                "stop, control, events and what is sent or activated under models are POST requests, everything else is GET",
             )
         })
         .layer(middleware::from_fn_with_state(Arc::clone(app), guard))
@@ -72,10 +71,6 @@ async fn crowded() -> Response {
     );
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     response
-}
-
-fn ok(body: &impl serde::Serialize) -> Response {
-    (json_header(), to_json(body)).into_response()
 }
 
 /// Host and Origin before anything else; the headers that keep other sites' pages out, and let those in that are allowed,
@@ -134,26 +129,6 @@ fn protect(app: &App, headers: &mut HeaderMap) {
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
-/// Whether a request may read, by token and rate; the answer to it if not.
-fn may_read(app: &App, headers: &HeaderMap) -> Result<(), Box<Response>> {
-    match app.access.credentials(headers) {
-        Credentials::Right => {}
-        Credentials::Absent if !app.access.reading_needs_token(headers) => {}
-        shown @ (Credentials::Absent | Credentials::Wrong) => {
-            return Err(Box::new(unauthorized(app, shown)));
-        }
-    }
-    within(app, &app.reads)
-}
-
-/// Takes one of what `limit` allows; the answer to the request if there is none left.
-fn within(app: &App, limit: &Mutex<RateLimit>) -> Result<(), Box<Response>> {
-    if app.within(limit) {
-        return Ok(());
-    }
-    Err(Box::new(too_frequent()))
-}
-
 async fn read_status(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     match may_read(&app, &headers) {
         Ok(()) => ok(&status::status(&app)),
@@ -197,47 +172,4 @@ async fn event(State(app): State<Arc<App>>, request: Request) -> Response {
         Ok(event_seq) => ok(&AcceptedEvent::new(event_seq)),
         Err(refused) => refusal(&refused),
     }
-}
-
-/// Token, rate and size of a request that steers; then its body, understood.
-async fn steering<T: for<'de> Deserialize<'de>>(app: &App, request: Request) -> Result<T, Box<Response>> {
-    let shown = app.access.credentials(request.headers());
-    if shown != Credentials::Right {
-        return Err(Box::new(unauthorized(app, shown)));
-    }
-    within(app, &app.requests)?;
-    let bytes = read_body(app, request.into_body()).await?;
-    serde_json::from_slice(&bytes).map_err(|problem| {
-        count(&app.counters.malformed);
-        let message = format!("the body is not what this request takes: {problem}");
-        Box::new(error(StatusCode::BAD_REQUEST, ErrorCode::Malformed, &message))
-    })
-}
-
-async fn read_body(app: &App, body: Body) -> Result<Bytes, Box<Response>> {
-    match time::timeout(app.limits.request_within, to_bytes(body, app.limits.body_bytes)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_too_large_or_cut)) => {
-            count(&app.counters.oversized);
-            let message = format!("a body has at most {} bytes", app.limits.body_bytes);
-            Err(Box::new(error(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge, &message)))
-        }
-        Err(_elapsed) => {
-            count(&app.counters.malformed);
-            Err(Box::new(error(
-                StatusCode::REQUEST_TIMEOUT,
-                ErrorCode::Malformed,
-                "the body did not come in time: send it at once",
-            )))
-        }
-    }
-}
-
-fn refusal(refused: &ControlRefused) -> Response {
-    let status = match refused {
-        ControlRefused::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        ControlRefused::NotNow(_) | ControlRefused::OtherModel(_) => StatusCode::CONFLICT,
-        ControlRefused::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    error(status, refused.code(), &refused.to_string())
 }

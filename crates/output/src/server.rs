@@ -13,7 +13,7 @@ use std::{
 use tokio::{
     net::{TcpListener, TcpSocket},
     runtime::{self, Runtime},
-    sync::{mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
 };
 
 use crate::{
@@ -150,6 +150,7 @@ pub fn start_server(
         places: Arc::new(Places::new(config.limits.connections, Arc::clone(&counters))),
         limits: config.limits,
         counters: Arc::clone(&counters),
+        models: Arc::new(Semaphore::new(1)),
         open_websockets: AtomicU64::new(0),
         relay: Relay::new(),
         clients,

@@ -1,12 +1,13 @@
-//! What steers the daemon, the same by HTTP and by WebSocket: modes and events, for whoever has shown the run's token.
+//! What steers the daemon: modes and events, the same by HTTP and by WebSocket, and models; for whoever has shown the run's token.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kalmind_types::{Actor, Confirmation, EventKind, LslTime, Mode, ModelId};
 use serde_json::Value;
 
 use crate::{
-    ControlRefused, app::App, counters::count, messages::ErrorCode, rate::RateLimit, request::WantedState,
+    ControlRefused, ModelEntry, app::App, counters::count, messages::ErrorCode, rate::RateLimit,
+    request::WantedState,
 };
 
 /// What is said to whoever confirms something and asks for another state.
@@ -68,6 +69,27 @@ impl App {
         self.counted(self.controls.event(kind, time, data))
     }
 
+    /// Takes a model's file; gives what the run knows of it. Takes as long as checking and building it does.
+    ///
+    /// # Errors
+    /// What the daemon says against it.
+    pub(crate) fn add_model(&self, file: Arc<[u8]>) -> Result<ModelEntry, ControlRefused> {
+        self.counted(self.controls.add_model(file, Actor::Operator))
+    }
+
+    /// Puts a model of the run to work. Takes as long as building it does.
+    ///
+    /// # Errors
+    /// What the daemon says against it.
+    pub(crate) fn activate_model(&self, model: ModelId) -> Result<(), ControlRefused> {
+        self.counted(self.controls.activate_model(model, Actor::Operator))
+    }
+
+    /// Counts a request that was refused before the daemon heard of it.
+    pub(crate) fn count_refused(&self) {
+        count(&self.counters.controls_refused);
+    }
+
     fn counted<T>(&self, outcome: Result<T, ControlRefused>) -> Result<T, ControlRefused> {
         let counters = &self.counters;
         count(if outcome.is_ok() { &counters.controls } else { &counters.controls_refused });
@@ -80,6 +102,7 @@ impl ControlRefused {
     pub(crate) fn code(&self) -> ErrorCode {
         match self {
             Self::Invalid(_) => ErrorCode::Invalid,
+            Self::UnknownModel(_) => ErrorCode::NotFound,
             Self::NotNow(_) => ErrorCode::NotNow,
             Self::OtherModel(_) => ErrorCode::OtherModel,
             Self::Busy(_) => ErrorCode::Busy,

@@ -225,6 +225,7 @@ async fn every_http_answer_is_as_openapi_says() {
     let whole = json!(event).to_string();
     let confirming =
         |model: &str| json!({"state": "control", "confirm": ["poor_decoder"], "model": model}).to_string();
+    let activate = |byte: &str| format!("/v1/models/{}/activate", byte.repeat(32));
     let requests = [
         ("get", "/", false, "", 200),
         ("get", "/v1/status", false, "", 200),
@@ -247,10 +248,22 @@ async fn every_http_answer_is_as_openapi_says() {
         ("post", "/v1/events", true, r#"{"event_seq":-1,"kind":"trial","data":{}}"#, 400),
         ("post", "/v1/events", true, r#"{"kind":"target","data":{}}"#, 422),
         ("post", "/v1/events", true, r#"{"kind":"target"}"#, 400),
+        ("get", "/v1/models", false, "", 200),
+        ("post", "/v1/models", false, "model", 401),
+        ("post", "/v1/models", true, "model", 200),
+        ("post", "/v1/models", true, "no model", 422),
+        ("post", &activate("01"), false, "", 401),
+        ("post", &activate("01"), true, "", 200),
+        ("post", &activate("01"), true, "", 409),
+        ("post", &activate("02"), true, "", 404),
     ];
     let mut asked = BTreeSet::new();
     for (method, path, token, body, expected) in requests {
-        let documented_path = path.split('?').next().unwrap();
+        let documented_path = if path.ends_with("/activate") {
+            "/v1/models/{id}/activate"
+        } else {
+            path.split('?').next().unwrap()
+        };
         let operation = &document.0["paths"][documented_path][method];
         assert!(operation.is_object(), "{method} {path} is not documented");
         asked.insert(format!("{method} {documented_path}"));
@@ -318,6 +331,9 @@ fn what_needs_the_token_says_so_and_stop_does_not() {
         }
         assert_eq!(schemes.len(), 2);
     }
+    for path in ["/v1/models", "/v1/models/{id}/activate"] {
+        assert_eq!(openapi["paths"][path]["post"]["security"], json!([{"token": []}]), "{path}");
+    }
     assert_eq!(openapi["paths"]["/v1/stop"]["post"]["security"], json!([]));
     assert!(asyncapi["operations"]["stop"]["security"].is_null());
     let mut named = BTreeSet::new();
@@ -359,6 +375,12 @@ fn every_type_that_is_serialised_fits_its_schema() {
             "covariance": "varying", "warnings": ["a warning"], "poor": false,
         })
     };
+    let mut activated = swapped(Value::Null);
+    (activated["by"], activated["train_bins"]) = (json!("operator"), Value::Null);
+    let added = json!({
+        "action": "added", "decoder": "kalman", "hash": "ab".repeat(32), "source": "resumed", "by": "signal",
+        "file": "a.safetensors", "poor": true,
+    });
     let confirmed = json!({
         "action": "control", "by": "operator", "confirmed": ["slow_input", "poor_decoder"], "model": "ab".repeat(32),
     });
@@ -369,6 +391,8 @@ fn every_type_that_is_serialised_fits_its_schema() {
         (EventKind::Model, swapped(Value::Null)),
         (EventKind::Model, swapped(quality(tested))),
         (EventKind::Model, swapped(quality(untested))),
+        (EventKind::Model, activated),
+        (EventKind::Model, added),
         (EventKind::Operator, confirmed),
         (EventKind::Operator, by_program),
         (EventKind::Target, json!({"position": [0.2, 0.5], "radius": 0.06})),

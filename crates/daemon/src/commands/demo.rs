@@ -201,7 +201,7 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
     let mut participant = Participant(child.spawn().or_work()?);
 
     let is_recorded = configuration.records(arguments.record.as_deref());
-    let prepared = prepare(configuration)?;
+    let prepared = prepare(configuration, false)?;
     let outlets = Outlets::open(&prepared)?;
     // what is awaited is a child that was just started: nothing to tell
     let looking = move || find(&prepared, WAIT, is_recorded, |_| {}).map(|found| (prepared, found));
@@ -218,8 +218,12 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
         shuffled_labels: arguments.shuffled_labels,
         confirms_poor_decoder: arguments.shuffled_labels || arguments.headless,
     };
-    let options =
-        RunOptions { program: Some(program), calibrate: Some(calibrate), record: arguments.record.clone() };
+    let options = RunOptions {
+        program: Some(program),
+        calibrate: Some(calibrate),
+        record: arguments.record.clone(),
+        save: None,
+    };
     let daemon = Daemon::start(&plan, outlets, network, options)?;
     if !arguments.headless {
         say(&format!(

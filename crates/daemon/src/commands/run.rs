@@ -10,6 +10,7 @@ use crate::{
     configuration::Configuration,
     failure::{OrFail as _, Outcome},
     log::{self, say},
+    models::saved::SavedModels,
     process::{
         lsl_network::{self, NetworkInForce},
         termination::EndSignals,
@@ -20,6 +21,7 @@ use crate::{
         outlets::Outlets,
         plan::{self, Plan},
         prepared::prepare,
+        resuming::Resuming,
     },
 };
 
@@ -33,6 +35,9 @@ pub struct RunArguments {
     /// Record to this file, which must not exist yet [default: a file in the configuration's `[record] folder`, if any].
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+    /// Start with the newest saved model of the participant that fits, whatever `[decoder] model` names.
+    #[arg(long)]
+    pub resume: bool,
     /// Seconds to wait for the configured streams before giving up.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds, allow_negative_numbers = true)]
     pub wait: f64,
@@ -59,7 +64,7 @@ fn run(arguments: &RunArguments, configuration: Configuration, network: &Network
     let calibrate = configuration.task.decoder;
     say(&format!("kalmind {}; LSL: {}; looking for the streams", env!("CARGO_PKG_VERSION"), network.text));
     let is_recorded = configuration.records(arguments.record.as_deref());
-    let prepared = prepare(configuration)?;
+    let prepared = prepare(configuration, arguments.resume)?;
     // before any wait: a program that is waited for may itself wait for these
     let outlets = Outlets::open(&prepared)?;
     let wait = Seconds(arguments.wait);
@@ -71,11 +76,12 @@ fn run(arguments: &RunArguments, configuration: Configuration, network: &Network
     let (prepared, found) = found?;
     let plan = plan::plan(prepared, &found)?;
     let banner = banner(&plan, &found);
+    let save = SavedModels::of(&plan.configuration).filter(|_| plan.configuration.models.save);
     let daemon = Daemon::start(
         &plan,
         outlets,
         network,
-        RunOptions { program: None, calibrate: Some(calibrate), record: arguments.record.clone() },
+        RunOptions { program: None, calibrate: Some(calibrate), record: arguments.record.clone(), save },
     )?;
     say(&banner);
     say(&started(&daemon));
@@ -142,6 +148,7 @@ fn banner(plan: &Plan, found: &Found) -> String {
         }
         None => "  model: none; intent stays empty until one is fitted".to_owned(),
     });
+    lines.extend(plan.resuming.iter().flat_map(Resuming::lines).map(|line| format!("    {line}")));
     lines.extend(found.missing.iter().map(|missing| format!("  {missing}")));
     lines.push(format!("  bins of {} ms; kernels: {}", plan.bin_ms, kalmind_filter::kernel_path()));
     lines.join("\n")

@@ -40,7 +40,7 @@ pub use input::{Bins, ChannelReference, Stream, default_network};
 pub use outlets::{CursorOutlet, EventsOutlet, Output};
 pub use plane::{Gain, PositionSource, TargetSource};
 pub use problem::{ConfigurationErrors, Problem};
-pub use recording::{Record, Recorded, RecordedStream};
+pub use recording::{Models, Record, Recorded, RecordedStream};
 pub use reference::{DocumentedKey, documented_keys, reference};
 pub use running::{Insistence, Instance, Log, LogFormat, Realtime, Sex, Subject};
 pub use server::Server;
@@ -100,6 +100,8 @@ table::table! {
         task: Task = Task::default();
         /// Recordings.
         record: Record = Record::default();
+        /// Saved models.
+        models: Models = Models::default();
         /// The log.
         log: Log = Log::default();
     }
@@ -153,7 +155,8 @@ impl Configuration {
 
 /// Reads the configuration in a file.
 ///
-/// A relative `decoder.model` comes back joined to the file's folder, and has to be a file; so does `record.folder`.
+/// A relative `decoder.model` comes back joined to the file's folder, and has to be a file; so do `record.folder` and
+/// `models.folder`, which need not be there.
 ///
 /// # Errors
 /// Everything that is wrong with the file, with places: not readable, not UTF-8, not TOML, unknown keys, wrong values,
@@ -200,6 +203,7 @@ fn load_for(path: &Path, purpose: Use) -> Result<Configuration, ConfigurationErr
     if let Some(recordings) = &mut configuration.record.folder {
         *recordings = folder.join(&*recordings);
     }
+    configuration.models.folder = folder.join(&configuration.models.folder);
     if problems.is_empty() { Ok(configuration) } else { Err(errors(&file_name, text, problems)) }
 }
 

@@ -1,4 +1,4 @@
-//! `[record]`: what is written to disk.
+//! `[record]` and `[models]`: what is written to disk.
 
 use std::path::PathBuf;
 
@@ -48,6 +48,17 @@ table! {
         free_hours: f64 = 1.0, in Rule::Between(0.0, 1000.0);
         /// Further streams.
         stream: Vec<RecordedStream> = Vec::new();
+    }
+}
+
+table! {
+    /// The models that are fitted while a session runs. `kalmind run --resume` begins with the newest one that fits.
+    pub struct Models {
+        /// The folder in which they are saved, in a folder of its own for each participant's code; a relative path starts
+        /// at the folder of this configuration.
+        folder: PathBuf = PathBuf::from("models");
+        /// Whether they are saved. Without `[subject] code` none is.
+        save: bool = true;
     }
 }
 

@@ -1,12 +1,15 @@
 //! What the open loop leaves to fit on, and the fit.
 
+use std::sync::Arc;
+
+use kalmind_acquisition::clock;
 use kalmind_fitting::FitSettings;
-use kalmind_offline::calibration_fit::fit_calibration;
+use kalmind_offline::calibration_fit::{CalibrationFit, fit_calibration};
 use kalmind_session::{CalibrationTick, InForce};
-use kalmind_types::{CursorDrive, TaskBlock};
+use kalmind_types::{Actor, CursorDrive, ModelSource, TaskBlock};
 
 use super::{Desk, Message, Stage};
-use crate::tick::TickRecord;
+use crate::{models::run_models::Origin, tick::TickRecord};
 
 impl Desk {
     /// Takes a tick as a row to fit on, where an open loop runs.
@@ -35,6 +38,7 @@ impl Desk {
             .filter(|program| program.shuffled_labels)
             .map(|program| program.seed);
         let desk = self.handle.clone();
+        let save = self.settings.save.clone();
         self.handle.update(|progress| {
             if progress.stage != Stage::None {
                 progress.stage = Stage::Fitting;
@@ -50,7 +54,25 @@ impl Desk {
                 &FitSettings::default(),
                 &mut |_| {},
             );
+            let model = fitted.as_ref().ok().map(|fitted| Arc::clone(&fitted.model));
+            if let Ok(CalibrationFit { model, rows, .. }) = &fitted {
+                let origin = Origin {
+                    source: ModelSource::Fitted,
+                    by: Actor::Daemon,
+                    added: clock::now(),
+                    train_bins: Some(*rows as u64),
+                    file: None,
+                };
+                desk.models(|models| models.add(model, origin));
+            }
             desk.send_patiently(Message::Fitted(fitted.map(Box::new).map_err(|error| error.to_string())));
+            // a slow disk keeps nobody from decoding
+            if let Some((model, save)) = model.zip(save) {
+                match save.save(&model, clock::clock_pair().unix) {
+                    Ok(file) => desk.models(|models| models.saved_as(model.id, file)),
+                    Err(error) => tracing::error!(%error, "the model was not saved; it decodes all the same"),
+                }
+            }
         };
         if let Err(error) = std::thread::Builder::new().name("kalmind-fit".to_owned()).spawn(fit) {
             self.handle_message(Message::Fitted(Err(format!("no thread for the fit: {error}"))));

@@ -3,13 +3,14 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::Waker;
+use kalmind_engine::StagedModel;
 use kalmind_offline::{
     calibration_fit::CalibrationFit,
     model::{IdentifiedModel, ModelInDoubt},
@@ -18,8 +19,12 @@ use kalmind_output::DecoderInfo;
 use kalmind_session::{TaskKind, TaskScore};
 use kalmind_types::{Actor, Cause, EventBody, LslTime, Mode, ModelId, Seconds};
 
+use crate::models::run_models::{Origin, RunModels};
+
 /// Messages that may wait for the desk; more are refused.
 const MESSAGES: usize = 256;
+/// Models that may wait for a tick to decode; more are refused.
+const ACTIVATIONS: usize = 4;
 
 /// What the desk is asked to do.
 #[derive(Debug)]
@@ -47,6 +52,15 @@ pub enum Message {
         time: LslTime,
         /// What.
         content: EventBody,
+    },
+    /// A model of the run is to decode.
+    Activate {
+        /// Which.
+        model: Arc<IdentifiedModel>,
+        /// The same, built.
+        staged: Box<StagedModel>,
+        /// Who asks for it.
+        by: Actor,
     },
     /// A fit ended.
     Fitted(Result<Box<CalibrationFit>, String>),
@@ -120,16 +134,21 @@ pub struct DeskHandle {
     messages: Sender<Message>,
     pub(super) waker: Waker,
     progress: Arc<Mutex<Progress>>,
+    models: Arc<Mutex<RunModels>>,
+    /// Models handed over since a tick last showed the newest one.
+    pub(super) activations: Arc<AtomicUsize>,
     /// Messages refused because the queue was full, and commands that waited too long for a tick.
     pub(super) refused: Arc<AtomicU64>,
     pub(super) ended: Arc<AtomicBool>,
 }
 
 impl DeskHandle {
-    /// A handle without a desk yet, and the end that the desk takes; `model` is the one that decodes from the start.
+    /// A handle without a desk yet, and the end that the desk takes; `start` is the model that decodes from the start.
     #[must_use]
-    pub fn new(model: Option<&IdentifiedModel>) -> (Self, Receiver<Message>) {
+    pub fn new(start: Option<(&Arc<IdentifiedModel>, Origin)>) -> (Self, Receiver<Message>) {
         let (messages, received) = crossbeam_channel::bounded(MESSAGES);
+        let model = start.as_ref().map(|(model, _)| &***model);
+
         let progress = Progress {
             stage: Stage::None,
             score: TaskScore::default(),
@@ -137,8 +156,15 @@ impl DeskHandle {
             decoder: model.map(crate::decoder_info::decoder_info),
             doubt: model.and_then(IdentifiedModel::doubt),
         };
+        let mut models = RunModels::default();
+        if let Some((model, origin)) = start {
+            models.add(model, origin);
+            models.activate(model.id);
+        }
         let handle = Self {
             messages,
+            models: Arc::new(Mutex::new(models)),
+            activations: Arc::new(AtomicUsize::new(0)),
             waker: Waker::new(),
             progress: Arc::new(Mutex::new(progress)),
             refused: Arc::new(AtomicU64::new(0)),
@@ -164,6 +190,21 @@ impl DeskHandle {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
         self.waker.wake();
+        sent
+    }
+
+    /// Hands a built model over, to decode from the next tick on; `false` (and counted) when too many wait.
+    pub fn activate(&self, model: Arc<IdentifiedModel>, staged: Box<StagedModel>, by: Actor) -> bool {
+        // where no tick comes, none of them is ever put in
+        if self.activations.fetch_add(1, Ordering::Relaxed) >= ACTIVATIONS {
+            self.activations.fetch_sub(1, Ordering::Relaxed);
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        let sent = self.send(Message::Activate { model, staged, by });
+        if !sent {
+            self.activations.fetch_sub(1, Ordering::Relaxed);
+        }
         sent
     }
 
@@ -193,6 +234,11 @@ impl DeskHandle {
     /// Where the work stands.
     pub fn progress(&self) -> Progress {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks at the models of the run, or changes them.
+    pub fn models<T>(&self, look: impl FnOnce(&mut RunModels) -> T) -> T {
+        look(&mut self.models.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut Progress)) {

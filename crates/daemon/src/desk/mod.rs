@@ -26,13 +26,15 @@ use kalmind_filter::{DecoderSpec, LabelLaw};
 use kalmind_offline::model::{Demand, ModelInDoubt};
 use kalmind_session::{Calibration, Task, Timeline};
 use kalmind_types::{
-    ChannelMask, Command, EventBody, FeatureLayout, LslTime, Mode, ModelEvent, OutputState, Target, TaskBlock,
+    ChannelMask, Command, EventBody, FeatureLayout, LslTime, Mode, ModelEvent, ModelId, OutputState, Target,
+    TaskBlock,
 };
 
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
 
 use crate::{
     event_bus::EventBus,
+    models::saved::SavedModels,
     recorder::RecorderHandle,
     running::{arrival::InputArrivals, plane_streams::PositionSlot},
     tick::{QueuedCommand, StopLatch, TickRecord},
@@ -77,6 +79,8 @@ pub struct DeskSettings {
     pub position: PositionSlot,
     /// The part of the features that may lack a valid value in a bin that trains the decoder.
     pub max_masked: f64,
+    /// Where fitted models are saved; `None` saves none.
+    pub save: Option<SavedModels>,
     /// Whose the features are.
     pub layout: Arc<FeatureLayout>,
     /// Channels that are switched off.
@@ -114,6 +118,8 @@ pub struct Desk {
     measure_when_free: bool,
     /// The model that was put in last, where it was in doubt then.
     doubt: Option<ModelInDoubt>,
+    /// That model, or the one of the start.
+    put_in: Option<ModelId>,
     newest: LslTime,
     /// The state of the newest tick.
     shown: Option<OutputState>,
@@ -142,6 +148,7 @@ impl Desk {
             events,
             stop,
             doubt,
+            put_in: None,
             waiting: VecDeque::new(),
             task: None,
             calibration: None,
@@ -198,6 +205,7 @@ impl Desk {
             }
             Message::Task { time, content } => self.follow_task(time, &content),
             Message::MeasureArrival => self.measure_arrival(),
+            Message::Activate { model, staged, by } => self.activate(&model, staged, by),
             Message::Fitted(Ok(fit)) => self.take_fit(*fit),
             Message::Fitted(Err(problem)) => {
                 tracing::error!(problem, "the fit failed");
@@ -214,6 +222,9 @@ impl Desk {
         self.shown = Some(output.state);
         if let Some(doubt) = &self.doubt {
             self.handle.update(|progress| progress.follow_doubt(doubt, record.model));
+        }
+        if self.put_in.is_some() && self.put_in == record.model.map(|(model, _)| model) {
+            self.handle.activations.store(0, Ordering::Relaxed);
         }
         self.show_announced(output.time);
         // one for each tick: older ones have been overwritten, so this never fills the way to the tick

@@ -1,7 +1,10 @@
-//! A fitted model takes over.
+//! A model takes over: one that was fitted, or one of the run that somebody activates.
+
+use std::sync::atomic::Ordering;
 
 use kalmind_acquisition::clock;
-use kalmind_offline::calibration_fit::CalibrationFit;
+use kalmind_engine::StagedModel;
+use kalmind_offline::{calibration_fit::CalibrationFit, model::IdentifiedModel};
 use kalmind_output::DecoderInfo;
 use kalmind_types::{
     Actor, Command, Confirmation, EventBody, Mode, ModelEvent, OperatorAction, OperatorRequest, Seconds,
@@ -9,34 +12,70 @@ use kalmind_types::{
 };
 
 use super::{Desk, Message};
+use crate::decoder_info::decoder_info;
 
 impl Desk {
-    pub(super) fn take_fit(&mut self, fit: CalibrationFit) {
-        let CalibrationFit { model, staged, rows, report } = fit;
-        let (id, info, doubt) = (model.id, crate::decoder_info::decoder_info(&model), model.doubt());
+    /// Puts a model to work: the one way by which models reach the tick while it runs.
+    ///
+    /// # Errors
+    /// A sentence, where the tick thread takes none.
+    fn swap_in(
+        &mut self,
+        model: &IdentifiedModel,
+        staged: Box<StagedModel>,
+        by: Option<Actor>,
+    ) -> Result<(), String> {
+        let (id, info, doubt) = (model.id, decoder_info(model), model.doubt());
         if let Some(recorder) = &self.settings.recorder {
-            recorder.model(&model);
+            recorder.model(model);
         }
         if self.queues.models.push(staged).is_err() {
-            let problem = "the previous model is still being loaded".to_owned();
-            return self.handle_message(Message::Fitted(Err(problem)));
+            return Err("the previous model is still being loaded".to_owned());
         }
         self.command(Command::SwapModel(id));
         self.handle.update(|progress| {
-            progress.fit = Some((info.name.clone(), rows));
             progress.decoder = Some(info.clone());
             progress.doubt.clone_from(&doubt);
         });
-        self.doubt.clone_from(&doubt);
+        self.doubt = doubt;
+        self.put_in = Some(id);
+        let train_bins = self.handle.models(|models| {
+            models.activate(id);
+            models.train_bins(id)
+        });
         let DecoderInfo { name: decoder, model: hash, covariance, quality, warnings, poor } = info;
-        let (train_bins, covariance) = (Some(rows as u64), Some(covariance));
-        let swapped = ModelEvent::Swapped { decoder, hash, train_bins, covariance, quality, warnings, poor };
+        let covariance = Some(covariance);
+        let swapped =
+            ModelEvent::Swapped { decoder, hash, train_bins, covariance, quality, warnings, poor, by };
         self.events.publish(clock::now(), EventBody::Model(swapped));
+        Ok(())
+    }
+
+    /// Somebody wants a model of the run to decode.
+    pub(super) fn activate(&mut self, model: &IdentifiedModel, staged: Box<StagedModel>, by: Actor) {
+        if let Err(problem) = self.swap_in(model, staged, Some(by)) {
+            self.handle.refused.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(problem, model = model.id.to_hex(), "a model was not activated");
+        }
+    }
+
+    pub(super) fn take_fit(&mut self, fit: CalibrationFit) {
+        let CalibrationFit { model, staged, rows, report } = fit;
+        // it is among the models of the run since the fit ended
+        let origin = self.handle.models(|models| models.origin(model.id));
+        if let Some(origin) = origin {
+            self.events.publish(clock::now(), origin.event(&model));
+        }
+        if let Err(problem) = self.swap_in(&model, staged, None) {
+            return self.handle_message(Message::Fitted(Err(problem)));
+        }
+        self.handle.update(|progress| progress.fit = Some((model.model.decoder.to_string(), rows)));
         for warning in &report.warnings {
             tracing::warn!("the new model: {warning}");
         }
         let program = self.settings.program.clone();
         if let Some(program) = program {
+            let doubt = self.doubt.clone();
             if let Some(doubt) = doubt.filter(|_| program.confirms_poor_decoder) {
                 self.command(Command::ConfirmModel { model: doubt.model, by: Actor::Daemon });
                 let request = OperatorRequest {

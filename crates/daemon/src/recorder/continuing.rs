@@ -97,6 +97,7 @@ impl Writing<RecordingFile> {
         let model = self.model.map(ModelId::to_hex);
         let continued = RecordDocument::Continued { file, because, last_seq: self.last_seq, model };
         self.document(now, &continued, true);
+        self.embedded.clear();
         for model in self.models.clone() {
             self.model_documents(now, &model);
         }

@@ -4,7 +4,7 @@
 //! disk. A tick is written after the samples it names and together with its features and its cursor.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -64,6 +64,8 @@ pub(super) struct Writing<S> {
     pub(super) model: Option<ModelId>,
     /// Models that decode or are about to, newest last.
     pub(super) models: VecDeque<OwnedModel>,
+    /// Those that stand in the file.
+    pub(super) embedded: HashSet<String>,
     /// Ticks taken and not yet written.
     taken: VecDeque<Box<TickRecord>>,
     cursor: Vec<f64>,
@@ -113,6 +115,7 @@ impl<S: Sink> Writing<S> {
             last_seq: None,
             model: None,
             models: VecDeque::new(),
+            embedded: HashSet::new(),
             taken: VecDeque::with_capacity(TICKS_A_ROUND),
             cursor: Vec::new(),
             text: Vec::new(),
@@ -208,13 +211,7 @@ impl<S: Sink> Writing<S> {
                     self.commit("input log");
                 }
                 Message::Model { id, name, file } => {
-                    let model = OwnedModel { id, name, file };
-                    self.model_documents(now, &model);
-                    self.commit("model");
-                    if self.models.len() == MODELS {
-                        self.models.pop_front();
-                    }
-                    self.models.push_back(model);
+                    self.take_model(now, OwnedModel { id, name, file });
                 }
                 Message::Lost { losses, because } => {
                     self.untold.because = because;
@@ -228,6 +225,19 @@ impl<S: Sink> Writing<S> {
                 }
             }
         }
+    }
+
+    /// A model is about to decode: it stands in the file once, however often it does.
+    fn take_model(&mut self, now: LslTime, model: OwnedModel) {
+        if !self.embedded.contains(&model.id) {
+            self.model_documents(now, &model);
+            self.commit("model");
+        }
+        self.models.retain(|known| known.id != model.id);
+        if self.models.len() == MODELS {
+            self.models.pop_front();
+        }
+        self.models.push_back(model);
     }
 
     fn write_numbers(&mut self) {
@@ -398,6 +408,7 @@ impl<S: Sink> Writing<S> {
     }
 
     pub(super) fn model_documents(&mut self, time: LslTime, model: &OwnedModel) {
+        self.embedded.insert(model.id.clone());
         for part in ModelPart::all_of(&model.id, &model.name, &model.file) {
             self.document(time, &RecordDocument::Model(part), true);
         }

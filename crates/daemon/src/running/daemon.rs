@@ -27,6 +27,7 @@ use crate::{
     desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Program},
     event_bus::EventBus,
     failure::{OrFail as _, Outcome},
+    models::saved::SavedModels,
     process::{
         instance::InstanceLock,
         lsl_network::NetworkInForce,
@@ -69,6 +70,8 @@ pub struct RunOptions {
     pub calibrate: Option<DecoderSpec>,
     /// The file to record to; where there is none, the configuration may name a folder.
     pub record: Option<PathBuf>,
+    /// Where fitted models are saved.
+    pub save: Option<SavedModels>,
 }
 
 /// A running daemon.
@@ -171,7 +174,11 @@ impl Daemon {
                 "[decoder] plausibility = false: a dead or disconnected array will move the cursor"
             );
         }
-        let (handle, messages) = DeskHandle::new(plan.model.as_ref());
+        let start = plan.model.as_ref().zip(plan.origin());
+        if let Some((model, origin)) = &start {
+            events.publish(origin.added, origin.event(model));
+        }
+        let (handle, messages) = DeskHandle::new(start);
         let (desk_lane, records_out) = RecordLane::new(RECORDS, features, handle.waker());
         let lost_records = desk_lane.lost();
         let mut records = ArrayVec::from_iter([desk_lane]);
@@ -185,6 +192,7 @@ impl Daemon {
             demand: plan.demand.clone(),
             guard: configuration.decoder.guard,
             label_law: configuration.task.label_law,
+            save: options.save,
             calibrate: options.calibrate,
             program: options.program,
             recorder: record_handle.clone(),
@@ -243,6 +251,8 @@ impl Daemon {
             lost_records,
             markers: marker_counts,
             told_stop: Mutex::new(None),
+            demand: plan.demand.clone(),
+            guard: configuration.decoder.guard,
             task_may_resume,
         });
         let token = match &configuration.server.token {

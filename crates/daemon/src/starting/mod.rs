@@ -5,4 +5,5 @@ pub mod outlets;
 pub mod plan;
 pub mod plan_error;
 pub mod prepared;
+pub mod resuming;
 pub mod stages;

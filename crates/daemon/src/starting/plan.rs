@@ -3,24 +3,26 @@
 
 use std::sync::Arc;
 
-use kalmind_acquisition::{ArrivalSettings, InletConfig, MonitorLimits, StreamSelector, blocks_for};
+use kalmind_acquisition::{ArrivalSettings, InletConfig, MonitorLimits, StreamSelector, blocks_for, clock};
 use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinning};
 use kalmind_offline::model::{Demand, IdentifiedModel};
 use kalmind_output::cursor_channel_labels;
 use kalmind_session::MarkerTable;
 use kalmind_types::{
-    Binning, ChannelMask, FeatureLayout, NumberFormat, Position, Seconds, StreamDescription, StreamFeatures,
-    StreamOutput,
+    Actor, Binning, ChannelMask, FeatureLayout, ModelSource, NumberFormat, Position, Seconds,
+    StreamDescription, StreamFeatures, StreamOutput,
 };
 
 use crate::{
     configuration::{ChannelReference, Configuration, Stream},
     failure::{OrFail as _, Outcome},
+    models::run_models::Origin,
     running::arrival::ArrivalRules,
     starting::{
         finding::Found,
         plan_error::PlanError,
         prepared::{Prepared, cursor_components},
+        resuming::Resuming,
         stages::DerivedPlan,
     },
 };
@@ -84,9 +86,27 @@ pub struct Plan {
     /// What a model has to match.
     pub demand: Demand,
     /// The model to start with.
-    pub model: Option<IdentifiedModel>,
+    pub model: Option<Arc<IdentifiedModel>>,
+    /// How that one was found among the saved ones, where the run resumes.
+    pub resuming: Option<Resuming>,
     /// What the task program's own texts mean.
     pub markers: MarkerTable,
+}
+
+impl Plan {
+    /// How the model to start with came to the run, now.
+    #[must_use]
+    pub fn origin(&self) -> Option<Origin> {
+        let (source, by, file) = match (&self.resuming, &self.configuration.decoder.model) {
+            (Some(resuming), _) => (ModelSource::Resumed, Actor::Signal, resuming.file()?.to_owned()),
+            (None, Some(path)) => {
+                let name = path.file_name()?.to_string_lossy().into_owned();
+                (ModelSource::Configured, Actor::Configuration, name)
+            }
+            (None, None) => return None,
+        };
+        Some(Origin { source, by, added: clock::now(), train_bins: None, file: Some(file) })
+    }
 }
 
 /// Checks everything against everything.
@@ -100,7 +120,7 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
         .enumerate()
         .map(|(place, header)| header.clone().unwrap_or_else(|| assumed(&prepared, place)))
         .collect();
-    let Prepared { mut configuration, model, markers, .. } = prepared;
+    let Prepared { mut configuration, mut model, mut resuming, markers, .. } = prepared;
     let bin_ms = bin_width(&configuration, &headers).or_usage()?;
     configuration.bins.bin_ms = bin_ms;
     let derived: Vec<Option<DerivedPlan>> = configuration
@@ -150,11 +170,17 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
     if layout.switched_off(&masked).count() == layout.width() {
         return Err(PlanError::AllMasked).or_usage();
     }
-    if let (Some(model), Some(path)) = (&model, &configuration.decoder.model) {
-        let differences = model.differences(&demand);
-        if !differences.is_empty() {
+    let differences = model.as_ref().map(|model| model.differences(&demand)).unwrap_or_default();
+    match (&mut resuming, &configuration.decoder.model) {
+        _ if differences.is_empty() => {}
+        (Some(resuming), _) => {
+            resuming.pass_over(&differences);
+            model = Some(resuming.next_that_fits(|model| model.differences(&demand)).or_usage()?);
+        }
+        (None, Some(path)) => {
             return Err(PlanError::Model { path: path.clone(), differences }).or_usage();
         }
+        (None, None) => {}
     }
     let further = configuration.record.stream.iter().enumerate().zip(&found.recorded);
     let recorded = further
@@ -165,7 +191,7 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
         })
         .collect();
     let layout = Arc::new(layout);
-    Ok(Plan { configuration, streams, recorded, layout, masked, bin_ms, demand, model, markers })
+    Ok(Plan { configuration, streams, recorded, layout, masked, bin_ms, demand, model, resuming, markers })
 }
 
 /// Labels of features as the stream's own header has them: those of several streams bear its key in front.

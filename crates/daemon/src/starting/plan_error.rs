@@ -174,6 +174,20 @@ pub enum PlanError {
         /// What differs.
         differences: Vec<String>,
     },
+    /// None of the participant's saved models fits the run.
+    #[error(
+        "no saved model in {} fits this run:{}\nstart without --resume, and calibrate",
+        .folder.display(), bullets(&nothing_at_all(.passed_over))
+    )]
+    NothingToResume {
+        /// Where they are.
+        folder: PathBuf,
+        /// Why not, a sentence each.
+        passed_over: Vec<String>,
+    },
+    /// `--resume` without a participant.
+    #[error("--resume takes the newest saved model of a participant: set [subject] code")]
+    ResumeWithoutParticipant,
     /// `start = "control"` and nothing to control with.
     #[error("start = \"control\" needs a model: set [decoder] model, or start = \"idle\"")]
     ControlWithoutModel,
@@ -182,6 +196,11 @@ pub enum PlanError {
 /// One line each.
 fn bullets(lines: &[String]) -> String {
     lines.iter().fold(String::new(), |text, line| text + "\n  - " + line)
+}
+
+/// The same, where there are none.
+fn nothing_at_all(lines: &[String]) -> Vec<String> {
+    if lines.is_empty() { vec!["there is none".to_owned()] } else { lines.to_vec() }
 }
 
 /// Whether a stream can send as often as its header says.

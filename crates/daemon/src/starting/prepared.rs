@@ -1,6 +1,8 @@
 //! What can be checked before any stream is looked for: the configuration's own parts, and the model. A mistake in them is
 //! told at once, and the outlets can be made of it.
 
+use std::sync::Arc;
+
 use kalmind_acquisition::check_selector;
 use kalmind_offline::model::IdentifiedModel;
 use kalmind_session::MarkerTable;
@@ -10,8 +12,9 @@ use serde_json::json;
 use crate::{
     configuration::Configuration,
     failure::{OrFail as _, Outcome},
+    models::saved::SavedModels,
     running::plane_streams::Places,
-    starting::plan_error::PlanError,
+    starting::{plan_error::PlanError, resuming::Resuming},
     task_follower::TASK_MARKERS,
 };
 
@@ -21,7 +24,9 @@ pub struct Prepared {
     /// The configuration in force. Where `[intent]` is not written, the model's components stand in it.
     pub configuration: Configuration,
     /// The model to start with.
-    pub model: Option<IdentifiedModel>,
+    pub model: Option<Arc<IdentifiedModel>>,
+    /// How that one was found among the saved ones, where the run resumes.
+    pub resuming: Option<Resuming>,
     /// What the task program's own texts mean.
     pub markers: MarkerTable,
     /// Bin width in milliseconds, as far as it is known: a leading stream of its own rate may make it another.
@@ -41,11 +46,12 @@ impl Prepared {
     }
 }
 
-/// Checks a configuration as far as it can be without its streams.
+/// Checks a configuration as far as it can be without its streams. With `resume` the model is the newest saved one of the
+/// participant that fits so far, whatever the configuration names.
 ///
 /// # Errors
 /// Exit code 2.
-pub fn prepare(mut configuration: Configuration) -> Outcome<Prepared> {
+pub fn prepare(mut configuration: Configuration, resume: bool) -> Outcome<Prepared> {
     for stream in &configuration.stream {
         check_selector(&configuration.not_own(&stream.selector))
             .map_err(|source| PlanError::Resolve { key: stream.key().to_owned(), source })
@@ -68,29 +74,30 @@ pub fn prepare(mut configuration: Configuration) -> Outcome<Prepared> {
                 .or_usage()?;
         }
     }
-    let model = match &configuration.decoder.model {
-        Some(path) => Some(kalmind_offline::model::load(path).or_usage()?),
-        None if configuration.start == Mode::Control => {
-            return Err(PlanError::ControlWithoutModel).or_usage();
-        }
-        None => None,
-    };
     let follows_a_stream = !configuration.gives("bins.bin_ms")
         && configuration
             .stream
             .iter()
             .any(|stream| stream.binning == Binning::Sample && stream.rate_hz.is_none());
     let mut bin_ms = configuration.bins.bin_ms;
-    if let Some(model) = &model {
+    let differences = |model: &IdentifiedModel| {
+        let mut configuration = configuration.clone();
         take_components(&mut configuration, model);
-        let differences = model.configured_differences(
+        model.configured_differences(
             (!follows_a_stream).then_some(bin_ms),
             &configuration.intent.components,
             configuration.subject.code.as_deref(),
-        );
-        if let (false, Some(path)) = (differences.is_empty(), &configuration.decoder.model) {
-            return Err(PlanError::Model { path: path.clone(), differences }).or_usage();
-        }
+        )
+    };
+    let (model, resuming) = if resume {
+        let saved = SavedModels::of(&configuration).ok_or(PlanError::ResumeWithoutParticipant).or_usage()?;
+        let mut resuming = Resuming::begin(&saved)?;
+        (Some(resuming.next_that_fits(differences).or_usage()?), Some(resuming))
+    } else {
+        (configured_model(&configuration, differences)?, None)
+    };
+    if let Some(model) = &model {
+        take_components(&mut configuration, model);
         if follows_a_stream {
             // any other width is refused once the stream is found
             bin_ms = model.model.bin_ms;
@@ -103,7 +110,27 @@ pub fn prepare(mut configuration: Configuration) -> Outcome<Prepared> {
         .iter()
         .map(|(text, marker)| (text.clone(), json!({ "kind": marker.kind, "data": marker.data() })));
     let markers = MarkerTable::new(entries).or_usage()?;
-    Ok(Prepared { configuration, model, markers, bin_ms })
+    Ok(Prepared { configuration, model, resuming, markers, bin_ms })
+}
+
+/// The model that the configuration names.
+fn configured_model(
+    configuration: &Configuration,
+    differences: impl Fn(&IdentifiedModel) -> Vec<String>,
+) -> Outcome<Option<Arc<IdentifiedModel>>> {
+    let Some(path) = &configuration.decoder.model else {
+        return match configuration.start {
+            Mode::Control => Err(PlanError::ControlWithoutModel).or_usage(),
+            _ => Ok(None),
+        };
+    };
+    let model = kalmind_offline::model::load(path).or_usage()?;
+    let differences = differences(&model);
+    if differences.is_empty() {
+        Ok(Some(Arc::new(model)))
+    } else {
+        Err(PlanError::Model { path: path.clone(), differences }).or_usage()
+    }
 }
 
 /// Where `[intent]` is not written, the model's components count.

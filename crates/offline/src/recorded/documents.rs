@@ -368,6 +368,7 @@ mod tests {
         let mut input = TickInput::empty();
         input.start = LslTime(1234.1 + f64::EPSILON);
         input.time = LslTime(0.1 + 0.2);
+        assert!(input.masked.mask(1, 1023));
         let published = TickPublication {
             output: TickOutput {
                 row_one: true,

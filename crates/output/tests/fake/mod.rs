@@ -11,13 +11,13 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use kalmind_output::{
-    Bridge, Clock, ControlRefused, Controls, DecoderInfo, Hub, Ledger, PublicationSource, Server,
-    ServerConfig, ServerError, SessionInfo, Token, Workspace, start_server,
+    Bridge, Clock, ControlRefused, Controls, DecoderInfo, Hub, Ledger, ModelEntry, ModelList,
+    PublicationSource, Server, ServerConfig, ServerError, SessionInfo, Token, Workspace, start_server,
 };
 use kalmind_types::{
     Actor, Cause, Click, Component, Confirmation, CovarianceKind, Event, EventBody, EventKind, Heartbeat,
-    Intent, LslTime, Mode, ModelId, OutputState, Position, Publication, Reason, Seconds, StageTimes,
-    StreamCounts, StreamHealth, StreamStatus, TickOutput, TickPublication, Velocity,
+    Intent, LslTime, Mode, ModelId, ModelSource, OutputState, Position, Publication, Reason, Seconds,
+    StageTimes, StreamCounts, StreamHealth, StreamStatus, TickOutput, TickPublication, Velocity,
 };
 use serde_json::{Map, Value, json};
 
@@ -110,6 +110,38 @@ struct Doing {
     presses: u64,
     stopped_by: Vec<Actor>,
     requested: Vec<Mode>,
+    /// Files of models that came in, and which one decodes.
+    models: Vec<Arc<[u8]>>,
+    active: usize,
+}
+
+/// The model in this place of a fake run.
+fn model(place: usize) -> ModelId {
+    ModelId([if place == 0 { 0xab } else { place as u8 }; 32])
+}
+
+/// What is told of the model in this place.
+fn entry(place: usize, file: &[u8], active: usize) -> ModelEntry {
+    let decoder = DecoderInfo {
+        name: String::from("dkf-nw"),
+        model: model(place).to_hex(),
+        quality: Value::Null,
+        warnings: Vec::new(),
+        poor: false,
+        covariance: CovarianceKind::Varying,
+    };
+    let configured = place == 0;
+    ModelEntry {
+        decoder,
+        source: if configured { ModelSource::Configured } else { ModelSource::Posted },
+        by: if configured { Actor::Configuration } else { Actor::Operator },
+        added: LslTime(1.0),
+        train_bins: None,
+        file: configured.then(|| String::from("model.safetensors")),
+        bytes: file.len() as u64,
+        active: place == active,
+        doubt: None,
+    }
 }
 
 /// The fake daemon's controls: what was asked of it, and the publications that follow from that.
@@ -218,12 +250,44 @@ impl Controls for FakeControls {
     fn decoder(&self) -> Option<DecoderInfo> {
         Some(DecoderInfo {
             name: String::from("dkf-nw"),
-            model: "ab".repeat(32),
+            model: model(self.doing.lock().unwrap().active).to_hex(),
             quality: Value::Null,
             warnings: Vec::new(),
             poor: false,
             covariance: CovarianceKind::Varying,
         })
+    }
+
+    fn models(&self) -> ModelList {
+        let doing = self.doing.lock().unwrap();
+        let entries = doing.models.iter().enumerate();
+        let models = entries.map(|(place, file)| entry(place, file, doing.active)).collect();
+        let active = Some(model(doing.active).to_hex());
+        ModelList { models, active, before: None, forgotten: 0 }
+    }
+
+    fn add_model(&self, file: Arc<[u8]>, _by: Actor) -> Result<ModelEntry, ControlRefused> {
+        if !file.starts_with(b"model") {
+            return Err(ControlRefused::Invalid(String::from("the model posted: not a model")));
+        }
+        assert!(!file.ends_with(b"panic"), "as asked for");
+        let mut doing = self.doing.lock().unwrap();
+        let place = doing.models.iter().position(|known| *known == file).unwrap_or(doing.models.len());
+        if place == doing.models.len() {
+            doing.models.push(Arc::clone(&file));
+        }
+        Ok(entry(place, &file, doing.active))
+    }
+
+    fn activate_model(&self, id: ModelId, _by: Actor) -> Result<(), ControlRefused> {
+        let mut doing = self.doing.lock().unwrap();
+        let place = (0..doing.models.len()).find(|place| model(*place) == id);
+        let place = place.ok_or_else(|| ControlRefused::UnknownModel(String::from("no such model")))?;
+        if place == doing.active {
+            return Err(ControlRefused::NotNow(String::from("it decodes already")));
+        }
+        doing.active = place;
+        Ok(())
     }
 
     fn streams(&self) -> Vec<StreamStatus> {
@@ -286,6 +350,8 @@ impl FakeDaemon {
             presses: 0,
             stopped_by: Vec::new(),
             requested: Vec::new(),
+            models: vec![Arc::from(&b"model at start"[..])],
+            active: 0,
         };
         let controls = Arc::new(FakeControls {
             hub: hub.clone(),

@@ -16,6 +16,7 @@ use tokio::{
 #[path = "../fake/mod.rs"]
 mod fake;
 
+mod models;
 mod pages;
 mod places;
 

@@ -87,10 +87,40 @@ pub struct StreamArrival {
     pub arrival: Option<ArrivalStatus>,
 }
 
+/// Where a run has a model from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelSource {
+    /// The configuration names its file.
+    Configured,
+    /// A session saved it, and this run began with it.
+    Resumed,
+    /// It was fitted in this run.
+    Fitted,
+    /// A client sent its file.
+    Posted,
+}
+
 /// What became of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum ModelEvent {
+    /// The run has it from now on; it need not decode.
+    Added {
+        /// Its decoder.
+        decoder: String,
+        /// SHA-256 of its file, hexadecimal.
+        hash: String,
+        /// Where it comes from.
+        source: ModelSource,
+        /// Who brought it.
+        by: Actor,
+        /// Name of the file that it was read from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+        /// Whether somebody has to confirm it before it may control.
+        poor: bool,
+    },
     /// It took over.
     Swapped {
         /// Its decoder.
@@ -110,6 +140,9 @@ pub enum ModelEvent {
         /// Whether somebody has to confirm it before it may control.
         #[serde(default)]
         poor: bool,
+        /// Who asked for it; none where it took over by itself once it was fitted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Actor>,
     },
     /// It could not be fitted.
     FitFailed {

@@ -12,8 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeStru
 use serde_json::{Value, json};
 
 pub use bodies::{
-    ArrivalAction, ArrivalEvent, Confirmation, ModelEvent, OperatorRequest, RecordingFault, RecordingTag,
-    StateCause, StateEvent, StreamArrival,
+    ArrivalAction, ArrivalEvent, Confirmation, ModelEvent, ModelSource, OperatorRequest, RecordingFault,
+    RecordingTag, StateCause, StateEvent, StreamArrival,
 };
 
 use crate::{LslTime, OperatorAction, OutputState, Phase, Target, TaskBlock, TrialResult};
@@ -30,7 +30,7 @@ pub enum EventKind {
     TaskBlock,
     /// Somebody asked for something, or how the streams arrive was measured.
     Operator,
-    /// A model was fitted and put in, or could not be fitted.
+    /// A model came to the run, was put in, or could not be fitted.
     Model,
     /// The output's state or its reason changed, other than to `fault`: stale input, a recovery, a stop, a request that
     /// took effect.
@@ -76,7 +76,7 @@ pub enum EventBody {
     Operator(OperatorRequest),
     /// How the streams arrive is being measured, or was; of the kind `operator`.
     Arrival(ArrivalEvent),
-    /// A model was put in, or could not be fitted.
+    /// A model came to the run, was put in, or could not be fitted.
     Model(ModelEvent),
     /// The output's state or its reason changed; of the kind `fault` where the state is that, else of the kind `state`.
     State(Box<StateEvent>),
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     /// Events as sessions recorded them: kind and data.
-    const RECORDED: [(&str, &str); 13] = [
+    const RECORDED: [(&str, &str); 15] = [
         ("target", r#"{"position":[0.2878679656440358,0.7121320343559643],"radius":0.06}"#),
         ("target", r#"{"position":null}"#),
         ("trial", r#"{"phase":"end","result":"acquired","trial":0}"#),
@@ -250,6 +250,14 @@ mod tests {
             r#"{"action":"swapped","covariance":"constant","decoder":"kalman-steady","hash":"373e","poor":true,"quality":{"nrmse":1.3550495608995636,"rows":171},"train_bins":249,"warnings":["a warning"]}"#,
         ),
         ("model", r#"{"action":"fit_failed","problem":"too few rows"}"#),
+        (
+            "model",
+            r#"{"action":"added","by":"operator","decoder":"kalman","hash":"373e","poor":false,"source":"posted"}"#,
+        ),
+        (
+            "model",
+            r#"{"action":"swapped","by":"operator","covariance":"constant","decoder":"kalman","hash":"373e","poor":false,"quality":null,"train_bins":null,"warnings":[]}"#,
+        ),
         (
             "state",
             r#"{"awaits":null,"by":"daemon","cause":"signal_back","channels":[],"message":"the signal is back","previous":"stale","reason":"requested by Kalmind","seq":3,"since":4106.63217222,"state":"idle"}"#,

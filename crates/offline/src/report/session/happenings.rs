@@ -1,7 +1,7 @@
 //! What happened in a session, a sentence for each event: blocks, what operators and the task asked for, models, states.
 
 use kalmind_types::{
-    Actor, ArrivalAction, ArrivalEvent, Confirmation, Counted, EventBody, EventKind, ModelEvent,
+    Actor, ArrivalAction, ArrivalEvent, Confirmation, Counted, EventBody, EventKind, ModelEvent, ModelSource,
     OperatorRequest, Phase,
 };
 use maud::{Markup, html};
@@ -77,9 +77,22 @@ fn sentence(body: &EventBody) -> String {
             "measuring how samples arrive".to_owned()
         }
         EventBody::Arrival(arrival) => format!("measured how samples arrive: {}", arrival.input.text),
-        EventBody::Model(ModelEvent::Swapped { decoder, train_bins, .. }) => {
+        EventBody::Model(ModelEvent::Swapped { decoder, train_bins, by, .. }) => {
             let bins = train_bins.map(|bins| format!(", fitted to {}", Counted(bins, "bin")));
-            format!("decoder {decoder} took over{}", bins.unwrap_or_default())
+            let by = by.map(|by| format!(", activated by {by}"));
+            format!("decoder {decoder} took over{}{}", bins.unwrap_or_default(), by.unwrap_or_default())
+        }
+        EventBody::Model(ModelEvent::Added { decoder, hash, source, by, file, .. }) => {
+            let short: String = hash.chars().take(8).collect();
+            let file = file.as_deref().unwrap_or_default();
+            match source {
+                ModelSource::Configured => {
+                    format!("model {short} ({decoder}) is that of the configuration: {file}")
+                }
+                ModelSource::Resumed => format!("model {short} ({decoder}) was saved before: {file}"),
+                ModelSource::Fitted => format!("model {short} ({decoder}) was fitted"),
+                ModelSource::Posted => format!("model {short} ({decoder}) was sent by {by}"),
+            }
         }
         EventBody::Model(ModelEvent::FitFailed { problem }) => format!("the fit failed: {problem}"),
         EventBody::Other { data, .. } => data["message"].as_str().map_or_else(|| fields(data), str::to_owned),

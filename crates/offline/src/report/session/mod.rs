@@ -15,7 +15,7 @@ mod words;
 use std::path::{Path, PathBuf};
 
 use kalmind_recording::{Existing, NewFileError, write_new_file};
-use kalmind_types::{EventBody, ModelEvent};
+use kalmind_types::{EventBody, ModelEvent, ModelSource};
 use maud::{Markup, html};
 
 use super::{
@@ -100,11 +100,17 @@ fn models(facts: &Facts) -> Markup {
             _ => None,
         });
         let bins = fitted.flatten();
+        let posted = facts.happenings.iter().any(|happening| match &happening.body {
+            EventBody::Model(ModelEvent::Added { hash, source: ModelSource::Posted, .. }) => {
+                *hash == model.id
+            }
+            _ => false,
+        });
         let said = model.quality.as_ref().map(|quality| format!("{}; {quality}", quality.chance));
         vec![
             cell(&model.name),
             code(&model.id),
-            bins.map_or_else(|| cell("configured"), cell),
+            bins.map_or_else(|| cell(if posted { "sent" } else { "configured" }), cell),
             cell(said.as_deref().unwrap_or("unknown")),
             cell(number(model.bytes as f64 / 1e3, 1)),
         ]

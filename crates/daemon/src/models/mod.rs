@@ -1,0 +1,5 @@
+//! The models of a run and of a participant: those that can be put to work now, and those that sessions saved.
+
+pub(crate) mod posted;
+pub mod run_models;
+pub mod saved;

@@ -1,0 +1,88 @@
+//! `kalmind run --resume`: the newest saved model of the participant that fits the run.
+
+use std::{path::PathBuf, sync::Arc};
+
+use kalmind_offline::model::IdentifiedModel;
+
+use crate::{
+    failure::{OrFail as _, Outcome},
+    models::saved::{SavedFile, SavedModels},
+    starting::plan_error::PlanError,
+};
+
+/// Files that are looked at: a start takes seconds, however many there are.
+const MOST: usize = 32;
+
+/// The saved models of a participant, newest first, on the way to one that fits.
+#[derive(Clone, Debug)]
+pub struct Resuming {
+    folder: PathBuf,
+    /// Those not looked at yet, newest first.
+    files: std::vec::IntoIter<SavedFile>,
+    /// The newest that fits, as far as is known.
+    taken: Option<SavedFile>,
+    /// Why newer ones do not, a sentence each.
+    passed_over: Vec<String>,
+}
+
+impl Resuming {
+    /// Finds the files, reads none of them.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn begin(saved: &SavedModels) -> Outcome<Self> {
+        let mut files = saved.newest_first().or_work()?;
+        let mut passed_over = Vec::new();
+        if files.len() > MOST {
+            passed_over.push(format!("{} older models were not looked at", files.len() - MOST));
+            files.truncate(MOST);
+        }
+        Ok(Self { folder: saved.folder().to_owned(), files: files.into_iter(), taken: None, passed_over })
+    }
+
+    /// Takes the newest model that is left, can be read, and of which `differences` finds nothing.
+    ///
+    /// # Errors
+    /// [`PlanError::NothingToResume`].
+    pub fn next_that_fits(
+        &mut self,
+        differences: impl Fn(&IdentifiedModel) -> Vec<String>,
+    ) -> Result<Arc<IdentifiedModel>, PlanError> {
+        for file in self.files.by_ref() {
+            let problems = match file.load() {
+                Ok(model) => {
+                    let problems = differences(&model);
+                    if problems.is_empty() {
+                        self.taken = Some(file);
+                        return Ok(Arc::new(model));
+                    }
+                    problems
+                }
+                Err(problem) => vec![problem],
+            };
+            self.passed_over.push(format!("{}: {}", file.name, problems.join("; ")));
+        }
+        Err(PlanError::NothingToResume { folder: self.folder.clone(), passed_over: self.passed_over.clone() })
+    }
+
+    /// Passes over the model that was taken, for what is known of the run by now.
+    pub fn pass_over(&mut self, differences: &[String]) {
+        if let Some(file) = self.taken.take() {
+            self.passed_over.push(format!("{}: {}", file.name, differences.join("; ")));
+        }
+    }
+
+    /// Name of the file that was taken.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        self.taken.as_ref().map(|file| file.name.as_str())
+    }
+
+    /// Which one was taken, and why newer ones were not, a line each.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let taken =
+            self.taken.iter().map(|file| format!("resumed: {}", self.folder.join(&file.name).display()));
+        taken.chain(self.passed_over.iter().map(|why| format!("  passed over {why}"))).collect()
+    }
+}
