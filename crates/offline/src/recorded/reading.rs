@@ -321,7 +321,7 @@ fn understand(
                         items.item(Item::Session(session));
                     }
                     RecordDocument::Hole { stream, index, raw, .. } => {
-                        hole = Some(Hole { stream, index, raw })
+                        hole = Some(Hole { stream, index, raw });
                     }
                     other => items.item(Item::Document(other)),
                 }
