@@ -177,6 +177,7 @@ impl Rig {
                     binning,
                     rate_hz: Some(samples as f64 / WIDTH),
                     required: true,
+                    max_age: Seconds(0.0),
                     blocks,
                     block_samples: BLOCK,
                 }],

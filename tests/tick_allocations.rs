@@ -141,6 +141,7 @@ fn heap_touches(decoder: &str) -> u64 {
         binning: Binning::Sample,
         rate_hz: Some(1.0 / PERIOD),
         required: true,
+        max_age: Seconds(0.0),
         blocks: 64,
         block_samples: 4,
     };

@@ -194,6 +194,9 @@ impl TickThread {
                 self.binner.accept(index, block);
             }
             self.binner.set_health(index, stream.monitor.health());
+            if stream.monitor.take_fault() {
+                round.notice(Command::Fault(Cause::Panicked));
+            }
         }
         while round.pending.len() < COMMANDS_PER_TICK {
             let Some(queued) = self.queues.commands.pop() else { break };
