@@ -4,17 +4,27 @@
 //!
 //! Two inputs: one sample a bin that carries features already, and 600 samples a bin (30 kHz) that are summed. The
 //! accuracy is that of the intent against the textbook's, over the first bins.
+//!
+//! And what the step of a bin costs in which a model takes over that is two bins behind, beside one without: their
+//! difference has to be below two steps and 50 us.
 #![expect(clippy::expect_used, reason = "a benchmark whose models do not build has nothing to measure")]
+#![expect(clippy::disallowed_methods, reason = "what is around the step of a swap must not be measured")]
 
 #[path = "speed_table/measured.rs"]
 mod measured;
 mod speed_table;
 mod textbook;
 
-use std::hint::black_box;
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 use criterion::Criterion;
-use kalmind_engine::{Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, StreamBinning};
+use kalmind_engine::{
+    Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, Examiner, HistoryRow, StagedModel,
+    StreamBinning,
+};
 use kalmind_filter::{
     CovarianceScale, DecoderSpec, DkfParameters, Form, KalmanParameters, KernelPath, LabelLaw, Model,
     NadarayaWatsonRegressor, Noise, Parameters, Regressor, Start, StateModel, StationarySource,
@@ -45,6 +55,9 @@ fn main() {
         for decoder in ["kalman-steady", "dkf-nw"] {
             rows.push(measure(&mut criterion, decoder, channels, samples));
         }
+    }
+    for decoder in ["kalman-steady", "dkf-nw"] {
+        rows.push(measure_swap(&mut criterion, decoder, 192));
     }
     let title = "Tick: median time of a bin of 20 ms from samples to cursor, and its part of one core; largest relative \
          difference of the intent from the textbook";
@@ -106,6 +119,8 @@ fn dkf(n: usize) -> DkfParameters {
 struct Rig {
     binner: Binner,
     engine: Engine,
+    examiner: Examiner,
+    model: IdentifiedModel,
     input: TickInput,
     #[expect(clippy::vec_box, reason = "the binner takes boxes and gives them back")]
     free: Vec<Box<SampleBlock>>,
@@ -162,6 +177,7 @@ impl Rig {
                     binning,
                     rate_hz: Some(samples as f64 / WIDTH),
                     required: true,
+                    max_age: Seconds(0.0),
                     blocks,
                     block_samples: BLOCK,
                 }],
@@ -178,9 +194,12 @@ impl Rig {
                     .collect()
             })
             .collect();
+        let id = model.id;
         let mut rig = Self {
             binner,
+            examiner: engine.examiner(),
             engine,
+            model,
             input: TickInput {
                 seq: 0,
                 epoch: 0,
@@ -200,7 +219,7 @@ impl Rig {
             next_index: 0,
             bins,
         };
-        rig.swap_in(model.id);
+        rig.swap_in(id);
         rig
     }
 
@@ -263,6 +282,33 @@ impl Rig {
         let output = self.engine.step(&self.input, &self.binner);
         self.release();
         output
+    }
+
+    /// Two bins and a third in which a model takes over that was shown what came before them, or none does: the time that
+    /// the step of the third takes. Leaves the model that was put out of use in place of the other.
+    fn swap(&mut self, bin: usize, model: &mut Option<Box<StagedModel>>) -> Duration {
+        self.tick(bin);
+        let mut commands = Vec::new();
+        if let Some(mut newcomer) = model.take() {
+            newcomer.forget();
+            let (facts, raw) = (self.engine.bin_facts(), self.engine.raw_features());
+            newcomer.warm(&HistoryRow::of(&self.input, facts, raw), &mut self.examiner);
+            let (from, through) = (self.input.seq, self.input.seq);
+            commands.push(Command::SwapWarmed { model: newcomer.id, from, through });
+            assert!(self.engine.stage(newcomer).is_ok(), "the model fits");
+        }
+        self.tick(bin);
+        self.tick(bin);
+        self.fill_blocks(Some(bin));
+        let now = self.time(self.next_index);
+        assert!(self.binner.close_next(now, &commands, &mut self.input), "the bin is full");
+        let begin = Instant::now();
+        black_box(self.engine.step(&self.input, &self.binner));
+        let elapsed = begin.elapsed();
+        self.release();
+        *model = self.engine.take_retired();
+        assert!(commands.is_empty() || model.as_ref().is_some_and(|model| !model.came_late()));
+        elapsed
     }
 
     /// The features of a bin, added up in 64 bits.
@@ -328,5 +374,35 @@ fn measure(criterion: &mut Criterion, decoder: &str, channels: usize, samples: u
         measured: format!("{}{share}", measured::shown(median)),
         goal: if samples == 1 { String::new() } else { String::from("25 % with reception") },
         accuracy: format!("{:.1e}", accuracy(decoder, channels, samples)),
+    }
+}
+
+fn measure_swap(criterion: &mut Criterion, decoder: &str, channels: usize) -> Row {
+    let mut rig = Rig::new(decoder, channels, 1);
+    let what = format!("a swap two bins behind, {channels} features, {decoder}");
+    let mut step = |what: &str, swaps: bool| {
+        let staged = rig.model.stage(false, KernelPath::detect()).expect("a decoder");
+        let mut spare = swaps.then_some(staged);
+        let mut bin = 0;
+        measured::forget(what);
+        criterion.bench_function(what, |bencher| {
+            bencher.iter_custom(|times| {
+                let swap = |_| {
+                    bin = (bin + 1) % COMPARED;
+                    rig.swap(bin, &mut spare)
+                };
+                (0..times).map(swap).sum()
+            });
+        });
+        measured::median_us(what)
+    };
+    let (with, without) = (step(&what, true), step(&format!("{what}, without the swap"), false));
+    let added = with.zip(without).map(|(with, without)| with - without);
+    Row {
+        what,
+        measured: format!("{} more than {}", measured::shown(added), measured::shown(without)),
+        goal: without
+            .map_or_else(String::new, |without| format!("below {:.1} us more", 50.0 + 2.0 * without)),
+        accuracy: String::new(),
     }
 }

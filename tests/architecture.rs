@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Which of Kalmind's crates each one may use.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("kalmind-types", &[]),
-    ("kalmind-acquisition", &["kalmind-types"]),
+    ("kalmind-acquisition", &["kalmind-types", "kalmind-signal"]),
     ("kalmind-signal", &["kalmind-types"]),
     ("kalmind-filter", &["kalmind-types"]),
     ("kalmind-fitting", &["kalmind-types", "kalmind-signal", "kalmind-filter"]),

@@ -49,7 +49,7 @@ fn write_the_golden_hash() {
 
 #[test]
 fn the_session_holds_what_a_session_may_meet() {
-    let wanted = Wanted { inputs: true, features: true, ticks: true };
+    let wanted = Wanted { inputs: true, raw: false, features: true, ticks: true };
     let mut reader = SessionReader::open(&fixture("session.xdf"), wanted).expect("a recording");
     let (mut commands, mut states) = (BTreeSet::new(), BTreeSet::new());
     let (mut incomplete, mut lost, mut masked) = (0, 0, 0);
@@ -78,7 +78,7 @@ fn the_session_holds_what_a_session_may_meet() {
 /// Where the values of the sample that tick `seq` decodes stand in the file.
 fn place_of_sample(file: &[u8], seq: u64) -> usize {
     // sample mode: one sample a tick
-    let wanted = Wanted { inputs: true, features: false, ticks: true };
+    let wanted = Wanted { inputs: true, raw: false, features: false, ticks: true };
     let mut reader = SessionReader::open(&fixture("session.xdf"), wanted).expect("a recording");
     let mut samples = Vec::new();
     loop {

@@ -14,10 +14,16 @@ use std::{
 
 use arrayvec::ArrayVec;
 use kalmind::tick::{
-    QueuedCommand, RecordLane, StopLatch, StreamInput, TickCounts, TickQueues, TickThread, lane,
+    QueuedCommand, RecordLane, StopLatch, StreamInput, TickCounts, TickQueues, TickRecord, TickThread, lane,
 };
-use kalmind_acquisition::{StreamMonitor, Waker, clock, pool::pool, ring::ring};
-use kalmind_engine::{Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, StreamBinning};
+use kalmind_acquisition::{
+    StreamMonitor, Waker, clock,
+    pool::{PoolReader, pool},
+    ring::ring,
+};
+use kalmind_engine::{
+    Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, History, HistoryRow, StreamBinning,
+};
 use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, TrainingData};
 use kalmind_fitting::{FitSettings, fit};
 use kalmind_offline::model::IdentifiedModel;
@@ -104,6 +110,15 @@ fn now(command: Command) -> QueuedCommand {
     QueuedCommand { command, stops: u64::MAX }
 }
 
+/// Takes ticks into the history and gives their records back.
+fn drain(records: &mut PoolReader<TickRecord>, history: &mut History, end: &mut f64) {
+    while let Some(record) = records.receive() {
+        history.push(&HistoryRow::of(&record.input, record.bin, &record.features));
+        *end = record.input.time.0;
+        records.give_back(record);
+    }
+}
+
 #[expect(clippy::too_many_lines, reason = "one run from wiring to count, in the order in which it happens")]
 /// Runs the tick thread over [`TICKS`] samples and says how often it touched the heap after its start.
 fn heap_touches(decoder: &str) -> u64 {
@@ -121,20 +136,22 @@ fn heap_touches(decoder: &str) -> u64 {
         fallback_stale: Seconds(0.3),
     })
     .expect("an engine");
+    let mut examiner = engine.examiner();
     let stream = StreamBinning {
         binning: Binning::Sample,
         rate_hz: Some(1.0 / PERIOD),
         required: true,
+        max_age: Seconds(0.0),
         blocks: 64,
         block_samples: 4,
     };
-    let settings = BinnerSettings {
+    let binner = BinnerSettings {
         width: Seconds(PERIOD),
         max_wait: Seconds(10.0),
         epoch_jump: Seconds(1.0),
         streams: vec![stream],
     };
-    let binner = Binner::new(settings, ChannelMask::default()).expect("a binner");
+    let binner = Binner::new(binner, ChannelMask::default()).expect("a binner");
     let (mut blocks_in, blocks) = pool(64, || SampleBlock::with_capacity(NumberFormat::Float32, FEATURES, 4));
     let (desk_lane, mut desk_records) = RecordLane::new(64, FEATURES, Waker::new());
     // one reader that never reads: its lane is full for most of the run
@@ -179,6 +196,8 @@ fn heap_touches(decoder: &str) -> u64 {
         }
     });
 
+    let mut history = History::new(FEATURES, 250);
+    let mut history_end = f64::NEG_INFINITY;
     let mut state = 7;
     let start = clock::now().0;
     for number in 0..TICKS {
@@ -188,6 +207,26 @@ fn heap_touches(decoder: &str) -> u64 {
                 let staged = model.stage(false, KernelPath::detect()).expect("builds");
                 if models_in.push(staged).is_ok() {
                     commands_in.push(now(Command::SwapModel(model.id))).expect("room");
+                }
+            }
+            // warmed over what came before, to its end, two bins short of it, and too late
+            600 | 650 | 700 => {
+                let newest = StreamTime(start + (number - 1) as f64 * PERIOD);
+                while history_end < newest.0 - 1e-9 {
+                    drain(&mut desk_records, &mut history, &mut history_end);
+                    while first_source.next().is_some() {}
+                    std::thread::yield_now();
+                }
+                let behind = [0, 2, 5][(number % 1000 - 600) as usize / 50];
+                let mut staged = model.stage(false, KernelPath::detect()).expect("builds");
+                let (from, last) = history.held().expect("ticks were before");
+                let through = last - behind;
+                for row in (from..=through).filter_map(|seq| history.row(seq)) {
+                    staged.warm(&row, &mut examiner);
+                }
+                if models_in.push(staged).is_ok() {
+                    let swap = Command::SwapWarmed { model: model.id, from, through };
+                    commands_in.push(now(swap)).expect("room");
                 }
             }
             200 => stop.set(Actor::Client),
@@ -227,9 +266,7 @@ fn heap_touches(decoder: &str) -> u64 {
         }
         blocks_in.send(block);
         waker.wake();
-        while let Some(record) = desk_records.receive() {
-            desk_records.give_back(record);
-        }
+        drain(&mut desk_records, &mut history, &mut history_end);
         while first_source.next().is_some() {}
         while second_source.next().is_some() {}
         while retired_out.pop().is_some() {}
@@ -244,6 +281,7 @@ fn heap_touches(decoder: &str) -> u64 {
     tick.join().expect("the tick thread does not panic");
     assert_eq!(counts.panics.load(Ordering::Relaxed), 0);
     assert!(unrecorded.load(Ordering::Relaxed) > 0, "the lane that nobody reads was full");
+    assert_eq!(counts.models_late.load(Ordering::Relaxed), TICKS / 1000, "one in three came late");
     assert!(counts.incomplete.load(Ordering::Relaxed) > 0, "some bins were incomplete");
     assert!(counts.masked_features.load(Ordering::Relaxed) > 0, "some features were masked");
     touched

@@ -24,6 +24,7 @@ mod replacing;
 mod round_trip;
 mod run_models;
 mod side_by_side;
+mod stages;
 mod start;
 mod states;
 mod stop;

@@ -37,6 +37,7 @@ pub use monitor::StreamMonitor;
 pub use numeric::config::{ClockSource, InletConfig, ThreadStart, blocks_for};
 pub use numeric::delivery::{BlockSender, PullContext};
 pub use numeric::inlet::{InletGuard, NumericInlet, SpawnError};
+pub use numeric::stages::{GivenTo, Stages, Tell};
 pub use probe::{Library, Probe, ProbeError, library, probe};
 pub use rate::RateMeter;
 pub use search::difference::{difference, is_rate};

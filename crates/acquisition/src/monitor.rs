@@ -46,6 +46,8 @@ pub struct StreamMonitor {
     /// The newest of them that is done.
     done_measurements: AtomicU32,
     outdated: AtomicBool,
+    /// One of its stages has failed since this was last asked.
+    failed: AtomicBool,
     newest: SharedFloat,
     measured_rate_hz: SharedFloat,
     clock_offset: SharedFloat,
@@ -76,6 +78,7 @@ impl StreamMonitor {
             wanted_measurements: AtomicU32::new(1),
             done_measurements: AtomicU32::new(0),
             outdated: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
             newest: SharedFloat::unknown(),
             measured_rate_hz: SharedFloat::unknown(),
             clock_offset: SharedFloat::unknown(),
@@ -100,8 +103,16 @@ impl StreamMonitor {
             4 => StreamHealth::Mismatch,
             5 => StreamHealth::Backlog,
             6 => StreamHealth::BadClock,
+            7 => StreamHealth::Overloaded,
+            8 => StreamHealth::Fault,
             _ => StreamHealth::Waiting,
         }
+    }
+
+    /// Whether one of the stream's stages has failed since this was last asked. For the tick thread: an atomic load, but
+    /// where it has.
+    pub fn take_fault(&self) -> bool {
+        self.failed.load(Ordering::Relaxed) && self.failed.swap(false, Ordering::Relaxed)
     }
 
     /// Counts samples that came for a bin that was closed already. For the tick thread.
@@ -203,7 +214,10 @@ impl StreamMonitor {
 
     pub(crate) fn set_health(&self, health: StreamHealth, detail: Option<String>) {
         let mut texts = self.texts();
-        self.health.store(health as u8, Ordering::Relaxed);
+        let before = self.health.swap(health as u8, Ordering::Relaxed);
+        if health == StreamHealth::Fault && before != health as u8 {
+            self.failed.store(true, Ordering::Relaxed);
+        }
         texts.detail = detail;
     }
 
@@ -261,10 +275,14 @@ mod tests {
             StreamHealth::Mismatch,
             StreamHealth::Backlog,
             StreamHealth::BadClock,
+            StreamHealth::Overloaded,
+            StreamHealth::Fault,
         ] {
             monitor.set_health(health, None);
             assert_eq!(monitor.health(), health);
         }
+        monitor.set_health(StreamHealth::Fault, None);
+        assert_eq!([monitor.take_fault(), monitor.take_fault()], [true, false], "told once");
     }
 
     #[test]

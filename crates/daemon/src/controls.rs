@@ -308,9 +308,11 @@ impl DaemonControls {
     pub fn tick_counts(&self) -> Vec<(&'static str, &'static str, u64)> {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let refused = read(&self.counts.models_refused);
+        let late = read(&self.counts.models_late);
         let others = [
             ("lost_records", "Ticks that tasks and calibration never saw.", read(&self.lost_records)),
             ("models_refused", "Models that did not fit the streams.", refused),
+            ("models_late", "Models that came too late for their swap and were warmed again.", late),
             ("unknown_markers", "Markers of the task that were not understood.", self.markers.unknown()),
             ("refused_requests", "Requests refused because too many waited.", self.desk.refused()),
         ];

@@ -84,7 +84,7 @@ impl Binner {
         if count == 0 || count > MAX_STREAMS {
             return Err(BinnerError::StreamCount(count));
         }
-        if !settings.streams.iter().any(|stream| stream.required) {
+        if !settings.streams.iter().any(StreamBinning::is_waited_for) {
             return Err(BinnerError::NothingRequired);
         }
         let mut leaders =
@@ -160,7 +160,7 @@ impl Binner {
             return;
         }
         let mut latest: Option<(LslTime, f64)> = None;
-        for intake in self.streams.iter().filter(|intake| intake.settings.required) {
+        for intake in self.streams.iter().filter(|intake| intake.settings.is_waited_for()) {
             let Some(first) = intake.first else { return };
             if latest.is_none_or(|(time, _)| first > time) {
                 latest = Some((first, intake.period().unwrap_or(0.0)));
@@ -283,7 +283,7 @@ impl Binner {
         let mut filled = false;
         let mut waiting = false;
         for (index, intake) in self.streams.iter().enumerate() {
-            if !intake.settings.required || Some(index) == leader {
+            if !intake.settings.is_waited_for() || Some(index) == leader {
                 continue;
             }
             if intake.newest.is_some_and(|newest| newest >= end) {
@@ -330,12 +330,16 @@ impl Binner {
                 intake.window.take_front()
             } else if self.leader == Some(index) {
                 crate::window::Taken::default()
+            } else if intake.is_latest() {
+                let taken = intake.window.take_latest(end, end - intake.settings.max_age);
+                intake.counts.binned = intake.counts.binned.saturating_add(taken.passed_over);
+                taken
             } else {
                 intake.window.take_before(end)
             };
             intake.late = intake.late.saturating_add(taken.scattered);
             intake.counts.late = intake.counts.late.saturating_add(taken.scattered);
-            if intake.settings.required {
+            if intake.settings.is_waited_for() {
                 // the sample that closed it: the first past the end, else the last inside
                 let decisive = intake.window.first_pending_from(end).filter(|_| leader != Some(index));
                 let last_inside = taken.ranges.last().map(|range| range.end.saturating_sub(1));
@@ -353,7 +357,9 @@ impl Binner {
                 lost: core::mem::take(&mut intake.lost),
                 late: core::mem::take(&mut intake.late),
             };
-            intake.counts.binned = intake.counts.binned.saturating_add(tick.samples());
+            if !intake.is_latest() {
+                intake.counts.binned = intake.counts.binned.saturating_add(tick.samples());
+            }
             let _within_max_streams = input.streams.try_push(tick);
         }
         if closed_by == BinClose::Deadline || !self.ready.0.is_finite() {

@@ -11,7 +11,6 @@
 
 use core::fmt;
 
-use kalmind_filter::StepReport;
 use kalmind_signal::FeatureExtractor;
 use kalmind_types::{
     Cause, Command, CursorDrive, FeatureLayout, FeatureSet, IndexRange, Intent, LayoutError, LslTime,
@@ -19,17 +18,25 @@ use kalmind_types::{
     Velocity,
 };
 
-use self::{
-    examined::{Examined, FeatureSets},
-    models::Models,
+pub use self::{
+    examined::Examiner,
+    history::{BinFacts, History, HistoryRow},
+    settings::EngineSettings,
+    staged::StagedModel,
 };
-pub use self::{models::StagedModel, settings::EngineSettings};
+use self::{
+    models::{CATCH_UP, Models, Newcomer},
+    staged::Decoded,
+};
 use crate::{OutputStates, cursor::Cursor, freshness::Freshness};
 
+mod commands;
 mod examination;
 mod examined;
+mod history;
 mod models;
 mod settings;
+mod staged;
 
 /// Where the engine finds the samples that a tick input names: the live binner, a recording, the rows of a table.
 pub trait SampleSource {
@@ -58,9 +65,13 @@ pub enum EngineError {
 /// The pure step of the tick. Owned by one thread; allocates at construction only.
 pub struct Engine {
     settings: EngineSettings,
+    examiner: Examiner,
     extractor: FeatureExtractor,
     raw: Vec<f64>,
-    sets: FeatureSets,
+    /// What else is known of the newest bin.
+    bin: BinFacts,
+    /// The newest bins, for models that have to catch up.
+    recent: History,
     models: Models,
     states: OutputStates,
     freshness: Freshness,
@@ -69,8 +80,6 @@ pub struct Engine {
     intent: Option<Intent>,
     /// Time of the newest complete bin; before the first one, start of the first bin.
     last_complete: Option<LslTime>,
-    /// Time of the newest bin that was screened.
-    last_screened: Option<LslTime>,
     /// Start of the first of the bins, up to the newest, whose features the decoder could not use.
     unused_since: Option<LslTime>,
     /// Whether that is so for longer than `fallback_stale`.
@@ -104,8 +113,10 @@ impl Engine {
         let extractor = FeatureExtractor::new(&settings.features)?;
         let width = extractor.layout().width();
         Ok(Self {
+            examiner: Examiner::new(&settings, extractor.layout()),
             raw: vec![f64::NAN; width],
-            sets: FeatureSets::new(width),
+            bin: BinFacts::default(),
+            recent: History::new(width, CATCH_UP),
             extractor,
             models: Models::default(),
             states: OutputStates::new(settings.start),
@@ -114,7 +125,6 @@ impl Engine {
             task: TaskState::default(),
             intent: None,
             last_complete: None,
-            last_screened: None,
             unused_since: None,
             unusable: false,
             settings,
@@ -166,17 +176,6 @@ impl Engine {
         self.states
     }
 
-    /// The output states as a tick with these commands would make them, its samples aside: what clients are shown while
-    /// there is no tick. Real-time.
-    pub fn preview(&self, commands: &[Command]) -> OutputStates {
-        let mut states = self.states;
-        for command in commands {
-            obey_states(&mut states, *command);
-        }
-        note_model(&mut states, self.models.preview(commands));
-        states
-    }
-
     /// The cursor's position after the newest tick.
     pub fn position(&self) -> Position {
         self.cursor.position()
@@ -190,12 +189,22 @@ impl Engine {
     /// The features of the newest tick that do not look as they did in training, corrected, masked or neither; those that
     /// stand behind the reason for its state among them.
     pub fn suspects(&self) -> &FeatureSet {
-        &self.sets.suspects
+        &self.examiner.sets.suspects
     }
 
     /// The raw features of the newest tick, before masking and z-score; NaN where a channel had no valid sample.
     pub fn raw_features(&self) -> &[f64] {
         &self.raw
+    }
+
+    /// What else a model has to know of the newest tick's bin.
+    pub fn bin_facts(&self) -> BinFacts {
+        self.bin
+    }
+
+    /// By what it examines bins, for whoever shows them to models that wait for their swap.
+    pub fn examiner(&self) -> Examiner {
+        self.examiner.clone()
     }
 
     /// What the newest measurement alone said of the intent, where the decoder knows it: see
@@ -216,17 +225,20 @@ impl Engine {
 
     /// One tick. Real-time: no allocation, lock or I/O; the cost is that of the decoder.
     pub fn step(&mut self, input: &TickInput, samples: &dyn SampleSource) -> TickOutput {
-        let Extracted { newest, nonfinite: nonfinite_values, misshapen } = self.extract(input, samples);
-        let arrived = !input.incomplete && !misshapen;
-        let Examined { invalid, switched_off, guarded, failing } = self.examine(input, arrived);
-        let complete = arrived && failing.is_none();
-
         // where the cursor stood while the bin's samples came in, before anything in this tick moves it
         let displayed = self.cursor.position();
+        let decoding = self.decodes_after(input);
+        self.bin = BinFacts { arrived: false, decoding, restarted: false, displayed };
+        let Extracted { newest, nonfinite: nonfinite_values, misshapen } = self.extract(input, samples);
+        let arrived = !input.incomplete && !misshapen;
+        self.bin.arrived = arrived;
+        let mut found = self.examine(input);
+        let mut complete = arrived && found.failing.is_none();
+
         let gap = Seconds((input.time - *self.last_complete.get_or_insert(input.start)).0.abs());
         let moved_before = self.states.state().moves();
         let decoded_before = moved_before && self.is_decoding();
-        self.note_freshness(complete, gap, input, if arrived { failing } else { None });
+        self.note_freshness(complete, gap, input, if arrived { found.failing } else { None });
         let awaited = self.states.awaits_resume();
         for command in &input.commands {
             self.obey(*command);
@@ -235,10 +247,16 @@ impl Engine {
             // who asked to go on did so before the signal was back: it is for now that somebody has to agree
             self.states.await_resume();
         }
-        note_model(&mut self.states, self.models.active_with_doubt());
+        self.note_model();
 
-        let restart = complete && gap.0 > self.settings.restart_after.0;
-        let report = self.decode(complete, restart, displayed);
+        if self.models.newcomer == Some(Newcomer::Warm) {
+            // it decodes as if it had been there all along; whether the input is fresh, the model before has judged
+            found = self.examine(input);
+            complete = arrived && found.failing.is_none();
+            self.restart_where_asked();
+        }
+        let Decoded { report, restarted, .. } = self.decode(input, complete);
+        let restart = restarted || complete && gap.0 > self.settings.restart_after.0;
         self.note_use(input, complete, report.unused);
         let moves = self.states.state().moves();
         if restart || (!moved_before && moves) || (!decoded_before && moves && self.is_decoding()) {
@@ -247,6 +265,7 @@ impl Engine {
         if complete {
             self.last_complete = Some(input.time);
         }
+        self.recent.push(&HistoryRow::of(input, self.bin, &self.raw));
 
         let velocity = self.move_cursor(input.time - input.start);
         let (state, reason) = self.states.shown();
@@ -260,11 +279,11 @@ impl Engine {
             velocity,
             free_velocity: self.cursor.free_velocity(),
             intent: self.intent,
-            masked_features: invalid.saturating_add(switched_off) as u32,
+            masked_features: found.masked as u32,
             nonfinite_values,
             row_one: report.row_one,
             fallback: report.fallback,
-            guarded_channels: guarded.saturating_add(report.guarded_channels),
+            guarded_channels: found.guarded.saturating_add(report.guarded_channels),
             ..TickOutput::neutral(input.seq, input.time)
         }
     }
@@ -283,7 +302,10 @@ impl Engine {
         }
         self.states.fault(cause);
         self.intent = None;
-        self.sets.suspects.clear();
+        self.examiner.sets.suspects.clear();
+        // what the step knew of its features, no other model can rely on
+        self.bin.arrived = false;
+        self.recent.push(&HistoryRow::of(input, self.bin, &self.raw));
         let velocity = self.cursor.rest();
         let (state, reason) = self.states.shown();
         TickOutput {
@@ -322,68 +344,24 @@ impl Engine {
         Extracted { newest, nonfinite: raw.nonfinite, misshapen }
     }
 
-    fn obey(&mut self, command: Command) {
-        match command {
-            Command::Request { resume, .. } => {
-                let was_fault = self.states.state() == OutputState::Fault;
-                obey_states(&mut self.states, command);
-                if was_fault
-                    && resume
-                    && let Some(model) = &mut self.models.active
-                {
-                    model.restart();
-                    self.intent = None;
-                }
-            }
-            Command::Task(task) => self.task = task,
-            Command::PlaceCursor(position) => self.cursor.place(position),
-            Command::SwapModel(id) => {
-                if self.models.swap(id) == Some(false) {
-                    self.intent = None;
-                }
-            }
-            Command::ConfirmModel { model, .. } => self.models.confirm(model),
-            Command::Stop { .. }
-            | Command::Fault(_)
-            | Command::AcceptInput { .. }
-            | Command::Arrival { .. } => {
-                obey_states(&mut self.states, command);
-            }
-            // judged with the gap between the stamps, before any command
-            Command::InputNotFresh | Command::InputWasSilent => {}
-        }
-    }
-
-    fn decode(&mut self, complete: bool, restart: bool, displayed: Position) -> StepReport {
-        let Some(model) = &mut self.models.active else {
+    fn decode(&mut self, input: &TickInput, complete: bool) -> Decoded {
+        let Self { models, raw, bin, examiner, .. } = self;
+        let newcomer = models.newcomer.take();
+        let Some(model) = &mut models.active else {
             self.intent = None;
-            return StepReport::default();
+            return Decoded::default();
         };
-        if restart {
-            model.decoder.restart();
+        let row = HistoryRow::of(input, *bin, raw);
+        if newcomer == Some(Newcomer::Cold) && complete {
+            model.prepare(&row, examiner);
         }
-        if model.decoder.takes_cursor() {
-            model.decoder.observe_cursor(displayed);
-        }
-        let mut intent = Intent::zero(model.decoder.dimension());
-        let newcomer = core::mem::take(&mut self.models.activated);
-        let features = match complete {
-            false => None,
-            // it has not seen this bin
-            true if newcomer => {
-                let prepared = model.preparation.prepare(&self.raw, &self.sets.switched_off);
-                let watched = self.settings.plausibility;
-                Some(model.screen.screen(prepared.features, prepared.missing, watched).features)
-            }
-            true => Some(model.screen.features()),
-        };
-        let report = model.decoder.step(features, &mut intent);
-        self.intent = report.valid.then_some(intent);
+        let decoded = model.decode(&row, complete, examiner);
+        self.intent = decoded.intent;
         if self.intent.is_some_and(|intent| !intent.is_finite()) {
             self.states.fault(Cause::NotFinite);
             self.intent = None;
         }
-        report
+        decoded
     }
 
     fn move_cursor(&mut self, duration: Seconds) -> Velocity {
@@ -401,30 +379,6 @@ impl Engine {
                 _ => self.cursor.rest(),
             },
             _ => self.cursor.rest(),
-        }
-    }
-}
-
-/// What the model that decodes, and why it may not control, mean for the output states.
-fn note_model(states: &mut OutputStates, model: Option<(ModelId, Option<Cause>)>) {
-    match model {
-        Some((_, doubt)) => states.doubt(doubt),
-        None => states.no_model(),
-    }
-}
-
-/// What a command does to the output states: the one place, for ticks and for previews.
-fn obey_states(states: &mut OutputStates, command: Command) {
-    match command {
-        Command::Stop { by } => states.stop(by),
-        Command::Request { mode, resume, by } => states.request(mode, resume, by),
-        Command::AcceptInput { .. } => states.accept_input(),
-        Command::Fault(cause) => states.fault(cause),
-        Command::Arrival { input, .. } => states.input_arrival(input),
-        // the tick that comes judges it anew
-        Command::InputNotFresh if !states.input_is_fresh() => {}
-        Command::InputNotFresh | Command::InputWasSilent => states.input_not_fresh(),
-        Command::Task(_) | Command::PlaceCursor(_) | Command::SwapModel(_) | Command::ConfirmModel { .. } => {
         }
     }
 }

@@ -17,5 +17,7 @@ mod window;
 
 pub use binner::{BinCounts, Binner, BinnerError, BinnerSettings, StreamBinning};
 pub use cursor::CursorSettings;
-pub use engine::{Engine, EngineError, EngineSettings, SampleSource, StagedModel};
+pub use engine::{
+    BinFacts, Engine, EngineError, EngineSettings, Examiner, History, HistoryRow, SampleSource, StagedModel,
+};
 pub use states::OutputStates;

@@ -28,6 +28,8 @@ pub(crate) struct Taken {
     pub(crate) ranges: ArrayVec<IndexRange, MAX_RANGES>,
     /// Samples of the bin that were in too many separate runs to be named.
     pub(crate) scattered: u64,
+    /// Of a bin that takes the newest sample alone: all that it took out of the window.
+    pub(crate) passed_over: u64,
 }
 
 /// Blocks and pending samples of one stream. Belongs to the tick thread; allocates at construction only.
@@ -37,6 +39,8 @@ pub(crate) struct StreamWindow {
     pending: VecDeque<Pending>,
     /// Whether some pending stamp is smaller than one before it.
     disordered: bool,
+    /// The newest sample that was taken, where it may be taken again.
+    kept: Option<Pending>,
 }
 
 impl StreamWindow {
@@ -46,6 +50,7 @@ impl StreamWindow {
             blocks: VecDeque::with_capacity(blocks),
             pending: VecDeque::with_capacity(blocks.saturating_mul(samples)),
             disordered: false,
+            kept: None,
         }
     }
 
@@ -62,6 +67,7 @@ impl StreamWindow {
     pub(crate) fn forget_pending(&mut self) -> u64 {
         let forgotten = self.pending.len() as u64;
         self.pending.clear();
+        self.kept = None;
         self.disordered = false;
         forgotten
     }
@@ -118,9 +124,32 @@ impl StreamWindow {
         taken
     }
 
+    /// Takes the newest sample stamped before `end`, again where no newer one came, unless it is stamped before `oldest`. It
+    /// is kept for the next bin.
+    pub(crate) fn take_latest(&mut self, end: LslTime, oldest: LslTime) -> Taken {
+        let mut taken = Taken::default();
+        let mut kept = self.kept;
+        self.pending.retain(|sample| {
+            let belongs = sample.stamp < end;
+            if belongs {
+                taken.passed_over = taken.passed_over.saturating_add(1);
+                if kept.is_none_or(|kept| kept.stamp <= sample.stamp) {
+                    kept = Some(*sample);
+                }
+            }
+            !belongs
+        });
+        self.kept = kept.filter(|sample| sample.stamp >= oldest);
+        if let Some(sample) = self.kept {
+            taken.add(sample.index);
+        }
+        taken
+    }
+
     /// Gives back the blocks that neither pending samples nor an open bin need.
     pub(crate) fn release(&mut self, mut give_back: impl FnMut(Box<SampleBlock>)) {
-        let needed = self.pending.iter().map(|sample| sample.index).min().unwrap_or(u64::MAX);
+        let needed =
+            self.pending.iter().chain(&self.kept).map(|sample| sample.index).min().unwrap_or(u64::MAX);
         while self.blocks.front().is_some_and(|block| block.end_index() <= needed) {
             if let Some(block) = self.blocks.pop_front() {
                 give_back(block);

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 const PERIOD: f64 = 0.015_625;
 
 fn stream(binning: Binning, rate_hz: Option<f64>) -> StreamBinning {
-    StreamBinning { binning, rate_hz, required: true, blocks: 1024, block_samples: 64 }
+    StreamBinning { binning, rate_hz, required: true, max_age: Seconds(0.0), blocks: 1024, block_samples: 64 }
 }
 
 fn binner(width: f64, streams: Vec<StreamBinning>) -> Binner {
@@ -110,7 +110,8 @@ fn a_bin_whose_stream_is_silent_is_closed_incomplete_after_the_wait_and_late_sam
 
 #[test]
 fn a_stream_that_is_not_required_is_not_waited_for() {
-    let optional = StreamBinning { required: false, ..stream(Binning::Mean, Some(64.0)) };
+    let optional =
+        StreamBinning { required: false, max_age: Seconds(0.0), ..stream(Binning::Mean, Some(64.0)) };
     let mut binner = binner(PERIOD, vec![stream(Binning::Mean, Some(64.0)), optional]);
     binner.accept(0, block(0, &[1.0]));
     assert_eq!(close_all(&mut binner, 1.0).len(), 1);
@@ -259,7 +260,8 @@ fn streams_that_cannot_be_binned_together_are_refused() {
     assert_eq!(make(vec![]), Some(BinnerError::StreamCount(0)));
     assert_eq!(make(vec![sample(), sample()]), Some(BinnerError::TwoLeaders));
     assert_eq!(make(vec![stream(Binning::Sample, None)]), Some(BinnerError::BadLeader));
-    let optional = StreamBinning { required: false, ..stream(Binning::Mean, Some(50.0)) };
+    let optional =
+        StreamBinning { required: false, max_age: Seconds(0.0), ..stream(Binning::Mean, Some(50.0)) };
     assert_eq!(make(vec![optional]), Some(BinnerError::NothingRequired));
 }
 

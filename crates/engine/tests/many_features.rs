@@ -112,13 +112,9 @@ fn engine() -> Engine {
         fallback_stale: Seconds(0.3),
     })
     .unwrap();
-    let staged = StagedModel {
-        id: ModelId([1; 32]),
-        decoder: model.decoder_with(false, KernelPath::detect()).unwrap(),
-        preparation: Preparation::new(means, None).unwrap(),
-        screen: model.screen(false),
-        doubt: None,
-    };
+    let decoder = model.decoder_with(false, KernelPath::detect()).unwrap();
+    let preparation = Preparation::new(means, None).unwrap();
+    let staged = StagedModel::new(ModelId([1; 32]), decoder, preparation, model.screen(false), None);
     assert!(engine.stage(Box::new(staged)).is_ok());
     engine
 }

@@ -54,7 +54,7 @@ fn shift(to: &mut [f64], from: &[f64], mean: &[f64], sign: f64) {
 }
 
 impl Decoder for Centred {
-    forward!(decoder: features, dimension, restart, takes_cursor, observe_cursor);
+    forward!(decoder: features, dimension, restart, look_back, takes_cursor, observe_cursor);
 
     fn step(&mut self, features: Option<&[f64]>, intent: &mut Intent) -> StepReport {
         let report = self.decoder.step(features, intent);

@@ -31,7 +31,7 @@ pub(crate) fn usable(values: &[f64]) -> bool {
 }
 
 impl Decoder for Checked {
-    forward!(decoder: features, dimension, restart, unfiltered, takes_cursor, state);
+    forward!(decoder: features, dimension, restart, look_back, unfiltered, takes_cursor, state);
 
     fn step(&mut self, features: Option<&[f64]>, intent: &mut Intent) -> StepReport {
         let usable = features.filter(|values| values.len() == self.decoder.features() && usable(values));

@@ -26,6 +26,9 @@ pub trait Decoder: Send + core::fmt::Debug {
     /// anew and this bin has no intent.
     fn step(&mut self, features: Option<&[f64]>, intent: &mut Intent) -> StepReport;
 
+    /// How far back it looks: what a model that takes over has to be shown before it speaks as one that ran all along.
+    fn look_back(&self) -> LookBack;
+
     /// What the newest measurement alone said of the intent, d values: the unfiltered output that published protocols
     /// score (Brandman, Burkhart et al. 2018). `None` before row one and for decoders that do not know it.
     fn unfiltered(&self) -> Option<&[f64]> {
@@ -51,6 +54,28 @@ pub trait Decoder: Send + core::fmt::Debug {
     /// Takes over the belief of another decoder at a model swap, so that the next `Some` is not row one. Lagged bins
     /// keep what they hold. False, and nothing changed, where dimension or order differ or the decoder has no belief.
     fn adopt(&mut self, state: FilterState<'_>) -> bool;
+}
+
+/// How far back a decoder looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookBack {
+    /// Bins that the output depends on by themselves, the newest among them: lags, the blocks of a stacked state.
+    pub bins: usize,
+    /// Whether older ones count as well, ever less: in a belief, in a recurrent layer, in a guard. Where not, two decoders
+    /// that were shown the same so many bins, one with features among them, say the same to the bit.
+    pub fades: bool,
+}
+
+/// Bins in which what fades is taken to have faded. Filters fitted to neural data take a tenth to a half of a measurement in,
+/// so that a hundredth at most is left of how they started.
+const FADED: usize = 50;
+
+impl LookBack {
+    /// Bins after which it hardly matters how the decoder started.
+    #[must_use]
+    pub fn settled(self) -> usize {
+        if self.fades { self.bins.saturating_add(FADED) } else { self.bins }
+    }
 }
 
 /// What the guard takes a channel for.
@@ -87,6 +112,11 @@ macro_rules! forward {
     ($to:ident: unfiltered) => {
         fn unfiltered(&self) -> Option<&[f64]> {
             self.$to.unfiltered()
+        }
+    };
+    ($to:ident: look_back) => {
+        fn look_back(&self) -> $crate::LookBack {
+            self.$to.look_back()
         }
     };
     ($to:ident: takes_cursor) => {

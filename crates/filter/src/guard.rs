@@ -27,7 +27,7 @@ use kalmind_types::Intent;
 use crate::checked::usable;
 use crate::decoder::forward;
 use crate::factors::Factors;
-use crate::{ChannelCondition, Decoder, GuardStatistics, StepReport};
+use crate::{ChannelCondition, Decoder, GuardStatistics, LookBack, StepReport};
 
 /// Running means may leave the training range by this part of its width.
 const MARGIN: f64 = 0.25;
@@ -76,6 +76,10 @@ impl Decoder for Guarded {
         let cleaned = features.map(|features| self.guard.clean(features).unwrap_or(features));
         let report = self.decoder.step(cleaned, intent);
         StepReport { guarded_channels: self.guard.guarded, ..report }
+    }
+
+    fn look_back(&self) -> LookBack {
+        LookBack { fades: true, ..self.decoder.look_back() }
     }
 
     fn channel_conditions(&self) -> &[ChannelCondition] {

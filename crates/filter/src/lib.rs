@@ -52,7 +52,7 @@ mod zscore;
 
 pub use array_statistics::PlausibilityStatistics;
 pub use covariance_scale::CovarianceScale;
-pub use decoder::{ChannelCondition, Decoder, FilterState, StepReport};
+pub use decoder::{ChannelCondition, Decoder, FilterState, LookBack, StepReport};
 pub use decoders::dkf::noise::Noise;
 pub use decoders::dkf::parameters::DkfParameters;
 pub use decoders::dkf::regressor::{EnsembleMember, EnsembleRegressor, Regressor};

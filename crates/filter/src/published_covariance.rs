@@ -6,7 +6,7 @@ use nalgebra::DMatrix;
 use crate::cholesky::Cholesky;
 use crate::decoder::forward;
 use crate::window::Window;
-use crate::{CovarianceScale, Decoder, ModelError, StepReport};
+use crate::{CovarianceScale, Decoder, LookBack, ModelError, StepReport};
 
 /// Added to a size before its logarithm.
 const LEAST_SIZE: f64 = 0.05;
@@ -134,6 +134,12 @@ impl Decoder for ScaledDecoder {
         }
         before.copy_from_slice(intent.mean());
         report
+    }
+
+    fn look_back(&self) -> LookBack {
+        let LookBack { bins, fades } = self.decoder.look_back();
+        // the mean of the bin before
+        LookBack { bins: self.window.bins().max(bins.saturating_add(1)), fades }
     }
 }
 

@@ -18,6 +18,11 @@ impl Window {
         self.background.len()
     }
 
+    /// Bins l.
+    pub fn bins(&self) -> usize {
+        self.values.len() / self.background.len().max(1)
+    }
+
     /// Forgets every bin.
     pub fn clear(&mut self) {
         for bin in self.values.chunks_exact_mut(self.background.len()) {

@@ -6,7 +6,7 @@ mod small_models;
 use std::collections::BTreeMap;
 
 use kalmind_filter::tensors::{ParametersError, Source, TensorReader, TensorWriter};
-use kalmind_filter::{Decoder, DecoderName, DecoderSpec, Model, Parameters};
+use kalmind_filter::{Decoder, DecoderName, DecoderSpec, LookBack, Model, Parameters, StepReport};
 use kalmind_types::{Intent, Position};
 use nalgebra::DMatrix;
 use serde_json::Value;
@@ -161,5 +161,47 @@ fn tensors_of_another_decoder_are_refused() {
             let holds = model.decoder.decoder.holds(&other.parameters);
             assert_eq!(wrong.validate().is_ok(), holds, "{} with {}", model.decoder, other.decoder);
         }
+    }
+}
+
+/// What it says of the last of `bins` bins after a past of its own: report, mean and covariance.
+fn said_after(decoder: &mut dyn Decoder, past: f64, bins: usize) -> (bool, Vec<f64>) {
+    let mut intent = Intent::zero(decoder.dimension());
+    let row = |tick: usize, shift: f64| -> Vec<f64> {
+        (0..FEATURES).map(|at| ((tick * 5 + at * 3) as f64).sin() + 0.5 + shift).collect()
+    };
+    for tick in 0..40 {
+        decoder.step(Some(&row(3 * tick + 1, past)), &mut intent);
+    }
+    let mut report = StepReport::default();
+    // counted from the last one, which has features
+    for tick in (0..bins).rev() {
+        report = decoder.step((tick % 4 != 2).then_some(&row(tick, 0.0)), &mut intent);
+    }
+    (report.valid, intent.mean().iter().chain(intent.covariance()).copied().collect())
+}
+
+#[test]
+fn a_decoder_looks_back_no_farther_than_it_says() {
+    for model in models() {
+        let spec = model.decoder;
+        let mut decoder = model.decoder().unwrap();
+        let LookBack { bins, fades } = decoder.look_back();
+        let lags = spec.to_string().contains("lags=3");
+        assert!(bins >= if lags { 3 } else { 1 } && bins < 20, "{spec}: {bins}");
+        let seen = if fades { 2000 } else { bins };
+        let mut after = |past, bins| {
+            decoder.restart();
+            said_after(&mut *decoder, past, bins)
+        };
+        let (one, other) = (after(0.1, seen), after(-0.1, seen));
+        assert!(one.0 && other.0, "{spec}");
+        let size = one.1.iter().fold(0.0_f64, |size, value| size.max(value.abs()));
+        for (one, other) in one.1.iter().zip(&other.1) {
+            let same =
+                if fades { (one - other).abs() <= 1e-9 * size } else { one.to_bits() == other.to_bits() };
+            assert!(same, "{spec} over {seen} bins: {one} and {other}");
+        }
+        assert!(!lags || after(0.1, 2) != after(-0.1, 2), "{spec}: the oldest lag counts");
     }
 }

@@ -2,7 +2,8 @@
 //! recordings played back through the engine.
 //!
 //! A [`sources::RowSource`] gives the rows of whatever holds them, [`fit_tables`] and [`fit_calibration`] fit a decoder,
-//! [`Evaluation`] compares decoders on held-out rows, [`replay`] repeats a session bit for bit, [`report`] writes pages, and
+//! [`Evaluation`] compares decoders on held-out rows, [`replay`] repeats a session bit for bit, [`recompute`]
+//! its derived streams, [`report`] writes pages, and
 //! [`recording`] inspects, mends and exports files.
 //!
 //! *Invariant:* a library. No command line, no terminal, no log, no network and no clock: what is long tells a [`Host`],
@@ -15,6 +16,7 @@ mod findings;
 mod host;
 pub mod model;
 mod options;
+mod recompute;
 pub mod recorded;
 pub mod recording;
 mod replay;
@@ -28,6 +30,7 @@ pub use evaluation::Evaluation;
 pub use findings::{findings, plain, rounded, runs_with};
 pub use host::{Host, Quiet};
 pub use options::{Decoders, Division, EvaluateOptions, ExportOptions, LiveSettings, Stamps, TableOptions};
+pub use recompute::{RecomputeError, Recomputed, recompute};
 pub use replay::{ReplayError, Replayed, replay};
 pub use table_fit::{FitOptions, TableFit, default_names, fit_tables, named_components};
 pub use tables::Tables;

@@ -117,13 +117,13 @@ impl IdentifiedModel {
             deviation: zscore.standard_deviation.clone(),
         });
         let preparation = Preparation::new(self.model.training_mean.clone(), zscore)?;
-        Ok(Box::new(StagedModel {
-            id: self.id,
-            decoder: self.model.decoder_with(false, path)?,
+        Ok(Box::new(StagedModel::new(
+            self.id,
+            self.model.decoder_with(false, path)?,
             preparation,
-            screen: self.model.screen(self.is_guarded(guard)),
-            doubt: self.model.doubt(),
-        }))
+            self.model.screen(self.is_guarded(guard)),
+            self.model.doubt(),
+        )))
     }
 
     /// What has to be said of a live run with this model, where a guard is asked for and the model cannot have one.

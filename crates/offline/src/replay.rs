@@ -58,7 +58,8 @@ pub fn replay(
     mut progress: impl FnMut(u64, u64),
     host: &dyn Host,
 ) -> Result<Replayed, ReplayError> {
-    let mut reader = SessionReader::open(path, Wanted { inputs: true, features: true, ticks: true })?;
+    let mut reader =
+        SessionReader::open(path, Wanted { inputs: true, raw: false, features: true, ticks: true })?;
     let session = session(&mut reader, path, host)?;
     let mut playback = Playback::new(&session)?;
     let seq_channel = reader.cursor_labels().iter().position(|label| label == "seq");
@@ -108,7 +109,7 @@ pub fn replay(
             }
             Item::Session(_) => host.note("the recording holds a second session document, which is ignored"),
             Item::Unreadable(part) => host.unreadable(&part),
-            Item::Document(_) | Item::Event(_) => {}
+            Item::Document(_) | Item::Event(_) | Item::Raw(..) => {}
         }
         Ok(())
     };

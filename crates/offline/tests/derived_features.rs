@@ -71,7 +71,7 @@ fn session() -> SessionDocument {
             plausibility: true,
             fallback_stale: Seconds(0.3),
         },
-        streams: vec![InputStream { key: "array".to_owned(), held_samples: 100 }],
+        streams: vec![InputStream { key: "array".to_owned(), held_samples: 100, stages: None }],
         configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
         clock: ClockReading { lsl: 1.0, unix: 2.0 },
     }

@@ -19,6 +19,8 @@ const HEALTH = {
   mismatch: "does not match",
   backlog: "too far behind",
   bad_clock: "wrong clock",
+  overloaded: "too slow",
+  fault: "failed",
 };
 const LINK = {
   connecting: "Connecting …",

@@ -1,5 +1,7 @@
-//! Samples to features: what a bin's samples become before the decoder sees them.
+//! Samples to features: what a stream's samples become before they are cut into bins, and what a bin's samples become before
+//! the decoder sees them.
 //!
+//! A [`DerivedStream`] makes other samples of a stream's samples, with a [`Chain`] of [stages](STAGES).
 //! [`FeatureExtractor`] turns the rows of each stream that fall into a bin into one raw feature vector, and
 //! [`Preparation`] makes of it what a decoder takes: missing and masked features replaced by their training mean, then
 //! z-scored where the model asks for it. [`FeatureStatistics`] measures the means and deviations that both need.
@@ -10,9 +12,15 @@
 mod binning;
 mod extractor;
 mod preparation;
+mod stages;
 mod statistics;
 
 pub use binning::{BINNINGS, BinningEntry};
 pub use extractor::{AcceptError, FeatureExtractor, RawFeatures};
 pub use preparation::{Preparation, PreparationError, Prepared};
+pub use stages::{
+    Chain, ChainError, ChainSettings, DerivedCounts, DerivedStream, Given, IdentitySettings,
+    IirBackwardSettings, IirSettings, InputLog, Mark, Row, Rows, STAGES, Settling, Signal, Stage, StageEntry,
+    StageError, StageSettings, StagedError, StateError, StateReader, StateWriter,
+};
 pub use statistics::FeatureStatistics;

@@ -15,11 +15,13 @@ pub enum Binning {
     Mean,
     /// The sum of each channel's valid samples in the bin (counts).
     Sum,
+    /// The newest sample, kept from bin to bin until it is too old.
+    Latest,
 }
 
 impl Binning {
     /// All of them, in the order in which documents name them.
-    pub const ALL: [Self; 3] = [Self::Sample, Self::Mean, Self::Sum];
+    pub const ALL: [Self; 4] = [Self::Sample, Self::Mean, Self::Sum, Self::Latest];
 
     /// The name by which configurations and models call it.
     #[must_use]
@@ -28,6 +30,7 @@ impl Binning {
             Self::Sample => "sample",
             Self::Mean => "mean",
             Self::Sum => "sum",
+            Self::Latest => "latest",
         }
     }
 }

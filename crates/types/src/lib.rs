@@ -11,6 +11,7 @@ mod event;
 mod feature;
 mod feature_layout;
 mod feature_set;
+mod generation;
 mod intent;
 mod operator_action;
 mod publication;
@@ -33,6 +34,7 @@ pub use event::{
 pub use feature::{Binning, StreamFeatures, StreamOutput, unlabelled};
 pub use feature_layout::{Feature, FeatureLayout, LayoutError, MAX_FEATURES};
 pub use feature_set::FeatureSet;
+pub use generation::GenerationId;
 pub use intent::{Component, CovarianceKind, Intent, MAX_COMPONENTS, MAX_COVARIANCE, lower_triangle_index};
 pub use operator_action::OperatorAction;
 pub use publication::{Heartbeat, Publication, StageTimes, StateChange, TickPublication};

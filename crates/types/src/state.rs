@@ -120,7 +120,7 @@ pub enum Cause {
     StoppedAndAwaitsResume = 11,
     /// The decoder gave a number that is not finite.
     NotFinite = 3,
-    /// A panic was caught on the tick.
+    /// A panic was caught, on the tick or in a stream's stages.
     Panicked = 4,
     /// `control` was asked for and no model is loaded.
     NoModel = 5,

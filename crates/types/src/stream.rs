@@ -59,6 +59,10 @@ pub enum StreamHealth {
     Backlog = 5,
     /// Its stamps are on a clock that has nothing to do with this machine's.
     BadClock = 6,
+    /// Its stages take longer than its samples take to come.
+    Overloaded = 7,
+    /// One of its stages failed; nothing comes of it any more.
+    Fault = 8,
 }
 
 impl StreamHealth {
@@ -73,6 +77,8 @@ impl StreamHealth {
             Self::Mismatch => "mismatch",
             Self::Backlog => "backlog",
             Self::BadClock => "bad_clock",
+            Self::Overloaded => "overloaded",
+            Self::Fault => "fault",
         }
     }
 }

@@ -137,8 +137,20 @@ pub enum Command {
     Task(TaskState),
     /// Put the cursor there.
     PlaceCursor(Position),
-    /// Decode with the staged model of this identity from this tick on.
+    /// Decode with the staged model of this identity from this tick on. It knows nothing of the bins before; mean and
+    /// covariance of the model before carry over where they fit.
     SwapModel(ModelId),
+    /// Decode with the staged model of this identity from this tick on, as if it had decoded since tick `from`: it was shown
+    /// the bins of ticks `from` to `through` before it was staged, and is shown at most two more on the tick. Where more
+    /// are missing it is handed back, and what decodes goes on.
+    SwapWarmed {
+        /// Which.
+        model: ModelId,
+        /// `seq` of the first tick of its history.
+        from: u64,
+        /// `seq` of the last one.
+        through: u64,
+    },
     /// The model of this identity may control, whatever its fit report says of it.
     ConfirmModel {
         /// Which.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arrival::limits::ArrivalSettings;
 use crate::health::MonitorLimits;
+use crate::numeric::stages::{GivenTo, Stages};
 use crate::search::selector::StreamSelector;
 
 /// Whose clock a stream's stamps are on.
@@ -50,6 +51,12 @@ pub struct InletConfig {
     /// the tick thread included, through a pool of so many blocks. When the recorder is so far behind that all are taken,
     /// samples are not recorded; the hole shows in the next block's first index.
     pub recorded_blocks: Option<usize>,
+    /// Where set, the tick thread gets what these make of the samples, and so does a recorder.
+    pub stages: Option<Stages>,
+    /// Whether a recorder gets the samples themselves, too, where there are stages.
+    pub records_raw: bool,
+    /// Where set, what was given to the stages is handed to it by the data thread: once a second, and at every gap.
+    pub on_given: Option<GivenTo>,
     /// Run by the data thread on itself before its first LSL call; LSL's network threads inherit the scheduling policy
     /// and affinity that it sets.
     pub on_start: Option<ThreadStart>,
@@ -85,6 +92,9 @@ impl InletConfig {
             blocks,
             clock: ClockSource::Sender,
             recorded_blocks: None,
+            stages: None,
+            records_raw: true,
+            on_given: None,
             on_start: None,
         }
     }

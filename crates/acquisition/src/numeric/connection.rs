@@ -1,12 +1,27 @@
 //! What is known of one connection to an outlet, and how it is put into words. Pure.
 
-use kalmind_types::{ClockOffset, LslTime, Seconds, StreamDescription, StreamHealth};
+use kalmind_types::{ClockOffset, LslTime, Seconds, StreamDescription, StreamHealth, StreamTime};
 
 use crate::health::{Evidence, Fate, Link, MonitorLimits};
 use crate::numeric::sorting::Sorted;
 
 /// How long `backlog` stays visible after the last old sample; a burst itself is over in milliseconds.
 const SHOW_BACKLOG: Seconds = Seconds(1.0);
+
+/// The outlet that was connected last.
+pub(crate) struct Last {
+    pub(crate) uid: String,
+    pub(crate) newest_stamp: Option<StreamTime>,
+}
+
+/// What one pull brought.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) received: u64,
+    pub(crate) dropped: u64,
+    pub(crate) missing: u64,
+    pub(crate) newest: Option<LslTime>,
+}
 
 /// One connection to one outlet.
 #[derive(Clone, Debug)]
@@ -91,7 +106,8 @@ impl Connection {
         limits: &MonitorLimits,
     ) -> Option<String> {
         Some(match health {
-            StreamHealth::Live => return None,
+            // what is wrong with stages is said where they run
+            StreamHealth::Live | StreamHealth::Overloaded | StreamHealth::Fault => return None,
             StreamHealth::Waiting if evidence.newest == Some(Fate::Unmeasured) => format!(
                 "measuring the clock of host {:?}; samples are used as soon as it is known",
                 self.description.hostname

@@ -145,26 +145,30 @@ impl BlockSender {
     }
 }
 
-/// Where samples go. Both count every sample, so an index means the same sample to both readers.
+/// Where samples go. All count every sample, so an index means the same sample to the readers of a stream; that of stages
+/// is another stream than the one they are made from.
 pub(crate) struct Senders {
     /// To the tick thread: what can be decoded.
     pub(crate) tick: BlockSender,
     /// To a recorder: all of them.
     pub(crate) recorder: Option<BlockSender>,
+    /// To a recorder, too, where the stream has stages: the samples that the tick thread gets.
+    pub(crate) derived: Option<BlockSender>,
 }
 
 impl Senders {
     /// Sends what was taken; whether the tick thread got a block. The recorder's goes first, so that whoever has seen a
     /// tick has its samples.
     pub(crate) fn flush(&mut self, context: PullContext) -> bool {
-        if let Some(recorder) = &mut self.recorder {
+        for recorder in [&mut self.recorder, &mut self.derived].into_iter().flatten() {
             recorder.flush(context);
         }
         self.tick.flush(context)
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.tick.is_full() || self.recorder.as_ref().is_some_and(BlockSender::is_full)
+        let recorders = [&self.recorder, &self.derived];
+        self.tick.is_full() || recorders.into_iter().flatten().any(BlockSender::is_full)
     }
 }
 

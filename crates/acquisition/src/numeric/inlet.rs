@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use kalmind_signal::ChainError;
 use kalmind_types::SampleBlock;
 
 use crate::companion::Companion;
 use crate::monitor::StreamMonitor;
 use crate::numeric::config::InletConfig;
 use crate::numeric::delivery::{BlockSender, Senders};
+use crate::numeric::derivation::Derivation;
 use crate::numeric::receiver::Receiver;
+use crate::numeric::stages::Stages;
 use crate::pool::{PoolReader, pool};
 use crate::search::resolve::{ResolveError, checked_predicate};
 use crate::waker::Waker;
@@ -24,16 +27,23 @@ pub enum SpawnError {
     /// The selector cannot be used.
     #[error(transparent)]
     Selector(#[from] ResolveError),
+    /// The stream's stages cannot be built for it.
+    #[error(transparent)]
+    Stages(#[from] ChainError),
     /// The system gave no thread.
     #[error("no thread for the stream: {0}")]
     Thread(#[from] std::io::Error),
 }
 
 impl SpawnError {
-    /// Whether the selector itself is wrong (see [`ResolveError::is_configuration`]).
+    /// Whether the selector itself is wrong (see [`ResolveError::is_configuration`]), or the stages are.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Selector(error) if error.is_configuration())
+        match self {
+            Self::Selector(error) => error.is_configuration(),
+            Self::Stages(_) => true,
+            Self::NotNumeric(_) | Self::Thread(_) => false,
+        }
     }
 }
 
@@ -42,8 +52,10 @@ impl SpawnError {
 pub struct NumericInlet {
     /// Where the samples come out; for the tick thread.
     pub blocks: PoolReader<SampleBlock>,
-    /// Where they come out for a recorder, if one is configured.
+    /// Where they come out as received for a recorder, if one is configured.
     pub recorded: Option<PoolReader<SampleBlock>>,
+    /// Where those that `blocks` gives come out for a recorder, if one is configured and the stream has stages.
+    pub derived: Option<PoolReader<SampleBlock>>,
     /// What is known of the stream; for anyone.
     pub status: Arc<StreamMonitor>,
     /// Ends the threads when it is dropped.
@@ -84,16 +96,23 @@ impl NumericInlet {
         let predicate = checked_predicate(&config.selector)?;
         let channels = config.description.channels;
         let samples = config.block_samples.max(1);
-        let (writer, blocks) = pool(config.blocks, || SampleBlock::with_capacity(format, channels, samples));
-        let (recorder, recorded) = config
-            .recorded_blocks
-            .map(|count| {
-                let block = || SampleBlock::with_capacity(format, channels, samples);
-                let (writer, reader) = pool(count, block);
-                (BlockSender::new(writer, samples), reader)
-            })
-            .unzip();
-        let senders = Senders { tick: BlockSender::new(writer, samples), recorder };
+        let chain = config.stages.as_ref().map(Stages::chain).transpose()?;
+        let raw = || SampleBlock::with_capacity(format, channels, samples);
+        let derived = || chain.as_ref().map_or_else(raw, |chain| Stages::block(chain, samples));
+        let (writer, blocks) = pool(config.blocks, derived);
+        let tick = BlockSender::new(writer, samples);
+        let records_raw = chain.is_none() || config.records_raw;
+        let recorder = config.recorded_blocks.filter(|_| records_raw).map(|count| pool(count, raw));
+        let recorder_of_derived =
+            config.recorded_blocks.filter(|_| chain.is_some()).map(|count| pool(count, derived));
+        let [(recorder, recorded), (derived, derived_recorded)] = [recorder, recorder_of_derived]
+            .map(|ends| ends.map(|(writer, reader)| (BlockSender::new(writer, samples), reader)).unzip());
+        let senders = Senders { tick, recorder, derived };
+        let derivation = config
+            .stages
+            .as_ref()
+            .zip(chain)
+            .map(|(stages, chain)| Derivation::new(stages, chain, samples, config.on_given.clone()));
         let stop = Arc::new(AtomicBool::new(false));
         let companion = Companion::spawn(&config.key, predicate.clone(), Arc::clone(&status))?;
         let monitor = Arc::clone(&status);
@@ -102,9 +121,15 @@ impl NumericInlet {
             if let Some(on_start) = &config.on_start {
                 (on_start.0)();
             }
-            Receiver::new(config, predicate, senders, monitor, companion, waker, stopped).run();
+            Receiver::new(config, predicate, senders, derivation, monitor, companion, waker, stopped).run();
         })?;
-        Ok(Self { blocks, recorded, status, guard: InletGuard { stop, thread: Some(thread) } })
+        Ok(Self {
+            blocks,
+            recorded,
+            derived: derived_recorded,
+            status,
+            guard: InletGuard { stop, thread: Some(thread) },
+        })
     }
 }
 

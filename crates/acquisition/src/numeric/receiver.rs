@@ -14,8 +14,9 @@ use crate::monitor::StreamMonitor;
 use crate::number::Number;
 use crate::numeric::choice::{Choice, Chosen, choose};
 use crate::numeric::config::InletConfig;
-use crate::numeric::connection::Connection;
+use crate::numeric::connection::{Batch, Connection, Last};
 use crate::numeric::delivery::{PullContext, Senders};
+use crate::numeric::derivation::Derivation;
 use crate::numeric::sorting::Sorter;
 use crate::queue::QueueWatch;
 use crate::rate::RateMeter;
@@ -35,26 +36,11 @@ const OPEN: f64 = 2.0;
 /// A stream that is silent for this long is searched for; a shorter pause is left alone.
 const SEARCH_AFTER: Seconds = Seconds(1.0);
 
-/// The outlet that was connected last.
-struct Last {
-    uid: String,
-    newest_stamp: Option<StreamTime>,
-}
-
 /// Why a connection ended.
 enum Ended {
     Stopped,
     Lost,
     Replaced,
-}
-
-/// What one pull brought.
-#[derive(Default)]
-struct Batch {
-    received: u64,
-    dropped: u64,
-    missing: u64,
-    newest: Option<LslTime>,
 }
 
 /// The data thread.
@@ -63,6 +49,7 @@ pub(crate) struct Receiver {
     predicate: String,
     monitor: Arc<StreamMonitor>,
     senders: Senders,
+    derivation: Option<Derivation>,
     meter: RateMeter,
     measurement: Measurement,
     companion: Companion,
@@ -73,10 +60,12 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
+    #[expect(clippy::too_many_arguments, reason = "what a thread is given when it starts")]
     pub(crate) fn new(
         config: InletConfig,
         predicate: String,
         senders: Senders,
+        derivation: Option<Derivation>,
         monitor: Arc<StreamMonitor>,
         companion: Companion,
         waker: Waker,
@@ -88,6 +77,7 @@ impl Receiver {
             meter: RateMeter::new(Seconds::from_millis(config.limits.rate_window_ms)),
             measurement: Measurement::new(config.arrival, config.limits, rate_hz, Arc::clone(&monitor)),
             senders,
+            derivation,
             predicate,
             monitor,
             companion,
@@ -123,10 +113,13 @@ impl Receiver {
             self.meter.reset();
             self.monitor.set_measured_rate(None);
             match ended {
-                Ended::Stopped => return,
+                Ended::Stopped => break,
                 Ended::Lost => self.searching(None),
                 Ended::Replaced => {}
             }
+        }
+        if let Some(derivation) = &self.derivation {
+            tracing::info!(stream = %self.config.key, counts = ?derivation.counts(), "its stages ended");
         }
     }
 
@@ -199,6 +192,9 @@ impl Receiver {
             return Ended::Lost;
         }
         let number = self.monitor.count_connection();
+        if let Some(derivation) = &mut self.derivation {
+            derivation.reconnected();
+        }
         let mut connection = Connection::new(&chosen.description, None, number, clock::now());
         self.was_connected = true;
         let same_machine = this_host().is_some_and(|host| host == chosen.description.hostname);
@@ -267,6 +263,7 @@ impl Receiver {
                 self.measurement.observe(arrival, newest);
             }
             self.measure(sorter, arrival);
+            self.derive(connection, arrival, &mut batch);
             self.finish(connection, &batch);
             if next.is_err() {
                 return Ended::Lost;
@@ -302,20 +299,42 @@ impl Receiver {
         if let Some(recorder) = &mut self.senders.recorder {
             recorder.deliver(stamp, arrival, append);
         }
-        let delivered = if sorted.fate == Fate::Deliver {
-            self.senders.tick.deliver(stamp, arrival, append)
+        let delivers = sorted.fate == Fate::Deliver;
+        if let Some(derivation) = &mut self.derivation {
+            let missing = derivation.missing_before((sorted.fate != Fate::BadClock).then_some(stamp));
+            if missing > 0 || !delivers {
+                self.derive(connection, arrival, batch);
+            }
+            match &mut self.derivation {
+                Some(derivation) if delivers => derivation.take(stamp, missing, append),
+                Some(derivation) => derivation.lose(missing),
+                None => {}
+            }
+            batch.dropped += u64::from(!delivers);
+        } else if delivers {
+            batch.dropped += u64::from(!self.senders.tick.deliver(stamp, arrival, append));
         } else {
             // what was taken before is sent with what was known then
             if self.senders.tick.lose(self.context(connection, arrival)) {
                 self.waker.wake();
             }
-            false
-        };
-        batch.dropped += u64::from(!delivered);
+            batch.dropped += 1;
+        }
         connection.saw(&sorted, arrival);
         if sorted.fate != Fate::BadClock {
             let newest = batch.newest.map_or(sorted.corrected.0, |newest| newest.0.max(sorted.corrected.0));
             batch.newest = Some(LslTime(newest));
+        }
+    }
+
+    /// Runs the stages, where there are any, on the samples that wait for them.
+    fn derive(&mut self, connection: &Connection, now: LslTime, batch: &mut Batch) {
+        let context = self.context(connection, now);
+        let Some(derivation) = &mut self.derivation else { return };
+        let ran = derivation.run(&mut self.senders, context);
+        batch.dropped += ran.lost;
+        if ran.sent {
+            self.waker.wake();
         }
     }
 
@@ -356,7 +375,12 @@ impl Receiver {
     /// Judges the stream and shows a state that has changed.
     fn publish(&mut self, connection: &mut Connection, now: LslTime) {
         let evidence = self.evidence(connection, now);
-        let health = connection.to_show(judge(&evidence, self.measurement.limits()), now);
+        let mut health = connection.to_show(judge(&evidence, self.measurement.limits()), now);
+        let trouble = self.derivation.as_ref().and_then(Derivation::trouble);
+        let trouble = trouble.filter(|_| matches!(health, StreamHealth::Live | StreamHealth::Mismatch));
+        if let Some(trouble) = trouble {
+            health = trouble.health();
+        }
         let silent = matches!(health, StreamHealth::Stalled | StreamHealth::Lost | StreamHealth::Waiting)
             && evidence.silent_for.0 > SEARCH_AFTER.0;
         self.companion
@@ -369,7 +393,9 @@ impl Receiver {
                 self.meter.reset();
             }
             connection.shown = Some(health);
-            self.show(health, connection.sentence(health, &evidence, self.measurement.limits()));
+            let sentence = || connection.sentence(health, &evidence, self.measurement.limits());
+            let detail = trouble.map_or_else(sentence, |trouble| Some(trouble.sentence().to_owned()));
+            self.show(health, detail);
         }
     }
 
@@ -394,7 +420,10 @@ impl Receiver {
                 Ok(0.0) => self.publish(&mut connection, clock::now()),
                 Ok(_) => {
                     let context = self.context(&connection, clock::now());
-                    self.senders.tick.lose(context);
+                    match &mut self.derivation {
+                        Some(derivation) => derivation.lose(0),
+                        None => drop(self.senders.tick.lose(context)),
+                    }
                     if let Some(recorder) = &mut self.senders.recorder {
                         // another shape than the recorded stream has
                         recorder.lose(context);

@@ -132,7 +132,11 @@ fn banner(plan: &Plan, found: &Found) -> String {
                 } else {
                     "; no labels, so channels are compared by number alone"
                 }
-            )
+            ) + &stream
+                .derived
+                .as_ref()
+                .map(|derived| format!("\n    {}", derived.text()))
+                .unwrap_or_default()
         })
         .collect();
     lines.push(match &plan.model {

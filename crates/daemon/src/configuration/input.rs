@@ -1,6 +1,7 @@
 //! `[lsl]`, `[[stream]]`, `[bins]`: what comes in, and how it is cut into bins.
 
 use kalmind_acquisition::{ClockSource, Network, NetworkConfig, StreamSelector};
+use kalmind_signal::StageSettings;
 use kalmind_types::{Binning, MAX_STREAMS};
 use toml::{Spanned, Value, de::DeValue};
 
@@ -104,8 +105,16 @@ table! {
         /// What the stream is found by.
         selector: StreamSelector = StreamSelector::default(), and part;
         /// How samples become bins: each sample is a bin of its own (at most one such stream, whose rate then sets the
-        /// bins), or the samples in a bin are averaged or summed.
+        /// bins), or the samples in a bin are averaged or summed, or the newest one counts until it is too old (for what is
+        /// sent less often than bins end; bins do not wait for it).
         binning: Binning = Binning::Sample;
+        /// With binning = "latest": for how long a sample counts, in milliseconds. After that its channels are without a
+        /// value.
+        max_age_ms: f64 = 500.0, in Rule::Between(1.0, 10_000.0);
+        /// What is done to its samples before they are cut into bins: filters and the like, one after the other, each a table
+        /// of its name (`stage`) and its settings. Gaps of up to 5 ms are filled; after a longer one, and at the start, what
+        /// comes out is not valid until the filters have settled.
+        stages: Vec<StageSettings> = Vec::new();
         /// Its rate, in samples per second. Needed where the stream's header says 0 (irregular).
         rate_hz: Option<f64> = None, in Rule::Between(0.01, 100_000.0), or "the nominal rate in the stream's header";
         /// Whether the run needs this stream: it does not start without it, and a bin waits for it and is incomplete without
@@ -213,12 +222,14 @@ impl Conflicts<'_> {
                 "nothing to decode from",
                 "add a table [[stream]], for instance with type = \"Features\"; `kalmind streams` lists the streams on the network",
             );
-        } else if self.known(&["stream"]) && !streams.iter().any(|stream| stream.required) {
+        } else if self.known(&["stream"])
+            && !streams.iter().any(|stream| stream.required && stream.binning != Binning::Latest)
+        {
             self.at(
                 self.key("stream[0].required"),
                 "no [[stream]] is required",
                 "nothing would ever close a bin",
-                "leave `required` out for at least one stream",
+                "leave `required` out for at least one stream whose binning is not \"latest\"",
             );
         }
         if streams.len() > MAX_STREAMS {

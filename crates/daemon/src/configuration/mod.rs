@@ -21,6 +21,7 @@ mod secret;
 mod server;
 mod setting;
 mod shape;
+mod stages;
 mod table;
 mod task;
 
@@ -39,7 +40,7 @@ pub use input::{Bins, ChannelReference, Stream, default_network};
 pub use outlets::{CursorOutlet, EventsOutlet, Output};
 pub use plane::{Gain, PositionSource, TargetSource};
 pub use problem::{ConfigurationErrors, Problem};
-pub use recording::{Models, Record, RecordedStream};
+pub use recording::{Models, Record, Recorded, RecordedStream};
 pub use reference::{DocumentedKey, documented_keys, reference};
 pub use running::{Insistence, Instance, Log, LogFormat, Realtime, Sex, Subject};
 pub use server::Server;
@@ -319,6 +320,7 @@ impl Conflicts<'_> {
         self.network(lsl);
         if purpose == Use::Decoding || !stream.is_empty() {
             self.streams(stream);
+            self.stages(stream);
         }
         self.recordings(&configuration.record.stream, stream);
         self.bins(bins, stream);

@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use kalmind_acquisition::StreamSelector;
 
-use super::{check::Conflicts, input::Stream, rule::Rule, table::table};
+use super::{
+    check::Conflicts,
+    input::Stream,
+    rule::Rule,
+    table::{choices, table},
+};
 
 table! {
     /// A further stream, numbers or text, that is recorded as received and not decoded; one table for each.
@@ -19,11 +24,26 @@ table! {
     }
 }
 
+/// What of a stream with stages is recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recorded {
+    /// What its stages make of it, and itself.
+    #[default]
+    Both,
+    /// What its stages make of it.
+    Derived,
+}
+
+choices!(Recorded { Both => "both", Derived => "derived" });
+
 table! {
     /// Recordings. `kalmind run --record FILE` records to that file, whatever `folder` says.
     pub struct Record {
         /// The folder in which every run makes a recording, named after instance, participant and time.
         folder: Option<PathBuf> = None, or "nothing is recorded without `--record`";
+        /// What of a stream with `stages` is recorded: what they make of it, which a replay decodes, alone or with the stream
+        /// as it was received, from which `kalmind replay --recompute` makes it again.
+        what: Recorded = Recorded::Both;
         /// Hours of recording, at the rates of the streams, that the disk must have room for before a run starts.
         free_hours: f64 = 1.0, in Rule::Between(0.0, 1000.0);
         /// Further streams.

@@ -6,7 +6,9 @@ mod calibration;
 mod handle;
 mod models;
 mod program;
+mod swaps;
 mod task;
+mod warming;
 
 use std::{
     collections::VecDeque,
@@ -21,16 +23,17 @@ use kalmind_acquisition::{
     pool::PoolReader,
     ring::{Consumer, Producer},
 };
-use kalmind_engine::StagedModel;
+use kalmind_engine::{Examiner, History, HistoryRow, StagedModel};
 use kalmind_filter::{DecoderSpec, LabelLaw};
 use kalmind_fitting::FitPool;
 use kalmind_offline::model::{Demand, ModelInDoubt};
 use kalmind_session::{Calibration, Task, Timeline};
 use kalmind_types::{
-    ChannelMask, Command, EventBody, FeatureLayout, LslTime, Mode, ModelEvent, ModelId, OutputState, Target,
-    TaskBlock,
+    ChannelMask, Command, EventBody, FeatureLayout, LslTime, Mode, ModelEvent, ModelId, OutputState, Seconds,
+    Target, TaskBlock,
 };
 
+use self::swaps::Swaps;
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
 
 use crate::{
@@ -92,6 +95,9 @@ pub struct DeskSettings {
     pub arrivals: InputArrivals,
 }
 
+/// What is done once a model is on its way to the tick.
+type Then = Box<dyn FnOnce(&mut Desk) + Send>;
+
 /// The desk.
 #[derive(Debug)]
 pub struct Desk {
@@ -102,6 +108,7 @@ pub struct Desk {
     events: Arc<EventBus>,
     stop: Arc<StopLatch>,
     waiting: VecDeque<QueuedCommand>,
+    swaps: Swaps<Then>,
     task: Option<Box<dyn Task>>,
     calibration: Option<Calibration>,
     /// What fits run on, once there was one.
@@ -129,11 +136,12 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// A desk that has not started.
+    /// A desk that has not started; `examiner` is the engine's, for models that are shown the past before they take over.
     #[must_use]
     pub fn new(
         settings: DeskSettings,
         queues: DeskQueues,
+        examiner: Examiner,
         handle: DeskHandle,
         messages: Receiver<Message>,
         events: Arc<EventBus>,
@@ -143,6 +151,8 @@ impl Desk {
             handle.update(|progress| progress.stage = Stage::Waiting);
         }
         let doubt = handle.progress().doubt;
+        let rows = History::rows_of(Seconds::from_millis(settings.demand.bin_ms));
+        let swaps = Swaps::new(settings.layout.width(), rows, examiner);
         Self {
             settings,
             queues,
@@ -153,6 +163,7 @@ impl Desk {
             doubt,
             put_in: None,
             waiting: VecDeque::new(),
+            swaps,
             task: None,
             calibration: None,
             fits: None,
@@ -187,11 +198,15 @@ impl Desk {
                 self.handle_record(&record);
                 self.queues.records.give_back(record);
             }
-            // models that the tick is done with are freed here
-            while self.queues.retired.pop().is_some() {}
+            while let Some(model) = self.queues.retired.pop() {
+                self.take_back(model);
+            }
             self.follow_arrival();
+            let busy = self.warm();
             self.send_waiting();
-            std::thread::park_timeout(LONGEST_PARK);
+            if !busy {
+                std::thread::park_timeout(LONGEST_PARK);
+            }
         }
     }
 
@@ -224,6 +239,7 @@ impl Desk {
         let output = &record.published.output;
         self.newest = output.time;
         self.shown = Some(output.state);
+        self.swaps.history.push(&HistoryRow::of(&record.input, record.bin, &record.features));
         if let Some(doubt) = &self.doubt {
             self.handle.update(|progress| progress.follow_doubt(doubt, record.model));
         }
@@ -245,6 +261,7 @@ impl Desk {
     }
 
     fn queue(&mut self, queued: QueuedCommand) {
+        self.swaps.note(queued.command);
         if let (Command::Task(_), Some(last)) = (&queued.command, self.waiting.back_mut())
             && matches!(last.command, Command::Task(_))
         {

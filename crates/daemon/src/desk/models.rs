@@ -4,18 +4,23 @@ use std::sync::atomic::Ordering;
 
 use kalmind_acquisition::clock;
 use kalmind_engine::StagedModel;
-use kalmind_offline::{calibration_fit::CalibrationFit, model::IdentifiedModel};
+use kalmind_fitting::FitReport;
+use kalmind_offline::{
+    calibration_fit::CalibrationFit,
+    model::{IdentifiedModel, ModelInDoubt},
+};
 use kalmind_output::DecoderInfo;
 use kalmind_types::{
-    Actor, Command, Confirmation, EventBody, Mode, ModelEvent, OperatorAction, OperatorRequest, Seconds,
-    TaskBlock,
+    Actor, Command, Confirmation, EventBody, Mode, ModelEvent, ModelId, OperatorAction, OperatorRequest,
+    Seconds, TaskBlock,
 };
 
-use super::{Desk, Message};
+use super::{Desk, Message, Then};
 use crate::decoder_info::decoder_info;
 
 impl Desk {
-    /// Puts a model to work: the one way by which models reach the tick while it runs.
+    /// Puts a model to work, warmed, and does `then` once it is on its way: the one way by which models reach the tick while
+    /// it runs.
     ///
     /// # Errors
     /// A sentence, where the tick thread takes none.
@@ -24,15 +29,31 @@ impl Desk {
         model: &IdentifiedModel,
         staged: Box<StagedModel>,
         by: Option<Actor>,
+        then: Then,
     ) -> Result<(), String> {
         let (id, info, doubt) = (model.id, decoder_info(model), model.doubt());
         if let Some(recorder) = &self.settings.recorder {
             recorder.model(model);
         }
-        if self.queues.models.push(staged).is_err() {
-            return Err("the previous model is still being loaded".to_owned());
+        let sent = move |desk: &mut Self| {
+            desk.follow_swap(id, info, doubt, by);
+            then(desk);
+        };
+        if self.warm_in(staged, Box::new(sent)) {
+            Ok(())
+        } else {
+            Err("too many models wait for their swap".to_owned())
         }
-        self.command(Command::SwapModel(id));
+    }
+
+    /// A model is on its way to the tick.
+    fn follow_swap(
+        &mut self,
+        id: ModelId,
+        info: DecoderInfo,
+        doubt: Option<ModelInDoubt>,
+        by: Option<Actor>,
+    ) {
         self.handle.update(|progress| {
             progress.decoder = Some(info.clone());
             progress.doubt.clone_from(&doubt);
@@ -48,12 +69,11 @@ impl Desk {
         let swapped =
             ModelEvent::Swapped { decoder, hash, train_bins, covariance, quality, warnings, poor, by };
         self.events.publish(clock::now(), EventBody::Model(swapped));
-        Ok(())
     }
 
     /// Somebody wants a model of the run to decode.
     pub(super) fn activate(&mut self, model: &IdentifiedModel, staged: Box<StagedModel>, by: Actor) {
-        if let Err(problem) = self.swap_in(model, staged, Some(by)) {
+        if let Err(problem) = self.swap_in(model, staged, Some(by), Box::new(|_| {})) {
             self.handle.refused.fetch_add(1, Ordering::Relaxed);
             tracing::error!(problem, model = model.id.to_hex(), "a model was not activated");
         }
@@ -66,10 +86,16 @@ impl Desk {
         if let Some(origin) = origin {
             self.events.publish(clock::now(), origin.event(&model));
         }
-        if let Err(problem) = self.swap_in(&model, staged, None) {
-            return self.handle_message(Message::Fitted(Err(problem)));
+        let name = model.model.decoder.to_string();
+        let then = move |desk: &mut Self| desk.follow_fit(name, rows, &report);
+        if let Err(problem) = self.swap_in(&model, staged, None, Box::new(then)) {
+            self.handle_message(Message::Fitted(Err(problem)));
         }
-        self.handle.update(|progress| progress.fit = Some((model.model.decoder.to_string(), rows)));
+    }
+
+    /// A fitted model is on its way to the tick.
+    fn follow_fit(&mut self, decoder: String, rows: usize, report: &FitReport) {
+        self.handle.update(|progress| progress.fit = Some((decoder, rows)));
         for warning in &report.warnings {
             tracing::warn!("the new model: {warning}");
         }

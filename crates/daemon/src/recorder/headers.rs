@@ -37,7 +37,8 @@ pub(super) fn received<T>(
 ) -> T {
     let own;
     let described = if stream.desc.is_empty() {
-        own = channels(stream.labels.iter().flatten().map(|label| (label.as_str(), "")));
+        let units = stream.units.iter().flatten().map(String::as_str).chain(core::iter::repeat(""));
+        own = channels(stream.labels.iter().flatten().map(String::as_str).zip(units));
         &own
     } else {
         &stream.desc

@@ -35,12 +35,18 @@ pub(super) struct NumericHeader {
     pub(super) key: String,
     /// Its place among the decoded streams; none for a further stream.
     pub(super) index: Option<usize>,
+    /// Whether it is the stream as it was received, of one that is decoded from what its stages make of it.
+    pub(super) raw: bool,
 }
 
 impl NumericHeader {
     /// Begins the stream in a file.
     pub(super) fn add_to<S: Sink>(&self, writer: &mut Writer<S>, now: LslTime) -> StreamId {
-        let role = if self.index.is_some() { "input" } else { "extra" };
+        let role = match self.index {
+            Some(_) if self.raw => "raw",
+            Some(_) => "input",
+            None => "extra",
+        };
         let tag = RoleTag { role, key: Some(&self.key), index: self.index };
         headers::received(&self.description, tag, now.0, |header: &HeaderFields<'_>| {
             writer.add_stream(header)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kalmind_offline::recorded::LossKind;
+use kalmind_signal::Given;
 use kalmind_types::RenderedEvent;
 use serde_json::Value;
 
@@ -11,6 +12,13 @@ use serde_json::Value;
 pub enum Message {
     /// An event, as published.
     Event(RenderedEvent),
+    /// What was given to a stream's stages.
+    Given {
+        /// Its place.
+        stream: usize,
+        /// What.
+        given: Given,
+    },
     /// A model that is about to decode.
     Model {
         /// SHA-256 of its file in hexadecimal.

@@ -37,6 +37,7 @@ use kalmind_offline::{
 };
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::writer::Sink;
+use kalmind_signal::Given;
 use kalmind_types::{LslTime, RenderedEvent, SampleBlock, StreamDescription};
 use serde_json::Value;
 
@@ -85,7 +86,7 @@ impl RecorderHandle {
 
     /// Adds a stream of numbers that appeared while the recording runs.
     pub fn add_numbers(&self, description: StreamDescription, key: String, blocks: PoolReader<SampleBlock>) {
-        let header = NumericHeader { description, key, index: None };
+        let header = NumericHeader { description, key, ..NumericHeader::default() };
         self.add(Addition::Numbers(Box::new(Numbers { header, blocks })));
     }
 
@@ -106,6 +107,15 @@ impl RecorderHandle {
         if self.messages.try_send(Message::Event(event.clone())).is_err() {
             self.status.count_lost(LossKind::Events, 1);
         }
+    }
+
+    /// Records what was given to the stages of the stream in this place; `false` where there is no room. Allocates nothing.
+    pub fn given(&self, stream: usize, given: Given) -> bool {
+        let sent = self.messages.try_send(Message::Given { stream, given }).is_ok();
+        if !sent {
+            self.status.count_lost(LossKind::Events, 1);
+        }
+        sent
     }
 
     /// Records a model. To be called before the tick can hear of it.
@@ -205,7 +215,20 @@ impl Recorder {
         index: Option<usize>,
         blocks: PoolReader<SampleBlock>,
     ) {
-        self.numbers.push(Numbers { header: NumericHeader { description, key, index }, blocks });
+        let header = NumericHeader { description, key, index, raw: false };
+        self.numbers.push(Numbers { header, blocks });
+    }
+
+    /// Adds the decoded stream in this place as it is received, beside what its stages make of it.
+    pub fn add_raw(
+        &mut self,
+        description: StreamDescription,
+        key: &str,
+        place: usize,
+        blocks: PoolReader<SampleBlock>,
+    ) {
+        let header = NumericHeader { description, key: format!("{key}.raw"), index: Some(place), raw: true };
+        self.numbers.push(Numbers { header, blocks });
     }
 
     /// Adds a stream of text that `inlet` receives.

@@ -16,7 +16,7 @@ use kalmind_acquisition::{StreamMonitor, TextSample, pool::PoolReader};
 use kalmind_offline::recorded::{LossKind, ModelPart, RecordDocument, SessionDocument, TickDocument};
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::writer::{Sink, WriteError, Writer};
-use kalmind_types::{Command, LslTime, ModelId, SampleBlock, SampleRows, Seconds, StreamTime};
+use kalmind_types::{LslTime, ModelId, SampleBlock, SampleRows, Seconds, StreamTime};
 
 use super::{
     RecorderStatus,
@@ -206,6 +206,10 @@ impl<S: Sink> Writing<S> {
                         self.lose(LossKind::Events, None, 1);
                     }
                 }
+                Message::Given { stream, given } => {
+                    self.document(now, &RecordDocument::Given { stream, given }, true);
+                    self.commit("input log");
+                }
                 Message::Model { id, name, file } => {
                     self.take_model(now, OwnedModel { id, name, file });
                 }
@@ -247,7 +251,7 @@ impl<S: Sink> Writing<S> {
 
     fn write_block(&mut self, place: usize, block: &SampleBlock) {
         let input = &mut self.numbers[place];
-        let (stream, index) = (input.stream, input.header.index);
+        let (stream, index, raw) = (input.stream, input.header.index, input.header.raw);
         let skipped = block.first_index.saturating_sub(input.next);
         input.next = block.end_index();
         if block.clock.uncertainty.0 > 0.0 {
@@ -264,7 +268,8 @@ impl<S: Sink> Writing<S> {
         let hole = self.numbers[place].shift != Some(shift);
         if let (true, Some(stream)) = (hole, index) {
             let time = block.received;
-            self.document(time, &RecordDocument::Hole { stream, row, index: block.first_index }, false);
+            let index = block.first_index;
+            self.document(time, &RecordDocument::Hole { stream, row, index, raw }, false);
         }
         self.writer.samples(stream, block.channels, &block.stamps, &block.values);
         let whole = self.commit("samples");
@@ -322,11 +327,7 @@ impl<S: Sink> Writing<S> {
             }
             self.collect_tick(&record);
             let seq = record.input.seq;
-            for command in &record.input.commands {
-                if let Command::SwapModel(id) = command {
-                    self.model = Some(*id);
-                }
-            }
+            self.model = record.model.map(|(id, _)| id).or(self.model);
             if self.commit("tick") {
                 self.ticks_lost = 0;
                 self.last_seq = Some(seq);

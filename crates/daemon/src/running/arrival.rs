@@ -25,12 +25,22 @@ pub struct ArrivalRules {
     pub measured: bool,
     /// How long bins wait where nothing longer is measured, in milliseconds.
     pub max_wait_ms: f64,
+    /// What is added to that where it is not configured: how long the streams' stages take, in milliseconds.
+    pub stages_ms: f64,
     /// Whether that is configured, and so stands.
     pub fixed_wait: bool,
     /// Time without a complete bin after which the state is `stale`, where it is configured.
     pub fixed_stale_ms: Option<f64>,
     /// Whether `control` needs no confirmation on a slow input.
     pub slow_allowed: bool,
+}
+
+impl ArrivalRules {
+    /// How long bins wait before anything is measured, in milliseconds.
+    #[must_use]
+    pub fn longest_wait_ms(&self) -> f64 {
+        self.max_wait_ms + if self.fixed_wait { 0.0 } else { self.stages_ms }
+    }
 }
 
 /// Where the newest [`InputDelay`] is kept for everyone.
@@ -72,12 +82,12 @@ impl InputArrivals {
             board: DelayBoard(Arc::new(Mutex::new(InputDelay {
                 state: InputArrival::Fit,
                 delay_ms: None,
-                max_wait_ms: rules.max_wait_ms,
+                max_wait_ms: rules.longest_wait_ms(),
                 text: "not measured".to_owned(),
             }))),
             in_force: Command::Arrival {
                 input: InputArrival::Fit,
-                max_wait: Seconds::from_millis(rules.max_wait_ms),
+                max_wait: Seconds::from_millis(rules.longest_wait_ms()),
                 silence: Seconds(0.0),
             },
         };
@@ -151,7 +161,7 @@ impl InputArrivals {
         let max_wait_ms = if self.rules.fixed_wait {
             self.rules.max_wait_ms
         } else {
-            self.rules.max_wait_ms.max(WAIT_WHILE_MEASURING_MS)
+            self.rules.max_wait_ms.max(WAIT_WHILE_MEASURING_MS) + self.rules.stages_ms
         };
         self.in_force = Command::Arrival {
             input: self.state,
@@ -170,17 +180,19 @@ impl InputArrivals {
         let most = |value: fn(&Arrival) -> f64| {
             measured.iter().map(|(arrival, _)| value(arrival)).fold(0.0, f64::max)
         };
-        let delay_ms = most(|arrival| arrival.delay_ms);
+        let stages_ms = self.rules.stages_ms;
+        let delay_ms = most(|arrival| arrival.delay_ms) + stages_ms;
         let (wait, silence) =
             (most(|arrival| arrival.longest_wait_ms), most(|arrival| arrival.longest_interval_ms));
         let rules = self.rules;
-        let wanted = wait_ms(wait, rules.max_wait_ms);
+        let wanted = wait_ms(wait, rules.max_wait_ms) + stages_ms;
         let max_wait_ms = if rules.fixed_wait {
             rules.max_wait_ms
         } else {
-            wanted.min(rules.max_wait_ms.max(LONGEST_WAIT_MS))
+            wanted.min(rules.max_wait_ms.max(LONGEST_WAIT_MS) + stages_ms)
         };
-        let silence_ms = if rules.fixed_stale_ms.is_some() { 0.0 } else { limit_ms(silence, 0.0) };
+        let silence_ms =
+            if rules.fixed_stale_ms.is_some() { 0.0 } else { limit_ms(silence, 0.0) + stages_ms };
         self.state =
             if delay_ms > SLOW_MS && !rules.slow_allowed { InputArrival::Slow } else { InputArrival::Fit };
 
@@ -200,10 +212,11 @@ impl InputArrivals {
         });
         let mut text = streams.collect::<Vec<_>>().join(", ");
         let _infallible = write!(text, "; bins wait up to {max_wait_ms:.0} ms (max_wait_ms)");
-        if wait > max_wait_ms {
+        if wait + stages_ms > max_wait_ms {
             let _infallible = write!(
                 text,
-                ", which is too short for samples that take {wait:.0} ms: bins will be incomplete; {}",
+                ", which is too short for samples that take {:.0} ms: bins will be incomplete; {}",
+                wait + stages_ms,
                 if rules.fixed_wait {
                     format!("set max_wait_ms = {wanted:.0}, or leave it out")
                 } else {
@@ -249,6 +262,7 @@ mod tests {
     const RULES: ArrivalRules = ArrivalRules {
         measured: true,
         max_wait_ms: 20.0,
+        stages_ms: 0.0,
         fixed_wait: false,
         fixed_stale_ms: None,
         slow_allowed: false,
@@ -325,6 +339,18 @@ mod tests {
         assert_eq!(parts(command), (InputArrival::Fit, 20.0, 0.0));
         assert!(delay.text.contains("set max_wait_ms = 206"), "{}", delay.text);
         assert!(delay.text.contains("set stale_after_ms = 150"), "{}", delay.text);
+    }
+
+    #[test]
+    fn what_stages_take_is_added_to_every_wait_that_is_not_configured() {
+        let rules = ArrivalRules { stages_ms: 8.0, ..RULES };
+        let (command, delay) = concluded(rules, &[4.0]);
+        assert_eq!(parts(command), (InputArrival::Fit, 28.0, 14.0));
+        assert_eq!((delay.delay_ms, rules.longest_wait_ms()), (Some(12.0), 28.0));
+        let (command, delay) =
+            concluded(ArrivalRules { fixed_wait: true, max_wait_ms: 10.0, ..rules }, &[4.0]);
+        assert!((parts(command).1 - 10.0).abs() < 1e-9);
+        assert!(delay.text.contains("samples that take 16 ms"), "{}", delay.text);
     }
 
     #[test]

@@ -211,8 +211,8 @@ impl Daemon {
             records: records_out,
             tick,
         };
-        let desk =
-            Desk::new(settings, queues, handle.clone(), messages, Arc::clone(&events), Arc::clone(&stop));
+        let (bus, latch) = (Arc::clone(&events), Arc::clone(&stop));
+        let desk = Desk::new(settings, queues, engine.examiner(), handle.clone(), messages, bus, latch);
 
         let marker_counts = Arc::new(MarkerCounts::new(&plan.markers));
         let follower = TaskFollower {

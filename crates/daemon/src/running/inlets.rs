@@ -1,17 +1,22 @@
 //! The inlets of a run: of the streams that are decoded, and of those that are only recorded.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use arrayvec::ArrayVec;
 use kalmind_acquisition::{
-    InletGuard, MarkerConfig, MarkerInlet, NumericInlet, StreamMonitor, ThreadStart, Waker,
+    GivenTo, InletGuard, MarkerConfig, MarkerInlet, NumericInlet, StreamMonitor, ThreadStart, Waker,
 };
+use kalmind_signal::Given;
 use kalmind_types::{MAX_STREAMS, StreamDescription};
 
 use crate::{
+    configuration::Recorded,
     failure::{OrFail as _, Outcome},
     process::realtime::{RealtimeSettings, Role},
-    recorder::{self, Recorder},
+    recorder::{self, Recorder, RecorderHandle},
     running::{
         late_streams::{Awaited, LateStreams},
         recorded_inlet::recorded_config,
@@ -20,6 +25,18 @@ use crate::{
     task_follower::MARKERS,
     tick::StreamInput,
 };
+
+/// Hands what is given to a stream's stages to the recorder; where that has no room, it is told as soon as it has.
+fn to_recorder(recorder: RecorderHandle, stream: usize) -> GivenTo {
+    let lost = AtomicBool::new(false);
+    GivenTo(Arc::new(move |entries| {
+        for given in entries {
+            if !lost.load(Ordering::Relaxed) || recorder.given(stream, Given::Lost) {
+                lost.store(!recorder.given(stream, *given), Ordering::Relaxed);
+            }
+        }
+    }))
+}
 
 /// The inlets of a run, taken apart: for status pages, for the end, for the tick thread.
 pub(crate) struct Inlets {
@@ -53,13 +70,25 @@ impl Inlets {
             let description = inlet.description.clone();
             let rate_hz = planned.binning.rate_hz.unwrap_or_default();
             inlet.recorded_blocks = recorder.as_ref().map(|_| recorder::blocks(rate_hz, inlet.block_samples));
+            inlet.records_raw = plan.configuration.record.what == Recorded::Both;
+            inlet.on_given = recorder.as_ref().map(|recorder| to_recorder(recorder.handle(), index));
             let realtime = Arc::clone(realtime);
             let name = inlet.key.clone();
             inlet.on_start = Some(ThreadStart(Arc::new(move || drop(realtime.apply(Role::Stream, &name)))));
-            let NumericInlet { blocks, recorded, status: monitor, guard } =
+            let NumericInlet { blocks, recorded, derived, status: monitor, guard } =
                 NumericInlet::spawn(inlet, tick.clone()).or_stream()?;
-            if let Some((recorder, recorded)) = recorder.as_mut().zip(recorded) {
-                recorder.add_numbers(description, planned.inlet.key.clone(), Some(index), recorded);
+            let key = planned.inlet.key.clone();
+            if let Some(recorder) = recorder.as_mut() {
+                match (&planned.derived, derived, recorded) {
+                    (Some(plan), Some(derived), raw) => {
+                        recorder.add_numbers(plan.description.clone(), key.clone(), Some(index), derived);
+                        if let Some(raw) = raw {
+                            recorder.add_raw(description, &key, index, raw);
+                        }
+                    }
+                    (_, _, Some(received)) => recorder.add_numbers(description, key, Some(index), received),
+                    _ => {}
+                }
             }
             inlets.monitors.push(Arc::clone(&monitor));
             inlets.guards.push(guard);

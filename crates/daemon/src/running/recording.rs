@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kalmind_filter::kernel_path;
-use kalmind_offline::recorded::{ConfigurationText, FORMAT, InputStream, SessionDocument};
+use kalmind_offline::recorded::{ConfigurationText, FORMAT, InputStream, SessionDocument, StagesDocument};
 
 use crate::{
     failure::{OrFail as _, Outcome},
@@ -52,6 +52,12 @@ pub(crate) fn session_document(plan: &Plan, identity: &Identity) -> SessionDocum
             .map(|stream| InputStream {
                 key: stream.inlet.key.clone(),
                 held_samples: (stream.inlet.blocks * stream.inlet.block_samples) as u64,
+                stages: stream.inlet.stages.as_ref().map(|stages| StagesDocument {
+                    settings: stages.settings.clone(),
+                    generation: stages.generation,
+                    rate_hz: stages.raw.rate_hz,
+                    channels: stages.raw.outputs.len(),
+                }),
             })
             .collect(),
         configuration: ConfigurationText {

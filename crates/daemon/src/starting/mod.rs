@@ -6,3 +6,4 @@ pub mod plan;
 pub mod plan_error;
 pub mod prepared;
 pub mod resuming;
+pub mod stages;

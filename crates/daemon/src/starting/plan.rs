@@ -10,7 +10,7 @@ use kalmind_output::cursor_channel_labels;
 use kalmind_session::MarkerTable;
 use kalmind_types::{
     Actor, Binning, ChannelMask, FeatureLayout, ModelSource, NumberFormat, Position, Seconds,
-    StreamDescription, StreamFeatures,
+    StreamDescription, StreamFeatures, StreamOutput,
 };
 
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
         plan_error::PlanError,
         prepared::{Prepared, cursor_components},
         resuming::Resuming,
+        stages::DerivedPlan,
     },
 };
 
@@ -52,6 +53,8 @@ pub struct PlannedStream {
     pub binning: StreamBinning,
     /// The features it contributes.
     pub features: StreamFeatures,
+    /// Where it has stages: what comes of them, and is decoded in its place.
+    pub derived: Option<DerivedPlan>,
 }
 
 /// A further stream to record.
@@ -120,16 +123,26 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
     let Prepared { mut configuration, mut model, mut resuming, markers, .. } = prepared;
     let bin_ms = bin_width(&configuration, &headers).or_usage()?;
     configuration.bins.bin_ms = bin_ms;
-    let max_wait_ms = configuration.bins.max_wait_ms();
+    let derived: Vec<Option<DerivedPlan>> = configuration
+        .stream
+        .iter()
+        .zip(&headers)
+        .map(|(stream, description)| DerivedPlan::of(stream, description, bin_ms))
+        .collect::<Result<_, _>>()
+        .or_usage()?;
+    // the others' samples wait for the slowest
+    let max_wait_ms = configuration.bins.max_wait_ms()
+        + longest(derived.iter().flatten().map(|derived| derived.delay)).as_millis();
     let measure_arrival_s = configuration.bins.measure_arrival_s;
     let several = configuration.stream.len() > 1;
     let mut streams: Vec<PlannedStream> = configuration
         .stream
         .iter()
-        .zip(&headers)
-        .map(|(stream, description)| {
+        .zip(headers.iter().zip(derived))
+        .map(|(stream, (description, derived))| {
             let selector = configuration.not_own(&stream.selector);
-            planned(stream, selector, description, (bin_ms, max_wait_ms, measure_arrival_s), several)
+            let times = (bin_ms, max_wait_ms, measure_arrival_s);
+            planned(stream, selector, description, derived, times, several)
         })
         .collect();
     let channels: Vec<usize> = headers.iter().map(|header| header.channels).collect();
@@ -226,6 +239,7 @@ fn planned(
     stream: &Stream,
     selector: StreamSelector,
     description: &StreamDescription,
+    derived: Option<DerivedPlan>,
     (bin_ms, max_wait_ms, measure_arrival_s): (f64, f64, f64),
     several: bool,
 ) -> PlannedStream {
@@ -252,21 +266,35 @@ fn planned(
     let chunks = blocks_for(rate_hz, stream.block_samples);
     inlet.blocks = stream.ring_blocks.max(held.min(MOST_BLOCKS_OF_ONE)).max(chunks.min(MOST_BLOCKS));
     inlet.block_samples = stream.block_samples;
-    let nominal = Some(description.nominal_rate_hz).filter(|rate| *rate > 0.0);
-    let labels = description.labels.as_ref().map(|labels| {
-        labels.iter().map(|label| if several { format!("{key}.{label}") } else { label.clone() }).collect()
+    inlet.stages = derived.as_ref().map(|derived| derived.stages.clone());
+    let decoded = derived.as_ref().map_or(description, |derived| &derived.description);
+    let nominal = Some(decoded.nominal_rate_hz).filter(|rate| *rate > 0.0);
+    let named = |name: &String| if several { format!("{key}.{name}") } else { name.clone() };
+    let labels = description.labels.as_ref().map(|labels| labels.iter().map(named).collect());
+    let outputs = derived.as_ref().map(|derived| {
+        let named = |output: &StreamOutput| StreamOutput { name: named(&output.name), ..output.clone() };
+        derived.outputs.iter().map(named).collect()
     });
     PlannedStream {
         binning: StreamBinning {
             binning: stream.binning,
-            rate_hz: stream.rate_hz.or(nominal),
+            rate_hz: stream.rate_hz.filter(|_| derived.is_none()).or(nominal),
             required: stream.required,
+            max_age: Seconds::from_millis(stream.max_age_ms),
             blocks: inlet.blocks,
             block_samples: inlet.block_samples,
         },
-        features: StreamFeatures::of_channels(stream.binning, description.channels, labels),
+        features: StreamFeatures {
+            outputs,
+            ..StreamFeatures::of_channels(stream.binning, description.channels, labels)
+        },
         inlet,
+        derived,
     }
+}
+
+fn longest(delays: impl Iterator<Item = Seconds>) -> Seconds {
+    Seconds(delays.map(|delay| delay.0).fold(0.0, f64::max))
 }
 
 fn mask(configuration: &Configuration, streams: &[PlannedStream]) -> Result<ChannelMask, PlanError> {
@@ -325,7 +353,9 @@ impl Plan {
             };
             description.nominal_rate_hz.max(0.0) * (description.channels * width + STAMP_BYTES) as f64
         };
-        let decoded = self.streams.iter().map(|stream| sample(&stream.inlet.description));
+        let derived = self.streams.iter().filter_map(|stream| stream.derived.as_ref());
+        let derived = derived.map(|derived| sample(&derived.description));
+        let decoded = self.streams.iter().map(|stream| sample(&stream.inlet.description)).chain(derived);
         let further = self.recorded.iter().filter_map(|stream| stream.description.as_ref()).map(sample);
         let cursor = cursor_channel_labels(&self.demand.components).len();
         let tick = TICK_BYTES + 8 * (self.layout.width() + cursor);
@@ -339,10 +369,16 @@ impl Plan {
         ArrivalRules {
             measured: bins.measure_arrival_s > 0.0,
             max_wait_ms: bins.max_wait_ms(),
+            stages_ms: self.longest_delay().as_millis(),
             fixed_wait: bins.max_wait_ms.is_some(),
             fixed_stale_ms: safety.stale_after_ms,
             slow_allowed: safety.allow_slow_input,
         }
+    }
+
+    /// How much later samples are decoded for the stages that they pass, at most.
+    fn longest_delay(&self) -> Seconds {
+        longest(self.streams.iter().filter_map(|stream| stream.derived.as_ref()).map(|derived| derived.delay))
     }
 
     /// Settings of the binner.
@@ -350,7 +386,7 @@ impl Plan {
     pub fn binner(&self) -> BinnerSettings {
         BinnerSettings {
             width: Seconds::from_millis(self.bin_ms),
-            max_wait: Seconds::from_millis(self.configuration.bins.max_wait_ms()),
+            max_wait: Seconds::from_millis(self.arrival_rules().longest_wait_ms()),
             epoch_jump: EPOCH_JUMP,
             streams: self.streams.iter().map(|stream| stream.binning.clone()).collect(),
         }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use kalmind_acquisition::{ResolveError, is_rate};
+use kalmind_signal::ChainError;
 use kalmind_types::{ChannelMask, StreamDescription};
 
 /// Why a run cannot start as configured.
@@ -64,6 +65,29 @@ pub enum PlanError {
     NoRate {
         /// Its key.
         key: String,
+    },
+    /// A stream's stages cannot run on it.
+    #[error("stream \"{key}\": {error}")]
+    Stages {
+        /// Its key.
+        key: String,
+        /// Why.
+        error: ChainError,
+    },
+    /// A derived stream of which too few samples make up a bin.
+    #[error(
+        "stream \"{key}\": {in_a_bin:.1} samples of its stages make a bin of {bin_ms} ms, and it takes {least}: wider bins, or \
+         binning = \"sample\""
+    )]
+    FewInABin {
+        /// Its key.
+        key: String,
+        /// Samples in a bin.
+        in_a_bin: f64,
+        /// Width of a bin.
+        bin_ms: f64,
+        /// How many it takes.
+        least: f64,
     },
     /// A header with a rate that no stream has.
     #[error(

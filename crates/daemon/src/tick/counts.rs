@@ -62,6 +62,8 @@ macro_rules! counters {
             pub checks: AtomicU64,
             /// Models refused at staging because they do not fit the streams.
             pub models_refused: AtomicU64,
+            /// Models given back because they came too late for their swap.
+            pub models_late: AtomicU64,
         }
 
         impl TickCounts {

@@ -18,6 +18,7 @@ use kalmind_acquisition::{
     Waker,
     pool::{PoolReader, PoolWriter, pool},
 };
+use kalmind_engine::BinFacts;
 use kalmind_types::{Cause, LslTime, ModelId, Seconds, StageTimes, TickInput, TickOutput, TickPublication};
 
 /// A whole tick, in a pooled box. Made once, filled by the tick thread, read by the desk or the recorder.
@@ -31,6 +32,8 @@ pub struct TickRecord {
     pub panicked: bool,
     /// The model that decodes, and why it may not control until somebody confirms it; none where it may.
     pub model: Option<(ModelId, Option<Cause>)>,
+    /// What else a model has to know of the bin.
+    pub bin: BinFacts,
     /// Raw features, before masking and z-score; NaN where a channel had no valid sample.
     pub features: Vec<f64>,
     /// Ticks before this one that found no free box: this reader never saw them.
@@ -51,6 +54,7 @@ impl TickRecord {
             },
             panicked: false,
             model: None,
+            bin: BinFacts::default(),
             features: vec![f64::NAN; features],
             lost_before: 0,
         }
@@ -88,6 +92,7 @@ impl RecordLane {
         published: TickPublication,
         panicked: bool,
         model: Option<(ModelId, Option<Cause>)>,
+        bin: BinFacts,
         features: &[f64],
     ) {
         let Some(mut record) = self.records.claim() else {
@@ -99,6 +104,7 @@ impl RecordLane {
         record.published = published;
         record.panicked = panicked;
         record.model = model;
+        record.bin = bin;
         for (kept, value) in record.features.iter_mut().zip(features) {
             *kept = *value;
         }

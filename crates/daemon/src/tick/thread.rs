@@ -194,6 +194,9 @@ impl TickThread {
                 self.binner.accept(index, block);
             }
             self.binner.set_health(index, stream.monitor.health());
+            if stream.monitor.take_fault() {
+                round.notice(Command::Fault(Cause::Panicked));
+            }
         }
         while round.pending.len() < COMMANDS_PER_TICK {
             let Some(queued) = self.queues.commands.pop() else { break };
@@ -243,7 +246,8 @@ impl TickThread {
         }
         for lane in &mut self.queues.records {
             let model = self.engine.model_and_doubt();
-            lane.record(input, published, panicked, model, self.engine.raw_features());
+            let (bin, features) = (self.engine.bin_facts(), self.engine.raw_features());
+            lane.record(input, published, panicked, model, bin, features);
         }
         self.counts.count(&output, round.input.closed_by, late);
         self.counts.checks.store(self.engine.plausibility_checks().len() as u64, Ordering::Relaxed);
@@ -257,6 +261,8 @@ impl TickThread {
         round.shown = (output.state, output.reason);
 
         while let Some(model) = self.engine.take_retired() {
+            let late = u64::from(model.came_late());
+            self.counts.models_late.fetch_add(late, Ordering::Relaxed);
             self.retire(Some(model));
         }
     }

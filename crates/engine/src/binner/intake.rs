@@ -25,12 +25,21 @@ pub struct StreamBinning {
     pub binning: Binning,
     /// Its rate in Hz; `None` for an irregular stream (not allowed with [`Binning::Sample`]).
     pub rate_hz: Option<f64>,
-    /// Whether bins wait for it.
+    /// Whether bins wait for it. None waits for one that is binned `latest`.
     pub required: bool,
+    /// For how long a sample of one that is binned `latest` counts, from its stamp to a bin's end.
+    pub max_age: Seconds,
     /// The most blocks that are ever under way for it.
     pub blocks: usize,
     /// The most samples in a block.
     pub block_samples: usize,
+}
+
+impl StreamBinning {
+    /// Whether bins wait for the stream's samples.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.required && self.binning != Binning::Latest
+    }
 }
 
 /// Samples that found no bin, since the binner was made.
@@ -124,6 +133,11 @@ impl Intake {
         self.last_raw = Some(raw);
         self.offset = Some(offset);
         self.last_received = received;
+    }
+
+    /// Whether a bin takes the newest sample before its end, however old up to a limit, and waits for none.
+    pub(super) fn is_latest(&self) -> bool {
+        self.settings.binning == Binning::Latest
     }
 
     /// Whether all samples that the rate promises for the bin are here, and the next is due clearly past its end.

@@ -9,12 +9,12 @@
     reason = "this runs on the tick"
 )]
 
-use kalmind_filter::Implausible;
-use kalmind_types::{Cause, Command, CursorDrive, Mode, Seconds, TickInput, most_missing};
+use kalmind_types::{Cause, Command, CursorDrive, Mode, Seconds, TickInput};
 
 use super::{
-    Engine, StagedModel,
+    Engine,
     examined::{Examined, FeatureSets},
+    history::HistoryRow,
 };
 use crate::freshness::{Silence, TickFacts, Verdict};
 
@@ -33,15 +33,6 @@ fn decodes(mode: Mode, drive: CursorDrive) -> bool {
 /// Whether the task itself moves the cursor, to gather what the next decoder is fitted to.
 fn gathers((mode, drive): (Mode, CursorDrive)) -> bool {
     mode == Mode::Calibrating && drive == CursorDrive::Label
-}
-
-/// What clients are told of an array unlike training.
-fn cause(implausible: Implausible) -> Cause {
-    match implausible {
-        Implausible::Constant => Cause::ChannelsConstant,
-        Implausible::Variance => Cause::VarianceUnlikeTraining,
-        Implausible::Pattern => Cause::PatternUnlikeTraining,
-    }
 }
 
 impl Engine {
@@ -64,53 +55,25 @@ impl Engine {
         (mode, drive)
     }
 
-    /// Which features of a bin can be decoded from, and why the bin cannot, if so.
-    pub(super) fn examine(&mut self, input: &TickInput, arrived: bool) -> Examined {
+    /// Whether the decoder would move the cursor once the commands of a tick are obeyed.
+    pub(super) fn decodes_after(&self, input: &TickInput) -> bool {
         let (mode, drive) = self.after(input);
-        let decoding = decodes(mode, drive);
-        let Self { settings, extractor, raw, models, last_screened, sets, .. } = self;
-        sets.begin(extractor.layout(), &input.masked);
-        let FeatureSets { switched_off, missing, lost, suspects, .. } = sets;
-        let mut found = Examined { switched_off: switched_off.count(), ..Examined::default() };
-        let mut prepared = None;
-        if let Some(StagedModel { preparation, screen, .. }) = models.active.as_deref_mut() {
-            let filled = preparation.prepare(raw, switched_off);
-            missing.copy_from(filled.missing);
-            prepared = Some((filled.features, screen));
-        } else {
-            missing.copy_from(switched_off);
-            for (feature, _) in raw.iter().enumerate().filter(|(_, value)| !value.is_finite()) {
-                missing.insert(feature);
-            }
+        decodes(mode, drive)
+    }
+
+    /// Which features of the bin can be decoded from by the model that decodes, and why the bin cannot, if so.
+    pub(super) fn examine(&mut self, input: &TickInput) -> Examined {
+        let Self { models, raw, bin, examiner, .. } = self;
+        if let Some(model) = &mut models.active {
+            return model.examine(&HistoryRow::of(input, *bin, raw), examiner);
         }
-        lost.copy_from(missing);
-        lost.remove(switched_off);
-        found.invalid = lost.count();
-        let most = most_missing(settings.max_masked, raw.len(), found.switched_off);
-        if found.invalid as f64 > most {
-            found.failing = Some(Cause::ChannelsMasked);
-            suspects.copy_from(lost);
+        examiner.switch_off(&input.masked);
+        let FeatureSets { missing, switched_off, .. } = &mut examiner.sets;
+        missing.copy_from(switched_off);
+        for (feature, _) in raw.iter().enumerate().filter(|(_, value)| !value.is_finite()) {
+            missing.insert(feature);
         }
-        let Some((features, screen)) = prepared.filter(|_| arrived && found.failing.is_none()) else {
-            return found;
-        };
-        if last_screened.is_some_and(|last| (input.time - last).0.abs() > settings.restart_after.0) {
-            screen.restart();
-        }
-        *last_screened = Some(input.time);
-        let screened = screen.screen(features, missing, settings.plausibility);
-        found.guarded = screened.guarded;
-        suspects.copy_from(screened.suspects);
-        suspects.remove(switched_off);
-        if settings.plausibility && decoding {
-            lost.add(screened.lost);
-            lost.remove(switched_off);
-            found.failing = screened.implausible.map(cause);
-            if found.failing.is_none() && lost.count() as f64 > most {
-                found.failing = Some(Cause::ChannelsMasked);
-            }
-        }
-        found
+        examiner.count()
     }
 
     /// `failing` is why features that arrived are not decoded. An array unlike training is not decoded for one more bin;

@@ -1,20 +1,42 @@
 //! What a look at a bin found.
 
-use kalmind_types::{Cause, ChannelMask, FeatureLayout, FeatureSet};
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this runs on the tick"
+)]
+
+use kalmind_types::{Cause, ChannelMask, FeatureLayout, FeatureSet, Seconds, most_missing};
+
+use super::settings::EngineSettings;
 
 /// What a look at a bin's features showed, beside the [`FeatureSets`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Examined {
-    /// Number of features without a valid value, and of those switched off.
-    pub(super) invalid: usize,
-    pub(super) switched_off: usize,
+    /// Number of features without a valid value or switched off.
+    pub(super) masked: usize,
+    /// How many of those that are not switched off may say nothing.
+    pub(super) most_lost: f64,
     pub(super) guarded: u16,
     /// Why nothing can be decoded from the features.
     pub(super) failing: Option<Cause>,
 }
 
-/// Sets of a run's features, written anew in every tick.
-#[derive(Debug)]
+/// By what the bins of a run are examined. Allocates at construction only; whoever shows bins to models has one.
+#[derive(Clone, Debug)]
+pub struct Examiner {
+    layout: FeatureLayout,
+    pub(super) sets: FeatureSets,
+    max_masked: f64,
+    pub(super) restart_after: Seconds,
+    pub(super) plausibility: bool,
+}
+
+/// Sets of a run's features, written anew for every bin.
+#[derive(Clone, Debug)]
 pub(super) struct FeatureSets {
     /// What the operator has switched off, and the mask that says so: looked up only when that is another one.
     pub(super) switched_off: FeatureSet,
@@ -28,18 +50,41 @@ pub(super) struct FeatureSets {
     pub(super) suspects: FeatureSet,
 }
 
-impl FeatureSets {
-    pub(super) fn new(features: usize) -> Self {
-        let [switched_off, missing, lost, suspects] = core::array::from_fn(|_| FeatureSet::none_of(features));
-        Self { switched_off, mask: ChannelMask::default(), missing, lost, suspects }
+impl Examiner {
+    pub(super) fn new(settings: &EngineSettings, layout: &FeatureLayout) -> Self {
+        let EngineSettings { max_masked, restart_after, plausibility, .. } = *settings;
+        let [switched_off, missing, lost, suspects] =
+            core::array::from_fn(|_| FeatureSet::none_of(layout.width()));
+        let sets = FeatureSets { switched_off, mask: ChannelMask::default(), missing, lost, suspects };
+        Self { layout: layout.clone(), sets, max_masked, restart_after, plausibility }
     }
 
-    /// Begins a tick.
-    pub(super) fn begin(&mut self, layout: &FeatureLayout, mask: &ChannelMask) {
-        if self.mask != *mask {
-            layout.switch_off(mask, &mut self.switched_off);
-            self.mask.clone_from(mask);
+    /// Looks up what is switched off in a bin.
+    pub(super) fn switch_off(&mut self, mask: &ChannelMask) {
+        let Self { layout, sets, .. } = self;
+        if sets.mask != *mask {
+            layout.switch_off(mask, &mut sets.switched_off);
+            sets.mask.clone_from(mask);
         }
-        self.suspects.clear();
+    }
+
+    /// What can be said of a bin by the features that are missing from it.
+    pub(super) fn count(&mut self) -> Examined {
+        let FeatureSets { switched_off, missing, lost, suspects, .. } = &mut self.sets;
+        suspects.clear();
+        lost.copy_from(missing);
+        lost.remove(switched_off);
+        let (invalid, off) = (lost.count(), switched_off.count());
+        let most_lost = most_missing(self.max_masked, self.layout.width(), off);
+        let fails = invalid as f64 > most_lost;
+        if fails {
+            suspects.copy_from(lost);
+        }
+        Examined {
+            masked: invalid.saturating_add(off),
+            most_lost,
+            guarded: 0,
+            failing: fails.then_some(Cause::ChannelsMasked),
+        }
     }
 }

@@ -10,38 +10,27 @@
 )]
 
 use arrayvec::ArrayVec;
-use kalmind_filter::{Decoder, Screen};
-use kalmind_signal::Preparation;
-use kalmind_types::{Cause, Command, ModelId};
+use kalmind_types::{Cause, Command, LslTime, ModelId};
+
+use super::{
+    examined::Examiner,
+    history::History,
+    staged::{Past, StagedModel},
+};
 
 /// Models that may wait for the command that swaps them in.
 const STAGED: usize = 8;
 
-/// A model ready to decode: built on the slow side, handed to the engine, and handed back to be freed there.
-#[derive(Debug)]
-pub struct StagedModel {
-    /// Its identity.
-    pub id: ModelId,
-    /// What decodes.
-    pub decoder: Box<dyn Decoder>,
-    /// Training means and z-score.
-    pub preparation: Preparation,
-    /// What looks at the features before they are decoded.
-    pub screen: Screen,
-    /// Why it may not control until a [`Command::ConfirmModel`] names it; none where it may.
-    pub doubt: Option<Cause>,
-}
+/// Bins that are over and that a model may still be shown on the tick.
+pub(super) const CATCH_UP: usize = 2;
 
-impl StagedModel {
-    /// Forgets what came before: its next bin is row one.
-    pub(super) fn restart(&mut self) {
-        self.decoder.restart();
-        self.screen.restart();
-    }
-
-    fn with_doubt(&self) -> (ModelId, Option<Cause>) {
-        (self.id, self.doubt)
-    }
+/// How the active model came in, in the tick of its swap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Newcomer {
+    /// It has seen nothing of the bin.
+    Cold,
+    /// It has seen all bins before.
+    Warm,
 }
 
 /// The models, by what becomes of them. No box is ever freed here.
@@ -52,7 +41,7 @@ pub(super) struct Models {
     /// As many as can be swapped in between two calls of [`Models::take_retired`].
     retired: ArrayVec<Box<StagedModel>, STAGED>,
     /// Whether the active one is new in this tick.
-    pub(super) activated: bool,
+    pub(super) newcomer: Option<Newcomer>,
 }
 
 impl Models {
@@ -73,14 +62,19 @@ impl Models {
         self.active.as_deref().map(StagedModel::with_doubt)
     }
 
-    /// The same, as a tick with these commands would leave it.
-    pub(super) fn preview(&self, commands: &[Command]) -> Option<(ModelId, Option<Cause>)> {
+    /// The same, as a tick with these commands after the `recent` ones would leave it.
+    pub(super) fn preview(&self, commands: &[Command], recent: &History) -> Option<(ModelId, Option<Cause>)> {
         let mut model = self.active_with_doubt();
         for (at, command) in commands.iter().enumerate() {
             match *command {
                 // a model that was refused is not swapped in: what decodes goes on, in doubt as it is
-                Command::SwapModel(id) => {
-                    if let Some(staged) = self.staged.iter().find(|staged| staged.id == id) {
+                Command::SwapModel(id) | Command::SwapWarmed { model: id, .. } => {
+                    let can = |staged: &StagedModel| match *command {
+                        Command::SwapWarmed { through, .. } => catches_up(staged, through, recent),
+                        _ => true,
+                    };
+                    let staged = self.staged.iter().find(|staged| staged.id == id);
+                    if let Some(staged) = staged.filter(|staged| can(staged)) {
                         let mut before = commands.iter().take(at);
                         let confirmed = before.any(|command| confirms(command, id));
                         model = Some((id, staged.doubt.filter(|_| !confirmed)));
@@ -103,21 +97,69 @@ impl Models {
         }
     }
 
-    /// Decodes with the staged model of this identity from now on, if there is one. Whether mean and covariance carried
-    /// over: where they do not fit, its next bin is row one.
-    pub(super) fn swap(&mut self, id: ModelId) -> Option<bool> {
-        // named by identity: which others wait, and since when, changes nothing
+    /// Decodes with the staged model of this identity from now on, if there is one, whatever it was shown before: only mean
+    /// and covariance of the model before carry over, where they fit. Else its next bin is row one.
+    pub(super) fn swap(&mut self, id: ModelId, last_complete: Option<LslTime>) {
+        let Some(mut model) = self.take_staged(id) else { return };
+        model.forget();
+        let active = self.active.as_deref();
+        let last_screened = active.and_then(|active| active.past.last_screened);
+        model.past = Past { last_complete, last_screened, ..Past::default() };
+        if let Some(state) = active.and_then(|active| active.decoder.state()) {
+            model.decoder.adopt(state);
+        }
+        self.activate(model, Newcomer::Cold);
+    }
+
+    /// Decodes with the staged model of this identity from now on, if there is one, that was shown all bins until `through`
+    /// on the slow side: it is shown the bins since then, and takes mean and covariance of the model before where it has been
+    /// shown less than it looks back. Where more than [`CATCH_UP`] bins are missing nothing changes, and the model
+    /// is handed back as one that came late.
+    pub(super) fn swap_warmed(
+        &mut self,
+        id: ModelId,
+        through: u64,
+        recent: &History,
+        examiner: &mut Examiner,
+    ) {
+        let Some(mut model) = self.take_staged(id) else { return };
+        if !catches_up(&model, through, recent) {
+            model.past.came_late = true;
+            let _has_room = self.retired.try_push(model);
+            return;
+        }
+        let newest = recent.held().map_or(through, |(_, newest)| newest);
+        for row in (through.saturating_add(1)..=newest).filter_map(|seq| recent.row(seq)) {
+            model.warm(&row, examiner);
+        }
+        let active = self.active.as_deref().filter(|_| !model.knows_the_past());
+        if let Some(state) = active.and_then(|active| active.decoder.state()) {
+            model.decoder.adopt(state);
+        }
+        self.activate(model, Newcomer::Warm);
+    }
+
+    /// Named by identity: which others wait, and since when, changes nothing.
+    fn take_staged(&mut self, id: ModelId) -> Option<Box<StagedModel>> {
         let place = self.staged.iter().position(|staged| staged.id == id)?;
-        let mut model = self.staged.pop_at(place)?;
-        model.restart();
-        let state = self.active.as_ref().and_then(|active| active.decoder.state());
-        let carried = state.is_some_and(|state| model.decoder.adopt(state));
-        self.activated = true;
+        self.staged.pop_at(place)
+    }
+
+    fn activate(&mut self, mut model: Box<StagedModel>, newcomer: Newcomer) {
+        model.past.came_late = false;
+        self.newcomer = Some(newcomer);
         if let Some(displaced) = self.active.replace(model) {
             let _has_room = self.retired.try_push(displaced);
         }
-        Some(carried)
     }
+}
+
+/// Whether a model that was shown all bins until `through` can be shown those since then.
+fn catches_up(model: &StagedModel, through: u64, recent: &History) -> bool {
+    // nothing is missing where the newest bin is the last that it was shown
+    let next = through.saturating_add(1);
+    let holds = |(oldest, newest): (u64, u64)| newest == through || (oldest <= next && next <= newest);
+    model.warmed_through() == Some(through) && recent.held().is_some_and(holds)
 }
 
 /// Whether a command confirms this model.

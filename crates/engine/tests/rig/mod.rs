@@ -99,13 +99,13 @@ impl Loop {
             mean: zscore.mean.clone(),
             deviation: zscore.standard_deviation.clone(),
         });
-        let staged = StagedModel {
-            id: ModelId([1; 32]),
-            decoder: model.decoder_with_guard(false).unwrap(),
-            preparation: Preparation::new(model.training_mean.clone(), zscore).unwrap(),
-            screen: model.screen(guard),
-            doubt: None,
-        };
+        let staged = StagedModel::new(
+            ModelId([1; 32]),
+            model.decoder_with_guard(false).unwrap(),
+            Preparation::new(model.training_mean.clone(), zscore).unwrap(),
+            model.screen(guard),
+            None,
+        );
         assert!(engine.stage(Box::new(staged)).is_ok());
         let commands = vec![Command::SwapModel(ModelId([1; 32]))];
         Self { engine, newest: Newest::default(), seq: 0, bin_s, commands }

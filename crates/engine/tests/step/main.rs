@@ -4,7 +4,7 @@
 
 use arrayvec::ArrayVec;
 use kalmind_engine::{CursorSettings, Engine, EngineError, EngineSettings, SampleSource, StagedModel};
-use kalmind_filter::{Decoder, FilterState, LabelLaw, Screen, StepReport};
+use kalmind_filter::{Decoder, FilterState, LabelLaw, LookBack, Screen, StepReport};
 use kalmind_signal::Preparation;
 use kalmind_types::{
     Actor, BinClose, Binning, Cause, ChannelMask, Command, CursorDrive, IndexRange, InputArrival, Intent,
@@ -65,6 +65,10 @@ impl Decoder for Plain {
         StepReport { valid: true, row_one, fallback: false, ..StepReport::default() }
     }
 
+    fn look_back(&self) -> LookBack {
+        LookBack { bins: 3, fades: false }
+    }
+
     fn state(&self) -> Option<FilterState<'_>> {
         self.steps?;
         Some(FilterState { dimension: 2, order: 1, mean: &self.state[..2], covariance: &self.state[2..] })
@@ -100,6 +104,10 @@ impl Decoder for Watcher {
         intent.mean_mut().copy_from_slice(&self.cursor);
         intent.covariance_mut().copy_from_slice(&[1.0, 0.0, 1.0]);
         StepReport { valid: true, ..StepReport::default() }
+    }
+
+    fn look_back(&self) -> LookBack {
+        LookBack { bins: 1, fades: false }
     }
 
     fn takes_cursor(&self) -> bool {
@@ -175,7 +183,7 @@ impl Bench {
         let preparation = Preparation::new(vec![0.25; CHANNELS], None).expect("means are finite");
         let screen = Screen::open(vec![0.25; CHANNELS]);
         let decoder = Box::new(Plain::new(gain));
-        let model = StagedModel { id: ModelId([id; 32]), decoder, preparation, screen, doubt };
+        let model = StagedModel::new(ModelId([id; 32]), decoder, preparation, screen, doubt);
         assert!(self.engine.stage(Box::new(model)).is_ok());
     }
 
@@ -330,13 +338,9 @@ fn the_same_inputs_give_the_same_bits_twice() {
 fn a_decoder_that_asks_is_told_where_the_cursor_was_displayed_during_the_bin() {
     let mut bench = Bench::new(Mode::Control);
     let preparation = Preparation::new(vec![0.0; CHANNELS], None).expect("means are finite");
-    let model = StagedModel {
-        id: ModelId([1; 32]),
-        decoder: Box::new(Watcher::default()),
-        preparation,
-        screen: Screen::open(vec![0.0; CHANNELS]),
-        doubt: None,
-    };
+    let screen = Screen::open(vec![0.0; CHANNELS]);
+    let decoder = Box::new(Watcher::default());
+    let model = StagedModel::new(ModelId([1; 32]), decoder, preparation, screen, None);
     assert!(bench.engine.stage(Box::new(model)).is_ok());
     let mut displayed = Position([0.5, 0.5]);
     for tick in 0..60 {

@@ -130,6 +130,9 @@ impl Decoder for Wide {
     fn step(&mut self, _features: Option<&[f64]>, _intent: &mut Intent) -> StepReport {
         StepReport::default()
     }
+    fn look_back(&self) -> LookBack {
+        self.0.look_back()
+    }
     fn state(&self) -> Option<FilterState<'_>> {
         self.0.state()
     }
@@ -142,13 +145,9 @@ impl Decoder for Wide {
 fn a_model_of_another_width_is_given_back() {
     let mut bench = Bench::new(Mode::Idle);
     let preparation = Preparation::new(vec![0.0; CHANNELS], None).expect("means are finite");
-    let model = StagedModel {
-        id: ModelId([1; 32]),
-        decoder: Box::new(Wide(Plain::new(1.0))),
-        preparation,
-        screen: Screen::open(vec![0.0; CHANNELS]),
-        doubt: None,
-    };
+    let screen = Screen::open(vec![0.0; CHANNELS]);
+    let decoder = Box::new(Wide(Plain::new(1.0)));
+    let model = StagedModel::new(ModelId([1; 32]), decoder, preparation, screen, None);
     let (error, _model) = bench.engine.stage(Box::new(model)).expect_err("it does not fit");
     assert_eq!(error, EngineError::FeatureCount { model: CHANNELS + 1, streams: CHANNELS });
 }
@@ -176,6 +175,10 @@ impl Decoder for Unusing {
         StepReport { fallback: broken, unused: broken, ..report }
     }
 
+    fn look_back(&self) -> LookBack {
+        self.0.look_back()
+    }
+
     fn state(&self) -> Option<FilterState<'_>> {
         self.0.state()
     }
@@ -192,7 +195,7 @@ fn a_decoder_that_uses_no_features_for_300_ms_is_stale_until_it_does() {
         let preparation = Preparation::new(vec![0.25; CHANNELS], None).expect("means are finite");
         let decoder = Box::new(Unusing(Plain::new(1.0)));
         let screen = Screen::open(vec![0.25; CHANNELS]);
-        let model = StagedModel { id: ModelId([1; 32]), decoder, preparation, screen, doubt: None };
+        let model = StagedModel::new(ModelId([1; 32]), decoder, preparation, screen, None);
         assert!(bench.engine.stage(Box::new(model)).is_ok());
         bench.tick(Some(ROW), &[SWAP]);
         let before = bench.engine.states().state();

@@ -108,6 +108,7 @@ impl Decoding<'_> {
             binning: Binning::Sample,
             rate_hz: Some(1e3 / tables.bin_ms),
             required: true,
+            max_age: Seconds(0.0),
             blocks: 2,
             block_samples: 1,
         };

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use kalmind_engine::EngineSettings;
+use kalmind_signal::{ChainSettings, Given};
 use kalmind_types::{
-    Component, FeatureLayout, LslTime, MAX_COMPONENTS, MAX_STREAMS, Reason, Seconds, TickInput,
+    Component, FeatureLayout, GenerationId, LslTime, MAX_COMPONENTS, MAX_STREAMS, Reason, Seconds, TickInput,
     TickPublication,
 };
 use serde::{Deserialize, Serialize};
@@ -88,6 +89,16 @@ pub enum RecordDocument {
         row: u64,
         /// Its sample index.
         index: u64,
+        /// Whether it is the stream as it was received, of one that is decoded from what its stages make of it.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        raw: bool,
+    },
+    /// What was given to the stages of an input stream, in order.
+    Given {
+        /// The input stream.
+        stream: usize,
+        /// What.
+        given: Given,
     },
     /// What could not be written.
     Loss {
@@ -253,12 +264,28 @@ impl SessionDocument {
 const MOST_SECONDS: f64 = 1e7;
 
 /// An input stream of a session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputStream {
     /// Its name in the configuration.
     pub key: String,
     /// How many samples the live daemon kept at most: no tick reaches further back.
     pub held_samples: u64,
+    /// What its samples were made with, where they are those of a derived stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stages: Option<StagesDocument>,
+}
+
+/// The stages that a derived stream was made with, and the raw stream that they were made for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StagesDocument {
+    /// Their settings.
+    pub settings: ChainSettings,
+    /// What stands for these.
+    pub generation: GenerationId,
+    /// Rate of the raw stream.
+    pub rate_hz: f64,
+    /// Its channels.
+    pub channels: usize,
 }
 
 /// The configuration of a session.

@@ -84,8 +84,9 @@ pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gath
     };
     let mut calibration = Calibration::new(options, layout.width());
     let mut rows = Vec::new();
-    let mut reader = SessionReader::open(path, Wanted { inputs: false, features: true, ticks: true })
-        .map_err(GatherError::Read)?;
+    let mut reader =
+        SessionReader::open(path, Wanted { inputs: false, raw: false, features: true, ticks: true })
+            .map_err(GatherError::Read)?;
     while let Some(item) = reader.next_item()? {
         match item {
             Item::Tick(tick) => {
@@ -123,7 +124,8 @@ fn course(
     path: &Path,
     host: &dyn Host,
 ) -> Result<(Box<SessionDocument>, Timeline, ChannelMask), GatherError> {
-    let mut reader = SessionReader::open(path, Wanted { inputs: false, features: false, ticks: true })?;
+    let mut reader =
+        SessionReader::open(path, Wanted { inputs: false, raw: false, features: false, ticks: true })?;
     let (mut session, mut course, mut masked) = (None, Timeline::recorded(), ChannelMask::default());
     while let Some(item) = reader.next_item()? {
         match item {

@@ -9,9 +9,11 @@ use std::{
     sync::Arc,
 };
 
-use kalmind_engine::{Engine, EngineError};
+use kalmind_engine::{Engine, EngineError, Examiner, History, HistoryRow};
 use kalmind_filter::KernelPath;
-use kalmind_types::{Cause, Command, IndexRange, ModelId, Samples, StreamFeatures, StreamTime, TickOutput};
+use kalmind_types::{
+    Cause, Command, IndexRange, ModelId, Samples, Seconds, StreamFeatures, StreamTime, TickOutput,
+};
 
 use super::{FORMAT, ModelPart, RecordedSamples, SessionDocument, TickDocument};
 use crate::model::IdentifiedModel;
@@ -63,7 +65,10 @@ pub enum PlaybackError {
 #[derive(Debug)]
 pub struct Playback {
     engine: Engine,
+    examiner: Examiner,
     samples: RecordedSamples,
+    /// Ticks computed, for models that were shown them before they took over.
+    history: History,
     guard: bool,
     path: KernelPath,
     parts: HashMap<String, Vec<ModelPart>>,
@@ -85,8 +90,13 @@ impl Playback {
         })?;
         let widths = session.engine.features.iter().map(StreamFeatures::width);
         let held = session.streams.iter().map(|stream| stream.held_samples);
+        let engine = Engine::new(session.engine.clone())?;
+        // a session warms a model with no more than that
+        let rows = 2 * History::rows_of(Seconds::from_millis(session.bin_ms));
         Ok(Self {
-            engine: Engine::new(session.engine.clone())?,
+            history: History::new(engine.raw_features().len(), rows),
+            examiner: engine.examiner(),
+            engine,
             samples: RecordedSamples::new(widths.zip(held)),
             guard: session.guard,
             path,
@@ -120,18 +130,25 @@ impl Playback {
     /// [`PlaybackError::ModelMissing`] and [`PlaybackError::Model`].
     pub fn tick(&mut self, tick: &TickDocument<'_>) -> Result<TickOutput, PlaybackError> {
         for command in &tick.input.commands {
-            if let Command::SwapModel(id) = command {
-                self.stage(tick.input.seq, *id)?;
+            match *command {
+                Command::SwapModel(id) => self.stage(tick.input.seq, id, None)?,
+                Command::SwapWarmed { model, from, through } => {
+                    self.stage(tick.input.seq, model, Some((from, through)))?;
+                }
+                _ => {}
             }
         }
         let Self { engine, samples, .. } = self;
         let stepped = catch_unwind(AssertUnwindSafe(|| engine.step(&tick.input, &*samples)));
         while self.engine.take_retired().is_some() {}
-        Ok(match stepped {
+        let output = match stepped {
             Ok(output) if !tick.panicked => output,
             // what a panic left behind is repeated by the same panic
             _ => self.engine.fault(&tick.input, Cause::Panicked),
-        })
+        };
+        let Self { engine, history, .. } = self;
+        history.push(&HistoryRow::of(&tick.input, engine.bin_facts(), engine.raw_features()));
+        Ok(output)
     }
 
     /// Models that are kept for further swaps.
@@ -153,15 +170,24 @@ impl Playback {
     }
 
     /// Builds a model for the swap in this tick, as the session did. One that the session refused as not fitting is
-    /// refused here for the same reason.
-    fn stage(&mut self, seq: u64, id: ModelId) -> Result<(), PlaybackError> {
+    /// refused here for the same reason, and one that came late comes late here. Ticks of its history that the recording
+    /// lacks are missing there as well, and have been reported as such.
+    fn stage(&mut self, seq: u64, id: ModelId, history: Option<(u64, u64)>) -> Result<(), PlaybackError> {
         let model = match self.models.get(&id) {
             Some(model) => Arc::clone(model),
             None => self.assemble(seq, id)?,
         };
-        let staged = model
+        let mut staged = model
             .stage(self.guard, self.path)
             .map_err(|error| PlaybackError::Model { model: id.to_hex(), problem: error.to_string() })?;
+        if let Some((from, through)) = history {
+            let Self { history, examiner, .. } = self;
+            let held = history.held().unwrap_or((1, 0));
+            let bins = from.max(held.0)..=through.min(held.1);
+            for row in bins.filter_map(|seq| history.row(seq)) {
+                staged.warm(&row, examiner);
+            }
+        }
         drop(self.engine.stage(staged));
         Ok(())
     }

@@ -63,7 +63,15 @@ pub enum ReadError {
 /// What a stream is to a session.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Role {
-    Input { place: usize, next: u64 },
+    Input {
+        place: usize,
+        next: u64,
+    },
+    /// An input stream as it was received, where stages make another one of it.
+    Raw {
+        place: usize,
+        next: u64,
+    },
     Ticks,
     Features,
     Cursor,
@@ -82,9 +90,12 @@ struct Stream {
 
 /// What of a session's streams is read; the samples of the others are passed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a part of a recording")]
 pub struct Wanted {
     /// Samples of the input streams: most of the file.
     pub inputs: bool,
+    /// What their stages made those of that have any.
+    pub raw: bool,
     /// Features of the ticks.
     pub features: bool,
     /// Inputs of the ticks.
@@ -172,6 +183,7 @@ impl SessionReader {
         let passed_over = |id: u32| {
             streams.get(&id).is_none_or(|stream| match stream.role {
                 Role::Input { .. } => !wanted.inputs,
+                Role::Raw { .. } => !wanted.raw,
                 Role::Features => !wanted.features,
                 Role::Ticks => !wanted.ticks,
                 Role::Other => true,
@@ -215,9 +227,10 @@ impl SessionReader {
                 };
                 let hole = understand(stream, stamps, values, items)
                     .map_err(|(role, error)| document(role, error))?;
-                if let Some((place, index)) = hole {
+                if let Some(Hole { stream: place, index, raw }) = hole {
                     let input = streams.values_mut().find_map(|stream| match &mut stream.role {
-                        Role::Input { place: known, next } if *known == place => Some(next),
+                        Role::Input { place: known, next } if *known == place && !raw => Some(next),
+                        Role::Raw { place: known, next } if *known == place && raw => Some(next),
                         _ => None,
                     });
                     if let Some(next) = input {
@@ -237,6 +250,7 @@ fn role(header: &StreamHeader) -> Role {
     let number = header.format == Some(kalmind_types::NumberFormat::Double64);
     match (header.role.as_deref(), header.index) {
         (Some("input"), Some(place)) if header.format.is_some() => Role::Input { place, next: 0 },
+        (Some("raw"), Some(place)) if header.format.is_some() => Role::Raw { place, next: 0 },
         (Some("ticks"), _) if text => Role::Ticks,
         (Some("features"), _) if number => Role::Features,
         (Some("cursor"), _) if number => Role::Cursor,
@@ -246,13 +260,22 @@ fn role(header: &StreamHeader) -> Role {
     }
 }
 
-/// Samples of a stream as items. A hole in an input stream is handed back: the next sample's index.
+/// From here on the samples of an input stream have another index.
+struct Hole {
+    stream: usize,
+    /// Of the next one.
+    index: u64,
+    /// Whether it is the stream as it was received, where stages make another one of it.
+    raw: bool,
+}
+
+/// Samples of a stream as items. A hole in an input stream is handed back.
 fn understand(
     stream: &mut Stream,
     stamps: Vec<f64>,
     values: Values,
     items: &mut Joined,
-) -> Result<Option<(usize, u64)>, (&'static str, String)> {
+) -> Result<Option<Hole>, (&'static str, String)> {
     let mut hole = None;
     match (&mut stream.role, values) {
         (Role::Input { place, next }, Values::Numbers(samples)) => {
@@ -260,6 +283,11 @@ fn understand(
             *next += stamps.len() as u64;
             let stamps = stamps.into_iter().map(StreamTime).collect();
             items.item(Item::Samples(*place, first, stamps, samples));
+        }
+        (Role::Raw { place, next }, Values::Numbers(samples)) => {
+            let first = *next;
+            *next += stamps.len() as u64;
+            items.item(Item::Raw(*place, first, samples));
         }
         (Role::Features, Values::Numbers(Samples::Double64(values))) => {
             let rows = stamps.iter().zip(values.chunks(stream.channels));
@@ -292,7 +320,9 @@ fn understand(
                         session.check().map_err(|problem| ("session", problem))?;
                         items.item(Item::Session(session));
                     }
-                    RecordDocument::Hole { stream, index, .. } => hole = Some((stream, index)),
+                    RecordDocument::Hole { stream, index, raw, .. } => {
+                        hole = Some(Hole { stream, index, raw });
+                    }
                     other => items.item(Item::Document(other)),
                 }
             }

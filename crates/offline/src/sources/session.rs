@@ -115,7 +115,8 @@ fn stream_tables(
     let (names, places) = columns(stream, "--state-channels", channels)?;
     let stamps = stream.synchronized_stamps();
     let values = plain(&stream.values);
-    let mut reader = SessionReader::open(path, Wanted { inputs: false, features: true, ticks: true })?;
+    let mut reader =
+        SessionReader::open(path, Wanted { inputs: false, raw: false, features: true, ticks: true })?;
     let mut session = None;
     let (mut features, mut states, mut time) = (Vec::new(), Vec::new(), Vec::new());
     let mut ticks = Vec::new();

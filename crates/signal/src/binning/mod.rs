@@ -77,6 +77,7 @@ registry! {
     Sample => sample,
     Mean => mean,
     Sum => sum,
+    Latest => latest,
 }
 
 fn take<R: Reduction, T>(channels: &mut [Channel], values: &[T], to_f64: impl Fn(&T) -> f64) -> u32 {

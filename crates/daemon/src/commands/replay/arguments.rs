@@ -22,6 +22,7 @@ pub enum ReplaySpeed {
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Example: kalmind replay session.xdf --json")]
 #[command(group(clap::ArgGroup::new("open_loop").args(["model", "decoder"]).multiple(true)))]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct ReplayArguments {
     /// The recording.
     #[arg(value_name = "RECORDING")]
@@ -46,6 +47,10 @@ pub struct ReplayArguments {
     /// As fast as possible (`max`) or at the recorded speed (`1`).
     #[arg(long, value_enum, default_value_t = ReplaySpeed::Max)]
     pub speed: ReplaySpeed,
+    /// Also compute the derived streams (those with `stages`) again from the raw samples, and compare them bit for bit with
+    /// those that were decoded.
+    #[arg(long, conflicts_with_all = ["model", "decoder", "lsl"])]
+    pub recompute: bool,
     /// Play the recording's streams over LSL in real time instead, for other programs. Takes any XDF file.
     #[arg(long, conflicts_with_all = ["model", "decoder", "json"])]
     pub lsl: bool,

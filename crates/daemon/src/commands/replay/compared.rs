@@ -1,10 +1,10 @@
 //! `kalmind replay`: a recorded session again, from its raw samples, compared bit for bit with what was published.
 
-use std::{io::Write as _, path::Path};
+use std::{fmt::Write as _, io::Write as _, path::Path};
 
 use kalmind_acquisition::clock::{self, Deadline};
 use kalmind_offline::{
-    ReplayError, Replayed,
+    Recomputed, ReplayError, Replayed, recompute,
     recorded::{PublishedRow, SessionDocument},
 };
 use kalmind_output::{CursorLayout, CursorRow};
@@ -27,8 +27,15 @@ pub(super) fn run(arguments: &ReplayArguments) -> Outcome<()> {
         bar.set_length(length);
         bar.set_position(read);
     });
-    bar.finish_and_clear();
     let replayed = replayed.or_work()?;
+    let recomputed = arguments.recompute.then(|| {
+        recompute(&arguments.recording, |read, length| {
+            bar.set_length(length);
+            bar.set_position(read);
+        })
+    });
+    bar.finish_and_clear();
+    let recomputed = recomputed.transpose().or_work()?;
     let comparison = &replayed.comparison;
     let mut out = std::io::stdout().lock();
     if arguments.json {
@@ -39,9 +46,23 @@ pub(super) fn run(arguments: &ReplayArguments) -> Outcome<()> {
             "output_sha256": comparison.output_sha256(),
             "ticks_per_second": comparison.ticks as f64 / replayed.seconds.max(1e-9),
         });
+        let mut document = document;
+        if let (Some(recomputed), Some(document)) = (&recomputed, document.as_object_mut()) {
+            document.insert("recomputed".to_owned(), json!(recomputed));
+        }
         writeln!(out, "{document}").or_work()?;
     } else {
         writeln!(out, "{}", text(&replayed)).or_work()?;
+        if let Some(recomputed) = &recomputed {
+            writeln!(out, "{}", recomputed_text(recomputed)).or_work()?;
+        }
+    }
+    if recomputed.is_some_and(|recomputed| recomputed.first_difference.is_some()) {
+        return Err(anyhow::anyhow!(
+            "the stages made something else of the raw samples of {}",
+            arguments.recording.display()
+        ))
+        .or_work();
     }
     if replayed.identical() {
         return Ok(());
@@ -49,9 +70,31 @@ pub(super) fn run(arguments: &ReplayArguments) -> Outcome<()> {
     Err(anyhow::anyhow!("replay did not repeat the recording {}", arguments.recording.display())).or_work()
 }
 
+/// What became of the derived streams, for people.
+fn recomputed_text(recomputed: &Recomputed) -> String {
+    let mut text = format!(
+        "{} with stages: {} computed again",
+        Counted(recomputed.streams as u64, "stream"),
+        Counted(recomputed.compared, "sample")
+    );
+    match recomputed.first_difference {
+        None => text.push_str(", identical, bit for bit"),
+        Some((stream, index)) => {
+            let _infallible = write!(text, "; first difference in stream {stream} at its sample {index}");
+        }
+    }
+    if recomputed.not_computed > 0 {
+        let _infallible = write!(
+            text,
+            "; {} could not be, since the raw samples, or what was given to the stages, is not recorded there",
+            Counted(recomputed.not_computed, "sample")
+        );
+    }
+    text
+}
+
 /// What was found, for people.
 fn text(replayed: &Replayed) -> String {
-    use std::fmt::Write as _;
     let comparison = &replayed.comparison;
     let mut text = format!(
         "{} replayed in {:.2} s, {} of them compared with what was published\noutput sha256 {}\n",

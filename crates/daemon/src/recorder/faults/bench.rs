@@ -7,7 +7,7 @@ use kalmind_acquisition::{
     Waker,
     pool::{PoolWriter, pool},
 };
-use kalmind_engine::{CursorSettings, EngineSettings};
+use kalmind_engine::{BinFacts, CursorSettings, EngineSettings};
 use kalmind_filter::LabelLaw;
 use kalmind_offline::recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, SessionDocument};
 use kalmind_output::{CursorLayout, CursorRow};
@@ -65,7 +65,7 @@ fn session() -> SessionDocument {
             plausibility: true,
             fallback_stale: Seconds(0.3),
         },
-        streams: vec![InputStream { key: "array".to_owned(), held_samples: 100 }],
+        streams: vec![InputStream { key: "array".to_owned(), held_samples: 100, stages: None }],
         configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
         clock: ClockReading { lsl: 1.0, unix: 2.0 },
     }
@@ -104,7 +104,7 @@ impl<S: Sink> Bench<S> {
             format: Some(NumberFormat::Float32),
             ..StreamDescription::default()
         };
-        let header = NumericHeader { description, key: "array".to_owned(), index: Some(0) };
+        let header = NumericHeader { description, key: "array".to_owned(), index: Some(0), raw: false };
         writing.add_numbers(read, header, LslTime(0.0));
         Self { writing, blocks, ticks, messages, status, samples: 0 }
     }
@@ -124,7 +124,14 @@ impl<S: Sink> Bench<S> {
         record.input = TickInput { seq, ..TickInput::empty() };
         record.published.output.seq = seq;
         record.published.output.time = LslTime(seq as f64 * 0.02);
-        self.ticks.record(&record.input, record.published, false, None, &[0.0; CHANNELS]);
+        self.ticks.record(
+            &record.input,
+            record.published,
+            false,
+            None,
+            BinFacts::default(),
+            &[0.0; CHANNELS],
+        );
     }
 
     pub(super) fn event(&self, number: u64) {

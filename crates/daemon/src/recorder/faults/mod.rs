@@ -10,6 +10,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use kalmind_engine::BinFacts;
 use kalmind_offline::recorded::LossKind;
 use kalmind_types::{LslTime, TickInput};
 use serde_json::json;
@@ -137,7 +138,14 @@ fn while_a_write_stands_still_ticks_and_samples_go_on_and_what_finds_no_room_is_
             None => refused += 1,
         }
         let input = TickInput { seq, ..TickInput::empty() };
-        ticks.record(&input, TickRecord::empty(CHANNELS).published, false, None, &[0.0; CHANNELS]);
+        ticks.record(
+            &input,
+            TickRecord::empty(CHANNELS).published,
+            false,
+            None,
+            BinFacts::default(),
+            &[0.0; CHANNELS],
+        );
     }
     assert!(refused >= 1000 - 16, "the pool of samples is bounded");
     assert_eq!(ticks.lost().load(Ordering::Relaxed), 1000 - 64, "the pool of ticks is bounded");

@@ -25,12 +25,13 @@ use crate::published_covariance::PublishedCovariance;
 use crate::small_matrix::triangle;
 use crate::state_filter::{Measurement, StateFilter, state_filter};
 use crate::window::Window;
-use crate::{Decoder, DkfParameters, FilterState, KernelPath, ModelError, Noise, StepReport};
+use crate::{Decoder, DkfParameters, FilterState, KernelPath, LookBack, ModelError, Noise, StepReport};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct DkfDecoder {
     dimension: usize,
+    order: usize,
     /// The longer of the regressor's window and that of the published covariance.
     window: Window,
     /// Values of the window that f and Q take.
@@ -54,6 +55,7 @@ impl DkfDecoder {
         let n = background.len();
         Ok(Self {
             dimension: dkf.state.dimension(),
+            order: dkf.state.order,
             window: Window::new(background, dkf.lags.max(dkf.covariance_scale.window.len() / n)),
             inputs: n * dkf.lags,
             conditional: ConditionalModel::new(dkf, path),
@@ -104,6 +106,10 @@ impl Decoder for DkfDecoder {
             self.published.scale(&conditional.mean[..d], self.window.values(), intent);
         }
         StepReport { effective_samples: conditional.effective_samples, ..report }
+    }
+
+    fn look_back(&self) -> LookBack {
+        LookBack { bins: self.window.bins().max(self.order), fades: true }
     }
 
     fn unfiltered(&self) -> Option<&[f64]> {

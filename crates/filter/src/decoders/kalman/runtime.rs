@@ -23,12 +23,13 @@ use nalgebra::{DMatrix, DVector};
 
 use crate::cholesky::{Cholesky, dot};
 use crate::state_filter::{Measurement, StateFilter, state_filter};
-use crate::{Decoder, FilterState, KalmanParameters, KalmanUpdate, ModelError, StepReport};
+use crate::{Decoder, FilterState, KalmanParameters, KalmanUpdate, LookBack, ModelError, StepReport};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct KalmanDecoder {
     information: ObservationInformation,
+    order: usize,
     filter: Box<dyn StateFilter>,
 }
 
@@ -99,7 +100,7 @@ impl KalmanDecoder {
         if covariance_form {
             filter.set_observation(kalman);
         }
-        Ok(Self { information, filter })
+        Ok(Self { information, order: kalman.state.order, filter })
     }
 }
 
@@ -135,6 +136,10 @@ impl Decoder for KalmanDecoder {
             _ => None,
         };
         self.filter.step(measurement, intent)
+    }
+
+    fn look_back(&self) -> LookBack {
+        LookBack { bins: self.order, fades: true }
     }
 
     fn state(&self) -> Option<FilterState<'_>> {

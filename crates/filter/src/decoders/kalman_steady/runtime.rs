@@ -32,7 +32,7 @@ use crate::small_matrix::{
     Square, Vector, add_scaled, apply, from_slice, identity, product, propagated, symmetric,
 };
 use crate::state_filter::publish;
-use crate::{Decoder, FilterState, KalmanParameters, KalmanUpdate, ModelError, StepReport};
+use crate::{Decoder, FilterState, KalmanParameters, KalmanUpdate, LookBack, ModelError, StepReport};
 
 /// Steps after which the recursion counts as not converging.
 const MAX_ITERATIONS: usize = 100_000;
@@ -279,6 +279,10 @@ impl<const D: usize> Decoder for SteadyDecoder<D> {
         StepReport { valid: true, row_one, fallback, unused: fallback, ..StepReport::default() }
     }
 
+    fn look_back(&self) -> LookBack {
+        LookBack { bins: 1, fades: true }
+    }
+
     fn state(&self) -> Option<FilterState<'_>> {
         self.started.then_some(FilterState {
             dimension: D,
@@ -323,6 +327,10 @@ impl Decoder for Unsteady {
 
     fn step(&mut self, features: Option<&[f64]>, intent: &mut Intent) -> StepReport {
         StepReport { fallback: true, ..self.0.step(features, intent) }
+    }
+
+    fn look_back(&self) -> LookBack {
+        self.0.look_back()
     }
 
     fn state(&self) -> Option<FilterState<'_>> {

@@ -36,7 +36,7 @@ use kalmind_types::Intent;
 use super::observation::NetworkObservation;
 use super::parameters::NonlinearKalmanParameters;
 use crate::belief::square_of;
-use crate::decoder::{Decoder, FilterState, StepReport};
+use crate::decoder::{Decoder, FilterState, LookBack, StepReport};
 use crate::dynamics::Linearization;
 use crate::model_error::ModelError;
 use crate::small_matrix::{Square, Vector, apply, from_slice, propagated};
@@ -131,6 +131,10 @@ impl<const D: usize, const POINTS: usize> Decoder for NonlinearKalmanDecoder<D, 
         publish(&self.mean, &self.covariance, intent);
         let unused = given && updated.is_none();
         StepReport { valid: true, row_one, fallback: unused, unused, ..StepReport::default() }
+    }
+
+    fn look_back(&self) -> LookBack {
+        LookBack { bins: 1, fades: true }
     }
 
     fn state(&self) -> Option<FilterState<'_>> {

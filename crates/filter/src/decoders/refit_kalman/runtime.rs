@@ -20,7 +20,7 @@ use kalmind_types::{Intent, Position};
 
 use nalgebra::DMatrix;
 
-use crate::decoder::{Decoder, FilterState, StepReport};
+use crate::decoder::{Decoder, FilterState, LookBack, StepReport};
 use crate::decoders::kalman::parameters::KalmanParameters;
 use crate::decoders::kalman::runtime::KalmanDecoder;
 use crate::model_error::ModelError;
@@ -96,6 +96,10 @@ impl Decoder for RefitKalmanDecoder {
             }
             _ => self.kalman.step(features, intent),
         }
+    }
+
+    fn look_back(&self) -> LookBack {
+        self.kalman.look_back()
     }
 
     fn takes_cursor(&self) -> bool {

@@ -21,7 +21,7 @@ use nalgebra::DMatrix;
 
 use super::parameters::WienerParameters;
 use crate::cholesky::dot;
-use crate::decoder::{Decoder, FilterState, StepReport};
+use crate::decoder::{Decoder, FilterState, LookBack, StepReport};
 use crate::small_matrix::triangle;
 use crate::window::Window;
 
@@ -127,6 +127,10 @@ impl Decoder for WienerDecoder {
         let covariance = if measured { &self.residual_covariance } else { &self.state_covariance };
         intent.covariance_mut().copy_from_slice(covariance);
         StepReport { valid: true, row_one, fallback, unused: fallback, ..StepReport::default() }
+    }
+
+    fn look_back(&self) -> LookBack {
+        LookBack { bins: self.window.bins(), fades: false }
     }
 
     fn state(&self) -> Option<FilterState<'_>> {

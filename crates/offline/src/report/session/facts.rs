@@ -168,7 +168,8 @@ impl Channels {
 /// # Errors
 /// [`ReadError`] where there is no session in it.
 pub(super) fn gather(path: &Path, host: &dyn Host) -> Result<Facts, ReadError> {
-    let mut reader = SessionReader::open(path, Wanted { inputs: false, features: true, ticks: true })?;
+    let mut reader =
+        SessionReader::open(path, Wanted { inputs: false, raw: false, features: true, ticks: true })?;
     let session = loop {
         match reader.next_item()? {
             Some(Item::Session(session)) => break session,
@@ -284,7 +285,11 @@ impl Facts {
                 self.continued = Some((file, because));
             }
             Item::Document(RecordDocument::End { summary, .. }) => self.summary = Some(summary),
-            Item::Document(_) | Item::Samples(..) | Item::Session(_) | Item::Unreadable(_) => {}
+            Item::Document(_)
+            | Item::Samples(..)
+            | Item::Raw(..)
+            | Item::Session(_)
+            | Item::Unreadable(_) => {}
         }
     }
 

@@ -1,0 +1,48 @@
+//! Which stages a stream's samples go through, and who records what was given to them.
+
+use std::sync::Arc;
+
+use kalmind_signal::{Chain, ChainError, ChainSettings, Given, Signal};
+use kalmind_types::{GenerationId, NumberFormat, SampleBlock};
+
+/// What is done to a stream's samples before the tick thread gets them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stages {
+    /// The stages.
+    pub settings: ChainSettings,
+    /// What stands for them.
+    pub generation: GenerationId,
+    /// What goes in: the stream's channels, and its rate.
+    pub raw: Signal,
+}
+
+impl Stages {
+    /// Rows that a chain is given at once, at most.
+    pub(crate) const BLOCK_ROWS: usize = 64;
+
+    /// The chain.
+    ///
+    /// # Errors
+    /// When it cannot be built for this stream.
+    pub fn chain(&self) -> Result<Chain, ChainError> {
+        Chain::new(&self.settings, self.generation, &self.raw, Self::BLOCK_ROWS)
+    }
+
+    /// A block of the derived stream, with room for `samples` rows.
+    pub(crate) fn block(chain: &Chain, samples: usize) -> SampleBlock {
+        SampleBlock::with_capacity(NumberFormat::Double64, chain.signal().outputs.len(), samples)
+    }
+}
+
+/// Whoever records what was given to a stream's stages, the newest last. Must not wait.
+#[derive(Clone)]
+pub struct GivenTo(pub Arc<Tell>);
+
+/// Told what was given.
+pub type Tell = dyn Fn(&[Given]) + Send + Sync;
+
+impl core::fmt::Debug for GivenTo {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.write_str("GivenTo")
+    }
+}

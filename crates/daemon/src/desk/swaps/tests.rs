@@ -1,0 +1,130 @@
+//! What is done next for a model that waits: without a desk, since all of it is in the history and in what the model has
+//! been shown.
+
+use kalmind_engine::{BinFacts, CursorSettings, Engine, EngineSettings, HistoryRow};
+use kalmind_filter::{CovarianceScale, KernelPath, LabelLaw, Model, Parameters, WienerParameters};
+use kalmind_offline::model::IdentifiedModel;
+use kalmind_types::{Binning, Mode, Seconds, StreamFeatures, TickInput};
+use nalgebra::{DMatrix, DVector};
+
+use super::*;
+
+const ROWS: usize = 10;
+
+fn swaps() -> Swaps<()> {
+    let features = vec![StreamFeatures::of_channels(Binning::Sample, 1, None)];
+    let engine = Engine::new(EngineSettings {
+        features,
+        max_masked: 0.25,
+        restart_after: Seconds(0.5),
+        stale_after: Seconds(0.1),
+        auto_resume: Seconds(2.0),
+        start: Mode::Idle,
+        cursor: CursorSettings::default(),
+        label_law: LabelLaw::default(),
+        plausibility: true,
+        fallback_stale: Seconds(0.3),
+    });
+    Swaps::new(1, ROWS, engine.expect("an engine").examiner())
+}
+
+fn wait(swaps: &mut Swaps<()>) {
+    let wiener = WienerParameters {
+        lags: 3,
+        weights: DMatrix::from_element(1, 3, 0.5),
+        intercept: DVector::zeros(1),
+        residual_covariance: DMatrix::identity(1, 1),
+        state_covariance: DMatrix::identity(1, 1),
+        covariance_scale: CovarianceScale::constant(1.0),
+    };
+    let spec = "wiener:lags=3".parse().expect("a decoder");
+    let model = Model::plain(spec, vec![0.0], 1, Parameters::Wiener(wiener));
+    let model = IdentifiedModel::of(model).expect("a model");
+    let model = model.stage(false, KernelPath::detect()).expect("it can be built");
+    assert!(swaps.push(model, ()));
+}
+
+fn ticks(swaps: &mut Swaps<()>, seqs: impl IntoIterator<Item = u64>) {
+    for seq in seqs {
+        let mut input = TickInput::empty();
+        input.seq = seq;
+        swaps.history.push(&HistoryRow::of(&input, BinFacts::default(), &[1.0]));
+    }
+}
+
+/// Shows the model bins until `last`.
+fn show(swaps: &mut Swaps<()>, bins: std::ops::RangeInclusive<u64>) {
+    let Swaps { history, examiner, waiting, .. } = swaps;
+    let swap = waiting.front_mut().expect("one waits");
+    for row in bins.map(|seq| history.row(seq).expect("it is held")) {
+        swap.model.warm(&row, examiner);
+    }
+}
+
+#[test]
+fn a_model_is_shown_everything_there_is_and_what_comes_meanwhile() {
+    let mut swaps = swaps();
+    assert_eq!(swaps.next(), None);
+    wait(&mut swaps);
+    assert_eq!(swaps.next(), Some(Next::SendCold), "nothing was decoded yet");
+    ticks(&mut swaps, 0..15);
+    assert_eq!(swaps.next(), Some(Next::Show(5, 14)));
+    show(&mut swaps, 5..=9);
+    ticks(&mut swaps, 15..18);
+    assert_eq!(swaps.next(), Some(Next::Show(10, 17)));
+    show(&mut swaps, 10..=17);
+    assert_eq!(swaps.next(), Some(Next::Send));
+    let swap = &swaps.waiting[0];
+    assert_eq!((swap.from, swap.model.warmed_through(), swap.tries), (5, Some(17), 0));
+}
+
+#[test]
+fn ticks_that_never_came_begin_it_anew_and_three_times_is_enough() {
+    let mut swaps = swaps();
+    wait(&mut swaps);
+    ticks(&mut swaps, 0..10);
+    show(&mut swaps, 0..=9);
+    for (tries, first) in [(1, 20), (2, 30)] {
+        ticks(&mut swaps, first..first + 3);
+        assert_eq!(swaps.next(), Some(Next::Show(first, first + 2)), "after the hole");
+        assert_eq!((swaps.waiting[0].tries, swaps.waiting[0].from), (tries, first));
+        show(&mut swaps, first..=first + 2);
+    }
+    ticks(&mut swaps, 40..43);
+    assert_eq!(swaps.next(), Some(Next::SendCold));
+}
+
+#[test]
+fn a_model_slower_than_the_ticks_come_is_not_warmed_for_ever() {
+    let mut swaps = swaps();
+    wait(&mut swaps);
+    ticks(&mut swaps, 0..10);
+    let mut shown = 0;
+    // two ticks come for each bin that it is shown
+    for seq in (10..).step_by(2) {
+        match swaps.next() {
+            Some(Next::Show(first, _)) => show(&mut swaps, first..=first),
+            next => {
+                assert_eq!(next, Some(Next::SendCold));
+                break;
+            }
+        }
+        ticks(&mut swaps, seq..seq + 2);
+        shown += 1;
+    }
+    assert!(shown < 3 * 3 * ROWS, "{shown}");
+}
+
+#[test]
+fn a_model_that_came_late_waits_again_and_its_confirmation_is_said_again() {
+    let mut swaps = swaps();
+    wait(&mut swaps);
+    let Swap { model, .. } = swaps.take().expect("it waits");
+    let id = model.id;
+    assert_eq!(swaps.sent(id, 0), None);
+    let confirm = Command::ConfirmModel { model: id, by: kalmind_types::Actor::Operator };
+    swaps.note(confirm);
+    assert_eq!(swaps.sent(id, 1), Some(confirm));
+    assert!(!swaps.take_back(model), "it was swapped in, and out again by another");
+    assert!(swaps.take().is_none());
+}

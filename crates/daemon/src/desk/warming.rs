@@ -1,0 +1,68 @@
+//! The desk shows models the past and sends them to the tick.
+
+use kalmind_engine::StagedModel;
+use kalmind_types::Command;
+
+use super::{
+    Desk, Then,
+    swaps::{Next, Swap, TRIES},
+};
+
+impl Desk {
+    /// Lets a model take over, warmed, and does `then` once it is on its way. False where too many wait.
+    pub(super) fn warm_in(&mut self, model: Box<StagedModel>, then: Then) -> bool {
+        self.swaps.push(model, then)
+    }
+
+    /// Shows the model that waits longest some bins. Whether there is more to do at once.
+    pub(super) fn warm(&mut self) -> bool {
+        match self.swaps.next() {
+            None => false,
+            Some(Next::Show(first, newest)) => {
+                self.swaps.show(first, newest);
+                true
+            }
+            Some(Next::Send) => self.send(false),
+            Some(Next::SendCold) => self.send(true),
+        }
+    }
+
+    /// Sends the model that waits longest. Whether there may be more to do; where the tick has no room yet, not now.
+    fn send(&mut self, cold: bool) -> bool {
+        let Some(Swap { model, from, tries, then }) = self.swaps.take() else { return false };
+        let id = model.id;
+        let command = match model.warmed_through() {
+            Some(through) if !cold => Command::SwapWarmed { model: id, from, through },
+            _ => Command::SwapModel(id),
+        };
+        if let Err(full) = self.queues.models.push(model) {
+            self.swaps.put_back(Swap { model: full.0, from, tries, then });
+            return false;
+        }
+        if tries >= TRIES {
+            let model = id.to_hex();
+            tracing::warn!(
+                model,
+                tries,
+                "a model was behind the ticks each time it was warmed: it takes over cold"
+            );
+        }
+        let confirmed = self.swaps.sent(id, tries);
+        self.command(command);
+        if let Some(confirmed) = confirmed {
+            self.command(confirmed);
+        }
+        if let Some(then) = then {
+            then(self);
+        }
+        true
+    }
+
+    /// A model that the tick is done with: freed here, unless it came too late for its swap.
+    pub(super) fn take_back(&mut self, model: Box<StagedModel>) {
+        let id = model.id;
+        if self.swaps.take_back(model) {
+            tracing::warn!(model = id.to_hex(), "a model came too late for its swap and is warmed again");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The stages of a stream, as they will run on the stream that was found, and the derived stream that comes of them.
+
+use kalmind_acquisition::Stages;
+use kalmind_signal::{ChainSettings, Signal};
+use kalmind_types::{
+    Binning, GenerationId, NumberFormat, Seconds, StreamDescription, StreamOutput, unlabelled,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::{configuration::Stream, starting::plan_error::PlanError};
+
+/// Samples of a derived stream that a bin of fixed width has at least.
+const LEAST_IN_A_BIN: f64 = 10.0;
+
+/// What comes of a stream's stages.
+#[derive(Clone, Debug)]
+pub struct DerivedPlan {
+    /// How it is made.
+    pub stages: Stages,
+    /// The derived stream, as its recording describes it.
+    pub description: StreamDescription,
+    /// What its values are.
+    pub outputs: Vec<StreamOutput>,
+    /// How much later a sample comes out than it went in, at most.
+    pub delay: Seconds,
+    /// How long nothing valid comes out after a start.
+    pub settling: Seconds,
+}
+
+impl DerivedPlan {
+    /// Of a stream; none where it has no stages.
+    ///
+    /// # Errors
+    /// Where its stages cannot run on it.
+    pub(super) fn of(
+        stream: &Stream,
+        description: &StreamDescription,
+        bin_ms: f64,
+    ) -> Result<Option<Self>, PlanError> {
+        if stream.stages.is_empty() {
+            return Ok(None);
+        }
+        let key = || stream.key().to_owned();
+        let settings = ChainSettings(stream.stages.clone());
+        let rate_hz = stream.rate_hz.unwrap_or(description.nominal_rate_hz);
+        let named = |texts: &Option<Vec<String>>, channel: usize| {
+            texts.as_ref().and_then(|texts| texts.get(channel)).cloned()
+        };
+        let channels = (0..description.channels).map(|channel| {
+            let name = named(&description.labels, channel).unwrap_or_else(|| unlabelled(channel));
+            (name, named(&description.units, channel).unwrap_or_default())
+        });
+        let stages =
+            Stages { generation: generation(&settings), settings, raw: Signal::raw(rate_hz, channels) };
+        let chain = stages.chain().map_err(|error| PlanError::Stages { key: key(), error })?;
+        let in_a_bin = chain.signal().rate_hz * bin_ms * 1e-3;
+        if stream.binning != Binning::Sample && in_a_bin < LEAST_IN_A_BIN {
+            return Err(PlanError::FewInABin { key: key(), in_a_bin, bin_ms, least: LEAST_IN_A_BIN });
+        }
+        let outputs = chain.signal().outputs.clone();
+        let units: Vec<String> = outputs.iter().map(|output| output.unit.clone()).collect();
+        let description = StreamDescription {
+            name: format!("{} derived", description.name),
+            channels: outputs.len(),
+            format: Some(NumberFormat::Double64),
+            nominal_rate_hz: chain.signal().rate_hz,
+            labels: description
+                .labels
+                .as_ref()
+                .map(|_| outputs.iter().map(|output| output.name.clone()).collect()),
+            units: units.iter().any(|unit| !unit.is_empty()).then_some(units),
+            desc: String::new(),
+            ..description.clone()
+        };
+        let seconds = |rows: u64| Seconds(rows as f64 / rate_hz);
+        let (delay, settling) = (seconds(chain.delay()), seconds(chain.settling()));
+        Ok(Some(Self { stages, description, outputs, delay, settling }))
+    }
+
+    /// What will be done, for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let names: Vec<&str> =
+            self.stages.settings.0.iter().map(kalmind_signal::StageSettings::name).collect();
+        format!(
+            "stages {}: {} channels at {} Hz, {:.1} ms later at most, valid {:.0} ms after a start",
+            names.join(", "),
+            self.description.channels,
+            self.description.nominal_rate_hz,
+            self.delay.as_millis(),
+            self.settling.as_millis()
+        )
+    }
+}
+
+/// What stands for a chain's settings: the SHA-256 of their JSON text.
+fn generation(settings: &ChainSettings) -> GenerationId {
+    let text = serde_json::to_vec(settings).unwrap_or_default();
+    GenerationId(Sha256::digest(text).into())
+}
