@@ -298,6 +298,14 @@ fn output_difference(expected: &StreamFeatures, found: &StreamFeatures) -> Optio
             made(found)
         ));
     }
+    if expected.generation != found.generation {
+        let text = |of: &StreamFeatures| of.generation.map_or_else(|| "unknown".to_owned(), String::from);
+        return Some(format!(
+            "the model was fitted behind stages with other settings ({}, the configuration's are {})",
+            text(expected),
+            text(found)
+        ));
+    }
     let mut pairs = expected.outputs.iter().flatten().zip(found.outputs.iter().flatten()).enumerate();
     let (feature, (expected, found)) = pairs.find(|(_, (expected, found))| expected != found)?;
     Some(format!(

@@ -4,6 +4,8 @@ use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::GenerationId;
+
 /// What one stream's samples in a bin become.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,13 +52,16 @@ pub struct StreamFeatures {
     /// a derived stream. `None`: a value a channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Vec<StreamOutput>>,
+    /// The settings of the stages that make them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<GenerationId>,
 }
 
 impl StreamFeatures {
     /// A stream whose channels are its features.
     #[must_use]
     pub fn of_channels(binning: Binning, channels: usize, labels: Option<Vec<String>>) -> Self {
-        Self { binning, channels, labels, outputs: None }
+        Self { binning, channels, labels, outputs: None, generation: None }
     }
 
     /// Values of a sample that reaches the bins: features of this stream.

@@ -286,6 +286,7 @@ fn planned(
         },
         features: StreamFeatures {
             outputs,
+            generation: derived.as_ref().map(|derived| derived.stages.generation),
             ..StreamFeatures::of_channels(stream.binning, description.channels, labels)
         },
         inlet,
