@@ -160,3 +160,30 @@ fn a_relative_model_starts_at_the_configuration_and_has_to_be_there() {
     let configuration = configuration::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(configuration.decoder.model, Some(model));
 }
+
+#[test]
+fn stages_that_cannot_be_used_are_refused_where_they_stand() {
+    let with =
+        |stages: &str| format!("[[stream]]\ntype = \"EEG\"\nbinning = \"mean\"\nstages = [\n{stages}\n]\n");
+    let good = accepted(&with("{ stage = \"iir\", sections = [[1, 0, 0, 1, -0.5, 0]] }"));
+    assert_eq!(accepted(&good.to_toml()).stream, good.stream);
+    for (stages, line, title) in [
+        ("{ stage = \"fir\" }", 5, "is no stage: unknown variant `fir`"),
+        ("{ stage = \"identity\" },\n{ stage = \"iir\", section = [] }", 6, "unknown field `section`"),
+        (
+            "{ stage = \"identity\" },\n{ stage = \"iir\", sections = [[1, 0, 0, 1, -2, 1]] }",
+            6,
+            "is not stable",
+        ),
+        ("3", 5, "has the wrong type"),
+    ] {
+        let found = problems(&with(stages));
+        let [(at, column, problem)] = found.as_slice() else { panic!("{found:?}") };
+        assert!(problem.contains(title) && (*at, *column) == (line, 1), "{found:?}");
+    }
+    let found = problems(&(with("{ stage = \"identity\" }") + "required = false\n"));
+    assert!(
+        found.iter().any(|(line, _, title)| *line == 7 && title.contains("has stages and is not required")),
+        "{found:?}"
+    );
+}

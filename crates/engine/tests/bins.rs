@@ -3,7 +3,7 @@
 #![expect(clippy::unnecessary_box_returns, reason = "blocks travel in boxes")]
 #![expect(clippy::float_cmp, reason = "stamps in these tests are exact binary fractions")]
 
-use kalmind_engine::{Binner, BinnerError, BinnerSettings, StreamBinning};
+use kalmind_engine::{BinCounts, Binner, BinnerError, BinnerSettings, StreamBinning};
 use kalmind_types::{
     BinClose, Binning, ChannelMask, ClockOffset, IndexRange, LslTime, NumberFormat, SampleBlock, Samples,
     Seconds, StreamTime, TickInput,
@@ -317,4 +317,35 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_newest_sample_is_kept_until_it_is_too_old_and_no_bin_waits_for_it() {
+    let kept = StreamBinning { max_age: Seconds(0.5), ..stream(Binning::Latest, None) };
+    let mut binner = binner(0.25, vec![stream(Binning::Mean, Some(4.0)), kept]);
+    binner.accept(1, block(0, &[0.75, 0.875, 1.0]));
+    for number in 0..5 {
+        binner.accept(0, block(number, &[1.0 + 0.25 * number as f64]));
+    }
+    let ticks = close_all(&mut binner, 2.25);
+    // bins end at 1.125, 1.375, 1.625 and on
+    let one = |first: u64| vec![IndexRange { first, end: first + 1 }];
+    let taken: Vec<_> = ticks.iter().map(|tick| samples(tick, 1)).collect();
+    assert_eq!(taken, [one(2), one(2), vec![], vec![], vec![]]);
+    assert!(ticks.iter().all(|tick| !tick.incomplete));
+    binner.accept(1, block(3, &[2.25]));
+    binner.accept(0, block(5, &[2.25]));
+    assert_eq!(samples(&close_all(&mut binner, 2.3)[0], 1), one(3));
+    assert_eq!(binner.counts(1), BinCounts { late: 0, dropped: 1, binned: 3 }, "each counts once");
+}
+
+#[test]
+fn a_stream_whose_newest_sample_is_kept_closes_no_bin_alone() {
+    let alone = BinnerSettings {
+        width: Seconds(0.25),
+        max_wait: Seconds(0.05),
+        epoch_jump: Seconds(1.0),
+        streams: vec![stream(Binning::Latest, None)],
+    };
+    assert_eq!(Binner::new(alone, ChannelMask::default()).err(), Some(BinnerError::NothingRequired));
 }
