@@ -26,13 +26,13 @@ impl Desk {
         }
     }
 
-    /// The threads that fits run on: all fits of a run share them, and they wait for everything else on the machine.
+    /// The threads that fits run on: all fits of a run share them, and they give way to everything else on the machine.
     fn fit_pool(&mut self) -> Result<Arc<FitPool>, String> {
         if let Some(pool) = &self.fits {
             return Ok(Arc::clone(pool));
         }
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let pool = FitPool::new(cores, realtime::lowest_priority);
+        let pool = FitPool::new(cores, realtime::low_priority);
         let pool = Arc::new(pool.map_err(|error| format!("no threads for the fit: {error}"))?);
         self.fits = Some(Arc::clone(&pool));
         Ok(pool)

@@ -81,11 +81,6 @@ impl Desk {
 
     pub(super) fn take_fit(&mut self, fit: CalibrationFit) {
         let CalibrationFit { model, staged, rows, report } = fit;
-        // it is among the models of the run since the fit ended
-        let origin = self.handle.models(|models| models.origin(model.id));
-        if let Some(origin) = origin {
-            self.events.publish(clock::now(), origin.event(&model));
-        }
         let name = model.model.decoder.to_string();
         let then = move |desk: &mut Self| desk.follow_fit(name, rows, &report);
         if let Err(problem) = self.swap_in(&model, staged, None, Box::new(then)) {

@@ -30,7 +30,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// What is published of a model that came this way.
+    /// What is published of a model that came this way, where it does not take over at once as one that was fitted does.
     #[must_use]
     pub fn event(&self, model: &IdentifiedModel) -> EventBody {
         let DecoderInfo { name: decoder, model: hash, poor, .. } = decoder_info(model);
@@ -85,12 +85,6 @@ impl RunModels {
     #[must_use]
     pub fn get(&self, id: ModelId) -> Option<Arc<IdentifiedModel>> {
         self.find(id).map(|known| Arc::clone(&known.model))
-    }
-
-    /// How it came.
-    #[must_use]
-    pub fn origin(&self, id: ModelId) -> Option<Origin> {
-        self.find(id).map(|known| known.origin.clone())
     }
 
     /// Bins that it was fitted to, where it was fitted in this run.

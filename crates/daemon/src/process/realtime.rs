@@ -134,12 +134,13 @@ impl RealtimeSettings {
     }
 }
 
-/// Lets the calling thread run only where nothing else wants the processor, more or less: for work that can wait. Needs no
-/// privilege; a system that refuses leaves it as it was.
-pub fn lowest_priority() {
-    const NICEST: i32 = 19;
+/// Lets the calling thread give way to whatever else wants the processor, and still get on beside a busy program: for work
+/// that can wait, and that somebody waits for. Needs no privilege; a system that refuses leaves it as it was.
+pub fn low_priority() {
+    // a tenth of what a busy thread without it gets
+    const NICENESS: i32 = 10;
     // Linux takes "this process" for the calling thread alone
-    let _may_be_refused = rustix::process::setpriority_process(None, NICEST);
+    let _may_be_refused = rustix::process::setpriority_process(None, NICENESS);
 }
 
 /// The calls that have no safe wrapper.
