@@ -1,44 +1,13 @@
 //! What every way in which samples become features has to keep, whatever else it does: the registry, walked.
-#![expect(unsafe_code, reason = "a global allocator that counts can only be written with it")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
+#[path = "../../../tests/counting_allocator/mod.rs"]
+mod counting_allocator;
 
+use counting_allocator::TOUCHED;
 use kalmind_signal::{BINNINGS, FeatureExtractor};
 use kalmind_types::{Binning, SampleRows, StreamFeatures};
 use proptest::prelude::*;
-
-thread_local! {
-    static TOUCHED: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-fn count() {
-    // a thread that is ending has no counter any more
-    let _ending = TOUCHED.try_with(|touched| touched.set(touched.get() + 1));
-}
-
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises about `layout` hold for the system's allocator as well.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: the pointer came from `alloc` above, so from the system's allocator.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const CHANNELS: usize = 3;
 

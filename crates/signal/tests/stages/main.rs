@@ -1,14 +1,12 @@
 //! What every stage has to keep, whatever else it does: the registry, walked. And filters against scipy's.
-#![expect(unsafe_code, reason = "a global allocator that counts can only be written with it")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
+
+#[path = "../../../../tests/counting_allocator/mod.rs"]
+mod counting_allocator;
 
 mod rig;
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
-
+use counting_allocator::TOUCHED;
 use kalmind_signal::{
     Chain, ChainError, ChainSettings, DerivedStream, Given, IirBackwardSettings, IirSettings, Rows, STAGES,
     Signal, StageSettings, StagedError,
@@ -16,35 +14,6 @@ use kalmind_signal::{
 use kalmind_types::{GenerationId, IndexRange, SampleRows};
 use proptest::prelude::*;
 use rig::{CHANNELS, Derived, Piece, RATE_HZ, chain, chains, raw, rows_of, run, stream, take};
-
-thread_local! {
-    static TOUCHED: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-fn count() {
-    // a thread that is ending has no counter any more
-    let _ending = TOUCHED.try_with(|touched| touched.set(touched.get() + 1));
-}
-
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises about `layout` hold for the system's allocator as well.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: the pointer came from `alloc` above, so from the system's allocator.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn each_has_a_name_of_its_own_and_says_what_it_does() {
