@@ -153,7 +153,7 @@ fn model_files_that_are_wrong_are_named_with_what_to_do() {
         ("cut.kalmind", &["cut off", "copy it anew"][..]),
         ("stub.kalmind", &["cut off", "copy it anew"]),
         ("foreign.kalmind", &["not a model"]),
-        ("future.kalmind", &["version 9", "up to 1", "newer Kalmind"]),
+        ("future.kalmind", &["version 9", "up to 2", "newer Kalmind"]),
         ("torch.kalmind", &["no Kalmind model"]),
         ("none.kalmind", &["No such file"]),
     ] {
