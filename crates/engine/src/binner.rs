@@ -145,7 +145,8 @@ impl Binner {
             self.origin.map(|(origin, next)| bin_start(origin, next, self.settings.width))
         };
         let too_late = closed_until.is_some_and(|end| if leads { stamp <= end } else { stamp < end });
-        if too_late {
+        // a value that is held may come after the bins that its stamp lies in
+        if too_late && !intake.is_latest() {
             intake.late = intake.late.saturating_add(1);
             intake.counts.late = intake.counts.late.saturating_add(1);
         } else {

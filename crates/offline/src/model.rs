@@ -343,7 +343,8 @@ fn stream_labels(fitted: &[StreamFeatures], channels: &[usize]) -> Vec<Option<Ve
 /// A model fitted on one table of features, cut where the streams end; `None` where that is not what it is.
 fn split_like(model: &[StreamFeatures], demand: &[StreamFeatures]) -> Option<Vec<StreamFeatures>> {
     let [table @ StreamFeatures { outputs: None, .. }] = model else { return None };
-    let is_one_stream = matches!(demand, [StreamFeatures { outputs: None, .. }]);
+    // as many features as channels: it may have been fitted on the channels themselves
+    let is_one_stream = matches!(demand, [stream] if stream.width() == stream.channels);
     if is_one_stream || table.channels != FeatureLayout::count(demand) {
         return None;
     }
@@ -427,6 +428,10 @@ mod tests {
         let told = output_difference(&table(&["e0 alpha", "e0 beta", "e1 theta", "e1 beta"])[0], &bands());
         assert!(told.unwrap().starts_with("feature 2 is \"e1 theta\""));
         assert_eq!(split_like(&[features(&["e0", "e1"])], &[bands()]), None, "fitted on channels");
+        let mut filtered = bands();
+        filtered.outputs.as_mut().unwrap().truncate(2);
+        let two = features(&["e0 alpha", "e0 beta"]);
+        assert_eq!(split_like(&[two], &[filtered]), None, "fitted on the channels, as far as is known");
     }
 
     #[test]

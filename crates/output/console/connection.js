@@ -37,7 +37,7 @@ export class Connection {
   // them may hang and not know it yet; stopping twice is stopping.
   async stop() {
     this.#send({ type: "stop" });
-    const answer = await fetch("/v1/stop", { method: "POST", headers: this.#headers(), signal: AbortSignal.timeout(2000) });
+    const answer = await fetch("/v1/stop", { method: "POST", headers: this.#headers(), signal: AbortSignal.timeout(patience) });
     if (!answer.ok) throw new Error(`the daemon answered ${answer.status}`);
   }
 
@@ -54,10 +54,11 @@ export class Connection {
 
   // Lets a model of the run decode; needs the token.
   async activate(model) {
-    await this.#fetch(`/v1/models/${model}/activate`, { method: "POST" });
+    // a large model takes seconds to build
+    await this.#fetch(`/v1/models/${model}/activate`, { method: "POST", patience: 30000 });
   }
 
-  async #fetch(path, { headers = {}, ...request }) {
+  async #fetch(path, { headers = {}, patience = 2000, ...request }) {
     const answer = await fetch(path, {
       ...request,
       headers: { ...this.#headers(), ...headers },

@@ -20,8 +20,10 @@ pub(crate) struct App {
     pub(crate) counters: Arc<Counters>,
     pub(crate) requests: Mutex<RateLimit>,
     pub(crate) reads: Mutex<RateLimit>,
-    /// One model at a time is taken in or built.
-    pub(crate) models: Arc<Semaphore>,
+    /// One model at a time is taken in.
+    pub(crate) posting: Arc<Semaphore>,
+    /// One at a time is built; nobody who sends a model slowly keeps another from being put in.
+    pub(crate) activating: Arc<Semaphore>,
     pub(crate) open_websockets: AtomicU64,
     pub(crate) places: Arc<Places>,
     pub(crate) relay: Relay,

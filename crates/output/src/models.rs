@@ -35,7 +35,7 @@ pub(crate) async fn add(State(app): State<Arc<App>>, request: Request) -> Respon
         return *refused;
     }
     // before the body is read: no two of them are in memory
-    let Ok(alone) = Arc::clone(&app.models).try_acquire_owned() else { return busy(&app) };
+    let Ok(alone) = Arc::clone(&app.posting).try_acquire_owned() else { return busy(&app) };
     let limits = &app.limits;
     let file = match body_of(&app, request, limits.model_bytes, limits.model_within).await {
         Ok(file) => file,
@@ -68,7 +68,7 @@ pub(crate) async fn activate(
              those of this run",
         )));
     };
-    let Ok(alone) = Arc::clone(&app.models).try_acquire_owned() else { return busy(&app) };
+    let Ok(alone) = Arc::clone(&app.activating).try_acquire_owned() else { return busy(&app) };
     let steered = Arc::clone(&app);
     let activated = task::spawn_blocking(move || {
         let _alone = alone;

@@ -8,6 +8,7 @@ use std::{
     io,
     sync::{Arc, Mutex, atomic::AtomicU64},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tokio::{
@@ -26,6 +27,8 @@ use crate::{
 const BACKLOG: u32 = 4096;
 /// Connections on their way from one of the server's threads to another; more are dropped and counted as refused.
 const HANDED_OVER: usize = 1024;
+/// How long the end waits for work that a thread of its own does.
+const LONGEST_END: Duration = Duration::from_secs(1);
 
 /// Where and for whom the server listens.
 #[derive(Clone, Debug)]
@@ -150,7 +153,8 @@ pub fn start_server(
         places: Arc::new(Places::new(config.limits.connections, Arc::clone(&counters))),
         limits: config.limits,
         counters: Arc::clone(&counters),
-        models: Arc::new(Semaphore::new(1)),
+        posting: Arc::new(Semaphore::new(1)),
+        activating: Arc::new(Semaphore::new(1)),
         open_websockets: AtomicU64::new(0),
         relay: Relay::new(),
         clients,
@@ -195,7 +199,11 @@ impl Server {
         work: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServerError> {
         let thread = thread::Builder::new().name(String::from(name));
-        let started = thread.spawn(move || runtime.block_on(work));
+        let started = thread.spawn(move || {
+            runtime.block_on(work);
+            // a model that is being checked or built is not waited for
+            runtime.shutdown_timeout(LONGEST_END);
+        });
         self.threads.push(started.map_err(|source| explain(self.local_addr, source))?);
         Ok(())
     }

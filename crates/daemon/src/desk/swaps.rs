@@ -113,10 +113,11 @@ impl<T> Swaps<T> {
         self.waiting.push_front(swap);
     }
 
-    /// Notes that a model was sent that had been warmed so often before; what to say again, where it was confirmed then.
-    pub(super) fn sent(&mut self, id: ModelId, tries: u32) -> Option<Command> {
+    /// Notes that a model was sent that had been warmed so often before, for the first time or since it came back; what to
+    /// say again in that case, where it was confirmed meanwhile. Whoever puts it in once more has to confirm it once more.
+    pub(super) fn sent(&mut self, id: ModelId, tries: u32, first: bool) -> Option<Command> {
         self.sent = Some((id, tries));
-        if tries == 0 {
+        if first {
             self.confirmed = None;
         }
         self.confirmed

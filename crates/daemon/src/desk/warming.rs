@@ -47,7 +47,7 @@ impl Desk {
                 "a model was behind the ticks each time it was warmed: it takes over cold"
             );
         }
-        let confirmed = self.swaps.sent(id, tries);
+        let confirmed = self.swaps.sent(id, tries, then.is_some());
         self.command(command);
         if let Some(confirmed) = confirmed {
             self.command(confirmed);

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use kalmind_filter::KernelPath;
 use kalmind_offline::model::IdentifiedModel;
 
 use crate::{
@@ -40,7 +41,7 @@ impl Resuming {
         Ok(Self { folder: saved.folder().to_owned(), files: files.into_iter(), taken: None, passed_over })
     }
 
-    /// Takes the newest model that is left, can be read, and of which `differences` finds nothing.
+    /// Takes the newest model that is left, can be read and built, and of which `differences` finds nothing.
     ///
     /// # Errors
     /// [`PlanError::NothingToResume`].
@@ -51,7 +52,13 @@ impl Resuming {
         for file in self.files.by_ref() {
             let problems = match file.load() {
                 Ok(model) => {
-                    let problems = differences(&model);
+                    let mut problems = differences(&model);
+                    // some things show only once it is built
+                    if problems.is_empty()
+                        && let Err(error) = model.stage(true, KernelPath::detect())
+                    {
+                        problems.push(error.to_string());
+                    }
                     if problems.is_empty() {
                         self.taken = Some(file);
                         return Ok(Arc::new(model));

@@ -194,9 +194,6 @@ impl TickThread {
                 self.binner.accept(index, block);
             }
             self.binner.set_health(index, stream.monitor.health());
-            if stream.monitor.take_fault() {
-                round.notice(Command::Fault(Cause::Panicked));
-            }
         }
         while round.pending.len() < COMMANDS_PER_TICK {
             let Some(queued) = self.queues.commands.pop() else { break };
@@ -206,6 +203,12 @@ impl TickThread {
                 round.silence = silence;
             }
             round.pend(queued, self.stop.stops());
+        }
+        // behind the commands that came before it: an older request to go on does not clear it
+        for stream in &self.streams {
+            if stream.monitor.take_fault() {
+                round.notice(Command::Fault(Cause::Panicked));
+            }
         }
         if let Some(by) = self.stop.take() {
             round.stop(by);

@@ -91,8 +91,8 @@ impl Playback {
         let widths = session.engine.features.iter().map(StreamFeatures::width);
         let held = session.streams.iter().map(|stream| stream.held_samples);
         let engine = Engine::new(session.engine.clone())?;
-        // a session warms a model with no more than that
-        let rows = 2 * History::rows_of(Seconds::from_millis(session.bin_ms));
+        // a session warms a model with no more than that, and swaps it in two bins later at most
+        let rows = 2 * History::rows_of(Seconds::from_millis(session.bin_ms)) + 2;
         Ok(Self {
             history: History::new(engine.raw_features().len(), rows),
             examiner: engine.examiner(),

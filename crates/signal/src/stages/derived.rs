@@ -125,6 +125,9 @@ impl DerivedStream {
     pub fn restart(&mut self, output: &mut Rows) {
         let out = output.len();
         self.succession.restart(output);
+        // what was valid before is no part of what follows
+        self.kept.fill(0.0);
+        self.made_up.fill(false);
         self.count(output.len().saturating_sub(out));
         self.log.push(Given::Restart { derived: self.counts.derived });
         self.counts.restarts = self.counts.restarts.saturating_add(1);

@@ -121,10 +121,11 @@ fn a_model_that_came_late_waits_again_and_its_confirmation_is_said_again() {
     wait(&mut swaps);
     let Swap { model, .. } = swaps.take().expect("it waits");
     let id = model.id;
-    assert_eq!(swaps.sent(id, 0), None);
+    assert_eq!(swaps.sent(id, 0, true), None);
     let confirm = Command::ConfirmModel { model: id, by: kalmind_types::Actor::Operator };
     swaps.note(confirm);
-    assert_eq!(swaps.sent(id, 1), Some(confirm));
+    assert_eq!(swaps.sent(id, 1, false), Some(confirm));
+    assert_eq!(swaps.sent(id, TRIES, true), None, "put in once more, and confirmed for no more than before");
     assert!(!swaps.take_back(model), "it was swapped in, and out again by another");
     assert!(swaps.take().is_none());
 }
