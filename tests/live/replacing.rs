@@ -25,9 +25,9 @@ fn a_foreign_closed_loop_holds_targets_and_meets_no_invisible_wall() {
     );
     let configuration = configuration(&name, &more).replace("-counts\"\n", "-counts\"\nbacklog_ms = 10000\n");
     let configuration = laboratory.write("lab.toml", &configuration);
-    // it settles for longer than Kalmind measures how the stream arrives
+    // it settles for longer than Kalmind measures how the stream arrives, and than a fit takes on a busy machine
     let task = laboratory
-        .python("foreign_task.py", &["--name", &name, "--open", "30", "--closed", "12", "--settle", "5"]);
+        .python("foreign_task.py", &["--name", &name, "--open", "30", "--closed", "12", "--settle", "12"]);
     task.expect_line("ready");
     let daemon = laboratory.daemon(&configuration, "30");
     let ended: Value = task.expect_json("the task's result", |line| line["held"].is_number());

@@ -272,7 +272,7 @@ fn a_run_resumes_with_the_newest_saved_model_that_fits_and_it_is_the_same_one() 
     let hash = fitted["model"].as_str().expect("a hash").to_owned();
     let nice = niceness_of_fits(&daemon);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    assert_eq!(nice, vec![10; cores.saturating_sub(1).max(1)], "a core is free, and fits give way");
+    assert_eq!(nice, vec![5; cores.saturating_sub(1).max(1)], "a core is free, and fits give way");
     let folder = laboratory.path("models/P7");
     let saved = folder.join(fitted["file"].as_str().expect("a name"));
     daemon.end();

@@ -6,7 +6,8 @@ python foreign_task.py --alone [--closed 60] [--seed 1]                    the s
 The screen is 1920 x 1200 pixels, y down, 4 pixels a millimetre. The task keeps its cursor itself, in whole pixels: with every
 sample of the stream NAME-Velocity (vx, vy in mm a tick, y down) it adds what the sample says, rounds, and stops at the edges of
 the screen. It sends a participant's counts (NAME-counts), the cursor (NAME-cursor) and the target (NAME-targets) in pixels, and
-texts (NAME-markers) for the beginning and the end of its blocks. Prints one JSON document at the end.
+texts (NAME-markers) for the beginning and the end of its blocks. Prints a line as each block begins, and one JSON document at
+the end.
 """
 import argparse
 import json
@@ -193,6 +194,7 @@ def live(arguments):
     for block, seconds in [("open", arguments.open), ("closed", arguments.closed)]:
         task = Task(arguments.seed + (block == "closed"), cursor=tuple(task.cursor))
         markers.push_sample([f"{block} begins"])
+        print(f"{block} begins", flush=True)
         round_of(block, pylsl.local_clock(), seconds)
         markers.push_sample([f"{block} ends"])
         if block == "open":

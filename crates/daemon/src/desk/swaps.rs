@@ -29,8 +29,10 @@ pub(super) struct Swaps<T> {
     waiting: VecDeque<Swap<T>>,
     /// The model that was sent last, and how often it had been before.
     sent: Option<(ModelId, u32)>,
-    /// That somebody has confirmed it since: it counts for no model that is not there, and is said again.
+    /// That somebody has confirmed it since, and the newest mode asked for: they count for no model that is not there, and
+    /// are said again.
     confirmed: Option<Command>,
+    asked: Option<Command>,
 }
 
 /// A model that waits for its swap.
@@ -71,15 +73,21 @@ impl<T> Swaps<T> {
             waiting: VecDeque::new(),
             sent: None,
             confirmed: None,
+            asked: None,
         }
     }
 
     /// Notes a command on its way to the tick.
     pub(super) fn note(&mut self, command: Command) {
-        if let Command::ConfirmModel { model, .. } = command
-            && self.sent.is_some_and(|(id, _)| id == model)
-        {
-            self.confirmed = Some(command);
+        match command {
+            Command::ConfirmModel { model, .. } if self.sent.is_some_and(|(id, _)| id == model) => {
+                self.confirmed = Some(command);
+            }
+            // said again it clears nothing that has stopped the cursor meanwhile
+            Command::Request { mode, by, .. } => {
+                self.asked = Some(Command::Request { mode, resume: false, by });
+            }
+            _ => {}
         }
     }
 
@@ -114,13 +122,13 @@ impl<T> Swaps<T> {
     }
 
     /// Notes that a model was sent that had been warmed so often before, for the first time or since it came back; what to
-    /// say again in that case, where it was confirmed meanwhile. Whoever puts it in once more has to confirm it once more.
-    pub(super) fn sent(&mut self, id: ModelId, tries: u32, first: bool) -> Option<Command> {
+    /// say again in that case. Whoever puts it in once more has to confirm it once more.
+    pub(super) fn sent(&mut self, id: ModelId, tries: u32, first: bool) -> [Option<Command>; 2] {
         self.sent = Some((id, tries));
         if first {
-            self.confirmed = None;
+            (self.confirmed, self.asked) = (None, None);
         }
-        self.confirmed
+        [self.confirmed, self.asked]
     }
 
     /// Takes a model back that the tick is done with, to be warmed again, where it came too late for its swap and none was

@@ -47,10 +47,10 @@ impl Desk {
                 "a model was behind the ticks each time it was warmed: it takes over cold"
             );
         }
-        let confirmed = self.swaps.sent(id, tries, then.is_some());
+        let again = self.swaps.sent(id, tries, then.is_some());
         self.command(command);
-        if let Some(confirmed) = confirmed {
-            self.command(confirmed);
+        for said in again.into_iter().flatten() {
+            self.command(said);
         }
         if let Some(then) = then {
             then(self);

@@ -4,7 +4,7 @@
 use kalmind_engine::{BinFacts, CursorSettings, Engine, EngineSettings, HistoryRow};
 use kalmind_filter::{CovarianceScale, KernelPath, LabelLaw, Model, Parameters, WienerParameters};
 use kalmind_offline::model::IdentifiedModel;
-use kalmind_types::{Binning, Mode, Seconds, StreamFeatures, TickInput};
+use kalmind_types::{Actor, Binning, Mode, Seconds, StreamFeatures, TickInput};
 use nalgebra::{DMatrix, DVector};
 
 use super::*;
@@ -121,11 +121,17 @@ fn a_model_that_came_late_waits_again_and_its_confirmation_is_said_again() {
     wait(&mut swaps);
     let Swap { model, .. } = swaps.take().expect("it waits");
     let id = model.id;
-    assert_eq!(swaps.sent(id, 0, true), None);
-    let confirm = Command::ConfirmModel { model: id, by: kalmind_types::Actor::Operator };
+    assert_eq!(swaps.sent(id, 0, true), [None; 2]);
+    let confirm = Command::ConfirmModel { model: id, by: Actor::Operator };
     swaps.note(confirm);
-    assert_eq!(swaps.sent(id, 1, false), Some(confirm));
-    assert_eq!(swaps.sent(id, TRIES, true), None, "put in once more, and confirmed for no more than before");
+    let control = |resume| Command::Request { mode: Mode::Control, resume, by: Actor::Task };
+    swaps.note(control(true));
+    assert_eq!(swaps.sent(id, 1, false), [Some(confirm), Some(control(false))]);
+    assert_eq!(
+        swaps.sent(id, TRIES, true),
+        [None; 2],
+        "put in once more, and confirmed for no more than before"
+    );
     assert!(!swaps.take_back(model), "it was swapped in, and out again by another");
     assert!(swaps.take().is_none());
 }
