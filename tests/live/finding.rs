@@ -168,6 +168,8 @@ fn an_input_that_is_not_required_may_come_later_in_any_number_format() {
         daemon.wait_until("another shape is refused", |status| status["streams"][1]["health"] == "mismatch");
     let detail = other["streams"][1]["detail"].as_str().expect("a sentence");
     assert!(detail.contains("number of channels 3 instead of 2"), "{detail}");
+    daemon
+        .wait_until("what it sends is counted", |status| status["streams"][1]["dropped"].as_u64() > Some(0));
     drop(three);
     let _force =
         laboratory.outlet("optional-force", &["--channels", "2", "--format", "int16", "--rate", "100"]);
