@@ -37,7 +37,7 @@ export class Connection {
   // them may hang and not know it yet; stopping twice is stopping.
   async stop() {
     this.#send({ type: "stop" });
-    const answer = await fetch("/v1/stop", { method: "POST", headers: this.#headers(), signal: AbortSignal.timeout(patience) });
+    const answer = await fetch("/v1/stop", { method: "POST", headers: this.#headers(), signal: AbortSignal.timeout(2000) });
     if (!answer.ok) throw new Error(`the daemon answered ${answer.status}`);
   }
 
@@ -62,7 +62,7 @@ export class Connection {
     const answer = await fetch(path, {
       ...request,
       headers: { ...this.#headers(), ...headers },
-      signal: AbortSignal.timeout(2000),
+      signal: AbortSignal.timeout(patience),
     });
     const said = await answer.json();
     if (!answer.ok) throw new Error(said.message);

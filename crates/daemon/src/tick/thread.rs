@@ -205,10 +205,8 @@ impl TickThread {
             round.pend(queued, self.stop.stops());
         }
         // behind the commands that came before it: an older request to go on does not clear it
-        for stream in &self.streams {
-            if stream.monitor.take_fault() {
-                round.notice(Command::Fault(Cause::Panicked));
-            }
+        for _failed in self.streams.iter().filter(|stream| stream.monitor.take_fault()) {
+            round.notice(Command::Fault(Cause::Panicked));
         }
         if let Some(by) = self.stop.take() {
             round.stop(by);
