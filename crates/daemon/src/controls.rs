@@ -185,7 +185,7 @@ impl Controls for DaemonControls {
                     .to_owned(),
             )
         })?;
-        if active == Some(id) && !self.desk.activation_waits() {
+        if active == Some(id) {
             return Err(ControlRefused::NotNow("this model decodes already".to_owned()));
         }
         let staged = model

@@ -208,11 +208,6 @@ impl DeskHandle {
         sent
     }
 
-    /// Whether a model that somebody asked for is not decoding yet.
-    pub fn activation_waits(&self) -> bool {
-        self.activations.load(Ordering::Relaxed) > 0
-    }
-
     /// Hands a message over and waits for room: for the fit's own thread, whose result must not be lost.
     pub(super) fn send_patiently(&self, message: Message) {
         // without a desk the daemon is ending, and nobody wants the result
