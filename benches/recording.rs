@@ -163,6 +163,7 @@ fn hour(path: &Path, guard: bool) {
             health: StreamHealth::Live,
             lost: 0,
             late: 0,
+            generation: 0,
         });
         if seq == 0 {
             tick.commands.push(Command::SwapModel(model.id));

@@ -113,6 +113,7 @@ fn input(tick: u64) -> TickInput {
         health: StreamHealth::Live,
         lost: 0,
         late: 0,
+        generation: 0,
     });
     if tick == 0 {
         input.commands.push(Command::SwapModel(model().id));

@@ -132,6 +132,7 @@ fn live(models: &[IdentifiedModel]) -> Vec<(Vec<f32>, String, TickOutput)> {
             health: StreamHealth::Live,
             lost: 0,
             late: 0,
+            generation: 0,
         });
         if let Some((at, behind)) = swap(seq) {
             let id = models[at].id;

@@ -1,6 +1,8 @@
 //! A recording of Kalmind's own: what its documents mean, and the engine driven by it.
 
 mod comparison;
+mod derived_items;
+mod deriving;
 mod documents;
 mod gathering;
 mod item;
@@ -10,9 +12,11 @@ mod samples;
 mod ticks;
 
 pub use comparison::{Comparison, Difference, PublishedRow};
+pub use derived_items::DerivedItems;
+pub use deriving::{DerivedSamples, Deriving, ResumedAt};
 pub use documents::{
-    ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, ModelPart, RecordDocument,
-    SessionDocument, StagesDocument, TickDocument,
+    CheckpointPart, ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, ModelPart,
+    RecordDocument, RecordedAs, SessionDocument, StagesDocument, TickDocument,
 };
 pub use gathering::{GatherError, Gathered, gather};
 pub use item::{Item, RecordedTick, Unreadable};

@@ -12,6 +12,12 @@ pub enum Given {
     Restart {
         /// Derived samples that had come out by then, since the start.
         derived: u64,
+        /// The generation in force; none where a recording was made when there was one alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        generation: Option<GenerationId>,
+        /// The one that follows it, where one was started before, and the first sample that that one describes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<(GenerationId, u64)>,
     },
     /// A short gap was filled: the last sample once more, so many times.
     Held(u32),
@@ -84,7 +90,7 @@ impl InputLog {
 mod tests {
     use super::*;
 
-    const RESTART: Given = Given::Restart { derived: 0 };
+    const RESTART: Given = Given::Restart { derived: 0, generation: None, next: None };
 
     fn samples(first: u64, end: u64) -> Given {
         Given::Samples(IndexRange { first, end })
@@ -97,6 +103,16 @@ mod tests {
             log.push(given);
         }
         assert_eq!(log.entries(), [RESTART, samples(0, 9), Given::Held(2), samples(11, 12)]);
+    }
+
+    #[test]
+    fn a_restart_of_older_recordings_is_read() {
+        let read: Given = serde_json::from_str(r#"{"restart":{"derived":0}}"#).unwrap();
+        assert_eq!(read, RESTART);
+        let next = Some((GenerationId([7; 32]), 9));
+        let full = Given::Restart { derived: 4, generation: Some(GenerationId([1; 32])), next };
+        let text = serde_json::to_string(&full).unwrap();
+        assert_eq!(serde_json::from_str::<Given>(&text).unwrap(), full, "{text}");
     }
 
     #[test]
