@@ -335,7 +335,7 @@ pub struct ModelPart {
 }
 
 /// Bytes of a model's file in one part: with base64 and its frame well within a chunk.
-pub(super) const PART: usize = 36 * 1024;
+const PART: usize = 36 * 1024;
 
 impl ModelPart {
     /// A model's file, cut into parts.

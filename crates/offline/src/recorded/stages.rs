@@ -4,7 +4,8 @@ use kalmind_signal::ChainSettings;
 use kalmind_types::GenerationId;
 use serde::{Deserialize, Serialize};
 
-use super::documents::PART;
+/// Bytes of a checkpoint in one part: with base64 and its frame well within a chunk.
+const PART: usize = 36 * 1024;
 
 /// The stages that a derived stream was made with, and the raw stream that they were made for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,7 +39,7 @@ pub enum RecordedAs {
 
 impl RecordedAs {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
-    pub(super) fn is_both(&self) -> bool {
+    fn is_both(&self) -> bool {
         *self == Self::Both
     }
 }
