@@ -8,7 +8,7 @@ use std::sync::{
 use kalmind_acquisition::{StreamMonitor, Waker, clock};
 use kalmind_filter::KernelPath;
 use kalmind_offline::model::Demand;
-use kalmind_output::{ControlRefused, Controls, DecoderInfo, Hub, ModelEntry, ModelList};
+use kalmind_output::{ControlRefused, Controls, DecoderInfo, Hub, ModelEntry, ModelList, StagesRequest};
 use kalmind_session::{MarkerTable, parse_marker};
 use kalmind_types::{
     Actor, Confirmation, EventBody, EventKind, FeatureLayout, InputArrival, LslTime, Mode, ModelId,
@@ -25,6 +25,7 @@ use crate::{
     process::realtime::RealtimeSettings,
     recorder::RecorderStatus,
     running::arrival::DelayBoard,
+    stage_changes::{Demands, StageChanges},
     task_follower::{MarkerCounts, TASK_MARKERS, TASK_MAY_NOT_RESUME},
     tick::{StopLatch, TickCounts},
 };
@@ -68,8 +69,10 @@ pub struct DaemonControls {
     pub told_stop: Mutex<Option<(LslTime, Actor)>>,
     /// Whether a task may go on after a long silence of the input.
     pub task_may_resume: bool,
-    /// What a model has to match.
+    /// What a model had to match at the start.
     pub demand: Demand,
+    /// The streams' stages.
+    pub stages: StageChanges,
     /// Whether a guard stands in front of decoders whose options leave it open.
     pub guard: bool,
 }
@@ -165,7 +168,14 @@ impl Controls for DaemonControls {
     }
 
     fn add_model(&self, file: Arc<[u8]>, by: Actor) -> Result<ModelEntry, ControlRefused> {
-        let checked = posted::checked(file, &self.demand, self.guard).map_err(ControlRefused::Invalid)?;
+        let Demands { now, next } = Demands::of(&self.demand, &self.desk.stages());
+        let checked = posted::checked(Arc::clone(&file), &now, self.guard);
+        let checked = match (checked, next) {
+            // it may wait for the stages that it was fitted behind
+            (Err(refused), Some((next, _))) => posted::checked(file, &next, self.guard).map_err(|_| refused),
+            (checked, _) => checked,
+        };
+        let checked = checked.map_err(ControlRefused::Invalid)?;
         let (id, model, now) = (checked.id, Arc::new(checked), clock::now());
         let origin = Origin { source: ModelSource::Posted, by, added: now, train_bins: None, file: None };
         let event = origin.event(&model);
@@ -191,10 +201,23 @@ impl Controls for DaemonControls {
         let staged = model
             .stage(self.guard, KernelPath::detect())
             .map_err(|error| ControlRefused::Invalid(error.to_string()))?;
-        if self.desk.activate(model, staged, by) {
+        // stages may have other settings by now than those that it was fitted behind
+        let Demands { now, next } = Demands::of(&self.demand, &self.desk.stages());
+        let differences = model.differences(&now);
+        let next = next.filter(|(next, _)| model.differences(next).is_empty());
+        let at = match next {
+            _ if differences.is_empty() => None,
+            Some((_, at)) => Some(at),
+            None => return Err(ControlRefused::Invalid(differences.join("; "))),
+        };
+        if self.desk.activate(model, staged, at, by) {
             return Ok(());
         }
         Err(ControlRefused::Busy("models wait for a tick that puts them in: is the stream there?".to_owned()))
+    }
+
+    fn change_stages(&self, request: StagesRequest, by: Actor) -> Result<(), ControlRefused> {
+        self.stages.ask(&self.desk, request, by)
     }
 
     fn streams(&self) -> Vec<StreamStatus> {
@@ -218,6 +241,7 @@ impl Controls for DaemonControls {
         status.insert("configuration".to_owned(), self.configuration.clone());
         status.insert("network".to_owned(), self.network.clone());
         status.insert("input".to_owned(), json!(self.input.now()));
+        status.insert("stages".to_owned(), json!(self.desk.stages()));
         status.insert("awaiting_confirmation".to_owned(), json!(self.awaited(&self.desk.progress())));
         status
             .insert("recording".to_owned(), json!(self.recording.as_ref().map(|recording| recording.json())));

@@ -16,6 +16,7 @@ pub mod models;
 pub mod process;
 pub mod recorder;
 pub mod running;
+pub mod stage_changes;
 pub mod starting;
 pub mod state_events;
 pub mod task_follower;

@@ -243,6 +243,7 @@ impl Engine {
         for command in &input.commands {
             self.obey(*command);
         }
+        self.models.swap_where_due(&input.streams, self.last_complete);
         if awaited && input.commands.contains(&Command::InputWasSilent) {
             // who asked to go on did so before the signal was back: it is for now that somebody has to agree
             self.states.await_resume();

@@ -160,7 +160,10 @@ fn last_swaps_of(path: &Path) -> Result<HashMap<ModelId, u64>, ReadError> {
         if let Item::Tick(tick) = item {
             let input = &tick.document.input;
             for command in &input.commands {
-                if let Command::SwapModel(id) | Command::SwapWarmed { model: id, .. } = command {
+                if let Command::SwapModel(id)
+                | Command::SwapWarmed { model: id, .. }
+                | Command::SwapAtGeneration { model: id, .. } = command
+                {
                     last.insert(*id, input.seq);
                 }
             }

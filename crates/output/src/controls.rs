@@ -8,6 +8,8 @@ use kalmind_types::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::StagesRequest;
+
 /// Which decoder runs, as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DecoderInfo {
@@ -111,6 +113,13 @@ pub trait Controls: Send + Sync {
     /// # Errors
     /// See [`ControlRefused`].
     fn event(&self, kind: EventKind, time: Option<LslTime>, data: Value) -> Result<u64, ControlRefused>;
+
+    /// Has another generation of a stream's stages follow the one in force. Called on a thread of its own, one at a time:
+    /// may take its time.
+    ///
+    /// # Errors
+    /// See [`ControlRefused`].
+    fn change_stages(&self, request: StagesRequest, by: Actor) -> Result<(), ControlRefused>;
 
     /// The decoder that runs, if any.
     fn decoder(&self) -> Option<DecoderInfo>;

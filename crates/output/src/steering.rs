@@ -6,8 +6,8 @@ use kalmind_types::{Actor, Confirmation, EventKind, LslTime, Mode, ModelId};
 use serde_json::Value;
 
 use crate::{
-    ControlRefused, ModelEntry, app::App, counters::count, messages::ErrorCode, rate::RateLimit,
-    request::WantedState,
+    ControlRefused, ModelEntry, StagesRequest, app::App, counters::count, messages::ErrorCode,
+    rate::RateLimit, request::WantedState,
 };
 
 /// What is said to whoever confirms something and asks for another state.
@@ -83,6 +83,14 @@ impl App {
     /// What the daemon says against it.
     pub(crate) fn activate_model(&self, model: ModelId) -> Result<(), ControlRefused> {
         self.counted(self.controls.activate_model(model, Actor::Operator))
+    }
+
+    /// Has other settings of a stream's stages follow those in force. Takes as long as building them does.
+    ///
+    /// # Errors
+    /// What the daemon says against it.
+    pub(crate) fn change_stages(&self, request: StagesRequest) -> Result<(), ControlRefused> {
+        self.counted(self.controls.change_stages(request, Actor::Operator))
     }
 
     /// Counts a request that was refused before the daemon heard of it.

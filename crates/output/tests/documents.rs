@@ -248,6 +248,10 @@ async fn every_http_answer_is_as_openapi_says() {
         ("post", "/v1/events", true, r#"{"event_seq":-1,"kind":"trial","data":{}}"#, 400),
         ("post", "/v1/events", true, r#"{"kind":"target","data":{}}"#, 422),
         ("post", "/v1/events", true, r#"{"kind":"target"}"#, 400),
+        ("post", "/v1/stages", false, r#"{"stream":"array","stages":[{"stage":"identity"}]}"#, 401),
+        ("post", "/v1/stages", true, r#"{"stream":"array","stages":[{"stage":"identity"}]}"#, 200),
+        ("post", "/v1/stages", true, r#"{"stream":"array","stages":[{"stage":"identity"}],"at":7}"#, 409),
+        ("post", "/v1/stages", true, r#"{"stream":"array","stages":[],"after":7}"#, 400),
         ("get", "/v1/models", false, "", 200),
         ("post", "/v1/models", false, "model", 401),
         ("post", "/v1/models", true, "model", 200),
@@ -331,7 +335,7 @@ fn what_needs_the_token_says_so_and_stop_does_not() {
         }
         assert_eq!(schemes.len(), 2);
     }
-    for path in ["/v1/models", "/v1/models/{id}/activate"] {
+    for path in ["/v1/models", "/v1/models/{id}/activate", "/v1/stages"] {
         assert_eq!(openapi["paths"][path]["post"]["security"], json!([{"token": []}]), "{path}");
     }
     assert_eq!(openapi["paths"]["/v1/stop"]["post"]["security"], json!([]));

@@ -28,8 +28,8 @@ pub use counted::Counted;
 pub use cursor::{Click, Position, Velocity};
 pub use event::{
     ArrivalAction, ArrivalEvent, Confirmation, Event, EventBody, EventKind, EventTag, ModelEvent,
-    ModelSource, OperatorRequest, RecordingFault, RecordingTag, RenderedEvent, StateCause, StateEvent,
-    StreamArrival,
+    ModelSource, OperatorRequest, RecordingFault, RecordingTag, RenderedEvent, StagesAction, StagesEvent,
+    StateCause, StateEvent, StreamArrival,
 };
 pub use feature::{Binning, StreamFeatures, StreamOutput, unlabelled};
 pub use feature_layout::{Feature, FeatureLayout, LayoutError, MAX_FEATURES};

@@ -160,6 +160,17 @@ pub enum Command {
         /// `seq` of the last one.
         through: u64,
     },
+    /// Decode with the staged model of this identity from the first bin on that is wholly of this generation of a stream's
+    /// stages, or a later one: the one that it was fitted behind. It knows nothing of the bins before, as with
+    /// [`SwapModel`](Self::SwapModel). Another swap before that takes its place.
+    SwapAtGeneration {
+        /// Which.
+        model: ModelId,
+        /// The stream.
+        stream: usize,
+        /// The number of the generation, as in [`StreamTick::generation`].
+        generation: u32,
+    },
     /// The model of this identity may control, whatever its fit report says of it.
     ConfirmModel {
         /// Which.

@@ -8,3 +8,5 @@ mod faults;
 mod harness;
 #[cfg(test)]
 mod selection;
+#[cfg(test)]
+mod stages;

@@ -9,16 +9,18 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender};
-use kalmind_acquisition::Waker;
+use kalmind_acquisition::{NextGeneration, Waker};
 use kalmind_engine::StagedModel;
 use kalmind_offline::{
     calibration_fit::CalibrationFit,
     model::{IdentifiedModel, ModelInDoubt},
+    recorded::StagesDocument,
 };
 use kalmind_output::DecoderInfo;
 use kalmind_session::{TaskKind, TaskScore};
 use kalmind_types::{Actor, Cause, EventBody, LslTime, Mode, ModelId, Seconds};
 
+use super::StagesStatus;
 use crate::models::run_models::{Origin, RunModels};
 
 /// Messages that may wait for the desk; more are refused.
@@ -59,6 +61,19 @@ pub enum Message {
         model: Arc<IdentifiedModel>,
         /// The same, built.
         staged: Box<StagedModel>,
+        /// The stream and the number of the generation of its stages that it takes over with; none: from now on.
+        at: Option<(usize, u32)>,
+        /// Who asks for it.
+        by: Actor,
+    },
+    /// Another generation of a stream's stages is to follow the one in force.
+    ChangeStages {
+        /// Place of the stream.
+        place: usize,
+        /// The generation, built.
+        next: Box<NextGeneration>,
+        /// What it is made from, for recordings.
+        document: Box<StagesDocument>,
         /// Who asks for it.
         by: Actor,
     },
@@ -116,6 +131,8 @@ pub struct Progress {
     pub decoder: Option<DecoderInfo>,
     /// That it may not control until somebody confirms it.
     pub doubt: Option<ModelInDoubt>,
+    /// The stages of the streams that have some.
+    pub stages: Vec<StagesStatus>,
 }
 
 impl Progress {
@@ -155,6 +172,7 @@ impl DeskHandle {
             fit: None,
             decoder: model.map(crate::decoder_info::decoder_info),
             doubt: model.and_then(IdentifiedModel::doubt),
+            stages: Vec::new(),
         };
         let mut models = RunModels::default();
         if let Some((model, origin)) = start {
@@ -193,15 +211,21 @@ impl DeskHandle {
         sent
     }
 
-    /// Hands a built model over, to decode from the next tick on; `false` (and counted) when too many wait.
-    pub fn activate(&self, model: Arc<IdentifiedModel>, staged: Box<StagedModel>, by: Actor) -> bool {
+    /// Hands a built model over, to decode from the next tick on, or with a generation of a stream's stages; `false` (and counted) when too many wait.
+    pub fn activate(
+        &self,
+        model: Arc<IdentifiedModel>,
+        staged: Box<StagedModel>,
+        at: Option<(usize, u32)>,
+        by: Actor,
+    ) -> bool {
         // where no tick comes, none of them is ever put in
         if self.activations.fetch_add(1, Ordering::Relaxed) >= ACTIVATIONS {
             self.activations.fetch_sub(1, Ordering::Relaxed);
             self.refused.fetch_add(1, Ordering::Relaxed);
             return false;
         }
-        let sent = self.send(Message::Activate { model, staged, by });
+        let sent = self.send(Message::Activate { model, staged, at, by });
         if !sent {
             self.activations.fetch_sub(1, Ordering::Relaxed);
         }
@@ -234,6 +258,11 @@ impl DeskHandle {
     /// Where the work stands.
     pub fn progress(&self) -> Progress {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The stages of the streams that have some.
+    pub fn stages(&self) -> Vec<StagesStatus> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).stages.clone()
     }
 
     /// Looks at the models of the run, or changes them.

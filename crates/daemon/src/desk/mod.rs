@@ -3,6 +3,7 @@
 
 mod arrivals;
 mod calibration;
+mod generations;
 mod handle;
 mod models;
 mod program;
@@ -34,6 +35,7 @@ use kalmind_types::{
 };
 
 use self::swaps::Swaps;
+pub use generations::{NextStages, StagesStatus, SteeredStages};
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
 
 use crate::{
@@ -93,6 +95,8 @@ pub struct DeskSettings {
     pub task_may_resume: bool,
     /// How the streams arrive.
     pub arrivals: InputArrivals,
+    /// The streams with stages.
+    pub stages: Vec<SteeredStages>,
 }
 
 /// What is done once a model is on its way to the tick.
@@ -151,6 +155,9 @@ impl Desk {
             handle.update(|progress| progress.stage = Stage::Waiting);
         }
         let doubt = handle.progress().doubt;
+        handle.update(|progress| {
+            progress.stages = settings.stages.iter().map(SteeredStages::status).collect();
+        });
         let rows = History::rows_of(Seconds::from_millis(settings.demand.bin_ms));
         let swaps = Swaps::new(settings.layout.width(), rows, examiner);
         Self {
@@ -202,6 +209,7 @@ impl Desk {
                 self.take_back(model);
             }
             self.follow_arrival();
+            self.follow_generations();
             let busy = self.warm();
             self.send_waiting();
             if !busy {
@@ -224,7 +232,10 @@ impl Desk {
             }
             Message::Task { time, content } => self.follow_task(time, &content),
             Message::MeasureArrival => self.measure_arrival(),
-            Message::Activate { model, staged, by } => self.activate(&model, staged, by),
+            Message::Activate { model, staged, at, by } => self.activate(&model, staged, at, by),
+            Message::ChangeStages { place, next, document, by } => {
+                self.change_stages(place, *next, *document, by);
+            }
             Message::Fitted(Ok(fit)) => self.take_fit(*fit),
             Message::Fitted(Err(problem)) => {
                 tracing::error!(problem, "the fit failed");
@@ -239,6 +250,7 @@ impl Desk {
         let output = &record.published.output;
         self.newest = output.time;
         self.shown = Some(output.state);
+        self.follow_stages(&record.input);
         self.swaps.history.push(&HistoryRow::of(&record.input, record.bin, &record.features));
         if let Some(doubt) = &self.doubt {
             self.handle.update(|progress| progress.follow_doubt(doubt, record.model));

@@ -46,6 +46,30 @@ impl Desk {
         }
     }
 
+    /// Puts a model to work with the first bin of a generation of a stream's stages. It is not warmed: the bins before are of
+    /// another one.
+    ///
+    /// # Errors
+    /// A sentence, where the tick thread takes none.
+    fn swap_in_at(
+        &mut self,
+        model: &IdentifiedModel,
+        staged: Box<StagedModel>,
+        (stream, generation): (usize, u32),
+        by: Actor,
+    ) -> Result<(), String> {
+        let (id, info, doubt) = (model.id, decoder_info(model), model.doubt());
+        if let Some(recorder) = &self.settings.recorder {
+            recorder.model(model);
+        }
+        if self.queues.models.push(staged).is_err() {
+            return Err("too many models wait for their swap".to_owned());
+        }
+        self.command(Command::SwapAtGeneration { model: id, stream, generation });
+        self.follow_swap(id, info, doubt, Some(by));
+        Ok(())
+    }
+
     /// A model is on its way to the tick.
     fn follow_swap(
         &mut self,
@@ -71,9 +95,19 @@ impl Desk {
         self.events.publish(clock::now(), EventBody::Model(swapped));
     }
 
-    /// Somebody wants a model of the run to decode.
-    pub(super) fn activate(&mut self, model: &IdentifiedModel, staged: Box<StagedModel>, by: Actor) {
-        if let Err(problem) = self.swap_in(model, staged, Some(by), Box::new(|_| {})) {
+    /// Somebody wants a model of the run to decode: from now on, or with a generation of a stream's stages, in number.
+    pub(super) fn activate(
+        &mut self,
+        model: &IdentifiedModel,
+        staged: Box<StagedModel>,
+        at: Option<(usize, u32)>,
+        by: Actor,
+    ) {
+        let put_in = match at {
+            None => self.swap_in(model, staged, Some(by), Box::new(|_| {})),
+            Some(at) => self.swap_in_at(model, staged, at, by),
+        };
+        if let Err(problem) = put_in {
             self.handle.refused.fetch_add(1, Ordering::Relaxed);
             tracing::error!(problem, model = model.id.to_hex(), "a model was not activated");
         }

@@ -24,6 +24,7 @@ impl Desk {
             // nothing to do, or the daemon's own, which no task tells
             EventBody::Trial { .. }
             | EventBody::Arrival(_)
+            | EventBody::Stages(_)
             | EventBody::Model(_)
             | EventBody::State(_)
             | EventBody::Recording(_)

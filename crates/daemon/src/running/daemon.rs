@@ -43,6 +43,7 @@ use crate::{
         recording::{begin_recording, session_document},
         summary::Summary,
     },
+    stage_changes::StageChanges,
     starting::{
         outlets::{LANE, Outlets, cursor_layout, session_info},
         plan::Plan,
@@ -157,7 +158,7 @@ impl Daemon {
         let features = plan.layout.width();
         let binner = Binner::new(plan.binner(), plan.masked.clone()).or_usage()?;
         let tick_waker = Waker::new();
-        let Inlets { mut monitors, guards, generations: _, streams, recorded_texts, late } =
+        let Inlets { mut monitors, guards, stages, streams, recorded_texts, late } =
             Inlets::start(plan, &tick_waker, &realtime, recorder.as_mut())?;
         let required = streams.iter().zip(&plan.streams).filter(|(_, planned)| planned.binning.required);
         let arrivals = InputArrivals::new(
@@ -202,6 +203,7 @@ impl Daemon {
             position: position.clone(),
             task_may_resume,
             arrivals,
+            stages,
         };
         let tick = tick_waker.clone();
         let queues = DeskQueues {
@@ -252,6 +254,10 @@ impl Daemon {
             markers: marker_counts,
             told_stop: Mutex::new(None),
             demand: plan.demand.clone(),
+            stages: StageChanges {
+                stages: plan.streams.iter().map(|stream| stream.inlet.stages.clone()).collect(),
+                recorded: plan.recorded_as(),
+            },
             guard: configuration.decoder.guard,
             task_may_resume,
         });

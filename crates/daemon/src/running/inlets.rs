@@ -7,14 +7,14 @@ use std::sync::{
 
 use arrayvec::ArrayVec;
 use kalmind_acquisition::{
-    GenerationControl, GivenTo, InletGuard, MarkerConfig, MarkerInlet, NumericInlet, StreamMonitor,
-    ThreadStart, Told, Waker,
+    GivenTo, InletGuard, MarkerConfig, MarkerInlet, NumericInlet, StreamMonitor, ThreadStart, Told, Waker,
 };
 use kalmind_signal::Given;
 use kalmind_types::{MAX_STREAMS, StreamDescription};
 
 use crate::{
     configuration::Recorded,
+    desk::SteeredStages,
     failure::{OrFail as _, Outcome},
     process::realtime::{RealtimeSettings, Role},
     recorder::{self, Recorder, RecorderHandle},
@@ -55,8 +55,8 @@ fn to_recorder(recorder: RecorderHandle, stream: usize, state: usize) -> GivenTo
 pub(crate) struct Inlets {
     pub(crate) monitors: Vec<Arc<StreamMonitor>>,
     pub(crate) guards: Vec<InletGuard>,
-    /// By which other generations of their stages are put in force, of the streams that are decoded.
-    pub(crate) generations: Vec<Option<GenerationControl>>,
+    /// Those that have stages.
+    pub(crate) stages: Vec<SteeredStages>,
     pub(crate) streams: ArrayVec<StreamInput, MAX_STREAMS>,
     pub(crate) recorded_texts: Vec<MarkerInlet>,
     pub(crate) late: Option<LateStreams>,
@@ -76,7 +76,7 @@ impl Inlets {
         let mut inlets = Self {
             monitors: Vec::new(),
             guards: Vec::new(),
-            generations: Vec::new(),
+            stages: Vec::new(),
             streams: ArrayVec::new(),
             recorded_texts: Vec::new(),
             late: None,
@@ -115,7 +115,10 @@ impl Inlets {
             }
             inlets.monitors.push(Arc::clone(&monitor));
             inlets.guards.push(guard);
-            inlets.generations.push(generations);
+            if let (Some(control), Some(stages)) = (generations, &planned.inlet.stages) {
+                let (key, generation) = (planned.inlet.key.clone(), stages.generation);
+                inlets.stages.push(SteeredStages { place: index, key, generation, control, number: 0 });
+            }
             inlets.streams.push(StreamInput { blocks, monitor });
         }
         if let Some(recorder) = recorder {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use kalmind_acquisition::Stages;
 use kalmind_filter::kernel_path;
 use kalmind_offline::recorded::{
     ConfigurationText, FORMAT, InputStream, RecordedAs, SessionDocument, StagesDocument,
@@ -55,17 +56,11 @@ pub(crate) fn session_document(plan: &Plan, identity: &Identity) -> SessionDocum
             .map(|stream| InputStream {
                 key: stream.inlet.key.clone(),
                 held_samples: (stream.inlet.blocks * stream.inlet.block_samples) as u64,
-                stages: stream.inlet.stages.as_ref().map(|stages| StagesDocument {
-                    settings: stages.settings.clone(),
-                    generation: stages.generation,
-                    rate_hz: stages.raw.rate_hz,
-                    channels: stages.raw.outputs.len(),
-                    recorded: match configuration.record.what {
-                        Recorded::Both => RecordedAs::Both,
-                        Recorded::Derived => RecordedAs::Derived,
-                        Recorded::Raw => RecordedAs::Raw,
-                    },
-                }),
+                stages: stream
+                    .inlet
+                    .stages
+                    .as_ref()
+                    .map(|stages| stages_document(stages, plan.recorded_as())),
             })
             .collect(),
         configuration: ConfigurationText {
@@ -75,5 +70,27 @@ pub(crate) fn session_document(plan: &Plan, identity: &Identity) -> SessionDocum
             toml: configuration.source.text.clone(),
         },
         clock: identity.started,
+    }
+}
+
+/// What a recording says of a stream's stages.
+pub(crate) fn stages_document(stages: &Stages, recorded: RecordedAs) -> StagesDocument {
+    StagesDocument {
+        settings: stages.settings.clone(),
+        generation: stages.generation,
+        rate_hz: stages.raw.rate_hz,
+        channels: stages.raw.outputs.len(),
+        recorded,
+    }
+}
+
+impl Plan {
+    /// What of streams with stages is recorded.
+    pub(crate) fn recorded_as(&self) -> RecordedAs {
+        match self.configuration.record.what {
+            Recorded::Both => RecordedAs::Both,
+            Recorded::Derived => RecordedAs::Derived,
+            Recorded::Raw => RecordedAs::Raw,
+        }
     }
 }

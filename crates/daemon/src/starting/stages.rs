@@ -98,7 +98,7 @@ impl DerivedPlan {
 }
 
 /// What stands for a chain's settings: the SHA-256 of their JSON text.
-fn generation(settings: &ChainSettings) -> GenerationId {
+pub(crate) fn generation(settings: &ChainSettings) -> GenerationId {
     let text = serde_json::to_vec(settings).unwrap_or_default();
     GenerationId(Sha256::digest(text).into())
 }

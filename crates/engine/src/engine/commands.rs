@@ -42,6 +42,9 @@ impl Engine {
             Command::SwapWarmed { model, through, .. } => {
                 self.models.swap_warmed(model, through, &self.recent, &mut self.examiner);
             }
+            Command::SwapAtGeneration { model, stream, generation } => {
+                self.models.await_generation(model, stream, generation);
+            }
             Command::ConfirmModel { model, .. } => self.models.confirm(model),
             Command::Stop { .. }
             | Command::Fault(_)
@@ -92,6 +95,7 @@ fn obey_states(states: &mut OutputStates, command: Command) {
         | Command::PlaceCursor(_)
         | Command::SwapModel(_)
         | Command::SwapWarmed { .. }
+        | Command::SwapAtGeneration { .. }
         | Command::ConfirmModel { .. } => {}
     }
 }

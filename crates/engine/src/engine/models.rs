@@ -10,7 +10,7 @@
 )]
 
 use arrayvec::ArrayVec;
-use kalmind_types::{Cause, Command, LslTime, ModelId};
+use kalmind_types::{Cause, Command, LslTime, ModelId, StreamTick};
 
 use super::{
     examined::Examiner,
@@ -42,6 +42,8 @@ pub(super) struct Models {
     retired: ArrayVec<Box<StagedModel>, STAGED>,
     /// Whether the active one is new in this tick.
     pub(super) newcomer: Option<Newcomer>,
+    /// The staged model that takes over with a generation of a stream's stages: which, the stream, the generation.
+    awaiting: Option<(ModelId, usize, u32)>,
 }
 
 impl Models {
@@ -97,9 +99,27 @@ impl Models {
         }
     }
 
+    /// Has a staged model take over at the first bin of a generation of a stream's stages.
+    pub(super) fn await_generation(&mut self, id: ModelId, stream: usize, generation: u32) {
+        self.awaiting = Some((id, stream, generation));
+    }
+
+    /// Decodes with the model that waits for a generation, where this bin is wholly of it.
+    pub(super) fn swap_where_due(&mut self, streams: &[StreamTick], last_complete: Option<LslTime>) {
+        let is_there = |stream: usize, generation: u32| {
+            streams.get(stream).is_some_and(|stream| stream.generation >= generation)
+        };
+        if let Some((id, ..)) =
+            self.awaiting.take_if(|(_, stream, generation)| is_there(*stream, *generation))
+        {
+            self.swap(id, last_complete);
+        }
+    }
+
     /// Decodes with the staged model of this identity from now on, if there is one, whatever it was shown before: only mean
     /// and covariance of the model before carry over, where they fit. Else its next bin is row one.
     pub(super) fn swap(&mut self, id: ModelId, last_complete: Option<LslTime>) {
+        self.awaiting = None;
         let Some(mut model) = self.take_staged(id) else { return };
         model.forget();
         let active = self.active.as_deref();
@@ -122,6 +142,7 @@ impl Models {
         recent: &History,
         examiner: &mut Examiner,
     ) {
+        self.awaiting = None;
         let Some(mut model) = self.take_staged(id) else { return };
         if !catches_up(&model, through, recent) {
             model.past.came_late = true;

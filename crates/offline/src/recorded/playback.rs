@@ -131,7 +131,9 @@ impl Playback {
     pub fn tick(&mut self, tick: &TickDocument<'_>) -> Result<TickOutput, PlaybackError> {
         for command in &tick.input.commands {
             match *command {
-                Command::SwapModel(id) => self.stage(tick.input.seq, id, None)?,
+                Command::SwapModel(id) | Command::SwapAtGeneration { model: id, .. } => {
+                    self.stage(tick.input.seq, id, None)?;
+                }
                 Command::SwapWarmed { model, from, through } => {
                     self.stage(tick.input.seq, model, Some((from, through)))?;
                 }

@@ -12,7 +12,8 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use kalmind_output::{
     Bridge, Clock, ControlRefused, Controls, DecoderInfo, Hub, Ledger, ModelEntry, ModelList,
-    PublicationSource, Server, ServerConfig, ServerError, SessionInfo, Token, Workspace, start_server,
+    PublicationSource, Server, ServerConfig, ServerError, SessionInfo, StagesRequest, Token, Workspace,
+    start_server,
 };
 use kalmind_types::{
     Actor, Cause, Click, Component, Confirmation, CovarianceKind, Event, EventBody, EventKind, Heartbeat,
@@ -245,6 +246,14 @@ impl Controls for FakeControls {
             return Err(ControlRefused::Invalid(String::from("a target has a position: [x, y], or null")));
         }
         Ok(self.emit(kind, data))
+    }
+
+    fn change_stages(&self, request: StagesRequest, _by: Actor) -> Result<(), ControlRefused> {
+        match (request.stream.as_str(), request.at) {
+            ("array", 0) => Ok(()),
+            ("array", _) => Err(ControlRefused::NotNow(String::from("another change is under way"))),
+            _ => Err(ControlRefused::Invalid(String::from("no such stream"))),
+        }
     }
 
     fn decoder(&self) -> Option<DecoderInfo> {

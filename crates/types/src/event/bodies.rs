@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Actor, ArrivalStatus, Cause, CovarianceKind, InputDelay, LslTime, OperatorAction, OutputState};
+use crate::{
+    Actor, ArrivalStatus, Cause, CovarianceKind, GenerationId, InputDelay, LslTime, OperatorAction,
+    OutputState,
+};
 
 /// What whoever asks for control may have to confirm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +88,35 @@ pub struct StreamArrival {
     pub key: String,
     /// What was measured; none before it was.
     pub arrival: Option<ArrivalStatus>,
+}
+
+/// What became of another generation of a stream's stages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagesEvent {
+    /// What.
+    pub action: StagesAction,
+    /// Who asked for it.
+    pub by: Actor,
+    /// The stream's key.
+    pub stream: String,
+    /// The generation: SHA-256 of the settings' JSON text.
+    pub generation: GenerationId,
+    /// The raw sample from which it is in force, where that is known.
+    pub at: Option<u64>,
+    /// `seq` of the tick of the first bin that is wholly of it, once there was one.
+    pub seq: Option<u64>,
+}
+
+/// Whether another generation of a stream's stages is on its way, in force, or came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StagesAction {
+    /// It was handed to the stream's thread.
+    StagesChanging,
+    /// Bins are of it.
+    StagesInForce,
+    /// It cannot follow the one in force.
+    StagesRefused,
 }
 
 /// Where a run has a model from.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 pub use bodies::{
     ArrivalAction, ArrivalEvent, Confirmation, ModelEvent, ModelSource, OperatorRequest, RecordingFault,
-    RecordingTag, StateCause, StateEvent, StreamArrival,
+    RecordingTag, StagesAction, StagesEvent, StateCause, StateEvent, StreamArrival,
 };
 
 use crate::{LslTime, OperatorAction, OutputState, Phase, Target, TaskBlock, TrialResult};
@@ -76,6 +76,8 @@ pub enum EventBody {
     Operator(OperatorRequest),
     /// How the streams arrive is being measured, or was; of the kind `operator`.
     Arrival(ArrivalEvent),
+    /// Another generation of a stream's stages is on its way, or in force; of the kind `operator`.
+    Stages(StagesEvent),
     /// A model came to the run, was put in, or could not be fitted.
     Model(ModelEvent),
     /// The output's state or its reason changed; of the kind `fault` where the state is that, else of the kind `state`.
@@ -108,7 +110,7 @@ impl EventBody {
             Self::Target(_) => EventKind::Target,
             Self::Trial { .. } => EventKind::Trial,
             Self::TaskBlock { .. } => EventKind::TaskBlock,
-            Self::Operator(_) | Self::Arrival(_) => EventKind::Operator,
+            Self::Operator(_) | Self::Arrival(_) | Self::Stages(_) => EventKind::Operator,
             Self::Model(_) => EventKind::Model,
             Self::State(change) if change.state == OutputState::Fault => EventKind::Fault,
             Self::State(_) => EventKind::State,
@@ -129,6 +131,7 @@ impl EventBody {
             Self::TaskBlock { block, phase } => json!({ "block": block, "phase": phase }),
             Self::Operator(request) => json!(request),
             Self::Arrival(arrival) => json!(arrival),
+            Self::Stages(stages) => json!(stages),
             Self::Model(model) => json!(model),
             Self::State(change) => json!(change),
             Self::Recording(fault) => json!(fault),
@@ -146,6 +149,7 @@ impl EventBody {
             EventKind::Operator => OperatorRequest::deserialize(&data)
                 .map(Self::Operator)
                 .or_else(|_| ArrivalEvent::deserialize(&data).map(Self::Arrival))
+                .or_else(|_| StagesEvent::deserialize(&data).map(Self::Stages))
                 .ok(),
             EventKind::Model => ModelEvent::deserialize(&data).map(Self::Model).ok(),
             EventKind::State | EventKind::Fault => StateEvent::deserialize(&data)
@@ -230,7 +234,7 @@ mod tests {
     use super::*;
 
     /// Events as sessions recorded them: kind and data.
-    const RECORDED: [(&str, &str); 15] = [
+    const RECORDED: [(&str, &str); 16] = [
         ("target", r#"{"position":[0.2878679656440358,0.7121320343559643],"radius":0.06}"#),
         ("target", r#"{"position":null}"#),
         ("trial", r#"{"phase":"end","result":"acquired","trial":0}"#),
@@ -248,6 +252,10 @@ mod tests {
         (
             "model",
             r#"{"action":"swapped","covariance":"constant","decoder":"kalman-steady","hash":"373e","poor":true,"quality":{"nrmse":1.3550495608995636,"rows":171},"train_bins":249,"warnings":["a warning"]}"#,
+        ),
+        (
+            "operator",
+            r#"{"action":"stages_in_force","at":4200,"by":"operator","generation":"abababababababababababababababababababababababababababababababab","seq":31,"stream":"array"}"#,
         ),
         ("model", r#"{"action":"fit_failed","problem":"too few rows"}"#),
         (

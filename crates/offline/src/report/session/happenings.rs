@@ -2,7 +2,7 @@
 
 use kalmind_types::{
     Actor, ArrivalAction, ArrivalEvent, Confirmation, Counted, EventBody, EventKind, ModelEvent, ModelSource,
-    OperatorRequest, Phase,
+    OperatorRequest, Phase, StagesAction, StagesEvent,
 };
 use maud::{Markup, html};
 use serde_json::Value;
@@ -77,6 +77,16 @@ fn sentence(body: &EventBody) -> String {
             "measuring how samples arrive".to_owned()
         }
         EventBody::Arrival(arrival) => format!("measured how samples arrive: {}", arrival.input.text),
+        EventBody::Stages(StagesEvent { action, by, stream, generation, seq, .. }) => {
+            let short: String = String::from(*generation).chars().take(8).collect();
+            let what = match action {
+                StagesAction::StagesChanging => "on their way",
+                StagesAction::StagesInForce => "in force",
+                StagesAction::StagesRefused => "refused: they give something else than those in force",
+            };
+            let from = seq.map(|seq| format!(" from tick {seq} on")).unwrap_or_default();
+            format!("other settings of the stages of {stream} ({short}, by {by}) are {what}{from}")
+        }
         EventBody::Model(ModelEvent::Swapped { decoder, train_bins, by, .. }) => {
             let bins = train_bins.map(|bins| format!(", fitted to {}", Counted(bins, "bin")));
             let by = by.map(|by| format!(", activated by {by}"));

@@ -1,0 +1,104 @@
+//! Requests for other settings of a stream's stages: checked and built here, by whoever asks, so that neither the desk nor the
+//! stream's thread waits for it.
+
+use kalmind_acquisition::{NextGeneration, Stages};
+use kalmind_offline::{model::Demand, recorded::RecordedAs};
+use kalmind_output::{ControlRefused, StagesRequest};
+use kalmind_types::Actor;
+
+use crate::{
+    desk::{DeskHandle, Message, StagesStatus},
+    running::recording::stages_document,
+    starting::stages::generation,
+};
+
+/// The stages of a run as they were at its start.
+#[derive(Debug)]
+pub struct StageChanges {
+    /// Those of each decoded stream.
+    pub stages: Vec<Option<Stages>>,
+    /// What of their streams is recorded.
+    pub recorded: RecordedAs,
+}
+
+/// What a model has to match.
+#[derive(Debug)]
+pub struct Demands {
+    /// Now.
+    pub now: Demand,
+    /// Once the generation that is on its way is in force: with the stream, and the generation's number.
+    pub next: Option<(Demand, (usize, u32))>,
+}
+
+impl Demands {
+    /// Those of the start, with the generations that are in force.
+    #[must_use]
+    pub fn of(at_start: &Demand, shown: &[StagesStatus]) -> Self {
+        let mut now = at_start.clone();
+        for status in shown {
+            if let Some(stream) = now.streams.get_mut(status.place) {
+                stream.generation = Some(status.generation);
+            }
+        }
+        let changing = shown.iter().find_map(|status| Some((status, status.next?)));
+        let next = changing.map(|(status, next)| {
+            let mut demand = now.clone();
+            if let Some(stream) = demand.streams.get_mut(status.place) {
+                stream.generation = Some(next.generation);
+            }
+            (demand, (status.place, status.number.saturating_add(1)))
+        });
+        Self { now, next }
+    }
+}
+
+impl StageChanges {
+    /// Has another generation of a stream's stages follow the one in force.
+    ///
+    /// # Errors
+    /// Where the stages cannot be built, or cannot follow those in force; or where another change is under way.
+    pub fn ask(&self, desk: &DeskHandle, request: StagesRequest, by: Actor) -> Result<(), ControlRefused> {
+        let shown = desk.stages();
+        let StagesRequest { stream, stages: settings, at } = request;
+        let known = shown.iter().find(|status| status.stream == stream);
+        let stages = known.and_then(|status| Some((status, self.stages.get(status.place)?.as_ref()?)));
+        let Some((status, before)) = stages else {
+            let all: Vec<&str> = shown.iter().map(|status| status.stream.as_str()).collect();
+            return Err(ControlRefused::Invalid(format!(
+                "no stream \"{stream}\" with stages; those that have some: {}",
+                if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+            )));
+        };
+        let settings = serde_json::from_value(settings)
+            .map_err(|error| ControlRefused::Invalid(format!("`stages` are not understood: {error}")))?;
+        let after = Stages { generation: generation(&settings), settings, raw: before.raw.clone() };
+        if status.next.is_some() {
+            return Err(ControlRefused::NotNow("another change of its stages is under way".to_owned()));
+        }
+        if after.generation == status.generation {
+            return Err(ControlRefused::NotNow("these stages are in force already".to_owned()));
+        }
+        let built = |stages: &Stages| {
+            stages
+                .chain()
+                .map_err(|error| ControlRefused::Invalid(format!("`stages` cannot be used: {error}")))
+        };
+        let (chain, first) = (built(&after)?, built(before)?);
+        if chain.signal() != first.signal() || chain.delay() != first.delay() {
+            return Err(ControlRefused::Invalid(
+                "these stages give other channels, another rate or another delay than those in force: begin a run with them"
+                    .to_owned(),
+            ));
+        }
+        let message = Message::ChangeStages {
+            place: status.place,
+            next: Box::new(NextGeneration { chain: Box::new(chain), at }),
+            document: Box::new(stages_document(&after, self.recorded)),
+            by,
+        };
+        if desk.send(message) {
+            return Ok(());
+        }
+        Err(ControlRefused::Busy("too many requests wait; ask again".to_owned()))
+    }
+}
