@@ -9,17 +9,19 @@ mod item;
 mod playback;
 mod reading;
 mod samples;
+mod stages;
 mod ticks;
 
 pub use comparison::{Comparison, Difference, PublishedRow};
 pub use derived_items::DerivedItems;
 pub use deriving::{DerivedSamples, Deriving, ResumedAt};
 pub use documents::{
-    CheckpointPart, ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, ModelPart,
-    RecordDocument, RecordedAs, SessionDocument, StagesDocument, TickDocument,
+    ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, ModelPart, RecordDocument, RecordedAs,
+    SessionDocument, StagesDocument, TickDocument,
 };
 pub use gathering::{GatherError, Gathered, gather};
 pub use item::{Item, RecordedTick, Unreadable};
 pub use playback::{Playback, PlaybackError};
 pub use reading::{ReadError, SessionReader, Wanted};
 pub use samples::RecordedSamples;
+pub use stages::{CheckpointPart, RecordedAs, StagesDocument};
