@@ -152,7 +152,7 @@ fn live(models: &[IdentifiedModel]) -> Vec<(Vec<f32>, String, TickOutput)> {
         let output = engine.step(&input, &samples);
         history.push(&HistoryRow::of(&input, engine.bin_facts(), engine.raw_features()));
         let retired: Vec<Box<StagedModel>> = std::iter::from_fn(|| engine.take_retired()).collect();
-        let late = retired.iter().any(|model| model.came_late());
+        let late = retired.iter().any(|model| model.turned_away());
         assert_eq!(late, seq == 400, "tick {seq}");
         let times = StageTimes { received: output.time, closed: output.time, decoded: output.time };
         let published = TickPublication { output, times, age: Seconds(0.0), late: false };
