@@ -26,18 +26,18 @@ fn listed(daemon: &Daemon) -> Value {
     serde_json::from_str(&body).expect("JSON")
 }
 
-fn activate(daemon: &Daemon, id: &str) -> (u16, String) {
+pub(crate) fn activate(daemon: &Daemon, id: &str) -> (u16, String) {
     daemon.http("POST", &format!("/v1/models/{id}/activate"), None, true)
 }
 
 /// Waits for so many more ticks.
-fn ticks(daemon: &Daemon, more: u64) {
+pub(crate) fn ticks(daemon: &Daemon, more: u64) {
     let ticks = |status: &Value| status["tick"]["ticks"].as_u64().unwrap_or(0);
     let until = ticks(&daemon.status()) + more;
     daemon.wait_until("ticks", |status| ticks(status) >= until);
 }
 
-fn event(daemon: &Daemon, kind: &str, data: &Value) {
+pub(crate) fn event(daemon: &Daemon, kind: &str, data: &Value) {
     let (code, body) = daemon.http("POST", "/v1/events", Some(&json!({ "kind": kind, "data": data })), true);
     assert_eq!(code, 200, "{body}");
 }
