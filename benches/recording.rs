@@ -250,5 +250,6 @@ fn session() -> SessionDocument {
         streams: vec![InputStream { key: "input".to_owned(), held_samples: 64, stages: None }],
         configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
         clock: ClockReading { lsl: 1.0, unix: 1.0 },
+        adaptive: None,
     }
 }

@@ -22,7 +22,7 @@ use kalmind_acquisition::{
     ring::ring,
 };
 use kalmind_engine::{
-    Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, History, HistoryRow, StreamBinning,
+    Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, History, StreamBinning,
 };
 use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, TrainingData};
 use kalmind_fitting::{FitSettings, fit};
@@ -113,7 +113,7 @@ fn now(command: Command) -> QueuedCommand {
 /// Takes ticks into the history and gives their records back.
 fn drain(records: &mut PoolReader<TickRecord>, history: &mut History, end: &mut f64) {
     while let Some(record) = records.receive() {
-        history.push(&HistoryRow::of(&record.input, record.bin, &record.features));
+        history.follow(&record.row(), record.adaptive.as_deref());
         *end = record.input.time.0;
         records.give_back(record);
     }

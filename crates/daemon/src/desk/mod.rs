@@ -23,7 +23,7 @@ use kalmind_acquisition::{
     pool::PoolReader,
     ring::{Consumer, Producer},
 };
-use kalmind_engine::{Examiner, History, HistoryRow, StagedModel};
+use kalmind_engine::{Examiner, History, StagedModel};
 use kalmind_filter::{DecoderSpec, LabelLaw};
 use kalmind_fitting::FitPool;
 use kalmind_offline::model::{Demand, ModelInDoubt};
@@ -239,7 +239,7 @@ impl Desk {
         let output = &record.published.output;
         self.newest = output.time;
         self.shown = Some(output.state);
-        self.swaps.history.push(&HistoryRow::of(&record.input, record.bin, &record.features));
+        self.swaps.history.follow(&record.row(), record.adaptive.as_deref());
         if let Some(doubt) = &self.doubt {
             self.handle.update(|progress| progress.follow_doubt(doubt, record.model));
         }

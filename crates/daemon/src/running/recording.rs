@@ -67,5 +67,6 @@ pub(crate) fn session_document(plan: &Plan, identity: &Identity) -> SessionDocum
             toml: configuration.source.text.clone(),
         },
         clock: identity.started,
+        adaptive: plan.adaptive.clone(),
     }
 }

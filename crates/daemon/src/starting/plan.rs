@@ -8,6 +8,7 @@ use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinni
 use kalmind_offline::model::{Demand, IdentifiedModel};
 use kalmind_output::cursor_channel_labels;
 use kalmind_session::MarkerTable;
+use kalmind_signal::AdaptiveState;
 use kalmind_types::{
     Actor, Binning, ChannelMask, FeatureLayout, ModelSource, NumberFormat, Position, Seconds,
     StreamDescription, StreamFeatures, StreamOutput,
@@ -89,6 +90,8 @@ pub struct Plan {
     pub model: Option<Arc<IdentifiedModel>>,
     /// How that one was found among the saved ones, where the run resumes.
     pub resuming: Option<Resuming>,
+    /// The adaptive state that it goes on from.
+    pub adaptive: Option<AdaptiveState>,
     /// What the task program's own texts mean.
     pub markers: MarkerTable,
 }
@@ -191,7 +194,20 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
         })
         .collect();
     let layout = Arc::new(layout);
-    Ok(Plan { configuration, streams, recorded, layout, masked, bin_ms, demand, model, resuming, markers })
+    let adaptive = None;
+    Ok(Plan {
+        configuration,
+        streams,
+        recorded,
+        layout,
+        masked,
+        bin_ms,
+        demand,
+        model,
+        resuming,
+        adaptive,
+        markers,
+    })
 }
 
 /// Labels of features as the stream's own header has them: those of several streams bear its key in front.

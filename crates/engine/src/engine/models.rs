@@ -10,6 +10,7 @@
 )]
 
 use arrayvec::ArrayVec;
+use kalmind_signal::AdaptiveState;
 use kalmind_types::{Cause, Command, LslTime, ModelId};
 
 use super::{
@@ -42,6 +43,10 @@ pub(super) struct Models {
     retired: ArrayVec<Box<StagedModel>, STAGED>,
     /// Whether the active one is new in this tick.
     pub(super) newcomer: Option<Newcomer>,
+    /// What the first model's adaptive state goes on from, where it can.
+    pub(super) resumed: Option<AdaptiveState>,
+    /// Whether the adaptive state of this tick does not go on from that of the tick before.
+    pub(super) turned: bool,
 }
 
 impl Models {
@@ -108,6 +113,7 @@ impl Models {
         if let Some(state) = active.and_then(|active| active.decoder.state()) {
             model.decoder.adopt(state);
         }
+        self.carry(&mut model);
         self.activate(model, Newcomer::Cold);
     }
 
@@ -136,7 +142,20 @@ impl Models {
         if let Some(state) = active.and_then(|active| active.decoder.state()) {
             model.decoder.adopt(state);
         }
+        self.carry(&mut model);
         self.activate(model, Newcomer::Warm);
+    }
+
+    /// Lets the adaptive state go on, where both models have it. Else that of the newcomer is the one that it was warmed with,
+    /// from its training values on.
+    fn carry(&mut self, newcomer: &mut StagedModel) {
+        let before = match &self.active {
+            Some(active) => active.preparation.adaptive(),
+            None => self.resumed.as_ref(),
+        };
+        let carried = before.is_some_and(|before| newcomer.preparation.carry(before));
+        let had_one = self.active.is_some() && before.is_some();
+        self.turned |= !(carried && had_one) && (had_one || newcomer.preparation.adaptive().is_some());
     }
 
     /// Named by identity: which others wait, and since when, changes nothing.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use kalmind_signal::AdaptiveState;
 use kalmind_types::TickOutput;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -13,7 +14,7 @@ use super::RecordedTick;
 pub struct Difference {
     /// The tick.
     pub seq: u64,
-    /// `feature` and its number, the channel of the cursor stream, `time`, `samples` (the recording lacks some that the tick used) or `tick` (the
+    /// `feature` and its number, the channel of the cursor stream, an adaptive state and the place of a value in it, `time`, `samples` (the recording lacks some that the tick used) or `tick` (the
     /// recording lacks ticks before this one).
     pub field: String,
     /// What was published; what is missing.
@@ -53,6 +54,8 @@ pub struct Comparison {
     pub ticks: u64,
     /// Ticks whose published row was there to be compared with.
     pub compared_ticks: u64,
+    /// Checkpoints of the adaptive state that were compared.
+    pub checkpoints: u64,
     /// The first difference.
     pub first_difference: Option<Difference>,
 }
@@ -70,6 +73,7 @@ impl Comparison {
             seq_channel,
             ticks: 0,
             compared_ticks: 0,
+            checkpoints: 0,
             first_difference: None,
         }
     }
@@ -112,6 +116,20 @@ impl Comparison {
             let (ours, theirs) = (self.values.get(*index)?, values.get(*index)?);
             (ours.to_bits() != theirs.to_bits()).then(|| difference(output.seq, label, *theirs, *ours))
         })
+    }
+
+    /// Takes a checkpoint of the adaptive state after tick `seq`, and what replay had then.
+    pub fn checkpoint(&mut self, seq: u64, recorded: &AdaptiveState, replayed: Option<&AdaptiveState>) {
+        self.checkpoints += 1;
+        if self.first_difference.is_some() {
+            return;
+        }
+        self.first_difference = match replayed {
+            None => Some(difference(seq, recorded.name(), f64::NAN, f64::NAN)),
+            Some(ours) => recorded.difference(ours).map(|(place, theirs, ours)| {
+                difference(seq, &format!("{}, value {place}", recorded.name()), theirs, ours)
+            }),
+        };
     }
 
     /// Notes that something is missing, where nothing has differed before.
