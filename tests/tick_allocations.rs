@@ -24,7 +24,7 @@ use kalmind_acquisition::{
 use kalmind_engine::{
     Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, History, StreamBinning,
 };
-use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, TrainingData};
+use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, TrainingData, ZScore};
 use kalmind_fitting::{FitSettings, fit};
 use kalmind_offline::model::IdentifiedModel;
 use kalmind_output::PublicationSource as _;
@@ -100,6 +100,10 @@ fn model(decoder: &str) -> IdentifiedModel {
         components: vec![component("vx"), component("vy")],
         streams: features(),
         guard: Some(fitted.guard),
+        zscore: spec
+            .options
+            .running_zscore
+            .map(|_| ZScore { mean: vec![0.0; FEATURES], standard_deviation: vec![1.0; FEATURES] }),
         ..Model::plain(spec, vec![0.0; FEATURES], 2, fitted.parameters)
     })
     .expect("a model")
@@ -303,6 +307,7 @@ fn no_decoder_makes_the_tick_thread_touch_the_heap() {
         "dkf-nw:lags=2,state-order=2,q=kernel,form=robust",
         "dkf-nw:form=clipped",
         "dkf-nw:form=augmented,q=kernel",
+        "wiener:lags=3,guard=on,running-zscore=5",
     ] {
         assert_eq!(heap_touches(decoder), 0, "{decoder}");
     }

@@ -376,3 +376,26 @@ fn a_task_reaches_the_fit_of_both_commands() {
     let fitted = document(&folder, &format!("{TABLES} --test 400..600 --task t.csv --model m.kalmind"));
     assert_eq!(evaluated["decoders"][0]["nrmse"], fitted["decoders"][0]["nrmse"]);
 }
+
+#[test]
+fn a_running_z_score_follows_features_that_drift_in_the_fit_as_in_the_test() {
+    let folder = Folder::new();
+    let mut rows = features(&folder);
+    for (at, row) in rows.iter_mut().enumerate() {
+        for (column, value) in row.iter_mut().enumerate() {
+            *value += at as f64 / 20.0 * if column % 2 == 0 { 1.0 } else { -1.0 };
+        }
+    }
+    write_features(&folder, "drifted.csv", &rows);
+    let tables = "--features drifted.csv --states z.csv --rate 50";
+    let split = "--train 0..400 --test 400..600";
+    let decoders = "--decoders wiener,wiener:running-zscore=4";
+    let found = document(&folder, &format!("evaluate {tables} --zscore {split} {decoders} --predictions p"));
+    let error = |place: usize| number(&found["decoders"][place]["nrmse"]);
+    assert!(error(1) < 0.7 * error(0), "{} {}", error(0), error(1));
+    // a model file starts as the fit did, and is run by the same code
+    let fit = "--rows 0..400 --decoder wiener:running-zscore=4,guard=off -o m.kalmind";
+    folder.succeeds(&format!("fit {tables} {fit}"));
+    let alone = document(&folder, &format!("evaluate {tables} --model m.kalmind --test 400..600"));
+    assert!((number(&alone["decoders"][0]["nrmse"]) - error(1)).abs() < 0.05, "{alone}");
+}

@@ -6,6 +6,7 @@ mod calibration;
 mod handle;
 mod models;
 mod program;
+mod states;
 mod swaps;
 mod task;
 mod warming;
@@ -38,7 +39,7 @@ pub use handle::{DeskHandle, Message, Program, Progress, Stage};
 
 use crate::{
     event_bus::EventBus,
-    models::saved::SavedModels,
+    models::{saved::SavedModels, saved_state::StateKeeper},
     recorder::RecorderHandle,
     running::{arrival::InputArrivals, plane_streams::PositionSlot},
     tick::{QueuedCommand, StopLatch, TickRecord},
@@ -130,6 +131,10 @@ pub struct Desk {
     doubt: Option<ModelInDoubt>,
     /// That model, or the one of the start.
     put_in: Option<ModelId>,
+    /// The model whose adaptive state follows the signal, or did last.
+    adapts: Option<ModelId>,
+    /// What saves that state, once there was one.
+    keeper: Option<StateKeeper>,
     newest: LslTime,
     /// The state of the newest tick.
     shown: Option<OutputState>,
@@ -162,6 +167,8 @@ impl Desk {
             stop,
             doubt,
             put_in: None,
+            adapts: None,
+            keeper: None,
             waiting: VecDeque::new(),
             swaps,
             task: None,
@@ -208,6 +215,7 @@ impl Desk {
                 std::thread::park_timeout(LONGEST_PARK);
             }
         }
+        self.keep_last_state();
     }
 
     fn handle_message(&mut self, message: Message) {
@@ -239,7 +247,7 @@ impl Desk {
         let output = &record.published.output;
         self.newest = output.time;
         self.shown = Some(output.state);
-        self.swaps.history.follow(&record.row(), record.adaptive.as_deref());
+        self.follow_state(record);
         if let Some(doubt) = &self.doubt {
             self.handle.update(|progress| progress.follow_doubt(doubt, record.model));
         }

@@ -8,7 +8,6 @@ use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinni
 use kalmind_offline::model::{Demand, IdentifiedModel};
 use kalmind_output::cursor_channel_labels;
 use kalmind_session::MarkerTable;
-use kalmind_signal::AdaptiveState;
 use kalmind_types::{
     Actor, Binning, ChannelMask, FeatureLayout, ModelSource, NumberFormat, Position, Seconds,
     StreamDescription, StreamFeatures, StreamOutput,
@@ -90,8 +89,6 @@ pub struct Plan {
     pub model: Option<Arc<IdentifiedModel>>,
     /// How that one was found among the saved ones, where the run resumes.
     pub resuming: Option<Resuming>,
-    /// The adaptive state that it goes on from.
-    pub adaptive: Option<AdaptiveState>,
     /// What the task program's own texts mean.
     pub markers: MarkerTable,
 }
@@ -194,20 +191,10 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
         })
         .collect();
     let layout = Arc::new(layout);
-    let adaptive = None;
-    Ok(Plan {
-        configuration,
-        streams,
-        recorded,
-        layout,
-        masked,
-        bin_ms,
-        demand,
-        model,
-        resuming,
-        adaptive,
-        markers,
-    })
+    if let Some((model, resuming)) = model.as_ref().zip(resuming.as_mut()) {
+        resuming.find_state(model, &demand.streams);
+    }
+    Ok(Plan { configuration, streams, recorded, layout, masked, bin_ms, demand, model, resuming, markers })
 }
 
 /// Labels of features as the stream's own header has them: those of several streams bear its key in front.
