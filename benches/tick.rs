@@ -313,7 +313,7 @@ impl Rig {
         let elapsed = begin.elapsed();
         self.release();
         *model = self.engine.take_retired();
-        assert!(commands.is_empty() || model.as_ref().is_some_and(|model| !model.came_late()));
+        assert!(commands.is_empty() || model.as_ref().is_some_and(|model| !model.turned_away()));
         elapsed
     }
 

@@ -17,6 +17,7 @@ mod ending;
 mod examples;
 mod faults;
 mod finding;
+mod golden;
 mod harness;
 mod models;
 mod passage;

@@ -37,7 +37,7 @@ pub(crate) fn ticks(daemon: &Daemon, more: u64) {
     daemon.wait_until("ticks", |status| ticks(status) >= until);
 }
 
-fn event(daemon: &Daemon, kind: &str, data: &Value) {
+pub(crate) fn event(daemon: &Daemon, kind: &str, data: &Value) {
     let (code, body) = daemon.http("POST", "/v1/events", Some(&json!({ "kind": kind, "data": data })), true);
     assert_eq!(code, 200, "{body}");
 }
@@ -102,8 +102,13 @@ fn each_of_three_models_is_activated_in_turn_and_the_recording_replays_bit_for_b
             line["data"]["action"] == "swapped" && line["data"]["hash"] == *ids[turn]
         });
         assert_eq!((&told["data"]["by"], &told["data"]["train_bins"]), (&json!("operator"), &Value::Null));
-        let list = listed(&daemon);
+        // said when it goes to the tick, shown once a tick has it
+        let mut list = listed(&daemon);
+        while list["wanted"] == *ids[turn] {
+            list = listed(&daemon);
+        }
         assert_eq!((&list["active"], &list["before"]), (&json!(ids[turn]), &json!(before)));
+        assert_eq!(list["wanted"], Value::Null);
         before.clone_from(&ids[turn]);
         assert_eq!(daemon.status()["decoder"]["model"], json!(ids[turn]));
         assert_eq!(daemon.status()["state"], "control");

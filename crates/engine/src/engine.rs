@@ -138,11 +138,12 @@ impl Engine {
     /// Gives the model back with [`EngineError::FeatureCount`] where it does not fit the streams.
     pub fn stage(
         &mut self,
-        model: Box<StagedModel>,
+        mut model: Box<StagedModel>,
     ) -> Result<Option<Box<StagedModel>>, (EngineError, Box<StagedModel>)> {
         if model.decoder.features() != self.raw.len() {
             let error =
                 EngineError::FeatureCount { model: model.decoder.features(), streams: self.raw.len() };
+            model.past.turned_away = true;
             return Err((error, model));
         }
         Ok(self.models.stage(model))
@@ -313,9 +314,12 @@ impl Engine {
                 Command::Stop { by } => self.states.stop(by),
                 Command::Arrival { input, .. } => self.states.input_arrival(input),
                 Command::ConfirmModel { model, .. } => self.models.confirm(model),
+                // no code of a decoder's runs here: whoever sent it may send it again
+                Command::SwapModel(model) | Command::SwapWarmed { model, .. } => self.models.turn_away(model),
                 _ => {}
             }
         }
+        self.models.newcomer = None;
         self.states.fault(cause);
         self.intent = None;
         self.examiner.sets.suspects.clear();

@@ -144,9 +144,6 @@ pub fn default_names(components: usize) -> Vec<String> {
     }
 }
 
-/// The unit of components whose states say none: the configuration has to be able to name it.
-const UNKNOWN_UNIT: &str = "a.u.";
-
 /// Gives components without a unit one that says so; what was assumed, where it was.
 fn name_units(components: &mut [Component]) -> Option<String> {
     let unnamed: Vec<&mut Component> =
@@ -157,14 +154,15 @@ fn name_units(components: &mut [Component]) -> Option<String> {
     let names: Vec<String> = unnamed
         .into_iter()
         .map(|component| {
-            UNKNOWN_UNIT.clone_into(&mut component.unit);
+            Component::UNKNOWN_UNIT.clone_into(&mut component.unit);
             component.name.clone()
         })
         .collect();
     Some(format!(
-        "the states do not say the unit of {}: the model has \"{UNKNOWN_UNIT}\" (arbitrary units); --unit names it, or a column \
+        "the states do not say the unit of {}: the model has \"{}\" (arbitrary units); --unit names it, or a column \
          of the states called \"{} (mm/s)\"",
         names.join(", "),
+        Component::UNKNOWN_UNIT,
         names.first().map_or("vx", String::as_str)
     ))
 }

@@ -96,8 +96,8 @@ pub struct DeskSettings {
     pub arrivals: InputArrivals,
 }
 
-/// What is done once a model is on its way to the tick.
-type Then = Box<dyn FnOnce(&mut Desk) + Send>;
+/// What is done once a model is on its way to the tick, or once it is known that it does not go there, and why.
+type Then = Box<dyn FnOnce(&mut Desk, Result<(), String>) + Send>;
 
 /// The desk.
 #[derive(Debug)]
@@ -135,6 +135,8 @@ pub struct Desk {
     adapts: Option<ModelId>,
     /// What saves that state, once there was one.
     keeper: Option<StateKeeper>,
+    /// The one that the newest tick showed.
+    decodes: Option<ModelId>,
     newest: LslTime,
     /// The state of the newest tick.
     shown: Option<OutputState>,
@@ -169,6 +171,7 @@ impl Desk {
             put_in: None,
             adapts: None,
             keeper: None,
+            decodes: None,
             waiting: VecDeque::new(),
             swaps,
             task: None,
@@ -251,7 +254,9 @@ impl Desk {
         if let Some(doubt) = &self.doubt {
             self.handle.update(|progress| progress.follow_doubt(doubt, record.model));
         }
-        if self.put_in.is_some() && self.put_in == record.model.map(|(model, _)| model) {
+        let decodes = record.model.map(|(model, _)| model);
+        self.follow_decoding(decodes);
+        if self.put_in.is_some() && self.put_in == decodes {
             self.handle.activations.store(0, Ordering::Relaxed);
         }
         self.show_announced(output.time);

@@ -241,7 +241,8 @@ impl TickThread {
         let times = StageTimes { received: ready, closed, decoded };
         let age = decoded - output.newest.unwrap_or(output.time);
         let published = TickPublication { output, times, age, late };
-        self.counts.suspects.show(self.engine.suspects());
+        let changes = (output.state, output.reason) != round.shown;
+        self.counts.note_suspects(self.engine.suspects(), changes);
         for lane in &mut self.queues.lanes {
             lane.publish(Publication::Tick(published));
         }
@@ -260,8 +261,7 @@ impl TickThread {
         round.shown = (output.state, output.reason);
 
         while let Some(model) = self.engine.take_retired() {
-            let late = u64::from(model.came_late());
-            self.counts.models_late.fetch_add(late, Ordering::Relaxed);
+            self.counts.models_late.fetch_add(u64::from(model.turned_away()), Ordering::Relaxed);
             self.retire(Some(model));
         }
     }

@@ -47,8 +47,8 @@ pub(super) struct Past {
     pub(super) newest: Option<u64>,
     /// How many bins.
     pub(super) bins: u64,
-    /// Whether the engine gave it back because it had gone on for too long without it.
-    pub(super) came_late: bool,
+    /// Whether the engine gave it back without having put it in.
+    pub(super) turned_away: bool,
     /// Whether its adaptive state is the one of the run: it goes on with every bin as it did there.
     pub(super) follows: bool,
 }
@@ -93,10 +93,11 @@ impl StagedModel {
         self.past.newest
     }
 
-    /// Whether the engine gave it back because its history ended too long before the tick of its swap.
+    /// Whether the engine gave it back without having put it in: its history ended too long before the tick of its swap, the
+    /// step of that tick panicked, or it does not fit.
     #[must_use]
-    pub fn came_late(&self) -> bool {
-        self.past.came_late
+    pub fn turned_away(&self) -> bool {
+        self.past.turned_away
     }
 
     /// Forgets all that it has been shown.

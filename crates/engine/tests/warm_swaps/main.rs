@@ -333,12 +333,50 @@ fn a_model_that_is_more_than_two_bins_behind_is_handed_back() {
     let (outputs, mut engine) = swapped(&model, &old, Incidents::default(), 250, 3);
     assert_eq!(engine.model(), Some(OLD));
     let mut late = engine.take_retired().unwrap();
-    assert!(late.came_late() && late.id == NEW, "{late:?}");
+    assert!(late.turned_away() && late.id == NEW, "{late:?}");
     assert!(engine.take_retired().is_none());
     let (unswapped, _) = swapped(&model, &old, Incidents::default(), 250, 4);
     assert_eq!(outputs, unswapped, "nothing else changed");
     late.forget();
-    assert!(!late.came_late() && late.warmed_through().is_none());
+    assert!(!late.turned_away() && late.warmed_through().is_none());
+}
+
+#[test]
+fn no_tick_takes_two_warmed_models_in() {
+    let model = other();
+    let mut engine = Engine::new(settings(&model, Incidents::default())).unwrap();
+    let mut examiner = engine.examiner();
+    let mut newcomers = [staged(&model, OLD), staged(&model, NEW)];
+    for seq in 0..10 {
+        let (input, row) = tick(seq, Incidents::default());
+        engine.step(&input, &row);
+        for newcomer in &mut newcomers {
+            newcomer.warm(&HistoryRow::of(&input, engine.bin_facts(), engine.raw_features()), &mut examiner);
+        }
+    }
+    for newcomer in newcomers {
+        assert!(engine.stage(newcomer).is_ok());
+    }
+    let (mut input, row) = tick(10, Incidents::default());
+    input.commands.extend([OLD, NEW].map(|model| Command::SwapWarmed { model, from: 0, through: 9 }));
+    engine.step(&input, &row);
+    assert_eq!(engine.model(), Some(OLD));
+    assert!(engine.take_retired().is_some_and(|model| model.id == NEW && model.turned_away()));
+    assert!(engine.take_retired().is_none());
+}
+
+#[test]
+fn a_tick_that_failed_hands_the_model_back_that_it_was_to_put_in() {
+    let model = other();
+    let mut engine = Engine::new(settings(&model, Incidents::default())).unwrap();
+    for command in [Command::SwapModel(NEW), Command::SwapWarmed { model: NEW, from: 0, through: 9 }] {
+        assert!(engine.stage(staged(&model, NEW)).is_ok());
+        let (mut input, _) = tick(10, Incidents::default());
+        input.commands.push(command);
+        engine.fault(&input, Cause::Panicked);
+        assert_eq!(engine.model(), None);
+        assert!(engine.take_retired().is_some_and(|model| model.id == NEW && model.turned_away()));
+    }
 }
 
 #[test]
@@ -364,7 +402,7 @@ fn a_model_that_was_not_shown_what_the_command_names_is_handed_back() {
         assert_eq!(engine.preview(&[swap]).shown(), engine.preview(&[]).shown(), "{warmed:?} {through}");
         engine.step(&input, &row);
         assert_eq!(engine.model(), None, "{warmed:?} {through}");
-        assert!(engine.take_retired().is_some_and(|model| model.came_late()));
+        assert!(engine.take_retired().is_some_and(|model| model.turned_away()));
     }
 }
 
