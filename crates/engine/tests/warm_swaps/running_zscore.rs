@@ -141,5 +141,5 @@ fn a_panic_and_a_model_behind_a_change_of_the_state_come_late_instead_of_wrong()
         }
     }
     assert_eq!(engine.model(), Some(OLD));
-    assert!(engine.take_retired().is_some_and(|model| model.came_late()));
+    assert!(engine.take_retired().is_some_and(|model| model.turned_away()));
 }
