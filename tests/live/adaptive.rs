@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     harness::{Daemon, Laboratory, Process, json},
     recording::{recording, replayed},
-    run_models::{activate, calibrate, listed, ticks},
+    run_models::{calibrate, listed, ticks},
 };
 
 /// The state that a recording begins with, and its checkpoints.
@@ -54,9 +54,11 @@ fn a_running_z_score_goes_on_from_model_to_model_and_from_session_to_session() {
     let daemon = recording(&laboratory, &configuration, &first);
     calibrate(&daemon);
     daemon.wait_until("a decoder", |status| status["decoder"].is_object());
-    let fitted = listed(&daemon)["active"].as_str().expect("a model").to_owned();
-    ticks(&daemon, 50);
-    assert_eq!(activate(&daemon, &fitted).0, 200);
+    let active = |daemon: &Daemon| listed(daemon)["active"].as_str().map(str::to_owned).expect("a model");
+    let fitted = active(&daemon);
+    calibrate(&daemon);
+    daemon.wait_until("another decoder", |status| status["decoder"]["model"] != json!(fitted));
+    let fitted = active(&daemon);
     ticks(&daemon, 50);
     daemon.end();
     let (begun, checkpoints) = states(&first);

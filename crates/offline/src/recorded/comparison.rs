@@ -153,3 +153,27 @@ impl Comparison {
 fn difference(seq: u64, field: &str, recorded: f64, replayed: f64) -> Difference {
     Difference { seq, field: field.to_owned(), recorded: recorded.into(), replayed: replayed.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_of_other_bits_or_of_nothing_is_a_difference() {
+        let recorded = AdaptiveState::new("normaliser", &[2]);
+        let mut other = recorded.clone();
+        other.values_mut().fill(-0.0);
+        for (replayed, field) in [
+            (Some(&recorded), None),
+            (Some(&other), Some("normaliser, value 0".to_owned())),
+            (None, Some("normaliser".to_owned())),
+        ] {
+            let row = PublishedRow { compared: Vec::new(), write: Box::new(|_, _| {}) };
+            let mut comparison = Comparison::new(row, None);
+            comparison.checkpoint(7, &recorded, replayed);
+            assert_eq!(comparison.checkpoints, 1);
+            let found = comparison.first_difference.map(|difference| (difference.seq, difference.field));
+            assert_eq!(found, field.map(|field| (7, field)));
+        }
+    }
+}
