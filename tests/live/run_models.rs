@@ -26,7 +26,7 @@ pub(crate) fn listed(daemon: &Daemon) -> Value {
     serde_json::from_str(&body).expect("JSON")
 }
 
-fn activate(daemon: &Daemon, id: &str) -> (u16, String) {
+pub(crate) fn activate(daemon: &Daemon, id: &str) -> (u16, String) {
     daemon.http("POST", &format!("/v1/models/{id}/activate"), None, true)
 }
 
