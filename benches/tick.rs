@@ -344,13 +344,13 @@ fn accuracy(decoder: &str, channels: usize, samples: usize) -> f64 {
         assert!(!output.incomplete, "every sample of the bin is in it");
         let intent = output.intent.expect("a decoder at work");
         let features = rig.features(bin);
-        let found = if decoder != "dkf-nw" {
-            filter.step(Some(&features)).expect("matrices with an inverse");
-            difference(&intent, &filter.mean, &filter.covariance)
-        } else {
+        let found = if decoder == "dkf-nw" {
             let (f, _) = nadaraya_watson(points, values, BANDWIDTH, &features);
             dkf_filter.step(&f, &symmetric(&[0.5, 0.0, 0.5], 2)).expect("matrices with an inverse");
             difference(&intent, &dkf_filter.mean, &dkf_filter.covariance)
+        } else {
+            filter.step(Some(&features)).expect("matrices with an inverse");
+            difference(&intent, &filter.mean, &filter.covariance)
         };
         most = most.max(found);
     }

@@ -312,12 +312,11 @@ impl Calibration {
     /// When too few rows train the measurement model, or a feature has no usable mean.
     pub fn running_data(&self, weight: f64) -> Result<CalibrationData, CalibrationError> {
         let mut data = self.data(true)?;
-        let statistics = data.zscore.iter().map(|zscore| FeatureStatistics {
+        let statistics = data.zscore.as_ref().map(|zscore| FeatureStatistics {
             mean: zscore.mean.clone(),
             deviation: zscore.standard_deviation.clone(),
         });
-        let mut preparation =
-            Preparation::new(data.training_mean.clone(), statistics.last())?.running(Some(weight));
+        let mut preparation = Preparation::new(data.training_mean.clone(), statistics)?.running(Some(weight));
         let CalibrationData { gathered, training, .. } = &mut data;
         // what no label meets is in between all the same
         let mut wanted = gathered.iter().enumerate().peekable();

@@ -1,5 +1,7 @@
 //! The z-score that follows the signal, beside numpy's weighted sums over the whole past, and what does not move it.
 
+#![expect(clippy::unwrap_used, reason = "functions that tests share fail like tests")]
+
 use kalmind_signal::{FeatureStatistics, Preparation, follow_running_zscore};
 use kalmind_types::FeatureSet;
 
@@ -87,8 +89,8 @@ fn what_says_nothing_does_not_move_it() {
     let moves =
         |preparation: &mut Preparation, raw: &[f64], off: &[usize], complete: bool, hidden: &[usize]| {
             let [mut switched_off, mut hides] = [none(), none()];
-            off.iter().for_each(|feature| assert!(switched_off.insert(*feature)));
-            hidden.iter().for_each(|feature| assert!(hides.insert(*feature)));
+            assert!(off.iter().all(|feature| switched_off.insert(*feature)));
+            assert!(hidden.iter().all(|feature| hides.insert(*feature)));
             preparation.prepare(raw, &switched_off);
             preparation.adapt(raw, complete, &hides);
             preparation.moved().unwrap().features().collect::<Vec<_>>()

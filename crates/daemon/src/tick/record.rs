@@ -130,13 +130,13 @@ struct Checkpoints {
     /// Whether one has to be told.
     due: bool,
     /// The newest one's minute of stream time.
-    minute: f64,
+    minute: Option<i64>,
 }
 
 impl Checkpoints {
     fn new(features: usize) -> Self {
         let free = (0..CHECKPOINTS).map(|_| Box::new(running_state(features))).collect();
-        Self { free, due: false, minute: f64::NAN }
+        Self { free, due: false, minute: None }
     }
 
     /// The copy that this tick tells, where one is due; `before` is what the record told before.
@@ -151,7 +151,7 @@ impl Checkpoints {
             let _as_many_places_as_copies = self.free.try_push(before);
         }
         let adaptive = known.adaptive?;
-        let minute = (time.0 / CHECKPOINT_EVERY).floor();
+        let minute = Some((time.0 / CHECKPOINT_EVERY).floor() as i64);
         self.due |= missed || known.bin.turned || minute != self.minute;
         let mut copy = if self.due { self.free.pop() } else { None }?;
         (self.due, self.minute) = (false, minute);

@@ -21,6 +21,7 @@ const MOST: usize = 8192;
 
 /// What the engine knew of a bin beside its input and its features.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of the bin by itself")]
 pub struct BinFacts {
     /// Whether its features arrived, for what they are worth.
     pub arrived: bool,
