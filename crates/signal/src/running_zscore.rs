@@ -35,7 +35,9 @@ pub(crate) struct RunningZScore {
     divisor: Vec<f64>,
     /// What features without a value are, as the decoder sees them.
     pub(crate) background: Vec<f64>,
-    /// Features that moved mean and variance in the newest bin.
+    /// All features.
+    all: FeatureSet,
+    /// Those that moved mean and variance in the newest bin.
     moved: FeatureSet,
 }
 
@@ -51,11 +53,16 @@ impl RunningZScore {
             })
             .collect();
         let n = mean.len();
+        let mut all = FeatureSet::none_of(n);
+        for feature in 0..n {
+            all.insert(feature);
+        }
         let mut running = Self {
             state: running_state(n),
             weight,
             divisor: vec![1.0; n],
             background,
+            all,
             moved: FeatureSet::none_of(n),
             start,
         };
@@ -105,10 +112,7 @@ impl RunningZScore {
 
     /// Takes the values of a bin in, of all features but these.
     pub(crate) fn take_all_but(&mut self, raw: &[f64], missing: &FeatureSet, hidden: &FeatureSet) {
-        self.moved.clear();
-        for feature in 0..self.divisor.len() {
-            self.moved.insert(feature);
-        }
+        self.moved.copy_from(&self.all);
         self.moved.remove(missing);
         self.moved.remove(hidden);
         follow_running_zscore(&mut self.state, raw, &self.moved, self.weight);

@@ -207,3 +207,68 @@ impl RecordLane {
         self.reader.wake();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Records a tick at this time; the state that its record tells, and the record given back or kept.
+    struct Bench {
+        lane: RecordLane,
+        reader: PoolReader<TickRecord>,
+        state: AdaptiveState,
+        kept: Vec<Box<TickRecord>>,
+    }
+
+    impl Bench {
+        fn tick(&mut self, time: f64, turned: bool, keep: bool) -> Option<f64> {
+            self.state.values_mut().fill(time);
+            let input = TickInput { time: LslTime(time), ..TickInput::empty() };
+            let published = TickRecord::empty(1).published;
+            let bin = BinFacts { weight: 0.1, turned, ..BinFacts::default() };
+            let view =
+                EngineView { bin, features: &[0.5], adaptive: Some(&self.state), ..EngineView::default() };
+            self.lane.record(&input, published, false, &view);
+            let record = self.reader.receive()?;
+            let told = record.adaptive.as_ref().map(|state| state.values()[0]);
+            if keep {
+                self.kept.push(record);
+            } else {
+                self.reader.give_back(record);
+            }
+            told
+        }
+    }
+
+    fn bench(records: usize) -> Bench {
+        let (lane, reader) = RecordLane::new(records, 1, Waker::new());
+        Bench { lane, reader, state: running_state(1), kept: Vec::new() }
+    }
+
+    #[test]
+    fn a_state_is_told_where_it_begins_each_minute_and_after_ticks_that_were_missed() {
+        let mut bench = bench(1);
+        assert_eq!(bench.tick(30.0, true, false), Some(30.0));
+        assert_eq!(bench.tick(59.0, false, false), None);
+        assert_eq!(bench.tick(60.5, false, false), Some(60.5));
+        assert_eq!(bench.tick(61.0, false, true), None);
+        // the reader holds the only record
+        assert_eq!(bench.tick(62.0, false, false), None);
+        bench.reader.give_back(bench.kept.remove(0));
+        assert_eq!(bench.tick(63.0, false, false), Some(63.0));
+        assert_eq!(bench.tick(64.0, false, false), None);
+    }
+
+    #[test]
+    fn where_no_copy_is_free_the_next_tick_that_finds_one_tells_it() {
+        let mut bench = bench(CHECKPOINTS + 2);
+        for at in 0..CHECKPOINTS {
+            assert_eq!(bench.tick(at as f64, true, true), Some(at as f64));
+        }
+        assert_eq!(bench.tick(10.0, true, true), None);
+        // the copy comes back with its record
+        bench.reader.give_back(bench.kept.remove(0));
+        let told: Vec<Option<f64>> = (11..14).map(|time| bench.tick(f64::from(time), false, false)).collect();
+        assert_eq!(told.iter().flatten().count(), 1, "{told:?}");
+    }
+}
