@@ -363,7 +363,8 @@ fn measure(criterion: &mut Criterion, decoder: &str, channels: usize, samples: u
     } else {
         format!("{channels} channels at {} kHz, sum", samples as f64 / WIDTH / 1e3)
     };
-    let what = format!("{input}, {decoder}");
+    // the results' folder is named so
+    let what = format!("{input}, {}", decoder.replace(':', " "));
     let mut rig = Rig::new(decoder, channels, samples);
     let mut bin = 0;
     measured::forget(&what);
