@@ -217,6 +217,7 @@ mod tests {
         lane: RecordLane,
         reader: PoolReader<TickRecord>,
         state: AdaptiveState,
+        #[expect(clippy::vec_box, reason = "the lane takes boxes and gives them back")]
         kept: Vec<Box<TickRecord>>,
     }
 
@@ -230,7 +231,7 @@ mod tests {
                 EngineView { bin, features: &[0.5], adaptive: Some(&self.state), ..EngineView::default() };
             self.lane.record(&input, published, false, &view);
             let record = self.reader.receive()?;
-            let told = record.adaptive.as_ref().map(|state| state.values()[0]);
+            let told = record.adaptive.as_ref().and_then(|state| state.values().first().copied());
             if keep {
                 self.kept.push(record);
             } else {

@@ -210,7 +210,7 @@ fn a_model_that_panics_when_it_is_shown_a_bin_is_given_up_and_the_next_one_goes_
 #[test]
 fn where_the_adaptive_state_is_another_one_a_model_waits_for_the_bin_after() {
     let mut swaps = swaps();
-    let mut tick = |swaps: &mut Swaps<()>, seq: u64, turned: bool, after: Option<&AdaptiveState>| {
+    let tick = |swaps: &mut Swaps<()>, seq: u64, turned: bool, after: Option<&AdaptiveState>| {
         let input = TickInput { seq, ..TickInput::empty() };
         let facts = BinFacts { weight: 0.1, turned, ..BinFacts::default() };
         swaps.history.follow(&HistoryRow::of(&input, facts, &[1.0]), after);
