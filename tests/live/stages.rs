@@ -2,27 +2,35 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
+use kalmind_offline::recorded::{Item, SessionReader, Wanted};
+use kalmind_types::{EventBody, StagesAction};
+use serde_json::{Value, json};
 
 use crate::{
     harness::Laboratory,
     recording::{recording, replayed},
 };
 
+const SECTIONS: &str = "[[0.25, 0.5, 0.25, 1, -0.5, 0.25]]";
+
+/// A configuration of a stream with stages that go on as 8 samples of look-ahead let them.
+fn configuration(laboratory: &Laboratory, record: &str) -> PathBuf {
+    laboratory.write(
+        "stages.toml",
+        &format!(
+            "{record}\ninstance.name = \"{0}\"\nserver.bind = \"127.0.0.1:0\"\nbins.measure_arrival_s = 0\n[[stream]]\n\
+             name = \"{0}\"\nbinning = \"mean\"\nstages = [{{ stage = \"iir\", sections = {SECTIONS} }}, \
+             {{ stage = \"iir_backward\", sections = {SECTIONS}, block = 8 }}]\n",
+            laboratory.name
+        ),
+    )
+}
+
 /// A recording of a stream with stages that had short gaps, made-up values and a long gap; `record` is what the configuration
 /// says of recordings.
 fn recorded(laboratory: &Laboratory, record: &str) -> PathBuf {
     let mut outlet = laboratory.outlet(&laboratory.name, &["--rate", "1000", "--labels", "a,b,c"]);
-    let sections = "[[0.25, 0.5, 0.25, 1, -0.5, 0.25]]";
-    let configuration = laboratory.write(
-        "stages.toml",
-        &format!(
-            "{record}\ninstance.name = \"{0}\"\nserver.bind = \"127.0.0.1:0\"\nbins.measure_arrival_s = 0\n[[stream]]\n\
-             name = \"{0}\"\nbinning = \"mean\"\nstages = [{{ stage = \"iir\", sections = {sections} }}, \
-             {{ stage = \"iir_backward\", sections = {sections}, block = 8 }}]\n",
-            laboratory.name
-        ),
-    );
+    let configuration = configuration(laboratory, record);
     let file = laboratory.path("stages.xdf");
     let daemon = recording(laboratory, &configuration, &file);
     let received = |status: &Value| status["streams"][0]["received"].as_u64().expect("a count");
@@ -73,4 +81,75 @@ fn a_recording_of_raw_samples_alone_is_replayed_from_what_the_stages_make_of_the
     assert!(text.contains("only raw samples are recorded: ") && text.contains("identical"), "{text}");
     let streams = laboratory.succeed(&["recording", "info", &file.display().to_string(), "--json"]);
     assert!(streams.contains("\"raw\"") && !streams.contains("\"input\""), "{streams}");
+}
+
+#[test]
+fn other_stages_follow_while_it_runs_and_all_of_it_is_made_again() {
+    let laboratory = Laboratory::new("stages-change");
+    let _outlet = laboratory.outlet(&laboratory.name, &["--rate", "1000", "--labels", "a,b,c"]);
+    let file = laboratory.path("stages.xdf");
+    let daemon = recording(&laboratory, &configuration(&laboratory, ""), &file);
+    let number = |status: &Value| status["stages"][0]["number"].as_u64();
+    let ticks = |status: &Value| status["tick"]["ticks"].as_u64();
+    daemon.wait_until("it decodes", |status| ticks(status) > Some(20));
+    let sections = json!([[0.5, 0.5, 0, 1, -0.25, 0]]);
+    let stages = |block: u64| {
+        json!([
+            { "stage": "iir", "sections": sections },
+            { "stage": "iir_backward", "sections": sections, "block": block },
+        ])
+    };
+    let ask = |stream: &str, stages: Value, token: bool| {
+        let body = json!({ "stream": stream, "stages": stages });
+        daemon.http("POST", "/v1/stages", Some(&body), token)
+    };
+    let stream = laboratory.name.as_str();
+    for (stream, stages, token, expected) in [
+        (stream, stages(8), false, 401),
+        ("another", stages(8), true, 422),
+        (stream, json!([{ "stage": "iir", "sections": [[1, 0, 0, 2, 0, 0]] }]), true, 422),
+        (stream, stages(16), true, 422),
+        (stream, stages(8), true, 200),
+    ] {
+        let (code, body) = ask(stream, stages, token);
+        assert_eq!(code, expected, "{body}");
+    }
+    let status = daemon.wait_until("bins are of them", |status| number(status) == Some(1));
+    let generation = status["stages"][0]["generation"].clone();
+    assert!(status["stages"][0]["next"].is_null(), "{status}");
+    assert_eq!(ask(stream, stages(8), true).0, 409, "they are in force already");
+    let until = ticks(&status).map(|ticks| ticks + 50);
+    daemon.wait_until("it goes on", |status| ticks(status) > until);
+    daemon.end();
+    let session = replayed(&file);
+    assert!(session.identical(), "{:?}", session.comparison.first_difference);
+    let text = laboratory.succeed(&["replay", &file.display().to_string(), "--recompute", "--json"]);
+    let found: Value = serde_json::from_str(&text).expect("JSON");
+    let recomputed = &found["recomputed"];
+    assert_eq!(
+        (&recomputed["first_difference"], &recomputed["not_computed"]),
+        (&Value::Null, &Value::from(0)),
+        "{found}"
+    );
+    // the event names the first tick that is wholly of it
+    let mut reader =
+        SessionReader::open(&file, Wanted { ticks: true, ..Wanted::default() }).expect("readable");
+    let (mut told, mut first, mut actions) = (None, None, Vec::new());
+    while let Some(item) = reader.next_item().expect("readable") {
+        match item {
+            Item::Tick(tick) if tick.document.input.streams[0].generation == 1 => {
+                first.get_or_insert(tick.document.input.seq);
+            }
+            Item::Event(event) => {
+                if let EventBody::Stages(event) = event.body {
+                    actions.push(event.action);
+                    assert_eq!(json!(event.generation), generation);
+                    told = event.seq.or(told);
+                }
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(actions, [StagesAction::StagesChanging, StagesAction::StagesInForce]);
+    assert!(first.is_some() && told == first, "{told:?} {first:?}");
 }

@@ -54,7 +54,8 @@ impl Trouble {
 /// What came of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ran {
-    /// Samples that came to nothing: no block was free, or a stage has panicked.
+    /// Samples that came to nothing: no block was free, the stages began anew before anything was made of them, or one has
+    /// panicked.
     pub(crate) lost: u64,
     /// Whether the tick thread got a block.
     pub(crate) sent: bool,
@@ -75,9 +76,10 @@ pub(crate) struct Derivation {
     missing: u64,
     /// Index of the next raw sample.
     next: u64,
-    /// Stamps of the samples that derived ones may still describe.
-    stamps: VecDeque<(u64, StreamTime)>,
+    stamps: Stamps,
     output: Rows,
+    /// How often the stages have begun anew.
+    restarts: u64,
     load: Load,
     panicked: bool,
     /// Who records what was given to the stages, and how long it was not told, in samples.
@@ -115,8 +117,12 @@ impl Derivation {
             rows: 0,
             missing: 0,
             next: 0,
-            stamps: VecDeque::with_capacity(delay + 2 * samples + Stages::BLOCK_ROWS),
+            stamps: Stamps {
+                waiting: VecDeque::with_capacity(delay + 2 * samples + Stages::BLOCK_ROWS),
+                described: None,
+            },
             output: Rows::with_capacity(outputs, stream.most_rows(samples)),
+            restarts: 0,
             load: Load::default(),
             panicked: false,
             given_to,
@@ -163,7 +169,7 @@ impl Derivation {
         }
         append(&mut self.waiting);
         self.rows += 1;
-        self.stamps.push_back((self.next, stamp));
+        self.stamps.waiting.push_back((self.next, stamp));
         self.next += 1;
     }
 
@@ -200,6 +206,8 @@ impl Derivation {
             let run = catch_unwind(AssertUnwindSafe(|| stream.take(*first, missing, values, output)));
             self.panicked = run.is_err();
         }
+        let restarted =
+            core::mem::replace(&mut self.restarts, self.stream.counts().restarts) != self.restarts;
         self.load.note(clock::now() - begun, Seconds(rows as f64 * self.period.0));
         self.rows = 0;
         self.waiting.clear();
@@ -212,10 +220,10 @@ impl Derivation {
             *since += rows;
         }
         if self.panicked {
-            self.stamps.clear();
+            self.stamps.waiting.clear();
             return Ran { lost: rows as u64, sent: false };
         }
-        self.deliver(senders, context)
+        self.deliver(senders, context, if restarted { self.first } else { 0 })
     }
 
     /// Starts the generation that is to follow next, if there is one.
@@ -254,13 +262,12 @@ impl Derivation {
         }
     }
 
-    fn deliver(&mut self, senders: &mut Senders, mut context: PullContext) -> Ran {
+    /// Puts what came out into blocks; the stages began anew at sample `anew`, if they did.
+    fn deliver(&mut self, senders: &mut Senders, mut context: PullContext, anew: u64) -> Ran {
         let mut ran = Ran::default();
         for row in self.output.iter() {
-            while self.stamps.front().is_some_and(|(index, _)| *index < row.mark.index) {
-                self.stamps.pop_front();
-            }
-            let Some((_, stamp)) = self.stamps.front() else { break };
+            ran.lost += self.stamps.forget_before(row.mark.index, anew);
+            let Some(stamp) = self.stamps.describe() else { break };
             let stamp = StreamTime(stamp.0 + f64::from(row.mark.held) * self.period.0);
             if row.mark.generation != self.generation {
                 // a block is of one generation
@@ -283,10 +290,38 @@ impl Derivation {
             }
             ran.lost += u64::from(!senders.tick.deliver(stamp, context.received, append));
         }
+        ran.lost += self.stamps.forget_before(anew, anew);
         if let Some(chain) = self.stream.take_retired() {
             self.generations.tell(GenerationNews::Retired(chain));
         }
         ran
+    }
+}
+
+/// Stamps of the samples that derived ones may still describe, by index.
+#[derive(Debug)]
+struct Stamps {
+    waiting: VecDeque<(u64, StreamTime)>,
+    /// Index of the newest sample that a derived one described.
+    described: Option<u64>,
+}
+
+impl Stamps {
+    /// Forgets those of samples before this index: how many of them were given before the stages began `anew`, and nothing
+    /// was made of them.
+    fn forget_before(&mut self, index: u64, anew: u64) -> u64 {
+        let mut lost = 0;
+        while let Some((index, _)) = self.waiting.pop_front_if(|(waiting, _)| *waiting < index) {
+            lost += u64::from(index < anew && Some(index) > self.described);
+        }
+        lost
+    }
+
+    /// The oldest one, which a derived sample describes.
+    fn describe(&mut self) -> Option<StreamTime> {
+        let (index, stamp) = *self.waiting.front()?;
+        self.described = Some(index);
+        Some(stamp)
     }
 }
 

@@ -16,7 +16,7 @@ use kalmind_offline::{
     model::{IdentifiedModel, ModelInDoubt},
     recorded::StagesDocument,
 };
-use kalmind_output::DecoderInfo;
+use kalmind_output::{ControlRefused, DecoderInfo};
 use kalmind_session::{TaskKind, TaskScore};
 use kalmind_types::{Actor, Cause, EventBody, LslTime, Mode, ModelId, Seconds};
 
@@ -211,25 +211,28 @@ impl DeskHandle {
         sent
     }
 
-    /// Hands a built model over, to decode from the next tick on, or with a generation of a stream's stages; `false` (and counted) when too many wait.
+    /// Hands a built model over, to decode from the next tick on, or with a generation of a stream's stages.
+    ///
+    /// # Errors
+    /// [`ControlRefused::Busy`] (and counted) when too many wait.
     pub fn activate(
         &self,
         model: Arc<IdentifiedModel>,
         staged: Box<StagedModel>,
         at: Option<(usize, u32)>,
         by: Actor,
-    ) -> bool {
+    ) -> Result<(), ControlRefused> {
         // where no tick comes, none of them is ever put in
-        if self.activations.fetch_add(1, Ordering::Relaxed) >= ACTIVATIONS {
-            self.activations.fetch_sub(1, Ordering::Relaxed);
+        let busy = if self.activations.fetch_add(1, Ordering::Relaxed) >= ACTIVATIONS {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            return false;
-        }
-        let sent = self.send(Message::Activate { model, staged, at, by });
-        if !sent {
-            self.activations.fetch_sub(1, Ordering::Relaxed);
-        }
-        sent
+            "models wait for a tick that puts them in: is the stream there?"
+        } else if self.send(Message::Activate { model, staged, at, by }) {
+            return Ok(());
+        } else {
+            "too many requests wait; ask again"
+        };
+        self.activations.fetch_sub(1, Ordering::Relaxed);
+        Err(ControlRefused::Busy(busy.to_owned()))
     }
 
     /// Hands a message over and waits for room: for the fit's own thread, whose result must not be lost.

@@ -148,7 +148,8 @@ fn a_model_of_another_width_is_given_back() {
     let screen = Screen::open(vec![0.0; CHANNELS]);
     let decoder = Box::new(Wide(Plain::new(1.0)));
     let model = StagedModel::new(ModelId([1; 32]), decoder, preparation, screen, None);
-    let (error, _model) = bench.engine.stage(Box::new(model)).expect_err("it does not fit");
+    let (error, model) = bench.engine.stage(Box::new(model)).expect_err("it does not fit");
+    assert!(model.turned_away(), "whoever sent it is told");
     assert_eq!(error, EngineError::FeatureCount { model: CHANNELS + 1, streams: CHANNELS });
 }
 
@@ -209,4 +210,29 @@ fn a_decoder_that_uses_no_features_for_300_ms_is_stale_until_it_does() {
         }
         assert_eq!(bench.tick(Some(ROW), &[]).state, before);
     }
+}
+
+#[test]
+fn a_model_takes_over_with_the_first_bin_that_is_wholly_of_the_generation_it_names() {
+    let mut bench = Bench::with_model(Mode::Control);
+    let model = |id| ModelId([id; 32]);
+    let at = |id, generation| Command::SwapAtGeneration { model: model(id), stream: 0, generation };
+    let tick = |bench: &mut Bench, generation, commands: &[Command]| {
+        let mut input = bench.input(Some(ROW), commands);
+        input.streams[0].generation = generation;
+        bench.engine.step(&input, &bench.rows);
+        bench.engine.model().map(|model| model.0[0])
+    };
+    for id in [2, 3, 4] {
+        bench.stage(1.0, id);
+    }
+    assert_eq!(tick(&mut bench, 0, &[SWAP, at(2, 1)]), Some(1));
+    assert_eq!(tick(&mut bench, 0, &[]), Some(1));
+    assert_eq!(tick(&mut bench, 1, &[]), Some(2));
+    assert_eq!(tick(&mut bench, 1, &[at(3, 2)]), Some(2));
+    assert_eq!(tick(&mut bench, 1, &[Command::SwapModel(model(4))]), Some(4), "another one comes before");
+    assert_eq!(tick(&mut bench, 2, &[]), Some(4));
+    let retired: Vec<u8> =
+        core::iter::from_fn(|| bench.engine.take_retired()).map(|model| model.id.0[0]).collect();
+    assert_eq!(retired, [1, 3, 2], "each is handed back");
 }

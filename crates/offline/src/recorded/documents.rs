@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use kalmind_engine::EngineSettings;
-use kalmind_signal::Given;
+use kalmind_signal::{AdaptiveState, Given};
 use kalmind_types::{
     Component, FeatureLayout, LslTime, MAX_COMPONENTS, MAX_STREAMS, Reason, Seconds, TickInput,
     TickPublication,
@@ -111,6 +111,13 @@ pub enum RecordDocument {
     },
     /// A part of what the stages of an input stream remembered, after all that was given to them before.
     Checkpoint(CheckpointPart),
+    /// A checkpoint of the adaptive state of what decodes.
+    Adaptive {
+        /// The tick after which it was so.
+        seq: u64,
+        /// The state.
+        state: AdaptiveState,
+    },
     /// What could not be written.
     Loss {
         /// The input stream, for samples.
@@ -225,6 +232,9 @@ pub struct SessionDocument {
     pub configuration: ConfigurationText,
     /// One instant on both clocks.
     pub clock: ClockReading,
+    /// The adaptive state that the first model went on from, where the run resumed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adaptive: Option<AdaptiveState>,
 }
 
 impl SessionDocument {

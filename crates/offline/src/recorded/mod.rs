@@ -16,8 +16,8 @@ pub use comparison::{Comparison, Difference, PublishedRow};
 pub use derived_items::DerivedItems;
 pub use deriving::{DerivedSamples, Deriving, ResumedAt};
 pub use documents::{
-    ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, ModelPart, RecordDocument, RecordedAs,
-    SessionDocument, StagesDocument, TickDocument,
+    ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, ModelPart, RecordDocument,
+    SessionDocument, TickDocument,
 };
 pub use gathering::{GatherError, Gathered, gather};
 pub use item::{Item, RecordedTick, Unreadable};

@@ -258,6 +258,7 @@ mod tests {
             r#"{"action":"stages_in_force","at":4200,"by":"operator","generation":"abababababababababababababababababababababababababababababababab","seq":31,"stream":"array"}"#,
         ),
         ("model", r#"{"action":"fit_failed","problem":"too few rows"}"#),
+        ("model", r#"{"action":"swap_failed","hash":"373e","problem":"the ticks failed"}"#),
         (
             "model",
             r#"{"action":"added","by":"operator","decoder":"kalman","hash":"373e","poor":false,"source":"posted"}"#,

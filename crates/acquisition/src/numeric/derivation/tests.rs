@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use kalmind_signal::{ChainSettings, IdentitySettings, Signal, StageSettings};
+use kalmind_signal::{ChainSettings, IdentitySettings, IirBackwardSettings, Signal, StageSettings};
 use kalmind_types::{GenerationId, SampleBlock};
 
 use super::*;
@@ -13,25 +13,35 @@ use crate::pool::{PoolReader, pool};
 const ROOM: usize = 8;
 
 fn stages(generation: u8) -> Stages {
+    stages_of(StageSettings::Identity(IdentitySettings {}), generation)
+}
+
+fn stages_of(stage: StageSettings, generation: u8) -> Stages {
     Stages {
-        settings: ChainSettings(vec![StageSettings::Identity(IdentitySettings {})]),
+        settings: ChainSettings(vec![stage]),
         generation: GenerationId([generation; 32]),
         raw: Signal::raw(1000.0, [(String::from("a"), String::new())]),
     }
 }
 
 fn derivation() -> (Derivation, Senders, PoolReader<SampleBlock>) {
-    let (derivation, senders, reader, _) = recorded(None);
+    derivation_of(StageSettings::Identity(IdentitySettings {}))
+}
+
+fn derivation_of(stage: StageSettings) -> (Derivation, Senders, PoolReader<SampleBlock>) {
+    let (derivation, senders, reader, _) = begun(&stages_of(stage, 0), None);
     (derivation, senders, reader)
 }
 
-fn recorded(given_to: Option<GivenTo>) -> (Derivation, Senders, PoolReader<SampleBlock>, GenerationControl) {
-    let stages = stages(0);
+fn begun(
+    stages: &Stages,
+    given_to: Option<GivenTo>,
+) -> (Derivation, Senders, PoolReader<SampleBlock>, GenerationControl) {
     let chain = stages.chain().unwrap();
     let (writer, reader) = pool(16, || Stages::block(&chain, ROOM));
     let senders = Senders { tick: BlockSender::new(writer, ROOM), recorder: None, derived: None };
     let (control, port) = generations();
-    (Derivation::new(&stages, chain, 64, given_to, port), senders, reader, control)
+    (Derivation::new(stages, chain, 64, given_to, port), senders, reader, control)
 }
 
 fn take(derivation: &mut Derivation, senders: &mut Senders, stamp: f64, value: f64) {
@@ -52,6 +62,7 @@ fn received(reader: &mut PoolReader<SampleBlock>) -> Vec<(f64, f64)> {
     while let Some(block) = reader.receive() {
         let Samples::Double64(values) = &block.values else { panic!("doubles") };
         samples.extend(block.stamps.iter().map(|stamp| stamp.0).zip(values.iter().copied()));
+        reader.give_back(block);
     }
     samples
 }
@@ -100,7 +111,7 @@ fn a_sample_that_is_refused_and_another_connection_leave_no_sample_behind() {
 
 #[test]
 fn another_generation_is_in_force_from_its_sample_on_and_no_block_is_of_two() {
-    let (mut derivation, mut senders, mut reader, mut control) = recorded(None);
+    let (mut derivation, mut senders, mut reader, mut control) = begun(&stages(0), None);
     let sample = |derivation: &mut Derivation, senders: &mut Senders, index: i32| {
         take(derivation, senders, 10.0 + f64::from(index) * 1e-3, f64::from(index));
     };
@@ -164,13 +175,34 @@ fn what_stages_remember_is_told_once_a_minute_after_what_was_given_to_them() {
         }
         true
     }));
-    let (mut derivation, mut senders, mut reader, _control) = recorded(Some(given_to));
+    let (mut derivation, mut senders, mut reader, _control) = begun(&stages(0), Some(given_to));
     for index in 0..125_000 {
         take(&mut derivation, &mut senders, 10.0 + f64::from(index) * 1e-3, 0.5);
         derivation.run(&mut senders, PullContext::default());
         received(&mut reader);
     }
     assert_eq!(told.lock().unwrap().1, 3, "at 60 s, at 61 s, and at 121 s");
+}
+
+#[test]
+fn samples_of_a_block_that_a_restart_cuts_off_are_counted_as_lost() {
+    let sections = vec![[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]];
+    let settings = IirBackwardSettings { sections, block: 4 };
+    let (mut derivation, mut senders, mut reader) = derivation_of(StageSettings::IirBackward(settings));
+    let room = derivation.stamps.waiting.capacity();
+    let (mut lost, mut given) = (0, 0);
+    // ten samples, then nothing for longer than is filled, again and again; the block before the last is out each time
+    for burst in 0..50 {
+        for index in 0..10 {
+            take(&mut derivation, &mut senders, f64::from(burst) + f64::from(index) * 1e-3, 1.0);
+            given += 1;
+        }
+        lost += derivation.run(&mut senders, PullContext::default()).lost;
+        senders.flush(PullContext::default());
+        received(&mut reader);
+    }
+    assert_eq!((given, lost), (500, 49 * 6), "four are out of each ten, and the last six still wait");
+    assert_eq!(derivation.stamps.waiting.capacity(), room);
 }
 
 #[test]
