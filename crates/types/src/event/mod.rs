@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     /// Events as sessions recorded them: kind and data.
-    const RECORDED: [(&str, &str); 16] = [
+    const RECORDED: [(&str, &str); 17] = [
         ("target", r#"{"position":[0.2878679656440358,0.7121320343559643],"radius":0.06}"#),
         ("target", r#"{"position":null}"#),
         ("trial", r#"{"phase":"end","result":"acquired","trial":0}"#),
