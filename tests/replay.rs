@@ -203,7 +203,7 @@ fn the_session_of_every_kind_holds_each() {
                 }
             }
             Item::Raw(_, _, _, Samples::Float32(values)) => {
-                count("sample as received", values.len() as u64 / 3)
+                count("sample as received", values.len() as u64 / 3);
             }
             Item::Document(RecordDocument::Given { given: Given::Held(_), .. }) => {
                 count("gap that was filled", 1);

@@ -17,7 +17,7 @@ use kalmind_recording::xdf::{
     writer::{StreamId, Writer},
 };
 use kalmind_signal::{
-    Chain, ChainSettings, DerivedStream, IirBackwardSettings, IirSettings, Rows, Signal, StageSettings,
+    Chain, ChainSettings, DerivedStream, Given, IirBackwardSettings, IirSettings, Rows, Signal, StageSettings,
 };
 use kalmind_types::{
     Binning, Component, GenerationId, Mode, NumberFormat, SampleRows, Seconds, StreamFeatures, StreamTime,
@@ -99,6 +99,7 @@ fn session(recorded: RecordedAs) -> SessionDocument {
             held_samples: 100,
             stages: Some(stages(0, recorded)),
         }],
+        adaptive: None,
         configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
         clock: ClockReading { lsl: 1.0, unix: 2.0 },
     }
@@ -176,7 +177,7 @@ fn record(path: &Path, course: Course) -> Vec<u64> {
         let stamps = stamps(after.last().copied().unwrap_or(0), output.len());
         recording.writer.rows(recording.derived, &stamps, SampleRows::Double64(&made));
         for given in stream.log().entries().to_vec() {
-            let given = if course.log_lost == Some(pull) { kalmind_signal::Given::Lost } else { given };
+            let given = if course.log_lost == Some(pull) { Given::Lost } else { given };
             recording.document(&RecordDocument::Given { stream: 0, given });
         }
         stream.log().clear();
@@ -237,4 +238,15 @@ fn where_raw_samples_are_lost_it_goes_on_from_a_checkpoint_of_any_generation() {
             assert_eq!(found.compared + found.not_computed, *after.last().unwrap());
         }
     }
+}
+
+#[test]
+fn restarts_are_read_as_they_were_written_before_there_were_generations() {
+    let restart = Given::Restart { derived: 4, generation: None, next: None };
+    assert_eq!(serde_json::from_str::<Given>(r#"{"restart":{"derived":4}}"#).unwrap(), restart);
+    assert_eq!(serde_json::to_string(&restart).unwrap(), r#"{"restart":{"derived":4}}"#);
+    let next = Some((GenerationId([7; 32]), 9));
+    let full = Given::Restart { derived: 4, generation: Some(GenerationId([1; 32])), next };
+    let text = serde_json::to_string(&full).unwrap();
+    assert_eq!(serde_json::from_str::<Given>(&text).unwrap(), full, "{text}");
 }

@@ -106,16 +106,6 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_of_older_recordings_is_read() {
-        let read: Given = serde_json::from_str(r#"{"restart":{"derived":0}}"#).unwrap();
-        assert_eq!(read, RESTART);
-        let next = Some((GenerationId([7; 32]), 9));
-        let full = Given::Restart { derived: 4, generation: Some(GenerationId([1; 32])), next };
-        let text = serde_json::to_string(&full).unwrap();
-        assert_eq!(serde_json::from_str::<Given>(&text).unwrap(), full, "{text}");
-    }
-
-    #[test]
     fn a_full_log_says_that_something_is_missing_and_counts_it() {
         let mut log = InputLog::default();
         for _ in 0..266 {
