@@ -6,5 +6,5 @@ mod inlets;
 pub mod late_streams;
 pub mod plane_streams;
 mod recorded_inlet;
-mod recording;
+pub(crate) mod recording;
 pub mod summary;
