@@ -18,6 +18,7 @@ mod task;
 mod task_event;
 mod tasks;
 mod timeline;
+mod trial_path;
 
 pub use calibration::{Calibration, CalibrationData, CalibrationError, CalibrationOptions, CalibrationTick};
 pub use chance::{CHANCE_LEVEL, ChanceResult, ChanceTest, Untestable};
@@ -28,3 +29,4 @@ pub use task::{Task, TaskError, TaskKind, TaskOption, TaskStep, TaskTick, second
 pub use task_event::TaskEvent;
 pub use tasks::{TASKS, task_named};
 pub use timeline::{InForce, Timeline};
+pub use trial_path::TrialPath;
