@@ -25,11 +25,14 @@ impl TrialPath {
                 let advance = ax * dx + ay * dy;
                 if advance != 0.0 {
                     let recedes = advance < 0.0;
-                    self.reversals += u32::from(self.recedes.replace(recedes).is_some_and(|before| before != recedes));
+                    self.reversals +=
+                        u32::from(self.recedes.replace(recedes).is_some_and(|before| before != recedes));
                 }
             }
         }
-        if self.entered.is_none() && target.is_some_and(|target| place.distance(target.position) <= target.radius) {
+        if self.entered.is_none()
+            && target.is_some_and(|target| place.distance(target.position) <= target.radius)
+        {
             self.entered = Some(seconds);
         }
     }
