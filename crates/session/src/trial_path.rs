@@ -83,10 +83,10 @@ mod tests {
 
     #[test]
     fn a_straight_path_is_worked_out_by_hand() {
-        let path = path(&[[0.5, 0.5], [0.6, 0.5], [0.7, 0.5], [0.8, 0.5], [0.8, 0.5]], TARGET);
+        let path = path(&[[0.5, 0.5], [0.6, 0.5], [0.72, 0.5], [0.8, 0.5], [0.8, 0.5]], TARGET);
         assert!((path.efficiency().unwrap() - 1.0).abs() < 1e-12);
         assert_eq!(path.orthogonal_direction_changes(), 0);
-        // at its edge after 1 s, and 1 s more until the end
+        // inside after 1 s, and 1 s more until the end
         assert_eq!(path.dial_in(), Some(1.0));
         // D = 0.3, W = 0.2
         assert!((path.index_of_difficulty(TARGET).unwrap() - 2.5_f64.log2()).abs() < 1e-12);
