@@ -115,6 +115,7 @@ fn paths(facts: &Facts, block: &str) -> Markup {
             let says = match trial.result {
                 Some(TrialResult::Acquired) => format!("acquired in {:.2} s", trial.seconds),
                 Some(TrialResult::Timeout) => "not acquired in time".to_owned(),
+                Some(TrialResult::Incorrect) => "something else was selected".to_owned(),
                 None => "aborted".to_owned(),
             };
             plot = plot.dot(series, x, y, &says);
