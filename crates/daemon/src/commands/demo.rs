@@ -344,8 +344,9 @@ fn report(
             "ticks": summary.count("ticks"),
             "incomplete_bins": summary.count("incomplete"),
             "fit": { "decoder": decoder, "train_bins": train_bins, "poor": poor, "quality": quality },
-            "targets": { "presented": score.presented(), "acquired": score.acquired() },
-            "selections": score.bit_rate().map(|_| json!({ "correct": score.acquired(), "incorrect": score.incorrect() })),
+            "targets": {
+                "presented": score.presented(), "acquired": score.acquired(), "incorrect": score.incorrect(),
+            },
             "bit_rate": score.bit_rate(),
             "time_to_target_s": { "p50": score.median_time_to_target() },
             "latency_us": summary.latency_us(),
