@@ -12,8 +12,8 @@ use kalmind_session::{
 };
 use kalmind_signal::{FeatureStatistics, Preparation};
 use kalmind_types::{
-    Command, Component, CovarianceKind, CursorDrive, EventBody, FeatureSet, Intent, LslTime, Position,
-    Seconds, TaskBlock, TaskState, TickOutput, Velocity,
+    Command, Component, CovarianceKind, EventBody, FeatureSet, Intent, LslTime, Position, Seconds, TaskBlock,
+    TaskState, TickOutput, Velocity,
 };
 use nalgebra::DMatrix;
 
