@@ -193,7 +193,7 @@ fn defaults_are_those_that_the_documents_promise() {
     assert_eq!((configuration.bins.restart_after_ms, configuration.bins.max_masked), (500.0, 0.25));
     assert_eq!(configuration.cursor.gain, Gain([1.0, 1.0]));
     assert_eq!(configuration.cursor.start_position(), [0.5, 0.5]);
-    assert_eq!(configuration.safety.stale_after_ms(20.0), 100.0);
+    assert_eq!(configuration.safety.stale_after_ms(20.0, 0.0), 100.0);
     assert_eq!(configuration.safety.auto_resume_ms, 2000.0);
     assert_eq!(configuration.server.bind.to_string(), "127.0.0.1:8765");
     assert_eq!(configuration.output.lsl[0].name("Kalmind"), "Kalmind-Cursor");

@@ -88,7 +88,7 @@ table! {
     /// When the cursor stops by itself, and when it may go on by itself.
     pub struct Safety {
         /// Time without a complete bin after which the cursor stands still as `stale`, in milliseconds.
-        stale_after_ms: Option<f64> = None, in Rule::Between(1.0, 60_000.0), or "max(100, 3 bins), and between two chunks 1.5 times the longest interval at which samples arrive";
+        stale_after_ms: Option<f64> = None, in Rule::Between(1.0, 60_000.0), or "max(100, 3 bins), longer by the delay of `stages`, and between two chunks 1.5 times the longest interval at which samples arrive";
         /// A `stale` state shorter than this ends by itself, in milliseconds; a longer one waits for the operator. A sender
         /// that is restarted is away for 2 to 5 s. Choose longer only where nobody can be hurt: simulation, replay,
         /// development.
@@ -100,9 +100,10 @@ table! {
 }
 
 impl Safety {
-    /// Time without a complete bin after which the cursor stands still, in milliseconds, given the bin width.
-    pub fn stale_after_ms(&self, bin_ms: f64) -> f64 {
-        self.stale_after_ms.unwrap_or_else(|| (3.0 * bin_ms).max(100.0))
+    /// Time without a complete bin after which the cursor stands still, in milliseconds, given the bin width and how long the
+    /// streams' stages keep samples at most: they may give them block by block.
+    pub fn stale_after_ms(&self, bin_ms: f64, stages_ms: f64) -> f64 {
+        self.stale_after_ms.unwrap_or_else(|| (3.0 * bin_ms).max(100.0) + stages_ms)
     }
 }
 

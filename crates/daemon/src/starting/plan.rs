@@ -142,8 +142,7 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
         .map(|(stream, (description, derived))| {
             let selector = configuration.not_own(&stream.selector);
             let times = (bin_ms, max_wait_ms, measure_arrival_s);
-            let own_delay = derived.as_ref().map_or(0.0, |derived| derived.delay.0);
-            let kept_for = Seconds(longest_delay.0 - own_delay);
+            let kept_for = Seconds(longest_delay.0 - derived.as_ref().map_or(0.0, |own| own.delay.0));
             planned(stream, selector, description, derived, times, kept_for, several)
         })
         .collect();
@@ -411,13 +410,13 @@ impl Plan {
     /// Settings of the engine.
     #[must_use]
     pub fn engine(&self) -> EngineSettings {
-        let configuration = &self.configuration;
+        let (configuration, stages_ms) = (&self.configuration, self.longest_delay().as_millis());
         let cursor = &configuration.cursor;
         EngineSettings {
             features: self.demand.streams.clone(),
             max_masked: configuration.bins.max_masked,
             restart_after: Seconds::from_millis(configuration.bins.restart_after_ms),
-            stale_after: Seconds::from_millis(configuration.safety.stale_after_ms(self.bin_ms)),
+            stale_after: Seconds::from_millis(configuration.safety.stale_after_ms(self.bin_ms, stages_ms)),
             auto_resume: Seconds::from_millis(configuration.safety.auto_resume_ms),
             start: configuration.start,
             cursor: CursorSettings {
