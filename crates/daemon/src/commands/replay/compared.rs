@@ -67,6 +67,13 @@ pub(super) fn run(arguments: &ReplayArguments) -> Outcome<()> {
         ))
         .or_work();
     }
+    if recomputed.is_some_and(|recomputed| recomputed.streams > 0 && recomputed.compared == 0) {
+        return Err(anyhow::anyhow!(
+            "nothing was computed again: {} holds no samples of a stream both as they came and behind its stages",
+            arguments.recording.display()
+        ))
+        .or_work();
+    }
     if replayed.identical() {
         return Ok(());
     }
@@ -81,6 +88,7 @@ fn recomputed_text(recomputed: &Recomputed) -> String {
         Counted(recomputed.compared, "sample")
     );
     match recomputed.first_difference {
+        None if recomputed.compared == 0 => {}
         None => text.push_str(", identical, bit for bit"),
         Some((stream, index)) => {
             let _infallible = write!(text, "; first difference in stream {stream} at its sample {index}");
