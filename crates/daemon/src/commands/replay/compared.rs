@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &ReplayArguments) -> Outcome<()> {
             writeln!(out, "{}", recomputed_text(recomputed)).or_work()?;
         }
     }
-    if recomputed.is_some_and(|recomputed| recomputed.first_difference.is_some()) {
+    if recomputed.as_ref().is_some_and(|recomputed| recomputed.first_difference.is_some()) {
         return Err(anyhow::anyhow!(
             "the stages made something else of the raw samples of {}",
             arguments.recording.display()
