@@ -3,16 +3,20 @@
 use std::{
     collections::HashMap,
     path::Path,
-    sync::mpsc::{self, SyncSender},
+    sync::{
+        Arc,
+        mpsc::{self, SyncSender},
+    },
 };
 
-use kalmind_types::{Command, Counted, LslTime, ModelId};
+use kalmind_types::{Command, Counted, FeatureLayout, LslTime, ModelId};
 
 use crate::{
     host::Host,
+    model::IdentifiedModel,
     recorded::{
-        Comparison, Item, Playback, PlaybackError, PublishedRow, ReadError, RecordDocument, SessionDocument,
-        SessionReader, Wanted,
+        Comparison, FittedTicks, Item, Playback, PlaybackError, PublishedRow, ReadError, RecordDocument,
+        RecordedModels, SessionDocument, SessionReader, Wanted,
     },
 };
 
@@ -62,6 +66,7 @@ pub fn replay(
         SessionReader::open(path, Wanted { inputs: true, raw: false, features: true, ticks: true })?;
     let session = session(&mut reader, path, host)?;
     let mut playback = Playback::new(&session)?;
+    let layout = session.layout();
     let seq_channel = reader.cursor_labels().iter().position(|label| label == "seq");
     let mut comparison = Comparison::new(row(&session), seq_channel);
     let mut losses = Vec::new();
@@ -71,7 +76,16 @@ pub fn replay(
     let mut take = |item: Item| -> Result<(), ReplayError> {
         match item {
             Item::Samples(stream, index, stamps, values) => playback.samples(stream, index, stamps, values),
-            Item::Document(RecordDocument::Model(part)) => playback.model_part(part),
+            Item::Document(RecordDocument::Model(part)) => {
+                if !part.ticks.is_empty() {
+                    keep_features(path, &layout, next, playback.models())?;
+                }
+                playback.models().part(part);
+            }
+            Item::Document(RecordDocument::Features(features)) => {
+                keep_features(path, &layout, next, playback.models())?;
+                playback.models().features(&features);
+            }
             Item::Document(RecordDocument::Loss { what, count, because, .. }) => {
                 losses.push(format!("{}: {because}", Counted(count, what.noun())));
             }
@@ -98,12 +112,13 @@ pub fn replay(
                 }
                 pace(tick.input.time);
                 let output = playback.tick(tick)?;
-                if playback.models() > MODELS {
+                playback.models().tick(seq, || recorded.features_in_use(&layout));
+                if playback.models().built() > MODELS {
                     let last = match &last_swaps {
                         Some(last) => last,
                         None => last_swaps.insert(last_swaps_of(path)?),
                     };
-                    playback.keep_models(|id| last.get(&id).is_some_and(|last| *last > seq));
+                    playback.models().keep(|id| last.get(&id).is_some_and(|last| *last > seq));
                 }
                 comparison.tick(playback.raw_features(), &output, &recorded);
             }
@@ -132,6 +147,69 @@ pub fn replay(
 
 /// Models that are kept before the recording is asked which of them are still needed.
 const MODELS: usize = 16;
+
+/// Keeps the features that packed models need, from the first of them on: a recording without any is read once. `next` is
+/// the first tick that is still to come.
+fn keep_features(
+    path: &Path,
+    layout: &FeatureLayout,
+    next: u64,
+    models: &mut RecordedModels,
+) -> Result<(), ReadError> {
+    if models.knows_ticks() {
+        return Ok(());
+    }
+    models.know_ticks(fitted_ticks(path)?);
+    let mut reader = SessionReader::open(path, Wanted { features: true, ticks: true, ..Wanted::default() })?;
+    while let Ok(Some(item)) = reader.next_item() {
+        if let Item::Tick(tick) = item {
+            if tick.document.input.seq >= next {
+                break;
+            }
+            models.tick(tick.document.input.seq, || tick.features_in_use(layout));
+        }
+    }
+    Ok(())
+}
+
+/// Which ticks the packed models of a recording were fitted to.
+fn fitted_ticks(path: &Path) -> Result<FittedTicks, ReadError> {
+    let mut reader = SessionReader::open(path, Wanted::default())?;
+    let mut fitted = FittedTicks::default();
+    // damage further on ends the replay where it stands, and not here
+    while let Ok(Some(item)) = reader.next_item() {
+        if let Item::Document(RecordDocument::Model(part)) = item {
+            fitted.take(&part);
+        }
+    }
+    Ok(fitted)
+}
+
+/// Takes a model out of a recording. Where tensors were left out of it that no tick needs, its file has another SHA-256 than
+/// its identity says, and decodes the same to the bit.
+///
+/// # Errors
+/// [`ReplayError`]: the recording cannot be read, or has no such model that is whole.
+pub fn recorded_model(path: &Path, id: ModelId) -> Result<IdentifiedModel, ReplayError> {
+    let mut reader = SessionReader::open(path, Wanted { features: true, ticks: true, ..Wanted::default() })?;
+    let mut models = RecordedModels::default();
+    models.know_ticks(fitted_ticks(path)?);
+    let (mut layout, mut newest) = (FeatureLayout::default(), 0);
+    while let Some(item) = reader.next_item()? {
+        match item {
+            Item::Session(session) => layout = session.layout(),
+            Item::Document(RecordDocument::Model(part)) if part.id == id.to_hex() => models.part(part),
+            Item::Document(RecordDocument::Features(features)) => models.features(&features),
+            Item::Tick(tick) => {
+                newest = tick.document.input.seq;
+                models.tick(newest, || tick.features_in_use(&layout));
+            }
+            _ => {}
+        }
+    }
+    let model = models.get(newest, id).map_err(PlaybackError::Model)?;
+    Ok(Arc::unwrap_or_clone(model))
+}
 
 /// The last tick that swaps each model in.
 fn last_swaps_of(path: &Path) -> Result<HashMap<ModelId, u64>, ReadError> {

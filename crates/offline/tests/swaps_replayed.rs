@@ -168,7 +168,7 @@ fn a_session_with_warm_late_and_cold_swaps_repeats_bit_for_bit() {
     let mut playback = Playback::new(&session()).expect("a session");
     for model in &models {
         for part in ModelPart::all_of(&model.id.to_hex(), "", &model.file) {
-            playback.model_part(part);
+            playback.models().part(part);
         }
     }
     let mut decoded = 0;

@@ -1,12 +1,12 @@
 //! A model takes over: one that was fitted, or one of the run that somebody activates.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
 use kalmind_acquisition::clock;
 use kalmind_engine::StagedModel;
 use kalmind_fitting::FitReport;
 use kalmind_offline::{
-    calibration_fit::CalibrationFit,
+    calibration_fit::{CalibrationFit, RecordedFit},
     model::{IdentifiedModel, ModelInDoubt},
 };
 use kalmind_output::DecoderInfo;
@@ -28,12 +28,13 @@ impl Desk {
         &mut self,
         model: &IdentifiedModel,
         staged: Box<StagedModel>,
+        recorded: Option<Arc<RecordedFit>>,
         by: Option<Actor>,
         then: Then,
     ) -> Result<(), String> {
         let (id, info, doubt) = (model.id, decoder_info(model), model.doubt());
         if let Some(recorder) = &self.settings.recorder {
-            recorder.model(model);
+            recorder.model(model, recorded);
         }
         let sent = move |desk: &mut Self| {
             desk.follow_swap(id, info, doubt, by);
@@ -73,17 +74,17 @@ impl Desk {
 
     /// Somebody wants a model of the run to decode.
     pub(super) fn activate(&mut self, model: &IdentifiedModel, staged: Box<StagedModel>, by: Actor) {
-        if let Err(problem) = self.swap_in(model, staged, Some(by), Box::new(|_| {})) {
+        if let Err(problem) = self.swap_in(model, staged, None, Some(by), Box::new(|_| {})) {
             self.handle.refused.fetch_add(1, Ordering::Relaxed);
             tracing::error!(problem, model = model.id.to_hex(), "a model was not activated");
         }
     }
 
     pub(super) fn take_fit(&mut self, fit: CalibrationFit) {
-        let CalibrationFit { model, staged, rows, report } = fit;
+        let CalibrationFit { model, staged, rows, report, recorded } = fit;
         let name = model.model.decoder.to_string();
         let then = move |desk: &mut Self| desk.follow_fit(name, rows, &report);
-        if let Err(problem) = self.swap_in(&model, staged, None, Box::new(then)) {
+        if let Err(problem) = self.swap_in(&model, staged, recorded, None, Box::new(then)) {
             self.handle_message(Message::Fitted(Err(problem)));
         }
     }

@@ -4,6 +4,8 @@ mod comparison;
 mod documents;
 mod gathering;
 mod item;
+mod model_parts;
+mod models;
 mod playback;
 mod reading;
 mod samples;
@@ -11,11 +13,13 @@ mod ticks;
 
 pub use comparison::{Comparison, Difference, PublishedRow};
 pub use documents::{
-    ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, ModelPart, RecordDocument,
-    SessionDocument, StagesDocument, TickDocument,
+    ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, RecordDocument, SessionDocument,
+    StagesDocument, TickDocument,
 };
 pub use gathering::{GatherError, Gathered, gather};
 pub use item::{Item, RecordedTick, Unreadable};
+pub use model_parts::{ModelPart, TickFeatures};
+pub use models::{FittedTicks, RecordedModelError, RecordedModels, recorded_report};
 pub use playback::{Playback, PlaybackError};
 pub use reading::{ReadError, SessionReader, Wanted};
 pub use samples::RecordedSamples;

@@ -23,6 +23,7 @@ use nalgebra::{DMatrix, DVector};
 
 use crate::cholesky::{Cholesky, dot};
 use crate::state_filter::{Measurement, StateFilter, state_filter};
+use crate::validate::{covariance, finite};
 use crate::{Decoder, FilterState, KalmanParameters, KalmanUpdate, LookBack, ModelError, StepReport};
 
 /// See the module.
@@ -34,7 +35,7 @@ pub(crate) struct KalmanDecoder {
 }
 
 /// What a linear observation says of the intent: `J = H' R^-1 H` and `h = W x - W offset`, `W = H' R^-1`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ObservationInformation {
     /// Components d.
     pub dimension: usize,
@@ -54,6 +55,9 @@ impl ObservationInformation {
     /// # Errors
     /// Where R is not positive definite.
     pub fn new(kalman: &KalmanParameters) -> Result<Self, ModelError> {
+        if let Some(given) = &kalman.information {
+            return Ok(given.clone());
+        }
         Self::of(&kalman.observation, &kalman.observation_offset, &kalman.observation_noise)
             .map_err(|_column| ModelError::NotPositive { tensor: "observation_noise", strict: true })
     }
@@ -72,10 +76,8 @@ impl ObservationInformation {
         let weighted = factor.solve_columns(observation);
         let weights = weighted.as_slice().to_vec();
         let mut information = vec![0.0; dimension * dimension];
-        let mut offset = vec![0.0; dimension];
         for row in 0..dimension {
             let weights = &weights[row * features..(row + 1) * features];
-            offset[row] = dot(weights, observation_offset.as_slice());
             for column in 0..=row {
                 let tuning = &observation.as_slice()[column * features..(column + 1) * features];
                 let entry = dot(weights, tuning);
@@ -83,7 +85,44 @@ impl ObservationInformation {
                 information[column * dimension + row] = entry;
             }
         }
-        Ok(Self { dimension, features, weights, offset, information })
+        Ok(Self::given(features, weights, information, observation_offset.as_slice()))
+    }
+
+    /// Of W, J and the offset, computed before.
+    pub(super) fn given(
+        features: usize,
+        weights: Vec<f64>,
+        information: Vec<f64>,
+        observation_offset: &[f64],
+    ) -> Self {
+        let offset: Vec<f64> =
+            weights.chunks(features.max(1)).map(|weights| dot(weights, observation_offset)).collect();
+        Self { dimension: offset.len(), features, weights, offset, information }
+    }
+
+    pub(super) fn validate(&self, features: usize, dimension: usize) -> Result<(), ModelError> {
+        let square = |values: &[f64]| DMatrix::from_row_slice(dimension, dimension, values);
+        let expected = (features * dimension, dimension * dimension);
+        if (self.weights.len(), self.information.len()) != expected || self.features != features {
+            return Err(ModelError::Shape {
+                tensor: "observation_weights",
+                found: format!("{} x {}", self.dimension, self.features),
+                expected: format!("{dimension} x {features}"),
+            });
+        }
+        finite("observation_weights", &self.weights)?;
+        covariance("observation_information", &square(&self.information), dimension, false)
+    }
+}
+
+impl KalmanUpdate {
+    /// Whether the gain of so many features and components is computed of R itself.
+    pub(crate) fn takes_noise(self, (features, dimension): (usize, usize)) -> bool {
+        match self {
+            Self::Auto => features <= dimension,
+            Self::Covariance => true,
+            Self::Information => false,
+        }
     }
 }
 
@@ -92,12 +131,10 @@ impl KalmanDecoder {
         let information = ObservationInformation::new(kalman)?;
         let mut filter = state_filter(&kalman.state, None, None, kalman.start)?;
         filter.set_information(&information.information);
-        let covariance_form = match update {
-            KalmanUpdate::Auto => information.features <= information.dimension,
-            KalmanUpdate::Covariance => true,
-            KalmanUpdate::Information => false,
-        };
-        if covariance_form {
+        if update.takes_noise((information.features, information.dimension)) {
+            if kalman.information.is_some() {
+                return Err(ModelError::NotPositive { tensor: "observation_noise", strict: true });
+            }
             filter.set_observation(kalman);
         }
         Ok(Self { information, order: kalman.state.order, filter })

@@ -362,6 +362,7 @@ mod tests {
             observation: DMatrix::from_row_slice(observation.len() / 2, 2, observation),
             observation_offset: DVector::zeros(observation.len() / 2),
             observation_noise: DMatrix::identity(observation.len() / 2, observation.len() / 2),
+            information: None,
             start: Start::Prior,
             covariance_scale: CovarianceScale::constant(1.0),
         }
