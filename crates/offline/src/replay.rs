@@ -67,7 +67,7 @@ pub fn replay(
     let session = session(&mut reader, path, host)?;
     let mut playback = Playback::new(&session)?;
     let layout = session.layout();
-    let seq_channel = reader.cursor_labels().iter().position(|label| label == "seq");
+    let [seq_channel, incomplete] = ["seq", "incomplete"].map(|label| channel(&reader, label));
     let mut comparison = Comparison::new(row(&session), seq_channel);
     let mut losses = Vec::new();
     let mut next = 0;
@@ -112,7 +112,7 @@ pub fn replay(
                 }
                 pace(tick.input.time);
                 let output = playback.tick(tick)?;
-                playback.models().tick(seq, || recorded.features_in_use(&layout));
+                playback.models().tick(seq, || recorded.features_fitted(&layout, incomplete));
                 if playback.models().built() > MODELS {
                     let last = match &last_swaps {
                         Some(last) => last,
@@ -166,10 +166,16 @@ fn keep_features(
             if tick.document.input.seq >= next {
                 break;
             }
-            models.tick(tick.document.input.seq, || tick.features_in_use(layout));
+            let incomplete = channel(&reader, "incomplete");
+            models.tick(tick.document.input.seq, || tick.features_fitted(layout, incomplete));
         }
     }
     Ok(())
+}
+
+/// The channel of the cursor with this label.
+fn channel(reader: &SessionReader, label: &str) -> Option<usize> {
+    reader.cursor_labels().iter().position(|known| known == label)
 }
 
 /// Which ticks the packed models of a recording were fitted to.
@@ -202,7 +208,8 @@ pub fn recorded_model(path: &Path, id: ModelId) -> Result<IdentifiedModel, Repla
             Item::Document(RecordDocument::Features(features)) => models.features(&features),
             Item::Tick(tick) => {
                 newest = tick.document.input.seq;
-                models.tick(newest, || tick.features_in_use(&layout));
+                let incomplete = channel(&reader, "incomplete");
+                models.tick(newest, || tick.features_fitted(&layout, incomplete));
             }
             _ => {}
         }

@@ -33,10 +33,8 @@ impl PresentTicks {
         let mut absent = Vec::new();
         for Range { start, end } in wanted.iter().cloned() {
             let mut at = start;
-            let before = self.ranges.range(..=start).next_back();
-            for (&first, &last) in
-                before.into_iter().chain(self.ranges.range(start.saturating_add(1)..end.max(start + 1)))
-            {
+            let from = self.ranges.range(..=start).next_back().map_or(start, |(first, _)| *first);
+            for (&first, &last) in self.ranges.range(from..end.max(from)) {
                 if first > at {
                     absent.push(at..first);
                 }

@@ -4,14 +4,13 @@ use std::{path::Path, sync::Arc};
 
 use crossbeam_channel::Sender;
 use kalmind_acquisition::{
-    Waker,
+    Waker, clock,
     pool::{PoolWriter, pool},
 };
 use kalmind_engine::{CursorSettings, Engine, EngineSettings, Examiner, History, HistoryRow};
-use kalmind_filter::{KernelPath, LabelLaw, kernel_path};
+use kalmind_filter::{KernelPath, LabelLaw, Model, kernel_path};
 use kalmind_fitting::FitSettings;
 use kalmind_offline::{
-    CalibrationFit,
     calibration_fit::RecordedFit,
     fit_calibration,
     model::{Demand, IdentifiedModel},
@@ -155,7 +154,7 @@ impl Session {
     }
 
     /// A bin in which the channels say where the target is, and what calibration makes of it; a model takes over warmed.
-    fn tick(&mut self, takes_over: Option<&CalibrationFit>) {
+    fn tick(&mut self, takes_over: Option<&IdentifiedModel>) {
         let (seq, channels) = (self.seq, self.channels);
         self.seq += 1;
         if seq.is_multiple_of(TRIAL) {
@@ -181,6 +180,8 @@ impl Session {
         let mut input = TickInput::empty();
         (input.seq, input.closed_by) = (seq, BinClose::Sample);
         (input.start, input.time) = (LslTime(time - WIDTH), LslTime(time));
+        // what such a bin has trains no decoder, and stands in the windows of later ones as if it were missing
+        input.incomplete = seq % 37 == 5;
         if (120..140).contains(&seq) {
             assert!(input.masked.mask(0, 1));
         }
@@ -191,9 +192,9 @@ impl Session {
             lost: 0,
             late: 0,
         });
-        if let Some(fit) = takes_over {
-            let id = fit.model.id;
-            let mut staged = fit.model.stage(true, KernelPath::detect()).expect("it can be built");
+        if let Some(model) = takes_over {
+            let id = model.id;
+            let mut staged = model.stage(true, KernelPath::detect()).expect("it can be built");
             input.commands.push(match self.history.held() {
                 None => Command::SwapModel(id),
                 Some((from, through)) => {
@@ -234,19 +235,25 @@ impl Session {
         self.writing.round(LslTime(time));
     }
 
-    /// Fits to what there is, hands the model to the recorder, and lets it take over.
-    fn refit(&mut self, spec: &str) -> Arc<IdentifiedModel> {
-        let spec = spec.parse().expect("a decoder");
-        let settings = FitSettings::default();
-        let mut fit =
-            fit_calibration(&self.calibration, &spec, &self.demand, None, true, &settings, &mut |_| {})
-                .expect("a fit");
-        fit.recorded = RecordedFit::of(&fit.model, self.calibration.clone()).map(Arc::new);
-        let (id, name, file) = (fit.model.id.to_hex(), spec.to_string(), Arc::clone(&fit.model.file));
-        let fitted = fit.recorded.clone();
+    /// Fits to what there is.
+    fn fit(&self, spec: &str) -> Arc<IdentifiedModel> {
+        let (spec, settings) = (spec.parse().expect("a decoder"), FitSettings::default());
+        let fit = fit_calibration(&self.calibration, &spec, &self.demand, None, true, &settings, &mut |_| {});
+        fit.expect("a fit").model
+    }
+
+    /// Hands a model that was fitted to these rows to the recorder, and lets it take over.
+    fn put_in(&mut self, model: &IdentifiedModel, rows: Calibration) {
+        let fitted = RecordedFit::of(model, rows).map(Arc::new);
+        let (id, name, file) = (model.id.to_hex(), model.model.decoder.to_string(), Arc::clone(&model.file));
         assert!(self.messages.try_send(Message::Model { id, name, file, fitted }).is_ok());
-        self.tick(Some(&fit));
-        fit.model
+        self.tick(Some(model));
+    }
+
+    fn refit(&mut self, spec: &str) -> Arc<IdentifiedModel> {
+        let model = self.fit(spec);
+        self.put_in(&model, self.calibration.clone());
+        model
     }
 
     fn ticks(&mut self, count: u64) {
@@ -305,8 +312,6 @@ fn a_session_of_refits_repeats_bit_for_bit_from_what_is_left_of_its_models() {
         assert_eq!(read.file == model.file, !name.starts_with("kalman"), "{name}");
         assert_eq!(read.model.report, model.model.report);
     }
-    let size = std::fs::metadata(&path).expect("the file").len();
-    assert!(size > 0);
 }
 
 #[test]
@@ -338,4 +343,87 @@ fn a_file_that_continues_another_one_has_what_its_models_need() {
         let read = recorded_model(&second, model.id).expect("it can be taken out");
         assert!((read.id, &read.file) == (model.id, &model.file));
     }
+}
+
+/// A session of so many times two seconds after the rows that a decoder was fitted to; in the first `refits` of them a model
+/// takes over.
+#[expect(clippy::print_stdout, reason = "a measurement")]
+fn session_of(
+    path: &Path,
+    spec: &str,
+    rows: u64,
+    (refits, count): (u64, u64),
+    fitted: &mut Option<Arc<IdentifiedModel>>,
+) {
+    let mut session = Session::new(path, 192);
+    session.ticks(rows);
+    let fitted_to = session.calibration.clone();
+    let model = fitted.get_or_insert_with(|| {
+        let begin = clock::now();
+        let model = session.fit(spec);
+        println!("a fit of {spec} to {rows} rows: {:.1} s", (clock::now() - begin).0);
+        model
+    });
+    for refit in 0..refits {
+        // fits differ in their numbers, not in how many there are
+        let other = Model { participant: Some(refit.to_string()), ..(*model.model).clone() };
+        let other = IdentifiedModel::of(other).expect("a model");
+        session.put_in(&other, fitted_to.clone());
+        session.ticks(99);
+    }
+    session.ticks(100 * (count - refits));
+    session.end();
+}
+
+/// The largest resident set since it was last asked for, in MB.
+fn peak() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("the process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    std::fs::write("/proc/self/clear_refs", "5").expect("the peak is forgotten");
+    kilobytes / 1e3
+}
+
+/// An hour of refits: what they add to the recording, and what a replay of it takes.
+#[expect(clippy::print_stdout, reason = "a measurement")]
+fn hour(spec: &str, rows: u64, most_megabytes: f64) {
+    const REFITS: u64 = 1800;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let bytes = |path: &Path| std::fs::metadata(path).expect("the file").len() as f64;
+    let mut fitted = None;
+    for (name, refits, count) in
+        [("one", 1, 20), ("longer", 1, 40), ("few", 20, 20), ("hour", REFITS, REFITS)]
+    {
+        session_of(&path(name), spec, rows, (refits, count), &mut fitted);
+    }
+    let seconds = (bytes(&path("longer")) - bytes(&path("one"))) / 20.0;
+    for (name, refits) in [("few", 20), ("hour", REFITS)] {
+        let without = bytes(&path("one")) + seconds * (refits - 20) as f64;
+        let added = (bytes(&path(name)) - without) / 1e6 * refits as f64 / (refits - 1) as f64;
+        let (before, begin) = (peak(), clock::now());
+        let replayed = replay(&path(name), false, |_, _| {}).expect("a replay");
+        assert!(replayed.identical(), "{:?}", replayed.comparison.first_difference);
+        println!(
+            "{spec}: {refits} refits add {added:.1} MB, {:.1} kB each; bit for bit replayed in {:.1} s, {:.0} MB at most \
+             ({before:.0} MB before)",
+            added * 1e3 / refits as f64,
+            (clock::now() - begin).0,
+            peak(),
+        );
+        assert!(added * REFITS as f64 / refits as f64 <= most_megabytes, "{added} MB");
+    }
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn an_hour_of_refits_of_a_kalman_filter() {
+    hour("kalman-steady", 3000, 150.0);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn an_hour_of_refits_of_a_gaussian_process() {
+    // 3000 of them are past the trials' first moments
+    hour("dkf-gp", 4050, 400.0);
 }
