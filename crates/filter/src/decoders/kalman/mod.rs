@@ -1,5 +1,6 @@
 //! `kalman`: a Kalman filter with a gain computed in every step.
 
+pub mod information;
 pub(crate) mod parameters;
 pub mod runtime;
 

@@ -4,7 +4,7 @@ use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::runtime::ObservationInformation;
+use super::information::ObservationInformation;
 use crate::covariance_scale::CovarianceScale;
 use crate::decoders::kind::{DecoderTensors, say_of_state};
 use crate::model_error::ModelError;
@@ -56,10 +56,22 @@ impl KalmanParameters {
             return None;
         }
         Some(Self {
-            information: Some(ObservationInformation::new(self).ok()?),
+            information: Some(self.observation_information().ok()?),
             observation_noise: DMatrix::zeros(0, 0),
             ..self.clone()
         })
+    }
+
+    /// What a step needs of R.
+    ///
+    /// # Errors
+    /// Where R is not positive definite.
+    pub fn observation_information(&self) -> Result<ObservationInformation, ModelError> {
+        if let Some(given) = &self.information {
+            return Ok(given.clone());
+        }
+        ObservationInformation::of(&self.observation, &self.observation_offset, &self.observation_noise)
+            .map_err(|_column| ModelError::NotPositive { tensor: "observation_noise", strict: true })
     }
 
     pub(crate) fn write(&self, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {
