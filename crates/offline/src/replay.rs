@@ -86,6 +86,10 @@ pub fn replay(
                 keep_features(path, &layout, next, playback.models())?;
                 playback.models().features(&features);
             }
+            // one that follows ticks which are not there was compared with none
+            Item::Document(RecordDocument::Adaptive { seq, state }) if seq + 1 == next => {
+                comparison.checkpoint(seq, &state, playback.adaptive());
+            }
             Item::Document(RecordDocument::Loss { what, count, because, .. }) => {
                 losses.push(format!("{}: {because}", Counted(count, what.noun())));
             }

@@ -401,6 +401,7 @@ fn every_type_that_is_serialised_fits_its_schema() {
         (EventKind::TaskBlock, json!({"block": "open_loop", "phase": "start"})),
         (EventKind::Operator, json!({"action": "stop", "by": "client"})),
         (EventKind::Model, json!({"action": "fit_failed", "problem": "too few bins"})),
+        (EventKind::Model, json!({"action": "swap_failed", "hash": "373e", "problem": "its decoder failed"})),
         (EventKind::State, change),
         (EventKind::Fault, fault),
     ] {

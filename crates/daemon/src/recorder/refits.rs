@@ -96,6 +96,7 @@ fn document(channels: usize) -> SessionDocument {
         streams: vec![InputStream { key: "array".to_owned(), held_samples: 100, stages: None }],
         configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
         clock: ClockReading { lsl: 1.0, unix: 2.0 },
+        adaptive: None,
     }
 }
 

@@ -33,7 +33,7 @@ use kalmind_types::{
     SampleBlock, Seconds, StageTimes, TickInput, TickPublication,
 };
 
-use super::{Lane, RecordLane, StopLatch, TickCounts};
+use super::{EngineView, Lane, RecordLane, StopLatch, TickCounts};
 
 /// A heartbeat goes out when nothing else did for so long.
 const HEARTBEAT: Seconds = Seconds(0.1);
@@ -241,14 +241,13 @@ impl TickThread {
         let times = StageTimes { received: ready, closed, decoded };
         let age = decoded - output.newest.unwrap_or(output.time);
         let published = TickPublication { output, times, age, late };
-        self.counts.suspects.show(self.engine.suspects());
+        let changes = (output.state, output.reason) != round.shown;
+        self.counts.note_suspects(self.engine.suspects(), changes);
         for lane in &mut self.queues.lanes {
             lane.publish(Publication::Tick(published));
         }
         for lane in &mut self.queues.records {
-            let model = self.engine.model_and_doubt();
-            let (bin, features) = (self.engine.bin_facts(), self.engine.raw_features());
-            lane.record(input, published, panicked, model, bin, features);
+            lane.record(input, published, panicked, &EngineView::of(&self.engine));
         }
         self.counts.count(&output, round.input.closed_by, late);
         self.counts.checks.store(self.engine.plausibility_checks().len() as u64, Ordering::Relaxed);
@@ -262,8 +261,7 @@ impl TickThread {
         round.shown = (output.state, output.reason);
 
         while let Some(model) = self.engine.take_retired() {
-            let late = u64::from(model.came_late());
-            self.counts.models_late.fetch_add(late, Ordering::Relaxed);
+            self.counts.models_late.fetch_add(u64::from(model.turned_away()), Ordering::Relaxed);
             self.retire(Some(model));
         }
     }

@@ -149,6 +149,13 @@ pub enum ModelEvent {
         /// Why.
         problem: String,
     },
+    /// It was on its way to take over and could not.
+    SwapFailed {
+        /// SHA-256 of its file, hexadecimal.
+        hash: String,
+        /// Why.
+        problem: String,
+    },
 }
 
 /// The output's state or its reason changed.
