@@ -22,6 +22,9 @@ use sha2::{Digest as _, Sha256};
 use crate::model_file::{MAX_MODEL_BYTES, METADATA_KEY, TRAINING_MEAN, ZSCORE_DEVIATION, ZSCORE_MEAN, write};
 use crate::tensors::ModelTensors;
 
+/// Tensors of a file by name: shape and bytes.
+type Tensors<'a> = BTreeMap<String, (Vec<usize>, &'a [u8])>;
+
 /// Bytes of a number.
 const NUMBER: usize = 8;
 
@@ -154,7 +157,7 @@ pub fn unpack_model<'a>(
     let damaged = |what: &str| UnpackError::Damaged(what.to_owned());
     let (contents, stored) = open(bytes)?;
     let mut left = stored.as_slice();
-    let mut tensors: BTreeMap<&str, (Vec<usize>, Cow<'_, [u8]>)> = BTreeMap::new();
+    let mut tensors: BTreeMap<&str, (_, Cow<'_, [u8]>)> = BTreeMap::new();
     for entry in contents.tensors.iter().filter(|entry| entry.ticks.is_none()) {
         let size = entry.shape.iter().try_fold(NUMBER, |size, axis| size.checked_mul(*axis));
         let taken = size.and_then(|size| left.split_at_checked(size));
@@ -193,7 +196,7 @@ pub fn packed_report(bytes: &[u8]) -> Option<serde_json::Value> {
 }
 
 /// The header of a model file and its tensors; none where it is no file of ours.
-fn parts_of(file: &[u8]) -> Option<(String, BTreeMap<String, (Vec<usize>, &[u8])>)> {
+fn parts_of(file: &[u8]) -> Option<(String, Tensors<'_>)> {
     let (_, metadata) = SafeTensors::read_metadata(file).ok()?;
     let header = metadata.metadata().as_ref()?.get(METADATA_KEY)?.clone();
     let mut tensors = BTreeMap::new();

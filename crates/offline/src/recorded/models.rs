@@ -136,7 +136,9 @@ impl RecordedModels {
             .partition(|(id, _)| ModelId::from_hex(id).is_none_or(&is_needed));
         self.parts = kept;
         let dropped: HashMap<String, Vec<ModelPart>> = dropped;
-        dropped.keys().for_each(|id| self.close(id));
+        for id in dropped.keys() {
+            self.close(id);
+        }
     }
 
     /// The model of this identity, which tick `seq` asks for.
