@@ -60,6 +60,8 @@ fn a_running_z_score_goes_on_from_model_to_model_and_from_session_to_session() {
     daemon.wait_until("another decoder", |status| status["decoder"]["model"] != json!(fitted));
     let fitted = active(&daemon);
     ticks(&daemon, 50);
+    // it began with the first decoder, and the second one went on
+    assert_eq!(daemon.status()["tick"]["adaptive_states"], json!(1));
     daemon.end();
     let (begun, checkpoints) = states(&first);
     assert_eq!(begun, None, "nobody was there before");

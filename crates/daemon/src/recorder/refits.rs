@@ -348,7 +348,6 @@ fn a_file_that_continues_another_one_has_what_its_models_need() {
 
 /// A session of so many times two seconds after the rows that a decoder was fitted to; in the first `refits` of them a model
 /// takes over.
-#[expect(clippy::print_stdout, reason = "a measurement")]
 fn session_of(
     path: &Path,
     spec: &str,
@@ -386,7 +385,6 @@ fn peak() -> f64 {
 }
 
 /// An hour of refits: what they add to the recording, and what a replay of it takes.
-#[expect(clippy::print_stdout, reason = "a measurement")]
 fn hour(spec: &str, rows: u64, most_megabytes: f64) {
     const REFITS: u64 = 1800;
     let folder = tempfile::tempdir().expect("a folder");

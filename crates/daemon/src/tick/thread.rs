@@ -249,6 +249,7 @@ impl TickThread {
         for lane in &mut self.queues.records {
             lane.record(input, published, panicked, &EngineView::of(&self.engine));
         }
+        self.counts.states_turned.fetch_add(u64::from(self.engine.bin_facts().turned), Ordering::Relaxed);
         self.counts.count(&output, round.input.closed_by, late);
         self.counts.checks.store(self.engine.plausibility_checks().len() as u64, Ordering::Relaxed);
         if !output.incomplete {

@@ -1,6 +1,8 @@
 //! A recording of Kalmind's own: what its documents mean, and the engine driven by it.
 
 mod comparison;
+mod derived_items;
+mod deriving;
 mod documents;
 mod gathering;
 mod item;
@@ -9,12 +11,15 @@ mod models;
 mod playback;
 mod reading;
 mod samples;
+mod stages;
 mod ticks;
 
 pub use comparison::{Comparison, Difference, PublishedRow};
+pub use derived_items::DerivedItems;
+pub use deriving::{DerivedSamples, Deriving, ResumedAt};
 pub use documents::{
     ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, RecordDocument, SessionDocument,
-    StagesDocument, TickDocument,
+    TickDocument,
 };
 pub use gathering::{GatherError, Gathered, gather};
 pub use item::{Item, RecordedTick, Unreadable};
@@ -23,3 +28,4 @@ pub use models::{FittedTicks, RecordedModelError, RecordedModels, recorded_repor
 pub use playback::{Playback, PlaybackError};
 pub use reading::{ReadError, SessionReader, Wanted};
 pub use samples::RecordedSamples;
+pub use stages::{CheckpointPart, RecordedAs, StagesDocument};
