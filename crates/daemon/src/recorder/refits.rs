@@ -23,10 +23,9 @@ use kalmind_offline::{
 use kalmind_output::CursorRow;
 use kalmind_session::{Calibration, CalibrationOptions, CalibrationTick};
 use kalmind_types::{
-    BinClose, Binning, ClockOffset, Command, Component, CursorDrive, IndexRange, LslTime, Mode, ModelId,
-    NumberFormat, OutputState, Position, SampleBlock, Samples, Seconds, StageTimes, StreamDescription,
-    StreamFeatures, StreamHealth, StreamTick, StreamTime, Target, TickInput, TickOutput, TickPublication,
-    Velocity,
+    BinClose, Binning, ClockOffset, Command, Component, CursorDrive, IndexRange, LslTime, Mode, NumberFormat,
+    OutputState, Position, SampleBlock, Samples, Seconds, StageTimes, StreamDescription, StreamFeatures,
+    StreamHealth, StreamTick, StreamTime, Target, TickInput, TickOutput, TickPublication, Velocity,
 };
 
 use super::{
@@ -39,7 +38,7 @@ use super::{
 };
 use crate::{
     commands::replay::{layout, replay},
-    tick::RecordLane,
+    tick::{EngineView, RecordLane},
 };
 
 const WIDTH: f64 = 0.02;
@@ -63,7 +62,6 @@ struct Session {
     seq: u64,
     position: Position,
     target: Position,
-    model: Option<ModelId>,
 }
 
 fn document(channels: usize) -> SessionDocument {
@@ -144,7 +142,6 @@ impl Session {
             seq: 0,
             position: Position([0.5, 0.5]),
             target: Position([0.8, 0.5]),
-            model: None,
         }
     }
 
@@ -192,6 +189,7 @@ impl Session {
             health: StreamHealth::Live,
             lost: 0,
             late: 0,
+            generation: 0,
         });
         if let Some(model) = takes_over {
             let id = model.id;
@@ -206,7 +204,6 @@ impl Session {
                 }
             });
             assert!(self.engine.stage(staged).is_ok(), "the model fits");
-            self.model = Some(id);
         }
         let output = self.engine.step(&input, &self.samples);
         while self.engine.take_retired().is_some() {}
@@ -214,8 +211,7 @@ impl Session {
         self.history.push(&HistoryRow::of(&input, facts, features));
         let times = StageTimes { received: output.time, closed: output.time, decoded: output.time };
         let published = TickPublication { output, times, age: Seconds(0.0), late: false };
-        let model = self.model.map(|id| (id, None));
-        self.ticks.record(&input, published, false, model, facts, features);
+        self.ticks.record(&input, published, false, &EngineView::of(&self.engine));
         let layout = document(channels).layout();
         let in_use: Vec<f64> = layout.in_use(&input.masked, features).collect();
         // as if the task moved the cursor: whatever the decoder is worth, there are rows
