@@ -192,7 +192,7 @@ pub fn unpack_model<'a>(
 pub fn packed_report(bytes: &[u8]) -> Option<serde_json::Value> {
     let (contents, _) = open(bytes).ok()?;
     let mut header: serde_json::Value = serde_json::from_str(&contents.header).ok()?;
-    Some(header.get_mut("report")?.take())
+    Some(header.get_mut("report")?.take()).filter(|report| !report.is_null())
 }
 
 /// The header of a model file and its tensors; none where it is no file of ours.

@@ -109,8 +109,8 @@ impl Rows {
         let mean = vec![0.3, 0.1, -0.2];
         let windows: Vec<f64> = ticks.iter().flat_map(|seq| self.window(*seq, &zscore, &mean)).collect();
         let points = DMatrix::from_row_slice(ticks.len(), FEATURES * LAGS, &windows);
-        let of = |model: &Model| model.decoder.to_string() == "dkf-nw:q=kernel,lags=2";
-        let model = every_decoder().into_iter().find(of).unwrap();
+        let spec = "dkf-nw:q=kernel,lags=2".parse().unwrap();
+        let model = every_decoder().into_iter().find(|model| model.decoder == spec).unwrap();
         let Parameters::Dkf(mut dkf) = model.parameters.clone() else { panic!("a DKF") };
         dkf.regressor = Regressor::NadarayaWatson(NadarayaWatsonRegressor {
             points: points.clone(),
