@@ -63,9 +63,10 @@ impl Desk {
         };
         let fit = move || {
             let settings = FitSettings::default();
-            let mut fitted = pool.run(|| {
-                fit_calibration(&calibration, &spec, &demand, shuffle, guard, &settings, &mut |_| {})
-            });
+            let work =
+                || fit_calibration(&calibration, &spec, &demand, shuffle, guard, &settings, &mut |_| {});
+            let ended = pool.run(work).map_err(|panicked| panicked.to_string());
+            let mut fitted = ended.and_then(|fitted| fitted.map_err(|error| error.to_string()));
             if let (Ok(fitted), true) = (&mut fitted, recorded) {
                 fitted.recorded = RecordedFit::of(&fitted.model, calibration).map(Arc::new);
             }
@@ -80,7 +81,7 @@ impl Desk {
                 };
                 desk.models(|models| models.add(model, origin));
             }
-            desk.send_patiently(Message::Fitted(fitted.map(Box::new).map_err(|error| error.to_string())));
+            desk.send_patiently(Message::Fitted(fitted.map(Box::new)));
             // a slow disk keeps nobody from decoding
             if let Some((model, save)) = model.zip(save) {
                 match save.save(&model, clock::clock_pair().unix) {
