@@ -267,6 +267,7 @@ impl Derivation {
     /// Puts what came out into blocks; the stages began anew at sample `anew`, if they did.
     fn deliver(&mut self, senders: &mut Senders, mut context: PullContext, anew: u64) -> Ran {
         let mut ran = Ran::default();
+        context.generation = self.generation;
         for row in self.output.iter() {
             ran.lost += self.stamps.forget_before(row.mark.index, anew);
             let Some(stamp) = self.stamps.describe() else { break };
