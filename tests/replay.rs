@@ -20,7 +20,7 @@ use kalmind_offline::{
 };
 use kalmind_recording::xdf::Source;
 use kalmind_signal::Given;
-use kalmind_types::{Command, SampleRows, Samples, StreamTime};
+use kalmind_types::{Command, EventBody, SampleRows, Samples, StreamTime};
 use serde_json::{Value, json};
 
 /// The recordings, each with what replay gave of it.
@@ -173,6 +173,7 @@ const KINDS: &[(&str, u64)] = &[
     ("model with lags", 2),
     ("warmed swap to a model with lags", 2),
     ("warmed swap back to a model", 1),
+    ("swap to a model that the session fitted", 1),
     ("tick with a channel switched off", 100),
     ("incomplete bin", 1),
     ("lost sample", 1),
@@ -240,6 +241,12 @@ fn the_session_of_every_kind_holds_each() {
                         Command::Stop { .. } => count("stop", 1),
                         _ => {}
                     }
+                }
+            }
+            Item::Event(event) => {
+                if let EventBody::Model(model) = &event.body {
+                    let fitted = u64::from(json!(model)["train_bins"].is_number());
+                    count("swap to a model that the session fitted", fitted);
                 }
             }
             _ => {}

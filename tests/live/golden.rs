@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use crate::{
     harness::{Daemon, Laboratory, Process, repository},
     recording::{recording, replayed},
-    run_models::{activate, event, ticks},
+    run_models::{activate, calibrate, event, ticks},
 };
 
 /// One stream of each kind, and two stages with memory on the first.
@@ -34,6 +34,7 @@ server.bind = "127.0.0.1:0"
 bins.measure_arrival_s = 0
 safety.auto_resume_ms = 600000
 task.name = "kinds-task"
+task.decoder = "dkf-nw:lags=2"
 
 [[stream]]
 name = "kinds-array"
@@ -189,6 +190,15 @@ fn meet(daemon: &Daemon, senders: &mut Senders, models: &[IdentifiedModel; 3]) {
     assert_eq!(code, 200, "{body}");
     ticks(daemon, 15);
     take_over(daemon, &models[2]);
+
+    // a model that is fitted now
+    calibrate(daemon);
+    let fitted = |status: &Value| {
+        let decodes = |model: &IdentifiedModel| status["decoder"]["model"] == *model.id.to_hex();
+        !models.iter().any(decodes)
+    };
+    daemon.wait_until("the model of this session decodes", fitted);
+    ticks(daemon, 15);
     event(daemon, "operator", &json!({ "action": "stop" }));
     daemon.wait_until("hold", |status| status["state"] == "hold");
 }

@@ -234,7 +234,7 @@ fn a_file_that_does_not_fit_is_refused_in_the_words_of_a_start() {
 }
 
 /// A short open loop, told over HTTP, and the fit that follows it.
-fn calibrate(daemon: &Daemon) {
+pub(crate) fn calibrate(daemon: &Daemon) {
     daemon.wait_until("arrival is measured", |status| status["input"]["state"] == "fit");
     event(daemon, "task_block", &json!({ "block": "open_loop", "phase": "start" }));
     for (trial, position) in
