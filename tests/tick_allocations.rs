@@ -20,9 +20,9 @@ use kalmind_acquisition::{
     ring::ring,
 };
 use kalmind_engine::{
-    Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, History, HistoryRow, StreamBinning,
+    Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, History, StreamBinning,
 };
-use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, TrainingData};
+use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, TrainingData, ZScore};
 use kalmind_fitting::{FitSettings, fit};
 use kalmind_offline::model::IdentifiedModel;
 use kalmind_output::PublicationSource as _;
@@ -129,6 +129,10 @@ fn model(decoder: &str, sent: &[Sent]) -> IdentifiedModel {
         components: vec![component("vx"), component("vy")],
         streams: features(sent),
         guard: Some(fitted.guard),
+        zscore: spec
+            .options
+            .running_zscore
+            .map(|_| ZScore { mean: vec![0.0; FEATURES], standard_deviation: vec![1.0; FEATURES] }),
         ..Model::plain(spec, vec![0.0; FEATURES], 2, fitted.parameters)
     })
     .expect("a model")
@@ -142,7 +146,7 @@ fn now(command: Command) -> QueuedCommand {
 /// Takes ticks into the history and gives their records back.
 fn drain(records: &mut PoolReader<TickRecord>, history: &mut History, end: &mut f64) {
     while let Some(record) = records.receive() {
-        history.push(&HistoryRow::of(&record.input, record.bin, &record.features));
+        history.follow(&record.row(), record.adaptive.as_deref());
         *end = record.input.time.0;
         records.give_back(record);
     }
@@ -335,6 +339,7 @@ fn no_decoder_makes_the_tick_thread_touch_the_heap() {
         "dkf-nw:lags=2,state-order=2,q=kernel,form=robust",
         "dkf-nw:form=clipped",
         "dkf-nw:form=augmented,q=kernel",
+        "wiener:lags=3,guard=on,running-zscore=5",
     ] {
         assert_eq!(heap_touches(decoder, &alone()), 0, "{decoder}");
     }

@@ -9,6 +9,7 @@
               told on request"
 )]
 
+mod adaptive;
 mod arrival;
 mod blocked_output;
 mod confirmation;

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The models of the run.
-fn listed(daemon: &Daemon) -> Value {
+pub(crate) fn listed(daemon: &Daemon) -> Value {
     let (code, body) = daemon.http("GET", "/v1/models", None, false);
     assert_eq!(code, 200, "{body}");
     serde_json::from_str(&body).expect("JSON")

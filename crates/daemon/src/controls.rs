@@ -317,6 +317,11 @@ impl DaemonControls {
                 "Models that came too late for their swap, or in a tick that failed, and were warmed again.",
                 late,
             ),
+            (
+                "adaptive_states",
+                "Ticks in which a running z-score began or ended and did not go on from the model before.",
+                read(&self.counts.states_turned),
+            ),
             ("unknown_markers", "Markers of the task that were not understood.", self.markers.unknown()),
             ("refused_requests", "Requests refused because too many waited.", self.desk.refused()),
         ];

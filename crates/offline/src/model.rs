@@ -120,7 +120,7 @@ impl IdentifiedModel {
         Ok(Box::new(StagedModel::new(
             self.id,
             self.model.decoder_with(false, path)?,
-            preparation,
+            preparation.running(self.model.running_weight()),
             self.model.screen(self.is_guarded(guard)),
             self.model.doubt(),
         )))

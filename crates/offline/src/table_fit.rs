@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use kalmind_filter::{DecoderSpec, Model, ZScore};
+use kalmind_filter::{DecoderSpec, Model, ZScore, running_weight};
 use kalmind_fitting::{Budget, FitProgress, FitSettings, Fitted, fit};
 use kalmind_types::{Binning, Component, StreamFeatures};
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::{decoder_quality::judge_fit, host::Host, tables::Tables};
 /// How to fit.
 #[derive(Clone, Copy, Debug)]
 pub struct FitOptions {
-    /// Z-score the features with the training rows' statistics.
+    /// Z-score the features with the training rows' statistics; done in any case where a decoder's own follow the signal.
     pub zscore: bool,
     /// Seed of whatever is random.
     pub seed: u64,
@@ -46,12 +46,15 @@ pub fn fit_tables(
     host: &dyn Host,
 ) -> Result<TableFit, kalmind_fitting::FitError> {
     let statistics = tables.statistics(rows);
-    let zscore = options
-        .zscore
+    let running = running_weight(spec, tables.bin_ms);
+    let zscore = (options.zscore || running.is_some())
         .then(|| ZScore { mean: statistics.mean.clone(), standard_deviation: statistics.deviation.clone() });
     let session = tables.session.as_ref();
     let law = session.and_then(|session| session.label_law).unwrap_or_default();
-    let data = tables.training(rows, zscore.as_ref(), law.skip_ms);
+    let mut data = tables.training(rows, zscore.as_ref(), law.skip_ms);
+    if let Some(weight) = running {
+        tables.follow(rows, &statistics, weight, &mut data);
+    }
     let background =
         zscore.as_ref().map_or_else(|| statistics.mean.clone(), |zscore| zscore.apply(&statistics.mean));
     let mut shown = host.fit(spec, label);

@@ -6,6 +6,7 @@ mod calibration;
 mod handle;
 mod models;
 mod program;
+mod states;
 mod swaps;
 mod task;
 mod warming;
@@ -23,7 +24,7 @@ use kalmind_acquisition::{
     pool::PoolReader,
     ring::{Consumer, Producer},
 };
-use kalmind_engine::{Examiner, History, HistoryRow, StagedModel};
+use kalmind_engine::{Examiner, History, StagedModel};
 use kalmind_filter::{DecoderSpec, LabelLaw};
 use kalmind_fitting::FitPool;
 use kalmind_offline::model::{Demand, ModelInDoubt};
@@ -38,7 +39,7 @@ pub use handle::{DeskHandle, Message, Program, Progress, Stage};
 
 use crate::{
     event_bus::EventBus,
-    models::saved::SavedModels,
+    models::{saved::SavedModels, saved_state::StateKeeper},
     recorder::RecorderHandle,
     running::{arrival::InputArrivals, plane_streams::PositionSlot},
     tick::{QueuedCommand, StopLatch, TickRecord},
@@ -130,6 +131,10 @@ pub struct Desk {
     doubt: Option<ModelInDoubt>,
     /// That model, or the one of the start.
     put_in: Option<ModelId>,
+    /// The model whose adaptive state follows the signal, or did last.
+    adapts: Option<ModelId>,
+    /// What saves that state, once there was one.
+    keeper: Option<StateKeeper>,
     /// The one that the newest tick showed.
     decodes: Option<ModelId>,
     newest: LslTime,
@@ -164,6 +169,8 @@ impl Desk {
             stop,
             doubt,
             put_in: None,
+            adapts: None,
+            keeper: None,
             decodes: None,
             waiting: VecDeque::new(),
             swaps,
@@ -211,6 +218,7 @@ impl Desk {
                 std::thread::park_timeout(LONGEST_PARK);
             }
         }
+        self.keep_last_state();
     }
 
     fn handle_message(&mut self, message: Message) {
@@ -242,7 +250,7 @@ impl Desk {
         let output = &record.published.output;
         self.newest = output.time;
         self.shown = Some(output.state);
-        self.swaps.history.push(&HistoryRow::of(&record.input, record.bin, &record.features));
+        self.follow_state(record);
         if let Some(doubt) = &self.doubt {
             self.handle.update(|progress| progress.follow_doubt(doubt, record.model));
         }

@@ -171,7 +171,10 @@ impl<T> Swaps<T> {
     pub(super) fn next(&mut self) -> Option<Next> {
         let Self { history, waiting, rows, .. } = self;
         let swap = waiting.front_mut()?;
-        let Some((oldest, newest)) = history.held() else { return Some(Next::SendCold) };
+        let Some((oldest, newest)) = history.held() else {
+            // where the adaptive state is another one, the history begins with the next bin
+            return (!history.awaits()).then_some(Next::SendCold);
+        };
         if swap.tries >= TRIES {
             return Some(Next::SendCold);
         }

@@ -46,6 +46,7 @@ use crate::{
     starting::{
         outlets::{LANE, Outlets, cursor_layout, session_info},
         plan::Plan,
+        resuming::Resuming,
     },
     state_events::{SilenceLimits, StateEvents},
     task_follower::{MarkerCounts, TaskFollower},
@@ -127,6 +128,9 @@ impl Daemon {
         let record_handle = recorder.as_ref().map(Recorder::handle);
         let engine_settings = plan.engine();
         let mut engine = Engine::new(engine_settings).or_usage()?;
+        if let Some(state) = plan.resuming.as_ref().and_then(Resuming::state) {
+            engine.resume(state.clone());
+        }
         let info = session_info(configuration, &identity, plan.bin_ms);
         let at_start =
             if plan.arrival_rules().measured { OutputState::Idle } else { engine.states().state() };

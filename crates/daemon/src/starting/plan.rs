@@ -191,6 +191,9 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
         })
         .collect();
     let layout = Arc::new(layout);
+    if let Some((model, resuming)) = model.as_ref().zip(resuming.as_mut()) {
+        resuming.find_state(model, &demand.streams);
+    }
     Ok(Plan { configuration, streams, recorded, layout, masked, bin_ms, demand, model, resuming, markers })
 }
 

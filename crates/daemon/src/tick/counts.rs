@@ -66,6 +66,8 @@ macro_rules! counters {
             pub models_refused: AtomicU64,
             /// Models given back because they came too late for their swap, or in a tick that failed.
             pub models_late: AtomicU64,
+            /// Ticks after which the adaptive state did not go on from the one before.
+            pub states_turned: AtomicU64,
         }
 
         impl TickCounts {

@@ -10,6 +10,6 @@ mod thread;
 pub use counts::{Suspects, TickCounts};
 pub use lane::{Lane, LaneSource, lane};
 pub use panics::silence_panics_here;
-pub use record::{RecordLane, TickRecord};
+pub use record::{EngineView, RecordLane, TickRecord};
 pub use stop_latch::StopLatch;
 pub use thread::{QueuedCommand, StreamInput, TickQueues, TickThread};

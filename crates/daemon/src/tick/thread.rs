@@ -33,7 +33,7 @@ use kalmind_types::{
     SampleBlock, Seconds, StageTimes, TickInput, TickPublication,
 };
 
-use super::{Lane, RecordLane, StopLatch, TickCounts};
+use super::{EngineView, Lane, RecordLane, StopLatch, TickCounts};
 
 /// A heartbeat goes out when nothing else did for so long.
 const HEARTBEAT: Seconds = Seconds(0.1);
@@ -247,10 +247,9 @@ impl TickThread {
             lane.publish(Publication::Tick(published));
         }
         for lane in &mut self.queues.records {
-            let model = self.engine.model_and_doubt();
-            let (bin, features) = (self.engine.bin_facts(), self.engine.raw_features());
-            lane.record(input, published, panicked, model, bin, features);
+            lane.record(input, published, panicked, &EngineView::of(&self.engine));
         }
+        self.counts.states_turned.fetch_add(u64::from(self.engine.bin_facts().turned), Ordering::Relaxed);
         self.counts.count(&output, round.input.closed_by, late);
         self.counts.checks.store(self.engine.plausibility_checks().len() as u64, Ordering::Relaxed);
         if !output.incomplete {

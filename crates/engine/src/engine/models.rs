@@ -10,6 +10,7 @@
 )]
 
 use arrayvec::ArrayVec;
+use kalmind_signal::AdaptiveState;
 use kalmind_types::{Cause, Command, LslTime, ModelId};
 
 use super::{
@@ -42,6 +43,10 @@ pub(super) struct Models {
     retired: ArrayVec<Box<StagedModel>, STAGED>,
     /// Whether the active one is new in this tick.
     pub(super) newcomer: Option<Newcomer>,
+    /// What the first model's adaptive state goes on from, where it can.
+    pub(super) resumed: Option<AdaptiveState>,
+    /// Whether the adaptive state of this tick does not go on from that of the tick before.
+    pub(super) turned: bool,
 }
 
 impl Models {
@@ -158,6 +163,18 @@ impl Models {
         self.activate(place, Newcomer::Warm);
     }
 
+    /// Lets the adaptive state go on, where both models have it. Else that of the newcomer is the one that it was warmed with,
+    /// from its training values on.
+    fn carry(&mut self, newcomer: &mut StagedModel) {
+        let before = match &self.active {
+            Some(active) => active.preparation.adaptive(),
+            None => self.resumed.as_ref(),
+        };
+        let carried = before.is_some_and(|before| newcomer.preparation.carry(before));
+        let had_one = self.active.is_some() && before.is_some();
+        self.turned |= !(carried && had_one) && (had_one || newcomer.preparation.adaptive().is_some());
+    }
+
     /// Named by identity: which others wait, and since when, changes nothing.
     fn place_of(&self, id: ModelId) -> Option<usize> {
         self.staged.iter().position(|staged| staged.id == id)
@@ -166,6 +183,7 @@ impl Models {
     fn activate(&mut self, place: usize, newcomer: Newcomer) {
         let Some(mut model) = self.staged.pop_at(place) else { return };
         model.past.turned_away = false;
+        self.carry(&mut model);
         self.newcomer = Some(newcomer);
         if let Some(displaced) = self.active.replace(model) {
             let _has_room = self.retired.try_push(displaced);

@@ -8,7 +8,7 @@
 )]
 
 use kalmind_engine::{CursorSettings, EngineSettings};
-use kalmind_filter::{DecoderSpec, LabelLaw, Model, TrainingData, kernel_path};
+use kalmind_filter::{DecoderSpec, LabelLaw, Model, TrainingData, ZScore, kernel_path};
 use kalmind_fitting::{FitSettings, fit};
 use kalmind_offline::{
     model::IdentifiedModel,
@@ -38,7 +38,8 @@ pub(crate) fn components() -> Vec<Component> {
     ["vx", "vy"].map(|name| Component { name: name.to_owned(), unit: String::new() }).to_vec()
 }
 
-/// A decoder fitted to so many points of noise with two velocities in it.
+/// A decoder fitted to so many points of noise with two velocities in it; z-scored by the start of a running z-score, where it
+/// has one.
 pub(crate) fn model(decoder: &str, features: usize, points: usize) -> IdentifiedModel {
     let spec: DecoderSpec = decoder.parse().expect("a decoder");
     let mut state = 1;
@@ -58,6 +59,10 @@ pub(crate) fn model(decoder: &str, features: usize, points: usize) -> Identified
         components: components(),
         streams: vec![stream(features)],
         guard: Some(fitted.guard),
+        zscore: spec
+            .options
+            .running_zscore
+            .map(|_| ZScore { mean: vec![0.0; features], standard_deviation: vec![0.5; features] }),
         ..Model::plain(spec, vec![0.0; features], 2, fitted.parameters)
     })
     .expect("a model")
@@ -93,6 +98,7 @@ pub(crate) fn session(features: StreamFeatures) -> SessionDocument {
         streams: vec![InputStream { key: "input".to_owned(), held_samples: 64, stages: None }],
         configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
         clock: ClockReading { lsl: 1.0, unix: 1.0 },
+        adaptive: None,
     }
 }
 

@@ -7,7 +7,7 @@ use kalmind_filter::{
     StepReport, WienerParameters,
 };
 use kalmind_offline::model::IdentifiedModel;
-use kalmind_signal::Preparation;
+use kalmind_signal::{AdaptiveState, Preparation, running_state};
 use kalmind_types::{Actor, Binning, Cause, Intent, Mode, Seconds, StreamFeatures, TickInput};
 use nalgebra::{DMatrix, DVector};
 
@@ -205,4 +205,27 @@ fn a_model_that_panics_when_it_is_shown_a_bin_is_given_up_and_the_next_one_goes_
     assert_eq!(swaps.next(), Some(Next::Show(0, 4)));
     assert!(swaps.show(0, 4).is_ok());
     assert_eq!(swaps.next(), Some(Next::Send));
+}
+
+#[test]
+fn where_the_adaptive_state_is_another_one_a_model_waits_for_the_bin_after() {
+    let mut swaps = swaps();
+    let tick = |swaps: &mut Swaps<()>, seq: u64, turned: bool, after: Option<&AdaptiveState>| {
+        let input = TickInput { seq, ..TickInput::empty() };
+        let facts = BinFacts { weight: 0.1, turned, ..BinFacts::default() };
+        swaps.history.follow(&HistoryRow::of(&input, facts, &[1.0]), after);
+    };
+    wait(&mut swaps);
+    let state = running_state(1);
+    tick(&mut swaps, 0, true, Some(&state));
+    assert_eq!(swaps.next(), None);
+    tick(&mut swaps, 1, false, None);
+    assert_eq!(swaps.next(), Some(Next::Show(1, 1)));
+    // a tick that never came here: until the state is told nothing is known of the bins
+    tick(&mut swaps, 3, false, None);
+    tick(&mut swaps, 4, false, None);
+    assert_eq!(swaps.next(), None);
+    tick(&mut swaps, 5, false, Some(&state));
+    tick(&mut swaps, 6, false, None);
+    assert_eq!(swaps.next(), Some(Next::Show(6, 6)));
 }

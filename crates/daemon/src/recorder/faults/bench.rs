@@ -7,7 +7,7 @@ use kalmind_acquisition::{
     Waker,
     pool::{PoolWriter, pool},
 };
-use kalmind_engine::{BinFacts, CursorSettings, EngineSettings};
+use kalmind_engine::{CursorSettings, EngineSettings};
 use kalmind_filter::LabelLaw;
 use kalmind_offline::recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, SessionDocument};
 use kalmind_output::{CursorLayout, CursorRow};
@@ -23,7 +23,7 @@ use super::super::{
     inputs::NumericHeader,
     writing::{Beginning, Writing},
 };
-use crate::tick::{RecordLane, TickRecord};
+use crate::tick::{EngineView, RecordLane, TickRecord};
 
 /// Everything around a recorder but the disk.
 pub(super) struct Bench<S> {
@@ -68,6 +68,7 @@ fn session() -> SessionDocument {
         streams: vec![InputStream { key: "array".to_owned(), held_samples: 100, stages: None }],
         configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
         clock: ClockReading { lsl: 1.0, unix: 2.0 },
+        adaptive: None,
     }
 }
 
@@ -128,9 +129,7 @@ impl<S: Sink> Bench<S> {
             &record.input,
             record.published,
             false,
-            None,
-            BinFacts::default(),
-            &[0.0; CHANNELS],
+            &EngineView { features: &[0.0; CHANNELS], ..EngineView::default() },
         );
     }
 

@@ -10,7 +10,6 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use kalmind_engine::BinFacts;
 use kalmind_offline::recorded::LossKind;
 use kalmind_types::{LslTime, TickInput};
 use serde_json::json;
@@ -22,7 +21,7 @@ use super::{
     leaving::losses,
     watch::{Left, NextFile},
 };
-use crate::tick::TickRecord;
+use crate::tick::{EngineView, TickRecord};
 use bench::{Bench, CHANNELS, SAMPLES};
 use contents::{EVENTS, INPUT, RECORD, TICKS, contents};
 use disk::{Disk, Fault, Slow};
@@ -142,9 +141,7 @@ fn while_a_write_stands_still_ticks_and_samples_go_on_and_what_finds_no_room_is_
             &input,
             TickRecord::empty(CHANNELS).published,
             false,
-            None,
-            BinFacts::default(),
-            &[0.0; CHANNELS],
+            &EngineView { features: &[0.0; CHANNELS], ..EngineView::default() },
         );
     }
     assert!(refused >= 1000 - 16, "the pool of samples is bounded");
