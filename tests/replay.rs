@@ -174,6 +174,7 @@ const KINDS: &[(&str, u64)] = &[
     ("warmed swap to a model with lags", 2),
     ("warmed swap back to a model", 1),
     ("swap to a model that the session fitted", 1),
+    ("running z-score", 2),
     ("tick with a channel switched off", 100),
     ("incomplete bin", 1),
     ("lost sample", 1),
@@ -215,6 +216,7 @@ fn the_session_of_every_kind_holds_each() {
                 count(if looks_back { "model with lags" } else { "model without lags" }, 1);
                 lags.insert(part.id, looks_back);
             }
+            Item::Document(RecordDocument::Adaptive { .. }) => count("running z-score", 1),
             Item::Tick(tick) => {
                 let input = &tick.document.input;
                 count("tick with a channel switched off", u64::from(input.masked.is_masked(0, 1)));
