@@ -32,6 +32,7 @@ const CONFIGURATION: &str = r#"
 instance.name = "Kalmind-Kinds"
 server.bind = "127.0.0.1:0"
 bins.measure_arrival_s = 0
+decoder.plausibility = false
 safety.auto_resume_ms = 600000
 task.name = "kinds-task"
 task.decoder = "dkf-nw:lags=2,running-zscore=20"
