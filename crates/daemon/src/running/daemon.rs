@@ -161,7 +161,7 @@ impl Daemon {
         let features = plan.layout.width();
         let binner = Binner::new(plan.binner(), plan.masked.clone()).or_usage()?;
         let tick_waker = Waker::new();
-        let Inlets { mut monitors, guards, streams, recorded_texts, late } =
+        let Inlets { mut monitors, guards, streams, recorded_texts, late, .. } =
             Inlets::start(plan, &tick_waker, &realtime, recorder.as_mut())?;
         let required = streams.iter().zip(&plan.streams).filter(|(_, planned)| planned.binning.required);
         let arrivals = InputArrivals::new(
