@@ -163,9 +163,10 @@ fn meet(daemon: &Daemon, senders: &mut Senders, models: &[IdentifiedModel; 3]) {
     senders.array.disturb("clean");
 
     // a value that becomes too old
-    let masked = counted("masked_features");
+    let now = |status: &Value| status["clock"]["lsl"].as_f64().expect("a time");
     senders.slow.disturb("pause");
-    daemon.wait_until("the held value is too old", masked);
+    let begin = now(&daemon.status());
+    daemon.wait_until("the held value is too old", |status| now(status) - begin > 0.6);
     senders.slow.disturb("go");
 
     // samples for bins that were closed without them
@@ -176,7 +177,6 @@ fn meet(daemon: &Daemon, senders: &mut Senders, models: &[IdentifiedModel; 3]) {
     daemon.wait_until("control", control);
 
     // lost blocks: samples too old to be decoded as live; stages and decoder begin anew
-    let now = |status: &Value| status["clock"]["lsl"].as_f64().expect("a time");
     let begin = now(&daemon.status());
     for sender in [&senders.array, &senders.counts] {
         sender.signal("-STOP");
