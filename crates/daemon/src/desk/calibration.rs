@@ -62,9 +62,10 @@ impl Desk {
         };
         let fit = move || {
             let settings = FitSettings::default();
-            let fitted = pool.run(|| {
-                fit_calibration(&calibration, &spec, &demand, shuffle, guard, &settings, &mut |_| {})
-            });
+            let work =
+                || fit_calibration(&calibration, &spec, &demand, shuffle, guard, &settings, &mut |_| {});
+            let ended = pool.run(work).map_err(|panicked| panicked.to_string());
+            let fitted = ended.and_then(|fitted| fitted.map_err(|error| error.to_string()));
             let model = fitted.as_ref().ok().map(|fitted| Arc::clone(&fitted.model));
             if let Ok(CalibrationFit { model, rows, .. }) = &fitted {
                 let origin = Origin {
@@ -76,7 +77,7 @@ impl Desk {
                 };
                 desk.models(|models| models.add(model, origin));
             }
-            desk.send_patiently(Message::Fitted(fitted.map(Box::new).map_err(|error| error.to_string())));
+            desk.send_patiently(Message::Fitted(fitted.map(Box::new)));
             // a slow disk keeps nobody from decoding
             if let Some((model, save)) = model.zip(save) {
                 match save.save(&model, clock::clock_pair().unix) {

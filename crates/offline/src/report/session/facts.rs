@@ -350,8 +350,9 @@ impl Facts {
         }
         let (Some(x), Some(y)) = (value(self.channels.x), value(self.channels.y)) else { return };
         let input = &tick.input;
-        if let Some(trial) = self.task.trial(input.start, input.time) {
-            trial.reach([x, y]);
+        let Self { task, task_time, .. } = self;
+        if let Some(trial) = task.trial(input.start, input.time) {
+            trial.reach([x, y], task_time.between(trial.from.0, input.time.0));
         }
         let now = self.task.timeline.over(input.start, input.time);
         let moves = state.is_some_and(|state| state.moves());
