@@ -43,13 +43,14 @@ pub struct RecordedFit {
 }
 
 impl RecordedFit {
-    /// Packs a model beside the rows that it was fitted to; `None` where it has to be recorded as it stands.
+    /// Packs a model beside the rows that it was fitted to, without what no tick needs where it `is_saved` as well; `None`
+    /// where it has to be recorded as it stands.
     #[must_use]
-    pub fn of(model: &IdentifiedModel, calibration: Calibration) -> Option<Self> {
+    pub fn of(model: &IdentifiedModel, calibration: Calibration, is_saved: bool) -> Option<Self> {
         let width = model.model.features();
         let (mut seqs, mut features) = calibration.into_rows();
         let rows = FittedRows { seqs: &seqs, features: &features };
-        let packed = PackedModel::of(&model.model, &model.file, rows)?;
+        let packed = PackedModel::of(&model.model, &model.file, rows, is_saved)?;
         if packed.ticks.is_empty() {
             (seqs, features) = (Vec::new(), Vec::new());
         }

@@ -19,7 +19,9 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::model_file::{MAX_MODEL_BYTES, METADATA_KEY, TRAINING_MEAN, ZSCORE_DEVIATION, ZSCORE_MEAN, write};
+use crate::model_file::{
+    MAX_MODEL_BYTES, METADATA_KEY, TRAINING_MEAN, ZSCORE_DEVIATION, ZSCORE_MEAN, model_from_bytes, write,
+};
 use crate::tensors::ModelTensors;
 
 /// Tensors of a file by name: shape and bytes.
@@ -109,11 +111,11 @@ struct Omitted {
 struct Run(u64, u64, u64);
 
 impl PackedModel {
-    /// Packs a model, whose file is `file`. `None` where that does not give back what went in: then it has to be recorded
-    /// as it stands.
+    /// Packs a model, whose file is `file`; without the tensors that no tick needs where the whole file `is_kept` elsewhere.
+    /// `None` where that does not give back what went in: then it has to be recorded as it stands.
     #[must_use]
-    pub fn of(model: &Model, file: &[u8], rows: FittedRows<'_>) -> Option<Self> {
-        let runtime = model.runtime_only().and_then(|runtime| write(&runtime).ok());
+    pub fn of(model: &Model, file: &[u8], rows: FittedRows<'_>, is_kept: bool) -> Option<Self> {
+        let runtime = model.runtime_only().filter(|_| is_kept).and_then(|runtime| write(&runtime).ok());
         let kept = runtime.as_deref().unwrap_or(file);
         let (header, tensors) = parts_of(kept)?;
         let (_, all) = parts_of(file)?;
@@ -141,21 +143,29 @@ impl PackedModel {
             rows.seqs.iter().enumerate().map(|(place, seq)| (*seq, place)).collect();
         let width = scale.width();
         let features = |seq| rows.features.get(places.get(&seq)? * width..)?.get(..width);
-        // what comes out is compared by its hash
-        unpack_model(&packed.bytes, &features).is_ok().then_some(packed)
+        // what comes out is compared by its hash, and read as a replay will
+        let unpacked = unpack_model(&packed.bytes, &features).ok()?;
+        model_from_bytes(&unpacked.file).is_ok().then_some(packed)
     }
 }
 
 /// The model file that was packed, given the raw features of the ticks that it was fitted to.
 ///
 /// # Errors
-/// [`UnpackError`]; whatever the bytes are, nothing panics and no more than [`MAX_MODEL_BYTES`] are taken for each part.
+/// [`UnpackError`]; whatever the bytes are, nothing panics and no more than [`MAX_MODEL_BYTES`] are taken for the tensors.
 pub fn unpack_model<'a>(
     bytes: &[u8],
     features: &dyn Fn(u64) -> Option<&'a [f64]>,
 ) -> Result<UnpackedModel, UnpackError> {
     let damaged = |what: &str| UnpackError::Damaged(what.to_owned());
     let (contents, stored) = open(bytes)?;
+    let total = contents.tensors.iter().try_fold(0_usize, |total, entry| {
+        let size = entry.shape.iter().try_fold(NUMBER, |size, axis| size.checked_mul(*axis))?;
+        total.checked_add(size)
+    });
+    if total.is_none_or(|total| total as u64 > MAX_MODEL_BYTES) {
+        return Err(damaged("its tensors are larger than a model may be"));
+    }
     let mut left = stored.as_slice();
     let mut tensors: BTreeMap<&str, (_, Cow<'_, [u8]>)> = BTreeMap::new();
     for entry in contents.tensors.iter().filter(|entry| entry.ticks.is_none()) {

@@ -18,7 +18,7 @@ fn no_ticks<'a>(_seq: u64) -> Option<&'a [f64]> {
 
 fn packed(model: &Model) -> (Vec<u8>, PackedModel) {
     let file = model_to_bytes(model).unwrap();
-    let packed = PackedModel::of(model, &file, FittedRows::default()).unwrap();
+    let packed = PackedModel::of(model, &file, FittedRows::default(), true).unwrap();
     (file, packed)
 }
 
@@ -134,9 +134,9 @@ fn windows_stand_as_the_numbers_of_their_ticks() {
     let model = rows.model(&ticks);
     let file = model_to_bytes(&model).unwrap();
     let fitted = FittedRows { seqs: &rows.seqs, features: &rows.features };
-    let packed = PackedModel::of(&model, &file, fitted).unwrap();
+    let packed = PackedModel::of(&model, &file, fitted, true).unwrap();
     assert_eq!(ticks_of(&packed), [(100, 110), (114, 118), (131, 150)]);
-    let whole = PackedModel::of(&model, &file, FittedRows::default()).unwrap();
+    let whole = PackedModel::of(&model, &file, FittedRows::default(), true).unwrap();
     let windows = 2 * 8 * ticks.len() * FEATURES * LAGS;
     assert!(
         packed.bytes.len() + windows / 4 < whole.bytes.len(),
@@ -164,7 +164,7 @@ fn points_that_are_no_rows_are_stored() {
     let model = Model { parameters: Parameters::Dkf(dkf), ..model };
     let file = model_to_bytes(&model).unwrap();
     let fitted = FittedRows { seqs: &rows.seqs, features: &rows.features };
-    let packed = PackedModel::of(&model, &file, fitted).unwrap();
+    let packed = PackedModel::of(&model, &file, fitted, true).unwrap();
     assert_eq!(ticks_of(&packed), [(102, 105)], "those of the noise are");
     assert!(unpack_model(&packed.bytes, &|seq| rows.row(seq)).unwrap().file == file);
 }
@@ -175,7 +175,7 @@ fn damage_is_refused() {
     let model = rows.model(&[101, 102, 140]);
     let file = model_to_bytes(&model).unwrap();
     let fitted = FittedRows { seqs: &rows.seqs, features: &rows.features };
-    let packed = PackedModel::of(&model, &file, fitted).unwrap().bytes;
+    let packed = PackedModel::of(&model, &file, fitted, true).unwrap().bytes;
     let unpack = |bytes: &[u8]| unpack_model(bytes, &|seq| rows.row(seq));
     assert!(unpack(&[]).is_err());
     for at in (0..packed.len()).step_by(7) {

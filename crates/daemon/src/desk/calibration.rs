@@ -68,7 +68,7 @@ impl Desk {
             let ended = pool.run(work).map_err(|panicked| panicked.to_string());
             let mut fitted = ended.and_then(|fitted| fitted.map_err(|error| error.to_string()));
             if let (Ok(fitted), true) = (&mut fitted, recorded) {
-                fitted.recorded = RecordedFit::of(&fitted.model, calibration).map(Arc::new);
+                fitted.recorded = RecordedFit::of(&fitted.model, calibration, save.is_some()).map(Arc::new);
             }
             let model = fitted.as_ref().ok().map(|fitted| Arc::clone(&fitted.model));
             if let Ok(CalibrationFit { model, rows, .. }) = &fitted {

@@ -241,7 +241,7 @@ impl Session {
 
     /// Hands a model that was fitted to these rows to the recorder, and lets it take over.
     fn put_in(&mut self, model: &IdentifiedModel, rows: Calibration) {
-        let fitted = RecordedFit::of(model, rows).map(Arc::new);
+        let fitted = RecordedFit::of(model, rows, true).map(Arc::new);
         let (id, name, file) = (model.id.to_hex(), model.model.decoder.to_string(), Arc::clone(&model.file));
         assert!(self.messages.try_send(Message::Model { id, name, file, fitted }).is_ok());
         self.tick(Some(model));
