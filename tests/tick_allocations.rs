@@ -1,5 +1,5 @@
 //! The tick thread allocates and frees nothing: counted by a global allocator over 10,000 ticks of every decoder, with
-//! stops, requests, targets and model swaps in between.
+//! stops, requests, targets, model swaps and windows at events in between.
 #![expect(unsafe_code, reason = "a global allocator that counts can only be written with it")]
 #![expect(clippy::expect_used, reason = "a test that cannot build its subject has failed")]
 
@@ -23,20 +23,24 @@ use kalmind_acquisition::{
 };
 use kalmind_engine::{
     Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, History, HistoryRow, StreamBinning,
+    WindowSettings,
 };
-use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, TrainingData};
+use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, READERS, TrainingData};
 use kalmind_fitting::{FitSettings, fit};
 use kalmind_offline::model::IdentifiedModel;
 use kalmind_output::PublicationSource as _;
 use kalmind_types::{
-    Actor, Binning, ChannelMask, Command, Component, CursorDrive, Mode, NumberFormat, Position, SampleBlock,
-    Samples, Seconds, StreamFeatures, StreamHealth, StreamTime, Target, TaskState,
+    Actor, Binning, ChannelMask, Command, Component, CursorDrive, EventMarker, Mode, NumberFormat, Position,
+    SampleBlock, Samples, Seconds, StreamFeatures, StreamHealth, StreamTime, Target, TaskState,
 };
 use nalgebra::DMatrix;
 
 const FEATURES: usize = 24;
 const TICKS: u64 = 10_000;
 const PERIOD: f64 = 0.02;
+/// A marker comes at every so many samples, and its window is so many long: several overlap.
+const MARKED: u64 = 3;
+const WINDOW: u32 = 10;
 
 thread_local! {
     static COUNTED: Cell<bool> = const { Cell::new(false) };
@@ -78,6 +82,18 @@ fn noise(state: &mut u64) -> f64 {
 
 fn features() -> Vec<StreamFeatures> {
     vec![StreamFeatures::of_channels(Binning::Sample, FEATURES, None)]
+}
+
+fn window() -> WindowSettings {
+    WindowSettings {
+        name: "flash".to_owned(),
+        texts: vec!["flash".to_owned()],
+        stream: 0,
+        channels: (0..FEATURES).map(|channel| channel.to_string()).collect(),
+        offset: Seconds(0.0),
+        count: WINDOW,
+        reader: (READERS[0].example)(),
+    }
 }
 
 fn model(decoder: &str) -> IdentifiedModel {
@@ -135,7 +151,9 @@ fn heap_touches(decoder: &str) -> u64 {
         plausibility: true,
         fallback_stale: Seconds(0.3),
     })
-    .expect("an engine");
+    .expect("an engine")
+    .with_windows(&[window()])
+    .expect("a reader");
     let mut examiner = engine.examiner();
     let stream = StreamBinning {
         binning: Binning::Sample,
@@ -152,12 +170,14 @@ fn heap_touches(decoder: &str) -> u64 {
         streams: vec![stream],
     };
     let binner = Binner::new(binner, ChannelMask::default()).expect("a binner");
+    let binner = binner.with_windows(vec![window().cut()], |_| FEATURES);
     let (mut blocks_in, blocks) = pool(64, || SampleBlock::with_capacity(NumberFormat::Float32, FEATURES, 4));
-    let (desk_lane, mut desk_records) = RecordLane::new(64, FEATURES, Waker::new());
+    let (desk_lane, mut desk_records) = RecordLane::new(64, FEATURES, FEATURES, Waker::new());
     // one reader that never reads: its lane is full for most of the run
-    let (recorder_lane, _recorder_records) = RecordLane::new(64, FEATURES, Waker::new());
+    let (recorder_lane, _recorder_records) = RecordLane::new(64, FEATURES, FEATURES, Waker::new());
     let unrecorded = recorder_lane.lost();
     let (mut commands_in, commands) = ring(64);
+    let (mut markers_in, markers) = ring(64);
     let (mut models_in, models) = ring(8);
     let (retired, mut retired_out) = ring(8);
     let (first_lane, mut first_source) = lane(256);
@@ -176,6 +196,7 @@ fn heap_touches(decoder: &str) -> u64 {
             commands,
             models,
             retired,
+            markers: Some(markers),
             records: ArrayVec::from_iter([desk_lane, recorder_lane]),
             lanes: ArrayVec::from_iter([first_lane, second_lane]),
         },
@@ -244,6 +265,12 @@ fn heap_touches(decoder: &str) -> u64 {
             }
             _ => {}
         }
+        if number % MARKED == 0 {
+            // now and then it comes too late
+            let early = if number % 1000 == 0 { 60.0 } else { 0.0 };
+            let stamp = StreamTime(start + number as f64 * PERIOD - early);
+            let _full = markers_in.push(EventMarker { window: 0, text: 0, stamp, offset: Seconds(0.0) });
+        }
         let mut block = loop {
             match blocks_in.claim() {
                 Some(block) => break block,
@@ -282,6 +309,9 @@ fn heap_touches(decoder: &str) -> u64 {
     assert_eq!(counts.panics.load(Ordering::Relaxed), 0);
     assert!(unrecorded.load(Ordering::Relaxed) > 0, "the lane that nobody reads was full");
     assert_eq!(counts.models_late.load(Ordering::Relaxed), TICKS / 1000, "one in three came late");
+    for (name, _, value) in counts.windows.named() {
+        assert!(value > 0 || !["read", "late", "gap", "not_finite"].contains(&name), "no window was {name}");
+    }
     assert!(counts.incomplete.load(Ordering::Relaxed) > 0, "some bins were incomplete");
     assert!(counts.masked_features.load(Ordering::Relaxed) > 0, "some features were masked");
     touched

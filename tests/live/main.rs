@@ -30,3 +30,4 @@ mod states;
 mod stop;
 mod task;
 mod tutorial;
+mod windows;

@@ -15,7 +15,7 @@ use kalmind_signal::FeatureExtractor;
 use kalmind_types::{
     Cause, Command, CursorDrive, FeatureLayout, FeatureSet, IndexRange, Intent, LayoutError, LslTime,
     ModelId, OutputState, Position, SampleRows, Seconds, StreamTime, TaskState, TickInput, TickOutput,
-    Velocity,
+    Velocity, WindowResults,
 };
 
 pub use self::{
@@ -23,6 +23,7 @@ pub use self::{
     history::{BinFacts, History, HistoryRow},
     settings::EngineSettings,
     staged::StagedModel,
+    windows::WindowSettings,
 };
 use self::{
     models::{CATCH_UP, Models, Newcomer},
@@ -37,6 +38,7 @@ mod history;
 mod models;
 mod settings;
 mod staged;
+mod windows;
 
 /// Where the engine finds the samples that a tick input names: the live binner, a recording, the rows of a table.
 pub trait SampleSource {
@@ -44,6 +46,10 @@ pub trait SampleSource {
     fn rows(&self, stream: usize, range: IndexRange, visit: &mut dyn FnMut(SampleRows<'_>));
     /// The raw stamp of sample `index` of `stream`.
     fn stamp(&self, stream: usize, index: u64) -> Option<StreamTime>;
+    /// Shows the values of samples `range` of `stream`, likewise, from as far back as windows at events reach.
+    fn window_rows(&self, stream: usize, range: IndexRange, visit: &mut dyn FnMut(SampleRows<'_>)) {
+        self.rows(stream, range, visit);
+    }
 }
 
 /// Why an engine could not be made, or a model not be staged.
@@ -60,6 +66,14 @@ pub enum EngineError {
     /// The streams' features cannot be laid out.
     #[error(transparent)]
     Layout(#[from] LayoutError),
+    /// What is to be read from windows cannot be read from them.
+    #[error("window \"{name}\": {problem}")]
+    Window {
+        /// The window's name.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
 }
 
 /// The pure step of the tick. Owned by one thread; allocates at construction only.
@@ -84,6 +98,7 @@ pub struct Engine {
     unused_since: Option<LslTime>,
     /// Whether that is so for longer than `fallback_stale`.
     unusable: bool,
+    windows: windows::Windows,
 }
 
 /// What a bin's samples gave.
@@ -127,8 +142,18 @@ impl Engine {
             last_complete: None,
             unused_since: None,
             unusable: false,
+            windows: windows::Windows::default(),
             settings,
         })
+    }
+
+    /// The same, reading these windows at events.
+    ///
+    /// # Errors
+    /// [`EngineError::Window`].
+    pub fn with_windows(mut self, windows: &[WindowSettings]) -> Result<Self, EngineError> {
+        self.windows = windows::Windows::new(windows)?;
+        Ok(self)
     }
 
     /// Takes a model that a later [`Command::SwapModel`] names. Where eight wait already, returns the oldest, which was never
@@ -202,6 +227,16 @@ impl Engine {
         self.bin
     }
 
+    /// What was read from the windows of the newest tick, in the order of its input.
+    pub fn windows(&self) -> &WindowResults {
+        &self.windows.results
+    }
+
+    /// The most values that are read from a window.
+    pub fn most_window_values(&self) -> usize {
+        self.windows.most_values()
+    }
+
     /// By what it examines bins, for whoever shows them to models that wait for their swap.
     pub fn examiner(&self) -> Examiner {
         self.examiner.clone()
@@ -266,6 +301,7 @@ impl Engine {
             self.last_complete = Some(input.time);
         }
         self.recent.push(&HistoryRow::of(input, self.bin, &self.raw));
+        self.windows.read(input, samples);
 
         let velocity = self.move_cursor(input.time - input.start);
         let (state, reason) = self.states.shown();
@@ -302,6 +338,7 @@ impl Engine {
         }
         self.states.fault(cause);
         self.intent = None;
+        self.windows.fail(input);
         self.examiner.sets.suspects.clear();
         // what the step knew of its features, no other model can rely on
         self.bin.arrived = false;

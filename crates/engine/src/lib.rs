@@ -15,9 +15,12 @@ mod freshness;
 mod states;
 mod window;
 
-pub use binner::{BinCounts, Binner, BinnerError, BinnerSettings, StreamBinning};
+pub use binner::{
+    BinCounts, Binner, BinnerError, BinnerSettings, MAX_PENDING, StreamBinning, WindowCut, look_back_rows,
+};
 pub use cursor::CursorSettings;
 pub use engine::{
     BinFacts, Engine, EngineError, EngineSettings, Examiner, History, HistoryRow, SampleSource, StagedModel,
+    WindowSettings,
 };
 pub use states::OutputStates;

@@ -8,6 +8,7 @@ mod channel_mask;
 mod counted;
 mod cursor;
 mod event;
+mod event_window;
 mod feature;
 mod feature_layout;
 mod feature_set;
@@ -29,8 +30,9 @@ pub use cursor::{Click, Position, Velocity};
 pub use event::{
     ArrivalAction, ArrivalEvent, Confirmation, Event, EventBody, EventKind, EventTag, ModelEvent,
     ModelSource, OperatorRequest, RecordingFault, RecordingTag, RenderedEvent, StateCause, StateEvent,
-    StreamArrival,
+    StreamArrival, WindowEvent, WindowValue,
 };
+pub use event_window::{EventMarker, EventWindow, LOOK_BACK, MAX_WINDOWS, WindowMissing, WindowResults};
 pub use feature::{Binning, StreamFeatures, StreamOutput, unlabelled};
 pub use feature_layout::{Feature, FeatureLayout, LayoutError, MAX_FEATURES};
 pub use feature_set::FeatureSet;

@@ -9,6 +9,7 @@ mod program;
 mod swaps;
 mod task;
 mod warming;
+mod windows;
 
 use std::{
     collections::VecDeque,
@@ -35,6 +36,7 @@ use kalmind_types::{
 
 use self::swaps::Swaps;
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
+pub use windows::ToldWindow;
 
 use crate::{
     event_bus::EventBus,
@@ -93,6 +95,8 @@ pub struct DeskSettings {
     pub task_may_resume: bool,
     /// How the streams arrive.
     pub arrivals: InputArrivals,
+    /// Windows at events.
+    pub windows: Vec<ToldWindow>,
 }
 
 /// What is done once a model is on its way to the tick.
@@ -252,6 +256,7 @@ impl Desk {
             self.command(Command::PlaceCursor(position));
         }
         self.learn(record);
+        self.tell_windows(record);
         self.run_program(output);
     }
 

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 use crate::{
     controls::DaemonControls,
-    desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Program},
+    desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Program, ToldWindow},
     event_bus::EventBus,
     failure::{OrFail as _, Outcome},
     models::saved::SavedModels,
@@ -37,6 +37,7 @@ use crate::{
     recorder::{self, Recorder, RecorderStatus, RunningRecorder},
     running::{
         arrival::InputArrivals,
+        event_markers::EventMarkers,
         inlets::Inlets,
         late_streams::LateStreams,
         plane_streams::{PlaneStreams, PositionSlot},
@@ -88,6 +89,7 @@ pub struct Daemon {
     desk: JoinHandle<()>,
     inlets: Vec<InletGuard>,
     markers: Option<(MarkerInlet, JoinHandle<()>)>,
+    event_markers: EventMarkers,
     recorded_texts: Vec<MarkerInlet>,
     places: PlaneStreams,
     late: Option<LateStreams>,
@@ -126,7 +128,8 @@ impl Daemon {
         let mut recorder = begin_recording(plan, options.record.as_deref(), identity.started.unix)?;
         let record_handle = recorder.as_ref().map(Recorder::handle);
         let engine_settings = plan.engine();
-        let mut engine = Engine::new(engine_settings).or_usage()?;
+        let mut engine =
+            Engine::new(engine_settings).and_then(|engine| engine.with_windows(&plan.windows)).or_usage()?;
         let info = session_info(configuration, &identity, plan.bin_ms);
         let at_start =
             if plan.arrival_rules().measured { OutputState::Idle } else { engine.states().state() };
@@ -155,7 +158,9 @@ impl Daemon {
             recorder.model(model);
         }
         let features = plan.layout.width();
+        let values = engine.most_window_values();
         let binner = Binner::new(plan.binner(), plan.masked.clone()).or_usage()?;
+        let binner = plan.cut_windows(binner);
         let tick_waker = Waker::new();
         let Inlets { mut monitors, guards, streams, recorded_texts, late } =
             Inlets::start(plan, &tick_waker, &realtime, recorder.as_mut())?;
@@ -179,11 +184,11 @@ impl Daemon {
             events.publish(origin.added, origin.event(model));
         }
         let (handle, messages) = DeskHandle::new(start);
-        let (desk_lane, records_out) = RecordLane::new(RECORDS, features, handle.waker());
+        let (desk_lane, records_out) = RecordLane::new(RECORDS, features, values, handle.waker());
         let lost_records = desk_lane.lost();
         let mut records = ArrayVec::from_iter([desk_lane]);
         let recorded_ticks = recorder.as_ref().map(|recorder| {
-            let (lane, ticks) = recorder.ticks(features);
+            let (lane, ticks) = recorder.ticks(features, values);
             records.push(lane);
             ticks
         });
@@ -202,6 +207,7 @@ impl Daemon {
             position: position.clone(),
             task_may_resume,
             arrivals,
+            windows: ToldWindow::all_of(plan),
         };
         let tick = tick_waker.clone();
         let queues = DeskQueues {
@@ -223,6 +229,9 @@ impl Daemon {
             counts: Arc::clone(&marker_counts),
             may_resume: task_may_resume,
         };
+        let (event_markers, markers_to_tick) =
+            EventMarkers::start(plan, &tick_waker, &counts, recorder.as_mut())?;
+        monitors.extend(event_markers.monitors());
         let mut places = PlaneStreams::default();
         places.follow_position(configuration, position).or_work()?;
         follower.follow_targets(configuration, &mut places)?;
@@ -282,7 +291,7 @@ impl Daemon {
             engine,
             binner,
             streams,
-            queues: TickQueues { commands, models, retired, records, lanes },
+            queues: TickQueues { commands, models, retired, markers: markers_to_tick, records, lanes },
             stop,
             counts,
             width: kalmind_types::Seconds::from_millis(plan.bin_ms),
@@ -302,6 +311,7 @@ impl Daemon {
             desk,
             inlets: guards,
             markers,
+            event_markers,
             recorded_texts,
             places,
             late,
@@ -369,6 +379,7 @@ impl Daemon {
         // the tick thread answers a stop with a heartbeat at once; two rounds of its longest park are ample
         std::thread::park_timeout(std::time::Duration::from_millis(60));
         drop(self.markers.take());
+        drop(core::mem::take(&mut self.event_markers));
         drop(core::mem::take(&mut self.places));
         self.recorded_texts.clear();
         // each may wait for a dead outlet: all at once, not one after the other

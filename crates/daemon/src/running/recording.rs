@@ -49,9 +49,10 @@ pub(crate) fn session_document(plan: &Plan, identity: &Identity) -> SessionDocum
         streams: plan
             .streams
             .iter()
-            .map(|stream| InputStream {
+            .enumerate()
+            .map(|(place, stream)| InputStream {
                 key: stream.inlet.key.clone(),
-                held_samples: (stream.inlet.blocks * stream.inlet.block_samples) as u64,
+                held_samples: plan.held_samples(place),
                 stages: stream.inlet.stages.as_ref().map(|stages| StagesDocument {
                     settings: stages.settings.clone(),
                     generation: stages.generation,
@@ -60,6 +61,7 @@ pub(crate) fn session_document(plan: &Plan, identity: &Identity) -> SessionDocum
                 }),
             })
             .collect(),
+        windows: plan.windows.clone(),
         configuration: ConfigurationText {
             file: configuration.source.file_name.clone(),
             sha256: configuration.source.sha256.clone(),

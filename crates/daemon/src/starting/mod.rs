@@ -5,5 +5,7 @@ pub mod outlets;
 pub mod plan;
 pub mod plan_error;
 pub mod prepared;
+mod recorded_size;
 pub mod resuming;
 pub mod stages;
+mod windows;

@@ -18,8 +18,10 @@ use kalmind_acquisition::{
     Waker,
     pool::{PoolReader, PoolWriter, pool},
 };
-use kalmind_engine::BinFacts;
-use kalmind_types::{Cause, LslTime, ModelId, Seconds, StageTimes, TickInput, TickOutput, TickPublication};
+use kalmind_engine::{BinFacts, Engine};
+use kalmind_types::{
+    Cause, LslTime, ModelId, Seconds, StageTimes, TickInput, TickOutput, TickPublication, WindowResults,
+};
 
 /// A whole tick, in a pooled box. Made once, filled by the tick thread, read by the desk or the recorder.
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub struct TickRecord {
     pub bin: BinFacts,
     /// Raw features, before masking and z-score; NaN where a channel had no valid sample.
     pub features: Vec<f64>,
+    /// What was read from the windows in its input.
+    pub windows: WindowResults,
     /// Ticks before this one that found no free box: this reader never saw them.
     pub lost_before: u64,
 }
@@ -56,6 +60,7 @@ impl TickRecord {
             model: None,
             bin: BinFacts::default(),
             features: vec![f64::NAN; features],
+            windows: WindowResults::default(),
             lost_before: 0,
         }
     }
@@ -72,10 +77,14 @@ pub struct RecordLane {
 }
 
 impl RecordLane {
-    /// A lane of `count` records of so many features, and its reader, which `waker` wakes.
+    /// A lane of `count` records of so many features, and its reader, which `waker` wakes; what is read from a window has
+    /// `values` values at most.
     #[must_use]
-    pub fn new(count: usize, features: usize, waker: Waker) -> (Self, PoolReader<TickRecord>) {
-        let (records, reader) = pool(count, || TickRecord::empty(features));
+    pub fn new(count: usize, features: usize, values: usize, waker: Waker) -> (Self, PoolReader<TickRecord>) {
+        let (records, reader) = pool(count, || TickRecord {
+            windows: WindowResults::with_room(values),
+            ..TickRecord::empty(features)
+        });
         (Self { records, reader: waker, lost_before: 0, lost: Arc::default() }, reader)
     }
 
@@ -85,16 +94,8 @@ impl RecordLane {
         Arc::clone(&self.lost)
     }
 
-    /// Writes a tick down. Wait-free but for the futex wake.
-    pub fn record(
-        &mut self,
-        input: &TickInput,
-        published: TickPublication,
-        panicked: bool,
-        model: Option<(ModelId, Option<Cause>)>,
-        bin: BinFacts,
-        features: &[f64],
-    ) {
+    /// Writes a tick down that `engine` has stepped. Wait-free but for the futex wake.
+    pub fn record(&mut self, input: &TickInput, published: TickPublication, panicked: bool, engine: &Engine) {
         let Some(mut record) = self.records.claim() else {
             self.lost_before = self.lost_before.saturating_add(1);
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -103,11 +104,12 @@ impl RecordLane {
         record.input.clone_from(input);
         record.published = published;
         record.panicked = panicked;
-        record.model = model;
-        record.bin = bin;
-        for (kept, value) in record.features.iter_mut().zip(features) {
+        record.model = engine.model_and_doubt();
+        record.bin = engine.bin_facts();
+        for (kept, value) in record.features.iter_mut().zip(engine.raw_features()) {
             *kept = *value;
         }
+        record.windows.clone_from(engine.windows());
         record.lost_before = core::mem::take(&mut self.lost_before);
         self.records.send(record);
         self.reader.wake();

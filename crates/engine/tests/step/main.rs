@@ -214,6 +214,7 @@ impl Bench {
             }]),
             masked: ChannelMask::default(),
             commands: commands.iter().copied().collect(),
+            windows: ArrayVec::new(),
         }
     }
 

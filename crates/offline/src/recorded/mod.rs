@@ -12,7 +12,7 @@ mod ticks;
 pub use comparison::{Comparison, Difference, PublishedRow};
 pub use documents::{
     ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, ModelPart, RecordDocument,
-    SessionDocument, StagesDocument, TickDocument,
+    SessionDocument, StagesDocument, TickDocument, WindowResult,
 };
 pub use gathering::{GatherError, Gathered, gather};
 pub use item::{Item, RecordedTick, Unreadable};

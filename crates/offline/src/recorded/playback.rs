@@ -13,6 +13,7 @@ use kalmind_engine::{Engine, EngineError, Examiner, History, HistoryRow};
 use kalmind_filter::KernelPath;
 use kalmind_types::{
     Cause, Command, IndexRange, ModelId, Samples, Seconds, StreamFeatures, StreamTime, TickOutput,
+    WindowResults,
 };
 
 use super::{FORMAT, ModelPart, RecordedSamples, SessionDocument, TickDocument};
@@ -90,7 +91,7 @@ impl Playback {
         })?;
         let widths = session.engine.features.iter().map(StreamFeatures::width);
         let held = session.streams.iter().map(|stream| stream.held_samples);
-        let engine = Engine::new(session.engine.clone())?;
+        let engine = Engine::new(session.engine.clone())?.with_windows(&session.windows)?;
         // a session warms a model with no more than that, and swaps it in two bins later at most
         let rows = 2 * History::rows_of(Seconds::from_millis(session.bin_ms)) + 2;
         Ok(Self {
@@ -119,8 +120,10 @@ impl Playback {
     #[must_use]
     pub fn missing(&self, tick: &TickDocument<'_>) -> Option<(usize, IndexRange)> {
         let streams = tick.input.streams.iter().enumerate();
+        let windows = tick.input.windows.iter().filter(|window| window.missing.is_none());
         streams
             .flat_map(|(stream, input)| input.ranges.iter().map(move |range| (stream, *range)))
+            .chain(windows.map(|window| (usize::from(window.stream), window.range())))
             .find(|(stream, range)| !self.samples.has(*stream, *range))
     }
 
@@ -167,6 +170,12 @@ impl Playback {
     #[must_use]
     pub fn raw_features(&self) -> &[f64] {
         self.engine.raw_features()
+    }
+
+    /// What was read from the windows of the newest tick.
+    #[must_use]
+    pub fn windows(&self) -> &WindowResults {
+        self.engine.windows()
     }
 
     /// Builds a model for the swap in this tick, as the session did. One that the session refused as not fitting is

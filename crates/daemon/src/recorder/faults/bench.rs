@@ -7,7 +7,7 @@ use kalmind_acquisition::{
     Waker,
     pool::{PoolWriter, pool},
 };
-use kalmind_engine::{BinFacts, CursorSettings, EngineSettings};
+use kalmind_engine::{CursorSettings, Engine, EngineSettings};
 use kalmind_filter::LabelLaw;
 use kalmind_offline::recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, SessionDocument};
 use kalmind_output::{CursorLayout, CursorRow};
@@ -32,6 +32,8 @@ pub(super) struct Bench<S> {
     pub(super) ticks: RecordLane,
     pub(super) messages: Sender<Message>,
     pub(super) status: Arc<RecorderStatus>,
+    /// Of what is recorded: it has not stepped yet.
+    pub(super) engine: Engine,
     samples: u64,
 }
 
@@ -66,6 +68,7 @@ fn session() -> SessionDocument {
             fallback_stale: Seconds(0.3),
         },
         streams: vec![InputStream { key: "array".to_owned(), held_samples: 100, stages: None }],
+        windows: Vec::new(),
         configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
         clock: ClockReading { lsl: 1.0, unix: 2.0 },
     }
@@ -75,7 +78,7 @@ impl<S: Sink> Bench<S> {
     pub(super) fn new(sink: S) -> Self {
         let session = session();
         let status = Arc::new(RecorderStatus::new("test.xdf".into()));
-        let (ticks, records) = RecordLane::new(64, CHANNELS, Waker::new());
+        let (ticks, records) = RecordLane::new(64, CHANNELS, 0, Waker::new());
         let (messages, received) = crossbeam_channel::bounded(64);
         let (blocks, read) =
             pool(16, || SampleBlock::with_capacity(NumberFormat::Float32, CHANNELS, SAMPLES as usize));
@@ -106,7 +109,8 @@ impl<S: Sink> Bench<S> {
         };
         let header = NumericHeader { description, key: "array".to_owned(), index: Some(0), raw: false };
         writing.add_numbers(read, header, LslTime(0.0));
-        Self { writing, blocks, ticks, messages, status, samples: 0 }
+        let engine = Engine::new(session.engine.clone()).expect("an engine");
+        Self { writing, blocks, ticks, messages, status, samples: 0, engine }
     }
 
     /// A block of samples, and a tick that names them.
@@ -124,14 +128,7 @@ impl<S: Sink> Bench<S> {
         record.input = TickInput { seq, ..TickInput::empty() };
         record.published.output.seq = seq;
         record.published.output.time = LslTime(seq as f64 * 0.02);
-        self.ticks.record(
-            &record.input,
-            record.published,
-            false,
-            None,
-            BinFacts::default(),
-            &[0.0; CHANNELS],
-        );
+        self.ticks.record(&record.input, record.published, false, &self.engine);
     }
 
     pub(super) fn event(&self, number: u64) {

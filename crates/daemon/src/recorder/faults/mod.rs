@@ -10,7 +10,6 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use kalmind_engine::BinFacts;
 use kalmind_offline::recorded::LossKind;
 use kalmind_types::{LslTime, TickInput};
 use serde_json::json;
@@ -123,7 +122,7 @@ fn a_disk_that_is_full_for_a_while_leaves_a_hole_and_recording_goes_on() {
 fn while_a_write_stands_still_ticks_and_samples_go_on_and_what_finds_no_room_is_counted() {
     let open = Arc::new((Mutex::new(false), Condvar::new()));
     let written = Arc::new(AtomicU64::new(0));
-    let Bench { mut writing, mut blocks, mut ticks, messages: _messages, status, .. } =
+    let Bench { mut writing, mut blocks, mut ticks, messages: _messages, status, engine, .. } =
         Bench::new(Slow { open: Arc::clone(&open), written: Arc::clone(&written) });
     let recorder = std::thread::spawn(move || {
         let _written = writing.begin();
@@ -138,14 +137,7 @@ fn while_a_write_stands_still_ticks_and_samples_go_on_and_what_finds_no_room_is_
             None => refused += 1,
         }
         let input = TickInput { seq, ..TickInput::empty() };
-        ticks.record(
-            &input,
-            TickRecord::empty(CHANNELS).published,
-            false,
-            None,
-            BinFacts::default(),
-            &[0.0; CHANNELS],
-        );
+        ticks.record(&input, TickRecord::empty(CHANNELS).published, false, &engine);
     }
     assert!(refused >= 1000 - 16, "the pool of samples is bounded");
     assert_eq!(ticks.lost().load(Ordering::Relaxed), 1000 - 64, "the pool of ticks is bounded");
