@@ -39,7 +39,7 @@ fn the_features_file_shows_every_key_with_its_default() {
     let lines = key_lines(&text);
     for key in configuration::documented_keys() {
         // these are shown inline
-        if ["intent.components", "record.stream", "window", "window.markers"].contains(&&*key.table) {
+        if ["intent.components", "record.stream", "window"].contains(&&*key.table) {
             continue;
         }
         let table =

@@ -6,10 +6,11 @@ fn with(window: &str) -> String {
     format!("[[stream]]\nkey = \"eeg\"\ntype = \"EEG\"\nbinning = \"mean\"\n[[window]]\n{window}\n")
 }
 
-/// A window of one line each: name, stream, markers, texts, and these two.
+/// A window of one line each: key, stream, name of the marker stream, texts, and these two.
 fn window(stream: &str, length: &str, more: &str) -> String {
-    let markers = "markers = { name = \"Stimuli\" }";
-    with(&format!("name = \"flash\"\nstream = \"{stream}\"\n{markers}\ntexts = [\"S1\"]\n{length}\n{more}"))
+    with(&format!(
+        "key = \"flash\"\nstream = \"{stream}\"\nname = \"Stimuli\"\ntexts = [\"S1\"]\n{length}\n{more}"
+    ))
 }
 
 #[test]
@@ -32,21 +33,21 @@ fn what_is_wrong_with_a_window_is_said_where_it_stands() {
         (window("eegg", "length_ms = 600", ""), 7, "`window[0].stream` names no stream"),
         (window("eeg", "", ""), 5, "`window[0]` does not say how long it is"),
         (more("samples = 3"), 10, "`window[0]` has a `length_ms` and a number of `samples`"),
-        (window("eeg", "length_ms = 10001", ""), 10, "`window[0].length_ms` = 10001 is out of range"),
+        (window("eeg", "length_ms = 10001", ""), 10, "`window[0].length_ms` is out of range"),
         (more("offset = 3"), 11, "unknown key \"offset\""),
-        (more("reader = \"maen\""), 11, "`window[0].reader` = \"maen\" is no reader"),
+        (more("reader = \"maen\""), 11, "`window[0].reader` is no reader: unknown variant `maen`"),
         (more("reader = { reader = \"mean\", of = 3 }"), 11, "is no reader: unknown field `of`"),
         (
-            with("name = \"a\"\nstream = \"eeg\"\nmarkers = {}\ntexts = [\"a\"]\nsamples = 3"),
-            8,
-            "`window[0].markers`",
+            with("key = \"a\"\nstream = \"eeg\"\ntexts = [\"a\"]\nsamples = 3"),
+            5,
+            "`window[0]` does not say which stream",
         ),
         (
-            with("name = \"a\"\nstream = \"eeg\"\nmarkers = { name = \"a\" }\ntexts = []\nsamples = 3"),
+            with("key = \"a\"\nstream = \"eeg\"\nname = \"a\"\ntexts = []\nsamples = 3"),
             9,
-            "is empty",
+            "`window[0].texts` is empty",
         ),
-        (with("name = \"a\"\nstream = \"eeg\"\nmarkers = { name = \"a\" }\nsamples = 3"), 5, "texts"),
+        (with("key = \"a\"\nstream = \"eeg\"\nname = \"a\"\nsamples = 3"), 5, "texts"),
     ] {
         let found = problems(&text);
         let fits = found.iter().any(|(at, _, problem)| *at == line && problem.contains(title));
@@ -54,7 +55,8 @@ fn what_is_wrong_with_a_window_is_said_where_it_stands() {
     }
     let errors = refused(&window("eegg", "length_ms = 600", ""));
     assert!(errors.problems()[0].help().contains("\"eeg\""), "{errors}");
-    let twice = window("eeg", "samples = 3", "") + &window("eeg", "samples = 3", "").split_off(59);
+    let one = window("eeg", "samples = 3", "");
+    let twice = one.clone() + one.split_at(one.find("[[window").expect("its heading")).1;
     assert!(
         problems(&twice).iter().any(|(.., title)| title == "two windows are called \"flash\""),
         "{twice}"

@@ -31,7 +31,7 @@ fn windows_at_markers_are_read_published_recorded_and_replayed_bit_for_bit() {
     markers.expect_line("ready");
     let window = |name: &str, offset_ms: i32, length: &str| {
         format!(
-            "[[window]]\nname = \"{name}\"\nstream = \"windows-array\"\nmarkers = {{ name = \"windows-markers\" }}\n\
+            "[[window]]\nkey = \"{name}\"\nstream = \"windows-array\"\nname = \"windows-markers\"\n\
              texts = [\"flash\", \"other\"]\noffset_ms = {offset_ms}\n{length}\n"
         )
     };

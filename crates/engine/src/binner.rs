@@ -17,8 +17,8 @@
 )]
 
 use kalmind_types::{
-    BinClose, Binning, ChannelMask, Command, IndexRange, LslTime, MAX_STREAMS, SampleBlock, SampleRows,
-    Seconds, StreamHealth, StreamTick, StreamTime, TickInput,
+    BinClose, ChannelMask, Command, EventMarker, IndexRange, LslTime, SampleBlock, SampleRows, Seconds,
+    StreamHealth, StreamTick, StreamTime, TickInput,
 };
 
 use self::{intake::Intake, look_back::LookBack, windows::Windows};
@@ -26,9 +26,9 @@ pub use self::{
     intake::{BinCounts, StreamBinning},
     look_back::look_back_rows,
     settings::{BinnerError, BinnerSettings},
-    windows::{MAX_PENDING, WindowCut},
+    windows::MAX_PENDING_WINDOWS,
 };
-use crate::SampleSource;
+use crate::{SampleSource, WindowCut};
 
 mod intake;
 mod look_back;
@@ -59,24 +59,7 @@ impl Binner {
     /// # Errors
     /// [`BinnerError`] where the streams cannot be binned together.
     pub fn new(settings: BinnerSettings, masked: ChannelMask) -> Result<Self, BinnerError> {
-        let count = settings.streams.len();
-        if count == 0 || count > MAX_STREAMS {
-            return Err(BinnerError::StreamCount(count));
-        }
-        if !settings.streams.iter().any(StreamBinning::is_waited_for) {
-            return Err(BinnerError::NothingRequired);
-        }
-        let mut leaders =
-            settings.streams.iter().enumerate().filter(|(_, stream)| stream.binning == Binning::Sample);
-        let leader = leaders.next();
-        if leaders.next().is_some() {
-            return Err(BinnerError::TwoLeaders);
-        }
-        if leader.is_some_and(|(_, stream)| !stream.required || stream.rate_hz.is_none_or(|rate| rate <= 0.0))
-        {
-            return Err(BinnerError::BadLeader);
-        }
-        let leader = leader.map(|(index, _)| index);
+        let leader = settings.leader()?;
         let streams = settings.streams.iter().cloned().map(Intake::new).collect();
         Ok(Self {
             settings,
@@ -90,6 +73,18 @@ impl Binner {
             ready: LslTime::default(),
             windows: Windows::default(),
         })
+    }
+
+    /// The same, cutting windows at events; `width` says how many values a sample of a stream has.
+    #[must_use]
+    pub fn with_windows(mut self, cuts: Vec<WindowCut>, width: impl Fn(usize) -> usize) -> Self {
+        self.windows = Windows::new(cuts, &mut self.streams, width, self.settings.max_wait);
+        self
+    }
+
+    /// A marker that a window is cut at came at local time `now`; `false` where [`MAX_PENDING_WINDOWS`] wait already, and it is refused.
+    pub fn mark(&mut self, marker: EventMarker, now: LslTime) -> bool {
+        self.windows.mark(marker, now, &self.streams)
     }
 
     /// Takes a block in. Its box comes back through [`Binner::release`] once no bin needs it.

@@ -13,9 +13,8 @@ use core::fmt;
 
 use kalmind_signal::FeatureExtractor;
 use kalmind_types::{
-    Cause, Command, CursorDrive, FeatureLayout, FeatureSet, IndexRange, Intent, LayoutError, LslTime,
-    ModelId, OutputState, Position, SampleRows, Seconds, StreamTime, TaskState, TickInput, TickOutput,
-    Velocity, WindowResults,
+    Cause, Command, CursorDrive, FeatureLayout, FeatureSet, Intent, LayoutError, LslTime, ModelId,
+    OutputState, Position, Seconds, TaskState, TickInput, TickOutput, Velocity, WindowResults,
 };
 
 pub use self::{
@@ -23,13 +22,12 @@ pub use self::{
     history::{BinFacts, History, HistoryRow},
     settings::EngineSettings,
     staged::StagedModel,
-    windows::WindowSettings,
 };
 use self::{
     models::{CATCH_UP, Models, Newcomer},
     staged::Decoded,
 };
-use crate::{OutputStates, cursor::Cursor, freshness::Freshness};
+use crate::{OutputStates, SampleSource, WindowError, WindowSettings, cursor::Cursor, freshness::Freshness};
 
 mod commands;
 mod examination;
@@ -39,18 +37,6 @@ mod models;
 mod settings;
 mod staged;
 mod windows;
-
-/// Where the engine finds the samples that a tick input names: the live binner, a recording, the rows of a table.
-pub trait SampleSource {
-    /// Shows the values of samples `range` of `stream`, in order, in one or more pieces.
-    fn rows(&self, stream: usize, range: IndexRange, visit: &mut dyn FnMut(SampleRows<'_>));
-    /// The raw stamp of sample `index` of `stream`.
-    fn stamp(&self, stream: usize, index: u64) -> Option<StreamTime>;
-    /// Shows the values of samples `range` of `stream`, likewise, from as far back as windows at events reach.
-    fn window_rows(&self, stream: usize, range: IndexRange, visit: &mut dyn FnMut(SampleRows<'_>)) {
-        self.rows(stream, range, visit);
-    }
-}
 
 /// Why an engine could not be made, or a model not be staged.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -67,13 +53,8 @@ pub enum EngineError {
     #[error(transparent)]
     Layout(#[from] LayoutError),
     /// What is to be read from windows cannot be read from them.
-    #[error("window \"{name}\": {problem}")]
-    Window {
-        /// The window's name.
-        name: String,
-        /// What is wrong.
-        problem: String,
-    },
+    #[error(transparent)]
+    Window(#[from] WindowError),
 }
 
 /// The pure step of the tick. Owned by one thread; allocates at construction only.

@@ -2,7 +2,7 @@
 #![expect(clippy::float_cmp, reason = "stamps and values in these tests are exact binary fractions")]
 
 use kalmind_engine::{
-    Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, MAX_PENDING, StreamBinning,
+    Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, MAX_PENDING_WINDOWS, StreamBinning,
     WindowSettings,
 };
 use kalmind_filter::{LabelLaw, READERS};
@@ -261,7 +261,7 @@ fn a_restart_of_the_stream_leaves_a_gap() {
 #[test]
 fn a_new_epoch_leaves_a_gap_and_nothing_before_it() {
     let jump = |bench: &mut Bench| {
-        bench.stamp += 500.0;
+        bench.stamp -= 50.0;
         bench.run(1)
     };
     let mut whys = broken_by(jump);
@@ -273,18 +273,18 @@ fn a_new_epoch_leaves_a_gap_and_nothing_before_it() {
 fn sixteen_windows_overlap_and_the_seventeenth_is_refused() {
     let mut bench = Bench::new(&[window(0.0)]);
     bench.run(10);
-    for number in 0..=MAX_PENDING {
+    for number in 0..=MAX_PENDING_WINDOWS {
         let taken = bench.mark(T0 + 20.0 * PERIOD + number as f64 * 0.001);
-        assert_eq!(taken, number < MAX_PENDING);
+        assert_eq!(taken, number < MAX_PENDING_WINDOWS);
     }
     let read = bench.run(40);
     let events: Vec<u64> = read.iter().map(|(window, _)| window.event).collect();
-    assert_eq!(events, (0..MAX_PENDING as u64).collect::<Vec<_>>());
+    assert_eq!(events, (0..MAX_PENDING_WINDOWS as u64).collect::<Vec<_>>());
     assert!(read.iter().all(|(_, result)| result.is_ok()));
     // there is room again, and the one that was refused is a hole
     bench.mark(bench.stamp);
     let read = bench.run(20);
-    assert_eq!(read[0].0.event, MAX_PENDING as u64 + 1);
+    assert_eq!(read[0].0.event, MAX_PENDING_WINDOWS as u64 + 1);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod feature;
 mod feature_layout;
 mod feature_set;
 mod generation;
+mod index_range;
 mod intent;
 mod operator_action;
 mod publication;
@@ -37,6 +38,7 @@ pub use feature::{Binning, StreamFeatures, StreamOutput, unlabelled};
 pub use feature_layout::{Feature, FeatureLayout, LayoutError, MAX_FEATURES};
 pub use feature_set::FeatureSet;
 pub use generation::GenerationId;
+pub use index_range::IndexRange;
 pub use intent::{Component, CovarianceKind, Intent, MAX_COMPONENTS, MAX_COVARIANCE, lower_triangle_index};
 pub use operator_action::OperatorAction;
 pub use publication::{Heartbeat, Publication, StageTimes, StateChange, TickPublication};
@@ -47,8 +49,8 @@ pub use stream::{
 };
 pub use task::{CursorDrive, Phase, Target, TaskBlock, TrialResult};
 pub use tick::{
-    BinClose, Command, IndexRange, MAX_COMMANDS, MAX_RANGES, ModelId, StreamTick, TaskState, TickInput,
-    TickOutput, most_missing,
+    BinClose, Command, MAX_COMMANDS, MAX_RANGES, ModelId, StreamTick, TaskState, TickInput, TickOutput,
+    most_missing,
 };
 pub use tick_check::ImplausibleTick;
 pub use time::{LslTime, Seconds, StreamTime};

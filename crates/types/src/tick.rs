@@ -4,8 +4,8 @@ use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Actor, Cause, ChannelMask, Click, CursorDrive, EventWindow, InputArrival, Intent, LslTime, MAX_STREAMS,
-    MAX_WINDOWS, Mode, OutputState, Position, Reason, Seconds, StreamHealth, Target, Velocity,
+    Actor, Cause, ChannelMask, Click, CursorDrive, EventWindow, IndexRange, InputArrival, Intent, LslTime,
+    MAX_STREAMS, MAX_WINDOWS, Mode, OutputState, Position, Reason, Seconds, StreamHealth, Target, Velocity,
 };
 
 /// The most commands that one tick takes; more wait for the next tick.
@@ -29,15 +29,6 @@ pub enum BinClose {
     Skipped,
     /// The input ended.
     End,
-}
-
-/// A run of consecutive sample indices, half-open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IndexRange {
-    /// First index.
-    pub first: u64,
-    /// Index past the last.
-    pub end: u64,
 }
 
 /// What one stream contributes to one bin. Replay reads this and never recomputes it.

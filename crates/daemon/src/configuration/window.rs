@@ -54,15 +54,15 @@ impl Setting for ReaderSettings {
 table! {
     /// A window at events; one table for each, 8 at most. A fixed number of a stream's samples, from the first one on that is
     /// stamped at a marker or `offset_ms` after it, from which something is read: an event of kind `window` tells what, or why
-    /// not.
+    /// not. At least one of `name`, `type`, `source_id`, `hostname` and `predicate` says which stream the markers come from; it
+    /// may be that of `[task]`.
     pub struct Window {
         /// The name by which its events call it; must be unique.
-        name: String = String::new(), in Rule::FileSafeName, and required;
+        key: String = String::new(), in Rule::FileSafeName, and required;
         /// The key of the `[[stream]]` that it is cut from; of one with `stages`, what comes of them. It needs a rate.
         stream: String = String::new(), and required;
-        /// The marker stream: at least one of `name`, `type`, `source_id`, `hostname` and `predicate`. It may be that of
-        /// `[task]`.
-        markers: StreamSelector = StreamSelector::default(), and required;
+        /// What the marker stream is found by.
+        selector: StreamSelector = StreamSelector::default(), and part;
         /// The texts of the markers at which it is cut. A stream of numbers is read by their text: `"1"` stands for 1 and 1.0.
         texts: Vec<String> = Vec::new(), and required;
         /// How long after the marker it begins, in milliseconds; negative: before it.
@@ -89,10 +89,10 @@ impl Conflicts<'_> {
         let known: Vec<(String, &Window)> =
             paths.zip(windows).filter(|(path, _)| self.known(&[path])).collect();
         let named: Vec<(String, String)> =
-            known.iter().map(|(path, window)| (format!("{path}.name"), window.name.clone())).collect();
-        self.duplicates("windows", &named, "give each window a `name` of its own");
+            known.iter().map(|(path, window)| (format!("{path}.key"), window.key.clone())).collect();
+        self.duplicates("windows", &named, "give each window a `key` of its own");
         for (path, window) in known {
-            self.selects(&format!("{path}.markers"), &window.markers);
+            self.selects(&path, &window.selector);
             if window.texts.is_empty() {
                 let help = "the texts of the markers, as in texts = [\"flash\"]";
                 self.at(

@@ -256,7 +256,7 @@ impl Desk {
             self.command(Command::PlaceCursor(position));
         }
         self.learn(record);
-        self.tell_windows(record);
+        ToldWindow::tell(&self.settings.windows, record, &self.events);
         self.run_program(output);
     }
 

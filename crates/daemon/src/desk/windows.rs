@@ -3,8 +3,7 @@
 use kalmind_engine::WindowSettings;
 use kalmind_types::{EventBody, WindowEvent, WindowValue};
 
-use super::Desk;
-use crate::{starting::plan::Plan, tick::TickRecord};
+use crate::{event_bus::EventBus, starting::plan::Plan, tick::TickRecord};
 
 /// What the events of a kind of window say.
 #[derive(Clone, Debug)]
@@ -31,14 +30,12 @@ impl ToldWindow {
         };
         plan.windows.iter().map(told).collect()
     }
-}
 
-impl Desk {
-    /// Tells of the windows of a tick.
-    pub(super) fn tell_windows(&self, record: &TickRecord) {
+    /// Tells of a tick's windows.
+    pub(super) fn tell(all: &[Self], record: &TickRecord, events: &EventBus) {
         for (window, result) in record.input.windows.iter().zip(record.windows.iter()) {
-            let Some(told) = self.settings.windows.get(usize::from(window.marker.window)) else { continue };
-            let ToldWindow { settings, stream, names } = told;
+            let Some(told) = all.get(usize::from(window.marker.window)) else { continue };
+            let Self { settings, stream, names } = told;
             let value = |(name, value): (&String, &f64)| WindowValue { name: name.clone(), value: *value };
             let event = WindowEvent {
                 window: settings.name.clone(),
@@ -51,7 +48,7 @@ impl Desk {
                 values: result.ok().map(|values| names.iter().zip(values).map(value).collect()),
                 missing: result.err(),
             };
-            self.events.publish(window.marker.time(), EventBody::Window(Box::new(event)));
+            events.publish(window.marker.time(), EventBody::Window(Box::new(event)));
         }
     }
 }

@@ -37,7 +37,7 @@ use crate::{
     recorder::{self, Recorder, RecorderStatus, RunningRecorder},
     running::{
         arrival::InputArrivals,
-        event_markers::EventMarkers,
+        event_markers::{self, EventMarkers},
         inlets::Inlets,
         late_streams::LateStreams,
         plane_streams::{PlaneStreams, PositionSlot},
@@ -160,7 +160,7 @@ impl Daemon {
         let features = plan.layout.width();
         let values = engine.most_window_values();
         let binner = Binner::new(plan.binner(), plan.masked.clone()).or_usage()?;
-        let binner = plan.cut_windows(binner);
+        let binner = event_markers::cutting(plan, binner);
         let tick_waker = Waker::new();
         let Inlets { mut monitors, guards, streams, recorded_texts, late } =
             Inlets::start(plan, &tick_waker, &realtime, recorder.as_mut())?;
@@ -379,13 +379,12 @@ impl Daemon {
         // the tick thread answers a stop with a heartbeat at once; two rounds of its longest park are ample
         std::thread::park_timeout(std::time::Duration::from_millis(60));
         drop(self.markers.take());
-        drop(core::mem::take(&mut self.event_markers));
         drop(core::mem::take(&mut self.places));
         self.recorded_texts.clear();
         // each may wait for a dead outlet: all at once, not one after the other
-        let late = self.late.take();
+        let (late, event_markers) = (self.late.take(), core::mem::take(&mut self.event_markers));
         std::thread::scope(|scope| {
-            scope.spawn(move || drop(late));
+            scope.spawn(move || drop((late, event_markers)));
             for inlet in self.inlets.drain(..) {
                 scope.spawn(move || drop(inlet));
             }

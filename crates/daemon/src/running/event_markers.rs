@@ -10,6 +10,7 @@ use kalmind_acquisition::{
     Marker, MarkerConfig, MarkerInlet, StreamMonitor, StreamSelector, Waker,
     ring::{Consumer, Producer, ring},
 };
+use kalmind_engine::{Binner, WindowSettings};
 use kalmind_types::EventMarker;
 
 use crate::{
@@ -37,6 +38,12 @@ struct Wanted {
     texts: Vec<String>,
 }
 
+/// The binner, cutting the run's windows.
+pub(crate) fn cutting(plan: &Plan, binner: Binner) -> Binner {
+    let width = |place: usize| plan.streams.get(place).map_or(0, |stream| stream.features.width());
+    binner.with_windows(plan.windows.iter().map(WindowSettings::cut).collect(), width)
+}
+
 impl EventMarkers {
     /// Starts following them, and gives the tick thread's end; nothing where no window is configured.
     ///
@@ -55,10 +62,10 @@ impl EventMarkers {
         let mut streams: Vec<(&StreamSelector, String)> = Vec::new();
         let mut wanted = Vec::with_capacity(windows.len());
         for window in windows {
-            let known = streams.iter().find(|(selector, _)| **selector == window.markers);
-            let stream = known.map_or_else(|| format!("{} markers", window.name), |(_, name)| name.clone());
+            let known = streams.iter().find(|(selector, _)| **selector == window.selector);
+            let stream = known.map_or_else(|| format!("{} markers", window.key), |(_, name)| name.clone());
             if known.is_none() {
-                streams.push((&window.markers, stream.clone()));
+                streams.push((&window.selector, stream.clone()));
             }
             wanted.push(Wanted { stream, texts: window.texts.clone() });
         }

@@ -4,6 +4,7 @@ pub mod finding;
 pub mod outlets;
 pub mod plan;
 pub mod plan_error;
+pub mod planned_stream;
 pub mod prepared;
 mod recorded_size;
 pub mod resuming;

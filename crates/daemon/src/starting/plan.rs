@@ -20,6 +20,7 @@ use crate::{
     starting::{
         finding::Found,
         plan_error::PlanError,
+        planned_stream::PlannedStream,
         prepared::{Prepared, cursor_components},
         resuming::Resuming,
         stages::DerivedPlan,
@@ -39,19 +40,6 @@ const MOST_BLOCKS_OF_ONE: usize = 512;
 pub const BIN_MS: std::ops::RangeInclusive<f64> = 1.0..=200.0;
 /// A leading stream's rate may differ from the bins' by this part.
 const RATE_MATCH: f64 = 0.01;
-
-/// A stream as configured and as found.
-#[derive(Clone, Debug)]
-pub struct PlannedStream {
-    /// How it is received.
-    pub inlet: InletConfig,
-    /// How it takes part in the bins.
-    pub binning: StreamBinning,
-    /// The features it contributes.
-    pub features: StreamFeatures,
-    /// Where it has stages: what comes of them, and is decoded in its place.
-    pub derived: Option<DerivedPlan>,
-}
 
 /// A further stream to record.
 #[derive(Clone, Debug)]

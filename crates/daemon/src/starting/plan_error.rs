@@ -90,10 +90,10 @@ pub enum PlanError {
         least: f64,
     },
     /// A window that cannot be cut.
-    #[error("[[window]] \"{name}\": {problem}")]
+    #[error("[[window]] \"{key}\": {problem}")]
     Window {
-        /// Its name.
-        name: String,
+        /// Its key.
+        key: String,
         /// Why not.
         problem: String,
     },

@@ -1,14 +1,11 @@
 //! Windows at events, as they will be cut from the streams that were found.
 
-use kalmind_engine::{Binner, WindowSettings, look_back_rows};
+use kalmind_engine::{WindowSettings, look_back_rows};
 use kalmind_types::{FeatureLayout, LOOK_BACK, Seconds, unlabelled};
 
 use crate::{
     configuration::Window,
-    starting::{
-        plan::{Plan, PlannedStream},
-        plan_error::PlanError,
-    },
+    starting::{plan_error::PlanError, planned_stream::PlannedStream},
 };
 
 /// The most memory that a stream's samples are kept in, in bytes.
@@ -26,7 +23,7 @@ pub(super) fn planned(
 }
 
 fn one(window: &Window, streams: &[PlannedStream]) -> Result<WindowSettings, PlanError> {
-    let wrong = |problem: String| PlanError::Window { name: window.name.clone(), problem };
+    let wrong = |problem: String| PlanError::Window { key: window.key.clone(), problem };
     let place = streams.iter().position(|stream| stream.inlet.key == window.stream);
     let (place, stream) = place
         .and_then(|place| Some((place, streams.get(place)?)))
@@ -60,7 +57,7 @@ fn one(window: &Window, streams: &[PlannedStream]) -> Result<WindowSettings, Pla
         )));
     }
     let settings = WindowSettings {
-        name: window.name.clone(),
+        name: window.key.clone(),
         texts: window.texts.clone(),
         stream: place as u16,
         channels: layout.names(|_, channel| unlabelled(channel)),
@@ -70,26 +67,6 @@ fn one(window: &Window, streams: &[PlannedStream]) -> Result<WindowSettings, Pla
     };
     match settings.reader() {
         Ok(_) => Ok(settings),
-        Err(error) => Err(wrong(error.to_string())),
-    }
-}
-
-impl Plan {
-    /// The binner, cutting the run's windows.
-    #[must_use]
-    pub fn cut_windows(&self, binner: Binner) -> Binner {
-        let width = |place: usize| self.streams.get(place).map_or(0, |stream| stream.features.width());
-        binner.with_windows(self.windows.iter().map(WindowSettings::cut).collect(), width)
-    }
-
-    /// How many samples of a stream may still be asked for.
-    #[must_use]
-    pub fn held_samples(&self, place: usize) -> u64 {
-        let Some(stream) = self.streams.get(place) else { return 0 };
-        let blocks = stream.inlet.blocks * stream.inlet.block_samples;
-        let cut = self.windows.iter().filter(|window| usize::from(window.stream) == place);
-        let kept = stream.binning.rate_hz.zip(cut.map(|window| window.count).max());
-        let wait = self.binner().max_wait;
-        (blocks + kept.map_or(0, |(rate_hz, longest)| look_back_rows(rate_hz, longest, wait))) as u64
+        Err(error) => Err(wrong(error.error.to_string())),
     }
 }

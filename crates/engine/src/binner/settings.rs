@@ -1,8 +1,8 @@
 //! How bins are made, and why they cannot be.
 
-use kalmind_types::{MAX_STREAMS, Seconds};
+use kalmind_types::{Binning, MAX_STREAMS, Seconds};
 
-use super::StreamBinning;
+use super::intake::StreamBinning;
 
 /// How bins are made.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,4 +32,28 @@ pub enum BinnerError {
     /// A leading stream that is not required or has no rate.
     #[error("the stream with binning = \"sample\" must be required and needs a rate (rate_hz)")]
     BadLeader,
+}
+
+impl BinnerSettings {
+    /// The stream whose samples are bins, if there is one.
+    pub(super) fn leader(&self) -> Result<Option<usize>, BinnerError> {
+        let count = self.streams.len();
+        if count == 0 || count > MAX_STREAMS {
+            return Err(BinnerError::StreamCount(count));
+        }
+        if !self.streams.iter().any(StreamBinning::is_waited_for) {
+            return Err(BinnerError::NothingRequired);
+        }
+        let mut leaders =
+            self.streams.iter().enumerate().filter(|(_, stream)| stream.binning == Binning::Sample);
+        let leader = leaders.next();
+        if leaders.next().is_some() {
+            return Err(BinnerError::TwoLeaders);
+        }
+        if leader.is_some_and(|(_, stream)| !stream.required || stream.rate_hz.is_none_or(|rate| rate <= 0.0))
+        {
+            return Err(BinnerError::BadLeader);
+        }
+        Ok(leader.map(|(index, _)| index))
+    }
 }

@@ -13,24 +13,13 @@ use arrayvec::ArrayVec;
 use kalmind_types::{EventMarker, EventWindow, LOOK_BACK, LslTime, MAX_WINDOWS, Seconds, WindowMissing};
 
 use super::{
-    Binner,
     intake::Intake,
     look_back::{LookBack, Progress, look_back_rows},
 };
+use crate::WindowCut;
 
 /// The most windows that wait for their samples, or for a tick, at a time.
-pub const MAX_PENDING: usize = 16;
-
-/// How the windows of one kind are cut.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct WindowCut {
-    /// From which stream.
-    pub stream: u16,
-    /// How long after its marker a window begins; may be negative.
-    pub offset: Seconds,
-    /// Its number of samples.
-    pub count: u32,
-}
+pub const MAX_PENDING_WINDOWS: usize = 16;
 
 /// A window that is not read yet.
 #[derive(Clone, Copy, Debug)]
@@ -47,22 +36,8 @@ struct Pending {
 #[derive(Debug, Default)]
 pub(super) struct Windows {
     cuts: Vec<WindowCut>,
-    pending: ArrayVec<Pending, MAX_PENDING>,
+    pending: ArrayVec<Pending, MAX_PENDING_WINDOWS>,
     next_event: u64,
-}
-
-impl Binner {
-    /// The same, cutting windows at events; `width` says how many values a sample of a stream has.
-    #[must_use]
-    pub fn with_windows(mut self, cuts: Vec<WindowCut>, width: impl Fn(usize) -> usize) -> Self {
-        self.windows = Windows::new(cuts, &mut self.streams, width, self.settings.max_wait);
-        self
-    }
-
-    /// A marker that a window is cut at came at local time `now`; `false` where [`MAX_PENDING`] wait already, and it is refused.
-    pub fn mark(&mut self, marker: EventMarker, now: LslTime) -> bool {
-        self.windows.mark(marker, now, &self.streams)
-    }
 }
 
 impl Windows {
@@ -87,7 +62,7 @@ impl Windows {
     }
 
     /// A marker came at local time `now`: its window waits for its samples from now on, or is refused.
-    fn mark(&mut self, marker: EventMarker, now: LslTime, streams: &[Intake]) -> bool {
+    pub(super) fn mark(&mut self, marker: EventMarker, now: LslTime, streams: &[Intake]) -> bool {
         let event = self.next_event;
         self.next_event = event.saturating_add(1);
         let Some(cut) = self.cuts.get(usize::from(marker.window)).filter(|_| !self.pending.is_full()) else {

@@ -9,51 +9,9 @@
     reason = "this runs on the tick"
 )]
 
-use kalmind_filter::{ReaderError, ReaderSettings, WindowReader, WindowShape};
-use kalmind_types::{EventWindow, Seconds, TickInput, WindowMissing, WindowResults};
-use serde::{Deserialize, Serialize};
-
-use super::{EngineError, SampleSource};
-use crate::WindowCut;
-
-/// Windows of one kind: at which markers, from which stream, how long, and what is read from them. A recording keeps it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WindowSettings {
-    /// What results are called by.
-    pub name: String,
-    /// The markers that it is cut at.
-    pub texts: Vec<String>,
-    /// Which stream, in the configuration's order.
-    pub stream: u16,
-    /// The values of the stream's samples.
-    pub channels: Vec<String>,
-    /// How long after its marker it begins; may be negative.
-    pub offset: Seconds,
-    /// Its number of samples.
-    pub count: u32,
-    /// What is read from it.
-    pub reader: ReaderSettings,
-}
-
-impl WindowSettings {
-    /// What is read from it, with everything that this will ever need.
-    ///
-    /// # Errors
-    /// [`EngineError::Window`] where the reader's settings cannot be used, or not for such windows.
-    pub fn reader(&self) -> Result<Box<dyn WindowReader>, EngineError> {
-        let shape = WindowShape { channels: self.channels.clone(), samples: self.count as usize };
-        let wrong =
-            |error: ReaderError| EngineError::Window { name: self.name.clone(), problem: error.to_string() };
-        self.reader.build(&shape).map_err(wrong)
-    }
-
-    /// How it is cut.
-    #[must_use]
-    pub fn cut(&self) -> WindowCut {
-        WindowCut { stream: self.stream, offset: self.offset, count: self.count }
-    }
-}
+use crate::{SampleSource, WindowError, WindowSettings};
+use kalmind_filter::WindowReader;
+use kalmind_types::{EventWindow, TickInput, WindowMissing, WindowResults};
 
 /// The readers of a run's windows and the newest tick's results. Allocates at construction only.
 #[derive(Debug, Default)]
@@ -67,7 +25,7 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    pub(super) fn new(settings: &[WindowSettings]) -> Result<Self, EngineError> {
+    pub(super) fn new(settings: &[WindowSettings]) -> Result<Self, WindowError> {
         let readers: Vec<Box<dyn WindowReader>> =
             settings.iter().map(WindowSettings::reader).collect::<Result<_, _>>()?;
         let widths: Vec<usize> = settings.iter().map(|window| window.channels.len()).collect();
