@@ -10,19 +10,15 @@
     reason = "a bench prints, measures, and ends where something fails"
 )]
 
+#[path = "../crates/offline/tests/recorded_run/mod.rs"]
+mod recorded_run;
+
 use std::{fs::File, path::Path, time::Instant};
 
 use kalmind::commands::replay::{layout, replay};
-use kalmind_engine::{CursorSettings, Engine, EngineSettings};
-use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, TrainingData, kernel_path};
-use kalmind_fitting::{FitSettings, fit};
-use kalmind_offline::{
-    model::IdentifiedModel,
-    recorded::{
-        ClockReading, ConfigurationText, FORMAT, InputStream, ModelPart, RecordDocument, RecordedSamples,
-        SessionDocument, TickDocument,
-    },
-};
+use kalmind_engine::Engine;
+use kalmind_filter::{KernelPath, kernel_path};
+use kalmind_offline::recorded::{ModelPart, RecordDocument, RecordedSamples, SessionDocument, TickDocument};
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::{
     encode::HeaderFields,
@@ -31,20 +27,13 @@ use kalmind_recording::xdf::{
     writer::{StreamId, Writer},
 };
 use kalmind_types::{
-    BinClose, Binning, Command, Component, IndexRange, LslTime, Mode, NumberFormat, SampleRows, Samples,
-    Seconds, StageTimes, StreamFeatures, StreamHealth, StreamTick, StreamTime, TickInput, TickPublication,
+    Command, NumberFormat, SampleRows, Samples, Seconds, StageTimes, StreamTime, TickPublication,
 };
-use nalgebra::DMatrix;
+use recorded_run::{model, noise, session, stream};
 
 const FEATURES: usize = 192;
 const POINTS: usize = 3000;
 const TICKS: u64 = 180_000;
-
-/// Numbers between -1 and 1 from a 64-bit congruential generator.
-fn noise(state: &mut u64) -> f64 {
-    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    (*state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-}
 
 fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -107,8 +96,8 @@ fn raw(path: &Path) {
 /// An hour of 192 features at 50 Hz, decoded by a Nadaraya-Watson regression of 3000 points, with a guard in front or
 /// without, and replayed.
 fn hour(path: &Path, guard: bool) {
-    let model = model();
-    let session = SessionDocument { guard, ..session() };
+    let model = model("dkf-nw", FEATURES, POINTS);
+    let session = SessionDocument { guard, ..session(stream(FEATURES)) };
     let mut engine = Engine::new(session.engine.clone()).expect("an engine");
     assert!(
         engine.stage(model.stage(guard, KernelPath::detect()).expect("builds")).is_ok(),
@@ -150,20 +139,11 @@ fn hour(path: &Path, guard: bool) {
     let mut state = 3;
     let mut values = Vec::new();
     for seq in 0..TICKS {
-        let time = 100.0 + seq as f64 * 0.02;
+        let time = recorded_run::time(seq);
         let raw: Vec<f32> = (0..FEATURES).map(|_| noise(&mut state) as f32).collect();
         writer.rows(input, &[StreamTime(time)], SampleRows::Float32(&raw));
         samples.add(0, seq, vec![StreamTime(time)], Samples::Float32(raw));
-        let mut tick = TickInput::empty();
-        (tick.seq, tick.incomplete, tick.closed_by) = (seq, false, BinClose::Sample);
-        (tick.start, tick.time) = (LslTime(time - 0.02), LslTime(time));
-        tick.streams.push(StreamTick {
-            ranges: [IndexRange { first: seq, end: seq + 1 }].into_iter().collect(),
-            offset: Seconds(0.0),
-            health: StreamHealth::Live,
-            lost: 0,
-            late: 0,
-        });
+        let mut tick = recorded_run::input(seq, false);
         if seq == 0 {
             tick.commands.push(Command::SwapModel(model.id));
         }
@@ -187,69 +167,4 @@ fn hour(path: &Path, guard: bool) {
         writer.length() as f64 / 1e9,
         replayed.identical()
     );
-}
-
-fn components() -> Vec<Component> {
-    ["vx", "vy"].map(|name| Component { name: name.to_owned(), unit: String::new() }).to_vec()
-}
-
-fn stream() -> StreamFeatures {
-    StreamFeatures::of_channels(Binning::Sample, FEATURES, None)
-}
-
-fn model() -> IdentifiedModel {
-    let spec: DecoderSpec = "dkf-nw".parse().expect("a decoder");
-    let mut state = 1;
-    let mut velocity = [0.0_f64; 2];
-    let (mut x, mut z) = (Vec::new(), Vec::new());
-    for _ in 0..POINTS {
-        velocity = velocity.map(|value| 0.9 * value + 0.1 * noise(&mut state));
-        z.extend(velocity);
-        x.extend((0..FEATURES).map(|feature| velocity[feature % 2] + 0.3 * noise(&mut state)));
-    }
-    let data = TrainingData::new(
-        DMatrix::from_row_slice(POINTS, FEATURES, &x),
-        DMatrix::from_row_slice(POINTS, 2, &z),
-    );
-    let fitted = fit(&spec, &data, &FitSettings::default(), &mut |_| {}).expect("a fit");
-    IdentifiedModel::of(Model {
-        components: components(),
-        streams: vec![stream()],
-        guard: Some(fitted.guard),
-        ..Model::plain(spec, vec![0.0; FEATURES], 2, fitted.parameters)
-    })
-    .expect("a model")
-}
-
-fn session() -> SessionDocument {
-    SessionDocument {
-        format: FORMAT,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        session: "bench".to_owned(),
-        run: 1,
-        instance: "Bench".to_owned(),
-        participant: String::new(),
-        subject: serde_json::Value::Null,
-        bin_ms: 20.0,
-        components: components(),
-        workspace: [1.0, 1.0],
-        kernel_path: kernel_path().to_owned(),
-        guard: true,
-        engine: EngineSettings {
-            features: vec![stream()],
-            max_masked: 0.25,
-            restart_after: Seconds(0.5),
-            stale_after: Seconds(0.2),
-            auto_resume: Seconds(2.0),
-            start: Mode::Control,
-            cursor: CursorSettings::default(),
-            label_law: LabelLaw::default(),
-            plausibility: true,
-            fallback_stale: Seconds(0.3),
-        },
-        streams: vec![InputStream { key: "input".to_owned(), held_samples: 64, stages: None }],
-        windows: Vec::new(),
-        configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
-        clock: ClockReading { lsl: 1.0, unix: 1.0 },
-    }
 }

@@ -27,7 +27,7 @@ use kalmind_engine::{
 };
 use kalmind_filter::{
     CovarianceScale, DecoderSpec, DkfParameters, Form, KalmanParameters, KernelPath, LabelLaw, Model,
-    NadarayaWatsonRegressor, Noise, Parameters, Regressor, Start, StateModel, StationarySource,
+    NadarayaWatsonRegressor, Noise, Parameters, Regressor, Start, StateModel, StationarySource, ZScore,
 };
 use kalmind_offline::model::IdentifiedModel;
 use kalmind_types::{
@@ -54,6 +54,12 @@ fn main() {
     for (channels, samples) in [(96, 1), (192, 1), (96, 600)] {
         for decoder in ["kalman-steady", "dkf-nw"] {
             rows.push(measure(&mut criterion, decoder, channels, samples));
+        }
+    }
+    for features in [192, 1024] {
+        for running in ["off", "300"] {
+            let decoder = format!("kalman-steady:running-zscore={running}");
+            rows.push(measure(&mut criterion, &decoder, features, 1));
         }
     }
     for decoder in ["kalman-steady", "dkf-nw"] {
@@ -136,20 +142,19 @@ impl Rig {
         let binning = if samples == 1 { Binning::Sample } else { Binning::Sum };
         let features = vec![StreamFeatures::of_channels(binning, channels, None)];
         let parameters = match decoder {
-            "kalman-steady" => Parameters::KalmanSteady(kalman(channels)),
-            _ => Parameters::Dkf(dkf(channels)),
+            "dkf-nw" => Parameters::Dkf(dkf(channels)),
+            _ => Parameters::KalmanSteady(kalman(channels)),
         };
         let component = |name: &str| Component { name: name.to_owned(), unit: String::new() };
+        let spec = decoder.parse::<DecoderSpec>().expect("a known decoder");
+        // where the option is written the features are z-scored, which changes nothing at first
+        let ones = |_| ZScore { mean: vec![0.0; channels], standard_deviation: vec![1.0; channels] };
         let model = IdentifiedModel::of(Model {
             components: vec![component("vx"), component("vy")],
             streams: features.clone(),
             bin_ms: WIDTH * 1e3,
-            ..Model::plain(
-                decoder.parse::<DecoderSpec>().expect("a known decoder"),
-                vec![0.0; channels],
-                2,
-                parameters,
-            )
+            zscore: spec.options.running_zscore.map(ones),
+            ..Model::plain(spec, vec![0.0; channels], 2, parameters)
         })
         .expect("a valid model");
         let mut engine = Engine::new(EngineSettings {
@@ -298,7 +303,7 @@ impl Rig {
         let elapsed = begin.elapsed();
         self.release();
         *model = self.engine.take_retired();
-        assert!(commands.is_empty() || model.as_ref().is_some_and(|model| !model.came_late()));
+        assert!(commands.is_empty() || model.as_ref().is_some_and(|model| !model.turned_away()));
         elapsed
     }
 
@@ -329,13 +334,13 @@ fn accuracy(decoder: &str, channels: usize, samples: usize) -> f64 {
         assert!(!output.incomplete, "every sample of the bin is in it");
         let intent = output.intent.expect("a decoder at work");
         let features = rig.features(bin);
-        let found = if decoder == "kalman-steady" {
-            filter.step(Some(&features)).expect("matrices with an inverse");
-            difference(&intent, &filter.mean, &filter.covariance)
-        } else {
+        let found = if decoder == "dkf-nw" {
             let (f, _) = nadaraya_watson(points, values, BANDWIDTH, &features);
             dkf_filter.step(&f, &symmetric(&[0.5, 0.0, 0.5], 2)).expect("matrices with an inverse");
             difference(&intent, &dkf_filter.mean, &dkf_filter.covariance)
+        } else {
+            filter.step(Some(&features)).expect("matrices with an inverse");
+            difference(&intent, &filter.mean, &filter.covariance)
         };
         most = most.max(found);
     }
@@ -348,7 +353,8 @@ fn measure(criterion: &mut Criterion, decoder: &str, channels: usize, samples: u
     } else {
         format!("{channels} channels at {} kHz, sum", samples as f64 / WIDTH / 1e3)
     };
-    let what = format!("{input}, {decoder}");
+    // the results' folder is named so
+    let what = format!("{input}, {}", decoder.replace(':', " "));
     let mut rig = Rig::new(decoder, channels, samples);
     let mut bin = 0;
     measured::forget(&what);
@@ -364,7 +370,12 @@ fn measure(criterion: &mut Criterion, decoder: &str, channels: usize, samples: u
         what,
         measured: format!("{}{share}", measured::shown(median)),
         goal: if samples == 1 { String::new() } else { String::from("25 % with reception") },
-        accuracy: format!("{:.1e}", accuracy(decoder, channels, samples)),
+        // that of the decoder by itself stands beside it already
+        accuracy: if decoder.contains(':') {
+            String::new()
+        } else {
+            format!("{:.1e}", accuracy(decoder, channels, samples))
+        },
     }
 }
 

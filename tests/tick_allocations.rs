@@ -1,18 +1,16 @@
-//! The tick thread allocates and frees nothing: counted by a global allocator over 10,000 ticks of every decoder, with
-//! stops, requests, targets, model swaps and windows at events in between.
-#![expect(unsafe_code, reason = "a global allocator that counts can only be written with it")]
+//! The tick thread allocates and frees nothing: counted by a global allocator over 10,000 ticks of every decoder and of
+//! streams of every binning, with stops, requests, targets, model swaps and windows at events in between.
 #![expect(clippy::expect_used, reason = "a test that cannot build its subject has failed")]
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+mod counting_allocator;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use arrayvec::ArrayVec;
+use counting_allocator::{IS_WATCHED, WATCHED};
 use kalmind::tick::{
     QueuedCommand, RecordLane, StopLatch, StreamInput, TickCounts, TickQueues, TickRecord, TickThread, lane,
 };
@@ -22,57 +20,62 @@ use kalmind_acquisition::{
     ring::ring,
 };
 use kalmind_engine::{
-    Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, History, HistoryRow, StreamBinning,
-    WindowSettings,
+    Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, History, StreamBinning, WindowSettings,
 };
-use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, READERS, TrainingData};
+use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, READERS, TrainingData, ZScore};
 use kalmind_fitting::{FitSettings, fit};
 use kalmind_offline::model::IdentifiedModel;
 use kalmind_output::PublicationSource as _;
 use kalmind_types::{
-    Actor, Binning, ChannelMask, Command, Component, CursorDrive, EventMarker, Mode, NumberFormat, Position,
-    SampleBlock, Samples, Seconds, StreamFeatures, StreamHealth, StreamTime, Target, TaskState,
+    Actor, Binning, ChannelMask, Command, Component, CursorDrive, EventMarker, MAX_STREAMS, Mode,
+    NumberFormat, Position, SampleBlock, Samples, Seconds, StreamFeatures, StreamHealth, StreamOutput,
+    StreamTime, Target, TaskState,
 };
 use nalgebra::DMatrix;
 
 const FEATURES: usize = 24;
 const TICKS: u64 = 10_000;
 const PERIOD: f64 = 0.02;
-/// A marker comes at every so many samples, and its window is so many long: several overlap.
+/// A marker comes at every so many bins, and its window is so many samples long: several overlap.
 const MARKED: u64 = 3;
 const WINDOW: u32 = 10;
 
-thread_local! {
-    static COUNTED: Cell<bool> = const { Cell::new(false) };
-}
-static TOUCHED: AtomicU64 = AtomicU64::new(0);
-
-struct Counting;
-
-fn count() {
-    // a thread that is ending has no flag any more, and is not the one that counts
-    if COUNTED.try_with(Cell::get).unwrap_or(false) {
-        TOUCHED.fetch_add(1, Ordering::Relaxed);
-    }
+/// A stream that is sent: so many samples a bin, in every so-manieth bin.
+struct Sent {
+    features: StreamFeatures,
+    format: NumberFormat,
+    in_a_bin: u64,
+    every: u64,
 }
 
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises about `layout` hold for the system's allocator as well.
-        unsafe { System.alloc(layout) }
+impl Sent {
+    fn rate_hz(&self) -> f64 {
+        self.in_a_bin as f64 / self.every as f64 / PERIOD
     }
 
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: the pointer came from `alloc` above, so from the system's allocator.
-        unsafe { System.dealloc(pointer, layout) }
+    /// What is sent in a bin that begins at `begin`: samples in the middle of their periods, one in forty channels broken.
+    fn fill(&self, block: &mut SampleBlock, number: u64, begin: f64, state: &mut u64) {
+        block.first_index = number / self.every * self.in_a_bin;
+        block.health = StreamHealth::Live;
+        block.received = clock::now();
+        block.stamps.clear();
+        block.values.clear();
+        for sample in 0..self.in_a_bin {
+            block.stamps.push(StreamTime(begin + (sample as f64 + 0.5) * PERIOD / self.in_a_bin as f64));
+            for feature in 0..self.features.width() {
+                let broken =
+                    number.is_multiple_of(97) && feature < 3 || number.is_multiple_of(331) && feature < 20;
+                let value = if broken { f64::NAN } else { noise(state) };
+                match &mut block.values {
+                    Samples::Float32(values) => values.push(value as f32),
+                    Samples::Double64(values) => values.push(value),
+                    Samples::Int16(values) => values.push((100.0 * value) as i16),
+                    _ => unreachable!("no stream of this test has another format"),
+                }
+            }
+        }
     }
 }
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Numbers between -1 and 1 from a 64-bit congruential generator.
 fn noise(state: &mut u64) -> f64 {
@@ -80,23 +83,49 @@ fn noise(state: &mut u64) -> f64 {
     (*state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
 }
 
-fn features() -> Vec<StreamFeatures> {
-    vec![StreamFeatures::of_channels(Binning::Sample, FEATURES, None)]
+/// One stream whose samples are bins.
+fn alone() -> Vec<Sent> {
+    let features = StreamFeatures::of_channels(Binning::Sample, FEATURES, None);
+    vec![Sent { features, format: NumberFormat::Float32, in_a_bin: 1, every: 1 }]
 }
 
-fn window() -> WindowSettings {
+/// A derived stream, counts, and a stream slower than the bins.
+fn together() -> Vec<Sent> {
+    let output = |at: usize| StreamOutput {
+        name: at.to_string(),
+        unit: String::new(),
+        channel: Some(at / 2),
+        sources: Vec::new(),
+    };
+    let derived = StreamFeatures {
+        outputs: Some((0..16).map(output).collect()),
+        ..StreamFeatures::of_channels(Binning::Mean, 8, None)
+    };
+    let plain = |binning, channels| StreamFeatures::of_channels(binning, channels, None);
+    vec![
+        Sent { features: derived, format: NumberFormat::Double64, in_a_bin: 10, every: 1 },
+        Sent { features: plain(Binning::Sum, 6), format: NumberFormat::Int16, in_a_bin: 4, every: 1 },
+        Sent { features: plain(Binning::Latest, 2), format: NumberFormat::Float32, in_a_bin: 1, every: 5 },
+    ]
+}
+
+fn window(sent: &[Sent]) -> WindowSettings {
     WindowSettings {
         name: "flash".to_owned(),
         texts: vec!["flash".to_owned()],
         stream: 0,
-        channels: (0..FEATURES).map(|channel| channel.to_string()).collect(),
+        channels: (0..sent[0].features.width()).map(|channel| channel.to_string()).collect(),
         offset: Seconds(0.0),
         count: WINDOW,
         reader: (READERS[0].example)(),
     }
 }
 
-fn model(decoder: &str) -> IdentifiedModel {
+fn features(sent: &[Sent]) -> Vec<StreamFeatures> {
+    sent.iter().map(|sent| sent.features.clone()).collect()
+}
+
+fn model(decoder: &str, sent: &[Sent]) -> IdentifiedModel {
     let spec: DecoderSpec = decoder.parse().expect("a decoder");
     let mut state = 1;
     let mut velocity = [0.0_f64; 2];
@@ -114,8 +143,12 @@ fn model(decoder: &str) -> IdentifiedModel {
     let component = |name: &str| Component { name: name.to_owned(), unit: String::new() };
     IdentifiedModel::of(Model {
         components: vec![component("vx"), component("vy")],
-        streams: features(),
+        streams: features(sent),
         guard: Some(fitted.guard),
+        zscore: spec
+            .options
+            .running_zscore
+            .map(|_| ZScore { mean: vec![0.0; FEATURES], standard_deviation: vec![1.0; FEATURES] }),
         ..Model::plain(spec, vec![0.0; FEATURES], 2, fitted.parameters)
     })
     .expect("a model")
@@ -129,18 +162,18 @@ fn now(command: Command) -> QueuedCommand {
 /// Takes ticks into the history and gives their records back.
 fn drain(records: &mut PoolReader<TickRecord>, history: &mut History, end: &mut f64) {
     while let Some(record) = records.receive() {
-        history.push(&HistoryRow::of(&record.input, record.bin, &record.features));
+        history.follow(&record.row(), record.adaptive.as_deref());
         *end = record.input.time.0;
         records.give_back(record);
     }
 }
 
 #[expect(clippy::too_many_lines, reason = "one run from wiring to count, in the order in which it happens")]
-/// Runs the tick thread over [`TICKS`] samples and says how often it touched the heap after its start.
-fn heap_touches(decoder: &str) -> u64 {
-    let model = model(decoder);
+/// Runs the tick thread over [`TICKS`] bins and says how often it touched the heap after its start.
+fn heap_touches(decoder: &str, sent: &[Sent]) -> u64 {
+    let model = model(decoder, sent);
     let engine = Engine::new(EngineSettings {
-        features: features(),
+        features: features(sent),
         max_masked: 0.25,
         restart_after: Seconds(0.5),
         stale_after: Seconds(0.1),
@@ -152,27 +185,37 @@ fn heap_touches(decoder: &str) -> u64 {
         fallback_stale: Seconds(0.3),
     })
     .expect("an engine")
-    .with_windows(&[window()])
+    .with_windows(&[window(sent)])
     .expect("a reader");
     let mut examiner = engine.examiner();
-    let stream = StreamBinning {
-        binning: Binning::Sample,
-        rate_hz: Some(1.0 / PERIOD),
+    let stream = |sent: &Sent| StreamBinning {
+        binning: sent.features.binning,
+        rate_hz: Some(sent.rate_hz()),
         required: true,
-        max_age: Seconds(0.0),
+        max_age: Seconds(0.5),
         blocks: 64,
-        block_samples: 4,
+        block_samples: 16,
     };
     let binner = BinnerSettings {
         width: Seconds(PERIOD),
         max_wait: Seconds(10.0),
         epoch_jump: Seconds(1.0),
-        streams: vec![stream],
+        streams: sent.iter().map(stream).collect(),
     };
-    let binner = Binner::new(binner, ChannelMask::default()).expect("a binner");
-    let binner = binner.with_windows(vec![window().cut()], |_| FEATURES);
-    let (mut blocks_in, blocks) = pool(64, || SampleBlock::with_capacity(NumberFormat::Float32, FEATURES, 4));
-    let (desk_lane, mut desk_records) = RecordLane::new(64, FEATURES, FEATURES, Waker::new());
+    let mut masked = ChannelMask::default();
+    assert!(masked.mask(0, 5));
+    let binner = Binner::new(binner, masked).expect("a binner");
+    let binner = binner.with_windows(vec![window(sent).cut()], |stream| sent[stream].features.width());
+    let (mut blocks_in, streams): (Vec<_>, ArrayVec<_, MAX_STREAMS>) = sent
+        .iter()
+        .map(|sent| {
+            let block = || SampleBlock::with_capacity(sent.format, sent.features.width(), 16);
+            let (blocks_in, blocks) = pool(64, block);
+            (blocks_in, StreamInput { blocks, monitor: Arc::new(StreamMonitor::new("features")) })
+        })
+        .unzip();
+    // more than can be closed of the blocks that may wait: it is never full
+    let (desk_lane, mut desk_records) = RecordLane::new(256, FEATURES, FEATURES, Waker::new());
     // one reader that never reads: its lane is full for most of the run
     let (recorder_lane, _recorder_records) = RecordLane::new(64, FEATURES, FEATURES, Waker::new());
     let unrecorded = recorder_lane.lost();
@@ -189,9 +232,7 @@ fn heap_touches(decoder: &str) -> u64 {
     let thread = TickThread {
         engine,
         binner,
-        streams: [StreamInput { blocks, monitor: Arc::new(StreamMonitor::new("features")) }]
-            .into_iter()
-            .collect(),
+        streams,
         queues: TickQueues {
             commands,
             models,
@@ -205,14 +246,14 @@ fn heap_touches(decoder: &str) -> u64 {
         width: Seconds(PERIOD),
         end: Arc::clone(&end),
     };
-    TOUCHED.store(0, Ordering::Relaxed);
+    let before = WATCHED.load(Ordering::Relaxed);
     let tick = std::thread::spawn({
         let waker = waker.clone();
         move || {
             assert!(waker.attach());
             // the first park of a thread may set something up; that is the start, not the tick
             std::thread::park_timeout(std::time::Duration::from_millis(1));
-            COUNTED.set(true);
+            IS_WATCHED.set(true);
             thread.run();
         }
     });
@@ -232,8 +273,8 @@ fn heap_touches(decoder: &str) -> u64 {
             }
             // warmed over what came before, to its end, two bins short of it, and too late
             600 | 650 | 700 => {
-                let newest = StreamTime(start + (number - 1) as f64 * PERIOD);
-                while history_end < newest.0 - 1e-9 {
+                // a bin's time is that of the sample in its middle, where that makes the bin
+                while history_end < start + (number as f64 - 0.6) * PERIOD {
                     drain(&mut desk_records, &mut history, &mut history_end);
                     while first_source.next().is_some() {}
                     std::thread::yield_now();
@@ -271,27 +312,21 @@ fn heap_touches(decoder: &str) -> u64 {
             let stamp = StreamTime(start + number as f64 * PERIOD - early);
             let _full = markers_in.push(EventMarker { window: 0, text: 0, stamp, offset: Seconds(0.0) });
         }
-        let mut block = loop {
-            match blocks_in.claim() {
-                Some(block) => break block,
-                None => std::thread::yield_now(),
-            }
-        };
-        block.first_index = number;
-        block.health = StreamHealth::Live;
-        block.received = clock::now();
-        block.stamps.clear();
-        // a sample goes missing now and then, and a quarter of a second every thousand, and early on
+        // a sample goes missing now and then, and a quarter of a second every thousand bins, and early on
         let skipped = if number % 1000 == 999 || number == 300 { 0.25 } else { 0.0 };
-        block.stamps.push(StreamTime(start + number as f64 * PERIOD + skipped));
-        block.values.clear();
-        if let Samples::Float32(values) = &mut block.values {
-            for feature in 0..FEATURES {
-                let broken = number % 97 == 0 && feature < 3 || number % 331 == 0 && feature < 20;
-                values.push(if broken { f32::NAN } else { noise(&mut state) as f32 });
+        for (sent, blocks_in) in sent.iter().zip(&mut blocks_in) {
+            if !number.is_multiple_of(sent.every) {
+                continue;
             }
+            let mut block = loop {
+                match blocks_in.claim() {
+                    Some(block) => break block,
+                    None => std::thread::yield_now(),
+                }
+            };
+            sent.fill(&mut block, number, start + number as f64 * PERIOD + skipped, &mut state);
+            blocks_in.send(block);
         }
-        blocks_in.send(block);
         waker.wake();
         drain(&mut desk_records, &mut history, &mut history_end);
         while first_source.next().is_some() {}
@@ -302,7 +337,7 @@ fn heap_touches(decoder: &str) -> u64 {
         while first_source.next().is_some() {}
         std::thread::yield_now();
     }
-    let touched = TOUCHED.load(Ordering::Relaxed);
+    let touched = WATCHED.load(Ordering::Relaxed) - before;
     end.store(true, Ordering::Release);
     waker.wake();
     tick.join().expect("the tick thread does not panic");
@@ -314,16 +349,17 @@ fn heap_touches(decoder: &str) -> u64 {
     }
     assert!(counts.incomplete.load(Ordering::Relaxed) > 0, "some bins were incomplete");
     assert!(counts.masked_features.load(Ordering::Relaxed) > 0, "some features were masked");
+    assert!(counts.nonfinite_values.load(Ordering::Relaxed) > 0, "some values were not finite");
     touched
 }
 
 #[test]
 fn no_decoder_makes_the_tick_thread_touch_the_heap() {
     // one test: the counter is one for the process
-    COUNTED.set(true);
+    IS_WATCHED.set(true);
     drop(std::hint::black_box(Box::new(1)));
-    COUNTED.set(false);
-    assert_eq!(TOUCHED.load(Ordering::Relaxed), 2, "the allocator counts");
+    IS_WATCHED.set(false);
+    assert_eq!(WATCHED.load(Ordering::Relaxed), 2, "the allocator counts");
     for decoder in [
         "kalman",
         "kalman-steady",
@@ -333,7 +369,11 @@ fn no_decoder_makes_the_tick_thread_touch_the_heap() {
         "dkf-nw:lags=2,state-order=2,q=kernel,form=robust",
         "dkf-nw:form=clipped",
         "dkf-nw:form=augmented,q=kernel",
+        "wiener:lags=3,guard=on,running-zscore=5",
     ] {
-        assert_eq!(heap_touches(decoder), 0, "{decoder}");
+        assert_eq!(heap_touches(decoder, &alone()), 0, "{decoder}");
+    }
+    for decoder in ["kalman-steady", "wiener:lags=15", "dkf-nw:lags=2"] {
+        assert_eq!(heap_touches(decoder, &together()), 0, "{decoder} of several streams");
     }
 }

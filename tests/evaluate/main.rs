@@ -376,3 +376,34 @@ fn a_task_reaches_the_fit_of_both_commands() {
     let fitted = document(&folder, &format!("{TABLES} --test 400..600 --task t.csv --model m.kalmind"));
     assert_eq!(evaluated["decoders"][0]["nrmse"], fitted["decoders"][0]["nrmse"]);
 }
+
+#[test]
+fn a_running_z_score_follows_features_that_drift_in_the_fit_as_in_the_test() {
+    let folder = Folder::new();
+    let mut seed = 1_u64;
+    let mut noise = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
+    };
+    let (mut velocity, mut drift) = ([0.0_f64; 2], [0.0_f64; 6]);
+    let (mut features, mut states) = (Vec::new(), Vec::new());
+    for _ in 0..3000 {
+        velocity = velocity.map(|value| 0.8 * value + noise());
+        drift = drift.map(|value| value + 0.2 * noise());
+        let tuned = |at: usize| velocity[0] * (at as f64).cos() + velocity[1] * (at as f64).sin();
+        features.push((0..6).map(|at| tuned(at) + noise() + drift[at]).collect());
+        states.push(velocity.to_vec());
+    }
+    write_features(&folder, "drifting.csv", &features);
+    write_features(&folder, "velocity.csv", &states);
+    let tables = "--features drifting.csv --states velocity.csv --rate 50";
+    let decoders = "--train 0..2000 --test 2000..3000 --decoders kalman,kalman:running-zscore=1";
+    let found = document(&folder, &format!("evaluate {tables} --zscore {decoders}"));
+    let error = |place: usize| number(&found["decoders"][place]["nrmse"]);
+    assert!(error(0) > 1.0 && error(1) < 0.7, "{} {}", error(0), error(1));
+    // a model file is run by the same code, from where the fit began
+    let decoder = "--decoder kalman:running-zscore=1,guard=off";
+    folder.succeeds(&format!("fit {tables} --rows 0..2000 {decoder} -o m.kalmind"));
+    let alone = document(&folder, &format!("evaluate {tables} --model m.kalmind --test 2000..3000"));
+    assert!((number(&alone["decoders"][0]["nrmse"]) - error(1)).abs() < 1e-12, "{alone}");
+}

@@ -9,6 +9,7 @@
               told on request"
 )]
 
+mod adaptive;
 mod arrival;
 mod blocked_output;
 mod confirmation;
@@ -16,6 +17,7 @@ mod ending;
 mod examples;
 mod faults;
 mod finding;
+mod golden;
 mod harness;
 mod models;
 mod passage;

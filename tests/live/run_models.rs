@@ -20,24 +20,24 @@ use crate::{
 };
 
 /// The models of the run.
-fn listed(daemon: &Daemon) -> Value {
+pub(crate) fn listed(daemon: &Daemon) -> Value {
     let (code, body) = daemon.http("GET", "/v1/models", None, false);
     assert_eq!(code, 200, "{body}");
     serde_json::from_str(&body).expect("JSON")
 }
 
-fn activate(daemon: &Daemon, id: &str) -> (u16, String) {
+pub(crate) fn activate(daemon: &Daemon, id: &str) -> (u16, String) {
     daemon.http("POST", &format!("/v1/models/{id}/activate"), None, true)
 }
 
 /// Waits for so many more ticks.
-fn ticks(daemon: &Daemon, more: u64) {
+pub(crate) fn ticks(daemon: &Daemon, more: u64) {
     let ticks = |status: &Value| status["tick"]["ticks"].as_u64().unwrap_or(0);
     let until = ticks(&daemon.status()) + more;
     daemon.wait_until("ticks", |status| ticks(status) >= until);
 }
 
-fn event(daemon: &Daemon, kind: &str, data: &Value) {
+pub(crate) fn event(daemon: &Daemon, kind: &str, data: &Value) {
     let (code, body) = daemon.http("POST", "/v1/events", Some(&json!({ "kind": kind, "data": data })), true);
     assert_eq!(code, 200, "{body}");
 }
@@ -102,8 +102,13 @@ fn each_of_three_models_is_activated_in_turn_and_the_recording_replays_bit_for_b
             line["data"]["action"] == "swapped" && line["data"]["hash"] == *ids[turn]
         });
         assert_eq!((&told["data"]["by"], &told["data"]["train_bins"]), (&json!("operator"), &Value::Null));
-        let list = listed(&daemon);
+        // said when it goes to the tick, shown once a tick has it
+        let mut list = listed(&daemon);
+        while list["wanted"] == *ids[turn] {
+            list = listed(&daemon);
+        }
         assert_eq!((&list["active"], &list["before"]), (&json!(ids[turn]), &json!(before)));
+        assert_eq!(list["wanted"], Value::Null);
         before.clone_from(&ids[turn]);
         assert_eq!(daemon.status()["decoder"]["model"], json!(ids[turn]));
         assert_eq!(daemon.status()["state"], "control");
@@ -229,7 +234,7 @@ fn a_file_that_does_not_fit_is_refused_in_the_words_of_a_start() {
 }
 
 /// A short open loop, told over HTTP, and the fit that follows it.
-fn calibrate(daemon: &Daemon) {
+pub(crate) fn calibrate(daemon: &Daemon) {
     daemon.wait_until("arrival is measured", |status| status["input"]["state"] == "fit");
     event(daemon, "task_block", &json!({ "block": "open_loop", "phase": "start" }));
     for (trial, position) in

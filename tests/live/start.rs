@@ -130,7 +130,7 @@ fn a_model_that_does_not_fit_the_stream_is_refused_with_every_difference() {
             "intent.components = [{ name = \"speed\", unit = \"1\" }, { name = \"vy\", unit = \"1\" }]\n\
              cursor.components = [\"speed\", \"vy\"]",
             Some(2),
-            &["the model decodes vx, vy", "[intent] says speed, vy"],
+            &["the model decodes vx (a.u.), vy (a.u.)", "[intent] says speed (1), vy (1)"],
         ),
         ("Right", "cursor.components = [\"vx\", \"vz\"]", Some(2), &["\"vz\"", "vx, vy"]),
         ("Irregular", "", Some(2), &["irregular", "rate_hz"]),

@@ -1,15 +1,16 @@
 """A numeric outlet that no part of Kalmind wrote, to be disturbed: sine waves for ever, each sample stamped with when it was due.
 
 python outlet.py --name NAME [--channels N] [--rate HZ] [--nominal HZ] [--labels a,b] [--format F] [--source-id ID]
-                 [--type T] [--stamps lsl|unix] [--chunk N [--together]] [--text]
+                 [--type T] [--stamps lsl|unix] [--chunk N [--together]] [--text] [--noise SD]
 Prints `ready` when the outlet exists and pushes at once. Killed, it is gone; held (SIGSTOP), it delivers its backlog with
 the stamps that were due when it goes on, as a device with a buffer does. Commands, one a line on standard input:
-`pause`, `go`, `nan N` and `inf N` (the first N channels from now on), `clean`, `burst N` (N samples at once, stamped as
-if they had come at the rate until now). Every command is answered with `done COMMAND PUSHED`, PUSHED being the samples pushed so far.
+`pause`, `go`, `nan N` and `inf N` (the first N channels from now on), `clean`, `skip N` (N samples are never sent), `burst N`
+(N samples at once, stamped as if they had come at the rate until now). Every command is answered with `done COMMAND PUSHED`, PUSHED being the samples pushed so far.
 """
 import argparse
 import math
 import queue
+import random
 import sys
 import threading
 import time
@@ -29,6 +30,7 @@ parser.add_argument("--stamps", choices=["lsl", "unix"], default="lsl")
 parser.add_argument("--chunk", type=int, default=1, help="samples that are pushed together")
 parser.add_argument("--together", action="store_true", help="push a chunk with one call, as amplifiers do")
 parser.add_argument("--text", action="store_true", help="a stream of texts")
+parser.add_argument("--noise", type=float, default=0.0, help="standard deviation of what is added, the same each time")
 parser.add_argument("--paused", action="store_true", help="wait for `go`")
 arguments = parser.parse_args()
 
@@ -50,6 +52,11 @@ print("ready", flush=True)
 shift = time.time() - pylsl.local_clock() if arguments.stamps == "unix" else 0.0
 pushed, index, start, paused = 0, 0, pylsl.local_clock(), arguments.paused
 bad, bad_value = 0, math.nan
+random.seed(1)
+
+
+def row_of(number):
+    return [math.sin(number / 9 + channel) + random.gauss(0, arguments.noise) for channel in range(channels)]
 
 
 def push(stamp):
@@ -57,7 +64,7 @@ def push(stamp):
     if arguments.text:
         outlet.push_sample(["text"] * channels, stamp + shift)
     else:
-        row = [math.sin(pushed / 9 + channel) for channel in range(channels)]
+        row = row_of(pushed)
         if "int" in form:
             row = [round(100 * value) for value in row]
         row[:bad] = [bad_value] * bad
@@ -79,6 +86,8 @@ while True:
         bad, bad_value = int(rest[0]), math.nan if command == "nan" else math.inf
     elif command == "clean":
         bad = 0
+    elif command == "skip":
+        index += int(rest[0])
     elif command == "burst":
         now, count = pylsl.local_clock(), int(rest[0])
         for number in range(count):
@@ -87,7 +96,7 @@ while True:
         print("done", command, pushed, flush=True)
     while not paused and commands.empty() and start + (index + arguments.chunk - 1) / rate <= pylsl.local_clock():
         if arguments.together:
-            rows = [[math.sin((pushed + row) / 9 + channel) for channel in range(channels)] for row in range(arguments.chunk)]
+            rows = [row_of(pushed + row) for row in range(arguments.chunk)]
             pushed, index = pushed + arguments.chunk, index + arguments.chunk
             outlet.push_chunk(rows, start + (index - 1) / rate + shift)
             continue

@@ -177,24 +177,24 @@ impl Controls for DaemonControls {
     }
 
     fn activate_model(&self, id: ModelId, by: Actor) -> Result<(), ControlRefused> {
-        let (model, active) = self.desk.models(|models| (models.get(id), models.active()));
-        let model = model.ok_or_else(|| {
+        let model = self.desk.models(|models| models.get(id)).ok_or_else(|| {
             ControlRefused::UnknownModel(
                 "the run has no such model: GET /v1/models lists those that it has; one that was given up to make room \
                  for newer ones has to be sent again"
                     .to_owned(),
             )
         })?;
-        if active == Some(id) {
-            return Err(ControlRefused::NotNow("this model decodes already".to_owned()));
+        if !self.desk.models(|models| models.want(id)) {
+            return Err(ControlRefused::NotNow("this model decodes already, or is about to".to_owned()));
         }
-        let staged = model
+        let activated = model
             .stage(self.guard, KernelPath::detect())
-            .map_err(|error| ControlRefused::Invalid(error.to_string()))?;
-        if self.desk.activate(model, staged, by) {
-            return Ok(());
+            .map_err(|error| ControlRefused::Invalid(error.to_string()))
+            .and_then(|staged| self.desk.activate(model, staged, by));
+        if activated.is_err() {
+            self.desk.models(|models| models.give_up(id));
         }
-        Err(ControlRefused::Busy("models wait for a tick that puts them in: is the stream there?".to_owned()))
+        activated
     }
 
     fn streams(&self) -> Vec<StreamStatus> {
@@ -317,7 +317,16 @@ impl DaemonControls {
         let others = [
             ("lost_records", "Ticks that tasks and calibration never saw.", read(&self.lost_records)),
             ("models_refused", "Models that did not fit the streams.", refused),
-            ("models_late", "Models that came too late for their swap and were warmed again.", late),
+            (
+                "models_late",
+                "Models that came too late for their swap, or in a tick that failed, and were warmed again.",
+                late,
+            ),
+            (
+                "adaptive_states",
+                "Ticks in which a running z-score began or ended and did not go on from the model before.",
+                read(&self.counts.states_turned),
+            ),
             ("unknown_markers", "Markers of the task that were not understood.", self.markers.unknown()),
             ("refused_requests", "Requests refused because too many waited.", self.desk.refused()),
         ];

@@ -92,7 +92,7 @@ impl StateEvents {
     /// Names of the channels that look dead or unlike training, where that is why the state is what it is.
     fn channels(&self, change: &StateChange) -> Vec<String> {
         let concerned = change.reason.is_some_and(|reason| reason.cause.is_implausible_input());
-        if concerned { self.counts.suspects.channel_names(&self.layout) } else { Vec::new() }
+        if concerned { self.counts.suspects_at_change.channel_names(&self.layout) } else { Vec::new() }
     }
 
     /// What happened and what to do, with figures.
@@ -162,7 +162,7 @@ mod tests {
         let (mut events, received) = events(false);
         let mut suspects = FeatureSet::none_of(2);
         suspects.insert(1);
-        events.counts.suspects.show(&suspects);
+        events.counts.suspects_at_change.show(&suspects);
         let mut change = StateChange {
             time: LslTime(2.0),
             state: OutputState::Stale,

@@ -146,9 +146,7 @@ impl Binner {
         let Some((first, period)) = latest else { return };
         let origin = first - Seconds(period / 2.0);
         self.origin = Some((origin, 0));
-        for intake in &mut self.streams {
-            intake.counts.dropped = intake.counts.dropped.saturating_add(intake.window.forget_before(origin));
-        }
+        self.streams.iter_mut().for_each(|intake| intake.begin(origin));
     }
 
     fn new_epoch(&mut self) {
@@ -211,10 +209,7 @@ impl Binner {
         let period = intake.period().unwrap_or(self.settings.width.0);
         let Some(last) = self.last_time else {
             let start = stamp - self.settings.width;
-            for intake in &mut self.streams {
-                intake.counts.dropped =
-                    intake.counts.dropped.saturating_add(intake.window.forget_before(start));
-            }
+            self.streams.iter_mut().for_each(|intake| intake.begin(start));
             return self.close_leading(leader, start, stamp, now, commands, input);
         };
         if stamp <= last {

@@ -11,7 +11,7 @@
 
 use core::fmt;
 
-use kalmind_signal::FeatureExtractor;
+use kalmind_signal::{AdaptiveState, FeatureExtractor, Preparation};
 use kalmind_types::{
     Cause, Command, CursorDrive, FeatureLayout, FeatureSet, Intent, LayoutError, LslTime, ModelId,
     OutputState, Position, Seconds, TaskState, TickInput, TickOutput, Velocity, WindowResults,
@@ -144,11 +144,12 @@ impl Engine {
     /// Gives the model back with [`EngineError::FeatureCount`] where it does not fit the streams.
     pub fn stage(
         &mut self,
-        model: Box<StagedModel>,
+        mut model: Box<StagedModel>,
     ) -> Result<Option<Box<StagedModel>>, (EngineError, Box<StagedModel>)> {
         if model.decoder.features() != self.raw.len() {
             let error =
                 EngineError::FeatureCount { model: model.decoder.features(), streams: self.raw.len() };
+            model.past.turned_away = true;
             return Err((error, model));
         }
         Ok(self.models.stage(model))
@@ -218,6 +219,22 @@ impl Engine {
         self.windows.most_values()
     }
 
+    /// The adaptive state after the newest tick, where what decodes has one.
+    pub fn adaptive(&self) -> Option<&AdaptiveState> {
+        self.models.active.as_ref().and_then(|model| model.preparation.adaptive())
+    }
+
+    /// Which features moved it in the newest tick.
+    pub fn moved(&self) -> Option<&FeatureSet> {
+        self.models.active.as_ref().and_then(|model| model.preparation.moved())
+    }
+
+    /// Lets the first model go on from this adaptive state, where it has one of the same name and shape. Before the first
+    /// tick.
+    pub fn resume(&mut self, state: AdaptiveState) {
+        self.models.resumed = Some(state);
+    }
+
     /// By what it examines bins, for whoever shows them to models that wait for their swap.
     pub fn examiner(&self) -> Examiner {
         self.examiner.clone()
@@ -244,7 +261,7 @@ impl Engine {
         // where the cursor stood while the bin's samples came in, before anything in this tick moves it
         let displayed = self.cursor.position();
         let decoding = self.decodes_after(input);
-        self.bin = BinFacts { arrived: false, decoding, restarted: false, displayed };
+        self.bin = BinFacts { decoding, displayed, ..BinFacts::default() };
         let Extracted { newest, nonfinite: nonfinite_values, misshapen } = self.extract(input, samples);
         let arrived = !input.incomplete && !misshapen;
         self.bin.arrived = arrived;
@@ -281,7 +298,7 @@ impl Engine {
         if complete {
             self.last_complete = Some(input.time);
         }
-        self.recent.push(&HistoryRow::of(input, self.bin, &self.raw));
+        self.remember(input);
         self.windows.read(input, samples);
 
         let velocity = self.move_cursor(input.time - input.start);
@@ -314,16 +331,21 @@ impl Engine {
                 Command::Stop { by } => self.states.stop(by),
                 Command::Arrival { input, .. } => self.states.input_arrival(input),
                 Command::ConfirmModel { model, .. } => self.models.confirm(model),
+                // no code of a decoder's runs here: whoever sent it may send it again
+                Command::SwapModel(model) | Command::SwapWarmed { model, .. } => self.models.turn_away(model),
                 _ => {}
             }
         }
+        self.models.newcomer = None;
         self.states.fault(cause);
         self.intent = None;
         self.windows.fail(input);
         self.examiner.sets.suspects.clear();
         // what the step knew of its features, no other model can rely on
         self.bin.arrived = false;
-        self.recent.push(&HistoryRow::of(input, self.bin, &self.raw));
+        // nor how far it had come with the adaptive state
+        self.models.turned |= self.adaptive().is_some();
+        self.remember(input);
         let velocity = self.cursor.rest();
         let (state, reason) = self.states.shown();
         TickOutput {
@@ -335,6 +357,15 @@ impl Engine {
             velocity,
             ..TickOutput::neutral(input.seq, input.time)
         }
+    }
+
+    /// Keeps the bin of a tick for models that have to catch up.
+    fn remember(&mut self, input: &TickInput) {
+        let Self { models, bin, recent, raw, .. } = self;
+        let preparation = models.active.as_ref().map(|model| &model.preparation);
+        bin.weight = preparation.map_or(0.0, Preparation::weight);
+        bin.turned = core::mem::take(&mut models.turned);
+        recent.push(&HistoryRow::of(input, *bin, raw).moved(preparation.and_then(Preparation::moved)));
     }
 
     fn extract(&mut self, input: &TickInput, samples: &dyn SampleSource) -> Extracted {

@@ -76,11 +76,12 @@ pub use guard::Guarded;
 pub use guard_statistics::GuardStatistics;
 pub use kernel_path::{KernelPath, kernel_path};
 pub use label::{LabelKind, LabelLaw};
-pub use model::{CheckedModel, GREATEST_BIN_MS, LEAST_BIN_MS, Model};
+pub use model::{CheckedModel, GREATEST_BIN_MS, LEAST_BIN_MS, Model, running_weight};
 pub use model_error::ModelError;
 pub use options::{
     Cell, Choice, Dynamics, Feedback, Form, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, OPTIONS,
-    Optimizer, OptionInfo, Options, ResidualSource, Sparsification, Start, StateMean, StationarySource,
+    Optimizer, OptionInfo, Options, ResidualSource, RunningZScore, Sparsification, Start, StateMean,
+    StationarySource,
 };
 pub use plausibility::Implausible;
 pub use quality::{AgainstChance, ChanceFigures, FitQuality, Folds, FoldsOf};

@@ -8,8 +8,8 @@ use serde::Deserialize as _;
 use crate::model_error::ModelError;
 use crate::validate::finite;
 use crate::{
-    Decoder, DecoderSpec, FitQuality, GuardStatistics, Guarded, KernelPath, LabelLaw, Parameters, Screen,
-    ZScore,
+    Decoder, DecoderSpec, FitQuality, GuardStatistics, Guarded, KernelPath, LabelLaw, Parameters,
+    RunningZScore, Screen, ZScore,
 };
 
 /// A model: the facts that must match the running daemon, and the decoder's tensors. Pure data.
@@ -141,6 +141,13 @@ impl Model {
         }
     }
 
+    /// The weight of a bin in a running z-score: 1 - exp(-width / time constant); none where the z-score is that of the
+    /// training rows.
+    #[must_use]
+    pub fn running_weight(&self) -> Option<f64> {
+        running_weight(&self.decoder, self.bin_ms)
+    }
+
     /// How good the decoder is by its own fit report; none where the file says nothing of it that can be read, or more than
     /// anybody would show.
     #[must_use]
@@ -204,6 +211,9 @@ impl Model {
                 return out_of_range("a zscore standard_deviation", negative, "0 or more");
             }
         }
+        if self.zscore.is_none() && self.running_weight().is_some() {
+            return Err(ModelError::NothingToFollow);
+        }
         if let Some(law) = &self.label_law
             && !law.is_valid()
         {
@@ -216,6 +226,15 @@ impl Model {
             guard.validate(n)?;
         }
         self.decoder.decoder.validate(&self.parameters, n, dimension)
+    }
+}
+
+/// The weight of a bin of this width in the running z-score that a decoder's options ask for; none where they ask for none.
+#[must_use]
+pub fn running_weight(spec: &DecoderSpec, bin_ms: f64) -> Option<f64> {
+    match spec.options.running_zscore? {
+        RunningZScore::Off => None,
+        RunningZScore::Seconds(seconds) => Some(-libm::expm1(-bin_ms / (1e3 * seconds))),
     }
 }
 

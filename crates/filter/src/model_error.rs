@@ -55,6 +55,9 @@ pub enum ModelError {
         /// The name.
         name: String,
     },
+    /// A running z-score without the training statistics that it starts from.
+    #[error("the option `running-zscore` needs a z-score to start from, and the model has none")]
+    NothingToFollow,
     /// The law behind the labels makes no sense.
     #[error(
         "label_law: time_constant_s has to be from 0.001 to 60 s, max_speed above 0 and at most 1e6, skip_ms and lag_ms from 0 \

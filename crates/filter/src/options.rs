@@ -244,6 +244,27 @@ pub enum KalmanUpdate {
     Information,
 }
 
+/// Whether mean and scale of the features follow the signal.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum RunningZScore {
+    /// They are those of the training rows.
+    #[default]
+    Off,
+    /// They follow it with a time constant of so many seconds.
+    Seconds(f64),
+}
+
+impl OptionValue for RunningZScore {
+    fn read(text: &str) -> Option<Self> {
+        let seconds = || f64::read(text).filter(|seconds| (1.0..=1e6).contains(seconds));
+        if text == "off" { Some(Self::Off) } else { seconds().map(Self::Seconds) }
+    }
+
+    fn text(&self) -> String {
+        if let Self::Seconds(seconds) = self { seconds.text() } else { "off".to_owned() }
+    }
+}
+
 spelled!(Form { Standard = "standard", Robust = "robust", Clipped = "clipped", Augmented = "augmented" });
 spelled!(Start { First = "first", Prior = "prior" });
 spelled!(StationarySource { Training = "training", Lyapunov = "lyapunov" });
@@ -420,6 +441,9 @@ options! {
     covariance_scale: Choice<f64> = "covariance-scale", "",
         "factor on the published covariance; `auto` measures it on held-out rows",
         "`auto` or a number above 0", |scale: &Choice<f64>| scale.is(|scale| *scale > 0.0);
+    running_zscore: RunningZScore = "running-zscore", "seconds",
+        "time constant with which mean and scale of each feature follow the signal, from those of the training rows on; `off` keeps those",
+        "`off` or a number from 1 to 1000000";
     guard: bool = "guard", "",
         "whether channels are watched for shifts and faults in front of the decoder",
         "`on` or `off`";

@@ -40,6 +40,9 @@ use crate::tensors::{ParametersError, Source, TensorWriter};
 /// The key of the factor on the published covariance, which every decoder may have; one where it is absent.
 const COVARIANCE_SCALE: &str = "covariance_scale";
 
+/// Options that every decoder takes, since they are of what stands in front of it.
+const EVERYWHERE: [Taken; 1] = [("running-zscore", "off", "")];
+
 /// Makes [`Parameters`] of the kinds of tensors, and [`DecoderName`] of the decoders, each with the tensors it has.
 macro_rules! registry {
     (tensors { $($of:ident($tensors:ty),)+ } decoders { $($name:ident has $family:ident,)+ }) => {
@@ -215,7 +218,7 @@ pub struct DecoderOption {
 impl DecoderName {
     /// The options that it takes, with their defaults, in the order in which they are listed.
     pub fn options(self) -> impl Iterator<Item = DecoderOption> {
-        self.taken().iter().filter_map(|&(name, default, except)| {
+        self.taken().iter().chain(&EVERYWHERE).filter_map(|&(name, default, except)| {
             let info = OPTIONS.iter().find(|info| info.name == name)?;
             Some(DecoderOption { info, default, except })
         })
@@ -224,7 +227,7 @@ impl DecoderName {
     /// The names of the options that it takes.
     #[must_use]
     pub fn option_names(self) -> Vec<&'static str> {
-        self.taken().iter().map(|(name, ..)| *name).collect()
+        self.taken().iter().chain(&EVERYWHERE).map(|(name, ..)| *name).collect()
     }
 
     /// The decoder of validated `parameters`, whose lagged bins start as `background`; of `options` those count that say

@@ -43,6 +43,8 @@ pub struct Screen {
     background: Vec<f64>,
     suspects: FeatureSet,
     lost: FeatureSet,
+    /// What the guard hides or the monitor found.
+    hidden: FeatureSet,
     /// What the monitor found.
     found: FeatureSet,
 }
@@ -64,8 +66,9 @@ impl Screen {
     #[must_use]
     pub fn open(background: Vec<f64>) -> Self {
         let n = background.len();
-        let [suspects, lost, found] = core::array::from_fn(|_| FeatureSet::none_of(n));
-        Self { guard: None, monitor: None, features: vec![0.0; n], background, suspects, lost, found }
+        let [suspects, lost, hidden, found] = core::array::from_fn(|_| FeatureSet::none_of(n));
+        let features = vec![0.0; n];
+        Self { guard: None, monitor: None, features, background, suspects, lost, hidden, found }
     }
 
     /// With a guard where `guard` says so, and with a monitor where the statistics have what it needs.
@@ -136,10 +139,17 @@ impl Screen {
         &self.features
     }
 
+    /// Features whose values of the newest bin, as [`Self::screen`] saw them, are no values of the signal: of channels that are
+    /// dead or noise, or whose offset is not known yet.
+    #[must_use]
+    pub fn hidden(&self) -> &FeatureSet {
+        &self.hidden
+    }
+
     /// Screens the features of a bin, of which `missing` hold their training means; `watched` says whether the monitor
     /// takes part. Real-time.
     pub fn screen(&mut self, features: &[f64], missing: &FeatureSet, watched: bool) -> Screened<'_> {
-        let Self { guard, monitor, features: cleaned, background, suspects, lost, found } = self;
+        let Self { guard, monitor, features: cleaned, background, suspects, lost, hidden, found } = self;
         suspects.clear();
         lost.clear();
         cleaned.copy_from_slice(features);
@@ -156,6 +166,7 @@ impl Screen {
                 }
             }
         }
+        hidden.copy_from(lost);
         let guarded = suspects.count();
         // offsets of most of the array at once are no offsets of channels
         if 2 * guarded > features.len() {
@@ -171,6 +182,7 @@ impl Screen {
             }
             suspects.add(found);
             lost.add(found);
+            hidden.add(found);
         }
         Screened { features: cleaned, guarded: guarded as u16, suspects, lost, implausible }
     }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends by panicking")]
 
-use kalmind_filter::{DecoderName, DecoderSpec, KalmanUpdate, Parameters, TaskSample, TrainingData};
+use kalmind_filter::{
+    DecoderName, DecoderSpec, KalmanUpdate, Parameters, RunningZScore, TaskSample, TrainingData,
+};
 use kalmind_fitting::{FitSettings, fit};
 use kalmind_types::Position;
 use nalgebra::DMatrix;
@@ -93,6 +95,7 @@ fn an_option_left_out_is_the_default_that_is_documented() {
             match name {
                 // not the fit's business
                 "guard" => assert_eq!(left_out.is_guarded(), written.is_guarded(), "{decoder}"),
+                "running-zscore" => assert_eq!(written.options.running_zscore, Some(RunningZScore::Off)),
                 "update" => assert_eq!(written.options.update, Some(KalmanUpdate::default())),
                 _ => assert!(
                     fitted(&left_out, &data) == fitted(&written, &data),

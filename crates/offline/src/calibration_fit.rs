@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kalmind_engine::StagedModel;
-use kalmind_filter::{DecoderSpec, KernelPath, Model};
+use kalmind_filter::{DecoderSpec, KernelPath, Model, running_weight};
 use kalmind_fitting::{FitError, FitProgress, FitReport, FitSettings, fit};
 use kalmind_recording::ModelFileError;
 use kalmind_session::{Calibration, CalibrationError};
@@ -66,7 +66,10 @@ pub fn fit_calibration(
     if demand.components.len() != 2 {
         return Err(CalibrationFitError::Components(demand.components.len()));
     }
-    let mut data = calibration.data(true)?;
+    let mut data = match running_weight(spec, demand.bin_ms) {
+        None => calibration.data(true)?,
+        Some(weight) => calibration.running_data(weight)?,
+    };
     if let Some(seed) = shuffle {
         data = data.with_shuffled_labels(seed);
     }

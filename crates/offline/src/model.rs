@@ -120,7 +120,7 @@ impl IdentifiedModel {
         Ok(Box::new(StagedModel::new(
             self.id,
             self.model.decoder_with(false, path)?,
-            preparation,
+            preparation.running(self.model.running_weight()),
             self.model.screen(self.is_guarded(guard)),
             self.model.doubt(),
         )))
@@ -256,15 +256,12 @@ impl IdentifiedModel {
                 model.bin_ms
             ));
         }
-        let names = |components: &[Component]| {
-            components.iter().map(|c| c.name.clone()).collect::<Vec<_>>().join(", ")
-        };
-        if names(&model.components) != names(configured) {
-            differences.push(format!(
-                "the model decodes {}, the configuration's [intent] says {}",
-                names(&model.components),
-                names(configured)
-            ));
+        let agree = |(fitted, configured): (&Component, &Component)| fitted.agrees_with(configured);
+        if model.components.len() != configured.len() || !model.components.iter().zip(configured).all(agree) {
+            let [decoded, said] = [&model.components, configured]
+                .map(|components| components.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+            differences
+                .push(format!("the model decodes {decoded}, the configuration's [intent] says {said}"));
         }
         if let (Some(fitted), Some(present)) = (model.participant.as_deref(), participant)
             && fitted != present

@@ -72,6 +72,10 @@ pub fn replay(
         match item {
             Item::Samples(stream, index, stamps, values) => playback.samples(stream, index, stamps, values),
             Item::Document(RecordDocument::Model(part)) => playback.model_part(part),
+            // one that follows ticks which are not there was compared with none
+            Item::Document(RecordDocument::Adaptive { seq, state }) if seq + 1 == next => {
+                comparison.checkpoint(seq, &state, playback.adaptive());
+            }
             Item::Document(RecordDocument::Loss { what, count, because, .. }) => {
                 losses.push(format!("{}: {because}", Counted(count, what.noun())));
             }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use kalmind_filter::{DecoderSpec, Model, ZScore};
+use kalmind_filter::{DecoderSpec, Model, ZScore, running_weight};
 use kalmind_fitting::{Budget, FitProgress, FitSettings, Fitted, fit};
 use kalmind_types::{Binning, Component, StreamFeatures};
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::{decoder_quality::judge_fit, host::Host, tables::Tables};
 /// How to fit.
 #[derive(Clone, Copy, Debug)]
 pub struct FitOptions {
-    /// Z-score the features with the training rows' statistics.
+    /// Z-score the features with the training rows' statistics; done in any case where a decoder's own follow the signal.
     pub zscore: bool,
     /// Seed of whatever is random.
     pub seed: u64,
@@ -46,12 +46,15 @@ pub fn fit_tables(
     host: &dyn Host,
 ) -> Result<TableFit, kalmind_fitting::FitError> {
     let statistics = tables.statistics(rows);
-    let zscore = options
-        .zscore
+    let running = running_weight(spec, tables.bin_ms);
+    let zscore = (options.zscore || running.is_some())
         .then(|| ZScore { mean: statistics.mean.clone(), standard_deviation: statistics.deviation.clone() });
     let session = tables.session.as_ref();
     let law = session.and_then(|session| session.label_law).unwrap_or_default();
-    let data = tables.training(rows, zscore.as_ref(), law.skip_ms);
+    let mut data = tables.training(rows, zscore.as_ref(), law.skip_ms);
+    if let Some(weight) = running {
+        tables.follow(rows, &statistics, weight, &mut data);
+    }
     let background =
         zscore.as_ref().map_or_else(|| statistics.mean.clone(), |zscore| zscore.apply(&statistics.mean));
     let mut shown = host.fit(spec, label);
@@ -141,9 +144,6 @@ pub fn default_names(components: usize) -> Vec<String> {
     }
 }
 
-/// The unit of components whose states say none: the configuration has to be able to name it.
-const UNKNOWN_UNIT: &str = "a.u.";
-
 /// Gives components without a unit one that says so; what was assumed, where it was.
 fn name_units(components: &mut [Component]) -> Option<String> {
     let unnamed: Vec<&mut Component> =
@@ -154,14 +154,15 @@ fn name_units(components: &mut [Component]) -> Option<String> {
     let names: Vec<String> = unnamed
         .into_iter()
         .map(|component| {
-            UNKNOWN_UNIT.clone_into(&mut component.unit);
+            Component::UNKNOWN_UNIT.clone_into(&mut component.unit);
             component.name.clone()
         })
         .collect();
     Some(format!(
-        "the states do not say the unit of {}: the model has \"{UNKNOWN_UNIT}\" (arbitrary units); --unit names it, or a column \
+        "the states do not say the unit of {}: the model has \"{}\" (arbitrary units); --unit names it, or a column \
          of the states called \"{} (mm/s)\"",
         names.join(", "),
+        Component::UNKNOWN_UNIT,
         names.first().map_or("vx", String::as_str)
     ))
 }

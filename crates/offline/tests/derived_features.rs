@@ -1,27 +1,23 @@
 //! A session whose features are made of channels: its documents and its model carry what they are, and it replays bit for bit.
 #![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
 
+mod recorded_run;
+
 use std::borrow::Cow;
 
-use arrayvec::ArrayVec;
-use kalmind_engine::{CursorSettings, Engine, EngineSettings};
-use kalmind_filter::{
-    CovarianceScale, KernelPath, LabelLaw, Model, Parameters, WienerParameters, kernel_path,
-};
+use kalmind_engine::{Engine, EngineSettings};
+use kalmind_filter::{CovarianceScale, KernelPath, Model, Parameters, WienerParameters};
 use kalmind_offline::{
     model::IdentifiedModel,
-    recorded::{
-        ClockReading, ConfigurationText, FORMAT, InputStream, ModelPart, Playback, RecordedSamples,
-        SessionDocument, TickDocument,
-    },
+    recorded::{ModelPart, Playback, RecordedSamples, SessionDocument, TickDocument},
 };
 use kalmind_types::{
-    BinClose, Binning, Command, IndexRange, LslTime, Mode, Samples, Seconds, StageTimes, StreamFeatures,
-    StreamHealth, StreamOutput, StreamTick, StreamTime, TickInput, TickPublication,
+    Command, Samples, Seconds, StageTimes, StreamFeatures, StreamOutput, StreamTime, TickInput,
+    TickPublication,
 };
 use nalgebra::{DMatrix, DVector};
+use recorded_run::{components, stream, time};
 
-const BIN_S: f64 = 0.02;
 const TICKS: u64 = 40;
 const MEAN: f64 = 0.5;
 
@@ -39,43 +35,13 @@ fn array() -> StreamFeatures {
         channel: None,
         sources: core::iter::once(0..2).collect(),
     };
-    StreamFeatures {
-        outputs: Some((0..6).map(band).chain([mean]).collect()),
-        ..StreamFeatures::of_channels(Binning::Sample, 3, None)
-    }
+    StreamFeatures { outputs: Some((0..6).map(band).chain([mean]).collect()), ..stream(3) }
 }
 
 fn session() -> SessionDocument {
-    SessionDocument {
-        format: FORMAT,
-        version: "0".to_owned(),
-        session: "s".to_owned(),
-        run: 1,
-        instance: "Test".to_owned(),
-        participant: String::new(),
-        subject: serde_json::Value::Null,
-        bin_ms: 1e3 * BIN_S,
-        components: model().model.components.clone(),
-        workspace: [1.0, 1.0],
-        kernel_path: kernel_path().to_owned(),
-        guard: false,
-        engine: EngineSettings {
-            features: vec![array()],
-            max_masked: 0.5,
-            restart_after: Seconds(0.5),
-            stale_after: Seconds(0.2),
-            auto_resume: Seconds(2.0),
-            start: Mode::Control,
-            cursor: CursorSettings::default(),
-            label_law: LabelLaw::default(),
-            plausibility: true,
-            fallback_stale: Seconds(0.3),
-        },
-        streams: vec![InputStream { key: "array".to_owned(), held_samples: 100, stages: None }],
-        windows: Vec::new(),
-        configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
-        clock: ClockReading { lsl: 1.0, unix: 2.0 },
-    }
+    let session = recorded_run::session(array());
+    let engine = EngineSettings { max_masked: 0.5, ..session.engine };
+    SessionDocument { guard: false, engine, ..session }
 }
 
 /// x is the sum of the bands, y the mean.
@@ -91,7 +57,7 @@ fn model() -> IdentifiedModel {
     };
     let spec = "wiener:lags=1".parse().unwrap();
     let plain = Model::plain(spec, vec![MEAN; 7], 2, Parameters::Wiener(parameters));
-    IdentifiedModel::of(Model { streams: vec![array()], ..plain }).unwrap()
+    IdentifiedModel::of(Model { streams: vec![array()], components: components(), ..plain }).unwrap()
 }
 
 fn row(tick: u64) -> Vec<f64> {
@@ -100,21 +66,7 @@ fn row(tick: u64) -> Vec<f64> {
 
 /// A bin of one sample; channel 1 is switched off for a while.
 fn input(tick: u64) -> TickInput {
-    let mut input = TickInput {
-        seq: tick,
-        start: LslTime(100.0 + tick as f64 * BIN_S),
-        time: LslTime(100.0 + (tick + 1) as f64 * BIN_S),
-        closed_by: BinClose::Sample,
-        incomplete: false,
-        ..TickInput::empty()
-    };
-    input.streams.push(StreamTick {
-        ranges: ArrayVec::from_iter([IndexRange { first: tick, end: tick + 1 }]),
-        offset: Seconds(0.0),
-        health: StreamHealth::Live,
-        lost: 0,
-        late: 0,
-    });
+    let mut input = recorded_run::input(tick, false);
     if tick == 0 {
         input.commands.push(Command::SwapModel(model().id));
     }
@@ -137,7 +89,7 @@ fn a_session_of_derived_features_replays_bit_for_bit() {
     let hex = model.id.to_hex();
     ModelPart::all_of(&hex, "wiener", &model.file).for_each(|part| playback.model_part(part));
     for tick in 0..TICKS {
-        let stamps = || vec![StreamTime(100.0 + tick as f64 * BIN_S)];
+        let stamps = || vec![StreamTime(time(tick))];
         samples.add(0, tick, stamps(), Samples::Double64(row(tick)));
         playback.samples(0, tick, stamps(), Samples::Double64(row(tick)));
         let input = input(tick);

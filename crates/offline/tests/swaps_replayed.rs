@@ -1,95 +1,24 @@
 //! A session in which models take over warmed, late and cold, played back from what a recording holds of it: bit for bit.
 #![expect(clippy::expect_used, reason = "functions that tests share fail like tests")]
 
+mod recorded_run;
+
 use std::borrow::Cow;
 
-use kalmind_engine::{CursorSettings, Engine, EngineSettings, History, HistoryRow, StagedModel};
-use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, TrainingData, kernel_path};
-use kalmind_fitting::{FitSettings, fit};
+use kalmind_engine::{Engine, History, HistoryRow, StagedModel};
+use kalmind_filter::KernelPath;
 use kalmind_offline::{
     model::IdentifiedModel,
-    recorded::{
-        ClockReading, ConfigurationText, FORMAT, InputStream, ModelPart, Playback, RecordedSamples,
-        SessionDocument, TickDocument,
-    },
+    recorded::{ModelPart, Playback, RecordedSamples, SessionDocument, TickDocument},
 };
+use kalmind_signal::AdaptiveState;
 use kalmind_types::{
-    BinClose, Binning, Command, Component, IndexRange, LslTime, Mode, Samples, Seconds, StageTimes,
-    StreamFeatures, StreamHealth, StreamTick, StreamTime, TickInput, TickOutput, TickPublication,
+    Command, Samples, Seconds, StageTimes, StreamTime, TickInput, TickOutput, TickPublication,
 };
-use nalgebra::DMatrix;
+use recorded_run::{WIDTH, input, model, noise, session, stream, time};
 
 const FEATURES: usize = 8;
 const TICKS: u64 = 700;
-const WIDTH: f64 = 0.02;
-
-fn noise(state: &mut u64) -> f64 {
-    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    (*state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-}
-
-fn stream() -> StreamFeatures {
-    StreamFeatures::of_channels(Binning::Sample, FEATURES, None)
-}
-
-fn components() -> Vec<Component> {
-    ["vx", "vy"].map(|name| Component { name: name.to_owned(), unit: String::new() }).to_vec()
-}
-
-fn model(decoder: &str) -> IdentifiedModel {
-    let spec: DecoderSpec = decoder.parse().expect("a decoder");
-    let mut state = 1;
-    let mut velocity = [0.0_f64; 2];
-    let (mut x, mut z) = (Vec::new(), Vec::new());
-    for _ in 0..400 {
-        velocity = velocity.map(|value| 0.9 * value + 0.1 * noise(&mut state));
-        z.extend(velocity);
-        x.extend((0..FEATURES).map(|feature| velocity[feature % 2] + 0.3 * noise(&mut state)));
-    }
-    let data =
-        TrainingData::new(DMatrix::from_row_slice(400, FEATURES, &x), DMatrix::from_row_slice(400, 2, &z));
-    let fitted = fit(&spec, &data, &FitSettings::default(), &mut |_| {}).expect("a fit");
-    IdentifiedModel::of(Model {
-        components: components(),
-        streams: vec![stream()],
-        guard: Some(fitted.guard),
-        ..Model::plain(spec, vec![0.0; FEATURES], 2, fitted.parameters)
-    })
-    .expect("a model")
-}
-
-fn session() -> SessionDocument {
-    SessionDocument {
-        format: FORMAT,
-        version: String::new(),
-        session: String::new(),
-        run: 1,
-        instance: String::new(),
-        participant: String::new(),
-        subject: serde_json::Value::Null,
-        bin_ms: WIDTH * 1e3,
-        components: components(),
-        workspace: [1.0, 1.0],
-        kernel_path: kernel_path().to_owned(),
-        guard: true,
-        engine: EngineSettings {
-            features: vec![stream()],
-            max_masked: 0.25,
-            restart_after: Seconds(0.5),
-            stale_after: Seconds(0.2),
-            auto_resume: Seconds(2.0),
-            start: Mode::Control,
-            cursor: CursorSettings::default(),
-            label_law: LabelLaw::default(),
-            plausibility: true,
-            fallback_stale: Seconds(0.3),
-        },
-        streams: vec![InputStream { key: "input".to_owned(), held_samples: 64, stages: None }],
-        windows: Vec::new(),
-        configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
-        clock: ClockReading { lsl: 1.0, unix: 1.0 },
-    }
-}
 
 /// The swap of a tick: which model, and how many bins it is behind; cold where it says nothing.
 fn swap(seq: u64) -> Option<(usize, Option<u64>)> {
@@ -106,34 +35,27 @@ fn swap(seq: u64) -> Option<(usize, Option<u64>)> {
     }
 }
 
-/// Runs the session; gives for each tick its samples and what is recorded of it, as text.
-fn live(models: &[IdentifiedModel]) -> Vec<(Vec<f32>, String, TickOutput)> {
-    let session = session();
+/// A tick: its samples, what is recorded of it, as text, its output, and the adaptive state after it.
+type Tick = (Vec<f32>, String, TickOutput, Option<AdaptiveState>);
+
+/// Runs the session.
+fn live(models: &[IdentifiedModel], session: &SessionDocument) -> Vec<Tick> {
     let mut engine = Engine::new(session.engine.clone()).expect("an engine");
+    if let Some(state) = &session.adaptive {
+        engine.resume(state.clone());
+    }
     let mut examiner = engine.examiner();
     let mut history = History::new(FEATURES, History::rows_of(Seconds(WIDTH)));
     let mut samples = RecordedSamples::new([(FEATURES, 64)].into_iter());
     let mut state = 3;
     let mut ticks = Vec::new();
     for seq in 0..TICKS {
-        let time = 100.0 + seq as f64 * WIDTH;
         let raw: Vec<f32> = (0..FEATURES).map(|_| noise(&mut state) as f32).collect();
-        samples.add(0, seq, vec![StreamTime(time)], Samples::Float32(raw.clone()));
-        let mut input = TickInput::empty();
-        (input.seq, input.closed_by) = (seq, BinClose::Sample);
-        (input.start, input.time) = (LslTime(time - WIDTH), LslTime(time));
-        let missing = seq % 11 == 4 || (480..515).contains(&seq);
-        input.incomplete = missing;
+        samples.add(0, seq, vec![StreamTime(time(seq))], Samples::Float32(raw.clone()));
+        let mut input = input(seq, seq % 11 == 4 || (480..515).contains(&seq));
         if (300..320).contains(&seq) {
             assert!(input.masked.mask(0, 3));
         }
-        input.streams.push(StreamTick {
-            ranges: (!missing).then_some(IndexRange { first: seq, end: seq + 1 }).into_iter().collect(),
-            offset: Seconds(0.0),
-            health: StreamHealth::Live,
-            lost: 0,
-            late: 0,
-        });
         if let Some((at, behind)) = swap(seq) {
             let id = models[at].id;
             let mut staged = models[at].stage(session.guard, KernelPath::detect()).expect("it can be built");
@@ -151,36 +73,84 @@ fn live(models: &[IdentifiedModel]) -> Vec<(Vec<f32>, String, TickOutput)> {
             assert!(engine.stage(staged).is_ok(), "the model fits");
         }
         let output = engine.step(&input, &samples);
-        history.push(&HistoryRow::of(&input, engine.bin_facts(), engine.raw_features()));
+        let row = HistoryRow::of(&input, engine.bin_facts(), engine.raw_features());
+        history.follow(&row.moved(engine.moved()), engine.adaptive());
         let retired: Vec<Box<StagedModel>> = std::iter::from_fn(|| engine.take_retired()).collect();
-        let late = retired.iter().any(|model| model.came_late());
+        let late = retired.iter().any(|model| model.turned_away());
         assert_eq!(late, seq == 400, "tick {seq}");
         let times = StageTimes { received: output.time, closed: output.time, decoded: output.time };
         let published = TickPublication { output, times, age: Seconds(0.0), late: false };
         let document = TickDocument::of(&input, &published, false, 0);
-        ticks.push((raw, serde_json::to_string(&document).expect("JSON"), output));
+        let document = serde_json::to_string(&document).expect("JSON");
+        ticks.push((raw, document, output, engine.adaptive().cloned()));
     }
     ticks
 }
 
 #[test]
 fn a_session_with_warm_late_and_cold_swaps_repeats_bit_for_bit() {
-    let models = ["kalman-steady", "wiener:lags=15,guard=on", "dkf-nw:lags=3"].map(model);
-    let mut playback = Playback::new(&session()).expect("a session");
+    repeats(["kalman-steady", "wiener:lags=15,guard=on", "dkf-nw:lags=3"], &session(stream(FEATURES)));
+}
+
+#[test]
+fn a_session_of_running_z_scores_repeats_bit_for_bit() {
+    let running = [
+        "kalman-steady:running-zscore=3",
+        "wiener:lags=15,guard=on,running-zscore=3",
+        "dkf-nw:lags=3,running-zscore=10",
+    ];
+    let begun = repeats(running, &session(stream(FEATURES)));
+    // from the state of the session before; the document is read as it is written
+    let text = serde_json::to_string(&SessionDocument {
+        adaptive: Some(begun.clone()),
+        ..session(stream(FEATURES))
+    });
+    let resumed: SessionDocument = serde_json::from_str(&text.expect("JSON")).expect("as it was written");
+    let again = repeats(running, &resumed);
+    assert!(begun.difference(&again).is_some(), "it went on");
+    // one of another shape is none to go on from
+    let other = SessionDocument {
+        adaptive: Some(AdaptiveState::new("running_zscore", &[2, 3])),
+        ..session(stream(FEATURES))
+    };
+    assert_eq!(repeats(running, &other).difference(&begun), None);
+}
+
+#[test]
+fn models_with_a_running_z_score_and_without_take_over_from_each_other_and_repeat_bit_for_bit() {
+    for running in [
+        ["kalman-steady:running-zscore=3", "wiener:lags=15,guard=on", "dkf-nw:lags=3,running-zscore=10"],
+        ["kalman-steady", "wiener:lags=15,guard=on,running-zscore=3", "dkf-nw:lags=3,running-zscore=10"],
+    ] {
+        repeats(running, &session(stream(FEATURES)));
+    }
+}
+
+/// Runs a session and plays it back; gives the last adaptive state.
+fn repeats(models: [&str; 3], session: &SessionDocument) -> AdaptiveState {
+    let models = models.map(|decoder| model(decoder, FEATURES, 400));
+    let mut playback = Playback::new(session).expect("a session");
     for model in &models {
         for part in ModelPart::all_of(&model.id.to_hex(), "", &model.file) {
             playback.model_part(part);
         }
     }
     let mut decoded = 0;
-    for (seq, (raw, text, output)) in live(&models).into_iter().enumerate() {
-        playback.samples(0, seq as u64, vec![StreamTime(100.0 + seq as f64 * WIDTH)], Samples::Float32(raw));
+    let mut last = AdaptiveState::new("none", &[]);
+    for (seq, (raw, text, output, state)) in (0..).zip(live(&models, session)) {
+        playback.samples(0, seq, vec![StreamTime(time(seq))], Samples::Float32(raw));
         let document: TickDocument<'static> = serde_json::from_str(&text).expect("as it was written");
         let again = playback.tick(&document).expect("nothing is missing");
         assert_eq!(again, output, "tick {seq}");
+        assert_eq!(playback.adaptive().is_some(), state.is_some(), "tick {seq}");
+        if let (Some(again), Some(state)) = (playback.adaptive(), state) {
+            assert_eq!(again.difference(&state), None, "tick {seq}");
+            last = state;
+        }
         decoded += usize::from(output.intent.is_some());
     }
     assert!(decoded > 600, "{decoded}");
+    last
 }
 
 #[test]

@@ -59,13 +59,18 @@ export class Connection {
   }
 
   async #fetch(path, { headers = {}, patience = 2000, ...request }) {
-    const answer = await fetch(path, {
-      ...request,
-      headers: { ...this.#headers(), ...headers },
-      signal: AbortSignal.timeout(patience),
-    });
-    const said = await answer.json();
-    if (!answer.ok) throw new Error(said.message);
+    let answer, said;
+    try {
+      answer = await fetch(path, {
+        ...request,
+        headers: { ...this.#headers(), ...headers },
+        signal: AbortSignal.timeout(patience),
+      });
+      said = await answer.json();
+    } catch {
+      throw new Error("Kalmind has not answered: look at the state before you ask again, since it may have been done");
+    }
+    if (!answer.ok) throw new Error(`Refused: ${said.message}`);
     return said;
   }
 

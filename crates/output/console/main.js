@@ -108,10 +108,14 @@ document.addEventListener(
 );
 document.addEventListener("keyup", (event) => event.key === " " && event.preventDefault(), true);
 
-// The models of the run, whenever one has come or taken over.
+// The models of the run, whenever one has come or taken over, and as long as one is on its way.
+let relisting;
 async function listModels() {
+  clearTimeout(relisting);
   try {
-    view.models(await connection.models());
+    const list = await connection.models();
+    view.models(list);
+    if (list.wanted) relisting = setTimeout(listModels, 250);
   } catch {
     // the link's own state says that the daemon is gone
   }
@@ -123,8 +127,9 @@ document.getElementById("models").addEventListener("click", async (event) => {
   try {
     await connection.activate(model);
     view.notice("");
+    listModels();
   } catch (error) {
-    view.notice(`Refused: ${error.message}`);
+    view.notice(error.message);
   }
 });
 
@@ -133,7 +138,7 @@ async function ask(state, more) {
     await connection.ask(state, more);
     view.notice("");
   } catch (error) {
-    view.notice(`Refused: ${error.message}`);
+    view.notice(error.message);
   }
 }
 

@@ -227,13 +227,17 @@ export class View {
   }
 
   // The models of the run, newest first, once there is a choice: whoever has the token can let any of them decode.
-  models({ models, active, before }) {
+  models({ models, active, before, wanted }) {
     find("models").hidden = models.length < 2;
     find("models").replaceChildren(
       ...[...models].reverse().map(({ name, model, source }) => {
         const entry = element("li", `${name} ${model.slice(0, 8)}, ${source}`);
         const use = model === before ? "Undo" : "Use";
-        entry.append(model === active ? element("strong", "in use") : element("button", use, { type: "button", "data-model": model }));
+        const [inUse, comes] = [model === active, model === wanted && wanted !== active];
+        if (inUse) entry.append(element("strong", "in use"));
+        if (comes) entry.append(element("strong", "comes with the next bin"));
+        // while another one is on its way, the one in use takes it back
+        if (!comes && (!inUse || wanted)) entry.append(element("button", inUse ? "Keep" : use, { type: "button", "data-model": model }));
         return entry;
       }),
     );

@@ -43,7 +43,7 @@ pub struct ModelEntry {
     pub file: Option<String>,
     /// Size of its file.
     pub bytes: u64,
-    /// Whether it decodes, or will from the next tick on.
+    /// Whether it decodes, as the newest tick showed it.
     pub active: bool,
     /// Why control with it needs a confirmation each time that it is put in; none where it does not.
     pub doubt: Option<String>,
@@ -58,6 +58,8 @@ pub struct ModelList {
     pub active: Option<String>,
     /// The one that decoded before it: activating it undoes the last change.
     pub before: Option<String>,
+    /// The newest one that is on its way to the tick, where one is.
+    pub wanted: Option<String>,
     /// Models given up to make room for newer ones.
     pub forgotten: u64,
 }

@@ -24,6 +24,9 @@ const CHANNELS_ONLY: u64 = 1;
 pub const MAX_MODEL_BYTES: u64 = 512 << 20;
 /// The longest JSON part that is read, in bytes.
 const MAX_HEADER_BYTES: u64 = 16 << 20;
+/// The longest fit report that is read, in bytes of JSON: as values it takes up to thirty times as many in memory, for as
+/// long as a run knows the model.
+const MAX_REPORT_BYTES: usize = 256 << 10;
 /// The metadata entry with the header.
 const METADATA_KEY: &str = "kalmind";
 
@@ -312,5 +315,11 @@ fn parse_header(text: &str) -> Result<Header, ModelFileError> {
         return Err(problem(format!("`outputs` of a stream need `version` {MODEL_VERSION}")));
     }
     within("components", header.components.len(), MAX_COMPONENTS)?;
+    let report = header.report.as_ref().map_or(0, |report| report.to_string().len());
+    if report > MAX_REPORT_BYTES {
+        return Err(problem(format!(
+            "`report` has {report} bytes, more than the {MAX_REPORT_BYTES} that a report may have"
+        )));
+    }
     Ok(header)
 }

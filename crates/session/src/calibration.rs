@@ -1,7 +1,7 @@
 //! What a task leaves to fit a decoder on: features paired with what the participant is taken to have meant.
 
 use kalmind_filter::{LabelLaw, TaskSample, TrainingData, ZScore};
-use kalmind_signal::FeatureStatistics;
+use kalmind_signal::{FeatureStatistics, Preparation, PreparationError};
 use kalmind_types::{
     CursorDrive, LslTime, OutputState, Position, Target, TickOutput, Velocity, most_missing,
 };
@@ -57,7 +57,7 @@ pub struct CalibrationData {
     pub training: TrainingData,
     /// Mean of the raw features over all valid values; 0 for a feature that never had one.
     pub training_mean: Vec<f64>,
-    /// The z-score used, if asked for.
+    /// The z-score used, if asked for; the one that it starts as, where it follows the signal.
     pub zscore: Option<ZScore>,
     /// The law behind the labels.
     pub label_law: LabelLaw,
@@ -73,7 +73,7 @@ pub struct CalibrationData {
 }
 
 /// Why there is nothing to fit on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum CalibrationError {
     /// Too few rows train the measurement model.
     #[error(
@@ -86,6 +86,9 @@ pub enum CalibrationError {
         /// Those that may train the measurement model.
         measurement_rows: usize,
     },
+    /// Nothing can be z-scored by their statistics.
+    #[error(transparent)]
+    Preparation(#[from] PreparationError),
 }
 
 /// The tick before, as far as the next one needs it.
@@ -301,6 +304,28 @@ impl Calibration {
             decoder_moved: pairs.iter().map(|pair| self.rows[pair.label].decoder_moved).collect(),
             dead_features,
         })
+    }
+
+    /// As [`Self::data`] with a z-score, whose mean and scale follow the signal from row to row: the newest has this weight.
+    ///
+    /// # Errors
+    /// When too few rows train the measurement model, or a feature has no usable mean.
+    pub fn running_data(&self, weight: f64) -> Result<CalibrationData, CalibrationError> {
+        let mut data = self.data(true)?;
+        let statistics = data.zscore.as_ref().map(|zscore| FeatureStatistics {
+            mean: zscore.mean.clone(),
+            deviation: zscore.standard_deviation.clone(),
+        });
+        let mut preparation = Preparation::new(data.training_mean.clone(), statistics)?.running(Some(weight));
+        let CalibrationData { gathered, training, .. } = &mut data;
+        // what no label meets is in between all the same
+        let mut wanted = gathered.iter().enumerate().peekable();
+        preparation.over(self.features.chunks_exact(self.width), |row, features| {
+            while let Some((at, _)) = wanted.next_if(|(_, gathered)| **gathered == row) {
+                training.features.row_mut(at).iter_mut().zip(features).for_each(|(to, from)| *to = *from);
+            }
+        });
+        Ok(data)
     }
 
     /// Rows whose features meet the label of `lag_ms` before, both in one segment.

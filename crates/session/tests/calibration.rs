@@ -3,7 +3,8 @@
 
 use kalmind_filter::LabelLaw;
 use kalmind_session::{Calibration, CalibrationData, CalibrationError, CalibrationOptions, CalibrationTick};
-use kalmind_types::{CursorDrive, LslTime, OutputState, Position, Target, TickOutput, Velocity};
+use kalmind_signal::{FeatureStatistics, Preparation};
+use kalmind_types::{CursorDrive, FeatureSet, LslTime, OutputState, Position, Target, TickOutput, Velocity};
 
 const BIN_S: f64 = 0.02;
 
@@ -198,6 +199,48 @@ fn z_scored_features_have_mean_zero_and_deviation_one_and_dead_ones_are_named() 
     );
     assert_eq!(data.zscore.unwrap().standard_deviation[2..], [0.0, 0.0]);
     assert_eq!(data.dead_features, [3]);
+}
+
+#[test]
+fn rows_with_a_running_z_score_are_scored_as_a_decoder_sees_them() {
+    let law = LabelLaw { skip_ms: 0.0, lag_ms: 60.0, ..LabelLaw::default() };
+    let mut calibration = Calibration::new(options(law), 4);
+    let mut rows = Vec::new();
+    for seq in 0..60 {
+        let mut values = features(seq * seq % 37);
+        if seq % 7 == 2 {
+            values[1] = f64::NAN;
+        }
+        let output = TickOutput { incomplete: seq % 11 == 5, ..tick(seq) };
+        calibration.observe(CalibrationTick {
+            output: &output,
+            features: &values,
+            target: (seq != 30).then(|| target(0.6)),
+            trial: None,
+            drive: CursorDrive::Label,
+        });
+        // the first tick has no one before it, and one has no target; what follows that has, and is a row
+        if seq > 0 && seq != 30 {
+            rows.push(if output.incomplete { vec![f64::NAN; 4] } else { values });
+        }
+    }
+    let data = calibration.running_data(0.05).unwrap();
+    let zscore = data.zscore.clone().unwrap();
+    let statistics = FeatureStatistics { mean: zscore.mean, deviation: zscore.standard_deviation };
+    let mut decoder =
+        Preparation::new(data.training_mean.clone(), Some(statistics)).unwrap().running(Some(0.05));
+    let none = FeatureSet::none_of(4);
+    let mut seen = Vec::new();
+    for row in &rows {
+        seen.push(decoder.prepare(row, &none).features.to_vec());
+        decoder.adapt(row, true, &none);
+    }
+    assert_eq!(calibration.rows(), rows.len());
+    assert!(data.gathered.len() < rows.len(), "some have no label of 60 ms before, and count all the same");
+    for (at, gathered) in data.gathered.iter().enumerate() {
+        let row: Vec<f64> = data.training.features.row(at).iter().copied().collect();
+        assert_eq!(row, seen[*gathered], "row {at}");
+    }
 }
 
 #[test]

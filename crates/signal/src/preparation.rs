@@ -9,7 +9,7 @@
 
 use kalmind_types::FeatureSet;
 
-use crate::FeatureStatistics;
+use crate::{AdaptiveState, FeatureStatistics, running_zscore::RunningZScore};
 
 /// Why a preparation cannot be built.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
@@ -52,15 +52,18 @@ const LARGEST: f64 = 1e60;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preparation {
     training_mean: Vec<f64>,
-    zscore: Option<ZScore>,
+    zscore: ZScore,
     prepared: Vec<f64>,
     missing: FeatureSet,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct ZScore {
-    mean: Vec<f64>,
-    divisor: Vec<f64>,
+enum ZScore {
+    None,
+    /// By the statistics of the training rows.
+    Training(FeatureStatistics, Vec<f64>),
+    /// By statistics that start as those and follow the signal.
+    Running(Box<RunningZScore>),
 }
 
 impl Preparation {
@@ -73,7 +76,7 @@ impl Preparation {
         check_finite("training mean", &training_mean)?;
         let features = training_mean.len();
         let zscore = match zscore {
-            None => None,
+            None => ZScore::None,
             Some(FeatureStatistics { mean, deviation }) => {
                 for statistics in [mean.len(), deviation.len()] {
                     if statistics != features {
@@ -91,12 +94,93 @@ impl Preparation {
                     });
                 }
                 let divisor =
-                    deviation.into_iter().map(|value| if value == 0.0 { 1.0 } else { value }).collect();
-                Some(ZScore { mean, divisor })
+                    deviation.iter().map(|value| if *value == 0.0 { 1.0 } else { *value }).collect();
+                ZScore::Training(FeatureStatistics { mean, deviation }, divisor)
             }
         };
         let missing = FeatureSet::none_of(features);
         Ok(Self { prepared: vec![0.0; features], missing, training_mean, zscore })
+    }
+
+    /// Lets mean and scale follow the signal, the newest value having this weight (above 0, at most 1); without a weight or
+    /// a z-score nothing changes. See [`Self::adapt`].
+    #[must_use]
+    pub fn running(self, weight: Option<f64>) -> Self {
+        match (weight, self.zscore) {
+            (Some(weight), ZScore::Training(statistics, _)) => {
+                let running = RunningZScore::new(statistics, &self.training_mean, weight);
+                Self { zscore: ZScore::Running(Box::new(running)), ..self }
+            }
+            (_, zscore) => Self { zscore, ..self },
+        }
+    }
+
+    /// The state that follows the signal, after the newest bin; none where nothing does.
+    pub fn adaptive(&self) -> Option<&AdaptiveState> {
+        self.running_zscore().map(RunningZScore::state)
+    }
+
+    /// The weight of a bin in that state; 0 where there is none.
+    pub fn weight(&self) -> f64 {
+        self.running_zscore().map_or(0.0, RunningZScore::weight)
+    }
+
+    /// Features that moved the state in the newest bin.
+    pub fn moved(&self) -> Option<&FeatureSet> {
+        self.running_zscore().map(RunningZScore::moved)
+    }
+
+    /// Goes on from the state of another one; `false` where there is none here, or that is of another name or shape.
+    /// Real-time.
+    pub fn carry(&mut self, from: &AdaptiveState) -> bool {
+        match &mut self.zscore {
+            ZScore::Running(running) => running.carry(from),
+            _ => false,
+        }
+    }
+
+    /// Starts from the training statistics again.
+    pub fn reset(&mut self) {
+        if let ZScore::Running(running) = &mut self.zscore {
+            running.reset();
+        }
+    }
+
+    /// Lets the statistics follow the bin that was prepared last, whose raw features these are: where it is complete, by all
+    /// features but those that were missing and the `hidden` ones, of which something else says that they show nothing.
+    /// Real-time.
+    pub fn adapt(&mut self, raw: &[f64], complete: bool, hidden: &FeatureSet) {
+        let Self { zscore, missing, .. } = self;
+        match zscore {
+            ZScore::Running(running) if complete => running.take_all_but(raw, missing, hidden),
+            ZScore::Running(running) => running.take_nothing(),
+            _ => {}
+        }
+    }
+
+    /// Lets the statistics follow a bin as those of the model that decoded it did. Real-time.
+    pub fn follow(&mut self, raw: &[f64], moved: &FeatureSet, weight: f64) {
+        if let ZScore::Running(running) = &mut self.zscore {
+            running.take(raw, moved, weight);
+        }
+    }
+
+    /// Rows of raw features, one after the other, as the decoder sees them where it runs over them: what a fit of a model with
+    /// statistics that follow the signal needs. For the slow side.
+    pub fn over(&mut self, rows: impl Iterator<Item: AsRef<[f64]>>, mut take: impl FnMut(usize, &[f64])) {
+        let none = FeatureSet::none_of(self.width());
+        for (at, row) in rows.enumerate() {
+            let row = row.as_ref();
+            take(at, self.prepare(row, &none).features);
+            self.adapt(row, true, &none);
+        }
+    }
+
+    fn running_zscore(&self) -> Option<&RunningZScore> {
+        match &self.zscore {
+            ZScore::Running(running) => Some(running),
+            _ => None,
+        }
     }
 
     /// Number of features.
@@ -105,7 +189,8 @@ impl Preparation {
     }
 
     /// The feature vector of a bin, from its raw one: features that are switched off, not finite or larger than 1e60, raw or
-    /// z-scored (or that `raw` is too short to hold), take the training mean; all are z-scored.
+    /// z-scored (or that `raw` is too short to hold), take the training mean; all are z-scored. With statistics that follow the
+    /// signal the place of the training mean does so as well: such features are what they would be in training.
     pub fn prepare(&mut self, raw: &[f64], switched_off: &FeatureSet) -> Prepared<'_> {
         let Self { training_mean, zscore, prepared, missing } = self;
         missing.clear();
@@ -113,7 +198,7 @@ impl Preparation {
         let usable = |value: f64| value.abs() <= LARGEST;
         let features = prepared.iter_mut().zip(&*training_mean).zip(raw).enumerate();
         match zscore {
-            None => {
+            ZScore::None => {
                 for (index, ((prepared, training_mean), value)) in features {
                     *prepared = if usable(value) && !switched_off.contains(index) {
                         value
@@ -123,8 +208,8 @@ impl Preparation {
                     };
                 }
             }
-            Some(zscore) => {
-                let statistics = zscore.mean.iter().zip(&zscore.divisor);
+            ZScore::Training(FeatureStatistics { mean, .. }, divisor) => {
+                let statistics = mean.iter().zip(&*divisor);
                 for ((index, ((prepared, training_mean), value)), (mean, divisor)) in features.zip(statistics)
                 {
                     let scored = (value - mean) / divisor;
@@ -133,6 +218,20 @@ impl Preparation {
                     } else {
                         missing.insert(index);
                         (training_mean - mean) / divisor
+                    };
+                }
+            }
+            ZScore::Running(running) => {
+                let statistics = running.scales().zip(&running.background);
+                for ((index, ((prepared, _), value)), ((mean, divisor), background)) in
+                    features.zip(statistics)
+                {
+                    let scored = (value - mean) / divisor;
+                    *prepared = if usable(value) && usable(scored) && !switched_off.contains(index) {
+                        scored
+                    } else {
+                        missing.insert(index);
+                        *background
                     };
                 }
             }

@@ -1,5 +1,7 @@
 //! What the decoder believes: a Gaussian over one to eight named components.
 
+use core::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// The most components an intent can have.
@@ -20,8 +22,30 @@ pub const fn lower_triangle_index(row: usize, column: usize) -> usize {
 pub struct Component {
     /// Name, as clients and LSL channels show it (`vx`).
     pub name: String,
-    /// Unit it was fitted in (`workspace widths/s`); empty when unknown.
+    /// Unit it was fitted in (`workspace widths/s`); empty or [`Component::UNKNOWN_UNIT`] when unknown.
     pub unit: String,
+}
+
+impl Component {
+    /// The unit of a component of which none is known, where it has to have one.
+    pub const UNKNOWN_UNIT: &str = "a.u.";
+
+    /// Whether two components can be taken for one another: the same name, and no other unit as far as both are known.
+    #[must_use]
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let known = |unit: &str| !unit.is_empty() && unit != Self::UNKNOWN_UNIT;
+        let units = [self, other].map(|component| component.unit.as_str());
+        self.name == other.name && (units[0] == units[1] || !units.iter().all(|unit| known(unit)))
+    }
+}
+
+impl fmt::Display for Component {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.unit.as_str() {
+            "" => formatter.write_str(&self.name),
+            unit => write!(formatter, "{} ({unit})", self.name),
+        }
+    }
 }
 
 /// Whether a decoder's covariance can say that it is less sure at one moment than at another. Known from how the decoder is
@@ -107,5 +131,21 @@ mod covariance_as_sequence {
         let values = Vec::<f64>::deserialize(from)?;
         let length = values.len();
         values.try_into().map_err(|_rejected: Vec<f64>| D::Error::invalid_length(length, &"36 numbers"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_agree_in_name_and_in_unit_as_far_as_both_are_known() {
+        let named = |name: &str, unit: &str| Component { name: name.to_owned(), unit: unit.to_owned() };
+        let speed = named("vx", "mm/s");
+        assert_eq!(speed.to_string(), "vx (mm/s)");
+        for unit in ["mm/s", "", Component::UNKNOWN_UNIT] {
+            assert!(speed.agrees_with(&named("vx", unit)) && named("vx", unit).agrees_with(&speed), "{unit}");
+        }
+        assert!(!speed.agrees_with(&named("vx", "m/s")) && !speed.agrees_with(&named("vy", "mm/s")));
     }
 }

@@ -49,7 +49,8 @@ impl Trouble {
 /// What came of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ran {
-    /// Samples that came to nothing: no block was free, or a stage has panicked.
+    /// Samples that came to nothing: no block was free, the stages began anew before anything was made of them, or one has
+    /// panicked.
     pub(crate) lost: u64,
     /// Whether the tick thread got a block.
     pub(crate) sent: bool,
@@ -70,9 +71,10 @@ pub(crate) struct Derivation {
     missing: u64,
     /// Index of the next raw sample.
     next: u64,
-    /// Stamps of the samples that derived ones may still describe.
-    stamps: VecDeque<(u64, StreamTime)>,
+    stamps: Stamps,
     output: Rows,
+    /// How often the stages have begun anew.
+    restarts: u64,
     load: Load,
     panicked: bool,
     /// Who records what was given to the stages, and how long it was not told, in samples.
@@ -95,8 +97,12 @@ impl Derivation {
             rows: 0,
             missing: 0,
             next: 0,
-            stamps: VecDeque::with_capacity(delay + 2 * samples + Stages::BLOCK_ROWS),
+            stamps: Stamps {
+                waiting: VecDeque::with_capacity(delay + 2 * samples + Stages::BLOCK_ROWS),
+                described: None,
+            },
             output: Rows::with_capacity(outputs, stream.most_rows(samples)),
+            restarts: 0,
             load: Load::default(),
             panicked: false,
             given_to,
@@ -138,7 +144,7 @@ impl Derivation {
         }
         append(&mut self.waiting);
         self.rows += 1;
-        self.stamps.push_back((self.next, stamp));
+        self.stamps.waiting.push_back((self.next, stamp));
         self.next += 1;
     }
 
@@ -174,6 +180,8 @@ impl Derivation {
             let run = catch_unwind(AssertUnwindSafe(|| stream.take(*first, missing, values, output)));
             self.panicked = run.is_err();
         }
+        let restarted =
+            core::mem::replace(&mut self.restarts, self.stream.counts().restarts) != self.restarts;
         self.load.note(clock::now() - begun, Seconds(rows as f64 * self.period.0));
         self.rows = 0;
         self.waiting.clear();
@@ -182,10 +190,10 @@ impl Derivation {
             self.tell();
         }
         if self.panicked {
-            self.stamps.clear();
+            self.stamps.waiting.clear();
             return Ran { lost: rows as u64, sent: false };
         }
-        self.deliver(senders, context)
+        self.deliver(senders, context, if restarted { self.first } else { 0 })
     }
 
     /// Hands on what was given to the stages.
@@ -198,13 +206,12 @@ impl Derivation {
         log.clear();
     }
 
-    fn deliver(&mut self, senders: &mut Senders, context: PullContext) -> Ran {
+    /// Puts what came out into blocks; the stages began anew at sample `anew`, if they did.
+    fn deliver(&mut self, senders: &mut Senders, context: PullContext, anew: u64) -> Ran {
         let mut ran = Ran::default();
         for row in self.output.iter() {
-            while self.stamps.front().is_some_and(|(index, _)| *index < row.mark.index) {
-                self.stamps.pop_front();
-            }
-            let Some((_, stamp)) = self.stamps.front() else { break };
+            ran.lost += self.stamps.forget_before(row.mark.index, anew);
+            let Some(stamp) = self.stamps.describe() else { break };
             let stamp = StreamTime(stamp.0 + f64::from(row.mark.held) * self.period.0);
             if senders.is_full() {
                 ran.sent |= senders.flush(context);
@@ -220,7 +227,35 @@ impl Derivation {
             }
             ran.lost += u64::from(!senders.tick.deliver(stamp, context.received, append));
         }
+        ran.lost += self.stamps.forget_before(anew, anew);
         ran
+    }
+}
+
+/// Stamps of the samples that derived ones may still describe, by index.
+#[derive(Debug)]
+struct Stamps {
+    waiting: VecDeque<(u64, StreamTime)>,
+    /// Index of the newest sample that a derived one described.
+    described: Option<u64>,
+}
+
+impl Stamps {
+    /// Forgets those of samples before this index: how many of them were given before the stages began `anew`, and nothing
+    /// was made of them.
+    fn forget_before(&mut self, index: u64, anew: u64) -> u64 {
+        let mut lost = 0;
+        while let Some((index, _)) = self.waiting.pop_front_if(|(waiting, _)| *waiting < index) {
+            lost += u64::from(index < anew && Some(index) > self.described);
+        }
+        lost
+    }
+
+    /// The oldest one, which a derived sample describes.
+    fn describe(&mut self) -> Option<StreamTime> {
+        let (index, stamp) = *self.waiting.front()?;
+        self.described = Some(index);
+        Some(stamp)
     }
 }
 
@@ -251,7 +286,7 @@ impl Load {
 
 #[cfg(test)]
 mod tests {
-    use kalmind_signal::{ChainSettings, IdentitySettings, Signal, StageSettings};
+    use kalmind_signal::{ChainSettings, IdentitySettings, IirBackwardSettings, Signal, StageSettings};
     use kalmind_types::{GenerationId, SampleBlock};
 
     use super::*;
@@ -261,8 +296,12 @@ mod tests {
     const ROOM: usize = 8;
 
     fn derivation() -> (Derivation, Senders, PoolReader<SampleBlock>) {
+        derivation_of(StageSettings::Identity(IdentitySettings {}))
+    }
+
+    fn derivation_of(stage: StageSettings) -> (Derivation, Senders, PoolReader<SampleBlock>) {
         let stages = Stages {
-            settings: ChainSettings(vec![StageSettings::Identity(IdentitySettings {})]),
+            settings: ChainSettings(vec![stage]),
             generation: GenerationId::default(),
             raw: Signal::raw(1000.0, [(String::from("a"), String::new())]),
         };
@@ -290,6 +329,7 @@ mod tests {
         while let Some(block) = reader.receive() {
             let Samples::Double64(values) = &block.values else { panic!("doubles") };
             samples.extend(block.stamps.iter().map(|stamp| stamp.0).zip(values.iter().copied()));
+            reader.give_back(block);
         }
         samples
     }
@@ -334,6 +374,27 @@ mod tests {
         assert_eq!(received(&mut reader), [(1.0, 1.0), (1.011, 2.0), (7.0, 3.0)]);
         let counts = derivation.counts();
         assert_eq!((counts.samples, counts.held, counts.restarts), (3, 0, 3));
+    }
+
+    #[test]
+    fn samples_of_a_block_that_a_restart_cuts_off_are_counted_as_lost() {
+        let sections = vec![[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]];
+        let settings = IirBackwardSettings { sections, block: 4 };
+        let (mut derivation, mut senders, mut reader) = derivation_of(StageSettings::IirBackward(settings));
+        let room = derivation.stamps.waiting.capacity();
+        let (mut lost, mut given) = (0, 0);
+        // ten samples, then nothing for longer than is filled, again and again; the block before the last is out each time
+        for burst in 0..50 {
+            for index in 0..10 {
+                take(&mut derivation, &mut senders, f64::from(burst) + f64::from(index) * 1e-3, 1.0);
+                given += 1;
+            }
+            lost += derivation.run(&mut senders, PullContext::default()).lost;
+            senders.flush(PullContext::default());
+            received(&mut reader);
+        }
+        assert_eq!((given, lost), (500, 49 * 6), "four are out of each ten, and the last six still wait");
+        assert_eq!(derivation.stamps.waiting.capacity(), room);
     }
 
     #[test]

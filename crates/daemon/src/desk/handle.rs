@@ -15,7 +15,7 @@ use kalmind_offline::{
     calibration_fit::CalibrationFit,
     model::{IdentifiedModel, ModelInDoubt},
 };
-use kalmind_output::DecoderInfo;
+use kalmind_output::{ControlRefused, DecoderInfo};
 use kalmind_session::{TaskKind, TaskScore};
 use kalmind_types::{Actor, Cause, EventBody, LslTime, Mode, ModelId, Seconds};
 
@@ -193,19 +193,27 @@ impl DeskHandle {
         sent
     }
 
-    /// Hands a built model over, to decode from the next tick on; `false` (and counted) when too many wait.
-    pub fn activate(&self, model: Arc<IdentifiedModel>, staged: Box<StagedModel>, by: Actor) -> bool {
+    /// Hands a built model over, to decode from the next tick on.
+    ///
+    /// # Errors
+    /// [`ControlRefused::Busy`] (and counted) when too many wait.
+    pub fn activate(
+        &self,
+        model: Arc<IdentifiedModel>,
+        staged: Box<StagedModel>,
+        by: Actor,
+    ) -> Result<(), ControlRefused> {
         // where no tick comes, none of them is ever put in
-        if self.activations.fetch_add(1, Ordering::Relaxed) >= ACTIVATIONS {
-            self.activations.fetch_sub(1, Ordering::Relaxed);
+        let busy = if self.activations.fetch_add(1, Ordering::Relaxed) >= ACTIVATIONS {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            return false;
-        }
-        let sent = self.send(Message::Activate { model, staged, by });
-        if !sent {
-            self.activations.fetch_sub(1, Ordering::Relaxed);
-        }
-        sent
+            "models wait for a tick that puts them in: is the stream there?"
+        } else if self.send(Message::Activate { model, staged, by }) {
+            return Ok(());
+        } else {
+            "too many requests wait; ask again"
+        };
+        self.activations.fetch_sub(1, Ordering::Relaxed);
+        Err(ControlRefused::Busy(busy.to_owned()))
     }
 
     /// Hands a message over and waits for room: for the fit's own thread, whose result must not be lost.

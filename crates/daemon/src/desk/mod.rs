@@ -6,6 +6,7 @@ mod calibration;
 mod handle;
 mod models;
 mod program;
+mod states;
 mod swaps;
 mod task;
 mod warming;
@@ -24,7 +25,7 @@ use kalmind_acquisition::{
     pool::PoolReader,
     ring::{Consumer, Producer},
 };
-use kalmind_engine::{Examiner, History, HistoryRow, StagedModel};
+use kalmind_engine::{Examiner, History, StagedModel};
 use kalmind_filter::{DecoderSpec, LabelLaw};
 use kalmind_fitting::FitPool;
 use kalmind_offline::model::{Demand, ModelInDoubt};
@@ -40,7 +41,7 @@ pub use windows::ToldWindow;
 
 use crate::{
     event_bus::EventBus,
-    models::saved::SavedModels,
+    models::{saved::SavedModels, saved_state::StateKeeper},
     recorder::RecorderHandle,
     running::{arrival::InputArrivals, plane_streams::PositionSlot},
     tick::{QueuedCommand, StopLatch, TickRecord},
@@ -99,8 +100,8 @@ pub struct DeskSettings {
     pub windows: Vec<ToldWindow>,
 }
 
-/// What is done once a model is on its way to the tick.
-type Then = Box<dyn FnOnce(&mut Desk) + Send>;
+/// What is done once a model is on its way to the tick, or once it is known that it does not go there, and why.
+type Then = Box<dyn FnOnce(&mut Desk, Result<(), String>) + Send>;
 
 /// The desk.
 #[derive(Debug)]
@@ -134,6 +135,12 @@ pub struct Desk {
     doubt: Option<ModelInDoubt>,
     /// That model, or the one of the start.
     put_in: Option<ModelId>,
+    /// The model whose adaptive state follows the signal, or did last.
+    adapts: Option<ModelId>,
+    /// What saves that state, once there was one.
+    keeper: Option<StateKeeper>,
+    /// The one that the newest tick showed.
+    decodes: Option<ModelId>,
     newest: LslTime,
     /// The state of the newest tick.
     shown: Option<OutputState>,
@@ -166,6 +173,9 @@ impl Desk {
             stop,
             doubt,
             put_in: None,
+            adapts: None,
+            keeper: None,
+            decodes: None,
             waiting: VecDeque::new(),
             swaps,
             task: None,
@@ -212,6 +222,7 @@ impl Desk {
                 std::thread::park_timeout(LONGEST_PARK);
             }
         }
+        self.keep_last_state();
     }
 
     fn handle_message(&mut self, message: Message) {
@@ -243,11 +254,13 @@ impl Desk {
         let output = &record.published.output;
         self.newest = output.time;
         self.shown = Some(output.state);
-        self.swaps.history.push(&HistoryRow::of(&record.input, record.bin, &record.features));
+        self.follow_state(record);
         if let Some(doubt) = &self.doubt {
             self.handle.update(|progress| progress.follow_doubt(doubt, record.model));
         }
-        if self.put_in.is_some() && self.put_in == record.model.map(|(model, _)| model) {
+        let decodes = record.model.map(|(model, _)| model);
+        self.follow_decoding(decodes);
+        if self.put_in.is_some() && self.put_in == decodes {
             self.handle.activations.store(0, Ordering::Relaxed);
         }
         self.show_announced(output.time);

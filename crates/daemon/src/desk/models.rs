@@ -1,14 +1,11 @@
 //! A model takes over: one that was fitted, or one of the run that somebody activates.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
 use kalmind_acquisition::clock;
 use kalmind_engine::StagedModel;
 use kalmind_fitting::FitReport;
-use kalmind_offline::{
-    calibration_fit::CalibrationFit,
-    model::{IdentifiedModel, ModelInDoubt},
-};
+use kalmind_offline::{calibration_fit::CalibrationFit, model::IdentifiedModel};
 use kalmind_output::DecoderInfo;
 use kalmind_types::{
     Actor, Command, Confirmation, EventBody, Mode, ModelEvent, ModelId, OperatorAction, OperatorRequest,
@@ -26,18 +23,20 @@ impl Desk {
     /// A sentence, where the tick thread takes none.
     fn swap_in(
         &mut self,
-        model: &IdentifiedModel,
+        model: &Arc<IdentifiedModel>,
         staged: Box<StagedModel>,
         by: Option<Actor>,
         then: Then,
     ) -> Result<(), String> {
-        let (id, info, doubt) = (model.id, decoder_info(model), model.doubt());
+        let told = Arc::clone(model);
         if let Some(recorder) = &self.settings.recorder {
             recorder.model(model);
         }
-        let sent = move |desk: &mut Self| {
-            desk.follow_swap(id, info, doubt, by);
-            then(desk);
+        let sent = move |desk: &mut Self, sent: Result<(), String>| {
+            if sent.is_ok() {
+                desk.follow_swap(&told, by);
+            }
+            then(desk, sent);
         };
         if self.warm_in(staged, Box::new(sent)) {
             Ok(())
@@ -47,34 +46,43 @@ impl Desk {
     }
 
     /// A model is on its way to the tick.
-    fn follow_swap(
-        &mut self,
-        id: ModelId,
-        info: DecoderInfo,
-        doubt: Option<ModelInDoubt>,
-        by: Option<Actor>,
-    ) {
-        self.handle.update(|progress| {
-            progress.decoder = Some(info.clone());
-            progress.doubt.clone_from(&doubt);
-        });
-        self.doubt = doubt;
-        self.put_in = Some(id);
-        let train_bins = self.handle.models(|models| {
-            models.activate(id);
-            models.train_bins(id)
-        });
-        let DecoderInfo { name: decoder, model: hash, covariance, quality, warnings, poor } = info;
+    fn follow_swap(&mut self, model: &IdentifiedModel, by: Option<Actor>) {
+        self.show_decoder(Some(model));
+        let train_bins = self.handle.models(|models| models.train_bins(model.id));
+        let DecoderInfo { name: decoder, model: hash, covariance, quality, warnings, poor } =
+            decoder_info(model);
         let covariance = Some(covariance);
         let swapped =
             ModelEvent::Swapped { decoder, hash, train_bins, covariance, quality, warnings, poor, by };
         self.events.publish(clock::now(), EventBody::Model(swapped));
     }
 
+    /// Shows which model decodes, or will from the next tick on.
+    pub(super) fn show_decoder(&mut self, model: Option<&IdentifiedModel>) {
+        self.doubt = model.and_then(IdentifiedModel::doubt);
+        self.put_in = model.map(|model| model.id);
+        self.handle.update(|progress| {
+            progress.decoder = model.map(decoder_info);
+            progress.doubt.clone_from(&self.doubt);
+        });
+    }
+
+    /// Notes which model a tick shows.
+    pub(super) fn follow_decoding(&mut self, model: Option<ModelId>) {
+        if self.decodes == model {
+            return;
+        }
+        self.decodes = model;
+        if let Some(model) = model {
+            self.handle.models(|models| models.activate(model));
+        }
+    }
+
     /// Somebody wants a model of the run to decode.
-    pub(super) fn activate(&mut self, model: &IdentifiedModel, staged: Box<StagedModel>, by: Actor) {
-        if let Err(problem) = self.swap_in(model, staged, Some(by), Box::new(|_| {})) {
+    pub(super) fn activate(&mut self, model: &Arc<IdentifiedModel>, staged: Box<StagedModel>, by: Actor) {
+        if let Err(problem) = self.swap_in(model, staged, Some(by), Box::new(|_, _| {})) {
             self.handle.refused.fetch_add(1, Ordering::Relaxed);
+            self.handle.models(|models| models.give_up(model.id));
             tracing::error!(problem, model = model.id.to_hex(), "a model was not activated");
         }
     }
@@ -82,8 +90,13 @@ impl Desk {
     pub(super) fn take_fit(&mut self, fit: CalibrationFit) {
         let CalibrationFit { model, staged, rows, report } = fit;
         let name = model.model.decoder.to_string();
-        let then = move |desk: &mut Self| desk.follow_fit(name, rows, &report);
+        let then = move |desk: &mut Self, sent: Result<(), String>| match sent {
+            Ok(()) => desk.follow_fit(name, rows, &report),
+            Err(problem) => desk.handle_message(Message::Fitted(Err(problem))),
+        };
+        self.handle.models(|models| models.want(model.id));
         if let Err(problem) = self.swap_in(&model, staged, None, Box::new(then)) {
+            self.handle.models(|models| models.give_up(model.id));
             self.handle_message(Message::Fitted(Err(problem)));
         }
     }

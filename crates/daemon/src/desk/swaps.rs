@@ -3,10 +3,15 @@
 //!
 //! A few bins at a time, so that tasks and requests wait no longer than that; while it is shown them new ones come, until
 //! it has seen the newest. Then it goes to the tick, with a command that names the history. Where the tick has gone on for
-//! more bins than it may show it itself, the model comes back and is warmed anew; after [`TRIES`] times, and where it is
-//! slower than the ticks come, it is swapped in cold.
+//! more bins than it may show it itself, or has failed, the model comes back and is warmed anew; after [`TRIES`] times, and
+//! where it is slower than the ticks come, it is swapped in cold. One that comes back even then is given up, and so is one
+//! that panics when it is shown a bin.
 
-use std::{collections::VecDeque, fmt};
+use std::{
+    collections::VecDeque,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use kalmind_engine::{Examiner, History, StagedModel};
 use kalmind_types::{Command, ModelId};
@@ -63,6 +68,17 @@ pub(super) enum Next {
     SendCold,
 }
 
+/// What becomes of a model that the tick is done with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Back {
+    /// It has decoded, or another one was sent since.
+    Done,
+    /// It is warmed anew.
+    Waits,
+    /// It was sent often enough.
+    GivenUp,
+}
+
 impl<T> Swaps<T> {
     /// For bins of so many features that are examined so; a history of so many of them.
     pub(super) fn new(features: usize, rows: usize, examiner: Examiner) -> Self {
@@ -101,14 +117,20 @@ impl<T> Swaps<T> {
     }
 
     /// Shows the model that waits longest some of these bins.
-    pub(super) fn show(&mut self, first: u64, newest: u64) {
+    ///
+    /// # Errors
+    /// The model, which waits no more, where it panicked.
+    pub(super) fn show(&mut self, first: u64, newest: u64) -> Result<(), Option<Swap<T>>> {
         let Self { history, examiner, waiting, .. } = self;
         let last = newest.min(first + AT_ONCE - 1);
-        if let Some(swap) = waiting.front_mut() {
-            for row in (first..=last).filter_map(|seq| history.row(seq)) {
-                swap.model.warm(&row, examiner);
+        let shown = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(swap) = waiting.front_mut() {
+                for row in (first..=last).filter_map(|seq| history.row(seq)) {
+                    swap.model.warm(&row, examiner);
+                }
             }
-        }
+        }));
+        shown.map_err(|_panic| waiting.pop_front())
     }
 
     /// The model that waits longest.
@@ -131,22 +153,28 @@ impl<T> Swaps<T> {
         [self.confirmed, self.asked]
     }
 
-    /// Takes a model back that the tick is done with, to be warmed again, where it came too late for its swap and none was
-    /// sent since; else it is freed. Whether it waits again.
-    pub(super) fn take_back(&mut self, mut model: Box<StagedModel>) -> bool {
-        let Some((_, tries)) = self.sent.filter(|(id, _)| model.came_late() && model.id == *id) else {
-            return false;
+    /// Takes a model back that the tick is done with, to be warmed again, where it was not put in and none was sent since;
+    /// else it is freed.
+    pub(super) fn take_back(&mut self, mut model: Box<StagedModel>) -> Back {
+        let Some((_, tries)) = self.sent.filter(|(id, _)| model.turned_away() && model.id == *id) else {
+            return Back::Done;
         };
+        if tries >= TRIES {
+            return Back::GivenUp;
+        }
         model.forget();
         self.waiting.push_front(Swap { model, from: 0, tries: tries + 1, then: None });
-        true
+        Back::Waits
     }
 
     /// What there is to do for the model that waits longest.
     pub(super) fn next(&mut self) -> Option<Next> {
         let Self { history, waiting, rows, .. } = self;
         let swap = waiting.front_mut()?;
-        let Some((oldest, newest)) = history.held() else { return Some(Next::SendCold) };
+        let Some((oldest, newest)) = history.held() else {
+            // where the adaptive state is another one, the history begins with the next bin
+            return (!history.awaits()).then_some(Next::SendCold);
+        };
         if swap.tries >= TRIES {
             return Some(Next::SendCold);
         }

@@ -1,11 +1,12 @@
 //! The desk shows models the past and sends them to the tick.
 
+use kalmind_acquisition::clock;
 use kalmind_engine::StagedModel;
-use kalmind_types::Command;
+use kalmind_types::{Command, EventBody, ModelEvent, ModelId};
 
 use super::{
     Desk, Then,
-    swaps::{Next, Swap, TRIES},
+    swaps::{Back, Next, Swap, TRIES},
 };
 
 impl Desk {
@@ -19,7 +20,10 @@ impl Desk {
         match self.swaps.next() {
             None => false,
             Some(Next::Show(first, newest)) => {
-                self.swaps.show(first, newest);
+                if let Err(Some(Swap { model, then, .. })) = self.swaps.show(first, newest) {
+                    let problem = "its decoder failed on the bins of the last seconds";
+                    self.not_put_in(model.id, problem, then);
+                }
                 true
             }
             Some(Next::Send) => self.send(false),
@@ -53,16 +57,35 @@ impl Desk {
             self.command(said);
         }
         if let Some(then) = then {
-            then(self);
+            then(self, Ok(()));
         }
         true
     }
 
-    /// A model that the tick is done with: freed here, unless it came too late for its swap.
+    /// A model that the tick is done with: freed here, unless it was not put in.
     pub(super) fn take_back(&mut self, model: Box<StagedModel>) {
         let id = model.id;
-        if self.swaps.take_back(model) {
-            tracing::warn!(model = id.to_hex(), "a model came too late for its swap and is warmed again");
+        match self.swaps.take_back(model) {
+            Back::Done => {}
+            Back::Waits => tracing::warn!(
+                model = id.to_hex(),
+                "a model came too late for its swap, or in a tick that failed, and is warmed again"
+            ),
+            Back::GivenUp => self.not_put_in(id, "the ticks that were to put it in have failed", None),
+        }
+    }
+
+    /// A model does not take over that was to: what decodes goes on.
+    fn not_put_in(&mut self, id: ModelId, problem: &str, then: Option<Then>) {
+        let (hash, problem) = (id.to_hex(), format!("{problem}; the model before it goes on"));
+        tracing::error!(problem, model = hash, "a model was not put in");
+        self.handle.models(|models| models.give_up(id));
+        let decoding = self.handle.models(|models| models.active().and_then(|active| models.get(active)));
+        self.show_decoder(decoding.as_deref());
+        let failed = ModelEvent::SwapFailed { hash, problem: problem.clone() };
+        self.events.publish(clock::now(), EventBody::Model(failed));
+        if let Some(then) = then {
+            then(self, Err(problem));
         }
     }
 }

@@ -3,3 +3,4 @@
 pub(crate) mod posted;
 pub mod run_models;
 pub mod saved;
+pub mod saved_state;

@@ -42,7 +42,8 @@ impl Origin {
 #[derive(Debug)]
 struct Known {
     model: Arc<IdentifiedModel>,
-    origin: Origin,
+    /// What clients are told of it, but for whether it decodes.
+    entry: ModelEntry,
     /// When it was last of use: the number of an addition or activation.
     used: u64,
 }
@@ -53,6 +54,7 @@ struct Known {
 pub struct RunModels {
     known: Vec<Known>,
     active: Option<ModelId>,
+    wanted: Option<ModelId>,
     before: Option<ModelId>,
     uses: u64,
     forgotten: u64,
@@ -65,9 +67,9 @@ impl RunModels {
             return false;
         }
         self.uses += 1;
-        self.known.push(Known { model: Arc::clone(model), origin, used: self.uses });
+        self.known.push(Known { model: Arc::clone(model), entry: entry(model, origin), used: self.uses });
         while self.known.len() > MOST || self.bytes() > MOST_BYTES {
-            let needed = [self.active, self.before, Some(model.id)];
+            let needed = [self.active, self.before, self.wanted, Some(model.id)];
             let idle =
                 self.known.iter().enumerate().filter(|(_, known)| !needed.contains(&Some(known.model.id)));
             let Some((place, _)) = idle.min_by_key(|(_, known)| known.used) else { break };
@@ -90,17 +92,33 @@ impl RunModels {
     /// Bins that it was fitted to, where it was fitted in this run.
     #[must_use]
     pub fn train_bins(&self, id: ModelId) -> Option<u64> {
-        self.find(id)?.origin.train_bins
+        self.find(id)?.entry.train_bins
     }
 
-    /// The model that decodes, or will from the next tick on.
+    /// The model that the newest tick showed.
     #[must_use]
     pub fn active(&self) -> Option<ModelId> {
         self.active
     }
 
-    /// Notes that a model decodes from now on.
+    /// Notes that a model is on its way to the tick; `false`, and nothing changes, where it is already, or decodes and no
+    /// other one is on its way.
+    pub fn want(&mut self, id: ModelId) -> bool {
+        let news = self.wanted.or(self.active) != Some(id);
+        if news {
+            self.wanted = Some(id);
+        }
+        news
+    }
+
+    /// Notes that a model does not come that was on its way.
+    pub fn give_up(&mut self, id: ModelId) {
+        self.wanted.take_if(|wanted| *wanted == id);
+    }
+
+    /// Notes that a model decodes, as a tick shows it.
     pub fn activate(&mut self, id: ModelId) {
+        self.give_up(id);
         if self.active == Some(id) {
             return;
         }
@@ -115,7 +133,7 @@ impl RunModels {
     /// Notes the name of the file that a model was saved to.
     pub fn saved_as(&mut self, id: ModelId, file: String) {
         if let Some(known) = self.known.iter_mut().find(|known| known.model.id == id) {
-            known.origin.file = Some(file);
+            known.entry.file = Some(file);
         }
     }
 
@@ -132,24 +150,13 @@ impl RunModels {
             models: self.known.iter().map(|known| self.entry_of(known)).collect(),
             active: self.active.map(ModelId::to_hex),
             before: self.before.map(ModelId::to_hex),
+            wanted: self.wanted.map(ModelId::to_hex),
             forgotten: self.forgotten,
         }
     }
 
     fn entry_of(&self, known: &Known) -> ModelEntry {
-        let Known { model, origin, .. } = known;
-        let Origin { source, by, added, train_bins, file } = origin.clone();
-        ModelEntry {
-            decoder: decoder_info(model),
-            source,
-            by,
-            added,
-            train_bins,
-            file,
-            bytes: model.file.len() as u64,
-            active: self.active == Some(model.id),
-            doubt: model.doubt().map(|doubt| doubt.text),
-        }
+        ModelEntry { active: self.active == Some(known.model.id), ..known.entry.clone() }
     }
 
     fn find(&self, id: ModelId) -> Option<&Known> {
@@ -158,6 +165,21 @@ impl RunModels {
 
     fn bytes(&self) -> usize {
         self.known.iter().map(|known| known.model.file.len()).sum()
+    }
+}
+
+fn entry(model: &IdentifiedModel, origin: Origin) -> ModelEntry {
+    let Origin { source, by, added, train_bins, file } = origin;
+    ModelEntry {
+        decoder: decoder_info(model),
+        source,
+        by,
+        added,
+        train_bins,
+        file,
+        bytes: model.file.len() as u64,
+        active: false,
+        doubt: model.doubt().map(|doubt| doubt.text),
     }
 }
 
@@ -196,6 +218,27 @@ mod tests {
         assert_eq!(list.models.iter().map(|entry| entry.active).collect::<Vec<_>>(), [false, true]);
         models.activate(a.id);
         assert_eq!(models.list().before, Some(b.id.to_hex()), "undone, and can be redone");
+    }
+
+    #[test]
+    fn one_that_is_on_its_way_can_be_taken_back_by_asking_for_the_one_that_decodes() {
+        let mut models = RunModels::default();
+        let [a, b] = [model(1), model(2)];
+        assert!(models.add(&a, origin()) && models.add(&b, origin()));
+        models.activate(a.id);
+        assert!(!models.want(a.id), "it decodes, and no other one comes");
+        assert!(models.want(b.id) && !models.want(b.id));
+        assert_eq!(models.list().wanted, Some(b.id.to_hex()));
+        assert!(models.want(a.id), "another one was on its way");
+        // both arrive, one after the other
+        models.activate(b.id);
+        assert_eq!((models.list().active, models.list().wanted), (Some(b.id.to_hex()), Some(a.id.to_hex())));
+        models.activate(a.id);
+        assert_eq!((models.list().active, models.list().wanted), (Some(a.id.to_hex()), None));
+        assert!(models.want(b.id));
+        models.give_up(b.id);
+        assert_eq!(models.list().wanted, None);
+        assert!(models.want(b.id), "it can be asked for once more");
     }
 
     #[test]

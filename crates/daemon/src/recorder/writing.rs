@@ -354,6 +354,10 @@ impl<S: Sink> Writing<S> {
         self.writer.rows(self.own.features, &[stamp], SampleRows::Double64(&record.features));
         self.row.write(output, record.published.age.as_millis(), &mut self.cursor);
         self.writer.rows(self.own.cursor, &[stamp], SampleRows::Double64(&self.cursor));
+        if let Some(state) = &record.adaptive {
+            let (seq, state) = (record.input.seq, (**state).clone());
+            self.document(output.time, &RecordDocument::Adaptive { seq, state }, false);
+        }
     }
 
     /// Boundaries, clock offsets, and what was lost.

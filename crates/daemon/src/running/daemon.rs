@@ -47,6 +47,7 @@ use crate::{
     starting::{
         outlets::{LANE, Outlets, cursor_layout, session_info},
         plan::Plan,
+        resuming::Resuming,
     },
     state_events::{SilenceLimits, StateEvents},
     task_follower::{MarkerCounts, TaskFollower},
@@ -127,9 +128,11 @@ impl Daemon {
         } = outlets.with_width(configuration, plan.bin_ms)?;
         let mut recorder = begin_recording(plan, options.record.as_deref(), identity.started.unix)?;
         let record_handle = recorder.as_ref().map(Recorder::handle);
-        let engine_settings = plan.engine();
-        let mut engine =
-            Engine::new(engine_settings).and_then(|engine| engine.with_windows(&plan.windows)).or_usage()?;
+        let engine = Engine::new(plan.engine()).and_then(|engine| engine.with_windows(&plan.windows));
+        let mut engine = engine.or_usage()?;
+        if let Some(state) = plan.resuming.as_ref().and_then(Resuming::state) {
+            engine.resume(state.clone());
+        }
         let info = session_info(configuration, &identity, plan.bin_ms);
         let at_start =
             if plan.arrival_rules().measured { OutputState::Idle } else { engine.states().state() };

@@ -12,6 +12,7 @@ use crate::{
     starting::{
         outlets::{Identity, session_info},
         plan::Plan,
+        resuming::Resuming,
     },
 };
 
@@ -70,6 +71,7 @@ pub(crate) fn session_document(plan: &Plan, identity: &Identity) -> SessionDocum
             toml: configuration.source.text.clone(),
         },
         clock: identity.started,
+        adaptive: plan.resuming.as_ref().and_then(Resuming::state).cloned(),
     }
 }
 

@@ -177,6 +177,9 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
         })
         .collect();
     let layout = Arc::new(layout);
+    if let Some((model, resuming)) = model.as_ref().zip(resuming.as_mut()) {
+        resuming.find_state(model, &demand.streams);
+    }
     let windows = windows::planned(&configuration.window, &streams).or_usage()?;
     Ok(Plan {
         configuration,

@@ -4,10 +4,15 @@ use std::{path::PathBuf, sync::Arc};
 
 use kalmind_filter::KernelPath;
 use kalmind_offline::model::IdentifiedModel;
+use kalmind_signal::AdaptiveState;
+use kalmind_types::StreamFeatures;
 
 use crate::{
     failure::{OrFail as _, Outcome},
-    models::saved::{SavedFile, SavedModels},
+    models::{
+        saved::{SavedFile, SavedModels},
+        saved_state::SavedState,
+    },
     starting::plan_error::PlanError,
 };
 
@@ -24,6 +29,10 @@ pub struct Resuming {
     taken: Option<SavedFile>,
     /// Why newer ones do not, a sentence each.
     passed_over: Vec<String>,
+    /// The adaptive state that the model goes on from.
+    state: Option<AdaptiveState>,
+    /// What came of looking for it.
+    said: Option<String>,
 }
 
 impl Resuming {
@@ -38,7 +47,14 @@ impl Resuming {
             passed_over.push(format!("{} older models were not looked at", files.len() - MOST));
             files.truncate(MOST);
         }
-        Ok(Self { folder: saved.folder().to_owned(), files: files.into_iter(), taken: None, passed_over })
+        Ok(Self {
+            folder: saved.folder().to_owned(),
+            files: files.into_iter(),
+            taken: None,
+            passed_over,
+            state: None,
+            said: None,
+        })
     }
 
     /// Takes the newest model that is left, can be read and built, and of which `differences` finds nothing.
@@ -79,6 +95,33 @@ impl Resuming {
         }
     }
 
+    /// Looks for the adaptive state at the end of the session before, of these streams, where the model has one; without it the
+    /// model begins with that of its training.
+    pub fn find_state(&mut self, model: &IdentifiedModel, streams: &[StreamFeatures]) {
+        if model.model.running_weight().is_none() {
+            return;
+        }
+        let found = SavedState::load(&self.folder).and_then(|saved| {
+            let saved = saved.ok_or_else(|| "none is saved".to_owned())?;
+            let date = kalmind_recording::date(saved.unix);
+            Ok((saved.of(streams)?, date))
+        });
+        let said = match found {
+            Ok((state, date)) => {
+                self.state = Some(state);
+                format!("goes on from {date}")
+            }
+            Err(why) => format!("begins with that of training: {why}"),
+        };
+        self.said = Some(format!("its running z-score {said}"));
+    }
+
+    /// The adaptive state that was found.
+    #[must_use]
+    pub fn state(&self) -> Option<&AdaptiveState> {
+        self.state.as_ref()
+    }
+
     /// Name of the file that was taken.
     #[must_use]
     pub fn file(&self) -> Option<&str> {
@@ -90,6 +133,7 @@ impl Resuming {
     pub fn lines(&self) -> Vec<String> {
         let taken =
             self.taken.iter().map(|file| format!("resumed: {}", self.folder.join(&file.name).display()));
+        let taken = taken.chain(self.said.iter().map(|said| format!("  {said}")));
         taken.chain(self.passed_over.iter().map(|why| format!("  passed over {why}"))).collect()
     }
 }

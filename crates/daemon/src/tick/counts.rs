@@ -24,7 +24,7 @@ struct CountedTick<'a> {
 
 /// Features that do not look as they did in training, where the tick thread shows them to everybody else: they are no part
 /// of what it publishes, since names are asked for when a state changes and not in every tick. Never older than the
-/// newest publication that a reader has seen; a bin newer where that reader is slow.
+/// newest publication that a reader has seen; newer where that reader is slow.
 #[derive(Debug)]
 pub struct Suspects([AtomicU64; MAX_FEATURES / 64]);
 
@@ -94,20 +94,32 @@ macro_rules! counters {
             $(#[doc = concat!("What is shown as `", $name, "`; the table below says what it is.")] pub $counter: AtomicU64,)+
             /// Features that did not look as in training in the newest tick.
             pub suspects: Suspects,
+            /// The same in the newest tick that changed the output's state or its reason: why that one did.
+            pub suspects_at_change: Suspects,
             /// How many of [`kalmind_filter::CHECKS`] watch the input.
             pub checks: AtomicU64,
             /// Models refused at staging because they do not fit the streams.
             pub models_refused: AtomicU64,
-            /// Models given back because they came too late for their swap.
+            /// Models given back because they came too late for their swap, or in a tick that failed.
             pub models_late: AtomicU64,
             /// What became of windows at events.
             pub windows: WindowCounts,
+            /// Ticks after which the adaptive state did not go on from the one before.
+            pub states_turned: AtomicU64,
         }
 
         impl TickCounts {
             /// Name, help and value of each counter of ticks.
             pub fn named(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
                 [$(($name, $help, self.$counter.load(Ordering::Relaxed))),+].into_iter()
+            }
+
+            /// Notes the suspects of a tick, and whether it changes the output's state or its reason.
+            pub(super) fn note_suspects(&self, suspects: &FeatureSet, changes: bool) {
+                self.suspects.show(suspects);
+                if changes {
+                    self.suspects_at_change.show(suspects);
+                }
             }
 
             /// Counts a tick.

@@ -11,7 +11,7 @@ mod thread;
 pub use counts::{Suspects, TickCounts, WindowCounts};
 pub use lane::{Lane, LaneSource, lane};
 pub use panics::silence_panics_here;
-pub use record::{RecordLane, TickRecord};
+pub use record::{EngineView, RecordLane, TickRecord};
 pub use round::QueuedCommand;
 pub use stop_latch::StopLatch;
 pub use thread::{StreamInput, TickQueues, TickThread};

@@ -34,7 +34,7 @@ use kalmind_types::{
 };
 
 use super::{
-    Lane, RecordLane, StopLatch, TickCounts,
+    EngineView, Lane, RecordLane, StopLatch, TickCounts,
     round::{COMMANDS_PER_TICK, QueuedCommand, Round},
 };
 
@@ -204,13 +204,15 @@ impl TickThread {
         let times = StageTimes { received: ready, closed, decoded };
         let age = decoded - output.newest.unwrap_or(output.time);
         let published = TickPublication { output, times, age, late };
-        self.counts.suspects.show(self.engine.suspects());
+        let changes = (output.state, output.reason) != round.shown;
+        self.counts.note_suspects(self.engine.suspects(), changes);
         for lane in &mut self.queues.lanes {
             lane.publish(Publication::Tick(published));
         }
         for lane in &mut self.queues.records {
-            lane.record(input, published, panicked, &self.engine);
+            lane.record(input, published, panicked, &EngineView::of(&self.engine));
         }
+        self.counts.states_turned.fetch_add(u64::from(self.engine.bin_facts().turned), Ordering::Relaxed);
         self.counts.windows.count(self.engine.windows());
         self.counts.count(&output, round.input.closed_by, late);
         self.counts.checks.store(self.engine.plausibility_checks().len() as u64, Ordering::Relaxed);
@@ -224,8 +226,7 @@ impl TickThread {
         round.shown = (output.state, output.reason);
 
         while let Some(model) = self.engine.take_retired() {
-            let late = u64::from(model.came_late());
-            self.counts.models_late.fetch_add(late, Ordering::Relaxed);
+            self.counts.models_late.fetch_add(u64::from(model.turned_away()), Ordering::Relaxed);
             self.retire(Some(model));
         }
     }

@@ -153,6 +153,19 @@ impl Intake {
         self.settings.binning == Binning::Latest
     }
 
+    /// The first bin starts here: what is stamped before it is dropped, but for a value that still holds.
+    pub(super) fn begin(&mut self, start: LslTime) {
+        let dropped = if self.is_latest() {
+            let taken = self.window.take_latest(start, start - self.settings.max_age);
+            let held = taken.ranges.len() as u64;
+            self.counts.binned = self.counts.binned.saturating_add(held);
+            taken.passed_over.saturating_sub(held)
+        } else {
+            self.window.forget_before(start)
+        };
+        self.counts.dropped = self.counts.dropped.saturating_add(dropped);
+    }
+
     /// Whether all samples that the rate promises for the bin are here, and the next is due clearly past its end.
     pub(super) fn has_filled(&self, start: LslTime, end: LslTime) -> bool {
         let Some((period, newest)) = self.period().zip(self.newest) else { return false };

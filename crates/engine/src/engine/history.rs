@@ -9,7 +9,8 @@
     reason = "this runs on the tick"
 )]
 
-use kalmind_types::{ChannelMask, LslTime, Position, Seconds, TickInput};
+use kalmind_signal::{AdaptiveState, follow_running_zscore};
+use kalmind_types::{ChannelMask, FeatureSet, LslTime, Position, Seconds, TickInput};
 
 /// How far back a history reaches.
 const SPAN: Seconds = Seconds(5.0);
@@ -20,6 +21,7 @@ const MOST: usize = 8192;
 
 /// What the engine knew of a bin beside its input and its features.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of the bin by itself")]
 pub struct BinFacts {
     /// Whether its features arrived, for what they are worth.
     pub arrived: bool,
@@ -29,6 +31,10 @@ pub struct BinFacts {
     pub restarted: bool,
     /// Where the cursor stood while its samples came in.
     pub displayed: Position,
+    /// The weight that it has in the adaptive state; 0 where what decodes has none.
+    pub weight: f64,
+    /// Whether the adaptive state after it does not follow from that before it: it began, ended, or is another one.
+    pub turned: bool,
 }
 
 /// A bin as a model sees it.
@@ -46,6 +52,10 @@ pub struct HistoryRow<'a> {
     pub facts: BinFacts,
     /// Raw features, before masking and z-score.
     pub raw: &'a [f64],
+    /// Which of them moved the adaptive state, where that is known.
+    pub moved: Option<&'a FeatureSet>,
+    /// The adaptive state before it, in the first row of a history that knows it.
+    pub before: Option<&'a AdaptiveState>,
 }
 
 impl<'a> HistoryRow<'a> {
@@ -53,12 +63,19 @@ impl<'a> HistoryRow<'a> {
     #[must_use]
     pub fn of(input: &'a TickInput, facts: BinFacts, raw: &'a [f64]) -> Self {
         let TickInput { seq, start, time, masked, .. } = input;
-        Self { seq: *seq, start: *start, time: *time, masked, facts, raw }
+        Self { seq: *seq, start: *start, time: *time, masked, facts, raw, moved: None, before: None }
+    }
+
+    /// The same with the features that moved the adaptive state.
+    #[must_use]
+    pub fn moved(self, moved: Option<&'a FeatureSet>) -> Self {
+        Self { moved, ..self }
     }
 }
 
 /// The newest bins, one after the other without a hole. Allocates at construction only. Full: the oldest goes. A bin that
-/// does not follow the newest one makes it forget all the others, since nothing can be warmed across a hole.
+/// does not follow the newest one makes it forget all the others, since nothing can be warmed across a hole; one after which
+/// the adaptive state is another one makes it forget itself as well.
 #[derive(Debug)]
 pub struct History {
     /// At place `seq` modulo their number.
@@ -68,6 +85,10 @@ pub struct History {
     features: usize,
     /// `seq` of the oldest and of the newest.
     held: Option<(u64, u64)>,
+    /// The adaptive state before the oldest row, or before the next one where there is none.
+    before: Option<AdaptiveState>,
+    /// `seq` of the newest bin that it was told of.
+    newest: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -76,6 +97,7 @@ struct Kept {
     time: LslTime,
     masked: ChannelMask,
     facts: BinFacts,
+    moved: FeatureSet,
 }
 
 impl History {
@@ -84,7 +106,8 @@ impl History {
     pub fn new(features: usize, rows: usize) -> Self {
         let rows = rows.max(1);
         let raw = vec![f64::NAN; rows.saturating_mul(features)];
-        Self { rows: vec![Kept::default(); rows], raw, features, held: None }
+        let kept = Kept { moved: FeatureSet::none_of(features), ..Kept::default() };
+        Self { rows: vec![kept; rows], raw, features, held: None, before: None, newest: None }
     }
 
     /// How many bins of this width the slow side keeps: those of 5 s, and at least 128.
@@ -99,8 +122,67 @@ impl History {
         self.held
     }
 
+    /// Takes the bin of a tick, and follows the adaptive state from bin to bin. Where it does not know it, it has to be told
+    /// what it was `after` the bin; until then no bin is held. For the slow side.
+    pub fn follow(&mut self, row: &HistoryRow<'_>, after: Option<&AdaptiveState>) {
+        let adapts = row.facts.weight > 0.0;
+        let follows = self.newest.is_some_and(|newest| newest.checked_add(1) == Some(row.seq));
+        self.newest = Some(row.seq);
+        if row.facts.turned || adapts != self.before.is_some() || (adapts && !follows) {
+            self.held = None;
+            self.before = after.filter(|_| adapts).cloned();
+            return;
+        }
+        if let Some((oldest, newest)) = self.held
+            && newest.saturating_sub(oldest).saturating_add(1) >= self.rows.len() as u64
+        {
+            let mut before = self.before.take();
+            self.advance(&mut before, oldest);
+            self.before = before;
+        }
+        self.push(row);
+    }
+
+    /// Whether it waits to be told the adaptive state.
+    #[must_use]
+    pub fn awaits(&self) -> bool {
+        self.held.is_none() && self.newest.is_some()
+    }
+
+    /// The adaptive state before the bin of tick `seq`, which is held or the next one. For the slow side: allocates.
+    #[must_use]
+    pub fn before(&self, seq: u64) -> Option<AdaptiveState> {
+        let mut before = self.before.clone();
+        if let Some((oldest, newest)) = self.held {
+            if seq < oldest || seq > newest.saturating_add(1) {
+                return None;
+            }
+            for seq in oldest..seq {
+                self.advance(&mut before, seq);
+            }
+        }
+        before
+    }
+
+    /// The adaptive state after the newest bin. For the slow side: allocates.
+    #[must_use]
+    pub fn newest_state(&self) -> Option<AdaptiveState> {
+        self.before(self.newest?.saturating_add(1))
+    }
+
+    fn advance(&self, state: &mut Option<AdaptiveState>, seq: u64) {
+        if let (Some(state), Some(HistoryRow { raw, moved: Some(moved), facts, .. })) = (state, self.row(seq))
+        {
+            follow_running_zscore(state, raw, moved, facts.weight);
+        }
+    }
+
     /// Takes the bin of a tick.
     pub fn push(&mut self, row: &HistoryRow<'_>) {
+        if row.facts.turned {
+            self.held = None;
+            return;
+        }
         let most = self.rows.len() as u64;
         self.held = Some(match self.held {
             Some((oldest, newest)) if newest.checked_add(1) == Some(row.seq) => {
@@ -114,6 +196,10 @@ impl History {
         if let Some(kept) = self.rows.get_mut(place) {
             (kept.start, kept.time, kept.facts) = (row.start, row.time, row.facts);
             kept.masked.clone_from(row.masked);
+            match row.moved {
+                Some(moved) => kept.moved.copy_from(moved),
+                None => kept.moved.clear(),
+            }
         }
         let first = place.saturating_mul(self.features);
         if let Some(raw) = self.raw.get_mut(first..first.saturating_add(self.features)) {
@@ -131,10 +217,12 @@ impl History {
             return None;
         }
         let place = self.place(seq);
-        let Kept { start, time, masked, facts } = self.rows.get(place)?;
+        let Kept { start, time, masked, facts, moved } = self.rows.get(place)?;
         let first = place.saturating_mul(self.features);
         let raw = self.raw.get(first..first.saturating_add(self.features))?;
-        Some(HistoryRow { seq, start: *start, time: *time, masked, facts: *facts, raw })
+        let before = self.before.as_ref().filter(|_| seq == oldest);
+        let (start, time, facts) = (*start, *time, *facts);
+        Some(HistoryRow { seq, start, time, masked, facts, raw, moved: Some(moved), before })
     }
 
     fn place(&self, seq: u64) -> usize {

@@ -10,6 +10,7 @@
 )]
 
 use arrayvec::ArrayVec;
+use kalmind_signal::AdaptiveState;
 use kalmind_types::{Cause, Command, LslTime, ModelId};
 
 use super::{
@@ -42,14 +43,29 @@ pub(super) struct Models {
     retired: ArrayVec<Box<StagedModel>, STAGED>,
     /// Whether the active one is new in this tick.
     pub(super) newcomer: Option<Newcomer>,
+    /// What the first model's adaptive state goes on from, where it can.
+    pub(super) resumed: Option<AdaptiveState>,
+    /// Whether the adaptive state of this tick does not go on from that of the tick before.
+    pub(super) turned: bool,
 }
 
 impl Models {
     /// Takes a model that a later swap names. Where eight wait already, returns the oldest, which was never swapped in.
     pub(super) fn stage(&mut self, model: Box<StagedModel>) -> Option<Box<StagedModel>> {
-        let displaced = if self.staged.is_full() { self.staged.pop_at(0) } else { None };
+        let mut displaced = if self.staged.is_full() { self.staged.pop_at(0) } else { None };
+        if let Some(displaced) = &mut displaced {
+            displaced.past.turned_away = true;
+        }
         let _room_was_made = self.staged.try_push(model);
         displaced
+    }
+
+    /// Hands a model back that still waits for its swap, because the tick of the swap has failed.
+    pub(super) fn turn_away(&mut self, id: ModelId) {
+        if let Some(mut model) = self.place_of(id).and_then(|place| self.staged.pop_at(place)) {
+            model.past.turned_away = true;
+            let _has_room = self.retired.try_push(model);
+        }
     }
 
     /// A model that a swap has put out of use.
@@ -64,13 +80,15 @@ impl Models {
 
     /// The same, as a tick with these commands after the `recent` ones would leave it.
     pub(super) fn preview(&self, commands: &[Command], recent: &History) -> Option<(ModelId, Option<Cause>)> {
-        let mut model = self.active_with_doubt();
+        let (mut model, mut newcomer) = (self.active_with_doubt(), false);
         for (at, command) in commands.iter().enumerate() {
             match *command {
                 // a model that was refused is not swapped in: what decodes goes on, in doubt as it is
                 Command::SwapModel(id) | Command::SwapWarmed { model: id, .. } => {
                     let can = |staged: &StagedModel| match *command {
-                        Command::SwapWarmed { through, .. } => catches_up(staged, through, recent),
+                        Command::SwapWarmed { through, .. } => {
+                            !newcomer && catches_up(staged, through, recent)
+                        }
                         _ => true,
                     };
                     let staged = self.staged.iter().find(|staged| staged.id == id);
@@ -78,6 +96,7 @@ impl Models {
                         let mut before = commands.iter().take(at);
                         let confirmed = before.any(|command| confirms(command, id));
                         model = Some((id, staged.doubt.filter(|_| !confirmed)));
+                        newcomer = true;
                     }
                 }
                 Command::ConfirmModel { .. } => {
@@ -100,21 +119,24 @@ impl Models {
     /// Decodes with the staged model of this identity from now on, if there is one, whatever it was shown before: only mean
     /// and covariance of the model before carry over, where they fit. Else its next bin is row one.
     pub(super) fn swap(&mut self, id: ModelId, last_complete: Option<LslTime>) {
-        let Some(mut model) = self.take_staged(id) else { return };
-        model.forget();
-        let active = self.active.as_deref();
-        let last_screened = active.and_then(|active| active.past.last_screened);
-        model.past = Past { last_complete, last_screened, ..Past::default() };
-        if let Some(state) = active.and_then(|active| active.decoder.state()) {
-            model.decoder.adopt(state);
+        let Some(place) = self.place_of(id) else { return };
+        // it stays in its place until all is done that could panic
+        if let Some(model) = self.staged.get_mut(place) {
+            model.forget();
+            let active = self.active.as_deref();
+            let last_screened = active.and_then(|active| active.past.last_screened);
+            model.past = Past { last_complete, last_screened, ..Past::default() };
+            if let Some(state) = active.and_then(|active| active.decoder.state()) {
+                model.decoder.adopt(state);
+            }
         }
-        self.activate(model, Newcomer::Cold);
+        self.activate(place, Newcomer::Cold);
     }
 
     /// Decodes with the staged model of this identity from now on, if there is one, that was shown all bins until `through`
     /// on the slow side: it is shown the bins since then, and takes mean and covariance of the model before where it has been
-    /// shown less than it looks back. Where more than [`CATCH_UP`] bins are missing nothing changes, and the model
-    /// is handed back as one that came late.
+    /// shown less than it looks back. Where more than [`CATCH_UP`] bins are missing, or another model has come in this
+    /// tick, which costs enough, nothing changes, and the model is handed back.
     pub(super) fn swap_warmed(
         &mut self,
         id: ModelId,
@@ -122,12 +144,14 @@ impl Models {
         recent: &History,
         examiner: &mut Examiner,
     ) {
-        let Some(mut model) = self.take_staged(id) else { return };
-        if !catches_up(&model, through, recent) {
-            model.past.came_late = true;
-            let _has_room = self.retired.try_push(model);
-            return;
-        }
+        let Some(place) = self.place_of(id) else { return };
+        let is_first = self.newcomer.is_none();
+        let Some(model) =
+            self.staged.get_mut(place).filter(|model| is_first && catches_up(model, through, recent))
+        else {
+            return self.turn_away(id);
+        };
+        // it stays in its place until all is done that could panic
         let newest = recent.held().map_or(through, |(_, newest)| newest);
         for row in (through.saturating_add(1)..=newest).filter_map(|seq| recent.row(seq)) {
             model.warm(&row, examiner);
@@ -136,17 +160,30 @@ impl Models {
         if let Some(state) = active.and_then(|active| active.decoder.state()) {
             model.decoder.adopt(state);
         }
-        self.activate(model, Newcomer::Warm);
+        self.activate(place, Newcomer::Warm);
+    }
+
+    /// Lets the adaptive state go on, where both models have it. Else that of the newcomer is the one that it was warmed with,
+    /// from its training values on.
+    fn carry(&mut self, newcomer: &mut StagedModel) {
+        let before = match &self.active {
+            Some(active) => active.preparation.adaptive(),
+            None => self.resumed.as_ref(),
+        };
+        let carried = before.is_some_and(|before| newcomer.preparation.carry(before));
+        let had_one = self.active.is_some() && before.is_some();
+        self.turned |= !(carried && had_one) && (had_one || newcomer.preparation.adaptive().is_some());
     }
 
     /// Named by identity: which others wait, and since when, changes nothing.
-    fn take_staged(&mut self, id: ModelId) -> Option<Box<StagedModel>> {
-        let place = self.staged.iter().position(|staged| staged.id == id)?;
-        self.staged.pop_at(place)
+    fn place_of(&self, id: ModelId) -> Option<usize> {
+        self.staged.iter().position(|staged| staged.id == id)
     }
 
-    fn activate(&mut self, mut model: Box<StagedModel>, newcomer: Newcomer) {
-        model.past.came_late = false;
+    fn activate(&mut self, place: usize, newcomer: Newcomer) {
+        let Some(mut model) = self.staged.pop_at(place) else { return };
+        model.past.turned_away = false;
+        self.carry(&mut model);
         self.newcomer = Some(newcomer);
         if let Some(displaced) = self.active.replace(model) {
             let _has_room = self.retired.try_push(displaced);

@@ -47,8 +47,10 @@ pub(super) struct Past {
     pub(super) newest: Option<u64>,
     /// How many bins.
     pub(super) bins: u64,
-    /// Whether the engine gave it back because it had gone on for too long without it.
-    pub(super) came_late: bool,
+    /// Whether the engine gave it back without having put it in.
+    pub(super) turned_away: bool,
+    /// Whether its adaptive state is the one of the run: it goes on with every bin as it did there.
+    pub(super) follows: bool,
 }
 
 /// What decoding a bin gave.
@@ -76,6 +78,7 @@ impl StagedModel {
     /// Shows it a bin that is over, as if it had decoded it. Bins follow one another; a model that is swapped in with a
     /// history has been shown all of it. Costs what a tick costs; real-time.
     pub fn warm(&mut self, row: &HistoryRow<'_>, examiner: &mut Examiner) {
+        self.past.follows |= row.before.is_some_and(|before| self.preparation.carry(before));
         let examined = self.examine(row, examiner);
         if row.facts.restarted {
             self.restart();
@@ -90,15 +93,17 @@ impl StagedModel {
         self.past.newest
     }
 
-    /// Whether the engine gave it back because its history ended too long before the tick of its swap.
+    /// Whether the engine gave it back without having put it in: its history ended too long before the tick of its swap, the
+    /// step of that tick panicked, or it does not fit.
     #[must_use]
-    pub fn came_late(&self) -> bool {
-        self.past.came_late
+    pub fn turned_away(&self) -> bool {
+        self.past.turned_away
     }
 
     /// Forgets all that it has been shown.
     pub fn forget(&mut self) {
         self.restart();
+        self.preparation.reset();
         self.past = Past::default();
     }
 
@@ -157,7 +162,7 @@ impl StagedModel {
 
     /// Decodes the bin that it has examined last: a time update only, where it is not complete.
     pub(super) fn decode(&mut self, row: &HistoryRow<'_>, complete: bool, examiner: &Examiner) -> Decoded {
-        let Self { decoder, screen, past, .. } = self;
+        let Self { decoder, preparation, screen, past, .. } = self;
         let last_complete = *past.last_complete.get_or_insert(row.start);
         let restarted = complete && (row.time - last_complete).0.abs() > examiner.restart_after.0;
         if restarted {
@@ -168,6 +173,10 @@ impl StagedModel {
         }
         let mut intent = Intent::zero(decoder.dimension());
         let report = decoder.step(complete.then(|| screen.features()), &mut intent);
+        match row.moved.filter(|_| past.follows) {
+            Some(moved) => preparation.follow(row.raw, moved, row.facts.weight),
+            None => preparation.adapt(row.raw, complete, screen.hidden()),
+        }
         if complete {
             past.last_complete = Some(row.time);
         }

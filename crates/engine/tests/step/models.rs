@@ -148,7 +148,8 @@ fn a_model_of_another_width_is_given_back() {
     let screen = Screen::open(vec![0.0; CHANNELS]);
     let decoder = Box::new(Wide(Plain::new(1.0)));
     let model = StagedModel::new(ModelId([1; 32]), decoder, preparation, screen, None);
-    let (error, _model) = bench.engine.stage(Box::new(model)).expect_err("it does not fit");
+    let (error, model) = bench.engine.stage(Box::new(model)).expect_err("it does not fit");
+    assert!(model.turned_away(), "whoever sent it is told");
     assert_eq!(error, EngineError::FeatureCount { model: CHANNELS + 1, streams: CHANNELS });
 }
 

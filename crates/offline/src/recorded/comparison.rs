@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use kalmind_signal::AdaptiveState;
 use kalmind_types::{TickOutput, WindowResults};
 use serde::Serialize;
 use serde_json::json;
@@ -14,7 +15,7 @@ use super::{RecordedTick, WindowResult};
 pub struct Difference {
     /// The tick.
     pub seq: u64,
-    /// `feature` and its number, the channel of the cursor stream, `time`, `window at event` and its number, `samples` (the recording lacks some that the tick used) or `tick` (the
+    /// `feature` and its number, the channel of the cursor stream, an adaptive state and the place of a value in it, `time`, `window at event` and its number, `samples` (the recording lacks some that the tick used) or `tick` (the
     /// recording lacks ticks before this one).
     pub field: String,
     /// What was published; what is missing.
@@ -54,6 +55,8 @@ pub struct Comparison {
     pub ticks: u64,
     /// Ticks whose published row was there to be compared with.
     pub compared_ticks: u64,
+    /// Checkpoints of the adaptive state that were compared.
+    pub checkpoints: u64,
     /// The first difference.
     pub first_difference: Option<Difference>,
 }
@@ -71,6 +74,7 @@ impl Comparison {
             seq_channel,
             ticks: 0,
             compared_ticks: 0,
+            checkpoints: 0,
             first_difference: None,
         }
     }
@@ -159,6 +163,20 @@ impl Comparison {
         })
     }
 
+    /// Takes a checkpoint of the adaptive state after tick `seq`, and what replay had then.
+    pub fn checkpoint(&mut self, seq: u64, recorded: &AdaptiveState, replayed: Option<&AdaptiveState>) {
+        self.checkpoints += 1;
+        if self.first_difference.is_some() {
+            return;
+        }
+        self.first_difference = match replayed {
+            None => Some(difference(seq, recorded.name(), f64::NAN, f64::NAN)),
+            Some(ours) => recorded.difference(ours).map(|(place, theirs, ours)| {
+                difference(seq, &format!("{}, value {place}", recorded.name()), theirs, ours)
+            }),
+        };
+    }
+
     /// Notes that something is missing, where nothing has differed before.
     pub fn missing(&mut self, seq: u64, field: &str, what: String) {
         self.first_difference.get_or_insert(Difference {
@@ -241,5 +259,24 @@ mod tests {
         assert_ne!(compared(Some(0.3), Some(0.3)).1, hash);
         assert_eq!(compared(None, None).0, None);
         assert!(compared(None, Some(value)).0.is_some() && compared(Some(value), None).0.is_some());
+    }
+
+    #[test]
+    fn a_checkpoint_of_other_bits_or_of_nothing_is_a_difference() {
+        let recorded = AdaptiveState::new("normaliser", &[2]);
+        let mut other = recorded.clone();
+        other.values_mut().fill(-0.0);
+        for (replayed, field) in [
+            (Some(&recorded), None),
+            (Some(&other), Some("normaliser, value 0".to_owned())),
+            (None, Some("normaliser".to_owned())),
+        ] {
+            let row = PublishedRow { compared: Vec::new(), write: Box::new(|_, _| {}) };
+            let mut comparison = Comparison::new(row, None);
+            comparison.checkpoint(7, &recorded, replayed);
+            assert_eq!(comparison.checkpoints, 1);
+            let found = comparison.first_difference.map(|difference| (difference.seq, difference.field));
+            assert_eq!(found, field.map(|field| (7, field)));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use kalmind_engine::{EngineSettings, WindowSettings};
-use kalmind_signal::{ChainSettings, Given};
+use kalmind_signal::{AdaptiveState, ChainSettings, Given};
 use kalmind_types::{
     Component, FeatureLayout, GenerationId, LslTime, MAX_COMPONENTS, MAX_STREAMS, Reason, Seconds, TickInput,
     TickPublication, WindowMissing, WindowResults,
@@ -130,6 +130,13 @@ pub enum RecordDocument {
         /// What.
         given: Given,
     },
+    /// A checkpoint of the adaptive state of what decodes.
+    Adaptive {
+        /// The tick after which it was so.
+        seq: u64,
+        /// The state.
+        state: AdaptiveState,
+    },
     /// What could not be written.
     Loss {
         /// The input stream, for samples.
@@ -234,6 +241,9 @@ pub struct SessionDocument {
     pub configuration: ConfigurationText,
     /// One instant on both clocks.
     pub clock: ClockReading,
+    /// The adaptive state that the first model went on from, where the run resumed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adaptive: Option<AdaptiveState>,
 }
 
 impl SessionDocument {

@@ -11,6 +11,7 @@ use std::{
 
 use kalmind_engine::{Engine, EngineError, Examiner, History, HistoryRow};
 use kalmind_filter::KernelPath;
+use kalmind_signal::AdaptiveState;
 use kalmind_types::{
     Cause, Command, IndexRange, ModelId, Samples, Seconds, StreamFeatures, StreamTime, TickOutput,
     WindowResults,
@@ -91,7 +92,10 @@ impl Playback {
         })?;
         let widths = session.engine.features.iter().map(StreamFeatures::width);
         let held = session.streams.iter().map(|stream| stream.held_samples);
-        let engine = Engine::new(session.engine.clone())?.with_windows(&session.windows)?;
+        let mut engine = Engine::new(session.engine.clone())?.with_windows(&session.windows)?;
+        if let Some(state) = &session.adaptive {
+            engine.resume(state.clone());
+        }
         // a session warms a model with no more than that, and swaps it in two bins later at most
         let rows = 2 * History::rows_of(Seconds::from_millis(session.bin_ms)) + 2;
         Ok(Self {
@@ -150,8 +154,15 @@ impl Playback {
             _ => self.engine.fault(&tick.input, Cause::Panicked),
         };
         let Self { engine, history, .. } = self;
-        history.push(&HistoryRow::of(&tick.input, engine.bin_facts(), engine.raw_features()));
+        let row = HistoryRow::of(&tick.input, engine.bin_facts(), engine.raw_features());
+        history.follow(&row.moved(engine.moved()), engine.adaptive());
         Ok(output)
+    }
+
+    /// The adaptive state after the newest tick, where what decodes has one.
+    #[must_use]
+    pub fn adaptive(&self) -> Option<&AdaptiveState> {
+        self.engine.adaptive()
     }
 
     /// Models that are kept for further swaps.
@@ -192,9 +203,12 @@ impl Playback {
         if let Some((from, through)) = history {
             let Self { history, examiner, .. } = self;
             let held = history.held().unwrap_or((1, 0));
-            let bins = from.max(held.0)..=through.min(held.1);
-            for row in bins.filter_map(|seq| history.row(seq)) {
-                staged.warm(&row, examiner);
+            let first = from.max(held.0);
+            // the session's own history began there
+            let before = history.before(first);
+            for row in (first..=through.min(held.1)).filter_map(|seq| history.row(seq)) {
+                let before = before.as_ref().filter(|_| row.seq == first);
+                staged.warm(&HistoryRow { before, ..row }, examiner);
             }
         }
         drop(self.engine.stage(staged));

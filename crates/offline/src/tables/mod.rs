@@ -8,7 +8,7 @@ use std::{collections::HashMap, ops::Range, path::PathBuf};
 
 use kalmind_filter::{LabelLaw, TaskSample, TrainingData, ZScore};
 use kalmind_recording::{Table, TaskTable, xdf::clocks::clock_groups};
-use kalmind_signal::FeatureStatistics;
+use kalmind_signal::{FeatureStatistics, Preparation};
 use kalmind_types::{Component, StreamFeatures};
 use nalgebra::DMatrix;
 
@@ -184,6 +184,22 @@ impl Tables {
             segment_starts,
             task: self.task.as_ref().map(|task| task_samples(task, rows)),
         }
+    }
+
+    /// Z-scores rows to fit on by statistics that follow the signal from row to row; they start as these, and the newest has
+    /// this weight. What cannot be z-scored so is left as it is.
+    pub fn follow(
+        &self,
+        rows: &[Range<usize>],
+        start: &FeatureStatistics,
+        weight: f64,
+        data: &mut TrainingData,
+    ) {
+        let Ok(preparation) = Preparation::new(start.mean.clone(), Some(start.clone())) else { return };
+        let each = each(rows).map(|row| self.features.row(row));
+        preparation.running(Some(weight)).over(each, |at, features| {
+            data.features.row_mut(at).iter_mut().zip(features).for_each(|(to, from)| *to = *from);
+        });
     }
 
     /// Which rows lie at least `skip_ms` into their trial.

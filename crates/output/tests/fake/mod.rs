@@ -263,7 +263,7 @@ impl Controls for FakeControls {
         let entries = doing.models.iter().enumerate();
         let models = entries.map(|(place, file)| entry(place, file, doing.active)).collect();
         let active = Some(model(doing.active).to_hex());
-        ModelList { models, active, before: None, forgotten: 0 }
+        ModelList { models, active, before: None, wanted: None, forgotten: 0 }
     }
 
     fn add_model(&self, file: Arc<[u8]>, _by: Actor) -> Result<ModelEntry, ControlRefused> {

@@ -152,6 +152,13 @@ pub enum ModelEvent {
         /// Why.
         problem: String,
     },
+    /// It was on its way to take over and could not.
+    SwapFailed {
+        /// SHA-256 of its file, hexadecimal.
+        hash: String,
+        /// Why.
+        problem: String,
+    },
 }
 
 /// A window at a marker was read, or could not be. The event's time is the marker's.

@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     /// Events as sessions recorded them: kind and data.
-    const RECORDED: [(&str, &str); 17] = [
+    const RECORDED: [(&str, &str); 18] = [
         ("target", r#"{"position":[0.2878679656440358,0.7121320343559643],"radius":0.06}"#),
         ("target", r#"{"position":null}"#),
         ("trial", r#"{"phase":"end","result":"acquired","trial":0}"#),
@@ -259,6 +259,7 @@ mod tests {
             r#"{"action":"swapped","covariance":"constant","decoder":"kalman-steady","hash":"373e","poor":true,"quality":{"nrmse":1.3550495608995636,"rows":171},"train_bins":249,"warnings":["a warning"]}"#,
         ),
         ("model", r#"{"action":"fit_failed","problem":"too few rows"}"#),
+        ("model", r#"{"action":"swap_failed","hash":"373e","problem":"the ticks failed"}"#),
         (
             "model",
             r#"{"action":"added","by":"operator","decoder":"kalman","hash":"373e","poor":false,"source":"posted"}"#,

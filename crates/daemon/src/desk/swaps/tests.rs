@@ -2,9 +2,13 @@
 //! been shown.
 
 use kalmind_engine::{BinFacts, CursorSettings, Engine, EngineSettings, HistoryRow};
-use kalmind_filter::{CovarianceScale, KernelPath, LabelLaw, Model, Parameters, WienerParameters};
+use kalmind_filter::{
+    CovarianceScale, Decoder, FilterState, KernelPath, LabelLaw, LookBack, Model, Parameters, Screen,
+    StepReport, WienerParameters,
+};
 use kalmind_offline::model::IdentifiedModel;
-use kalmind_types::{Actor, Binning, Mode, Seconds, StreamFeatures, TickInput};
+use kalmind_signal::{AdaptiveState, Preparation, running_state};
+use kalmind_types::{Actor, Binning, Cause, Intent, Mode, Seconds, StreamFeatures, TickInput};
 use nalgebra::{DMatrix, DVector};
 
 use super::*;
@@ -12,6 +16,10 @@ use super::*;
 const ROWS: usize = 10;
 
 fn swaps() -> Swaps<()> {
+    Swaps::new(1, ROWS, engine().examiner())
+}
+
+fn engine() -> Engine {
     let features = vec![StreamFeatures::of_channels(Binning::Sample, 1, None)];
     let engine = Engine::new(EngineSettings {
         features,
@@ -25,7 +33,7 @@ fn swaps() -> Swaps<()> {
         plausibility: true,
         fallback_stale: Seconds(0.3),
     });
-    Swaps::new(1, ROWS, engine.expect("an engine").examiner())
+    engine.expect("an engine")
 }
 
 fn wait(swaps: &mut Swaps<()>) {
@@ -132,6 +140,92 @@ fn a_model_that_came_late_waits_again_and_its_confirmation_is_said_again() {
         [None; 2],
         "put in once more, and confirmed for no more than before"
     );
-    assert!(!swaps.take_back(model), "it was swapped in, and out again by another");
+    assert_eq!(swaps.take_back(model), Back::Done, "it was swapped in, and out again by another");
     assert!(swaps.take().is_none());
+}
+
+#[test]
+fn a_model_that_no_tick_puts_in_is_given_up() {
+    let mut swaps = swaps();
+    wait(&mut swaps);
+    for tries in 0..=TRIES {
+        let Swap { model, tries: tried, .. } = swaps.take().expect("it waits");
+        assert_eq!(tried, tries);
+        swaps.sent(model.id, tries, tries == 0);
+        let mut engine = engine();
+        let mut input = TickInput::empty();
+        input.commands.push(Command::SwapModel(model.id));
+        assert!(engine.stage(model).is_ok());
+        engine.fault(&input, Cause::Panicked);
+        let back = swaps.take_back(engine.take_retired().expect("it was not put in"));
+        assert_eq!(back, if tries < TRIES { Back::Waits } else { Back::GivenUp });
+    }
+    assert!(swaps.take().is_none());
+}
+
+/// Panics at its second bin.
+#[derive(Debug)]
+struct Failing(u32);
+
+impl Decoder for Failing {
+    fn features(&self) -> usize {
+        1
+    }
+    fn dimension(&self) -> usize {
+        1
+    }
+    fn restart(&mut self) {}
+    fn step(&mut self, _features: Option<&[f64]>, _intent: &mut Intent) -> StepReport {
+        self.0 += 1;
+        assert!(self.0 < 2, "as asked for");
+        StepReport::default()
+    }
+    fn look_back(&self) -> LookBack {
+        LookBack { bins: 1, fades: false }
+    }
+    fn state(&self) -> Option<FilterState<'_>> {
+        None
+    }
+    fn adopt(&mut self, _state: FilterState<'_>) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_model_that_panics_when_it_is_shown_a_bin_is_given_up_and_the_next_one_goes_on() {
+    let mut swaps = swaps();
+    let preparation = Preparation::new(vec![0.0], None).expect("a mean");
+    let id = ModelId([7; 32]);
+    let failing = StagedModel::new(id, Box::new(Failing(0)), preparation, Screen::open(vec![0.0]), None);
+    assert!(swaps.push(Box::new(failing), ()));
+    wait(&mut swaps);
+    ticks(&mut swaps, 0..5);
+    let failed = swaps.show(0, 4).expect_err("it panics").expect("it is handed out");
+    assert!(failed.model.id == id && failed.then.is_some());
+    assert_eq!(swaps.next(), Some(Next::Show(0, 4)));
+    assert!(swaps.show(0, 4).is_ok());
+    assert_eq!(swaps.next(), Some(Next::Send));
+}
+
+#[test]
+fn where_the_adaptive_state_is_another_one_a_model_waits_for_the_bin_after() {
+    let mut swaps = swaps();
+    let tick = |swaps: &mut Swaps<()>, seq: u64, turned: bool, after: Option<&AdaptiveState>| {
+        let input = TickInput { seq, ..TickInput::empty() };
+        let facts = BinFacts { weight: 0.1, turned, ..BinFacts::default() };
+        swaps.history.follow(&HistoryRow::of(&input, facts, &[1.0]), after);
+    };
+    wait(&mut swaps);
+    let state = running_state(1);
+    tick(&mut swaps, 0, true, Some(&state));
+    assert_eq!(swaps.next(), None);
+    tick(&mut swaps, 1, false, None);
+    assert_eq!(swaps.next(), Some(Next::Show(1, 1)));
+    // a tick that never came here: until the state is told nothing is known of the bins
+    tick(&mut swaps, 3, false, None);
+    tick(&mut swaps, 4, false, None);
+    assert_eq!(swaps.next(), None);
+    tick(&mut swaps, 5, false, Some(&state));
+    tick(&mut swaps, 6, false, None);
+    assert_eq!(swaps.next(), Some(Next::Show(6, 6)));
 }

@@ -7,7 +7,7 @@ use kalmind_acquisition::{
     Waker,
     pool::{PoolWriter, pool},
 };
-use kalmind_engine::{CursorSettings, Engine, EngineSettings};
+use kalmind_engine::{CursorSettings, EngineSettings};
 use kalmind_filter::LabelLaw;
 use kalmind_offline::recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, SessionDocument};
 use kalmind_output::{CursorLayout, CursorRow};
@@ -23,7 +23,7 @@ use super::super::{
     inputs::NumericHeader,
     writing::{Beginning, Writing},
 };
-use crate::tick::{RecordLane, TickRecord};
+use crate::tick::{EngineView, RecordLane, TickRecord};
 
 /// Everything around a recorder but the disk.
 pub(super) struct Bench<S> {
@@ -32,8 +32,6 @@ pub(super) struct Bench<S> {
     pub(super) ticks: RecordLane,
     pub(super) messages: Sender<Message>,
     pub(super) status: Arc<RecorderStatus>,
-    /// Of what is recorded: it has not stepped yet.
-    pub(super) engine: Engine,
     samples: u64,
 }
 
@@ -71,6 +69,7 @@ fn session() -> SessionDocument {
         windows: Vec::new(),
         configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
         clock: ClockReading { lsl: 1.0, unix: 2.0 },
+        adaptive: None,
     }
 }
 
@@ -109,8 +108,7 @@ impl<S: Sink> Bench<S> {
         };
         let header = NumericHeader { description, key: "array".to_owned(), index: Some(0), raw: false };
         writing.add_numbers(read, header, LslTime(0.0));
-        let engine = Engine::new(session.engine.clone()).expect("an engine");
-        Self { writing, blocks, ticks, messages, status, samples: 0, engine }
+        Self { writing, blocks, ticks, messages, status, samples: 0 }
     }
 
     /// A block of samples, and a tick that names them.
@@ -128,7 +126,12 @@ impl<S: Sink> Bench<S> {
         record.input = TickInput { seq, ..TickInput::empty() };
         record.published.output.seq = seq;
         record.published.output.time = LslTime(seq as f64 * 0.02);
-        self.ticks.record(&record.input, record.published, false, &self.engine);
+        self.ticks.record(
+            &record.input,
+            record.published,
+            false,
+            &EngineView { features: &[0.0; CHANNELS], ..EngineView::default() },
+        );
     }
 
     pub(super) fn event(&self, number: u64) {

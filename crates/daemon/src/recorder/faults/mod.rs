@@ -21,7 +21,7 @@ use super::{
     leaving::losses,
     watch::{Left, NextFile},
 };
-use crate::tick::TickRecord;
+use crate::tick::{EngineView, TickRecord};
 use bench::{Bench, CHANNELS, SAMPLES};
 use contents::{EVENTS, INPUT, RECORD, TICKS, contents};
 use disk::{Disk, Fault, Slow};
@@ -122,7 +122,7 @@ fn a_disk_that_is_full_for_a_while_leaves_a_hole_and_recording_goes_on() {
 fn while_a_write_stands_still_ticks_and_samples_go_on_and_what_finds_no_room_is_counted() {
     let open = Arc::new((Mutex::new(false), Condvar::new()));
     let written = Arc::new(AtomicU64::new(0));
-    let Bench { mut writing, mut blocks, mut ticks, messages: _messages, status, engine, .. } =
+    let Bench { mut writing, mut blocks, mut ticks, messages: _messages, status, .. } =
         Bench::new(Slow { open: Arc::clone(&open), written: Arc::clone(&written) });
     let recorder = std::thread::spawn(move || {
         let _written = writing.begin();
@@ -137,7 +137,12 @@ fn while_a_write_stands_still_ticks_and_samples_go_on_and_what_finds_no_room_is_
             None => refused += 1,
         }
         let input = TickInput { seq, ..TickInput::empty() };
-        ticks.record(&input, TickRecord::empty(CHANNELS).published, false, &engine);
+        ticks.record(
+            &input,
+            TickRecord::empty(CHANNELS).published,
+            false,
+            &EngineView { features: &[0.0; CHANNELS], ..EngineView::default() },
+        );
     }
     assert!(refused >= 1000 - 16, "the pool of samples is bounded");
     assert_eq!(ticks.lost().load(Ordering::Relaxed), 1000 - 64, "the pool of ticks is bounded");

@@ -96,6 +96,10 @@ fn sentence(body: &EventBody) -> String {
             }
         }
         EventBody::Model(ModelEvent::FitFailed { problem }) => format!("the fit failed: {problem}"),
+        EventBody::Model(ModelEvent::SwapFailed { hash, problem }) => {
+            let short: String = hash.chars().take(8).collect();
+            format!("model {short} did not take over: {problem}")
+        }
         EventBody::Other { data, .. } => data["message"].as_str().map_or_else(|| fields(data), str::to_owned),
         EventBody::Target(_) | EventBody::Trial { .. } | EventBody::Window(_) => fields(&body.data()),
     }

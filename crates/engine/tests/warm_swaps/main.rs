@@ -2,17 +2,18 @@
 //! that are incomplete, masked, lost for long, and decoded anew after a fault.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "functions that tests share fail like tests")]
 
-#[path = "../../fitting/tests/small_models/mod.rs"]
+mod running_zscore;
+#[path = "../../../fitting/tests/small_models/mod.rs"]
 mod small_models;
 
 use std::sync::LazyLock;
 
 use arrayvec::ArrayVec;
 use kalmind_engine::{
-    CursorSettings, Engine, EngineSettings, History, HistoryRow, SampleSource, StagedModel,
+    CursorSettings, Engine, EngineSettings, Examiner, History, HistoryRow, SampleSource, StagedModel,
 };
 use kalmind_filter::{DecoderName, DecoderSpec, KernelPath, LabelLaw, Model};
-use kalmind_signal::Preparation;
+use kalmind_signal::{FeatureStatistics, Preparation};
 use kalmind_types::{
     Actor, BinClose, Cause, ChannelMask, Command, IndexRange, Intent, LslTime, Mode, ModelId, Position,
     SampleRows, Seconds, StreamHealth, StreamTick, StreamTime, TickInput, TickOutput,
@@ -113,10 +114,24 @@ fn staged(model: &Model, id: ModelId) -> Box<StagedModel> {
     Box::new(StagedModel::new(
         id,
         model.decoder_with(false, KernelPath::detect()).unwrap(),
-        Preparation::new(model.training_mean.clone(), None).unwrap(),
+        preparation(model),
         model.screen(model.decoder.options.guard == Some(true)),
         None,
     ))
+}
+
+fn preparation(model: &Model) -> Preparation {
+    let statistics = model.zscore.as_ref().map(|zscore| FeatureStatistics {
+        mean: zscore.mean.clone(),
+        deviation: zscore.standard_deviation.clone(),
+    });
+    Preparation::new(model.training_mean.clone(), statistics).unwrap().running(model.running_weight())
+}
+
+/// The bin of the newest tick, as the slow side keeps it.
+fn keep(history: &mut History, engine: &Engine, input: &TickInput) {
+    let row = HistoryRow::of(input, engine.bin_facts(), engine.raw_features());
+    history.follow(&row.moved(engine.moved()), engine.adaptive());
 }
 
 /// Intents from the tick of the swap on, where the model decoded all along.
@@ -156,16 +171,24 @@ fn swapped(
             let mut newcomer = staged(model, NEW);
             let through = SWAP - 1 - behind;
             let from = through + 1 - bins;
-            for seq in from..=through {
-                newcomer.warm(&history.row(seq).unwrap(), &mut examiner);
-            }
+            warm(&mut newcomer, &history, (from, through), &mut examiner);
             assert!(engine.stage(newcomer).is_ok());
             input.commands.push(Command::SwapWarmed { model: NEW, from, through });
         }
         outputs.push(engine.step(&input, &row));
-        history.push(&HistoryRow::of(&input, engine.bin_facts(), engine.raw_features()));
+        keep(&mut history, &engine, &input);
     }
     (outputs.split_off(SWAP as usize), engine)
+}
+
+/// Shows a model the bins of these ticks.
+fn warm(newcomer: &mut StagedModel, history: &History, (from, through): (u64, u64), examiner: &mut Examiner) {
+    let before = history.before(from);
+    for seq in from..=through {
+        let row = history.row(seq).unwrap();
+        let before = before.as_ref().filter(|_| seq == from).or(row.before);
+        newcomer.warm(&HistoryRow { before, ..row }, examiner);
+    }
 }
 
 fn intents(outputs: &[TickOutput]) -> Vec<Option<Intent>> {
@@ -310,12 +333,50 @@ fn a_model_that_is_more_than_two_bins_behind_is_handed_back() {
     let (outputs, mut engine) = swapped(&model, &old, Incidents::default(), 250, 3);
     assert_eq!(engine.model(), Some(OLD));
     let mut late = engine.take_retired().unwrap();
-    assert!(late.came_late() && late.id == NEW, "{late:?}");
+    assert!(late.turned_away() && late.id == NEW, "{late:?}");
     assert!(engine.take_retired().is_none());
     let (unswapped, _) = swapped(&model, &old, Incidents::default(), 250, 4);
     assert_eq!(outputs, unswapped, "nothing else changed");
     late.forget();
-    assert!(!late.came_late() && late.warmed_through().is_none());
+    assert!(!late.turned_away() && late.warmed_through().is_none());
+}
+
+#[test]
+fn no_tick_takes_two_warmed_models_in() {
+    let model = other();
+    let mut engine = Engine::new(settings(&model, Incidents::default())).unwrap();
+    let mut examiner = engine.examiner();
+    let mut newcomers = [staged(&model, OLD), staged(&model, NEW)];
+    for seq in 0..10 {
+        let (input, row) = tick(seq, Incidents::default());
+        engine.step(&input, &row);
+        for newcomer in &mut newcomers {
+            newcomer.warm(&HistoryRow::of(&input, engine.bin_facts(), engine.raw_features()), &mut examiner);
+        }
+    }
+    for newcomer in newcomers {
+        assert!(engine.stage(newcomer).is_ok());
+    }
+    let (mut input, row) = tick(10, Incidents::default());
+    input.commands.extend([OLD, NEW].map(|model| Command::SwapWarmed { model, from: 0, through: 9 }));
+    engine.step(&input, &row);
+    assert_eq!(engine.model(), Some(OLD));
+    assert!(engine.take_retired().is_some_and(|model| model.id == NEW && model.turned_away()));
+    assert!(engine.take_retired().is_none());
+}
+
+#[test]
+fn a_tick_that_failed_hands_the_model_back_that_it_was_to_put_in() {
+    let model = other();
+    let mut engine = Engine::new(settings(&model, Incidents::default())).unwrap();
+    for command in [Command::SwapModel(NEW), Command::SwapWarmed { model: NEW, from: 0, through: 9 }] {
+        assert!(engine.stage(staged(&model, NEW)).is_ok());
+        let (mut input, _) = tick(10, Incidents::default());
+        input.commands.push(command);
+        engine.fault(&input, Cause::Panicked);
+        assert_eq!(engine.model(), None);
+        assert!(engine.take_retired().is_some_and(|model| model.id == NEW && model.turned_away()));
+    }
 }
 
 #[test]
@@ -341,7 +402,7 @@ fn a_model_that_was_not_shown_what_the_command_names_is_handed_back() {
         assert_eq!(engine.preview(&[swap]).shown(), engine.preview(&[]).shown(), "{warmed:?} {through}");
         engine.step(&input, &row);
         assert_eq!(engine.model(), None, "{warmed:?} {through}");
-        assert!(engine.take_retired().is_some_and(|model| model.came_late()));
+        assert!(engine.take_retired().is_some_and(|model| model.turned_away()));
     }
 }
 
