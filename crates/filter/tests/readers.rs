@@ -31,10 +31,14 @@ fn every_reader_reads_a_window_alike_whatever_it_read_before() {
             if let Some(seed) = before {
                 // one that was not finished
                 reader.begin();
-                rows(seed).iter().take(7).for_each(|row| reader.row(row));
+                for row in rows(seed).iter().take(7) {
+                    reader.row(row);
+                }
             }
             reader.begin();
-            rows(1).iter().for_each(|row| reader.row(row));
+            for row in &rows(1) {
+                reader.row(row);
+            }
             let mut values = vec![f64::NAN; reader.names().len()];
             reader.finish(&mut values);
             values
@@ -52,7 +56,9 @@ fn the_mean_is_that_of_each_channel() {
     // `numpy.mean` of columns that are exact: 0, 1, .., 39, minus that, and a constant
     let mut reader = (READERS[0].example)().build(&shape(3)).unwrap();
     reader.begin();
-    (0..SAMPLES).for_each(|sample| reader.row(&[sample as f64, -(sample as f64), 0.25]));
+    for sample in 0..SAMPLES {
+        reader.row(&[sample as f64, -(sample as f64), 0.25]);
+    }
     let mut values = [0.0; 3];
     reader.finish(&mut values);
     assert!(values.iter().zip([19.5, -19.5, 0.25]).all(|(found, mean)| (found - mean).abs() < 1e-15));

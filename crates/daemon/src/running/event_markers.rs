@@ -88,9 +88,9 @@ impl EventMarkers {
             }
             inlets.push(inlet);
         }
-        let (to_tick, markers) = ring(WAITING);
+        let (mut to_tick, markers) = ring(WAITING);
         let (tick, counts) = (tick.clone(), Arc::clone(counts));
-        let follow = move || follow(&wanted, &received, to_tick, &tick, &counts);
+        let follow = move || follow(&wanted, &received, &mut to_tick, &tick, &counts);
         let thread =
             std::thread::Builder::new().name("kalmind-windows".to_owned()).spawn(follow).or_work()?;
         Ok((Self { inlets, thread: Some(thread) }, Some(markers)))
@@ -118,7 +118,7 @@ impl Drop for EventMarkers {
 fn follow(
     wanted: &[Wanted],
     received: &Receiver<Marker>,
-    mut to_tick: Producer<EventMarker>,
+    to_tick: &mut Producer<EventMarker>,
     tick: &Waker,
     counts: &TickCounts,
 ) {

@@ -69,7 +69,9 @@ impl WindowCounts {
                 Ok(_) => Some(&self.read),
                 Err(missing) => self.missing.get(missing as usize),
             };
-            counter.map(|counter| counter.fetch_add(1, Ordering::Relaxed));
+            if let Some(counter) = counter {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 

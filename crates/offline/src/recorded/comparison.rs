@@ -96,7 +96,11 @@ impl Comparison {
         for (window, result) in recorded.document.input.windows.iter().zip(windows.iter()) {
             self.hash.update(window.event.to_le_bytes());
             match result {
-                Ok(values) => values.iter().for_each(|value| self.hash.update(value.to_le_bytes())),
+                Ok(values) => {
+                    for value in values {
+                        self.hash.update(value.to_le_bytes());
+                    }
+                }
                 Err(missing) => self.hash.update(missing.name()),
             }
         }
