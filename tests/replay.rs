@@ -202,7 +202,9 @@ fn the_session_of_every_kind_holds_each() {
                     }
                 }
             }
-            Item::Raw(_, _, Samples::Float32(values)) => count("sample as received", values.len() as u64 / 3),
+            Item::Raw(_, _, _, Samples::Float32(values)) => {
+                count("sample as received", values.len() as u64 / 3);
+            }
             Item::Document(RecordDocument::Given { given: Given::Held(_), .. }) => {
                 count("gap that was filled", 1);
             }
@@ -277,7 +279,7 @@ fn rows_of_a_bin() -> Vec<(usize, bool, Vec<u8>)> {
     loop {
         match reader.next_item().expect("readable").expect("a bin of all streams") {
             Item::Samples(place, first, stamps, values) => samples.push((place, first, stamps, values)),
-            Item::Raw(place, 300.., values) => raw = raw.or(Some((place, true, bytes_of(&values, 3, 0)))),
+            Item::Raw(place, 300.., _, values) => raw = raw.or(Some((place, true, bytes_of(&values, 3, 0)))),
             Item::Tick(tick) if tick.document.input.seq > 40 && !tick.document.input.incomplete => {
                 let streams = tick.document.input.streams.iter().zip(CHANNELS).enumerate();
                 let rows = streams.map(|(place, (stream, channels))| {

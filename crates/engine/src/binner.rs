@@ -92,6 +92,7 @@ impl Binner {
         let Some(intake) = self.streams.get_mut(stream) else { return };
         intake.lost = intake.lost.saturating_add(block.lost_before);
         intake.health = block.health;
+        intake.note_generation(&block);
         for row in 0..block.len() {
             let Some(raw) = block.stamps.get(row).copied() else { break };
             let index = block.first_index.saturating_add(row as u64);
@@ -329,6 +330,7 @@ impl Binner {
                 }
             }
             let tick = StreamTick {
+                generation: intake.generation_of(&taken.ranges),
                 ranges: taken.ranges,
                 offset: intake.offset.unwrap_or_default(),
                 health: intake.health,

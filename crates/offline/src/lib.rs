@@ -30,7 +30,7 @@ pub use evaluation::Evaluation;
 pub use findings::{findings, plain, rounded, runs_with};
 pub use host::{Host, Quiet};
 pub use options::{Decoders, Division, EvaluateOptions, ExportOptions, LiveSettings, Stamps, TableOptions};
-pub use recompute::{RecomputeError, Recomputed, recompute};
+pub use recompute::{RecomputeError, Recomputed, Resumed, recompute};
 pub use replay::{ReplayError, Replayed, replay};
 pub use table_fit::{FitOptions, TableFit, default_names, fit_tables, named_components};
 pub use tables::Tables;

@@ -2,13 +2,12 @@
 
 use std::{collections::VecDeque, path::Path};
 
-use kalmind_signal::{Chain, ChainError, DerivedStream, Given, Rows, Signal};
-use kalmind_types::{SampleRows, Samples};
+use kalmind_signal::ChainError;
+use kalmind_types::Samples;
 
-use crate::recorded::{Item, ReadError, RecordDocument, SessionReader, StagesDocument, Wanted};
-
-/// Rows that a chain is given at once, at most. The result does not depend on it.
-const BLOCK_ROWS: usize = 256;
+use crate::recorded::{
+    Deriving, Item, ReadError, RecordedAs, ResumedAt, SessionReader, StagesDocument, Wanted,
+};
 
 /// What a computation found of the derived streams of a recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -18,11 +17,29 @@ pub struct Recomputed {
     /// Derived samples that were computed and compared.
     pub compared: u64,
     /// Recorded ones that could not be computed, since raw samples or what was given to the stages are not recorded; the
-    /// comparison goes on after the next restart of the stages.
+    /// comparison goes on where the stages restarted, or what they remembered is recorded.
     pub not_computed: u64,
+    /// Where it went on, the first ones.
+    pub resumed: Vec<Resumed>,
+    /// Where it went on beyond those.
+    pub more_resumed: u64,
     /// The first sample that is not the recorded one: place of its stream, and its index.
     pub first_difference: Option<(usize, u64)>,
 }
+
+/// From where the comparison of a stream went on, after samples that could not be computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Resumed {
+    /// Its place.
+    pub stream: usize,
+    /// Index of the first derived sample that was computed again.
+    pub sample: u64,
+    /// By what the stages' state is known there.
+    pub by: ResumedAt,
+}
+
+/// Places where a comparison went on that are named one by one.
+const NAMED: usize = 100;
 
 impl Recomputed {
     /// Whether every derived sample was computed and is the recorded one.
@@ -55,41 +72,37 @@ pub enum RecomputeError {
 pub fn recompute(path: &Path, mut progress: impl FnMut(u64, u64)) -> Result<Recomputed, RecomputeError> {
     let mut reader = SessionReader::open(path, Wanted { inputs: true, raw: true, ..Wanted::default() })?;
     let mut streams: Vec<Option<Stream>> = Vec::new();
+    let mut found = Recomputed::default();
     while let Some(item) = reader.next_item()? {
-        match item {
+        let place = match &item {
             Item::Session(session) if streams.is_empty() => {
                 for (stream, input) in session.streams.iter().enumerate() {
                     let built = input.stages.as_ref().map(Stream::new).transpose();
                     streams.push(built.map_err(|source| RecomputeError::Stages { stream, source })?);
                 }
+                None
             }
-            Item::Raw(place, first, values) => {
-                if let Some(stream) = streams.get_mut(place).and_then(Option::as_mut) {
-                    stream.raw.push_back((first, values));
-                    stream.go_on();
-                }
+            Item::Raw(place, ..) | Item::Samples(place, ..) => Some(*place),
+            Item::Document(document) => document.stages_of(),
+            _ => None,
+        };
+        let stream = place.and_then(|place| Some((place, streams.get_mut(place)?.as_mut()?)));
+        match (item, stream) {
+            (Item::Samples(_, first, _, Samples::Double64(values)), Some((_, stream))) => {
+                stream.recorded(first, &values);
             }
-            Item::Samples(place, first, _, Samples::Double64(values)) => {
-                if let Some(stream) = streams.get_mut(place).and_then(Option::as_mut) {
-                    stream.recorded.add(first, &values);
-                    stream.compare();
-                }
+            (item, Some((place, stream))) => {
+                stream.deriving.take(item);
+                stream.go_on(place, &mut found);
             }
-            Item::Document(RecordDocument::Given { stream: place, given }) => {
-                if let Some(stream) = streams.get_mut(place).and_then(Option::as_mut) {
-                    stream.given.push_back(given);
-                    stream.go_on();
-                }
-            }
-            _ => {}
+            (_, None) => {}
         }
         let (read, length) = reader.progress();
         progress(read, length);
     }
-    let mut found = Recomputed::default();
     for (place, stream) in streams.iter_mut().enumerate() {
         let Some(stream) = stream else { continue };
-        stream.compare();
+        stream.go_on(place, &mut found);
         found.streams += 1;
         found.compared += stream.compared;
         found.not_computed += stream.not_computed + stream.recorded.rows();
@@ -141,17 +154,9 @@ impl Bits {
 /// One derived stream, computed as far as what was given to it and the raw samples are read.
 #[derive(Debug)]
 struct Stream {
-    derived: DerivedStream,
-    channels: usize,
-    /// Raw samples that were not used yet, by index of the first.
-    raw: VecDeque<(u64, Samples)>,
-    given: VecDeque<Given>,
-    /// Whether the state of the stages is that of the recorded run.
-    is_known: bool,
-    /// Index of the derived sample that comes out next.
-    next: u64,
-    output: Rows,
-    values: Vec<f64>,
+    deriving: Deriving,
+    /// Whether the raw samples are recorded as well as the derived ones.
+    is_comparable: bool,
     computed: Bits,
     recorded: Bits,
     compared: u64,
@@ -161,92 +166,44 @@ struct Stream {
 
 impl Stream {
     fn new(stages: &StagesDocument) -> Result<Self, ChainError> {
-        let StagesDocument { settings, generation, rate_hz, channels } = stages;
-        let raw = Signal::raw(*rate_hz, (0..*channels).map(|_| (String::new(), String::new())));
-        let chain = Chain::new(settings, *generation, &raw, BLOCK_ROWS)?;
-        let outputs = chain.signal().outputs.len();
-        let bits = || Bits { channels: outputs, ..Bits::default() };
+        let deriving = Deriving::new(stages)?;
+        let bits = || Bits { channels: deriving.width(), ..Bits::default() };
         Ok(Self {
-            derived: DerivedStream::new(chain, *channels, *rate_hz),
-            channels: *channels,
-            raw: VecDeque::new(),
-            given: VecDeque::new(),
-            is_known: false,
-            next: 0,
-            output: Rows::with_capacity(outputs, BLOCK_ROWS),
-            values: Vec::new(),
+            is_comparable: stages.recorded == RecordedAs::Both,
             computed: bits(),
             recorded: bits(),
             compared: 0,
             not_computed: 0,
             first_difference: None,
+            deriving,
         })
     }
 
-    /// Gives the stages what they were given, as far as it is here.
-    fn go_on(&mut self) {
-        while let Some(given) = self.given.front().copied() {
-            match given {
-                Given::Restart { derived } => {
-                    self.derived.restart(&mut self.output);
-                    self.keep();
-                    self.next = derived;
-                    self.is_known = true;
-                }
-                Given::Held(rows) if self.is_known => {
-                    self.derived.hold(rows, &mut self.output);
-                    self.keep();
-                }
-                Given::Samples(range) if self.is_known => {
-                    if !self.take(range.first, range.end) {
-                        return;
-                    }
-                }
-                // its settings are not recorded
-                Given::Generation { .. } | Given::Lost => self.is_known = false,
-                Given::Held(_) | Given::Samples(_) => {}
+    /// Derived samples that are recorded.
+    fn recorded(&mut self, first: u64, values: &[f64]) {
+        if self.is_comparable {
+            self.recorded.add(first, values);
+            self.compare();
+        } else {
+            self.not_computed += (values.len() / self.recorded.channels.max(1)) as u64;
+        }
+    }
+
+    /// Computes what there is, and compares it.
+    fn go_on(&mut self, place: usize, found: &mut Recomputed) {
+        if !self.is_comparable {
+            return;
+        }
+        let Self { deriving, computed, .. } = self;
+        deriving.go_on(&mut |samples| computed.add(samples.first, &samples.values));
+        if let Some((sample, by)) = deriving.take_resumed().filter(|(sample, _)| *sample > 0) {
+            if found.resumed.len() < NAMED {
+                found.resumed.push(Resumed { stream: place, sample, by });
+            } else {
+                found.more_resumed += 1;
             }
-            self.given.pop_front();
         }
         self.compare();
-    }
-
-    /// Gives raw samples to the stages, as far as they are here; whether that were all. Where one was not recorded, what
-    /// follows is not known until the next restart.
-    fn take(&mut self, first: u64, end: u64) -> bool {
-        let mut next = self.derived.next_index().unwrap_or(first).max(first);
-        while next < end {
-            let Some((begin, values)) = self.raw.front() else { return false };
-            let run_end = begin + rows_in(values, self.channels);
-            if *begin > next {
-                self.is_known = false;
-                return true;
-            }
-            if run_end > next {
-                let (from, to) = ((next - begin) as usize, (end.min(run_end) - begin) as usize);
-                let rows: SampleRows<'_> = values.rows(self.channels, from, to);
-                self.derived.samples(next, rows, &mut self.output);
-                next = begin + to as u64;
-            }
-            if next >= run_end {
-                self.raw.pop_front();
-            }
-            self.keep();
-        }
-        true
-    }
-
-    /// Keeps what came out as the bits that the tick thread was given.
-    fn keep(&mut self) {
-        self.derived.log().clear();
-        self.values.clear();
-        for row in self.output.iter() {
-            let valid = row.values.iter().zip(row.invalid);
-            self.values.extend(valid.map(|(value, invalid)| if *invalid { f64::NAN } else { *value }));
-        }
-        self.output.clear();
-        self.computed.add(self.next, &self.values);
-        self.next += (self.values.len() / self.computed.channels.max(1)) as u64;
     }
 
     /// Compares what was computed and what was recorded, where both are here.
@@ -274,16 +231,4 @@ impl Stream {
             }
         }
     }
-}
-
-fn rows_in(values: &Samples, channels: usize) -> u64 {
-    let values = match values {
-        Samples::Float32(values) => values.len(),
-        Samples::Double64(values) => values.len(),
-        Samples::Int8(values) => values.len(),
-        Samples::Int16(values) => values.len(),
-        Samples::Int32(values) => values.len(),
-        Samples::Int64(values) => values.len(),
-    };
-    (values / channels.max(1)) as u64
 }

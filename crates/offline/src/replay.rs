@@ -6,13 +6,14 @@ use std::{
     sync::mpsc::{self, SyncSender},
 };
 
+use kalmind_signal::ChainError;
 use kalmind_types::{Command, Counted, LslTime, ModelId};
 
 use crate::{
     host::Host,
     recorded::{
-        Comparison, Item, Playback, PlaybackError, PublishedRow, ReadError, RecordDocument, SessionDocument,
-        SessionReader, Wanted,
+        Comparison, DerivedItems, Item, Playback, PlaybackError, PublishedRow, ReadError, RecordDocument,
+        SessionDocument, SessionReader, Wanted,
     },
 };
 
@@ -25,6 +26,8 @@ pub struct Replayed {
     pub seconds: f64,
     /// What the recorder could not write, one sentence each.
     pub losses: Vec<String>,
+    /// Derived samples that were not recorded, and made of the raw ones first.
+    pub derived: u64,
 }
 
 impl Replayed {
@@ -44,6 +47,14 @@ pub enum ReplayError {
     /// Its session cannot be computed again here.
     #[error(transparent)]
     Playback(#[from] PlaybackError),
+    /// The stages of a stream cannot be built, of which only raw samples are recorded.
+    #[error("the stages of stream {stream} cannot be built: {source}")]
+    Stages {
+        /// Its place.
+        stream: usize,
+        /// Why.
+        source: ChainError,
+    },
 }
 
 /// Replays a recording. `row` says how the session's ticks were published, `pace` may wait before a tick of that time, and
@@ -61,12 +72,18 @@ pub fn replay(
     let mut reader =
         SessionReader::open(path, Wanted { inputs: true, raw: false, features: true, ticks: true })?;
     let session = session(&mut reader, path, host)?;
+    let derived = DerivedItems::of(&session.streams)
+        .map_err(|(stream, source)| ReplayError::Stages { stream, source })?;
+    if derived.is_some() {
+        reader.also_read_raw();
+    }
     let mut playback = Playback::new(&session)?;
     let seq_channel = reader.cursor_labels().iter().position(|label| label == "seq");
     let mut comparison = Comparison::new(row(&session), seq_channel);
     let mut losses = Vec::new();
     let mut next = 0;
     let mut last_swaps: Option<HashMap<ModelId, u64>> = None;
+    let mut derived_samples = 0;
     let begin = host.clock()();
     let mut take = |item: Item| -> Result<(), ReplayError> {
         match item {
@@ -120,9 +137,10 @@ pub fn replay(
     // one core reads and understands the file, the other decodes; what is computed does not depend on it
     let (sender, batches) = mpsc::sync_channel(AHEAD);
     std::thread::scope(|scope| {
-        scope.spawn(move || read_ahead(reader, &sender));
+        scope.spawn(move || read_ahead(reader, derived, &sender));
         for batch in batches {
-            let Batch { items, read, length } = batch?;
+            let Batch { items, read, length, derived: made } = batch?;
+            derived_samples = made;
             for item in items {
                 take(item)?;
             }
@@ -131,7 +149,7 @@ pub fn replay(
         Ok::<_, ReplayError>(())
     })?;
     let seconds = host.clock()() - begin;
-    Ok(Replayed { comparison, seconds, losses })
+    Ok(Replayed { comparison, seconds, losses, derived: derived_samples })
 }
 
 /// Models that are kept before the recording is asked which of them are still needed.
@@ -165,16 +183,25 @@ struct Batch {
     items: Vec<Item>,
     read: u64,
     length: u64,
+    /// Derived samples made so far.
+    derived: u64,
 }
 
 /// Reads the rest of a recording into a queue; ends early where nobody takes it any more.
-fn read_ahead(mut reader: SessionReader, into: &SyncSender<Result<Batch, ReadError>>) {
+fn read_ahead(
+    mut reader: SessionReader,
+    mut derived: Option<DerivedItems>,
+    into: &SyncSender<Result<Batch, ReadError>>,
+) {
     loop {
         let mut items = Vec::with_capacity(BATCH);
         let mut ended = Ok(false);
         while items.len() < BATCH {
             match reader.next_item() {
-                Ok(Some(item)) => items.push(item),
+                Ok(Some(item)) => match &mut derived {
+                    Some(derived) => derived.take(item, &mut items),
+                    None => items.push(item),
+                },
                 Ok(None) => {
                     ended = Ok(true);
                     break;
@@ -185,9 +212,15 @@ fn read_ahead(mut reader: SessionReader, into: &SyncSender<Result<Batch, ReadErr
                 }
             }
         }
+        if !matches!(ended, Ok(false))
+            && let Some(derived) = &mut derived
+        {
+            derived.end(&mut items);
+        }
         let (read, length) = reader.progress();
+        let made = derived.as_ref().map_or(0, DerivedItems::made);
         // what was read before damage still counts
-        let sent = into.send(Ok(Batch { items, read, length }));
+        let sent = into.send(Ok(Batch { items, read, length, derived: made }));
         match ended {
             Ok(false) if sent.is_ok() => {}
             Err(error) => {

@@ -105,6 +105,8 @@ pub struct SampleBlock {
     pub lost_before: u64,
     /// How often the stream was connected anew before this block.
     pub connection: u32,
+    /// Which generation of the stream's stages made the samples, counted from 0: one alone in a block.
+    pub generation: u32,
     /// When the pull returned.
     pub received: LslTime,
     /// The measured offset of the sender's clock, as known at that time.
@@ -126,6 +128,7 @@ impl SampleBlock {
             first_index: 0,
             lost_before: 0,
             connection: 0,
+            generation: 0,
             received: LslTime::default(),
             clock: ClockOffset::default(),
             health: StreamHealth::Waiting,

@@ -44,6 +44,15 @@ pub struct StreamTick {
     pub lost: u64,
     /// Samples that came too late for their bin since the tick before.
     pub late: u64,
+    /// The oldest generation of the stream's stages, counted from 0, that made samples of the bin, or of the bins before
+    /// where it has none: the first bin with another number is the first that is wholly of that one.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub generation: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+fn is_first(generation: &u32) -> bool {
+    *generation == 0
 }
 
 impl StreamTick {

@@ -93,6 +93,7 @@ mod tests {
             health: StreamHealth::Live,
             lost: 0,
             late: 0,
+            generation: 0,
         });
         change(&mut tick);
         tick.check().map_err(|error| error.problem)

@@ -53,9 +53,12 @@ pub struct InletConfig {
     pub recorded_blocks: Option<usize>,
     /// Where set, the tick thread gets what these make of the samples, and so does a recorder.
     pub stages: Option<Stages>,
-    /// Whether a recorder gets the samples themselves, too, where there are stages.
+    /// Whether a recorder gets the samples themselves where there are stages, and whether it gets what these make of them.
     pub records_raw: bool,
-    /// Where set, what was given to the stages is handed to it by the data thread: once a second, and at every gap.
+    /// See `records_raw`.
+    pub records_derived: bool,
+    /// Where set, what was given to the stages is handed to it by the data thread, once a second and at every gap, and what
+    /// they remember once a minute.
     pub on_given: Option<GivenTo>,
     /// Run by the data thread on itself before its first LSL call; LSL's network threads inherit the scheduling policy
     /// and affinity that it sets.
@@ -94,6 +97,7 @@ impl InletConfig {
             recorded_blocks: None,
             stages: None,
             records_raw: true,
+            records_derived: true,
             on_given: None,
             on_start: None,
         }

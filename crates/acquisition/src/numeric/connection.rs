@@ -3,6 +3,7 @@
 use kalmind_types::{ClockOffset, LslTime, Seconds, StreamDescription, StreamHealth, StreamTime};
 
 use crate::health::{Evidence, Fate, Link, MonitorLimits};
+use crate::numeric::delivery::PullContext;
 use crate::numeric::sorting::Sorted;
 
 /// How long `backlog` stays visible after the last old sample; a burst itself is over in milliseconds.
@@ -60,6 +61,12 @@ impl Connection {
             shown: None,
             backlog_until: None,
         }
+    }
+
+    /// What blocks say of a pull that returned now, of a stream that is well or not, whose stages are of a generation.
+    pub(crate) fn context(&self, received: LslTime, health: StreamHealth, generation: u32) -> PullContext {
+        let (clock, connection) = (self.clock, self.number);
+        PullContext { received, clock, health: Some(health), connection, generation }
     }
 
     /// A sample arrived and was sorted.

@@ -18,6 +18,8 @@ pub struct PullContext {
     pub health: Option<StreamHealth>,
     /// How often the stream was connected anew.
     pub connection: u32,
+    /// Which generation of the stream's stages made the samples.
+    pub generation: u32,
 }
 
 /// The writer's side of a stream: sample after sample goes in, blocks come out at the pool's other end.
@@ -128,6 +130,7 @@ impl BlockSender {
         block.clock = context.clock;
         block.health = context.health.unwrap_or(StreamHealth::Waiting);
         block.connection = context.connection;
+        block.generation = context.generation;
         self.pool.send(block);
         true
     }

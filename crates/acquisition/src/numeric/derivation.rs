@@ -3,18 +3,23 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use kalmind_signal::{Chain, DerivedCounts, DerivedStream, Rows};
+use kalmind_signal::{Chain, DerivedCounts, DerivedStream, Rows, StagedError};
 use kalmind_types::{NumberFormat, SampleRows, Samples, Seconds, StreamHealth, StreamTime};
 
 use crate::clock;
 use crate::numeric::delivery::{PullContext, Senders};
 use crate::numeric::gaps::StampGaps;
-use crate::numeric::stages::{GivenTo, Stages};
+use crate::numeric::generations::{GenerationNews, GenerationPort, NextGeneration};
+use crate::numeric::stages::{GivenTo, Stages, Told};
 
 /// A chain that is slower than real time for this long is overloaded.
 const OVERLOADED_AFTER: Seconds = Seconds(1.0);
 /// What was given to the stages is handed on this often where nothing happens.
 const TOLD_EVERY: Seconds = Seconds(1.0);
+/// What the stages remember is handed on this often.
+const CHECKPOINT_EVERY: Seconds = Seconds(60.0);
+/// Stages that remember more than this have no checkpoints: to copy it would keep the samples waiting.
+const LARGEST_CHECKPOINT: usize = 16 << 20;
 
 /// Why a derived stream gives nothing, or not enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,16 +85,31 @@ pub(crate) struct Derivation {
     /// Who records what was given to the stages, and how long it was not told, in samples.
     given_to: Option<GivenTo>,
     untold: usize,
+    /// A checkpoint, and how many samples the last one is ago; none where there are none.
+    checkpoint: Option<(Vec<u8>, usize)>,
+    /// Which generation made the newest derived sample, and those that are to follow.
+    generation: u32,
+    generations: GenerationPort,
 }
 
 impl Derivation {
     /// For samples that are taken in at most `samples` at once.
-    pub(crate) fn new(stages: &Stages, chain: Chain, samples: usize, given_to: Option<GivenTo>) -> Self {
+    pub(crate) fn new(
+        stages: &Stages,
+        chain: Chain,
+        samples: usize,
+        given_to: Option<GivenTo>,
+        generations: GenerationPort,
+    ) -> Self {
         let channels = stages.raw.outputs.len();
         let rate_hz = stages.raw.rate_hz;
         let (outputs, delay) = (chain.signal().outputs.len(), chain.delay() as usize);
         let stream = DerivedStream::new(chain, channels, rate_hz);
+        let bytes = Some(stream.checkpoint_bytes()).filter(|bytes| *bytes <= LARGEST_CHECKPOINT);
         Self {
+            checkpoint: bytes.filter(|_| given_to.is_some()).map(|bytes| (Vec::with_capacity(bytes), 0)),
+            generation: 0,
+            generations,
             period: Seconds(1.0 / rate_hz),
             gaps: StampGaps::new(rate_hz),
             waiting: Samples::with_capacity(NumberFormat::Double64, channels * samples),
@@ -118,6 +138,11 @@ impl Derivation {
         } else {
             self.load.is_too_high.then_some(Trouble::TooSlow)
         }
+    }
+
+    /// Which generation made the newest derived sample, counted from 0.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// What was made of the samples since the start.
@@ -166,6 +191,7 @@ impl Derivation {
         if self.rows == 0 {
             return Ran::default();
         }
+        self.begin_next();
         let begun = clock::now();
         let rows = self.rows;
         let missing = core::mem::take(&mut self.missing);
@@ -186,8 +212,12 @@ impl Derivation {
         self.rows = 0;
         self.waiting.clear();
         self.untold += rows;
-        if self.stream.log().entries().len() > 1 || self.untold as f64 * self.period.0 >= TOLD_EVERY.0 {
+        let is_over = |samples: usize, time: Seconds| samples as f64 * self.period.0 >= time.0;
+        if self.stream.log().entries().len() > 1 || is_over(self.untold, TOLD_EVERY) {
             self.tell();
+        }
+        if let Some((_, since)) = &mut self.checkpoint {
+            *since += rows;
         }
         if self.panicked {
             self.stamps.waiting.clear();
@@ -196,23 +226,56 @@ impl Derivation {
         self.deliver(senders, context, if restarted { self.first } else { 0 })
     }
 
-    /// Hands on what was given to the stages.
+    /// Starts the generation that is to follow next, if there is one.
+    fn begin_next(&mut self) {
+        let Some(NextGeneration { chain, at }) = self.generations.take() else { return };
+        let (generation, settled) = (chain.generation(), self.first.saturating_add(chain.settling()));
+        match self.stream.stage(chain, at.max(settled)) {
+            Ok(()) => {
+                let at = at.max(settled);
+                self.generations.tell(GenerationNews::Started { generation, at });
+            }
+            Err(StagedError::Busy(chain)) => self.generations.keep(NextGeneration { chain, at }),
+            Err(StagedError::Past { chain, .. } | StagedError::Unlike(chain)) => {
+                self.generations.tell(GenerationNews::Refused(chain));
+            }
+        }
+    }
+
+    /// Hands on what was given to the stages, and once a minute what they remember.
     fn tell(&mut self) {
         self.untold = 0;
         let log = self.stream.log();
         if let Some(GivenTo(tell)) = &self.given_to {
-            tell(log.entries());
+            tell(Told::Given(log.entries()));
         }
         log.clear();
+        let Some((GivenTo(tell), (state, since))) = self.given_to.as_ref().zip(self.checkpoint.as_mut())
+        else {
+            return;
+        };
+        let is_due = *since as f64 * self.period.0 >= CHECKPOINT_EVERY.0;
+        let derived = self.stream.counts().derived;
+        // where there is no room for it, or generations change, it is tried again a second later
+        if is_due && !self.panicked && self.stream.save(state) && tell(Told::Checkpoint { derived, state }) {
+            *since = 0;
+        }
     }
 
     /// Puts what came out into blocks; the stages began anew at sample `anew`, if they did.
-    fn deliver(&mut self, senders: &mut Senders, context: PullContext, anew: u64) -> Ran {
+    fn deliver(&mut self, senders: &mut Senders, mut context: PullContext, anew: u64) -> Ran {
         let mut ran = Ran::default();
         for row in self.output.iter() {
             ran.lost += self.stamps.forget_before(row.mark.index, anew);
             let Some(stamp) = self.stamps.describe() else { break };
             let stamp = StreamTime(stamp.0 + f64::from(row.mark.held) * self.period.0);
+            if row.mark.generation != self.generation {
+                // a block is of one generation
+                ran.sent |= senders.flush(context);
+                (self.generation, context.generation) = (row.mark.generation, row.mark.generation);
+                let (generation, first) = (self.stream.chain().generation(), senders.tick.next_index());
+                self.generations.tell(GenerationNews::InForce { generation, number: self.generation, first });
+            }
             if senders.is_full() {
                 ran.sent |= senders.flush(context);
             }
@@ -228,6 +291,9 @@ impl Derivation {
             ran.lost += u64::from(!senders.tick.deliver(stamp, context.received, append));
         }
         ran.lost += self.stamps.forget_before(anew, anew);
+        if let Some(chain) = self.stream.take_retired() {
+            self.generations.tell(GenerationNews::Retired(chain));
+        }
         ran
     }
 }
@@ -285,128 +351,4 @@ impl Load {
 }
 
 #[cfg(test)]
-mod tests {
-    use kalmind_signal::{ChainSettings, IdentitySettings, IirBackwardSettings, Signal, StageSettings};
-    use kalmind_types::{GenerationId, SampleBlock};
-
-    use super::*;
-    use crate::numeric::delivery::BlockSender;
-    use crate::pool::{PoolReader, pool};
-
-    const ROOM: usize = 8;
-
-    fn derivation() -> (Derivation, Senders, PoolReader<SampleBlock>) {
-        derivation_of(StageSettings::Identity(IdentitySettings {}))
-    }
-
-    fn derivation_of(stage: StageSettings) -> (Derivation, Senders, PoolReader<SampleBlock>) {
-        let stages = Stages {
-            settings: ChainSettings(vec![stage]),
-            generation: GenerationId::default(),
-            raw: Signal::raw(1000.0, [(String::from("a"), String::new())]),
-        };
-        let chain = stages.chain().unwrap();
-        let (writer, reader) = pool(16, || Stages::block(&chain, ROOM));
-        let senders = Senders { tick: BlockSender::new(writer, ROOM), recorder: None, derived: None };
-        (Derivation::new(&stages, chain, 64, None), senders, reader)
-    }
-
-    fn take(derivation: &mut Derivation, senders: &mut Senders, stamp: f64, value: f64) {
-        let append = |samples: &mut Samples| {
-            if let Samples::Double64(values) = samples {
-                values.push(value);
-            }
-        };
-        let missing = derivation.missing_before(Some(StreamTime(stamp)));
-        if missing > 0 {
-            derivation.run(senders, PullContext::default());
-        }
-        derivation.take(StreamTime(stamp), missing, append);
-    }
-
-    fn received(reader: &mut PoolReader<SampleBlock>) -> Vec<(f64, f64)> {
-        let mut samples = Vec::new();
-        while let Some(block) = reader.receive() {
-            let Samples::Double64(values) = &block.values else { panic!("doubles") };
-            samples.extend(block.stamps.iter().map(|stamp| stamp.0).zip(values.iter().copied()));
-            reader.give_back(block);
-        }
-        samples
-    }
-
-    #[test]
-    fn derived_samples_bear_the_stamps_of_those_that_they_describe_and_a_short_gap_is_filled() {
-        let (mut derivation, mut senders, mut reader) = derivation();
-        for index in (0..30).filter(|index| !(20..23).contains(index)) {
-            let value = if index == 5 { f64::NAN } else { f64::from(index) };
-            take(&mut derivation, &mut senders, 10.0 + f64::from(index) * 1e-3, value);
-        }
-        derivation.run(&mut senders, PullContext::default());
-        senders.flush(PullContext::default());
-        let samples = received(&mut reader);
-        assert_eq!(samples.len(), 30);
-        for (index, (stamp, value)) in samples.iter().enumerate() {
-            assert!((stamp - 10.0 - index as f64 * 1e-3).abs() < 1e-9, "{samples:?}");
-            match index {
-                5 => assert!(value.is_nan(), "a value that was made up is not valid"),
-                20..23 => assert!((value - 19.0).abs() < 1e-12),
-                _ => assert!((value - index as f64).abs() < 1e-12),
-            }
-        }
-        assert_eq!(derivation.counts().held, 3);
-    }
-
-    #[test]
-    fn a_sample_that_is_refused_and_another_connection_leave_no_sample_behind() {
-        let (mut derivation, mut senders, mut reader) = derivation();
-        take(&mut derivation, &mut senders, 1.0, 1.0);
-        derivation.run(&mut senders, PullContext::default());
-        for index in 1..11 {
-            let missing = derivation.missing_before(Some(StreamTime(1.0 + f64::from(index) * 1e-3)));
-            derivation.lose(missing);
-        }
-        take(&mut derivation, &mut senders, 1.011, 2.0);
-        derivation.run(&mut senders, PullContext::default());
-        derivation.reconnected();
-        take(&mut derivation, &mut senders, 7.0, 3.0);
-        derivation.run(&mut senders, PullContext::default());
-        senders.flush(PullContext::default());
-        assert_eq!(received(&mut reader), [(1.0, 1.0), (1.011, 2.0), (7.0, 3.0)]);
-        let counts = derivation.counts();
-        assert_eq!((counts.samples, counts.held, counts.restarts), (3, 0, 3));
-    }
-
-    #[test]
-    fn samples_of_a_block_that_a_restart_cuts_off_are_counted_as_lost() {
-        let sections = vec![[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]];
-        let settings = IirBackwardSettings { sections, block: 4 };
-        let (mut derivation, mut senders, mut reader) = derivation_of(StageSettings::IirBackward(settings));
-        let room = derivation.stamps.waiting.capacity();
-        let (mut lost, mut given) = (0, 0);
-        // ten samples, then nothing for longer than is filled, again and again; the block before the last is out each time
-        for burst in 0..50 {
-            for index in 0..10 {
-                take(&mut derivation, &mut senders, f64::from(burst) + f64::from(index) * 1e-3, 1.0);
-                given += 1;
-            }
-            lost += derivation.run(&mut senders, PullContext::default()).lost;
-            senders.flush(PullContext::default());
-            received(&mut reader);
-        }
-        assert_eq!((given, lost), (500, 49 * 6), "four are out of each ten, and the last six still wait");
-        assert_eq!(derivation.stamps.waiting.capacity(), room);
-    }
-
-    #[test]
-    fn stages_slower_than_the_samples_for_a_second_are_too_slow_until_they_are_not() {
-        let mut load = Load::default();
-        let second = |load: &mut Load, taken: f64| {
-            for _ in 0..100 {
-                load.note(Seconds(taken / 100.0), Seconds(0.010_01));
-            }
-            load.is_too_high
-        };
-        assert!(!second(&mut load, 0.5) && second(&mut load, 1.5) && second(&mut load, 1.5));
-        assert!(!second(&mut load, 0.9));
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@ use crate::monitor::StreamMonitor;
 use crate::numeric::config::InletConfig;
 use crate::numeric::delivery::{BlockSender, Senders};
 use crate::numeric::derivation::Derivation;
+use crate::numeric::generations::{GenerationControl, generations};
 use crate::numeric::receiver::Receiver;
 use crate::numeric::stages::Stages;
 use crate::pool::{PoolReader, pool};
@@ -56,6 +57,8 @@ pub struct NumericInlet {
     pub recorded: Option<PoolReader<SampleBlock>>,
     /// Where those that `blocks` gives come out for a recorder, if one is configured and the stream has stages.
     pub derived: Option<PoolReader<SampleBlock>>,
+    /// By which other generations of its stages are put in force, where the stream has stages.
+    pub generations: Option<GenerationControl>,
     /// What is known of the stream; for anyone.
     pub status: Arc<StreamMonitor>,
     /// Ends the threads when it is dropped.
@@ -103,16 +106,18 @@ impl NumericInlet {
         let tick = BlockSender::new(writer, samples);
         let records_raw = chain.is_none() || config.records_raw;
         let recorder = config.recorded_blocks.filter(|_| records_raw).map(|count| pool(count, raw));
-        let recorder_of_derived =
-            config.recorded_blocks.filter(|_| chain.is_some()).map(|count| pool(count, derived));
+        let recorder_of_derived = config
+            .recorded_blocks
+            .filter(|_| chain.is_some() && config.records_derived)
+            .map(|count| pool(count, derived));
         let [(recorder, recorded), (derived, derived_recorded)] = [recorder, recorder_of_derived]
             .map(|ends| ends.map(|(writer, reader)| (BlockSender::new(writer, samples), reader)).unzip());
         let senders = Senders { tick, recorder, derived };
-        let derivation = config
-            .stages
-            .as_ref()
-            .zip(chain)
-            .map(|(stages, chain)| Derivation::new(stages, chain, samples, config.on_given.clone()));
+        let derivation = config.stages.as_ref().zip(chain).map(|(stages, chain)| {
+            let (control, port) = generations();
+            (control, Derivation::new(stages, chain, samples, config.on_given.clone(), port))
+        });
+        let (generations, derivation) = derivation.unzip();
         let stop = Arc::new(AtomicBool::new(false));
         let companion = Companion::spawn(&config.key, predicate.clone(), Arc::clone(&status))?;
         let monitor = Arc::clone(&status);
@@ -127,6 +132,7 @@ impl NumericInlet {
             blocks,
             recorded,
             derived: derived_recorded,
+            generations,
             status,
             guard: InletGuard { stop, thread: Some(thread) },
         })

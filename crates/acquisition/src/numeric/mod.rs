@@ -6,6 +6,7 @@ mod connection;
 pub(crate) mod delivery;
 mod derivation;
 mod gaps;
+pub(crate) mod generations;
 pub(crate) mod inlet;
 mod receiver;
 mod sorting;

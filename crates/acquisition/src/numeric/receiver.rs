@@ -363,7 +363,8 @@ impl Receiver {
 
     fn context(&self, connection: &Connection, received: LslTime) -> PullContext {
         let health = judge(&self.evidence(connection, received), self.measurement.limits());
-        PullContext { received, clock: connection.clock, health: Some(health), connection: connection.number }
+        let generation = self.derivation.as_ref().map_or(0, Derivation::generation);
+        connection.context(received, health, generation)
     }
 
     fn evidence(&self, connection: &Connection, now: LslTime) -> Evidence {

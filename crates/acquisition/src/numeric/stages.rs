@@ -34,12 +34,26 @@ impl Stages {
     }
 }
 
-/// Whoever records what was given to a stream's stages, the newest last. Must not wait.
+/// What is told of a stream's stages, by the thread that runs them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told<'a> {
+    /// What was given to them, the newest last.
+    Given(&'a [Given]),
+    /// What they remember after all that was told before: they can be gone on from it, bit for bit.
+    Checkpoint {
+        /// Derived samples that have come out, since the start.
+        derived: u64,
+        /// What they remember.
+        state: &'a [u8],
+    },
+}
+
+/// Whoever records what is told of a stream's stages. Must neither wait nor allocate.
 #[derive(Clone)]
 pub struct GivenTo(pub Arc<Tell>);
 
-/// Told what was given.
-pub type Tell = dyn Fn(&[Given]) + Send + Sync;
+/// Is told of stages; whether there was room for it.
+pub type Tell = dyn Fn(Told<'_>) -> bool + Send + Sync;
 
 impl core::fmt::Debug for GivenTo {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

@@ -32,17 +32,20 @@ pub enum Recorded {
     Both,
     /// What its stages make of it.
     Derived,
+    /// Itself.
+    Raw,
 }
 
-choices!(Recorded { Both => "both", Derived => "derived" });
+choices!(Recorded { Both => "both", Derived => "derived", Raw => "raw" });
 
 table! {
     /// Recordings. `kalmind run --record FILE` records to that file, whatever `folder` says.
     pub struct Record {
         /// The folder in which every run makes a recording, named after instance, participant and time.
         folder: Option<PathBuf> = None, or "nothing is recorded without `--record`";
-        /// What of a stream with `stages` is recorded: what they make of it, which a replay decodes, alone or with the stream
-        /// as it was received, from which `kalmind replay --recompute` makes it again.
+        /// What of a stream with `stages` is recorded: what they make of it, which a replay decodes; the stream as it was
+        /// received, from which a replay has to make it first; or both, so that `kalmind replay --recompute` can make it again
+        /// and compare.
         what: Recorded = Recorded::Both;
         /// Hours of recording, at the rates of the streams, that the disk must have room for before a run starts.
         free_hours: f64 = 1.0, in Rule::Between(0.0, 1000.0);

@@ -94,6 +94,9 @@ impl Writing<RecordingFile> {
         (self.boundary, self.offsets, self.waiting, self.cut) = (None, None, None, false);
         let session = self.head.session.clone();
         self.document(now, &RecordDocument::Session(Box::new(session)), true);
+        for (stream, stages) in self.head.stages.clone() {
+            self.document(now, &RecordDocument::Stages { stream, stages }, true);
+        }
         let model = self.model.map(ModelId::to_hex);
         let continued = RecordDocument::Continued { file, because, last_seq: self.last_seq, model };
         self.document(now, &continued, true);

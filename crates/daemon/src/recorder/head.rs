@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, sync::Arc};
 
-use kalmind_offline::recorded::SessionDocument;
+use kalmind_offline::recorded::{SessionDocument, StagesDocument};
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::writer::{Sink, StreamId, Writer};
 use kalmind_types::{LslTime, NumberFormat};
@@ -70,9 +70,22 @@ pub(super) struct Head {
     /// Labels of the features, in their order.
     pub(super) features: Vec<String>,
     pub(super) row: CursorRow,
+    /// The generations of stages since the beginning, by stream, the newest last.
+    pub(super) stages: Vec<(usize, StagesDocument)>,
 }
 
+/// Generations that a file is begun with, at most: those in force and those on their way, of every stream.
+const GENERATIONS: usize = 4 * kalmind_types::MAX_STREAMS;
+
 impl Head {
+    /// Keeps another generation of a stream's stages for the next file.
+    pub(super) fn add_stages(&mut self, stream: usize, stages: StagesDocument) {
+        if self.stages.len() == GENERATIONS {
+            self.stages.remove(0);
+        }
+        self.stages.push((stream, stages));
+    }
+
     /// A file with its header and the headers of our own streams, none of it written yet.
     pub(super) fn begin<S: Sink>(&self, sink: S, now: LslTime, date: &str) -> (Writer<S>, Own) {
         let session = &self.session;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use kalmind_offline::recorded::LossKind;
+use crossbeam_channel::Sender;
+use kalmind_offline::recorded::{LossKind, StagesDocument};
 use kalmind_signal::Given;
 use kalmind_types::RenderedEvent;
 use serde_json::Value;
@@ -18,6 +19,24 @@ pub enum Message {
         stream: usize,
         /// What.
         given: Given,
+    },
+    /// What a stream's stages remember; its memory is given back.
+    Checkpoint {
+        /// Its place.
+        stream: usize,
+        /// Derived samples that had come out.
+        derived: u64,
+        /// What they remember.
+        state: Vec<u8>,
+        /// Where its memory goes.
+        spare: Sender<Vec<u8>>,
+    },
+    /// Another generation of a stream's stages, which may follow.
+    Stages {
+        /// Its place.
+        stream: usize,
+        /// What it is made from.
+        stages: Box<StagesDocument>,
     },
     /// A model that is about to decode.
     Model {

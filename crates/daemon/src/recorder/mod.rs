@@ -14,6 +14,7 @@ mod inputs;
 mod leaving;
 mod message;
 mod status;
+mod texts;
 mod untold;
 mod watch;
 mod writing;
@@ -33,7 +34,7 @@ use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::{MarkerInlet, StreamMonitor, TextSample, Waker, clock, pool::PoolReader};
 use kalmind_offline::{
     model::IdentifiedModel,
-    recorded::{LossKind, SessionDocument},
+    recorded::{LossKind, SessionDocument, StagesDocument},
 };
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::writer::Sink;
@@ -60,6 +61,19 @@ const MESSAGES: usize = 4096;
 const LONGEST_PARK: Duration = Duration::from_millis(10);
 /// Seconds of a stream's samples that may wait for the recorder.
 const HELD: f64 = 4.0;
+
+/// Memory for checkpoints that is not in use, and where it comes back.
+pub type Spares = (Sender<Vec<u8>>, Receiver<Vec<u8>>);
+
+/// Memory for two checkpoints of so many bytes: one is written while the next is taken.
+#[must_use]
+pub fn spares(bytes: usize) -> Spares {
+    let (spare, spares) = crossbeam_channel::bounded(2);
+    for _ in 0..2 {
+        let _finds_room = spare.try_send(Vec::with_capacity(bytes));
+    }
+    (spare, spares)
+}
 
 /// Blocks for a recorder of a stream: four seconds of it, at least 64.
 #[must_use]
@@ -116,6 +130,33 @@ impl RecorderHandle {
             self.status.count_lost(LossKind::Events, 1);
         }
         sent
+    }
+
+    /// Records what the stages of the stream in this place remember; `false` where there is no room. Allocates nothing as
+    /// long as the memory in `spares` holds it.
+    pub fn checkpoint(&self, stream: usize, derived: u64, state: &[u8], spares: &Spares) -> bool {
+        let Ok(mut memory) = spares.1.try_recv() else { return false };
+        memory.clear();
+        memory.extend_from_slice(state);
+        let message = Message::Checkpoint { stream, derived, state: memory, spare: spares.0.clone() };
+        let refused = self.messages.try_send(message).map_err(crossbeam_channel::TrySendError::into_inner);
+        if let Err(Message::Checkpoint { state, spare, .. }) = refused {
+            // there is room for as many as there are
+            let _finds_room = spare.try_send(state);
+            return false;
+        }
+        true
+    }
+
+    /// Records another generation of a stream's stages. To be called before the stages can hear of it.
+    pub fn stages(&self, stream: usize, stages: StagesDocument) {
+        let message = Message::Stages { stream, stages: Box::new(stages) };
+        if self.messages.try_send(message).is_err() {
+            self.status.count_lost(LossKind::Events, 1);
+            tracing::error!(
+                "the recorder is so far behind that the settings of stages are missing from the recording"
+            );
+        }
     }
 
     /// Records a model. To be called before the tick can hear of it.

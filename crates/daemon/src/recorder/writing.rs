@@ -5,15 +5,14 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
 use crossbeam_channel::Receiver;
-use kalmind_acquisition::{StreamMonitor, TextSample, pool::PoolReader};
-use kalmind_offline::recorded::{LossKind, ModelPart, RecordDocument, SessionDocument, TickDocument};
+use kalmind_acquisition::pool::PoolReader;
+use kalmind_offline::recorded::{
+    CheckpointPart, LossKind, ModelPart, RecordDocument, SessionDocument, TickDocument,
+};
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::writer::{Sink, WriteError, Writer};
 use kalmind_types::{LslTime, ModelId, SampleBlock, SampleRows, Seconds, StreamTime};
@@ -21,7 +20,7 @@ use kalmind_types::{LslTime, ModelId, SampleBlock, SampleRows, Seconds, StreamTi
 use super::{
     RecorderStatus,
     head::{Head, Own, OwnedModel},
-    inputs::{Clock, NumericHeader, NumericInput, TextInput, format_of},
+    inputs::{Clock, NumericHeader, NumericInput, TextInput},
     message::Message,
     untold::Untold,
 };
@@ -94,7 +93,12 @@ impl<S: Sink> Writing<S> {
         status: Arc<RecorderStatus>,
     ) -> Self {
         let Beginning { session, features, row, now, date } = beginning;
-        let head = Head { session: session.clone(), features: features.to_vec(), row: row.clone() };
+        let head = Head {
+            session: session.clone(),
+            features: features.to_vec(),
+            row: row.clone(),
+            stages: Vec::new(),
+        };
         let (writer, own) = head.begin(sink, now, date);
         let mut writing = Self {
             writer,
@@ -141,18 +145,6 @@ impl<S: Sink> Writing<S> {
             clock: Clock::default(),
             unrecorded: 0,
         });
-    }
-
-    /// Adds a stream of text; its header is written with its first sample.
-    pub(super) fn add_texts(
-        &mut self,
-        key: String,
-        samples: Receiver<TextSample>,
-        refused: Arc<AtomicU64>,
-        monitor: Arc<StreamMonitor>,
-    ) {
-        let clock = Clock::default();
-        self.texts.push(TextInput { key, samples, refused, monitor, stream: None, told: 0, clock });
     }
 
     /// Writes the head.
@@ -209,6 +201,18 @@ impl<S: Sink> Writing<S> {
                 Message::Given { stream, given } => {
                     self.document(now, &RecordDocument::Given { stream, given }, true);
                     self.commit("input log");
+                }
+                Message::Checkpoint { stream, derived, state, spare } => {
+                    for part in CheckpointPart::all_of(stream, derived, &state) {
+                        self.document(now, &RecordDocument::Checkpoint(part), true);
+                    }
+                    self.commit("checkpoint");
+                    let _finds_room = spare.try_send(state);
+                }
+                Message::Stages { stream, stages } => {
+                    self.document(now, &RecordDocument::Stages { stream, stages: (*stages).clone() }, true);
+                    self.commit("stages");
+                    self.head.add_stages(stream, *stages);
                 }
                 Message::Model { id, name, file } => {
                     self.take_model(now, OwnedModel { id, name, file });
@@ -279,44 +283,6 @@ impl<S: Sink> Writing<S> {
         let lost = skipped + core::mem::take(&mut input.unrecorded);
         if lost > 0 {
             self.lose(LossKind::Samples, index, lost);
-        }
-    }
-
-    fn write_texts(&mut self, now: LslTime) {
-        for place in 0..self.texts.len() {
-            let input = &mut self.texts[place];
-            let refused = input.refused.load(Ordering::Relaxed);
-            let mut lost = refused - core::mem::replace(&mut input.told, refused);
-            while let Ok(sample) = self.texts[place].samples.try_recv() {
-                let input = &mut self.texts[place];
-                let (stream, channels, format) = input.place(&mut self.writer, &sample, now);
-                input.clock.known = sample.clock.or(input.clock.known);
-                if let (Some(clock), false) = (input.clock.known, input.clock.written) {
-                    input.clock.written = true;
-                    self.writer.clock_offset(stream, sample.stamp.0, clock.offset.0);
-                }
-                match (&sample.numbers, format) {
-                    (Some(numbers), Some(format))
-                        if format_of(numbers) == format && sample.texts.len() == channels =>
-                    {
-                        self.writer.rows(stream, &[sample.stamp], numbers.rows(channels, 0, 1));
-                    }
-                    (_, None) => {
-                        let mut texts: Vec<&str> = sample.texts.iter().map(String::as_str).collect();
-                        texts.resize(channels, "");
-                        self.writer.text(stream, sample.stamp, &texts, false);
-                    }
-                    // the sender came back as something else than the file's header says
-                    _ => {
-                        lost += 1;
-                        continue;
-                    }
-                }
-                lost += u64::from(!self.commit("texts"));
-            }
-            if lost > 0 {
-                self.lose(LossKind::Texts, None, lost);
-            }
         }
     }
 

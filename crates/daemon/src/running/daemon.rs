@@ -165,7 +165,7 @@ impl Daemon {
         let binner = Binner::new(plan.binner(), plan.masked.clone()).or_usage()?;
         let binner = event_markers::cutting(plan, binner);
         let tick_waker = Waker::new();
-        let Inlets { mut monitors, guards, streams, recorded_texts, late } =
+        let Inlets { mut monitors, guards, streams, recorded_texts, late, .. } =
             Inlets::start(plan, &tick_waker, &realtime, recorder.as_mut())?;
         let required = streams.iter().zip(&plan.streams).filter(|(_, planned)| planned.binning.required);
         let arrivals = InputArrivals::new(

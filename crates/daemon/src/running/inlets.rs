@@ -7,7 +7,8 @@ use std::sync::{
 
 use arrayvec::ArrayVec;
 use kalmind_acquisition::{
-    GivenTo, InletGuard, MarkerConfig, MarkerInlet, NumericInlet, StreamMonitor, ThreadStart, Waker,
+    GenerationControl, GivenTo, InletGuard, MarkerConfig, MarkerInlet, NumericInlet, StreamMonitor,
+    ThreadStart, Told, Waker,
 };
 use kalmind_signal::Given;
 use kalmind_types::{MAX_STREAMS, StreamDescription};
@@ -26,13 +27,25 @@ use crate::{
     tick::StreamInput,
 };
 
-/// Hands what is given to a stream's stages to the recorder; where that has no room, it is told as soon as it has.
-fn to_recorder(recorder: RecorderHandle, stream: usize) -> GivenTo {
-    let lost = AtomicBool::new(false);
-    GivenTo(Arc::new(move |entries| {
-        for given in entries {
-            if !lost.load(Ordering::Relaxed) || recorder.given(stream, Given::Lost) {
-                lost.store(!recorder.given(stream, *given), Ordering::Relaxed);
+/// Hands what is told of a stream's stages to the recorder; where that has no room for what was given to them, it is told as
+/// soon as it has. `state` is how many bytes they remember at most.
+fn to_recorder(recorder: RecorderHandle, stream: usize, state: usize) -> GivenTo {
+    let (lost, spares) = (AtomicBool::new(false), recorder::spares(state));
+    GivenTo(Arc::new(move |told| {
+        let goes_on = || !lost.load(Ordering::Relaxed) || recorder.given(stream, Given::Lost);
+        match told {
+            Told::Given(entries) => {
+                for given in entries {
+                    if goes_on() {
+                        lost.store(!recorder.given(stream, *given), Ordering::Relaxed);
+                    }
+                }
+                true
+            }
+            Told::Checkpoint { derived, state } => {
+                let goes_on = goes_on();
+                lost.store(!goes_on, Ordering::Relaxed);
+                goes_on && recorder.checkpoint(stream, derived, state, &spares)
             }
         }
     }))
@@ -42,6 +55,8 @@ fn to_recorder(recorder: RecorderHandle, stream: usize) -> GivenTo {
 pub(crate) struct Inlets {
     pub(crate) monitors: Vec<Arc<StreamMonitor>>,
     pub(crate) guards: Vec<InletGuard>,
+    /// By which other generations of their stages are put in force, of the streams that are decoded.
+    pub(crate) generations: Vec<Option<GenerationControl>>,
     pub(crate) streams: ArrayVec<StreamInput, MAX_STREAMS>,
     pub(crate) recorded_texts: Vec<MarkerInlet>,
     pub(crate) late: Option<LateStreams>,
@@ -61,6 +76,7 @@ impl Inlets {
         let mut inlets = Self {
             monitors: Vec::new(),
             guards: Vec::new(),
+            generations: Vec::new(),
             streams: ArrayVec::new(),
             recorded_texts: Vec::new(),
             late: None,
@@ -70,28 +86,36 @@ impl Inlets {
             let description = inlet.description.clone();
             let rate_hz = planned.binning.rate_hz.unwrap_or_default();
             inlet.recorded_blocks = recorder.as_ref().map(|_| recorder::blocks(rate_hz, inlet.block_samples));
-            inlet.records_raw = plan.configuration.record.what == Recorded::Both;
-            inlet.on_given = recorder.as_ref().map(|recorder| to_recorder(recorder.handle(), index));
+            let what = plan.configuration.record.what;
+            inlet.records_raw = what != Recorded::Derived;
+            inlet.records_derived = what != Recorded::Raw;
+            let state = planned.derived.as_ref().map_or(0, |derived| derived.checkpoint_bytes);
+            inlet.on_given = recorder.as_ref().map(|recorder| to_recorder(recorder.handle(), index, state));
             let realtime = Arc::clone(realtime);
             let name = inlet.key.clone();
             inlet.on_start = Some(ThreadStart(Arc::new(move || drop(realtime.apply(Role::Stream, &name)))));
-            let NumericInlet { blocks, recorded, derived, status: monitor, guard } =
+            let NumericInlet { blocks, recorded, derived, generations, status: monitor, guard } =
                 NumericInlet::spawn(inlet, tick.clone()).or_stream()?;
             let key = planned.inlet.key.clone();
             if let Some(recorder) = recorder.as_mut() {
                 match (&planned.derived, derived, recorded) {
-                    (Some(plan), Some(derived), raw) => {
-                        recorder.add_numbers(plan.description.clone(), key.clone(), Some(index), derived);
+                    (Some(plan), derived, raw) => {
+                        if let Some(derived) = derived {
+                            recorder.add_numbers(plan.description.clone(), key.clone(), Some(index), derived);
+                        }
                         if let Some(raw) = raw {
                             recorder.add_raw(description, &key, index, raw);
                         }
                     }
-                    (_, _, Some(received)) => recorder.add_numbers(description, key, Some(index), received),
-                    _ => {}
+                    (None, _, Some(received)) => {
+                        recorder.add_numbers(description, key, Some(index), received);
+                    }
+                    (None, ..) => {}
                 }
             }
             inlets.monitors.push(Arc::clone(&monitor));
             inlets.guards.push(guard);
+            inlets.generations.push(generations);
             inlets.streams.push(StreamInput { blocks, monitor });
         }
         if let Some(recorder) = recorder {

@@ -4,9 +4,12 @@ use std::path::Path;
 
 use kalmind_engine::look_back_rows;
 use kalmind_filter::kernel_path;
-use kalmind_offline::recorded::{ConfigurationText, FORMAT, InputStream, SessionDocument, StagesDocument};
+use kalmind_offline::recorded::{
+    ConfigurationText, FORMAT, InputStream, RecordedAs, SessionDocument, StagesDocument,
+};
 
 use crate::{
+    configuration::Recorded,
     failure::{OrFail as _, Outcome},
     recorder::{self, Recorder},
     starting::{
@@ -60,6 +63,11 @@ pub(crate) fn session_document(plan: &Plan, identity: &Identity) -> SessionDocum
                     generation: stages.generation,
                     rate_hz: stages.raw.rate_hz,
                     channels: stages.raw.outputs.len(),
+                    recorded: match configuration.record.what {
+                        Recorded::Both => RecordedAs::Both,
+                        Recorded::Derived => RecordedAs::Derived,
+                        Recorded::Raw => RecordedAs::Raw,
+                    },
                 }),
             })
             .collect(),

@@ -117,8 +117,8 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
         .collect::<Result<_, _>>()
         .or_usage()?;
     // the others' samples wait for the slowest
-    let max_wait_ms = configuration.bins.max_wait_ms()
-        + longest(derived.iter().flatten().map(|derived| derived.delay)).as_millis();
+    let longest_delay = longest(derived.iter().flatten().map(|derived| derived.delay));
+    let max_wait_ms = configuration.bins.max_wait_ms();
     let measure_arrival_s = configuration.bins.measure_arrival_s;
     let several = configuration.stream.len() > 1;
     let mut streams: Vec<PlannedStream> = configuration
@@ -128,7 +128,9 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
         .map(|(stream, (description, derived))| {
             let selector = configuration.not_own(&stream.selector);
             let times = (bin_ms, max_wait_ms, measure_arrival_s);
-            planned(stream, selector, description, derived, times, several)
+            let own_delay = derived.as_ref().map_or(0.0, |derived| derived.delay.0);
+            let kept_for = Seconds(longest_delay.0 - own_delay);
+            planned(stream, selector, description, derived, times, kept_for, several)
         })
         .collect();
     let channels: Vec<usize> = headers.iter().map(|header| header.channels).collect();
@@ -243,6 +245,7 @@ fn planned(
     description: &StreamDescription,
     derived: Option<DerivedPlan>,
     (bin_ms, max_wait_ms, measure_arrival_s): (f64, f64, f64),
+    kept_for: Seconds,
     several: bool,
 ) -> PlannedStream {
     let key = stream.key().to_owned();
@@ -266,7 +269,9 @@ fn planned(
     let held = (rate_hz * (bin_ms + max_wait_ms.min(LONGEST_HELD_MS)) * 1.5e-3).ceil() as usize + 8;
     // full blocks: chunks of 500 ms, and the longest wait that may follow from how the streams arrive
     let chunks = blocks_for(rate_hz, stream.block_samples);
-    inlet.blocks = stream.ring_blocks.max(held.min(MOST_BLOCKS_OF_ONE)).max(chunks.min(MOST_BLOCKS));
+    let blocks = stream.ring_blocks.max(held.min(MOST_BLOCKS_OF_ONE)).max(chunks.min(MOST_BLOCKS));
+    // what a chain's look-ahead keeps waiting; blocks that are scarce are filled
+    inlet.blocks = blocks + (rate_hz * kept_for.0 / stream.block_samples.max(1) as f64).ceil() as usize;
     inlet.block_samples = stream.block_samples;
     inlet.stages = derived.as_ref().map(|derived| derived.stages.clone());
     let decoded = derived.as_ref().map_or(description, |derived| &derived.description);

@@ -3,7 +3,7 @@
 use kalmind_output::cursor_channel_labels;
 use kalmind_types::{NumberFormat, StreamDescription};
 
-use crate::starting::plan::Plan;
+use crate::{configuration::Recorded, starting::plan::Plan};
 
 /// Bytes of a recorded sample's stamp.
 const STAMP_BYTES: usize = 9;
@@ -23,9 +23,16 @@ impl Plan {
             };
             description.nominal_rate_hz.max(0.0) * (description.channels * width + STAMP_BYTES) as f64
         };
-        let derived = self.streams.iter().filter_map(|stream| stream.derived.as_ref());
-        let derived = derived.map(|derived| sample(&derived.description));
-        let decoded = self.streams.iter().map(|stream| sample(&stream.inlet.description)).chain(derived);
+        let what = self.configuration.record.what;
+        let decoded = self.streams.iter().map(|stream| {
+            let received = sample(&stream.inlet.description);
+            let derived = stream.derived.as_ref().map(|derived| sample(&derived.description));
+            match (derived, what) {
+                (Some(derived), Recorded::Both) => received + derived,
+                (Some(derived), Recorded::Derived) => derived,
+                (Some(_), Recorded::Raw) | (None, _) => received,
+            }
+        });
         let further = self.recorded.iter().filter_map(|stream| stream.description.as_ref()).map(sample);
         let cursor = cursor_channel_labels(&self.demand.components).len();
         let tick = TICK_BYTES + 8 * (self.layout.width() + cursor);

@@ -1,7 +1,7 @@
 //! The stages of a stream, as they will run on the stream that was found, and the derived stream that comes of them.
 
 use kalmind_acquisition::Stages;
-use kalmind_signal::{ChainSettings, Signal};
+use kalmind_signal::{ChainSettings, DerivedStream, Signal};
 use kalmind_types::{
     Binning, GenerationId, NumberFormat, Seconds, StreamDescription, StreamOutput, unlabelled,
 };
@@ -25,6 +25,8 @@ pub struct DerivedPlan {
     pub delay: Seconds,
     /// How long nothing valid comes out after a start.
     pub settling: Seconds,
+    /// Bytes of a checkpoint, at most.
+    pub checkpoint_bytes: usize,
 }
 
 impl DerivedPlan {
@@ -74,7 +76,9 @@ impl DerivedPlan {
         };
         let seconds = |rows: u64| Seconds(rows as f64 / rate_hz);
         let (delay, settling) = (seconds(chain.delay()), seconds(chain.settling()));
-        Ok(Some(Self { stages, description, outputs, delay, settling }))
+        let channels = stages.raw.outputs.len();
+        let checkpoint_bytes = DerivedStream::new(chain, channels, rate_hz).checkpoint_bytes();
+        Ok(Some(Self { stages, description, outputs, delay, settling, checkpoint_bytes }))
     }
 
     /// What will be done, for people.

@@ -9,7 +9,7 @@
     reason = "this runs on the tick"
 )]
 
-use kalmind_types::{Binning, LslTime, SampleBlock, Seconds, StreamHealth, StreamTime};
+use kalmind_types::{Binning, IndexRange, LslTime, SampleBlock, Seconds, StreamHealth, StreamTime};
 
 use super::look_back::LookBack;
 use crate::window::StreamWindow;
@@ -71,6 +71,12 @@ pub(super) struct Intake {
     pub(super) counts: BinCounts,
     /// Where windows are cut from the stream.
     pub(super) look_back: Option<LookBack>,
+    /// Of the stages that made the newest samples, the index of the first that they made, and the one before.
+    generation: u32,
+    made_since: u64,
+    generation_before: u32,
+    /// Of the newest bin with samples.
+    binned_generation: u32,
 }
 
 impl Intake {
@@ -90,6 +96,10 @@ impl Intake {
             late: 0,
             counts: BinCounts::default(),
             look_back: None,
+            generation: 0,
+            made_since: 0,
+            generation_before: 0,
+            binned_generation: 0,
         }
     }
 
@@ -100,6 +110,25 @@ impl Intake {
             let values = block.values.rows(block.channels, row, row.saturating_add(1));
             look_back.push(index, stamp, block.connection, values);
         }
+    }
+
+    /// Notes which generation of the stream's stages made a block.
+    pub(super) fn note_generation(&mut self, block: &SampleBlock) {
+        if block.generation != self.generation {
+            self.generation_before = self.generation;
+            self.generation = block.generation;
+            self.made_since = block.first_index;
+        }
+    }
+
+    /// The oldest generation that made samples of a bin, or of the bin before where it has none.
+    pub(super) fn generation_of(&mut self, ranges: &[IndexRange]) -> u32 {
+        if ranges.iter().any(|range| range.first < self.made_since) {
+            self.binned_generation = self.generation_before;
+        } else if !ranges.is_empty() {
+            self.binned_generation = self.generation;
+        }
+        self.binned_generation
     }
 
     pub(super) fn period(&self) -> Option<f64> {

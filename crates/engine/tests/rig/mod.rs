@@ -142,6 +142,7 @@ impl Loop {
                 health: StreamHealth::Live,
                 lost: 0,
                 late: 0,
+                generation: 0,
             }]),
             masked: ChannelMask::default(),
             commands: self.commands.drain(..).collect(),

@@ -211,6 +211,7 @@ impl Bench {
                 health: StreamHealth::Live,
                 lost: 0,
                 late: 0,
+                generation: 0,
             }]),
             masked: ChannelMask::default(),
             commands: commands.iter().copied().collect(),

@@ -79,6 +79,7 @@ fn tick(seq: u64, incidents: Incidents) -> (TickInput, Row) {
         health: StreamHealth::Live,
         lost: 0,
         late: 0,
+        generation: 0,
     });
     if (880..890).contains(&seq) {
         assert!(input.masked.mask(0, 1));

@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 
 use kalmind_engine::{EngineSettings, WindowSettings};
-use kalmind_signal::{AdaptiveState, ChainSettings, Given};
+use kalmind_signal::{AdaptiveState, Given};
 use kalmind_types::{
-    Component, FeatureLayout, GenerationId, LslTime, MAX_COMPONENTS, MAX_STREAMS, Reason, Seconds, TickInput,
+    Component, FeatureLayout, LslTime, MAX_COMPONENTS, MAX_STREAMS, Reason, Seconds, TickInput,
     TickPublication, WindowMissing, WindowResults,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::stages::{CheckpointPart, StagesDocument};
 
 /// The version of the documents that is written, and the newest that is read. Version 1 had features that are channels only,
 /// and masks in another form (see [`ChannelMask`](kalmind_types::ChannelMask)).
@@ -130,6 +132,15 @@ pub enum RecordDocument {
         /// What.
         given: Given,
     },
+    /// The settings of another generation of an input stream's stages; what was given to them says from where it was in force.
+    Stages {
+        /// The input stream.
+        stream: usize,
+        /// Its settings.
+        stages: StagesDocument,
+    },
+    /// A part of what the stages of an input stream remembered, after all that was given to them before.
+    Checkpoint(CheckpointPart),
     /// A checkpoint of the adaptive state of what decodes.
     Adaptive {
         /// The tick after which it was so.
@@ -174,6 +185,19 @@ pub enum RecordDocument {
         /// The run's counters, streams and latencies.
         summary: Value,
     },
+}
+
+impl RecordDocument {
+    /// The input stream whose stages it is about; none where it is about something else.
+    #[must_use]
+    pub fn stages_of(&self) -> Option<usize> {
+        match self {
+            Self::Given { stream, .. }
+            | Self::Stages { stream, .. }
+            | Self::Checkpoint(CheckpointPart { stream, .. }) => Some(*stream),
+            _ => None,
+        }
+    }
 }
 
 /// What a recorder may lose.
@@ -316,19 +340,6 @@ pub struct InputStream {
     /// What its samples were made with, where they are those of a derived stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stages: Option<StagesDocument>,
-}
-
-/// The stages that a derived stream was made with, and the raw stream that they were made for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StagesDocument {
-    /// Their settings.
-    pub settings: ChainSettings,
-    /// What stands for these.
-    pub generation: GenerationId,
-    /// Rate of the raw stream.
-    pub rate_hz: f64,
-    /// Its channels.
-    pub channels: usize,
 }
 
 /// The configuration of a session.

@@ -32,8 +32,8 @@ pub enum Item {
     Document(RecordDocument),
     /// Samples of an input stream: place, index of the first, stamps, values.
     Samples(usize, u64, Vec<StreamTime>, Samples),
-    /// Samples of an input stream as it was received, where it has stages: place, index of the first, values.
-    Raw(usize, u64, Samples),
+    /// Samples of an input stream as it was received, where it has stages: place, index of the first, stamps, values.
+    Raw(usize, u64, Vec<StreamTime>, Samples),
     /// A tick.
     Tick(Box<RecordedTick>),
     /// An event.

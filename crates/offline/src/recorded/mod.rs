@@ -1,21 +1,27 @@
 //! A recording of Kalmind's own: what its documents mean, and the engine driven by it.
 
 mod comparison;
+mod derived_items;
+mod deriving;
 mod documents;
 mod gathering;
 mod item;
 mod playback;
 mod reading;
 mod samples;
+mod stages;
 mod ticks;
 
 pub use comparison::{Comparison, Difference, PublishedRow};
+pub use derived_items::DerivedItems;
+pub use deriving::{DerivedSamples, Deriving, ResumedAt};
 pub use documents::{
     ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, ModelPart, RecordDocument,
-    SessionDocument, StagesDocument, TickDocument, WindowResult,
+    SessionDocument, TickDocument, WindowResult,
 };
 pub use gathering::{GatherError, Gathered, gather};
 pub use item::{Item, RecordedTick, Unreadable};
 pub use playback::{Playback, PlaybackError};
 pub use reading::{ReadError, SessionReader, Wanted};
 pub use samples::RecordedSamples;
+pub use stages::{CheckpointPart, RecordedAs, StagesDocument};

@@ -92,9 +92,9 @@ struct Stream {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a part of a recording")]
 pub struct Wanted {
-    /// Samples of the input streams: most of the file.
+    /// Samples of the input streams as they were decoded: most of the file.
     pub inputs: bool,
-    /// What their stages made those of that have any.
+    /// Samples of those with stages as they were received.
     pub raw: bool,
     /// Features of the ticks.
     pub features: bool,
@@ -137,6 +137,11 @@ impl SessionReader {
             items: Joined::default(),
             failed: None,
         })
+    }
+
+    /// From now on, raw samples are read as well.
+    pub fn also_read_raw(&mut self) {
+        self.wanted.raw = true;
     }
 
     /// Labels of the cursor's channels, once its header was read: before the session.
@@ -287,7 +292,8 @@ fn understand(
         (Role::Raw { place, next }, Values::Numbers(samples)) => {
             let first = *next;
             *next += stamps.len() as u64;
-            items.item(Item::Raw(*place, first, samples));
+            let stamps = stamps.into_iter().map(StreamTime).collect();
+            items.item(Item::Raw(*place, first, stamps, samples));
         }
         (Role::Features, Values::Numbers(Samples::Double64(values))) => {
             let rows = stamps.iter().zip(values.chunks(stream.channels));

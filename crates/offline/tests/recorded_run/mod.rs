@@ -119,6 +119,7 @@ pub(crate) fn input(seq: u64, missing: bool) -> TickInput {
         health: StreamHealth::Live,
         lost: 0,
         late: 0,
+        generation: 0,
     });
     input
 }

@@ -61,18 +61,32 @@ impl Chain {
         if !(raw.rate_hz > 0.0 && raw.rate_hz.is_finite()) {
             return Err(ChainError::NoRate);
         }
-        let (mut signal, mut rows) = (raw.clone(), block_rows.max(1));
-        let mut stages = Vec::with_capacity(settings.0.len());
+        let mut stages: Vec<Box<dyn Stage>> = Vec::with_capacity(settings.0.len());
         for (number, settings) in (1..).zip(&settings.0) {
-            let built = settings.build(&signal);
-            let stage = built.map_err(|error| ChainError::Stage { number, name: settings.name(), error })?;
-            signal = stage.signal().clone();
+            let signal = stages.last().map_or(raw, |stage| stage.signal());
+            let built = settings.build(signal);
+            stages.push(built.map_err(|error| ChainError::Stage { number, name: settings.name(), error })?);
+        }
+        Self::of(stages, generation, block_rows)
+    }
+
+    /// The chain of stages that have been built, each for what the one before gives.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn of(
+        stages: Vec<Box<dyn Stage>>,
+        generation: GenerationId,
+        block_rows: usize,
+    ) -> Result<Self, ChainError> {
+        let signal = stages.last().ok_or(ChainError::NoStages)?.signal().clone();
+        let mut rows = block_rows.max(1);
+        let with_rows = |stage: Box<dyn Stage>| {
             rows = stage.most_rows(rows);
-            stages.push((stage, Rows::with_capacity(signal.outputs.len(), rows)));
-        }
-        if stages.is_empty() {
-            return Err(ChainError::NoStages);
-        }
+            let given = Rows::with_capacity(stage.signal().outputs.len(), rows);
+            (stage, given)
+        };
+        let stages = stages.into_iter().map(with_rows).collect();
         Ok(Self { generation, stages, signal, block_rows: block_rows.max(1) })
     }
 
@@ -122,6 +136,11 @@ impl Chain {
             rows = output;
         }
         rows
+    }
+
+    /// The most bytes that are taken down of what its stages remember.
+    pub fn state_bytes(&self) -> usize {
+        self.stages.iter().fold(0, |bytes, (stage, _)| stage.state_bytes().saturating_add(bytes))
     }
 
     /// Takes down what its stages remember.

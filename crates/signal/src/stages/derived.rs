@@ -98,6 +98,11 @@ impl DerivedStream {
         self.counts
     }
 
+    /// The generation that follows the one in force, and the first sample that it describes.
+    pub fn next_generation(&self) -> Option<(GenerationId, u64)> {
+        self.succession.next()
+    }
+
     /// Index of the raw sample that comes next; none before the first.
     pub fn next_index(&self) -> Option<u64> {
         self.next
@@ -129,7 +134,9 @@ impl DerivedStream {
         self.kept.fill(0.0);
         self.made_up.fill(false);
         self.count(output.len().saturating_sub(out));
-        self.log.push(Given::Restart { derived: self.counts.derived });
+        let generation = Some(self.chain().generation());
+        let next = self.succession.next();
+        self.log.push(Given::Restart { derived: self.counts.derived, generation, next });
         self.counts.restarts = self.counts.restarts.saturating_add(1);
     }
 
@@ -180,6 +187,13 @@ impl DerivedStream {
     /// A chain that was followed and owes nothing any more, to be freed by another thread.
     pub fn take_retired(&mut self) -> Option<Box<Chain>> {
         self.succession.take_retired()
+    }
+
+    /// The most bytes of a checkpoint.
+    pub fn checkpoint_bytes(&self) -> usize {
+        let head = size_of::<GenerationId>().saturating_add(size_of::<u64>());
+        let kept = self.channels.saturating_mul(size_of::<f64>().saturating_add(1));
+        self.chain().state_bytes().saturating_add(head).saturating_add(kept)
     }
 
     /// Writes a checkpoint: all that is needed to go on bit for bit. `false`, and nothing is written, while a change of

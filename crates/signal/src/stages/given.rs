@@ -12,6 +12,12 @@ pub enum Given {
     Restart {
         /// Derived samples that had come out by then, since the start.
         derived: u64,
+        /// The generation in force; none where a recording was made when there was one alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        generation: Option<GenerationId>,
+        /// The one that follows it, where one was started before, and the first sample that that one describes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<(GenerationId, u64)>,
     },
     /// A short gap was filled: the last sample once more, so many times.
     Held(u32),
@@ -84,7 +90,7 @@ impl InputLog {
 mod tests {
     use super::*;
 
-    const RESTART: Given = Given::Restart { derived: 0 };
+    const RESTART: Given = Given::Restart { derived: 0, generation: None, next: None };
 
     fn samples(first: u64, end: u64) -> Given {
         Given::Samples(IndexRange { first, end })

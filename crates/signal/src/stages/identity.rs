@@ -52,6 +52,10 @@ impl Stage for Identity {
         }
     }
 
+    fn state_bytes(&self) -> usize {
+        0
+    }
+
     fn save(&self, _state: &mut StateWriter<'_>) {}
 
     fn load(&mut self, _state: &mut StateReader<'_>) -> Result<(), StateError> {

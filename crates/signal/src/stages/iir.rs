@@ -72,6 +72,11 @@ impl Stage for Iir {
         }
     }
 
+    fn state_bytes(&self) -> usize {
+        let flag = size_of::<u64>();
+        self.sections.state_bytes().saturating_add(self.settling.state_bytes()).saturating_add(flag)
+    }
+
     fn save(&self, state: &mut StateWriter<'_>) {
         state.whole(u64::from(self.is_new));
         self.sections.save(state);

@@ -110,6 +110,10 @@ impl Stage for IirBackward {
         }
     }
 
+    fn state_bytes(&self) -> usize {
+        StateWriter::bytes_of_rows(self.signal.outputs.len(), self.block.saturating_mul(2).saturating_sub(1))
+    }
+
     fn save(&self, state: &mut StateWriter<'_>) {
         state.rows(&self.pending);
     }

@@ -99,6 +99,10 @@ impl Sections {
         }
     }
 
+    pub(super) fn state_bytes(&self) -> usize {
+        size_of_val(self.states.as_slice())
+    }
+
     pub(super) fn save(&self, state: &mut StateWriter<'_>) {
         state.numbers(&self.states);
     }

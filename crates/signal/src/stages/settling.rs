@@ -41,6 +41,11 @@ impl Settling {
         }
     }
 
+    /// Bytes of its counts.
+    pub fn state_bytes(&self) -> usize {
+        size_of_val(self.left.as_slice())
+    }
+
     /// Takes down its counts.
     pub fn save(&self, state: &mut StateWriter<'_>) {
         for left in &self.left {

@@ -46,8 +46,8 @@ impl StageError {
 ///
 /// The life of a stage, in order:
 /// 1. It is built from its settings and the signal that goes in, on any thread; everything that it will ever need is
-///    allocated then. [`signal`](Self::signal), [`delay`](Self::delay), [`settling`](Self::settling) and
-///    [`most_rows`](Self::most_rows) hold from then on and never change: other settings make another stage.
+///    allocated then. [`signal`](Self::signal), [`delay`](Self::delay), [`settling`](Self::settling),
+///    [`most_rows`](Self::most_rows) and [`state_bytes`](Self::state_bytes) hold from then on and never change: other settings make another stage.
 /// 2. [`restart`](Self::restart), on the thread of the stream's inlet, before the first row and after every gap that is too
 ///    long to be filled. What has not come out by then never does.
 /// 3. [`process`](Self::process), on the same thread, again and again. Neither this nor a restart allocates, locks, reads a
@@ -76,6 +76,9 @@ pub trait Stage: Debug + Send {
     /// Takes rows in and appends those that come out, each with the mark of the raw sample that it describes, marks rising.
     /// A value is valid where all that it depends on is, and the stage has settled.
     fn process(&mut self, input: &Rows, output: &mut Rows);
+
+    /// The most bytes that [`save`](Self::save) takes down.
+    fn state_bytes(&self) -> usize;
 
     /// Takes down what it remembers.
     fn save(&self, state: &mut StateWriter<'_>);

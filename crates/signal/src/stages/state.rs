@@ -36,6 +36,13 @@ impl StateWriter<'_> {
         }
     }
 
+    /// Bytes of so many rows with so many values each.
+    pub fn bytes_of_rows(channels: usize, rows: usize) -> usize {
+        let number = size_of::<u64>();
+        let row = channels.saturating_mul(number.saturating_add(1)).saturating_add(number.saturating_mul(3));
+        rows.saturating_mul(row).saturating_add(number)
+    }
+
     /// What is so and what is not.
     pub fn flags(&mut self, flags: &[bool]) {
         self.0.extend(flags.iter().map(|flag| u8::from(*flag)));

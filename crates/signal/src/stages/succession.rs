@@ -1,5 +1,7 @@
 //! Which generation's chain makes the samples, and how one follows another at exactly the sample that was named.
 
+use kalmind_types::GenerationId;
+
 use super::chain::Chain;
 use super::rows::{Mark, Row, Rows};
 
@@ -74,6 +76,11 @@ impl Succession {
         self.next.is_none() && self.leaving.is_none()
     }
 
+    /// The generation that follows the one in force, and from which sample on.
+    pub(super) fn next(&self) -> Option<(GenerationId, u64)> {
+        self.next.as_ref().map(|(chain, at)| (chain.generation(), *at))
+    }
+
     /// A chain that was followed and owes nothing any more, to be freed by another thread.
     pub(super) fn take_retired(&mut self) -> Option<Box<Chain>> {
         self.retired.take()
@@ -91,6 +98,7 @@ impl Succession {
         if chain.signal() != current.signal()
             || chain.delay() != current.delay()
             || chain.block_rows() < current.block_rows()
+            || chain.most_rows(chain.block_rows()) > current.most_rows(chain.block_rows())
         {
             return Err(StagedError::Unlike(chain));
         }

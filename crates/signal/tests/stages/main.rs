@@ -52,7 +52,8 @@ fn nothing_is_allocated_once_it_is_built() {
         let mut derived = stream(&settings, 0);
         let mut output = Rows::with_capacity(CHANNELS, derived.most_rows(97));
         let next = Box::new(chain(&settings, 1));
-        let (mut checkpoint, mut other) = (Vec::with_capacity(1 << 20), stream(&settings, 0));
+        let (mut checkpoint, mut other) =
+            (Vec::with_capacity(derived.checkpoint_bytes()), stream(&settings, 0));
         let values: Vec<f64> = (0..2000).flat_map(raw).collect();
         let before = TOUCHED.get();
         let mut staged = Some(next);
@@ -129,9 +130,10 @@ fn a_gap_of_five_milliseconds_is_filled_and_a_longer_one_restarts() {
         let outcome = run(&mut stream(&settings, 0), &pieces, &[]);
         let samples = |first: u64, end: u64| Given::Samples(IndexRange { first, end });
         let (first, end) = (10 + gap, 12 + gap);
-        let middle =
-            if filled { Given::Held((gap + missing) as u32) } else { Given::Restart { derived: 10 } };
-        assert_eq!(outcome.log, [Given::Restart { derived: 0 }, samples(0, 10), middle, samples(first, end)]);
+        let restart =
+            |derived| Given::Restart { derived, generation: Some(GenerationId([0; 32])), next: None };
+        let middle = if filled { Given::Held((gap + missing) as u32) } else { restart(10) };
+        assert_eq!(outcome.log, [restart(0), samples(0, 10), middle, samples(first, end)]);
         let held: Vec<u64> =
             outcome.rows.iter().filter(|row| row.mark.held > 0).map(|row| row.mark.index).collect();
         assert_eq!(held, vec![9; if filled { (gap + missing) as usize } else { 0 }]);
@@ -240,6 +242,7 @@ proptest! {
             take(&mut saved, 0, head, &chunks);
             let mut checkpoint = Vec::new();
             prop_assert!(saved.save(&mut checkpoint));
+            prop_assert!(checkpoint.len() <= saved.checkpoint_bytes(), "{:?}", settings);
             prop_assert!(loaded.load(&checkpoint).is_ok());
             prop_assert_eq!(take(&mut loaded, cut, tail, &[]), take(&mut saved, cut, tail, &chunks));
             prop_assert!(stream(&settings, 1).load(&checkpoint).is_err(), "another generation's");

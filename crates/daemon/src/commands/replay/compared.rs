@@ -4,8 +4,8 @@ use std::{fmt::Write as _, io::Write as _, path::Path};
 
 use kalmind_acquisition::clock::{self, Deadline};
 use kalmind_offline::{
-    Recomputed, ReplayError, Replayed, recompute,
-    recorded::{PublishedRow, SessionDocument},
+    Recomputed, ReplayError, Replayed, Resumed, recompute,
+    recorded::{PublishedRow, ResumedAt, SessionDocument},
 };
 use kalmind_output::{CursorLayout, CursorRow};
 use kalmind_types::{Counted, LslTime};
@@ -47,6 +47,9 @@ pub(super) fn run(arguments: &ReplayArguments) -> Outcome<()> {
             "ticks_per_second": comparison.ticks as f64 / replayed.seconds.max(1e-9),
         });
         let mut document = document;
+        if let (true, Some(document)) = (replayed.derived > 0, document.as_object_mut()) {
+            document.insert("derived".to_owned(), json!(replayed.derived));
+        }
         if let (Some(recomputed), Some(document)) = (&recomputed, document.as_object_mut()) {
             document.insert("recomputed".to_owned(), json!(recomputed));
         }
@@ -90,6 +93,18 @@ fn recomputed_text(recomputed: &Recomputed) -> String {
             Counted(recomputed.not_computed, "sample")
         );
     }
+    for Resumed { stream, sample, by } in &recomputed.resumed {
+        let by = match by {
+            ResumedAt::Restart => "the stages restarted",
+            ResumedAt::Checkpoint => "there is a checkpoint of the stages",
+        };
+        let _infallible =
+            write!(text, "\n  stream {stream}: compared again from its sample {sample} on, where {by}");
+    }
+    if recomputed.more_resumed > 0 {
+        let _infallible =
+            write!(text, "\n  and from {} on", Counted(recomputed.more_resumed, "further place"));
+    }
     text
 }
 
@@ -103,6 +118,13 @@ fn text(replayed: &Replayed) -> String {
         comparison.compared_ticks,
         comparison.output_sha256()
     );
+    if replayed.derived > 0 {
+        let _infallible = writeln!(
+            text,
+            "only raw samples are recorded: {} made of them first",
+            Counted(replayed.derived, "derived sample")
+        );
+    }
     for loss in &replayed.losses {
         let _infallible = writeln!(text, "not recorded: {loss}");
     }
