@@ -96,6 +96,7 @@ fn kalman(n: usize) -> KalmanParameters {
         observation: noise(n, 2, 1),
         observation_offset: DVector::zeros(n),
         observation_noise: DMatrix::identity(n, n) * 4.0,
+        information: None,
         start: Start::Prior,
         covariance_scale: CovarianceScale::constant(1.0),
     }

@@ -20,7 +20,7 @@ use kalmind_offline::{
 };
 use kalmind_recording::xdf::Source;
 use kalmind_signal::Given;
-use kalmind_types::{Command, SampleRows, Samples, StreamTime};
+use kalmind_types::{Command, EventBody, SampleRows, Samples, StreamTime};
 use serde_json::{Value, json};
 
 /// The recordings, each with what replay gave of it.
@@ -173,6 +173,8 @@ const KINDS: &[(&str, u64)] = &[
     ("model with lags", 2),
     ("warmed swap to a model with lags", 2),
     ("warmed swap back to a model", 1),
+    ("swap to a model that the session fitted", 1),
+    ("running z-score", 2),
     ("tick with a channel switched off", 100),
     ("incomplete bin", 1),
     ("lost sample", 1),
@@ -216,6 +218,7 @@ fn the_session_of_every_kind_holds_each() {
                 count(if looks_back { "model with lags" } else { "model without lags" }, 1);
                 lags.insert(part.id, looks_back);
             }
+            Item::Document(RecordDocument::Adaptive { .. }) => count("running z-score", 1),
             Item::Tick(tick) => {
                 let input = &tick.document.input;
                 count("tick with a channel switched off", u64::from(input.masked.is_masked(0, 1)));
@@ -242,6 +245,12 @@ fn the_session_of_every_kind_holds_each() {
                         Command::Stop { .. } => count("stop", 1),
                         _ => {}
                     }
+                }
+            }
+            Item::Event(event) => {
+                if let EventBody::Model(model) = &event.body {
+                    let fitted = u64::from(json!(model)["train_bins"].is_number());
+                    count("swap to a model that the session fitted", fitted);
                 }
             }
             _ => {}

@@ -158,7 +158,7 @@ impl Daemon {
         let (retired, retired_out) = ring(MODELS);
         first_model(plan, &mut engine, &mut commands_in)?;
         if let (Some(recorder), Some(model)) = (&record_handle, &plan.model) {
-            recorder.model(model);
+            recorder.model(model, None);
         }
         let features = plan.layout.width();
         let values = engine.most_window_values();

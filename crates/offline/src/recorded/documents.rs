@@ -11,6 +11,7 @@ use kalmind_types::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::model_parts::{ModelPart, TickFeatures};
 use super::stages::{CheckpointPart, StagesDocument};
 
 /// The version of the documents that is written, and the newest that is read. Version 1 had features that are channels only,
@@ -111,8 +112,10 @@ impl<'a> TickDocument<'a> {
 pub enum RecordDocument {
     /// What the session was, and every setting of the step.
     Session(Box<SessionDocument>),
-    /// A part of a model's file.
+    /// A part of a model's file, packed or as it stands.
     Model(ModelPart),
+    /// Features of ticks that are not in this file, for the models that were fitted to them.
+    Features(TickFeatures),
     /// From this row on the samples of an input stream have other indices than their place in the file says.
     Hole {
         /// The input stream.
@@ -362,60 +365,11 @@ pub struct ClockReading {
     pub unix: f64,
 }
 
-/// A part of a model's file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelPart {
-    /// SHA-256 of the file in hexadecimal.
-    pub id: String,
-    /// Decoder with options, for people.
-    pub name: String,
-    /// Which part, from 0.
-    pub part: u64,
-    /// How many there are.
-    pub parts: u64,
-    /// The bytes.
-    pub base64: String,
-}
-
-/// Bytes of a model's file in one part: with base64 and its frame well within a chunk.
-const PART: usize = 36 * 1024;
-
-impl ModelPart {
-    /// A model's file, cut into parts.
-    pub fn all_of<'a>(id: &'a str, name: &'a str, file: &'a [u8]) -> impl Iterator<Item = Self> + 'a {
-        use base64::Engine as _;
-        let parts = file.len().div_ceil(PART) as u64;
-        file.chunks(PART).zip(0_u64..).map(move |(bytes, part)| Self {
-            id: id.to_owned(),
-            name: name.to_owned(),
-            part,
-            parts,
-            base64: base64::prelude::BASE64_STANDARD.encode(bytes),
-        })
-    }
-
-    /// Its bytes, if they are base64.
-    #[must_use]
-    pub fn bytes(&self) -> Option<Vec<u8>> {
-        use base64::Engine as _;
-        base64::prelude::BASE64_STANDARD.decode(&self.base64).ok()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use kalmind_types::{StageTimes, TickOutput};
 
     use super::*;
-
-    #[test]
-    fn a_model_is_the_sum_of_its_parts() {
-        let file: Vec<u8> = (0..100_000_u32).map(|byte| (byte * 7) as u8).collect();
-        let parts: Vec<ModelPart> = ModelPart::all_of("id", "kalman", &file).collect();
-        assert_eq!(parts.len(), 3);
-        assert!(parts.iter().all(|part| part.parts == 3 && part.base64.len() < 60_000));
-        assert_eq!(parts.iter().filter_map(ModelPart::bytes).flatten().collect::<Vec<_>>(), file);
-    }
 
     #[test]
     fn a_tick_comes_back_to_the_last_bit() {
