@@ -184,17 +184,13 @@ impl Controls for DaemonControls {
                     .to_owned(),
             )
         })?;
-        if !self.desk.models(|models| models.want(id)) {
+        if self.desk.models(|models| models.newest()) == Some(id) {
             return Err(ControlRefused::NotNow("this model decodes already, or is about to".to_owned()));
         }
-        let activated = model
+        let staged = model
             .stage(self.guard, KernelPath::detect())
-            .map_err(|error| ControlRefused::Invalid(error.to_string()))
-            .and_then(|staged| self.desk.activate(model, staged, by));
-        if activated.is_err() {
-            self.desk.models(|models| models.give_up(id));
-        }
-        activated
+            .map_err(|error| ControlRefused::Invalid(error.to_string()))?;
+        self.desk.activate(model, staged, by)
     }
 
     fn streams(&self) -> Vec<StreamStatus> {
@@ -324,7 +320,7 @@ impl DaemonControls {
             ),
             (
                 "adaptive_states",
-                "Ticks in which a running z-score began or ended and did not go on from the model before.",
+                "Ticks in which a running z-score began or ended, or did not go on from the bin before.",
                 read(&self.counts.states_turned),
             ),
             ("unknown_markers", "Markers of the task that were not understood.", self.markers.unknown()),

@@ -141,6 +141,8 @@ pub struct Desk {
     keeper: Option<StateKeeper>,
     /// The one that the newest tick showed.
     decodes: Option<ModelId>,
+    /// Those that were sent, until a tick has their commands.
+    in_flight: Vec<ModelId>,
     newest: LslTime,
     /// The state of the newest tick.
     shown: Option<OutputState>,
@@ -163,7 +165,8 @@ impl Desk {
         }
         let doubt = handle.progress().doubt;
         let rows = History::rows_of(Seconds::from_millis(settings.demand.bin_ms));
-        let swaps = Swaps::new(settings.layout.width(), rows, examiner);
+        let start = handle.models(|models| models.newest());
+        let swaps = Swaps::new(settings.layout.width(), rows, examiner, start);
         Self {
             settings,
             queues,
@@ -175,7 +178,8 @@ impl Desk {
             put_in: None,
             adapts: None,
             keeper: None,
-            decodes: None,
+            decodes: start,
+            in_flight: Vec::new(),
             waiting: VecDeque::new(),
             swaps,
             task: None,
@@ -258,11 +262,7 @@ impl Desk {
         if let Some(doubt) = &self.doubt {
             self.handle.update(|progress| progress.follow_doubt(doubt, record.model));
         }
-        let decodes = record.model.map(|(model, _)| model);
-        self.follow_decoding(decodes);
-        if self.put_in.is_some() && self.put_in == decodes {
-            self.handle.activations.store(0, Ordering::Relaxed);
-        }
+        self.follow_swaps(record);
         self.show_announced(output.time);
         // one for each tick: older ones have been overwritten, so this never fills the way to the tick
         if let Some(position) = self.settings.position.take() {

@@ -11,8 +11,8 @@ use kalmind_offline::{
 };
 use kalmind_output::DecoderInfo;
 use kalmind_types::{
-    Actor, Command, Confirmation, EventBody, Mode, ModelEvent, ModelId, OperatorAction, OperatorRequest,
-    Seconds, TaskBlock,
+    Actor, Command, Confirmation, EventBody, Mode, ModelEvent, OperatorAction, OperatorRequest, Seconds,
+    TaskBlock,
 };
 
 use super::{Desk, Message, Then};
@@ -71,22 +71,11 @@ impl Desk {
         });
     }
 
-    /// Notes which model a tick shows.
-    pub(super) fn follow_decoding(&mut self, model: Option<ModelId>) {
-        if self.decodes == model {
-            return;
-        }
-        self.decodes = model;
-        if let Some(model) = model {
-            self.handle.models(|models| models.activate(model));
-        }
-    }
-
     /// Somebody wants a model of the run to decode.
     pub(super) fn activate(&mut self, model: &Arc<IdentifiedModel>, staged: Box<StagedModel>, by: Actor) {
         if let Err(problem) = self.swap_in(model, staged, None, Some(by), Box::new(|_, _| {})) {
             self.handle.refused.fetch_add(1, Ordering::Relaxed);
-            self.handle.models(|models| models.give_up(model.id));
+            self.handle.models(|models| models.settle(model.id));
             tracing::error!(problem, model = model.id.to_hex(), "a model was not activated");
         }
     }
@@ -100,7 +89,7 @@ impl Desk {
         };
         self.handle.models(|models| models.want(model.id));
         if let Err(problem) = self.swap_in(&model, staged, recorded, None, Box::new(then)) {
-            self.handle.models(|models| models.give_up(model.id));
+            self.handle.models(|models| models.settle(model.id));
             self.handle_message(Message::Fitted(Err(problem)));
         }
     }

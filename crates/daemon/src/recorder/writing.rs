@@ -204,7 +204,8 @@ impl<S: Sink> Writing<S> {
                 }
                 Message::Checkpoint { stream, derived, state, spare } => {
                     for part in CheckpointPart::all_of(stream, derived, &state) {
-                        self.document(now, &RecordDocument::Checkpoint(part), true);
+                        // one that cannot be written is none: the next comes in a minute
+                        self.document(now, &RecordDocument::Checkpoint(part), false);
                     }
                     self.commit("checkpoint");
                     let _finds_room = spare.try_send(state);

@@ -272,6 +272,7 @@ impl TickThread {
         if shown == round.shown && (now - round.last_sent).0 < HEARTBEAT.0 {
             return;
         }
+        self.counts.note_suspects(self.engine.suspects(), shown != round.shown);
         round.shown = shown;
         round.last_sent = now;
         let heartbeat = Heartbeat {
