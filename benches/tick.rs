@@ -206,17 +206,7 @@ impl Rig {
             examiner: engine.examiner(),
             engine,
             model,
-            input: TickInput {
-                seq: 0,
-                epoch: 0,
-                start: LslTime(0.0),
-                time: LslTime(0.0),
-                closed_by: kalmind_types::BinClose::End,
-                incomplete: true,
-                streams: arrayvec::ArrayVec::new(),
-                masked: ChannelMask::default(),
-                commands: arrayvec::ArrayVec::new(),
-            },
+            input: TickInput::empty(),
             free: (0..blocks)
                 .map(|_| Box::new(SampleBlock::with_capacity(NumberFormat::Float32, channels, BLOCK)))
                 .collect(),

@@ -210,6 +210,10 @@ impl Controls for DaemonControls {
         let mut status = Map::new();
         status.insert("tick".to_owned(), Value::Object(counts));
         status.insert("signals".to_owned(), self.signals());
+        let windows = self.counts.windows.named();
+        let windows: Map<String, Value> =
+            windows.map(|(name, _, value)| (name.to_owned(), json!(value))).collect();
+        status.insert("windows".to_owned(), Value::Object(windows));
         status.insert("realtime".to_owned(), json!(self.realtime.outcomes()));
         status.insert("configuration".to_owned(), self.configuration.clone());
         status.insert("network".to_owned(), self.network.clone());
@@ -230,7 +234,8 @@ impl Controls for DaemonControls {
         let recording = recording.map(|count| ("recording", count));
         let help = "Lines of the log that were dropped because stderr was not read in time.";
         let log = ("log", ("dropped_lines", help, log::dropped_lines()));
-        tick.chain(recording).chain([log]).fold(String::new(), |mut text, (of, (name, help, value))| {
+        let windows = self.counts.windows.named().map(|count| ("windows", count));
+        tick.chain(windows).chain(recording).chain([log]).fold(String::new(), |mut text, (of, (name, help, value))| {
             let _infallible = writeln!(
                 text,
                 "# HELP kalmind_{of}_{name}_total {help}\n# TYPE kalmind_{of}_{name}_total counter\nkalmind_{of}_{name}_total {value}"

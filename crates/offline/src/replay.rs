@@ -141,7 +141,7 @@ pub fn replay(
                     };
                     playback.models().keep(|id| last.get(&id).is_some_and(|last| *last > seq));
                 }
-                comparison.tick(playback.raw_features(), &output, &recorded);
+                comparison.tick(playback.raw_features(), &output, playback.windows(), &recorded);
             }
             Item::Session(_) => host.note("the recording holds a second session document, which is ignored"),
             Item::Unreadable(part) => host.unreadable(&part),

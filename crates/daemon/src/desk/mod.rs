@@ -10,6 +10,7 @@ mod states;
 mod swaps;
 mod task;
 mod warming;
+mod windows;
 
 use std::{
     collections::VecDeque,
@@ -36,6 +37,7 @@ use kalmind_types::{
 
 use self::swaps::Swaps;
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
+pub use windows::ToldWindow;
 
 use crate::{
     event_bus::EventBus,
@@ -94,6 +96,8 @@ pub struct DeskSettings {
     pub task_may_resume: bool,
     /// How the streams arrive.
     pub arrivals: InputArrivals,
+    /// Windows at events.
+    pub windows: Vec<ToldWindow>,
 }
 
 /// What is done once a model is on its way to the tick, or once it is known that it does not go there, and why.
@@ -265,6 +269,7 @@ impl Desk {
             self.command(Command::PlaceCursor(position));
         }
         self.learn(record);
+        ToldWindow::tell(&self.settings.windows, record, &self.events);
         self.run_program(output);
     }
 

@@ -248,10 +248,11 @@ impl Recorder {
         self.handle.clone()
     }
 
-    /// Room for ticks: the tick thread's end, and the end that [`Self::start`] takes.
+    /// Room for ticks: the tick thread's end, and the end that [`Self::start`] takes; what is read from a window has `values`
+    /// values at most.
     #[must_use]
-    pub fn ticks(&self, features: usize) -> (RecordLane, PoolReader<TickRecord>) {
-        RecordLane::new(TICKS, features, self.waker.clone())
+    pub fn ticks(&self, features: usize, values: usize) -> (RecordLane, PoolReader<TickRecord>) {
+        RecordLane::new(TICKS, features, values, self.waker.clone())
     }
 
     /// Adds a stream of numbers; `index` is its place among the decoded streams.

@@ -92,6 +92,7 @@ fn document(channels: usize) -> SessionDocument {
             fallback_stale: Seconds(0.3),
         },
         streams: vec![InputStream { key: "array".to_owned(), held_samples: 100, stages: None }],
+        windows: Vec::new(),
         configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
         clock: ClockReading { lsl: 1.0, unix: 2.0 },
         adaptive: None,
@@ -102,7 +103,7 @@ impl Session {
     fn new(path: &Path, channels: usize) -> Self {
         let session = document(channels);
         let status = Arc::new(RecorderStatus::new(path.to_owned()));
-        let (ticks, records) = RecordLane::new(64, channels, Waker::new());
+        let (ticks, records) = RecordLane::new(64, channels, 0, Waker::new());
         let (messages, received) = crossbeam_channel::bounded(64);
         let (blocks, read) = pool(16, || SampleBlock::with_capacity(NumberFormat::Float32, channels, 1));
         let labels = (0..channels).map(|channel| channel.to_string()).collect::<Vec<_>>();

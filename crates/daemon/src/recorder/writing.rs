@@ -298,7 +298,8 @@ impl<S: Sink> Writing<S> {
     fn collect_tick(&mut self, record: &TickRecord) {
         let output = &record.published.output;
         let lost_before = self.ticks_lost + record.lost_before;
-        let document = TickDocument::of(&record.input, &record.published, record.panicked, lost_before);
+        let document = TickDocument::of(&record.input, &record.published, record.panicked, lost_before)
+            .with_windows(&record.windows);
         let stamp = StreamTime(output.time.0);
         self.text.clear();
         // plain data without maps: it can always be written

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use kalmind_engine::EngineSettings;
+use kalmind_engine::{EngineSettings, WindowSettings};
 use kalmind_signal::{AdaptiveState, Given};
 use kalmind_types::{
     Component, FeatureLayout, LslTime, MAX_COMPONENTS, MAX_STREAMS, Reason, Seconds, TickInput,
-    TickPublication,
+    TickPublication, WindowMissing, WindowResults,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -50,6 +50,29 @@ pub struct TickDocument<'a> {
     pub guarded_channels: u16,
     /// Ticks directly before this one that are not in the recording.
     pub lost_before: u64,
+    /// What was read from the windows in its input, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<WindowResult>,
+}
+
+/// What was read from a window at an event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WindowResult {
+    /// Its values.
+    Values(Vec<f64>),
+    /// Why there are none.
+    Missing(WindowMissing),
+}
+
+impl WindowResult {
+    /// What came of a tick's windows.
+    pub fn all_of(results: &WindowResults) -> impl Iterator<Item = Self> {
+        results.iter().map(|result| match result {
+            Ok(values) => Self::Values(values.to_vec()),
+            Err(missing) => Self::Missing(missing),
+        })
+    }
 }
 
 impl<'a> TickDocument<'a> {
@@ -72,7 +95,14 @@ impl<'a> TickDocument<'a> {
             nonfinite_values: output.nonfinite_values,
             guarded_channels: output.guarded_channels,
             lost_before,
+            windows: Vec::new(),
         }
+    }
+
+    /// The same, with what was read from its windows.
+    #[must_use]
+    pub fn with_windows(self, results: &WindowResults) -> Self {
+        Self { windows: WindowResult::all_of(results).collect(), ..self }
     }
 }
 
@@ -231,6 +261,9 @@ pub struct SessionDocument {
     pub engine: EngineSettings,
     /// The input streams, in the order of the tick's input.
     pub streams: Vec<InputStream>,
+    /// Windows at events.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<WindowSettings>,
     /// The configuration as it was read.
     pub configuration: ConfigurationText,
     /// One instant on both clocks.

@@ -19,7 +19,7 @@ pub use derived_items::DerivedItems;
 pub use deriving::{DerivedSamples, Deriving, ResumedAt};
 pub use documents::{
     ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, RecordDocument, SessionDocument,
-    TickDocument,
+    TickDocument, WindowResult,
 };
 pub use gathering::{GatherError, Gathered, gather};
 pub use item::{Item, RecordedTick, Unreadable};

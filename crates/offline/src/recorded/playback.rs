@@ -10,6 +10,7 @@ use kalmind_filter::KernelPath;
 use kalmind_signal::AdaptiveState;
 use kalmind_types::{
     Cause, Command, IndexRange, ModelId, Samples, Seconds, StreamFeatures, StreamTime, TickOutput,
+    WindowResults,
 };
 
 use super::{FORMAT, RecordedModelError, RecordedModels, RecordedSamples, SessionDocument, TickDocument};
@@ -68,7 +69,7 @@ impl Playback {
         })?;
         let widths = session.engine.features.iter().map(StreamFeatures::width);
         let held = session.streams.iter().map(|stream| stream.held_samples);
-        let mut engine = Engine::new(session.engine.clone())?;
+        let mut engine = Engine::new(session.engine.clone())?.with_windows(&session.windows)?;
         if let Some(state) = &session.adaptive {
             engine.resume(state.clone());
         }
@@ -99,8 +100,10 @@ impl Playback {
     #[must_use]
     pub fn missing(&self, tick: &TickDocument<'_>) -> Option<(usize, IndexRange)> {
         let streams = tick.input.streams.iter().enumerate();
+        let windows = tick.input.windows.iter().filter(|window| window.missing.is_none());
         streams
             .flat_map(|(stream, input)| input.ranges.iter().map(move |range| (stream, *range)))
+            .chain(windows.map(|window| (usize::from(window.stream), window.range())))
             .find(|(stream, range)| !self.samples.has(*stream, *range))
     }
 
@@ -142,6 +145,12 @@ impl Playback {
     #[must_use]
     pub fn raw_features(&self) -> &[f64] {
         self.engine.raw_features()
+    }
+
+    /// What was read from the windows of the newest tick.
+    #[must_use]
+    pub fn windows(&self) -> &WindowResults {
+        self.engine.windows()
     }
 
     /// Builds a model for the swap in this tick, as the session did. One that the session refused as not fitting is

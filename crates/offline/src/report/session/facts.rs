@@ -373,7 +373,7 @@ impl Facts {
             self.course.events.push((event.time.0, change.state));
             self.course.end = self.course.end.max(event.time.0);
         }
-        if !matches!(event.body.kind(), EventKind::Target | EventKind::Trial) {
+        if !matches!(event.body.kind(), EventKind::Target | EventKind::Trial | EventKind::Window) {
             self.happenings.push(Happening { time: event.time.0, body: event.body });
         }
     }
