@@ -20,7 +20,7 @@ use kalmind_offline::{
 };
 use kalmind_recording::xdf::Source;
 use kalmind_signal::Given;
-use kalmind_types::{Command, EventBody, SampleRows, Samples, StreamTime};
+use kalmind_types::{Command, EventBody, SampleRows, Samples, StreamTime, WindowMissing};
 use serde_json::{Value, json};
 
 /// The recordings, each with what replay gave of it.
@@ -183,6 +183,9 @@ const KINDS: &[(&str, u64)] = &[
     ("held value that was too old", 1),
     ("restart of the decoder", 2),
     ("target of a marker", 1),
+    ("window at a marker", 2),
+    ("window with a gap", 1),
+    ("window of a late marker", 1),
     ("stop", 1),
 ];
 
@@ -229,6 +232,14 @@ fn the_session_of_every_kind_holds_each() {
                 let held = tick.features.last().expect("the slow stream's");
                 count("held value that was too old", u64::from(held.is_nan()));
                 count("restart of the decoder", u64::from(tick.document.row_one));
+                for window in &input.windows {
+                    match window.missing {
+                        None => count("window at a marker", 1),
+                        Some(WindowMissing::Gap) => count("window with a gap", 1),
+                        Some(WindowMissing::Late) => count("window of a late marker", 1),
+                        Some(_) => {}
+                    }
+                }
                 for command in &input.commands {
                     match command {
                         Command::SwapWarmed { model, from, through } if through - from >= 15 => {

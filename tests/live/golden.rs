@@ -55,6 +55,14 @@ backlog_ms = 1000
 name = "kinds-slow"
 binning = "latest"
 max_age_ms = 400
+
+[[window]]
+key = "response"
+stream = "kinds-array"
+name = "kinds-task"
+texts = ["flash"]
+offset_ms = 20
+length_ms = 100
 "#;
 
 /// The senders of a session.
@@ -80,8 +88,8 @@ impl Senders {
         }
     }
 
-    fn mark(&mut self, kind: &str, data: &Value) {
-        self.task.say(&json!({ "kind": kind, "data": data }).to_string());
+    fn mark(&mut self, text: &str) {
+        self.task.say(text);
         self.task.expect_line("done");
     }
 }
@@ -150,11 +158,21 @@ fn meet(daemon: &Daemon, senders: &mut Senders, models: &[IdentifiedModel; 3]) {
         let streams = status["streams"].as_array().expect("a list");
         streams.iter().any(|stream| stream["key"] == "task markers" && stream["health"] == "live")
     });
-    senders.mark("target", &json!({ "position": [0.8, 0.2], "radius": 0.06 }));
+    senders
+        .mark(&json!({ "kind": "target", "data": { "position": [0.8, 0.2], "radius": 0.06 } }).to_string());
     ticks(daemon, 20);
 
     // a swap to a model with lags, warmed
     take_over(daemon, &models[1]);
+
+    // windows at events: two that overlap, one with a gap in it, and a marker that comes too late
+    for text in ["flash", "flash", "late 12 flash"] {
+        senders.mark(text);
+    }
+    daemon.wait_until("two windows", |status| status["windows"]["read"].as_u64() >= Some(2));
+    senders.mark("flash");
+    senders.array.disturb("skip 20");
+    daemon.wait_until("one with a gap", |status| status["windows"]["gap"].as_u64() >= Some(1));
 
     // samples that are filled, and values that are not finite
     senders.array.disturb("skip 2");
