@@ -184,17 +184,13 @@ impl Controls for DaemonControls {
                     .to_owned(),
             )
         })?;
-        if !self.desk.models(|models| models.want(id)) {
+        if self.desk.models(|models| models.newest()) == Some(id) {
             return Err(ControlRefused::NotNow("this model decodes already, or is about to".to_owned()));
         }
-        let activated = model
+        let staged = model
             .stage(self.guard, KernelPath::detect())
-            .map_err(|error| ControlRefused::Invalid(error.to_string()))
-            .and_then(|staged| self.desk.activate(model, staged, by));
-        if activated.is_err() {
-            self.desk.models(|models| models.give_up(id));
-        }
-        activated
+            .map_err(|error| ControlRefused::Invalid(error.to_string()))?;
+        self.desk.activate(model, staged, by)
     }
 
     fn streams(&self) -> Vec<StreamStatus> {
@@ -214,6 +210,10 @@ impl Controls for DaemonControls {
         let mut status = Map::new();
         status.insert("tick".to_owned(), Value::Object(counts));
         status.insert("signals".to_owned(), self.signals());
+        let windows = self.counts.windows.named();
+        let windows: Map<String, Value> =
+            windows.map(|(name, _, value)| (name.to_owned(), json!(value))).collect();
+        status.insert("windows".to_owned(), Value::Object(windows));
         status.insert("realtime".to_owned(), json!(self.realtime.outcomes()));
         status.insert("configuration".to_owned(), self.configuration.clone());
         status.insert("network".to_owned(), self.network.clone());
@@ -234,7 +234,8 @@ impl Controls for DaemonControls {
         let recording = recording.map(|count| ("recording", count));
         let help = "Lines of the log that were dropped because stderr was not read in time.";
         let log = ("log", ("dropped_lines", help, log::dropped_lines()));
-        tick.chain(recording).chain([log]).fold(String::new(), |mut text, (of, (name, help, value))| {
+        let windows = self.counts.windows.named().map(|count| ("windows", count));
+        tick.chain(windows).chain(recording).chain([log]).fold(String::new(), |mut text, (of, (name, help, value))| {
             let _infallible = writeln!(
                 text,
                 "# HELP kalmind_{of}_{name}_total {help}\n# TYPE kalmind_{of}_{name}_total counter\nkalmind_{of}_{name}_total {value}"
@@ -319,7 +320,7 @@ impl DaemonControls {
             ),
             (
                 "adaptive_states",
-                "Ticks in which a running z-score began or ended and did not go on from the model before.",
+                "Ticks in which a running z-score began or ended, or did not go on from the bin before.",
                 read(&self.counts.states_turned),
             ),
             ("unknown_markers", "Markers of the task that were not understood.", self.markers.unknown()),

@@ -316,18 +316,22 @@ impl Participant {
     fn mismatched(&mut self, bin_time: LslTime, position: Position) -> Option<Velocity> {
         let ParticipantOptions { seed, target_delay, .. } = self.options;
         let slower = Seconds(target_delay.0 - ParticipantOptions::default().target_delay.0);
-        let trials = self.targets.iter().filter_map(|(time, target)| {
-            let trial = Trial::draw(seed, time, target, slower);
-            (trial.reacts <= bin_time).then_some(trial)
-        });
-        let newest = trials.last()?;
+        let (mut newest, mut lapses) = (None, false);
+        for (told, target) in self.targets.iter().take_while(|(told, _)| *told <= bin_time) {
+            let trial = Trial::draw(seed, told, target, slower);
+            if trial.reacts <= bin_time {
+                newest = Some(trial);
+            }
+            lapses |= trial.lapse.is_some_and(|from| bin_time >= from && (bin_time - from).0 < LAPSE_S);
+        }
+        let newest = newest?;
         self.targets.forget(newest.told);
         let (trial, start) = match self.trial {
             Some((trial, start)) if trial.told == newest.told => (trial, start),
             _ => (newest, position),
         };
         self.trial = Some((trial, start));
-        if trial.lapse.is_some_and(|from| bin_time >= from && (bin_time - from).0 < LAPSE_S) {
+        if lapses {
             return None;
         }
         let target = trial.target?;

@@ -51,7 +51,7 @@ impl TrialPath {
         self.reversals
     }
 
-    /// Seconds from when the cursor first reached the target to the newest place, which is the end of the hold where the
+    /// Seconds from when the cursor first came within the target's radius to the newest place, which is the end of the hold where the
     /// trial was acquired: dial-in time, with the hold in it (Gilja et al., Nat. Neurosci. 15, 2012). None where it never
     /// reached it.
     pub fn dial_in(&self) -> Option<f64> {

@@ -10,6 +10,7 @@ mod states;
 mod swaps;
 mod task;
 mod warming;
+mod windows;
 
 use std::{
     collections::VecDeque,
@@ -36,6 +37,7 @@ use kalmind_types::{
 
 use self::swaps::Swaps;
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
+pub use windows::ToldWindow;
 
 use crate::{
     event_bus::EventBus,
@@ -94,6 +96,8 @@ pub struct DeskSettings {
     pub task_may_resume: bool,
     /// How the streams arrive.
     pub arrivals: InputArrivals,
+    /// Windows at events.
+    pub windows: Vec<ToldWindow>,
 }
 
 /// What is done once a model is on its way to the tick, or once it is known that it does not go there, and why.
@@ -137,6 +141,8 @@ pub struct Desk {
     keeper: Option<StateKeeper>,
     /// The one that the newest tick showed.
     decodes: Option<ModelId>,
+    /// Those that were sent, until a tick has their commands.
+    in_flight: Vec<ModelId>,
     newest: LslTime,
     /// The state of the newest tick.
     shown: Option<OutputState>,
@@ -159,7 +165,8 @@ impl Desk {
         }
         let doubt = handle.progress().doubt;
         let rows = History::rows_of(Seconds::from_millis(settings.demand.bin_ms));
-        let swaps = Swaps::new(settings.layout.width(), rows, examiner);
+        let start = handle.models(|models| models.newest());
+        let swaps = Swaps::new(settings.layout.width(), rows, examiner, start);
         Self {
             settings,
             queues,
@@ -171,7 +178,8 @@ impl Desk {
             put_in: None,
             adapts: None,
             keeper: None,
-            decodes: None,
+            decodes: start,
+            in_flight: Vec::new(),
             waiting: VecDeque::new(),
             swaps,
             task: None,
@@ -254,17 +262,14 @@ impl Desk {
         if let Some(doubt) = &self.doubt {
             self.handle.update(|progress| progress.follow_doubt(doubt, record.model));
         }
-        let decodes = record.model.map(|(model, _)| model);
-        self.follow_decoding(decodes);
-        if self.put_in.is_some() && self.put_in == decodes {
-            self.handle.activations.store(0, Ordering::Relaxed);
-        }
+        self.follow_swaps(record);
         self.show_announced(output.time);
         // one for each tick: older ones have been overwritten, so this never fills the way to the tick
         if let Some(position) = self.settings.position.take() {
             self.command(Command::PlaceCursor(position));
         }
         self.learn(record);
+        ToldWindow::tell(&self.settings.windows, record, &self.events);
         self.run_program(output);
     }
 

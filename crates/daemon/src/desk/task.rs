@@ -25,6 +25,7 @@ impl Desk {
             EventBody::Trial { .. }
             | EventBody::Arrival(_)
             | EventBody::Model(_)
+            | EventBody::Window(_)
             | EventBody::State(_)
             | EventBody::Recording(_)
             | EventBody::Other { .. } => {}

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use kalmind_engine::look_back_rows;
 use kalmind_filter::kernel_path;
 use kalmind_offline::recorded::{
     ConfigurationText, FORMAT, InputStream, RecordedAs, SessionDocument, StagesDocument,
@@ -53,9 +54,10 @@ pub(crate) fn session_document(plan: &Plan, identity: &Identity) -> SessionDocum
         streams: plan
             .streams
             .iter()
-            .map(|stream| InputStream {
+            .enumerate()
+            .map(|(place, stream)| InputStream {
                 key: stream.inlet.key.clone(),
-                held_samples: (stream.inlet.blocks * stream.inlet.block_samples) as u64,
+                held_samples: held_samples(plan, place),
                 stages: stream.inlet.stages.as_ref().map(|stages| StagesDocument {
                     settings: stages.settings.clone(),
                     generation: stages.generation,
@@ -69,6 +71,7 @@ pub(crate) fn session_document(plan: &Plan, identity: &Identity) -> SessionDocum
                 }),
             })
             .collect(),
+        windows: plan.windows.clone(),
         configuration: ConfigurationText {
             file: configuration.source.file_name.clone(),
             sha256: configuration.source.sha256.clone(),
@@ -78,4 +81,14 @@ pub(crate) fn session_document(plan: &Plan, identity: &Identity) -> SessionDocum
         clock: identity.started,
         adaptive: plan.resuming.as_ref().and_then(Resuming::state).cloned(),
     }
+}
+
+/// How many samples of a stream a tick may still ask for.
+fn held_samples(plan: &Plan, place: usize) -> u64 {
+    let Some(stream) = plan.streams.get(place) else { return 0 };
+    let blocks = stream.inlet.blocks * stream.inlet.block_samples;
+    let cut = plan.windows.iter().filter(|window| usize::from(window.stream) == place);
+    let kept = stream.binning.rate_hz.zip(cut.map(|window| window.count).max());
+    let wait = plan.binner().max_wait;
+    (blocks + kept.map_or(0, |(rate_hz, longest)| look_back_rows(rate_hz, longest, wait))) as u64
 }

@@ -86,7 +86,7 @@ pub(super) fn section(facts: &Facts) -> Markup {
         (table("Completed trials, by block", &heads, &[], rows))
         p class="note" {
             "Time: from the appearance of the target to the end of the hold, without the time in which the cursor could not \
-             move; acquired targets only. Of those the medians of: dial-in, the time from first reaching the target to the end of \
+             move; acquired targets only. Of those the medians of: dial-in, the time from first coming within its radius to the end of \
              the hold; path efficiency, straight distance over distance travelled; turns between toward the target and away from \
              it (orthogonal direction changes); Fitts throughput, log2(distance / diameter + 1) over the time. Aim error: mean \
              angle between the decoded intent and the direction to the target, while the cursor was outside the target and \
