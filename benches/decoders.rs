@@ -100,6 +100,7 @@ fn kalman(criterion: &mut Criterion) -> Vec<Row> {
         observation: noise(n, d, 1),
         observation_offset: DVector::from_column_slice(noise(n, 1, 4).as_slice()),
         observation_noise: DMatrix::identity(n, n) * 4.0 + &half * half.transpose() / n as f64,
+        information: None,
         start: Start::Prior,
         covariance_scale: CovarianceScale::constant(1.0),
     };

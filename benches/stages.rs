@@ -43,7 +43,7 @@ fn main() {
         ("iir of two sections", vec![iir.clone()]),
         ("iir twice", vec![iir.clone(), iir]),
     ] {
-        rows.push(derive(&mut criterion, name, stages));
+        rows.push(derive(&mut criterion, name, &stages));
     }
     let title = "In front of the decoder: median time of a bin of 20 ms, and its part of one core; largest relative \
          difference of a value";
@@ -96,11 +96,11 @@ fn bin(criterion: &mut Criterion, binning: Binning) -> Row {
 }
 
 /// 600 samples through stages, and what comes out into the mean of a bin.
-fn derive(criterion: &mut Criterion, what: &str, stages: Vec<StageSettings>) -> Row {
+fn derive(criterion: &mut Criterion, what: &str, stages: &[StageSettings]) -> Row {
     let raw = Signal::raw(RATE_HZ, (0..CHANNELS).map(|channel| (channel.to_string(), String::new())));
     let filters = stages.iter().filter(|stage| matches!(stage, StageSettings::Iir(_))).count();
     let chain = || {
-        let settings = ChainSettings(stages.clone());
+        let settings = ChainSettings(stages.to_vec());
         let chain = Chain::new(&settings, GenerationId::default(), &raw, 64).expect("a chain");
         DerivedStream::new(chain, CHANNELS, RATE_HZ)
     };

@@ -96,6 +96,7 @@ fn kalman(n: usize) -> KalmanParameters {
         observation: noise(n, 2, 1),
         observation_offset: DVector::zeros(n),
         observation_noise: DMatrix::identity(n, n) * 4.0,
+        information: None,
         start: Start::Prior,
         covariance_scale: CovarianceScale::constant(1.0),
     }
@@ -205,17 +206,7 @@ impl Rig {
             examiner: engine.examiner(),
             engine,
             model,
-            input: TickInput {
-                seq: 0,
-                epoch: 0,
-                start: LslTime(0.0),
-                time: LslTime(0.0),
-                closed_by: kalmind_types::BinClose::End,
-                incomplete: true,
-                streams: arrayvec::ArrayVec::new(),
-                masked: ChannelMask::default(),
-                commands: arrayvec::ArrayVec::new(),
-            },
+            input: TickInput::empty(),
             free: (0..blocks)
                 .map(|_| Box::new(SampleBlock::with_capacity(NumberFormat::Float32, channels, BLOCK)))
                 .collect(),

@@ -297,6 +297,7 @@ fn the_demonstration_prints_one_json_document_with_exactly_its_keys() {
             "incomplete_bins",
             "fit",
             "targets",
+            "bit_rate",
             "time_to_target_s",
             "latency_us",
             "lost_samples"
@@ -308,7 +309,7 @@ fn the_demonstration_prints_one_json_document_with_exactly_its_keys() {
     assert!(document["fit"]["quality"]["chance"]["result"].is_string(), "{document}");
     assert_eq!(document["fit"]["decoder"], "kalman-steady");
     assert!(document["fit"]["train_bins"].as_u64().is_some_and(|bins| bins > 100), "{document}");
-    assert_eq!(keys(&document["targets"]), BTreeSet::from(["presented", "acquired"]));
+    assert_eq!(keys(&document["targets"]), BTreeSet::from(["presented", "acquired", "incorrect"]));
     assert_eq!(keys(&document["time_to_target_s"]), BTreeSet::from(["p50"]));
     let stages = document["latency_us"].as_object().expect("stages");
     assert!(stages.len() >= 3, "{document}");

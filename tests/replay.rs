@@ -20,7 +20,7 @@ use kalmind_offline::{
 };
 use kalmind_recording::xdf::Source;
 use kalmind_signal::Given;
-use kalmind_types::{Command, SampleRows, Samples, StreamTime};
+use kalmind_types::{Command, EventBody, SampleRows, Samples, StreamTime, WindowMissing};
 use serde_json::{Value, json};
 
 /// The recordings, each with what replay gave of it.
@@ -173,6 +173,8 @@ const KINDS: &[(&str, u64)] = &[
     ("model with lags", 2),
     ("warmed swap to a model with lags", 2),
     ("warmed swap back to a model", 1),
+    ("swap to a model that the session fitted", 1),
+    ("running z-score", 2),
     ("tick with a channel switched off", 100),
     ("incomplete bin", 1),
     ("lost sample", 1),
@@ -181,6 +183,9 @@ const KINDS: &[(&str, u64)] = &[
     ("held value that was too old", 1),
     ("restart of the decoder", 2),
     ("target of a marker", 1),
+    ("window at a marker", 2),
+    ("window with a gap", 1),
+    ("window of a late marker", 1),
     ("stop", 1),
 ];
 
@@ -216,6 +221,7 @@ fn the_session_of_every_kind_holds_each() {
                 count(if looks_back { "model with lags" } else { "model without lags" }, 1);
                 lags.insert(part.id, looks_back);
             }
+            Item::Document(RecordDocument::Adaptive { .. }) => count("running z-score", 1),
             Item::Tick(tick) => {
                 let input = &tick.document.input;
                 count("tick with a channel switched off", u64::from(input.masked.is_masked(0, 1)));
@@ -226,6 +232,14 @@ fn the_session_of_every_kind_holds_each() {
                 let held = tick.features.last().expect("the slow stream's");
                 count("held value that was too old", u64::from(held.is_nan()));
                 count("restart of the decoder", u64::from(tick.document.row_one));
+                for window in &input.windows {
+                    match window.missing {
+                        None => count("window at a marker", 1),
+                        Some(WindowMissing::Gap) => count("window with a gap", 1),
+                        Some(WindowMissing::Late) => count("window of a late marker", 1),
+                        Some(_) => {}
+                    }
+                }
                 for command in &input.commands {
                     match command {
                         Command::SwapWarmed { model, from, through } if through - from >= 15 => {
@@ -242,6 +256,12 @@ fn the_session_of_every_kind_holds_each() {
                         Command::Stop { .. } => count("stop", 1),
                         _ => {}
                     }
+                }
+            }
+            Item::Event(event) => {
+                if let EventBody::Model(model) = &event.body {
+                    let fitted = u64::from(json!(model)["train_bins"].is_number());
+                    count("swap to a model that the session fitted", fitted);
                 }
             }
             _ => {}

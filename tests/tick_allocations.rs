@@ -1,5 +1,5 @@
 //! The tick thread allocates and frees nothing: counted by a global allocator over 10,000 ticks of every decoder and of
-//! streams of every binning, with stops, requests, targets and model swaps in between.
+//! streams of every binning, with stops, requests, targets, model swaps and windows at events in between.
 #![expect(clippy::expect_used, reason = "a test that cannot build its subject has failed")]
 
 mod counting_allocator;
@@ -20,21 +20,25 @@ use kalmind_acquisition::{
     ring::ring,
 };
 use kalmind_engine::{
-    Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, History, StreamBinning,
+    Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, History, StreamBinning, WindowSettings,
 };
-use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, TrainingData, ZScore};
+use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, READERS, TrainingData, ZScore};
 use kalmind_fitting::{FitSettings, fit};
 use kalmind_offline::model::IdentifiedModel;
 use kalmind_output::PublicationSource as _;
 use kalmind_types::{
-    Actor, Binning, ChannelMask, Command, Component, CursorDrive, MAX_STREAMS, Mode, NumberFormat, Position,
-    SampleBlock, Samples, Seconds, StreamFeatures, StreamHealth, StreamOutput, StreamTime, Target, TaskState,
+    Actor, Binning, ChannelMask, Command, Component, CursorDrive, EventMarker, MAX_STREAMS, Mode,
+    NumberFormat, Position, SampleBlock, Samples, Seconds, StreamFeatures, StreamHealth, StreamOutput,
+    StreamTime, Target, TaskState,
 };
 use nalgebra::DMatrix;
 
 const FEATURES: usize = 24;
 const TICKS: u64 = 10_000;
 const PERIOD: f64 = 0.02;
+/// A marker comes at every so many bins, and its window is so many samples long: several overlap.
+const MARKED: u64 = 3;
+const WINDOW: u32 = 10;
 
 /// A stream that is sent: so many samples a bin, in every so-manieth bin.
 struct Sent {
@@ -105,6 +109,18 @@ fn together() -> Vec<Sent> {
     ]
 }
 
+fn window(sent: &[Sent]) -> WindowSettings {
+    WindowSettings {
+        name: "flash".to_owned(),
+        texts: vec!["flash".to_owned()],
+        stream: 0,
+        channels: (0..sent[0].features.width()).map(|channel| channel.to_string()).collect(),
+        offset: Seconds(0.0),
+        count: WINDOW,
+        reader: (READERS[0].example)(),
+    }
+}
+
 fn features(sent: &[Sent]) -> Vec<StreamFeatures> {
     sent.iter().map(|sent| sent.features.clone()).collect()
 }
@@ -168,7 +184,9 @@ fn heap_touches(decoder: &str, sent: &[Sent]) -> u64 {
         plausibility: true,
         fallback_stale: Seconds(0.3),
     })
-    .expect("an engine");
+    .expect("an engine")
+    .with_windows(&[window(sent)])
+    .expect("a reader");
     let mut examiner = engine.examiner();
     let stream = |sent: &Sent| StreamBinning {
         binning: sent.features.binning,
@@ -187,6 +205,7 @@ fn heap_touches(decoder: &str, sent: &[Sent]) -> u64 {
     let mut masked = ChannelMask::default();
     assert!(masked.mask(0, 5));
     let binner = Binner::new(binner, masked).expect("a binner");
+    let binner = binner.with_windows(vec![window(sent).cut()], |stream| sent[stream].features.width());
     let (mut blocks_in, streams): (Vec<_>, ArrayVec<_, MAX_STREAMS>) = sent
         .iter()
         .map(|sent| {
@@ -196,11 +215,12 @@ fn heap_touches(decoder: &str, sent: &[Sent]) -> u64 {
         })
         .unzip();
     // more than can be closed of the blocks that may wait: it is never full
-    let (desk_lane, mut desk_records) = RecordLane::new(256, FEATURES, Waker::new());
+    let (desk_lane, mut desk_records) = RecordLane::new(256, FEATURES, FEATURES, Waker::new());
     // one reader that never reads: its lane is full for most of the run
-    let (recorder_lane, _recorder_records) = RecordLane::new(64, FEATURES, Waker::new());
+    let (recorder_lane, _recorder_records) = RecordLane::new(64, FEATURES, FEATURES, Waker::new());
     let unrecorded = recorder_lane.lost();
     let (mut commands_in, commands) = ring(64);
+    let (mut markers_in, markers) = ring(64);
     let (mut models_in, models) = ring(8);
     let (retired, mut retired_out) = ring(8);
     let (first_lane, mut first_source) = lane(256);
@@ -217,6 +237,7 @@ fn heap_touches(decoder: &str, sent: &[Sent]) -> u64 {
             commands,
             models,
             retired,
+            markers: Some(markers),
             records: ArrayVec::from_iter([desk_lane, recorder_lane]),
             lanes: ArrayVec::from_iter([first_lane, second_lane]),
         },
@@ -285,8 +306,14 @@ fn heap_touches(decoder: &str, sent: &[Sent]) -> u64 {
             }
             _ => {}
         }
-        // a sample goes missing now and then, and a quarter of a second every thousand bins
-        let skipped = if number % 1000 == 999 { 0.25 } else { 0.0 };
+        if number % MARKED == 0 {
+            // now and then it comes too late
+            let early = if number % 1000 == 0 { 60.0 } else { 0.0 };
+            let stamp = StreamTime(start + number as f64 * PERIOD - early);
+            let _full = markers_in.push(EventMarker { window: 0, text: 0, stamp, offset: Seconds(0.0) });
+        }
+        // a sample goes missing now and then, and a quarter of a second every thousand bins, and early on
+        let skipped = if number % 1000 == 999 || number == 300 { 0.25 } else { 0.0 };
         for (sent, blocks_in) in sent.iter().zip(&mut blocks_in) {
             if !number.is_multiple_of(sent.every) {
                 continue;
@@ -317,6 +344,9 @@ fn heap_touches(decoder: &str, sent: &[Sent]) -> u64 {
     assert_eq!(counts.panics.load(Ordering::Relaxed), 0);
     assert!(unrecorded.load(Ordering::Relaxed) > 0, "the lane that nobody reads was full");
     assert_eq!(counts.models_late.load(Ordering::Relaxed), TICKS / 1000, "one in three came late");
+    for (name, _, value) in counts.windows.named() {
+        assert!(value > 0 || !["read", "late", "gap", "not_finite"].contains(&name), "no window was {name}");
+    }
     assert!(counts.incomplete.load(Ordering::Relaxed) > 0, "some bins were incomplete");
     assert!(counts.masked_features.load(Ordering::Relaxed) > 0, "some features were masked");
     assert!(counts.nonfinite_values.load(Ordering::Relaxed) > 0, "some values were not finite");

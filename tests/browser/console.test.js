@@ -263,6 +263,30 @@ test("another site's page can neither read nor stop", async () => {
   await state(url.includes("#token=") ? "control" : "hold");
 });
 
+test("models of the run are listed, and one that is on its way can be taken back", async () => {
+  const [one, two] = ["a", "b"].map((digit) => digit.repeat(64));
+  const list = { models: [one, two].map((model) => ({ name: "kalman", model, source: "fitted" })), active: one, before: null, wanted: null };
+  const asked = [];
+  const listing = await browser.newPage();
+  await listing.route("**/v1/models", (route) => route.fulfill({ json: list }));
+  await listing.route("**/v1/models/*/activate", (route) => {
+    asked.push(route.request().url().split("/").at(-2));
+    list.wanted = asked.at(-1);
+    return route.fulfill({ json: { type: "accepted", request: "activate" } });
+  });
+  await listing.goto(url);
+  const shows = (expected) =>
+    listing.waitForFunction((text) => document.getElementById("models").innerText.replace(/\s+/g, " ").trim() === text, expected);
+  await shows("kalman bbbbbbbb, fitted Use kalman aaaaaaaa, fitted in use");
+  await listing.click(`[data-model="${two}"]`);
+  await shows("kalman bbbbbbbb, fitted comes with the next bin kalman aaaaaaaa, fitted in use Keep");
+  // a tick has it
+  Object.assign(list, { active: two, before: one, wanted: null });
+  await shows("kalman bbbbbbbb, fitted in use kalman aaaaaaaa, fitted Undo");
+  assert.deepEqual(asked, [two]);
+  await listing.close();
+});
+
 test("nothing was complained about", () => {
   assert.deepEqual(complaints, []);
 });

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     harness::{Daemon, Laboratory, Process, json},
     recording::{recording, replayed},
-    run_models::{calibrate, listed, ticks},
+    run_models::{calibrate, ticks},
 };
 
 /// The state that a recording begins with, and its checkpoints.
@@ -54,7 +54,8 @@ fn a_running_z_score_goes_on_from_model_to_model_and_from_session_to_session() {
     let daemon = recording(&laboratory, &configuration, &first);
     calibrate(&daemon);
     daemon.wait_until("a decoder", |status| status["decoder"].is_object());
-    let active = |daemon: &Daemon| listed(daemon)["active"].as_str().map(str::to_owned).expect("a model");
+    let active =
+        |daemon: &Daemon| daemon.status()["decoder"]["model"].as_str().map(str::to_owned).expect("a model");
     let fitted = active(&daemon);
     calibrate(&daemon);
     daemon.wait_until("another decoder", |status| status["decoder"]["model"] != json!(fitted));

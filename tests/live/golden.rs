@@ -12,7 +12,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use kalmind_filter::{DecoderSpec, Model, TrainingData};
+use kalmind_filter::{DecoderSpec, Model, TrainingData, ZScore};
 use kalmind_fitting::{FitSettings, fit};
 use kalmind_offline::{
     model::IdentifiedModel,
@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use crate::{
     harness::{Daemon, Laboratory, Process, repository},
     recording::{recording, replayed},
-    run_models::{activate, event, ticks},
+    run_models::{activate, calibrate, event, ticks},
 };
 
 /// One stream of each kind, and two stages with memory on the first.
@@ -32,8 +32,10 @@ const CONFIGURATION: &str = r#"
 instance.name = "Kalmind-Kinds"
 server.bind = "127.0.0.1:0"
 bins.measure_arrival_s = 0
+decoder.plausibility = false
 safety.auto_resume_ms = 600000
 task.name = "kinds-task"
+task.decoder = "dkf-nw:lags=2,running-zscore=20"
 
 [[stream]]
 name = "kinds-array"
@@ -53,6 +55,14 @@ backlog_ms = 1000
 name = "kinds-slow"
 binning = "latest"
 max_age_ms = 400
+
+[[window]]
+key = "response"
+stream = "kinds-array"
+name = "kinds-task"
+texts = ["flash"]
+offset_ms = 20
+length_ms = 100
 "#;
 
 /// The senders of a session.
@@ -78,8 +88,8 @@ impl Senders {
         }
     }
 
-    fn mark(&mut self, kind: &str, data: &Value) {
-        self.task.say(&json!({ "kind": kind, "data": data }).to_string());
+    fn mark(&mut self, text: &str) {
+        self.task.say(text);
         self.task.expect_line("done");
     }
 }
@@ -105,19 +115,22 @@ fn rows(file: &Path) -> (Box<SessionDocument>, Vec<Vec<f64>>) {
 fn model(session: &SessionDocument, rows: &[Vec<f64>], decoder: &str) -> IdentifiedModel {
     let spec: DecoderSpec = decoder.parse().expect("a decoder");
     let x = DMatrix::from_fn(rows.len(), rows[0].len(), |row, feature| rows[row][feature]);
-    let mean = x.row_mean();
+    let (mean, deviation) = (x.row_mean(), x.row_variance().map(f64::sqrt));
+    let x = DMatrix::from_fn(x.nrows(), x.ncols(), |row, at| (x[(row, at)] - mean[at]) / deviation[at]);
     let mut velocity = [0.0_f64; 2];
-    let z = rows.iter().flat_map(|row| {
-        velocity = [0, 3].map(|at: usize| 0.8 * velocity[at / 3] + 0.2 * (row[at] - mean[at]));
+    let z = x.row_iter().flat_map(|row| {
+        velocity = [0, 1].map(|at: usize| 0.8 * velocity[at] + 0.2 * row[3 * at]);
         velocity
     });
     let z = DMatrix::from_row_iterator(rows.len(), 2, z);
     let fitted = fit(&spec, &TrainingData::new(x, z), &FitSettings::default(), &mut |_| {}).expect("a fit");
+    let [mean, standard_deviation] = [mean, deviation].map(|row| row.iter().copied().collect::<Vec<f64>>());
     IdentifiedModel::of(Model {
         streams: session.engine.features.clone(),
         components: session.components.clone(),
         guard: Some(fitted.guard),
-        ..Model::plain(spec, mean.iter().copied().collect(), 2, fitted.parameters)
+        zscore: Some(ZScore { mean: mean.clone(), standard_deviation }),
+        ..Model::plain(spec, mean, 2, fitted.parameters)
     })
     .expect("a model")
 }
@@ -145,11 +158,21 @@ fn meet(daemon: &Daemon, senders: &mut Senders, models: &[IdentifiedModel; 3]) {
         let streams = status["streams"].as_array().expect("a list");
         streams.iter().any(|stream| stream["key"] == "task markers" && stream["health"] == "live")
     });
-    senders.mark("target", &json!({ "position": [0.8, 0.2], "radius": 0.06 }));
+    senders
+        .mark(&json!({ "kind": "target", "data": { "position": [0.8, 0.2], "radius": 0.06 } }).to_string());
     ticks(daemon, 20);
 
     // a swap to a model with lags, warmed
     take_over(daemon, &models[1]);
+
+    // windows at events: two that overlap, one with a gap in it, and a marker that comes too late
+    for text in ["flash", "flash", "late 12 flash"] {
+        senders.mark(text);
+    }
+    daemon.wait_until("two windows", |status| status["windows"]["read"].as_u64() >= Some(2));
+    senders.mark("flash");
+    senders.array.disturb("skip 20");
+    daemon.wait_until("one with a gap", |status| status["windows"]["gap"].as_u64() >= Some(1));
 
     // samples that are filled, and values that are not finite
     senders.array.disturb("skip 2");
@@ -158,9 +181,10 @@ fn meet(daemon: &Daemon, senders: &mut Senders, models: &[IdentifiedModel; 3]) {
     senders.array.disturb("clean");
 
     // a value that becomes too old
-    let masked = counted("masked_features");
+    let now = |status: &Value| status["clock"]["lsl"].as_f64().expect("a time");
     senders.slow.disturb("pause");
-    daemon.wait_until("the held value is too old", masked);
+    let begin = now(&daemon.status());
+    daemon.wait_until("the held value is too old", |status| now(status) - begin > 0.6);
     senders.slow.disturb("go");
 
     // samples for bins that were closed without them
@@ -171,7 +195,6 @@ fn meet(daemon: &Daemon, senders: &mut Senders, models: &[IdentifiedModel; 3]) {
     daemon.wait_until("control", control);
 
     // lost blocks: samples too old to be decoded as live; stages and decoder begin anew
-    let now = |status: &Value| status["clock"]["lsl"].as_f64().expect("a time");
     let begin = now(&daemon.status());
     for sender in [&senders.array, &senders.counts] {
         sender.signal("-STOP");
@@ -189,6 +212,15 @@ fn meet(daemon: &Daemon, senders: &mut Senders, models: &[IdentifiedModel; 3]) {
     assert_eq!(code, 200, "{body}");
     ticks(daemon, 15);
     take_over(daemon, &models[2]);
+
+    // a model that is fitted now
+    calibrate(daemon);
+    let fitted = |status: &Value| {
+        let decodes = |model: &IdentifiedModel| status["decoder"]["model"] == *model.id.to_hex();
+        !models.iter().any(decodes)
+    };
+    daemon.wait_until("the model of this session decodes", fitted);
+    ticks(daemon, 15);
     event(daemon, "operator", &json!({ "action": "stop" }));
     daemon.wait_until("hold", |status| status["state"] == "hold");
 }
@@ -204,8 +236,8 @@ fn write_the_session_of_every_kind() {
     ticks(&daemon, 300);
     daemon.end();
     let (session, rows) = rows(&laboratory.path("rows.xdf"));
-    let models =
-        ["kalman-steady", "wiener:lags=10", "dkf-nw:lags=3"].map(|decoder| model(&session, &rows, decoder));
+    let models = ["kalman-steady", "wiener:lags=10,running-zscore=30", "dkf-nw:lags=3"]
+        .map(|decoder| model(&session, &rows, decoder));
     fs::write(laboratory.path("first.safetensors"), &models[0].file).expect("a file");
     let head = "start = \"control\"\ndecoder.model = \"first.safetensors\"\n";
     laboratory.write("kinds.toml", &format!("{head}{CONFIGURATION}"));

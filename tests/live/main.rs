@@ -32,3 +32,4 @@ mod states;
 mod stop;
 mod task;
 mod tutorial;
+mod windows;

@@ -1,5 +1,5 @@
 """A stream of texts: python markers.py --name NAME [--channels N]. Each line on standard input becomes a sample;
-`burst N TEXT` becomes N samples `noise`, and TEXT after them.
+`burst N TEXT` becomes N samples `noise`, and TEXT after them, `late S TEXT` becomes TEXT, stamped S seconds ago.
 """
 import argparse
 import sys
@@ -16,10 +16,13 @@ info.desc().append_child_value("note", "a <text> & more")
 outlet = pylsl.StreamOutlet(info)
 print("ready", flush=True)
 for line in sys.stdin:
-    texts = [line.strip()]
+    texts, stamp = [line.strip()], 0.0
     if line.startswith("burst "):
         _, count, text = line.split(maxsplit=2)
         texts = ["noise"] * int(count) + [text.strip()]
+    elif line.startswith("late "):
+        _, seconds, text = line.split(maxsplit=2)
+        texts, stamp = [text.strip()], pylsl.local_clock() - float(seconds)
     for text in texts:
-        outlet.push_sample([text] + [""] * (arguments.channels - 1))
+        outlet.push_sample([text] + [""] * (arguments.channels - 1), stamp)
     print("done", flush=True)

@@ -172,7 +172,7 @@ impl Controls for DaemonControls {
         let checked = posted::checked(Arc::clone(&file), &now, self.guard);
         let checked = match (checked, next) {
             // it may wait for the stages that it was fitted behind
-            (Err(refused), Some((next, _))) => posted::checked(file, &next, self.guard).map_err(|_| refused),
+            (Err(refused), Some((next, _))) => posted::checked(file, &next, self.guard).map_err(|_as_well| refused),
             (checked, _) => checked,
         };
         let checked = checked.map_err(ControlRefused::Invalid)?;
@@ -203,17 +203,13 @@ impl Controls for DaemonControls {
             Some((_, at)) => Some(at),
             None => return Err(ControlRefused::Invalid(differences.join("; "))),
         };
-        if !self.desk.models(|models| models.want(id)) {
+        if self.desk.models(|models| models.newest()) == Some(id) {
             return Err(ControlRefused::NotNow("this model decodes already, or is about to".to_owned()));
         }
-        let activated = model
+        let staged = model
             .stage(self.guard, KernelPath::detect())
-            .map_err(|error| ControlRefused::Invalid(error.to_string()))
-            .and_then(|staged| self.desk.activate(model, staged, at, by));
-        if activated.is_err() {
-            self.desk.models(|models| models.give_up(id));
-        }
-        activated
+            .map_err(|error| ControlRefused::Invalid(error.to_string()))?;
+        self.desk.activate(model, staged, at, by)
     }
 
     fn change_stages(&self, request: StagesRequest, by: Actor) -> Result<(), ControlRefused> {
@@ -237,6 +233,10 @@ impl Controls for DaemonControls {
         let mut status = Map::new();
         status.insert("tick".to_owned(), Value::Object(counts));
         status.insert("signals".to_owned(), self.signals());
+        let windows = self.counts.windows.named();
+        let windows: Map<String, Value> =
+            windows.map(|(name, _, value)| (name.to_owned(), json!(value))).collect();
+        status.insert("windows".to_owned(), Value::Object(windows));
         status.insert("realtime".to_owned(), json!(self.realtime.outcomes()));
         status.insert("configuration".to_owned(), self.configuration.clone());
         status.insert("network".to_owned(), self.network.clone());
@@ -258,7 +258,8 @@ impl Controls for DaemonControls {
         let recording = recording.map(|count| ("recording", count));
         let help = "Lines of the log that were dropped because stderr was not read in time.";
         let log = ("log", ("dropped_lines", help, log::dropped_lines()));
-        tick.chain(recording).chain([log]).fold(String::new(), |mut text, (of, (name, help, value))| {
+        let windows = self.counts.windows.named().map(|count| ("windows", count));
+        tick.chain(windows).chain(recording).chain([log]).fold(String::new(), |mut text, (of, (name, help, value))| {
             let _infallible = writeln!(
                 text,
                 "# HELP kalmind_{of}_{name}_total {help}\n# TYPE kalmind_{of}_{name}_total counter\nkalmind_{of}_{name}_total {value}"
@@ -343,7 +344,7 @@ impl DaemonControls {
             ),
             (
                 "adaptive_states",
-                "Ticks in which a running z-score began or ended and did not go on from the model before.",
+                "Ticks in which a running z-score began or ended, or did not go on from the bin before.",
                 read(&self.counts.states_turned),
             ),
             ("unknown_markers", "Markers of the task that were not understood.", self.markers.unknown()),

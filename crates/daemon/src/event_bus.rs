@@ -7,7 +7,7 @@ use std::{
 
 use crossbeam_channel::Sender;
 use kalmind_output::Hub;
-use kalmind_types::{Event, EventBody, LslTime, RenderedEvent, Seconds};
+use kalmind_types::{Event, EventBody, EventKind, LslTime, RenderedEvent, Seconds};
 
 use crate::recorder::RecorderHandle;
 
@@ -39,7 +39,12 @@ impl EventBus {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let event_seq = *next;
         *next += 1;
-        tracing::info!(event_seq, kind = ?body.kind(), data = %body.data(), "event");
+        if body.kind() == EventKind::Window {
+            // as many as a task has stimuli
+            tracing::debug!(event_seq, data = %body.data(), "window");
+        } else {
+            tracing::info!(event_seq, kind = ?body.kind(), data = %body.data(), "event");
+        }
         let event = RenderedEvent::from(Event::new(time, event_seq, body));
         // in the order of the numbers, so under the lock
         self.hub.publish_event(&event);

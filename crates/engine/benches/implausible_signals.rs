@@ -155,7 +155,11 @@ impl Alarms {
 /// Participants that live, for so many hours each.
 fn hours(hours: f64, seed: u64) -> ExitCode {
     let default = || ParticipantOptions { seed, ..ParticipantOptions::default() };
-    let drift = |rotation_deg_per_min, baseline_per_min| Drift { rotation_deg_per_min, baseline_per_min };
+    let drift = |rotation_deg_per_min, baseline_per_min| Drift {
+        rotation_deg_per_min,
+        baseline_per_min,
+        after_calibration: false,
+    };
     let cases: Vec<(&str, ParticipantOptions, f64, f64)> = vec![
         ("default", default(), 1.0, 1.0),
         ("modulation 0.3", ParticipantOptions { modulation: 0.3, ..default() }, 1.0, 1.0),

@@ -17,45 +17,23 @@
 )]
 
 use kalmind_types::{
-    BinClose, Binning, ChannelMask, Command, LslTime, MAX_STREAMS, SampleBlock, SampleRows, Seconds,
+    BinClose, ChannelMask, Command, EventMarker, IndexRange, LslTime, SampleBlock, SampleRows, Seconds,
     StreamHealth, StreamTick, StreamTime, TickInput,
 };
 
-use self::intake::Intake;
-pub use self::intake::{BinCounts, StreamBinning};
-use crate::SampleSource;
+use self::{intake::Intake, look_back::LookBack, windows::Windows};
+pub use self::{
+    intake::{BinCounts, StreamBinning},
+    look_back::look_back_rows,
+    settings::{BinnerError, BinnerSettings},
+    windows::MAX_PENDING_WINDOWS,
+};
+use crate::{SampleSource, WindowCut};
 
 mod intake;
-
-/// How bins are made.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BinnerSettings {
-    /// Width of a bin.
-    pub width: Seconds,
-    /// How long after its end, on the local clock, a bin waits for its streams.
-    pub max_wait: Seconds,
-    /// A change of the time base by more than this starts a new epoch.
-    pub epoch_jump: Seconds,
-    /// The streams, in the configuration's order.
-    pub streams: Vec<StreamBinning>,
-}
-
-/// Why a binner could not be made.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum BinnerError {
-    /// No stream, or more than [`MAX_STREAMS`].
-    #[error("{0} streams are configured; between 1 and {MAX_STREAMS} are possible")]
-    StreamCount(usize),
-    /// No stream is required, so nothing would ever close a bin.
-    #[error("no stream is required; at least one must be")]
-    NothingRequired,
-    /// Two streams with `sample` binning.
-    #[error("two streams have binning = \"sample\"; one at most may lead")]
-    TwoLeaders,
-    /// A leading stream that is not required or has no rate.
-    #[error("the stream with binning = \"sample\" must be required and needs a rate (rate_hz)")]
-    BadLeader,
-}
+mod look_back;
+mod settings;
+mod windows;
 
 /// Turns blocks of samples into [`TickInput`]s. Belongs to the tick thread; allocates at construction only.
 #[derive(Debug)]
@@ -72,6 +50,7 @@ pub struct Binner {
     last_time: Option<LslTime>,
     /// When the bin closed last could have been closed.
     ready: LslTime,
+    windows: Windows,
 }
 
 impl Binner {
@@ -80,24 +59,7 @@ impl Binner {
     /// # Errors
     /// [`BinnerError`] where the streams cannot be binned together.
     pub fn new(settings: BinnerSettings, masked: ChannelMask) -> Result<Self, BinnerError> {
-        let count = settings.streams.len();
-        if count == 0 || count > MAX_STREAMS {
-            return Err(BinnerError::StreamCount(count));
-        }
-        if !settings.streams.iter().any(StreamBinning::is_waited_for) {
-            return Err(BinnerError::NothingRequired);
-        }
-        let mut leaders =
-            settings.streams.iter().enumerate().filter(|(_, stream)| stream.binning == Binning::Sample);
-        let leader = leaders.next();
-        if leaders.next().is_some() {
-            return Err(BinnerError::TwoLeaders);
-        }
-        if leader.is_some_and(|(_, stream)| !stream.required || stream.rate_hz.is_none_or(|rate| rate <= 0.0))
-        {
-            return Err(BinnerError::BadLeader);
-        }
-        let leader = leader.map(|(index, _)| index);
+        let leader = settings.leader()?;
         let streams = settings.streams.iter().cloned().map(Intake::new).collect();
         Ok(Self {
             settings,
@@ -109,7 +71,20 @@ impl Binner {
             origin: None,
             last_time: None,
             ready: LslTime::default(),
+            windows: Windows::default(),
         })
+    }
+
+    /// The same, cutting windows at events; `width` says how many values a sample of a stream has.
+    #[must_use]
+    pub fn with_windows(mut self, cuts: Vec<WindowCut>, width: impl Fn(usize) -> usize) -> Self {
+        self.windows = Windows::new(cuts, &mut self.streams, width, self.settings.max_wait);
+        self
+    }
+
+    /// A marker that a window is cut at came at local time `now`; `false` where [`MAX_PENDING_WINDOWS`] wait already, and it is refused.
+    pub fn mark(&mut self, marker: EventMarker, now: LslTime) -> bool {
+        self.windows.mark(marker, now, &self.streams)
     }
 
     /// Takes a block in. Its box comes back through [`Binner::release`] once no bin needs it.
@@ -137,6 +112,7 @@ impl Binner {
             self.new_epoch();
         }
         let Some(intake) = self.streams.get_mut(stream) else { return };
+        intake.look_back(index, stamp, block);
         intake.first.get_or_insert(stamp);
         intake.newest =
             Some(intake.newest.map_or(stamp, |newest| if stamp > newest { stamp } else { newest }));
@@ -182,7 +158,9 @@ impl Binner {
             intake.counts.dropped = intake.counts.dropped.saturating_add(intake.window.forget_pending());
             intake.first = None;
             intake.newest = None;
+            intake.look_back.iter_mut().for_each(LookBack::clear);
         }
+        self.windows.begin_epoch();
     }
 
     /// Notes what the monitor says of a stream when no block comes to tell it.
@@ -200,10 +178,14 @@ impl Binner {
     /// Closes the next bin if it can be closed at local time `now`, and writes it into `input`. Call until `false`.
     /// After each `true`, step the engine, then [`Binner::release`].
     pub fn close_next(&mut self, now: LslTime, commands: &[Command], input: &mut TickInput) -> bool {
-        match self.leader {
+        let closed = match self.leader {
             Some(leader) => self.close_sample(leader, now, commands, input),
             None => self.close_fixed(now, commands, input),
+        };
+        if closed {
+            self.windows.fill(now, &self.streams, &mut input.windows);
         }
+        closed
     }
 
     fn close_fixed(&mut self, now: LslTime, commands: &[Command], input: &mut TickInput) -> bool {
@@ -420,7 +402,7 @@ impl Binner {
 }
 
 impl SampleSource for Binner {
-    fn rows(&self, stream: usize, range: kalmind_types::IndexRange, visit: &mut dyn FnMut(SampleRows<'_>)) {
+    fn rows(&self, stream: usize, range: IndexRange, visit: &mut dyn FnMut(SampleRows<'_>)) {
         if let Some(intake) = self.streams.get(stream) {
             intake.window.rows(range, visit);
         }
@@ -428,6 +410,12 @@ impl SampleSource for Binner {
 
     fn stamp(&self, stream: usize, index: u64) -> Option<StreamTime> {
         self.streams.get(stream)?.window.stamp(index)
+    }
+
+    fn window_rows(&self, stream: usize, range: IndexRange, visit: &mut dyn FnMut(SampleRows<'_>)) {
+        if let Some(look_back) = self.streams.get(stream).and_then(|intake| intake.look_back.as_ref()) {
+            look_back.rows(range, visit);
+        }
     }
 }
 

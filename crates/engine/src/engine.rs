@@ -13,9 +13,8 @@ use core::fmt;
 
 use kalmind_signal::{AdaptiveState, FeatureExtractor, Preparation};
 use kalmind_types::{
-    Cause, Command, CursorDrive, FeatureLayout, FeatureSet, IndexRange, Intent, LayoutError, LslTime,
-    ModelId, OutputState, Position, SampleRows, Seconds, StreamTime, TaskState, TickInput, TickOutput,
-    Velocity,
+    Cause, Command, CursorDrive, FeatureLayout, FeatureSet, Intent, LayoutError, LslTime, ModelId,
+    OutputState, Position, Seconds, TaskState, TickInput, TickOutput, Velocity, WindowResults,
 };
 
 pub use self::{
@@ -28,7 +27,7 @@ use self::{
     models::{CATCH_UP, Models, Newcomer},
     staged::Decoded,
 };
-use crate::{OutputStates, cursor::Cursor, freshness::Freshness};
+use crate::{OutputStates, SampleSource, WindowError, WindowSettings, cursor::Cursor, freshness::Freshness};
 
 mod commands;
 mod examination;
@@ -37,14 +36,7 @@ mod history;
 mod models;
 mod settings;
 mod staged;
-
-/// Where the engine finds the samples that a tick input names: the live binner, a recording, the rows of a table.
-pub trait SampleSource {
-    /// Shows the values of samples `range` of `stream`, in order, in one or more pieces.
-    fn rows(&self, stream: usize, range: IndexRange, visit: &mut dyn FnMut(SampleRows<'_>));
-    /// The raw stamp of sample `index` of `stream`.
-    fn stamp(&self, stream: usize, index: u64) -> Option<StreamTime>;
-}
+mod windows;
 
 /// Why an engine could not be made, or a model not be staged.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -60,6 +52,9 @@ pub enum EngineError {
     /// The streams' features cannot be laid out.
     #[error(transparent)]
     Layout(#[from] LayoutError),
+    /// What is to be read from windows cannot be read from them.
+    #[error(transparent)]
+    Window(#[from] WindowError),
 }
 
 /// The pure step of the tick. Owned by one thread; allocates at construction only.
@@ -84,6 +79,7 @@ pub struct Engine {
     unused_since: Option<LslTime>,
     /// Whether that is so for longer than `fallback_stale`.
     unusable: bool,
+    windows: windows::Windows,
 }
 
 /// What a bin's samples gave.
@@ -127,8 +123,18 @@ impl Engine {
             last_complete: None,
             unused_since: None,
             unusable: false,
+            windows: windows::Windows::default(),
             settings,
         })
+    }
+
+    /// The same, reading these windows at events.
+    ///
+    /// # Errors
+    /// [`EngineError::Window`].
+    pub fn with_windows(mut self, windows: &[WindowSettings]) -> Result<Self, EngineError> {
+        self.windows = windows::Windows::new(windows)?;
+        Ok(self)
     }
 
     /// Takes a model that a later [`Command::SwapModel`] names. Where eight wait already, returns the oldest, which was never
@@ -201,6 +207,16 @@ impl Engine {
     /// What else a model has to know of the newest tick's bin.
     pub fn bin_facts(&self) -> BinFacts {
         self.bin
+    }
+
+    /// What was read from the windows of the newest tick, in the order of its input.
+    pub fn windows(&self) -> &WindowResults {
+        &self.windows.results
+    }
+
+    /// The most values that are read from a window.
+    pub fn most_window_values(&self) -> usize {
+        self.windows.most_values()
     }
 
     /// The adaptive state after the newest tick, where what decodes has one.
@@ -284,6 +300,7 @@ impl Engine {
             self.last_complete = Some(input.time);
         }
         self.remember(input);
+        self.windows.read(input, samples);
 
         let velocity = self.move_cursor(input.time - input.start);
         let (state, reason) = self.states.shown();
@@ -316,13 +333,16 @@ impl Engine {
                 Command::Arrival { input, .. } => self.states.input_arrival(input),
                 Command::ConfirmModel { model, .. } => self.models.confirm(model),
                 // no code of a decoder's runs here: whoever sent it may send it again
-                Command::SwapModel(model) | Command::SwapWarmed { model, .. } => self.models.turn_away(model),
+                Command::SwapModel(model)
+                | Command::SwapWarmed { model, .. }
+                | Command::SwapAtGeneration { model, .. } => self.models.turn_away(model),
                 _ => {}
             }
         }
         self.models.newcomer = None;
         self.states.fault(cause);
         self.intent = None;
+        self.windows.fail(input);
         self.examiner.sets.suspects.clear();
         // what the step knew of its features, no other model can rely on
         self.bin.arrived = false;

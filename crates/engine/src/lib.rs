@@ -12,12 +12,16 @@ mod binner;
 mod cursor;
 mod engine;
 mod freshness;
+mod sample_source;
 mod states;
 mod window;
+mod window_settings;
 
-pub use binner::{BinCounts, Binner, BinnerError, BinnerSettings, StreamBinning};
-pub use cursor::CursorSettings;
-pub use engine::{
-    BinFacts, Engine, EngineError, EngineSettings, Examiner, History, HistoryRow, SampleSource, StagedModel,
+pub use binner::{
+    BinCounts, Binner, BinnerError, BinnerSettings, MAX_PENDING_WINDOWS, StreamBinning, look_back_rows,
 };
+pub use cursor::CursorSettings;
+pub use engine::{BinFacts, Engine, EngineError, EngineSettings, Examiner, History, HistoryRow, StagedModel};
+pub use sample_source::SampleSource;
 pub use states::OutputStates;
+pub use window_settings::{WindowCut, WindowError, WindowSettings};

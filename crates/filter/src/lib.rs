@@ -34,6 +34,7 @@ pub mod panel;
 mod plausibility;
 pub mod published_covariance;
 mod quality;
+mod readers;
 mod registry;
 mod screen;
 mod sigma_points;
@@ -84,6 +85,9 @@ pub use options::{
 };
 pub use plausibility::Implausible;
 pub use quality::{AgainstChance, ChanceFigures, FitQuality, Folds, FoldsOf};
+pub use readers::{
+    MAX_VALUES, MeanSettings, READERS, ReaderEntry, ReaderError, ReaderSettings, WindowReader, WindowShape,
+};
 pub use registry::{DecoderName, DecoderOption, Parameters};
 pub use screen::{CHECKS, Screen, Screened};
 pub use spec::{DecoderSpec, SpecError};

@@ -3,7 +3,6 @@
 use std::ops::Deref;
 
 use kalmind_types::{Binning, Cause, Component, FeatureLayout, MAX_COMPONENTS, StreamFeatures};
-use serde::Deserialize as _;
 
 use crate::model_error::ModelError;
 use crate::validate::finite;
@@ -131,6 +130,14 @@ impl Model {
         }
     }
 
+    /// The same model with fewer tensors, from which the same decoder is built, to the bit; none where it needs all of them.
+    #[must_use]
+    pub fn runtime_only(&self) -> Option<Self> {
+        let DecoderSpec { decoder, options } = &self.decoder;
+        let parameters = decoder.runtime_tensors(&self.parameters, options)?;
+        Some(Self { parameters, ..self.clone() })
+    }
+
     /// What lagged bins hold before the first one: the training mean as the decoder sees it, n values (zeros where the
     /// features are z-scored by the training statistics).
     #[must_use]
@@ -152,8 +159,7 @@ impl Model {
     /// anybody would show.
     #[must_use]
     pub fn quality(&self) -> Option<FitQuality> {
-        let quality = FitQuality::deserialize(self.report.as_ref()?.get("quality")?).ok();
-        quality.filter(FitQuality::can_be_shown)
+        FitQuality::of_report(self.report.as_ref()?)
     }
 
     /// Why control with this decoder needs a person's confirmation; none where it does not, and for files that another program

@@ -89,8 +89,14 @@ pub struct ChanceFigures {
 }
 
 impl FitQuality {
+    /// What a fit report says of it; none where it says nothing that can be read, or more than anybody would show.
+    #[must_use]
+    pub fn of_report(report: &serde_json::Value) -> Option<Self> {
+        Self::deserialize(report.get("quality")?).ok().filter(Self::can_be_shown)
+    }
+
     /// Whether it is as short as every fit writes it: clients are sent it, whatever file it comes from.
-    pub(crate) fn can_be_shown(&self) -> bool {
+    fn can_be_shown(&self) -> bool {
         let text = match &self.chance {
             AgainstChance::Better(figures) | AgainstChance::NotBetter(figures) => &figures.test,
             AgainstChance::NotTested { why } => why,

@@ -154,6 +154,16 @@ macro_rules! registry {
                 }
             }
 
+            /// Fewer tensors of which the same decoder is built, to the bit, where there are such.
+            pub(crate) fn runtime_tensors(self, parameters: &Parameters, options: &Options) -> Option<Parameters> {
+                match (self, parameters) {
+                    $((Self::$name, Parameters::$family(tensors)) => {
+                        $name::runtime_tensors(tensors, options).map(Parameters::$family)
+                    })+
+                    _ => None,
+                }
+            }
+
             fn write_tensors(
                 self,
                 parameters: &Parameters,

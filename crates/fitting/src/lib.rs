@@ -50,6 +50,6 @@ pub use fit::fit;
 pub use fit_error::FitError;
 pub use held_out::HeldOut;
 pub use judging::judge;
-pub use pool::FitPool;
+pub use pool::{FitPanicked, FitPool};
 pub use quality::held_out_quality;
 pub use report::{Budget, FitProgress, FitReport, FitSettings, Fitted, Tried};

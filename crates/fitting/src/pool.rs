@@ -1,5 +1,7 @@
 //! Fits beside a session: on threads of their own, fewer than the machine has cores.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 /// Threads for fits. What is fitted on them is the same as anywhere else, to the last bit.
@@ -24,10 +26,18 @@ impl FitPool {
     }
 
     /// Does `work` on the threads of the pool, and waits for it. Several callers share them.
-    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        self.threads.install(work)
+    ///
+    /// # Errors
+    /// [`FitPanicked`]; the threads go on.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, FitPanicked> {
+        catch_unwind(AssertUnwindSafe(|| self.threads.install(work))).map_err(|_panic| FitPanicked)
     }
 }
+
+/// A fit panicked; what it said is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an error inside Kalmind ended the fit; the log has more: report it, and calibrate again")]
+pub struct FitPanicked;
 
 #[cfg(test)]
 mod tests {
@@ -47,8 +57,9 @@ mod tests {
                 counted.fetch_add(1, Ordering::Relaxed);
             };
             let pool = FitPool::new(cores, begin).unwrap();
-            assert_eq!(pool.run(rayon::current_num_threads), threads, "of {cores} cores");
-            let named = pool.run(|| std::thread::current().name().map(str::to_owned));
+            assert_eq!(pool.run(|| panic!("as asked for")), Err::<(), _>(FitPanicked));
+            assert_eq!(pool.run(rayon::current_num_threads), Ok(threads), "of {cores} cores");
+            let named = pool.run(|| std::thread::current().name().map(str::to_owned)).unwrap();
             assert!(named.is_some_and(|name| name.starts_with("kalmind-fit-")));
             // whatever runs on one has begun
             pool.threads.broadcast(|_| {});

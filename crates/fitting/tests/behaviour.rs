@@ -254,6 +254,7 @@ fn a_position_that_no_feature_observes_runs_as_the_varying_filter_and_reports_it
         observation: DMatrix::from_row_slice(3, 2, &[0.0, 1.0, 0.0, -0.5, 0.0, 0.3]),
         observation_offset: DVector::zeros(3),
         observation_noise: DMatrix::identity(3, 3),
+        information: None,
         start: Start::First,
         covariance_scale: CovarianceScale::constant(1.0),
     };

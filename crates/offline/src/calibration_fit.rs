@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kalmind_engine::StagedModel;
 use kalmind_filter::{DecoderSpec, KernelPath, Model, running_weight};
 use kalmind_fitting::{FitError, FitProgress, FitReport, FitSettings, fit};
-use kalmind_recording::ModelFileError;
+use kalmind_recording::{FittedRows, ModelFileError, PackedModel};
 use kalmind_session::{Calibration, CalibrationError};
 use serde_json::json;
 
@@ -27,6 +27,42 @@ pub struct CalibrationFit {
     pub rows: usize,
     /// What the fit found.
     pub report: FitReport,
+    /// How it is recorded, where it is.
+    pub recorded: Option<Arc<RecordedFit>>,
+}
+
+/// A fitted model as it stands in a recording of the session that it was fitted in.
+#[derive(Debug)]
+pub struct RecordedFit {
+    /// The model.
+    pub packed: PackedModel,
+    /// Features of a row.
+    pub width: usize,
+    seqs: Vec<u64>,
+    features: Vec<f64>,
+}
+
+impl RecordedFit {
+    /// Packs a model beside the rows that it was fitted to, without what no tick needs where it `is_saved` as well; `None`
+    /// where it has to be recorded as it stands.
+    #[must_use]
+    pub fn of(model: &IdentifiedModel, calibration: Calibration, is_saved: bool) -> Option<Self> {
+        let width = model.model.features();
+        let (mut seqs, mut features) = calibration.into_rows();
+        let rows = FittedRows { seqs: &seqs, features: &features };
+        let packed = PackedModel::of(&model.model, &model.file, rows, is_saved)?;
+        if packed.ticks.is_empty() {
+            (seqs, features) = (Vec::new(), Vec::new());
+        }
+        Some(Self { packed, width, seqs, features })
+    }
+
+    /// Raw features of a tick that it was fitted to.
+    #[must_use]
+    pub fn features(&self, seq: u64) -> Option<&[f64]> {
+        let place = self.seqs.binary_search(&seq).ok()?;
+        self.features.get(place * self.width..)?.get(..self.width)
+    }
 }
 
 /// Why there is no model.
@@ -98,7 +134,7 @@ pub fn fit_calibration(
     };
     let model = Arc::new(IdentifiedModel::of(model)?);
     let staged = model.stage(guard, KernelPath::detect())?;
-    Ok(CalibrationFit { model, staged, rows, report: fitted.report })
+    Ok(CalibrationFit { model, staged, rows, report: fitted.report, recorded: None })
 }
 
 /// Fits `spec` to the rows of sessions, as one of them would have done; `participant` is the code that the model gets,

@@ -91,11 +91,12 @@ pub fn recompute(path: &Path, mut progress: impl FnMut(u64, u64)) -> Result<Reco
             (Item::Samples(_, first, _, Samples::Double64(values)), Some((_, stream))) => {
                 stream.recorded(first, &values);
             }
-            (item, Some((place, stream))) => {
+            // what cannot be compared is not kept
+            (item, Some((place, stream))) if stream.is_comparable => {
                 stream.deriving.take(item);
                 stream.go_on(place, &mut found);
             }
-            (_, None) => {}
+            _ => {}
         }
         let (read, length) = reader.progress();
         progress(read, length);
@@ -191,9 +192,6 @@ impl Stream {
 
     /// Computes what there is, and compares it.
     fn go_on(&mut self, place: usize, found: &mut Recomputed) {
-        if !self.is_comparable {
-            return;
-        }
         let Self { deriving, computed, .. } = self;
         deriving.go_on(&mut |samples| computed.add(samples.first, &samples.values));
         if let Some((sample, by)) = deriving.take_resumed().filter(|(sample, _)| *sample > 0) {

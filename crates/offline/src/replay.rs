@@ -3,17 +3,21 @@
 use std::{
     collections::HashMap,
     path::Path,
-    sync::mpsc::{self, SyncSender},
+    sync::{
+        Arc,
+        mpsc::{self, SyncSender},
+    },
 };
 
 use kalmind_signal::ChainError;
-use kalmind_types::{Command, Counted, LslTime, ModelId};
+use kalmind_types::{Command, Counted, FeatureLayout, LslTime, ModelId};
 
 use crate::{
     host::Host,
+    model::IdentifiedModel,
     recorded::{
-        Comparison, DerivedItems, Item, Playback, PlaybackError, PublishedRow, ReadError, RecordDocument,
-        SessionDocument, SessionReader, Wanted,
+        Comparison, DerivedItems, FittedTicks, Item, Playback, PlaybackError, PublishedRow, ReadError,
+        RecordDocument, RecordedModels, SessionDocument, SessionReader, Wanted,
     },
 };
 
@@ -78,7 +82,8 @@ pub fn replay(
         reader.also_read_raw();
     }
     let mut playback = Playback::new(&session)?;
-    let seq_channel = reader.cursor_labels().iter().position(|label| label == "seq");
+    let layout = session.layout();
+    let [seq_channel, incomplete] = ["seq", "incomplete"].map(|label| channel(&reader, label));
     let mut comparison = Comparison::new(row(&session), seq_channel);
     let mut losses = Vec::new();
     let mut next = 0;
@@ -88,7 +93,16 @@ pub fn replay(
     let mut take = |item: Item| -> Result<(), ReplayError> {
         match item {
             Item::Samples(stream, index, stamps, values) => playback.samples(stream, index, stamps, values),
-            Item::Document(RecordDocument::Model(part)) => playback.model_part(part),
+            Item::Document(RecordDocument::Model(part)) => {
+                if !part.ticks.is_empty() {
+                    keep_features(path, &layout, next, playback.models())?;
+                }
+                playback.models().part(part);
+            }
+            Item::Document(RecordDocument::Features(features)) => {
+                keep_features(path, &layout, next, playback.models())?;
+                playback.models().features(&features);
+            }
             // one that follows ticks which are not there was compared with none
             Item::Document(RecordDocument::Adaptive { seq, state }) if seq + 1 == next => {
                 comparison.checkpoint(seq, &state, playback.adaptive());
@@ -119,14 +133,15 @@ pub fn replay(
                 }
                 pace(tick.input.time);
                 let output = playback.tick(tick)?;
-                if playback.models() > MODELS {
+                playback.models().tick(seq, || recorded.features_fitted(&layout, incomplete));
+                if playback.models().built() > MODELS {
                     let last = match &last_swaps {
                         Some(last) => last,
                         None => last_swaps.insert(last_swaps_of(path)?),
                     };
-                    playback.keep_models(|id| last.get(&id).is_some_and(|last| *last > seq));
+                    playback.models().keep(|id| last.get(&id).is_some_and(|last| *last > seq));
                 }
-                comparison.tick(playback.raw_features(), &output, &recorded);
+                comparison.tick(playback.raw_features(), &output, playback.windows(), &recorded);
             }
             Item::Session(_) => host.note("the recording holds a second session document, which is ignored"),
             Item::Unreadable(part) => host.unreadable(&part),
@@ -154,6 +169,76 @@ pub fn replay(
 
 /// Models that are kept before the recording is asked which of them are still needed.
 const MODELS: usize = 16;
+
+/// Keeps the features that packed models need, from the first of them on: a recording without any is read once. `next` is
+/// the first tick that is still to come.
+fn keep_features(
+    path: &Path,
+    layout: &FeatureLayout,
+    next: u64,
+    models: &mut RecordedModels,
+) -> Result<(), ReadError> {
+    if models.knows_ticks() {
+        return Ok(());
+    }
+    models.know_ticks(fitted_ticks(path)?);
+    let mut reader = SessionReader::open(path, Wanted { features: true, ticks: true, ..Wanted::default() })?;
+    while let Ok(Some(item)) = reader.next_item() {
+        if let Item::Tick(tick) = item {
+            if tick.document.input.seq >= next {
+                break;
+            }
+            let incomplete = channel(&reader, "incomplete");
+            models.tick(tick.document.input.seq, || tick.features_fitted(layout, incomplete));
+        }
+    }
+    Ok(())
+}
+
+/// The channel of the cursor with this label.
+fn channel(reader: &SessionReader, label: &str) -> Option<usize> {
+    reader.cursor_labels().iter().position(|known| known == label)
+}
+
+/// Which ticks the packed models of a recording were fitted to.
+fn fitted_ticks(path: &Path) -> Result<FittedTicks, ReadError> {
+    let mut reader = SessionReader::open(path, Wanted::default())?;
+    let mut fitted = FittedTicks::default();
+    // damage further on ends the replay where it stands, and not here
+    while let Ok(Some(item)) = reader.next_item() {
+        if let Item::Document(RecordDocument::Model(part)) = item {
+            fitted.take(&part);
+        }
+    }
+    Ok(fitted)
+}
+
+/// Takes a model out of a recording. Where tensors were left out of it that no tick needs, its file has another SHA-256 than
+/// its identity says, and decodes the same to the bit.
+///
+/// # Errors
+/// [`ReplayError`]: the recording cannot be read, or has no such model that is whole.
+pub fn recorded_model(path: &Path, id: ModelId) -> Result<IdentifiedModel, ReplayError> {
+    let mut reader = SessionReader::open(path, Wanted { features: true, ticks: true, ..Wanted::default() })?;
+    let mut models = RecordedModels::default();
+    models.know_ticks(fitted_ticks(path)?);
+    let (mut layout, mut newest) = (FeatureLayout::default(), 0);
+    while let Some(item) = reader.next_item()? {
+        match item {
+            Item::Session(session) => layout = session.layout(),
+            Item::Document(RecordDocument::Model(part)) if part.id == id.to_hex() => models.part(part),
+            Item::Document(RecordDocument::Features(features)) => models.features(&features),
+            Item::Tick(tick) => {
+                newest = tick.document.input.seq;
+                let incomplete = channel(&reader, "incomplete");
+                models.tick(newest, || tick.features_fitted(&layout, incomplete));
+            }
+            _ => {}
+        }
+    }
+    let model = models.get(newest, id).map_err(PlaybackError::Model)?;
+    Ok(Arc::unwrap_or_clone(model))
+}
 
 /// The last tick that swaps each model in.
 fn last_swaps_of(path: &Path) -> Result<HashMap<ModelId, u64>, ReadError> {

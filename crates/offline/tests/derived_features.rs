@@ -87,7 +87,7 @@ fn a_session_of_derived_features_replays_bit_for_bit() {
     assert_eq!(read.layout().channel_names([2, 3, 6]), ["1", "mean"]);
     let mut playback = Playback::new(&read).unwrap();
     let hex = model.id.to_hex();
-    ModelPart::all_of(&hex, "wiener", &model.file).for_each(|part| playback.model_part(part));
+    ModelPart::all_of(&hex, "wiener", &model.file).for_each(|part| playback.models().part(part));
     for tick in 0..TICKS {
         let stamps = || vec![StreamTime(time(tick))];
         samples.add(0, tick, stamps(), Samples::Double64(row(tick)));

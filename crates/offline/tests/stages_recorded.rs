@@ -100,6 +100,7 @@ fn session(recorded: RecordedAs) -> SessionDocument {
             stages: Some(stages(0, recorded)),
         }],
         adaptive: None,
+        windows: Vec::new(),
         configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
         clock: ClockReading { lsl: 1.0, unix: 2.0 },
     }

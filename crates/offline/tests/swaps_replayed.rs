@@ -132,7 +132,7 @@ fn repeats(models: [&str; 3], session: &SessionDocument) -> AdaptiveState {
     let mut playback = Playback::new(session).expect("a session");
     for model in &models {
         for part in ModelPart::all_of(&model.id.to_hex(), "", &model.file) {
-            playback.model_part(part);
+            playback.models().part(part);
         }
     }
     let mut decoded = 0;

@@ -110,15 +110,17 @@ document.addEventListener("keyup", (event) => event.key === " " && event.prevent
 
 // The models of the run, whenever one has come or taken over, and as long as one is on its way.
 let relisting;
+let awaited = false;
 async function listModels() {
   clearTimeout(relisting);
   try {
     const list = await connection.models();
     view.models(list);
-    if (list.wanted) relisting = setTimeout(listModels, 250);
+    awaited = list.wanted !== null;
   } catch {
     // the link's own state says that the daemon is gone
   }
+  if (awaited) relisting = setTimeout(listModels, 250);
 }
 
 document.getElementById("models").addEventListener("click", async (event) => {

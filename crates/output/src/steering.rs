@@ -61,9 +61,9 @@ impl App {
         time: Option<LslTime>,
         data: Value,
     ) -> Result<u64, ControlRefused> {
-        if matches!(kind, EventKind::Model | EventKind::State | EventKind::Fault) {
+        if matches!(kind, EventKind::Model | EventKind::Window | EventKind::State | EventKind::Fault) {
             return self.counted(Err(ControlRefused::Invalid(String::from(
-                "only the daemon tells of models, states and faults: kinds from outside are target, trial, task_block and operator",
+                "only the daemon tells of models, windows, states and faults: kinds from outside are target, trial, task_block and operator",
             ))));
         }
         self.counted(self.controls.event(kind, time, data))

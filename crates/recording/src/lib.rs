@@ -15,6 +15,7 @@ mod header;
 pub mod kind;
 mod model_file;
 mod new_file;
+mod packed_model;
 mod repeated_key;
 mod rows;
 mod segments;
@@ -29,6 +30,7 @@ pub use model_file::{
     read_model, read_model_bytes, write_model,
 };
 pub use new_file::{Existing, NewFile, NewFileError, remove_unfinished, write_new_file};
+pub use packed_model::{FittedRows, PackedModel, UnpackError, UnpackedModel, packed_report, unpack_model};
 pub use rows::{RowsError, parse_rows, require_rows};
 pub use segments::segment_starts;
 pub use table::{

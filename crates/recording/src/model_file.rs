@@ -28,7 +28,11 @@ const MAX_HEADER_BYTES: u64 = 16 << 20;
 /// long as a run knows the model.
 const MAX_REPORT_BYTES: usize = 256 << 10;
 /// The metadata entry with the header.
-const METADATA_KEY: &str = "kalmind";
+pub(crate) const METADATA_KEY: &str = "kalmind";
+/// Tensors that say how raw features become what the decoder takes.
+pub(crate) const TRAINING_MEAN: &str = "training_mean";
+pub(crate) const ZSCORE_MEAN: &str = "zscore_mean";
+pub(crate) const ZSCORE_DEVIATION: &str = "zscore_standard_deviation";
 
 /// Why a model file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -129,12 +133,12 @@ fn version(streams: &[StreamFeatures]) -> u64 {
     if more_than_channels { MODEL_VERSION } else { CHANNELS_ONLY }
 }
 
-fn write(model: &Model) -> Result<Vec<u8>, ModelFileError> {
+pub(crate) fn write(model: &Model) -> Result<Vec<u8>, ModelFileError> {
     let mut tensors = ModelTensors::default();
-    tensors.vector("training_mean", &model.training_mean);
+    tensors.vector(TRAINING_MEAN, &model.training_mean);
     if let Some(zscore) = &model.zscore {
-        tensors.vector("zscore_mean", &zscore.mean);
-        tensors.vector("zscore_standard_deviation", &zscore.standard_deviation);
+        tensors.vector(ZSCORE_MEAN, &zscore.mean);
+        tensors.vector(ZSCORE_DEVIATION, &zscore.standard_deviation);
     }
     let unwritable = |error: serde_json::Error| ModelFileError::Header { problem: error.to_string() };
     let header = Header {
@@ -183,10 +187,10 @@ fn read(bytes: &[u8]) -> Result<Model, ModelFileError> {
     let n = FeatureLayout::count(&header.streams);
     let d = header.components.len();
     let mut tensors = ReadTensors::new(&SafeTensors::deserialize(bytes).map_err(foreign)?);
-    let training_mean = tensors.vector("training_mean", n)?;
-    let zscore = if tensors.has("zscore_mean") || tensors.has("zscore_standard_deviation") {
-        let mean = tensors.vector("zscore_mean", n)?;
-        Some(ZScore { mean, standard_deviation: tensors.vector("zscore_standard_deviation", n)? })
+    let training_mean = tensors.vector(TRAINING_MEAN, n)?;
+    let zscore = if tensors.has(ZSCORE_MEAN) || tensors.has(ZSCORE_DEVIATION) {
+        let mean = tensors.vector(ZSCORE_MEAN, n)?;
+        Some(ZScore { mean, standard_deviation: tensors.vector(ZSCORE_DEVIATION, n)? })
     } else {
         None
     };

@@ -13,6 +13,11 @@ pub(crate) struct ModelTensors {
 }
 
 impl ModelTensors {
+    /// A tensor whose bytes are known.
+    pub(crate) fn bytes(&mut self, name: &str, shape: Vec<usize>, data: Vec<u8>) {
+        self.tensors.insert(name.to_owned(), (shape, data));
+    }
+
     /// The file's bytes. safetensors orders tensors by name, and there is one metadata key, so equal models give equal
     /// bytes.
     pub(crate) fn into_bytes(self, metadata_key: &str, header: String) -> Result<Vec<u8>, SafeTensorError> {

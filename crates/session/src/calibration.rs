@@ -112,6 +112,8 @@ struct RunningTrial {
 
 #[derive(Clone, Copy, Debug)]
 struct Row {
+    /// Of the tick.
+    seq: u64,
     label: Velocity,
     /// What the task showed.
     task: TaskSample,
@@ -160,6 +162,13 @@ impl Calibration {
     /// Rows gathered.
     pub fn rows(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Which ticks the gathered rows are of, and their features, one row after the other; those of a bin that was not
+    /// complete are not a number.
+    #[must_use]
+    pub fn into_rows(self) -> (Vec<u64>, Vec<f64>) {
+        (self.rows.iter().map(|row| row.seq).collect(), self.features)
     }
 
     /// Whether a gathered row has any feature: its bin was complete.
@@ -218,6 +227,7 @@ impl Calibration {
             self.features.extend(core::iter::repeat_n(f64::NAN, self.width));
         }
         self.rows.push(Row {
+            seq: output.seq,
             label: self.options.label_law.label(before.position, target.position),
             task: TaskSample {
                 trial: trial.count,

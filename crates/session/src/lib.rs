@@ -18,13 +18,15 @@ mod task;
 mod task_event;
 mod tasks;
 mod timeline;
+mod trial_path;
 
 pub use calibration::{Calibration, CalibrationData, CalibrationError, CalibrationOptions, CalibrationTick};
 pub use chance::{CHANCE_LEVEL, ChanceResult, ChanceTest, Untestable};
 pub use marker::{MAX_MARKER_BYTES, Marker, MarkerError, MarkerTable, MarkerTableError, parse_marker};
 pub use metrics::{TaskScore, bit_rate, quantile};
-pub use participant::{Drift, Offset, Participant, ParticipantError, ParticipantOptions};
+pub use participant::{Drift, Offset, Participant, ParticipantError, ParticipantOptions, Profile};
 pub use task::{Task, TaskError, TaskKind, TaskOption, TaskStep, TaskTick, seconds_that_count};
 pub use task_event::TaskEvent;
 pub use tasks::{TASKS, task_named};
 pub use timeline::{InForce, Timeline};
+pub use trial_path::TrialPath;

@@ -10,16 +10,43 @@ pub struct TaskScore {
     presented: u64,
     acquired: u64,
     times_to_target: Vec<f64>,
+    /// Among how many there was to select, where wrong ones could be.
+    choices: Option<u64>,
+    incorrect: u64,
+    /// Seconds of all trials that ended.
+    seconds: f64,
 }
 
 impl TaskScore {
+    /// Of a block in which one of so many is selected in each trial; none where nothing but the target could be.
+    pub fn of(choices: Option<u64>) -> Self {
+        Self { choices, ..Self::default() }
+    }
+
     /// Counts a trial that ended after `seconds` (of time in which the cursor could move).
     pub fn record(&mut self, result: TrialResult, seconds: f64) {
         self.presented += 1;
-        if result == TrialResult::Acquired {
-            self.acquired += 1;
-            self.times_to_target.push(seconds);
+        self.seconds += seconds;
+        match result {
+            TrialResult::Acquired => {
+                self.acquired += 1;
+                self.times_to_target.push(seconds);
+            }
+            TrialResult::Incorrect => self.incorrect += 1,
+            TrialResult::Timeout => {}
         }
+    }
+
+    /// Achieved bit rate over the trials that ended, in bit/s (see [`bit_rate`]); none where no wrong one could be selected, or
+    /// no trial has ended.
+    pub fn bit_rate(&self) -> Option<f64> {
+        let choices = self.choices.filter(|_| self.presented > 0)?;
+        Some(bit_rate(choices, self.acquired, self.incorrect, self.seconds))
+    }
+
+    /// Trials in which something else than the target was selected.
+    pub fn incorrect(&self) -> u64 {
+        self.incorrect
     }
 
     /// Targets that were acquired or timed out. The one still shown when the block ended is not among them.
@@ -94,6 +121,28 @@ mod tests {
         for nothing in [bit_rate(36, 3, 5, 60.0), bit_rate(1, 3, 0, 60.0), bit_rate(36, 3, 0, 0.0)] {
             assert!(nothing.abs() < f64::MIN_POSITIVE, "{nothing}");
         }
+    }
+
+    #[test]
+    fn a_block_of_selections_has_a_bit_rate_over_its_trials() {
+        let mut score = TaskScore::of(Some(36));
+        assert_eq!(score.bit_rate(), None);
+        for (result, seconds) in [
+            (TrialResult::Acquired, 2.0),
+            (TrialResult::Incorrect, 1.5),
+            (TrialResult::Acquired, 2.5),
+            (TrialResult::Acquired, 2.0),
+            (TrialResult::Timeout, 2.0),
+        ] {
+            score.record(result, seconds);
+        }
+        // three right, one wrong in 10 s
+        let expected = 35_f64.log2() * 2.0 / 10.0;
+        assert!(score.bit_rate().is_some_and(|rate| (rate - expected).abs() < 1e-12));
+        assert_eq!((score.presented(), score.acquired(), score.incorrect()), (5, 3, 1));
+        let mut radial = TaskScore::default();
+        radial.record(TrialResult::Acquired, 1.0);
+        assert_eq!(radial.bit_rate(), None, "nothing wrong can be selected");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use core::f64::consts::{PI, TAU};
 
-use kalmind_types::{LslTime, Position, Seconds, Target, Velocity};
+use kalmind_types::{LslTime, Phase, Position, Seconds, Target, TaskBlock, Velocity};
 use rand::{RngExt as _, SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, Poisson, StandardNormal};
@@ -25,10 +25,44 @@ const WANDER_TIME_CONSTANT_S: f64 = 0.3;
 /// Seconds in which the participant means to cover the error, and the speed it does not exceed.
 const ERROR_TIME_CONSTANT_S: f64 = 0.4;
 const MAX_SPEED: f64 = 0.6;
+/// Of a mismatched participant, each drawn anew for a trial: when it reacts, in how many seconds it means to cover the error,
+/// how often it lapses, from which moment, and for how long; and how long its movements in an open loop are.
+const REACTION_S: [f64; 2] = [0.15, 0.45];
+const TIME_CONSTANTS_S: [f64; 2] = [0.25, 0.7];
+const LAPSES: f64 = 0.02;
+const LAPSE_WITHIN_S: [f64; 2] = [0.0, 1.5];
+const LAPSE_S: f64 = 1.0;
+const MINIMUM_JERK_S: f64 = 0.9;
 /// Counts of a bin are capped here, far above anything that the law gives with sensible options.
 const MAX_RATE_PER_BIN: f64 = 1e4;
 
-/// Slow changes of the neurons, linear in time from the first bin on; 0 and 0 by default.
+/// What a participant does in a trial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// It moves as the labels assume.
+    #[default]
+    Default,
+    /// It does not, so that no decoder is flattered: reaction time (150 to 450 ms) and time constant (0.25 to 0.7 s) are
+    /// other ones in each trial, in an open loop it makes a minimum-jerk movement of 0.9 s and rests, and in 2 % of trials it
+    /// means nothing for a second.
+    Mismatch,
+}
+
+impl Profile {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Default, Self::Mismatch];
+
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Mismatch => "mismatch",
+        }
+    }
+}
+
+/// Slow changes of the neurons, linear in time; 0 and 0 by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Drift {
@@ -36,6 +70,14 @@ pub struct Drift {
     pub rotation_deg_per_min: f64,
     /// Standard deviation over units of how far a log baseline rate moves in a minute.
     pub baseline_per_min: f64,
+    /// Whether they begin with the end of the first open loop and not with the first bin.
+    pub after_calibration: bool,
+}
+
+impl Drift {
+    /// The standard drift, by which decoders that adapt are compared with those that do not.
+    pub const STANDARD: Self =
+        Self { rotation_deg_per_min: 1.0, baseline_per_min: 0.02, after_calibration: true };
 }
 
 /// A constant added to one unit's counts, as a broken electrode would.
@@ -54,6 +96,8 @@ pub struct Offset {
 pub struct ParticipantOptions {
     /// Seed of everything random.
     pub seed: u64,
+    /// What it does in a trial.
+    pub profile: Profile,
     /// Number of units.
     pub units: usize,
     /// Bin width, in seconds.
@@ -78,6 +122,7 @@ impl Default for ParticipantOptions {
     fn default() -> Self {
         Self {
             seed: 1,
+            profile: Profile::Default,
             units: 96,
             bin: Seconds(0.02),
             modulation: 0.5,
@@ -145,6 +190,10 @@ pub struct Participant {
     units: Vec<Unit>,
     states: History<Position>,
     targets: History<Option<Target>>,
+    blocks: History<(TaskBlock, Phase)>,
+    /// The trial that it is at, and where it saw the cursor when it began to move.
+    trial: Option<(Trial, Position)>,
+    calibrated: Option<LslTime>,
     generator: ChaCha8Rng,
     bins: u64,
     first_bin: Option<LslTime>,
@@ -169,6 +218,9 @@ impl Participant {
             units,
             states: History::new(CAPACITY),
             targets: History::new(CAPACITY),
+            blocks: History::new(CAPACITY),
+            trial: None,
+            calibrated: None,
             generator,
             bins: 0,
             first_bin: None,
@@ -197,6 +249,15 @@ impl Participant {
         }
     }
 
+    /// Knows of a block of the task: in an open loop a mismatched one moves by itself, and drift may wait for its end.
+    pub fn observe_block(&mut self, time: LslTime, block: TaskBlock, phase: Phase) {
+        self.blocks.insert(time, (block, phase));
+        if (block, phase) == (TaskBlock::OpenLoop, Phase::End) && time.0.is_finite() {
+            self.calibrated =
+                Some(self.calibrated.map_or(time, |known| if time < known { time } else { known }));
+        }
+    }
+
     /// The velocity that it meant in the newest bin, in workspace widths per second: what a perfect decoder would give.
     pub fn intent(&self) -> Velocity {
         self.intent
@@ -212,7 +273,10 @@ impl Participant {
         self.common = self.wandered(self.common, COMMON_DEVIATION, COMMON_TIME_CONSTANT_S);
         self.wander = self.wandered(self.wander, WANDER_DEVIATION, WANDER_TIME_CONSTANT_S);
         self.intent = self.intend(bin_time);
-        let minutes = (bin_time - *self.first_bin.get_or_insert(bin_time)).0 / 60.0;
+        let first = *self.first_bin.get_or_insert(bin_time);
+        let since =
+            if self.options.drift.after_calibration { self.calibrated.unwrap_or(bin_time) } else { first };
+        let minutes = (bin_time - since).0.max(0.0) / 60.0;
         let [x, y] = [self.intent.0[0] / MAX_SPEED, self.intent.0[1] / MAX_SPEED];
         for (unit, count) in self.units.iter().zip(out) {
             let (sin, cos) = (unit.direction + unit.rotation_per_min * minutes).sin_cos();
@@ -236,15 +300,80 @@ impl Participant {
 
     fn intend(&mut self, bin_time: LslTime) -> Velocity {
         let position = self.states.in_force(bin_time - self.options.state_delay);
-        let target = self.targets.in_force(bin_time - self.options.target_delay).flatten();
-        let (Some(position), Some(target)) = (position, target) else {
-            return Velocity::default();
+        let meant = match self.options.profile {
+            Profile::Default => {
+                let target = self.targets.in_force(bin_time - self.options.target_delay).flatten();
+                position.zip(target).map(|(position, target)| toward(position, target, ERROR_TIME_CONSTANT_S))
+            }
+            Profile::Mismatch => position.and_then(|position| self.mismatched(bin_time, position)),
         };
-        let [x, y] = position.to(target.position);
-        let Velocity([x, y]) =
-            Velocity([x / ERROR_TIME_CONSTANT_S, y / ERROR_TIME_CONSTANT_S]).limited(MAX_SPEED);
+        let Velocity([x, y]) = meant.unwrap_or_default().limited(MAX_SPEED);
         let (sin, cos) = self.wander.sin_cos();
         Velocity([cos * x - sin * y, sin * x + cos * y])
+    }
+
+    /// What it means in a bin as one whose movements are not those that labels assume, where it sees the cursor at `position`.
+    fn mismatched(&mut self, bin_time: LslTime, position: Position) -> Option<Velocity> {
+        let ParticipantOptions { seed, target_delay, .. } = self.options;
+        let slower = Seconds(target_delay.0 - ParticipantOptions::default().target_delay.0);
+        let (mut newest, mut lapses) = (None, false);
+        for (told, target) in self.targets.iter().take_while(|(told, _)| *told <= bin_time) {
+            let trial = Trial::draw(seed, told, target, slower);
+            if trial.reacts <= bin_time {
+                newest = Some(trial);
+            }
+            lapses |= trial.lapse.is_some_and(|from| bin_time >= from && (bin_time - from).0 < LAPSE_S);
+        }
+        let newest = newest?;
+        self.targets.forget(newest.told);
+        let (trial, start) = match self.trial {
+            Some((trial, start)) if trial.told == newest.told => (trial, start),
+            _ => (newest, position),
+        };
+        self.trial = Some((trial, start));
+        if lapses {
+            return None;
+        }
+        let target = trial.target?;
+        if self.blocks.at(trial.told) != Some((TaskBlock::OpenLoop, Phase::Start)) {
+            return Some(toward(position, target, trial.time_constant));
+        }
+        let part = (bin_time - trial.reacts).0 / MINIMUM_JERK_S;
+        let speed = if part < 1.0 { 30.0 * (part * (1.0 - part)).powi(2) / MINIMUM_JERK_S } else { 0.0 };
+        let [x, y] = start.to(target.position);
+        Some(Velocity([x * speed, y * speed]))
+    }
+}
+
+/// The velocity that covers the error in so many seconds.
+fn toward(position: Position, target: Target, seconds: f64) -> Velocity {
+    let [x, y] = position.to(target.position);
+    Velocity([x / seconds, y / seconds])
+}
+
+/// What a mismatched participant does in a trial, drawn by its seed and the stamp of the target.
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    told: LslTime,
+    target: Option<Target>,
+    /// When it begins to move.
+    reacts: LslTime,
+    time_constant: f64,
+    /// When it stops meaning anything for a while, if it does.
+    lapse: Option<LslTime>,
+}
+
+impl Trial {
+    fn draw(seed: u64, told: LslTime, target: Option<Target>, slower: Seconds) -> Self {
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        // no bin has a stream of these
+        generator.set_stream(told.0.to_bits() | 1 << 63);
+        let mut uniform = |[low, high]: [f64; 2]| low + (high - low) * generator.random::<f64>();
+        let reacts = told + Seconds(uniform(REACTION_S)) + slower;
+        let time_constant = uniform(TIME_CONSTANTS_S);
+        let lapses = uniform([0.0, 1.0]) < LAPSES;
+        let lapse = told + Seconds(uniform(LAPSE_WITHIN_S));
+        Self { told, target, reacts, time_constant, lapse: lapses.then_some(lapse) }
     }
 }
 

@@ -3,12 +3,13 @@
 //! To add one: a file here with its options and its [`TaskKind`], and a line in [`TASKS`].
 
 mod acquisition;
+mod grid;
 mod radial8;
 
 use crate::task::TaskKind;
 
 /// Every task; the first one is what is presented where nobody chooses.
-pub const TASKS: &[&TaskKind] = &[&radial8::RADIAL8];
+pub const TASKS: &[&TaskKind] = &[&radial8::RADIAL8, &grid::GRID];
 
 /// The task of this name.
 pub fn task_named(name: &str) -> Option<&'static TaskKind> {

@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
 #![expect(clippy::float_cmp, reason = "an intent of nothing is exactly zero, and equal draws are equal")]
 
-use kalmind_session::{Drift, Offset, Participant, ParticipantError, ParticipantOptions};
-use kalmind_types::{LslTime, Position, Seconds, Target};
+use kalmind_session::{Drift, Offset, Participant, ParticipantError, ParticipantOptions, Profile};
+use kalmind_types::{LslTime, Phase, Position, Seconds, Target, TaskBlock};
 
 const BIN_S: f64 = 0.02;
 
@@ -186,7 +186,7 @@ fn harder_options_do_what_they_say() {
         assert!((shifted[3] - plain[3] - shift).abs() < 1e-12 && shifted[4] == plain[4]);
     }
 
-    let drift = Drift { rotation_deg_per_min: 0.0, baseline_per_min: 1.0 };
+    let drift = Drift { baseline_per_min: 1.0, ..Drift::default() };
     let mut drifting = participant(ParticipantOptions { drift, ..base.clone() });
     let start = means(&run(&mut drifting, 0, 1000));
     drifting.counts(bin_time(9000), &mut vec![0.0; 96]);
@@ -207,6 +207,64 @@ fn harder_options_do_what_they_say() {
     slow.observe_target(bin_time(0), Some(target(0.9, 0.5)));
     run(&mut slow, 11, 20);
     assert!(slow.intent().speed() > 0.5, "0.4 s after the newest state it acts on the one before");
+}
+
+/// Speeds that a mismatched participant means, bin by bin, from a target at 0.9 on, while it sees the cursor at 0.5.
+fn mismatched(seed: u64, block: TaskBlock, bins: u32) -> Vec<f64> {
+    let options = ParticipantOptions { seed, profile: Profile::Mismatch, ..ParticipantOptions::default() };
+    let mut participant = participant(options);
+    participant.observe_state(bin_time(0), Position([0.5, 0.5]));
+    participant.observe_block(bin_time(0), block, Phase::Start);
+    participant.observe_target(bin_time(10), Some(target(0.8, 0.5)));
+    let mut counts = vec![0.0; 96];
+    (10..10 + bins)
+        .map(|bin| {
+            participant.counts(bin_time(bin), &mut counts);
+            participant.intent().speed()
+        })
+        .collect()
+}
+
+#[test]
+fn a_mismatched_participant_reacts_at_another_time_in_each_trial_and_lapses_in_a_few() {
+    let (mut reactions, mut lapses) = (Vec::new(), 0);
+    for seed in 0..1000 {
+        let speeds = mismatched(seed, TaskBlock::ClosedLoop, 150);
+        let reacted = speeds.iter().position(|speed| *speed > 0.0).unwrap();
+        reactions.push(reacted as f64 * BIN_S);
+        lapses += usize::from(speeds[reacted..].contains(&0.0) || reacted as f64 * BIN_S > 0.47);
+        assert!(speeds.iter().all(|speed| *speed <= 0.6 + 1e-12));
+    }
+    reactions.retain(|reaction| *reaction <= 0.47);
+    let mean = reactions.iter().sum::<f64>() / reactions.len() as f64;
+    assert!(reactions.iter().all(|reaction| *reaction >= 0.15 - 1e-9));
+    assert!((mean - 0.31).abs() < 0.01, "uniform from 150 to 450 ms, to the next bin: {mean}");
+    assert!((8..=34).contains(&lapses), "2 % of 1000: {lapses}");
+}
+
+#[test]
+fn a_mismatched_participant_makes_a_minimum_jerk_movement_in_an_open_loop_and_rests() {
+    // seed 1 does not lapse
+    let speeds = mismatched(1, TaskBlock::OpenLoop, 150);
+    let moving: Vec<usize> = (0..speeds.len()).filter(|bin| speeds[*bin] > 0.0).collect();
+    let (first, last) = (moving[0], moving[moving.len() - 1]);
+    assert!((43..=46).contains(&(last - first + 1)), "0.9 s: {}", last - first + 1);
+    let way: f64 = speeds.iter().map(|speed| speed * BIN_S).sum();
+    // the fastest part is limited: a movement of 0.3 would reach 0.625
+    assert!((0.29..=0.301).contains(&way), "{way}");
+    let fastest = speeds.iter().copied().fold(0.0, f64::max);
+    assert!((fastest - 0.6).abs() < 1e-12);
+    assert!(speeds[last + 1..].iter().all(|speed| *speed == 0.0), "it rests");
+}
+
+#[test]
+fn the_standard_drift_waits_for_the_end_of_calibration() {
+    let base = ParticipantOptions::default();
+    let mut drifting = participant(ParticipantOptions { drift: Drift::STANDARD, ..base.clone() });
+    let mut steady = participant(base);
+    assert_eq!(run(&mut drifting, 0, 3000), run(&mut steady, 0, 3000), "a minute without");
+    drifting.observe_block(bin_time(3000), TaskBlock::OpenLoop, Phase::End);
+    assert_ne!(run(&mut drifting, 60_000, 500), run(&mut steady, 60_000, 500));
 }
 
 #[test]

@@ -67,6 +67,30 @@ impl Samples {
     }
 }
 
+impl SampleRows<'_> {
+    /// Writes one whole row after the other over `row`, whose length is that of a row, and shows it each time. Values become
+    /// `f64` exactly (64-bit integers beyond 2^53: to the nearest).
+    pub fn each_row(self, row: &mut [f64], visit: impl FnMut(&[f64])) {
+        match self {
+            Self::Float32(values) => each_row(values, |value| f64::from(*value), row, visit),
+            Self::Double64(values) => each_row(values, |value| *value, row, visit),
+            Self::Int8(values) => each_row(values, |value| f64::from(*value), row, visit),
+            Self::Int16(values) => each_row(values, |value| f64::from(*value), row, visit),
+            Self::Int32(values) => each_row(values, |value| f64::from(*value), row, visit),
+            Self::Int64(values) => each_row(values, |value| *value as f64, row, visit),
+        }
+    }
+}
+
+fn each_row<T>(values: &[T], to_f64: impl Fn(&T) -> f64, row: &mut [f64], mut visit: impl FnMut(&[f64])) {
+    for values in values.chunks_exact(row.len().max(1)) {
+        for (kept, value) in row.iter_mut().zip(values) {
+            *kept = to_f64(value);
+        }
+        visit(row);
+    }
+}
+
 /// What one pull returned: consecutive samples of one stream with their raw stamps. Allocated once, then pooled.
 ///
 /// Sample indices count every sample that the stream delivered since the daemon started, lost ones included, so a loss

@@ -8,10 +8,12 @@ mod channel_mask;
 mod counted;
 mod cursor;
 mod event;
+mod event_window;
 mod feature;
 mod feature_layout;
 mod feature_set;
 mod generation;
+mod index_range;
 mod intent;
 mod operator_action;
 mod publication;
@@ -29,12 +31,14 @@ pub use cursor::{Click, Position, Velocity};
 pub use event::{
     ArrivalAction, ArrivalEvent, Confirmation, Event, EventBody, EventKind, EventTag, ModelEvent,
     ModelSource, OperatorRequest, RecordingFault, RecordingTag, RenderedEvent, StagesAction, StagesEvent,
-    StateCause, StateEvent, StreamArrival,
+    StateCause, StateEvent, StreamArrival, WindowEvent, WindowValue,
 };
+pub use event_window::{EventMarker, EventWindow, LOOK_BACK, MAX_WINDOWS, WindowMissing, WindowResults};
 pub use feature::{Binning, StreamFeatures, StreamOutput, unlabelled};
 pub use feature_layout::{Feature, FeatureLayout, LayoutError, MAX_FEATURES};
 pub use feature_set::FeatureSet;
 pub use generation::GenerationId;
+pub use index_range::IndexRange;
 pub use intent::{Component, CovarianceKind, Intent, MAX_COMPONENTS, MAX_COVARIANCE, lower_triangle_index};
 pub use operator_action::OperatorAction;
 pub use publication::{Heartbeat, Publication, StageTimes, StateChange, TickPublication};
@@ -45,8 +49,8 @@ pub use stream::{
 };
 pub use task::{CursorDrive, Phase, Target, TaskBlock, TrialResult};
 pub use tick::{
-    BinClose, Command, IndexRange, MAX_COMMANDS, MAX_RANGES, ModelId, StreamTick, TaskState, TickInput,
-    TickOutput, most_missing,
+    BinClose, Command, MAX_COMMANDS, MAX_RANGES, ModelId, StreamTick, TaskState, TickInput, TickOutput,
+    most_missing,
 };
 pub use tick_check::ImplausibleTick;
 pub use time::{LslTime, Seconds, StreamTime};

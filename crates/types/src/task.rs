@@ -71,6 +71,8 @@ pub enum TrialResult {
     Acquired,
     /// The time was up.
     Timeout,
+    /// Something else was selected.
+    Incorrect,
 }
 
 /// What moves the cursor while the state is `calibrating`.

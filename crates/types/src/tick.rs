@@ -4,8 +4,8 @@ use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Actor, Cause, ChannelMask, Click, CursorDrive, InputArrival, Intent, LslTime, MAX_STREAMS, Mode,
-    OutputState, Position, Reason, Seconds, StreamHealth, Target, Velocity,
+    Actor, Cause, ChannelMask, Click, CursorDrive, EventWindow, IndexRange, InputArrival, Intent, LslTime,
+    MAX_STREAMS, MAX_WINDOWS, Mode, OutputState, Position, Reason, Seconds, StreamHealth, Target, Velocity,
 };
 
 /// The most commands that one tick takes; more wait for the next tick.
@@ -29,15 +29,6 @@ pub enum BinClose {
     Skipped,
     /// The input ended.
     End,
-}
-
-/// A run of consecutive sample indices, half-open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IndexRange {
-    /// First index.
-    pub first: u64,
-    /// Index past the last.
-    pub end: u64,
 }
 
 /// What one stream contributes to one bin. Replay reads this and never recomputes it.
@@ -224,6 +215,9 @@ pub struct TickInput {
     pub masked: ChannelMask,
     /// What to do before decoding, in order.
     pub commands: ArrayVec<Command, MAX_COMMANDS>,
+    /// Windows at events that are read at this tick, in the order of their events.
+    #[serde(default, skip_serializing_if = "ArrayVec::is_empty")]
+    pub windows: ArrayVec<EventWindow, MAX_WINDOWS>,
 }
 
 impl Clone for TickInput {
@@ -235,12 +229,14 @@ impl Clone for TickInput {
 
     /// Copies what is in the lists and not the room in them, as a derived one would: every tick is copied into its records.
     fn clone_from(&mut self, source: &Self) {
-        let Self { seq, epoch, start, time, closed_by, incomplete, streams, masked, commands } = source;
+        let Self { seq, epoch, start, time, closed_by, incomplete, streams, masked, commands, windows } =
+            source;
         (self.seq, self.epoch, self.start, self.time) = (*seq, *epoch, *start, *time);
         (self.closed_by, self.incomplete) = (*closed_by, *incomplete);
         self.streams.clone_from(streams);
         self.masked.clone_from(masked);
         self.commands.clone_from(commands);
+        self.windows.clone_from(windows);
     }
 }
 
@@ -258,6 +254,7 @@ impl TickInput {
             streams: ArrayVec::new(),
             masked: ChannelMask::default(),
             commands: ArrayVec::new(),
+            windows: ArrayVec::new(),
         }
     }
 }

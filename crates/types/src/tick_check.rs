@@ -51,6 +51,11 @@ impl TickInput {
             }
             ensure(samples <= MOST_SAMPLES, "a stream has more samples in one bin than is possible")?;
         }
+        for window in &self.windows {
+            let times = [window.marker.stamp.0, window.marker.offset.0];
+            ensure(times.into_iter().all(is_time), "the marker of a window is out of range")?;
+            ensure(window.first.checked_add(u64::from(window.count)).is_some(), "a window has no end")?;
+        }
         let is_place = |place: [f64; 2]| place.iter().all(|value| value.abs() <= FARTHEST);
         for command in &self.commands {
             match command {
@@ -76,7 +81,7 @@ impl TickInput {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{IndexRange, LslTime, Position, StreamHealth, StreamTick, Target, TaskState};
+    use crate::{IndexRange, LslTime, Position, StreamHealth, StreamTick, StreamTime, Target, TaskState};
 
     fn tick(change: impl FnOnce(&mut TickInput)) -> Result<(), &'static str> {
         let mut tick = TickInput::empty();
@@ -104,6 +109,17 @@ mod tests {
         assert!(tick(|tick| tick.streams[0].offset = Seconds(f64::INFINITY)).is_err());
         assert!(tick(|tick| tick.streams[0].ranges[0] = IndexRange { first: 4, end: 3 }).is_err());
         assert!(tick(|tick| tick.streams[0].ranges[0] = IndexRange { first: 0, end: u64::MAX }).is_err());
+        let window = |first, stamp| crate::EventWindow {
+            event: 0,
+            marker: crate::EventMarker { window: 0, text: 0, stamp, offset: Seconds(0.0) },
+            stream: 0,
+            first,
+            count: 2,
+            missing: None,
+        };
+        assert_eq!(tick(|tick| tick.windows.push(window(3, StreamTime(1.0)))), Ok(()));
+        assert!(tick(|tick| tick.windows.push(window(u64::MAX, StreamTime(1.0)))).is_err());
+        assert!(tick(|tick| tick.windows.push(window(3, StreamTime(f64::NAN)))).is_err());
         let place = Position([f64::NAN, 0.0]);
         assert!(tick(|tick| tick.commands.push(Command::PlaceCursor(place))).is_err());
         let target = Target { position: Position([0.5, 0.5]), radius: -1.0 };

@@ -13,6 +13,8 @@ pub struct Marker {
     /// Its stamp, on this machine's LSL clock; the time of its arrival as long as the clock of the machine that sent it
     /// has not been measured.
     pub time: LslTime,
+    /// Its raw stamp.
+    pub stamp: StreamTime,
     /// The text. A stream of several channels gives one marker for each channel that is not empty; a steady line of
     /// numbers one for each change to another number than 0.
     pub text: String,

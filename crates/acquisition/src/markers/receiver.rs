@@ -255,7 +255,7 @@ impl Receiver {
                     }
                     let numbers = format.and_then(|format| row.numbers(format));
                     self.record(TextSample { stamp: StreamTime(stamp), clock: measured, texts, numbers });
-                    if !self.pass_on(markers, time, format.is_some()) {
+                    if !self.pass_on(markers, StreamTime(stamp), time, format.is_some()) {
                         return false;
                     }
                 }
@@ -274,14 +274,14 @@ impl Receiver {
     }
 
     /// `false` when nobody listens any more.
-    fn pass_on(&mut self, texts: Vec<String>, time: LslTime, is_number: bool) -> bool {
+    fn pass_on(&mut self, texts: Vec<String>, stamp: StreamTime, time: LslTime, is_number: bool) -> bool {
         let mut dropped = 0;
         let Some(sink) = &self.sink else {
             self.monitor.count_received(1, 0, 0);
             return true;
         };
         for text in texts.into_iter().filter(|text| !text.is_empty()) {
-            let marker = Marker { time, text, is_number, stream: Arc::clone(&self.key) };
+            let marker = Marker { time, stamp, text, is_number, stream: Arc::clone(&self.key) };
             match sink.send_timeout(marker, room_within(self.sink_is_full)) {
                 Ok(()) => self.sink_is_full = false,
                 Err(SendTimeoutError::Timeout(_)) => {

@@ -220,8 +220,7 @@ impl Derivation {
             *since += rows;
         }
         if self.panicked {
-            self.stamps.waiting.clear();
-            return Ran { lost: rows as u64, sent: false };
+            return Ran { lost: self.stamps.forget_before(u64::MAX, u64::MAX), sent: false };
         }
         self.deliver(senders, context, if restarted { self.first } else { 0 })
     }
@@ -229,6 +228,9 @@ impl Derivation {
     /// Starts the generation that is to follow next, if there is one.
     fn begin_next(&mut self) {
         let Some(NextGeneration { chain, at }) = self.generations.take() else { return };
+        if self.panicked {
+            return self.generations.tell(GenerationNews::Refused(chain));
+        }
         let (generation, settled) = (chain.generation(), self.first.saturating_add(chain.settling()));
         match self.stream.stage(chain, at.max(settled)) {
             Ok(()) => {
@@ -265,6 +267,7 @@ impl Derivation {
     /// Puts what came out into blocks; the stages began anew at sample `anew`, if they did.
     fn deliver(&mut self, senders: &mut Senders, mut context: PullContext, anew: u64) -> Ran {
         let mut ran = Ran::default();
+        context.generation = self.generation;
         for row in self.output.iter() {
             ran.lost += self.stamps.forget_before(row.mark.index, anew);
             let Some(stamp) = self.stamps.describe() else { break };

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use kalmind_acquisition::{Network, NetworkConfig, clock::Deadline};
 use kalmind_filter::DecoderSpec;
+use kalmind_session::TaskKind;
 use kalmind_types::{Actor, Counted, OutputState, Reason, Seconds};
 use serde_json::json;
 
@@ -19,7 +20,7 @@ use crate::{
         beginning::{load, rendered},
         command::Command,
         result::print_result,
-        values::seconds,
+        values::{seconds, task},
     },
     configuration::{self, Configuration, default_network},
     desk::{Program, Progress, Stage},
@@ -129,6 +130,9 @@ pub struct DemoArguments {
     /// Seed of the participant and of the order of targets.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// Task of both loops.
+    #[arg(long, value_name = "NAME", default_value = "radial8", value_parser = task)]
+    pub task: &'static TaskKind,
     /// Decoder to fit, with options.
     #[arg(long, value_name = "NAME", default_value = "kalman-steady")]
     pub decoder: String,
@@ -211,7 +215,7 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
     let (prepared, found) = found?;
     let plan = plan::plan(prepared, &found)?;
     let program = Program {
-        task: kalmind_session::TASKS[0],
+        task: arguments.task,
         seed: arguments.seed,
         open_loop: Seconds(arguments.calibration_seconds),
         closed_loop: closed_loop.map(Seconds),
@@ -340,7 +344,10 @@ fn report(
             "ticks": summary.count("ticks"),
             "incomplete_bins": summary.count("incomplete"),
             "fit": { "decoder": decoder, "train_bins": train_bins, "poor": poor, "quality": quality },
-            "targets": { "presented": score.presented(), "acquired": score.acquired() },
+            "targets": {
+                "presented": score.presented(), "acquired": score.acquired(), "incorrect": score.incorrect(),
+            },
+            "bit_rate": score.bit_rate(),
             "time_to_target_s": { "p50": score.median_time_to_target() },
             "latency_us": summary.latency_us(),
             "lost_samples": summary.lost_samples(),
@@ -361,8 +368,11 @@ fn report(
     };
     let time =
         score.median_time_to_target().map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.2} s"));
+    let rate = score.bit_rate().map_or_else(String::new, |rate| {
+        format!(", {} wrong, {rate:.2} bit/s", Counted(score.incorrect(), "selection"))
+    });
     print_result(format!(
-        "{fitted}\nclosed loop: {} of {} acquired, median time to target {time}\n{}",
+        "{fitted}\nclosed loop: {} of {} acquired, median time to target {time}{rate}\n{}",
         score.acquired(),
         Counted(score.presented(), "target"),
         summary.text()

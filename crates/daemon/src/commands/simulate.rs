@@ -10,14 +10,14 @@ use kalmind_acquisition::{
     InletConfig, Marker, MarkerConfig, MarkerInlet, NumericInlet, StreamSelector, Waker, clock, find_one,
 };
 use kalmind_output::{NumericOutlet, NumericOutletConfig};
-use kalmind_session::{Drift, MarkerTable, Offset, Participant, ParticipantOptions, parse_marker};
+use kalmind_session::{Drift, MarkerTable, Offset, Participant, ParticipantOptions, Profile, parse_marker};
 use kalmind_types::{EventBody, LslTime, Position, SampleRows, Seconds};
 
 use crate::{
     commands::{
         beginning::{apply_network_of, log_for_lsl, rendered},
         command::Command,
-        values::{delay_ms, seconds, strength},
+        values::{delay_ms, profile, seconds, strength},
     },
     configuration::{self, Configuration},
     failure::{OrFail as _, Outcome},
@@ -51,8 +51,12 @@ pub struct SimulateArguments {
     /// Depth of tuning; the standard is 0.5, less is harder.
     #[arg(long, value_name = "SCALE", default_value_t = 0.5, value_parser = strength, allow_negative_numbers = true)]
     pub modulation: f64,
-    /// Drift per minute (standard deviations): rotation of the tuning in degrees, and change of baseline log rates.
-    #[arg(long, value_name = "DEGREES[:LOG]")]
+    /// What it does in a trial: `default` moves as the labels of a fit assume; `mismatch` does not, as people do not.
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = profile)]
+    pub profile: Profile,
+    /// Drift per minute (standard deviations): rotation of the tuning in degrees, and change of baseline log rates; or
+    /// `standard`, 1 degree and 0.02 from the end of the open loop on.
+    #[arg(long, value_name = "DEGREES[:LOG]|standard")]
     pub drift: Option<String>,
     /// Units that fall silent.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -130,10 +134,12 @@ fn run(arguments: &SimulateArguments, instance: &str) -> Outcome<()> {
         cursor.observe(&mut participant);
         for marker in markers.try_iter() {
             // events of other kinds than a task's are none of the participant's business
-            if let Ok(parsed) = parse_marker(&marker.text, &table)
-                && let EventBody::Target(target) = parsed.content
-            {
-                participant.observe_target(parsed.time.unwrap_or(marker.time), target);
+            let Ok(parsed) = parse_marker(&marker.text, &table) else { continue };
+            let time = parsed.time.unwrap_or(marker.time);
+            match parsed.content {
+                EventBody::Target(target) => participant.observe_target(time, target),
+                EventBody::TaskBlock { block, phase } => participant.observe_block(time, block, phase),
+                _ => {}
             }
         }
         participant.counts(time, &mut counts);
@@ -166,18 +172,21 @@ fn options(arguments: &SimulateArguments) -> anyhow::Result<ParticipantOptions> 
         .collect::<anyhow::Result<Vec<_>>>()?;
     let drift = match arguments.drift.as_deref() {
         None => Drift::default(),
+        Some("standard") => Drift::STANDARD,
         Some(text) => {
             let (rotation, baseline) = text.split_once(':').unwrap_or((text, "0"));
             let number = |part: &str| {
                 part.trim().parse::<f64>().map_err(|_no_number| {
-                    anyhow::anyhow!("--drift {text}: DEGREES[:LOG] is expected, as in 10:0.1")
+                    anyhow::anyhow!("--drift {text}: DEGREES[:LOG] is expected, as in 10:0.1, or standard")
                 })
             };
-            Drift { rotation_deg_per_min: number(rotation)?, baseline_per_min: number(baseline)? }
+            let (rotation_deg_per_min, baseline_per_min) = (number(rotation)?, number(baseline)?);
+            Drift { rotation_deg_per_min, baseline_per_min, after_calibration: false }
         }
     };
     Ok(ParticipantOptions {
         seed: arguments.seed,
+        profile: arguments.profile,
         modulation: arguments.modulation,
         state_delay: Seconds(defaults.state_delay.0 + delay.0),
         target_delay: Seconds(defaults.target_delay.0 + delay.0),

@@ -1,12 +1,25 @@
 //! Values on the command line, and what is said of those that are absurd.
 
 use encoding_rs::Encoding;
+use kalmind_session::{Profile, TASKS, TaskKind, task_named};
 
 /// The name of an encoding, as the web knows it.
 pub(super) fn encoding(name: &str) -> Result<&'static Encoding, String> {
     Encoding::for_label(name.as_bytes()).ok_or_else(|| {
         "no such encoding; latin1, windows-1250, shift_jis, gbk, koi8-r and utf-16le are some".to_owned()
     })
+}
+
+/// A profile of the simulated participant.
+pub(super) fn profile(name: &str) -> Result<Profile, String> {
+    let named = Profile::ALL.into_iter().find(|profile| profile.name() == name);
+    named.ok_or_else(|| format!("{} is expected", Profile::ALL.map(Profile::name).join(" or ")))
+}
+
+/// A task of Kalmind's own.
+pub(super) fn task(name: &str) -> Result<&'static TaskKind, String> {
+    let named = || TASKS.iter().map(|task| format!("{} ({})", task.name, task.about));
+    task_named(name).ok_or_else(|| format!("{} is expected", named().collect::<Vec<_>>().join(" or ")))
 }
 
 /// Thirty days: the longest that anything may be asked to last, in seconds.

@@ -24,6 +24,7 @@ mod shape;
 mod stages;
 mod table;
 mod task;
+mod window;
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
 
@@ -45,6 +46,7 @@ pub use reference::{DocumentedKey, documented_keys, reference};
 pub use running::{Insistence, Instance, Log, LogFormat, Realtime, Sex, Subject};
 pub use server::Server;
 pub use task::{Marker, Task};
+pub use window::Window;
 
 use check::Conflicts;
 use reader::Reader;
@@ -80,6 +82,8 @@ table::table! {
         lsl: NetworkConfig = default_network();
         /// The streams to decode from.
         stream: Vec<Stream> = Vec::new();
+        /// Windows at events.
+        window: Vec<Window> = Vec::new();
         /// How stream time is cut.
         bins: Bins = Bins::default();
         /// The model.
@@ -322,6 +326,7 @@ impl Conflicts<'_> {
             self.streams(stream);
             self.stages(stream);
         }
+        self.windows(&configuration.window, stream);
         self.recordings(&configuration.record.stream, stream);
         self.bins(bins, stream);
         self.safety(&configuration.safety, bins.bin_ms);

@@ -39,7 +39,7 @@ impl Setting for StageSettings {
 }
 
 /// A value without its places. A number that does not fit its type is refused where it is used.
-fn plain(value: &DeValue<'_>) -> Result<Value, toml::de::Error> {
+pub(super) fn plain(value: &DeValue<'_>) -> Result<Value, toml::de::Error> {
     let wrong = |error: &dyn core::fmt::Display| <toml::de::Error as serde::de::Error>::custom(error);
     Ok(match value {
         DeValue::String(text) => Value::String(text.clone().into_owned()),

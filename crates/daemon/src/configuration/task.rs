@@ -32,7 +32,7 @@ choices!(TaskBlock {
     Typing => "typing",
 });
 
-choices!(TrialResult { Acquired => "acquired", Timeout => "timeout" });
+choices!(TrialResult { Acquired => "acquired", Timeout => "timeout", Incorrect => "incorrect" });
 
 // those that a text of the table may stand for
 choices!(OperatorAction: of_a_text());

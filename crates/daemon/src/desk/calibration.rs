@@ -4,7 +4,7 @@ use std::{num::NonZero, sync::Arc};
 
 use kalmind_acquisition::clock;
 use kalmind_fitting::{FitPool, FitSettings};
-use kalmind_offline::calibration_fit::{CalibrationFit, fit_calibration};
+use kalmind_offline::calibration_fit::{CalibrationFit, RecordedFit, fit_calibration};
 use kalmind_session::{CalibrationTick, InForce};
 use kalmind_types::{Actor, CursorDrive, ModelSource, TaskBlock};
 
@@ -51,6 +51,7 @@ impl Desk {
             .map(|program| program.seed);
         let desk = self.handle.clone();
         let save = self.settings.save.clone();
+        let recorded = self.settings.recorder.is_some();
         self.handle.update(|progress| {
             if progress.stage != Stage::None {
                 progress.stage = Stage::Fitting;
@@ -62,9 +63,13 @@ impl Desk {
         };
         let fit = move || {
             let settings = FitSettings::default();
-            let fitted = pool.run(|| {
-                fit_calibration(&calibration, &spec, &demand, shuffle, guard, &settings, &mut |_| {})
-            });
+            let work =
+                || fit_calibration(&calibration, &spec, &demand, shuffle, guard, &settings, &mut |_| {});
+            let ended = pool.run(work).map_err(|panicked| panicked.to_string());
+            let mut fitted = ended.and_then(|fitted| fitted.map_err(|error| error.to_string()));
+            if let (Ok(fitted), true) = (&mut fitted, recorded) {
+                fitted.recorded = RecordedFit::of(&fitted.model, calibration, save.is_some()).map(Arc::new);
+            }
             let model = fitted.as_ref().ok().map(|fitted| Arc::clone(&fitted.model));
             if let Ok(CalibrationFit { model, rows, .. }) = &fitted {
                 let origin = Origin {
@@ -76,7 +81,7 @@ impl Desk {
                 };
                 desk.models(|models| models.add(model, origin));
             }
-            desk.send_patiently(Message::Fitted(fitted.map(Box::new).map_err(|error| error.to_string())));
+            desk.send_patiently(Message::Fitted(fitted.map(Box::new)));
             // a slow disk keeps nobody from decoding
             if let Some((model, save)) = model.zip(save) {
                 match save.save(&model, clock::clock_pair().unix) {

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -152,8 +152,6 @@ pub struct DeskHandle {
     pub(super) waker: Waker,
     progress: Arc<Mutex<Progress>>,
     models: Arc<Mutex<RunModels>>,
-    /// Models handed over since a tick last showed the newest one.
-    pub(super) activations: Arc<AtomicUsize>,
     /// Messages refused because the queue was full, and commands that waited too long for a tick.
     pub(super) refused: Arc<AtomicU64>,
     pub(super) ended: Arc<AtomicBool>,
@@ -177,12 +175,11 @@ impl DeskHandle {
         let mut models = RunModels::default();
         if let Some((model, origin)) = start {
             models.add(model, origin);
-            models.activate(model.id);
+            models.activate(Some(model.id));
         }
         let handle = Self {
             messages,
             models: Arc::new(Mutex::new(models)),
-            activations: Arc::new(AtomicUsize::new(0)),
             waker: Waker::new(),
             progress: Arc::new(Mutex::new(progress)),
             refused: Arc::new(AtomicU64::new(0)),
@@ -222,16 +219,24 @@ impl DeskHandle {
         at: Option<(usize, u32)>,
         by: Actor,
     ) -> Result<(), ControlRefused> {
+        let id = model.id;
         // where no tick comes, none of them is ever put in
-        let busy = if self.activations.fetch_add(1, Ordering::Relaxed) >= ACTIVATIONS {
+        let has_room = self.models(|models| {
+            let has_room = models.on_their_way() < ACTIVATIONS;
+            if has_room {
+                models.want(id);
+            }
+            has_room
+        });
+        let busy = if !has_room {
             self.refused.fetch_add(1, Ordering::Relaxed);
             "models wait for a tick that puts them in: is the stream there?"
         } else if self.send(Message::Activate { model, staged, at, by }) {
             return Ok(());
         } else {
+            self.models(|models| models.settle(id));
             "too many requests wait; ask again"
         };
-        self.activations.fetch_sub(1, Ordering::Relaxed);
         Err(ControlRefused::Busy(busy.to_owned()))
     }
 

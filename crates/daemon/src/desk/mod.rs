@@ -11,6 +11,7 @@ mod states;
 mod swaps;
 mod task;
 mod warming;
+mod windows;
 
 use std::{
     collections::VecDeque,
@@ -28,16 +29,17 @@ use kalmind_acquisition::{
 use kalmind_engine::{Examiner, History, StagedModel};
 use kalmind_filter::{DecoderSpec, LabelLaw};
 use kalmind_fitting::FitPool;
-use kalmind_offline::model::{Demand, ModelInDoubt};
+use kalmind_offline::model::{Demand, IdentifiedModel, ModelInDoubt};
 use kalmind_session::{Calibration, Task, Timeline};
 use kalmind_types::{
-    ChannelMask, Command, EventBody, FeatureLayout, LslTime, Mode, ModelEvent, ModelId, OutputState, Seconds,
-    Target, TaskBlock,
+    Actor, ChannelMask, Command, EventBody, FeatureLayout, LslTime, Mode, ModelEvent, ModelId, OutputState,
+    Seconds, Target, TaskBlock,
 };
 
 use self::swaps::Swaps;
 pub use generations::{NextStages, StagesStatus, SteeredStages};
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
+pub use windows::ToldWindow;
 
 use crate::{
     event_bus::EventBus,
@@ -98,6 +100,8 @@ pub struct DeskSettings {
     pub arrivals: InputArrivals,
     /// The streams with stages.
     pub stages: Vec<SteeredStages>,
+    /// Windows at events.
+    pub windows: Vec<ToldWindow>,
 }
 
 /// What is done once a model is on its way to the tick, or once it is known that it does not go there, and why.
@@ -141,6 +145,10 @@ pub struct Desk {
     keeper: Option<StateKeeper>,
     /// The one that the newest tick showed.
     decodes: Option<ModelId>,
+    /// Those that were sent, until a tick has their commands.
+    in_flight: Vec<ModelId>,
+    /// The one that takes over with another generation of a stream's stages, and who asked for it.
+    awaited: Option<(Arc<IdentifiedModel>, Actor)>,
     newest: LslTime,
     /// The state of the newest tick.
     shown: Option<OutputState>,
@@ -166,7 +174,8 @@ impl Desk {
             progress.stages = settings.stages.iter().map(SteeredStages::status).collect();
         });
         let rows = History::rows_of(Seconds::from_millis(settings.demand.bin_ms));
-        let swaps = Swaps::new(settings.layout.width(), rows, examiner);
+        let start = handle.models(|models| models.newest());
+        let swaps = Swaps::new(settings.layout.width(), rows, examiner, start);
         Self {
             settings,
             queues,
@@ -178,7 +187,9 @@ impl Desk {
             put_in: None,
             adapts: None,
             keeper: None,
-            decodes: None,
+            decodes: start,
+            in_flight: Vec::new(),
+            awaited: None,
             waiting: VecDeque::new(),
             swaps,
             task: None,
@@ -266,17 +277,14 @@ impl Desk {
         if let Some(doubt) = &self.doubt {
             self.handle.update(|progress| progress.follow_doubt(doubt, record.model));
         }
-        let decodes = record.model.map(|(model, _)| model);
-        self.follow_decoding(decodes);
-        if self.put_in.is_some() && self.put_in == decodes {
-            self.handle.activations.store(0, Ordering::Relaxed);
-        }
+        self.follow_swaps(record);
         self.show_announced(output.time);
         // one for each tick: older ones have been overwritten, so this never fills the way to the tick
         if let Some(position) = self.settings.position.take() {
             self.command(Command::PlaceCursor(position));
         }
         self.learn(record);
+        ToldWindow::tell(&self.settings.windows, record, &self.events);
         self.run_program(output);
     }
 

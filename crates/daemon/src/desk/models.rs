@@ -5,11 +5,14 @@ use std::sync::{Arc, atomic::Ordering};
 use kalmind_acquisition::clock;
 use kalmind_engine::StagedModel;
 use kalmind_fitting::FitReport;
-use kalmind_offline::{calibration_fit::CalibrationFit, model::IdentifiedModel};
+use kalmind_offline::{
+    calibration_fit::{CalibrationFit, RecordedFit},
+    model::IdentifiedModel,
+};
 use kalmind_output::DecoderInfo;
 use kalmind_types::{
-    Actor, Command, Confirmation, EventBody, Mode, ModelEvent, ModelId, OperatorAction, OperatorRequest,
-    Seconds, TaskBlock,
+    Actor, Command, Confirmation, EventBody, Mode, ModelEvent, OperatorAction, OperatorRequest, Seconds,
+    TaskBlock,
 };
 
 use super::{Desk, Message, Then};
@@ -25,12 +28,13 @@ impl Desk {
         &mut self,
         model: &Arc<IdentifiedModel>,
         staged: Box<StagedModel>,
+        recorded: Option<Arc<RecordedFit>>,
         by: Option<Actor>,
         then: Then,
     ) -> Result<(), String> {
         let told = Arc::clone(model);
         if let Some(recorder) = &self.settings.recorder {
-            recorder.model(model);
+            recorder.model(model, recorded);
         }
         let sent = move |desk: &mut Self, sent: Result<(), String>| {
             if sent.is_ok() {
@@ -58,18 +62,20 @@ impl Desk {
         by: Actor,
     ) -> Result<(), String> {
         if let Some(recorder) = &self.settings.recorder {
-            recorder.model(model);
+            recorder.model(model, None);
         }
         if self.queues.models.push(staged).is_err() {
             return Err("too many models wait for their swap".to_owned());
         }
         self.command(Command::SwapAtGeneration { model: model.id, stream, generation });
-        self.follow_swap(model, Some(by));
+        if let Some((before, _)) = self.awaited.replace((Arc::clone(model), by)) {
+            self.handle.models(|models| models.settle(before.id));
+        }
         Ok(())
     }
 
     /// A model is on its way to the tick.
-    fn follow_swap(&mut self, model: &IdentifiedModel, by: Option<Actor>) {
+    pub(super) fn follow_swap(&mut self, model: &IdentifiedModel, by: Option<Actor>) {
         self.show_decoder(Some(model));
         let train_bins = self.handle.models(|models| models.train_bins(model.id));
         let DecoderInfo { name: decoder, model: hash, covariance, quality, warnings, poor } =
@@ -90,17 +96,6 @@ impl Desk {
         });
     }
 
-    /// Notes which model a tick shows.
-    pub(super) fn follow_decoding(&mut self, model: Option<ModelId>) {
-        if self.decodes == model {
-            return;
-        }
-        self.decodes = model;
-        if let Some(model) = model {
-            self.handle.models(|models| models.activate(model));
-        }
-    }
-
     /// Somebody wants a model of the run to decode: from now on, or with a generation of a stream's stages.
     pub(super) fn activate(
         &mut self,
@@ -110,26 +105,26 @@ impl Desk {
         by: Actor,
     ) {
         let put_in = match at {
-            None => self.swap_in(model, staged, Some(by), Box::new(|_, _| {})),
+            None => self.swap_in(model, staged, None, Some(by), Box::new(|_, _| {})),
             Some(at) => self.swap_in_at(model, staged, at, by),
         };
         if let Err(problem) = put_in {
             self.handle.refused.fetch_add(1, Ordering::Relaxed);
-            self.handle.models(|models| models.give_up(model.id));
+            self.handle.models(|models| models.settle(model.id));
             tracing::error!(problem, model = model.id.to_hex(), "a model was not activated");
         }
     }
 
     pub(super) fn take_fit(&mut self, fit: CalibrationFit) {
-        let CalibrationFit { model, staged, rows, report } = fit;
+        let CalibrationFit { model, staged, rows, report, recorded } = fit;
         let name = model.model.decoder.to_string();
         let then = move |desk: &mut Self, sent: Result<(), String>| match sent {
             Ok(()) => desk.follow_fit(name, rows, &report),
             Err(problem) => desk.handle_message(Message::Fitted(Err(problem))),
         };
         self.handle.models(|models| models.want(model.id));
-        if let Err(problem) = self.swap_in(&model, staged, None, Box::new(then)) {
-            self.handle.models(|models| models.give_up(model.id));
+        if let Err(problem) = self.swap_in(&model, staged, recorded, None, Box::new(then)) {
+            self.handle.models(|models| models.settle(model.id));
             self.handle_message(Message::Fitted(Err(problem)));
         }
     }

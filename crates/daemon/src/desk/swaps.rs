@@ -81,13 +81,14 @@ pub(super) enum Back {
 
 impl<T> Swaps<T> {
     /// For bins of so many features that are examined so; a history of so many of them.
-    pub(super) fn new(features: usize, rows: usize, examiner: Examiner) -> Self {
+    /// The model of the start was sent by whoever started the tick thread.
+    pub(super) fn new(features: usize, rows: usize, examiner: Examiner, start: Option<ModelId>) -> Self {
         Self {
             history: History::new(features, rows),
             examiner,
             rows: rows as u64,
             waiting: VecDeque::new(),
-            sent: None,
+            sent: start.map(|id| (id, 0)),
             confirmed: None,
             asked: None,
         }

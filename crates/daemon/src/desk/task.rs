@@ -26,6 +26,7 @@ impl Desk {
             | EventBody::Arrival(_)
             | EventBody::Stages(_)
             | EventBody::Model(_)
+            | EventBody::Window(_)
             | EventBody::State(_)
             | EventBody::Recording(_)
             | EventBody::Other { .. } => {}

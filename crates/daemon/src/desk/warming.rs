@@ -5,9 +5,10 @@ use kalmind_engine::StagedModel;
 use kalmind_types::{Command, EventBody, ModelEvent, ModelId};
 
 use super::{
-    Desk, Then,
+    Desk, Stage, Then,
     swaps::{Back, Next, Swap, TRIES},
 };
+use crate::tick::TickRecord;
 
 impl Desk {
     /// Lets a model take over, warmed, and does `then` once it is on its way. False where too many wait.
@@ -22,6 +23,7 @@ impl Desk {
             Some(Next::Show(first, newest)) => {
                 if let Err(Some(Swap { model, then, .. })) = self.swaps.show(first, newest) {
                     let problem = "its decoder failed on the bins of the last seconds";
+                    self.handle.models(|models| models.settle(model.id));
                     self.not_put_in(model.id, problem, then);
                 }
                 true
@@ -52,6 +54,7 @@ impl Desk {
             );
         }
         let again = self.swaps.sent(id, tries, then.is_some());
+        self.in_flight.push(id);
         self.command(command);
         for said in again.into_iter().flatten() {
             self.command(said);
@@ -66,11 +69,20 @@ impl Desk {
     pub(super) fn take_back(&mut self, model: Box<StagedModel>) {
         let id = model.id;
         match self.swaps.take_back(model) {
-            Back::Done => {}
-            Back::Waits => tracing::warn!(
-                model = id.to_hex(),
-                "a model came too late for its swap, or in a tick that failed, and is warmed again"
-            ),
+            Back::Done => {
+                // it has not decoded yet: another one took over before, or the tick failed
+                if self.awaited.take_if(|(awaited, _)| awaited.id == id).is_some() {
+                    self.handle.models(|models| models.settle(id));
+                    self.not_put_in(id, "another one took over before its stages were in force", None);
+                }
+            }
+            Back::Waits => {
+                self.handle.models(|models| models.want_again(id));
+                tracing::warn!(
+                    model = id.to_hex(),
+                    "a model came too late for its swap, or in a tick that failed, and is warmed again"
+                );
+            }
             Back::GivenUp => self.not_put_in(id, "the ticks that were to put it in have failed", None),
         }
     }
@@ -79,13 +91,45 @@ impl Desk {
     fn not_put_in(&mut self, id: ModelId, problem: &str, then: Option<Then>) {
         let (hash, problem) = (id.to_hex(), format!("{problem}; the model before it goes on"));
         tracing::error!(problem, model = hash, "a model was not put in");
-        self.handle.models(|models| models.give_up(id));
-        let decoding = self.handle.models(|models| models.active().and_then(|active| models.get(active)));
-        self.show_decoder(decoding.as_deref());
+        if self.put_in == Some(id) {
+            let newest = self.handle.models(|models| models.newest().and_then(|newest| models.get(newest)));
+            self.show_decoder(newest.as_deref());
+        }
         let failed = ModelEvent::SwapFailed { hash, problem: problem.clone() };
         self.events.publish(clock::now(), EventBody::Model(failed));
-        if let Some(then) = then {
-            then(self, Err(problem));
+        match then {
+            Some(then) => then(self, Err(problem)),
+            // what was to follow its fit has begun without it
+            None if self.settings.program.is_some() => {
+                self.handle.update(|progress| progress.stage = Stage::Failed(problem));
+            }
+            None => {}
+        }
+    }
+
+    /// Follows a tick: which models' commands it had, and which one decodes.
+    pub(super) fn follow_swaps(&mut self, record: &TickRecord) {
+        if record.lost_before > 0 {
+            // theirs may have been among the commands of a tick that was never seen here
+            for id in core::mem::take(&mut self.in_flight) {
+                self.handle.models(|models| models.settle(id));
+            }
+        }
+        for command in &record.input.commands {
+            let (Command::SwapModel(id) | Command::SwapWarmed { model: id, .. }) = *command else { continue };
+            if let Some(place) = self.in_flight.iter().position(|other| *other == id) {
+                self.in_flight.remove(place);
+                self.handle.models(|models| models.settle(id));
+            }
+        }
+        let decodes = record.model.map(|(model, _)| model);
+        if self.decodes != decodes {
+            self.decodes = decodes;
+            self.handle.models(|models| models.activate(decodes));
+            if let Some((model, by)) = self.awaited.take_if(|(model, _)| Some(model.id) == decodes) {
+                self.handle.models(|models| models.settle(model.id));
+                self.follow_swap(&model, Some(by));
+            }
         }
     }
 }

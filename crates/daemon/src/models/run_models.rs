@@ -54,7 +54,8 @@ struct Known {
 pub struct RunModels {
     known: Vec<Known>,
     active: Option<ModelId>,
-    wanted: Option<ModelId>,
+    /// Those on their way to a tick, the newest last.
+    on_their_way: Vec<ModelId>,
     before: Option<ModelId>,
     uses: u64,
     forgotten: u64,
@@ -69,9 +70,9 @@ impl RunModels {
         self.uses += 1;
         self.known.push(Known { model: Arc::clone(model), entry: entry(model, origin), used: self.uses });
         while self.known.len() > MOST || self.bytes() > MOST_BYTES {
-            let needed = [self.active, self.before, self.wanted, Some(model.id)];
-            let idle =
-                self.known.iter().enumerate().filter(|(_, known)| !needed.contains(&Some(known.model.id)));
+            let needed = [self.active, self.before, Some(model.id)];
+            let is_needed = |id| needed.contains(&Some(id)) || self.on_their_way.contains(&id);
+            let idle = self.known.iter().enumerate().filter(|(_, known)| !is_needed(known.model.id));
             let Some((place, _)) = idle.min_by_key(|(_, known)| known.used) else { break };
             let given_up = self.known.remove(place);
             self.forgotten += 1;
@@ -95,34 +96,45 @@ impl RunModels {
         self.find(id)?.entry.train_bins
     }
 
-    /// The model that the newest tick showed.
+    /// The newest model on its way to a tick, else the one that the newest tick showed.
     #[must_use]
-    pub fn active(&self) -> Option<ModelId> {
-        self.active
+    pub fn newest(&self) -> Option<ModelId> {
+        self.on_their_way.last().copied().or(self.active)
     }
 
-    /// Notes that a model is on its way to the tick; `false`, and nothing changes, where it is already, or decodes and no
-    /// other one is on its way.
+    /// Models on their way to a tick.
+    #[must_use]
+    pub fn on_their_way(&self) -> usize {
+        self.on_their_way.len()
+    }
+
+    /// Notes that a model is on its way to a tick; `false`, and nothing changes, where it is the newest already.
     pub fn want(&mut self, id: ModelId) -> bool {
-        let news = self.wanted.or(self.active) != Some(id);
+        let news = self.newest() != Some(id);
         if news {
-            self.wanted = Some(id);
+            self.on_their_way.push(id);
         }
         news
     }
 
-    /// Notes that a model does not come that was on its way.
-    pub fn give_up(&mut self, id: ModelId) {
-        self.wanted.take_if(|wanted| *wanted == id);
+    /// Notes that a model is no longer on its way: a tick had its command, or it was given up.
+    pub fn settle(&mut self, id: ModelId) {
+        if let Some(place) = self.on_their_way.iter().position(|other| *other == id) {
+            self.on_their_way.remove(place);
+        }
     }
 
-    /// Notes that a model decodes, as a tick shows it.
-    pub fn activate(&mut self, id: ModelId) {
-        self.give_up(id);
-        if self.active == Some(id) {
+    /// Notes that a model goes its way once more that came back, before all others.
+    pub fn want_again(&mut self, id: ModelId) {
+        self.on_their_way.insert(0, id);
+    }
+
+    /// Notes which model decodes, as a tick shows it.
+    pub fn activate(&mut self, id: Option<ModelId>) {
+        if self.active == id {
             return;
         }
-        self.before = self.active.replace(id);
+        self.before = core::mem::replace(&mut self.active, id).or(self.before);
         self.uses += 1;
         let (used, touched) = (self.uses, [self.active, self.before]);
         for known in self.known.iter_mut().filter(|known| touched.contains(&Some(known.model.id))) {
@@ -150,7 +162,7 @@ impl RunModels {
             models: self.known.iter().map(|known| self.entry_of(known)).collect(),
             active: self.active.map(ModelId::to_hex),
             before: self.before.map(ModelId::to_hex),
-            wanted: self.wanted.map(ModelId::to_hex),
+            wanted: self.on_their_way.last().map(|id| id.to_hex()),
             forgotten: self.forgotten,
         }
     }
@@ -210,13 +222,13 @@ mod tests {
         assert!(models.add(&a, origin()) && models.add(&b, origin()));
         assert!(!models.add(&a, origin()), "known already");
         assert_eq!((models.list().active, models.list().before), (None, None));
-        models.activate(a.id);
-        models.activate(b.id);
-        models.activate(b.id);
+        models.activate(Some(a.id));
+        models.activate(Some(b.id));
+        models.activate(Some(b.id));
         let list = models.list();
         assert_eq!((list.active, list.before), (Some(b.id.to_hex()), Some(a.id.to_hex())));
         assert_eq!(list.models.iter().map(|entry| entry.active).collect::<Vec<_>>(), [false, true]);
-        models.activate(a.id);
+        models.activate(Some(a.id));
         assert_eq!(models.list().before, Some(b.id.to_hex()), "undone, and can be redone");
     }
 
@@ -225,19 +237,23 @@ mod tests {
         let mut models = RunModels::default();
         let [a, b] = [model(1), model(2)];
         assert!(models.add(&a, origin()) && models.add(&b, origin()));
-        models.activate(a.id);
+        models.activate(Some(a.id));
         assert!(!models.want(a.id), "it decodes, and no other one comes");
         assert!(models.want(b.id) && !models.want(b.id));
         assert_eq!(models.list().wanted, Some(b.id.to_hex()));
         assert!(models.want(a.id), "another one was on its way");
         // both arrive, one after the other
-        models.activate(b.id);
+        models.settle(b.id);
+        models.activate(Some(b.id));
         assert_eq!((models.list().active, models.list().wanted), (Some(b.id.to_hex()), Some(a.id.to_hex())));
-        models.activate(a.id);
+        models.settle(a.id);
+        models.activate(Some(a.id));
         assert_eq!((models.list().active, models.list().wanted), (Some(a.id.to_hex()), None));
-        assert!(models.want(b.id));
-        models.give_up(b.id);
-        assert_eq!(models.list().wanted, None);
+        // the newest one is refused: the one before it is still on its way
+        assert!(models.want(b.id) && models.want(a.id));
+        models.settle(a.id);
+        assert_eq!(models.list().wanted, Some(b.id.to_hex()));
+        models.settle(b.id);
         assert!(models.want(b.id), "it can be asked for once more");
     }
 
@@ -248,8 +264,8 @@ mod tests {
         for model in &all[..MOST] {
             models.add(model, origin());
         }
-        models.activate(all[0].id);
-        models.activate(all[2].id);
+        models.activate(Some(all[0].id));
+        models.activate(Some(all[2].id));
         for model in &all[MOST..] {
             models.add(model, origin());
         }

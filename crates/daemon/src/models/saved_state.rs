@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path, thread::JoinHandle, time::Duration};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use kalmind_recording::{Existing, NewFileError, write_new_file};
 use kalmind_signal::{AdaptiveState, running_state};
 use kalmind_types::{FeatureLayout, ModelId, StreamFeatures};
@@ -118,16 +118,16 @@ impl StateKeeper {
 
     /// Has a state written down. Never waits.
     pub fn keep(&mut self, state: SavedState) {
-        if let Err(TrySendError::Full(_)) = self.states.try_send(state) {
+        if self.states.try_send(state).is_err() {
             self.refused += 1;
             tracing::warn!(
                 refused = self.refused,
-                "the disk is so slow that an adaptive state was not saved"
+                "an adaptive state was not saved: the one before it is still being written"
             );
         }
     }
 
-    /// Has the last one written down, and waits for it for no longer than two seconds.
+    /// Has the last one written down, and waits for it for no longer than four seconds.
     pub fn finish(self, last: Option<SavedState>) {
         let Self { states, written, thread, .. } = self;
         let sent = last.is_none_or(|last| states.send_timeout(last, PATIENCE).is_ok());

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{
     fate::Fate,
     head::RecordingFile,
+    present::PresentTicks,
     watch::{Left, NextFile},
     writing::Writing,
 };
@@ -101,8 +102,9 @@ impl Writing<RecordingFile> {
         let continued = RecordDocument::Continued { file, because, last_seq: self.last_seq, model };
         self.document(now, &continued, true);
         self.embedded.clear();
+        self.present = PresentTicks::default();
         for model in self.models.clone() {
-            self.model_documents(now, &model);
+            self.model_documents(now, &model, None);
         }
     }
 

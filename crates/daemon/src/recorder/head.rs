@@ -74,14 +74,17 @@ pub(super) struct Head {
     pub(super) stages: Vec<(usize, StagesDocument)>,
 }
 
-/// Generations that a file is begun with, at most: those in force and those on their way, of every stream.
-const GENERATIONS: usize = 4 * kalmind_types::MAX_STREAMS;
+/// Generations of a stream that a file is begun with, at most: the one in force and those on their way.
+const GENERATIONS: usize = 4;
 
 impl Head {
     /// Keeps another generation of a stream's stages for the next file.
     pub(super) fn add_stages(&mut self, stream: usize, stages: StagesDocument) {
-        if self.stages.len() == GENERATIONS {
-            self.stages.remove(0);
+        let is_of_it = |(other, _): &(usize, StagesDocument)| *other == stream;
+        if self.stages.iter().filter(|stages| is_of_it(stages)).count() >= GENERATIONS
+            && let Some(oldest) = self.stages.iter().position(is_of_it)
+        {
+            self.stages.remove(oldest);
         }
         self.stages.push((stream, stages));
     }

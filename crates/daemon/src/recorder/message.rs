@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
-use kalmind_offline::recorded::{LossKind, StagesDocument};
+use kalmind_offline::{
+    calibration_fit::RecordedFit,
+    recorded::{LossKind, StagesDocument},
+};
 use kalmind_signal::Given;
 use kalmind_types::RenderedEvent;
 use serde_json::Value;
@@ -46,6 +49,8 @@ pub enum Message {
         name: String,
         /// Its file's bytes.
         file: Arc<[u8]>,
+        /// The same packed, where it was fitted in this session.
+        fitted: Option<Arc<RecordedFit>>,
     },
     /// What turned out to be lost of a file that another program had its hands on.
     Lost {

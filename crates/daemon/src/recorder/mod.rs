@@ -13,6 +13,10 @@ mod headers;
 mod inputs;
 mod leaving;
 mod message;
+mod models;
+mod present;
+#[cfg(test)]
+mod refits;
 mod status;
 mod texts;
 mod untold;
@@ -33,6 +37,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::{MarkerInlet, StreamMonitor, TextSample, Waker, clock, pool::PoolReader};
 use kalmind_offline::{
+    calibration_fit::RecordedFit,
     model::IdentifiedModel,
     recorded::{LossKind, SessionDocument, StagesDocument},
 };
@@ -159,12 +164,13 @@ impl RecorderHandle {
         }
     }
 
-    /// Records a model. To be called before the tick can hear of it.
-    pub fn model(&self, model: &IdentifiedModel) {
+    /// Records a model, packed where it was fitted in this session. To be called before the tick can hear of it.
+    pub fn model(&self, model: &IdentifiedModel, fitted: Option<Arc<RecordedFit>>) {
         let message = Message::Model {
             id: model.id.to_hex(),
             name: model.model.decoder.to_string(),
             file: Arc::clone(&model.file),
+            fitted,
         };
         if self.messages.try_send(message).is_err() {
             self.status.count_lost(LossKind::Events, 1);
@@ -242,10 +248,11 @@ impl Recorder {
         self.handle.clone()
     }
 
-    /// Room for ticks: the tick thread's end, and the end that [`Self::start`] takes.
+    /// Room for ticks: the tick thread's end, and the end that [`Self::start`] takes; what is read from a window has `values`
+    /// values at most.
     #[must_use]
-    pub fn ticks(&self, features: usize) -> (RecordLane, PoolReader<TickRecord>) {
-        RecordLane::new(TICKS, features, self.waker.clone())
+    pub fn ticks(&self, features: usize, values: usize) -> (RecordLane, PoolReader<TickRecord>) {
+        RecordLane::new(TICKS, features, values, self.waker.clone())
     }
 
     /// Adds a stream of numbers; `index` is its place among the decoded streams.

@@ -10,9 +10,7 @@ use std::{
 
 use crossbeam_channel::Receiver;
 use kalmind_acquisition::pool::PoolReader;
-use kalmind_offline::recorded::{
-    CheckpointPart, LossKind, ModelPart, RecordDocument, SessionDocument, TickDocument,
-};
+use kalmind_offline::recorded::{CheckpointPart, LossKind, RecordDocument, SessionDocument, TickDocument};
 use kalmind_output::CursorRow;
 use kalmind_recording::xdf::writer::{Sink, WriteError, Writer};
 use kalmind_types::{LslTime, ModelId, SampleBlock, SampleRows, Seconds, StreamTime};
@@ -22,6 +20,7 @@ use super::{
     head::{Head, Own, OwnedModel},
     inputs::{Clock, NumericHeader, NumericInput, TextInput},
     message::Message,
+    present::PresentTicks,
     untold::Untold,
 };
 use crate::tick::TickRecord;
@@ -34,8 +33,6 @@ const OFFSETS_EVERY: Seconds = Seconds(5.0);
 const TICKS_A_ROUND: usize = 64;
 /// How long what comes may wait where another program cut the file, until there is a new one.
 const PATIENCE: Seconds = Seconds(1.0);
-/// Models kept for the next file: those that decode and those on their way.
-const MODELS: usize = 8;
 
 /// The recorder's state.
 pub(super) struct Writing<S> {
@@ -65,6 +62,8 @@ pub(super) struct Writing<S> {
     pub(super) models: VecDeque<OwnedModel>,
     /// Those that stand in the file.
     pub(super) embedded: HashSet<String>,
+    /// Ticks that do.
+    pub(super) present: PresentTicks,
     /// Ticks taken and not yet written.
     taken: VecDeque<Box<TickRecord>>,
     cursor: Vec<f64>,
@@ -120,6 +119,7 @@ impl<S: Sink> Writing<S> {
             model: None,
             models: VecDeque::new(),
             embedded: HashSet::new(),
+            present: PresentTicks::default(),
             taken: VecDeque::with_capacity(TICKS_A_ROUND),
             cursor: Vec::new(),
             text: Vec::new(),
@@ -204,7 +204,8 @@ impl<S: Sink> Writing<S> {
                 }
                 Message::Checkpoint { stream, derived, state, spare } => {
                     for part in CheckpointPart::all_of(stream, derived, &state) {
-                        self.document(now, &RecordDocument::Checkpoint(part), true);
+                        // one that cannot be written is none: the next comes in a minute
+                        self.document(now, &RecordDocument::Checkpoint(part), false);
                     }
                     self.commit("checkpoint");
                     let _finds_room = spare.try_send(state);
@@ -214,8 +215,8 @@ impl<S: Sink> Writing<S> {
                     self.commit("stages");
                     self.head.add_stages(stream, *stages);
                 }
-                Message::Model { id, name, file } => {
-                    self.take_model(now, OwnedModel { id, name, file });
+                Message::Model { id, name, file, fitted } => {
+                    self.take_model(now, OwnedModel { id, name, file }, fitted.as_deref());
                 }
                 Message::Lost { losses, because } => {
                     self.untold.because = because;
@@ -229,19 +230,6 @@ impl<S: Sink> Writing<S> {
                 }
             }
         }
-    }
-
-    /// A model is about to decode: it stands in the file once, however often it does.
-    fn take_model(&mut self, now: LslTime, model: OwnedModel) {
-        if !self.embedded.contains(&model.id) {
-            self.model_documents(now, &model);
-            self.commit("model");
-        }
-        self.models.retain(|known| known.id != model.id);
-        if self.models.len() == MODELS {
-            self.models.pop_front();
-        }
-        self.models.push_back(model);
     }
 
     fn write_numbers(&mut self) {
@@ -297,6 +285,7 @@ impl<S: Sink> Writing<S> {
             if self.commit("tick") {
                 self.ticks_lost = 0;
                 self.last_seq = Some(seq);
+                self.present.add(seq..seq.saturating_add(1));
             } else {
                 self.ticks_lost += record.lost_before + 1;
                 self.lose(LossKind::Ticks, None, 1);
@@ -309,7 +298,8 @@ impl<S: Sink> Writing<S> {
     fn collect_tick(&mut self, record: &TickRecord) {
         let output = &record.published.output;
         let lost_before = self.ticks_lost + record.lost_before;
-        let document = TickDocument::of(&record.input, &record.published, record.panicked, lost_before);
+        let document = TickDocument::of(&record.input, &record.published, record.panicked, lost_before)
+            .with_windows(&record.windows);
         let stamp = StreamTime(output.time.0);
         self.text.clear();
         // plain data without maps: it can always be written
@@ -371,13 +361,6 @@ impl<S: Sink> Writing<S> {
     pub(super) fn lose(&mut self, what: LossKind, stream: Option<usize>, count: u64) {
         self.status.count_lost(what, count);
         self.untold.add(what, stream, count);
-    }
-
-    pub(super) fn model_documents(&mut self, time: LslTime, model: &OwnedModel) {
-        self.embedded.insert(model.id.clone());
-        for part in ModelPart::all_of(&model.id, &model.name, &model.file) {
-            self.document(time, &RecordDocument::Model(part), true);
-        }
     }
 
     pub(super) fn document(&mut self, time: LslTime, document: &RecordDocument, required: bool) {

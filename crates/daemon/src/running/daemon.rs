@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 use crate::{
     controls::DaemonControls,
-    desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Program},
+    desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Program, ToldWindow},
     event_bus::EventBus,
     failure::{OrFail as _, Outcome},
     models::saved::SavedModels,
@@ -37,6 +37,7 @@ use crate::{
     recorder::{self, Recorder, RecorderStatus, RunningRecorder},
     running::{
         arrival::InputArrivals,
+        event_markers::{self, EventMarkers},
         inlets::Inlets,
         late_streams::LateStreams,
         plane_streams::{PlaneStreams, PositionSlot},
@@ -90,6 +91,7 @@ pub struct Daemon {
     desk: JoinHandle<()>,
     inlets: Vec<InletGuard>,
     markers: Option<(MarkerInlet, JoinHandle<()>)>,
+    event_markers: EventMarkers,
     recorded_texts: Vec<MarkerInlet>,
     places: PlaneStreams,
     late: Option<LateStreams>,
@@ -127,8 +129,8 @@ impl Daemon {
         } = outlets.with_width(configuration, plan.bin_ms)?;
         let mut recorder = begin_recording(plan, options.record.as_deref(), identity.started.unix)?;
         let record_handle = recorder.as_ref().map(Recorder::handle);
-        let engine_settings = plan.engine();
-        let mut engine = Engine::new(engine_settings).or_usage()?;
+        let engine = Engine::new(plan.engine()).and_then(|engine| engine.with_windows(&plan.windows));
+        let mut engine = engine.or_usage()?;
         if let Some(state) = plan.resuming.as_ref().and_then(Resuming::state) {
             engine.resume(state.clone());
         }
@@ -157,10 +159,12 @@ impl Daemon {
         let (retired, retired_out) = ring(MODELS);
         first_model(plan, &mut engine, &mut commands_in)?;
         if let (Some(recorder), Some(model)) = (&record_handle, &plan.model) {
-            recorder.model(model);
+            recorder.model(model, None);
         }
         let features = plan.layout.width();
+        let values = engine.most_window_values();
         let binner = Binner::new(plan.binner(), plan.masked.clone()).or_usage()?;
+        let binner = event_markers::cutting(plan, binner);
         let tick_waker = Waker::new();
         let Inlets { mut monitors, guards, stages, streams, recorded_texts, late } =
             Inlets::start(plan, &tick_waker, &realtime, recorder.as_mut())?;
@@ -184,11 +188,11 @@ impl Daemon {
             events.publish(origin.added, origin.event(model));
         }
         let (handle, messages) = DeskHandle::new(start);
-        let (desk_lane, records_out) = RecordLane::new(RECORDS, features, handle.waker());
+        let (desk_lane, records_out) = RecordLane::new(RECORDS, features, values, handle.waker());
         let lost_records = desk_lane.lost();
         let mut records = ArrayVec::from_iter([desk_lane]);
         let recorded_ticks = recorder.as_ref().map(|recorder| {
-            let (lane, ticks) = recorder.ticks(features);
+            let (lane, ticks) = recorder.ticks(features, values);
             records.push(lane);
             ticks
         });
@@ -208,6 +212,7 @@ impl Daemon {
             task_may_resume,
             arrivals,
             stages,
+            windows: ToldWindow::all_of(plan),
         };
         let tick = tick_waker.clone();
         let queues = DeskQueues {
@@ -229,6 +234,9 @@ impl Daemon {
             counts: Arc::clone(&marker_counts),
             may_resume: task_may_resume,
         };
+        let (event_markers, markers_to_tick) =
+            EventMarkers::start(plan, &tick_waker, &counts, recorder.as_mut())?;
+        monitors.extend(event_markers.monitors());
         let mut places = PlaneStreams::default();
         places.follow_position(configuration, position).or_work()?;
         follower.follow_targets(configuration, &mut places)?;
@@ -292,7 +300,7 @@ impl Daemon {
             engine,
             binner,
             streams,
-            queues: TickQueues { commands, models, retired, records, lanes },
+            queues: TickQueues { commands, models, retired, markers: markers_to_tick, records, lanes },
             stop,
             counts,
             width: kalmind_types::Seconds::from_millis(plan.bin_ms),
@@ -312,6 +320,7 @@ impl Daemon {
             desk,
             inlets: guards,
             markers,
+            event_markers,
             recorded_texts,
             places,
             late,
@@ -382,9 +391,9 @@ impl Daemon {
         drop(core::mem::take(&mut self.places));
         self.recorded_texts.clear();
         // each may wait for a dead outlet: all at once, not one after the other
-        let late = self.late.take();
+        let (late, event_markers) = (self.late.take(), core::mem::take(&mut self.event_markers));
         std::thread::scope(|scope| {
-            scope.spawn(move || drop(late));
+            scope.spawn(move || drop((late, event_markers)));
             for inlet in self.inlets.drain(..) {
                 scope.spawn(move || drop(inlet));
             }

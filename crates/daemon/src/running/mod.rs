@@ -2,6 +2,7 @@
 
 pub mod arrival;
 pub mod daemon;
+mod event_markers;
 mod inlets;
 pub mod late_streams;
 pub mod plane_streams;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use kalmind_acquisition::Stages;
+use kalmind_engine::look_back_rows;
 use kalmind_filter::kernel_path;
 use kalmind_offline::recorded::{
     ConfigurationText, FORMAT, InputStream, RecordedAs, SessionDocument, StagesDocument,
@@ -54,9 +55,10 @@ pub(crate) fn session_document(plan: &Plan, identity: &Identity) -> SessionDocum
         streams: plan
             .streams
             .iter()
-            .map(|stream| InputStream {
+            .enumerate()
+            .map(|(place, stream)| InputStream {
                 key: stream.inlet.key.clone(),
-                held_samples: (stream.inlet.blocks * stream.inlet.block_samples) as u64,
+                held_samples: held_samples(plan, place),
                 stages: stream
                     .inlet
                     .stages
@@ -64,6 +66,7 @@ pub(crate) fn session_document(plan: &Plan, identity: &Identity) -> SessionDocum
                     .map(|stages| stages_document(stages, plan.recorded_as())),
             })
             .collect(),
+        windows: plan.windows.clone(),
         configuration: ConfigurationText {
             file: configuration.source.file_name.clone(),
             sha256: configuration.source.sha256.clone(),
@@ -95,4 +98,14 @@ impl Plan {
             Recorded::Raw => RecordedAs::Raw,
         }
     }
+}
+
+/// How many samples of a stream a tick may still ask for.
+fn held_samples(plan: &Plan, place: usize) -> u64 {
+    let Some(stream) = plan.streams.get(place) else { return 0 };
+    let blocks = stream.inlet.blocks * stream.inlet.block_samples;
+    let cut = plan.windows.iter().filter(|window| usize::from(window.stream) == place);
+    let kept = stream.binning.rate_hz.zip(cut.map(|window| window.count).max());
+    let wait = plan.binner().max_wait;
+    (blocks + kept.map_or(0, |(rate_hz, longest)| look_back_rows(rate_hz, longest, wait))) as u64
 }

@@ -4,9 +4,8 @@
 use std::sync::Arc;
 
 use kalmind_acquisition::{ArrivalSettings, InletConfig, MonitorLimits, StreamSelector, blocks_for, clock};
-use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinning};
+use kalmind_engine::{BinnerSettings, CursorSettings, EngineSettings, StreamBinning, WindowSettings};
 use kalmind_offline::model::{Demand, IdentifiedModel};
-use kalmind_output::cursor_channel_labels;
 use kalmind_session::MarkerTable;
 use kalmind_types::{
     Actor, Binning, ChannelMask, FeatureLayout, ModelSource, NumberFormat, Position, Seconds,
@@ -14,16 +13,18 @@ use kalmind_types::{
 };
 
 use crate::{
-    configuration::{ChannelReference, Configuration, Recorded, Stream},
+    configuration::{ChannelReference, Configuration, Stream},
     failure::{OrFail as _, Outcome},
     models::run_models::Origin,
     running::arrival::ArrivalRules,
     starting::{
         finding::Found,
         plan_error::PlanError,
+        planned_stream::PlannedStream,
         prepared::{Prepared, cursor_components},
         resuming::Resuming,
         stages::DerivedPlan,
+        windows,
     },
 };
 
@@ -35,27 +36,10 @@ const LONGEST_HELD_MS: f64 = 500.0;
 const MOST_BLOCKS: usize = 8192;
 /// Those of them that may hold a single sample each: faster senders push more than one at a time.
 const MOST_BLOCKS_OF_ONE: usize = 512;
-/// Bytes of a recorded sample's stamp.
-const STAMP_BYTES: usize = 9;
-/// Bytes of a recorded tick's input and frames, more or less.
-const TICK_BYTES: usize = 900;
 /// How wide bins may be, in milliseconds.
 pub const BIN_MS: std::ops::RangeInclusive<f64> = 1.0..=200.0;
 /// A leading stream's rate may differ from the bins' by this part.
 const RATE_MATCH: f64 = 0.01;
-
-/// A stream as configured and as found.
-#[derive(Clone, Debug)]
-pub struct PlannedStream {
-    /// How it is received.
-    pub inlet: InletConfig,
-    /// How it takes part in the bins.
-    pub binning: StreamBinning,
-    /// The features it contributes.
-    pub features: StreamFeatures,
-    /// Where it has stages: what comes of them, and is decoded in its place.
-    pub derived: Option<DerivedPlan>,
-}
 
 /// A further stream to record.
 #[derive(Clone, Debug)]
@@ -91,6 +75,8 @@ pub struct Plan {
     pub resuming: Option<Resuming>,
     /// What the task program's own texts mean.
     pub markers: MarkerTable,
+    /// Windows at events.
+    pub windows: Vec<WindowSettings>,
 }
 
 impl Plan {
@@ -195,7 +181,20 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
     if let Some((model, resuming)) = model.as_ref().zip(resuming.as_mut()) {
         resuming.find_state(model, &demand.streams);
     }
-    Ok(Plan { configuration, streams, recorded, layout, masked, bin_ms, demand, model, resuming, markers })
+    let windows = windows::planned(&configuration.window, &streams).or_usage()?;
+    Ok(Plan {
+        configuration,
+        streams,
+        recorded,
+        layout,
+        masked,
+        bin_ms,
+        demand,
+        model,
+        resuming,
+        markers,
+        windows,
+    })
 }
 
 /// Labels of features as the stream's own header has them: those of several streams bear its key in front.
@@ -349,34 +348,6 @@ impl Configuration {
 }
 
 impl Plan {
-    /// What a recording of this run grows by, in bytes a second, as far as rates are known.
-    #[must_use]
-    pub fn bytes_per_second(&self) -> f64 {
-        let sample = |description: &StreamDescription| {
-            let width = match description.format {
-                Some(NumberFormat::Int8) => 1,
-                Some(NumberFormat::Int16) => 2,
-                Some(NumberFormat::Float32 | NumberFormat::Int32) => 4,
-                _ => 8,
-            };
-            description.nominal_rate_hz.max(0.0) * (description.channels * width + STAMP_BYTES) as f64
-        };
-        let what = self.configuration.record.what;
-        let decoded = self.streams.iter().map(|stream| {
-            let received = sample(&stream.inlet.description);
-            let derived = stream.derived.as_ref().map(|derived| sample(&derived.description));
-            match (derived, what) {
-                (Some(derived), Recorded::Both) => received + derived,
-                (Some(derived), Recorded::Derived) => derived,
-                (Some(_), Recorded::Raw) | (None, _) => received,
-            }
-        });
-        let further = self.recorded.iter().filter_map(|stream| stream.description.as_ref()).map(sample);
-        let cursor = cursor_channel_labels(&self.demand.components).len();
-        let tick = TICK_BYTES + 8 * (self.layout.width() + cursor);
-        decoded.chain(further).sum::<f64>() + tick as f64 * 1e3 / self.bin_ms
-    }
-
     /// What follows from how the streams arrive, and what the configuration fixes.
     #[must_use]
     pub fn arrival_rules(&self) -> ArrivalRules {

@@ -89,6 +89,14 @@ pub enum PlanError {
         /// How many it takes.
         least: f64,
     },
+    /// A window that cannot be cut.
+    #[error("[[window]] \"{key}\": {problem}")]
+    Window {
+        /// Its key.
+        key: String,
+        /// Why not.
+        problem: String,
+    },
     /// A header with a rate that no stream has.
     #[error(
         "stream \"{key}\" says that it sends {rate_hz} samples a second; rates from 0 (irregular) to 1000000 are possible: correct the \

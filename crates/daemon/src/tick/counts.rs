@@ -11,7 +11,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kalmind_types::{BinClose, FeatureLayout, FeatureSet, MAX_FEATURES, TickOutput};
+use kalmind_types::{
+    BinClose, FeatureLayout, FeatureSet, MAX_FEATURES, TickOutput, WindowMissing, WindowResults,
+};
 
 /// A tick as the counters see it.
 struct CountedTick<'a> {
@@ -50,6 +52,42 @@ impl Suspects {
     }
 }
 
+/// What became of windows at events. Written by the tick thread, but for markers that never reached it.
+#[derive(Debug, Default)]
+pub struct WindowCounts {
+    read: AtomicU64,
+    missing: [AtomicU64; WindowMissing::ALL.len()],
+    /// Those for which there was no room.
+    pub refused: AtomicU64,
+}
+
+impl WindowCounts {
+    /// Counts those of a tick.
+    pub(super) fn count(&self, results: &WindowResults) {
+        for result in results.iter() {
+            let counter = match result {
+                Ok(_) => Some(&self.read),
+                Err(missing) => self.missing.get(missing as usize),
+            };
+            if let Some(counter) = counter {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Name, help and value of each counter.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let missing = WindowMissing::ALL.into_iter().zip(&self.missing);
+        [
+            ("read", "Windows at events that were read.", count(&self.read)),
+            ("refused", "Windows at events for which there was no room.", count(&self.refused)),
+        ]
+        .into_iter()
+        .chain(missing.map(move |(missing, counter)| (missing.name(), missing.help(), count(counter))))
+    }
+}
+
 macro_rules! counters {
     ($($counter:ident as $name:literal, $help:literal, $of:expr;)+) => {
         /// What the tick thread counts. Written by it alone, read by anyone.
@@ -66,6 +104,8 @@ macro_rules! counters {
             pub models_refused: AtomicU64,
             /// Models given back because they came too late for their swap, or in a tick that failed.
             pub models_late: AtomicU64,
+            /// What became of windows at events.
+            pub windows: WindowCounts,
             /// Ticks after which the adaptive state did not go on from the one before.
             pub states_turned: AtomicU64,
         }

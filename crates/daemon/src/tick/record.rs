@@ -23,6 +23,7 @@ use kalmind_engine::{BinFacts, Engine, HistoryRow};
 use kalmind_signal::{AdaptiveState, running_state};
 use kalmind_types::{
     Cause, FeatureSet, LslTime, ModelId, Seconds, StageTimes, TickInput, TickOutput, TickPublication,
+    WindowResults,
 };
 
 /// An adaptive state is told to a reader at least this often, in seconds of stream time.
@@ -45,6 +46,8 @@ pub struct TickRecord {
     pub bin: BinFacts,
     /// Raw features, before masking and z-score; NaN where a channel had no valid sample.
     pub features: Vec<f64>,
+    /// What was read from the windows in its input.
+    pub windows: WindowResults,
     /// Features that moved the adaptive state.
     pub moved: FeatureSet,
     /// The adaptive state after the tick, where this is a checkpoint of it: once a minute, where it began, and where this
@@ -70,6 +73,7 @@ impl TickRecord {
             model: None,
             bin: BinFacts::default(),
             features: vec![f64::NAN; features],
+            windows: WindowResults::default(),
             moved: FeatureSet::none_of(features),
             adaptive: None,
             lost_before: 0,
@@ -96,6 +100,8 @@ pub struct EngineView<'a> {
     pub moved: Option<&'a FeatureSet>,
     /// The adaptive state after the tick.
     pub adaptive: Option<&'a AdaptiveState>,
+    /// What was read from the windows in its input.
+    pub windows: Option<&'a WindowResults>,
 }
 
 impl<'a> EngineView<'a> {
@@ -108,6 +114,7 @@ impl<'a> EngineView<'a> {
             features: engine.raw_features(),
             moved: engine.moved(),
             adaptive: engine.adaptive(),
+            windows: Some(engine.windows()),
         }
     }
 }
@@ -161,10 +168,14 @@ impl Checkpoints {
 }
 
 impl RecordLane {
-    /// A lane of `count` records of so many features, and its reader, which `waker` wakes.
+    /// A lane of `count` records of so many features, and its reader, which `waker` wakes; what is read from a window has
+    /// `values` values at most.
     #[must_use]
-    pub fn new(count: usize, features: usize, waker: Waker) -> (Self, PoolReader<TickRecord>) {
-        let (records, reader) = pool(count, || TickRecord::empty(features));
+    pub fn new(count: usize, features: usize, values: usize, waker: Waker) -> (Self, PoolReader<TickRecord>) {
+        let (records, reader) = pool(count, || TickRecord {
+            windows: WindowResults::with_room(values),
+            ..TickRecord::empty(features)
+        });
         let checkpoints = Checkpoints::new(features);
         (Self { records, reader: waker, lost_before: 0, lost: Arc::default(), checkpoints }, reader)
     }
@@ -202,6 +213,10 @@ impl RecordLane {
         }
         let missed = self.lost_before > 0;
         record.adaptive = self.checkpoints.next(input.time, missed, known, record.adaptive.take());
+        match known.windows {
+            Some(windows) => record.windows.clone_from(windows),
+            None => record.windows.clear(),
+        }
         record.lost_before = core::mem::take(&mut self.lost_before);
         self.records.send(record);
         self.reader.wake();
@@ -242,7 +257,7 @@ mod tests {
     }
 
     fn bench(records: usize) -> Bench {
-        let (lane, reader) = RecordLane::new(records, 1, Waker::new());
+        let (lane, reader) = RecordLane::new(records, 1, 0, Waker::new());
         Bench { lane, reader, state: running_state(1), kept: Vec::new() }
     }
 

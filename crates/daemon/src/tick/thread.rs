@@ -27,32 +27,23 @@ use kalmind_acquisition::{
     pool::PoolReader,
     ring::{Consumer, Producer},
 };
-use kalmind_engine::{BinCounts, Binner, Engine, StagedModel};
+use kalmind_engine::{Binner, Engine, StagedModel};
 use kalmind_types::{
-    Actor, Cause, Command, Heartbeat, LslTime, MAX_COMMANDS, MAX_STREAMS, OutputState, Publication, Reason,
-    SampleBlock, Seconds, StageTimes, TickInput, TickPublication,
+    Cause, Command, EventMarker, Heartbeat, LslTime, MAX_STREAMS, Publication, SampleBlock, Seconds,
+    StageTimes, TickPublication,
 };
 
-use super::{EngineView, Lane, RecordLane, StopLatch, TickCounts};
+use super::{
+    EngineView, Lane, RecordLane, StopLatch, TickCounts,
+    round::{COMMANDS_PER_TICK, QueuedCommand, Round},
+};
 
 /// A heartbeat goes out when nothing else did for so long.
 const HEARTBEAT: Seconds = Seconds(0.1);
 /// The longest park: how often the thread looks at the clock when nothing wakes it.
 const LONGEST_PARK: Seconds = Seconds(0.02);
-/// Places among a tick's commands are kept for a stop and for what the thread itself notices.
-const COMMANDS_PER_TICK: usize = MAX_COMMANDS - 5;
-
 /// The tick thread was silent for so long that clients were told of a fault; then it is one.
 const SILENT: Seconds = Seconds(1.0);
-
-/// A command on its way to the tick thread.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct QueuedCommand {
-    /// What to do.
-    pub command: Command,
-    /// How many stops there had been when it was asked for: a resume that is older than the newest stop clears nothing.
-    pub stops: u64,
-}
 
 /// One input stream, as the tick thread sees it.
 #[derive(Debug)]
@@ -72,6 +63,8 @@ pub struct TickQueues {
     pub models: Consumer<Box<StagedModel>>,
     /// Models out of use, to be freed by the desk.
     pub retired: Producer<Box<StagedModel>>,
+    /// Markers that windows are cut at, where any are.
+    pub markers: Option<Consumer<EventMarker>>,
     /// Whole ticks, for the desk and for a recorder.
     pub records: ArrayVec<RecordLane, 2>,
     /// To the publishers.
@@ -99,44 +92,10 @@ pub struct TickThread {
     pub end: Arc<AtomicBool>,
 }
 
-/// What the loop remembers between rounds.
-struct Round {
-    input: TickInput,
-    pending: ArrayVec<Command, MAX_COMMANDS>,
-    /// When the newest complete bin was handled; none before the first.
-    last_complete: Option<LslTime>,
-    /// Whether a silence that is shown has been entered for the tick that ends it.
-    silence_shown: bool,
-    /// Whether a long silence has been entered for the tick that ends it.
-    silence_noted: bool,
-    /// For how long nothing may come at all, however steady the streams are.
-    silence: Seconds,
-    /// When the thread last looked around.
-    awake: LslTime,
-    last_sent: LslTime,
-    last_seq: Option<u64>,
-    shown: (OutputState, Option<Reason>),
-    /// What the binner had counted when the monitors were last told.
-    told: [BinCounts; MAX_STREAMS],
-}
-
 impl TickThread {
     /// Runs until [`TickThread::end`] is set. The caller has attached the thread to the wakers of the streams.
     pub fn run(mut self) {
-        let start = clock::now();
-        let mut round = Round {
-            input: TickInput::empty(),
-            pending: ArrayVec::new(),
-            last_complete: None,
-            silence_shown: false,
-            silence_noted: false,
-            silence: Seconds(0.0),
-            awake: start,
-            last_sent: start,
-            last_seq: None,
-            shown: self.engine.states().shown(),
-            told: [BinCounts::default(); MAX_STREAMS],
-        };
+        let mut round = Round::new(clock::now(), self.engine.states().shown());
         while !self.end.load(Ordering::Acquire) {
             if catch_unwind(AssertUnwindSafe(|| self.round(&mut round))).is_err() {
                 self.counts.panics.fetch_add(1, Ordering::Relaxed);
@@ -195,6 +154,10 @@ impl TickThread {
             }
             self.binner.set_health(index, stream.monitor.health());
         }
+        while let Some(marker) = self.queues.markers.as_mut().and_then(Consumer::pop) {
+            let refused = !self.binner.mark(marker, clock::now());
+            self.counts.windows.refused.fetch_add(u64::from(refused), Ordering::Relaxed);
+        }
         while round.pending.len() < COMMANDS_PER_TICK {
             let Some(queued) = self.queues.commands.pop() else { break };
             if let Command::Arrival { max_wait, silence, .. } = queued.command {
@@ -250,6 +213,7 @@ impl TickThread {
             lane.record(input, published, panicked, &EngineView::of(&self.engine));
         }
         self.counts.states_turned.fetch_add(u64::from(self.engine.bin_facts().turned), Ordering::Relaxed);
+        self.counts.windows.count(self.engine.windows());
         self.counts.count(&output, round.input.closed_by, late);
         self.counts.checks.store(self.engine.plausibility_checks().len() as u64, Ordering::Relaxed);
         if !output.incomplete {
@@ -308,6 +272,7 @@ impl TickThread {
         if shown == round.shown && (now - round.last_sent).0 < HEARTBEAT.0 {
             return;
         }
+        self.counts.note_suspects(self.engine.suspects(), shown != round.shown);
         round.shown = shown;
         round.last_sent = now;
         let heartbeat = Heartbeat {
@@ -331,118 +296,5 @@ impl TickThread {
             .filter(|_| !round.silence_shown)
             .map_or(LONGEST_PARK.0, |last| self.silence_limit(round) + 0.000_5 - (now - last).0);
         Duration::from_secs_f64(until_deadline.min(until_silent.max(0.000_5)).clamp(0.0, LONGEST_PARK.0))
-    }
-}
-
-impl Round {
-    /// Puts a command behind the others. A task's state replaces the one before it, so that a task that goes on while
-    /// there are no ticks fills nothing; a resume from before the newest stop clears nothing.
-    fn pend(&mut self, queued: QueuedCommand, stops: u64) {
-        let command = match queued.command {
-            Command::Request { mode, by, .. } if queued.stops < stops => {
-                Command::Request { mode, resume: false, by }
-            }
-            other => other,
-        };
-        if let (Command::Task(_), Some(last @ Command::Task(_))) = (&command, self.pending.last_mut()) {
-            *last = command;
-            return;
-        }
-        // the caller has made sure of a place
-        let _full = self.pending.try_push(command);
-    }
-
-    /// Enters what the thread itself has noticed, once and behind everything else: a place is kept for each, and a resume
-    /// that waits is older.
-    fn notice(&mut self, command: Command) {
-        self.pending.retain(|pending| *pending != command);
-        let _a_place_is_kept = self.pending.try_push(command);
-    }
-
-    /// A stop is newer than every resume that waits. One stop in force is as good as many, so stops without ticks take one
-    /// place, and what else is noticed meanwhile finds its own.
-    fn stop(&mut self, by: Actor) {
-        self.forget_resumes();
-        if !self.pending.iter().any(|command| matches!(command, Command::Stop { .. })) {
-            let _a_place_is_kept = self.pending.try_push(Command::Stop { by });
-        }
-    }
-
-    /// A stop is newer than every resume that waits.
-    fn forget_resumes(&mut self) {
-        for command in &mut self.pending {
-            if let Command::Request { resume, .. } = command {
-                *resume = false;
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use kalmind_types::{Mode, Position, Target, TaskState};
-
-    use super::*;
-
-    fn round() -> Round {
-        Round {
-            input: TickInput::empty(),
-            pending: ArrayVec::new(),
-            last_complete: None,
-            silence_shown: false,
-            silence_noted: false,
-            silence: Seconds(0.0),
-            awake: LslTime(0.0),
-            last_sent: LslTime(0.0),
-            last_seq: None,
-            shown: (OutputState::Idle, None),
-            told: [BinCounts::default(); MAX_STREAMS],
-        }
-    }
-
-    fn resume() -> Command {
-        Command::Request { mode: Mode::Control, resume: true, by: Actor::Operator }
-    }
-
-    #[test]
-    fn a_resume_from_before_a_stop_clears_nothing() {
-        let mut round = round();
-        round.pend(QueuedCommand { command: resume(), stops: 3 }, 4);
-        let cleared = Command::Request { mode: Mode::Control, resume: false, by: Actor::Operator };
-        assert_eq!(round.pending.as_slice(), [cleared]);
-        round.pend(QueuedCommand { command: resume(), stops: 4 }, 4);
-        assert_eq!(round.pending.as_slice(), [cleared, resume()]);
-        round.forget_resumes();
-        assert_eq!(round.pending.as_slice(), [cleared, cleared]);
-    }
-
-    #[test]
-    fn many_stops_without_ticks_take_one_place_and_leave_room_for_what_is_noticed() {
-        let mut round = round();
-        for number in 0..COMMANDS_PER_TICK {
-            let place = Position([number as f64, 0.0]);
-            round.pend(QueuedCommand { command: Command::PlaceCursor(place), stops: 0 }, 0);
-        }
-        (0..100).for_each(|_| round.stop(Actor::Client));
-        for noticed in [
-            Command::InputNotFresh,
-            Command::InputWasSilent,
-            Command::Fault(Cause::TickSilent),
-            Command::Fault(Cause::Panicked),
-        ] {
-            assert!(round.pending.try_push(noticed).is_ok(), "{noticed:?}");
-        }
-        assert!(round.pending.contains(&Command::Stop { by: Actor::Client }));
-    }
-
-    #[test]
-    fn targets_without_ticks_take_one_place() {
-        let mut round = round();
-        for number in 0..100 {
-            let target = Target { position: Position([0.01 * f64::from(number), 0.5]), radius: 0.1 };
-            let task = TaskState { target: Some(target), ..TaskState::default() };
-            round.pend(QueuedCommand { command: Command::Task(task), stops: 0 }, 0);
-        }
-        assert_eq!(round.pending.len(), 1);
     }
 }

@@ -11,6 +11,7 @@
 
 use kalmind_types::{Binning, IndexRange, LslTime, SampleBlock, Seconds, StreamHealth, StreamTime};
 
+use super::look_back::LookBack;
 use crate::window::StreamWindow;
 
 /// Clock offsets in force change by at most this much per second, so that corrected stamps never run backwards.
@@ -68,6 +69,8 @@ pub(super) struct Intake {
     pub(super) lost: u64,
     pub(super) late: u64,
     pub(super) counts: BinCounts,
+    /// Where windows are cut from the stream.
+    pub(super) look_back: Option<LookBack>,
     /// Of the stages that made the newest samples, the index of the first that they made, and the one before.
     generation: u32,
     made_since: u64,
@@ -92,10 +95,20 @@ impl Intake {
             lost: 0,
             late: 0,
             counts: BinCounts::default(),
+            look_back: None,
             generation: 0,
             made_since: 0,
             generation_before: 0,
             binned_generation: 0,
+        }
+    }
+
+    /// Keeps a sample for windows, where any are cut from the stream.
+    pub(super) fn look_back(&mut self, index: u64, stamp: LslTime, block: &SampleBlock) {
+        if let Some(look_back) = &mut self.look_back {
+            let row = usize::try_from(index.saturating_sub(block.first_index)).unwrap_or(usize::MAX);
+            let values = block.values.rows(block.channels, row, row.saturating_add(1));
+            look_back.push(index, stamp, block.connection, values);
         }
     }
 

@@ -146,6 +146,7 @@ impl Loop {
             }]),
             masked: ChannelMask::default(),
             commands: self.commands.drain(..).collect(),
+            windows: ArrayVec::new(),
         };
         self.engine.step(&input, &self.newest)
     }

@@ -215,6 +215,7 @@ impl Bench {
             }]),
             masked: ChannelMask::default(),
             commands: commands.iter().copied().collect(),
+            windows: ArrayVec::new(),
         }
     }
 

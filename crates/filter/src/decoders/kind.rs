@@ -49,6 +49,11 @@ pub(crate) trait DecoderKind {
     /// [scale themselves](DecoderTensors::scales_itself), and without the mean of the intent.
     fn decoder(tensors: &Self::Tensors, setup: &Setup<'_>) -> Result<Box<dyn Decoder>, ModelError>;
 
+    /// Fewer tensors of which the same decoder is built, to the bit, where there are such.
+    fn runtime_tensors(_tensors: &Self::Tensors, _options: &Options) -> Option<Self::Tensors> {
+        None
+    }
+
     /// Writes the tensors, all but the factor on the covariance; gives the header's `parameters`.
     fn write(tensors: &Self::Tensors, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error>;
 

@@ -80,6 +80,7 @@ fn random_kalman(n: usize, d: usize, start: Start, rng: &mut ChaCha8Rng) -> Kalm
         observation: uniform(n, d, rng),
         observation_offset: DVector::from_fn(n, |_, _| rng.random_range(-1.0..1.0)),
         observation_noise: positive(n, rng),
+        information: None,
         start,
         covariance_scale: CovarianceScale::constant(1.0),
     }
@@ -253,6 +254,7 @@ fn the_scalar_steady_state_variance_is_the_published_one() {
         observation: one.clone(),
         observation_offset: DVector::zeros(1),
         observation_noise: one.clone(),
+        information: None,
         start: Start::Prior,
         covariance_scale: CovarianceScale::constant(1.0),
     };

@@ -48,6 +48,7 @@ pub(crate) fn fit_kalman_given(
         observation: fit.observation,
         observation_offset: fit.offset,
         observation_noise: fit.noise,
+        information: None,
         start: options.start.unwrap_or(Start::Prior),
         covariance_scale: CovarianceScale::constant(1.0),
     };

@@ -62,6 +62,7 @@ mod tests {
             observation: DMatrix::from_row_slice(2, 2, &[0.0, 1.0, 0.0, -0.5]),
             observation_offset: DVector::zeros(2),
             observation_noise: DMatrix::identity(2, 2),
+            information: None,
             start: Start::Prior,
             covariance_scale: CovarianceScale::constant(1.0),
         };

@@ -24,7 +24,7 @@ use crate::decoders::wiener::state_covariance;
 use crate::windows::{column_means, folds, outside, second_moment, states_at};
 use crate::{FitError, FitReport};
 use kalmind_filter::cholesky::Cholesky;
-use kalmind_filter::decoders::kalman::runtime::ObservationInformation;
+use kalmind_filter::decoders::kalman::information::ObservationInformation;
 use kalmind_filter::{CovarianceScale, Options, Parameters, TrainingData, WienerParameters};
 
 /// See the module.

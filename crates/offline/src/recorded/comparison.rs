@@ -3,18 +3,19 @@
 use std::fmt;
 
 use kalmind_signal::AdaptiveState;
-use kalmind_types::TickOutput;
+use kalmind_types::{TickOutput, WindowResults};
 use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::RecordedTick;
+use super::{RecordedTick, WindowResult};
 
 /// The first place where replay gave something else than what was published.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
     /// The tick.
     pub seq: u64,
-    /// `feature` and its number, the channel of the cursor stream, an adaptive state and the place of a value in it, `time`, `samples` (the recording lacks some that the tick used) or `tick` (the
+    /// `feature` and its number, the channel of the cursor stream, an adaptive state and the place of a value in it, `time`, `window at event` and its number, `samples` (the recording lacks some that the tick used) or `tick` (the
     /// recording lacks ticks before this one).
     pub field: String,
     /// What was published; what is missing.
@@ -78,12 +79,30 @@ impl Comparison {
         }
     }
 
-    /// Takes a tick: the raw features and the output that replay gave, and what was recorded of both.
-    pub fn tick(&mut self, features: &[f64], output: &TickOutput, recorded: &RecordedTick) {
+    /// Takes a tick: the raw features, the output and what was read from windows, as replay gave them, and what was recorded of
+    /// all.
+    pub fn tick(
+        &mut self,
+        features: &[f64],
+        output: &TickOutput,
+        windows: &WindowResults,
+        recorded: &RecordedTick,
+    ) {
         (self.row.write)(output, &mut self.values);
         self.hash.update(output.time.0.to_le_bytes());
         for (index, _) in &self.compared {
             self.hash.update(self.values[*index].to_le_bytes());
+        }
+        for (window, result) in recorded.document.input.windows.iter().zip(windows.iter()) {
+            self.hash.update(window.event.to_le_bytes());
+            match result {
+                Ok(values) => {
+                    for value in values {
+                        self.hash.update(value.to_le_bytes());
+                    }
+                }
+                Err(missing) => self.hash.update(missing.name()),
+            }
         }
         self.ticks += 1;
         let published = recorded.cursor.as_ref().filter(|(_, values)| {
@@ -92,9 +111,11 @@ impl Comparison {
         });
         self.compared_ticks += u64::from(published.is_some());
         if self.first_difference.is_none() {
-            self.first_difference = Self::features_differ(features, output, recorded).or_else(|| {
-                published.and_then(|(time, values)| self.published_differs(output, *time, values))
-            });
+            self.first_difference = Self::features_differ(features, output, recorded)
+                .or_else(|| {
+                    published.and_then(|(time, values)| self.published_differs(output, *time, values))
+                })
+                .or_else(|| Self::windows_differ(output, windows, recorded));
         }
     }
 
@@ -106,6 +127,34 @@ impl Comparison {
         let mut pairs = features.iter().zip(&recorded.features).enumerate();
         let (feature, (ours, theirs)) = pairs.find(|(_, (ours, theirs))| differ(**ours, **theirs))?;
         Some(difference(output.seq, &format!("feature {feature}"), *theirs, *ours))
+    }
+
+    /// The first window from which something else was read.
+    fn windows_differ(
+        output: &TickOutput,
+        windows: &WindowResults,
+        recorded: &RecordedTick,
+    ) -> Option<Difference> {
+        let theirs = &recorded.document.windows;
+        let ours: Vec<WindowResult> = WindowResult::all_of(windows).collect();
+        let same = |ours: &WindowResult, theirs: &WindowResult| match (ours, theirs) {
+            (WindowResult::Values(ours), WindowResult::Values(theirs)) => {
+                ours.iter().map(|value| value.to_bits()).eq(theirs.iter().map(|value| value.to_bits()))
+            }
+            _ => ours == theirs,
+        };
+        let place = (0..ours.len().max(theirs.len())).find(|place| {
+            !ours.get(*place).zip(theirs.get(*place)).is_some_and(|(ours, theirs)| same(ours, theirs))
+        })?;
+        let window = recorded.document.input.windows.get(place);
+        let field =
+            window.map_or_else(|| "window".to_owned(), |window| format!("window at event {}", window.event));
+        Some(Difference {
+            seq: output.seq,
+            field,
+            recorded: json!(theirs.get(place)),
+            replayed: json!(ours.get(place)),
+        })
     }
 
     fn published_differs(&self, output: &TickOutput, time: f64, values: &[f64]) -> Option<Difference> {
@@ -143,7 +192,8 @@ impl Comparison {
     }
 
     /// SHA-256 of what replay gave: for each tick its time and the compared channels in their order, as little-endian
-    /// 64-bit floats.
+    /// 64-bit floats; then for each window that was read at it the number of its event and its values, likewise, or why there
+    /// are none.
     #[must_use]
     pub fn output_sha256(&self) -> String {
         kalmind_types::ModelId(self.hash.clone().finalize().into()).to_hex()
@@ -156,7 +206,64 @@ fn difference(seq: u64, field: &str, recorded: f64, replayed: f64) -> Difference
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
+    use kalmind_types::{
+        EventMarker, EventWindow, LslTime, Seconds, StageTimes, StreamTime, TickInput, TickPublication,
+        WindowMissing,
+    };
+
     use super::*;
+    use crate::recorded::TickDocument;
+
+    /// What is found, and the hash, where this was read from a window and the other thing recorded.
+    fn compared(replayed: Option<f64>, recorded: Option<f64>) -> (Option<Difference>, String) {
+        let results = |value: Option<f64>| {
+            let mut results = WindowResults::with_room(1);
+            match value {
+                Some(value) => results.push(1, |values| values.fill(value)),
+                None => results.push_missing(WindowMissing::Gap),
+            }
+            results
+        };
+        let mut input = TickInput::empty();
+        input.windows.push(EventWindow {
+            event: 7,
+            marker: EventMarker { window: 0, text: 0, stamp: StreamTime(1.0), offset: Seconds(0.0) },
+            stream: 0,
+            first: 3,
+            count: 4,
+            missing: None,
+        });
+        let output = TickOutput::neutral(5, LslTime(2.0));
+        let published =
+            TickPublication { output, times: StageTimes::default(), age: Seconds(0.0), late: false };
+        let document = TickDocument::of(&input, &published, false, 0).with_windows(&results(recorded));
+        let text = serde_json::to_string(&document).expect("JSON");
+        let read: TickDocument<'_> = serde_json::from_str(&text).expect("the same");
+        assert_eq!(read, document);
+        let input = Cow::Owned(read.input.into_owned());
+        let tick =
+            RecordedTick { document: TickDocument { input, ..read }, features: Vec::new(), cursor: None };
+        let mut comparison =
+            Comparison::new(PublishedRow { compared: Vec::new(), write: Box::new(|_, _| {}) }, None);
+        comparison.tick(&[], &output, &results(replayed), &tick);
+        (comparison.first_difference.clone(), comparison.output_sha256())
+    }
+
+    #[test]
+    fn what_was_read_from_a_window_is_compared_to_the_last_bit() {
+        let value = 0.1 + 0.2;
+        let (same, hash) = compared(Some(value), Some(value));
+        assert_eq!(same, None);
+        let (differs, other) = compared(Some(value), Some(0.3));
+        let differs = differs.expect("another last bit");
+        assert_eq!((differs.seq, differs.field.as_str()), (5, "window at event 7"));
+        assert_eq!(other, hash, "the hash is that of what replay gave");
+        assert_ne!(compared(Some(0.3), Some(0.3)).1, hash);
+        assert_eq!(compared(None, None).0, None);
+        assert!(compared(None, Some(value)).0.is_some() && compared(Some(value), None).0.is_some());
+    }
 
     #[test]
     fn a_checkpoint_of_other_bits_or_of_nothing_is_a_difference() {

@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 
-use kalmind_engine::EngineSettings;
+use kalmind_engine::{EngineSettings, WindowSettings};
 use kalmind_signal::{AdaptiveState, Given};
 use kalmind_types::{
     Component, FeatureLayout, LslTime, MAX_COMPONENTS, MAX_STREAMS, Reason, Seconds, TickInput,
-    TickPublication,
+    TickPublication, WindowMissing, WindowResults,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::model_parts::{ModelPart, TickFeatures};
 use super::stages::{CheckpointPart, StagesDocument};
 
 /// The version of the documents that is written, and the newest that is read. Version 1 had features that are channels only,
@@ -49,6 +50,29 @@ pub struct TickDocument<'a> {
     pub guarded_channels: u16,
     /// Ticks directly before this one that are not in the recording.
     pub lost_before: u64,
+    /// What was read from the windows in its input, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<WindowResult>,
+}
+
+/// What was read from a window at an event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WindowResult {
+    /// Its values.
+    Values(Vec<f64>),
+    /// Why there are none.
+    Missing(WindowMissing),
+}
+
+impl WindowResult {
+    /// What came of a tick's windows.
+    pub fn all_of(results: &WindowResults) -> impl Iterator<Item = Self> {
+        results.iter().map(|result| match result {
+            Ok(values) => Self::Values(values.to_vec()),
+            Err(missing) => Self::Missing(missing),
+        })
+    }
 }
 
 impl<'a> TickDocument<'a> {
@@ -71,7 +95,14 @@ impl<'a> TickDocument<'a> {
             nonfinite_values: output.nonfinite_values,
             guarded_channels: output.guarded_channels,
             lost_before,
+            windows: Vec::new(),
         }
+    }
+
+    /// The same, with what was read from its windows.
+    #[must_use]
+    pub fn with_windows(self, results: &WindowResults) -> Self {
+        Self { windows: WindowResult::all_of(results).collect(), ..self }
     }
 }
 
@@ -81,8 +112,10 @@ impl<'a> TickDocument<'a> {
 pub enum RecordDocument {
     /// What the session was, and every setting of the step.
     Session(Box<SessionDocument>),
-    /// A part of a model's file.
+    /// A part of a model's file, packed or as it stands.
     Model(ModelPart),
+    /// Features of ticks that are not in this file, for the models that were fitted to them.
+    Features(TickFeatures),
     /// From this row on the samples of an input stream have other indices than their place in the file says.
     Hole {
         /// The input stream.
@@ -228,6 +261,9 @@ pub struct SessionDocument {
     pub engine: EngineSettings,
     /// The input streams, in the order of the tick's input.
     pub streams: Vec<InputStream>,
+    /// Windows at events.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<WindowSettings>,
     /// The configuration as it was read.
     pub configuration: ConfigurationText,
     /// One instant on both clocks.
@@ -329,60 +365,11 @@ pub struct ClockReading {
     pub unix: f64,
 }
 
-/// A part of a model's file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelPart {
-    /// SHA-256 of the file in hexadecimal.
-    pub id: String,
-    /// Decoder with options, for people.
-    pub name: String,
-    /// Which part, from 0.
-    pub part: u64,
-    /// How many there are.
-    pub parts: u64,
-    /// The bytes.
-    pub base64: String,
-}
-
-/// Bytes of a model's file in one part: with base64 and its frame well within a chunk.
-const PART: usize = 36 * 1024;
-
-impl ModelPart {
-    /// A model's file, cut into parts.
-    pub fn all_of<'a>(id: &'a str, name: &'a str, file: &'a [u8]) -> impl Iterator<Item = Self> + 'a {
-        use base64::Engine as _;
-        let parts = file.len().div_ceil(PART) as u64;
-        file.chunks(PART).zip(0_u64..).map(move |(bytes, part)| Self {
-            id: id.to_owned(),
-            name: name.to_owned(),
-            part,
-            parts,
-            base64: base64::prelude::BASE64_STANDARD.encode(bytes),
-        })
-    }
-
-    /// Its bytes, if they are base64.
-    #[must_use]
-    pub fn bytes(&self) -> Option<Vec<u8>> {
-        use base64::Engine as _;
-        base64::prelude::BASE64_STANDARD.decode(&self.base64).ok()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use kalmind_types::{StageTimes, TickOutput};
 
     use super::*;
-
-    #[test]
-    fn a_model_is_the_sum_of_its_parts() {
-        let file: Vec<u8> = (0..100_000_u32).map(|byte| (byte * 7) as u8).collect();
-        let parts: Vec<ModelPart> = ModelPart::all_of("id", "kalman", &file).collect();
-        assert_eq!(parts.len(), 3);
-        assert!(parts.iter().all(|part| part.parts == 3 && part.base64.len() < 60_000));
-        assert_eq!(parts.iter().filter_map(ModelPart::bytes).flatten().collect::<Vec<_>>(), file);
-    }
 
     #[test]
     fn a_tick_comes_back_to_the_last_bit() {

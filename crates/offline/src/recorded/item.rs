@@ -21,6 +21,18 @@ impl RecordedTick {
     pub fn features_in_use(&self, layout: &FeatureLayout) -> Vec<f64> {
         layout.in_use(&self.document.input.masked, &self.features).collect()
     }
+
+    /// The features as a fit had them: those of a bin that was not complete are not a number. `incomplete` is the channel of
+    /// the cursor that says so.
+    #[must_use]
+    pub fn features_fitted(&self, layout: &FeatureLayout, incomplete: Option<usize>) -> Vec<f64> {
+        let published = self.cursor.as_ref().zip(incomplete);
+        let incomplete = published.and_then(|((_, values), channel)| values.get(channel));
+        if incomplete.is_some_and(|incomplete| *incomplete != 0.0) {
+            return vec![f64::NAN; layout.width()];
+        }
+        self.features_in_use(layout)
+    }
 }
 
 /// What comes next in a recording.

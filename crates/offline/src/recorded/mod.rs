@@ -6,6 +6,8 @@ mod deriving;
 mod documents;
 mod gathering;
 mod item;
+mod model_parts;
+mod models;
 mod playback;
 mod reading;
 mod samples;
@@ -16,11 +18,13 @@ pub use comparison::{Comparison, Difference, PublishedRow};
 pub use derived_items::DerivedItems;
 pub use deriving::{DerivedSamples, Deriving, ResumedAt};
 pub use documents::{
-    ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, ModelPart, RecordDocument,
-    SessionDocument, TickDocument,
+    ClockReading, ConfigurationText, FORMAT, InputStream, LossKind, RecordDocument, SessionDocument,
+    TickDocument, WindowResult,
 };
 pub use gathering::{GatherError, Gathered, gather};
 pub use item::{Item, RecordedTick, Unreadable};
+pub use model_parts::{ModelPart, TickFeatures};
+pub use models::{FittedTicks, RecordedModelError, RecordedModels, recorded_report};
 pub use playback::{Playback, PlaybackError};
 pub use reading::{ReadError, SessionReader, Wanted};
 pub use samples::RecordedSamples;

@@ -96,6 +96,7 @@ pub(crate) fn session(features: StreamFeatures) -> SessionDocument {
             fallback_stale: Seconds(0.3),
         },
         streams: vec![InputStream { key: "input".to_owned(), held_samples: 64, stages: None }],
+        windows: Vec::new(),
         configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
         clock: ClockReading { lsl: 1.0, unix: 1.0 },
         adaptive: None,

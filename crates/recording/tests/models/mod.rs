@@ -62,6 +62,7 @@ pub fn kalman() -> KalmanParameters {
         observation: matrix(FEATURES, 2, 4),
         observation_offset: DVector::from_fn(FEATURES, |row, _| number(row)),
         observation_noise: covariance(FEATURES, 5),
+        information: None,
         start: Start::Prior,
         covariance_scale: CovarianceScale::constant(1.0),
     }

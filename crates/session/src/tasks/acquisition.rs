@@ -27,6 +27,26 @@ pub(super) trait Targets: fmt::Debug + Send {
     fn begin(&mut self) -> Position;
     /// The next target; its radius where the task has one size for all.
     fn next(&mut self, radius: f64) -> Target;
+
+    /// What a cursor that stays at `position` selects; none where that selects nothing. By default the target alone, a disc.
+    fn under(&self, position: Position, target: Target) -> Option<Place> {
+        let inside = position.distance(target.position) <= target.radius;
+        inside.then_some(Place { number: 0, is_target: true })
+    }
+
+    /// How many there are to select from, where a wrong one can be selected.
+    fn choices(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// What a cursor can select by staying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Which: a hold starts over where this changes.
+    pub(super) number: u32,
+    /// Whether it is the target.
+    pub(super) is_target: bool,
 }
 
 /// An option that has to be above 0.
@@ -55,11 +75,12 @@ struct Running {
     trial_runs: bool,
     target: Target,
     trial_elapsed: f64,
-    /// Seconds without a break in the target.
-    held: Option<f64>,
+    /// Where the cursor stays, and for how many seconds without a break.
+    held: Option<(Place, f64)>,
 }
 
-/// The task. A target is acquired when the cursor has been in it (on its rim counts) at every tick for `hold`; a trial times
+/// The task. A target is acquired when the cursor has been in it (on its rim counts) at every tick for `hold`, and where there
+/// are others, they are selected in the same way, which ends the trial as well; a trial times
 /// out `timeout` after its start, and then the cursor is put on the target, so that doing nothing scores nothing. The next
 /// target follows at once. Open and closed loop differ only in what moves the cursor. Where time does not count a hold in
 /// progress starts over.
@@ -76,9 +97,8 @@ pub(super) struct TargetAcquisition<T> {
 }
 
 impl<T: Targets> TargetAcquisition<T> {
-    /// Waits for its first block; takes [`RADIUS`], [`HOLD`] and [`TIMEOUT`] from the options.
-    pub(super) fn new(targets: T, options: &OptionValues<'_>) -> Result<Self, TaskError> {
-        let radius = positive(options, "radius", "a target needs a positive radius")?;
+    /// Waits for its first block; takes [`HOLD`] and [`TIMEOUT`] from the options.
+    pub(super) fn new(targets: T, radius: f64, options: &OptionValues<'_>) -> Result<Self, TaskError> {
         let timeout = positive(options, "timeout", "a trial needs a positive time")?;
         let hold = options.get("hold");
         if !hold.is_finite() || hold < 0.0 || hold >= timeout {
@@ -88,16 +108,8 @@ impl<T: Targets> TargetAcquisition<T> {
                 expected: "it has to be at least 0 and shorter than the timeout",
             });
         }
-        Ok(Self {
-            targets,
-            radius,
-            hold,
-            timeout,
-            running: None,
-            last_tick: None,
-            next_trial: 0,
-            score: TaskScore::default(),
-        })
+        let score = TaskScore::of(targets.choices());
+        Ok(Self { targets, radius, hold, timeout, running: None, last_tick: None, next_trial: 0, score })
     }
 
     /// Shows the next target and begins its trial.
@@ -134,7 +146,7 @@ impl<T: Targets> TargetAcquisition<T> {
 impl<T: Targets> Task for TargetAcquisition<T> {
     fn start(&mut self, block: TaskBlock, duration: Seconds, time: LslTime) -> TaskStep {
         let mut step = self.stop(time);
-        self.score = TaskScore::default();
+        self.score = TaskScore::of(self.targets.choices());
         self.last_tick = Some(time);
         step.tell(time, EventBody::TaskBlock { block, phase: Phase::Start });
         let position = self.targets.begin();
@@ -166,11 +178,14 @@ impl<T: Targets> Task for TargetAcquisition<T> {
         };
         running.elapsed += seconds;
         running.trial_elapsed += seconds;
-        let inside = tick.position.distance(running.target.position) <= running.target.radius;
-        running.held = inside.then(|| running.held.map_or(0.0, |held| held + seconds));
+        running.held = self.targets.under(tick.position, running.target).map(|place| {
+            let before = running.held.filter(|(last, _)| *last == place);
+            (place, before.map_or(0.0, |(_, held)| held + seconds))
+        });
         let over = running.elapsed >= running.duration - ROUNDING_S;
-        let result = if running.held.is_some_and(|held| held >= self.hold - ROUNDING_S) {
-            Some(TrialResult::Acquired)
+        let selected = running.held.filter(|(_, held)| *held >= self.hold - ROUNDING_S);
+        let result = if let Some((place, _)) = selected {
+            Some(if place.is_target { TrialResult::Acquired } else { TrialResult::Incorrect })
         } else if running.trial_elapsed >= self.timeout - ROUNDING_S {
             step.commands.push(Command::PlaceCursor(running.target.position));
             Some(TrialResult::Timeout)

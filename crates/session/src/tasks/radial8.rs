@@ -42,7 +42,8 @@ fn build(seed: u64, options: &OptionValues<'_>) -> Result<Box<dyn Task>, TaskErr
         directions: Vec::new(),
         outward: false,
     };
-    Ok(Box::new(TargetAcquisition::new(targets, options)?))
+    let radius = acquisition::positive(options, "radius", "a target needs a positive radius")?;
+    Ok(Box::new(TargetAcquisition::new(targets, radius, options)?))
 }
 
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     Actor, ArrivalStatus, Cause, CovarianceKind, GenerationId, InputDelay, LslTime, OperatorAction,
-    OutputState,
+    OutputState, WindowMissing,
 };
 
 /// What whoever asks for control may have to confirm.
@@ -188,6 +188,38 @@ pub enum ModelEvent {
         /// Why.
         problem: String,
     },
+}
+
+/// A window at a marker was read, or could not be. The event's time is the marker's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WindowEvent {
+    /// The window's name.
+    pub window: String,
+    /// Counts the windows that were asked for, from 0; one that was refused is a hole.
+    pub event: u64,
+    /// The marker's text.
+    pub marker: String,
+    /// The stream that it is cut from.
+    pub stream: String,
+    /// Index of its first sample; none where nothing was read.
+    pub first: Option<u64>,
+    /// Its number of samples.
+    pub samples: u32,
+    /// What read it.
+    pub reader: String,
+    /// What was read; none where `missing` says why.
+    pub values: Option<Vec<WindowValue>>,
+    /// Why nothing was read.
+    pub missing: Option<WindowMissing>,
+}
+
+/// One of the values that were read from a window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WindowValue {
+    /// What it is called: a channel, a class.
+    pub name: String,
+    /// The value.
+    pub value: f64,
 }
 
 /// The output's state or its reason changed.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 pub use bodies::{
     ArrivalAction, ArrivalEvent, Confirmation, ModelEvent, ModelSource, OperatorRequest, RecordingFault,
-    RecordingTag, StagesAction, StagesEvent, StateCause, StateEvent, StreamArrival,
+    RecordingTag, StagesAction, StagesEvent, StateCause, StateEvent, StreamArrival, WindowEvent, WindowValue,
 };
 
 use crate::{LslTime, OperatorAction, OutputState, Phase, Target, TaskBlock, TrialResult};
@@ -32,6 +32,8 @@ pub enum EventKind {
     Operator,
     /// A model came to the run, was put in, or could not be fitted.
     Model,
+    /// A window at a marker was read, or could not be.
+    Window,
     /// The output's state or its reason changed, other than to `fault`: stale input, a recovery, a stop, a request that
     /// took effect.
     State,
@@ -80,6 +82,8 @@ pub enum EventBody {
     Stages(StagesEvent),
     /// A model came to the run, was put in, or could not be fitted.
     Model(ModelEvent),
+    /// A window at a marker was read, or could not be.
+    Window(Box<WindowEvent>),
     /// The output's state or its reason changed; of the kind `fault` where the state is that, else of the kind `state`.
     State(Box<StateEvent>),
     /// The recording is in trouble; of the kind `fault`.
@@ -112,6 +116,7 @@ impl EventBody {
             Self::TaskBlock { .. } => EventKind::TaskBlock,
             Self::Operator(_) | Self::Arrival(_) | Self::Stages(_) => EventKind::Operator,
             Self::Model(_) => EventKind::Model,
+            Self::Window(_) => EventKind::Window,
             Self::State(change) if change.state == OutputState::Fault => EventKind::Fault,
             Self::State(_) => EventKind::State,
             Self::Recording(_) => EventKind::Fault,
@@ -133,6 +138,7 @@ impl EventBody {
             Self::Arrival(arrival) => json!(arrival),
             Self::Stages(stages) => json!(stages),
             Self::Model(model) => json!(model),
+            Self::Window(window) => json!(window),
             Self::State(change) => json!(change),
             Self::Recording(fault) => json!(fault),
             Self::Other { data, .. } => data.clone(),
@@ -152,6 +158,9 @@ impl EventBody {
                 .or_else(|_| StagesEvent::deserialize(&data).map(Self::Stages))
                 .ok(),
             EventKind::Model => ModelEvent::deserialize(&data).map(Self::Model).ok(),
+            EventKind::Window => {
+                WindowEvent::deserialize(&data).map(|window| Self::Window(Box::new(window))).ok()
+            }
             EventKind::State | EventKind::Fault => StateEvent::deserialize(&data)
                 .map(|change| Self::State(Box::new(change)))
                 .or_else(|_| RecordingFault::deserialize(&data).map(Self::Recording))
@@ -234,7 +243,7 @@ mod tests {
     use super::*;
 
     /// Events as sessions recorded them: kind and data.
-    const RECORDED: [(&str, &str); 17] = [
+    const RECORDED: [(&str, &str); 19] = [
         ("target", r#"{"position":[0.2878679656440358,0.7121320343559643],"radius":0.06}"#),
         ("target", r#"{"position":null}"#),
         ("trial", r#"{"phase":"end","result":"acquired","trial":0}"#),
@@ -266,6 +275,14 @@ mod tests {
         (
             "model",
             r#"{"action":"swapped","by":"operator","covariance":"constant","decoder":"kalman","hash":"373e","poor":false,"quality":null,"train_bins":null,"warnings":[]}"#,
+        ),
+        (
+            "window",
+            r#"{"event":3,"first":1200,"marker":"S1","missing":null,"reader":"mean","samples":100,"stream":"eeg","values":[{"name":"Cz","value":0.1}],"window":"flash"}"#,
+        ),
+        (
+            "window",
+            r#"{"event":4,"first":null,"marker":"S1","missing":"gap","reader":"mean","samples":100,"stream":"eeg","values":null,"window":"flash"}"#,
         ),
         (
             "state",

@@ -64,8 +64,8 @@ impl EventBody {
                 let OperatorData { action, .. } = from_data(data, "action")?;
                 Ok(Self::task_asks(action))
             }
-            EventKind::Model | EventKind::State | EventKind::Fault => {
-                Err("only the daemon tells of models, states and faults".to_owned())
+            EventKind::Model | EventKind::Window | EventKind::State | EventKind::Fault => {
+                Err("only the daemon tells of models, windows, states and faults".to_owned())
             }
         }
     }

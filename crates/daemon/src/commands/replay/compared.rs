@@ -60,9 +60,16 @@ pub(super) fn run(arguments: &ReplayArguments) -> Outcome<()> {
             writeln!(out, "{}", recomputed_text(recomputed)).or_work()?;
         }
     }
-    if recomputed.is_some_and(|recomputed| recomputed.first_difference.is_some()) {
+    if recomputed.as_ref().is_some_and(|recomputed| recomputed.first_difference.is_some()) {
         return Err(anyhow::anyhow!(
             "the stages made something else of the raw samples of {}",
+            arguments.recording.display()
+        ))
+        .or_work();
+    }
+    if recomputed.is_some_and(|recomputed| recomputed.streams > 0 && recomputed.compared == 0) {
+        return Err(anyhow::anyhow!(
+            "nothing was computed again: {} holds no samples of a stream both as they came and behind its stages",
             arguments.recording.display()
         ))
         .or_work();
@@ -81,6 +88,7 @@ fn recomputed_text(recomputed: &Recomputed) -> String {
         Counted(recomputed.compared, "sample")
     );
     match recomputed.first_difference {
+        None if recomputed.compared == 0 => {}
         None => text.push_str(", identical, bit for bit"),
         Some((stream, index)) => {
             let _infallible = write!(text, "; first difference in stream {stream} at its sample {index}");

@@ -16,7 +16,7 @@ use super::*;
 const ROWS: usize = 10;
 
 fn swaps() -> Swaps<()> {
-    Swaps::new(1, ROWS, engine().examiner())
+    Swaps::new(1, ROWS, engine().examiner(), None)
 }
 
 fn engine() -> Engine {

@@ -66,6 +66,7 @@ fn session() -> SessionDocument {
             fallback_stale: Seconds(0.3),
         },
         streams: vec![InputStream { key: "array".to_owned(), held_samples: 100, stages: None }],
+        windows: Vec::new(),
         configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
         clock: ClockReading { lsl: 1.0, unix: 2.0 },
         adaptive: None,
@@ -76,7 +77,7 @@ impl<S: Sink> Bench<S> {
     pub(super) fn new(sink: S) -> Self {
         let session = session();
         let status = Arc::new(RecorderStatus::new("test.xdf".into()));
-        let (ticks, records) = RecordLane::new(64, CHANNELS, Waker::new());
+        let (ticks, records) = RecordLane::new(64, CHANNELS, 0, Waker::new());
         let (messages, received) = crossbeam_channel::bounded(64);
         let (blocks, read) =
             pool(16, || SampleBlock::with_capacity(NumberFormat::Float32, CHANNELS, SAMPLES as usize));

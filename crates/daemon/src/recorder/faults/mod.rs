@@ -191,8 +191,12 @@ fn finish(bench: &mut Bench<RecordingFile>) {
 fn a_recording_whose_file_is_deleted_goes_on_in_another_one_that_stands_for_itself() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut bench, file, path) = on_a_file(folder.path());
-    let message =
-        Message::Model { id: "m".to_owned(), name: "kalman".to_owned(), file: Arc::from([1, 2, 3]) };
+    let message = Message::Model {
+        id: "m".to_owned(),
+        name: "kalman".to_owned(),
+        file: Arc::from([1, 2, 3]),
+        fitted: None,
+    };
     assert!(bench.messages.try_send(message).is_ok());
     ticks(&mut bench, 0..50);
     std::fs::remove_file(&path).expect("removed");

@@ -1,5 +1,6 @@
 //! `kalman`: a Kalman filter with a gain computed in every step.
 
+pub mod information;
 pub(crate) mod parameters;
 pub mod runtime;
 
@@ -9,6 +10,7 @@ use self::parameters::KalmanParameters;
 use super::kind::{DecoderKind, GUARD, MEAN, SCALE, Setup, Taken};
 use crate::decoder::Decoder;
 use crate::model_error::ModelError;
+use crate::options::Options;
 use crate::tensors::{ParametersError, Source, TensorWriter};
 
 /// See the module.
@@ -32,6 +34,10 @@ impl DecoderKind for Kalman {
 
     fn decoder(kalman: &KalmanParameters, setup: &Setup<'_>) -> Result<Box<dyn Decoder>, ModelError> {
         Ok(Box::new(runtime::KalmanDecoder::new(kalman, setup.options.update.unwrap_or_default())?))
+    }
+
+    fn runtime_tensors(kalman: &KalmanParameters, options: &Options) -> Option<KalmanParameters> {
+        kalman.without_noise(options.update.unwrap_or_default())
     }
 
     fn write(kalman: &KalmanParameters, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {

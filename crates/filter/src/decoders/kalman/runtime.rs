@@ -19,9 +19,9 @@
 //! features depend on the intent in other ways than linearly, or their noise depends on it: it cannot learn those.
 
 use kalmind_types::{Intent, MAX_COMPONENTS};
-use nalgebra::{DMatrix, DVector};
 
-use crate::cholesky::{Cholesky, dot};
+use super::information::ObservationInformation;
+use crate::cholesky::dot;
 use crate::state_filter::{Measurement, StateFilter, state_filter};
 use crate::{Decoder, FilterState, KalmanParameters, KalmanUpdate, LookBack, ModelError, StepReport};
 
@@ -33,71 +33,15 @@ pub(crate) struct KalmanDecoder {
     filter: Box<dyn StateFilter>,
 }
 
-/// What a linear observation says of the intent: `J = H' R^-1 H` and `h = W x - W offset`, `W = H' R^-1`.
-#[derive(Clone, Debug)]
-pub struct ObservationInformation {
-    /// Components d.
-    pub dimension: usize,
-    /// Features n.
-    pub features: usize,
-    /// W, d rows of n.
-    pub weights: Vec<f64>,
-    /// W offset.
-    pub offset: Vec<f64>,
-    /// J, row-major.
-    pub information: Vec<f64>,
-}
-
-impl ObservationInformation {
-    /// Of a model.
-    ///
-    /// # Errors
-    /// Where R is not positive definite.
-    pub fn new(kalman: &KalmanParameters) -> Result<Self, ModelError> {
-        Self::of(&kalman.observation, &kalman.observation_offset, &kalman.observation_noise)
-            .map_err(|_column| ModelError::NotPositive { tensor: "observation_noise", strict: true })
-    }
-
-    /// Of H, offset and R.
-    ///
-    /// # Errors
-    /// The first feature whose noise follows from those before it.
-    pub fn of(
-        observation: &DMatrix<f64>,
-        observation_offset: &DVector<f64>,
-        noise: &DMatrix<f64>,
-    ) -> Result<Self, usize> {
-        let (features, dimension) = observation.shape();
-        let factor = Cholesky::new(noise, 0.0)?;
-        let weighted = factor.solve_columns(observation);
-        let weights = weighted.as_slice().to_vec();
-        let mut information = vec![0.0; dimension * dimension];
-        let mut offset = vec![0.0; dimension];
-        for row in 0..dimension {
-            let weights = &weights[row * features..(row + 1) * features];
-            offset[row] = dot(weights, observation_offset.as_slice());
-            for column in 0..=row {
-                let tuning = &observation.as_slice()[column * features..(column + 1) * features];
-                let entry = dot(weights, tuning);
-                information[row * dimension + column] = entry;
-                information[column * dimension + row] = entry;
-            }
-        }
-        Ok(Self { dimension, features, weights, offset, information })
-    }
-}
-
 impl KalmanDecoder {
     pub(crate) fn new(kalman: &KalmanParameters, update: KalmanUpdate) -> Result<Self, ModelError> {
-        let information = ObservationInformation::new(kalman)?;
+        let information = kalman.observation_information()?;
         let mut filter = state_filter(&kalman.state, None, None, kalman.start)?;
         filter.set_information(&information.information);
-        let covariance_form = match update {
-            KalmanUpdate::Auto => information.features <= information.dimension,
-            KalmanUpdate::Covariance => true,
-            KalmanUpdate::Information => false,
-        };
-        if covariance_form {
+        if update.takes_noise((information.features, information.dimension)) {
+            if kalman.information.is_some() {
+                return Err(ModelError::NotPositive { tensor: "observation_noise", strict: true });
+            }
             filter.set_observation(kalman);
         }
         Ok(Self { information, order: kalman.state.order, filter })

@@ -9,6 +9,7 @@ use super::kalman::parameters::KalmanParameters;
 use super::kind::{DecoderKind, DecoderTensors as _, GUARD, MEAN, SCALE, Setup, Taken};
 use crate::decoder::Decoder;
 use crate::model_error::ModelError;
+use crate::options::{KalmanUpdate, Options};
 use crate::tensors::{ParametersError, Source, TensorWriter};
 use crate::validate::out_of_range;
 
@@ -33,6 +34,10 @@ impl DecoderKind for KalmanSteady {
 
     fn decoder(kalman: &KalmanParameters, _setup: &Setup<'_>) -> Result<Box<dyn Decoder>, ModelError> {
         runtime::steady_decoder(kalman)
+    }
+
+    fn runtime_tensors(kalman: &KalmanParameters, _options: &Options) -> Option<KalmanParameters> {
+        kalman.without_noise(KalmanUpdate::Auto)
     }
 
     fn write(kalman: &KalmanParameters, writer: &mut dyn TensorWriter) -> Result<Value, serde_json::Error> {

@@ -27,7 +27,8 @@ use kalmind_types::{Intent, MAX_COMPONENTS};
 use super::riccati::{RiccatiFailure, steady_state};
 use crate::belief::{sharpened, square_of};
 use crate::cholesky::dot;
-use crate::decoders::kalman::runtime::{KalmanDecoder, ObservationInformation, apply_rows};
+use crate::decoders::kalman::information::ObservationInformation;
+use crate::decoders::kalman::runtime::{KalmanDecoder, apply_rows};
 use crate::small_matrix::{
     Square, Vector, add_scaled, apply, from_slice, identity, product, propagated, symmetric,
 };
@@ -81,7 +82,7 @@ pub enum SteadySource {
 /// Where the noise is not positive definite.
 pub fn steady_source(kalman: &KalmanParameters) -> Result<SteadySource, ModelError> {
     fn of<const D: usize>(kalman: &KalmanParameters) -> Result<SteadySource, ModelError> {
-        let information = from_slice(&ObservationInformation::new(kalman)?.information);
+        let information = from_slice(&kalman.observation_information()?.information);
         Ok(steady_covariance::<D>(kalman, &information).1)
     }
     match kalman.state.dimension() {
@@ -97,7 +98,7 @@ pub fn steady_source(kalman: &KalmanParameters) -> Result<SteadySource, ModelErr
 }
 
 fn steady_decoder_of<const D: usize>(kalman: &KalmanParameters) -> Result<Box<dyn Decoder>, ModelError> {
-    let observation = ObservationInformation::new(kalman)?;
+    let observation = kalman.observation_information()?;
     let information = from_slice(&observation.information);
     Ok(match steady_covariance::<D>(kalman, &information) {
         (Some(covariance), _) => Box::new(SteadyDecoder::new(kalman, &observation, covariance)),
@@ -362,6 +363,7 @@ mod tests {
             observation: DMatrix::from_row_slice(observation.len() / 2, 2, observation),
             observation_offset: DVector::zeros(observation.len() / 2),
             observation_noise: DMatrix::identity(observation.len() / 2, observation.len() / 2),
+            information: None,
             start: Start::Prior,
             covariance_scale: CovarianceScale::constant(1.0),
         }
@@ -371,7 +373,7 @@ mod tests {
     fn the_equation_and_the_recursion_agree() {
         let kalman =
             kalman(&[0.9, 0.1, -0.2, 0.8], &[0.1, 0.02, 0.02, 0.2], &[0.5, 1.0, -0.3, 0.7, 1.0, 0.1]);
-        let information: Square<2> = from_slice(&ObservationInformation::new(&kalman).unwrap().information);
+        let information: Square<2> = from_slice(&kalman.observation_information().unwrap().information);
         let (covariance, source) = steady_covariance(&kalman, &information);
         assert!(matches!(source, SteadySource::Riccati { doublings: 1..10 }), "{source:?}");
         let state = &kalman.state;

@@ -10,6 +10,7 @@ use super::kind::{DecoderKind, DecoderTensors, GUARD, SCALE, Setup, Taken, say_o
 use crate::covariance_scale::CovarianceScale;
 use crate::decoder::Decoder;
 use crate::model_error::ModelError;
+use crate::options::{KalmanUpdate, Options};
 use crate::state_model::StateModel;
 use crate::tensors::{ParametersError, Source, TensorWriter};
 use crate::validate::shape;
@@ -44,6 +45,11 @@ impl DecoderKind for RefitKalman {
 
     fn decoder(refit: &RefitKalmanParameters, _setup: &Setup<'_>) -> Result<Box<dyn Decoder>, ModelError> {
         Ok(Box::new(runtime::RefitKalmanDecoder::new(&refit.kalman, refit.feedback.as_ref())?))
+    }
+
+    fn runtime_tensors(refit: &RefitKalmanParameters, _options: &Options) -> Option<RefitKalmanParameters> {
+        let kalman = refit.kalman.without_noise(KalmanUpdate::Auto)?;
+        Some(RefitKalmanParameters { kalman, feedback: refit.feedback.clone() })
     }
 
     fn write(

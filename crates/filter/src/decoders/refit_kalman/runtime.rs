@@ -145,6 +145,7 @@ mod tests {
             observation: DMatrix::from_row_slice(3, 2, &[1.0, 0.2, -0.4, 0.8, 0.3, 0.3]),
             observation_offset: DVector::from_column_slice(&[0.1, 0.2, 0.3]),
             observation_noise: DMatrix::identity(3, 3) * 0.3,
+            information: None,
             start: Start::Prior,
             covariance_scale: CovarianceScale::constant(1.0),
         }

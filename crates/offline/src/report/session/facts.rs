@@ -16,10 +16,9 @@ use super::{
 };
 use crate::{
     host::Host,
-    model::IdentifiedModel,
     recorded::{
         Item, LossKind, ModelPart, ReadError, RecordDocument, SessionDocument, SessionReader, TickDocument,
-        Wanted,
+        Wanted, recorded_report,
     },
 };
 
@@ -68,11 +67,8 @@ impl ModelFacts {
         let parts = part.parts;
         self.parts.push(part);
         if self.parts.len() as u64 == parts {
-            let file: Vec<u8> =
-                std::mem::take(&mut self.parts).iter().filter_map(ModelPart::bytes).flatten().collect();
-            let model = IdentifiedModel::from_bytes(file.into(), true).ok();
-            let whole = model.filter(|model| model.id.to_hex() == self.id);
-            self.quality = whole.and_then(|model| model.model.quality());
+            let report = recorded_report(&std::mem::take(&mut self.parts));
+            self.quality = report.as_ref().and_then(FitQuality::of_report);
         }
     }
 }
@@ -350,8 +346,9 @@ impl Facts {
         }
         let (Some(x), Some(y)) = (value(self.channels.x), value(self.channels.y)) else { return };
         let input = &tick.input;
-        if let Some(trial) = self.task.trial(input.start, input.time) {
-            trial.reach([x, y]);
+        let Self { task, task_time, .. } = self;
+        if let Some(trial) = task.trial(input.start, input.time) {
+            trial.reach([x, y], task_time.between(trial.from.0, input.time.0));
         }
         let now = self.task.timeline.over(input.start, input.time);
         let moves = state.is_some_and(|state| state.moves());
@@ -376,7 +373,7 @@ impl Facts {
             self.course.events.push((event.time.0, change.state));
             self.course.end = self.course.end.max(event.time.0);
         }
-        if !matches!(event.body.kind(), EventKind::Target | EventKind::Trial) {
+        if !matches!(event.body.kind(), EventKind::Target | EventKind::Trial | EventKind::Window) {
             self.happenings.push(Happening { time: event.time.0, body: event.body });
         }
     }

@@ -18,7 +18,7 @@ const LISTED: usize = 200;
 /// The table of events.
 pub(super) fn section(facts: &Facts) -> Markup {
     if facts.happenings.is_empty() {
-        return html! { p { "Nothing besides targets and trials." } };
+        return html! { p { "Nothing besides targets, trials and windows." } };
     }
     // an event is published when it is known, with the time at which it happened
     let mut happenings: Vec<&Happening> = facts.happenings.iter().collect();
@@ -53,6 +53,7 @@ fn kind(body: &EventBody) -> &'static str {
         EventKind::TaskBlock => "block",
         EventKind::Operator => "operator",
         EventKind::Model => "model",
+        EventKind::Window => "window",
         EventKind::State => "state",
         EventKind::Fault => "fault",
     }
@@ -110,7 +111,7 @@ fn sentence(body: &EventBody) -> String {
             format!("model {short} did not take over: {problem}")
         }
         EventBody::Other { data, .. } => data["message"].as_str().map_or_else(|| fields(data), str::to_owned),
-        EventBody::Target(_) | EventBody::Trial { .. } => fields(&body.data()),
+        EventBody::Target(_) | EventBody::Trial { .. } | EventBody::Window(_) => fields(&body.data()),
     }
 }
 

@@ -175,7 +175,7 @@ mod tests {
         assert!(facts.trials.len() > 3, "{}", facts.trials.len());
         let open_loop = &facts.trials[0];
         assert_eq!(open_loop.result, Some(TrialResult::Acquired), "the task itself moves the cursor there");
-        assert!(open_loop.efficiency().is_some_and(|efficiency| efficiency > 0.9), "and straight");
+        assert!(open_loop.path.efficiency().is_some_and(|efficiency| efficiency > 0.9), "and straight");
         assert!(facts.summary.is_some() && facts.broken.is_none());
         let silent = silent_features(&facts);
         assert!(silent.len() < 10, "{silent:?}");

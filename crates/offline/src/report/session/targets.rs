@@ -46,7 +46,10 @@ pub(super) fn section(facts: &Facts) -> Markup {
         let acquired: Vec<&&Trial> =
             trials.iter().filter(|trial| trial.result == Some(TrialResult::Acquired)).collect();
         let times: Vec<f64> = acquired.iter().map(|trial| trial.seconds).collect();
-        let efficiency: Vec<f64> = acquired.iter().filter_map(|trial| trial.efficiency()).collect();
+        let of = |value: fn(&Trial) -> Option<f64>| -> Vec<f64> {
+            acquired.iter().filter_map(|trial| value(trial)).collect()
+        };
+        let turns = of(|trial| Some(f64::from(trial.path.orthogonal_direction_changes())));
         let quantile = |values: &[f64], part| quantile(values, part).unwrap_or(f64::NAN);
         let aim = facts.aims.get(block).and_then(facts::Aim::mean);
         let figure = |value: f64, digits| cell(number(value, digits));
@@ -59,7 +62,10 @@ pub(super) fn section(facts: &Facts) -> Markup {
             if ended == 0 { cell("–") } else { figure(percent(acquired.len() as u64, ended as u64), 0) },
             figure(quantile(&times, 0.5), 2),
             if times.is_empty() { cell("–") } else { cell(quartiles()) },
-            figure(quantile(&efficiency, 0.5), 2),
+            figure(quantile(&of(|trial| trial.path.dial_in()), 0.5), 2),
+            figure(quantile(&of(|trial| trial.path.efficiency()), 0.5), 2),
+            figure(quantile(&turns, 0.5), 0),
+            figure(quantile(&of(Trial::throughput), 0.5), 2),
             figure(aim.map_or(f64::NAN, f64::to_degrees), 1),
         ]
     });
@@ -70,14 +76,19 @@ pub(super) fn section(facts: &Facts) -> Markup {
         "%",
         "median time, s",
         "quartiles, s",
+        "dial-in, s",
         "path efficiency",
+        "turns",
+        "throughput, bit/s",
         "aim error, °",
     ];
     html! {
         (table("Completed trials, by block", &heads, &[], rows))
         p class="note" {
             "Time: from the appearance of the target to the end of the hold, without the time in which the cursor could not \
-             move; acquired targets only. Path efficiency: straight distance over distance travelled, median. Aim error: mean \
+             move; acquired targets only. Of those the medians of: dial-in, the time from first coming within its radius to the end of \
+             the hold; path efficiency, straight distance over distance travelled; turns between toward the target and away from \
+             it (orthogonal direction changes); Fitts throughput, log2(distance / diameter + 1) over the time. Aim error: mean \
              angle between the decoded intent and the direction to the target, while the cursor was outside the target and \
              could move. Solid lines and circles: acquired; dashed lines and squares: not acquired."
         }
@@ -95,7 +106,7 @@ fn paths(facts: &Facts, block: &str) -> Markup {
     let shown = &trials[trials.len().saturating_sub(PATHS)..];
     for trial in shown {
         let series = usize::from(trial.result != Some(TrialResult::Acquired));
-        plot = plot.line(series, trial.path.iter().map(|[x, y]| (*x, *y)));
+        plot = plot.line(series, trial.points.iter().map(|[x, y]| (*x, *y)));
     }
     for trial in shown {
         if let Some(target) = trial.target {
@@ -104,6 +115,7 @@ fn paths(facts: &Facts, block: &str) -> Markup {
             let says = match trial.result {
                 Some(TrialResult::Acquired) => format!("acquired in {:.2} s", trial.seconds),
                 Some(TrialResult::Timeout) => "not acquired in time".to_owned(),
+                Some(TrialResult::Incorrect) => "something else was selected".to_owned(),
                 None => "aborted".to_owned(),
             };
             plot = plot.dot(series, x, y, &says);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kalmind_session::Timeline;
+use kalmind_session::{Timeline, TrialPath};
 use kalmind_types::{Event, EventBody, LslTime, Phase, Position, Target, TaskBlock, TrialResult};
 
 use crate::recorded::{Item, ReadError, SessionReader, Wanted};
@@ -22,31 +22,27 @@ pub(super) struct Trial {
     pub(super) to: LslTime,
     /// How long it was, as the task counts.
     pub(super) seconds: f64,
-    pub(super) path: Vec<[f64; 2]>,
-    /// Where the cursor came.
-    pub(super) end: Option<[f64; 2]>,
-    /// Length of the way that the cursor took.
-    pub(super) length: f64,
+    /// The way that the cursor took, and as many points of it as are drawn.
+    pub(super) path: TrialPath,
+    pub(super) points: Vec<[f64; 2]>,
 }
 
 impl Trial {
-    /// Length of the straight way from where the cursor was to where it came, over that of the way it took.
-    pub(super) fn efficiency(&self) -> Option<f64> {
-        let (start, end) = (self.path.first()?, self.end?);
-        (self.length > 0.0).then(|| (Position(*start).distance(Position(end)) / self.length).min(1.0))
+    /// The cursor came to a place, when so many seconds of the trial had counted.
+    pub(super) fn reach(&mut self, place: [f64; 2], seconds: f64) {
+        self.path.take(Position(place), seconds, self.target);
+        self.points.push(place);
     }
 
-    /// The cursor came to a place.
-    pub(super) fn reach(&mut self, place: [f64; 2]) {
-        if let Some(last) = self.end.replace(place) {
-            self.length += Position(last).distance(Position(place));
-        }
-        self.path.push(place);
+    /// Bits a second by Fitts's law, of a target that was acquired.
+    pub(super) fn throughput(&self) -> Option<f64> {
+        let bits = self.path.index_of_difficulty(self.target?)?;
+        (self.seconds > 0.0).then(|| bits / self.seconds)
     }
 
     fn thin(&mut self) {
-        let keep = self.path.len().div_ceil(PATH_POINTS).max(1);
-        self.path = self.path.iter().copied().step_by(keep).collect();
+        let keep = self.points.len().div_ceil(PATH_POINTS).max(1);
+        self.points = self.points.iter().copied().step_by(keep).collect();
     }
 }
 
@@ -124,9 +120,8 @@ fn trials(timeline: &Timeline, told: &[Event]) -> Vec<Trial> {
                     from: *time,
                     to: LslTime(f64::INFINITY),
                     seconds: 0.0,
-                    path: Vec::new(),
-                    end: None,
-                    length: 0.0,
+                    path: TrialPath::default(),
+                    points: Vec::new(),
                 });
             }
             EventBody::Trial { phase: Phase::End, result, .. } => {

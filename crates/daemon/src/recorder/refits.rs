@@ -1,0 +1,425 @@
+//! Sessions that are fitted anew while they run, through the real engine, calibration, fits and recorder.
+
+use std::{path::Path, sync::Arc};
+
+use crossbeam_channel::Sender;
+use kalmind_acquisition::{
+    Waker, clock,
+    pool::{PoolWriter, pool},
+};
+use kalmind_engine::{CursorSettings, Engine, EngineSettings, Examiner, History, HistoryRow};
+use kalmind_filter::{KernelPath, LabelLaw, Model, kernel_path};
+use kalmind_fitting::FitSettings;
+use kalmind_offline::{
+    calibration_fit::RecordedFit,
+    fit_calibration,
+    model::{Demand, IdentifiedModel},
+    recorded::{
+        ClockReading, ConfigurationText, FORMAT, InputStream, Item, RecordDocument, RecordedSamples,
+        SessionDocument, SessionReader, Wanted,
+    },
+    recorded_model,
+};
+use kalmind_output::CursorRow;
+use kalmind_session::{Calibration, CalibrationOptions, CalibrationTick};
+use kalmind_types::{
+    BinClose, Binning, ClockOffset, Command, Component, CursorDrive, IndexRange, LslTime, Mode, NumberFormat,
+    OutputState, Position, SampleBlock, Samples, Seconds, StageTimes, StreamDescription, StreamFeatures,
+    StreamHealth, StreamTick, StreamTime, Target, TickInput, TickOutput, TickPublication, Velocity,
+};
+
+use super::{
+    Message, RecorderStatus,
+    fate::Fate,
+    head::RecordingFile,
+    inputs::NumericHeader,
+    watch::{Left, NextFile},
+    writing::{Beginning, Writing},
+};
+use crate::{
+    commands::replay::{layout, replay},
+    tick::{EngineView, RecordLane},
+};
+
+const WIDTH: f64 = 0.02;
+/// Ticks of a trial.
+const TRIAL: u64 = 50;
+
+/// A session that runs.
+struct Session {
+    channels: usize,
+    demand: Demand,
+    engine: Engine,
+    examiner: Examiner,
+    history: History,
+    samples: RecordedSamples,
+    calibration: Calibration,
+    writing: Writing<RecordingFile>,
+    blocks: PoolWriter<SampleBlock>,
+    ticks: RecordLane,
+    messages: Sender<Message>,
+    noise: u64,
+    seq: u64,
+    position: Position,
+    target: Position,
+}
+
+fn document(channels: usize) -> SessionDocument {
+    let component = |name: &str| Component { name: name.to_owned(), unit: String::new() };
+    SessionDocument {
+        format: FORMAT,
+        version: "0".to_owned(),
+        session: "s".to_owned(),
+        run: 1,
+        instance: "Test".to_owned(),
+        participant: String::new(),
+        subject: serde_json::Value::Null,
+        bin_ms: WIDTH * 1e3,
+        components: vec![component("vx"), component("vy")],
+        workspace: [1.0, 1.0],
+        kernel_path: kernel_path().to_owned(),
+        guard: true,
+        engine: EngineSettings {
+            features: vec![StreamFeatures::of_channels(Binning::Sample, channels, None)],
+            max_masked: 0.25,
+            restart_after: Seconds(0.5),
+            stale_after: Seconds(0.2),
+            auto_resume: Seconds(2.0),
+            start: Mode::Control,
+            cursor: CursorSettings::default(),
+            label_law: LabelLaw::default(),
+            plausibility: true,
+            fallback_stale: Seconds(0.3),
+        },
+        streams: vec![InputStream { key: "array".to_owned(), held_samples: 100, stages: None }],
+        windows: Vec::new(),
+        configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
+        clock: ClockReading { lsl: 1.0, unix: 2.0 },
+        adaptive: None,
+    }
+}
+
+impl Session {
+    fn new(path: &Path, channels: usize) -> Self {
+        let session = document(channels);
+        let status = Arc::new(RecorderStatus::new(path.to_owned()));
+        let (ticks, records) = RecordLane::new(64, channels, 0, Waker::new());
+        let (messages, received) = crossbeam_channel::bounded(64);
+        let (blocks, read) = pool(16, || SampleBlock::with_capacity(NumberFormat::Float32, channels, 1));
+        let labels = (0..channels).map(|channel| channel.to_string()).collect::<Vec<_>>();
+        let row = CursorRow::new(&layout(&session));
+        let date = "1970-01-01T00:00:00+0000";
+        let beginning = Beginning { session: &session, features: &labels, row, now: LslTime(0.0), date };
+        let sink = RecordingFile::Open(super::file::open_new(path).expect("a file"));
+        let mut writing = Writing::new(sink, beginning, records, received, status);
+        let description = StreamDescription {
+            name: "Array".to_owned(),
+            channels,
+            format: Some(NumberFormat::Float32),
+            ..StreamDescription::default()
+        };
+        let header = NumericHeader { description, key: "array".to_owned(), index: Some(0), raw: false };
+        writing.add_numbers(read, header, LslTime(0.0));
+        writing.begin().expect("a head");
+        let engine = Engine::new(session.engine.clone()).expect("an engine");
+        Self {
+            channels,
+            demand: Demand {
+                streams: session.engine.features.clone(),
+                bin_ms: session.bin_ms,
+                components: session.components.clone(),
+                participant: None,
+            },
+            examiner: engine.examiner(),
+            engine,
+            history: History::new(channels, History::rows_of(Seconds(WIDTH))),
+            samples: RecordedSamples::new([(channels, 64)].into_iter()),
+            calibration: Calibration::new(CalibrationOptions::default(), channels),
+            writing,
+            blocks,
+            ticks,
+            messages,
+            noise: 5,
+            seq: 0,
+            position: Position([0.5, 0.5]),
+            target: Position([0.8, 0.5]),
+        }
+    }
+
+    fn noise(&mut self) -> f64 {
+        self.noise =
+            self.noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.noise >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+    }
+
+    /// A bin in which the channels say where the target is, and what calibration makes of it; a model takes over warmed.
+    fn tick(&mut self, takes_over: Option<&IdentifiedModel>) {
+        let (seq, channels) = (self.seq, self.channels);
+        self.seq += 1;
+        if seq.is_multiple_of(TRIAL) {
+            let angle = core::f64::consts::PI * self.noise();
+            self.target = Position([0.5 + 0.3 * angle.cos(), 0.5 + 0.3 * angle.sin()]);
+        }
+        let meant = LabelLaw::default().label(self.position, self.target).0;
+        let values: Vec<f32> = (0..channels)
+            .map(|channel| {
+                let preferred = channel as f64;
+                let tuned = meant[0] * preferred.cos() + meant[1] * preferred.sin();
+                (4.0 * tuned + self.noise()) as f32
+            })
+            .collect();
+        let time = 100.0 + seq as f64 * WIDTH;
+        let mut block = self.blocks.claim().expect("the recorder keeps up");
+        block.first_index = seq;
+        block.clock = ClockOffset { offset: Seconds(0.001), uncertainty: Seconds(0.0001) };
+        block.stamps = vec![StreamTime(time)];
+        block.values = Samples::Float32(values.clone());
+        self.blocks.send(block);
+        self.samples.add(0, seq, vec![StreamTime(time)], Samples::Float32(values));
+        let mut input = TickInput::empty();
+        (input.seq, input.closed_by) = (seq, BinClose::Sample);
+        (input.start, input.time) = (LslTime(time - WIDTH), LslTime(time));
+        // what such a bin has trains no decoder, and stands in the windows of later ones as if it were missing
+        input.incomplete = seq % 37 == 5;
+        if (120..140).contains(&seq) {
+            assert!(input.masked.mask(0, 1));
+        }
+        input.streams.push(StreamTick {
+            ranges: [IndexRange { first: seq, end: seq + 1 }].into_iter().collect(),
+            offset: Seconds(0.0),
+            health: StreamHealth::Live,
+            lost: 0,
+            late: 0,
+            generation: 0,
+        });
+        if let Some(model) = takes_over {
+            let id = model.id;
+            let mut staged = model.stage(true, KernelPath::detect()).expect("it can be built");
+            input.commands.push(match self.history.held() {
+                None => Command::SwapModel(id),
+                Some((from, through)) => {
+                    for row in (from..=through).filter_map(|seq| self.history.row(seq)) {
+                        staged.warm(&row, &mut self.examiner);
+                    }
+                    Command::SwapWarmed { model: id, from, through }
+                }
+            });
+            assert!(self.engine.stage(staged).is_ok(), "the model fits");
+        }
+        let output = self.engine.step(&input, &self.samples);
+        while self.engine.take_retired().is_some() {}
+        let (facts, features) = (self.engine.bin_facts(), self.engine.raw_features());
+        self.history.push(&HistoryRow::of(&input, facts, features));
+        let times = StageTimes { received: output.time, closed: output.time, decoded: output.time };
+        let published = TickPublication { output, times, age: Seconds(0.0), late: false };
+        self.ticks.record(&input, published, false, &EngineView::of(&self.engine));
+        let layout = document(channels).layout();
+        let in_use: Vec<f64> = layout.in_use(&input.masked, features).collect();
+        // as if the task moved the cursor: whatever the decoder is worth, there are rows
+        let shown = TickOutput {
+            state: OutputState::Calibrating,
+            position: self.position,
+            velocity: Velocity(meant),
+            ..output
+        };
+        self.calibration.observe(CalibrationTick {
+            output: &shown,
+            features: &in_use,
+            target: Some(Target { position: self.target, radius: 0.06 }),
+            trial: Some(seq / TRIAL),
+            drive: CursorDrive::Label,
+        });
+        self.position = Position([0, 1].map(|axis| self.position.0[axis] + WIDTH * meant[axis]));
+        self.writing.round(LslTime(time));
+    }
+
+    /// Fits to what there is.
+    fn fit(&self, spec: &str) -> Arc<IdentifiedModel> {
+        let (spec, settings) = (spec.parse().expect("a decoder"), FitSettings::default());
+        let fit = fit_calibration(&self.calibration, &spec, &self.demand, None, true, &settings, &mut |_| {});
+        fit.expect("a fit").model
+    }
+
+    /// Hands a model that was fitted to these rows to the recorder, and lets it take over.
+    fn put_in(&mut self, model: &IdentifiedModel, rows: Calibration) {
+        let fitted = RecordedFit::of(model, rows, true).map(Arc::new);
+        let (id, name, file) = (model.id.to_hex(), model.model.decoder.to_string(), Arc::clone(&model.file));
+        assert!(self.messages.try_send(Message::Model { id, name, file, fitted }).is_ok());
+        self.tick(Some(model));
+    }
+
+    fn refit(&mut self, spec: &str) -> Arc<IdentifiedModel> {
+        let model = self.fit(spec);
+        self.put_in(&model, self.calibration.clone());
+        model
+    }
+
+    fn ticks(&mut self, count: u64) {
+        (0..count).for_each(|_| self.tick(None));
+    }
+
+    fn end(mut self) {
+        self.writing.end(LslTime(1e4));
+    }
+}
+
+/// The documents about models in a recording: of each part whether it is packed, and ticks whose features are written out.
+fn documents(path: &Path) -> (Vec<bool>, Vec<u64>) {
+    let mut reader = SessionReader::open(path, Wanted::default()).expect("a recording");
+    let (mut packed, mut features) = (Vec::new(), Vec::new());
+    while let Some(item) = reader.next_item().expect("readable") {
+        match item {
+            Item::Document(RecordDocument::Model(part)) => packed.push(part.packed),
+            Item::Document(RecordDocument::Features(ticks)) => {
+                features.extend(ticks.rows().expect("base64").into_iter().map(|(seq, _)| seq));
+            }
+            _ => {}
+        }
+    }
+    (packed, features)
+}
+
+/// One for each way in which models stand: without their noise, with lagged windows of ticks, with windows for f and Q, and
+/// with windows that were chosen among the rows.
+const DECODERS: [&str; 5] =
+    ["kalman-steady", "dkf-nw:lags=3", "dkf-gp:steps=2,q=kernel", "dkf-gp:exact=100,inducing=40", "dkf-mk"];
+
+#[test]
+fn a_session_of_refits_repeats_bit_for_bit_from_what_is_left_of_its_models() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("session.xdf");
+    let mut session = Session::new(&path, 8);
+    session.ticks(240);
+    let mut models = Vec::new();
+    for spec in DECODERS {
+        session.ticks(40);
+        models.push(session.refit(spec));
+    }
+    session.ticks(60);
+    session.end();
+    let (packed, written_out) = documents(&path);
+    assert!(packed.len() >= DECODERS.len() && packed.iter().all(|packed| *packed), "{packed:?}");
+    assert_eq!(written_out, [0; 0], "the ticks' own features are there");
+    let replayed = replay(&path, false, |_, _| {}).expect("a replay");
+    assert!(replayed.identical(), "{:?}", replayed.comparison.first_difference);
+    assert_eq!(replayed.comparison.ticks, 505);
+    for model in models {
+        let read = recorded_model(&path, model.id).expect("it can be taken out");
+        let name = model.model.decoder.to_string();
+        assert_eq!(read.id, model.id, "{name}");
+        assert_eq!(read.file == model.file, !name.starts_with("kalman"), "{name}");
+        assert_eq!(read.model.report, model.model.report);
+    }
+}
+
+#[test]
+fn a_file_that_continues_another_one_has_what_its_models_need() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [first, second] = ["session.xdf", "session-2.xdf"].map(|name| folder.path().join(name));
+    let mut session = Session::new(&first, 8);
+    session.ticks(240);
+    let earlier = session.refit("dkf-nw");
+    let file = super::file::open_new(&second).expect("a file");
+    let next = NextFile { file, path: second.clone() };
+    let left = Left {
+        file: std::fs::File::open(&first).expect("the file"),
+        path: first.clone(),
+        fate: Fate::Deleted,
+        next: Some(next),
+    };
+    session.writing.leave(&left, LslTime(200.0));
+    session.ticks(40);
+    let later = session.refit("dkf-nw:lags=2");
+    session.ticks(10);
+    let last = session.refit("dkf-gp:steps=1");
+    session.end();
+    let (packed, written_out) = documents(&second);
+    assert!(!packed[0] && packed[packed.len() - 1], "the one of before is there as it stands: {packed:?}");
+    assert!(written_out.iter().all(|seq| *seq <= 241), "{written_out:?}");
+    assert!(written_out.len() > 150 && written_out.is_sorted(), "once each: {written_out:?}");
+    for model in [earlier, later, last] {
+        let read = recorded_model(&second, model.id).expect("it can be taken out");
+        assert!((read.id, &read.file) == (model.id, &model.file));
+    }
+}
+
+/// A session of so many times two seconds after the rows that a decoder was fitted to; in the first `refits` of them a model
+/// takes over.
+fn session_of(
+    path: &Path,
+    spec: &str,
+    rows: u64,
+    (refits, count): (u64, u64),
+    fitted: &mut Option<Arc<IdentifiedModel>>,
+) {
+    let mut session = Session::new(path, 192);
+    session.ticks(rows);
+    let fitted_to = session.calibration.clone();
+    let model = fitted.get_or_insert_with(|| {
+        let begin = clock::now();
+        let model = session.fit(spec);
+        println!("a fit of {spec} to {rows} rows: {:.1} s", (clock::now() - begin).0);
+        model
+    });
+    for refit in 0..refits {
+        // fits differ in their numbers, not in how many there are
+        let other = Model { participant: Some(refit.to_string()), ..(*model.model).clone() };
+        let other = IdentifiedModel::of(other).expect("a model");
+        session.put_in(&other, fitted_to.clone());
+        session.ticks(99);
+    }
+    session.ticks(100 * (count - refits));
+    session.end();
+}
+
+/// The largest resident set since it was last asked for, in MB.
+fn peak() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("the process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    std::fs::write("/proc/self/clear_refs", "5").expect("the peak is forgotten");
+    kilobytes / 1e3
+}
+
+/// An hour of refits: what they add to the recording, and what a replay of it takes.
+fn hour(spec: &str, rows: u64, most_megabytes: f64) {
+    const REFITS: u64 = 1800;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let bytes = |path: &Path| std::fs::metadata(path).expect("the file").len() as f64;
+    let mut fitted = None;
+    for (name, refits, count) in
+        [("one", 1, 20), ("longer", 1, 40), ("few", 20, 20), ("hour", REFITS, REFITS)]
+    {
+        session_of(&path(name), spec, rows, (refits, count), &mut fitted);
+    }
+    let seconds = (bytes(&path("longer")) - bytes(&path("one"))) / 20.0;
+    for (name, refits) in [("few", 20), ("hour", REFITS)] {
+        let without = bytes(&path("one")) + seconds * (refits - 20) as f64;
+        let added = (bytes(&path(name)) - without) / 1e6 * refits as f64 / (refits - 1) as f64;
+        let (before, begin) = (peak(), clock::now());
+        let replayed = replay(&path(name), false, |_, _| {}).expect("a replay");
+        assert!(replayed.identical(), "{:?}", replayed.comparison.first_difference);
+        println!(
+            "{spec}: {refits} refits add {added:.1} MB, {:.1} kB each; bit for bit replayed in {:.1} s, {:.0} MB at most \
+             ({before:.0} MB before)",
+            added * 1e3 / refits as f64,
+            (clock::now() - begin).0,
+            peak(),
+        );
+        assert!(added * REFITS as f64 / refits as f64 <= most_megabytes, "{added} MB");
+    }
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn an_hour_of_refits_of_a_kalman_filter() {
+    hour("kalman-steady", 3000, 150.0);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn an_hour_of_refits_of_a_gaussian_process() {
+    // 3000 of them are past the trials' first moments
+    hour("dkf-gp", 4050, 400.0);
+}
