@@ -175,6 +175,8 @@ const KINDS: &[(&str, u64)] = &[
     ("warmed swap back to a model", 1),
     ("swap to a model that the session fitted", 1),
     ("running z-score", 2),
+    ("bin of another generation of the stages", 20),
+    ("swap at a generation", 1),
     ("tick with a channel switched off", 100),
     ("incomplete bin", 1),
     ("lost sample", 1),
@@ -225,6 +227,7 @@ fn the_session_of_every_kind_holds_each() {
             Item::Tick(tick) => {
                 let input = &tick.document.input;
                 count("tick with a channel switched off", u64::from(input.masked.is_masked(0, 1)));
+                count("bin of another generation of the stages", u64::from(input.streams[0].generation == 1));
                 count("incomplete bin", u64::from(input.incomplete));
                 count("lost sample", input.streams.iter().map(|stream| stream.lost).sum());
                 count("late sample", input.streams.iter().map(|stream| stream.late).sum());
@@ -253,6 +256,7 @@ fn the_session_of_every_kind_holds_each() {
                         Command::Task(task) => {
                             count("target of a marker", u64::from(task.target.is_some()));
                         }
+                        Command::SwapAtGeneration { .. } => count("swap at a generation", 1),
                         Command::Stop { .. } => count("stop", 1),
                         _ => {}
                     }

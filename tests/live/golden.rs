@@ -146,6 +146,24 @@ fn take_over(daemon: &Daemon, model: &IdentifiedModel) {
     ticks(daemon, 15);
 }
 
+/// Gives the stages of the array other settings, and has a model take over that was fitted behind these.
+fn change_stages(daemon: &Daemon, model: &IdentifiedModel) {
+    let received = daemon.status()["streams"][0]["received"].as_u64().expect("a count");
+    let sections = json!([[0.5, 0.5, 0, 1, -0.25, 0]]);
+    let stages = json!([
+        { "stage": "iir", "sections": sections },
+        { "stage": "iir_backward", "sections": sections, "block": 4 },
+    ]);
+    let body = json!({ "stream": "kinds-array", "stages": stages, "at": received + 500 });
+    let (code, body) = daemon.http("POST", "/v1/stages", Some(&body), true);
+    assert_eq!(code, 200, "{body}");
+    let mut behind = (*model.model).clone();
+    let status = daemon.wait_until("it is on its way", |status| status["stages"][0]["next"].is_object());
+    let next = status["stages"][0]["next"]["generation"].clone();
+    behind.streams[0].generation = serde_json::from_value(next).expect("its identity");
+    take_over(daemon, &IdentifiedModel::of(behind).expect("a model"));
+}
+
 /// Everything that a session may meet, a kind a paragraph.
 fn meet(daemon: &Daemon, senders: &mut Senders, models: &[IdentifiedModel; 3]) {
     let control = |status: &Value| status["state"] == "control";
@@ -212,6 +230,9 @@ fn meet(daemon: &Daemon, senders: &mut Senders, models: &[IdentifiedModel; 3]) {
     assert_eq!(code, 200, "{body}");
     ticks(daemon, 15);
     take_over(daemon, &models[2]);
+
+    // another generation of the stages, and a model with it
+    change_stages(daemon, &models[1]);
 
     // a model that is fitted now
     calibrate(daemon);

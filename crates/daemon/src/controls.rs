@@ -172,7 +172,9 @@ impl Controls for DaemonControls {
         let checked = posted::checked(Arc::clone(&file), &now, self.guard);
         let checked = match (checked, next) {
             // it may wait for the stages that it was fitted behind
-            (Err(refused), Some((next, _))) => posted::checked(file, &next, self.guard).map_err(|_as_well| refused),
+            (Err(refused), Some((next, _))) => {
+                posted::checked(file, &next, self.guard).map_err(|_as_well| refused)
+            }
             (checked, _) => checked,
         };
         let checked = checked.map_err(ControlRefused::Invalid)?;
