@@ -26,7 +26,7 @@ fn windows(watch: &Process, count: usize) -> Vec<Value> {
 fn windows_at_markers_are_read_published_recorded_and_replayed_bit_for_bit() {
     let laboratory = Laboratory::new("windows");
     let name = &laboratory.name;
-    let mut outlet = laboratory.outlet("windows-array", &["--rate", "250", "--labels", "a,b,c"]);
+    let mut outlet = laboratory.outlet("windows-array", &["--rate", "1000", "--labels", "a,b,c"]);
     let mut markers = laboratory.python("markers.py", &["--name", "windows-markers"]);
     markers.expect_line("ready");
     let window = |name: &str, offset_ms: i32, length: &str| {
@@ -41,7 +41,7 @@ fn windows_at_markers_are_read_published_recorded_and_replayed_bit_for_bit() {
             "instance.name = \"{name}\"\nserver.bind = \"127.0.0.1:0\"\nbins.measure_arrival_s = 0\n[[stream]]\n\
              name = \"windows-array\"\nbinning = \"mean\"\nstages = [{{ stage = \"identity\" }}]\n{}{}",
             window("after", 100, "length_ms = 200"),
-            window("before", -200, "samples = 50"),
+            window("before", -200, "samples = 200"),
         ),
     );
     let file = laboratory.path("windows.xdf");
@@ -50,7 +50,7 @@ fn windows_at_markers_are_read_published_recorded_and_replayed_bit_for_bit() {
     let lsl = laboratory.watch_lsl();
     let is_live = |status: &Value| {
         let live = |place: usize| status["streams"][place]["health"] == "live";
-        live(0) && live(1) && status["streams"][0]["received"].as_u64() > Some(250)
+        live(0) && live(1) && status["streams"][0]["received"].as_u64() > Some(1000)
     };
     daemon.wait_until("both streams are live", is_live);
     for text in ["flash", "nothing", "other", "flash"] {
@@ -61,7 +61,7 @@ fn windows_at_markers_are_read_published_recorded_and_replayed_bit_for_bit() {
     assert_eq!(told, windows(&lsl, 6), "the same events over WebSocket and LSL");
     for event in &told {
         let data = &event["data"];
-        assert_eq!(data["samples"], 50, "{data}");
+        assert_eq!(data["samples"], 200, "{data}");
         assert_eq!(data["missing"], Value::Null, "{data}");
         let names: Vec<&Value> =
             data["values"].as_array().expect("values").iter().map(|value| &value["name"]).collect();
