@@ -5,10 +5,8 @@ use std::sync::Arc;
 use kalmind_types::{
     Actor, Confirmation, CovarianceKind, EventKind, LslTime, Mode, ModelId, ModelSource, StreamStatus,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-use crate::StagesRequest;
 
 /// Which decoder runs, as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -64,6 +62,19 @@ pub struct ModelList {
     pub wanted: Option<String>,
     /// Models given up to make room for newer ones.
     pub forgotten: u64,
+}
+
+/// Another generation of a stream's stages, as clients ask for it: the body of `POST /v1/stages`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StagesRequest {
+    /// The stream's key.
+    pub stream: String,
+    /// The stages, as in the configuration.
+    pub stages: Value,
+    /// The sample, as it is received, from which they are to be in force; as soon as they have settled, where that is later.
+    #[serde(default)]
+    pub at: u64,
 }
 
 /// Why a request was not carried out. The text is shown to whoever asked: what is wrong and what to do.

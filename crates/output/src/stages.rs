@@ -6,30 +6,15 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use serde::Deserialize;
-use serde_json::Value;
 use tokio::task;
 
 use crate::{
-    ControlRefused,
+    ControlRefused, StagesRequest,
     app::App,
     messages::Accepted,
     permission::steering,
     refusal::{ok, refusal},
 };
-
-/// Another generation of a stream's stages, as clients ask for it: the body of `POST /v1/stages`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StagesRequest {
-    /// The stream's key.
-    pub stream: String,
-    /// The stages, as in the configuration.
-    pub stages: Value,
-    /// The sample, as it is received, from which they are to be in force; as soon as they have settled, where that is later.
-    #[serde(default)]
-    pub at: u64,
-}
 
 /// `POST /v1/stages`. Building stages may take a while: on a thread of its own, one at a time.
 pub(crate) async fn change(State(app): State<Arc<App>>, request: Request) -> Response {

@@ -41,16 +41,13 @@ impl Document {
 }
 
 fn check(validator: &Validator, value: &Value) {
-    let problems: Vec<String> =
-        validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    let problems: Vec<String> = validator.iter_errors(value).map(|error| error.to_string()).collect();
     assert!(problems.is_empty(), "{value:#}\n{problems:#?}");
 }
 
-/// A message as the document lists it.
+/// A message as the document lists it: what it calls it, its `type`, and its schema.
 struct Known {
-    /// What the document calls it.
     key: String,
-    /// Its `type`.
     name: String,
     schema: Validator,
 }
@@ -251,7 +248,7 @@ async fn every_http_answer_is_as_openapi_says() {
         ("post", "/v1/stages", false, r#"{"stream":"array","stages":[{"stage":"identity"}]}"#, 401),
         ("post", "/v1/stages", true, r#"{"stream":"array","stages":[{"stage":"identity"}]}"#, 200),
         ("post", "/v1/stages", true, r#"{"stream":"array","stages":[{"stage":"identity"}],"at":7}"#, 409),
-        ("post", "/v1/stages", true, r#"{"stream":"array","stages":[],"after":7}"#, 400),
+        ("post", "/v1/stages", true, r#"{"after":7}"#, 400),
         ("get", "/v1/models", false, "", 200),
         ("post", "/v1/models", false, "model", 401),
         ("post", "/v1/models", true, "model", 200),

@@ -20,7 +20,7 @@ use kalmind_output::{ControlRefused, DecoderInfo};
 use kalmind_session::{TaskKind, TaskScore};
 use kalmind_types::{Actor, Cause, EventBody, LslTime, Mode, ModelId, Seconds};
 
-use super::StagesStatus;
+use super::steered_stages::StagesStatus;
 use crate::models::run_models::{Origin, RunModels};
 
 /// Messages that may wait for the desk; more are refused.

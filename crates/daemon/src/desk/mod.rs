@@ -8,6 +8,7 @@ mod handle;
 mod models;
 mod program;
 mod states;
+mod steered_stages;
 mod swaps;
 mod task;
 mod warming;
@@ -37,8 +38,8 @@ use kalmind_types::{
 };
 
 use self::swaps::Swaps;
-pub use generations::{NextStages, StagesStatus, SteeredStages};
 pub use handle::{DeskHandle, Message, Program, Progress, Stage};
+pub use steered_stages::{NextStages, StagesStatus, SteeredStages};
 pub use windows::ToldWindow;
 
 use crate::{

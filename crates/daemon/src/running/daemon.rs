@@ -6,20 +6,16 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
-        mpsc,
     },
     thread::JoinHandle,
 };
 
 use arrayvec::ArrayVec;
-use kalmind_acquisition::{
-    InletGuard, MarkerInlet, Waker, clock,
-    ring::{Producer, ring},
-};
+use kalmind_acquisition::{InletGuard, MarkerInlet, Waker, clock, ring::ring};
 use kalmind_engine::{Binner, Engine};
-use kalmind_filter::{DecoderSpec, KernelPath};
+use kalmind_filter::DecoderSpec;
 use kalmind_output::{Bridge, Controls, CursorRow, Hub, Ledger, LslPublisher, Server, Token, start_server};
-use kalmind_types::{Actor, Command, EventBody, InputDelay, OutputState, StateChange};
+use kalmind_types::{Actor, EventBody, InputDelay, OutputState, StateChange};
 use serde_json::{Value, json};
 
 use crate::{
@@ -28,12 +24,7 @@ use crate::{
     event_bus::EventBus,
     failure::{OrFail as _, Outcome},
     models::saved::SavedModels,
-    process::{
-        instance::InstanceLock,
-        lsl_network::NetworkInForce,
-        open_files,
-        realtime::{RealtimeSettings, Role},
-    },
+    process::{instance::InstanceLock, lsl_network::NetworkInForce, open_files},
     recorder::{self, Recorder, RecorderStatus, RunningRecorder},
     running::{
         arrival::InputArrivals,
@@ -43,6 +34,7 @@ use crate::{
         plane_streams::{PlaneStreams, PositionSlot},
         recording::{begin_recording, session_document},
         summary::Summary,
+        tick_start::{first_model, spawn_tick},
     },
     stage_changes::StageChanges,
     starting::{
@@ -52,9 +44,7 @@ use crate::{
     },
     state_events::{SilenceLimits, StateEvents},
     task_follower::{MarkerCounts, TaskFollower},
-    tick::{
-        QueuedCommand, RecordLane, StopLatch, TickCounts, TickQueues, TickThread, lane, silence_panics_here,
-    },
+    tick::{QueuedCommand, RecordLane, StopLatch, TickCounts, TickQueues, TickThread, lane},
 };
 
 /// Ticks that may wait for the desk.
@@ -422,35 +412,4 @@ impl Daemon {
         self.server.shutdown();
         summary
     }
-}
-
-/// Stages the model that the configuration names, to be swapped in at the first tick.
-fn first_model(plan: &Plan, engine: &mut Engine, commands: &mut Producer<QueuedCommand>) -> Outcome<()> {
-    let Some(model) = &plan.model else { return Ok(()) };
-    let staged = model.stage(plan.configuration.decoder.guard, KernelPath::detect()).or_usage()?;
-    if let Err((error, _)) = engine.stage(staged) {
-        return Err(error).or_usage();
-    }
-    let _empty_ring_has_room =
-        commands.push(QueuedCommand { command: Command::SwapModel(model.id), stops: 0 });
-    Ok(())
-}
-
-/// Starts the tick thread and waits until its real-time settings are applied.
-fn spawn_tick(thread: TickThread, waker: Waker, realtime: Arc<RealtimeSettings>) -> Outcome<JoinHandle<()>> {
-    let (ready, applied) = mpsc::sync_channel(1);
-    let handle = std::thread::Builder::new()
-        .name("kalmind-tick".to_owned())
-        .spawn(move || {
-            let result = realtime.apply(Role::Tick, "tick");
-            let go_on = result.is_ok();
-            if ready.send(result).is_ok() && go_on {
-                silence_panics_here();
-                let _only_this_thread_attaches = waker.attach();
-                thread.run();
-            }
-        })
-        .or_work()?;
-    applied.recv().or_work()?.or_work()?;
-    Ok(handle)
 }

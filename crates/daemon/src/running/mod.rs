@@ -9,3 +9,4 @@ pub mod plane_streams;
 mod recorded_inlet;
 pub(crate) mod recording;
 pub mod summary;
+mod tick_start;
