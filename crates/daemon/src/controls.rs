@@ -346,7 +346,7 @@ impl DaemonControls {
             ),
             (
                 "adaptive_states",
-                "Ticks in which a running z-score began or ended, or did not go on from the bin before.",
+                "Ticks in which a running z-score or other stages began or ended, or did not go on from the bin before.",
                 read(&self.counts.states_turned),
             ),
             ("unknown_markers", "Markers of the task that were not understood.", self.markers.unknown()),

@@ -72,8 +72,8 @@ impl StageChanges {
         let settings = serde_json::from_value(settings)
             .map_err(|error| ControlRefused::Invalid(format!("`stages` are not understood: {error}")))?;
         let after = Stages { generation: generation(&settings), settings, raw: before.raw.clone() };
-        if status.next.is_some() {
-            return Err(ControlRefused::NotNow("another change of its stages is under way".to_owned()));
+        if shown.iter().any(|status| status.next.is_some()) {
+            return Err(ControlRefused::NotNow("another change of stages is under way".to_owned()));
         }
         if after.generation == status.generation {
             return Err(ControlRefused::NotNow("these stages are in force already".to_owned()));

@@ -75,6 +75,8 @@ pub struct Engine {
     intent: Option<Intent>,
     /// Time of the newest complete bin; before the first one, start of the first bin.
     last_complete: Option<LslTime>,
+    /// The generations of the streams' stages in the newest bin, added up.
+    generations: u64,
     /// Start of the first of the bins, up to the newest, whose features the decoder could not use.
     unused_since: Option<LslTime>,
     /// Whether that is so for longer than `fallback_stale`.
@@ -121,6 +123,7 @@ impl Engine {
             task: TaskState::default(),
             intent: None,
             last_complete: None,
+            generations: 0,
             unused_since: None,
             unusable: false,
             windows: windows::Windows::default(),
@@ -273,6 +276,7 @@ impl Engine {
         let decoded_before = moved_before && self.is_decoding();
         self.note_freshness(complete, gap, input, if arrived { found.failing } else { None });
         let awaited = self.states.awaits_resume();
+        self.note_generations(input);
         for command in &input.commands {
             self.obey(*command);
         }
@@ -369,6 +373,14 @@ impl Engine {
         bin.weight = preparation.map_or(0.0, Preparation::weight);
         bin.turned = core::mem::take(&mut models.turned);
         recent.push(&HistoryRow::of(input, *bin, raw).moved(preparation.and_then(Preparation::moved)));
+    }
+
+    /// Where stages have other settings from this bin on, those before say nothing of what a model would have seen.
+    fn note_generations(&mut self, input: &TickInput) {
+        // none ever falls
+        let numbers = input.streams.iter().map(|stream| u64::from(stream.generation));
+        let generations = numbers.fold(0, u64::saturating_add);
+        self.models.turned |= core::mem::replace(&mut self.generations, generations) != generations;
     }
 
     fn extract(&mut self, input: &TickInput, samples: &dyn SampleSource) -> Extracted {

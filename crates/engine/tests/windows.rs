@@ -21,10 +21,11 @@ const T0: f64 = 100.0;
 struct Bench {
     binner: Binner,
     engine: Engine,
-    /// Index, stamp, connection and clock offset of the next sample.
+    /// Index, stamp, connection, generation of stages and clock offset of the next sample.
     index: u64,
     stamp: f64,
     connection: u32,
+    generation: u32,
     offset: f64,
     /// Held by the sample with this index, on the second channel.
     broken: Option<(u64, f64)>,
@@ -78,7 +79,7 @@ impl Bench {
         .unwrap()
         .with_windows(windows)
         .unwrap();
-        Self { binner, engine, index: 0, stamp: T0, connection: 0, offset: 0.0, broken: None }
+        Self { binner, engine, index: 0, stamp: T0, connection: 0, generation: 0, offset: 0.0, broken: None }
     }
 
     /// Samples come, a block each, and no bin is closed.
@@ -87,6 +88,7 @@ impl Bench {
             let mut block = SampleBlock::with_capacity(NumberFormat::Float32, 2, 1);
             block.first_index = self.index;
             block.connection = self.connection;
+            block.generation = self.generation;
             block.received = LslTime(self.stamp + self.offset);
             block.clock = ClockOffset { offset: Seconds(self.offset), uncertainty: Seconds(0.0) };
             block.stamps.push(StreamTime(self.stamp));
@@ -166,6 +168,37 @@ fn a_window_begins_with_the_first_sample_stamped_at_or_after_its_marker() {
     for (window, result) in read {
         assert_eq!(result.unwrap(), [mean(window.first), -2.0 * mean(window.first)]);
     }
+}
+
+#[test]
+fn a_marker_whose_stamp_is_no_time_is_refused_and_what_is_recorded_is_read() {
+    let mut bench = Bench::new(&[window(0.0)]);
+    bench.run(10);
+    for (stamp, offset) in [
+        (f64::NAN, 0.0),
+        (f64::INFINITY, 0.0),
+        (T0, f64::NAN),
+        // Unix time in milliseconds, and what would make it the time of arrival
+        (1.76e12, 0.0),
+        (1.76e12, T0 - 1.76e12),
+    ] {
+        assert!(!bench.mark_under(stamp, offset), "{stamp} {offset}");
+    }
+    // Unix time in seconds is another clock; every tick is checked as a recording of it is
+    assert!(bench.mark(1.76e9));
+    assert_eq!(whys(&bench.run(40)), [WindowMissing::Ahead]);
+}
+
+#[test]
+fn a_window_of_two_generations_of_stages_has_a_gap() {
+    let mut bench = Bench::new(&[window(0.0)]);
+    bench.run(10);
+    bench.mark(T0 + 6.0 * PERIOD);
+    bench.generation = 1;
+    bench.mark(T0 + 10.0 * PERIOD);
+    let read = bench.run(40);
+    assert_eq!(whys(&read), [WindowMissing::Gap]);
+    assert_eq!(read.iter().filter(|(_, result)| result.is_ok()).count(), 1, "the second is wholly of one");
 }
 
 #[test]

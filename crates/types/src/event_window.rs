@@ -4,7 +4,7 @@
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
-use crate::{IndexRange, LslTime, Seconds, StreamTime};
+use crate::{IndexRange, LslTime, Seconds, StreamTime, tick_check::LATEST};
 
 /// The most windows that one tick takes; more wait for the next tick, in order.
 pub const MAX_WINDOWS: usize = 4;
@@ -30,6 +30,12 @@ impl EventMarker {
     #[must_use]
     pub fn time(&self) -> LslTime {
         self.stamp.corrected(self.offset)
+    }
+
+    /// Whether stamp and offset are times at all, such as a recording is read with.
+    #[must_use]
+    pub fn is_recordable(&self) -> bool {
+        [self.stamp.0, self.offset.0].into_iter().all(|time| time.abs() <= LATEST)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{Command, Seconds, TickInput};
 
 /// The latest time that is one, in seconds: thirty thousand years, whatever clock it is on.
-const LATEST: f64 = 1e12;
+pub(crate) const LATEST: f64 = 1e12;
 /// The longest bin, in seconds: the widest that can be configured is 0.2 s, and in `sample` mode a bin lasts a period.
 const LONGEST_BIN: f64 = 120.0;
 /// The most samples of one stream in one bin.
@@ -52,8 +52,7 @@ impl TickInput {
             ensure(samples <= MOST_SAMPLES, "a stream has more samples in one bin than is possible")?;
         }
         for window in &self.windows {
-            let times = [window.marker.stamp.0, window.marker.offset.0];
-            ensure(times.into_iter().all(is_time), "the marker of a window is out of range")?;
+            ensure(window.marker.is_recordable(), "the marker of a window is out of range")?;
             ensure(window.first.checked_add(u64::from(window.count)).is_some(), "a window has no end")?;
         }
         let is_place = |place: [f64; 2]| place.iter().all(|value| value.abs() <= FARTHEST);

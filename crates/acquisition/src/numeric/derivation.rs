@@ -16,6 +16,8 @@ use crate::numeric::stages::{GivenTo, Stages, Told};
 const OVERLOADED_AFTER: Seconds = Seconds(1.0);
 /// What was given to the stages is handed on this often where nothing happens.
 const TOLD_EVERY: Seconds = Seconds(1.0);
+/// Another generation that is to be in force later than this from now is refused.
+const LONGEST_CHANGE: Seconds = Seconds(600.0);
 /// What the stages remember is handed on this often.
 const CHECKPOINT_EVERY: Seconds = Seconds(60.0);
 /// Stages that remember more than this have no checkpoints: to copy it would keep the samples waiting.
@@ -228,10 +230,12 @@ impl Derivation {
     /// Starts the generation that is to follow next, if there is one.
     fn begin_next(&mut self) {
         let Some(NextGeneration { chain, at }) = self.generations.take() else { return };
-        if self.panicked {
+        let (generation, settled) = (chain.generation(), self.first.saturating_add(chain.settling()));
+        // both run until then, and nothing else can follow
+        let latest = settled.saturating_add((LONGEST_CHANGE.0 / self.period.0) as u64);
+        if self.panicked || at > latest {
             return self.generations.tell(GenerationNews::Refused(chain));
         }
-        let (generation, settled) = (chain.generation(), self.first.saturating_add(chain.settling()));
         match self.stream.stage(chain, at.max(settled)) {
             Ok(()) => {
                 let at = at.max(settled);
@@ -258,8 +262,15 @@ impl Derivation {
         };
         let is_due = *since as f64 * self.period.0 >= CHECKPOINT_EVERY.0;
         let derived = self.stream.counts().derived;
-        // where there is no room for it, or generations change, it is tried again a second later
-        if is_due && !self.panicked && self.stream.save(state) && tell(Told::Checkpoint { derived, state }) {
+        // where there is no room for it, or generations change, it is tried again a second later; another generation may
+        // remember more than there is room for
+        let has_room = self.stream.checkpoint_bytes() <= state.capacity();
+        if is_due
+            && has_room
+            && !self.panicked
+            && self.stream.save(state)
+            && tell(Told::Checkpoint { derived, state })
+        {
             *since = 0;
         }
     }

@@ -2,7 +2,7 @@
 
 use kalmind_acquisition::{GenerationNews, NextGeneration, clock};
 use kalmind_offline::recorded::StagesDocument;
-use kalmind_types::{Actor, EventBody, GenerationId, StagesAction, StagesEvent, TickInput};
+use kalmind_types::{Actor, Command, EventBody, GenerationId, StagesAction, StagesEvent, TickInput};
 
 use super::{
     Desk,
@@ -54,6 +54,7 @@ impl Desk {
                     GenerationNews::Refused(chain) => {
                         let next = self.stages_status(at).and_then(|status| status.next);
                         self.update_stages(at, |status| status.next = None);
+                        self.forget_awaited();
                         if let (Some(next), Some(stages)) = (next, self.settings.stages.get(at)) {
                             let (place, refused) = (stages.place, StagesAction::StagesRefused);
                             self.tell_stages(place, refused, chain.generation(), next.by, None, None);
@@ -85,6 +86,15 @@ impl Desk {
             let action = StagesAction::StagesInForce;
             self.tell_stages(place, action, next.generation, next.by, next.at, Some(input.seq));
         }
+    }
+
+    /// The model that waits for a generation waits for nothing: it is never put in with another one.
+    fn forget_awaited(&mut self) {
+        let Some((model, _)) = self.awaited.take() else { return };
+        let (stream, never) = (0, u32::MAX);
+        self.command(Command::SwapAtGeneration { model: model.id, stream, generation: never });
+        self.handle.models(|models| models.settle(model.id));
+        self.not_put_in(model.id, "the stages that it was to take over with cannot be put in force", None);
     }
 
     fn stages_status(&self, at: usize) -> Option<StagesStatus> {

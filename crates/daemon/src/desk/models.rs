@@ -117,6 +117,12 @@ impl Desk {
 
     pub(super) fn take_fit(&mut self, fit: CalibrationFit) {
         let CalibrationFit { model, staged, rows, report, recorded } = fit;
+        // stages may have changed while it was fitted
+        let differences = model.differences(&self.settings.demand);
+        if !differences.is_empty() {
+            let problem = format!("the model does not fit any more: {}", differences.join("; "));
+            return self.handle_message(Message::Fitted(Err(problem)));
+        }
         let name = model.model.decoder.to_string();
         let then = move |desk: &mut Self, sent: Result<(), String>| match sent {
             Ok(()) => desk.follow_fit(name, rows, &report),

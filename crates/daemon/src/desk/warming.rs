@@ -73,7 +73,7 @@ impl Desk {
                 // it has not decoded yet: another one took over before, or the tick failed
                 if self.awaited.take_if(|(awaited, _)| awaited.id == id).is_some() {
                     self.handle.models(|models| models.settle(id));
-                    self.not_put_in(id, "another one took over before its stages were in force", None);
+                    self.not_put_in(id, "another one took over before its stages were in force, or the tick of its swap failed", None);
                 }
             }
             Back::Waits => {
@@ -88,7 +88,7 @@ impl Desk {
     }
 
     /// A model does not take over that was to: what decodes goes on.
-    fn not_put_in(&mut self, id: ModelId, problem: &str, then: Option<Then>) {
+    pub(super) fn not_put_in(&mut self, id: ModelId, problem: &str, then: Option<Then>) {
         let (hash, problem) = (id.to_hex(), format!("{problem}; the model before it goes on"));
         tracing::error!(problem, model = hash, "a model was not put in");
         if self.put_in == Some(id) {

@@ -108,7 +108,7 @@ impl Intake {
         if let Some(look_back) = &mut self.look_back {
             let row = usize::try_from(index.saturating_sub(block.first_index)).unwrap_or(usize::MAX);
             let values = block.values.rows(block.channels, row, row.saturating_add(1));
-            look_back.push(index, stamp, block.connection, values);
+            look_back.push(index, stamp, (block.connection, block.generation), values);
         }
     }
 

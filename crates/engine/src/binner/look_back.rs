@@ -51,8 +51,8 @@ pub(super) struct LookBack {
     rows: usize,
     /// The row that the next sample takes.
     next: usize,
-    /// Stamp and connection of the newest sample.
-    newest: Option<(LslTime, u32)>,
+    /// Stamp of the newest sample, its connection and the generation of its stages.
+    newest: Option<(LslTime, (u32, u32))>,
     /// Whether samples before the oldest were kept once.
     forgot: bool,
 }
@@ -81,12 +81,12 @@ impl LookBack {
         }
     }
 
-    /// Takes a sample: its index, corrected stamp, connection and values.
-    pub(super) fn push(&mut self, index: u64, stamp: LslTime, connection: u32, row: SampleRows<'_>) {
+    /// Takes a sample: its index, corrected stamp, connection and generation of stages, and values.
+    pub(super) fn push(&mut self, index: u64, stamp: LslTime, origin: (u32, u32), row: SampleRows<'_>) {
         let before = self.kept.back().copied();
         let follows = before.zip(self.newest).filter(|(before, (last, known))| {
             before.index.checked_add(1) == Some(index)
-                && *known == connection
+                && *known == origin
                 && (stamp - *last).0 <= self.longest_step
         });
         if self.kept.len() == self.rows {
@@ -99,7 +99,7 @@ impl LookBack {
                 .map_or(stamp, |before| if stamp > before.reached { stamp } else { before.reached }),
             since: follows.map_or(index, |(before, _)| before.since),
         });
-        self.newest = Some((stamp, connection));
+        self.newest = Some((stamp, origin));
         let begin = self.next.saturating_mul(self.width);
         let room = self.values.get_mut(begin..begin.saturating_add(self.width)).unwrap_or_default();
         row.each_row(room, |_| {});

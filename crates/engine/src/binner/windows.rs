@@ -61,13 +61,13 @@ impl Windows {
         Self { cuts, ..Self::default() }
     }
 
-    /// A marker came at local time `now`: its window waits for its samples from now on, or is refused.
+    /// A marker came at local time `now`: its window waits for its samples from now on, or is refused, as one is whose stamp
+    /// is no time at all.
     pub(super) fn mark(&mut self, marker: EventMarker, now: LslTime, streams: &[Intake]) -> bool {
         let event = self.next_event;
         self.next_event = event.saturating_add(1);
-        let Some(cut) = self.cuts.get(usize::from(marker.window)).filter(|_| !self.pending.is_full()) else {
-            return false;
-        };
+        let has_room = !self.pending.is_full() && marker.is_recordable();
+        let Some(cut) = self.cuts.get(usize::from(marker.window)).filter(|_| has_room) else { return false };
         let start = marker.time() + cut.offset;
         let intake = streams.get(usize::from(cut.stream));
         let length = f64::from(cut.count) * intake.and_then(Intake::period).unwrap_or(0.0);

@@ -33,7 +33,8 @@ pub struct BinFacts {
     pub displayed: Position,
     /// The weight that it has in the adaptive state; 0 where what decodes has none.
     pub weight: f64,
-    /// Whether the adaptive state after it does not follow from that before it: it began, ended, or is another one.
+    /// Whether it does not go on from the bins before: the adaptive state after it does not follow from that before it (it
+    /// began, ended, or is another one), or stages have other settings from it on.
     pub turned: bool,
 }
 

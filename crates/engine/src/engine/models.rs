@@ -45,7 +45,7 @@ pub(super) struct Models {
     pub(super) newcomer: Option<Newcomer>,
     /// What the first model's adaptive state goes on from, where it can.
     pub(super) resumed: Option<AdaptiveState>,
-    /// Whether the adaptive state of this tick does not go on from that of the tick before.
+    /// Whether this tick does not go on from the one before: another adaptive state, or another generation of stages.
     pub(super) turned: bool,
     /// The staged model that takes over with a generation of a stream's stages: which, the stream, the generation.
     awaiting: Option<(ModelId, usize, u32)>,
@@ -165,8 +165,8 @@ impl Models {
 
     /// Decodes with the staged model of this identity from now on, if there is one, that was shown all bins until `through`
     /// on the slow side: it is shown the bins since then, and takes mean and covariance of the model before where it has been
-    /// shown less than it looks back. Where more than [`CATCH_UP`] bins are missing, or another model has come in this
-    /// tick, which costs enough, nothing changes, and the model is handed back.
+    /// shown less than it looks back. Where more than [`CATCH_UP`] bins are missing, stages are others from this tick on, or
+    /// another model has come in it, which costs enough, nothing changes, and the model is handed back.
     pub(super) fn swap_warmed(
         &mut self,
         id: ModelId,
@@ -174,11 +174,12 @@ impl Models {
         recent: &History,
         examiner: &mut Examiner,
     ) {
-        self.forget_awaited(id);
         let Some(place) = self.place_of(id) else { return };
-        let is_first = self.newcomer.is_none();
-        let Some(model) =
-            self.staged.get_mut(place).filter(|model| is_first && catches_up(model, through, recent))
+        let (is_first, turned) = (self.newcomer.is_none(), self.turned);
+        let Some(model) = self
+            .staged
+            .get_mut(place)
+            .filter(|model| is_first && !turned && catches_up(model, through, recent))
         else {
             return self.turn_away(id);
         };
@@ -192,13 +193,14 @@ impl Models {
             model.decoder.adopt(state);
         }
         self.activate(place, Newcomer::Warm);
+        self.forget_awaited(id);
     }
 
-    /// Lets the adaptive state go on, where both models have it. Else that of the newcomer is the one that it was warmed with,
+    /// Lets the adaptive state go on, where both models have it and the stages before them are the same. Else that of the newcomer is the one that it was warmed with,
     /// from its training values on.
     fn carry(&mut self, newcomer: &mut StagedModel) {
         let before = match &self.active {
-            Some(active) => active.preparation.adaptive(),
+            Some(active) => active.preparation.adaptive().filter(|_| !self.turned),
             None => self.resumed.as_ref(),
         };
         let carried = before.is_some_and(|before| newcomer.preparation.carry(before));

@@ -92,8 +92,12 @@ impl DerivedItems {
 /// Whether an item names no derived samples that are not there yet.
 fn may_go_on(item: &Item, is_there: impl Fn(usize, u64) -> bool) -> bool {
     let Item::Tick(tick) = item else { return true };
-    let TickInput { streams, .. } = &*tick.document.input;
+    let TickInput { streams, windows, .. } = &*tick.document.input;
+    // a window may reach past the bin
+    let mut read = windows.iter().filter(|window| window.missing.is_none());
     streams.iter().enumerate().all(|(place, stream)| {
         stream.ranges.iter().map(|range| range.end).max().is_none_or(|end| is_there(place, end))
+    }) && read.all(|window| {
+        is_there(usize::from(window.stream), window.first.saturating_add(u64::from(window.count)))
     })
 }
