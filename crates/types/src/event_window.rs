@@ -4,7 +4,7 @@
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
-use crate::{IndexRange, LslTime, Seconds, StreamTime, tick_check::LATEST};
+use crate::{IndexRange, LslTime, Seconds, StreamTime, time::LATEST};
 
 /// The most windows that one tick takes; more wait for the next tick, in order.
 pub const MAX_WINDOWS: usize = 4;

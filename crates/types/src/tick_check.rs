@@ -1,9 +1,7 @@
 //! Whether a tick input that was read from a file makes sense. The live binner makes no other; a file may hold anything.
 
-use crate::{Command, Seconds, TickInput};
+use crate::{Command, Seconds, TickInput, time::LATEST};
 
-/// The latest time that is one, in seconds: thirty thousand years, whatever clock it is on.
-pub(crate) const LATEST: f64 = 1e12;
 /// The longest bin, in seconds: the widest that can be configured is 0.2 s, and in `sample` mode a bin lasts a period.
 const LONGEST_BIN: f64 = 120.0;
 /// The most samples of one stream in one bin.

@@ -4,6 +4,9 @@ use core::ops::{Add, Sub};
 
 use serde::{Deserialize, Serialize};
 
+/// The latest time that is one, in seconds: thirty thousand years, whatever clock it is on.
+pub(crate) const LATEST: f64 = 1e12;
+
 /// A point in time on this machine's LSL clock, in seconds (`lsl_local_clock`: monotonic, its zero is arbitrary).
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
