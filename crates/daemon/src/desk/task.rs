@@ -25,6 +25,7 @@ impl Desk {
             EventBody::Trial { .. }
             | EventBody::Arrival(_)
             | EventBody::Stages(_)
+            | EventBody::Session(_)
             | EventBody::Model(_)
             | EventBody::Window(_)
             | EventBody::State(_)
