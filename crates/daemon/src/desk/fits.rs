@@ -6,8 +6,8 @@ use kalmind_acquisition::clock;
 use kalmind_filter::DecoderSpec;
 use kalmind_fitting::{FitPool, FitSettings};
 use kalmind_offline::calibration_fit::{CalibrationFit, RecordedFit, fit_calibration};
-use kalmind_session::{FitOrder, FittedModel, SessionInput};
-use kalmind_types::{Actor, EventBody, ModelEvent, ModelSource};
+use kalmind_session::{FitOrder, SessionInput};
+use kalmind_types::{Actor, ModelSource};
 
 use super::{Desk, Message};
 use crate::{models::run_models::Origin, process::realtime};
@@ -79,20 +79,12 @@ impl Desk {
     pub(super) fn fit_ended(&mut self, number: u64, result: Result<CalibrationFit, String>) {
         let result = match result {
             Ok(fit) => {
-                let told = FittedModel {
-                    id: fit.model.id,
-                    decoder: fit.model.model.decoder.to_string(),
-                    rows: fit.rows,
-                    doubt: fit.model.doubt().map(|doubt| doubt.text),
-                    warnings: fit.report.warnings.clone(),
-                };
+                let told = fit.told();
                 self.fitted = Some(fit);
                 Ok(told)
             }
             Err(problem) => {
                 tracing::error!(problem, "the fit failed");
-                let failed = ModelEvent::FitFailed { problem: problem.clone() };
-                self.events.publish(clock::now(), EventBody::Model(failed));
                 Err(problem)
             }
         };

@@ -81,7 +81,7 @@ impl Desk {
 
     fn show_session_now(&mut self) -> Arc<SessionStatus> {
         let now = clock::now();
-        let status = Arc::new(self.session.status(now));
+        let status = Arc::new(self.session.status());
         (self.session_shown, self.session_changed) = (Some(now), false);
         self.handle.update(|progress| progress.session = Some(Arc::clone(&status)));
         status
