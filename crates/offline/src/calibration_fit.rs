@@ -6,7 +6,7 @@ use kalmind_engine::StagedModel;
 use kalmind_filter::{DecoderSpec, KernelPath, Model, running_weight};
 use kalmind_fitting::{FitError, FitProgress, FitReport, FitSettings, fit};
 use kalmind_recording::{FittedRows, ModelFileError, PackedModel};
-use kalmind_session::{Calibration, CalibrationError};
+use kalmind_session::{Calibration, CalibrationError, FittedModel};
 use serde_json::json;
 
 use crate::{
@@ -29,6 +29,20 @@ pub struct CalibrationFit {
     pub report: FitReport,
     /// How it is recorded, where it is.
     pub recorded: Option<Arc<RecordedFit>>,
+}
+
+impl CalibrationFit {
+    /// The model as a session is told of it.
+    #[must_use]
+    pub fn told(&self) -> FittedModel {
+        FittedModel {
+            id: self.model.id,
+            decoder: self.model.model.decoder.to_string(),
+            rows: self.rows,
+            doubt: self.model.doubt().map(|doubt| doubt.text),
+            warnings: self.model.warnings(),
+        }
+    }
 }
 
 /// A fitted model as it stands in a recording of the session that it was fitted in.
