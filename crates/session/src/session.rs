@@ -89,6 +89,10 @@ pub struct Session {
     overridden_by: Option<String>,
     notes: usize,
     called: Option<LslTime>,
+    /// When the first block began.
+    begun: Option<LslTime>,
+    /// Seconds from then to the first target that the participant acquired with hardly any help.
+    first_target_s: Option<f64>,
 }
 
 /// A block of the preset, as far as it got.
@@ -148,7 +152,14 @@ impl Session {
             overridden_by: None,
             notes: 0,
             called: None,
+            begun: None,
+            first_target_s: None,
         }
+    }
+
+    /// Shows a sentence to whoever looks, until something else happens.
+    pub fn say(&mut self, text: &str) {
+        self.problem = Some(text.to_owned());
     }
 
     /// Takes what happened at `now` (on the LSL clock) and appends what is to be done, in order.

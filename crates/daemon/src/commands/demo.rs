@@ -363,6 +363,7 @@ fn report(
             "fit": { "decoder": decoder, "train_bins": train_bins, "poor": poor, "quality": quality },
             "targets": { "presented": presented, "acquired": acquired, "incorrect": incorrect },
             "bit_rate": bit_rate,
+            "first_target_s": status.and_then(|status| status.first_target_s),
             "assistance": score.map(|score| score.assistance),
             "verdict": verdict,
             "time_to_target_s": { "p50": time },

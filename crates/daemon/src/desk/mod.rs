@@ -41,7 +41,7 @@ pub use windows::ToldWindow;
 
 use crate::{
     event_bus::EventBus,
-    models::{saved::SavedModels, saved_state::StateKeeper},
+    models::{keeper::Keeper, saved::SavedModels, saved_session::SavedSession},
     recorder::RecorderHandle,
     running::{arrival::InputArrivals, plane_streams::PositionSlot},
     tick::{QueuedCommand, StopLatch, TickRecord},
@@ -76,6 +76,8 @@ pub struct DeskSettings {
     pub guard: bool,
     /// What the session has to know of the run.
     pub session: SessionSettings,
+    /// What there is to say of the session before, where it was interrupted.
+    pub interrupted: Option<String>,
     /// Control experiment: labels in random order, by this seed.
     pub shuffled_labels: Option<u64>,
     /// Where models are recorded before they decode.
@@ -128,8 +130,10 @@ pub struct Desk {
     put_in: Option<ModelId>,
     /// The model whose adaptive state follows the signal, or did last.
     adapts: Option<ModelId>,
-    /// What saves that state, once there was one.
-    keeper: Option<StateKeeper>,
+    /// What saves that state and where the session stands, once there was one.
+    keeper: Option<Keeper>,
+    /// Where the session stands, as it was saved last.
+    saved_session: Option<SavedSession>,
     /// The one that the newest tick showed.
     decodes: Option<ModelId>,
     /// Those that were sent, until a tick has their commands.
@@ -159,7 +163,10 @@ impl Desk {
         let rows = History::rows_of(Seconds::from_millis(settings.demand.bin_ms));
         let start = handle.models(|models| models.newest());
         let swaps = Swaps::new(settings.layout.width(), rows, examiner, start);
-        let session = Session::new(settings.session.clone());
+        let mut session = Session::new(settings.session.clone());
+        if let Some(interrupted) = &settings.interrupted {
+            session.say(interrupted);
+        }
         Self {
             settings,
             queues,
@@ -176,6 +183,7 @@ impl Desk {
             put_in: None,
             adapts: None,
             keeper: None,
+            saved_session: None,
             decodes: start,
             in_flight: Vec::new(),
             awaited: None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kalmind_acquisition::clock;
 use kalmind_session::{SessionAction, SessionInput, SessionRefused, SessionStatus, SessionTick};
-use kalmind_types::Seconds;
+use kalmind_types::{EventBody, Seconds};
 
 use super::{Desk, SessionAnswer};
 use crate::tick::TickRecord;
@@ -60,6 +60,9 @@ impl Desk {
         match action {
             SessionAction::Command(command) => self.command(command),
             SessionAction::Publish { time, event } => {
+                if let EventBody::Session(event) = &event {
+                    self.keep_session(&event.change);
+                }
                 self.events.publish(time, event);
             }
             SessionAction::Fit(order) => self.start_fit(*order),

@@ -18,6 +18,8 @@ use crate::{Calibration, TaskScore, TaskStep, TaskTick, seconds_that_count, task
 const HELP_STEP: f64 = 0.01;
 /// A step of stream time longer than this counts for no rest.
 const LONGEST_STEP_S: f64 = 1.0;
+/// The most help with which a target counts as one that the participant acquired.
+const HARDLY_HELPED: f64 = 0.2;
 
 impl Session {
     /// A tick of a session that runs; `before` is the time of the tick before.
@@ -107,6 +109,7 @@ impl Session {
         if self.calibration.is_none() {
             self.calibration = Some(Calibration::new(self.settings.calibration, self.settings.features));
         }
+        self.begun.get_or_insert(time);
         let started = SessionChange::BlockStarted { number: self.at, title: plan.title.clone() };
         self.publish(time, Actor::Daemon, started, actions);
         match self.build(&plan) {
@@ -197,7 +200,9 @@ impl Session {
             self.timeline.take(event.time, &event.content);
             match event.content {
                 EventBody::Target(target) => (self.shown_at, self.target) = (event.time, target),
-                EventBody::Trial { phase: Phase::End, result: Some(result), .. } => self.end_trial(result),
+                EventBody::Trial { phase: Phase::End, result: Some(result), .. } => {
+                    self.end_trial(event.time, result);
+                }
                 EventBody::Trial { phase: Phase::Start, .. } => self.trial_help = self.help_now().2,
                 _ => {}
             }
@@ -216,7 +221,7 @@ impl Session {
         }
     }
 
-    fn end_trial(&mut self, result: TrialResult) {
+    fn end_trial(&mut self, time: LslTime, result: TrialResult) {
         let help = self.trial_help;
         let is_decoded = self.plan().is_some_and(|plan| plan.block != TaskBlock::OpenLoop);
         let seconds = self.task.as_ref().map(|task| task.score()).and_then(TaskScore::newest_seconds);
@@ -225,6 +230,9 @@ impl Session {
         }
         if is_decoded {
             self.judge.trial(result, help, seconds);
+            if result == TrialResult::Acquired && help <= HARDLY_HELPED && self.first_target_s.is_none() {
+                self.first_target_s = self.begun.map(|begun| (time - begun).0);
+            }
         }
     }
 

@@ -68,6 +68,7 @@ impl Session {
                 scale: self.assistance_scale,
             },
             fits: self.fits.status(self.calibration.as_ref()),
+            first_target_s: self.first_target_s,
             verdict: self.verdict(),
             control: ControlStatus { allowed: self.may_control(), overridden_by: self.overridden_by.clone() },
             options: OptionStatus {
