@@ -7,10 +7,13 @@ use kalmind_filter::DecoderSpec;
 use kalmind_fitting::{FitPool, FitSettings};
 use kalmind_offline::calibration_fit::{CalibrationFit, RecordedFit, fit_calibration};
 use kalmind_session::{FitOrder, SessionInput};
-use kalmind_types::{Actor, ModelSource};
+use kalmind_types::{Actor, ModelSource, Seconds};
 
 use super::{Desk, Message};
 use crate::{models::run_models::Origin, process::realtime};
+
+/// Models that others follow soon are saved no more often than this: what a daemon that is killed can lose.
+const SAVED_EVERY: Seconds = Seconds(30.0);
 
 impl Desk {
     /// The threads that fits run on: all fits of a run share them, and they give way to everything else on the machine.
@@ -39,8 +42,13 @@ impl Desk {
         let demand = self.settings.demand.clone();
         let (guard, shuffle) = (self.settings.guard, self.settings.shuffled_labels);
         let desk = self.handle.clone();
-        // another one follows soon: it is in the recording, and the folder keeps the last of them
-        let save = self.settings.save.clone().filter(|_| !provisional);
+        // of those that others follow soon the folder keeps some: the recording has them all
+        let now = clock::now();
+        let is_kept = !provisional || self.fit_saved.is_none_or(|saved| (now - saved).0 >= SAVED_EVERY.0);
+        let save = self.settings.save.clone().filter(|_| is_kept);
+        if save.is_some() {
+            self.fit_saved = Some(now);
+        }
         let recorded = self.settings.recorder.is_some();
         let pool = self.fit_pool()?;
         let fit = move || {

@@ -120,6 +120,8 @@ pub struct Desk {
     session_changed: bool,
     /// What fits run on, once there was one.
     fits: Option<Arc<FitPool>>,
+    /// When a model was last saved.
+    fit_saved: Option<LslTime>,
     /// What the newest fit gave, until it is put in or another one comes.
     fitted: Option<CalibrationFit>,
     /// The features of a tick as calibration sees them.
@@ -190,6 +192,7 @@ impl Desk {
             waiting: VecDeque::new(),
             swaps,
             fits: None,
+            fit_saved: None,
             fitted: None,
             features: Vec::new(),
             shown: None,
