@@ -8,6 +8,7 @@ use super::{
     Session,
     action::{FitOrder, SessionAction},
     input::{FittedModel, SessionTick},
+    preset::BlockPlan,
     status::{FitStatus, SessionState},
 };
 use crate::{Calibration, CalibrationTick, InForce};
@@ -56,7 +57,7 @@ impl Session {
         self.timeline.forget(tick.start);
         let gathers = self.told_block.is_some()
             || self.state != SessionState::Running
-            || self.plan().is_some_and(|plan| plan.gathers());
+            || self.plan().is_some_and(BlockPlan::gathers);
         let Some(calibration) = self.calibration.as_mut().filter(|_| gathers) else { return };
         let InForce { target, trial, block } = self.timeline.over(tick.start, tick.output.time);
         let drive = match block {
