@@ -295,7 +295,6 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
         participant: None,
         person: Person { operator: Some(PRESET.to_owned()), console: None },
         by: Actor::Daemon,
-        overrides: arguments.shuffled_labels || arguments.headless,
         alone: true,
         patience: (arguments.headless || arguments.seconds.is_some()).then_some(patience),
     };

@@ -35,8 +35,6 @@ pub(super) struct LiveSession<'a> {
     pub(super) person: Person,
     /// As whom requests count.
     pub(super) by: Actor,
-    /// Whether a decoder controls as soon as there is one, whatever the verdict: nobody is there who could say so.
-    pub(super) overrides: bool,
     /// Whether nobody is there who could decide what is done where there is nothing to go on with.
     pub(super) alone: bool,
     /// How long it may take; no limit where none is stated.
@@ -71,7 +69,7 @@ impl LiveSession<'_> {
                 if status.state == SessionState::Done {
                     break;
                 }
-                self.decide(&status)?;
+                self.check(&status)?;
             }
             if self.signals.wait(ROUND) {
                 break;
@@ -88,17 +86,14 @@ impl LiveSession<'_> {
         Ok(controls.desk.session())
     }
 
-    /// Decides what nobody else is there to decide.
-    fn decide(&self, status: &SessionStatus) -> Outcome<()> {
-        let may = |action: &str| {
-            let mut actions = status.actions.iter();
-            actions.any(|known| known.action == action && known.allowed)
-        };
-        if self.overrides && !status.control.allowed && may("override") {
-            self.ask(SessionRequest::Override)?;
-        }
+    /// Where nobody is there to decide how to go on, there has to be something to go on with.
+    ///
+    /// # Errors
+    /// Exit code 1, with what became of the fit.
+    fn check(&self, status: &SessionStatus) -> Outcome<()> {
         let has_nothing = status.fits.failed > 0 && self.daemon.controls().desk.progress().decoder.is_none();
-        ensure(!self.alone || status.state != SessionState::Paused || !has_nothing, || status.message.clone())
+        let is_stuck = self.alone && status.state == SessionState::Paused && has_nothing;
+        ensure(!is_stuck, || status.message.clone())
     }
 
     fn ask(&self, request: SessionRequest) -> Outcome<()> {

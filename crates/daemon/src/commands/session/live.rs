@@ -139,7 +139,6 @@ fn run_preset(
         participant: None,
         person: Person { operator: live.operator.clone(), console: Some(CONSOLE.to_owned()) },
         by: Actor::Operator,
-        overrides: false,
         alone: false,
         patience: None,
     };
