@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kalmind_engine::StagedModel;
-use kalmind_filter::{DecoderSpec, KernelPath, Model, running_weight};
+use kalmind_filter::{AgainstChance, DecoderSpec, KernelPath, Model, running_weight};
 use kalmind_fitting::{FitError, FitProgress, FitReport, FitSettings, fit};
 use kalmind_recording::{FittedRows, ModelFileError, PackedModel};
 use kalmind_session::{Calibration, CalibrationError, FittedModel};
@@ -35,10 +35,17 @@ impl CalibrationFit {
     /// The model as a session is told of it.
     #[must_use]
     pub fn told(&self) -> FittedModel {
+        let (better_than_chance, p_value) = match self.model.model.quality().map(|quality| quality.chance) {
+            Some(AgainstChance::Better(figures)) => (Some(true), Some(figures.p)),
+            Some(AgainstChance::NotBetter(figures)) => (Some(false), Some(figures.p)),
+            Some(AgainstChance::NotTested { .. }) | None => (None, None),
+        };
         FittedModel {
             id: self.model.id,
             decoder: self.model.model.decoder.to_string(),
             rows: self.rows,
+            better_than_chance,
+            p_value,
             doubt: self.model.doubt().map(|doubt| doubt.text),
             warnings: self.model.warnings(),
         }
