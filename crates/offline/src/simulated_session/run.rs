@@ -78,7 +78,7 @@ pub fn simulate(
     let mut run = Run::new(settings, seed, fits, audience)?;
     let why = run.to_the_end()?;
     let Run { session, figures, now, .. } = run;
-    Ok(figures.ended(&session.status(now), now, why, clock() - begun))
+    Ok(figures.ended(&session.status(), now, why, clock() - begun))
 }
 
 /// A session that runs.
@@ -150,7 +150,7 @@ impl<'a> Run<'a> {
             self.told(SessionInput::Tick(tick))?;
             if number == 1 {
                 self.begin()?;
-                longest = PATIENCE.0 * self.session.status(self.now).seconds_left + PATIENCE.1;
+                longest = PATIENCE.0 * self.session.status().seconds_left + PATIENCE.1;
             }
             if (self.now - looked).0 >= LOOK.0 {
                 looked = self.now;
@@ -178,7 +178,7 @@ impl<'a> Run<'a> {
     /// Looks where the session stands, as an operator would, and does what keeps it going. `Some` where it is over: with
     /// why, where that is too soon.
     fn look(&mut self, longest: f64) -> anyhow::Result<Option<Option<String>>> {
-        let status = self.session.status(self.now);
+        let status = self.session.status();
         self.figures.verdict(self.now, status.verdict.verdict.name());
         match status.state {
             SessionState::Done => return Ok(Some(None)),
