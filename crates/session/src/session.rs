@@ -8,10 +8,12 @@
 mod action;
 mod asked;
 mod blocks;
+mod compare;
 mod fits;
 mod input;
 mod preset;
 mod request;
+mod score;
 mod settings;
 mod shown;
 mod status;
@@ -23,17 +25,19 @@ use kalmind_types::{
     SessionEvent, Target, TaskBlock, TaskState,
 };
 
-use self::{fits::Fits, verdict::Judge};
+use self::{compare::Comparison, fits::Fits, verdict::Judge};
 use crate::{Calibration, Task, Timeline};
 
 pub use action::{FitOrder, SessionAction};
+pub use compare::{ComparedStatus, ComparisonStatus, DifferenceStatus};
 pub use input::{FittedModel, SessionInput, SessionTick};
-pub use preset::{AssistancePoint, BlockPlan, Preset, PresetError};
+pub use preset::{AssistancePoint, BlockPlan, ComparePlan, Preset, PresetError};
 pub use request::{Person, SessionOptions, SessionRefused, SessionRequest};
+pub use score::ScoreStatus;
 pub use settings::SessionSettings;
 pub use status::{
     ActionStatus, AssistanceStatus, BlockStatus, ControlStatus, FitStatus, OptionStatus, PresetStatus,
-    ScoreStatus, SessionState, SessionStatus,
+    SessionState, SessionStatus,
 };
 pub use verdict::{Verdict, VerdictKind};
 
@@ -77,6 +81,9 @@ pub struct Session {
     /// The model that was put in last, and those that are on their way.
     model: Option<FittedModel>,
     coming: Vec<FittedModel>,
+    /// Decoders that are compared after the preset's blocks, and those of them that are fitted.
+    comparison: Option<Comparison>,
+    compared: Vec<FittedModel>,
     /// What the newest tick showed.
     decodes: Option<(ModelId, bool)>,
     shown: Option<OutputState>,
@@ -138,6 +145,8 @@ impl Session {
             judge: Judge::new(),
             model: None,
             coming: Vec::new(),
+            comparison: None,
+            compared: Vec::new(),
             decodes: None,
             shown: None,
             newest: None,
@@ -203,6 +212,19 @@ impl Session {
     /// The block of the preset that runs, or comes next.
     fn plan(&self) -> Option<&BlockPlan> {
         self.preset.as_ref()?.blocks.get(self.at)
+    }
+
+    /// Whether nobody is to be told which decoder moves the cursor: decoders are being compared.
+    #[must_use]
+    pub fn hides_decoder(&self) -> bool {
+        let runs = !matches!(self.state, SessionState::Closed | SessionState::Ready | SessionState::Done);
+        runs && self.compared_block().is_some()
+    }
+
+    /// The place of the block that runs, or comes next, among those of a comparison.
+    fn compared_block(&self) -> Option<usize> {
+        let first = self.blocks.len().checked_sub(self.comparison.as_ref()?.count())?;
+        self.at.checked_sub(first)
     }
 
     /// Whether the decoder may control: the verdict says so, or somebody answers for it.

@@ -9,7 +9,8 @@ use super::{
     BlockRecord, BlockState, Session,
     action::SessionAction,
     preset::BlockPlan,
-    status::{ScoreStatus, SessionState},
+    score::ScoreStatus,
+    status::SessionState,
     verdict::{Verdict, VerdictKind},
 };
 use crate::{Calibration, TaskScore, TaskStep, TaskTick, seconds_that_count, task_named};
@@ -36,7 +37,9 @@ impl Session {
                 if (0.0..=LONGEST_STEP_S).contains(&passed) {
                     self.elapsed += passed;
                 }
-                if self.plan().is_none_or(|plan| self.elapsed >= plan.rest_s) {
+                let is_rested = self.plan().is_none_or(|plan| self.elapsed >= plan.rest_s);
+                // a compared decoder is put in meanwhile
+                if is_rested && self.coming.is_empty() {
                     self.begin_block(output.time, actions);
                 }
             }
@@ -91,6 +94,7 @@ impl Session {
         if self.wanted != Some(Mode::Idle) {
             self.ask_for(Mode::Idle, actions);
         }
+        self.put_in_compared(actions);
     }
 
     /// The block that comes next begins.
@@ -153,6 +157,13 @@ impl Session {
             record.state = state;
         }
         let score = self.blocks.get(self.at).and_then(|record| record.score.clone());
+        if let (Some(block), Some(comparison), Some(score)) = (
+            self.compared_block(),
+            &mut self.comparison,
+            score.as_ref().filter(|_| state == BlockState::Done),
+        ) {
+            comparison.note(block, score);
+        }
         let ended = SessionChange::BlockEnded { number: self.at, score: serde_json::json!(score) };
         self.publish(time, Actor::Daemon, ended, actions);
         self.ask_for(Mode::Idle, actions);
@@ -167,7 +178,11 @@ impl Session {
     pub(super) fn advance(&mut self, time: LslTime, actions: &mut Vec<SessionAction>) {
         self.at += 1;
         if self.plan().is_some() {
-            self.rest(actions);
+            if self.fit_compared(actions) {
+                self.state = SessionState::Fitting;
+            } else {
+                self.rest(actions);
+            }
         } else {
             self.finish(time, Actor::Daemon, "all blocks are over", actions);
         }

@@ -70,6 +70,10 @@ impl Session {
             fits: self.fits.status(self.calibration.as_ref()),
             verdict: self.verdict(),
             control: ControlStatus { allowed: self.may_control(), overridden_by: self.overridden_by.clone() },
+            comparison: self
+                .comparison
+                .as_ref()
+                .map(|comparison| comparison.status(self.state == SessionState::Done)),
             options: OptionStatus {
                 gain: self.tuning.gain,
                 smoothing_ms: self.tuning.smoothing.0 * 1e3,
