@@ -31,7 +31,7 @@ pub use session::{
     ComparisonStatus, ControlStatus, DifferenceStatus, FitOrder, FitStatus, FittedModel, OptionStatus,
     Person, Preset, PresetError, PresetStatus, ScoreStatus, Session, SessionAction, SessionInput,
     SessionOptions, SessionRefused, SessionRequest, SessionSettings, SessionState, SessionStatus,
-    SessionTick, Verdict, VerdictKind,
+    SessionTick, SignalCheckStatus, Verdict, VerdictKind,
 };
 pub use task::{Task, TaskError, TaskKind, TaskOption, TaskStep, TaskTick, seconds_that_count};
 pub use task_event::TaskEvent;

@@ -16,6 +16,7 @@ mod request;
 mod score;
 mod settings;
 mod shown;
+mod signal_check;
 mod status;
 mod told;
 mod verdict;
@@ -25,7 +26,7 @@ use kalmind_types::{
     SessionEvent, Target, TaskBlock, TaskState,
 };
 
-use self::{compare::Comparison, fits::Fits, verdict::Judge};
+use self::{compare::Comparison, fits::Fits, signal_check::SignalCheck, verdict::Judge};
 use crate::{Calibration, Task, Timeline};
 
 pub use action::{FitOrder, SessionAction};
@@ -35,6 +36,7 @@ pub use preset::{AssistancePoint, BlockPlan, ComparePlan, Preset, PresetError};
 pub use request::{Person, SessionOptions, SessionRefused, SessionRequest};
 pub use score::ScoreStatus;
 pub use settings::SessionSettings;
+pub use signal_check::SignalCheckStatus;
 pub use status::{
     ActionStatus, AssistanceStatus, BlockStatus, ControlStatus, FitStatus, OptionStatus, PresetStatus,
     SessionState, SessionStatus,
@@ -60,6 +62,8 @@ pub struct Session {
     blocks: Vec<BlockRecord>,
     /// Presents the targets of the block that runs.
     task: Option<Box<dyn Task>>,
+    /// What the newest signal check has seen.
+    signals: Option<SignalCheck>,
     /// Seconds of the block that runs; of rest, where it rests.
     elapsed: f64,
     /// How much the cursor is helped, as the tick was told last, and by what it moves.
@@ -132,6 +136,7 @@ impl Session {
             at: 0,
             blocks: Vec::new(),
             task: None,
+            signals: None,
             elapsed: 0.0,
             helped: TaskState::default(),
             trial_help: 0.0,
@@ -206,7 +211,7 @@ impl Session {
             self.measure_when_free = false;
             actions.push(SessionAction::MeasureArrival);
         }
-        self.step(output, before, actions);
+        self.step(tick, before, actions);
     }
 
     /// The block of the preset that runs, or comes next.

@@ -8,6 +8,7 @@ use kalmind_types::{
 use super::{
     BlockRecord, BlockState, Session,
     action::SessionAction,
+    input::SessionTick,
     preset::BlockPlan,
     score::ScoreStatus,
     status::SessionState,
@@ -24,10 +25,11 @@ impl Session {
     /// A tick of a session that runs; `before` is the time of the tick before.
     pub(super) fn step(
         &mut self,
-        output: &TickOutput,
+        tick: &SessionTick<'_>,
         before: Option<LslTime>,
         actions: &mut Vec<SessionAction>,
     ) {
+        let output = tick.output;
         if self.paused.is_some() {
             return;
         }
@@ -43,6 +45,7 @@ impl Session {
                     self.begin_block(output.time, actions);
                 }
             }
+            SessionState::Running if self.task.is_none() => self.check_signals(tick, before, actions),
             SessionState::Running => self.step_block(output, before, actions),
             SessionState::Closed
             | SessionState::Ready
@@ -54,16 +57,7 @@ impl Session {
 
     fn step_block(&mut self, output: &TickOutput, before: Option<LslTime>, actions: &mut Vec<SessionAction>) {
         let time = output.time;
-        let Some(task) = &mut self.task else {
-            // a signal check: nothing moves, and only ticks with a signal count
-            let counts = before.filter(|_| !output.incomplete).map(|before| (time - before).0);
-            self.elapsed += counts.filter(|seconds| (0.0..=LONGEST_STEP_S).contains(seconds)).unwrap_or(0.0);
-            if self.plan().is_none_or(|plan| self.elapsed >= plan.seconds) {
-                self.publish_block(time, Phase::End, actions);
-                self.end_block(time, BlockState::Done, actions);
-            }
-            return;
-        };
+        let Some(task) = &mut self.task else { return };
         let runs = task.block().is_some();
         let step = task.step(TaskTick { time, position: output.position, state: output.state });
         let elapsed = task.elapsed().0;
@@ -85,6 +79,30 @@ impl Session {
         self.help(actions);
         self.keep_mode(actions);
         self.refit(actions);
+    }
+
+    /// A signal check: nothing moves. Where signals are missing at its end, somebody has to look before it goes on.
+    fn check_signals(
+        &mut self,
+        tick: &SessionTick<'_>,
+        before: Option<LslTime>,
+        actions: &mut Vec<SessionAction>,
+    ) {
+        let time = tick.output.time;
+        let passed = before.map_or(0.0, |before| (time - before).0);
+        self.elapsed += if (0.0..=LONGEST_STEP_S).contains(&passed) { passed } else { 0.0 };
+        self.signals.get_or_insert_default().observe(tick.output, tick.features);
+        if self.plan().is_none_or(|plan| self.elapsed >= plan.seconds) {
+            self.publish_block(time, Phase::End, actions);
+            self.end_block(time, BlockState::Done, actions);
+            let max_dead = self.settings.calibration.max_masked;
+            let found = self.signals.as_ref().map(|signals| signals.status(max_dead));
+            if let Some(found) = found.filter(|found| !found.is_good) {
+                self.problem =
+                    Some(format!("signal check: {}. Repeat it, or continue all the same", found.text));
+                self.stand_still(time, "at the signal check", actions);
+            }
+        }
     }
 
     /// The next block begins, after the rest before it.
@@ -115,6 +133,7 @@ impl Session {
         self.publish(time, Actor::Daemon, started, actions);
         match self.build(&plan) {
             None => {
+                self.signals = None;
                 self.publish_block(time, Phase::Start, actions);
                 self.ask_for(plan.block.mode(), actions);
             }

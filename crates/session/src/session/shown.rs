@@ -67,6 +67,10 @@ impl Session {
                 mixing: if runs_block { help.mixing } else { 0.0 },
                 scale: self.assistance_scale,
             },
+            signal_check: self
+                .signals
+                .as_ref()
+                .map(|signals| signals.status(self.settings.calibration.max_masked)),
             fits: self.fits.status(self.calibration.as_ref()),
             verdict: self.verdict(),
             control: ControlStatus { allowed: self.may_control(), overridden_by: self.overridden_by.clone() },

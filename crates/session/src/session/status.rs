@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::{compare::ComparisonStatus, score::ScoreStatus, verdict::Verdict};
+use super::{
+    compare::ComparisonStatus, score::ScoreStatus, signal_check::SignalCheckStatus, verdict::Verdict,
+};
 
 /// Where a session stands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,6 +37,8 @@ pub struct SessionStatus {
     pub seconds_left: f64,
     /// How much the cursor is helped right now.
     pub assistance: AssistanceStatus,
+    /// What the newest signal check found.
+    pub signal_check: Option<SignalCheckStatus>,
     /// Fits of the session.
     pub fits: FitStatus,
     /// What the session says of the decoder.

@@ -138,6 +138,23 @@ fn a_lost_stream_lets_the_block_wait() {
 }
 
 #[test]
+fn a_signal_check_that_finds_nothing_waits_for_somebody_to_look() {
+    let mut rig = Rig::new(vec![block(TaskBlock::SignalCheck, 2.0), block(TaskBlock::OpenLoop, 10.0)]);
+    // in the rig features are what moves the cursor, and in a signal check nothing does
+    rig.lively = false;
+    rig.open();
+    rig.seconds(2.2);
+    let status = rig.session.status();
+    assert_eq!(status.state, SessionState::Paused);
+    assert!(status.message.contains("2 never change: check the array"), "{}", status.message);
+    rig.lively = true;
+    rig.ask(SessionRequest::Repeat).unwrap();
+    rig.seconds(2.2);
+    assert!(rig.session.status().signal_check.unwrap().is_good);
+    assert_eq!((rig.state(), rig.session.at), (SessionState::Running, 1));
+}
+
+#[test]
 fn a_fit_that_fails_leaves_somebody_to_decide_and_a_repeated_block_begins_anew() {
     let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0), block(TaskBlock::ClosedLoop, 5.0)]);
     rig.open();

@@ -60,6 +60,8 @@ pub(super) struct Rig {
     pub(super) decodes: Option<(ModelId, bool)>,
     /// Whether the decoder moves the cursor to the target.
     pub(super) is_good: bool,
+    /// Whether features move where the cursor does not.
+    pub(super) lively: bool,
     pub(super) orders: Vec<FitOrder>,
     pub(super) events: Vec<EventBody>,
     pub(super) commands: Vec<Command>,
@@ -89,6 +91,7 @@ impl Rig {
             task: TaskState::default(),
             decodes: None,
             is_good: true,
+            lively: true,
             orders: Vec::new(),
             events: Vec::new(),
             commands: Vec::new(),
@@ -162,7 +165,8 @@ impl Rig {
             velocity,
             ..TickOutput::neutral(self.tick, time)
         };
-        let features = velocity.0;
+        let noise = if self.lively { (self.tick % 7) as f64 / 100.0 } else { 0.0 };
+        let features = velocity.0.map(|value| value + noise);
         let tick = SessionTick {
             start: LslTime((self.tick - 1) as f64 * BIN_S),
             output: &output,
