@@ -1,7 +1,7 @@
 //! Two to four decoders against each other: fitted to the same rows, in blocks of random, counterbalanced order, without anybody
 //! knowing which one moves the cursor until the end.
 
-use rand::{Rng as _, SeedableRng as _, seq::SliceRandom as _};
+use rand::{RngExt as _, SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
