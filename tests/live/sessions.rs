@@ -13,7 +13,9 @@ use crate::{
 
 /// A block of a preset.
 fn block(kind: &str, title: &str, seconds: u32, more: &str) -> String {
-    format!("[[block]]\nblock = \"{kind}\"\ntitle = \"{title}\"\ntask = \"radial8\"\nseconds = {seconds}\n{more}\n")
+    format!(
+        "[[block]]\nblock = \"{kind}\"\ntitle = \"{title}\"\ntask = \"radial8\"\nseconds = {seconds}\n{more}\n"
+    )
 }
 
 fn preset(laboratory: &Laboratory, blocks: &[String]) -> PathBuf {
@@ -43,7 +45,10 @@ fn configuration(laboratory: &Laboratory, more: &str) -> PathBuf {
 /// `kalmind session`, once it has printed its page's address.
 fn session(laboratory: &Laboratory, preset: &std::path::Path, more: &[&str]) -> Daemon {
     let mut command = laboratory.kalmind();
-    command.args(["session", "--wait", "30", "--json", "--config", "kalmind.toml", "--preset"]).arg(preset).args(more);
+    command
+        .args(["session", "--wait", "30", "--json", "--config", "kalmind.toml", "--preset"])
+        .arg(preset)
+        .args(more);
     Daemon::begun(Process::start(command))
 }
 
@@ -109,7 +114,12 @@ fn a_session_runs_its_blocks_to_the_end_and_the_recording_has_who_did_what() {
     configuration(&laboratory, "");
     let blocks = [
         block("open_loop", "Open loop", 8, ""),
-        block("closed_loop", "Assisted", 8, "assistance = [{ at_s = 0, mixing = 0.5 }, { at_s = 6, mixing = 0 }]\nrefit_every_s = 3"),
+        block(
+            "closed_loop",
+            "Assisted",
+            8,
+            "assistance = [{ at_s = 0, mixing = 0.5 }, { at_s = 6, mixing = 0 }]\nrefit_every_s = 3",
+        ),
         block("evaluation", "Evaluation", 6, "rest_s = 1"),
     ];
     let preset = preset(&laboratory, &blocks);
@@ -197,7 +207,8 @@ fn a_fit_that_fails_is_told_and_the_session_waits_for_a_decision() {
     let _participant = participant(&laboratory);
     // every trial is over before its rows count
     configuration(&laboratory, "task.label_law.skip_ms = 10000");
-    let preset = preset(&laboratory, &[block("open_loop", "Open loop", 2, ""), block("closed_loop", "Closed", 2, "")]);
+    let preset =
+        preset(&laboratory, &[block("open_loop", "Open loop", 2, ""), block("closed_loop", "Closed", 2, "")]);
     let daemon = session(&laboratory, &preset, &["--operator", "AB"]);
     let paused = wait_until(&daemon, "it waits", |status| status["state"] == "paused");
     let message = paused["message"].as_str().expect("words");
@@ -243,7 +254,9 @@ fn a_daemon_that_was_killed_in_a_session_says_where_when_it_is_started_again() {
     let file = configuration(&laboratory, "");
     let blocks = [block("open_loop", "Open loop", 8, ""), block("closed_loop", "On your own", 60, "")];
     let mut daemon = session(&laboratory, &preset(&laboratory, &blocks), &["--operator", "AB"]);
-    wait_until(&daemon, "the second block", |status| status["block"] == 1 && status["elapsed_s"].as_f64() > Some(0.5));
+    wait_until(&daemon, "the second block", |status| {
+        status["block"] == 1 && status["elapsed_s"].as_f64() > Some(0.5)
+    });
     daemon.process.child.kill().expect("it runs");
     daemon.process.child.wait().expect("it ends");
     let saved = fs::read_dir(laboratory.path("models/P1")).expect("a folder").count();

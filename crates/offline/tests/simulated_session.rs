@@ -49,8 +49,13 @@ fn settings(profile: Profile, blocks: Vec<BlockPlan>) -> SimulationSettings {
         components: ["vx", "vy"].map(|name| Component { name: name.into(), unit: String::new() }).into(),
         participant: None,
     };
-    let preset =
-        Preset { name: "test".into(), title: "Test".into(), about: String::new(), decoder: None, blocks };
+    let preset = Preset {
+        name: "test".into(),
+        title: "Test".into(),
+        about: String::new(),
+        blocks,
+        ..Preset::default()
+    };
     SimulationSettings {
         participant: ParticipantOptions { profile, ..ParticipantOptions::default() },
         session: SessionSettings {

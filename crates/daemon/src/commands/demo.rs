@@ -1,7 +1,6 @@
 //! `kalmind demo`: simulated participant, daemon and page in one go, with a session of a preset.
 
 use std::{
-    collections::BTreeMap,
     io::Read as _,
     path::PathBuf,
     process::{self, Child, Stdio},
@@ -189,15 +188,8 @@ fn block(block: TaskBlock, title: &str, instruction: &str, task: &TaskKind, seco
         title: title.to_owned(),
         instruction: instruction.to_owned(),
         task: Some(task.name.to_owned()),
-        options: BTreeMap::new(),
         seconds,
-        rest_s: 0.0,
-        assistance: Vec::new(),
-        gather: None,
-        refit_every_s: None,
-        fit_after: None,
-        fit_decoder: None,
-        until_good_enough: false,
+        ..BlockPlan::default()
     }
 }
 
@@ -205,12 +197,8 @@ impl DemoArguments {
     /// What the demo does: the preset that is made for it, or one open and one closed loop where something is said of those.
     fn preset(&self) -> Outcome<Preset> {
         let Self { seconds, calibration_seconds, task, .. } = self;
-        let endless = || {
-            let instruction = "Move the cursor to the target and keep it there.";
-            let seconds = if self.headless { HEADLESS_SECONDS } else { ENDLESS_SECONDS };
-            (instruction, seconds)
-        };
-        let (instruction, unlimited) = endless();
+        let instruction = "Move the cursor to the target and keep it there.";
+        let unlimited = if self.headless { HEADLESS_SECONDS } else { ENDLESS_SECONDS };
         let task_or_first = task.unwrap_or(TASKS[0]);
         if seconds.is_none() && calibration_seconds.is_none() && task.is_none() {
             let mut preset = rendered(configuration::preset(PRESET))?;
@@ -229,12 +217,12 @@ impl DemoArguments {
             name: "open-and-closed-loop".to_owned(),
             title: "Open and closed loop".to_owned(),
             about: "Open loop, fit, closed loop.".to_owned(),
-            decoder: None,
             blocks: vec![
                 block(TaskBlock::OpenLoop, "Open loop", imagine, task_or_first, open),
                 // the fit to the open loop is what is shown
                 BlockPlan { gather: Some(false), ..closed },
             ],
+            ..Preset::default()
         })
     }
 }

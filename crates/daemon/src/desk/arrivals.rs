@@ -1,9 +1,7 @@
 //! How the streams arrive: when that is measured, and what the tick is told of it.
 
 use kalmind_acquisition::clock;
-use kalmind_types::{
-    Actor, ArrivalAction, ArrivalEvent, Command, EventBody, InputArrival, OutputState,
-};
+use kalmind_types::{Actor, ArrivalAction, ArrivalEvent, Command, EventBody, InputArrival, OutputState};
 
 use super::Desk;
 

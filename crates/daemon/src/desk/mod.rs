@@ -23,16 +23,16 @@ use std::{
 
 use crossbeam_channel::Receiver;
 use kalmind_acquisition::{
-    Waker, clock,
+    Waker,
     pool::PoolReader,
     ring::{Consumer, Producer},
 };
 use kalmind_engine::{Examiner, History, StagedModel};
 use kalmind_fitting::FitPool;
-use kalmind_offline::model::{Demand, IdentifiedModel, ModelInDoubt};
 use kalmind_offline::calibration_fit::CalibrationFit;
+use kalmind_offline::model::{Demand, IdentifiedModel, ModelInDoubt};
 use kalmind_session::{Session, SessionAction, SessionInput, SessionSettings};
-use kalmind_types::{Actor, Command, FeatureLayout, LslTime, ModelId, Mode, OutputState, Seconds};
+use kalmind_types::{Actor, Command, FeatureLayout, LslTime, ModelId, OutputState, Seconds};
 
 use self::swaps::Swaps;
 pub use handle::{DeskHandle, Message, Progress, SessionAnswer};

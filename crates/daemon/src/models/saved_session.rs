@@ -77,7 +77,9 @@ impl SavedSession {
             Ok(Some(session)) => {
                 Some(format!("{FILE} is of version {}, and this program reads {VERSION}", session.version))
             }
-            Err(problem) => Some(format!("whether the session before was interrupted is not known: {problem}")),
+            Err(problem) => {
+                Some(format!("whether the session before was interrupted is not known: {problem}"))
+            }
         }
     }
 

@@ -198,7 +198,10 @@ impl Daemon {
             demand: plan.demand.clone(),
             guard: configuration.decoder.guard,
             session: session_settings(plan, options.presets, seed, options.calibrate.as_ref()),
-            interrupted: plan.resuming.as_ref().and_then(|resuming| resuming.interrupted().map(str::to_owned)),
+            interrupted: plan
+                .resuming
+                .as_ref()
+                .and_then(|resuming| resuming.interrupted().map(str::to_owned)),
             shuffled_labels: options.shuffled_labels.then_some(seed),
             save: options.save,
             recorder: record_handle.clone(),

@@ -83,15 +83,16 @@ fn of_participant(path: &Path, participant: Option<&str>) -> Outcome<Configurati
     // it names a folder
     let is_code = asked.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     if !is_code || !(1..=LONGEST_CODE).contains(&asked.len()) {
-        return Err(anyhow::anyhow!("--participant {asked:?}: 1 to {LONGEST_CODE} letters, digits, _ or - are expected"))
-            .or_usage();
+        return Err(anyhow::anyhow!(
+            "--participant {asked:?}: 1 to {LONGEST_CODE} letters, digits, _ or - are expected"
+        ))
+        .or_usage();
     }
     match &configuration.subject.code {
-        Some(code) if code != asked => Err(anyhow::anyhow!(
-            "--participant {asked}: {} is of {code} ([subject] code)",
-            path.display()
-        ))
-        .or_usage(),
+        Some(code) if code != asked => {
+            Err(anyhow::anyhow!("--participant {asked}: {} is of {code} ([subject] code)", path.display()))
+                .or_usage()
+        }
         _ => {
             configuration.subject.code = Some(asked.to_owned());
             Ok(configuration)

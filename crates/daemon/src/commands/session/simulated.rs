@@ -23,7 +23,7 @@ use crate::{
         result::print_result,
         values::{seconds, strength},
     },
-    configuration::{self, Configuration, presets::preset},
+    configuration::{self, Configuration, preset},
     failure::{OrFail as _, Outcome},
     log::say,
     starting::plan::engine_settings,
