@@ -1,7 +1,7 @@
 //! One session in simulated time.
 
 use kalmind_engine::EngineSettings;
-use kalmind_filter::{DecoderSpec, KernelPath};
+use kalmind_filter::DecoderSpec;
 use kalmind_fitting::{FitPool, FitSettings};
 use kalmind_session::{
     Calibration, FitOrder, FittedModel, Participant, ParticipantOptions, Person, Session, SessionAction,

@@ -1,6 +1,6 @@
 //! Counts to ticks: the binner and the engine of the live tick, and models that take over warmed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use arrayvec::ArrayVec;
 use kalmind_engine::{
@@ -22,7 +22,7 @@ pub(super) struct Ticks {
     /// For the next ticks, in order.
     commands: VecDeque<Command>,
     /// Built models that have not taken over.
-    built: BTreeMap<ModelId, Box<StagedModel>>,
+    built: HashMap<ModelId, Box<StagedModel>>,
     width: usize,
     samples: u64,
     spare: Option<Box<SampleBlock>>,
@@ -54,7 +54,7 @@ impl Ticks {
             engine,
             input: TickInput::empty(),
             commands: VecDeque::new(),
-            built: BTreeMap::new(),
+            built: HashMap::new(),
             width,
             samples: 0,
             spare: None,

@@ -23,7 +23,7 @@ use crate::{
         result::print_result,
         values::{seconds, strength},
     },
-    configuration::{self, Configuration, preset},
+    configuration::{self, Configuration},
     failure::{OrFail as _, Outcome},
     log::say,
     starting::plan::engine_settings,
@@ -92,7 +92,7 @@ pub(super) fn run(arguments: &SessionArguments) -> Outcome<()> {
         Some(path) => load(path)?,
         None => rendered(configuration::parse(CONFIGURATION, "config/demo.toml"))?,
     };
-    let preset = rendered(preset(&arguments.preset))?;
+    let preset = rendered(configuration::preset(&arguments.preset))?;
     let simulation = &arguments.simulation;
     let settings = simulation
         .profile
