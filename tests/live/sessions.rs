@@ -198,7 +198,8 @@ fn one_console_is_in_charge_until_another_takes_over_and_a_lost_stream_makes_the
     let (code, body) = ask(&daemon, page, &json!({ "action": "skip" }));
     assert_eq!(code, 200, "{body}");
     assert_eq!(daemon.status()["state"], "hold");
-    let _ended = daemon.process.signal("-TERM");
+    daemon.process.signal("-TERM");
+    assert_eq!(ended(daemon, 0)["session"]["state"], "resting");
 }
 
 #[test]

@@ -115,6 +115,8 @@ struct BlockRecord {
     score: Option<ScoreStatus>,
     /// The most help in any of its trials that ended.
     assistance: f64,
+    /// What each of those counts for as a selection, and how many seconds it took.
+    selections: Vec<(f64, f64)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -273,7 +273,8 @@ impl Course {
     }
 
     fn status(&self) -> Value {
-        let blocks: Vec<Value> = self.blocks().iter().enumerate().map(|(place, block)| self.block(place, block)).collect();
+        let blocks: Vec<Value> =
+            self.blocks().iter().enumerate().map(|(place, block)| self.block(place, block)).collect();
         let over = self.blocks().iter().take(self.block).map(|block| block.4 + block.5).sum::<f64>();
         let all = self.blocks().iter().map(|block| block.4 + block.5).sum::<f64>();
         let trials = self.trials();
@@ -283,7 +284,17 @@ impl Course {
             _ => ("good_enough", "Good enough for control: the participant acquires targets without help."),
         };
         let actions: Vec<Value> = [
-            "open", "start", "pause", "skip", "repeat", "end", "options", "override", "note", "take_over", "call",
+            "open",
+            "start",
+            "pause",
+            "skip",
+            "repeat",
+            "end",
+            "options",
+            "override",
+            "note",
+            "take_over",
+            "call",
             "answer_call",
         ]
         .map(|action| {

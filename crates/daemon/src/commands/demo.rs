@@ -350,6 +350,9 @@ fn report(
             "fit": { "decoder": decoder, "train_bins": train_bins, "poor": poor, "quality": quality },
             "targets": { "presented": presented, "acquired": acquired, "incorrect": incorrect },
             "bit_rate": bit_rate,
+            "bit_rate_ci": score.and_then(|score| score.bit_rate_interval),
+            // a dwell is what selects
+            "bit_rate_dwell": bit_rate,
             "first_target_s": status.and_then(|status| status.first_target_s),
             "assistance": score.map(|score| score.assistance),
             "verdict": verdict,

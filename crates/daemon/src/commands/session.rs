@@ -1,7 +1,7 @@
 //! `kalmind session`: the blocks of a preset, one after the other.
 
-mod live;
-mod simulated;
+pub mod live;
+pub mod simulated;
 
 use std::path::PathBuf;
 

@@ -67,7 +67,8 @@ async fn a_run_without_a_session_says_nothing_of_one() {
 async fn odd_queries_are_refused() {
     let daemon = FakeDaemon::start(config()).unwrap();
     let long = format!("?console={}", "x".repeat(65));
-    for query in ["?session=0", "?session=", "?session=yes", "?console=", "?console=a%20b", "?console=a/b", &long]
+    for query in
+        ["?session=0", "?session=", "?session=yes", "?console=", "?console=a%20b", "?console=a/b", &long]
     {
         assert_eq!(refused(request(&daemon, query, &[])).await, 400, "{query}");
     }

@@ -14,7 +14,7 @@ use super::{
     status::SessionState,
     verdict::{Verdict, VerdictKind},
 };
-use crate::{Calibration, TaskScore, TaskStep, TaskTick, seconds_that_count, task_named};
+use crate::{Calibration, Estimate, TaskScore, TaskStep, TaskTick, bit_rate, seconds_that_count, task_named};
 
 /// The cursor's help is told anew where it has changed by this.
 const HELP_STEP: f64 = 0.01;
@@ -261,6 +261,12 @@ impl Session {
         let seconds = self.task.as_ref().map(|task| task.score()).and_then(TaskScore::newest_seconds);
         if let Some(record) = self.blocks.get_mut(self.at) {
             record.assistance = record.assistance.max(help);
+            let counted = match result {
+                TrialResult::Acquired => 1.0,
+                TrialResult::Incorrect => -1.0,
+                TrialResult::Timeout => 0.0,
+            };
+            record.selections.extend(seconds.map(|seconds| (counted, seconds)));
         }
         if is_decoded {
             self.judge.trial(result, help, seconds);
@@ -279,6 +285,11 @@ impl Session {
                 incorrect: score.incorrect(),
                 time_to_target_s: score.median_time_to_target(),
                 bit_rate: score.bit_rate(),
+                bit_rate_interval: score.choices().and_then(|choices| {
+                    let bits = bit_rate(choices, 1, 0, 1.0);
+                    let interval = Estimate::ratio(&record.selections)?.interval?;
+                    Some(interval.map(|selections| bits * selections.max(0.0)))
+                }),
                 assistance: record.assistance,
             });
         }
