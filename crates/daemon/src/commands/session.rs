@@ -45,6 +45,9 @@ impl Command for SessionArguments {
     const TAKES_DECODERS: bool = true;
 
     fn run(&self) -> Outcome<()> {
-        if self.simulate { simulated::run(self) } else { live::run(self) }
+        if self.simulate {
+            return simulated::run(self);
+        }
+        live::run(&self.live, self.config.as_deref(), &self.preset, self.decoder.as_deref(), self.json)
     }
 }

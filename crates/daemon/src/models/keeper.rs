@@ -1,11 +1,10 @@
 //! Small files beside a participant's saved models: what the next session goes on from. A thread writes them, so that a slow
 //! disk keeps nobody else waiting.
 
-use std::{fs, io, path::Path, thread::JoinHandle, time::Duration};
+use std::{io, path::Path, thread::JoinHandle, time::Duration};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use kalmind_recording::{Existing, NewFileError, write_new_file};
-use serde::{Serialize, de::DeserializeOwned};
+use kalmind_recording::NewFileError;
 
 use super::{saved_session::SavedSession, saved_state::SavedState};
 
@@ -30,38 +29,6 @@ impl Kept {
             Self::Session(session) => session.save(folder),
         }
     }
-}
-
-/// Writes a file into a participant's folder, in place of the one before. It is whole at every moment.
-///
-/// # Errors
-/// [`NewFileError`]; then the one before is still there.
-pub(super) fn write<T: Serialize>(folder: &Path, file: &str, content: &T) -> Result<(), NewFileError> {
-    let io = |source| NewFileError::Io { path: folder.to_owned(), source };
-    fs::create_dir_all(folder).map_err(io)?;
-    let text = serde_json::to_string(content).map_err(|error| io(error.into()))?;
-    write_new_file(&folder.join(file), Existing::Replace, text.as_bytes())
-}
-
-/// What is in a file of a participant's folder; none where there is none.
-///
-/// # Errors
-/// A sentence: it cannot be read, or has more than `largest` bytes.
-pub(super) fn read<T: DeserializeOwned>(
-    folder: &Path,
-    file: &str,
-    largest: u64,
-) -> Result<Option<T>, String> {
-    let path = folder.join(file);
-    match fs::metadata(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Ok(data) if !data.is_file() || data.len() > largest => {
-            return Err(format!("{file} is no file of a size that it can have"));
-        }
-        _ => {}
-    }
-    let text = fs::read_to_string(&path).map_err(|error| format!("{file}: {error}"))?;
-    serde_json::from_str(&text).map(Some).map_err(|error| format!("{file}: {error}"))
 }
 
 /// The thread. A few may wait for it; a further one is refused and counted.

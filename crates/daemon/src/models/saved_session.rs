@@ -7,7 +7,7 @@ use kalmind_recording::NewFileError;
 use kalmind_types::SessionChange;
 use serde::{Deserialize, Serialize};
 
-use super::keeper;
+use super::participant_files;
 
 /// Its file in a participant's folder.
 const FILE: &str = "session.json";
@@ -65,13 +65,13 @@ impl SavedSession {
     /// # Errors
     /// [`NewFileError`]; then the one before is still there.
     pub fn save(&self, folder: &Path) -> Result<(), NewFileError> {
-        keeper::write(folder, FILE, self)
+        participant_files::write(folder, FILE, self)
     }
 
     /// What there is to say of the session before, where it was interrupted.
     #[must_use]
     pub fn interrupted(folder: &Path) -> Option<String> {
-        match keeper::read::<Self>(folder, FILE, LARGEST) {
+        match participant_files::read::<Self>(folder, FILE, LARGEST) {
             Ok(Some(session)) if session.version == VERSION => session.sentence(),
             Ok(None) => None,
             Ok(Some(session)) => {

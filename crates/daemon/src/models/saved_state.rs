@@ -7,7 +7,7 @@ use kalmind_signal::{AdaptiveState, running_state};
 use kalmind_types::{FeatureLayout, ModelId, StreamFeatures};
 use serde::{Deserialize, Serialize};
 
-use super::keeper;
+use super::participant_files;
 
 /// Its file in a participant's folder.
 const FILE: &str = "adaptive.json";
@@ -41,7 +41,7 @@ impl SavedState {
     /// # Errors
     /// [`NewFileError`]; then the one before is still there.
     pub fn save(&self, folder: &Path) -> Result<(), NewFileError> {
-        keeper::write(folder, FILE, self)
+        participant_files::write(folder, FILE, self)
     }
 
     /// The newest one in a participant's folder; none where there is none.
@@ -49,7 +49,7 @@ impl SavedState {
     /// # Errors
     /// A sentence: it cannot be read.
     pub fn load(folder: &Path) -> Result<Option<Self>, String> {
-        let Some(saved) = keeper::read::<Self>(folder, FILE, LARGEST)? else { return Ok(None) };
+        let Some(saved) = participant_files::read::<Self>(folder, FILE, LARGEST)? else { return Ok(None) };
         if saved.version == VERSION {
             Ok(Some(saved))
         } else {

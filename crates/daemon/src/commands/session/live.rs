@@ -8,7 +8,6 @@ use kalmind_session::{BlockStatus, Person, Preset, SessionStatus};
 use kalmind_types::{Actor, Counted, Seconds};
 use serde_json::json;
 
-use super::SessionArguments;
 use crate::{
     commands::{
         beginning::{load, rendered},
@@ -62,18 +61,24 @@ pub struct LiveArguments {
 ///
 /// # Errors
 /// Exit code 2 for arguments, configuration, preset or model that do not fit, 3 for streams, 1 for everything else.
-pub(super) fn run(arguments: &SessionArguments) -> Outcome<()> {
-    let path = arguments.config.as_deref().ok_or_else(|| {
+pub(super) fn run(
+    arguments: &LiveArguments,
+    configuration: Option<&Path>,
+    preset: &str,
+    decoder: Option<&str>,
+    as_json: bool,
+) -> Outcome<()> {
+    let path = configuration.ok_or_else(|| {
         anyhow::anyhow!("--config FILE is missing: it says which streams the participant's signals come from")
     });
-    let configuration = of_participant(path.or_usage()?, arguments.live.participant.as_deref())?;
-    let mut preset = rendered(configuration::preset(&arguments.preset))?;
-    if let Some(decoder) = &arguments.decoder {
+    let configuration = of_participant(path.or_usage()?, arguments.participant.as_deref())?;
+    let mut preset = rendered(configuration::preset(preset))?;
+    if let Some(decoder) = decoder {
         preset.decoder = Some(decoder.parse::<DecoderSpec>().or_usage()?.to_string());
     }
     let in_force = lsl_network::apply(&configuration.lsl)?;
     log::start_for_lsl(&configuration.log);
-    run_preset(arguments, preset, configuration, &in_force)
+    run_preset(arguments, &preset, configuration, &in_force, as_json)
 }
 
 /// The configuration in a file, for a participant of this code.
@@ -101,12 +106,12 @@ fn of_participant(path: &Path, participant: Option<&str>) -> Outcome<Configurati
 }
 
 fn run_preset(
-    arguments: &SessionArguments,
-    preset: Preset,
+    live: &LiveArguments,
+    preset: &Preset,
     configuration: Configuration,
     network: &NetworkInForce,
+    as_json: bool,
 ) -> Outcome<()> {
-    let live = &arguments.live;
     let signals = EndSignals::install().or_work()?;
     let calibrate = configuration.task.decoder;
     say(&format!("kalmind {}; LSL: {}; looking for the streams", env!("CARGO_PKG_VERSION"), network.text));
@@ -124,7 +129,7 @@ fn run_preset(
     let plan = plan::plan(prepared, &found)?;
     let save = SavedModels::of(&plan.configuration).filter(|_| plan.configuration.models.save);
     let options = RunOptions {
-        presets: presets_with(&preset)?,
+        presets: presets_with(preset)?,
         calibrate: Some(calibrate),
         record: live.record.clone(),
         save,
@@ -147,7 +152,7 @@ fn run_preset(
     let summary = daemon.shut_down(Actor::Signal);
     summary.write_page();
     if let Some(status) = followed? {
-        report(arguments.json, &status, &summary)?;
+        report(as_json, &status, &summary)?;
     }
     summary.require_recording()
 }
