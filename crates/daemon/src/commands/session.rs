@@ -1,6 +1,6 @@
 //! `kalmind session`: the blocks of a preset, one after the other.
 
-mod simulated;
+pub mod simulated;
 
 use std::path::PathBuf;
 

@@ -10,7 +10,6 @@ use super::{
     document::{Document, bytes_of, errors, text_of},
     problem::{ConfigurationErrors, Problem},
     rule::Rule,
-    setting::Setting,
     table::table_of,
 };
 
