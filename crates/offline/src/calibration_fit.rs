@@ -186,7 +186,6 @@ pub fn fit_sessions(
 
 #[cfg(test)]
 mod tests {
-    use kalmind_filter::AgainstChance;
     use kalmind_session::{CalibrationOptions, CalibrationTick};
     use kalmind_types::{
         Binning, Cause, Component, CursorDrive, LslTime, OutputState, Position, StreamFeatures, Target,

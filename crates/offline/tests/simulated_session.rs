@@ -28,17 +28,9 @@ fn block(block: TaskBlock, task: &str, seconds: f64) -> BlockPlan {
     BlockPlan {
         block,
         title: block.name().to_owned(),
-        instruction: String::new(),
         task: Some(task.to_owned()),
-        options: [].into(),
         seconds,
-        rest_s: 0.0,
-        assistance: Vec::new(),
-        gather: None,
-        refit_every_s: None,
-        fit_after: None,
-        fit_decoder: None,
-        until_good_enough: false,
+        ..BlockPlan::default()
     }
 }
 
@@ -49,13 +41,7 @@ fn settings(profile: Profile, blocks: Vec<BlockPlan>) -> SimulationSettings {
         components: ["vx", "vy"].map(|name| Component { name: name.into(), unit: String::new() }).into(),
         participant: None,
     };
-    let preset = Preset {
-        name: "test".into(),
-        title: "Test".into(),
-        about: String::new(),
-        blocks,
-        ..Preset::default()
-    };
+    let preset = Preset { name: "test".into(), title: "Test".into(), blocks, ..Preset::default() };
     SimulationSettings {
         participant: ParticipantOptions { profile, ..ParticipantOptions::default() },
         session: SessionSettings {

@@ -17,7 +17,7 @@ const GOOD_ENOUGH_WITHIN_S: f64 = 120.0;
 
 /// All figures: of each session, and over the seeds of each profile; beside them `settings`, what the sessions were made of.
 #[must_use]
-pub fn document(settings: Value, sessions: &[SessionFigures]) -> Value {
+pub fn document(settings: &Value, sessions: &[SessionFigures]) -> Value {
     let profiles =
         profiles(sessions).map(|(profile, sessions)| (profile.name().to_owned(), over_seeds(&sessions)));
     json!({

@@ -76,9 +76,17 @@ pub fn simulate(
 ) -> anyhow::Result<SessionFigures> {
     let begun = clock();
     let mut run = Run::new(settings, seed, fits, audience)?;
-    let why = run.to_the_end()?;
+    let why = run.until_over()?;
     let Run { session, figures, now, .. } = run;
     Ok(figures.ended(&session.status(), now, why, clock() - begun))
+}
+
+/// How it goes on with a session.
+enum Course {
+    On,
+    Over,
+    /// Why it is over too soon.
+    Stuck(String),
 }
 
 /// A session that runs.
@@ -126,7 +134,7 @@ impl<'a> Run<'a> {
     }
 
     /// Runs ticks until the session is over. Why it was over too soon, in words, where it was.
-    fn to_the_end(&mut self) -> anyhow::Result<Option<String>> {
+    fn until_over(&mut self) -> anyhow::Result<Option<String>> {
         let bin = self.participant.options().bin.0;
         let mut counts = vec![0.0; self.participant.options().units];
         let mut features = Vec::new();
@@ -154,8 +162,10 @@ impl<'a> Run<'a> {
             }
             if (self.now - looked).0 >= LOOK.0 {
                 looked = self.now;
-                if let Some(why) = self.look(longest)? {
-                    return Ok(why);
+                match self.look(longest)? {
+                    Course::On => {}
+                    Course::Over => return Ok(None),
+                    Course::Stuck(why) => return Ok(Some(why)),
                 }
             }
         }
@@ -175,15 +185,15 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Looks where the session stands, as an operator would, and does what keeps it going. `Some` where it is over: with
-    /// why, where that is too soon.
-    fn look(&mut self, longest: f64) -> anyhow::Result<Option<Option<String>>> {
+    /// Looks where the session stands, as an operator would, and does what keeps it going.
+    fn look(&mut self, longest: f64) -> anyhow::Result<Course> {
         let status = self.session.status();
         self.figures.verdict(self.now, status.verdict.verdict.name());
         match status.state {
-            SessionState::Done => return Ok(Some(None)),
+            SessionState::Done => return Ok(Course::Over),
             _ if self.now.0 > longest => {
-                return Ok(Some(Some(format!("it took longer than {longest:.0} s: {}", status.message))));
+                let why = format!("it took longer than {longest:.0} s: {}", status.message);
+                return Ok(Course::Stuck(why));
             }
             SessionState::Ready | SessionState::Paused | SessionState::Closed => {
                 let allowed =
@@ -193,7 +203,7 @@ impl<'a> Run<'a> {
                 } else if self.settings.overrides && allowed("override") {
                     SessionRequest::Override
                 } else {
-                    return Ok(Some(Some(status.message)));
+                    return Ok(Course::Stuck(status.message));
                 };
                 self.ask(request)?;
             }
@@ -206,7 +216,7 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        Ok(None)
+        Ok(Course::On)
     }
 
     fn ask(&mut self, request: SessionRequest) -> anyhow::Result<()> {

@@ -285,7 +285,7 @@ impl<T: Targets> Task for TargetAcquisition<T> {
             if !over && self.rest > 0.0 {
                 let drive = running.block.drive();
                 step.tell(tick.time, EventBody::Target(None));
-                step.commands.push(Command::Task(TaskState { drive, ..TaskState::default() }));
+                step.commands.push(Command::Task(TaskState { target: None, drive, ..TaskState::default() }));
             }
         }
         if over {

@@ -11,6 +11,7 @@
     clippy::panic
 )]
 
+mod butterworth;
 mod chain;
 mod derived;
 mod given;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use chain::{Chain, ChainError, ChainSettings};
 pub use derived::{DerivedCounts, DerivedStream};
+pub use filter::{FilterKind, Frequencies};
 pub use given::{Given, InputLog};
 pub use rows::{Mark, Row, Rows};
 pub use settling::Settling;
@@ -94,4 +96,5 @@ registry! {
     Identity, IdentitySettings => identity,
     Iir, IirSettings => iir,
     IirBackward, IirBackwardSettings => iir_backward,
+    Filter, FilterSettings => filter,
 }

@@ -4,9 +4,11 @@
 #[path = "../../../../tests/counting_allocator/mod.rs"]
 mod counting_allocator;
 
+mod filters;
 mod rig;
 
 use counting_allocator::TOUCHED;
+use filters::numbers;
 use kalmind_signal::{
     Chain, ChainError, ChainSettings, DerivedStream, Given, IirBackwardSettings, IirSettings, Rows, STAGES,
     Signal, StageSettings, StagedError,
@@ -28,13 +30,14 @@ fn each_has_a_name_of_its_own_and_says_what_it_does() {
 fn a_row_comes_out_exactly_as_late_as_is_declared() {
     for settings in chains() {
         let mut derived = stream(&settings, 0);
-        let (mut output, mut described, mut longest) = (Rows::with_capacity(CHANNELS, 1), 0, 0);
+        let every = derived.chain().signal().every;
+        let (mut output, mut described, mut longest) = (Rows::with_capacity(CHANNELS, 1), every - 1, 0);
         for index in 0..500 {
             output.clear();
             derived.take(index, 0, SampleRows::Double64(&raw(index)), &mut output);
             for row in output.iter() {
                 assert_eq!(row.mark.index, described, "{settings:?}");
-                described += 1;
+                described += every;
                 longest = longest.max(index - row.mark.index);
             }
         }
@@ -249,11 +252,6 @@ proptest! {
             prop_assert!(loaded.load(&checkpoint[..checkpoint.len() - 1]).is_err(), "a part of one");
         }
     }
-}
-
-/// The numbers after a word at the beginning of a line.
-fn numbers(line: &str) -> Vec<f64> {
-    line.split(' ').skip(1).map(|number| number.parse().unwrap()).collect()
 }
 
 #[test]

@@ -108,7 +108,7 @@ pub(super) fn run(arguments: &SessionArguments) -> Outcome<()> {
     let threads = simulation.threads.map_or(cores, usize::from);
     let sessions = simulate_all(&jobs, threads, &Terminal, &|session| say(&line(session))).or_work()?;
     let text = if arguments.json {
-        document(described(arguments, &preset, settings.first()), &sessions).to_string()
+        document(&described(arguments, &preset, settings.first()), &sessions).to_string()
     } else {
         table(&sessions)
     };
