@@ -15,6 +15,8 @@ pub struct TaskScore {
     incorrect: u64,
     /// Seconds of all trials that ended.
     seconds: f64,
+    /// Those of the newest one.
+    newest: Option<f64>,
 }
 
 impl TaskScore {
@@ -27,6 +29,7 @@ impl TaskScore {
     pub fn record(&mut self, result: TrialResult, seconds: f64) {
         self.presented += 1;
         self.seconds += seconds;
+        self.newest = Some(seconds);
         match result {
             TrialResult::Acquired => {
                 self.acquired += 1;
@@ -47,6 +50,11 @@ impl TaskScore {
     /// Among how many there was to select; none where nothing but the target could be.
     pub fn choices(&self) -> Option<u64> {
         self.choices
+    }
+
+    /// Seconds of the newest trial that ended.
+    pub fn newest_seconds(&self) -> Option<f64> {
+        self.newest
     }
 
     /// Trials in which something else than the target was selected.

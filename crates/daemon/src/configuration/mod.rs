@@ -50,6 +50,7 @@ pub use window::Window;
 use check::Conflicts;
 use document::{Document, bytes_of, errors, text_of};
 use rule::Rule;
+use setting::Setting as _;
 
 /// Where a configuration came from; recordings keep it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

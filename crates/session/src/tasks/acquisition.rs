@@ -208,8 +208,11 @@ impl<T: Targets> TargetAcquisition<T> {
         self.next_trial += 1;
         step.tell(time, EventBody::Trial { trial: running.trial, phase: Phase::Start, result: None });
         step.tell(time, EventBody::Target(Some(running.target)));
-        step.commands
-            .push(Command::Task(TaskState { target: Some(running.target), drive: running.block.drive() }));
+        step.commands.push(Command::Task(TaskState {
+            target: Some(running.target),
+            drive: running.block.drive(),
+            ..TaskState::default()
+        }));
     }
 
     fn end_block(&mut self, time: LslTime, step: &mut TaskStep) {
@@ -222,7 +225,11 @@ impl<T: Targets> TargetAcquisition<T> {
         }
         step.tell(time, EventBody::Target(None));
         step.tell(time, EventBody::TaskBlock { block: running.block, phase: Phase::End });
-        step.commands.push(Command::Task(TaskState { target: None, drive: running.block.drive() }));
+        step.commands.push(Command::Task(TaskState {
+            target: None,
+            drive: running.block.drive(),
+            ..TaskState::default()
+        }));
     }
 }
 
@@ -278,7 +285,7 @@ impl<T: Targets> Task for TargetAcquisition<T> {
             if !over && self.rest > 0.0 {
                 let drive = running.block.drive();
                 step.tell(tick.time, EventBody::Target(None));
-                step.commands.push(Command::Task(TaskState { target: None, drive }));
+                step.commands.push(Command::Task(TaskState { target: None, drive, ..TaskState::default() }));
             }
         }
         if over {
