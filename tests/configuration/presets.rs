@@ -96,6 +96,21 @@ fn what_is_wrong_with_a_preset_is_said_where_it_stands() {
             1,
             "block 2 (C): `task` is missing",
         ),
+        (
+            format!(
+                "{}[compare]\ndecoders = [\"kalman\"]\nrounds = 2\nblock = {{ block = \"evaluation\", title = \"C\", seconds = 3, task = \"grid\" }}",
+                block("")
+            ),
+            9,
+            1,
+            "`compare`: it compares 1 decoders",
+        ),
+        (
+            format!("{}[compare]\ndecoders = [\"kalmn\"]\nrounds = 2", block("")),
+            10,
+            13,
+            "`compare.decoders[0]` cannot be fitted",
+        ),
         (format!("name = \"a b\"\n{BLOCK}"), 1, 8, "`name` has the wrong format"),
         (TOP.to_owned(), 1, 1, "the preset a has 0 blocks"),
         (format!("{TOP}decoder = \"nothing\"\n{BLOCK}"), 3, 11, "`decoder` cannot be fitted"),

@@ -96,7 +96,7 @@ pub struct AssistancePoint {
 }
 
 /// A comparison that follows the blocks of a preset.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ComparePlan {
     /// Decoders, with options; all are fitted to the rows that the blocks before gathered.
