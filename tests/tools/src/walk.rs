@@ -273,7 +273,8 @@ impl Course {
     }
 
     fn status(&self) -> Value {
-        let blocks: Vec<Value> = self.blocks().iter().enumerate().map(|(place, block)| self.block(place, block)).collect();
+        let blocks: Vec<Value> =
+            self.blocks().iter().enumerate().map(|(place, block)| self.block(place, block)).collect();
         let over = self.blocks().iter().take(self.block).map(|block| block.4 + block.5).sum::<f64>();
         let all = self.blocks().iter().map(|block| block.4 + block.5).sum::<f64>();
         let trials = self.trials();
@@ -283,7 +284,17 @@ impl Course {
             _ => ("good_enough", "Good enough for control: the participant acquires targets without help."),
         };
         let actions: Vec<Value> = [
-            "open", "start", "pause", "skip", "repeat", "end", "options", "override", "note", "take_over", "call",
+            "open",
+            "start",
+            "pause",
+            "skip",
+            "repeat",
+            "end",
+            "options",
+            "override",
+            "note",
+            "take_over",
+            "call",
             "answer_call",
         ]
         .map(|action| {
@@ -307,6 +318,7 @@ impl Course {
             "block": now.map(|_| self.block), "elapsed_s": self.elapsed, "rest_s": self.rest,
             "seconds_left": (all - over - self.elapsed).max(0.0),
             "assistance": {"attenuation": mixing, "mixing": mixing, "scale": self.options[3]},
+            "signal_check": null, "comparison": null,
             "fits": {"running": false, "done": trials, "failed": 0, "kept_out": 0, "newest": null, "rows": 50 * trials, "rows_refused": 0},
             "verdict": {
                 "verdict": verdict, "text": text, "trials": trials, "acquired": trials - trials / 5, "needed": NEEDED,

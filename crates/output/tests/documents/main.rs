@@ -348,7 +348,11 @@ fn what_needs_the_token_says_so_and_stop_does_not() {
     for path in ["/v1/models", "/v1/models/{id}/activate", "/v1/stages"] {
         assert_eq!(openapi["paths"][path]["post"]["security"], json!([{"token": []}]), "{path}");
     }
-    assert_eq!(openapi["paths"]["/v1/session"]["post"]["security"], json!([{"token": []}, {}]), "a call needs none");
+    assert_eq!(
+        openapi["paths"]["/v1/session"]["post"]["security"],
+        json!([{"token": []}, {}]),
+        "a call needs none"
+    );
     assert_eq!(openapi["paths"]["/v1/stop"]["post"]["security"], json!([]));
     assert!(asyncapi["operations"]["stop"]["security"].is_null());
     let mut named = BTreeSet::new();
