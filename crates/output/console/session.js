@@ -190,7 +190,8 @@ export class SessionPanel {
     const word = WORD[verdict.verdict].slice(0, -1);
     const text = verdict.text.toLowerCase().startsWith(word.toLowerCase()) ? verdict.text.slice(word.length).replace(/^[\s:.,]+/, "") : verdict.text;
     put("verdict-text", text && text[0].toUpperCase() + text.slice(1));
-    put("verdict-trials", verdict.verdict === "none" ? "" : `${verdict.trials} of ${verdict.needed} targets tried without help, ${verdict.acquired} acquired.`);
+    const needed = verdict.trials < verdict.needed ? `, of at least ${verdict.needed} that it takes` : "";
+    put("verdict-trials", verdict.verdict === "none" ? "" : `${verdict.acquired} of ${verdict.trials} targets acquired without help${needed}.`);
     this.#known(this.#status);
     put("verdict-control", control.overridden_by ? `It may control: ${control.overridden_by} answers for it.` : control.allowed ? "It may control." : "");
     find("verdict").querySelector("button").hidden = control.allowed;
