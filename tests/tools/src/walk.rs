@@ -241,12 +241,11 @@ impl Course {
             ("start", "closed") => Some("choose what to do first, and prepare the session"),
             ("start", "running") => Some("a block runs already"),
             ("pause" | "skip" | "repeat", _) => Some("no block runs"),
-            ("end" | "start", _) => Some("no session is open"),
+            ("end" | "start", _) | ("options", "closed" | "done") => Some("no session is open"),
             ("override", _) if self.trials() == 0 => Some("there is no decoder yet"),
             ("override", _) if self.trials() >= NEEDED || self.overridden_by.is_some() => {
                 Some("the decoder may control already")
             }
-            ("options", "closed" | "done") => Some("no session is open"),
             ("answer_call", _) if self.called.is_none() => Some("nobody calls"),
             _ => None,
         }

@@ -391,7 +391,7 @@ impl FakeDaemon {
             queue,
             doing: Mutex::new(doing),
             bridge: OnceLock::new(),
-            session: FakeSession::new(),
+            session: FakeSession::default(),
         });
         let ledger = Arc::new(Ledger::new().unwrap());
         let steering: Arc<dyn Controls> = Arc::<FakeControls>::clone(&controls);
