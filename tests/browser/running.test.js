@@ -169,6 +169,37 @@ test("a stop says how to go on, and Continue goes on", async () => {
   await output(page, "hold");
 });
 
+test("a stop in the middle of a block that goes on waiting is gone on from by Resume", async () => {
+  const page = await operators(await daemon());
+  await prepared(page);
+  const status = await page.evaluate(async () => (await fetch("/v1/session")).json());
+  const actions = [["start", "a block runs already"], ["pause", null]].map(([action, why]) => ({ action, allowed: why === null, why }));
+  const shown = { ...status, type: "session", state: "running", message: "stopped: press Resume", actions };
+  const hold = { type: "heartbeat", state: "hold", reason: "stopped by the operator", position: [0.5, 0.5] };
+  let tell;
+  await page.routeWebSocket(/v1\/state/, (socket) => {
+    tell = (message) => socket.send(JSON.stringify(message));
+    const server = socket.connectToServer();
+    server.onMessage((message) => ["hello", "accepted"].includes(JSON.parse(message).type) && socket.send(message));
+  });
+  const asked = [];
+  await page.route("**/v1/session", (route) => {
+    asked.push(route.request().postDataJSON().request.action);
+    return route.fulfill({ json: shown });
+  });
+  await page.reload();
+  await page.waitForSelector("#steer:not([hidden])");
+  tell(hold);
+  tell(shown);
+  await says(page, "run-message", "Stopped: press Resume.");
+  tell(hold);
+  await says(page, "go-on", "press Resume, in the session");
+  await press(page, action("start"));
+  await page.waitForFunction(() => document.querySelector("#run [data-action=start]").textContent === "Resume");
+  while (asked.length < 2) await page.waitForTimeout(20);
+  assert.deepEqual(asked, ["pause", "start"]);
+});
+
 test("every figure of a simulated participant says so, and the help beside it", async () => {
   const page = await operators(await daemon());
   await prepared(page);

@@ -73,7 +73,8 @@ const connection = new Connection(token, {
 
 // How to go on from where the output is, beside STOP.
 function goOn({ state }) {
-  const press = panel.continues ? "Continue, in the session" : "Resume control";
+  panel.output(state);
+  const press = panel.continues ? `${panel.continues}, in the session` : "Resume control";
   const words = {
     control: "The decoder moves the cursor. STOP halts it at once.",
     calibrating: "The task moves the cursor, or helps it. STOP halts it at once.",

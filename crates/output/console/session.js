@@ -13,6 +13,7 @@ const WORD = {
   good_enough: "Good enough for control.",
 };
 const START = { ready: "Start", resting: "Start now", paused: "Continue" };
+const STOPPED = new Set(["hold", "stale", "fault"]);
 const PRESENTED = { open_loop: "targets shown", closed_loop: "targets", evaluation: "targets" };
 const ONLY_WATCHES = "this page may watch and stop only: open the address that Kalmind printed when it last started";
 
@@ -51,6 +52,7 @@ export class SessionPanel {
   #ask;
   #status = null;
   #steerable = false;
+  #output = null; // the state of the output
   #sure = null; // what the question on the screen is about
   #moved = {}; // when each slider was moved last
   #presets = "";
@@ -77,9 +79,26 @@ export class SessionPanel {
     if (this.#status) this.show(this.#status);
   }
 
-  // Whether the page has a session to go on with, and it waits to be told so.
+  // The state of the output, which a stop holds in the middle of a block.
+  output(state) {
+    if (state === this.#output) return;
+    this.#output = state;
+    if (this.#status) this.#enable();
+  }
+
+  // What to press for the session to go on, where it waits to be told so.
   get continues() {
-    return ["paused", "ready", "resting"].includes(this.#status?.state) && this.#why("start") === null;
+    const waits = this.#stands || this.#status?.state === "paused";
+    return waits && this.#why("start") === null ? this.#startWord : null;
+  }
+
+  // Whether a block runs, and the output was stopped or lost its signal meanwhile.
+  get #stands() {
+    return this.#status?.state === "running" && STOPPED.has(this.#output);
+  }
+
+  get #startWord() {
+    return this.#stands ? "Resume" : (START[this.#status.state] ?? "Start");
   }
 
   // A stop takes the question from the screen.
@@ -94,7 +113,7 @@ export class SessionPanel {
     document.body.dataset.session = status.state;
     document.body.toggleAttribute("data-simulated", status.simulated);
     for (const tag of document.querySelectorAll("#simulated, [data-simulated]:not(body)")) tag.hidden = !status.simulated;
-    put("run-message", status.message);
+    put("run-message", sentence(status.message));
     this.#charge(status);
     this.#opening(status);
     this.#progress(status);
@@ -171,9 +190,30 @@ export class SessionPanel {
     const word = WORD[verdict.verdict].slice(0, -1);
     const text = verdict.text.toLowerCase().startsWith(word.toLowerCase()) ? verdict.text.slice(word.length).replace(/^[\s:.,]+/, "") : verdict.text;
     put("verdict-text", text && text[0].toUpperCase() + text.slice(1));
-    put("verdict-trials", verdict.verdict === "none" ? "" : `${verdict.trials} of ${verdict.needed} targets tried without help, ${verdict.acquired} acquired.`);
+    const needed = verdict.trials < verdict.needed ? `, of at least ${verdict.needed} that it takes` : "";
+    put("verdict-trials", verdict.verdict === "none" ? "" : `${verdict.acquired} of ${verdict.trials} targets acquired without help${needed}.`);
+    this.#known(this.#status);
     put("verdict-control", control.overridden_by ? `It may control: ${control.overridden_by} answers for it.` : control.allowed ? "It may control." : "");
     find("verdict").querySelector("button").hidden = control.allowed;
+  }
+
+  // What else is known of signals and decoders.
+  #known({ signal_check: check, fits, comparison, simulated }) {
+    find("signal-check").hidden = !check;
+    find("signal-check").toggleAttribute("data-bad", check?.is_good === false);
+    put("signal-check", check ? sentence(check.text) : "");
+    put("fits", fits.running ? "A decoder is being fitted." : fits.newest ? sentence(fits.newest) : "");
+    find("comparison").hidden = !comparison;
+    if (!comparison) return;
+    const of = simulated ? ", simulated" : "";
+    const figures = (values) => values.map((value) => value.toFixed(2)).join(", ");
+    const lines = comparison.hidden
+      ? ["Decoders are compared; which is which is told at the end."]
+      : [
+          ...comparison.decoders.map(({ label, decoder, figures: values }) => `${label}, ${decoder}: ${figures(values)} ${comparison.measure}${of}`),
+          ...comparison.differences.map(({ between: [one, other], mean, interval }) => `${other} minus ${one}: ${mean.toFixed(2)}${interval ? `, 95 % interval ${interval[0].toFixed(2)} to ${interval[1].toFixed(2)}` : ""}${of}`),
+        ];
+    find("comparison").replaceChildren(...lines.map((line) => Object.assign(document.createElement("li"), { textContent: line })));
   }
 
   // The score of the block that runs, or of the last one that has one.
@@ -232,19 +272,20 @@ export class SessionPanel {
   #why(action) {
     if (!this.#steerable) return ONLY_WATCHES;
     if (this.#elsewhere && !["take_over", "answer_call", "note"].includes(action)) return `${this.#status.operator ?? "somebody else"} is in charge: take over first`;
+    // a stop in the middle of a block is gone on from as a pause is
+    if (action === "start" && this.#stands) return this.#why("pause");
     const known = this.#status.actions.find((entry) => entry.action === action);
     return known && !known.allowed ? (known.why ?? "not now") : null;
   }
 
   // Every button that asks for an action can be reached, and says why where it does nothing.
   #enable() {
-    const { state } = this.#status;
     for (const control of document.querySelectorAll("button[data-action], [data-option]")) {
       const action = control.dataset.action ?? "options";
       const why = this.#why(action);
       control.setAttribute("aria-disabled", String(why !== null));
       this.#reason(control, action, why);
-      if (action === "start") control.textContent = START[state] ?? "Start";
+      if (action === "start") control.textContent = this.#startWord;
     }
     this.#explain(this.#looked);
   }
@@ -274,9 +315,14 @@ export class SessionPanel {
     if (!button || button.type === "submit" || !this.#status) return;
     const { action } = button.dataset;
     if (this.#why(action) !== null) return this.#explain(button);
+    if (action === "start" && this.#stands) return this.#resume();
     if (action === "end") return this.#question({ action }, "End the session? What is left of it is not done; the recording stays.", "End the session");
     if (action === "override") return this.#question({ action }, `${WORD[this.#status.verdict.verdict]} If you let the decoder control all the same, you answer for it, and the recording says so. Give your code.`, "Let it control", true);
     this.#request({ action });
+  }
+
+  async #resume() {
+    if (await this.#request({ action: "pause" })) this.#request({ action: "start" });
   }
 
   #question(request, text, yes, code = false) {

@@ -22,12 +22,16 @@ use crate::{
 const EVERY: Duration = Duration::from_millis(200);
 
 /// Looks at the session as long as anybody wants to know, hands on what changed, and tells the daemon once when the page
-/// that is in charge is lost. Runs until it is dropped.
+/// that is in charge is lost. Runs until the server ends.
 pub(crate) async fn run(app: &App) {
     let mut rounds = time::interval(EVERY);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ending = app.ending.clone();
     loop {
-        rounds.tick().await;
+        tokio::select! {
+            _ = rounds.tick() => {}
+            _ = ending.changed() => return,
+        }
         let consoles = presence(app).any();
         if app.session.receiver_count() == 0 && !consoles {
             continue;

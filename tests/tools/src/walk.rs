@@ -241,12 +241,11 @@ impl Course {
             ("start", "closed") => Some("choose what to do first, and prepare the session"),
             ("start", "running") => Some("a block runs already"),
             ("pause" | "skip" | "repeat", _) => Some("no block runs"),
-            ("end" | "start", _) => Some("no session is open"),
+            ("end" | "start", _) | ("options", "closed" | "done") => Some("no session is open"),
             ("override", _) if self.trials() == 0 => Some("there is no decoder yet"),
             ("override", _) if self.trials() >= NEEDED || self.overridden_by.is_some() => {
                 Some("the decoder may control already")
             }
-            ("options", "closed" | "done") => Some("no session is open"),
             ("answer_call", _) if self.called.is_none() => Some("nobody calls"),
             _ => None,
         }
@@ -318,6 +317,7 @@ impl Course {
             "block": now.map(|_| self.block), "elapsed_s": self.elapsed, "rest_s": self.rest,
             "seconds_left": (all - over - self.elapsed).max(0.0),
             "assistance": {"attenuation": mixing, "mixing": mixing, "scale": self.options[3]},
+            "signal_check": null, "comparison": null,
             "fits": {"running": false, "done": trials, "failed": 0, "kept_out": 0, "newest": null, "rows": 50 * trials, "rows_refused": 0},
             "verdict": {
                 "verdict": verdict, "text": text, "trials": trials, "acquired": trials - trials / 5, "needed": NEEDED,

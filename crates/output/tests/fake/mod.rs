@@ -24,7 +24,7 @@ use serde_json::{Map, Value, json};
 
 mod session;
 
-pub use session::{Answer, FakeSession};
+pub use session::FakeSession;
 
 /// The token of every fake run.
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -391,7 +391,7 @@ impl FakeDaemon {
             queue,
             doing: Mutex::new(doing),
             bridge: OnceLock::new(),
-            session: FakeSession::new(),
+            session: FakeSession::default(),
         });
         let ledger = Arc::new(Ledger::new().unwrap());
         let steering: Arc<dyn Controls> = Arc::<FakeControls>::clone(&controls);

@@ -17,8 +17,8 @@ pub struct FakeSession {
     answer: Mutex<Option<Answer>>,
 }
 
-impl FakeSession {
-    pub fn new() -> Self {
+impl Default for FakeSession {
+    fn default() -> Self {
         let shown = serde_json::from_str(include_str!("session.json")).unwrap();
         Self {
             shown: Mutex::new(shown),
@@ -27,7 +27,9 @@ impl FakeSession {
             answer: Mutex::default(),
         }
     }
+}
 
+impl FakeSession {
     /// From now on it shows this.
     pub fn show(&self, status: Value) {
         *self.shown.lock().unwrap() = status;

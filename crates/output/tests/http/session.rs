@@ -106,7 +106,8 @@ async fn requests_that_wait_for_the_session_keep_nothing_else_waiting_and_more_t
         let _let_go = gate.lock().unwrap().recv();
         Ok(json!({}))
     }));
-    let waiting = futures_util::future::join_all((0..8).map(|_| post(&daemon, &bearer(), PAUSE)));
+    let token = bearer();
+    let waiting = futures_util::future::join_all((0..8).map(|_| post(&daemon, &token, PAUSE)));
     let refused = async {
         loop {
             let answer = post(&daemon, &bearer(), PAUSE).await;
@@ -121,7 +122,7 @@ async fn requests_that_wait_for_the_session_keep_nothing_else_waiting_and_more_t
         assert_eq!(ask(&daemon, "POST", "/v1/stop", "", "").await.status, 200);
         drop(let_go);
     };
-    let (waited, ()) = futures_util::join!(waiting, others);
+    let (waited, ()) = tokio::join!(waiting, others);
     let answered = waited.iter().filter(|answer| answer.status == 200).count();
     assert!(answered >= 7, "{answered} of those that waited were answered");
 }

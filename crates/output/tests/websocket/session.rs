@@ -87,7 +87,7 @@ async fn losing_the_page_in_charge_stops_the_output_within_5_5_s_once() {
         seen > 60
     })
     .await;
-    assert_eq!(session.lost(), [] as [&str; 0]);
+    assert!(session.lost().is_empty());
     let clock = daemon.hub.clock().clone();
     let left = clock.lsl();
     drop(operator);
@@ -121,7 +121,7 @@ async fn a_page_that_is_loaded_anew_loses_nothing() {
     }
     let came = clock.lsl();
     follow(&mut operator, || (clock.lsl() - came).0 > 3.0).await;
-    assert_eq!(daemon.controls.session.lost(), [] as [&str; 0]);
+    assert!(daemon.controls.session.lost().is_empty());
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn neither_a_script_nor_a_page_without_the_token_nor_another_one_can_be_lo
     for _ in 0..5 {
         watcher.next_of("heartbeat").await;
     }
-    assert_eq!(daemon.controls.session.lost(), [] as [&str; 0]);
+    assert!(daemon.controls.session.lost().is_empty());
 }
 
 #[tokio::test]
