@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    decoder_info::hidden,
     desk::{DeskHandle, Message, Progress},
     event_bus::{EventBus, near},
     log,
@@ -164,7 +165,16 @@ impl Controls for DaemonControls {
     }
 
     fn models(&self) -> ModelList {
-        self.desk.models(|models| models.list())
+        let mut list = self.desk.models(|models| models.list());
+        let session = self.desk.progress().session;
+        let compared = session.as_ref().and_then(|session| session.comparison.as_ref());
+        if compared.is_some_and(|comparison| comparison.hidden) {
+            for entry in &mut list.models {
+                entry.decoder = hidden(entry.decoder.clone());
+                entry.file = None;
+            }
+        }
+        list
     }
 
     fn add_model(&self, file: Arc<[u8]>, by: Actor) -> Result<ModelEntry, ControlRefused> {

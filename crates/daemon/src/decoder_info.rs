@@ -15,3 +15,13 @@ pub(crate) fn decoder_info(model: &IdentifiedModel) -> DecoderInfo {
         warnings: model.warnings(),
     }
 }
+
+/// The same, where nobody is to be told yet which decoder it is: decoders are being compared.
+pub(crate) fn hidden(info: DecoderInfo) -> DecoderInfo {
+    DecoderInfo {
+        name: "hidden until the comparison is over".to_owned(),
+        quality: serde_json::Value::Null,
+        warnings: Vec::new(),
+        ..info
+    }
+}

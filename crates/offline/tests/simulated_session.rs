@@ -15,8 +15,8 @@ use kalmind_offline::{
     },
 };
 use kalmind_session::{
-    AssistancePoint, BlockPlan, CalibrationOptions, ParticipantOptions, Preset, Profile, Session,
-    SessionAction, SessionInput, SessionOptions, SessionSettings, SessionTick,
+    AssistancePoint, BlockPlan, CalibrationOptions, ComparePlan, ParticipantOptions, Preset, Profile,
+    Session, SessionAction, SessionInput, SessionOptions, SessionSettings, SessionTick,
 };
 use kalmind_types::{
     Binning, Component, LslTime, Mode, ModelId, Seconds, StreamFeatures, TaskBlock, TickOutput,
@@ -112,6 +112,21 @@ fn varied() -> SimulationSettings {
         ..block(TaskBlock::ClosedLoop, "radial8", 8.0)
     };
     settings(Profile::Mismatch, vec![assisted, refit, block(TaskBlock::Evaluation, "grid", 10.0)])
+}
+
+#[test]
+fn compared_decoders_take_turns_and_are_told_apart_at_the_end() {
+    let mut settings = settings(Profile::Default, vec![block(TaskBlock::OpenLoop, "radial8", 30.0)]);
+    let compared = block(TaskBlock::Evaluation, "radial8", 10.0);
+    let decoders = ["kalman-steady", "wiener:lags=5"].map(String::from).to_vec();
+    settings.session.presets[0].compare = Some(ComparePlan { decoders, rounds: 2, block: compared });
+    let figures = alone(&settings, 3, &mut ());
+    assert_eq!(figures.ended_early, None);
+    let ended = figures.blocks.iter().filter(|block| block.status.state == "done").count();
+    assert_eq!((ended, figures.blocks.len(), figures.fits), (5, 5, 5));
+    let told = figures.comparison.unwrap();
+    assert!(!told.hidden && told.decoders.iter().all(|one| one.decoder.is_some()));
+    assert!(told.decoders.iter().all(|one| one.figures.len() == 2 && one.figures.iter().sum::<f64>() > 0.0));
 }
 
 fn without_time(figures: &SessionFigures) -> SessionFigures {

@@ -15,7 +15,7 @@ use kalmind_session::SessionInput;
 use kalmind_types::{Actor, Command, EventBody, ModelEvent, ModelId};
 
 use super::{Desk, Then};
-use crate::decoder_info::decoder_info;
+use crate::decoder_info::{decoder_info, hidden};
 
 impl Desk {
     /// Puts a model to work, warmed, and does `then` once it is on its way: the one way by which models reach the tick while
@@ -77,20 +77,27 @@ impl Desk {
     pub(super) fn follow_swap(&mut self, model: &IdentifiedModel, by: Option<Actor>) {
         self.show_decoder(Some(model));
         let train_bins = self.handle.models(|models| models.train_bins(model.id));
-        let DecoderInfo { name: decoder, model: hash, covariance, quality, warnings, poor } =
-            decoder_info(model);
+        let info = self.told_of(model);
+        let DecoderInfo { name: decoder, model: hash, covariance, quality, warnings, poor } = info;
         let covariance = Some(covariance);
         let swapped =
             ModelEvent::Swapped { decoder, hash, train_bins, covariance, quality, warnings, poor, by };
         self.events.publish(clock::now(), EventBody::Model(swapped));
     }
 
+    /// What clients are told of a model: not which decoder it is, while decoders are compared.
+    fn told_of(&self, model: &IdentifiedModel) -> DecoderInfo {
+        let info = decoder_info(model);
+        if self.session.hides_decoder() { hidden(info) } else { info }
+    }
+
     /// Shows which model decodes, or will from the next tick on.
     pub(super) fn show_decoder(&mut self, model: Option<&IdentifiedModel>) {
         self.doubt = model.and_then(IdentifiedModel::doubt);
         self.put_in = model.map(|model| model.id);
+        let told = model.map(|model| self.told_of(model));
         self.handle.update(|progress| {
-            progress.decoder = model.map(decoder_info);
+            progress.decoder = told;
             progress.doubt.clone_from(&self.doubt);
         });
     }

@@ -1,6 +1,6 @@
 //! What came of a session: trials, blocks, the verdict and when it was reached.
 
-use kalmind_session::{BlockStatus, Profile, SessionStatus, Verdict};
+use kalmind_session::{BlockStatus, ComparisonStatus, Profile, SessionStatus, Verdict};
 use kalmind_types::{
     Assistance, Command, CursorDrive, EventBody, LslTime, Phase, SessionChange, TaskState, TrialResult,
 };
@@ -56,6 +56,9 @@ pub struct SessionFigures {
     pub first_target_assistance: Option<f64>,
     /// The blocks of the preset.
     pub blocks: Vec<BlockFigures>,
+    /// What came of a comparison of decoders, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<ComparisonStatus>,
     /// The verdict at the end.
     pub verdict: Verdict,
     /// The verdicts in the order in which they were first reached.
@@ -198,6 +201,7 @@ impl Figures {
             first_target_s: first.map(|trial| trial.at_s),
             first_target_assistance: first.map(|trial| trial.assistance),
             blocks: blocks.collect(),
+            comparison: status.comparison.clone(),
             verdict: status.verdict.clone(),
             verdicts,
             fits: status.fits.done,

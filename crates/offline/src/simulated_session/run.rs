@@ -251,6 +251,9 @@ impl<'a> Run<'a> {
         let fit = fit.map_err(|error| error.to_string())?;
         let told = fit.told();
         self.ticks.keep(fit.staged);
+        if self.session.status().comparison.is_some() {
+            self.ticks.keep_for_long(fit.model, *guard);
+        }
         Ok(told)
     }
 

@@ -1,15 +1,21 @@
 //! Counts to ticks: the binner and the engine of the live tick, and models that take over warmed.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use arrayvec::ArrayVec;
 use kalmind_engine::{
     Binner, BinnerSettings, Engine, EngineSettings, Examiner, History, HistoryRow, StagedModel, StreamBinning,
 };
+use kalmind_filter::KernelPath;
 use kalmind_types::{
     Binning, ChannelMask, Command, LslTime, MAX_COMMANDS, ModelId, NumberFormat, SampleBlock, Samples,
     Seconds, StreamHealth, StreamTime, TickInput, TickOutput,
 };
+
+use crate::model::IdentifiedModel;
 
 /// Binner, engine, the bins of the last seconds, and what is on its way to the tick.
 #[derive(Debug)]
@@ -23,6 +29,8 @@ pub(super) struct Ticks {
     commands: VecDeque<Command>,
     /// Built models that have not taken over.
     built: HashMap<ModelId, Box<StagedModel>>,
+    /// Models that take over again and again: decoders that are compared.
+    again: HashMap<ModelId, (Arc<IdentifiedModel>, bool)>,
     width: usize,
     samples: u64,
     spare: Option<Box<SampleBlock>>,
@@ -55,6 +63,7 @@ impl Ticks {
             input: TickInput::empty(),
             commands: VecDeque::new(),
             built: HashMap::new(),
+            again: HashMap::new(),
             width,
             samples: 0,
             spare: None,
@@ -105,9 +114,20 @@ impl Ticks {
         self.built.insert(model.id, model);
     }
 
+    /// Keeps a model that may be asked for more than once; whether a guard stands in front of it.
+    pub(super) fn keep_for_long(&mut self, model: Arc<IdentifiedModel>, guard: bool) {
+        self.again.insert(model.id, (model, guard));
+    }
+
     /// Lets a model that was kept take over with the next tick, warmed by the bins of the last seconds.
     pub(super) fn put_in(&mut self, id: ModelId) -> Result<(), String> {
-        let model = self.built.remove(&id).ok_or("no such model was fitted, or it has decoded already")?;
+        let model = match (self.built.remove(&id), self.again.get(&id)) {
+            (Some(model), _) => model,
+            (None, Some((model, guard))) => {
+                model.stage(*guard, KernelPath::detect()).map_err(|error| error.to_string())?
+            }
+            (None, None) => return Err("no such model was fitted, or it has decoded already".to_owned()),
+        };
         self.send(model);
         Ok(())
     }
