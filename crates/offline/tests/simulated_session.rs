@@ -242,7 +242,7 @@ fn last<T>(figures: &SessionFigures, value: impl Fn(&kalmind_session::ScoreStatu
 fn radial8_agrees_with_the_independent_simulation() {
     for (profile, middle, all, time) in [
         (Profile::Default, 24.0..=30.0, 17.0..=32.0, 1.8..=2.4),
-        (Profile::Mismatch, 15.0..=21.0, 11.0..=26.0, 2.0..=2.8),
+        (Profile::Mismatch, 15.0..=21.0, 8.0..=26.0, 2.0..=2.8),
     ] {
         let blocks =
             vec![block(TaskBlock::OpenLoop, "radial8", 30.0), block(TaskBlock::Evaluation, "radial8", 60.0)];
