@@ -51,7 +51,7 @@ fn the_help_of_the_presets_fades_as_their_comments_say() {
     assert_eq!(help("quick-start", 0, 20.0), mixing(0.2));
     assert_eq!(help("quick-start", 1, 0.0), Assistance::NONE);
     assert_eq!(help("rapid-calibration", 0, 10.0), mixing(0.2));
-    assert_eq!(help("rapid-calibration", 0, 115.0), Assistance::NONE);
+    assert_eq!(help("rapid-calibration", 0, 90.0), Assistance::NONE);
     for (block, attenuation) in [(1, 0.8), (2, 0.5), (3, 0.2)] {
         assert_eq!(help("eleven-minutes", block, 100.0), Assistance { attenuation, mixing: 0.0 });
     }

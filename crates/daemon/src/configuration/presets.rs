@@ -27,6 +27,8 @@ table_of! {
         about: String = String::new(), in Rule::Unit;
         /// The decoder that is fitted, as on the command line (`dkf-nw:form=robust`).
         decoder: Option<String> = None, or "`[task] decoder`";
+        /// Factor on `[cursor] gain`; whoever runs the session may change it.
+        gain: Option<f64> = None, in Rule::Between(0.1, 10.0), or "1";
         /// The blocks, in order; 1 to 64.
         blocks as "block": Vec<BlockPlan> = Vec::new();
         /// Decoders that are compared after them.

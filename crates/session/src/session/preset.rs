@@ -30,6 +30,9 @@ pub struct Preset {
     /// Decoder to fit, with options; that of `[task] decoder` where none is stated.
     #[serde(default)]
     pub decoder: Option<String>,
+    /// Factor on the configured gain; whoever runs the session may change it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain: Option<f64>,
     /// The blocks, in order.
     #[serde(rename = "block")]
     pub blocks: Vec<BlockPlan>,
