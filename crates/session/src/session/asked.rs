@@ -180,6 +180,7 @@ impl Session {
         self.at = 0;
         self.calibration = None;
         (self.paused, self.problem, self.overridden_by) = (None, None, None);
+        (self.begun, self.first_target_s) = (None, None);
         self.publish(now, by, opened, actions);
         if let Some(gain) = gain {
             self.retune(now, CursorTuning { gain, ..self.tuning }, by, actions);
