@@ -102,7 +102,7 @@ fn what_is_wrong_with_a_preset_is_said_where_it_stands() {
                 block("")
             ),
             9,
-            1,
+            2,
             "`compare`: it compares 1 decoders",
         ),
         (

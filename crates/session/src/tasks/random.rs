@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn targets_lie_wholly_in_the_workspace_keep_their_distance_and_come_everywhere() {
-        for least in [0.0, 0.2, 0.5, 0.4_f64.hypot(0.2)] {
+        for least in [0.0, 0.2, 0.4, 0.4_f64.hypot(0.2)] {
             let (sides, middle) = ([0.9, 0.5], Position([0.45, 0.25]));
             let generator = ChaCha8Rng::seed_from_u64(5);
             let mut task = Random { sides, middle, least, generator, last: middle };
