@@ -1,17 +1,19 @@
 //! Sessions that are fitted anew while they run, through the real engine, calibration, fits and recorder.
 
-use std::{path::Path, sync::Arc};
+mod hour;
+
+use std::{collections::VecDeque, path::Path, sync::Arc};
 
 use crossbeam_channel::Sender;
 use kalmind_acquisition::{
-    Waker, clock,
+    Waker,
     pool::{PoolWriter, pool},
 };
 use kalmind_engine::{CursorSettings, Engine, EngineSettings, Examiner, History, HistoryRow};
-use kalmind_filter::{KernelPath, LabelLaw, Model, kernel_path};
-use kalmind_fitting::FitSettings;
+use kalmind_filter::{KernelPath, LabelLaw, kernel_path};
+use kalmind_fitting::{FitReport, FitSettings};
 use kalmind_offline::{
-    calibration_fit::RecordedFit,
+    calibration_fit::{CalibrationFit, RecordedFit},
     fit_calibration,
     model::{Demand, IdentifiedModel},
     recorded::{
@@ -53,7 +55,9 @@ struct Session {
     examiner: Examiner,
     history: History,
     samples: RecordedSamples,
-    calibration: Calibration,
+    /// The last ticks, what is fitted to, and how many of them.
+    seen: VecDeque<Seen>,
+    fitted_to: usize,
     writing: Writing<RecordingFile>,
     blocks: PoolWriter<SampleBlock>,
     ticks: RecordLane,
@@ -62,6 +66,14 @@ struct Session {
     seq: u64,
     position: Position,
     target: Position,
+}
+
+/// A tick as calibration sees it.
+struct Seen {
+    output: TickOutput,
+    features: Vec<f64>,
+    target: Position,
+    trial: u64,
 }
 
 fn document(channels: usize) -> SessionDocument {
@@ -134,7 +146,8 @@ impl Session {
             engine,
             history: History::new(channels, History::rows_of(Seconds(WIDTH))),
             samples: RecordedSamples::new([(channels, 64)].into_iter()),
-            calibration: Calibration::new(CalibrationOptions::default(), channels),
+            seen: VecDeque::new(),
+            fitted_to: usize::MAX,
             writing,
             blocks,
             ticks,
@@ -214,30 +227,42 @@ impl Session {
         let published = TickPublication { output, times, age: Seconds(0.0), late: false };
         self.ticks.record(&input, published, false, &EngineView::of(&self.engine));
         let layout = document(channels).layout();
-        let in_use: Vec<f64> = layout.in_use(&input.masked, features).collect();
+        let features: Vec<f64> = layout.in_use(&input.masked, features).collect();
         // as if the task moved the cursor: whatever the decoder is worth, there are rows
-        let shown = TickOutput {
+        let output = TickOutput {
             state: OutputState::Calibrating,
             position: self.position,
             velocity: Velocity(meant),
             ..output
         };
-        self.calibration.observe(CalibrationTick {
-            output: &shown,
-            features: &in_use,
-            target: Some(Target { position: self.target, radius: 0.06 }),
-            trial: Some(seq / TRIAL),
-            drive: CursorDrive::Label,
-        });
+        if self.seen.len() >= self.fitted_to {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(Seen { output, features, target: self.target, trial: seq / TRIAL });
         self.position = Position([0, 1].map(|axis| self.position.0[axis] + WIDTH * meant[axis]));
         self.writing.round(LslTime(time));
     }
 
-    /// Fits to what there is.
-    fn fit(&self, spec: &str) -> Arc<IdentifiedModel> {
-        let (spec, settings) = (spec.parse().expect("a decoder"), FitSettings::default());
-        let fit = fit_calibration(&self.calibration, &spec, &self.demand, None, true, &settings, &mut |_| {});
-        fit.expect("a fit").model
+    /// What the last ticks leave to fit on.
+    fn calibration(&self) -> Calibration {
+        let mut calibration = Calibration::new(CalibrationOptions::default(), self.channels);
+        for Seen { output, features, target, trial } in &self.seen {
+            calibration.observe(CalibrationTick {
+                output,
+                features,
+                target: Some(Target { position: *target, radius: 0.06 }),
+                trial: Some(*trial),
+                drive: CursorDrive::Label,
+            });
+        }
+        calibration
+    }
+
+    /// Fits to what there is, with the hyperparameters of an earlier fit where there is one.
+    fn fit(&self, spec: &str, earlier: Option<FitReport>) -> CalibrationFit {
+        let settings = FitSettings { keep: earlier.map(Box::new), ..FitSettings::default() };
+        let (spec, rows) = (spec.parse().expect("a decoder"), self.calibration());
+        fit_calibration(&rows, &spec, &self.demand, None, true, &settings, &mut |_| {}).expect("a fit")
     }
 
     /// Hands a model that was fitted to these rows to the recorder, and lets it take over.
@@ -249,8 +274,8 @@ impl Session {
     }
 
     fn refit(&mut self, spec: &str) -> Arc<IdentifiedModel> {
-        let model = self.fit(spec);
-        self.put_in(&model, self.calibration.clone());
+        let model = self.fit(spec, None).model;
+        self.put_in(&model, self.calibration());
         model
     }
 
@@ -341,85 +366,4 @@ fn a_file_that_continues_another_one_has_what_its_models_need() {
         let read = recorded_model(&second, model.id).expect("it can be taken out");
         assert!((read.id, &read.file) == (model.id, &model.file));
     }
-}
-
-/// A session of so many times two seconds after the rows that a decoder was fitted to; in the first `refits` of them a model
-/// takes over.
-fn session_of(
-    path: &Path,
-    spec: &str,
-    rows: u64,
-    (refits, count): (u64, u64),
-    fitted: &mut Option<Arc<IdentifiedModel>>,
-) {
-    let mut session = Session::new(path, 192);
-    session.ticks(rows);
-    let fitted_to = session.calibration.clone();
-    let model = fitted.get_or_insert_with(|| {
-        let begin = clock::now();
-        let model = session.fit(spec);
-        println!("a fit of {spec} to {rows} rows: {:.1} s", (clock::now() - begin).0);
-        model
-    });
-    for refit in 0..refits {
-        // fits differ in their numbers, not in how many there are
-        let other = Model { participant: Some(refit.to_string()), ..(*model.model).clone() };
-        let other = IdentifiedModel::of(other).expect("a model");
-        session.put_in(&other, fitted_to.clone());
-        session.ticks(99);
-    }
-    session.ticks(100 * (count - refits));
-    session.end();
-}
-
-/// The largest resident set since it was last asked for, in MB.
-fn peak() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("the process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-    std::fs::write("/proc/self/clear_refs", "5").expect("the peak is forgotten");
-    kilobytes / 1e3
-}
-
-/// An hour of refits: what they add to the recording, and what a replay of it takes.
-fn hour(spec: &str, rows: u64, most_megabytes: f64) {
-    const REFITS: u64 = 1800;
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = |name: &str| folder.path().join(name);
-    let bytes = |path: &Path| std::fs::metadata(path).expect("the file").len() as f64;
-    let mut fitted = None;
-    for (name, refits, count) in
-        [("one", 1, 20), ("longer", 1, 40), ("few", 20, 20), ("hour", REFITS, REFITS)]
-    {
-        session_of(&path(name), spec, rows, (refits, count), &mut fitted);
-    }
-    let seconds = (bytes(&path("longer")) - bytes(&path("one"))) / 20.0;
-    for (name, refits) in [("few", 20), ("hour", REFITS)] {
-        let without = bytes(&path("one")) + seconds * (refits - 20) as f64;
-        let added = (bytes(&path(name)) - without) / 1e6 * refits as f64 / (refits - 1) as f64;
-        let (before, begin) = (peak(), clock::now());
-        let replayed = replay(&path(name), false, |_, _| {}).expect("a replay");
-        assert!(replayed.identical(), "{:?}", replayed.comparison.first_difference);
-        println!(
-            "{spec}: {refits} refits add {added:.1} MB, {:.1} kB each; bit for bit replayed in {:.1} s, {:.0} MB at most \
-             ({before:.0} MB before)",
-            added * 1e3 / refits as f64,
-            (clock::now() - begin).0,
-            peak(),
-        );
-        assert!(added * REFITS as f64 / refits as f64 <= most_megabytes, "{added} MB");
-    }
-}
-
-#[test]
-#[ignore = "takes minutes"]
-fn an_hour_of_refits_of_a_kalman_filter() {
-    hour("kalman-steady", 3000, 150.0);
-}
-
-#[test]
-#[ignore = "takes minutes"]
-fn an_hour_of_refits_of_a_gaussian_process() {
-    // 3000 of them are past the trials' first moments
-    hour("dkf-gp", 4050, 400.0);
 }
