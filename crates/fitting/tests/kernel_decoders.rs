@@ -146,12 +146,12 @@ fn keeping(spec: &str, data: &TrainingData, earlier: &FitReport) -> Result<Fitte
 #[test]
 fn a_fit_that_keeps_hyperparameters_is_the_whole_fit_that_found_them() {
     let data = simulated(420, 6, 2, 10);
-    let open = ["dkf-nw:kernel=se", "dkf-nw:bandwidth=2.5", "dkf-gp:steps=3,lags=auto,direction=auto,q-scale=auto"];
+    let open =
+        ["dkf-nw:kernel=se", "dkf-nw:bandwidth=2.5", "dkf-gp:steps=3,lags=auto,direction=auto,q-scale=auto"];
     for spec in SPECS.into_iter().chain(open) {
         let whole = fitted(spec, &data).unwrap();
         // as a model's header has it
-        let report: FitReport =
-            serde_json::from_str(&serde_json::to_string(&whole.report).unwrap()).unwrap();
+        let report: FitReport = serde_json::from_str(&serde_json::to_string(&whole.report).unwrap()).unwrap();
         let kept = keeping(spec, &data, &report).unwrap();
         assert_eq!(kept.parameters, whole.parameters, "{spec}");
         assert_eq!((&kept.guard, &kept.held_out), (&whole.guard, &whole.held_out), "{spec}");
@@ -166,7 +166,8 @@ fn a_fit_that_keeps_hyperparameters_is_the_whole_fit_that_found_them() {
 #[test]
 fn kept_hyperparameters_serve_other_rows() {
     let data = simulated(500, 6, 2, 11);
-    let first = TrainingData::new(data.features.rows(0, 300).into_owned(), data.states.rows(0, 300).into_owned());
+    let first =
+        TrainingData::new(data.features.rows(0, 300).into_owned(), data.states.rows(0, 300).into_owned());
     let spec = "dkf-gp:steps=5";
     let earlier = fitted(spec, &first).unwrap();
     let later = keeping(spec, &data, &earlier.report).unwrap();
