@@ -336,6 +336,7 @@ impl Engine {
                 Command::Stop { by } => self.states.stop(by),
                 Command::Arrival { input, .. } => self.states.input_arrival(input),
                 Command::ConfirmModel { model, .. } => self.models.confirm(model),
+                Command::ForgetAwaited { model } => self.models.forget_awaited(model),
                 // no code of a decoder's runs here: whoever sent it may send it again
                 Command::SwapModel(model)
                 | Command::SwapWarmed { model, .. }
@@ -343,6 +344,7 @@ impl Engine {
                 _ => {}
             }
         }
+        self.models.turn_away_due(&input.streams);
         self.models.newcomer = None;
         self.states.fault(cause);
         self.intent = None;

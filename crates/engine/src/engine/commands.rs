@@ -45,6 +45,7 @@ impl Engine {
             Command::SwapAtGeneration { model, stream, generation } => {
                 self.models.await_generation(model, stream, generation);
             }
+            Command::ForgetAwaited { model } => self.models.forget_awaited(model),
             Command::ConfirmModel { model, .. } => self.models.confirm(model),
             Command::Stop { .. }
             | Command::Fault(_)
@@ -96,6 +97,7 @@ fn obey_states(states: &mut OutputStates, command: Command) {
         | Command::SwapModel(_)
         | Command::SwapWarmed { .. }
         | Command::SwapAtGeneration { .. }
+        | Command::ForgetAwaited { .. }
         | Command::ConfirmModel { .. } => {}
     }
 }
