@@ -34,7 +34,7 @@ use crate::{
         plane_streams::{PlaneStreams, PositionSlot},
         recording::{begin_recording, session_document},
         summary::Summary,
-        tick_start::{first_model, spawn_tick},
+        tick_start::{UnreadWindows, first_model, spawn_tick},
     },
     stage_changes::StageChanges,
     starting::{
@@ -77,7 +77,8 @@ pub struct Daemon {
     publisher: LslPublisher,
     bridge: Bridge,
     end: Arc<AtomicBool>,
-    tick: JoinHandle<()>,
+    tick: JoinHandle<UnreadWindows>,
+    windows: Vec<ToldWindow>,
     desk: JoinHandle<()>,
     inlets: Vec<InletGuard>,
     markers: Option<(MarkerInlet, JoinHandle<()>)>,
@@ -307,6 +308,7 @@ impl Daemon {
             bridge,
             end,
             tick,
+            windows: ToldWindow::all_of(plan),
             desk,
             inlets: guards,
             markers,
@@ -391,12 +393,13 @@ impl Daemon {
         self.controls.desk.end();
         self.end.store(true, Ordering::Release);
         self.controls.tick.wake();
-        let ended = [("tick", self.tick.join()), ("desk", self.desk.join())];
-        for (name, result) in ended {
-            if result.is_err() {
+        let (tick, desk) = (self.tick.join(), self.desk.join());
+        for (name, panicked) in [("tick", tick.is_err()), ("desk", desk.is_err())] {
+            if panicked {
                 tracing::error!(thread = name, "a thread panicked");
             }
         }
+        ToldWindow::tell_unread(&self.windows, &tick.unwrap_or_default(), &self.controls.events);
         // the hub first: the events of the last changes go to the LSL outlet too
         self.bridge.stop();
         let _counts = self.publisher.stop();
