@@ -11,6 +11,8 @@ mod states;
 mod steered_stages;
 mod swaps;
 mod task;
+#[cfg(test)]
+mod tests;
 mod warming;
 mod windows;
 
@@ -54,6 +56,8 @@ use crate::{
 const LONGEST_PARK: Duration = Duration::from_millis(100);
 /// Commands that may wait for the tick thread beyond its ring; more are dropped and counted.
 const WAITING: usize = 256;
+/// What becomes of a model whose command is one of those.
+const TOO_MANY: &str = "too many commands wait for a tick";
 
 /// The desk's ends of the tick thread's queues.
 #[derive(Debug)]
@@ -140,6 +144,8 @@ pub struct Desk {
     doubt: Option<ModelInDoubt>,
     /// That model, or the one of the start.
     put_in: Option<ModelId>,
+    /// The newest one that was fitted.
+    fitted: Option<ModelId>,
     /// The model whose adaptive state follows the signal, or did last.
     adapts: Option<ModelId>,
     /// What saves that state, once there was one.
@@ -186,6 +192,7 @@ impl Desk {
             stop,
             doubt,
             put_in: None,
+            fitted: None,
             adapts: None,
             keeper: None,
             decodes: start,
@@ -294,14 +301,21 @@ impl Desk {
         self.queue(QueuedCommand { command, stops });
     }
 
+    /// Whether a command that comes now is kept: asked before a model is sent, which is nothing without its command.
+    fn has_room(&self) -> bool {
+        self.waiting.len() < WAITING
+    }
+
     fn queue(&mut self, queued: QueuedCommand) {
         self.swaps.note(queued.command);
+        // what takes a model back is no more than those that sent one
+        let takes_back = matches!(queued.command, Command::ForgetAwaited { .. });
         if let (Command::Task(_), Some(last)) = (&queued.command, self.waiting.back_mut())
             && matches!(last.command, Command::Task(_))
         {
             // without ticks only the task's newest state matters
             *last = queued;
-        } else if self.waiting.len() < WAITING {
+        } else if takes_back || self.has_room() {
             self.waiting.push_back(queued);
         } else {
             self.handle.refused.fetch_add(1, Ordering::Relaxed);

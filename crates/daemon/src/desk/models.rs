@@ -15,7 +15,7 @@ use kalmind_types::{
     TaskBlock,
 };
 
-use super::{Desk, Message, Then};
+use super::{Desk, Message, TOO_MANY, Then};
 use crate::decoder_info::decoder_info;
 
 impl Desk {
@@ -61,8 +61,15 @@ impl Desk {
         (stream, generation): (usize, u32),
         by: Actor,
     ) -> Result<(), String> {
+        let status = self.handle.stages().into_iter().find(|status| status.place == stream);
+        if status.is_none_or(|status| status.next.is_none() && status.number < generation) {
+            return Err("the stages that it was to take over with come to nothing".to_owned());
+        }
         if let Some(recorder) = &self.settings.recorder {
             recorder.model(model, None);
+        }
+        if !self.has_room() {
+            return Err(TOO_MANY.to_owned());
         }
         if self.queues.models.push(staged).is_err() {
             return Err("too many models wait for their swap".to_owned());
@@ -111,7 +118,7 @@ impl Desk {
         if let Err(problem) = put_in {
             self.handle.refused.fetch_add(1, Ordering::Relaxed);
             self.handle.models(|models| models.settle(model.id));
-            tracing::error!(problem, model = model.id.to_hex(), "a model was not activated");
+            self.not_put_in(model.id, &problem, None);
         }
     }
 
@@ -123,6 +130,7 @@ impl Desk {
             let problem = format!("the model does not fit any more: {}", differences.join("; "));
             return self.handle_message(Message::Fitted(Err(problem)));
         }
+        self.fitted = Some(model.id);
         let name = model.model.decoder.to_string();
         let then = move |desk: &mut Self, sent: Result<(), String>| match sent {
             Ok(()) => desk.follow_fit(name, rows, &report),

@@ -1,11 +1,13 @@
 //! The desk shows models the past and sends them to the tick.
 
+use std::sync::atomic::Ordering;
+
 use kalmind_acquisition::clock;
 use kalmind_engine::StagedModel;
 use kalmind_types::{Command, EventBody, ModelEvent, ModelId};
 
 use super::{
-    Desk, Stage, Then,
+    Desk, Stage, TOO_MANY, Then,
     swaps::{Back, Next, Swap, TRIES},
 };
 use crate::tick::TickRecord;
@@ -37,6 +39,12 @@ impl Desk {
     fn send(&mut self, cold: bool) -> bool {
         let Some(Swap { model, from, tries, then }) = self.swaps.take() else { return false };
         let id = model.id;
+        if !self.has_room() {
+            self.handle.refused.fetch_add(1, Ordering::Relaxed);
+            self.handle.models(|models| models.settle(id));
+            self.not_put_in(id, TOO_MANY, then);
+            return true;
+        }
         let command = match model.warmed_through() {
             Some(through) if !cold => Command::SwapWarmed { model: id, from, through },
             _ => Command::SwapModel(id),
@@ -100,7 +108,7 @@ impl Desk {
         match then {
             Some(then) => then(self, Err(problem)),
             // what was to follow its fit has begun without it
-            None if self.settings.program.is_some() => {
+            None if self.settings.program.is_some() && self.fitted == Some(id) => {
                 self.handle.update(|progress| progress.stage = Stage::Failed(problem));
             }
             None => {}

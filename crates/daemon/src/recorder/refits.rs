@@ -9,25 +9,23 @@ use kalmind_acquisition::{
     Waker,
     pool::{PoolWriter, pool},
 };
-use kalmind_engine::{CursorSettings, Engine, EngineSettings, Examiner, History, HistoryRow};
-use kalmind_filter::{KernelPath, LabelLaw, kernel_path};
+use kalmind_engine::{Engine, Examiner, History, HistoryRow};
+use kalmind_filter::{KernelPath, LabelLaw};
 use kalmind_fitting::{FitReport, FitSettings};
 use kalmind_offline::{
+    Replayed,
     calibration_fit::{CalibrationFit, RecordedFit},
     fit_calibration,
     model::{Demand, IdentifiedModel},
-    recorded::{
-        ClockReading, ConfigurationText, FORMAT, InputStream, Item, RecordDocument, RecordedSamples,
-        SessionDocument, SessionReader, Wanted,
-    },
-    recorded_model,
+    recorded::{Item, RecordDocument, RecordedSamples, SessionDocument, SessionReader, Wanted},
+    recorded_models,
 };
 use kalmind_output::CursorRow;
 use kalmind_session::{Calibration, CalibrationOptions, CalibrationTick};
 use kalmind_types::{
-    BinClose, Binning, ClockOffset, Command, Component, CursorDrive, IndexRange, LslTime, Mode, NumberFormat,
-    OutputState, Position, SampleBlock, Samples, Seconds, StageTimes, StreamDescription, StreamFeatures,
-    StreamHealth, StreamTick, StreamTime, Target, TickInput, TickOutput, TickPublication, Velocity,
+    BinClose, Binning, ClockOffset, Command, CursorDrive, IndexRange, LslTime, NumberFormat, OutputState,
+    Position, SampleBlock, Samples, Seconds, StageTimes, StreamDescription, StreamFeatures, StreamHealth,
+    StreamTick, StreamTime, Target, TickInput, TickOutput, TickPublication, Velocity,
 };
 
 use super::{
@@ -77,38 +75,7 @@ struct Seen {
 }
 
 fn document(channels: usize) -> SessionDocument {
-    let component = |name: &str| Component { name: name.to_owned(), unit: String::new() };
-    SessionDocument {
-        format: FORMAT,
-        version: "0".to_owned(),
-        session: "s".to_owned(),
-        run: 1,
-        instance: "Test".to_owned(),
-        participant: String::new(),
-        subject: serde_json::Value::Null,
-        bin_ms: WIDTH * 1e3,
-        components: vec![component("vx"), component("vy")],
-        workspace: [1.0, 1.0],
-        kernel_path: kernel_path().to_owned(),
-        guard: true,
-        engine: EngineSettings {
-            features: vec![StreamFeatures::of_channels(Binning::Sample, channels, None)],
-            max_masked: 0.25,
-            restart_after: Seconds(0.5),
-            stale_after: Seconds(0.2),
-            auto_resume: Seconds(2.0),
-            start: Mode::Control,
-            cursor: CursorSettings::default(),
-            label_law: LabelLaw::default(),
-            plausibility: true,
-            fallback_stale: Seconds(0.3),
-        },
-        streams: vec![InputStream { key: "array".to_owned(), held_samples: 100, stages: None }],
-        windows: Vec::new(),
-        configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
-        clock: ClockReading { lsl: 1.0, unix: 2.0 },
-        adaptive: None,
-    }
+    SessionDocument::example(StreamFeatures::of_channels(Binning::Sample, channels, None))
 }
 
 impl Session {
@@ -304,6 +271,14 @@ fn documents(path: &Path) -> (Vec<bool>, Vec<u64>) {
     (packed, features)
 }
 
+/// The models of a recording, in the order in which they took over.
+fn taken_out(path: &Path) -> Vec<Arc<IdentifiedModel>> {
+    let mut models = Vec::new();
+    recorded_models(path, |_| true, |_, model| models.push(model.expect("it can be taken out")))
+        .expect("readable");
+    models
+}
+
 /// One for each way in which models stand: without their noise, with lagged windows of ticks, with windows for f and Q, and
 /// with windows that were chosen among the rows.
 const DECODERS: [&str; 5] =
@@ -328,8 +303,7 @@ fn a_session_of_refits_repeats_bit_for_bit_from_what_is_left_of_its_models() {
     let replayed = replay(&path, false, |_, _| {}).expect("a replay");
     assert!(replayed.identical(), "{:?}", replayed.comparison.first_difference);
     assert_eq!(replayed.comparison.ticks, 505);
-    for model in models {
-        let read = recorded_model(&path, model.id).expect("it can be taken out");
+    for (model, read) in models.iter().zip(taken_out(&path)) {
         let name = model.model.decoder.to_string();
         assert_eq!(read.id, model.id, "{name}");
         assert_eq!(read.file == model.file, !name.starts_with("kalman"), "{name}");
@@ -362,8 +336,43 @@ fn a_file_that_continues_another_one_has_what_its_models_need() {
     assert!(!packed[0] && packed[packed.len() - 1], "the one of before is there as it stands: {packed:?}");
     assert!(written_out.iter().all(|seq| *seq <= 241), "{written_out:?}");
     assert!(written_out.len() > 150 && written_out.is_sorted(), "once each: {written_out:?}");
-    for model in [earlier, later, last] {
-        let read = recorded_model(&second, model.id).expect("it can be taken out");
+    for (model, read) in [earlier, later, last].iter().zip(taken_out(&second)) {
         assert!((read.id, &read.file) == (model.id, &model.file));
     }
+}
+
+#[test]
+fn a_model_whose_features_are_damaged_takes_no_part_and_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("session.xdf");
+    let mut session = Session::new(&path, 8);
+    session.ticks(240);
+    let lost = session.refit("dkf-nw");
+    session.ticks(40);
+    let kept = session.refit("kalman-steady");
+    session.ticks(10);
+    session.end();
+    // the length of one tick's stamp in the stream of features
+    let mut reader = SessionReader::open(&path, Wanted { features: true, ticks: true, ..Wanted::default() })
+        .expect("a recording");
+    let features = loop {
+        match reader.next_item().expect("readable").expect("the tick is there") {
+            Item::Tick(tick) if tick.document.input.seq == 110 => break tick.features,
+            _ => {}
+        }
+    };
+    let row: Vec<u8> = features.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let mut file = std::fs::read(&path).expect("the file");
+    let at = file.windows(row.len()).position(|window| window == row).expect("the row") - 9;
+    assert_eq!(core::mem::replace(&mut file[at], 7), 8);
+    std::fs::write(&path, file).expect("the file");
+    let Replayed { comparison, .. } = replay(&path, false, |_, _| {}).expect("it goes on to the end");
+    assert_eq!(comparison.ticks, 292);
+    let first = comparison.first_difference.expect("the model is missing");
+    assert_eq!((first.seq, first.field.as_str()), (240, "model"));
+    let said = first.recorded.as_str().expect("a sentence");
+    assert!(said.contains(&lost.id.to_hex()) && said.contains("tick 1"), "{said}");
+    let mut found = Vec::new();
+    recorded_models(&path, |_| true, |id, model| found.push((id, model.is_ok()))).expect("readable");
+    assert_eq!(found, [(lost.id, false), (kept.id, true)]);
 }
