@@ -431,16 +431,22 @@ impl Engine {
     }
 
     fn move_cursor(&mut self, duration: Seconds) -> Velocity {
-        match (self.states.state(), self.task.drive) {
+        let TaskState { target, drive, assistance } = self.task;
+        let label = |cursor: &Cursor| {
+            target.map_or_else(Velocity::default, |target| {
+                self.settings.label_law.label(cursor.position(), target.position)
+            })
+        };
+        match (self.states.state(), drive) {
             (OutputState::Calibrating, CursorDrive::Label) => {
-                let wanted = self.task.target.map_or_else(Velocity::default, |target| {
-                    self.settings.label_law.label(self.cursor.position(), target.position)
-                });
+                let wanted = label(&self.cursor);
                 self.cursor.advance(wanted, duration)
             }
-            (OutputState::Calibrating | OutputState::Control, _) => match &self.intent {
+            (state @ (OutputState::Calibrating | OutputState::Control), _) => match &self.intent {
                 Some(intent) if !self.states.decoder_is_kept_from_control() => {
-                    self.cursor.decode(intent.mean(), duration)
+                    let helps = state == OutputState::Calibrating && !assistance.is_none();
+                    let help = helps.then(|| (assistance, label(&self.cursor)));
+                    self.cursor.decode(intent.mean(), help, duration)
                 }
                 _ => self.cursor.rest(),
             },

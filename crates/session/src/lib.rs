@@ -14,6 +14,7 @@ mod history;
 mod marker;
 mod metrics;
 mod participant;
+mod session;
 mod task;
 mod task_event;
 mod tasks;
@@ -25,6 +26,12 @@ pub use chance::{CHANCE_LEVEL, ChanceResult, ChanceTest, Untestable};
 pub use marker::{MAX_MARKER_BYTES, Marker, MarkerError, MarkerTable, MarkerTableError, parse_marker};
 pub use metrics::{TaskScore, bit_rate, quantile};
 pub use participant::{Drift, Offset, Participant, ParticipantError, ParticipantOptions, Profile};
+pub use session::{
+    ActionStatus, AssistancePoint, AssistanceStatus, BlockPlan, BlockStatus, ControlStatus, FitOrder,
+    FitStatus, FittedModel, OptionStatus, Person, Preset, PresetError, PresetStatus, ScoreStatus, Session,
+    SessionAction, SessionInput, SessionOptions, SessionRefused, SessionRequest, SessionSettings,
+    SessionState, SessionStatus, SessionTick, Verdict, VerdictKind,
+};
 pub use task::{Task, TaskError, TaskKind, TaskOption, TaskStep, TaskTick, seconds_that_count};
 pub use task_event::TaskEvent;
 pub use tasks::{TASKS, task_named};

@@ -86,6 +86,42 @@ pub enum CursorDrive {
     Label,
 }
 
+/// How much a task helps the cursor toward the target while the decoder moves it in `calibrating`: first what leads past the
+/// target is attenuated, then what is left is mixed with what the label law would do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assistance {
+    /// The part of the velocity perpendicular to the way to the target that is taken away, 0 to 1.
+    #[serde(default)]
+    pub attenuation: f64,
+    /// The part of the velocity that is the label law's, 0 to 1.
+    #[serde(default)]
+    pub mixing: f64,
+}
+
+impl Assistance {
+    /// No help at all.
+    pub const NONE: Self = Self { attenuation: 0.0, mixing: 0.0 };
+
+    /// Whether the decoder moves the cursor by itself.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::NONE
+    }
+
+    /// The greater of both parts: what figures say beside a result.
+    #[must_use]
+    pub fn most(&self) -> f64 {
+        self.attenuation.max(self.mixing)
+    }
+
+    /// Whether both are parts of a whole.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        [self.attenuation, self.mixing].iter().all(|part| (0.0..=1.0).contains(part))
+    }
+}
+
 /// What a participant moves the cursor to: a disc.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Target {

@@ -4,8 +4,9 @@ use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Actor, Cause, ChannelMask, Click, CursorDrive, EventWindow, IndexRange, InputArrival, Intent, LslTime,
-    MAX_STREAMS, MAX_WINDOWS, Mode, OutputState, Position, Reason, Seconds, StreamHealth, Target, Velocity,
+    Actor, Assistance, Cause, ChannelMask, Click, CursorDrive, EventWindow, IndexRange, InputArrival, Intent,
+    LslTime, MAX_STREAMS, MAX_WINDOWS, Mode, OutputState, Position, Reason, Seconds, StreamHealth, Target,
+    Velocity,
 };
 
 /// The most commands that one tick takes; more wait for the next tick.
@@ -113,6 +114,33 @@ pub struct TaskState {
     pub target: Option<Target>,
     /// What moves the cursor while `calibrating`.
     pub drive: CursorDrive,
+    /// How much the cursor is helped where the decoder does.
+    #[serde(default, skip_serializing_if = "Assistance::is_none")]
+    pub assistance: Assistance,
+}
+
+/// How decoded intent moves the cursor, as an operator sets it while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CursorTuning {
+    /// Factor on the gain of the configuration.
+    pub gain: f64,
+    /// Time constant of the low-pass over velocity; zero for none.
+    pub smoothing: Seconds,
+    /// Speed limit, in workspace widths per second; the configuration's is never exceeded.
+    pub max_speed: f64,
+}
+
+impl CursorTuning {
+    /// Whether a cursor can be moved so.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        let positive = |value: f64| value.is_finite() && value >= 0.0;
+        positive(self.gain)
+            && self.gain <= 100.0
+            && (0.0..=10.0).contains(&self.smoothing.0)
+            && positive(self.max_speed)
+    }
 }
 
 /// Something that a person, a task or the daemon wants done at the start of a tick.
@@ -137,6 +165,8 @@ pub enum Command {
     Task(TaskState),
     /// Put the cursor there.
     PlaceCursor(Position),
+    /// How intent moves the cursor from this tick on.
+    TuneCursor(CursorTuning),
     /// Decode with the staged model of this identity from this tick on. It knows nothing of the bins before; mean and
     /// covariance of the model before carry over where they fit.
     SwapModel(ModelId),

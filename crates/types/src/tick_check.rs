@@ -67,6 +67,16 @@ impl TickInput {
                             "its target has a position or radius out of range",
                         )?;
                     }
+                    ensure(
+                        task.assistance.is_valid(),
+                        "it helps the cursor by less than nothing or more than all",
+                    )?;
+                }
+                Command::TuneCursor(tuning) => {
+                    ensure(
+                        tuning.is_valid(),
+                        "it moves the cursor by a gain, smoothing or speed out of range",
+                    )?;
                 }
                 _ => {}
             }
@@ -122,5 +132,11 @@ mod tests {
         let target = Target { position: Position([0.5, 0.5]), radius: -1.0 };
         let task = TaskState { target: Some(target), ..TaskState::default() };
         assert!(tick(|tick| tick.commands.push(Command::Task(task))).is_err());
+        let assistance = crate::Assistance { attenuation: 0.0, mixing: 1.5 };
+        let task = TaskState { assistance, ..TaskState::default() };
+        assert!(tick(|tick| tick.commands.push(Command::Task(task))).is_err());
+        let tuning = |gain| crate::CursorTuning { gain, smoothing: Seconds(0.1), max_speed: 1.0 };
+        assert_eq!(tick(|tick| tick.commands.push(Command::TuneCursor(tuning(1.5)))), Ok(()));
+        assert!(tick(|tick| tick.commands.push(Command::TuneCursor(tuning(f64::NAN)))).is_err());
     }
 }

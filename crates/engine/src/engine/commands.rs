@@ -38,6 +38,7 @@ impl Engine {
             }
             Command::Task(task) => self.task = task,
             Command::PlaceCursor(position) => self.cursor.place(position),
+            Command::TuneCursor(tuning) => self.cursor.tune(tuning),
             Command::SwapModel(id) => self.models.swap(id, self.last_complete),
             Command::SwapWarmed { model, through, .. } => {
                 self.models.swap_warmed(model, through, &self.recent, &mut self.examiner);
@@ -94,6 +95,7 @@ fn obey_states(states: &mut OutputStates, command: Command) {
         Command::InputNotFresh | Command::InputWasSilent => states.input_not_fresh(),
         Command::Task(_)
         | Command::PlaceCursor(_)
+        | Command::TuneCursor(_)
         | Command::SwapModel(_)
         | Command::SwapWarmed { .. }
         | Command::SwapAtGeneration { .. }

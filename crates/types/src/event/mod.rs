@@ -4,6 +4,7 @@
 //! recording or a stream is read, [`RenderedEvent`] where one is published.
 
 mod bodies;
+mod session;
 mod task;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ pub use bodies::{
     ArrivalAction, ArrivalEvent, Confirmation, ModelEvent, ModelSource, OperatorRequest, RecordingFault,
     RecordingTag, StagesAction, StagesEvent, StateCause, StateEvent, StreamArrival, WindowEvent, WindowValue,
 };
+pub use session::{SessionChange, SessionEvent};
 
 use crate::{LslTime, OperatorAction, OutputState, Phase, Target, TaskBlock, TrialResult};
 
@@ -80,6 +82,8 @@ pub enum EventBody {
     Arrival(ArrivalEvent),
     /// Another generation of a stream's stages is on its way, or in force; of the kind `operator`.
     Stages(StagesEvent),
+    /// What was done in a session, and what it made of it; of the kind `operator`.
+    Session(Box<SessionEvent>),
     /// A model came to the run, was put in, or could not be fitted.
     Model(ModelEvent),
     /// A window at a marker was read, or could not be.
@@ -114,7 +118,7 @@ impl EventBody {
             Self::Target(_) => EventKind::Target,
             Self::Trial { .. } => EventKind::Trial,
             Self::TaskBlock { .. } => EventKind::TaskBlock,
-            Self::Operator(_) | Self::Arrival(_) | Self::Stages(_) => EventKind::Operator,
+            Self::Operator(_) | Self::Arrival(_) | Self::Stages(_) | Self::Session(_) => EventKind::Operator,
             Self::Model(_) => EventKind::Model,
             Self::Window(_) => EventKind::Window,
             Self::State(change) if change.state == OutputState::Fault => EventKind::Fault,
@@ -137,6 +141,7 @@ impl EventBody {
             Self::Operator(request) => json!(request),
             Self::Arrival(arrival) => json!(arrival),
             Self::Stages(stages) => json!(stages),
+            Self::Session(session) => json!(session),
             Self::Model(model) => json!(model),
             Self::Window(window) => json!(window),
             Self::State(change) => json!(change),
@@ -156,6 +161,7 @@ impl EventBody {
                 .map(Self::Operator)
                 .or_else(|_| ArrivalEvent::deserialize(&data).map(Self::Arrival))
                 .or_else(|_| StagesEvent::deserialize(&data).map(Self::Stages))
+                .or_else(|_| SessionEvent::deserialize(&data).map(|session| Self::Session(Box::new(session))))
                 .ok(),
             EventKind::Model => ModelEvent::deserialize(&data).map(Self::Model).ok(),
             EventKind::Window => {
@@ -243,7 +249,13 @@ mod tests {
     use super::*;
 
     /// Events as sessions recorded them: kind and data.
-    const RECORDED: [(&str, &str); 19] = [
+    const RECORDED: [(&str, &str); 22] = [
+        (
+            "operator",
+            r#"{"by":"operator","operator":"AB","participant":"P1","preset":"quick-start","session":"opened"}"#,
+        ),
+        ("operator", r#"{"by":"daemon","session":"verdict","text":"good enough","verdict":"good_enough"}"#),
+        ("operator", r#"{"by":"client","session":"called"}"#),
         ("target", r#"{"position":[0.2878679656440358,0.7121320343559643],"radius":0.06}"#),
         ("target", r#"{"position":null}"#),
         ("trial", r#"{"phase":"end","result":"acquired","trial":0}"#),

@@ -2,7 +2,7 @@
 
 use kalmind_types::{
     Actor, ArrivalAction, ArrivalEvent, Confirmation, Counted, EventBody, EventKind, ModelEvent, ModelSource,
-    OperatorRequest, Phase, StagesAction, StagesEvent,
+    OperatorRequest, Phase, SessionChange, SessionEvent, StagesAction, StagesEvent,
 };
 use maud::{Markup, html};
 use serde_json::Value;
@@ -64,6 +64,44 @@ pub(super) fn block(name: &str) -> String {
     name.replace('_', " ")
 }
 
+/// What was done in a session, as a sentence.
+fn session(SessionEvent { change, by, operator }: &SessionEvent) -> String {
+    let by = operator.as_ref().map_or_else(|| by.to_string(), |operator| format!("{operator} ({by})"));
+    match change {
+        SessionChange::Opened { preset, participant } => {
+            let with = participant.as_ref().map(|code| format!(" with {code}")).unwrap_or_default();
+            format!("{by} opened the preset {preset}{with}")
+        }
+        SessionChange::BlockStarted { number, title } => format!("block {} began: {title}", number + 1),
+        SessionChange::BlockEnded { number, .. } => format!("block {} ended", number + 1),
+        SessionChange::Paused { why } => format!("the session was paused: {why}"),
+        SessionChange::Continued => format!("{by} let the session go on"),
+        SessionChange::Ended { why } => format!("the session ended: {why}"),
+        SessionChange::Tuned { gain, smoothing_s, max_speed } => format!(
+            "{by} set the gain to {gain}, smoothing to {:.0} ms and the speed limit to {max_speed}",
+            1e3 * smoothing_s
+        ),
+        SessionChange::AssistanceScaled { scale } => {
+            format!("{by} set assistance to {:.0} % of the preset's", 100.0 * scale)
+        }
+        SessionChange::Verdict { text, .. } => format!("verdict: {text}"),
+        SessionChange::Overridden { verdict } => {
+            format!("{by} let the decoder control against the verdict {verdict}")
+        }
+        SessionChange::ModelKeptOut { hash, why } => {
+            let short: String = hash.chars().take(8).collect();
+            format!("the model {short} was kept out: {why}")
+        }
+        SessionChange::Note { text } => format!("note by {by}: {text}"),
+        SessionChange::TakenOver { from } => {
+            let from = from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
+            format!("{by} took the session over{from}")
+        }
+        SessionChange::Called => "the participant called".to_owned(),
+        SessionChange::CallAnswered => format!("{by} answered the call"),
+    }
+}
+
 /// An event as a sentence. One that this version does not know is shown by its fields.
 fn sentence(body: &EventBody) -> String {
     match body {
@@ -91,6 +129,7 @@ fn sentence(body: &EventBody) -> String {
             let from = seq.map(|seq| format!(" from tick {seq} on")).unwrap_or_default();
             format!("other settings of the stages of {stream} ({short}, by {by}) are {what}{from}")
         }
+        EventBody::Session(event) => session(event),
         EventBody::Model(ModelEvent::Swapped { decoder, train_bins, by, .. }) => {
             let bins = train_bins.map(|bins| format!(", fitted to {}", Counted(bins, "bin")));
             let by = by.map(|by| format!(", activated by {by}"));

@@ -1,0 +1,225 @@
+//! What a session is to do: presets, each a list of blocks.
+
+use std::collections::BTreeMap;
+
+use kalmind_types::{Assistance, TaskBlock};
+use serde::{Deserialize, Serialize};
+
+use crate::{TaskError, task_named};
+
+/// Blocks that a preset has at most.
+const MOST_BLOCKS: usize = 64;
+/// The longest block, and the longest rest, in seconds.
+const LONGEST_S: f64 = 4.0 * 3600.0;
+
+/// What a session is to do, as a file says it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// By which requests and the command line call it.
+    pub name: String,
+    /// What people read.
+    pub title: String,
+    /// What it is for, in a sentence or two.
+    #[serde(default)]
+    pub about: String,
+    /// Decoder to fit, with options; that of `[task] decoder` where none is stated.
+    #[serde(default)]
+    pub decoder: Option<String>,
+    /// The blocks, in order.
+    #[serde(rename = "block")]
+    pub blocks: Vec<BlockPlan>,
+}
+
+/// One block of a preset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockPlan {
+    /// What it is for.
+    pub block: TaskBlock,
+    /// What people read.
+    pub title: String,
+    /// What the participant is asked to do.
+    #[serde(default)]
+    pub instruction: String,
+    /// The task that it presents; a signal check has none.
+    #[serde(default)]
+    pub task: Option<String>,
+    /// Options of that task; the others are as they are by default.
+    #[serde(default)]
+    pub options: BTreeMap<String, f64>,
+    /// How long it lasts, in seconds in which the cursor can move.
+    pub seconds: f64,
+    /// Rest before it, in seconds.
+    #[serde(default)]
+    pub rest_s: f64,
+    /// How much the cursor is helped, from when on: between two points it changes evenly, after the last it stays. None: not
+    /// at all.
+    #[serde(default)]
+    pub assistance: Vec<AssistancePoint>,
+    /// Whether its rows are gathered to fit on. By default those of open loop are, and those of closed loop.
+    #[serde(default)]
+    pub gather: Option<bool>,
+    /// Seconds between two fits while it runs. None: no fit while it runs.
+    #[serde(default)]
+    pub refit_every_s: Option<f64>,
+    /// Whether a fit follows its end; by default it does where its rows are gathered.
+    #[serde(default)]
+    pub fit_after: Option<bool>,
+    /// Another decoder to fit after its end, with options (`refit-kalman`).
+    #[serde(default)]
+    pub fit_decoder: Option<String>,
+    /// Whether it ends as soon as the verdict is "good enough for control".
+    #[serde(default)]
+    pub until_good_enough: bool,
+}
+
+/// How much the cursor is helped at a time of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssistancePoint {
+    /// Seconds of the block.
+    pub at_s: f64,
+    /// See [`Assistance::attenuation`].
+    #[serde(default)]
+    pub attenuation: f64,
+    /// See [`Assistance::mixing`].
+    #[serde(default)]
+    pub mixing: f64,
+}
+
+/// Why a preset cannot be run.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PresetError {
+    /// It does nothing, or far too much.
+    #[error("the preset {preset} has {blocks} blocks; 1 to {MOST_BLOCKS} are possible")]
+    Blocks {
+        /// Which.
+        preset: String,
+        /// How many.
+        blocks: usize,
+    },
+    /// A block of it makes no sense.
+    #[error("block {number} ({title}) of the preset {preset}: {problem}")]
+    Block {
+        /// Which preset.
+        preset: String,
+        /// Which block, from 1.
+        number: usize,
+        /// Its title.
+        title: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+}
+
+impl Preset {
+    /// Whether it can be run.
+    ///
+    /// # Errors
+    /// [`PresetError`] with the first thing that makes no sense.
+    pub fn check(&self) -> Result<(), PresetError> {
+        if self.blocks.is_empty() || self.blocks.len() > MOST_BLOCKS {
+            return Err(PresetError::Blocks { preset: self.name.clone(), blocks: self.blocks.len() });
+        }
+        for (place, block) in self.blocks.iter().enumerate() {
+            block.check().map_err(|problem| PresetError::Block {
+                preset: self.name.clone(),
+                number: place + 1,
+                title: block.title.clone(),
+                problem,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Seconds of all its blocks and rests.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.blocks.iter().map(|block| block.seconds + block.rest_s).sum()
+    }
+}
+
+impl BlockPlan {
+    /// Whether its rows are fitted on.
+    #[must_use]
+    pub fn gathers(&self) -> bool {
+        self.gather.unwrap_or(matches!(self.block, TaskBlock::OpenLoop | TaskBlock::ClosedLoop))
+    }
+
+    /// Whether a fit follows its end.
+    #[must_use]
+    pub fn fits_after(&self) -> bool {
+        self.fit_after.unwrap_or_else(|| self.gathers()) || self.fit_decoder.is_some()
+    }
+
+    /// How much the cursor is helped after so many seconds of it.
+    #[must_use]
+    pub fn assistance_at(&self, seconds: f64) -> Assistance {
+        let after = self.assistance.iter().position(|point| point.at_s > seconds);
+        let part =
+            |point: &AssistancePoint| Assistance { attenuation: point.attenuation, mixing: point.mixing };
+        match after.map_or(self.assistance.len(), |at| at).checked_sub(1) {
+            // before the first point it is what it is there
+            None => self.assistance.first().map_or(Assistance::NONE, part),
+            Some(place) => match (self.assistance.get(place), self.assistance.get(place + 1)) {
+                (Some(from), Some(to)) => {
+                    let share = ((seconds - from.at_s) / (to.at_s - from.at_s)).clamp(0.0, 1.0);
+                    let between = |from: f64, to: f64| from + share * (to - from);
+                    Assistance {
+                        attenuation: between(from.attenuation, to.attenuation),
+                        mixing: between(from.mixing, to.mixing),
+                    }
+                }
+                (Some(last), None) => part(last),
+                _ => Assistance::NONE,
+            },
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let ensure = |holds: bool, problem: &str| if holds { Ok(()) } else { Err(problem.to_owned()) };
+        let within = |value: f64, least: f64| value.is_finite() && value >= least && value <= LONGEST_S;
+        ensure(within(self.seconds, 1.0), "`seconds` is from 1 to 14400")?;
+        ensure(within(self.rest_s, 0.0), "`rest_s` is from 0 to 14400")?;
+        ensure(
+            self.refit_every_s.is_none_or(|seconds| within(seconds, 1.0)),
+            "`refit_every_s` is at least 1",
+        )?;
+        let points = &self.assistance;
+        ensure(
+            points.iter().all(|point| {
+                let AssistancePoint { at_s, attenuation, mixing } = *point;
+                within(at_s, 0.0) && Assistance { attenuation, mixing }.is_valid()
+            }),
+            "`assistance` is from 0 to 1, and its times are seconds of the block",
+        )?;
+        ensure(
+            points.windows(2).all(|pair| pair[0].at_s < pair[1].at_s),
+            "the times of `assistance` have to grow from point to point",
+        )?;
+        ensure(
+            points.is_empty() || self.block == TaskBlock::ClosedLoop,
+            "only a closed loop is assisted: an evaluation scores the decoder alone",
+        )?;
+        match (&self.task, self.block) {
+            (None, TaskBlock::SignalCheck) => Ok(()),
+            (Some(_), TaskBlock::SignalCheck) => {
+                Err("a signal check presents no task: leave `task` out".to_owned())
+            }
+            (_, TaskBlock::Typing) => Err("typing is no block of a preset yet".to_owned()),
+            (None, _) => Err(format!("`task` is missing: one of {}", task_names())),
+            (Some(name), _) => {
+                let kind = task_named(name)
+                    .ok_or_else(|| format!("there is no task {name:?}: one of {}", task_names()))?;
+                let options: Vec<(&str, f64)> =
+                    self.options.iter().map(|(option, value)| (option.as_str(), *value)).collect();
+                kind.build(0, &options).map(|_| ()).map_err(|error: TaskError| error.to_string())
+            }
+        }
+    }
+}
+
+fn task_names() -> String {
+    crate::TASKS.iter().map(|task| task.name).collect::<Vec<_>>().join(", ")
+}

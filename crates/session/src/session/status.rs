@@ -1,0 +1,188 @@
+//! What a session shows of itself: the answer to `GET /v1/session`, and the one thing that the page draws.
+
+use serde::Serialize;
+
+use super::verdict::Verdict;
+
+/// Where a session stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SessionStatus {
+    /// What it does.
+    pub state: SessionState,
+    /// What is to be done now, or what went wrong, in words for whoever runs the session.
+    pub message: String,
+    /// Whose session it is.
+    pub participant: Option<String>,
+    /// The code of the person in charge.
+    pub operator: Option<String>,
+    /// Which of their pages or programs.
+    pub console: Option<String>,
+    /// Whether the participant is a simulated one.
+    pub simulated: bool,
+    /// Presets that can be opened.
+    pub presets: Vec<PresetStatus>,
+    /// The preset that was opened.
+    pub preset: Option<String>,
+    /// Its blocks.
+    pub blocks: Vec<BlockStatus>,
+    /// Place in `blocks` of the one that runs, or comes next.
+    pub block: Option<usize>,
+    /// Seconds of that block so far.
+    pub elapsed_s: f64,
+    /// Seconds of rest that are left before it.
+    pub rest_s: f64,
+    /// Seconds left of the whole preset.
+    pub seconds_left: f64,
+    /// How much the cursor is helped right now.
+    pub assistance: AssistanceStatus,
+    /// Fits of the session.
+    pub fits: FitStatus,
+    /// What the session says of the decoder.
+    pub verdict: Verdict,
+    /// Whether the decoder may control, and who let it where the verdict does not.
+    pub control: ControlStatus,
+    /// How intent moves the cursor.
+    pub options: OptionStatus,
+    /// What may be asked for now; and why the rest may not.
+    pub actions: Vec<ActionStatus>,
+    /// Notes so far.
+    pub notes: usize,
+    /// Since when the participant calls, on the LSL clock.
+    pub called: Option<f64>,
+}
+
+/// What a session does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// Nothing was opened.
+    Closed,
+    /// A preset was opened; it waits to be started.
+    Ready,
+    /// It rests before the next block.
+    Resting,
+    /// A block runs.
+    Running,
+    /// It waits for a fit.
+    Fitting,
+    /// It was paused.
+    Paused,
+    /// All blocks are over, or it was ended.
+    Done,
+}
+
+/// A preset that can be opened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PresetStatus {
+    /// By which requests call it.
+    pub name: String,
+    /// What people read.
+    pub title: String,
+    /// What it is for.
+    pub about: String,
+    /// Seconds of all blocks and rests.
+    pub seconds: f64,
+    /// Number of blocks.
+    pub blocks: usize,
+}
+
+/// A block of the preset.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BlockStatus {
+    /// What it is for.
+    pub block: &'static str,
+    /// What people read.
+    pub title: String,
+    /// What the participant is asked to do.
+    pub instruction: String,
+    /// Its task.
+    pub task: Option<String>,
+    /// How long it lasts.
+    pub seconds: f64,
+    /// `waiting`, `running`, `done` or `skipped`.
+    pub state: &'static str,
+    /// How it went so far.
+    pub score: Option<ScoreStatus>,
+}
+
+/// How a block went.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ScoreStatus {
+    /// Targets that were acquired, timed out or missed for another.
+    pub presented: u64,
+    /// Targets acquired.
+    pub acquired: u64,
+    /// Selections of something else.
+    pub incorrect: u64,
+    /// Median time to target.
+    pub time_to_target_s: Option<f64>,
+    /// Bits per second, where wrong ones could be selected.
+    pub bit_rate: Option<f64>,
+    /// The most assistance in any trial that counts here, 0 to 1.
+    pub assistance: f64,
+}
+
+/// How much the cursor is helped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct AssistanceStatus {
+    /// See [`kalmind_types::Assistance::attenuation`].
+    pub attenuation: f64,
+    /// See [`kalmind_types::Assistance::mixing`].
+    pub mixing: f64,
+    /// Factor on what the preset says.
+    pub scale: f64,
+}
+
+/// Fits of a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FitStatus {
+    /// Whether one runs.
+    pub running: bool,
+    /// Models that came of them.
+    pub done: u64,
+    /// Fits that failed.
+    pub failed: u64,
+    /// Models that were kept out.
+    pub kept_out: u64,
+    /// What became of the newest one, in words.
+    pub newest: Option<String>,
+    /// Rows gathered so far.
+    pub rows: usize,
+    /// Rows that found no room.
+    pub rows_refused: u64,
+}
+
+/// Whether the decoder may control.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ControlStatus {
+    /// Whether it may.
+    pub allowed: bool,
+    /// Who let it, where the verdict does not.
+    pub overridden_by: Option<String>,
+}
+
+/// How intent moves the cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct OptionStatus {
+    /// Factor on the configured gain.
+    pub gain: f64,
+    /// Time constant of the low-pass over velocity.
+    pub smoothing_ms: f64,
+    /// Speed limit in workspace widths per second.
+    pub max_speed: f64,
+    /// The configured speed limit.
+    pub highest_max_speed: f64,
+    /// Factor on the preset's assistance.
+    pub assistance: f64,
+}
+
+/// What may be asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ActionStatus {
+    /// As in the request.
+    pub action: &'static str,
+    /// Whether it may be asked for now.
+    pub allowed: bool,
+    /// Why not, where it may not.
+    pub why: Option<String>,
+}
