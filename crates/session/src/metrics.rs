@@ -52,6 +52,11 @@ impl TaskScore {
         self.newest
     }
 
+    /// Among how many there was to select; none where nothing but the target could be.
+    pub fn choices(&self) -> Option<u64> {
+        self.choices
+    }
+
     /// Trials in which something else than the target was selected.
     pub fn incorrect(&self) -> u64 {
         self.incorrect

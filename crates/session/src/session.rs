@@ -82,6 +82,8 @@ pub struct Session {
     calibration: Option<Calibration>,
     fits: Fits,
     judge: Judge,
+    /// What was said of the decoder last.
+    said: VerdictKind,
     /// The model that was put in last, and those that are on their way.
     model: Option<FittedModel>,
     coming: Vec<FittedModel>,
@@ -148,6 +150,7 @@ impl Session {
             calibration: None,
             fits: Fits::default(),
             judge: Judge::new(),
+            said: VerdictKind::None,
             model: None,
             coming: Vec::new(),
             comparison: None,
@@ -212,6 +215,17 @@ impl Session {
             actions.push(SessionAction::MeasureArrival);
         }
         self.step(tick, before, actions);
+        self.say_verdict(output.time, actions);
+    }
+
+    /// Tells what there is to say of the decoder, where that is another thing than before.
+    fn say_verdict(&mut self, time: LslTime, actions: &mut Vec<SessionAction>) {
+        let Verdict { verdict, text, .. } = self.verdict();
+        if self.preset.is_some() && self.said != verdict {
+            self.said = verdict;
+            let change = SessionChange::Verdict { verdict: verdict.name().to_owned(), text };
+            self.publish(time, Actor::Daemon, change, actions);
+        }
     }
 
     /// The block of the preset that runs, or comes next.

@@ -50,6 +50,14 @@ fn a_preset_runs_from_its_first_block_to_control_and_its_end() {
     let told = rig.changes();
     assert!(matches!(told[0], SessionChange::Opened { .. }));
     assert_eq!(told.iter().filter(|change| matches!(change, SessionChange::BlockStarted { .. })).count(), 4);
+    let said: Vec<&str> = told
+        .iter()
+        .filter_map(|change| match change {
+            SessionChange::Verdict { verdict, .. } => Some(verdict.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(said, ["better_than_chance", "not_yet", "good_enough"]);
     assert!(matches!(told.last().unwrap(), SessionChange::Ended { .. }));
 }
 
