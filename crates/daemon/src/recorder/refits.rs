@@ -371,7 +371,7 @@ fn a_model_whose_features_are_damaged_takes_no_part_and_is_named() {
     let first = comparison.first_difference.expect("the model is missing");
     assert_eq!((first.seq, first.field.as_str()), (240, "model"));
     let said = first.recorded.as_str().expect("a sentence");
-    assert!(said.contains(&lost.id.to_hex()) && said.contains("tick 1"), "{said}");
+    assert!(said.contains(&lost.id.to_hex()) && said.contains("the features of tick"), "{said}");
     let mut found = Vec::new();
     recorded_models(&path, |_| true, |id, model| found.push((id, model.is_ok()))).expect("readable");
     assert_eq!(found, [(lost.id, false), (kept.id, true)]);
