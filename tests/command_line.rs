@@ -297,7 +297,13 @@ fn the_demonstration_prints_one_json_document_with_exactly_its_keys() {
             "incomplete_bins",
             "fit",
             "targets",
+            "simulated",
             "bit_rate",
+            "bit_rate_ci",
+            "bit_rate_dwell",
+            "first_target_s",
+            "assistance",
+            "verdict",
             "time_to_target_s",
             "latency_us",
             "lost_samples"

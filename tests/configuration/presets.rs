@@ -51,7 +51,7 @@ fn the_help_of_the_presets_fades_as_their_comments_say() {
     assert_eq!(help("quick-start", 0, 20.0), mixing(0.2));
     assert_eq!(help("quick-start", 1, 0.0), Assistance::NONE);
     assert_eq!(help("rapid-calibration", 0, 10.0), mixing(0.2));
-    assert_eq!(help("rapid-calibration", 0, 115.0), Assistance::NONE);
+    assert_eq!(help("rapid-calibration", 0, 90.0), Assistance::NONE);
     for (block, attenuation) in [(1, 0.8), (2, 0.5), (3, 0.2)] {
         assert_eq!(help("eleven-minutes", block, 100.0), Assistance { attenuation, mixing: 0.0 });
     }
@@ -95,6 +95,21 @@ fn what_is_wrong_with_a_preset_is_said_where_it_stands() {
             8,
             1,
             "block 2 (C): `task` is missing",
+        ),
+        (
+            format!(
+                "{}[compare]\ndecoders = [\"kalman\"]\nrounds = 2\nblock = {{ block = \"evaluation\", title = \"C\", seconds = 3, task = \"grid\" }}",
+                block("")
+            ),
+            9,
+            1,
+            "`compare`: it compares 1 decoders",
+        ),
+        (
+            format!("{}[compare]\ndecoders = [\"kalmn\"]\nrounds = 2", block("")),
+            10,
+            13,
+            "`compare.decoders[0]` cannot be fitted",
         ),
         (format!("name = \"a b\"\n{BLOCK}"), 1, 8, "`name` has the wrong format"),
         (TOP.to_owned(), 1, 1, "the preset a has 0 blocks"),

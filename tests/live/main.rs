@@ -25,6 +25,7 @@ mod recording;
 mod replacing;
 mod round_trip;
 mod run_models;
+mod sessions;
 mod side_by_side;
 mod stages;
 mod start;

@@ -9,12 +9,12 @@ use kalmind_acquisition::{StreamMonitor, Waker, clock};
 use kalmind_filter::KernelPath;
 use kalmind_offline::model::Demand;
 use kalmind_output::{ControlRefused, Controls, DecoderInfo, Hub, ModelEntry, ModelList, StagesRequest};
-use kalmind_session::{MarkerTable, parse_marker};
+use kalmind_session::{MarkerTable, Person, SessionRequest, parse_marker};
 use kalmind_types::{
     Actor, Confirmation, EventBody, EventKind, FeatureLayout, InputArrival, LslTime, Mode, ModelId,
     ModelSource, OperatorAction, OperatorRequest, Seconds, StreamStatus,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -218,6 +218,17 @@ impl Controls for DaemonControls {
         self.stages.ask(&self.desk, request, by)
     }
 
+    fn session(&self) -> Value {
+        self.desk.session().map_or(Value::Null, |status| json!(*status))
+    }
+
+    fn session_request(&self, asked: Value, by: Actor) -> Result<Value, ControlRefused> {
+        let SessionAsked { person, request } =
+            serde_json::from_value(asked).map_err(|error| ControlRefused::Invalid(error.to_string()))?;
+        let status = self.desk.ask_session(request, person, by)?;
+        Ok(json!(*status))
+    }
+
     fn streams(&self) -> Vec<StreamStatus> {
         let now = clock::now();
         let mut streams: Vec<StreamStatus> =
@@ -269,6 +280,13 @@ impl Controls for DaemonControls {
             text
         })
     }
+}
+
+/// What is asked of the session, and by whom.
+#[derive(Debug, Deserialize)]
+struct SessionAsked {
+    person: Person,
+    request: SessionRequest,
 }
 
 /// Something that whoever asks for control has to confirm.

@@ -102,6 +102,10 @@ pub struct Session {
     overridden_by: Option<String>,
     notes: usize,
     called: Option<LslTime>,
+    /// When the first block began.
+    begun: Option<LslTime>,
+    /// Seconds from then to the first target that the participant acquired with hardly any help.
+    first_target_s: Option<f64>,
 }
 
 /// A block of the preset, as far as it got.
@@ -111,6 +115,8 @@ struct BlockRecord {
     score: Option<ScoreStatus>,
     /// The most help in any of its trials that ended.
     assistance: f64,
+    /// What each of those counts for as a selection, and how many seconds it took.
+    selections: Vec<(f64, f64)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -165,7 +171,14 @@ impl Session {
             overridden_by: None,
             notes: 0,
             called: None,
+            begun: None,
+            first_target_s: None,
         }
+    }
+
+    /// Shows a sentence to whoever looks, until something else happens.
+    pub fn say(&mut self, text: &str) {
+        self.problem = Some(text.to_owned());
     }
 
     /// Takes what happened at `now` (on the LSL clock) and appends what is to be done, in order.

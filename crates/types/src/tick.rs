@@ -73,7 +73,7 @@ pub fn most_missing(max_masked: f64, features: usize, switched_off: usize) -> f6
 }
 
 /// A fitted model's identity: the SHA-256 of its file's bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ModelId(pub [u8; 32]);
 
 impl ModelId {

@@ -1,31 +1,30 @@
-//! `kalmind demo`: simulated participant, daemon and page in one go: open loop, fit, closed loop.
+//! `kalmind demo`: simulated participant, daemon and page in one go, with a session of a preset.
 
 use std::{
     io::Read as _,
     path::PathBuf,
     process::{self, Child, Stdio},
-    time::Duration,
 };
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
-use kalmind_acquisition::{Network, NetworkConfig, clock::Deadline};
+use kalmind_acquisition::{Network, NetworkConfig};
 use kalmind_filter::DecoderSpec;
-use kalmind_session::TaskKind;
-use kalmind_types::{Actor, Counted, OutputState, Reason, Seconds};
+use kalmind_session::{BlockPlan, Person, Preset, ScoreStatus, SessionStatus, TASKS, TaskKind};
+use kalmind_types::{Actor, Counted, Seconds, TaskBlock};
 use serde_json::json;
 
 use crate::{
     commands::{
         beginning::{load, rendered},
         command::Command,
+        live_session::{LiveSession, presets_with, scored},
         result::print_result,
         values::{seconds, task},
     },
     configuration::{self, Configuration, default_network},
-    desk::{Program, Progress, Stage},
+    desk::Progress,
     failure::{OrFail as _, Outcome},
-    log::{self, progress_target, say},
+    log::{self, say},
     process::{
         lsl_network::{self, NetworkInForce},
         termination::EndSignals,
@@ -43,8 +42,12 @@ pub(super) const CONFIGURATION: &str = include_str!("../../../../config/demo.tom
 const HEADLESS_SECONDS: f64 = 60.0;
 /// How long the participant's stream may take to appear.
 const WAIT: Seconds = Seconds(15.0);
-/// How often progress is looked at.
-const ROUND: Duration = Duration::from_millis(100);
+/// Seconds of open loop, unless said otherwise.
+const OPEN_LOOP_SECONDS: f64 = 30.0;
+/// How long a closed loop lasts that goes on until Ctrl-C.
+const ENDLESS_SECONDS: f64 = 14_400.0;
+/// The preset of a demo that says nothing of its blocks.
+const PRESET: &str = "demo";
 
 /// LSL ports of demonstrations: each takes a slot by its process number, for outlets that find no port in LSL's usual range
 /// are invisible on the loopback interface.
@@ -114,25 +117,26 @@ impl Drop for Participant {
     }
 }
 
-/// Run a simulated participant, the daemon and the live page in one go: open loop, fit, closed loop.
+/// Run a simulated participant, the daemon and the live page in one go: signal check, open loop, closed loop with and without
+/// help, and an evaluation, in 90 s.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Example: kalmind demo --headless --seconds 60 --seed 1 --json")]
 pub struct DemoArguments {
-    /// Seconds of closed loop after the fit [default: until Ctrl-C; with --headless 60].
+    /// One open and one closed loop alone; seconds of the closed one [default: until Ctrl-C; with --headless 60].
     #[arg(long, value_name = "N", value_parser = seconds, allow_negative_numbers = true)]
     pub seconds: Option<f64>,
-    /// Seconds of open loop before the fit.
-    #[arg(long, value_name = "N", default_value_t = 30.0, value_parser = seconds, allow_negative_numbers = true)]
-    pub calibration_seconds: f64,
+    /// One open and one closed loop alone; seconds of the open one, before the fit [default: 30].
+    #[arg(long, value_name = "N", value_parser = seconds, allow_negative_numbers = true)]
+    pub calibration_seconds: Option<f64>,
     /// Without the page: print the result and end.
     #[arg(long)]
     pub headless: bool,
     /// Seed of the participant and of the order of targets.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// Task of both loops.
-    #[arg(long, value_name = "NAME", default_value = "radial8", value_parser = task)]
-    pub task: &'static TaskKind,
+    /// One open and one closed loop alone; their task [default: radial8].
+    #[arg(long, value_name = "NAME", value_parser = task)]
+    pub task: Option<&'static TaskKind>,
     /// Decoder to fit, with options.
     #[arg(long, value_name = "NAME", default_value = "kalman-steady")]
     pub decoder: String,
@@ -177,23 +181,61 @@ impl Command for DemoArguments {
     }
 }
 
+/// A block of radial targets, or of another task.
+fn block(block: TaskBlock, title: &str, instruction: &str, task: &TaskKind, seconds: f64) -> BlockPlan {
+    BlockPlan {
+        block,
+        title: title.to_owned(),
+        instruction: instruction.to_owned(),
+        task: Some(task.name.to_owned()),
+        seconds,
+        ..BlockPlan::default()
+    }
+}
+
+impl DemoArguments {
+    /// What the demo does: the preset that is made for it, or one open and one closed loop where something is said of those.
+    fn preset(&self) -> Outcome<Preset> {
+        let Self { seconds, calibration_seconds, task, .. } = self;
+        let instruction = "Move the cursor to the target and keep it there.";
+        let unlimited = if self.headless { HEADLESS_SECONDS } else { ENDLESS_SECONDS };
+        let task_or_first = task.unwrap_or(TASKS[0]);
+        if seconds.is_none() && calibration_seconds.is_none() && task.is_none() {
+            let mut preset = rendered(configuration::preset(PRESET))?;
+            if !self.headless {
+                // whoever looks at the page does so until Ctrl-C
+                let title = "Until Ctrl-C";
+                let last = block(TaskBlock::ClosedLoop, title, instruction, task_or_first, unlimited);
+                preset.blocks.push(BlockPlan { gather: Some(false), ..last });
+            }
+            return Ok(preset);
+        }
+        let (open, closed) = (calibration_seconds.unwrap_or(OPEN_LOOP_SECONDS), seconds.unwrap_or(unlimited));
+        let imagine = "The cursor moves by itself. Imagine that you move it.";
+        let closed = block(TaskBlock::ClosedLoop, "Closed loop", instruction, task_or_first, closed);
+        Ok(Preset {
+            name: "open-and-closed-loop".to_owned(),
+            title: "Open and closed loop".to_owned(),
+            about: "Open loop, fit, closed loop.".to_owned(),
+            blocks: vec![
+                block(TaskBlock::OpenLoop, "Open loop", imagine, task_or_first, open),
+                // the fit to the open loop is what is shown
+                BlockPlan { gather: Some(false), ..closed },
+            ],
+            ..Preset::default()
+        })
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// Exit code 1 when a part does not start or the fit fails.
 fn run(arguments: &DemoArguments, configuration: Configuration, network: &NetworkInForce) -> Outcome<()> {
     let calibrate: DecoderSpec = arguments.decoder.parse().or_usage()?;
-    let positive = |option: &str, value: f64| {
-        anyhow::ensure!(
-            value.is_finite() && value > 0.0,
-            "{option} {value}: a positive number of seconds is expected"
-        );
-        Ok(())
-    };
-    positive("--calibration-seconds", arguments.calibration_seconds).or_usage()?;
-    arguments.seconds.map_or(Ok(()), |seconds| positive("--seconds", seconds)).or_usage()?;
+    let preset = arguments.preset()?;
+    preset.check().or_usage()?;
     let signals = EndSignals::install().or_work()?;
-    let closed_loop = arguments.seconds.or(arguments.headless.then_some(HEADLESS_SECONDS));
     let stream =
         configuration.stream.first().and_then(|stream| stream.selector.name.clone()).unwrap_or_default();
     let mut child = process::Command::new(std::env::current_exe().or_work()?);
@@ -214,16 +256,10 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
     };
     let (prepared, found) = found?;
     let plan = plan::plan(prepared, &found)?;
-    let program = Program {
-        task: arguments.task,
-        seed: arguments.seed,
-        open_loop: Seconds(arguments.calibration_seconds),
-        closed_loop: closed_loop.map(Seconds),
-        shuffled_labels: arguments.shuffled_labels,
-        confirms_poor_decoder: arguments.shuffled_labels || arguments.headless,
-    };
     let options = RunOptions {
-        program: Some(program),
+        presets: presets_with(&preset)?,
+        seed: Some(arguments.seed),
+        shuffled_labels: arguments.shuffled_labels,
         calibrate: Some(calibrate),
         record: arguments.record.clone(),
         save: None,
@@ -238,14 +274,32 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
     if !arguments.headless || arguments.network.is_some() {
         say(&findable(arguments, &plan.configuration, network));
     }
-    let followed = follow(arguments, closed_loop, &daemon, &signals, &mut participant);
+    // a machine that pauses makes it longer; a demo that never ends is a failed one
+    let patience = Seconds(3.0 * preset.seconds() + 60.0);
+    let session = LiveSession {
+        daemon: &daemon,
+        signals: &signals,
+        preset: &preset.name,
+        participant: None,
+        person: Person { operator: Some(PRESET.to_owned()), console: None },
+        by: Actor::Daemon,
+        alone: true,
+        patience: (arguments.headless || arguments.seconds.is_some()).then_some(patience),
+    };
+    let followed = session.run(&mut || match participant.0.try_wait().or_work()? {
+        Some(status) => {
+            let last = participant.last_words();
+            Err(anyhow::anyhow!("the simulated participant ended ({status}) before the demo was over{last}"))
+                .or_work()
+        }
+        None => Ok(()),
+    });
     let progress = daemon.controls().desk.progress();
     // the daemon first: its stream is there to the end
     let summary = daemon.shut_down(Actor::Signal);
     drop(participant);
     summary.write_page();
-    followed.or_work()?;
-    report(arguments, closed_loop, &progress, &summary)?;
+    report(arguments, followed?.as_deref(), &progress, &summary)?;
     summary.require_recording()
 }
 
@@ -269,67 +323,9 @@ fn findable(arguments: &DemoArguments, configuration: &Configuration, network: &
     )
 }
 
-/// The state that clients are shown, with its reason.
-fn shown((state, reason): (OutputState, Option<Reason>)) -> String {
-    reason.map_or_else(|| format!("state {state}"), |reason| format!("state {state}: {reason}"))
-}
-
-/// Shows progress until the closed loop is over or a signal comes.
-fn follow(
-    arguments: &DemoArguments,
-    closed_loop: Option<f64>,
-    daemon: &Daemon,
-    signals: &EndSignals,
-    participant: &mut Participant,
-) -> anyhow::Result<()> {
-    let style =
-        ProgressStyle::with_template("{bar:32} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::with_draw_target(Some(1000), progress_target()).with_style(style);
-    // a machine that pauses makes it longer; a demo that never ends is a failed one
-    let patience = closed_loop.map(|seconds| 3.0 * (arguments.calibration_seconds + seconds) + 60.0);
-    let deadline = patience.map(|seconds| Deadline::after(Seconds(seconds)));
-    loop {
-        let progress = daemon.controls().desk.progress();
-        let share =
-            |seconds: f64, of: Option<f64>| of.map_or(0.0, |of| (1000.0 * seconds / of).min(1000.0)) as u64;
-        match &progress.stage {
-            Stage::None | Stage::Waiting => bar.set_message("waiting for the participant"),
-            Stage::OpenLoop(seconds) => {
-                bar.set_position(share(*seconds, Some(arguments.calibration_seconds)));
-                bar.set_message(format!("open loop {seconds:.0} of {:.0} s", arguments.calibration_seconds));
-            }
-            Stage::Fitting => bar.set_message("fitting"),
-            Stage::ClosedLoop(seconds) => {
-                bar.set_position(share(*seconds, closed_loop));
-                let (acquired, presented) = (progress.score.acquired(), progress.score.presented());
-                bar.set_message(format!("closed loop {seconds:.0} s, {acquired} of {presented} targets"));
-            }
-            Stage::Failed(problem) => anyhow::bail!("the fit failed: {problem}"),
-            Stage::Done => break,
-        }
-        if signals.wait(ROUND) {
-            break;
-        }
-        anyhow::ensure!(daemon.is_whole(), "a thread of the daemon ended unexpectedly; see the log");
-        if let Some(status) = participant.0.try_wait()? {
-            anyhow::bail!(
-                "the simulated participant ended ({status}) before the demo was over{}",
-                participant.last_words()
-            );
-        }
-        anyhow::ensure!(
-            deadline.as_ref().is_none_or(|deadline| !deadline.passed()),
-            "the demo made no progress ({}): is the machine too busy?",
-            shown(daemon.controls().hub.state())
-        );
-    }
-    bar.finish_and_clear();
-    Ok(())
-}
-
 fn report(
     arguments: &DemoArguments,
-    closed_loop: Option<f64>,
+    status: Option<&SessionStatus>,
     progress: &Progress,
     summary: &Summary,
 ) -> Outcome<()> {
@@ -337,44 +333,48 @@ fn report(
     // of the decoder that was fitted, not of one that was configured
     let fitted = progress.decoder.clone().filter(|_| progress.fit.is_some());
     let (poor, quality) = fitted.map(|info| (info.poor, info.quality)).unzip();
-    let score = &progress.score;
+    let block = status.and_then(scored);
+    let score = block.and_then(|block| block.score.as_ref());
+    let count = |of: fn(&ScoreStatus) -> u64| score.map_or(0, of);
+    let (presented, acquired) = (count(|score| score.presented), count(|score| score.acquired));
+    let incorrect = count(|score| score.incorrect);
+    let (time, bit_rate) = score.map(|score| (score.time_to_target_s, score.bit_rate)).unzip();
+    let (time, bit_rate) = (time.flatten(), bit_rate.flatten());
+    let verdict = status.map(|status| status.verdict.clone());
     if arguments.json {
         let document = json!({
-            "seconds": closed_loop,
+            "simulated": true,
+            "seconds": block.map(|block| block.seconds),
             "ticks": summary.count("ticks"),
             "incomplete_bins": summary.count("incomplete"),
             "fit": { "decoder": decoder, "train_bins": train_bins, "poor": poor, "quality": quality },
-            "targets": {
-                "presented": score.presented(), "acquired": score.acquired(), "incorrect": score.incorrect(),
-            },
-            "bit_rate": score.bit_rate(),
-            "time_to_target_s": { "p50": score.median_time_to_target() },
+            "targets": { "presented": presented, "acquired": acquired, "incorrect": incorrect },
+            "bit_rate": bit_rate,
+            "bit_rate_ci": score.and_then(|score| score.bit_rate_interval),
+            // a dwell is what selects
+            "bit_rate_dwell": bit_rate,
+            "first_target_s": status.and_then(|status| status.first_target_s),
+            "assistance": score.map(|score| score.assistance),
+            "verdict": verdict,
+            "time_to_target_s": { "p50": time },
             "latency_us": summary.latency_us(),
             "lost_samples": summary.lost_samples(),
         });
         return print_result(document.to_string());
     }
     let fitted = match (decoder, train_bins) {
-        (Some(decoder), Some(bins)) => {
-            format!("{decoder} fitted to {} of open loop", Counted(bins as u64, "bin"))
-        }
+        (Some(decoder), Some(bins)) => format!("{decoder} fitted to {}", Counted(bins as u64, "bin")),
         _ => "the demo ended before the fit".to_owned(),
     };
-    let fitted = match &progress.doubt {
-        Some(doubt) => {
-            format!("{fitted}\nthe decoder moved no cursor, since nobody confirmed it: {}", doubt.text)
-        }
-        None => fitted,
-    };
-    let time =
-        score.median_time_to_target().map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.2} s"));
-    let rate = score.bit_rate().map_or_else(String::new, |rate| {
-        format!(", {} wrong, {rate:.2} bit/s", Counted(score.incorrect(), "selection"))
+    let time = time.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.2} s"));
+    let rate = bit_rate.map_or_else(String::new, |rate| {
+        format!(", {} wrong, {rate:.2} bit/s", Counted(incorrect, "selection"))
     });
+    let title = block.map_or("closed loop", |block| block.title.as_str());
+    let verdict = verdict.map_or_else(String::new, |verdict| verdict.text);
     print_result(format!(
-        "{fitted}\nclosed loop: {} of {} acquired, median time to target {time}{rate}\n{}",
-        score.acquired(),
-        Counted(score.presented(), "target"),
+        "simulated participant: {fitted}\n{title}: {acquired} of {} acquired, median time to target {time}{rate}\n{verdict}\n{}",
+        Counted(presented, "target"),
         summary.text()
     ))
 }

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod doctor;
 pub mod evaluate;
 pub mod fit;
+mod live_session;
 pub mod participant_arguments;
 pub mod recording;
 pub mod replay;

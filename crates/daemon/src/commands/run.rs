@@ -6,8 +6,13 @@ use clap::Args;
 use kalmind_types::{Actor, Seconds};
 
 use crate::{
-    commands::{beginning::load, command::Command, result::print_result, values::seconds},
-    configuration::Configuration,
+    commands::{
+        beginning::{load, rendered},
+        command::Command,
+        result::print_result,
+        values::seconds,
+    },
+    configuration::{Configuration, built_in_presets},
     failure::{OrFail as _, Outcome},
     log::{self, say},
     models::saved::SavedModels,
@@ -81,7 +86,13 @@ fn run(arguments: &RunArguments, configuration: Configuration, network: &Network
         &plan,
         outlets,
         network,
-        RunOptions { program: None, calibrate: Some(calibrate), record: arguments.record.clone(), save },
+        RunOptions {
+            presets: rendered(built_in_presets())?,
+            calibrate: Some(calibrate),
+            record: arguments.record.clone(),
+            save,
+            ..RunOptions::default()
+        },
     )?;
     say(&banner);
     say(&started(&daemon));
@@ -112,7 +123,7 @@ fn run(arguments: &RunArguments, configuration: Configuration, network: &Network
 }
 
 /// Which streams, which model, and what is not there.
-fn banner(plan: &Plan, found: &Found) -> String {
+pub(super) fn banner(plan: &Plan, found: &Found) -> String {
     let mut lines: Vec<String> = plan
         .streams
         .iter()
@@ -155,7 +166,7 @@ fn banner(plan: &Plan, found: &Found) -> String {
 }
 
 /// What came of the start.
-fn started(daemon: &Daemon) -> String {
+pub(super) fn started(daemon: &Daemon) -> String {
     let mut lines: Vec<String> = daemon.realtime().iter().map(|outcome| format!("  {outcome}")).collect();
     if let Some(recording) = daemon.recording() {
         lines.push(format!("  recording: {}", recording.file().display()));

@@ -1,16 +1,17 @@
 //! `kalmind session`: the blocks of a preset, one after the other.
 
+pub mod live;
 pub mod simulated;
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use self::simulated::SimulationArguments;
+use self::{live::LiveArguments, simulated::SimulationArguments};
 use crate::{commands::command::Command, failure::Outcome};
 
-/// Run a session, the blocks of a preset one after the other: with --simulate many, of simulated participants in simulated
-/// time, without streams and without waiting.
+/// Run a session, the blocks of a preset one after the other: with a participant, as `kalmind run` with a preset that begins at
+/// once; or with --simulate many, of simulated participants in simulated time, without streams and without waiting.
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "Example: kalmind session --simulate --preset rapid-calibration --seeds 1..50 --profile default,mismatch --json"
@@ -19,14 +20,18 @@ pub struct SessionArguments {
     /// The preset, or the path of a file that holds one.
     #[arg(long, value_name = "NAME|FILE")]
     pub preset: String,
-    /// Configuration file; with --simulate for its cursor, decoder and task [default there: that of `kalmind demo`].
+    /// Configuration file: required, but with --simulate, where cursor, decoder and task count [default there: that of
+    /// `kalmind demo`].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Decoder to fit, with options [default: the preset's, else that of `[task] decoder`].
     #[arg(long, value_name = "NAME")]
     pub decoder: Option<String>,
+    /// With a participant.
+    #[command(flatten)]
+    pub live: LiveArguments,
     /// Simulated participants in simulated time.
-    #[arg(long, required = true)]
+    #[arg(long)]
     pub simulate: bool,
     /// How they are simulated.
     #[command(flatten)]
@@ -40,6 +45,9 @@ impl Command for SessionArguments {
     const TAKES_DECODERS: bool = true;
 
     fn run(&self) -> Outcome<()> {
-        simulated::run(self)
+        if self.simulate {
+            return simulated::run(self);
+        }
+        live::run(&self.live, self.config.as_deref(), &self.preset, self.decoder.as_deref(), self.json)
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     configuration::{self, Configuration},
     failure::{OrFail as _, Outcome},
     process::termination::EndSignals,
+    running::session::SIMULATED_SOURCE,
 };
 
 /// How often an unfound cursor outlet is searched for.
@@ -88,7 +89,7 @@ fn run(arguments: &SimulateArguments, instance: &str) -> Outcome<()> {
     let mut outlet = NumericOutlet::new(&NumericOutletConfig {
         name: arguments.stream.clone(),
         content_type: "SpikeCounts".to_owned(),
-        source_id: format!("kalmind-participant-{}", arguments.seed),
+        source_id: format!("{SIMULATED_SOURCE}{}", arguments.seed),
         rate_hz: 1.0 / bin,
         labels: (0..units).map(|unit| format!("unit{unit}")).collect(),
         unit: "count".to_owned(),

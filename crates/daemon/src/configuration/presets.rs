@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use kalmind_filter::DecoderSpec;
-use kalmind_session::{AssistancePoint, BlockPlan, Preset};
+use kalmind_session::{AssistancePoint, BlockPlan, ComparePlan, Preset};
 use kalmind_types::TaskBlock;
 
 use super::{
@@ -27,8 +27,26 @@ table_of! {
         about: String = String::new(), in Rule::Unit;
         /// The decoder that is fitted, as on the command line (`dkf-nw:form=robust`).
         decoder: Option<String> = None, or "`[task] decoder`";
+        /// Factor on `[cursor] gain`; whoever runs the session may change it.
+        gain: Option<f64> = None, in Rule::Between(0.1, 10.0), or "1";
         /// The blocks, in order; 1 to 64.
         blocks as "block": Vec<BlockPlan> = Vec::new();
+        /// Decoders that are compared after them.
+        compare: Option<ComparePlan> = None;
+    }
+}
+
+table_of! {
+    /// Two to four decoders, compared after the blocks in blocks of their own: in an order by chance in which each comes early as
+    /// often as late, and nobody is told which is which until the end.
+    ComparePlan {
+        /// Decoders with their options, all fitted to the rows that the blocks before gathered.
+        decoders: Vec<String> = Vec::new(), and required;
+        /// How often each has a block. In every round each has one; the second of two rounds is in the order of the first turned
+        /// around.
+        rounds: usize = 0, in Rule::Between(1.0, 32.0), and required;
+        /// The block, as in `[[block]]`: one that gathers nothing and helps with nothing.
+        block: BlockPlan = BlockPlan::default(), and required;
     }
 }
 
@@ -81,7 +99,7 @@ table_of! {
 }
 
 /// Those that come with Kalmind: file, and text.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 6] = [
     ("config/presets/quick-start.toml", include_str!("../../../../config/presets/quick-start.toml")),
     (
         "config/presets/rapid-calibration.toml",
@@ -89,6 +107,10 @@ const BUILT_IN: [(&str, &str); 5] = [
     ),
     ("config/presets/eleven-minutes.toml", include_str!("../../../../config/presets/eleven-minutes.toml")),
     ("config/presets/grid-evaluation.toml", include_str!("../../../../config/presets/grid-evaluation.toml")),
+    (
+        "config/presets/dkf-against-kalman.toml",
+        include_str!("../../../../config/presets/dkf-against-kalman.toml"),
+    ),
     ("config/presets/demo.toml", include_str!("../../../../config/presets/demo.toml")),
 ];
 
@@ -145,11 +167,10 @@ pub fn parse_preset(text: &str, file_name: &str) -> Result<Preset, Configuration
 
 /// What makes no sense although each value is right by itself.
 fn nonsense(preset: &Preset, document: &Document<Preset>) -> Vec<Problem> {
-    let place = |path: &str| document.places.get(path).cloned();
-    let is_known = |path: &str| !document.spoiled.iter().any(|spoiled| spoiled.starts_with(path));
     let mut problems = Vec::new();
-    let mut decoder = |path: &str, text: Option<&String>| {
-        if let Some(Err(error)) = text.map(|text| text.parse::<DecoderSpec>()) {
+    let place = |path: &str| document.places.get(path).cloned();
+    let mut decoder = |path: &str, text: &str| {
+        if let Err(error) = text.parse::<DecoderSpec>() {
             let span = place(path).map_or(0..0, |place| place.value);
             let help = "a decoder and its options as on the command line, as in \"dkf-nw:form=robust\"";
             problems.push(Problem::new(
@@ -160,29 +181,34 @@ fn nonsense(preset: &Preset, document: &Document<Preset>) -> Vec<Problem> {
             ));
         }
     };
-    decoder("decoder", preset.decoder.as_ref());
+    preset.decoder.iter().for_each(|text| decoder("decoder", text));
     for (number, block) in preset.blocks.iter().enumerate() {
-        decoder(&format!("block[{number}].fit_decoder"), block.fit_decoder.as_ref());
+        block.fit_decoder.iter().for_each(|text| decoder(&format!("block[{number}].fit_decoder"), text));
+    }
+    for (number, text) in preset.compare.iter().flat_map(|compare| &compare.decoders).enumerate() {
+        decoder(&format!("compare.decoders[{number}]"), text);
     }
     let mut checked = document.problems.is_empty() && problems.is_empty();
-    for (number, block) in preset.blocks.iter().enumerate() {
-        let path = format!("block[{number}]");
-        if let Err(problem) = block.check()
-            && is_known(&path)
-        {
-            // it names the key first, if it is about one
-            let key = problem.strip_prefix('`').and_then(|rest| rest.split_once('`')).map(|(key, _)| key);
-            let at_key = key.and_then(|key| place(&format!("{path}.{key}"))).map(|place| place.value);
-            let span = at_key.or_else(|| place(&path).map(|place| place.key)).unwrap_or(0..0);
-            let title = format!("block {} ({}): {problem}", number + 1, block.title);
-            problems.push(Problem::new(
-                span,
-                title,
-                "this cannot be run",
-                "docs/presets.md lists the keys of a block",
-            ));
-            checked = false;
+    let mut refuse = |path: &str, what: &str, problem: &str| {
+        checked = false;
+        // nothing is concluded from values that are not known
+        if document.spoiled.iter().any(|spoiled| spoiled.starts_with(path)) {
+            return;
         }
+        // it names the key first, if it is about one
+        let key = problem.strip_prefix('`').and_then(|rest| rest.split_once('`')).map(|(key, _)| key);
+        let at_key = key.and_then(|key| place(&format!("{path}.{key}"))).map(|place| place.value);
+        let span = at_key.or_else(|| place(path).map(|place| place.key)).unwrap_or(0..0);
+        let help = "docs/presets.md lists the keys";
+        problems.push(Problem::new(span, format!("{what}: {problem}"), "this cannot be run", help));
+    };
+    for (number, block) in preset.blocks.iter().enumerate() {
+        if let Err(problem) = block.check() {
+            refuse(&format!("block[{number}]"), &format!("block {} ({})", number + 1, block.title), &problem);
+        }
+    }
+    if let Some(Err(problem)) = preset.compare.as_ref().map(ComparePlan::check) {
+        refuse("compare", "`compare`", &problem);
     }
     if checked && let Err(error) = preset.check() {
         let help = "each block is a table [[block]]";

@@ -114,11 +114,11 @@ impl Desk {
         generation: GenerationId,
         by: Actor,
         (at, seq): (Option<u64>, Option<u64>),
-        reason: Option<String>,
+        refused: Option<String>,
     ) {
         let stages = self.settings.stages.iter().find(|stages| stages.place == place);
         let stream = stages.map(|stages| stages.key.clone()).unwrap_or_default();
-        let event = StagesEvent { action, by, stream, generation, at, seq, reason };
+        let event = StagesEvent { action, by, stream, generation, at, seq, refused };
         self.events.publish(clock::now(), EventBody::Stages(event));
     }
 }

@@ -17,8 +17,8 @@ use kalmind_offline::{
     recorded::StagesDocument,
 };
 use kalmind_output::{ControlRefused, DecoderInfo};
-use kalmind_session::{TaskKind, TaskScore};
-use kalmind_types::{Actor, Cause, EventBody, LslTime, Mode, ModelId, Seconds};
+use kalmind_session::{Person, SessionRefused, SessionRequest, SessionStatus};
+use kalmind_types::{Actor, Cause, EventBody, LslTime, Mode, ModelId};
 
 use super::steered_stages::{NextStages, StagesStatus};
 use crate::models::run_models::{Origin, RunModels};
@@ -27,6 +27,12 @@ use crate::models::run_models::{Origin, RunModels};
 const MESSAGES: usize = 256;
 /// Models that may wait for a tick to decode; more are refused.
 const ACTIVATIONS: usize = 4;
+
+/// How long whoever asks something of the session waits for the answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// What becomes of a request to the session.
+pub type SessionAnswer = Result<Arc<SessionStatus>, SessionRefused>;
 
 /// What the desk is asked to do.
 #[derive(Debug)]
@@ -77,54 +83,29 @@ pub enum Message {
         /// Who asks for it.
         by: Actor,
     },
-    /// A fit ended.
-    Fitted(Result<Box<CalibrationFit>, String>),
-}
-
-/// A task that the daemon itself presents: open loop, fit, closed loop.
-#[derive(Clone, Debug)]
-pub struct Program {
-    /// What it presents.
-    pub task: &'static TaskKind,
-    /// Seed of the order of targets.
-    pub seed: u64,
-    /// Length of the open loop.
-    pub open_loop: Seconds,
-    /// Length of the closed loop; without one it goes on until the end.
-    pub closed_loop: Option<Seconds>,
-    /// Control experiment: labels in random order.
-    pub shuffled_labels: bool,
-    /// Whether a decoder no better than chance may control all the same: nobody is there who could confirm it, or who began
-    /// the task wants to see what comes of it.
-    pub confirms_poor_decoder: bool,
-}
-
-/// Where a [`Program`] stands.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Stage {
-    /// No program.
-    None,
-    /// Waiting for ticks.
-    Waiting,
-    /// Open loop; seconds so far.
-    OpenLoop(f64),
-    /// Fitting.
-    Fitting,
-    /// Closed loop; seconds so far.
-    ClosedLoop(f64),
-    /// The fit failed.
-    Failed(String),
-    /// All done.
-    Done,
+    /// Somebody asks something of the session.
+    Session {
+        /// What.
+        request: SessionRequest,
+        /// Who, by their own account.
+        person: Person,
+        /// Who, as far as rights go.
+        by: Actor,
+        /// Where the answer goes: where the session stands after it, or why nothing was done.
+        answer: Sender<SessionAnswer>,
+    },
+    /// A fit that the session asked for has ended.
+    Fitted {
+        /// Which.
+        number: u64,
+        /// What came of it, or why nothing did.
+        result: Result<Box<CalibrationFit>, String>,
+    },
 }
 
 /// What others may know of the desk's work.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// Where the program stands.
-    pub stage: Stage,
-    /// Score of the newest block.
-    pub score: TaskScore,
     /// Decoder and training bins of the newest fit.
     pub fit: Option<(String, usize)>,
     /// The model that decodes.
@@ -133,6 +114,8 @@ pub struct Progress {
     pub doubt: Option<ModelInDoubt>,
     /// The stages of the streams that have some.
     pub stages: Vec<StagesStatus>,
+    /// Where the session stands; none until the desk has begun.
+    pub session: Option<Arc<SessionStatus>>,
 }
 
 impl Progress {
@@ -165,12 +148,11 @@ impl DeskHandle {
         let model = start.as_ref().map(|(model, _)| &***model);
 
         let progress = Progress {
-            stage: Stage::None,
-            score: TaskScore::default(),
             fit: None,
             decoder: model.map(crate::decoder_info::decoder_info),
             doubt: model.and_then(IdentifiedModel::doubt),
             stages: Vec::new(),
+            session: None,
         };
         let mut models = RunModels::default();
         if let Some((model, origin)) = start {
@@ -294,6 +276,37 @@ impl DeskHandle {
             let status = progress.stages.iter_mut().find(|status| status.place == place);
             status.into_iter().for_each(|status| status.next = None);
         });
+    }
+
+    /// Where the session stands, as the desk said last; none until it has begun.
+    pub fn session(&self) -> Option<Arc<SessionStatus>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).session.clone()
+    }
+
+    /// Asks something of the session, and waits for what becomes of it.
+    ///
+    /// # Errors
+    /// [`ControlRefused`]: it makes no sense, may not be asked for now, or the desk has no time.
+    pub fn ask_session(
+        &self,
+        request: SessionRequest,
+        person: Person,
+        by: Actor,
+    ) -> Result<Arc<SessionStatus>, ControlRefused> {
+        let (answer, answered) = crossbeam_channel::bounded(1);
+        if !self.send(Message::Session { request, person, by, answer }) {
+            return Err(ControlRefused::Busy("too many requests wait; ask again".to_owned()));
+        }
+        let answer = answered.recv_timeout(ANSWER_WITHIN).map_err(|_late| {
+            let seconds = ANSWER_WITHIN.as_secs();
+            ControlRefused::Busy(format!(
+                "no answer within {seconds} s: look at the session's status before you ask again"
+            ))
+        })?;
+        answer.map_err(|refused| match refused {
+            SessionRefused::Invalid(why) => ControlRefused::Invalid(why),
+            SessionRefused::NotNow(why) => ControlRefused::NotNow(why),
+        })
     }
 
     /// Looks at the models of the run, or changes them.

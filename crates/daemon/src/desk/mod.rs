@@ -1,16 +1,16 @@
-//! The desk: the one thread on the slow side that steers the tick. Tasks, calibration, fits, model swaps and requests
-//! all pass over it, so that the tick thread has one sender of commands and everything happens in one order.
+//! The desk: the one thread on the slow side that steers the tick. The session, fits, model swaps and requests all pass over
+//! it, so that the tick thread has one sender of commands and everything happens in one order. What is to be done when is the
+//! session's to say; the desk has the queues, threads and clocks that this takes.
 
 mod arrivals;
-mod calibration;
+mod fits;
 mod generations;
 mod handle;
 mod models;
-mod program;
+mod session;
 mod states;
 mod steered_stages;
 mod swaps;
-mod task;
 #[cfg(test)]
 mod tests;
 mod warming;
@@ -25,28 +25,25 @@ use std::{
 
 use crossbeam_channel::Receiver;
 use kalmind_acquisition::{
-    Waker, clock,
+    Waker,
     pool::PoolReader,
     ring::{Consumer, Producer},
 };
 use kalmind_engine::{Examiner, History, StagedModel};
-use kalmind_filter::{DecoderSpec, LabelLaw};
 use kalmind_fitting::FitPool;
+use kalmind_offline::calibration_fit::CalibrationFit;
 use kalmind_offline::model::{Demand, IdentifiedModel, ModelInDoubt};
-use kalmind_session::{Calibration, Task, Timeline};
-use kalmind_types::{
-    Actor, ChannelMask, Command, EventBody, FeatureLayout, LslTime, Mode, ModelEvent, ModelId, OutputState,
-    Seconds, Target, TaskBlock,
-};
+use kalmind_session::{Session, SessionAction, SessionInput, SessionSettings};
+use kalmind_types::{Actor, Command, FeatureLayout, LslTime, ModelId, OutputState, Seconds};
 
 use self::swaps::Swaps;
-pub use handle::{DeskHandle, Message, Program, Progress, Stage};
+pub use handle::{DeskHandle, Message, Progress, SessionAnswer};
 pub use steered_stages::{NextStages, StagesStatus, SteeredStages};
 pub use windows::ToldWindow;
 
 use crate::{
     event_bus::EventBus,
-    models::{saved::SavedModels, saved_state::StateKeeper},
+    models::{keeper::Keeper, saved::SavedModels, saved_session::SavedSession},
     recorder::RecorderHandle,
     running::{arrival::InputArrivals, plane_streams::PositionSlot},
     tick::{QueuedCommand, StopLatch, TickRecord},
@@ -81,26 +78,20 @@ pub struct DeskSettings {
     pub demand: Demand,
     /// Whether a guard stands in front of decoders whose options leave it open.
     pub guard: bool,
-    /// The law that labels are made by.
-    pub label_law: LabelLaw,
-    /// What is fitted after an open loop; `None` fits nothing.
-    pub calibrate: Option<DecoderSpec>,
-    /// A task of the daemon's own.
-    pub program: Option<Program>,
+    /// What the session has to know of the run.
+    pub session: SessionSettings,
+    /// What there is to say of the session before, where it was interrupted.
+    pub interrupted: Option<String>,
+    /// Control experiment: labels in random order, by this seed.
+    pub shuffled_labels: Option<u64>,
     /// Where models are recorded before they decode.
     pub recorder: Option<RecorderHandle>,
     /// Where another program puts the cursor.
     pub position: PositionSlot,
-    /// The part of the features that may lack a valid value in a bin that trains the decoder.
-    pub max_masked: f64,
     /// Where fitted models are saved; `None` saves none.
     pub save: Option<SavedModels>,
     /// Whose the features are.
     pub layout: Arc<FeatureLayout>,
-    /// Channels that are switched off.
-    pub masked: ChannelMask,
-    /// Whether a task may go on after a long silence of the input, without the operator.
-    pub task_may_resume: bool,
     /// How the streams arrive.
     pub arrivals: InputArrivals,
     /// The streams with stages.
@@ -123,40 +114,38 @@ pub struct Desk {
     stop: Arc<StopLatch>,
     waiting: VecDeque<QueuedCommand>,
     swaps: Swaps<Then>,
-    task: Option<Box<dyn Task>>,
-    calibration: Option<Calibration>,
+    session: Session,
+    /// What the session wants done.
+    actions: VecDeque<SessionAction>,
+    /// Whether that is being done.
+    carries_out: bool,
+    /// When its status was last shown, and whether it may have changed since.
+    session_shown: Option<LslTime>,
+    session_changed: bool,
     /// What fits run on, once there was one.
     fits: Option<Arc<FitPool>>,
-    block: Option<TaskBlock>,
-    target: Option<Target>,
-    /// When that one was shown.
-    shown_at: LslTime,
-    /// What the task told.
-    timeline: Timeline,
-    /// Targets of a task whose time is still to come.
-    announced: Vec<(LslTime, Option<Target>)>,
+    /// When a model was last saved.
+    fit_saved: Option<LslTime>,
+    /// What the newest fit gave, until it is put in or another one comes.
+    fitted: Option<CalibrationFit>,
     /// The features of a tick as calibration sees them.
     features: Vec<f64>,
-    wanted: Option<Mode>,
-    /// Whether a task wants arrival measured as soon as no block runs.
-    measure_when_free: bool,
     /// The model that was put in last, where it was in doubt then.
     doubt: Option<ModelInDoubt>,
     /// That model, or the one of the start.
     put_in: Option<ModelId>,
-    /// The newest one that was fitted.
-    fitted: Option<ModelId>,
     /// The model whose adaptive state follows the signal, or did last.
     adapts: Option<ModelId>,
-    /// What saves that state, once there was one.
-    keeper: Option<StateKeeper>,
+    /// What saves that state and where the session stands, once there was one.
+    keeper: Option<Keeper>,
+    /// Where the session stands, as it was saved last.
+    saved_session: Option<SavedSession>,
     /// The one that the newest tick showed.
     decodes: Option<ModelId>,
     /// Those that were sent, until a tick has their commands.
     in_flight: Vec<ModelId>,
     /// The one that takes over with another generation of a stream's stages, and who asked for it.
     awaited: Option<(Arc<IdentifiedModel>, Actor)>,
-    newest: LslTime,
     /// The state of the newest tick.
     shown: Option<OutputState>,
 }
@@ -173,9 +162,6 @@ impl Desk {
         events: Arc<EventBus>,
         stop: Arc<StopLatch>,
     ) -> Self {
-        if settings.program.is_some() {
-            handle.update(|progress| progress.stage = Stage::Waiting);
-        }
         let doubt = handle.progress().doubt;
         handle.update(|progress| {
             progress.stages = settings.stages.iter().map(SteeredStages::status).collect();
@@ -183,6 +169,10 @@ impl Desk {
         let rows = History::rows_of(Seconds::from_millis(settings.demand.bin_ms));
         let start = handle.models(|models| models.newest());
         let swaps = Swaps::new(settings.layout.width(), rows, examiner, start);
+        let mut session = Session::new(settings.session.clone());
+        if let Some(interrupted) = &settings.interrupted {
+            session.say(interrupted);
+        }
         Self {
             settings,
             queues,
@@ -190,28 +180,25 @@ impl Desk {
             messages,
             events,
             stop,
+            session,
+            actions: VecDeque::new(),
+            carries_out: false,
+            session_shown: None,
+            session_changed: true,
             doubt,
             put_in: None,
             fitted: None,
             adapts: None,
             keeper: None,
+            saved_session: None,
             decodes: start,
             in_flight: Vec::new(),
             awaited: None,
             waiting: VecDeque::new(),
             swaps,
-            task: None,
-            calibration: None,
             fits: None,
-            block: None,
-            target: None,
-            shown_at: LslTime(f64::NEG_INFINITY),
-            timeline: Timeline::running(),
-            announced: Vec::new(),
+            fit_saved: None,
             features: Vec::new(),
-            wanted: None,
-            measure_when_free: false,
-            newest: LslTime::default(),
             shown: None,
         }
     }
@@ -237,6 +224,7 @@ impl Desk {
             while let Some(model) = self.queues.retired.pop() {
                 self.take_back(model);
             }
+            self.show_session();
             self.follow_arrival();
             self.follow_generations();
             let busy = self.warm();
@@ -251,7 +239,6 @@ impl Desk {
     fn handle_message(&mut self, message: Message) {
         match message {
             Message::Request { mode, resume, by, stops, slow_input, model } => {
-                self.wanted = Some(mode);
                 if slow_input && let Some(command) = self.settings.arrivals.confirm() {
                     self.command(command);
                 }
@@ -259,26 +246,27 @@ impl Desk {
                     self.command(Command::ConfirmModel { model, by });
                 }
                 self.queue(QueuedCommand { command: Command::Request { mode, resume, by }, stops });
+                self.tell_session(SessionInput::ModeAsked(mode));
             }
-            Message::Task { time, content } => self.follow_task(time, &content),
+            Message::Task { time, content } => {
+                self.tell_session(SessionInput::Told { time, event: &content });
+            }
+            Message::Session { request, person, by, answer } => {
+                let done = self.ask_session(SessionInput::Asked { request, person, by });
+                // whoever asked may be gone
+                let _nobody_waits = answer.try_send(done);
+            }
             Message::MeasureArrival => self.measure_arrival(),
             Message::Activate { model, staged, at, by } => self.activate(&model, staged, at, by),
             Message::ChangeStages { place, next, document, by } => {
                 self.change_stages(place, *next, *document, by);
             }
-            Message::Fitted(Ok(fit)) => self.take_fit(*fit),
-            Message::Fitted(Err(problem)) => {
-                tracing::error!(problem, "the fit failed");
-                let failed = ModelEvent::FitFailed { problem: problem.clone() };
-                self.events.publish(clock::now(), EventBody::Model(failed));
-                self.handle.update(|progress| progress.stage = Stage::Failed(problem));
-            }
+            Message::Fitted { number, result } => self.fit_ended(number, result.map(|fit| *fit)),
         }
     }
 
     fn handle_record(&mut self, record: &TickRecord) {
         let output = &record.published.output;
-        self.newest = output.time;
         self.shown = Some(output.state);
         self.follow_stages(&record.input);
         self.follow_state(record);
@@ -286,14 +274,12 @@ impl Desk {
             self.handle.update(|progress| progress.follow_doubt(doubt, record.model));
         }
         self.follow_swaps(record);
-        self.show_announced(output.time);
         // one for each tick: older ones have been overwritten, so this never fills the way to the tick
         if let Some(position) = self.settings.position.take() {
             self.command(Command::PlaceCursor(position));
         }
-        self.learn(record);
+        self.follow_tick(record);
         ToldWindow::tell(&self.settings.windows, record, &self.events);
-        self.run_program(output);
     }
 
     fn command(&mut self, command: Command) {

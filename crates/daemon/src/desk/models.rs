@@ -4,18 +4,17 @@ use std::sync::{Arc, atomic::Ordering};
 
 use kalmind_acquisition::clock;
 use kalmind_engine::StagedModel;
+use kalmind_filter::KernelPath;
 use kalmind_fitting::FitReport;
 use kalmind_offline::{
     calibration_fit::{CalibrationFit, RecordedFit},
     model::IdentifiedModel,
 };
 use kalmind_output::DecoderInfo;
-use kalmind_types::{
-    Actor, Command, Confirmation, EventBody, Mode, ModelEvent, OperatorAction, OperatorRequest, Seconds,
-    TaskBlock,
-};
+use kalmind_session::SessionInput;
+use kalmind_types::{Actor, Command, EventBody, ModelEvent, ModelId};
 
-use super::{Desk, Message, TOO_MANY, Then};
+use super::{Desk, TOO_MANY, Then};
 use crate::decoder_info::decoder_info;
 
 impl Desk {
@@ -122,57 +121,54 @@ impl Desk {
         }
     }
 
-    pub(super) fn take_fit(&mut self, fit: CalibrationFit) {
-        let CalibrationFit { model, staged, rows, report, recorded } = fit;
-        // stages may have changed while it was fitted
-        let differences = model.differences(&self.settings.demand);
-        if !differences.is_empty() {
-            let problem = format!("the model does not fit any more: {}", differences.join("; "));
-            return self.handle_message(Message::Fitted(Err(problem)));
-        }
-        self.fitted = Some(model.id);
-        let name = model.model.decoder.to_string();
-        let then = move |desk: &mut Self, sent: Result<(), String>| match sent {
-            Ok(()) => desk.follow_fit(name, rows, &report),
-            Err(problem) => desk.handle_message(Message::Fitted(Err(problem))),
+    /// The session wants a model to take over: one that it had fitted, or another one of the run.
+    pub(super) fn put_in(&mut self, id: ModelId) {
+        let fitted = self.fitted.take_if(|fitted| fitted.model.id == id);
+        let built = match fitted {
+            Some(CalibrationFit { model, staged, rows, report, recorded }) => {
+                Ok((model, staged, recorded, Some((rows, report))))
+            }
+            None => self.build(id).map(|(model, staged)| (model, staged, None, None)),
         };
-        self.handle.models(|models| models.want(model.id));
-        if let Err(problem) = self.swap_in(&model, staged, recorded, None, Box::new(then)) {
-            self.handle.models(|models| models.settle(model.id));
-            self.handle_message(Message::Fitted(Err(problem)));
+        let put_in = built.and_then(|(model, staged, recorded, fit)| {
+            // stages may have changed while it was fitted
+            let differences = model.differences(&self.settings.demand);
+            if !differences.is_empty() {
+                return Err(format!("the model does not fit any more: {}", differences.join("; ")));
+            }
+            let name = model.model.decoder.to_string();
+            let then = move |desk: &mut Self, sent: Result<(), String>| {
+                if let (Ok(()), Some((rows, report))) = (&sent, fit) {
+                    desk.follow_fit(name, rows, &report);
+                }
+                desk.tell_session(SessionInput::PutIn { model: id, result: sent });
+            };
+            self.handle.models(|models| models.want(id));
+            self.swap_in(&model, staged, recorded, None, Box::new(then)).inspect_err(|_problem| {
+                self.handle.models(|models| models.settle(id));
+            })
+        });
+        if let Err(problem) = put_in {
+            tracing::error!(problem, model = id.to_hex(), "a model was not put in");
+            let failed = ModelEvent::SwapFailed { hash: id.to_hex(), problem: problem.clone() };
+            self.events.publish(clock::now(), EventBody::Model(failed));
+            self.tell_session(SessionInput::PutIn { model: id, result: Err(problem) });
         }
     }
 
+    /// A model of the run, built anew.
+    fn build(&self, id: ModelId) -> Result<(Arc<IdentifiedModel>, Box<StagedModel>), String> {
+        let model = self.handle.models(|models| models.get(id));
+        let model = model.ok_or_else(|| "it was given up to make room for newer ones".to_owned())?;
+        let staged = model.stage(self.settings.guard, KernelPath::detect());
+        staged.map(|staged| (model, staged)).map_err(|error| error.to_string())
+    }
+
     /// A fitted model is on its way to the tick.
-    fn follow_fit(&mut self, decoder: String, rows: usize, report: &FitReport) {
+    fn follow_fit(&self, decoder: String, rows: usize, report: &FitReport) {
         self.handle.update(|progress| progress.fit = Some((decoder, rows)));
         for warning in &report.warnings {
             tracing::warn!("the new model: {warning}");
-        }
-        let program = self.settings.program.clone();
-        if let Some(program) = program {
-            let doubt = self.doubt.clone();
-            if let Some(doubt) = doubt.filter(|_| program.confirms_poor_decoder) {
-                self.command(Command::ConfirmModel { model: doubt.model, by: Actor::Daemon });
-                let request = OperatorRequest {
-                    confirmed: vec![Confirmation::PoorDecoder],
-                    model: Some(doubt.model.to_hex()),
-                    program: true,
-                    ..OperatorRequest::new(OperatorAction::Control, Actor::Daemon)
-                };
-                self.events.publish(clock::now(), EventBody::Operator(request));
-            }
-            let duration = program.closed_loop.unwrap_or(Seconds(f64::INFINITY));
-            let time = self.newest;
-            if let Some(task) = &mut self.task {
-                let step = task.start(TaskBlock::ClosedLoop, duration, time);
-                self.block = Some(TaskBlock::ClosedLoop);
-                self.carry_out(step);
-            }
-            self.command(Command::Request { mode: Mode::Control, resume: false, by: Actor::Task });
-        } else if let Some(mode @ Mode::Control) = self.wanted {
-            // asked for while there was no model yet
-            self.command(Command::Request { mode, resume: false, by: Actor::Task });
         }
     }
 }

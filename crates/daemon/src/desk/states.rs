@@ -1,12 +1,16 @@
-//! The adaptive state of what decodes: it is told where it begins, and kept for the next session.
+//! What is kept for the next session: the adaptive state of what decodes, and where the session stands.
 
 use kalmind_acquisition::clock;
 use kalmind_signal::AdaptiveState;
-use kalmind_types::ModelId;
+use kalmind_types::{ModelId, SessionChange};
 
 use super::Desk;
 use crate::{
-    models::saved_state::{SavedState, StateKeeper},
+    models::{
+        keeper::{Keeper, Kept},
+        saved_session::SavedSession,
+        saved_state::SavedState,
+    },
     tick::TickRecord,
 };
 
@@ -29,16 +33,31 @@ impl Desk {
     }
 
     fn keep_state(&mut self, model: ModelId, state: AdaptiveState) {
+        let saved = SavedState::new(model, &self.settings.demand.streams, state, clock::clock_pair().unix);
+        self.keep(Kept::State(saved));
+    }
+
+    /// Keeps where the session stands, so that a daemon that is started again can say which block was interrupted.
+    pub(super) fn keep_session(&mut self, change: &SessionChange) {
+        let before = self.saved_session.as_ref();
+        if let Some(session) = SavedSession::after(before, change, clock::clock_pair().unix) {
+            self.saved_session = Some(session.clone());
+            self.keep(Kept::Session(session));
+        }
+    }
+
+    fn keep(&mut self, kept: Kept) {
         let Some(save) = &self.settings.save else { return };
         if self.keeper.is_none() {
-            match StateKeeper::spawn(save.folder()) {
+            match Keeper::spawn(save.folder()) {
                 Ok(keeper) => self.keeper = Some(keeper),
-                Err(error) => tracing::error!(%error, "no thread that saves the adaptive state"),
+                Err(error) => {
+                    tracing::error!(%error, "no thread that saves what the next session goes on from");
+                }
             }
         }
-        let saved = SavedState::new(model, &self.settings.demand.streams, state, clock::clock_pair().unix);
         if let Some(keeper) = &mut self.keeper {
-            keeper.keep(saved);
+            keeper.keep(kept);
         }
     }
 

@@ -2,11 +2,13 @@
 
 use kalmind_acquisition::{NextGeneration, ring::ring};
 use kalmind_engine::{CursorSettings, Engine, EngineSettings};
-use kalmind_filter::{CovarianceScale, KernelPath, Model, Parameters, WienerParameters};
+use kalmind_filter::{CovarianceScale, KernelPath, LabelLaw, Model, Parameters, WienerParameters};
 use kalmind_offline::recorded::{RecordedAs, StagesDocument};
-use kalmind_session::TASKS;
+use kalmind_session::CalibrationOptions;
 use kalmind_signal::{Chain, ChainSettings, IdentitySettings, Signal, StageSettings};
-use kalmind_types::{Binning, GenerationId, RenderedEvent, StagesAction, StreamFeatures};
+use kalmind_types::{
+    Binning, EventBody, GenerationId, Mode, ModelEvent, RenderedEvent, StagesAction, StreamFeatures,
+};
 use nalgebra::{DMatrix, DVector};
 
 use super::*;
@@ -79,16 +81,24 @@ impl Bench {
                 participant: None,
             },
             guard: false,
-            label_law: LabelLaw::default(),
-            calibrate: None,
-            program: None,
+            session: SessionSettings {
+                presets: Vec::new(),
+                participant: None,
+                simulated: false,
+                seed: 0,
+                decoder: None,
+                calibration: CalibrationOptions::default(),
+                features: 1,
+                smoothing: Seconds(0.0),
+                max_speed: 1.0,
+                task_may_resume: false,
+            },
+            interrupted: None,
+            shuffled_labels: None,
             recorder,
             position: PositionSlot::default(),
-            max_masked: 0.25,
             save: None,
             layout: Arc::new(engine.layout().clone()),
-            masked: ChannelMask::default(),
-            task_may_resume: false,
             arrivals: InputArrivals::new(rules, Vec::new()),
             stages: Vec::new(),
             windows: Vec::new(),
@@ -131,7 +141,7 @@ impl Bench {
         let texts = self.events.try_iter().filter_map(|event| match &event.event.body {
             EventBody::Model(ModelEvent::SwapFailed { hash, problem }) => Some(format!("{hash}: {problem}")),
             EventBody::Stages(stages) if stages.action == StagesAction::StagesRefused => {
-                stages.reason.clone()
+                stages.refused.clone()
             }
             _ => None,
         });
@@ -175,26 +185,6 @@ fn a_swap_beyond_the_commands_that_may_wait_fails_and_says_so() {
     assert_eq!(said.len(), 2);
     assert_eq!(bench.desk.handle.models(|models| models.on_their_way()), 0, "nobody waits for them");
     assert!(bench.models.pop().is_none(), "none was sent without its command");
-}
-
-#[test]
-fn only_the_model_that_a_program_has_fitted_ends_it_by_not_coming() {
-    let mut bench = Bench::new(None);
-    bench.desk.settings.program = Some(Program {
-        task: TASKS[0],
-        seed: 1,
-        open_loop: Seconds(5.0),
-        closed_loop: None,
-        shuffled_labels: false,
-        confirms_poor_decoder: true,
-    });
-    let (fitted, activated) = (model("fitted"), model("activated"));
-    bench.desk.fitted = Some(fitted.id);
-    bench.desk.not_put_in(activated.id, "it failed", None);
-    assert_eq!(bench.desk.handle.progress().stage, Stage::None);
-    bench.desk.not_put_in(fitted.id, "it failed", None);
-    assert!(matches!(bench.desk.handle.progress().stage, Stage::Failed(_)));
-    assert_eq!(bench.said().len(), 2);
 }
 
 #[test]

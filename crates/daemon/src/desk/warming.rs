@@ -4,10 +4,11 @@ use std::sync::atomic::Ordering;
 
 use kalmind_acquisition::clock;
 use kalmind_engine::StagedModel;
+use kalmind_session::SessionInput;
 use kalmind_types::{Command, EventBody, ModelEvent, ModelId};
 
 use super::{
-    Desk, Stage, TOO_MANY, Then,
+    Desk, TOO_MANY, Then,
     swaps::{Back, Next, Swap, TRIES},
 };
 use crate::tick::TickRecord;
@@ -107,11 +108,8 @@ impl Desk {
         self.events.publish(clock::now(), EventBody::Model(failed));
         match then {
             Some(then) => then(self, Err(problem)),
-            // what was to follow its fit has begun without it
-            None if self.settings.program.is_some() && self.fitted == Some(id) => {
-                self.handle.update(|progress| progress.stage = Stage::Failed(problem));
-            }
-            None => {}
+            // what was to follow has begun without it
+            None => self.tell_session(SessionInput::PutIn { model: id, result: Err(problem) }),
         }
     }
 

@@ -1,12 +1,13 @@
 //! The adaptive state of what decodes, kept beside a participant's saved models, so that the next session goes on from it.
 
-use std::{fs, io, path::Path, thread::JoinHandle, time::Duration};
+use std::path::Path;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use kalmind_recording::{Existing, NewFileError, write_new_file};
+use kalmind_recording::NewFileError;
 use kalmind_signal::{AdaptiveState, running_state};
 use kalmind_types::{FeatureLayout, ModelId, StreamFeatures};
 use serde::{Deserialize, Serialize};
+
+use super::participant_files;
 
 /// Its file in a participant's folder.
 const FILE: &str = "adaptive.json";
@@ -14,8 +15,6 @@ const FILE: &str = "adaptive.json";
 const VERSION: u32 = 1;
 /// The largest one that is read, in bytes: twice what the most features make.
 const LARGEST: u64 = 4 << 20;
-/// How long a write may take at the end of a run.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The state at one moment, with what it belongs to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,10 +41,7 @@ impl SavedState {
     /// # Errors
     /// [`NewFileError`]; then the one before is still there.
     pub fn save(&self, folder: &Path) -> Result<(), NewFileError> {
-        let io = |source| NewFileError::Io { path: folder.to_owned(), source };
-        fs::create_dir_all(folder).map_err(io)?;
-        let text = serde_json::to_string(self).map_err(|error| io(error.into()))?;
-        write_new_file(&folder.join(FILE), Existing::Replace, text.as_bytes())
+        participant_files::write(folder, FILE, self)
     }
 
     /// The newest one in a participant's folder; none where there is none.
@@ -53,16 +49,7 @@ impl SavedState {
     /// # Errors
     /// A sentence: it cannot be read.
     pub fn load(folder: &Path) -> Result<Option<Self>, String> {
-        let path = folder.join(FILE);
-        match fs::metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Ok(data) if !data.is_file() || data.len() > LARGEST => {
-                return Err(format!("{FILE} is no file of a size that it can have"));
-            }
-            _ => {}
-        }
-        let text = fs::read_to_string(&path).map_err(|error| format!("{FILE}: {error}"))?;
-        let saved: Self = serde_json::from_str(&text).map_err(|error| format!("{FILE}: {error}"))?;
+        let Some(saved) = participant_files::read::<Self>(folder, FILE, LARGEST)? else { return Ok(None) };
         if saved.version == VERSION {
             Ok(Some(saved))
         } else {
@@ -86,67 +73,14 @@ impl SavedState {
     }
 }
 
-/// A thread that writes states down, so that a slow disk keeps nobody else waiting. One may wait for it; a further one is
-/// refused and counted, since the next comes within a minute.
-#[derive(Debug)]
-pub struct StateKeeper {
-    states: Sender<SavedState>,
-    written: Receiver<()>,
-    thread: JoinHandle<()>,
-    refused: u64,
-}
-
-impl StateKeeper {
-    /// Starts the thread; `folder` is the participant's.
-    ///
-    /// # Errors
-    /// When the system gives no thread.
-    pub fn spawn(folder: &Path) -> io::Result<Self> {
-        let (states, received) = bounded::<SavedState>(1);
-        let (ended, written) = bounded(1);
-        let folder = folder.to_owned();
-        let thread = std::thread::Builder::new().name("kalmind-state".to_owned()).spawn(move || {
-            for state in received {
-                if let Err(error) = state.save(&folder) {
-                    tracing::error!(%error, "the adaptive state was not saved");
-                }
-            }
-            let _nobody_waits = ended.try_send(());
-        })?;
-        Ok(Self { states, written, thread, refused: 0 })
-    }
-
-    /// Has a state written down. Never waits.
-    pub fn keep(&mut self, state: SavedState) {
-        if self.states.try_send(state).is_err() {
-            self.refused += 1;
-            tracing::warn!(
-                refused = self.refused,
-                "an adaptive state was not saved: the one before it is still being written"
-            );
-        }
-    }
-
-    /// Has the last one written down, and waits for it for no longer than four seconds.
-    pub fn finish(self, last: Option<SavedState>) {
-        let Self { states, written, thread, .. } = self;
-        let sent = last.is_none_or(|last| states.send_timeout(last, PATIENCE).is_ok());
-        drop(states);
-        if !sent || written.recv_timeout(PATIENCE).is_err() {
-            tracing::error!("the disk is so slow that the last adaptive state was not saved");
-            return;
-        }
-        if thread.join().is_err() {
-            tracing::error!("the thread that saves the adaptive state panicked");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use kalmind_types::Binning;
 
     use super::*;
+    use crate::models::keeper::{Keeper, Kept};
 
     fn streams(features: usize) -> Vec<StreamFeatures> {
         vec![StreamFeatures::of_channels(Binning::Mean, features, None)]
@@ -163,8 +97,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let folder = folder.path().join("P1");
         assert_eq!(SavedState::load(&folder), Ok(None));
-        let mut keeper = StateKeeper::spawn(&folder).expect("a thread");
-        keeper.keep(saved(0.5));
+        let mut keeper = Keeper::spawn(&folder).expect("a thread");
+        keeper.keep(Kept::State(saved(0.5)));
         keeper.finish(Some(saved(0.1 + 0.2)));
         let read = SavedState::load(&folder).expect("a state");
         assert_eq!(read, Some(saved(0.1 + 0.2)));

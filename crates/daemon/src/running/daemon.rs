@@ -15,12 +15,13 @@ use kalmind_acquisition::{InletGuard, MarkerInlet, Waker, clock, ring::ring};
 use kalmind_engine::{Binner, Engine};
 use kalmind_filter::DecoderSpec;
 use kalmind_output::{Bridge, Controls, CursorRow, Hub, Ledger, LslPublisher, Server, Token, start_server};
+use kalmind_session::Preset;
 use kalmind_types::{Actor, EventBody, InputDelay, OutputState, StateChange};
 use serde_json::{Value, json};
 
 use crate::{
     controls::DaemonControls,
-    desk::{Desk, DeskHandle, DeskQueues, DeskSettings, Program, ToldWindow},
+    desk::{Desk, DeskHandle, DeskQueues, DeskSettings, ToldWindow},
     event_bus::EventBus,
     failure::{OrFail as _, Outcome},
     models::saved::SavedModels,
@@ -33,6 +34,7 @@ use crate::{
         late_streams::LateStreams,
         plane_streams::{PlaneStreams, PositionSlot},
         recording::{begin_recording, session_document},
+        session::session_settings,
         summary::Summary,
         tick_start::{UnreadWindows, first_model, spawn_tick},
     },
@@ -57,9 +59,13 @@ const MODELS: usize = 8;
 /// What a run adds to its plan.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
-    /// A task of the daemon's own.
-    pub program: Option<Program>,
-    /// What is fitted after an open loop.
+    /// Presets that a session can open.
+    pub presets: Vec<Preset>,
+    /// Decides whatever is random in a session's tasks; when the run began, where nobody states it.
+    pub seed: Option<u64>,
+    /// Control experiment: fits to labels in random order.
+    pub shuffled_labels: bool,
+    /// What is fitted where a preset says nothing else.
     pub calibrate: Option<DecoderSpec>,
     /// The file to record to; where there is none, the configuration may name a folder.
     pub record: Option<PathBuf>,
@@ -188,19 +194,20 @@ impl Daemon {
             ticks
         });
         let position = PositionSlot::default();
+        let seed = options.seed.unwrap_or(identity.run);
         let settings = DeskSettings {
             demand: plan.demand.clone(),
             guard: configuration.decoder.guard,
-            label_law: configuration.task.label_law,
+            session: session_settings(plan, options.presets, seed, options.calibrate.as_ref()),
+            interrupted: plan
+                .resuming
+                .as_ref()
+                .and_then(|resuming| resuming.interrupted().map(str::to_owned)),
+            shuffled_labels: options.shuffled_labels.then_some(seed),
             save: options.save,
-            calibrate: options.calibrate,
-            program: options.program,
             recorder: record_handle.clone(),
-            max_masked: plan.configuration.bins.max_masked,
             layout: Arc::clone(&plan.layout),
-            masked: plan.masked.clone(),
             position: position.clone(),
-            task_may_resume,
             arrivals,
             stages,
             windows: ToldWindow::all_of(plan),

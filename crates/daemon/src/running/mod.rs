@@ -8,5 +8,6 @@ pub mod late_streams;
 pub mod plane_streams;
 mod recorded_inlet;
 pub(crate) mod recording;
+pub(crate) mod session;
 pub mod summary;
 mod tick_start;

@@ -11,6 +11,7 @@ use crate::{
     failure::{OrFail as _, Outcome},
     models::{
         saved::{SavedFile, SavedModels},
+        saved_session::SavedSession,
         saved_state::SavedState,
     },
     starting::plan_error::PlanError,
@@ -33,6 +34,8 @@ pub struct Resuming {
     state: Option<AdaptiveState>,
     /// What came of looking for it.
     said: Option<String>,
+    /// What there is to say of the session before, where it was interrupted.
+    interrupted: Option<String>,
 }
 
 impl Resuming {
@@ -54,6 +57,7 @@ impl Resuming {
             passed_over,
             state: None,
             said: None,
+            interrupted: SavedSession::interrupted(saved.folder()),
         })
     }
 
@@ -122,6 +126,12 @@ impl Resuming {
         self.state.as_ref()
     }
 
+    /// What there is to say of the session before, where it was interrupted.
+    #[must_use]
+    pub fn interrupted(&self) -> Option<&str> {
+        self.interrupted.as_deref()
+    }
+
     /// Name of the file that was taken.
     #[must_use]
     pub fn file(&self) -> Option<&str> {
@@ -133,7 +143,8 @@ impl Resuming {
     pub fn lines(&self) -> Vec<String> {
         let taken =
             self.taken.iter().map(|file| format!("resumed: {}", self.folder.join(&file.name).display()));
-        let taken = taken.chain(self.said.iter().map(|said| format!("  {said}")));
+        let said = self.said.iter().chain(&self.interrupted);
+        let taken = taken.chain(said.map(|said| format!("  {said}")));
         taken.chain(self.passed_over.iter().map(|why| format!("  passed over {why}"))).collect()
     }
 }

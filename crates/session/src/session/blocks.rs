@@ -14,12 +14,14 @@ use super::{
     status::SessionState,
     verdict::{Verdict, VerdictKind},
 };
-use crate::{Calibration, TaskScore, TaskStep, TaskTick, seconds_that_count, task_named};
+use crate::{Calibration, Estimate, TaskScore, TaskStep, TaskTick, bit_rate, seconds_that_count, task_named};
 
 /// The cursor's help is told anew where it has changed by this.
 const HELP_STEP: f64 = 0.01;
 /// A step of stream time longer than this counts for no rest.
 const LONGEST_STEP_S: f64 = 1.0;
+/// The most help with which a target counts as one that the participant acquired.
+const HARDLY_HELPED: f64 = 0.2;
 
 impl Session {
     /// A tick of a session that runs; `before` is the time of the tick before.
@@ -129,6 +131,7 @@ impl Session {
         if self.calibration.is_none() {
             self.calibration = Some(Calibration::new(self.settings.calibration, self.settings.features));
         }
+        self.begun.get_or_insert(time);
         let started = SessionChange::BlockStarted { number: self.at, title: plan.title.clone() };
         self.publish(time, Actor::Daemon, started, actions);
         match self.build(&plan) {
@@ -231,7 +234,9 @@ impl Session {
             self.timeline.take(event.time, &event.content);
             match event.content {
                 EventBody::Target(target) => (self.shown_at, self.target) = (event.time, target),
-                EventBody::Trial { phase: Phase::End, result: Some(result), .. } => self.end_trial(result),
+                EventBody::Trial { phase: Phase::End, result: Some(result), .. } => {
+                    self.end_trial(event.time, result);
+                }
                 EventBody::Trial { phase: Phase::Start, .. } => self.trial_help = self.help_now().2,
                 _ => {}
             }
@@ -250,15 +255,24 @@ impl Session {
         }
     }
 
-    fn end_trial(&mut self, result: TrialResult) {
+    fn end_trial(&mut self, time: LslTime, result: TrialResult) {
         let help = self.trial_help;
         let is_decoded = self.plan().is_some_and(|plan| plan.block != TaskBlock::OpenLoop);
         let seconds = self.task.as_ref().map(|task| task.score()).and_then(TaskScore::newest_seconds);
         if let Some(record) = self.blocks.get_mut(self.at) {
             record.assistance = record.assistance.max(help);
+            let counted = match result {
+                TrialResult::Acquired => 1.0,
+                TrialResult::Incorrect => -1.0,
+                TrialResult::Timeout => 0.0,
+            };
+            record.selections.extend(seconds.map(|seconds| (counted, seconds)));
         }
         if is_decoded {
             self.judge.trial(result, help, seconds);
+            if result == TrialResult::Acquired && help <= HARDLY_HELPED && self.first_target_s.is_none() {
+                self.first_target_s = self.begun.map(|begun| (time - begun).0);
+            }
         }
     }
 
@@ -271,6 +285,11 @@ impl Session {
                 incorrect: score.incorrect(),
                 time_to_target_s: score.median_time_to_target(),
                 bit_rate: score.bit_rate(),
+                bit_rate_interval: score.choices().and_then(|choices| {
+                    let bits = bit_rate(choices, 1, 0, 1.0);
+                    let interval = Estimate::ratio(&record.selections)?.interval?;
+                    Some(interval.map(|selections| bits * selections.max(0.0)))
+                }),
                 assistance: record.assistance,
             });
         }

@@ -30,6 +30,9 @@ pub struct Preset {
     /// Decoder to fit, with options; that of `[task] decoder` where none is stated.
     #[serde(default)]
     pub decoder: Option<String>,
+    /// Factor on the configured gain; whoever runs the session may change it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain: Option<f64>,
     /// The blocks, in order.
     #[serde(rename = "block")]
     pub blocks: Vec<BlockPlan>,
@@ -96,7 +99,7 @@ pub struct AssistancePoint {
 }
 
 /// A comparison that follows the blocks of a preset.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ComparePlan {
     /// Decoders, with options; all are fitted to the rows that the blocks before gathered.

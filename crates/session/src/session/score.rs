@@ -15,6 +15,8 @@ pub struct ScoreStatus {
     pub time_to_target_s: Option<f64>,
     /// Bits per second, where wrong ones could be selected.
     pub bit_rate: Option<f64>,
+    /// From where to where that may be, with 95 % confidence; none where too few trials have ended to say.
+    pub bit_rate_interval: Option<[f64; 2]>,
     /// The most assistance in any trial that counts here, 0 to 1.
     pub assistance: f64,
 }

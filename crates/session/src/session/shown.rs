@@ -72,6 +72,7 @@ impl Session {
                 .as_ref()
                 .map(|signals| signals.status(self.settings.calibration.max_masked)),
             fits: self.fits.status(self.calibration.as_ref()),
+            first_target_s: self.first_target_s,
             verdict: self.verdict(),
             control: ControlStatus { allowed: self.may_control(), overridden_by: self.overridden_by.clone() },
             comparison: self

@@ -41,6 +41,8 @@ pub struct SessionStatus {
     pub signal_check: Option<SignalCheckStatus>,
     /// Fits of the session.
     pub fits: FitStatus,
+    /// Seconds from the start of the first block to the first target that was acquired by the decoder with at most 20 % help.
+    pub first_target_s: Option<f64>,
     /// What the session says of the decoder.
     pub verdict: Verdict,
     /// Whether the decoder may control, and who let it where the verdict does not.

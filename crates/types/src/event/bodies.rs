@@ -107,7 +107,7 @@ pub struct StagesEvent {
     pub seq: Option<u64>,
     /// Why it came to nothing, a sentence; none in recordings of before there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub refused: Option<String>,
 }
 
 /// Whether another generation of a stream's stages is on its way, in force, or came to nothing.

@@ -1,0 +1,92 @@
+//! The session's place at the desk: what it is told, and how what it wants done is carried out.
+
+use std::sync::Arc;
+
+use kalmind_acquisition::clock;
+use kalmind_session::{SessionAction, SessionInput, SessionRefused, SessionStatus, SessionTick};
+use kalmind_types::{EventBody, Seconds};
+
+use super::{Desk, SessionAnswer};
+use crate::tick::TickRecord;
+
+/// The session's status is computed no more often than this, but for whoever asks something of it.
+const SHOWN_EVERY: Seconds = Seconds(0.1);
+
+impl Desk {
+    /// Tells the session of a tick.
+    pub(super) fn follow_tick(&mut self, record: &TickRecord) {
+        let mut features = core::mem::take(&mut self.features);
+        features.clear();
+        features.extend(self.settings.layout.in_use(&record.input.masked, &record.features));
+        let tick = SessionTick {
+            start: record.input.start,
+            output: &record.published.output,
+            features: &features,
+            model: record.model.map(|(model, doubt)| (model, doubt.is_some())),
+        };
+        self.tell_session(SessionInput::Tick(tick));
+        self.features = features;
+    }
+
+    /// Tells the session what happened, and does what it wants done.
+    pub(super) fn tell_session(&mut self, input: SessionInput<'_>) {
+        if let Err(refused) = self.pass_on(input) {
+            tracing::warn!("the session: {refused}");
+        }
+    }
+
+    /// Asks something of the session; gives where it stands then.
+    pub(super) fn ask_session(&mut self, input: SessionInput<'_>) -> SessionAnswer {
+        self.pass_on(input)?;
+        Ok(self.show_session_now())
+    }
+
+    fn pass_on(&mut self, input: SessionInput<'_>) -> Result<(), SessionRefused> {
+        let mut wanted = Vec::new();
+        let done = self.session.handle(clock::now(), input, &mut wanted);
+        self.session_changed = true;
+        self.actions.extend(wanted);
+        // what is done may tell the session something, which wants more done: after what it wanted before, in order
+        if !core::mem::replace(&mut self.carries_out, true) {
+            while let Some(action) = self.actions.pop_front() {
+                self.carry_out(action);
+            }
+            self.carries_out = false;
+        }
+        done
+    }
+
+    fn carry_out(&mut self, action: SessionAction) {
+        match action {
+            SessionAction::Command(command) => self.command(command),
+            SessionAction::Publish { time, event } => {
+                if let EventBody::Session(event) = &event {
+                    self.keep_session(&event.change);
+                }
+                self.events.publish(time, event);
+            }
+            SessionAction::Fit(order) => self.start_fit(*order),
+            // its thread goes on to the end; what comes of it is in the ledger, and the session does not take it
+            SessionAction::CancelFit { .. } => self.fitted = None,
+            SessionAction::PutIn(model) => self.put_in(model),
+            SessionAction::MeasureArrival => self.measure_arrival(),
+        }
+    }
+
+    /// Shows where the session stands, a few times a second.
+    pub(super) fn show_session(&mut self) {
+        let now = clock::now();
+        let is_due = self.session_shown.is_none_or(|shown| (now - shown).0 >= SHOWN_EVERY.0);
+        if self.session_changed && is_due {
+            self.show_session_now();
+        }
+    }
+
+    fn show_session_now(&mut self) -> Arc<SessionStatus> {
+        let now = clock::now();
+        let status = Arc::new(self.session.status());
+        (self.session_shown, self.session_changed) = (Some(now), false);
+        self.handle.update(|progress| progress.session = Some(Arc::clone(&status)));
+        status
+    }
+}
