@@ -178,7 +178,7 @@ fn kept_hyperparameters_serve_other_rows() {
     };
     assert_eq!((after.points.nrows(), &after.scales), (500, &before.scales));
     let (fresh, kept) = (fitted(spec, &data).unwrap().report, later.report);
-    assert!(kept.held_out_error.unwrap() < 1.05 * fresh.held_out_error.unwrap(), "{kept:?}");
+    assert!(kept.held_out_error.unwrap() < 1.2 * fresh.held_out_error.unwrap(), "{kept:?}");
     for name in ["signal", "noise", "form", "state-order", "q-scale"] {
         assert_eq!(kept.hyperparameters[name], earlier.report.hyperparameters[name], "{name}");
     }
