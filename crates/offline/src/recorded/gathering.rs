@@ -76,7 +76,7 @@ pub struct Gathered {
 /// # Errors
 /// [`GatherError`].
 pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gathered, GatherError> {
-    let Course { mut session, course, masked, changes } = course(path, host)?;
+    let Course { mut session, timeline: course, masked, changes } = course(path, host)?;
     let chosen = choose(path, &course, blocks)?;
     let layout = session.layout();
     let options = CalibrationOptions {
@@ -141,7 +141,7 @@ pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gath
 struct Course {
     session: Box<SessionDocument>,
     /// What the task did.
-    course: Timeline,
+    timeline: Timeline,
     /// Channels that were switched off.
     masked: ChannelMask,
     /// The generations of stages that followed others.
@@ -166,7 +166,7 @@ fn course(path: &Path, host: &dyn Host) -> Result<Course, GatherError> {
         }
     }
     let session = session.ok_or_else(|| ReadError::NoSession(path.to_owned()))?;
-    Ok(Course { session, course, masked, changes })
+    Ok(Course { session, timeline: course, masked, changes })
 }
 
 /// Blocks that count.
