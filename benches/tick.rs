@@ -10,6 +10,7 @@
 #![expect(clippy::expect_used, reason = "a benchmark whose models do not build has nothing to measure")]
 #![expect(clippy::disallowed_methods, reason = "what is around the step of a swap must not be measured")]
 
+mod example_run;
 #[path = "speed_table/measured.rs"]
 mod measured;
 mod speed_table;
@@ -21,32 +22,21 @@ use std::{
 };
 
 use criterion::Criterion;
-use kalmind_engine::{
-    Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, Examiner, HistoryRow, StagedModel,
-    StreamBinning,
-};
-use kalmind_filter::{
-    CovarianceScale, DecoderSpec, DkfParameters, Form, KalmanParameters, KernelPath, LabelLaw, Model,
-    NadarayaWatsonRegressor, Noise, Parameters, Regressor, Start, StateModel, StationarySource, ZScore,
-};
+use example_run::{BANDWIDTH, WIDTH, binner, dkf, engine, kalman, model, noise, state};
+use kalmind_engine::{Binner, Engine, Examiner, HistoryRow, StagedModel};
+use kalmind_filter::{KernelPath, NadarayaWatsonRegressor, Regressor};
 use kalmind_offline::model::IdentifiedModel;
 use kalmind_types::{
-    Binning, ChannelMask, Command, Component, LslTime, Mode, NumberFormat, SampleBlock, Samples, Seconds,
-    StreamFeatures, StreamHealth, StreamTime, TickInput, TickOutput,
+    Binning, Command, LslTime, NumberFormat, SampleBlock, Samples, StreamHealth, StreamTime, TickInput,
+    TickOutput,
 };
-use nalgebra::{DMatrix, DVector};
 use speed_table::Row;
 use textbook::{TextbookDkf, TextbookKalman, difference, nadaraya_watson, symmetric};
 
-/// Width of a bin in seconds.
-const WIDTH: f64 = 0.02;
 /// Samples of a block, as amplifiers send them.
 const BLOCK: usize = 32;
 /// Bins whose intents are compared with the textbook's.
 const COMPARED: usize = 64;
-/// Training points of the kernel regression, and its bandwidth.
-const POINTS: usize = 5000;
-const BANDWIDTH: f64 = 3.0;
 
 fn main() {
     let mut criterion = measured::criterion();
@@ -70,58 +60,6 @@ fn main() {
     speed_table::print(title, &rows);
 }
 
-/// Reproducible numbers in -1..1 without structure.
-fn noise(rows: usize, columns: usize, seed: u64) -> DMatrix<f64> {
-    let mut state = seed;
-    DMatrix::from_fn(rows, columns, |_, _| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-    })
-}
-
-fn state() -> StateModel {
-    StateModel {
-        order: 1,
-        transition: DMatrix::identity(2, 2) * 0.95,
-        process_noise: DMatrix::identity(2, 2) * 0.0975,
-        stationary_covariance: DMatrix::identity(2, 2),
-        stationary_source: StationarySource::Training,
-        mean: None,
-    }
-}
-
-fn kalman(n: usize) -> KalmanParameters {
-    KalmanParameters {
-        state: state(),
-        observation: noise(n, 2, 1),
-        observation_offset: DVector::zeros(n),
-        observation_noise: DMatrix::identity(n, n) * 4.0,
-        information: None,
-        start: Start::Prior,
-        covariance_scale: CovarianceScale::constant(1.0),
-    }
-}
-
-fn dkf(n: usize) -> DkfParameters {
-    DkfParameters {
-        state: state(),
-        dynamics: None,
-        direction: false,
-        form: Form::Standard,
-        start: Start::Prior,
-        lags: 1,
-        regressor: Regressor::NadarayaWatson(NadarayaWatsonRegressor {
-            points: noise(POINTS, n, 7) * 1.7,
-            values: noise(POINTS, 2, 9),
-            bandwidth: BANDWIDTH,
-            scales: None,
-        }),
-        noise: Noise::Constant { covariance: DMatrix::identity(2, 2) * 0.5 },
-        noise_scale: 1.0,
-        covariance_scale: CovarianceScale::constant(1.0),
-    }
-}
-
 /// Blocks, binner and engine of one stream, and the bins that are sent through them over and over.
 struct Rig {
     binner: Binner,
@@ -141,56 +79,12 @@ struct Rig {
 impl Rig {
     fn new(decoder: &str, channels: usize, samples: usize) -> Self {
         let binning = if samples == 1 { Binning::Sample } else { Binning::Sum };
-        let features = vec![StreamFeatures::of_channels(binning, channels, None)];
-        let parameters = match decoder {
-            "dkf-nw" => Parameters::Dkf(dkf(channels)),
-            _ => Parameters::KalmanSteady(kalman(channels)),
-        };
-        let component = |name: &str| Component { name: name.to_owned(), unit: String::new() };
-        let spec = decoder.parse::<DecoderSpec>().expect("a known decoder");
-        // where the option is written the features are z-scored, which changes nothing at first
-        let ones = |_| ZScore { mean: vec![0.0; channels], standard_deviation: vec![1.0; channels] };
-        let model = IdentifiedModel::of(Model {
-            components: vec![component("vx"), component("vy")],
-            streams: features.clone(),
-            bin_ms: WIDTH * 1e3,
-            zscore: spec.options.running_zscore.map(ones),
-            ..Model::plain(spec, vec![0.0; channels], 2, parameters)
-        })
-        .expect("a valid model");
-        let mut engine = Engine::new(EngineSettings {
-            features,
-            max_masked: 0.25,
-            restart_after: Seconds(0.5),
-            stale_after: Seconds(0.1),
-            auto_resume: Seconds(2.0),
-            start: Mode::Control,
-            cursor: CursorSettings::default(),
-            label_law: LabelLaw::default(),
-            plausibility: true,
-            fallback_stale: Seconds(0.3),
-        })
-        .expect("an engine");
+        let model = model(decoder, channels, binning);
+        let mut engine = engine(model.model.streams.clone());
         let staged = model.stage(false, KernelPath::detect()).expect("a decoder");
         assert!(engine.stage(staged).is_ok(), "the model fits");
         let blocks = samples.div_ceil(BLOCK) + 1;
-        let binner = Binner::new(
-            BinnerSettings {
-                width: Seconds(WIDTH),
-                max_wait: Seconds(10.0),
-                epoch_jump: Seconds(1.0),
-                streams: vec![StreamBinning {
-                    binning,
-                    rate_hz: Some(samples as f64 / WIDTH),
-                    required: true,
-                    max_age: Seconds(0.0),
-                    blocks,
-                    block_samples: BLOCK,
-                }],
-            },
-            ChannelMask::default(),
-        )
-        .expect("a binner");
+        let binner = binner(binning, samples as f64 / WIDTH, (blocks, BLOCK));
         let values = noise(COMPARED * samples, channels, 3) * (1.7 / (samples as f64).sqrt());
         let bins = (0..COMPARED)
             .map(|bin| {

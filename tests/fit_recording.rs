@@ -5,12 +5,18 @@
 mod program;
 
 use std::{
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use kalmind_offline::{Quiet, recorded::gather, sources::label_tables};
+use kalmind_offline::{
+    Quiet,
+    recorded::{Item, SessionReader, Wanted, gather},
+    sources::label_tables,
+};
+use kalmind_types::{EventBody, StagesAction};
 use serde_json::Value;
 
 use program::Folder;
@@ -82,6 +88,46 @@ fn rows_and_labels_are_those_of_another_implementation() {
         let times: Vec<u64> = tables.time.iter().map(|time| time.to_bits()).collect();
         assert!(times == complete, "{block}: tables hold the complete bins");
     }
+}
+
+#[test]
+fn rows_of_the_newest_generation_of_stages_count_and_the_others_are_left_out() {
+    let kinds = root().join("fixtures/session/kinds.xdfz");
+    let gathered = gather(&kinds, Some("all"), &Quiet(|| 0.0)).expect("rows");
+    let mut reader =
+        SessionReader::open(&kinds, Wanted { ticks: true, ..Wanted::default() }).expect("readable");
+    let (mut numbers, mut begun, mut ticks) = (Vec::new(), None, HashMap::new());
+    while let Some(item) = reader.next_item().expect("readable") {
+        match item {
+            Item::Tick(tick) => {
+                let input = &tick.document.input;
+                numbers = input.streams.iter().map(|stream| stream.generation).collect();
+                ticks.insert(input.time.0.to_bits(), numbers.clone());
+            }
+            Item::Event(event) => {
+                if let EventBody::Stages(stages) = event.body
+                    && stages.action == StagesAction::StagesInForce
+                {
+                    begun = Some((stages.stream, stages.generation));
+                }
+            }
+            _ => {}
+        }
+    }
+    let (stream, generation) = begun.expect("stages change in it");
+    assert!(numbers.iter().any(|number| *number > 0), "{numbers:?}");
+    assert!(gathered.left_out > 0);
+    assert!(gathered.rows.iter().all(|(time, _)| ticks[&time.0.to_bits()] == numbers));
+    let session = &gathered.session;
+    let place = session.streams.iter().position(|input| input.key == stream).expect("the stream");
+    assert_eq!(session.engine.features[place].generation, Some(generation));
+    assert_ne!(session.streams[place].stages.as_ref().map(|stages| stages.generation), Some(generation));
+    // and it is said
+    let folder = Folder::new();
+    let said = folder
+        .succeeds(&format!("fit {} --blocks all --decoder kalman -o m.safetensors --json", kinds.display()));
+    let said: Value = serde_json::from_str(&said).expect("one JSON document");
+    assert_eq!(said["left_out_bins"], gathered.left_out);
 }
 
 #[test]

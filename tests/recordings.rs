@@ -43,6 +43,20 @@ fn a_fit_from_the_recording_is_the_model_that_the_session_fitted() {
 }
 
 #[test]
+fn the_models_of_a_recording_come_out_as_files() {
+    let folder = Folder::new();
+    let export = format!("recording export {} --models models", session());
+    assert_eq!(folder.succeeds(&export), "1 model in models\n");
+    let files: Vec<_> = fs::read_dir(folder.path("models")).expect("a folder").flatten().collect();
+    let [file] = &files[..] else { panic!("{files:?}") };
+    assert!(fs::read(file.path()).expect("the model") == recorded_model(), "byte for byte");
+    assert!(file.file_name().to_string_lossy().starts_with("kalman-steady-"));
+    folder.refuses(&export, 1, &["exists"]);
+    folder.succeeds(&format!("{export} --force"));
+    folder.refuses(&format!("recording export {}", session()), 2, &["--csv"]);
+}
+
+#[test]
 fn targets_reach_a_refit_from_the_recording() {
     let folder = Folder::new();
     folder.succeeds(&format!("fit {} --decoder refit-kalman --blocks all -o m.kalmind", session()));

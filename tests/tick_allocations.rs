@@ -261,6 +261,7 @@ fn heap_touches(decoder: &str, sent: &[Sent]) -> u64 {
     let mut history = History::new(FEATURES, 250);
     let mut history_end = f64::NEG_INFINITY;
     let mut state = 7;
+    let mut marked = 0;
     let start = clock::now().0;
     for number in 0..TICKS {
         match number % 1000 {
@@ -311,7 +312,8 @@ fn heap_touches(decoder: &str, sent: &[Sent]) -> u64 {
             // now and then it comes too late
             let early = if number % 1000 == 0 { 60.0 } else { 0.0 };
             let stamp = StreamTime(start + number as f64 * PERIOD - early);
-            let _full = markers_in.push(EventMarker { window: 0, text: 0, stamp, offset: Seconds(0.0) });
+            let marker = EventMarker { window: 0, text: 0, stamp, offset: Seconds(0.0) };
+            marked += u64::from(markers_in.push(marker).is_ok());
         }
         // a sample goes missing now and then, and a quarter of a second every thousand bins, and early on
         let skipped = if number % 1000 == 999 || number == 300 { 0.25 } else { 0.0 };
@@ -348,6 +350,8 @@ fn heap_touches(decoder: &str, sent: &[Sent]) -> u64 {
     for (name, _, value) in counts.windows.named() {
         assert!(value > 0 || !["read", "late", "gap", "not_finite"].contains(&name), "no window was {name}");
     }
+    let told: u64 = counts.windows.named().map(|(.., value)| value).sum();
+    assert_eq!(told, marked, "something is said of every window, of those under way at the end as well");
     assert!(counts.incomplete.load(Ordering::Relaxed) > 0, "some bins were incomplete");
     assert!(counts.masked_features.load(Ordering::Relaxed) > 0, "some features were masked");
     assert!(counts.nonfinite_values.load(Ordering::Relaxed) > 0, "some values were not finite");

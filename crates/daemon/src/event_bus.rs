@@ -87,6 +87,25 @@ pub fn near(time: LslTime, now: LslTime) -> Result<LslTime, String> {
     ))
 }
 
+/// A bus without clients, and what it publishes.
+#[cfg(test)]
+pub(crate) fn heard() -> (std::sync::Arc<EventBus>, crossbeam_channel::Receiver<RenderedEvent>) {
+    let info = kalmind_output::SessionInfo {
+        session: String::new(),
+        run: 0,
+        instance: String::new(),
+        participant: String::new(),
+        version: String::new(),
+        bin_ms: 20.0,
+        components: Vec::new(),
+        workspace: kalmind_output::Workspace { width: 1.0, height: 1.0 },
+    };
+    let clock = kalmind_output::Clock::new(|| LslTime(1.0), || 0.0);
+    let hub = Hub::new(info, kalmind_types::OutputState::Control, clock);
+    let (outlet, received) = crossbeam_channel::unbounded();
+    (std::sync::Arc::new(EventBus::new(hub, outlet, None, None)), received)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use kalmind_output::{ControlRefused, StagesRequest};
 use kalmind_types::Actor;
 
 use crate::{
-    desk::{DeskHandle, Message, StagesStatus},
+    desk::{DeskHandle, Message, NextStages, StagesStatus},
     running::recording::stages_document,
     starting::stages::generation,
 };
@@ -90,8 +90,12 @@ impl StageChanges {
                     .to_owned(),
             ));
         }
+        let (place, generation) = (status.place, after.generation);
+        if !desk.claim_stages(place, NextStages { generation, at: None, by }) {
+            return Err(ControlRefused::NotNow("another change of stages is under way".to_owned()));
+        }
         let message = Message::ChangeStages {
-            place: status.place,
+            place,
             next: Box::new(NextGeneration { chain: Box::new(chain), at }),
             document: Box::new(stages_document(&after, self.recorded)),
             by,
@@ -99,6 +103,7 @@ impl StageChanges {
         if desk.send(message) {
             return Ok(());
         }
+        desk.release_stages(place);
         Err(ControlRefused::Busy("too many requests wait; ask again".to_owned()))
     }
 }

@@ -130,30 +130,17 @@ impl StateEvents {
 
 #[cfg(test)]
 mod tests {
-    use kalmind_output::{Clock, Hub, SessionInfo, Workspace};
     use kalmind_types::{Binning, EventKind, FeatureSet, Reason, RenderedEvent, StreamFeatures};
     use serde_json::{Value, json};
 
     use super::*;
 
     fn events(task_may_resume: bool) -> (StateEvents, crossbeam_channel::Receiver<RenderedEvent>) {
-        let info = SessionInfo {
-            session: String::new(),
-            run: 0,
-            instance: String::new(),
-            participant: String::new(),
-            version: String::new(),
-            bin_ms: 20.0,
-            components: Vec::new(),
-            workspace: Workspace { width: 1.0, height: 1.0 },
-        };
-        let hub = Hub::new(info, OutputState::Control, Clock::new(|| LslTime(1.0), || 0.0));
-        let (outlet, received) = crossbeam_channel::unbounded();
+        let (events, received) = crate::event_bus::heard();
         let limits = SilenceLimits { stale_after: Seconds(0.1), auto_resume: Seconds(2.0), task_may_resume };
         let labels = ["u0", "u1"].map(str::to_owned).to_vec();
         let stream = StreamFeatures::of_channels(Binning::Sum, 2, Some(labels));
         let layout = Arc::new(FeatureLayout::new(&[stream]).expect("a layout"));
-        let events = Arc::new(EventBus::new(hub, outlet, None, None));
         (StateEvents::new(events, limits, Arc::default(), layout), received)
     }
 

@@ -16,9 +16,10 @@
     reason = "this runs on the tick"
 )]
 
+use arrayvec::ArrayVec;
 use kalmind_types::{
-    BinClose, ChannelMask, Command, EventMarker, IndexRange, LslTime, SampleBlock, SampleRows, Seconds,
-    StreamHealth, StreamTick, StreamTime, TickInput,
+    BinClose, ChannelMask, Command, EventMarker, EventWindow, IndexRange, LslTime, SampleBlock, SampleRows,
+    Seconds, StreamHealth, StreamTick, StreamTime, TickInput,
 };
 
 use self::{intake::Intake, look_back::LookBack, windows::Windows};
@@ -85,6 +86,11 @@ impl Binner {
     /// A marker that a window is cut at came at local time `now`; `false` where [`MAX_PENDING_WINDOWS`] wait already, and it is refused.
     pub fn mark(&mut self, marker: EventMarker, now: LslTime) -> bool {
         self.windows.mark(marker, now, &self.streams)
+    }
+
+    /// The windows that wait when no further bin is closed, as missing.
+    pub fn end_windows(&mut self) -> ArrayVec<EventWindow, MAX_PENDING_WINDOWS> {
+        self.windows.end()
     }
 
     /// Takes a block in. Its box comes back through [`Binner::release`] once no bin needs it.

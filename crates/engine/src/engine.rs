@@ -329,20 +329,7 @@ impl Engine {
 
     /// What a tick gives when the step before it panicked: fault, nothing moves, no intent.
     pub fn fault(&mut self, input: &TickInput, cause: Cause) -> TickOutput {
-        for command in &input.commands {
-            // the step may have ended before it obeyed; what keeps the cursor still must be in force whatever happens,
-            // and what a person has confirmed must not have to be confirmed again because of a fault
-            match *command {
-                Command::Stop { by } => self.states.stop(by),
-                Command::Arrival { input, .. } => self.states.input_arrival(input),
-                Command::ConfirmModel { model, .. } => self.models.confirm(model),
-                // no code of a decoder's runs here: whoever sent it may send it again
-                Command::SwapModel(model)
-                | Command::SwapWarmed { model, .. }
-                | Command::SwapAtGeneration { model, .. } => self.models.turn_away(model),
-                _ => {}
-            }
-        }
+        self.obey_in_fault(input);
         self.models.newcomer = None;
         self.states.fault(cause);
         self.intent = None;

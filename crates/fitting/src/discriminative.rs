@@ -63,6 +63,8 @@ fn fit_discriminative(job: &mut Job<'_>) -> Result<DkfParameters, FitError> {
     let doubled = (direction != Choice::Given(false)).then(|| with_direction(data));
     let several = lags.len() > 1;
     let mut best: Option<(FilterChoice, Directed, usize)> = None;
+    // what it says of the best one's hyperparameters
+    let mut said = FitReport::default();
     for (at, &lags) in lags.iter().enumerate() {
         if at > 0 && settings.budget.is_some_and(|budget| budget.left() <= 0.0) {
             report.budget_used_up = true;
@@ -88,9 +90,12 @@ fn fit_discriminative(job: &mut Job<'_>) -> Result<DkfParameters, FitError> {
         report.tried.push(tried);
         if best.as_ref().is_none_or(|(least, ..)| choice.error < least.error * (1.0 - WORTH_ITS_COST)) {
             best = Some((choice, learned, lags));
+            said = report.clone();
         }
     }
     let Some((choice, learned, lags)) = best else { return Err(FitError::NoBandwidth) };
+    (report.hyperparameters, report.bandwidth) = (said.hyperparameters, said.bandwidth);
+    (report.leave_one_out_error, report.noise_bandwidth) = (said.leave_one_out_error, said.noise_bandwidth);
     report.uses("lags", lags);
     if direction == Choice::Auto {
         report.uses("direction", if learned.direction { "on" } else { "off" });

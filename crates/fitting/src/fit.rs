@@ -43,6 +43,10 @@ pub fn fit(
         ..FitReport::default()
     };
     progress(FitProgress::new("start", 0.0));
+    let spec = &match &settings.keep {
+        Some(earlier) => earlier.fixed(spec, &mut report)?,
+        None => *spec,
+    };
     let mut parameters = decoders::parameters(spec, data, &background, settings, &mut report, progress)?;
     if !parameters.scales_itself() {
         progress(FitProgress::new("covariance", 0.2));

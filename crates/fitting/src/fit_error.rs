@@ -174,6 +174,12 @@ pub enum FitError {
         /// Rows.
         rows: usize,
     },
+    /// An earlier fit's hyperparameters cannot be kept.
+    #[error("the hyperparameters of the earlier fit cannot be kept: {problem}; fit without them")]
+    OtherHyperparameters {
+        /// What does not fit.
+        problem: String,
+    },
     /// Nothing is left over on held-out rows, so the noise is no covariance.
     #[error(
         "held-out residuals of state column {column} are zero or follow from others: the states repeat the features, \

@@ -20,6 +20,7 @@ mod guard;
 mod held_out;
 mod inducing_points;
 mod judging;
+mod kept;
 mod kernel_features;
 mod kernel_matrix;
 mod kernel_scales;

@@ -38,6 +38,10 @@ pub struct FitSettings {
     /// Whether the states are labels made from targets, so that zero means to stand still and is what the intent rests at,
     /// whatever their mean over the training rows; `state-mean` overrules it.
     pub labels: bool,
+    /// The report of an earlier fit of the same decoder, whose hyperparameters are kept: `dkf-gp` and `dkf-nw` then seek none,
+    /// and whatever the options leave open (`lags`, `direction`, `state-order`, `form`, `q-scale`) stays as it was chosen.
+    /// `None` where all of it is sought.
+    pub keep: Option<Box<FitReport>>,
 }
 
 /// How far a fit is.

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "functions that several tests share fail like tests")]
 
 use kalmind_filter::{DecoderSpec, GaussianProcessRegressor, Parameters, Regressor, TrainingData};
-use kalmind_fitting::{Budget, FitError, FitSettings, Fitted, fit};
+use kalmind_fitting::{Budget, FitError, FitReport, FitSettings, Fitted, fit};
 use nalgebra::DMatrix;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -136,6 +136,68 @@ fn the_number_of_threads_does_not_change_a_bit() {
         };
         assert_eq!(on(1), on(3), "{spec}");
     }
+}
+
+fn keeping(spec: &str, data: &TrainingData, earlier: &FitReport) -> Result<Fitted, FitError> {
+    let settings = FitSettings { keep: Some(Box::new(earlier.clone())), ..FitSettings::default() };
+    fit(&spec.parse().unwrap(), data, &settings, &mut |_| ())
+}
+
+#[test]
+fn a_fit_that_keeps_hyperparameters_is_the_whole_fit_that_found_them() {
+    let data = simulated(420, 6, 2, 10);
+    let open =
+        ["dkf-nw:kernel=se", "dkf-nw:bandwidth=2.5", "dkf-gp:steps=3,lags=auto,direction=auto,q-scale=auto"];
+    for spec in SPECS.into_iter().chain(open) {
+        let whole = fitted(spec, &data).unwrap();
+        // as a model's header has it
+        let report: FitReport = serde_json::from_str(&serde_json::to_string(&whole.report).unwrap()).unwrap();
+        let kept = keeping(spec, &data, &report).unwrap();
+        assert_eq!(kept.parameters, whole.parameters, "{spec}");
+        assert_eq!((&kept.guard, &kept.held_out), (&whole.guard, &whole.held_out), "{spec}");
+        assert_eq!(kept.report.decoder, whole.report.decoder);
+        assert!(kept.report.tried.len() == 1 && kept.report.tried.len() < whole.report.tried.len(), "{spec}");
+        // a chain of them forgets nothing
+        let again = keeping(spec, &data, &kept.report).unwrap();
+        assert_eq!((again.parameters, again.report), (kept.parameters, kept.report), "{spec}");
+    }
+}
+
+#[test]
+fn kept_hyperparameters_serve_other_rows() {
+    let data = simulated(500, 6, 2, 11);
+    let first =
+        TrainingData::new(data.features.rows(0, 300).into_owned(), data.states.rows(0, 300).into_owned());
+    let spec = "dkf-gp:steps=5";
+    let earlier = fitted(spec, &first).unwrap();
+    let later = keeping(spec, &data, &earlier.report).unwrap();
+    let (Regressor::GaussianProcess(before), Regressor::GaussianProcess(after)) =
+        (regressor(&earlier), regressor(&later))
+    else {
+        panic!()
+    };
+    assert_eq!((after.points.nrows(), &after.scales), (500, &before.scales));
+    let (fresh, kept) = (fitted(spec, &data).unwrap().report, later.report);
+    assert!(kept.held_out_error.unwrap() < 1.2 * fresh.held_out_error.unwrap(), "{kept:?}");
+    for name in ["signal", "noise", "form", "state-order", "q-scale"] {
+        assert_eq!(kept.hyperparameters[name], earlier.report.hyperparameters[name], "{name}");
+    }
+}
+
+#[test]
+fn hyperparameters_of_another_decoder_or_of_other_features_are_refused() {
+    let data = simulated(200, 4, 2, 12);
+    let earlier = fitted("dkf-gp:steps=2", &data).unwrap().report;
+    let refused = |spec: &str, data: &TrainingData, earlier: &FitReport| {
+        matches!(keeping(spec, data, earlier), Err(FitError::OtherHyperparameters { .. }))
+    };
+    assert!(refused("dkf-nw", &data, &earlier));
+    assert!(refused("dkf-gp:steps=2", &simulated(200, 5, 2, 12), &earlier));
+    let mut changed = earlier.clone();
+    changed.hyperparameters.insert("noise".to_owned(), "much".into());
+    assert!(refused("dkf-gp:steps=2", &data, &changed));
+    changed.hyperparameters.insert("noise".to_owned(), (-1.0).into());
+    assert!(refused("dkf-gp:steps=2", &data, &changed));
 }
 
 #[test]

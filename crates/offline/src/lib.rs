@@ -32,6 +32,6 @@ pub use findings::{findings, plain, rounded, runs_with};
 pub use host::{Host, Quiet};
 pub use options::{Decoders, Division, EvaluateOptions, ExportOptions, LiveSettings, Stamps, TableOptions};
 pub use recompute::{RecomputeError, Recomputed, Resumed, recompute};
-pub use replay::{ReplayError, Replayed, recorded_model, replay};
+pub use replay::{ReplayError, Replayed, recorded_models, replay};
 pub use table_fit::{FitOptions, TableFit, default_names, fit_tables, named_components};
 pub use tables::Tables;

@@ -1,7 +1,7 @@
 //! A recorded session again, from its raw samples, compared bit for bit with what was published.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::Path,
     sync::{
         Arc,
@@ -10,14 +10,15 @@ use std::{
 };
 
 use kalmind_signal::ChainError;
-use kalmind_types::{Command, Counted, FeatureLayout, LslTime, ModelId};
+use kalmind_types::{Counted, FeatureLayout, LslTime, ModelId};
 
 use crate::{
     host::Host,
     model::IdentifiedModel,
     recorded::{
         Comparison, DerivedItems, FittedTicks, Item, Playback, PlaybackError, PublishedRow, ReadError,
-        RecordDocument, RecordedModels, SessionDocument, SessionReader, Wanted,
+        RecordDocument, RecordedModelError, RecordedModels, SessionDocument, SessionReader, Wanted,
+        swapped_in,
     },
 };
 
@@ -131,6 +132,9 @@ pub fn replay(
                     let what = format!("samples {}..{} of stream {stream}", range.first, range.end);
                     comparison.missing(seq, "samples", what);
                 }
+                for lacking in playback.lacking(tick) {
+                    comparison.missing(seq, "model", lacking.to_string());
+                }
                 pace(tick.input.time);
                 let output = playback.tick(tick)?;
                 playback.models().tick(seq, || recorded.features_fitted(&layout, incomplete));
@@ -213,31 +217,52 @@ fn fitted_ticks(path: &Path) -> Result<FittedTicks, ReadError> {
     Ok(fitted)
 }
 
-/// Takes a model out of a recording. Where tensors were left out of it that no tick needs, its file has another SHA-256 than
-/// its identity says, and decodes the same to the bit.
+/// Takes the models out of a recording that are `wanted`, and gives each to `take` as soon as it is known, with what cannot be
+/// had. Where tensors were left out of one that no tick needs, its file has another SHA-256 than its identity says, and decodes
+/// the same to the bit.
 ///
 /// # Errors
-/// [`ReplayError`]: the recording cannot be read, or has no such model that is whole.
-pub fn recorded_model(path: &Path, id: ModelId) -> Result<IdentifiedModel, ReplayError> {
+/// [`ReadError`]: the recording cannot be read.
+pub fn recorded_models(
+    path: &Path,
+    wanted: impl Fn(ModelId) -> bool,
+    mut take: impl FnMut(ModelId, Result<Arc<IdentifiedModel>, RecordedModelError>),
+) -> Result<(), ReadError> {
     let mut reader = SessionReader::open(path, Wanted { features: true, ticks: true, ..Wanted::default() })?;
     let mut models = RecordedModels::default();
     models.know_ticks(fitted_ticks(path)?);
     let (mut layout, mut newest) = (FeatureLayout::default(), 0);
+    // those of which there is a part, until a tick swaps them in: then all there is of them came before
+    let (mut known, mut waiting) = (HashSet::new(), Vec::new());
     while let Some(item) = reader.next_item()? {
         match item {
             Item::Session(session) => layout = session.layout(),
-            Item::Document(RecordDocument::Model(part)) if part.id == id.to_hex() => models.part(part),
+            Item::Document(RecordDocument::Model(part)) => {
+                if let Some(id) = ModelId::from_hex(&part.id).filter(|id| wanted(*id)) {
+                    waiting.extend(known.insert(id).then_some(id));
+                    models.part(part);
+                }
+            }
             Item::Document(RecordDocument::Features(features)) => models.features(&features),
             Item::Tick(tick) => {
                 newest = tick.document.input.seq;
+                for id in tick.document.input.commands.iter().filter_map(swapped_in) {
+                    if let Some(place) = waiting.iter().position(|other| *other == id) {
+                        waiting.remove(place);
+                        take(id, models.get(newest, id));
+                        models.keep(|id| waiting.contains(&id));
+                    }
+                }
                 let incomplete = channel(&reader, "incomplete");
                 models.tick(newest, || tick.features_fitted(&layout, incomplete));
             }
             _ => {}
         }
     }
-    let model = models.get(newest, id).map_err(PlaybackError::Model)?;
-    Ok(Arc::unwrap_or_clone(model))
+    for id in waiting {
+        take(id, models.get(newest, id));
+    }
+    Ok(())
 }
 
 /// The last tick that swaps each model in.
@@ -249,11 +274,8 @@ fn last_swaps_of(path: &Path) -> Result<HashMap<ModelId, u64>, ReadError> {
         if let Item::Tick(tick) = item {
             let input = &tick.document.input;
             for command in &input.commands {
-                if let Command::SwapModel(id)
-                | Command::SwapWarmed { model: id, .. }
-                | Command::SwapAtGeneration { model: id, .. } = command
-                {
-                    last.insert(*id, input.seq);
+                if let Some(id) = swapped_in(command) {
+                    last.insert(id, input.seq);
                 }
             }
         }

@@ -63,7 +63,8 @@ pub fn fit_tables(
     let budget = options.budget.map(|seconds| Budget { end: start + seconds, clock });
     // a session's targets made the states; those of a stream or a file are data
     let labels = session.is_some_and(|session| session.label_law.is_some());
-    let settings = FitSettings { seed: options.seed, background: Some(background), budget, labels };
+    let settings =
+        FitSettings { seed: options.seed, background: Some(background), budget, labels, keep: None };
     let mut show = |progress: FitProgress| shown(&progress);
     let fitted = fit(spec, &data, &settings, &mut show).map(|mut fitted| {
         if options.judged {

@@ -3,14 +3,9 @@
 
 use std::{fs::File, path::Path};
 
-use kalmind_engine::{CursorSettings, EngineSettings};
-use kalmind_filter::{LabelLaw, kernel_path};
 use kalmind_offline::{
     Recomputed, Resumed, recompute,
-    recorded::{
-        CheckpointPart, ClockReading, ConfigurationText, FORMAT, InputStream, RecordDocument, RecordedAs,
-        ResumedAt, SessionDocument, StagesDocument,
-    },
+    recorded::{CheckpointPart, RecordDocument, RecordedAs, ResumedAt, SessionDocument, StagesDocument},
 };
 use kalmind_recording::xdf::{
     encode::HeaderFields,
@@ -19,9 +14,7 @@ use kalmind_recording::xdf::{
 use kalmind_signal::{
     Chain, ChainSettings, DerivedStream, Given, IirBackwardSettings, IirSettings, Rows, Signal, StageSettings,
 };
-use kalmind_types::{
-    Binning, Component, GenerationId, Mode, NumberFormat, SampleRows, Seconds, StreamFeatures, StreamTime,
-};
+use kalmind_types::{Binning, GenerationId, NumberFormat, SampleRows, StreamFeatures, StreamTime};
 
 const RATE_HZ: f64 = 1000.0;
 const CHANNELS: usize = 2;
@@ -68,42 +61,9 @@ fn stages(generation: u8, recorded: RecordedAs) -> StagesDocument {
 }
 
 fn session(recorded: RecordedAs) -> SessionDocument {
-    let component = |name: &str| Component { name: name.to_owned(), unit: String::new() };
-    SessionDocument {
-        format: FORMAT,
-        version: "0".to_owned(),
-        session: "s".to_owned(),
-        run: 1,
-        instance: "Test".to_owned(),
-        participant: String::new(),
-        subject: serde_json::Value::Null,
-        bin_ms: 20.0,
-        components: vec![component("vx"), component("vy")],
-        workspace: [1.0, 1.0],
-        kernel_path: kernel_path().to_owned(),
-        guard: false,
-        engine: EngineSettings {
-            features: vec![StreamFeatures::of_channels(Binning::Mean, CHANNELS, None)],
-            max_masked: 0.5,
-            restart_after: Seconds(0.5),
-            stale_after: Seconds(0.2),
-            auto_resume: Seconds(2.0),
-            start: Mode::Idle,
-            cursor: CursorSettings::default(),
-            label_law: LabelLaw::default(),
-            plausibility: true,
-            fallback_stale: Seconds(0.3),
-        },
-        streams: vec![InputStream {
-            key: "array".to_owned(),
-            held_samples: 100,
-            stages: Some(stages(0, recorded)),
-        }],
-        adaptive: None,
-        windows: Vec::new(),
-        configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
-        clock: ClockReading { lsl: 1.0, unix: 2.0 },
-    }
+    let mut session = SessionDocument::example(StreamFeatures::of_channels(Binning::Mean, CHANNELS, None));
+    session.streams[0].stages = Some(stages(0, recorded));
+    session
 }
 
 fn stamps(first: u64, count: usize) -> Vec<StreamTime> {

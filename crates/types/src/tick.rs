@@ -192,6 +192,11 @@ pub enum Command {
         /// The number of the generation, as in [`StreamTick::generation`].
         generation: u32,
     },
+    /// The staged model of this identity takes over with no generation: where it waits for one it is handed back.
+    ForgetAwaited {
+        /// Which.
+        model: ModelId,
+    },
     /// The model of this identity may control, whatever its fit report says of it.
     ConfirmModel {
         /// Which.

@@ -231,6 +231,9 @@ fn run_sessions(arguments: &FitArguments, spec: &DecoderSpec) -> Outcome<()> {
             "model": arguments.output, "sha256": id.to_hex(), "decoder": spec.to_string(), "blocks": gathered.blocks, "train_bins": fitted.rows, "bin_ms": session.bin_ms,
             "fit_seconds": seconds, "report": fitted.report, "chosen": fitted.report.chosen(),
         });
+        if gathered.left_out > 0 {
+            report["left_out_bins"] = json!(gathered.left_out);
+        }
         match recordings.as_slice() {
             [recording] => report["recording"] = json!(recording),
             several => report["recordings"] = json!(several),

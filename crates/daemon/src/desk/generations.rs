@@ -4,13 +4,10 @@ use kalmind_acquisition::{GenerationNews, NextGeneration, clock};
 use kalmind_offline::recorded::StagesDocument;
 use kalmind_types::{Actor, Command, EventBody, GenerationId, StagesAction, StagesEvent, TickInput};
 
-use super::{
-    Desk,
-    steered_stages::{NextStages, StagesStatus},
-};
+use super::{Desk, steered_stages::StagesStatus};
 
 impl Desk {
-    /// Hands another generation of a stream's stages to its thread. One at a time: the next waits until bins are of it.
+    /// Hands another generation of a stream's stages to its thread, which was [claimed](super::DeskHandle::claim_stages).
     pub(super) fn change_stages(
         &mut self,
         place: usize,
@@ -19,24 +16,26 @@ impl Desk {
         by: Actor,
     ) {
         let generation = document.generation;
-        let steered = self.settings.stages.iter().position(|stages| stages.place == place);
-        let is_changing = steered.is_none_or(|at| self.stages_status(at).is_none_or(|s| s.next.is_some()));
-        let Some(at) = steered.filter(|_| !is_changing) else {
-            return self.tell_stages(place, StagesAction::StagesRefused, generation, by, None, None);
-        };
         // the recording knows its settings before anything says that it is in force
-        if let Some(recorder) = &self.settings.recorder {
-            recorder.stages(place, document);
+        let recorder = self.settings.recorder.as_ref();
+        if recorder.is_some_and(|recorder| !recorder.stages(place, document)) {
+            return self.refuse_stages(place, generation, by, "the recorder is too far behind to note them");
         }
         // it has room: none is on its way
-        let sent = self.settings.stages.get_mut(at).is_some_and(|stages| stages.control.send(next).is_ok());
-        if sent {
-            self.update_stages(at, |status| {
-                status.next = Some(NextStages { generation, at: None, by });
-            });
+        let steered = self.settings.stages.iter_mut().find(|stages| stages.place == place);
+        if steered.is_some_and(|stages| stages.control.send(next).is_ok()) {
+            self.tell_stages(place, StagesAction::StagesChanging, generation, by, (None, None), None);
+        } else {
+            self.refuse_stages(place, generation, by, "the stream's thread takes none");
         }
-        let action = if sent { StagesAction::StagesChanging } else { StagesAction::StagesRefused };
-        self.tell_stages(place, action, generation, by, None, None);
+    }
+
+    /// Another generation of a stream's stages comes to nothing, and so does the model that waits for it.
+    fn refuse_stages(&mut self, place: usize, generation: GenerationId, by: Actor, reason: &str) {
+        self.handle.release_stages(place);
+        self.forget_awaited();
+        let refused = StagesAction::StagesRefused;
+        self.tell_stages(place, refused, generation, by, (None, None), Some(reason.to_owned()));
     }
 
     /// Takes in what the streams' threads tell of generations; frees the chains that they have no use for.
@@ -52,12 +51,11 @@ impl Desk {
                     // bins tell when it is
                     GenerationNews::InForce { .. } | GenerationNews::Retired(_) => {}
                     GenerationNews::Refused(chain) => {
-                        let next = self.stages_status(at).and_then(|status| status.next);
-                        self.update_stages(at, |status| status.next = None);
-                        self.forget_awaited();
-                        if let (Some(next), Some(stages)) = (next, self.settings.stages.get(at)) {
-                            let (place, refused) = (stages.place, StagesAction::StagesRefused);
-                            self.tell_stages(place, refused, chain.generation(), next.by, None, None);
+                        let next =
+                            self.stages_status(at).and_then(|status| Some((status.place, status.next?)));
+                        if let Some((place, next)) = next {
+                            let reason = "they give something else than those in force";
+                            self.refuse_stages(place, chain.generation(), next.by, reason);
                         }
                     }
                 }
@@ -84,15 +82,15 @@ impl Desk {
                 features.generation = Some(next.generation);
             }
             let action = StagesAction::StagesInForce;
-            self.tell_stages(place, action, next.generation, next.by, next.at, Some(input.seq));
+            let since = (next.at, Some(input.seq));
+            self.tell_stages(place, action, next.generation, next.by, since, None);
         }
     }
 
     /// The model that waits for a generation waits for nothing: it is never put in with another one.
     fn forget_awaited(&mut self) {
         let Some((model, _)) = self.awaited.take() else { return };
-        let (stream, never) = (0, u32::MAX);
-        self.command(Command::SwapAtGeneration { model: model.id, stream, generation: never });
+        self.command(Command::ForgetAwaited { model: model.id });
         self.handle.models(|models| models.settle(model.id));
         self.not_put_in(model.id, "the stages that it was to take over with cannot be put in force", None);
     }
@@ -115,12 +113,12 @@ impl Desk {
         action: StagesAction,
         generation: GenerationId,
         by: Actor,
-        at: Option<u64>,
-        seq: Option<u64>,
+        (at, seq): (Option<u64>, Option<u64>),
+        refused: Option<String>,
     ) {
         let stages = self.settings.stages.iter().find(|stages| stages.place == place);
         let stream = stages.map(|stages| stages.key.clone()).unwrap_or_default();
-        let event = StagesEvent { action, by, stream, generation, at, seq };
+        let event = StagesEvent { action, by, stream, generation, at, seq, refused };
         self.events.publish(clock::now(), EventBody::Stages(event));
     }
 }

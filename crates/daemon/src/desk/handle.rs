@@ -20,7 +20,7 @@ use kalmind_output::{ControlRefused, DecoderInfo};
 use kalmind_session::{Person, SessionRefused, SessionRequest, SessionStatus};
 use kalmind_types::{Actor, Cause, EventBody, LslTime, Mode, ModelId};
 
-use super::steered_stages::StagesStatus;
+use super::steered_stages::{NextStages, StagesStatus};
 use crate::models::run_models::{Origin, RunModels};
 
 /// Messages that may wait for the desk; more are refused.
@@ -253,6 +253,29 @@ impl DeskHandle {
     /// The stages of the streams that have some.
     pub fn stages(&self) -> Vec<StagesStatus> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).stages.clone()
+    }
+
+    /// Notes that another generation of a stream's stages is to be asked for, so that no second one is meanwhile: `false`
+    /// where one is on its way. Ends once it is in force, or with [`release_stages`](Self::release_stages).
+    #[must_use]
+    pub fn claim_stages(&self, place: usize, next: NextStages) -> bool {
+        let mut claimed = false;
+        self.update(|progress| {
+            let is_changing = progress.stages.iter().any(|status| status.next.is_some());
+            let status = progress.stages.iter_mut().find(|status| status.place == place);
+            if let Some(status) = status.filter(|_| !is_changing) {
+                (status.next, claimed) = (Some(next), true);
+            }
+        });
+        claimed
+    }
+
+    /// No other generation of a stream's stages is on its way any more.
+    pub fn release_stages(&self, place: usize) {
+        self.update(|progress| {
+            let status = progress.stages.iter_mut().find(|status| status.place == place);
+            status.into_iter().for_each(|status| status.next = None);
+        });
     }
 
     /// Where the session stands, as the desk said last; none until it has begun.

@@ -11,6 +11,8 @@ mod session;
 mod states;
 mod steered_stages;
 mod swaps;
+#[cfg(test)]
+mod tests;
 mod warming;
 mod windows;
 
@@ -51,6 +53,8 @@ use crate::{
 const LONGEST_PARK: Duration = Duration::from_millis(100);
 /// Commands that may wait for the tick thread beyond its ring; more are dropped and counted.
 const WAITING: usize = 256;
+/// What becomes of a model whose command is one of those.
+const TOO_MANY: &str = "too many commands wait for a tick";
 
 /// The desk's ends of the tick thread's queues.
 #[derive(Debug)]
@@ -183,6 +187,7 @@ impl Desk {
             session_changed: true,
             doubt,
             put_in: None,
+            fitted: None,
             adapts: None,
             keeper: None,
             saved_session: None,
@@ -193,7 +198,6 @@ impl Desk {
             swaps,
             fits: None,
             fit_saved: None,
-            fitted: None,
             features: Vec::new(),
             shown: None,
         }
@@ -283,14 +287,21 @@ impl Desk {
         self.queue(QueuedCommand { command, stops });
     }
 
+    /// Whether a command that comes now is kept: asked before a model is sent, which is nothing without its command.
+    fn has_room(&self) -> bool {
+        self.waiting.len() < WAITING
+    }
+
     fn queue(&mut self, queued: QueuedCommand) {
         self.swaps.note(queued.command);
+        // what takes a model back is no more than those that sent one
+        let takes_back = matches!(queued.command, Command::ForgetAwaited { .. });
         if let (Command::Task(_), Some(last)) = (&queued.command, self.waiting.back_mut())
             && matches!(last.command, Command::Task(_))
         {
             // without ticks only the task's newest state matters
             *last = queued;
-        } else if self.waiting.len() < WAITING {
+        } else if takes_back || self.has_room() {
             self.waiting.push_back(queued);
         } else {
             self.handle.refused.fetch_add(1, Ordering::Relaxed);

@@ -14,7 +14,7 @@ use kalmind_output::DecoderInfo;
 use kalmind_session::SessionInput;
 use kalmind_types::{Actor, Command, EventBody, ModelEvent, ModelId};
 
-use super::{Desk, Then};
+use super::{Desk, TOO_MANY, Then};
 use crate::decoder_info::{decoder_info, hidden};
 
 impl Desk {
@@ -60,8 +60,15 @@ impl Desk {
         (stream, generation): (usize, u32),
         by: Actor,
     ) -> Result<(), String> {
+        let status = self.handle.stages().into_iter().find(|status| status.place == stream);
+        if status.is_none_or(|status| status.next.is_none() && status.number < generation) {
+            return Err("the stages that it was to take over with come to nothing".to_owned());
+        }
         if let Some(recorder) = &self.settings.recorder {
             recorder.model(model, None);
+        }
+        if !self.has_room() {
+            return Err(TOO_MANY.to_owned());
         }
         if self.queues.models.push(staged).is_err() {
             return Err("too many models wait for their swap".to_owned());
@@ -117,7 +124,7 @@ impl Desk {
         if let Err(problem) = put_in {
             self.handle.refused.fetch_add(1, Ordering::Relaxed);
             self.handle.models(|models| models.settle(model.id));
-            tracing::error!(problem, model = model.id.to_hex(), "a model was not activated");
+            self.not_put_in(model.id, &problem, None);
         }
     }
 

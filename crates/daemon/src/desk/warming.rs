@@ -1,12 +1,14 @@
 //! The desk shows models the past and sends them to the tick.
 
+use std::sync::atomic::Ordering;
+
 use kalmind_acquisition::clock;
 use kalmind_engine::StagedModel;
 use kalmind_session::SessionInput;
 use kalmind_types::{Command, EventBody, ModelEvent, ModelId};
 
 use super::{
-    Desk, Then,
+    Desk, TOO_MANY, Then,
     swaps::{Back, Next, Swap, TRIES},
 };
 use crate::tick::TickRecord;
@@ -38,6 +40,12 @@ impl Desk {
     fn send(&mut self, cold: bool) -> bool {
         let Some(Swap { model, from, tries, then }) = self.swaps.take() else { return false };
         let id = model.id;
+        if !self.has_room() {
+            self.handle.refused.fetch_add(1, Ordering::Relaxed);
+            self.handle.models(|models| models.settle(id));
+            self.not_put_in(id, TOO_MANY, then);
+            return true;
+        }
         let command = match model.warmed_through() {
             Some(through) if !cold => Command::SwapWarmed { model: id, from, through },
             _ => Command::SwapModel(id),

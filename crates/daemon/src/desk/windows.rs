@@ -1,7 +1,7 @@
 //! Windows at events: what was read from each becomes an event.
 
 use kalmind_engine::WindowSettings;
-use kalmind_types::{EventBody, WindowEvent, WindowValue};
+use kalmind_types::{EventBody, EventWindow, WindowEvent, WindowMissing, WindowValue};
 
 use crate::{event_bus::EventBus, starting::plan::Plan, tick::TickRecord};
 
@@ -34,21 +34,32 @@ impl ToldWindow {
     /// Tells of a tick's windows.
     pub(super) fn tell(all: &[Self], record: &TickRecord, events: &EventBus) {
         for (window, result) in record.input.windows.iter().zip(record.windows.iter()) {
-            let Some(told) = all.get(usize::from(window.marker.window)) else { continue };
-            let Self { settings, stream, names } = told;
-            let value = |(name, value): (&String, &f64)| WindowValue { name: name.clone(), value: *value };
-            let event = WindowEvent {
-                window: settings.name.clone(),
-                event: window.event,
-                marker: settings.texts.get(usize::from(window.marker.text)).cloned().unwrap_or_default(),
-                stream: stream.clone(),
-                first: result.is_ok().then_some(window.first),
-                samples: window.count,
-                reader: settings.reader.name().to_owned(),
-                values: result.ok().map(|values| names.iter().zip(values).map(value).collect()),
-                missing: result.err(),
-            };
-            events.publish(window.marker.time(), EventBody::Window(Box::new(event)));
+            Self::publish(all, window, result, events);
         }
+    }
+
+    /// Tells of the windows that still waited for a tick when the run ended.
+    pub(crate) fn tell_unread(all: &[Self], unread: &[EventWindow], events: &EventBus) {
+        for window in unread {
+            Self::publish(all, window, Err(window.missing.unwrap_or(WindowMissing::NoSamples)), events);
+        }
+    }
+
+    fn publish(all: &[Self], window: &EventWindow, result: Result<&[f64], WindowMissing>, events: &EventBus) {
+        let Some(told) = all.get(usize::from(window.marker.window)) else { return };
+        let Self { settings, stream, names } = told;
+        let value = |(name, value): (&String, &f64)| WindowValue { name: name.clone(), value: *value };
+        let event = WindowEvent {
+            window: settings.name.clone(),
+            event: window.event,
+            marker: settings.texts.get(usize::from(window.marker.text)).cloned().unwrap_or_default(),
+            stream: stream.clone(),
+            first: result.is_ok().then_some(window.first),
+            samples: window.count,
+            reader: settings.reader.name().to_owned(),
+            values: result.ok().map(|values| names.iter().zip(values).map(value).collect()),
+            missing: result.err(),
+        };
+        events.publish(window.marker.time(), EventBody::Window(Box::new(event)));
     }
 }

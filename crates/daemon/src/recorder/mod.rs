@@ -97,6 +97,17 @@ pub struct RecorderHandle {
 }
 
 impl RecorderHandle {
+    /// The handle of a recorder that has no room.
+    #[cfg(test)]
+    pub(crate) fn full() -> Self {
+        let status = Arc::new(RecorderStatus::new(PathBuf::new()));
+        Self {
+            messages: crossbeam_channel::bounded(0).0,
+            additions: crossbeam_channel::unbounded().0,
+            status,
+        }
+    }
+
     /// What is known of the recording.
     #[must_use]
     pub fn status(&self) -> &Arc<RecorderStatus> {
@@ -153,15 +164,12 @@ impl RecorderHandle {
         true
     }
 
-    /// Records another generation of a stream's stages. To be called before the stages can hear of it.
-    pub fn stages(&self, stream: usize, stages: StagesDocument) {
+    /// Records another generation of a stream's stages. To be called before the stages can hear of it, which must not where
+    /// the recorder is too far behind to take it: `false`.
+    #[must_use]
+    pub fn stages(&self, stream: usize, stages: StagesDocument) -> bool {
         let message = Message::Stages { stream, stages: Box::new(stages) };
-        if self.messages.try_send(message).is_err() {
-            self.status.count_lost(LossKind::Events, 1);
-            tracing::error!(
-                "the recorder is so far behind that the settings of stages are missing from the recording"
-            );
-        }
+        self.messages.try_send(message).is_ok()
     }
 
     /// Records a model, packed where it was fitted in this session. To be called before the tick can hear of it.

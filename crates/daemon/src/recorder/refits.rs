@@ -1,31 +1,31 @@
 //! Sessions that are fitted anew while they run, through the real engine, calibration, fits and recorder.
 
-use std::{path::Path, sync::Arc};
+mod hour;
+
+use std::{collections::VecDeque, path::Path, sync::Arc};
 
 use crossbeam_channel::Sender;
 use kalmind_acquisition::{
-    Waker, clock,
+    Waker,
     pool::{PoolWriter, pool},
 };
-use kalmind_engine::{CursorSettings, Engine, EngineSettings, Examiner, History, HistoryRow};
-use kalmind_filter::{KernelPath, LabelLaw, Model, kernel_path};
-use kalmind_fitting::FitSettings;
+use kalmind_engine::{Engine, Examiner, History, HistoryRow};
+use kalmind_filter::{KernelPath, LabelLaw};
+use kalmind_fitting::{FitReport, FitSettings};
 use kalmind_offline::{
-    calibration_fit::RecordedFit,
+    Replayed,
+    calibration_fit::{CalibrationFit, RecordedFit},
     fit_calibration,
     model::{Demand, IdentifiedModel},
-    recorded::{
-        ClockReading, ConfigurationText, FORMAT, InputStream, Item, RecordDocument, RecordedSamples,
-        SessionDocument, SessionReader, Wanted,
-    },
-    recorded_model,
+    recorded::{Item, RecordDocument, RecordedSamples, SessionDocument, SessionReader, Wanted},
+    recorded_models,
 };
 use kalmind_output::CursorRow;
 use kalmind_session::{Calibration, CalibrationOptions, CalibrationTick};
 use kalmind_types::{
-    BinClose, Binning, ClockOffset, Command, Component, CursorDrive, IndexRange, LslTime, Mode, NumberFormat,
-    OutputState, Position, SampleBlock, Samples, Seconds, StageTimes, StreamDescription, StreamFeatures,
-    StreamHealth, StreamTick, StreamTime, Target, TickInput, TickOutput, TickPublication, Velocity,
+    BinClose, Binning, ClockOffset, Command, CursorDrive, IndexRange, LslTime, NumberFormat, OutputState,
+    Position, SampleBlock, Samples, Seconds, StageTimes, StreamDescription, StreamFeatures, StreamHealth,
+    StreamTick, StreamTime, Target, TickInput, TickOutput, TickPublication, Velocity,
 };
 
 use super::{
@@ -53,7 +53,9 @@ struct Session {
     examiner: Examiner,
     history: History,
     samples: RecordedSamples,
-    calibration: Calibration,
+    /// The last ticks, what is fitted to, and how many of them.
+    seen: VecDeque<Seen>,
+    fitted_to: usize,
     writing: Writing<RecordingFile>,
     blocks: PoolWriter<SampleBlock>,
     ticks: RecordLane,
@@ -64,39 +66,16 @@ struct Session {
     target: Position,
 }
 
+/// A tick as calibration sees it.
+struct Seen {
+    output: TickOutput,
+    features: Vec<f64>,
+    target: Position,
+    trial: u64,
+}
+
 fn document(channels: usize) -> SessionDocument {
-    let component = |name: &str| Component { name: name.to_owned(), unit: String::new() };
-    SessionDocument {
-        format: FORMAT,
-        version: "0".to_owned(),
-        session: "s".to_owned(),
-        run: 1,
-        instance: "Test".to_owned(),
-        participant: String::new(),
-        subject: serde_json::Value::Null,
-        bin_ms: WIDTH * 1e3,
-        components: vec![component("vx"), component("vy")],
-        workspace: [1.0, 1.0],
-        kernel_path: kernel_path().to_owned(),
-        guard: true,
-        engine: EngineSettings {
-            features: vec![StreamFeatures::of_channels(Binning::Sample, channels, None)],
-            max_masked: 0.25,
-            restart_after: Seconds(0.5),
-            stale_after: Seconds(0.2),
-            auto_resume: Seconds(2.0),
-            start: Mode::Control,
-            cursor: CursorSettings::default(),
-            label_law: LabelLaw::default(),
-            plausibility: true,
-            fallback_stale: Seconds(0.3),
-        },
-        streams: vec![InputStream { key: "array".to_owned(), held_samples: 100, stages: None }],
-        windows: Vec::new(),
-        configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
-        clock: ClockReading { lsl: 1.0, unix: 2.0 },
-        adaptive: None,
-    }
+    SessionDocument::example(StreamFeatures::of_channels(Binning::Sample, channels, None))
 }
 
 impl Session {
@@ -134,7 +113,8 @@ impl Session {
             engine,
             history: History::new(channels, History::rows_of(Seconds(WIDTH))),
             samples: RecordedSamples::new([(channels, 64)].into_iter()),
-            calibration: Calibration::new(CalibrationOptions::default(), channels),
+            seen: VecDeque::new(),
+            fitted_to: usize::MAX,
             writing,
             blocks,
             ticks,
@@ -214,30 +194,42 @@ impl Session {
         let published = TickPublication { output, times, age: Seconds(0.0), late: false };
         self.ticks.record(&input, published, false, &EngineView::of(&self.engine));
         let layout = document(channels).layout();
-        let in_use: Vec<f64> = layout.in_use(&input.masked, features).collect();
+        let features: Vec<f64> = layout.in_use(&input.masked, features).collect();
         // as if the task moved the cursor: whatever the decoder is worth, there are rows
-        let shown = TickOutput {
+        let output = TickOutput {
             state: OutputState::Calibrating,
             position: self.position,
             velocity: Velocity(meant),
             ..output
         };
-        self.calibration.observe(CalibrationTick {
-            output: &shown,
-            features: &in_use,
-            target: Some(Target { position: self.target, radius: 0.06 }),
-            trial: Some(seq / TRIAL),
-            drive: CursorDrive::Label,
-        });
+        if self.seen.len() >= self.fitted_to {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(Seen { output, features, target: self.target, trial: seq / TRIAL });
         self.position = Position([0, 1].map(|axis| self.position.0[axis] + WIDTH * meant[axis]));
         self.writing.round(LslTime(time));
     }
 
-    /// Fits to what there is.
-    fn fit(&self, spec: &str) -> Arc<IdentifiedModel> {
-        let (spec, settings) = (spec.parse().expect("a decoder"), FitSettings::default());
-        let fit = fit_calibration(&self.calibration, &spec, &self.demand, None, true, &settings, &mut |_| {});
-        fit.expect("a fit").model
+    /// What the last ticks leave to fit on.
+    fn calibration(&self) -> Calibration {
+        let mut calibration = Calibration::new(CalibrationOptions::default(), self.channels);
+        for Seen { output, features, target, trial } in &self.seen {
+            calibration.observe(CalibrationTick {
+                output,
+                features,
+                target: Some(Target { position: *target, radius: 0.06 }),
+                trial: Some(*trial),
+                drive: CursorDrive::Label,
+            });
+        }
+        calibration
+    }
+
+    /// Fits to what there is, with the hyperparameters of an earlier fit where there is one.
+    fn fit(&self, spec: &str, earlier: Option<FitReport>) -> CalibrationFit {
+        let settings = FitSettings { keep: earlier.map(Box::new), ..FitSettings::default() };
+        let (spec, rows) = (spec.parse().expect("a decoder"), self.calibration());
+        fit_calibration(&rows, &spec, &self.demand, None, true, &settings, &mut |_| {}).expect("a fit")
     }
 
     /// Hands a model that was fitted to these rows to the recorder, and lets it take over.
@@ -249,8 +241,8 @@ impl Session {
     }
 
     fn refit(&mut self, spec: &str) -> Arc<IdentifiedModel> {
-        let model = self.fit(spec);
-        self.put_in(&model, self.calibration.clone());
+        let model = self.fit(spec, None).model;
+        self.put_in(&model, self.calibration());
         model
     }
 
@@ -279,6 +271,14 @@ fn documents(path: &Path) -> (Vec<bool>, Vec<u64>) {
     (packed, features)
 }
 
+/// The models of a recording, in the order in which they took over.
+fn taken_out(path: &Path) -> Vec<Arc<IdentifiedModel>> {
+    let mut models = Vec::new();
+    recorded_models(path, |_| true, |_, model| models.push(model.expect("it can be taken out")))
+        .expect("readable");
+    models
+}
+
 /// One for each way in which models stand: without their noise, with lagged windows of ticks, with windows for f and Q, and
 /// with windows that were chosen among the rows.
 const DECODERS: [&str; 5] =
@@ -303,8 +303,7 @@ fn a_session_of_refits_repeats_bit_for_bit_from_what_is_left_of_its_models() {
     let replayed = replay(&path, false, |_, _| {}).expect("a replay");
     assert!(replayed.identical(), "{:?}", replayed.comparison.first_difference);
     assert_eq!(replayed.comparison.ticks, 505);
-    for model in models {
-        let read = recorded_model(&path, model.id).expect("it can be taken out");
+    for (model, read) in models.iter().zip(taken_out(&path)) {
         let name = model.model.decoder.to_string();
         assert_eq!(read.id, model.id, "{name}");
         assert_eq!(read.file == model.file, !name.starts_with("kalman"), "{name}");
@@ -337,89 +336,43 @@ fn a_file_that_continues_another_one_has_what_its_models_need() {
     assert!(!packed[0] && packed[packed.len() - 1], "the one of before is there as it stands: {packed:?}");
     assert!(written_out.iter().all(|seq| *seq <= 241), "{written_out:?}");
     assert!(written_out.len() > 150 && written_out.is_sorted(), "once each: {written_out:?}");
-    for model in [earlier, later, last] {
-        let read = recorded_model(&second, model.id).expect("it can be taken out");
+    for (model, read) in [earlier, later, last].iter().zip(taken_out(&second)) {
         assert!((read.id, &read.file) == (model.id, &model.file));
     }
 }
 
-/// A session of so many times two seconds after the rows that a decoder was fitted to; in the first `refits` of them a model
-/// takes over.
-fn session_of(
-    path: &Path,
-    spec: &str,
-    rows: u64,
-    (refits, count): (u64, u64),
-    fitted: &mut Option<Arc<IdentifiedModel>>,
-) {
-    let mut session = Session::new(path, 192);
-    session.ticks(rows);
-    let fitted_to = session.calibration.clone();
-    let model = fitted.get_or_insert_with(|| {
-        let begin = clock::now();
-        let model = session.fit(spec);
-        println!("a fit of {spec} to {rows} rows: {:.1} s", (clock::now() - begin).0);
-        model
-    });
-    for refit in 0..refits {
-        // fits differ in their numbers, not in how many there are
-        let other = Model { participant: Some(refit.to_string()), ..(*model.model).clone() };
-        let other = IdentifiedModel::of(other).expect("a model");
-        session.put_in(&other, fitted_to.clone());
-        session.ticks(99);
-    }
-    session.ticks(100 * (count - refits));
-    session.end();
-}
-
-/// The largest resident set since it was last asked for, in MB.
-fn peak() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("the process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-    std::fs::write("/proc/self/clear_refs", "5").expect("the peak is forgotten");
-    kilobytes / 1e3
-}
-
-/// An hour of refits: what they add to the recording, and what a replay of it takes.
-fn hour(spec: &str, rows: u64, most_megabytes: f64) {
-    const REFITS: u64 = 1800;
+#[test]
+fn a_model_whose_features_are_damaged_takes_no_part_and_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = |name: &str| folder.path().join(name);
-    let bytes = |path: &Path| std::fs::metadata(path).expect("the file").len() as f64;
-    let mut fitted = None;
-    for (name, refits, count) in
-        [("one", 1, 20), ("longer", 1, 40), ("few", 20, 20), ("hour", REFITS, REFITS)]
-    {
-        session_of(&path(name), spec, rows, (refits, count), &mut fitted);
-    }
-    let seconds = (bytes(&path("longer")) - bytes(&path("one"))) / 20.0;
-    for (name, refits) in [("few", 20), ("hour", REFITS)] {
-        let without = bytes(&path("one")) + seconds * (refits - 20) as f64;
-        let added = (bytes(&path(name)) - without) / 1e6 * refits as f64 / (refits - 1) as f64;
-        let (before, begin) = (peak(), clock::now());
-        let replayed = replay(&path(name), false, |_, _| {}).expect("a replay");
-        assert!(replayed.identical(), "{:?}", replayed.comparison.first_difference);
-        println!(
-            "{spec}: {refits} refits add {added:.1} MB, {:.1} kB each; bit for bit replayed in {:.1} s, {:.0} MB at most \
-             ({before:.0} MB before)",
-            added * 1e3 / refits as f64,
-            (clock::now() - begin).0,
-            peak(),
-        );
-        assert!(added * REFITS as f64 / refits as f64 <= most_megabytes, "{added} MB");
-    }
-}
-
-#[test]
-#[ignore = "takes minutes"]
-fn an_hour_of_refits_of_a_kalman_filter() {
-    hour("kalman-steady", 3000, 150.0);
-}
-
-#[test]
-#[ignore = "takes minutes"]
-fn an_hour_of_refits_of_a_gaussian_process() {
-    // 3000 of them are past the trials' first moments
-    hour("dkf-gp", 4050, 400.0);
+    let path = folder.path().join("session.xdf");
+    let mut session = Session::new(&path, 8);
+    session.ticks(240);
+    let lost = session.refit("dkf-nw");
+    session.ticks(40);
+    let kept = session.refit("kalman-steady");
+    session.ticks(10);
+    session.end();
+    // the length of one tick's stamp in the stream of features
+    let mut reader = SessionReader::open(&path, Wanted { features: true, ticks: true, ..Wanted::default() })
+        .expect("a recording");
+    let features = loop {
+        match reader.next_item().expect("readable").expect("the tick is there") {
+            Item::Tick(tick) if tick.document.input.seq == 110 => break tick.features,
+            _ => {}
+        }
+    };
+    let row: Vec<u8> = features.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let mut file = std::fs::read(&path).expect("the file");
+    let at = file.windows(row.len()).position(|window| window == row).expect("the row") - 9;
+    assert_eq!(core::mem::replace(&mut file[at], 7), 8);
+    std::fs::write(&path, file).expect("the file");
+    let Replayed { comparison, .. } = replay(&path, false, |_, _| {}).expect("it goes on to the end");
+    assert_eq!(comparison.ticks, 292);
+    let first = comparison.first_difference.expect("the model is missing");
+    assert_eq!((first.seq, first.field.as_str()), (240, "model"));
+    let said = first.recorded.as_str().expect("a sentence");
+    assert!(said.contains(&lost.id.to_hex()) && said.contains("the features of tick"), "{said}");
+    let mut found = Vec::new();
+    recorded_models(&path, |_| true, |id, model| found.push((id, model.is_ok()))).expect("readable");
+    assert_eq!(found, [(lost.id, false), (kept.id, true)]);
 }

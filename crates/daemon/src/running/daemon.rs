@@ -36,7 +36,7 @@ use crate::{
         recording::{begin_recording, session_document},
         session::session_settings,
         summary::Summary,
-        tick_start::{first_model, spawn_tick},
+        tick_start::{UnreadWindows, first_model, spawn_tick},
     },
     stage_changes::StageChanges,
     starting::{
@@ -83,7 +83,8 @@ pub struct Daemon {
     publisher: LslPublisher,
     bridge: Bridge,
     end: Arc<AtomicBool>,
-    tick: JoinHandle<()>,
+    tick: JoinHandle<UnreadWindows>,
+    windows: Vec<ToldWindow>,
     desk: JoinHandle<()>,
     inlets: Vec<InletGuard>,
     markers: Option<(MarkerInlet, JoinHandle<()>)>,
@@ -314,6 +315,7 @@ impl Daemon {
             bridge,
             end,
             tick,
+            windows: ToldWindow::all_of(plan),
             desk,
             inlets: guards,
             markers,
@@ -398,12 +400,13 @@ impl Daemon {
         self.controls.desk.end();
         self.end.store(true, Ordering::Release);
         self.controls.tick.wake();
-        let ended = [("tick", self.tick.join()), ("desk", self.desk.join())];
-        for (name, result) in ended {
-            if result.is_err() {
+        let (tick, desk) = (self.tick.join(), self.desk.join());
+        for (name, panicked) in [("tick", tick.is_err()), ("desk", desk.is_err())] {
+            if panicked {
                 tracing::error!(thread = name, "a thread panicked");
             }
         }
+        ToldWindow::tell_unread(&self.windows, &tick.unwrap_or_default(), &self.controls.events);
         // the hub first: the events of the last changes go to the LSL outlet too
         self.bridge.stop();
         let _counts = self.publisher.stop();

@@ -5,10 +5,11 @@ use std::{
     thread::JoinHandle,
 };
 
+use arrayvec::ArrayVec;
 use kalmind_acquisition::{Waker, ring::Producer};
-use kalmind_engine::Engine;
+use kalmind_engine::{Engine, MAX_PENDING_WINDOWS};
 use kalmind_filter::KernelPath;
-use kalmind_types::Command;
+use kalmind_types::{Command, EventWindow};
 
 use crate::{
     failure::{OrFail as _, Outcome},
@@ -33,12 +34,15 @@ pub(super) fn first_model(
     Ok(())
 }
 
+/// The windows at events that wait for a tick when the tick thread ends.
+pub(super) type UnreadWindows = ArrayVec<EventWindow, MAX_PENDING_WINDOWS>;
+
 /// Starts the tick thread and waits until its real-time settings are applied.
 pub(super) fn spawn_tick(
     thread: TickThread,
     waker: Waker,
     realtime: Arc<RealtimeSettings>,
-) -> Outcome<JoinHandle<()>> {
+) -> Outcome<JoinHandle<UnreadWindows>> {
     let (ready, applied) = mpsc::sync_channel(1);
     let handle = std::thread::Builder::new()
         .name("kalmind-tick".to_owned())
@@ -48,8 +52,9 @@ pub(super) fn spawn_tick(
             if ready.send(result).is_ok() && go_on {
                 silence_panics_here();
                 let _only_this_thread_attaches = waker.attach();
-                thread.run();
+                return thread.run();
             }
+            UnreadWindows::new()
         })
         .or_work()?;
     applied.recv().or_work()?.or_work()?;

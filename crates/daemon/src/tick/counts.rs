@@ -64,12 +64,15 @@ pub struct WindowCounts {
 impl WindowCounts {
     /// Counts those of a tick.
     pub(super) fn count(&self, results: &WindowResults) {
-        for result in results.iter() {
-            let counter = match result {
-                Ok(_) => Some(&self.read),
-                Err(missing) => self.missing.get(missing as usize),
-            };
-            if let Some(counter) = counter {
+        let read = results.iter().filter(Result::is_ok).count();
+        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        self.count_missing(results.iter().filter_map(Result::err));
+    }
+
+    /// Counts those of which there is nothing.
+    pub(super) fn count_missing(&self, missing: impl Iterator<Item = WindowMissing>) {
+        for missing in missing {
+            if let Some(counter) = self.missing.get(missing as usize) {
                 counter.fetch_add(1, Ordering::Relaxed);
             }
         }

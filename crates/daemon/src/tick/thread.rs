@@ -27,10 +27,10 @@ use kalmind_acquisition::{
     pool::PoolReader,
     ring::{Consumer, Producer},
 };
-use kalmind_engine::{Binner, Engine, StagedModel};
+use kalmind_engine::{Binner, Engine, MAX_PENDING_WINDOWS, StagedModel};
 use kalmind_types::{
-    Cause, Command, EventMarker, Heartbeat, LslTime, MAX_STREAMS, Publication, SampleBlock, Seconds,
-    StageTimes, TickPublication,
+    Cause, Command, EventMarker, EventWindow, Heartbeat, LslTime, MAX_STREAMS, Publication, SampleBlock,
+    Seconds, StageTimes, TickPublication,
 };
 
 use super::{
@@ -93,8 +93,9 @@ pub struct TickThread {
 }
 
 impl TickThread {
-    /// Runs until [`TickThread::end`] is set. The caller has attached the thread to the wakers of the streams.
-    pub fn run(mut self) {
+    /// Runs until [`TickThread::end`] is set; gives the windows at events that wait for a tick then, as missing. The caller has
+    /// attached the thread to the wakers of the streams.
+    pub fn run(mut self) -> ArrayVec<EventWindow, MAX_PENDING_WINDOWS> {
         let mut round = Round::new(clock::now(), self.engine.states().shown());
         while !self.end.load(Ordering::Acquire) {
             if catch_unwind(AssertUnwindSafe(|| self.round(&mut round))).is_err() {
@@ -104,6 +105,10 @@ impl TickThread {
             }
             std::thread::park_timeout(self.park_time(&round, clock::now()));
         }
+        self.take_markers();
+        let unread = self.binner.end_windows();
+        self.counts.windows.count_missing(unread.iter().filter_map(|window| window.missing));
+        unread
     }
 
     /// Everything that there is to do now.
@@ -154,10 +159,7 @@ impl TickThread {
             }
             self.binner.set_health(index, stream.monitor.health());
         }
-        while let Some(marker) = self.queues.markers.as_mut().and_then(Consumer::pop) {
-            let refused = !self.binner.mark(marker, clock::now());
-            self.counts.windows.refused.fetch_add(u64::from(refused), Ordering::Relaxed);
-        }
+        self.take_markers();
         while round.pending.len() < COMMANDS_PER_TICK {
             let Some(queued) = self.queues.commands.pop() else { break };
             if let Command::Arrival { max_wait, silence, .. } = queued.command {
@@ -183,6 +185,13 @@ impl TickThread {
                 }
             };
             self.retire(unused);
+        }
+    }
+
+    fn take_markers(&mut self) {
+        while let Some(marker) = self.queues.markers.as_mut().and_then(Consumer::pop) {
+            let refused = !self.binner.mark(marker, clock::now());
+            self.counts.windows.refused.fetch_add(u64::from(refused), Ordering::Relaxed);
         }
     }
 

@@ -93,6 +93,15 @@ impl Windows {
         }
     }
 
+    /// Those that wait when nothing more comes, as missing.
+    pub(super) fn end(&mut self) -> ArrayVec<EventWindow, MAX_PENDING_WINDOWS> {
+        let missing = |pending: Pending| EventWindow {
+            missing: pending.window.missing.or(Some(WindowMissing::NoSamples)),
+            ..pending.window
+        };
+        self.pending.drain(..).map(missing).collect()
+    }
+
     /// Moves the windows that are whole at local time `now`, and those that never will be, into a tick.
     pub(super) fn fill(
         &mut self,

@@ -9,7 +9,7 @@
     reason = "this runs on the tick"
 )]
 
-use kalmind_types::{Cause, Command, ModelId, OutputState};
+use kalmind_types::{Cause, Command, ModelId, OutputState, TickInput};
 
 use super::Engine;
 use crate::OutputStates;
@@ -46,6 +46,7 @@ impl Engine {
             Command::SwapAtGeneration { model, stream, generation } => {
                 self.models.await_generation(model, stream, generation);
             }
+            Command::ForgetAwaited { model } => self.models.forget_awaited(model),
             Command::ConfirmModel { model, .. } => self.models.confirm(model),
             Command::Stop { .. }
             | Command::Fault(_)
@@ -56,6 +57,26 @@ impl Engine {
             // judged with the gap between the stamps, before any command
             Command::InputNotFresh | Command::InputWasSilent => {}
         }
+    }
+
+    /// Obeys what has to hold whatever fails in a tick.
+    pub(super) fn obey_in_fault(&mut self, input: &TickInput) {
+        for command in &input.commands {
+            // the step may have ended before it obeyed; what keeps the cursor still must be in force whatever happens,
+            // and what a person has confirmed must not have to be confirmed again because of a fault
+            match *command {
+                Command::Stop { by } => self.states.stop(by),
+                Command::Arrival { input, .. } => self.states.input_arrival(input),
+                Command::ConfirmModel { model, .. } => self.models.confirm(model),
+                Command::ForgetAwaited { model } => self.models.forget_awaited(model),
+                // no code of a decoder's runs here: whoever sent it may send it again
+                Command::SwapModel(model)
+                | Command::SwapWarmed { model, .. }
+                | Command::SwapAtGeneration { model, .. } => self.models.turn_away(model),
+                _ => {}
+            }
+        }
+        self.models.turn_away_due(&input.streams);
     }
 
     /// Lets the model begin anew in a bin in which somebody resumed after a fault.
@@ -98,6 +119,7 @@ fn obey_states(states: &mut OutputStates, command: Command) {
         | Command::SwapModel(_)
         | Command::SwapWarmed { .. }
         | Command::SwapAtGeneration { .. }
+        | Command::ForgetAwaited { .. }
         | Command::ConfirmModel { .. } => {}
     }
 }

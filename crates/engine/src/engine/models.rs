@@ -118,29 +118,46 @@ impl Models {
         }
     }
 
-    /// Hands a model back that waits for a generation, where another one takes over before.
-    fn forget_awaited(&mut self, id: ModelId) {
-        if let Some((awaited, ..)) = self.awaiting.take().filter(|(awaited, ..)| *awaited != id)
-            && let Some(model) = self.place_of(awaited).and_then(|place| self.staged.pop_at(place))
+    /// Hands the model of this identity back, where it is the one that waits for a generation.
+    pub(super) fn forget_awaited(&mut self, id: ModelId) {
+        if self.awaiting.take_if(|(awaited, ..)| *awaited == id).is_some()
+            && let Some(model) = self.place_of(id).and_then(|place| self.staged.pop_at(place))
         {
             let _has_room = self.retired.try_push(model);
         }
     }
 
+    /// No model waits for a generation any more: the one of this identity because it takes over, another one because of that.
+    fn end_waiting(&mut self, id: ModelId) {
+        if let Some((awaited, ..)) = self.awaiting.filter(|(awaited, ..)| *awaited != id) {
+            self.forget_awaited(awaited);
+        }
+        self.awaiting = None;
+    }
+
     /// Has a staged model take over at the first bin of a generation of a stream's stages.
     pub(super) fn await_generation(&mut self, id: ModelId, stream: usize, generation: u32) {
-        self.forget_awaited(id);
+        self.end_waiting(id);
         self.awaiting = Some((id, stream, generation));
+    }
+
+    /// The model that waits for a generation, where this bin is wholly of it.
+    fn due(&self, streams: &[StreamTick]) -> Option<ModelId> {
+        let (id, stream, generation) = self.awaiting?;
+        streams.get(stream).is_some_and(|stream| stream.generation >= generation).then_some(id)
+    }
+
+    /// Hands back the model that was to take over in this tick with a generation, because the tick has failed.
+    pub(super) fn turn_away_due(&mut self, streams: &[StreamTick]) {
+        if let Some(id) = self.due(streams) {
+            self.turn_away(id);
+            self.awaiting = None;
+        }
     }
 
     /// Decodes with the model that waits for a generation, where this bin is wholly of it.
     pub(super) fn swap_where_due(&mut self, streams: &[StreamTick], last_complete: Option<LslTime>) {
-        let is_there = |stream: usize, generation: u32| {
-            streams.get(stream).is_some_and(|stream| stream.generation >= generation)
-        };
-        if let Some((id, ..)) =
-            self.awaiting.take_if(|(_, stream, generation)| is_there(*stream, *generation))
-        {
+        if let Some(id) = self.due(streams) {
             self.swap(id, last_complete);
         }
     }
@@ -148,8 +165,7 @@ impl Models {
     /// Decodes with the staged model of this identity from now on, if there is one, whatever it was shown before: only mean
     /// and covariance of the model before carry over, where they fit. Else its next bin is row one.
     pub(super) fn swap(&mut self, id: ModelId, last_complete: Option<LslTime>) {
-        self.forget_awaited(id);
-        let Some(place) = self.place_of(id) else { return };
+        let Some(place) = self.place_of(id) else { return self.end_waiting(id) };
         // it stays in its place until all is done that could panic
         if let Some(model) = self.staged.get_mut(place) {
             model.forget();
@@ -161,6 +177,7 @@ impl Models {
             }
         }
         self.activate(place, Newcomer::Cold);
+        self.end_waiting(id);
     }
 
     /// Decodes with the staged model of this identity from now on, if there is one, that was shown all bins until `through`
@@ -193,7 +210,7 @@ impl Models {
             model.decoder.adopt(state);
         }
         self.activate(place, Newcomer::Warm);
-        self.forget_awaited(id);
+        self.end_waiting(id);
     }
 
     /// Lets the adaptive state go on, where both models have it and the stages before them are the same. Else that of the newcomer is the one that it was warmed with,

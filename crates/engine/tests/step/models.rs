@@ -234,5 +234,50 @@ fn a_model_takes_over_with_the_first_bin_that_is_wholly_of_the_generation_it_nam
     assert_eq!(tick(&mut bench, 2, &[]), Some(4));
     let retired: Vec<u8> =
         core::iter::from_fn(|| bench.engine.take_retired()).map(|model| model.id.0[0]).collect();
-    assert_eq!(retired, [1, 3, 2], "each is handed back");
+    assert_eq!(retired, [1, 2, 3], "each is handed back");
+}
+
+#[test]
+fn a_model_that_waits_for_a_generation_is_handed_back_where_it_is_not_to_take_over() {
+    let mut bench = Bench::with_model(Mode::Control);
+    let model = ModelId([2; 32]);
+    let forget = Command::ForgetAwaited { model };
+    bench.stage(1.0, 2);
+    bench.tick(Some(ROW), &[SWAP, Command::SwapAtGeneration { model, stream: 0, generation: 1 }]);
+    bench.tick(Some(ROW), &[Command::ForgetAwaited { model: ModelId([1; 32]) }]);
+    assert!(bench.engine.take_retired().is_none(), "that one does not wait");
+    bench.tick(Some(ROW), &[forget]);
+    assert_eq!(bench.engine.take_retired().map(|model| model.id), Some(model));
+    let mut input = bench.input(Some(ROW), &[forget]);
+    input.streams[0].generation = 1;
+    bench.engine.step(&input, &bench.rows);
+    assert_eq!(bench.engine.model(), Some(ModelId([1; 32])));
+    // in a tick that fails as well
+    bench.stage(1.0, 2);
+    bench.tick(Some(ROW), &[Command::SwapAtGeneration { model, stream: 0, generation: 2 }]);
+    let input = bench.input(Some(ROW), &[forget]);
+    bench.engine.fault(&input, Cause::Panicked);
+    assert_eq!(bench.engine.take_retired().map(|model| model.id), Some(model));
+}
+
+#[test]
+fn a_model_whose_tick_fails_with_the_generation_it_waits_for_is_handed_back() {
+    let mut bench = Bench::with_model(Mode::Control);
+    let model = ModelId([2; 32]);
+    bench.stage(600.0, 2);
+    bench.tick(Some(ROW), &[SWAP, Command::SwapAtGeneration { model, stream: 0, generation: 1 }]);
+    let mut input = bench.input(Some(ROW), &[]);
+    input.streams[0].generation = 1;
+    let Bench { engine, rows, .. } = &mut bench;
+    let step = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| engine.step(&input, rows)));
+    assert!(step.is_err());
+    engine.fault(&input, Cause::Panicked);
+    let back = engine.take_retired().expect("it is handed back");
+    assert_eq!((back.id, back.turned_away()), (model, true));
+    // what decodes goes on, and nothing takes over later
+    bench.tick(Some(ROW), &[]);
+    let mut input = bench.input(Some(ROW), &[]);
+    input.streams[0].generation = 1;
+    bench.engine.step(&input, &bench.rows);
+    assert_eq!(bench.engine.model(), Some(ModelId([1; 32])));
 }

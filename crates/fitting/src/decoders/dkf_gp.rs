@@ -66,7 +66,25 @@ struct GaussianProcess {
 }
 
 /// The learner of `dkf-gp`.
-fn learner(lesson: Lesson<'_>) -> Result<Box<dyn Learner>, FitError> {
+fn learner(mut lesson: Lesson<'_>) -> Result<Box<dyn Learner>, FitError> {
+    let options = &lesson.spec.options;
+    let (exact, inducing) = (options.exact.unwrap_or(EXACT), options.inducing.unwrap_or(INDUCING));
+    let hyperparameters = match &lesson.settings.keep {
+        Some(earlier) => Hyperparameters::reported(earlier, lesson.examples)?,
+        None => sought(&mut lesson, exact, inducing)?,
+    };
+    let report = lesson.report;
+    report.uses("signal", hyperparameters.signal);
+    report.uses("noise", hyperparameters.noise);
+    report.uses("scales", hyperparameters.scales.clone());
+    if lesson.rows.len() > exact {
+        report.uses("inducing", inducing);
+    }
+    Ok(Box::new(GaussianProcess { hyperparameters, exact, inducing }))
+}
+
+/// The hyperparameters that the rows speak for.
+fn sought(lesson: &mut Lesson<'_>, exact: usize, inducing: usize) -> Result<Hyperparameters, FitError> {
     let Lesson { spec, examples, rows, settings, report, progress } = lesson;
     let options = &spec.options;
     let relevance = options.kernel.unwrap_or(KernelShape::Relevance) == KernelShape::Relevance;
@@ -93,17 +111,18 @@ fn learner(lesson: Lesson<'_>) -> Result<Box<dyn Learner>, FitError> {
         let groups = Scales::ByFeatureAndLag { features: examples.background.len() };
         (hyperparameters, negative_log) = search(&hyperparameters, groups, steps, 0.3)?;
     }
-    let (exact, inducing) = (options.exact.unwrap_or(EXACT), options.inducing.unwrap_or(INDUCING));
-    let likely = GaussianProcess { hyperparameters, exact, inducing };
-    let hyperparameters = likely.on_held_out(examples, rows, settings, report, progress)?;
-    report.uses("signal", hyperparameters.signal);
-    report.uses("noise", hyperparameters.noise);
-    report.uses("scales", hyperparameters.scales.clone());
     report.uses("log-likelihood", -negative_log);
-    if rows.len() > exact {
-        report.uses("inducing", inducing);
+    let likely = GaussianProcess { hyperparameters, exact, inducing };
+    likely.on_held_out(examples, rows, settings, report, *progress)
+}
+
+impl Hyperparameters {
+    /// Those of an earlier fit, for these windows.
+    fn reported(earlier: &FitReport, examples: &Examples<'_>) -> Result<Self, FitError> {
+        let above_zero = |name| Ok(earlier.numbers(name, 1)?[0].max(f64::MIN_POSITIVE));
+        let scales = earlier.numbers("scales", examples.data.features.ncols() * examples.lags)?;
+        Ok(Self { signal: above_zero("signal")?, noise: above_zero("noise")?, scales })
     }
-    Ok(Box::new(GaussianProcess { hyperparameters, exact, inducing }))
 }
 
 impl GaussianProcess {

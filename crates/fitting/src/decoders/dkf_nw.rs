@@ -11,11 +11,11 @@ use crate::discriminative::discriminative;
 use crate::kernel_scales::LeaveOut;
 use crate::learner::{Examples, Learner, predict};
 use crate::windows::{deviations, folds_of, unit_scales};
-use crate::{FitError, FitProgress};
+use crate::{FitError, FitProgress, FitReport};
 use kalmind_filter::kernel_mean::PanelValues;
 use kalmind_filter::kernel_path::KernelPath;
 use kalmind_filter::panel::PanelPoints;
-use kalmind_filter::{Choice, KernelShape, NadarayaWatsonRegressor, Regressor};
+use kalmind_filter::{Choice, DecoderSpec, KernelShape, NadarayaWatsonRegressor, Regressor};
 
 /// See the module.
 pub(super) const FIT: DecoderFit = discriminative(learner, Choice::Auto);
@@ -184,8 +184,11 @@ struct NadarayaWatson {
 /// The learner of `dkf-nw`.
 fn learner(lesson: Lesson<'_>) -> Result<Box<dyn Learner>, FitError> {
     let Lesson { spec, examples, rows, settings, report, progress } = lesson;
-    progress(FitProgress::new("bandwidth", 0.1));
     let options = &spec.options;
+    if let Some(earlier) = &settings.keep {
+        return Ok(Box::new(NadarayaWatson::reported(earlier, spec, examples, rows, report)?));
+    }
+    progress(FitProgress::new("bandwidth", 0.1));
     let (inputs, states) = (examples.inputs(rows), examples.states(rows));
     // a width that is given is one of the features as they stand
     let (units, bandwidth, error) = match options.bandwidth.unwrap_or(Choice::Auto) {
@@ -246,6 +249,31 @@ fn learner(lesson: Lesson<'_>) -> Result<Box<dyn Learner>, FitError> {
         report.uses("scales", scales.clone());
     }
     Ok(Box::new(scaled))
+}
+
+impl NadarayaWatson {
+    /// The kernel of an earlier fit, for these windows.
+    fn reported(
+        earlier: &FitReport,
+        spec: &DecoderSpec,
+        examples: &Examples<'_>,
+        rows: &[usize],
+        report: &mut FitReport,
+    ) -> Result<Self, FitError> {
+        let bandwidth = earlier.bandwidth.filter(|width| width.is_finite() && *width > 0.0);
+        let bandwidth = bandwidth.ok_or(FitError::NoBandwidth)?;
+        report.bandwidth = Some(bandwidth);
+        let scales = if earlier.hyperparameters.contains_key("scales") {
+            let scales = earlier.numbers("scales", examples.data.features.ncols() * examples.lags)?;
+            report.uses("scales", scales.clone());
+            Some(scales)
+        } else {
+            // as the search leaves them where no entry has one of its own
+            let is_found = spec.options.bandwidth.and_then(Choice::given).is_none();
+            is_found.then(|| unit_scales(&examples.inputs(rows)))
+        };
+        Ok(Self { bandwidth, scales })
+    }
 }
 
 /// Roots of the squared error over the squared truth of held-out blocks by one scale for all entries, and by one for each

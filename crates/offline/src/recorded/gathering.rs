@@ -15,7 +15,7 @@ use kalmind_types::{
 
 use crate::host::Host;
 
-use super::{Item, ReadError, SessionDocument, SessionReader, Wanted};
+use super::{Item, NewestGeneration, ReadError, SessionDocument, SessionReader, StageChanges, Wanted};
 
 /// Why there is nothing to fit or judge on.
 #[derive(Debug, thiserror::Error)]
@@ -65,15 +65,18 @@ pub struct Gathered {
     pub blocks: String,
     /// Where each row's bin ends, and the block it is from.
     pub rows: Vec<(LslTime, Option<TaskBlock>)>,
+    /// Rows that are left out because the stages of a stream had other settings then.
+    pub left_out: u64,
 }
 
 /// Gathers the rows of a recording. `blocks` are names separated by commas, or `all`; without it the open loop counts, or
-/// everything where there was none.
+/// everything where there was none. Where stages changed the rows of the newest generation count, and the session is said to
+/// have had that one.
 ///
 /// # Errors
 /// [`GatherError`].
 pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gathered, GatherError> {
-    let (session, course, masked) = course(path, host)?;
+    let Course { mut session, timeline: course, masked, changes } = course(path, host)?;
     let chosen = choose(path, &course, blocks)?;
     let layout = session.layout();
     let options = CalibrationOptions {
@@ -84,6 +87,7 @@ pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gath
     };
     let mut calibration = Calibration::new(options, layout.width());
     let mut rows = Vec::new();
+    let mut newest = NewestGeneration::default();
     let mut reader =
         SessionReader::open(path, Wanted { inputs: false, raw: false, features: true, ticks: true })
             .map_err(GatherError::Read)?;
@@ -97,6 +101,10 @@ pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gath
                     continue;
                 }
                 let Some(output) = published(input, values, reader.cursor_labels()) else { continue };
+                if target.is_some() && output.state.moves() && newest.begins(input, rows.len()) {
+                    calibration = Calibration::new(options, layout.width());
+                    rows.clear();
+                }
                 let before = calibration.rows();
                 calibration.observe(CalibrationTick {
                     output: &output,
@@ -116,28 +124,49 @@ pub fn gather(path: &Path, blocks: Option<&str>, host: &dyn Host) -> Result<Gath
     if rows.is_empty() {
         return Err(GatherError::NoRows { path: path.to_owned(), blocks: chosen.name() });
     }
-    Ok(Gathered { file: path.to_owned(), session, layout, calibration, blocks: chosen.name(), rows })
+    let left_out = newest.note(path, host);
+    newest.put_into(&mut session, &changes);
+    Ok(Gathered {
+        file: path.to_owned(),
+        session,
+        layout,
+        calibration,
+        blocks: chosen.name(),
+        rows,
+        left_out,
+    })
 }
 
-/// The first pass: the session, what the task did, and which channels were switched off.
-fn course(
-    path: &Path,
-    host: &dyn Host,
-) -> Result<(Box<SessionDocument>, Timeline, ChannelMask), GatherError> {
+/// What the first pass finds.
+struct Course {
+    session: Box<SessionDocument>,
+    /// What the task did.
+    timeline: Timeline,
+    /// Channels that were switched off.
+    masked: ChannelMask,
+    /// The generations of stages that followed others.
+    changes: StageChanges,
+}
+
+fn course(path: &Path, host: &dyn Host) -> Result<Course, GatherError> {
     let mut reader =
         SessionReader::open(path, Wanted { inputs: false, raw: false, features: false, ticks: true })?;
     let (mut session, mut course, mut masked) = (None, Timeline::recorded(), ChannelMask::default());
+    let mut changes = StageChanges::default();
     while let Some(item) = reader.next_item()? {
         match item {
             Item::Session(document) => session = Some(document),
-            Item::Event(event) => course.take(event.time, &event.body),
+            Item::Event(event) => {
+                course.take(event.time, &event.body);
+                changes.take(&event.body);
+            }
             Item::Tick(tick) => masked.clone_from(&tick.document.input.masked),
             Item::Unreadable(part) => host.unreadable(&part),
             _ => {}
         }
     }
     let session = session.ok_or_else(|| ReadError::NoSession(path.to_owned()))?;
-    Ok((session, course, masked))
+    Ok(Course { session, timeline: course, masked, changes })
 }
 
 /// Blocks that count.

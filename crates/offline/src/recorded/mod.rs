@@ -4,7 +4,9 @@ mod comparison;
 mod derived_items;
 mod deriving;
 mod documents;
+mod example;
 mod gathering;
+mod generations;
 mod item;
 mod model_parts;
 mod models;
@@ -22,10 +24,11 @@ pub use documents::{
     TickDocument, WindowResult,
 };
 pub use gathering::{GatherError, Gathered, gather};
+pub use generations::{NewestGeneration, StageChanges};
 pub use item::{Item, RecordedTick, Unreadable};
 pub use model_parts::{ModelPart, TickFeatures};
 pub use models::{FittedTicks, RecordedModelError, RecordedModels, recorded_report};
-pub use playback::{Playback, PlaybackError};
+pub use playback::{Playback, PlaybackError, swapped_in};
 pub use reading::{ReadError, SessionReader, Wanted};
 pub use samples::RecordedSamples;
 pub use stages::{CheckpointPart, RecordedAs, StagesDocument};

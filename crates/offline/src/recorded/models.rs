@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use kalmind_recording::{packed_report, unpack_model};
+use kalmind_recording::{UnpackError, packed_report, unpack_model};
 use kalmind_types::ModelId;
 
 use super::model_parts::{ModelPart, TickFeatures};
@@ -29,6 +29,14 @@ pub enum RecordedModelError {
         found: usize,
         /// Parts in all; 0 where none was found.
         parts: u64,
+    },
+    /// A part of the recording that it takes to unpack it is lost.
+    #[error("the model {model} was fitted to the features of tick {tick}, which the recording lacks")]
+    TickMissing {
+        /// The model's identity.
+        model: String,
+        /// The first tick that is missing.
+        tick: u64,
     },
     /// It makes no sense.
     #[error("the model {model} in the recording cannot be used: {problem}")]
@@ -149,9 +157,10 @@ impl RecordedModels {
         if let Some(model) = self.built.get(&id) {
             return Ok(Arc::clone(model));
         }
-        let model = Arc::new(self.build(seq, id)?);
-        self.built.insert(id, Arc::clone(&model));
+        let built = self.build(seq, id).map(Arc::new);
         self.close(&id.to_hex());
+        let model = built?;
+        self.built.insert(id, Arc::clone(&model));
         Ok(model)
     }
 
@@ -171,7 +180,12 @@ impl RecordedModels {
                 let last = *self.fitted.as_ref()?.last.get(&seq)?;
                 self.features.get(&(last, seq)).map(Vec::as_slice)
             };
-            let unpacked = unpack_model(&bytes, &features).map_err(|error| wrong(error.to_string()))?;
+            let unpacked = unpack_model(&bytes, &features).map_err(|error| match error {
+                UnpackError::TickMissing(tick) => {
+                    RecordedModelError::TickMissing { model: hex.clone(), tick }
+                }
+                error => wrong(error.to_string()),
+            })?;
             (unpacked.file, unpacked.whole)
         } else {
             (bytes, true)

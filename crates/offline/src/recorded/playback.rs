@@ -3,7 +3,10 @@
 //! Nothing is recomputed that the recording knows: which samples a tick used, what the clocks did, what people asked for.
 //! Everything else is computed anew, from the samples on.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use kalmind_engine::{Engine, EngineError, Examiner, History, HistoryRow};
 use kalmind_filter::KernelPath;
@@ -41,6 +44,17 @@ pub enum PlaybackError {
     Model(#[from] RecordedModelError),
 }
 
+/// The model that a command has take over, at once or later.
+#[must_use]
+pub fn swapped_in(command: &Command) -> Option<ModelId> {
+    match *command {
+        Command::SwapModel(id)
+        | Command::SwapWarmed { model: id, .. }
+        | Command::SwapAtGeneration { model: id, .. } => Some(id),
+        _ => None,
+    }
+}
+
 /// A session being replayed.
 #[derive(Debug)]
 pub struct Playback {
@@ -52,6 +66,8 @@ pub struct Playback {
     guard: bool,
     path: KernelPath,
     models: RecordedModels,
+    /// Those that take no part.
+    lacking: HashSet<ModelId>,
 }
 
 impl Playback {
@@ -83,6 +99,7 @@ impl Playback {
             guard: session.guard,
             path,
             models: RecordedModels::default(),
+            lacking: HashSet::new(),
         })
     }
 
@@ -105,6 +122,22 @@ impl Playback {
             .flat_map(|(stream, input)| input.ranges.iter().map(move |range| (stream, *range)))
             .chain(windows.map(|window| (usize::from(window.stream), window.range())))
             .find(|(stream, range)| !self.samples.has(*stream, *range))
+    }
+
+    /// Models that a tick swaps in and that the recording does not say the whole of, since features are lost that they were
+    /// fitted to. They take no part in the replay: what decodes before them goes on.
+    pub fn lacking(&mut self, tick: &TickDocument<'_>) -> Vec<RecordedModelError> {
+        let mut errors = Vec::new();
+        for id in tick.input.commands.iter().filter_map(swapped_in) {
+            if !self.lacking.contains(&id)
+                && let Err(error @ RecordedModelError::TickMissing { .. }) =
+                    self.models.get(tick.input.seq, id)
+            {
+                self.lacking.insert(id);
+                errors.push(error);
+            }
+        }
+        errors
     }
 
     /// Computes a tick.
@@ -159,6 +192,9 @@ impl Playback {
     /// refused here for the same reason, and one that came late comes late here. Ticks of its history that the recording
     /// lacks are missing there as well, and have been reported as such.
     fn stage(&mut self, seq: u64, id: ModelId, history: Option<(u64, u64)>) -> Result<(), PlaybackError> {
+        if self.lacking.contains(&id) {
+            return Ok(());
+        }
         let model = self.models.get(seq, id)?;
         let mut staged = model.stage(self.guard, self.path).map_err(|error| {
             RecordedModelError::Unusable { model: id.to_hex(), problem: error.to_string() }

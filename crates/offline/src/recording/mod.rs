@@ -7,6 +7,7 @@ mod edf;
 mod export;
 mod file;
 mod information;
+mod models;
 mod problems;
 mod repairing;
 
@@ -15,4 +16,5 @@ pub use check::check;
 pub use export::export;
 pub use file::require_xdf;
 pub use information::information;
+pub use models::export_models;
 pub use repairing::repair;

@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     host::Host,
-    recorded::{Gathered, Item, ReadError, SessionDocument, SessionReader, Wanted, gather},
+    recorded::{
+        Gathered, Item, NewestGeneration, ReadError, SessionDocument, SessionReader, StageChanges, Wanted,
+        gather,
+    },
     tables::{Part, RecordedTablesError, Session, Tables, TablesError, days_apart},
 };
 
@@ -118,6 +121,7 @@ fn stream_tables(
     let mut reader =
         SessionReader::open(path, Wanted { inputs: false, raw: false, features: true, ticks: true })?;
     let mut session = None;
+    let (mut newest, mut changes) = (NewestGeneration::default(), StageChanges::default());
     let (mut features, mut states, mut time) = (Vec::new(), Vec::new(), Vec::new());
     let mut ticks = Vec::new();
     while let Some(item) = reader.next_item()? {
@@ -134,16 +138,22 @@ fn stream_tables(
                 }
                 let Some((_, layout)) = &session else { continue };
                 if let Some(state) = interpolated(&stamps, &values, stream.header.channels, &places, at) {
+                    if newest.begins(&tick.document.input, time.len()) {
+                        (features, states, time) = (Vec::new(), Vec::new(), Vec::new());
+                    }
                     states.extend(state);
                     features.extend(tick.features_in_use(layout));
                     time.push(at);
                 }
             }
+            Item::Event(event) => changes.take(&event.body),
             Item::Unreadable(part) => host.unreadable(&part),
             _ => {}
         }
     }
-    let (session, layout) = session.ok_or_else(|| ReadError::NoSession(path.to_owned()))?;
+    let (mut session, layout) = session.ok_or_else(|| ReadError::NoSession(path.to_owned()))?;
+    newest.put_into(&mut session, &changes);
+    newest.note(path, host);
     let (count, width) = (time.len(), layout.width());
     let clocks = days_apart(("the ticks", Some(&ticks)), ("the stream", Some(&finite(&stamps))));
     if let Some(clocks) = clocks {

@@ -53,6 +53,7 @@ pub fn gather_sessions(
         }
         all.calibration.append(next.calibration);
         all.rows.extend(next.rows);
+        all.left_out += next.left_out;
     }
     all.blocks = named.join(", ");
     let refused = all.calibration.refused();

@@ -7,16 +7,12 @@
     reason = "no test needs all of it, and one that cannot build its subject has failed"
 )]
 
-use kalmind_engine::{CursorSettings, EngineSettings};
-use kalmind_filter::{DecoderSpec, LabelLaw, Model, TrainingData, ZScore, kernel_path};
+use kalmind_filter::{DecoderSpec, Model, TrainingData, ZScore};
 use kalmind_fitting::{FitSettings, fit};
-use kalmind_offline::{
-    model::IdentifiedModel,
-    recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, SessionDocument},
-};
+use kalmind_offline::{model::IdentifiedModel, recorded::SessionDocument};
 use kalmind_types::{
-    BinClose, Binning, Component, IndexRange, LslTime, Mode, Seconds, StreamFeatures, StreamHealth,
-    StreamTick, TickInput,
+    BinClose, Binning, Component, IndexRange, LslTime, Seconds, StreamFeatures, StreamHealth, StreamTick,
+    TickInput,
 };
 use nalgebra::DMatrix;
 
@@ -70,37 +66,7 @@ pub(crate) fn model(decoder: &str, features: usize, points: usize) -> Identified
 
 /// A session of one stream, in control from its start.
 pub(crate) fn session(features: StreamFeatures) -> SessionDocument {
-    SessionDocument {
-        format: FORMAT,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        session: "session".to_owned(),
-        run: 1,
-        instance: "Test".to_owned(),
-        participant: String::new(),
-        subject: serde_json::Value::Null,
-        bin_ms: WIDTH * 1e3,
-        components: components(),
-        workspace: [1.0, 1.0],
-        kernel_path: kernel_path().to_owned(),
-        guard: true,
-        engine: EngineSettings {
-            features: vec![features],
-            max_masked: 0.25,
-            restart_after: Seconds(0.5),
-            stale_after: Seconds(0.2),
-            auto_resume: Seconds(2.0),
-            start: Mode::Control,
-            cursor: CursorSettings::default(),
-            label_law: LabelLaw::default(),
-            plausibility: true,
-            fallback_stale: Seconds(0.3),
-        },
-        streams: vec![InputStream { key: "input".to_owned(), held_samples: 64, stages: None }],
-        windows: Vec::new(),
-        configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
-        clock: ClockReading { lsl: 1.0, unix: 1.0 },
-        adaptive: None,
-    }
+    SessionDocument::example(features)
 }
 
 /// The time at which tick `seq` ends.

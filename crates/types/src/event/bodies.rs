@@ -105,6 +105,9 @@ pub struct StagesEvent {
     pub at: Option<u64>,
     /// `seq` of the tick of the first bin that is wholly of it, once there was one.
     pub seq: Option<u64>,
+    /// Why it came to nothing, a sentence; none in recordings of before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// Whether another generation of a stream's stages is on its way, in force, or came to nothing.
@@ -115,7 +118,7 @@ pub enum StagesAction {
     StagesChanging,
     /// Bins are of it.
     StagesInForce,
-    /// It cannot follow the one in force.
+    /// It does not follow the one in force.
     StagesRefused,
 }
 

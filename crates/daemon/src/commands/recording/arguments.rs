@@ -37,8 +37,8 @@ pub enum RecordingCommand {
     /// recording.
     #[command(after_help = "Example: kalmind recording report session.xdf")]
     Report(ReportArguments),
-    /// Write every stream as a CSV file (for NWB see docs/nwb.md).
-    #[command(after_help = "Example: kalmind recording export session.xdf --csv session")]
+    /// Write every stream as a CSV file (for NWB see docs/nwb.md), or every model of a session as a file.
+    #[command(after_help = "Example: kalmind recording export session.xdf --csv session --models session")]
     Export(ExportArguments),
 }
 
@@ -107,8 +107,11 @@ pub struct ExportArguments {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Folder for the CSV files, one per stream.
+    #[arg(long, value_name = "FOLDER", required_unless_present = "models")]
+    pub csv: Option<PathBuf>,
+    /// Folder for the models, one file each; they can be activated, posted and configured like those that were saved.
     #[arg(long, value_name = "FOLDER")]
-    pub csv: PathBuf,
+    pub models: Option<PathBuf>,
     /// Time stamps on the recorder's clock, the same without jitter, or as they were sent.
     #[arg(long, value_parser = stamps(), default_value = "synchronized")]
     pub stamps: Stamps,

@@ -6,7 +6,7 @@ use std::io::Write as _;
 
 use kalmind_offline::{
     ExportOptions,
-    recording::{Answer, check, export, information, repair, require_xdf},
+    recording::{Answer, check, export, export_models, information, repair, require_xdf},
     report::{page_beside, write_session_page},
     tables::require_other_file,
 };
@@ -42,7 +42,11 @@ impl Command for RecordingArguments {
                 writeln!(std::io::stdout().lock(), "{}", page.display()).or_work()
             }
             RecordingCommand::Export(arguments) => {
-                let ExportArguments { file, csv, stamps, encoding, force } = arguments.clone();
+                let ExportArguments { file, csv, models, stamps, encoding, force } = arguments.clone();
+                if let Some(folder) = &models {
+                    print(export_models(&file, folder, force), false)?;
+                }
+                let Some(csv) = csv else { return Ok(()) };
                 print(export(&ExportOptions { file, csv, stamps, encoding, force }, &Terminal), false)
             }
         }

@@ -1,17 +1,15 @@
 //! What is done next for a model that waits: without a desk, since all of it is in the history and in what the model has
 //! been shown.
 
-use kalmind_engine::{BinFacts, CursorSettings, Engine, EngineSettings, HistoryRow};
-use kalmind_filter::{
-    CovarianceScale, Decoder, FilterState, KernelPath, LabelLaw, LookBack, Model, Parameters, Screen,
-    StepReport, WienerParameters,
-};
-use kalmind_offline::model::IdentifiedModel;
+use kalmind_engine::{BinFacts, HistoryRow};
+use kalmind_filter::{Decoder, FilterState, LookBack, Screen, StepReport};
 use kalmind_signal::{AdaptiveState, Preparation, running_state};
-use kalmind_types::{Actor, Binning, Cause, Intent, Mode, Seconds, StreamFeatures, TickInput};
-use nalgebra::{DMatrix, DVector};
+use kalmind_types::{Actor, Cause, Intent, Mode, TickInput};
 
-use super::*;
+use super::{
+    super::tests::{engine, model, staged},
+    *,
+};
 
 const ROWS: usize = 10;
 
@@ -19,37 +17,8 @@ fn swaps() -> Swaps<()> {
     Swaps::new(1, ROWS, engine().examiner(), None)
 }
 
-fn engine() -> Engine {
-    let features = vec![StreamFeatures::of_channels(Binning::Sample, 1, None)];
-    let engine = Engine::new(EngineSettings {
-        features,
-        max_masked: 0.25,
-        restart_after: Seconds(0.5),
-        stale_after: Seconds(0.1),
-        auto_resume: Seconds(2.0),
-        start: Mode::Idle,
-        cursor: CursorSettings::default(),
-        label_law: LabelLaw::default(),
-        plausibility: true,
-        fallback_stale: Seconds(0.3),
-    });
-    engine.expect("an engine")
-}
-
 fn wait(swaps: &mut Swaps<()>) {
-    let wiener = WienerParameters {
-        lags: 3,
-        weights: DMatrix::from_element(1, 3, 0.5),
-        intercept: DVector::zeros(1),
-        residual_covariance: DMatrix::identity(1, 1),
-        state_covariance: DMatrix::identity(1, 1),
-        covariance_scale: CovarianceScale::constant(1.0),
-    };
-    let spec = "wiener:lags=3".parse().expect("a decoder");
-    let model = Model::plain(spec, vec![0.0], 1, Parameters::Wiener(wiener));
-    let model = IdentifiedModel::of(model).expect("a model");
-    let model = model.stage(false, KernelPath::detect()).expect("it can be built");
-    assert!(swaps.push(model, ()));
+    assert!(swaps.push(staged(&model("a")), ()));
 }
 
 fn ticks(swaps: &mut Swaps<()>, seqs: impl IntoIterator<Item = u64>) {

@@ -7,23 +7,23 @@ use kalmind_acquisition::{
     Waker,
     pool::{PoolWriter, pool},
 };
-use kalmind_engine::{CursorSettings, EngineSettings};
-use kalmind_filter::LabelLaw;
-use kalmind_offline::recorded::{ClockReading, ConfigurationText, FORMAT, InputStream, SessionDocument};
-use kalmind_output::{CursorLayout, CursorRow};
+use kalmind_offline::recorded::SessionDocument;
+use kalmind_output::CursorRow;
 use kalmind_recording::xdf::writer::Sink;
 use kalmind_types::{
-    Binning, ClockOffset, Component, Event, EventBody, LslTime, Mode, NumberFormat, Phase, SampleBlock,
-    Samples, Seconds, StreamDescription, StreamFeatures, StreamTime, TickInput,
+    Binning, ClockOffset, Event, EventBody, LslTime, NumberFormat, Phase, SampleBlock, Samples, Seconds,
+    StreamDescription, StreamFeatures, StreamTime, TickInput,
 };
-use serde_json::Value;
 
 use super::super::{
     Message, RecorderStatus,
     inputs::NumericHeader,
     writing::{Beginning, Writing},
 };
-use crate::tick::{EngineView, RecordLane, TickRecord};
+use crate::{
+    commands::replay::layout,
+    tick::{EngineView, RecordLane, TickRecord},
+};
 
 /// Everything around a recorder but the disk.
 pub(super) struct Bench<S> {
@@ -39,38 +39,7 @@ pub(super) const CHANNELS: usize = 4;
 pub(super) const SAMPLES: u64 = 5;
 
 fn session() -> SessionDocument {
-    let component = |name: &str| Component { name: name.to_owned(), unit: String::new() };
-    SessionDocument {
-        format: FORMAT,
-        version: "0".to_owned(),
-        session: "s".to_owned(),
-        run: 1,
-        instance: "Test".to_owned(),
-        participant: String::new(),
-        subject: Value::Null,
-        bin_ms: 20.0,
-        components: vec![component("vx"), component("vy")],
-        workspace: [1.0, 1.0],
-        kernel_path: "portable".to_owned(),
-        guard: true,
-        engine: EngineSettings {
-            features: vec![StreamFeatures::of_channels(Binning::Mean, CHANNELS, None)],
-            max_masked: 0.25,
-            restart_after: Seconds(0.5),
-            stale_after: Seconds(0.2),
-            auto_resume: Seconds(2.0),
-            start: Mode::Idle,
-            cursor: CursorSettings::default(),
-            label_law: LabelLaw::default(),
-            plausibility: true,
-            fallback_stale: Seconds(0.3),
-        },
-        streams: vec![InputStream { key: "array".to_owned(), held_samples: 100, stages: None }],
-        windows: Vec::new(),
-        configuration: ConfigurationText { file: String::new(), sha256: String::new(), toml: String::new() },
-        clock: ClockReading { lsl: 1.0, unix: 2.0 },
-        adaptive: None,
-    }
+    SessionDocument::example(StreamFeatures::of_channels(Binning::Mean, CHANNELS, None))
 }
 
 impl<S: Sink> Bench<S> {
@@ -82,16 +51,7 @@ impl<S: Sink> Bench<S> {
         let (blocks, read) =
             pool(16, || SampleBlock::with_capacity(NumberFormat::Float32, CHANNELS, SAMPLES as usize));
         let labels = (0..CHANNELS).map(|channel| channel.to_string()).collect::<Vec<_>>();
-        let row = CursorRow::new(&CursorLayout {
-            bin_ms: session.bin_ms,
-            components: session.components.clone(),
-            run: 1,
-            session: "s".to_owned(),
-            instance: "Test".to_owned(),
-            participant: String::new(),
-            version: "0".to_owned(),
-            height: 1.0,
-        });
+        let row = CursorRow::new(&layout(&session));
         let beginning = Beginning {
             session: &session,
             features: &labels,

@@ -116,12 +116,15 @@ fn sentence(body: &EventBody) -> String {
             "measuring how samples arrive".to_owned()
         }
         EventBody::Arrival(arrival) => format!("measured how samples arrive: {}", arrival.input.text),
-        EventBody::Stages(StagesEvent { action, by, stream, generation, seq, .. }) => {
+        EventBody::Stages(StagesEvent { action, by, stream, generation, seq, refused, .. }) => {
             let short: String = String::from(*generation).chars().take(8).collect();
             let what = match action {
-                StagesAction::StagesChanging => "on their way",
-                StagesAction::StagesInForce => "in force",
-                StagesAction::StagesRefused => "refused: they give something else than those in force",
+                StagesAction::StagesChanging => "on their way".to_owned(),
+                StagesAction::StagesInForce => "in force".to_owned(),
+                StagesAction::StagesRefused => {
+                    let reason = refused.as_deref().unwrap_or("they give something else than those in force");
+                    format!("refused: {reason}")
+                }
             };
             let from = seq.map(|seq| format!(" from tick {seq} on")).unwrap_or_default();
             format!("other settings of the stages of {stream} ({short}, by {by}) are {what}{from}")
