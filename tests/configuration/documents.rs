@@ -217,3 +217,21 @@ fn defaults_are_those_that_the_documents_promise() {
     assert_eq!(configuration.realtime.priority, Insistence::Off);
     assert_eq!(configuration.task.label_law.kind, LabelKind::Limited);
 }
+
+#[test]
+fn the_stages_of_the_broadband_example_run_on_its_stream() {
+    let file = configuration::load(&root().join("config/intracortical-broadband.toml"))
+        .unwrap_or_else(|errors| panic!("{errors}"));
+    let stages = kalmind_signal::ChainSettings(file.stream[0].stages.clone());
+    let channels = (0..192).map(|channel| (format!("electrode{channel}"), String::from("uV")));
+    let raw = kalmind_signal::Signal::raw(30_000.0, channels);
+    let chain = kalmind_signal::Chain::new(&stages, kalmind_types::GenerationId::default(), &raw, 64)
+        .expect("the stages fit the stream");
+    let out = chain.signal();
+    assert_eq!((out.outputs.len(), out.every, chain.delay()), (192, 30, 0));
+    assert_eq!(out.outputs[100].sources.first().map(|run| [run.start, run.end]), Some([96, 192]));
+    let text: Vec<String> = stages.0.iter().map(kalmind_signal::StageSettings::summary).collect();
+    let expected = "blanked at 8000 -> 250..5000 Hz causal -> reference (common average, arrays: 2) -> spikes -4.5 \
+                    times the scale";
+    assert_eq!(text.join(" -> "), expected);
+}

@@ -35,6 +35,7 @@ mod plausibility;
 mod pool;
 mod quality;
 mod quasi_newton;
+mod regression_reference;
 mod report;
 pub mod scores;
 pub mod sensitivity;
@@ -53,4 +54,7 @@ pub use held_out::HeldOut;
 pub use judging::judge;
 pub use pool::{FitPanicked, FitPool};
 pub use quality::held_out_quality;
+pub use regression_reference::{
+    Leaning, RegressionReference, RegressionReferenceError, regression_reference,
+};
 pub use report::{Budget, FitProgress, FitReport, FitSettings, Fitted, Tried};

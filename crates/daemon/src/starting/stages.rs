@@ -84,17 +84,24 @@ impl DerivedPlan {
     /// What will be done, for people.
     #[must_use]
     pub fn text(&self) -> String {
-        let names: Vec<&str> =
-            self.stages.settings.0.iter().map(kalmind_signal::StageSettings::name).collect();
+        let raw = &self.stages.raw;
+        let what: Vec<String> =
+            self.stages.settings.0.iter().map(kalmind_signal::StageSettings::summary).collect();
         format!(
-            "stages {}: {} channels at {} Hz, {:.1} ms later at most, valid {:.0} ms after a start",
-            names.join(", "),
+            "{} x {} -> {} -> {} x {}, delay {:.1} ms, valid {:.0} ms after a start",
+            raw.outputs.len(),
+            rate(raw.rate_hz),
+            what.join(" -> "),
             self.description.channels,
-            self.description.nominal_rate_hz,
+            rate(self.description.nominal_rate_hz),
             self.delay.as_millis(),
             self.settling.as_millis()
         )
     }
+}
+
+fn rate(hz: f64) -> String {
+    if hz < 1000.0 { format!("{hz} Hz") } else { format!("{} kHz", hz / 1000.0) }
 }
 
 /// What stands for a chain's settings: the SHA-256 of their JSON text.

@@ -82,6 +82,14 @@ impl StageKind for Blank {
         })
     }
 
+    fn summary(settings: &BlankSettings) -> String {
+        let trigger = if settings.trigger.is_some() { " and at the trigger" } else { "" };
+        match settings.saturation {
+            Some(size) => format!("blanked at {size}{trigger}"),
+            None => String::from("blanked at the trigger"),
+        }
+    }
+
     fn example() -> BlankSettings {
         BlankSettings { saturation: Some(1e6), trigger: None, trigger_above: half(), blank_ms: 2.0 }
     }

@@ -81,6 +81,11 @@ impl StageKind for Decimate {
         Ok(Self { signal, low_pass, windows, filtered })
     }
 
+    fn summary(settings: &DecimateSettings) -> String {
+        let hz = settings.low_pass_hz.unwrap_or(0.0);
+        format!("one in {} behind {hz} Hz", settings.factor)
+    }
+
     fn example() -> DecimateSettings {
         DecimateSettings { factor: 2, low_pass_hz: Some(20.0), order: 2 }
     }

@@ -148,6 +148,20 @@ impl StageKind for Filter {
         Ok(Self { forward: Iir::of(&sections, input).map_err(unfit)?, backward })
     }
 
+    fn summary(settings: &FilterSettings) -> String {
+        let FilterSettings { kind, hz, harmonics, zero_phase_ms, .. } = settings;
+        let what = match (kind, hz) {
+            (_, Frequencies::Band([low, high])) => format!("{low}..{high} Hz"),
+            (FilterKind::LowPass, Frequencies::One(hz)) => format!("below {hz} Hz"),
+            (FilterKind::HighPass, Frequencies::One(hz)) => format!("above {hz} Hz"),
+            (_, Frequencies::One(hz)) if *harmonics > 1 => format!("without {hz} Hz and harmonics"),
+            (_, Frequencies::One(hz)) => format!("without {hz} Hz"),
+        };
+        let without = if *kind == FilterKind::BandStop { "without " } else { "" };
+        let phase = if zero_phase_ms.is_some() { "zero-phase" } else { "causal" };
+        format!("{without}{what} {phase}")
+    }
+
     fn example() -> FilterSettings {
         FilterSettings {
             kind: FilterKind::HighPass,

@@ -80,6 +80,13 @@ macro_rules! registry {
                 }
             }
 
+            /// What the stage does with its settings, in a few words.
+            pub fn summary(&self) -> String {
+                match self {
+                    $(Self::$Kind(settings) => <$file::$Kind as StageKind>::summary(settings)),+
+                }
+            }
+
             /// The stage, for a signal.
             ///
             /// # Errors

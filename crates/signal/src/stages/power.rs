@@ -105,6 +105,13 @@ impl StageKind for Power {
         })
     }
 
+    fn summary(settings: &PowerSettings) -> String {
+        let log = if settings.log { "log of " } else { "" };
+        let relative = if settings.relative_to.is_empty() { "" } else { "relative " };
+        let over = settings.over_ms.unwrap_or(settings.output_ms);
+        format!("{log}{relative}power over {over} ms")
+    }
+
     fn example() -> PowerSettings {
         PowerSettings { output_ms: 4.0, over_ms: Some(20.0), relative_to: vec![0.5], log: false }
     }

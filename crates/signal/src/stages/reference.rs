@@ -222,6 +222,21 @@ impl StageKind for Reference {
         Ok(Self { signal: Signal { outputs, ..input.clone() }, plan, excluded })
     }
 
+    fn summary(settings: &ReferenceSettings) -> String {
+        let kind = match settings.kind {
+            ReferenceKind::CommonAverage if settings.average_of.is_empty() => "common average",
+            ReferenceKind::CommonAverage => "average of the quietest",
+            ReferenceKind::Bipolar => "bipolar",
+            ReferenceKind::Laplacian => "Laplacian",
+            ReferenceKind::Regression => "regression",
+            ReferenceKind::Matrix => "matrix",
+        };
+        match settings.arrays.len() {
+            0 => format!("reference ({kind})"),
+            arrays => format!("reference ({kind}, arrays: {arrays})"),
+        }
+    }
+
     fn example() -> ReferenceSettings {
         ReferenceSettings {
             kind: ReferenceKind::CommonAverage,

@@ -112,6 +112,11 @@ impl StageKind for Spikes {
         })
     }
 
+    fn summary(settings: &SpikesSettings) -> String {
+        let power = if settings.power { " and power" } else { "" };
+        format!("spikes {} times the scale{power}", settings.multiple)
+    }
+
     fn example() -> SpikesSettings {
         SpikesSettings {
             scales: vec![0.2],

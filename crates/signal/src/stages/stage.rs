@@ -124,6 +124,10 @@ pub(super) trait StageKind: Stage + Sized {
     const ABOUT: &'static str;
     /// The stage for a signal.
     fn build(settings: &Self::Settings, input: &Signal) -> Result<Self, StageError>;
+    /// What it does with these settings, in a few words.
+    fn summary(_settings: &Self::Settings) -> String {
+        Self::NAME.to_owned()
+    }
     /// Settings that work for any signal: the documentation's example, and what the conformance tests run.
     fn example() -> Self::Settings;
 }

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use kalmind_signal::{ChainSettings, IdentitySettings, IirBackwardSettings, Signal, StageSettings};
+use kalmind_signal::{
+    ChainSettings, IdentitySettings, IirBackwardSettings, PowerSettings, Signal, StageSettings,
+};
 use kalmind_types::{GenerationId, SampleBlock};
 
 use super::*;
@@ -87,6 +89,30 @@ fn derived_samples_bear_the_stamps_of_those_that_they_describe_and_a_short_gap_i
         }
     }
     assert_eq!(derivation.counts().held, 3);
+}
+
+#[test]
+fn a_sample_made_of_several_bears_the_stamp_of_the_last_and_none_counts_as_lost() {
+    let power = PowerSettings { output_ms: 4.0, over_ms: None, relative_to: vec![], log: false };
+    let (mut derivation, mut senders, mut reader) = derivation_of(StageSettings::Power(power));
+    let room = derivation.stamps.waiting.capacity();
+    for index in 0..200 {
+        take(&mut derivation, &mut senders, 10.0 + f64::from(index) * 1e-3, f64::from(index % 4));
+        // a run is over in the middle of what makes a sample
+        if index % 7 == 6 {
+            let ran = derivation.run(&mut senders, PullContext::default());
+            assert_eq!(ran.lost, 0);
+        }
+        if index % 28 == 27 {
+            senders.flush(PullContext::default());
+            for (stamp, value) in received(&mut reader) {
+                let last = ((stamp - 10.0) * 1e3).round() as u64;
+                assert!(last % 4 == 3 && (value - 3.5).abs() < 1e-12, "{stamp} {value}");
+            }
+        }
+    }
+    assert_eq!(derivation.counts().derived, 49);
+    assert_eq!(derivation.stamps.waiting.capacity(), room, "nothing is allocated once it is built");
 }
 
 #[test]
