@@ -163,7 +163,7 @@ test("a stop says how to go on, and Continue goes on", async () => {
   assert.equal(await page.inputValue("#note"), "looks well");
   assert.equal(await page.getAttribute("#state", "data-state"), "control");
   await page.keyboard.press("Enter");
-  await says(page, "notes", "1 note in the recording");
+  await says(page, "notes", "1 note so far");
   await page.focus("#note");
   await page.keyboard.press("Escape");
   await output(page, "hold");
