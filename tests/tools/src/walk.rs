@@ -13,10 +13,19 @@ use crate::fake::FakeControls;
 type Block = (&'static str, &'static str, &'static str, Option<&'static str>, f64, f64, f64, f64);
 
 const QUICK: [Block; 4] = [
-    ("signal_check", "Signal check", "Sit still and look ahead", None, 3.0, 0.0, 0.0, 0.0),
-    ("open_loop", "Watch and imagine", "Imagine moving to the target", Some("radial-8"), 6.0, 1.0, 0.0, 0.6),
-    ("closed_loop", "Try with help", "Move to the target", Some("radial-8"), 8.0, 2.0, 0.6, 0.6),
-    ("evaluation", "On your own", "Move to the target", Some("grid"), 20.0, 2.0, 0.0, 0.6),
+    ("signal_check", "Signal check", "Sit still and look ahead", None, 60.0, 0.0, 0.0, 0.0),
+    (
+        "open_loop",
+        "Watch and imagine",
+        "Imagine moving to the target",
+        Some("radial-8"),
+        120.0,
+        60.0,
+        0.0,
+        0.6,
+    ),
+    ("closed_loop", "Try with help", "Move to the target", Some("radial-8"), 120.0, 60.0, 0.6, 0.6),
+    ("evaluation", "On your own", "Move to the target", Some("grid"), 120.0, 60.0, 0.0, 0.6),
 ];
 const LONG: [Block; 3] = [
     ("open_loop", "Watch and imagine", "Imagine moving to the target", Some("radial-8"), 60.0, 0.0, 0.0, 0.5),
