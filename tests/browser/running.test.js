@@ -69,6 +69,15 @@ async function prepared(page, preset = "quick-start") {
   await press(page, action("open"));
   await doing(page, "ready");
 }
+// Goes on to the second block, which runs then.
+async function second(page) {
+  await doing(page, "running");
+  await press(page, action("skip"));
+  await doing(page, "resting");
+  await press(page, action("start"));
+  await says(page, "block-title", "Block 2 of 4");
+  await doing(page, "running");
+}
 const fits = async (page) => {
   const [height, width] = await page.evaluate(() => [document.documentElement.scrollHeight, document.documentElement.scrollWidth]);
   assert.ok(height <= 800 && width <= 1280, `${width} x ${height}`);
@@ -98,6 +107,7 @@ test("a session is run from the keyboard, and every state fits the window and is
   await press(page, action("start"));
   await doing(page, "running");
   await says(page, "block-title", "Block 1 of 4");
+  await press(page, action("skip"));
   await doing(page, "resting");
   await well(page, "resting");
   await press(page, action("start"));
@@ -107,6 +117,7 @@ test("a session is run from the keyboard, and every state fits the window and is
   await press(page, action("skip"));
   await doing(page, "resting");
   await says(page, "blocks", "skipped");
+  await press(page, action("start"));
   await doing(page, "running");
   await says(page, "figures", "helped up to 60 %");
   await press(page, action("pause"));
@@ -163,7 +174,7 @@ test("a stop says how to go on, and Continue goes on", async () => {
   assert.equal(await page.inputValue("#note"), "looks well");
   assert.equal(await page.getAttribute("#state", "data-state"), "control");
   await page.keyboard.press("Enter");
-  await says(page, "notes", "1 note in the recording");
+  await says(page, "notes", "1 note so far");
   await page.focus("#note");
   await page.keyboard.press("Escape");
   await output(page, "hold");
@@ -204,7 +215,7 @@ test("every figure of a simulated participant says so, and the help beside it", 
   const page = await operators(await daemon());
   await prepared(page);
   await press(page, action("start"));
-  await says(page, "block-title", "Block 2 of 4");
+  await second(page);
   await page.waitForSelector("#figures dd");
   for (const figure of await page.$$eval("#figures dd", (all) => all.map((each) => each.innerText))) {
     assert.match(figure, /simulated/);
@@ -219,7 +230,7 @@ test("an override takes a code and a second word, and is shown", async () => {
   await page.focus(action("override"));
   await says(page, "why", "there is no decoder yet");
   await press(page, action("start"));
-  await says(page, "block-title", "Block 2 of 4");
+  await second(page);
   await says(page, "verdict", "Not yet.");
   await press(page, action("override"));
   await page.waitForSelector("#sure-code:not([hidden])");
@@ -249,15 +260,15 @@ test("a second console sees who is in charge, may not steer, and can take over",
   const first = await operators(url);
   await prepared(first, "rapid-calibration");
   await press(first, action("start"));
-  const second = await opened(url);
-  await says(second, "charge", "AB is in charge, on another page");
-  await second.focus(action("pause"));
-  await says(second, "why", "AB is in charge: take over first");
-  await well(second, "second");
-  await press(second, action("take_over"));
-  await says(second, "charge", "on this page");
+  const other = await opened(url);
+  await says(other, "charge", "AB is in charge, on another page");
+  await other.focus(action("pause"));
+  await says(other, "why", "AB is in charge: take over first");
+  await well(other, "second");
+  await press(other, action("take_over"));
+  await says(other, "charge", "on this page");
   await says(first, "charge", "on another page");
-  await press(second, action("pause"));
+  await press(other, action("pause"));
   await doing(first, "paused");
 });
 
@@ -297,7 +308,8 @@ test("the participant sees target, cursor and what to do, and nothing else", asy
   await picture(view, "participant-paused");
   await assertAccessible(view);
   await press(page, action("start"));
-  await doing(page, "resting");
+  await doing(page, "running");
+  await press(page, action("skip"));
   await says(view, "notice", "Resting");
   await press(page, action("end"));
   await press(page, "#sure [data-sure=yes]");

@@ -120,7 +120,7 @@ export class SessionPanel {
     this.#verdict(status);
     this.#score(status);
     this.#sliders(status);
-    put("notes", status.notes ? `${status.notes} ${status.notes === 1 ? "note" : "notes"} in the recording` : "");
+    put("notes", status.notes ? `${status.notes} ${status.notes === 1 ? "note" : "notes"} so far` : "");
     this.#enable();
   }
 
@@ -185,13 +185,12 @@ export class SessionPanel {
 
   #verdict({ verdict, control }) {
     find("verdict").dataset.verdict = verdict.verdict;
+    document.body.toggleAttribute("data-good-enough", verdict.verdict === "good_enough");
     put("verdict-word", WORD[verdict.verdict]);
     // the session's own words may begin with the same
     const word = WORD[verdict.verdict].slice(0, -1);
     const text = verdict.text.toLowerCase().startsWith(word.toLowerCase()) ? verdict.text.slice(word.length).replace(/^[\s:.,]+/, "") : verdict.text;
-    put("verdict-text", text && text[0].toUpperCase() + text.slice(1));
-    const needed = verdict.trials < verdict.needed ? `, of at least ${verdict.needed} that it takes` : "";
-    put("verdict-trials", verdict.verdict === "none" ? "" : `${verdict.acquired} of ${verdict.trials} targets acquired without help${needed}.`);
+    put("verdict-text", text && sentence(text));
     this.#known(this.#status);
     put("verdict-control", control.overridden_by ? `It may control: ${control.overridden_by} answers for it.` : control.allowed ? "It may control." : "");
     find("verdict").querySelector("button").hidden = control.allowed;

@@ -13,10 +13,19 @@ use crate::fake::FakeControls;
 type Block = (&'static str, &'static str, &'static str, Option<&'static str>, f64, f64, f64, f64);
 
 const QUICK: [Block; 4] = [
-    ("signal_check", "Signal check", "Sit still and look ahead", None, 3.0, 0.0, 0.0, 0.0),
-    ("open_loop", "Watch and imagine", "Imagine moving to the target", Some("radial-8"), 6.0, 1.0, 0.0, 0.6),
-    ("closed_loop", "Try with help", "Move to the target", Some("radial-8"), 8.0, 2.0, 0.6, 0.6),
-    ("evaluation", "On your own", "Move to the target", Some("grid"), 20.0, 2.0, 0.0, 0.6),
+    ("signal_check", "Signal check", "Sit still and look ahead", None, 60.0, 0.0, 0.0, 0.0),
+    (
+        "open_loop",
+        "Watch and imagine",
+        "Imagine moving to the target",
+        Some("radial-8"),
+        120.0,
+        60.0,
+        0.0,
+        0.6,
+    ),
+    ("closed_loop", "Try with help", "Move to the target", Some("radial-8"), 120.0, 60.0, 0.6, 0.6),
+    ("evaluation", "On your own", "Move to the target", Some("grid"), 120.0, 60.0, 0.0, 0.6),
 ];
 const LONG: [Block; 3] = [
     ("open_loop", "Watch and imagine", "Imagine moving to the target", Some("radial-8"), 60.0, 0.0, 0.0, 0.5),
@@ -317,7 +326,7 @@ impl Course {
             "block": now.map(|_| self.block), "elapsed_s": self.elapsed, "rest_s": self.rest,
             "seconds_left": (all - over - self.elapsed).max(0.0),
             "assistance": {"attenuation": mixing, "mixing": mixing, "scale": self.options[3]},
-            "signal_check": null, "comparison": null,
+            "signal_check": null, "comparison": null, "first_target_s": null,
             "fits": {"running": false, "done": trials, "failed": 0, "kept_out": 0, "newest": null, "rows": 50 * trials, "rows_refused": 0},
             "verdict": {
                 "verdict": verdict, "text": text, "trials": trials, "acquired": trials - trials / 5, "needed": NEEDED,
