@@ -226,14 +226,16 @@ export class SessionPanel {
     const figures = [
       [PRESENTED[kind] ?? "targets", `${score.acquired} of ${score.presented}`],
       ["time to target", score.time_to_target_s === null ? "–" : `${score.time_to_target_s.toFixed(1)} s`],
-      ["bit rate", score.bit_rate === null ? "–" : `${score.bit_rate.toFixed(2)} bit/s`],
+      ["bit rate", score.bit_rate === null ? "–" : `${score.bit_rate.toFixed(2)} bit/s`, score.bit_rate_interval],
       ["wrong ones", String(score.incorrect)],
     ];
-    find("figures").replaceChildren(...figures.map(([name, value]) => {
+    find("figures").replaceChildren(...figures.map(([name, value, interval]) => {
       const pair = document.createElement("div");
       const [term, figure] = [document.createElement("dt"), document.createElement("dd")];
       term.textContent = name;
-      figure.append(value, small(helped(score.assistance)));
+      figure.append(value);
+      if (interval) figure.append(small(`${interval[0].toFixed(2)} to ${interval[1].toFixed(2)} (95 %)`));
+      figure.append(small(helped(score.assistance)));
       if (simulated) figure.append(small("simulated", "of-simulated"));
       pair.append(term, figure);
       return pair;
