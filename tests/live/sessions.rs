@@ -197,11 +197,12 @@ fn one_console_is_in_charge_until_another_takes_over_and_a_lost_stream_makes_the
     wait_until(&daemon, "what stands in the way", |status| {
         status["message"].as_str().is_some_and(|message| message.contains("stopped"))
     });
-    let (code, body) = ask(&daemon, page, &json!({ "action": "skip" }));
+    let (code, body) = ask(&daemon, page, &json!({ "action": "repeat" }));
     assert_eq!(code, 200, "{body}");
+    wait_until(&daemon, "the block is begun anew", |status| elapsed(status) < 0.5);
     assert_eq!(daemon.status()["state"], "hold");
     daemon.process.signal("-TERM");
-    assert_eq!(ended(daemon, 0)["session"]["state"], "resting");
+    assert_eq!(ended(daemon, 0)["session"]["operator"], "CD");
 }
 
 #[test]
