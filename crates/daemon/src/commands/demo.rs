@@ -46,6 +46,8 @@ const WAIT: Seconds = Seconds(15.0);
 const OPEN_LOOP_SECONDS: f64 = 30.0;
 /// How long a closed loop lasts that goes on until Ctrl-C.
 const ENDLESS_SECONDS: f64 = 14_400.0;
+/// The decoder of an open and a closed loop, unless said otherwise.
+const DECODER: &str = "kalman-steady";
 /// The preset of a demo that says nothing of its blocks.
 const PRESET: &str = "demo";
 
@@ -137,9 +139,9 @@ pub struct DemoArguments {
     /// One open and one closed loop alone; their task [default: radial8].
     #[arg(long, value_name = "NAME", value_parser = task)]
     pub task: Option<&'static TaskKind>,
-    /// Decoder to fit, with options.
-    #[arg(long, value_name = "NAME", default_value = "kalman-steady")]
-    pub decoder: String,
+    /// Decoder to fit, with options [default: the preset's; of one open and one closed loop kalman-steady].
+    #[arg(long, value_name = "NAME")]
+    pub decoder: Option<String>,
     /// Record to this file, which must not exist yet.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -232,8 +234,12 @@ impl DemoArguments {
 /// # Errors
 /// Exit code 1 when a part does not start or the fit fails.
 fn run(arguments: &DemoArguments, configuration: Configuration, network: &NetworkInForce) -> Outcome<()> {
-    let calibrate: DecoderSpec = arguments.decoder.parse().or_usage()?;
-    let preset = arguments.preset()?;
+    let decoder = arguments.decoder.as_deref();
+    let calibrate: DecoderSpec = decoder.unwrap_or(DECODER).parse().or_usage()?;
+    let mut preset = arguments.preset()?;
+    if decoder.is_some() {
+        preset.decoder = Some(calibrate.to_string());
+    }
     preset.check().or_usage()?;
     let signals = EndSignals::install().or_work()?;
     let stream =
