@@ -130,6 +130,7 @@ pub fn fit_calibration(
         training_hash: Some(data.training.hash()),
         report: Some(json!(fitted.report)),
         guard: Some(fitted.guard),
+        click: None,
         parameters: fitted.parameters,
     };
     let model = Arc::new(IdentifiedModel::of(model)?);
