@@ -70,6 +70,9 @@ pub struct SimulateArguments {
     /// Standard deviation of further noise on every log rate.
     #[arg(long, value_name = "SD", default_value_t = 0.0, value_parser = strength, allow_negative_numbers = true)]
     pub noise: f64,
+    /// Mean to select a target by clicking, once the cursor is in it.
+    #[arg(long)]
+    pub clicks: bool,
     /// End when the program that started this one ends.
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
@@ -194,6 +197,7 @@ fn options(arguments: &SimulateArguments) -> anyhow::Result<ParticipantOptions> 
         drift,
         drop: arguments.drop,
         offsets,
+        clicks: arguments.clicks,
         ..defaults
     })
 }
