@@ -10,6 +10,8 @@
 
 mod calibration;
 mod chance;
+mod click_labels;
+mod click_score;
 mod history;
 mod marker;
 mod metrics;
@@ -23,6 +25,8 @@ mod trial_path;
 
 pub use calibration::{Calibration, CalibrationData, CalibrationError, CalibrationOptions, CalibrationTick};
 pub use chance::{CHANCE_LEVEL, ChanceResult, ChanceTest, Untestable};
+pub use click_labels::{ClickLabelLaw, click_labels};
+pub use click_score::{ClickContext, ClickScore};
 pub use marker::{MAX_MARKER_BYTES, Marker, MarkerError, MarkerTable, MarkerTableError, parse_marker};
 pub use metrics::{TaskScore, bit_rate, quantile};
 pub use participant::{Drift, Offset, Participant, ParticipantError, ParticipantOptions, Profile};
