@@ -311,7 +311,8 @@ fn heap_touches(decoder: &str, sent: &[Sent]) -> u64 {
                 let request = Command::Request { mode: Mode::Calibrating, resume: true, by: Actor::Operator };
                 commands_in.push(now(request)).expect("room");
                 let target = Target { position: Position([0.8, 0.2]), radius: 0.06 };
-                let task = TaskState { target: Some(target), drive: CursorDrive::Label };
+                let task =
+                    TaskState { target: Some(target), drive: CursorDrive::Label, ..TaskState::default() };
                 commands_in.push(now(Command::Task(task))).expect("room");
             }
             300 => {

@@ -203,18 +203,19 @@ mod tests {
     #[test]
     fn help_takes_away_what_leads_past_the_target_and_adds_what_leads_to_it() {
         let to_the_right = Velocity([0.4, 0.0]);
-        let helped =
-            |attenuation, mixing| assisted([0.2, 0.1], Assistance { attenuation, mixing }, to_the_right);
-        assert_eq!(helped(0.0, 0.0), [0.2, 0.1]);
-        assert_eq!(helped(1.0, 0.0), [0.2, 0.0]);
-        assert_eq!(helped(0.5, 0.0), [0.2, 0.05]);
-        assert_eq!(helped(0.0, 1.0), [0.4, 0.0]);
-        let [x, y] = helped(0.5, 0.25);
+        let helped = |attenuation, mixing| {
+            Velocity(assisted([0.2, 0.1], Assistance { attenuation, mixing }, to_the_right))
+        };
+        assert_eq!(helped(0.0, 0.0), Velocity([0.2, 0.1]));
+        assert_eq!(helped(1.0, 0.0), Velocity([0.2, 0.0]));
+        assert_eq!(helped(0.5, 0.0), Velocity([0.2, 0.05]));
+        assert_eq!(helped(0.0, 1.0), Velocity([0.4, 0.0]));
+        let [x, y] = helped(0.5, 0.25).0;
         assert!((x - 0.25).abs() < 1e-15 && (y - 0.0375).abs() < 1e-15);
         // at the target nothing leads anywhere
         let at_target =
             assisted([0.2, 0.1], Assistance { attenuation: 1.0, mixing: 0.0 }, Velocity::default());
-        assert_eq!(at_target, [0.2, 0.1]);
+        assert_eq!(Velocity(at_target), Velocity([0.2, 0.1]));
     }
 
     #[test]

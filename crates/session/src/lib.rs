@@ -32,7 +32,7 @@ pub use metrics::{TaskScore, bit_rate, quantile};
 pub use participant::{Drift, Offset, Participant, ParticipantError, ParticipantOptions, Profile};
 pub use session::{
     ActionStatus, AssistancePoint, AssistanceStatus, BlockPlan, BlockStatus, ControlStatus, FitOrder,
-    FitStatus, FittedModel, OptionStatus, Person, Preset, PresetError, PresetStatus, ScoreStatus,
+    FitStatus, FittedModel, OptionStatus, Person, Preset, PresetError, PresetStatus, ScoreStatus, Session,
     SessionAction, SessionInput, SessionOptions, SessionRefused, SessionRequest, SessionSettings,
     SessionState, SessionStatus, SessionTick, Verdict, VerdictKind,
 };

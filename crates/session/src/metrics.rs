@@ -15,6 +15,8 @@ pub struct TaskScore {
     incorrect: u64,
     /// Seconds of all trials that ended.
     seconds: f64,
+    /// Those of the newest one.
+    newest: Option<f64>,
 }
 
 impl TaskScore {
@@ -27,6 +29,7 @@ impl TaskScore {
     pub fn record(&mut self, result: TrialResult, seconds: f64) {
         self.presented += 1;
         self.seconds += seconds;
+        self.newest = Some(seconds);
         match result {
             TrialResult::Acquired => {
                 self.acquired += 1;
@@ -42,6 +45,11 @@ impl TaskScore {
     pub fn bit_rate(&self) -> Option<f64> {
         let choices = self.choices.filter(|_| self.presented > 0)?;
         Some(bit_rate(choices, self.acquired, self.incorrect, self.seconds))
+    }
+
+    /// Seconds of the newest trial that ended.
+    pub fn newest_seconds(&self) -> Option<f64> {
+        self.newest
     }
 
     /// Trials in which something else than the target was selected.

@@ -5,149 +5,233 @@
 //! same inputs give the same actions. Whoever owns it brings queues, threads and clocks. STOP never passes over it: it is in
 //! force before a session hears of it, and the session sees it as the state of the next tick.
 
+mod action;
+mod asked;
+mod blocks;
+mod fits;
+mod input;
 mod preset;
 mod request;
+mod settings;
+mod shown;
 mod status;
+mod told;
 mod verdict;
 
-use kalmind_types::{Actor, Command, EventBody, LslTime, Mode, ModelId, Seconds, TickOutput};
+use kalmind_types::{
+    Actor, Command, CursorTuning, EventBody, LslTime, Mode, ModelId, OutputState, SessionChange,
+    SessionEvent, Target, TaskBlock, TaskState,
+};
 
-use crate::{Calibration, CalibrationOptions};
+use self::{fits::Fits, verdict::Judge};
+use crate::{Calibration, Task, Timeline};
 
+pub use action::{FitOrder, SessionAction};
+pub use input::{FittedModel, SessionInput, SessionTick};
 pub use preset::{AssistancePoint, BlockPlan, Preset, PresetError};
 pub use request::{Person, SessionOptions, SessionRefused, SessionRequest};
+pub use settings::SessionSettings;
 pub use status::{
     ActionStatus, AssistanceStatus, BlockStatus, ControlStatus, FitStatus, OptionStatus, PresetStatus,
     ScoreStatus, SessionState, SessionStatus,
 };
 pub use verdict::{Verdict, VerdictKind};
 
-/// What a session needs to know of the run.
-#[derive(Clone, Debug)]
-pub struct SessionSettings {
-    /// Presets that can be opened.
-    pub presets: Vec<Preset>,
-    /// Whose session it is, where the configuration says so.
-    pub participant: Option<String>,
-    /// Whether the participant is a simulated one.
-    pub simulated: bool,
-    /// Decides whatever is random in tasks and tests.
-    pub seed: u64,
-    /// Decoder to fit where a preset names none, with options; none fits nothing.
-    pub decoder: Option<String>,
-    /// How rows are made of ticks.
-    pub calibration: CalibrationOptions,
-    /// Features of a row.
-    pub features: usize,
-    /// The configured low-pass over velocity.
-    pub smoothing: Seconds,
-    /// The configured speed limit.
-    pub max_speed: f64,
-    /// Whether a task by others may go on after a long silence of the input, without the operator.
-    pub task_may_resume: bool,
-}
-
-/// What happened.
+/// The session. Lives off the tick thread: its answers allocate.
 #[derive(Debug)]
-pub enum SessionInput<'a> {
-    /// A tick.
-    Tick(SessionTick<'a>),
-    /// A task by others told something, which is published already.
-    Told {
-        /// When.
-        time: LslTime,
-        /// What.
-        event: &'a EventBody,
-    },
-    /// Somebody asks something of the session.
-    Asked {
-        /// What.
-        request: SessionRequest,
-        /// Who, by their own account.
-        person: Person,
-        /// Who, as far as rights go.
-        by: Actor,
-    },
-    /// Somebody asked for a mode, past the session.
-    ModeAsked(Mode),
-    /// A fit that the session asked for has ended.
-    Fitted {
-        /// Which.
-        number: u64,
-        /// What came of it, or why nothing did, in words.
-        result: Result<FittedModel, String>,
-    },
-    /// A model was put in, or could not be.
-    PutIn {
-        /// Which.
-        model: ModelId,
-        /// Why not, in words, where it was not.
-        result: Result<(), String>,
-    },
+pub struct Session {
+    settings: SessionSettings,
+    preset: Option<Preset>,
+    participant: Option<String>,
+    /// Who is in charge.
+    person: Person,
+    state: SessionState,
+    /// Why it stands still, where it was paused.
+    paused: Option<String>,
+    /// What went wrong, in words, until something else happens.
+    problem: Option<String>,
+    /// The preset's block that runs, or comes next.
+    at: usize,
+    /// Those of the preset, as far as they got.
+    blocks: Vec<BlockRecord>,
+    /// Presents the targets of the block that runs.
+    task: Option<Box<dyn Task>>,
+    /// Seconds of the block that runs; of rest, where it rests.
+    elapsed: f64,
+    /// How much the cursor is helped, as the tick was told last, and by what it moves.
+    helped: TaskState,
+    /// The most help in the trial that runs, 0 to 1.
+    trial_help: f64,
+    /// A block that a task by others runs.
+    told_block: Option<TaskBlock>,
+    target: Option<Target>,
+    /// When that one was shown.
+    shown_at: LslTime,
+    /// What tasks told.
+    timeline: Timeline,
+    /// Targets of a task by others whose time is still to come.
+    announced: Vec<(LslTime, Option<Target>)>,
+    calibration: Option<Calibration>,
+    fits: Fits,
+    judge: Judge,
+    /// The model that was put in last, and those that are on their way.
+    model: Option<FittedModel>,
+    coming: Vec<FittedModel>,
+    /// What the newest tick showed.
+    decodes: Option<(ModelId, bool)>,
+    shown: Option<OutputState>,
+    newest: Option<LslTime>,
+    wanted: Option<Mode>,
+    /// Whether a task wants arrival measured as soon as no block runs.
+    measure_when_free: bool,
+    tuning: CursorTuning,
+    assistance_scale: f64,
+    overridden_by: Option<String>,
+    notes: usize,
+    called: Option<LslTime>,
 }
 
-/// A tick as a session sees it.
-#[derive(Clone, Copy, Debug)]
-pub struct SessionTick<'a> {
-    /// Start of its bin.
-    pub start: LslTime,
-    /// What the engine gave.
-    pub output: &'a TickOutput,
-    /// Raw features in use, as [`Calibration`] takes them.
-    pub features: &'a [f64],
-    /// The model that decodes, and whether it may not control until somebody confirms it.
-    pub model: Option<(ModelId, bool)>,
+/// A block of the preset, as far as it got.
+#[derive(Clone, Debug, Default)]
+struct BlockRecord {
+    state: BlockState,
+    score: Option<ScoreStatus>,
+    /// The most help in any of its trials that ended.
+    assistance: f64,
 }
 
-/// A model that came of a fit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FittedModel {
-    /// Which.
-    pub id: ModelId,
-    /// Its decoder, with options.
-    pub decoder: String,
-    /// Rows that it was fitted to.
-    pub rows: usize,
-    /// Why it may not control until somebody confirms it, in words; none where it may.
-    pub doubt: Option<String>,
-    /// What else there is to know of it, a sentence each.
-    pub warnings: Vec<String>,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum BlockState {
+    #[default]
+    Waiting,
+    Running,
+    Done,
+    Skipped,
 }
 
-/// What is to be done, in this order.
-#[derive(Debug)]
-pub enum SessionAction {
-    /// Send this to the tick.
-    Command(Command),
-    /// Tell everyone.
-    Publish {
-        /// When it happened.
-        time: LslTime,
-        /// What.
-        event: EventBody,
-    },
-    /// Fit a decoder, and say what came of it by [`SessionInput::Fitted`]. One at a time.
-    Fit(Box<FitOrder>),
-    /// Nobody waits for that fit any more. What comes of it is not taken.
-    CancelFit {
-        /// Which.
-        number: u64,
-    },
-    /// Let this model take over, warmed, and say what came of it by [`SessionInput::PutIn`].
-    PutIn(ModelId),
-    /// Measure anew how the streams arrive.
-    MeasureArrival,
+impl Session {
+    /// A session in which nothing was opened yet.
+    #[must_use]
+    pub fn new(settings: SessionSettings) -> Self {
+        let SessionSettings { smoothing, max_speed, .. } = settings;
+        Self {
+            participant: settings.participant.clone(),
+            settings,
+            preset: None,
+            person: Person::default(),
+            state: SessionState::Closed,
+            paused: None,
+            problem: None,
+            at: 0,
+            blocks: Vec::new(),
+            task: None,
+            elapsed: 0.0,
+            helped: TaskState::default(),
+            trial_help: 0.0,
+            told_block: None,
+            target: None,
+            shown_at: LslTime(f64::NEG_INFINITY),
+            timeline: Timeline::running(),
+            announced: Vec::new(),
+            calibration: None,
+            fits: Fits::default(),
+            judge: Judge::new(),
+            model: None,
+            coming: Vec::new(),
+            decodes: None,
+            shown: None,
+            newest: None,
+            wanted: None,
+            measure_when_free: false,
+            tuning: CursorTuning { gain: 1.0, smoothing, max_speed },
+            assistance_scale: 1.0,
+            overridden_by: None,
+            notes: 0,
+            called: None,
+        }
+    }
+
+    /// Takes what happened at `now` (on the LSL clock) and appends what is to be done, in order.
+    ///
+    /// # Errors
+    /// [`SessionRefused`] where something is asked for that makes no sense, or not now; nothing is done then.
+    pub fn handle(
+        &mut self,
+        now: LslTime,
+        input: SessionInput<'_>,
+        actions: &mut Vec<SessionAction>,
+    ) -> Result<(), SessionRefused> {
+        match input {
+            SessionInput::Tick(tick) => self.tick(now, &tick, actions),
+            SessionInput::Told { time, event } => self.told(now, time, event, actions),
+            SessionInput::Asked { request, person, by } => {
+                return self.asked(now, request, person, by, actions);
+            }
+            SessionInput::ModeAsked(mode) => self.mode_asked(now, mode, actions),
+            SessionInput::Fitted { number, result } => self.fitted(now, number, result, actions),
+            SessionInput::PutIn { model, result } => self.put_in(now, model, result, actions),
+        }
+        Ok(())
+    }
+
+    /// Whether nobody is using the cursor: no block runs and nobody controls.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        let controls = self.wanted == Some(Mode::Control) || self.shown == Some(OutputState::Control);
+        let runs =
+            matches!(self.state, SessionState::Running | SessionState::Resting | SessionState::Fitting);
+        self.told_block.is_none() && !(runs && self.paused.is_none()) && !controls
+    }
+
+    fn tick(&mut self, now: LslTime, tick: &SessionTick<'_>, actions: &mut Vec<SessionAction>) {
+        let output = tick.output;
+        let before = self.newest.replace(output.time);
+        self.shown = Some(output.state);
+        self.decodes = tick.model;
+        if tick.model.is_some() {
+            self.judge.model_is_there();
+        }
+        self.show_announced(if now < output.time { output.time } else { now }, actions);
+        self.learn(tick);
+        if self.measure_when_free && self.is_free() {
+            self.measure_when_free = false;
+            actions.push(SessionAction::MeasureArrival);
+        }
+        self.step(output, before, actions);
+    }
+
+    /// The block of the preset that runs, or comes next.
+    fn plan(&self) -> Option<&BlockPlan> {
+        self.preset.as_ref()?.blocks.get(self.at)
+    }
+
+    /// Whether the decoder may control: the verdict says so, or somebody answers for it.
+    fn may_control(&self) -> bool {
+        self.overridden_by.is_some() || self.verdict().verdict == VerdictKind::GoodEnough
+    }
+
+    fn publish(&self, time: LslTime, by: Actor, change: SessionChange, actions: &mut Vec<SessionAction>) {
+        let operator = self.person.operator.clone();
+        let event = EventBody::Session(Box::new(SessionEvent { change, by, operator }));
+        actions.push(SessionAction::Publish { time, event });
+    }
+
+    /// Asks for a mode on behalf of a task. Where it may, it agrees by that to go on after a long silence of the input.
+    fn ask_for(&mut self, mode: Mode, actions: &mut Vec<SessionAction>) {
+        self.wanted = Some(mode);
+        if OutputState::from(mode).moves() {
+            self.accept_input(actions);
+        }
+        actions.push(SessionAction::Command(Command::Request { mode, resume: false, by: Actor::Task }));
+    }
+
+    /// A task agrees to go on after a long silence of the input; it counts where the configuration lets it.
+    fn accept_input(&self, actions: &mut Vec<SessionAction>) {
+        if self.settings.task_may_resume {
+            actions.push(SessionAction::Command(Command::AcceptInput { by: Actor::Task }));
+        }
+    }
 }
 
-/// A fit that is asked for.
-#[derive(Clone, Debug)]
-pub struct FitOrder {
-    /// Counts fits from 0.
-    pub number: u64,
-    /// Decoder to fit, with options.
-    pub decoder: String,
-    /// The rows.
-    pub rows: Calibration,
-    /// Whether another fit follows soon: hyperparameters may be kept.
-    pub provisional: bool,
-}
+#[cfg(test)]
+mod tests;

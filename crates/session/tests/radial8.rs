@@ -61,7 +61,7 @@ fn a_block_starts_with_the_cursor_on_the_centre_and_an_outer_target() {
             EventBody::Target(Some(target)),
         ]
     );
-    let state = TaskState { target: Some(target), drive: CursorDrive::Label };
+    let state = TaskState { target: Some(target), drive: CursorDrive::Label, ..TaskState::default() };
     assert_eq!(step.commands, [Command::PlaceCursor(CENTRE), Command::Task(state)]);
     assert!(step.events.iter().all(|event| event.time == LslTime(100.0)));
 }
@@ -82,7 +82,7 @@ fn a_target_is_acquired_after_the_hold_and_the_centre_follows() {
             EventBody::Target(Some(centre)),
         ]
     );
-    let state = TaskState { target: Some(centre), drive: CursorDrive::Decoder };
+    let state = TaskState { target: Some(centre), drive: CursorDrive::Decoder, ..TaskState::default() };
     assert_eq!(step.commands, [Command::Task(state)]);
     assert!((bench.task.score().median_time_to_target().unwrap() - 0.32).abs() < 1e-9);
 }

@@ -96,7 +96,7 @@ impl Desk {
         }
         (self.shown_at, self.target) = (time, target);
         let drive = self.block.map_or(CursorDrive::Decoder, TaskBlock::drive);
-        self.command(Command::Task(TaskState { target, drive }));
+        self.command(Command::Task(TaskState { target, drive, ..TaskState::default() }));
     }
 
     pub(super) fn begin_block(&mut self, block: TaskBlock) {
@@ -111,7 +111,11 @@ impl Desk {
             };
             self.calibration = Some(Calibration::new(options, layout.width()));
         }
-        self.command(Command::Task(TaskState { target: self.target, drive: block.drive() }));
+        self.command(Command::Task(TaskState {
+            target: self.target,
+            drive: block.drive(),
+            ..TaskState::default()
+        }));
         self.task_asks_for(block.mode());
     }
 

@@ -314,7 +314,8 @@ fn decoding_starts_at_row_one_again_after_a_long_gap_and_the_gain_ramps_up() {
 fn open_loop_moves_the_cursor_by_the_label_law() {
     let mut bench = Bench::new(Mode::Calibrating);
     let target = Target { position: Position([0.8, 0.5]), radius: 0.06 };
-    let task = Command::Task(TaskState { target: Some(target), drive: CursorDrive::Label });
+    let task =
+        Command::Task(TaskState { target: Some(target), drive: CursorDrive::Label, ..TaskState::default() });
     let output = bench.tick(Some(ROW), &[task]);
     assert_eq!(output.velocity.0, [0.6, 0.0], "the error over 0.4 s is above the limit of 0.6");
     assert!((output.position.0[0] - 0.512).abs() < 1e-12);

@@ -125,8 +125,11 @@ impl<T: Targets> TargetAcquisition<T> {
         self.next_trial += 1;
         step.tell(time, EventBody::Trial { trial: running.trial, phase: Phase::Start, result: None });
         step.tell(time, EventBody::Target(Some(running.target)));
-        step.commands
-            .push(Command::Task(TaskState { target: Some(running.target), drive: running.block.drive() }));
+        step.commands.push(Command::Task(TaskState {
+            target: Some(running.target),
+            drive: running.block.drive(),
+            ..TaskState::default()
+        }));
     }
 
     fn end_block(&mut self, time: LslTime, step: &mut TaskStep) {
@@ -139,7 +142,11 @@ impl<T: Targets> TargetAcquisition<T> {
         }
         step.tell(time, EventBody::Target(None));
         step.tell(time, EventBody::TaskBlock { block: running.block, phase: Phase::End });
-        step.commands.push(Command::Task(TaskState { target: None, drive: running.block.drive() }));
+        step.commands.push(Command::Task(TaskState {
+            target: None,
+            drive: running.block.drive(),
+            ..TaskState::default()
+        }));
     }
 }
 

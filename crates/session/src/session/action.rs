@@ -1,0 +1,43 @@
+//! What a session wants done.
+
+use kalmind_types::{Command, EventBody, LslTime, ModelId};
+
+use crate::Calibration;
+
+/// What is to be done, in this order.
+#[derive(Debug)]
+pub enum SessionAction {
+    /// Send this to the tick.
+    Command(Command),
+    /// Tell everyone.
+    Publish {
+        /// When it happened.
+        time: LslTime,
+        /// What.
+        event: EventBody,
+    },
+    /// Fit a decoder, and say what came of it by [`SessionInput::Fitted`]. One at a time.
+    Fit(Box<FitOrder>),
+    /// Nobody waits for that fit any more. What comes of it is not taken.
+    CancelFit {
+        /// Which.
+        number: u64,
+    },
+    /// Let this model take over, warmed, and say what came of it by [`SessionInput::PutIn`].
+    PutIn(ModelId),
+    /// Measure anew how the streams arrive.
+    MeasureArrival,
+}
+
+/// A fit that is asked for.
+#[derive(Clone, Debug)]
+pub struct FitOrder {
+    /// Counts fits from 0.
+    pub number: u64,
+    /// Decoder to fit, with options.
+    pub decoder: String,
+    /// The rows.
+    pub rows: Calibration,
+    /// Whether another fit follows soon: hyperparameters may be kept.
+    pub provisional: bool,
+}

@@ -1,0 +1,476 @@
+//! The transitions of a session, one by one.
+
+use std::collections::BTreeMap;
+
+use kalmind_types::{Assistance, CursorDrive, ModelEvent, Phase, Position, Seconds, TickOutput, Velocity};
+
+use super::*;
+use crate::CalibrationOptions;
+
+const BIN_S: f64 = 0.02;
+
+fn block(block: TaskBlock, seconds: f64) -> BlockPlan {
+    BlockPlan {
+        block,
+        title: block.name().to_owned(),
+        instruction: String::new(),
+        task: (block != TaskBlock::SignalCheck).then(|| "radial8".to_owned()),
+        options: BTreeMap::new(),
+        seconds,
+        rest_s: 0.0,
+        assistance: Vec::new(),
+        gather: None,
+        refit_every_s: None,
+        fit_after: None,
+        fit_decoder: None,
+        until_good_enough: false,
+    }
+}
+
+fn preset(blocks: Vec<BlockPlan>) -> Preset {
+    Preset { name: "p".to_owned(), title: "P".to_owned(), about: String::new(), decoder: None, blocks }
+}
+
+fn model(number: u8, doubt: bool) -> FittedModel {
+    FittedModel {
+        id: ModelId([number; 32]),
+        decoder: "kalman-steady".to_owned(),
+        rows: 100,
+        better_than_chance: Some(!doubt),
+        p_value: Some(0.001),
+        doubt: doubt.then(|| "no better than chance".to_owned()),
+        warnings: Vec::new(),
+    }
+}
+
+/// A session between an engine that moves the cursor straight to targets and fits that end when the test says so.
+struct Rig {
+    session: Session,
+    tick: u64,
+    state: OutputState,
+    position: Position,
+    task: TaskState,
+    decodes: Option<(ModelId, bool)>,
+    /// Whether the decoder moves the cursor to the target.
+    is_good: bool,
+    orders: Vec<FitOrder>,
+    events: Vec<EventBody>,
+    commands: Vec<Command>,
+    /// Every input's actions, as text.
+    log: Vec<String>,
+}
+
+impl Rig {
+    fn new(blocks: Vec<BlockPlan>) -> Self {
+        let settings = SessionSettings {
+            presets: vec![preset(blocks)],
+            participant: Some("P1".to_owned()),
+            simulated: false,
+            seed: 1,
+            decoder: Some("kalman-steady".to_owned()),
+            calibration: CalibrationOptions::default(),
+            features: 2,
+            smoothing: Seconds(0.0),
+            max_speed: 1.0,
+            task_may_resume: false,
+        };
+        Self {
+            session: Session::new(settings),
+            tick: 0,
+            state: OutputState::Idle,
+            position: Position([0.5, 0.5]),
+            task: TaskState::default(),
+            decodes: None,
+            is_good: true,
+            orders: Vec::new(),
+            events: Vec::new(),
+            commands: Vec::new(),
+            log: Vec::new(),
+        }
+    }
+
+    fn handle(&mut self, input: SessionInput<'_>) -> Result<(), SessionRefused> {
+        let mut actions = Vec::new();
+        let now = LslTime(self.tick as f64 * BIN_S);
+        let result = self.session.handle(now, input, &mut actions);
+        for action in actions {
+            self.log.push(format!("{now:?} {action:?}").chars().take(400).collect());
+            match action {
+                SessionAction::Command(command) => self.command(command),
+                SessionAction::Publish { event, .. } => self.events.push(event),
+                SessionAction::Fit(order) => self.orders.push(*order),
+                SessionAction::CancelFit { number } => self.orders.retain(|order| order.number != number),
+                SessionAction::PutIn(id) => {
+                    let doubt = false;
+                    self.decodes = Some((id, doubt));
+                    self.handle(SessionInput::PutIn { model: id, result: Ok(()) }).unwrap();
+                }
+                SessionAction::MeasureArrival => {}
+            }
+        }
+        result
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Request { mode, resume, .. } if resume || self.state != OutputState::Hold => {
+                self.state = mode.into();
+            }
+            Command::Task(task) => self.task = task,
+            Command::PlaceCursor(position) => self.position = position,
+            _ => {}
+        }
+        self.commands.push(command);
+    }
+
+    fn ask_as(&mut self, console: &str, request: SessionRequest) -> Result<(), SessionRefused> {
+        let person = Person { operator: Some("AB".to_owned()), console: Some(console.to_owned()) };
+        self.handle(SessionInput::Asked { request, person, by: Actor::Operator })
+    }
+
+    fn ask(&mut self, request: SessionRequest) -> Result<(), SessionRefused> {
+        self.ask_as("page", request)
+    }
+
+    fn open(&mut self) {
+        self.ask(SessionRequest::Open { preset: "p".to_owned(), participant: None }).unwrap();
+        self.ask(SessionRequest::Start).unwrap();
+    }
+
+    fn tick(&mut self) {
+        self.tick += 1;
+        let time = LslTime(self.tick as f64 * BIN_S);
+        let moves = self.state.moves() && (self.is_good || self.task.drive == CursorDrive::Label);
+        let velocity = match self.task.target.filter(|_| moves) {
+            Some(target) => {
+                let [x, y] = self.position.to(target.position);
+                Velocity([x / 0.4, y / 0.4]).limited(0.6)
+            }
+            None => Velocity::default(),
+        };
+        self.position = Position([0, 1].map(|axis| self.position.0[axis] + BIN_S * velocity.0[axis]));
+        let output = TickOutput {
+            state: self.state,
+            position: self.position,
+            velocity,
+            ..TickOutput::neutral(self.tick, time)
+        };
+        let features = velocity.0;
+        let tick = SessionTick {
+            start: LslTime((self.tick - 1) as f64 * BIN_S),
+            output: &output,
+            features: &features,
+            model: self.decodes,
+        };
+        self.handle(SessionInput::Tick(tick)).unwrap();
+    }
+
+    fn seconds(&mut self, seconds: f64) {
+        for _ in 0..(seconds / BIN_S).round() as u64 {
+            self.tick();
+        }
+    }
+
+    fn fit(&mut self, result: Result<FittedModel, String>) {
+        let number = self.orders.remove(0).number;
+        self.handle(SessionInput::Fitted { number, result }).unwrap();
+    }
+
+    fn state(&self) -> SessionState {
+        self.session.status().state
+    }
+
+    fn changes(&self) -> Vec<&SessionChange> {
+        let change = |event: &'_ EventBody| matches!(event, EventBody::Session(_));
+        let session = self.events.iter().filter(|event| change(event));
+        session
+            .filter_map(|event| match event {
+                EventBody::Session(event) => Some(&event.change),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+fn refused(result: Result<(), SessionRefused>) -> String {
+    result.unwrap_err().to_string()
+}
+
+#[test]
+fn a_preset_runs_from_its_first_block_to_control_and_its_end() {
+    let mut rig = Rig::new(vec![
+        block(TaskBlock::SignalCheck, 2.0),
+        block(TaskBlock::OpenLoop, 10.0),
+        block(TaskBlock::ClosedLoop, 30.0),
+        block(TaskBlock::Evaluation, 10.0),
+    ]);
+    assert_eq!(rig.state(), SessionState::Closed);
+    rig.open();
+    rig.seconds(1.0);
+    assert_eq!((rig.state(), rig.state), (SessionState::Running, OutputState::Idle));
+    rig.seconds(2.0);
+    assert_eq!((rig.session.at, rig.state), (1, OutputState::Calibrating));
+    assert_eq!(rig.task.drive, CursorDrive::Label);
+    rig.seconds(10.2);
+    assert_eq!(rig.state(), SessionState::Fitting);
+    let order = &rig.orders[0];
+    assert!(order.rows.rows() > 450 && !order.provisional && order.decoder == "kalman-steady");
+    rig.fit(Ok(model(1, false)));
+    rig.seconds(2.0);
+    // the decoder moves the cursor, and nobody else may use it yet
+    assert_eq!(
+        (rig.session.at, rig.state, rig.task.drive),
+        (2, OutputState::Calibrating, CursorDrive::Decoder)
+    );
+    assert_eq!(rig.session.status().verdict.verdict, VerdictKind::NotYet);
+    rig.seconds(20.0);
+    assert_eq!(rig.session.status().verdict.verdict, VerdictKind::GoodEnough);
+    assert_eq!(rig.state, OutputState::Control);
+    rig.seconds(9.0);
+    rig.fit(Ok(model(2, false)));
+    rig.seconds(1.0);
+    assert_eq!((rig.session.at, rig.state), (3, OutputState::Control));
+    rig.seconds(10.0);
+    assert_eq!((rig.state(), rig.state), (SessionState::Done, OutputState::Idle));
+    let status = rig.session.status();
+    let evaluation = status.blocks[3].score.as_ref().unwrap();
+    assert!(evaluation.acquired >= 4 && evaluation.assistance <= 0.0, "{evaluation:?}");
+    assert_eq!(status.blocks.iter().filter(|block| block.state == "done").count(), 4);
+    let told = rig.changes();
+    assert!(matches!(told[0], SessionChange::Opened { .. }));
+    assert_eq!(told.iter().filter(|change| matches!(change, SessionChange::BlockStarted { .. })).count(), 4);
+    assert!(matches!(told.last().unwrap(), SessionChange::Ended { .. }));
+}
+
+#[test]
+fn the_same_inputs_give_the_same_actions_again() {
+    let run = || {
+        let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0), block(TaskBlock::ClosedLoop, 10.0)]);
+        rig.open();
+        rig.seconds(5.5);
+        rig.fit(Ok(model(1, false)));
+        rig.seconds(3.0);
+        rig.ask(SessionRequest::Pause).unwrap();
+        rig.seconds(1.0);
+        rig.ask(SessionRequest::Start).unwrap();
+        rig.seconds(8.0);
+        rig.log
+    };
+    let first = run();
+    assert!(first.len() > 40);
+    assert_eq!(first, run());
+}
+
+#[test]
+fn a_rapid_calibration_helps_less_and_less_and_fits_while_it_runs() {
+    let mut plan = block(TaskBlock::ClosedLoop, 30.0);
+    plan.refit_every_s = Some(3.0);
+    plan.assistance = vec![
+        AssistancePoint { at_s: 5.0, attenuation: 1.0, mixing: 1.0 },
+        AssistancePoint { at_s: 15.0, attenuation: 0.0, mixing: 0.0 },
+    ];
+    let mut rig = Rig::new(vec![plan]);
+    rig.open();
+    rig.seconds(4.0);
+    // before there is a decoder the label law drives
+    assert_eq!((rig.state, rig.task.drive), (OutputState::Calibrating, CursorDrive::Label));
+    assert_eq!(rig.orders.len(), 1);
+    assert!(rig.orders[0].provisional);
+    rig.fit(Ok(model(1, false)));
+    rig.seconds(6.0);
+    assert_eq!(rig.task.drive, CursorDrive::Decoder);
+    let Assistance { attenuation, mixing } = rig.task.assistance;
+    assert!((attenuation - 0.5).abs() < 0.03 && (mixing - 0.5).abs() < 0.03, "{:?}", rig.task);
+    assert_eq!(rig.session.status().verdict.trials, 0, "trials with help say nothing of the decoder");
+    rig.fit(Ok(model(2, false)));
+    rig.seconds(6.0);
+    assert!(rig.task.assistance.is_none());
+    rig.seconds(13.0);
+    assert_eq!(rig.state, OutputState::Control, "{:?}", rig.session.status().verdict);
+    let score = rig.session.status().blocks[0].score.clone().unwrap();
+    assert!((score.assistance - 1.0).abs() < 1e-12, "said beside the figure");
+    // an operator takes help away
+    rig.ask(SessionRequest::Options(SessionOptions { assistance: Some(0.0), ..SessionOptions::default() }))
+        .unwrap();
+    assert!(rig.changes().contains(&&SessionChange::AssistanceScaled { scale: 0.0 }));
+}
+
+#[test]
+fn a_stop_holds_the_block_and_nothing_but_somebody_with_the_right_goes_on() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 10.0)]);
+    rig.open();
+    rig.seconds(4.0);
+    rig.state = OutputState::Hold;
+    let before = rig.commands.len();
+    rig.seconds(20.0);
+    assert_eq!(rig.commands.len(), before, "the session does nothing against a stop");
+    let status = rig.session.status();
+    assert!((status.elapsed_s - 3.96).abs() < 0.1, "{}", status.elapsed_s);
+    assert!(status.message.contains("press Resume"), "{}", status.message);
+    rig.state = OutputState::Calibrating;
+    rig.seconds(6.2);
+    assert_eq!(rig.state(), SessionState::Fitting);
+}
+
+#[test]
+fn a_lost_stream_lets_the_block_wait() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 10.0)]);
+    rig.open();
+    rig.seconds(4.0);
+    rig.state = OutputState::Stale;
+    rig.seconds(5.0);
+    assert!(rig.session.status().message.contains("no usable signal"));
+    rig.state = OutputState::Calibrating;
+    rig.seconds(1.0);
+    assert_eq!(rig.session.status().message, "open_loop");
+    assert!((rig.session.status().elapsed_s - 4.96).abs() < 0.1);
+}
+
+#[test]
+fn a_fit_that_fails_leaves_somebody_to_decide_and_a_repeated_block_begins_anew() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0), block(TaskBlock::ClosedLoop, 5.0)]);
+    rig.open();
+    rig.seconds(5.2);
+    rig.fit(Err("too few rows".to_owned()));
+    let status = rig.session.status();
+    assert_eq!(status.state, SessionState::Paused);
+    assert!(
+        status.message.contains("too few rows") && status.message.contains("repeat the block"),
+        "{status:?}"
+    );
+    assert!(rig.events.iter().any(|event| matches!(event, EventBody::Model(ModelEvent::FitFailed { .. }))));
+    assert!(refused(rig.ask(SessionRequest::Start)).contains("repeat the block"));
+    rig.ask(SessionRequest::Repeat).unwrap();
+    rig.seconds(5.3);
+    assert_eq!(rig.state(), SessionState::Fitting);
+    rig.fit(Ok(model(1, false)));
+    rig.seconds(1.0);
+    assert_eq!(rig.session.at, 1);
+}
+
+#[test]
+fn a_model_that_is_worse_than_the_one_that_decodes_is_kept_out() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0), block(TaskBlock::ClosedLoop, 5.0)]);
+    rig.open();
+    rig.seconds(5.2);
+    rig.fit(Ok(model(1, false)));
+    rig.seconds(5.3);
+    rig.fit(Ok(model(2, true)));
+    assert_eq!(rig.decodes.unwrap().0, ModelId([1; 32]));
+    assert!(rig.changes().iter().any(|change| matches!(change, SessionChange::ModelKeptOut { .. })));
+    assert_eq!(rig.session.status().fits.kept_out, 1);
+    rig.seconds(0.2);
+    assert_eq!(rig.state(), SessionState::Done);
+}
+
+#[test]
+fn only_what_is_legal_may_be_asked_for_and_the_rest_says_why() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0)]);
+    assert!(refused(rig.ask(SessionRequest::Start)).contains("choose participant and preset"));
+    assert!(refused(rig.ask(SessionRequest::Pause)).contains("nothing runs"));
+    assert!(refused(rig.ask(SessionRequest::End)).contains("no session"));
+    assert!(refused(rig.ask(SessionRequest::Override)).contains("no decoder"));
+    assert!(refused(rig.ask(SessionRequest::AnswerCall)).contains("nobody calls"));
+    let open = |preset: &str, participant: Option<&str>| SessionRequest::Open {
+        preset: preset.to_owned(),
+        participant: participant.map(str::to_owned),
+    };
+    assert!(refused(rig.ask(open("q", None))).contains("one of p"));
+    assert!(refused(rig.ask(open("p", Some("P2")))).contains("[subject] code"));
+    assert!(refused(rig.ask(open("p", Some("Jo Doe")))).contains("never a name"));
+    let nobody = Person::default();
+    let asked = SessionInput::Asked { request: open("p", None), person: nobody, by: Actor::Operator };
+    assert!(refused(rig.handle(asked)).contains("names the person present"));
+    rig.open();
+    rig.seconds(1.0);
+    assert!(refused(rig.ask(SessionRequest::Start)).contains("runs already"));
+    assert!(refused(rig.ask(open("p", None))).contains("end it first"));
+    let note = |text: String| SessionRequest::Note { text };
+    assert!(rig.ask(note(" ".to_owned())).is_err() && rig.ask(note("x".repeat(5000))).is_err());
+    rig.ask(note("he is tired".to_owned())).unwrap();
+    let gain =
+        |gain| SessionRequest::Options(SessionOptions { gain: Some(gain), ..SessionOptions::default() });
+    assert!(refused(rig.ask(gain(50.0))).contains("from 0.1 to 10"));
+    assert!(rig.ask(gain(f64::NAN)).is_err());
+    rig.ask(gain(1.5)).unwrap();
+    assert!(rig.commands.iter().any(|command| matches!(command, Command::TuneCursor(t) if t.gain > 1.4)));
+    for action in rig.session.status().actions {
+        assert_eq!(action.allowed, action.why.is_none(), "{action:?}");
+    }
+}
+
+#[test]
+fn one_page_is_in_charge_until_another_takes_over() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0)]);
+    rig.open();
+    rig.seconds(1.0);
+    assert!(refused(rig.ask_as("other", SessionRequest::Pause)).contains("AB is in charge"));
+    // the participant's call passes
+    rig.ask_as("participant", SessionRequest::Call).unwrap();
+    assert!(rig.session.status().called.is_some());
+    rig.ask_as("other", SessionRequest::TakeOver).unwrap();
+    assert!(rig.ask(SessionRequest::Pause).is_err());
+    rig.ask_as("other", SessionRequest::Pause).unwrap();
+    assert_eq!(rig.state(), SessionState::Paused);
+    rig.ask_as("other", SessionRequest::AnswerCall).unwrap();
+    assert_eq!(rig.session.status().called, None);
+}
+
+#[test]
+fn an_override_names_who_and_lets_the_decoder_control() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0), block(TaskBlock::ClosedLoop, 30.0)]);
+    rig.is_good = false;
+    rig.open();
+    rig.seconds(5.2);
+    rig.fit(Ok(model(1, false)));
+    rig.seconds(5.0);
+    assert_eq!(rig.state, OutputState::Calibrating);
+    rig.ask(SessionRequest::Override).unwrap();
+    rig.seconds(0.1);
+    assert_eq!(rig.state, OutputState::Control);
+    let control = rig.session.status().control;
+    assert_eq!((control.allowed, control.overridden_by.as_deref()), (true, Some("AB")));
+    assert!(rig.changes().iter().any(|change| matches!(change, SessionChange::Overridden { .. })));
+}
+
+#[test]
+fn a_block_can_be_skipped_and_a_session_ended() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0), block(TaskBlock::ClosedLoop, 30.0)]);
+    rig.open();
+    rig.seconds(2.0);
+    rig.ask(SessionRequest::Skip).unwrap();
+    assert_eq!(rig.state(), SessionState::Fitting, "what was gathered is fitted");
+    rig.fit(Ok(model(1, false)));
+    rig.seconds(2.0);
+    rig.ask(SessionRequest::End).unwrap();
+    assert_eq!((rig.state(), rig.state), (SessionState::Done, OutputState::Idle));
+    let blocks = rig.session.status().blocks;
+    assert_eq!(blocks.iter().map(|block| block.state).collect::<Vec<_>>(), ["skipped", "skipped"]);
+    let ends =
+        rig.events.iter().filter(|event| matches!(event, EventBody::TaskBlock { phase: Phase::End, .. }));
+    assert_eq!(ends.count(), 2, "blocks begin and end in pairs");
+}
+
+#[test]
+fn a_task_by_others_calibrates_as_it_always_did() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0)]);
+    let target = Target { position: Position([0.8, 0.5]), radius: 0.06 };
+    let told = |rig: &mut Rig, event: EventBody| {
+        let time = LslTime(rig.tick as f64 * BIN_S);
+        rig.handle(SessionInput::Told { time, event: &event }).unwrap();
+    };
+    let open_loop = |phase| EventBody::TaskBlock { block: TaskBlock::OpenLoop, phase };
+    told(&mut rig, open_loop(Phase::Start));
+    assert_eq!(rig.state, OutputState::Calibrating);
+    for trial in 0..4 {
+        told(&mut rig, EventBody::Trial { trial, phase: Phase::Start, result: None });
+        told(&mut rig, EventBody::Target(Some(target)));
+        rig.seconds(1.0);
+    }
+    told(&mut rig, open_loop(Phase::End));
+    assert_eq!((rig.state, rig.orders.len()), (OutputState::Idle, 1));
+    assert!(rig.orders[0].rows.rows() > 150);
+    told(&mut rig, EventBody::task_asks(kalmind_types::OperatorAction::Control));
+    rig.fit(Ok(model(1, false)));
+    assert_eq!(rig.state, OutputState::Control, "asked for while there was no model yet");
+}
