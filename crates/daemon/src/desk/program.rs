@@ -15,7 +15,12 @@ impl Desk {
             return;
         };
         let running = task.block();
-        let tick = TaskTick { time: output.time, position: output.position, state: output.state };
+        let tick = TaskTick {
+            time: output.time,
+            position: output.position,
+            state: output.state,
+            click: output.click,
+        };
         let step = task.step(tick);
         let (elapsed, score, now) = (task.elapsed().0, task.score().clone(), task.block());
         self.carry_out(step);

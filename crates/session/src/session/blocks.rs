@@ -8,11 +8,11 @@ use kalmind_types::{
 use super::{
     BlockRecord, BlockState, Session,
     action::SessionAction,
-    preset::BlockPlan,
+    preset::{BlockPlan, Preset},
     status::{ScoreStatus, SessionState},
     verdict::{Verdict, VerdictKind},
 };
-use crate::{Calibration, TaskScore, TaskStep, TaskTick, seconds_that_count, task_named};
+use crate::{Calibration, ClickLabelLaw, TaskScore, TaskStep, TaskTick, seconds_that_count, task_named};
 
 /// The cursor's help is told anew where it has changed by this.
 const HELP_STEP: f64 = 0.01;
@@ -62,7 +62,8 @@ impl Session {
             return;
         };
         let runs = task.block().is_some();
-        let step = task.step(TaskTick { time, position: output.position, state: output.state });
+        let TickOutput { position, state, click, .. } = *output;
+        let step = task.step(TaskTick { time, position, state, click });
         let elapsed = task.elapsed().0;
         let counted = before.and_then(|before| seconds_that_count(before, time, output.state));
         self.elapsed = if runs && elapsed <= 0.0 { self.elapsed + counted.unwrap_or(0.0) } else { elapsed };
@@ -105,7 +106,9 @@ impl Session {
             *record = BlockRecord { state: BlockState::Running, ..BlockRecord::default() };
         }
         if self.calibration.is_none() {
-            self.calibration = Some(Calibration::new(self.settings.calibration, self.settings.features));
+            let clicks = self.preset.as_ref().is_some_and(Preset::selects_by_click);
+            let rows = Calibration::new(self.settings.calibration, self.settings.features);
+            self.calibration = Some(rows.with_clicks(clicks.then(ClickLabelLaw::default)));
         }
         let started = SessionChange::BlockStarted { number: self.at, title: plan.title.clone() };
         self.publish(time, Actor::Daemon, started, actions);

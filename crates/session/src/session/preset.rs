@@ -133,6 +133,13 @@ impl Preset {
         Ok(())
     }
 
+    /// Whether something in it is selected by clicking: then clicks are decoded, where they can be told.
+    #[must_use]
+    pub fn selects_by_click(&self) -> bool {
+        let selects = |block: &BlockPlan| block.options.get("select").is_some_and(|select| *select > 0.0);
+        self.blocks.iter().any(selects)
+    }
+
     /// Seconds of all its blocks and rests.
     #[must_use]
     pub fn seconds(&self) -> f64 {
