@@ -178,7 +178,7 @@ fn drain(records: &mut PoolReader<TickRecord>, history: &mut History, (end, pres
     while let Some(record) = records.receive() {
         history.follow(&record.row(), record.adaptive.as_deref());
         *end = record.input.time.0;
-        *presses = record.output.click.map_or(*presses, |click| click.presses);
+        *presses = record.published.output.click.map_or(*presses, |click| click.presses);
         records.give_back(record);
     }
 }

@@ -14,8 +14,8 @@ use core::fmt;
 use kalmind_filter::Button;
 use kalmind_signal::{AdaptiveState, FeatureExtractor, Preparation};
 use kalmind_types::{
-    Cause, Command, FeatureLayout, FeatureSet, Intent, LayoutError, LslTime, ModelId, OutputState, Position,
-    Seconds, TaskState, TickInput, TickOutput, Velocity, WindowResults,
+    Cause, Command, FeatureLayout, FeatureSet, Intent, LayoutError, LslTime, ModelId, Position, Seconds,
+    TaskState, TickInput, TickOutput, WindowResults,
 };
 
 pub use self::{

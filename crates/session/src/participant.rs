@@ -7,7 +7,7 @@ mod units;
 
 use core::f64::consts::PI;
 
-use kalmind_types::{LslTime, Phase, Position, Target, TaskBlock, Velocity};
+use kalmind_types::{LslTime, Phase, Position, Seconds, Target, TaskBlock, Velocity};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, Poisson};

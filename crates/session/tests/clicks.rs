@@ -19,9 +19,16 @@ const UNITS: usize = 96;
 
 /// What turns counts into clicks.
 enum Clicks {
-    Decoded { preparation: Preparation, decoder: ClickDecoder, button: Button },
+    Decoded {
+        preparation: Preparation,
+        decoder: ClickDecoder,
+        button: Button,
+    },
     /// The participant's own: down while it means to.
-    Perfect { meant: bool, presses: u64 },
+    Perfect {
+        meant: bool,
+        presses: u64,
+    },
     None,
 }
 

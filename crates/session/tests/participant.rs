@@ -291,7 +291,7 @@ fn impossible_options_are_refused() {
 }
 
 /// A participant that clicks beside one that does not; both see the cursor come into the target at bin 50.
-fn clicking(options: ParticipantOptions) -> [Participant; 2] {
+fn clicking(options: &ParticipantOptions) -> [Participant; 2] {
     [false, true].map(|clicks| {
         let mut participant = participant(ParticipantOptions { clicks, ..options.clone() });
         participant.observe_target(bin_time(0), Some(target(0.8, 0.5)));
@@ -303,7 +303,7 @@ fn clicking(options: ParticipantOptions) -> [Participant; 2] {
 
 #[test]
 fn it_means_to_select_once_it_has_seen_the_cursor_in_the_target() {
-    let [mut without, mut with] = clicking(ParticipantOptions::default());
+    let [mut without, mut with] = clicking(&ParticipantOptions::default());
     let meant: Vec<u32> = (0..100)
         .filter(|bin| {
             let (plain, clicked) = (run(&mut without, *bin, 1), run(&mut with, *bin, 1));
@@ -317,7 +317,7 @@ fn it_means_to_select_once_it_has_seen_the_cursor_in_the_target() {
 }
 
 /// By how much the log rate of each unit rises while a click is meant, over a few hundred acts.
-fn rises(options: ParticipantOptions) -> Vec<f64> {
+fn rises(options: &ParticipantOptions) -> Vec<f64> {
     let [mut without, mut with] = clicking(options);
     let mut sums = vec![[0.0, 0.0]; 96];
     for bin in 0..16_000 {
@@ -336,10 +336,10 @@ fn half_of_the_untuned_units_follow_a_click_and_of_a_mismatched_one_a_quarter_of
         let of = |low: f64, high: f64| rises.iter().filter(|rise| (low..high).contains(*rise)).count();
         [of(0.3, 1.3), of(-0.3, 0.3), of(-1.5, -0.3)]
     };
-    let default = rises(ParticipantOptions::default());
+    let default = rises(&ParticipantOptions::default());
     assert_eq!(changed(&default), [12, 84, 0], "{default:?}");
     let mismatched =
-        rises(ParticipantOptions { profile: Profile::Mismatch, ..ParticipantOptions::default() });
+        rises(&ParticipantOptions { profile: Profile::Mismatch, ..ParticipantOptions::default() });
     let [up, same, down] = changed(&mismatched);
     assert_eq!((up + down, same), (12 + 18, 66), "{mismatched:?}");
     assert!(down > 3, "{up} {down}");

@@ -100,7 +100,8 @@ fn another_seed_shows_something_else_and_a_block_of_no_time_ends_at_once() {
                 task.step(TaskTick {
                     time: LslTime(f64::from(tick) * 0.02),
                     position,
-                    state: OutputState::Control, click: None
+                    state: OutputState::Control,
+                    click: None,
                 });
                 targets.extend(task.target().map(|target| target.position.0));
             }
@@ -109,8 +110,12 @@ fn another_seed_shows_something_else_and_a_block_of_no_time_ends_at_once() {
         assert_ne!(shown(1), shown(2), "{}", kind.name);
         let mut task = build(kind, 1);
         task.start(TaskBlock::ClosedLoop, Seconds(0.0), LslTime(0.0));
-        let tick =
-            TaskTick { time: LslTime(0.02), position: Position([0.5; 2]), state: OutputState::Control, click: None };
+        let tick = TaskTick {
+            time: LslTime(0.02),
+            position: Position([0.5; 2]),
+            state: OutputState::Control,
+            click: None,
+        };
         task.step(tick);
         assert_eq!((task.block(), task.target(), task.trial()), (None, None, None));
         assert_eq!(task.step(TaskTick { time: LslTime(0.04), ..tick }), TaskStep::default());

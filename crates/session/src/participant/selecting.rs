@@ -1,6 +1,6 @@
 //! When a participant means to select by clicking.
 
-use kalmind_types::{LslTime, Position, Seconds, Target};
+use kalmind_types::{LslTime, Position, Target};
 
 /// How long it sees the cursor in the target before it means to click.
 const SURE_S: f64 = 0.1;
@@ -53,7 +53,7 @@ mod tests {
     /// The bins of 20 ms, of so many, in which it means to select.
     fn meant(bins: u32, seen: impl Fn(u32) -> Option<(f64, Target)>) -> Vec<u32> {
         let mut selecting = Selecting::default();
-        let at = |bin: u32| LslTime(10.0 + Seconds(0.02).0 * f64::from(bin));
+        let at = |bin: u32| LslTime(10.0 + 0.02 * f64::from(bin));
         let mut step = |bin: u32| {
             let seen = seen(bin).map(|(x, target)| (Position([x, 0.5]), target));
             selecting.step(at(bin), seen)
