@@ -31,10 +31,11 @@ pub use marker::{MAX_MARKER_BYTES, Marker, MarkerError, MarkerTable, MarkerTable
 pub use metrics::{TaskScore, bit_rate, quantile};
 pub use participant::{Drift, Offset, Participant, ParticipantError, ParticipantOptions, Profile};
 pub use session::{
-    ActionStatus, AssistancePoint, AssistanceStatus, BlockPlan, BlockStatus, ControlStatus, FitOrder,
-    FitStatus, FittedModel, OptionStatus, Person, Preset, PresetError, PresetStatus, ScoreStatus, Session,
-    SessionAction, SessionInput, SessionOptions, SessionRefused, SessionRequest, SessionSettings,
-    SessionState, SessionStatus, SessionTick, Verdict, VerdictKind,
+    ActionStatus, AssistancePoint, AssistanceStatus, BlockPlan, BlockStatus, ComparePlan, ComparedStatus,
+    ComparisonStatus, ControlStatus, DifferenceStatus, FitOrder, FitStatus, FittedModel, OptionStatus,
+    Person, Preset, PresetError, PresetStatus, ScoreStatus, Session, SessionAction, SessionInput,
+    SessionOptions, SessionRefused, SessionRequest, SessionSettings, SessionState, SessionStatus,
+    SessionTick, SignalCheckStatus, Verdict, VerdictKind,
 };
 pub use task::{Task, TaskError, TaskKind, TaskOption, TaskStep, TaskTick, seconds_that_count};
 pub use task_event::TaskEvent;

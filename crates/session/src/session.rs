@@ -8,12 +8,15 @@
 mod action;
 mod asked;
 mod blocks;
+mod compare;
 mod fits;
 mod input;
 mod preset;
 mod request;
+mod score;
 mod settings;
 mod shown;
+mod signal_check;
 mod status;
 mod told;
 mod verdict;
@@ -23,17 +26,20 @@ use kalmind_types::{
     SessionEvent, Target, TaskBlock, TaskState,
 };
 
-use self::{fits::Fits, verdict::Judge};
+use self::{compare::Comparison, fits::Fits, signal_check::SignalCheck, verdict::Judge};
 use crate::{Calibration, Task, Timeline};
 
 pub use action::{FitOrder, SessionAction};
+pub use compare::{ComparedStatus, ComparisonStatus, DifferenceStatus};
 pub use input::{FittedModel, SessionInput, SessionTick};
-pub use preset::{AssistancePoint, BlockPlan, Preset, PresetError};
+pub use preset::{AssistancePoint, BlockPlan, ComparePlan, Preset, PresetError};
 pub use request::{Person, SessionOptions, SessionRefused, SessionRequest};
+pub use score::ScoreStatus;
 pub use settings::SessionSettings;
+pub use signal_check::SignalCheckStatus;
 pub use status::{
     ActionStatus, AssistanceStatus, BlockStatus, ControlStatus, FitStatus, OptionStatus, PresetStatus,
-    ScoreStatus, SessionState, SessionStatus,
+    SessionState, SessionStatus,
 };
 pub use verdict::{Verdict, VerdictKind};
 
@@ -56,6 +62,8 @@ pub struct Session {
     blocks: Vec<BlockRecord>,
     /// Presents the targets of the block that runs.
     task: Option<Box<dyn Task>>,
+    /// What the newest signal check has seen.
+    signals: Option<SignalCheck>,
     /// Seconds of the block that runs; of rest, where it rests.
     elapsed: f64,
     /// How much the cursor is helped, as the tick was told last, and by what it moves.
@@ -74,9 +82,14 @@ pub struct Session {
     calibration: Option<Calibration>,
     fits: Fits,
     judge: Judge,
+    /// What was said of the decoder last.
+    said: VerdictKind,
     /// The model that was put in last, and those that are on their way.
     model: Option<FittedModel>,
     coming: Vec<FittedModel>,
+    /// Decoders that are compared after the preset's blocks, and those of them that are fitted.
+    comparison: Option<Comparison>,
+    compared: Vec<FittedModel>,
     /// What the newest tick showed.
     decodes: Option<(ModelId, bool)>,
     shown: Option<OutputState>,
@@ -125,6 +138,7 @@ impl Session {
             at: 0,
             blocks: Vec::new(),
             task: None,
+            signals: None,
             elapsed: 0.0,
             helped: TaskState::default(),
             trial_help: 0.0,
@@ -136,8 +150,11 @@ impl Session {
             calibration: None,
             fits: Fits::default(),
             judge: Judge::new(),
+            said: VerdictKind::None,
             model: None,
             coming: Vec::new(),
+            comparison: None,
+            compared: Vec::new(),
             decodes: None,
             shown: None,
             newest: None,
@@ -197,12 +214,36 @@ impl Session {
             self.measure_when_free = false;
             actions.push(SessionAction::MeasureArrival);
         }
-        self.step(output, before, actions);
+        self.step(tick, before, actions);
+        self.say_verdict(output.time, actions);
+    }
+
+    /// Tells what there is to say of the decoder, where that is another thing than before.
+    fn say_verdict(&mut self, time: LslTime, actions: &mut Vec<SessionAction>) {
+        let Verdict { verdict, text, .. } = self.verdict();
+        if self.preset.is_some() && self.said != verdict {
+            self.said = verdict;
+            let change = SessionChange::Verdict { verdict: verdict.name().to_owned(), text };
+            self.publish(time, Actor::Daemon, change, actions);
+        }
     }
 
     /// The block of the preset that runs, or comes next.
     fn plan(&self) -> Option<&BlockPlan> {
         self.preset.as_ref()?.blocks.get(self.at)
+    }
+
+    /// Whether nobody is to be told which decoder moves the cursor: decoders are being compared.
+    #[must_use]
+    pub fn hides_decoder(&self) -> bool {
+        let runs = !matches!(self.state, SessionState::Closed | SessionState::Ready | SessionState::Done);
+        runs && self.compared_block().is_some()
+    }
+
+    /// The place of the block that runs, or comes next, among those of a comparison.
+    fn compared_block(&self) -> Option<usize> {
+        let first = self.blocks.len().checked_sub(self.comparison.as_ref()?.count())?;
+        self.at.checked_sub(first)
     }
 
     /// Whether the decoder may control: the verdict says so, or somebody answers for it.

@@ -5,6 +5,7 @@ use kalmind_types::{Actor, Command, CursorTuning, LslTime, Mode, Seconds, Sessio
 use super::{
     BlockRecord, BlockState, Session,
     action::SessionAction,
+    compare::Comparison,
     preset::Preset,
     request::{Person, SessionOptions, SessionRefused, SessionRequest},
     status::SessionState,
@@ -148,7 +149,7 @@ impl Session {
     ) -> Result<(), SessionRefused> {
         check_code("participant", participant.as_deref())?;
         let known = self.settings.presets.iter().find(|known| known.name == preset);
-        let preset: Preset = known.cloned().ok_or_else(|| {
+        let mut preset: Preset = known.cloned().ok_or_else(|| {
             let names: Vec<&str> = self.settings.presets.iter().map(|known| known.name.as_str()).collect();
             SessionRefused::Invalid(format!("there is no preset {preset:?}: one of {}", names.join(", ")))
         })?;
@@ -168,6 +169,9 @@ impl Session {
         self.participant = self.settings.participant.clone().or(participant);
         let opened =
             SessionChange::Opened { preset: preset.name.clone(), participant: self.participant.clone() };
+        self.comparison = preset.compare.clone().map(|plan| Comparison::new(plan, self.settings.seed));
+        self.compared = Vec::new();
+        preset.blocks.extend(self.comparison.iter().flat_map(Comparison::blocks));
         self.blocks = vec![BlockRecord::default(); preset.blocks.len()];
         self.preset = Some(preset);
         self.person = person;

@@ -8,8 +8,10 @@ use kalmind_types::{
 use super::{
     BlockRecord, BlockState, Session,
     action::SessionAction,
+    input::SessionTick,
     preset::{BlockPlan, Preset},
-    status::{ScoreStatus, SessionState},
+    score::ScoreStatus,
+    status::SessionState,
     verdict::{Verdict, VerdictKind},
 };
 use crate::{Calibration, ClickLabelLaw, TaskScore, TaskStep, TaskTick, seconds_that_count, task_named};
@@ -23,10 +25,11 @@ impl Session {
     /// A tick of a session that runs; `before` is the time of the tick before.
     pub(super) fn step(
         &mut self,
-        output: &TickOutput,
+        tick: &SessionTick<'_>,
         before: Option<LslTime>,
         actions: &mut Vec<SessionAction>,
     ) {
+        let output = tick.output;
         if self.paused.is_some() {
             return;
         }
@@ -36,10 +39,13 @@ impl Session {
                 if (0.0..=LONGEST_STEP_S).contains(&passed) {
                     self.elapsed += passed;
                 }
-                if self.plan().is_none_or(|plan| self.elapsed >= plan.rest_s) {
+                let is_rested = self.plan().is_none_or(|plan| self.elapsed >= plan.rest_s);
+                // a compared decoder is put in meanwhile
+                if is_rested && self.coming.is_empty() {
                     self.begin_block(output.time, actions);
                 }
             }
+            SessionState::Running if self.task.is_none() => self.check_signals(tick, before, actions),
             SessionState::Running => self.step_block(output, before, actions),
             SessionState::Closed
             | SessionState::Ready
@@ -51,16 +57,7 @@ impl Session {
 
     fn step_block(&mut self, output: &TickOutput, before: Option<LslTime>, actions: &mut Vec<SessionAction>) {
         let time = output.time;
-        let Some(task) = &mut self.task else {
-            // a signal check: nothing moves, and only ticks with a signal count
-            let counts = before.filter(|_| !output.incomplete).map(|before| (time - before).0);
-            self.elapsed += counts.filter(|seconds| (0.0..=LONGEST_STEP_S).contains(seconds)).unwrap_or(0.0);
-            if self.plan().is_none_or(|plan| self.elapsed >= plan.seconds) {
-                self.publish_block(time, Phase::End, actions);
-                self.end_block(time, BlockState::Done, actions);
-            }
-            return;
-        };
+        let Some(task) = &mut self.task else { return };
         let runs = task.block().is_some();
         let TickOutput { position, state, click, .. } = *output;
         let step = task.step(TaskTick { time, position, state, click });
@@ -85,6 +82,30 @@ impl Session {
         self.refit(actions);
     }
 
+    /// A signal check: nothing moves. Where signals are missing at its end, somebody has to look before it goes on.
+    fn check_signals(
+        &mut self,
+        tick: &SessionTick<'_>,
+        before: Option<LslTime>,
+        actions: &mut Vec<SessionAction>,
+    ) {
+        let time = tick.output.time;
+        let passed = before.map_or(0.0, |before| (time - before).0);
+        self.elapsed += if (0.0..=LONGEST_STEP_S).contains(&passed) { passed } else { 0.0 };
+        self.signals.get_or_insert_default().observe(tick.output, tick.features);
+        if self.plan().is_none_or(|plan| self.elapsed >= plan.seconds) {
+            self.publish_block(time, Phase::End, actions);
+            self.end_block(time, BlockState::Done, actions);
+            let max_dead = self.settings.calibration.max_masked;
+            let found = self.signals.as_ref().map(|signals| signals.status(max_dead));
+            if let Some(found) = found.filter(|found| !found.is_good) {
+                self.problem =
+                    Some(format!("signal check: {}. Repeat it, or continue all the same", found.text));
+                self.stand_still(time, "at the signal check", actions);
+            }
+        }
+    }
+
     /// The next block begins, after the rest before it.
     pub(super) fn rest(&mut self, actions: &mut Vec<SessionAction>) {
         self.state = SessionState::Resting;
@@ -92,6 +113,7 @@ impl Session {
         if self.wanted != Some(Mode::Idle) {
             self.ask_for(Mode::Idle, actions);
         }
+        self.put_in_compared(actions);
     }
 
     /// The block that comes next begins.
@@ -114,6 +136,7 @@ impl Session {
         self.publish(time, Actor::Daemon, started, actions);
         match self.build(&plan) {
             None => {
+                self.signals = None;
                 self.publish_block(time, Phase::Start, actions);
                 self.ask_for(plan.block.mode(), actions);
             }
@@ -156,6 +179,13 @@ impl Session {
             record.state = state;
         }
         let score = self.blocks.get(self.at).and_then(|record| record.score.clone());
+        if let (Some(block), Some(comparison), Some(score)) = (
+            self.compared_block(),
+            &mut self.comparison,
+            score.as_ref().filter(|_| state == BlockState::Done),
+        ) {
+            comparison.note(block, score);
+        }
         let ended = SessionChange::BlockEnded { number: self.at, score: serde_json::json!(score) };
         self.publish(time, Actor::Daemon, ended, actions);
         self.ask_for(Mode::Idle, actions);
@@ -170,7 +200,11 @@ impl Session {
     pub(super) fn advance(&mut self, time: LslTime, actions: &mut Vec<SessionAction>) {
         self.at += 1;
         if self.plan().is_some() {
-            self.rest(actions);
+            if self.fit_compared(actions) {
+                self.state = SessionState::Fitting;
+            } else {
+                self.rest(actions);
+            }
         } else {
             self.finish(time, Actor::Daemon, "all blocks are over", actions);
         }

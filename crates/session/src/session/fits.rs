@@ -98,6 +98,25 @@ impl Session {
         true
     }
 
+    /// Asks for the next fit of a comparison that comes. Whether there is one to wait for.
+    pub(super) fn fit_compared(&mut self, actions: &mut Vec<SessionAction>) -> bool {
+        let Some(0) = self.compared_block() else { return false };
+        let next = self.comparison.as_ref().and_then(|compared| compared.decoders().nth(self.compared.len()));
+        let Some(decoder) = next.map(str::to_owned) else { return false };
+        self.order(decoder, false, actions);
+        self.fits.running.is_some()
+    }
+
+    /// Lets the decoder of a compared block take over while the session rests before it.
+    pub(super) fn put_in_compared(&mut self, actions: &mut Vec<SessionAction>) {
+        let (Some(block), Some(comparison)) = (self.compared_block(), &self.comparison) else { return };
+        let model = comparison.decoder_of(block).and_then(|place| self.compared.get(place));
+        if let Some(model) = model.cloned() {
+            actions.push(SessionAction::PutIn(model.id));
+            self.coming.push(model);
+        }
+    }
+
     /// Asks for the fit that follows an open loop by others.
     pub(super) fn fit_told(&mut self, actions: &mut Vec<SessionAction>) {
         let (Some(decoder), Some(rows)) = (self.decoder(), self.calibration.take()) else { return };
@@ -150,6 +169,12 @@ impl Session {
         }
         self.fits.running = None;
         match result {
+            Ok(model) if self.compared_block().is_some() => {
+                self.compared.push(model);
+                if !self.fit_compared(actions) {
+                    self.rest(actions);
+                }
+            }
             Ok(model) => self.take_model(now, model, actions),
             Err(problem) => {
                 self.fits.status.failed += 1;
@@ -197,7 +222,11 @@ impl Session {
             Ok(()) => {
                 self.fits.status.done += 1;
                 let rows = model.rows;
-                self.fits.status.newest = Some(format!("{} fitted to {rows} bins", model.decoder));
+                self.fits.status.newest = Some(if self.hides_decoder() {
+                    "a compared decoder took over".to_owned()
+                } else {
+                    format!("{} fitted to {rows} bins", model.decoder)
+                });
                 let doubt = model.doubt.is_some();
                 self.judge.model(&model);
                 self.model = Some(model);
@@ -227,7 +256,7 @@ impl Session {
         if self.state != SessionState::Fitting || !self.fits.are_idle() {
             return;
         }
-        if self.model.is_some() || self.decodes.is_some() {
+        if self.compared_block().is_none() && (self.model.is_some() || self.decodes.is_some()) {
             self.problem = Some(problem.to_owned());
             self.advance(now, actions);
         } else {

@@ -9,6 +9,10 @@ use crate::{TaskError, task_named};
 
 /// Blocks that a preset has at most.
 const MOST_BLOCKS: usize = 64;
+/// Decoders that are compared at least and at most.
+const DECODERS: core::ops::RangeInclusive<usize> = 2..=4;
+/// Rounds of a comparison at most.
+const MOST_ROUNDS: usize = 32;
 /// The longest block, and the longest rest, in seconds.
 const LONGEST_S: f64 = 4.0 * 3600.0;
 
@@ -29,6 +33,9 @@ pub struct Preset {
     /// The blocks, in order.
     #[serde(rename = "block")]
     pub blocks: Vec<BlockPlan>,
+    /// Decoders that are compared after them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<ComparePlan>,
 }
 
 /// One block of a preset.
@@ -88,6 +95,19 @@ pub struct AssistancePoint {
     pub mixing: f64,
 }
 
+/// A comparison that follows the blocks of a preset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComparePlan {
+    /// Decoders, with options; all are fitted to the rows that the blocks before gathered.
+    pub decoders: Vec<String>,
+    /// How often each has a block: in every round each once. Two rounds belong together, the second in the order of the first
+    /// turned around, so that each decoder comes early as often as late.
+    pub rounds: usize,
+    /// The block; its rows are not gathered.
+    pub block: BlockPlan,
+}
+
 /// Why a preset cannot be run.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PresetError {
@@ -98,6 +118,14 @@ pub enum PresetError {
         preset: String,
         /// How many.
         blocks: usize,
+    },
+    /// Its comparison makes no sense.
+    #[error("`compare` of the preset {preset}: {problem}")]
+    Comparison {
+        /// Which.
+        preset: String,
+        /// What is wrong and what would be right.
+        problem: String,
     },
     /// A block of it makes no sense.
     #[error("block {number} ({title}) of the preset {preset}: {problem}")]
@@ -130,20 +158,49 @@ impl Preset {
                 problem,
             })?;
         }
-        Ok(())
+        let compared = self.compare.as_ref().map_or(Ok(()), ComparePlan::check);
+        compared.map_err(|problem| PresetError::Comparison { preset: self.name.clone(), problem })
     }
 
     /// Whether something in it is selected by clicking: then clicks are decoded, where they can be told.
     #[must_use]
     pub fn selects_by_click(&self) -> bool {
         let selects = |block: &BlockPlan| block.options.get("select").is_some_and(|select| *select > 0.0);
-        self.blocks.iter().any(selects)
+        self.blocks.iter().chain(self.compare.as_ref().map(|compare| &compare.block)).any(selects)
     }
 
-    /// Seconds of all its blocks and rests.
+    /// Seconds of all its blocks and rests, those of a comparison among them.
     #[must_use]
     pub fn seconds(&self) -> f64 {
-        self.blocks.iter().map(|block| block.seconds + block.rest_s).sum()
+        let compared = self.compare.as_ref().map_or(0.0, |compare| {
+            let count = (compare.decoders.len() * compare.rounds) as f64;
+            count * (compare.block.seconds + compare.block.rest_s)
+        });
+        compared + self.blocks.iter().map(|block| block.seconds + block.rest_s).sum::<f64>()
+    }
+}
+
+impl ComparePlan {
+    /// Whether it can be run.
+    ///
+    /// # Errors
+    /// A sentence with the first thing that makes no sense.
+    pub fn check(&self) -> Result<(), String> {
+        if !DECODERS.contains(&self.decoders.len()) {
+            return Err(format!("it compares {} decoders; two to four are possible", self.decoders.len()));
+        }
+        if !(1..=MOST_ROUNDS).contains(&self.rounds) {
+            return Err(format!("`rounds` is from 1 to {MOST_ROUNDS}"));
+        }
+        if let Some(twice) =
+            self.decoders.iter().enumerate().find(|(at, name)| self.decoders[..*at].contains(name))
+        {
+            return Err(format!("{} is there twice", twice.1));
+        }
+        if self.block.gathers() || !self.block.assistance.is_empty() {
+            return Err("its block is an evaluation: nothing is gathered, nothing helps".to_owned());
+        }
+        self.block.check()
     }
 }
 

@@ -67,9 +67,17 @@ impl Session {
                 mixing: if runs_block { help.mixing } else { 0.0 },
                 scale: self.assistance_scale,
             },
+            signal_check: self
+                .signals
+                .as_ref()
+                .map(|signals| signals.status(self.settings.calibration.max_masked)),
             fits: self.fits.status(self.calibration.as_ref()),
             verdict: self.verdict(),
             control: ControlStatus { allowed: self.may_control(), overridden_by: self.overridden_by.clone() },
+            comparison: self
+                .comparison
+                .as_ref()
+                .map(|comparison| comparison.status(self.state == SessionState::Done)),
             options: OptionStatus {
                 gain: self.tuning.gain,
                 smoothing_ms: self.tuning.smoothing.0 * 1e3,

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::verdict::Verdict;
+use super::{
+    compare::ComparisonStatus, score::ScoreStatus, signal_check::SignalCheckStatus, verdict::Verdict,
+};
 
 /// Where a session stands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,12 +37,16 @@ pub struct SessionStatus {
     pub seconds_left: f64,
     /// How much the cursor is helped right now.
     pub assistance: AssistanceStatus,
+    /// What the newest signal check found.
+    pub signal_check: Option<SignalCheckStatus>,
     /// Fits of the session.
     pub fits: FitStatus,
     /// What the session says of the decoder.
     pub verdict: Verdict,
     /// Whether the decoder may control, and who let it where the verdict does not.
     pub control: ControlStatus,
+    /// Decoders that are compared, where some are.
+    pub comparison: Option<ComparisonStatus>,
     /// How intent moves the cursor.
     pub options: OptionStatus,
     /// What may be asked for now; and why the rest may not.
@@ -103,23 +109,6 @@ pub struct BlockStatus {
     pub state: &'static str,
     /// How it went so far.
     pub score: Option<ScoreStatus>,
-}
-
-/// How a block went.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ScoreStatus {
-    /// Targets that were acquired, timed out or missed for another.
-    pub presented: u64,
-    /// Targets acquired.
-    pub acquired: u64,
-    /// Selections of something else.
-    pub incorrect: u64,
-    /// Median time to target.
-    pub time_to_target_s: Option<f64>,
-    /// Bits per second, where wrong ones could be selected.
-    pub bit_rate: Option<f64>,
-    /// The most assistance in any trial that counts here, 0 to 1.
-    pub assistance: f64,
 }
 
 /// How much the cursor is helped.

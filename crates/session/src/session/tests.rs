@@ -1,200 +1,11 @@
 //! The transitions of a session, one by one.
 
-use std::collections::BTreeMap;
+mod rig;
 
-use kalmind_types::{Assistance, CursorDrive, ModelEvent, Phase, Position, Seconds, TickOutput, Velocity};
+use kalmind_types::{Assistance, CursorDrive, ModelEvent, Phase, Position};
 
+use self::rig::{BIN_S, Rig, block, model, preset, refused};
 use super::*;
-use crate::CalibrationOptions;
-
-const BIN_S: f64 = 0.02;
-
-fn block(block: TaskBlock, seconds: f64) -> BlockPlan {
-    BlockPlan {
-        block,
-        title: block.name().to_owned(),
-        instruction: String::new(),
-        task: (block != TaskBlock::SignalCheck).then(|| "radial8".to_owned()),
-        options: BTreeMap::new(),
-        seconds,
-        rest_s: 0.0,
-        assistance: Vec::new(),
-        gather: None,
-        refit_every_s: None,
-        fit_after: None,
-        fit_decoder: None,
-        until_good_enough: false,
-    }
-}
-
-fn preset(blocks: Vec<BlockPlan>) -> Preset {
-    Preset { name: "p".to_owned(), title: "P".to_owned(), about: String::new(), decoder: None, blocks }
-}
-
-fn model(number: u8, doubt: bool) -> FittedModel {
-    FittedModel {
-        id: ModelId([number; 32]),
-        decoder: "kalman-steady".to_owned(),
-        rows: 100,
-        better_than_chance: Some(!doubt),
-        p_value: Some(0.001),
-        doubt: doubt.then(|| "no better than chance".to_owned()),
-        warnings: Vec::new(),
-    }
-}
-
-/// A session between an engine that moves the cursor straight to targets and fits that end when the test says so.
-struct Rig {
-    session: Session,
-    tick: u64,
-    state: OutputState,
-    position: Position,
-    task: TaskState,
-    decodes: Option<(ModelId, bool)>,
-    /// Whether the decoder moves the cursor to the target.
-    is_good: bool,
-    orders: Vec<FitOrder>,
-    events: Vec<EventBody>,
-    commands: Vec<Command>,
-    /// Every input's actions, as text.
-    log: Vec<String>,
-}
-
-impl Rig {
-    fn new(blocks: Vec<BlockPlan>) -> Self {
-        let settings = SessionSettings {
-            presets: vec![preset(blocks)],
-            participant: Some("P1".to_owned()),
-            simulated: false,
-            seed: 1,
-            decoder: Some("kalman-steady".to_owned()),
-            calibration: CalibrationOptions::default(),
-            features: 2,
-            smoothing: Seconds(0.0),
-            max_speed: 1.0,
-            task_may_resume: false,
-        };
-        Self {
-            session: Session::new(settings),
-            tick: 0,
-            state: OutputState::Idle,
-            position: Position([0.5, 0.5]),
-            task: TaskState::default(),
-            decodes: None,
-            is_good: true,
-            orders: Vec::new(),
-            events: Vec::new(),
-            commands: Vec::new(),
-            log: Vec::new(),
-        }
-    }
-
-    fn handle(&mut self, input: SessionInput<'_>) -> Result<(), SessionRefused> {
-        let mut actions = Vec::new();
-        let now = LslTime(self.tick as f64 * BIN_S);
-        let result = self.session.handle(now, input, &mut actions);
-        for action in actions {
-            self.log.push(format!("{now:?} {action:?}").chars().take(400).collect());
-            match action {
-                SessionAction::Command(command) => self.command(command),
-                SessionAction::Publish { event, .. } => self.events.push(event),
-                SessionAction::Fit(order) => self.orders.push(*order),
-                SessionAction::CancelFit { number } => self.orders.retain(|order| order.number != number),
-                SessionAction::PutIn(id) => {
-                    let doubt = false;
-                    self.decodes = Some((id, doubt));
-                    self.handle(SessionInput::PutIn { model: id, result: Ok(()) }).unwrap();
-                }
-                SessionAction::MeasureArrival => {}
-            }
-        }
-        result
-    }
-
-    fn command(&mut self, command: Command) {
-        match command {
-            Command::Request { mode, resume, .. } if resume || self.state != OutputState::Hold => {
-                self.state = mode.into();
-            }
-            Command::Task(task) => self.task = task,
-            Command::PlaceCursor(position) => self.position = position,
-            _ => {}
-        }
-        self.commands.push(command);
-    }
-
-    fn ask_as(&mut self, console: &str, request: SessionRequest) -> Result<(), SessionRefused> {
-        let person = Person { operator: Some("AB".to_owned()), console: Some(console.to_owned()) };
-        self.handle(SessionInput::Asked { request, person, by: Actor::Operator })
-    }
-
-    fn ask(&mut self, request: SessionRequest) -> Result<(), SessionRefused> {
-        self.ask_as("page", request)
-    }
-
-    fn open(&mut self) {
-        self.ask(SessionRequest::Open { preset: "p".to_owned(), participant: None }).unwrap();
-        self.ask(SessionRequest::Start).unwrap();
-    }
-
-    fn tick(&mut self) {
-        self.tick += 1;
-        let time = LslTime(self.tick as f64 * BIN_S);
-        let moves = self.state.moves() && (self.is_good || self.task.drive == CursorDrive::Label);
-        let velocity = match self.task.target.filter(|_| moves) {
-            Some(target) => {
-                let [x, y] = self.position.to(target.position);
-                Velocity([x / 0.4, y / 0.4]).limited(0.6)
-            }
-            None => Velocity::default(),
-        };
-        self.position = Position([0, 1].map(|axis| self.position.0[axis] + BIN_S * velocity.0[axis]));
-        let output = TickOutput {
-            state: self.state,
-            position: self.position,
-            velocity,
-            ..TickOutput::neutral(self.tick, time)
-        };
-        let features = velocity.0;
-        let tick = SessionTick {
-            start: LslTime((self.tick - 1) as f64 * BIN_S),
-            output: &output,
-            features: &features,
-            model: self.decodes,
-        };
-        self.handle(SessionInput::Tick(tick)).unwrap();
-    }
-
-    fn seconds(&mut self, seconds: f64) {
-        for _ in 0..(seconds / BIN_S).round() as u64 {
-            self.tick();
-        }
-    }
-
-    fn fit(&mut self, result: Result<FittedModel, String>) {
-        let number = self.orders.remove(0).number;
-        self.handle(SessionInput::Fitted { number, result }).unwrap();
-    }
-
-    fn state(&self) -> SessionState {
-        self.session.status().state
-    }
-
-    fn changes(&self) -> Vec<&SessionChange> {
-        let change = |event: &'_ EventBody| matches!(event, EventBody::Session(_));
-        let session = self.events.iter().filter(|event| change(event));
-        session
-            .filter_map(|event| match event {
-                EventBody::Session(event) => Some(&event.change),
-                _ => None,
-            })
-            .collect()
-    }
-}
-
-fn refused(result: Result<(), SessionRefused>) -> String {
-    result.unwrap_err().to_string()
-}
 
 #[test]
 fn a_preset_runs_from_its_first_block_to_control_and_its_end() {
@@ -239,6 +50,14 @@ fn a_preset_runs_from_its_first_block_to_control_and_its_end() {
     let told = rig.changes();
     assert!(matches!(told[0], SessionChange::Opened { .. }));
     assert_eq!(told.iter().filter(|change| matches!(change, SessionChange::BlockStarted { .. })).count(), 4);
+    let said: Vec<&str> = told
+        .iter()
+        .filter_map(|change| match change {
+            SessionChange::Verdict { verdict, .. } => Some(verdict.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(said, ["better_than_chance", "not_yet", "good_enough"]);
     assert!(matches!(told.last().unwrap(), SessionChange::Ended { .. }));
 }
 
@@ -324,6 +143,23 @@ fn a_lost_stream_lets_the_block_wait() {
     rig.seconds(1.0);
     assert_eq!(rig.session.status().message, "open_loop");
     assert!((rig.session.status().elapsed_s - 4.96).abs() < 0.1);
+}
+
+#[test]
+fn a_signal_check_that_finds_nothing_waits_for_somebody_to_look() {
+    let mut rig = Rig::new(vec![block(TaskBlock::SignalCheck, 2.0), block(TaskBlock::OpenLoop, 10.0)]);
+    // in the rig features are what moves the cursor, and in a signal check nothing does
+    rig.lively = false;
+    rig.open();
+    rig.seconds(2.2);
+    let status = rig.session.status();
+    assert_eq!(status.state, SessionState::Paused);
+    assert!(status.message.contains("2 never change: check the array"), "{}", status.message);
+    rig.lively = true;
+    rig.ask(SessionRequest::Repeat).unwrap();
+    rig.seconds(2.2);
+    assert!(rig.session.status().signal_check.unwrap().is_good);
+    assert_eq!((rig.state(), rig.session.at), (SessionState::Running, 1));
 }
 
 #[test]
@@ -449,6 +285,42 @@ fn a_block_can_be_skipped_and_a_session_ended() {
     let ends =
         rig.events.iter().filter(|event| matches!(event, EventBody::TaskBlock { phase: Phase::End, .. }));
     assert_eq!(ends.count(), 2, "blocks begin and end in pairs");
+}
+
+#[test]
+fn compared_decoders_are_fitted_to_the_same_rows_and_told_apart_only_at_the_end() {
+    let mut rig = Rig::new(Vec::new());
+    let mut compared = preset(vec![block(TaskBlock::OpenLoop, 5.0)]);
+    let evaluation = block(TaskBlock::Evaluation, 6.0);
+    let decoders = ["kalman-steady".to_owned(), "dkf-nw".to_owned()].to_vec();
+    compared.compare = Some(ComparePlan { decoders, rounds: 2, block: evaluation });
+    rig.session.settings.presets = vec![compared];
+    rig.open();
+    rig.seconds(5.2);
+    rig.fit(Ok(model(9, false)));
+    assert_eq!((rig.state(), rig.session.status().blocks.len()), (SessionState::Fitting, 5));
+    let mut fitted = Vec::new();
+    for number in 1..=2 {
+        fitted.push(rig.orders[0].decoder.clone());
+        rig.fit(Ok(FittedModel { decoder: fitted[number - 1].clone(), ..model(number as u8, false) }));
+    }
+    fitted.sort();
+    assert_eq!(fitted, ["dkf-nw", "kalman-steady"]);
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        rig.seconds(1.0);
+        order.push(rig.decodes.unwrap().0.0[0]);
+        assert!(rig.session.hides_decoder());
+        let shown = format!("{:?}", rig.session.status());
+        assert!(!shown.contains("dkf-nw") && !shown.contains("kalman"), "{shown}");
+        rig.seconds(5.1);
+    }
+    assert_eq!(order[..2].iter().rev().collect::<Vec<_>>(), order[2..].iter().collect::<Vec<_>>());
+    rig.seconds(1.0);
+    assert!(!rig.session.hides_decoder());
+    let told = rig.session.status().comparison.unwrap();
+    assert!(told.decoders.iter().all(|one| one.decoder.is_some() && one.figures.len() == 2));
+    assert_eq!(told.differences[0].rounds, 2);
 }
 
 #[test]
