@@ -243,3 +243,29 @@ fn figures_of_clicks_over_twenty_seeds() {
         println!("{}: median {:.3}, least {:.3}", profile.name(), (parts[9] + parts[10]) / 2.0, parts[0]);
     }
 }
+
+#[test]
+fn a_press_selects_once_what_is_under_the_cursor_and_staying_selects_nothing() {
+    let mut task = task_named("grid").unwrap().build(1, &[("select", 1.0), ("timeout", 5.0)]).unwrap();
+    let at = |tick: u32| LslTime(10.0 + BIN_S * f64::from(tick));
+    task.start(TaskBlock::Evaluation, Seconds(60.0), at(0));
+    let mut step = |tick: u32, presses: u64| {
+        let position = task.target().unwrap().position;
+        let click = Some(Click { presses, ..Click::default() });
+        task.step(TaskTick { time: at(tick), position, state: OutputState::Control, click });
+        (task.score().acquired(), task.score().presented())
+    };
+    for tick in 1..100 {
+        assert_eq!(step(tick, 7), (0, 0), "presses from before, and staying");
+    }
+    assert_eq!(step(100, 8), (1, 1));
+    assert_eq!(step(101, 8), (1, 1), "the same press");
+    assert_eq!(step(102, 10), (2, 2), "two presses in a tick are one selection");
+    let other = Position([0.01, 0.01]);
+    let click = Some(Click { presses: 11, ..Click::default() });
+    let tick = TaskTick { time: at(103), position: other, state: OutputState::Hold, click };
+    task.step(tick);
+    assert_eq!(task.score().presented(), 2, "on hold nothing is selected");
+    task.step(TaskTick { time: at(104), state: OutputState::Control, ..tick });
+    assert_eq!(task.score().presented(), 2, "and that press is over");
+}

@@ -19,6 +19,8 @@ pub(super) const RADIUS: TaskOption =
     TaskOption::new("radius", "workspace widths", 0.06, "radius of every target");
 pub(super) const HOLD: TaskOption =
     TaskOption::new("hold", "s", 0.3, "how long the cursor has to stay in the target");
+pub(super) const SELECT: TaskOption =
+    TaskOption::new("select", "0 or 1", 0.0, "what selects: 0, staying for the hold; 1, a click");
 pub(super) const TIMEOUT: TaskOption = TaskOption::new("timeout", "s", 5.0, "how long a trial may take");
 
 /// Where a task shows its targets.
@@ -82,13 +84,17 @@ struct Running {
 /// The task. A target is acquired when the cursor has been in it (on its rim counts) at every tick for `hold`, and where there
 /// are others, they are selected in the same way, which ends the trial as well; a trial times
 /// out `timeout` after its start, and then the cursor is put on the target, so that doing nothing scores nothing. The next
-/// target follows at once. Open and closed loop differ only in what moves the cursor. Where time does not count a hold in
+/// target follows at once. Where clicks select, what the cursor is on at a press is selected, and staying selects nothing. Open and closed loop differ only in what moves the cursor. Where time does not count a hold in
 /// progress starts over.
 #[derive(Debug)]
 pub(super) struct TargetAcquisition<T> {
     targets: T,
     radius: f64,
     hold: f64,
+    /// Whether a click selects what the cursor is on, and staying does not.
+    by_click: bool,
+    /// Presses that were seen: each selects once at most.
+    presses: Option<u64>,
     timeout: f64,
     running: Option<Running>,
     last_tick: Option<LslTime>,
@@ -97,7 +103,7 @@ pub(super) struct TargetAcquisition<T> {
 }
 
 impl<T: Targets> TargetAcquisition<T> {
-    /// Waits for its first block; takes [`HOLD`] and [`TIMEOUT`] from the options.
+    /// Waits for its first block; takes [`HOLD`], [`SELECT`] and [`TIMEOUT`] from the options.
     pub(super) fn new(targets: T, radius: f64, options: &OptionValues<'_>) -> Result<Self, TaskError> {
         let timeout = positive(options, "timeout", "a trial needs a positive time")?;
         let hold = options.get("hold");
@@ -108,8 +114,25 @@ impl<T: Targets> TargetAcquisition<T> {
                 expected: "it has to be at least 0 and shorter than the timeout",
             });
         }
+        let select = options.get("select");
+        let by_click = select.to_bits() == 1.0_f64.to_bits();
+        if !by_click && select.to_bits() != 0.0_f64.to_bits() {
+            let expected = "0 (staying) or 1 (a click) is possible";
+            return Err(TaskError::OutOfRange { option: "select", value: select, expected });
+        }
         let score = TaskScore::of(targets.choices());
-        Ok(Self { targets, radius, hold, timeout, running: None, last_tick: None, next_trial: 0, score })
+        Ok(Self {
+            targets,
+            radius,
+            hold,
+            by_click,
+            presses: None,
+            timeout,
+            running: None,
+            last_tick: None,
+            next_trial: 0,
+            score,
+        })
     }
 
     /// Shows the next target and begins its trial.
@@ -175,6 +198,13 @@ impl<T: Targets> Task for TargetAcquisition<T> {
     fn step(&mut self, tick: TaskTick) -> TaskStep {
         let mut step = TaskStep::default();
         let last = self.last_tick.replace(tick.time);
+        let presses = tick.click.map_or(0, |click| click.presses);
+        let is_pressed = self.presses.replace(presses).is_some_and(|before| presses > before);
+        let hold = match (self.by_click, is_pressed) {
+            (false, _) => self.hold,
+            (true, true) => 0.0,
+            (true, false) => f64::INFINITY,
+        };
         let counted = last.and_then(|last| seconds_that_count(last, tick.time, tick.state));
         let Some(running) = &mut self.running else {
             return step;
@@ -190,7 +220,7 @@ impl<T: Targets> Task for TargetAcquisition<T> {
             (place, before.map_or(0.0, |(_, held)| held + seconds))
         });
         let over = running.elapsed >= running.duration - ROUNDING_S;
-        let selected = running.held.filter(|(_, held)| *held >= self.hold - ROUNDING_S);
+        let selected = running.held.filter(|(_, held)| *held >= hold - ROUNDING_S);
         let result = if let Some((place, _)) = selected {
             Some(if place.is_target { TrialResult::Acquired } else { TrialResult::Incorrect })
         } else if running.trial_elapsed >= self.timeout - ROUNDING_S {

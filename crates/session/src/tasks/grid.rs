@@ -17,6 +17,7 @@ pub(super) const GRID: TaskKind = TaskKind {
         TaskOption::new("width", "workspace widths", 1.0, "width of the grid"),
         TaskOption::new("height", "workspace widths", 1.0, "height of the grid"),
         TaskOption::new("hold", "s", 1.0, "how long the cursor has to stay in a cell"),
+        acquisition::SELECT,
         TaskOption::new("timeout", "s", 20.0, "how long a trial may take"),
     ],
     build,

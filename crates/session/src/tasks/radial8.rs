@@ -20,6 +20,7 @@ pub(super) const RADIAL8: TaskKind = TaskKind {
         TaskOption::new("distance", "workspace widths", 0.3, "distance of the outer targets from the centre"),
         acquisition::RADIUS,
         acquisition::HOLD,
+        acquisition::SELECT,
         acquisition::TIMEOUT,
     ],
     build,
