@@ -81,7 +81,7 @@ fn clicks_that_a_dozen_units_follow_are_presses_within_the_act_and_few_others_ar
     assert!(held_out.pressed >= 22 && held_out.false_per_minute <= 1.0, "{report:?}");
     assert!((60.0..300.0).contains(&held_out.latency_ms), "{report:?}");
     assert!(report.warnings.is_empty(), "{report:?}");
-    assert!((0.0..1.0).contains(&report.shrinkage));
+    assert!((0.0..=1.0).contains(&report.shrinkage));
     let settings = parameters.settings;
     assert!((settings.end - 1.0 / 15.0).abs() < 1e-12 && (settings.begin - 1.0 / 110.0).abs() < 1e-12);
     assert!((settings.release - 0.5 * settings.threshold).abs() < 1e-15);
