@@ -169,6 +169,8 @@ fn stages_that_cannot_be_used_are_refused_where_they_stand() {
     assert_eq!(accepted(&good.to_toml()).stream, good.stream);
     for (stages, line, title) in [
         ("{ stage = \"fir\" }", 5, "is no stage: unknown variant `fir`"),
+        ("{ stage = \"filter\", kind = \"low_pass\", hz = [1, 2] }", 5, "this kind of filter has one"),
+        ("{ stage = \"spikes\", scales = [] }", 5, "`scales` has to be"),
         ("{ stage = \"identity\" },\n{ stage = \"iir\", section = [] }", 6, "unknown field `section`"),
         (
             "{ stage = \"identity\" },\n{ stage = \"iir\", sections = [[1, 0, 0, 1, -2, 1]] }",

@@ -165,6 +165,22 @@ fn write_the_reference() {
 }
 
 #[test]
+fn the_page_of_presets_is_up_to_date() {
+    let written = fs::read_to_string(root().join("docs/presets.md")).unwrap_or_default();
+    assert!(
+        written == configuration::presets_reference(),
+        "docs/presets.md is out of date: cargo test --test configuration -- --ignored write_the_page_of_presets"
+    );
+}
+
+#[test]
+#[ignore = "writes docs/presets.md"]
+fn write_the_page_of_presets() {
+    fs::write(root().join("docs/presets.md"), configuration::presets_reference())
+        .expect("docs/ can be written");
+}
+
+#[test]
 fn the_page_of_the_decoders_options_is_up_to_date() {
     let written = fs::read_to_string(root().join("docs/options.md")).unwrap_or_default();
     assert!(

@@ -25,6 +25,7 @@ use proptest::prelude::*;
 
 mod conflicts;
 mod documents;
+mod presets;
 mod windows;
 
 const STREAM: &str = "[[stream]]\ntype = \"Features\"\n";

@@ -412,8 +412,7 @@ options! {
         "how the kernels are weighted: all the same, or learnt with the other hyperparameters",
         "`equal` or `learned`";
     hidden: usize = "hidden", "units",
-        "units of a network's layer",
-        "a whole number from 1 to 512", |hidden: &usize| (1..=512).contains(hidden);
+        "units of a network's layer", "a whole number from 1 to 512", |hidden: &usize| (1..=512).contains(hidden);
     layers: usize = "layers", "",
         "recurrent layers of a network",
         "a whole number from 1 to 4", |layers: &usize| (1..=4).contains(layers);
@@ -430,11 +429,12 @@ options! {
         "initial standard deviation of annealed noise on gradients (Neelakantan et al. 2015)",
         "a number of at least 0", |noise: &f64| *noise >= 0.0;
     cell: Cell = "cell", "",
-        "the recurrent cell",
-        "`gru` or `lstm`";
+        "the recurrent cell", "`gru` or `lstm`";
     ensemble: bool = "ensemble", "",
-        "whether decoders may be combined",
-        "`on` or `off`";
+        "whether decoders may be combined", "`on` or `off`";
+    process_noise: f64 = "process-noise", "",
+        "factor on G, the noise of the state's autoregression: above 1 the intent follows features faster, with less smoothing",
+        "a number from 0.01 to 1000", |scale: &f64| (0.01..=1e3).contains(scale);
     noise_scale: Choice<f64> = "q-scale", "",
         "factor on Q; `auto` chooses on held-out rows",
         "`auto` or a number above 0", |scale: &Choice<f64>| scale.is(|scale| *scale > 0.0);

@@ -49,6 +49,19 @@ fn fitted(spec: &str, data: &TrainingData) -> Result<Fitted, FitError> {
     fit(&spec.parse::<DecoderSpec>().unwrap(), data, &FitSettings::default(), &mut |_| ())
 }
 
+#[test]
+fn the_noise_of_the_state_is_scaled_and_nothing_else() {
+    let data = data(400, 6, 2, |value| value);
+    let kalman = |options: &str| match fitted(&format!("kalman-steady:{options}"), &data).unwrap().parameters
+    {
+        Parameters::KalmanSteady(kalman) => kalman,
+        other => panic!("{other:?}"),
+    };
+    let (mut plain, scaled) = (kalman("covariance-scale=1"), kalman("covariance-scale=1,process-noise=6"));
+    plain.state.process_noise *= 6.0;
+    assert_eq!(plain, scaled);
+}
+
 /// Fits, runs over the first rows with a gap, and asks for finite numbers and covariances.
 fn runs(spec: &str, data: &TrainingData) -> FitReport {
     let Fitted { parameters, report, guard, .. } =

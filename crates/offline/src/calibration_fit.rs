@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use kalmind_engine::StagedModel;
-use kalmind_filter::{ClickParameters, DecoderSpec, KernelPath, Model, TrainingData, running_weight};
+use kalmind_filter::{
+    AgainstChance, ClickParameters, DecoderSpec, KernelPath, Model, TrainingData, running_weight,
+};
 use kalmind_fitting::{ClickFitSettings, FitError, FitProgress, FitReport, FitSettings, fit, fit_click};
 use kalmind_recording::{FittedRows, ModelFileError, PackedModel};
-use kalmind_session::{Calibration, CalibrationError, ClickLabelLaw, click_labels};
+use kalmind_session::{Calibration, CalibrationError, ClickLabelLaw, FittedModel, click_labels};
 use serde_json::json;
 
 use crate::{
@@ -29,6 +31,27 @@ pub struct CalibrationFit {
     pub report: FitReport,
     /// How it is recorded, where it is.
     pub recorded: Option<Arc<RecordedFit>>,
+}
+
+impl CalibrationFit {
+    /// The model as a session is told of it.
+    #[must_use]
+    pub fn told(&self) -> FittedModel {
+        let (better_than_chance, p_value) = match self.model.model.quality().map(|quality| quality.chance) {
+            Some(AgainstChance::Better(figures)) => (Some(true), Some(figures.p)),
+            Some(AgainstChance::NotBetter(figures)) => (Some(false), Some(figures.p)),
+            Some(AgainstChance::NotTested { .. }) | None => (None, None),
+        };
+        FittedModel {
+            id: self.model.id,
+            decoder: self.model.model.decoder.to_string(),
+            rows: self.rows,
+            better_than_chance,
+            p_value,
+            doubt: self.model.doubt().map(|doubt| doubt.text),
+            warnings: self.model.warnings(),
+        }
+    }
 }
 
 /// A fitted model as it stands in a recording of the session that it was fitted in.
@@ -190,7 +213,6 @@ pub fn fit_sessions(
 
 #[cfg(test)]
 mod tests {
-    use kalmind_filter::AgainstChance;
     use kalmind_session::{CalibrationOptions, CalibrationTick};
     use kalmind_types::{
         Binning, Cause, Component, CursorDrive, LslTime, OutputState, Position, StreamFeatures, Target,

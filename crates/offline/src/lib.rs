@@ -2,7 +2,7 @@
 //! recordings played back through the engine.
 //!
 //! A [`sources::RowSource`] gives the rows of whatever holds them, [`fit_tables`] and [`fit_calibration`] fit a decoder,
-//! [`Evaluation`] compares decoders on held-out rows, [`replay`] repeats a session bit for bit, [`recompute`]
+//! [`Evaluation`] compares decoders on held-out rows, [`simulated_session`] runs whole sessions without waiting, [`replay`] repeats a session bit for bit, [`recompute`]
 //! its derived streams, [`report`] writes pages, and
 //! [`recording`] inspects, mends and exports files.
 //!
@@ -21,6 +21,7 @@ pub mod recorded;
 pub mod recording;
 mod replay;
 pub mod report;
+pub mod simulated_session;
 pub mod sources;
 mod table_fit;
 pub mod tables;

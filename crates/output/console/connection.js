@@ -21,11 +21,14 @@ export class Connection {
   #heard = 0;
   #link = "connecting";
   #token;
+  #console;
   #on;
 
   // `on` is called back: on.message(message), on.status(document), on.link("live" | "quiet" | "lost"), on.token(accepted)
-  constructor(token, on) {
+  // `name` is how a page calls itself that runs sessions: while it answers, the daemon knows that it is there
+  constructor(token, on, name = null) {
     this.#token = token;
+    this.#console = name;
     this.#on = on;
     this.#open();
     setInterval(() => this.#watch(), 50);
@@ -45,6 +48,12 @@ export class Connection {
   async ask(state, agreed = {}) {
     const headers = { "content-type": "application/json" };
     await this.#fetch("/v1/control", { method: "POST", headers, body: JSON.stringify({ state, ...agreed }) });
+  }
+
+  // Asks something of the session; gives what it shows of itself afterwards.
+  session(request, person) {
+    const headers = { "content-type": "application/json" };
+    return this.#fetch("/v1/session", { method: "POST", headers, body: JSON.stringify({ person, request }) });
   }
 
   // The models of the run.
@@ -75,7 +84,7 @@ export class Connection {
   }
 
   #open() {
-    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/state?flow=ack`, ["kalmind.v1"]);
+    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/state?flow=ack&session=1${this.#console ? `&console=${this.#console}` : ""}`, ["kalmind.v1"]);
     this.#socket = socket;
     socket.onopen = () => {
       this.#attempt = 0;

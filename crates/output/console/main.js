@@ -1,6 +1,8 @@
 // Ties the link to the page, and hands over what people ask for.
 
+import { Bell } from "./call.js";
 import { Connection, takeToken } from "./connection.js";
+import { SessionPanel, consoleName } from "./session.js";
 import { View } from "./view.js";
 import { Workspace } from "./workspace.js";
 
@@ -13,9 +15,13 @@ let state; // the newest
 let asking = null; // what the question on the screen is about: the reasons, and the state in which it was put
 
 const view = new View();
+const token = takeToken();
+const name = consoleName();
+const panel = new SessionPanel(name, (request, person) => connection.session(request, person));
+const bell = new Bell((audible) => document.getElementById("call").toggleAttribute("data-silent", !audible));
 const workspace = new Workspace(document.getElementById("workspace"));
 
-const connection = new Connection(takeToken(), {
+const connection = new Connection(token, {
   link: (link) => view.link(link),
   status: (status) => {
     input = status.input;
@@ -25,6 +31,7 @@ const connection = new Connection(takeToken(), {
   },
   token: (accepted) => {
     view.steerable(accepted);
+    panel.steerable(accepted);
     view.notice(accepted ? "" : "This page's token is from an earlier run: you can watch and stop, but not resume. Open the address that Kalmind printed when it last started.");
   },
   message: (message) => {
@@ -39,9 +46,15 @@ const connection = new Connection(takeToken(), {
         state = message.state;
         view.tick(message);
         workspace.move(message);
+        goOn(message);
         break;
       case "heartbeat":
         view.heartbeat(message);
+        goOn(message);
+        break;
+      case "session":
+        panel.show(message);
+        called(message);
         break;
       case "event":
         if (message.kind === "target") workspace.place(message.data);
@@ -56,7 +69,31 @@ const connection = new Connection(takeToken(), {
         break;
     }
   },
-});
+}, token && name);
+
+// How to go on from where the output is, beside STOP.
+function goOn({ state }) {
+  panel.output(state);
+  const press = panel.continues ? `${panel.continues}, in the session` : "Resume control";
+  const words = {
+    control: "The decoder moves the cursor. STOP halts it at once.",
+    calibrating: "The task moves the cursor, or helps it. STOP halts it at once.",
+    idle: "The cursor is at rest.",
+    hold: `Stopped: the cursor stands still. When all is well, press ${press}.`,
+    stale: `No usable signal: look at Streams. If it does not go on by itself, press ${press}.`,
+    fault: `Something failed: read the words above the workspace. When it is mended, press ${press}.`,
+  };
+  view.goOn(words[state] ?? "");
+}
+
+// The participant calls until somebody has seen it.
+function called({ called: since, participant }) {
+  const banner = document.getElementById("call");
+  bell.calling = since !== null;
+  banner.hidden = since === null;
+  const silent = banner.hasAttribute("data-silent") ? " (this page makes no sound before you have pressed something on it)" : "";
+  view.call(`${participant ?? "The participant"} calls${silent}`);
+}
 
 // Why a person has to agree to control, in words for the page.
 function reason({ confirm, text }) {
@@ -85,6 +122,7 @@ function withdraw(why) {
 
 async function stop() {
   if (asking) withdraw("");
+  panel.withdraw();
   try {
     await connection.stop();
     view.notice("");
@@ -95,18 +133,20 @@ async function stop() {
 
 document.getElementById("stop").addEventListener("click", stop);
 
-// Space and escape stop wherever the focus is: also on a button, which space would press otherwise.
+// Space and escape stop wherever the focus is: also on a button, which space would press otherwise. Where words are written a
+// space is one.
+const writes = (event) => event.key === " " && event.target.matches?.("input:not([type=range])");
 document.addEventListener(
   "keydown",
   (event) => {
-    if (!STOP_KEYS.has(event.key)) return;
+    if (!STOP_KEYS.has(event.key) || writes(event)) return;
     event.preventDefault();
     event.stopPropagation();
     if (!event.repeat) stop();
   },
   true,
 );
-document.addEventListener("keyup", (event) => event.key === " " && event.preventDefault(), true);
+document.addEventListener("keyup", (event) => event.key === " " && !writes(event) && event.preventDefault(), true);
 
 // The models of the run, whenever one has come or taken over, and as long as one is on its way.
 let relisting;

@@ -93,7 +93,7 @@ const VERDICT = { better: "better than chance", not_better: "no better than chan
 
 // How good a decoder is, by rows that it was not fitted to.
 function qualityFacts(decoder) {
-  if (!decoder) return [["model", "none: calibrate, or set [decoder] model"]];
+  if (!decoder) return [];
   const { quality } = decoder;
   if (!quality) return [["quality", "unknown: the model file does not include it"]];
   const { chance, held_out: held } = quality;
@@ -106,6 +106,16 @@ function qualityFacts(decoder) {
     ...(quality.fallback_steps > 0 ? [["fallback steps", `${quality.fallback_steps} of ${quality.steps}`]] : []),
     ["tested on held-out", `${held.count} ${FOLDS[held.of]}`],
   ];
+}
+
+// What the light says: whether it records, and for how long there is room.
+function recordingLight(recording) {
+  if (!recording) return "Not recording";
+  if (recording.state === "failing") return "Recording fails: see what is the matter at the right";
+  if (recording.state === "ended") return "Recording ended";
+  const left = recording.minutes_left;
+  if (left === null || left === undefined) return "Recording";
+  return left >= 180 ? `Recording, room for ${Math.floor(left / 60)} hours` : `Recording, ${Math.floor(left)} minutes left`;
 }
 
 export class View {
@@ -140,6 +150,7 @@ export class View {
     const shown = [...find("session").children].find((pair) => pair.firstChild.textContent === "decoder");
     const unsure = decoder?.covariance === "constant" ? ", constant uncertainty" : "";
     if (shown) shown.lastChild.textContent = decoder ? `${decoder.name} ${decoder.model.slice(0, 8)}${unsure}` : "none";
+    put("decoder-name", decoder ? `${decoder.name} ${decoder.model.slice(0, 8)}${unsure}` : "none: calibrate, or set [decoder] model");
     facts("decoder", qualityFacts(decoder));
     put("decoder-warning", (decoder?.warnings ?? []).map(sentence).join(" "));
     find("decoder-section").toggleAttribute("data-poor", Boolean(decoder?.poor));
@@ -210,6 +221,9 @@ export class View {
 
   // The recording, where there is one: what became of its file is told as an alert.
   recording(recording) {
+    const light = find("light");
+    light.dataset.state = recording?.state ?? "none";
+    put("light", recordingLight(recording));
     find("recording-section").hidden = !recording;
     if (!recording) return;
     const lost = ["samples", "ticks", "events", "texts", "files"]
@@ -222,7 +236,6 @@ export class View {
       ["written", `${(recording.bytes / 1e6).toFixed(1)} MB`],
       ["lost", lost.length ? lost.join(", ") : "nothing"],
     ]);
-    find("recording-section").dataset.state = recording.state;
     put("recording-problem", recording.problem ?? "");
   }
 
@@ -270,6 +283,14 @@ export class View {
   steerable(yes) {
     find("steer").hidden = !yes;
     find("models").toggleAttribute("data-steerable", yes);
+  }
+
+  goOn(text) {
+    put("go-on", text);
+  }
+
+  call(text) {
+    put("call-text", text);
   }
 
   notice(text) {

@@ -6,6 +6,14 @@ const CURSOR_RADIUS = 0.014;
 const VELOCITY_UNIT = "workspace widths/s";
 const UNSCALED_SIZE = 0.08; // of the widest ellipse so far, where the intent's unit is not ours
 
+// What the page of whoever runs a session looks like: fill and edge of each thing, null for what is not drawn.
+const OPERATOR = {
+  grid: "#e6e9ed",
+  intent: ["rgba(230, 150, 30, 0.16)", "#b26a00"],
+  target: ["#cfe3cf", "#2d7a37"],
+  cursor: ["#1f5fa8", "#ffffff"],
+};
+
 // Half-axes and angle of the ellipse of a symmetric 2 x 2 covariance [[a, b], [b, c]]; null where it is none.
 export function ellipse([[a, b], [, c]]) {
   const middle = (a + c) / 2;
@@ -24,9 +32,11 @@ export class Workspace {
   #state = null;
   #target = null;
   #pending = false;
+  #look;
 
-  constructor(canvas) {
+  constructor(canvas, look = OPERATOR) {
     this.#canvas = canvas;
+    this.#look = look;
     this.#ink = canvas.getContext("2d");
     new ResizeObserver(() => this.#fit()).observe(canvas);
   }
@@ -36,6 +46,7 @@ export class Workspace {
     this.#height = hello.workspace.height / hello.workspace.width;
     this.#scaled = hello.intent.slice(0, 2).every((component) => component.unit === VELOCITY_UNIT);
     this.#canvas.style.aspectRatio = `1 / ${this.#height}`;
+    this.#canvas.style.setProperty("--height", this.#height);
     this.#widest = 0;
     this.#state = null;
     this.place(hello.target?.data);
@@ -84,16 +95,16 @@ export class Workspace {
     ink.setTransform(1, 0, 0, 1, 0, 0);
     ink.clearRect(0, 0, width, this.#canvas.height);
     ink.setTransform(width, 0, 0, -width, 0, this.#canvas.height);
-    this.#grid();
-    if (this.#target) this.#disc(this.#target.position, this.#target.radius, "#cfe3cf", "#2d7a37", 0.003);
+    if (this.#look.grid) this.#grid();
+    if (this.#target) this.#disc(this.#target.position, this.#target.radius, ...this.#look.target, 0.003);
     if (!this.#state) return;
-    this.#intent();
-    this.#disc(this.#state.position, CURSOR_RADIUS, "#1f5fa8", "#ffffff", 0.003);
+    if (this.#look.intent) this.#intent();
+    this.#disc(this.#state.position, CURSOR_RADIUS, ...this.#look.cursor, 0.003);
   }
 
   #grid() {
     const ink = this.#ink;
-    ink.strokeStyle = "#e6e9ed";
+    ink.strokeStyle = this.#look.grid;
     ink.lineWidth = 0.0015;
     ink.beginPath();
     for (let at = 0.1; at < 0.95; at += 0.1) {
@@ -128,8 +139,7 @@ export class Workspace {
     const scale = this.#scaled ? AHEAD_S : UNSCALED_SIZE / (SPREAD * this.#widest || 1);
     const ink = this.#ink;
     const tip = [position[0] + intent.mean[0] * scale, position[1] + intent.mean[1] * scale];
-    ink.strokeStyle = "#b26a00";
-    ink.fillStyle = "rgba(230, 150, 30, 0.16)";
+    [ink.fillStyle, ink.strokeStyle] = this.#look.intent;
     ink.lineWidth = 0.003;
     ink.beginPath();
     ink.moveTo(...position);

@@ -5,12 +5,16 @@ use axum::body::Bytes;
 use crate::{Credentials, placed::Placed};
 
 /// What a client asked for when it connected.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wishes {
     /// Only every Nth tick.
     pub(crate) every: u64,
     /// Whether it acknowledges states.
     pub(crate) acknowledges: bool,
+    /// Whether it wants to hear what the session shows of itself.
+    pub(crate) session: bool,
+    /// The console that it belongs to, where it says so: one that runs a session.
+    pub(crate) console: Option<String>,
 }
 
 /// A client on its way from HTTP to the thread that serves WebSocket clients.

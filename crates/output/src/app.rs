@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, atomic::AtomicU64};
 
 use kalmind_types::Actor;
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::{
     Access, Controls, Counters, Hub, Ledger, Limits, admission::Admission, counters::count, hub::Relay,
-    places::Places, rate::RateLimit,
+    places::Places, presence::Presence, rate::RateLimit,
 };
 
 /// What every request handler sees.
@@ -24,6 +25,14 @@ pub(crate) struct App {
     pub(crate) posting: Arc<Semaphore>,
     /// One at a time is built; nobody who sends a model slowly keeps another from being put in.
     pub(crate) activating: Arc<Semaphore>,
+    /// Requests to the session that wait for it.
+    pub(crate) asking: Arc<Semaphore>,
+    /// What may be called for without the token.
+    pub(crate) calls: Mutex<RateLimit>,
+    /// The newest message of what the session shows of itself, once a client has asked for it.
+    pub(crate) session: watch::Sender<Option<Utf8Bytes>>,
+    /// Which consoles are there.
+    pub(crate) presence: Mutex<Presence>,
     pub(crate) open_websockets: AtomicU64,
     pub(crate) places: Arc<Places>,
     pub(crate) relay: Relay,

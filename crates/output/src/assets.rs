@@ -20,14 +20,15 @@ mod embedded {
 pub(crate) async fn serve(uri: Uri, headers: HeaderMap) -> Response {
     let path = match uri.path().trim_start_matches('/') {
         "" => "index.html",
+        "participant" => "participant.html",
         path => path,
     };
     let Some(file) = Console::get(path) else {
         return error(
             StatusCode::NOT_FOUND,
             ErrorCode::NotFound,
-            "no such path: there are /, /v1/state, /v1/status, /metrics, /openapi.json, /asyncapi.json, and POST /v1/stop, \
-             /v1/control, /v1/events",
+            "no such path: there are /, /participant, /v1/state, /v1/status, /v1/session, /metrics, /openapi.json, /asyncapi.json, and POST \
+             /v1/stop, /v1/control, /v1/events, /v1/session",
         );
     };
     let [a, b, c, d, ..] = file.metadata.sha256_hash();

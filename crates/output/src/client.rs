@@ -37,6 +37,7 @@ use crate::{
     rate::RateLimit,
     refusal::TOO_FREQUENT,
     request::{ClientMessage, is_stop},
+    session_feed,
     writer::{Reading, Writer},
 };
 
@@ -54,10 +55,12 @@ pub(crate) async fn serve_clients(mut admissions: mpsc::Receiver<Admission>, app
     let mut ending = app.ending.clone();
     let mut clients = JoinSet::new();
     let mut relaying = pin!(app.relay.clone().run(&app.hub));
+    let mut feeding = pin!(session_feed::run(app));
     loop {
         tokio::select! {
             biased;
             () = &mut relaying => break,
+            () = &mut feeding => break,
             Some(admission) = admissions.recv() => {
                 let app = Arc::clone(app);
                 clients.spawn(async move {
@@ -98,7 +101,8 @@ async fn talk(admission: Admission, app: &Arc<App>) {
     let (allow, token) = watch::channel(may_read);
     let awaited = (!may_read).then_some(token);
     let reading = Reading::new(Flow::new(&app.limits, wishes.acknowledges, app.hub.clock().lsl()));
-    let reader = Reader { app, place: &place, replies, allow, authorised, reading: &reading };
+    let console = wishes.console.clone();
+    let reader = Reader { app, place: &place, replies, allow, authorised, reading: &reading, console };
     let mut ending = app.ending.clone();
     let farewell = {
         let hearing = pin!(reader.run(&mut stream));
@@ -166,6 +170,8 @@ struct Reader<'a> {
     allow: watch::Sender<bool>,
     authorised: bool,
     reading: &'a Reading,
+    /// The console that the client belongs to.
+    console: Option<String>,
 }
 
 impl Reader<'_> {
@@ -193,7 +199,10 @@ impl Reader<'_> {
                     }
                     Some(parsed)
                 }
-                Message::Pong(number) if self.answers_ping(&number, received) => continue,
+                Message::Pong(number) if self.answers_ping(&number, received) => {
+                    self.lives(received);
+                    continue;
+                }
                 Message::Binary(_) => {
                     self.malformed("messages are JSON text, not binary");
                     None
@@ -204,6 +213,7 @@ impl Reader<'_> {
             if let Some(Ok(ClientMessage::Ack { seq })) = parsed
                 && self.reading.acknowledge(seq, received)
             {
+                self.lives(received);
                 continue;
             }
             // STOP counts against the limit, and is carried out before the limit is enforced
@@ -225,6 +235,15 @@ impl Reader<'_> {
     fn answers_ping(&self, number: &[u8], received: LslTime) -> bool {
         let number = number.try_into().map(u64::from_be_bytes);
         number.is_ok_and(|number| self.reading.pong(number, received))
+    }
+
+    /// A sign of life of the console that the client belongs to, and has shown the token for.
+    fn lives(&self, now: LslTime) {
+        if let Some(console) = &self.console
+            && self.authorised
+        {
+            session_feed::heard(self.app, console, self.reading.answered_until(now));
+        }
     }
 
     /// What a frame that could not be read means.

@@ -8,6 +8,9 @@ use kalmind_types::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+/// What is said where nobody runs sessions.
+pub(crate) const NO_SESSION: &str = "this run has no session to show or to ask something of";
+
 /// Which decoder runs, as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DecoderInfo {
@@ -152,6 +155,28 @@ pub trait Controls: Send + Sync {
     /// # Errors
     /// See [`ControlRefused`].
     fn activate_model(&self, model: ModelId, by: Actor) -> Result<(), ControlRefused>;
+
+    /// What the session shows of itself: an object; null where the run has no session. Called five times a second while a
+    /// client wants to hear of it.
+    fn session(&self) -> Value {
+        Value::Null
+    }
+
+    /// Asks something of the session: `{"person": {..}, "request": {"action": ..}}`; gives what it shows of itself
+    /// afterwards. `by` is [`Actor::Client`] for a call without the token. Called on a thread of its own: may wait for the
+    /// session.
+    ///
+    /// # Errors
+    /// See [`ControlRefused`].
+    fn session_request(&self, _asked: Value, _by: Actor) -> Result<Value, ControlRefused> {
+        Err(ControlRefused::NotNow(String::from(NO_SESSION)))
+    }
+
+    /// The page of the console that is in charge of the session has answered nothing for 5 s; called once, until it comes
+    /// back. Stops by default.
+    fn console_lost(&self, _console: &str) {
+        self.stop(Actor::LostConsole);
+    }
 
     /// The input streams, in the configuration's order.
     fn streams(&self) -> Vec<StreamStatus>;

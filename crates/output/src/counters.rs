@@ -56,6 +56,8 @@ counters! {
     websockets;
     /// Messages sent to WebSocket clients.
     messages_sent;
+    /// Consoles that nobody watches over, because more than 256 were there.
+    consoles_unwatched;
     /// Gap messages sent to clients that fell behind.
     gaps;
     /// States that those clients missed.

@@ -128,6 +128,13 @@ impl Flow {
         true
     }
 
+    /// Until when everything was answered: since when something is unanswered, or now.
+    pub(crate) fn answered_until(&self, now: LslTime) -> LslTime {
+        let states = self.acknowledgements.as_ref().and_then(|known| known.under_way.front());
+        let unanswered = [self.pings.front(), states].into_iter().flatten();
+        unanswered.map(|sent| sent.time).fold(now, |oldest, time| if time < oldest { time } else { oldest })
+    }
+
     /// Whether a ping or a state has been unanswered for so long that the client counts as gone.
     pub(crate) fn gone(&self, now: LslTime) -> bool {
         let over = |oldest: Option<&Sent>, limit| oldest.is_some_and(|oldest| (now - oldest.time).0 >= limit);

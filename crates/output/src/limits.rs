@@ -30,9 +30,9 @@ pub struct Limits {
     pub model_bytes: usize,
     /// How long a client may take to send a model's file.
     pub model_within: Duration,
-    /// `control`, `events` and `models` requests a second, and at once, of all clients together; more are answered 429.
+    /// `control`, `events`, `session` and `models` requests a second, and at once, of all clients together; more are answered 429.
     pub requests_per_second: u32,
-    /// Reads of `/v1/status`, `/v1/models` and `/metrics` a second, and at once, of all clients together; more are answered 429.
+    /// Reads of `/v1/status`, `/v1/session`, `/v1/models` and `/metrics` a second, and at once, of all clients together; more are answered 429.
     pub reads_per_second: u32,
     /// Requests of any kind a second, and at once, over one connection, STOP excepted; one more is answered 429 and
     /// ends the connection.

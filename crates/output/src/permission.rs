@@ -43,7 +43,7 @@ pub(crate) fn may_steer(app: &App, headers: &HeaderMap) -> Result<(), Box<Respon
 }
 
 /// Takes one of what `limit` allows; the answer to the request if there is none left.
-fn within(app: &App, limit: &Mutex<RateLimit>) -> Result<(), Box<Response>> {
+pub(crate) fn within(app: &App, limit: &Mutex<RateLimit>) -> Result<(), Box<Response>> {
     if app.within(limit) {
         return Ok(());
     }
@@ -56,6 +56,14 @@ pub(crate) async fn steering<T: for<'de> Deserialize<'de>>(
     request: Request,
 ) -> Result<T, Box<Response>> {
     may_steer(app, request.headers())?;
+    understood(app, request).await
+}
+
+/// A request's body, understood, whatever it may.
+pub(crate) async fn understood<T: for<'de> Deserialize<'de>>(
+    app: &App,
+    request: Request,
+) -> Result<T, Box<Response>> {
     let bytes = body_of(app, request, app.limits.body_bytes, app.limits.request_within).await?;
     serde_json::from_slice(&bytes).map_err(|problem| {
         count(&app.counters.malformed);

@@ -22,7 +22,7 @@ use crate::{
     permission::{may_read, steering},
     refusal::{error, ok, refusal},
     request::{ControlBody, EventBody},
-    stages, status, upgrade,
+    session, stages, status, upgrade,
 };
 
 /// Where STOP is.
@@ -39,6 +39,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/v1/events", post(event))
         .route("/v1/models", get(models::list).post(models::add))
         .route("/v1/models/{id}/activate", post(models::activate))
+        .route("/v1/session", get(session::show).post(session::ask))
         .route("/v1/stages", post(stages::change))
         .route("/openapi.json", get(documents::openapi))
         .route("/asyncapi.json", get(documents::asyncapi))
@@ -47,7 +48,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
             error(
                 StatusCode::METHOD_NOT_ALLOWED,
                 ErrorCode::MethodNotAllowed,
-                "stop, control, events, stages and what is sent or activated under models are POST requests, everything else is GET",
+                "stop, control, events, stages, what is asked of the session and what is sent or activated under models are POST requests, everything else is GET",
             )
         })
         .layer(middleware::from_fn_with_state(Arc::clone(app), guard))

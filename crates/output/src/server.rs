@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     Access, ClientCounts, Controls, Counters, Hub, Ledger, Limits, Token, app::App, client, connection, door,
-    hub::Relay, places::Places, rate::RateLimit,
+    hub::Relay, places::Places, rate::RateLimit, session,
 };
 
 /// Connections that the system keeps until they are accepted; it takes fewer where `net.core.somaxconn` says so. With
@@ -155,6 +155,10 @@ pub fn start_server(
         counters: Arc::clone(&counters),
         posting: Arc::new(Semaphore::new(1)),
         activating: Arc::new(Semaphore::new(1)),
+        asking: Arc::new(Semaphore::new(session::WAITING)),
+        calls: limit(session::CALLS_PER_SECOND),
+        session: watch::Sender::new(None),
+        presence: Mutex::default(),
         open_websockets: AtomicU64::new(0),
         relay: Relay::new(),
         clients,

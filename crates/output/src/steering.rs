@@ -93,6 +93,14 @@ impl App {
         self.counted(self.controls.change_stages(request, Actor::Operator))
     }
 
+    /// Asks something of the session; gives what it shows of itself afterwards. Takes as long as the session does.
+    ///
+    /// # Errors
+    /// What the session says against it.
+    pub(crate) fn ask_session(&self, asked: Value, by: Actor) -> Result<Value, ControlRefused> {
+        self.counted(self.controls.session_request(asked, by))
+    }
+
     /// Counts a request that was refused before the daemon heard of it.
     pub(crate) fn count_refused(&self) {
         count(&self.counters.controls_refused);

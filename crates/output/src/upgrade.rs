@@ -35,6 +35,10 @@ struct StateQuery {
     every: Option<NonZeroU64>,
     /// How the client says how far it has read.
     flow: Option<FlowQuery>,
+    /// Whether the client wants to hear what the session shows of itself.
+    session: Option<SessionQuery>,
+    /// The console that the client belongs to.
+    console: Option<ConsoleName>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -42,6 +46,27 @@ struct StateQuery {
 enum FlowQuery {
     Ack,
     Ping,
+}
+
+/// `1`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+enum SessionQuery {
+    #[serde(rename = "1")]
+    Wanted,
+}
+
+/// How a console calls itself: 1 to 64 letters, digits, `-` and `_`.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct ConsoleName(String);
+
+impl TryFrom<String> for ConsoleName {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        if plain && (1..=64).contains(&name.len()) { Ok(Self(name)) } else { Err("not a console's name") }
+    }
 }
 
 /// `GET /v1/state`: hands the connection over to the thread that serves WebSocket clients.
@@ -52,7 +77,7 @@ pub(crate) async fn websocket(State(app): State<Arc<App>>, request: Request) -> 
         return error(
             StatusCode::BAD_REQUEST,
             ErrorCode::Malformed,
-            "the query takes every=N, N a whole number from 1, and flow=ack only (a token never goes into the query)",
+            "the query takes every=N, N a whole number from 1, flow=ack, session=1 and console=NAME only, NAME of 1 to 64 letters, digits, - and _ (a token never goes into the query)",
         );
     };
     let credentials = app.access.credentials(&parts.headers);
@@ -72,6 +97,8 @@ pub(crate) async fn websocket(State(app): State<Arc<App>>, request: Request) -> 
     let wishes = Wishes {
         every: query.every.map_or(1, NonZeroU64::get),
         acknowledges: query.flow == Some(FlowQuery::Ack),
+        session: query.session.is_some(),
+        console: query.console.map(|ConsoleName(name)| name),
     };
     let reads_freely = !app.access.reading_needs_token(&parts.headers);
     let subprotocol = asks_for_subprotocol(&parts.headers);

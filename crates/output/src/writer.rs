@@ -31,6 +31,7 @@ use crate::{
     hub::{Kind, Newest, Outgoing},
     messages::{ClockPair, FlowControl, Gap, Hello, PROTOCOL, ReasonText, to_json},
     placed::{Placed, took_nothing},
+    session_feed,
 };
 
 /// What a client's two sides share: how far it has read.
@@ -54,6 +55,11 @@ impl Reading {
     /// Takes note of an acknowledgement; `false` when it acknowledges nothing.
     pub(crate) fn acknowledge(&self, seq: u64, now: LslTime) -> bool {
         self.note(self.flow().acknowledge(seq, now))
+    }
+
+    /// Until when the client has answered everything.
+    pub(crate) fn answered_until(&self, now: LslTime) -> LslTime {
+        self.flow().answered_until(now)
     }
 
     fn note(&self, answered: bool) -> bool {
@@ -136,6 +142,12 @@ impl<'a> Writer<'a> {
         (self.shown, self.since) = (newest.messages, newest.messages);
         let hello = self.hello(&newest);
         self.send(hello.into()).await?;
+        let mut session = self.wishes.session.then(|| self.app.session.subscribe());
+        if session.is_some()
+            && let Some(shown) = session_feed::message(self.app)
+        {
+            self.send(shown).await?;
+        }
         self.flush().await?;
         let mut pings = time::interval(self.app.limits.ping_every);
         pings.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
@@ -144,6 +156,12 @@ impl<'a> Writer<'a> {
                 biased;
                 Some(reply) = self.inbox.recv() => self.send(reply).await?,
                 _ = pings.tick() => self.ping().await?,
+                // what the session shows waits for a client that reads; what it missed meanwhile, the newest makes up for
+                shown = session_feed::changed(&mut session), if self.wishes.session && self.reading.flow().open(self.now()) => {
+                    if let Some(shown) = shown {
+                        self.send(shown).await?;
+                    }
+                }
                 () = self.reading.answered.notified(), if self.behind => self.catch_up(&mut continuity).await?,
                 message = receiver.recv() => {
                     let mut next = Some(message);

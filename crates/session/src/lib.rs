@@ -2,16 +2,19 @@
 //! simulated participant that every closed-loop figure is measured with.
 //!
 //! A [`Task`] presents targets and steers the cursor between trials ([`TASKS`] are those there are), [`Calibration`]
-//! pairs features with labels for fitting, [`TaskScore`] and [`bit_rate`] say how well it went, [`parse_marker`] lets a laboratory's own task program
+//! pairs features with labels for fitting, [`TaskScore`] and [`BlockScore`] say how well it went, [`parse_marker`] lets a laboratory's own task program
 //! take the task's place, and [`Participant`] takes the person's.
 //!
 //! *Invariant:* pure. No clock, thread, file, socket or runtime: times come in with the calls, events and commands go
 //! out as values, randomness comes from a seed.
 
+mod block_score;
 mod calibration;
 mod chance;
 mod click_labels;
 mod click_score;
+mod estimate;
+mod fitts;
 mod history;
 mod marker;
 mod metrics;
@@ -23,10 +26,13 @@ mod tasks;
 mod timeline;
 mod trial_path;
 
+pub use block_score::{BlockFigures, BlockScore, Difficulty, EndedTrial};
 pub use calibration::{Calibration, CalibrationData, CalibrationError, CalibrationOptions, CalibrationTick};
 pub use chance::{CHANCE_LEVEL, ChanceResult, ChanceTest, Untestable};
 pub use click_labels::{ClickLabelLaw, click_labels};
 pub use click_score::{ClickContext, ClickScore};
+pub use estimate::Estimate;
+pub use fitts::FittsLaw;
 pub use marker::{MAX_MARKER_BYTES, Marker, MarkerError, MarkerTable, MarkerTableError, parse_marker};
 pub use metrics::{TaskScore, bit_rate, quantile};
 pub use participant::{Drift, Offset, Participant, ParticipantError, ParticipantOptions, Profile};
@@ -41,4 +47,4 @@ pub use task::{Task, TaskError, TaskKind, TaskOption, TaskStep, TaskTick, second
 pub use task_event::TaskEvent;
 pub use tasks::{TASKS, task_named};
 pub use timeline::{InForce, Timeline};
-pub use trial_path::TrialPath;
+pub use trial_path::{PathFigures, TrialPath};

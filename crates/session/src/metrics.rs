@@ -47,6 +47,11 @@ impl TaskScore {
         Some(bit_rate(choices, self.acquired, self.incorrect, self.seconds))
     }
 
+    /// Among how many there was to select; none where nothing but the target could be.
+    pub fn choices(&self) -> Option<u64> {
+        self.choices
+    }
+
     /// Seconds of the newest trial that ended.
     pub fn newest_seconds(&self) -> Option<f64> {
         self.newest

@@ -4,12 +4,14 @@
 
 mod acquisition;
 mod grid;
+mod mfitts;
 mod radial8;
+mod random;
 
 use crate::task::TaskKind;
 
 /// Every task; the first one is what is presented where nobody chooses.
-pub const TASKS: &[&TaskKind] = &[&radial8::RADIAL8, &grid::GRID];
+pub const TASKS: &[&TaskKind] = &[&radial8::RADIAL8, &grid::GRID, &random::RANDOM, &mfitts::MFITTS];
 
 /// The task of this name.
 pub fn task_named(name: &str) -> Option<&'static TaskKind> {

@@ -1,6 +1,7 @@
 //! The way that a cursor took to a target, and what the papers read off it.
 
 use kalmind_types::{Position, Target};
+use serde::{Deserialize, Serialize};
 
 /// The path of one trial, tick by tick. Positions count from the first one in which the trial runs.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -12,6 +13,23 @@ pub struct TrialPath {
     recedes: Option<bool>,
     reversals: u32,
     entered: Option<f64>,
+    /// Sum of the angles between where movements led and where the target was, in radians, and number of movements.
+    angles: (f64, u32),
+}
+
+/// What a path tells of a trial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PathFigures {
+    /// See [`TrialPath::efficiency`].
+    pub efficiency: Option<f64>,
+    /// See [`TrialPath::angular_error`]; in degrees.
+    pub angular_error_deg: Option<f64>,
+    /// See [`TrialPath::orthogonal_direction_changes`].
+    pub orthogonal_direction_changes: u32,
+    /// See [`TrialPath::dial_in`].
+    pub dial_in_s: Option<f64>,
+    /// See [`TrialPath::index_of_difficulty`].
+    pub index_of_difficulty: Option<f64>,
 }
 
 impl TrialPath {
@@ -27,6 +45,11 @@ impl TrialPath {
                     let recedes = advance < 0.0;
                     self.reversals +=
                         u32::from(self.recedes.replace(recedes).is_some_and(|before| before != recedes));
+                }
+                let [wx, wy] = last.to(target.position);
+                if last.distance(target.position) > target.radius && last.distance(place) > 0.0 {
+                    self.angles.0 += libm::atan2((wx * dy - wy * dx).abs(), wx * dx + wy * dy);
+                    self.angles.1 += 1;
                 }
             }
         }
@@ -51,6 +74,14 @@ impl TrialPath {
         self.reversals
     }
 
+    /// Mean angle between where the cursor moved and where the target was from it, in radians, over movements that began
+    /// outside the target: the angular error of decoded directions (Burkhart, thesis, 2019, table 2.1), as the participant saw
+    /// it. None where the cursor never moved there; a cursor that knows nothing has a right angle.
+    pub fn angular_error(&self) -> Option<f64> {
+        let (sum, movements) = self.angles;
+        (movements > 0).then(|| sum / f64::from(movements))
+    }
+
     /// Seconds from when the cursor first came within the target's radius to the newest place, which is the end of the hold where the
     /// trial was acquired: dial-in time, with the hold in it (Gilja et al., Nat. Neurosci. 15, 2012). None where it never
     /// reached it.
@@ -63,6 +94,17 @@ impl TrialPath {
     pub fn index_of_difficulty(&self, target: Target) -> Option<f64> {
         let width = 2.0 * target.radius;
         (width > 0.0).then_some((self.start?.distance(target.position) / width + 1.0).log2())
+    }
+
+    /// All of it, of a trial with this target.
+    pub fn figures(&self, target: Option<Target>) -> PathFigures {
+        PathFigures {
+            efficiency: self.efficiency(),
+            angular_error_deg: self.angular_error().map(f64::to_degrees),
+            orthogonal_direction_changes: self.orthogonal_direction_changes(),
+            dial_in_s: self.dial_in(),
+            index_of_difficulty: target.and_then(|target| self.index_of_difficulty(target)),
+        }
     }
 }
 
@@ -103,9 +145,32 @@ mod tests {
     }
 
     #[test]
+    fn movements_outside_the_target_have_an_angle_to_the_way_to_it() {
+        // toward it, at a right angle, toward it, away from it, into it: (0 + 90 + 0 + 180 + 0) / 5; what begins inside does not
+        // count
+        let places = [
+            [0.5, 0.5],
+            [0.6, 0.5],
+            [0.6, 0.7],
+            [0.7, 0.6],
+            [0.6, 0.7],
+            [0.8, 0.5],
+            [0.8, 0.55],
+            [0.85, 0.5],
+        ];
+        let path = path(&places, TARGET);
+        assert!((path.angular_error().unwrap() - 54_f64.to_radians()).abs() < 1e-12);
+        let figures = path.figures(Some(TARGET));
+        assert!((figures.angular_error_deg.unwrap() - 54.0).abs() < 1e-9);
+        assert_eq!((figures.dial_in_s, figures.efficiency), (path.dial_in(), path.efficiency()));
+        assert_eq!(figures.index_of_difficulty, path.index_of_difficulty(TARGET));
+        assert_eq!(path.figures(None).index_of_difficulty, None);
+    }
+
+    #[test]
     fn a_cursor_that_never_moved_or_never_came_says_so() {
         let still = path(&[[0.5, 0.5], [0.5, 0.5]], TARGET);
-        assert_eq!((still.efficiency(), still.dial_in()), (None, None));
+        assert_eq!((still.efficiency(), still.dial_in(), still.angular_error()), (None, None, None));
         assert_eq!(TrialPath::default().index_of_difficulty(TARGET), None);
     }
 }

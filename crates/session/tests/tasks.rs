@@ -1,7 +1,7 @@
 //! What every task has to keep, whatever it shows: the registry, walked.
 #![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
 
-use kalmind_session::{TASKS, Task, TaskError, TaskKind, TaskStep, TaskTick, task_named};
+use kalmind_session::{TASKS, Task, TaskError, TaskKind, TaskOption, TaskStep, TaskTick, task_named};
 use kalmind_types::{Command, EventBody, LslTime, OutputState, Phase, Position, Seconds, TaskBlock};
 use proptest::prelude::*;
 
@@ -89,6 +89,21 @@ fn each_has_a_name_of_its_own_and_options_that_say_what_they_are() {
 }
 
 #[test]
+fn the_page_of_tasks_shows_every_option_as_it_is() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/tasks.md")).unwrap();
+    for kind in TASKS {
+        let section = page.split(&format!("\n## `{}`\n", kind.name)).nth(1).unwrap_or_default();
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let row = |option: &TaskOption| {
+            format!("| `{}` | {} | {} | {} |", option.name, option.unit, option.default, option.about)
+        };
+        let rows: Vec<String> = kind.options.iter().map(row).collect();
+        let shown: Vec<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
+        assert_eq!(shown, rows, "{}", kind.name);
+    }
+}
+
+#[test]
 fn another_seed_shows_something_else_and_a_block_of_no_time_ends_at_once() {
     for kind in TASKS {
         let shown = |seed: u64| {
@@ -122,14 +137,86 @@ fn another_seed_shows_something_else_and_a_block_of_no_time_ends_at_once() {
     }
 }
 
+/// A block without an end of a task with these options, and ticks that find the cursor on the target.
+struct OnTarget {
+    task: Box<dyn Task>,
+    time: f64,
+}
+
+impl OnTarget {
+    fn started(kind: &TaskKind, options: &[(&str, f64)]) -> Self {
+        let mut task = kind.build(1, options).unwrap();
+        task.start(TaskBlock::ClosedLoop, Seconds(f64::INFINITY), LslTime(0.0));
+        Self { task, time: 0.0 }
+    }
+
+    fn tick(&mut self) -> TaskStep {
+        self.time += 0.02;
+        let position = self.task.target().map_or(Position([0.5; 2]), |target| target.position);
+        self.task.step(TaskTick {
+            time: LslTime(self.time),
+            position,
+            state: OutputState::Control,
+            click: None,
+        })
+    }
+
+    /// Ticks until so many targets were acquired.
+    fn acquire(&mut self, targets: u64) {
+        while self.task.score().acquired() < targets {
+            self.tick();
+            assert!(self.time < 100.0, "nothing is acquired");
+        }
+    }
+
+    fn assert_times(&self, expected: &[f64]) {
+        let times = self.task.score().times_to_target();
+        let equal = times.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-9);
+        assert!(equal && times.len() == expected.len(), "{times:?}, {expected:?}");
+    }
+}
+
+#[test]
+fn between_trials_a_task_rests_without_a_target_and_that_time_is_of_no_trial() {
+    for kind in TASKS {
+        let mut ticks = OnTarget::started(kind, &[("rest", 0.5), ("hold", 0.1)]);
+        ticks.acquire(1);
+        let before = ticks.task.elapsed().0;
+        for _ in 0..24 {
+            assert_eq!((ticks.task.target(), ticks.task.trial()), (None, None), "{}", kind.name);
+            assert_eq!(ticks.tick(), TaskStep::default());
+        }
+        let step = ticks.tick();
+        assert!(ticks.task.target().is_some() && ticks.task.trial() == Some(1), "{}: {step:?}", kind.name);
+        assert!((ticks.task.elapsed().0 - before - 0.5).abs() < 1e-9, "the block goes on");
+        ticks.acquire(2);
+        ticks.assert_times(&[0.12, 0.12]);
+    }
+}
+
+#[test]
+fn for_the_refractory_time_after_a_selection_no_hold_begins() {
+    for kind in TASKS {
+        let mut ticks = OnTarget::started(kind, &[("refractory", 0.4), ("hold", 0.1)]);
+        ticks.acquire(3);
+        ticks.assert_times(&[0.12, 0.5, 0.5]);
+        // what a rest leaves of it counts on
+        let mut ticks = OnTarget::started(kind, &[("refractory", 0.4), ("rest", 0.3), ("hold", 0.1)]);
+        ticks.acquire(2);
+        ticks.assert_times(&[0.12, 0.2]);
+    }
+}
+
 proptest! {
     #[test]
     fn blocks_and_trials_come_in_pairs_and_time_stands_still_while_the_state_does_not_move(
         seed in any::<u64>(),
+        rest in prop_oneof![Just(0.0), 0.0..3.0],
+        refractory in prop_oneof![Just(0.0), 0.0..3.0],
         happenings in prop::collection::vec(happening(), 1..300),
     ) {
         for kind in TASKS {
-            let mut task = build(kind, seed);
+            let mut task = kind.build(seed, &[("rest", rest), ("refractory", refractory)]).unwrap();
             let (mut block, mut trial, mut next, mut ended) = (None, None, 0, 0_u64);
             run(&mut *task, &happenings, |happening, before, task, step| {
                 match *happening {

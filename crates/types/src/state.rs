@@ -99,6 +99,8 @@ pub enum Actor {
     Signal = 4,
     /// Kalmind itself.
     Daemon = 5,
+    /// Nobody: the page that runs the session answered no more.
+    LostConsole = 6,
 }
 
 /// Why the state is what it is.
@@ -289,6 +291,7 @@ impl fmt::Display for Actor {
             Self::Task => "the task",
             Self::Signal => "a system signal (such as Ctrl-C)",
             Self::Daemon => "Kalmind",
+            Self::LostConsole => "the loss of the operator's page",
         })
     }
 }

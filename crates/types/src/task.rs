@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::{Mode, Position};
 
 /// What a stretch of a session is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskBlock {
     /// Looking at the signals; nothing is trained or scored.
+    #[default]
     SignalCheck,
     /// The cursor moves by the label law and the participant imagines moving it: rows to fit on.
     OpenLoop,

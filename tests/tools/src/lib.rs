@@ -8,3 +8,6 @@
     reason = "it serves tests, which name things as it does"
 )]
 pub mod fake;
+mod walk;
+
+pub use walk::Walk;

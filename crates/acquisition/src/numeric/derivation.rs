@@ -105,7 +105,9 @@ impl Derivation {
     ) -> Self {
         let channels = stages.raw.outputs.len();
         let rate_hz = stages.raw.rate_hz;
-        let (outputs, delay) = (chain.signal().outputs.len(), chain.delay() as usize);
+        let (outputs, every) = (chain.signal().outputs.len(), chain.signal().every);
+        // samples whose derived ones are still to come
+        let owed = chain.delay().saturating_add(every) as usize;
         let stream = DerivedStream::new(chain, channels, rate_hz);
         let bytes = Some(stream.checkpoint_bytes()).filter(|bytes| *bytes <= LARGEST_CHECKPOINT);
         Self {
@@ -120,7 +122,7 @@ impl Derivation {
             missing: 0,
             next: 0,
             stamps: Stamps {
-                waiting: VecDeque::with_capacity(delay + 2 * samples + Stages::BLOCK_ROWS),
+                waiting: VecDeque::with_capacity(owed + 2 * samples + Stages::BLOCK_ROWS),
                 described: None,
             },
             output: Rows::with_capacity(outputs, stream.most_rows(samples)),

@@ -47,7 +47,7 @@ pub(super) fn load(path: &Path) -> Outcome<Configuration> {
 ///
 /// # Errors
 /// Exit code 2.
-pub(super) fn rendered(result: Result<Configuration, ConfigurationErrors>) -> Outcome<Configuration> {
+pub(super) fn rendered<T>(result: Result<T, ConfigurationErrors>) -> Outcome<T> {
     let styled = std::io::stderr().is_terminal();
     result
         .map_err(|errors| anyhow::anyhow!("the configuration cannot be used\n{}", errors.render(styled)))

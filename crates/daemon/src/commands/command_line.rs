@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand};
 use super::{
     command::Command as _, decoders::DecodersArguments, demo::DemoArguments, doctor::DoctorArguments,
     evaluate::EvaluateArguments, fit::FitArguments, recording::arguments::RecordingArguments,
-    replay::ReplayArguments, run::RunArguments, simulate::SimulateArguments, streams::StreamsArguments,
+    replay::ReplayArguments, run::RunArguments, session::SessionArguments, simulate::SimulateArguments,
+    streams::StreamsArguments,
 };
 use crate::failure::Outcome;
 
@@ -54,6 +55,7 @@ macro_rules! commands {
 commands! {
     Demo(DemoArguments),
     Run(RunArguments),
+    Session(SessionArguments),
     Streams(StreamsArguments),
     Doctor(DoctorArguments),
     Fit(FitArguments),

@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// The demonstration's configuration.
-const CONFIGURATION: &str = include_str!("../../../../config/demo.toml");
+pub(super) const CONFIGURATION: &str = include_str!("../../../../config/demo.toml");
 /// Seconds of closed loop without a page, unless said otherwise.
 const HEADLESS_SECONDS: f64 = 60.0;
 /// How long the participant's stream may take to appear.

@@ -10,14 +10,15 @@ use kalmind_acquisition::{
     InletConfig, Marker, MarkerConfig, MarkerInlet, NumericInlet, StreamSelector, Waker, clock, find_one,
 };
 use kalmind_output::{NumericOutlet, NumericOutletConfig};
-use kalmind_session::{Drift, MarkerTable, Offset, Participant, ParticipantOptions, Profile, parse_marker};
+use kalmind_session::{MarkerTable, Participant, Profile, parse_marker};
 use kalmind_types::{EventBody, LslTime, Position, SampleRows, Seconds};
 
 use crate::{
     commands::{
         beginning::{apply_network_of, log_for_lsl, rendered},
         command::Command,
-        values::{delay_ms, profile, seconds, strength},
+        participant_arguments::ParticipantArguments,
+        values::{profile, seconds},
     },
     configuration::{self, Configuration},
     failure::{OrFail as _, Outcome},
@@ -48,31 +49,12 @@ pub struct SimulateArguments {
     /// End after this many seconds [default: run until Ctrl-C].
     #[arg(long, value_name = "N", value_parser = seconds, allow_negative_numbers = true)]
     pub seconds: Option<f64>,
-    /// Depth of tuning; the standard is 0.5, less is harder.
-    #[arg(long, value_name = "SCALE", default_value_t = 0.5, value_parser = strength, allow_negative_numbers = true)]
-    pub modulation: f64,
     /// What it does in a trial: `default` moves as the labels of a fit assume; `mismatch` does not, as people do not.
     #[arg(long, value_name = "NAME", default_value = "default", value_parser = profile)]
     pub profile: Profile,
-    /// Drift per minute (standard deviations): rotation of the tuning in degrees, and change of baseline log rates; or
-    /// `standard`, 1 degree and 0.02 from the end of the open loop on.
-    #[arg(long, value_name = "DEGREES[:LOG]|standard")]
-    pub drift: Option<String>,
-    /// Units that fall silent.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub drop: usize,
-    /// Offset on one channel, in standard deviations of its baseline counts.
-    #[arg(long, value_name = "CHANNEL:Z")]
-    pub offset: Vec<String>,
-    /// Further delay of what the participant sees, in milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 0.0, value_parser = delay_ms, allow_negative_numbers = true)]
-    pub delay_ms: f64,
-    /// Standard deviation of further noise on every log rate.
-    #[arg(long, value_name = "SD", default_value_t = 0.0, value_parser = strength, allow_negative_numbers = true)]
-    pub noise: f64,
-    /// Mean to select a target by clicking, once the cursor is in it.
-    #[arg(long)]
-    pub clicks: bool,
+    /// What makes it harder.
+    #[command(flatten)]
+    pub participant: ParticipantArguments,
     /// End when the program that started this one ends.
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
@@ -99,7 +81,7 @@ fn run(arguments: &SimulateArguments, instance: &str) -> Outcome<()> {
         crate::process::realtime::end_with_parent();
     }
     let signals = EndSignals::install().or_work()?;
-    let options = options(arguments).or_usage()?;
+    let options = arguments.participant.options(arguments.seed, arguments.profile).or_usage()?;
     let bin = options.bin.0;
     let units = options.units;
     let mut participant = Participant::new(options).or_usage()?;
@@ -149,57 +131,6 @@ fn run(arguments: &SimulateArguments, instance: &str) -> Outcome<()> {
         outlet.push(&counts, time).or_work()?;
         number += 1;
     }
-}
-
-fn options(arguments: &SimulateArguments) -> anyhow::Result<ParticipantOptions> {
-    let defaults = ParticipantOptions::default();
-    let delay = Seconds::from_millis(arguments.delay_ms);
-    anyhow::ensure!(
-        delay.0 >= 0.0,
-        "--delay-ms {}: the participant can only be made slower",
-        arguments.delay_ms
-    );
-    let offsets = arguments
-        .offset
-        .iter()
-        .map(|text| {
-            text.split_once(':')
-                .and_then(|(unit, deviations)| {
-                    Some(Offset {
-                        unit: unit.trim().parse().ok()?,
-                        deviations: deviations.trim().parse().ok()?,
-                    })
-                })
-                .ok_or_else(|| anyhow::anyhow!("--offset {text}: CHANNEL:Z is expected, as in 3:5"))
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let drift = match arguments.drift.as_deref() {
-        None => Drift::default(),
-        Some("standard") => Drift::STANDARD,
-        Some(text) => {
-            let (rotation, baseline) = text.split_once(':').unwrap_or((text, "0"));
-            let number = |part: &str| {
-                part.trim().parse::<f64>().map_err(|_no_number| {
-                    anyhow::anyhow!("--drift {text}: DEGREES[:LOG] is expected, as in 10:0.1, or standard")
-                })
-            };
-            let (rotation_deg_per_min, baseline_per_min) = (number(rotation)?, number(baseline)?);
-            Drift { rotation_deg_per_min, baseline_per_min, after_calibration: false }
-        }
-    };
-    Ok(ParticipantOptions {
-        seed: arguments.seed,
-        profile: arguments.profile,
-        modulation: arguments.modulation,
-        state_delay: Seconds(defaults.state_delay.0 + delay.0),
-        target_delay: Seconds(defaults.target_delay.0 + delay.0),
-        noise: arguments.noise,
-        drift,
-        drop: arguments.drop,
-        offsets,
-        clicks: arguments.clicks,
-        ..defaults
-    })
 }
 
 /// The daemon's cursor outlet, found whenever it appears.

@@ -8,9 +8,11 @@
 
 mod check;
 mod decoding;
+mod document;
 mod input;
 mod outlets;
 mod plane;
+mod presets;
 mod problem;
 mod reader;
 mod recording;
@@ -26,35 +28,29 @@ mod table;
 mod task;
 mod window;
 
-use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
+use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
 use kalmind_acquisition::{NetworkConfig, StreamSelector};
 use kalmind_types::{Binning, Mode};
 use sha2::{Digest as _, Sha256};
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
 
 pub use decoding::{Cursor, Decoder, Intent, Safety};
 pub use input::{Bins, ChannelReference, Stream, default_network};
 pub use outlets::{CursorOutlet, EventsOutlet, Output};
 pub use plane::{Gain, PositionSource, TargetSource};
+pub use presets::{built_in_presets, load_preset, parse_preset, preset};
 pub use problem::{ConfigurationErrors, Problem};
 pub use recording::{Models, Record, Recorded, RecordedStream};
-pub use reference::{DocumentedKey, documented_keys, reference};
+pub use reference::{DocumentedKey, documented_keys, presets_reference, reference};
 pub use running::{Insistence, Instance, Log, LogFormat, Realtime, Sex, Subject};
 pub use server::Server;
 pub use task::{Marker, Task};
 pub use window::Window;
 
 use check::Conflicts;
-use reader::Reader;
+use document::{Document, bytes_of, errors, text_of};
 use rule::Rule;
-use setting::Setting;
-
-/// The largest file that is read, in bytes; anything longer is no configuration.
-const MAX_BYTES: usize = 1 << 20;
+use setting::Setting as _;
 
 /// Where a configuration came from; recordings keep it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -188,8 +184,7 @@ enum Use {
 
 fn load_for(path: &Path, purpose: Use) -> Result<Configuration, ConfigurationErrors> {
     let file_name = path.display().to_string();
-    let bytes =
-        fs::read(path).map_err(|error| ConfigurationErrors::unreadable(&file_name, &error.to_string()))?;
+    let bytes = bytes_of(path, "config/features.toml")?;
     let text = text_of(&bytes, &file_name)?;
     let (read, mut problems) = read(text, &file_name, purpose);
     let (mut configuration, places) = read;
@@ -235,47 +230,11 @@ pub fn objection_to_text(text: &str) -> Option<String> {
     Rule::Any.objection_to_text(text)
 }
 
-fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, ConfigurationErrors> {
-    if bytes.len() > MAX_BYTES {
-        let reason = format!("{} bytes are too many (at most {MAX_BYTES})", bytes.len());
-        return Err(ConfigurationErrors::unreadable(file_name, &reason));
-    }
-    str::from_utf8(bytes).map_err(|error| {
-        let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        let text = format!("{}\u{fffd}", String::from_utf8_lossy(good));
-        let byte = bytes.get(good.len()).copied().unwrap_or_default();
-        let problem = Problem::new(
-            good.len()..text.len(),
-            "the file is not UTF-8 text",
-            format!("found the byte 0x{byte:02x}"),
-            "save it as UTF-8",
-        );
-        errors(file_name, &text, vec![problem])
-    })
-}
-
 /// The configuration as far as it can be read, where its keys stand, and everything that is wrong with it.
 fn read(text: &str, file_name: &str, purpose: Use) -> ((Configuration, reader::Places), Vec<Problem>) {
-    let (document, syntax_errors) = DeTable::parse_recoverable(text);
-    let mut problems: Vec<Problem> = syntax_errors
-        .iter()
-        .map(|error| {
-            let span = error.span().unwrap_or(text.len()..text.len());
-            Problem::new(span, "not valid TOML", error.message(), "correct the syntax (https://toml.io)")
-        })
-        .collect();
-    let Some(root) = Configuration::shape().table() else {
-        return ((Configuration::default(), reader::Places::new()), problems);
-    };
-    let mut reader = Reader::new(root);
-    let span = document.span();
-    let document = Spanned::new(span, DeValue::Table(document.into_inner()));
-    let mut configuration = Configuration::read(&document, &Rule::Any, &mut reader).unwrap_or_default();
-    let Reader { problems: found, places, spoiled, .. } = reader;
-    let broken: Vec<usize> = problems.iter().map(|problem| line_of(text, problem.span.start)).collect();
-    // what stands on a line that is no TOML was guessed by the parser, and says nothing about what was meant
-    problems.extend(found.into_iter().filter(|problem| !broken.contains(&line_of(text, problem.span.start))));
-    if broken.is_empty() {
+    let Document { read, places, spoiled, mut problems, is_toml } = Document::<Configuration>::read(text);
+    let mut configuration = read.unwrap_or_default();
+    if is_toml {
         follow_the_leader(&mut configuration, &places);
         let mut conflicts = Conflicts { places: &places, spoiled: &spoiled, problems };
         conflicts.all(&configuration, purpose);
@@ -300,18 +259,6 @@ fn follow_the_leader(configuration: &mut Configuration, places: &reader::Places)
     {
         configuration.bins.bin_ms = 1000.0 / rate_hz;
     }
-}
-
-/// The line that a byte stands on, counted from 0.
-fn line_of(text: &str, byte: usize) -> usize {
-    text.as_bytes().iter().take(byte).filter(|byte| **byte == b'\n').count()
-}
-
-/// What is wrong with a text, shown without what may be a secret.
-fn errors(file_name: &str, text: &str, problems: Vec<Problem>) -> ConfigurationErrors {
-    let server = Server::shape().table();
-    let known = server.map(|server| server.keys().iter().map(|key| key.name).collect()).unwrap_or_default();
-    ConfigurationErrors::new(file_name, text, secret::shown(text, known), problems)
 }
 
 impl Conflicts<'_> {

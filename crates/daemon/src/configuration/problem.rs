@@ -82,8 +82,7 @@ impl ConfigurationErrors {
     }
 
     /// The file could not be read, so there is nothing to point at.
-    pub(super) fn unreadable(file_name: &str, reason: &str) -> Self {
-        let help = "name a file that exists and may be read; config/features.toml is one to start from";
+    pub(super) fn unreadable(file_name: &str, reason: &str, help: &str) -> Self {
         let problem = Problem::new(0..0, "cannot read the configuration", reason, help);
         Self { file_name: file_name.to_owned(), text: String::new(), problems: vec![problem] }
     }

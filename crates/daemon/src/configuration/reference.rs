@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use kalmind_session::Preset;
+
 use super::{
     Configuration,
     reader::join,
@@ -21,6 +23,18 @@ errors; all of them are reported at once, each with line and column. No environm
 `config/features.toml` lists every key as a comment with its default, ready to be changed.
 
 This page is generated from the declarations by which the program reads the file, so the two cannot differ.
+";
+
+const PRESETS_INTRODUCTION: &str = "\
+# Presets
+
+A preset is what a session does, block by block: one TOML file. Those that come with Kalmind are in `config/presets/`, each
+with a comment that says what it follows; they are built in, and called by name. Write your own beside them and give its path
+in place of a name. Every key may be left out unless it says *required*; units are part of the names (`_s`). All problems
+of a file are reported at once, each with line and column. What tasks there are, their options and what is computed of
+them: [tasks.md](tasks.md).
+
+This page is generated from the declarations by which the program reads the files, so the two cannot differ.
 ";
 
 /// A key of the configuration, for whatever lists them all.
@@ -44,6 +58,14 @@ pub struct DocumentedKey {
 pub fn reference() -> String {
     let mut text = INTRODUCTION.to_owned();
     let Shape::Table(root) = Configuration::shape() else { return text };
+    section(&mut text, "", "## At the top of the file", root);
+    text
+}
+
+/// The text of `docs/presets.md`, likewise.
+pub fn presets_reference() -> String {
+    let mut text = PRESETS_INTRODUCTION.to_owned();
+    let Shape::Table(root) = Preset::shape() else { return text };
     section(&mut text, "", "## At the top of the file", root);
     text
 }

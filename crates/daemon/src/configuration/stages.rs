@@ -73,7 +73,9 @@ impl Conflicts<'_> {
             }
             for (place, stage) in stream.stages.iter().enumerate() {
                 let path = format!("{path}.stages[{place}]");
-                if let Err(error) = stage.build(&any) {
+                if let Err(error) = stage.build(&any)
+                    && !error.is_of_signal()
+                {
                     let title = format!("`{path}` cannot be used: {error}");
                     self.at(self.value(&path), title, "here", "correct this setting of the stage");
                 }

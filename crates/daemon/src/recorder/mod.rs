@@ -229,7 +229,7 @@ impl Recorder {
         let file = file::create(path, bytes_per_second, hours)?;
         let (sender, messages) = crossbeam_channel::bounded(MESSAGES);
         let (add, additions) = crossbeam_channel::unbounded();
-        let status = Arc::new(RecorderStatus::new(path.to_owned()));
+        let status = Arc::new(RecorderStatus::new(path.to_owned(), bytes_per_second));
         Ok(Self {
             file,
             path: path.to_owned(),

@@ -102,7 +102,7 @@ fn document(channels: usize) -> SessionDocument {
 impl Session {
     fn new(path: &Path, channels: usize) -> Self {
         let session = document(channels);
-        let status = Arc::new(RecorderStatus::new(path.to_owned()));
+        let status = Arc::new(RecorderStatus::new(path.to_owned(), 1e6));
         let (ticks, records) = RecordLane::new(64, channels, 0, Waker::new());
         let (messages, received) = crossbeam_channel::bounded(64);
         let (blocks, read) = pool(16, || SampleBlock::with_capacity(NumberFormat::Float32, channels, 1));

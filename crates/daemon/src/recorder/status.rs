@@ -28,6 +28,10 @@ pub struct RecorderStatus {
     /// How many files there were before the one that is written.
     generation: AtomicU64,
     bytes: AtomicU64,
+    /// Bytes a second that are expected.
+    bytes_per_second: f64,
+    /// Bytes that there is room for; as many as can be where that is not known.
+    free: AtomicU64,
     failing: AtomicBool,
     /// Whether the file is gone and there is no other one.
     homeless: AtomicBool,
@@ -51,12 +55,15 @@ impl core::fmt::Debug for RecorderStatus {
 }
 
 impl RecorderStatus {
-    pub(super) fn new(file: PathBuf) -> Self {
+    /// A recording that begins in `file` and is expected to grow by so many bytes a second.
+    pub(super) fn new(file: PathBuf, bytes_per_second: f64) -> Self {
         Self {
             file: Mutex::new(file),
             earlier: Mutex::default(),
             generation: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            bytes_per_second,
+            free: AtomicU64::new(u64::MAX),
             failing: AtomicBool::new(false),
             homeless: AtomicBool::new(false),
             unclear: AtomicBool::new(false),
@@ -168,6 +175,7 @@ impl RecorderStatus {
             "earlier_files": *held(&self.earlier),
             "state": state,
             "problem": *held(&self.problem),
+            "minutes_left": self.minutes_left(),
         });
         for (name, _, value) in self.counts() {
             all[name] = json!(value);
@@ -196,6 +204,17 @@ impl RecorderStatus {
     /// How many files there were before the one that is written.
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// How long there is room on the disk, where that is known.
+    fn minutes_left(&self) -> Option<f64> {
+        let free = Some(self.free.load(Ordering::Relaxed)).filter(|free| *free != u64::MAX)?;
+        (self.bytes_per_second > 0.0).then(|| free as f64 / self.bytes_per_second / 60.0)
+    }
+
+    /// There is room for so many bytes, if the system says.
+    pub(super) fn set_free(&self, bytes: Option<u64>) {
+        self.free.store(bytes.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     pub(super) fn set_bytes(&self, bytes: u64) {

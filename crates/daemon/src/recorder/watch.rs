@@ -127,6 +127,7 @@ impl Watch {
         if self.gone {
             return self.find();
         }
+        self.status.set_free(file::free_bytes(file::folder_of(&self.path)));
         // before the file is looked at, so that it is at least this long
         let written = self.status.bytes();
         if written != self.synced {
@@ -296,7 +297,7 @@ mod tests {
         fs::create_dir_all(&folder).expect("a folder");
         let (file, path) = begun(&folder);
         let (news, told) = crossbeam_channel::unbounded();
-        let status = Arc::new(RecorderStatus::new(path.clone()));
+        let status = Arc::new(RecorderStatus::new(path.clone(), 1e6));
         let mut watch = Watch {
             file,
             first: path.clone(),
@@ -357,7 +358,7 @@ mod tests {
         fs::rename(&folder, outer.path().join("archive")).expect("moved");
         fs::write(&folder, "a file in the way").expect("written");
         let (news, told) = crossbeam_channel::unbounded();
-        let status = Arc::new(RecorderStatus::new(path.clone()));
+        let status = Arc::new(RecorderStatus::new(path.clone(), 1e6));
         let generation = status.generation();
         let first = path.clone();
         let mut watch =

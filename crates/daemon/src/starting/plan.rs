@@ -381,29 +381,35 @@ impl Plan {
     /// Settings of the engine.
     #[must_use]
     pub fn engine(&self) -> EngineSettings {
-        let (configuration, stages_ms) = (&self.configuration, self.longest_delay().as_millis());
-        let cursor = &configuration.cursor;
-        EngineSettings {
-            features: self.demand.streams.clone(),
-            max_masked: configuration.bins.max_masked,
-            restart_after: Seconds::from_millis(configuration.bins.restart_after_ms),
-            stale_after: Seconds::from_millis(configuration.safety.stale_after_ms(self.bin_ms, stages_ms)),
-            auto_resume: Seconds::from_millis(configuration.safety.auto_resume_ms),
-            start: configuration.start,
-            cursor: CursorSettings {
-                // checked before the streams were looked for
-                components: cursor_components(configuration, &self.demand.components).unwrap_or([0, 1]),
-                gain: cursor.gain.0,
-                smoothing: Seconds::from_millis(cursor.smoothing_ms),
-                max_speed: cursor.max_speed,
-                height: cursor.height,
-                start: Position(cursor.start_position()),
-                ramp: Seconds::from_millis(cursor.ramp_ms),
-            },
-            label_law: configuration.task.label_law,
-            plausibility: configuration.decoder.plausibility,
-            fallback_stale: Seconds::from_millis(configuration.decoder.fallback_stale_ms),
-        }
+        engine_settings(&self.configuration, &self.demand, self.longest_delay())
+    }
+}
+
+/// Settings of the engine of a run with this configuration, whose stages delay samples by `delay` at most.
+#[must_use]
+pub fn engine_settings(configuration: &Configuration, demand: &Demand, delay: Seconds) -> EngineSettings {
+    let cursor = &configuration.cursor;
+    let stale_ms = configuration.safety.stale_after_ms(demand.bin_ms, delay.as_millis());
+    EngineSettings {
+        features: demand.streams.clone(),
+        max_masked: configuration.bins.max_masked,
+        restart_after: Seconds::from_millis(configuration.bins.restart_after_ms),
+        stale_after: Seconds::from_millis(stale_ms),
+        auto_resume: Seconds::from_millis(configuration.safety.auto_resume_ms),
+        start: configuration.start,
+        cursor: CursorSettings {
+            // checked before the streams were looked for
+            components: cursor_components(configuration, &demand.components).unwrap_or([0, 1]),
+            gain: cursor.gain.0,
+            smoothing: Seconds::from_millis(cursor.smoothing_ms),
+            max_speed: cursor.max_speed,
+            height: cursor.height,
+            start: Position(cursor.start_position()),
+            ramp: Seconds::from_millis(cursor.ramp_ms),
+        },
+        label_law: configuration.task.label_law,
+        plausibility: configuration.decoder.plausibility,
+        fallback_stale: Seconds::from_millis(configuration.decoder.fallback_stale_ms),
     }
 }
 

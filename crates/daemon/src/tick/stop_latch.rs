@@ -62,6 +62,7 @@ impl StopLatch {
             3 => Some(Actor::Client),
             4 => Some(Actor::Task),
             5 => Some(Actor::Signal),
+            7 => Some(Actor::LostConsole),
             _ => Some(Actor::Daemon),
         }
     }
@@ -73,9 +74,15 @@ mod tests {
 
     #[test]
     fn every_actor_comes_out_as_it_went_in_and_once() {
-        for by in
-            [Actor::Configuration, Actor::Operator, Actor::Client, Actor::Task, Actor::Signal, Actor::Daemon]
-        {
+        for by in [
+            Actor::Configuration,
+            Actor::Operator,
+            Actor::Client,
+            Actor::Task,
+            Actor::Signal,
+            Actor::Daemon,
+            Actor::LostConsole,
+        ] {
             let latch = StopLatch::new(Waker::new());
             latch.set(by);
             latch.set(Actor::Client);

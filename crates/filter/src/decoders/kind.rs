@@ -147,6 +147,9 @@ pub(crate) type Taken = (&'static str, &'static str, &'static str);
 pub(crate) const MEAN: Taken =
     ("state-mean", "training", "zero for labels from targets, and with `intercept=off`");
 
+/// The factor on the state's noise.
+pub(crate) const PROCESS_NOISE: Taken = ("process-noise", "1", "");
+
 /// The factor on the published covariance.
 pub(crate) const SCALE: Taken = ("covariance-scale", "auto", "");
 

@@ -35,12 +35,15 @@ pub(crate) fn fit_kalman_given(
     options: &Options,
     report: &mut FitReport,
 ) -> Result<(KalmanParameters, Option<DMatrix<f64>>), FitError> {
-    let state = fit_state_model(
+    let mut state = fit_state_model(
         data,
         options.state_order.and_then(Choice::given).unwrap_or(1),
         options.stationary.unwrap_or_default(),
         report,
     )?;
+    if let Some(factor) = options.process_noise {
+        state.process_noise *= factor;
+    }
     let intercept = options.intercept.unwrap_or(true);
     let fit = fit_observation(data, &data.measurement_rows(), known, intercept, report)?;
     let kalman = KalmanParameters {

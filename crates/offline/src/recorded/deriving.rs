@@ -249,7 +249,8 @@ impl Deriving {
             self.raw.pop_front();
         }
         // what a checkpoint remembers may describe them all the same
-        let owed = end.saturating_sub(self.derived.chain().delay() + 1);
+        let chain = self.derived.chain();
+        let owed = end.saturating_sub(chain.delay() + chain.signal().every);
         while self.stamps.front().is_some_and(|(index, _)| *index < owed) {
             self.stamps.pop_front();
         }

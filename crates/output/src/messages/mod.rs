@@ -15,6 +15,7 @@ mod heartbeat;
 mod hello;
 mod pong;
 mod reason_text;
+mod session;
 mod state;
 
 use serde::Serialize;
@@ -29,6 +30,7 @@ pub(crate) use self::{
     hello::{ClockPair, FlowControl, Hello},
     pong::Pong,
     reason_text::ReasonText,
+    session::SessionMessage,
     state::State,
 };
 
@@ -37,11 +39,12 @@ pub const PROTOCOL: u32 = 1;
 
 /// Every message, in the order of the documents, which are written from it.
 #[cfg(test)]
-const MESSAGES: [described::Described; 9] = [
+const MESSAGES: [described::Described; 10] = [
     hello::DESCRIBED,
     state::DESCRIBED,
     heartbeat::DESCRIBED,
     event::DESCRIBED,
+    session::DESCRIBED,
     gap::DESCRIBED,
     pong::DESCRIBED,
     accepted::DESCRIBED,

@@ -22,6 +22,10 @@ use kalmind_types::{
 };
 use serde_json::{Map, Value, json};
 
+mod session;
+
+pub use session::FakeSession;
+
 /// The token of every fake run.
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -151,6 +155,7 @@ pub struct FakeControls {
     queue: Sender<Publication>,
     doing: Mutex<Doing>,
     bridge: OnceLock<Thread>,
+    pub session: FakeSession,
 }
 
 impl FakeControls {
@@ -299,6 +304,19 @@ impl Controls for FakeControls {
         Ok(())
     }
 
+    fn session(&self) -> Value {
+        self.session.shown()
+    }
+
+    fn session_request(&self, asked: Value, by: Actor) -> Result<Value, ControlRefused> {
+        self.session.request(&asked, by)
+    }
+
+    fn console_lost(&self, console: &str) {
+        self.session.lose(console);
+        self.stop(Actor::LostConsole);
+    }
+
     fn streams(&self) -> Vec<StreamStatus> {
         let stream = |key: &str, health, detail: Option<&str>| StreamStatus {
             key: String::from(key),
@@ -323,7 +341,13 @@ impl Controls for FakeControls {
     }
 
     fn status(&self) -> Map<String, Value> {
-        let own = json!({"realtime": {"priority": "refused"}, "session": "must not replace the server's"});
+        let recording = json!({
+            "state": "recording", "file": "fake.xdf", "bytes": 12_500_000, "minutes_left": 95.5, "problem": null,
+            "lost_samples": 0, "lost_ticks": 0, "lost_events": 0, "lost_texts": 0, "lost_files": 0,
+        });
+        let own = json!({
+            "realtime": {"priority": "refused"}, "session": "must not replace the server's", "recording": recording,
+        });
         own.as_object().cloned().unwrap()
     }
 
@@ -367,6 +391,7 @@ impl FakeDaemon {
             queue,
             doing: Mutex::new(doing),
             bridge: OnceLock::new(),
+            session: FakeSession::default(),
         });
         let ledger = Arc::new(Ledger::new().unwrap());
         let steering: Arc<dyn Controls> = Arc::<FakeControls>::clone(&controls);

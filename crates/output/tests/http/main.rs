@@ -19,6 +19,7 @@ mod fake;
 mod models;
 mod pages;
 mod places;
+mod session;
 
 /// An answer, taken apart.
 #[derive(Debug)]

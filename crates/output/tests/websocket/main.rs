@@ -28,6 +28,7 @@ mod fake;
 
 mod access;
 mod flow;
+mod session;
 
 struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
 

@@ -173,6 +173,7 @@ impl Session {
         self.compared = Vec::new();
         preset.blocks.extend(self.comparison.iter().flat_map(Comparison::blocks));
         self.blocks = vec![BlockRecord::default(); preset.blocks.len()];
+        let gain = preset.gain;
         self.preset = Some(preset);
         self.person = person;
         self.state = SessionState::Ready;
@@ -180,6 +181,9 @@ impl Session {
         self.calibration = None;
         (self.paused, self.problem, self.overridden_by) = (None, None, None);
         self.publish(now, by, opened, actions);
+        if let Some(gain) = gain {
+            self.retune(now, CursorTuning { gain, ..self.tuning }, by, actions);
+        }
         Ok(())
     }
 
@@ -267,22 +271,22 @@ impl Session {
             smoothing: smoothing_ms.map_or(self.tuning.smoothing, Seconds::from_millis),
             max_speed: max_speed.unwrap_or(self.tuning.max_speed),
         };
-        if tuning != self.tuning {
-            self.tuning = tuning;
-            actions.push(SessionAction::Command(Command::TuneCursor(tuning)));
-            let CursorTuning { gain, smoothing, max_speed } = tuning;
-            self.publish(
-                now,
-                by,
-                SessionChange::Tuned { gain, smoothing_s: smoothing.0, max_speed },
-                actions,
-            );
-        }
+        self.retune(now, tuning, by, actions);
         if let Some(scale) = assistance {
             self.assistance_scale = scale;
             self.publish(now, by, SessionChange::AssistanceScaled { scale }, actions);
         }
         Ok(())
+    }
+
+    fn retune(&mut self, now: LslTime, tuning: CursorTuning, by: Actor, actions: &mut Vec<SessionAction>) {
+        if tuning != self.tuning {
+            self.tuning = tuning;
+            actions.push(SessionAction::Command(Command::TuneCursor(tuning)));
+            let CursorTuning { gain, smoothing, max_speed } = tuning;
+            let tuned = SessionChange::Tuned { gain, smoothing_s: smoothing.0, max_speed };
+            self.publish(now, by, tuned, actions);
+        }
     }
 
     /// Somebody lets the decoder control whatever the verdict says.

@@ -17,7 +17,7 @@ const MOST_ROUNDS: usize = 32;
 const LONGEST_S: f64 = 4.0 * 3600.0;
 
 /// What a session is to do, as a file says it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preset {
     /// By which requests and the command line call it.
@@ -30,6 +30,9 @@ pub struct Preset {
     /// Decoder to fit, with options; that of `[task] decoder` where none is stated.
     #[serde(default)]
     pub decoder: Option<String>,
+    /// Factor on the configured gain; whoever runs the session may change it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain: Option<f64>,
     /// The blocks, in order.
     #[serde(rename = "block")]
     pub blocks: Vec<BlockPlan>,
@@ -39,7 +42,7 @@ pub struct Preset {
 }
 
 /// One block of a preset.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlockPlan {
     /// What it is for.
@@ -82,7 +85,7 @@ pub struct BlockPlan {
 }
 
 /// How much the cursor is helped at a time of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AssistancePoint {
     /// Seconds of the block.
@@ -96,7 +99,7 @@ pub struct AssistancePoint {
 }
 
 /// A comparison that follows the blocks of a preset.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ComparePlan {
     /// Decoders, with options; all are fitted to the rows that the blocks before gathered.
@@ -241,7 +244,11 @@ impl BlockPlan {
         }
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// Whether it can be run.
+    ///
+    /// # Errors
+    /// The first thing that makes no sense and what would be right, in words; the key comes first, where it is one.
+    pub fn check(&self) -> Result<(), String> {
         let ensure = |holds: bool, problem: &str| if holds { Ok(()) } else { Err(problem.to_owned()) };
         let within = |value: f64, least: f64| value.is_finite() && value >= least && value <= LONGEST_S;
         ensure(within(self.seconds, 1.0), "`seconds` is from 1 to 14400")?;
@@ -256,29 +263,31 @@ impl BlockPlan {
                 let AssistancePoint { at_s, attenuation, mixing } = *point;
                 within(at_s, 0.0) && Assistance { attenuation, mixing }.is_valid()
             }),
-            "`assistance` is from 0 to 1, and its times are seconds of the block",
+            "`assistance`: its parts are from 0 to 1, its times are seconds of the block",
         )?;
         ensure(
             points.windows(2).all(|pair| pair[0].at_s < pair[1].at_s),
-            "the times of `assistance` have to grow from point to point",
+            "`assistance`: its times have to grow from point to point",
         )?;
         ensure(
             points.is_empty() || self.block == TaskBlock::ClosedLoop,
-            "only a closed loop is assisted: an evaluation scores the decoder alone",
+            "`assistance`: only a closed loop is helped, an evaluation scores the decoder alone",
         )?;
         match (&self.task, self.block) {
             (None, TaskBlock::SignalCheck) => Ok(()),
             (Some(_), TaskBlock::SignalCheck) => {
-                Err("a signal check presents no task: leave `task` out".to_owned())
+                Err("`task`: a signal check presents none, leave it out".to_owned())
             }
-            (_, TaskBlock::Typing) => Err("typing is no block of a preset yet".to_owned()),
+            (_, TaskBlock::Typing) => {
+                Err("`block`: typing is for others to announce, no block of a preset".to_owned())
+            }
             (None, _) => Err(format!("`task` is missing: one of {}", task_names())),
             (Some(name), _) => {
                 let kind = task_named(name)
-                    .ok_or_else(|| format!("there is no task {name:?}: one of {}", task_names()))?;
+                    .ok_or_else(|| format!("`task`: there is no task {name:?}, but {}", task_names()))?;
                 let options: Vec<(&str, f64)> =
                     self.options.iter().map(|(option, value)| (option.as_str(), *value)).collect();
-                kind.build(0, &options).map(|_| ()).map_err(|error: TaskError| error.to_string())
+                kind.build(0, &options).map(|_| ()).map_err(|error: TaskError| format!("`options`: {error}"))
             }
         }
     }

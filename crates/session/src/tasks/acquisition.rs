@@ -14,6 +14,8 @@ use crate::{
 
 /// Ends a hold or a timeout that only rounding of the stamps keeps short.
 const ROUNDING_S: f64 = 1e-6;
+/// The longest rest and refractory time.
+const LONGEST_PAUSE_S: f64 = 60.0;
 
 pub(super) const RADIUS: TaskOption =
     TaskOption::new("radius", "workspace widths", 0.06, "radius of every target");
@@ -22,6 +24,10 @@ pub(super) const HOLD: TaskOption =
 pub(super) const SELECT: TaskOption =
     TaskOption::new("select", "0 or 1", 0.0, "what selects: 0, staying for the hold; 1, a click");
 pub(super) const TIMEOUT: TaskOption = TaskOption::new("timeout", "s", 5.0, "how long a trial may take");
+pub(super) const REFRACTORY: TaskOption =
+    TaskOption::new("refractory", "s", 0.0, "how long after a selection nothing is selected");
+pub(super) const REST: TaskOption =
+    TaskOption::new("rest", "s", 0.0, "pause between two trials, in which no target is shown");
 
 /// Where a task shows its targets.
 pub(super) trait Targets: fmt::Debug + Send {
@@ -51,6 +57,44 @@ pub(super) struct Place {
     pub(super) is_target: bool,
 }
 
+/// Where `centre_x` and `centre_y` are.
+pub(super) fn centre(options: &OptionValues<'_>) -> Result<Position, TaskError> {
+    let mut centre = Position::default();
+    for (coordinate, option) in centre.0.iter_mut().zip(["centre_x", "centre_y"]) {
+        *coordinate = options.get(option);
+        if !coordinate.is_finite() {
+            let expected = "both coordinates have to be numbers";
+            return Err(TaskError::OutOfRange { option, value: *coordinate, expected });
+        }
+    }
+    Ok(centre)
+}
+
+/// An option of seconds that may be 0.
+fn seconds(options: &OptionValues<'_>, option: &'static str) -> Result<f64, TaskError> {
+    let value = options.get(option);
+    if (0.0..=LONGEST_PAUSE_S).contains(&value) {
+        Ok(value)
+    } else {
+        Err(TaskError::OutOfRange { option, value, expected: "it has to be from 0 to 60" })
+    }
+}
+
+/// A whole number of things, from the first of `range` to the last.
+pub(super) fn count(
+    options: &OptionValues<'_>,
+    option: &'static str,
+    range: core::ops::RangeInclusive<f64>,
+    expected: &'static str,
+) -> Result<u32, TaskError> {
+    let value = options.get(option);
+    if range.contains(&value) && value.fract() == 0.0 {
+        Ok(value as u32)
+    } else {
+        Err(TaskError::OutOfRange { option, value, expected })
+    }
+}
+
 /// An option that has to be above 0.
 pub(super) fn positive(
     options: &OptionValues<'_>,
@@ -73,19 +117,51 @@ struct Running {
     /// Seconds so far in which the cursor could move.
     elapsed: f64,
     trial: u64,
-    /// Whether that trial has not ended yet.
+    /// Whether that trial has not ended yet; otherwise the task rests.
     trial_runs: bool,
+    /// Seconds of rest that are left.
+    rest: f64,
+    /// Seconds that are left in which nothing is selected.
+    refractory: f64,
     target: Target,
     trial_elapsed: f64,
     /// Where the cursor stays, and for how many seconds without a break.
     held: Option<(Place, f64)>,
 }
 
+impl Running {
+    /// So many seconds passed, with the cursor over `place` at their end; how the trial ended with them, if it did.
+    fn pass(&mut self, seconds: f64, place: Option<Place>, hold: f64, timeout: f64) -> Option<TrialResult> {
+        self.elapsed += seconds;
+        self.refractory -= seconds;
+        if !self.trial_runs {
+            self.rest -= seconds;
+            return None;
+        }
+        self.trial_elapsed += seconds;
+        self.held = place.filter(|_| self.refractory <= ROUNDING_S).map(|place| {
+            let before = self.held.filter(|(last, _)| *last == place);
+            (place, before.map_or(0.0, |(_, held)| held + seconds))
+        });
+        match self.held.filter(|(_, held)| *held >= hold - ROUNDING_S) {
+            Some((place, _)) if place.is_target => Some(TrialResult::Acquired),
+            Some(_) => Some(TrialResult::Incorrect),
+            None => (self.trial_elapsed >= timeout - ROUNDING_S).then_some(TrialResult::Timeout),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.elapsed >= self.duration - ROUNDING_S
+    }
+}
+
 /// The task. A target is acquired when the cursor has been in it (on its rim counts) at every tick for `hold`, and where there
 /// are others, they are selected in the same way, which ends the trial as well; a trial times
 /// out `timeout` after its start, and then the cursor is put on the target, so that doing nothing scores nothing. The next
-/// target follows at once. Where clicks select, what the cursor is on at a press is selected, and staying selects nothing. Open and closed loop differ only in what moves the cursor. Where time does not count a hold in
-/// progress starts over.
+/// target follows after `rest`, at once where that is 0: resting is time of the block but of no trial, and shows no target. For
+/// `refractory` after a selection a hold does not begin. Open and closed loop differ only in what moves the cursor. Where time
+/// does not count a hold in progress starts over. With `select`, what the cursor is on at a press of a click is selected, and
+/// staying selects nothing.
 #[derive(Debug)]
 pub(super) struct TargetAcquisition<T> {
     targets: T,
@@ -96,6 +172,8 @@ pub(super) struct TargetAcquisition<T> {
     /// Presses that were seen: each selects once at most.
     presses: Option<u64>,
     timeout: f64,
+    refractory: f64,
+    rest: f64,
     running: Option<Running>,
     last_tick: Option<LslTime>,
     next_trial: u64,
@@ -103,7 +181,7 @@ pub(super) struct TargetAcquisition<T> {
 }
 
 impl<T: Targets> TargetAcquisition<T> {
-    /// Waits for its first block; takes [`HOLD`], [`SELECT`] and [`TIMEOUT`] from the options.
+    /// Waits for its first block; takes [`HOLD`], [`SELECT`], [`TIMEOUT`], [`REFRACTORY`] and [`REST`] from the options.
     pub(super) fn new(targets: T, radius: f64, options: &OptionValues<'_>) -> Result<Self, TaskError> {
         let timeout = positive(options, "timeout", "a trial needs a positive time")?;
         let hold = options.get("hold");
@@ -114,6 +192,11 @@ impl<T: Targets> TargetAcquisition<T> {
                 expected: "it has to be at least 0 and shorter than the timeout",
             });
         }
+        let (refractory, rest) = (seconds(options, "refractory")?, seconds(options, "rest")?);
+        if refractory >= timeout {
+            let expected = "it has to be shorter than the timeout";
+            return Err(TaskError::OutOfRange { option: "refractory", value: refractory, expected });
+        }
         let select = options.get("select");
         let by_click = select.to_bits() == 1.0_f64.to_bits();
         if !by_click && select.to_bits() != 0.0_f64.to_bits() {
@@ -121,16 +204,20 @@ impl<T: Targets> TargetAcquisition<T> {
             return Err(TaskError::OutOfRange { option: "select", value: select, expected });
         }
         let score = TaskScore::of(targets.choices());
+        let (running, last_tick, next_trial) = (None, None, 0);
+        let presses = None;
         Ok(Self {
             targets,
             radius,
             hold,
             by_click,
-            presses: None,
+            presses,
             timeout,
-            running: None,
-            last_tick: None,
-            next_trial: 0,
+            refractory,
+            rest,
+            running,
+            last_tick,
+            next_trial,
             score,
         })
     }
@@ -187,6 +274,8 @@ impl<T: Targets> Task for TargetAcquisition<T> {
             elapsed: 0.0,
             trial: self.next_trial,
             trial_runs: false,
+            rest: 0.0,
+            refractory: 0.0,
             target: Target { position, radius: self.radius },
             trial_elapsed: 0.0,
             held: None,
@@ -213,33 +302,30 @@ impl<T: Targets> Task for TargetAcquisition<T> {
             running.held = None;
             return step;
         };
-        running.elapsed += seconds;
-        running.trial_elapsed += seconds;
-        running.held = self.targets.under(tick.position, running.target).map(|place| {
-            let before = running.held.filter(|(last, _)| *last == place);
-            (place, before.map_or(0.0, |(_, held)| held + seconds))
-        });
-        let over = running.elapsed >= running.duration - ROUNDING_S;
-        let selected = running.held.filter(|(_, held)| *held >= hold - ROUNDING_S);
-        let result = if let Some((place, _)) = selected {
-            Some(if place.is_target { TrialResult::Acquired } else { TrialResult::Incorrect })
-        } else if running.trial_elapsed >= self.timeout - ROUNDING_S {
-            step.commands.push(Command::PlaceCursor(running.target.position));
-            Some(TrialResult::Timeout)
-        } else {
-            None
-        };
+        let place = self.targets.under(tick.position, running.target);
+        let result = running.pass(seconds, place, hold, self.timeout);
+        let over = running.is_over();
         if let Some(ended) = result {
             let (trial, phase) = (running.trial, Phase::End);
             running.trial_runs = false;
+            running.rest = self.rest;
+            if ended == TrialResult::Timeout {
+                step.commands.push(Command::PlaceCursor(running.target.position));
+            } else {
+                running.refractory = self.refractory;
+            }
             self.score.record(ended, running.trial_elapsed);
             step.tell(tick.time, EventBody::Trial { trial, phase, result });
-            if !over {
-                self.present(tick.time, &mut step);
+            if !over && self.rest > 0.0 {
+                let drive = running.block.drive();
+                step.tell(tick.time, EventBody::Target(None));
+                step.commands.push(Command::Task(TaskState { target: None, drive, ..TaskState::default() }));
             }
         }
         if over {
             self.end_block(tick.time, &mut step);
+        } else if !running.trial_runs && running.rest <= ROUNDING_S {
+            self.present(tick.time, &mut step);
         }
         step
     }
@@ -255,11 +341,11 @@ impl<T: Targets> Task for TargetAcquisition<T> {
     }
 
     fn target(&self) -> Option<Target> {
-        self.running.as_ref().map(|running| running.target)
+        self.running.as_ref().filter(|running| running.trial_runs).map(|running| running.target)
     }
 
     fn trial(&self) -> Option<u64> {
-        self.running.as_ref().map(|running| running.trial)
+        self.running.as_ref().filter(|running| running.trial_runs).map(|running| running.trial)
     }
 
     fn elapsed(&self) -> Seconds {

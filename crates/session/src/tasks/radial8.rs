@@ -20,24 +20,18 @@ pub(super) const RADIAL8: TaskKind = TaskKind {
         TaskOption::new("distance", "workspace widths", 0.3, "distance of the outer targets from the centre"),
         acquisition::RADIUS,
         acquisition::HOLD,
-        acquisition::SELECT,
         acquisition::TIMEOUT,
+        acquisition::SELECT,
+        acquisition::REFRACTORY,
+        acquisition::REST,
     ],
     build,
 };
 
 fn build(seed: u64, options: &OptionValues<'_>) -> Result<Box<dyn Task>, TaskError> {
     let distance = acquisition::positive(options, "distance", "the outer targets need a positive distance")?;
-    let mut centre = Position::default();
-    for (coordinate, option) in centre.0.iter_mut().zip(["centre_x", "centre_y"]) {
-        *coordinate = options.get(option);
-        if !coordinate.is_finite() {
-            let expected = "both coordinates have to be numbers";
-            return Err(TaskError::OutOfRange { option, value: *coordinate, expected });
-        }
-    }
     let targets = Radial8 {
-        centre,
+        centre: acquisition::centre(options)?,
         distance,
         generator: ChaCha8Rng::seed_from_u64(seed),
         directions: Vec::new(),

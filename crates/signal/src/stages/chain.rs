@@ -43,6 +43,8 @@ pub struct Chain {
     /// Each stage, and what it has given of the block that is worked on.
     stages: Vec<(Box<dyn Stage>, Rows)>,
     signal: Signal,
+    delay: u64,
+    settling: u64,
     block_rows: usize,
 }
 
@@ -80,6 +82,12 @@ impl Chain {
         block_rows: usize,
     ) -> Result<Self, ChainError> {
         let signal = stages.last().ok_or(ChainError::NoStages)?.signal().clone();
+        let (mut every, mut delay, mut settling) = (1_u64, 0_u64, 0_u64);
+        for stage in &stages {
+            delay = delay.saturating_add(stage.delay().saturating_mul(every));
+            settling = settling.saturating_add(stage.settling().saturating_mul(every));
+            every = stage.signal().every;
+        }
         let mut rows = block_rows.max(1);
         let with_rows = |stage: Box<dyn Stage>| {
             rows = stage.most_rows(rows);
@@ -87,7 +95,7 @@ impl Chain {
             (stage, given)
         };
         let stages = stages.into_iter().map(with_rows).collect();
-        Ok(Self { generation, stages, signal, block_rows: block_rows.max(1) })
+        Ok(Self { generation, stages, signal, delay, settling, block_rows: block_rows.max(1) })
     }
 
     /// What it was built from.
@@ -100,14 +108,14 @@ impl Chain {
         &self.signal
     }
 
-    /// How many rows more have to go in, at most, until the row that describes a sample comes out.
+    /// How many raw rows more have to go in, at most, until the row that describes a sample comes out.
     pub fn delay(&self) -> u64 {
-        self.stages.iter().fold(0, |delay, (stage, _)| stage.delay().saturating_add(delay))
+        self.delay
     }
 
-    /// After how many rows it gives valid values, once it was restarted.
+    /// After how many raw rows it gives valid values, once it was restarted.
     pub fn settling(&self) -> u64 {
-        self.stages.iter().fold(0, |settling, (stage, _)| stage.settling().saturating_add(settling))
+        self.settling
     }
 
     /// The most rows that one call may be given.

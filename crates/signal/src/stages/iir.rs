@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::Rows;
+use super::rows::{Row, Rows};
 use super::sections::Sections;
 use super::settling::Settling;
 use super::stage::{Signal, Stage, StageError, StageKind};
@@ -16,7 +16,7 @@ pub struct IirSettings {
     pub sections: Vec<[f64; 6]>,
 }
 
-/// The filter. After a restart it is in the steady state of its first row, and not valid until that is forgotten.
+/// The filter, its coefficients given or designed. After a restart it is in the steady state of its first row, and not valid until that is forgotten.
 #[derive(Clone, Debug)]
 pub(super) struct Iir {
     signal: Signal,
@@ -32,14 +32,30 @@ impl StageKind for Iir {
     const ABOUT: &'static str = "a causal filter, as second-order sections";
 
     fn build(settings: &IirSettings, input: &Signal) -> Result<Self, StageError> {
-        let channels = input.outputs.len();
-        let sections = Sections::new(&settings.sections, channels)?;
-        let settling = Settling::new(channels, sections.settling());
-        Ok(Self { signal: input.clone(), sections, settling, is_new: true })
+        Self::of(&settings.sections, input)
     }
 
     fn example() -> IirSettings {
         IirSettings { sections: vec![[0.25, 0.5, 0.25, 1.0, -0.5, 0.25], [1.0, -1.0, 0.0, 1.0, -0.75, 0.0]] }
+    }
+}
+
+impl Iir {
+    pub(super) fn of(sections: &[[f64; 6]], input: &Signal) -> Result<Self, StageError> {
+        let channels = input.outputs.len();
+        let sections = Sections::new(sections, channels)?;
+        let settling = Settling::new(channels, sections.settling());
+        Ok(Self { signal: input.clone(), sections, settling, is_new: true })
+    }
+
+    /// Takes a row in and appends the one that comes out.
+    pub(super) fn take(&mut self, row: Row<'_>, output: &mut Rows) {
+        if core::mem::take(&mut self.is_new) {
+            self.sections.settle_on(row.values);
+        }
+        let (values, invalid) = output.push_like(row);
+        self.sections.step(values);
+        self.settling.step(invalid);
     }
 }
 
@@ -63,12 +79,7 @@ impl Stage for Iir {
 
     fn process(&mut self, input: &Rows, output: &mut Rows) {
         for row in input.iter() {
-            if core::mem::take(&mut self.is_new) {
-                self.sections.settle_on(row.values);
-            }
-            let (values, invalid) = output.push_like(row);
-            self.sections.step(values);
-            self.settling.step(invalid);
+            self.take(row, output);
         }
     }
 

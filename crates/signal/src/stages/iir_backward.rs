@@ -42,15 +42,7 @@ impl StageKind for IirBackward {
     const ABOUT: &'static str = "a filter run backward over blocks; behind `iir` with the same sections it shifts no phase";
 
     fn build(settings: &IirBackwardSettings, input: &Signal) -> Result<Self, StageError> {
-        let block = settings.block;
-        if !(1..=LONGEST_BLOCK).contains(&block) {
-            return Err(StageError::new(format!("`block` is {block}; a number from 1 to {LONGEST_BLOCK}")));
-        }
-        let channels = input.outputs.len();
-        let sections = Sections::new(&settings.sections, channels)?;
-        let settling = Settling::new(channels, sections.settling());
-        let rows = || Rows::with_capacity(channels, block.saturating_mul(2));
-        Ok(Self { signal: input.clone(), sections, settling, block, pending: rows(), reversed: rows() })
+        Self::of(&settings.sections, settings.block, input)
     }
 
     fn example() -> IirBackwardSettings {
@@ -59,6 +51,25 @@ impl StageKind for IirBackward {
 }
 
 impl IirBackward {
+    pub(super) fn of(sections: &[[f64; 6]], block: usize, input: &Signal) -> Result<Self, StageError> {
+        if !(1..=LONGEST_BLOCK).contains(&block) {
+            return Err(StageError::new(format!("`block` is {block}; a number from 1 to {LONGEST_BLOCK}")));
+        }
+        let channels = input.outputs.len();
+        let sections = Sections::new(sections, channels)?;
+        let settling = Settling::new(channels, sections.settling());
+        let rows = || Rows::with_capacity(channels, block.saturating_mul(2));
+        Ok(Self { signal: input.clone(), sections, settling, block, pending: rows(), reversed: rows() })
+    }
+
+    /// Takes the row in that `push` appends, and appends those that come out.
+    pub(super) fn take(&mut self, push: impl FnOnce(&mut Rows), output: &mut Rows) {
+        push(&mut self.pending);
+        if self.pending.len() >= self.block.saturating_mul(2) {
+            self.run_back(output);
+        }
+    }
+
     /// Gives out the older of two blocks that are complete.
     fn run_back(&mut self, output: &mut Rows) {
         self.sections.clear();
@@ -103,10 +114,12 @@ impl Stage for IirBackward {
 
     fn process(&mut self, input: &Rows, output: &mut Rows) {
         for row in input.iter() {
-            self.pending.push_like(row);
-            if self.pending.len() >= self.block.saturating_mul(2) {
-                self.run_back(output);
-            }
+            self.take(
+                |pending| {
+                    pending.push_like(row);
+                },
+                output,
+            );
         }
     }
 

@@ -11,7 +11,9 @@
     clippy::panic
 )]
 
+mod butterworth;
 mod chain;
+mod channels;
 mod derived;
 mod given;
 mod rows;
@@ -20,12 +22,16 @@ mod settling;
 mod stage;
 mod state;
 mod succession;
+mod windows;
 
 use serde::{Deserialize, Serialize};
 
 pub use chain::{Chain, ChainError, ChainSettings};
+pub use channels::ChannelName;
 pub use derived::{DerivedCounts, DerivedStream};
+pub use filter::{FilterKind, Frequencies};
 pub use given::{Given, InputLog};
+pub use reference::ReferenceKind;
 pub use rows::{Mark, Row, Rows};
 pub use settling::Settling;
 pub use stage::{Signal, Stage, StageError};
@@ -94,4 +100,11 @@ registry! {
     Identity, IdentitySettings => identity,
     Iir, IirSettings => iir,
     IirBackward, IirBackwardSettings => iir_backward,
+    Blank, BlankSettings => blank,
+    Filter, FilterSettings => filter,
+    Reference, ReferenceSettings => reference,
+    Rectify, RectifySettings => rectify,
+    Decimate, DecimateSettings => decimate,
+    Power, PowerSettings => power,
+    Spikes, SpikesSettings => spikes,
 }

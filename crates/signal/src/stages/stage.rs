@@ -12,6 +12,8 @@ use super::state::{StateError, StateReader, StateWriter};
 pub struct Signal {
     /// Rows a second.
     pub rate_hz: f64,
+    /// How many raw samples it is from one row to the next.
+    pub every: u64,
     /// One a value of a row. Channels are those of the raw stream.
     pub outputs: Vec<StreamOutput>,
 }
@@ -25,19 +27,39 @@ impl Signal {
             channel: Some(channel),
             sources: Vec::new(),
         };
-        Self { rate_hz, outputs: channels.into_iter().enumerate().map(output).collect() }
+        Self { rate_hz, every: 1, outputs: channels.into_iter().enumerate().map(output).collect() }
+    }
+
+    /// So many milliseconds in rows, to the nearest.
+    pub(super) fn rows_in(&self, milliseconds: f64) -> f64 {
+        (milliseconds * 1e-3 * self.rate_hz).round()
     }
 }
 
 /// Why a stage cannot be built from its settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct StageError(String);
+#[error("{problem}")]
+pub struct StageError {
+    problem: String,
+    /// Whether another signal would do.
+    of_signal: bool,
+}
 
 impl StageError {
     /// With what is wrong, and what would be right.
     pub(super) fn new(problem: impl Into<String>) -> Self {
-        Self(problem.into())
+        Self { problem: problem.into(), of_signal: false }
+    }
+
+    /// With what does not fit the signal, and what would.
+    pub(super) fn of_signal(problem: impl Into<String>) -> Self {
+        Self { problem: problem.into(), of_signal: true }
+    }
+
+    /// Whether the settings are fine by themselves, and it is the signal that they do not fit.
+    #[must_use]
+    pub fn is_of_signal(&self) -> bool {
+        self.of_signal
     }
 }
 
@@ -58,7 +80,8 @@ pub trait Stage: Debug + Send {
     /// What comes out.
     fn signal(&self) -> &Signal;
 
-    /// How many rows more have to go in, at most, until the row that describes a sample comes out. 0: with the sample.
+    /// How many rows more have to go in, at most, until the row that describes a sample comes out. 0: with the sample. Rows
+    /// are those that go in, here as in [`settling`](Self::settling).
     fn delay(&self) -> u64;
 
     /// After how many rows a stage that was restarted gives valid values.
@@ -73,7 +96,8 @@ pub trait Stage: Debug + Send {
     /// would have left, and what it gives is not valid until it has settled.
     fn restart(&mut self);
 
-    /// Takes rows in and appends those that come out, each with the mark of the raw sample that it describes, marks rising.
+    /// Takes rows in and appends those that come out, each with the mark of the raw sample that it describes, marks rising. A
+    /// row that is made of several carries the mark of the last of them.
     /// A value is valid where all that it depends on is, and the stage has settled.
     fn process(&mut self, input: &Rows, output: &mut Rows);
 
@@ -92,7 +116,7 @@ pub trait Stage: Debug + Send {
 
 /// A kind of stage, as the registry knows it.
 pub(super) trait StageKind: Stage + Sized {
-    /// What is configured of it.
+    /// What is configured of it. What is wrong in it, whatever the signal, is found before what does not fit the signal.
     type Settings;
     /// The name by which configurations call it.
     const NAME: &'static str;

@@ -4,9 +4,12 @@
 #[path = "../../../../tests/counting_allocator/mod.rs"]
 mod counting_allocator;
 
+mod filters;
 mod rig;
+mod signals;
 
 use counting_allocator::TOUCHED;
+use filters::numbers;
 use kalmind_signal::{
     Chain, ChainError, ChainSettings, DerivedStream, Given, IirBackwardSettings, IirSettings, Rows, STAGES,
     Signal, StageSettings, StagedError,
@@ -28,13 +31,14 @@ fn each_has_a_name_of_its_own_and_says_what_it_does() {
 fn a_row_comes_out_exactly_as_late_as_is_declared() {
     for settings in chains() {
         let mut derived = stream(&settings, 0);
-        let (mut output, mut described, mut longest) = (Rows::with_capacity(CHANNELS, 1), 0, 0);
+        let every = derived.chain().signal().every;
+        let (mut output, mut described, mut longest) = (Rows::with_capacity(CHANNELS, 1), every - 1, 0);
         for index in 0..500 {
             output.clear();
             derived.take(index, 0, SampleRows::Double64(&raw(index)), &mut output);
             for row in output.iter() {
                 assert_eq!(row.mark.index, described, "{settings:?}");
-                described += 1;
+                described += every;
                 longest = longest.max(index - row.mark.index);
             }
         }
@@ -81,6 +85,8 @@ fn a_made_up_value_reaches_its_own_channel_alone_and_is_not_valid_until_it_is_fo
     for settings in chains() {
         let (mut clean, mut made_up) = (stream(&settings, 0), stream(&settings, 0));
         let (settling, delay) = (clean.chain().settling(), clean.chain().delay());
+        // in an average of fewer channels the others are not what they were
+        let mixes = settings.0.iter().any(|stage| matches!(stage, StageSettings::Reference(_)));
         let values: Vec<f64> = (0..1000).flat_map(raw).collect();
         let mut holed = values.clone();
         for index in 400..403 {
@@ -93,7 +99,10 @@ fn a_made_up_value_reaches_its_own_channel_alone_and_is_not_valid_until_it_is_fo
                 |channel: usize| clean.invalid[channel] || (channel == 1 && (400..403).contains(&index));
             for channel in 0..CHANNELS {
                 let apart = (clean.value(channel) - made_up.value(channel)).abs();
-                assert!(apart < 0.01 || (channel == 1 && made_up.invalid[1]), "{settings:?} {index}");
+                assert!(
+                    mixes || apart < 0.01 || (channel == 1 && made_up.invalid[1]),
+                    "{settings:?} {index}"
+                );
                 assert!(made_up.invalid[channel] || !expect_invalid(channel), "{settings:?} {index}");
                 assert!(channel == 1 || made_up.invalid[channel] == clean.invalid[channel]);
             }
@@ -249,11 +258,6 @@ proptest! {
             prop_assert!(loaded.load(&checkpoint[..checkpoint.len() - 1]).is_err(), "a part of one");
         }
     }
-}
-
-/// The numbers after a word at the beginning of a line.
-fn numbers(line: &str) -> Vec<f64> {
-    line.split(' ').skip(1).map(|number| number.parse().unwrap()).collect()
 }
 
 #[test]

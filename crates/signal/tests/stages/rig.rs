@@ -1,6 +1,9 @@
 //! Streams to run stages on: samples made up by index, cut into blocks, with gaps.
 
-use kalmind_signal::{Chain, ChainSettings, DerivedStream, Given, Mark, Rows, STAGES, Signal};
+use kalmind_signal::{
+    Chain, ChainSettings, DerivedStream, FilterKind, FilterSettings, Frequencies, Given, Mark, PowerSettings,
+    Rows, STAGES, Signal, SpikesSettings, StageSettings,
+};
 use kalmind_types::{GenerationId, SampleRows};
 
 pub(crate) const CHANNELS: usize = 3;
@@ -61,7 +64,36 @@ pub(crate) fn chains() -> Vec<ChainSettings> {
     let each = STAGES.iter().map(|entry| ChainSettings(vec![(entry.example)()]));
     let all = ChainSettings(STAGES.iter().map(|entry| (entry.example)()).collect());
     let twice = ChainSettings(all.0.iter().chain(&all.0).cloned().collect());
-    each.chain([all, twice]).collect()
+    each.chain([all, twice]).chain(others()).collect()
+}
+
+/// What the examples do not show: filters that run back, and fewer rows that come out than go in.
+fn others() -> impl Iterator<Item = ChainSettings> {
+    let filter = FilterSettings {
+        kind: FilterKind::BandPass,
+        hz: Frequencies::Band([150.0, 300.0]),
+        order: 2,
+        quality: 30.0,
+        harmonics: 1,
+        zero_phase_ms: Some(40.0),
+    };
+    let spikes = SpikesSettings {
+        scales: vec![0.3],
+        multiple: -1.5,
+        refractory_ms: 3.0,
+        output_ms: 7.0,
+        power: false,
+    };
+    let power = PowerSettings { output_ms: 5.0, over_ms: None, relative_to: vec![], log: true };
+    let (spikes, power) = (StageSettings::Spikes(spikes), StageSettings::Power(power));
+    let zero_phase = StageSettings::Filter(filter);
+    let chains = [
+        vec![zero_phase.clone()],
+        vec![spikes.clone()],
+        vec![power.clone(), spikes],
+        vec![zero_phase, power],
+    ];
+    chains.into_iter().map(ChainSettings)
 }
 
 pub(crate) fn chain(settings: &ChainSettings, generation: u8) -> Chain {

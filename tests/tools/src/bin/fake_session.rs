@@ -1,5 +1,5 @@
 //! A session without a brain: a cursor that runs in a circle, a target that jumps, an uncertainty that breathes, behind
-//! the real server. For looking at the console and for the browser test; STOP and resume work.
+//! the real server. For looking at the console and for the browser test; STOP and resume work, and a session can be run.
 //!
 //! `cargo run -p kalmind-tools --bin fake_session -- [PORT [CONNECTIONS [ORIGIN ..]]]` prints the console's address, with
 //! the token, takes so many connections, lets pages of those origins in, and runs until it is ended.
@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::{env, process::ExitCode, sync::atomic::AtomicU64, thread};
 
 use kalmind_output::{LedgerWriter, ServerConfig, Token};
-use kalmind_tools::fake;
+use kalmind_tools::{Walk, fake};
 use kalmind_types::{EventKind, LslTime, OutputState};
 use serde_json::json;
 
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
 
 fn run(daemon: &fake::FakeDaemon) -> ! {
     let clock = daemon.hub.clock().clone();
+    let walk = Walk::begin(&daemon.hub, &daemon.controls);
     let mut ledger = LedgerWriter::new(&daemon.ledger);
     let targets = AtomicU64::new(0);
     let start = clock.lsl();
@@ -55,6 +56,7 @@ fn run(daemon: &fake::FakeDaemon) -> ! {
             let position = [0.5 + 0.3 * angle.cos(), 0.5 + 0.3 * angle.sin()];
             daemon.controls.emit(EventKind::Target, json!({"position": position, "radius": 0.06}));
         }
+        daemon.controls.session.show(walk.look());
         daemon.controls.tick();
         let tick = fake::tick(ticks, clock.lsl(), OutputState::Control, None);
         ledger.record(&tick, clock.lsl());

@@ -76,7 +76,7 @@ fn session() -> SessionDocument {
 impl<S: Sink> Bench<S> {
     pub(super) fn new(sink: S) -> Self {
         let session = session();
-        let status = Arc::new(RecorderStatus::new("test.xdf".into()));
+        let status = Arc::new(RecorderStatus::new("test.xdf".into(), 1e6));
         let (ticks, records) = RecordLane::new(64, CHANNELS, 0, Waker::new());
         let (messages, received) = crossbeam_channel::bounded(64);
         let (blocks, read) =

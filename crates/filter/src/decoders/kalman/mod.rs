@@ -7,7 +7,7 @@ pub mod runtime;
 use serde_json::Value;
 
 use self::parameters::KalmanParameters;
-use super::kind::{DecoderKind, GUARD, MEAN, SCALE, Setup, Taken};
+use super::kind::{DecoderKind, GUARD, MEAN, PROCESS_NOISE, SCALE, Setup, Taken};
 use crate::decoder::Decoder;
 use crate::model_error::ModelError;
 use crate::options::Options;
@@ -28,6 +28,7 @@ impl DecoderKind for Kalman {
         ("start", "prior", ""),
         ("intercept", "on", ""),
         ("update", "auto", ""),
+        PROCESS_NOISE,
         SCALE,
         GUARD,
     ];

@@ -6,7 +6,7 @@ pub mod runtime;
 use serde_json::Value;
 
 use super::kalman::parameters::KalmanParameters;
-use super::kind::{DecoderKind, DecoderTensors as _, GUARD, MEAN, SCALE, Setup, Taken};
+use super::kind::{DecoderKind, DecoderTensors as _, GUARD, MEAN, PROCESS_NOISE, SCALE, Setup, Taken};
 use crate::decoder::Decoder;
 use crate::model_error::ModelError;
 use crate::options::{KalmanUpdate, Options};
@@ -22,7 +22,7 @@ impl DecoderKind for KalmanSteady {
     const NAME: &'static str = "kalman-steady";
     const SUMMARY: &'static str = "Kalman filter with the gain that it converges to";
     const OPTIONS: &'static [Taken] =
-        &[MEAN, ("stationary", "training", ""), ("intercept", "on", ""), SCALE, GUARD];
+        &[MEAN, ("stationary", "training", ""), ("intercept", "on", ""), PROCESS_NOISE, SCALE, GUARD];
 
     fn validate(kalman: &KalmanParameters, features: usize, dimension: usize) -> Result<(), ModelError> {
         kalman.validate(features, dimension)?;

@@ -6,7 +6,7 @@ use nalgebra::{DMatrix, DVector};
 use serde_json::Value;
 
 use super::kalman::parameters::KalmanParameters;
-use super::kind::{DecoderKind, DecoderTensors, GUARD, SCALE, Setup, Taken, say_of_state};
+use super::kind::{DecoderKind, DecoderTensors, GUARD, PROCESS_NOISE, SCALE, Setup, Taken, say_of_state};
 use crate::covariance_scale::CovarianceScale;
 use crate::decoder::Decoder;
 use crate::model_error::ModelError;
@@ -39,6 +39,7 @@ impl DecoderKind for RefitKalman {
         ("start", "prior", ""),
         ("intercept", "on", ""),
         ("feedback", "none", ""),
+        PROCESS_NOISE,
         SCALE,
         GUARD,
     ];

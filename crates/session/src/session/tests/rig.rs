@@ -33,6 +33,7 @@ pub(super) fn preset(blocks: Vec<BlockPlan>) -> Preset {
         title: "P".to_owned(),
         about: String::new(),
         decoder: None,
+        gain: None,
         blocks,
         compare: None,
     }

@@ -1,0 +1,232 @@
+//! Sessions of simulated participants in simulated time.
+
+use std::{num::NonZero, ops::RangeInclusive, thread};
+
+use clap::Args;
+use kalmind_filter::DecoderSpec;
+use kalmind_offline::{
+    model::Demand,
+    simulated_session::{
+        Perturbation, SessionFigures, SimulationJob, SimulationSettings, document, simulate_all, table,
+    },
+};
+use kalmind_session::{CalibrationOptions, Preset, Profile, SessionOptions, SessionSettings};
+use kalmind_types::{Binning, Seconds, StreamFeatures};
+use serde_json::{Value, json};
+
+use super::SessionArguments;
+use crate::{
+    commands::{
+        beginning::{self, load, rendered},
+        demo::CONFIGURATION,
+        participant_arguments::ParticipantArguments,
+        result::print_result,
+        values::{seconds, strength},
+    },
+    configuration::{self, Configuration},
+    failure::{OrFail as _, Outcome},
+    log::say,
+    starting::plan::engine_settings,
+    terminal::Terminal,
+};
+
+/// The code that simulated participants go by.
+const PARTICIPANT: &str = "simulated";
+/// The most seeds at a time.
+const MOST_SEEDS: u64 = 10_000;
+
+/// How sessions are simulated.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Simulated participants (with --simulate)")]
+pub struct SimulationArguments {
+    /// Seeds, the last one included: a session each. A seed decides the participant, the order of targets and whatever else
+    /// is random.
+    #[arg(long, value_name = "A..B", default_value = "1..8", value_parser = seeds)]
+    pub seeds: RangeInclusive<u64>,
+    /// Profiles of the participant, separated by commas: a session of each seed with each.
+    #[arg(long, value_name = "LIST", default_value = "default", value_delimiter = ',', value_parser = crate::commands::values::profile)]
+    pub profile: Vec<Profile>,
+    /// The participant.
+    #[command(flatten)]
+    pub participant: ParticipantArguments,
+    /// Factor on the configured gain.
+    #[arg(long, value_name = "G", value_parser = strength, allow_negative_numbers = true)]
+    pub gain: Option<f64>,
+    /// Time constant of the low-pass over velocity, in milliseconds [default: the configured one].
+    #[arg(long, value_name = "MS", value_parser = crate::commands::values::delay_ms, allow_negative_numbers = true)]
+    pub smoothing_ms: Option<f64>,
+    /// Seconds of the session from when a fit is asked for until its model takes over, whatever it takes here.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = seconds, allow_negative_numbers = true)]
+    pub fit_seconds: f64,
+    /// Offset on a channel (a number, or `best`: the one that says most of the labels) while a block is evaluated, in standard
+    /// deviations of its calibration rows.
+    #[arg(long, value_name = "CHANNEL:Z")]
+    pub perturb: Option<Perturbation>,
+    /// Control experiment: fit to labels in random order.
+    #[arg(long)]
+    pub shuffled_labels: bool,
+    /// Let the decoder control whatever the verdict says, as an operator may.
+    #[arg(long = "override")]
+    pub overrides: bool,
+    /// Sessions at a time [default: as many as there are cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    pub threads: Option<u8>,
+}
+
+/// `1..50`, or one seed alone.
+fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    match (first.trim().parse::<u64>(), last.trim().parse::<u64>()) {
+        (Ok(first), Ok(last)) if first <= last && last - first < MOST_SEEDS => Ok(first..=last),
+        _ => Err(format!("A..B with A no greater than B and at most {MOST_SEEDS} seeds is expected")),
+    }
+}
+
+/// Simulates the sessions and prints what came of them.
+///
+/// # Errors
+/// Exit code 2 for arguments, presets and configurations that cannot be used, 1 where a session cannot be simulated.
+pub(super) fn run(arguments: &SessionArguments) -> Outcome<()> {
+    beginning::offline()?;
+    let configuration = match &arguments.config {
+        Some(path) => load(path)?,
+        None => rendered(configuration::parse(CONFIGURATION, "config/demo.toml"))?,
+    };
+    let preset = rendered(configuration::preset(&arguments.preset))?;
+    let simulation = &arguments.simulation;
+    let settings = simulation
+        .profile
+        .iter()
+        .map(|profile| settings(arguments, &configuration, &preset, *profile))
+        .collect::<anyhow::Result<Vec<_>>>()
+        .or_usage()?;
+    let jobs: Vec<SimulationJob<'_>> = settings
+        .iter()
+        .flat_map(|settings| simulation.seeds.clone().map(move |seed| SimulationJob { settings, seed }))
+        .collect();
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = simulation.threads.map_or(cores, usize::from);
+    let sessions = simulate_all(&jobs, threads, &Terminal, &|session| say(&line(session))).or_work()?;
+    let text = if arguments.json {
+        document(&described(arguments, &preset, settings.first()), &sessions).to_string()
+    } else {
+        table(&sessions)
+    };
+    print_result(text)
+}
+
+fn settings(
+    arguments: &SessionArguments,
+    configuration: &Configuration,
+    preset: &Preset,
+    profile: Profile,
+) -> anyhow::Result<SimulationSettings> {
+    let simulation = &arguments.simulation;
+    let participant = simulation.participant.options(0, profile)?;
+    let decoder = match &arguments.decoder {
+        Some(decoder) => decoder.parse::<DecoderSpec>()?,
+        None => configuration.task.decoder,
+    };
+    let mut preset = preset.clone();
+    if arguments.decoder.is_some() {
+        preset.decoder = Some(decoder.to_string());
+    }
+    let demand = Demand {
+        streams: vec![StreamFeatures::of_channels(Binning::Sample, participant.units, None)],
+        bin_ms: participant.bin.as_millis(),
+        components: configuration.intent.components.clone(),
+        participant: Some(PARTICIPANT.to_owned()),
+    };
+    let session = SessionSettings {
+        participant: Some(PARTICIPANT.to_owned()),
+        simulated: true,
+        seed: 0,
+        decoder: Some(decoder.to_string()),
+        calibration: CalibrationOptions {
+            label_law: configuration.task.label_law,
+            bin_ms: demand.bin_ms,
+            max_masked: configuration.bins.max_masked,
+            switched_off: 0,
+        },
+        features: participant.units,
+        smoothing: Seconds::from_millis(configuration.cursor.smoothing_ms),
+        max_speed: configuration.cursor.max_speed,
+        task_may_resume: configuration.task.may_resume,
+        presets: vec![preset.clone()],
+    };
+    Ok(SimulationSettings {
+        engine: engine_settings(configuration, &demand, Seconds(0.0)),
+        participant,
+        session,
+        preset: preset.name,
+        demand,
+        guard: configuration.decoder.guard,
+        fit: Seconds(simulation.fit_seconds),
+        options: SessionOptions {
+            gain: simulation.gain,
+            smoothing_ms: simulation.smoothing_ms,
+            ..SessionOptions::default()
+        },
+        perturbation: simulation.perturb,
+        shuffled_labels: simulation.shuffled_labels,
+        overrides: simulation.overrides,
+    })
+}
+
+/// What the sessions were made of, for the document.
+fn described(arguments: &SessionArguments, preset: &Preset, settings: Option<&SimulationSettings>) -> Value {
+    let SimulationArguments {
+        seeds,
+        gain,
+        smoothing_ms,
+        fit_seconds,
+        perturb,
+        shuffled_labels,
+        overrides,
+        ..
+    } = &arguments.simulation;
+    json!({
+        "preset": preset,
+        "seeds": [seeds.start(), seeds.end()],
+        "decoder": settings.and_then(|settings| {
+            let session = &settings.session;
+            session.presets.first().and_then(|preset| preset.decoder.clone()).or_else(|| session.decoder.clone())
+        }),
+        "participant": settings.map(|settings| &settings.participant),
+        "gain": gain,
+        "smoothing_ms": smoothing_ms,
+        "fit_seconds": fit_seconds,
+        "perturb": perturb,
+        "shuffled_labels": shuffled_labels,
+        "override": overrides,
+    })
+}
+
+/// A session that has ended, in a line.
+fn line(session: &SessionFigures) -> String {
+    let seconds =
+        |value: Option<f64>| value.map_or_else(|| "never".to_owned(), |value| format!("{value:.1} s"));
+    let SessionFigures { seed, profile, first_target_s, ended_early, session_s, times_real_time, .. } =
+        session;
+    let ended = ended_early.as_ref().map_or_else(String::new, |why| format!("; over early: {why}"));
+    format!(
+        "seed {seed}, {}: first target {}, good enough {}; {session_s:.0} s at {times_real_time:.0} times real time{ended}",
+        profile.name(),
+        seconds(*first_target_s),
+        seconds(session.reached_s("good_enough")),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_include_the_last_one() {
+        assert_eq!(seeds("1..50"), Ok(1..=50));
+        assert_eq!(seeds("7"), Ok(7..=7));
+        for nonsense in ["", "5..1", "1..", "a..b", "0..10000", "-1..3"] {
+            assert!(seeds(nonsense).is_err(), "{nonsense}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! `/v1/session`: who may see it, ask something of it and call, and what a hostile client gets.
+
+use super::*;
+
+const SESSION: &str = "/v1/session";
+const CALL: &str = r#"{"request":{"action":"call"}}"#;
+const PAUSE: &str = r#"{"person":{"operator":"AB","console":"page-1"},"request":{"action":"pause"}}"#;
+
+async fn post(daemon: &FakeDaemon, headers: &str, body: &str) -> Answer {
+    ask(daemon, "POST", SESSION, headers, body).await
+}
+
+#[tokio::test]
+async fn it_is_seen_without_the_token_and_asked_with_it_alone_but_for_a_call() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let shown = ask(&daemon, "GET", SESSION, "", "").await;
+    assert_eq!((shown.status, shown.json()), (200, daemon.controls.session.shown()));
+    for headers in ["", "authorization: Bearer wrong\r\n"] {
+        assert_eq!(post(&daemon, headers, PAUSE).await.status, 401, "{headers}");
+    }
+    assert_eq!(post(&daemon, "authorization: Bearer wrong\r\n", CALL).await.status, 401);
+    assert_eq!(daemon.controls.session.asked(), [], "nothing came through");
+    let answer = post(&daemon, &bearer(), PAUSE).await;
+    assert_eq!((answer.status, answer.json()), (200, daemon.controls.session.shown()));
+    assert_eq!(post(&daemon, "", CALL).await.status, 200);
+    let whole = json!({"person": {}, "request": {"action": "call"}});
+    let pause = serde_json::from_str(PAUSE).unwrap();
+    assert_eq!(daemon.controls.session.asked(), [(pause, Actor::Operator), (whole, Actor::Client)]);
+}
+
+#[tokio::test]
+async fn what_the_session_refuses_is_told_in_its_words() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let start = post(&daemon, &bearer(), r#"{"request":{"action":"start"}}"#).await;
+    assert_eq!((start.status, &start.json()["code"]), (409, &json!("not_now")));
+    assert_eq!(start.json()["message"], "a block runs already");
+    let open = post(&daemon, &bearer(), r#"{"request":{"action":"open","preset":7}}"#).await;
+    assert_eq!((open.status, &open.json()["code"]), (422, &json!("invalid")));
+    let controls = daemon.server.counts();
+    assert_eq!((controls.controls, controls.controls_refused), (0, 2));
+}
+
+#[tokio::test]
+async fn a_run_without_a_session_says_so() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    daemon.controls.session.show(Value::Null);
+    let answer = ask(&daemon, "GET", SESSION, "", "").await;
+    assert_eq!((answer.status, &answer.json()["code"]), (409, &json!("not_now")));
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_request_are_malformed_and_large_ones_are_not_read() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    for body in [
+        "",
+        "[]",
+        "{}",
+        r#"{"request":"call"}"#,
+        r#"{"request":{}}"#,
+        r#"{"request":{"action":7}}"#,
+        r#"{"person":"AB","request":{"action":"pause"}}"#,
+        r#"{"request":{"action":"pause"},"by":"me"}"#,
+        "\u{0}",
+    ] {
+        assert_eq!(post(&daemon, &bearer(), body).await.status, 400, "{body:?}");
+    }
+    let note = json!({"request": {"action": "note", "text": "x".repeat(16 * 1024)}}).to_string();
+    assert_eq!(post(&daemon, &bearer(), &note).await.status, 413);
+    assert_eq!(ask(&daemon, "PUT", SESSION, &bearer(), PAUSE).await.status, 405);
+    assert_eq!(daemon.controls.session.asked(), []);
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_neither_see_it_nor_ask_nor_call() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let headers = format!("{}origin: http://evil.example\r\n", bearer());
+    for (method, body) in [("GET", ""), ("POST", PAUSE), ("POST", CALL)] {
+        assert_eq!(ask(&daemon, method, SESSION, &headers, body).await.status, 403, "{method} {body}");
+    }
+    // one that is let in shows the token, for a call too
+    let allowed_origins = vec![String::from("http://tasks.lab")];
+    let daemon = FakeDaemon::start(ServerConfig { allowed_origins, ..config() }).unwrap();
+    let origin = "origin: http://tasks.lab\r\n";
+    assert_eq!(post(&daemon, origin, CALL).await.status, 401);
+    assert_eq!(post(&daemon, &format!("{}{origin}", bearer()), CALL).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_flood_of_calls_does_not_use_up_what_the_operator_may_ask() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let mut refused = 0;
+    for _ in 0..30 {
+        refused += u64::from(post(&daemon, "", CALL).await.status == 429);
+    }
+    assert!(refused > 0);
+    assert_eq!(daemon.server.counts().too_frequent, refused);
+    assert_eq!(post(&daemon, &bearer(), PAUSE).await.status, 200);
+}
+
+#[tokio::test]
+async fn requests_that_wait_for_the_session_keep_nothing_else_waiting_and_more_than_eight_are_refused() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    let (let_go, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    daemon.controls.session.answer(std::sync::Arc::new(move |_, _| {
+        let _let_go = gate.lock().unwrap().recv();
+        Ok(json!({}))
+    }));
+    let token = bearer();
+    let waiting = futures_util::future::join_all((0..8).map(|_| post(&daemon, &token, PAUSE)));
+    let refused = async {
+        loop {
+            let answer = post(&daemon, &bearer(), PAUSE).await;
+            if answer.status == 503 {
+                break answer;
+            }
+        }
+    };
+    let others = async {
+        let refused = refused.await;
+        assert_eq!(refused.json()["code"], "busy");
+        assert_eq!(ask(&daemon, "POST", "/v1/stop", "", "").await.status, 200);
+        drop(let_go);
+    };
+    let (waited, ()) = tokio::join!(waiting, others);
+    let answered = waited.iter().filter(|answer| answer.status == 200).count();
+    assert!(answered >= 7, "{answered} of those that waited were answered");
+}

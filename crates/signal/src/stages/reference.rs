@@ -1,0 +1,385 @@
+//! References: each channel less what it shares with others, or any other sum of channels.
+
+use core::ops::Range;
+
+use kalmind_types::StreamOutput;
+use serde::{Deserialize, Serialize};
+
+use super::channels::ChannelName;
+use super::rows::Rows;
+use super::stage::{Signal, Stage, StageError, StageKind};
+use super::state::{StateError, StateReader, StateWriter};
+
+/// What is taken away from a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReferenceKind {
+    /// The mean of its array.
+    CommonAverage,
+    /// The other one of a pair.
+    Bipolar,
+    /// The mean of its neighbours.
+    Laplacian,
+    /// The sum of the others of its array, each with its weight.
+    Regression,
+    /// Whatever a matrix says.
+    Matrix,
+}
+
+/// How channels are referenced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReferenceSettings {
+    /// What is taken away.
+    pub kind: ReferenceKind,
+    /// Of a common average and a regression: the arrays, each `[first, end]` by place from 0, `end` not included. All channels are
+    /// one where it is left out; a channel in none stays as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arrays: Vec<[usize; 2]>,
+    /// Of a common average: the channels that make it, as the quietest ones. All of the array where there is none of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub average_of: Vec<ChannelName>,
+    /// Channels that are no part of any reference; what comes of them is not valid.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<ChannelName>,
+    /// Of bipolar ones: for each channel that comes out, the two whose difference it is. Of a Laplacian: the channel and its
+    /// neighbours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<Vec<ChannelName>>,
+    /// A row for each channel that comes out, with a weight for each that goes in. Of a regression they are those of the other
+    /// channels, for whose sum the channel is lessened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<Vec<f64>>,
+}
+
+impl ReferenceSettings {
+    fn check(&self) -> Result<(), StageError> {
+        let has_lists = matches!(self.kind, ReferenceKind::Bipolar | ReferenceKind::Laplacian);
+        let has_weights = matches!(self.kind, ReferenceKind::Regression | ReferenceKind::Matrix);
+        let has_arrays = matches!(self.kind, ReferenceKind::Regression | ReferenceKind::CommonAverage);
+        let wrong = |what: &str| Err(StageError::new(what));
+        if has_lists == self.channels.is_empty() {
+            return wrong("`channels` belongs to `bipolar` and `laplacian`, and has to be there");
+        }
+        if has_weights == self.weights.is_empty() {
+            return wrong("`weights` belongs to `regression` and `matrix`, and has to be there");
+        }
+        if !(has_arrays || self.arrays.is_empty()) {
+            return wrong("`arrays` belongs to `common_average` and `regression`");
+        }
+        if self.kind != ReferenceKind::CommonAverage && !self.average_of.is_empty() {
+            return wrong("`average_of` belongs to `common_average`");
+        }
+        if self.kind == ReferenceKind::Bipolar && self.channels.iter().any(|pair| pair.len() != 2) {
+            return wrong("each of `channels` has to be two: `[channel, the one that is taken away from it]`");
+        }
+        if self.channels.iter().any(|list| list.len() < 2) {
+            return wrong("each of `channels` has to be a channel and its neighbours");
+        }
+        if self.weights.iter().flatten().any(|weight| !weight.is_finite()) {
+            return wrong("`weights` holds what is no finite number");
+        }
+        let mut arrays = self.arrays.clone();
+        arrays.sort_unstable();
+        if arrays.iter().any(|[first, end]| first >= end) {
+            return wrong("each of `arrays` has to be `[first, end]`, and `end` above `first`");
+        }
+        if arrays.windows(2).any(|two| matches!(two, [[_, end], [first, _]] if first < end)) {
+            return wrong("`arrays` share channels");
+        }
+        Ok(())
+    }
+
+    /// The arrays, where they are inside the signal.
+    fn arrays(&self, channels: usize) -> Result<Vec<Range<usize>>, StageError> {
+        if self.arrays.is_empty() {
+            return Ok(core::iter::once(0..channels).collect());
+        }
+        if let Some([first, end]) = self.arrays.iter().find(|[_, end]| *end > channels) {
+            return Err(StageError::of_signal(format!(
+                "there are {channels} channels, so [{first}, {end}] is no array of them"
+            )));
+        }
+        Ok(self.arrays.iter().map(|[first, end]| *first..*end).collect())
+    }
+}
+
+/// A dense block of weights.
+#[derive(Clone, Debug)]
+struct Block {
+    inputs: Range<usize>,
+    outputs: Range<usize>,
+    /// For each input, its weight in each output.
+    columns: Vec<f64>,
+}
+
+/// How what comes out is made.
+#[derive(Clone, Debug)]
+enum Plan {
+    /// Each array less the mean of its members.
+    Averages(Vec<(Range<usize>, Vec<usize>)>),
+    /// Each a channel less the mean of others.
+    Differences(Vec<(usize, Vec<usize>)>),
+    /// Each less the weighted sum of the others that are valid.
+    Regression(Vec<Block>),
+    /// Weighted sums, which need all that have a weight.
+    Matrix(Block),
+}
+
+/// The references.
+#[derive(Clone, Debug)]
+pub(super) struct Reference {
+    signal: Signal,
+    plan: Plan,
+    /// Of the channels that go in.
+    excluded: Vec<bool>,
+}
+
+impl StageKind for Reference {
+    type Settings = ReferenceSettings;
+    const NAME: &'static str = "reference";
+    const ABOUT: &'static str = "each channel less what it shares with others, or other sums of channels";
+
+    fn build(settings: &ReferenceSettings, input: &Signal) -> Result<Self, StageError> {
+        settings.check()?;
+        let channels = input.outputs.len();
+        let find = |names: &[ChannelName]| names.iter().map(|name| name.find(input)).collect::<Result<Vec<_>, _>>();
+        let mut excluded = vec![false; channels];
+        for channel in find(&settings.excluded)? {
+            if let Some(excluded) = excluded.get_mut(channel) {
+                *excluded = true;
+            }
+        }
+        let is_in = |channel: &usize| !excluded.get(*channel).copied().unwrap_or(true);
+        let mut outputs = input.outputs.clone();
+        let plan = match settings.kind {
+            ReferenceKind::CommonAverage => {
+                let of = find(&settings.average_of)?;
+                let mut averages = Vec::new();
+                for array in settings.arrays(channels)? {
+                    let named: Vec<usize> = of.iter().copied().filter(|channel| array.contains(channel)).collect();
+                    let all = if named.is_empty() { array.clone().collect() } else { named };
+                    let members: Vec<usize> = all.into_iter().filter(is_in).collect();
+                    if members.is_empty() {
+                        return Err(StageError::of_signal("no channel is left for the average of an array"));
+                    }
+                    made_of(&mut outputs, array.clone(), &array.clone().collect::<Vec<_>>(), input);
+                    averages.push((array, members));
+                }
+                Plan::Averages(averages)
+            }
+            ReferenceKind::Bipolar | ReferenceKind::Laplacian => {
+                let (mut lists, mut made) = (Vec::new(), Vec::new());
+                for names in &settings.channels {
+                    let list = find(names)?;
+                    let Some((channel, others)) = list.split_first() else { continue };
+                    let (mut output, first) = (input.outputs.get(*channel).cloned(), made.len());
+                    if let (ReferenceKind::Bipolar, Some(output), Some(other)) =
+                        (settings.kind, &mut output, others.first().and_then(|other| input.outputs.get(*other)))
+                    {
+                        output.name = format!("{}-{}", output.name, other.name);
+                    }
+                    made.extend(output);
+                    made_of(&mut made, first..first.saturating_add(1), &list, input);
+                    lists.push((*channel, others.iter().copied().filter(is_in).collect()));
+                }
+                outputs = made;
+                Plan::Differences(lists)
+            }
+            ReferenceKind::Regression => {
+                let weights = &settings.weights;
+                square(weights, channels)?;
+                let mut blocks = Vec::new();
+                for array in settings.arrays(channels)? {
+                    let weight = |from, to: usize| {
+                        if from == to { 1.0 } else { -weight_of(weights, from, to) }
+                    };
+                    blocks.push(block(array.clone(), array.clone(), weight));
+                    made_of(&mut outputs, array.clone(), &array.collect::<Vec<_>>(), input);
+                }
+                Plan::Regression(blocks)
+            }
+            ReferenceKind::Matrix => {
+                let weights = &settings.weights;
+                if let Some(row) = weights.iter().find(|row| row.len() != channels) {
+                    return Err(StageError::of_signal(format!(
+                        "a row of `weights` has {} numbers; one for each channel that goes in: {channels}",
+                        row.len()
+                    )));
+                }
+                outputs = Vec::with_capacity(weights.len());
+                for (number, row) in weights.iter().enumerate() {
+                    let unit = input.outputs.first().map(|output| output.unit.clone()).unwrap_or_default();
+                    outputs.push(StreamOutput { name: format!("sum{number}"), unit, channel: None, sources: vec![] });
+                    let of = (0..).zip(row).filter(|(_, weight)| **weight != 0.0);
+                    let of: Vec<usize> = of.map(|(channel, _)| channel).collect();
+                    made_of(&mut outputs, number..number.saturating_add(1), &of, input);
+                }
+                let weight = |from: usize, to| if is_in(&from) { weight_of(weights, from, to) } else { 0.0 };
+                Plan::Matrix(block(0..channels, 0..weights.len(), weight))
+            }
+        };
+        Ok(Self { signal: Signal { outputs, ..input.clone() }, plan, excluded })
+    }
+
+    fn example() -> ReferenceSettings {
+        ReferenceSettings {
+            kind: ReferenceKind::CommonAverage,
+            arrays: Vec::new(),
+            average_of: Vec::new(),
+            excluded: Vec::new(),
+            channels: Vec::new(),
+            weights: Vec::new(),
+        }
+    }
+}
+
+/// Names the channels that outputs are made of.
+fn made_of(outputs: &mut [StreamOutput], which: Range<usize>, from: &[usize], input: &Signal) {
+    let from = from.iter().filter_map(|channel| input.outputs.get(*channel));
+    let mut all: Vec<Range<usize>> = from
+        .flat_map(|output| {
+            let own = output.channel.map(|channel| channel..channel.saturating_add(1));
+            output.sources.iter().cloned().chain(own)
+        })
+        .collect();
+    all.sort_unstable_by_key(|run| (run.start, run.end));
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for run in all {
+        match runs.last_mut() {
+            Some(last) if run.start <= last.end => last.end = last.end.max(run.end),
+            _ => runs.push(run),
+        }
+    }
+    for output in outputs.get_mut(which).unwrap_or_default() {
+        output.sources.clone_from(&runs);
+    }
+}
+
+fn square(weights: &[Vec<f64>], channels: usize) -> Result<(), StageError> {
+    if weights.len() == channels && weights.iter().all(|row| row.len() == channels) {
+        return Ok(());
+    }
+    Err(StageError::of_signal(format!("`weights` has to have {channels} rows of {channels} numbers")))
+}
+
+fn weight_of(weights: &[Vec<f64>], from: usize, to: usize) -> f64 {
+    weights.get(to).and_then(|row| row.get(from)).copied().unwrap_or(0.0)
+}
+
+fn block(inputs: Range<usize>, outputs: Range<usize>, weight: impl Fn(usize, usize) -> f64) -> Block {
+    let columns = inputs.clone().flat_map(|from| outputs.clone().map(move |to| (from, to)));
+    Block { columns: columns.map(|(from, to)| weight(from, to)).collect(), inputs, outputs }
+}
+
+impl Block {
+    /// Adds what each of the inputs that count gives to the outputs, in the order of the inputs.
+    fn add(&self, given: &[f64], counts: impl Fn(usize) -> bool, values: &mut [f64]) {
+        let outputs = self.outputs.len().max(1);
+        let values = values.get_mut(self.outputs.clone()).unwrap_or_default();
+        for (from, column) in self.inputs.clone().zip(self.columns.chunks_exact(outputs)) {
+            if let Some(given) = given.get(from).filter(|_| counts(from)) {
+                for (value, weight) in values.iter_mut().zip(column) {
+                    *value += weight * given;
+                }
+            }
+        }
+    }
+}
+
+/// The mean of those of the channels that are valid, and whether there is one; else of all: what follows goes on with that.
+fn mean(channels: &[usize], values: &[f64], invalid: &[bool]) -> (f64, bool) {
+    let (mut sum, mut count) = (0.0, 0_u32);
+    let mut of_all = 0.0;
+    for channel in channels {
+        if let (Some(value), Some(invalid)) = (values.get(*channel), invalid.get(*channel)) {
+            of_all += value;
+            if !invalid {
+                sum += value;
+                count = count.saturating_add(1);
+            }
+        }
+    }
+    if count > 0 { (sum / f64::from(count), true) } else { (of_all / channels.len().max(1) as f64, false) }
+}
+
+impl Stage for Reference {
+    fn signal(&self) -> &Signal {
+        &self.signal
+    }
+
+    fn delay(&self) -> u64 {
+        0
+    }
+
+    fn settling(&self) -> u64 {
+        0
+    }
+
+    fn restart(&mut self) {}
+
+    fn process(&mut self, input: &Rows, output: &mut Rows) {
+        let excluded = |channel: usize| self.excluded.get(channel).copied().unwrap_or(true);
+        for row in input.iter() {
+            let is_bad = |channel: usize| row.invalid.get(channel).copied().unwrap_or(true) || excluded(channel);
+            match &self.plan {
+                Plan::Averages(averages) => {
+                    let (values, invalid) = output.push_like(row);
+                    for (array, members) in averages {
+                        let (mean, is_valid) = mean(members, row.values, row.invalid);
+                        let values = values.get_mut(array.clone()).unwrap_or_default();
+                        let invalid = invalid.get_mut(array.clone()).unwrap_or_default();
+                        for (value, invalid) in values.iter_mut().zip(invalid) {
+                            *value -= mean;
+                            *invalid |= !is_valid;
+                        }
+                    }
+                    mark_excluded(invalid, &self.excluded);
+                }
+                Plan::Differences(lists) => {
+                    let (values, invalid) = output.push(row.mark);
+                    for ((value, invalid), (channel, others)) in values.iter_mut().zip(invalid).zip(lists) {
+                        let (mean, is_valid) = mean(others, row.values, row.invalid);
+                        let given = row.values.get(*channel).copied().unwrap_or(0.0);
+                        *value = given - mean;
+                        *invalid = is_bad(*channel) || !is_valid;
+                    }
+                }
+                Plan::Regression(blocks) => {
+                    let (values, invalid) = output.push_like(row);
+                    for block in blocks {
+                        values.get_mut(block.outputs.clone()).unwrap_or_default().fill(0.0);
+                        block.add(row.values, |from| !is_bad(from), values);
+                    }
+                    mark_excluded(invalid, &self.excluded);
+                }
+                Plan::Matrix(block) => {
+                    let (values, invalid) = output.push(row.mark);
+                    block.add(row.values, |_| true, values);
+                    let columns = block.columns.chunks_exact(block.outputs.len().max(1));
+                    for (column, _) in columns.zip(row.invalid).filter(|(_, invalid)| **invalid) {
+                        for (invalid, weight) in invalid.iter_mut().zip(column) {
+                            *invalid |= *weight != 0.0;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn state_bytes(&self) -> usize {
+        0
+    }
+
+    fn save(&self, _state: &mut StateWriter<'_>) {}
+
+    fn load(&mut self, _state: &mut StateReader<'_>) -> Result<(), StateError> {
+        Ok(())
+    }
+}
+
+fn mark_excluded(invalid: &mut [bool], excluded: &[bool]) {
+    for (invalid, excluded) in invalid.iter_mut().zip(excluded) {
+        *invalid |= *excluded;
+    }
+}
