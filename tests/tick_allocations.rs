@@ -22,7 +22,9 @@ use kalmind_acquisition::{
 use kalmind_engine::{
     Binner, BinnerSettings, CursorSettings, Engine, EngineSettings, History, StreamBinning, WindowSettings,
 };
-use kalmind_filter::{DecoderSpec, KernelPath, LabelLaw, Model, READERS, TrainingData, ZScore};
+use kalmind_filter::{
+    ClickParameters, ClickSettings, DecoderSpec, KernelPath, LabelLaw, Model, READERS, TrainingData, ZScore,
+};
 use kalmind_fitting::{FitSettings, fit};
 use kalmind_offline::model::IdentifiedModel;
 use kalmind_output::PublicationSource as _;
@@ -145,6 +147,18 @@ fn model(decoder: &str, sent: &[Sent]) -> IdentifiedModel {
         components: vec![component("vx"), component("vy")],
         streams: features(sent),
         guard: Some(fitted.guard),
+        click: Some(ClickParameters {
+            weights: (0..FEATURES).map(|feature| if feature < 4 { 3.0 } else { 0.0 }).collect(),
+            intercept: -2.0,
+            settings: ClickSettings {
+                begin: 0.05,
+                end: 0.1,
+                threshold: 0.9,
+                release: 0.5,
+                hold_ms: 20.0,
+                refractory_ms: 100.0,
+            },
+        }),
         zscore: spec
             .options
             .running_zscore
@@ -159,11 +173,12 @@ fn now(command: Command) -> QueuedCommand {
     QueuedCommand { command, stops: u64::MAX }
 }
 
-/// Takes ticks into the history and gives their records back.
-fn drain(records: &mut PoolReader<TickRecord>, history: &mut History, end: &mut f64) {
+/// Takes ticks into the history and gives their records back; notes the end and the presses of the newest.
+fn drain(records: &mut PoolReader<TickRecord>, history: &mut History, (end, presses): &mut (f64, u64)) {
     while let Some(record) = records.receive() {
         history.follow(&record.row(), record.adaptive.as_deref());
         *end = record.input.time.0;
+        *presses = record.published.output.click.map_or(*presses, |click| click.presses);
         records.give_back(record);
     }
 }
@@ -259,7 +274,7 @@ fn heap_touches(decoder: &str, sent: &[Sent]) -> u64 {
     });
 
     let mut history = History::new(FEATURES, 250);
-    let mut history_end = f64::NEG_INFINITY;
+    let mut drained = (f64::NEG_INFINITY, 0);
     let mut state = 7;
     let mut marked = 0;
     let start = clock::now().0;
@@ -275,8 +290,8 @@ fn heap_touches(decoder: &str, sent: &[Sent]) -> u64 {
             // warmed over what came before, to its end, two bins short of it, and too late
             600 | 650 | 700 => {
                 // a bin's time is that of the sample in its middle, where that makes the bin
-                while history_end < start + (number as f64 - 0.6) * PERIOD {
-                    drain(&mut desk_records, &mut history, &mut history_end);
+                while drained.0 < start + (number as f64 - 0.6) * PERIOD {
+                    drain(&mut desk_records, &mut history, &mut drained);
                     while first_source.next().is_some() {}
                     std::thread::yield_now();
                 }
@@ -331,7 +346,7 @@ fn heap_touches(decoder: &str, sent: &[Sent]) -> u64 {
             blocks_in.send(block);
         }
         waker.wake();
-        drain(&mut desk_records, &mut history, &mut history_end);
+        drain(&mut desk_records, &mut history, &mut drained);
         while first_source.next().is_some() {}
         while second_source.next().is_some() {}
         while retired_out.pop().is_some() {}
@@ -345,6 +360,7 @@ fn heap_touches(decoder: &str, sent: &[Sent]) -> u64 {
     waker.wake();
     tick.join().expect("the tick thread does not panic");
     assert_eq!(counts.panics.load(Ordering::Relaxed), 0);
+    assert!(drained.1 > 10, "clicks were decoded: {}", drained.1);
     assert!(unrecorded.load(Ordering::Relaxed) > 0, "the lane that nobody reads was full");
     assert_eq!(counts.models_late.load(Ordering::Relaxed), TICKS / 1000, "one in three came late");
     for (name, _, value) in counts.windows.named() {

@@ -129,6 +129,7 @@ fn model(session: &SessionDocument, rows: &[Vec<f64>], decoder: &str) -> Identif
         streams: session.engine.features.clone(),
         components: session.components.clone(),
         guard: Some(fitted.guard),
+        click: None,
         zscore: Some(ZScore { mean: mean.clone(), standard_deviation }),
         ..Model::plain(spec, mean, 2, fitted.parameters)
     })

@@ -11,10 +11,11 @@
 
 use core::fmt;
 
+use kalmind_filter::Button;
 use kalmind_signal::{AdaptiveState, FeatureExtractor, Preparation};
 use kalmind_types::{
-    Cause, Command, CursorDrive, FeatureLayout, FeatureSet, Intent, LayoutError, LslTime, ModelId,
-    OutputState, Position, Seconds, TaskState, TickInput, TickOutput, Velocity, WindowResults,
+    Cause, Command, FeatureLayout, FeatureSet, Intent, LayoutError, LslTime, ModelId, Position, Seconds,
+    TaskState, TickInput, TickOutput, WindowResults,
 };
 
 pub use self::{
@@ -34,6 +35,7 @@ mod examination;
 mod examined;
 mod history;
 mod models;
+mod movement;
 mod settings;
 mod staged;
 mod windows;
@@ -71,6 +73,8 @@ pub struct Engine {
     states: OutputStates,
     freshness: Freshness,
     cursor: Cursor,
+    /// What clicks made of it, with whichever models.
+    button: Button,
     task: TaskState,
     intent: Option<Intent>,
     /// Time of the newest complete bin; before the first one, start of the first bin.
@@ -120,6 +124,7 @@ impl Engine {
             states: OutputStates::new(settings.start),
             freshness: Freshness::new(settings.stale_after, settings.auto_resume),
             cursor: Cursor::new(settings.cursor.clone()),
+            button: Button::default(),
             task: TaskState::default(),
             intent: None,
             last_complete: None,
@@ -293,7 +298,8 @@ impl Engine {
             complete = arrived && found.failing.is_none();
             self.restart_where_asked();
         }
-        let Decoded { report, restarted, .. } = self.decode(input, complete);
+        let is_another = self.models.newcomer.is_some();
+        let Decoded { report, restarted, clicking, .. } = self.decode(input, complete);
         let restart = restarted || complete && gap.0 > self.settings.restart_after.0;
         self.note_use(input, complete, report.unused);
         let moves = self.states.state().moves();
@@ -307,6 +313,7 @@ impl Engine {
         self.windows.read(input, samples);
 
         let velocity = self.move_cursor(input.time - input.start);
+        let click = self.press(input.seq, clicking, complete, is_another);
         let (state, reason) = self.states.shown();
         TickOutput {
             epoch: input.epoch,
@@ -318,6 +325,7 @@ impl Engine {
             velocity,
             free_velocity: self.cursor.free_velocity(),
             intent: self.intent,
+            click,
             masked_features: found.masked as u32,
             nonfinite_values,
             row_one: report.row_one,
@@ -341,6 +349,8 @@ impl Engine {
         self.models.turned |= self.adaptive().is_some();
         self.remember(input);
         let velocity = self.cursor.rest();
+        let clicks = self.models.active.as_ref().is_some_and(|model| model.decodes_clicks());
+        let click = clicks.then(|| self.button.up(0.0));
         let (state, reason) = self.states.shown();
         TickOutput {
             epoch: input.epoch,
@@ -349,6 +359,7 @@ impl Engine {
             reason,
             position: self.cursor.position(),
             velocity,
+            click,
             ..TickOutput::neutral(input.seq, input.time)
         }
     }
@@ -413,29 +424,5 @@ impl Engine {
             self.intent = None;
         }
         decoded
-    }
-
-    fn move_cursor(&mut self, duration: Seconds) -> Velocity {
-        let TaskState { target, drive, assistance } = self.task;
-        let label = |cursor: &Cursor| {
-            target.map_or_else(Velocity::default, |target| {
-                self.settings.label_law.label(cursor.position(), target.position)
-            })
-        };
-        match (self.states.state(), drive) {
-            (OutputState::Calibrating, CursorDrive::Label) => {
-                let wanted = label(&self.cursor);
-                self.cursor.advance(wanted, duration)
-            }
-            (state @ (OutputState::Calibrating | OutputState::Control), _) => match &self.intent {
-                Some(intent) if !self.states.decoder_is_kept_from_control() => {
-                    let helps = state == OutputState::Calibrating && !assistance.is_none();
-                    let help = helps.then(|| (assistance, label(&self.cursor)));
-                    self.cursor.decode(intent.mean(), help, duration)
-                }
-                _ => self.cursor.rest(),
-            },
-            _ => self.cursor.rest(),
-        }
     }
 }

@@ -6,9 +6,11 @@
 pub mod activation;
 pub mod array_statistics;
 mod belief;
+mod button;
 mod centred;
 mod checked;
 pub mod cholesky;
+mod click;
 mod covariance_scale;
 mod decoder;
 pub mod decoders;
@@ -52,6 +54,8 @@ pub mod window;
 mod zscore;
 
 pub use array_statistics::PlausibilityStatistics;
+pub use button::{Button, PressLaw};
+pub use click::{ClickDecoder, ClickParameters, ClickSettings};
 pub use covariance_scale::CovarianceScale;
 pub use decoder::{ChannelCondition, Decoder, FilterState, LookBack, StepReport};
 pub use decoders::dkf::noise::Noise;

@@ -7,8 +7,8 @@ use kalmind_types::{Binning, Cause, Component, FeatureLayout, MAX_COMPONENTS, St
 use crate::model_error::ModelError;
 use crate::validate::finite;
 use crate::{
-    Decoder, DecoderSpec, FitQuality, GuardStatistics, Guarded, KernelPath, LabelLaw, Parameters,
-    RunningZScore, Screen, ZScore,
+    ClickDecoder, ClickParameters, Decoder, DecoderSpec, FitQuality, GuardStatistics, Guarded, KernelPath,
+    LabelLaw, Parameters, RunningZScore, Screen, ZScore,
 };
 
 /// A model: the facts that must match the running daemon, and the decoder's tensors. Pure data.
@@ -36,6 +36,8 @@ pub struct Model {
     pub report: Option<serde_json::Value>,
     /// What training shows of every channel, for a guard in front of the decoder; `None` where it is not known.
     pub guard: Option<GuardStatistics>,
+    /// What decodes clicks; `None` where nothing does.
+    pub click: Option<ClickParameters>,
     /// The decoder's tensors.
     pub parameters: Parameters,
 }
@@ -70,6 +72,7 @@ impl Model {
             training_hash: None,
             report: None,
             guard: None,
+            click: None,
             parameters,
         }
     }
@@ -128,6 +131,12 @@ impl Model {
                 }
             }
         }
+    }
+
+    /// What decodes clicks, ready to run; none where nothing does.
+    #[must_use]
+    pub fn click_decoder(&self) -> Option<ClickDecoder> {
+        self.click.as_ref().map(|click| ClickDecoder::new(click, self.bin_ms))
     }
 
     /// The same model with fewer tensors, from which the same decoder is built, to the bit; none where it needs all of them.
@@ -230,6 +239,9 @@ impl Model {
         }
         if let Some(guard) = &self.guard {
             guard.validate(n)?;
+        }
+        if let Some(click) = &self.click {
+            click.validate(n)?;
         }
         self.decoder.decoder.validate(&self.parameters, n, dimension)
     }

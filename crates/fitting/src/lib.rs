@@ -8,6 +8,7 @@ mod blocked_cholesky;
 pub mod bootstrap;
 mod chance;
 pub mod chance_level;
+mod click;
 mod correlation;
 mod covariance_calibration;
 mod decoders;
@@ -48,6 +49,7 @@ mod training_time;
 pub mod uncertainty;
 mod windows;
 
+pub use click::{ClickFitError, ClickFitSettings, ClickReport, FittedClick, HeldOutClicks, fit_click};
 pub use fit::fit;
 pub use fit_error::FitError;
 pub use held_out::HeldOut;

@@ -6,6 +6,7 @@ use kalmind_filter::{FitQuality, GuardStatistics, Parameters};
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy::Coverage;
+use crate::click::ClickReport;
 use crate::held_out::HeldOut;
 
 /// How long a fit may take. Without a budget the same data, options and seed give the same model; with one they do where
@@ -116,6 +117,9 @@ pub struct FitReport {
     pub budget_used_up: bool,
     /// Things to know, each a sentence.
     pub warnings: Vec<String>,
+    /// What the fit of a click decoder found; none where none was fitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub click: Option<ClickReport>,
     /// How good the decoder is; none where nobody has [judged](crate::judge) it.
     pub quality: Option<FitQuality>,
     /// What the decoder said of held-out training rows, on its way to [`Fitted`].

@@ -68,6 +68,7 @@ fn runs(spec: &str, data: &TrainingData) -> FitReport {
         fitted(spec, data).unwrap_or_else(|error| panic!("{spec}: {error}"));
     let model = Model {
         guard: Some(guard),
+        click: None,
         ..Model::plain(
             spec.parse().unwrap(),
             data.features.row_mean().iter().copied().collect(),

@@ -70,6 +70,7 @@ fn fitted(spec: &str, data: &TrainingData) -> Result<Model, FitError> {
     let Fitted { parameters, guard, .. } = fit(&spec, data, &FitSettings::default(), &mut |_progress| ())?;
     Ok(Model {
         guard: Some(guard),
+        click: None,
         ..Model::plain(
             spec,
             data.features.row_mean().iter().copied().collect(),

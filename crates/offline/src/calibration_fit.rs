@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use kalmind_engine::StagedModel;
-use kalmind_filter::{AgainstChance, DecoderSpec, KernelPath, Model, running_weight};
-use kalmind_fitting::{FitError, FitProgress, FitReport, FitSettings, fit};
+use kalmind_filter::{
+    AgainstChance, ClickParameters, DecoderSpec, KernelPath, Model, TrainingData, running_weight,
+};
+use kalmind_fitting::{ClickFitSettings, FitError, FitProgress, FitReport, FitSettings, fit, fit_click};
 use kalmind_recording::{FittedRows, ModelFileError, PackedModel};
-use kalmind_session::{Calibration, CalibrationError, FittedModel};
+use kalmind_session::{Calibration, CalibrationError, ClickLabelLaw, FittedModel, click_labels};
 use serde_json::json;
 
 use crate::{
@@ -107,7 +109,8 @@ pub enum CalibrationFitError {
 }
 
 /// Fits `spec` to z-scored features and the labels that calibration made; with `shuffle` (a seed) to labels in random
-/// order, as a control; with `guard` behind a guard where the decoder's options leave it open. The seed and the budget are those of `settings`. Runs in a thread of its own on the slow side.
+/// order, as a control; with `guard` behind a guard where the decoder's options leave it open. What decodes clicks is fitted to the
+/// same rows where the calibration asks for it. The seed and the budget are those of `settings`. Runs in a thread of its own on the slow side.
 ///
 /// # Errors
 /// [`CalibrationFitError`].
@@ -139,6 +142,8 @@ pub fn fit_calibration(
     };
     let mut fitted = fit(spec, &data.training, &settings, progress)?;
     judge_fit(spec, &data.training, Some(&data.decoder_moved), &settings, &mut fitted, progress);
+    let law = calibration.clicks();
+    let click = law.and_then(|law| clicks(&data.training, law, demand.bin_ms, &mut fitted.report));
     let model = Model {
         decoder: *spec,
         streams: demand.streams.clone(),
@@ -151,11 +156,33 @@ pub fn fit_calibration(
         training_hash: Some(data.training.hash()),
         report: Some(json!(fitted.report)),
         guard: Some(fitted.guard),
+        click,
         parameters: fitted.parameters,
     };
     let model = Arc::new(IdentifiedModel::of(model)?);
     let staged = model.stage(guard, KernelPath::detect())?;
     Ok(CalibrationFit { model, staged, rows, report: fitted.report, recorded: None })
+}
+
+/// Fits what decodes clicks, and says in the report what it found, or why there is none: the decoder is good without.
+fn clicks(
+    rows: &TrainingData,
+    law: ClickLabelLaw,
+    bin_ms: f64,
+    report: &mut FitReport,
+) -> Option<ClickParameters> {
+    let settings = ClickFitSettings { bin_ms, ..ClickFitSettings::default() };
+    match fit_click(rows, &click_labels(rows, law, bin_ms), &settings) {
+        Ok(fitted) => {
+            report.warnings.extend(fitted.report.warnings.iter().cloned());
+            report.click = Some(fitted.report);
+            Some(fitted.parameters)
+        }
+        Err(error) => {
+            report.warnings.push(format!("clicks are not decoded: {error}"));
+            None
+        }
+    }
 }
 
 /// Fits `spec` to the rows of sessions, as one of them would have done; `participant` is the code that the model gets,

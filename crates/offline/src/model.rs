@@ -117,13 +117,14 @@ impl IdentifiedModel {
             deviation: zscore.standard_deviation.clone(),
         });
         let preparation = Preparation::new(self.model.training_mean.clone(), zscore)?;
-        Ok(Box::new(StagedModel::new(
+        let staged = StagedModel::new(
             self.id,
             self.model.decoder_with(false, path)?,
             preparation.running(self.model.running_weight()),
             self.model.screen(self.is_guarded(guard)),
             self.model.doubt(),
-        )))
+        );
+        Ok(Box::new(staged.with_click(self.model.click_decoder())))
     }
 
     /// What has to be said of a live run with this model, where a guard is asked for and the model cannot have one.

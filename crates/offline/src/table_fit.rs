@@ -94,6 +94,7 @@ pub fn fit_tables(
         training_hash: Some(data.hash()),
         report: Some(json!(fitted.report)),
         guard: Some(fitted.guard.clone()),
+        click: None,
         parameters: fitted.parameters.clone(),
     };
     Ok(TableFit { model, fitted, seconds })

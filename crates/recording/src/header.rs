@@ -1,6 +1,6 @@
 //! The JSON header of a model file: everything of a model that is no tensor.
 
-use kalmind_filter::{DecoderSpec, LabelLaw};
+use kalmind_filter::{ClickSettings, DecoderSpec, LabelLaw};
 use kalmind_types::{Component, StreamFeatures};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,4 +27,6 @@ pub(crate) struct Header {
     pub(crate) report: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) guard: Option<GuardHeader>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) click: Option<ClickSettings>,
 }

@@ -7,6 +7,7 @@
 //! where and what; it never panics and its memory is bounded by the size limits here. Nothing here knows a clock, a
 //! thread or a decoder's mathematics.
 
+mod click_parameters;
 mod date;
 pub mod edf;
 mod encoding;

@@ -10,6 +10,7 @@ use kalmind_types::{FeatureLayout, MAX_COMPONENTS, MAX_FEATURES, MAX_STREAMS, Mo
 use safetensors::{SafeTensorError, SafeTensors};
 use sha2::{Digest as _, Sha256};
 
+use crate::click_parameters;
 use crate::guard_parameters;
 use crate::header::Header;
 use crate::new_file::{Existing, NewFileError, write_new_file};
@@ -18,8 +19,8 @@ use crate::tensors::{ModelTensors, ReadTensors};
 
 /// The newest version of the format that is read. A file is written in the first one that can say what it has to.
 pub const MODEL_VERSION: u64 = 2;
-/// The one before features were anything but channels: it has no `outputs`.
-const CHANNELS_ONLY: u64 = 1;
+/// The one before features were anything but channels, and before clicks: it has no `outputs` and no `click`.
+const FIRST_VERSION: u64 = 1;
 /// The largest model file that is read or written, in bytes.
 pub const MAX_MODEL_BYTES: u64 = 512 << 20;
 /// The longest JSON part that is read, in bytes.
@@ -127,10 +128,10 @@ pub fn model_with_bytes(model: Model) -> Result<(CheckedModel, ModelId, Vec<u8>)
     Ok((model, identity(&bytes), bytes))
 }
 
-/// The first version of the format in which such streams can be described.
-fn version(streams: &[StreamFeatures]) -> u64 {
+/// The first version of the format in which such a model can be described.
+fn version(streams: &[StreamFeatures], clicks: bool) -> u64 {
     let more_than_channels = streams.iter().any(|stream| stream.outputs.is_some());
-    if more_than_channels { MODEL_VERSION } else { CHANNELS_ONLY }
+    if more_than_channels || clicks { MODEL_VERSION } else { FIRST_VERSION }
 }
 
 pub(crate) fn write(model: &Model) -> Result<Vec<u8>, ModelFileError> {
@@ -142,7 +143,7 @@ pub(crate) fn write(model: &Model) -> Result<Vec<u8>, ModelFileError> {
     }
     let unwritable = |error: serde_json::Error| ModelFileError::Header { problem: error.to_string() };
     let header = Header {
-        version: version(&model.streams),
+        version: version(&model.streams, model.click.is_some()),
         decoder: model.decoder,
         streams: model.streams.clone(),
         bin_ms: model.bin_ms,
@@ -153,6 +154,7 @@ pub(crate) fn write(model: &Model) -> Result<Vec<u8>, ModelFileError> {
         training_hash: model.training_hash.clone(),
         report: model.report.clone(),
         guard: model.guard.as_ref().map(|guard| guard_parameters::write(guard, &mut tensors)),
+        click: model.click.as_ref().map(|click| click_parameters::write(click, &mut tensors)),
     };
     let bytes = tensors
         .into_bytes(METADATA_KEY, serde_json::to_string(&header).map_err(unwritable)?)
@@ -197,6 +199,7 @@ fn read(bytes: &[u8]) -> Result<Model, ModelFileError> {
     let mut source = Source { tensors: &mut tensors, features: n, dimension: d };
     let parameters = header.decoder.decoder.read(header.parameters, &mut source)?;
     let guard = header.guard.map(|guard| guard_parameters::read(guard, &mut tensors, n)).transpose()?;
+    let click = header.click.map(|click| click_parameters::read(click, &mut tensors, n)).transpose()?;
     if let Some(tensor) = tensors.left() {
         return Err(ModelFileError::UnknownTensor { tensor: tensor.chars().take(60).collect() });
     }
@@ -212,6 +215,7 @@ fn read(bytes: &[u8]) -> Result<Model, ModelFileError> {
         training_hash: header.training_hash,
         report: header.report,
         guard,
+        click,
         parameters,
     })
 }
@@ -297,9 +301,9 @@ fn parse_header(text: &str) -> Result<Header, ModelFileError> {
     let value: serde_json::Value = serde_json::from_str(text).map_err(|error| problem(error.to_string()))?;
     // the version is looked at first: a later one may have other keys
     match value.get("version").and_then(serde_json::Value::as_u64) {
-        Some(CHANNELS_ONLY..=MODEL_VERSION) => {}
+        Some(FIRST_VERSION..=MODEL_VERSION) => {}
         Some(found) if found > MODEL_VERSION => return Err(ModelFileError::FutureVersion { found }),
-        _ => return Err(problem(format!("`version` has to be from {CHANNELS_ONLY} to {MODEL_VERSION}"))),
+        _ => return Err(problem(format!("`version` has to be from {FIRST_VERSION} to {MODEL_VERSION}"))),
     }
     let header: Header = serde_json::from_value(value).map_err(|error| problem(error.to_string()))?;
     // before sizes are computed from them
@@ -315,8 +319,8 @@ fn parse_header(text: &str) -> Result<Header, ModelFileError> {
         within("channels of a stream", stream.channels, MAX_FEATURES)?;
     }
     FeatureLayout::new(&header.streams).map_err(|error| problem(error.to_string()))?;
-    if header.version < version(&header.streams) {
-        return Err(problem(format!("`outputs` of a stream need `version` {MODEL_VERSION}")));
+    if header.version < version(&header.streams, header.click.is_some()) {
+        return Err(problem(format!("`outputs` of a stream, and `click`, need `version` {MODEL_VERSION}")));
     }
     within("components", header.components.len(), MAX_COMPONENTS)?;
     let report = header.report.as_ref().map_or(0, |report| report.to_string().len());

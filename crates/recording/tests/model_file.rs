@@ -8,7 +8,7 @@ use kalmind_recording::{
     MODEL_VERSION, ModelFileError, model_from_bytes, model_to_bytes, read_model, write_model,
 };
 use kalmind_types::{Binning, StreamFeatures, StreamOutput};
-use models::every_decoder;
+use models::{click, every_decoder};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -117,17 +117,23 @@ fn headers_that_are_written_follow_the_schema() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/model.schema.json");
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(page).unwrap()).unwrap();
     let schema = jsonschema::validator_for(&schema).unwrap();
-    for model in every_decoder().into_iter().chain([derived()]) {
+    for model in every_decoder().into_iter().chain([derived(), clicking()]) {
         let header = header_of(&model_to_bytes(&model).unwrap());
         let errors: Vec<_> = schema.iter_errors(&header).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{}: {errors:?}", model.decoder);
     }
     // and it refuses what the reader refuses
     let header = header_of(&kalman_bytes());
-    let wrong: [(&str, Change); 10] = [
+    let wrong: [(&str, Change); 12] = [
         ("version", |header| header["version"] = json!(3)),
         ("outputs in version 1", |header| {
             header["streams"][0]["outputs"] = json!([{"name": "a"}, {"name": "b"}]);
+        }),
+        ("clicks in version 1", |header| header["click"] = json!(click().settings)),
+        ("a click without its threshold", |header| {
+            header["version"] = json!(2);
+            header["click"] =
+                json!({"begin": 0.1, "end": 0.1, "release": 0.1, "hold_ms": 0, "refractory_ms": 0});
         }),
         ("an unknown key", |header| header["units"] = json!("mm")),
         ("no streams", |header| header["streams"] = json!([])),
@@ -147,6 +153,32 @@ fn headers_that_are_written_follow_the_schema() {
             "{what} is read"
         );
     }
+}
+
+/// A model that decodes clicks as well.
+fn clicking() -> Model {
+    Model { click: Some(click()), ..every_decoder().remove(0) }
+}
+
+#[test]
+fn what_decodes_clicks_comes_back_and_needs_version_two() {
+    let model = clicking();
+    let bytes = model_to_bytes(&model).unwrap();
+    assert_eq!(
+        (&header_of(&bytes)["version"], &header_of(&kalman_bytes())["version"]),
+        (&json!(2), &json!(1))
+    );
+    let (read, _) = model_from_bytes(&bytes).unwrap();
+    assert_eq!(*read, model);
+    assert!(read.click_decoder().is_some() && every_decoder()[0].click_decoder().is_none());
+    let first = with_header(&bytes, |header| header["version"] = json!(1));
+    assert!(refusal(&first).contains("`click`, need `version` 2"));
+    let without = with_header(&bytes, |header| drop(header.as_object_mut().unwrap().remove("click")));
+    assert!(refusal(&without).contains("tensor `click.intercept` is not one that this decoder has"));
+    let begins = with_header(&bytes, |header| header["click"]["begin"] = json!(0));
+    assert!(refusal(&begins).contains("click begin is 0, but has to be above 0 and at most 0.5"));
+    let unknown = with_header(&bytes, |header| header["click"]["taps"] = json!(2));
+    assert!(refusal(&unknown).contains("unknown field `taps`"));
 }
 
 /// A model of three features, two of which are made of one channel.
@@ -173,7 +205,7 @@ fn a_layout_of_features_comes_back_and_makes_the_file_one_of_version_2() {
     let (read, _) = model_from_bytes(&bytes).unwrap();
     assert_eq!(*read, derived());
     let first = with_header(&bytes, |header| header["version"] = json!(1));
-    assert!(refusal(&first).contains("`outputs` of a stream need `version` 2"));
+    assert!(refusal(&first).contains("`outputs` of a stream, and `click`, need `version` 2"));
     let elsewhere = with_header(&bytes, |header| header["streams"][0]["outputs"][0]["channel"] = json!(4));
     assert!(refusal(&elsewhere).contains("\"e0 theta\" cannot come from channels 4 to 5"));
     let twice = with_header(&bytes, |header| header["streams"][0]["outputs"][1]["name"] = json!("e0 theta"));

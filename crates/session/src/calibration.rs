@@ -9,6 +9,8 @@ use nalgebra::DMatrix;
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 
+use crate::click_labels::ClickLabelLaw;
+
 /// Feature values kept at most (512 MiB); rows past it are refused and counted.
 const MAX_VALUES: usize = 1 << 26;
 /// What rounding of stamps may take from a trial's first bins, in seconds.
@@ -133,6 +135,8 @@ struct Row {
 #[derive(Clone, Debug)]
 pub struct Calibration {
     options: CalibrationOptions,
+    /// When clicks are taken to be meant, where they are to be decoded.
+    clicks: Option<ClickLabelLaw>,
     width: usize,
     features: Vec<f64>,
     rows: Vec<Row>,
@@ -148,6 +152,7 @@ impl Calibration {
     pub fn new(options: CalibrationOptions, features: usize) -> Self {
         Self {
             options,
+            clicks: None,
             width: features,
             features: Vec::new(),
             rows: Vec::new(),
@@ -157,6 +162,18 @@ impl Calibration {
             segment_open: false,
             refused: 0,
         }
+    }
+
+    /// The same, from which a click decoder is fitted as well: the participant clicks on targets, when this law says.
+    #[must_use]
+    pub fn with_clicks(mut self, law: Option<ClickLabelLaw>) -> Self {
+        self.clicks = law;
+        self
+    }
+
+    /// When clicks are taken to be meant; none where they are not to be decoded.
+    pub fn clicks(&self) -> Option<ClickLabelLaw> {
+        self.clicks
     }
 
     /// Rows gathered.

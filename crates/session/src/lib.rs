@@ -11,6 +11,8 @@
 mod block_score;
 mod calibration;
 mod chance;
+mod click_labels;
+mod click_score;
 mod estimate;
 mod fitts;
 mod history;
@@ -27,6 +29,8 @@ mod trial_path;
 pub use block_score::{BlockFigures, BlockScore, Difficulty, EndedTrial};
 pub use calibration::{Calibration, CalibrationData, CalibrationError, CalibrationOptions, CalibrationTick};
 pub use chance::{CHANCE_LEVEL, ChanceResult, ChanceTest, Untestable};
+pub use click_labels::{ClickLabelLaw, click_labels};
+pub use click_score::{ClickContext, ClickScore};
 pub use estimate::Estimate;
 pub use fitts::FittsLaw;
 pub use marker::{MAX_MARKER_BYTES, Marker, MarkerError, MarkerTable, MarkerTableError, parse_marker};

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use kalmind_types::{Command, EventBody, LslTime, OutputState, Position, Seconds, Target, TaskBlock};
+use kalmind_types::{Click, Command, EventBody, LslTime, OutputState, Position, Seconds, Target, TaskBlock};
 
 use crate::{TaskEvent, TaskScore};
 
@@ -52,6 +52,8 @@ pub struct TaskTick {
     pub position: Position,
     /// The tick's output state.
     pub state: OutputState,
+    /// What came of clicks; none where nothing decodes them.
+    pub click: Option<Click>,
 }
 
 /// Seconds of task time from the tick at `last` to the one at `time`, which was in `state`; none where they do not count,

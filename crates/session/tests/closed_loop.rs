@@ -134,7 +134,7 @@ impl Rig {
                 });
             }
             self.participant.observe_state(time, self.position);
-            let step = self.task.step(TaskTick { time, position: self.position, state });
+            let step = self.task.step(TaskTick { time, position: self.position, state, click: None });
             self.follow(step);
         }
         self.task.score().clone()

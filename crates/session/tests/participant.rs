@@ -289,3 +289,58 @@ fn impossible_options_are_refused() {
         ParticipantError::NoSuchUnit { unit: 96, last: 95 }
     );
 }
+
+/// A participant that clicks beside one that does not; both see the cursor come into the target at bin 50.
+fn clicking(options: &ParticipantOptions) -> [Participant; 2] {
+    [false, true].map(|clicks| {
+        let mut participant = participant(ParticipantOptions { clicks, ..options.clone() });
+        participant.observe_target(bin_time(0), Some(target(0.8, 0.5)));
+        participant.observe_state(bin_time(0), Position([0.5, 0.5]));
+        participant.observe_state(bin_time(50), Position([0.79, 0.5]));
+        participant
+    })
+}
+
+#[test]
+fn it_means_to_select_once_it_has_seen_the_cursor_in_the_target() {
+    let [mut without, mut with] = clicking(&ParticipantOptions::default());
+    let meant: Vec<u32> = (0..100)
+        .filter(|bin| {
+            let (plain, clicked) = (run(&mut without, *bin, 1), run(&mut with, *bin, 1));
+            assert!(with.selects() || plain == clicked, "bin {bin}: nothing else is drawn");
+            assert!(!without.selects());
+            with.selects()
+        })
+        .collect();
+    // it sees it 200 ms later, and is sure after 100 ms
+    assert_eq!(meant, (65..80).collect::<Vec<u32>>());
+}
+
+/// By how much the log rate of each unit rises while a click is meant, over a few hundred acts.
+fn rises(options: &ParticipantOptions) -> Vec<f64> {
+    let [mut without, mut with] = clicking(options);
+    let mut sums = vec![[0.0, 0.0]; 96];
+    for bin in 0..16_000 {
+        let (plain, clicked) = (run(&mut without, bin, 1), run(&mut with, bin, 1));
+        for (sum, (plain, clicked)) in sums.iter_mut().zip(plain[0].iter().zip(&clicked[0])) {
+            let counted = f64::from(u8::from(with.selects()));
+            *sum = [sum[0] + counted * plain, sum[1] + counted * clicked];
+        }
+    }
+    sums.iter().map(|[plain, clicked]| (clicked / plain).ln()).collect()
+}
+
+#[test]
+fn half_of_the_untuned_units_follow_a_click_and_of_a_mismatched_one_a_quarter_of_the_tuned() {
+    let changed = |rises: &[f64]| -> [usize; 3] {
+        let of = |low: f64, high: f64| rises.iter().filter(|rise| (low..high).contains(*rise)).count();
+        [of(0.3, 1.3), of(-0.3, 0.3), of(-1.5, -0.3)]
+    };
+    let default = rises(&ParticipantOptions::default());
+    assert_eq!(changed(&default), [12, 84, 0], "{default:?}");
+    let mismatched =
+        rises(&ParticipantOptions { profile: Profile::Mismatch, ..ParticipantOptions::default() });
+    let [up, same, down] = changed(&mismatched);
+    assert_eq!((up + down, same), (12 + 18, 66), "{mismatched:?}");
+    assert!(down > 3, "{up} {down}");
+}

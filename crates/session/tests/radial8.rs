@@ -29,7 +29,12 @@ impl Bench {
 
     fn step(&mut self, position: Position, state: OutputState) -> TaskStep {
         self.tick += 1;
-        self.task.step(TaskTick { time: LslTime(100.0 + f64::from(self.tick) * BIN_S), position, state })
+        self.task.step(TaskTick {
+            time: LslTime(100.0 + f64::from(self.tick) * BIN_S),
+            position,
+            state,
+            click: None,
+        })
     }
 
     /// Steps until an event comes; how many steps that took.
@@ -137,7 +142,12 @@ fn a_gap_or_a_step_back_in_time_counts_as_a_pause() {
     bench.step(CENTRE, OutputState::Control);
     let elapsed = bench.task.elapsed();
     for time in [500.0, 3.0] {
-        bench.task.step(TaskTick { time: LslTime(time), position: CENTRE, state: OutputState::Control });
+        bench.task.step(TaskTick {
+            time: LslTime(time),
+            position: CENTRE,
+            state: OutputState::Control,
+            click: None,
+        });
     }
     assert_eq!(bench.task.elapsed(), elapsed);
 }
@@ -158,7 +168,7 @@ fn each_round_visits_every_direction_once_in_an_order_that_the_seed_decides() {
                     .push((task.trial().unwrap(), (y.atan2(x).to_degrees().round() as i32 + 360) % 360));
             }
             let time = LslTime(f64::from(tick) * BIN_S);
-            task.step(TaskTick { time, position, state: OutputState::Control });
+            task.step(TaskTick { time, position, state: OutputState::Control, click: None });
         }
         directions.into_iter().map(|(_, degrees)| degrees).collect::<Vec<_>>()
     };

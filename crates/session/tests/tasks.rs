@@ -53,7 +53,7 @@ fn run(
                 time += later;
                 let on_target = || task.target().map_or([0.5; 2], |target| target.position.0);
                 let position = Position(cursor.unwrap_or_else(on_target));
-                task.step(TaskTick { time: LslTime(time), position, state })
+                task.step(TaskTick { time: LslTime(time), position, state, click: None })
             }
         };
         see(happening, before, &*task, &step);
@@ -116,6 +116,7 @@ fn another_seed_shows_something_else_and_a_block_of_no_time_ends_at_once() {
                     time: LslTime(f64::from(tick) * 0.02),
                     position,
                     state: OutputState::Control,
+                    click: None,
                 });
                 targets.extend(task.target().map(|target| target.position.0));
             }
@@ -124,8 +125,12 @@ fn another_seed_shows_something_else_and_a_block_of_no_time_ends_at_once() {
         assert_ne!(shown(1), shown(2), "{}", kind.name);
         let mut task = build(kind, 1);
         task.start(TaskBlock::ClosedLoop, Seconds(0.0), LslTime(0.0));
-        let tick =
-            TaskTick { time: LslTime(0.02), position: Position([0.5; 2]), state: OutputState::Control };
+        let tick = TaskTick {
+            time: LslTime(0.02),
+            position: Position([0.5; 2]),
+            state: OutputState::Control,
+            click: None,
+        };
         task.step(tick);
         assert_eq!((task.block(), task.target(), task.trial()), (None, None, None));
         assert_eq!(task.step(TaskTick { time: LslTime(0.04), ..tick }), TaskStep::default());
@@ -148,7 +153,12 @@ impl OnTarget {
     fn tick(&mut self) -> TaskStep {
         self.time += 0.02;
         let position = self.task.target().map_or(Position([0.5; 2]), |target| target.position);
-        self.task.step(TaskTick { time: LslTime(self.time), position, state: OutputState::Control })
+        self.task.step(TaskTick {
+            time: LslTime(self.time),
+            position,
+            state: OutputState::Control,
+            click: None,
+        })
     }
 
     /// Ticks until so many targets were acquired.

@@ -28,6 +28,9 @@ pub struct ParticipantArguments {
     /// Standard deviation of further noise on every log rate.
     #[arg(long, value_name = "SD", default_value_t = 0.0, value_parser = strength, allow_negative_numbers = true)]
     pub noise: f64,
+    /// Mean to select a target by clicking, once the cursor is in it.
+    #[arg(long)]
+    pub clicks: bool,
 }
 
 impl ParticipantArguments {
@@ -83,6 +86,7 @@ impl ParticipantArguments {
             drift,
             drop: self.drop,
             offsets,
+            clicks: self.clicks,
             ..defaults
         })
     }

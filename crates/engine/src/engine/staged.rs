@@ -9,7 +9,7 @@
     reason = "this runs on the tick"
 )]
 
-use kalmind_filter::{Decoder, Implausible, Screen, StepReport};
+use kalmind_filter::{ClickDecoder, Decoder, Implausible, PressLaw, Screen, StepReport};
 use kalmind_signal::Preparation;
 use kalmind_types::{Cause, Intent, LslTime, ModelId};
 
@@ -33,6 +33,8 @@ pub struct StagedModel {
     /// Why it may not control until a [`Command::ConfirmModel`](kalmind_types::Command::ConfirmModel) names it; none where
     /// it may.
     pub doubt: Option<Cause>,
+    /// What decodes clicks, where something does.
+    click: Option<ClickDecoder>,
     pub(super) past: Past,
 }
 
@@ -60,6 +62,14 @@ pub(super) struct Decoded {
     pub(super) report: StepReport,
     /// Whether the decoder began anew, because no bin had been complete for so long.
     pub(super) restarted: bool,
+    pub(super) clicking: Option<Clicking>,
+}
+
+/// How likely a click is meant in a bin, and what counts as a press.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clicking {
+    pub(super) probability: f64,
+    pub(super) law: PressLaw,
 }
 
 impl StagedModel {
@@ -72,7 +82,20 @@ impl StagedModel {
         screen: Screen,
         doubt: Option<Cause>,
     ) -> Self {
-        Self { id, decoder, preparation, screen, doubt, past: Past::default() }
+        Self { id, decoder, preparation, screen, doubt, click: None, past: Past::default() }
+    }
+
+    /// The same, decoding clicks of the same features.
+    #[must_use]
+    pub fn with_click(mut self, click: Option<ClickDecoder>) -> Self {
+        self.click = click;
+        self
+    }
+
+    /// Whether it decodes clicks.
+    #[must_use]
+    pub fn decodes_clicks(&self) -> bool {
+        self.click.is_some()
     }
 
     /// Shows it a bin that is over, as if it had decoded it. Bins follow one another; a model that is swapped in with a
@@ -109,8 +132,15 @@ impl StagedModel {
 
     /// Its next bin is row one.
     pub(super) fn restart(&mut self) {
-        self.decoder.restart();
+        self.restart_decoder();
         self.screen.restart();
+    }
+
+    fn restart_decoder(&mut self) {
+        self.decoder.restart();
+        if let Some(click) = &mut self.click {
+            click.restart();
+        }
     }
 
     pub(super) fn with_doubt(&self) -> (ModelId, Option<Cause>) {
@@ -162,17 +192,21 @@ impl StagedModel {
 
     /// Decodes the bin that it has examined last: a time update only, where it is not complete.
     pub(super) fn decode(&mut self, row: &HistoryRow<'_>, complete: bool, examiner: &Examiner) -> Decoded {
-        let Self { decoder, preparation, screen, past, .. } = self;
-        let last_complete = *past.last_complete.get_or_insert(row.start);
+        let last_complete = *self.past.last_complete.get_or_insert(row.start);
         let restarted = complete && (row.time - last_complete).0.abs() > examiner.restart_after.0;
         if restarted {
-            decoder.restart();
+            self.restart_decoder();
         }
+        let Self { decoder, preparation, screen, click, past, .. } = self;
         if decoder.takes_cursor() {
             decoder.observe_cursor(row.facts.displayed);
         }
         let mut intent = Intent::zero(decoder.dimension());
         let report = decoder.step(complete.then(|| screen.features()), &mut intent);
+        let clicking = click.as_mut().map(|click| {
+            let probability = click.step(complete.then(|| screen.features()));
+            Clicking { probability, law: click.law() }
+        });
         match row.moved.filter(|_| past.follows) {
             Some(moved) => preparation.follow(row.raw, moved, row.facts.weight),
             None => preparation.adapt(row.raw, complete, screen.hidden()),
@@ -182,7 +216,7 @@ impl StagedModel {
         }
         past.newest = Some(row.seq);
         past.bins = past.bins.saturating_add(1);
-        Decoded { intent: report.valid.then_some(intent), report, restarted }
+        Decoded { intent: report.valid.then_some(intent), report, restarted, clicking }
     }
 }
 

@@ -53,6 +53,7 @@ pub fn model(decoder: &str, rows: &Rows, bin_s: f64) -> Model {
         bin_ms: bin_s * 1e3,
         zscore: Some(ZScore { mean: mean.clone(), standard_deviation: deviation }),
         guard: Some(fitted.guard),
+        click: None,
         ..Model::plain(spec, mean, 2, fitted.parameters)
     }
 }

@@ -12,6 +12,7 @@ use kalmind_types::{
     StreamTick, StreamTime, Target, TaskState, TickInput, TickOutput, Velocity,
 };
 
+mod clicks;
 mod models;
 mod states;
 

@@ -2,6 +2,7 @@
 //! that are incomplete, masked, lost for long, and decoded anew after a fault.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "functions that tests share fail like tests")]
 
+mod clicks;
 mod running_zscore;
 #[path = "../../../fitting/tests/small_models/mod.rs"]
 mod small_models;
@@ -112,13 +113,14 @@ fn settings(model: &Model, incidents: Incidents) -> EngineSettings {
 }
 
 fn staged(model: &Model, id: ModelId) -> Box<StagedModel> {
-    Box::new(StagedModel::new(
+    let staged = StagedModel::new(
         id,
         model.decoder_with(false, KernelPath::detect()).unwrap(),
         preparation(model),
         model.screen(model.decoder.options.guard == Some(true)),
         None,
-    ))
+    );
+    Box::new(staged.with_click(model.click_decoder()))
 }
 
 fn preparation(model: &Model) -> Preparation {
@@ -137,6 +139,11 @@ fn keep(history: &mut History, engine: &Engine, input: &TickInput) {
 
 /// Intents from the tick of the swap on, where the model decoded all along.
 fn all_along(model: &Model, incidents: Incidents) -> Vec<Option<Intent>> {
+    intents(&outputs_all_along(model, incidents))
+}
+
+/// Outputs, the same.
+fn outputs_all_along(model: &Model, incidents: Incidents) -> Vec<TickOutput> {
     let mut engine = Engine::new(settings(model, incidents)).unwrap();
     assert!(engine.stage(staged(model, NEW)).is_ok());
     let outputs = (0..TICKS).map(|seq| {
@@ -146,7 +153,7 @@ fn all_along(model: &Model, incidents: Incidents) -> Vec<Option<Intent>> {
         }
         engine.step(&input, &row)
     });
-    outputs.skip(SWAP as usize).map(|output| output.intent).collect()
+    outputs.skip(SWAP as usize).collect()
 }
 
 /// Outputs from the tick of the swap on, where it takes over from another, warmed with the `bins` bins that end `behind`

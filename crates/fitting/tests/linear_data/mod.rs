@@ -100,6 +100,7 @@ impl Rows {
         let fitted = fit(&spec, &data, &settings, &mut |_progress| ())?;
         Ok(Model {
             guard: Some(fitted.guard),
+            click: None,
             ..Model::plain(
                 spec,
                 data.features.row_mean().iter().copied().collect(),

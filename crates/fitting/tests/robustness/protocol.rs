@@ -61,6 +61,7 @@ impl Recording {
         Model {
             bin_ms: self.bin_ms,
             guard: Some(fitted.guard),
+            click: None,
             ..Model::plain(
                 spec,
                 data.features.row_mean().iter().copied().collect(),

@@ -78,6 +78,7 @@ pub(crate) fn model(spec: &DecoderSpec, data: &TrainingData) -> Model {
             .map(|name| Component { name: name.to_owned(), unit: String::new() })
             .to_vec(),
         guard: Some(fitted.guard),
+        click: None,
         ..Model::plain(*spec, data.features.row_mean().iter().copied().collect(), 2, fitted.parameters)
     }
 }

@@ -55,6 +55,7 @@ pub(crate) fn model(decoder: &str, features: usize, points: usize) -> Identified
         components: components(),
         streams: vec![stream(features)],
         guard: Some(fitted.guard),
+        click: None,
         zscore: spec
             .options
             .running_zscore

@@ -2,12 +2,13 @@
 #![allow(dead_code, unreachable_pub, reason = "shared by several test programs, each of which uses a part")]
 
 use kalmind_filter::{
-    Cell, CovarianceScale, DkfParameters, EnsembleMember, EnsembleRegressor, Form, GaussianProcessRegressor,
-    GuardStatistics, KalmanParameters, LabelLaw, LinearRegressor, Linearization, Model,
-    MultipleKernelRegressor, NadarayaWatsonRegressor, NetworkScaling, NetworksRegressor, Noise,
-    NonlinearDynamics, NonlinearKalmanParameters, Parameters, PlausibilityStatistics, RecurrentLayer,
-    RecurrentNetwork, RecurrentRegressor, RefitKalmanParameters, Regressor, Start, StateModel,
-    StationarySource, TanhNetwork, WienerCascadeParameters, WienerParameters, ZScore,
+    Cell, ClickParameters, ClickSettings, CovarianceScale, DkfParameters, EnsembleMember, EnsembleRegressor,
+    Form, GaussianProcessRegressor, GuardStatistics, KalmanParameters, LabelLaw, LinearRegressor,
+    Linearization, Model, MultipleKernelRegressor, NadarayaWatsonRegressor, NetworkScaling,
+    NetworksRegressor, Noise, NonlinearDynamics, NonlinearKalmanParameters, Parameters,
+    PlausibilityStatistics, RecurrentLayer, RecurrentNetwork, RecurrentRegressor, RefitKalmanParameters,
+    Regressor, Start, StateModel, StationarySource, TanhNetwork, WienerCascadeParameters, WienerParameters,
+    ZScore,
 };
 use kalmind_types::{Binning, Component, StreamFeatures};
 use nalgebra::{DMatrix, DVector};
@@ -275,6 +276,22 @@ fn guard() -> GuardStatistics {
     }
 }
 
+/// What decodes clicks.
+pub fn click() -> ClickParameters {
+    ClickParameters {
+        weights: (0..FEATURES).map(|at| number(at + 50)).collect(),
+        intercept: number(53),
+        settings: ClickSettings {
+            begin: 1.0 / 300.0,
+            end: 1.0 / 15.0,
+            threshold: 0.1 + 0.2,
+            release: 0.2,
+            hold_ms: 40.0,
+            refractory_ms: 500.0,
+        },
+    }
+}
+
 pub fn model(decoder: &str, parameters: Parameters) -> Model {
     Model {
         decoder: decoder.parse().unwrap(),
@@ -295,6 +312,7 @@ pub fn model(decoder: &str, parameters: Parameters) -> Model {
         participant: Some("P3".into()),
         training_hash: Some("ab".repeat(32)),
         guard: Some(guard()),
+        click: None,
         report: Some(json!({"rows": 12, "bandwidth": 0.1 + 0.2, "warnings": []})),
         parameters,
     }

@@ -9,12 +9,15 @@ use super::{
     BlockRecord, BlockState, Session,
     action::SessionAction,
     input::SessionTick,
-    preset::BlockPlan,
+    preset::{BlockPlan, Preset},
     score::ScoreStatus,
     status::SessionState,
     verdict::{Verdict, VerdictKind},
 };
-use crate::{Calibration, Estimate, TaskScore, TaskStep, TaskTick, bit_rate, seconds_that_count, task_named};
+use crate::{
+    Calibration, ClickLabelLaw, Estimate, TaskScore, TaskStep, TaskTick, bit_rate, seconds_that_count,
+    task_named,
+};
 
 /// The cursor's help is told anew where it has changed by this.
 const HELP_STEP: f64 = 0.01;
@@ -61,7 +64,8 @@ impl Session {
         let time = output.time;
         let Some(task) = &mut self.task else { return };
         let runs = task.block().is_some();
-        let step = task.step(TaskTick { time, position: output.position, state: output.state });
+        let TickOutput { position, state, click, .. } = *output;
+        let step = task.step(TaskTick { time, position, state, click });
         let elapsed = task.elapsed().0;
         let counted = before.and_then(|before| seconds_that_count(before, time, output.state));
         self.elapsed = if runs && elapsed <= 0.0 { self.elapsed + counted.unwrap_or(0.0) } else { elapsed };
@@ -129,7 +133,9 @@ impl Session {
             *record = BlockRecord { state: BlockState::Running, ..BlockRecord::default() };
         }
         if self.calibration.is_none() {
-            self.calibration = Some(Calibration::new(self.settings.calibration, self.settings.features));
+            let clicks = self.preset.as_ref().is_some_and(Preset::selects_by_click);
+            let rows = Calibration::new(self.settings.calibration, self.settings.features);
+            self.calibration = Some(rows.with_clicks(clicks.then(ClickLabelLaw::default)));
         }
         self.begun.get_or_insert(time);
         let started = SessionChange::BlockStarted { number: self.at, title: plan.title.clone() };

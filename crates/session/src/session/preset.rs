@@ -165,6 +165,13 @@ impl Preset {
         compared.map_err(|problem| PresetError::Comparison { preset: self.name.clone(), problem })
     }
 
+    /// Whether something in it is selected by clicking: then clicks are decoded, where they can be told.
+    #[must_use]
+    pub fn selects_by_click(&self) -> bool {
+        let selects = |block: &BlockPlan| block.options.get("select").is_some_and(|select| *select > 0.0);
+        self.blocks.iter().chain(self.compare.as_ref().map(|compare| &compare.block)).any(selects)
+    }
+
     /// Seconds of all its blocks and rests, those of a comparison among them.
     #[must_use]
     pub fn seconds(&self) -> f64 {

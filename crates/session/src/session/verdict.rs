@@ -142,7 +142,7 @@ impl Judge {
                 "no better than chance: check the signals, then calibrate again".to_owned()
             }
             VerdictKind::BetterThanChance => {
-                format!("better than chance; not yet tried without help: {about} more")
+                format!("better than chance: not yet tried without help, {about} more")
             }
             VerdictKind::NotYet if missing > 0 => format!(
                 "not yet: {about} more ({trials} of {NEEDED} trials without help so far, {acquired} acquired)"

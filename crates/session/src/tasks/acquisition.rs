@@ -21,6 +21,8 @@ pub(super) const RADIUS: TaskOption =
     TaskOption::new("radius", "workspace widths", 0.06, "radius of every target");
 pub(super) const HOLD: TaskOption =
     TaskOption::new("hold", "s", 0.3, "how long the cursor has to stay in the target");
+pub(super) const SELECT: TaskOption =
+    TaskOption::new("select", "0 or 1", 0.0, "what selects: 0, staying for the hold; 1, a click");
 pub(super) const TIMEOUT: TaskOption = TaskOption::new("timeout", "s", 5.0, "how long a trial may take");
 pub(super) const REFRACTORY: TaskOption =
     TaskOption::new("refractory", "s", 0.0, "how long after a selection nothing is selected");
@@ -158,12 +160,17 @@ impl Running {
 /// out `timeout` after its start, and then the cursor is put on the target, so that doing nothing scores nothing. The next
 /// target follows after `rest`, at once where that is 0: resting is time of the block but of no trial, and shows no target. For
 /// `refractory` after a selection a hold does not begin. Open and closed loop differ only in what moves the cursor. Where time
-/// does not count a hold in progress starts over.
+/// does not count a hold in progress starts over. With `select`, what the cursor is on at a press of a click is selected, and
+/// staying selects nothing.
 #[derive(Debug)]
 pub(super) struct TargetAcquisition<T> {
     targets: T,
     radius: f64,
     hold: f64,
+    /// Whether a click selects what the cursor is on, and staying does not.
+    by_click: bool,
+    /// Presses that were seen: each selects once at most.
+    presses: Option<u64>,
     timeout: f64,
     refractory: f64,
     rest: f64,
@@ -174,7 +181,7 @@ pub(super) struct TargetAcquisition<T> {
 }
 
 impl<T: Targets> TargetAcquisition<T> {
-    /// Waits for its first block; takes [`HOLD`], [`TIMEOUT`], [`REFRACTORY`] and [`REST`] from the options.
+    /// Waits for its first block; takes [`HOLD`], [`SELECT`], [`TIMEOUT`], [`REFRACTORY`] and [`REST`] from the options.
     pub(super) fn new(targets: T, radius: f64, options: &OptionValues<'_>) -> Result<Self, TaskError> {
         let timeout = positive(options, "timeout", "a trial needs a positive time")?;
         let hold = options.get("hold");
@@ -190,9 +197,29 @@ impl<T: Targets> TargetAcquisition<T> {
             let expected = "it has to be shorter than the timeout";
             return Err(TaskError::OutOfRange { option: "refractory", value: refractory, expected });
         }
+        let select = options.get("select");
+        let by_click = select.to_bits() == 1.0_f64.to_bits();
+        if !by_click && select.to_bits() != 0.0_f64.to_bits() {
+            let expected = "0 (staying) or 1 (a click) is possible";
+            return Err(TaskError::OutOfRange { option: "select", value: select, expected });
+        }
         let score = TaskScore::of(targets.choices());
         let (running, last_tick, next_trial) = (None, None, 0);
-        Ok(Self { targets, radius, hold, timeout, refractory, rest, running, last_tick, next_trial, score })
+        let presses = None;
+        Ok(Self {
+            targets,
+            radius,
+            hold,
+            by_click,
+            presses,
+            timeout,
+            refractory,
+            rest,
+            running,
+            last_tick,
+            next_trial,
+            score,
+        })
     }
 
     /// Shows the next target and begins its trial.
@@ -260,6 +287,13 @@ impl<T: Targets> Task for TargetAcquisition<T> {
     fn step(&mut self, tick: TaskTick) -> TaskStep {
         let mut step = TaskStep::default();
         let last = self.last_tick.replace(tick.time);
+        let presses = tick.click.map_or(0, |click| click.presses);
+        let is_pressed = self.presses.replace(presses).is_some_and(|before| presses > before);
+        let hold = match (self.by_click, is_pressed) {
+            (false, _) => self.hold,
+            (true, true) => 0.0,
+            (true, false) => f64::INFINITY,
+        };
         let counted = last.and_then(|last| seconds_that_count(last, tick.time, tick.state));
         let Some(running) = &mut self.running else {
             return step;
@@ -269,7 +303,7 @@ impl<T: Targets> Task for TargetAcquisition<T> {
             return step;
         };
         let place = self.targets.under(tick.position, running.target);
-        let result = running.pass(seconds, place, self.hold, self.timeout);
+        let result = running.pass(seconds, place, hold, self.timeout);
         let over = running.is_over();
         if let Some(ended) = result {
             let (trial, phase) = (running.trial, Phase::End);

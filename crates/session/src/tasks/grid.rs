@@ -21,6 +21,7 @@ pub(super) const GRID: TaskKind = TaskKind {
         TaskOption::new("height", "workspace widths", 1.0, "height of the grid"),
         TaskOption::new("hold", "s", 1.0, "how long the cursor has to stay in a cell"),
         TaskOption::new("timeout", "s", 20.0, "how long a trial may take"),
+        acquisition::SELECT,
         acquisition::REFRACTORY,
         acquisition::REST,
     ],

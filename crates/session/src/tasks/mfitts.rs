@@ -26,6 +26,7 @@ pub(super) const MFITTS: TaskKind = TaskKind {
         TaskOption::new(DISTANCES[2], "workspace widths", 0.4, "the long way"),
         TaskOption::new("hold", "s", 0.5, "how long the cursor has to stay in the target"),
         TaskOption::new("timeout", "s", 10.0, "how long a trial may take"),
+        acquisition::SELECT,
         acquisition::REFRACTORY,
         acquisition::REST,
     ],

@@ -21,6 +21,7 @@ pub(super) const RADIAL8: TaskKind = TaskKind {
         acquisition::RADIUS,
         acquisition::HOLD,
         acquisition::TIMEOUT,
+        acquisition::SELECT,
         acquisition::REFRACTORY,
         acquisition::REST,
     ],

@@ -19,6 +19,7 @@ pub(super) const RANDOM: TaskKind = TaskKind {
         acquisition::RADIUS,
         acquisition::HOLD,
         acquisition::TIMEOUT,
+        acquisition::SELECT,
         acquisition::REFRACTORY,
         acquisition::REST,
     ],

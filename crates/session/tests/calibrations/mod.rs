@@ -99,7 +99,8 @@ impl Room {
             self.position = Position([at_x + x * BIN_S, at_y + y * BIN_S]);
         }
         let state = OutputState::Calibrating;
-        let step = self.task.step(TaskTick { time: self.time(), position: self.position, state });
+        let step =
+            self.task.step(TaskTick { time: self.time(), position: self.position, state, click: None });
         self.follow(step);
     }
 }

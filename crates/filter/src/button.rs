@@ -1,0 +1,156 @@
+//! When the button goes down and up: threshold with hysteresis, a hold, and a time after a press in which there is none.
+//!
+//! One act is never two presses. A press can begin only where the probability has been below the release threshold since the
+//! press before, since its refractory time was over, since another model decodes, and since clicks have counted at all.
+//!
+//! *Invariant:* plain numbers, no allocation.
+
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this runs on the tick"
+)]
+
+use kalmind_types::Click;
+
+/// What counts as a press, in bins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PressLaw {
+    /// The button goes down where the probability is at least this.
+    pub threshold: f64,
+    /// It goes up where the probability is below this.
+    pub release: f64,
+    /// For how many bins in a row the probability has to be at least the threshold.
+    pub hold: u32,
+    /// The least number of bins from one press to the next.
+    pub refractory: u32,
+}
+
+/// The button of a run: its counters outlive models. One step a tick.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Button {
+    click: Click,
+    /// Bins in a row, up to the newest, in which a press may begin and the probability was at least the threshold.
+    held: u32,
+    /// Bins since the newest press.
+    since_press: u32,
+    /// Whether the probability has been below the release threshold since whatever came before.
+    ready: bool,
+}
+
+impl Button {
+    /// Handles the bin of tick `seq`, in which a click is meant with this probability; `measured` says whether the bin had
+    /// features: without, no press begins. `counts` says whether clicks count in this state: where they do not, the button
+    /// is up, and the probability is shown all the same. Real-time.
+    pub fn step(&mut self, law: PressLaw, seq: u64, probability: f64, measured: bool, counts: bool) -> Click {
+        self.since_press = self.since_press.saturating_add(1);
+        if !counts {
+            return self.up(probability);
+        }
+        self.click.probability = probability;
+        let may_begin = self.click.presses == 0 || self.since_press >= law.refractory;
+        if probability < law.release {
+            self.lift();
+            self.ready = may_begin;
+            self.held = 0;
+        } else if probability < law.threshold || !may_begin {
+            self.held = 0;
+        } else if self.ready && measured {
+            self.held = self.held.saturating_add(1);
+            if self.held >= law.hold {
+                self.click.pressed = true;
+                self.click.presses = self.click.presses.saturating_add(1);
+                self.click.last_press_seq = Some(seq);
+                (self.held, self.since_press, self.ready) = (0, 0, false);
+            }
+        }
+        self.click
+    }
+
+    /// The button is up: clicks do not count now.
+    pub fn up(&mut self, probability: f64) -> Click {
+        self.lift();
+        self.forget();
+        self.click.probability = probability;
+        self.click
+    }
+
+    /// Another model decodes from this bin on: what it makes of an act that has begun is no press.
+    pub fn forget(&mut self) {
+        (self.held, self.ready) = (0, false);
+    }
+
+    fn lift(&mut self) {
+        if core::mem::take(&mut self.click.pressed) {
+            self.click.releases = self.click.releases.saturating_add(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAW: PressLaw = PressLaw { threshold: 0.9, release: 0.5, hold: 2, refractory: 6 };
+
+    /// The button after each of these bins: `(pressed, presses, releases)`.
+    fn after(button: &mut Button, first: u64, bins: &[f64]) -> Vec<(bool, u64, u64)> {
+        let step = |(at, probability): (usize, &f64)| {
+            let click = button.step(LAW, first + at as u64, *probability, true, true);
+            (click.pressed, click.presses, click.releases)
+        };
+        bins.iter().enumerate().map(step).collect()
+    }
+
+    #[test]
+    fn it_goes_down_after_the_hold_and_up_below_the_release_threshold() {
+        let mut button = Button::default();
+        let up = (false, 0, 0);
+        assert_eq!(after(&mut button, 0, &[0.1, 0.95, 0.6, 0.95]), [up; 4], "the hold begins anew");
+        assert_eq!(
+            after(&mut button, 4, &[0.9, 0.6, 0.5, 0.49]),
+            [(true, 1, 0), (true, 1, 0), (true, 1, 0), (false, 1, 1)]
+        );
+        let click = button.step(LAW, 8, 0.1, true, true);
+        assert_eq!((click.last_press_seq, click.probability), (Some(4), 0.1));
+    }
+
+    #[test]
+    fn what_flickers_above_the_threshold_is_one_press() {
+        let mut button = Button::default();
+        let flickering = [0.1, 0.95, 0.95, 0.95, 0.3, 0.95, 0.95, 0.95, 0.95, 0.95, 0.95];
+        let last = after(&mut button, 0, &flickering).pop();
+        assert_eq!(last, Some((false, 1, 1)), "it came again within six bins, and has not gone since");
+        let again = after(&mut button, 11, &[0.4, 0.95, 0.95]).pop();
+        assert_eq!(again, Some((true, 2, 1)));
+    }
+
+    #[test]
+    fn no_press_begins_where_clicks_did_not_count_or_the_model_was_another() {
+        let mut button = Button::default();
+        after(&mut button, 0, &[0.1, 0.95, 0.95]);
+        let click = button.step(LAW, 3, 0.95, true, false);
+        assert_eq!((click.pressed, click.releases), (false, 1), "up on hold");
+        assert!((click.probability - 0.95).abs() < 1e-15, "the probability is shown all the same");
+        let none = after(&mut button, 4, &[0.95; 10]);
+        assert!(none.iter().all(|state| *state == (false, 1, 1)), "{none:?}");
+        after(&mut button, 14, &[0.1, 0.95]);
+        button.forget();
+        assert_eq!(after(&mut button, 16, &[0.95, 0.95]).pop(), Some((false, 1, 1)));
+        assert_eq!(after(&mut button, 18, &[0.2, 0.95, 0.95]).pop(), Some((true, 2, 1)));
+        button.forget();
+        assert_eq!(after(&mut button, 21, &[0.95]).pop(), Some((true, 2, 1)), "what was down stays down");
+    }
+
+    #[test]
+    fn no_press_begins_in_a_bin_without_features() {
+        let mut button = Button::default();
+        after(&mut button, 0, &[0.1, 0.95]);
+        assert!(!button.step(LAW, 2, 0.95, false, true).pressed);
+        assert!(button.step(LAW, 3, 0.95, true, true).pressed);
+        assert!(!button.step(LAW, 4, 0.2, false, true).pressed, "but it may go up");
+    }
+}
