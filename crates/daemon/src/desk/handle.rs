@@ -274,7 +274,9 @@ impl DeskHandle {
     pub fn release_stages(&self, place: usize) {
         self.update(|progress| {
             let status = progress.stages.iter_mut().find(|status| status.place == place);
-            status.into_iter().for_each(|status| status.next = None);
+            if let Some(status) = status {
+                status.next = None;
+            }
         });
     }
 
