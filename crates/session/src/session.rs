@@ -10,6 +10,7 @@ mod asked;
 mod blocks;
 mod compare;
 mod fits;
+mod fitting;
 mod input;
 mod preset;
 mod request;

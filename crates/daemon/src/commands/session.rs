@@ -7,7 +7,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use self::{live::LiveArguments, simulated::SimulationArguments};
+use self::{
+    live::LiveArguments,
+    simulated::{Simulated, SimulationArguments},
+};
 use crate::{commands::command::Command, failure::Outcome};
 
 /// Run a session, the blocks of a preset one after the other: with a participant, as `kalmind run` with a preset that begins at
@@ -46,7 +49,13 @@ impl Command for SessionArguments {
 
     fn run(&self) -> Outcome<()> {
         if self.simulate {
-            return simulated::run(self);
+            return simulated::run(&Simulated {
+                config: self.config.as_deref(),
+                preset: &self.preset,
+                decoder: self.decoder.as_deref(),
+                simulation: &self.simulation,
+                json: self.json,
+            });
         }
         live::run(&self.live, self.config.as_deref(), &self.preset, self.decoder.as_deref(), self.json)
     }

@@ -1,6 +1,6 @@
 //! Sessions of simulated participants in simulated time.
 
-use std::{num::NonZero, ops::RangeInclusive, thread};
+use std::{num::NonZero, ops::RangeInclusive, path::Path, thread};
 
 use clap::Args;
 use kalmind_filter::DecoderSpec;
@@ -14,7 +14,6 @@ use kalmind_session::{CalibrationOptions, Preset, Profile, SessionOptions, Sessi
 use kalmind_types::{Binning, Seconds, StreamFeatures};
 use serde_json::{Value, json};
 
-use super::SessionArguments;
 use crate::{
     commands::{
         beginning::{self, load, rendered},
@@ -82,18 +81,28 @@ fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
     }
 }
 
+/// What is simulated, as the command line says.
+#[derive(Debug)]
+pub(super) struct Simulated<'a> {
+    pub(super) config: Option<&'a Path>,
+    pub(super) preset: &'a str,
+    pub(super) decoder: Option<&'a str>,
+    pub(super) simulation: &'a SimulationArguments,
+    pub(super) json: bool,
+}
+
 /// Simulates the sessions and prints what came of them.
 ///
 /// # Errors
 /// Exit code 2 for arguments, presets and configurations that cannot be used, 1 where a session cannot be simulated.
-pub(super) fn run(arguments: &SessionArguments) -> Outcome<()> {
+pub(super) fn run(arguments: &Simulated<'_>) -> Outcome<()> {
     beginning::offline()?;
-    let configuration = match &arguments.config {
+    let configuration = match arguments.config {
         Some(path) => load(path)?,
         None => rendered(configuration::parse(CONFIGURATION, "config/demo.toml"))?,
     };
-    let preset = rendered(configuration::preset(&arguments.preset))?;
-    let simulation = &arguments.simulation;
+    let preset = rendered(configuration::preset(arguments.preset))?;
+    let simulation = arguments.simulation;
     let settings = simulation
         .profile
         .iter()
@@ -116,14 +125,14 @@ pub(super) fn run(arguments: &SessionArguments) -> Outcome<()> {
 }
 
 fn settings(
-    arguments: &SessionArguments,
+    arguments: &Simulated<'_>,
     configuration: &Configuration,
     preset: &Preset,
     profile: Profile,
 ) -> anyhow::Result<SimulationSettings> {
-    let simulation = &arguments.simulation;
+    let simulation = arguments.simulation;
     let participant = simulation.participant.options(0, profile)?;
-    let decoder = match &arguments.decoder {
+    let decoder = match arguments.decoder {
         Some(decoder) => decoder.parse::<DecoderSpec>()?,
         None => configuration.task.decoder,
     };
@@ -174,7 +183,7 @@ fn settings(
 }
 
 /// What the sessions were made of, for the document.
-fn described(arguments: &SessionArguments, preset: &Preset, settings: Option<&SimulationSettings>) -> Value {
+fn described(arguments: &Simulated<'_>, preset: &Preset, settings: Option<&SimulationSettings>) -> Value {
     let SimulationArguments {
         seeds,
         gain,
@@ -184,7 +193,7 @@ fn described(arguments: &SessionArguments, preset: &Preset, settings: Option<&Si
         shuffled_labels,
         overrides,
         ..
-    } = &arguments.simulation;
+    } = arguments.simulation;
     json!({
         "preset": preset,
         "seeds": [seeds.start(), seeds.end()],
