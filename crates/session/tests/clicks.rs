@@ -1,6 +1,10 @@
 //! Clicks from end to end: a participant that means to select what its cursor is on, rows labelled by where the cursor was, a
 //! click decoder fitted to them, and a grid in which clicks select. 20 ms a tick, no input or output.
-#![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "functions that several tests share fail and tell like tests"
+)]
 
 use kalmind_filter::{Button, ClickDecoder, LabelLaw};
 use kalmind_fitting::{ClickFitSettings, ClickReport, fit_click};
@@ -20,7 +24,7 @@ const UNITS: usize = 96;
 /// What turns counts into clicks.
 enum Clicks {
     Decoded {
-        preparation: Preparation,
+        preparation: Box<Preparation>,
         decoder: ClickDecoder,
         button: Button,
     },
@@ -161,7 +165,7 @@ impl Rig {
         let zscore = data.zscore.unwrap();
         let statistics = FeatureStatistics { mean: zscore.mean, deviation: zscore.standard_deviation };
         let clicks = Clicks::Decoded {
-            preparation: Preparation::new(data.training_mean, Some(statistics)).unwrap(),
+            preparation: Box::new(Preparation::new(data.training_mean, Some(statistics)).unwrap()),
             decoder: ClickDecoder::new(&fitted.parameters, 1e3 * BIN_S),
             button: Button::default(),
         };
@@ -240,7 +244,12 @@ fn figures_of_clicks_over_twenty_seeds() {
     for profile in Profile::ALL {
         let mut parts: Vec<f64> = (1..=20).map(|seed| part_of_perfect(seed, profile).0).collect();
         parts.sort_by(f64::total_cmp);
-        println!("{}: median {:.3}, least {:.3}", profile.name(), (parts[9] + parts[10]) / 2.0, parts[0]);
+        println!(
+            "{}: median {:.3}, least {:.3}",
+            profile.name(),
+            f64::midpoint(parts[9], parts[10]),
+            parts[0]
+        );
     }
 }
 
