@@ -100,7 +100,7 @@ impl RecorderHandle {
     /// The handle of a recorder that has no room.
     #[cfg(test)]
     pub(crate) fn full() -> Self {
-        let status = Arc::new(RecorderStatus::new(PathBuf::new()));
+        let status = Arc::new(RecorderStatus::new(PathBuf::new(), 0.0));
         Self {
             messages: crossbeam_channel::bounded(0).0,
             additions: crossbeam_channel::unbounded().0,

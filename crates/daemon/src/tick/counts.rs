@@ -64,7 +64,7 @@ pub struct WindowCounts {
 impl WindowCounts {
     /// Counts those of a tick.
     pub(super) fn count(&self, results: &WindowResults) {
-        let read = results.iter().filter(Result::is_ok).count();
+        let read = results.iter().flatten().count();
         self.read.fetch_add(read as u64, Ordering::Relaxed);
         self.count_missing(results.iter().filter_map(Result::err));
     }
