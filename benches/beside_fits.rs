@@ -285,9 +285,8 @@ fn main() {
     bench.running.into_iter().for_each(Running::end);
     let rows: Vec<Row> = (0..DECODERS.len()).flat_map(|decoder| rows(decoder, &trials)).collect();
     let title = format!(
-        "Beside fits: decode of {CHANNELS} features at 50 Hz, medians of trials of {seconds} s; {} fits of {FITTED} to \
-         {ROWS} rows meanwhile",
-        fitted
+        "Beside fits: decode of {CHANNELS} features at 50 Hz, medians of trials of {seconds} s; {fitted} fits of {FITTED} to \
+         {ROWS} rows meanwhile"
     );
     speed_table::print(&title, &rows);
 }
