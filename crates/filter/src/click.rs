@@ -236,24 +236,26 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused() {
+        type Change = fn(&mut ClickParameters);
         let sound = parameters();
         assert!(sound.validate(2).is_ok());
         assert!(matches!(sound.validate(3), Err(ModelError::Shape { tensor: "click weights", .. })));
-        let with = |change: fn(&mut ClickParameters)| {
+        let with = |change: Change| {
             let mut changed = parameters();
             change(&mut changed);
             changed.validate(2).map_err(|error| error.to_string())
         };
-        for (change, words) in [
-            ((|click| click.intercept = f64::NAN) as fn(&mut ClickParameters), "click intercept"),
-            (|click| click.weights[1] = f64::INFINITY, "click weights"),
+        let changes: [(Change, &str); 8] = [
+            (|click| click.intercept = f64::NAN, "click intercept"),
+            (|click| click.weights = vec![1.0, f64::INFINITY], "click weights"),
             (|click| click.settings.begin = 0.0, "click begin is 0"),
             (|click| click.settings.end = 0.6, "click end is 0.6"),
             (|click| click.settings.threshold = 1.0, "click threshold"),
             (|click| click.settings.release = 0.95, "click release"),
             (|click| click.settings.hold_ms = f64::NAN, "click hold_ms"),
             (|click| click.settings.refractory_ms = 1e9, "click refractory_ms"),
-        ] {
+        ];
+        for (change, words) in changes {
             let refused = with(change).err().unwrap_or_default();
             assert!(refused.contains(words), "{words}: {refused}");
         }
