@@ -98,11 +98,11 @@ mod tests {
 
     /// The button after each of these bins: `(pressed, presses, releases)`.
     fn after(button: &mut Button, first: u64, bins: &[f64]) -> Vec<(bool, u64, u64)> {
-        let step = |(at, probability): (usize, &f64)| {
-            let click = button.step(LAW, first + at as u64, *probability, true, true);
+        let step = |(seq, probability): (u64, &f64)| {
+            let click = button.step(LAW, seq, *probability, true, true);
             (click.pressed, click.presses, click.releases)
         };
-        bins.iter().enumerate().map(step).collect()
+        (first..).zip(bins).map(step).collect()
     }
 
     #[test]

@@ -244,16 +244,17 @@ mod tests {
             change(&mut changed);
             changed.validate(2).map_err(|error| error.to_string())
         };
-        for (change, words) in [
-            ((|click| click.intercept = f64::NAN) as fn(&mut ClickParameters), "click intercept"),
-            (|click| click.weights[1] = f64::INFINITY, "click weights"),
+        let changes: [(fn(&mut ClickParameters), &str); 8] = [
+            (|click| click.intercept = f64::NAN, "click intercept"),
+            (|click| click.weights.fill(f64::INFINITY), "click weights"),
             (|click| click.settings.begin = 0.0, "click begin is 0"),
             (|click| click.settings.end = 0.6, "click end is 0.6"),
             (|click| click.settings.threshold = 1.0, "click threshold"),
             (|click| click.settings.release = 0.95, "click release"),
             (|click| click.settings.hold_ms = f64::NAN, "click hold_ms"),
             (|click| click.settings.refractory_ms = 1e9, "click refractory_ms"),
-        ] {
+        ];
+        for (change, words) in changes {
             let refused = with(change).err().unwrap_or_default();
             assert!(refused.contains(words), "{words}: {refused}");
         }
