@@ -9,7 +9,7 @@ use kalmind_acquisition::{StreamMonitor, Waker, clock};
 use kalmind_filter::KernelPath;
 use kalmind_offline::model::Demand;
 use kalmind_output::{ControlRefused, Controls, DecoderInfo, Hub, ModelEntry, ModelList, StagesRequest};
-use kalmind_session::{MarkerTable, Person, SessionRequest, parse_marker};
+use kalmind_session::{MarkerTable, Person, SessionRequest, SessionState, parse_marker};
 use kalmind_types::{
     Actor, Confirmation, EventBody, EventKind, FeatureLayout, InputArrival, LslTime, Mode, ModelId,
     ModelSource, OperatorAction, OperatorRequest, Seconds, StreamStatus,
@@ -345,7 +345,21 @@ impl DaemonControls {
             text: doubt.text.clone(),
             model: Some(doubt.model.to_hex()),
         });
-        slow.into_iter().chain(poor).collect()
+        // a session that is not running a block has said what it makes of the decoder
+        let unproven = progress.session.as_deref().filter(|session| {
+            !matches!(session.state, SessionState::Closed | SessionState::Running)
+                && session.fits.done > 0
+                && !session.control.allowed
+        });
+        let unproven = unproven.map(|session| Awaited {
+            confirm: Confirmation::PoorDecoder,
+            text: format!(
+                "the session's verdict is {}; confirm to use the decoder anyway",
+                session.verdict.text
+            ),
+            model: progress.decoder.as_ref().map(|decoder| decoder.model.clone()),
+        });
+        slow.into_iter().chain(poor.or(unproven)).collect()
     }
 
     /// What watches the input, and the channels that do not look as they did in training.

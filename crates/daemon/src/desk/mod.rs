@@ -245,6 +245,7 @@ impl Desk {
                 if let Some(model) = model {
                     self.command(Command::ConfirmModel { model, by });
                 }
+                let mode = self.session.granted(mode);
                 self.queue(QueuedCommand { command: Command::Request { mode, resume, by }, stops });
                 self.tell_session(SessionInput::ModeAsked(mode));
             }

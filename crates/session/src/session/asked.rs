@@ -204,6 +204,14 @@ impl Session {
         }
     }
 
+    /// The mode that somebody gets who asks for one past the session: a block whose decoder may not control yet goes on as it
+    /// has to, and no other program is steered by it.
+    #[must_use]
+    pub fn granted(&self, mode: Mode) -> Mode {
+        let runs = self.state == SessionState::Running;
+        if mode == Mode::Control && runs { self.wanted_by_block() } else { mode }
+    }
+
     /// The mode to go on with after a pause.
     fn wanted_by_block(&self) -> Mode {
         match self.plan().filter(|_| self.state == SessionState::Running) {

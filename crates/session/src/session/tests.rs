@@ -253,6 +253,22 @@ fn one_page_is_in_charge_until_another_takes_over() {
 }
 
 #[test]
+fn control_that_is_asked_for_past_the_session_waits_for_the_verdict() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0), block(TaskBlock::ClosedLoop, 40.0)]);
+    assert_eq!(rig.session.granted(Mode::Control), Mode::Control, "no block runs");
+    rig.open();
+    rig.seconds(1.0);
+    assert_eq!(rig.session.granted(Mode::Control), Mode::Calibrating);
+    assert_eq!(rig.session.granted(Mode::Idle), Mode::Idle);
+    rig.seconds(4.2);
+    rig.fit(Ok(model(1, false)));
+    rig.seconds(2.0);
+    assert_eq!(rig.session.granted(Mode::Control), Mode::Calibrating);
+    rig.seconds(30.0);
+    assert_eq!(rig.session.granted(Mode::Control), Mode::Control);
+}
+
+#[test]
 fn an_override_names_who_and_lets_the_decoder_control() {
     let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0), block(TaskBlock::ClosedLoop, 30.0)]);
     rig.is_good = false;
