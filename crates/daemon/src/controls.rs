@@ -233,9 +233,10 @@ impl Controls for DaemonControls {
     }
 
     fn session_request(&self, asked: Value, by: Actor) -> Result<Value, ControlRefused> {
+        let stops = self.stop.stops();
         let SessionAsked { person, request } =
             serde_json::from_value(asked).map_err(|error| ControlRefused::Invalid(error.to_string()))?;
-        let status = self.desk.ask_session(request, person, by)?;
+        let status = self.desk.ask_session(request, person, by, stops)?;
         Ok(json!(*status))
     }
 
@@ -348,7 +349,7 @@ impl DaemonControls {
         // a session that is not running a block has said what it makes of the decoder
         let unproven = progress.session.as_deref().filter(|session| {
             !matches!(session.state, SessionState::Closed | SessionState::Running)
-                && session.fits.done > 0
+                && session.preset.is_some()
                 && !session.control.allowed
         });
         let unproven = unproven.map(|session| Awaited {

@@ -126,12 +126,13 @@ export class SessionPanel {
 
   // Whoever is in charge, and whether that is this page.
   get #elsewhere() {
-    return Boolean(this.#status?.console) && this.#status.console !== this.#name;
+    const runs = this.#status && !["closed", "done"].includes(this.#status.state);
+    return Boolean(runs) && this.#status.console !== this.#name;
   }
 
-  #charge({ console: inCharge, operator }) {
+  #charge({ state, operator }) {
     const who = operator ?? "somebody without a code";
-    if (!inCharge) put("charge-who", "Nobody is in charge yet.");
+    if (["closed", "done"].includes(state)) put("charge-who", "Nobody is in charge.");
     else put("charge-who", this.#elsewhere ? `${who} is in charge, on another page or program: you can watch, write notes and stop.` : `In charge: ${who}, on this page.`);
     find("charge").querySelector("button").hidden = !this.#elsewhere;
   }
@@ -315,9 +316,12 @@ export class SessionPanel {
     const button = target.closest?.("button[data-action]");
     if (!button || button.type === "submit" || !this.#status) return;
     const { action } = button.dataset;
-    if (this.#why(action) !== null) return this.#explain(button);
+    const why = this.#why(action);
+    if (why !== null && !button.closest("#run")) put("notice", sentence(why));
+    if (why !== null) return this.#explain(button);
     if (action === "start" && this.#stands) return this.#resume();
     if (action === "end") return this.#question({ action }, "End the session? What is left of it is not done; the recording stays.", "End the session");
+    if (action === "take_over") return this.#question({ action }, "Take this session over? Whoever is in charge can only watch then; the recording says so. Give your code.", "Take it over", true);
     if (action === "override") return this.#question({ action }, `${WORD[this.#status.verdict.verdict]} If you let the decoder control all the same, you answer for it, and the recording says so. Give your code.`, "Let it control", true);
     this.#request({ action });
   }

@@ -22,6 +22,8 @@ mod status;
 mod told;
 mod verdict;
 
+use std::collections::VecDeque;
+
 use kalmind_types::{
     Actor, Command, CursorTuning, EventBody, LslTime, Mode, ModelId, OutputState, SessionChange,
     SessionEvent, Target, TaskBlock, TaskState,
@@ -88,6 +90,8 @@ pub struct Session {
     /// The model that was put in last, and those that are on their way.
     model: Option<FittedModel>,
     coming: Vec<FittedModel>,
+    /// The newest ones that were put in: another one that decodes has earned no verdict.
+    ours: VecDeque<ModelId>,
     /// Decoders that are compared after the preset's blocks, and those of them that are fitted.
     comparison: Option<Comparison>,
     compared: Vec<FittedModel>,
@@ -96,6 +100,8 @@ pub struct Session {
     shown: Option<OutputState>,
     newest: Option<LslTime>,
     wanted: Option<Mode>,
+    /// Whether somebody wants the decoder to move the cursor in `calibrating` alone.
+    keeps_calibrating: bool,
     /// Whether a task wants arrival measured as soon as no block runs.
     measure_when_free: bool,
     tuning: CursorTuning,
@@ -160,12 +166,14 @@ impl Session {
             said: VerdictKind::None,
             model: None,
             coming: Vec::new(),
+            ours: VecDeque::new(),
             comparison: None,
             compared: Vec::new(),
             decodes: None,
             shown: None,
             newest: None,
             wanted: None,
+            keeps_calibrating: false,
             measure_when_free: false,
             tuning: CursorTuning { gain: 1.0, smoothing, max_speed },
             assistance_scale: 1.0,
@@ -218,7 +226,12 @@ impl Session {
         let output = tick.output;
         let before = self.newest.replace(output.time);
         self.shown = Some(output.state);
-        self.decodes = tick.model;
+        let before_it = core::mem::replace(&mut self.decodes, tick.model);
+        let changes = tick.model.map(|(model, _)| model) != before_it.map(|(model, _)| model);
+        if let Some((model, _)) = tick.model.filter(|(model, _)| changes && !self.ours.contains(model)) {
+            self.judge.other_model();
+            self.model.take_if(|ours| ours.id != model);
+        }
         if tick.model.is_some() {
             self.judge.model_is_there();
         }

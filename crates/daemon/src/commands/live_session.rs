@@ -97,8 +97,8 @@ impl LiveSession<'_> {
     }
 
     fn ask(&self, request: SessionRequest) -> Outcome<()> {
-        let desk = &self.daemon.controls().desk;
-        match desk.ask_session(request, self.person.clone(), self.by) {
+        let controls = self.daemon.controls();
+        match controls.desk.ask_session(request, self.person.clone(), self.by, controls.stop.stops()) {
             Ok(_) => Ok(()),
             Err(busy @ ControlRefused::Busy(_)) => Err(busy).or_work(),
             Err(refused) => Err(refused).or_usage(),

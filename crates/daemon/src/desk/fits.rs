@@ -97,5 +97,7 @@ impl Desk {
             }
         };
         self.tell_session(SessionInput::Fitted { number, result });
+        // one that the session does not put in is not wanted any more; the run still knows its model
+        self.fitted = None;
     }
 }

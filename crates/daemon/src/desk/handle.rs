@@ -91,6 +91,8 @@ pub enum Message {
         person: Person,
         /// Who, as far as rights go.
         by: Actor,
+        /// How many stops there had been when it was asked for.
+        stops: u64,
         /// Where the answer goes: where the session stands after it, or why nothing was done.
         answer: Sender<SessionAnswer>,
     },
@@ -285,7 +287,7 @@ impl DeskHandle {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).session.clone()
     }
 
-    /// Asks something of the session, and waits for what becomes of it.
+    /// Asks something of the session, and waits for what becomes of it; `stops` is how many stops there had been before.
     ///
     /// # Errors
     /// [`ControlRefused`]: it makes no sense, may not be asked for now, or the desk has no time.
@@ -294,9 +296,10 @@ impl DeskHandle {
         request: SessionRequest,
         person: Person,
         by: Actor,
+        stops: u64,
     ) -> Result<Arc<SessionStatus>, ControlRefused> {
         let (answer, answered) = crossbeam_channel::bounded(1);
-        if !self.send(Message::Session { request, person, by, answer }) {
+        if !self.send(Message::Session { request, person, by, stops, answer }) {
             return Err(ControlRefused::Busy("too many requests wait; ask again".to_owned()));
         }
         let answer = answered.recv_timeout(ANSWER_WITHIN).map_err(|_late| {

@@ -119,6 +119,8 @@ pub struct Desk {
     actions: VecDeque<SessionAction>,
     /// Whether that is being done.
     carries_out: bool,
+    /// How many stops there had been when what is being done was asked for, where somebody asked.
+    asked_after: Option<u64>,
     /// When its status was last shown, and whether it may have changed since.
     session_shown: Option<LslTime>,
     session_changed: bool,
@@ -183,6 +185,7 @@ impl Desk {
             session,
             actions: VecDeque::new(),
             carries_out: false,
+            asked_after: None,
             session_shown: None,
             session_changed: true,
             doubt,
@@ -245,15 +248,17 @@ impl Desk {
                 if let Some(model) = model {
                     self.command(Command::ConfirmModel { model, by });
                 }
-                let mode = self.session.granted(mode);
-                self.queue(QueuedCommand { command: Command::Request { mode, resume, by }, stops });
+                let granted = self.session.granted(mode);
+                self.queue(QueuedCommand { command: Command::Request { mode: granted, resume, by }, stops });
                 self.tell_session(SessionInput::ModeAsked(mode));
             }
             Message::Task { time, content } => {
                 self.tell_session(SessionInput::Told { time, event: &content });
             }
-            Message::Session { request, person, by, answer } => {
+            Message::Session { request, person, by, stops, answer } => {
+                self.asked_after = Some(stops);
                 let done = self.ask_session(SessionInput::Asked { request, person, by });
+                self.asked_after = None;
                 // whoever asked may be gone
                 let _nobody_waits = answer.try_send(done);
             }

@@ -7,7 +7,7 @@ use kalmind_session::{SessionAction, SessionInput, SessionRefused, SessionStatus
 use kalmind_types::{EventBody, Seconds};
 
 use super::{Desk, SessionAnswer};
-use crate::tick::TickRecord;
+use crate::tick::{QueuedCommand, TickRecord};
 
 /// The session's status is computed no more often than this, but for whoever asks something of it.
 const SHOWN_EVERY: Seconds = Seconds(0.1);
@@ -58,7 +58,11 @@ impl Desk {
 
     fn carry_out(&mut self, action: SessionAction) {
         match action {
-            SessionAction::Command(command) => self.command(command),
+            // a stop that came after somebody asked to go on stands
+            SessionAction::Command(command) => match self.asked_after {
+                Some(stops) => self.queue(QueuedCommand { command, stops }),
+                None => self.command(command),
+            },
             SessionAction::Publish { time, event } => {
                 if let EventBody::Session(event) = &event {
                     self.keep_session(&event.change);

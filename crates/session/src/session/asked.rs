@@ -1,6 +1,6 @@
 //! What people and scripts ask of a session: what is legal when, and what comes of it.
 
-use kalmind_types::{Actor, Command, CursorTuning, LslTime, Mode, Seconds, SessionChange};
+use kalmind_types::{Actor, Command, CursorTuning, LslTime, Mode, OutputState, Seconds, SessionChange};
 
 use super::{
     BlockRecord, BlockState, Session,
@@ -8,6 +8,7 @@ use super::{
     compare::Comparison,
     preset::Preset,
     request::{Person, SessionOptions, SessionRefused, SessionRequest},
+    settings::SessionSettings,
     status::SessionState,
     verdict::VerdictKind,
 };
@@ -65,9 +66,12 @@ impl Session {
                 self.publish(now, by, SessionChange::Note { text }, actions);
             }
             SessionRequest::TakeOver => {
+                self.check_present(&person)?;
                 let from = core::mem::replace(&mut self.person, person).operator;
                 self.publish(now, by, SessionChange::TakenOver { from }, actions);
             }
+            // it goes on until somebody answers, however often it is asked for
+            SessionRequest::Call if self.called.is_some() => {}
             SessionRequest::Call => {
                 self.called = Some(now);
                 self.publish(now, by, SessionChange::Called, actions);
@@ -83,13 +87,26 @@ impl Session {
     /// Whether whoever asks is in charge, or nobody is.
     fn check_charge(&self, request: &SessionRequest, person: &Person) -> Result<(), SessionRefused> {
         let open = matches!(self.state, SessionState::Closed | SessionState::Done);
-        if open || *request == SessionRequest::TakeOver || self.person.console == person.console {
+        let is_anybodys = matches!(
+            request,
+            SessionRequest::TakeOver | SessionRequest::Note { .. } | SessionRequest::AnswerCall
+        );
+        if open || is_anybodys || self.person.console == person.console {
             return Ok(());
         }
         let who = self.person.operator.as_deref().unwrap_or("somebody else");
         Err(SessionRefused::NotNow(format!(
             "{who} is in charge of this session on another page: take it over first, or ask them"
         )))
+    }
+
+    /// A session with a participant names the person present.
+    fn check_present(&self, person: &Person) -> Result<(), SessionRefused> {
+        if self.settings.simulated || person.operator.is_some() {
+            return Ok(());
+        }
+        let why = "state your code: a session with a participant names the person present";
+        Err(SessionRefused::Invalid(why.to_owned()))
     }
 
     /// Whether it may be asked for in the state that the session is in.
@@ -112,7 +129,8 @@ impl Session {
             "start" if is_paused && self.model.is_none() && self.state == SessionState::Fitting => {
                 because("the fit failed and there is no decoder: repeat the block, or end the session")
             }
-            "start" if runs && !is_paused => because("a block runs already"),
+            // after a stop or a fault it lets the block go on
+            "start" if runs && !is_paused && !self.is_held() => because("a block runs already"),
             "start" if self.state == SessionState::Fitting && !is_paused => {
                 because("the decoder is being fitted; the next block begins by itself")
             }
@@ -161,11 +179,7 @@ impl Session {
                 "this run records {configured}: to run a session with {asked}, start Kalmind with [subject] code = \"{asked}\""
             )));
         }
-        if !self.settings.simulated && person.operator.is_none() {
-            return Err(SessionRefused::Invalid(
-                "state your code: a session with a participant names the person present".to_owned(),
-            ));
-        }
+        self.check_present(&person)?;
         self.participant = self.settings.participant.clone().or(participant);
         let opened =
             SessionChange::Opened { preset: preset.name.clone(), participant: self.participant.clone() };
@@ -180,28 +194,42 @@ impl Session {
         self.at = 0;
         self.calibration = None;
         (self.paused, self.problem, self.overridden_by) = (None, None, None);
-        (self.begun, self.first_target_s) = (None, None);
+        (self.begun, self.first_target_s, self.signals) = (None, None, None);
+        (self.assistance_scale, self.keeps_calibrating) = (1.0, false);
+        // what was found out about the decoder was another session's, and maybe another participant's
+        self.judge.other_model();
+        self.said = VerdictKind::None;
         self.publish(now, by, opened, actions);
-        if let Some(gain) = gain {
-            self.retune(now, CursorTuning { gain, ..self.tuning }, by, actions);
-        }
+        let SessionSettings { smoothing, max_speed, .. } = self.settings;
+        self.retune(now, CursorTuning { gain: gain.unwrap_or(1.0), smoothing, max_speed }, by, actions);
         Ok(())
     }
 
     /// Begins, goes on, or ends a rest.
     fn start(&mut self, now: LslTime, by: Actor, actions: &mut Vec<SessionAction>) {
         self.problem = None;
-        if self.paused.take().is_some() {
+        let is_held = self.state == SessionState::Running && self.is_held();
+        if self.paused.take().is_some() || is_held {
             self.publish(now, by, SessionChange::Continued, actions);
             // whoever shows the token may let it go on after a stop as well
             let mode = self.wanted_by_block();
             self.wanted = Some(mode);
             actions.push(SessionAction::Command(Command::Request { mode, resume: true, by }));
+            self.keeps_calibrating = false;
+            if self.state == SessionState::Fitting && self.fits.are_idle() {
+                // what failed is tried again
+                self.rest(actions);
+            }
         } else if self.state == SessionState::Ready {
             self.rest(actions);
         } else if self.state == SessionState::Resting {
             self.elapsed = f64::INFINITY;
         }
+    }
+
+    /// Whether a stop, a fault or a long silence of the input waits for somebody to go on.
+    fn is_held(&self) -> bool {
+        matches!(self.shown, Some(OutputState::Hold | OutputState::Fault | OutputState::Stale))
     }
 
     /// The mode that somebody gets who asks for one past the session: a block whose decoder may not control yet goes on as it
@@ -224,7 +252,7 @@ impl Session {
     }
 
     fn skip(&mut self, now: LslTime, actions: &mut Vec<SessionAction>) {
-        self.paused = None;
+        (self.paused, self.problem) = (None, None);
         if self.state == SessionState::Running {
             self.break_off(now, actions);
             self.end_block(now, BlockState::Skipped, actions);
@@ -323,7 +351,8 @@ impl Session {
 
     /// Somebody asked for a mode, past the session: it stands still where they want the cursor to.
     pub(super) fn mode_asked(&mut self, now: LslTime, mode: Mode, actions: &mut Vec<SessionAction>) {
-        self.wanted = Some(mode);
+        self.wanted = Some(self.granted(mode));
+        self.keeps_calibrating = mode == Mode::Calibrating;
         let runs =
             matches!(self.state, SessionState::Running | SessionState::Resting | SessionState::Fitting);
         if runs && mode == Mode::Idle && self.paused.is_none() {

@@ -46,7 +46,7 @@ impl Session {
                 }
                 let is_rested = self.plan().is_none_or(|plan| self.elapsed >= plan.rest_s);
                 // a compared decoder is put in meanwhile
-                if is_rested && self.coming.is_empty() {
+                if is_rested && self.coming.is_empty() && self.has_compared(output.time, actions) {
                     self.begin_block(output.time, actions);
                 }
             }
@@ -103,7 +103,8 @@ impl Session {
             self.end_block(time, BlockState::Done, actions);
             let max_dead = self.settings.calibration.max_masked;
             let found = self.signals.as_ref().map(|signals| signals.status(max_dead));
-            if let Some(found) = found.filter(|found| !found.is_good) {
+            let found = found.filter(|found| !found.is_good && self.state != SessionState::Done);
+            if let Some(found) = found {
                 self.problem =
                     Some(format!("signal check: {}. Repeat it, or continue all the same", found.text));
                 self.stand_still(time, "at the signal check", actions);
@@ -125,6 +126,7 @@ impl Session {
     pub(super) fn begin_block(&mut self, time: LslTime, actions: &mut Vec<SessionAction>) {
         let Some(plan) = self.plan().cloned() else { return };
         self.elapsed = 0.0;
+        self.problem = None;
         self.trial_help = 0.0;
         self.helped = TaskState::default();
         self.state = SessionState::Running;
@@ -198,6 +200,8 @@ impl Session {
         if self.fit_after_block(actions) {
             self.state = SessionState::Fitting;
         } else {
+            // one that was to follow soon would change the decoder in the middle of the next block
+            self.cancel_fit(actions);
             self.advance(time, actions);
         }
     }
@@ -220,7 +224,7 @@ impl Session {
     pub(super) fn finish(&mut self, time: LslTime, by: Actor, why: &str, actions: &mut Vec<SessionAction>) {
         self.cancel_fit(actions);
         self.state = SessionState::Done;
-        self.paused = None;
+        (self.paused, self.problem) = (None, None);
         self.publish(time, by, SessionChange::Ended { why: why.to_owned() }, actions);
         if self.wanted != Some(Mode::Idle) {
             self.ask_for(Mode::Idle, actions);
@@ -337,7 +341,9 @@ impl Session {
         let mode = match plan.block {
             TaskBlock::SignalCheck => Mode::Idle,
             TaskBlock::OpenLoop => Mode::Calibrating,
-            _ if self.help_now().2 > 0.0 || !self.may_control() => Mode::Calibrating,
+            _ if self.help_now().2 > 0.0 || !self.may_control() || self.keeps_calibrating => {
+                Mode::Calibrating
+            }
             _ => Mode::Control,
         };
         if let (Mode::Calibrating, TaskBlock::ClosedLoop, Some((model, true))) =

@@ -34,7 +34,7 @@ pub struct ComparedStatus {
     pub label: char,
     /// Its decoder with options, once it is told.
     pub decoder: Option<String>,
-    /// What is measured, of each of its blocks that ended; empty until it is told.
+    /// What is measured, of each of its blocks that ran to the end; empty until it is told.
     pub figures: Vec<f64>,
 }
 
@@ -60,7 +60,8 @@ pub(super) struct Comparison {
     labels: Vec<usize>,
     /// The label's place of each block, in order.
     order: Vec<usize>,
-    figures: Vec<Vec<f64>>,
+    /// Of each decoder, by round; none of a round that was skipped.
+    figures: Vec<Vec<Option<f64>>>,
     has_bit_rate: bool,
 }
 
@@ -81,7 +82,7 @@ impl Comparison {
             }
             order.extend_from_slice(&round);
         }
-        Self { figures: vec![Vec::new(); count], plan, seed, labels, order, has_bit_rate: false }
+        Self { figures: vec![vec![None; plan.rounds]; count], plan, seed, labels, order, has_bit_rate: false }
     }
 
     /// Its blocks, which say nothing of the decoder.
@@ -112,8 +113,10 @@ impl Comparison {
         let a_minute = score.acquired as f64 * 60.0 / self.plan.block.seconds;
         let figure = score.bit_rate.unwrap_or(a_minute);
         self.has_bit_rate = score.bit_rate.is_some();
-        if let Some(figures) = self.decoder_of(block).and_then(|label| self.figures.get_mut(label)) {
-            figures.push(figure);
+        let round = block / self.figures.len().max(1);
+        let figures = self.decoder_of(block).and_then(|label| self.figures.get_mut(label));
+        if let Some(place) = figures.and_then(|figures| figures.get_mut(round)) {
+            *place = Some(figure);
         }
     }
 
@@ -128,7 +131,7 @@ impl Comparison {
                 .map(|(place, (decoder, figures))| ComparedStatus {
                     label: label(place),
                     decoder: is_over.then(|| decoder.to_owned()),
-                    figures: if is_over { figures.clone() } else { Vec::new() },
+                    figures: figures.iter().filter(|_| is_over).filter_map(|figure| *figure).collect(),
                 })
                 .collect(),
             differences: (1..self.figures.len())
@@ -140,7 +143,12 @@ impl Comparison {
 
     fn difference(&self, first: usize, second: usize, between: [char; 2]) -> Option<DifferenceStatus> {
         let (first, second) = (self.figures.get(first)?, self.figures.get(second)?);
-        let pairs: Vec<f64> = first.iter().zip(second).map(|(first, second)| second - first).collect();
+        let pairs: Vec<f64> = first
+            .iter()
+            .zip(second)
+            .filter_map(|(first, second)| first.zip(*second))
+            .map(|(first, second)| second - first)
+            .collect();
         let rounds = pairs.len();
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         (rounds > 0).then(|| DifferenceStatus {

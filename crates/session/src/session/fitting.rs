@@ -15,6 +15,8 @@ use crate::{Calibration, CalibrationTick, InForce};
 
 /// Fewest rows that a fit is asked for with: a second of bins of 20 ms.
 const FEWEST_ROWS: usize = 50;
+/// The newest models of its own that a session knows again in ticks.
+const OURS: usize = 8;
 
 impl Session {
     /// Takes a tick as a row to fit on, where one is gathered.
@@ -65,11 +67,34 @@ impl Session {
 
     /// Asks for the next fit of a comparison that comes. Whether there is one to wait for.
     pub(super) fn fit_compared(&mut self, actions: &mut Vec<SessionAction>) -> bool {
-        let Some(0) = self.compared_block() else { return false };
+        if self.compared_block().is_none() {
+            return false;
+        }
         let next = self.comparison.as_ref().and_then(|compared| compared.decoders().nth(self.compared.len()));
         let Some(decoder) = next.map(str::to_owned) else { return false };
         self.order(decoder, false, actions);
         self.fits.running.is_some()
+    }
+
+    /// Whether the decoder of the block that comes is in, where decoders are compared. Where it is not it is fitted, or put
+    /// in, first; where there is nothing to fit it to, somebody has to decide.
+    pub(super) fn has_compared(&mut self, now: LslTime, actions: &mut Vec<SessionAction>) -> bool {
+        let (Some(block), Some(comparison)) = (self.compared_block(), &self.comparison) else { return true };
+        if self.compared.len() < comparison.decoders().count() {
+            if self.fit_compared(actions) {
+                self.state = SessionState::Fitting;
+            } else {
+                self.problem = Some("nothing was gathered that the decoders could be fitted to".to_owned());
+                self.stand_still(now, "there is nothing to compare", actions);
+            }
+            return false;
+        }
+        let wanted = comparison.decoder_of(block).and_then(|place| self.compared.get(place));
+        let is_in = wanted.map(|model| model.id) == self.model.as_ref().map(|model| model.id);
+        if !is_in {
+            self.put_in_compared(actions);
+        }
+        is_in
     }
 
     /// Lets the decoder of a compared block take over while the session rests before it.
@@ -157,8 +182,13 @@ impl Session {
     /// A fitted model is put in, unless it is worse than the one that decodes.
     fn take_model(&mut self, now: LslTime, model: FittedModel, actions: &mut Vec<SessionAction>) {
         // a task by others decides for itself: what is in doubt waits for a confirmation
-        let is_better =
-            self.preset.is_some() && self.model.as_ref().is_some_and(|before| before.doubt.is_none());
+        let is_better = self.preset.is_some()
+            && match (&self.model, self.decodes) {
+                (Some(before), Some((decodes, _))) if before.id == decodes => before.doubt.is_none(),
+                // one that was loaded, or that somebody activated
+                (_, Some((_, doubt))) => !doubt,
+                (before, None) => before.as_ref().is_some_and(|before| before.doubt.is_none()),
+            };
         match &model.doubt {
             Some(doubt) if is_better => {
                 let why = format!("{doubt}; the decoder before it goes on");
@@ -196,6 +226,10 @@ impl Session {
                 });
                 let doubt = model.doubt.is_some();
                 self.judge.model(&model);
+                if self.ours.len() == OURS {
+                    self.ours.pop_front();
+                }
+                self.ours.push_back(id);
                 self.model = Some(model);
                 if doubt && self.may_control() {
                     actions
@@ -213,6 +247,10 @@ impl Session {
             Err(problem) => {
                 self.fits.status.failed += 1;
                 self.fits.status.newest = Some(format!("the model was not put in: {problem}"));
+                if self.state == SessionState::Resting && self.compared_block().is_some() {
+                    self.problem = Some(format!("a compared decoder could not take over: {problem}"));
+                    self.stand_still(now, "the decoder of the next block is not there", actions);
+                }
                 self.go_on_without(now, &problem, actions);
             }
         }

@@ -134,21 +134,23 @@ impl Session {
 
     /// What happened and what to do, for whoever runs the session.
     fn message(&self) -> String {
-        if let Some(problem) = &self.problem {
-            return problem.clone();
-        }
         let stands = match self.shown {
             _ if self.state != SessionState::Running => None,
             Some(OutputState::Hold) => Some("stopped: press Resume, then the block goes on where it was"),
-            Some(OutputState::Stale) => Some("no usable signal: the block waits until it is back"),
+            Some(OutputState::Stale) => {
+                Some("no usable signal: the block goes on when it is back; after a long silence press Resume")
+            }
             Some(OutputState::Fault) => Some("something broke: press Resume, then the block goes on"),
             _ => None,
         };
-        if let Some(paused) = &self.paused {
-            return format!("paused {paused}: press Continue to go on");
-        }
         if let Some(stands) = stands {
             return stands.to_owned();
+        }
+        if let Some(problem) = &self.problem {
+            return problem.clone();
+        }
+        if let Some(paused) = &self.paused {
+            return format!("paused {paused}: press Continue to go on");
         }
         let title = self.plan().map_or("", |plan| plan.title.as_str());
         match self.state {

@@ -126,7 +126,9 @@ fn a_stop_holds_the_block_and_nothing_but_somebody_with_the_right_goes_on() {
     let status = rig.session.status();
     assert!((status.elapsed_s - 3.96).abs() < 0.1, "{}", status.elapsed_s);
     assert!(status.message.contains("press Resume"), "{}", status.message);
-    rig.state = OutputState::Calibrating;
+    rig.ask(SessionRequest::Start).unwrap();
+    let on = Command::Request { mode: Mode::Calibrating, resume: true, by: Actor::Operator };
+    assert_eq!(rig.commands.last(), Some(&on));
     rig.seconds(6.2);
     assert_eq!(rig.state(), SessionState::Fitting);
 }
@@ -243,7 +245,14 @@ fn one_page_is_in_charge_until_another_takes_over() {
     assert!(refused(rig.ask_as("other", SessionRequest::Pause)).contains("AB is in charge"));
     // the participant's call passes
     rig.ask_as("participant", SessionRequest::Call).unwrap();
+    rig.ask_as("participant", SessionRequest::Call).unwrap();
     assert!(rig.session.status().called.is_some());
+    assert_eq!(rig.changes().iter().filter(|change| matches!(change, SessionChange::Called)).count(), 1);
+    rig.ask_as("other", SessionRequest::Note { text: "seen from the door".to_owned() }).unwrap();
+    let nobody = Person { operator: None, console: Some("third".to_owned()) };
+    let asked =
+        SessionInput::Asked { request: SessionRequest::TakeOver, person: nobody, by: Actor::Operator };
+    assert!(refused(rig.handle(asked)).contains("state your code"));
     rig.ask_as("other", SessionRequest::TakeOver).unwrap();
     assert!(rig.ask(SessionRequest::Pause).is_err());
     rig.ask_as("other", SessionRequest::Pause).unwrap();

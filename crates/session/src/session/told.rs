@@ -1,11 +1,11 @@
 //! What tasks by others tell: targets, blocks and requests. They never clear a stop or a fault.
 
 use kalmind_types::{
-    Command, CursorDrive, EventBody, LslTime, Mode, OperatorAction, OperatorRequest, Phase, Target,
+    Actor, Command, CursorDrive, EventBody, LslTime, Mode, OperatorAction, OperatorRequest, Phase, Target,
     TaskBlock, TaskState,
 };
 
-use super::{Session, action::SessionAction};
+use super::{Session, action::SessionAction, status::SessionState};
 use crate::Calibration;
 
 /// Targets that may be announced ahead of their time.
@@ -19,6 +19,9 @@ impl Session {
         event: &EventBody,
         actions: &mut Vec<SessionAction>,
     ) {
+        if self.runs_preset() {
+            return self.told_beside(now, event, actions);
+        }
         self.timeline.take(time, event);
         match *event {
             EventBody::Operator(OperatorRequest { action, .. }) => self.task_requests(action, actions),
@@ -41,6 +44,33 @@ impl Session {
             | EventBody::Recording(_)
             | EventBody::Other { .. } => {}
         }
+    }
+
+    /// Another program tells something while the session presents its own task: its targets, trials and blocks are not shown,
+    /// and it gets no control, but it may let the cursor rest.
+    fn told_beside(&mut self, now: LslTime, event: &EventBody, actions: &mut Vec<SessionAction>) {
+        match event.requested() {
+            Some(OperatorAction::Idle) => {
+                self.mode_asked(now, Mode::Idle, actions);
+                actions.push(SessionAction::Command(Command::Request {
+                    mode: Mode::Idle,
+                    resume: false,
+                    by: Actor::Task,
+                }));
+            }
+            Some(OperatorAction::Resume) => self.accept_input(actions),
+            _ => {
+                self.problem = Some(
+                    "another program tells targets, blocks or modes while the session shows its own: they are not shown"
+                        .to_owned(),
+                );
+            }
+        }
+    }
+
+    /// Whether a preset runs, or stands still.
+    fn runs_preset(&self) -> bool {
+        matches!(self.state, SessionState::Resting | SessionState::Running | SessionState::Fitting)
     }
 
     fn task_requests(&mut self, action: OperatorAction, actions: &mut Vec<SessionAction>) {

@@ -98,6 +98,11 @@ impl Judge {
         self.has_model = true;
     }
 
+    /// Another model decodes than those that were judged.
+    pub(super) fn other_model(&mut self) {
+        *self = Self::new();
+    }
+
     /// A trial in which the decoder moved the cursor has ended, with so much help.
     pub(super) fn trial(&mut self, result: TrialResult, help: f64, seconds: Option<f64>) {
         if help > 0.0 || !self.has_model {
