@@ -349,8 +349,8 @@ impl Engine {
         self.models.turned |= self.adaptive().is_some();
         self.remember(input);
         let velocity = self.cursor.rest();
-        let clicks = self.models.active.as_ref().is_some_and(|model| model.decodes_clicks());
-        let click = clicks.then(|| self.button.up(0.0));
+        let up = self.button.up(0.0);
+        let click = self.button.is_used().then_some(up);
         let (state, reason) = self.states.shown();
         TickOutput {
             epoch: input.epoch,

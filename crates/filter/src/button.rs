@@ -39,7 +39,16 @@ pub struct Button {
     since_press: u32,
     /// Whether the probability has been below the release threshold since whatever came before.
     ready: bool,
+    /// Bins with features in a row in which it was, and how many it takes: after a decoder began anew it is low by itself at
+    /// first, whatever goes on.
+    quiet: u32,
+    needed: u32,
+    /// Whether there has been a click decoder in the run.
+    is_used: bool,
 }
+
+/// How many bins it takes after a decoder began anew.
+const QUIET_ANEW: u32 = 3;
 
 impl Button {
     /// Handles the bin of tick `seq`, in which a click is meant with this probability; `measured` says whether the bin had
@@ -47,6 +56,7 @@ impl Button {
     /// is up, and the probability is shown all the same. Real-time.
     pub fn step(&mut self, law: PressLaw, seq: u64, probability: f64, measured: bool, counts: bool) -> Click {
         self.since_press = self.since_press.saturating_add(1);
+        self.is_used = true;
         if !counts {
             return self.up(probability);
         }
@@ -54,8 +64,11 @@ impl Button {
         let may_begin = self.click.presses == 0 || self.since_press >= law.refractory;
         if probability < law.release {
             self.lift();
-            self.ready = may_begin;
             self.held = 0;
+            if measured {
+                self.quiet = self.quiet.saturating_add(1);
+                self.ready = may_begin && self.quiet >= self.needed;
+            }
         } else if probability < law.threshold || !may_begin {
             self.held = 0;
         } else if self.ready && measured {
@@ -65,6 +78,7 @@ impl Button {
                 self.click.presses = self.click.presses.saturating_add(1);
                 self.click.last_press_seq = Some(seq);
                 (self.held, self.since_press, self.ready) = (0, 0, false);
+                (self.quiet, self.needed) = (0, 1);
             }
         }
         self.click
@@ -81,6 +95,14 @@ impl Button {
     /// Another model decodes from this bin on: what it makes of an act that has begun is no press.
     pub fn forget(&mut self) {
         (self.held, self.ready) = (0, false);
+        (self.quiet, self.needed) = (0, QUIET_ANEW);
+    }
+
+    /// Whether there has been a click decoder in the run: its counters go on, so that no reader takes a model without one for
+    /// a count that begins anew.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.is_used
     }
 
     fn lift(&mut self) {

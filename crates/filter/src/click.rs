@@ -86,8 +86,9 @@ impl ClickParameters {
         finite("click intercept", &[*intercept])?;
         let ClickSettings { begin, end, threshold, release, hold_ms, refractory_ms } = *settings;
         for (name, value) in [("click begin", begin), ("click end", end)] {
-            if !(value > 0.0 && value <= 0.5) {
-                return out_of_range(name, value, "above 0 and at most 0.5");
+            // with less one of both states would be certain for ever
+            if !(1e-9..=0.5).contains(&value) {
+                return out_of_range(name, value, "at least 1e-9 and at most 0.5");
             }
         }
         if !(threshold > 0.0 && threshold < 1.0) {

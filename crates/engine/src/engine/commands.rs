@@ -68,6 +68,7 @@ impl Engine {
                 Command::Stop { by } => self.states.stop(by),
                 Command::Arrival { input, .. } => self.states.input_arrival(input),
                 Command::ConfirmModel { model, .. } => self.models.confirm(model),
+                Command::TuneCursor(tuning) => self.cursor.tune(tuning),
                 Command::ForgetAwaited { model } => self.models.forget_awaited(model),
                 // no code of a decoder's runs here: whoever sent it may send it again
                 Command::SwapModel(model)

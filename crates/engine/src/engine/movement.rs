@@ -25,8 +25,8 @@ impl Engine {
         is_another: bool,
     ) -> Option<Click> {
         let Some(Clicking { probability, law }) = clicking else {
-            self.button.up(0.0);
-            return None;
+            let up = self.button.up(0.0);
+            return self.button.is_used().then_some(up);
         };
         if is_another {
             self.button.forget();

@@ -7,7 +7,9 @@ use crate::state_model::fit_state_model;
 use crate::windows::{column_means, second_moment, states_at};
 use crate::{FitError, FitReport};
 use kalmind_filter::cholesky::Cholesky;
-use kalmind_filter::{Choice, CovarianceScale, KalmanParameters, Options, Parameters, Start, TrainingData};
+use kalmind_filter::{
+    Choice, CovarianceScale, KalmanParameters, Options, Parameters, Start, StationarySource, TrainingData,
+};
 
 /// See the module.
 pub(super) const FIT: DecoderFit =
@@ -43,6 +45,10 @@ pub(crate) fn fit_kalman_given(
     )?;
     if let Some(factor) = options.process_noise {
         state.process_noise *= factor;
+        if state.stationary_source == StationarySource::Lyapunov {
+            // linear in the noise
+            state.stationary_covariance *= factor;
+        }
     }
     let intercept = options.intercept.unwrap_or(true);
     let fit = fit_observation(data, &data.measurement_rows(), known, intercept, report)?;
