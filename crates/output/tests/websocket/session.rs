@@ -109,7 +109,6 @@ async fn a_page_that_is_loaded_anew_loses_nothing() {
     let mut watcher = Client::connect(&daemon, "").await;
     let clock = daemon.hub.clock().clone();
     let mut operator = page(&daemon).await;
-    operator.next_of("session").await;
     for _ in 0..3 {
         drop(operator);
         let left = clock.lsl();
@@ -117,7 +116,6 @@ async fn a_page_that_is_loaded_anew_loses_nothing() {
             watcher.next().await;
         }
         operator = page(&daemon).await;
-        operator.next_of("session").await;
     }
     let came = clock.lsl();
     follow(&mut operator, || (clock.lsl() - came).0 > 3.0).await;
@@ -153,7 +151,6 @@ async fn neither_a_script_nor_a_page_without_the_token_nor_another_one_can_be_lo
 async fn a_page_that_hangs_is_lost_although_its_browser_answers_pings() {
     let daemon = FakeDaemon::start(config()).unwrap();
     let mut operator = page(&daemon).await;
-    operator.next_of("session").await;
     // never acknowledged
     daemon.controls.tick();
     operator.next_of("state").await;
