@@ -119,6 +119,8 @@ pub struct Desk {
     actions: VecDeque<SessionAction>,
     /// Whether that is being done.
     carries_out: bool,
+    /// Whether clients were not told which decoder moves the cursor when the session was shown last.
+    hid_decoder: bool,
     /// How many stops there had been when what is being done was asked for, where somebody asked.
     asked_after: Option<u64>,
     /// When its status was last shown, and whether it may have changed since.
@@ -186,6 +188,7 @@ impl Desk {
             actions: VecDeque::new(),
             carries_out: false,
             asked_after: None,
+            hid_decoder: false,
             session_shown: None,
             session_changed: true,
             doubt,

@@ -88,6 +88,11 @@ impl Desk {
 
     fn show_session_now(&mut self) -> Arc<SessionStatus> {
         let now = clock::now();
+        let hides = self.session.hides_decoder();
+        if core::mem::replace(&mut self.hid_decoder, hides) && !hides {
+            let model = self.put_in.and_then(|id| self.handle.models(|models| models.get(id)));
+            self.show_decoder(model.as_deref());
+        }
         let status = Arc::new(self.session.status());
         (self.session_shown, self.session_changed) = (Some(now), false);
         self.handle.update(|progress| progress.session = Some(Arc::clone(&status)));
