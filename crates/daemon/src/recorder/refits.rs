@@ -336,8 +336,11 @@ fn a_file_that_continues_another_one_has_what_its_models_need() {
     assert!(!packed[0] && packed[packed.len() - 1], "the one of before is there as it stands: {packed:?}");
     assert!(written_out.iter().all(|seq| *seq <= 241), "{written_out:?}");
     assert!(written_out.len() > 150 && written_out.is_sorted(), "once each: {written_out:?}");
-    for (model, read) in [earlier, later, last].iter().zip(taken_out(&second)) {
-        assert!((read.id, &read.file) == (model.id, &model.file));
+    let taken = taken_out(&second);
+    for model in [earlier, later, last] {
+        let name = model.model.decoder.to_string();
+        let read = taken.iter().find(|read| read.id == model.id).expect(&name);
+        assert!(read.file == model.file, "{name}");
     }
 }
 
@@ -352,12 +355,12 @@ fn a_model_whose_features_are_damaged_takes_no_part_and_is_named() {
     let kept = session.refit("kalman-steady");
     session.ticks(10);
     session.end();
-    // the length of one tick's stamp in the stream of features
+    // the length of one tick's stamp in the stream of features: of one past its trial's first moments, which is fitted to
     let mut reader = SessionReader::open(&path, Wanted { features: true, ticks: true, ..Wanted::default() })
         .expect("a recording");
     let features = loop {
         match reader.next_item().expect("readable").expect("the tick is there") {
-            Item::Tick(tick) if tick.document.input.seq == 110 => break tick.features,
+            Item::Tick(tick) if tick.document.input.seq == 130 => break tick.features,
             _ => {}
         }
     };
