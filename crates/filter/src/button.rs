@@ -39,16 +39,9 @@ pub struct Button {
     since_press: u32,
     /// Whether the probability has been below the release threshold since whatever came before.
     ready: bool,
-    /// Bins with features in a row in which it was, and how many it takes: after a decoder began anew it is low by itself at
-    /// first, whatever goes on.
-    quiet: u32,
-    needed: u32,
     /// Whether there has been a click decoder in the run.
     is_used: bool,
 }
-
-/// How many bins it takes after a decoder began anew.
-const QUIET_ANEW: u32 = 3;
 
 impl Button {
     /// Handles the bin of tick `seq`, in which a click is meant with this probability; `measured` says whether the bin had
@@ -65,10 +58,8 @@ impl Button {
         if probability < law.release {
             self.lift();
             self.held = 0;
-            if measured {
-                self.quiet = self.quiet.saturating_add(1);
-                self.ready = may_begin && self.quiet >= self.needed;
-            }
+            // a bin without features says nothing of an act that goes on
+            self.ready = may_begin && (measured || self.ready);
         } else if probability < law.threshold || !may_begin {
             self.held = 0;
         } else if self.ready && measured {
@@ -78,7 +69,6 @@ impl Button {
                 self.click.presses = self.click.presses.saturating_add(1);
                 self.click.last_press_seq = Some(seq);
                 (self.held, self.since_press, self.ready) = (0, 0, false);
-                (self.quiet, self.needed) = (0, 1);
             }
         }
         self.click
@@ -95,7 +85,6 @@ impl Button {
     /// Another model decodes from this bin on: what it makes of an act that has begun is no press.
     pub fn forget(&mut self) {
         (self.held, self.ready) = (0, false);
-        (self.quiet, self.needed) = (0, QUIET_ANEW);
     }
 
     /// Whether there has been a click decoder in the run: its counters go on, so that no reader takes a model without one for
