@@ -266,7 +266,9 @@ test("a second console sees who is in charge, may not steer, and can take over",
   await says(other, "why", "AB is in charge: take over first");
   await well(other, "second");
   await press(other, action("take_over"));
-  await says(other, "charge", "on this page");
+  await other.keyboard.type("CD");
+  await other.keyboard.press("Enter");
+  await says(other, "charge", "In charge: CD, on this page");
   await says(first, "charge", "on another page");
   await press(other, action("pause"));
   await doing(first, "paused");
