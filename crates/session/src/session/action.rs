@@ -16,14 +16,14 @@ pub enum SessionAction {
         /// What.
         event: EventBody,
     },
-    /// Fit a decoder, and say what came of it by [`SessionInput::Fitted`]. One at a time.
+    /// Fit a decoder, and say what came of it by [`SessionInput::Fitted`](super::SessionInput::Fitted). One at a time.
     Fit(Box<FitOrder>),
     /// Nobody waits for that fit any more. What comes of it is not taken.
     CancelFit {
         /// Which.
         number: u64,
     },
-    /// Let this model take over, warmed, and say what came of it by [`SessionInput::PutIn`].
+    /// Let this model take over, warmed, and say what came of it by [`SessionInput::PutIn`](super::SessionInput::PutIn).
     PutIn(ModelId),
     /// Measure anew how the streams arrive.
     MeasureArrival,

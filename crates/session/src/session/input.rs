@@ -50,7 +50,7 @@ pub struct SessionTick<'a> {
     pub start: LslTime,
     /// What the engine gave.
     pub output: &'a TickOutput,
-    /// Raw features in use, as [`Calibration`] takes them.
+    /// Raw features in use, as [`Calibration`](crate::Calibration) takes them.
     pub features: &'a [f64],
     /// The model that decodes, and whether it may not control until somebody confirms it.
     pub model: Option<(ModelId, bool)>,
