@@ -176,7 +176,7 @@ fn what_decodes_clicks_comes_back_and_needs_version_two() {
     let without = with_header(&bytes, |header| drop(header.as_object_mut().unwrap().remove("click")));
     assert!(refusal(&without).contains("tensor `click.intercept` is not one that this decoder has"));
     let begins = with_header(&bytes, |header| header["click"]["begin"] = json!(0));
-    assert!(refusal(&begins).contains("click begin is 0, but has to be above 0 and at most 0.5"));
+    assert!(refusal(&begins).contains("click begin is 0, but has to be at least 1e-9 and at most 0.5"));
     let unknown = with_header(&bytes, |header| header["click"]["taps"] = json!(2));
     assert!(refusal(&unknown).contains("unknown field `taps`"));
 }
