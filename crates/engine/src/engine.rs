@@ -14,8 +14,8 @@ use core::fmt;
 use kalmind_filter::Button;
 use kalmind_signal::{AdaptiveState, FeatureExtractor, Preparation};
 use kalmind_types::{
-    Cause, Command, FeatureLayout, FeatureSet, Intent, LayoutError, LslTime, ModelId, Position, Seconds,
-    TaskState, TickInput, TickOutput, WindowResults,
+    Cause, ClickTuning, Command, FeatureLayout, FeatureSet, Intent, LayoutError, LslTime, ModelId, Position,
+    Seconds, TaskState, TickInput, TickOutput, WindowResults,
 };
 
 pub use self::{
@@ -75,6 +75,8 @@ pub struct Engine {
     cursor: Cursor,
     /// What clicks made of it, with whichever models.
     button: Button,
+    /// What an operator has set of what counts as a press.
+    press: ClickTuning,
     task: TaskState,
     intent: Option<Intent>,
     /// Time of the newest complete bin; before the first one, start of the first bin.
@@ -125,6 +127,7 @@ impl Engine {
             freshness: Freshness::new(settings.stale_after, settings.auto_resume),
             cursor: Cursor::new(settings.cursor.clone()),
             button: Button::default(),
+            press: ClickTuning::default(),
             task: TaskState::default(),
             intent: None,
             last_complete: None,

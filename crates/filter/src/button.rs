@@ -14,7 +14,7 @@
     reason = "this runs on the tick"
 )]
 
-use kalmind_types::Click;
+use kalmind_types::{Click, ClickTuning};
 
 /// What counts as a press, in bins.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,6 +27,27 @@ pub struct PressLaw {
     pub hold: u32,
     /// The least number of bins from one press to the next.
     pub refractory: u32,
+    /// Width of a bin, in milliseconds.
+    pub bin_ms: f64,
+}
+
+/// What part of a bin rounding may make of a time that is a whole number of bins.
+const ROUNDING: f64 = 1e-9;
+
+impl PressLaw {
+    /// So many bins of this width that the time is over; at least one.
+    pub(crate) fn bins(milliseconds: f64, bin_ms: f64) -> u32 {
+        (milliseconds / bin_ms - ROUNDING).ceil().max(1.0) as u32
+    }
+
+    /// The same with what an operator has set. Real-time.
+    #[must_use]
+    pub fn tuned(self, tuning: ClickTuning) -> Self {
+        let threshold = tuning.threshold.unwrap_or(self.threshold);
+        let release = self.release * (threshold / self.threshold);
+        let hold = tuning.hold.map_or(self.hold, |hold| Self::bins(hold.as_millis(), self.bin_ms));
+        Self { threshold, release, hold, ..self }
+    }
 }
 
 /// The button of a run: its counters outlive models. One step a tick.
@@ -103,9 +124,11 @@ impl Button {
 
 #[cfg(test)]
 mod tests {
+    use kalmind_types::Seconds;
+
     use super::*;
 
-    const LAW: PressLaw = PressLaw { threshold: 0.9, release: 0.5, hold: 2, refractory: 6 };
+    const LAW: PressLaw = PressLaw { threshold: 0.9, release: 0.5, hold: 2, refractory: 6, bin_ms: 20.0 };
 
     /// The button after each of these bins: `(pressed, presses, releases)`.
     fn after(button: &mut Button, first: u64, bins: &[f64]) -> Vec<(bool, u64, u64)> {
@@ -127,6 +150,14 @@ mod tests {
         );
         let click = button.step(LAW, 8, 0.1, true, true);
         assert_eq!((click.last_press_seq, click.probability), (Some(4), 0.1));
+    }
+
+    #[test]
+    fn what_an_operator_sets_takes_the_place_of_the_models() {
+        let tuning = ClickTuning { threshold: Some(0.45), hold: Some(Seconds(0.05)) };
+        let PressLaw { threshold, release, hold, refractory, .. } = LAW.tuned(tuning);
+        assert_eq!((threshold, release, hold, refractory), (0.45, 0.25, 3, 6), "50 ms end in the third bin");
+        assert_eq!(LAW.tuned(ClickTuning::default()), LAW);
     }
 
     #[test]

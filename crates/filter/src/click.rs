@@ -62,15 +62,13 @@ pub struct ClickSettings {
 
 /// The longest hold, and the longest time without a press, in milliseconds.
 const LONGEST_MS: f64 = 10_000.0;
-/// What part of a bin rounding may make of a time that is a whole number of bins.
-const ROUNDING: f64 = 1e-9;
 
 impl ClickSettings {
     /// What counts as a press, for bins of this width; times last until the end of the bin in which they end.
     fn law(&self, bin_ms: f64) -> PressLaw {
-        let bins = |milliseconds: f64| (milliseconds / bin_ms - ROUNDING).ceil().max(1.0) as u32;
-        let Self { threshold, release, .. } = *self;
-        PressLaw { threshold, release, hold: bins(self.hold_ms), refractory: bins(self.refractory_ms) }
+        let Self { threshold, release, hold_ms, refractory_ms, .. } = *self;
+        let [hold, refractory] = [hold_ms, refractory_ms].map(|time| PressLaw::bins(time, bin_ms));
+        PressLaw { threshold, release, hold, refractory, bin_ms }
     }
 }
 

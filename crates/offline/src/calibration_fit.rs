@@ -45,6 +45,7 @@ impl CalibrationFit {
         FittedModel {
             id: self.model.id,
             decoder: self.model.model.decoder.to_string(),
+            decodes_clicks: self.model.model.click.is_some(),
             rows: self.rows,
             better_than_chance,
             p_value,

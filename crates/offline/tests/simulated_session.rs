@@ -76,6 +76,7 @@ fn settings(profile: Profile, blocks: Vec<BlockPlan>) -> SimulationSettings {
         perturbation: None,
         shuffled_labels: false,
         overrides: false,
+        ideal: false,
     }
 }
 
@@ -122,7 +123,7 @@ fn compared_decoders_take_turns_and_are_told_apart_at_the_end() {
     settings.session.presets[0].compare = Some(ComparePlan { decoders, rounds: 2, block: compared });
     let figures = alone(&settings, 3, &mut ());
     assert_eq!(figures.ended_early, None);
-    let ended = figures.blocks.iter().filter(|block| block.status.state == "done").count();
+    let ended = figures.blocks.iter().filter(|block| block.state == "done").count();
     assert_eq!((ended, figures.blocks.len(), figures.fits), (5, 5, 5));
     let told = figures.comparison.unwrap();
     assert!(!told.hidden && told.decoders.iter().all(|one| one.decoder.is_some()));
@@ -233,7 +234,7 @@ fn median(figures: &[SessionFigures], value: impl Fn(&SessionFigures) -> Option<
 
 /// The last block's score.
 fn last<T>(figures: &SessionFigures, value: impl Fn(&kalmind_session::ScoreStatus) -> T) -> Option<T> {
-    figures.blocks.last()?.status.score.as_ref().map(value)
+    figures.blocks.last()?.score.as_ref().map(value)
 }
 
 /// By an independent simulation with a steady-state Kalman filter, seeds 1 to 8, 60 s after 30 s of open loop: 27 (20 to 29) of

@@ -45,6 +45,7 @@ const SLIDERS = {
   smoothing_ms: { of: Number, at: Number, words: (value) => `${Math.round(value)} ms` },
   max_speed: { of: Number, at: Number, words: (value) => `${value.toFixed(2)}/s` },
   assistance: { of: Number, at: Number, words: percent },
+  select: { of: String, at: String, words: () => "next block" },
 };
 
 export class SessionPanel {
@@ -240,20 +241,24 @@ export class SessionPanel {
       pair.append(term, figure);
       return pair;
     }));
+    put("path-figures", pathFigures(score.figures, simulated));
+    put("click-figures", clickFigures(score.clicks, simulated));
   }
 
   #sliders({ options }) {
     find("speed").max = options.highest_max_speed;
     for (const slider of document.querySelectorAll("[data-option]")) {
       const { option } = slider.dataset;
-      if (performance.now() - (this.#moved[option] ?? -Infinity) > SLIDER_OURS_MS) this.#set(slider, options[option]);
+      const is = options[option] !== undefined;
+      for (const part of [slider.previousElementSibling, slider, slider.nextElementSibling]) part.hidden = !is;
+      if (is && performance.now() - (this.#moved[option] ?? -Infinity) > SLIDER_OURS_MS) this.#set(slider, options[option]);
     }
   }
 
   #set(slider, value) {
     const { at, words } = SLIDERS[slider.dataset.option];
-    if (Number(slider.value) !== at(value)) slider.value = at(value);
-    slider.setAttribute("aria-valuetext", words(value));
+    if (slider.value !== String(at(value))) slider.value = at(value);
+    if (slider.type === "range") slider.setAttribute("aria-valuetext", words(value));
     slider.nextElementSibling.textContent = words(value);
   }
 
@@ -383,6 +388,34 @@ export class SessionPanel {
       return false;
     }
   }
+}
+
+// A figure with its interval, where it is known.
+const known = (name, estimate, unit = "", digits = 2) => {
+  if (!estimate) return [];
+  const { value, interval } = estimate;
+  return [`${name} ${value.toFixed(digits)}${unit}${interval ? ` (${interval[0].toFixed(digits)} to ${interval[1].toFixed(digits)})` : ""}`];
+};
+const lineOf = (title, figures, simulated) => (figures.length ? `${title}${simulated ? ", simulated" : ""}: ${figures.join(", ")}.` : "");
+
+// What the papers report of the trials without help.
+function pathFigures(figures, simulated) {
+  if (!figures) return "";
+  return lineOf(`${figures.trials} trials without help`, [
+    ...known("path efficiency", figures.path_efficiency),
+    ...known("angular error", figures.angular_error_deg, "°", 0),
+    ...known("dial-in", figures.dial_in_s, " s"),
+    ...known("throughput", figures.throughput, " bit/s"),
+  ], simulated);
+}
+
+function clickFigures(clicks, simulated) {
+  if (!clicks) return "";
+  return lineOf(`Clicks, ${clicks.pressed} of ${clicks.acts}`, [
+    ...known("false a minute: moving", clicks.false_per_minute_moving, "", 1),
+    ...known("at rest", clicks.false_per_minute_resting, "", 1),
+    ...known("after", clicks.latency_s, " s"),
+  ], simulated);
 }
 
 const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;

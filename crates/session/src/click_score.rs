@@ -1,8 +1,9 @@
 //! How well clicks went: false ones a minute while moving and at rest, and how long the others took.
 
 use kalmind_types::{Click, LslTime, Position, Target};
+use serde::{Deserialize, Serialize};
 
-use crate::quantile;
+use crate::{Estimate, quantile};
 
 /// What a participant is at in a tick, as far as clicks go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,45 @@ pub struct ClickScore {
     presses: Option<u64>,
 }
 
+/// How well clicks went, with intervals of 95 %.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClickFigures {
+    /// False presses a minute while moving; none where it never moved.
+    pub false_per_minute_moving: Option<Estimate>,
+    /// False presses a minute at rest; none where it never rested.
+    pub false_per_minute_resting: Option<Estimate>,
+    /// Times that the participant came to select.
+    pub acts: u64,
+    /// How many of them were a press.
+    pub pressed: u64,
+    /// Presses after the first one of an act.
+    pub repeated: u64,
+    /// Median seconds from the beginning of an act to the end of the tick of its press.
+    pub latency_s: Option<Estimate>,
+}
+
+impl ClickFigures {
+    /// The part of the acts that was a press; none without an act.
+    #[must_use]
+    pub fn part_pressed(&self) -> Option<f64> {
+        (self.acts > 0).then(|| self.pressed as f64 / self.acts as f64)
+    }
+}
+
 impl ClickScore {
+    /// What there is to tell of it.
+    pub fn figures(&self) -> ClickFigures {
+        let rate = |(seconds, presses): (f64, u64)| Estimate::rate(presses, seconds / 60.0);
+        ClickFigures {
+            false_per_minute_moving: rate(self.moving),
+            false_per_minute_resting: rate(self.resting),
+            acts: self.acts,
+            pressed: self.pressed(),
+            repeated: self.repeated,
+            latency_s: Estimate::median(&self.latencies),
+        }
+    }
+
     /// Sees the tick at `time`, `seconds` of which count (see [`seconds_that_count`](crate::seconds_that_count)), what the
     /// participant was at before it, and what came of clicks in it. Presses of a tick that does not count are none.
     pub fn observe(
@@ -131,6 +170,8 @@ mod tests {
         let score = scored(&[(Moving, 5), (Moving, 5), (Resting, 5), (Moving, 6), (Resting, 8), (Moving, 8)]);
         assert_eq!(score.false_per_minute_moving(), Some(30.0));
         assert_eq!(score.false_per_minute_resting(), Some(120.0));
+        let resting = score.figures().false_per_minute_resting.unwrap();
+        assert_eq!((resting.value, resting.interval.map(|[low, _]| low > 14.0)), (120.0, Some(true)));
         assert_eq!((score.acts(), score.pressed(), score.latency(0.5)), (0, 0, None));
     }
 

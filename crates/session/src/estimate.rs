@@ -18,6 +18,9 @@ const STUDENT: [f64; 8] = [
     2.306_004_135_204_17,
 ];
 
+/// Halvings of an interval until nothing is left of it.
+const BISECTIONS: u32 = 60;
+
 /// A figure and its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
@@ -38,6 +41,15 @@ impl Estimate {
             * (part * (1.0 - part) / count + square / (4.0 * count * count)).sqrt();
         let interval = Some([(middle - half).max(0.0), (middle + half).min(1.0)]);
         (trials > 0 && successes <= trials).then_some(Self { value: part, interval })
+    }
+
+    /// How many of `count` events come in a unit of `whole`, with the exact interval of a Poisson count (Garwood, Biometrika 28,
+    /// 1936); none where the whole is nothing.
+    #[must_use]
+    pub fn rate(count: u64, whole: f64) -> Option<Self> {
+        let low = count.checked_sub(1).map_or(0.0, |fewer| mean_of_count(fewer, 0.975));
+        let interval = Some([low, mean_of_count(count, 0.025)].map(|end| end / whole));
+        (whole > 0.0).then_some(Self { value: count as f64 / whole, interval })
     }
 
     /// The mean with Student's interval; none without values.
@@ -89,6 +101,12 @@ impl Estimate {
         (whole > 0.0).then_some(Self { value, interval })
     }
 
+    /// So many times the figure.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        self.map(|value| factor * value)
+    }
+
     /// The figure in another unit, or at least 0.
     pub(crate) fn map(self, change: impl Fn(f64) -> f64) -> Self {
         Self { value: change(self.value), interval: self.interval.map(|ends| ends.map(change)) }
@@ -111,6 +129,29 @@ pub(crate) fn student(freedom: usize) -> Option<f64> {
         z * ((((79.0 * square + 776.0) * square + 1482.0) * square - 1920.0) * square - 945.0) / 92_160.0,
     ];
     Some(terms.iter().rev().fold(0.0, |sum, term| sum / n + term))
+}
+
+/// The mean of a Poisson distribution that gives at most `count` with this probability, by bisection.
+fn mean_of_count(count: u64, probability: f64) -> f64 {
+    let at_most = |mean: f64| {
+        let mut log_term = -mean;
+        let mut sum = libm::exp(log_term);
+        for number in 1..=count {
+            log_term += libm::log(mean / number as f64);
+            sum += libm::exp(log_term);
+        }
+        sum
+    };
+    let (mut low, mut high) = (0.0, count as f64 + 10.0 * (count as f64 + 1.0).sqrt());
+    for _ in 0..BISECTIONS {
+        let middle = f64::midpoint(low, high);
+        if at_most(middle) > probability {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    f64::midpoint(low, high)
 }
 
 /// How many of the smallest of `count` values, and of the largest, lie outside the interval of their median: the most for which
@@ -154,6 +195,20 @@ mod tests {
             assert_close(Estimate::proportion(successes, trials), expected);
         }
         assert_eq!((Estimate::proportion(0, 0), Estimate::proportion(2, 1)), (None, None));
+    }
+
+    #[test]
+    fn counts_have_the_exact_interval_of_poisson() {
+        // scipy.stats.chi2.ppf([0.025, 0.975], [2 n, 2 n + 2]) / 2, over the whole
+        for (count, whole, expected) in [
+            (0, 2.0, [0.0, 0.0, 1.844_439_727_056_967_7]),
+            (1, 1.0, [1.0, 0.025_317_807_984_289_876, 5.571_643_390_938_898]),
+            (3, 0.5, [6.0, 1.237_344_245_791_202_7, 17.534_546_139_484_647]),
+            (40, 10.0, [4.0, 2.857_658_644_178_896_7, 5.446_864_696_398_406]),
+        ] {
+            assert_close(Estimate::rate(count, whole), expected);
+        }
+        assert_eq!(Estimate::rate(3, 0.0), None);
     }
 
     #[test]

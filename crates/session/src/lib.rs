@@ -30,7 +30,7 @@ pub use block_score::{BlockFigures, BlockScore, Difficulty, EndedTrial};
 pub use calibration::{Calibration, CalibrationData, CalibrationError, CalibrationOptions, CalibrationTick};
 pub use chance::{CHANCE_LEVEL, ChanceResult, ChanceTest, Untestable};
 pub use click_labels::{ClickLabelLaw, click_labels};
-pub use click_score::{ClickContext, ClickScore};
+pub use click_score::{ClickContext, ClickFigures, ClickScore};
 pub use estimate::Estimate;
 pub use fitts::FittsLaw;
 pub use marker::{MAX_MARKER_BYTES, Marker, MarkerError, MarkerTable, MarkerTableError, parse_marker};

@@ -8,6 +8,7 @@
 mod action;
 mod asked;
 mod blocks;
+mod clicks;
 mod compare;
 mod fits;
 mod fitting;
@@ -29,7 +30,10 @@ use kalmind_types::{
     SessionEvent, Target, TaskBlock, TaskState,
 };
 
-use self::{compare::Comparison, fits::Fits, signal_check::SignalCheck, verdict::Judge};
+use self::{
+    clicks::ClickOptions, compare::Comparison, fits::Fits, score::Scoring, signal_check::SignalCheck,
+    verdict::Judge,
+};
 use crate::{Calibration, Task, Timeline};
 
 pub use action::{FitOrder, SessionAction};
@@ -95,8 +99,9 @@ pub struct Session {
     /// Decoders that are compared after the preset's blocks, and those of them that are fitted.
     comparison: Option<Comparison>,
     compared: Vec<FittedModel>,
-    /// What the newest tick showed.
+    /// What the newest tick showed: the model that decodes, and whether something decodes clicks.
     decodes: Option<(ModelId, bool)>,
+    decodes_clicks: bool,
     shown: Option<OutputState>,
     newest: Option<LslTime>,
     wanted: Option<Mode>,
@@ -105,6 +110,7 @@ pub struct Session {
     /// Whether a task wants arrival measured as soon as no block runs.
     measure_when_free: bool,
     tuning: CursorTuning,
+    clicks: ClickOptions,
     assistance_scale: f64,
     overridden_by: Option<String>,
     notes: usize,
@@ -120,10 +126,8 @@ pub struct Session {
 struct BlockRecord {
     state: BlockState,
     score: Option<ScoreStatus>,
-    /// The most help in any of its trials that ended.
-    assistance: f64,
-    /// What each of those counts for as a selection, and how many seconds it took.
-    selections: Vec<(f64, f64)>,
+    /// What that is made of.
+    scoring: Scoring,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -170,12 +174,14 @@ impl Session {
             comparison: None,
             compared: Vec::new(),
             decodes: None,
+            decodes_clicks: false,
             shown: None,
             newest: None,
             wanted: None,
             keeps_calibrating: false,
             measure_when_free: false,
             tuning: CursorTuning { gain: 1.0, smoothing, max_speed },
+            clicks: ClickOptions::default(),
             assistance_scale: 1.0,
             overridden_by: None,
             notes: 0,
@@ -226,6 +232,7 @@ impl Session {
         let output = tick.output;
         let before = self.newest.replace(output.time);
         self.shown = Some(output.state);
+        self.decodes_clicks = output.click.is_some();
         let before_it = core::mem::replace(&mut self.decodes, tick.model);
         let changes = tick.model.map(|(model, _)| model) != before_it.map(|(model, _)| model);
         if let Some((model, _)) = tick.model.filter(|(model, _)| changes && !self.ours.contains(model)) {

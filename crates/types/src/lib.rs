@@ -30,8 +30,8 @@ pub use counted::Counted;
 pub use cursor::{Click, Position, Velocity};
 pub use event::{
     ArrivalAction, ArrivalEvent, Confirmation, Event, EventBody, EventKind, EventTag, ModelEvent,
-    ModelSource, OperatorRequest, RecordingFault, RecordingTag, RenderedEvent, SessionChange, SessionEvent,
-    StagesAction, StagesEvent, StateCause, StateEvent, StreamArrival, WindowEvent, WindowValue,
+    ModelSource, OperatorRequest, RecordingFault, RecordingTag, RenderedEvent, SelectBy, SessionChange,
+    SessionEvent, StagesAction, StagesEvent, StateCause, StateEvent, StreamArrival, WindowEvent, WindowValue,
 };
 pub use event_window::{EventMarker, EventWindow, LOOK_BACK, MAX_WINDOWS, WindowMissing, WindowResults};
 pub use feature::{Binning, StreamFeatures, StreamOutput, unlabelled};
@@ -49,8 +49,8 @@ pub use stream::{
 };
 pub use task::{Assistance, CursorDrive, Phase, Target, TaskBlock, TrialResult};
 pub use tick::{
-    BinClose, Command, CursorTuning, MAX_COMMANDS, MAX_RANGES, ModelId, StreamTick, TaskState, TickInput,
-    TickOutput, most_missing,
+    BinClose, ClickTuning, Command, CursorTuning, MAX_COMMANDS, MAX_RANGES, ModelId, StreamTick, TaskState,
+    TickInput, TickOutput, most_missing,
 };
 pub use tick_check::ImplausibleTick;
 pub use time::{LslTime, Seconds, StreamTime};

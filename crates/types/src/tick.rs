@@ -143,6 +143,28 @@ impl CursorTuning {
     }
 }
 
+/// What counts as a press of a click, as an operator sets it while it runs: in place of what the model says, where it is stated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClickTuning {
+    /// The button goes down where a click is meant with at least this probability, and up below as large a part of it as that
+    /// of the model is of the model's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
+    /// For how long the probability has to be at least that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Seconds>,
+}
+
+impl ClickTuning {
+    /// Whether a button can be pressed so.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.threshold.is_none_or(|threshold| threshold > 0.0 && threshold < 1.0)
+            && self.hold.is_none_or(|hold| (0.0..=10.0).contains(&hold.0))
+    }
+}
+
 /// Something that a person, a task or the daemon wants done at the start of a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -167,6 +189,8 @@ pub enum Command {
     PlaceCursor(Position),
     /// How intent moves the cursor from this tick on.
     TuneCursor(CursorTuning),
+    /// What counts as a press from this tick on.
+    TuneClick(ClickTuning),
     /// Decode with the staged model of this identity from this tick on. It knows nothing of the bins before; mean and
     /// covariance of the model before carry over where they fit.
     SwapModel(ModelId),

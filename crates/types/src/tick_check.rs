@@ -78,6 +78,9 @@ impl TickInput {
                         "it moves the cursor by a gain, smoothing or speed out of range",
                     )?;
                 }
+                Command::TuneClick(tuning) => {
+                    ensure(tuning.is_valid(), "a click is pressed by a threshold or hold out of range")?;
+                }
                 _ => {}
             }
         }
@@ -138,5 +141,8 @@ mod tests {
         let tuning = |gain| crate::CursorTuning { gain, smoothing: Seconds(0.1), max_speed: 1.0 };
         assert_eq!(tick(|tick| tick.commands.push(Command::TuneCursor(tuning(1.5)))), Ok(()));
         assert!(tick(|tick| tick.commands.push(Command::TuneCursor(tuning(f64::NAN)))).is_err());
+        let click = |threshold| crate::ClickTuning { threshold: Some(threshold), hold: Some(Seconds(0.1)) };
+        assert_eq!(tick(|tick| tick.commands.push(Command::TuneClick(click(0.9)))), Ok(()));
+        assert!(tick(|tick| tick.commands.push(Command::TuneClick(click(1.0)))).is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use encoding_rs::Encoding;
 use kalmind_session::{Profile, TASKS, TaskKind, task_named};
+use kalmind_types::SelectBy;
 
 /// The name of an encoding, as the web knows it.
 pub(super) fn encoding(name: &str) -> Result<&'static Encoding, String> {
@@ -14,6 +15,15 @@ pub(super) fn encoding(name: &str) -> Result<&'static Encoding, String> {
 pub(super) fn profile(name: &str) -> Result<Profile, String> {
     let named = Profile::ALL.into_iter().find(|profile| profile.name() == name);
     named.ok_or_else(|| format!("{} is expected", Profile::ALL.map(Profile::name).join(" or ")))
+}
+
+/// What selects a target.
+pub(super) fn select_by(name: &str) -> Result<SelectBy, String> {
+    match name {
+        "click" => Ok(SelectBy::Click),
+        "dwell" => Ok(SelectBy::Dwell),
+        _ => Err("click or dwell is expected".to_owned()),
+    }
 }
 
 /// A task of Kalmind's own.

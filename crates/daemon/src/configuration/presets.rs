@@ -99,7 +99,7 @@ table_of! {
 }
 
 /// Those that come with Kalmind: file, and text.
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 7] = [
     ("config/presets/quick-start.toml", include_str!("../../../../config/presets/quick-start.toml")),
     (
         "config/presets/rapid-calibration.toml",
@@ -107,6 +107,7 @@ const BUILT_IN: [(&str, &str); 6] = [
     ),
     ("config/presets/eleven-minutes.toml", include_str!("../../../../config/presets/eleven-minutes.toml")),
     ("config/presets/grid-evaluation.toml", include_str!("../../../../config/presets/grid-evaluation.toml")),
+    ("config/presets/click-grid.toml", include_str!("../../../../config/presets/click-grid.toml")),
     (
         "config/presets/dkf-against-kalman.toml",
         include_str!("../../../../config/presets/dkf-against-kalman.toml"),

@@ -39,6 +39,7 @@ impl Engine {
             Command::Task(task) => self.task = task,
             Command::PlaceCursor(position) => self.cursor.place(position),
             Command::TuneCursor(tuning) => self.cursor.tune(tuning),
+            Command::TuneClick(tuning) => self.tune_click(tuning),
             Command::SwapModel(id) => self.models.swap(id, self.last_complete),
             Command::SwapWarmed { model, through, .. } => {
                 self.models.swap_warmed(model, through, &self.recent, &mut self.examiner);
@@ -69,6 +70,7 @@ impl Engine {
                 Command::Arrival { input, .. } => self.states.input_arrival(input),
                 Command::ConfirmModel { model, .. } => self.models.confirm(model),
                 Command::TuneCursor(tuning) => self.cursor.tune(tuning),
+                Command::TuneClick(tuning) => self.tune_click(tuning),
                 Command::ForgetAwaited { model } => self.models.forget_awaited(model),
                 // no code of a decoder's runs here: whoever sent it may send it again
                 Command::SwapModel(model)
@@ -117,6 +119,7 @@ fn obey_states(states: &mut OutputStates, command: Command) {
         Command::Task(_)
         | Command::PlaceCursor(_)
         | Command::TuneCursor(_)
+        | Command::TuneClick(_)
         | Command::SwapModel(_)
         | Command::SwapWarmed { .. }
         | Command::SwapAtGeneration { .. }

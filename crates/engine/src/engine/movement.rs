@@ -9,7 +9,7 @@
     reason = "this runs on the tick"
 )]
 
-use kalmind_types::{Click, CursorDrive, OutputState, Seconds, TaskState, Velocity};
+use kalmind_types::{Click, ClickTuning, CursorDrive, OutputState, Seconds, TaskState, Velocity};
 
 use super::{Engine, staged::Clicking};
 use crate::cursor::Cursor;
@@ -37,7 +37,14 @@ impl Engine {
             _ => false,
         };
         let counts = drives && !self.states.decoder_is_kept_from_control();
-        Some(self.button.step(law, seq, probability, complete, counts))
+        Some(self.button.step(law.tuned(self.press), seq, probability, complete, counts))
+    }
+
+    /// What an operator has set of what counts as a press, if a button can be pressed so.
+    pub(super) fn tune_click(&mut self, tuning: ClickTuning) {
+        if tuning.is_valid() {
+            self.press = tuning;
+        }
     }
 
     pub(super) fn move_cursor(&mut self, duration: Seconds) -> Velocity {

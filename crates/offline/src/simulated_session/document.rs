@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use kalmind_session::Profile;
+use kalmind_session::{BlockFigures, ClickFigures, Estimate, Profile};
 use serde_json::{Value, json};
 
 use super::{
@@ -60,20 +60,47 @@ fn over_seeds(sessions: &[&SessionFigures]) -> Value {
 }
 
 fn block_over_seeds(sessions: &[&SessionFigures], block: usize) -> Value {
-    let of = |session: &SessionFigures| session.blocks.get(block).cloned();
-    let score = |session: &SessionFigures| of(session)?.status.score;
-    let first = sessions.first().and_then(|session| of(session)).map(|block| block.status);
+    let score = |session: &SessionFigures| session.blocks.get(block)?.score.clone();
+    let first = sessions.first().and_then(|session| session.blocks.get(block));
     let most = sessions.iter().filter_map(|session| Some(score(session)?.assistance)).fold(0.0, f64::max);
+    let of = |figure: fn(&BlockFigures) -> Option<Estimate>| {
+        median(sessions, |session| Some(figure(&score(session)?.figures?)?.value))
+    };
+    let clicks = |figure: fn(&ClickFigures) -> Option<f64>| {
+        median(sessions, |session| figure(&score(session)?.clicks?))
+    };
+    let clicked = first.and_then(|block| block.score.as_ref()?.clicks).map(|_| {
+        json!({
+            "false_per_minute_moving": clicks(|clicks| Some(clicks.false_per_minute_moving?.value)),
+            "false_per_minute_resting": clicks(|clicks| Some(clicks.false_per_minute_resting?.value)),
+            "pressed": clicks(ClickFigures::part_pressed),
+            "repeated": clicks(|clicks| Some(clicks.repeated as f64)),
+            "latency_s": clicks(|clicks| Some(clicks.latency_s?.value)),
+        })
+    });
     json!({
-        "title": first.as_ref().map(|block| block.title.as_str()),
-        "block": first.as_ref().map(|block| block.block),
-        "task": first.as_ref().and_then(|block| block.task.as_deref()),
-        "success": median(sessions, |session| of(session)?.success),
+        "title": first.map(|block| block.title.as_str()),
+        "block": first.map(|block| block.block),
+        "task": first.and_then(|block| block.task.as_deref()),
+        "success": median(sessions, |session| score(session)?.success()),
         "acquired": median(sessions, |session| Some(score(session)?.acquired as f64)),
         "presented": median(sessions, |session| Some(score(session)?.presented as f64)),
         "time_to_target_s": median(sessions, |session| score(session)?.time_to_target_s),
         "bit_rate": median(sessions, |session| score(session)?.bit_rate),
         "assistance": most,
+        // of the trials without help
+        "unassisted": {
+            "success": of(|figures| figures.success),
+            "time_to_target_s": of(|figures| figures.time_to_target_s),
+            "bit_rate": of(|figures| figures.bit_rate),
+            "path_efficiency": of(|figures| figures.path_efficiency),
+            "angular_error_deg": of(|figures| figures.angular_error_deg),
+            "orthogonal_direction_changes": of(|figures| figures.orthogonal_direction_changes),
+            "dial_in_s": of(|figures| figures.dial_in_s),
+            "throughput": of(|figures| figures.throughput),
+            "fitts_seconds_a_bit": of(|figures| Some(figures.fitts_law?.slope)),
+        },
+        "clicks": clicked,
     })
 }
 
@@ -96,14 +123,13 @@ pub fn table(sessions: &[SessionFigures]) -> String {
         line("first target", median(&sessions, |session| session.first_target_s), "s");
         line("good enough for control", median(&sessions, |session| session.reached_s(GOOD_ENOUGH)), "s");
         for block in 0..sessions.first().map_or(0, |session| session.blocks.len()) {
-            let of = |session: &SessionFigures| session.blocks.get(block).cloned();
-            let score = |session: &SessionFigures| of(session)?.status.score;
-            let success = median(&sessions, |session| Some(100.0 * of(session)?.success?));
+            let score = |session: &SessionFigures| session.blocks.get(block)?.score.clone();
+            let success = median(&sessions, |session| Some(100.0 * score(session)?.success()?));
             if success.reached == 0 {
                 continue;
             }
-            let title = sessions.first().and_then(|session| of(session)).map(|block| block.status.title);
-            let title = title.unwrap_or_default();
+            let title = sessions.first().and_then(|session| session.blocks.get(block));
+            let title = title.map_or("", |block| block.title.as_str());
             line(&format!("{title}: acquired"), success, "%");
             line(
                 &format!("{title}: time to target"),
@@ -113,6 +139,21 @@ pub fn table(sessions: &[SessionFigures]) -> String {
             let rate = median(&sessions, |session| score(session)?.bit_rate);
             if rate.reached > 0 {
                 line(&format!("{title}: bit rate"), rate, "bit/s");
+            }
+            let clicks = |figure: fn(&ClickFigures) -> Option<f64>| {
+                median(&sessions, |session| figure(&score(session)?.clicks?))
+            };
+            let moving = clicks(|clicks| Some(clicks.false_per_minute_moving?.value));
+            if moving.reached > 0 {
+                line(&format!("{title}: false clicks a minute, moving"), moving, "");
+            }
+            let resting = clicks(|clicks| Some(clicks.false_per_minute_resting?.value));
+            if resting.reached > 0 {
+                line(&format!("{title}: false clicks a minute, at rest"), resting, "");
+            }
+            let latency = clicks(|clicks| Some(clicks.latency_s?.value));
+            if latency.reached > 0 {
+                line(&format!("{title}: click latency"), latency, "s");
             }
         }
         line("speed", median(&sessions, |session| Some(session.times_real_time)), "times real time");

@@ -24,16 +24,6 @@ pub struct TrialFigures {
     pub assistance: f64,
 }
 
-/// A block at its end.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct BlockFigures {
-    /// As the session shows it, with its score.
-    #[serde(flatten)]
-    pub status: BlockStatus,
-    /// Acquired of presented.
-    pub success: Option<f64>,
-}
-
 /// A verdict, and when the session first came to it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct VerdictFigures {
@@ -54,8 +44,8 @@ pub struct SessionFigures {
     pub first_target_s: Option<f64>,
     /// The most assistance in that trial.
     pub first_target_assistance: Option<f64>,
-    /// The blocks of the preset.
-    pub blocks: Vec<BlockFigures>,
+    /// The blocks of the preset as the session shows them, with their scores.
+    pub blocks: Vec<BlockStatus>,
     /// What came of a comparison of decoders, where there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comparison: Option<ComparisonStatus>,
@@ -187,20 +177,13 @@ impl Figures {
             trial.result == TrialResult::Acquired && trial.assistance <= FIRST_TARGET_ASSISTANCE
         };
         let first = trials.iter().find(by_itself).copied();
-        let blocks = status.blocks.iter().map(|block| {
-            let presented = block.score.as_ref().filter(|score| score.presented > 0);
-            BlockFigures {
-                status: block.clone(),
-                success: presented.map(|score| score.acquired as f64 / score.presented as f64),
-            }
-        });
         let session_s = (now - start).0;
         SessionFigures {
             seed,
             profile,
             first_target_s: first.map(|trial| trial.at_s),
             first_target_assistance: first.map(|trial| trial.assistance),
-            blocks: blocks.collect(),
+            blocks: status.blocks.clone(),
             comparison: status.comparison.clone(),
             verdict: status.verdict.clone(),
             verdicts,

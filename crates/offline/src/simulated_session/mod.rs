@@ -8,6 +8,7 @@
 mod batch;
 mod document;
 mod figures;
+mod ideal;
 mod intervals;
 mod perturbation;
 mod run;
@@ -15,7 +16,7 @@ mod ticks;
 
 pub use batch::{SimulationJob, simulate_all};
 pub use document::{document, table};
-pub use figures::{BlockFigures, SessionFigures, TrialFigures, VerdictFigures};
+pub use figures::{SessionFigures, TrialFigures, VerdictFigures};
 pub use intervals::{MedianInterval, ShareInterval};
 pub use perturbation::Perturbation;
 pub use run::{Audience, SimulationSettings, simulate};

@@ -4,13 +4,15 @@ use kalmind_engine::EngineSettings;
 use kalmind_filter::DecoderSpec;
 use kalmind_fitting::{FitPool, FitSettings};
 use kalmind_session::{
-    Calibration, FitOrder, FittedModel, Participant, ParticipantOptions, Person, Session, SessionAction,
-    SessionInput, SessionOptions, SessionRequest, SessionSettings, SessionState, SessionTick, VerdictKind,
+    Calibration, FitOrder, FittedModel, Participant, ParticipantOptions, Person, Preset, Session,
+    SessionAction, SessionInput, SessionOptions, SessionRequest, SessionSettings, SessionState, SessionTick,
+    VerdictKind,
 };
 use kalmind_types::{Actor, EventBody, LslTime, Phase, Seconds, TaskBlock};
 
 use super::{
     figures::{Figures, SessionFigures},
+    ideal::Ideal,
     perturbation::Perturbation,
     ticks::Ticks,
 };
@@ -47,6 +49,8 @@ pub struct SimulationSettings {
     pub shuffled_labels: bool,
     /// Whether the operator lets a decoder control that the verdict does not.
     pub overrides: bool,
+    /// Whether cursor and button do what the participant means, in place of what is decoded: the ideal observer.
+    pub ideal: bool,
 }
 
 /// Sees what goes into the session and what comes out of it.
@@ -96,6 +100,7 @@ struct Run<'a> {
     fits: &'a FitPool,
     audience: &'a mut dyn Audience,
     participant: Participant,
+    ideal: Option<Ideal>,
     ticks: Ticks,
     session: Session,
     /// The fit that runs, and when it ends.
@@ -115,10 +120,14 @@ impl<'a> Run<'a> {
         fits: &'a FitPool,
         audience: &'a mut dyn Audience,
     ) -> anyhow::Result<Self> {
-        let options = ParticipantOptions { seed, ..settings.participant.clone() };
+        // who is to select by clicking clicks in calibration as well
+        let selects = settings.session.presets.iter().find(|preset| preset.name == settings.preset);
+        let clicks = settings.participant.clicks || selects.is_some_and(Preset::selects_by_click);
+        let options = ParticipantOptions { seed, clicks, ..settings.participant.clone() };
         let (profile, bin) = (options.profile, options.bin);
         Ok(Self {
             participant: Participant::new(options)?,
+            ideal: settings.ideal.then(|| Ideal::new(&settings.engine)),
             ticks: Ticks::new(settings.engine.clone(), bin)?,
             session: Session::new(SessionSettings { seed, simulated: true, ..settings.session.clone() }),
             fit: None,
@@ -146,7 +155,10 @@ impl<'a> Run<'a> {
             if let Some((channel, offset)) = self.offset {
                 counts[channel] += offset;
             }
-            let output = self.ticks.tick(self.now, &counts)?;
+            let mut output = self.ticks.tick(self.now, &counts)?;
+            if let Some(ideal) = &mut self.ideal {
+                ideal.observe(&self.participant, &mut output);
+            }
             self.participant.observe_state(output.time, output.position);
             self.ticks.features(&mut features);
             let tick = SessionTick {
@@ -268,6 +280,7 @@ impl<'a> Run<'a> {
             match action {
                 SessionAction::Command(command) => {
                     self.figures.command(&command);
+                    self.ideal.iter_mut().for_each(|ideal| ideal.command(command));
                     self.ticks.command(command);
                 }
                 SessionAction::Publish { time, event } => {

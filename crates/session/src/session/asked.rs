@@ -5,6 +5,7 @@ use kalmind_types::{Actor, Command, CursorTuning, LslTime, Mode, OutputState, Se
 use super::{
     BlockRecord, BlockState, Session,
     action::SessionAction,
+    clicks::{ClickOptions, HOLDS_MS, THRESHOLDS},
     compare::Comparison,
     preset::Preset,
     request::{Person, SessionOptions, SessionRefused, SessionRequest},
@@ -202,6 +203,7 @@ impl Session {
         self.publish(now, by, opened, actions);
         let SessionSettings { smoothing, max_speed, .. } = self.settings;
         self.retune(now, CursorTuning { gain: gain.unwrap_or(1.0), smoothing, max_speed }, by, actions);
+        self.retune_clicks(now, ClickOptions::default(), by, actions);
         Ok(())
     }
 
@@ -291,7 +293,7 @@ impl Session {
         by: Actor,
         actions: &mut Vec<SessionAction>,
     ) -> Result<(), SessionRefused> {
-        let SessionOptions { gain, smoothing_ms, max_speed, assistance } = options;
+        let SessionOptions { gain, smoothing_ms, max_speed, assistance, .. } = options;
         let highest = self.settings.max_speed;
         let within = |name: &str, value: Option<f64>, [least, most]: [f64; 2]| match value {
             Some(value) if !(least..=most).contains(&value) => {
@@ -303,6 +305,9 @@ impl Session {
         within("smoothing_ms", smoothing_ms, [0.0, LONGEST_SMOOTHING_MS])?;
         within("max_speed", max_speed, [0.0, highest])?;
         within("assistance", assistance, [0.0, 1.0])?;
+        within("click_threshold", options.click_threshold, THRESHOLDS)?;
+        within("click_hold_ms", options.click_hold_ms, HOLDS_MS)?;
+        self.tune_clicks(now, options, by, actions)?;
         let tuning = CursorTuning {
             gain: gain.unwrap_or(self.tuning.gain),
             smoothing: smoothing_ms.map_or(self.tuning.smoothing, Seconds::from_millis),

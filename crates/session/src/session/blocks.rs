@@ -10,14 +10,11 @@ use super::{
     action::SessionAction,
     input::SessionTick,
     preset::{BlockPlan, Preset},
-    score::ScoreStatus,
+    score::Scoring,
     status::SessionState,
     verdict::{Verdict, VerdictKind},
 };
-use crate::{
-    Calibration, ClickLabelLaw, Estimate, TaskScore, TaskStep, TaskTick, bit_rate, seconds_that_count,
-    task_named,
-};
+use crate::{Calibration, ClickLabelLaw, TaskScore, TaskStep, TaskTick, seconds_that_count, task_named};
 
 /// The cursor's help is told anew where it has changed by this.
 const HELP_STEP: f64 = 0.01;
@@ -61,16 +58,23 @@ impl Session {
     }
 
     fn step_block(&mut self, output: &TickOutput, before: Option<LslTime>, actions: &mut Vec<SessionAction>) {
-        let time = output.time;
+        let TickOutput { time, position, state, click, .. } = *output;
+        let counted = before.and_then(|before| seconds_that_count(before, time, state));
+        let target = self.target;
+        if let Some(record) = self.blocks.get_mut(self.at) {
+            record.scoring.observe(time, counted, position, target, click);
+        }
         let Some(task) = &mut self.task else { return };
         let runs = task.block().is_some();
-        let TickOutput { position, state, click, .. } = *output;
         let step = task.step(TaskTick { time, position, state, click });
         let elapsed = task.elapsed().0;
-        let counted = before.and_then(|before| seconds_that_count(before, time, output.state));
         self.elapsed = if runs && elapsed <= 0.0 { self.elapsed + counted.unwrap_or(0.0) } else { elapsed };
+        let ends =
+            step.events.iter().any(|event| matches!(event.content, EventBody::Trial { result: Some(_), .. }));
         self.carry_out(step, actions);
-        self.note_score();
+        if ends {
+            self.note_score();
+        }
         let is_over = self.task.as_ref().is_none_or(|task| task.block().is_none());
         let is_good = self.plan().is_some_and(|plan| plan.until_good_enough) && {
             self.verdict().verdict == VerdictKind::GoodEnough
@@ -127,6 +131,7 @@ impl Session {
         let Some(plan) = self.plan().cloned() else { return };
         self.elapsed = 0.0;
         self.problem = None;
+        self.say_what_selects(&plan);
         self.trial_help = 0.0;
         self.helped = TaskState::default();
         self.state = SessionState::Running;
@@ -150,7 +155,12 @@ impl Session {
             }
             Some(mut task) => {
                 let step = task.start(plan.block, Seconds(plan.seconds), time);
+                let scoring = Scoring::new(task.score().choices(), self.selects_by_click(&plan));
+                if let Some(record) = self.blocks.get_mut(self.at) {
+                    record.scoring = scoring;
+                }
                 self.task = Some(task);
+                self.note_score();
                 self.carry_out(step, actions);
                 self.wanted = None;
                 self.keep_mode(actions);
@@ -161,8 +171,11 @@ impl Session {
     /// The task of a block; a preset that was opened has no other than those that there are.
     fn build(&self, plan: &BlockPlan) -> Option<Box<dyn crate::Task>> {
         let kind = task_named(plan.task.as_deref()?)?;
-        let options: Vec<(&str, f64)> =
+        let mut options: Vec<(&str, f64)> =
             plan.options.iter().map(|(option, value)| (option.as_str(), *value)).collect();
+        if plan.selects_by_click() && !self.selects_by_click(plan) {
+            options.push(("select", 0.0));
+        }
         // blocks of one task show other targets each
         let seed = self.settings.seed.wrapping_add(0x9e37_79b9 * self.at as u64);
         kind.build(seed, &options).ok()
@@ -182,6 +195,7 @@ impl Session {
 
     /// The block that ran is over: a fit follows, or the next one.
     pub(super) fn end_block(&mut self, time: LslTime, state: BlockState, actions: &mut Vec<SessionAction>) {
+        self.note_score();
         self.task = None;
         if let Some(record) = self.blocks.get_mut(self.at) {
             record.state = state;
@@ -240,6 +254,11 @@ impl Session {
 
     /// What a step of the task wants told and done.
     fn carry_out(&mut self, step: TaskStep, actions: &mut Vec<SessionAction>) {
+        for command in &step.commands {
+            if let (Command::PlaceCursor(place), Some(record)) = (command, self.blocks.get_mut(self.at)) {
+                record.scoring.place(*place);
+            }
+        }
         for event in step.events {
             self.timeline.take(event.time, &event.content);
             match event.content {
@@ -247,7 +266,12 @@ impl Session {
                 EventBody::Trial { phase: Phase::End, result: Some(result), .. } => {
                     self.end_trial(event.time, result);
                 }
-                EventBody::Trial { phase: Phase::Start, .. } => self.trial_help = self.help_now().2,
+                EventBody::Trial { phase: Phase::Start, .. } => {
+                    self.trial_help = self.help_now().2;
+                    if let Some(record) = self.blocks.get_mut(self.at) {
+                        record.scoring.begin_trial();
+                    }
+                }
                 _ => {}
             }
             actions.push(SessionAction::Publish { time: event.time, event: event.content });
@@ -269,14 +293,9 @@ impl Session {
         let help = self.trial_help;
         let is_decoded = self.plan().is_some_and(|plan| plan.block != TaskBlock::OpenLoop);
         let seconds = self.task.as_ref().map(|task| task.score()).and_then(TaskScore::newest_seconds);
-        if let Some(record) = self.blocks.get_mut(self.at) {
-            record.assistance = record.assistance.max(help);
-            let counted = match result {
-                TrialResult::Acquired => 1.0,
-                TrialResult::Incorrect => -1.0,
-                TrialResult::Timeout => 0.0,
-            };
-            record.selections.extend(seconds.map(|seconds| (counted, seconds)));
+        let target = self.target;
+        if let (Some(record), Some(seconds)) = (self.blocks.get_mut(self.at), seconds) {
+            record.scoring.end_trial(result, seconds, target, help);
         }
         if is_decoded {
             self.judge.trial(result, help, seconds);
@@ -287,21 +306,10 @@ impl Session {
     }
 
     fn note_score(&mut self) {
+        let is_decoded = self.plan().is_some_and(|plan| plan.block != TaskBlock::OpenLoop);
         let Some(score) = self.task.as_ref().map(|task| task.score()) else { return };
         if let Some(record) = self.blocks.get_mut(self.at) {
-            record.score = Some(ScoreStatus {
-                presented: score.presented(),
-                acquired: score.acquired(),
-                incorrect: score.incorrect(),
-                time_to_target_s: score.median_time_to_target(),
-                bit_rate: score.bit_rate(),
-                bit_rate_interval: score.choices().and_then(|choices| {
-                    let bits = bit_rate(choices, 1, 0, 1.0);
-                    let interval = Estimate::ratio(&record.selections)?.interval?;
-                    Some(interval.map(|selections| bits * selections.max(0.0)))
-                }),
-                assistance: record.assistance,
-            });
+            record.score = Some(record.scoring.status(score, is_decoded));
         }
     }
 

@@ -209,8 +209,7 @@ mod tests {
             incorrect: 1,
             time_to_target_s: Some(2.0),
             bit_rate: Some(bit_rate),
-            bit_rate_interval: None,
-            assistance: 0.0,
+            ..ScoreStatus::default()
         }
     }
 

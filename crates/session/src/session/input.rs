@@ -63,6 +63,8 @@ pub struct FittedModel {
     pub id: ModelId,
     /// Its decoder, with options.
     pub decoder: String,
+    /// Whether it decodes clicks as well.
+    pub decodes_clicks: bool,
     /// Rows that it was fitted to.
     pub rows: usize,
     /// Whether it decodes better than chance, on rows that the decoder did not move; none where that could not be tested.

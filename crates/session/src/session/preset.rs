@@ -168,8 +168,8 @@ impl Preset {
     /// Whether something in it is selected by clicking: then clicks are decoded, where they can be told.
     #[must_use]
     pub fn selects_by_click(&self) -> bool {
-        let selects = |block: &BlockPlan| block.options.get("select").is_some_and(|select| *select > 0.0);
-        self.blocks.iter().chain(self.compare.as_ref().map(|compare| &compare.block)).any(selects)
+        let mut blocks = self.blocks.iter().chain(self.compare.as_ref().map(|compare| &compare.block));
+        blocks.any(BlockPlan::selects_by_click)
     }
 
     /// Seconds of all its blocks and rests, those of a comparison among them.
@@ -208,6 +208,12 @@ impl ComparePlan {
 }
 
 impl BlockPlan {
+    /// Whether a click selects in it.
+    #[must_use]
+    pub fn selects_by_click(&self) -> bool {
+        self.options.get("select").is_some_and(|select| *select > 0.0)
+    }
+
     /// Whether its rows are fitted on.
     #[must_use]
     pub fn gathers(&self) -> bool {

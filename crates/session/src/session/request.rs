@@ -1,5 +1,6 @@
 //! What people and scripts may ask of a session.
 
+use kalmind_types::SelectBy;
 use serde::{Deserialize, Serialize};
 
 /// What is asked of a session: the body of `POST /v1/session`.
@@ -57,6 +58,15 @@ pub struct SessionOptions {
     /// Factor on the preset's assistance, 0 to 1.
     #[serde(default)]
     pub assistance: Option<f64>,
+    /// What selects from the next block on, where the preset has a click do it.
+    #[serde(default)]
+    pub select: Option<SelectBy>,
+    /// The least probability of a press, 0.05 to 0.999.
+    #[serde(default)]
+    pub click_threshold: Option<f64>,
+    /// For how long a click has to be as probable as that, 0 to 1000 ms.
+    #[serde(default)]
+    pub click_hold_ms: Option<f64>,
 }
 
 /// Who asks: the code of the person in charge, and which of their pages or programs.

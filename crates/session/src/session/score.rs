@@ -1,9 +1,14 @@
-//! How a block went, in figures.
+//! How a block went, in figures: its trials and clicks as they come, and what is shown of them.
 
-use serde::Serialize;
+use kalmind_types::{Click, LslTime, Position, Target, TrialResult};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    BlockFigures, BlockScore, ClickContext, ClickFigures, ClickScore, EndedTrial, TaskScore, TrialPath,
+};
 
 /// How a block went.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ScoreStatus {
     /// Targets that were acquired, timed out or missed for another.
     pub presented: u64,
@@ -16,7 +21,100 @@ pub struct ScoreStatus {
     /// Bits per second, where wrong ones could be selected.
     pub bit_rate: Option<f64>,
     /// From where to where that may be, with 95 % confidence; none where too few trials have ended to say.
+    #[serde(default)]
     pub bit_rate_interval: Option<[f64; 2]>,
     /// The most assistance in any trial that counts here, 0 to 1.
     pub assistance: f64,
+    /// What the papers report of its trials without help; none before one has ended, and of an open loop, which the task itself moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figures: Option<BlockFigures>,
+    /// How clicks went, where they select.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clicks: Option<ClickFigures>,
+}
+
+impl ScoreStatus {
+    /// The part of all targets that were acquired, with help or without; none before one was presented.
+    #[must_use]
+    pub fn success(&self) -> Option<f64> {
+        (self.presented > 0).then(|| self.acquired as f64 / self.presented as f64)
+    }
+}
+
+/// What a block's score is made of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scoring {
+    trials: BlockScore,
+    /// The path of the trial that runs, and how many seconds of it have counted.
+    path: TrialPath,
+    seconds: f64,
+    /// How clicks go, where they select.
+    clicks: Option<ClickScore>,
+    /// Where the cursor was after the tick before.
+    cursor: Option<Position>,
+}
+
+impl Scoring {
+    /// Of a block that begins; `by_click` says whether clicks select in it.
+    pub(super) fn new(choices: Option<u64>, by_click: bool) -> Self {
+        let clicks = by_click.then(ClickScore::default);
+        Self { trials: BlockScore::of(choices), clicks, ..Self::default() }
+    }
+
+    /// Sees a tick, `counted` seconds of which count, in which this target was shown. Before the task does.
+    pub(super) fn observe(
+        &mut self,
+        time: LslTime,
+        counted: Option<f64>,
+        cursor: Position,
+        target: Option<Target>,
+        click: Option<Click>,
+    ) {
+        let before = self.cursor.replace(cursor).unwrap_or(cursor);
+        self.seconds += counted.unwrap_or_default();
+        self.path.take(cursor, self.seconds, target);
+        if let Some(clicks) = &mut self.clicks {
+            clicks.observe(time, counted, ClickContext::of(target, before), click);
+        }
+    }
+
+    /// The cursor is put there with the next tick.
+    pub(super) fn place(&mut self, cursor: Position) {
+        self.cursor = Some(cursor);
+    }
+
+    /// A trial begins.
+    pub(super) fn begin_trial(&mut self) {
+        (self.path, self.seconds) = (TrialPath::default(), 0.0);
+        if let Some(cursor) = self.cursor {
+            self.path.take(cursor, 0.0, None);
+        }
+    }
+
+    /// A trial ended by itself, with so much help at most.
+    pub(super) fn end_trial(
+        &mut self,
+        result: TrialResult,
+        seconds: f64,
+        target: Option<Target>,
+        assistance: f64,
+    ) {
+        self.trials.take(EndedTrial { result, seconds, path: self.path.figures(target), assistance });
+    }
+
+    /// What there is to show, beside the task's own `score`; `is_decoded` says whether a decoder moves the cursor in this block.
+    pub(super) fn status(&self, score: &TaskScore, is_decoded: bool) -> ScoreStatus {
+        let all = self.trials.figures(1.0);
+        ScoreStatus {
+            presented: score.presented(),
+            acquired: score.acquired(),
+            incorrect: score.incorrect(),
+            time_to_target_s: score.median_time_to_target(),
+            bit_rate: score.bit_rate(),
+            bit_rate_interval: all.bit_rate.and_then(|rate| rate.interval),
+            assistance: all.most_assistance,
+            figures: (is_decoded && all.trials > 0).then(|| self.trials.unassisted()),
+            clicks: self.clicks.as_ref().map(ClickScore::figures),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What a session shows of itself.
 
-use kalmind_types::{Mode, OutputState};
+use kalmind_types::{Mode, OutputState, Seconds};
 
 use super::{
     BlockState, Session,
@@ -85,6 +85,13 @@ impl Session {
                 max_speed: self.tuning.max_speed,
                 highest_max_speed: self.settings.max_speed,
                 assistance: self.assistance_scale,
+                select: self
+                    .preset
+                    .as_ref()
+                    .filter(|preset| preset.selects_by_click())
+                    .map(|_| self.clicks.select()),
+                click_threshold: self.clicks.tuning.threshold,
+                click_hold_ms: self.clicks.tuning.hold.map(Seconds::as_millis),
             },
             actions: ACTIONS
                 .iter()

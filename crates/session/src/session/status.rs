@@ -1,5 +1,6 @@
 //! What a session shows of itself: the answer to `GET /v1/session`, and the one thing that the page draws.
 
+use kalmind_types::SelectBy;
 use serde::Serialize;
 
 use super::{
@@ -165,6 +166,15 @@ pub struct OptionStatus {
     pub highest_max_speed: f64,
     /// Factor on the preset's assistance.
     pub assistance: f64,
+    /// What selects where the preset has a click do it; none where it has not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub select: Option<SelectBy>,
+    /// The least probability of a press; none where it is the model's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub click_threshold: Option<f64>,
+    /// For how long a click has to be as probable as that; none where it is the model's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub click_hold_ms: Option<f64>,
 }
 
 /// What may be asked for.

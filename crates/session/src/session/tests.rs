@@ -1,5 +1,6 @@
 //! The transitions of a session, one by one.
 
+mod clicks;
 mod rig;
 
 use kalmind_types::{Assistance, CursorDrive, ModelEvent, Phase, Position};

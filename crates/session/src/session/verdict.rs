@@ -180,6 +180,7 @@ mod tests {
         FittedModel {
             id: ModelId([1; 32]),
             decoder: "kalman-steady".to_owned(),
+            decodes_clicks: false,
             rows: 100,
             better_than_chance,
             p_value: better_than_chance.map(|better| if better { 0.001 } else { 0.4 }),

@@ -16,7 +16,7 @@ pub use bodies::{
     ArrivalAction, ArrivalEvent, Confirmation, ModelEvent, ModelSource, OperatorRequest, RecordingFault,
     RecordingTag, StagesAction, StagesEvent, StateCause, StateEvent, StreamArrival, WindowEvent, WindowValue,
 };
-pub use session::{SessionChange, SessionEvent};
+pub use session::{SelectBy, SessionChange, SessionEvent};
 
 use crate::{LslTime, OperatorAction, OutputState, Phase, Target, TaskBlock, TrialResult};
 

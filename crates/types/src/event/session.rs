@@ -18,6 +18,16 @@ pub struct SessionEvent {
     pub operator: Option<String>,
 }
 
+/// What selects a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SelectBy {
+    /// Staying in it.
+    Dwell,
+    /// A click.
+    Click,
+}
+
 /// What happened in a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "session", rename_all = "snake_case")]
@@ -68,6 +78,17 @@ pub enum SessionChange {
     AssistanceScaled {
         /// The factor, 0 to 1.
         scale: f64,
+    },
+    /// What selects targets, or what counts as a click, was changed.
+    ClicksTuned {
+        /// What selects, in blocks that the preset has selected by clicking.
+        select: SelectBy,
+        /// The least probability of a press; none where it is the model's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        threshold: Option<f64>,
+        /// For how long a click has to be as probable as that; none where it is the model's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hold_s: Option<f64>,
     },
     /// What the session says of the decoder has changed.
     Verdict {

@@ -11,7 +11,7 @@ use kalmind_offline::{
     },
 };
 use kalmind_session::{CalibrationOptions, Preset, Profile, SessionOptions, SessionSettings};
-use kalmind_types::{Binning, Seconds, StreamFeatures};
+use kalmind_types::{Binning, Seconds, SelectBy, StreamFeatures};
 use serde_json::{Value, json};
 
 use crate::{
@@ -54,6 +54,18 @@ pub struct SimulationArguments {
     /// Time constant of the low-pass over velocity, in milliseconds [default: the configured one].
     #[arg(long, value_name = "MS", value_parser = crate::commands::values::delay_ms, allow_negative_numbers = true)]
     pub smoothing_ms: Option<f64>,
+    /// What selects where the preset has a click do it: click, or dwell.
+    #[arg(long, value_name = "WHAT", value_parser = crate::commands::values::select_by)]
+    pub select: Option<SelectBy>,
+    /// The least probability of a press, in place of what the fit chooses.
+    #[arg(long, value_name = "P", value_parser = strength, allow_negative_numbers = true)]
+    pub click_threshold: Option<f64>,
+    /// For how long a click has to be as probable as that, in milliseconds, in place of what the fit chooses.
+    #[arg(long, value_name = "MS", value_parser = crate::commands::values::delay_ms, allow_negative_numbers = true)]
+    pub click_hold_ms: Option<f64>,
+    /// The ideal observer: cursor and button do what the participant means, in place of what is decoded.
+    #[arg(long)]
+    pub ideal: bool,
     /// Seconds of the session from when a fit is asked for until its model takes over, whatever it takes here.
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = seconds, allow_negative_numbers = true)]
     pub fit_seconds: f64,
@@ -174,11 +186,15 @@ fn settings(
         options: SessionOptions {
             gain: simulation.gain,
             smoothing_ms: simulation.smoothing_ms,
+            select: simulation.select,
+            click_threshold: simulation.click_threshold,
+            click_hold_ms: simulation.click_hold_ms,
             ..SessionOptions::default()
         },
         perturbation: simulation.perturb,
         shuffled_labels: simulation.shuffled_labels,
         overrides: simulation.overrides,
+        ideal: simulation.ideal,
     })
 }
 
@@ -192,6 +208,10 @@ fn described(arguments: &Simulated<'_>, preset: &Preset, settings: Option<&Simul
         perturb,
         shuffled_labels,
         overrides,
+        select,
+        click_threshold,
+        click_hold_ms,
+        ideal,
         ..
     } = arguments.simulation;
     json!({
@@ -208,6 +228,10 @@ fn described(arguments: &Simulated<'_>, preset: &Preset, settings: Option<&Simul
         "perturb": perturb,
         "shuffled_labels": shuffled_labels,
         "override": overrides,
+        "select": select,
+        "click_threshold": click_threshold,
+        "click_hold_ms": click_hold_ms,
+        "ideal": ideal,
     })
 }
 

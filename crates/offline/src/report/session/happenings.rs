@@ -2,7 +2,7 @@
 
 use kalmind_types::{
     Actor, ArrivalAction, ArrivalEvent, Confirmation, Counted, EventBody, EventKind, ModelEvent, ModelSource,
-    OperatorRequest, Phase, SessionChange, SessionEvent, StagesAction, StagesEvent,
+    OperatorRequest, Phase, SelectBy, SessionChange, SessionEvent, StagesAction, StagesEvent,
 };
 use maud::{Markup, html};
 use serde_json::Value;
@@ -83,6 +83,12 @@ fn session(SessionEvent { change, by, operator }: &SessionEvent) -> String {
         ),
         SessionChange::AssistanceScaled { scale } => {
             format!("{by} set assistance to {:.0} % of the preset's", 100.0 * scale)
+        }
+        SessionChange::ClicksTuned { select, threshold, hold_s } => {
+            let selects = if *select == SelectBy::Click { "a click selects" } else { "staying selects" };
+            let least = threshold.map(|least| format!(", from a probability of {least} on"));
+            let hold = hold_s.map(|hold| format!(", held for {:.0} ms", 1e3 * hold));
+            format!("{by} set clicks: {selects}{}{}", least.unwrap_or_default(), hold.unwrap_or_default())
         }
         SessionChange::Verdict { text, .. } => format!("verdict: {text}"),
         SessionChange::Overridden { verdict } => {

@@ -5,6 +5,7 @@ mod facts;
 mod happenings;
 mod latency;
 mod overview;
+mod scores;
 mod signals;
 mod state_history;
 mod targets;
@@ -63,7 +64,7 @@ fn session_page(recording: &Path, facts: &Facts) -> String {
     let sections = [
         ("attention", "What needs attention", attention::section(facts)),
         ("overview", "Overview", overview::section(facts)),
-        ("task", "Targets", targets::section(facts)),
+        ("task", "Targets", html! { (scores::section(facts)) (targets::section(facts)) }),
         ("signals", "Signals", signals::section(facts)),
         ("latency", "Latency", latency::section(facts)),
         ("models", "Models", models(facts)),

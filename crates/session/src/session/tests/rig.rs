@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kalmind_types::{CursorDrive, Position, Seconds, TickOutput, Velocity};
+use kalmind_types::{Click, CursorDrive, Position, Seconds, TickOutput, Velocity};
 
 use super::super::*;
 use crate::CalibrationOptions;
@@ -43,6 +43,7 @@ pub(super) fn model(number: u8, doubt: bool) -> FittedModel {
     FittedModel {
         id: ModelId([number; 32]),
         decoder: "kalman-steady".to_owned(),
+        decodes_clicks: false,
         rows: 100,
         better_than_chance: Some(!doubt),
         p_value: Some(0.001),
@@ -59,6 +60,8 @@ pub(super) struct Rig {
     pub(super) position: Position,
     pub(super) task: TaskState,
     pub(super) decodes: Option<(ModelId, bool)>,
+    /// What comes of clicks, where they are decoded.
+    pub(super) click: Option<Click>,
     /// Whether the decoder moves the cursor to the target.
     pub(super) is_good: bool,
     /// Whether features move where the cursor does not.
@@ -91,6 +94,7 @@ impl Rig {
             position: Position([0.5, 0.5]),
             task: TaskState::default(),
             decodes: None,
+            click: None,
             is_good: true,
             lively: true,
             orders: Vec::new(),
@@ -164,6 +168,7 @@ impl Rig {
             state: self.state,
             position: self.position,
             velocity,
+            click: self.click,
             ..TickOutput::neutral(self.tick, time)
         };
         let noise = if self.lively { (self.tick % 7) as f64 / 100.0 } else { 0.0 };
