@@ -55,6 +55,17 @@ impl Sent {
         self.in_a_bin as f64 / self.every as f64 / PERIOD
     }
 
+    /// The standard deviation of its features, as a part of that of [`noise`].
+    fn scale(&self) -> f64 {
+        let samples = self.in_a_bin as f64;
+        let unit = if self.format == NumberFormat::Int16 { 100.0 } else { 1.0 };
+        match self.features.binning {
+            Binning::Mean => unit / samples.sqrt(),
+            Binning::Sum => unit * samples.sqrt(),
+            _ => unit,
+        }
+    }
+
     /// What is sent in a bin that begins at `begin`: samples in the middle of their periods, one in forty channels broken.
     fn fill(&self, block: &mut SampleBlock, number: u64, begin: f64, state: &mut u64) {
         block.first_index = number / self.every * self.in_a_bin;
@@ -131,12 +142,16 @@ fn model(decoder: &str, sent: &[Sent]) -> IdentifiedModel {
     let spec: DecoderSpec = decoder.parse().expect("a decoder");
     let mut state = 1;
     let mut velocity = [0.0_f64; 2];
+    // as far as the monitor of the input can tell, what is sent is what was trained on: otherwise nothing would be decoded
+    let scales: Vec<f64> =
+        sent.iter().flat_map(|sent| std::iter::repeat_n(sent.scale(), sent.features.width())).collect();
     let (mut x, mut z) = (Vec::new(), Vec::new());
     for _ in 0..400 {
         velocity = velocity.map(|value| 0.9 * value + 0.1 * noise(&mut state));
         z.extend(velocity);
         for feature in 0..FEATURES {
-            x.push(velocity[feature % 2] * (1.0 + feature as f64 / 10.0) + 0.3 * noise(&mut state));
+            let tuned = 0.1 * velocity[feature % 2] * (1.0 + feature as f64 / 10.0);
+            x.push(scales[feature] * (tuned + noise(&mut state)));
         }
     }
     let data =
@@ -148,7 +163,9 @@ fn model(decoder: &str, sent: &[Sent]) -> IdentifiedModel {
         streams: features(sent),
         guard: Some(fitted.guard),
         click: Some(ClickParameters {
-            weights: (0..FEATURES).map(|feature| if feature < 4 { 3.0 } else { 0.0 }).collect(),
+            weights: (0..FEATURES)
+                .map(|feature| if feature < 4 { 3.0 / scales[feature] } else { 0.0 })
+                .collect(),
             intercept: -2.0,
             settings: ClickSettings {
                 begin: 0.05,
@@ -173,13 +190,12 @@ fn now(command: Command) -> QueuedCommand {
     QueuedCommand { command, stops: u64::MAX }
 }
 
-/// Takes ticks into the history and gives their records back; notes the end of the newest, and counts those in which clicks
-/// were decoded.
-fn drain(records: &mut PoolReader<TickRecord>, history: &mut History, (end, clicks): &mut (f64, u64)) {
+/// Takes ticks into the history and gives their records back; notes the end of the newest, and how many presses there were.
+fn drain(records: &mut PoolReader<TickRecord>, history: &mut History, (end, presses): &mut (f64, u64)) {
     while let Some(record) = records.receive() {
         history.follow(&record.row(), record.adaptive.as_deref());
         *end = record.input.time.0;
-        *clicks += u64::from(record.published.output.click.is_some_and(|click| click.probability > 0.0));
+        *presses = record.published.output.click.map_or(*presses, |click| click.presses);
         records.give_back(record);
     }
 }
@@ -361,7 +377,7 @@ fn heap_touches(decoder: &str, sent: &[Sent]) -> u64 {
     waker.wake();
     tick.join().expect("the tick thread does not panic");
     assert_eq!(counts.panics.load(Ordering::Relaxed), 0);
-    assert!(drained.1 > TICKS / 2, "clicks were decoded: {}", drained.1);
+    assert!(drained.1 > TICKS / 1000, "presses came: {}", drained.1);
     assert!(unrecorded.load(Ordering::Relaxed) > 0, "the lane that nobody reads was full");
     assert_eq!(counts.models_late.load(Ordering::Relaxed), TICKS / 1000, "one in three came late");
     for (name, _, value) in counts.windows.named() {

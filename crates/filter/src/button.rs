@@ -1,7 +1,9 @@
 //! When the button goes down and up: threshold with hysteresis, a hold, and a time after a press in which there is none.
 //!
 //! One act is never two presses. A press can begin only where the probability has been below the release threshold since the
-//! press before, since its refractory time was over, since another model decodes, and since clicks have counted at all.
+//! press before, since its refractory time was over, since another model decodes, and since clicks have counted at all. Where
+//! what decodes begins anew, it knows nothing of an act that goes on, and its probability is low however that is: then a press
+//! can begin only after a few bins in a row in which the probability was below.
 //!
 //! *Invariant:* plain numbers, no allocation.
 
@@ -60,9 +62,14 @@ pub struct Button {
     since_press: u32,
     /// Whether the probability has been below the release threshold since whatever came before.
     ready: bool,
+    /// Bins in a row that are still missing, with features and below the release threshold, since what decodes began anew.
+    unsure: u32,
     /// Whether there has been a click decoder in the run.
     is_used: bool,
 }
+
+/// So many of them it takes: an act of 300 ms shows in fewer bins of 20 ms.
+const QUIET_BINS: u32 = 5;
 
 impl Button {
     /// Handles the bin of tick `seq`, in which a click is meant with this probability; `measured` says whether the bin had
@@ -71,6 +78,12 @@ impl Button {
     pub fn step(&mut self, law: PressLaw, seq: u64, probability: f64, measured: bool, counts: bool) -> Click {
         self.since_press = self.since_press.saturating_add(1);
         self.is_used = true;
+        self.unsure = match (self.unsure, probability < law.release) {
+            (0, _) => 0,
+            (_, false) => QUIET_BINS,
+            // a bin without features says nothing
+            (unsure, true) => unsure.saturating_sub(u32::from(measured)),
+        };
         if !counts {
             return self.up(probability);
         }
@@ -80,7 +93,7 @@ impl Button {
             self.lift();
             self.held = 0;
             // a bin without features says nothing of an act that goes on
-            self.ready = may_begin && (measured || self.ready);
+            self.ready = may_begin && self.unsure == 0 && (measured || self.ready);
         } else if probability < law.threshold || !may_begin {
             self.held = 0;
         } else if self.ready && measured {
@@ -106,6 +119,12 @@ impl Button {
     /// Another model decodes from this bin on: what it makes of an act that has begun is no press.
     pub fn forget(&mut self) {
         (self.held, self.ready) = (0, false);
+    }
+
+    /// What decodes began anew with this bin: it knows nothing of an act that goes on.
+    pub fn begin_anew(&mut self) {
+        self.forget();
+        self.unsure = QUIET_BINS;
     }
 
     /// Whether there has been a click decoder in the run: its counters go on, so that no reader takes a model without one for
@@ -185,6 +204,26 @@ mod tests {
         assert_eq!(after(&mut button, 18, &[0.2, 0.95, 0.95]).pop(), Some((true, 2, 1)));
         button.forget();
         assert_eq!(after(&mut button, 21, &[0.95]).pop(), Some((true, 2, 1)), "what was down stays down");
+    }
+
+    #[test]
+    fn where_decoding_began_anew_a_few_quiet_bins_come_first() {
+        let mut button = Button::default();
+        button.begin_anew();
+        // weak evidence of an act that goes on: the first bins are below the release threshold
+        let weak = after(&mut button, 0, &[0.3, 0.4, 0.45, 0.48, 0.6, 0.95, 0.95, 0.95, 0.3, 0.95, 0.95]);
+        assert!(weak.iter().all(|state| *state == (false, 0, 0)), "{weak:?}");
+        after(&mut button, 11, &[0.1, 0.1, 0.1]);
+        assert!(!button.step(LAW, 14, 0.1, false, true).pressed, "a bin without features says nothing");
+        assert_eq!(after(&mut button, 15, &[0.1, 0.95, 0.95]).pop(), Some((false, 0, 0)));
+        let quiet = [0.1, 0.1, 0.1, 0.1, 0.1, 0.95, 0.95];
+        assert_eq!(after(&mut button, 18, &quiet).pop(), Some((true, 1, 0)));
+        // it may be over before clicks count
+        button.begin_anew();
+        for seq in 25..30 {
+            button.step(LAW, seq, 0.1, true, false);
+        }
+        assert_eq!(after(&mut button, 30, &[0.1, 0.95, 0.95]).pop(), Some((true, 2, 1)));
     }
 
     #[test]

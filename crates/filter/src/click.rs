@@ -60,6 +60,8 @@ pub struct ClickSettings {
     pub refractory_ms: f64,
 }
 
+/// So many time constants of a chain, and e^-5 is left of what came before.
+const LOOK_BACK: f64 = 5.0;
 /// The longest hold, and the longest time without a press, in milliseconds.
 const LONGEST_MS: f64 = 10_000.0;
 
@@ -113,6 +115,8 @@ pub struct ClickDecoder {
     begin: f64,
     end: f64,
     probability: f64,
+    /// Whether it has seen no bin since it began anew.
+    is_new: bool,
     law: PressLaw,
 }
 
@@ -128,6 +132,7 @@ impl ClickDecoder {
             begin,
             end,
             probability: 0.0,
+            is_new: true,
             law: settings.law(bin_ms),
         };
         decoder.restart();
@@ -137,12 +142,14 @@ impl ClickDecoder {
     /// Forgets the past: the probability is that of a chain that has run for long.
     pub fn restart(&mut self) {
         self.probability = self.begin / (self.begin + self.end);
+        self.is_new = true;
     }
 
     /// Handles one bin and says how likely a click is meant in it. `None`, a bin without valid features, and features from
     /// which nothing finite follows are a time update only. Real-time; n multiplications.
     pub fn step(&mut self, features: Option<&[f64]>) -> f64 {
-        let Self { weights, intercept, begin, end, probability, .. } = self;
+        let Self { weights, intercept, begin, end, probability, is_new, .. } = self;
+        *is_new = false;
         let predicted = *probability * (1.0 - *end) + (1.0 - *probability) * *begin;
         let said = features
             .filter(|features| features.len() == weights.len() && usable(features))
@@ -155,6 +162,23 @@ impl ClickDecoder {
             if said >= 0.0 { meant / (meant + not * small) } else { meant * small / (meant * small + not) }
         });
         *probability
+    }
+
+    /// Bins after which the chain has all but forgotten what came before, whatever they said.
+    #[must_use]
+    pub fn look_back(&self) -> u64 {
+        (LOOK_BACK / (self.begin + self.end)).ceil() as u64
+    }
+
+    /// Goes on from the probability of another one.
+    pub fn adopt(&mut self, other: &Self) {
+        (self.probability, self.is_new) = (other.probability, other.is_new);
+    }
+
+    /// Whether it has seen no bin since it began anew: it knows nothing of an act that goes on.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// What counts as a press.

@@ -8,6 +8,7 @@
 mod action;
 mod asked;
 mod blocks;
+mod click_options;
 mod clicks;
 mod compare;
 mod fits;
@@ -31,7 +32,7 @@ use kalmind_types::{
 };
 
 use self::{
-    clicks::ClickOptions, compare::Comparison, fits::Fits, score::Scoring, signal_check::SignalCheck,
+    click_options::ClickOptions, compare::Comparison, fits::Fits, score::Scoring, signal_check::SignalCheck,
     verdict::Judge,
 };
 use crate::{Calibration, Task, Timeline};

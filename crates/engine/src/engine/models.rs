@@ -205,9 +205,8 @@ impl Models {
         for row in (through.saturating_add(1)..=newest).filter_map(|seq| recent.row(seq)) {
             model.warm(&row, examiner);
         }
-        let active = self.active.as_deref().filter(|_| !model.knows_the_past());
-        if let Some(state) = active.and_then(|active| active.decoder.state()) {
-            model.decoder.adopt(state);
+        if let Some(active) = &self.active {
+            model.carry_on(active);
         }
         self.activate(place, Newcomer::Warm);
         self.end_waiting(id);

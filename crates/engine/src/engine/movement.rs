@@ -24,11 +24,13 @@ impl Engine {
         complete: bool,
         is_another: bool,
     ) -> Option<Click> {
-        let Some(Clicking { probability, law }) = clicking else {
+        let Some(Clicking { probability, is_new, law }) = clicking else {
             let up = self.button.up(0.0);
             return self.button.is_used().then_some(up);
         };
-        if is_another {
+        if is_new {
+            self.button.begin_anew();
+        } else if is_another {
             self.button.forget();
         }
         let drives = match self.states.state() {

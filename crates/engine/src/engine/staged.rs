@@ -69,6 +69,8 @@ pub(super) struct Decoded {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clicking {
     pub(super) probability: f64,
+    /// Whether what decodes began anew with this bin.
+    pub(super) is_new: bool,
     pub(super) law: PressLaw,
 }
 
@@ -152,6 +154,20 @@ impl StagedModel {
         self.past.bins >= self.decoder.look_back().settled() as u64
     }
 
+    /// Takes mean and covariance, and how likely a click is meant, of the model before, where it was shown too few bins to know.
+    pub(super) fn carry_on(&mut self, before: &Self) {
+        if !self.knows_the_past()
+            && let Some(state) = before.decoder.state()
+        {
+            self.decoder.adopt(state);
+        }
+        if let (Some(click), Some(before)) = (&mut self.click, &before.click)
+            && self.past.bins < click.look_back()
+        {
+            click.adopt(before);
+        }
+    }
+
     /// Which features of a bin can be decoded from, and why the bin cannot, if so.
     pub(super) fn examine(&mut self, row: &HistoryRow<'_>, examiner: &mut Examiner) -> Examined {
         let Self { preparation, screen, past, .. } = self;
@@ -204,8 +220,9 @@ impl StagedModel {
         let mut intent = Intent::zero(decoder.dimension());
         let report = decoder.step(complete.then(|| screen.features()), &mut intent);
         let clicking = click.as_mut().map(|click| {
+            let is_new = click.is_new();
             let probability = click.step(complete.then(|| screen.features()));
-            Clicking { probability, law: click.law() }
+            Clicking { probability, is_new, law: click.law() }
         });
         match row.moved.filter(|_| past.follows) {
             Some(moved) => preparation.follow(row.raw, moved, row.facts.weight),

@@ -1,7 +1,7 @@
 //! Clicks: when they count, and what they outlive.
 
 use kalmind_filter::{ClickDecoder, ClickParameters, ClickSettings};
-use kalmind_types::Click;
+use kalmind_types::{Click, ClickTuning};
 
 use super::*;
 
@@ -23,7 +23,10 @@ fn decoder() -> ClickDecoder {
     ClickDecoder::new(&parameters, 1e3 * WIDTH)
 }
 
-/// A bench whose models 1 and 2 decode clicks and whose model 3 does not; 1 decodes.
+/// So many bins without a click come before one is decoded, where decoding began anew.
+const QUIET: usize = 5;
+
+/// A bench whose models 1 and 2 decode clicks and whose model 3 does not; 1 decodes, and has seen [`QUIET`] bins.
 fn bench(start: Mode) -> Bench {
     let mut bench = Bench::new(start);
     for id in [1, 2] {
@@ -35,6 +38,7 @@ fn bench(start: Mode) -> Bench {
     }
     bench.stage(1.0, 3);
     bench.tick(Some(STILL), &[SWAP]);
+    after(&mut bench, STILL, QUIET - 1);
     bench
 }
 
@@ -57,10 +61,10 @@ fn an_act_is_one_press_with_the_tick_that_it_came_in() {
     let mut bench = bench(Mode::Control);
     assert_eq!(counted(after(&mut bench, MEANT, 2)), (false, 0, 0));
     let down = after(&mut bench, MEANT, 1);
-    assert_eq!((counted(down), down.last_press_seq), ((true, 1, 0), Some(3)));
+    assert_eq!((counted(down), down.last_press_seq), ((true, 1, 0), Some(7)));
     assert_eq!(counted(after(&mut bench, MEANT, 50)), (true, 1, 0));
     let up = after(&mut bench, STILL, 2);
-    assert_eq!((counted(up), up.last_press_seq), ((false, 1, 1), Some(3)));
+    assert_eq!((counted(up), up.last_press_seq), ((false, 1, 1), Some(7)));
     assert_eq!(counted(after(&mut bench, MEANT, 3)), (true, 2, 1));
 }
 
@@ -94,7 +98,9 @@ fn counters_outlive_a_swap_and_no_press_arises_from_it() {
     let swapped = bench.tick(Some(MEANT), &[Command::SwapModel(ModelId([2; 32]))]);
     assert_eq!(swapped.click.map(counted), Some((false, 1, 1)));
     assert_eq!(counted(after(&mut bench, MEANT, 10)), (false, 1, 1), "the act had begun before");
-    after(&mut bench, STILL, 2);
+    after(&mut bench, STILL, QUIET - 1);
+    assert_eq!(counted(after(&mut bench, MEANT, 3)), (false, 1, 1), "it knows nothing of what was before");
+    after(&mut bench, STILL, QUIET);
     assert_eq!(counted(after(&mut bench, MEANT, 3)), (true, 2, 1));
     // with a model that decodes none the button is up, and no reader's count begins anew
     let without = bench.tick(Some(MEANT), &[Command::SwapModel(ModelId([3; 32]))]).click;
@@ -118,6 +124,22 @@ fn a_bin_without_features_moves_the_chain_only() {
 }
 
 #[test]
+fn an_act_that_goes_on_over_a_gap_is_no_press_however_weak_what_says_so() {
+    let mut bench = bench(Mode::Control);
+    let tuning = ClickTuning { threshold: Some(0.85), hold: None };
+    bench.tick(Some(STILL), &[Command::TuneClick(tuning)]);
+    // from the chain's own 1/3 to below the release threshold, 0.472, in the first bin, and above 0.85 in the end
+    let weak = [0.2, -0.1, 0.0, 0.555];
+    bench.silence(0.6);
+    let first = after(&mut bench, weak, 1).probability;
+    assert!((first - 0.464).abs() < 1e-3, "{first}");
+    let last = after(&mut bench, weak, 60);
+    assert!(last.probability > 0.85 && counted(last) == (false, 0, 0), "{last:?}");
+    after(&mut bench, STILL, QUIET);
+    assert_eq!(counted(after(&mut bench, weak, 60)), (true, 1, 0));
+}
+
+#[test]
 fn a_tick_that_failed_lets_the_button_go() {
     let mut bench = bench(Mode::Control);
     after(&mut bench, MEANT, 3);
@@ -130,6 +152,9 @@ fn a_tick_that_failed_lets_the_button_go() {
 fn what_a_model_decodes_of_clicks_is_shown_beside_an_intent_that_is_what_it_was() {
     let (mut with, mut without) = (bench(Mode::Control), Bench::with_model(Mode::Control));
     without.tick(Some(STILL), &[SWAP]);
+    for _ in 1..QUIET {
+        without.tick(Some(STILL), &[]);
+    }
     for number in 0..200_u32 {
         let row =
             (number % 7 != 3).then_some([f64::from(number).sin(), 0.1, 0.0, f64::from(number % 20 / 10)]);

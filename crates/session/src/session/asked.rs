@@ -5,7 +5,7 @@ use kalmind_types::{Actor, Command, CursorTuning, LslTime, Mode, OutputState, Se
 use super::{
     BlockRecord, BlockState, Session,
     action::SessionAction,
-    clicks::{ClickOptions, HOLDS_MS, THRESHOLDS},
+    click_options::{ClickOptions, HOLDS_MS, THRESHOLDS},
     compare::Comparison,
     preset::Preset,
     request::{Person, SessionOptions, SessionRefused, SessionRequest},

@@ -155,7 +155,7 @@ impl Session {
             }
             Some(mut task) => {
                 let step = task.start(plan.block, Seconds(plan.seconds), time);
-                let scoring = Scoring::new(task.score().choices(), self.selects_by_click(&plan));
+                let scoring = Scoring::new(task.score().choices(), self.lead_of_clicks(&plan));
                 if let Some(record) = self.blocks.get_mut(self.at) {
                     record.scoring = scoring;
                 }

@@ -5,33 +5,21 @@ use kalmind_types::{Actor, ClickTuning, Command, LslTime, Seconds, SelectBy, Ses
 use super::{
     Session,
     action::SessionAction,
+    click_options::ClickOptions,
     preset::{BlockPlan, Preset},
     request::{SessionOptions, SessionRefused},
 };
-
-/// Thresholds, and holds in milliseconds, that may be set.
-pub(super) const THRESHOLDS: [f64; 2] = [0.05, 0.999];
-pub(super) const HOLDS_MS: [f64; 2] = [0.0, 1000.0];
-
-/// What the operator has set of clicks.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct ClickOptions {
-    /// Whether staying selects where the preset has a click do it.
-    pub(super) dwells: bool,
-    /// What counts as a press.
-    pub(super) tuning: ClickTuning,
-}
-
-impl ClickOptions {
-    pub(super) fn select(self) -> SelectBy {
-        if self.dwells { SelectBy::Dwell } else { SelectBy::Click }
-    }
-}
 
 impl Session {
     /// Whether a click selects in a block: the preset says so, nobody has set it otherwise, and clicks are decoded.
     pub(super) fn selects_by_click(&self, plan: &BlockPlan) -> bool {
         plan.selects_by_click() && !self.clicks.dwells && self.can_click()
+    }
+
+    /// How long before its press a click selects in a block; none where clicks do not.
+    pub(super) fn lead_of_clicks(&self, plan: &BlockPlan) -> Option<Seconds> {
+        let lead = plan.options.get("lead").copied().unwrap_or_default();
+        self.selects_by_click(plan).then_some(Seconds(lead))
     }
 
     /// Whether what decodes can tell clicks.

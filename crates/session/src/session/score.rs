@@ -1,10 +1,11 @@
 //! How a block went, in figures: its trials and clicks as they come, and what is shown of them.
 
-use kalmind_types::{Click, LslTime, Position, Target, TrialResult};
+use kalmind_types::{Click, LslTime, Position, Seconds, Target, TrialResult};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     BlockFigures, BlockScore, ClickContext, ClickFigures, ClickScore, EndedTrial, TaskScore, TrialPath,
+    history::{CAPACITY, History},
 };
 
 /// How a block went.
@@ -50,15 +51,27 @@ pub(super) struct Scoring {
     seconds: f64,
     /// How clicks go, where they select.
     clicks: Option<ClickScore>,
-    /// Where the cursor was after the tick before.
+    /// So long before its press a click selects.
+    lead: Seconds,
+    /// Where the cursor was after the tick before, and further back in the trial that runs.
     cursor: Option<Position>,
+    places: Places,
+}
+
+#[derive(Clone, Debug)]
+struct Places(History<Position>);
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(History::new(CAPACITY))
+    }
 }
 
 impl Scoring {
-    /// Of a block that begins; `by_click` says whether clicks select in it.
-    pub(super) fn new(choices: Option<u64>, by_click: bool) -> Self {
-        let clicks = by_click.then(ClickScore::default);
-        Self { trials: BlockScore::of(choices), clicks, ..Self::default() }
+    /// Of a block that begins; `lead` is that of its clicks, where they select in it.
+    pub(super) fn new(choices: Option<u64>, lead: Option<Seconds>) -> Self {
+        let clicks = lead.map(|_| ClickScore::default());
+        Self { trials: BlockScore::of(choices), clicks, lead: lead.unwrap_or_default(), ..Self::default() }
     }
 
     /// Sees a tick, `counted` seconds of which count, in which this target was shown. Before the task does.
@@ -74,7 +87,14 @@ impl Scoring {
         self.seconds += counted.unwrap_or_default();
         self.path.take(cursor, self.seconds, target);
         if let Some(clicks) = &mut self.clicks {
-            clicks.observe(time, counted, ClickContext::of(target, before), click);
+            let seen = self.places.0.in_force(time - self.lead).unwrap_or(before);
+            self.places.0.insert(time, cursor);
+            // what it was on when it was seen is still selected
+            let context = match ClickContext::of(target, before) {
+                ClickContext::Moving => ClickContext::of(target, seen),
+                context => context,
+            };
+            clicks.observe(time, counted, context, click);
         }
     }
 
@@ -86,6 +106,7 @@ impl Scoring {
     /// A trial begins.
     pub(super) fn begin_trial(&mut self) {
         (self.path, self.seconds) = (TrialPath::default(), 0.0);
+        self.places = Places::default();
         if let Some(cursor) = self.cursor {
             self.path.take(cursor, 0.0, None);
         }

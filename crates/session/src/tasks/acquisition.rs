@@ -9,6 +9,7 @@ use kalmind_types::{
 
 use crate::{
     TaskScore,
+    history::{CAPACITY, History},
     task::{OptionValues, Task, TaskError, TaskOption, TaskStep, TaskTick, seconds_that_count},
 };
 
@@ -23,6 +24,8 @@ pub(super) const HOLD: TaskOption =
     TaskOption::new("hold", "s", 0.3, "how long the cursor has to stay in the target");
 pub(super) const SELECT: TaskOption =
     TaskOption::new("select", "0 or 1", 0.0, "what selects: 0, staying for the hold; 1, a click");
+pub(super) const LEAD: TaskOption =
+    TaskOption::new("lead", "s", 0.0, "how long before its press a click selects: what the participant saw");
 pub(super) const TIMEOUT: TaskOption = TaskOption::new("timeout", "s", 5.0, "how long a trial may take");
 pub(super) const REFRACTORY: TaskOption =
     TaskOption::new("refractory", "s", 0.0, "how long after a selection nothing is selected");
@@ -161,7 +164,7 @@ impl Running {
 /// target follows after `rest`, at once where that is 0: resting is time of the block but of no trial, and shows no target. For
 /// `refractory` after a selection a hold does not begin. Open and closed loop differ only in what moves the cursor. Where time
 /// does not count a hold in progress starts over. With `select`, what the cursor is on at a press of a click is selected, and
-/// staying selects nothing.
+/// staying selects nothing: what it was on `lead` before, since people decide by what they saw, and a click takes time to be told.
 #[derive(Debug)]
 pub(super) struct TargetAcquisition<T> {
     targets: T,
@@ -171,6 +174,9 @@ pub(super) struct TargetAcquisition<T> {
     by_click: bool,
     /// Presses that were seen: each selects once at most.
     presses: Option<u64>,
+    lead: f64,
+    /// Where the cursor was in the trial that runs.
+    places: History<Position>,
     timeout: f64,
     refractory: f64,
     rest: f64,
@@ -181,7 +187,8 @@ pub(super) struct TargetAcquisition<T> {
 }
 
 impl<T: Targets> TargetAcquisition<T> {
-    /// Waits for its first block; takes [`HOLD`], [`SELECT`], [`TIMEOUT`], [`REFRACTORY`] and [`REST`] from the options.
+    /// Waits for its first block; takes [`HOLD`], [`SELECT`], [`LEAD`], [`TIMEOUT`], [`REFRACTORY`] and [`REST`] from the
+    /// options.
     pub(super) fn new(targets: T, radius: f64, options: &OptionValues<'_>) -> Result<Self, TaskError> {
         let timeout = positive(options, "timeout", "a trial needs a positive time")?;
         let hold = options.get("hold");
@@ -197,6 +204,7 @@ impl<T: Targets> TargetAcquisition<T> {
             let expected = "it has to be shorter than the timeout";
             return Err(TaskError::OutOfRange { option: "refractory", value: refractory, expected });
         }
+        let lead = seconds(options, "lead")?;
         let select = options.get("select");
         let by_click = select.to_bits() == 1.0_f64.to_bits();
         if !by_click && select.to_bits() != 0.0_f64.to_bits() {
@@ -212,6 +220,8 @@ impl<T: Targets> TargetAcquisition<T> {
             hold,
             by_click,
             presses,
+            lead,
+            places: History::new(CAPACITY),
             timeout,
             refractory,
             rest,
@@ -232,6 +242,7 @@ impl<T: Targets> TargetAcquisition<T> {
         running.trial_runs = true;
         running.trial_elapsed = 0.0;
         running.held = None;
+        self.places = History::new(CAPACITY);
         self.next_trial += 1;
         step.tell(time, EventBody::Trial { trial: running.trial, phase: Phase::Start, result: None });
         step.tell(time, EventBody::Target(Some(running.target)));
@@ -300,9 +311,15 @@ impl<T: Targets> Task for TargetAcquisition<T> {
         };
         let Some(seconds) = counted else {
             running.held = None;
+            self.places = History::new(CAPACITY);
             return step;
         };
-        let place = self.targets.under(tick.position, running.target);
+        let mut position = tick.position;
+        if self.by_click {
+            self.places.insert(tick.time, position);
+            position = self.places.in_force(tick.time - Seconds(self.lead)).unwrap_or(position);
+        }
+        let place = self.targets.under(position, running.target);
         let result = running.pass(seconds, place, hold, self.timeout);
         let over = running.is_over();
         if let Some(ended) = result {

@@ -22,6 +22,7 @@ pub(super) const GRID: TaskKind = TaskKind {
         TaskOption::new("hold", "s", 1.0, "how long the cursor has to stay in a cell"),
         TaskOption::new("timeout", "s", 20.0, "how long a trial may take"),
         acquisition::SELECT,
+        acquisition::LEAD,
         acquisition::REFRACTORY,
         acquisition::REST,
     ],

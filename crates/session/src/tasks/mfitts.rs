@@ -27,6 +27,7 @@ pub(super) const MFITTS: TaskKind = TaskKind {
         TaskOption::new("hold", "s", 0.5, "how long the cursor has to stay in the target"),
         TaskOption::new("timeout", "s", 10.0, "how long a trial may take"),
         acquisition::SELECT,
+        acquisition::LEAD,
         acquisition::REFRACTORY,
         acquisition::REST,
     ],

@@ -22,6 +22,7 @@ pub(super) const RADIAL8: TaskKind = TaskKind {
         acquisition::HOLD,
         acquisition::TIMEOUT,
         acquisition::SELECT,
+        acquisition::LEAD,
         acquisition::REFRACTORY,
         acquisition::REST,
     ],

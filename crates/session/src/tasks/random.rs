@@ -20,6 +20,7 @@ pub(super) const RANDOM: TaskKind = TaskKind {
         acquisition::HOLD,
         acquisition::TIMEOUT,
         acquisition::SELECT,
+        acquisition::LEAD,
         acquisition::REFRACTORY,
         acquisition::REST,
     ],
