@@ -130,6 +130,30 @@ fn compared_decoders_take_turns_and_are_told_apart_at_the_end() {
     assert!(told.decoders.iter().all(|one| one.figures.len() == 2 && one.figures.iter().sum::<f64>() > 0.0));
 }
 
+#[test]
+fn clicks_are_calibrated_and_select_and_fall_behind_those_of_the_ideal_observer() {
+    let mut grid = block(TaskBlock::Evaluation, "grid", 40.0);
+    grid.options = [("select".to_owned(), 1.0), ("lead".to_owned(), 0.25)].into();
+    let mut settings = settings(Profile::Default, vec![block(TaskBlock::OpenLoop, "radial8", 60.0), grid]);
+    settings.overrides = true;
+    let mut grid_of = |ideal| {
+        settings.ideal = ideal;
+        let figures = alone(&settings, 1, &mut ());
+        assert_eq!((figures.ended_early, figures.fits), (None, 1));
+        figures.blocks[1].score.clone().unwrap()
+    };
+    let (decoded, ideal) = (grid_of(false), grid_of(true));
+    let (part, best) = (decoded.bit_rate.unwrap(), ideal.bit_rate.unwrap());
+    // perfect intent selects 3.5 to 4 bit/s by clicks, without a mistake
+    assert!(best > 3.0 && ideal.incorrect == 0 && part > 1.0 && part < best, "{part} of {best}");
+    let clicks = decoded.clicks.unwrap();
+    let latency = clicks.latency_s.unwrap().value;
+    assert!(clicks.pressed > 10 && (0.3..0.6).contains(&latency), "{clicks:?}");
+    assert!(clicks.false_per_minute_moving.unwrap().value < 15.0, "{clicks:?}");
+    let figures = decoded.figures.unwrap();
+    assert_eq!((figures.trials, figures.assisted), (decoded.presented, 0));
+}
+
 fn without_time(figures: &SessionFigures) -> SessionFigures {
     SessionFigures { wall_s: 0.0, times_real_time: 0.0, ..figures.clone() }
 }

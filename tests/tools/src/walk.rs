@@ -232,7 +232,18 @@ impl Course {
             return Value::Null;
         }
         let wrong = kind == "evaluation";
+        let estimate = |value: f64| json!({ "value": value, "interval": [0.8 * value, 1.2 * value] });
+        let figures = json!({
+            "trials": presented, "path_efficiency": estimate(0.76), "angular_error_deg": estimate(24.0),
+            "dial_in_s": estimate(0.62), "throughput": estimate(1.4),
+        });
+        let clicks = json!({
+            "acts": presented, "pressed": presented - presented / 5, "false_per_minute_moving": estimate(1.4),
+            "false_per_minute_resting": estimate(0.3), "latency_s": estimate(0.39),
+        });
+        let shown = |of: Value| Some(of).filter(|_| wrong && presented > 0);
         json!({
+            "figures": shown(figures), "clicks": shown(clicks),
             "presented": presented, "acquired": presented - presented / 5, "incorrect": if wrong { presented / 5 } else { 0 },
             "time_to_target_s": (presented > 0).then_some(1.65),
             "bit_rate": (wrong && presented > 0).then_some(2.31), "assistance": assistance * self.options[3],
@@ -337,7 +348,7 @@ impl Course {
             },
             "options": {
                 "gain": self.options[0], "smoothing_ms": self.options[1], "max_speed": self.options[2],
-                "highest_max_speed": 1.5, "assistance": self.options[3],
+                "highest_max_speed": 1.5, "assistance": self.options[3], "select": "click",
             },
             "actions": actions, "notes": self.notes, "called": self.called,
         })
