@@ -7,7 +7,7 @@ use std::{
 
 use crossbeam_channel::Sender;
 use kalmind_output::Hub;
-use kalmind_types::{Event, EventBody, EventKind, LslTime, RenderedEvent, Seconds};
+use kalmind_types::{Event, EventBody, EventKind, LslTime, OutputState, RenderedEvent, Seconds};
 
 use crate::recorder::RecorderHandle;
 
@@ -63,6 +63,11 @@ impl EventBus {
         event_seq
     }
 
+    /// The state of the output as clients are shown it: with and without ticks.
+    pub fn shown(&self) -> OutputState {
+        self.hub.state().0
+    }
+
     /// Events published so far.
     pub fn count(&self) -> u64 {
         *self.next.lock().unwrap_or_else(PoisonError::into_inner)
@@ -101,7 +106,7 @@ pub(crate) fn heard() -> (std::sync::Arc<EventBus>, crossbeam_channel::Receiver<
         workspace: kalmind_output::Workspace { width: 1.0, height: 1.0 },
     };
     let clock = kalmind_output::Clock::new(|| LslTime(1.0), || 0.0);
-    let hub = Hub::new(info, kalmind_types::OutputState::Control, clock);
+    let hub = Hub::new(info, OutputState::Control, clock);
     let (outlet, received) = crossbeam_channel::unbounded();
     (std::sync::Arc::new(EventBus::new(hub, outlet, None, None)), received)
 }

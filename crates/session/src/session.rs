@@ -98,6 +98,8 @@ pub struct Session {
     /// What the newest tick showed.
     decodes: Option<(ModelId, bool)>,
     shown: Option<OutputState>,
+    /// The state of the output since then, where no more ticks come.
+    silent: Option<OutputState>,
     newest: Option<LslTime>,
     wanted: Option<Mode>,
     /// Whether somebody wants the decoder to move the cursor in `calibrating` alone.
@@ -171,6 +173,7 @@ impl Session {
             compared: Vec::new(),
             decodes: None,
             shown: None,
+            silent: None,
             newest: None,
             wanted: None,
             keeps_calibrating: false,
@@ -202,6 +205,7 @@ impl Session {
     ) -> Result<(), SessionRefused> {
         match input {
             SessionInput::Tick(tick) => self.tick(now, &tick, actions),
+            SessionInput::Silent(state) => self.silent = Some(state),
             SessionInput::Told { time, event } => self.told(now, time, event, actions),
             SessionInput::Asked { request, person, by } => {
                 return self.asked(now, request, person, by, actions);
@@ -225,7 +229,7 @@ impl Session {
     fn tick(&mut self, now: LslTime, tick: &SessionTick<'_>, actions: &mut Vec<SessionAction>) {
         let output = tick.output;
         let before = self.newest.replace(output.time);
-        self.shown = Some(output.state);
+        (self.shown, self.silent) = (Some(output.state), None);
         let before_it = core::mem::replace(&mut self.decodes, tick.model);
         let changes = tick.model.map(|(model, _)| model) != before_it.map(|(model, _)| model);
         if let Some((model, _)) = tick.model.filter(|(model, _)| changes && !self.ours.contains(model)) {

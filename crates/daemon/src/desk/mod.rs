@@ -25,7 +25,7 @@ use std::{
 
 use crossbeam_channel::Receiver;
 use kalmind_acquisition::{
-    Waker,
+    Waker, clock,
     pool::PoolReader,
     ring::{Consumer, Producer},
 };
@@ -152,6 +152,10 @@ pub struct Desk {
     awaited: Option<(Arc<IdentifiedModel>, Actor)>,
     /// The state of the newest tick.
     shown: Option<OutputState>,
+    /// When that came.
+    ticked: Option<LslTime>,
+    /// What clients are shown since, where no more come.
+    silent: Option<OutputState>,
 }
 
 impl Desk {
@@ -206,6 +210,8 @@ impl Desk {
             fit_saved: None,
             features: Vec::new(),
             shown: None,
+            ticked: None,
+            silent: None,
         }
     }
 
@@ -230,6 +236,7 @@ impl Desk {
             while let Some(model) = self.queues.retired.pop() {
                 self.take_back(model);
             }
+            self.follow_silence();
             self.show_session();
             self.follow_arrival();
             self.follow_generations();
@@ -277,6 +284,7 @@ impl Desk {
     fn handle_record(&mut self, record: &TickRecord) {
         let output = &record.published.output;
         self.shown = Some(output.state);
+        (self.ticked, self.silent) = (Some(clock::now()), None);
         self.follow_stages(&record.input);
         self.follow_state(record);
         if let Some(doubt) = &self.doubt {

@@ -11,6 +11,8 @@ use crate::tick::{QueuedCommand, TickRecord};
 
 /// The session's status is computed no more often than this, but for whoever asks something of it.
 const SHOWN_EVERY: Seconds = Seconds(0.1);
+/// After so long without a tick, what clients are shown is what heartbeats say.
+const SILENT_AFTER: Seconds = Seconds(0.25);
 
 impl Desk {
     /// Tells the session of a tick.
@@ -74,6 +76,16 @@ impl Desk {
             SessionAction::CancelFit { .. } => self.fitted = None,
             SessionAction::PutIn(model) => self.put_in(model),
             SessionAction::MeasureArrival => self.measure_arrival(),
+        }
+    }
+
+    /// Tells the session what clients are shown of the output while no ticks come.
+    pub(super) fn follow_silence(&mut self) {
+        let is_silent = self.ticked.is_some_and(|ticked| (clock::now() - ticked).0 >= SILENT_AFTER.0);
+        let state = self.events.shown();
+        if is_silent && self.silent != Some(state) {
+            self.silent = Some(state);
+            self.tell_session(SessionInput::Silent(state));
         }
     }
 

@@ -27,6 +27,7 @@ pub(super) fn engine() -> Engine {
         label_law: LabelLaw::default(),
         plausibility: true,
         fallback_stale: Seconds(0.3),
+        doubted_calibrates: true,
     });
     engine.expect("an engine")
 }
@@ -91,6 +92,7 @@ impl Bench {
                 features: 1,
                 smoothing: Seconds(0.0),
                 max_speed: 1.0,
+                height: 1.0,
                 task_may_resume: false,
             },
             interrupted: None,

@@ -346,12 +346,6 @@ impl Session {
             }
             _ => Mode::Control,
         };
-        if let (Mode::Calibrating, TaskBlock::ClosedLoop, Some((model, true))) =
-            (mode, plan.block, self.decodes)
-        {
-            // it has to move the cursor to be judged; control still waits for the verdict
-            actions.push(SessionAction::Command(Command::ConfirmModel { model, by: Actor::Daemon }));
-        }
         if self.wanted != Some(mode) {
             if let (Mode::Control, Some((model, true))) = (mode, self.decodes) {
                 let by = if self.overridden_by.is_some() { Actor::Operator } else { Actor::Daemon };

@@ -10,6 +10,7 @@ use super::{
     input::{FittedModel, SessionTick},
     preset::BlockPlan,
     status::SessionState,
+    verdict::VerdictKind,
 };
 use crate::{Calibration, CalibrationTick, InForce};
 
@@ -189,8 +190,12 @@ impl Session {
                 (_, Some((_, doubt))) => !doubt,
                 (before, None) => before.as_ref().is_some_and(|before| before.doubt.is_none()),
             };
+        // one that has earned a verdict since is no more in doubt, whatever its own fit said
+        let is_proven = model.better_than_chance == Some(false)
+            && self.preset.is_some()
+            && self.verdict().verdict == VerdictKind::GoodEnough;
         match &model.doubt {
-            Some(doubt) if is_better => {
+            Some(doubt) if is_better || is_proven => {
                 let why = format!("{doubt}; the decoder before it goes on");
                 self.fits.status.kept_out += 1;
                 self.fits.status.newest = Some(format!("kept out: {why}"));

@@ -59,6 +59,8 @@ pub(super) struct Rig {
     pub(super) position: Position,
     pub(super) task: TaskState,
     pub(super) decodes: Option<(ModelId, bool)>,
+    /// Whether what is fitted is in doubt, until somebody confirms it.
+    pub(super) doubts: bool,
     /// Whether the decoder moves the cursor to the target.
     pub(super) is_good: bool,
     /// Whether features move where the cursor does not.
@@ -82,6 +84,7 @@ impl Rig {
             features: 2,
             smoothing: Seconds(0.0),
             max_speed: 1.0,
+            height: 1.0,
             task_may_resume: false,
         };
         Self {
@@ -91,6 +94,7 @@ impl Rig {
             position: Position([0.5, 0.5]),
             task: TaskState::default(),
             decodes: None,
+            doubts: false,
             is_good: true,
             lively: true,
             orders: Vec::new(),
@@ -112,8 +116,7 @@ impl Rig {
                 SessionAction::Fit(order) => self.orders.push(*order),
                 SessionAction::CancelFit { number } => self.orders.retain(|order| order.number != number),
                 SessionAction::PutIn(id) => {
-                    let doubt = false;
-                    self.decodes = Some((id, doubt));
+                    self.decodes = Some((id, self.doubts));
                     self.handle(SessionInput::PutIn { model: id, result: Ok(()) }).unwrap();
                 }
                 SessionAction::MeasureArrival => {}
@@ -129,6 +132,9 @@ impl Rig {
             }
             Command::Task(task) => self.task = task,
             Command::PlaceCursor(position) => self.position = position,
+            Command::ConfirmModel { model, .. } => {
+                self.decodes = self.decodes.map(|(id, doubt)| (id, doubt && id != model));
+            }
             _ => {}
         }
         self.commands.push(command);
