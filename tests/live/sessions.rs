@@ -2,7 +2,11 @@
 
 use std::{fs, path::PathBuf, process::Command, sync::mpsc, time::Duration};
 
-use kalmind_offline::recorded::{Item, SessionReader, Wanted};
+use kalmind_offline::{
+    model::IdentifiedModel,
+    recorded::{Item, SessionReader, Wanted},
+    recorded_models,
+};
 use kalmind_types::{EventBody, SessionChange};
 use serde_json::{Value, json};
 
@@ -155,6 +159,12 @@ fn a_session_runs_its_blocks_to_the_end_and_the_recording_has_who_did_what() {
     assert!(changes.iter().all(|(_, operator)| operator.as_deref() == Some("AB")), "{changes:?}");
     let replayed = replayed(&file);
     assert!(replayed.identical(), "{:?}", replayed.comparison.first_difference);
+    // the first fit in the closed loop has few rows more than the one before it, the second has half as many again
+    let mut kept = Vec::new();
+    let quality = |model: &IdentifiedModel| model.model.quality().expect("it was judged").of_earlier_fit;
+    recorded_models(&file, |_| true, |_, model| kept.push(quality(&model.expect("a model"))))
+        .expect("readable");
+    assert!(kept.len() >= 3 && !kept[0] && kept.contains(&true) && kept.ends_with(&[false]), "{kept:?}");
 }
 
 #[test]

@@ -37,6 +37,10 @@ pub struct FitQuality {
     pub fallback_steps: usize,
     /// What a test says of the decoder against chance.
     pub chance: AgainstChance,
+    /// Whether the figures on held-out rows are those of an earlier fit of the same decoder, to fewer rows of the same
+    /// calibration, which this one keeps hyperparameters of. The test against chance may be newer.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub of_earlier_fit: bool,
 }
 
 /// How rows are held out: contiguous in time, each fold decoded by what was learnt of the other rows.
@@ -179,6 +183,9 @@ impl fmt::Display for FitQuality {
         }
         if *fallback_steps > 0 {
             write!(formatter, ", {fallback_steps} of {steps} steps fell back")?;
+        }
+        if self.of_earlier_fit {
+            formatter.write_str("; of an earlier fit")?;
         }
         write!(formatter, "; {}", self.held_out)
     }

@@ -16,9 +16,11 @@ use crate::decoders::{parameters, what_it_decodes};
 use crate::held_out::HeldOut;
 use crate::learner::Examples;
 use crate::windows::folds_of;
-use crate::{FitReport, FitSettings};
+use crate::{FitError, FitReport, FitSettings};
 use kalmind_filter::published_covariance::Measure;
-use kalmind_filter::{Choice, CovarianceScale, DecoderSpec, Folds, KernelPath, Parameters, TrainingData};
+use kalmind_filter::{
+    Choice, CovarianceScale, DecoderSpec, FitQuality, Folds, KernelPath, Parameters, TrainingData,
+};
 
 /// Gives `parameters`, fitted to `data`, the factor that `covariance-scale` asks for, and notes the coverage.
 ///
@@ -57,6 +59,28 @@ pub(crate) fn calibrate(
     let [least, greatest] = scale.limits;
     report.covariance_scale = Some(libm::exp(0.5 * (least + greatest)));
     *parameters.covariance_scale_mut() = scale;
+}
+
+/// Gives `parameters` the factor of an `earlier` fit, and the report what was found then on held-out rows: none are held out.
+///
+/// # Errors
+/// A factor that depends on another number of features than `n`.
+pub(crate) fn keep(
+    parameters: &mut Parameters,
+    earlier: &FitReport,
+    scale: &CovarianceScale,
+    n: usize,
+    report: &mut FitReport,
+) -> Result<(), FitError> {
+    if !scale.window.len().is_multiple_of(n) {
+        let problem = format!("the factor on its covariance is not one of {n} features");
+        return Err(FitError::OtherHyperparameters { problem });
+    }
+    report.covariance_scale = earlier.covariance_scale;
+    report.held_out_coverage = earlier.held_out_coverage;
+    report.quality = earlier.quality.clone().map(|quality| FitQuality { of_earlier_fit: true, ..quality });
+    *parameters.covariance_scale_mut() = scale.clone();
+    Ok(())
 }
 
 /// What the decoder errs and says in rows that it was not fitted to, in time order.

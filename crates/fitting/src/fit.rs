@@ -6,7 +6,7 @@ use kalmind_filter::{DecoderSpec, TrainingData};
 
 use crate::fit_error::FitError;
 use crate::guard::guard_statistics;
-use crate::report::{FitProgress, FitReport, FitSettings, Fitted};
+use crate::report::{EarlierFit, FitProgress, FitReport, FitSettings, Fitted};
 use crate::{baseline_covariance, decoders, training, windows};
 
 /// Fits a decoder to training rows.
@@ -44,13 +44,25 @@ pub fn fit(
     };
     progress(FitProgress::new("start", 0.0));
     let spec = &match &settings.keep {
-        Some(earlier) => earlier.fixed(spec, &mut report)?,
+        Some(earlier) => earlier.report.fixed(spec, &mut report)?,
         None => *spec,
     };
     let mut parameters = decoders::parameters(spec, data, &background, settings, &mut report, progress)?;
     if !parameters.scales_itself() {
         progress(FitProgress::new("covariance", 0.2));
-        baseline_covariance::calibrate(&mut parameters, spec, data, &background, settings, &mut report);
+        match settings.keep.as_deref() {
+            Some(EarlierFit { report: earlier, covariance_scale: Some(scale) }) => {
+                baseline_covariance::keep(&mut parameters, earlier, scale, n, &mut report)?;
+            }
+            _ => baseline_covariance::calibrate(
+                &mut parameters,
+                spec,
+                data,
+                &background,
+                settings,
+                &mut report,
+            ),
+        }
     }
     // the same is found of every order and window that is tried
     let mut said = BTreeSet::new();

@@ -9,12 +9,22 @@ use crate::report::Fitted;
 
 /// How good a fit is, put into its report with what speaks against it: run it once after [`fit`](crate::fit()), with the same
 /// data. `trials` is the result of a test against chance that exchanges the targets of trials; without one the states are
-/// shifted in time.
+/// shifted in time. A fit that kept the factor of an earlier one's covariance held nothing out: it keeps that one's figures, and
+/// without `trials` its test.
 ///
 /// Cost: without trials up to rows^2 * components.
 pub fn judge(spec: &DecoderSpec, data: &TrainingData, trials: Option<AgainstChance>, fitted: &mut Fitted) {
-    let Some(held) = fitted.held_out.take().filter(|held| !held.rows.is_empty()) else {
-        fitted.report.warnings.push(NOT_JUDGED.to_owned());
+    let held = fitted.held_out.take().filter(|held| !held.rows.is_empty());
+    let Some(held) = held else {
+        match &mut fitted.report.quality {
+            Some(earlier) => {
+                if let Some(trials) = trials {
+                    earlier.chance = trials;
+                }
+                fitted.report.warnings.extend(earlier.warnings());
+            }
+            None => fitted.report.warnings.push(NOT_JUDGED.to_owned()),
+        }
         return;
     };
     let truth = decoders::what_it_decodes(spec.decoder, data);

@@ -59,4 +59,4 @@ pub use quality::held_out_quality;
 pub use regression_reference::{
     Leaning, RegressionReference, RegressionReferenceError, regression_reference,
 };
-pub use report::{Budget, FitProgress, FitReport, FitSettings, Fitted, Tried};
+pub use report::{Budget, EarlierFit, FitProgress, FitReport, FitSettings, Fitted, Tried};

@@ -25,6 +25,7 @@ pub fn held_out_quality(data: &TrainingData, held: &HeldOut, chance: AgainstChan
         steps: held.steps,
         fallback_steps: held.fallback_steps,
         chance,
+        of_earlier_fit: false,
     }
 }
 

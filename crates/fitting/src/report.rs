@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kalmind_filter::{FitQuality, GuardStatistics, Parameters};
+use kalmind_filter::{CovarianceScale, FitQuality, GuardStatistics, Parameters};
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy::Coverage;
@@ -39,10 +39,19 @@ pub struct FitSettings {
     /// Whether the states are labels made from targets, so that zero means to stand still and is what the intent rests at,
     /// whatever their mean over the training rows; `state-mean` overrules it.
     pub labels: bool,
-    /// The report of an earlier fit of the same decoder, whose hyperparameters are kept: `dkf-gp` and `dkf-nw` then seek none,
-    /// and whatever the options leave open (`lags`, `direction`, `state-order`, `form`, `q-scale`) stays as it was chosen.
-    /// `None` where all of it is sought.
-    pub keep: Option<Box<FitReport>>,
+    /// An earlier fit of the same decoder, whose hyperparameters are kept: `dkf-gp` and `dkf-nw` then seek none, whatever the
+    /// options leave open (`lags`, `direction`, `state-order`, `form`, `q-scale`) stays as it was chosen, and a decoder that is
+    /// held out only for the factor on its covariance keeps that factor. `None` where all of it is sought.
+    pub keep: Option<Box<EarlierFit>>,
+}
+
+/// What a fit keeps of an earlier one.
+#[derive(Clone, Debug)]
+pub struct EarlierFit {
+    /// What it found and chose.
+    pub report: FitReport,
+    /// The factor on its covariance, for as many features as the rows have; `None` where it is sought anew.
+    pub covariance_scale: Option<CovarianceScale>,
 }
 
 /// How far a fit is.

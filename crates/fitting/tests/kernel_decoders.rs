@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "functions that several tests share fail like tests")]
 
 use kalmind_filter::{DecoderSpec, GaussianProcessRegressor, Parameters, Regressor, TrainingData};
-use kalmind_fitting::{Budget, FitError, FitReport, FitSettings, Fitted, fit};
+use kalmind_fitting::{Budget, EarlierFit, FitError, FitReport, FitSettings, Fitted, fit};
 use nalgebra::DMatrix;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -139,7 +139,8 @@ fn the_number_of_threads_does_not_change_a_bit() {
 }
 
 fn keeping(spec: &str, data: &TrainingData, earlier: &FitReport) -> Result<Fitted, FitError> {
-    let settings = FitSettings { keep: Some(Box::new(earlier.clone())), ..FitSettings::default() };
+    let earlier = EarlierFit { report: earlier.clone(), covariance_scale: None };
+    let settings = FitSettings { keep: Some(Box::new(earlier)), ..FitSettings::default() };
     fit(&spec.parse().unwrap(), data, &settings, &mut |_| ())
 }
 

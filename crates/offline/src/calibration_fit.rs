@@ -8,7 +8,7 @@ use kalmind_filter::{
 };
 use kalmind_fitting::{ClickFitSettings, FitError, FitProgress, FitReport, FitSettings, fit, fit_click};
 use kalmind_recording::{FittedRows, ModelFileError, PackedModel};
-use kalmind_session::{Calibration, CalibrationError, ClickLabelLaw, FittedModel, click_labels};
+use kalmind_session::{Calibration, CalibrationError, ChanceTest, ClickLabelLaw, FittedModel, click_labels};
 use serde_json::json;
 
 use crate::{
@@ -123,6 +123,31 @@ pub fn fit_calibration(
     settings: &FitSettings,
     progress: &mut dyn FnMut(FitProgress),
 ) -> Result<CalibrationFit, CalibrationFitError> {
+    let mut test = ChanceTest::once(settings.seed);
+    fit_rows(calibration, spec, &FitTerms { demand, shuffle, guard }, settings, &mut test, progress)
+}
+
+/// What a run asks of every model that it fits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FitTerms<'a> {
+    /// What a model has to match.
+    pub(crate) demand: &'a Demand,
+    /// Control experiment: labels in random order, by this seed.
+    pub(crate) shuffle: Option<u64>,
+    /// Whether a guard stands in front where the decoder's options leave it open.
+    pub(crate) guard: bool,
+}
+
+/// [`fit_calibration`], with the test against chance that this look belongs to.
+pub(crate) fn fit_rows(
+    calibration: &Calibration,
+    spec: &DecoderSpec,
+    terms: &FitTerms<'_>,
+    settings: &FitSettings,
+    test: &mut ChanceTest,
+    progress: &mut dyn FnMut(FitProgress),
+) -> Result<CalibrationFit, CalibrationFitError> {
+    let FitTerms { demand, shuffle, guard } = *terms;
     if demand.components.len() != 2 {
         return Err(CalibrationFitError::Components(demand.components.len()));
     }
@@ -141,7 +166,7 @@ pub fn fit_calibration(
         ..settings.clone()
     };
     let mut fitted = fit(spec, &data.training, &settings, progress)?;
-    judge_fit(spec, &data.training, Some(&data.decoder_moved), &settings, &mut fitted, progress);
+    judge_fit(spec, &data.training, Some(&data.decoder_moved), test, &mut fitted, progress);
     let law = calibration.clicks();
     let click = law.and_then(|law| clicks(&data.training, law, demand.bin_ms, &mut fitted.report));
     let model = Model {
@@ -212,7 +237,7 @@ pub fn fit_sessions(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use kalmind_session::{CalibrationOptions, CalibrationTick};
     use kalmind_types::{
         Binning, Cause, Component, CursorDrive, LslTime, OutputState, Position, StreamFeatures, Target,
@@ -223,9 +248,9 @@ mod tests {
 
     const CHANNELS: usize = 12;
 
-    /// An open loop of 24 trials of a second toward random ones of eight targets; what channels say of the velocity that is
+    /// An open loop of trials of a second toward random ones of eight targets; what channels say of the velocity that is
     /// meant has this gain beside noise of variance 1/3.
-    fn calibrated(gain: f64, spec: &str) -> CalibrationFit {
+    pub(crate) fn gathered(gain: f64, trials: u32) -> Calibration {
         // splitmix64
         let mut state = 5_u64;
         let mut noise = || {
@@ -239,7 +264,7 @@ mod tests {
         let mut calibration = Calibration::new(options, CHANNELS);
         let mut position = Position([0.5, 0.5]);
         let mut angle = 0.0;
-        for tick in 0..24_u32 * 50 {
+        for tick in 0..trials * 50 {
             let trial = tick / 50;
             if tick % 50 == 0 {
                 position = Position([0.5, 0.5]);
@@ -269,14 +294,23 @@ mod tests {
                 drive: CursorDrive::Label,
             });
         }
-        let demand = Demand {
+        calibration
+    }
+
+    /// What models of those rows have to match.
+    pub(crate) fn demand() -> Demand {
+        Demand {
             streams: vec![StreamFeatures::of_channels(Binning::Mean, CHANNELS, None)],
             bin_ms: 20.0,
             components: ["vx", "vy"]
                 .map(|name| Component { name: name.to_owned(), unit: String::new() })
                 .to_vec(),
             participant: None,
-        };
+        }
+    }
+
+    fn calibrated(gain: f64, spec: &str) -> CalibrationFit {
+        let (calibration, demand) = (gathered(gain, 24), demand());
         let spec = spec.parse().expect("a decoder");
         fit_calibration(&calibration, &spec, &demand, None, false, &FitSettings::default(), &mut |_| {})
             .expect("a fit")

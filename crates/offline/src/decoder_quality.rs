@@ -1,7 +1,7 @@
 //! What a fit says of its decoder: the test against chance by trials, and the report that goes into the model.
 
 use kalmind_filter::{AgainstChance, ChanceFigures, DecoderSpec, TrainingData};
-use kalmind_fitting::{FitProgress, FitSettings, Fitted, judge};
+use kalmind_fitting::{FitProgress, Fitted, judge};
 use kalmind_session::{ChanceResult, ChanceTest, Untestable};
 
 /// Puts into a fit's report how good the decoder is on rows that it was not fitted to, and warns where it is no good: by
@@ -13,13 +13,13 @@ pub(crate) fn judge_fit(
     spec: &DecoderSpec,
     data: &TrainingData,
     decoder_moved: Option<&[bool]>,
-    settings: &FitSettings,
+    test: &mut ChanceTest,
     fitted: &mut Fitted,
     progress: &mut dyn FnMut(FitProgress),
 ) {
     progress(FitProgress::new("chance", 0.0));
     let trials = match &data.task {
-        Some(_) => of_trials(&ChanceTest::once(settings.seed).look(data, decoder_moved)),
+        Some(_) => of_trials(&test.look(data, decoder_moved)),
         None => None,
     };
     judge(spec, data, trials, fitted);

@@ -21,6 +21,7 @@ pub mod recorded;
 pub mod recording;
 mod replay;
 pub mod report;
+pub mod session_fits;
 pub mod simulated_session;
 pub mod sources;
 mod table_fit;

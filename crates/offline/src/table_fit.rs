@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use kalmind_filter::{DecoderSpec, Model, ZScore, running_weight};
 use kalmind_fitting::{Budget, FitProgress, FitSettings, Fitted, fit};
+use kalmind_session::ChanceTest;
 use kalmind_types::{Binning, Component, StreamFeatures};
 use serde_json::json;
 
@@ -68,7 +69,7 @@ pub fn fit_tables(
     let mut show = |progress: FitProgress| shown(&progress);
     let fitted = fit(spec, &data, &settings, &mut show).map(|mut fitted| {
         if options.judged {
-            judge_fit(spec, &data, None, &settings, &mut fitted, &mut show);
+            judge_fit(spec, &data, None, &mut ChanceTest::once(options.seed), &mut fitted, &mut show);
         }
         fitted
     });

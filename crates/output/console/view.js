@@ -104,7 +104,7 @@ function qualityFacts(decoder) {
     ["correlation", quality.correlation.map((value) => decimal(value, 2)).join(", ")],
     ...(quality.maae === null ? [] : [["angle", `${decimal((quality.maae * 180) / Math.PI, 0)}°; chance: 90°`]]),
     ...(quality.fallback_steps > 0 ? [["fallback steps", `${quality.fallback_steps} of ${quality.steps}`]] : []),
-    ["tested on held-out", `${held.count} ${FOLDS[held.of]}`],
+    ["tested on held-out", `${held.count} ${FOLDS[held.of]}${quality.of_earlier_fit ? ", at an earlier fit" : ""}`],
   ];
 }
 

@@ -4,8 +4,8 @@ use std::{num::NonZero, sync::Arc};
 
 use kalmind_acquisition::clock;
 use kalmind_filter::DecoderSpec;
-use kalmind_fitting::{FitPool, FitSettings};
-use kalmind_offline::calibration_fit::{CalibrationFit, RecordedFit, fit_calibration};
+use kalmind_fitting::FitPool;
+use kalmind_offline::calibration_fit::{CalibrationFit, RecordedFit};
 use kalmind_session::{FitOrder, SessionInput};
 use kalmind_types::{Actor, ModelSource, Seconds};
 
@@ -31,20 +31,22 @@ impl Desk {
     /// Begins a fit; [`fit_ended`](Self::fit_ended) hears of what comes of it.
     pub(super) fn start_fit(&mut self, order: FitOrder) {
         let number = order.number;
+        self.fits_asked = Some(number);
         if let Err(problem) = self.spawn_fit(order) {
             self.fit_ended(number, Err(problem));
         }
     }
 
     fn spawn_fit(&mut self, order: FitOrder) -> Result<(), String> {
-        let FitOrder { number, decoder, rows, provisional } = order;
+        let (number, decoder) = (order.number, &order.decoder);
         let spec: DecoderSpec = decoder.parse().map_err(|error| format!("{decoder}: {error}"))?;
-        let demand = self.settings.demand.clone();
-        let (guard, shuffle) = (self.settings.guard, self.settings.shuffled_labels);
+        // what it leaves for the next one comes back with its result: that of a fit that was cancelled never does
+        let mut fitting = self.fitting.clone();
         let desk = self.handle.clone();
         // of those that others follow soon the folder keeps some: the recording has them all
         let now = clock::now();
-        let is_kept = !provisional || self.fit_saved.is_none_or(|saved| (now - saved).0 >= SAVED_EVERY.0);
+        let is_kept =
+            !order.provisional || self.fit_saved.is_none_or(|saved| (now - saved).0 >= SAVED_EVERY.0);
         let save = self.settings.save.clone().filter(|_| is_kept);
         if save.is_some() {
             self.fit_saved = Some(now);
@@ -52,12 +54,10 @@ impl Desk {
         let recorded = self.settings.recorder.is_some();
         let pool = self.fit_pool()?;
         let fit = move || {
-            let settings = FitSettings::default();
-            let work = || fit_calibration(&rows, &spec, &demand, shuffle, guard, &settings, &mut |_| {});
-            let ended = pool.run(work).map_err(|panicked| panicked.to_string());
+            let ended = pool.run(|| fitting.fit(&order, &spec, now)).map_err(|panicked| panicked.to_string());
             let mut fitted = ended.and_then(|fitted| fitted.map_err(|error| error.to_string()));
             if let (Ok(fitted), true) = (&mut fitted, recorded) {
-                fitted.recorded = RecordedFit::of(&fitted.model, rows, save.is_some()).map(Arc::new);
+                fitted.recorded = RecordedFit::of(&fitted.model, order.rows, save.is_some()).map(Arc::new);
             }
             let model = fitted.as_ref().ok().map(|fitted| Arc::clone(&fitted.model));
             if let Ok(CalibrationFit { model, rows, .. }) = &fitted {
@@ -70,7 +70,11 @@ impl Desk {
                 };
                 desk.models(|models| models.add(model, origin));
             }
-            desk.send_patiently(Message::Fitted { number, result: fitted.map(Box::new) });
+            desk.send_patiently(Message::Fitted {
+                number,
+                result: fitted.map(Box::new),
+                fitting: Box::new(fitting),
+            });
             // a slow disk keeps nobody from decoding
             if let Some((model, save)) = model.zip(save) {
                 match save.save(&model, clock::clock_pair().unix) {

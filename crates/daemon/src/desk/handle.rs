@@ -15,6 +15,7 @@ use kalmind_offline::{
     calibration_fit::CalibrationFit,
     model::{IdentifiedModel, ModelInDoubt},
     recorded::StagesDocument,
+    session_fits::SessionFits,
 };
 use kalmind_output::{ControlRefused, DecoderInfo};
 use kalmind_session::{Person, SessionRefused, SessionRequest, SessionStatus};
@@ -102,6 +103,8 @@ pub enum Message {
         number: u64,
         /// What came of it, or why nothing did.
         result: Result<Box<CalibrationFit>, String>,
+        /// What it leaves for the next one.
+        fitting: Box<SessionFits>,
     },
 }
 

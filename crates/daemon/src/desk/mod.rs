@@ -33,6 +33,7 @@ use kalmind_engine::{Examiner, History, StagedModel};
 use kalmind_fitting::FitPool;
 use kalmind_offline::calibration_fit::CalibrationFit;
 use kalmind_offline::model::{Demand, IdentifiedModel, ModelInDoubt};
+use kalmind_offline::session_fits::SessionFits;
 use kalmind_session::{Session, SessionAction, SessionInput, SessionSettings};
 use kalmind_types::{Actor, Command, FeatureLayout, LslTime, ModelId, OutputState, Seconds};
 
@@ -128,6 +129,9 @@ pub struct Desk {
     session_changed: bool,
     /// What fits run on, once there was one.
     fits: Option<Arc<FitPool>>,
+    /// What they keep of each other, and the newest one that was asked for: one that was cancelled leaves nothing.
+    fitting: SessionFits,
+    fits_asked: Option<u64>,
     /// When a model was last saved.
     fit_saved: Option<LslTime>,
     /// What the newest fit gave, until it is put in or another one comes.
@@ -178,9 +182,13 @@ impl Desk {
         let start = handle.models(|models| models.newest());
         let swaps = Swaps::new(settings.layout.width(), rows, examiner, start);
         let mut session = Session::new(settings.session.clone());
+        let fitting = SessionFits::new(settings.demand.clone(), settings.guard, settings.shuffled_labels);
         if let Some(interrupted) = &settings.interrupted {
             session.say(interrupted);
         }
+        // a page may ask before the desk's thread runs
+        let shown = Arc::new(session.status());
+        handle.update(|progress| progress.session = Some(shown));
         Self {
             settings,
             queues,
@@ -207,6 +215,8 @@ impl Desk {
             waiting: VecDeque::new(),
             swaps,
             fits: None,
+            fitting,
+            fits_asked: None,
             fit_saved: None,
             features: Vec::new(),
             shown: None,
@@ -277,7 +287,12 @@ impl Desk {
             Message::ChangeStages { place, next, document, by } => {
                 self.change_stages(place, *next, *document, by);
             }
-            Message::Fitted { number, result } => self.fit_ended(number, result.map(|fit| *fit)),
+            Message::Fitted { number, result, fitting } => {
+                if self.fits_asked == Some(number) {
+                    self.fitting = *fitting;
+                }
+                self.fit_ended(number, result.map(|fit| *fit));
+            }
         }
     }
 

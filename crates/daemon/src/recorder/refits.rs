@@ -11,7 +11,7 @@ use kalmind_acquisition::{
 };
 use kalmind_engine::{Engine, Examiner, History, HistoryRow};
 use kalmind_filter::{KernelPath, LabelLaw};
-use kalmind_fitting::{FitReport, FitSettings};
+use kalmind_fitting::{EarlierFit, FitReport, FitSettings};
 use kalmind_offline::{
     Replayed,
     calibration_fit::{CalibrationFit, RecordedFit},
@@ -227,6 +227,7 @@ impl Session {
 
     /// Fits to what there is, with the hyperparameters of an earlier fit where there is one.
     fn fit(&self, spec: &str, earlier: Option<FitReport>) -> CalibrationFit {
+        let earlier = earlier.map(|report| EarlierFit { report, covariance_scale: None });
         let settings = FitSettings { keep: earlier.map(Box::new), ..FitSettings::default() };
         let (spec, rows) = (spec.parse().expect("a decoder"), self.calibration());
         fit_calibration(&rows, &spec, &self.demand, None, true, &settings, &mut |_| {}).expect("a fit")

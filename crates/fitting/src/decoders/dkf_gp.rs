@@ -70,7 +70,7 @@ fn learner(mut lesson: Lesson<'_>) -> Result<Box<dyn Learner>, FitError> {
     let options = &lesson.spec.options;
     let (exact, inducing) = (options.exact.unwrap_or(EXACT), options.inducing.unwrap_or(INDUCING));
     let hyperparameters = match &lesson.settings.keep {
-        Some(earlier) => Hyperparameters::reported(earlier, lesson.examples)?,
+        Some(earlier) => Hyperparameters::reported(&earlier.report, lesson.examples)?,
         None => sought(&mut lesson, exact, inducing)?,
     };
     let report = lesson.report;

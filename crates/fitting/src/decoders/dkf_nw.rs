@@ -186,7 +186,7 @@ fn learner(lesson: Lesson<'_>) -> Result<Box<dyn Learner>, FitError> {
     let Lesson { spec, examples, rows, settings, report, progress } = lesson;
     let options = &spec.options;
     if let Some(earlier) = &settings.keep {
-        return Ok(Box::new(NadarayaWatson::reported(earlier, spec, examples, rows, report)?));
+        return Ok(Box::new(NadarayaWatson::reported(&earlier.report, spec, examples, rows, report)?));
     }
     progress(FitProgress::new("bandwidth", 0.1));
     let (inputs, states) = (examples.inputs(rows), examples.states(rows));

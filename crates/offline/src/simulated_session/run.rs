@@ -2,7 +2,7 @@
 
 use kalmind_engine::EngineSettings;
 use kalmind_filter::DecoderSpec;
-use kalmind_fitting::{FitPool, FitSettings};
+use kalmind_fitting::FitPool;
 use kalmind_session::{
     Calibration, FitOrder, FittedModel, Participant, ParticipantOptions, Person, Session, SessionAction,
     SessionInput, SessionOptions, SessionRequest, SessionSettings, SessionState, SessionTick, VerdictKind,
@@ -14,7 +14,7 @@ use super::{
     perturbation::Perturbation,
     ticks::Ticks,
 };
-use crate::{calibration_fit::fit_calibration, model::Demand};
+use crate::{model::Demand, session_fits::SessionFits};
 
 /// A session may take so many times as long as its preset says, and so many seconds more, before it is broken off.
 const PATIENCE: (f64, f64) = (3.0, 120.0);
@@ -92,12 +92,13 @@ enum Course {
 /// A session that runs.
 struct Run<'a> {
     settings: &'a SimulationSettings,
-    seed: u64,
     fits: &'a FitPool,
     audience: &'a mut dyn Audience,
     participant: Participant,
     ticks: Ticks,
     session: Session,
+    /// What fits keep of each other.
+    fitting: SessionFits,
     /// The fit that runs, and when it ends.
     fit: Option<(LslTime, Box<FitOrder>)>,
     /// The rows that the newest fit was asked for with.
@@ -121,13 +122,17 @@ impl<'a> Run<'a> {
             participant: Participant::new(options)?,
             ticks: Ticks::new(settings.engine.clone(), bin)?,
             session: Session::new(SessionSettings { seed, simulated: true, ..settings.session.clone() }),
+            fitting: SessionFits::new(
+                settings.demand.clone(),
+                settings.guard,
+                settings.shuffled_labels.then_some(seed),
+            ),
             fit: None,
             rows: None,
             offset: None,
             figures: Figures::new(seed, profile),
             now: LslTime(0.0),
             settings,
-            seed,
             fits,
             audience,
         })
@@ -240,19 +245,15 @@ impl<'a> Run<'a> {
     }
 
     fn fitted(&mut self, order: &FitOrder) -> Result<FittedModel, String> {
-        let SimulationSettings { demand, guard, shuffled_labels, .. } = self.settings;
         let spec: DecoderSpec = order.decoder.parse().map_err(|error| format!("{error}"))?;
-        let shuffle = shuffled_labels.then_some(self.seed);
-        let fit = || {
-            let settings = FitSettings::default();
-            fit_calibration(&order.rows, &spec, demand, shuffle, *guard, &settings, &mut |_| {})
-        };
-        let fit = self.fits.run(fit).map_err(|panicked| panicked.to_string())?;
+        let (fitting, asked) = (&mut self.fitting, self.now - self.settings.fit);
+        let fit =
+            self.fits.run(|| fitting.fit(order, &spec, asked)).map_err(|panicked| panicked.to_string())?;
         let fit = fit.map_err(|error| error.to_string())?;
         let told = fit.told();
         self.ticks.keep(fit.staged);
         if self.session.status().comparison.is_some() {
-            self.ticks.keep_for_long(fit.model, *guard);
+            self.ticks.keep_for_long(fit.model, self.settings.guard);
         }
         Ok(told)
     }

@@ -22,6 +22,10 @@ fn every_type_that_is_serialised_fits_its_schema() {
             "correlation": [0.7, null], "maae": null, "steps": 1000, "fallback_steps": 3, "chance": chance,
         })
     };
+    let of_earlier_fit = |mut quality: Value| {
+        quality["of_earlier_fit"] = json!(true);
+        quality
+    };
     let tested = json!({"result": "better", "test": "a test", "score": 0.3, "p": 0.001, "p_limit": 0.005});
     let untested = json!({"result": "not_tested", "why": "3 trials"});
     let swapped = |quality: Value| {
@@ -45,7 +49,7 @@ fn every_type_that_is_serialised_fits_its_schema() {
     for (kind, data) in [
         (EventKind::Model, swapped(Value::Null)),
         (EventKind::Model, swapped(quality(tested))),
-        (EventKind::Model, swapped(quality(untested))),
+        (EventKind::Model, swapped(of_earlier_fit(quality(untested)))),
         (EventKind::Model, activated),
         (EventKind::Model, added),
         (EventKind::Operator, confirmed),

@@ -40,4 +40,6 @@ pub struct FitOrder {
     pub rows: Calibration,
     /// Whether another fit follows soon: hyperparameters may be kept.
     pub provisional: bool,
+    /// Whether it is the first to these rows: nothing of a fit before it is kept.
+    pub anew: bool,
 }

@@ -138,6 +138,7 @@ impl Session {
             let clicks = self.preset.as_ref().is_some_and(Preset::selects_by_click);
             let rows = Calibration::new(self.settings.calibration, self.settings.features);
             self.calibration = Some(rows.with_clicks(clicks.then(ClickLabelLaw::default)));
+            self.fits.anew = true;
         }
         self.begun.get_or_insert(time);
         let started = SessionChange::BlockStarted { number: self.at, title: plan.title.clone() };

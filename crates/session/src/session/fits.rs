@@ -13,6 +13,8 @@ pub(super) struct Fits {
     pub(super) asked_at: f64,
     /// One that begins once the one that runs has ended: the decoder.
     pub(super) then: Option<String>,
+    /// Whether the next one is the first to its rows.
+    pub(super) anew: bool,
     pub(super) status: FitStatus,
 }
 

@@ -143,7 +143,8 @@ impl Session {
         let number = self.fits.next;
         self.fits.next += 1;
         self.fits.running = Some(number);
-        actions.push(SessionAction::Fit(Box::new(FitOrder { number, decoder, rows, provisional })));
+        let anew = core::mem::take(&mut self.fits.anew);
+        actions.push(SessionAction::Fit(Box::new(FitOrder { number, decoder, rows, provisional, anew })));
     }
 
     /// A fit has ended.

@@ -128,6 +128,7 @@ impl Session {
         self.told_block = Some(block);
         if block == TaskBlock::OpenLoop {
             self.calibration = Some(Calibration::new(self.settings.calibration, self.settings.features));
+            self.fits.anew = true;
         }
         let task = TaskState { target: self.target, drive: block.drive(), ..TaskState::default() };
         actions.push(SessionAction::Command(Command::Task(task)));
