@@ -36,20 +36,28 @@ impl EventBus {
 
     /// Publishes an event and says which number it got.
     pub fn publish(&self, time: LslTime, body: EventBody) -> u64 {
+        self.publish_as(time, body, None)
+    }
+
+    /// Publishes an event that the recording has as it is; clients, and the log, have it as it is `shown`, where that is given.
+    pub fn publish_as(&self, time: LslTime, body: EventBody, shown: Option<EventBody>) -> u64 {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let event_seq = *next;
         *next += 1;
-        if body.kind() == EventKind::Window {
+        let told = shown.as_ref().unwrap_or(&body);
+        if told.kind() == EventKind::Window {
             // as many as a task has stimuli
-            tracing::debug!(event_seq, data = %body.data(), "window");
+            tracing::debug!(event_seq, data = %told.data(), "window");
         } else {
-            tracing::info!(event_seq, kind = ?body.kind(), data = %body.data(), "event");
+            tracing::info!(event_seq, kind = ?told.kind(), data = %told.data(), "event");
         }
-        let event = RenderedEvent::from(Event::new(time, event_seq, body));
+        let rendered = |body| RenderedEvent::from(Event::new(time, event_seq, body));
+        let recorded = rendered(body);
+        let event = shown.map_or_else(|| recorded.clone(), rendered);
         // in the order of the numbers, so under the lock
         self.hub.publish_event(&event);
         if let Some(recorder) = &self.recorder {
-            recorder.event(&event);
+            recorder.event(&recorded);
         }
         if self.outlet.try_send(event).is_err() {
             tracing::warn!(

@@ -12,6 +12,7 @@ const STOPPED = new Set(["hold", "stale", "fault"]);
 let awaiting = []; // what a request for control has to confirm, from the newest status
 let input; // how late it is, likewise
 let state; // the newest
+let hidden = false; // whether nobody is told which decoder is which
 let asking = null; // what the question on the screen is about: the reasons, and the state in which it was put
 
 const view = new View();
@@ -53,6 +54,8 @@ const connection = new Connection(token, {
         goOn(message);
         break;
       case "session":
+        if (hidden && !message.comparison?.hidden) listModels();
+        hidden = Boolean(message.comparison?.hidden);
         panel.show(message);
         called(message);
         break;

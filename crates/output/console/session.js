@@ -92,7 +92,9 @@ export class SessionPanel {
   // Who may let the session go on, for a page that may not; null for one that may.
   get watches() {
     if (!this.#steerable) return ONLY_WATCHES;
-    return this.#elsewhere ? `${this.#status.operator ?? "somebody without a code"} is in charge, on another page or program: ask them, or press Take over and give your code` : null;
+    // a demonstration runs by itself, and is anybody's
+    const { console: inCharge, simulated } = this.#status ?? {};
+    return this.#elsewhere && !(simulated && inCharge === null) ? `${this.#status.operator ?? "somebody without a code"} is in charge, on another page or program: ask them, or press Take over and give your code` : null;
   }
 
   // What to press for the session to go on, where it waits to be told so.

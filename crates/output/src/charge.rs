@@ -22,7 +22,9 @@ impl TryFrom<String> for ConsoleName {
 pub(crate) fn why_not(session: &Value, console: Option<&str>, is_held: bool) -> Option<String> {
     let runs = !matches!(session["state"].as_str(), None | Some("closed" | "done"));
     let in_charge = session["console"].as_str();
-    let concerns = console.is_some() || is_held;
+    // a demonstration runs by itself, and is anybody's
+    let is_anybodys = in_charge.is_none() && session["simulated"] == true;
+    let concerns = (console.is_some() || is_held) && !is_anybodys;
     (runs && concerns && in_charge != console).then(|| {
         let who = session["operator"].as_str().unwrap_or("somebody without a code");
         format!(
@@ -53,6 +55,8 @@ mod tests {
         let script = json!({ "state": "running", "console": null, "operator": "AB" });
         assert_eq!(why_not(&script, None, true), None);
         assert!(why_not(&script, Some("page-1"), true).is_some());
+        let demo = json!({ "state": "running", "console": null, "operator": "demo", "simulated": true });
+        assert_eq!(why_not(&demo, Some("page-1"), true), None);
     }
 
     #[test]

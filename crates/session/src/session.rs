@@ -110,6 +110,8 @@ pub struct Session {
     assistance_scale: f64,
     overridden_by: Option<String>,
     notes: usize,
+    /// What other programs told while the preset's blocks ran.
+    beside: u64,
     called: Option<LslTime>,
     /// When the first block began.
     begun: Option<LslTime>,
@@ -182,6 +184,7 @@ impl Session {
             assistance_scale: 1.0,
             overridden_by: None,
             notes: 0,
+            beside: 0,
             called: None,
             begun: None,
             first_target_s: None,

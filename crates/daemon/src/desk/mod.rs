@@ -18,7 +18,10 @@ mod windows;
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -120,7 +123,7 @@ pub struct Desk {
     actions: VecDeque<SessionAction>,
     /// Whether that is being done.
     carries_out: bool,
-    /// Whether clients were not told which decoder moves the cursor when the session was shown last.
+    /// Whether clients are not told which decoder moves the cursor.
     hid_decoder: bool,
     /// How many stops there had been when what is being done was asked for, where somebody asked.
     asked_after: Option<u64>,
@@ -132,6 +135,8 @@ pub struct Desk {
     /// What they keep of each other, and the newest one that was asked for: one that was cancelled leaves nothing.
     fitting: SessionFits,
     fits_asked: Option<u64>,
+    /// Whether nobody waits any more for the fit that was begun last.
+    nobody_waits: Arc<AtomicBool>,
     /// When a model was last saved.
     fit_saved: Option<LslTime>,
     /// What the newest fit gave, until it is put in or another one comes.
@@ -217,6 +222,7 @@ impl Desk {
             fits: None,
             fitting,
             fits_asked: None,
+            nobody_waits: Arc::default(),
             fit_saved: None,
             features: Vec::new(),
             shown: None,

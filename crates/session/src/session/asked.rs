@@ -196,6 +196,7 @@ impl Session {
         self.calibration = None;
         (self.paused, self.problem, self.overridden_by) = (None, None, None);
         (self.begun, self.first_target_s, self.signals) = (None, None, None);
+        self.beside = 0;
         (self.assistance_scale, self.keeps_calibrating) = (1.0, false);
         // what was found out about the decoder was another session's, and maybe another participant's
         self.judge.other_model();

@@ -224,6 +224,7 @@ impl Session {
     /// The session is over.
     pub(super) fn finish(&mut self, time: LslTime, by: Actor, why: &str, actions: &mut Vec<SessionAction>) {
         self.cancel_fit(actions);
+        self.take_back_coming(time, actions);
         self.state = SessionState::Done;
         (self.paused, self.problem) = (None, None);
         self.publish(time, by, SessionChange::Ended { why: why.to_owned() }, actions);

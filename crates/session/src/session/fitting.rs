@@ -122,6 +122,21 @@ impl Session {
         }
     }
 
+    /// The session is over: models that it has asked for and that are still on their way do not take over any more.
+    pub(super) fn take_back_coming(&mut self, now: LslTime, actions: &mut Vec<SessionAction>) {
+        let decodes = self.decodes.map(|(id, _)| id);
+        // one that was sent and that no tick has shown may have come back to be warmed again
+        let unseen = self.model.iter().filter(|model| Some(model.id) != decodes);
+        actions.extend(unseen.map(|model| SessionAction::TakeBack(model.id)));
+        for FittedModel { id, .. } in core::mem::take(&mut self.coming) {
+            self.fits.status.kept_out += 1;
+            actions.push(SessionAction::TakeBack(id));
+            let why = "the session ended before it took over".to_owned();
+            let change = SessionChange::ModelKeptOut { hash: id.to_hex(), why };
+            self.publish(now, Actor::Daemon, change, actions);
+        }
+    }
+
     fn decoder(&self) -> Option<String> {
         let preset = self.preset.as_ref().and_then(|preset| preset.decoder.clone());
         preset.or_else(|| self.settings.decoder.clone())

@@ -94,6 +94,7 @@ impl Session {
                 })
                 .collect(),
             notes: self.notes,
+            told_by_others: self.beside,
             called: self.called.map(|called| called.0),
         }
     }

@@ -63,6 +63,9 @@ pub(super) struct Rig {
     pub(super) doubts: bool,
     /// Whether the decoder moves the cursor to the target.
     pub(super) is_good: bool,
+    /// Whether models stay on their way.
+    pub(super) is_slow: bool,
+    pub(super) on_their_way: Vec<ModelId>,
     /// Whether features move where the cursor does not.
     pub(super) lively: bool,
     pub(super) orders: Vec<FitOrder>,
@@ -97,6 +100,8 @@ impl Rig {
             doubts: false,
             is_good: true,
             lively: true,
+            is_slow: false,
+            on_their_way: Vec::new(),
             orders: Vec::new(),
             events: Vec::new(),
             commands: Vec::new(),
@@ -115,6 +120,8 @@ impl Rig {
                 SessionAction::Publish { event, .. } => self.events.push(event),
                 SessionAction::Fit(order) => self.orders.push(*order),
                 SessionAction::CancelFit { number } => self.orders.retain(|order| order.number != number),
+                SessionAction::PutIn(id) if self.is_slow => self.on_their_way.push(id),
+                SessionAction::TakeBack(id) => self.on_their_way.retain(|other| *other != id),
                 SessionAction::PutIn(id) => {
                     self.decodes = Some((id, self.doubts));
                     self.handle(SessionInput::PutIn { model: id, result: Ok(()) }).unwrap();
