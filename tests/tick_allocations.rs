@@ -215,6 +215,7 @@ fn heap_touches(decoder: &str, sent: &[Sent]) -> u64 {
         label_law: LabelLaw::default(),
         plausibility: true,
         fallback_stale: Seconds(0.3),
+        doubted_calibrates: true,
     })
     .expect("an engine")
     .with_windows(&[window(sent)])

@@ -99,6 +99,7 @@ pub(crate) fn engine(features: Vec<StreamFeatures>) -> Engine {
         label_law: LabelLaw::default(),
         plausibility: true,
         fallback_stale: Seconds(0.3),
+        doubted_calibrates: true,
     })
     .expect("an engine")
 }

@@ -292,6 +292,12 @@ test("losing the page in charge stops the output, and says so", async () => {
   await page.close();
   await output(watching, "hold");
   await says(watching, "state", "the loss of the operator's page");
+  // who may let it go on, and how to become that
+  await says(watching, "run-message", "Stopped; AB is in charge");
+  await says(watching, "go-on", "press Take over and give your code");
+  await press(watching, "#steer [data-state=control]");
+  await says(watching, "notice", "AB is in charge");
+  await output(watching, "hold");
 });
 
 test("the participant sees target, cursor and what to do, and nothing else", async () => {

@@ -69,6 +69,7 @@ fn what_is_wrong_with_a_preset_is_said_where_it_stands() {
         (block("rest_s = -1"), 8, 10, "`block[0].rest_s` is out of range"),
         (block("options = { hold = true }"), 8, 20, "has the wrong type"),
         (block("options = { radius = -1 }"), 8, 11, "block 1 (B): `options`: radius is -1"),
+        (block("options = { distance = 0.6 }"), 8, 11, "`options`: targets lie outside the workspace"),
         (block("options = { radus = 1 }"), 8, 11, "`options`: the task radial8 has no option radus"),
         (
             block("assistance = [{ at_s = 3, mixing = 1 }, { at_s = 3 }]"),

@@ -7,7 +7,7 @@ use kalmind_offline::{
     recorded::{Item, SessionReader, Wanted},
     recorded_models,
 };
-use kalmind_types::{EventBody, SessionChange};
+use kalmind_types::{EventBody, ModelEvent, SessionChange};
 use serde_json::{Value, json};
 
 use crate::{
@@ -236,6 +236,65 @@ fn a_fit_that_fails_is_told_and_the_session_waits_for_a_decision() {
     let (code, body) = ask(&daemon, TERMINAL, &json!({ "action": "end" }));
     assert_eq!(code, 200, "{body}");
     assert_eq!(ended(daemon, 0)["session"]["state"], "done");
+}
+
+#[test]
+fn compared_decoders_cannot_be_told_apart_until_the_end_and_the_recording_knows_them() {
+    let laboratory = Laboratory::new("compared");
+    let _participant = participant(&laboratory);
+    configuration(&laboratory, "");
+    let compare = "[compare]\ndecoders = [\"kalman-steady\", \"kalman\"]\nrounds = 1\n[compare.block]\n\
+                   block = \"evaluation\"\ntitle = \"Compared\"\ntask = \"radial8\"\nseconds = 4\nrest_s = 2\n";
+    let blocks = [block("open_loop", "Open loop", 10, ""), compare.to_owned()];
+    let preset = preset(&laboratory, &blocks);
+    let daemon = session(&laboratory, &preset, &["--operator", "AB", "--record", "session.xdf"]);
+    let list = || -> Value {
+        let (code, body) = daemon.http("GET", "/v1/models", None, false);
+        assert_eq!(code, 200, "{body}");
+        serde_json::from_str(&body).expect("JSON")
+    };
+    for block in [1, 2] {
+        wait_until(&daemon, "a compared block", |status| {
+            status["block"] == block
+                && status["state"] == "running"
+                && status["elapsed_s"].as_f64() > Some(0.5)
+        });
+        let status = daemon.status();
+        let decoder = &status["decoder"];
+        assert_eq!(decoder["model"], "0".repeat(64), "{decoder:#}");
+        assert!(decoder["name"].as_str().is_some_and(|name| name.starts_with("hidden")), "{decoder:#}");
+        assert_eq!((&decoder["quality"], &decoder["poor"]), (&Value::Null, &json!(false)));
+        let list = list();
+        // the one that was fitted before the comparison, and nothing of which one decodes
+        let models = list["models"].as_array().expect("a list");
+        assert!(models.len() <= 1 && models.iter().all(|model| model["active"] == false), "{list:#}");
+        assert_eq!(
+            (&list["active"], &list["before"], &list["wanted"]),
+            (&json!(null), &json!(null), &json!(null))
+        );
+        if let Some(hash) = models.first().and_then(|model| model["model"].as_str()) {
+            let (code, body) = daemon.http("POST", &format!("/v1/models/{hash}/activate"), None, true);
+            assert!(code == 409 && body.contains("being compared"), "{code} {body}");
+        }
+    }
+    let printed = ended(daemon, 0);
+    let told = printed["session"]["comparison"]["decoders"].as_array().expect("decoders").clone();
+    assert!(
+        told.iter().all(|one| one["decoder"].as_str().is_some_and(|name| name.contains("kalman"))),
+        "{told:?}"
+    );
+    let mut reader =
+        SessionReader::open(&laboratory.path("session.xdf"), Wanted::default()).expect("a recording");
+    let mut hashes = Vec::new();
+    while let Some(item) = reader.next_item().expect("readable") {
+        if let Item::Event(event) = item
+            && let EventBody::Model(ModelEvent::Swapped { decoder, hash, .. }) = event.body
+        {
+            assert!(decoder.contains("kalman"), "{decoder}");
+            hashes.push(hash);
+        }
+    }
+    assert!(hashes.len() >= 3 && !hashes.contains(&"0".repeat(64)), "{hashes:?}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    decoder_info::hidden,
+    decoder_info::hide_compared,
     desk::{DeskHandle, Message, Progress},
     event_bus::{EventBus, near},
     log,
@@ -166,13 +166,8 @@ impl Controls for DaemonControls {
 
     fn models(&self) -> ModelList {
         let mut list = self.desk.models(|models| models.list());
-        let session = self.desk.progress().session;
-        let compared = session.as_ref().and_then(|session| session.comparison.as_ref());
-        if compared.is_some_and(|comparison| comparison.hidden) {
-            for entry in &mut list.models {
-                entry.decoder = hidden(entry.decoder.clone());
-                entry.file = None;
-            }
+        if let Some(known) = self.desk.progress().hidden {
+            hide_compared(&mut list, &known);
         }
         list
     }
@@ -199,6 +194,12 @@ impl Controls for DaemonControls {
     }
 
     fn activate_model(&self, id: ModelId, by: Actor) -> Result<(), ControlRefused> {
+        if self.desk.progress().hidden.is_some() {
+            return Err(ControlRefused::NotNow(
+                "decoders are being compared, and which one decodes is the session's to say: end it first"
+                    .to_owned(),
+            ));
+        }
         let model = self.desk.models(|models| models.get(id)).ok_or_else(|| {
             ControlRefused::UnknownModel(
                 "the run has no such model: GET /v1/models lists those that it has; one that was given up to make room \

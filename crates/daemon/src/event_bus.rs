@@ -7,7 +7,7 @@ use std::{
 
 use crossbeam_channel::Sender;
 use kalmind_output::Hub;
-use kalmind_types::{Event, EventBody, EventKind, LslTime, RenderedEvent, Seconds};
+use kalmind_types::{Event, EventBody, EventKind, LslTime, OutputState, RenderedEvent, Seconds};
 
 use crate::recorder::RecorderHandle;
 
@@ -36,20 +36,28 @@ impl EventBus {
 
     /// Publishes an event and says which number it got.
     pub fn publish(&self, time: LslTime, body: EventBody) -> u64 {
+        self.publish_as(time, body, None)
+    }
+
+    /// Publishes an event that the recording has as it is; clients, and the log, have it as it is `shown`, where that is given.
+    pub fn publish_as(&self, time: LslTime, body: EventBody, shown: Option<EventBody>) -> u64 {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let event_seq = *next;
         *next += 1;
-        if body.kind() == EventKind::Window {
+        let told = shown.as_ref().unwrap_or(&body);
+        if told.kind() == EventKind::Window {
             // as many as a task has stimuli
-            tracing::debug!(event_seq, data = %body.data(), "window");
+            tracing::debug!(event_seq, data = %told.data(), "window");
         } else {
-            tracing::info!(event_seq, kind = ?body.kind(), data = %body.data(), "event");
+            tracing::info!(event_seq, kind = ?told.kind(), data = %told.data(), "event");
         }
-        let event = RenderedEvent::from(Event::new(time, event_seq, body));
+        let rendered = |body| RenderedEvent::from(Event::new(time, event_seq, body));
+        let recorded = rendered(body);
+        let event = shown.map_or_else(|| recorded.clone(), rendered);
         // in the order of the numbers, so under the lock
         self.hub.publish_event(&event);
         if let Some(recorder) = &self.recorder {
-            recorder.event(&event);
+            recorder.event(&recorded);
         }
         if self.outlet.try_send(event).is_err() {
             tracing::warn!(
@@ -61,6 +69,11 @@ impl EventBus {
             publisher.unpark();
         }
         event_seq
+    }
+
+    /// The state of the output as clients are shown it: with and without ticks.
+    pub fn shown(&self) -> OutputState {
+        self.hub.state().0
     }
 
     /// Events published so far.
@@ -101,7 +114,7 @@ pub(crate) fn heard() -> (std::sync::Arc<EventBus>, crossbeam_channel::Receiver<
         workspace: kalmind_output::Workspace { width: 1.0, height: 1.0 },
     };
     let clock = kalmind_output::Clock::new(|| LslTime(1.0), || 0.0);
-    let hub = Hub::new(info, kalmind_types::OutputState::Control, clock);
+    let hub = Hub::new(info, OutputState::Control, clock);
     let (outlet, received) = crossbeam_channel::unbounded();
     (std::sync::Arc::new(EventBus::new(hub, outlet, None, None)), received)
 }

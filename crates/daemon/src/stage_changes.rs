@@ -84,11 +84,20 @@ impl StageChanges {
                 .map_err(|error| ControlRefused::Invalid(format!("`stages` cannot be used: {error}")))
         };
         let (chain, first) = (built(&after)?, built(before)?);
-        if chain.signal() != first.signal() || chain.delay() != first.delay() {
+        if !chain.signal().is_like(first.signal()) || chain.delay() != first.delay() {
             return Err(ControlRefused::Invalid(
                 "these stages give other channels, another rate or another delay than those in force: begin a run with them"
                     .to_owned(),
             ));
+        }
+        if let Some(output) = chain.signal().made_of_more(first.signal()) {
+            return Err(ControlRefused::Invalid(format!(
+                "{output} would be made of channels that it was not made of when the run began, and that masking them would \
+                 not reach: give them a weight other than 0 from the start, or begin a run with these stages"
+            )));
+        }
+        for warning in chain.warnings() {
+            tracing::warn!(stream = status.stream, "{warning}");
         }
         let (place, generation) = (status.place, after.generation);
         if !desk.claim_stages(place, NextStages { generation, at: None, by }) {

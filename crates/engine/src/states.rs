@@ -22,7 +22,8 @@
 //!
 //! Beside them stands how the input arrives: while that is being measured every mode is shown as `idle`, and while it is
 //! slow and nobody has confirmed it, `control` is; the mode asked for is kept and comes into force afterwards. Likewise a
-//! model in doubt, one that is no better than chance by its own fit report, is not controlled with until somebody confirms it.
+//! model in doubt, one that is no better than chance by its own fit report, is not controlled with until somebody confirms it;
+//! in `calibrating`, which steers no other program, it moves the cursor: that is how it is found out what it is worth.
 
 #![deny(
     clippy::arithmetic_side_effects,
@@ -197,11 +198,11 @@ impl OutputStates {
         self.not_fresh.is_some_and(Cause::is_implausible_input)
     }
 
-    /// Whether no decoder may move the cursor in any mode: the input arrives too late or the model is in doubt, and nobody has
-    /// agreed to that.
+    /// Whether no decoder may move the cursor in any mode: the input arrives too late, or the model is in doubt and such a one
+    /// may not calibrate either, and nobody has agreed to that.
     #[must_use]
-    pub fn decoder_is_kept_from_control(&self) -> bool {
-        self.input == InputArrival::Slow || self.doubt.is_some()
+    pub fn decoder_is_at_rest(&self, doubted_calibrates: bool) -> bool {
+        self.input == InputArrival::Slow || (self.doubt.is_some() && !doubted_calibrates)
     }
 
     /// Why the model that decodes may not control until somebody confirms it; none where it may, and without a model.

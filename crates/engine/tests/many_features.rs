@@ -79,6 +79,7 @@ fn engine() -> Engine {
         label_law: LabelLaw::default(),
         plausibility: true,
         fallback_stale: Seconds(0.3),
+        doubted_calibrates: true,
     })
     .unwrap();
     let decoder = model.decoder_with(false, KernelPath::detect()).unwrap();

@@ -75,6 +75,7 @@ impl Bench {
             label_law: LabelLaw::default(),
             plausibility: false,
             fallback_stale: Seconds(0.3),
+            doubted_calibrates: true,
         })
         .unwrap()
         .with_windows(windows)

@@ -54,7 +54,7 @@ pub use fit::fit;
 pub use fit_error::FitError;
 pub use held_out::HeldOut;
 pub use judging::judge;
-pub use pool::{FitPanicked, FitPool};
+pub use pool::{FitBroken, FitPool, abandon};
 pub use quality::held_out_quality;
 pub use regression_reference::{
     Leaning, RegressionReference, RegressionReferenceError, regression_reference,

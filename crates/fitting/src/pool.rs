@@ -1,6 +1,6 @@
 //! Fits beside a session: on threads of their own, fewer than the machine has cores.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
@@ -28,16 +28,32 @@ impl FitPool {
     /// Does `work` on the threads of the pool, and waits for it. Several callers share them.
     ///
     /// # Errors
-    /// [`FitPanicked`]; the threads go on.
-    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, FitPanicked> {
-        catch_unwind(AssertUnwindSafe(|| self.threads.install(work))).map_err(|_panic| FitPanicked)
+    /// [`FitBroken`]; the threads go on.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, FitBroken> {
+        catch_unwind(AssertUnwindSafe(|| self.threads.install(work)))
+            .map_err(|ended| if ended.is::<Abandoned>() { FitBroken::Abandoned } else { FitBroken::Panicked })
     }
 }
 
-/// A fit panicked; what it said is in the log.
+/// Why nothing came of a fit, for reasons of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an error inside Kalmind ended the fit; the log has more: report it, and calibrate again")]
-pub struct FitPanicked;
+pub enum FitBroken {
+    /// It panicked; what it said is in the log.
+    #[error("an error inside Kalmind ended the fit; the log has more: report it, and calibrate again")]
+    Panicked,
+    /// Whoever heard of its progress [abandoned](abandon) it.
+    #[error("nobody waited for the fit any more")]
+    Abandoned,
+}
+
+struct Abandoned;
+
+/// Ends the fit that calls it, for whoever hears of its progress and knows that nobody waits for it any more: the fit ends
+/// between two steps, and [`FitPool::run`] gives [`FitBroken::Abandoned`].
+pub fn abandon() -> ! {
+    // unwinds as a panic does, and says nothing
+    resume_unwind(Box::new(Abandoned))
+}
 
 #[cfg(test)]
 mod tests {
@@ -57,7 +73,8 @@ mod tests {
                 counted.fetch_add(1, Ordering::Relaxed);
             };
             let pool = FitPool::new(cores, begin).unwrap();
-            assert_eq!(pool.run(|| panic!("as asked for")), Err::<(), _>(FitPanicked));
+            assert_eq!(pool.run(|| panic!("as asked for")), Err::<(), _>(FitBroken::Panicked));
+            assert_eq!(pool.run(|| -> () { abandon() }), Err(FitBroken::Abandoned));
             assert_eq!(pool.run(rayon::current_num_threads), Ok(threads), "of {cores} cores");
             let named = pool.run(|| std::thread::current().name().map(str::to_owned)).unwrap();
             assert!(named.is_some_and(|name| name.starts_with("kalmind-fit-")));

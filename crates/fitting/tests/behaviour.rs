@@ -5,7 +5,7 @@ use kalmind_filter::{
     CovarianceScale, Decoder, DecoderSpec, DiscriminativeFilter, Form, KalmanParameters, Model, ModelError,
     Parameters, Start, StateModel, StationarySource, TrainingData,
 };
-use kalmind_fitting::{FitError, FitSettings, Fitted, fit};
+use kalmind_fitting::{FitBroken, FitError, FitPool, FitSettings, Fitted, abandon, fit};
 use kalmind_types::Intent;
 use nalgebra::{DMatrix, DVector};
 use proptest::prelude::*;
@@ -116,6 +116,28 @@ fn every_decoder_starts_at_the_first_features_and_starts_anew_after_a_restart() 
         decoder.restart();
         assert!(decoder.state().is_none());
         assert_eq!(first, run(decoder.as_mut()), "{spec}");
+    }
+}
+
+#[test]
+fn a_fit_that_is_abandoned_ends_between_two_steps() {
+    let data = simulated(400, 6, 1);
+    let pool = FitPool::new(1, || {}).unwrap();
+    for (spec, last) in
+        [("kalman-steady", "covariance"), ("dkf-nw", "cross-fitting"), ("dkf-gp:steps=3", "noise")]
+    {
+        let (mut heard, parsed) = (Vec::new(), spec.parse().unwrap());
+        let ended = pool.run(|| {
+            fit(&parsed, &data, &FitSettings::default(), &mut |progress| {
+                heard.push(progress.stage);
+                if progress.stage == last {
+                    abandon()
+                }
+            })
+        });
+        assert_eq!(ended.err(), Some(FitBroken::Abandoned), "{spec}");
+        assert_eq!(heard.iter().filter(|stage| **stage == last).count(), 1, "{spec}: {heard:?}");
+        assert_eq!(heard.last(), Some(&last));
     }
 }
 

@@ -2,7 +2,7 @@
 //! cost, and all of them are looks of one test against chance.
 
 use kalmind_filter::DecoderSpec;
-use kalmind_fitting::{EarlierFit, FitSettings};
+use kalmind_fitting::{EarlierFit, FitProgress, FitSettings};
 use kalmind_session::{ChanceTest, FitOrder};
 use kalmind_types::{LslTime, Seconds};
 
@@ -54,6 +54,7 @@ impl SessionFits {
         order: &FitOrder,
         spec: &DecoderSpec,
         now: LslTime,
+        progress: &mut dyn FnMut(FitProgress),
     ) -> Result<CalibrationFit, CalibrationFitError> {
         if order.anew {
             (self.test, self.whole) = (ChanceTest::repeatedly(0), None);
@@ -70,7 +71,7 @@ impl SessionFits {
         let keep = kept.as_ref().map(|whole| Box::new(whole.fit.clone()));
         let settings = FitSettings { keep, ..FitSettings::default() };
         let terms = FitTerms { demand: &self.demand, shuffle: self.shuffle, guard: self.guard };
-        let fitted = fit_rows(&order.rows, spec, &terms, &settings, &mut self.test, &mut |_| {})?;
+        let fitted = fit_rows(&order.rows, spec, &terms, &settings, &mut self.test, progress)?;
         self.whole = kept.or_else(|| {
             // one that could not be judged would leave those that keep it without a judgement too
             fitted.report.quality.as_ref()?;
@@ -94,7 +95,7 @@ mod tests {
     fn fit(fits: &mut SessionFits, decoder: &str, trials: u32, at: f64, provisional: bool) -> CalibrationFit {
         let rows = gathered(0.3, trials);
         let order = FitOrder { number: 0, decoder: decoder.to_owned(), rows, provisional, anew: false };
-        fits.fit(&order, &decoder.parse().expect("a decoder"), LslTime(at)).expect("a fit")
+        fits.fit(&order, &decoder.parse().expect("a decoder"), LslTime(at), &mut |_| {}).expect("a fit")
     }
 
     fn quality(fit: &CalibrationFit) -> &FitQuality {
@@ -145,7 +146,8 @@ mod tests {
             let rows = gathered(0.3, trials);
             let order =
                 FitOrder { number: 0, decoder: "kalman-steady".to_owned(), rows, provisional: true, anew };
-            let fitted = fits.fit(&order, &"kalman-steady".parse().expect("a decoder"), LslTime(0.0));
+            let fitted =
+                fits.fit(&order, &"kalman-steady".parse().expect("a decoder"), LslTime(0.0), &mut |_| {});
             match &quality(&fitted.expect("a fit")).chance {
                 // of what is above zero, bits are in the order of the numbers
                 AgainstChance::Better(figures) | AgainstChance::NotBetter(figures) => {

@@ -54,6 +54,7 @@ fn settings(profile: Profile, blocks: Vec<BlockPlan>) -> SimulationSettings {
             features: UNITS,
             smoothing: Seconds(0.0),
             max_speed: 1.0,
+            height: 1.0,
             task_may_resume: false,
         },
         preset: "test".into(),
@@ -68,6 +69,7 @@ fn settings(profile: Profile, blocks: Vec<BlockPlan>) -> SimulationSettings {
             label_law: LabelLaw::default(),
             plausibility: true,
             fallback_stale: Seconds(1.0),
+            doubted_calibrates: true,
         },
         demand,
         guard: true,
@@ -222,7 +224,9 @@ impl Audience for Keeps {
             SessionInput::PutIn { model, result } => {
                 Kept::Other(SessionInput::PutIn { model: *model, result: result.clone() })
             }
-            SessionInput::Told { .. } | SessionInput::ModeAsked(_) => panic!("nobody is there to do so"),
+            SessionInput::Told { .. } | SessionInput::ModeAsked(_) | SessionInput::Silent(_) => {
+                panic!("nobody is there to do so")
+            }
         };
         self.inputs.push((now, kept));
     }

@@ -47,7 +47,7 @@ export class Connection {
   // Asks for a state, with what whoever asks agrees to; needs the token.
   async ask(state, agreed = {}) {
     const headers = { "content-type": "application/json" };
-    await this.#fetch("/v1/control", { method: "POST", headers, body: JSON.stringify({ state, ...agreed }) });
+    await this.#fetch("/v1/control", { method: "POST", headers, body: JSON.stringify({ state, ...agreed, console: this.#console ?? undefined }) });
   }
 
   // Asks something of the session; gives what it shows of itself afterwards.

@@ -12,6 +12,7 @@ const STOPPED = new Set(["hold", "stale", "fault"]);
 let awaiting = []; // what a request for control has to confirm, from the newest status
 let input; // how late it is, likewise
 let state; // the newest
+let hidden = false; // whether nobody is told which decoder is which
 let asking = null; // what the question on the screen is about: the reasons, and the state in which it was put
 
 const view = new View();
@@ -53,6 +54,8 @@ const connection = new Connection(token, {
         goOn(message);
         break;
       case "session":
+        if (hidden && !message.comparison?.hidden) listModels();
+        hidden = Boolean(message.comparison?.hidden);
         panel.show(message);
         called(message);
         break;
@@ -74,14 +77,16 @@ const connection = new Connection(token, {
 // How to go on from where the output is, beside STOP.
 function goOn({ state }) {
   panel.output(state);
+  const watches = panel.watches;
   const press = panel.continues ? `${panel.continues}, in the session` : "Resume control";
+  const then = (words) => (watches === null ? `${words} press ${press}.` : `${watches[0].toUpperCase()}${watches.slice(1)}.`);
   const words = {
     control: "The decoder moves the cursor. STOP halts it at once.",
     calibrating: "The task moves the cursor, or helps it. STOP halts it at once.",
     idle: "The cursor is at rest.",
-    hold: `Stopped: the cursor stands still. When all is well, press ${press}.`,
-    stale: `No usable signal: look at Streams. If it does not go on by itself, press ${press}.`,
-    fault: `Something failed: read the words above the workspace. When it is mended, press ${press}.`,
+    hold: `Stopped: the cursor stands still. ${then("When all is well,")}`,
+    stale: `No usable signal: look at Streams. ${then("If it does not go on by itself,")}`,
+    fault: `Something failed: read the words above the workspace. ${then("When it is mended,")}`,
   };
   view.goOn(words[state] ?? "");
 }
@@ -187,6 +192,7 @@ async function ask(state, more) {
 document.getElementById("steer").addEventListener("click", (event) => {
   const wanted = event.target.dataset.state;
   if (!wanted) return;
+  if (panel.watches !== null) return view.notice(`${panel.watches[0].toUpperCase()}${panel.watches.slice(1)}.`);
   if (asking) withdraw("");
   if (wanted === "control" && awaiting.length) put(awaiting);
   else ask(wanted, {});

@@ -14,6 +14,7 @@ const WORD = {
 };
 const START = { ready: "Start", resting: "Start now", paused: "Continue" };
 const STOPPED = new Set(["hold", "stale", "fault"]);
+const WAITS = { hold: "stopped", stale: "no usable signal", fault: "something broke", paused: "paused", ready: "not begun yet" };
 const PRESENTED = { open_loop: "targets shown", closed_loop: "targets", evaluation: "targets" };
 const ONLY_WATCHES = "this page may watch and stop only: open the address that Kalmind printed when it last started";
 
@@ -84,7 +85,17 @@ export class SessionPanel {
   output(state) {
     if (state === this.#output) return;
     this.#output = state;
-    if (this.#status) this.#enable();
+    if (!this.#status) return;
+    this.#message();
+    this.#enable();
+  }
+
+  // Who may let the session go on, for a page that may not; null for one that may.
+  get watches() {
+    if (!this.#steerable) return ONLY_WATCHES;
+    // a demonstration runs by itself, and is anybody's
+    const { console: inCharge, simulated } = this.#status ?? {};
+    return this.#elsewhere && !(simulated && inCharge === null) ? `${this.#status.operator ?? "somebody without a code"} is in charge, on another page or program: ask them, or press Take over and give your code` : null;
   }
 
   // What to press for the session to go on, where it waits to be told so.
@@ -114,7 +125,7 @@ export class SessionPanel {
     document.body.dataset.session = status.state;
     document.body.toggleAttribute("data-simulated", status.simulated);
     for (const tag of document.querySelectorAll("#simulated, [data-simulated]:not(body)")) tag.hidden = !status.simulated;
-    put("run-message", sentence(status.message));
+    this.#message();
     this.#charge(status);
     this.#opening(status);
     this.#progress(status);
@@ -123,6 +134,13 @@ export class SessionPanel {
     this.#sliders(status);
     put("notes", status.notes ? `${status.notes} ${status.notes === 1 ? "note" : "notes"} so far` : "");
     this.#enable();
+  }
+
+  // What the session says; what there is to press for it to go on is for whoever may press it.
+  #message() {
+    const waits = this.#stands ? this.#output : this.#status.state;
+    const watches = waits in WAITS ? this.watches : null;
+    put("run-message", sentence(watches === null ? this.#status.message : `${WAITS[waits]}; ${watches}`));
   }
 
   // Whoever is in charge, and whether that is this page.

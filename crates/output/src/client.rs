@@ -102,7 +102,8 @@ async fn talk(admission: Admission, app: &Arc<App>) {
     let awaited = (!may_read).then_some(token);
     let reading = Reading::new(Flow::new(&app.limits, wishes.acknowledges, app.hub.clock().lsl()));
     let console = wishes.console.clone();
-    let reader = Reader { app, place: &place, replies, allow, authorised, reading: &reading, console };
+    let reader =
+        Reader { app, place: &place, replies, allow, authorised, reading: &reading, console, watched: true };
     let mut ending = app.ending.clone();
     let farewell = {
         let hearing = pin!(reader.run(&mut stream));
@@ -172,6 +173,8 @@ struct Reader<'a> {
     reading: &'a Reading,
     /// The console that the client belongs to.
     console: Option<String>,
+    /// Whether that one is watched over, as far as the client knows.
+    watched: bool,
 }
 
 impl Reader<'_> {
@@ -238,11 +241,12 @@ impl Reader<'_> {
     }
 
     /// A sign of life of the console that the client belongs to, and has shown the token for.
-    fn lives(&self, now: LslTime) {
+    fn lives(&mut self, now: LslTime) {
         if let Some(console) = &self.console
             && self.authorised
         {
-            session_feed::heard(self.app, console, self.reading.answered_until(now));
+            let until = self.reading.answered_until(now);
+            self.watched = session_feed::heard(self.app, console, until, self.watched);
         }
     }
 
@@ -276,7 +280,7 @@ impl Reader<'_> {
             }
             Ok(ClientMessage::Control { state, token, confirm, model }) => {
                 if self.may_steer(token.as_deref()) {
-                    let done = self.app.control(state, &confirm.0, model);
+                    let done = self.app.control(state, &confirm.0, model, self.console.as_deref());
                     self.outcome(done.map(|()| Accepted { request: "control" }));
                 }
             }

@@ -172,7 +172,7 @@ pub trait Controls: Send + Sync {
         Err(ControlRefused::NotNow(String::from(NO_SESSION)))
     }
 
-    /// The page of the console that is in charge of the session has answered nothing for 5 s; called once, until it comes
+    /// The page of the console that is in charge of the session has answered nothing for 4.5 s; called once, until it comes
     /// back. Stops by default.
     fn console_lost(&self, _console: &str) {
         self.stop(Actor::LostConsole);

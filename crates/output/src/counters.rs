@@ -56,7 +56,7 @@ counters! {
     websockets;
     /// Messages sent to WebSocket clients.
     messages_sent;
-    /// Consoles that nobody watches over, because more than 256 were there.
+    /// Connections of consoles that nobody watches over, because more than 256 consoles were there.
     consoles_unwatched;
     /// Gap messages sent to clients that fell behind.
     gaps;

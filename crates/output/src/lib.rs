@@ -19,6 +19,7 @@ mod app;
 mod assets;
 mod bridge;
 mod channel_scale;
+mod charge;
 mod client;
 mod clock;
 mod closing;

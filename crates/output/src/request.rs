@@ -4,6 +4,8 @@ use kalmind_types::{Confirmation, EventKind, EventTag, LslTime, Mode, ModelId};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Number, Value};
 
+use crate::charge::ConsoleName;
+
 /// Characters of the text that a ping may carry.
 const PING_CHARACTERS: usize = 64;
 
@@ -120,6 +122,9 @@ pub(crate) struct ControlBody {
     /// The model in doubt that whoever asks was shown.
     #[serde(default, deserialize_with = "model_hash")]
     pub(crate) model: Option<ModelId>,
+    /// Which page or program asks.
+    #[serde(default)]
+    pub(crate) console: Option<ConsoleName>,
 }
 
 /// A model by the SHA-256 of its file.

@@ -14,7 +14,9 @@ use axum::{
 use crate::{
     Credentials, Denied,
     app::App,
-    assets, cors,
+    assets,
+    charge::ConsoleName,
+    cors,
     counters::count,
     documents,
     messages::{Accepted, AcceptedEvent, ErrorCode},
@@ -159,7 +161,8 @@ async fn control(State(app): State<Arc<App>>, request: Request) -> Response {
         Ok(body) => body,
         Err(refused) => return *refused,
     };
-    match app.control(body.state, &body.confirm.0, body.model) {
+    let console = body.console.map(|ConsoleName(name)| name);
+    match app.control(body.state, &body.confirm.0, body.model, console.as_deref()) {
         Ok(()) => ok(&Accepted { request: "control" }),
         Err(refused) => refusal(&refused),
     }

@@ -49,11 +49,14 @@ pub(crate) async fn run(app: &App) {
     }
 }
 
-/// A sign of life of a console, which has answered everything until then.
-pub(crate) fn heard(app: &App, console: &str, until: LslTime) {
-    if !presence(app).heard(console, until) {
+/// A sign of life of a console, which has answered everything until then. `was_watched` is whether it was watched over when
+/// this connection of it last gave one; gives whether it is now. Whenever it is no more, it is counted.
+pub(crate) fn heard(app: &App, console: &str, until: LslTime, was_watched: bool) -> bool {
+    let is_watched = presence(app).heard(console, until);
+    if was_watched && !is_watched {
         count(&app.counters.consoles_unwatched);
     }
+    is_watched
 }
 
 /// What the session shows of itself at this moment.

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kalmind_types::{Actor, Confirmation, EventKind, LslTime, Mode, ModelId};
+use kalmind_types::{Actor, Confirmation, EventKind, LslTime, Mode, ModelId, OutputState};
 use serde_json::Value;
 
 use crate::{
-    ControlRefused, ModelEntry, StagesRequest, app::App, counters::count, messages::ErrorCode,
+    ControlRefused, ModelEntry, StagesRequest, app::App, charge, counters::count, messages::ErrorCode,
     rate::RateLimit, request::WantedState,
 };
 
@@ -25,15 +25,17 @@ impl App {
     }
 
     /// Asks for a state; `hold` is a stop. `confirmed` is what whoever asks agrees to, and `model` the one in doubt
-    /// that they were shown.
+    /// that they were shown; `console` is which page or program they are.
     ///
     /// # Errors
-    /// A confirmation with another state than control, or what the daemon says against it.
+    /// A confirmation with another state than control, a session that somebody else is in charge of, or what the daemon says
+    /// against it.
     pub(crate) fn control(
         &self,
         wanted: WantedState,
         confirmed: &[Confirmation],
         model: Option<ModelId>,
+        console: Option<&str>,
     ) -> Result<(), ControlRefused> {
         let confirms = !confirmed.is_empty() || model.is_some();
         let Some(mode) = wanted.mode() else {
@@ -47,6 +49,11 @@ impl App {
         };
         if confirms && mode != Mode::Control {
             return self.counted(Err(ControlRefused::Invalid(NOTHING_TO_CONFIRM.to_owned())));
+        }
+        let is_held =
+            matches!(self.hub.state().0, OutputState::Hold | OutputState::Stale | OutputState::Fault);
+        if let Some(why) = charge::why_not(&self.controls.session(), console, is_held) {
+            return self.counted(Err(ControlRefused::NotNow(why)));
         }
         self.counted(self.controls.request(mode, Actor::Operator, confirmed, model))
     }

@@ -18,6 +18,7 @@ use crate::{
     Credentials,
     admission::{Admission, Wishes},
     app::App,
+    charge::ConsoleName,
     counters::count,
     messages::ErrorCode,
     placed::Placed,
@@ -53,20 +54,6 @@ enum FlowQuery {
 enum SessionQuery {
     #[serde(rename = "1")]
     Wanted,
-}
-
-/// How a console calls itself: 1 to 64 letters, digits, `-` and `_`.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct ConsoleName(String);
-
-impl TryFrom<String> for ConsoleName {
-    type Error = &'static str;
-
-    fn try_from(name: String) -> Result<Self, Self::Error> {
-        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-        if plain && (1..=64).contains(&name.len()) { Ok(Self(name)) } else { Err("not a console's name") }
-    }
 }
 
 /// `GET /v1/state`: hands the connection over to the thread that serves WebSocket clients.

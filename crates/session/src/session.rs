@@ -104,6 +104,8 @@ pub struct Session {
     decodes: Option<(ModelId, bool)>,
     decodes_clicks: bool,
     shown: Option<OutputState>,
+    /// The state of the output since then, where no more ticks come.
+    silent: Option<OutputState>,
     newest: Option<LslTime>,
     wanted: Option<Mode>,
     /// Whether somebody wants the decoder to move the cursor in `calibrating` alone.
@@ -115,6 +117,8 @@ pub struct Session {
     assistance_scale: f64,
     overridden_by: Option<String>,
     notes: usize,
+    /// What other programs told while the preset's blocks ran.
+    beside: u64,
     called: Option<LslTime>,
     /// When the first block began.
     begun: Option<LslTime>,
@@ -177,6 +181,7 @@ impl Session {
             decodes: None,
             decodes_clicks: false,
             shown: None,
+            silent: None,
             newest: None,
             wanted: None,
             keeps_calibrating: false,
@@ -186,6 +191,7 @@ impl Session {
             assistance_scale: 1.0,
             overridden_by: None,
             notes: 0,
+            beside: 0,
             called: None,
             begun: None,
             first_target_s: None,
@@ -209,6 +215,7 @@ impl Session {
     ) -> Result<(), SessionRefused> {
         match input {
             SessionInput::Tick(tick) => self.tick(now, &tick, actions),
+            SessionInput::Silent(state) => self.silent = Some(state),
             SessionInput::Told { time, event } => self.told(now, time, event, actions),
             SessionInput::Asked { request, person, by } => {
                 return self.asked(now, request, person, by, actions);
@@ -232,7 +239,7 @@ impl Session {
     fn tick(&mut self, now: LslTime, tick: &SessionTick<'_>, actions: &mut Vec<SessionAction>) {
         let output = tick.output;
         let before = self.newest.replace(output.time);
-        self.shown = Some(output.state);
+        (self.shown, self.silent) = (Some(output.state), None);
         self.decodes_clicks = output.click.is_some();
         let before_it = core::mem::replace(&mut self.decodes, tick.model);
         let changes = tick.model.map(|(model, _)| model) != before_it.map(|(model, _)| model);

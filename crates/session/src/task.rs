@@ -32,6 +32,8 @@ pub trait Task: fmt::Debug + Send {
     fn stop(&mut self, time: LslTime) -> TaskStep;
     /// The block that runs, if any.
     fn block(&self) -> Option<TaskBlock>;
+    /// The corner at the bottom left and the one at the top right of the smallest rectangle in which all its targets lie wholly.
+    fn extent(&self) -> [Position; 2];
     /// The target shown, if any.
     fn target(&self) -> Option<Target>;
     /// The number of the trial that runs, if any; counts from 0 over all blocks.

@@ -104,6 +104,30 @@ fn the_page_of_tasks_shows_every_option_as_it_is() {
 }
 
 #[test]
+fn every_target_lies_wholly_in_the_extent_which_is_no_larger_than_it_has_to_be() {
+    for kind in TASKS {
+        let mut task = build(kind, 1);
+        let [low, high] = task.extent();
+        let mut seen = [[f64::INFINITY; 2], [f64::NEG_INFINITY; 2]];
+        task.start(TaskBlock::ClosedLoop, Seconds(f64::INFINITY), LslTime(0.0));
+        for tick in 1..20_000 {
+            let target = task.target().unwrap();
+            for axis in 0..2 {
+                seen[0][axis] = seen[0][axis].min(target.position.0[axis] - target.radius);
+                seen[1][axis] = seen[1][axis].max(target.position.0[axis] + target.radius);
+            }
+            let (time, state) = (LslTime(f64::from(tick) * 0.1), OutputState::Control);
+            task.step(TaskTick { time, position: target.position, state, click: None });
+        }
+        for axis in 0..2 {
+            let spare = [seen[0][axis] - low.0[axis], high.0[axis] - seen[1][axis]];
+            let is_close = |spare: &f64| (-1e-9..0.02).contains(spare);
+            assert!(spare.iter().all(is_close), "{}: {spare:?} of axis {axis}", kind.name);
+        }
+    }
+}
+
+#[test]
 fn another_seed_shows_something_else_and_a_block_of_no_time_ends_at_once() {
     for kind in TASKS {
         let shown = |seed: u64| {

@@ -350,7 +350,7 @@ impl Course {
                 "gain": self.options[0], "smoothing_ms": self.options[1], "max_speed": self.options[2],
                 "highest_max_speed": 1.5, "assistance": self.options[3], "select": "click",
             },
-            "actions": actions, "notes": self.notes, "called": self.called,
+            "actions": actions, "notes": self.notes, "told_by_others": 0, "called": self.called,
         })
     }
 

@@ -2,6 +2,8 @@
 
 use std::{io::IsTerminal as _, path::Path};
 
+use kalmind_session::Preset;
+
 use crate::{
     configuration::{self, Configuration, ConfigurationErrors},
     failure::{OrFail as _, Outcome},
@@ -41,6 +43,16 @@ pub(super) fn apply_network_of(configuration: Option<&Path>) -> Outcome<()> {
 /// Exit code 2, with every problem of the file.
 pub(super) fn load(path: &Path) -> Outcome<Configuration> {
     rendered(configuration::load(path))
+}
+
+/// The preset of this name, or in the file of this name, for this configuration's workspace.
+///
+/// # Errors
+/// Exit code 2, with every problem of the file, or the block whose targets lie outside.
+pub(super) fn preset_for(configuration: &Configuration, name_or_path: &str) -> Outcome<Preset> {
+    let preset = rendered(configuration::preset(name_or_path))?;
+    preset.check_targets(configuration.cursor.height).or_usage()?;
+    Ok(preset)
 }
 
 /// All problems of the file, with carets, as one error.

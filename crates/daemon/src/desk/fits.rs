@@ -1,10 +1,13 @@
 //! Fits that the session asks for: each in a thread of its own, on threads that all of them share.
 
-use std::{num::NonZero, sync::Arc};
+use std::{
+    num::NonZero,
+    sync::{Arc, atomic::Ordering},
+};
 
 use kalmind_acquisition::clock;
 use kalmind_filter::DecoderSpec;
-use kalmind_fitting::FitPool;
+use kalmind_fitting::{FitBroken, FitPool, FitProgress, abandon};
 use kalmind_offline::calibration_fit::{CalibrationFit, RecordedFit};
 use kalmind_session::{FitOrder, SessionInput};
 use kalmind_types::{Actor, ModelSource, Seconds};
@@ -53,8 +56,20 @@ impl Desk {
         }
         let recorded = self.settings.recorder.is_some();
         let pool = self.fit_pool()?;
+        self.nobody_waits = Arc::default();
+        let nobody_waits = Arc::clone(&self.nobody_waits);
         let fit = move || {
-            let ended = pool.run(|| fitting.fit(&order, &spec, now)).map_err(|panicked| panicked.to_string());
+            let mut goes_on = |_: FitProgress| {
+                if nobody_waits.load(Ordering::Relaxed) {
+                    abandon()
+                }
+            };
+            let ended = pool.run(|| fitting.fit(&order, &spec, now, &mut goes_on));
+            if ended.as_ref().err() == Some(&FitBroken::Abandoned) {
+                tracing::info!(number, "a fit that nobody waited for any more was ended");
+                return;
+            }
+            let ended = ended.map_err(|broken| broken.to_string());
             let mut fitted = ended.and_then(|fitted| fitted.map_err(|error| error.to_string()));
             if let (Ok(fitted), true) = (&mut fitted, recorded) {
                 fitted.recorded = RecordedFit::of(&fitted.model, order.rows, save.is_some()).map(Arc::new);

@@ -117,6 +117,8 @@ pub struct Progress {
     pub decoder: Option<DecoderInfo>,
     /// That it may not control until somebody confirms it.
     pub doubt: Option<ModelInDoubt>,
+    /// While decoders are compared: the models that were known before. Clients are told of no others, nor which one decodes.
+    pub hidden: Option<Arc<[ModelId]>>,
     /// The stages of the streams that have some.
     pub stages: Vec<StagesStatus>,
     /// Where the session stands; none until the desk has begun.
@@ -156,6 +158,7 @@ impl DeskHandle {
             fit: None,
             decoder: model.map(crate::decoder_info::decoder_info),
             doubt: model.and_then(IdentifiedModel::doubt),
+            hidden: None,
             stages: Vec::new(),
             session: None,
         };

@@ -18,14 +18,17 @@ mod windows;
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
     time::Duration,
 };
 
 use crossbeam_channel::Receiver;
 use kalmind_acquisition::{
-    Waker,
+    Waker, clock,
     pool::PoolReader,
     ring::{Consumer, Producer},
 };
@@ -120,7 +123,7 @@ pub struct Desk {
     actions: VecDeque<SessionAction>,
     /// Whether that is being done.
     carries_out: bool,
-    /// Whether clients were not told which decoder moves the cursor when the session was shown last.
+    /// Whether clients are not told which decoder moves the cursor.
     hid_decoder: bool,
     /// How many stops there had been when what is being done was asked for, where somebody asked.
     asked_after: Option<u64>,
@@ -132,6 +135,8 @@ pub struct Desk {
     /// What they keep of each other, and the newest one that was asked for: one that was cancelled leaves nothing.
     fitting: SessionFits,
     fits_asked: Option<u64>,
+    /// Whether nobody waits any more for the fit that was begun last.
+    nobody_waits: Arc<AtomicBool>,
     /// When a model was last saved.
     fit_saved: Option<LslTime>,
     /// What the newest fit gave, until it is put in or another one comes.
@@ -156,6 +161,10 @@ pub struct Desk {
     awaited: Option<(Arc<IdentifiedModel>, Actor)>,
     /// The state of the newest tick.
     shown: Option<OutputState>,
+    /// When that came.
+    ticked: Option<LslTime>,
+    /// What clients are shown since, where no more come.
+    silent: Option<OutputState>,
 }
 
 impl Desk {
@@ -213,9 +222,12 @@ impl Desk {
             fits: None,
             fitting,
             fits_asked: None,
+            nobody_waits: Arc::default(),
             fit_saved: None,
             features: Vec::new(),
             shown: None,
+            ticked: None,
+            silent: None,
         }
     }
 
@@ -240,6 +252,7 @@ impl Desk {
             while let Some(model) = self.queues.retired.pop() {
                 self.take_back(model);
             }
+            self.follow_silence();
             self.show_session();
             self.follow_arrival();
             self.follow_generations();
@@ -292,6 +305,7 @@ impl Desk {
     fn handle_record(&mut self, record: &TickRecord) {
         let output = &record.published.output;
         self.shown = Some(output.state);
+        (self.ticked, self.silent) = (Some(clock::now()), None);
         self.follow_stages(&record.input);
         self.follow_state(record);
         if let Some(doubt) = &self.doubt {

@@ -15,7 +15,7 @@ use kalmind_session::SessionInput;
 use kalmind_types::{Actor, Command, EventBody, ModelEvent, ModelId};
 
 use super::{Desk, TOO_MANY, Then};
-use crate::decoder_info::{decoder_info, hidden};
+use crate::decoder_info::{HIDDEN, decoder_info, hidden};
 
 impl Desk {
     /// Puts a model to work, warmed, and does `then` once it is on its way: the one way by which models reach the tick while
@@ -84,25 +84,40 @@ impl Desk {
     pub(super) fn follow_swap(&mut self, model: &IdentifiedModel, by: Option<Actor>) {
         self.show_decoder(Some(model));
         let train_bins = self.handle.models(|models| models.train_bins(model.id));
-        let info = self.told_of(model);
-        let DecoderInfo { name: decoder, model: hash, covariance, quality, warnings, poor } = info;
-        let covariance = Some(covariance);
-        let swapped =
-            ModelEvent::Swapped { decoder, hash, train_bins, covariance, quality, warnings, poor, by };
-        self.events.publish(clock::now(), EventBody::Model(swapped));
+        let swapped = |info: DecoderInfo, train_bins| {
+            let DecoderInfo { name: decoder, model: hash, covariance, quality, warnings, poor } = info;
+            let covariance = Some(covariance);
+            EventBody::Model(ModelEvent::Swapped {
+                decoder,
+                hash,
+                train_bins,
+                covariance,
+                quality,
+                warnings,
+                poor,
+                by,
+            })
+        };
+        let shown = self.hid_decoder.then(|| swapped(hidden(), None));
+        self.events.publish_as(clock::now(), swapped(decoder_info(model), train_bins), shown);
     }
 
-    /// What clients are told of a model: not which decoder it is, while decoders are compared.
-    fn told_of(&self, model: &IdentifiedModel) -> DecoderInfo {
-        let info = decoder_info(model);
-        if self.session.hides_decoder() { hidden(info) } else { info }
+    /// Tells everyone that a model could not take over: not which one, while decoders are compared.
+    pub(super) fn publish_failed_swap(&self, id: ModelId, problem: &str) {
+        let failed = |id: ModelId| {
+            EventBody::Model(ModelEvent::SwapFailed { hash: id.to_hex(), problem: problem.to_owned() })
+        };
+        let shown = self.hid_decoder.then(|| failed(HIDDEN));
+        self.events.publish_as(clock::now(), failed(id), shown);
     }
 
-    /// Shows which model decodes, or will from the next tick on.
+    /// Shows which model decodes, or will from the next tick on: not which decoder it is, nor whether it is in doubt, while
+    /// decoders are compared.
     pub(super) fn show_decoder(&mut self, model: Option<&IdentifiedModel>) {
-        self.doubt = model.and_then(IdentifiedModel::doubt);
+        let hides = self.hid_decoder;
+        self.doubt = model.and_then(IdentifiedModel::doubt).filter(|_| !hides);
         self.put_in = model.map(|model| model.id);
-        let told = model.map(|model| self.told_of(model));
+        let told = model.map(|model| if hides { hidden() } else { decoder_info(model) });
         self.handle.update(|progress| {
             progress.decoder = told;
             progress.doubt.clone_from(&self.doubt);
@@ -157,8 +172,7 @@ impl Desk {
         });
         if let Err(problem) = put_in {
             tracing::error!(problem, model = id.to_hex(), "a model was not put in");
-            let failed = ModelEvent::SwapFailed { hash: id.to_hex(), problem: problem.clone() };
-            self.events.publish(clock::now(), EventBody::Model(failed));
+            self.publish_failed_swap(id, &problem);
             self.tell_session(SessionInput::PutIn { model: id, result: Err(problem) });
         }
     }

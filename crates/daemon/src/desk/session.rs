@@ -1,6 +1,6 @@
 //! The session's place at the desk: what it is told, and how what it wants done is carried out.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use kalmind_acquisition::clock;
 use kalmind_session::{SessionAction, SessionInput, SessionRefused, SessionStatus, SessionTick};
@@ -11,6 +11,8 @@ use crate::tick::{QueuedCommand, TickRecord};
 
 /// The session's status is computed no more often than this, but for whoever asks something of it.
 const SHOWN_EVERY: Seconds = Seconds(0.1);
+/// After so long without a tick, what clients are shown is what heartbeats say.
+const SILENT_AFTER: Seconds = Seconds(0.25);
 
 impl Desk {
     /// Tells the session of a tick.
@@ -45,6 +47,7 @@ impl Desk {
         let mut wanted = Vec::new();
         let done = self.session.handle(clock::now(), input, &mut wanted);
         self.session_changed = true;
+        self.hide_or_show();
         self.actions.extend(wanted);
         // what is done may tell the session something, which wants more done: after what it wanted before, in order
         if !core::mem::replace(&mut self.carries_out, true) {
@@ -54,6 +57,19 @@ impl Desk {
             self.carries_out = false;
         }
         done
+    }
+
+    /// Tells clients no more which model is which, before there are others than those that they know, or tells them again.
+    fn hide_or_show(&mut self) {
+        let hides = self.session.hides_decoder();
+        if core::mem::replace(&mut self.hid_decoder, hides) == hides {
+            return;
+        }
+        let known = self.handle.models(|models| models.ids());
+        self.handle.update(|progress| progress.hidden = hides.then_some(known));
+        let decodes = self.put_in.or(self.decodes);
+        let model = decodes.and_then(|id| self.handle.models(|models| models.get(id)));
+        self.show_decoder(model.as_deref());
     }
 
     fn carry_out(&mut self, action: SessionAction) {
@@ -70,10 +86,24 @@ impl Desk {
                 self.events.publish(time, event);
             }
             SessionAction::Fit(order) => self.start_fit(*order),
-            // its thread goes on to the end; what comes of it is in the ledger, and the session does not take it
-            SessionAction::CancelFit { .. } => self.fitted = None,
+            // what comes of it all the same is in the ledger, and the session does not take it
+            SessionAction::CancelFit { .. } => {
+                self.fitted = None;
+                self.nobody_waits.store(true, Ordering::Relaxed);
+            }
             SessionAction::PutIn(model) => self.put_in(model),
+            SessionAction::TakeBack(model) => self.take_back_waiting(model),
             SessionAction::MeasureArrival => self.measure_arrival(),
+        }
+    }
+
+    /// Tells the session what clients are shown of the output while no ticks come.
+    pub(super) fn follow_silence(&mut self) {
+        let is_silent = self.ticked.is_some_and(|ticked| (clock::now() - ticked).0 >= SILENT_AFTER.0);
+        let state = self.events.shown();
+        if is_silent && self.silent != Some(state) {
+            self.silent = Some(state);
+            self.tell_session(SessionInput::Silent(state));
         }
     }
 
@@ -88,11 +118,6 @@ impl Desk {
 
     fn show_session_now(&mut self) -> Arc<SessionStatus> {
         let now = clock::now();
-        let hides = self.session.hides_decoder();
-        if core::mem::replace(&mut self.hid_decoder, hides) && !hides {
-            let model = self.put_in.and_then(|id| self.handle.models(|models| models.get(id)));
-            self.show_decoder(model.as_deref());
-        }
         let status = Arc::new(self.session.status());
         (self.session_shown, self.session_changed) = (Some(now), false);
         self.handle.update(|progress| progress.session = Some(Arc::clone(&status)));

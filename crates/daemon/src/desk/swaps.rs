@@ -139,6 +139,13 @@ impl<T> Swaps<T> {
         self.waiting.pop_front()
     }
 
+    /// A model that waits does not take over any more. Whether it waited.
+    pub(super) fn remove(&mut self, id: ModelId) -> bool {
+        let waiting = self.waiting.len();
+        self.waiting.retain(|swap| swap.model.id != id);
+        self.waiting.len() < waiting
+    }
+
     /// Puts a model back that found no room on its way to the tick.
     pub(super) fn put_back(&mut self, swap: Swap<T>) {
         self.waiting.push_front(swap);

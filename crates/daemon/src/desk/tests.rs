@@ -7,12 +7,13 @@ use kalmind_offline::recorded::{RecordedAs, StagesDocument};
 use kalmind_session::CalibrationOptions;
 use kalmind_signal::{Chain, ChainSettings, IdentitySettings, Signal, StageSettings};
 use kalmind_types::{
-    Binning, EventBody, GenerationId, Mode, ModelEvent, RenderedEvent, StagesAction, StreamFeatures,
+    Binning, EventBody, GenerationId, Mode, ModelEvent, ModelSource, RenderedEvent, StagesAction,
+    StreamFeatures,
 };
 use nalgebra::{DMatrix, DVector};
 
 use super::*;
-use crate::{event_bus, running::arrival::ArrivalRules, tick::RecordLane};
+use crate::{event_bus, models::run_models::Origin, running::arrival::ArrivalRules, tick::RecordLane};
 
 pub(super) fn engine() -> Engine {
     let features = vec![StreamFeatures::of_channels(Binning::Sample, 1, None)];
@@ -27,6 +28,7 @@ pub(super) fn engine() -> Engine {
         label_law: LabelLaw::default(),
         plausibility: true,
         fallback_stale: Seconds(0.3),
+        doubted_calibrates: true,
     });
     engine.expect("an engine")
 }
@@ -91,6 +93,7 @@ impl Bench {
                 features: 1,
                 smoothing: Seconds(0.0),
                 max_speed: 1.0,
+                height: 1.0,
                 task_may_resume: false,
             },
             interrupted: None,
@@ -185,6 +188,29 @@ fn a_swap_beyond_the_commands_that_may_wait_fails_and_says_so() {
     assert_eq!(said.len(), 2);
     assert_eq!(bench.desk.handle.models(|models| models.on_their_way()), 0, "nobody waits for them");
     assert!(bench.models.pop().is_none(), "none was sent without its command");
+}
+
+#[test]
+fn a_model_that_waits_is_taken_back_and_stays_known() {
+    let mut bench = Bench::new(None);
+    let model = model("a");
+    let origin = Origin {
+        source: ModelSource::Fitted,
+        by: Actor::Daemon,
+        added: LslTime(1.0),
+        train_bins: None,
+        file: None,
+    };
+    bench.desk.handle.models(|models| models.add(&model, origin) && models.want(model.id));
+    bench.desk.activate(&model, staged(&model), None, Actor::Client);
+    bench.desk.take_back_waiting(model.id);
+    while bench.desk.warm() {}
+    assert_eq!(bench.commands(), []);
+    assert!(bench.models.pop().is_none());
+    let list = bench.desk.handle.models(|models| models.list());
+    assert_eq!((list.models.len(), list.wanted, list.models[0].active), (1, None, false));
+    // one that is gone already is none of its
+    bench.desk.take_back_waiting(model.id);
 }
 
 #[test]

@@ -2,10 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use kalmind_acquisition::clock;
 use kalmind_engine::StagedModel;
 use kalmind_session::SessionInput;
-use kalmind_types::{Command, EventBody, ModelEvent, ModelId};
+use kalmind_types::{Command, ModelId};
 
 use super::{
     Desk, TOO_MANY, Then,
@@ -96,16 +95,28 @@ impl Desk {
         }
     }
 
-    /// A model does not take over that was to: what decodes goes on.
-    pub(super) fn not_put_in(&mut self, id: ModelId, problem: &str, then: Option<Then>) {
-        let (hash, problem) = (id.to_hex(), format!("{problem}; the model before it goes on"));
-        tracing::error!(problem, model = hash, "a model was not put in");
+    /// Whoever wanted this model put in wants it no more: where it still waits it does not take over, and stays one of the run's.
+    pub(super) fn take_back_waiting(&mut self, id: ModelId) {
+        if self.swaps.remove(id) {
+            self.handle.models(|models| models.settle(id));
+            self.show_newest_instead_of(id);
+        }
+    }
+
+    /// Shows what decodes in place of a model that does not take over.
+    fn show_newest_instead_of(&mut self, id: ModelId) {
         if self.put_in == Some(id) {
             let newest = self.handle.models(|models| models.newest().and_then(|newest| models.get(newest)));
             self.show_decoder(newest.as_deref());
         }
-        let failed = ModelEvent::SwapFailed { hash, problem: problem.clone() };
-        self.events.publish(clock::now(), EventBody::Model(failed));
+    }
+
+    /// A model does not take over that was to: what decodes goes on.
+    pub(super) fn not_put_in(&mut self, id: ModelId, problem: &str, then: Option<Then>) {
+        let problem = format!("{problem}; the model before it goes on");
+        tracing::error!(problem, model = id.to_hex(), "a model was not put in");
+        self.show_newest_instead_of(id);
+        self.publish_failed_swap(id, &problem);
         match then {
             Some(then) => then(self, Err(problem)),
             // what was to follow has begun without it

@@ -149,6 +149,12 @@ impl RunModels {
         }
     }
 
+    /// Those that are kept.
+    #[must_use]
+    pub fn ids(&self) -> Arc<[ModelId]> {
+        self.known.iter().map(|known| known.model.id).collect()
+    }
+
     /// What clients are told of a model.
     #[must_use]
     pub fn entry(&self, id: ModelId) -> Option<ModelEntry> {

@@ -33,6 +33,7 @@ pub(crate) fn session_settings(
         features: plan.layout.width(),
         smoothing: Seconds::from_millis(configuration.cursor.smoothing_ms),
         max_speed: configuration.cursor.max_speed,
+        height: configuration.cursor.height,
         task_may_resume: configuration.task.may_resume,
     }
 }

@@ -410,6 +410,7 @@ pub fn engine_settings(configuration: &Configuration, demand: &Demand, delay: Se
         label_law: configuration.task.label_law,
         plausibility: configuration.decoder.plausibility,
         fallback_stale: Seconds::from_millis(configuration.decoder.fallback_stale_ms),
+        doubted_calibrates: true,
     }
 }
 

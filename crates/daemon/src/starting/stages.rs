@@ -25,6 +25,8 @@ pub struct DerivedPlan {
     pub delay: Seconds,
     /// How long nothing valid comes out after a start.
     pub settling: Seconds,
+    /// What there is to know of its stages, a sentence each.
+    pub warnings: Vec<String>,
     /// Bytes of a checkpoint, at most.
     pub checkpoint_bytes: usize,
 }
@@ -76,9 +78,9 @@ impl DerivedPlan {
         };
         let seconds = |rows: u64| Seconds(rows as f64 / rate_hz);
         let (delay, settling) = (seconds(chain.delay()), seconds(chain.settling()));
-        let channels = stages.raw.outputs.len();
+        let (channels, warnings) = (stages.raw.outputs.len(), chain.warnings());
         let checkpoint_bytes = DerivedStream::new(chain, channels, rate_hz).checkpoint_bytes();
-        Ok(Some(Self { stages, description, outputs, delay, settling, checkpoint_bytes }))
+        Ok(Some(Self { stages, description, outputs, delay, settling, warnings, checkpoint_bytes }))
     }
 
     /// What will be done, for people.
@@ -87,15 +89,17 @@ impl DerivedPlan {
         let raw = &self.stages.raw;
         let what: Vec<String> =
             self.stages.settings.0.iter().map(kalmind_signal::StageSettings::summary).collect();
+        let warnings: Vec<String> = self.warnings.iter().map(|warning| format!("\n    {warning}")).collect();
         format!(
-            "{} x {} -> {} -> {} x {}, delay {:.1} ms, valid {:.0} ms after a start",
+            "{} x {} -> {} -> {} x {}, delay {:.1} ms, valid {:.0} ms after a start{}",
             raw.outputs.len(),
             rate(raw.rate_hz),
             what.join(" -> "),
             self.description.channels,
             rate(self.description.nominal_rate_hz),
             self.delay.as_millis(),
-            self.settling.as_millis()
+            self.settling.as_millis(),
+            warnings.concat()
         )
     }
 }

@@ -38,7 +38,7 @@ impl Engine {
             OutputState::Calibrating => self.task.drive == CursorDrive::Decoder,
             _ => false,
         };
-        let counts = drives && !self.states.decoder_is_kept_from_control();
+        let counts = drives && !self.states.decoder_is_at_rest(self.settings.doubted_calibrates);
         Some(self.button.step(law.tuned(self.press), seq, probability, complete, counts))
     }
 
@@ -62,7 +62,7 @@ impl Engine {
                 self.cursor.advance(wanted, duration)
             }
             (state @ (OutputState::Calibrating | OutputState::Control), _) => match &self.intent {
-                Some(intent) if !self.states.decoder_is_kept_from_control() => {
+                Some(intent) if !self.states.decoder_is_at_rest(self.settings.doubted_calibrates) => {
                     let helps = state == OutputState::Calibrating && !assistance.is_none();
                     let help = helps.then(|| (assistance, label(&self.cursor)));
                     self.cursor.decode(intent.mean(), help, duration)

@@ -33,6 +33,10 @@ pub struct EngineSettings {
     /// After so long in which the decoder took no measurement in, though there were features, the state is `stale`.
     #[serde(default = "never")]
     pub fallback_stale: Seconds,
+    /// Whether a model in doubt may move the cursor in `calibrating`, where no other program is steered by it; control it has
+    /// not. In sessions recorded before there was a choice it moved nothing.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub doubted_calibrates: bool,
 }
 
 /// What sessions recorded before [`EngineSettings::fallback_stale`] had.

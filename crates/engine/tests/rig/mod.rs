@@ -94,6 +94,7 @@ impl Loop {
             label_law: LabelLaw::default(),
             plausibility,
             fallback_stale: Seconds(0.3),
+            doubted_calibrates: true,
         })
         .unwrap();
         let zscore = model.zscore.as_ref().map(|zscore| FeatureStatistics {

@@ -157,21 +157,29 @@ struct Bench {
     seq: u64,
 }
 
+fn settings(start: Mode) -> EngineSettings {
+    EngineSettings {
+        features: vec![StreamFeatures::of_channels(Binning::Sample, CHANNELS, None)],
+        max_masked: 0.25,
+        restart_after: Seconds(0.5),
+        stale_after: Seconds(0.1),
+        auto_resume: Seconds(2.0),
+        start,
+        cursor: CursorSettings { ramp: Seconds(0.1), ..CursorSettings::default() },
+        label_law: LabelLaw::default(),
+        plausibility: true,
+        fallback_stale: Seconds(0.3),
+        doubted_calibrates: true,
+    }
+}
+
 impl Bench {
     fn new(start: Mode) -> Self {
-        let engine = Engine::new(EngineSettings {
-            features: vec![StreamFeatures::of_channels(Binning::Sample, CHANNELS, None)],
-            max_masked: 0.25,
-            restart_after: Seconds(0.5),
-            stale_after: Seconds(0.1),
-            auto_resume: Seconds(2.0),
-            start,
-            cursor: CursorSettings { ramp: Seconds(0.1), ..CursorSettings::default() },
-            label_law: LabelLaw::default(),
-            plausibility: true,
-            fallback_stale: Seconds(0.3),
-        })
-        .expect("settings are valid");
+        Self::of(settings(start))
+    }
+
+    fn of(settings: EngineSettings) -> Self {
+        let engine = Engine::new(settings).expect("settings are valid");
         Self { engine, rows: Rows::default(), time: 100.0, seq: 0 }
     }
 

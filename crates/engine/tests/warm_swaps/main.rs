@@ -109,6 +109,7 @@ fn settings(model: &Model, incidents: Incidents) -> EngineSettings {
         label_law: LabelLaw::default(),
         plausibility: true,
         fallback_stale: Seconds(0.3),
+        doubted_calibrates: true,
     }
 }
 

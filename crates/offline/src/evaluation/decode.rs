@@ -141,6 +141,7 @@ impl Decoding<'_> {
             label_law: LabelLaw::default(),
             plausibility: model.from_file && self.live.plausibility,
             fallback_stale: Seconds(f64::INFINITY),
+            doubted_calibrates: true,
         })?;
         let staged = model.stage(model.from_file && self.live.guard, KernelPath::detect())?;
         engine.stage(staged).map_err(|(error, _)| error)?;

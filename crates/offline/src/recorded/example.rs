@@ -35,6 +35,7 @@ impl SessionDocument {
                 label_law: LabelLaw::default(),
                 plausibility: true,
                 fallback_stale: Seconds(0.3),
+                doubted_calibrates: true,
             },
             streams: vec![InputStream { key: "array".to_owned(), held_samples: 100, stages: None }],
             windows: Vec::new(),

@@ -259,8 +259,10 @@ impl<'a> Run<'a> {
     fn fitted(&mut self, order: &FitOrder) -> Result<FittedModel, String> {
         let spec: DecoderSpec = order.decoder.parse().map_err(|error| format!("{error}"))?;
         let (fitting, asked) = (&mut self.fitting, self.now - self.settings.fit);
-        let fit =
-            self.fits.run(|| fitting.fit(order, &spec, asked)).map_err(|panicked| panicked.to_string())?;
+        let fit = self
+            .fits
+            .run(|| fitting.fit(order, &spec, asked, &mut |_| {}))
+            .map_err(|broken| broken.to_string())?;
         let fit = fit.map_err(|error| error.to_string())?;
         let told = fit.told();
         self.ticks.keep(fit.staged);
@@ -303,6 +305,8 @@ impl<'a> Run<'a> {
                     self.fit.take_if(|(_, order)| order.number == number);
                 }
                 SessionAction::PutIn(model) => put_in.push(model),
+                // none is ever on its way here
+                SessionAction::TakeBack(_) => {}
                 // bins come when they are due here
                 SessionAction::MeasureArrival => {}
             }

@@ -223,20 +223,24 @@ async fn every_http_answer_is_as_openapi_says() {
     let data = json!({"position": [0.25, 0.5], "radius": 0.06});
     let event = Event::new(LslTime(1.0), 7, EventBody::read(EventKind::Target, data));
     let whole = json!(event).to_string();
-    let confirming =
-        |model: &str| json!({"state": "control", "confirm": ["poor_decoder"], "model": model}).to_string();
+    let confirming = |model: &str| {
+        json!({"state": "control", "confirm": ["poor_decoder"], "model": model, "console": "page-1"})
+            .to_string()
+    };
     let open = json!({"person": {"operator": "AB", "console": "page-1"}, "request": {"action": "open", "preset": "quick-start"}});
     let open = open.to_string();
     let activate = |byte: &str| format!("/v1/models/{}/activate", byte.repeat(32));
     let requests = [
         ("get", "/", false, "", 200),
+        ("get", "/participant", false, "", 200),
         ("get", "/v1/status", false, "", 200),
         ("get", "/metrics", false, "", 200),
         ("get", "/openapi.json", false, "", 200),
         ("get", "/asyncapi.json", false, "", 200),
         ("post", "/v1/stop", false, "", 200),
         ("post", "/v1/control", false, r#"{"state":"idle"}"#, 401),
-        ("post", "/v1/control", true, r#"{"state":"idle"}"#, 200),
+        ("post", "/v1/control", true, r#"{"state":"idle"}"#, 409),
+        ("post", "/v1/control", true, r#"{"state":"idle","console":"page-1"}"#, 200),
         ("post", "/v1/control", true, r#"{"state":"hold"}"#, 200),
         ("post", "/v1/control", true, r#"{"state":"calibrating"}"#, 409),
         ("post", "/v1/control", true, r#"{"state":"fault"}"#, 400),

@@ -159,7 +159,9 @@ async fn control_and_events_need_the_token_and_carry_out_what_they_say() {
     assert_eq!((answer.status, daemon.controls.stopped_by()), (200, vec![Actor::Operator]));
     let answer = ask(&daemon, "POST", "/v1/control", &bearer(), r#"{"state":"calibrating"}"#).await;
     assert_eq!((answer.status, &answer.json()["code"]), (409, &json!("not_now")));
-    let other = json!({"state": "control", "confirm": "poor_decoder", "model": "cd".repeat(32)}).to_string();
+    let other =
+        json!({"state": "control", "confirm": "poor_decoder", "model": "cd".repeat(32), "console": "page-1"});
+    let other = other.to_string();
     let answer = ask(&daemon, "POST", "/v1/control", &bearer(), &other).await;
     assert_eq!((answer.status, &answer.json()["code"]), (409, &json!("other_model")));
     assert_eq!(daemon.controls.requested(), [Mode::Idle], "none of them came through");

@@ -137,7 +137,7 @@ async fn control_needs_the_token_by_message_header_or_subprotocol() {
 #[tokio::test]
 async fn hold_is_a_stop_and_a_refusal_says_why() {
     let daemon = FakeDaemon::start(config()).unwrap();
-    let mut client = Client::connect(&daemon, "").await;
+    let mut client = Client::connect(&daemon, "?console=page-1").await;
     client.send(&json!({"type": "control", "state": "hold", "token": TOKEN})).await;
     client.next_of("accepted").await;
     assert_eq!(daemon.controls.stopped_by(), [Actor::Operator]);

@@ -25,6 +25,8 @@ pub enum SessionAction {
     },
     /// Let this model take over, warmed, and say what came of it by [`SessionInput::PutIn`](super::SessionInput::PutIn).
     PutIn(ModelId),
+    /// The session that wanted this model put in is over: where it is still on its way, it does not take over.
+    TakeBack(ModelId),
     /// Measure anew how the streams arrive.
     MeasureArrival,
 }

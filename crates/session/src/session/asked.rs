@@ -172,7 +172,8 @@ impl Session {
             let names: Vec<&str> = self.settings.presets.iter().map(|known| known.name.as_str()).collect();
             SessionRefused::Invalid(format!("there is no preset {preset:?}: one of {}", names.join(", ")))
         })?;
-        preset.check().map_err(|problem| SessionRefused::Invalid(problem.to_string()))?;
+        let checked = preset.check().and_then(|()| preset.check_targets(self.settings.height));
+        checked.map_err(|problem| SessionRefused::Invalid(problem.to_string()))?;
         if let (Some(configured), Some(asked)) = (&self.settings.participant, &participant)
             && configured != asked
         {
@@ -196,6 +197,7 @@ impl Session {
         self.calibration = None;
         (self.paused, self.problem, self.overridden_by) = (None, None, None);
         (self.begun, self.first_target_s, self.signals) = (None, None, None);
+        self.beside = 0;
         (self.assistance_scale, self.keeps_calibrating) = (1.0, false);
         // what was found out about the decoder was another session's, and maybe another participant's
         self.judge.other_model();
@@ -231,7 +233,8 @@ impl Session {
 
     /// Whether a stop, a fault or a long silence of the input waits for somebody to go on.
     fn is_held(&self) -> bool {
-        matches!(self.shown, Some(OutputState::Hold | OutputState::Fault | OutputState::Stale))
+        let shown = self.silent.or(self.shown);
+        matches!(shown, Some(OutputState::Hold | OutputState::Fault | OutputState::Stale))
     }
 
     /// The mode that somebody gets who asks for one past the session: a block whose decoder may not control yet goes on as it

@@ -238,6 +238,7 @@ impl Session {
     /// The session is over.
     pub(super) fn finish(&mut self, time: LslTime, by: Actor, why: &str, actions: &mut Vec<SessionAction>) {
         self.cancel_fit(actions);
+        self.take_back_coming(time, actions);
         self.state = SessionState::Done;
         (self.paused, self.problem) = (None, None);
         self.publish(time, by, SessionChange::Ended { why: why.to_owned() }, actions);
@@ -355,12 +356,6 @@ impl Session {
             }
             _ => Mode::Control,
         };
-        if let (Mode::Calibrating, TaskBlock::ClosedLoop, Some((model, true))) =
-            (mode, plan.block, self.decodes)
-        {
-            // it has to move the cursor to be judged; control still waits for the verdict
-            actions.push(SessionAction::Command(Command::ConfirmModel { model, by: Actor::Daemon }));
-        }
         if self.wanted != Some(mode) {
             if let (Mode::Control, Some((model, true))) = (mode, self.decodes) {
                 let by = if self.overridden_by.is_some() { Actor::Operator } else { Actor::Daemon };

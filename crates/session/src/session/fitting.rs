@@ -10,6 +10,7 @@ use super::{
     input::{FittedModel, SessionTick},
     preset::BlockPlan,
     status::SessionState,
+    verdict::VerdictKind,
 };
 use crate::{Calibration, CalibrationTick, InForce};
 
@@ -121,6 +122,21 @@ impl Session {
         }
     }
 
+    /// The session is over: models that it has asked for and that are still on their way do not take over any more.
+    pub(super) fn take_back_coming(&mut self, now: LslTime, actions: &mut Vec<SessionAction>) {
+        let decodes = self.decodes.map(|(id, _)| id);
+        // one that was sent and that no tick has shown may have come back to be warmed again
+        let unseen = self.model.iter().filter(|model| Some(model.id) != decodes);
+        actions.extend(unseen.map(|model| SessionAction::TakeBack(model.id)));
+        for FittedModel { id, .. } in core::mem::take(&mut self.coming) {
+            self.fits.status.kept_out += 1;
+            actions.push(SessionAction::TakeBack(id));
+            let why = "the session ended before it took over".to_owned();
+            let change = SessionChange::ModelKeptOut { hash: id.to_hex(), why };
+            self.publish(now, Actor::Daemon, change, actions);
+        }
+    }
+
     fn decoder(&self) -> Option<String> {
         let preset = self.preset.as_ref().and_then(|preset| preset.decoder.clone());
         preset.or_else(|| self.settings.decoder.clone())
@@ -190,8 +206,12 @@ impl Session {
                 (_, Some((_, doubt))) => !doubt,
                 (before, None) => before.as_ref().is_some_and(|before| before.doubt.is_none()),
             };
+        // one that has earned a verdict since is no more in doubt, whatever its own fit said
+        let is_proven = model.better_than_chance == Some(false)
+            && self.preset.is_some()
+            && self.verdict().verdict == VerdictKind::GoodEnough;
         match &model.doubt {
-            Some(doubt) if is_better => {
+            Some(doubt) if is_better || is_proven => {
                 let why = format!("{doubt}; the decoder before it goes on");
                 self.fits.status.kept_out += 1;
                 self.fits.status.newest = Some(format!("kept out: {why}"));

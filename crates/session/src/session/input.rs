@@ -1,6 +1,6 @@
 //! What a session is told.
 
-use kalmind_types::{Actor, EventBody, LslTime, Mode, ModelId, TickOutput};
+use kalmind_types::{Actor, EventBody, LslTime, Mode, ModelId, OutputState, TickOutput};
 
 use super::request::{Person, SessionRequest};
 
@@ -9,6 +9,8 @@ use super::request::{Person, SessionRequest};
 pub enum SessionInput<'a> {
     /// A tick.
     Tick(SessionTick<'a>),
+    /// No ticks come, and meanwhile the output is in this state.
+    Silent(OutputState),
     /// A task by others told something, which is published already.
     Told {
         /// When.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kalmind_types::{Assistance, TaskBlock};
+use kalmind_types::{Assistance, Position, TaskBlock};
 use serde::{Deserialize, Serialize};
 
 use crate::{TaskError, task_named};
@@ -15,6 +15,8 @@ const DECODERS: core::ops::RangeInclusive<usize> = 2..=4;
 const MOST_ROUNDS: usize = 32;
 /// The longest block, and the longest rest, in seconds.
 const LONGEST_S: f64 = 4.0 * 3600.0;
+/// Sums of lengths may be off by so much.
+const ROUNDING: f64 = 1e-9;
 
 /// What a session is to do, as a file says it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -153,16 +155,30 @@ impl Preset {
         if self.blocks.is_empty() || self.blocks.len() > MOST_BLOCKS {
             return Err(PresetError::Blocks { preset: self.name.clone(), blocks: self.blocks.len() });
         }
-        for (place, block) in self.blocks.iter().enumerate() {
-            block.check().map_err(|problem| PresetError::Block {
+        self.check_blocks(BlockPlan::check)?;
+        let compared = self.compare.as_ref().map_or(Ok(()), ComparePlan::check);
+        compared.map_err(|problem| PresetError::Comparison { preset: self.name.clone(), problem })
+    }
+
+    /// Whether all its targets lie wholly in a workspace of this height, in workspace widths.
+    ///
+    /// # Errors
+    /// [`PresetError`] with the first block of which some do not.
+    pub fn check_targets(&self, height: f64) -> Result<(), PresetError> {
+        self.check_blocks(|block| block.check_targets(height))?;
+        let compared = self.compare.as_ref().map_or(Ok(()), |plan| plan.block.check_targets(height));
+        compared.map_err(|problem| PresetError::Comparison { preset: self.name.clone(), problem })
+    }
+
+    fn check_blocks(&self, check: impl Fn(&BlockPlan) -> Result<(), String>) -> Result<(), PresetError> {
+        self.blocks.iter().enumerate().try_for_each(|(place, block)| {
+            check(block).map_err(|problem| PresetError::Block {
                 preset: self.name.clone(),
                 number: place + 1,
                 title: block.title.clone(),
                 problem,
-            })?;
-        }
-        let compared = self.compare.as_ref().map_or(Ok(()), ComparePlan::check);
-        compared.map_err(|problem| PresetError::Comparison { preset: self.name.clone(), problem })
+            })
+        })
     }
 
     /// Whether something in it is selected by clicking: then clicks are decoded, where they can be told.
@@ -288,14 +304,31 @@ impl BlockPlan {
                 Err("`block`: typing is for others to announce, no block of a preset".to_owned())
             }
             (None, _) => Err(format!("`task` is missing: one of {}", task_names())),
-            (Some(name), _) => {
-                let kind = task_named(name)
-                    .ok_or_else(|| format!("`task`: there is no task {name:?}, but {}", task_names()))?;
-                let options: Vec<(&str, f64)> =
-                    self.options.iter().map(|(option, value)| (option.as_str(), *value)).collect();
-                kind.build(0, &options).map(|_| ()).map_err(|error: TaskError| format!("`options`: {error}"))
-            }
+            (Some(_), _) => self.check_targets(f64::INFINITY),
         }
+    }
+
+    /// Whether there is such a task, and all its targets lie wholly in a workspace of this height, in workspace widths.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_targets(&self, height: f64) -> Result<(), String> {
+        let Some(name) = &self.task else { return Ok(()) };
+        let kind = task_named(name)
+            .ok_or_else(|| format!("`task`: there is no task {name:?}, but {}", task_names()))?;
+        let options: Vec<(&str, f64)> =
+            self.options.iter().map(|(option, value)| (option.as_str(), *value)).collect();
+        let task = kind.build(0, &options).map_err(|error: TaskError| format!("`options`: {error}"))?;
+        let [Position([left, bottom]), Position([right, top])] = task.extent();
+        let within = |low: f64, high: f64, side: f64| low >= -ROUNDING && high <= side + ROUNDING;
+        if within(left, right, 1.0) && within(bottom, top, height) {
+            return Ok(());
+        }
+        let high = if height.is_finite() { format!(" and {height} high") } else { String::new() };
+        Err(format!(
+            "`options`: targets lie outside the workspace: they reach from {left:.2} to {right:.2} across and from \
+             {bottom:.2} to {top:.2} up, in workspace widths, and it is 1 wide{high}"
+        ))
     }
 }
 

@@ -26,6 +26,8 @@ pub struct SessionSettings {
     pub smoothing: Seconds,
     /// The configured speed limit.
     pub max_speed: f64,
+    /// The workspace's height, in workspace widths.
+    pub height: f64,
     /// Whether a task by others may go on after a long silence of the input, without the operator.
     pub task_may_resume: bool,
 }

@@ -101,6 +101,7 @@ impl Session {
                 })
                 .collect(),
             notes: self.notes,
+            told_by_others: self.beside,
             called: self.called.map(|called| called.0),
         }
     }
@@ -141,7 +142,7 @@ impl Session {
 
     /// What happened and what to do, for whoever runs the session.
     fn message(&self) -> String {
-        let stands = match self.shown {
+        let stands = match self.silent.or(self.shown) {
             _ if self.state != SessionState::Running => None,
             Some(OutputState::Hold) => Some("stopped: press Resume, then the block goes on where it was"),
             Some(OutputState::Stale) => {

@@ -56,6 +56,8 @@ pub struct SessionStatus {
     pub actions: Vec<ActionStatus>,
     /// Notes so far.
     pub notes: usize,
+    /// Targets, trials, blocks and modes that other programs told while the session showed its own: they are not shown.
+    pub told_by_others: u64,
     /// Since when the participant calls, on the LSL clock.
     pub called: Option<f64>,
 }

@@ -239,6 +239,29 @@ fn only_what_is_legal_may_be_asked_for_and_the_rest_says_why() {
 }
 
 #[test]
+fn a_preset_whose_targets_lie_outside_the_workspace_is_not_opened() {
+    for (task, option, value, height, why) in [
+        ("radial8", "distance", 0.5, 1.0, "from -0.06 to 1.06 across"),
+        ("radial8", "centre_y", 0.3, 1.0, "from -0.06 to 0.66 up"),
+        ("mfitts", "distance_long", 0.45, 1.0, "from -0.04 to 1.04 across"),
+        ("mfitts", "diameter_large", 0.3, 1.0, "outside the workspace"),
+        ("radial8", "distance", 0.3, 0.8, "it is 1 wide and 0.8 high"),
+        ("grid", "columns", 6.0, 0.5, "from 0.00 to 1.00 up"),
+        ("random", "width", 1.5, 1.0, "from 0.00 to 1.50 across"),
+    ] {
+        let mut plan = block(TaskBlock::OpenLoop, 5.0);
+        plan.task = Some(task.to_owned());
+        plan.options.insert(option.to_owned(), value);
+        let mut rig = Rig::new(vec![plan]);
+        rig.session.settings.height = height;
+        let open = SessionRequest::Open { preset: "p".to_owned(), participant: None };
+        let said = refused(rig.ask(open));
+        assert!(said.contains("outside the workspace") && said.contains(why), "{task}: {said}");
+        assert_eq!(rig.state(), SessionState::Closed);
+    }
+}
+
+#[test]
 fn one_page_is_in_charge_until_another_takes_over() {
     let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0)]);
     rig.open();
@@ -276,6 +299,91 @@ fn control_that_is_asked_for_past_the_session_waits_for_the_verdict() {
     assert_eq!(rig.session.granted(Mode::Control), Mode::Calibrating);
     rig.seconds(30.0);
     assert_eq!(rig.session.granted(Mode::Control), Mode::Control);
+}
+
+#[test]
+fn a_model_in_doubt_calibrates_unconfirmed_and_controls_once_the_verdict_lets_it() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0), block(TaskBlock::ClosedLoop, 40.0)]);
+    rig.doubts = true;
+    rig.open();
+    rig.seconds(5.2);
+    rig.fit(Ok(model(1, true)));
+    rig.seconds(2.0);
+    let confirmed = |rig: &Rig| {
+        rig.commands.iter().filter(|command| matches!(command, Command::ConfirmModel { .. })).count()
+    };
+    assert_eq!((rig.state, confirmed(&rig)), (OutputState::Calibrating, 0));
+    rig.seconds(30.0);
+    assert_eq!((rig.state, confirmed(&rig)), (OutputState::Control, 1));
+}
+
+#[test]
+fn a_model_at_chance_does_not_replace_one_that_the_participant_acquires_targets_with() {
+    let mut refitted = block(TaskBlock::ClosedLoop, 60.0);
+    refitted.refit_every_s = Some(3.0);
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0), refitted]);
+    rig.doubts = true;
+    rig.open();
+    rig.seconds(5.2);
+    rig.fit(Ok(model(1, true)));
+    rig.seconds(40.0);
+    assert_eq!(rig.state, OutputState::Control);
+    rig.fit(Ok(model(2, true)));
+    assert_eq!(rig.decodes.map(|(id, _)| id), Some(model(1, true).id));
+    assert_eq!(rig.session.status().fits.kept_out, 1);
+}
+
+#[test]
+fn a_model_on_its_way_when_the_session_ends_does_not_take_over() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0), block(TaskBlock::ClosedLoop, 30.0)]);
+    rig.is_slow = true;
+    rig.open();
+    rig.seconds(5.2);
+    rig.fit(Ok(model(1, false)));
+    assert_eq!(rig.on_their_way, [model(1, false).id]);
+    rig.ask(SessionRequest::End).unwrap();
+    assert_eq!((rig.state(), rig.on_their_way.len()), (SessionState::Done, 0));
+    let kept_out = |change: &&SessionChange| matches!(change, SessionChange::ModelKeptOut { why, .. } if why.contains("the session ended"));
+    assert_eq!(rig.changes().into_iter().filter(kept_out).count(), 1);
+    // and what is said of it afterwards concerns nobody
+    rig.handle(SessionInput::PutIn { model: model(1, false).id, result: Ok(()) }).unwrap();
+    assert_eq!(rig.session.status().fits.done, 0);
+}
+
+#[test]
+fn what_other_programs_tell_beside_a_preset_is_counted() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 20.0)]);
+    rig.open();
+    rig.seconds(1.0);
+    let target = Target { position: Position([0.8, 0.5]), radius: 0.06 };
+    for event in [
+        EventBody::Target(Some(target)),
+        EventBody::Trial { trial: 0, phase: Phase::Start, result: None },
+        EventBody::task_asks(kalmind_types::OperatorAction::Control),
+        // what it may ask for is done, and is nothing that is not shown
+        EventBody::task_asks(kalmind_types::OperatorAction::Resume),
+    ] {
+        let time = LslTime(rig.tick as f64 * BIN_S);
+        rig.handle(SessionInput::Told { time, event: &event }).unwrap();
+    }
+    let status = rig.session.status();
+    assert_eq!(status.told_by_others, 3);
+    assert!(status.message.contains("another program"), "{}", status.message);
+}
+
+#[test]
+fn a_signal_that_is_lost_without_a_tick_is_said_and_what_to_do() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 20.0)]);
+    rig.open();
+    rig.seconds(2.0);
+    let before = rig.session.status();
+    assert!(!before.message.contains("no usable signal"), "{}", before.message);
+    rig.handle(SessionInput::Silent(OutputState::Stale)).unwrap();
+    let silent = rig.session.status();
+    assert!(silent.message.contains("no usable signal"), "{}", silent.message);
+    assert!((silent.elapsed_s - before.elapsed_s).abs() < 1e-9);
+    rig.seconds(0.1);
+    assert_eq!(rig.session.status().message, before.message);
 }
 
 #[test]

@@ -60,6 +60,7 @@ impl Session {
             }
             Some(OperatorAction::Resume) => self.accept_input(actions),
             _ => {
+                self.beside = self.beside.saturating_add(1);
                 self.problem = Some(
                     "another program tells targets, blocks or modes while the session shows its own: they are not shown"
                         .to_owned(),

@@ -38,6 +38,8 @@ pub(super) trait Targets: fmt::Debug + Send {
     fn begin(&mut self) -> Position;
     /// The next target; its radius where the task has one size for all.
     fn next(&mut self, radius: f64) -> Target;
+    /// See [`Task::extent`].
+    fn extent(&self, radius: f64) -> [Position; 2];
 
     /// What a cursor that stays at `position` selects; none where that selects nothing. By default the target alone, a disc.
     fn under(&self, position: Position, target: Target) -> Option<Place> {
@@ -58,6 +60,11 @@ pub(super) struct Place {
     pub(super) number: u32,
     /// Whether it is the target.
     pub(super) is_target: bool,
+}
+
+/// The corners of the square that reaches so far around `centre`.
+pub(super) fn around(centre: Position, reach: f64) -> [Position; 2] {
+    [-reach, reach].map(|reach| Position(centre.0.map(|coordinate| coordinate + reach)))
 }
 
 /// Where `centre_x` and `centre_y` are.
@@ -367,6 +374,10 @@ impl<T: Targets> Task for TargetAcquisition<T> {
 
     fn elapsed(&self) -> Seconds {
         Seconds(self.running.as_ref().map_or(0.0, |running| running.elapsed))
+    }
+
+    fn extent(&self) -> [Position; 2] {
+        self.targets.extent(self.radius)
     }
 
     fn score(&self) -> &TaskScore {

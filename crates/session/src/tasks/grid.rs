@@ -89,6 +89,10 @@ impl Targets for Grid {
         Target { position: self.centre(cell), radius }
     }
 
+    fn extent(&self, _radius: f64) -> [Position; 2] {
+        [Position::default(), Position(self.sides)]
+    }
+
     fn under(&self, position: Position, _target: Target) -> Option<Place> {
         let cell = self.cell(position);
         position

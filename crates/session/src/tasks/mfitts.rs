@@ -105,6 +105,12 @@ impl Targets for MFitts {
         let ([x, y], (sin, cos)) = (self.centre.0, direction.sin_cos());
         Target { position: Position([x + distance * cos, y + distance * sin]), radius }
     }
+
+    fn extent(&self, _radius: f64) -> [Position; 2] {
+        let [diameter, distance] =
+            [self.diameters, self.distances].map(|values| values.into_iter().fold(0.0, f64::max));
+        acquisition::around(self.centre, distance + 0.5 * diameter)
+    }
 }
 
 #[cfg(test)]

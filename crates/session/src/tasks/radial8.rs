@@ -64,6 +64,10 @@ impl Targets for Radial8 {
         let position = if self.outward { self.next_outer_position() } else { self.centre };
         Target { position, radius }
     }
+
+    fn extent(&self, radius: f64) -> [Position; 2] {
+        acquisition::around(self.centre, self.distance + radius)
+    }
 }
 
 impl Radial8 {

@@ -92,6 +92,10 @@ impl Targets for Random {
         self.last = farthest;
         Target { position: farthest, radius }
     }
+
+    fn extent(&self, _radius: f64) -> [Position; 2] {
+        [Position::default(), Position(self.sides)]
+    }
 }
 
 #[cfg(test)]

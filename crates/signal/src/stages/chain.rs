@@ -108,6 +108,15 @@ impl Chain {
         &self.signal
     }
 
+    /// What whoever configured its stages should know, a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let stages = (1..).zip(&self.stages);
+        let warnings = stages.filter_map(|(number, (stage, _)): (usize, _)| {
+            stage.warning().map(|warning| format!("stage {number}: {warning}"))
+        });
+        warnings.collect()
+    }
+
     /// How many raw rows more have to go in, at most, until the row that describes a sample comes out.
     pub fn delay(&self) -> u64 {
         self.delay

@@ -187,6 +187,10 @@ impl Stage for Filter {
         self.forward.settling()
     }
 
+    fn warning(&self) -> Option<String> {
+        self.backward.as_ref().and_then(Stage::warning)
+    }
+
     fn most_rows(&self, rows: usize) -> usize {
         self.backward.as_ref().map_or(rows, |backward| backward.most_rows(rows))
     }

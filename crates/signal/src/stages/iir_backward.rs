@@ -104,6 +104,20 @@ impl Stage for IirBackward {
         0
     }
 
+    fn warning(&self) -> Option<String> {
+        let (block, settling) = (self.block as u64, self.settling.rows());
+        (block < settling).then(|| {
+            let ms = |rows: u64| rows as f64 * 1e3 / self.signal.rate_hz;
+            format!(
+                "the filter runs back over blocks of {block} samples ({:.1} ms), and forgets where it began only after \
+                 {settling} ({:.1} ms): at the end of each block it is not what it should be; blocks of at least \
+                 {settling} samples are exact to a thousandth",
+                ms(block),
+                ms(settling)
+            )
+        })
+    }
+
     fn most_rows(&self, rows: usize) -> usize {
         rows.saturating_add(self.block)
     }

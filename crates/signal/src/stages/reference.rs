@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use kalmind_types::StreamOutput;
+use kalmind_types::{Counted, StreamOutput};
 use serde::{Deserialize, Serialize};
 
 use super::channels::ChannelName;
@@ -133,6 +133,7 @@ pub(super) struct Reference {
     plan: Plan,
     /// Of the channels that go in.
     excluded: Vec<bool>,
+    warning: Option<String>,
 }
 
 impl StageKind for Reference {
@@ -151,7 +152,7 @@ impl StageKind for Reference {
             }
         }
         let is_in = |channel: &usize| !excluded.get(*channel).copied().unwrap_or(true);
-        let mut outputs = input.outputs.clone();
+        let (mut outputs, mut warning) = (input.outputs.clone(), None);
         let plan = match settings.kind {
             ReferenceKind::CommonAverage => {
                 let of = find(&settings.average_of)?;
@@ -215,11 +216,12 @@ impl StageKind for Reference {
                     let of: Vec<usize> = of.map(|(channel, _)| channel).collect();
                     made_of(&mut outputs, number..number.saturating_add(1), &of, input);
                 }
+                warning = left_out(&settings.excluded, weights, is_in);
                 let weight = |from: usize, to| if is_in(&from) { weight_of(weights, from, to) } else { 0.0 };
                 Plan::Matrix(block(0..channels, 0..weights.len(), weight))
             }
         };
-        Ok(Self { signal: Signal { outputs, ..input.clone() }, plan, excluded })
+        Ok(Self { signal: Signal { outputs, ..input.clone() }, plan, excluded, warning })
     }
 
     fn summary(settings: &ReferenceSettings) -> String {
@@ -269,6 +271,19 @@ fn made_of(outputs: &mut [StreamOutput], which: Range<usize>, from: &[usize], in
     for output in outputs.get_mut(which).unwrap_or_default() {
         output.sources.clone_from(&runs);
     }
+}
+
+/// What there is to say of excluded channels that sums have weights for.
+fn left_out(excluded: &[ChannelName], weights: &[Vec<f64>], is_in: impl Fn(&usize) -> bool) -> Option<String> {
+    let lacks = |row: &&Vec<f64>| (0..).zip(*row).any(|(channel, weight)| *weight != 0.0 && !is_in(&channel));
+    let sums = weights.iter().filter(lacks).count();
+    (sums > 0).then(|| {
+        format!(
+            "{} excluded: {sums} of {} rows of `weights` name them, and are summed without them, the other weights as they are",
+            Counted(excluded.len() as u64, "channel"),
+            weights.len()
+        )
+    })
 }
 
 fn square(weights: &[Vec<f64>], channels: usize) -> Result<(), StageError> {
@@ -329,6 +344,10 @@ impl Stage for Reference {
 
     fn settling(&self) -> u64 {
         0
+    }
+
+    fn warning(&self) -> Option<String> {
+        self.warning.clone()
     }
 
     fn restart(&mut self) {}

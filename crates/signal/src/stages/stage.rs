@@ -30,6 +30,26 @@ impl Signal {
         Self { rate_hz, every: 1, outputs: channels.into_iter().enumerate().map(output).collect() }
     }
 
+    /// Whether the same values come out as often, whichever channels each is made of.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let known = |output: &StreamOutput| (output.name.clone(), output.unit.clone(), output.channel);
+        self.rate_hz.to_bits() == other.rate_hz.to_bits()
+            && self.every == other.every
+            && self.outputs.iter().map(known).eq(other.outputs.iter().map(known))
+    }
+
+    /// The name of the first value that is made of a channel that the same value of `first` is not made of.
+    pub fn made_of_more<'a>(&'a self, first: &Self) -> Option<&'a str> {
+        let covered = |output: &StreamOutput, before: &StreamOutput| {
+            let is_in = |channel: usize| {
+                before.channel == Some(channel) || before.sources.iter().any(|run| run.contains(&channel))
+            };
+            output.sources.iter().cloned().flatten().all(is_in)
+        };
+        let mut pairs = self.outputs.iter().zip(&first.outputs);
+        pairs.find(|(output, before)| !covered(output, before)).map(|(output, _)| output.name.as_str())
+    }
+
     /// So many milliseconds in rows, to the nearest.
     pub(super) fn rows_in(&self, milliseconds: f64) -> f64 {
         (milliseconds * 1e-3 * self.rate_hz).round()
@@ -86,6 +106,11 @@ pub trait Stage: Debug + Send {
 
     /// After how many rows a stage that was restarted gives valid values.
     fn settling(&self) -> u64;
+
+    /// What whoever configured it should know, in words: what it does is not all that its settings say. Off the stream's thread.
+    fn warning(&self) -> Option<String> {
+        None
+    }
 
     /// The most rows that come out of one call with `rows` rows.
     fn most_rows(&self, rows: usize) -> usize {

@@ -95,7 +95,7 @@ impl Succession {
             return Err(StagedError::Past { chain, at, next });
         }
         let current = &self.current;
-        if chain.signal() != current.signal()
+        if !chain.signal().is_like(current.signal())
             || chain.delay() != current.delay()
             || chain.block_rows() < current.block_rows()
             || chain.most_rows(chain.block_rows()) > current.most_rows(chain.block_rows())

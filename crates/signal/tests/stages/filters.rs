@@ -99,3 +99,21 @@ fn filters_that_cannot_be_designed_are_refused_with_what_would_do() {
         assert!(!of_signal && text.contains(says), "{text}");
     }
 }
+
+#[test]
+fn blocks_shorter_than_the_filter_settles_in_are_said_with_both_numbers() {
+    let warning = |milliseconds| {
+        let settings = FilterSettings {
+            zero_phase_ms: Some(milliseconds),
+            ..filter(FilterKind::HighPass, Frequencies::One(10.0))
+        };
+        StageSettings::Filter(settings).build(&signal(1000.0, 1)).unwrap().warning()
+    };
+    // the poles of a high-pass of order 2 at 10 Hz and 1000 Hz have the radius 0.9565: ln 0.001 / ln 0.9565 = 155.4
+    let said = warning(155.0).expect("a sample too short");
+    assert!(
+        said.contains("blocks of 155 samples (155.0 ms)") && said.contains("after 156 (156.0 ms)"),
+        "{said}"
+    );
+    assert_eq!(warning(156.0), None);
+}

@@ -2,7 +2,7 @@
 
 use kalmind_signal::{
     BlankSettings, ChannelName, DecimateSettings, FilterKind, FilterSettings, Frequencies, PowerSettings,
-    RectifySettings, ReferenceKind, ReferenceSettings, SpikesSettings, StageSettings,
+    RectifySettings, ReferenceKind, ReferenceSettings, Signal, SpikesSettings, StageSettings,
 };
 
 use kalmind_types::StreamOutput;
@@ -222,6 +222,39 @@ fn a_channel_that_is_excluded_or_not_valid_is_no_part_of_a_reference() {
     };
     assert_eq!(sources("bipolar"), [("a-b".to_owned(), vec![[0, 2]]), ("c-d".to_owned(), vec![[2, 4]])]);
     assert_eq!(sources("arrays")[3], ("d".to_owned(), vec![[2, 4]]));
+}
+
+#[test]
+fn excluded_channels_that_a_matrix_has_weights_for_are_said() {
+    let settings = |excluded: &[usize]| {
+        let weights = vec![vec![1.0, -1.0, 0.0], vec![0.0, 0.0, 2.0], vec![0.5, 0.0, 0.5]];
+        let settings =
+            ReferenceSettings { weights, excluded: names(excluded), ..reference(ReferenceKind::Matrix) };
+        StageSettings::Reference(settings).build(&signal(1000.0, 3)).unwrap().warning()
+    };
+    assert_eq!(settings(&[]), None);
+    let said = settings(&[0]).expect("two sums lack it");
+    assert!(said.contains("2 of 3 rows of `weights`"), "{said}");
+}
+
+#[test]
+fn zeros_may_come_and_go_in_learnt_weights_among_the_channels_of_the_start() {
+    let built = |weights: [[f64; 3]; 2]| {
+        let weights = weights.map(Vec::from).to_vec();
+        let settings = ReferenceSettings { weights, ..reference(ReferenceKind::Matrix) };
+        StageSettings::Reference(settings).build(&signal(1000.0, 3)).unwrap().signal().clone()
+    };
+    let first = built([[1.0, 0.5, 0.0], [0.0, 1.0, 1.0]]);
+    for (other, more) in [
+        (built([[1.0, 0.0, 0.0], [0.0, 1.0, 2.0]]), None),
+        (built([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), None),
+        (built([[1.0, 0.5, 0.0], [0.1, 1.0, 1.0]]), Some("sum1")),
+    ] {
+        assert!(other.is_like(&first));
+        assert_eq!(other.made_of_more(&first), more);
+    }
+    let fewer = Signal { outputs: first.outputs[..1].to_vec(), ..first.clone() };
+    assert!(!fewer.is_like(&first) && !Signal { rate_hz: 500.0, ..first.clone() }.is_like(&first));
 }
 
 #[test]

@@ -10,13 +10,13 @@ use serde_json::json;
 
 use crate::{
     commands::{
-        beginning::{load, rendered},
+        beginning::{load, preset_for},
         live_session::{LiveSession, presets_with},
         result::print_result,
         run::{banner, started},
         values::seconds,
     },
-    configuration::{self, Configuration},
+    configuration::Configuration,
     failure::{OrFail as _, Outcome},
     log::{self, say},
     models::saved::SavedModels,
@@ -72,7 +72,7 @@ pub(super) fn run(
         anyhow::anyhow!("--config FILE is missing: it says which streams the participant's signals come from")
     });
     let configuration = of_participant(path.or_usage()?, arguments.participant.as_deref())?;
-    let mut preset = rendered(configuration::preset(preset))?;
+    let mut preset = preset_for(&configuration, preset)?;
     if let Some(decoder) = decoder {
         preset.decoder = Some(decoder.parse::<DecoderSpec>().or_usage()?.to_string());
     }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     commands::{
-        beginning::{self, load, rendered},
+        beginning::{self, load, preset_for, rendered},
         demo::CONFIGURATION,
         participant_arguments::ParticipantArguments,
         result::print_result,
@@ -113,7 +113,7 @@ pub(super) fn run(arguments: &Simulated<'_>) -> Outcome<()> {
         Some(path) => load(path)?,
         None => rendered(configuration::parse(CONFIGURATION, "config/demo.toml"))?,
     };
-    let preset = rendered(configuration::preset(arguments.preset))?;
+    let preset = preset_for(&configuration, arguments.preset)?;
     let simulation = arguments.simulation;
     let settings = simulation
         .profile
@@ -172,6 +172,7 @@ fn settings(
         features: participant.units,
         smoothing: Seconds::from_millis(configuration.cursor.smoothing_ms),
         max_speed: configuration.cursor.max_speed,
+        height: configuration.cursor.height,
         task_may_resume: configuration.task.may_resume,
         presets: vec![preset.clone()],
     };

@@ -62,8 +62,13 @@ pub(super) struct Rig {
     pub(super) decodes: Option<(ModelId, bool)>,
     /// What comes of clicks, where they are decoded.
     pub(super) click: Option<Click>,
+    /// Whether what is fitted is in doubt, until somebody confirms it.
+    pub(super) doubts: bool,
     /// Whether the decoder moves the cursor to the target.
     pub(super) is_good: bool,
+    /// Whether models stay on their way.
+    pub(super) is_slow: bool,
+    pub(super) on_their_way: Vec<ModelId>,
     /// Whether features move where the cursor does not.
     pub(super) lively: bool,
     pub(super) orders: Vec<FitOrder>,
@@ -85,6 +90,7 @@ impl Rig {
             features: 2,
             smoothing: Seconds(0.0),
             max_speed: 1.0,
+            height: 1.0,
             task_may_resume: false,
         };
         Self {
@@ -95,8 +101,11 @@ impl Rig {
             task: TaskState::default(),
             decodes: None,
             click: None,
+            doubts: false,
             is_good: true,
             lively: true,
+            is_slow: false,
+            on_their_way: Vec::new(),
             orders: Vec::new(),
             events: Vec::new(),
             commands: Vec::new(),
@@ -115,9 +124,10 @@ impl Rig {
                 SessionAction::Publish { event, .. } => self.events.push(event),
                 SessionAction::Fit(order) => self.orders.push(*order),
                 SessionAction::CancelFit { number } => self.orders.retain(|order| order.number != number),
+                SessionAction::PutIn(id) if self.is_slow => self.on_their_way.push(id),
+                SessionAction::TakeBack(id) => self.on_their_way.retain(|other| *other != id),
                 SessionAction::PutIn(id) => {
-                    let doubt = false;
-                    self.decodes = Some((id, doubt));
+                    self.decodes = Some((id, self.doubts));
                     self.handle(SessionInput::PutIn { model: id, result: Ok(()) }).unwrap();
                 }
                 SessionAction::MeasureArrival => {}
@@ -133,6 +143,9 @@ impl Rig {
             }
             Command::Task(task) => self.task = task,
             Command::PlaceCursor(position) => self.position = position,
+            Command::ConfirmModel { model, .. } => {
+                self.decodes = self.decodes.map(|(id, doubt)| (id, doubt && id != model));
+            }
             _ => {}
         }
         self.commands.push(command);
