@@ -39,9 +39,9 @@ impl EventBus {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let event_seq = *next;
         *next += 1;
-        if body.kind() == EventKind::Window {
-            // as many as a task has stimuli
-            tracing::debug!(event_seq, data = %body.data(), "window");
+        if body.kind() == EventKind::Window || matches!(body, EventBody::Hand(_)) {
+            // as many as a task has stimuli, or as a hand that moves tells
+            tracing::debug!(event_seq, kind = ?body.kind(), data = %body.data(), "event");
         } else {
             tracing::info!(event_seq, kind = ?body.kind(), data = %body.data(), "event");
         }
