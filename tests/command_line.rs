@@ -51,6 +51,7 @@ fn usage_that_is_wrong_is_code_2_and_names_the_nearest() {
     );
     folder.refuses("run --config x --wait never", 2, &["'never'", "--wait", "a number of seconds from 0 to"]);
     folder.refuses("demo --headless --decoder kalmann", 2, &["did you mean `kalman`"]);
+    folder.refuses("demo --mouse --headless", 2, &["--mouse", "--headless", "cannot be used with"]);
     folder.refuses("simulate --offset 3", 2, &["--offset 3", "CHANNEL:Z"]);
 }
 

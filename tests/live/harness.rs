@@ -274,7 +274,7 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// A daemon that has just been started, once it has printed its page's address.
     pub(crate) fn begun(process: Process) -> Self {
-        let page = process.expect_line("page: http://");
+        let page = process.expect_line("/#token=");
         let address =
             page.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
         let token = page.split("#token=").nth(1).expect("a token").trim();

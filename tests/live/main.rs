@@ -18,6 +18,7 @@ mod examples;
 mod faults;
 mod finding;
 mod golden;
+mod hand;
 mod harness;
 mod models;
 mod passage;

@@ -27,7 +27,7 @@ use crate::{
     recorder::RecorderStatus,
     running::arrival::DelayBoard,
     stage_changes::{Demands, StageChanges},
-    task_follower::{MarkerCounts, TASK_MARKERS, TASK_MAY_NOT_RESUME},
+    task_follower::{HAND_NOT_TAKEN, MarkerCounts, TASK_MARKERS, TASK_MAY_NOT_RESUME},
     tick::{StopLatch, TickCounts},
 };
 
@@ -74,6 +74,8 @@ pub struct DaemonControls {
     pub demand: Demand,
     /// The streams' stages.
     pub stages: StageChanges,
+    /// How often a hand was told of, in a run in which a simulated participant means what a person's hand does.
+    pub hands: Option<Arc<AtomicU64>>,
     /// Whether a guard stands in front of decoders whose options leave it open.
     pub guard: bool,
 }
@@ -154,6 +156,13 @@ impl Controls for DaemonControls {
             return Ok(self.events.publish(time, marker.content));
         }
         let time = near(marker.time.unwrap_or(now), now).map_err(ControlRefused::Invalid)?;
+        if let EventBody::Hand(_) = marker.content {
+            // it is the participant that follows the events, and nothing for the desk
+            let hands = self.hands.as_ref();
+            let hands = hands.ok_or_else(|| ControlRefused::NotNow(HAND_NOT_TAKEN.to_owned()))?;
+            hands.fetch_add(1, Ordering::Relaxed);
+            return Ok(self.events.publish(time, marker.content));
+        }
         if !self.desk.send(Message::Task { time, content: marker.content.clone() }) {
             return Err(ControlRefused::Busy("too many events wait; send it again".to_owned()));
         }
@@ -271,6 +280,8 @@ impl Controls for DaemonControls {
         status
             .insert("recording".to_owned(), json!(self.recording.as_ref().map(|recording| recording.json())));
         status.insert("task".to_owned(), self.markers.json());
+        let hands = self.hands.as_ref().map(|hands| json!({ "events": hands.load(Ordering::Relaxed) }));
+        status.insert("hand".to_owned(), json!(hands));
         status.insert("log".to_owned(), json!({ "dropped_lines": log::dropped_lines() }));
         status.insert("kernel_path".to_owned(), json!(kalmind_filter::kernel_path()));
         status
@@ -362,6 +373,11 @@ impl DaemonControls {
             model: progress.decoder.as_ref().map(|decoder| decoder.model.clone()),
         });
         slow.into_iter().chain(poor.or(unproven)).collect()
+    }
+
+    /// Whether a hand is to be what a simulated participant means, and nobody has told of one yet.
+    pub fn awaits_hand(&self) -> bool {
+        self.hands.as_ref().is_some_and(|hands| hands.load(Ordering::Relaxed) == 0)
     }
 
     /// What watches the input, and the channels that do not look as they did in training.

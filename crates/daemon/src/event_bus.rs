@@ -45,9 +45,9 @@ impl EventBus {
         let event_seq = *next;
         *next += 1;
         let told = shown.as_ref().unwrap_or(&body);
-        if told.kind() == EventKind::Window {
-            // as many as a task has stimuli
-            tracing::debug!(event_seq, data = %told.data(), "window");
+        if told.kind() == EventKind::Window || matches!(told, EventBody::Hand(_)) {
+            // as many as a task has stimuli, or as a hand that moves tells
+            tracing::debug!(event_seq, kind = ?told.kind(), data = %told.data(), "event");
         } else {
             tracing::info!(event_seq, kind = ?told.kind(), data = %told.data(), "event");
         }

@@ -31,6 +31,9 @@ pub(crate) const TASK_MARKERS: &str = "task markers";
 /// What a task is told that asks to resume and may not.
 pub(crate) const TASK_MAY_NOT_RESUME: &str =
     "a task asked to resume, but [task] may_resume is false: only the operator can resume";
+/// What is said to whoever tells how a hand moves, and nobody follows it.
+pub(crate) const HAND_NOT_TAKEN: &str =
+    "this run takes no hand: only `kalmind demo --mouse` does, whose simulated participant follows it";
 /// Markers that may wait to be understood, and texts of a stream that may wait for the recorder: a burst of a whole session's.
 pub(crate) const MARKERS: usize = 65_536;
 /// How long a marker waits for the desk to have room for it.
@@ -156,6 +159,7 @@ pub(crate) struct TaskFollower {
     pub(crate) stop: Arc<StopLatch>,
     pub(crate) counts: Arc<MarkerCounts>,
     pub(crate) may_resume: bool,
+    pub(crate) hands: Option<Arc<AtomicU64>>,
 }
 
 impl TaskFollower {
@@ -232,6 +236,18 @@ impl TaskFollower {
                 return;
             }
         };
+        if let EventBody::Hand(_) = marker.content {
+            let Some(hands) = &self.hands else {
+                if self.counts.count_unknown(&received.text) {
+                    tracing::warn!("a marker of the task stream is of no use: {HAND_NOT_TAKEN}");
+                }
+                return;
+            };
+            // it is the participant that follows the events, and nothing for the desk
+            hands.fetch_add(1, Ordering::Relaxed);
+            self.events.publish(time, marker.content);
+            return;
+        }
         let mut told = marker.content.clone();
         if let EventBody::Operator(request) = &mut told
             && request.action == OperatorAction::Resume

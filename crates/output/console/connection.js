@@ -56,6 +56,11 @@ export class Connection {
     return this.#fetch("/v1/session", { method: "POST", headers, body: JSON.stringify({ person, request }) });
   }
 
+  // How the hand moves, in workspace widths per second; only after `on.token(true)`.
+  hand(velocity) {
+    this.#send({ type: "event", kind: "operator", data: { action: "hand", velocity } });
+  }
+
   // The models of the run.
   models() {
     return this.#fetch("/v1/models", {});

@@ -2,6 +2,7 @@
 
 import { Bell } from "./call.js";
 import { Connection, takeToken } from "./connection.js";
+import { Hand } from "./hand.js";
 import { SessionPanel, consoleName } from "./session.js";
 import { View } from "./view.js";
 import { Workspace } from "./workspace.js";
@@ -13,6 +14,8 @@ let awaiting = []; // what a request for control has to confirm, from the newest
 let input; // how late it is, likewise
 let state; // the newest
 let hidden = false; // whether nobody is told which decoder is which
+let steerable = false; // whether this page has shown the token
+let takesHand = false; // whether the run follows a hand, likewise
 let asking = null; // what the question on the screen is about: the reasons, and the state in which it was put
 
 const view = new View();
@@ -21,18 +24,26 @@ const name = consoleName();
 const panel = new SessionPanel(name, (request, person) => connection.session(request, person));
 const bell = new Bell((audible) => document.getElementById("call").toggleAttribute("data-silent", !audible));
 const workspace = new Workspace(document.getElementById("workspace"));
+const hand = new Hand(document.getElementById("workspace"), {
+  moves: (velocity) => connection.hand(velocity),
+  at: (place) => workspace.point(place),
+});
 
 const connection = new Connection(token, {
   link: (link) => view.link(link),
   status: (status) => {
     input = status.input;
     awaiting = status.awaiting_confirmation ?? [];
+    takesHand = Boolean(status.hand);
+    offerHand();
     if (asking && about(asking.reasons) !== about(awaiting)) withdraw("What has to be confirmed has changed: ask for control again.");
     view.status(status);
   },
   token: (accepted) => {
     view.steerable(accepted);
     panel.steerable(accepted);
+    steerable = accepted;
+    offerHand();
     view.notice(accepted ? "" : "This page's token is from an earlier run: you can watch and stop, but not resume. Open the address that Kalmind printed when it last started.");
   },
   message: (message) => {
@@ -73,6 +84,12 @@ const connection = new Connection(token, {
     }
   },
 }, token && name);
+
+// In a run that takes a hand, the mouse of a page that may steer is one.
+function offerHand() {
+  hand.taken = takesHand && steerable;
+  for (const shown of document.querySelectorAll("[data-takes-hand]")) shown.hidden = !(takesHand && steerable);
+}
 
 // How to go on from where the output is, beside STOP.
 function goOn({ state }) {

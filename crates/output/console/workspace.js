@@ -3,6 +3,7 @@
 const AHEAD_S = 0.3; // how far ahead the ellipse looks
 const SPREAD = Math.sqrt(5.991); // 95 % of a two-dimensional Gaussian lie within (chi-square, 2 degrees of freedom)
 const CURSOR_RADIUS = 0.014;
+const HAND_RADIUS = 0.03;
 const VELOCITY_UNIT = "workspace widths/s";
 const UNSCALED_SIZE = 0.08; // of the widest ellipse so far, where the intent's unit is not ours
 
@@ -12,6 +13,7 @@ const OPERATOR = {
   intent: ["rgba(230, 150, 30, 0.16)", "#b26a00"],
   target: ["#cfe3cf", "#2d7a37"],
   cursor: ["#1f5fa8", "#ffffff"],
+  hand: ["rgba(122, 62, 161, 0.15)", "#7a3ea1"],
 };
 
 // Half-axes and angle of the ellipse of a symmetric 2 x 2 covariance [[a, b], [b, c]]; null where it is none.
@@ -31,6 +33,7 @@ export class Workspace {
   #widest = 0;
   #state = null;
   #target = null;
+  #hand = null;
   #pending = false;
   #look;
 
@@ -73,6 +76,13 @@ export class Workspace {
     this.#redraw();
   }
 
+  // Where the person's hand is, in a run that takes one.
+  point(place) {
+    if (place === this.#hand) return;
+    this.#hand = place;
+    this.#redraw();
+  }
+
   #fit() {
     const { width, height } = this.#canvas.getBoundingClientRect();
     this.#canvas.width = Math.round(width * devicePixelRatio);
@@ -97,6 +107,7 @@ export class Workspace {
     ink.setTransform(width, 0, 0, -width, 0, this.#canvas.height);
     if (this.#look.grid) this.#grid();
     if (this.#target) this.#disc(this.#target.position, this.#target.radius, ...this.#look.target, 0.003);
+    if (this.#hand) this.#disc(this.#hand, HAND_RADIUS, ...this.#look.hand, 0.004);
     if (!this.#state) return;
     if (this.#look.intent) this.#intent();
     this.#disc(this.#state.position, CURSOR_RADIUS, ...this.#look.cursor, 0.003);

@@ -124,6 +124,7 @@ fn plain_number(text: &str) -> Option<String> {
 /// | `task_block` | `{"block": "signal_check" \| "open_loop" \| "closed_loop" \| "evaluation" \| "typing", "phase": "start" \| "end"}` | a block begins or ends; its name says what moves the cursor |
 /// | `operator` | `{"action": "stop" \| "idle" \| "calibrating" \| "control" \| "resume"}` | latches a stop, asks for a mode, or (where the configuration lets a task) goes on after a long silence of the input; never clears a latched hold |
 /// | `operator` | `{"action": "measure_arrival"}` | between blocks: has it measured anew how the streams arrive (3 s of `idle`) |
+/// | `operator` | `{"action": "hand", "velocity": [x, y]}` | where a run takes one (`kalmind demo --mouse`): how a hand moves, in workspace widths per second, which a simulated participant means |
 ///
 /// Any other kind or key is an error: a task program learns at once that it was not understood.
 ///
@@ -190,7 +191,9 @@ fn from_json(value: Value) -> Result<Marker, String> {
 
 #[cfg(test)]
 mod tests {
-    use kalmind_types::{OperatorAction, Phase, Position, Target, TaskBlock, TrialResult};
+    use kalmind_types::{
+        Actor, HandEvent, HandTag, OperatorAction, Phase, Position, Target, TaskBlock, TrialResult, Velocity,
+    };
     use serde_json::json;
 
     use super::*;
@@ -218,6 +221,11 @@ mod tests {
             EventBody::TaskBlock { block: TaskBlock::OpenLoop, phase: Phase::Start },
             EventBody::task_asks(OperatorAction::Stop),
             EventBody::task_asks(OperatorAction::Resume),
+            EventBody::Hand(HandEvent {
+                action: HandTag::Hand,
+                by: Actor::Task,
+                velocity: Velocity([0.25, -0.5]),
+            }),
         ] {
             let event = crate::TaskEvent { time: LslTime(1.0), content: content.clone() }.into_event(4);
             let marker = parse(&serde_json::to_string(&event).unwrap()).unwrap();
@@ -279,6 +287,16 @@ mod tests {
             (r#"{"kind":"trial","data":{"trial":-1,"phase":"start"}}"#, "invalid value"),
             (r#"{"kind":"task_block","data":{"block":"lunch","phase":"start"}}"#, "unknown variant `lunch`"),
             (r#"{"kind":"operator","data":{"action":"restart"}}"#, "unknown variant `restart`"),
+            (r#"{"kind":"operator","data":{"action":"hand"}}"#, "missing field `velocity`"),
+            (r#"{"kind":"operator","data":{"action":"hand","velocity":[0.1]}}"#, "velocity: [x, y]"),
+            (r#"{"kind":"operator","data":{"action":"hand","velocity":[0.1,0,0]}}"#, "velocity: [x, y]"),
+            (r#"{"kind":"operator","data":{"action":"hand","velocity":[0.1,null]}}"#, "invalid type: null"),
+            (r#"{"kind":"operator","data":{"action":"hand","velocity":[0.1,1e999]}}"#, "out of range"),
+            (r#"{"kind":"operator","data":{"action":"hand","velocity":[0.1,512]}}"#, "widths per second"),
+            (
+                r#"{"kind":"operator","data":{"action":"stop","velocity":[0.1,0]}}"#,
+                "unknown field `velocity`",
+            ),
             (r#"{"kind":"model","data":{}}"#, "a task may send"),
             (r#"{"type":"state","kind":"target","data":{"position":null}}"#, "only \"event\""),
             (r#"{"time":-3,"kind":"target","data":{"position":null}}"#, "no LSL time"),

@@ -34,6 +34,9 @@ const MAX_SPEED: f64 = 0.6;
 /// How long a mismatched participant lapses, and how long its movements in an open loop are.
 const LAPSE_S: f64 = 1.0;
 const MINIMUM_JERK_S: f64 = 0.9;
+/// How old news of a hand are before they count, so that they are here in time for their bin; and how long they hold.
+const HAND_DELAY: Seconds = Seconds(0.04);
+const HAND_HOLDS: Seconds = Seconds(0.2);
 /// Counts of a bin are capped here, far above anything that the law gives with sensible options.
 const MAX_RATE_PER_BIN: f64 = 1e4;
 
@@ -48,6 +51,9 @@ const MAX_RATE_PER_BIN: f64 = 1e4;
 /// target for 100 ms, and again where nothing came of it. Meanwhile half of the untuned units raise their log rate by 0.8; of
 /// a mismatched participant a quarter of the tuned ones change theirs by as much as well, up or down.
 ///
+/// With [`hand`](ParticipantOptions::hand) the intent is the velocity of a person's hand instead, limited likewise: the newest that
+/// is 40 ms old, and none once that is older than 200 ms by then.
+///
 /// A deterministic function of the seed, of the messages' stamps and contents, and of the bin times: when and in which
 /// order messages arrived does not matter, as long as one is there before the bin that it is in force for. Every bin
 /// draws from a generator of its own, so what was drawn in one bin never shifts the next.
@@ -58,6 +64,7 @@ pub struct Participant {
     states: History<Position>,
     targets: History<Option<Target>>,
     blocks: History<(TaskBlock, Phase)>,
+    hands: History<(LslTime, Velocity)>,
     /// The trial that it is at, and where it saw the cursor when it began to move.
     trial: Option<(Trial, Position)>,
     calibrated: Option<LslTime>,
@@ -88,6 +95,7 @@ impl Participant {
             states: History::new(CAPACITY),
             targets: History::new(CAPACITY),
             blocks: History::new(CAPACITY),
+            hands: History::new(CAPACITY),
             trial: None,
             calibrated: None,
             generator,
@@ -117,6 +125,13 @@ impl Participant {
     pub fn observe_target(&mut self, time: LslTime, target: Option<Target>) {
         if target.is_none_or(|target| target.position.0.iter().all(|value| value.is_finite())) {
             self.targets.insert(time, target);
+        }
+    }
+
+    /// Feels how a person's hand moves, in workspace widths per second. What is not finite is ignored.
+    pub fn observe_hand(&mut self, time: LslTime, velocity: Velocity) {
+        if velocity.0.iter().all(|value| value.is_finite()) {
+            self.hands.insert(time, (time, velocity));
         }
     }
 
@@ -193,9 +208,19 @@ impl Participant {
             }
         };
         self.selects = self.options.clicks && self.selecting.step(bin_time, position.zip(target));
+        if self.options.hand {
+            return self.hand(bin_time - HAND_DELAY).limited(MAX_SPEED);
+        }
         let Velocity([x, y]) = meant.unwrap_or_default().limited(MAX_SPEED);
         let (sin, cos) = self.wander.sin_cos();
         Velocity([cos * x - sin * y, sin * x + cos * y])
+    }
+
+    /// How the hand moves at `time`: as it was told last, unless that was too long ago.
+    fn hand(&mut self, time: LslTime) -> Velocity {
+        self.hands.forget(time);
+        let newest = self.hands.at(time).filter(|(told, _)| (time - *told).0 <= HAND_HOLDS.0);
+        newest.map(|(_, velocity)| velocity).unwrap_or_default()
     }
 
     /// What it means in a bin as one whose movements are not those that labels assume, where it sees the cursor at `position`.

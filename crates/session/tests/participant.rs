@@ -3,7 +3,7 @@
 #![expect(clippy::float_cmp, reason = "an intent of nothing is exactly zero, and equal draws are equal")]
 
 use kalmind_session::{Drift, Offset, Participant, ParticipantError, ParticipantOptions, Profile};
-use kalmind_types::{LslTime, Phase, Position, Seconds, Target, TaskBlock};
+use kalmind_types::{LslTime, Phase, Position, Seconds, Target, TaskBlock, Velocity};
 
 const BIN_S: f64 = 0.02;
 
@@ -343,4 +343,61 @@ fn half_of_the_untuned_units_follow_a_click_and_of_a_mismatched_one_a_quarter_of
     let [up, same, down] = changed(&mismatched);
     assert_eq!((up + down, same), (12 + 18, 66), "{mismatched:?}");
     assert!(down > 3, "{up} {down}");
+}
+
+/// What it means in bin `bin`, and that bin's counts.
+fn meant(participant: &mut Participant, bin: u32) -> ([f64; 2], Vec<f64>) {
+    let counts = run(participant, bin, 1).remove(0);
+    (participant.intent().0, counts)
+}
+
+#[test]
+fn a_hand_is_meant_from_40_to_240_ms_after_it_was_told_of_and_no_faster_than_the_law() {
+    let led = ParticipantOptions { hand: true, ..ParticipantOptions::default() };
+    let mut led = participant(led);
+    // the cursor and its target are of no matter
+    led.observe_state(bin_time(0), Position([0.5, 0.5]));
+    led.observe_target(bin_time(0), Some(target(0.2, 0.5)));
+    led.observe_hand(bin_time(30), Velocity([0.25, -0.5]));
+    led.observe_hand(bin_time(60), Velocity([3.0, 4.0]));
+    led.observe_hand(bin_time(62), Velocity([f64::NAN, 0.0]));
+    led.observe_hand(bin_time(65), Velocity([0.0, 0.0]));
+    for bin in 0..70 {
+        let expected = match bin {
+            32..=41 => [0.25, -0.5],
+            // the direction is kept
+            62..=66 => [0.36, 0.48],
+            _ => [0.0, 0.0],
+        };
+        let (intent, _) = meant(&mut led, bin);
+        for (meant, expected) in intent.iter().zip(expected) {
+            assert!((meant - expected).abs() < 1e-12, "bin {bin}: {intent:?}");
+        }
+    }
+}
+
+#[test]
+fn only_one_that_is_to_mean_a_hand_does_and_its_counts_follow() {
+    let mut free = participant(ParticipantOptions::default());
+    let mut told = free.clone();
+    told.observe_hand(bin_time(0), Velocity([0.6, 0.0]));
+    assert_eq!(run(&mut told, 0, 100), run(&mut free, 0, 100), "the default law knows no hand");
+    // in whatever order it arrives, and as far as it is meant
+    let led = |x: f64, reversed: bool| {
+        let mut led = participant(ParticipantOptions { hand: true, ..ParticipantOptions::default() });
+        let mut bins: Vec<u32> = (0..1000).collect();
+        if reversed {
+            bins.reverse();
+        }
+        for bin in bins {
+            led.observe_hand(bin_time(bin), Velocity([x, 0.0]));
+        }
+        run(&mut led, 2, 990)
+    };
+    let [right, left] = [0.6, -0.6].map(|x| led(x, false));
+    assert_eq!(led(0.6, true), right);
+    let [right, left] = [means(&right), means(&left)];
+    // Poisson: the difference of two means of 990 bins has a standard error of sqrt((a + b) / 990)
+    let clear = right.iter().zip(&left).filter(|(a, b)| (*a - *b).abs() > 6.0 * ((*a + *b) / 990.0).sqrt());
+    assert!(clear.count() > 40, "most of the 72 tuned units tell right from left");
 }

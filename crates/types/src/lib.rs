@@ -29,9 +29,10 @@ pub use channel_mask::ChannelMask;
 pub use counted::Counted;
 pub use cursor::{Click, Position, Velocity};
 pub use event::{
-    ArrivalAction, ArrivalEvent, Confirmation, Event, EventBody, EventKind, EventTag, ModelEvent,
-    ModelSource, OperatorRequest, RecordingFault, RecordingTag, RenderedEvent, SelectBy, SessionChange,
-    SessionEvent, StagesAction, StagesEvent, StateCause, StateEvent, StreamArrival, WindowEvent, WindowValue,
+    ArrivalAction, ArrivalEvent, Confirmation, Event, EventBody, EventKind, EventTag, HandEvent, HandTag,
+    ModelEvent, ModelSource, OperatorRequest, RecordingFault, RecordingTag, RenderedEvent, SelectBy,
+    SessionChange, SessionEvent, StagesAction, StagesEvent, StateCause, StateEvent, StreamArrival,
+    WindowEvent, WindowValue,
 };
 pub use event_window::{EventMarker, EventWindow, LOOK_BACK, MAX_WINDOWS, WindowMissing, WindowResults};
 pub use feature::{Binning, StreamFeatures, StreamOutput, unlabelled};

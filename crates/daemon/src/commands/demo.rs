@@ -133,6 +133,9 @@ pub struct DemoArguments {
     /// Without the page: print the result and end.
     #[arg(long)]
     pub headless: bool,
+    /// Your hand is what the participant means: move the mouse over the workspace on the page.
+    #[arg(long, conflicts_with = "headless")]
+    pub mouse: bool,
     /// Seed of the participant and of the order of targets.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
@@ -195,6 +198,18 @@ fn block(block: TaskBlock, title: &str, instruction: &str, task: &TaskKind, seco
     }
 }
 
+/// Says what the person does whose hand is what the participant means.
+fn instruct_hand(preset: &mut Preset) {
+    for block in &mut preset.blocks {
+        let instruction = match block.block {
+            TaskBlock::OpenLoop => "The cursor moves by itself. Move the mouse to each target with it.",
+            TaskBlock::ClosedLoop => "Move the mouse as you want the cursor to move.",
+            _ => continue,
+        };
+        instruction.clone_into(&mut block.instruction);
+    }
+}
+
 impl DemoArguments {
     /// What the demo does: the preset that is made for it, or one open and one closed loop where something is said of those.
     fn preset(&self) -> Outcome<Preset> {
@@ -237,6 +252,9 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
     let decoder = arguments.decoder.as_deref();
     let calibrate: DecoderSpec = decoder.unwrap_or(DECODER).parse().or_usage()?;
     let mut preset = arguments.preset()?;
+    if arguments.mouse {
+        instruct_hand(&mut preset);
+    }
     if decoder.is_some() {
         preset.decoder = Some(calibrate.to_string());
     }
@@ -248,6 +266,7 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
     child
         .args(["simulate", "--end-with-parent", "--seed", &arguments.seed.to_string()])
         .args(["--instance", &configuration.instance.name, "--stream", &stream])
+        .args(arguments.mouse.then_some("--hand"))
         .stdin(Stdio::null())
         .stderr(Stdio::piped());
     let mut participant = Participant(child.spawn().or_work()?);
@@ -266,6 +285,7 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
         presets: presets_with(&preset)?,
         seed: Some(arguments.seed),
         shuffled_labels: arguments.shuffled_labels,
+        hand: arguments.mouse,
         calibrate: Some(calibrate),
         record: arguments.record.clone(),
         save: None,
@@ -273,8 +293,9 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
     let daemon = Daemon::start(&plan, outlets, network, options)?;
     if !arguments.headless {
         say(&format!(
-            "Kalmind demo. Open this page in a browser on this machine:\n\n    {}\n",
-            daemon.page()
+            "Kalmind demo. Open this page in a browser on this machine:\n\n    {}\n{}",
+            daemon.page(),
+            if arguments.mouse { "\nIt begins once you move the mouse over the workspace.\n" } else { "" }
         ));
     }
     if !arguments.headless || arguments.network.is_some() {

@@ -55,16 +55,20 @@ impl LiveSession<'_> {
         bar.set_message("waiting for the participant");
         let controls = self.daemon.controls();
         let deadline = self.patience.map(Deadline::after);
-        let mut has_begun = false;
+        let (mut is_open, mut has_begun) = (false, false);
         loop {
             // a measurement of how samples arrive keeps the output idle
-            if !has_begun && self.daemon.input().state != InputArrival::Measuring {
+            if !is_open && self.daemon.input().state != InputArrival::Measuring {
                 let (preset, participant) = (self.preset.to_owned(), self.participant.clone());
                 self.ask(SessionRequest::Open { preset, participant })?;
+                is_open = true;
+            }
+            // a person whose hand is the intent begins by moving it
+            if is_open && !has_begun && !controls.awaits_hand() {
                 self.ask(SessionRequest::Start)?;
                 has_begun = true;
             }
-            if let Some(status) = controls.desk.session().filter(|_| has_begun) {
+            if let Some(status) = controls.desk.session().filter(|_| is_open) {
                 show(&bar, &status);
                 if status.state == SessionState::Done {
                     break;

@@ -10,7 +10,7 @@ use kalmind_acquisition::{
     InletConfig, Marker, MarkerConfig, MarkerInlet, NumericInlet, StreamSelector, Waker, clock, find_one,
 };
 use kalmind_output::{NumericOutlet, NumericOutletConfig};
-use kalmind_session::{MarkerTable, Participant, Profile, parse_marker};
+use kalmind_session::{MarkerTable, Participant, ParticipantOptions, Profile, parse_marker};
 use kalmind_types::{EventBody, LslTime, Position, SampleRows, Seconds};
 
 use crate::{
@@ -56,6 +56,9 @@ pub struct SimulateArguments {
     /// What makes it harder.
     #[command(flatten)]
     pub participant: ParticipantArguments,
+    /// Mean the velocity of the hand that the daemon is told of, and not the way to the target.
+    #[arg(long, hide = true)]
+    pub hand: bool,
     /// End when the program that started this one ends.
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
@@ -83,6 +86,7 @@ fn run(arguments: &SimulateArguments, instance: &str) -> Outcome<()> {
     }
     let signals = EndSignals::install().or_work()?;
     let options = arguments.participant.options(arguments.seed, arguments.profile).or_usage()?;
+    let options = ParticipantOptions { hand: arguments.hand, ..options };
     let bin = options.bin.0;
     let units = options.units;
     let mut participant = Participant::new(options).or_usage()?;
@@ -124,6 +128,7 @@ fn run(arguments: &SimulateArguments, instance: &str) -> Outcome<()> {
             let time = parsed.time.unwrap_or(marker.time);
             match parsed.content {
                 EventBody::Target(target) => participant.observe_target(time, target),
+                EventBody::Hand(hand) => participant.observe_hand(time, hand.velocity),
                 EventBody::TaskBlock { block, phase } => participant.observe_block(time, block, phase),
                 _ => {}
             }

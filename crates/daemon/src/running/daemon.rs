@@ -65,6 +65,8 @@ pub struct RunOptions {
     pub seed: Option<u64>,
     /// Control experiment: fits to labels in random order.
     pub shuffled_labels: bool,
+    /// Whether a simulated participant means what a person's hand does.
+    pub hand: bool,
     /// What is fitted where a preset says nothing else.
     pub calibrate: Option<DecoderSpec>,
     /// The file to record to; where there is none, the configuration may name a folder.
@@ -223,6 +225,7 @@ impl Daemon {
         let (bus, latch) = (Arc::clone(&events), Arc::clone(&stop));
         let desk = Desk::new(settings, queues, engine.examiner(), handle.clone(), messages, bus, latch);
 
+        let hands = options.hand.then(Arc::default);
         let marker_counts = Arc::new(MarkerCounts::new(&plan.markers));
         let follower = TaskFollower {
             table: plan.markers.clone(),
@@ -231,6 +234,7 @@ impl Daemon {
             stop: Arc::clone(&stop),
             counts: Arc::clone(&marker_counts),
             may_resume: task_may_resume,
+            hands: hands.clone(),
         };
         let (event_markers, markers_to_tick) =
             EventMarkers::start(plan, &tick_waker, &counts, recorder.as_mut())?;
@@ -270,6 +274,7 @@ impl Daemon {
             },
             guard: configuration.decoder.guard,
             task_may_resume,
+            hands,
         });
         let token = match &configuration.server.token {
             Some(token) => Token::new(token.clone()).or_usage()?,

@@ -59,6 +59,7 @@ fn every_type_that_is_serialised_fits_its_schema() {
         (EventKind::Trial, json!({"trial": 1, "phase": "end", "result": "timeout"})),
         (EventKind::TaskBlock, json!({"block": "open_loop", "phase": "start"})),
         (EventKind::Operator, json!({"action": "stop", "by": "client"})),
+        (EventKind::Operator, json!({"action": "hand", "by": "task", "velocity": [0.25, -0.5]})),
         (EventKind::Model, json!({"action": "fit_failed", "problem": "too few bins"})),
         (EventKind::Window, serde_json::from_str(r#"{"event":3,"first":1200,"marker":"S1","missing":null,"reader":"mean","samples":100,"stream":"eeg","values":[{"name":"Cz","value":0.5}],"window":"flash"}"#).unwrap()),
         (EventKind::Model, json!({"action": "swap_failed", "hash": "373e", "problem": "its decoder failed"})),

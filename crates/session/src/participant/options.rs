@@ -85,6 +85,8 @@ pub struct ParticipantOptions {
     pub offsets: Vec<Offset>,
     /// Whether it means to select a target by clicking once it sees the cursor in it.
     pub clicks: bool,
+    /// Whether it means the velocity of the hand that it is told of, and not its own law.
+    pub hand: bool,
 }
 
 impl Default for ParticipantOptions {
@@ -102,6 +104,7 @@ impl Default for ParticipantOptions {
             drop: 0,
             offsets: Vec::new(),
             clicks: false,
+            hand: false,
         }
     }
 }

@@ -35,6 +35,7 @@ impl Session {
             }
             // nothing to do, or the daemon's own, which no task tells
             EventBody::Trial { .. }
+            | EventBody::Hand(_)
             | EventBody::Arrival(_)
             | EventBody::Stages(_)
             | EventBody::Session(_)

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     Actor, ArrivalStatus, Cause, CovarianceKind, GenerationId, InputDelay, LslTime, OperatorAction,
-    OutputState, WindowMissing,
+    OutputState, Velocity, WindowMissing,
 };
 
 /// What whoever asks for control may have to confirm.
@@ -56,6 +56,26 @@ impl OperatorRequest {
     pub fn new(action: OperatorAction, by: Actor) -> Self {
         Self { action, by, confirmed: Vec::new(), model: None, program: false, refused: None }
     }
+}
+
+/// How a person's hand moves, in a run in which that is what a simulated participant means.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HandEvent {
+    /// Always `hand`.
+    pub action: HandTag,
+    /// Who tells it.
+    pub by: Actor,
+    /// In workspace widths per second.
+    pub velocity: Velocity,
+}
+
+/// The constant `"hand"` of a [`HandEvent`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HandTag {
+    /// The only value.
+    #[default]
+    #[serde(rename = "hand")]
+    Hand,
 }
 
 /// How the streams arrive is being measured, or was.

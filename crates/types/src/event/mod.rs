@@ -13,8 +13,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeStru
 use serde_json::{Value, json};
 
 pub use bodies::{
-    ArrivalAction, ArrivalEvent, Confirmation, ModelEvent, ModelSource, OperatorRequest, RecordingFault,
-    RecordingTag, StagesAction, StagesEvent, StateCause, StateEvent, StreamArrival, WindowEvent, WindowValue,
+    ArrivalAction, ArrivalEvent, Confirmation, HandEvent, HandTag, ModelEvent, ModelSource, OperatorRequest,
+    RecordingFault, RecordingTag, StagesAction, StagesEvent, StateCause, StateEvent, StreamArrival,
+    WindowEvent, WindowValue,
 };
 pub use session::{SelectBy, SessionChange, SessionEvent};
 
@@ -78,6 +79,8 @@ pub enum EventBody {
     },
     /// Somebody asked for something.
     Operator(OperatorRequest),
+    /// How a person's hand moves; of the kind `operator`.
+    Hand(HandEvent),
     /// How the streams arrive is being measured, or was; of the kind `operator`.
     Arrival(ArrivalEvent),
     /// Another generation of a stream's stages is on its way, or in force; of the kind `operator`.
@@ -118,7 +121,9 @@ impl EventBody {
             Self::Target(_) => EventKind::Target,
             Self::Trial { .. } => EventKind::Trial,
             Self::TaskBlock { .. } => EventKind::TaskBlock,
-            Self::Operator(_) | Self::Arrival(_) | Self::Stages(_) | Self::Session(_) => EventKind::Operator,
+            Self::Operator(_) | Self::Hand(_) | Self::Arrival(_) | Self::Stages(_) | Self::Session(_) => {
+                EventKind::Operator
+            }
             Self::Model(_) => EventKind::Model,
             Self::Window(_) => EventKind::Window,
             Self::State(change) if change.state == OutputState::Fault => EventKind::Fault,
@@ -139,6 +144,7 @@ impl EventBody {
             }
             Self::TaskBlock { block, phase } => json!({ "block": block, "phase": phase }),
             Self::Operator(request) => json!(request),
+            Self::Hand(hand) => json!(hand),
             Self::Arrival(arrival) => json!(arrival),
             Self::Stages(stages) => json!(stages),
             Self::Session(session) => json!(session),
@@ -159,6 +165,7 @@ impl EventBody {
             }
             EventKind::Operator => OperatorRequest::deserialize(&data)
                 .map(Self::Operator)
+                .or_else(|_| HandEvent::deserialize(&data).map(Self::Hand))
                 .or_else(|_| ArrivalEvent::deserialize(&data).map(Self::Arrival))
                 .or_else(|_| StagesEvent::deserialize(&data).map(Self::Stages))
                 .or_else(|_| SessionEvent::deserialize(&data).map(|session| Self::Session(Box::new(session))))
@@ -249,7 +256,7 @@ mod tests {
     use super::*;
 
     /// Events as sessions recorded them: kind and data.
-    const RECORDED: [(&str, &str); 22] = [
+    const RECORDED: [(&str, &str); 23] = [
         (
             "operator",
             r#"{"by":"operator","operator":"AB","participant":"P1","preset":"quick-start","session":"opened"}"#,
@@ -261,6 +268,7 @@ mod tests {
         ("trial", r#"{"phase":"end","result":"acquired","trial":0}"#),
         ("task_block", r#"{"block":"open_loop","phase":"start"}"#),
         ("operator", r#"{"action":"stop","by":"operator"}"#),
+        ("operator", r#"{"action":"hand","by":"task","velocity":[0.25,-0.5]}"#),
         ("operator", r#"{"action":"resume","by":"task","refused":"only the operator can resume"}"#),
         (
             "operator",

@@ -3,13 +3,15 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{EventBody, EventKind};
-use crate::{OperatorAction, Phase, Position, Target, TaskBlock, TrialResult};
+use super::{EventBody, EventKind, HandEvent, HandTag};
+use crate::{Actor, OperatorAction, Phase, Position, Target, TaskBlock, TrialResult, Velocity};
 
 /// Radius of a target that states none, in workspace widths.
 const DEFAULT_RADIUS: f64 = 0.06;
 /// Positions and radii beyond this many workspace widths are a mistake, most likely pixels.
 const FARTHEST: f64 = 10.0;
+/// Faster hands (in workspace widths per second) are a mistake, most likely pixels.
+const FASTEST: f64 = 100.0;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +46,15 @@ struct OperatorData {
     _by: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HandData {
+    action: HandTag,
+    #[serde(default, rename = "by")]
+    _by: Option<String>,
+    velocity: [f64; 2],
+}
+
 impl EventBody {
     /// What a task tells by an event of `kind` with `data`; whoever it says asks for something, it is the task.
     ///
@@ -59,6 +70,9 @@ impl EventBody {
             EventKind::TaskBlock => {
                 let TaskBlockData { block, phase } = from_data(data, "block and phase")?;
                 Ok(Self::TaskBlock { block, phase })
+            }
+            EventKind::Operator if data["action"] == "hand" => {
+                hand(&from_data(data, "action, and velocity: [x, y] in workspace widths per second")?)
             }
             EventKind::Operator => {
                 let OperatorData { action, .. } = from_data(data, "action")?;
@@ -87,4 +101,14 @@ fn target(data: &TargetData) -> Result<EventBody, String> {
         return Err(format!("data: radius {radius}; it is a positive number of workspace widths"));
     }
     Ok(EventBody::Target(Some(Target { position: Position(position), radius })))
+}
+
+fn hand(data: &HandData) -> Result<EventBody, String> {
+    let HandData { action, velocity, .. } = *data;
+    if let Some(fast) = velocity.iter().find(|value| value.is_nan() || value.abs() > FASTEST) {
+        return Err(format!(
+            "data: velocity {fast}; a hand's is in workspace widths per second, at most {FASTEST}"
+        ));
+    }
+    Ok(EventBody::Hand(HandEvent { action, by: Actor::Task, velocity: Velocity(velocity) }))
 }

@@ -373,7 +373,10 @@ impl Facts {
             self.course.events.push((event.time.0, change.state));
             self.course.end = self.course.end.max(event.time.0);
         }
-        if !matches!(event.body.kind(), EventKind::Target | EventKind::Trial | EventKind::Window) {
+        let is_one_of_many =
+            matches!(event.body.kind(), EventKind::Target | EventKind::Trial | EventKind::Window)
+                || matches!(event.body, EventBody::Hand(_));
+        if !is_one_of_many {
             self.happenings.push(Happening { time: event.time.0, body: event.body });
         }
     }

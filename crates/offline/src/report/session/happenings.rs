@@ -159,7 +159,9 @@ fn sentence(body: &EventBody) -> String {
             format!("model {short} did not take over: {problem}")
         }
         EventBody::Other { data, .. } => data["message"].as_str().map_or_else(|| fields(data), str::to_owned),
-        EventBody::Target(_) | EventBody::Trial { .. } | EventBody::Window(_) => fields(&body.data()),
+        EventBody::Target(_) | EventBody::Trial { .. } | EventBody::Hand(_) | EventBody::Window(_) => {
+            fields(&body.data())
+        }
     }
 }
 
