@@ -108,21 +108,22 @@ fn every_target_lies_wholly_in_the_extent_which_is_no_larger_than_it_has_to_be()
     for kind in TASKS {
         let mut task = build(kind, 1);
         let [low, high] = task.extent();
-        let mut seen = [[f64::INFINITY; 2], [f64::NEG_INFINITY; 2]];
+        // of x and of y, the least and the greatest
+        let mut seen = [(f64::INFINITY, f64::NEG_INFINITY); 2];
         task.start(TaskBlock::ClosedLoop, Seconds(f64::INFINITY), LslTime(0.0));
         for tick in 1..20_000 {
             let target = task.target().unwrap();
-            for axis in 0..2 {
-                seen[0][axis] = seen[0][axis].min(target.position.0[axis] - target.radius);
-                seen[1][axis] = seen[1][axis].max(target.position.0[axis] + target.radius);
+            for ((least, greatest), at) in seen.iter_mut().zip(target.position.0) {
+                *least = least.min(at - target.radius);
+                *greatest = greatest.max(at + target.radius);
             }
             let (time, state) = (LslTime(f64::from(tick) * 0.1), OutputState::Control);
             task.step(TaskTick { time, position: target.position, state, click: None });
         }
-        for axis in 0..2 {
-            let spare = [seen[0][axis] - low.0[axis], high.0[axis] - seen[1][axis]];
+        for ((least, greatest), (low, high)) in seen.into_iter().zip(low.0.into_iter().zip(high.0)) {
+            let spare = [least - low, high - greatest];
             let is_close = |spare: &f64| (-1e-9..0.02).contains(spare);
-            assert!(spare.iter().all(is_close), "{}: {spare:?} of axis {axis}", kind.name);
+            assert!(spare.iter().all(is_close), "{}: {spare:?}", kind.name);
         }
     }
 }

@@ -123,6 +123,7 @@ impl Drop for Participant {
 /// help, and an evaluation, in 90 s.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Example: kalmind demo --headless --seconds 60 --seed 1 --json")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct DemoArguments {
     /// One open and one closed loop alone; seconds of the closed one [default: until Ctrl-C; with --headless 60].
     #[arg(long, value_name = "N", value_parser = seconds, allow_negative_numbers = true)]

@@ -25,6 +25,7 @@ const LOOK: Seconds = Seconds(0.5);
 
 /// What a simulated session is made of; the seed comes with each.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct SimulationSettings {
     /// The participant, apart from its seed.
     pub participant: ParticipantOptions,
@@ -305,10 +306,8 @@ impl<'a> Run<'a> {
                     self.fit.take_if(|(_, order)| order.number == number);
                 }
                 SessionAction::PutIn(model) => put_in.push(model),
-                // none is ever on its way here
-                SessionAction::TakeBack(_) => {}
-                // bins come when they are due here
-                SessionAction::MeasureArrival => {}
+                // no model is ever on its way here, and bins come when they are due
+                SessionAction::TakeBack(_) | SessionAction::MeasureArrival => {}
             }
         }
         for model in put_in {

@@ -22,12 +22,10 @@ fn every_type_that_is_serialised_fits_its_schema() {
             "correlation": [0.7, null], "maae": null, "steps": 1000, "fallback_steps": 3, "chance": chance,
         })
     };
-    let of_earlier_fit = |mut quality: Value| {
-        quality["of_earlier_fit"] = json!(true);
-        quality
-    };
     let tested = json!({"result": "better", "test": "a test", "score": 0.3, "p": 0.001, "p_limit": 0.005});
     let untested = json!({"result": "not_tested", "why": "3 trials"});
+    let mut earlier = quality(untested.clone());
+    earlier["of_earlier_fit"] = json!(true);
     let swapped = |quality: Value| {
         json!({
             "action": "swapped", "decoder": "kalman", "hash": "ab".repeat(32), "train_bins": 900, "quality": quality,
@@ -49,7 +47,7 @@ fn every_type_that_is_serialised_fits_its_schema() {
     for (kind, data) in [
         (EventKind::Model, swapped(Value::Null)),
         (EventKind::Model, swapped(quality(tested))),
-        (EventKind::Model, swapped(of_earlier_fit(quality(untested)))),
+        (EventKind::Model, swapped(earlier)),
         (EventKind::Model, activated),
         (EventKind::Model, added),
         (EventKind::Operator, confirmed),

@@ -53,6 +53,7 @@ pub(super) fn model(number: u8, doubt: bool) -> FittedModel {
 }
 
 /// A session between an engine that moves the cursor straight to targets and fits that end when the test says so.
+#[expect(clippy::struct_excessive_bools, reason = "each is a circumstance that a test sets")]
 pub(super) struct Rig {
     pub(super) session: Session,
     pub(super) tick: u64,
