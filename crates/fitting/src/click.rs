@@ -87,7 +87,7 @@ pub enum ClickFitError {
 /// The discriminant has one covariance, of the rows about the mean of their kind, moved toward its diagonal by as much as
 /// Ledoit and Wolf (J. Multivariate Analysis 88, 2004) find best. How often clicks begin and end a bin follows from how long
 /// they and the rest last. The threshold is the lowest at which presses on held-out fifths of the rows are false no more often
-/// than the settings allow. Cost: six times rows * n^2.
+/// than the settings want, unless that costs too many of those that are meant. Cost: six times rows * n^2.
 ///
 /// # Errors
 /// [`ClickFitError`].
@@ -127,8 +127,8 @@ pub fn fit_click(
     let mut warnings = Vec::new();
     if held_out.false_per_minute > settings.false_per_minute {
         warnings.push(format!(
-            "on held-out rows {:.1} presses a minute are false at every threshold; {:.1} are allowed: calibrate \
-             clicks longer, or select by dwelling",
+            "on held-out rows {:.1} presses a minute are false, and {:.1} are wanted: calibrate clicks longer, or \
+             select by dwelling",
             held_out.false_per_minute, settings.false_per_minute
         ));
     }

@@ -14,6 +14,9 @@ const THRESHOLDS: [f64; 10] = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995,
 /// The release threshold as a part of the threshold.
 pub(super) const RELEASE_PART: f64 = 0.5;
 
+/// The part of what can be gained by clicks that is not given up for fewer false ones.
+const LEAST_PART: f64 = 0.9;
+
 /// How presses came on held-out rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HeldOutClicks {
@@ -67,8 +70,8 @@ impl<'a> CrossFitted<'a> {
         Self { meant, probabilities, stretches, chain }
     }
 
-    /// What comes of a threshold.
-    fn presses(&self, threshold: f64, settings: &ClickFitSettings) -> HeldOutClicks {
+    /// What comes of a threshold, and how many presses are false with it.
+    fn presses(&self, threshold: f64, settings: &ClickFitSettings) -> (HeldOutClicks, usize) {
         let release = RELEASE_PART * threshold;
         let chain = ClickSettings { threshold, release, ..self.chain };
         let law = ClickDecoder::new(
@@ -112,19 +115,27 @@ impl<'a> CrossFitted<'a> {
         }
         latencies.sort_by(f64::total_cmp);
         let minutes = without as f64 * settings.bin_ms / 60_000.0;
-        HeldOutClicks {
+        let clicks = HeldOutClicks {
             false_per_minute: if minutes > 0.0 { mistakes as f64 / minutes } else { 0.0 },
             acts,
             pressed: latencies.len(),
             latency_ms: latencies.get(latencies.len() / 2).copied().unwrap_or(0.0),
-        }
+        };
+        (clicks, mistakes)
     }
 }
 
-/// The lowest threshold at which no more presses are false than may be; the best one where there is none.
+/// The lowest threshold at which no more presses are false than may be. Where that costs too many of those that are meant, or
+/// there is none, the one at which most is gained: the presses that are meant, less two for each false one, which takes another
+/// one to make good.
 pub(super) fn choose(rows: &CrossFitted<'_>, settings: &ClickFitSettings) -> (f64, HeldOutClicks) {
-    let tried = THRESHOLDS.map(|threshold| (threshold, rows.presses(threshold, settings)));
-    let allowed = tried.iter().find(|(_, clicks)| clicks.false_per_minute <= settings.false_per_minute);
-    let best = || tried.iter().min_by(|a, b| a.1.false_per_minute.total_cmp(&b.1.false_per_minute));
-    allowed.or_else(best).copied().unwrap_or_default()
+    let tried = THRESHOLDS.map(|threshold| {
+        let (clicks, mistakes) = rows.presses(threshold, settings);
+        (threshold, clicks, clicks.pressed as f64 - 2.0 * mistakes as f64)
+    });
+    let best = tried.iter().fold(tried[0], |best, one| if one.2 > best.2 { *one } else { best });
+    let allowed = tried.iter().find(|(_, clicks, _)| clicks.false_per_minute <= settings.false_per_minute);
+    let (threshold, clicks, _) =
+        allowed.filter(|(.., gained)| *gained >= LEAST_PART * best.2).copied().unwrap_or(best);
+    (threshold, clicks)
 }
