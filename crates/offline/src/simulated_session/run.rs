@@ -292,10 +292,8 @@ impl<'a> Run<'a> {
                     self.fit.take_if(|(_, order)| order.number == number);
                 }
                 SessionAction::PutIn(model) => put_in.push(model),
-                // none is ever on its way here
-                SessionAction::TakeBack(_) => {}
-                // bins come when they are due here
-                SessionAction::MeasureArrival => {}
+                // no model is ever on its way here, and bins come when they are due
+                SessionAction::TakeBack(_) | SessionAction::MeasureArrival => {}
             }
         }
         for model in put_in {
