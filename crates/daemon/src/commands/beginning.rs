@@ -3,13 +3,61 @@
 use std::{io::IsTerminal as _, path::Path};
 
 use kalmind_session::Preset;
+use kalmind_types::Seconds;
 
 use crate::{
     configuration::{self, Configuration, ConfigurationErrors},
     failure::{OrFail as _, Outcome},
     log,
-    process::{lsl_network, termination},
+    process::{
+        lsl_network,
+        termination::{self, EndSignals},
+    },
+    starting::{
+        finding,
+        outlets::Outlets,
+        plan::{self, Plan},
+        prepared::prepare,
+    },
 };
+
+/// A run whose streams were found and fit its configuration and its model.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// What is run.
+    pub(super) plan: Plan,
+    /// Its streams.
+    pub(super) streams: finding::Found,
+    /// Where it publishes.
+    pub(super) outlets: Outlets,
+}
+
+/// Checks a configuration, creates the outlets, and looks for the streams, for so many seconds; none where a signal came before.
+/// `tell` hears what is waited for.
+///
+/// # Errors
+/// Exit code 2 for a configuration or model that does not fit, 3 for streams, 1 for everything else.
+pub(super) fn look_for_streams(
+    configuration: Configuration,
+    resume: bool,
+    record: Option<&Path>,
+    wait: Seconds,
+    signals: &EndSignals,
+    tell: fn(&str),
+) -> Outcome<Option<Found>> {
+    let is_recorded = configuration.records(record);
+    let prepared = prepare(configuration, resume)?;
+    // before any wait: a program that is waited for may itself wait for these
+    let outlets = Outlets::open(&prepared)?;
+    let looking = move || finding::find(&prepared, wait, is_recorded, tell).map(|found| (prepared, found));
+    let Some(found) = signals.or_signal(looking).or_work()? else {
+        tell("ended while it waited for the streams");
+        return Ok(None);
+    };
+    let (prepared, streams) = found?;
+    let plan = plan::plan(prepared, &streams)?;
+    Ok(Some(Found { plan, streams, outlets }))
+}
 
 /// The beginning of a command that works on files alone: no LSL, and nothing half written where it is ended.
 ///

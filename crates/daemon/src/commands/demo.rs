@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     commands::{
-        beginning::{load, rendered},
+        beginning::{Found, load, look_for_streams, rendered},
         command::Command,
         live_session::{LiveSession, presets_with, scored},
         result::print_result,
@@ -33,7 +33,6 @@ use crate::{
         daemon::{Daemon, RunOptions},
         summary::Summary,
     },
-    starting::{finding::find, outlets::Outlets, plan, prepared::prepare},
 };
 
 /// The demonstration's configuration.
@@ -272,16 +271,12 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
         .stderr(Stdio::piped());
     let mut participant = Participant(child.spawn().or_work()?);
 
-    let is_recorded = configuration.records(arguments.record.as_deref());
-    let prepared = prepare(configuration, false)?;
-    let outlets = Outlets::open(&prepared)?;
+    let record = arguments.record.as_deref();
     // what is awaited is a child that was just started: nothing to tell
-    let looking = move || find(&prepared, WAIT, is_recorded, |_| {}).map(|found| (prepared, found));
-    let Some(found) = signals.or_signal(looking).or_work()? else {
+    let Some(found) = look_for_streams(configuration, false, record, WAIT, &signals, |_| {})? else {
         return Ok(());
     };
-    let (prepared, found) = found?;
-    let plan = plan::plan(prepared, &found)?;
+    let Found { plan, outlets, .. } = found;
     let options = RunOptions {
         presets: presets_with(&preset)?,
         seed: Some(arguments.seed),

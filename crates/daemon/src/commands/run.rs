@@ -7,7 +7,7 @@ use kalmind_types::{Actor, Seconds};
 
 use crate::{
     commands::{
-        beginning::{load, rendered},
+        beginning::{Found, load, look_for_streams, rendered},
         command::Command,
         result::print_result,
         values::seconds,
@@ -21,13 +21,7 @@ use crate::{
         termination::EndSignals,
     },
     running::daemon::{Daemon, RunOptions},
-    starting::{
-        finding::{Found, find},
-        outlets::Outlets,
-        plan::{self, Plan},
-        prepared::prepare,
-        resuming::Resuming,
-    },
+    starting::{finding, plan::Plan, resuming::Resuming},
 };
 
 /// Run the daemon: decode the configured streams and publish the cursor.
@@ -68,18 +62,11 @@ fn run(arguments: &RunArguments, configuration: Configuration, network: &Network
     let signals = EndSignals::install().or_work()?;
     let calibrate = configuration.task.decoder;
     say(&format!("kalmind {}; LSL: {}; looking for the streams", env!("CARGO_PKG_VERSION"), network.text));
-    let is_recorded = configuration.records(arguments.record.as_deref());
-    let prepared = prepare(configuration, arguments.resume)?;
-    // before any wait: a program that is waited for may itself wait for these
-    let outlets = Outlets::open(&prepared)?;
-    let wait = Seconds(arguments.wait);
-    let looking = move || find(&prepared, wait, is_recorded, say).map(|found| (prepared, found));
-    let Some(found) = signals.or_signal(looking).or_work()? else {
-        say("ended while it waited for the streams");
+    let (record, wait) = (arguments.record.as_deref(), Seconds(arguments.wait));
+    let Some(found) = look_for_streams(configuration, arguments.resume, record, wait, &signals, say)? else {
         return Ok(());
     };
-    let (prepared, found) = found?;
-    let plan = plan::plan(prepared, &found)?;
+    let Found { plan, streams: found, outlets } = found;
     let banner = banner(&plan, &found);
     let save = SavedModels::of(&plan.configuration).filter(|_| plan.configuration.models.save);
     let daemon = Daemon::start(
@@ -123,7 +110,7 @@ fn run(arguments: &RunArguments, configuration: Configuration, network: &Network
 }
 
 /// Which streams, which model, and what is not there.
-pub(super) fn banner(plan: &Plan, found: &Found) -> String {
+pub(super) fn banner(plan: &Plan, found: &finding::Found) -> String {
     let mut lines: Vec<String> = plan
         .streams
         .iter()

@@ -32,10 +32,13 @@ impl Signal {
 
     /// Whether the same values come out as often, whichever channels each is made of.
     pub fn is_like(&self, other: &Self) -> bool {
-        let known = |output: &StreamOutput| (output.name.clone(), output.unit.clone(), output.channel);
+        let is_like = |output: &StreamOutput, other: &StreamOutput| {
+            output.name == other.name && output.unit == other.unit && output.channel == other.channel
+        };
         self.rate_hz.to_bits() == other.rate_hz.to_bits()
             && self.every == other.every
-            && self.outputs.iter().map(known).eq(other.outputs.iter().map(known))
+            && self.outputs.len() == other.outputs.len()
+            && self.outputs.iter().zip(&other.outputs).all(|(output, other)| is_like(output, other))
     }
 
     /// The name of the first value that is made of a channel that the same value of `first` is not made of.

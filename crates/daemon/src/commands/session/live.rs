@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     commands::{
-        beginning::{load, preset_for},
+        beginning::{Found, load, look_for_streams, preset_for},
         live_session::{LiveSession, presets_with},
         result::print_result,
         run::{banner, started},
@@ -28,7 +28,6 @@ use crate::{
         daemon::{Daemon, RunOptions},
         summary::Summary,
     },
-    starting::{finding::find, outlets::Outlets, plan, prepared::prepare},
 };
 
 /// The name by which the terminal is in charge of its session.
@@ -115,18 +114,11 @@ fn run_preset(
     let signals = EndSignals::install().or_work()?;
     let calibrate = configuration.task.decoder;
     say(&format!("kalmind {}; LSL: {}; looking for the streams", env!("CARGO_PKG_VERSION"), network.text));
-    let is_recorded = configuration.records(live.record.as_deref());
-    let prepared = prepare(configuration, live.resume)?;
-    // before any wait: a program that is waited for may itself wait for these
-    let outlets = Outlets::open(&prepared)?;
-    let wait = Seconds(live.wait);
-    let looking = move || find(&prepared, wait, is_recorded, say).map(|found| (prepared, found));
-    let Some(found) = signals.or_signal(looking).or_work()? else {
-        say("ended while it waited for the streams");
+    let (record, wait) = (live.record.as_deref(), Seconds(live.wait));
+    let Some(found) = look_for_streams(configuration, live.resume, record, wait, &signals, say)? else {
         return Ok(());
     };
-    let (prepared, found) = found?;
-    let plan = plan::plan(prepared, &found)?;
+    let Found { plan, streams: found, outlets } = found;
     let save = SavedModels::of(&plan.configuration).filter(|_| plan.configuration.models.save);
     let options = RunOptions {
         presets: presets_with(preset)?,
