@@ -301,7 +301,7 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
     if !arguments.headless || arguments.network.is_some() {
         say(&findable(arguments, &plan.configuration, network));
     }
-    // a machine that pauses makes it longer; a demo that never ends is a failed one
+    // a machine that pauses makes it longer; a demo that never ends is a failed one, unless it waits for a person
     let patience = Seconds(3.0 * preset.seconds() + 60.0);
     let session = LiveSession {
         daemon: &daemon,
@@ -311,7 +311,7 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
         person: Person { operator: Some(PRESET.to_owned()), console: None },
         by: Actor::Daemon,
         alone: true,
-        patience: (arguments.headless || arguments.seconds.is_some()).then_some(patience),
+        patience: (arguments.headless || arguments.seconds.is_some() && !arguments.mouse).then_some(patience),
     };
     let followed = session.run(&mut || match participant.0.try_wait().or_work()? {
         Some(status) => {
