@@ -123,6 +123,7 @@ impl Drop for Participant {
 /// help, and an evaluation, in 90 s.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Example: kalmind demo --headless --seconds 60 --seed 1 --json")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct DemoArguments {
     /// One open and one closed loop alone; seconds of the closed one [default: until Ctrl-C; with --headless 60].
     #[arg(long, value_name = "N", value_parser = seconds, allow_negative_numbers = true)]
@@ -201,12 +202,11 @@ fn block(block: TaskBlock, title: &str, instruction: &str, task: &TaskKind, seco
 /// Says what the person does whose hand is what the participant means.
 fn instruct_hand(preset: &mut Preset) {
     for block in &mut preset.blocks {
-        let instruction = match block.block {
-            TaskBlock::OpenLoop => "The cursor moves by itself. Move the mouse to each target with it.",
-            TaskBlock::ClosedLoop => "Move the mouse as you want the cursor to move.",
+        block.instruction = match block.block {
+            TaskBlock::OpenLoop => "The cursor moves by itself: go along with the mouse.".to_owned(),
+            TaskBlock::ClosedLoop => "Move the mouse as you want the cursor to move.".to_owned(),
             _ => continue,
         };
-        instruction.clone_into(&mut block.instruction);
     }
 }
 

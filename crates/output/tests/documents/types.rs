@@ -27,7 +27,6 @@ fn every_type_that_is_serialised_fits_its_schema() {
         quality
     };
     let tested = json!({"result": "better", "test": "a test", "score": 0.3, "p": 0.001, "p_limit": 0.005});
-    let untested = json!({"result": "not_tested", "why": "3 trials"});
     let swapped = |quality: Value| {
         json!({
             "action": "swapped", "decoder": "kalman", "hash": "ab".repeat(32), "train_bins": 900, "quality": quality,
@@ -49,7 +48,7 @@ fn every_type_that_is_serialised_fits_its_schema() {
     for (kind, data) in [
         (EventKind::Model, swapped(Value::Null)),
         (EventKind::Model, swapped(quality(tested))),
-        (EventKind::Model, swapped(of_earlier_fit(quality(untested)))),
+        (EventKind::Model, swapped(of_earlier_fit(quality(json!({"result": "not_tested", "why": "3 trials"}))))),
         (EventKind::Model, activated),
         (EventKind::Model, added),
         (EventKind::Operator, confirmed),
