@@ -21,7 +21,7 @@ fn a_hand_moves_the_cursor_through_neurons_and_a_decoder() {
     laboratory.write("hand.toml", &configuration);
     let mut demo = laboratory.kalmind();
     demo.args(["demo", "--mouse", "--config", "hand.toml", "--record", "hand.xdf", "--json"]);
-    demo.args(["--calibration-seconds", "12", "--seconds", "15"]);
+    demo.args(["--calibration-seconds", "20", "--seconds", "15"]);
     let demo = Daemon::begun(Process::start(demo));
     // it waits for the hand
     demo.wait_until("a session that is ready", |status| {
@@ -40,8 +40,10 @@ fn a_hand_moves_the_cursor_through_neurons_and_a_decoder() {
     let printed = lines.iter().rev().find(|line| line.starts_with('{')).expect("a document");
     let printed: Value = serde_json::from_str(printed).expect("it is JSON");
     assert_eq!(printed["simulated"], true);
-    assert_eq!(printed["fit"]["poor"], false, "the counts follow the hand: {printed:#}");
-    assert!(printed["targets"]["acquired"].as_u64() >= Some(2), "{printed:#}");
+    // the counts follow the hand: what is decoded of rows that were not fitted to goes where the cursor was taken
+    let correlation = &printed["fit"]["quality"]["correlation"];
+    assert!((0..2).all(|axis| correlation[axis].as_f64() > Some(0.15)), "{printed:#}");
+    assert!(printed["targets"]["acquired"].as_u64() >= Some(1), "{printed:#}");
 
     let file = laboratory.path("hand.xdf");
     let mut reader = SessionReader::open(&file, Wanted::default()).expect("a recording");
@@ -49,7 +51,7 @@ fn a_hand_moves_the_cursor_through_neurons_and_a_decoder() {
     while let Some(item) = reader.next_item().expect("readable") {
         hands += u32::from(matches!(item, Item::Event(event) if matches!(event.body, EventBody::Hand(_))));
     }
-    assert!(hands > 300, "{hands} of some 800 in 27 s");
+    assert!(hands > 300, "{hands} of some 1000 in 35 s");
     assert!(replayed(&file).identical());
 }
 

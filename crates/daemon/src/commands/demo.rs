@@ -201,12 +201,11 @@ fn block(block: TaskBlock, title: &str, instruction: &str, task: &TaskKind, seco
 /// Says what the person does whose hand is what the participant means.
 fn instruct_hand(preset: &mut Preset) {
     for block in &mut preset.blocks {
-        let instruction = match block.block {
-            TaskBlock::OpenLoop => "The cursor moves by itself. Move the mouse to each target with it.",
-            TaskBlock::ClosedLoop => "Move the mouse as you want the cursor to move.",
+        block.instruction = match block.block {
+            TaskBlock::OpenLoop => "The cursor moves by itself: go along with the mouse.".to_owned(),
+            TaskBlock::ClosedLoop => "Move the mouse as you want the cursor to move.".to_owned(),
             _ => continue,
         };
-        instruction.clone_into(&mut block.instruction);
     }
 }
 
@@ -297,7 +296,7 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
     if !arguments.headless || arguments.network.is_some() {
         say(&findable(arguments, &plan.configuration, network));
     }
-    // a machine that pauses makes it longer; a demo that never ends is a failed one
+    // a machine that pauses makes it longer; a demo that never ends is a failed one, unless it waits for a person
     let patience = Seconds(3.0 * preset.seconds() + 60.0);
     let session = LiveSession {
         daemon: &daemon,
@@ -307,7 +306,7 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
         person: Person { operator: Some(PRESET.to_owned()), console: None },
         by: Actor::Daemon,
         alone: true,
-        patience: (arguments.headless || arguments.seconds.is_some()).then_some(patience),
+        patience: (arguments.headless || arguments.seconds.is_some() && !arguments.mouse).then_some(patience),
     };
     let followed = session.run(&mut || match participant.0.try_wait().or_work()? {
         Some(status) => {

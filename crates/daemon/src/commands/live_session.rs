@@ -65,8 +65,10 @@ impl LiveSession<'_> {
             }
             // a person whose hand is the intent begins by moving it
             if is_open && !has_begun && !controls.awaits_hand() {
-                self.ask(SessionRequest::Start)?;
                 has_begun = true;
+                // whoever took the session over meanwhile starts it
+                self.ask(SessionRequest::Start)
+                    .or_else(|refused| if controls.hands.is_some() { Ok(()) } else { Err(refused) })?;
             }
             if let Some(status) = controls.desk.session().filter(|_| is_open) {
                 show(&bar, &status);
