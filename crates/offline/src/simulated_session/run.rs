@@ -25,6 +25,7 @@ const LOOK: Seconds = Seconds(0.5);
 
 /// What a simulated session is made of; the seed comes with each.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch by itself")]
 pub struct SimulationSettings {
     /// The participant, apart from its seed.
     pub participant: ParticipantOptions,
