@@ -1,9 +1,14 @@
 //! Streams with stages: decoded from what these make of them, recorded, replayed, and made again from what was received.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use kalmind_offline::recorded::{Item, SessionReader, Wanted};
-use kalmind_types::{EventBody, StagesAction};
+use kalmind::starting::recorded::plan_features;
+use kalmind_offline::{
+    Quiet,
+    features::{FeatureRow, make_features},
+    recorded::{Item, SessionReader, Wanted},
+};
+use kalmind_types::{BinClose, EventBody, StagesAction};
 use serde_json::{Value, json};
 
 use crate::{
@@ -68,6 +73,32 @@ fn a_derived_stream_is_decoded_recorded_replayed_and_made_again_from_the_raw_sam
     );
     assert_eq!(recomputed["first_difference"], Value::Null, "{found}");
     assert!(recomputed["compared"].as_u64() > Some(1000), "{found}");
+    features_are_made_again(&laboratory, &file);
+}
+
+/// Features made of the recorded samples alone, as those of any recording, are those that the run made: up to where a bin was
+/// closed because time had passed.
+fn features_are_made_again(laboratory: &Laboratory, file: &Path) {
+    let configuration =
+        kalmind::configuration::load(&configuration(laboratory, "")).expect("a configuration");
+    let (plan, _) = plan_features(&configuration, file, None).expect("a plan");
+    let mut made = Vec::new();
+    let mut show = |row: &FeatureRow<'_>| made.push((row.incomplete, row.values.to_vec()));
+    make_features(file, &plan, None, &Quiet(|| 0.0), &mut show, None).expect("features");
+    let wanted = Wanted { ticks: true, features: true, ..Wanted::default() };
+    let mut reader = SessionReader::open(file, wanted).expect("readable");
+    let mut compared = 0;
+    while let Some(item) = reader.next_item().expect("readable") {
+        let Item::Tick(tick) = item else { continue };
+        if tick.document.input.closed_by == BinClose::Deadline {
+            break;
+        }
+        let (_, values) = made.get(compared).expect("as many bins");
+        let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(values), bits(&tick.features), "bin {compared}");
+        compared += 1;
+    }
+    assert!(compared > 30 && made.iter().any(|(incomplete, _)| !incomplete), "{compared}");
 }
 
 #[test]

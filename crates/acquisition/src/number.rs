@@ -76,6 +76,19 @@ pub(crate) fn number_format(format: ChannelFormat) -> Option<NumberFormat> {
     }
 }
 
+/// The same for LSL; strings for none.
+pub(crate) fn lsl_format(format: Option<NumberFormat>) -> ChannelFormat {
+    match format {
+        Some(NumberFormat::Float32) => ChannelFormat::Float32,
+        Some(NumberFormat::Double64) => ChannelFormat::Double64,
+        Some(NumberFormat::Int8) => ChannelFormat::Int8,
+        Some(NumberFormat::Int16) => ChannelFormat::Int16,
+        Some(NumberFormat::Int32) => ChannelFormat::Int32,
+        Some(NumberFormat::Int64) => ChannelFormat::Int64,
+        None => ChannelFormat::String,
+    }
+}
+
 /// The name by which people know a format.
 pub(crate) fn format_name(format: Option<NumberFormat>) -> &'static str {
     match format {

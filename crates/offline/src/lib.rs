@@ -1,7 +1,7 @@
 //! Offline work: rows from tables and recordings, decoders fitted to them and evaluated on them, report pages, and
 //! recordings played back through the engine.
 //!
-//! A [`sources::RowSource`] gives the rows of whatever holds them, [`fit_tables`] and [`fit_calibration`] fit a decoder,
+//! [`features`] makes features of recordings as a run would, a [`sources::RowSource`] gives the rows of whatever holds them, [`fit_tables`] and [`fit_calibration`] fit a decoder,
 //! [`Evaluation`] compares decoders on held-out rows, [`simulated_session`] runs whole sessions without waiting, [`replay`] repeats a session bit for bit, [`recompute`]
 //! its derived streams, [`report`] writes pages, and
 //! [`recording`] inspects, mends and exports files.
@@ -12,6 +12,7 @@
 pub mod calibration_fit;
 mod decoder_quality;
 pub mod evaluation;
+pub mod features;
 mod findings;
 mod host;
 pub mod model;

@@ -11,6 +11,8 @@ use kalmind_recording::kind::FileKind;
 use kalmind_types::Seconds;
 use serde::Serialize;
 
+use crate::features::FeaturePlanner;
+
 /// Where rows come from: recordings, or pairs of tables.
 #[derive(Clone, Debug, Default)]
 pub struct TableOptions {
@@ -34,6 +36,10 @@ pub struct TableOptions {
     pub rate: Option<f64>,
     /// Task tables: none, or one for each of the features.
     pub task: Vec<PathBuf>,
+    /// What plans the features that are made of recordings as a run would make them; none for the recorded ones.
+    pub planner: Option<FeaturePlanner>,
+    /// With that: whether the states are how fast the channels of the stream change.
+    pub velocity: bool,
     /// What a recording's texts are in, where they are not UTF-8.
     pub encoding: Option<&'static Encoding>,
     /// Whether features of tables are z-scored; those of recordings always are.
@@ -56,6 +62,7 @@ impl TableOptions {
         let is_xdf =
             |path: &PathBuf| FileKind::of(path).map_or(true, |kind| matches!(kind, FileKind::Xdf { .. }));
         !self.recordings.is_empty()
+            && self.planner.is_none()
             && named.iter().all(|named| named.is_none())
             && self.recordings.iter().all(is_xdf)
     }

@@ -16,6 +16,7 @@ mod header;
 pub mod kind;
 mod model_file;
 mod new_file;
+pub mod npz;
 mod packed_model;
 mod repeated_key;
 mod rows;

@@ -1,7 +1,8 @@
 //! Samples to features: what a stream's samples become before they are cut into bins, and what a bin's samples become before
 //! the decoder sees them.
 //!
-//! A [`DerivedStream`] makes other samples of a stream's samples, with a [`Chain`] of [stages](STAGES).
+//! A [`DerivedStream`] makes other samples of a stream's samples, with a [`Chain`] of [stages](STAGES); [`StampGaps`] says which
+//! were never sent.
 //! [`FeatureExtractor`] turns the rows of each stream that fall into a bin into one raw feature vector, and
 //! [`Preparation`] makes of it what a decoder takes: missing and masked features replaced by their training mean, then
 //! z-scored where the model asks for it, by fixed statistics or by ones that follow the signal, whose [`AdaptiveState`] goes on
@@ -16,6 +17,7 @@ mod extractor;
 mod preparation;
 mod running_zscore;
 mod stages;
+mod stamp_gaps;
 mod statistics;
 
 pub use adaptive::AdaptiveState;
@@ -30,4 +32,5 @@ pub use stages::{
     STAGES, Settling, Signal, SpikesSettings, Stage, StageEntry, StageError, StageSettings, StagedError,
     StateError, StateReader, StateWriter,
 };
+pub use stamp_gaps::StampGaps;
 pub use statistics::FeatureStatistics;

@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use kalmind_signal::{Chain, DerivedCounts, DerivedStream, Rows, StagedError};
+use kalmind_signal::{Chain, DerivedCounts, DerivedStream, Rows, StagedError, StampGaps};
 use kalmind_types::{NumberFormat, SampleRows, Samples, Seconds, StreamHealth, StreamTime};
 
 use crate::clock;
 use crate::numeric::delivery::{PullContext, Senders};
-use crate::numeric::gaps::StampGaps;
 use crate::numeric::generations::{GenerationNews, GenerationPort, NextGeneration};
 use crate::numeric::stages::{GivenTo, Stages, Told};
 

@@ -5,7 +5,6 @@ pub(crate) mod config;
 mod connection;
 pub(crate) mod delivery;
 mod derivation;
-mod gaps;
 pub(crate) mod generations;
 pub(crate) mod inlet;
 mod receiver;

@@ -5,6 +5,9 @@ use core::fmt;
 use lsl::StreamInfo;
 use serde::{Deserialize, Serialize};
 
+use kalmind_types::StreamDescription;
+
+use crate::number::lsl_format;
 use crate::search::host::this_host;
 
 /// Which stream is meant: every field that is given has to hold. At least one has to be given.
@@ -70,6 +73,26 @@ impl StreamSelector {
     /// Whether this outlet is one of those that are never meant.
     pub(crate) fn excludes(&self, info: &StreamInfo) -> bool {
         self.excluded.as_ref().is_some_and(|excluded| info.matches_query(excluded))
+    }
+
+    /// Whether a stream that is known by its description alone, as one of a recording, is one of those that are meant.
+    pub fn matches(&self, stream: &StreamDescription) -> bool {
+        let is =
+            |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
+        let queried = |predicate: &String| {
+            let StreamDescription {
+                name, content_type, channels, nominal_rate_hz, format, source_id, ..
+            } = stream;
+            let channels = u32::try_from(*channels).unwrap_or(u32::MAX);
+            let format = lsl_format(*format);
+            StreamInfo::new(name, content_type, channels, *nominal_rate_hz, format, source_id)
+                .is_ok_and(|info| info.matches_query(predicate))
+        };
+        is(&self.name, &stream.name)
+            && is(&self.content_type, &stream.content_type)
+            && is(&self.source_id, &stream.source_id)
+            && is(&self.hostname, &stream.hostname)
+            && self.predicate.as_ref().is_none_or(queried)
     }
 
     fn fields(&self) -> [(&'static str, Option<&String>); 5] {

@@ -4,9 +4,9 @@ use clap::{Parser, Subcommand};
 
 use super::{
     command::Command as _, decoders::DecodersArguments, demo::DemoArguments, doctor::DoctorArguments,
-    evaluate::EvaluateArguments, fit::FitArguments, recording::arguments::RecordingArguments,
-    replay::ReplayArguments, run::RunArguments, session::SessionArguments, simulate::SimulateArguments,
-    streams::StreamsArguments,
+    evaluate::EvaluateArguments, features::FeaturesArguments, fit::FitArguments,
+    recording::arguments::RecordingArguments, reference::ReferenceArguments, replay::ReplayArguments,
+    run::RunArguments, session::SessionArguments, simulate::SimulateArguments, streams::StreamsArguments,
 };
 use crate::failure::Outcome;
 
@@ -58,6 +58,8 @@ commands! {
     Session(SessionArguments),
     Streams(StreamsArguments),
     Doctor(DoctorArguments),
+    Features(FeaturesArguments),
+    Reference(ReferenceArguments),
     Fit(FitArguments),
     Evaluate(EvaluateArguments),
     Decoders(DecodersArguments),

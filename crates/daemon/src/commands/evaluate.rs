@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 use kalmind_filter::DecoderSpec;
 use kalmind_offline::{
-    Decoders, Division, EvaluateOptions, Evaluation, LiveSettings,
+    Decoders, Division, EvaluateOptions, Evaluation, LiveSettings, TableOptions,
     evaluation::{
         comparison::{Comparison, Intervals},
         document::document,
@@ -161,14 +161,19 @@ fn run(arguments: &EvaluateArguments) -> Outcome<()> {
         json: arguments.json,
         note: None,
     };
-    let options = options(arguments, &outputs).or_usage()?;
+    let tables = arguments.tables.options()?;
+    let options = options(arguments, tables, &outputs).or_usage()?;
     evaluate(&options, &outputs)
 }
 
 /// What the command line asks for.
-fn options(arguments: &EvaluateArguments, outputs: &Outputs) -> anyhow::Result<EvaluateOptions> {
+fn options(
+    arguments: &EvaluateArguments,
+    tables: TableOptions,
+    outputs: &Outputs,
+) -> anyhow::Result<EvaluateOptions> {
     Ok(EvaluateOptions {
-        tables: arguments.tables.options(),
+        tables,
         division: division(arguments)?,
         decoders: match &arguments.model {
             Some(path) => Decoders::Model(path.clone()),

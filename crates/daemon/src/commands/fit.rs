@@ -98,7 +98,7 @@ impl Command for FitArguments {
 /// Exit code 2 for arguments and tables that cannot be used, 1 for a fit that fails.
 fn run(arguments: &FitArguments) -> Outcome<()> {
     let spec: DecoderSpec = arguments.decoder.parse().or_usage()?;
-    let from = arguments.tables.options();
+    let from = arguments.tables.options()?;
     require_other_file("-o", &arguments.output, from.files()).or_usage()?;
     require_no_other_kind(&arguments.output).or_usage()?;
     if from.are_sessions() {

@@ -1,12 +1,19 @@
 //! Where the commands for offline work find features and states.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
 use encoding_rs::Encoding;
-use kalmind_offline::TableOptions;
+use kalmind_offline::{TableOptions, features::FeaturePlanner};
 
-use super::values::{encoding, rate};
+use super::{
+    beginning,
+    values::{encoding, rate},
+};
+use crate::{configuration::Configuration, failure::Outcome, log::say, starting::recorded::plan_features};
 
 /// Where features and states come from.
 #[derive(Args, Clone, Debug, Default)]
@@ -33,6 +40,13 @@ pub struct TableArguments {
     /// the signals to use as features [default: all that are not states].
     #[arg(long, value_name = "CHANNELS", requires = "recordings")]
     pub feature_channels: Option<String>,
+    /// Configuration of the daemon: make the features of the recordings' signals as it says, with its stages and bins, instead
+    /// of taking recorded ones.
+    #[arg(long, value_name = "FILE", requires = "recordings", requires = "states_stream", conflicts_with_all = ["features_stream", "feature_channels"])]
+    pub config: Option<PathBuf>,
+    /// With --config: the states are how fast the channels of --states-stream change, per second.
+    #[arg(long, requires = "config")]
+    pub velocity: bool,
     /// Features, one row per bin; may be repeated, each with its own --states.
     #[arg(long, value_name = "X.csv", required_unless_present = "recordings")]
     pub features: Vec<PathBuf>,
@@ -55,9 +69,22 @@ pub struct TableArguments {
 
 impl TableArguments {
     /// The same for the library.
-    #[must_use]
-    pub fn options(&self) -> TableOptions {
-        TableOptions {
+    ///
+    /// # Errors
+    /// Exit code 2 where the configuration cannot be used.
+    pub fn options(&self) -> Outcome<TableOptions> {
+        let encoding = self.encoding;
+        let planner = |configuration: Configuration| {
+            FeaturePlanner(Arc::new(move |path: &Path| {
+                let planned = plan_features(&configuration, path, encoding);
+                let (plan, texts) = planned.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+                for text in &texts {
+                    say(&format!("{}: {text}", path.display()));
+                }
+                Ok(plan)
+            }))
+        };
+        Ok(TableOptions {
             recordings: self.recordings.clone(),
             blocks: self.blocks.clone(),
             states_stream: self.states_stream.clone(),
@@ -68,8 +95,10 @@ impl TableArguments {
             states: self.states.clone(),
             rate: self.rate,
             task: self.task.clone(),
-            encoding: self.encoding,
+            planner: self.config.as_deref().map(beginning::load).transpose()?.map(planner),
+            velocity: self.velocity,
+            encoding,
             zscore: self.zscore,
-        }
+        })
     }
 }

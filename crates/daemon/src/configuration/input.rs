@@ -122,6 +122,9 @@ table! {
         required: bool = true;
         /// Number of channels that the stream must have.
         channels: Option<usize> = None, in Rule::Between(1.0, 16384.0), or "what the stream has";
+        /// The unit that its header has to name, where it names one: the unit of scales and limits in `stages`. `uV` and
+        /// `microvolts` are the same, as are other names of one unit of voltage.
+        unit: Option<String> = None, or "any";
         /// Which time stamps count: the sender's, corrected for its clock, or the time of arrival.
         clock: ClockSource = ClockSource::Sender;
         /// Time without a sample after which the stream is `stalled`, in milliseconds.

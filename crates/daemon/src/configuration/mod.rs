@@ -17,6 +17,7 @@ mod problem;
 mod reader;
 mod recording;
 mod reference;
+mod rest;
 mod rule;
 mod running;
 mod secret;
@@ -42,6 +43,7 @@ pub use presets::{built_in_presets, load_preset, parse_preset, preset};
 pub use problem::{ConfigurationErrors, Problem};
 pub use recording::{Models, Record, Recorded, RecordedStream};
 pub use reference::{DocumentedKey, documented_keys, presets_reference, reference};
+pub use rest::Reference;
 pub use running::{Insistence, Instance, Log, LogFormat, Realtime, Sex, Subject};
 pub use server::Server;
 pub use task::{Marker, Task};
@@ -80,6 +82,8 @@ table::table! {
         stream: Vec<Stream> = Vec::new();
         /// Windows at events.
         window: Vec<Window> = Vec::new();
+        /// What a stretch of rest fixed.
+        reference: Reference = Reference::default();
         /// How stream time is cut.
         bins: Bins = Bins::default();
         /// The model.
@@ -197,6 +201,15 @@ fn load_for(path: &Path, purpose: Use) -> Result<Configuration, ConfigurationErr
             let help =
                 "a model file (`kalmind fit` writes one); a relative path starts at this file's folder";
             problems.push(Problem::new(span, "`decoder.model` names no file", found, help));
+        }
+    }
+    if let Some(file) = configuration.reference.file.as_mut().filter(|_| problems.is_empty()) {
+        *file = folder.join(&*file);
+        if let Err(problem) = rest::read_and_apply(file, &mut configuration.stream) {
+            let span = places.get("reference.file").map_or(0..0, |place| place.value.clone());
+            let found = format!("{}: {problem}", file.display());
+            let help = "a file that `kalmind reference` wrote for these streams and stages";
+            problems.push(Problem::new(span, "`reference.file` cannot be used", found, help));
         }
     }
     if let Some(recordings) = &mut configuration.record.folder {

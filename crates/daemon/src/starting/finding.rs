@@ -69,24 +69,54 @@ impl Want<'_> {
     fn check(&self, found: &StreamDescription) -> Result<(), PlanError> {
         let key = self.key.clone();
         check_rate(&key, found)?;
-        let stream = match self.purpose {
-            Purpose::Decoding { stream, .. } => stream,
-            Purpose::Recording { .. } | Purpose::Task => return Ok(()),
+        match self.purpose {
+            Purpose::Decoding { stream, .. } => require_decodable(stream, found),
+            Purpose::Recording { .. } | Purpose::Task => Ok(()),
             Purpose::Places(places, configuration) => {
                 let problem = places.problem(configuration, found);
-                return problem.map_or(Ok(()), |problem| Err(PlanError::NoPlaces { key, problem }));
+                problem.map_or(Ok(()), |problem| Err(PlanError::NoPlaces { key, problem }))
             }
-        };
-        if found.format.is_none() {
-            return Err(PlanError::NotNumeric { key });
-        }
-        match stream.channels {
-            Some(expected) if expected != found.channels => {
-                Err(PlanError::Channels { key, expected, found: found.channels })
-            }
-            _ => Ok(()),
         }
     }
+}
+
+/// Whether a stream can be decoded as it is configured.
+///
+/// # Errors
+/// [`PlanError`].
+pub(super) fn require_decodable(stream: &Stream, found: &StreamDescription) -> Result<(), PlanError> {
+    let key = stream.key().to_owned();
+    check_rate(&key, found)?;
+    if found.format.is_none() {
+        return Err(PlanError::NotNumeric { key });
+    }
+    if let Some(expected) = stream.channels.filter(|expected| *expected != found.channels) {
+        return Err(PlanError::Channels { key, expected, found: found.channels });
+    }
+    let other = found
+        .units
+        .iter()
+        .flatten()
+        .find(|unit| stream.unit.as_ref().is_some_and(|expected| unit_name(expected) != unit_name(unit)));
+    match (&stream.unit, other) {
+        (Some(expected), Some(found)) => {
+            Err(PlanError::Unit { key, expected: expected.clone(), found: found.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A unit of voltage by one of its names.
+fn unit_name(unit: &str) -> String {
+    let plain = unit.trim().to_lowercase().replace(['µ', 'μ'], "u");
+    let name = match plain.as_str() {
+        "volt" | "volts" => "v",
+        "millivolt" | "millivolts" => "mv",
+        "microvolt" | "microvolts" => "uv",
+        "nanovolt" | "nanovolts" => "nv",
+        other => other,
+    };
+    name.to_owned()
 }
 
 fn wants(prepared: &Prepared, is_recorded: bool) -> (Vec<Want<'_>>, Vec<StreamSelector>) {

@@ -6,6 +6,7 @@ pub mod plan;
 pub mod plan_error;
 pub mod planned_stream;
 pub mod prepared;
+pub mod recorded;
 mod recorded_size;
 pub mod resuming;
 pub mod stages;

@@ -60,6 +60,19 @@ pub enum PlanError {
         /// Found.
         found: usize,
     },
+    /// A stream in another unit than its settings are in.
+    #[error(
+        "stream \"{key}\" is in \"{found}\", and the configuration says unit = \"{expected}\": scales and limits in its stages \
+         would mean something else; correct them and `unit`, or what the sender says"
+    )]
+    Unit {
+        /// Its key.
+        key: String,
+        /// Configured.
+        expected: String,
+        /// Found.
+        found: String,
+    },
     /// A leading stream without a rate.
     #[error("stream \"{key}\" is irregular (nominal rate 0); with binning = \"sample\" it needs rate_hz")]
     NoRate {

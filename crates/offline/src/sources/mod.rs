@@ -4,6 +4,7 @@
 
 mod edf;
 mod foreign;
+mod made;
 mod row_source;
 mod session;
 mod sessions;
@@ -23,6 +24,7 @@ use crate::{
 
 pub use edf::EdfSignals;
 pub use foreign::ForeignStreams;
+pub use made::MadeFeatures;
 pub use row_source::RowSource;
 pub use session::{SessionLabels, SessionStream, label_tables};
 pub use sessions::{GatheredSessions, gather_sessions};
@@ -77,6 +79,15 @@ fn recording<'a>(
     let (states_stream, state_channels) =
         (options.states_stream.as_deref(), options.state_channels.as_deref());
     let encoding = options.encoding;
+    if let Some(planner) = &options.planner {
+        let Some(states) = states_stream else {
+            return Err(RecordedTablesError::Unsaid(
+                "with --config features are made of the recording's signals: name the stream that holds the states with --states-stream",
+            ));
+        };
+        let (channels, velocity) = (state_channels, options.velocity);
+        return Ok(Box::new(MadeFeatures { path, planner, states, channels, velocity, encoding }));
+    }
     // a file that cannot be read is told by whoever reads it
     match FileKind::of(path).unwrap_or(FileKind::Xdf { packed: false }) {
         FileKind::Edf | FileKind::Bdf => match (features_stream, states_stream, state_channels) {

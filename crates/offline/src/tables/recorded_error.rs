@@ -6,6 +6,7 @@ use kalmind_recording::{edf::EdfError, xdf::chunks::XdfError};
 use kalmind_session::CalibrationError;
 use kalmind_types::MAX_FEATURES;
 
+use crate::features::FeaturesError;
 use crate::recorded::{GatherError, ReadError};
 
 /// Why a recording gives no tables.
@@ -68,6 +69,12 @@ pub enum RecordedTablesError {
     /// No tick lies within the stream.
     #[error("--states-stream {0}: no complete tick lies between its first and its last sample")]
     NoOverlap(String),
+    /// No features can be planned for it.
+    #[error("{0}")]
+    Plan(anyhow::Error),
+    /// No features can be made of it.
+    #[error(transparent)]
+    Features(#[from] FeaturesError),
     /// Something that has to be said is not.
     #[error("{0}")]
     Unsaid(&'static str),

@@ -4,7 +4,7 @@
 //! assumed is remarked upon; without its number of channels and their format a stream cannot be read.
 
 use encoding_rs::Encoding;
-use kalmind_types::{NumberFormat, unlabelled};
+use kalmind_types::{NumberFormat, StreamDescription, unlabelled};
 
 use super::xml::{Fields, between, child_text, parse, without_control_characters};
 use crate::encoding;
@@ -113,6 +113,27 @@ pub struct StreamFooter {
 }
 
 impl StreamHeader {
+    /// What the stream said of itself when it was found: labels and units only where it named every one of them.
+    #[must_use]
+    pub fn description(&self) -> StreamDescription {
+        let is_named = |labels: &&Vec<String>| (0..).zip(*labels).all(|(at, label)| *label != unlabelled(at));
+        let is_whole = |units: &&Vec<String>| units.iter().all(|unit| !unit.is_empty());
+        StreamDescription {
+            name: self.name.clone(),
+            content_type: self.content_type.clone(),
+            channels: self.channels,
+            format: self.format,
+            nominal_rate_hz: self.nominal_rate_hz,
+            source_id: self.source_id.clone(),
+            hostname: self.hostname.clone(),
+            uid: self.uid.clone(),
+            session_id: self.session_id.clone(),
+            labels: self.labels.as_ref().filter(is_named).cloned(),
+            units: self.units.as_ref().filter(is_whole).cloned(),
+            desc: String::new(),
+        }
+    }
+
     /// The name of a channel, counted from 0: its label where it has one.
     #[must_use]
     pub fn label(&self, channel: usize) -> String {

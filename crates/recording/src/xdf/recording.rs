@@ -76,6 +76,44 @@ pub fn read_xdf_but(
     Ok(recorded)
 }
 
+/// Samples of a stream that stand together in a file.
+#[derive(Clone, Copy, Debug)]
+pub struct SampleChunk<'a> {
+    /// The number by which the file knows the stream.
+    pub stream: u32,
+    /// Stamps on the stream's own clock, one a sample.
+    pub stamps: &'a [f64],
+    /// Values.
+    pub values: &'a Values,
+    /// Bytes of the file read so far,
+    pub read: u64,
+    /// and in all.
+    pub length: u64,
+}
+
+/// Shows the samples of a file's streams, chunk by chunk in its order, but for those that `skip` names by their header.
+/// Memory: a chunk. Problems are those that [`read_xdf_but`] tells.
+///
+/// # Errors
+/// As [`read_xdf`].
+pub fn visit_samples(
+    path: &Path,
+    encoding: Option<&'static Encoding>,
+    skip: impl Fn(&StreamHeader) -> bool,
+    mut visit: impl FnMut(SampleChunk<'_>),
+) -> Result<(), XdfError> {
+    let (source, length) = open(path)?;
+    let mut walk = Walk::new(source, length, encoding, &skip)?;
+    while let Some(part) = walk.next_part()? {
+        if let Piece::Samples(stream, stamps, values) = part.piece
+            && !stamps.is_empty()
+        {
+            visit(SampleChunk { stream, stamps, values, read: part.end, length });
+        }
+    }
+    Ok(())
+}
+
 /// Opens a file for reading.
 pub(super) fn open(path: &Path) -> Result<(Source, u64), XdfError> {
     Source::open(path).map_err(|error| match error {

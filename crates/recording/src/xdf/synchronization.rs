@@ -34,35 +34,48 @@ struct Line {
     slope: f64,
 }
 
+/// What brings a stream's stamps to the recorder's clock, asked for each of them in the order of the file: by a line through
+/// the clock offsets, one for each stretch between resets of the sender's clock.
+#[derive(Clone, Debug)]
+pub struct ClockCorrections {
+    /// Lines, with the times of their stretch's last measurement and of the next one's first.
+    lines: Vec<(Line, Option<(f64, f64)>)>,
+    current: usize,
+}
+
+impl ClockCorrections {
+    /// By a stream's clock offsets, in the order of the file.
+    #[must_use]
+    pub fn of(offsets: &[(f64, f64)]) -> Self {
+        let bounds = |stretch: &Range<usize>| {
+            Some((offsets.get(stretch.end.checked_sub(1)?)?.0, offsets.get(stretch.end)?.0))
+        };
+        let stretches = if offsets.is_empty() { Vec::new() } else { stretches(offsets) };
+        let lines = stretches.iter().map(|range| (line(&offsets[range.clone()]), bounds(range)));
+        Self { lines: lines.collect(), current: 0 }
+    }
+
+    /// What has to be added to the stamp that comes next; nothing where there are no clock offsets.
+    pub fn at(&mut self, stamp: f64) -> f64 {
+        // up to the first stamp that is nearer to the next stretch
+        while let Some((_, Some((last, next)))) = self.lines.get(self.current) {
+            let is_nearer = (stamp - last).abs() < (stamp - next).abs();
+            if is_nearer {
+                break;
+            }
+            self.current += 1;
+        }
+        self.lines.get(self.current).map_or(0.0, |(line, _)| line.intercept + line.slope * stamp)
+    }
+}
+
 impl RecordedStream {
     /// Stamps on the recorder's clock: corrected by a line through the clock offsets, one for each stretch between resets
     /// of the sender's clock. Without clock offsets they are as they were sent.
     #[must_use]
     pub fn synchronized_stamps(&self) -> Vec<f64> {
-        let mut stamps = self.stamps.clone();
-        if self.clock_offsets.is_empty() {
-            return stamps;
-        }
-        let stretches = stretches(&self.clock_offsets);
-        let lines: Vec<Line> =
-            stretches.iter().map(|range| line(&self.clock_offsets[range.clone()])).collect();
-        let mut begin = 0;
-        for (stretch, line) in stretches.iter().zip(lines) {
-            let end = match (self.clock_offsets.get(stretch.end - 1), self.clock_offsets.get(stretch.end)) {
-                (Some((last, _)), Some((next, _))) if stretches.len() > 1 => {
-                    // up to the first stamp that is nearer to the next stretch
-                    let nearer = |stamp: &f64| (stamp - last).abs() < (stamp - next).abs();
-                    let rest = &self.stamps[begin..];
-                    begin + rest.iter().position(|stamp| !nearer(stamp)).unwrap_or(rest.len())
-                }
-                _ => stamps.len(),
-            };
-            for stamp in &mut stamps[begin..end] {
-                *stamp += line.intercept + line.slope * *stamp;
-            }
-            begin = end;
-        }
-        stamps
+        let mut corrections = ClockCorrections::of(&self.clock_offsets);
+        self.stamps.iter().map(|stamp| stamp + corrections.at(*stamp)).collect()
     }
 
     /// Stamps as [`Self::synchronized_stamps`] gives them, without jitter: between breaks those of a regular stream lie on

@@ -17,7 +17,7 @@ const MARGIN: f64 = 1.25;
 /// follow, closer together. What was made up for on this connection is known, and no gap as short as that counts. So a
 /// stream with clean stamps shows every sample that its device lost, and one whose stamps jump is not taken apart for it.
 #[derive(Clone, Debug)]
-pub(crate) struct StampGaps {
+pub struct StampGaps {
     rate_hz: f64,
     newest: Option<StreamTime>,
     /// Periods that gaps have left open, since when, and how many of them have been made up for.
@@ -29,18 +29,19 @@ pub(crate) struct StampGaps {
 }
 
 impl StampGaps {
-    pub(crate) fn new(rate_hz: f64) -> Self {
+    /// For a stream of this nominal rate.
+    pub fn new(rate_hz: f64) -> Self {
         Self { rate_hz, newest: None, open: 0.0, since: StreamTime::default(), made_up: 0.0, delays: 0.0 }
     }
 
     /// A sample whose stamp means nothing stood here: no gap reaches over it.
-    pub(crate) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         self.newest = None;
         self.open = 0.0;
     }
 
     /// Samples that are missing before the one with this stamp.
-    pub(crate) fn before(&mut self, stamp: StreamTime) -> u64 {
+    pub fn before(&mut self, stamp: StreamTime) -> u64 {
         let Some(newest) = self.newest.replace(stamp) else { return 0 };
         let late = (stamp - newest).0 * self.rate_hz - 1.0;
         if self.open > 0.0 && (stamp - self.since).0 > MAY_CATCH_UP.0 {

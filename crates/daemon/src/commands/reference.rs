@@ -1,0 +1,131 @@
+//! `kalmind reference`: what a stretch of rest fixes of the stages, learnt from a recording.
+
+use std::{io::Write as _, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+use encoding_rs::Encoding;
+use kalmind_offline::{
+    features::{AverageBy, ReferenceOptions, ScaleBy, learn_reference},
+    tables::require_other_file,
+};
+use kalmind_recording::{Existing, write_new_file};
+use kalmind_types::Counted;
+
+use crate::{
+    commands::{
+        beginning,
+        command::Command,
+        values::{encoding, seconds},
+    },
+    failure::{OrFail as _, Outcome},
+    log::say,
+    starting::recorded::plan_features,
+    terminal::Terminal,
+};
+
+/// What the threshold of spikes is a multiple of.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Scale {
+    /// The root mean square.
+    Rms,
+    /// The median absolute deviation over 0.6745: many large spikes do not inflate it.
+    Mad,
+}
+
+/// What becomes of common averages.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Average {
+    /// They stay averages of all channels but dead ones.
+    All,
+    /// They are of the quietest channels of each array.
+    Quietest,
+    /// They become regressions: each channel less what the others of its array say about it.
+    Regression,
+}
+
+/// Learn thresholds and references for the stages from a stretch of rest.
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Example: kalmind reference rest.xdf --config config/intracortical-broadband.toml --average regression -o rest.reference.json\n`file = \"rest.reference.json\"` under [reference] has the daemon, features, fit and evaluate use it."
+)]
+pub struct ReferenceArguments {
+    /// The recording: an XDF file.
+    #[arg(value_name = "RECORDING")]
+    pub recording: PathBuf,
+    /// Configuration of the daemon: which streams, and the stages whose settings are learnt.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// What the threshold of spikes is a multiple of.
+    #[arg(long, value_name = "SCALE", default_value = "rms")]
+    scale: Scale,
+    /// What becomes of common averages.
+    #[arg(long, value_name = "AVERAGE", default_value = "all")]
+    average: Average,
+    /// With --average quietest: how many channels of each array.
+    #[arg(long, value_name = "K", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    quietest: u16,
+    /// With --average regression: its penalty, as part of the mean variance of an array's channels.
+    #[arg(long, value_name = "PART", default_value_t = 1e-3, value_parser = ridge)]
+    ridge: f64,
+    /// Begin of the stretch, in seconds from the first sample.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
+    from: f64,
+    /// Its end.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
+    to: f64,
+    /// Encoding of a recording's texts, such as latin1 or gbk [default: UTF-8, and windows-1252 where a text is not].
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    pub encoding: Option<&'static Encoding>,
+    /// File to write.
+    #[arg(short = 'o', long = "output", value_name = "FILE.json")]
+    pub output: PathBuf,
+}
+
+/// A penalty, more than none.
+fn ridge(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(number) if number > 0.0 && number <= 1e6 => Ok(number),
+        _ => Err("a number above 0 is expected".to_owned()),
+    }
+}
+
+impl Command for ReferenceArguments {
+    fn run(&self) -> Outcome<()> {
+        beginning::offline()?;
+        let Self { recording, config, output, encoding, .. } = self;
+        require_other_file("-o", output, [recording, config].into_iter()).or_usage()?;
+        if self.from >= self.to {
+            return Err(anyhow::anyhow!("--from {} --to {}: no time lies in between", self.from, self.to))
+                .or_usage();
+        }
+        let configuration = beginning::load(config)?;
+        let (plan, texts) = plan_features(&configuration, recording, *encoding)?;
+        for text in &texts {
+            say(text);
+        }
+        let options = ReferenceOptions {
+            scale: match self.scale {
+                Scale::Rms => ScaleBy::Rms,
+                Scale::Mad => ScaleBy::Mad,
+            },
+            average: match self.average {
+                Average::All => AverageBy::All,
+                Average::Quietest => AverageBy::Quietest,
+                Average::Regression => AverageBy::Regression,
+            },
+            quietest: self.quietest.into(),
+            ridge: self.ridge,
+            from_s: self.from,
+            to_s: self.to,
+        };
+        let document = learn_reference(recording, &plan, &options, *encoding, &Terminal).or_usage()?;
+        for warning in &document.warnings {
+            tracing::warn!("{warning}");
+        }
+        let bytes = serde_json::to_vec_pretty(&document).or_work()?;
+        write_new_file(output, Existing::Replace, &bytes).or_work()?;
+        let streams = Counted(document.streams.len() as u64, "stream");
+        writeln!(std::io::stdout().lock(), "thresholds and references of {streams} in {}", output.display())
+            .or_work()
+    }
+}

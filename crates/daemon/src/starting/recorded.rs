@@ -1,0 +1,158 @@
+//! The configured streams as a recording holds them, and the features that a run would have made of them.
+
+use std::path::Path;
+
+use encoding_rs::Encoding;
+use kalmind_engine::BinnerSettings;
+use kalmind_offline::features::{FeaturePlan, FeatureStages, FeatureStream};
+use kalmind_recording::xdf::recording::{Recorded, RecordedStream, read_xdf_but};
+use kalmind_types::{Mode, Seconds};
+
+use crate::{
+    configuration::{Configuration, Stream},
+    failure::{OrFail as _, Outcome},
+    starting::{
+        finding::{Found, require_decodable},
+        plan::plan,
+        prepared::prepare,
+    },
+};
+
+/// Why a recording is not one of the configured streams.
+#[derive(Debug, thiserror::Error)]
+enum RecordedStreamError {
+    /// It holds none like it.
+    #[error("stream \"{key}\": the recording has no stream with {wanted}; it has {found}")]
+    None {
+        /// Its key.
+        key: String,
+        /// How it is selected.
+        wanted: String,
+        /// What there is.
+        found: String,
+    },
+    /// It holds several.
+    #[error(
+        "stream \"{key}\": the recording has more than one stream with {wanted}: {found}; say under [[stream]] which one is meant"
+    )]
+    Several {
+        /// Its key.
+        key: String,
+        /// How it is selected.
+        wanted: String,
+        /// Those.
+        found: String,
+    },
+}
+
+/// Plans the features of a recording; and the plan in words, a line for each stream with stages.
+///
+/// # Errors
+/// Exit code 2 for a recording that cannot be read or lacks a stream, or streams that the configuration does not fit.
+pub fn plan_features(
+    configuration: &Configuration,
+    path: &Path,
+    encoding: Option<&'static Encoding>,
+) -> Outcome<(FeaturePlan, Vec<String>)> {
+    let recorded = read_xdf_but(path, encoding, |_| true)
+        .map_err(|error| anyhow::anyhow!("the recording {}: {error}", path.display()))
+        .or_usage()?;
+    let streams: Vec<Option<&RecordedStream>> = configuration
+        .stream
+        .iter()
+        .map(|stream| find(stream, &recorded))
+        .collect::<Result<_, _>>()
+        .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+        .or_usage()?;
+    let descriptions = streams.iter().map(|stream| stream.map(|stream| stream.header.description()));
+    let found = Found { streams: descriptions.collect(), ..Found::default() };
+    for (stream, found) in configuration.stream.iter().zip(&found.streams) {
+        if let Some(found) = found {
+            require_decodable(stream, found).or_usage()?;
+        }
+    }
+    // nothing moves, and nothing decodes
+    let mut configuration = configuration.clone();
+    (configuration.start, configuration.decoder.model) = (Mode::Idle, None);
+    configuration.record.stream.clear();
+    configuration.window.clear();
+    let plan = plan(prepare(configuration, false)?, &found)?;
+    let planned = plan.streams.iter().zip(&streams).zip(&plan.configuration.stream);
+    let text = |(planned, stream): (&crate::starting::planned_stream::PlannedStream, &Stream)| {
+        planned.derived.as_ref().map(|derived| format!("stream \"{}\": {}", stream.key(), derived.text()))
+    };
+    let texts = plan.streams.iter().zip(&plan.configuration.stream).filter_map(text).collect();
+    let streams = planned
+        .map(|((planned, recorded), stream)| FeatureStream {
+            key: stream.key().to_owned(),
+            id: recorded.map(|recorded| recorded.id),
+            channels: planned.inlet.description.channels,
+            rate_hz: stream.rate_hz.unwrap_or(planned.inlet.description.nominal_rate_hz),
+            rate_tolerance: stream.rate_tolerance,
+            stages: planned.inlet.stages.as_ref().map(|stages| FeatureStages {
+                settings: stages.settings.clone(),
+                generation: stages.generation,
+                raw: stages.raw.clone(),
+            }),
+        })
+        .collect();
+    // a recorded sample is not under way
+    let max_wait = Seconds::from_millis(plan.configuration.bins.max_wait_ms());
+    let plan = FeaturePlan {
+        streams,
+        binner: BinnerSettings { max_wait, ..plan.binner() },
+        engine: plan.engine(),
+        masked: plan.masked.clone(),
+        bin_ms: plan.bin_ms,
+        participant: plan.configuration.subject.code.clone(),
+    };
+    Ok((plan, texts))
+}
+
+/// The recorded stream that is meant; none where there is none and none is required.
+fn find<'a>(
+    stream: &Stream,
+    recorded: &'a Recorded,
+) -> Result<Option<&'a RecordedStream>, RecordedStreamError> {
+    let candidates: Vec<&RecordedStream> =
+        recorded.streams.iter().filter(|candidate| is_signal(candidate, recorded)).collect();
+    let matching: Vec<&RecordedStream> = candidates
+        .iter()
+        .copied()
+        .filter(|candidate| stream.selector.matches(&candidate.header.description()))
+        .collect();
+    let (key, wanted) = (stream.key().to_owned(), stream.selector.to_string());
+    match matching.as_slice() {
+        [one] => Ok(Some(*one)),
+        [] if !stream.required => Ok(None),
+        [] => Err(RecordedStreamError::None { key, wanted, found: named(&candidates) }),
+        several => Err(RecordedStreamError::Several { key, wanted, found: named(several) }),
+    }
+}
+
+/// Whether a stream was received, and is not what a session made of others.
+fn is_signal(stream: &RecordedStream, recorded: &Recorded) -> bool {
+    let header = &stream.header;
+    match header.role.as_deref() {
+        None | Some("raw" | "extra") => true,
+        Some("input") => !recorded
+            .streams
+            .iter()
+            .any(|other| other.header.role.as_deref() == Some("raw") && other.header.index == header.index),
+        Some(_) => false,
+    }
+}
+
+fn named(streams: &[&RecordedStream]) -> String {
+    if streams.is_empty() {
+        return "none".to_owned();
+    }
+    let one = |stream: &&RecordedStream| {
+        let header = &stream.header;
+        format!(
+            "\"{}\" (type \"{}\", source_id \"{}\", {} channels)",
+            header.name, header.content_type, header.source_id, header.channels
+        )
+    };
+    streams.iter().map(one).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,75 @@
+//! Why a recording gives no features.
+
+use std::path::PathBuf;
+
+use kalmind_engine::{BinnerError, EngineError};
+use kalmind_recording::xdf::chunks::XdfError;
+use kalmind_signal::ChainError;
+
+/// Why no features can be made of a recording.
+#[derive(Debug, thiserror::Error)]
+pub enum FeaturesError {
+    /// It cannot be read.
+    #[error("the recording {}: {source}", .path.display())]
+    Xdf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: XdfError,
+    },
+    /// A stream's stages cannot be built.
+    #[error("stream \"{key}\": {error}")]
+    Stages {
+        /// Its key.
+        key: String,
+        /// Why.
+        error: ChainError,
+    },
+    /// The streams cannot be binned together.
+    #[error(transparent)]
+    Binner(#[from] BinnerError),
+    /// Their features cannot be laid out.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A stream sends at another rate than its header says.
+    #[error(
+        "stream \"{key}\" says that it sends {nominal_hz} samples a second, and its stamps are those of {measured_hz:.1}: filters for \
+         the one are wrong for the other. Set rate_hz under [[stream]] to what it sends, or a larger rate_tolerance where samples \
+         are missing"
+    )]
+    Rate {
+        /// Its key.
+        key: String,
+        /// What its header, or the configuration, says.
+        nominal_hz: f64,
+        /// What its stamps say.
+        measured_hz: f64,
+    },
+    /// There is no sample in the stretch of rest.
+    #[error(
+        "stream \"{key}\" has no valid samples in the stretch: --from and --to say which seconds of the recording are rest"
+    )]
+    NoReference {
+        /// Its key.
+        key: String,
+    },
+    /// What is asked for cannot be learnt.
+    #[error("stream \"{key}\": {problem}")]
+    Reference {
+        /// Its key.
+        key: String,
+        /// Why not.
+        problem: String,
+    },
+    /// No stage takes anything from it.
+    #[error(
+        "no stage takes anything from a stretch of rest: `spikes` and `reference` (common_average or regression) do"
+    )]
+    NothingToLearn,
+    /// No bin was closed.
+    #[error("no bin is complete: {}", .streams.join("; "))]
+    NoRows {
+        /// What is there of each stream.
+        streams: Vec<String>,
+    },
+}

@@ -1,0 +1,161 @@
+//! What a stretch of rest fixes of one stage: thresholds, dead and quietest channels, weights.
+
+use core::ops::Range;
+
+use kalmind_fitting::regression_reference;
+use kalmind_signal::{ChannelName, ReferenceKind, StageSettings};
+
+use super::reference_document::{AverageBy, ReferenceOptions, ScaleBy};
+
+/// A channel whose root mean square is less than this part of the median channel's is dead.
+const DEAD: f64 = 1e-3;
+/// The median absolute deviation of a normal distribution, as part of its standard deviation: the 0.75 quantile.
+const MAD_OF_NORMAL: f64 = 0.674_489_750_196_081_7;
+
+/// What was gathered of the samples that reach a stage.
+pub(super) struct Gathered {
+    pub(super) channels: usize,
+    /// Kept rows, one after the other; NaN where a value is not valid.
+    pub(super) rows: Vec<f64>,
+    /// Sums of squares, and how many.
+    squares: Vec<(f64, u64)>,
+}
+
+impl Gathered {
+    /// Nothing yet, of so many channels.
+    pub(super) fn new(channels: usize) -> Self {
+        Self { channels, rows: Vec::new(), squares: vec![(0.0, 0); channels] }
+    }
+
+    /// Takes a sample in; its row is kept where that is asked for.
+    pub(super) fn take(&mut self, values: &[f64], is_kept: bool) {
+        for ((sum, count), value) in
+            self.squares.iter_mut().zip(values).filter(|(_, value)| value.is_finite())
+        {
+            (*sum, *count) = (*sum + value * value, *count + 1);
+        }
+        if is_kept {
+            self.rows.extend_from_slice(values);
+        }
+    }
+
+    /// The root mean square of each channel; 0 without a valid value.
+    fn root_mean_squares(&self) -> Vec<f64> {
+        self.squares
+            .iter()
+            .map(|(sum, count)| if *count > 0 { (sum / *count as f64).sqrt() } else { 0.0 })
+            .collect()
+    }
+
+    /// The median absolute deviation of each channel from its median, as a standard deviation.
+    fn deviations(&self) -> Vec<f64> {
+        let of = |channel: usize| {
+            let values = self.rows.iter().skip(channel).step_by(self.channels);
+            let mut values: Vec<f64> = values.copied().filter(|value| value.is_finite()).collect();
+            let middle = median(&mut values);
+            for value in &mut values {
+                *value = (*value - middle).abs();
+            }
+            median(&mut values) / MAD_OF_NORMAL
+        };
+        (0..self.channels).map(of).collect()
+    }
+}
+
+/// The median; 0 of nothing.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let count = values.len();
+    match (values.get(count / 2), values.get(count.wrapping_sub(1) / 2)) {
+        (Some(upper), Some(lower)) => f64::midpoint(*lower, *upper),
+        _ => 0.0,
+    }
+}
+
+/// Fixes what a stage takes from the stretch; what to know of it, a sentence each.
+pub(super) fn learn(
+    stage: &mut StageSettings,
+    gathered: &Gathered,
+    options: &ReferenceOptions,
+    name: &dyn Fn(usize) -> String,
+) -> Result<Vec<String>, String> {
+    let sizes = gathered.root_mean_squares();
+    let usual = median(&mut sizes.clone());
+    let is_dead = |channel: &usize| sizes.get(*channel).is_none_or(|size| *size <= DEAD * usual);
+    let dead: Vec<usize> = (0..gathered.channels).filter(is_dead).collect();
+    let mut told = Vec::new();
+    match stage {
+        StageSettings::Spikes(spikes) => {
+            let mut scales = match options.scale {
+                ScaleBy::Rms => sizes.clone(),
+                ScaleBy::Mad => gathered.deviations(),
+            };
+            for channel in &dead {
+                scales[*channel] = 0.0;
+                told.push(format!(
+                    "channel {} is dead: it has no threshold, and no valid count",
+                    name(*channel)
+                ));
+            }
+            spikes.scales = scales;
+        }
+        StageSettings::Reference(reference) => {
+            for channel in &dead {
+                if !reference.excluded.contains(&ChannelName::Index(*channel)) {
+                    reference.excluded.push(ChannelName::Index(*channel));
+                    told.push(format!("channel {} is dead: it is left out of the reference", name(*channel)));
+                }
+            }
+            let arrays: Vec<Range<usize>> = match reference.arrays.as_slice() {
+                [] => core::iter::once(0..gathered.channels).collect(),
+                arrays => arrays.iter().map(|[first, end]| *first..*end).collect(),
+            };
+            let excluded: Vec<usize> = (0..gathered.channels)
+                .filter(|channel| {
+                    let is_named = |excluded: &ChannelName| match excluded {
+                        ChannelName::Index(index) => index == channel,
+                        ChannelName::Label(label) => *label == name(*channel),
+                    };
+                    reference.excluded.iter().any(is_named)
+                })
+                .collect();
+            if reference.kind == ReferenceKind::Regression || options.average == AverageBy::Regression {
+                // a row in which a channel is not valid says nothing of how they go together
+                let whole: Vec<f64> = gathered
+                    .rows
+                    .chunks_exact(gathered.channels)
+                    .filter(|row| {
+                        row.iter().enumerate().all(|(at, value)| value.is_finite() || excluded.contains(&at))
+                    })
+                    .flat_map(|row| row.iter().map(|value| if value.is_finite() { *value } else { 0.0 }))
+                    .collect();
+                let learnt =
+                    regression_reference(&whole, gathered.channels, &arrays, &excluded, options.ridge)
+                        .map_err(|error| error.to_string())?;
+                let leaning = learnt.leaning.iter().map(|leaning| {
+                    let (channel, neighbour) = (name(leaning.channel), name(leaning.neighbour));
+                    format!(
+                        "{:.0} % of what is taken away from channel {channel} is of channel {neighbour}: where these see the same \
+                         units, regression takes their spikes away; use a common average",
+                        100.0 * leaning.share
+                    )
+                });
+                told.extend(leaning);
+                reference.kind = ReferenceKind::Regression;
+                (reference.weights, reference.average_of) = (learnt.weights, Vec::new());
+            } else if options.average == AverageBy::Quietest {
+                reference.average_of.clear();
+                for array in arrays {
+                    let mut members: Vec<usize> =
+                        array.filter(|channel| !excluded.contains(channel)).collect();
+                    members.sort_by(|one, other| sizes[*one].total_cmp(&sizes[*other]).then(one.cmp(other)));
+                    members.truncate(options.quietest.max(1));
+                    members.sort_unstable();
+                    reference.average_of.extend(members.into_iter().map(ChannelName::Index));
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(told)
+}

@@ -1,0 +1,171 @@
+//! Features made of a recording, bin by bin.
+
+use std::path::Path;
+
+use encoding_rs::Encoding;
+use kalmind_engine::{Binner, Engine};
+use kalmind_recording::xdf::{
+    recording::{SampleChunk, read_xdf_but, visit_samples},
+    samples::Values,
+};
+use kalmind_types::{LslTime, TickInput};
+
+use super::{
+    FeaturePlan, FeaturesError,
+    intake::{Crossing, Intake},
+};
+use crate::host::Host;
+
+/// How far ahead of the others the samples of a stream may stand in the file, in seconds: recorders write them as they come.
+/// Those of a stream that are further behind are late, and counted.
+const READ_AHEAD: f64 = 30.0;
+
+/// The features of a bin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FeatureRow<'a> {
+    /// End of the bin, on the recorder's clock.
+    pub time: LslTime,
+    /// Counts jumps of the clock.
+    pub epoch: u32,
+    /// Whether the decoder would have done without it.
+    pub incomplete: bool,
+    /// One value a feature; NaN where it had no valid sample.
+    pub values: &'a [f64],
+}
+
+/// Makes the features of a recording, and shows them bin by bin; crossings too where somebody takes them. What was left out or
+/// assumed, a sentence each.
+///
+/// # Errors
+/// [`FeaturesError`].
+pub fn make_features(
+    path: &Path,
+    plan: &FeaturePlan,
+    encoding: Option<&'static Encoding>,
+    host: &dyn Host,
+    show: &mut dyn FnMut(&FeatureRow<'_>),
+    mut crossings: Option<&mut dyn FnMut(Crossing)>,
+) -> Result<Vec<String>, FeaturesError> {
+    let unreadable = |source| FeaturesError::Xdf { path: path.to_owned(), source };
+    let recorded = read_xdf_but(path, encoding, |_| true).map_err(unreadable)?;
+    let stream_of = |id: Option<u32>| recorded.streams.iter().find(|stream| Some(stream.id) == id);
+    let mut making = Making {
+        binner: Binner::new(plan.binner.clone(), plan.masked.clone())?,
+        engine: Engine::new(plan.engine.clone())?,
+        input: TickInput::empty(),
+        intakes: Vec::new(),
+        now: LslTime(f64::NEG_INFINITY),
+        rows: (0, 0),
+    };
+    for (place, stream) in plan.streams.iter().enumerate() {
+        let offsets = stream_of(stream.id).map(|stream| stream.clock_offsets.as_slice()).unwrap_or_default();
+        let intake = Intake::new(place, stream, offsets, crossings.is_some());
+        making
+            .intakes
+            .push(intake.map_err(|error| FeaturesError::Stages { key: stream.key.clone(), error })?);
+    }
+    let wanted: Vec<_> = plan.streams.iter().filter_map(|stream| stream_of(stream.id)).collect();
+    let mut progress = host.bytes();
+    let mut tell = |crossing: Crossing| {
+        if let Some(take) = &mut crossings {
+            take(crossing);
+        }
+    };
+    visit_samples(
+        path,
+        encoding,
+        |header| !wanted.iter().any(|stream| stream.header == *header),
+        |SampleChunk { stream, stamps, values, read, length }| {
+            let place = plan.streams.iter().position(|planned| planned.id == Some(stream));
+            if let (Some(place), Values::Numbers(values)) = (place, values) {
+                making.intakes[place].take(stamps, values, &mut tell);
+                making.go_on(plan, false, show);
+            }
+            progress(read, length);
+        },
+    )
+    .map_err(unreadable)?;
+    making.go_on(plan, true, show);
+    making.end(plan)
+}
+
+/// The bins that are being made.
+struct Making {
+    binner: Binner,
+    engine: Engine,
+    input: TickInput,
+    intakes: Vec<Intake>,
+    /// Time of the newest sample that was given to bins: it counts as received then.
+    now: LslTime,
+    /// Rows, and how many of them are incomplete.
+    rows: (u64, u64),
+}
+
+impl Making {
+    /// Gives samples to bins in the order of their time, as far as it is known; at the end all of them.
+    fn go_on(&mut self, plan: &FeaturePlan, is_end: bool, show: &mut dyn FnMut(&FeatureRow<'_>)) {
+        while let Some(place) = self.next(plan, is_end) {
+            let Some(block) = self.intakes[place].pop() else { return };
+            // another stream's may stand later in the file
+            self.now = LslTime(self.now.0.max(block.received.0));
+            self.binner.accept(place, block);
+            while self.binner.close_next(self.now, &[], &mut self.input) {
+                let incomplete = self.engine.step(&self.input, &self.binner).incomplete;
+                self.rows = (self.rows.0 + 1, self.rows.1 + u64::from(incomplete));
+                let TickInput { time, epoch, .. } = self.input;
+                show(&FeatureRow { time, epoch, incomplete, values: self.engine.raw_features() });
+            }
+            let intakes = &mut self.intakes;
+            self.binner.release(|stream, block| intakes[stream].give_back(block));
+        }
+    }
+
+    /// The stream whose sample comes next.
+    fn next(&self, plan: &FeaturePlan, is_end: bool) -> Option<usize> {
+        let fronts =
+            self.intakes.iter().enumerate().filter_map(|(place, intake)| Some((place, intake.front()?)));
+        let (place, first) = fronts.min_by(|(_, one), (_, other)| one.0.total_cmp(&other.0))?;
+        let open = self.intakes.iter().zip(&plan.streams);
+        let others_are_known =
+            || open.clone().all(|(intake, stream)| intake.front().is_some() || stream.id.is_none());
+        let is_far_ahead = || {
+            self.intakes.iter().any(|intake| intake.back().is_some_and(|back| (back - first).0 > READ_AHEAD))
+        };
+        (is_end || is_far_ahead() || others_are_known()).then_some(place)
+    }
+
+    /// What came of it all.
+    fn end(self, plan: &FeaturePlan) -> Result<Vec<String>, FeaturesError> {
+        for (intake, stream) in self.intakes.iter().zip(&plan.streams) {
+            if let Some(measured_hz) = intake.other_rate(stream.rate_tolerance) {
+                let (key, nominal_hz) = (stream.key.clone(), stream.rate_hz);
+                return Err(FeaturesError::Rate { key, nominal_hz, measured_hz });
+            }
+        }
+        let (rows, incomplete) = self.rows;
+        if rows == incomplete {
+            let told = |(intake, stream): (&Intake, &super::FeatureStream)| {
+                let span = intake.counts.first.zip(intake.counts.last);
+                let when = span.map(|(first, last)| format!(", stamped {first:.3} to {last:.3} s"));
+                let (key, received) = (&stream.key, intake.counts.received);
+                format!("stream \"{key}\" has {received} samples{}", when.unwrap_or_default())
+            };
+            return Err(FeaturesError::NoRows {
+                streams: self.intakes.iter().zip(&plan.streams).map(told).collect(),
+            });
+        }
+        let mut remarks = Vec::new();
+        for (place, (intake, stream)) in self.intakes.iter().zip(&plan.streams).enumerate() {
+            remarks.extend(intake.remarks(&stream.key));
+            let late = self.binner.counts(place).late;
+            if late > 0 {
+                remarks
+                    .push(format!("stream \"{}\": {late} samples came too late for their bin", stream.key));
+            }
+        }
+        if incomplete > 0 {
+            remarks.push(format!("{incomplete} of {rows} bins are incomplete: a decoder does without them"));
+        }
+        Ok(remarks)
+    }
+}

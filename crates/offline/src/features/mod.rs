@@ -1,0 +1,23 @@
+//! The features of recordings, as a run with the same configuration would have made them: the same stages, binner and engine,
+//! over samples that are read in place of received.
+//!
+//! [`make_features`] makes them of any recording's streams. Nothing is late here: every sample counts as received when its
+//! stamp says, so a bin lacks only what its stamps lack. [`FeatureTable`] holds rows and writes them as files.
+//! [`learn_reference`] learns from a stretch of rest what stages take from it.
+
+mod error;
+mod intake;
+mod learning;
+mod making;
+mod plan;
+mod reference;
+mod reference_document;
+mod table;
+
+pub use error::FeaturesError;
+pub use intake::Crossing;
+pub use making::{FeatureRow, make_features};
+pub use plan::{FeaturePlan, FeaturePlanner, FeatureStages, FeatureStream};
+pub use reference::learn_reference;
+pub use reference_document::{AverageBy, ReferenceDocument, ReferenceOptions, ReferenceStream, ScaleBy};
+pub use table::{FeatureTable, write_crossings};

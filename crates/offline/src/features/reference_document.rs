@@ -1,0 +1,75 @@
+//! What is learnt of a stretch of rest, and the file that holds it.
+
+use kalmind_signal::ChainSettings;
+use serde::{Deserialize, Serialize};
+
+/// What the threshold of spikes is a multiple of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScaleBy {
+    /// The root mean square.
+    #[default]
+    Rms,
+    /// The median absolute deviation over 0.6745, which many large spikes do not inflate.
+    Mad,
+}
+
+/// What becomes of common averages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AverageBy {
+    /// They stay averages, less their dead channels.
+    #[default]
+    All,
+    /// They are the average of each array's quietest channels, a number of them.
+    Quietest,
+    /// They become regressions.
+    Regression,
+}
+
+/// What is learnt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReferenceOptions {
+    /// For `spikes`.
+    pub scale: ScaleBy,
+    /// For `reference`.
+    pub average: AverageBy,
+    /// How many are the quietest.
+    pub quietest: usize,
+    /// The penalty of a regression, as part of the mean variance of an array's channels.
+    pub ridge: f64,
+    /// From when to when, in seconds from the first sample.
+    pub from_s: f64,
+    /// Likewise.
+    pub to_s: f64,
+}
+
+/// The stages of one stream, as the stretch fixed them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReferenceStream {
+    /// The stream's key.
+    pub key: String,
+    /// Its rate.
+    pub rate_hz: f64,
+    /// Its channels, by name.
+    pub channels: Vec<String>,
+    /// The stages.
+    pub stages: ChainSettings,
+}
+
+/// One generation of what stages need of a stretch of rest; a file of its own, apart from any decoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReferenceDocument {
+    /// The version of the file: 1.
+    pub format: u32,
+    /// What it is called.
+    pub name: String,
+    /// The recording.
+    pub recording: String,
+    /// From when to when, in seconds from its first sample.
+    pub seconds: [f64; 2],
+    /// The streams with stages.
+    pub streams: Vec<ReferenceStream>,
+    /// What to know before using it, a sentence each.
+    pub warnings: Vec<String>,
+}

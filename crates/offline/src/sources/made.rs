@@ -1,0 +1,133 @@
+//! Rows of any recording: features made of its signals as a run would make them, and a recorded stream as the states.
+
+use std::path::Path;
+
+use encoding_rs::Encoding;
+use kalmind_types::Component;
+
+use super::{
+    row_source::RowSource,
+    streams::{columns, fill_with_means, find_stream, finite, interpolated, plain, read_streams, table},
+};
+use crate::{
+    features::{FeaturePlanner, make_features},
+    host::Host,
+    tables::{Part, RecordedTablesError, Session, Tables, TablesError, days_apart},
+};
+
+/// Features that are made of a recording, and one of its streams as the states.
+#[derive(Clone, Copy, Debug)]
+pub struct MadeFeatures<'a> {
+    /// The recording.
+    pub path: &'a Path,
+    /// What plans the features.
+    pub planner: &'a FeaturePlanner,
+    /// The stream with the states, by name or key.
+    pub states: &'a str,
+    /// Its channels; none for all.
+    pub channels: Option<&'a str>,
+    /// Whether the states are how fast these channels change.
+    pub velocity: bool,
+    /// What texts are in, where they are not UTF-8.
+    pub encoding: Option<&'static Encoding>,
+}
+
+impl RowSource for MadeFeatures<'_> {
+    fn path(&self) -> &Path {
+        self.path
+    }
+
+    fn rows(&self, host: &dyn Host) -> Result<Tables, TablesError> {
+        self.tables(host).map_err(|error| TablesError::of_recording(self.path, error))
+    }
+}
+
+impl MadeFeatures<'_> {
+    fn tables(&self, host: &dyn Host) -> Result<Tables, RecordedTablesError> {
+        let Self { path, states: wanted, .. } = *self;
+        let plan = (self.planner.0)(path).map_err(RecordedTablesError::Plan)?;
+        let layout = plan.layout().map_err(|error| RecordedTablesError::Plan(error.into()))?;
+        let recorded = read_streams(path, self.encoding, &[wanted])?;
+        let stream = find_stream(&recorded, "--states-stream", wanted)?;
+        let (names, places) = columns(stream, "--state-channels", self.channels)?;
+        let stamps = stream.synchronized_stamps();
+        let values = plain(&stream.values);
+        let width = plan.binner.width.0;
+        let position = |at: f64| interpolated(&stamps, &values, stream.header.channels, &places, at);
+        let state = |at: f64| {
+            if !self.velocity {
+                return position(at);
+            }
+            // a difference about the time of the bin's end
+            let (before, after) = (position(at - width)?, position(at + width)?);
+            Some(before.iter().zip(after).map(|(before, after)| (after - before) / (2.0 * width)).collect())
+        };
+        let (mut features, mut states, mut time) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut bins, mut stateless) = (Vec::new(), 0_u64);
+        let mut remarks = make_features(
+            path,
+            &plan,
+            self.encoding,
+            host,
+            &mut |row| {
+                bins.push(row.time.0);
+                if row.incomplete {
+                    return;
+                }
+                if let Some(state) = state(row.time.0) {
+                    states.extend(state);
+                    features.extend(layout.in_use(&plan.masked, row.values));
+                    time.push(row.time.0);
+                } else {
+                    stateless += 1;
+                }
+            },
+            None,
+        )?;
+        if let Some(clocks) = days_apart(("the bins", Some(&bins)), ("the stream", Some(&finite(&stamps)))) {
+            return Err(RecordedTablesError::Clocks { stream: wanted.to_owned(), clocks });
+        }
+        if time.is_empty() {
+            return Err(RecordedTablesError::NoOverlap(wanted.to_owned()));
+        }
+        let file = path.display();
+        for remark in &mut remarks {
+            *remark = format!("{file}: {remark}");
+        }
+        if stateless > 0 {
+            remarks.push(format!(
+                "{file}: {stateless} bins were left out: no state lies within a second on either side"
+            ));
+        }
+        remarks.extend(stream.jumps().sentence().map(|told| format!("{file}: stream {wanted}: {told}")));
+        fill_with_means(&mut features, layout.width());
+        let units = stream.header.units.as_ref();
+        let component = |(name, place): (&String, &usize)| {
+            let unit = units.and_then(|units| units.get(*place)).cloned().unwrap_or_default();
+            match (self.velocity, unit.is_empty()) {
+                (false, _) => Component { name: name.clone(), unit },
+                (true, true) => Component { name: format!("v{name}"), unit },
+                (true, false) => Component { name: format!("v{name}"), unit: format!("{unit}/s") },
+            }
+        };
+        let components: Vec<Component> = names.iter().zip(&places).map(component).collect();
+        let count = time.len();
+        let columns = components.iter().map(|component| component.name.clone()).collect();
+        Ok(Tables {
+            parts: vec![Part { file: path.to_owned(), rows: 0..count }],
+            features: table(layout.all_names(), features, count, layout.width()),
+            states: table(Some(columns), states, count, places.len()),
+            task: None,
+            bin_ms: plan.bin_ms,
+            time,
+            session: Some(Session {
+                streams: plan.engine.features.clone(),
+                components,
+                participant: plan.participant.clone(),
+                label_law: None,
+            }),
+            remarks,
+            implausible: None,
+        })
+    }
+}

@@ -1,0 +1,160 @@
+//! What a stretch of rest fixes of stages: thresholds by hand, dead and quietest channels, weights and their warning.
+#![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
+
+use std::fs::File;
+
+use kalmind_engine::BinnerSettings;
+use kalmind_offline::{
+    Quiet,
+    features::{
+        AverageBy, FeaturePlan, FeatureStages, FeatureStream, ReferenceDocument, ReferenceOptions, ScaleBy,
+        learn_reference,
+    },
+    recorded::SessionDocument,
+};
+use kalmind_recording::xdf::{encode::HeaderFields, writer::Writer};
+use kalmind_signal::{ChainSettings, ChannelName, ReferenceKind, Signal, StageSettings};
+use kalmind_types::{
+    Binning, ChannelMask, GenerationId, NumberFormat, SampleRows, Seconds, StreamFeatures, StreamTime,
+};
+
+const RATE_HZ: f64 = 1000.0;
+
+/// Own noise of different size, a shared one, and a channel without any.
+fn rest() -> Vec<[f64; 4]> {
+    let mut state = 3_u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+    };
+    (0..2000)
+        .map(|_| {
+            let shared = noise();
+            [5.0 * noise() + shared, 2.0 * noise() + shared, noise() + shared, 0.0]
+        })
+        .collect()
+}
+
+/// What rest of these rows, at 1 kHz, makes of a stage.
+fn learnt(
+    stage: &str,
+    rows: &[[f64; 4]],
+    scale: ScaleBy,
+    average: AverageBy,
+) -> (StageSettings, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rest.xdf");
+    let mut writer = Writer::new(File::create_new(&path).unwrap(), "1970-01-01T00:00:00+0000", "");
+    let array = writer.add_stream(&HeaderFields {
+        name: "Array",
+        channels: 4,
+        nominal_rate_hz: RATE_HZ,
+        format: Some(NumberFormat::Double64),
+        ..HeaderFields::default()
+    });
+    let stamps: Vec<StreamTime> = (0..rows.len()).map(|row| StreamTime(5.0 + row as f64 / RATE_HZ)).collect();
+    writer.rows(array, &stamps, SampleRows::Double64(rows.as_flattened()));
+    writer.footers();
+    writer.commit().unwrap();
+    let options = ReferenceOptions { scale, average, quietest: 2, ridge: 1e-3, from_s: 0.0, to_s: 60.0 };
+    let found =
+        learn_reference(&path, &plan(serde_json::from_str(stage).unwrap()), &options, None, &Quiet(|| 0.0));
+    let mut found = found.unwrap();
+    // it is stored as text, and reads back the same
+    let text = serde_json::to_string(&found).unwrap();
+    assert_eq!(serde_json::from_str::<ReferenceDocument>(&text).unwrap(), found);
+    assert_eq!((found.streams[0].channels.len(), found.streams[0].key.as_str()), (4, "array"));
+    (found.streams[0].stages.0.remove(0), found.warnings)
+}
+
+/// A stream of four channels with one stage.
+fn plan(stage: StageSettings) -> FeaturePlan {
+    let raw = Signal::raw(RATE_HZ, (0..4).map(|channel| (format!("e{channel}"), String::new())));
+    let stages =
+        FeatureStages { settings: ChainSettings(vec![stage]), generation: GenerationId([0; 32]), raw };
+    FeaturePlan {
+        streams: vec![FeatureStream {
+            key: "array".to_owned(),
+            id: Some(1),
+            channels: 4,
+            rate_hz: RATE_HZ,
+            rate_tolerance: 0.05,
+            stages: Some(stages),
+        }],
+        binner: BinnerSettings {
+            width: Seconds(0.02),
+            max_wait: Seconds(0.02),
+            epoch_jump: Seconds(1.0),
+            streams: Vec::new(),
+        },
+        engine: SessionDocument::example(StreamFeatures::of_channels(Binning::Sum, 4, None)).engine,
+        masked: ChannelMask::default(),
+        bin_ms: 20.0,
+        participant: None,
+    }
+}
+
+const SPIKES: &str = r#"{"stage": "spikes", "scales": [10]}"#;
+const AVERAGE: &str = r#"{"stage": "reference", "kind": "common_average"}"#;
+
+#[test]
+fn thresholds_are_multiples_of_what_was_measured_and_dead_channels_have_none() {
+    // worked by hand: 1, -1, 3, -3 has the root mean square sqrt(5) and the median absolute deviation 2
+    let of =
+        [[1.0, 2.0, f64::NAN, 0.0], [-1.0, -2.0, 4.0, 0.0], [3.0, 6.0, -4.0, 0.0], [-3.0, -6.0, 4.0, 0.0]];
+    let (StageSettings::Spikes(by_square), told) = learnt(SPIKES, &of, ScaleBy::Rms, AverageBy::All) else {
+        panic!("spikes")
+    };
+    let expected = [5.0_f64.sqrt(), 20.0_f64.sqrt(), 4.0, 0.0];
+    assert!(
+        by_square.scales.iter().zip(expected).all(|(own, right)| (own - right).abs() < 1e-12),
+        "{by_square:?}"
+    );
+    assert_eq!(told, ["stream \"array\": channel e3 is dead: it has no threshold, and no valid count"]);
+    let (StageSettings::Spikes(by_median), _) = learnt(SPIKES, &of, ScaleBy::Mad, AverageBy::All) else {
+        panic!("spikes")
+    };
+    // channel 2: 4, -4, 4 lie 0, 8 and 0 from their median
+    let expected = [2.0 / 0.674_489_750_196_081_7, 4.0 / 0.674_489_750_196_081_7, 0.0, 0.0];
+    assert!(
+        by_median.scales.iter().zip(expected).all(|(own, right)| (own - right).abs() < 1e-12),
+        "{by_median:?}"
+    );
+}
+
+#[test]
+fn an_average_is_of_the_quietest_and_never_of_a_dead_channel() {
+    let of = rest();
+    let dead = [ChannelName::Index(3)];
+    let (StageSettings::Reference(all), told) = learnt(AVERAGE, &of, ScaleBy::Rms, AverageBy::All) else {
+        panic!("a reference")
+    };
+    assert_eq!((all.excluded.as_slice(), all.average_of.len(), told.len()), (dead.as_slice(), 0, 1));
+    let (StageSettings::Reference(quiet), _) = learnt(AVERAGE, &of, ScaleBy::Rms, AverageBy::Quietest) else {
+        panic!("a reference")
+    };
+    assert_eq!(quiet.average_of, [ChannelName::Index(1), ChannelName::Index(2)]);
+    assert_eq!(quiet.excluded, dead);
+}
+
+#[test]
+fn a_regression_has_weights_and_warns_of_a_neighbour_that_takes_most() {
+    let mut rows = rest();
+    // what channel 3 sees is channel 2 and a little of its own
+    let mut own = rest().into_iter().map(|row| 0.02 * row[0]);
+    for row in &mut rows {
+        row[3] = row[2] + own.next().unwrap_or_default();
+    }
+    let of = rows;
+    let (StageSettings::Reference(reference), told) =
+        learnt(AVERAGE, &of, ScaleBy::Rms, AverageBy::Regression)
+    else {
+        panic!("a reference")
+    };
+    assert_eq!((reference.kind, reference.weights.len()), (ReferenceKind::Regression, 4));
+    assert!(reference.weights[3][2] > 0.5, "{:?}", reference.weights);
+    assert!(
+        told.iter().any(|told| told.contains("channel e3") && told.contains("use a common average")),
+        "{told:?}"
+    );
+}
