@@ -25,7 +25,7 @@ const LOOK: Seconds = Seconds(0.5);
 
 /// What a simulated session is made of; the seed comes with each.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch by itself")]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct SimulationSettings {
     /// The participant, apart from its seed.
     pub participant: ParticipantOptions,
@@ -260,8 +260,10 @@ impl<'a> Run<'a> {
     fn fitted(&mut self, order: &FitOrder) -> Result<FittedModel, String> {
         let spec: DecoderSpec = order.decoder.parse().map_err(|error| format!("{error}"))?;
         let (fitting, asked) = (&mut self.fitting, self.now - self.settings.fit);
-        let fit =
-            self.fits.run(|| fitting.fit(order, &spec, asked)).map_err(|panicked| panicked.to_string())?;
+        let fit = self
+            .fits
+            .run(|| fitting.fit(order, &spec, asked, &mut |_| {}))
+            .map_err(|broken| broken.to_string())?;
         let fit = fit.map_err(|error| error.to_string())?;
         let told = fit.told();
         self.ticks.keep(fit.staged);
@@ -304,8 +306,8 @@ impl<'a> Run<'a> {
                     self.fit.take_if(|(_, order)| order.number == number);
                 }
                 SessionAction::PutIn(model) => put_in.push(model),
-                // bins come when they are due here
-                SessionAction::MeasureArrival => {}
+                // no model is ever on its way here, and bins come when they are due
+                SessionAction::TakeBack(_) | SessionAction::MeasureArrival => {}
             }
         }
         for model in put_in {
