@@ -75,7 +75,7 @@ fn follows(mut client: Command) {
         [(); 2].map(|()| cursor(&client.expect_line("hold (stopped by a client): cursor ")));
     assert_eq!(first, second, "the cursor stands still in hold");
     assert_eq!(controls.stopped_by(), [Actor::Client]);
-    controls.request(Mode::Control, Actor::Operator, &[], None).expect("it is let");
+    controls.request(Mode::Control, true, Actor::Operator, &[], None).expect("it is let");
     client.expect_line("control (");
 
     drop(session);

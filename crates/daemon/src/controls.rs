@@ -98,11 +98,16 @@ impl Controls for DaemonControls {
     fn request(
         &self,
         mode: Mode,
+        resume: bool,
         by: Actor,
         confirmed: &[Confirmation],
         model: Option<ModelId>,
     ) -> Result<(), ControlRefused> {
         let progress = self.desk.progress();
+        let runs = progress.session.as_ref().is_some_and(|session| session.state == SessionState::Running);
+        if mode == Mode::Control && !runs {
+            progress.require_nothing_compared()?;
+        }
         if mode == Mode::Control {
             let decodes = progress.decoder.as_ref().ok_or_else(|| {
                 ControlRefused::NotNow(
@@ -124,7 +129,7 @@ impl Controls for DaemonControls {
             progress.doubt.filter(|_| names.contains(&Confirmation::PoorDecoder)).map(|doubt| doubt.model);
         let slow_input = names.contains(&Confirmation::SlowInput);
         let stops = self.stop.stops();
-        if !self.desk.send(Message::Request { mode, resume: true, by, stops, slow_input, model }) {
+        if !self.desk.send(Message::Request { mode, resume, by, stops, slow_input, model }) {
             return Err(ControlRefused::Busy("too many requests wait; ask again".to_owned()));
         }
         let model = model.map(ModelId::to_hex);
@@ -182,6 +187,8 @@ impl Controls for DaemonControls {
     }
 
     fn add_model(&self, file: Arc<[u8]>, by: Actor) -> Result<ModelEntry, ControlRefused> {
+        // the answer would say which of those that are compared moves the cursor
+        self.desk.progress().require_nothing_compared()?;
         let Demands { now, next } = Demands::of(&self.demand, &self.desk.stages());
         let checked = posted::checked(Arc::clone(&file), &now, self.guard);
         let checked = match (checked, next) {
@@ -203,12 +210,7 @@ impl Controls for DaemonControls {
     }
 
     fn activate_model(&self, id: ModelId, by: Actor) -> Result<(), ControlRefused> {
-        if self.desk.progress().hidden.is_some() {
-            return Err(ControlRefused::NotNow(
-                "decoders are being compared, and which one decodes is the session's to say: end it first"
-                    .to_owned(),
-            ));
-        }
+        self.desk.progress().require_nothing_compared()?;
         let model = self.desk.models(|models| models.get(id)).ok_or_else(|| {
             ControlRefused::UnknownModel(
                 "the run has no such model: GET /v1/models lists those that it has; one that was given up to make room \

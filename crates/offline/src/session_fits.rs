@@ -44,6 +44,11 @@ impl SessionFits {
         Self { demand, guard, shuffle, test: ChanceTest::repeatedly(0), whole: None }
     }
 
+    /// What was found so far is of other rows than those that come: also said where a fit is asked for, of which nothing may come.
+    pub fn begin_anew(&mut self) {
+        (self.test, self.whole) = (ChanceTest::repeatedly(0), None);
+    }
+
     /// Fits what a session asks for at `now`; `spec` is the order's decoder. Where another fit follows soon it keeps the
     /// hyperparameters of the newest one that sought them, for 30 s or until there are half as many rows again.
     ///
@@ -57,7 +62,7 @@ impl SessionFits {
         progress: &mut dyn FnMut(FitProgress),
     ) -> Result<CalibrationFit, CalibrationFitError> {
         if order.anew {
-            (self.test, self.whole) = (ChanceTest::repeatedly(0), None);
+            self.begin_anew();
         }
         let rows = order.rows.rows();
         let is_kept = |whole: &WholeFit| {
@@ -160,5 +165,10 @@ mod tests {
         assert_eq!(limit(21, false), first, "a look takes a quarter more trials");
         assert!(limit(26, false) < first);
         assert_eq!(limit(20, true), first, "other rows");
+        // one that was to begin anew, of which nothing came
+        assert!(limit(26, false) < first);
+        fits.begin_anew();
+        let after = fits.test.looks();
+        assert_eq!(after, 0);
     }
 }

@@ -109,7 +109,7 @@ pub trait Controls: Send + Sync {
     /// a heartbeat with state `hold` at once, with or without ticks.
     fn stop(&self, by: Actor);
 
-    /// Asks for `mode`, and clears `hold`, `stale` and `fault`: only called for requests that showed the run's token.
+    /// Asks for `mode`, and with `resume` clears `hold`, `stale` and `fault`: only called for requests that showed the run's token.
     /// `confirmed` is what whoever asks agrees to, and `model` the one that they were shown, where they say so: nothing
     /// is confirmed of another.
     ///
@@ -118,6 +118,7 @@ pub trait Controls: Send + Sync {
     fn request(
         &self,
         mode: Mode,
+        resume: bool,
         by: Actor,
         confirmed: &[Confirmation],
         model: Option<ModelId>,

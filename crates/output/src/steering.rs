@@ -52,10 +52,13 @@ impl App {
         }
         let is_held =
             matches!(self.hub.state().0, OutputState::Hold | OutputState::Stale | OutputState::Fault);
-        if let Some(why) = charge::why_not(&self.controls.session(), console, is_held) {
+        let session = self.controls.session();
+        if let Some(why) = charge::why_not(&session, console, is_held) {
             return self.counted(Err(ControlRefused::NotNow(why)));
         }
-        self.counted(self.controls.request(mode, Actor::Operator, confirmed, model))
+        // a stop that comes meanwhile is not theirs to clear either
+        let resume = charge::why_not(&session, console, true).is_none();
+        self.counted(self.controls.request(mode, resume, Actor::Operator, confirmed, model))
     }
 
     /// Takes an event from outside; gives the number that it is published under.

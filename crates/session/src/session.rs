@@ -240,7 +240,8 @@ impl Session {
         let output = tick.output;
         let before = self.newest.replace(output.time);
         (self.shown, self.silent) = (Some(output.state), None);
-        self.decodes_clicks = output.click.is_some();
+        // of a button that nothing drives any more the probability is zero
+        self.decodes_clicks = output.click.is_some_and(|click| click.probability > 0.0);
         let before_it = core::mem::replace(&mut self.decodes, tick.model);
         let changes = tick.model.map(|(model, _)| model) != before_it.map(|(model, _)| model);
         if let Some((model, _)) = tick.model.filter(|(model, _)| changes && !self.ours.contains(model)) {

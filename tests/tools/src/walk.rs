@@ -151,7 +151,7 @@ impl Walk {
                 course.rest = 0.0;
                 course.started = self.clock.lsl().0;
                 // a made-up daemon has no task: the decoder moves its cursor in every block
-                controls.request(Mode::Control, by, &[], None)?;
+                controls.request(Mode::Control, true, by, &[], None)?;
             }
             "pause" => course.pause("You paused the session. Continue when the participant is ready."),
             "skip" => course.end_block("skipped"),

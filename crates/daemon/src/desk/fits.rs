@@ -35,6 +35,10 @@ impl Desk {
     pub(super) fn start_fit(&mut self, order: FitOrder) {
         let number = order.number;
         self.fits_asked = Some(number);
+        if order.anew {
+            // even if nothing comes back of this one
+            self.fitting.begin_anew();
+        }
         if let Err(problem) = self.spawn_fit(order) {
             self.fit_ended(number, Err(problem));
         }
@@ -112,6 +116,7 @@ impl Desk {
             }
             Err(problem) => {
                 tracing::error!(problem, "the fit failed");
+                self.fit_saved = None;
                 Err(problem)
             }
         };

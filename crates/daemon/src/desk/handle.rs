@@ -133,6 +133,20 @@ impl Progress {
             self.doubt = cause.map(|_| newest.clone());
         }
     }
+
+    /// Whether nobody is to be told yet which decoder is which.
+    ///
+    /// # Errors
+    /// What is said to whoever asks for something that would tell it, or change what is compared.
+    pub fn require_nothing_compared(&self) -> Result<(), ControlRefused> {
+        match &self.hidden {
+            None => Ok(()),
+            Some(_) => Err(ControlRefused::NotNow(
+                "decoders are being compared, and which one decodes is the session's to say: end it first"
+                    .to_owned(),
+            )),
+        }
+    }
 }
 
 /// The desk as the rest of the daemon sees it. Cheap to clone.

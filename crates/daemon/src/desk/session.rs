@@ -89,6 +89,8 @@ impl Desk {
             // what comes of it all the same is in the ledger, and the session does not take it
             SessionAction::CancelFit { .. } => {
                 self.fitted = None;
+                // it leaves nothing for the next one, nor anything in the folder
+                (self.fits_asked, self.fit_saved) = (None, None);
                 self.nobody_waits.store(true, Ordering::Relaxed);
             }
             SessionAction::PutIn(model) => self.put_in(model),

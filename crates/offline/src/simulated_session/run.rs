@@ -299,6 +299,9 @@ impl<'a> Run<'a> {
                     self.figures.event(time, &event);
                 }
                 SessionAction::Fit(order) => {
+                    if order.anew {
+                        self.fitting.begin_anew();
+                    }
                     self.rows = self.settings.perturbation.map(|_| order.rows.clone());
                     self.fit = Some((self.now + self.settings.fit, order));
                 }

@@ -228,6 +228,7 @@ impl Controls for FakeControls {
     fn request(
         &self,
         mode: Mode,
+        _resume: bool,
         by: Actor,
         _confirmed: &[Confirmation],
         model: Option<ModelId>,

@@ -24,7 +24,8 @@ impl Session {
 
     /// Whether what decodes can tell clicks.
     fn can_click(&self) -> bool {
-        self.decodes_clicks && self.model.as_ref().is_none_or(|model| model.decodes_clicks)
+        // one that was put in counts at once, though no tick has shown it yet
+        self.model.as_ref().map_or(self.decodes_clicks, |model| model.decodes_clicks)
     }
 
     /// Says where a block that was to be selected by clicking is selected by staying.
