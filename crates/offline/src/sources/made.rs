@@ -91,6 +91,12 @@ impl MadeFeatures<'_> {
             return Err(RecordedTablesError::NoOverlap(wanted.to_owned()));
         }
         let file = path.display();
+        let damage = recorded.problems.iter().filter(|problem| problem.is_damage());
+        for told in damage.map(|problem| format!("byte {}: {}", problem.offset, problem.text)) {
+            if !remarks.contains(&told) {
+                remarks.push(told);
+            }
+        }
         for remark in &mut remarks {
             *remark = format!("{file}: {remark}");
         }
