@@ -43,6 +43,24 @@ enum RecordedStreamError {
         /// Those.
         found: String,
     },
+    /// It lacks one that is not required, and nothing says how wide that would be.
+    #[error(
+        "stream \"{key}\": the recording has no stream with {wanted}, and only `channels` under [[stream]] would say how many features it has"
+    )]
+    Channels {
+        /// Its key.
+        key: String,
+        /// How it is selected.
+        wanted: String,
+    },
+    /// It was not recorded as it was received.
+    #[error("stream \"{key}\": \"{name}\" holds only what the stages made; record with `what = \"both\"`")]
+    Derived {
+        /// Its key.
+        key: String,
+        /// The recorded stream.
+        name: String,
+    },
 }
 
 /// Plans the features of a recording; and the plan in words, a line for each stream with stages.
@@ -60,7 +78,8 @@ pub fn plan_features(
     let streams: Vec<Option<&RecordedStream>> = configuration
         .stream
         .iter()
-        .map(|stream| find(stream, &recorded))
+        .enumerate()
+        .map(|(place, stream)| find(stream, place, &recorded))
         .collect::<Result<_, _>>()
         .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
         .or_usage()?;
@@ -112,6 +131,7 @@ pub fn plan_features(
 /// The recorded stream that is meant; none where there is none and none is required.
 fn find<'a>(
     stream: &Stream,
+    place: usize,
     recorded: &'a Recorded,
 ) -> Result<Option<&'a RecordedStream>, RecordedStreamError> {
     let candidates: Vec<&RecordedStream> =
@@ -121,13 +141,28 @@ fn find<'a>(
         .copied()
         .filter(|candidate| stream.selector.matches(&candidate.header.description()))
         .collect();
+    // a session's own recording holds one for each place
+    let of_place = |candidate: &&&RecordedStream| candidate.header.index == Some(place);
+    let matching = match matching.iter().filter(of_place).copied().collect::<Vec<_>>() {
+        own if own.len() == 1 => own,
+        _ => matching,
+    };
     let (key, wanted) = (stream.key().to_owned(), stream.selector.to_string());
     match matching.as_slice() {
+        [one] if !stream.stages.is_empty() && is_derived(one) => {
+            Err(RecordedStreamError::Derived { key, name: one.header.name.clone() })
+        }
         [one] => Ok(Some(*one)),
-        [] if !stream.required => Ok(None),
+        [] if !stream.required && stream.channels.is_some() => Ok(None),
+        [] if !stream.required => Err(RecordedStreamError::Channels { key, wanted }),
         [] => Err(RecordedStreamError::None { key, wanted, found: named(&candidates) }),
         several => Err(RecordedStreamError::Several { key, wanted, found: named(several) }),
     }
+}
+
+/// Whether a session's recording holds only what the stages made of a stream.
+fn is_derived(stream: &RecordedStream) -> bool {
+    stream.header.role.as_deref() == Some("input") && stream.header.name.ends_with(" derived")
 }
 
 /// Whether a stream was received, and is not what a session made of others.

@@ -19,9 +19,19 @@ pub(crate) struct Columns {
     pub(crate) remarks: Vec<String>,
 }
 
-/// Names of columns in which programs number the rows.
-const NUMBERING: [&str; 9] =
-    ["", "sample index", "sample_index", "sample", "index", "frame", "row", "counter", "unnamed: 0"];
+/// Names of columns in which programs number the rows, or the recordings that they are of.
+const NUMBERING: [&str; 10] = [
+    "",
+    "sample index",
+    "sample_index",
+    "sample",
+    "index",
+    "frame",
+    "row",
+    "counter",
+    "unnamed: 0",
+    "recording",
+];
 /// Units of times.
 const UNITS: [(f64, &str); 6] = [
     (1.0, "seconds"),
@@ -90,7 +100,7 @@ impl Columns {
             } else if lower == "sampling rate" {
                 "it states a rate and no values"
             } else if column == 0 && NUMBERING.contains(&lower.as_str()) && numbered() {
-                "it numbers the rows"
+                "it numbers the rows, or what they are of"
             } else {
                 kept.push((column, name.clone()));
                 continue;
