@@ -186,7 +186,7 @@ fn what_does_not_fit_is_named() {
     folder.refuses(fit, 2, &["--states-stream"]);
     let over = "fit monday.xdf --config daemon.toml --states-stream Hand --decoder kalman -o daemon.toml";
     folder.refuses(over, 2, &["-o", "daemon.toml"]);
-    let optional = "[[stream]]\ntype = \"Gaze\"\nbinning = \"latest\"\nrequired = false\n";
+    let optional = "[[stream]]\nkey = \"gaze\"\ntype = \"Gaze\"\nbinning = \"latest\"\nrequired = false\n";
     folder.write("optional.toml", &format!("{CONFIGURATION}{optional}"));
     folder.refuses(&features("optional.toml", "monday.xdf"), 2, &["type = \"Gaze\"", "`channels`"]);
 }
@@ -194,7 +194,7 @@ fn what_does_not_fit_is_named() {
 #[test]
 fn several_streams_may_be_of_one_outlet_and_channels_have_the_names_that_a_montage_gives() {
     let folder = laboratory();
-    let pairs = "{ stage = \"reference\", kind = \"bipolar\", pairs = [[\"e0\", \"e1\"], [\"e2\", \"e3\"]] },\n    { stage = \"spikes\"";
+    let pairs = "{ stage = \"reference\", kind = \"bipolar\", channels = [[\"e0\", \"e1\"], [\"e2\", \"e3\"]] },\n    { stage = \"spikes\"";
     let bipolar = CONFIGURATION.replace("{ stage = \"spikes\"", pairs);
     folder.write("pairs.toml", &bipolar);
     folder.succeeds("features monday.xdf --config pairs.toml -o x.csv --events spikes.csv");
@@ -217,21 +217,6 @@ fn several_streams_may_be_of_one_outlet_and_channels_have_the_names_that_a_monta
         .map(|line| line.rsplit(',').next().expect("a cell").parse::<f64>().expect("a number"))
         .sum();
     assert!(last > 100.0, "{last}");
-    // the number of the recording is no feature
-    let lines: Vec<String> = both
-        .lines()
-        .enumerate()
-        .map(|(at, line)| {
-            if at == 0 {
-                "time,s".to_owned()
-            } else {
-                format!("{},1", line.split(',').nth(1).expect("a time"))
-            }
-        })
-        .collect();
-    folder.write("states.csv", &lines.join("\n"));
-    let text = folder.succeeds("evaluate --features both.csv --states states.csv --decoders kalman --json");
-    assert!(!text.contains("\"recording\""), "{text}");
 }
 
 #[test]

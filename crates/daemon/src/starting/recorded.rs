@@ -191,3 +191,59 @@ fn named(streams: &[&RecordedStream]) -> String {
     };
     streams.iter().map(one).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use kalmind_acquisition::StreamSelector;
+    use kalmind_recording::xdf::{header::StreamHeader, samples::Values};
+    use kalmind_signal::{IdentitySettings, StageSettings};
+
+    use super::*;
+
+    fn recorded(streams: &[(&str, &str, usize)]) -> Recorded {
+        let stream = |(number, (name, role, index)): (u32, &(&str, &str, usize))| RecordedStream {
+            id: number,
+            header: StreamHeader {
+                name: (*name).to_owned(),
+                content_type: "Broadband".to_owned(),
+                role: Some((*role).to_owned()),
+                index: Some(*index),
+                ..StreamHeader::default()
+            },
+            stamps: Vec::new(),
+            values: Values::Texts(Vec::new()),
+            clock_offsets: Vec::new(),
+            footer: None,
+        };
+        Recorded { streams: (1..).zip(streams).map(stream).collect(), ..Recorded::default() }
+    }
+
+    #[test]
+    fn of_a_sessions_own_recording_each_place_has_its_stream_as_it_was_received() {
+        let stream = Stream {
+            selector: StreamSelector {
+                content_type: Some("Broadband".to_owned()),
+                ..StreamSelector::default()
+            },
+            stages: vec![StageSettings::Identity(IdentitySettings {})],
+            ..Stream::default()
+        };
+        let both = recorded(&[
+            ("A derived", "input", 0),
+            ("A derived", "input", 1),
+            ("A", "raw", 0),
+            ("A", "raw", 1),
+        ]);
+        let id = |place| find(&stream, place, &both).ok().flatten().map(|found| found.id);
+        assert_eq!([id(0), id(1), id(2)], [Some(3), Some(4), None]);
+        let derived = recorded(&[("A derived", "input", 0)]);
+        let told = find(&stream, 0, &derived).map(|_| ()).map_err(|error| error.to_string());
+        assert!(told.as_ref().is_err_and(|told| told.contains("record with `what = \"both\"`")), "{told:?}");
+        let plain = Stream { stages: Vec::new(), ..stream };
+        assert!(find(&plain, 0, &derived).is_ok_and(|found| found.is_some()));
+        let optional = |channels| Stream { required: false, channels, ..Stream::default() };
+        let nothing = Recorded::default();
+        assert!(find(&optional(None), 0, &nothing).is_err());
+        assert!(find(&optional(Some(2)), 0, &nothing).is_ok_and(|found| found.is_none()));
+    }
+}

@@ -271,4 +271,11 @@ mod tests {
         }
         assert_eq!(seconds_a_unit("t", 3), None, "a feature may be called t");
     }
+
+    #[test]
+    fn the_number_of_the_recording_is_no_value() {
+        let names = ["recording", "time", "e0"].map(str::to_owned);
+        let columns = Columns::named(&names, &["0", "1.5", "3"], false);
+        assert_eq!((columns.time, columns.values), (Some((1, 1.0)), vec![2]));
+    }
 }
