@@ -184,6 +184,39 @@ fn what_does_not_fit_is_named() {
     folder.refuses("features monday.xdf --config daemon.toml -o x.mat", 2, &[".csv or .npz"]);
     let fit = "fit monday.xdf --config daemon.toml --decoder kalman -o m.kalmind";
     folder.refuses(fit, 2, &["--states-stream"]);
+    let over = "fit monday.xdf --config daemon.toml --states-stream Hand --decoder kalman -o daemon.toml";
+    folder.refuses(over, 2, &["-o", "daemon.toml"]);
+    let optional = "[[stream]]\nkey = \"gaze\"\ntype = \"Gaze\"\nbinning = \"latest\"\nrequired = false\n";
+    folder.write("optional.toml", &format!("{CONFIGURATION}{optional}"));
+    folder.refuses(&features("optional.toml", "monday.xdf"), 2, &["type = \"Gaze\"", "`channels`"]);
+}
+
+#[test]
+fn several_streams_may_be_of_one_outlet_and_channels_have_the_names_that_a_montage_gives() {
+    let folder = laboratory();
+    let pairs = "{ stage = \"reference\", kind = \"bipolar\", channels = [[\"e0\", \"e1\"], [\"e2\", \"e3\"]] },\n    { stage = \"spikes\"";
+    let bipolar = CONFIGURATION.replace("{ stage = \"spikes\"", pairs);
+    folder.write("pairs.toml", &bipolar);
+    folder.succeeds("features monday.xdf --config pairs.toml -o x.csv --events spikes.csv");
+    let table = fs::read_to_string(folder.path("x.csv")).expect("a table");
+    let names: Vec<&str> = table.lines().next().expect("a header").split(',').skip(1).collect();
+    let spikes = fs::read_to_string(folder.path("spikes.csv")).expect("spikes");
+    let mut channels: Vec<&str> =
+        spikes.lines().skip(1).map(|line| line.split(',').nth(1).expect("a channel")).collect();
+    channels.sort_unstable();
+    channels.dedup();
+    assert_eq!(channels, names);
+    let keyed = |text: &str, key: &str| text.replace("[[stream]]", &format!("[[stream]]\nkey = \"{key}\""));
+    folder.write("both.toml", &(keyed(CONFIGURATION, "one") + &keyed(&bipolar, "two")));
+    folder.succeeds("features monday.xdf friday.xdf --config both.toml -o both.csv");
+    let both = fs::read_to_string(folder.path("both.csv")).expect("a table");
+    assert_eq!(both.lines().next().expect("a header").split(',').count(), 2 + UNITS + 2);
+    let last: f64 = both
+        .lines()
+        .skip(1)
+        .map(|line| line.rsplit(',').next().expect("a cell").parse::<f64>().expect("a number"))
+        .sum();
+    assert!(last > 100.0, "{last}");
 }
 
 #[test]
@@ -201,6 +234,15 @@ fn what_rest_fixed_counts_for_every_command_that_makes_features() {
         "{scales:?}"
     );
     folder.write("learnt.toml", &format!("{CONFIGURATION}\n[reference]\nfile = \"rest.json\"\n"));
+    // learnt anew, it is that of the configuration itself, whether the file is there or not
+    fs::rename(folder.path("rest.json"), folder.path("first.json")).expect("it is moved");
+    for _ in 0..2 {
+        folder.succeeds(&learn.replace("daemon", "learnt"));
+        assert_eq!(
+            fs::read(folder.path("rest.json")).expect("a file"),
+            fs::read(folder.path("first.json")).expect("a file")
+        );
+    }
     let spikes = |config: &str| -> u64 {
         let text =
             folder.succeeds(&format!("features monday.xdf --config {config} -o x.csv --events e.csv --json"));

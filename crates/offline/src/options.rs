@@ -36,6 +36,8 @@ pub struct TableOptions {
     pub rate: Option<f64>,
     /// Task tables: none, or one for each of the features.
     pub task: Vec<PathBuf>,
+    /// The configuration that says how features are made of recordings.
+    pub config: Option<PathBuf>,
     /// What plans the features that are made of recordings as a run would make them; none for the recorded ones.
     pub planner: Option<FeaturePlanner>,
     /// With that: whether the states are how fast the channels of the stream change.
@@ -50,7 +52,8 @@ impl TableOptions {
     /// Every file that is read.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         let tables = [&self.features, &self.states, &self.task];
-        self.recordings.iter().chain(tables.into_iter().flatten()).map(PathBuf::as_path)
+        let tables = tables.into_iter().flatten();
+        self.recordings.iter().chain(tables).chain(&self.config).map(PathBuf::as_path)
     }
 
     /// Whether everything comes from recordings of Kalmind sessions: their features, and labels from their targets.

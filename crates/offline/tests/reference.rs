@@ -7,8 +7,8 @@ use kalmind_engine::BinnerSettings;
 use kalmind_offline::{
     Quiet,
     features::{
-        AverageBy, FeaturePlan, FeatureStages, FeatureStream, ReferenceDocument, ReferenceOptions, ScaleBy,
-        learn_reference,
+        AverageBy, FeaturePlan, FeatureStages, FeatureStream, FeaturesError, ReferenceDocument,
+        ReferenceOptions, ScaleBy, learn_reference,
     },
     recorded::SessionDocument,
 };
@@ -42,6 +42,22 @@ fn learnt(
     scale: ScaleBy,
     average: AverageBy,
 ) -> (StageSettings, Vec<String>) {
+    let mut found = learnt_of(stage, rows, scale, average, 5.0).unwrap();
+    // it is stored as text, and reads back the same
+    let text = serde_json::to_string(&found).unwrap();
+    assert_eq!(serde_json::from_str::<ReferenceDocument>(&text).unwrap(), found);
+    assert_eq!((found.streams[0].channels.len(), found.streams[0].key.as_str()), (4, "array"));
+    (found.streams[0].stages.0.remove(0), found.warnings)
+}
+
+/// The same, whose first sample has this stamp.
+fn learnt_of(
+    stage: &str,
+    rows: &[[f64; 4]],
+    scale: ScaleBy,
+    average: AverageBy,
+    first: f64,
+) -> Result<ReferenceDocument, FeaturesError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rest.xdf");
     let mut writer = Writer::new(File::create_new(&path).unwrap(), "1970-01-01T00:00:00+0000", "");
@@ -52,19 +68,14 @@ fn learnt(
         format: Some(NumberFormat::Double64),
         ..HeaderFields::default()
     });
-    let stamps: Vec<StreamTime> = (0..rows.len()).map(|row| StreamTime(5.0 + row as f64 / RATE_HZ)).collect();
+    let mut stamps: Vec<StreamTime> =
+        (0..rows.len()).map(|row| StreamTime(5.0 + row as f64 / RATE_HZ)).collect();
+    stamps[0] = StreamTime(first);
     writer.rows(array, &stamps, SampleRows::Double64(rows.as_flattened()));
     writer.footers();
     writer.commit().unwrap();
-    let options = ReferenceOptions { scale, average, quietest: 2, ridge: 1e-3, from_s: 0.0, to_s: 60.0 };
-    let found =
-        learn_reference(&path, &plan(serde_json::from_str(stage).unwrap()), &options, None, &Quiet(|| 0.0));
-    let mut found = found.unwrap();
-    // it is stored as text, and reads back the same
-    let text = serde_json::to_string(&found).unwrap();
-    assert_eq!(serde_json::from_str::<ReferenceDocument>(&text).unwrap(), found);
-    assert_eq!((found.streams[0].channels.len(), found.streams[0].key.as_str()), (4, "array"));
-    (found.streams[0].stages.0.remove(0), found.warnings)
+    let options = ReferenceOptions { scale, average, quietest: 2, ridge: 1e-3, from_s: 0.0, to_s: 600.0 };
+    learn_reference(&path, &plan(serde_json::from_str(stage).unwrap()), &options, None, &Quiet(|| 0.0))
 }
 
 /// A stream of four channels with one stage.
@@ -157,4 +168,31 @@ fn a_regression_has_weights_and_warns_of_a_neighbour_that_takes_most() {
         told.iter().any(|told| told.contains("channel e3") && told.contains("use a common average")),
         "{told:?}"
     );
+}
+
+#[test]
+fn a_stretch_without_a_valid_value_teaches_nothing() {
+    let error = learnt_of(SPIKES, &[[f64::NAN; 4]; 50], ScaleBy::Rms, AverageBy::All, 5.0).unwrap_err();
+    assert!(matches!(error, FeaturesError::NoReference { .. }), "{error}");
+}
+
+#[test]
+fn a_first_sample_without_a_stamp_does_not_lose_the_rest() {
+    let found = learnt_of(SPIKES, &rest(), ScaleBy::Rms, AverageBy::All, f64::NAN).unwrap();
+    let StageSettings::Spikes(spikes) = &found.streams[0].stages.0[0] else { panic!("spikes") };
+    assert!(spikes.scales[..3].iter().all(|scale| *scale > 0.0), "{spikes:?}");
+}
+
+#[test]
+fn a_long_stretch_is_thinned_evenly() {
+    let rows: Vec<[f64; 4]> = rest().into_iter().cycle().take(130_000).collect();
+    let (StageSettings::Spikes(all), _) = learnt(SPIKES, &rest(), ScaleBy::Mad, AverageBy::All) else {
+        panic!("spikes")
+    };
+    let (StageSettings::Spikes(thinned), _) = learnt(SPIKES, &rows[..], ScaleBy::Mad, AverageBy::All) else {
+        panic!("spikes")
+    };
+    for (all, thinned) in all.scales.iter().zip(&thinned.scales).take(3) {
+        assert!((thinned / all - 1.0).abs() < 0.1, "{all} {thinned}");
+    }
 }

@@ -93,6 +93,14 @@ pub(super) fn load(path: &Path) -> Outcome<Configuration> {
     rendered(configuration::load(path))
 }
 
+/// The configuration in a file, to learn its reference.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn load_to_learn(path: &Path) -> Outcome<Configuration> {
+    rendered(configuration::load_to_learn(path))
+}
+
 /// The preset of this name, or in the file of this name, for this configuration's workspace.
 ///
 /// # Errors

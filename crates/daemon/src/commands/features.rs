@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 use encoding_rs::Encoding;
 use kalmind_offline::{
-    features::{Crossing, FeaturePlan, FeatureTable, make_features, write_crossings},
+    features::{Crossing, FeaturePlan, FeatureStream, FeatureTable, make_features, write_crossings},
     tables::require_other_file,
 };
 use kalmind_types::{Counted, unlabelled};
@@ -117,7 +117,13 @@ fn make(arguments: &FeaturesArguments) -> Outcome<serde_json::Value> {
         }
     }
     if let Some(events) = events {
-        let name = |crossing: &Crossing| channel(&plan, crossing);
+        let spiking = |stream: &FeatureStream| match &stream.stages {
+            Some(stages) => Ok(stages.spiking()?.into_iter().map(|output| output.name).collect()),
+            None => Ok(Vec::new()),
+        };
+        let names: anyhow::Result<Vec<Vec<String>>> = plan.streams.iter().map(spiking).collect();
+        let names = names.or_usage()?;
+        let name = |crossing: &Crossing| channel(&plan, &names, crossing);
         write_crossings(events, &mut spikes, name).or_work()?;
     }
     for remark in &remarks {
@@ -153,12 +159,11 @@ fn planned(
     Ok(plan)
 }
 
-/// Name of the channel that spiked, with its stream's key in front where there are several.
-fn channel(plan: &FeaturePlan, crossing: &Crossing) -> String {
-    let stream = plan.streams.get(crossing.stream);
-    let output = stream.and_then(|stream| stream.stages.as_ref()?.raw.outputs.get(crossing.channel));
-    let name = output.map_or_else(|| unlabelled(crossing.channel), |output| output.name.clone());
-    match stream.filter(|_| plan.streams.len() > 1) {
+/// Name of the channel that spiked, with its stream's key in front where there are several; `names` are those of each stream.
+fn channel(plan: &FeaturePlan, names: &[Vec<String>], crossing: &Crossing) -> String {
+    let name = names.get(crossing.stream).and_then(|names| names.get(crossing.channel));
+    let name = name.cloned().unwrap_or_else(|| unlabelled(crossing.channel));
+    match plan.streams.get(crossing.stream).filter(|_| plan.streams.len() > 1) {
         Some(stream) => format!("{}.{name}", stream.key),
         None => name,
     }

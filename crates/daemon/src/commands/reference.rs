@@ -98,7 +98,7 @@ impl Command for ReferenceArguments {
             return Err(anyhow::anyhow!("--from {} --to {}: no time lies in between", self.from, self.to))
                 .or_usage();
         }
-        let configuration = beginning::load(config)?;
+        let configuration = beginning::load_to_learn(config)?;
         let (plan, texts) = plan_features(&configuration, recording, *encoding)?;
         for text in &texts {
             say(text);

@@ -95,6 +95,7 @@ impl TableArguments {
             states: self.states.clone(),
             rate: self.rate,
             task: self.task.clone(),
+            config: self.config.clone(),
             planner: self.config.as_deref().map(beginning::load).transpose()?.map(planner),
             velocity: self.velocity,
             encoding,

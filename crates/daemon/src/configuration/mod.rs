@@ -177,11 +177,21 @@ pub fn load_settings(path: &Path) -> Result<Configuration, ConfigurationErrors> 
     load_for(path, Use::Settings)
 }
 
+/// As [`load`], for a command that learns what `reference.file` will say: the file need not be there, and does not count.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_to_learn(path: &Path) -> Result<Configuration, ConfigurationErrors> {
+    load_for(path, Use::Learning)
+}
+
 /// What a configuration is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
     /// To decode streams: at least one is needed.
     Decoding,
+    /// To learn a reference for its stages.
+    Learning,
     /// For its settings alone.
     Settings,
 }
@@ -203,7 +213,9 @@ fn load_for(path: &Path, purpose: Use) -> Result<Configuration, ConfigurationErr
             problems.push(Problem::new(span, "`decoder.model` names no file", found, help));
         }
     }
-    if let Some(file) = configuration.reference.file.as_mut().filter(|_| problems.is_empty()) {
+    if let Some(file) =
+        configuration.reference.file.as_mut().filter(|_| problems.is_empty() && purpose != Use::Learning)
+    {
         *file = folder.join(&*file);
         if let Err(problem) = rest::read_and_apply(file, &mut configuration.stream) {
             let span = places.get("reference.file").map_or(0..0, |place| place.value.clone());
@@ -282,7 +294,7 @@ impl Conflicts<'_> {
         let model_decides = configuration.decoder.model.is_some() && !self.given("intent.components");
         self.start(configuration);
         self.network(lsl);
-        if purpose == Use::Decoding || !stream.is_empty() {
+        if purpose != Use::Settings || !stream.is_empty() {
             self.streams(stream);
             self.stages(stream);
         }

@@ -43,6 +43,24 @@ enum RecordedStreamError {
         /// Those.
         found: String,
     },
+    /// It lacks one that is not required, and nothing says how wide that would be.
+    #[error(
+        "stream \"{key}\": the recording has no stream with {wanted}, and only `channels` under [[stream]] would say how many features it has"
+    )]
+    Channels {
+        /// Its key.
+        key: String,
+        /// How it is selected.
+        wanted: String,
+    },
+    /// It was not recorded as it was received.
+    #[error("stream \"{key}\": \"{name}\" holds only what the stages made; record with `what = \"both\"`")]
+    Derived {
+        /// Its key.
+        key: String,
+        /// The recorded stream.
+        name: String,
+    },
 }
 
 /// Plans the features of a recording; and the plan in words, a line for each stream with stages.
@@ -60,7 +78,8 @@ pub fn plan_features(
     let streams: Vec<Option<&RecordedStream>> = configuration
         .stream
         .iter()
-        .map(|stream| find(stream, &recorded))
+        .enumerate()
+        .map(|(place, stream)| find(stream, place, &recorded))
         .collect::<Result<_, _>>()
         .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
         .or_usage()?;
@@ -112,6 +131,7 @@ pub fn plan_features(
 /// The recorded stream that is meant; none where there is none and none is required.
 fn find<'a>(
     stream: &Stream,
+    place: usize,
     recorded: &'a Recorded,
 ) -> Result<Option<&'a RecordedStream>, RecordedStreamError> {
     let candidates: Vec<&RecordedStream> =
@@ -121,13 +141,28 @@ fn find<'a>(
         .copied()
         .filter(|candidate| stream.selector.matches(&candidate.header.description()))
         .collect();
+    // a session's own recording holds one for each place
+    let of_place = |candidate: &&&RecordedStream| candidate.header.index == Some(place);
+    let matching = match matching.iter().filter(of_place).copied().collect::<Vec<_>>() {
+        own if own.len() == 1 => own,
+        _ => matching,
+    };
     let (key, wanted) = (stream.key().to_owned(), stream.selector.to_string());
     match matching.as_slice() {
+        [one] if !stream.stages.is_empty() && is_derived(one) => {
+            Err(RecordedStreamError::Derived { key, name: one.header.name.clone() })
+        }
         [one] => Ok(Some(*one)),
-        [] if !stream.required => Ok(None),
+        [] if !stream.required && stream.channels.is_some() => Ok(None),
+        [] if !stream.required => Err(RecordedStreamError::Channels { key, wanted }),
         [] => Err(RecordedStreamError::None { key, wanted, found: named(&candidates) }),
         several => Err(RecordedStreamError::Several { key, wanted, found: named(several) }),
     }
+}
+
+/// Whether a session's recording holds only what the stages made of a stream.
+fn is_derived(stream: &RecordedStream) -> bool {
+    stream.header.role.as_deref() == Some("input") && stream.header.name.ends_with(" derived")
 }
 
 /// Whether a stream was received, and is not what a session made of others.
@@ -155,4 +190,60 @@ fn named(streams: &[&RecordedStream]) -> String {
         )
     };
     streams.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use kalmind_acquisition::StreamSelector;
+    use kalmind_recording::xdf::{header::StreamHeader, samples::Values};
+    use kalmind_signal::{IdentitySettings, StageSettings};
+
+    use super::*;
+
+    fn recorded(streams: &[(&str, &str, usize)]) -> Recorded {
+        let stream = |(number, (name, role, index)): (u32, &(&str, &str, usize))| RecordedStream {
+            id: number,
+            header: StreamHeader {
+                name: (*name).to_owned(),
+                content_type: "Broadband".to_owned(),
+                role: Some((*role).to_owned()),
+                index: Some(*index),
+                ..StreamHeader::default()
+            },
+            stamps: Vec::new(),
+            values: Values::Texts(Vec::new()),
+            clock_offsets: Vec::new(),
+            footer: None,
+        };
+        Recorded { streams: (1..).zip(streams).map(stream).collect(), ..Recorded::default() }
+    }
+
+    #[test]
+    fn of_a_sessions_own_recording_each_place_has_its_stream_as_it_was_received() {
+        let stream = Stream {
+            selector: StreamSelector {
+                content_type: Some("Broadband".to_owned()),
+                ..StreamSelector::default()
+            },
+            stages: vec![StageSettings::Identity(IdentitySettings {})],
+            ..Stream::default()
+        };
+        let both = recorded(&[
+            ("A derived", "input", 0),
+            ("A derived", "input", 1),
+            ("A", "raw", 0),
+            ("A", "raw", 1),
+        ]);
+        let id = |place| find(&stream, place, &both).ok().flatten().map(|found| found.id);
+        assert_eq!([id(0), id(1), id(2)], [Some(3), Some(4), None]);
+        let derived = recorded(&[("A derived", "input", 0)]);
+        let told = find(&stream, 0, &derived).map(|_| ()).map_err(|error| error.to_string());
+        assert!(told.as_ref().is_err_and(|told| told.contains("record with `what = \"both\"`")), "{told:?}");
+        let plain = Stream { stages: Vec::new(), ..stream };
+        assert!(find(&plain, 0, &derived).is_ok_and(|found| found.is_some()));
+        let optional = |channels| Stream { required: false, channels, ..Stream::default() };
+        let nothing = Recorded::default();
+        assert!(find(&optional(None), 0, &nothing).is_err());
+        assert!(find(&optional(Some(2)), 0, &nothing).is_ok_and(|found| found.is_none()));
+    }
 }

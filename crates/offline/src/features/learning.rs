@@ -12,6 +12,9 @@ const DEAD: f64 = 1e-3;
 /// The median absolute deviation of a normal distribution, as part of its standard deviation: the 0.75 quantile.
 const MAD_OF_NORMAL: f64 = 0.674_489_750_196_081_7;
 
+/// Rows that are kept of a longer stretch, at least, evenly over it; up to twice as many.
+const KEPT_ROWS: usize = 60_000;
+
 /// What was gathered of the samples that reach a stage.
 pub(super) struct Gathered {
     pub(super) channels: usize,
@@ -19,24 +22,48 @@ pub(super) struct Gathered {
     pub(super) rows: Vec<f64>,
     /// Sums of squares, and how many.
     squares: Vec<(f64, u64)>,
+    /// Samples so far, of which each `every`th is kept.
+    count: u64,
+    every: u64,
 }
 
 impl Gathered {
     /// Nothing yet, of so many channels.
     pub(super) fn new(channels: usize) -> Self {
-        Self { channels, rows: Vec::new(), squares: vec![(0.0, 0); channels] }
+        Self { channels, rows: Vec::new(), squares: vec![(0.0, 0); channels], count: 0, every: 1 }
     }
 
-    /// Takes a sample in; its row is kept where that is asked for.
-    pub(super) fn take(&mut self, values: &[f64], is_kept: bool) {
+    /// Whether no channel has a valid value.
+    pub(super) fn is_without_values(&self) -> bool {
+        self.squares.iter().all(|(_, count)| *count == 0)
+    }
+
+    /// Takes a sample in.
+    pub(super) fn take(&mut self, values: &[f64]) {
         for ((sum, count), value) in
             self.squares.iter_mut().zip(values).filter(|(_, value)| value.is_finite())
         {
             (*sum, *count) = (*sum + value * value, *count + 1);
         }
-        if is_kept {
+        if self.count.is_multiple_of(self.every) {
             self.rows.extend_from_slice(values);
         }
+        self.count += 1;
+        if self.rows.len() >= 2 * KEPT_ROWS * self.channels.max(1) {
+            self.thin();
+        }
+    }
+
+    /// Keeps every second row.
+    fn thin(&mut self) {
+        let channels = self.channels.max(1);
+        let kept = (self.rows.len() / channels).div_ceil(2);
+        for row in 1..kept {
+            let from = 2 * row * channels;
+            self.rows.copy_within(from..from + channels, row * channels);
+        }
+        self.rows.truncate(kept * channels);
+        self.every *= 2;
     }
 
     /// The root mean square of each channel; 0 without a valid value.

@@ -5,6 +5,7 @@ use std::path::Path;
 use encoding_rs::Encoding;
 use kalmind_engine::{Binner, Engine};
 use kalmind_recording::xdf::{
+    Problem,
     recording::{SampleChunk, read_xdf_but, visit_samples},
     samples::Values,
 };
@@ -19,6 +20,8 @@ use crate::host::Host;
 /// How far ahead of the others the samples of a stream may stand in the file, in seconds: recorders write them as they come.
 /// Those of a stream that are further behind are late, and counted.
 const READ_AHEAD: f64 = 30.0;
+/// Problems of a file that are told one by one.
+const TOLD: usize = 20;
 
 /// The features of a bin.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,9 +79,16 @@ pub fn make_features(
         encoding,
         |header| !wanted.iter().any(|stream| stream.header == *header),
         |SampleChunk { stream, stamps, values, read, length }| {
-            let place = plan.streams.iter().position(|planned| planned.id == Some(stream));
-            if let (Some(place), Values::Numbers(values)) = (place, values) {
-                making.intakes[place].take(stamps, values, &mut tell);
+            if let Values::Numbers(values) = values {
+                // several configured streams may be of one outlet
+                for (intake, _) in making
+                    .intakes
+                    .iter_mut()
+                    .zip(&plan.streams)
+                    .filter(|(_, planned)| planned.id == Some(stream))
+                {
+                    intake.take(stamps, values, &mut tell);
+                }
                 making.go_on(plan, false, show);
             }
             progress(read, length);
@@ -86,7 +96,19 @@ pub fn make_features(
     )
     .map_err(unreadable)?;
     making.go_on(plan, true, show);
-    making.end(plan)
+    let mut remarks = told_problems(&recorded.problems);
+    remarks.extend(making.end(plan)?);
+    Ok(remarks)
+}
+
+/// What is wrong with a file, a sentence each.
+pub(super) fn told_problems(problems: &[Problem]) -> Vec<String> {
+    let one = |problem: &Problem| format!("byte {}: {}", problem.offset, problem.text);
+    let mut told: Vec<String> = problems.iter().take(TOLD).map(one).collect();
+    if problems.len() > TOLD {
+        told.push(format!("and {} more problems", problems.len() - TOLD));
+    }
+    told
 }
 
 /// The bins that are being made.

@@ -3,8 +3,8 @@
 use std::{fmt, path::Path, sync::Arc};
 
 use kalmind_engine::{BinnerSettings, EngineSettings};
-use kalmind_signal::{ChainSettings, Signal};
-use kalmind_types::{ChannelMask, FeatureLayout, GenerationId, LayoutError};
+use kalmind_signal::{Chain, ChainError, ChainSettings, Signal, StageSettings};
+use kalmind_types::{ChannelMask, FeatureLayout, GenerationId, LayoutError, StreamOutput};
 
 /// The stages of a stream, for the stream that a recording holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,14 +21,31 @@ impl FeatureStages {
     /// The stages up to the last that finds spikes, which tells each by its sample; none where no stage does.
     pub(super) fn of_crossings(&self) -> Option<ChainSettings> {
         let ChainSettings(stages) = &self.settings;
-        let last =
-            stages.iter().rposition(|stage| matches!(stage, kalmind_signal::StageSettings::Spikes(_)))?;
+        let last = stages.iter().rposition(|stage| matches!(stage, StageSettings::Spikes(_)))?;
         let mut stages = stages.get(..=last)?.to_vec();
-        if let Some(kalmind_signal::StageSettings::Spikes(spikes)) = stages.last_mut() {
+        if let Some(StageSettings::Spikes(spikes)) = stages.last_mut() {
             // counted in each sample, so that a count is a spike
             (spikes.output_ms, spikes.power) = (0.0, false);
         }
         Some(ChainSettings(stages))
+    }
+
+    /// The channels in which the last stage that finds spikes finds them; none where no stage does.
+    ///
+    /// # Errors
+    /// Where the stages cannot be built.
+    pub fn spiking(&self) -> Result<Vec<StreamOutput>, ChainError> {
+        let Some(ChainSettings(mut stages)) = self.of_crossings() else { return Ok(Vec::new()) };
+        stages.pop();
+        self.outputs_of(&ChainSettings(stages))
+    }
+
+    /// What comes out of the first of these stages.
+    pub(super) fn outputs_of(&self, first: &ChainSettings) -> Result<Vec<StreamOutput>, ChainError> {
+        if first.0.is_empty() {
+            return Ok(self.raw.outputs.clone());
+        }
+        Ok(Chain::new(first, self.generation, &self.raw, 1)?.signal().outputs.clone())
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use encoding_rs::Encoding;
 use kalmind_recording::xdf::{
-    recording::{SampleChunk, read_xdf_but, visit_samples},
+    recording::{Recorded, SampleChunk, read_xdf_but, visit_samples},
     samples::Values,
 };
 use kalmind_signal::{ChainSettings, ReferenceKind, StageSettings};
@@ -14,12 +14,10 @@ use super::{
     FeaturePlan, FeatureStages, FeatureStream, FeaturesError,
     intake::Intake,
     learning::{Gathered, learn},
+    making::told_problems,
     reference_document::{ReferenceDocument, ReferenceOptions, ReferenceStream},
 };
 use crate::host::Host;
-
-/// Rows that are kept at most of a stretch: every second one, every third one and so on of a longer stretch.
-const KEPT_ROWS: usize = 60_000;
 
 /// Learns what the stages of a recording's streams need, each from what the ones before give once these are fixed.
 ///
@@ -32,7 +30,9 @@ pub fn learn_reference(
     encoding: Option<&'static Encoding>,
     host: &dyn Host,
 ) -> Result<ReferenceDocument, FeaturesError> {
-    let (mut streams, mut warnings) = (Vec::new(), Vec::new());
+    let unreadable = |source| FeaturesError::Xdf { path: path.to_owned(), source };
+    let recorded = read_xdf_but(path, encoding, |_| true).map_err(unreadable)?;
+    let (mut streams, mut warnings) = (Vec::new(), told_problems(&recorded.problems));
     let mut learnt = false;
     for stream in &plan.streams {
         let Some(stages) = &stream.stages else { continue };
@@ -42,12 +42,15 @@ pub fn learn_reference(
             if is_learnt(&stage) {
                 learnt = true;
                 let before = ChainSettings(settings.clone());
-                let gathered = gather(path, stream, stages, &before, options, encoding, host)?;
-                if gathered.rows.len() < 2 * gathered.channels {
+                let gathered = gather((path, &recorded), stream, stages, &before, options, encoding, host)?;
+                if gathered.rows.len() < 2 * gathered.channels || gathered.is_without_values() {
                     return Err(FeaturesError::NoReference { key: stream.key.clone() });
                 }
+                let inputs = stages
+                    .outputs_of(&before)
+                    .map_err(|error| FeaturesError::Stages { key: stream.key.clone(), error })?;
                 let name = |channel: usize| {
-                    stages.raw.outputs.get(channel).map_or_else(String::new, |output| output.name.clone())
+                    inputs.get(channel).map_or_else(String::new, |output| output.name.clone())
                 };
                 let told = learn(&mut stage, &gathered, options, &name)
                     .map_err(|problem| FeaturesError::Reference { key: stream.key.clone(), problem })?;
@@ -83,7 +86,7 @@ fn is_learnt(stage: &StageSettings) -> bool {
 
 /// The samples of the stretch, once these stages have made something of them.
 fn gather(
-    path: &Path,
+    (path, recorded): (&Path, &Recorded),
     stream: &FeatureStream,
     stages: &FeatureStages,
     before: &ChainSettings,
@@ -94,27 +97,25 @@ fn gather(
     let stages = (!before.0.is_empty()).then(|| FeatureStages { settings: before.clone(), ..stages.clone() });
     let stream = FeatureStream { stages, ..stream.clone() };
     let unreadable = |source| FeaturesError::Xdf { path: path.to_owned(), source };
-    let header = read_xdf_but(path, encoding, |_| true).map_err(unreadable)?;
-    let header = header.streams.into_iter().find(|recorded| Some(recorded.id) == stream.id);
+    let recorded = recorded.streams.iter().find(|recorded| Some(recorded.id) == stream.id);
     let mut intake = Intake::new(0, &stream, &[], false)
         .map_err(|error| FeaturesError::Stages { key: stream.key.clone(), error })?;
     let channels = intake.width();
     let mut gathered = Gathered::new(channels);
-    let of_stretch = ((options.to_s - options.from_s) * stream.rate_hz).max(1.0);
-    let every = (of_stretch / KEPT_ROWS as f64).ceil().max(1.0) as u64;
-    let (mut first, mut row) = (None, 0_u64);
+    let mut first = None;
     let mut progress = host.bytes();
     visit_samples(
         path,
         encoding,
-        |other| header.as_ref().is_none_or(|header| header.header != *other),
+        |other| recorded.is_none_or(|recorded| recorded.header != *other),
         |SampleChunk { stream: id, stamps, values, read, length }| {
             progress(read, length);
             let Values::Numbers(values) = values else { return };
             if Some(id) != stream.id {
                 return;
             }
-            let begin = *first.get_or_insert(stamps.first().copied().unwrap_or_default());
+            first = first.or_else(|| stamps.iter().copied().find(|stamp| stamp.is_finite()));
+            let Some(begin) = first else { return };
             // filters have settled by then, as in a run
             if stamps.first().is_some_and(|stamp| *stamp > begin + options.to_s) {
                 return;
@@ -125,8 +126,7 @@ fn gather(
                 if let (true, Samples::Double64(values)) =
                     ((options.from_s..options.to_s).contains(&stamp), &block.values)
                 {
-                    gathered.take(values, row.is_multiple_of(every));
-                    row += 1;
+                    gathered.take(values);
                 }
                 intake.give_back(block);
             }

@@ -7,7 +7,7 @@ use kalmind_types::Component;
 
 use super::{
     row_source::RowSource,
-    streams::{columns, fill_with_means, find_stream, finite, interpolated, plain, read_streams, table},
+    streams::{columns, fill_with_means, find_stream, in_order, interpolated, plain, read_streams, table},
 };
 use crate::{
     features::{FeaturePlanner, make_features},
@@ -50,8 +50,8 @@ impl MadeFeatures<'_> {
         let recorded = read_streams(path, self.encoding, &[wanted])?;
         let stream = find_stream(&recorded, "--states-stream", wanted)?;
         let (names, places) = columns(stream, "--state-channels", self.channels)?;
-        let stamps = stream.synchronized_stamps();
-        let values = plain(&stream.values);
+        let (stamps, values, unordered) =
+            in_order(&stream.synchronized_stamps(), &plain(&stream.values), stream.header.channels);
         let width = plan.binner.width.0;
         let position = |at: f64| interpolated(&stamps, &values, stream.header.channels, &places, at);
         let state = |at: f64| {
@@ -84,19 +84,30 @@ impl MadeFeatures<'_> {
             },
             None,
         )?;
-        if let Some(clocks) = days_apart(("the bins", Some(&bins)), ("the stream", Some(&finite(&stamps)))) {
+        if let Some(clocks) = days_apart(("the bins", Some(&bins)), ("the stream", Some(&stamps))) {
             return Err(RecordedTablesError::Clocks { stream: wanted.to_owned(), clocks });
         }
         if time.is_empty() {
             return Err(RecordedTablesError::NoOverlap(wanted.to_owned()));
         }
         let file = path.display();
+        let damage = recorded.problems.iter().filter(|problem| problem.is_damage());
+        for told in damage.map(|problem| format!("byte {}: {}", problem.offset, problem.text)) {
+            if !remarks.contains(&told) {
+                remarks.push(told);
+            }
+        }
         for remark in &mut remarks {
             *remark = format!("{file}: {remark}");
         }
         if stateless > 0 {
             remarks.push(format!(
                 "{file}: {stateless} bins were left out: no state lies within a second on either side"
+            ));
+        }
+        if unordered > 0 {
+            remarks.push(format!(
+                "{file}: stream {wanted}: {unordered} samples were left out, whose stamp is no number or lies before one that came earlier"
             ));
         }
         remarks.extend(stream.jumps().sentence().map(|told| format!("{file}: stream {wanted}: {told}")));

@@ -109,6 +109,20 @@ pub(super) fn interpolated(
     state.iter().all(|value| value.is_finite()).then_some(state)
 }
 
+/// Stamps and values without the samples whose stamp is no number or lies before one that came earlier; and how many these are.
+pub(super) fn in_order(stamps: &[f64], values: &[f64], channels: usize) -> (Vec<f64>, Vec<f64>, usize) {
+    let (mut kept, mut of_kept, mut newest) = (Vec::new(), Vec::new(), f64::NEG_INFINITY);
+    for (stamp, row) in stamps.iter().zip(values.chunks_exact(channels.max(1))) {
+        if stamp.is_finite() && *stamp >= newest {
+            newest = *stamp;
+            kept.push(*stamp);
+            of_kept.extend_from_slice(row);
+        }
+    }
+    let left_out = stamps.len() - kept.len();
+    (kept, of_kept, left_out)
+}
+
 pub(super) fn plain(values: &Values) -> Vec<f64> {
     let Values::Numbers(samples) = values else { return Vec::new() };
     match samples {
@@ -156,6 +170,13 @@ mod tests {
         assert_eq!(at(4.25), None, "not a number");
         assert_eq!(at(0.9), None);
         assert_eq!(at(4.6), None);
+    }
+
+    #[test]
+    fn samples_without_a_stamp_or_out_of_order_are_left_out() {
+        let stamps = [1.0, f64::NAN, 2.0, 1.5, 2.0, 3.0];
+        let values = [1.0, 9.0, 2.0, 9.0, 3.0, 4.0];
+        assert_eq!(in_order(&stamps, &values, 1), (vec![1.0, 2.0, 2.0, 3.0], vec![1.0, 2.0, 3.0, 4.0], 2));
     }
 
     #[test]

@@ -19,9 +19,19 @@ pub(crate) struct Columns {
     pub(crate) remarks: Vec<String>,
 }
 
-/// Names of columns in which programs number the rows.
-const NUMBERING: [&str; 9] =
-    ["", "sample index", "sample_index", "sample", "index", "frame", "row", "counter", "unnamed: 0"];
+/// Names of columns in which programs number the rows, or the recordings that they are of.
+const NUMBERING: [&str; 10] = [
+    "",
+    "sample index",
+    "sample_index",
+    "sample",
+    "index",
+    "frame",
+    "row",
+    "counter",
+    "unnamed: 0",
+    "recording",
+];
 /// Units of times.
 const UNITS: [(f64, &str); 6] = [
     (1.0, "seconds"),
@@ -90,7 +100,7 @@ impl Columns {
             } else if lower == "sampling rate" {
                 "it states a rate and no values"
             } else if column == 0 && NUMBERING.contains(&lower.as_str()) && numbered() {
-                "it numbers the rows"
+                "it numbers the rows, or what they are of"
             } else {
                 kept.push((column, name.clone()));
                 continue;
@@ -260,5 +270,12 @@ mod tests {
             assert_eq!(seconds_a_unit(name, 0), None, "{name}");
         }
         assert_eq!(seconds_a_unit("t", 3), None, "a feature may be called t");
+    }
+
+    #[test]
+    fn the_number_of_the_recording_is_no_value() {
+        let names = ["recording", "time", "e0"].map(str::to_owned);
+        let columns = Columns::named(&names, &["0", "1.5", "3"], false);
+        assert_eq!((columns.time, columns.values), (Some((1, 1.0)), vec![2]));
     }
 }
