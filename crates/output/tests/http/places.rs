@@ -128,7 +128,8 @@ async fn reads_are_limited_and_stop_is_not() {
     assert!(refused > 0);
     assert_eq!(daemon.server.counts().too_frequent, refused);
     assert_eq!(ask(&daemon, "POST", "/v1/stop", "", "").await.status, 200);
-    let control = ask(&daemon, "POST", "/v1/control", &bearer(), r#"{"state":"idle"}"#).await;
+    let control =
+        ask(&daemon, "POST", "/v1/control", &bearer(), r#"{"state":"idle","console":"page-1"}"#).await;
     assert_eq!(control.status, 200, "steering has a limit of its own");
 }
 
