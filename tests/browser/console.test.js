@@ -176,7 +176,10 @@ test("a decoder at chance is shown as one, and control with it takes a person's 
     await route.fulfill({ json: { ...status, decoder: { ...decoder, model }, awaiting_confirmation: awaiting } });
   });
   await doubted.route("**/v1/control", (route) => {
-    asked.push(route.request().postDataJSON());
+    // which page asks is told as well, by a name of its own
+    const { console: page, ...request } = route.request().postDataJSON();
+    assert.match(page, /^page-/);
+    asked.push(request);
     return route.fulfill({ json: { type: "accepted", request: "control" } });
   });
   await doubted.goto(url);
