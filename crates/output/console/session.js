@@ -138,7 +138,7 @@ export class SessionPanel {
 
   // What the session says; what there is to press for it to go on is for whoever may press it.
   #message() {
-    const waits = this.#stands ? this.#output : this.#status.state;
+    const waits = STOPPED.has(this.#output) ? this.#output : this.#status.state;
     const watches = waits in WAITS ? this.watches : null;
     put("run-message", sentence(watches === null ? this.#status.message : `${WAITS[waits]}; ${watches}`));
   }
