@@ -270,6 +270,13 @@ fn what_rest_fixed_counts_for_every_command_that_makes_features() {
         2,
         &["filter, rectify, spikes", "learn it anew", "other.toml:"],
     );
+    // what nobody learnt is not replaced in silence
+    let learnt = fs::read_to_string(folder.path("learnt.toml")).expect("text");
+    folder.write("hz.toml", &learnt.replace("hz = 250", "hz = 300"));
+    let parts = ["stage 1 (filter)", "other settings", "learn it anew"];
+    folder.refuses("features monday.xdf --config hz.toml -o x.csv", 2, &parts);
+    folder.write("rate.toml", &learnt.replace("unit = ", "rate_hz = 1999\nunit = "));
+    folder.refuses("features monday.xdf --config rate.toml -o x.csv", 2, &["another rate", "2000 Hz"]);
     folder.write(
         "nothing.toml",
         &CONFIGURATION.replace("    { stage = \"spikes\", scales = [6], multiple = -4.5 },\n", ""),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kalmind_offline::features::ReferenceDocument;
+use kalmind_offline::features::{ReferenceDocument, unlearnt};
 
 use super::{input::Stream, table::table};
 
@@ -10,8 +10,8 @@ table! {
     /// What a stretch of rest fixed of the stages, learnt by `kalmind reference`: thresholds of spikes, weights, quietest and
     /// dead channels, as one generation apart from any decoder.
     pub struct Reference {
-        /// The file; a relative path starts at this file's folder. Its stages take the place of those of the streams, which have
-        /// to be the same stages with other settings.
+        /// The file; a relative path starts at this file's folder. What it says of thresholds and references takes
+        /// the place of what the streams' stages say; all else of these has to be as it was when that was learnt.
         file: Option<PathBuf> = None, or "settings under `stages` count as they stand";
     }
 }
@@ -43,6 +43,23 @@ fn apply(learnt: &ReferenceDocument, streams: &mut [Stream]) -> Result<(), Strin
             return Err(format!(
                 "stream \"{}\" has the stages {configured}, and it was learnt for {known}: learn it anew",
                 of.key
+            ));
+        }
+        let pairs = stream.stages.iter().zip(&of.stages.0).enumerate();
+        for (place, (configured, known)) in pairs {
+            if unlearnt(configured) != unlearnt(known) {
+                return Err(format!(
+                    "stage {} ({}) of stream \"{}\" has other settings than it was learnt for: learn it anew",
+                    place + 1,
+                    configured.name(),
+                    of.key
+                ));
+            }
+        }
+        if stream.rate_hz.is_some_and(|rate_hz| (rate_hz - of.rate_hz).abs() > 1e-9 * rate_hz) {
+            return Err(format!(
+                "stream \"{}\" has another rate than the {} Hz that it was learnt for: learn it anew",
+                of.key, of.rate_hz
             ));
         }
         stream.stages.clone_from(&of.stages.0);

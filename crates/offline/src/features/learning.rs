@@ -99,6 +99,26 @@ fn median(values: &mut [f64]) -> f64 {
     }
 }
 
+/// A stage without what a stretch of rest fixes of it: what has to be as it was when that was learnt.
+#[must_use]
+pub fn unlearnt(stage: &StageSettings) -> StageSettings {
+    let mut stage = stage.clone();
+    match &mut stage {
+        StageSettings::Spikes(spikes) => spikes.scales.clear(),
+        StageSettings::Reference(reference) => {
+            // a common average may have become a regression
+            if reference.kind == ReferenceKind::Regression {
+                reference.kind = ReferenceKind::CommonAverage;
+            }
+            reference.excluded.clear();
+            reference.average_of.clear();
+            reference.weights.clear();
+        }
+        _ => {}
+    }
+    stage
+}
+
 /// Fixes what a stage takes from the stretch; what to know of it, a sentence each.
 pub(super) fn learn(
     stage: &mut StageSettings,

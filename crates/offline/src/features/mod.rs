@@ -16,6 +16,7 @@ mod table;
 
 pub use error::FeaturesError;
 pub use intake::Crossing;
+pub use learning::unlearnt;
 pub use making::{FeatureRow, make_features};
 pub use plan::{FeaturePlan, FeaturePlanner, FeatureStages, FeatureStream};
 pub use reference::learn_reference;
