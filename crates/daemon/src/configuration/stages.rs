@@ -20,15 +20,20 @@ impl Setting for StageSettings {
             Ok(stage) => Some(stage),
             Err(error) => {
                 let objection = format!("is no stage: {}", error.message().replace('\n', " "));
-                let all: Vec<String> = STAGES
-                    .iter()
-                    .map(|entry| (entry.example)().write().map(|value| value.to_string()).unwrap_or_default())
-                    .collect();
-                reader.refuse(
-                    value,
-                    &objection,
-                    &format!("a stage and its settings, as in {}", all.join(" or ")),
-                )
+                let named = match table {
+                    DeValue::Table(keys) => keys.get("stage").and_then(|name| name.get_ref().as_str()),
+                    _ => None,
+                };
+                let examples = || STAGES.iter().map(|entry| (entry.example)());
+                let meant = examples().find(|example| named == Some(example.name()));
+                let help = meant.and_then(|example| example.write()).map_or_else(
+                    || {
+                        let names: Vec<&str> = examples().map(|example| example.name()).collect();
+                        format!("`stage` with one of {}, and its settings (docs/stages.md)", names.join(", "))
+                    },
+                    |example| format!("settings as in {example}"),
+                );
+                reader.refuse(value, &objection, &help)
             }
         }
     }
