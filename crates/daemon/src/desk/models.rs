@@ -171,7 +171,7 @@ impl Desk {
             })
         });
         if let Err(problem) = put_in {
-            tracing::error!(problem, model = id.to_hex(), "a model was not put in");
+            tracing::error!(problem, model = self.logged(id), "a model was not put in");
             self.publish_failed_swap(id, &problem);
             self.tell_session(SessionInput::PutIn { model: id, result: Err(problem) });
         }
@@ -188,8 +188,13 @@ impl Desk {
     /// A fitted model is on its way to the tick.
     fn follow_fit(&self, decoder: String, rows: usize, report: &FitReport) {
         self.handle.update(|progress| progress.fit = Some((decoder, rows)));
-        for warning in &report.warnings {
+        for warning in report.warnings.iter().filter(|_| !self.hid_decoder) {
             tracing::warn!("the new model: {warning}");
         }
+    }
+
+    /// A model as the log has it: while decoders are compared nobody is to read there which of them moves the cursor.
+    pub(super) fn logged(&self, id: ModelId) -> String {
+        if self.hid_decoder { HIDDEN } else { id }.to_hex()
     }
 }

@@ -22,7 +22,7 @@ impl Desk {
         self.adapts = Some(model);
         if record.bin.turned {
             tracing::info!(
-                model = model.to_hex(),
+                model = self.logged(model),
                 seq = record.input.seq,
                 "the features' means and scales follow the signal from here on"
             );

@@ -54,7 +54,7 @@ impl Desk {
             return false;
         }
         if tries >= TRIES {
-            let model = id.to_hex();
+            let model = self.logged(id);
             tracing::warn!(
                 model,
                 tries,
@@ -87,7 +87,7 @@ impl Desk {
             Back::Waits => {
                 self.handle.models(|models| models.want_again(id));
                 tracing::warn!(
-                    model = id.to_hex(),
+                    model = self.logged(id),
                     "a model came too late for its swap, or in a tick that failed, and is warmed again"
                 );
             }
@@ -114,7 +114,7 @@ impl Desk {
     /// A model does not take over that was to: what decodes goes on.
     pub(super) fn not_put_in(&mut self, id: ModelId, problem: &str, then: Option<Then>) {
         let problem = format!("{problem}; the model before it goes on");
-        tracing::error!(problem, model = id.to_hex(), "a model was not put in");
+        tracing::error!(problem, model = self.logged(id), "a model was not put in");
         self.show_newest_instead_of(id);
         self.publish_failed_swap(id, &problem);
         match then {
