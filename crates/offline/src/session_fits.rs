@@ -44,7 +44,8 @@ impl SessionFits {
         Self { demand, guard, shuffle, test: ChanceTest::repeatedly(0), whole: None }
     }
 
-    /// What was found so far is of other rows than those that come: also said where a fit is asked for, of which nothing may come.
+    /// What was found so far is of other rows than those that come. Said when the first fit to them is asked for
+    /// ([`FitOrder::anew`]): nothing may come of it.
     pub fn begin_anew(&mut self) {
         (self.test, self.whole) = (ChanceTest::repeatedly(0), None);
     }
@@ -61,9 +62,6 @@ impl SessionFits {
         now: LslTime,
         progress: &mut dyn FnMut(FitProgress),
     ) -> Result<CalibrationFit, CalibrationFitError> {
-        if order.anew {
-            self.begin_anew();
-        }
         let rows = order.rows.rows();
         let is_kept = |whole: &WholeFit| {
             order.provisional
@@ -147,13 +145,9 @@ mod tests {
     #[test]
     fn all_fits_to_the_same_rows_are_looks_of_one_test() {
         let mut fits = SessionFits::new(demand(), false, None);
-        let mut limit = |trials, anew| {
-            let rows = gathered(0.3, trials);
-            let order =
-                FitOrder { number: 0, decoder: "kalman-steady".to_owned(), rows, provisional: true, anew };
-            let fitted =
-                fits.fit(&order, &"kalman-steady".parse().expect("a decoder"), LslTime(0.0), &mut |_| {});
-            match &quality(&fitted.expect("a fit")).chance {
+        let limit = |fits: &mut SessionFits, trials| {
+            let fitted = fit(fits, "kalman-steady", trials, 0.0, true);
+            match &quality(&fitted).chance {
                 // of what is above zero, bits are in the order of the numbers
                 AgainstChance::Better(figures) | AgainstChance::NotBetter(figures) => {
                     figures.p_limit.to_bits()
@@ -161,14 +155,10 @@ mod tests {
                 AgainstChance::NotTested { why } => panic!("{why}"),
             }
         };
-        let first = limit(20, true);
-        assert_eq!(limit(21, false), first, "a look takes a quarter more trials");
-        assert!(limit(26, false) < first);
-        assert_eq!(limit(20, true), first, "other rows");
-        // one that was to begin anew, of which nothing came
-        assert!(limit(26, false) < first);
+        let first = limit(&mut fits, 20);
+        assert_eq!(limit(&mut fits, 21), first, "a look takes a quarter more trials");
+        assert!(limit(&mut fits, 26) < first);
         fits.begin_anew();
-        let after = fits.test.looks();
-        assert_eq!(after, 0);
+        assert_eq!(limit(&mut fits, 20), first, "other rows");
     }
 }
