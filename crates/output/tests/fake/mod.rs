@@ -115,6 +115,8 @@ struct Doing {
     presses: u64,
     stopped_by: Vec<Actor>,
     requested: Vec<Mode>,
+    /// Of each, whether it clears a stop.
+    resumes: Vec<bool>,
     /// Files of models that came in, and which one decodes.
     models: Vec<Arc<[u8]>>,
     active: usize,
@@ -214,6 +216,10 @@ impl FakeControls {
     pub fn requested(&self) -> Vec<Mode> {
         self.doing.lock().unwrap().requested.clone()
     }
+
+    pub fn resumes(&self) -> Vec<bool> {
+        self.doing.lock().unwrap().resumes.clone()
+    }
 }
 
 impl Controls for FakeControls {
@@ -228,7 +234,7 @@ impl Controls for FakeControls {
     fn request(
         &self,
         mode: Mode,
-        _resume: bool,
+        resume: bool,
         by: Actor,
         _confirmed: &[Confirmation],
         model: Option<ModelId>,
@@ -243,6 +249,7 @@ impl Controls for FakeControls {
         doing.state = mode.into();
         doing.reason = Some(Reason { cause: Cause::Requested, by });
         doing.requested.push(mode);
+        doing.resumes.push(resume);
         self.heartbeat(&doing);
         Ok(())
     }
@@ -384,6 +391,7 @@ impl FakeDaemon {
             presses: 0,
             stopped_by: Vec::new(),
             requested: Vec::new(),
+            resumes: Vec::new(),
             models: vec![Arc::from(&b"model at start"[..])],
             active: 0,
         };

@@ -118,3 +118,17 @@ async fn requests_that_wait_for_the_session_keep_nothing_else_waiting_and_more_t
         assert_eq!(answer.status, 200);
     }
 }
+
+#[tokio::test]
+async fn a_stop_that_comes_while_somebody_else_asks_is_cleared_by_whoever_is_in_charge_alone() {
+    let daemon = FakeDaemon::start(config()).unwrap();
+    // page-1 is in charge; a script may ask for the rest, but clears no stop with it
+    for body in [r#"{"state":"idle"}"#, r#"{"state":"idle","console":"page-1"}"#] {
+        assert_eq!(ask(&daemon, "POST", "/v1/control", &bearer(), body).await.status, 200);
+    }
+    assert_eq!(daemon.controls.resumes(), [false, true]);
+    let answer =
+        ask(&daemon, "POST", "/v1/control", &bearer(), r#"{"state":"idle","console":"page-2"}"#).await;
+    assert!(answer.status == 409 && answer.json()["message"].as_str().unwrap().contains("AB is in charge"));
+    assert_eq!(daemon.controls.resumes().len(), 2);
+}
