@@ -239,21 +239,6 @@ fn decoded_clicks_select_nearly_as_well_as_perfect_ones() {
 }
 
 #[test]
-#[ignore = "figures over many seeds: cargo test --release --test clicks -- --ignored --nocapture"]
-fn figures_of_clicks_over_twenty_seeds() {
-    for profile in Profile::ALL {
-        let mut parts: Vec<f64> = (1..=20).map(|seed| part_of_perfect(seed, profile).0).collect();
-        parts.sort_by(f64::total_cmp);
-        println!(
-            "{}: median {:.3}, least {:.3}",
-            profile.name(),
-            f64::midpoint(parts[9], parts[10]),
-            parts[0]
-        );
-    }
-}
-
-#[test]
 fn a_press_selects_once_what_is_under_the_cursor_and_staying_selects_nothing() {
     let mut task = task_named("grid").unwrap().build(1, &[("select", 1.0), ("timeout", 5.0)]).unwrap();
     let at = |tick: u32| LslTime(10.0 + BIN_S * f64::from(tick));

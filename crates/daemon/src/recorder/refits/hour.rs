@@ -98,13 +98,13 @@ fn hour(of: &Hour) {
 }
 
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes: tests/endurance/refits.sh runs it"]
 fn an_hour_of_refits_of_a_kalman_filter() {
     hour(&Hour { spec: "kalman-steady", rows: 3000, every: 100, fits: 1, whole: 1, megabytes: 150.0 });
 }
 
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes: tests/endurance/refits.sh runs it"]
 fn an_hour_of_refits_of_a_gaussian_process() {
     // 3000 of these rows are past the trials' first moments; weights every 5 s, hyperparameters every 30 s in a few steps
     hour(&Hour { spec: "dkf-gp:steps=3", rows: 4050, every: 250, fits: 24, whole: 6, megabytes: 400.0 });
