@@ -65,7 +65,7 @@ impl Cursor {
         let CursorSettings { smoothing, max_speed, .. } = settings;
         Self {
             settings,
-            tuning: CursorTuning { gain: 1.0, smoothing, max_speed },
+            tuning: CursorTuning { gain: 1.0, gain_growth: 0.0, smoothing, max_speed },
             position,
             smoothed: Velocity::default(),
             free: Velocity::default(),
@@ -124,6 +124,7 @@ impl Cursor {
             let intent = mean.get(self.settings.components[axis]).copied().unwrap_or(0.0);
             ramp * self.settings.gain[axis] * self.tuning.gain * intent
         });
+        let wanted = self.tuning.grown(Velocity(wanted)).0;
         let wanted = help.map_or(wanted, |(assistance, label)| assisted(wanted, assistance, label));
         let keep = if self.tuning.smoothing.0 > 0.0 {
             libm::exp(-duration.0 / self.tuning.smoothing.0)
@@ -221,11 +222,28 @@ mod tests {
     #[test]
     fn an_operator_changes_gain_smoothing_and_speed_within_the_configured_limit() {
         let mut cursor = Cursor::new(CursorSettings { ramp: Seconds(0.0), ..CursorSettings::default() });
-        cursor.tune(CursorTuning { gain: 2.0, smoothing: Seconds(0.0), max_speed: 9.0 });
+        cursor.tune(CursorTuning { gain: 2.0, gain_growth: 0.0, smoothing: Seconds(0.0), max_speed: 9.0 });
         assert_eq!(cursor.decode(&[0.2, 0.0], None, Seconds(0.02)), Velocity([0.4, 0.0]));
         assert_eq!(cursor.decode(&[3.0, 0.0], None, Seconds(0.02)), Velocity([1.0, 0.0]));
-        cursor.tune(CursorTuning { gain: f64::NAN, smoothing: Seconds(0.0), max_speed: 9.0 });
+        cursor.tune(CursorTuning {
+            gain: f64::NAN,
+            gain_growth: 0.0,
+            smoothing: Seconds(0.0),
+            max_speed: 9.0,
+        });
         assert_eq!(cursor.decode(&[0.2, 0.0], None, Seconds(0.02)), Velocity([0.4, 0.0]), "no such gain");
+    }
+
+    #[test]
+    fn a_growing_gain_makes_fast_movements_faster_up_to_the_speed_limit() {
+        let mut cursor = Cursor::new(CursorSettings { ramp: Seconds(0.0), ..CursorSettings::default() });
+        cursor.tune(CursorTuning { gain: 1.0, gain_growth: 0.5, smoothing: Seconds(0.0), max_speed: 0.6 });
+        let near = |velocity: Velocity, expected: [f64; 2]| {
+            assert!((0..2).all(|axis| (velocity.0[axis] - expected[axis]).abs() < 1e-15), "{velocity:?}");
+        };
+        near(cursor.decode(&[0.03, 0.04], None, Seconds(0.02)), [0.03 * 1.025, 0.04 * 1.025]);
+        near(cursor.decode(&[0.0, -0.4], None, Seconds(0.02)), [0.0, -0.48]);
+        near(cursor.decode(&[0.0, 1e200], None, Seconds(0.02)), [0.0, 0.6]);
     }
 
     #[test]

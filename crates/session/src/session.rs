@@ -186,7 +186,7 @@ impl Session {
             wanted: None,
             keeps_calibrating: false,
             measure_when_free: false,
-            tuning: CursorTuning { gain: 1.0, smoothing, max_speed },
+            tuning: CursorTuning { gain: 1.0, gain_growth: 0.0, smoothing, max_speed },
             clicks: ClickOptions::default(),
             assistance_scale: 1.0,
             overridden_by: None,

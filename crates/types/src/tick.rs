@@ -125,19 +125,41 @@ pub struct TaskState {
 pub struct CursorTuning {
     /// Factor on the gain of the configuration.
     pub gain: f64,
+    /// By how much that gain grows for each workspace width per second, up to the speed limit: with 1, what is decoded as
+    /// 0.4 widths per second moves the cursor by 0.56. Small movements stay small, and large ones take less time.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub gain_growth: f64,
     /// Time constant of the low-pass over velocity; zero for none.
     pub smoothing: Seconds,
     /// Speed limit, in workspace widths per second; the configuration's is never exceeded.
     pub max_speed: f64,
 }
 
+/// Whether a gain does not grow.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+pub(crate) fn is_none(growth: &f64) -> bool {
+    *growth == 0.0
+}
+
 impl CursorTuning {
+    /// A decoded velocity with the factor by which its gain has grown at its speed; the same bits where it does not grow.
+    #[must_use]
+    pub fn grown(&self, velocity: Velocity) -> Velocity {
+        if self.gain_growth > 0.0 {
+            let factor = 1.0 + self.gain_growth * velocity.speed().min(self.max_speed);
+            Velocity(velocity.0.map(|component| factor * component))
+        } else {
+            velocity
+        }
+    }
+
     /// Whether a cursor can be moved so.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         let positive = |value: f64| value.is_finite() && value >= 0.0;
         positive(self.gain)
             && self.gain <= 100.0
+            && (0.0..=10.0).contains(&self.gain_growth)
             && (0.0..=10.0).contains(&self.smoothing.0)
             && positive(self.max_speed)
     }

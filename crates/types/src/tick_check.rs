@@ -138,7 +138,8 @@ mod tests {
         let assistance = crate::Assistance { attenuation: 0.0, mixing: 1.5 };
         let task = TaskState { assistance, ..TaskState::default() };
         assert!(tick(|tick| tick.commands.push(Command::Task(task))).is_err());
-        let tuning = |gain| crate::CursorTuning { gain, smoothing: Seconds(0.1), max_speed: 1.0 };
+        let tuning =
+            |gain| crate::CursorTuning { gain, gain_growth: 0.0, smoothing: Seconds(0.1), max_speed: 1.0 };
         assert_eq!(tick(|tick| tick.commands.push(Command::TuneCursor(tuning(1.5)))), Ok(()));
         assert!(tick(|tick| tick.commands.push(Command::TuneCursor(tuning(f64::NAN)))).is_err());
         let click = |threshold| crate::ClickTuning { threshold: Some(threshold), hold: Some(Seconds(0.1)) };

@@ -29,6 +29,9 @@ table_of! {
         decoder: Option<String> = None, or "`[task] decoder`";
         /// Factor on `[cursor] gain`; whoever runs the session may change it.
         gain: Option<f64> = None, in Rule::Between(0.1, 10.0), or "1";
+        /// By how much that gain grows for each workspace width per second that is decoded, up to the speed limit: small movements
+        /// stay small, and large ones take less time.
+        gain_growth: Option<f64> = None, in Rule::Between(0.0, 10.0), or "0";
         /// The blocks, in order; 1 to 64.
         blocks as "block": Vec<BlockPlan> = Vec::new();
         /// Decoders that are compared after them.

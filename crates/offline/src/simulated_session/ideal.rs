@@ -27,7 +27,12 @@ impl Ideal {
         Self {
             label_law: settings.label_law,
             gain: cursor.gain,
-            tuning: CursorTuning { gain: 1.0, smoothing: cursor.smoothing, max_speed: cursor.max_speed },
+            tuning: CursorTuning {
+                gain: 1.0,
+                gain_growth: 0.0,
+                smoothing: cursor.smoothing,
+                max_speed: cursor.max_speed,
+            },
             height: cursor.height,
             position: cursor.start,
             placed: None,
@@ -59,7 +64,7 @@ impl Ideal {
             _ => {
                 let Velocity([x, y]) = participant.intent();
                 let gain = self.gain.map(|gain| gain * self.tuning.gain);
-                Velocity([gain[0] * x, gain[1] * y]).limited(self.tuning.max_speed)
+                self.tuning.grown(Velocity([gain[0] * x, gain[1] * y])).limited(self.tuning.max_speed)
             }
         };
         let seconds = participant.options().bin.0;

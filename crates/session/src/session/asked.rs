@@ -21,6 +21,7 @@ const LONGEST_NOTE: usize = 4096;
 /// Notes that a session keeps at most; they stand in the recording.
 const MOST_NOTES: usize = 10_000;
 const GAINS: [f64; 2] = [0.1, 10.0];
+const GROWTHS: [f64; 2] = [0.0, 10.0];
 const LONGEST_SMOOTHING_MS: f64 = 1000.0;
 
 impl Session {
@@ -189,7 +190,7 @@ impl Session {
         self.compared = Vec::new();
         preset.blocks.extend(self.comparison.iter().flat_map(Comparison::blocks));
         self.blocks = vec![BlockRecord::default(); preset.blocks.len()];
-        let gain = preset.gain;
+        let (gain, gain_growth) = (preset.gain.unwrap_or(1.0), preset.gain_growth.unwrap_or(0.0));
         self.preset = Some(preset);
         self.person = person;
         self.state = SessionState::Ready;
@@ -204,7 +205,7 @@ impl Session {
         self.said = VerdictKind::None;
         self.publish(now, by, opened, actions);
         let SessionSettings { smoothing, max_speed, .. } = self.settings;
-        self.retune(now, CursorTuning { gain: gain.unwrap_or(1.0), smoothing, max_speed }, by, actions);
+        self.retune(now, CursorTuning { gain, gain_growth, smoothing, max_speed }, by, actions);
         self.retune_clicks(now, ClickOptions::default(), by, actions);
         Ok(())
     }
@@ -296,7 +297,7 @@ impl Session {
         by: Actor,
         actions: &mut Vec<SessionAction>,
     ) -> Result<(), SessionRefused> {
-        let SessionOptions { gain, smoothing_ms, max_speed, assistance, .. } = options;
+        let SessionOptions { gain, gain_growth, smoothing_ms, max_speed, assistance, .. } = options;
         let highest = self.settings.max_speed;
         let within = |name: &str, value: Option<f64>, [least, most]: [f64; 2]| match value {
             Some(value) if !(least..=most).contains(&value) => {
@@ -305,6 +306,7 @@ impl Session {
             _ => Ok(()),
         };
         within("gain", gain, GAINS)?;
+        within("gain_growth", gain_growth, GROWTHS)?;
         within("smoothing_ms", smoothing_ms, [0.0, LONGEST_SMOOTHING_MS])?;
         within("max_speed", max_speed, [0.0, highest])?;
         within("assistance", assistance, [0.0, 1.0])?;
@@ -313,6 +315,7 @@ impl Session {
         self.tune_clicks(now, options, by, actions)?;
         let tuning = CursorTuning {
             gain: gain.unwrap_or(self.tuning.gain),
+            gain_growth: gain_growth.unwrap_or(self.tuning.gain_growth),
             smoothing: smoothing_ms.map_or(self.tuning.smoothing, Seconds::from_millis),
             max_speed: max_speed.unwrap_or(self.tuning.max_speed),
         };
@@ -328,8 +331,8 @@ impl Session {
         if tuning != self.tuning {
             self.tuning = tuning;
             actions.push(SessionAction::Command(Command::TuneCursor(tuning)));
-            let CursorTuning { gain, smoothing, max_speed } = tuning;
-            let tuned = SessionChange::Tuned { gain, smoothing_s: smoothing.0, max_speed };
+            let CursorTuning { gain, gain_growth, smoothing, max_speed } = tuning;
+            let tuned = SessionChange::Tuned { gain, gain_growth, smoothing_s: smoothing.0, max_speed };
             self.publish(now, by, tuned, actions);
         }
     }

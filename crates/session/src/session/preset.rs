@@ -35,6 +35,9 @@ pub struct Preset {
     /// Factor on the configured gain; whoever runs the session may change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gain: Option<f64>,
+    /// By how much the gain grows for each workspace width per second; 0 where none is stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain_growth: Option<f64>,
     /// The blocks, in order.
     #[serde(rename = "block")]
     pub blocks: Vec<BlockPlan>,

@@ -49,6 +49,9 @@ pub struct SessionOptions {
     /// Factor on the configured gain, 0.1 to 10.
     #[serde(default)]
     pub gain: Option<f64>,
+    /// By how much that gain grows for each workspace width per second, 0 to 10.
+    #[serde(default)]
+    pub gain_growth: Option<f64>,
     /// Time constant of the low-pass over velocity, 0 to 1000 ms.
     #[serde(default)]
     pub smoothing_ms: Option<f64>,

@@ -81,6 +81,7 @@ impl Session {
                 .map(|comparison| comparison.status(self.state == SessionState::Done)),
             options: OptionStatus {
                 gain: self.tuning.gain,
+                gain_growth: self.tuning.gain_growth,
                 smoothing_ms: self.tuning.smoothing.0 * 1e3,
                 max_speed: self.tuning.max_speed,
                 highest_max_speed: self.settings.max_speed,

@@ -160,6 +160,8 @@ pub struct ControlStatus {
 pub struct OptionStatus {
     /// Factor on the configured gain.
     pub gain: f64,
+    /// By how much that gain grows for each workspace width per second.
+    pub gain_growth: f64,
     /// Time constant of the low-pass over velocity.
     pub smoothing_ms: f64,
     /// Speed limit in workspace widths per second.

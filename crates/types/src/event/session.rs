@@ -69,6 +69,9 @@ pub enum SessionChange {
     Tuned {
         /// See [`CursorTuning`](crate::CursorTuning).
         gain: f64,
+        /// See [`CursorTuning::gain_growth`](crate::CursorTuning::gain_growth).
+        #[serde(default, skip_serializing_if = "crate::tick::is_none")]
+        gain_growth: f64,
         /// Time constant of the low-pass over velocity.
         smoothing_s: f64,
         /// Workspace widths per second.

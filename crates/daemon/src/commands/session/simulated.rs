@@ -51,6 +51,9 @@ pub struct SimulationArguments {
     /// Factor on the configured gain.
     #[arg(long, value_name = "G", value_parser = strength, allow_negative_numbers = true)]
     pub gain: Option<f64>,
+    /// By how much that gain grows for each workspace width per second [default: the preset's].
+    #[arg(long, value_name = "G", value_parser = strength, allow_negative_numbers = true)]
+    pub gain_growth: Option<f64>,
     /// Time constant of the low-pass over velocity, in milliseconds [default: the configured one].
     #[arg(long, value_name = "MS", value_parser = crate::commands::values::delay_ms, allow_negative_numbers = true)]
     pub smoothing_ms: Option<f64>,
@@ -186,6 +189,7 @@ fn settings(
         fit: Seconds(simulation.fit_seconds),
         options: SessionOptions {
             gain: simulation.gain,
+            gain_growth: simulation.gain_growth,
             smoothing_ms: simulation.smoothing_ms,
             select: simulation.select,
             click_threshold: simulation.click_threshold,
@@ -204,6 +208,7 @@ fn described(arguments: &Simulated<'_>, preset: &Preset, settings: Option<&Simul
     let SimulationArguments {
         seeds,
         gain,
+        gain_growth,
         smoothing_ms,
         fit_seconds,
         perturb,
@@ -224,6 +229,7 @@ fn described(arguments: &Simulated<'_>, preset: &Preset, settings: Option<&Simul
         }),
         "participant": settings.map(|settings| &settings.participant),
         "gain": gain,
+        "gain_growth": gain_growth,
         "smoothing_ms": smoothing_ms,
         "fit_seconds": fit_seconds,
         "perturb": perturb,

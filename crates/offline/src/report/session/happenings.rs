@@ -77,8 +77,13 @@ fn session(SessionEvent { change, by, operator }: &SessionEvent) -> String {
         SessionChange::Paused { why } => format!("the session was paused: {why}"),
         SessionChange::Continued => format!("{by} let the session go on"),
         SessionChange::Ended { why } => format!("the session ended: {why}"),
-        SessionChange::Tuned { gain, smoothing_s, max_speed } => format!(
-            "{by} set the gain to {gain}, smoothing to {:.0} ms and the speed limit to {max_speed}",
+        SessionChange::Tuned { gain, gain_growth, smoothing_s, max_speed } => format!(
+            "{by} set the gain to {gain}{}, smoothing to {:.0} ms and the speed limit to {max_speed}",
+            if *gain_growth > 0.0 {
+                format!(" and {gain_growth} more of it for each width per second")
+            } else {
+                String::new()
+            },
             1e3 * smoothing_s
         ),
         SessionChange::AssistanceScaled { scale } => {

@@ -34,6 +34,7 @@ pub(super) fn preset(blocks: Vec<BlockPlan>) -> Preset {
         about: String::new(),
         decoder: None,
         gain: None,
+        gain_growth: None,
         blocks,
         compare: None,
     }
