@@ -38,7 +38,8 @@ pub use marker::{MAX_MARKER_BYTES, Marker, MarkerError, MarkerTable, MarkerTable
 pub use metrics::{TaskScore, bit_rate, quantile};
 pub use participant::{Drift, Offset, Participant, ParticipantError, ParticipantOptions, Profile};
 pub use raw_signals::{
-    Broadband, BroadbandError, BroadbandOptions, RhythmKind, Rhythms, RhythmsOptions, SpikeTimes,
+    Broadband, BroadbandError, BroadbandOptions, DetectedCounts, DetectedError, RhythmKind, Rhythms,
+    RhythmsOptions, SpikeTimes,
 };
 pub use session::{
     ActionStatus, AssistancePoint, AssistanceStatus, BlockPlan, BlockStatus, ComparePlan, ComparedStatus,

@@ -4,10 +4,12 @@
 //! own draws, so that a participant whose counts are sent is the same as one whose broadband is.
 
 mod broadband;
+mod detected;
 mod rhythms;
 mod spike_times;
 
 pub use broadband::{Broadband, BroadbandError, BroadbandOptions};
+pub use detected::{DetectedCounts, DetectedError};
 pub use rhythms::{RhythmKind, Rhythms, RhythmsOptions};
 pub use spike_times::SpikeTimes;
 
