@@ -274,7 +274,8 @@ impl Binner {
             if intake.newest.is_some_and(|newest| newest >= end) {
                 continue;
             }
-            if intake.has_filled(start, end) {
+            let is_late = now >= end + self.settings.max_wait;
+            if intake.has_filled(start, end) || is_late && intake.is_silent() {
                 filled = true;
             } else {
                 waiting = true;

@@ -43,6 +43,7 @@ fn settings(profile: Profile, blocks: Vec<BlockPlan>) -> SimulationSettings {
     };
     let preset = Preset { name: "test".into(), title: "Test".into(), blocks, ..Preset::default() };
     SimulationSettings {
+        stages: None,
         participant: ParticipantOptions { profile, ..ParticipantOptions::default() },
         session: SessionSettings {
             presets: vec![preset],

@@ -19,6 +19,7 @@ mod history;
 mod marker;
 mod metrics;
 mod participant;
+mod raw_signals;
 mod session;
 mod task;
 mod task_event;
@@ -36,6 +37,10 @@ pub use fitts::FittsLaw;
 pub use marker::{MAX_MARKER_BYTES, Marker, MarkerError, MarkerTable, MarkerTableError, parse_marker};
 pub use metrics::{TaskScore, bit_rate, quantile};
 pub use participant::{Drift, Offset, Participant, ParticipantError, ParticipantOptions, Profile};
+pub use raw_signals::{
+    Broadband, BroadbandError, BroadbandOptions, DetectedCounts, DetectedError, RhythmKind, Rhythms,
+    RhythmsOptions, SpikeTimes,
+};
 pub use session::{
     ActionStatus, AssistancePoint, AssistanceStatus, BlockPlan, BlockStatus, ComparePlan, ComparedStatus,
     ComparisonStatus, ControlStatus, DifferenceStatus, FitOrder, FitStatus, FittedModel, OptionStatus,

@@ -30,7 +30,7 @@ const WANDER_DEVIATION: f64 = PI / 18.0;
 const WANDER_TIME_CONSTANT_S: f64 = 0.3;
 /// Seconds in which the participant means to cover the error, and the speed it does not exceed.
 const ERROR_TIME_CONSTANT_S: f64 = 0.4;
-const MAX_SPEED: f64 = 0.6;
+pub(crate) const MAX_SPEED: f64 = 0.6;
 /// How long a mismatched participant lapses, and how long its movements in an open loop are.
 const LAPSE_S: f64 = 1.0;
 const MINIMUM_JERK_S: f64 = 0.9;

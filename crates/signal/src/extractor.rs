@@ -29,7 +29,7 @@ pub enum AcceptError {
     PartialRow {
         /// Values given.
         values: usize,
-        /// Values of a row: features of the stream.
+        /// Values of a row.
         width: usize,
     },
 }
@@ -39,7 +39,7 @@ pub enum AcceptError {
 pub struct RawFeatures<'a> {
     /// One value a feature, in the layout's order; NaN where it had no valid sample.
     pub values: &'a [f64],
-    /// Non-finite sample values that were left out.
+    /// Sample values that were left out: not finite, or events of no unit that there is.
     pub nonfinite: u32,
 }
 
@@ -53,7 +53,8 @@ pub struct RawFeatures<'a> {
 #[derive(Clone, Debug)]
 pub struct FeatureExtractor {
     layout: FeatureLayout,
-    streams: Vec<(Binning, Range<usize>)>,
+    /// Of each stream, its features and how many values a row has.
+    streams: Vec<(Binning, Range<usize>, usize)>,
     channels: Vec<Channel>,
     values: Vec<f64>,
     nonfinite: u32,
@@ -68,7 +69,11 @@ impl FeatureExtractor {
         let layout = FeatureLayout::new(streams)?;
         let width = layout.width();
         Ok(Self {
-            streams: layout.streams().collect(),
+            streams: layout
+                .streams()
+                .zip(streams)
+                .map(|((binning, features), stream)| (binning, features, stream.row_width()))
+                .collect(),
             layout,
             channels: vec![Channel::default(); width],
             values: vec![f64::NAN; width],
@@ -87,7 +92,7 @@ impl FeatureExtractor {
         self.nonfinite = 0;
     }
 
-    /// Takes whole rows of `stream` into the bin. Non-finite values are left out and counted.
+    /// Takes whole rows of `stream` into the bin. What is not finite, and events of no unit that there is, are left out and counted.
     ///
     /// # Errors
     /// When the stream is not in the layout or the values are no whole rows; then nothing is taken.
@@ -109,10 +114,10 @@ impl FeatureExtractor {
         to_f64: impl Fn(&T) -> f64,
     ) -> Result<(), AcceptError> {
         let streams = self.streams.len();
-        let Some((binning, range)) = self.streams.get(stream) else {
+        let Some((binning, range, width)) = self.streams.get(stream) else {
             return Err(AcceptError::UnknownStream { stream, streams });
         };
-        let width = range.len();
+        let width = *width;
         let whole = if width == 0 { values.is_empty() } else { values.len().checked_rem(width) == Some(0) };
         if !whole {
             return Err(AcceptError::PartialRow { values: values.len(), width });
@@ -121,14 +126,14 @@ impl FeatureExtractor {
             return Ok(());
         }
         let channels = self.channels.get_mut(range.clone()).unwrap_or_default();
-        let nonfinite = binning::take_rows(*binning, channels, values, to_f64);
+        let nonfinite = binning::take_rows(*binning, channels, width, values, to_f64);
         self.nonfinite = self.nonfinite.saturating_add(nonfinite);
         Ok(())
     }
 
     /// The bin's feature vector. One without a valid value, or whose sum overflows, is NaN.
     pub fn finish(&mut self) -> RawFeatures<'_> {
-        for (binning, range) in &self.streams {
+        for (binning, range, _) in &self.streams {
             if let (Some(channels), Some(values)) =
                 (self.channels.get(range.clone()), self.values.get_mut(range.clone()))
             {

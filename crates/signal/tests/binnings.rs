@@ -5,7 +5,7 @@
 mod counting_allocator;
 
 use counting_allocator::TOUCHED;
-use kalmind_signal::{BINNINGS, FeatureExtractor};
+use kalmind_signal::{BINNINGS, BinningEntry, FeatureExtractor};
 use kalmind_types::{Binning, SampleRows, StreamFeatures};
 use proptest::prelude::*;
 
@@ -13,7 +13,34 @@ const CHANNELS: usize = 3;
 
 fn extractor(binning: Binning) -> FeatureExtractor {
     let other = StreamFeatures::of_channels(Binning::Sum, 1, None);
-    FeatureExtractor::new(&[StreamFeatures::of_channels(binning, CHANNELS, None), other]).unwrap()
+    let features = match binning {
+        // as many units as values stand in a row, so that the rows of all are alike
+        Binning::Events => StreamFeatures::of_units(CHANNELS, CHANNELS, None),
+        _ => StreamFeatures::of_channels(binning, CHANNELS, None),
+    };
+    FeatureExtractor::new(&[features, other]).unwrap()
+}
+
+/// Those that make a feature of each value of a row.
+fn by_channel() -> impl Iterator<Item = &'static BinningEntry> {
+    BINNINGS.iter().filter(|entry| entry.binning != Binning::Events)
+}
+
+#[test]
+fn events_are_counted_by_the_unit_that_they_name_and_no_event_is_a_count_of_zero() {
+    let mut extractor = extractor(Binning::Events);
+    let counts = |bits: [u64; CHANNELS]| bits.map(f64::from_bits).map(|count| count as i64);
+    assert_eq!(bin(&mut extractor, &[], &[]), ([0.0_f64.to_bits(); CHANNELS], 0));
+    // what follows the unit is its waveform, whatever it is
+    let rows = [[2.0, f64::NAN, 1.0], [0.0, 0.0, 0.0], [2.0, -5.0, 1e300]];
+    let (found, left_out) = bin(&mut extractor, &rows, &[1]);
+    assert_eq!((counts(found), left_out), ([1, 0, 2], 0));
+    let none = [3.0, -1.0, 0.5, f64::NAN, f64::INFINITY, 1e300, -0.5].map(|unit| [unit, 0.0, 0.0]);
+    assert_eq!(
+        bin(&mut extractor, &none, &[]),
+        ([0.0_f64.to_bits(); CHANNELS], 7),
+        "units that there are not"
+    );
 }
 
 /// The bits of a bin's features, and how many values were left out; the rows come in runs of these lengths.
@@ -44,7 +71,7 @@ fn each_is_in_the_registry_once_under_the_name_that_files_know() {
 
 #[test]
 fn a_channel_without_a_valid_value_gives_none_and_leaves_the_others_alone() {
-    for entry in BINNINGS {
+    for entry in by_channel() {
         let mut extractor = extractor(entry.binning);
         let (nothing, left_out) = bin(&mut extractor, &[], &[]);
         assert!(nothing.iter().all(|bits| f64::from_bits(*bits).is_nan()) && left_out == 0, "{entry:?}");

@@ -19,11 +19,13 @@ pub enum Binning {
     Sum,
     /// The newest sample, kept from bin to bin until it is too old.
     Latest,
+    /// How often each unit is named: a sample is an event, and its first value names the unit, from 0.
+    Events,
 }
 
 impl Binning {
     /// All of them, in the order in which documents name them.
-    pub const ALL: [Self; 4] = [Self::Sample, Self::Mean, Self::Sum, Self::Latest];
+    pub const ALL: [Self; 5] = [Self::Sample, Self::Mean, Self::Sum, Self::Latest, Self::Events];
 
     /// The name by which configurations and models call it.
     #[must_use]
@@ -33,6 +35,7 @@ impl Binning {
             Self::Mean => "mean",
             Self::Sum => "sum",
             Self::Latest => "latest",
+            Self::Events => "events",
         }
     }
 }
@@ -49,7 +52,7 @@ pub struct StreamFeatures {
     #[serde(default)]
     pub labels: Option<Vec<String>>,
     /// The values of a sample that reaches the bins, one feature each, where they are not the channels themselves: those of
-    /// a derived stream. `None`: a value a channel.
+    /// a derived stream; or the units of a stream of events. `None`: a value a channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Vec<StreamOutput>>,
     /// The settings of the stages that make them.
@@ -64,7 +67,26 @@ impl StreamFeatures {
         Self { binning, channels, labels, outputs: None, generation: None }
     }
 
-    /// Values of a sample that reaches the bins: features of this stream.
+    /// The counts of so many units that a stream of events names, of `channels` values a sample.
+    #[must_use]
+    pub fn of_units(units: usize, channels: usize, labels: Option<Vec<String>>) -> Self {
+        let counted = |unit: usize| StreamOutput {
+            name: format!("unit{unit}"),
+            unit: "spikes".to_owned(),
+            channel: None,
+            sources: Vec::new(),
+        };
+        let outputs = Some((0..units).map(counted).collect());
+        Self { outputs, ..Self::of_channels(Binning::Events, channels, labels) }
+    }
+
+    /// Values of a sample that reaches the bins.
+    #[must_use]
+    pub fn row_width(&self) -> usize {
+        if self.binning == Binning::Events { self.channels } else { self.width() }
+    }
+
+    /// Features of this stream.
     #[must_use]
     pub fn width(&self) -> usize {
         self.outputs.as_ref().map_or(self.channels, Vec::len)

@@ -1,10 +1,8 @@
 //! `kalmind demo`: simulated participant, daemon and page in one go, with a session of a preset.
 
-use std::{
-    io::Read as _,
-    path::PathBuf,
-    process::{self, Child, Stdio},
-};
+mod participant;
+
+use std::{path::PathBuf, process};
 
 use clap::{Args, ValueEnum};
 use kalmind_acquisition::{Network, NetworkConfig};
@@ -19,6 +17,7 @@ use crate::{
         command::Command,
         live_session::{LiveSession, presets_with, scored},
         result::print_result,
+        simulate::SignalKind,
         values::{seconds, task},
     },
     configuration::{self, Configuration, default_network},
@@ -35,8 +34,9 @@ use crate::{
     },
 };
 
-/// The demonstration's configuration.
-pub(super) const CONFIGURATION: &str = include_str!("../../../../config/demo.toml");
+use participant::Participant;
+pub(super) use participant::configuration_for;
+
 /// Seconds of closed loop without a page, unless said otherwise.
 const HEADLESS_SECONDS: f64 = 60.0;
 /// How long the participant's stream may take to appear.
@@ -96,28 +96,6 @@ fn alone(mut configuration: Configuration, arguments: &DemoArguments) -> Configu
     configuration
 }
 
-/// A child process that ends when this is dropped. Its log is kept for when it ends too early: of its connections the daemon
-/// tells.
-struct Participant(Child);
-
-impl Participant {
-    /// The newest line of its log, once it has ended.
-    fn last_words(&mut self) -> String {
-        let mut log = String::new();
-        // where it cannot be read there is nothing to quote
-        let _read = self.0.stderr.take().map(|mut stderr| stderr.read_to_string(&mut log));
-        log.lines().next_back().map(|line| format!(": {line}")).unwrap_or_default()
-    }
-}
-
-impl Drop for Participant {
-    fn drop(&mut self) {
-        // it may have ended already; either way it is waited for
-        let _ended = self.0.kill();
-        let _reaped = self.0.wait();
-    }
-}
-
 /// Run a simulated participant, the daemon and the live page in one go: signal check, open loop, closed loop with and without
 /// help, and an evaluation, in 90 s.
 #[derive(Args, Clone, Debug)]
@@ -154,7 +132,10 @@ pub struct DemoArguments {
     /// Control experiment: fit to labels in random order, so that the model learns nothing.
     #[arg(long)]
     pub shuffled_labels: bool,
-    /// Configuration to start from [default: built in, the same as config/demo.toml].
+    /// What the participant sends: counts, or a raw signal that Kalmind makes features of.
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "rates")]
+    pub signal: SignalKind,
+    /// Configuration to start from [default: built in, the same as config/demo.toml, or the one for --signal].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Print one JSON document on stdout.
@@ -177,7 +158,10 @@ impl Command for DemoArguments {
     fn run(&self) -> Outcome<()> {
         let configuration = match &self.config {
             Some(path) => load(path)?,
-            None => rendered(configuration::parse(CONFIGURATION, "config/demo.toml"))?,
+            None => {
+                let (text, file) = configuration_for(self.signal);
+                rendered(configuration::parse(text, file))?
+            }
         };
         let configuration = alone(configuration, self);
         let in_force = lsl_network::apply(&configuration.lsl)?;
@@ -259,16 +243,8 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
     }
     preset.check().or_usage()?;
     let signals = EndSignals::install().or_work()?;
-    let stream =
-        configuration.stream.first().and_then(|stream| stream.selector.name.clone()).unwrap_or_default();
-    let mut child = process::Command::new(std::env::current_exe().or_work()?);
-    child
-        .args(["simulate", "--end-with-parent", "--seed", &arguments.seed.to_string()])
-        .args(["--instance", &configuration.instance.name, "--stream", &stream])
-        .args(arguments.mouse.then_some("--hand"))
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped());
-    let mut participant = Participant(child.spawn().or_work()?);
+    let mut participant =
+        Participant::start(&configuration, arguments.signal, arguments.seed, arguments.mouse)?;
 
     let record = arguments.record.as_deref();
     // what is awaited is a child that was just started: nothing to tell
@@ -308,7 +284,7 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
         alone: true,
         patience: (arguments.headless || arguments.seconds.is_some() && !arguments.mouse).then_some(patience),
     };
-    let followed = session.run(&mut || match participant.0.try_wait().or_work()? {
+    let followed = session.run(&mut || match participant.ended().or_work()? {
         Some(status) => {
             let last = participant.last_words();
             Err(anyhow::anyhow!("the simulated participant ended ({status}) before the demo was over{last}"))
@@ -417,7 +393,8 @@ mod tests {
 
     #[test]
     fn a_demo_is_private_unless_others_shall_find_it() {
-        let private = lsl(&[], CONFIGURATION);
+        let (demo, _) = configuration_for(SignalKind::Rates);
+        let private = lsl(&[], demo);
         assert_eq!(private.network, Network::Loopback);
         assert!(
             private.session_id.as_deref().is_some_and(|id| id.starts_with("kalmind-demo-")),
@@ -425,7 +402,7 @@ mod tests {
         );
         assert_ne!(private.base_port, default_network().base_port);
         for (name, network) in [("machine", Network::Machine), ("lab", Network::Lab)] {
-            let found = lsl(&["--network", name], CONFIGURATION);
+            let found = lsl(&["--network", name], demo);
             assert_eq!(
                 found,
                 NetworkConfig { network, ..default_network() },
@@ -436,8 +413,8 @@ mod tests {
 
     #[test]
     fn a_configuration_of_ones_own_keeps_its_session() {
-        let text =
-            CONFIGURATION.replace("network = \"loopback\"", "network = \"lab\"\nsession_id = \"ours\"");
+        let (demo, _) = configuration_for(SignalKind::Rates);
+        let text = demo.replace("network = \"loopback\"", "network = \"lab\"\nsession_id = \"ours\"");
         let found = lsl(&["--network", "machine", "--config", "demo.toml"], &text);
         assert_eq!((found.network, found.session_id.as_deref()), (Network::Machine, Some("ours")));
     }

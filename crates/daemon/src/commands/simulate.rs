@@ -1,17 +1,17 @@
 //! `kalmind simulate`: the simulated participant, a separate process on public interfaces.
 //!
-//! It watches the daemon's two LSL outlets and sends its units' counts as an LSL stream, one sample every 20 ms, stamped
-//! with the bin's time.
+//! It watches the daemon's two LSL outlets and sends as an LSL stream what is measured of it: its units' counts, one sample every
+//! 20 ms, stamped with the bin's time, or a raw signal that they, or what it means, are in.
+
+mod cursor_watch;
+mod sender;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use kalmind_acquisition::{
-    InletConfig, Marker, MarkerConfig, MarkerInlet, NumericInlet, StreamSelector, Waker, clock, find_one,
-};
-use kalmind_output::{NumericOutlet, NumericOutletConfig};
+use kalmind_acquisition::{Marker, MarkerConfig, MarkerInlet, StreamSelector, clock};
 use kalmind_session::{MarkerTable, Participant, ParticipantOptions, Profile, parse_marker};
-use kalmind_types::{EventBody, LslTime, Position, SampleRows, Seconds};
+use kalmind_types::{EventBody, LslTime};
 
 use crate::{
     commands::{
@@ -23,17 +23,21 @@ use crate::{
     configuration::{self, Configuration},
     failure::{OrFail as _, Outcome},
     process::termination::EndSignals,
-    running::session::SIMULATED_SOURCE,
 };
 
-/// How often an unfound cursor outlet is searched for.
-const SEARCH: Seconds = Seconds(0.5);
+pub use sender::{SignalArguments, SignalKind};
+
+use cursor_watch::CursorWatch;
+use sender::Sender;
+
 /// Markers that may wait.
 const MARKERS: usize = 1024;
 
 /// Run the simulated participant alone, as an LSL stream.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Example: kalmind simulate --seed 1 --instance Kalmind")]
+#[command(
+    after_help = "Example: kalmind simulate --signal broadband --channels 192 --config config/intracortical-broadband.toml"
+)]
 pub struct SimulateArguments {
     /// Seed: with the same seed and the same messages the participant does the same.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -41,7 +45,10 @@ pub struct SimulateArguments {
     /// Instance name of the daemon to watch [default: that of --config, else Kalmind].
     #[arg(long, value_name = "NAME")]
     pub instance: Option<String>,
-    /// Name of the stream of counts.
+    /// What it sends.
+    #[command(flatten)]
+    pub sent: SignalArguments,
+    /// Name of the stream.
     #[arg(long, value_name = "NAME", default_value = "Kalmind-Participant")]
     pub stream: String,
     /// Configuration whose `[lsl]` settings and instance name to use, so as to meet a daemon that runs with it.
@@ -86,19 +93,11 @@ fn run(arguments: &SimulateArguments, instance: &str) -> Outcome<()> {
     }
     let signals = EndSignals::install().or_work()?;
     let options = arguments.participant.options(arguments.seed, arguments.profile).or_usage()?;
-    let options = ParticipantOptions { hand: arguments.hand, ..options };
-    let bin = options.bin.0;
-    let units = options.units;
+    let units = arguments.sent.units(options.units).or_usage()?;
+    let options = ParticipantOptions { hand: arguments.hand, units, ..options };
+    let bin = options.bin;
     let mut participant = Participant::new(options).or_usage()?;
-    let mut outlet = NumericOutlet::new(&NumericOutletConfig {
-        name: arguments.stream.clone(),
-        content_type: "SpikeCounts".to_owned(),
-        source_id: format!("{SIMULATED_SOURCE}{}", arguments.seed),
-        rate_hz: 1.0 / bin,
-        labels: (0..units).map(|unit| format!("unit{unit}")).collect(),
-        unit: "count".to_owned(),
-    })
-    .or_work()?;
+    let mut sender = Sender::new(&arguments.sent, &arguments.stream, participant.options())?;
     let (sink, markers) = crossbeam_channel::bounded::<Marker>(MARKERS);
     let events = StreamSelector::by_name(format!("{instance}-Events"));
     let _events = MarkerInlet::spawn(
@@ -110,15 +109,19 @@ fn run(arguments: &SimulateArguments, instance: &str) -> Outcome<()> {
 
     let table = MarkerTable::default();
     let mut counts = vec![0.0; units];
-    let start = clock::now();
+    let is_over_by = |time: LslTime| {
+        let wait = (time - clock::now()).0.max(0.0);
+        signals.wait(Duration::from_secs_f64(wait))
+    };
+    let lead = sender.lead();
+    let start = clock::now() + lead;
     let mut number: u64 = 0;
     loop {
-        let time = LslTime(start.0 + number as f64 * bin);
-        let wait = (time - clock::now()).0.max(0.0);
-        if signals.wait(Duration::from_secs_f64(wait)) {
+        let time = LslTime(start.0 + number as f64 * bin.0);
+        if is_over_by(time - lead) {
             return Ok(());
         }
-        if arguments.seconds.is_some_and(|seconds| number as f64 * bin >= seconds) {
+        if arguments.seconds.is_some_and(|seconds| number as f64 * bin.0 >= seconds) {
             return Ok(());
         }
         cursor.observe(&mut participant);
@@ -134,53 +137,13 @@ fn run(arguments: &SimulateArguments, instance: &str) -> Outcome<()> {
             }
         }
         participant.counts(time, &mut counts);
-        outlet.push(&counts, time).or_work()?;
+        let parts = sender.begin(&counts, participant.intent(), time);
+        for part in 0..parts {
+            if is_over_by(sender.due(part)) {
+                return Ok(());
+            }
+            sender.push(part).or_work()?;
+        }
         number += 1;
-    }
-}
-
-/// The daemon's cursor outlet, found whenever it appears.
-struct CursorWatch {
-    selector: StreamSelector,
-    inlet: Option<NumericInlet>,
-    search: Option<std::thread::JoinHandle<Option<NumericInlet>>>,
-}
-
-impl CursorWatch {
-    fn new(selector: StreamSelector) -> Self {
-        Self { selector, inlet: None, search: None }
-    }
-
-    /// Tells the participant every state that has arrived.
-    fn observe(&mut self, participant: &mut Participant) {
-        let Some(inlet) = &mut self.inlet else { return self.look() };
-        while let Some(block) = inlet.blocks.receive() {
-            for (row, stamp) in block.stamps.iter().enumerate() {
-                if let SampleRows::Double64([x, y, ..]) = block.values.rows(block.channels, row, row + 1) {
-                    participant.observe_state(stamp.corrected(block.clock.offset), Position([*x, *y]));
-                }
-            }
-            inlet.blocks.give_back(block);
-        }
-    }
-
-    /// Searches without holding up the counts.
-    fn look(&mut self) {
-        match self.search.take_if(|search| search.is_finished()) {
-            Some(search) => self.inlet = search.join().ok().flatten(),
-            None if self.search.is_none() => {
-                let selector = self.selector.clone();
-                let search = std::thread::Builder::new().name("kalmind-search".to_owned()).spawn(move || {
-                    let description = find_one(&selector, SEARCH).ok()?;
-                    let mut config = InletConfig::new("cursor", selector, description);
-                    // the participant takes messages by their own stamps, however old
-                    config.limits.backlog_ms = f64::INFINITY;
-                    config.limits.bad_clock_ms = f64::INFINITY;
-                    NumericInlet::spawn(config, Waker::new()).ok()
-                });
-                self.search = search.ok();
-            }
-            None => {}
-        }
     }
 }

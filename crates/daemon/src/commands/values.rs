@@ -73,13 +73,18 @@ pub(super) fn strength(text: &str) -> Result<f64, String> {
     within(text, 0.0, 10.0, "a number")
 }
 
+/// A size of noise, in microvolts.
+pub(super) fn microvolts(text: &str) -> Result<f64, String> {
+    within(text, 0.0, 10_000.0, "a number of microvolts")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn no_number_of_the_command_line_may_be_absurd() {
-        for parse in [seconds, budget, rate, deviations, delay_ms, strength] {
+        for parse in [seconds, budget, rate, deviations, delay_ms, strength, microvolts] {
             for absurd in ["1e300", "-1", "nan", "inf", "-inf", "", "1e9", "three", "0x10"] {
                 assert!(parse(absurd).is_err(), "{absurd}");
             }

@@ -106,11 +106,15 @@ table! {
         selector: StreamSelector = StreamSelector::default(), and part;
         /// How samples become bins: each sample is a bin of its own (at most one such stream, whose rate then sets the
         /// bins), or the samples in a bin are averaged or summed, or the newest one counts until it is too old (for what is
-        /// sent less often than bins end; bins do not wait for it).
+        /// sent less often than bins end; bins do not wait for it), or each sample is an event, a spike as a rule, and how often
+        /// each unit is named is counted.
         binning: Binning = Binning::Sample;
         /// With binning = "latest": for how long a sample counts, in milliseconds. After that its channels are without a
         /// value.
         max_age_ms: f64 = 500.0, in Rule::Between(1.0, 10_000.0);
+        /// With binning = "events": how many units there are. The first value of a sample names one, from 0; what stands
+        /// behind it, as a waveform, is left out, and so is a sample that names another one, counted.
+        units: Option<usize> = None, in Rule::Between(1.0, 16384.0), or "none";
         /// What is done to its samples before they are cut into bins: filters and the like, one after the other, each a table
         /// of its name (`stage`) and its settings. Gaps of up to 5 ms are filled; after a longer one, and at the start, what
         /// comes out is not valid until the filters have settled.
@@ -258,6 +262,9 @@ impl Conflicts<'_> {
                 continue;
             }
             self.selects(&path, &stream.selector);
+            if stream.binning == Binning::Events {
+                self.events(&path, stream);
+            }
             if stream.binning != Binning::Sample {
                 continue;
             }
@@ -279,6 +286,34 @@ impl Conflicts<'_> {
                     "set required = true, or binning = \"mean\" or \"sum\"",
                 );
             }
+        }
+    }
+
+    /// A stream of events.
+    fn events(&mut self, path: &str, stream: &Stream) {
+        if stream.units.is_none() {
+            self.at(
+                self.value(&format!("{path}.binning")),
+                format!("`{path}` has binning = \"events\" and no `units`"),
+                "counted for units that are not known",
+                "add units = 96, or as many as the sender names",
+            );
+        }
+        if !stream.required {
+            self.at(
+                self.value(&format!("{path}.required")),
+                format!("`{path}` has binning = \"events\" and is not required"),
+                "without the stream, no event would look like a count of zero",
+                "leave `required` out",
+            );
+        }
+        if !stream.stages.is_empty() {
+            self.at(
+                self.key(&format!("{path}.stages")),
+                format!("`{path}` has binning = \"events\" and stages"),
+                "stages are for samples that come at a rate",
+                "leave `stages` out",
+            );
         }
     }
 

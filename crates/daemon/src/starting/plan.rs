@@ -277,14 +277,22 @@ fn planned(
     let nominal = Some(decoded.nominal_rate_hz).filter(|rate| *rate > 0.0);
     let named = |name: &String| if several { format!("{key}.{name}") } else { name.clone() };
     let labels = description.labels.as_ref().map(|labels| labels.iter().map(named).collect());
-    let outputs = derived.as_ref().map(|derived| {
-        let named = |output: &StreamOutput| StreamOutput { name: named(&output.name), ..output.clone() };
-        derived.outputs.iter().map(named).collect()
-    });
+    let units = stream.units.filter(|_| stream.binning == Binning::Events);
+    let features = match units {
+        Some(units) => StreamFeatures::of_units(units, description.channels, labels),
+        None => StreamFeatures::of_channels(stream.binning, description.channels, labels),
+    };
+    let outputs =
+        derived.as_ref().map(|derived| &derived.outputs).or(features.outputs.as_ref()).map(|outputs| {
+            let named = |output: &StreamOutput| StreamOutput { name: named(&output.name), ..output.clone() };
+            outputs.iter().map(named).collect()
+        });
+    // events come when they come; a rate says how much room they need
+    let rate_hz = stream.rate_hz.filter(|_| derived.is_none()).or(nominal).filter(|_| units.is_none());
     PlannedStream {
         binning: StreamBinning {
             binning: stream.binning,
-            rate_hz: stream.rate_hz.filter(|_| derived.is_none()).or(nominal),
+            rate_hz,
             required: stream.required,
             max_age: Seconds::from_millis(stream.max_age_ms),
             blocks: inlet.blocks,
@@ -293,7 +301,7 @@ fn planned(
         features: StreamFeatures {
             outputs,
             generation: derived.as_ref().map(|derived| derived.stages.generation),
-            ..StreamFeatures::of_channels(stream.binning, description.channels, labels)
+            ..features
         },
         inlet,
         derived,

@@ -131,6 +131,7 @@ impl Intake {
         self.binned_generation
     }
 
+    /// From one sample to the next; none where they come when they come.
     pub(super) fn period(&self) -> Option<f64> {
         self.settings.rate_hz.filter(|rate| *rate > 0.0).map(f64::recip)
     }
@@ -193,6 +194,11 @@ impl Intake {
             self.window.forget_before(start)
         };
         self.counts.dropped = self.counts.dropped.saturating_add(dropped);
+    }
+
+    /// Whether that nothing comes says that nothing happened: of a live stream of events.
+    pub(super) fn is_silent(&self) -> bool {
+        self.settings.binning == Binning::Events && self.health == StreamHealth::Live
     }
 
     /// Whether all samples that the rate promises for the bin are here, and the next is due clearly past its end.

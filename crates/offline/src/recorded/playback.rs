@@ -83,7 +83,7 @@ impl Playback {
             recorded: session.kernel_path.clone(),
             here: KernelPath::detect().as_str(),
         })?;
-        let widths = session.engine.features.iter().map(StreamFeatures::width);
+        let widths = session.engine.features.iter().map(StreamFeatures::row_width);
         let held = session.streams.iter().map(|stream| stream.held_samples);
         let mut engine = Engine::new(session.engine.clone())?.with_windows(&session.windows)?;
         if let Some(state) = &session.adaptive {

@@ -4,10 +4,11 @@ use kalmind_engine::EngineSettings;
 use kalmind_filter::DecoderSpec;
 use kalmind_fitting::FitPool;
 use kalmind_session::{
-    Calibration, FitOrder, FittedModel, Participant, ParticipantOptions, Person, Preset, Session,
-    SessionAction, SessionInput, SessionOptions, SessionRequest, SessionSettings, SessionState, SessionTick,
-    VerdictKind,
+    BroadbandOptions, Calibration, DetectedCounts, FitOrder, FittedModel, Participant, ParticipantOptions,
+    Person, Preset, Session, SessionAction, SessionInput, SessionOptions, SessionRequest, SessionSettings,
+    SessionState, SessionTick, VerdictKind,
 };
+use kalmind_signal::ChainSettings;
 use kalmind_types::{Actor, EventBody, LslTime, Phase, Seconds, TaskBlock};
 
 use super::{
@@ -29,6 +30,8 @@ const LOOK: Seconds = Seconds(0.5);
 pub struct SimulationSettings {
     /// The participant, apart from its seed.
     pub participant: ParticipantOptions,
+    /// Stages by which its counts are found in broadband that its spikes are put into; without any its counts are what is decoded.
+    pub stages: Option<ChainSettings>,
     /// The session, apart from its seed.
     pub session: SessionSettings,
     /// The preset that is run.
@@ -100,6 +103,7 @@ struct Run<'a> {
     fits: &'a FitPool,
     audience: &'a mut dyn Audience,
     participant: Participant,
+    detected: Option<DetectedCounts>,
     ideal: Option<Ideal>,
     ticks: Ticks,
     session: Session,
@@ -126,8 +130,11 @@ impl<'a> Run<'a> {
         let selects = settings.session.presets.iter().find(|preset| preset.name == settings.preset);
         let clicks = settings.participant.clicks || selects.is_some_and(Preset::selects_by_click);
         let options = ParticipantOptions { seed, clicks, ..settings.participant.clone() };
-        let (profile, bin) = (options.profile, options.bin);
+        let (profile, bin, channels) = (options.profile, options.bin, options.units);
+        let broadband = BroadbandOptions { seed, channels, bin, ..BroadbandOptions::default() };
+        let detected = settings.stages.as_ref().map(|stages| DetectedCounts::new(broadband, stages));
         Ok(Self {
+            detected: detected.transpose()?,
             participant: Participant::new(options)?,
             ideal: settings.ideal.then(|| Ideal::new(&settings.engine)),
             ticks: Ticks::new(settings.engine.clone(), bin)?,
@@ -158,6 +165,9 @@ impl<'a> Run<'a> {
             self.now = LslTime(number as f64 * bin);
             self.end_fit()?;
             self.participant.counts(self.now, &mut counts);
+            if let Some(detected) = &mut self.detected {
+                detected.detect(&mut counts);
+            }
             if let Some((channel, offset)) = self.offset {
                 counts[channel] += offset;
             }

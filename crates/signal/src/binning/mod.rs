@@ -20,10 +20,27 @@ use kalmind_types::Binning;
 trait Reduction {
     /// What it gives, in a sentence.
     const ABOUT: &'static str;
+    /// What a bin without a valid sample gives: no number, where that does not mean anything.
+    const OF_NONE: f64 = f64::NAN;
     /// What is kept after one more valid (finite) sample.
     fn take(kept: f64, sample: f64) -> f64;
     /// The feature of a channel that had `valid` valid samples, at least one.
     fn finish(kept: f64, valid: u64) -> f64;
+
+    /// Takes a row: a value for each channel, unless the binning says otherwise. How many values were left out.
+    fn take_row<T>(channels: &mut [Channel], row: &[T], to_f64: impl Fn(&T) -> f64) -> u32 {
+        let mut left_out: u32 = 0;
+        for (channel, value) in channels.iter_mut().zip(row) {
+            let value = to_f64(value);
+            if value.is_finite() {
+                channel.kept = Self::take(channel.kept, value);
+                channel.valid = channel.valid.saturating_add(1);
+            } else {
+                left_out = left_out.saturating_add(1);
+            }
+        }
+        left_out
+    }
 }
 
 /// One channel's state within the bin.
@@ -52,19 +69,20 @@ macro_rules! registry {
             BinningEntry { binning: Binning::$variant, about: <$file::$variant as Reduction>::ABOUT }
         ),+];
 
-        /// Takes whole rows, a value for each channel, into the bin; how many values were left out as not finite.
+        /// Takes whole rows of so many values into the bin; how many values were left out, as not finite or as no unit's.
         pub(crate) fn take_rows<T>(
             binning: Binning,
             channels: &mut [Channel],
+            width: usize,
             values: &[T],
             to_f64: impl Fn(&T) -> f64,
         ) -> u32 {
             match binning {
-                $(Binning::$variant => take::<$file::$variant, T>(channels, values, to_f64)),+
+                $(Binning::$variant => take::<$file::$variant, T>(channels, width, values, to_f64)),+
             }
         }
 
-        /// The features of the channels; NaN where one has no valid value, or none that is finite.
+        /// The features of the channels; NaN where one has none that is finite.
         pub(crate) fn finish_into(binning: Binning, channels: &[Channel], features: &mut [f64]) {
             match binning {
                 $(Binning::$variant => finish::<$file::$variant>(channels, features)),+
@@ -78,27 +96,25 @@ registry! {
     Mean => mean,
     Sum => sum,
     Latest => latest,
+    Events => events,
 }
 
-fn take<R: Reduction, T>(channels: &mut [Channel], values: &[T], to_f64: impl Fn(&T) -> f64) -> u32 {
-    let mut nonfinite: u32 = 0;
-    for row in values.chunks_exact(channels.len().max(1)) {
-        for (channel, value) in channels.iter_mut().zip(row) {
-            let value = to_f64(value);
-            if value.is_finite() {
-                channel.kept = R::take(channel.kept, value);
-                channel.valid = channel.valid.saturating_add(1);
-            } else {
-                nonfinite = nonfinite.saturating_add(1);
-            }
-        }
+fn take<R: Reduction, T>(
+    channels: &mut [Channel],
+    width: usize,
+    values: &[T],
+    to_f64: impl Fn(&T) -> f64,
+) -> u32 {
+    let mut left_out: u32 = 0;
+    for row in values.chunks_exact(width.max(1)) {
+        left_out = left_out.saturating_add(R::take_row(channels, row, &to_f64));
     }
-    nonfinite
+    left_out
 }
 
 fn finish<R: Reduction>(channels: &[Channel], features: &mut [f64]) {
     for (channel, feature) in channels.iter().zip(features) {
-        let value = if channel.valid > 0 { R::finish(channel.kept, channel.valid) } else { f64::NAN };
+        let value = if channel.valid > 0 { R::finish(channel.kept, channel.valid) } else { R::OF_NONE };
         *feature = if value.is_finite() { value } else { f64::NAN };
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{num::NonZero, ops::RangeInclusive, path::Path, thread};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use kalmind_filter::DecoderSpec;
 use kalmind_offline::{
     model::Demand,
@@ -11,15 +11,17 @@ use kalmind_offline::{
     },
 };
 use kalmind_session::{CalibrationOptions, Preset, Profile, SessionOptions, SessionSettings};
+use kalmind_signal::ChainSettings;
 use kalmind_types::{Binning, Seconds, SelectBy, StreamFeatures};
 use serde_json::{Value, json};
 
 use crate::{
     commands::{
         beginning::{self, load, preset_for, rendered},
-        demo::CONFIGURATION,
+        demo::configuration_for,
         participant_arguments::ParticipantArguments,
         result::print_result,
+        simulate::SignalKind,
         values::{seconds, strength},
     },
     configuration::{self, Configuration},
@@ -48,6 +50,9 @@ pub struct SimulationArguments {
     /// The participant.
     #[command(flatten)]
     pub participant: ParticipantArguments,
+    /// What is decoded: the participant's counts, or those that the configured stages find in its broadband.
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "rates")]
+    pub signal: SimulatedSignal,
     /// Factor on the configured gain.
     #[arg(long, value_name = "G", value_parser = strength, allow_negative_numbers = true)]
     pub gain: Option<f64>,
@@ -87,6 +92,15 @@ pub struct SimulationArguments {
     pub threads: Option<u8>,
 }
 
+/// What is measured of a participant in simulated time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SimulatedSignal {
+    /// Counts of its units.
+    Rates,
+    /// Its spikes in noise, at 30 kHz.
+    Broadband,
+}
+
 /// `1..50`, or one seed alone.
 fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
     let (first, last) = text.split_once("..").unwrap_or((text, text));
@@ -114,7 +128,14 @@ pub(super) fn run(arguments: &Simulated<'_>) -> Outcome<()> {
     beginning::offline()?;
     let configuration = match arguments.config {
         Some(path) => load(path)?,
-        None => rendered(configuration::parse(CONFIGURATION, "config/demo.toml"))?,
+        None => {
+            let signal = match arguments.simulation.signal {
+                SimulatedSignal::Rates => SignalKind::Rates,
+                SimulatedSignal::Broadband => SignalKind::Broadband,
+            };
+            let (text, file) = configuration_for(signal);
+            rendered(configuration::parse(text, file))?
+        }
     };
     let preset = preset_for(&configuration, arguments.preset)?;
     let simulation = arguments.simulation;
@@ -179,7 +200,15 @@ fn settings(
         task_may_resume: configuration.task.may_resume,
         presets: vec![preset.clone()],
     };
+    let stages = match simulation.signal {
+        SimulatedSignal::Rates => None,
+        SimulatedSignal::Broadband => {
+            let stages = configuration.stream.first().map(|stream| stream.stages.clone()).unwrap_or_default();
+            Some(ChainSettings(stages))
+        }
+    };
     Ok(SimulationSettings {
+        stages,
         engine: engine_settings(configuration, &demand, Seconds(0.0)),
         participant,
         session,
@@ -218,6 +247,7 @@ fn described(arguments: &Simulated<'_>, preset: &Preset, settings: Option<&Simul
         click_threshold,
         click_hold_ms,
         ideal,
+        signal,
         ..
     } = arguments.simulation;
     json!({
@@ -228,6 +258,7 @@ fn described(arguments: &Simulated<'_>, preset: &Preset, settings: Option<&Simul
             session.presets.first().and_then(|preset| preset.decoder.clone()).or_else(|| session.decoder.clone())
         }),
         "participant": settings.map(|settings| &settings.participant),
+        "signal": signal.to_possible_value().map(|signal| signal.get_name().to_owned()),
         "gain": gain,
         "gain_growth": gain_growth,
         "smoothing_ms": smoothing_ms,
