@@ -217,10 +217,13 @@ export class SessionPanel {
   }
 
   // What else is known of signals and decoders.
-  #known({ signal_check: check, fits, comparison, simulated }) {
+  #known({ signal_check: check, reference, fits, comparison, simulated }) {
     find("signal-check").hidden = !check;
     find("signal-check").toggleAttribute("data-bad", check?.is_good === false);
     put("signal-check", check ? sentence(check.text) : "");
+    find("reference").hidden = !reference;
+    find("reference").toggleAttribute("data-bad", reference?.warnings.length > 0);
+    put("reference", reference ? [`Reference block: ${ofWhen(reference)}`, ...reference.warnings].map(sentence).join(" ") : "");
     put("fits", fits.running ? "A decoder is being fitted." : fits.newest ? sentence(fits.newest) : "");
     find("comparison").hidden = !comparison;
     if (!comparison) return;

@@ -20,7 +20,7 @@ const SAVED_EVERY: Seconds = Seconds(30.0);
 
 impl Desk {
     /// The threads that fits run on: all fits of a run share them, and they give way to everything else on the machine.
-    fn fit_pool(&mut self) -> Result<Arc<FitPool>, String> {
+    pub(super) fn fit_pool(&mut self) -> Result<Arc<FitPool>, String> {
         if let Some(pool) = &self.fits {
             return Ok(Arc::clone(pool));
         }

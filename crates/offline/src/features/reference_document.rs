@@ -64,6 +64,9 @@ pub struct ReferenceDocument {
     pub format: u32,
     /// What it is called.
     pub name: String,
+    /// When it was learnt in a session; none where it was learnt from a recording later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<String>,
     /// The recording.
     pub recording: String,
     /// From when to when, in seconds from its first sample.
