@@ -1,5 +1,7 @@
 // The panel that runs a session: it draws what the session shows of itself, and asks for what people press.
 
+import { referenceText } from "./reference.js";
+
 const CONSOLE_KEY = "kalmind-console";
 const OPERATOR_KEY = "kalmind-operator";
 const SLIDER_RESTS_MS = 150; // a slider that is moved is asked for once it rests
@@ -222,8 +224,7 @@ export class SessionPanel {
     find("signal-check").toggleAttribute("data-bad", check?.is_good === false);
     put("signal-check", check ? sentence(check.text) : "");
     find("reference").hidden = !reference;
-    find("reference").toggleAttribute("data-bad", reference?.warnings.length > 0);
-    put("reference", reference ? [`Reference block: ${ofWhen(reference)}`, ...reference.warnings].map(sentence).join(" ") : "");
+    put("reference", reference ? referenceText(reference) : "");
     put("fits", fits.running ? "A decoder is being fitted." : fits.newest ? sentence(fits.newest) : "");
     find("comparison").hidden = !comparison;
     if (!comparison) return;

@@ -84,7 +84,8 @@ impl Desk {
             });
             // what is fitted from now on belongs to it
             if let Some(features) = self.settings.demand.streams.get_mut(place) {
-                features.generation = Some(next.generation);
+                // where they are of a rest, that is told next
+                (features.generation, features.rest) = (Some(next.generation), None);
             }
             self.tell_learner(next.generation, Ok(()));
             let action = StagesAction::StagesInForce;

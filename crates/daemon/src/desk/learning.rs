@@ -82,6 +82,11 @@ impl Desk {
         self.learning.take_if(|learning| learning.number == number);
         match &result {
             Ok(ReferenceStatus { text, warnings, .. }) => {
+                for stages in &self.settings.stages {
+                    if let Some(features) = self.settings.demand.streams.get_mut(stages.place) {
+                        features.rest = Some(text.clone());
+                    }
+                }
                 tracing::info!("thresholds and references were learnt from the rest {text}");
                 for warning in warnings {
                     tracing::warn!("{warning}");

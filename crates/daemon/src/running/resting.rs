@@ -148,14 +148,9 @@ impl Resting {
 /// What there is to say of what was learnt.
 #[must_use]
 pub(crate) fn status_of(document: &ReferenceDocument) -> ReferenceStatus {
-    let ReferenceDocument { made, recording, seconds: [from, to], warnings, .. } = document;
-    let when = match made {
-        // `2026-01-31T14:22:33+0000`
-        Some(made) => made.get(..16).unwrap_or(made).replace('T', " ") + " UTC",
-        None => recording.clone(),
-    };
+    let ReferenceDocument { made, seconds: [from, to], warnings, .. } = document;
     ReferenceStatus {
-        text: format!("of {when}, {:.0} s", to - from),
+        text: document.text(),
         made: made.clone(),
         seconds: to - from,
         warnings: warnings.clone(),

@@ -76,3 +76,17 @@ pub struct ReferenceDocument {
     /// What to know before using it, a sentence each.
     pub warnings: Vec<String>,
 }
+
+impl ReferenceDocument {
+    /// Which stretch it is of, in words: when, and how long.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let [from, to] = self.seconds;
+        let when = match &self.made {
+            // `2026-01-31T14:22:33+0000`
+            Some(made) => made.get(..16).unwrap_or(made).replace('T', " ") + " UTC",
+            None => self.recording.clone(),
+        };
+        format!("of {when}, {:.0} s", to - from)
+    }
+}
