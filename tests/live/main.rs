@@ -24,6 +24,7 @@ mod models;
 mod passage;
 mod recording;
 mod replacing;
+mod rest;
 mod round_trip;
 mod run_models;
 mod sessions;

@@ -47,7 +47,7 @@ fn configuration(laboratory: &Laboratory, more: &str) -> PathBuf {
 }
 
 /// `kalmind session`, once it has printed its page's address.
-fn session(laboratory: &Laboratory, preset: &std::path::Path, more: &[&str]) -> Daemon {
+pub(crate) fn session(laboratory: &Laboratory, preset: &std::path::Path, more: &[&str]) -> Daemon {
     let mut command = laboratory.kalmind();
     command
         .args(["session", "--wait", "30", "--json", "--config", "kalmind.toml", "--preset"])
@@ -64,7 +64,7 @@ fn shown(daemon: &Daemon) -> Value {
 }
 
 /// Waits until it shows what is expected.
-fn wait_until(daemon: &Daemon, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn wait_until(daemon: &Daemon, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
     let (_keep, pause) = mpsc::channel::<()>();
     let mut status = shown(daemon);
     for _ in 0..600 {
@@ -79,13 +79,13 @@ fn wait_until(daemon: &Daemon, what: &str, holds: impl Fn(&Value) -> bool) -> Va
 }
 
 /// Asks something of it as an operator on a page.
-fn ask(daemon: &Daemon, (operator, console): (&str, &str), request: &Value) -> (u16, String) {
+pub(crate) fn ask(daemon: &Daemon, (operator, console): (&str, &str), request: &Value) -> (u16, String) {
     let body = json!({ "person": { "operator": operator, "console": console }, "request": request });
     daemon.http("POST", "/v1/session", Some(&body), true)
 }
 
 /// The terminal that the session was begun in.
-const TERMINAL: (&str, &str) = ("AB", "terminal");
+pub(crate) const TERMINAL: (&str, &str) = ("AB", "terminal");
 
 /// Waits for its end, which has to be of this exit code; gives what it printed.
 fn ended(daemon: Daemon, expected: i32) -> Value {

@@ -73,7 +73,7 @@ pub struct DaemonControls {
     /// What a model had to match at the start.
     pub demand: Demand,
     /// The streams' stages.
-    pub stages: StageChanges,
+    pub stages: Arc<StageChanges>,
     /// How often a hand was told of, in a run in which a simulated participant means what a person's hand does.
     pub hands: Option<Arc<AtomicU64>>,
     /// Whether a guard stands in front of decoders whose options leave it open.

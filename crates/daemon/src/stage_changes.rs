@@ -7,18 +7,18 @@ use kalmind_output::{ControlRefused, StagesRequest};
 use kalmind_types::Actor;
 
 use crate::{
-    desk::{DeskHandle, Message, NextStages, StagesStatus},
+    desk::{DeskHandle, FROZEN, Message, NextStages, StagesStatus},
     running::recording::stages_document,
-    starting::stages::generation,
+    starting::{plan::Plan, stages::generation},
 };
 
 /// The stages of a run as they were at its start.
 #[derive(Debug)]
 pub struct StageChanges {
     /// Those of each decoded stream.
-    pub stages: Vec<Option<Stages>>,
+    stages: Vec<Option<Stages>>,
     /// What of their streams is recorded.
-    pub recorded: RecordedAs,
+    recorded: RecordedAs,
 }
 
 /// What a model has to match.
@@ -53,6 +53,15 @@ impl Demands {
 }
 
 impl StageChanges {
+    /// Those of a run.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        Self {
+            stages: plan.streams.iter().map(|stream| stream.inlet.stages.clone()).collect(),
+            recorded: plan.recorded_as(),
+        }
+    }
+
     /// Has another generation of a stream's stages follow the one in force.
     ///
     /// # Errors
@@ -72,6 +81,9 @@ impl StageChanges {
         let settings = serde_json::from_value(settings)
             .map_err(|error| ControlRefused::Invalid(format!("`stages` are not understood: {error}")))?;
         let after = Stages { generation: generation(&settings), settings, raw: before.raw.clone() };
+        if desk.progress().frozen {
+            return Err(ControlRefused::NotNow(FROZEN.to_owned()));
+        }
         if shown.iter().any(|status| status.next.is_some()) {
             return Err(ControlRefused::NotNow("another change of stages is under way".to_owned()));
         }

@@ -4,7 +4,7 @@
 use kalmind_filter::DecoderSpec;
 use kalmind_fitting::{EarlierFit, FitProgress, FitSettings};
 use kalmind_session::{ChanceTest, FitOrder};
-use kalmind_types::{LslTime, Seconds};
+use kalmind_types::{LslTime, Seconds, StreamFeatures};
 
 use crate::{
     calibration_fit::{CalibrationFit, CalibrationFitError, FitTerms, fit_rows},
@@ -48,6 +48,11 @@ impl SessionFits {
     /// ([`FitOrder::anew`]): nothing may come of it.
     pub fn begin_anew(&mut self) {
         (self.test, self.whole) = (ChanceTest::repeatedly(0), None);
+    }
+
+    /// The streams as they are now: what is fitted next belongs to the stages that are in force.
+    pub fn follow_streams(&mut self, streams: &[StreamFeatures]) {
+        self.demand.streams = streams.to_vec();
     }
 
     /// Fits what a session asks for at `now`; `spec` is the order's decoder. Where another fit follows soon it keeps the

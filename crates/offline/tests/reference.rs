@@ -1,24 +1,29 @@
 //! What a stretch of rest fixes of stages: thresholds by hand, dead and quietest channels, weights and their warning.
 #![expect(clippy::unwrap_used, reason = "a test that cannot build its subject has failed")]
 
-use std::fs::File;
+use std::{fs::File, io::Write as _, path::Path};
 
 use kalmind_engine::BinnerSettings;
 use kalmind_offline::{
     Quiet,
     features::{
         AverageBy, FeaturePlan, FeatureStages, FeatureStream, FeaturesError, ReferenceDocument,
-        ReferenceOptions, ScaleBy, learn_reference,
+        ReferenceOptions, ScaleBy, learn_reference, learn_rest,
     },
     recorded::SessionDocument,
 };
 use kalmind_recording::xdf::{encode::HeaderFields, writer::Writer};
 use kalmind_signal::{ChainSettings, ChannelName, ReferenceKind, Signal, StageSettings};
 use kalmind_types::{
-    Binning, ChannelMask, GenerationId, NumberFormat, SampleRows, Seconds, StreamFeatures, StreamTime,
+    Binning, ChannelMask, GenerationId, LslTime, NumberFormat, SampleRows, Seconds, StreamFeatures,
+    StreamTime,
 };
 
 const RATE_HZ: f64 = 1000.0;
+/// Rows of a chunk of the file.
+const CHUNK: usize = 50;
+/// What brings the sender's clock to the recorder's.
+const OFFSET_S: f64 = 2.0;
 
 /// Own noise of different size, a shared one, and a channel without any.
 fn rest() -> Vec<[f64; 4]> {
@@ -60,7 +65,15 @@ fn learnt_of(
 ) -> Result<ReferenceDocument, FeaturesError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rest.xdf");
-    let mut writer = Writer::new(File::create_new(&path).unwrap(), "1970-01-01T00:00:00+0000", "");
+    write(&path, rows, first, true);
+    let options = ReferenceOptions { scale, average, quietest: 2, ridge: 1e-3, from_s: 0.0, to_s: 600.0 };
+    learn_reference(&path, &plan(&[stage]), &options, None, &Quiet(|| 0.0))
+}
+
+/// A recording of these rows, whose first sample has this stamp; or as far as it was written before it `ends`. The sender's
+/// clock is 2 s behind.
+fn write(path: &Path, rows: &[[f64; 4]], first: f64, ends: bool) {
+    let mut writer = Writer::new(File::create_new(path).unwrap(), "1970-01-01T00:00:00+0000", "");
     let array = writer.add_stream(&HeaderFields {
         name: "Array",
         channels: 4,
@@ -71,18 +84,22 @@ fn learnt_of(
     let mut stamps: Vec<StreamTime> =
         (0..rows.len()).map(|row| StreamTime(5.0 + row as f64 / RATE_HZ)).collect();
     stamps[0] = StreamTime(first);
-    writer.rows(array, &stamps, SampleRows::Double64(rows.as_flattened()));
-    writer.footers();
+    writer.clock_offset(array, 5.0, OFFSET_S);
+    for (stamps, rows) in stamps.chunks(CHUNK).zip(rows.chunks(CHUNK)) {
+        writer.rows(array, stamps, SampleRows::Double64(rows.as_flattened()));
+    }
+    if ends {
+        writer.footers();
+    }
     writer.commit().unwrap();
-    let options = ReferenceOptions { scale, average, quietest: 2, ridge: 1e-3, from_s: 0.0, to_s: 600.0 };
-    learn_reference(&path, &plan(serde_json::from_str(stage).unwrap()), &options, None, &Quiet(|| 0.0))
 }
 
-/// A stream of four channels with one stage.
-fn plan(stage: StageSettings) -> FeaturePlan {
+/// A stream of four channels with these stages.
+fn plan(stages: &[&str]) -> FeaturePlan {
+    let settings: Vec<StageSettings> =
+        stages.iter().map(|stage| serde_json::from_str(stage).unwrap()).collect();
     let raw = Signal::raw(RATE_HZ, (0..4).map(|channel| (format!("e{channel}"), String::new())));
-    let stages =
-        FeatureStages { settings: ChainSettings(vec![stage]), generation: GenerationId([0; 32]), raw };
+    let stages = FeatureStages { settings: ChainSettings(settings), generation: GenerationId([0; 32]), raw };
     FeaturePlan {
         streams: vec![FeatureStream {
             key: "array".to_owned(),
@@ -195,4 +212,88 @@ fn a_long_stretch_is_thinned_evenly() {
     for (all, thinned) in all.scales.iter().zip(&thinned.scales).take(3) {
         assert!((thinned / all - 1.0).abs() < 0.1, "{all} {thinned}");
     }
+}
+
+/// A high-pass, a regression learnt behind it, and thresholds learnt behind that.
+const CHAIN: [&str; 3] = [r#"{"stage": "filter", "kind": "high_pass", "hz": 20}"#, AVERAGE, SPIKES];
+
+#[test]
+fn a_rest_in_a_recording_that_is_still_written_is_learnt_from_as_it_is_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let (written, whole) = (folder.path().join("written.xdf"), folder.path().join("whole.xdf"));
+    let rows = rest().repeat(3);
+    write(&written, &rows, 5.0, false);
+    // half a chunk
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(&written)
+        .unwrap()
+        .write_all(&[4, 200, 0, 0, 0, 3])
+        .unwrap();
+    write(&whole, &rows, 5.0, true);
+    let of = ReferenceOptions {
+        scale: ScaleBy::Mad,
+        average: AverageBy::Regression,
+        quietest: 2,
+        ridge: 1e-3,
+        from_s: 0.0,
+        to_s: 0.0,
+    };
+    // on the recorder's clock the first sample came at 7 s
+    let times = [LslTime(7.5), LslTime(9.5)];
+    let live = learn_rest(&written, &plan(&CHAIN), times, &of, &Quiet(|| 0.0)).unwrap();
+    assert_eq!((live.seconds, live.recording.as_str()), ([0.5, 2.5], "written.xdf"));
+    assert_eq!(live.warnings.len(), 2, "only the dead channel, twice: {:?}", live.warnings);
+    let [from_s, to_s] = live.seconds;
+    let again = ReferenceOptions { from_s, to_s, ..of };
+    let after = learn_reference(&whole, &plan(&CHAIN), &again, None, &Quiet(|| 0.0)).unwrap();
+    assert_eq!((&live.streams, &live.warnings), (&after.streams, &after.warnings), "to the bit");
+    let StageSettings::Spikes(spikes) = &live.streams[0].stages.0[2] else { panic!("spikes") };
+    assert!(spikes.scales[..3].iter().all(|scale| *scale > 0.0) && spikes.scales[3] == 0.0, "{spikes:?}");
+}
+
+#[test]
+fn a_rest_that_is_not_whole_in_the_recording_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("written.xdf");
+    write(&path, &rest(), 5.0, false);
+    let options = ReferenceOptions {
+        scale: ScaleBy::Rms,
+        average: AverageBy::All,
+        quietest: 2,
+        ridge: 1e-3,
+        from_s: 0.0,
+        to_s: 0.0,
+    };
+    let why = |times: [f64; 2]| {
+        let times = times.map(LslTime);
+        learn_rest(&path, &plan(&[SPIKES]), times, &options, &Quiet(|| 0.0)).unwrap_err().to_string()
+    };
+    // there are samples from 7 s to 9 s
+    assert!(why([6.5, 8.5]).contains("begins after the rest did"));
+    assert!(why([8.0, 10.0]).contains("only 1.0 s of the 2.0 s"), "{}", why([8.0, 10.0]));
+}
+
+#[test]
+fn what_comes_long_before_a_stretch_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.xdf");
+    let rows = rest().repeat(40);
+    write(&path, &rows, 5.0, true);
+    let learnt = |path: &Path, from_s: f64, to_s: f64| {
+        let (scale, average) = (ScaleBy::Rms, AverageBy::All);
+        let options = ReferenceOptions { scale, average, quietest: 2, ridge: 1e-3, from_s, to_s };
+        let found = learn_reference(path, &plan(&CHAIN), &options, None, &Quiet(|| 0.0)).unwrap();
+        let StageSettings::Spikes(spikes) = found.streams[0].stages.0[2].clone() else { panic!("spikes") };
+        spikes.scales
+    };
+    let late = learnt(&path, 72.0, 74.0);
+    // the same rows, with all that came before
+    let short = folder.path().join("short.xdf");
+    write(&short, &rows[..62_000], 5.0, true);
+    let early = learnt(&short, 52.0, 54.0);
+    assert!(
+        late.iter().zip(&early).all(|(late, early)| (late - early).abs() <= 1e-9 * early),
+        "{late:?} {early:?}"
+    );
 }

@@ -57,6 +57,8 @@ fn settings(profile: Profile, blocks: Vec<BlockPlan>) -> SimulationSettings {
             max_speed: 1.0,
             height: 1.0,
             task_may_resume: false,
+            reference: None,
+            cannot_learn: None,
         },
         preset: "test".into(),
         engine: EngineSettings {
@@ -225,7 +227,10 @@ impl Audience for Keeps {
             SessionInput::PutIn { model, result } => {
                 Kept::Other(SessionInput::PutIn { model: *model, result: result.clone() })
             }
-            SessionInput::Told { .. } | SessionInput::ModeAsked(_) | SessionInput::Silent(_) => {
+            SessionInput::Told { .. }
+            | SessionInput::ModeAsked(_)
+            | SessionInput::Silent(_)
+            | SessionInput::Learnt { .. } => {
                 panic!("nobody is there to do so")
             }
         };

@@ -11,6 +11,7 @@ const NOTICE = {
   ready: "We will start soon",
   resting: "Resting",
   fitting: "One moment",
+  learning: "One moment",
   paused: "Paused",
   done: "That was all. Thank you!",
 };

@@ -1,5 +1,7 @@
 // The panel that runs a session: it draws what the session shows of itself, and asks for what people press.
 
+import { referenceText } from "./reference.js";
+
 const CONSOLE_KEY = "kalmind-console";
 const OPERATOR_KEY = "kalmind-operator";
 const SLIDER_RESTS_MS = 150; // a slider that is moved is asked for once it rests
@@ -217,10 +219,12 @@ export class SessionPanel {
   }
 
   // What else is known of signals and decoders.
-  #known({ signal_check: check, fits, comparison, simulated }) {
+  #known({ signal_check: check, reference, fits, comparison, simulated }) {
     find("signal-check").hidden = !check;
     find("signal-check").toggleAttribute("data-bad", check?.is_good === false);
     put("signal-check", check ? sentence(check.text) : "");
+    find("reference").hidden = !reference;
+    put("reference", reference ? referenceText(reference) : "");
     put("fits", fits.running ? "A decoder is being fitted." : fits.newest ? sentence(fits.newest) : "");
     find("comparison").hidden = !comparison;
     if (!comparison) return;

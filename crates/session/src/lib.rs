@@ -44,9 +44,9 @@ pub use raw_signals::{
 pub use session::{
     ActionStatus, AssistancePoint, AssistanceStatus, BlockPlan, BlockStatus, ComparePlan, ComparedStatus,
     ComparisonStatus, ControlStatus, DifferenceStatus, FitOrder, FitStatus, FittedModel, OptionStatus,
-    Person, Preset, PresetError, PresetStatus, ScoreStatus, Session, SessionAction, SessionInput,
-    SessionOptions, SessionRefused, SessionRequest, SessionSettings, SessionState, SessionStatus,
-    SessionTick, SignalCheckStatus, Verdict, VerdictKind,
+    Person, Preset, PresetError, PresetStatus, ReferenceStatus, ScoreStatus, Session, SessionAction,
+    SessionInput, SessionOptions, SessionRefused, SessionRequest, SessionSettings, SessionState,
+    SessionStatus, SessionTick, SignalCheckStatus, Verdict, VerdictKind,
 };
 pub use task::{Task, TaskError, TaskKind, TaskOption, TaskStep, TaskTick, seconds_that_count};
 pub use task_event::TaskEvent;

@@ -16,6 +16,7 @@ mod fitting;
 mod input;
 mod preset;
 mod request;
+mod rest;
 mod score;
 mod settings;
 mod shown;
@@ -32,8 +33,8 @@ use kalmind_types::{
 };
 
 use self::{
-    click_options::ClickOptions, compare::Comparison, fits::Fits, score::Scoring, signal_check::SignalCheck,
-    verdict::Judge,
+    click_options::ClickOptions, compare::Comparison, fits::Fits, rest::Learning, score::Scoring,
+    signal_check::SignalCheck, verdict::Judge,
 };
 use crate::{Calibration, Task, Timeline};
 
@@ -42,6 +43,7 @@ pub use compare::{ComparedStatus, ComparisonStatus, DifferenceStatus};
 pub use input::{FittedModel, SessionInput, SessionTick};
 pub use preset::{AssistancePoint, BlockPlan, ComparePlan, Preset, PresetError};
 pub use request::{Person, SessionOptions, SessionRefused, SessionRequest};
+pub use rest::ReferenceStatus;
 pub use score::ScoreStatus;
 pub use settings::SessionSettings;
 pub use signal_check::SignalCheckStatus;
@@ -114,6 +116,8 @@ pub struct Session {
     measure_when_free: bool,
     tuning: CursorTuning,
     clicks: ClickOptions,
+    /// Stretches of rest, and what was learnt of them.
+    learning: Learning,
     assistance_scale: f64,
     overridden_by: Option<String>,
     notes: usize,
@@ -151,6 +155,7 @@ impl Session {
         let SessionSettings { smoothing, max_speed, .. } = settings;
         Self {
             participant: settings.participant.clone(),
+            learning: Learning::of(settings.reference.clone()),
             settings,
             preset: None,
             person: Person::default(),
@@ -222,6 +227,7 @@ impl Session {
             }
             SessionInput::ModeAsked(mode) => self.mode_asked(now, mode, actions),
             SessionInput::Fitted { number, result } => self.fitted(now, number, result, actions),
+            SessionInput::Learnt { number, result } => self.learnt(now, number, result, actions),
             SessionInput::PutIn { model, result } => self.put_in(now, model, result, actions),
         }
         Ok(())
@@ -231,8 +237,7 @@ impl Session {
     #[must_use]
     pub fn is_free(&self) -> bool {
         let controls = self.wanted == Some(Mode::Control) || self.shown == Some(OutputState::Control);
-        let runs =
-            matches!(self.state, SessionState::Running | SessionState::Resting | SessionState::Fitting);
+        let runs = self.runs_preset();
         self.told_block.is_none() && !(runs && self.paused.is_none()) && !controls
     }
 
@@ -281,6 +286,13 @@ impl Session {
     pub fn hides_decoder(&self) -> bool {
         let runs = !matches!(self.state, SessionState::Closed | SessionState::Ready | SessionState::Done);
         runs && self.compared_block().is_some()
+    }
+
+    /// Whether the stages of the streams stay as they are: a block runs in which the decoder moves the cursor.
+    #[must_use]
+    pub fn freezes_stages(&self) -> bool {
+        let decodes = |plan: &BlockPlan| plan.block.mode() == Mode::Control;
+        self.state == SessionState::Running && self.plan().is_some_and(decodes)
     }
 
     /// The place of the block that runs, or comes next, among those of a comparison.

@@ -58,13 +58,17 @@ pub struct StreamFeatures {
     /// The settings of the stages that make them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<GenerationId>,
+    /// The stretch of rest that thresholds and references among these settings are of, in words; none where they are the
+    /// configuration's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<String>,
 }
 
 impl StreamFeatures {
     /// A stream whose channels are its features.
     #[must_use]
     pub fn of_channels(binning: Binning, channels: usize, labels: Option<Vec<String>>) -> Self {
-        Self { binning, channels, labels, outputs: None, generation: None }
+        Self { binning, channels, labels, outputs: None, generation: None, rest: None }
     }
 
     /// The counts of so many units that a stream of events names, of `channels` values a sample.

@@ -19,6 +19,8 @@ pub enum TaskBlock {
     Evaluation,
     /// The participant types.
     Typing,
+    /// Nothing moves, and the participant rests: thresholds and references are learnt from it.
+    Rest,
 }
 
 impl TaskBlock {
@@ -31,6 +33,7 @@ impl TaskBlock {
             Self::ClosedLoop => "closed_loop",
             Self::Evaluation => "evaluation",
             Self::Typing => "typing",
+            Self::Rest => "rest",
         }
     }
 
@@ -38,7 +41,7 @@ impl TaskBlock {
     #[must_use]
     pub fn mode(self) -> Mode {
         match self {
-            Self::SignalCheck => Mode::Idle,
+            Self::SignalCheck | Self::Rest => Mode::Idle,
             Self::OpenLoop => Mode::Calibrating,
             Self::ClosedLoop | Self::Evaluation | Self::Typing => Mode::Control,
         }
@@ -49,7 +52,9 @@ impl TaskBlock {
     pub fn drive(self) -> CursorDrive {
         match self {
             Self::OpenLoop => CursorDrive::Label,
-            Self::SignalCheck | Self::ClosedLoop | Self::Evaluation | Self::Typing => CursorDrive::Decoder,
+            Self::SignalCheck | Self::ClosedLoop | Self::Evaluation | Self::Typing | Self::Rest => {
+                CursorDrive::Decoder
+            }
         }
     }
 }

@@ -337,7 +337,7 @@ impl Course {
             "block": now.map(|_| self.block), "elapsed_s": self.elapsed, "rest_s": self.rest,
             "seconds_left": (all - over - self.elapsed).max(0.0),
             "assistance": {"attenuation": mixing, "mixing": mixing, "scale": self.options[3]},
-            "signal_check": null, "comparison": null, "first_target_s": null,
+            "signal_check": null, "reference": null, "comparison": null, "first_target_s": null,
             "fits": {"running": false, "done": trials, "failed": 0, "kept_out": 0, "newest": null, "rows": 50 * trials, "rows_refused": 0},
             "verdict": {
                 "verdict": verdict, "text": text, "trials": trials, "acquired": trials - trials / 5, "needed": NEEDED,

@@ -134,6 +134,7 @@ fn show(bar: &ProgressBar, status: &SessionStatus) {
         }
         SessionState::Resting => bar.set_message(format!("{title} begins in {:.0} s", status.rest_s)),
         SessionState::Fitting => bar.set_message("fitting"),
+        SessionState::Learning => bar.set_message("learning from the rest"),
         SessionState::Closed | SessionState::Ready | SessionState::Paused | SessionState::Done => {
             bar.set_message(status.message.clone());
         }

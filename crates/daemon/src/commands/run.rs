@@ -146,10 +146,22 @@ pub(super) fn banner(plan: &Plan, found: &finding::Found) -> String {
         }
         None => "  model: none; intent stays empty until one is fitted".to_owned(),
     });
+    lines.extend(reference_line(&plan.configuration));
     lines.extend(plan.resuming.iter().flat_map(Resuming::lines).map(|line| format!("    {line}")));
     lines.extend(found.missing.iter().map(|missing| format!("  {missing}")));
     lines.push(format!("  bins of {} ms; kernels: {}", plan.bin_ms, kalmind_filter::kernel_path()));
     lines.join("\n")
+}
+
+/// Which stretch of rest thresholds and references are of, where any stage takes something from one.
+fn reference_line(configuration: &Configuration) -> Option<String> {
+    let learnt = configuration.reference.learnt.as_ref().map(|learnt| {
+        let warnings: String =
+            learnt.document.warnings.iter().map(|warning| format!("\n    {warning}")).collect();
+        format!("  reference block: {} ({}){warnings}", learnt.document.text(), learnt.file.display())
+    });
+    let configured = || "  reference block: none; thresholds and references as configured".to_owned();
+    configuration.learns_from_rest().then(|| learnt.unwrap_or_else(configured))
 }
 
 /// What came of the start.

@@ -43,7 +43,7 @@ pub use presets::{built_in_presets, load_preset, parse_preset, preset};
 pub use problem::{ConfigurationErrors, Problem};
 pub use recording::{Models, Record, Recorded, RecordedStream};
 pub use reference::{DocumentedKey, documented_keys, presets_reference, reference};
-pub use rest::Reference;
+pub use rest::{Learnt, Reference, read_reference};
 pub use running::{Insistence, Instance, Log, LogFormat, Realtime, Sex, Subject};
 pub use server::Server;
 pub use task::{Marker, Task};
@@ -217,7 +217,9 @@ fn load_for(path: &Path, purpose: Use) -> Result<Configuration, ConfigurationErr
         configuration.reference.file.as_mut().filter(|_| problems.is_empty() && purpose != Use::Learning)
     {
         *file = folder.join(&*file);
-        if let Err(problem) = rest::read_and_apply(file, &mut configuration.stream) {
+        let file = file.clone();
+        let read = read_reference(&file);
+        if let Err(problem) = read.and_then(|learnt| configuration.apply_reference(file.clone(), learnt)) {
             let span = places.get("reference.file").map_or(0..0, |place| place.value.clone());
             let found = format!("{}: {problem}", file.display());
             let help = "a file that `kalmind reference` wrote for these streams and stages";

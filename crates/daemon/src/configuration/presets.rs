@@ -58,18 +58,19 @@ table_of! {
     BlockPlan {
         /// What it is for. `open_loop`: the task moves the cursor and the participant imagines it. `closed_loop`: the decoder
         /// moves it, with help if there is any. `evaluation`: closed loop without help, whose score is reported.
-        /// `signal_check`: looking at the signals. `typing` is for others to announce.
+        /// `signal_check`: looking at the signals. `rest`: nothing moves, and thresholds and references are learnt from it
+        /// (docs/stages.md). `typing` is for others to announce.
         block: TaskBlock = TaskBlock::SignalCheck, and required;
         /// What people read.
         title: String = String::new(), and required;
         /// What the participant is asked to do.
         instruction: String = String::new(), in Rule::Unit;
         /// The task that it presents (docs/tasks.md).
-        task: Option<String> = None, or "required, but for a signal check, which has none";
+        task: Option<String> = None, or "required, but for a signal check or a rest, which have none";
         /// Options of that task, as in `{ hold = 0.5 }`.
         options: BTreeMap<String, f64> = BTreeMap::new(), or "each as it is by default";
         /// How long it lasts, in seconds in which the cursor can move.
-        seconds: f64 = 0.0, in Rule::Between(1.0, LONGEST_S), and required;
+        seconds: f64 = 0.0, in Rule::Between(1.0, LONGEST_S), or "required, but for a rest, which lasts 60 s";
         /// Rest before it.
         rest_s: f64 = 0.0, in Rule::Between(0.0, LONGEST_S);
         /// `closed_loop`: how much the cursor is helped, from when on. Between two points it changes evenly, after the last it
@@ -161,7 +162,8 @@ pub fn load_preset(path: &Path) -> Result<Preset, ConfigurationErrors> {
 /// Everything that is wrong with the text, with places.
 pub fn parse_preset(text: &str, file_name: &str) -> Result<Preset, ConfigurationErrors> {
     let mut document = Document::<Preset>::read(text);
-    let preset = document.read.take().unwrap_or_default();
+    let mut preset = document.read.take().unwrap_or_default();
+    preset.blocks.iter_mut().for_each(BlockPlan::complete_rest);
     if document.is_toml {
         let more = nonsense(&preset, &document);
         document.problems.extend(more);

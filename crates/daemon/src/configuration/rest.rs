@@ -2,42 +2,118 @@
 
 use std::path::{Path, PathBuf};
 
-use kalmind_offline::features::{ReferenceDocument, unlearnt};
+use kalmind_offline::features::{
+    AverageBy, ReferenceDocument, ReferenceOptions, ScaleBy, is_learnt, unlearnt,
+};
+use kalmind_signal::StageSettings;
 
-use super::{input::Stream, table::table};
+use super::{
+    Configuration,
+    input::Stream,
+    rule::Rule,
+    table::{choices, table},
+};
+
+choices!(ScaleBy { Rms => "rms", Mad => "mad" });
+choices!(AverageBy { All => "all", Quietest => "quietest", Regression => "regression" });
 
 table! {
-    /// What a stretch of rest fixed of the stages, learnt by `kalmind reference`: thresholds of spikes, weights, quietest and
-    /// dead channels, as one generation apart from any decoder.
+    /// What a stretch of rest fixes of the stages: thresholds of spikes, weights, quietest and dead channels, as one generation
+    /// apart from any decoder. `kalmind reference` learns it from a recording, a `rest` block of a session while it runs.
     pub struct Reference {
         /// The file; a relative path starts at this file's folder. What it says of thresholds and references takes
         /// the place of what the streams' stages say; all else of these has to be as it was when that was learnt.
         file: Option<PathBuf> = None, or "settings under `stages` count as they stand";
+        /// What a `rest` block makes the thresholds of spikes a multiple of: the root mean square, or the median absolute
+        /// deviation over 0.6745.
+        scale: ScaleBy = ScaleBy::Rms;
+        /// What a `rest` block makes of common averages: of all channels but dead ones, of the quietest of each array, or
+        /// regressions.
+        average: AverageBy = AverageBy::All;
+        /// With `average = "quietest"`: how many channels of each array.
+        quietest: usize = 32, in Rule::Between(1.0, 65_535.0);
+        /// With `average = "regression"`: its penalty, as part of the mean variance of an array's channels.
+        ridge: f64 = 1e-3, in Rule::Between(1e-12, 1e6);
+    }
+    beside {
+        /// What is in force of that.
+        learnt: Option<Box<Learnt>>
     }
 }
 
-/// Reads what was learnt, and has it count for the streams.
+/// What was learnt of a stretch of rest, in the place of the streams' own stages.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Learnt {
+    /// Its file.
+    pub file: PathBuf,
+    /// What it says.
+    pub document: ReferenceDocument,
+    /// The streams' stages as they were written.
+    written: Vec<Vec<StageSettings>>,
+}
+
+impl Configuration {
+    /// Has what was learnt of a stretch of rest count for the streams.
+    ///
+    /// # Errors
+    /// A sentence that says why it cannot.
+    pub fn apply_reference(&mut self, file: PathBuf, document: ReferenceDocument) -> Result<(), String> {
+        let written = self.stream.iter().map(|stream| stream.stages.clone()).collect();
+        apply(&document, &mut self.stream)?;
+        self.reference.learnt = Some(Box::new(Learnt { file, document, written }));
+        Ok(())
+    }
+
+    /// The same with the streams' stages as they were written, to learn from another stretch.
+    #[must_use]
+    pub fn unlearnt(&self) -> Self {
+        let mut configuration = self.clone();
+        if let Some(learnt) = configuration.reference.learnt.take() {
+            for (stream, written) in configuration.stream.iter_mut().zip(learnt.written) {
+                stream.stages = written;
+            }
+        }
+        configuration
+    }
+
+    /// Whether any stage takes anything from a stretch of rest.
+    #[must_use]
+    pub fn learns_from_rest(&self) -> bool {
+        self.stream.iter().any(|stream| stream.stages.iter().any(is_learnt))
+    }
+}
+
+impl Reference {
+    /// What is learnt of a stretch.
+    #[must_use]
+    pub fn options(&self) -> ReferenceOptions {
+        let Self { scale, average, quietest, ridge, .. } = *self;
+        ReferenceOptions { scale, average, quietest, ridge, from_s: 0.0, to_s: f64::INFINITY }
+    }
+}
+
+/// What was learnt, as its file has it.
 ///
 /// # Errors
 /// A sentence that says what is wrong with it.
-pub(super) fn read_and_apply(file: &Path, streams: &mut [Stream]) -> Result<(), String> {
+pub fn read_reference(file: &Path) -> Result<ReferenceDocument, String> {
     let bytes = std::fs::read(file).map_err(|error| error.to_string())?;
     let learnt: ReferenceDocument = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
     if learnt.format != 1 {
         return Err(format!("it is of version {}, and this program reads version 1", learnt.format));
     }
-    apply(&learnt, streams)
+    Ok(learnt)
 }
 
 /// Puts what was learnt in the place of the streams' own stages.
 fn apply(learnt: &ReferenceDocument, streams: &mut [Stream]) -> Result<(), String> {
+    let mut applied = streams.to_vec();
     for of in &learnt.streams {
-        let Some(stream) = streams.iter_mut().find(|stream| stream.key() == of.key) else {
+        let Some(stream) = applied.iter_mut().find(|stream| stream.key() == of.key) else {
             return Err(format!("it is of a stream \"{}\", which is not configured", of.key));
         };
-        let names = |stages: &[kalmind_signal::StageSettings]| {
-            stages.iter().map(kalmind_signal::StageSettings::name).collect::<Vec<_>>().join(", ")
-        };
+        let names =
+            |stages: &[StageSettings]| stages.iter().map(StageSettings::name).collect::<Vec<_>>().join(", ");
         let (configured, known) = (names(&stream.stages), names(&of.stages.0));
         if configured != known {
             return Err(format!(
@@ -64,5 +140,6 @@ fn apply(learnt: &ReferenceDocument, streams: &mut [Stream]) -> Result<(), Strin
         }
         stream.stages.clone_from(&of.stages.0);
     }
+    streams.clone_from_slice(&applied);
     Ok(())
 }

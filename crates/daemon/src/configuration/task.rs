@@ -30,6 +30,7 @@ choices!(TaskBlock {
     ClosedLoop => "closed_loop",
     Evaluation => "evaluation",
     Typing => "typing",
+    Rest => "rest",
 });
 
 choices!(TrialResult { Acquired => "acquired", Timeout => "timeout", Incorrect => "incorrect" });

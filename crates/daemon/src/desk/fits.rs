@@ -20,7 +20,7 @@ const SAVED_EVERY: Seconds = Seconds(30.0);
 
 impl Desk {
     /// The threads that fits run on: all fits of a run share them, and they give way to everything else on the machine.
-    fn fit_pool(&mut self) -> Result<Arc<FitPool>, String> {
+    pub(super) fn fit_pool(&mut self) -> Result<Arc<FitPool>, String> {
         if let Some(pool) = &self.fits {
             return Ok(Arc::clone(pool));
         }
@@ -49,6 +49,7 @@ impl Desk {
         let spec: DecoderSpec = decoder.parse().map_err(|error| format!("{decoder}: {error}"))?;
         // what it leaves for the next one comes back with its result: that of a fit that was cancelled never does
         let mut fitting = self.fitting.clone();
+        fitting.follow_streams(&self.settings.demand.streams);
         let desk = self.handle.clone();
         // of those that others follow soon the folder keeps some: the recording has them all
         let now = clock::now();

@@ -4,7 +4,7 @@ use kalmind_acquisition::{GenerationNews, NextGeneration, clock};
 use kalmind_offline::recorded::StagesDocument;
 use kalmind_types::{Actor, Command, EventBody, GenerationId, StagesAction, StagesEvent, TickInput};
 
-use super::{Desk, steered_stages::StagesStatus};
+use super::{Desk, FROZEN, steered_stages::StagesStatus};
 
 impl Desk {
     /// Hands another generation of a stream's stages to its thread, which was [claimed](super::DeskHandle::claim_stages).
@@ -16,6 +16,10 @@ impl Desk {
         by: Actor,
     ) {
         let generation = document.generation;
+        // whoever asked may have done so before the block began
+        if self.session.freezes_stages() {
+            return self.refuse_stages(place, generation, by, FROZEN);
+        }
         // the recording knows its settings before anything says that it is in force
         let recorder = self.settings.recorder.as_ref();
         if recorder.is_some_and(|recorder| !recorder.stages(place, document)) {
@@ -34,6 +38,7 @@ impl Desk {
     fn refuse_stages(&mut self, place: usize, generation: GenerationId, by: Actor, reason: &str) {
         self.handle.release_stages(place);
         self.forget_awaited();
+        self.tell_learner(generation, Err(reason.to_owned()));
         let refused = StagesAction::StagesRefused;
         self.tell_stages(place, refused, generation, by, (None, None), Some(reason.to_owned()));
     }
@@ -79,8 +84,10 @@ impl Desk {
             });
             // what is fitted from now on belongs to it
             if let Some(features) = self.settings.demand.streams.get_mut(place) {
-                features.generation = Some(next.generation);
+                // where they are of a rest, that is told next
+                (features.generation, features.rest) = (Some(next.generation), None);
             }
+            self.tell_learner(next.generation, Ok(()));
             let action = StagesAction::StagesInForce;
             let since = (next.at, Some(input.seq));
             self.tell_stages(place, action, next.generation, next.by, since, None);

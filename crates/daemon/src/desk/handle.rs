@@ -18,7 +18,7 @@ use kalmind_offline::{
     session_fits::SessionFits,
 };
 use kalmind_output::{ControlRefused, DecoderInfo};
-use kalmind_session::{Person, SessionRefused, SessionRequest, SessionStatus};
+use kalmind_session::{Person, ReferenceStatus, SessionRefused, SessionRequest, SessionStatus};
 use kalmind_types::{Actor, Cause, EventBody, LslTime, Mode, ModelId};
 
 use super::steered_stages::{NextStages, StagesStatus};
@@ -31,6 +31,9 @@ const ACTIVATIONS: usize = 4;
 
 /// How long whoever asks something of the session waits for the answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// Why stages are not changed while a block runs in which the decoder moves the cursor.
+pub const FROZEN: &str = "a block of the session runs in which the decoder moves the cursor: stages stay as they are until it is over";
 
 /// What becomes of a request to the session.
 pub type SessionAnswer = Result<Arc<SessionStatus>, SessionRefused>;
@@ -97,6 +100,13 @@ pub enum Message {
         /// Where the answer goes: where the session stands after it, or why nothing was done.
         answer: Sender<SessionAnswer>,
     },
+    /// A stretch of rest was learnt from, and what was learnt is in force.
+    Learnt {
+        /// Which.
+        number: u64,
+        /// What there is to say of it, or why nothing was learnt.
+        result: Result<ReferenceStatus, String>,
+    },
     /// A fit that the session asked for has ended.
     Fitted {
         /// Which.
@@ -121,6 +131,8 @@ pub struct Progress {
     pub hidden: Option<Arc<[ModelId]>>,
     /// The stages of the streams that have some.
     pub stages: Vec<StagesStatus>,
+    /// Whether stages stay as they are, as the session says.
+    pub frozen: bool,
     /// Where the session stands; none until the desk has begun.
     pub session: Option<Arc<SessionStatus>>,
 }
@@ -174,6 +186,7 @@ impl DeskHandle {
             doubt: model.and_then(IdentifiedModel::doubt),
             hidden: None,
             stages: Vec::new(),
+            frozen: false,
             session: None,
         };
         let mut models = RunModels::default();

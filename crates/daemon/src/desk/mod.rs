@@ -6,6 +6,7 @@ mod arrivals;
 mod fits;
 mod generations;
 mod handle;
+mod learning;
 mod models;
 mod session;
 mod states;
@@ -40,8 +41,9 @@ use kalmind_offline::session_fits::SessionFits;
 use kalmind_session::{Session, SessionAction, SessionInput, SessionSettings};
 use kalmind_types::{Actor, Command, FeatureLayout, LslTime, ModelId, OutputState, Seconds};
 
-use self::swaps::Swaps;
-pub use handle::{DeskHandle, Message, Progress, SessionAnswer};
+use self::{learning::Learning, swaps::Swaps};
+pub use handle::{DeskHandle, FROZEN, Message, Progress, SessionAnswer};
+pub use learning::{Learner, Stretch};
 pub use steered_stages::{NextStages, StagesStatus, SteeredStages};
 pub use windows::ToldWindow;
 
@@ -100,6 +102,8 @@ pub struct DeskSettings {
     pub arrivals: InputArrivals,
     /// The streams with stages.
     pub stages: Vec<SteeredStages>,
+    /// What learns from stretches of rest.
+    pub learner: Option<Learner>,
     /// Windows at events.
     pub windows: Vec<ToldWindow>,
 }
@@ -149,6 +153,10 @@ pub struct Desk {
     put_in: Option<ModelId>,
     /// The model whose adaptive state follows the signal, or did last.
     adapts: Option<ModelId>,
+    /// The stretch of rest that is being learnt from.
+    learning: Option<Learning>,
+    /// Whether stages stay as they are, as it was shown last.
+    froze: bool,
     /// What saves that state and where the session stands, once there was one.
     keeper: Option<Keeper>,
     /// Where the session stands, as it was saved last.
@@ -212,6 +220,8 @@ impl Desk {
             put_in: None,
             fitted: None,
             adapts: None,
+            learning: None,
+            froze: false,
             keeper: None,
             saved_session: None,
             decodes: start,
@@ -293,6 +303,7 @@ impl Desk {
             Message::ChangeStages { place, next, document, by } => {
                 self.change_stages(place, *next, *document, by);
             }
+            Message::Learnt { number, result } => self.learnt(number, result),
             Message::Fitted { number, result, fitting } => {
                 if self.fits_asked == Some(number) {
                     self.fitting = *fitting;

@@ -48,6 +48,7 @@ impl Desk {
         let done = self.session.handle(clock::now(), input, &mut wanted);
         self.session_changed = true;
         self.hide_or_show();
+        self.freeze_or_not();
         self.actions.extend(wanted);
         // what is done may tell the session something, which wants more done: after what it wanted before, in order
         if !core::mem::replace(&mut self.carries_out, true) {
@@ -93,6 +94,8 @@ impl Desk {
                 (self.fits_asked, self.fit_saved) = (None, None);
                 self.nobody_waits.store(true, Ordering::Relaxed);
             }
+            SessionAction::Learn { number, from, to } => self.learn(number, [from, to]),
+            SessionAction::CancelLearning { .. } => self.cancel_learning(),
             SessionAction::PutIn(model) => self.put_in(model),
             SessionAction::TakeBack(model) => self.take_back_waiting(model),
             SessionAction::MeasureArrival => self.measure_arrival(),

@@ -95,6 +95,8 @@ impl Bench {
                 max_speed: 1.0,
                 height: 1.0,
                 task_may_resume: false,
+                reference: None,
+                cannot_learn: None,
             },
             interrupted: None,
             shuffled_labels: None,
@@ -104,6 +106,7 @@ impl Bench {
             layout: Arc::new(engine.layout().clone()),
             arrivals: InputArrivals::new(rules, Vec::new()),
             stages: Vec::new(),
+            learner: None,
             windows: Vec::new(),
         };
         let (to_tick, commands) = ring(4);

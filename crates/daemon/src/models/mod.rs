@@ -5,5 +5,6 @@ mod participant_files;
 pub(crate) mod posted;
 pub mod run_models;
 pub mod saved;
+pub mod saved_references;
 pub mod saved_session;
 pub mod saved_state;

@@ -104,11 +104,16 @@ impl SavedFile {
 }
 
 fn name_of(model: &IdentifiedModel, unix: f64) -> String {
-    let date = kalmind_recording::date(unix).replace(':', "-");
-    let milliseconds = (unix.rem_euclid(1.0) * 1e3) as u32;
     let hash = model.id.to_hex();
     let digits = hash.get(..DIGITS).unwrap_or_default();
-    format!("{}.{milliseconds:03}_{digits}{ENDING}", date.trim_end_matches("+0000"))
+    format!("{}_{digits}{ENDING}", moment(unix))
+}
+
+/// A moment as names of files have it.
+pub(super) fn moment(unix: f64) -> String {
+    let date = kalmind_recording::date(unix).replace(':', "-");
+    let milliseconds = (unix.rem_euclid(1.0) * 1e3) as u32;
+    format!("{}.{milliseconds:03}", date.trim_end_matches("+0000"))
 }
 
 /// The beginning of the identity that a name of ours holds.

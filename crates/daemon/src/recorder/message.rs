@@ -59,6 +59,11 @@ pub enum Message {
         /// What happened.
         because: String,
     },
+    /// Somebody waits until what was handed over before this is written.
+    Written {
+        /// Who is told.
+        tell: Sender<()>,
+    },
     /// The session ended in order.
     End {
         /// Who ended it.

@@ -172,6 +172,14 @@ impl RecorderHandle {
         self.messages.try_send(message).is_ok()
     }
 
+    /// Tells once everything that was handed over until now is in the file, or counted as lost; none where there is no room for
+    /// the question.
+    #[must_use]
+    pub fn written(&self) -> Option<Receiver<()>> {
+        let (tell, told) = crossbeam_channel::bounded(1);
+        self.messages.try_send(Message::Written { tell }).ok().map(|()| told)
+    }
+
     /// Records a model, packed where it was fitted in this session. To be called before the tick can hear of it.
     pub fn model(&self, model: &IdentifiedModel, fitted: Option<Arc<RecordedFit>>) {
         let message = Message::Model {

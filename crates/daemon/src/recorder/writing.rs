@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 use kalmind_acquisition::pool::PoolReader;
 use kalmind_offline::recorded::{CheckpointPart, LossKind, RecordDocument, SessionDocument, TickDocument};
 use kalmind_output::CursorRow;
@@ -42,6 +42,8 @@ pub(super) struct Writing<S> {
     pub(super) texts: Vec<TextInput>,
     ticks: PoolReader<TickRecord>,
     messages: Receiver<Message>,
+    /// Who waits for the end of the round.
+    waiting_for_it: Vec<Sender<()>>,
     pub(super) own: Own,
     row: CursorRow,
     pub(super) status: Arc<RecorderStatus>,
@@ -106,6 +108,7 @@ impl<S: Sink> Writing<S> {
             texts: Vec::new(),
             ticks,
             messages,
+            waiting_for_it: Vec::new(),
             own,
             row,
             status,
@@ -171,6 +174,10 @@ impl<S: Sink> Writing<S> {
         self.write_texts(now);
         self.write_ticks();
         self.keep_time(now);
+        for tell in self.waiting_for_it.drain(..) {
+            // whoever waited may be gone
+            let _nobody_waits = tell.try_send(());
+        }
     }
 
     /// The last round: everything that is there, what was lost, and the footers.
@@ -224,6 +231,7 @@ impl<S: Sink> Writing<S> {
                         self.lose(what, stream, count);
                     }
                 }
+                Message::Written { tell } => self.waiting_for_it.push(tell),
                 Message::End { reason, summary } => {
                     self.document(now, &RecordDocument::End { reason, summary }, true);
                     self.commit("end");

@@ -34,6 +34,7 @@ use crate::{
         late_streams::LateStreams,
         plane_streams::{PlaneStreams, PositionSlot},
         recording::{begin_recording, session_document},
+        resting::Resting,
         session::session_settings,
         summary::Summary,
         tick_start::{UnreadWindows, first_model, spawn_tick},
@@ -197,10 +198,12 @@ impl Daemon {
         });
         let position = PositionSlot::default();
         let seed = options.seed.unwrap_or(identity.run);
+        let changes = Arc::new(StageChanges::of(plan));
+        let resting = Resting::of(plan, record_handle.clone(), options.save.as_ref(), &changes, &handle);
         let settings = DeskSettings {
             demand: plan.demand.clone(),
             guard: configuration.decoder.guard,
-            session: session_settings(plan, options.presets, seed, options.calibrate.as_ref()),
+            session: session_settings(plan, options.presets, seed, options.calibrate.as_ref(), &resting),
             interrupted: plan
                 .resuming
                 .as_ref()
@@ -212,6 +215,7 @@ impl Daemon {
             position: position.clone(),
             arrivals,
             stages,
+            learner: resting.ok().map(Resting::learner),
             windows: ToldWindow::all_of(plan),
         };
         let tick = tick_waker.clone();
@@ -268,10 +272,7 @@ impl Daemon {
             markers: marker_counts,
             told_stop: Mutex::new(None),
             demand: plan.demand.clone(),
-            stages: StageChanges {
-                stages: plan.streams.iter().map(|stream| stream.inlet.stages.clone()).collect(),
-                recorded: plan.recorded_as(),
-            },
+            stages: changes,
             guard: configuration.decoder.guard,
             task_may_resume,
             hands,

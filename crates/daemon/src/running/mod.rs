@@ -8,6 +8,7 @@ pub mod late_streams;
 pub mod plane_streams;
 mod recorded_inlet;
 pub(crate) mod recording;
+pub(crate) mod resting;
 pub(crate) mod session;
 pub mod summary;
 mod tick_start;

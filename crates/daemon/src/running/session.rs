@@ -4,7 +4,10 @@ use kalmind_filter::DecoderSpec;
 use kalmind_session::{CalibrationOptions, Preset, SessionSettings};
 use kalmind_types::Seconds;
 
-use crate::starting::plan::Plan;
+use crate::{
+    running::resting::{Resting, status_of},
+    starting::plan::Plan,
+};
 
 /// How the source of a simulated participant's stream begins, as `kalmind simulate` names it.
 pub(crate) const SIMULATED_SOURCE: &str = "kalmind-participant-";
@@ -15,6 +18,7 @@ pub(crate) fn session_settings(
     presets: Vec<Preset>,
     seed: u64,
     decoder: Option<&DecoderSpec>,
+    resting: &Result<Resting, String>,
 ) -> SessionSettings {
     let configuration = &plan.configuration;
     let is_simulated = |source: &str| source.starts_with(SIMULATED_SOURCE);
@@ -31,6 +35,8 @@ pub(crate) fn session_settings(
             switched_off: plan.layout.switched_off(&plan.masked).count(),
         },
         features: plan.layout.width(),
+        reference: configuration.reference.learnt.as_ref().map(|learnt| status_of(&learnt.document)),
+        cannot_learn: resting.as_ref().err().cloned(),
         smoothing: Seconds::from_millis(configuration.cursor.smoothing_ms),
         max_speed: configuration.cursor.max_speed,
         height: configuration.cursor.height,

@@ -8,6 +8,7 @@ pub mod planned_stream;
 pub mod prepared;
 pub mod recorded;
 mod recorded_size;
+mod resumed_reference;
 pub mod resuming;
 pub mod stages;
 mod windows;

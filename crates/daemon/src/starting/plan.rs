@@ -133,6 +133,10 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
         })
         .collect();
     let channels: Vec<usize> = headers.iter().map(|header| header.channels).collect();
+    let rest = configuration.reference.learnt.as_ref().map(|learnt| learnt.document.text());
+    for stream in streams.iter_mut().filter(|stream| stream.derived.is_some()) {
+        stream.features.rest.clone_from(&rest);
+    }
     let labels = model.as_ref().map(|model| model.stream_labels(&channels)).unwrap_or_default();
     for (place, (stream, header)) in streams.iter_mut().zip(&found.streams).enumerate() {
         if header.is_none() {

@@ -14,7 +14,7 @@ use crate::{
     failure::{OrFail as _, Outcome},
     models::saved::SavedModels,
     running::plane_streams::Places,
-    starting::{plan_error::PlanError, resuming::Resuming},
+    starting::{plan_error::PlanError, resumed_reference::References, resuming::Resuming},
     task_follower::TASK_MARKERS,
 };
 
@@ -92,7 +92,16 @@ pub fn prepare(mut configuration: Configuration, resume: bool) -> Outcome<Prepar
     let (model, resuming) = if resume {
         let saved = SavedModels::of(&configuration).ok_or(PlanError::ResumeWithoutParticipant).or_usage()?;
         let mut resuming = Resuming::begin(&saved)?;
-        (Some(resuming.next_that_fits(differences).or_usage()?), Some(resuming))
+        let references = References::of(&configuration, saved.folder())?;
+        resuming.say_of_references(&references.passed_over);
+        let with_stages = |model: &IdentifiedModel| {
+            let mut found = differences(model);
+            found.extend(references.difference(model));
+            found
+        };
+        let model = resuming.next_that_fits(with_stages).or_usage()?;
+        references.apply(&mut configuration, &model).map_err(anyhow::Error::msg).or_usage()?;
+        (Some(model), Some(resuming))
     } else {
         (configured_model(&configuration, differences)?, None)
     };

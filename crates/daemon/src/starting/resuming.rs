@@ -92,6 +92,11 @@ impl Resuming {
         Err(PlanError::NothingToResume { folder: self.folder.clone(), passed_over: self.passed_over.clone() })
     }
 
+    /// Notes which saved stretches of rest do not fit the configuration.
+    pub fn say_of_references(&mut self, passed_over: &[String]) {
+        self.passed_over.extend_from_slice(passed_over);
+    }
+
     /// Passes over the model that was taken, for what is known of the run by now.
     pub fn pass_over(&mut self, differences: &[String]) {
         if let Some(file) = self.taken.take() {

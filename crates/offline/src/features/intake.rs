@@ -142,6 +142,12 @@ impl Intake {
         self.run(begin..stamps.len(), missing, stamps, values, tell);
     }
 
+    /// Passes over samples of a chunk: nothing is made of them, and they count.
+    pub(super) fn pass_over(&mut self, stamps: &[f64]) {
+        self.gaps.forget();
+        self.next += stamps.len() as u64;
+    }
+
     /// Takes consecutive samples, before which so many are missing.
     fn run(
         &mut self,

@@ -1,6 +1,6 @@
 //! Features made of a recording, bin by bin.
 
-use std::path::Path;
+use std::{ops::ControlFlow, path::Path};
 
 use encoding_rs::Encoding;
 use kalmind_engine::{Binner, Engine};
@@ -92,6 +92,7 @@ pub fn make_features(
                 making.go_on(plan, false, show);
             }
             progress(read, length);
+            ControlFlow::Continue(())
         },
     )
     .map_err(unreadable)?;

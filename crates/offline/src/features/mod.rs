@@ -3,7 +3,8 @@
 //!
 //! [`make_features`] makes them of any recording's streams. Nothing is late here: every sample counts as received when its
 //! stamp says, so a bin lacks only what its stamps lack. [`FeatureTable`] holds rows and writes them as files.
-//! [`learn_reference`] learns from a stretch of rest what stages take from it.
+//! [`learn_reference`] learns from a stretch of rest what stages take from it, and [`learn_rest`] does while the recording is
+//! still written.
 
 mod error;
 mod intake;
@@ -19,6 +20,6 @@ pub use intake::Crossing;
 pub use learning::unlearnt;
 pub use making::{FeatureRow, make_features};
 pub use plan::{FeaturePlan, FeaturePlanner, FeatureStages, FeatureStream};
-pub use reference::learn_reference;
+pub use reference::{is_learnt, learn_reference, learn_rest};
 pub use reference_document::{AverageBy, ReferenceDocument, ReferenceOptions, ReferenceStream, ScaleBy};
 pub use table::{FeatureTable, write_crossings};

@@ -64,6 +64,9 @@ pub struct ReferenceDocument {
     pub format: u32,
     /// What it is called.
     pub name: String,
+    /// When it was learnt in a session; none where it was learnt from a recording later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<String>,
     /// The recording.
     pub recording: String,
     /// From when to when, in seconds from its first sample.
@@ -72,4 +75,18 @@ pub struct ReferenceDocument {
     pub streams: Vec<ReferenceStream>,
     /// What to know before using it, a sentence each.
     pub warnings: Vec<String>,
+}
+
+impl ReferenceDocument {
+    /// Which stretch it is of, in words: when, and how long.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let [from, to] = self.seconds;
+        let when = match &self.made {
+            // `2026-01-31T14:22:33+0000`
+            Some(made) => made.get(..16).unwrap_or(made).replace('T', " ") + " UTC",
+            None => self.recording.clone(),
+        };
+        format!("of {when}, {:.0} s", to - from)
+    }
 }

@@ -24,7 +24,7 @@ pub enum GatherError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A block that is none.
-    #[error("--blocks {0}: signal_check, open_loop, closed_loop, evaluation, typing and all are known")]
+    #[error("--blocks {0}: signal_check, open_loop, closed_loop, evaluation, typing, rest and all are known")]
     Block(String),
     /// The blocks asked for are not in the recording.
     #[error("{}: no block {wanted} was recorded; it has {found}", .path.display())]

@@ -235,7 +235,10 @@ impl<'a> Run<'a> {
                 };
                 self.ask(request)?;
             }
-            SessionState::Resting | SessionState::Running | SessionState::Fitting => {
+            SessionState::Resting
+            | SessionState::Running
+            | SessionState::Fitting
+            | SessionState::Learning => {
                 let waits = !status.control.allowed && status.verdict.verdict != VerdictKind::None;
                 let allowed =
                     status.actions.iter().any(|action| action.action == "override" && action.allowed);
@@ -321,6 +324,8 @@ impl<'a> Run<'a> {
                 SessionAction::PutIn(model) => put_in.push(model),
                 // no model is ever on its way here, and bins come when they are due
                 SessionAction::TakeBack(_) | SessionAction::MeasureArrival => {}
+                // a preset with a rest is refused: there are no stages
+                SessionAction::Learn { .. } | SessionAction::CancelLearning { .. } => {}
             }
         }
         for model in put_in {

@@ -5,6 +5,7 @@
 
 use std::{
     io::{Read, Seek},
+    ops::ControlFlow,
     path::Path,
 };
 
@@ -91,8 +92,8 @@ pub struct SampleChunk<'a> {
     pub length: u64,
 }
 
-/// Shows the samples of a file's streams, chunk by chunk in its order, but for those that `skip` names by their header.
-/// Memory: a chunk. Problems are those that [`read_xdf_but`] tells.
+/// Shows the samples of a file's streams, chunk by chunk in its order, but for those that `skip` names by their header, until
+/// `visit` breaks off. Memory: a chunk. Problems are those that [`read_xdf_but`] tells.
 ///
 /// # Errors
 /// As [`read_xdf`].
@@ -100,7 +101,7 @@ pub fn visit_samples(
     path: &Path,
     encoding: Option<&'static Encoding>,
     skip: impl Fn(&StreamHeader) -> bool,
-    mut visit: impl FnMut(SampleChunk<'_>),
+    mut visit: impl FnMut(SampleChunk<'_>) -> ControlFlow<()>,
 ) -> Result<(), XdfError> {
     let (source, length) = open(path)?;
     let mut walk = Walk::new(source, length, encoding, &skip)?;
@@ -108,7 +109,10 @@ pub fn visit_samples(
         if let Piece::Samples(stream, stamps, values) = part.piece
             && !stamps.is_empty()
         {
-            visit(SampleChunk { stream, stamps, values, read: part.end, length });
+            let shown = visit(SampleChunk { stream, stamps, values, read: part.end, length });
+            if shown.is_break() {
+                break;
+            }
         }
     }
     Ok(())

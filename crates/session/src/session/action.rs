@@ -23,6 +23,21 @@ pub enum SessionAction {
         /// Which.
         number: u64,
     },
+    /// Learn thresholds and references from this stretch of rest, put them in force, and say what came of it by
+    /// [`SessionInput::Learnt`](super::SessionInput::Learnt). One at a time.
+    Learn {
+        /// Counts stretches from 0.
+        number: u64,
+        /// When the stretch begins.
+        from: LslTime,
+        /// When it is over.
+        to: LslTime,
+    },
+    /// Nobody waits for that any more: what is not yet in force stays away.
+    CancelLearning {
+        /// Which stretch.
+        number: u64,
+    },
     /// Let this model take over, warmed, and say what came of it by [`SessionInput::PutIn`](super::SessionInput::PutIn).
     PutIn(ModelId),
     /// The session that wanted this model put in is over: where it is still on its way, it does not take over.

@@ -1,6 +1,8 @@
 //! What people and scripts ask of a session: what is legal when, and what comes of it.
 
-use kalmind_types::{Actor, Command, CursorTuning, LslTime, Mode, OutputState, Seconds, SessionChange};
+use kalmind_types::{
+    Actor, Command, CursorTuning, LslTime, Mode, OutputState, Seconds, SessionChange, TaskBlock,
+};
 
 use super::{
     BlockRecord, BlockState, Session,
@@ -136,6 +138,9 @@ impl Session {
             "start" if self.state == SessionState::Fitting && !is_paused => {
                 because("the decoder is being fitted; the next block begins by itself")
             }
+            "start" if self.state == SessionState::Learning && !is_paused => {
+                because("the rest is being learnt from; the next block begins by itself")
+            }
             "pause" if is_paused => because("the session is paused already"),
             "pause" if !is_open || self.state == SessionState::Ready => because("nothing runs"),
             "skip" if !(runs || self.state == SessionState::Resting || self.state == SessionState::Ready) => {
@@ -180,6 +185,13 @@ impl Session {
         {
             return Err(SessionRefused::NotNow(format!(
                 "this run records {configured}: to run a session with {asked}, start Kalmind with [subject] code = \"{asked}\""
+            )));
+        }
+        if let Some(why) = &self.settings.cannot_learn
+            && preset.blocks.iter().any(|plan| plan.block == TaskBlock::Rest)
+        {
+            return Err(SessionRefused::NotNow(format!(
+                "nothing can be learnt from the rest of this preset: {why}"
             )));
         }
         self.check_present(&person)?;
@@ -274,10 +286,11 @@ impl Session {
         match self.state {
             SessionState::Running => {
                 self.break_off(now, actions);
-                self.task = None;
+                (self.task, self.learning.rest) = (None, None);
                 self.mark(BlockState::Waiting);
             }
             SessionState::Fitting => self.cancel_fit(actions),
+            SessionState::Learning => self.cancel_learning(actions),
             SessionState::Resting | SessionState::Done => self.at = self.at.saturating_sub(1),
             SessionState::Closed | SessionState::Ready | SessionState::Paused => {}
         }
@@ -364,8 +377,7 @@ impl Session {
     pub(super) fn mode_asked(&mut self, now: LslTime, mode: Mode, actions: &mut Vec<SessionAction>) {
         self.wanted = Some(self.granted(mode));
         self.keeps_calibrating = mode == Mode::Calibrating;
-        let runs =
-            matches!(self.state, SessionState::Running | SessionState::Resting | SessionState::Fitting);
+        let runs = self.runs_preset();
         if runs && mode == Mode::Idle && self.paused.is_none() {
             let why = "idle was asked for".to_owned();
             self.paused = Some(why.clone());

@@ -33,7 +33,8 @@ impl Session {
     ) {
         let output = tick.output;
         if self.paused.is_some() {
-            return;
+            // whoever rests is disturbed
+            return self.rest_anew();
         }
         let passed = before.map_or(0.0, |before| (output.time - before).0);
         match self.state {
@@ -47,11 +48,15 @@ impl Session {
                     self.begin_block(output.time, actions);
                 }
             }
-            SessionState::Running if self.task.is_none() => self.check_signals(tick, before, actions),
-            SessionState::Running => self.step_block(output, before, actions),
+            SessionState::Running if self.task.is_some() => self.step_block(output, before, actions),
+            SessionState::Running if self.plan().is_some_and(|plan| plan.block == TaskBlock::Rest) => {
+                self.step_rest(output, before, actions);
+            }
+            SessionState::Running => self.check_signals(tick, before, actions),
             SessionState::Closed
             | SessionState::Ready
             | SessionState::Fitting
+            | SessionState::Learning
             | SessionState::Paused
             | SessionState::Done => {}
         }
@@ -150,7 +155,7 @@ impl Session {
         self.publish(time, Actor::Daemon, started, actions);
         match self.build(&plan) {
             None => {
-                self.signals = None;
+                self.signals.take_if(|_| plan.block == TaskBlock::SignalCheck);
                 self.publish_block(time, Phase::Start, actions);
                 self.ask_for(plan.block.mode(), actions);
             }
@@ -197,7 +202,7 @@ impl Session {
     /// The block that ran is over: a fit follows, or the next one.
     pub(super) fn end_block(&mut self, time: LslTime, state: BlockState, actions: &mut Vec<SessionAction>) {
         self.note_score();
-        self.task = None;
+        (self.task, self.learning.rest) = (None, None);
         if let Some(record) = self.blocks.get_mut(self.at) {
             record.state = state;
         }
@@ -238,6 +243,7 @@ impl Session {
     /// The session is over.
     pub(super) fn finish(&mut self, time: LslTime, by: Actor, why: &str, actions: &mut Vec<SessionAction>) {
         self.cancel_fit(actions);
+        self.cancel_learning(actions);
         self.take_back_coming(time, actions);
         self.state = SessionState::Done;
         (self.paused, self.problem) = (None, None);
@@ -349,7 +355,7 @@ impl Session {
     pub(super) fn keep_mode(&mut self, actions: &mut Vec<SessionAction>) {
         let Some(plan) = self.plan() else { return };
         let mode = match plan.block {
-            TaskBlock::SignalCheck => Mode::Idle,
+            TaskBlock::SignalCheck | TaskBlock::Rest => Mode::Idle,
             TaskBlock::OpenLoop => Mode::Calibrating,
             _ if self.help_now().2 > 0.0 || !self.may_control() || self.keeps_calibrating => {
                 Mode::Calibrating
@@ -365,7 +371,7 @@ impl Session {
         }
     }
 
-    fn publish_block(&self, time: LslTime, phase: Phase, actions: &mut Vec<SessionAction>) {
+    pub(super) fn publish_block(&self, time: LslTime, phase: Phase, actions: &mut Vec<SessionAction>) {
         if let Some(plan) = self.plan() {
             let event = EventBody::TaskBlock { block: plan.block, phase };
             actions.push(SessionAction::Publish { time, event });

@@ -2,7 +2,10 @@
 
 use kalmind_types::{Actor, EventBody, LslTime, Mode, ModelId, OutputState, TickOutput};
 
-use super::request::{Person, SessionRequest};
+use super::{
+    request::{Person, SessionRequest},
+    rest::ReferenceStatus,
+};
 
 /// What happened.
 #[derive(Debug)]
@@ -35,6 +38,13 @@ pub enum SessionInput<'a> {
         number: u64,
         /// What came of it, or why nothing did, in words.
         result: Result<FittedModel, String>,
+    },
+    /// A stretch of rest was learnt from, and what was learnt is in force.
+    Learnt {
+        /// Which.
+        number: u64,
+        /// What it is called from now on, or why nothing was learnt, in words.
+        result: Result<ReferenceStatus, String>,
     },
     /// A model was put in, or could not be.
     PutIn {

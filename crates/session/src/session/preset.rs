@@ -15,6 +15,9 @@ const DECODERS: core::ops::RangeInclusive<usize> = 2..=4;
 const MOST_ROUNDS: usize = 32;
 /// The longest block, and the longest rest, in seconds.
 const LONGEST_S: f64 = 4.0 * 3600.0;
+/// What a rest is where a preset says nothing else.
+const REST_S: f64 = 60.0;
+const REST_INSTRUCTION: &str = "Rest, and do nothing.";
 /// Sums of lengths may be off by so much.
 const ROUNDING: f64 = 1e-9;
 
@@ -57,7 +60,7 @@ pub struct BlockPlan {
     /// What the participant is asked to do.
     #[serde(default)]
     pub instruction: String,
-    /// The task that it presents; a signal check has none.
+    /// The task that it presents; a signal check and a rest have none.
     #[serde(default)]
     pub task: Option<String>,
     /// Options of that task; the others are as they are by default.
@@ -269,6 +272,19 @@ impl BlockPlan {
         }
     }
 
+    /// Gives a rest the length and the instruction that it has where none is stated.
+    pub fn complete_rest(&mut self) {
+        if self.block != TaskBlock::Rest {
+            return;
+        }
+        if self.seconds <= 0.0 {
+            self.seconds = REST_S;
+        }
+        if self.instruction.is_empty() {
+            REST_INSTRUCTION.clone_into(&mut self.instruction);
+        }
+    }
+
     /// Whether it can be run.
     ///
     /// # Errors
@@ -298,10 +314,15 @@ impl BlockPlan {
             points.is_empty() || self.block == TaskBlock::ClosedLoop,
             "`assistance`: only a closed loop is helped, an evaluation scores the decoder alone",
         )?;
+        if self.block == TaskBlock::Rest {
+            ensure(!self.gathers(), "`gather`: of a rest no rows are gathered, leave it out")?;
+            ensure(self.refit_every_s.is_none(), "`refit_every_s`: nothing is fitted in a rest")?;
+            ensure(!self.fits_after(), "`fit_after`: nothing is fitted to a rest")?;
+        }
         match (&self.task, self.block) {
-            (None, TaskBlock::SignalCheck) => Ok(()),
-            (Some(_), TaskBlock::SignalCheck) => {
-                Err("`task`: a signal check presents none, leave it out".to_owned())
+            (None, TaskBlock::SignalCheck | TaskBlock::Rest) => Ok(()),
+            (Some(_), TaskBlock::SignalCheck | TaskBlock::Rest) => {
+                Err("`task`: a signal check or a rest presents none, leave it out".to_owned())
             }
             (_, TaskBlock::Typing) => {
                 Err("`block`: typing is for others to announce, no block of a preset".to_owned())

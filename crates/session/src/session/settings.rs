@@ -2,7 +2,7 @@
 
 use kalmind_types::Seconds;
 
-use super::preset::Preset;
+use super::{preset::Preset, rest::ReferenceStatus};
 use crate::CalibrationOptions;
 
 /// What a session needs to know of the run.
@@ -22,6 +22,10 @@ pub struct SessionSettings {
     pub calibration: CalibrationOptions,
     /// Features of a row.
     pub features: usize,
+    /// Which stretch of rest thresholds and references are of at the start; none where they are as configured.
+    pub reference: Option<ReferenceStatus>,
+    /// Why nothing can be learnt from rest in this run, in words; none where it can.
+    pub cannot_learn: Option<String>,
     /// The configured low-pass over velocity.
     pub smoothing: Seconds,
     /// The configured speed limit.

@@ -71,6 +71,7 @@ impl Session {
                 .signals
                 .as_ref()
                 .map(|signals| signals.status(self.settings.calibration.max_masked)),
+            reference: self.learning.reference.clone(),
             fits: self.fits.status(self.calibration.as_ref()),
             first_target_s: self.first_target_s,
             verdict: self.verdict(),
@@ -136,7 +137,7 @@ impl Session {
             (SessionState::Running, Some(plan)) => {
                 (plan.seconds - self.elapsed).max(0.0) + coming(self.at + 1)
             }
-            (SessionState::Fitting, _) => coming(self.at + 1),
+            (SessionState::Fitting | SessionState::Learning, _) => coming(self.at + 1),
             _ => 0.0,
         }
     }
@@ -171,6 +172,7 @@ impl Session {
             }
             SessionState::Running => title.to_owned(),
             SessionState::Fitting => "the decoder is being fitted".to_owned(),
+            SessionState::Learning => "thresholds and references are being learnt from the rest".to_owned(),
             SessionState::Paused | SessionState::Done => {
                 format!("the session is over: {}", self.verdict().text)
             }

@@ -4,7 +4,8 @@ use kalmind_types::SelectBy;
 use serde::Serialize;
 
 use super::{
-    compare::ComparisonStatus, score::ScoreStatus, signal_check::SignalCheckStatus, verdict::Verdict,
+    compare::ComparisonStatus, rest::ReferenceStatus, score::ScoreStatus, signal_check::SignalCheckStatus,
+    verdict::Verdict,
 };
 
 /// Where a session stands.
@@ -40,6 +41,8 @@ pub struct SessionStatus {
     pub assistance: AssistanceStatus,
     /// What the newest signal check found.
     pub signal_check: Option<SignalCheckStatus>,
+    /// The stretch of rest that thresholds and references are of; none where they are as configured.
+    pub reference: Option<ReferenceStatus>,
     /// Fits of the session.
     pub fits: FitStatus,
     /// Seconds from the start of the first block to the first target that was acquired by the decoder with at most 20 % help.
@@ -76,6 +79,8 @@ pub enum SessionState {
     Running,
     /// It waits for a fit.
     Fitting,
+    /// It waits for what a stretch of rest says of thresholds and references.
+    Learning,
     /// It was paused.
     Paused,
     /// All blocks are over, or it was ended.

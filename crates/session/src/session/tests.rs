@@ -2,6 +2,7 @@
 
 mod clicks;
 mod models;
+mod rest;
 mod rig;
 
 use kalmind_types::{Assistance, CursorDrive, ModelEvent, Phase, Position};

@@ -71,8 +71,11 @@ impl Session {
     }
 
     /// Whether a preset runs, or stands still.
-    fn runs_preset(&self) -> bool {
-        matches!(self.state, SessionState::Resting | SessionState::Running | SessionState::Fitting)
+    pub(super) fn runs_preset(&self) -> bool {
+        matches!(
+            self.state,
+            SessionState::Resting | SessionState::Running | SessionState::Fitting | SessionState::Learning
+        )
     }
 
     fn task_requests(&mut self, action: OperatorAction, actions: &mut Vec<SessionAction>) {

@@ -112,6 +112,18 @@ pub enum SessionChange {
         /// Why, in words.
         why: String,
     },
+    /// A stretch of rest was learnt from: what thresholds and references are from now on.
+    ReferenceLearnt {
+        /// Which stretch, in words.
+        text: String,
+        /// What to know of it, a sentence each.
+        warnings: Vec<String>,
+    },
+    /// Nothing was learnt from a stretch of rest: thresholds and references stay as they were.
+    ReferenceFailed {
+        /// Why, in words.
+        why: String,
+    },
     /// Somebody wrote something down.
     Note {
         /// What.

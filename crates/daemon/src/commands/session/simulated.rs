@@ -198,6 +198,8 @@ fn settings(
         max_speed: configuration.cursor.max_speed,
         height: configuration.cursor.height,
         task_may_resume: configuration.task.may_resume,
+        reference: None,
+        cannot_learn: Some("a simulated participant's stream has no stages".to_owned()),
         presets: vec![preset.clone()],
     };
     let stages = match simulation.signal {

@@ -103,6 +103,11 @@ fn session(SessionEvent { change, by, operator }: &SessionEvent) -> String {
             let short: String = hash.chars().take(8).collect();
             format!("the model {short} was kept out: {why}")
         }
+        SessionChange::ReferenceLearnt { text, warnings } => {
+            let warnings: String = warnings.iter().map(|warning| format!("; {warning}")).collect();
+            format!("thresholds and references were learnt from the rest {text}{warnings}")
+        }
+        SessionChange::ReferenceFailed { why } => format!("nothing was learnt from the rest: {why}"),
         SessionChange::Note { text } => format!("note by {by}: {text}"),
         SessionChange::TakenOver { from } => {
             let from = from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();

@@ -14,7 +14,7 @@ pub(super) fn block(block: TaskBlock, seconds: f64) -> BlockPlan {
         block,
         title: block.name().to_owned(),
         instruction: String::new(),
-        task: (block != TaskBlock::SignalCheck).then(|| "radial8".to_owned()),
+        task: (!matches!(block, TaskBlock::SignalCheck | TaskBlock::Rest)).then(|| "radial8".to_owned()),
         options: BTreeMap::new(),
         seconds,
         rest_s: 0.0,
@@ -74,6 +74,9 @@ pub(super) struct Rig {
     /// Whether features move where the cursor does not.
     pub(super) lively: bool,
     pub(super) orders: Vec<FitOrder>,
+    /// Stretches of rest that are to be learnt from, and whether bins are incomplete.
+    pub(super) rests: Vec<(u64, LslTime, LslTime)>,
+    pub(super) is_incomplete: bool,
     pub(super) events: Vec<EventBody>,
     pub(super) commands: Vec<Command>,
     /// Every input's actions, as text.
@@ -94,6 +97,8 @@ impl Rig {
             max_speed: 1.0,
             height: 1.0,
             task_may_resume: false,
+            reference: None,
+            cannot_learn: None,
         };
         Self {
             session: Session::new(settings),
@@ -109,6 +114,8 @@ impl Rig {
             is_slow: false,
             on_their_way: Vec::new(),
             orders: Vec::new(),
+            rests: Vec::new(),
+            is_incomplete: false,
             events: Vec::new(),
             commands: Vec::new(),
             log: Vec::new(),
@@ -126,6 +133,8 @@ impl Rig {
                 SessionAction::Publish { event, .. } => self.events.push(event),
                 SessionAction::Fit(order) => self.orders.push(*order),
                 SessionAction::CancelFit { number } => self.orders.retain(|order| order.number != number),
+                SessionAction::Learn { number, from, to } => self.rests.push((number, from, to)),
+                SessionAction::CancelLearning { number } => self.rests.retain(|rest| rest.0 != number),
                 SessionAction::PutIn(id) if self.is_slow => self.on_their_way.push(id),
                 SessionAction::TakeBack(id) => self.on_their_way.retain(|other| *other != id),
                 SessionAction::PutIn(id) => {
@@ -184,6 +193,7 @@ impl Rig {
             position: self.position,
             velocity,
             click: self.click,
+            incomplete: self.is_incomplete,
             ..TickOutput::neutral(self.tick, time)
         };
         let noise = if self.lively { (self.tick % 7) as f64 / 100.0 } else { 0.0 };

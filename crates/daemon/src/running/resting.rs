@@ -1,0 +1,176 @@
+//! What learns from a stretch of rest in a session: from its recording, which holds the samples as they were received, by the
+//! same passes as `kalmind reference`; so what comes of it can be learnt again from the recording, to the bit.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use kalmind_acquisition::clock;
+use kalmind_fitting::abandon;
+use kalmind_offline::{
+    Host,
+    features::{ReferenceDocument, learn_rest},
+};
+use kalmind_output::StagesRequest;
+use kalmind_session::ReferenceStatus;
+use kalmind_types::Actor;
+use serde_json::json;
+
+use crate::{
+    configuration::{Configuration, Recorded},
+    desk::{DeskHandle, Learner, StagesStatus, Stretch},
+    models::{saved::SavedModels, saved_references},
+    recorder::RecorderHandle,
+    stage_changes::StageChanges,
+    starting::{plan::Plan, recorded::plan_features, stages::generation},
+};
+
+/// How long the recorder may be behind.
+const RECORDED_WITHIN: Duration = Duration::from_secs(30);
+
+/// What a run learns from rest with.
+#[derive(Debug)]
+pub(crate) struct Resting {
+    /// The run's configuration.
+    configuration: Configuration,
+    /// The recording.
+    recorder: RecorderHandle,
+    /// The folder of the participant, where there is one.
+    folder: Option<PathBuf>,
+    /// Which puts stages in force.
+    stages: Arc<StageChanges>,
+    /// Whom it asks.
+    desk: DeskHandle,
+}
+
+impl Resting {
+    /// What a run learns with.
+    ///
+    /// # Errors
+    /// Why nothing can be learnt in it, in words.
+    pub(crate) fn of(
+        plan: &Plan,
+        recorder: Option<RecorderHandle>,
+        save: Option<&SavedModels>,
+        stages: &Arc<StageChanges>,
+        desk: &DeskHandle,
+    ) -> Result<Self, String> {
+        let configuration = plan.configuration.clone();
+        if !configuration.learns_from_rest() {
+            return Err(
+                "no stage of a stream takes anything from it (`spikes` and `reference` do)".to_owned()
+            );
+        }
+        if configuration.record.what == Recorded::Derived {
+            let why = "samples are not recorded as they are received (`what = \"both\"` under [record])";
+            return Err(why.to_owned());
+        }
+        let recorder = recorder.ok_or_else(|| {
+            "the session is not recorded (`folder` under [record]), and it is learnt from the recording"
+                .to_owned()
+        })?;
+        let folder = save.map(|saved| saved.folder().to_owned());
+        Ok(Self { configuration, recorder, folder, stages: Arc::clone(stages), desk: desk.clone() })
+    }
+
+    /// What learns, for the desk.
+    #[must_use]
+    pub(crate) fn learner(self) -> Learner {
+        Learner(Arc::new(move |stretch| self.learn(stretch)))
+    }
+
+    fn learn(&self, stretch: &Stretch) -> Result<ReferenceStatus, String> {
+        let written = self.recorder.written().ok_or("the recorder is too far behind")?;
+        written
+            .recv_timeout(RECORDED_WITHIN)
+            .map_err(|_late| "the rest is not in the recording: the recorder is too far behind".to_owned())?;
+        let path = self.recorder.status().file();
+        // dead channels of the stretch before may be alive
+        let configuration = self.configuration.unlearnt();
+        let (plan, _texts) =
+            plan_features(&configuration, &path, None).map_err(|failure| failure.to_string())?;
+        let options = configuration.reference.options();
+        let waited = Waited(Arc::clone(&stretch.nobody_waits));
+        let learn = || learn_rest(&path, &plan, stretch.times, &options, &waited);
+        let learnt = stretch.pool.run(learn).map_err(|broken| broken.to_string())?;
+        let mut document = learnt.map_err(|error| error.to_string())?;
+        let unix = clock::clock_pair().unix;
+        document.made = Some(kalmind_recording::date(unix));
+        self.put_in_force(&document, stretch)?;
+        match &self.folder {
+            None => {
+                document.warnings.push("it is in the recording alone: no participant is named".to_owned())
+            }
+            Some(folder) => {
+                if let Err(error) = saved_references::save(folder, &document, unix) {
+                    tracing::error!(%error, "what was learnt from the rest was not saved; it counts all the same");
+                    document.warnings.push(format!("it is in the recording alone: {error}"));
+                }
+            }
+        }
+        Ok(status_of(&document))
+    }
+
+    /// Has the stages follow those in force, a stream after the other.
+    fn put_in_force(&self, document: &ReferenceDocument, stretch: &Stretch) -> Result<(), String> {
+        for stream in &document.streams {
+            let wanted = generation(&stream.stages);
+            let is_in_force = |status: &StagesStatus| {
+                status.stream == stream.key && status.generation == wanted && status.next.is_none()
+            };
+            if self.desk.stages().iter().any(is_in_force) {
+                continue;
+            }
+            if stretch.nobody_waits.load(Ordering::Relaxed) {
+                return Err("nobody waits for it any more".to_owned());
+            }
+            let request = StagesRequest { stream: stream.key.clone(), stages: json!(stream.stages), at: 0 };
+            self.stages.ask(&self.desk, request, Actor::Daemon).map_err(|refused| refused.to_string())?;
+            loop {
+                // without a sender the desk is gone, or another stretch is being learnt from
+                let (generation, result) =
+                    stretch.changes.recv().map_err(|_gone| "nobody waits for it any more".to_owned())?;
+                if generation == wanted {
+                    result?;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What there is to say of what was learnt.
+#[must_use]
+pub(crate) fn status_of(document: &ReferenceDocument) -> ReferenceStatus {
+    let ReferenceDocument { made, seconds: [from, to], warnings, .. } = document;
+    ReferenceStatus {
+        text: document.text(),
+        made: made.clone(),
+        seconds: to - from,
+        warnings: warnings.clone(),
+    }
+}
+
+/// Ends what nobody waits for.
+struct Waited(Arc<AtomicBool>);
+
+impl Host for Waited {
+    fn clock(&self) -> fn() -> f64 {
+        clock::seconds
+    }
+
+    fn bytes(&self) -> Box<dyn FnMut(u64, u64)> {
+        let nobody_waits = Arc::clone(&self.0);
+        Box::new(move |_read, _length| {
+            if nobody_waits.load(Ordering::Relaxed) {
+                abandon()
+            }
+        })
+    }
+}

@@ -1,0 +1,157 @@
+//! A stretch of rest: nothing moves, and at its end somebody learns from it what thresholds and references are.
+
+use kalmind_types::{Actor, LslTime, Phase, SessionChange, TickOutput};
+use serde::Serialize;
+
+use super::{BlockState, Session, action::SessionAction, status::SessionState};
+
+/// The part of the bins that may be incomplete.
+const INCOMPLETE: f64 = 0.1;
+/// A step of stream time longer than this breaks the stretch off.
+const LONGEST_STEP_S: f64 = 1.0;
+
+/// The stretch of rest that thresholds and references are of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ReferenceStatus {
+    /// Which stretch, in words: when, and how long.
+    pub text: String,
+    /// When it was learnt, in ISO 8601; none where it was learnt from a recording later.
+    pub made: Option<String>,
+    /// Its length.
+    pub seconds: f64,
+    /// What to know of it, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// A stretch of rest that runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rest {
+    begun: LslTime,
+    bins: u64,
+    incomplete: u64,
+}
+
+/// What was learnt of the stretches of a session.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Learning {
+    /// The stretch that runs.
+    pub(super) rest: Option<Rest>,
+    /// The one that is being learnt from, and how many there were.
+    pub(super) running: Option<u64>,
+    number: u64,
+    /// What is in force.
+    pub(super) reference: Option<ReferenceStatus>,
+}
+
+impl Learning {
+    /// Nothing was learnt yet; what is in force is of this stretch.
+    pub(super) fn of(reference: Option<ReferenceStatus>) -> Self {
+        Self { reference, ..Self::default() }
+    }
+}
+
+impl Session {
+    /// A tick of a stretch of rest, which has to be whole: what interrupts it is said, and nothing is learnt from its parts.
+    pub(super) fn step_rest(
+        &mut self,
+        output: &TickOutput,
+        before: Option<LslTime>,
+        actions: &mut Vec<SessionAction>,
+    ) {
+        let time = output.time;
+        let from = before.unwrap_or(time);
+        let passed = (time - from).0;
+        let mut rest = self.learning.rest.unwrap_or(Rest { begun: time, bins: 0, incomplete: 0 });
+        if rest.bins > 0 {
+            if !(0.0..=LONGEST_STEP_S).contains(&passed) {
+                let why = format!(
+                    "the signals were away for {:.1} s after {:.1} s of it",
+                    passed.abs(),
+                    self.elapsed
+                );
+                return self.fail_rest(time, &why, actions);
+            }
+            self.elapsed += passed;
+        }
+        rest.bins += 1;
+        rest.incomplete += u64::from(output.incomplete);
+        self.learning.rest = Some(rest);
+        let Some(plan) = self.plan() else { return };
+        let allowed = INCOMPLETE * plan.seconds / self.elapsed.max(f64::MIN_POSITIVE) * rest.bins as f64;
+        let Rest { begun, bins, incomplete } = rest;
+        // bins of a stream that is lost while another one goes on
+        if bins as f64 >= 1.0 / INCOMPLETE && incomplete as f64 > allowed {
+            let why =
+                format!("{incomplete} of its {bins} bins are incomplete, after {:.1} s of it", self.elapsed);
+            return self.fail_rest(time, &why, actions);
+        }
+        if self.elapsed < plan.seconds {
+            return;
+        }
+        self.learning.rest = None;
+        self.publish_block(time, Phase::End, actions);
+        self.state = SessionState::Learning;
+        let number = self.learning.number;
+        self.learning.number += 1;
+        self.learning.running = Some(number);
+        actions.push(SessionAction::Learn { number, from: begun, to: time });
+    }
+
+    /// The stretch that runs does not count: where it goes on, it begins anew.
+    pub(super) fn rest_anew(&mut self) {
+        if self.learning.rest.take().is_some() {
+            self.elapsed = 0.0;
+        }
+    }
+
+    /// Nobody waits any more for what is being learnt.
+    pub(super) fn cancel_learning(&mut self, actions: &mut Vec<SessionAction>) {
+        self.learning.rest = None;
+        if let Some(number) = self.learning.running.take() {
+            actions.push(SessionAction::CancelLearning { number });
+        }
+    }
+
+    /// What came of a stretch of rest.
+    pub(super) fn learnt(
+        &mut self,
+        now: LslTime,
+        number: u64,
+        result: Result<ReferenceStatus, String>,
+        actions: &mut Vec<SessionAction>,
+    ) {
+        if self.learning.running != Some(number) {
+            return;
+        }
+        self.learning.running = None;
+        match result {
+            Ok(reference) => {
+                let ReferenceStatus { text, warnings, .. } = reference.clone();
+                self.publish(now, Actor::Daemon, SessionChange::ReferenceLearnt { text, warnings }, actions);
+                self.learning.reference = Some(reference);
+                // what was gathered before is of other features
+                self.calibration = None;
+                self.end_block(now, BlockState::Done, actions);
+            }
+            Err(why) => self.rest_failed(now, &why, actions),
+        }
+    }
+
+    fn fail_rest(&mut self, time: LslTime, why: &str, actions: &mut Vec<SessionAction>) {
+        self.learning.rest = None;
+        self.publish_block(time, Phase::End, actions);
+        self.rest_failed(time, why, actions);
+    }
+
+    /// Somebody decides whether it is repeated.
+    fn rest_failed(&mut self, time: LslTime, why: &str, actions: &mut Vec<SessionAction>) {
+        self.publish(time, Actor::Daemon, SessionChange::ReferenceFailed { why: why.to_owned() }, actions);
+        self.end_block(time, BlockState::Skipped, actions);
+        self.problem = Some(format!(
+            "nothing was learnt from the rest: {why}. Thresholds and references are as before: repeat it, or continue all the same"
+        ));
+        if self.state != SessionState::Done {
+            self.stand_still(time, "after the rest", actions);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Stretches of rest: what is learnt of them, and what breaks them off.
+
+use kalmind_types::{EventBody, OutputState, Phase, SessionChange, TaskBlock};
+
+use super::rig::{BIN_S, Rig, block, model, refused};
+use crate::{ReferenceStatus, SessionInput, SessionRequest, SessionState};
+
+/// A rest of 6 s before an open loop.
+fn resting() -> Rig {
+    let mut rig = Rig::new(vec![block(TaskBlock::Rest, 6.0), block(TaskBlock::OpenLoop, 10.0)]);
+    rig.open();
+    rig.seconds(0.04);
+    assert_eq!((rig.state(), rig.state), (SessionState::Running, OutputState::Idle));
+    rig
+}
+
+fn learnt() -> ReferenceStatus {
+    let made = Some("2026-01-31T10:32:00+0000".to_owned());
+    ReferenceStatus {
+        text: "of today".to_owned(),
+        made,
+        seconds: 60.0,
+        warnings: vec!["channel 3 is dead".to_owned()],
+    }
+}
+
+fn failed(rig: &Rig) -> Vec<String> {
+    let failed = |change: &&SessionChange| match change {
+        SessionChange::ReferenceFailed { why } => Some(why.clone()),
+        _ => None,
+    };
+    rig.changes().iter().filter_map(failed).collect()
+}
+
+#[test]
+fn a_rest_is_learnt_from_and_the_next_block_waits_for_that() {
+    let mut rig = resting();
+    rig.seconds(5.8);
+    assert!(rig.rests.is_empty());
+    rig.seconds(0.3);
+    let (number, from, to) = rig.rests[0];
+    assert!((to - from).0 >= 6.0 && (to - from).0 < 6.0 + 2.0 * BIN_S, "{from:?} {to:?}");
+    assert_eq!((rig.state(), rig.state), (SessionState::Learning, OutputState::Idle));
+    let ended = EventBody::TaskBlock { block: TaskBlock::Rest, phase: Phase::End };
+    assert!(rig.events.contains(&ended));
+    rig.seconds(3.0);
+    assert_eq!(rig.state(), SessionState::Learning, "however long it takes");
+    assert!(refused(rig.ask(SessionRequest::Start)).contains("being learnt from"));
+    assert_eq!(rig.session.status().reference, None);
+    rig.handle(SessionInput::Learnt { number: number + 1, result: Ok(learnt()) }).unwrap();
+    assert_eq!(rig.state(), SessionState::Learning, "that is another one");
+    rig.handle(SessionInput::Learnt { number, result: Ok(learnt()) }).unwrap();
+    let status = rig.session.status();
+    assert_eq!((status.reference, status.blocks[0].state), (Some(learnt()), "done"));
+    rig.seconds(0.1);
+    assert_eq!((rig.state(), rig.session.status().block), (SessionState::Running, Some(1)));
+    assert!(rig.changes().iter().any(|change| matches!(change, SessionChange::ReferenceLearnt { .. })));
+    assert!(rig.orders.is_empty(), "nothing is fitted to a rest");
+}
+
+#[test]
+fn what_cannot_be_learnt_is_said_and_somebody_decides() {
+    let mut rig = resting();
+    rig.seconds(6.1);
+    let (number, ..) = rig.rests[0];
+    rig.handle(SessionInput::Learnt { number, result: Err("the disk is gone".to_owned()) }).unwrap();
+    let status = rig.session.status();
+    assert_eq!((status.state, status.reference), (SessionState::Paused, None));
+    assert!(status.message.contains("the disk is gone") && status.message.contains("repeat it"));
+    rig.ask(SessionRequest::Repeat).unwrap();
+    rig.seconds(6.2);
+    assert_eq!(rig.rests[1].0, number + 1);
+    rig.handle(SessionInput::Learnt { number: number + 1, result: Ok(learnt()) }).unwrap();
+    assert_eq!(rig.session.status().reference, Some(learnt()));
+}
+
+#[test]
+fn a_stream_that_is_lost_in_the_middle_breaks_the_rest_off_and_nothing_is_learnt_of_its_parts() {
+    let mut rig = resting();
+    rig.seconds(3.0);
+    // no ticks for 4 s
+    rig.tick += (4.0 / BIN_S) as u64;
+    rig.seconds(0.02);
+    let status = rig.session.status();
+    assert_eq!(status.state, SessionState::Paused);
+    assert!(status.message.contains("were away for 4.0 s"), "{}", status.message);
+    rig.seconds(10.0);
+    assert!(rig.rests.is_empty());
+    assert_eq!(failed(&rig).len(), 1);
+    rig.ask(SessionRequest::Start).unwrap();
+    rig.seconds(0.1);
+    assert_eq!(rig.session.status().block, Some(1), "continued all the same");
+}
+
+#[test]
+fn a_rest_of_incomplete_bins_is_broken_off_before_its_end() {
+    let mut rig = resting();
+    rig.seconds(2.0);
+    rig.is_incomplete = true;
+    rig.seconds(0.7);
+    let why = failed(&rig);
+    // a tenth of the 300 bins, and one more
+    assert!(why[0].starts_with("31 of its"), "{why:?}");
+    assert!(rig.rests.is_empty());
+}
+
+#[test]
+fn a_pause_begins_a_rest_anew_and_its_end_takes_nothing_with_it() {
+    let mut rig = resting();
+    rig.seconds(4.0);
+    rig.ask(SessionRequest::Pause).unwrap();
+    rig.seconds(5.0);
+    rig.ask(SessionRequest::Start).unwrap();
+    rig.seconds(5.0);
+    assert!(rig.rests.is_empty(), "{}", rig.session.status().elapsed_s);
+    rig.seconds(1.2);
+    assert_eq!(rig.rests.len(), 1);
+    rig.ask(SessionRequest::End).unwrap();
+    assert!(rig.rests.is_empty(), "nobody waits for it");
+    rig.handle(SessionInput::Learnt { number: 0, result: Ok(learnt()) }).unwrap();
+    assert_eq!(rig.session.status().reference, None);
+}
+
+#[test]
+fn rows_of_before_a_rest_are_not_fitted_on_after_it() {
+    let mut rig = Rig::new(vec![
+        block(TaskBlock::OpenLoop, 5.0),
+        block(TaskBlock::Rest, 2.0),
+        block(TaskBlock::OpenLoop, 5.0),
+    ]);
+    rig.open();
+    rig.seconds(5.4);
+    let before = rig.orders[0].rows.rows();
+    rig.fit(Ok(model(1, false)));
+    rig.seconds(2.2);
+    let (number, ..) = rig.rests[0];
+    rig.handle(SessionInput::Learnt { number, result: Ok(learnt()) }).unwrap();
+    rig.seconds(5.6);
+    let after = rig.orders[0].rows.rows();
+    assert!(after < before + before / 4, "{before} rows before and {after} after");
+    assert!(rig.orders[0].anew);
+}
+
+#[test]
+fn a_rest_has_no_task_and_gathers_and_fits_nothing() {
+    let check = |change: &dyn Fn(&mut crate::BlockPlan)| {
+        let mut plan = block(TaskBlock::Rest, 60.0);
+        change(&mut plan);
+        plan.check()
+    };
+    assert_eq!(check(&|_| {}), Ok(()));
+    assert!(check(&|plan| plan.task = Some("radial8".to_owned())).unwrap_err().starts_with("`task`"));
+    assert!(check(&|plan| plan.gather = Some(true)).unwrap_err().starts_with("`gather`"));
+    assert!(check(&|plan| plan.refit_every_s = Some(3.0)).unwrap_err().starts_with("`refit_every_s`"));
+    assert!(check(&|plan| plan.fit_after = Some(true)).unwrap_err().starts_with("`fit_after`"));
+    let mut plan = crate::BlockPlan { block: TaskBlock::Rest, ..crate::BlockPlan::default() };
+    plan.complete_rest();
+    assert_eq!((plan.seconds, plan.instruction.as_str()), (60.0, "Rest, and do nothing."));
+}
+
+#[test]
+fn stages_are_frozen_while_a_block_runs_in_which_the_decoder_moves_the_cursor() {
+    let mut rig = Rig::new(vec![
+        block(TaskBlock::Rest, 2.0),
+        block(TaskBlock::OpenLoop, 5.0),
+        block(TaskBlock::ClosedLoop, 5.0),
+    ]);
+    assert!(!rig.session.freezes_stages());
+    rig.open();
+    rig.seconds(1.0);
+    assert!(!rig.session.freezes_stages(), "a rest");
+    rig.seconds(1.2);
+    rig.handle(SessionInput::Learnt { number: 0, result: Ok(learnt()) }).unwrap();
+    rig.seconds(5.4);
+    rig.fit(Ok(model(1, false)));
+    rig.seconds(1.0);
+    assert_eq!(rig.session.status().block, Some(2));
+    assert!(rig.session.freezes_stages());
+    rig.ask(SessionRequest::End).unwrap();
+    assert!(!rig.session.freezes_stages());
+}
+
+#[test]
+fn a_run_in_which_nothing_can_be_learnt_refuses_a_preset_with_a_rest() {
+    let mut rig = Rig::new(vec![block(TaskBlock::Rest, 2.0)]);
+    rig.session.settings.cannot_learn = Some("nothing is recorded".to_owned());
+    let request = SessionRequest::Open { preset: "p".to_owned(), participant: None };
+    assert!(refused(rig.ask(request)).contains("nothing is recorded"));
+}
