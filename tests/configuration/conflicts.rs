@@ -155,6 +155,8 @@ fn a_relative_model_starts_at_the_configuration_and_has_to_be_there() {
     let errors = configuration::load(&path).expect_err("there is no model");
     let problem = &errors.problems()[0];
     assert_eq!((problem.line(), problem.column()), (4, 9), "{errors}");
+    // what is about to be fitted cannot be there yet
+    assert!(configuration::load_offline(&path).is_ok());
     let model = folder.path().join("m.safetensors");
     fs::write(&model, b"").expect("it can be written");
     let configuration = configuration::load(&path).unwrap_or_else(|errors| panic!("{errors}"));

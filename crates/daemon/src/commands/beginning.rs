@@ -93,6 +93,14 @@ pub(super) fn load(path: &Path) -> Outcome<Configuration> {
     rendered(configuration::load(path))
 }
 
+/// The configuration in a file, for a command that works on recordings.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn load_offline(path: &Path) -> Outcome<Configuration> {
+    rendered(configuration::load_offline(path))
+}
+
 /// The configuration in a file, to learn its reference.
 ///
 /// # Errors

@@ -87,7 +87,7 @@ fn make(arguments: &FeaturesArguments) -> Outcome<serde_json::Value> {
     if let Some(events) = events {
         require_other_file("--events", events, core::iter::once(output)).or_usage()?;
     }
-    let configuration = beginning::load(config)?;
+    let configuration = beginning::load_offline(config)?;
     let (mut table, mut spikes, mut remarks) = (None, Vec::new(), Vec::new());
     let mut first: Option<FeaturePlan> = None;
     for (number, path) in (0..).zip(recordings) {

@@ -96,7 +96,7 @@ impl TableArguments {
             rate: self.rate,
             task: self.task.clone(),
             config: self.config.clone(),
-            planner: self.config.as_deref().map(beginning::load).transpose()?.map(planner),
+            planner: self.config.as_deref().map(beginning::load_offline).transpose()?.map(planner),
             velocity: self.velocity,
             encoding,
             zscore: self.zscore,

@@ -177,7 +177,15 @@ pub fn load_settings(path: &Path) -> Result<Configuration, ConfigurationErrors> 
     load_for(path, Use::Settings)
 }
 
-/// As [`load`], for a command that learns what `reference.file` will say: the file need not be there, and does not count.
+/// As [`load`], for a command that works on recordings: no model has to be there yet.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_offline(path: &Path) -> Result<Configuration, ConfigurationErrors> {
+    load_for(path, Use::Offline)
+}
+
+/// As [`load_offline`], for a command that learns what `reference.file` will say: the file need not be there, and does not count.
 ///
 /// # Errors
 /// As [`load`].
@@ -190,6 +198,8 @@ pub fn load_to_learn(path: &Path) -> Result<Configuration, ConfigurationErrors> 
 enum Use {
     /// To decode streams: at least one is needed.
     Decoding,
+    /// To make features of recordings.
+    Offline,
     /// To learn a reference for its stages.
     Learning,
     /// For its settings alone.
@@ -205,7 +215,7 @@ fn load_for(path: &Path, purpose: Use) -> Result<Configuration, ConfigurationErr
     let folder = path.parent().unwrap_or(Path::new(""));
     if let Some(model) = &mut configuration.decoder.model {
         *model = folder.join(&*model);
-        if !model.is_file() {
+        if !model.is_file() && !matches!(purpose, Use::Offline | Use::Learning) {
             let span = places.get("decoder.model").map_or(0..0, |place| place.value.clone());
             let found = format!("there is no file {}", model.display());
             let help =
@@ -222,7 +232,10 @@ fn load_for(path: &Path, purpose: Use) -> Result<Configuration, ConfigurationErr
         if let Err(problem) = read.and_then(|learnt| configuration.apply_reference(file.clone(), learnt)) {
             let span = places.get("reference.file").map_or(0..0, |place| place.value.clone());
             let found = format!("{}: {problem}", file.display());
-            let help = "a file that `kalmind reference` wrote for these streams and stages";
+            let help = format!(
+                "a file that `kalmind reference RECORDING --config {file_name} -o {}` wrote for these streams and stages",
+                file.display()
+            );
             problems.push(Problem::new(span, "`reference.file` cannot be used", found, help));
         }
     }
