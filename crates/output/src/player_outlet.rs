@@ -89,18 +89,19 @@ impl PlayerOutlet {
         self.outlet.have_consumers()
     }
 
-    /// Pushes one sample of numbers, which has to be of the outlet's format and width.
+    /// Pushes one sample of numbers, which has to be of the outlet's format and width; readers get it with the next one whose
+    /// `is_last` says that it is the last for now.
     ///
     /// # Errors
     /// [`LslError::Push`] with what liblsl says.
-    pub fn push(&self, row: SampleRows<'_>, time: LslTime) -> Result<(), LslError> {
+    pub fn push(&self, row: SampleRows<'_>, time: LslTime, is_last: bool) -> Result<(), LslError> {
         match row {
-            SampleRows::Float32(values) => self.outlet.push_sample_ex(&values.to_vec(), time.0, true),
-            SampleRows::Double64(values) => self.outlet.push_sample_ex(&values.to_vec(), time.0, true),
-            SampleRows::Int8(values) => self.outlet.push_sample_ex(&values.to_vec(), time.0, true),
-            SampleRows::Int16(values) => self.outlet.push_sample_ex(&values.to_vec(), time.0, true),
-            SampleRows::Int32(values) => self.outlet.push_sample_ex(&values.to_vec(), time.0, true),
-            SampleRows::Int64(values) => self.outlet.push_sample_ex(&values.to_vec(), time.0, true),
+            SampleRows::Float32(values) => self.outlet.push_sample_ex(&values.to_vec(), time.0, is_last),
+            SampleRows::Double64(values) => self.outlet.push_sample_ex(&values.to_vec(), time.0, is_last),
+            SampleRows::Int8(values) => self.outlet.push_sample_ex(&values.to_vec(), time.0, is_last),
+            SampleRows::Int16(values) => self.outlet.push_sample_ex(&values.to_vec(), time.0, is_last),
+            SampleRows::Int32(values) => self.outlet.push_sample_ex(&values.to_vec(), time.0, is_last),
+            SampleRows::Int64(values) => self.outlet.push_sample_ex(&values.to_vec(), time.0, is_last),
         }
         .map_err(|source| LslError::Push { outlet: self.name.clone(), source })
     }

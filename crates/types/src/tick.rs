@@ -136,7 +136,7 @@ pub struct CursorTuning {
 }
 
 /// Whether a gain does not grow.
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 pub(crate) fn is_none(growth: &f64) -> bool {
     *growth == 0.0
 }

@@ -30,6 +30,8 @@ const LONGEST_REST: Seconds = Seconds(10.0);
 const LONGEST_PAUSE: f64 = 3600.0;
 /// What a pause that is not waited for takes, in seconds.
 const SHORT_PAUSE: f64 = 1.0;
+/// Samples that are sent so many seconds after they are due are late, which is said once.
+const MUCH_LATE: f64 = 1.0;
 /// A stamp that is this far from both its neighbours is an error of the sender's, in seconds.
 const FAR: f64 = 86_400.0;
 /// Stamps that run back by more than this belong to a clock that was reset, in seconds.
@@ -210,7 +212,7 @@ fn wait_for_readers(played: &[Played<'_>], signals: &EndSignals) -> bool {
 fn play(played: &mut [Played<'_>], first: f64, signals: &EndSignals) -> Outcome<(u64, bool)> {
     // a recording's time to ours
     let mut shift = clock::now() - LslTime(first);
-    let (mut sent, mut before) = (0_u64, first);
+    let (mut sent, mut before, mut is_late) = (0_u64, first, false);
     while let Some(next) = earliest(played) {
         let time = played[next].samples[played[next].next].0;
         let pause = time - before;
@@ -229,7 +231,14 @@ fn play(played: &mut [Played<'_>], first: f64, signals: &EndSignals) -> Outcome<
                 break;
             }
         }
-        send(&mut played[next], due).or_work()?;
+        let now = clock::now();
+        if (now - due).0 > MUCH_LATE && !core::mem::replace(&mut is_late, true) {
+            tracing::warn!(
+                "samples are sent more than {MUCH_LATE} s after they are due: this computer is too busy to play this recording at \
+                 its speed, and readers will find it late"
+            );
+        }
+        send(&mut played[next], due, now, shift).or_work()?;
         sent += 1;
     }
     Ok((sent, false))
@@ -257,12 +266,20 @@ fn earliest(played: &[Played<'_>]) -> Option<usize> {
     waiting.min_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(index, _)| index)
 }
 
-fn send(played: &mut Played<'_>, time: LslTime) -> Result<(), kalmind_output::LslError> {
+/// Sends the next sample. What is due already goes out with it, at once: a sample of a fast stream alone would take longer than
+/// the next one takes to come.
+fn send(
+    played: &mut Played<'_>,
+    time: LslTime,
+    now: LslTime,
+    shift: Seconds,
+) -> Result<(), kalmind_output::LslError> {
     let Some(&(_, row)) = played.samples.get(played.next) else { return Ok(()) };
     let channels = played.stream.header.channels;
     played.next += 1;
+    let is_last = played.samples.get(played.next).is_none_or(|(next, _)| LslTime(*next) + shift > now);
     match &played.stream.values {
-        Values::Numbers(samples) => played.outlet.push(samples.rows(channels, row, row + 1), time),
+        Values::Numbers(samples) => played.outlet.push(samples.rows(channels, row, row + 1), time, is_last),
         Values::Texts(texts) => {
             let cells = texts.get(row * channels..(row + 1) * channels).unwrap_or_default();
             played.outlet.push_texts(cells, time)
