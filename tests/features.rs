@@ -284,3 +284,39 @@ fn what_rest_fixed_counts_for_every_command_that_makes_features() {
     folder.refuses(&learn.replace("daemon", "nothing"), 2, &["no stage takes anything"]);
     folder.refuses(&learn.replace("--to 30", "--from 100 --to 130"), 2, &["--from and --to"]);
 }
+
+#[test]
+fn an_edf_file_is_a_stream_without_a_name() {
+    let folder = Folder::new();
+    folder.write("eeg.toml", "[bins]\nbin_ms = 200\n[[stream]]\ntype = \"EEG\"\nbinning = \"mean\"\n");
+    let file = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/foreign").join(name);
+    let path = file("e02_decimal_comma.edf");
+    folder.succeeds(&format!("features {} --config eeg.toml -o x.csv", path.display()));
+    let table = fs::read_to_string(folder.path("x.csv")).expect("a table");
+    let mut lines = table.lines();
+    assert_eq!(lines.next(), Some("time,EEG C3,EEG C4"));
+    let edf = kalmind_recording::edf::read_edf(&path, None).expect("an EDF file");
+    let mut bins = 0;
+    for (bin, line) in lines.enumerate() {
+        let row: Vec<f64> = line.split(',').map(|cell| cell.parse().expect("a number")).collect();
+        // two samples each, the first bin from half a sample before the first one on
+        assert!((row[0] - (0.2 * bin as f64 + 0.15)).abs() < 1e-12, "{row:?}");
+        for (signal, value) in edf.signals.iter().zip(&row[1..]) {
+            let mean = signal.values[2 * bin..2 * bin + 2].iter().sum::<f64>() / 2.0;
+            assert!((mean - value).abs() < 1e-12 * mean.abs().max(1.0), "{row:?}: {mean}");
+        }
+        bins += 1;
+    }
+    assert_eq!(bins, 25);
+
+    let features =
+        |file: &Path, config: &str| format!("features {} --config {config} -o y.csv", file.display());
+    folder.refuses(&features(&file("e09_duration_zero_two_rates.edf"), "eeg.toml"), 2, &["rate"]);
+    folder.write("wide.toml", "[[stream]]\ntype = \"EEG\"\nbinning = \"mean\"\nchannels = 3\n");
+    folder.refuses(&features(&path, "wide.toml"), 2, &["no stream with 3 channels"]);
+    let fit = format!(
+        "fit {} --config eeg.toml --states-stream Hand --decoder kalman -o m.kalmind",
+        path.display()
+    );
+    folder.refuses(&fit, 2, &["has no stream of states"]);
+}

@@ -21,6 +21,7 @@ mod packed_model;
 mod repeated_key;
 mod rows;
 mod segments;
+pub mod signals;
 mod table;
 mod task_table;
 mod tensors;

@@ -29,7 +29,7 @@ use crate::{
     after_help = "Example: kalmind features monday.xdf --config config/intracortical-broadband.toml -o features.csv --events spikes.csv"
 )]
 pub struct FeaturesArguments {
-    /// Recordings: XDF files, by Kalmind or by others.
+    /// Recordings: XDF files, by Kalmind or by others, and EDF and BDF files, whose signals of one rate are a stream without a name.
     #[arg(value_name = "RECORDING", required = true)]
     pub recordings: Vec<PathBuf>,
     /// Configuration of the daemon: which streams, their stages, bins.

@@ -49,7 +49,7 @@ enum Average {
     after_help = "Example: kalmind reference rest.xdf --config config/intracortical-broadband.toml --average regression -o rest.reference.json\n`file = \"rest.reference.json\"` under [reference] has the daemon, features, fit and evaluate use it."
 )]
 pub struct ReferenceArguments {
-    /// The recording: an XDF file.
+    /// The recording: an XDF, EDF or BDF file.
     #[arg(value_name = "RECORDING")]
     pub recording: PathBuf,
     /// Configuration of the daemon: which streams, and the stages whose settings are learnt.

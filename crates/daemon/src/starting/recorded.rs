@@ -5,7 +5,10 @@ use std::path::Path;
 use encoding_rs::Encoding;
 use kalmind_engine::BinnerSettings;
 use kalmind_offline::features::{FeaturePlan, FeatureStages, FeatureStream};
-use kalmind_recording::xdf::recording::{Recorded, RecordedStream, read_xdf_but};
+use kalmind_recording::{
+    signals::{names_streams, read_streams},
+    xdf::recording::{Recorded, RecordedStream},
+};
 use kalmind_types::{Mode, Seconds};
 
 use crate::{
@@ -72,14 +75,19 @@ pub fn plan_features(
     path: &Path,
     encoding: Option<&'static Encoding>,
 ) -> Outcome<(FeaturePlan, Vec<String>)> {
-    let recorded = read_xdf_but(path, encoding, |_| true)
+    let recorded = read_streams(path, encoding)
         .map_err(|error| anyhow::anyhow!("the recording {}: {error}", path.display()))
         .or_usage()?;
+    let are_named = names_streams(path).or_usage()?;
     let streams: Vec<Option<&RecordedStream>> = configuration
         .stream
         .iter()
         .enumerate()
-        .map(|(place, stream)| find(stream, place, &recorded))
+        .map(
+            |(place, stream)| {
+                if are_named { find(stream, place, &recorded) } else { find_unnamed(stream, &recorded) }
+            },
+        )
         .collect::<Result<_, _>>()
         .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
         .or_usage()?;
@@ -157,6 +165,28 @@ fn find<'a>(
         [] if !stream.required => Err(RecordedStreamError::Channels { key, wanted }),
         [] => Err(RecordedStreamError::None { key, wanted, found: named(&candidates) }),
         several => Err(RecordedStreamError::Several { key, wanted, found: named(several) }),
+    }
+}
+
+/// The stream that is meant of those that have no names: the one of so many channels as the configuration says, else the one of
+/// most channels.
+fn find_unnamed<'a>(
+    stream: &Stream,
+    recorded: &'a Recorded,
+) -> Result<Option<&'a RecordedStream>, RecordedStreamError> {
+    let fits = |candidate: &&RecordedStream| {
+        stream.channels.is_none_or(|channels| channels == candidate.header.channels)
+    };
+    match recorded.streams.iter().find(fits) {
+        Some(found) => Ok(Some(found)),
+        None if !stream.required && stream.channels.is_some() => Ok(None),
+        None => Err(RecordedStreamError::None {
+            key: stream.key().to_owned(),
+            wanted: stream
+                .channels
+                .map_or_else(|| "signals".to_owned(), |channels| format!("{channels} channels")),
+            found: named(&recorded.streams.iter().collect::<Vec<_>>()),
+        }),
     }
 }
 

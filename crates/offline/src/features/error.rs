@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use kalmind_engine::{BinnerError, EngineError};
-use kalmind_recording::xdf::chunks::XdfError;
+use kalmind_recording::signals::SignalsError;
 use kalmind_signal::ChainError;
 
 /// Why no features can be made of a recording.
@@ -11,11 +11,11 @@ use kalmind_signal::ChainError;
 pub enum FeaturesError {
     /// It cannot be read.
     #[error("the recording {}: {source}", .path.display())]
-    Xdf {
+    Unreadable {
         /// The file.
         path: PathBuf,
         /// What is wrong, and where.
-        source: XdfError,
+        source: SignalsError,
     },
     /// A stream's stages cannot be built.
     #[error("stream \"{key}\": {error}")]

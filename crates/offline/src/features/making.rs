@@ -4,10 +4,9 @@ use std::{ops::ControlFlow, path::Path};
 
 use encoding_rs::Encoding;
 use kalmind_engine::{Binner, Engine};
-use kalmind_recording::xdf::{
-    Problem,
-    recording::{SampleChunk, read_xdf_but, visit_samples},
-    samples::Values,
+use kalmind_recording::{
+    signals::{read_streams, visit_streams},
+    xdf::{Problem, recording::SampleChunk, samples::Values},
 };
 use kalmind_types::{LslTime, TickInput};
 
@@ -49,8 +48,8 @@ pub fn make_features(
     show: &mut dyn FnMut(&FeatureRow<'_>),
     mut crossings: Option<&mut dyn FnMut(Crossing)>,
 ) -> Result<Vec<String>, FeaturesError> {
-    let unreadable = |source| FeaturesError::Xdf { path: path.to_owned(), source };
-    let recorded = read_xdf_but(path, encoding, |_| true).map_err(unreadable)?;
+    let unreadable = |source| FeaturesError::Unreadable { path: path.to_owned(), source };
+    let recorded = read_streams(path, encoding).map_err(unreadable)?;
     let stream_of = |id: Option<u32>| recorded.streams.iter().find(|stream| Some(stream.id) == id);
     let mut making = Making {
         binner: Binner::new(plan.binner.clone(), plan.masked.clone())?,
@@ -74,7 +73,7 @@ pub fn make_features(
             take(crossing);
         }
     };
-    visit_samples(
+    visit_streams(
         path,
         encoding,
         |header| !wanted.iter().any(|stream| stream.header == *header),
@@ -104,7 +103,9 @@ pub fn make_features(
 
 /// What is wrong with a file, a sentence each.
 pub(super) fn told_problems(problems: &[Problem]) -> Vec<String> {
-    let one = |problem: &Problem| format!("byte {}: {}", problem.offset, problem.text);
+    // what is odd about an EDF file has no place
+    let place = |offset: u64| if offset > 0 { format!("byte {offset}: ") } else { String::new() };
+    let one = |problem: &Problem| format!("{}{}", place(problem.offset), problem.text);
     let mut told: Vec<String> = problems.iter().take(TOLD).map(one).collect();
     if problems.len() > TOLD {
         told.push(format!("and {} more problems", problems.len() - TOLD));

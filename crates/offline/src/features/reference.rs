@@ -3,10 +3,13 @@
 use std::{ops::ControlFlow, path::Path};
 
 use encoding_rs::Encoding;
-use kalmind_recording::xdf::{
-    recording::{Recorded, SampleChunk, read_xdf_but, visit_samples},
-    samples::Values,
-    synchronization::ClockCorrections,
+use kalmind_recording::{
+    signals::{read_streams, visit_streams},
+    xdf::{
+        recording::{Recorded, SampleChunk},
+        samples::Values,
+        synchronization::ClockCorrections,
+    },
 };
 use kalmind_signal::{ChainSettings, ReferenceKind, StageSettings};
 use kalmind_types::{LslTime, Samples};
@@ -159,8 +162,7 @@ fn document(
 }
 
 fn read_headers(path: &Path, encoding: Option<&'static Encoding>) -> Result<Recorded, FeaturesError> {
-    read_xdf_but(path, encoding, |_| true)
-        .map_err(|source| FeaturesError::Xdf { path: path.to_owned(), source })
+    read_streams(path, encoding).map_err(|source| FeaturesError::Unreadable { path: path.to_owned(), source })
 }
 
 /// When a stream's first sample was, on the recorder's clock; none where the file has none.
@@ -172,7 +174,7 @@ fn first_time(
         return Ok(None);
     };
     let mut first = None;
-    visit_samples(
+    visit_streams(
         path,
         None,
         |header| *header != recorded.header,
@@ -187,7 +189,7 @@ fn first_time(
             }
         },
     )
-    .map_err(|source| FeaturesError::Xdf { path: path.to_owned(), source })?;
+    .map_err(|source| FeaturesError::Unreadable { path: path.to_owned(), source })?;
     let corrected = |stamp: f64| LslTime(stamp + ClockCorrections::of(&recorded.clock_offsets).at(stamp));
     Ok(first.map(corrected))
 }
@@ -216,7 +218,7 @@ fn gather(
 ) -> Result<(Gathered, u64), FeaturesError> {
     let stages = (!before.0.is_empty()).then(|| FeatureStages { settings: before.clone(), ..stages.clone() });
     let stream = FeatureStream { stages, ..stream.clone() };
-    let unreadable = |source| FeaturesError::Xdf { path: path.to_owned(), source };
+    let unreadable = |source| FeaturesError::Unreadable { path: path.to_owned(), source };
     let recorded = recorded.streams.iter().find(|recorded| Some(recorded.id) == stream.id);
     let mut intake = Intake::new(0, &stream, &[], false)
         .map_err(|error| FeaturesError::Stages { key: stream.key.clone(), error })?;
@@ -224,7 +226,7 @@ fn gather(
     let mut gathered = Gathered::new(channels);
     let (mut first, mut received) = (None, 0);
     let mut progress = host.bytes();
-    visit_samples(
+    visit_streams(
         path,
         encoding,
         |other| recorded.is_none_or(|recorded| recorded.header != *other),

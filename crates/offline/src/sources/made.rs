@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use encoding_rs::Encoding;
-use kalmind_types::Component;
+use kalmind_recording::signals::names_streams;
+use kalmind_types::{Component, Counted};
 
 use super::{
     row_source::RowSource,
@@ -47,6 +48,12 @@ impl MadeFeatures<'_> {
         let Self { path, states: wanted, .. } = *self;
         let plan = (self.planner.0)(path).map_err(RecordedTablesError::Plan)?;
         let layout = plan.layout().map_err(|error| RecordedTablesError::Plan(error.into()))?;
+        if names_streams(path).is_ok_and(|are_named| !are_named) {
+            return Err(RecordedTablesError::Unsaid(
+                "an EDF or BDF file has no stream of states for --states-stream: make its features with `kalmind features`, and fit \
+                 them with --features and --states",
+            ));
+        }
         let recorded = read_streams(path, self.encoding, &[wanted])?;
         let stream = find_stream(&recorded, "--states-stream", wanted)?;
         let (names, places) = columns(stream, "--state-channels", self.channels)?;
@@ -102,7 +109,8 @@ impl MadeFeatures<'_> {
         }
         if stateless > 0 {
             remarks.push(format!(
-                "{file}: {stateless} bins were left out: no state lies within a second on either side"
+                "{file}: {} left out: no state lies within a second on either side",
+                Counted(stateless, "bin")
             ));
         }
         if unordered > 0 {
