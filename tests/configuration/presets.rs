@@ -128,6 +128,27 @@ fn what_is_wrong_with_a_preset_is_said_where_it_stands() {
 }
 
 #[test]
+fn a_rest_has_a_length_and_an_instruction_of_its_own() {
+    let rest = format!("{TOP}[[block]]\nblock = \"rest\"\ntitle = \"Rest\"\n");
+    let read = |text: &str| parse_preset(text, "test.toml").unwrap_or_else(|errors| panic!("{errors}"));
+    let plan = &read(&rest).blocks[0];
+    assert_eq!((plan.seconds, plan.instruction.as_str()), (60.0, "Rest, and do nothing."));
+    assert_eq!(read(&format!("{rest}seconds = 20\n")).blocks[0].seconds, 20.0);
+    for (more, said) in [
+        ("task = \"grid\"", "`task`: a signal check or a rest presents none"),
+        ("gather = true", "`gather`: of a rest no rows are gathered"),
+        ("seconds = 0", "`block[0].seconds` is out of range"),
+    ] {
+        let errors = parse_preset(&format!("{rest}{more}\n"), "test.toml").expect_err(more);
+        assert!(errors.to_string().contains(said), "{errors}");
+    }
+    // any other block states its length
+    let open = format!("{TOP}[[block]]\nblock = \"open_loop\"\ntitle = \"B\"\ntask = \"grid\"\n");
+    let errors = parse_preset(&open, "test.toml").expect_err("no length");
+    assert!(errors.to_string().contains("`seconds` is from 1 to 14400"), "{errors}");
+}
+
+#[test]
 fn a_preset_that_is_not_there_is_answered_with_those_that_are() {
     let errors = preset("quick").expect_err("there is none");
     assert!(errors.to_string().contains("quick-start, rapid-calibration, eleven-minutes"), "{errors}");

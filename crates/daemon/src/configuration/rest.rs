@@ -33,7 +33,7 @@ table! {
         /// With `average = "quietest"`: how many channels of each array.
         quietest: usize = 32, in Rule::Between(1.0, 65_535.0);
         /// With `average = "regression"`: its penalty, as part of the mean variance of an array's channels.
-        ridge: f64 = 1e-3, in Rule::Between(1e-12, 1e6);
+        ridge: f64 = 1e-3, in Rule::Between(1e-6, 1e3);
     }
     beside {
         /// What is in force of that.

@@ -104,7 +104,9 @@ impl Resting {
         self.put_in_force(&document, stretch)?;
         match &self.folder {
             None => {
-                document.warnings.push("it is in the recording alone: no participant is named".to_owned())
+                let why =
+                    "it is in the recording alone: no participant is named, or nothing of theirs is saved";
+                document.warnings.push(why.to_owned());
             }
             Some(folder) => {
                 if let Err(error) = saved_references::save(folder, &document, unix) {
@@ -118,7 +120,9 @@ impl Resting {
 
     /// Has the stages follow those in force, a stream after the other.
     fn put_in_force(&self, document: &ReferenceDocument, stretch: &Stretch) -> Result<(), String> {
+        let mut before = String::new();
         for stream in &document.streams {
+            let refused = |why: &str| format!("stream \"{}\": {why}{before}", stream.key);
             let wanted = generation(&stream.stages);
             let is_in_force = |status: &StagesStatus| {
                 status.stream == stream.key && status.generation == wanted && status.next.is_none()
@@ -130,16 +134,17 @@ impl Resting {
                 return Err("nobody waits for it any more".to_owned());
             }
             let request = StagesRequest { stream: stream.key.clone(), stages: json!(stream.stages), at: 0 };
-            self.stages.ask(&self.desk, request, Actor::Daemon).map_err(|refused| refused.to_string())?;
+            self.stages.ask(&self.desk, request, Actor::Daemon).map_err(|why| refused(&why.to_string()))?;
             loop {
                 // without a sender the desk is gone, or another stretch is being learnt from
                 let (generation, result) =
                     stretch.changes.recv().map_err(|_gone| "nobody waits for it any more".to_owned())?;
                 if generation == wanted {
-                    result?;
+                    result.map_err(|why| refused(&why))?;
                     break;
                 }
             }
+            before = format!("; those of \"{}\" are in force already", stream.key);
         }
         Ok(())
     }

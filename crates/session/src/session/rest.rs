@@ -131,6 +131,9 @@ impl Session {
                 self.learning.reference = Some(reference);
                 // what was gathered before is of other features
                 self.calibration = None;
+                // and so is what the decoder decodes from now on: it has to show anew what it is worth
+                self.judge.other_model();
+                self.overridden_by = None;
                 self.end_block(now, BlockState::Done, actions);
             }
             Err(why) => self.rest_failed(now, &why, actions),
